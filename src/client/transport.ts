@@ -1,0 +1,41 @@
+// What an agent asks of a server. Two implementations: http.ts over the API, and the simulation's, which calls the control
+// plane directly and loses, delays, repeats and reorders on purpose.
+import type { ChangeSet, Endpoint, Host, Snapshot } from "../model/resource.ts";
+import type { HostReport } from "../model/status.ts";
+
+export type HostClaim = {
+  readonly host: string;
+  readonly underlay: string;
+  readonly underlayMtu: number;
+  readonly slices?: readonly string[];
+  /** The host's own addresses and routes: networks must not overlap them. */
+  readonly hostPrefixes: readonly string[];
+};
+/** `token` is the host's own credential from now on; a claim without it for a host that exists is refused (`host-claimed`). */
+export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
+
+/** Global network: the server assigns addresses and MAC unless given. Local network: the agent did, and says so. */
+export type EndpointClaim = {
+  readonly network: string;
+  readonly host: string;
+  readonly owner: string;
+  readonly ifname: string;
+  readonly netns: string;
+  readonly addresses?: readonly string[];
+  readonly mac?: string;
+  readonly slice?: string;
+};
+
+export interface Transport {
+  /** Claims the host's name, or confirms it with the host's own token. Idempotent; updates underlay address and MTU. */
+  join(claim: HostClaim): Promise<Joined>;
+  /** What this host needs to see, at one revision. */
+  snapshot(): Promise<Snapshot>;
+  /** Change sets after `from` that concern this host; others arrive empty, so that revisions advance. Throws Fault `compacted`. */
+  watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
+  report(report: HostReport): Promise<void>;
+  /** Idempotent by (owner, ifname) on one host. Durable before it answers. */
+  attach(claim: EndpointClaim): Promise<Endpoint>;
+  /** Detaching what is not there succeeds. */
+  detach(endpoint: string): Promise<void>;
+}

@@ -1,0 +1,194 @@
+// IPv4, IPv6, MAC and CIDR as values: parse, print, order, count. Both families are one type, so that nothing else in
+// Weft has a v4 and a v6 twin. Resources and kernel objects carry the canonical text (RFC 5952 for IPv6, lower-case
+// MAC); arithmetic happens on these values.
+import { Fault } from "./fault.ts";
+
+export type Family = 4 | 6;
+export type Ip = { readonly family: Family; readonly value: bigint };
+/** A network: `base` has its host bits zero. */
+export type Cidr = { readonly family: Family; readonly base: bigint; readonly length: number };
+
+export const BITS = { 4: 32, 6: 128 } as const;
+
+/** The address, or undefined if the text is not one. IPv4 in dotted quads without leading zeros; no zone, no prefix. */
+export function ipOf(text: string): Ip | undefined {
+  return text.includes(":") ? ip6Of(text) : ip4Of(text);
+}
+
+function ip4Of(text: string): Ip | undefined {
+  const parts = text.split(".");
+  if (parts.length !== 4) return undefined;
+  let value = 0;
+  for (const part of parts) {
+    // A leading zero is octal for some readers and decimal for others, so it is refused.
+    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined;
+    value = value * 256 + Number(part);
+  }
+  return { family: 4, value: BigInt(value) };
+}
+
+function ip6Of(text: string): Ip | undefined {
+  const halves = text.split("::");
+  if (halves.length > 2) return undefined;
+  const head = groupsOf(halves[0] ?? "");
+  const tail = halves.length === 2 ? groupsOf(halves[1] ?? "") : [];
+  if (head === undefined || tail === undefined) return undefined;
+  const missing = 8 - head.length - tail.length;
+  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
+  let value = 0n;
+  for (const group of [...head, ...new Array<number>(missing).fill(0), ...tail]) value = (value << 16n) | BigInt(group);
+  return { family: 6, value };
+}
+
+/** The 16-bit groups of one side of "::"; the last may be a dotted quad (RFC 4291 2.2). */
+function groupsOf(text: string): number[] | undefined {
+  if (text === "") return [];
+  const groups: number[] = [];
+  const parts = text.split(":");
+  for (const [i, part] of parts.entries()) {
+    if (part.includes(".") && i === parts.length - 1) {
+      const quad = ip4Of(part);
+      if (quad === undefined) return undefined;
+      groups.push(Number(quad.value >> 16n), Number(quad.value & 0xffffn));
+    } else {
+      if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return undefined;
+      groups.push(Number.parseInt(part, 16));
+    }
+  }
+  return groups;
+}
+
+export function formatIp(ip: Ip): string {
+  if (ip.family === 4) {
+    const v = Number(ip.value);
+    return `${v >>> 24}.${(v >>> 16) & 255}.${(v >>> 8) & 255}.${v & 255}`;
+  }
+  return formatIp6(ip.value);
+}
+
+/** RFC 5952: lower case, the longest run of two or more zero groups becomes "::", the first of equals. */
+function formatIp6(value: bigint): string {
+  const groups = Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(112 - 16 * i)) & 0xffffn));
+  let best = { at: -1, length: 1 };
+  for (let i = 0; i < 8; ) {
+    let end = i;
+    while (end < 8 && groups[end] === 0) end++;
+    if (end - i > best.length) best = { at: i, length: end - i };
+    i = Math.max(end, i + 1);
+  }
+  const hex = groups.map((g) => g.toString(16));
+  if (best.at < 0) return hex.join(":");
+  return `${hex.slice(0, best.at).join(":")}::${hex.slice(best.at + best.length).join(":")}`;
+}
+
+/** The address; a Fault `address-invalid` at `where` if the text is not one. */
+export function parseIp(text: string, where: string): Ip {
+  const ip = ipOf(text);
+  if (ip === undefined) {
+    throw new Fault("address-invalid", {
+      what: `"${text}" is not an IP address`,
+      where,
+      fix: "write it like 10.1.2.3 or fd00::1",
+    });
+  }
+  return ip;
+}
+
+/** The network, or undefined unless the text is `address/length` with every host bit zero. */
+export function cidrOf(text: string): Cidr | undefined {
+  const spread = interfaceOf(text);
+  return spread !== undefined && (spread.ip.value & hostMask(spread.ip.family, spread.length)) === 0n
+    ? { family: spread.ip.family, base: spread.ip.value, length: spread.length }
+    : undefined;
+}
+
+/** The network; a Fault `cidr-invalid` at `where`, which names the network meant when only host bits are set. */
+export function parseCidr(text: string, where: string): Cidr {
+  const cidr = cidrOf(text);
+  if (cidr !== undefined) return cidr;
+  const spread = interfaceOf(text);
+  throw new Fault("cidr-invalid", {
+    what: `"${text}" is not a network`,
+    where,
+    ...(spread === undefined
+      ? { fix: "write it like 10.1.0.0/16 or fd00:1::/64" }
+      : { why: "host bits are set", fix: `did you mean ${formatCidr(cidrAround(spread.ip, spread.length))}?` }),
+  });
+}
+
+/** An address with a prefix length, host bits kept: what `ip address` takes. */
+export function interfaceOf(text: string): { readonly ip: Ip; readonly length: number } | undefined {
+  const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
+  const ip = ipOf(match?.[1] ?? "");
+  const length = Number(match?.[2]);
+  return ip !== undefined && length <= BITS[ip.family] ? { ip, length } : undefined;
+}
+
+export function cidrAround(ip: Ip, length: number): Cidr {
+  return { family: ip.family, base: ip.value & ~hostMask(ip.family, length), length };
+}
+
+export function formatCidr(cidr: Cidr): string {
+  return `${formatIp({ family: cidr.family, value: cidr.base })}/${cidr.length}`;
+}
+
+/** All host bits set: /24 of IPv4 gives 0xff. */
+export function hostMask(family: Family, length: number): bigint {
+  return (1n << BigInt(BITS[family] - length)) - 1n;
+}
+
+export function firstOf(cidr: Cidr): Ip {
+  return { family: cidr.family, value: cidr.base };
+}
+
+export function lastOf(cidr: Cidr): Ip {
+  return { family: cidr.family, value: cidr.base | hostMask(cidr.family, cidr.length) };
+}
+
+export function addressCount(cidr: Cidr): bigint {
+  return 1n << BigInt(BITS[cidr.family] - cidr.length);
+}
+
+export function contains(cidr: Cidr, ip: Ip): boolean {
+  return cidr.family === ip.family && (ip.value & ~hostMask(ip.family, cidr.length)) === cidr.base;
+}
+
+export function overlaps(a: Cidr, b: Cidr): boolean {
+  return a.length <= b.length ? contains(a, firstOf(b)) : contains(b, firstOf(a));
+}
+
+/** 4 or 16 bytes in network order: what netlink carries. */
+export function ipBytes(ip: Ip): Uint8Array {
+  const bytes = new Uint8Array(ip.family === 4 ? 4 : 16);
+  let value = ip.value;
+  for (let i = bytes.length - 1; i >= 0; i--, value >>= 8n) bytes[i] = Number(value & 0xffn);
+  return bytes;
+}
+
+/** The inverse of ipBytes. */
+export function ipFromBytes(bytes: Uint8Array): Ip {
+  let value = 0n;
+  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
+  return { family: bytes.length === 4 ? 4 : 6, value };
+}
+
+/** Lower-case, zero-padded, colon-separated; undefined unless the text is six octets. */
+export function macOf(text: string): string | undefined {
+  return /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text) ? text.toLowerCase() : undefined;
+}
+
+/** A locally administered unicast MAC from an IPv4 address (02:00 + its four octets) or the low 32 bits of an IPv6 one. */
+export function macFromIp(ip: Ip): string {
+  const low = Number(ip.value & 0xffff_ffffn);
+  return ["02", "00", ...[24, 16, 8, 0].map((shift) => hex2((low >>> shift) & 255))].join(":");
+}
+
+/** The first three octets of `oui` and the low 24 bits of the address: how DC/OS names a VTEP. */
+export function vtepMac(oui: string, ip: Ip): string {
+  const low = Number(ip.value & 0xff_ffffn);
+  return [...oui.toLowerCase().split(":").slice(0, 3), ...[16, 8, 0].map((shift) => hex2((low >>> shift) & 255))].join(":");
+}
+
+function hex2(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
+}

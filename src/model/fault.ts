@@ -1,0 +1,117 @@
+// Every way in which Weft says no, in one closed table: the reason is the last part of the problem type of an HTTP
+// answer (RFC 9457, `urn:weft:problem:<reason>`), and decides the HTTP status and the exit code of the CLI.
+// docs/errors.md describes each; a test compares the two both ways.
+
+/** Exit codes of the CLI: 1 failure, 2 usage or invalid input, 3 not found, 4 conflict, 5 denied, 6 timeout, 7 away. */
+export const REASONS = {
+  // The input is wrong in itself.
+  "request-invalid": { status: 400, exit: 2 },
+  "yaml-invalid": { status: 400, exit: 2 },
+  "address-invalid": { status: 400, exit: 2 },
+  "cidr-invalid": { status: 400, exit: 2 },
+  "prefix-invalid": { status: 400, exit: 2 },
+  "name-invalid": { status: 400, exit: 2 },
+  "name-reserved": { status: 400, exit: 2 },
+  "mtu-invalid": { status: 400, exit: 2 },
+  "vni-invalid": { status: 400, exit: 2 },
+  "unsupported": { status: 400, exit: 2 },
+  "address-outside": { status: 400, exit: 2 },
+  // It names something that is not there.
+  "network-unknown": { status: 404, exit: 3 },
+  "vrf-unknown": { status: 404, exit: 3 },
+  "host-unknown": { status: 404, exit: 3 },
+  "endpoint-unknown": { status: 404, exit: 3 },
+  "netns-missing": { status: 404, exit: 3 },
+  "not-found": { status: 404, exit: 3 },
+  // It clashes with what is there.
+  "overlap": { status: 409, exit: 4 },
+  "vni-taken": { status: 409, exit: 4 },
+  "address-taken": { status: 409, exit: 4 },
+  "name-taken": { status: 409, exit: 4 },
+  "interface-taken": { status: 409, exit: 4 },
+  "in-use": { status: 409, exit: 4 },
+  "immutable": { status: 409, exit: 4 },
+  "host-claimed": { status: 409, exit: 4 },
+  "network-disabled": { status: 409, exit: 4 },
+  "exhausted": { status: 409, exit: 4 },
+  "revision-stale": { status: 412, exit: 4 },
+  "precondition-missing": { status: 428, exit: 4 },
+  // Whoever asks may not.
+  "token-wrong": { status: 401, exit: 5 },
+  "forbidden": { status: 403, exit: 5 },
+  // Not now.
+  "compacted": { status: 410, exit: 1 },
+  "not-synced": { status: 503, exit: 7 },
+  "unavailable": { status: 503, exit: 7 },
+  "timeout": { status: 504, exit: 6 },
+  "kernel-refused": { status: 500, exit: 1 },
+  "internal": { status: 500, exit: 1 },
+} as const satisfies Record<string, { readonly status: number; readonly exit: number }>;
+
+export type Reason = keyof typeof REASONS;
+
+/** What went wrong, where, why, and what to do about it: an error has to teach. */
+export type FaultDetail = {
+  readonly what: string;
+  /** A path into the input (`overlays[1].subnet`), a file position, or the object concerned. */
+  readonly where?: string;
+  readonly why?: string;
+  readonly fix: string;
+  /** What stands in the way, when it is a list: endpoints, hosts. */
+  readonly blockers?: readonly string[];
+};
+
+export class Fault extends Error {
+  readonly reason: Reason;
+  readonly detail: FaultDetail;
+  constructor(reason: Reason, detail: FaultDetail, options?: { cause?: unknown }) {
+    super(sentence(detail), options);
+    this.name = "Fault";
+    this.reason = reason;
+    this.detail = detail;
+  }
+}
+
+/** One line a person can act on: `what: why (at where); fix`. */
+function sentence({ what, where, why, fix, blockers }: FaultDetail): string {
+  const at = where === undefined ? "" : ` (at ${where})`;
+  const list = blockers === undefined || blockers.length === 0 ? "" : ` [${blockers.slice(0, 10).join(", ")}${blockers.length > 10 ? `, and ${blockers.length - 10} more` : ""}]`;
+  return `${what}${why === undefined ? "" : `: ${why}`}${list}${at}; ${fix}`;
+}
+
+/** RFC 9457 problem details, as sent on the wire. */
+export type Problem = {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly reason: Reason;
+} & FaultDetail;
+
+const TYPE_PREFIX = "urn:weft:problem:";
+
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Fault) {
+    return {
+      type: TYPE_PREFIX + error.reason,
+      title: error.reason.replaceAll("-", " "),
+      status: REASONS[error.reason].status,
+      detail: error.message,
+      reason: error.reason,
+      ...error.detail,
+    };
+  }
+  return problemOf(new Fault("internal", { what: "an internal error", fix: "see the server's log; this is a bug" }, { cause: error }));
+}
+
+/** The inverse of problemOf: what a client makes of an answer. */
+export function faultOf(problem: Partial<Problem>): Fault {
+  const reason = problem.reason !== undefined && problem.reason in REASONS ? problem.reason : "internal";
+  return new Fault(reason, {
+    what: problem.what ?? problem.detail ?? "the request failed",
+    fix: problem.fix ?? "see the server's log",
+    ...(problem.where === undefined ? {} : { where: problem.where }),
+    ...(problem.why === undefined ? {} : { why: problem.why }),
+    ...(problem.blockers === undefined ? {} : { blockers: problem.blockers }),
+  });
+}

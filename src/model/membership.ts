@@ -1,0 +1,26 @@
+// Which hosts a network concerns: what the server allocates, what an agent needs to see, and what it compiles, all ask here.
+import type { Host, Network, Slice, Snapshot, Vrf } from "./resource.ts";
+
+/** The slices of a network that a host has bridges for. A network without slices has one bridge for the whole block. */
+export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice[] {
+  // DC/OS masters are members of every overlay, with a block and a route, but have no bridges.
+  if (vrf.spec.dcos?.masters.includes(host.spec.underlay) === true) return [];
+  const all = network.spec.slices ?? [];
+  return host.spec.slices === undefined ? all : all.filter((slice) => host.spec.slices?.includes(slice.name));
+}
+
+/**
+ * VRFs that a host carries: those with a local network it has a block of, and those in which it has an endpoint. A host
+ * in a VRF carries all of the VRF's networks, because it routes between them.
+ */
+export function vrfsOn(snapshot: Snapshot, host: string): ReadonlySet<string> {
+  const vrfOf = new Map(snapshot.networks.map((network) => [network.name, network.spec.vrf]));
+  const vrfs = new Set<string>();
+  const add = (network: string) => {
+    const vrf = vrfOf.get(network);
+    if (vrf !== undefined) vrfs.add(vrf);
+  };
+  for (const block of snapshot.blocks) if (block.spec.host === host) add(block.spec.network);
+  for (const endpoint of snapshot.endpoints) if (endpoint.spec.host === host) add(endpoint.spec.network);
+  return vrfs;
+}

@@ -1,0 +1,178 @@
+// The words: what a user may want and what the server hands out. One vocabulary from the API to the kernel compiler;
+// agents watch the same resources that users write. Schemas are JSON Schema (TypeBox), so that the OpenAPI document,
+// the parser of files and the types are one source.
+//
+// A resource is a value: `kind` and `name` are its identity for people, `uid` survives nothing (a network deleted and
+// made again is another network), `revision` is the commit that last changed it. Status never lives in here.
+import Type, { type Static, type TSchema } from "typebox";
+
+type DeepReadonly<T> = T extends readonly (infer U)[] ? readonly DeepReadonly<U>[] : T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+type Value<S extends TSchema> = DeepReadonly<Static<S>>;
+
+const strict = { additionalProperties: false };
+const Text = (description: string) => Type.String({ description });
+const optional = Type.Optional;
+
+/** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
+export const VrfSpec = Type.Object(
+  {
+    index: Type.Integer({ description: "Small number the server gives; each host's uplink addresses derive from it." }),
+    vni: Type.Integer({ minimum: 1, maximum: 16_777_215, description: "VNI that carries the VRF's routed networks between hosts." }),
+    tunnelPort: Type.Integer({ minimum: 1, maximum: 65_535, description: "UDP port of the tunnel (4789 by default)." }),
+    vtepSubnets: Type.Array(Type.String(), { description: "Where each host's tunnel endpoint address comes from, at most one per family." }),
+    vtepMacOui: Text("First three octets of every tunnel endpoint's MAC; the last three are the low 24 bits of its IPv4 address."),
+    vtepName: optional(Text("Name of the VXLAN device for routed networks, when it must be a given one (DC/OS: vtep1024).")),
+    hostAccess: Type.Boolean({ description: "Whether processes of a host reach the VRF's addresses from the host's own namespace." }),
+    dcos: optional(
+      Type.Object(
+        {
+          vtepMacOui: Text("vtep_mac_oui as it was written in config.yaml; shown again by the state endpoint."),
+          vtepMtu: optional(Type.Integer()),
+          masters: Type.Array(Type.String(), { description: "Addresses of hosts that are members without bridges." }),
+          agents: Type.Array(Type.String(), { description: "Addresses of the hosts that config.yaml lists as agents." }),
+        },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+
+export const Subnet = Type.Object(
+  {
+    cidr: Text("The network's addresses, like 10.1.0.0/16."),
+    hostPrefix: optional(Type.Integer({ description: "ipam local: length of the block each host gets, like 24." })),
+    gateway: optional(Text("ipam global: the gateway's address on every host; `none` for an isolated segment. Default: the first address.")),
+  },
+  strict,
+);
+
+export const Slice = Type.Object(
+  {
+    name: Text("What attaches ask for, like `mesos` or `docker`."),
+    bridge: Text("Prefix of the bridge's name, like `m`: the bridge is `m-<network>`."),
+  },
+  strict,
+);
+
+export const NetworkSpec = Type.Object(
+  {
+    driver: Type.Literal("vxlan"),
+    ipam: Type.Union([Type.Literal("local"), Type.Literal("global")], {
+      description: "local: each host has a block and assigns from it, hosts route to each other. global: the server assigns, one segment over all hosts.",
+    }),
+    vrf: Text("Routing domain; by default the network's own name."),
+    vni: optional(Type.Integer({ minimum: 1, maximum: 16_777_215, description: "ipam global: the segment's VNI. Routed networks use their VRF's." })),
+    subnets: Type.Array(Subnet, { minItems: 1, maxItems: 2, description: "At most one per family." }),
+    mtu: optional(Type.Integer({ minimum: 576, maximum: 65_450, description: "Default: the least underlay MTU of its hosts minus the tunnel's overhead." })),
+    slices: optional(Type.Array(Slice, { description: "ipam local: each host's block is divided evenly between these, in this order (a power of two)." })),
+    masquerade: Type.Boolean({ description: "Whether its endpoints reach the outside under the host's address." }),
+    enabled: Type.Boolean({ description: "A disabled network gets no new blocks and takes no new endpoints." }),
+    description: optional(Type.String()),
+  },
+  strict,
+);
+
+export const HostSpec = Type.Object(
+  {
+    underlay: Text("The address other hosts send tunnel packets to."),
+    underlayMtu: Type.Integer({ minimum: 576, maximum: 65_535 }),
+    slices: optional(Type.Array(Type.String(), { description: "Which slices of networks this host has bridges for. Default: all." })),
+    order: Type.Integer({ description: "Registration order: lists keep it." }),
+  },
+  strict,
+);
+
+/** The piece of a local network's address space that one host owns. One per network, host and family. */
+export const BlockSpec = Type.Object({ network: Type.String(), host: Type.String(), cidr: Type.String() }, strict);
+
+/** A host's tunnel endpoint in one VRF. */
+export const VtepSpec = Type.Object(
+  { vrf: Type.String(), host: Type.String(), ip: optional(Type.String()), ip6: optional(Type.String()), mac: Type.String() },
+  strict,
+);
+
+/** One attachment of a workload. In a global network the server made it; in a local one the host's agent did and says so. */
+export const EndpointSpec = Type.Object(
+  {
+    network: Type.String(),
+    host: Type.String(),
+    owner: Text("What the endpoint belongs to: a name the caller gives, a container id."),
+    ifname: Text("Interface in the workload's namespace."),
+    netns: Text("Path of the workload's network namespace on its host."),
+    mac: Type.String(),
+    addresses: Type.Array(Type.String(), { description: "Without prefix length." }),
+    slice: optional(Type.String()),
+    detaching: optional(Type.Boolean({ description: "Its host has been asked to detach it." })),
+  },
+  strict,
+);
+
+export const SPECS = { vrf: VrfSpec, network: NetworkSpec, host: HostSpec, block: BlockSpec, vtep: VtepSpec, endpoint: EndpointSpec } as const;
+
+export type Kind = keyof typeof SPECS;
+export type VrfSpec = Value<typeof VrfSpec>;
+export type Subnet = Value<typeof Subnet>;
+export type Slice = Value<typeof Slice>;
+export type NetworkSpec = Value<typeof NetworkSpec>;
+export type HostSpec = Value<typeof HostSpec>;
+export type BlockSpec = Value<typeof BlockSpec>;
+export type VtepSpec = Value<typeof VtepSpec>;
+export type EndpointSpec = Value<typeof EndpointSpec>;
+
+type Envelope<K extends Kind, S> = { readonly kind: K; readonly name: string; readonly uid: string; readonly revision: number; readonly spec: S };
+export type Vrf = Envelope<"vrf", VrfSpec>;
+export type Network = Envelope<"network", NetworkSpec>;
+export type Host = Envelope<"host", HostSpec>;
+export type Block = Envelope<"block", BlockSpec>;
+export type Vtep = Envelope<"vtep", VtepSpec>;
+export type Endpoint = Envelope<"endpoint", EndpointSpec>;
+export type Resource = Vrf | Network | Host | Block | Vtep | Endpoint;
+export type ResourceOf<K extends Kind> = Extract<Resource, { readonly kind: K }>;
+
+/** Identity over all kinds: `network/blue`. */
+export type Key = `${Kind}/${string}`;
+export function keyOfResource(resource: { readonly kind: Kind; readonly name: string }): Key {
+  return `${resource.kind}/${resource.name}`;
+}
+
+/** All (relevant) resources at one revision. Lists are in no particular order; nobody may depend on it. */
+export type Snapshot = {
+  readonly cluster: string;
+  readonly revision: number;
+  readonly vrfs: readonly Vrf[];
+  readonly networks: readonly Network[];
+  readonly hosts: readonly Host[];
+  readonly blocks: readonly Block[];
+  readonly vteps: readonly Vtep[];
+  readonly endpoints: readonly Endpoint[];
+};
+
+/** One resource put, or removed, by the commit of a revision. */
+export type Change = { readonly put: Resource } | { readonly remove: Key };
+/** Everything one commit did. A watch delivers these in revision order; `changes` may be empty (a bookmark). */
+export type ChangeSet = { readonly revision: number; readonly changes: readonly Change[] };
+
+/** Name of a block: one per network, host and family. */
+export function blockName(network: string, host: string, family: 4 | 6): string {
+  return `${network}.${host}.${family}`;
+}
+export function vtepName(vrf: string, host: string): string {
+  return `${vrf}.${host}`;
+}
+/** Name of an endpoint: an owner has at most one interface of a name. */
+export function endpointName(owner: string, ifname: string): string {
+  return `${owner}.${ifname}`;
+}
+
+/** An empty snapshot: where a mirror and a store begin. */
+export function emptySnapshot(cluster: string): Snapshot {
+  return { cluster, revision: 0, vrfs: [], networks: [], hosts: [], blocks: [], vteps: [], endpoints: [] };
+}
+
+/** A snapshot from any collection of resources. */
+export function snapshotOf(cluster: string, revision: number, resources: Iterable<Resource>): Snapshot {
+  const lists = { vrf: [] as Vrf[], network: [] as Network[], host: [] as Host[], block: [] as Block[], vtep: [] as Vtep[], endpoint: [] as Endpoint[] };
+  for (const resource of resources) (lists[resource.kind] as Resource[]).push(resource);
+  return { cluster, revision, vrfs: lists.vrf, networks: lists.network, hosts: lists.host, blocks: lists.block, vteps: lists.vtep, endpoints: lists.endpoint };
+}

@@ -1,0 +1,72 @@
+// What a host reached. Status is a record of its own, never inside a resource: an agent reports it, the server keeps the
+// latest per host in memory, and a restarted server has it again after each agent's next report.
+import type { EndpointSpec } from "./resource.ts";
+
+/** What an agent says after a round that changed something, and at least every heartbeat. */
+export type HostReport = {
+  readonly host: string;
+  readonly bootId: string;
+  readonly version: string;
+  /** The snapshot's revision that the kernel now holds; below it, nothing is promised. */
+  readonly revision: number;
+  /** Operations that repaired what somebody else changed, since the agent started. */
+  readonly driftRepaired: number;
+  /** What the kernel refused in the last round: object and reason, ready to print. */
+  readonly errors: readonly string[];
+  /** Networks that are in the kernel without any error. */
+  readonly networks: readonly string[];
+  /** Conditions a user should know that are nobody's error: a workload's namespace is gone, a block is full. */
+  readonly conditions: readonly string[];
+  /** The host's own addresses (with prefix length) and routes, without Weft's: what networks must not overlap. */
+  readonly hostPrefixes: readonly string[];
+  /** Kernel objects held, for metrics and `weft host show`. */
+  readonly objects: number;
+};
+
+export type HostStatus = HostReport & {
+  /** When the server got the report, ms since the epoch. */
+  readonly reportedAtMs: number;
+  /** From the commit of the reported revision to the report that it is in the kernel; undefined when not measured. */
+  readonly lagMs?: number;
+};
+
+/** `weft status`: one screen. */
+export type ClusterStatus = {
+  readonly cluster: string;
+  readonly revision: number;
+  readonly hosts: readonly HostCondition[];
+};
+export type HostCondition = {
+  readonly host: string;
+  readonly underlay: string;
+  /** ready: reports arrive; away: none for over 30 s; expected: never joined. */
+  readonly state: "ready" | "away" | "expected";
+  readonly status?: HostStatus;
+};
+
+/** What a workload's door asks of the agent. */
+export type AttachRequest = {
+  readonly network: string;
+  /** Path of a network namespace. */
+  readonly netns: string;
+  /** Default eth0. */
+  readonly ifname?: string;
+  /** Default: the last part of the netns path. */
+  readonly owner?: string;
+  readonly addresses?: readonly string[];
+  readonly mac?: string;
+  readonly slice?: string;
+  /** Answer only when the other hosts have it too, at most this long. */
+  readonly waitMs?: number;
+};
+
+/** What the workload got: everything needed to print it, or to hand it to a container runtime. */
+export type Attachment = {
+  readonly endpoint: string;
+  readonly spec: EndpointSpec;
+  readonly mtu: number;
+  /** With prefix length, as configured on the interface. */
+  readonly interfaceAddresses: readonly string[];
+  readonly gateways: readonly string[];
+  readonly routes: readonly string[];
+};

@@ -1,0 +1,35 @@
+// The port to what lasts: resources at revisions, and what changed since. etcd's revision, watch and compaction are the
+// model. Implementations: memory.ts (the reference), sqlite.ts (one machine); contract.ts holds both to the same promises.
+import type { Change, ChangeSet, Key, Resource } from "../model/resource.ts";
+
+/** A key must still be as it was: at this revision, or absent (0). */
+export type Precondition = { readonly key: Key; readonly revision: number };
+export type Commit = { readonly changes: readonly Change[]; readonly preconditions: readonly Precondition[] };
+
+/** A record that is not a resource and never leaves the server: credentials, the cluster's id, counters. */
+export type Secret = { readonly key: string; readonly value: string | undefined };
+
+export type StoreState = { readonly cluster: string; readonly revision: number; readonly resources: readonly Resource[] };
+
+export interface Store {
+  /** Made once, with the store: two stores never share it. */
+  readonly cluster: string;
+  /** The last durable revision. Never goes back, not even over a crash. */
+  readonly revision: number;
+  /** Everything, at `revision`. */
+  read(): Promise<StoreState>;
+  /**
+   * All commits or none, in order, each at a revision of its own (its resources get that `revision`); resolves with the
+   * revisions once they are durable. A failed precondition rejects with Fault `revision-stale` and changes nothing.
+   * A commit without changes is an error of the caller.
+   */
+  commit(commits: readonly Commit[], secrets?: readonly Secret[]): Promise<readonly number[]>;
+  /**
+   * Every change set after `from`, in order, without gaps or repeats, first from history and then as commits become
+   * durable. Throws Fault `compacted` if history no longer reaches back to `from`, and `revision-stale` if `from` is in
+   * the future (the reader knew another life of this store). Ends with the signal. A slow reader never delays a commit.
+   */
+  watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
+  secret(key: string): string | undefined;
+  close(): Promise<void>;
+}
