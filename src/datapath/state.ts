@@ -1,6 +1,7 @@
 // The kernel's nouns as values, in the kernel's own words and units. Desired state (from compile) and actual state (from
 // observe) are both a KernelState, so that everything between them is plain arithmetic. Every object names its network
 // namespace, because the data plane of a VRF lives in one of its own.
+import { createHash } from "node:crypto";
 
 /**
  * Which network namespace an object is in:
@@ -31,8 +32,11 @@ export type Veth = Link & {
 export type KernelObject =
   | { readonly kind: "netns"; readonly ns: `vrf:${string}` }
   | { readonly kind: "sysctl"; readonly ns: Ns; /** Below /proc/sys/net, like `ipv4/ip_forward`. */ readonly key: string; readonly value: string }
-  /** Weft's own nft table (`inet weft`) of a namespace; `body` is what stands between its braces. */
-  | { readonly kind: "nft"; readonly ns: Ns; readonly body: string }
+  /**
+   * Weft's own nft table (`inet weft`) of a namespace; `body` is what stands between its braces. The kernel cannot give the
+   * text back, so an observed one has its `digest` (or NFT_TAMPERED) and an empty body, and diff compares digests only.
+   */
+  | { readonly kind: "nft"; readonly ns: Ns; readonly digest: string; readonly body: string }
   | Bridge
   | Vxlan
   | Veth
@@ -61,6 +65,8 @@ export type Op =
 export const WEFT_ROUTE_PROTOCOL = 87;
 /** Links, tables and namespaces are recognised by this mark. */
 export const MARK = "weft";
+/** The digest of a table that somebody else changed, or that has no mark of ours: never that of a body. */
+export const NFT_TAMPERED = "tampered";
 export const FLOOD_MAC = "00:00:00:00:00:00";
 
 /**
@@ -89,6 +95,11 @@ export function stateOf(objects: Iterable<KernelObject>): KernelState {
   const state = new Map<string, KernelObject>();
   for (const object of objects) state.set(keyOf(object), object);
   return state;
+}
+
+/** Names a table's body, short enough to be carried in the name of a chain: 16 hexadecimal digits. */
+export function nftDigest(body: string): string {
+  return createHash("sha256").update(body).digest("hex").slice(0, 16);
 }
 
 /** The link whose disappearance takes this object along; undefined for what stands alone. */
