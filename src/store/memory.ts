@@ -1,0 +1,64 @@
+// The store in memory: the reference that other stores are compared with, and the one for tests and simulation. Says in
+// the fewest lines what a store promises; knows nothing of what resources mean.
+import { randomUUID } from "node:crypto";
+import { keyOfResource } from "../model/resource.ts";
+import type { ChangeSet, Key, Resource } from "../model/resource.ts";
+import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
+import { DEFAULT_HISTORY, History } from "./history.ts";
+import type { Commit, Secret, Store } from "./store.ts";
+
+/** An empty store. `cluster` is random unless given; `history` is how many changes a late watcher can still get. */
+export function openMemoryStore(options: { readonly cluster?: string; readonly history?: number } = {}): Store {
+  const cluster = options.cluster ?? randomUUID();
+  const resources = new Map<Key, Resource>();
+  const secrets = new Map<string, string>();
+  const history = new History(0, options.history ?? DEFAULT_HISTORY);
+  let isClosed = false;
+
+  function commitNow(commits: readonly Commit[], wanted: readonly Secret[]): number[] {
+    if (isClosed) throw storeClosed();
+    // What the commits so far have put or removed; nothing is touched until all of them are known to hold.
+    const pending = new Map<Key, Resource | undefined>();
+    const current = (key: Key) => (pending.has(key) ? pending.get(key) : resources.get(key));
+    const sets: ChangeSet[] = [];
+    for (const commit of commits) {
+      const revision = history.revision + sets.length + 1;
+      assertMeaningful(commit);
+      for (const precondition of commit.preconditions) assertHolds(precondition, current(precondition.key)?.revision ?? 0);
+      const changes = commit.changes.map((change) => stamped(change, revision));
+      for (const change of changes) {
+        if ("put" in change) pending.set(keyOfResource(change.put), change.put);
+        else pending.set(change.remove, undefined);
+      }
+      sets.push({ revision, changes });
+    }
+    for (const [key, resource] of pending) setOrDelete(resources, key, resource);
+    for (const { key, value } of wanted) setOrDelete(secrets, key, value);
+    history.append(sets);
+    return sets.map((set) => set.revision);
+  }
+
+  return {
+    cluster,
+    get revision() {
+      return history.revision;
+    },
+    async read() {
+      return { cluster, revision: history.revision, resources: [...resources.values()] };
+    },
+    async commit(commits, wanted = []) {
+      return commitNow(commits, wanted);
+    },
+    watch: (from, signal) => history.watch(from, signal),
+    secret: (key) => secrets.get(key),
+    async close() {
+      isClosed = true;
+      history.close();
+    },
+  };
+}
+
+function setOrDelete<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+}
