@@ -42,7 +42,7 @@ export type KernelObject =
   | Veth
   /** `cidr` is address/length with the host bits kept. IPv6 without duplicate address detection. */
   | { readonly kind: "address"; readonly ns: Ns; readonly dev: string; readonly cidr: string }
-  /** Main table, protocol WEFT_ROUTE_PROTOCOL. `dst` canonical, `0.0.0.0/0` and `::/0` for default. `onlink` routes have a gateway that no connected route covers. */
+  /** Main table, protocol WEFT_ROUTE_PROTOCOL, metric WEFT_ROUTE_METRIC. `dst` canonical, `0.0.0.0/0` and `::/0` for default. `onlink` routes have a gateway that no connected route covers. */
   | { readonly kind: "route"; readonly ns: Ns; readonly dst: string; readonly via?: string; readonly dev: string; readonly onlink: boolean; readonly src?: string }
   /** Permanent: address to MAC, ARP and ND alike. */
   | { readonly kind: "neighbour"; readonly ns: Ns; readonly dev: string; readonly ip: string; readonly mac: string }
@@ -63,6 +63,11 @@ export type Op =
 
 /** Routes of ours in any table are recognised by this number (rtm_protocol; unassigned in iproute2's rt_protos). */
 export const WEFT_ROUTE_PROTOCOL = 87;
+/**
+ * Metric of every route of ours (rtm priority): what the kernel gives an IPv6 route without one. A route that a workload
+ * or host has from somebody else (metric 0 in IPv4) wins over it, and neither is refused because of the other.
+ */
+export const WEFT_ROUTE_METRIC = 1024;
 /** Links, tables and namespaces are recognised by this mark. */
 export const MARK = "weft";
 /** The digest of a table that somebody else changed, or that has no mark of ours: never that of a body. */

@@ -1,0 +1,81 @@
+// From intent to kernel nouns: the desired kernel state of one host. Pure and total: same snapshot, same answer, in whatever
+// order its lists come. Knows Linux words; does not touch Linux.
+//
+//   host namespace       namespace of the VRF (weft-blue)                      namespaces of workloads
+//   wu-blue ===veth=== uplink                  wb-front ===port=== eth0
+//   nft: who may send    nft: masquerade       wb-back  ===port=== eth0
+//        to the tunnel   wx4096 (VXLAN: routed networks) or as port of wb-* (switched ones)
+import { formatIp } from "../model/address.ts";
+import type { Network, Snapshot, Vrf } from "../model/resource.ts";
+import { compileEndpoint } from "./endpoint.ts";
+import { compileFirewall, compileProtection } from "./firewall.ts";
+import { type Segment, segmentsOf } from "./layout.ts";
+import { networkMtu } from "./mtu.ts";
+import { alias } from "./names.ts";
+import { compileRouted } from "./routed.ts";
+import { type KernelObject, type KernelState, type Ns, stateOf } from "./state.ts";
+import { compileSwitched } from "./switched.ts";
+import { compileUplink, usesUplink } from "./uplink.ts";
+import { type World, worldOf } from "./world.ts";
+
+/** Desired kernel state of a host; empty if the snapshot does not know it. */
+export function compile(snapshot: Snapshot, host: string): KernelState {
+  const world = worldOf(snapshot, host);
+  if (world === undefined) return new Map();
+  const objects: KernelObject[] = [];
+  for (const vrf of world.vrfs) objects.push(...compileVrf(world, vrf));
+  objects.push(...compileProtection(world));
+  return stateOf(objects);
+}
+
+function compileVrf(world: World, vrf: Vrf): KernelObject[] {
+  const ns: Ns = `vrf:${vrf.name}`;
+  const networks = world.networks.get(vrf.name) ?? [];
+  const objects: KernelObject[] = [
+    { kind: "netns", ns },
+    ...NAMESPACE_SYSCTLS.map(([key, value]): KernelObject => ({ kind: "sysctl", ns, key, value })),
+    compileFirewall(vrf, networks),
+  ];
+  for (const network of networks) objects.push(...compileNetwork(world, vrf, network));
+  if (networks.some((network) => network.spec.ipam === "local")) objects.push(...compileRouted(world, vrf, networks));
+  if (usesUplink(vrf, networks)) objects.push(...compileUplink(world, vrf, networks));
+  return objects;
+}
+
+/** What a fresh namespace gets wrong for a router of somebody else's packets. */
+const NAMESPACE_SYSCTLS: readonly (readonly [string, string])[] = [
+  ["ipv4/ip_forward", "1"],
+  ["ipv6/conf/all/forwarding", "1"],
+  // The way back of a packet may lead through another device (uplink, tunnel).
+  ["ipv4/conf/all/rp_filter", "0"],
+  ["ipv4/conf/default/rp_filter", "0"],
+  // Addresses are assigned, never negotiated: detection would only delay the first packet by a second.
+  ["ipv6/conf/default/accept_dad", "0"],
+  ["ipv6/conf/default/accept_ra", "0"],
+  // 1 in every new namespace: bridged frames would pass the nft table and conntrack as if they were routed.
+  ["bridge/bridge-nf-call-iptables", "0"],
+  ["bridge/bridge-nf-call-ip6tables", "0"],
+  ["bridge/bridge-nf-call-arptables", "0"],
+];
+
+function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[] {
+  const ns: Ns = `vrf:${vrf.name}`;
+  const mtu = networkMtu(world, vrf, network);
+  const blocks = (world.blocks.get(network.name) ?? []).filter((block) => block.spec.host === world.self.name);
+  const segments = segmentsOf(vrf, network, world.self, blocks);
+  const objects: KernelObject[] = segments.flatMap((segment) => compileSegment(ns, network, segment, mtu));
+  if (network.spec.ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
+  for (const endpoint of world.endpoints.get(network.name) ?? []) {
+    if (endpoint.spec.host === world.self.name) objects.push(...compileEndpoint(world, vrf, segments, endpoint, mtu));
+  }
+  return objects;
+}
+
+function compileSegment(ns: Ns, network: Network, segment: Segment, mtu: number): KernelObject[] {
+  const name = segment.slice === undefined ? network.name : `${network.name}/${segment.slice}`;
+  return [
+    { kind: "bridge", ns, name: segment.bridge, mtu, mac: segment.mac, alias: alias("network", name) },
+    ...segment.ranges.flatMap((range): KernelObject[] =>
+      range.gateway === undefined ? [] : [{ kind: "address", ns, dev: segment.bridge, cidr: `${formatIp(range.gateway)}/${range.cidr.length}` }]),
+  ];
+}

@@ -1,0 +1,69 @@
+// The smallest ordered list of operations that turns one kernel state into another. Touches nothing that is already right.
+//
+// Order: stale links go first, because a new one may need the name; then what is new, from the ground up (namespace, policy,
+// bridge, tunnel, port, address, entry, route), so that policy is there before a port; stale entries go last, when what
+// replaces them is there. What a removed link or namespace takes along needs no operation of its own.
+import { type KernelObject, type KernelState, type ObjectKind, type Op, deviceOf } from "./state.ts";
+
+export function diff(actual: KernelState, desired: KernelState): Op[] {
+  const gone = goneWith(actual, desired);
+  const ops: Op[] = [];
+  for (const [key, object] of actual) {
+    // The kernel has no absent sysctl; what Weft no longer needs it leaves as it is.
+    if (!desired.has(key) && object.kind !== "sysctl" && !gone.takes(object)) ops.push({ op: "remove", object });
+  }
+  for (const [key, object] of desired) {
+    const from = actual.get(key);
+    if (from === undefined || gone.takes(from)) ops.push({ op: "add", object });
+    else if (!isSame(from, object)) ops.push({ op: "set", from, object });
+  }
+  return ops.sort((a, b) => rankOf(a) - rankOf(b));
+}
+
+/** What disappears by itself when the removals of this diff are done: everything on a removed link, at both ends of a pair. */
+function goneWith(actual: KernelState, desired: KernelState): { takes(object: KernelObject): boolean } {
+  const namespaces = new Set<string>();
+  const devices = new Set<string>();
+  for (const [key, object] of actual) {
+    if (desired.has(key)) continue;
+    if (object.kind === "netns") namespaces.add(object.ns);
+    if (object.kind === "bridge" || object.kind === "vxlan") devices.add(`${object.ns} ${object.name}`);
+    if (object.kind === "veth") devices.add(`${object.ns} ${object.name}`).add(`${object.peer.ns} ${object.peer.name}`);
+  }
+  return {
+    takes(object) {
+      if (object.kind === "netns") return false;
+      if (namespaces.has(object.ns)) return true;
+      const device = deviceOf(object);
+      return device !== undefined && devices.has(`${object.ns} ${device}`);
+    },
+  };
+}
+
+const LAYER: Readonly<Record<ObjectKind, number>> = {
+  netns: 0, sysctl: 1, nft: 2, bridge: 3, vxlan: 4, veth: 5, address: 6, neighbour: 7, fdb: 7, "bridge-fdb": 7, route: 8,
+};
+
+function rankOf(op: Op): number {
+  const layer = LAYER[op.object.kind];
+  if (op.op !== "remove") return layer;
+  const isLink = op.object.kind === "bridge" || op.object.kind === "vxlan" || op.object.kind === "veth";
+  return isLink ? -layer : 20 - layer;
+}
+
+/** Equal as values; tables by their digest alone, because the kernel cannot give a body back. */
+export function isSame(a: KernelObject, b: KernelObject): boolean {
+  return a.kind === "nft" && b.kind === "nft" ? a.digest === b.digest : isEqual(a, b);
+}
+
+function isEqual(a: object, b: object): boolean {
+  const left = Object.entries(a);
+  const right = new Map(Object.entries(b));
+  if (left.length !== right.size) return false;
+  for (const [field, value] of left) {
+    const other: unknown = right.get(field);
+    if (value === other) continue;
+    if (typeof value !== "object" || typeof other !== "object" || other === null || !isEqual(value, other)) return false;
+  }
+  return true;
+}

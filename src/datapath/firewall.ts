@@ -1,0 +1,82 @@
+// Weft's nft tables, one per namespace (`inet weft`), each replaced in one transaction. Sets carry what grows (subnets,
+// members); the rules stay the same whatever the number of networks.
+import type { Network, Vrf } from "../model/resource.ts";
+import { cidrFamily } from "./endpoint.ts";
+import { routedDevice } from "./routed.ts";
+import { type KernelObject, type Ns, nftDigest } from "./state.ts";
+import { UPLINK, UPLINK_HOST_PREFIX, UPLINK_RANGE_4, UPLINK_RANGE_6, usesUplink } from "./uplink.ts";
+import { type World, familyOf, tunnelTo } from "./world.ts";
+
+/**
+ * A VRF's table: packets to the outside leave under the uplink's address; what a network of the VRF has no host for is
+ * refused instead of leaking into the underlay; what the host itself sends into the tunnel comes from this host's VTEP, so
+ * that the answer finds back.
+ */
+export function compileFirewall(vrf: Vrf, networks: readonly Network[]): KernelObject {
+  const sets = ([4, 6] as const).map((family) => {
+    const of = (chosen: readonly Network[]) =>
+      chosen.flatMap((network) => network.spec.subnets.map((subnet) => subnet.cidr)).filter((cidr) => cidrFamily(cidr) === family).sort();
+    return set(`networks${family}`, family, of(networks)) + set(`masquerade${family}`, family, of(networks.filter((network) => network.spec.masquerade)));
+  });
+  const chains = usesUplink(vrf, networks)
+    ? `chain forward {
+  type filter hook forward priority filter; policy accept;
+  oifname "${UPLINK}" ip daddr @networks4 reject with icmp net-unreachable
+  oifname "${UPLINK}" ip6 daddr @networks6 reject with icmpv6 no-route
+}
+chain postrouting {
+  type nat hook postrouting priority srcnat; policy accept;
+  oifname "${UPLINK}" ip saddr @masquerade4 ip daddr != @networks4 masquerade
+  oifname "${UPLINK}" ip6 saddr @masquerade6 ip6 daddr != @networks6 masquerade
+  iifname "${UPLINK}" oifname "${routedDevice(vrf)}" masquerade
+}
+`
+    : "";
+  return nft(`vrf:${vrf.name}`, sets.join("") + chains);
+}
+
+/**
+ * The host's table: only hosts that share a VRF may send to the tunnel ports; nothing enters a VRF through its uplink
+ * unless the host asked or answers, so two VRFs never meet in the host's namespace. Nothing while the host carries no VRF.
+ */
+export function compileProtection(world: World): KernelObject[] {
+  if (world.vrfs.length === 0) return [];
+  const ports = [...new Set(world.vrfs.map((vrf) => vrf.spec.tunnelPort))].sort((a, b) => a - b).join(", ");
+  const peers = new Set<string>();
+  for (const members of world.members.values()) {
+    for (const host of members) {
+      const address = tunnelTo(world, host.name);
+      if (address !== undefined) peers.add(address);
+    }
+  }
+  const of = (family: 4 | 6) => [...peers].filter((peer) => familyOf(peer) === family).sort();
+  const uplinks = `"${UPLINK_HOST_PREFIX}-*"`;
+  return [
+    nft("host", `${set("vteps4", 4, of(4))}${set("vteps6", 6, of(6))}chain input {
+  type filter hook input priority filter - 10; policy accept;
+  udp dport { ${ports} } ip saddr != @vteps4 drop
+  udp dport { ${ports} } ip6 saddr != @vteps6 drop
+}
+chain forward {
+  type filter hook forward priority filter - 10; policy accept;
+  oifname ${uplinks} ct state established,related accept
+  oifname ${uplinks} drop
+}
+chain postrouting {
+  type nat hook postrouting priority srcnat; policy accept;
+  ip saddr ${UPLINK_RANGE_4} oifname != ${uplinks} masquerade
+  ip6 saddr ${UPLINK_RANGE_6} oifname != ${uplinks} masquerade
+}
+`),
+  ];
+}
+
+/** An empty set must not have an `elements` line; interval sets hold addresses and networks alike. */
+function set(name: string, family: 4 | 6, elements: readonly string[]): string {
+  const list = elements.length === 0 ? "" : ` elements = { ${elements.join(", ")} };`;
+  return `set ${name} { type ipv${family}_addr; flags interval;${list} }\n`;
+}
+
+function nft(ns: Ns, body: string): KernelObject {
+  return { kind: "nft", ns, digest: nftDigest(body), body };
+}
