@@ -1,0 +1,85 @@
+// Runs everything that says whether Weft is right, and ends with one summary. `fast`: the checks, and the tests that
+// need nothing but Node. `kernel`: the tests on the real kernel, as root, one file at a time. `all` (the default):
+// both, and the simulation. Each test file runs in a process of its own, under a deadline; see runner/file.ts.
+import { globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { CHECKS, runCheck, type CheckResult } from "./runner/checks.ts";
+import { runFile, type FileResult } from "./runner/file.ts";
+import { whyNoKernelTests } from "./runner/machine.ts";
+import { printFailures, printSummary, type GroupResult } from "./runner/summary.ts";
+
+const ROOT = new URL("..", import.meta.url).pathname;
+const LEVELS = {
+  fast: ["checks", "tests"],
+  kernel: ["kernel"],
+  all: ["checks", "tests", "simulation", "kernel"],
+} as const;
+
+type Level = keyof typeof LEVELS;
+type Group = { readonly name: "tests" | "simulation" | "kernel"; readonly deadlineMs: number; readonly atOnce: number };
+
+const GROUPS: readonly Group[] = [
+  { name: "tests", deadlineMs: 120_000, atOnce: Math.min(availableParallelism(), 4) },
+  { name: "simulation", deadlineMs: 300_000, atOnce: Math.min(availableParallelism(), 4) },
+  // Kernel tests share the machine's routing lock and its neighbour table: one at a time.
+  { name: "kernel", deadlineMs: 300_000, atOnce: 1 },
+];
+
+function groupOf(file: string): Group["name"] {
+  if (file.endsWith(".kernel.test.ts") || file.startsWith("test/netns/")) return "kernel";
+  return file.startsWith("test/sim/") ? "simulation" : "tests";
+}
+
+/** At most `atOnce` at a time, results in the order of the files. */
+async function runFiles(files: readonly string[], { atOnce, deadlineMs }: Group): Promise<FileResult[]> {
+  const results: FileResult[] = [];
+  const queue = files.entries();
+  const worker = async () => {
+    for (const [i, file] of queue) {
+      const result = await runFile(file, deadlineMs);
+      printFailures(result);
+      results[i] = result;
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return results;
+}
+
+async function runGroup(group: Group, files: readonly string[]): Promise<GroupResult> {
+  const startedMs = performance.now();
+  const obstacle = group.name === "kernel" ? whyNoKernelTests() : undefined;
+  const results =
+    obstacle === undefined ? await runFiles(files, group) : files.map((file) => skippedFile(file, obstacle));
+  return { name: group.name, ms: performance.now() - startedMs, results, obstacle };
+}
+
+function skippedFile(file: string, reason: string): FileResult {
+  return { file, ms: 0, passed: 0, failures: [], skipped: [{ name: file, reason }], notes: [], output: "" };
+}
+
+async function main(level: Level): Promise<number> {
+  process.chdir(ROOT);
+  const parts: readonly string[] = LEVELS[level];
+  const checks: CheckResult[] = [];
+  if (parts.includes("checks")) for (const check of CHECKS) checks.push(await runCheck(ROOT, check));
+  for (const { ok, name, output } of checks) if (!ok) console.log(`FAILED ${name}\n${output}`);
+  const files = globSync("{src,test,bench}/**/*.test.ts").toSorted();
+  const groups: GroupResult[] = [];
+  for (const group of GROUPS) {
+    if (parts.includes(group.name))
+      groups.push(
+        await runGroup(
+          group,
+          files.filter((file) => groupOf(file) === group.name),
+        ),
+      );
+  }
+  return printSummary(checks, groups);
+}
+
+const level = process.argv[2] ?? "all";
+if (level in LEVELS) process.exitCode = await main(level as Level);
+else {
+  console.error(`usage: script/test [${Object.keys(LEVELS).join("|")}]`);
+  process.exitCode = 2;
+}

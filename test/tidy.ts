@@ -1,0 +1,105 @@
+// The house rules that no linter of others knows: who may import whom, how a file opens, how wide a line is, and what
+// must not be in the tree. Each rule takes text and gives breaches, a line each; tidy.test.ts runs them over the tree,
+// and over planted breaches. Limits on length, clock, programs and unused code are in .oxlintrc.json and knip.json.
+import { posix } from "node:path";
+
+export type Source = { readonly file: string; readonly text: string };
+
+/** Folders of src/ and what each may import; `types:` is for `import type` alone. design: the water runs one way. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  model: [],
+  ipam: ["model"],
+  store: ["model"],
+  control: ["model", "ipam", "store"],
+  api: ["model", "store", "control"],
+  client: ["model"],
+  datapath: ["model"],
+  kernel: ["model", "datapath"],
+  agent: ["model", "ipam", "client", "datapath", "kernel"],
+  doors: ["model", "client", "agent"],
+  ancestors: ["model", "ipam", "types:control", "types:api"],
+  cli: ["model", "client", "datapath", "ancestors"],
+};
+const COLUMNS_MAX = 120;
+/** Names that say nothing: what has no home has no name yet. */
+const EMPTY_NAMES = /(^|[/-])(utils?|helpers?|common|misc|managers?|services?|index)(\.ts|\/)/;
+
+/** Every breach in one file of src/, test/ or bench/, as `file:line: what`. */
+export function breachesOf(source: Source): string[] {
+  return [...openingBreaches(source), ...importBreaches(source), ...lineBreaches(source), ...nameBreaches(source)];
+}
+
+function openingBreaches({ file, text }: Source): string[] {
+  return /^(#!.*\n)?\/[/*]/.test(text) ? [] : [`${file}:1: opens without a comment that says what it owns`];
+}
+
+function nameBreaches({ file }: Source): string[] {
+  return EMPTY_NAMES.test(file) ? [`${file}:1: a name that says nothing; name what it holds`] : [];
+}
+
+function lineBreaches({ file, text }: Source): string[] {
+  return text.split("\n").flatMap((line, i) => {
+    const at = `${file}:${i + 1}`;
+    return [
+      ...(line.length > COLUMNS_MAX ? [`${at}: ${line.length} columns, at most ${COLUMNS_MAX}`] : []),
+      // The linter cannot tell this from `new Date(ms)`, which is pure.
+      ...(line.includes("new Date()") && !mayReadClock(file)
+        ? [`${at}: new Date(): take a Clock (model/clock.ts)`]
+        : []),
+    ];
+  });
+}
+
+function mayReadClock(file: string): boolean {
+  return file === "src/main.ts" || !file.startsWith("src/") || file.endsWith(".test.ts");
+}
+
+/** The three ways to import: with names (1 is `type`, 2 the file), as an expression (3), for its effects (4). */
+const IMPORT = new RegExp(
+  [
+    /^\s*(?:import|export)\s+(type\s)?[^"'`;]*?from\s+"(\.[^"]+)"/.source,
+    /\bimport\(\s*"(\.[^"]+)"\s*\)/.source,
+    /^\s*import\s+"(\.[^"]+)"/.source,
+  ].join("|"),
+  "gm",
+);
+
+function importBreaches({ file, text }: Source): string[] {
+  const from = folderOf(file);
+  if (from === undefined || from === "main" || file.endsWith(".test.ts")) return [];
+  return [...text.matchAll(IMPORT)].flatMap((match) => {
+    const target = posix.join(posix.dirname(file), match[2] ?? match[3] ?? match[4] ?? "");
+    const to = folderOf(target);
+    const isType = match[1] !== undefined;
+    if (to === from || (to !== undefined && mayImport(from, to, isType))) return [];
+    const line = text.slice(0, match.index).split("\n").length;
+    return [`${file}:${line}: ${from} must not import ${to ?? target}${isType ? " (not even its types)" : ""}`];
+  });
+}
+
+function mayImport(from: string, to: string, isType: boolean): boolean {
+  const allowed = MAY_IMPORT[from] ?? [];
+  return allowed.includes(to) || (isType && allowed.includes(`types:${to}`));
+}
+
+/** `src/model/fault.ts` is in `model`, `src/main.ts` is `main`; undefined outside src/. */
+function folderOf(file: string): string | undefined {
+  const [top, folder] = file.split("/");
+  return top === "src" ? folder?.replace(/\.ts$/, "") : undefined;
+}
+
+/** What must be in no file of the tree, written so that this file does not contain it. */
+const NOWHERE: readonly { readonly pattern: RegExp; readonly why: string }[] = [
+  { pattern: /\/(wor[k]|far[m])\//, why: "a path of one machine" },
+  { pattern: /\.bash_job[s]/, why: "a path of one machine" },
+  { pattern: /"resolve[d]":\s*"http/, why: "a download address; .npmrc keeps them out of the lock file" },
+  { pattern: /^\s*(@[\w-]+:)?registr[y]\s*=/m, why: "a package registry is the machine's business" },
+];
+
+/** Breaches of what may be in no file at all, documents and scripts included. */
+export function strayBreachesOf({ file, text }: Source): string[] {
+  return NOWHERE.flatMap(({ pattern, why }) => {
+    const at = text.search(pattern);
+    return at < 0 ? [] : [`${file}:${text.slice(0, at).split("\n").length}: ${why}`];
+  });
+}
