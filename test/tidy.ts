@@ -20,8 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ancestors: ["model", "ipam", "types:control", "types:api"],
   cli: ["model", "client", "datapath", "ancestors"],
   // The demonstration cluster stands where an operator would: it runs Weft and looks at it from outside.
-  demo: ["model", "client"],
-  demo: ["model", "cli"],
+  demo: ["model", "client", "cli"],
 };
 const COLUMNS_MAX = 120;
 /** Names that say nothing: what has no home has no name yet. */
