@@ -1,0 +1,92 @@
+// A DC/OS configuration in Weft's own words: one VRF that all overlays share, as they share one VTEP and one VNI there,
+// and a routed network for each. Pure. Importing a changed file is the live form of what DC/OS asks a reinstallation
+// for: what the file no longer says goes, what it says otherwise is changed, and what endpoints need stays (refused).
+import { macOf } from "../../model/address.ts";
+import type { NetworkSpec, Subnet, VrfSpec } from "../../model/resource.ts";
+import type { DcosConfig, DcosOverlay } from "./config.ts";
+import { LEAST_MTU } from "./rules.ts";
+
+/** The VRF of an imported configuration. */
+export const DCOS_VRF = "dcos";
+/** Constant in DC/OS, for every overlay of every cluster. */
+const DCOS_VNI = 1024;
+
+/** What POST /v1/apply takes. The server gives the VRF its index. */
+export type VrfResource = { readonly kind: "vrf"; readonly name: string; readonly spec: Omit<VrfSpec, "index"> };
+export type NetworkResource = { readonly kind: "network"; readonly name: string; readonly spec: NetworkSpec };
+export type Apply = { readonly resources: readonly (VrfResource | NetworkResource)[]; readonly pruneVrf: string };
+
+export type ResourceOptions = {
+  /** UDP; 4789 (RFC 7348) by default. DC/OS itself uses 64000. */
+  readonly tunnelPort?: number;
+};
+
+/** The VRF and the networks that the file asks for: none if it switches overlays off. */
+export function resourcesOf(
+  config: DcosConfig,
+  options: ResourceOptions = {},
+): { readonly vrf: VrfResource; readonly networks: readonly NetworkResource[] } {
+  return {
+    vrf: vrfOf(config, options.tunnelPort ?? 4789),
+    networks: config.overlayEnable ? config.overlays.map((overlay) => networkOf(config, overlay)) : [],
+  };
+}
+
+/** Makes the VRF what the file says, and removes its networks that the file does not have. */
+export function applyOf(config: DcosConfig, options: ResourceOptions = {}): Apply {
+  const { vrf, networks } = resourcesOf(config, options);
+  return { resources: networks.length === 0 ? [] : [vrf, ...networks], pruneVrf: DCOS_VRF };
+}
+
+function vrfOf(config: DcosConfig, tunnelPort: number): VrfResource {
+  const { vtepSubnet, vtepSubnet6, vtepMacOui, vtepMtu } = config;
+  return {
+    kind: "vrf",
+    name: DCOS_VRF,
+    spec: {
+      vni: DCOS_VNI,
+      tunnelPort,
+      vtepSubnets: vtepSubnet6 === undefined ? [vtepSubnet] : [vtepSubnet, vtepSubnet6],
+      vtepMacOui: (macOf(vtepMacOui) ?? "").slice(0, 8),
+      vtepName: `vtep${DCOS_VNI}`,
+      hostAccess: true,
+      dcos: {
+        vtepMacOui,
+        ...(vtepMtu === undefined ? {} : { vtepMtu }),
+        masters: config.masters,
+        agents: [...config.agents, ...config.publicAgents],
+      },
+    },
+  };
+}
+
+function networkOf({ enableIpv6, overlayMtu }: DcosConfig, overlay: DcosOverlay): NetworkResource {
+  // With IPv6 switched off, DC/OS disables overlays that have nothing else, and gives containers of the others none.
+  const without4 = overlay.subnet === undefined;
+  const subnets = [
+    ...subnetOf(overlay.subnet, overlay.prefix),
+    ...(enableIpv6 || without4 ? subnetOf(overlay.subnet6, overlay.prefix6) : []),
+  ];
+  return {
+    kind: "network",
+    name: overlay.name,
+    spec: {
+      driver: "vxlan",
+      ipam: "local",
+      vrf: DCOS_VRF,
+      subnets,
+      ...(overlayMtu === undefined ? {} : { mtu: Math.max(overlayMtu, LEAST_MTU) }),
+      // In this order: Mesos has the lower half of each block, Docker the upper one.
+      slices: [
+        { name: "mesos", bridge: "m" },
+        { name: "docker", bridge: "d" },
+      ],
+      masquerade: true,
+      enabled: overlay.enabled && (enableIpv6 || !without4),
+    },
+  };
+}
+
+function subnetOf(cidr: string | undefined, hostPrefix: number | undefined): readonly Subnet[] {
+  return cidr === undefined || hostPrefix === undefined ? [] : [{ cidr, hostPrefix }];
+}

@@ -1,0 +1,214 @@
+// What DC/OS shows of its overlays, made from Weft's snapshot and the hosts' reports: the State of the overlay master
+// and the AgentInfo of an overlay agent. Pure. Members of every object are in alphabetical order, as Mesos prints
+// them, so that a recorded answer and ours compare as text. Schema: messages.proto of DC/OS's overlay modules, 1.8-2.2.
+import { cidrOf, formatCidr } from "../../model/address.ts";
+import type { Block, Host, Network, Snapshot, Vrf, Vtep } from "../../model/resource.ts";
+import type { HostReport } from "../../model/status.ts";
+import { type Segment, segmentsOf } from "../../datapath/layout.ts";
+
+export type OverlayStatus = {
+  readonly error?: string;
+  readonly status: "STATUS_OK" | "STATUS_FAILED" | "STATUS_CONFIGURING";
+};
+export type OverlayInfo = {
+  /** Shown only when it is false, because it was not there before DC/OS 1.11. */
+  readonly enabled?: false;
+  readonly name: string;
+  readonly prefix?: number;
+  readonly prefix6?: number;
+  readonly subnet?: string;
+  readonly subnet6?: string;
+};
+export type BridgeInfo = { readonly ip?: string; readonly ip6?: string; readonly name: string };
+export type VxlanInfo = {
+  readonly vni: number;
+  readonly vtep_ip?: string;
+  readonly vtep_ip6?: string;
+  readonly vtep_mac: string;
+  readonly vtep_mtu?: number;
+  readonly vtep_name: string;
+};
+export type AgentOverlayInfo = {
+  readonly backend: { readonly vxlan: VxlanInfo };
+  readonly docker_bridge?: BridgeInfo;
+  readonly info: OverlayInfo;
+  readonly mesos_bridge?: BridgeInfo;
+  readonly state: OverlayStatus;
+  readonly subnet?: string;
+  readonly subnet6?: string;
+};
+export type AgentInfo = {
+  readonly configuration_attempts?: number;
+  readonly ip: string;
+  readonly overlays: readonly AgentOverlayInfo[];
+};
+export type State = {
+  readonly agents: readonly AgentInfo[];
+  readonly network: {
+    readonly overlays: readonly OverlayInfo[];
+    readonly vtep_mac_oui: string;
+    readonly vtep_mtu?: number;
+    readonly vtep_subnet?: string;
+    readonly vtep_subnet6?: string;
+  };
+};
+
+/** The configuration in a snapshot. Blocks are indexed once: with many hosts, a search per host would be a square. */
+type World = {
+  readonly blocks: ReadonlyMap<string, readonly Block[]>;
+  readonly vrf: Vrf;
+  readonly networks: readonly Network[];
+  readonly dcos: NonNullable<Vrf["spec"]["dcos"]>;
+};
+
+/**
+ * What GET /overlay-master/state answers; undefined if no DC/OS configuration was imported. Statuses are by host name.
+ * Hosts in the order in which they registered, overlays by name.
+ */
+export function overlayState(snapshot: Snapshot, statuses: ReadonlyMap<string, HostReport>): State | undefined {
+  const world = worldOf(snapshot);
+  if (world === undefined) return undefined;
+  const vteps = new Map(
+    snapshot.vteps.filter((vtep) => vtep.spec.vrf === world.vrf.name).map((vtep) => [vtep.spec.host, vtep]),
+  );
+  const hosts = snapshot.hosts.filter((host) => vteps.has(host.name)).toSorted((a, b) => a.spec.order - b.spec.order);
+  const { vtepSubnets } = world.vrf.spec;
+  return {
+    agents: hosts.map((host) => ({
+      ip: host.spec.underlay,
+      overlays: overlaysOn(world, host, vteps.get(host.name), statuses.get(host.name)),
+    })),
+    network: {
+      overlays: world.networks.map((network) => ({
+        ...(network.spec.enabled ? {} : { enabled: false }),
+        ...infoOf(network),
+      })),
+      vtep_mac_oui: world.dcos.vtepMacOui,
+      ...member("vtep_mtu", world.dcos.vtepMtu),
+      ...member("vtep_subnet", ofFamily(vtepSubnets, 4)),
+      ...member("vtep_subnet6", ofFamily(vtepSubnets, 6)),
+    },
+  };
+}
+
+/** What a host's agent answers at /overlay-agent/overlay; undefined if the host or the configuration is unknown. */
+export function agentOverlay(
+  snapshot: Snapshot,
+  hostName: string,
+  status: HostReport | undefined,
+): AgentInfo | undefined {
+  const world = worldOf(snapshot);
+  const host = snapshot.hosts.find((candidate) => candidate.name === hostName);
+  if (world === undefined || host === undefined) return undefined;
+  const vtep = snapshot.vteps.find(({ spec }) => spec.vrf === world.vrf.name && spec.host === hostName);
+  // DC/OS counts rounds until one succeeds, from zero after each registration. Weft's rounds have no such end.
+  return {
+    configuration_attempts: status === undefined ? 0 : 1,
+    ip: host.spec.underlay,
+    overlays: overlaysOn(world, host, vtep, status),
+  };
+}
+
+function worldOf(snapshot: Snapshot): World | undefined {
+  const vrf = snapshot.vrfs
+    .filter(({ spec }) => spec.dcos !== undefined)
+    .toSorted((a, b) => compare(a.name, b.name))[0];
+  if (vrf?.spec.dcos === undefined) return undefined;
+  const networks = snapshot.networks
+    .filter(({ spec }) => spec.vrf === vrf.name && spec.ipam === "local")
+    .toSorted((a, b) => compare(a.name, b.name));
+  return { blocks: Map.groupBy(snapshot.blocks, (block) => block.spec.host), vrf, networks, dcos: vrf.spec.dcos };
+}
+
+function overlaysOn(
+  world: World,
+  host: Host,
+  vtep: Vtep | undefined,
+  status: HostReport | undefined,
+): readonly AgentOverlayInfo[] {
+  if (vtep === undefined) return [];
+  const vxlan = vxlanOf(world, vtep);
+  const blocks = world.blocks.get(host.name) ?? [];
+  return world.networks.flatMap((network): AgentOverlayInfo[] => {
+    const own = blocks.filter((block) => block.spec.network === network.name);
+    // A network that was disabled before the host came, or that has no block left for it.
+    if (own.length === 0) return [];
+    const subnets = own.map((block) => block.spec.cidr);
+    const segments = segmentsOf(world.vrf, network, host, own);
+    const revision = Math.max(
+      network.revision,
+      world.vrf.revision,
+      vtep.revision,
+      ...own.map((block) => block.revision),
+    );
+    return [
+      {
+        backend: { vxlan },
+        ...member("docker_bridge", bridgeOf(segments, "docker")),
+        info: infoOf(network),
+        ...member("mesos_bridge", bridgeOf(segments, "mesos")),
+        state: statusOf(network.name, revision, status),
+        ...member("subnet", ofFamily(subnets, 4)),
+        ...member("subnet6", ofFamily(subnets, 6)),
+      },
+    ];
+  });
+}
+
+function vxlanOf({ vrf, dcos }: World, vtep: Vtep): VxlanInfo {
+  const withLength = (ip: string | undefined, family: 4 | 6) => {
+    const subnet = cidrOf(ofFamily(vrf.spec.vtepSubnets, family) ?? "");
+    return ip === undefined || subnet === undefined ? undefined : `${ip}/${subnet.length}`;
+  };
+  return {
+    vni: vrf.spec.vni,
+    ...member("vtep_ip", withLength(vtep.spec.ip, 4)),
+    ...member("vtep_ip6", withLength(vtep.spec.ip6, 6)),
+    vtep_mac: vtep.spec.mac,
+    ...member("vtep_mtu", dcos.vtepMtu),
+    vtep_name: vrf.spec.vtepName ?? `vtep${vrf.spec.vni}`,
+  };
+}
+
+/** The state of a network on a host, from the host's last report. */
+function statusOf(network: string, revision: number, status: HostReport | undefined): OverlayStatus {
+  if (status === undefined) return { status: "STATUS_CONFIGURING" };
+  if (!status.networks.includes(network) && status.errors.length > 0)
+    return { error: status.errors.join("; "), status: "STATUS_FAILED" };
+  return {
+    status: status.networks.includes(network) && status.revision >= revision ? "STATUS_OK" : "STATUS_CONFIGURING",
+  };
+}
+
+/** Bridges are shown with the network of their half, not with their own address: so does DC/OS. */
+function bridgeOf(segments: readonly Segment[], slice: string): BridgeInfo | undefined {
+  const segment = segments.find((candidate) => candidate.slice === slice);
+  if (segment === undefined) return undefined;
+  const cidrs = segment.ranges.map((range) => formatCidr(range.cidr));
+  return { ...member("ip", ofFamily(cidrs, 4)), ...member("ip6", ofFamily(cidrs, 6)), name: segment.bridge };
+}
+
+function infoOf({ name, spec }: Network): Omit<OverlayInfo, "enabled"> {
+  const [v4, v6] = ([4, 6] as const).map((family) =>
+    spec.subnets.find((subnet) => ofFamily([subnet.cidr], family) !== undefined),
+  );
+  return {
+    name,
+    ...member("prefix", v4?.hostPrefix),
+    ...member("prefix6", v6?.hostPrefix),
+    ...member("subnet", v4?.cidr),
+    ...member("subnet6", v6?.cidr),
+  };
+}
+
+function ofFamily(cidrs: readonly string[], family: 4 | 6): string | undefined {
+  return cidrs.find((cidr) => cidr.includes(":") === (family === 6));
+}
+
+function member<K extends string, T>(name: K, value: T | undefined): { readonly [key in K]?: T } {
+  return (value === undefined ? {} : { [name]: value }) as { readonly [key in K]?: T };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
