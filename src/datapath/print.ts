@@ -97,7 +97,7 @@ function linkFields(o: KernelObject): [string, string][] {
 
 function routeText(o: Extract<KernelObject, { kind: "route" }>): string {
   const via = o.via === undefined ? "" : ` via ${o.via}`;
-  const dst = o.dst === "0.0.0.0/0" || o.dst === "::/0" ? (o.dst.includes(":") ? "-6 default" : "default") : o.dst;
+  const dst = o.dst === "0.0.0.0/0" ? "default" : o.dst;
   return `${dst}${via} dev ${o.dev}${o.onlink ? " onlink" : ""}${o.src === undefined ? "" : ` src ${o.src}`} proto ${WEFT_ROUTE_PROTOCOL} metric 1024`;
 }
 

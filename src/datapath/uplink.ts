@@ -1,6 +1,7 @@
 // The uplink: a veth pair that joins a VRF's namespace to the host's, for the way out and for the host's own access. Its
 // addresses are the same on every host, from the VRF's index: 169.254.64.0/18 in pieces of four (host .1, VRF .2), so 4,096
 // VRFs. They never leave the host: the VRF's table masquerades to them, the host's table to the host's own address.
+import { formatIp, ipOf } from "../model/address.ts";
 import type { Network, Vrf } from "../model/resource.ts";
 import { cidrFamily, subnetsOf } from "./endpoint.ts";
 import { alias, deviceName } from "./names.ts";
@@ -53,8 +54,14 @@ function endsOf(index: number) {
   const group = index.toString(16);
   return {
     4: { host: `${net}.${(offset & 255) + 1}`, vrf: `${net}.${(offset & 255) + 2}`, length: 30 },
-    6: { host: `fd00:7765:6675:${group}::1`, vrf: `fd00:7765:6675:${group}::2`, length: 64 },
+    6: { host: canonical(`fd00:7765:6675:${group}::1`), vrf: canonical(`fd00:7765:6675:${group}::2`), length: 64 },
   } as const;
+}
+
+/** Index 0 would leave a zero group beside the "::". */
+function canonical(text: string): string {
+  const ip = ipOf(text);
+  return ip === undefined ? text : formatIp(ip);
 }
 
 function mac(index: number, end: 1 | 2): string {

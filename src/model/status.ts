@@ -56,8 +56,6 @@ export type AttachRequest = {
   readonly addresses?: readonly string[];
   readonly mac?: string;
   readonly slice?: string;
-  /** Answer only when the other hosts have it too, at most this long. */
-  readonly waitMs?: number;
 };
 
 /** What the workload got: everything needed to print it, or to hand it to a container runtime. */

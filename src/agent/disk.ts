@@ -1,0 +1,48 @@
+// What an agent keeps on disk besides its journal: who it is, and the last snapshot, so that a host boots its networks with
+// the server away. Files of mode 0600 in the state directory, each replaced whole.
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { Fault } from "../model/fault.ts";
+import type { Snapshot } from "../model/resource.ts";
+
+/** The host's own credential, and the cluster that gave it. */
+export type Identity = { readonly host: string; readonly cluster: string; readonly token: string };
+
+export type Disk = {
+  readonly identity: () => Identity | undefined;
+  readonly saveIdentity: (identity: Identity) => void;
+  readonly snapshot: () => Snapshot | undefined;
+  readonly saveSnapshot: (snapshot: Snapshot) => void;
+  readonly journalPath: string;
+};
+
+/** Opens the state directory, made if it is missing. A file that cannot be read as what it should be is a Fault, not a fresh start. */
+export function openDisk(directory: string): Disk {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const path = (name: string) => join(directory, name);
+  return {
+    identity: () => load<Identity>(path("identity.json")),
+    saveIdentity: (identity) => replace(path("identity.json"), identity),
+    snapshot: () => load<Snapshot>(path("snapshot.json")),
+    saveSnapshot: (snapshot) => replace(path("snapshot.json"), snapshot),
+    journalPath: path("attachments.ndjson"),
+  };
+}
+
+function load<T>(path: string): T | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as T;
+  } catch (cause) {
+    throw new Fault("internal", { what: "a state file of the agent is damaged", where: path, fix: "move it away and start the agent again; it will ask the server anew" }, { cause });
+  }
+}
+
+function replace(path: string, value: unknown): void {
+  const next = `${path}.next`;
+  const fd = openSync(next, "w", 0o600);
+  writeSync(fd, JSON.stringify(value));
+  fsyncSync(fd);
+  closeSync(fd);
+  renameSync(next, path);
+}

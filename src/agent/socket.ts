@@ -1,0 +1,142 @@
+// The agent's doors as HTTP: a unix socket for workloads (mode 0600: whoever may open it may attach), and optionally a TCP
+// address that only answers questions. Plain node:http, because an attach has a budget of a millisecond.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+import Type from "typebox";
+import Schema from "typebox/schema";
+import { Fault, problemOf } from "../model/fault.ts";
+import type { AttachRequest } from "../model/status.ts";
+import type { Agent } from "./agent.ts";
+import type { Door } from "./attach.ts";
+
+/** A page that main adds: the DC/OS view, metrics. GET only. */
+export type Page = { readonly path: string; readonly type: string; readonly body: () => string | Promise<string> };
+
+const attachSchema = Schema.Compile(
+  Type.Object(
+    {
+      network: Type.String(),
+      netns: Type.String(),
+      ifname: Type.Optional(Type.String()),
+      owner: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+      addresses: Type.Optional(Type.Array(Type.String())),
+      mac: Type.Optional(Type.String()),
+      slice: Type.Optional(Type.String()),
+    },
+    { additionalProperties: false },
+  ),
+);
+
+export type DoorServer = { readonly close: () => Promise<void> };
+
+/** Listens on a unix socket; a stale one is replaced, one that answers is a second agent and refused. */
+export async function listenOnSocket(path: string, agent: Agent, door: Door, pages: readonly Page[]): Promise<DoorServer> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  if (existsSync(path)) {
+    if (await answers(path)) throw new Fault("in-use", { what: "another agent answers on this socket", where: path, fix: "stop it, or start this one with another --socket" });
+    unlinkSync(path);
+  }
+  const server = createServer((request, response) => void answer(request, response, agent, door, pages));
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
+  chmodSync(path, 0o600);
+  return closing(server);
+}
+
+/** Listens on `host:port` for questions only: health, metrics, the DC/OS view. */
+export async function listenForQuestions(host: string, port: number, agent: Agent, pages: readonly Page[]): Promise<DoorServer> {
+  const server = createServer((request, response) => void answer(request, response, agent, undefined, pages));
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
+  return closing(server);
+}
+
+function closing(server: Server): DoorServer {
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, agent: Agent, door: Door | undefined, pages: readonly Page[]): Promise<void> {
+  try {
+    const path = (request.url ?? "/").split("?")[0] ?? "/";
+    const page = request.method === "GET" ? pages.find((p) => p.path === path) : undefined;
+    if (page !== undefined) return send(response, 200, page.type, await page.body());
+    const result = door === undefined ? question(request, path, agent) : await verb(request, path, agent, door);
+    send(response, result.status, "application/json", result.body === undefined ? "" : JSON.stringify(result.body));
+  } catch (error) {
+    const problem = problemOf(error);
+    send(response, problem.status, "application/problem+json", JSON.stringify(problem));
+  }
+}
+
+type Answer = { readonly status: number; readonly body?: unknown };
+
+function question(request: IncomingMessage, path: string, agent: Agent): Answer {
+  if (request.method === "GET" && path === "/livez") return { status: 200, body: { status: "ok" } };
+  if (request.method === "GET" && path === "/readyz") {
+    if (agent.report.revision > 0) return { status: 200, body: { status: "ok", revision: agent.report.revision } };
+    throw new Fault("not-synced", { what: "no snapshot is in the kernel yet", fix: "wait for the first round; see the agent's log" });
+  }
+  if (request.method === "GET" && path === "/v1/status") return { status: 200, body: agent.report };
+  throw new Fault("not-found", { what: `there is no ${request.method} ${path} here`, fix: "see docs/api.md" });
+}
+
+async function verb(request: IncomingMessage, path: string, agent: Agent, door: Door): Promise<Answer> {
+  if (path === "/v1/attachments" && request.method === "POST") return { status: 201, body: await door.attach(attachRequest(await read(request))) };
+  if (path === "/v1/attachments" && request.method === "GET") return { status: 200, body: { items: door.list() } };
+  if (path.startsWith("/v1/attachments/") && request.method === "DELETE") {
+    await door.detach(decodeURIComponent(path.slice("/v1/attachments/".length)));
+    return { status: 204 };
+  }
+  return question(request, path, agent);
+}
+
+const BODY_BYTES_MAX = 65_536;
+
+async function read(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > BODY_BYTES_MAX) throw new Fault("request-invalid", { what: "the request is too large", why: `more than ${BODY_BYTES_MAX} bytes`, fix: "send one attachment at a time" });
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8")) as unknown;
+  } catch (cause) {
+    throw new Fault("request-invalid", { what: "the body is not JSON", why: String(cause instanceof Error ? cause.message : cause), fix: "send a JSON object" });
+  }
+}
+
+function attachRequest(body: unknown): AttachRequest {
+  if (attachSchema.Check(body)) return body;
+  const [, errors] = attachSchema.Errors(body);
+  const first = errors[0];
+  throw new Fault("request-invalid", {
+    what: "not an attach request",
+    where: `body${(first?.instancePath ?? "").replaceAll("/", ".")}`,
+    why: first?.message ?? "it does not fit the schema",
+    fix: "send {network, netns, ifname?, owner?, addresses?, mac?, slice?}",
+  });
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  const headers = { "content-type": type, "content-length": Buffer.byteLength(body) };
+  response.writeHead(status, status === 204 ? {} : headers).end(body);
+}

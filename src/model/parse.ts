@@ -1,0 +1,202 @@
+// Untrusted JSON in, typed values out; the only place that does it. A refusal names the field by its path. Past this line
+// a value has its shape and its names are names; whether it makes sense beside everything else is admission's judgement.
+import { Compile, type Validator } from "typebox/compile";
+import type { TSchema } from "typebox";
+import { type Cidr, type Ip, formatCidr, formatIp, macOf, parseCidr, parseIp } from "./address.ts";
+import { Fault, type Reason } from "./fault.ts";
+import * as input from "./input.ts";
+import type { Kind } from "./resource.ts";
+import type { HostReport } from "./status.ts";
+
+const validators = {
+  network: Compile(input.NetworkInput),
+  vrf: Compile(input.VrfInput),
+  networkPut: Compile(input.NetworkPut),
+  vrfPut: Compile(input.VrfPut),
+  join: Compile(input.JoinRequest),
+  endpoint: Compile(input.EndpointClaim),
+  report: Compile(input.HostReport),
+  apply: Compile(input.ApplyRequest),
+};
+
+/** The spec of a network, addresses canonical. Faults: request-invalid and what its fields can be wrong in. */
+export function parseNetworkInput(value: unknown, where = "spec"): input.NetworkInput {
+  refuseOtherDrivers(value, where);
+  return canonicalNetwork(checked<input.NetworkInput>(validators.network, value, where), where);
+}
+
+export function parseVrfInput(value: unknown, where = "spec"): input.VrfInput {
+  return canonicalVrf(checked<input.VrfInput>(validators.vrf, value, where), where);
+}
+
+/** The body of PUT /v1/networks/{name}. */
+export function parseNetworkPut(body: unknown): input.NetworkInput {
+  refuseOtherDrivers(fieldOf(body, "spec"), "spec");
+  return canonicalNetwork(checked<{ readonly spec: input.NetworkInput }>(validators.networkPut, body, "").spec, "spec");
+}
+
+/** The body of PUT /v1/vrfs/{name}. */
+export function parseVrfPut(body: unknown): input.VrfInput {
+  return canonicalVrf(checked<{ readonly spec: input.VrfInput }>(validators.vrfPut, body, "").spec, "spec");
+}
+
+/** The body of POST /v1/hosts/{name}/join. */
+export function parseJoin(host: string, body: unknown): { readonly claim: input.HostClaim; readonly token?: string } {
+  const { token, ...claimed } = checked<input.JoinRequest>(validators.join, body, "");
+  const claim = {
+    host: checkName("host", host, "name"),
+    ...claimed,
+    underlay: formatIp(parseIp(claimed.underlay, "underlay")),
+    hostPrefixes: canonicalCidrs(claimed.hostPrefixes, "hostPrefixes"),
+  };
+  return token === undefined ? { claim } : { claim, token };
+}
+
+export function parseEndpointClaim(body: unknown): input.EndpointClaim {
+  const claim = checked<input.EndpointClaim>(validators.endpoint, body, "");
+  return {
+    ...claim,
+    ...(claim.addresses === undefined ? {} : { addresses: claim.addresses.map((text, i) => formatIp(parseIp(text, `addresses[${i}]`))) }),
+    ...(claim.mac === undefined ? {} : { mac: parseMac(claim.mac, "mac") }),
+  };
+}
+
+/** The body of PUT /v1/hosts/{name}/report; it must name the same host. */
+export function parseReport(host: string, body: unknown): HostReport {
+  const report = checked<HostReport>(validators.report, body, "");
+  if (report.host !== host) throw invalid("host", `"${host}", as in the path`, report.host, "report for one host only");
+  return { ...report, hostPrefixes: canonicalCidrs(report.hostPrefixes, "hostPrefixes") };
+}
+
+/** The body of POST /v1/apply. */
+export function parseApply(body: unknown): input.ApplyRequest {
+  const resources = fieldOf(body, "resources");
+  // A union's own error says only "none of these fit"; looked at one by one, each says which field is wrong.
+  if (Array.isArray(resources)) for (const [i, item] of resources.entries()) checkItem(item, `resources[${i}]`);
+  const request = checked<input.ApplyRequest>(validators.apply, body, "");
+  return {
+    ...request,
+    resources: request.resources.map((item, i): input.ApplyItem => {
+      const where = `resources[${i}].spec`;
+      return item.kind === "network"
+        ? { ...item, spec: canonicalNetwork(item.spec, where) }
+        : { ...item, spec: canonicalVrf(item.spec, where) };
+    }),
+  };
+}
+
+function checkItem(item: unknown, where: string): void {
+  const kind = fieldOf(item, "kind");
+  if (kind !== "network" && kind !== "vrf") throw invalid(`${where}.kind`, '"network" or "vrf"', kind, "apply takes networks and VRFs");
+  if (typeof fieldOf(item, "name") !== "string") throw invalid(`${where}.name`, "string", fieldOf(item, "name"), "give it a name");
+  const spec = fieldOf(item, "spec");
+  if (kind === "network") refuseOtherDrivers(spec, `${where}.spec`);
+  checked(kind === "network" ? validators.network : validators.vrf, spec, `${where}.spec`);
+}
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,252}$/;
+/** Words that container runtimes understand as something else (DC/OS refuses the same four). */
+const RESERVED: ReadonlySet<string> = new Set(["host", "bridge", "default", "none"]);
+
+/** The name itself; a Fault `name-invalid` or, for networks and VRFs, `name-reserved`. */
+export function checkName(kind: Kind, name: string, where: string): string {
+  if (!NAME.test(name)) {
+    throw new Fault("name-invalid", {
+      what: `"${name.slice(0, 80)}" cannot be the name of ${kind === "endpoint" ? "an endpoint" : `a ${kind}`}`,
+      where,
+      why: "a name has 1 to 253 letters, digits, dots, dashes and underscores, and begins with a letter or digit",
+      fix: "choose another name",
+    });
+  }
+  if ((kind === "network" || kind === "vrf") && RESERVED.has(name)) {
+    throw new Fault("name-reserved", {
+      what: `"${name}" cannot be the name of a ${kind}`,
+      where,
+      why: "container runtimes give it a meaning of their own",
+      fix: `choose a name other than ${[...RESERVED].join(", ")}`,
+    });
+  }
+  return name;
+}
+
+/** Canonical MAC of one interface: neither a group's nor all zero. */
+export function parseMac(text: string, where: string): string {
+  const mac = macOf(text);
+  if (mac !== undefined && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== "00:00:00:00:00:00") return mac;
+  throw new Fault("address-invalid", {
+    what: `"${text}" is not a unicast MAC`,
+    where,
+    fix: "write it like 02:00:0a:01:02:03; the first octet is even",
+  });
+}
+
+function canonicalNetwork(spec: input.NetworkInput, where: string): input.NetworkInput {
+  const subnets = spec.subnets.map((subnet, i) => {
+    const at = `${where}.subnets[${i}]`;
+    const cidr = formatCidr(parseCidr(subnet.cidr, `${at}.cidr`));
+    if (subnet.gateway === undefined || subnet.gateway === "none") return { ...subnet, cidr };
+    return { ...subnet, cidr, gateway: formatIp(parseIp(subnet.gateway, `${at}.gateway`)) };
+  });
+  return { ...spec, subnets };
+}
+
+function canonicalVrf(spec: input.VrfInput, where: string): input.VrfInput {
+  if (spec.vtepSubnets === undefined) return spec;
+  return { ...spec, vtepSubnets: canonicalCidrs(spec.vtepSubnets, `${where}.vtepSubnets`) };
+}
+
+/** Addresses with prefix length or networks: either way the network around it. */
+function canonicalCidrs(texts: readonly string[], where: string): string[] {
+  return texts.map((text, i) => formatCidr(parseCidr(text, `${where}[${i}]`)));
+}
+
+/** The value, if it has the schema's shape; the type parameter names what the validator's schema describes. */
+function checked<T>(validator: Validator, value: unknown, where: string): T {
+  if (validator.Check(value)) return value as T;
+  throw shapeFault(validator, value, where);
+}
+
+type SchemaError = { readonly keyword: string; readonly instancePath: string; readonly params: object; readonly message: string };
+
+function shapeFault(validator: Validator<Record<never, never>, TSchema>, value: unknown, root: string): Fault {
+  // typebox reports what is inside a union or an unknown field first, and then the reason; the reason is what helps.
+  const [, errors] = [0, validator.Errors(value) as SchemaError[]];
+  const first = errors[0];
+  const error =
+    errors.find((e) => e.keyword === "anyOf" && e.instancePath === first?.instancePath) ??
+    errors.find((e) => e.keyword === "additionalProperties" && first?.keyword === "boolean") ??
+    first;
+  const pointer = error?.instancePath ?? "";
+  const where = pathOf(root, pointer);
+  const params = (error?.params ?? {}) as { readonly [name: string]: unknown };
+  const found = at(value, pointer);
+  switch (error?.keyword) {
+    case "additionalProperties": {
+      const name = String((params["additionalProperties"] as unknown[] | undefined)?.[0]);
+      return unknownField(joined(where, name));
+    }
+    case "required": {
+      const name = String((params["requiredProperties"] as unknown[] | undefined)?.[0]);
+      return invalid(joined(where, name), "a value", undefined, "give it one");
+    }
+    case "type":
+      return invalid(where, String(params["type"]), found, "see GET /openapi.json for the form of the request");
+    case "anyOf":
+      return invalid(where, choices(errors, pointer), found, "choose one of them");
+    case "const":
+      return invalid(where, JSON.stringify(params["allowedValue"]), found, "it is the only choice");
+    case "minimum":
+    case "maximum":
+      return new Fault(rangeReason(pointer), {
+        what: `${where}: expected ${String(params["comparison"])} ${String(params["limit"])}, got ${shown(found)}`,
+        where,
+        fix: "choose a number in range",
+      });
+    default:
+      return new Fault("request-invalid", {
+        what: `${where === "" ? "the request" : where}: ${error?.message ?? "has another form"}`,
+        where,
+        fix: "see GET /openapi.json for the form of the request",
+      });
+  }
+}
