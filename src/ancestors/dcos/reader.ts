@@ -2,7 +2,7 @@
 // `config.yaml:14:17 overlays[1].subnet`. It goes on after a mistake: a person mends a file once, not once per mistake.
 // It knows YAML and types; what the fields mean is config.ts.
 import { type Document, type Node, LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml";
-import { type Family, formatCidr, ipOf, parseCidr } from "../../model/address.ts";
+import { type Family, cidrOf, formatCidr, ipOf, parseCidr } from "../../model/address.ts";
 import { Fault, type FaultDetail, type Reason } from "../../model/fault.ts";
 
 /** What is wrong with the field at `path` (`overlays[1].subnet`). */
@@ -140,19 +140,28 @@ export function flagOf(field: Field, quotes: Quotes): boolean | undefined {
 
 /** A network of one family in canonical text, host bits zero. */
 export function networkTextOf(field: Field, family: Family): string | undefined {
+  const { reading, path } = field;
   const text = textOf(field);
   if (text === undefined) return undefined;
+  const refusal = refusalOf(path, () => parseCidr(text, path));
+  if (refusal !== undefined) reading.problems.push(refusal);
+  const cidr = cidrOf(text);
+  if (cidr === undefined || cidr.family === family) return cidr && formatCidr(cidr);
+  const fix = family === 4 ? "write it like 9.0.0.0/8" : "write it like fd01:b::/64";
+  complain(reading, path, "cidr-invalid", { what: `"${text}" is not an IPv${family} network`, fix });
+  return undefined;
+}
+
+/** What a parser of the model has against a value, if anything. */
+export function refusalOf(path: string, parse: () => unknown): Problem | undefined {
   try {
-    const cidr = parseCidr(text, field.path);
-    if (cidr.family === family) return formatCidr(cidr);
-    const fix = family === 4 ? "write it like 9.0.0.0/8" : "write it like fd01:b::/64";
-    complain(field.reading, field.path, "cidr-invalid", { what: `"${text}" is not an IPv${family} network`, fix });
+    parse();
+    return undefined;
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     const { what, why, fix } = error.detail;
-    complain(field.reading, field.path, error.reason, { what, fix, ...(why === undefined ? {} : { why }) });
+    return { path, reason: error.reason, detail: { what, fix, ...(why === undefined ? {} : { why }) } };
   }
-  return undefined;
 }
 
 /** The IP addresses of a list; one that is none becomes "" so that the others keep their place. */

@@ -2,7 +2,8 @@
 // and a routed network for each. Pure. Importing a changed file is the live form of what DC/OS asks a reinstallation
 // for: what the file no longer says goes, what it says otherwise is changed, and what endpoints need stays (refused).
 import { macOf } from "../../model/address.ts";
-import type { NetworkSpec, Subnet, VrfSpec } from "../../model/resource.ts";
+import type { ApplyItem, ApplyRequest } from "../../model/input.ts";
+import type { Subnet } from "../../model/resource.ts";
 import type { DcosConfig, DcosOverlay } from "./config.ts";
 import { LEAST_MTU } from "./rules.ts";
 
@@ -11,10 +12,8 @@ export const DCOS_VRF = "dcos";
 /** Constant in DC/OS, for every overlay of every cluster. */
 const DCOS_VNI = 1024;
 
-/** What POST /v1/apply takes. The server gives the VRF its index. */
-export type VrfResource = { readonly kind: "vrf"; readonly name: string; readonly spec: Omit<VrfSpec, "index"> };
-export type NetworkResource = { readonly kind: "network"; readonly name: string; readonly spec: NetworkSpec };
-export type Apply = { readonly resources: readonly (VrfResource | NetworkResource)[]; readonly pruneVrf: string };
+type VrfItem = Extract<ApplyItem, { readonly kind: "vrf" }>;
+type NetworkItem = Extract<ApplyItem, { readonly kind: "network" }>;
 
 export type ResourceOptions = {
   /** UDP; 4789 (RFC 7348) by default. DC/OS itself uses 64000. */
@@ -25,7 +24,7 @@ export type ResourceOptions = {
 export function resourcesOf(
   config: DcosConfig,
   options: ResourceOptions = {},
-): { readonly vrf: VrfResource; readonly networks: readonly NetworkResource[] } {
+): { readonly vrf: VrfItem; readonly networks: readonly NetworkItem[] } {
   return {
     vrf: vrfOf(config, options.tunnelPort ?? 4789),
     networks: config.overlayEnable ? config.overlays.map((overlay) => networkOf(config, overlay)) : [],
@@ -33,12 +32,12 @@ export function resourcesOf(
 }
 
 /** Makes the VRF what the file says, and removes its networks that the file does not have. */
-export function applyOf(config: DcosConfig, options: ResourceOptions = {}): Apply {
+export function applyOf(config: DcosConfig, options: ResourceOptions = {}): ApplyRequest {
   const { vrf, networks } = resourcesOf(config, options);
   return { resources: networks.length === 0 ? [] : [vrf, ...networks], pruneVrf: DCOS_VRF };
 }
 
-function vrfOf(config: DcosConfig, tunnelPort: number): VrfResource {
+function vrfOf(config: DcosConfig, tunnelPort: number): VrfItem {
   const { vtepSubnet, vtepSubnet6, vtepMacOui, vtepMtu } = config;
   return {
     kind: "vrf",
@@ -60,7 +59,7 @@ function vrfOf(config: DcosConfig, tunnelPort: number): VrfResource {
   };
 }
 
-function networkOf({ enableIpv6, overlayMtu }: DcosConfig, overlay: DcosOverlay): NetworkResource {
+function networkOf({ enableIpv6, overlayMtu }: DcosConfig, overlay: DcosOverlay): NetworkItem {
   // With IPv6 switched off, DC/OS disables overlays that have nothing else, and gives containers of the others none.
   const without4 = overlay.subnet === undefined;
   const subnets = [

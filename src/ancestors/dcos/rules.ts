@@ -1,10 +1,10 @@
 // What the values of a config.yaml must be together. Pure: a config in, problems and notes with their paths out; where
 // a path stands in the file is reader.ts's. A value that was refused while reading is "" or missing, and skipped.
 import { type Cidr, cidrOf, contains, ipOf, overlaps } from "../../model/address.ts";
+import { checkName } from "../../model/parse.ts";
 import type { DcosConfig, DcosOverlay } from "./config.ts";
-import type { Problem } from "./reader.ts";
+import { type Problem, refusalOf } from "./reader.ts";
 
-const RESERVED = ["host", "bridge", "default", "none"];
 /** Bits left to one half of a block: network, gateway, a container and broadcast. */
 const HALF_BITS = 2;
 
@@ -29,35 +29,11 @@ function names({ overlays }: DcosConfig): readonly Problem[] {
   return overlays.flatMap(({ name }, i): Problem[] => {
     const path = `${overlayPath(i)}.name`;
     if (name === "") return [];
-    if (!/^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?$/.test(name)) {
-      const why = "names are letters, digits, dots, underscores and hyphens between letters or digits, 63 at most";
-      return [
-        {
-          path,
-          reason: "name-invalid",
-          detail: { what: `"${name}" cannot be a network's name`, why, fix: "choose another name" },
-        },
-      ];
-    }
-    if (RESERVED.includes(name)) {
-      const why = "container runtimes use it for networks of their own";
-      return [
-        {
-          path,
-          reason: "name-reserved",
-          detail: { what: `"${name}" cannot be a network's name`, why, fix: "choose another name" },
-        },
-      ];
-    }
+    const refusal = refusalOf(path, () => checkName("network", name, path));
     const first = overlays.findIndex((overlay) => overlay.name === name);
-    if (first === i) return [];
-    return [
-      {
-        path,
-        reason: "name-taken",
-        detail: { what: `"${name}" is the name of overlays[${first}] too`, fix: "give each overlay its own name" },
-      },
-    ];
+    const what = `"${name}" is the name of overlays[${first}] too`;
+    const taken: Problem = { path, reason: "name-taken", detail: { what, fix: "give each overlay its own name" } };
+    return [...(refusal === undefined ? [] : [refusal]), ...(first === i ? [] : [taken])];
   });
 }
 

@@ -170,14 +170,12 @@ function vxlanOf({ vrf, dcos }: World, vtep: Vtep): VxlanInfo {
   };
 }
 
-/** The state of a network on a host, from the host's last report. */
+/** The state of a network on a host, from the host's last report: DC/OS, too, leaves alone what once was well. */
 function statusOf(network: string, revision: number, status: HostReport | undefined): OverlayStatus {
   if (status === undefined) return { status: "STATUS_CONFIGURING" };
-  if (!status.networks.includes(network) && status.errors.length > 0)
-    return { error: status.errors.join("; "), status: "STATUS_FAILED" };
-  return {
-    status: status.networks.includes(network) && status.revision >= revision ? "STATUS_OK" : "STATUS_CONFIGURING",
-  };
+  if (status.networks.includes(network) && status.revision >= revision) return { status: "STATUS_OK" };
+  if (status.errors.length > 0) return { error: status.errors.join("; "), status: "STATUS_FAILED" };
+  return { status: "STATUS_CONFIGURING" };
 }
 
 /** Bridges are shown with the network of their half, not with their own address: so does DC/OS. */
