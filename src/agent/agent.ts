@@ -6,7 +6,7 @@
 //                                      |          +--> apply ------> kernel
 //                                      +-- report --> server
 import type { Mirror } from "../client/mirror.ts";
-import type { Transport } from "../client/transport.ts";
+import type { HostClaim, Joined, Transport } from "../client/transport.ts";
 import { compile } from "../datapath/compile.ts";
 import { diff } from "../datapath/diff.ts";
 import { portName } from "../datapath/names.ts";
@@ -31,6 +31,12 @@ export type AgentOptions = {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly random: () => number;
+  /** What the host says of itself now; sent at the start and when it changes. */
+  readonly claim: () => HostClaim;
+  /** The cluster this host belonged to before, if it ever joined one. */
+  readonly cluster: string | undefined;
+  /** Called with the host's own credential, to be kept. */
+  readonly saveIdentity: (joined: Joined) => void;
   /** Called with each new snapshot that the kernel holds: kept for a start without the server. */
   readonly saveSnapshot: (snapshot: Snapshot) => void;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -40,6 +46,8 @@ const PERIOD_MS = 30_000;
 const HEARTBEAT_MS = 10_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
 const START_GRACE_MS = 3_000;
+const JOIN_FIRST_MS = 200;
+const JOIN_LAST_MS = 10_000;
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -53,6 +61,7 @@ export class Agent {
   #held = new Map<string, KernelObject>();
   #settled = { revision: -1, journalVersion: -1 };
   #savedRevision = -1;
+  #claimed = "";
   #serverProblem: string | undefined;
   #report: HostReport;
   #reportDirty = new AbortController();
@@ -79,7 +88,39 @@ export class Agent {
       this.#serverLoop.poke();
     });
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.#loop.poke());
-    await Promise.all([mirror.run(signal), this.#loop.run(signal), this.#serverLoop.run(signal), this.#reportLoop(signal), grace]);
+    await Promise.all([this.#connect(signal), this.#loop.run(signal), this.#serverLoop.run(signal), this.#reportLoop(signal), grace]);
+  }
+
+  /** Joins, however long the server is away, then follows it. Rejects only when the server says no: then a person must act. */
+  async #connect(signal: AbortSignal): Promise<void> {
+    const { clock, random, mirror, log } = this.#options;
+    for (let waitMs = JOIN_FIRST_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, JOIN_LAST_MS)) {
+      try {
+        await this.#join();
+        break;
+      } catch (error) {
+        const { reason, detail } = problemOf(error);
+        if (reason !== "unavailable" && reason !== "timeout") throw error;
+        log("join", { error: detail });
+        await clock.sleep(waitMs * (0.5 + random()), signal);
+      }
+    }
+    await mirror.run(signal);
+  }
+
+  async #join(): Promise<void> {
+    const { transport, claim, cluster, saveIdentity } = this.#options;
+    const claimed = claim();
+    const joined = await transport.join(claimed);
+    if (cluster !== undefined && cluster !== joined.cluster) {
+      throw new Fault("host-claimed", {
+        what: `this host belongs to cluster ${cluster}, and the server is of cluster ${joined.cluster}`,
+        why: "the kernel state of one cluster must not be taken for another's",
+        fix: "point --server at the right one, or run `weft purge` and remove the agent's state directory to change clusters",
+      });
+    }
+    this.#claimed = JSON.stringify(claimed);
+    saveIdentity(joined);
   }
 
   get report(): HostReport {
@@ -248,7 +289,10 @@ export class Agent {
     while (!signal.aborted) {
       this.#reportDirty = new AbortController();
       if (mirror.isSynced) {
-        await transport.report(this.#report).catch((error: unknown) => log("report", { error: problemOf(error).detail }));
+        const isNews = this.#claimed !== JSON.stringify(this.#options.claim());
+        await (isNews ? this.#join() : Promise.resolve())
+          .then(() => transport.report(this.#report))
+          .catch((error: unknown) => log("report", { error: problemOf(error).detail }));
       }
       await clock.sleep(HEARTBEAT_MS, AbortSignal.any([signal, this.#reportDirty.signal]));
     }

@@ -1,11 +1,11 @@
 // Untrusted JSON in, typed values out; the only place that does it. A refusal names the field by its path. Past this line
 // a value has its shape and its names are names; whether it makes sense beside everything else is admission's judgement.
 import { Compile, type Validator } from "typebox/compile";
-import type { TSchema } from "typebox";
-import { type Cidr, type Ip, formatCidr, formatIp, macOf, parseCidr, parseIp } from "./address.ts";
-import { Fault, type Reason } from "./fault.ts";
+import { cidrAround, formatCidr, formatIp, interfaceOf, macOf, parseCidr, parseIp } from "./address.ts";
+import { Fault } from "./fault.ts";
 import * as input from "./input.ts";
 import type { Kind } from "./resource.ts";
+import { invalid, shapeFault } from "./shape.ts";
 import type { HostReport } from "./status.ts";
 
 const validators = {
@@ -47,7 +47,7 @@ export function parseJoin(host: string, body: unknown): { readonly claim: input.
     host: checkName("host", host, "name"),
     ...claimed,
     underlay: formatIp(parseIp(claimed.underlay, "underlay")),
-    hostPrefixes: canonicalCidrs(claimed.hostPrefixes, "hostPrefixes"),
+    hostPrefixes: coveredCidrs(claimed.hostPrefixes, "hostPrefixes"),
   };
   return token === undefined ? { claim } : { claim, token };
 }
@@ -65,7 +65,7 @@ export function parseEndpointClaim(body: unknown): input.EndpointClaim {
 export function parseReport(host: string, body: unknown): HostReport {
   const report = checked<HostReport>(validators.report, body, "");
   if (report.host !== host) throw invalid("host", `"${host}", as in the path`, report.host, "report for one host only");
-  return { ...report, hostPrefixes: canonicalCidrs(report.hostPrefixes, "hostPrefixes") };
+  return { ...report, hostPrefixes: coveredCidrs(report.hostPrefixes, "hostPrefixes") };
 }
 
 /** The body of POST /v1/apply. */
@@ -145,58 +145,35 @@ function canonicalVrf(spec: input.VrfInput, where: string): input.VrfInput {
   return { ...spec, vtepSubnets: canonicalCidrs(spec.vtepSubnets, `${where}.vtepSubnets`) };
 }
 
-/** Addresses with prefix length or networks: either way the network around it. */
 function canonicalCidrs(texts: readonly string[], where: string): string[] {
   return texts.map((text, i) => formatCidr(parseCidr(text, `${where}[${i}]`)));
+}
+
+/** A host's address with its length, or a route: either way the network that it covers. */
+function coveredCidrs(texts: readonly string[], where: string): string[] {
+  return texts.map((text, i) => {
+    const spread = interfaceOf(text);
+    return formatCidr(spread === undefined ? parseCidr(text, `${where}[${i}]`) : cidrAround(spread.ip, spread.length));
+  });
 }
 
 /** The value, if it has the schema's shape; the type parameter names what the validator's schema describes. */
 function checked<T>(validator: Validator, value: unknown, where: string): T {
   if (validator.Check(value)) return value as T;
-  throw shapeFault(validator, value, where);
+  throw shapeFault(validator.Errors(value), value, where);
 }
 
-type SchemaError = { readonly keyword: string; readonly instancePath: string; readonly params: object; readonly message: string };
+/** A driver of other systems, or of a later Weft, is not a spelling mistake. */
+function refuseOtherDrivers(spec: unknown, where: string): void {
+  const driver = fieldOf(spec, "driver");
+  if (typeof driver !== "string" || driver === "vxlan") return;
+  throw new Fault("unsupported", {
+    what: `driver "${driver}" is not supported`,
+    where: `${where}.driver`,
+    fix: 'leave it out, or write "vxlan"',
+  });
+}
 
-function shapeFault(validator: Validator<Record<never, never>, TSchema>, value: unknown, root: string): Fault {
-  // typebox reports what is inside a union or an unknown field first, and then the reason; the reason is what helps.
-  const [, errors] = [0, validator.Errors(value) as SchemaError[]];
-  const first = errors[0];
-  const error =
-    errors.find((e) => e.keyword === "anyOf" && e.instancePath === first?.instancePath) ??
-    errors.find((e) => e.keyword === "additionalProperties" && first?.keyword === "boolean") ??
-    first;
-  const pointer = error?.instancePath ?? "";
-  const where = pathOf(root, pointer);
-  const params = (error?.params ?? {}) as { readonly [name: string]: unknown };
-  const found = at(value, pointer);
-  switch (error?.keyword) {
-    case "additionalProperties": {
-      const name = String((params["additionalProperties"] as unknown[] | undefined)?.[0]);
-      return unknownField(joined(where, name));
-    }
-    case "required": {
-      const name = String((params["requiredProperties"] as unknown[] | undefined)?.[0]);
-      return invalid(joined(where, name), "a value", undefined, "give it one");
-    }
-    case "type":
-      return invalid(where, String(params["type"]), found, "see GET /openapi.json for the form of the request");
-    case "anyOf":
-      return invalid(where, choices(errors, pointer), found, "choose one of them");
-    case "const":
-      return invalid(where, JSON.stringify(params["allowedValue"]), found, "it is the only choice");
-    case "minimum":
-    case "maximum":
-      return new Fault(rangeReason(pointer), {
-        what: `${where}: expected ${String(params["comparison"])} ${String(params["limit"])}, got ${shown(found)}`,
-        where,
-        fix: "choose a number in range",
-      });
-    default:
-      return new Fault("request-invalid", {
-        what: `${where === "" ? "the request" : where}: ${error?.message ?? "has another form"}`,
-        where,
-        fix: "see GET /openapi.json for the form of the request",
-      });
-  }
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? (value as { readonly [name: string]: unknown })[name] : undefined;
 }

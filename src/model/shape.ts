@@ -1,0 +1,105 @@
+// What is wrong with a value's shape, in one sentence with a path: `spec.subnets[0].cidr: expected string, got 5`. Knows
+// how typebox reports what a JSON schema refuses, and nothing about any schema.
+import { Fault, type Reason } from "./fault.ts";
+
+/** One entry of typebox's list. `instancePath` is a JSON pointer. */
+type SchemaError = { readonly keyword: string; readonly instancePath: string; readonly params: object; readonly message: string };
+
+/** The Fault for the first error that helps: `request-invalid`, or what a number out of range means. `root` is put before paths. */
+export function shapeFault(errors: readonly SchemaError[], value: unknown, root: string): Fault {
+  const error = mostTelling(errors);
+  if (error === undefined) return invalid(root, "another form", value, SEE_SCHEMA);
+  const where = pathOf(root, error.instancePath);
+  const found = valueAt(value, error.instancePath);
+  const param = (name: string): unknown => (error.params as { readonly [name: string]: unknown })[name];
+  switch (error.keyword) {
+    case "additionalProperties": {
+      const name = String(firstOf(param("additionalProperties")));
+      const path = joined(where, name);
+      return new Fault("request-invalid", { what: `${path}: unknown field`, where: path, fix: "correct its name or leave it out" });
+    }
+    case "required":
+      return invalid(joined(where, String(firstOf(param("requiredProperties")))), "a value", undefined, "give it one");
+    case "type":
+      return invalid(where, String(param("type")), found, SEE_SCHEMA);
+    case "anyOf":
+      return invalid(where, choicesAt(errors, error.instancePath), found, "choose one of them");
+    case "const":
+      return invalid(where, JSON.stringify(param("allowedValue")), found, "it is the only choice");
+    case "minimum":
+    case "maximum":
+      return new Fault(rangeReason(where), {
+        what: `${where}: expected a number ${String(param("comparison"))} ${String(param("limit"))}, got ${shown(found)}`,
+        where,
+        fix: "choose a number in range",
+      });
+    default:
+      return new Fault("request-invalid", { what: `${named(where)}: ${error.message}`, where: named(where), fix: SEE_SCHEMA });
+  }
+}
+
+const SEE_SCHEMA = "see GET /openapi.json for the form of a request";
+
+/** A `request-invalid` Fault about one field. */
+export function invalid(where: string, expected: string, found: unknown, fix: string): Fault {
+  return new Fault("request-invalid", { what: `${named(where)}: expected ${expected}, got ${shown(found)}`, where: named(where), fix });
+}
+
+/** The schema reports what is inside a union or an unknown field first, and the union or the field after it. */
+function mostTelling(errors: readonly SchemaError[]): SchemaError | undefined {
+  const first = errors[0];
+  if (first?.keyword === "boolean") return errors.find((error) => error.keyword === "additionalProperties") ?? first;
+  return errors.find((error) => error.keyword === "anyOf" && error.instancePath === first?.instancePath) ?? first;
+}
+
+function choicesAt(errors: readonly SchemaError[], pointer: string): string {
+  const values = errors
+    .filter((error) => error.instancePath === pointer && error.keyword === "const")
+    .map((error) => JSON.stringify((error.params as { readonly allowedValue?: unknown }).allowedValue));
+  return values.length === 0 ? "one of its forms" : values.join(" or ");
+}
+
+/** A number out of its range is a reason of its own where people look for it. */
+function rangeReason(where: string): Reason {
+  const field = where.slice(where.lastIndexOf(".") + 1);
+  if (field === "vni") return "vni-invalid";
+  if (field === "mtu" || field === "underlayMtu") return "mtu-invalid";
+  return "request-invalid";
+}
+
+function pathOf(root: string, pointer: string): string {
+  return segmentsOf(pointer).reduce((path, segment) => joined(path, segment), root);
+}
+
+function joined(path: string, segment: string): string {
+  if (/^\d+$/.test(segment)) return `${path}[${segment}]`;
+  return path === "" ? segment : `${path}.${segment}`;
+}
+
+function segmentsOf(pointer: string): string[] {
+  return pointer.split("/").slice(1).map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
+function valueAt(value: unknown, pointer: string): unknown {
+  let found = value;
+  for (const segment of segmentsOf(pointer)) {
+    if (typeof found !== "object" || found === null) return undefined;
+    found = (found as { readonly [name: string]: unknown })[segment];
+  }
+  return found;
+}
+
+function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "number" || typeof value === "boolean" || value === null) return String(value);
+  if (typeof value === "string") return value.length > 60 ? "a long string" : JSON.stringify(value);
+  return Array.isArray(value) ? "a list" : "an object";
+}
+
+function named(where: string): string {
+  return where === "" ? "body" : where;
+}
+
+function firstOf(list: unknown): unknown {
+  return Array.isArray(list) ? list[0] : undefined;
+}
