@@ -17,7 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kernel: ["model", "datapath"],
   agent: ["model", "ipam", "client", "datapath", "kernel"],
   doors: ["model", "client", "agent"],
-  ancestors: ["model", "ipam", "types:control", "types:api"],
+  ancestors: ["model", "ipam", "datapath", "types:control", "types:api"],
   cli: ["model", "client", "datapath", "ancestors"],
   // The demonstration cluster stands where an operator would: it runs Weft and looks at it from outside.
   demo: ["model", "client", "cli"],

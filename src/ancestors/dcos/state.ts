@@ -91,7 +91,7 @@ export function overlayState(snapshot: Snapshot, statuses: ReadonlyMap<string, H
   };
 }
 
-/** What a host's agent answers at /overlay-agent/overlay; undefined if the host or the configuration is unknown. */
+/** What a host's agent answers at /overlay-agent/overlay; undefined if the snapshot does not have the host. */
 export function agentOverlay(
   snapshot: Snapshot,
   hostName: string,
@@ -99,14 +99,12 @@ export function agentOverlay(
 ): AgentInfo | undefined {
   const world = worldOf(snapshot);
   const host = snapshot.hosts.find((candidate) => candidate.name === hostName);
-  if (world === undefined || host === undefined) return undefined;
-  const vtep = snapshot.vteps.find(({ spec }) => spec.vrf === world.vrf.name && spec.host === hostName);
+  if (host === undefined) return undefined;
+  const vtep = snapshot.vteps.find(({ spec }) => spec.vrf === world?.vrf.name && spec.host === hostName);
   // DC/OS counts rounds until one succeeds, from zero after each registration. Weft's rounds have no such end.
-  return {
-    configuration_attempts: status === undefined ? 0 : 1,
-    ip: host.spec.underlay,
-    overlays: overlaysOn(world, host, vtep, status),
-  };
+  const attempts = status === undefined ? 0 : 1;
+  const overlays = world === undefined ? [] : overlaysOn(world, host, vtep, status);
+  return { configuration_attempts: attempts, ip: host.spec.underlay, overlays };
 }
 
 function worldOf(snapshot: Snapshot): World | undefined {

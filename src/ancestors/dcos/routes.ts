@@ -1,0 +1,115 @@
+// The overlay master's HTTP interface for tools that know DC/OS: what it shows, and the removal of agents. Data and
+// functions only: whoever serves HTTP mounts them, checks the token first, and turns Faults into problems.
+import { ipOf } from "../../model/address.ts";
+import { Fault } from "../../model/fault.ts";
+import type { Snapshot } from "../../model/resource.ts";
+import type { HostReport } from "../../model/status.ts";
+import { type State, agentOverlay, overlayState } from "./state.ts";
+
+/** What the routes need of the control plane. */
+export type Cluster = {
+  readonly snapshot: () => Snapshot;
+  /** The last report of each host, by name. */
+  readonly reports: () => ReadonlyMap<string, HostReport>;
+  /** Removes a host with all it has, endpoints included; durable before it answers. Fault `host-unknown` if it is gone. */
+  readonly deleteHost: (name: string) => Promise<unknown>;
+};
+
+export type DcosRequest = { readonly query: Readonly<Record<string, unknown>>; readonly body: string };
+export type DcosReply = { readonly type: string; readonly body: string };
+/** Served at each of `paths`, for an administrator; any method but `method` is answered 405. The body comes unparsed. */
+export type DcosRoute = {
+  readonly method: "GET" | "POST";
+  readonly paths: readonly string[];
+  readonly handle: (request: DcosRequest) => Promise<DcosReply>;
+};
+
+export function dcosRoutes(cluster: Cluster): readonly DcosRoute[] {
+  return [
+    {
+      method: "GET",
+      paths: ["/overlay-master/state", "/mesos/overlay-master/state"],
+      handle: (request) => Promise.resolve().then(() => jsonOrScript(stateOf(cluster), request.query["jsonp"])),
+    },
+    {
+      method: "POST",
+      paths: ["/overlay-master/agents/delete", "/mesos/overlay-master/agents/delete"],
+      handle: async (request) => jsonOrScript(await deleteAgents(cluster, request.body), undefined),
+    },
+  ];
+}
+
+function stateOf({ snapshot, reports }: Cluster): State {
+  const state = overlayState(snapshot(), reports());
+  if (state !== undefined) return state;
+  const what = "there are no DC/OS networks";
+  throw new Fault("vrf-unknown", { what, fix: "import a config.yaml with `weft import dcos`" });
+}
+
+/** Removes the hosts with these underlay addresses; repeating it, or naming strangers, changes nothing. */
+async function deleteAgents(cluster: Cluster, body: string): Promise<State> {
+  const addresses = agentsIn(body);
+  stateOf(cluster);
+  const hosts = cluster.snapshot().hosts.filter((host) => addresses.has(host.spec.underlay));
+  // All at once, so that they share one commit.
+  const outcomes = await Promise.allSettled(hosts.map((host) => cluster.deleteHost(host.name)));
+  for (const outcome of outcomes) {
+    if (outcome.status === "fulfilled") continue;
+    const error: unknown = outcome.reason;
+    // Somebody else was faster.
+    if (!(error instanceof Fault && error.reason === "host-unknown")) throw error;
+  }
+  return stateOf(cluster);
+}
+
+/** `{"agents": ["10.0.0.1"]}`; Fault `request-invalid` for anything else. */
+function agentsIn(body: string): ReadonlySet<string> {
+  const fix = 'send {"agents": ["10.0.0.1"]}, the addresses of hosts';
+  const refuse = (where: string, what: string) => new Fault("request-invalid", { what, where, fix });
+  const agents = agentsMember(body);
+  if (!Array.isArray(agents))
+    throw refuse("agents", agents instanceof SyntaxError ? "the body is not JSON" : "there is no list of agents");
+  const addresses = agents.map((agent: unknown, i) => {
+    if (typeof agent !== "string") throw refuse(`agents[${i}]`, "an agent is not text");
+    if (ipOf(agent)?.family !== 4) throw refuse(`agents[${i}]`, `"${agent}" is not an IPv4 address`);
+    return agent;
+  });
+  return new Set(addresses);
+}
+
+function agentsMember(body: string): unknown {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === "object" && value !== null && "agents" in value ? value.agents : undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** JSON, or with a callback's name a script that calls it (JSONP). */
+function jsonOrScript(value: unknown, callback: unknown): DcosReply {
+  const json = JSON.stringify(value);
+  if (callback === undefined) return { type: "application/json", body: json };
+  if (typeof callback === "string" && /^[A-Za-z_$][\w$.]{0,99}$/.test(callback)) {
+    return { type: "text/javascript", body: `${callback}(${json});` };
+  }
+  const fix = "give the name of a function, like ?jsonp=show";
+  throw new Fault("request-invalid", { what: "jsonp is not the name of a function", where: "jsonp", fix });
+}
+
+/** GET /overlay-agent/overlay of a host's agent. `look` gives what the agent holds now. */
+export function overlayPage(
+  host: string,
+  look: () => { readonly snapshot: Snapshot; readonly report: HostReport | undefined },
+): { readonly path: string; readonly type: string; readonly body: () => string } {
+  const body = () => {
+    const { snapshot, report } = look();
+    const overlay = agentOverlay(snapshot, host, report);
+    if (overlay !== undefined) return JSON.stringify(overlay);
+    throw new Fault("not-synced", {
+      what: "this host has not joined yet",
+      fix: "wait for its agent to reach the server",
+    });
+  };
+  return { path: "/overlay-agent/overlay", type: "application/json", body };
+}
