@@ -1,0 +1,136 @@
+// The file under the SQLite store: made, recognised, locked, and what its failures mean to the person who runs the
+// server. Knows the schema and nothing of commits.
+//
+// The lock is an exclusive transaction on an empty file beside the store (`<file>.lock`), held while the process lives:
+// the kernel lets go of it however the process ends, and the store's own file stays readable for `sqlite3 .backup`.
+import { chmodSync, closeSync, existsSync, openSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { Fault, type Reason } from "../model/fault.ts";
+
+/** "Weft" in the file header: how `file` and we recognise it. */
+const APPLICATION_ID = 0x57_65_66_74;
+const SCHEMA_VERSION = 1;
+/** How long a start waits for the previous process to let go: a restart must not fail by a hair. */
+const LOCK_WAIT_MS = 2_000;
+
+const SCHEMA = `
+CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), cluster TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;
+CREATE TABLE resource (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE change_set (revision INTEGER PRIMARY KEY, changes TEXT NOT NULL) STRICT;
+CREATE TABLE secret (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+PRAGMA application_id = ${APPLICATION_ID};
+PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+export type Database = { readonly db: DatabaseSync; readonly close: () => void };
+
+/**
+ * The store's file, locked, durable per transaction (WAL, synchronous=FULL), readable by its owner only; made with
+ * `cluster` if it is not there. Throws a Fault if it is another program's, a newer Weft's, damaged, or in use.
+ */
+export function openDatabase(path: string, cluster: string): Database {
+  const lock = lockFile(`${path}.lock`, path);
+  try {
+    const db = openPrivate(path);
+    try {
+      prepare(db, path, cluster);
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+    return {
+      db,
+      close() {
+        db.close();
+        lock.close();
+      },
+    };
+  } catch (error) {
+    lock.close();
+    throw faultOfSqlite(error, path);
+  }
+}
+
+function lockFile(lockPath: string, path: string): DatabaseSync {
+  try {
+    const lock = openPrivate(lockPath);
+    try {
+      lock.exec("BEGIN EXCLUSIVE");
+      return lock;
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
+  } catch (error) {
+    throw faultOfSqlite(error, path);
+  }
+}
+
+/** SQLite gives its -wal and -shm files the mode of the main one, so that has to be right before it is opened. */
+function openPrivate(path: string): DatabaseSync {
+  closeSync(openSync(path, "a", 0o600));
+  return new DatabaseSync(path, { timeout: LOCK_WAIT_MS });
+}
+
+function prepare(db: DatabaseSync, path: string, cluster: string): void {
+  const isFresh = recognise(db, path);
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
+  if (!isFresh) return;
+  db.exec(`BEGIN IMMEDIATE; ${SCHEMA}`);
+  db.prepare("INSERT INTO meta VALUES (1, ?, 0)").run(cluster);
+  db.exec("COMMIT");
+}
+
+/** Whether the file is still empty; throws unless it is empty or a store that this program can read. */
+function recognise(db: DatabaseSync, path: string): boolean {
+  const number = (sql: string) => Number(Object.values(db.prepare(sql).get() ?? {})[0]);
+  const application = number("PRAGMA application_id");
+  if (application === 0 && number("SELECT count(*) FROM sqlite_schema") === 0) return true;
+  if (application !== APPLICATION_ID) throw notAStore(path, "it is a database of another program");
+  const version = number("PRAGMA user_version");
+  if (version > SCHEMA_VERSION) {
+    throw new Fault("unsupported", {
+      what: `cannot open the store ${path}`,
+      why: `a newer Weft wrote it (schema ${version}, this program knows ${SCHEMA_VERSION})`,
+      where: path,
+      fix: "start that version or a later one, or restore the backup taken before the upgrade",
+    });
+  }
+  return false;
+}
+
+function notAStore(path: string, why: string, cause?: unknown): Fault {
+  return new Fault(
+    "request-invalid",
+    { what: `${path} is not a Weft store`, why, where: path, fix: "choose another path; this file was left as it is" },
+    { cause },
+  );
+}
+
+/** Primary result codes of SQLite that a person can do something about (sqlite.org/rescode.html). */
+const SQLITE: Readonly<Record<number, { readonly reason: Reason; readonly why: string; readonly fix: string }>> = {
+  5: { reason: "in-use", why: "another process has it open", fix: "stop the other server first: one process serves a store" },
+  8: { reason: "unavailable", why: "it is read-only", fix: "let the server's user write the file and its directory" },
+  10: { reason: "unavailable", why: "the disk failed", fix: "check the disk and the kernel's log, then start the server again" },
+  11: { reason: "unavailable", why: "the file is damaged", fix: "stop the server and restore the latest backup" },
+  13: { reason: "unavailable", why: "the disk is full", fix: "free some space; nothing of this write was kept" },
+  14: { reason: "unavailable", why: "it cannot be opened", fix: "check that its directory exists and belongs to the server's user" },
+};
+const NOT_A_DATABASE = 26;
+
+/** What an error of SQLite or of the file system means here; a Fault or a bug passes unchanged. */
+export function faultOfSqlite(error: unknown, path: string): unknown {
+  if (error instanceof Fault || !(error instanceof Error)) return error;
+  const code = "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : undefined;
+  if (code === NOT_A_DATABASE) return notAStore(path, "it is not a database", error);
+  const known = code === undefined ? undefined : SQLITE[code];
+  if (known !== undefined) {
+    return new Fault(known.reason, { what: `cannot use the store ${path}`, why: known.why, where: path, fix: known.fix }, { cause: error });
+  }
+  if ("syscall" in error) {
+    const fix = "check that its directory exists and belongs to the server's user";
+    return new Fault("unavailable", { what: `cannot open the store ${path}`, why: error.message, where: path, fix }, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,156 @@
+// Beyond the contract: what a store on disk promises over restarts, crashes and wrong files.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { DatabaseSync } from "node:sqlite";
+import { after, describe, test } from "node:test";
+import { host, putting, refusal, removing, storeContract, take } from "./contract.ts";
+import { openSqliteStore } from "./sqlite.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "weft-store-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+let files = 0;
+const newPath = () => join(directory, `store-${++files}.db`);
+
+storeContract("the store on disk", (options) => openSqliteStore(newPath(), options));
+
+describe("a store that is opened again", () => {
+  test("is what it was: name, revision, resources, secrets, history", async () => {
+    const path = newPath();
+    const before = openSqliteStore(path);
+    await before.commit([putting(host("h1"), host("h2")), removing("host/h1")], [{ key: "token", value: "s" }]);
+    const [state, sets] = [await before.read(), await take(before, 0, 2)];
+    await before.close();
+    const again = openSqliteStore(path, { cluster: "a name it has not" });
+    assert.deepEqual(await again.read(), state);
+    assert.deepEqual(await take(again, 0, 2), sets);
+    assert.equal(again.secret("token"), "s");
+    assert.deepEqual(await again.commit([putting(host("h3"))]), [3]);
+    await again.close();
+  });
+
+  test("keeps its window bounded, in memory and in the file", async () => {
+    const path = newPath();
+    const store = openSqliteStore(path, { history: 10 });
+    for (let i = 0; i < 300; i++) await store.commit([putting(host(`h${i % 7}`, i))]);
+    await store.close();
+    const rows = new DatabaseSync(path).prepare("SELECT count(*) AS n FROM change_set").get()?.["n"];
+    assert.ok(Number(rows) >= 10 && Number(rows) < 10 + 2 * 64, `${String(rows)} change sets in the file`);
+    const again = openSqliteStore(path, { history: 10 });
+    assert.equal((await take(again, 290, 10)).at(-1)?.revision, 300);
+    await assert.rejects(take(again, 289, 1), refusal("compacted"));
+    await again.close();
+  });
+
+  test("is readable by its owner only, also the files beside it, also if it was not", async () => {
+    const path = newPath();
+    writeFileSync(path, "", { mode: 0o644 });
+    const store = openSqliteStore(path);
+    await store.commit([putting(host("h1"))]);
+    const name = path.slice(directory.length + 1);
+    const modes = readdirSync(directory).filter((f) => f.startsWith(name)).map((f) => statSync(join(directory, f)).mode & 0o777);
+    assert.ok(modes.length >= 4, "the store, its lock, -wal and -shm");
+    for (const mode of modes) assert.equal(mode, 0o600);
+    await store.close();
+  });
+});
+
+describe("a file that is not to be used", () => {
+  test("another program's database is refused and left as it was", () => {
+    const path = newPath();
+    const db = new DatabaseSync(path);
+    db.exec("CREATE TABLE recipes (name TEXT)");
+    db.close();
+    assert.throws(() => openSqliteStore(path), refusal("request-invalid"));
+    const tables = new DatabaseSync(path).prepare("SELECT name FROM sqlite_schema").all().map((row) => row["name"]);
+    assert.deepEqual(tables, ["recipes"]);
+  });
+
+  test("a file that is no database is refused", () => {
+    const path = newPath();
+    writeFileSync(path, "overlays:\n".repeat(200));
+    assert.throws(() => openSqliteStore(path), refusal("request-invalid"));
+  });
+
+  test("a store of a newer program is refused", async () => {
+    const path = newPath();
+    await openSqliteStore(path).close();
+    const db = new DatabaseSync(path);
+    db.exec("PRAGMA user_version = 99");
+    db.close();
+    assert.throws(() => openSqliteStore(path), refusal("unsupported"));
+  });
+
+  test("a directory that is not there is said so", () => {
+    assert.throws(() => openSqliteStore(join(directory, "nowhere", "store.db")), refusal("unavailable"));
+  });
+});
+
+/** A process that opens the store and does `body`; what it says arrives line by line. */
+function startProcess(path: string, body: string): ChildProcess & { readonly lines: AsyncIterableIterator<string> } {
+  const source = `
+    import { writeSync } from "node:fs";
+    import { openSqliteStore } from ${JSON.stringify(new URL("./sqlite.ts", import.meta.url).href)};
+    const putting = (...puts) => ({ changes: puts.map((put) => ({ put })), preconditions: [] });
+    const host = (name, order) => ({ kind: "host", name, uid: name, revision: 0, spec: { underlay: "10.0.0.1", underlayMtu: 1500, order } });
+    const store = openSqliteStore(${JSON.stringify(path)});
+    ${body}`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: ["ignore", "pipe", "inherit"] });
+  return Object.assign(child, { lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() });
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
+}
+
+describe("several processes", { timeout: 60_000 }, () => {
+  test("a second server on the same store is refused until the first is gone, however it went", async () => {
+    const path = newPath();
+    const first = startProcess(path, `writeSync(1, "open\\n"); setInterval(() => store.revision, 1000);`);
+    try {
+      assert.equal((await first.lines.next()).value, "open");
+      assert.throws(() => openSqliteStore(path), refusal("in-use"));
+    } finally {
+      await kill(first);
+    }
+    await openSqliteStore(path).close();
+  });
+
+  test("kill -9 at any moment loses nothing that was acknowledged, and no commit is half there", async () => {
+    const path = newPath();
+    // Two commits in each call; both hosts of a commit carry its revision as `order`.
+    const writer = `
+      for (;;) {
+        const next = store.revision + 1;
+        const commits = [next, next + 1].map((n) => putting(host("a", n), host("b", n), host("n" + (n % 50), n)));
+        const revisions = await store.commit(commits, [{ key: "last", value: String(next + 1) }]);
+        writeSync(1, revisions[1] + "\\n");
+      }`;
+    let acknowledged = 0;
+    for (const lines of [1, 2, 7, 20, 45, 80]) {
+      const child = startProcess(path, writer);
+      try {
+        for (let i = 0; i < lines; i++) acknowledged = Number((await child.lines.next()).value);
+      } finally {
+        // The process has gone on writing meanwhile: the moment it dies at is nobody's choice.
+        await kill(child);
+      }
+      for await (const line of child.lines) acknowledged = Number(line);
+      const store = openSqliteStore(path);
+      const { revision, resources } = await store.read();
+      const message = `acknowledged ${acknowledged}, found ${revision}`;
+      assert.ok(revision >= acknowledged && revision % 2 === 0, message);
+      const orders = new Map(resources.map((r) => [r.name, r.kind === "host" ? r.spec.order : 0]));
+      assert.deepEqual([orders.get("a"), orders.get("b"), store.secret("last")], [revision, revision, String(revision)], message);
+      assert.deepEqual((await take(store, 0, revision)).map((set) => set.revision), Array.from({ length: revision }, (_, i) => i + 1));
+      await store.close();
+      acknowledged = revision;
+    }
+  });
+});

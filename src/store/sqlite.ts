@@ -1,0 +1,149 @@
+// The store on one machine's disk, over node:sqlite. Everything happens in one synchronous turn on the main thread: the
+// checks of a write and the write itself see the same state without locks, and one fsync carries all commits of a call
+// (0.3 ms alone, 90 000 commits a second in batches of 128 on the machine this was measured on).
+// The change history is in the file too, so that agents resume after the server restarts.
+import { randomUUID } from "node:crypto";
+import type { DatabaseSync } from "node:sqlite";
+import { keyOfResource } from "../model/resource.ts";
+import type { Change, ChangeSet, Resource } from "../model/resource.ts";
+import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
+import { faultOfSqlite, openDatabase } from "./database.ts";
+import { DEFAULT_HISTORY, History } from "./history.ts";
+import type { Commit, Secret, Store } from "./store.ts";
+
+/** Change sets that have left the window are removed from the file this many at a time, within a commit's transaction. */
+const PRUNE_EVERY = 64;
+
+type Statements = ReturnType<typeof statementsOf>;
+
+/**
+ * The store in the file at `path`, made if it is not there (then `cluster` is its name, random unless given). `history`
+ * is how many changes a late watcher can still get. Throws a Fault that says what to do if the file cannot be used.
+ */
+export function openSqliteStore(path: string, options: { readonly cluster?: string; readonly history?: number } = {}): Store {
+  const file = openDatabase(path, options.cluster ?? randomUUID());
+  const run = statementsOf(file.db);
+  const { cluster, history, floorInFile } = load(run, options.history ?? DEFAULT_HISTORY);
+  let pruned = floorInFile;
+  let isOpen = true;
+
+  function commitNow(commits: readonly Commit[], secrets: readonly Secret[]): number[] {
+    if (!isOpen) throw storeClosed();
+    if (commits.length === 0 && secrets.length === 0) return [];
+    const floor = history.floor >= pruned + PRUNE_EVERY ? history.floor : pruned;
+    const sets = inTransaction(file.db, run, path, () => {
+      if (floor > pruned) run.prune.run(floor);
+      for (const { key, value } of secrets) {
+        if (value === undefined) run.forget.run(key);
+        else run.keep.run(key, value);
+      }
+      const written = commits.map((commit, i) => write(run, commit, history.revision + i + 1));
+      run.advance.run(history.revision + written.length);
+      return written;
+    });
+    pruned = floor;
+    history.append(sets);
+    return sets.map((set) => set.revision);
+  }
+
+  return {
+    cluster,
+    get revision() {
+      return history.revision;
+    },
+    async read() {
+      if (!isOpen) throw storeClosed();
+      return { cluster, revision: history.revision, resources: run.all.all().map((row) => resourceOf(row["body"])) };
+    },
+    async commit(commits, secrets = []) {
+      return commitNow(commits, secrets);
+    },
+    watch: (from, signal) => history.watch(from, signal),
+    secret(key) {
+      if (!isOpen) throw storeClosed();
+      const value = run.secret.get(key)?.["value"];
+      return typeof value === "string" ? value : undefined;
+    },
+    async close() {
+      if (!isOpen) return;
+      isOpen = false;
+      history.close();
+      file.close();
+    },
+  };
+}
+
+function statementsOf(db: DatabaseSync) {
+  return {
+    begin: db.prepare("BEGIN IMMEDIATE"),
+    commit: db.prepare("COMMIT"),
+    rollback: db.prepare("ROLLBACK"),
+    meta: db.prepare("SELECT cluster, revision FROM meta"),
+    advance: db.prepare("UPDATE meta SET revision = ?"),
+    all: db.prepare("SELECT body FROM resource"),
+    revisionOf: db.prepare("SELECT revision FROM resource WHERE key = ?"),
+    put: db.prepare("INSERT INTO resource VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET revision = excluded.revision, body = excluded.body"),
+    remove: db.prepare("DELETE FROM resource WHERE key = ?"),
+    record: db.prepare("INSERT INTO change_set VALUES (?, ?)"),
+    recorded: db.prepare("SELECT revision, changes FROM change_set ORDER BY revision"),
+    prune: db.prepare("DELETE FROM change_set WHERE revision <= ?"),
+    secret: db.prepare("SELECT value FROM secret WHERE key = ?"),
+    keep: db.prepare("INSERT INTO secret VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"),
+    forget: db.prepare("DELETE FROM secret WHERE key = ?"),
+  };
+}
+
+/** What the file remembers. The history goes through the same window as live commits, so a smaller limit applies at once. */
+function load(run: Statements, limit: number): { cluster: string; history: History; floorInFile: number } {
+  const meta = run.meta.get();
+  const revision = Number(meta?.["revision"]);
+  const sets = run.recorded.all().map((row) => ({ revision: Number(row["revision"]), changes: changesOf(row["changes"]) }));
+  const floorInFile = revision - sets.length;
+  const history = new History(floorInFile, limit);
+  history.append(sets);
+  return { cluster: String(meta?.["cluster"]), history, floorInFile };
+}
+
+/** Runs `work` durably or not at all. */
+function inTransaction<T>(db: DatabaseSync, run: Statements, path: string, work: () => T): T {
+  try {
+    run.begin.run();
+    const result = work();
+    run.commit.run();
+    return result;
+  } catch (error) {
+    // A full disk or a failed one has already rolled back.
+    if (db.isTransaction) run.rollback.run();
+    throw faultOfSqlite(error, path);
+  }
+}
+
+function write(run: Statements, commit: Commit, revision: number): ChangeSet {
+  assertMeaningful(commit);
+  for (const precondition of commit.preconditions) {
+    assertHolds(precondition, Number(run.revisionOf.get(precondition.key)?.["revision"] ?? 0));
+  }
+  const changes = commit.changes.map((change) => stamped(change, revision));
+  const texts = changes.map((change) => writeChange(run, change, revision));
+  run.record.run(revision, `[${texts.join(",")}]`);
+  return { revision, changes };
+}
+
+/** Returns the change as JSON: a resource is turned into text once for both of its places. */
+function writeChange(run: Statements, change: Change, revision: number): string {
+  if ("remove" in change) {
+    run.remove.run(change.remove);
+    return JSON.stringify(change);
+  }
+  const body = JSON.stringify(change.put);
+  run.put.run(keyOfResource(change.put), revision, body);
+  return `{"put":${body}}`;
+}
+
+// Only `write` puts text into these columns, so its shape is known.
+function resourceOf(body: unknown): Resource {
+  return JSON.parse(String(body)) as Resource;
+}
+function changesOf(changes: unknown): readonly Change[] {
+  return JSON.parse(String(changes)) as readonly Change[];
+}
