@@ -11,13 +11,13 @@ export type Cluster = {
   readonly snapshot: () => Snapshot;
   /** The last report of each host, by name. */
   readonly reports: () => ReadonlyMap<string, HostReport>;
-  /** Removes a host with all it has, endpoints included; durable before it answers. Fault `host-unknown` if it is gone. */
+  /** Removes a host with all it has, also endpoints; durable before it answers. Fault `host-unknown` if it is gone. */
   readonly deleteHost: (name: string) => Promise<unknown>;
 };
 
 export type DcosRequest = { readonly query: Readonly<Record<string, unknown>>; readonly body: string };
 export type DcosReply = { readonly type: string; readonly body: string };
-/** Served at each of `paths`, for an administrator; any method but `method` is answered 405. The body comes unparsed. */
+/** Served at each of `paths`, for an administrator; methods other than `method` get a 405. The body comes unparsed. */
 export type DcosRoute = {
   readonly method: "GET" | "POST";
   readonly paths: readonly string[];
