@@ -1,4 +1,4 @@
-// The overlay master's interface: what each request is answered. control.test.ts removes agents from a real control plane.
+// The overlay master's interface: what each request is answered. The removal of real hosts is in control.test.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../model/fault.ts";
