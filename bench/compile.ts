@@ -1,7 +1,7 @@
-// What does one look at everything cost? Compiles the desired state of one host and compares it with the actual one, for
-// about 10,000 kernel objects: a switched network with an endpoint on every host (an FDB entry on the tunnel, one on the
-// bridge and a neighbour for each remote endpoint), and a routed VRF (a route, a neighbour and an FDB entry for each
-// peer). See docs/decisions/0001: the budget is 100 ms for compile and diff together.
+// What does one look at everything cost? Compiles the desired state of one host and compares it with the actual one,
+// for about 10,000 kernel objects: a switched network with an endpoint on every host (an FDB entry on the tunnel, one
+// on the bridge and a neighbour for each remote endpoint), and a routed VRF (a route, a neighbour and an FDB entry for
+// each peer). See docs/decisions/0001: the budget is 100 ms for compile and diff together.
 import { strict as assert } from "node:assert";
 import { compile } from "../src/datapath/compile.ts";
 import { diff } from "../src/datapath/diff.ts";

@@ -1,14 +1,14 @@
-/* The stopwatch of bench/attach.ts: what the kernel alone costs, and what a caller of the agent waits for, measured by one
- * program with one clock. It owns no meaning: netlink messages come as bytes that were recorded from Weft, HTTP requests
- * as bytes too. Commands are lines on stdin, answers are lines on stdout:
+/* The stopwatch of bench/attach.ts: what the kernel alone costs, and what a caller of the agent waits for, measured by
+ * one program with one clock. It owns no meaning: netlink messages come as bytes that were recorded from Weft, HTTP
+ * requests as bytes too. Commands are lines on stdin, answers are lines on stdout:
  *
- *   http SOCKET HEX                     sends a request on a new connection; answers "MICROSECONDS RESPONSE-ON-ONE-LINE"
+ *   http SOCKET HEX    sends a request on a new connection; answers "MICROSECONDS RESPONSE", the response on one line
  *   send NETNS PROTOCOL KEEP HEX [OFFSET:NETNS ...]
- *                                       queues one datagram for a netlink socket in that namespace. KEEP 1: the socket is
- *                                       open already, as a daemon keeps it; 0: opening it is part of the time. At each
- *                                       offset the descriptor of a namespace is written into the bytes.
- *   run                                 sends what is queued, each after all answers to the one before; answers
- *                                       "MICROSECONDS ERRORS", where an error is "message:errno"
+ *                      queues one datagram for a netlink socket in that namespace. KEEP 1: the socket is open already,
+ *                      as a daemon keeps it; 0: opening it is part of the time. At each offset the descriptor of a
+ *                      namespace is written into the bytes.
+ *   run                sends what is queued, each after all answers to the one before; answers "MICROSECONDS ERRORS",
+ *                      where an error is "step:errno"
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,6 +1,6 @@
-// Does traffic across two hosts pay for Weft? One TCP stream and the round trip, over a routed and a switched network of
-// Weft and over the same networks made by hand with `ip`, in turns, between the same two hosts. A ratio is the median of
-// the ratios of neighbouring samples, so that a machine that gets slower or faster meanwhile does not matter.
+// Does traffic across two hosts pay for Weft? One TCP stream and the round trip, over a routed and a switched network
+// of Weft and over the same networks made by hand with `ip`, in turns, between the same two hosts. A ratio is the
+// median of the ratios of neighbouring samples, so that a machine that gets slower or faster meanwhile does not matter.
 import type { Attachment } from "../src/model/status.ts";
 import { type Cluster, ask, withCluster } from "./lab/cluster.ts";
 import { handmadeRouted, handmadeSwitched, type Pair } from "./lab/handmade.ts";

@@ -79,7 +79,12 @@ async function startAgent(dir: string, host: ClusterHost, wrap: readonly string[
   const state = ["--state-dir", join(dir, host.name), "--socket", host.socket, "--netns-prefix", host.netnsPrefix];
   const place = ["--server", `http://${LAN_IP}:${PORT}`, "--join-token-file", join(dir, "server/join.token")];
   const agent = await start(inside(host.netns, [...wrap, WEFT, "agent", "--host", host.name, ...place, ...state]), log);
-  await until(`the agent of ${host.name}`, async () => (await ask(host.socket, "GET", "/readyz")).status === 200, agent, log);
+  await until(
+    `the agent of ${host.name}`,
+    async () => (await ask(host.socket, "GET", "/readyz")).status === 200,
+    agent,
+    log,
+  );
   return agent;
 }
 

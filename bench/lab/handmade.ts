@@ -1,5 +1,6 @@
-// The same networks made by hand, with `ip` and `bridge` and nothing else: what an operator would type, with the settings
-// that Weft uses (VXLAN device born in a namespace of its own, its socket in the host's; learning off; MTU 1450).
+// The same networks made by hand, with `ip` and `bridge` and nothing else: what an operator would type, with the
+// settings that Weft uses (VXLAN device born in a namespace of its own, its socket in the host's; learning off; MTU
+// 1450).
 import { must } from "../../src/demo/run.ts";
 import { addNamespace, type BenchHost, bridge, inside, ip, pathOf, PREFIX } from "./underlay.ts";
 

@@ -1,5 +1,5 @@
-// Traffic between two namespaces, measured by the tools everybody measures with: iperf3 for one TCP stream, ping for the
-// round trip. Each call is one sample.
+// Traffic between two namespaces, measured by the tools everybody measures with: iperf3 for one TCP stream, ping for
+// the round trip. Each call is one sample.
 import { must, run, start } from "../../src/demo/run.ts";
 import { stopAll, until } from "./cluster.ts";
 import type { Pair } from "./handmade.ts";

@@ -41,7 +41,9 @@ export async function addNamespace(name: string): Promise<string> {
 }
 
 /** Hosts h1…hn, each with eth0 on one wire; the wire's own namespace has LAN_IP and is where a server can run. */
-export async function buildUnderlay(count: number): Promise<{ readonly lan: string; readonly hosts: readonly BenchHost[] }> {
+export async function buildUnderlay(
+  count: number,
+): Promise<{ readonly lan: string; readonly hosts: readonly BenchHost[] }> {
   await addNamespace(LAN);
   await ip(LAN, ["link add lan type bridge", "link set lan up", `address add ${LAN_IP}/24 dev lan`]);
   const hosts: BenchHost[] = [];
