@@ -1,8 +1,9 @@
-// Scenarios: a snapshot and changes on top, the kernel state and the plans they must give as `ip`, `bridge` and `nft` lines.
-// Each file of test/scenarios is one story. Run with UPDATE_GOLDENS=1 to write what the code says now; review the diff.
+// Scenarios: a snapshot and changes on top, the kernel state and the plans they must give as `ip`, `bridge` and `nft`
+// lines. Each file of test/scenarios is one story. Run with UPDATE_GOLDENS=1 to write what the code says now; review
+// the diff.
 //
-// Orders: every list of the snapshot forwards, reversed and rotated; the same writes one by one or all at once. All must
-// end in the same state (law 3).
+// Orders: every list of the snapshot forwards, reversed and rotated; the same writes one by one or all at once. All
+// must end in the same state (law 3).
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +20,9 @@ const folder = join(import.meta.dirname, "scenarios");
 type Section = { readonly name: string; readonly text: string };
 type Edit = { readonly put?: Resource; readonly remove?: string };
 
-for (const file of readdirSync(folder).filter((name) => name.endsWith(".txt")).sort()) {
+for (const file of readdirSync(folder)
+  .filter((name) => name.endsWith(".txt"))
+  .sort()) {
   describe(file, () => {
     const sections = read(join(folder, file));
     test("gives the printed state and plans", () => {
@@ -32,10 +35,12 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".txt")).s
 }
 
 function read(path: string): Section[] {
-  return readFileSync(path, "utf8").split(/^== /m).map((part, i) => {
-    const end = i === 0 ? -1 : part.indexOf("\n");
-    return { name: i === 0 ? "" : part.slice(0, end), text: part.slice(end + 1) };
-  });
+  return readFileSync(path, "utf8")
+    .split(/^== /m)
+    .map((part, i) => {
+      const end = i === 0 ? -1 : part.indexOf("\n");
+      return { name: i === 0 ? "" : part.slice(0, end), text: part.slice(end + 1) };
+    });
 }
 
 function print(sections: readonly Section[]): string {

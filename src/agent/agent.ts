@@ -1,5 +1,6 @@
-// The agent of one host: mirror -> compile -> observe -> diff -> apply -> report, and the door for local workloads. It holds no
-// truth of its own but the journal; everything else is read anew each round. It never tears down what it built when it stops.
+// The agent of one host: mirror -> compile -> observe -> diff -> apply -> report, and the door for local workloads. It
+// holds no truth of its own but the journal; everything else is read anew each round. It never tears down what it built
+// when it stops.
 //
 //   server --watch--> mirror --+
 //   workload --attach--> journal --> compile --> diff <-- observe <-- kernel
@@ -52,7 +53,9 @@ const JOIN_LAST_MS = 10_000;
 export class Agent {
   readonly #options: AgentOptions;
   readonly #loop: Loop;
-  /** Tells the server what the journal knows; a loop of its own, because a slow server must not keep the kernel waiting. */
+  /**
+   * Tells the server what the journal knows; a loop of its own, because a slow server must not keep the kernel waiting.
+   */
   readonly #serverLoop: Loop;
   readonly #bootId: string;
   /** Attaches between the server's answer and the journal: neither to be released nor to be adopted meanwhile. */
@@ -70,10 +73,20 @@ export class Agent {
     this.#options = options;
     this.#bootId = options.kernel.facts().bootId;
     this.#loop = new Loop({ clock: options.clock, random: options.random, periodMs: PERIOD_MS }, () => this.#round());
-    this.#serverLoop = new Loop({ clock: options.clock, random: options.random, periodMs: PERIOD_MS }, () => this.#settle());
+    this.#serverLoop = new Loop({ clock: options.clock, random: options.random, periodMs: PERIOD_MS }, () =>
+      this.#settle(),
+    );
     this.#report = {
-      host: options.host, bootId: this.#bootId, version: options.version, revision: 0, driftRepaired: 0,
-      errors: [], networks: [], conditions: [], hostPrefixes: options.kernel.facts().prefixes, objects: 0,
+      host: options.host,
+      bootId: this.#bootId,
+      version: options.version,
+      revision: 0,
+      driftRepaired: 0,
+      errors: [],
+      networks: [],
+      conditions: [],
+      hostPrefixes: options.kernel.facts().prefixes,
+      objects: 0,
     };
   }
 
@@ -88,10 +101,19 @@ export class Agent {
       this.#serverLoop.poke();
     });
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.#loop.poke());
-    await Promise.all([this.#connect(signal), this.#loop.run(signal), this.#serverLoop.run(signal), this.#reportLoop(signal), grace]);
+    await Promise.all([
+      this.#connect(signal),
+      this.#loop.run(signal),
+      this.#serverLoop.run(signal),
+      this.#reportLoop(signal),
+      grace,
+    ]);
   }
 
-  /** Joins, however long the server is away, then follows it. Rejects only when the server says no: then a person must act. */
+  /**
+   * Joins, however long the server is away, then follows it. Rejects only when the server says no: then a person must
+   * act.
+   */
   async #connect(signal: AbortSignal): Promise<void> {
     const { clock, random, mirror, log } = this.#options;
     for (let waitMs = JOIN_FIRST_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, JOIN_LAST_MS)) {
@@ -116,7 +138,7 @@ export class Agent {
       throw new Fault("host-claimed", {
         what: `this host belongs to cluster ${cluster}, and the server is of cluster ${joined.cluster}`,
         why: "the kernel state of one cluster must not be taken for another's",
-        fix: "point --server at the right one, or run `weft purge` and remove the agent's state directory to change clusters",
+        fix: "point --server at the right one; to change clusters, run `weft purge` and remove the state directory",
       });
     }
     this.#claimed = JSON.stringify(claimed);
@@ -167,7 +189,8 @@ export class Agent {
   async #releaseEarlierBoots(): Promise<void> {
     const { journal } = this.#options;
     for (const entry of journal.entries.values()) {
-      if (entry.bootId !== this.#bootId && entry.state === "attached") await journal.put({ ...entry, state: "detaching" });
+      if (entry.bootId !== this.#bootId && entry.state === "attached")
+        await journal.put({ ...entry, state: "detaching" });
     }
   }
 
@@ -177,8 +200,8 @@ export class Agent {
     if (snapshot === undefined) return true;
     const workloads = new Set([...journal.entries.values()].map((entry) => entry.endpoint.spec.netns as Ns));
     const actual = await kernel.observe([...workloads]);
-    // From here to the start of apply() nothing is awaited: an attach writes journal and kernel in one turn, so what is in
-    // `actual` is in the journal.
+    // From here to the start of apply() nothing is awaited: an attach writes journal and kernel in one turn, so what is
+    // in `actual` is in the journal.
     const local = this.local(mirror.snapshot() ?? snapshot);
     const desired = compile(local, host);
     const ops = diff(actual, mirror.isSynced ? desired : this.#withoutRemovals(actual, desired));
@@ -192,18 +215,26 @@ export class Agent {
     return refused.length === 0;
   }
 
-  /** Without a complete, current snapshot nothing is removed, except ports that the journal, always complete, disowns. */
+  /**
+   * Without a complete, current snapshot nothing is removed, except ports that the journal, always complete, disowns.
+   */
   #withoutRemovals(actual: KernelState, desired: KernelState): KernelState {
     const { journal } = this.#options;
-    const ports = new Set([...journal.entries.values()].filter((e) => e.state === "attached").map((e) => portName(e.endpoint.name)));
-    const kept = [...actual].filter(([key, object]) => desired.has(key) || object.kind !== "veth" || object.master === undefined || ports.has(object.name));
+    const ports = new Set(
+      [...journal.entries.values()].filter((e) => e.state === "attached").map((e) => portName(e.endpoint.name)),
+    );
+    const kept = [...actual].filter(
+      ([key, object]) =>
+        desired.has(key) || object.kind !== "veth" || object.master === undefined || ports.has(object.name),
+    );
     return new Map([...kept, ...desired]);
   }
 
   #say(local: Snapshot, ops: readonly Op[], refused: readonly OpResult[], isDrift: boolean): void {
     const { log, host, journal, kernel, saveSnapshot } = this.#options;
     const repaired = isDrift ? ops.length - refused.length : 0;
-    if (ops.length > 0) log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
+    if (ops.length > 0)
+      log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
     const carried = vrfsOn(local, host);
     const gone = [...journal.entries.values()].filter((entry) => entry.state === "attached" && !this.#isAlive(entry));
     this.#publish({
@@ -211,9 +242,15 @@ export class Agent {
       revision: refused.length === 0 ? local.revision : this.#report.revision,
       driftRepaired: this.#report.driftRepaired + repaired,
       errors: refused.slice(0, 20).map(({ op, refusal }) => `${printOp(op).at(0)}: ${refusal?.message}`),
-      networks: refused.length > 0 ? this.#report.networks : local.networks.filter((network) => carried.has(network.spec.vrf)).map((network) => network.name),
+      networks:
+        refused.length > 0
+          ? this.#report.networks
+          : local.networks.filter((network) => carried.has(network.spec.vrf)).map((network) => network.name),
       conditions: [
-        ...gone.map(({ endpoint }) => `endpoint ${endpoint.name}: its namespace ${endpoint.spec.netns} is gone; detach it to free ${endpoint.spec.addresses.join(", ")}`),
+        ...gone.map(
+          ({ endpoint: { name, spec } }) =>
+            `endpoint ${name}: ${spec.netns} is gone; detach it to free ${spec.addresses.join(", ")}`,
+        ),
         ...(this.#serverProblem === undefined ? [] : [this.#serverProblem]),
       ],
       hostPrefixes: kernel.facts().prefixes,
@@ -232,7 +269,13 @@ export class Agent {
     const snapshot = mirror.snapshot();
     if (snapshot === undefined || !mirror.isSynced || this.#settled.revision < 0) return true;
     const ports = this.#ports();
-    const { register, release, detach, adopt } = disagreement(snapshot, host, journal.entries, this.inFlight, (endpoint) => ports.has(portName(endpoint.name)));
+    const { register, release, detach, adopt } = disagreement(
+      snapshot,
+      host,
+      journal.entries,
+      this.inFlight,
+      (endpoint) => ports.has(portName(endpoint.name)),
+    );
     for (const endpoint of adopt) {
       const netnsId = kernel.netnsId(endpoint.spec.netns);
       if (netnsId !== undefined) await journal.put({ endpoint, netnsId, bootId: this.#bootId, state: "attached" });

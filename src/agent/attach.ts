@@ -1,6 +1,6 @@
-// The door's two verbs. Attach is the one measured fast path: it compiles and applies one endpoint's objects, in the same
-// terms as a round does, and falls back to a whole round where the ground (namespace, bridge) is not there yet. Intent is
-// written before the kernel is touched; it is on disk before the caller hears "done".
+// The door's two verbs. Attach is the one measured fast path: it compiles and applies one endpoint's objects, in the
+// same terms as a round does, and falls back to a whole round where the ground (namespace, bridge) is not there yet.
+// Intent is written before the kernel is touched; it is on disk before the caller hears "done".
 import { compileEndpoint } from "../datapath/endpoint.ts";
 import { type EndpointLayout, type Segment, layoutOf, segmentsOf } from "../datapath/layout.ts";
 import { networkMtu } from "../datapath/mtu.ts";
@@ -16,10 +16,23 @@ import { type Agent, notSynced } from "./agent.ts";
 import type { Journal } from "./journal.ts";
 import { assign } from "./lease.ts";
 
-export type DoorOptions = { readonly agent: Agent; readonly host: string; readonly kernel: Kernel; readonly transport: Transport; readonly journal: Journal; readonly uid: () => string };
+export type DoorOptions = {
+  readonly agent: Agent;
+  readonly host: string;
+  readonly kernel: Kernel;
+  readonly transport: Transport;
+  readonly journal: Journal;
+  readonly uid: () => string;
+};
 
 /** Where a network is on this host: all that one endpoint of it needs to be compiled. */
-type Place = { readonly world: World; readonly network: Network; readonly vrf: Vrf; readonly segments: readonly Segment[]; readonly mtu: number };
+type Place = {
+  readonly world: World;
+  readonly network: Network;
+  readonly vrf: Vrf;
+  readonly segments: readonly Segment[];
+  readonly mtu: number;
+};
 
 export class Door {
   readonly #options: DoorOptions;
@@ -42,11 +55,19 @@ export class Door {
     checkName(ifname);
     const before = journal.entries.get(name);
     if (before?.state === "attached") {
-      if (before.netnsId === netnsId && before.endpoint.spec.network === request.network) return this.#present(place, before.endpoint);
-      throw new Fault("name-taken", { what: `"${name}" is attached already`, why: `to network "${before.endpoint.spec.network}" in ${before.endpoint.spec.netns}`, fix: `detach it first (weft detach ${name}), or give this one another --name` });
+      if (before.netnsId === netnsId && before.endpoint.spec.network === request.network)
+        return this.#present(place, before.endpoint);
+      throw new Fault("name-taken", {
+        what: `"${name}" is attached already`,
+        why: `to network "${before.endpoint.spec.network}" in ${before.endpoint.spec.netns}`,
+        fix: `detach it first (weft detach ${name}), or give this one another --name`,
+      });
     }
     if (before !== undefined || agent.inFlight.has(name)) {
-      throw new Fault("in-use", { what: `"${name}" is being ${before === undefined ? "attached" : "detached"}`, fix: "try again in a moment" });
+      throw new Fault("in-use", {
+        what: `"${name}" is being ${before === undefined ? "attached" : "detached"}`,
+        fix: "try again in a moment",
+      });
     }
     agent.inFlight.add(name);
     try {
@@ -70,36 +91,82 @@ export class Door {
     if (snapshot === undefined) throw notSynced();
     const network = snapshot.networks.find((n) => n.name === networkName);
     if (network === undefined) {
-      throw new Fault("network-unknown", { what: `there is no network "${networkName}"`, where: "network", fix: `create it, or use one of: ${snapshot.networks.map((n) => n.name).sort().slice(0, 10).join(", ") || "(none yet)"}` });
+      throw new Fault("network-unknown", {
+        what: `there is no network "${networkName}"`,
+        where: "network",
+        fix: `create it, or use one of: ${
+          snapshot.networks
+            .map((n) => n.name)
+            .sort()
+            .slice(0, 10)
+            .join(", ") || "(none yet)"
+        }`,
+      });
     }
-    if (!network.spec.enabled) throw new Fault("network-disabled", { what: `network "${networkName}" is disabled`, fix: "enable it, or use another network" });
+    if (!network.spec.enabled)
+      throw new Fault("network-disabled", {
+        what: `network "${networkName}" is disabled`,
+        fix: "enable it, or use another network",
+      });
     if (this.#world?.snapshot !== snapshot) {
       const world = worldOf(snapshot, host);
-      if (world === undefined) throw new Fault("host-unknown", { what: `the server does not know this host "${host}"`, why: "it was deleted there", fix: "start the agent again with the join token" });
+      if (world === undefined)
+        throw new Fault("host-unknown", {
+          what: `the server does not know this host "${host}"`,
+          why: "it was deleted there",
+          fix: "start the agent again with the join token",
+        });
       this.#world = { snapshot, world };
     }
     const { world } = this.#world;
     const vrf = snapshot.vrfs.find((v) => v.name === network.spec.vrf);
     if (vrf === undefined) throw new Error(`network ${networkName} is in the unknown VRF ${network.spec.vrf}`);
     const blocks = (world.blocks.get(network.name) ?? []).filter((block) => block.spec.host === host);
-    return { world, network, vrf, segments: segmentsOf(vrf, network, world.self, blocks), mtu: networkMtu(world, vrf, network) };
+    return {
+      world,
+      network,
+      vrf,
+      segments: segmentsOf(vrf, network, world.self, blocks),
+      mtu: networkMtu(world, vrf, network),
+    };
   }
 
   #netnsOf(path: string): NetnsId {
     const id = path.startsWith("/") ? this.#options.kernel.netnsId(path) : undefined;
     if (id !== undefined) return id;
-    throw new Fault("netns-missing", { what: `there is no network namespace at "${path}"`, where: "netns", fix: "give an absolute path such as /run/netns/NAME or /proc/PID/ns/net (see `ip netns list`)" });
+    throw new Fault("netns-missing", {
+      what: `there is no network namespace at "${path}"`,
+      where: "netns",
+      fix: "give an absolute path such as /run/netns/NAME or /proc/PID/ns/net (see `ip netns list`)",
+    });
   }
 
-  async #lease(place: Place, request: AttachRequest & { readonly ifname: string; readonly owner: string }, name: string): Promise<Endpoint> {
+  async #lease(
+    place: Place,
+    request: AttachRequest & { readonly ifname: string; readonly owner: string },
+    name: string,
+  ): Promise<Endpoint> {
     const { host, journal, transport, uid } = this.#options;
     const { network, netns, ifname, owner } = request;
-    const asked = { ...(request.mac === undefined ? {} : { mac: request.mac }), ...(request.slice === undefined ? {} : { slice: request.slice }), ...(request.addresses === undefined ? {} : { addresses: request.addresses }) };
-    if (place.network.spec.ipam === "global") return transport.attach({ network, host, owner, ifname, netns, ...asked });
+    const asked = {
+      ...(request.mac === undefined ? {} : { mac: request.mac }),
+      ...(request.slice === undefined ? {} : { slice: request.slice }),
+      ...(request.addresses === undefined ? {} : { addresses: request.addresses }),
+    };
+    if (place.network.spec.ipam === "global")
+      return transport.attach({ network, host, owner, ifname, netns, ...asked });
     const used = new Set<string>();
-    for (const entry of journal.entries.values()) if (entry.endpoint.spec.network === network) for (const address of entry.endpoint.spec.addresses) used.add(address);
+    for (const entry of journal.entries.values())
+      if (entry.endpoint.spec.network === network)
+        for (const address of entry.endpoint.spec.addresses) used.add(address);
     const lease = assign(place.segments, used, { network, ...asked });
-    return { kind: "endpoint", name, uid: uid(), revision: place.world.snapshot.revision, spec: { network, host, owner, ifname, netns, ...lease } };
+    return {
+      kind: "endpoint",
+      name,
+      uid: uid(),
+      revision: place.world.snapshot.revision,
+      spec: { network, host, owner, ifname, netns, ...lease },
+    };
   }
 
   /** The endpoint's objects into the kernel: at once if its bridge is there, else with the next round. */
@@ -107,7 +174,11 @@ export class Door {
     const { agent, kernel } = this.#options;
     const objects = this.#compile(place, endpoint);
     const port = objects[0];
-    if (port === undefined) throw new Fault("address-outside", { what: `${endpoint.spec.addresses.join(", ")} is on no bridge of this host`, fix: "detach and attach again" });
+    if (port === undefined)
+      throw new Fault("address-outside", {
+        what: `${endpoint.spec.addresses.join(", ")} is on no bridge of this host`,
+        fix: "detach and attach again",
+      });
     const isReady = port.kind === "veth" && agent.held.has(`bridge ${port.ns} ${port.master}`);
     if (!isReady) {
       await agent.roundNow();
@@ -117,7 +188,11 @@ export class Door {
     agent.note(results);
     const refused = results.find((result) => result.refusal !== undefined);
     if (refused?.refusal === undefined) return;
-    if (refused.refusal.class !== "exists" || kernel.linkNames(endpoint.spec.netns as Ns).includes(endpoint.spec.ifname)) throw faultOf(refused.refusal, endpoint);
+    if (
+      refused.refusal.class !== "exists" ||
+      kernel.linkNames(endpoint.spec.netns as Ns).includes(endpoint.spec.ifname)
+    )
+      throw faultOf(refused.refusal, endpoint);
     await agent.roundNow();
     this.#confirm(objects, endpoint);
   }
@@ -126,13 +201,24 @@ export class Door {
   #confirm(objects: readonly KernelObject[], endpoint: Endpoint): void {
     const { agent } = this.#options;
     const missing = objects.find((object) => !agent.held.has(keyOf(object)));
-    if (missing !== undefined) throw faultOf({ class: "invalid", message: agent.report.errors.find((line) => line.includes(portName(endpoint.name))) ?? agent.report.errors[0] ?? "the kernel does not have it" }, endpoint);
+    if (missing !== undefined)
+      throw faultOf(
+        {
+          class: "invalid",
+          message:
+            agent.report.errors.find((line) => line.includes(portName(endpoint.name))) ??
+            agent.report.errors[0] ??
+            "the kernel does not have it",
+        },
+        endpoint,
+      );
   }
 
   #compile(place: Place, endpoint: Endpoint): KernelObject[] {
     const names: string[] = [];
     for (const entry of this.#options.journal.entries.values()) {
-      if (entry.endpoint.spec.netns === endpoint.spec.netns && entry.state === "attached") names.push(entry.endpoint.spec.ifname);
+      if (entry.endpoint.spec.netns === endpoint.spec.netns && entry.state === "attached")
+        names.push(entry.endpoint.spec.ifname);
     }
     const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, names]]) };
     return compileEndpoint(world, place.vrf, place.segments, endpoint, place.mtu);
@@ -162,14 +248,21 @@ export class Door {
 
   async #finishDetach(endpoint: Endpoint): Promise<void> {
     const { agent, journal, transport } = this.#options;
-    const port = [...agent.held.values()].find((object) => object.kind === "veth" && object.name === portName(endpoint.name));
+    const port = [...agent.held.values()].find(
+      (object) => object.kind === "veth" && object.name === portName(endpoint.name),
+    );
     if (port !== undefined) {
       const refusal = await this.#reap(port);
       if (refusal !== undefined) throw faultOf(refusal, endpoint);
     }
     // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
     const network = agent.current()?.networks.find((n) => n.name === endpoint.spec.network);
-    const isTold = network?.spec.ipam !== "global" || (await transport.detach(endpoint.name).then(() => true, () => false));
+    const isTold =
+      network?.spec.ipam !== "global" ||
+      (await transport.detach(endpoint.name).then(
+        () => true,
+        () => false,
+      ));
     if (isTold) await journal.remove(endpoint.name);
     if (!isTold || network?.spec.ipam !== "global") agent.pokeServer();
   }
@@ -196,21 +289,29 @@ export class Door {
 
   /** What is attached on this host, as an attach answers it. */
   list(): readonly Attachment[] {
-    return [...this.#options.journal.entries.values()].filter((entry) => entry.state === "attached").flatMap(({ endpoint }) => {
-      try {
-        return [this.#present(this.#placeOf(endpoint.spec.network), endpoint)];
-      } catch {
-        return [];
-      }
-    });
+    return [...this.#options.journal.entries.values()]
+      .filter((entry) => entry.state === "attached")
+      .flatMap(({ endpoint }) => {
+        try {
+          return [this.#present(this.#placeOf(endpoint.spec.network), endpoint)];
+        } catch {
+          return [];
+        }
+      });
   }
 
   #present(place: Place, endpoint: Endpoint): Attachment {
     const layout: EndpointLayout | undefined = layoutOf(place.segments, endpoint.spec.slice, endpoint.spec.addresses);
-    const routes = this.#compile(place, endpoint).flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : []));
+    const routes = this.#compile(place, endpoint).flatMap((object) =>
+      object.kind === "route" ? [`${object.dst} via ${object.via}`] : [],
+    );
     return {
-      endpoint: endpoint.name, spec: endpoint.spec, mtu: place.mtu, routes,
-      interfaceAddresses: layout?.addresses ?? [], gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
+      endpoint: endpoint.name,
+      spec: endpoint.spec,
+      mtu: place.mtu,
+      routes,
+      interfaceAddresses: layout?.addresses ?? [],
+      gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
     };
   }
 }
@@ -218,16 +319,33 @@ export class Door {
 /** What the kernel said, in the terms of who asked. */
 function faultOf(refusal: Refusal, { name, spec }: Endpoint): Fault {
   if (refusal.class === "exists") {
-    return new Fault("interface-taken", { what: `"${spec.ifname}" is taken in ${spec.netns}`, where: "ifname", why: refusal.message, fix: "choose another --ifname, or remove the interface that is there" });
+    return new Fault("interface-taken", {
+      what: `"${spec.ifname}" is taken in ${spec.netns}`,
+      where: "ifname",
+      why: refusal.message,
+      fix: "choose another --ifname, or remove the interface that is there",
+    });
   }
   if (refusal.class === "missing") {
-    return new Fault("netns-missing", { what: `the network namespace ${spec.netns} went away`, why: refusal.message, fix: "attach again once the workload runs" });
+    return new Fault("netns-missing", {
+      what: `the network namespace ${spec.netns} went away`,
+      why: refusal.message,
+      fix: "attach again once the workload runs",
+    });
   }
-  return new Fault("kernel-refused", { what: `the kernel refused endpoint "${name}"`, why: refusal.message, fix: "see the agent's log and `weft status`" });
+  return new Fault("kernel-refused", {
+    what: `the kernel refused endpoint "${name}"`,
+    why: refusal.message,
+    fix: "see the agent's log and `weft status`",
+  });
 }
 
 /** IFNAMSIZ is 16 with the closing zero; a slash or white space is refused by the kernel. */
 function checkName(ifname: string): void {
   if (/^[^\s/:]{1,15}$/.test(ifname) && ifname !== "." && ifname !== "..") return;
-  throw new Fault("name-invalid", { what: `"${ifname}" is not an interface name`, where: "ifname", fix: "use 1 to 15 characters without spaces, slashes or colons" });
+  throw new Fault("name-invalid", {
+    what: `"${ifname}" is not an interface name`,
+    where: "ifname",
+    fix: "use 1 to 15 characters without spaces, slashes or colons",
+  });
 }

@@ -1,5 +1,5 @@
-// What an agent keeps on disk besides its journal: who it is, and the last snapshot, so that a host boots its networks with
-// the server away. Files of mode 0600 in the state directory, each replaced whole.
+// What an agent keeps on disk besides its journal: who it is, and the last snapshot, so that a host boots its networks
+// with the server away. Files of mode 0600 in the state directory, each replaced whole.
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../model/fault.ts";
@@ -16,7 +16,10 @@ export type Disk = {
   readonly journalPath: string;
 };
 
-/** Opens the state directory, made if it is missing. A file that cannot be read as what it should be is a Fault, not a fresh start. */
+/**
+ * Opens the state directory, made if it is missing. A file that cannot be read as what it should be is a Fault, not a
+ * fresh start.
+ */
 export function openDisk(directory: string): Disk {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const path = (name: string) => join(directory, name);
@@ -34,7 +37,15 @@ function load<T>(path: string): T | undefined {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as T;
   } catch (cause) {
-    throw new Fault("internal", { what: "a state file of the agent is damaged", where: path, fix: "move it away and start the agent again; it will ask the server anew" }, { cause });
+    throw new Fault(
+      "internal",
+      {
+        what: "a state file of the agent is damaged",
+        where: path,
+        fix: "move it away and start the agent again; it will ask the server anew",
+      },
+      { cause },
+    );
   }
 }
 

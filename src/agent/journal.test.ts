@@ -6,8 +6,24 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import { type Entry, fileJournal } from "./journal.ts";
 
 const entry = (name: string): Entry => ({
-  netnsId: "4:1", bootId: "boot", state: "attached",
-  endpoint: { kind: "endpoint", name, uid: name, revision: 1, spec: { network: "n", host: "h", owner: name, ifname: "eth0", netns: `/run/netns/${name}`, mac: "02:00:00:00:00:01", addresses: ["10.0.0.2"] } },
+  netnsId: "4:1",
+  bootId: "boot",
+  state: "attached",
+  endpoint: {
+    kind: "endpoint",
+    name,
+    uid: name,
+    revision: 1,
+    spec: {
+      network: "n",
+      host: "h",
+      owner: name,
+      ifname: "eth0",
+      netns: `/run/netns/${name}`,
+      mac: "02:00:00:00:00:01",
+      addresses: ["10.0.0.2"],
+    },
+  },
 });
 
 describe("the journal in a file", () => {
@@ -21,7 +37,12 @@ describe("the journal in a file", () => {
 
   test("has what was put and not removed, after any number of restarts, and is nobody else's to read", async () => {
     const first = fileJournal(path);
-    await Promise.all([first.put(entry("a")), first.put(entry("b")), first.put({ ...entry("b"), state: "detaching" }), first.put(entry("c"))]);
+    await Promise.all([
+      first.put(entry("a")),
+      first.put(entry("b")),
+      first.put({ ...entry("b"), state: "detaching" }),
+      first.put(entry("c")),
+    ]);
     await first.remove("a");
     first.close();
     fileJournal(path).close();

@@ -1,6 +1,6 @@
-// What is attached on this host: the truth for its own workloads, also while the server is away. An append-only file of one
-// JSON record per line: written before the kernel is touched (so that a killed agent knows what it began), on disk before an
-// attach is answered. A torn last line is what a crash leaves; it was never answered, so it is dropped.
+// What is attached on this host: the truth for its own workloads, also while the server is away. An append-only file of
+// one JSON record per line: written before the kernel is touched (so that a killed agent knows what it began), on disk
+// before an attach is answered. A torn last line is what a crash leaves; it was never answered, so it is dropped.
 import { closeSync, existsSync, fdatasync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import type { Endpoint } from "../model/resource.ts";
 

@@ -5,9 +5,17 @@ import { cidrOf, ipOf } from "../model/address.ts";
 import type { Segment } from "../datapath/layout.ts";
 import { assign } from "./lease.ts";
 
-const range = (cidr: string, gateway: string) => ({ cidr: cidrOf(cidr) ?? assert.fail(), gateway: ipOf(gateway) ?? assert.fail() });
+const range = (cidr: string, gateway: string) => ({
+  cidr: cidrOf(cidr) ?? assert.fail(),
+  gateway: ipOf(gateway) ?? assert.fail(),
+});
 const mesos: Segment = { bridge: "m-dcos", mac: "", slice: "mesos", ranges: [range("9.0.1.0/29", "9.0.1.1")] };
-const docker: Segment = { bridge: "d-dcos", mac: "", slice: "docker", ranges: [range("9.0.1.8/29", "9.0.1.9"), range("fd01::8:0/112", "fd01::8:1")] };
+const docker: Segment = {
+  bridge: "d-dcos",
+  mac: "",
+  slice: "docker",
+  ranges: [range("9.0.1.8/29", "9.0.1.9"), range("fd01::8:0/112", "fd01::8:1")],
+};
 const network = "dcos";
 const reason = (expected: string) => (fault: unknown) => fault instanceof Fault && fault.reason === expected;
 
@@ -26,7 +34,11 @@ describe("a lease from the host's block", () => {
   });
 
   test("has one address per family of the slice, and a MAC from the first", () => {
-    assert.deepEqual(assign([mesos, docker], new Set(), { network, slice: "docker" }), { addresses: ["9.0.1.10", "fd01::8:2"], mac: "02:00:09:00:01:0a", slice: "docker" });
+    assert.deepEqual(assign([mesos, docker], new Set(), { network, slice: "docker" }), {
+      addresses: ["9.0.1.10", "fd01::8:2"],
+      mac: "02:00:09:00:01:0a",
+      slice: "docker",
+    });
   });
 
   test("takes what is asked for, and completes it", () => {
@@ -36,13 +48,17 @@ describe("a lease from the host's block", () => {
   });
 
   test("refuses what cannot be, and says which", () => {
-    const at = (addresses: string[], used: string[] = []) => () => assign([mesos], new Set(used), { network, addresses });
+    const at =
+      (addresses: string[], used: string[] = []) =>
+      () =>
+        assign([mesos], new Set(used), { network, addresses });
     assert.throws(at(["9.0.2.2"]), reason("address-outside"));
     for (const taken of ["9.0.1.0", "9.0.1.1", "9.0.1.7"]) assert.throws(at([taken]), reason("address-taken"));
     assert.throws(at(["9.0.1.4"], ["9.0.1.4"]), reason("address-taken"));
     assert.throws(at(["nine"]), reason("address-invalid"));
     assert.throws(() => assign([mesos], new Set(), { network, slice: "lxc" }), reason("request-invalid"));
     assert.throws(() => assign([], new Set(), { network }), reason("exhausted"));
-    for (const mac of ["01:00:00:00:00:01", "00:00:00:00:00:00", "x"]) assert.throws(() => assign([mesos], new Set(), { network, mac }), reason("address-invalid"));
+    for (const mac of ["01:00:00:00:00:01", "00:00:00:00:00:00", "x"])
+      assert.throws(() => assign([mesos], new Set(), { network, mac }), reason("address-invalid"));
   });
 });

@@ -1,18 +1,28 @@
-// Addresses from this host's own blocks: what makes an attach to a local network work with the server away. Pure; the used
-// addresses come from the journal, which is locked by being one process's.
-import { type Ip, contains, formatIp, hostMask, ipOf, macFromIp, macOf } from "../model/address.ts";
+// Addresses from this host's own blocks: what makes an attach to a local network work with the server away. Pure; the
+// used addresses come from the journal, which is locked by being one process's.
+import { type Ip, contains, formatCidr, formatIp, hostMask, ipOf, macFromIp, macOf } from "../model/address.ts";
 import { Fault } from "../model/fault.ts";
 import type { Range, Segment } from "../datapath/layout.ts";
 
-export type LeaseRequest = { readonly network: string; readonly slice?: string; readonly addresses?: readonly string[]; readonly mac?: string };
+export type LeaseRequest = {
+  readonly network: string;
+  readonly slice?: string;
+  readonly addresses?: readonly string[];
+  readonly mac?: string;
+};
 export type Lease = { readonly slice?: string; readonly addresses: readonly string[]; readonly mac: string };
 
-/** One address per family of the segment, the lowest free one unless requested. Faults: unsupported, address-*, exhausted. */
+/**
+ * One address per family of the segment, the lowest free one unless requested. Faults: unsupported, address-*,
+ * exhausted.
+ */
 export function assign(segments: readonly Segment[], used: ReadonlySet<string>, request: LeaseRequest): Lease {
   const segment = chosen(segments, request);
   const wanted = (request.addresses ?? []).map((text) => ipAt(text));
   for (const ip of wanted) check(ip, segment, used, request.network);
-  const addresses = segment.ranges.map((range) => wanted.find((ip) => contains(range.cidr, ip)) ?? lowestFree(range, used, request.network));
+  const addresses = segment.ranges.map(
+    (range) => wanted.find((ip) => contains(range.cidr, ip)) ?? lowestFree(range, used, request.network),
+  );
   const mac = request.mac === undefined ? macFromIp(addresses[0] ?? { family: 4, value: 0n }) : unicast(request.mac);
   return { addresses: addresses.map(formatIp), mac, ...(segment.slice === undefined ? {} : { slice: segment.slice }) };
 }
@@ -36,7 +46,12 @@ function chosen(segments: readonly Segment[], { network, slice }: LeaseRequest):
 
 function ipAt(text: string): Ip {
   const ip = ipOf(text);
-  if (ip === undefined) throw new Fault("address-invalid", { what: `"${text}" is not an IP address`, where: "addresses", fix: "write it like 10.1.2.3 or fd00::1" });
+  if (ip === undefined)
+    throw new Fault("address-invalid", {
+      what: `"${text}" is not an IP address`,
+      where: "addresses",
+      fix: "write it like 10.1.2.3 or fd00::1",
+    });
   return ip;
 }
 
@@ -47,11 +62,15 @@ function check(ip: Ip, segment: Segment, used: ReadonlySet<string>, network: str
     throw new Fault("address-outside", {
       what: `${text} is not in this host's part of network "${network}"`,
       where: "addresses",
-      fix: `choose from ${segment.ranges.map((r) => `${formatIp({ family: r.cidr.family, value: r.cidr.base })}/${r.cidr.length}`).join(" or ")}, or leave the address out`,
+      fix: `choose from ${segment.ranges.map((r) => formatCidr(r.cidr)).join(" or ")}, or leave the address out`,
     });
   }
   if (used.has(text) || isReserved(ip, range)) {
-    throw new Fault("address-taken", { what: `${text} is taken in network "${network}"`, where: "addresses", fix: "choose another, or leave it out and the lowest free one is used" });
+    throw new Fault("address-taken", {
+      what: `${text} is taken in network "${network}"`,
+      where: "addresses",
+      fix: "choose another, or leave it out and the lowest free one is used",
+    });
   }
 }
 
@@ -78,7 +97,11 @@ function lowestFree(range: Range, used: ReadonlySet<string>, network: string): I
 function unicast(text: string): string {
   const mac = macOf(text);
   if (mac === undefined || (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1 || mac === "00:00:00:00:00:00") {
-    throw new Fault("address-invalid", { what: `"${text}" is not a unicast MAC`, where: "mac", fix: "write it like 02:00:0a:01:02:03" });
+    throw new Fault("address-invalid", {
+      what: `"${text}" is not a unicast MAC`,
+      where: "mac",
+      fix: "write it like 02:00:0a:01:02:03",
+    });
   }
   return mac;
 }

@@ -3,8 +3,15 @@
 import type { Endpoint, Network, Snapshot } from "../model/resource.ts";
 import type { Entry } from "./journal.ts";
 
-/** The snapshot with this host's endpoints replaced by those of its journal that are attached and have a live workload. */
-export function withLocal(snapshot: Snapshot, host: string, entries: Iterable<Entry>, isAlive: (entry: Entry) => boolean): Snapshot {
+/**
+ * The snapshot with this host's endpoints replaced by those of its journal that are attached and have a live workload.
+ */
+export function withLocal(
+  snapshot: Snapshot,
+  host: string,
+  entries: Iterable<Entry>,
+  isAlive: (entry: Entry) => boolean,
+): Snapshot {
   const own: Endpoint[] = [];
   for (const entry of entries) if (entry.state === "attached" && isAlive(entry)) own.push(entry.endpoint);
   return { ...snapshot, endpoints: [...snapshot.endpoints.filter((endpoint) => endpoint.spec.host !== host), ...own] };
@@ -23,8 +30,8 @@ export type Disagreement = {
 };
 
 /**
- * Call only with a complete, current snapshot: absence is an answer here. `inFlight` names attaches that are between the
- * server's answer and the journal; `hasPort` tells whether the kernel holds an endpoint's port.
+ * Call only with a complete, current snapshot: absence is an answer here. `inFlight` names attaches that are between
+ * the server's answer and the journal; `hasPort` tells whether the kernel holds an endpoint's port.
  */
 export function disagreement(
   snapshot: Snapshot,
@@ -34,12 +41,15 @@ export function disagreement(
   hasPort: (endpoint: Endpoint) => boolean,
 ): Disagreement {
   const networks = new Map(snapshot.networks.map((network) => [network.name, network]));
-  const known = new Map(snapshot.endpoints.filter((endpoint) => endpoint.spec.host === host).map((endpoint) => [endpoint.name, endpoint]));
+  const known = new Map(
+    snapshot.endpoints.filter((endpoint) => endpoint.spec.host === host).map((endpoint) => [endpoint.name, endpoint]),
+  );
   const register: Endpoint[] = [];
   const detach: string[] = [];
   for (const [name, { endpoint, state }] of entries) {
     if (state === "detaching" || inFlight.has(name)) continue;
-    if (isUnwanted(endpoint, known.get(name), networks.get(endpoint.spec.network), snapshot.revision)) detach.push(name);
+    if (isUnwanted(endpoint, known.get(name), networks.get(endpoint.spec.network), snapshot.revision))
+      detach.push(name);
     else if (!known.has(name) && networks.get(endpoint.spec.network)?.spec.ipam === "local") register.push(endpoint);
   }
   const release: string[] = [];
@@ -53,13 +63,24 @@ export function disagreement(
   return { register, release, detach, adopt };
 }
 
-/** A name may have been detached and attached anew while the server was away; then the server's record is an old one. */
+/**
+ * A name may have been detached and attached anew while the server was away; then the server's record is an old one.
+ */
 function isSameLease(a: Endpoint, b: Endpoint): boolean {
-  return a.spec.network === b.spec.network && a.spec.netns === b.spec.netns && a.spec.addresses.join() === b.spec.addresses.join();
+  return (
+    a.spec.network === b.spec.network &&
+    a.spec.netns === b.spec.netns &&
+    a.spec.addresses.join() === b.spec.addresses.join()
+  );
 }
 
 /** Its network is gone, the server asks for it, or the server forgot it after this host had it from there. */
-function isUnwanted(endpoint: Endpoint, known: Endpoint | undefined, network: Network | undefined, revision: number): boolean {
+function isUnwanted(
+  endpoint: Endpoint,
+  known: Endpoint | undefined,
+  network: Network | undefined,
+  revision: number,
+): boolean {
   // The journal may know a network from an answer that is newer than the mirror.
   if (network === undefined) return revision >= endpoint.revision;
   if (known !== undefined) return known.spec.detaching === true;

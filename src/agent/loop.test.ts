@@ -13,7 +13,15 @@ function started(round: (n: number) => Promise<boolean>) {
     return round(at.length);
   });
   const ended = loop.run(stop.signal);
-  return { clock, loop, at, stop: async () => { stop.abort(); await ended; } };
+  return {
+    clock,
+    loop,
+    at,
+    stop: async () => {
+      stop.abort();
+      await ended;
+    },
+  };
 }
 
 describe("the loop", () => {
@@ -52,7 +60,9 @@ describe("the loop", () => {
 
   test("roundNow waits for a round that began after the call", async () => {
     let release = () => {};
-    const { clock, loop, at, stop } = started((n) => (n === 1 ? new Promise((resolve) => (release = () => resolve(true))) : Promise.resolve(true)));
+    const { clock, loop, at, stop } = started((n) =>
+      n === 1 ? new Promise((resolve) => (release = () => resolve(true))) : Promise.resolve(true),
+    );
     await settle();
     let isDone = false;
     const done = loop.roundNow().then(() => (isDone = true));

@@ -1,5 +1,5 @@
-// The loop: events only say "look again". However many pokes arrive while a round runs, one more round follows, and it reads
-// the newest state at its start. Nothing is queued but the fact that something changed.
+// The loop: events only say "look again". However many pokes arrive while a round runs, one more round follows, and it
+// reads the newest state at its start. Nothing is queued but the fact that something changed.
 import type { Clock } from "../model/clock.ts";
 
 export type LoopOptions = {

@@ -1,5 +1,5 @@
-// The agent's doors as HTTP: a unix socket for workloads (mode 0600: whoever may open it may attach), and optionally a TCP
-// address that only answers questions. Plain node:http, because an attach has a budget of a millisecond.
+// The agent's doors as HTTP: a unix socket for workloads (mode 0600: whoever may open it may attach), and optionally a
+// TCP address that only answers questions. Plain node:http, because an attach has a budget of a millisecond.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
@@ -32,10 +32,20 @@ const attachSchema = Schema.Compile(
 export type DoorServer = { readonly close: () => Promise<void> };
 
 /** Listens on a unix socket; a stale one is replaced, one that answers is a second agent and refused. */
-export async function listenOnSocket(path: string, agent: Agent, door: Door, pages: readonly Page[]): Promise<DoorServer> {
+export async function listenOnSocket(
+  path: string,
+  agent: Agent,
+  door: Door,
+  pages: readonly Page[],
+): Promise<DoorServer> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   if (existsSync(path)) {
-    if (await answers(path)) throw new Fault("in-use", { what: "another agent answers on this socket", where: path, fix: "stop it, or start this one with another --socket" });
+    if (await answers(path))
+      throw new Fault("in-use", {
+        what: "another agent answers on this socket",
+        where: path,
+        fix: "stop it, or start this one with another --socket",
+      });
     unlinkSync(path);
   }
   const server = createServer((request, response) => void answer(request, response, agent, door, pages));
@@ -45,7 +55,12 @@ export async function listenOnSocket(path: string, agent: Agent, door: Door, pag
 }
 
 /** Listens on `host:port` for questions only: health, metrics, the DC/OS view. */
-export async function listenForQuestions(host: string, port: number, agent: Agent, pages: readonly Page[]): Promise<DoorServer> {
+export async function listenForQuestions(
+  host: string,
+  port: number,
+  agent: Agent,
+  pages: readonly Page[],
+): Promise<DoorServer> {
   const server = createServer((request, response) => void answer(request, response, agent, undefined, pages));
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
   return closing(server);
@@ -72,7 +87,13 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, agent: Agent, door: Door | undefined, pages: readonly Page[]): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  agent: Agent,
+  door: Door | undefined,
+  pages: readonly Page[],
+): Promise<void> {
   try {
     const path = (request.url ?? "/").split("?")[0] ?? "/";
     const page = request.method === "GET" ? pages.find((p) => p.path === path) : undefined;
@@ -91,14 +112,18 @@ function question(request: IncomingMessage, path: string, agent: Agent): Answer 
   if (request.method === "GET" && path === "/livez") return { status: 200, body: { status: "ok" } };
   if (request.method === "GET" && path === "/readyz") {
     if (agent.report.revision > 0) return { status: 200, body: { status: "ok", revision: agent.report.revision } };
-    throw new Fault("not-synced", { what: "no snapshot is in the kernel yet", fix: "wait for the first round; see the agent's log" });
+    throw new Fault("not-synced", {
+      what: "no snapshot is in the kernel yet",
+      fix: "wait for the first round; see the agent's log",
+    });
   }
   if (request.method === "GET" && path === "/v1/status") return { status: 200, body: agent.report };
   throw new Fault("not-found", { what: `there is no ${request.method} ${path} here`, fix: "see docs/api.md" });
 }
 
 async function verb(request: IncomingMessage, path: string, agent: Agent, door: Door): Promise<Answer> {
-  if (path === "/v1/attachments" && request.method === "POST") return { status: 201, body: await door.attach(attachRequest(await read(request))) };
+  if (path === "/v1/attachments" && request.method === "POST")
+    return { status: 201, body: await door.attach(attachRequest(await read(request))) };
   if (path === "/v1/attachments" && request.method === "GET") return { status: 200, body: { items: door.list() } };
   if (path.startsWith("/v1/attachments/") && request.method === "DELETE") {
     await door.detach(decodeURIComponent(path.slice("/v1/attachments/".length)));
@@ -114,13 +139,22 @@ async function read(request: IncomingMessage): Promise<unknown> {
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > BODY_BYTES_MAX) throw new Fault("request-invalid", { what: "the request is too large", why: `more than ${BODY_BYTES_MAX} bytes`, fix: "send one attachment at a time" });
+    if (size > BODY_BYTES_MAX)
+      throw new Fault("request-invalid", {
+        what: "the request is too large",
+        why: `more than ${BODY_BYTES_MAX} bytes`,
+        fix: "send one attachment at a time",
+      });
     chunks.push(chunk);
   }
   try {
     return JSON.parse(Buffer.concat(chunks).toString("utf8")) as unknown;
   } catch (cause) {
-    throw new Fault("request-invalid", { what: "the body is not JSON", why: String(cause instanceof Error ? cause.message : cause), fix: "send a JSON object" });
+    throw new Fault("request-invalid", {
+      what: "the body is not JSON",
+      why: String(cause instanceof Error ? cause.message : cause),
+      fix: "send a JSON object",
+    });
   }
 }
 

@@ -1,5 +1,5 @@
-// From intent to kernel nouns: the desired kernel state of one host. Pure and total: same snapshot, same answer, in whatever
-// order its lists come. Knows Linux words; does not touch Linux.
+// From intent to kernel nouns: the desired kernel state of one host. Pure and total: same snapshot, same answer, in
+// whatever order its lists come. Knows Linux words; does not touch Linux.
 //
 //   host namespace       namespace of the VRF (weft-blue)                      namespaces of workloads
 //   wu-blue ===veth=== uplink                  wb-front ===port=== eth0
@@ -76,6 +76,9 @@ function compileSegment(ns: Ns, network: Network, segment: Segment, mtu: number)
   return [
     { kind: "bridge", ns, name: segment.bridge, mtu, mac: segment.mac, alias: alias("network", name) },
     ...segment.ranges.flatMap((range): KernelObject[] =>
-      range.gateway === undefined ? [] : [{ kind: "address", ns, dev: segment.bridge, cidr: `${formatIp(range.gateway)}/${range.cidr.length}` }]),
+      range.gateway === undefined
+        ? []
+        : [{ kind: "address", ns, dev: segment.bridge, cidr: `${formatIp(range.gateway)}/${range.cidr.length}` }],
+    ),
   ];
 }

@@ -1,8 +1,9 @@
-// The smallest ordered list of operations that turns one kernel state into another. Touches nothing that is already right.
+// The smallest ordered list of operations that turns one kernel state into another. Touches nothing that is already
+// right.
 //
-// Order: stale links go first, because a new one may need the name; then what is new, from the ground up (namespace, policy,
-// bridge, tunnel, port, address, entry, route), so that policy is there before a port; stale entries go last, when what
-// replaces them is there. What a removed link or namespace takes along needs no operation of its own.
+// Order: stale links go first, because a new one may need the name; then what is new, from the ground up (namespace,
+// policy, bridge, tunnel, port, address, entry, route), so that policy is there before a port; stale entries go last,
+// when what replaces them is there. What a removed link or namespace takes along needs no operation of its own.
 import { type KernelObject, type KernelState, type ObjectKind, type Op, deviceOf } from "./state.ts";
 
 export function diff(actual: KernelState, desired: KernelState): Op[] {
@@ -20,7 +21,10 @@ export function diff(actual: KernelState, desired: KernelState): Op[] {
   return ops.sort((a, b) => rankOf(a) - rankOf(b));
 }
 
-/** What disappears by itself when the removals of this diff are done: everything on a removed link, at both ends of a pair. */
+/**
+ * What disappears by itself when the removals of this diff are done: everything on a removed link, at both ends of a
+ * pair.
+ */
 function goneWith(actual: KernelState, desired: KernelState): { takes(object: KernelObject): boolean } {
   const namespaces = new Set<string>();
   const devices = new Set<string>();
@@ -41,7 +45,17 @@ function goneWith(actual: KernelState, desired: KernelState): { takes(object: Ke
 }
 
 const LAYER: Readonly<Record<ObjectKind, number>> = {
-  netns: 0, sysctl: 1, nft: 2, bridge: 3, vxlan: 4, veth: 5, address: 6, neighbour: 7, fdb: 7, "bridge-fdb": 7, route: 8,
+  netns: 0,
+  sysctl: 1,
+  nft: 2,
+  bridge: 3,
+  vxlan: 4,
+  veth: 5,
+  address: 6,
+  neighbour: 7,
+  fdb: 7,
+  "bridge-fdb": 7,
+  route: 8,
 };
 
 function rankOf(op: Op): number {
@@ -63,7 +77,8 @@ function isEqual(a: object, b: object): boolean {
   for (const [field, value] of left) {
     const other: unknown = right.get(field);
     if (value === other) continue;
-    if (typeof value !== "object" || typeof other !== "object" || other === null || !isEqual(value, other)) return false;
+    if (typeof value !== "object" || typeof other !== "object" || other === null || !isEqual(value, other))
+      return false;
   }
   return true;
 }

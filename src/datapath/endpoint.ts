@@ -1,5 +1,5 @@
-// Port, addresses and routes of one endpoint of this host: all that an attach puts into the kernel. The peer is born in the
-// workload's namespace, because moving it there afterwards costs an RCU barrier under RTNL (20 ms against 0.8).
+// Port, addresses and routes of one endpoint of this host: all that an attach puts into the kernel. The peer is born in
+// the workload's namespace, because moving it there afterwards costs an RCU barrier under RTNL (20 ms against 0.8).
 import type { Family } from "../model/address.ts";
 import type { Endpoint, Vrf } from "../model/resource.ts";
 import { type Segment, layoutOf } from "./layout.ts";
@@ -8,7 +8,13 @@ import type { KernelObject, Ns } from "./state.ts";
 import type { World } from "./world.ts";
 
 /** Nothing when no segment of this host holds the endpoint's addresses: its block is gone. */
-export function compileEndpoint(world: World, vrf: Vrf, segments: readonly Segment[], endpoint: Endpoint, mtu: number): KernelObject[] {
+export function compileEndpoint(
+  world: World,
+  vrf: Vrf,
+  segments: readonly Segment[],
+  endpoint: Endpoint,
+  mtu: number,
+): KernelObject[] {
   const { netns, ifname, mac, addresses, slice } = endpoint.spec;
   const layout = layoutOf(segments, slice, addresses);
   if (layout === undefined || !isPath(netns)) return [];
@@ -28,11 +34,17 @@ export function compileEndpoint(world: World, vrf: Vrf, segments: readonly Segme
     port,
     ...layout.addresses.map((cidr): KernelObject => ({ kind: "address", ns: netns, dev: ifname, cidr })),
     ...layout.gateways.flatMap((gateway) =>
-      reach(world, vrf, isFirst, gateway.family).map((dst): KernelObject => ({ kind: "route", ns: netns, dst, via: gateway.ip, dev: ifname, onlink: false }))),
+      reach(world, vrf, isFirst, gateway.family).map(
+        (dst): KernelObject => ({ kind: "route", ns: netns, dst, via: gateway.ip, dev: ifname, onlink: false }),
+      ),
+    ),
   ];
 }
 
-/** Destinations behind the gateway: everything for a workload's first interface (by name), the VRF's subnets for a further one. */
+/**
+ * Destinations behind the gateway: everything for a workload's first interface (by name), the VRF's subnets for a
+ * further one.
+ */
 export function reach(world: World, vrf: Vrf, isFirst: boolean, family: Family): readonly string[] {
   if (isFirst) return [family === 4 ? "0.0.0.0/0" : "::/0"];
   return subnetsOf(world, vrf, family);

@@ -9,14 +9,20 @@ import { type World, familyOf, tunnelTo } from "./world.ts";
 
 /**
  * A VRF's table: packets to the outside leave under the uplink's address; what a network of the VRF has no host for is
- * refused instead of leaking into the underlay; what the host itself sends into the tunnel comes from this host's VTEP, so
- * that the answer finds back.
+ * refused instead of leaking into the underlay; what the host itself sends into the tunnel comes from this host's VTEP,
+ * so that the answer finds back.
  */
 export function compileFirewall(vrf: Vrf, networks: readonly Network[]): KernelObject {
   const sets = ([4, 6] as const).map((family) => {
     const of = (chosen: readonly Network[]) =>
-      chosen.flatMap((network) => network.spec.subnets.map((subnet) => subnet.cidr)).filter((cidr) => cidrFamily(cidr) === family).sort();
-    return set(`networks${family}`, family, of(networks)) + set(`masquerade${family}`, family, of(networks.filter((network) => network.spec.masquerade)));
+      chosen
+        .flatMap((network) => network.spec.subnets.map((subnet) => subnet.cidr))
+        .filter((cidr) => cidrFamily(cidr) === family)
+        .sort();
+    return (
+      set(`networks${family}`, family, of(networks)) +
+      set(`masquerade${family}`, family, of(networks.filter((network) => network.spec.masquerade)))
+    );
   });
   const chains = usesUplink(vrf, networks)
     ? `chain forward {
@@ -37,7 +43,8 @@ chain postrouting {
 
 /**
  * The host's table: only hosts that share a VRF may send to the tunnel ports; nothing enters a VRF through its uplink
- * unless the host asked or answers, so two VRFs never meet in the host's namespace. Nothing while the host carries no VRF.
+ * unless the host asked or answers, so two VRFs never meet in the host's namespace. Nothing while the host carries no
+ * VRF.
  */
 export function compileProtection(world: World): KernelObject[] {
   if (world.vrfs.length === 0) return [];
@@ -52,7 +59,9 @@ export function compileProtection(world: World): KernelObject[] {
   const of = (family: 4 | 6) => [...peers].filter((peer) => familyOf(peer) === family).sort();
   const uplinks = `"${UPLINK_HOST_PREFIX}-*"`;
   return [
-    nft("host", `${set("vteps4", 4, of(4))}${set("vteps6", 6, of(6))}chain input {
+    nft(
+      "host",
+      `${set("vteps4", 4, of(4))}${set("vteps6", 6, of(6))}chain input {
   type filter hook input priority filter - 10; policy accept;
   udp dport { ${ports} } ip saddr != @vteps4 drop
   udp dport { ${ports} } ip6 saddr != @vteps6 drop
@@ -67,7 +76,8 @@ chain postrouting {
   ip saddr ${UPLINK_RANGE_4} oifname != ${uplinks} masquerade
   ip6 saddr ${UPLINK_RANGE_6} oifname != ${uplinks} masquerade
 }
-`),
+`,
+    ),
   ];
 }
 

@@ -4,8 +4,8 @@ import { deviceName, portName } from "./names.ts";
 import type { Op } from "./state.ts";
 
 /**
- * Names of the host's endpoints that would lose packets: their port, bridge, tunnel, gateway or namespace goes away or is
- * made anew. Entries and routes are replaced without a gap, so they hurt nobody.
+ * Names of the host's endpoints that would lose packets: their port, bridge, tunnel, gateway or namespace goes away or
+ * is made anew. Entries and routes are replaced without a gap, so they hurt nobody.
  */
 export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: string): string[] {
   const networks = new Map(snapshot.networks.map((network) => [network.name, network]));
@@ -19,10 +19,18 @@ export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: strin
     if (op !== "remove") continue;
     if (object.kind === "netns") all((endpoint) => inVrf(endpoint, object.ns));
     if (object.kind === "veth") all((endpoint) => portName(endpoint.name) === object.name);
-    if (object.kind === "vxlan") all((endpoint) => inVrf(endpoint, object.ns) && (object.master === undefined || object.master === deviceName("wb", endpoint.spec.network)));
-    if (object.kind === "bridge") all((endpoint) => inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.name));
-    if (object.kind === "address" && !object.ns.startsWith("/")) all((endpoint) => inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.dev));
-    if (object.kind === "address" && object.ns.startsWith("/")) all((endpoint) => endpoint.spec.netns === object.ns && endpoint.spec.ifname === object.dev);
+    if (object.kind === "vxlan")
+      all(
+        (endpoint) =>
+          inVrf(endpoint, object.ns) &&
+          (object.master === undefined || object.master === deviceName("wb", endpoint.spec.network)),
+      );
+    if (object.kind === "bridge")
+      all((endpoint) => inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.name));
+    if (object.kind === "address" && !object.ns.startsWith("/"))
+      all((endpoint) => inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.dev));
+    if (object.kind === "address" && object.ns.startsWith("/"))
+      all((endpoint) => endpoint.spec.netns === object.ns && endpoint.spec.ifname === object.dev);
   }
   return [...hit].sort();
 }
@@ -30,5 +38,7 @@ export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: strin
 function bridgesOf(endpoint: Endpoint, networks: ReadonlyMap<string, Snapshot["networks"][number]>): string[] {
   const slices = networks.get(endpoint.spec.network)?.spec.slices ?? [];
   const own = slices.filter((slice) => endpoint.spec.slice === undefined || slice.name === endpoint.spec.slice);
-  return slices.length === 0 ? [deviceName("wb", endpoint.spec.network)] : own.map((slice) => deviceName(slice.bridge, endpoint.spec.network));
+  return slices.length === 0
+    ? [deviceName("wb", endpoint.spec.network)]
+    : own.map((slice) => deviceName(slice.bridge, endpoint.spec.network));
 }

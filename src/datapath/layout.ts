@@ -1,5 +1,5 @@
-// Where a network's addresses are on one host: blocks, slices, gateways. Pure arithmetic on a snapshot; the compiler, the
-// agent that assigns local leases and the door that answers an attach all read the same layout.
+// Where a network's addresses are on one host: blocks, slices, gateways. Pure arithmetic on a snapshot; the compiler,
+// the agent that assigns local leases and the door that answers an attach all read the same layout.
 import { type Cidr, type Family, type Ip, cidrOf, contains, formatIp, ipOf, macFromIp } from "../model/address.ts";
 import { slicesOn } from "../model/membership.ts";
 import type { Block, Host, Network, Vrf } from "../model/resource.ts";
@@ -13,7 +13,9 @@ export type Segment = {
   readonly slice?: string;
   readonly ranges: readonly Range[];
 };
-/** Addresses of one family on a segment: from `cidr`, endpoints use `cidr.length` as prefix, `gateway` is the bridge's. */
+/**
+ * Addresses of one family on a segment: from `cidr`, endpoints use `cidr.length` as prefix, `gateway` is the bridge's.
+ */
 export type Range = { readonly cidr: Cidr; readonly gateway?: Ip };
 
 /**
@@ -51,10 +53,17 @@ function globalSegment(network: Network): Segment {
     return { cidr: mustCidr(subnet.cidr), ...(gateway === undefined ? {} : { gateway }) };
   });
   const gateway = ranges.find((range) => range.gateway !== undefined)?.gateway;
-  return { bridge: deviceName("wb", network.name), mac: gateway === undefined ? isolatedMac(network) : macFromIp(gateway), ranges };
+  return {
+    bridge: deviceName("wb", network.name),
+    mac: gateway === undefined ? isolatedMac(network) : macFromIp(gateway),
+    ranges,
+  };
 }
 
-/** A segment without gateway still needs a fixed MAC: a bridge without one takes its ports' and flushes neighbours when it changes. */
+/**
+ * A segment without gateway still needs a fixed MAC: a bridge without one takes its ports' and flushes neighbours when
+ * it changes.
+ */
 function isolatedMac(network: Network): string {
   const vni = network.spec.vni ?? 0;
   return `0a:57:00:${[16, 8, 0].map((shift) => ((vni >>> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
@@ -68,7 +77,11 @@ export type EndpointLayout = {
 };
 
 /** Undefined if none of the segments holds the addresses: the block moved away, or the host has no bridge for them. */
-export function layoutOf(segments: readonly Segment[], slice: string | undefined, addresses: readonly string[]): EndpointLayout | undefined {
+export function layoutOf(
+  segments: readonly Segment[],
+  slice: string | undefined,
+  addresses: readonly string[],
+): EndpointLayout | undefined {
   const candidates = segments.filter((s) => slice === undefined || s.slice === slice);
   const ips = addresses.map((text) => ipOf(text)).filter((ip) => ip !== undefined);
   for (const candidate of candidates) {
@@ -77,7 +90,9 @@ export function layoutOf(segments: readonly Segment[], slice: string | undefined
     return {
       segment: candidate,
       addresses: ips.map((ip, i) => `${formatIp(ip)}/${ranges[i]?.cidr.length ?? 0}`),
-      gateways: ranges.flatMap((range) => (range?.gateway === undefined ? [] : [{ family: range.cidr.family, ip: formatIp(range.gateway) }])),
+      gateways: ranges.flatMap((range) =>
+        range?.gateway === undefined ? [] : [{ family: range.cidr.family, ip: formatIp(range.gateway) }],
+      ),
     };
   }
   return undefined;
@@ -89,4 +104,3 @@ export function mustCidr(text: string): Cidr {
   if (cidr === undefined) throw new Error(`not a canonical network: ${text}`);
   return cidr;
 }
-

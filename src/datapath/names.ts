@@ -7,7 +7,8 @@ const IFNAME_MAX = 15;
 /** `m-dcos`, `wb-blue`; `wb-a-very-1k9fq2` when the name is long. Same name in, same device out. */
 export function deviceName(prefix: string, name: string): string {
   const whole = `${prefix}-${name}`;
-  // A dot or an upper-case letter is legal in a device name but unkind to sysctl paths and to people; it is hashed away.
+  // A dot or an upper-case letter is legal in a device name but unkind to sysctl paths and to people; it is hashed
+  // away.
   if (whole.length <= IFNAME_MAX && /^[a-zA-Z0-9-]+$/.test(whole)) return whole;
   const tail = hash36(name).slice(0, 6);
   return `${whole.replaceAll(/[^a-zA-Z0-9-]/g, "").slice(0, IFNAME_MAX - tail.length - 1)}-${tail}`;

@@ -1,12 +1,24 @@
-// Kernel state and operations as the `ip`, `bridge` and `nft` lines that would do the same by hand: what a plan shows, what
-// goldens hold, and how a user learns what Weft did. Never executed.
-import { FLOOD_MAC, type KernelObject, type KernelState, type Ns, type Op, WEFT_ROUTE_PROTOCOL, unreachable } from "./state.ts";
+// Kernel state and operations as the `ip`, `bridge` and `nft` lines that would do the same by hand: what a plan shows,
+// what goldens hold, and how a user learns what Weft did. Never executed.
+import {
+  FLOOD_MAC,
+  type KernelObject,
+  type KernelState,
+  type Ns,
+  type Op,
+  WEFT_ROUTE_METRIC,
+  WEFT_ROUTE_PROTOCOL,
+  unreachable,
+} from "./state.ts";
 import { diff } from "./diff.ts";
 
 /** A whole state, as what would build it from nothing. */
 export function printState(state: KernelState): string[] {
   const ops = diff(new Map(), state);
-  return ops.map((op) => ({ op, lines: printOp(op) })).sort((a, b) => compareText(sortKey(a.op), sortKey(b.op))).flatMap(({ lines }) => lines);
+  return ops
+    .map((op) => ({ op, lines: printOp(op) }))
+    .sort((a, b) => compareText(sortKey(a.op), sortKey(b.op)))
+    .flatMap(({ lines }) => lines);
 }
 
 export function printOps(ops: readonly Op[]): string[] {
@@ -15,7 +27,19 @@ export function printOps(ops: readonly Op[]): string[] {
 
 /** In order of dependency first, then by text, so that a golden does not depend on the order of the snapshot. */
 function sortKey(op: Op): string {
-  const order = ["netns", "sysctl", "nft", "bridge", "vxlan", "veth", "address", "neighbour", "fdb", "bridge-fdb", "route"];
+  const order = [
+    "netns",
+    "sysctl",
+    "nft",
+    "bridge",
+    "vxlan",
+    "veth",
+    "address",
+    "neighbour",
+    "fdb",
+    "bridge-fdb",
+    "route",
+  ];
   return `${String(order.indexOf(op.object.kind)).padStart(2, "0")} ${printOp(op).join(" ")}`;
 }
 
@@ -26,53 +50,99 @@ function compareText(a: string, b: string): number {
 /** The lines of one operation. */
 export function printOp(op: Op): string[] {
   switch (op.op) {
-    case "add": return printAdd(op.object);
-    case "remove": return [printRemove(op.object)];
-    case "set": return printSet(op.from, op.object);
-    default: return unreachable(op);
+    case "add":
+      return printAdd(op.object);
+    case "remove":
+      return [printRemove(op.object)];
+    case "set":
+      return printSet(op.from, op.object);
+    default:
+      return unreachable(op);
   }
 }
 
 function printAdd(o: KernelObject): string[] {
   switch (o.kind) {
-    case "netns": return [`ip netns add ${nsName(o.ns)}`];
-    case "sysctl": return [`${inNs(o.ns)}sysctl -w net.${o.key.replaceAll("/", ".")}=${o.value}`];
-    case "nft": return [`${inNs(o.ns)}nft -f - <<< 'table inet weft {`, ...o.body.trimEnd().split("\n").map((line) => `  ${line}`), "}'"];
+    case "netns":
+      return [`ip netns add ${nsName(o.ns)}`];
+    case "sysctl":
+      return [`${inNs(o.ns)}sysctl -w net.${o.key.replaceAll("/", ".")}=${o.value}`];
+    case "nft":
+      return [
+        `${inNs(o.ns)}nft -f - <<< 'table inet weft {`,
+        ...o.body
+          .trimEnd()
+          .split("\n")
+          .map((line) => `  ${line}`),
+        "}'",
+      ];
     case "bridge":
-      return [`${ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu} type bridge`, linkUp(o.ns, o.name, o.alias)];
+      return [
+        `${ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu} type bridge`,
+        linkUp(o.ns, o.name, o.alias),
+      ];
     case "vxlan":
       return [
-        `ip link add ${o.name}${o.ns === "host" ? "" : ` netns ${nsName(o.ns)}`} address ${o.mac} mtu ${o.mtu} type vxlan id ${o.vni} local ${o.local} dstport ${o.port} nolearning`,
-        ...(o.master === undefined ? [] : [`${ip(o.ns)} link set ${o.name} master ${o.master}`, `${bridge(o.ns)} link set dev ${o.name} learning off neigh_suppress on`]),
+        `ip link add ${o.name}${o.ns === "host" ? "" : ` netns ${nsName(o.ns)}`} address ${o.mac} mtu ${o.mtu}` +
+          ` type vxlan id ${o.vni} local ${o.local} dstport ${o.port} nolearning`,
+        ...(o.master === undefined
+          ? []
+          : [
+              `${ip(o.ns)} link set ${o.name} master ${o.master}`,
+              `${bridge(o.ns)} link set dev ${o.name} learning off neigh_suppress on`,
+            ]),
         linkUp(o.ns, o.name, o.alias),
       ];
     case "veth":
       return [
-        `${ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu}${o.master === undefined ? "" : ` master ${o.master}`} type veth peer name ${o.peer.name} netns ${nsName(o.peer.ns)} address ${o.peer.mac} mtu ${o.peer.mtu}`,
+        `${ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu}` +
+          (o.master === undefined ? "" : ` master ${o.master}`) +
+          ` type veth peer name ${o.peer.name} netns ${nsName(o.peer.ns)} address ${o.peer.mac} mtu ${o.peer.mtu}`,
         linkUp(o.ns, o.name, o.alias),
         `${ip(o.peer.ns)} link set ${o.peer.name} up`,
       ];
-    case "address": return [`${ip(o.ns)} address add ${o.cidr} dev ${o.dev}${o.cidr.includes(":") ? " nodad" : ""}`];
-    case "route": return [`${ip(o.ns)} route add ${routeText(o)}`];
-    case "neighbour": return [`${ip(o.ns)} neigh replace ${o.ip} lladdr ${o.mac} dev ${o.dev} nud permanent`];
-    case "fdb": return [`${bridge(o.ns)} fdb ${o.mac === FLOOD_MAC ? "append" : "replace"} ${o.mac} dev ${o.dev} dst ${o.dst} self permanent`];
-    case "bridge-fdb": return [`${bridge(o.ns)} fdb replace ${o.mac} dev ${o.dev} master extern_learn`];
-    default: return unreachable(o);
+    case "address":
+      return [`${ip(o.ns)} address add ${o.cidr} dev ${o.dev}${o.cidr.includes(":") ? " nodad" : ""}`];
+    case "route":
+      return [`${ip(o.ns)} route add ${routeText(o)}`];
+    case "neighbour":
+      return [`${ip(o.ns)} neigh replace ${o.ip} lladdr ${o.mac} dev ${o.dev} nud permanent`];
+    case "fdb":
+      return [
+        `${bridge(o.ns)} fdb ${o.mac === FLOOD_MAC ? "append" : "replace"} ${o.mac} dev ${o.dev} dst ${o.dst}` +
+          " self permanent",
+      ];
+    case "bridge-fdb":
+      return [`${bridge(o.ns)} fdb replace ${o.mac} dev ${o.dev} master extern_learn`];
+    default:
+      return unreachable(o);
   }
 }
 
 function printRemove(o: KernelObject): string {
   switch (o.kind) {
-    case "netns": return `ip netns delete ${nsName(o.ns)}`;
-    case "sysctl": return `# ${inNs(o.ns)}sysctl net.${o.key.replaceAll("/", ".")} stays as it is`;
-    case "nft": return `${inNs(o.ns)}nft delete table inet weft`;
-    case "bridge": case "vxlan": case "veth": return `${ip(o.ns)} link delete ${o.name}`;
-    case "address": return `${ip(o.ns)} address delete ${o.cidr} dev ${o.dev}`;
-    case "route": return `${ip(o.ns)} route delete ${routeText(o)}`;
-    case "neighbour": return `${ip(o.ns)} neigh delete ${o.ip} dev ${o.dev}`;
-    case "fdb": return `${bridge(o.ns)} fdb delete ${o.mac} dev ${o.dev} dst ${o.dst} self`;
-    case "bridge-fdb": return `${bridge(o.ns)} fdb delete ${o.mac} dev ${o.dev} master`;
-    default: return unreachable(o);
+    case "netns":
+      return `ip netns delete ${nsName(o.ns)}`;
+    case "sysctl":
+      return `# ${inNs(o.ns)}sysctl net.${o.key.replaceAll("/", ".")} stays as it is`;
+    case "nft":
+      return `${inNs(o.ns)}nft delete table inet weft`;
+    case "bridge":
+    case "vxlan":
+    case "veth":
+      return `${ip(o.ns)} link delete ${o.name}`;
+    case "address":
+      return `${ip(o.ns)} address delete ${o.cidr} dev ${o.dev}`;
+    case "route":
+      return `${ip(o.ns)} route delete ${routeText(o)}`;
+    case "neighbour":
+      return `${ip(o.ns)} neigh delete ${o.ip} dev ${o.dev}`;
+    case "fdb":
+      return `${bridge(o.ns)} fdb delete ${o.mac} dev ${o.dev} dst ${o.dst} self`;
+    case "bridge-fdb":
+      return `${bridge(o.ns)} fdb delete ${o.mac} dev ${o.dev} master`;
+    default:
+      return unreachable(o);
   }
 }
 
@@ -82,14 +152,25 @@ function printSet(from: KernelObject, to: KernelObject): string[] {
   if (to.kind !== "bridge" && to.kind !== "vxlan" && to.kind !== "veth") return printAdd(to);
   const before = linkFields(from);
   const changed = linkFields(to).filter(([field, value]) => before.find(([other]) => other === field)?.[1] !== value);
-  const lines = changed.filter(([field]) => !field.startsWith("peer ")).map(([field, value]) => `${ip(to.ns)} link set ${to.name} ${field} ${value}`);
+  const lines = changed
+    .filter(([field]) => !field.startsWith("peer "))
+    .map(([field, value]) => `${ip(to.ns)} link set ${to.name} ${field} ${value}`);
   const far = changed.filter(([field]) => field.startsWith("peer "));
-  return to.kind === "veth" ? [...lines, ...far.map(([field, value]) => `${ip(to.peer.ns)} link set ${to.peer.name} ${field.slice(5)} ${value}`)] : lines;
+  return to.kind === "veth"
+    ? [
+        ...lines,
+        ...far.map(([field, value]) => `${ip(to.peer.ns)} link set ${to.peer.name} ${field.slice(5)} ${value}`),
+      ]
+    : lines;
 }
 
 function linkFields(o: KernelObject): [string, string][] {
   if (o.kind !== "bridge" && o.kind !== "vxlan" && o.kind !== "veth") return [];
-  const fields: [string, string][] = [["mtu", String(o.mtu)], ["address", o.mac], ["alias", o.alias]];
+  const fields: [string, string][] = [
+    ["mtu", String(o.mtu)],
+    ["address", o.mac],
+    ["alias", o.alias],
+  ];
   if (o.kind !== "bridge" && o.master !== undefined) fields.push(["master", o.master]);
   if (o.kind === "veth") fields.push(["peer mtu", String(o.peer.mtu)], ["peer address", o.peer.mac]);
   return fields;
@@ -98,7 +179,8 @@ function linkFields(o: KernelObject): [string, string][] {
 function routeText(o: Extract<KernelObject, { kind: "route" }>): string {
   const via = o.via === undefined ? "" : ` via ${o.via}`;
   const dst = o.dst === "0.0.0.0/0" ? "default" : o.dst;
-  return `${dst}${via} dev ${o.dev}${o.onlink ? " onlink" : ""}${o.src === undefined ? "" : ` src ${o.src}`} proto ${WEFT_ROUTE_PROTOCOL} metric 1024`;
+  const how = `${o.onlink ? " onlink" : ""}${o.src === undefined ? "" : ` src ${o.src}`}`;
+  return `${dst}${via} dev ${o.dev}${how} proto ${WEFT_ROUTE_PROTOCOL} metric ${WEFT_ROUTE_METRIC}`;
 }
 
 function linkUp(ns: Ns, name: string, alias: string): string {

@@ -7,8 +7,8 @@
 //              bridge fdb   70:b3:d5:80:00:02 dev vtep1024 dst 172.31.77.12    the host behind that MAC
 //   underlay   UDP to h2's tunnel port, VNI of the VRF
 //   VRF on h2  9.0.2.0/24 is on its bridge
-// Neighbour maps address to (inner) MAC, FDB maps (inner) MAC to (outer) address. So a peer costs one neighbour and one FDB
-// entry per VRF and one route per network, whatever the number of endpoints, and no frame is ever flooded.
+// Neighbour maps address to (inner) MAC, FDB maps (inner) MAC to (outer) address. So a peer costs one neighbour and one
+// FDB entry per VRF and one route per network, whatever the number of endpoints, and no frame is ever flooded.
 import { interfaceOf } from "../model/address.ts";
 import type { Network, Vrf, Vtep } from "../model/resource.ts";
 import { cidrFamily } from "./endpoint.ts";
@@ -31,8 +31,15 @@ export function compileRouted(world: World, vrf: Vrf, networks: readonly Network
   if (own === undefined) return [];
   const objects: KernelObject[] = [
     {
-      kind: "vxlan", ns, name: dev, vni: vrf.spec.vni, local: world.self.spec.underlay, port: vrf.spec.tunnelPort,
-      mac: own.spec.mac, mtu: vrfMtu(world, vrf), alias: alias("vrf", vrf.name),
+      kind: "vxlan",
+      ns,
+      name: dev,
+      vni: vrf.spec.vni,
+      local: world.self.spec.underlay,
+      port: vrf.spec.tunnelPort,
+      mac: own.spec.mac,
+      mtu: vrfMtu(world, vrf),
+      alias: alias("vrf", vrf.name),
     },
     ...addressesOf(vrf, own).map((cidr): KernelObject => ({ kind: "address", ns, dev, cidr })),
   ];
@@ -44,12 +51,20 @@ export function compileRouted(world: World, vrf: Vrf, networks: readonly Network
       if (ip !== undefined) objects.push({ kind: "neighbour", ns, dev, ip, mac: vtep.spec.mac });
     }
   }
-  const peers = new Map(vteps.filter((vtep) => tunnelTo(world, vtep.spec.host) !== undefined).map((vtep) => [vtep.spec.host, vtep]));
+  const peers = new Map(
+    vteps.filter((vtep) => tunnelTo(world, vtep.spec.host) !== undefined).map((vtep) => [vtep.spec.host, vtep]),
+  );
   for (const network of networks) objects.push(...routesOf(world, network, peers, ns, dev));
   return objects;
 }
 
-function routesOf(world: World, network: Network, peers: ReadonlyMap<string, Vtep>, ns: Ns, dev: string): KernelObject[] {
+function routesOf(
+  world: World,
+  network: Network,
+  peers: ReadonlyMap<string, Vtep>,
+  ns: Ns,
+  dev: string,
+): KernelObject[] {
   return (world.blocks.get(network.name) ?? []).flatMap((block): KernelObject[] => {
     const peer = peers.get(block.spec.host);
     const via = cidrFamily(block.spec.cidr) === 4 ? peer?.spec.ip : peer?.spec.ip6;
@@ -59,8 +74,12 @@ function routesOf(world: World, network: Network, peers: ReadonlyMap<string, Vte
 
 /** With the VTEP subnet's length, so that replies to any VTEP have a route. */
 function addressesOf(vrf: Vrf, vtep: Vtep): string[] {
-  return [vtep.spec.ip, vtep.spec.ip6].filter((ip) => ip !== undefined).map((ip) => {
-    const length = vrf.spec.vtepSubnets.map(mustCidr).find((cidr) => interfaceOf(`${ip}/${cidr.length}`)?.ip.family === cidr.family)?.length;
-    return `${ip}/${length ?? (ip.includes(":") ? 128 : 32)}`;
-  });
+  return [vtep.spec.ip, vtep.spec.ip6]
+    .filter((ip) => ip !== undefined)
+    .map((ip) => {
+      const length = vrf.spec.vtepSubnets
+        .map(mustCidr)
+        .find((cidr) => interfaceOf(`${ip}/${cidr.length}`)?.ip.family === cidr.family)?.length;
+      return `${ip}/${length ?? (ip.includes(":") ? 128 : 32)}`;
+    });
 }

@@ -1,6 +1,6 @@
-// The kernel's nouns as values, in the kernel's own words and units. Desired state (from compile) and actual state (from
-// observe) are both a KernelState, so that everything between them is plain arithmetic. Every object names its network
-// namespace, because the data plane of a VRF lives in one of its own.
+// The kernel's nouns as values, in the kernel's own words and units. Desired state (from compile) and actual state
+// (from observe) are both a KernelState, so that everything between them is plain arithmetic. Every object names its
+// network namespace, because the data plane of a VRF lives in one of its own.
 import { createHash } from "node:crypto";
 
 /**
@@ -10,7 +10,13 @@ import { createHash } from "node:crypto";
 export type Ns = "host" | `vrf:${string}` | `/${string}`;
 
 /** A link is always up, and always carries its ownership mark as ifalias (`weft:<kind>:<uid>`). */
-type Link = { readonly ns: Ns; readonly name: string; readonly mtu: number; readonly mac: string; readonly alias: string };
+type Link = {
+  readonly ns: Ns;
+  readonly name: string;
+  readonly mtu: number;
+  readonly mac: string;
+  readonly alias: string;
+};
 
 export type Bridge = Link & { readonly kind: "bridge" };
 export type Vxlan = Link & {
@@ -22,7 +28,10 @@ export type Vxlan = Link & {
   /** The bridge it is a port of (switched networks); such a port has learning off and neighbour suppression on. */
   readonly master?: string;
 };
-/** A veth pair, named by its end in `ns`; the peer is born in its own namespace (a workload's, or the host's for an uplink). */
+/**
+ * A veth pair, named by its end in `ns`; the peer is born in its own namespace (a workload's, or the host's for an
+ * uplink).
+ */
 export type Veth = Link & {
   readonly kind: "veth";
   readonly master?: string;
@@ -31,10 +40,16 @@ export type Veth = Link & {
 
 export type KernelObject =
   | { readonly kind: "netns"; readonly ns: `vrf:${string}` }
-  | { readonly kind: "sysctl"; readonly ns: Ns; /** Below /proc/sys/net, like `ipv4/ip_forward`. */ readonly key: string; readonly value: string }
+  | {
+      readonly kind: "sysctl";
+      readonly ns: Ns /** Below /proc/sys/net, like `ipv4/ip_forward`. */;
+      readonly key: string;
+      readonly value: string;
+    }
   /**
-   * Weft's own nft table (`inet weft`) of a namespace; `body` is what stands between its braces. The kernel cannot give the
-   * text back, so an observed one has its `digest` (or NFT_TAMPERED) and an empty body, and diff compares digests only.
+   * Weft's own nft table (`inet weft`) of a namespace; `body` is what stands between its braces. The kernel cannot give
+   * the text back, so an observed one has its `digest` (or NFT_TAMPERED) and an empty body, and diff compares digests
+   * only.
    */
   | { readonly kind: "nft"; readonly ns: Ns; readonly digest: string; readonly body: string }
   | Bridge
@@ -42,11 +57,25 @@ export type KernelObject =
   | Veth
   /** `cidr` is address/length with the host bits kept. IPv6 without duplicate address detection. */
   | { readonly kind: "address"; readonly ns: Ns; readonly dev: string; readonly cidr: string }
-  /** Main table, protocol WEFT_ROUTE_PROTOCOL, metric WEFT_ROUTE_METRIC. `dst` canonical, `0.0.0.0/0` and `::/0` for default. `onlink` routes have a gateway that no connected route covers. */
-  | { readonly kind: "route"; readonly ns: Ns; readonly dst: string; readonly via?: string; readonly dev: string; readonly onlink: boolean; readonly src?: string }
+  /**
+   * Main table, protocol WEFT_ROUTE_PROTOCOL, metric WEFT_ROUTE_METRIC. `dst` canonical, `0.0.0.0/0` and `::/0` for
+   * default. `onlink` routes have a gateway that no connected route covers.
+   */
+  | {
+      readonly kind: "route";
+      readonly ns: Ns;
+      readonly dst: string;
+      readonly via?: string;
+      readonly dev: string;
+      readonly onlink: boolean;
+      readonly src?: string;
+    }
   /** Permanent: address to MAC, ARP and ND alike. */
   | { readonly kind: "neighbour"; readonly ns: Ns; readonly dev: string; readonly ip: string; readonly mac: string }
-  /** On a VXLAN device (`self`, permanent): MAC to the host behind it. The all-zero MAC is the flood list, one entry per host. */
+  /**
+   * On a VXLAN device (`self`, permanent): MAC to the host behind it. The all-zero MAC is the flood list, one entry per
+   * host.
+   */
   | { readonly kind: "fdb"; readonly ns: Ns; readonly dev: string; readonly mac: string; readonly dst: string }
   /** On a bridge port (`master`, external learning): this MAC is behind that port. */
   | { readonly kind: "bridge-fdb"; readonly ns: Ns; readonly dev: string; readonly mac: string };
@@ -64,8 +93,8 @@ export type Op =
 /** Routes of ours in any table are recognised by this number (rtm_protocol; unassigned in iproute2's rt_protos). */
 export const WEFT_ROUTE_PROTOCOL = 87;
 /**
- * Metric of every route of ours (rtm priority): what the kernel gives an IPv6 route without one. A route that a workload
- * or host has from somebody else (metric 0 in IPv4) wins over it, and neither is refused because of the other.
+ * Metric of every route of ours (rtm priority): what the kernel gives an IPv6 route without one. A route that a
+ * workload or host has from somebody else (metric 0 in IPv4) wins over it, and neither is refused because of the other.
  */
 export const WEFT_ROUTE_METRIC = 1024;
 /** Links, tables and namespaces are recognised by this mark. */
@@ -80,19 +109,31 @@ export const FLOOD_MAC = "00:00:00:00:00:00";
  */
 export function keyOf(o: KernelObject): string {
   switch (o.kind) {
-    case "netns": return `netns ${o.ns}`;
-    case "sysctl": return `sysctl ${o.ns} ${o.key}`;
-    case "nft": return `nft ${o.ns}`;
-    case "bridge": return `bridge ${o.ns} ${o.name}`;
-    case "vxlan": return `vxlan ${o.ns} ${o.name} ${o.vni} ${o.port} ${o.local}`;
-    case "veth": return `veth ${o.ns} ${o.name} ${o.peer.ns} ${o.peer.name}`;
-    case "address": return `address ${o.ns} ${o.dev} ${o.cidr}`;
-    case "route": return `route ${o.ns} ${o.dst} ${o.dev}`;
-    case "neighbour": return `neighbour ${o.ns} ${o.dev} ${o.ip}`;
+    case "netns":
+      return `netns ${o.ns}`;
+    case "sysctl":
+      return `sysctl ${o.ns} ${o.key}`;
+    case "nft":
+      return `nft ${o.ns}`;
+    case "bridge":
+      return `bridge ${o.ns} ${o.name}`;
+    case "vxlan":
+      return `vxlan ${o.ns} ${o.name} ${o.vni} ${o.port} ${o.local}`;
+    case "veth":
+      return `veth ${o.ns} ${o.name} ${o.peer.ns} ${o.peer.name}`;
+    case "address":
+      return `address ${o.ns} ${o.dev} ${o.cidr}`;
+    case "route":
+      return `route ${o.ns} ${o.dst} ${o.dev}`;
+    case "neighbour":
+      return `neighbour ${o.ns} ${o.dev} ${o.ip}`;
     // Flood entries are a set (one per remote VTEP); a unicast MAC lives behind exactly one VTEP and may move.
-    case "fdb": return o.mac === FLOOD_MAC ? `fdb ${o.ns} ${o.dev} ${o.mac} ${o.dst}` : `fdb ${o.ns} ${o.dev} ${o.mac}`;
-    case "bridge-fdb": return `bridge-fdb ${o.ns} ${o.dev} ${o.mac}`;
-    default: return unreachable(o);
+    case "fdb":
+      return o.mac === FLOOD_MAC ? `fdb ${o.ns} ${o.dev} ${o.mac} ${o.dst}` : `fdb ${o.ns} ${o.dev} ${o.mac}`;
+    case "bridge-fdb":
+      return `bridge-fdb ${o.ns} ${o.dev} ${o.mac}`;
+    default:
+      return unreachable(o);
   }
 }
 
@@ -109,7 +150,13 @@ export function nftDigest(body: string): string {
 
 /** The link whose disappearance takes this object along; undefined for what stands alone. */
 export function deviceOf(o: KernelObject): string | undefined {
-  return o.kind === "address" || o.kind === "route" || o.kind === "neighbour" || o.kind === "fdb" || o.kind === "bridge-fdb" ? o.dev : undefined;
+  return o.kind === "address" ||
+    o.kind === "route" ||
+    o.kind === "neighbour" ||
+    o.kind === "fdb" ||
+    o.kind === "bridge-fdb"
+    ? o.dev
+    : undefined;
 }
 
 export function unreachable(x: never): never {

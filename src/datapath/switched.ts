@@ -1,15 +1,15 @@
-// A switched network: one L2 segment over all its hosts. Its VXLAN device is a port of the bridge and learns nothing; the
-// control plane says where each endpoint is.
+// A switched network: one L2 segment over all its hosts. Its VXLAN device is a port of the bridge and learns nothing;
+// the control plane says where each endpoint is.
 //
 // Per remote endpoint (here 10.7.0.9, 02:00:0a:07:00:09 on h2):
 //   bridge fdb  02:00:0a:07:00:09 dev wx7 dst 172.31.77.12 self   the host behind the MAC
-//   bridge fdb  02:00:0a:07:00:09 dev wx7 master extern_learn     the bridge port behind the MAC: unicast is never flooded
-//   ip neigh    10.7.0.9 lladdr 02:00:0a:07:00:09 dev wb-blue     the answer to ARP and ND, given here: they never cross
-// Per host with endpoints of the network, an all-zero FDB entry: where broadcast and multicast go (head-end replication).
-// With learning on, a learned entry would survive its endpoint and shadow the true one (the stale entry of every peer).
+//   bridge fdb  02:00:0a:07:00:09 dev wx7 master extern_learn     the port behind it: unicast is never flooded
+//   ip neigh    10.7.0.9 lladdr 02:00:0a:07:00:09 dev wb-blue     the answer to ARP and ND, which never cross
+// Per host with endpoints of the network, an all-zero FDB entry: where broadcast and multicast go (head-end
+// replication). With learning on, a learned entry would survive its endpoint and shadow the true one (the stale entry
+// of every peer).
 import type { Network, Vrf } from "../model/resource.ts";
-import { deviceName } from "./names.ts";
-import { alias } from "./names.ts";
+import { alias, deviceName } from "./names.ts";
 import { FLOOD_MAC, type KernelObject, type Ns } from "./state.ts";
 import { type World, tunnelTo } from "./world.ts";
 
@@ -21,8 +21,16 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
   const bridge = deviceName("wb", network.name);
   const objects: KernelObject[] = [
     {
-      kind: "vxlan", ns, name: dev, vni, local: world.self.spec.underlay, port: vrf.spec.tunnelPort, mtu,
-      mac: tunnelMac(vni), alias: alias("network", network.name), master: bridge,
+      kind: "vxlan",
+      ns,
+      name: dev,
+      vni,
+      local: world.self.spec.underlay,
+      port: vrf.spec.tunnelPort,
+      mtu,
+      mac: tunnelMac(vni),
+      alias: alias("network", network.name),
+      master: bridge,
     },
   ];
   const flood = new Set<string>();

@@ -1,6 +1,7 @@
-// The uplink: a veth pair that joins a VRF's namespace to the host's, for the way out and for the host's own access. Its
-// addresses are the same on every host, from the VRF's index: 169.254.64.0/18 in pieces of four (host .1, VRF .2), so 4,096
-// VRFs. They never leave the host: the VRF's table masquerades to them, the host's table to the host's own address.
+// The uplink: a veth pair that joins a VRF's namespace to the host's, for the way out and for the host's own access.
+// Its addresses are the same on every host, from the VRF's index: 169.254.64.0/18 in pieces of four (host .1, VRF .2),
+// so 4,096 VRFs. They never leave the host: the VRF's table masquerades to them, the host's table to the host's own
+// address.
 import { formatIp, ipOf } from "../model/address.ts";
 import type { Network, Vrf } from "../model/resource.ts";
 import { cidrFamily, subnetsOf } from "./endpoint.ts";
@@ -25,14 +26,21 @@ export function compileUplink(world: World, vrf: Vrf, networks: readonly Network
   const hostDev = deviceName(UPLINK_HOST_PREFIX, vrf.name);
   const mtu = world.self.spec.underlayMtu;
   const ends = endsOf(vrf.spec.index);
-  const families = new Set(networks.flatMap((network) => network.spec.subnets.map((subnet) => cidrFamily(subnet.cidr))));
+  const families = new Set(
+    networks.flatMap((network) => network.spec.subnets.map((subnet) => cidrFamily(subnet.cidr))),
+  );
   const objects: KernelObject[] = [
     {
-      kind: "veth", ns, name: UPLINK, mtu, mac: mac(vrf.spec.index, 2), alias: alias("uplink", vrf.name),
+      kind: "veth",
+      ns,
+      name: UPLINK,
+      mtu,
+      mac: mac(vrf.spec.index, 2),
+      alias: alias("uplink", vrf.name),
       peer: { ns: "host", name: hostDev, mtu, mac: mac(vrf.spec.index, 1) },
     },
-    // The host routes what leaves the uplink. IPv6 forwarding stays the operator's decision: turning it on would make the
-    // host deaf to the router advertisements that may be its own way out.
+    // The host routes what leaves the uplink. IPv6 forwarding stays the operator's decision: turning it on would make
+    // the host deaf to the router advertisements that may be its own way out.
     { kind: "sysctl", ns: "host", key: "ipv4/ip_forward", value: "1" },
   ];
   for (const family of families) {
@@ -43,7 +51,8 @@ export function compileUplink(world: World, vrf: Vrf, networks: readonly Network
       { kind: "route", ns, dst: family === 4 ? "0.0.0.0/0" : "::/0", via: host, dev: UPLINK, onlink: false },
     );
     if (!vrf.spec.hostAccess) continue;
-    for (const dst of subnetsOf(world, vrf, family)) objects.push({ kind: "route", ns: "host", dst, via: inner, dev: hostDev, onlink: false });
+    for (const dst of subnetsOf(world, vrf, family))
+      objects.push({ kind: "route", ns: "host", dst, via: inner, dev: hostDev, onlink: false });
   }
   return objects;
 }
@@ -65,5 +74,6 @@ function canonical(text: string): string {
 }
 
 function mac(index: number, end: 1 | 2): string {
-  return `0a:59:00:0${end}:${(index >> 8).toString(16).padStart(2, "0")}:${(index & 255).toString(16).padStart(2, "0")}`;
+  const digits = index.toString(16).padStart(4, "0");
+  return `0a:59:00:0${end}:${digits.slice(0, 2)}:${digits.slice(2)}`;
 }

@@ -16,7 +16,9 @@ export type World = {
   readonly vteps: ReadonlyMap<string, readonly Vtep[]>;
   /** Interface names of this host's endpoints, by workload namespace. */
   readonly interfaces: ReadonlyMap<string, readonly string[]>;
-  /** Hosts that carry a VRF, by its name: their packets may come in, and the tunnel must fit through the least of them. */
+  /**
+   * Hosts that carry a VRF, by its name: their packets may come in, and the tunnel must fit through the least of them.
+   */
   readonly members: ReadonlyMap<string, ReadonlySet<Host>>;
 };
 
@@ -33,7 +35,8 @@ export function worldOf(snapshot: Snapshot, self: string): World | undefined {
   const members = new Map(
     vrfs.map((vrf) => {
       const names = new Set([self, ...(vteps.get(vrf.name) ?? []).map((vtep) => vtep.spec.host)]);
-      for (const network of networks.get(vrf.name) ?? []) for (const e of endpoints.get(network.name) ?? []) names.add(e.spec.host);
+      for (const network of networks.get(vrf.name) ?? [])
+        for (const e of endpoints.get(network.name) ?? []) names.add(e.spec.host);
       return [vrf.name, new Set([...names].map((name) => hosts.get(name)).filter((h) => h !== undefined))] as const;
     }),
   );

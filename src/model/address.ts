@@ -177,7 +177,9 @@ export function macOf(text: string): string | undefined {
   return /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text) ? text.toLowerCase() : undefined;
 }
 
-/** A locally administered unicast MAC from an IPv4 address (02:00 + its four octets) or the low 32 bits of an IPv6 one. */
+/**
+ * A locally administered unicast MAC from an IPv4 address (02:00 + its four octets) or the low 32 bits of an IPv6 one.
+ */
 export function macFromIp(ip: Ip): string {
   const low = Number(ip.value & 0xffff_ffffn);
   return ["02", "00", ...[24, 16, 8, 0].map((shift) => hex2((low >>> shift) & 255))].join(":");
@@ -186,7 +188,9 @@ export function macFromIp(ip: Ip): string {
 /** The first three octets of `oui` and the low 24 bits of the address: how DC/OS names a VTEP. */
 export function vtepMac(oui: string, ip: Ip): string {
   const low = Number(ip.value & 0xff_ffffn);
-  return [...oui.toLowerCase().split(":").slice(0, 3), ...[16, 8, 0].map((shift) => hex2((low >>> shift) & 255))].join(":");
+  return [...oui.toLowerCase().split(":").slice(0, 3), ...[16, 8, 0].map((shift) => hex2((low >>> shift) & 255))].join(
+    ":",
+  );
 }
 
 function hex2(byte: number): string {

@@ -1,4 +1,5 @@
-// Which hosts a network concerns: what the server allocates, what an agent needs to see, and what it compiles, all ask here.
+// Which hosts a network concerns: what the server allocates, what an agent needs to see, and what it compiles, all ask
+// here.
 import type { Host, Network, Slice, Snapshot, Vrf } from "./resource.ts";
 
 /** The slices of a network that a host has bridges for. A network without slices has one bridge for the whole block. */

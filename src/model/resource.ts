@@ -6,7 +6,11 @@
 // made again is another network), `revision` is the commit that last changed it. Status never lives in here.
 import Type, { type Static, type TSchema } from "typebox";
 
-type DeepReadonly<T> = T extends readonly (infer U)[] ? readonly DeepReadonly<U>[] : T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+type DeepReadonly<T> = T extends readonly (infer U)[]
+  ? readonly DeepReadonly<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
 type Value<S extends TSchema> = DeepReadonly<Static<S>>;
 
 const strict = { additionalProperties: false };
@@ -17,19 +21,39 @@ const optional = Type.Optional;
 export const VrfSpec = Type.Object(
   {
     index: Type.Integer({ description: "Small number the server gives; each host's uplink addresses derive from it." }),
-    vni: Type.Integer({ minimum: 1, maximum: 16_777_215, description: "VNI that carries the VRF's routed networks between hosts." }),
+    vni: Type.Integer({
+      minimum: 1,
+      maximum: 16_777_215,
+      description: "VNI that carries the VRF's routed networks between hosts.",
+    }),
     tunnelPort: Type.Integer({ minimum: 1, maximum: 65_535, description: "UDP port of the tunnel (4789 by default)." }),
-    vtepSubnets: Type.Array(Type.String(), { description: "Where each host's tunnel endpoint address comes from, at most one per family." }),
-    vtepMacOui: Text("First three octets of every tunnel endpoint's MAC; the last three are the low 24 bits of its IPv4 address."),
-    vtepName: optional(Text("Name of the VXLAN device for routed networks, when it must be a given one (DC/OS: vtep1024).")),
-    hostAccess: Type.Boolean({ description: "Whether processes of a host reach the VRF's addresses from the host's own namespace." }),
+    vtepSubnets: Type.Array(Type.String(), {
+      description: "Where each host's tunnel endpoint address comes from, at most one per family.",
+    }),
+    vtepMacOui: Text(
+      "First three octets of every tunnel endpoint's MAC; the last three are the low 24 bits of its IPv4 address.",
+    ),
+    vtepName: optional(
+      Text("Name of the VXLAN device for routed networks, when it must be a given one (DC/OS: vtep1024)."),
+    ),
+    hostAccess: Type.Boolean({
+      description: "Whether processes of a host reach the VRF's addresses from the host's own namespace.",
+    }),
+    kept: optional(
+      Type.Boolean({
+        description:
+          "Whether it stays when its last network goes: true for one that was put, not for one made with a network.",
+      }),
+    ),
     dcos: optional(
       Type.Object(
         {
           vtepMacOui: Text("vtep_mac_oui as it was written in config.yaml; shown again by the state endpoint."),
           vtepMtu: optional(Type.Integer()),
           masters: Type.Array(Type.String(), { description: "Addresses of hosts that are members without bridges." }),
-          agents: Type.Array(Type.String(), { description: "Addresses of the hosts that config.yaml lists as agents." }),
+          agents: Type.Array(Type.String(), {
+            description: "Addresses of the hosts that config.yaml lists as agents.",
+          }),
         },
         strict,
       ),
@@ -42,7 +66,11 @@ export const Subnet = Type.Object(
   {
     cidr: Text("The network's addresses, like 10.1.0.0/16."),
     hostPrefix: optional(Type.Integer({ description: "ipam local: length of the block each host gets, like 24." })),
-    gateway: optional(Text("ipam global: the gateway's address on every host; `none` for an isolated segment. Default: the first address.")),
+    gateway: optional(
+      Text(
+        "ipam global: the gateway's address on every host; `none` for an isolated segment. Default: the first address.",
+      ),
+    ),
   },
   strict,
 );
@@ -59,13 +87,31 @@ export const NetworkSpec = Type.Object(
   {
     driver: Type.Literal("vxlan"),
     ipam: Type.Union([Type.Literal("local"), Type.Literal("global")], {
-      description: "local: each host has a block and assigns from it, hosts route to each other. global: the server assigns, one segment over all hosts.",
+      description:
+        "local: each host has a block and assigns from it, hosts route to each other. " +
+        "global: the server assigns, one segment over all hosts.",
     }),
     vrf: Text("Routing domain; by default the network's own name."),
-    vni: optional(Type.Integer({ minimum: 1, maximum: 16_777_215, description: "ipam global: the segment's VNI. Routed networks use their VRF's." })),
+    vni: optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 16_777_215,
+        description: "ipam global: the segment's VNI. Routed networks use their VRF's.",
+      }),
+    ),
     subnets: Type.Array(Subnet, { minItems: 1, maxItems: 2, description: "At most one per family." }),
-    mtu: optional(Type.Integer({ minimum: 576, maximum: 65_450, description: "Default: the least underlay MTU of its hosts minus the tunnel's overhead." })),
-    slices: optional(Type.Array(Slice, { description: "ipam local: each host's block is divided evenly between these, in this order (a power of two)." })),
+    mtu: optional(
+      Type.Integer({
+        minimum: 576,
+        maximum: 65_450,
+        description: "Default: the least underlay MTU of its hosts minus the tunnel's overhead.",
+      }),
+    ),
+    slices: optional(
+      Type.Array(Slice, {
+        description: "ipam local: each host's block is divided evenly between these, in this order (a power of two).",
+      }),
+    ),
     masquerade: Type.Boolean({ description: "Whether its endpoints reach the outside under the host's address." }),
     enabled: Type.Boolean({ description: "A disabled network gets no new blocks and takes no new endpoints." }),
     description: optional(Type.String()),
@@ -77,7 +123,9 @@ export const HostSpec = Type.Object(
   {
     underlay: Text("The address other hosts send tunnel packets to."),
     underlayMtu: Type.Integer({ minimum: 576, maximum: 65_535 }),
-    slices: optional(Type.Array(Type.String(), { description: "Which slices of networks this host has bridges for. Default: all." })),
+    slices: optional(
+      Type.Array(Type.String(), { description: "Which slices of networks this host has bridges for. Default: all." }),
+    ),
     order: Type.Integer({ description: "Registration order: lists keep it." }),
   },
   strict,
@@ -88,11 +136,20 @@ export const BlockSpec = Type.Object({ network: Type.String(), host: Type.String
 
 /** A host's tunnel endpoint in one VRF. */
 export const VtepSpec = Type.Object(
-  { vrf: Type.String(), host: Type.String(), ip: optional(Type.String()), ip6: optional(Type.String()), mac: Type.String() },
+  {
+    vrf: Type.String(),
+    host: Type.String(),
+    ip: optional(Type.String()),
+    ip6: optional(Type.String()),
+    mac: Type.String(),
+  },
   strict,
 );
 
-/** One attachment of a workload. In a global network the server made it; in a local one the host's agent did and says so. */
+/**
+ * One attachment of a workload. In a global network the server made it; in a local one the host's agent did and says
+ * so.
+ */
 export const EndpointSpec = Type.Object(
   {
     network: Type.String(),
@@ -108,7 +165,14 @@ export const EndpointSpec = Type.Object(
   strict,
 );
 
-export const SPECS = { vrf: VrfSpec, network: NetworkSpec, host: HostSpec, block: BlockSpec, vtep: VtepSpec, endpoint: EndpointSpec } as const;
+export const SPECS = {
+  vrf: VrfSpec,
+  network: NetworkSpec,
+  host: HostSpec,
+  block: BlockSpec,
+  vtep: VtepSpec,
+  endpoint: EndpointSpec,
+} as const;
 
 export type Kind = keyof typeof SPECS;
 export type VrfSpec = Value<typeof VrfSpec>;
@@ -120,7 +184,13 @@ export type BlockSpec = Value<typeof BlockSpec>;
 export type VtepSpec = Value<typeof VtepSpec>;
 export type EndpointSpec = Value<typeof EndpointSpec>;
 
-type Envelope<K extends Kind, S> = { readonly kind: K; readonly name: string; readonly uid: string; readonly revision: number; readonly spec: S };
+type Envelope<K extends Kind, S> = {
+  readonly kind: K;
+  readonly name: string;
+  readonly uid: string;
+  readonly revision: number;
+  readonly spec: S;
+};
 export type Vrf = Envelope<"vrf", VrfSpec>;
 export type Network = Envelope<"network", NetworkSpec>;
 export type Host = Envelope<"host", HostSpec>;
@@ -172,7 +242,23 @@ export function emptySnapshot(cluster: string): Snapshot {
 
 /** A snapshot from any collection of resources. */
 export function snapshotOf(cluster: string, revision: number, resources: Iterable<Resource>): Snapshot {
-  const lists = { vrf: [] as Vrf[], network: [] as Network[], host: [] as Host[], block: [] as Block[], vtep: [] as Vtep[], endpoint: [] as Endpoint[] };
+  const lists = {
+    vrf: [] as Vrf[],
+    network: [] as Network[],
+    host: [] as Host[],
+    block: [] as Block[],
+    vtep: [] as Vtep[],
+    endpoint: [] as Endpoint[],
+  };
   for (const resource of resources) (lists[resource.kind] as Resource[]).push(resource);
-  return { cluster, revision, vrfs: lists.vrf, networks: lists.network, hosts: lists.host, blocks: lists.block, vteps: lists.vtep, endpoints: lists.endpoint };
+  return {
+    cluster,
+    revision,
+    vrfs: lists.vrf,
+    networks: lists.network,
+    hosts: lists.host,
+    blocks: lists.block,
+    vteps: lists.vtep,
+    endpoints: lists.endpoint,
+  };
 }

@@ -1,5 +1,5 @@
-// What a host reached. Status is a record of its own, never inside a resource: an agent reports it, the server keeps the
-// latest per host in memory, and a restarted server has it again after each agent's next report.
+// What a host reached. Status is a record of its own, never inside a resource: an agent reports it, the server keeps
+// the latest per host in memory, and a restarted server has it again after each agent's next report.
 import type { EndpointSpec } from "./resource.ts";
 
 /** What an agent says after a round that changed something, and at least every heartbeat. */

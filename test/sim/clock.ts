@@ -16,7 +16,11 @@ export class VirtualClock implements Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted === true) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = { atMs: this.#nowMs + ms, order: this.#order++, fire: () => this.#end(timer, signal, stop, resolve) };
+      const timer = {
+        atMs: this.#nowMs + ms,
+        order: this.#order++,
+        fire: () => this.#end(timer, signal, stop, resolve),
+      };
       const stop = () => timer.fire();
       this.#timers.push(timer);
       signal?.addEventListener("abort", stop, { once: true });
@@ -34,7 +38,9 @@ export class VirtualClock implements Clock {
     const untilMs = this.#nowMs + ms;
     await settle();
     for (;;) {
-      const next = this.#timers.filter((timer) => timer.atMs <= untilMs).sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0];
+      const next = this.#timers
+        .filter((timer) => timer.atMs <= untilMs)
+        .sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0];
       if (next === undefined) break;
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.fire();
@@ -44,7 +50,9 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Nothing in a simulation waits for the world outside, so a few turns of the event loop end everything that can go on. */
+/**
+ * Nothing in a simulation waits for the world outside, so a few turns of the event loop end everything that can go on.
+ */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 6; turn++) await setImmediate();
 }

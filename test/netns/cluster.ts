@@ -1,0 +1,305 @@
+// A real cluster for tests: hosts as network namespaces on a wire of their own, one server and one agent per host as
+// real processes. Names are unique to the test process, nothing touches the machine's own namespace, and close()
+// removes all of it, whatever happened before.
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+
+const WEFT = join(import.meta.dirname, "../../bin/weft");
+const SERVER_IP = "172.31.77.1";
+/** Stands for any address beyond the overlays (RFC 5737). */
+export const OUTSIDE = "198.51.100.7";
+
+let counter = 0;
+
+export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+/** Runs a program to its end; never rejects. */
+export function run(...argv: readonly string[]): Promise<Ran> {
+  const [program = "", ...args] = argv;
+  return new Promise((resolve) => {
+    execFile(program, args, { timeout: 60_000, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr });
+    });
+  });
+}
+
+/** Runs a program that has to succeed. */
+export async function must(...argv: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(...argv);
+  if (code !== 0) throw new Error(`${argv.join(" ")}: exit ${code}: ${stderr}${stdout}`);
+  return stdout;
+}
+
+/** Polls until `probe` gives something; fails with what it was waiting for after the deadline. */
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false>,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== false) return value;
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await setTimeout(50);
+  }
+}
+
+/** Whatever JSON the other side sent: a test reads it as it expects it to be, and fails where it is not. */
+export type Json = ReturnType<typeof JSON.parse>;
+export type Answer = { readonly status: number; readonly body: Json };
+
+/** One JSON request over a unix socket. */
+export function call(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  token?: string,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const headers = {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+    };
+    const outgoing = request({ socketPath, method, path, headers, timeout: 30_000 }, (incoming) => {
+      let text = "";
+      incoming.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+      incoming.on("end", () =>
+        resolve({ status: incoming.statusCode ?? 0, body: text === "" ? undefined : JSON.parse(text) }),
+      );
+    });
+    outgoing.on("error", reject).on("timeout", () => outgoing.destroy(new Error("timeout")));
+    outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+export type Workload = {
+  readonly netns: string;
+  readonly host: string;
+  readonly endpoint: string;
+  readonly addresses: readonly string[];
+  readonly mac: string;
+};
+
+export class Cluster {
+  readonly id = `wt${process.pid.toString(36)}${counter++}`;
+  readonly folder = mkdtempSync(join(tmpdir(), "weft-netns-"));
+  readonly hosts: readonly string[];
+  readonly #processes = new Map<string, ChildProcess>();
+
+  constructor(size: number) {
+    this.hosts = Array.from({ length: size }, (_, i) => `h${i + 1}`);
+  }
+
+  get wire(): string {
+    return `${this.id}-u`;
+  }
+  netnsOf(host: string): string {
+    return `${this.id}-${host}`;
+  }
+  /** Namespace of a VRF on a host, as the agent makes it. */
+  vrfNetns(host: string, vrf: string): string {
+    return `${this.netnsOf(host)}-${vrf}`;
+  }
+  underlayOf(host: string): string {
+    return `172.31.77.${10 + Number(host.slice(1))}`;
+  }
+  get serverSocket(): string {
+    return join(this.folder, "server.sock");
+  }
+  agentSocket(host: string): string {
+    return join(this.folder, host, "agent.sock");
+  }
+  token(): string {
+    return readFileSync(join(this.folder, "server", "admin.token"), "utf8").trim();
+  }
+  log(name: string): string {
+    const path = join(this.folder, `${name}.log`);
+    return existsSync(path) ? readFileSync(path, "utf8") : "";
+  }
+
+  async open(): Promise<void> {
+    await must("ip", "netns", "add", this.wire);
+    await must("ip", "-n", this.wire, "link", "add", "lan", "type", "bridge");
+    for (const words of [
+      ["link", "set", "lo", "up"],
+      ["link", "set", "lan", "up"],
+      ["addr", "add", `${SERVER_IP}/24`, "dev", "lan"],
+      ["addr", "add", `${OUTSIDE}/32`, "dev", "lo"],
+    ])
+      await must("ip", "-n", this.wire, ...words);
+    for (const host of this.hosts) await this.addHost(host);
+    await this.startServer();
+    for (const host of this.hosts) await this.startAgent(host);
+    await this.converged();
+  }
+
+  /** A namespace with a port on the wire, a default route, and no agent yet. */
+  async addHost(host: string): Promise<void> {
+    const netns = this.netnsOf(host);
+    await must("ip", "netns", "add", netns);
+    await must("ip", "link", "add", "eth0", "netns", netns, "type", "veth", "peer", "name", host, "netns", this.wire);
+    await must("ip", "-n", this.wire, "link", "set", host, "master", "lan", "up");
+    for (const words of [
+      ["link", "set", "lo", "up"],
+      ["link", "set", "eth0", "up"],
+      ["addr", "add", `${this.underlayOf(host)}/24`, "dev", "eth0"],
+      ["route", "add", "default", "via", SERVER_IP],
+    ])
+      await must("ip", "-n", netns, ...words);
+  }
+
+  async startServer(): Promise<void> {
+    this.#start(
+      "server",
+      this.wire,
+      "server",
+      "--listen",
+      `${SERVER_IP}:7474`,
+      "--data-dir",
+      join(this.folder, "server"),
+      "--socket",
+      this.serverSocket,
+    );
+    await until(
+      "server is ready",
+      async () => (await call(this.serverSocket, "GET", "/readyz").catch(() => undefined))?.status === 200,
+    );
+  }
+
+  async startAgent(host: string): Promise<void> {
+    this.#start(host, this.netnsOf(host), ...this.agentArgs(host));
+    await until(
+      `agent of ${host} answers`,
+      async () => (await call(this.agentSocket(host), "GET", "/livez").catch(() => undefined))?.status === 200,
+    );
+  }
+
+  agentArgs(host: string, stateDir = join(this.folder, host)): string[] {
+    return [
+      "agent",
+      "--server",
+      `http://${SERVER_IP}:7474`,
+      "--join-token-file",
+      join(this.folder, "server", "join.token"),
+      "--host",
+      host,
+      "--underlay",
+      this.underlayOf(host),
+      "--state-dir",
+      stateDir,
+      "--socket",
+      join(stateDir, "agent.sock"),
+      "--netns-prefix",
+      `${this.netnsOf(host)}-`,
+    ];
+  }
+
+  #start(name: string, netns: string, ...args: readonly string[]): void {
+    const log = openSync(join(this.folder, `${name}.log`), "a");
+    // nsenter, not `ip netns exec`: that would give the process a mount namespace of its own, and what it mounts would
+    // be its alone.
+    this.#processes.set(
+      name,
+      spawn("nsenter", [`--net=/run/netns/${netns}`, WEFT, ...args], { stdio: ["ignore", log, log] }),
+    );
+  }
+
+  /** The process is gone when this resolves. */
+  async kill(name: string, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#processes.get(name);
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill(signal);
+    await gone;
+    this.#processes.delete(name);
+  }
+
+  /** The CLI against this cluster. */
+  weft(...args: readonly string[]): Promise<Ran> {
+    return run(
+      WEFT,
+      ...args,
+      "--server",
+      `unix:${this.serverSocket}`,
+      "--token-file",
+      join(this.folder, "server", "admin.token"),
+    );
+  }
+  api(method: string, path: string, body?: unknown): Promise<Answer> {
+    return call(this.serverSocket, method, path, body, this.token());
+  }
+  async status(): Promise<{
+    revision: number;
+    hosts: {
+      host: string;
+      state: string;
+      status?: { revision: number; driftRepaired: number; errors: string[]; conditions: string[]; objects: number };
+    }[];
+  }> {
+    return (await this.api("GET", "/v1/status")).body;
+  }
+
+  /** Every given host has reached the newest revision without errors. */
+  async converged(hosts: readonly string[] = this.hosts): Promise<void> {
+    let last = "";
+    await until("every host has reached the newest revision", async () => {
+      const status = await this.status();
+      last = JSON.stringify(status);
+      return hosts.every((name) =>
+        status.hosts.some(
+          (h) => h.host === name && h.status?.revision === status.revision && h.status.errors.length === 0,
+        ),
+      );
+    }).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${last}\n${hosts.map((h) => this.log(h).slice(-2000)).join("\n")}`);
+    });
+  }
+
+  /** A namespace with loopback up, for a workload. */
+  async addWorkloadNetns(name: string): Promise<string> {
+    const netns = `${this.id}-${name}`;
+    await must("ip", "netns", "add", netns);
+    await must("ip", "-n", netns, "link", "set", "lo", "up");
+    return netns;
+  }
+
+  async attach(
+    host: string,
+    network: string,
+    name: string,
+    more: Readonly<Record<string, unknown>> = {},
+  ): Promise<Workload> {
+    const netns = await this.addWorkloadNetns(name);
+    const { status, body } = await call(this.agentSocket(host), "POST", "/v1/attachments", {
+      network,
+      netns: `/run/netns/${netns}`,
+      owner: name,
+      ...more,
+    });
+    if (status !== 201)
+      throw new Error(`attach ${name}: ${status} ${JSON.stringify(body)}\n${this.log(host).slice(-3000)}`);
+    return { netns, host, endpoint: body.endpoint, addresses: body.spec.addresses, mac: body.spec.mac };
+  }
+
+  /** Whether all of `count` pings come back; the first may have to wait for the peer's agent. */
+  async pings(from: Workload | string, to: string, count = 1): Promise<boolean> {
+    const netns = typeof from === "string" ? from : from.netns;
+    return (
+      (await run("ip", "netns", "exec", netns, "ping", "-n", "-q", "-c", String(count), "-i", "0.05", "-W", "1", to))
+        .code === 0
+    );
+  }
+
+  async close(): Promise<void> {
+    for (const name of this.#processes.keys()) await this.kill(name);
+    const left = readdirSync("/run/netns").filter((name) => name.startsWith(`${this.id}-`));
+    for (const name of left) await run("ip", "netns", "delete", name);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
