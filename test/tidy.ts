@@ -32,7 +32,10 @@ export function breachesOf(source: Source): string[] {
 }
 
 function openingBreaches({ file, text }: Source): string[] {
-  return /^(#!.*\n)?\/[/*]/.test(text) ? [] : [`${file}:1: opens without a comment that says what it owns`];
+  // A test beside its subject owns what its subject says.
+  return file.endsWith(".test.ts") || /^(#!.*\n)?\/[/*]/.test(text)
+    ? []
+    : [`${file}:1: opens without a comment that says what it owns`];
 }
 
 function nameBreaches({ file }: Source): string[] {

@@ -83,6 +83,9 @@ function readRecords(path: string): TestRecord[] {
     .map((line) => JSON.parse(line) as TestRecord);
 }
 
+/** Node only mentions what a test left running and what then failed; to us it is a failure. */
+const STRAY = /generated asynchronous activity after the test ended/;
+
 type Judgement = Omit<FileResult, "file" | "ms">;
 
 /** What the records and the exit of a process mean. */
@@ -95,11 +98,12 @@ function judge(file: string, records: readonly TestRecord[], exit: Exit, deadlin
     if (reason === "" || reason.startsWith("to do"))
       broken(`"${name}" is skipped without saying why it cannot run here`);
   }
+  const notes = records.flatMap((record) => (record.record === "note" ? [record.text] : []));
+  for (const note of notes) if (STRAY.test(note)) broken(note);
   if (exit.timedOut) broken(`not finished after ${deadlineMs / 1000} s; killed while ${runningNow(records)}`);
   else if (exit.code !== 0 && failures.length === 0)
     broken(`the process ended with ${exit.code ?? "a signal"} outside any test`);
   else if (passed + failures.length + skipped.length === 0) broken("the file has no tests");
-  const notes = records.flatMap((record) => (record.record === "note" ? [record.text] : []));
   return { passed, failures, skipped: skipped.filter(({ reason }) => reason !== ""), notes, output: exit.output };
 }
 

@@ -79,6 +79,15 @@ test("a process that a test leaves behind dies with its file", async (t) => {
   assert.equal(isRunning(), false);
 });
 
+test("what fails after its test has ended is a failure", async (t) => {
+  const result = await run(
+    t,
+    `test("a", () => { setTimeout(() => { throw new Error("too late"); }, 5); });
+     test("b", () => new Promise((resolve) => setTimeout(resolve, 50)));`,
+  );
+  assert.match(result.failures[0]?.error ?? "", /too late/);
+});
+
 test("a process that ends outside its tests, and a file without tests, are failures", async (t) => {
   const died = await run(t, `test("a", () => {}); process.nextTick(() => process.kill(process.pid, "SIGKILL"));`);
   assert.equal(died.failures.length, 1);
