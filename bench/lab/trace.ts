@@ -88,7 +88,7 @@ const PATH_TO_FD = [
 
 function patchesIn(bytes: Buffer, descriptors: ReadonlyMap<number, string>): Sent["patches"] {
   const patches: { offset: number; netns: string }[] = [];
-  for (let at = 0; at + 16 <= bytes.length;) {
+  for (let at = 0; at + 16 <= bytes.length; ) {
     const length = bytes.readUInt32LE(at);
     if (length < 16) break;
     const offset = bytes.readUInt16LE(at + 4) === RTM_NEWLINK ? descriptorIn(bytes, at + 32, at + length) : undefined;
@@ -116,7 +116,7 @@ function attributeIn(
   end: number,
   type: number,
 ): { from: number; to: number } | undefined {
-  for (let at = start; at + 4 <= end;) {
+  for (let at = start; at + 4 <= end; ) {
     const length = bytes.readUInt16LE(at);
     if (length < 4) return undefined;
     // The top bits say "nested" and "network byte order".

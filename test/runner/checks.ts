@@ -1,4 +1,4 @@
-// The checks that are programs of others: compiler, linter, dead code. Each is one line of the summary.
+// The checks that are programs of others: compiler, formatter, linter, dead code. Each is one line of the summary.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ export type CheckResult = { readonly name: string; readonly ok: boolean; readonl
 
 export const CHECKS: readonly Check[] = [
   { name: "types", program: "tsc", argv: ["-p", "."] },
+  { name: "format", program: "biome", argv: ["format", "--reporter=summary", "."] },
   { name: "lint", program: "oxlint", argv: ["--type-aware", "--deny-warnings"] },
   { name: "dead code", program: "knip", argv: ["--no-progress"] },
 ];
