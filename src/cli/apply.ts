@@ -1,0 +1,38 @@
+// `weft apply`: makes networks as a file says, all of them or none.
+import type { Command } from "commander";
+import type { Cli } from "./cli.ts";
+import { toldOf, toldText } from "./changes.ts";
+import { connect } from "./connect.ts";
+import { itemsOf, readText } from "./file.ts";
+import { printing, remote, waiting, type ReadOptions, type WriteOptions } from "./options.ts";
+import { printOne } from "./output.ts";
+import { waitFor } from "./wait.ts";
+
+type ApplyOptions = ReadOptions &
+  WriteOptions & { readonly file: string; readonly dryRun?: boolean; readonly pruneVrf?: string };
+
+export function register(command: Command, cli: Cli): void {
+  command
+    .requiredOption("-f, --file <file>", "YAML or JSON with networks and VRFs; - is stdin")
+    .option("--dry-run", "only say what would change")
+    .option("--prune-vrf <name>", "delete networks of this VRF that the file does not have");
+  waiting(printing(remote(command))).action(cli.verb((options: ApplyOptions) => apply(cli, options)));
+}
+
+async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
+  const { io } = cli;
+  const resources = await itemsOf(await readText(io, options.file), options.file);
+  const server = await connect(io, options);
+  const before = await server.snapshot();
+  const dryRun = options.dryRun === true;
+  const outcome = await server.apply({
+    resources,
+    dryRun,
+    ...(options.pruneVrf === undefined ? {} : { pruneVrf: options.pruneVrf }),
+  });
+  if (!dryRun) await waitFor(io, options.wait, outcome.revision, () => server.status());
+  const told = toldOf(outcome.changes, before);
+  await printOne(io, options, outcome, `revision/${outcome.revision}`, () => toldText(io, told));
+  if (told.length === 0) io.err("nothing to change\n");
+  else io.err(dryRun ? "only a dry run: nothing was changed\n" : `applied at revision ${outcome.revision}\n`);
+}

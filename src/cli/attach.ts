@@ -1,0 +1,108 @@
+// `weft attach`: the plainest door. Gives a process or a network namespace an interface on a network, through the
+// socket of the host's agent, and says what it got.
+import type { Command } from "commander";
+import { Fault } from "../model/fault.ts";
+import type { AttachRequest, Attachment } from "../model/status.ts";
+import type { Cli } from "./cli.ts";
+import { connect, connectAgent } from "./connect.ts";
+import { printing, remote, repeated, waiting, wholeNumber, type ReadOptions } from "./options.ts";
+import { fields, printOne } from "./output.ts";
+import { pendingAt, waitUntil } from "./wait.ts";
+
+type AttachOptions = ReadOptions & {
+  readonly network: string;
+  readonly netns?: string;
+  readonly pid?: string;
+  readonly ip?: readonly string[];
+  readonly mac?: string;
+  readonly ifname?: string;
+  readonly name?: string;
+  readonly slice?: string;
+  readonly host?: string;
+  readonly agentSocket?: string;
+  readonly wait?: string;
+};
+
+export function register(command: Command, cli: Cli): void {
+  command
+    .requiredOption("--network <name>", "the network to join")
+    .option("--netns <path>", "the workload's network namespace: a path, or a name that ip netns lists")
+    .option("--pid <n>", "or a process in it")
+    .option("--name <name>", "what it belongs to; default: the namespace's name")
+    .option("--ip <address>", "a given address instead of a free one; once per family", repeated)
+    .option("--mac <mac>", "a given MAC")
+    .option("--ifname <name>", "interface in the workload (eth0)")
+    .option("--slice <name>", "slice of a network that has some")
+    .option("--host <name>", "which agent, where several run on one machine")
+    .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)");
+  waiting(printing(remote(command)))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  ip netns add web && weft attach --netns web --network blue
+  weft attach --pid 4711 --network blue --name web --ip 10.7.1.10 --wait`,
+    )
+    .action(cli.verb((options: AttachOptions) => attach(cli, options)));
+}
+
+/** The request that the options mean; a Fault `request-invalid` if they contradict each other. */
+export function requestOf(options: AttachOptions): AttachRequest {
+  const pid = wholeNumber(options.pid, "--pid");
+  if ((pid === undefined) === (options.netns === undefined)) {
+    throw new Fault("request-invalid", {
+      what: "which namespace?",
+      why: "give either --netns or --pid",
+      fix: "for instance: weft attach --pid $$ --network blue",
+    });
+  }
+  const owner = options.name ?? (pid === undefined ? undefined : `pid-${pid}`);
+  return {
+    network: options.network,
+    netns: pid === undefined ? pathOf(options.netns ?? "") : `/proc/${pid}/ns/net`,
+    ...(owner === undefined ? {} : { owner }),
+    ...(options.ip === undefined ? {} : { addresses: options.ip }),
+    ...(options.mac === undefined ? {} : { mac: options.mac }),
+    ...(options.ifname === undefined ? {} : { ifname: options.ifname }),
+    ...(options.slice === undefined ? {} : { slice: options.slice }),
+  };
+}
+
+function pathOf(netns: string): string {
+  return netns.includes("/") ? netns : `/run/netns/${netns}`;
+}
+
+async function attach(cli: Cli, options: AttachOptions): Promise<void> {
+  const { io } = cli;
+  const request = requestOf(options);
+  const agent = await connectAgent(io, options);
+  const attachment = await agent.attach(request);
+  if (options.wait !== undefined) await waitForPeers(cli, attachment.endpoint, options);
+  await printOne(io, options, attachment, `endpoint/${attachment.endpoint}`, () => attachmentText(cli, attachment));
+}
+
+/**
+ * Until the other hosts have the endpoint too. In a local network the agent attaches on its own and tells the server
+ * afterwards, so the endpoint may not be known there yet.
+ */
+async function waitForPeers(cli: Cli, name: string, options: AttachOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  await waitUntil(cli.io, options.wait, async () => {
+    const endpoint = (await server.list("endpoint")).find((one) => one.name === name);
+    if (endpoint === undefined) return { text: "waiting for the server to know it", missing: [name] };
+    return pendingAt(await server.status(), endpoint.revision);
+  });
+}
+
+function attachmentText(cli: Cli, { endpoint, spec, mtu, interfaceAddresses, gateways }: Attachment): string {
+  return fields(cli.io, [
+    ["Endpoint", endpoint],
+    ["Network", `${spec.network}${spec.slice === undefined ? "" : `, slice ${spec.slice}`}`],
+    ["Host", spec.host],
+    ["Interface", spec.ifname],
+    ["Addresses", interfaceAddresses.join(", ")],
+    ["Gateway", gateways.join(", ")],
+    ["MAC", spec.mac],
+    ["MTU", String(mtu)],
+  ]);
+}

@@ -1,0 +1,61 @@
+// What a write did, or would do, in a line per resource: created, changed with the fields, deleted.
+import type { Change, Resource, Snapshot } from "../model/resource.ts";
+import { paint, type Io, type Tone } from "./io.ts";
+
+export type Told = {
+  readonly verb: "created" | "changed" | "deleted";
+  readonly key: string;
+  readonly fields: readonly string[];
+};
+
+const TONE: Record<Told["verb"], Tone> = { created: "good", changed: "warn", deleted: "bad" };
+const MARK: Record<Told["verb"], string> = { created: "+", changed: "~", deleted: "-" };
+
+/** Networks and VRFs first; blocks and tunnel endpoints follow from them and are only counted by whoever wants to. */
+export function toldOf(changes: readonly Change[], before: Snapshot): Told[] {
+  const old = new Map(allOf(before).map((resource) => [`${resource.kind}/${resource.name}`, resource]));
+  return changes.flatMap((change): Told[] => {
+    if ("remove" in change) return [{ verb: "deleted", key: change.remove, fields: [] }];
+    const key = `${change.put.kind}/${change.put.name}`;
+    const previous = old.get(key);
+    if (previous === undefined) return [{ verb: "created", key, fields: [] }];
+    const fields = changedFields(previous, change.put);
+    return fields.length === 0 ? [] : [{ verb: "changed", key, fields }];
+  });
+}
+
+function changedFields(before: Resource, after: Resource): string[] {
+  const old = new Map(Object.entries(before.spec).map(([name, value]) => [name, JSON.stringify(value)]));
+  const now = new Map(Object.entries(after.spec).map(([name, value]) => [name, JSON.stringify(value)]));
+  return [...new Set([...old.keys(), ...now.keys()])]
+    .filter((name) => old.get(name) !== now.get(name))
+    .map((name) => `${name}: ${old.get(name) ?? "unset"} -> ${now.get(name) ?? "unset"}`);
+}
+
+/** One line per network and VRF, and one that counts what follows from them. */
+export function toldText(io: Pick<Io, "color">, told: readonly Told[]): string {
+  const isMain = ({ key }: Told) => key.startsWith("network/") || key.startsWith("vrf/");
+  const rest = told.filter((one) => !isMain(one));
+  const lines = told
+    .filter(isMain)
+    .map(
+      ({ verb, key, fields }) =>
+        `${paint(io, TONE[verb], `${MARK[verb]} ${key} ${verb}`)}${fields.map((field) => `\n    ${field}`).join("")}\n`,
+    );
+  const follow = (["block", "vtep", "endpoint"] as const).flatMap((kind) => {
+    const n = rest.filter(({ key }) => key.startsWith(`${kind}/`)).length;
+    return n === 0 ? [] : [`${n} ${n === 1 ? kind : `${kind}s`}`];
+  });
+  return lines.join("") + (follow.length === 0 ? "" : `  with ${follow.join(", ")}\n`);
+}
+
+function allOf(snapshot: Snapshot): readonly Resource[] {
+  return [
+    ...snapshot.vrfs,
+    ...snapshot.networks,
+    ...snapshot.hosts,
+    ...snapshot.blocks,
+    ...snapshot.vteps,
+    ...snapshot.endpoints,
+  ];
+}

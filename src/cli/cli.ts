@@ -1,0 +1,199 @@
+// The command line as a whole: which nouns there are, which file knows each, and how a run ends in an exit code. Only
+// the noun that was asked for is loaded, so that `weft network list` does not pay for `weft import`. Nothing in here
+// knows what a verb does.
+import { Command, CommanderError } from "commander";
+import { paint, type Io } from "./io.ts";
+import { EXIT_OK, refuse } from "./refuse.ts";
+
+/** A verb's work; the exit code if it is not 0. Commander hands over arguments, then options. */
+export type Verb<Args extends readonly unknown[]> = (...args: Args) => Promise<number | void>;
+
+export type Cli = {
+  readonly io: Io;
+  readonly programs: Programs;
+  /** Wraps a verb for commander and keeps its exit code. */
+  readonly verb: <Args extends readonly unknown[]>(work: Verb<Args>) => (...args: Args) => Promise<void>;
+};
+
+/** Options of a verb that all have a value. */
+export type Flags = Readonly<Record<string, string | undefined>>;
+
+/** What only the composition root can start; each gives an exit code when it ends. */
+export type Programs = {
+  readonly server: (flags: Flags) => Promise<number>;
+  readonly agent: (flags: Flags) => Promise<number>;
+  readonly demoUp: (io: Io, foreground: boolean) => Promise<number>;
+  readonly demoDown: (io: Io) => Promise<number>;
+};
+
+type Noun = {
+  readonly name: string;
+  readonly alias?: string;
+  readonly group: string;
+  readonly about: string;
+  readonly load: () => Promise<{ readonly register: (command: Command, cli: Cli) => void }>;
+};
+
+const RESOURCES = "Resources:";
+const CHANGES = "Changes:";
+const WORKLOADS = "Workloads:";
+const DAEMONS = "Daemons:";
+const OTHER = "Other:";
+
+export const NOUNS: readonly Noun[] = [
+  {
+    name: "network",
+    alias: "net",
+    group: RESOURCES,
+    about: "networks: create, list, show, edit, delete",
+    load: () => import("./network.ts"),
+  },
+  {
+    name: "endpoint",
+    alias: "ep",
+    group: RESOURCES,
+    about: "endpoints of workloads: list, show, delete",
+    load: () => import("./endpoint.ts"),
+  },
+  { name: "host", group: RESOURCES, about: "hosts with an agent: list, show, delete", load: () => import("./host.ts") },
+  {
+    name: "lease",
+    alias: "ip",
+    group: RESOURCES,
+    about: "who has which address: list",
+    load: () => import("./lease.ts"),
+  },
+  { name: "vrf", group: RESOURCES, about: "routing domains: list, show", load: () => import("./vrf.ts") },
+  {
+    name: "status",
+    group: CHANGES,
+    about: "whether every host has reached the newest revision",
+    load: () => import("./status.ts"),
+  },
+  {
+    name: "apply",
+    group: CHANGES,
+    about: "make networks as a file says, in one atomic step",
+    load: () => import("./apply.ts"),
+  },
+  {
+    name: "plan",
+    group: CHANGES,
+    about: "what a file would change, host by host, as ip and nft lines",
+    load: () => import("./plan.ts"),
+  },
+  {
+    name: "import",
+    group: CHANGES,
+    about: "take over networks of another system: dcos",
+    load: () => import("./import.ts"),
+  },
+  {
+    name: "attach",
+    group: WORKLOADS,
+    about: "give a process or namespace an interface on a network",
+    load: () => import("./attach.ts"),
+  },
+  { name: "detach", group: WORKLOADS, about: "take it away again", load: () => import("./detach.ts") },
+  {
+    name: "server",
+    group: DAEMONS,
+    about: "run the server: resources, addresses, API",
+    load: () => import("./server.ts"),
+  },
+  {
+    name: "agent",
+    group: DAEMONS,
+    about: "run this host's agent: its kernel follows the resources",
+    load: () => import("./agent.ts"),
+  },
+  {
+    name: "demo",
+    group: OTHER,
+    about: "three hosts in namespaces of this machine: up, down",
+    load: () => import("./demo.ts"),
+  },
+  {
+    name: "completion",
+    group: OTHER,
+    about: "a script that teaches your shell to complete weft",
+    load: () => import("./completion.ts"),
+  },
+  {
+    name: "version",
+    group: OTHER,
+    about: "version of this program and of the server",
+    load: () => import("./version.ts"),
+  },
+];
+
+const HELP_WIDTH = 100;
+
+/** Runs one command line (without the program's name) to its end and gives the exit code; never throws. */
+export async function runCli(argv: readonly string[], io: Io, programs: Programs): Promise<number> {
+  let exit = EXIT_OK;
+  const cli: Cli = {
+    io,
+    programs,
+    verb:
+      (work) =>
+      async (...args) => {
+        exit = (await work(...args)) ?? EXIT_OK;
+      },
+  };
+  try {
+    const words = argv[0] === "--version" || argv[0] === "-V" ? ["version"] : argv.map(explicitWait);
+    const program = await programOf(cli, nounIn(words));
+    await program.parseAsync(words, { from: "user" });
+    return exit;
+  } catch (error) {
+    // Commander has already said what was wrong; its own code 1 means wrong usage.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : 2;
+    return refuse(io, error);
+  }
+}
+
+/** The command tree with the verbs of one noun; those of `all` nouns for completion, of none for the overview. */
+export async function programOf(cli: Cli, wanted: string | undefined): Promise<Command> {
+  const program = new Command("weft")
+    .description("Virtual networks that span Linux hosts, for containers, virtual machines and processes.")
+    .exitOverride()
+    .configureOutput({
+      writeOut: cli.io.out,
+      writeErr: cli.io.err,
+      getOutHelpWidth: () => HELP_WIDTH,
+      getErrHelpWidth: () => HELP_WIDTH,
+      outputError: (text, write) => write(text.replace(/^error: /, `${paint(cli.io, "bad", "weft:")} `)),
+    })
+    .configureHelp({ subcommandTerm: (command) => [command.name(), ...command.aliases()].join(", ") })
+    .showHelpAfterError("Run with --help to see what it takes.")
+    .commandsGroup(OTHER)
+    .helpCommand("help [command]", "show help for a command")
+    .addHelpText("after", "\nEach command explains itself: weft network --help, weft network create --help.");
+  for (const noun of NOUNS) {
+    const command = program
+      .command(noun.name)
+      .summary(noun.about)
+      .description(`${capital(noun.about)}.`)
+      .helpGroup(noun.group);
+    if (noun.alias !== undefined) command.alias(noun.alias);
+    if (wanted === "all" || wanted === noun.name || wanted === noun.alias) (await noun.load()).register(command, cli);
+    // A noun that was not loaded still has to look as if it had verbs, or commander would treat its name as a leaf.
+    else command.allowUnknownOption();
+  }
+  return program;
+}
+
+function nounIn(argv: readonly string[]): string | undefined {
+  const words = argv.filter((word) => !word.startsWith("-"));
+  return words[0] === "help" ? words[1] : words[0];
+}
+
+/** `--wait` takes its seconds only as `--wait=30`: otherwise it would swallow the argument that follows. */
+function explicitWait(word: string): string {
+  return word === "--wait" ? "--wait=60" : word;
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

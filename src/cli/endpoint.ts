@@ -1,0 +1,112 @@
+// `weft endpoint`: attachments of workloads, wherever they are.
+import type { Command } from "commander";
+import { Fault } from "../model/fault.ts";
+import type { Endpoint } from "../model/resource.ts";
+import type { Cli } from "./cli.ts";
+import { connect, type ServerClient } from "./connect.ts";
+import { printing, remote, sure, waiting, type ReadOptions, type SureOptions, type WriteOptions } from "./options.ts";
+import { byName, fields, printList, printOne, type Column } from "./output.ts";
+import { confirm } from "./refuse.ts";
+import { waitFor } from "./wait.ts";
+
+type Filter = { readonly network?: string; readonly host?: string };
+
+export function register(noun: Command, cli: Cli): void {
+  const list = noun
+    .command("list")
+    .alias("ls")
+    .description("List endpoints.")
+    .option("--network <name>", "only of this network")
+    .option("--host <name>", "only on this host");
+  printing(remote(list)).action(cli.verb((options: ReadOptions & Filter) => listEndpoints(cli, options)));
+
+  const show = noun.command("show").argument("<name>", "like web1.eth0, or web1").description("One endpoint.");
+  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showEndpoint(cli, name, options)));
+
+  const remove = noun
+    .command("delete")
+    .alias("rm")
+    .argument("<name>")
+    .description("Ask the endpoint's host to detach it: its workload loses the interface.");
+  waiting(remote(sure(remove, "at once, also if its host is gone for good"))).action(
+    cli.verb((name: string, options: WriteOptions & SureOptions) => deleteEndpoint(cli, name, options)),
+  );
+}
+
+const COLUMNS: readonly Column<Endpoint>[] = [
+  { header: "NAME", of: (e) => e.name },
+  { header: "NETWORK", of: (e) => e.spec.network },
+  { header: "HOST", of: (e) => e.spec.host },
+  { header: "ADDRESSES", of: (e) => e.spec.addresses.join(", ") },
+  { header: "MAC", of: (e) => e.spec.mac },
+  { header: "STATE", of: (e) => (e.spec.detaching === true ? { text: "detaching", tone: "warn" } : "attached") },
+  { header: "SLICE", of: (e) => e.spec.slice ?? "", wide: true },
+  { header: "NETNS", of: (e) => e.spec.netns, wide: true },
+];
+
+async function listEndpoints(cli: Cli, options: ReadOptions & Filter): Promise<void> {
+  const server = await connect(cli.io, options);
+  const rows = (await server.list("endpoint"))
+    .filter((endpoint) => options.network === undefined || endpoint.spec.network === options.network)
+    .filter((endpoint) => options.host === undefined || endpoint.spec.host === options.host);
+  await printList(
+    cli.io,
+    options,
+    { columns: COLUMNS, name: (e) => `endpoint/${e.name}`, empty: "No endpoints." },
+    byName(rows),
+  );
+}
+
+async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promise<void> {
+  const endpoint = await findEndpoint(await connect(cli.io, options), name);
+  await printOne(cli.io, options, endpoint, `endpoint/${endpoint.name}`, () =>
+    fields(cli.io, [
+      ["Name", endpoint.name],
+      ["Network", endpoint.spec.network],
+      ["Host", endpoint.spec.host],
+      ["Addresses", endpoint.spec.addresses.join(", ")],
+      ["MAC", endpoint.spec.mac],
+      ["Interface", endpoint.spec.ifname],
+      ["Namespace", endpoint.spec.netns],
+      ["Slice", endpoint.spec.slice],
+      ["State", endpoint.spec.detaching === true ? "detaching" : "attached"],
+      ["Revision", String(endpoint.revision)],
+    ]),
+  );
+}
+
+/** By its name, or by its owner's when the owner has one interface only. */
+async function findEndpoint(server: ServerClient, name: string): Promise<Endpoint> {
+  const matches = (await server.list("endpoint")).filter(
+    (endpoint) => endpoint.name === name || endpoint.spec.owner === name,
+  );
+  const exact = matches.find((endpoint) => endpoint.name === name);
+  const [only, second] = matches;
+  if (exact !== undefined) return exact;
+  if (only === undefined)
+    throw new Fault("endpoint-unknown", { what: `there is no endpoint "${name}"`, fix: "see weft endpoint list" });
+  if (second === undefined) return only;
+  throw new Fault("request-invalid", {
+    what: `"${name}" has several interfaces`,
+    fix: `name one: ${matches.map((e) => e.name).join(", ")}`,
+  });
+}
+
+async function deleteEndpoint(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const endpoint = await findEndpoint(server, name);
+  const { spec } = endpoint;
+  await confirm(
+    cli.io,
+    `deleting endpoint ${endpoint.name}`,
+    [`interface ${spec.ifname} of ${spec.owner} on ${spec.host} (${spec.addresses.join(", ")})`],
+    options.yes,
+  );
+  const { revision } = await server.remove("endpoint", endpoint.name, { force: options.force === true });
+  await waitFor(cli.io, options.wait, revision, () => server.status());
+  cli.io.err(
+    options.force === true
+      ? `endpoint ${endpoint.name} removed at revision ${revision}\n`
+      : `endpoint ${endpoint.name}: ${endpoint.spec.host} was asked to detach it\n`,
+  );
+}

@@ -1,0 +1,220 @@
+// `weft network`: what a user says about networks in flags, and what a network looks like in a terminal.
+import type { Command } from "commander";
+import { Fault } from "../model/fault.ts";
+import type { Network, Snapshot, Subnet, Vrf } from "../model/resource.ts";
+import type { Cli } from "./cli.ts";
+import { connect } from "./connect.ts";
+import { count } from "./io.ts";
+import { draftOf, type SpecFlags } from "./networkDraft.ts";
+import {
+  printing,
+  remote,
+  repeated,
+  sure,
+  waiting,
+  type ReadOptions,
+  type SureOptions,
+  type WriteOptions,
+} from "./options.ts";
+import { byName, fields, printList, printOne, type Column } from "./output.ts";
+import { confirm } from "./refuse.ts";
+import { table } from "./table.ts";
+import { waitFor } from "./wait.ts";
+
+export function register(noun: Command, cli: Cli): void {
+  const list = noun.command("list").alias("ls").description("List networks.");
+  printing(remote(list)).action(cli.verb((options: ReadOptions) => listNetworks(cli, options)));
+
+  const show = noun.command("show").argument("<name>").description("One network: its subnets, blocks and use.");
+  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showNetwork(cli, name, options)));
+
+  const create = noun
+    .command("create")
+    .argument("<name>")
+    .description("Create a network.")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  weft network create blue --subnet 10.7.0.0/16 --host-prefix 24
+  weft network create lab --ipam global --subnet 10.8.0.0/24 --subnet fd00:8::/64`,
+    );
+  specFlags(create)
+    .option("--ipam <mode>", "local: a block per host, routed (default); global: one segment over all hosts")
+    .option("--subnet <cidr>", "its addresses; once per family", repeated)
+    .option("--host-prefix <length>", "ipam local: length of each host's block; once per --subnet", repeated)
+    .option("--gateway <address>", "ipam global: the gateway, or none; once per --subnet", repeated)
+    .option("--vrf <name>", "routing domain to be in; its own by default")
+    .option("--vni <n>", "ipam global: VNI of the segment")
+    .option("--slice <name=bridge>", "ipam local: divide each host's block; repeat", repeated);
+  waiting(remote(create)).action(
+    cli.verb((name: string, options: SpecFlags & WriteOptions) => createNetwork(cli, name, options)),
+  );
+
+  const edit = noun.command("edit").argument("<name>").description("Change what may change while a network is in use.");
+  specFlags(edit)
+    .option("--enabled", "give blocks and endpoints again")
+    .option("--no-enabled", "no new blocks, no new endpoints");
+  waiting(remote(edit)).action(
+    cli.verb((name: string, options: SpecFlags & WriteOptions) => editNetwork(cli, name, options)),
+  );
+
+  const remove = noun.command("delete").alias("rm").argument("<name>").description("Delete a network.");
+  waiting(remote(sure(remove, "also if it has endpoints: they lose their interfaces"))).action(
+    cli.verb((name: string, options: WriteOptions & SureOptions) => deleteNetwork(cli, name, options)),
+  );
+}
+
+function specFlags(command: Command): Command {
+  return command
+    .option("--mtu <bytes>", "default: what the underlay of its hosts leaves")
+    .option("--masquerade", "its endpoints reach the outside under their host's address (default)")
+    .option("--no-masquerade", "they do not")
+    .option("--description <text>", "for people");
+}
+
+async function listNetworks(cli: Cli, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const [networks, vrfs] = await Promise.all([server.list("network"), server.list("vrf")]);
+  const vrfOf = new Map(vrfs.map((vrf) => [vrf.name, vrf]));
+  await printList(
+    cli.io,
+    options,
+    {
+      columns: columns(vrfOf),
+      name: (n) => `network/${n.name}`,
+      empty: "No networks. Create one: weft network create NAME --subnet CIDR",
+    },
+    byName(networks),
+  );
+}
+
+function columns(vrfs: ReadonlyMap<string, Vrf>): readonly Column<Network>[] {
+  return [
+    { header: "NAME", of: (n) => n.name },
+    { header: "SUBNETS", of: (n) => n.spec.subnets.map(subnetText).join(", ") },
+    { header: "IPAM", of: (n) => n.spec.ipam },
+    { header: "VNI", of: (n) => String(vniOf(n, vrfs.get(n.spec.vrf)) ?? "") },
+    { header: "VRF", of: (n) => n.spec.vrf },
+    { header: "ENABLED", of: (n) => (n.spec.enabled ? "yes" : { text: "no", tone: "warn" }) },
+    { header: "MTU", of: (n) => (n.spec.mtu === undefined ? "auto" : String(n.spec.mtu)), wide: true },
+    { header: "MASQUERADE", of: (n) => (n.spec.masquerade ? "yes" : "no"), wide: true },
+    { header: "SLICES", of: (n) => (n.spec.slices ?? []).map((s) => s.name).join(","), wide: true },
+    { header: "DESCRIPTION", of: (n) => n.spec.description ?? "", wide: true },
+  ];
+}
+
+/** `9.0.0.0/8 in /24s`: the network and how it is carved. */
+function subnetText(subnet: Subnet): string {
+  return subnet.hostPrefix === undefined ? subnet.cidr : `${subnet.cidr} in /${subnet.hostPrefix}s`;
+}
+
+function vniOf(network: Network, vrf: Vrf | undefined): number | undefined {
+  return network.spec.ipam === "local" ? vrf?.spec.vni : network.spec.vni;
+}
+
+async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const [network, snapshot] = await Promise.all([server.get("network", name), server.snapshot()]);
+  await printOne(cli.io, options, network, `network/${name}`, () => {
+    const vrf = snapshot.vrfs.find((one) => one.name === network.spec.vrf);
+    const endpoints = snapshot.endpoints.filter((endpoint) => endpoint.spec.network === name);
+    return (
+      fields(cli.io, [
+        ["Name", network.name],
+        ["Description", network.spec.description],
+        ["Subnets", network.spec.subnets.map(subnetText).join(", ")],
+        [
+          "Addresses",
+          network.spec.ipam === "local"
+            ? "local: each host assigns from its block"
+            : "global: the server assigns, one segment over all hosts",
+        ],
+        ["Slices", network.spec.slices?.map((slice) => `${slice.name} (bridge ${slice.bridge}-${name})`).join(", ")],
+        ["VRF", network.spec.vrf],
+        ["VNI", String(vniOf(network, vrf) ?? "")],
+        ["Tunnel", vrf === undefined ? undefined : `VXLAN, UDP port ${vrf.spec.tunnelPort}`],
+        ["MTU", network.spec.mtu === undefined ? "what the underlay leaves" : String(network.spec.mtu)],
+        ["Masquerade", network.spec.masquerade ? "yes" : "no"],
+        ["Enabled", network.spec.enabled ? "yes" : "no"],
+        ["Endpoints", String(endpoints.length)],
+        ["Revision", String(network.revision)],
+      ]) + hostsText(cli, network, snapshot)
+    );
+  });
+}
+
+/** Where the network is: each host's blocks, tunnel endpoint and number of endpoints. */
+function hostsText(cli: Cli, network: Network, snapshot: Snapshot): string {
+  const rows = byName(snapshot.hosts).flatMap((host) => {
+    const blocks = snapshot.blocks
+      .filter((b) => b.spec.network === network.name && b.spec.host === host.name)
+      .map((b) => b.spec.cidr);
+    const endpoints = snapshot.endpoints.filter(
+      (e) => e.spec.network === network.name && e.spec.host === host.name,
+    ).length;
+    const vtep = snapshot.vteps.find((v) => v.spec.vrf === network.spec.vrf && v.spec.host === host.name);
+    if (blocks.length === 0 && endpoints === 0) return [];
+    return [
+      [
+        host.name,
+        host.spec.underlay,
+        blocks.join(", "),
+        vtep?.spec.ip ?? vtep?.spec.ip6 ?? "",
+        vtep?.spec.mac ?? "",
+        String(endpoints),
+      ],
+    ];
+  });
+  return rows.length === 0
+    ? ""
+    : `\n${table(cli.io, ["HOST", "UNDERLAY", "BLOCK", "VTEP", "VTEP-MAC", "ENDPOINTS"], rows)}`;
+}
+
+async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
+  if (options.subnet === undefined) {
+    throw new Fault("request-invalid", {
+      what: "a network needs addresses",
+      where: "--subnet",
+      fix: `for instance: weft network create ${name} --subnet 10.7.0.0/16`,
+    });
+  }
+  const server = await connect(cli.io, options);
+  const network = await server.put("network", name, draftOf(options), { createOnly: true });
+  await waitFor(cli.io, options.wait, network.revision, () => server.status());
+  cli.io.err(
+    `network ${name} created at revision ${network.revision}: ${network.spec.subnets.map(subnetText).join(", ")}\n`,
+  );
+}
+
+async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
+  const draft = draftOf(options);
+  const changed = Object.keys(draft);
+  if (changed.length === 0)
+    throw new Fault("request-invalid", {
+      what: "nothing to change",
+      fix: "see weft network edit --help for what may be",
+    });
+  const server = await connect(cli.io, options);
+  const before = await server.get("network", name);
+  const after = await server.put("network", name, { ...before.spec, ...draft }, { ifRevision: before.revision });
+  await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  cli.io.err(`network ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
+}
+
+async function deleteNetwork(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const endpoints = (await server.list("endpoint")).filter((endpoint) => endpoint.spec.network === name);
+  if (endpoints.length > 0 && options.force === true) {
+    await confirm(
+      cli.io,
+      `deleting network ${name} by force`,
+      endpoints.map((e) => `endpoint ${e.name} on ${e.spec.host} (${e.spec.addresses.join(", ")})`),
+      options.yes,
+    );
+  }
+  const { revision } = await server.remove("network", name, { force: options.force === true });
+  await waitFor(cli.io, options.wait, revision, () => server.status());
+  const along = endpoints.length === 0 ? "" : `, with ${count(endpoints.length, "endpoint")}`;
+  cli.io.err(`network ${name} deleted at revision ${revision}${along}\n`);
+}

@@ -1,0 +1,72 @@
+// A network's spec in flags: what `weft network create` and `edit` understand. Says nothing about defaults: what
+// nobody said is not sent, and the server fills it in.
+import { Fault } from "../model/fault.ts";
+import type { NetworkSpec, Subnet } from "../model/resource.ts";
+import { wholeNumber } from "./options.ts";
+
+export type Draft = Partial<NetworkSpec>;
+export type SpecFlags = {
+  readonly subnet?: readonly string[];
+  readonly ipam?: string;
+  readonly hostPrefix?: readonly string[];
+  readonly gateway?: readonly string[];
+  readonly vrf?: string;
+  readonly vni?: string;
+  readonly mtu?: string;
+  readonly slice?: readonly string[];
+  readonly masquerade?: boolean;
+  readonly enabled?: boolean;
+  readonly description?: string;
+};
+
+/** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */
+export function draftOf(flags: SpecFlags): Draft {
+  const vni = wholeNumber(flags.vni, "--vni");
+  const mtu = wholeNumber(flags.mtu, "--mtu");
+  const { ipam } = flags;
+  if (ipam !== undefined && ipam !== "local" && ipam !== "global") {
+    throw new Fault("request-invalid", {
+      what: `"${ipam}" is not an address mode`,
+      where: "--ipam",
+      fix: "choose local or global",
+    });
+  }
+  return {
+    ...(ipam === undefined ? {} : { ipam }),
+    ...(flags.subnet === undefined ? {} : { subnets: subnetsOf(flags.subnet, flags) }),
+    ...(flags.vrf === undefined ? {} : { vrf: flags.vrf }),
+    ...(vni === undefined ? {} : { vni }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(flags.slice === undefined ? {} : { slices: flags.slice.map(sliceOf) }),
+    ...(flags.masquerade === undefined ? {} : { masquerade: flags.masquerade }),
+    ...(flags.enabled === undefined ? {} : { enabled: flags.enabled }),
+    ...(flags.description === undefined ? {} : { description: flags.description }),
+  };
+}
+
+function subnetsOf(cidrs: readonly string[], { hostPrefix = [], gateway = [] }: SpecFlags): Subnet[] {
+  if (hostPrefix.length > cidrs.length || gateway.length > cidrs.length) {
+    throw new Fault("request-invalid", {
+      what: "more --host-prefix or --gateway than --subnet",
+      fix: "give each once per --subnet, in the same order",
+    });
+  }
+  return cidrs.map((cidr, i) => {
+    const length = wholeNumber(hostPrefix[i], "--host-prefix");
+    return {
+      cidr,
+      ...(length === undefined ? {} : { hostPrefix: length }),
+      ...(gateway[i] === undefined ? {} : { gateway: gateway[i] }),
+    };
+  });
+}
+
+function sliceOf(text: string): { readonly name: string; readonly bridge: string } {
+  const [name = "", bridge = "", ...rest] = text.split("=");
+  if (name !== "" && bridge !== "" && rest.length === 0) return { name, bridge };
+  throw new Fault("request-invalid", {
+    what: `"${text}" is not a slice`,
+    where: "--slice",
+    fix: "write it like --slice docker=d: the bridge is then d-<network>",
+  });
+}

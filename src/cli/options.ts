@@ -1,0 +1,47 @@
+// Options that many verbs share, so that each is spelled and explained once.
+import { Option, type Command } from "commander";
+import { Fault } from "../model/fault.ts";
+import { FORMATS, type OutputOptions } from "./output.ts";
+import type { RemoteOptions } from "./place.ts";
+
+export type ReadOptions = RemoteOptions & OutputOptions;
+export type WriteOptions = RemoteOptions & { readonly wait?: string };
+export type SureOptions = { readonly yes?: boolean; readonly force?: boolean };
+
+/** For verbs that ask the server. */
+export function remote(command: Command): Command {
+  return command
+    .option("--server <url>", "the server: http://HOST:PORT or unix:/PATH")
+    .option("--token-file <file>", "file with the token to show it");
+}
+
+/** For verbs that print resources. */
+export function printing(command: Command): Command {
+  return command
+    .addOption(new Option("-o, --output <format>", "instead of a table").choices(FORMATS))
+    .option("--no-headers", "only the rows of a table");
+}
+
+export function waiting(command: Command): Command {
+  return command.option("--wait [seconds]", "until every ready host has it in its kernel (60 s, or --wait=SECONDS)");
+}
+
+export function sure(command: Command, force: string): Command {
+  return command.option("--force", force).option("-y, --yes", "do not ask");
+}
+
+/** An option's whole number, or undefined if it was not given; a Fault `request-invalid` for anything else. */
+export function wholeNumber(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new Fault("request-invalid", {
+    what: `"${text}" is not a whole number`,
+    where: option,
+    fix: `write it like ${option}=30`,
+  });
+}
+
+/** For options that may be given several times. */
+export function repeated(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}

@@ -1,0 +1,95 @@
+// `weft plan`: what a file would do to which host's kernel, and who would lose packets. The server says which
+// resources would change; the rest is arithmetic on values, done here with the same functions that the agents use.
+import type { Command } from "commander";
+import type { Op } from "../datapath/state.ts";
+import type { Change, Snapshot } from "../model/resource.ts";
+import type { Cli } from "./cli.ts";
+import { toldOf, toldText, type Told } from "./changes.ts";
+import { connect } from "./connect.ts";
+import { itemsOf, readText } from "./file.ts";
+import { count, paint, type Io } from "./io.ts";
+import { printing, remote, type ReadOptions } from "./options.ts";
+import { byName, printOne } from "./output.ts";
+import { EXIT_CHANGES, EXIT_OK } from "./refuse.ts";
+
+type PlanOptions = ReadOptions & { readonly file: string; readonly pruneVrf?: string; readonly host?: string };
+
+/** One host's part of a plan. */
+type HostPlan = {
+  readonly host: string;
+  readonly ops: readonly Op[];
+  readonly lines: readonly string[];
+  readonly endpointsHit: readonly string[];
+};
+export type Plan = {
+  readonly revision: number;
+  readonly changes: readonly Told[];
+  readonly hosts: readonly HostPlan[];
+};
+
+export function register(command: Command, cli: Cli): void {
+  command
+    .requiredOption("-f, --file <file>", "YAML or JSON with networks and VRFs; - is stdin")
+    .option("--prune-vrf <name>", "as if networks of this VRF that the file does not have were deleted")
+    .option("--host <name>", "only this host");
+  printing(remote(command))
+    .addHelpText("after", `\nExit code: ${EXIT_OK} if nothing would change, ${EXIT_CHANGES} if something would.`)
+    .action(cli.verb((options: PlanOptions) => plan(cli, options)));
+}
+
+async function plan(cli: Cli, options: PlanOptions): Promise<number> {
+  const { io } = cli;
+  const resources = await itemsOf(await readText(io, options.file), options.file);
+  const server = await connect(io, options);
+  const before = await server.snapshot();
+  const { changes } = await server.apply({
+    resources,
+    dryRun: true,
+    ...(options.pruneVrf === undefined ? {} : { pruneVrf: options.pruneVrf }),
+  });
+  const whole = await planOf(before, changes, options.host);
+  await printOne(io, options, shown(whole), `revision/${before.revision}`, () => planText(io, whole));
+  if (whole.changes.length === 0) io.err("nothing would change\n");
+  return whole.changes.length === 0 ? EXIT_OK : EXIT_CHANGES;
+}
+
+/** What programs get: the lines say what the operations are. */
+function shown({ revision, changes, hosts }: Plan): unknown {
+  return { revision, changes, hosts: hosts.map(({ host, lines, endpointsHit }) => ({ host, lines, endpointsHit })) };
+}
+
+async function planOf(before: Snapshot, changes: readonly Change[], host: string | undefined): Promise<Plan> {
+  const [{ compile }, { diff }, { printOps }, { endpointsHit }, { applyChanges }] = await Promise.all([
+    import("../datapath/compile.ts"),
+    import("../datapath/diff.ts"),
+    import("../datapath/print.ts"),
+    import("../datapath/impact.ts"),
+    import("../client/mirror.ts"),
+  ]);
+  const after = applyChanges(before, { revision: before.revision + 1, changes });
+  const hosts = byName(before.hosts)
+    .filter(({ name }) => host === undefined || name === host)
+    .map(({ name }): HostPlan => {
+      const ops = diff(compile(before, name), compile(after, name));
+      return { host: name, ops, lines: printOps(ops), endpointsHit: endpointsHit(ops, before, name) };
+    });
+  return { revision: before.revision, changes: toldOf(changes, before), hosts };
+}
+
+export function planText(io: Pick<Io, "color">, { changes, hosts }: Plan): string {
+  const parts = hosts
+    .filter(({ ops }) => ops.length > 0)
+    .map((host) => {
+      const title = `${host.host}: ${count(host.ops.length, "operation")}, ${lossText(host.endpointsHit)}`;
+      return `\n${paint(io, "bold", title)}\n${host.lines.map((line) => `  ${line}\n`).join("")}`;
+    });
+  const untouched = hosts.filter(({ ops }) => ops.length === 0).map(({ host }) => host);
+  const rest = untouched.length === 0 || changes.length === 0 ? "" : `\nNothing to do on ${untouched.join(", ")}.\n`;
+  return toldText(io, changes) + parts.join("") + rest;
+}
+
+function lossText(hit: readonly string[]): string {
+  return hit.length === 0
+    ? "no endpoint loses packets"
+    : `${count(hit.length, "endpoint")} would lose packets: ${hit.join(", ")}`;
+}

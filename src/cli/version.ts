@@ -1,0 +1,27 @@
+// `weft version`: of this program, and of the server if there is one to ask.
+import type { Command } from "commander";
+import { readFileSync } from "node:fs";
+import type { Cli } from "./cli.ts";
+import { connect } from "./connect.ts";
+import { remote } from "./options.ts";
+import type { RemoteOptions } from "./place.ts";
+
+export function register(command: Command, cli: Cli): void {
+  remote(command)
+    .option("--client", "do not ask the server")
+    .action(cli.verb((options: RemoteOptions & { readonly client?: boolean }) => version(cli, options)));
+}
+
+/** Of package.json, the one place where it is written. */
+export function ownVersion(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version;
+}
+
+async function version(cli: Cli, options: RemoteOptions & { readonly client?: boolean }): Promise<void> {
+  cli.io.out(`weft ${ownVersion()}\n`);
+  if (options.client === true) return;
+  const server = await connect(cli.io, options).catch(() => undefined);
+  const remoteVersion = await server?.version().catch(() => undefined);
+  if (remoteVersion !== undefined) cli.io.out(`server ${remoteVersion.version}\n`);
+}

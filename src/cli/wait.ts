@@ -1,0 +1,77 @@
+// Waiting until a change is real: every ready host reports that its kernel holds the revision. Says nothing for a
+// second, because most changes are there by then; after that it says who is missing.
+import { Fault } from "../model/fault.ts";
+import type { ClusterStatus, HostCondition } from "../model/status.ts";
+import { count, type Io } from "./io.ts";
+import { wholeNumber } from "./options.ts";
+
+const QUIET_MS = 1_000;
+const POLL_MS = [20, 50, 100, 250] as const;
+
+export function hasReached(host: HostCondition, revision: number): boolean {
+  return (host.status?.revision ?? 0) >= revision;
+}
+
+/** Hosts that count: those that report. One that is away catches up when it is back; nobody can wait for that. */
+export function readyHosts(status: ClusterStatus): readonly HostCondition[] {
+  return status.hosts.filter((host) => host.state === "ready");
+}
+
+/** What a wait still lacks: a line for people, and one for each thing that is missing. */
+type Pending = { readonly text: string; readonly missing: readonly string[] };
+
+/** With --wait: until all ready hosts reached the revision; a Fault `timeout` names those that did not. */
+export async function waitFor(
+  io: Io,
+  wait: string | undefined,
+  revision: number,
+  status: () => Promise<ClusterStatus>,
+): Promise<void> {
+  await waitUntil(io, wait, async () => pendingAt(await status(), revision));
+}
+
+/** Undefined once every ready host has reached the revision. */
+export function pendingAt(status: ClusterStatus, revision: number): Pending | undefined {
+  const hosts = readyHosts(status);
+  const missing = hosts.filter((host) => !hasReached(host, revision));
+  if (missing.length === 0) return undefined;
+  return {
+    text: `waiting for revision ${revision} on ${count(missing.length, "host")} of ${hosts.length}`,
+    missing: missing.map((host) => `${host.host} is at ${host.status?.revision ?? "none"}${firstError(host)}`),
+  };
+}
+
+/** With --wait: looks again and again until nothing is pending; without, does not look at all. */
+export async function waitUntil(
+  io: Io,
+  wait: string | undefined,
+  look: () => Promise<Pending | undefined>,
+): Promise<void> {
+  const seconds = wholeNumber(wait, "--wait");
+  if (seconds === undefined) return;
+  const startedMs = io.clock.nowMs();
+  let said = "";
+  for (let round = 0; ; round++) {
+    const pending = await look();
+    if (pending === undefined) return;
+    const waitedMs = io.clock.nowMs() - startedMs;
+    if (waitedMs >= seconds * 1000) throw late(seconds, pending);
+    const line = `${pending.text}: ${pending.missing.join(", ")}\n`;
+    if (waitedMs >= QUIET_MS && line !== said) io.err((said = line));
+    await io.clock.sleep(POLL_MS[Math.min(round, POLL_MS.length - 1)] ?? QUIET_MS, io.signal);
+    io.signal.throwIfAborted();
+  }
+}
+
+function late(seconds: number, { text, missing }: Pending): Fault {
+  return new Fault("timeout", {
+    what: `gave up after ${seconds} s ${text}`,
+    blockers: missing,
+    fix: "the change is stored and hosts go on with it; see weft status",
+  });
+}
+
+function firstError(host: HostCondition): string {
+  const error = host.status?.errors[0];
+  return error === undefined ? "" : ` (${error})`;
+}

@@ -1,0 +1,57 @@
+// What the demonstration cluster consists of: names, addresses and places, all in one screen. Every namespace it
+// makes starts with weft-demo-, so that what is left over can be counted. Nothing of it is in the machine's own
+// namespace.
+
+export const PREFIX = "weft-demo-";
+export const RUN_DIR = "/run/weft/demo";
+/** Where the CLI looks when nobody says which server; see cli/place.ts. */
+export const CLI_FILE = "/run/weft/cli.json";
+
+export const SERVER_PORT = 7474;
+/** The namespace of the wire between the hosts, which is also the way out. */
+export const LAN = { netns: `${PREFIX}lan`, bridge: "lan", ip: "172.31.77.1", ip6: "2001:db8:77::1" } as const;
+/** Stands for any address outside the overlays (RFC 5737, documentation); answers at the far side of the wire. */
+export const OUTSIDE = "198.51.100.7";
+export const MTU = 1500;
+
+export type DemoHost = {
+  readonly name: string;
+  readonly netns: string;
+  readonly ip: string;
+  readonly ip6: string;
+  readonly dir: string;
+  readonly socket: string;
+};
+
+export const HOSTS: readonly DemoHost[] = [1, 2, 3].map((n) => ({
+  name: `h${n}`,
+  netns: `${PREFIX}h${n}`,
+  ip: `172.31.77.${10 + n}`,
+  ip6: `2001:db8:77::${10 + n}`,
+  dir: `${RUN_DIR}/h${n}`,
+  socket: `${RUN_DIR}/h${n}/agent.sock`,
+}));
+
+export const SERVER = {
+  dir: `${RUN_DIR}/server`,
+  socket: `${RUN_DIR}/server/server.sock`,
+  url: `http://${LAN.ip}:${SERVER_PORT}`,
+} as const;
+
+export type Workload = {
+  readonly name: string;
+  readonly netns: string;
+  readonly host: DemoHost;
+  readonly network: string;
+};
+
+/** One workload per host and network, named after the network's place in the list: web1 on h1 … and db1 on h1 … */
+export function workloadsOf(networks: readonly string[]): Workload[] {
+  const names = ["web", "db", "job", "app"];
+  return networks.flatMap((network, i) =>
+    HOSTS.map((host, n) => {
+      const name = `${names[i] ?? `net${i}-`}${n + 1}`;
+      return { name, netns: PREFIX + name, host, network };
+    }),
+  );
+}

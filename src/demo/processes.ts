@@ -1,0 +1,82 @@
+// The processes of the demonstration: started here, written down at once, and stopped by id only if the id still
+// means the same process. A note per process survives whoever started it, so that script/down works after any crash.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../model/clock.ts";
+import { Fault } from "../model/fault.ts";
+import { RUN_DIR } from "./layout.ts";
+import { isRunning, lastLines, start, type Started } from "./run.ts";
+
+const NOTES = join(RUN_DIR, "pids");
+const LOG_LINES = 8;
+const TERM_GRACE_MS = 5_000;
+const POLL_MS = 20;
+
+export type Noted = Started & { readonly name: string };
+
+export function logOf(name: string): string {
+  return join(RUN_DIR, `${name}.log`);
+}
+
+/** Starts a process of the demonstration and writes it down. */
+export async function startNoted(name: string, argv: readonly string[]): Promise<Noted> {
+  mkdirSync(NOTES, { recursive: true, mode: 0o700 });
+  const started = await start(argv, logOf(name));
+  writeFileSync(join(NOTES, name), `${started.pid} ${started.startTime}\n`);
+  return { name, ...started };
+}
+
+export function notedProcesses(): Noted[] {
+  let names: string[] = [];
+  try {
+    names = readdirSync(NOTES);
+  } catch {
+    return [];
+  }
+  return names.flatMap((name) => {
+    const [pid = "", startTime = ""] = readFileSync(join(NOTES, name), "utf8").trim().split(" ");
+    return Number(pid) > 1 ? [{ name, pid: Number(pid), startTime }] : [];
+  });
+}
+
+/** Waits until `isReady`; a Fault with the end of its log if the process dies first or the time is over. */
+export async function untilReady(
+  started: Noted,
+  isReady: () => Promise<boolean>,
+  clock: Clock,
+  timeoutMs: number,
+): Promise<void> {
+  const deadlineMs = clock.nowMs() + timeoutMs;
+  while (!(await isReady())) {
+    const isDead = !isRunning(started);
+    if (isDead || clock.nowMs() > deadlineMs) {
+      throw new Fault(isDead ? "internal" : "timeout", {
+        what: isDead ? `${started.name} ended` : `${started.name} was not ready after ${timeoutMs / 1000} s`,
+        where: logOf(started.name),
+        blockers: lastLines(logOf(started.name), LOG_LINES),
+        fix: "the lines above are the end of its log",
+      });
+    }
+    await clock.sleep(POLL_MS);
+  }
+}
+
+/** Asks all to stop, then insists. Gives the names of those that were still running. */
+export async function stopAll(processes: readonly Noted[], clock: Clock): Promise<string[]> {
+  const running = processes.filter(isRunning);
+  for (const { pid } of running) signal(pid, "SIGTERM");
+  const deadlineMs = clock.nowMs() + TERM_GRACE_MS;
+  while (running.some(isRunning) && clock.nowMs() < deadlineMs) await clock.sleep(POLL_MS);
+  for (const process of running.filter(isRunning)) signal(process.pid, "SIGKILL");
+  while (running.some(isRunning)) await clock.sleep(POLL_MS);
+  for (const { name } of processes) rmSync(join(NOTES, name), { force: true });
+  return running.map(({ name }) => name);
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It ended between the check and the signal.
+  }
+}

@@ -1,0 +1,95 @@
+// The wire and the hosts of the demonstration, as network namespaces: one holds a bridge (the wire), an address
+// outside all overlays and the way to it; each host has one port on the bridge. Not a single link is in the
+// machine's own namespace.
+import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { HOSTS, LAN, MTU, OUTSIDE, PREFIX } from "./layout.ts";
+import { must } from "./run.ts";
+
+const NETNS_DIR = "/run/netns";
+
+export async function buildUnderlay(): Promise<void> {
+  await must(
+    ["ip", "-batch", "-"],
+    [LAN.netns, ...HOSTS.map((h) => h.netns)].map((ns) => `netns add ${ns}\n`).join(""),
+  );
+  await must(
+    ["ip", "-batch", "-"],
+    HOSTS.map(
+      (h) =>
+        `link add name eth0 netns ${h.netns} mtu ${MTU} type veth peer name ${h.name} netns ${LAN.netns} mtu ${MTU}\n`,
+    ).join(""),
+  );
+  await must(
+    ["ip", "-n", LAN.netns, "-batch", "-"],
+    lines([
+      "link set lo up",
+      `link add ${LAN.bridge} mtu ${MTU} type bridge`,
+      `link set ${LAN.bridge} up`,
+      `address add ${LAN.ip}/24 dev ${LAN.bridge}`,
+      `address add ${LAN.ip6}/64 dev ${LAN.bridge} nodad`,
+      `address add ${OUTSIDE}/32 dev lo`,
+      ...HOSTS.map((h) => `link set ${h.name} master ${LAN.bridge} up`),
+    ]),
+  );
+  await Promise.all(
+    HOSTS.map((h) =>
+      must(
+        ["ip", "-n", h.netns, "-batch", "-"],
+        lines([
+          "link set lo up",
+          "link set eth0 up",
+          `address add ${h.ip}/24 dev eth0`,
+          `address add ${h.ip6}/64 dev eth0 nodad`,
+          `route add default via ${LAN.ip}`,
+        ]),
+      ),
+    ),
+  );
+}
+
+export async function addNamespaces(names: readonly string[]): Promise<void> {
+  await must(["ip", "-batch", "-"], lines(names.map((name) => `netns add ${name}`)));
+}
+
+/** All namespaces of the demonstration that exist: hosts, workloads, and what the agents made for VRFs. */
+export function demoNamespaces(): string[] {
+  try {
+    return readdirSync(NETNS_DIR)
+      .filter((name) => name.startsWith(PREFIX))
+      .toSorted();
+  } catch {
+    return [];
+  }
+}
+
+export async function removeNamespaces(names: readonly string[]): Promise<void> {
+  if (names.length > 0) await must(["ip", "-batch", "-"], lines(names.map((name) => `netns delete ${name}`)));
+}
+
+/** Processes that live in these namespaces, as `pid name`: whoever opened a shell there keeps the namespace alive. */
+export function processesIn(names: readonly string[]): Map<number, string> {
+  const inodes = new Map(names.map((name) => [`net:[${statSync(`${NETNS_DIR}/${name}`).ino}]`, name]));
+  const found = new Map<number, string>();
+  for (const pid of readdirSync("/proc").map(Number).filter(Number.isInteger)) {
+    try {
+      const name = inodes.get(readlinkSync(`/proc/${pid}/ns/net`));
+      if (name !== undefined) found.set(pid, name);
+    } catch {
+      // It ended while we were looking, or the kernel hides it.
+    }
+  }
+  return found;
+}
+
+export function inNetns(netns: string, argv: readonly string[]): string[] {
+  // Not `ip netns exec`: that hides the machine's /sys/fs/cgroup from everything started below it.
+  return ["nsenter", `--net=${NETNS_DIR}/${netns}`, ...argv];
+}
+
+export function netnsPath(netns: string): string {
+  return `${NETNS_DIR}/${netns}`;
+}
+
+function lines(commands: readonly string[]): string {
+  return commands.map((command) => `${command}\n`).join("");
+}
