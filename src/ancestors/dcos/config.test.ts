@@ -183,6 +183,12 @@ test("each rule refuses, with its reason and path", () => {
     ],
     ["vtep_mtu", fileWith(OK, ["vtep_mtu: 551"]), `mtu-invalid ${at}.vtep_mtu`, /552/],
     ["overlay mtu", fileWith(OK, [], ["dcos_overlay_mtu: 551"]), "mtu-invalid dcos_overlay_mtu", /552/],
+    [
+      "IPv6 mtu",
+      "dcos_overlay_mtu: 1279\nagent_list: []\n",
+      "mtu-invalid dcos_overlay_mtu",
+      /overlays\[1\] has IPv6, which needs 1280/,
+    ],
     ["no name", fileWith(OK.slice(1)), `yaml-invalid ${at}.overlays[0].name`, /name is missing/],
     ["no addresses", dcos(), `yaml-invalid ${at}.overlays[0]`, /no addresses/],
     ["no prefix", dcos("subnet: 9.0.0.0/8"), `prefix-invalid ${at}.overlays[0].prefix`, /without prefix/],

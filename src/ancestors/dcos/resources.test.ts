@@ -91,7 +91,7 @@ test("dcos_overlay_mtu is every network's, and at least what Weft takes", () => 
     [1420, 1420],
   );
   assert.deepEqual(
-    networksOf("dcos_overlay_mtu: 552").map(({ mtu }) => mtu),
+    networksOf("dcos_overlay_mtu: 552", "enable_ipv6: false").map(({ mtu }) => mtu),
     [576, 576],
   );
   assert.deepEqual(

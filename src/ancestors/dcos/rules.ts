@@ -7,6 +7,9 @@ import { type Problem, refusalOf } from "./reader.ts";
 
 /** Bits left to one half of a block: network, gateway, a container and broadcast. */
 const HALF_BITS = 2;
+/** The least MTU that a network of Weft can have (model/resource.ts). */
+export const LEAST_MTU = 576;
+const IPV6_LEAST_MTU = 1280;
 
 /** Address space that nobody on the internet has: private (RFC 1918, 4193), shared (6598), benchmarks (2544). */
 const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7"].map(
@@ -23,7 +26,7 @@ export function problemsOf(config: DcosConfig): readonly Problem[] {
   return RULES.flatMap((rule) => rule(config));
 }
 
-const RULES: readonly Rule[] = [names, prefixes, vtepSubnets, spacesApart, hostsOutside, defaultName];
+const RULES: readonly Rule[] = [names, prefixes, vtepSubnets, spacesApart, hostsOutside, defaultName, mtuForIpv6];
 
 function names({ overlays }: DcosConfig): readonly Problem[] {
   return overlays.flatMap(({ name }, i): Problem[] => {
@@ -133,7 +136,7 @@ export function notesOn(config: DcosConfig): readonly Note[] {
     ...(config.overlayEnable ? [] : [off]),
     ...publicSpace(config),
     ...room(config),
-    ...mtus(config),
+    ...leastMtu(config),
     ...roles(config),
   ];
 }
@@ -177,13 +180,18 @@ function room(config: DcosConfig): readonly Note[] {
   return [...few, ...blocks];
 }
 
-function mtus({ overlayMtu, overlays, enableIpv6 }: DcosConfig): readonly Note[] {
-  if (overlayMtu === undefined) return [];
-  const path = "dcos_overlay_mtu";
-  if (overlayMtu < LEAST_MTU)
-    return [{ path, message: `the least MTU of a Weft network is ${LEAST_MTU}; it is used instead` }];
-  if (overlayMtu >= 1280 || !enableIpv6 || overlays.every((overlay) => overlay.subnet6 === undefined)) return [];
-  return [{ path, message: "IPv6 needs an MTU of 1280 (RFC 8200): networks with a subnet6 will have no IPv6" }];
+function mtuForIpv6({ overlayMtu, overlays, enableIpv6 }: DcosConfig): readonly Problem[] {
+  const first = overlays.findIndex((overlay) => overlay.subnet6 !== undefined);
+  if (overlayMtu === undefined || overlayMtu >= IPV6_LEAST_MTU || !enableIpv6 || first < 0) return [];
+  const why = `overlays[${first}] has IPv6, which needs ${IPV6_LEAST_MTU} bytes (RFC 8200)`;
+  const detail = { what: `an MTU of ${overlayMtu} is too small`, why, fix: "raise it, or set enable_ipv6 to false" };
+  return [{ path: "dcos_overlay_mtu", reason: "mtu-invalid", detail }];
+}
+
+function leastMtu({ overlayMtu }: DcosConfig): readonly Note[] {
+  if (overlayMtu === undefined || overlayMtu >= LEAST_MTU) return [];
+  const message = `the least MTU of a Weft network is ${LEAST_MTU}; it is used instead`;
+  return [{ path: "dcos_overlay_mtu", message }];
 }
 
 function roles({ masters, overlays, enableIpv6 }: DcosConfig): readonly Note[] {
@@ -196,9 +204,6 @@ function roles({ masters, overlays, enableIpv6 }: DcosConfig): readonly Note[] {
       : [{ path: "enable_ipv6", message: `false: no IPv6 in ${without.join(", ")}` }]),
   ];
 }
-
-/** The least MTU that a network of Weft can have (model/resource.ts). */
-export const LEAST_MTU = 576;
 
 function spacesOf({ vtepSubnet, vtepSubnet6, overlays }: DcosConfig): readonly Space[] {
   return [
