@@ -1,0 +1,248 @@
+// Gathers the steps of a list of operations per namespace and sends them: many messages per send, one namespace open at a
+// time, and what the kernel refused mapped back to the operation. Everything between opening and closing a namespace is
+// synchronous, so one buffer serves all; between sends the event loop gets its turn.
+import { closeSync, openSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import type { Ns, Op } from "../datapath/state.ts";
+import { EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
+import { explainExists } from "./explain.ts";
+import type { Refusal } from "./kernel.ts";
+import type { Namespaces, Space } from "./namespaces.ts";
+import * as k from "./netlink/constants.ts";
+import { type LinkInfo, linkByName, readLink } from "./netlink/link.ts";
+import { BATCH_BYTES, BATCH_MESSAGES } from "./netlink/socket.ts";
+import { MessageWriter } from "./netlink/wire.ts";
+import { isOurs } from "./ownership.ts";
+import { type Desk, type Step, type SteppedOp, describeLink, stepsOf } from "./steps.ts";
+
+/** Descriptors of other namespaces that one send may hold: one per new pair, and each pair takes the kernel 0.5 ms. */
+const BATCH_DESCRIPTORS = 16;
+/** Steps after which the event loop gets its turn: some milliseconds. */
+const TURN_STEPS = 32;
+
+const writer = new MessageWriter(BATCH_BYTES + 16 * 1024);
+
+export class Batches {
+  readonly #namespaces: Namespaces;
+  readonly #ops: readonly Op[];
+  readonly #refusals: (Refusal | undefined)[];
+  readonly #nextIndex: () => number;
+  readonly #queues = new Map<Ns, Step[]>();
+  /** Links made in namespaces that are opened anew each time. */
+  readonly #made = new Map<Ns, Map<string, number>>();
+
+  /** Refusals are noted in `refusals`, at the operation's place in `ops`. */
+  constructor(namespaces: Namespaces, ops: readonly Op[], refusals: (Refusal | undefined)[], nextIndex: () => number) {
+    this.#namespaces = namespaces;
+    this.#ops = ops;
+    this.#refusals = refusals;
+    this.#nextIndex = nextIndex;
+  }
+
+  add(op: SteppedOp, at: number): void {
+    for (const step of stepsOf(op, at)) {
+      const queue = this.#queues.get(step.ns);
+      if (queue === undefined) this.#queues.set(step.ns, [step]);
+      else queue.push(step);
+    }
+  }
+
+  /** Sends everything added so far: namespaces of VRFs first, then the host's, then workloads'; near ends before far ends. */
+  async flush(): Promise<void> {
+    const queues = [...this.#queues].sort(([a], [b]) => rankOf(a) - rankOf(b));
+    this.#queues.clear();
+    let done = 0;
+    for (const [ns, steps] of queues) {
+      for (let from = 0; from < steps.length; ) {
+        const next = this.#sendSome(ns, steps, from);
+        done += next - from;
+        from = next;
+        if (done < TURN_STEPS) continue;
+        await setImmediate();
+        done = 0;
+      }
+    }
+    this.#made.clear();
+  }
+
+  /** One send; gives the place of the first step that is left. */
+  #sendSome(ns: Ns, steps: readonly Step[], from: number): number {
+    let next = steps.length;
+    let refusal: Refusal | undefined;
+    try {
+      const isThere = this.#namespaces.use(ns, (space) => {
+        next = this.#send(space, steps, from);
+        return true;
+      });
+      if (isThere === undefined) refusal = { class: "missing", message: `there is no network namespace ${ns}` };
+    } catch (error) {
+      refusal = refusalOfError(error);
+    }
+    if (refusal !== undefined) {
+      for (const step of steps.slice(from, next)) {
+        if (!(step.isRemoval && refusal.class === "missing")) this.#refusals[step.at] ??= refusal;
+      }
+    }
+    return next;
+  }
+
+  #send(space: Space, steps: readonly Step[], from: number): number {
+    for (const [name, index] of this.#made.get(space.ns) ?? []) space.indexes.set(name, index);
+    const batch = new Batch(this.#namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
+    let next = from;
+    for (let step = steps[next]; step !== undefined && !batch.isFull; step = steps[++next]) {
+      // A pair that was not made has no far end to bring up.
+      if (this.#refusals[step.at] === undefined) this.#write(batch, step);
+    }
+    const stale = this.#settle(space, batch);
+    if (stale.length === 0) return next;
+    // A remembered index was that of a link that is gone: ask again, once.
+    space.indexes.clear();
+    for (const step of stale) {
+      const again = new Batch(this.#namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
+      this.#write(again, step);
+      for (const failed of this.#settle(space, again)) this.#refusals[failed.at] ??= refusalOf(ENODEV);
+    }
+    return next;
+  }
+
+  #write(batch: Batch, step: Step): void {
+    try {
+      batch.write(step);
+    } catch (error) {
+      const refusal = refusalOfError(error);
+      // No such link, or one that is somebody else's: nothing of ours is left on it.
+      const isGone = refusal.class === "missing" || refusal.class === "exists";
+      if (!(step.isRemoval && isGone)) this.#refusals[step.at] = refusal;
+    }
+  }
+
+  /** Sends and notes what was refused; gives the steps that may have failed because of a remembered index. */
+  #settle(space: Space, batch: Batch): Step[] {
+    const stale: Step[] = [];
+    for (const [step, { errno, text }] of batch.transact()) {
+      const op = this.#ops[step.at];
+      if (op === undefined || (step.isRemoval && GONE.has(errno))) continue;
+      if ((errno === ENODEV || errno === EINVAL) && batch.usedMemory.has(step)) stale.push(step);
+      else if (errno === EEXIST)
+        this.#refusals[step.at] ??= explainExists(this.#namespaces, space, op as SteppedOp, text);
+      else this.#refusals[step.at] ??= refusalOf(errno, text);
+    }
+    return stale;
+  }
+
+  #chooseIndex(space: Space, ns: Ns, name: string): number {
+    const index = this.#nextIndex();
+    if (ns === space.ns) {
+      space.indexes.set(name, index);
+    } else if (ns.startsWith("/")) {
+      const made = this.#made.get(ns) ?? new Map<string, number>();
+      this.#made.set(ns, made.set(name, index));
+    } else {
+      this.#namespaces.use(ns, (other) => other.indexes.set(name, index));
+    }
+    return index;
+  }
+}
+
+function rankOf(ns: Ns): number {
+  return ns === "host" ? 1 : ns.startsWith("vrf:") ? 0 : 2;
+}
+
+/** One send to one namespace. */
+class Batch implements Desk {
+  readonly w = writer;
+  readonly space: Space;
+  /** Steps that trusted a remembered index. */
+  readonly usedMemory = new Set<Step>();
+  readonly #namespaces: Namespaces;
+  readonly #choose: (ns: Ns, name: string) => number;
+  readonly #bySeq = new Map<number, Step>();
+  readonly #fds: number[] = [];
+  #step: Step | undefined;
+
+  constructor(namespaces: Namespaces, space: Space, choose: (ns: Ns, name: string) => number) {
+    this.#namespaces = namespaces;
+    this.space = space;
+    this.#choose = choose;
+    writer.reset();
+  }
+
+  get isFull(): boolean {
+    return writer.count >= BATCH_MESSAGES - 4 || writer.length >= BATCH_BYTES || this.#fds.length >= BATCH_DESCRIPTORS;
+  }
+
+  write(step: Step): void {
+    this.#step = step;
+    step.encode(this);
+  }
+
+  /** The first error of each step that had one. */
+  transact(): Map<Step, { errno: number; text: string }> {
+    const errors = new Map<Step, { errno: number; text: string }>();
+    try {
+      if (writer.count > 0) {
+        this.space.socket.transact(writer, (seq, errno, text) => {
+          const step = this.#bySeq.get(seq);
+          if (step !== undefined && !errors.has(step)) errors.set(step, { errno, text });
+        });
+      }
+    } finally {
+      for (const fd of this.#fds) closeSync(fd);
+    }
+    return errors;
+  }
+
+  seq(): number {
+    const seq = this.space.socket.nextSeq();
+    if (this.#step !== undefined) this.#bySeq.set(seq, this.#step);
+    return seq;
+  }
+
+  indexOf(name: string): number {
+    const known = this.space.indexes.get(name);
+    if (known !== undefined) {
+      if (this.#step !== undefined) this.usedMemory.add(this.#step);
+      return known;
+    }
+    const link = this.link(name);
+    if (link === undefined)
+      throw new Refused({ class: "missing", message: `there is no link ${name} in ${this.space.ns}` });
+    if (!isOurs(link)) throw new Refused({ class: "exists", message: describeLink(link, this.space.ns) });
+    this.remember(name, link.index);
+    return link.index;
+  }
+
+  remember(name: string, index: number): void {
+    this.space.indexes.set(name, index);
+  }
+
+  link(name: string): LinkInfo | undefined {
+    return this.space.socket.ask(k.RTM_GETLINK, (w) => linkByName(w, name), readLink);
+  }
+
+  newIndex(ns: Ns, name: string): number {
+    return this.#choose(ns, name);
+  }
+
+  fdOf(ns: Ns): number {
+    if (ns === "host") return this.#namespaces.host.fd;
+    if (ns.startsWith("vrf:")) {
+      const space = this.#namespaces.vrf(ns.slice(4));
+      if (space !== undefined) return space.fd;
+    } else {
+      try {
+        const fd = openSync(ns, "r");
+        this.#fds.push(fd);
+        return fd;
+      } catch {
+        // Falls through: the path is gone.
+      }
+    }
+    throw new Refused({ class: "missing", message: `there is no network namespace ${ns}` });
+  }
+
+  hostNsid(): number {
+    return this.#namespaces.hostNsid(this.space);
+  }
+}

@@ -1,0 +1,92 @@
+// What the kernel says when it says no, classified once. Callers decide by the class; people read the message.
+import { getSystemErrorMap } from "node:util";
+import type { Refusal } from "./kernel.ts";
+
+const NAMES = getSystemErrorMap();
+
+/** errno.h of Linux (asm-generic), as far as the code decides by it. */
+export const ENOENT = 2;
+export const ENXIO = 6;
+export const EEXIST = 17;
+export const ENODEV = 19;
+export const EINVAL = 22;
+export const ESRCH = 3;
+export const EADDRNOTAVAIL = 99;
+
+/** A system call that failed. */
+export class SystemError extends Error {
+  readonly errno: number;
+  constructor(call: string, errno: number) {
+    super(`${call}: ${errnoText(errno)}`);
+    this.name = "SystemError";
+    this.errno = errno;
+  }
+}
+
+/** `EEXIST: file already exists`. */
+export function errnoText(errno: number): string {
+  const [name, text] = NAMES.get(-errno) ?? [`errno ${errno}`, "unknown error"];
+  return `${name}: ${text}`;
+}
+
+/** What a removal may meet when there is nothing to remove: no link, no entry, no route, no address. */
+export const GONE: ReadonlySet<number> = new Set([ENOENT, ENODEV, ESRCH, ENXIO, EADDRNOTAVAIL]);
+
+const CLASSES: Readonly<Record<string, Refusal["class"]>> = {
+  ENOENT: "missing",
+  ENODEV: "missing",
+  ESRCH: "missing",
+  ENXIO: "missing",
+  EADDRNOTAVAIL: "missing",
+  EEXIST: "exists",
+  EADDRINUSE: "exists",
+  EBUSY: "busy",
+  EAGAIN: "busy",
+  EINTR: "busy",
+  ENOBUFS: "busy",
+  ENOMEM: "busy",
+  ETIMEDOUT: "busy",
+  EMFILE: "busy",
+  ENFILE: "busy",
+  ENETDOWN: "busy",
+  EPERM: "denied",
+  EACCES: "denied",
+  EROFS: "denied",
+  // ENOTSUP and EOPNOTSUPP are one number on Linux.
+  ENOTSUP: "unsupported",
+  EOPNOTSUPP: "unsupported",
+  EAFNOSUPPORT: "unsupported",
+  EPROTONOSUPPORT: "unsupported",
+  ENOSYS: "unsupported",
+  ENOPROTOOPT: "unsupported",
+};
+
+/** `said` is what the kernel added in its own words (extended acknowledgement), or what is in the way. */
+export function refusalOf(errno: number, said = ""): Refusal {
+  const name = NAMES.get(-errno)?.[0] ?? "";
+  return {
+    class: CLASSES[name] ?? "invalid",
+    message: said === "" ? errnoText(errno) : `${errnoText(errno)}: ${said}`,
+  };
+}
+
+/** A refusal as an exception, inside this folder: whoever encodes an operation may find that it cannot be. */
+export class Refused extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super(refusal.message);
+    this.name = "Refused";
+    this.refusal = refusal;
+  }
+}
+
+/** The refusal behind an exception of a system call; anything else is a bug and thrown again. */
+export function refusalOfError(error: unknown): Refusal {
+  if (error instanceof Refused) return error.refusal;
+  if (error instanceof SystemError) return { ...refusalOf(error.errno), message: error.message };
+  // Errors of node:fs carry a negative errno.
+  if (error instanceof Error && "errno" in error && typeof error.errno === "number") {
+    return { ...refusalOf(-error.errno), message: error.message };
+  }
+  throw error;
+}

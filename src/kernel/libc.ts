@@ -1,0 +1,131 @@
+// The dozen C functions that Weft calls in libc, through koffi. Knows calling conventions and errno, nothing of netlink or
+// of Weft. Every call throws SystemError where C would return -1.
+//
+// Two rules of the Linux ABI that callers rely on: setns and unshare change only the calling thread (so they are used in
+// short synchronous blocks, never around an await), and a netlink socket belongs for ever to the namespace it was made in.
+import { strict as assert } from "node:assert";
+import { endianness } from "node:os";
+import koffi from "koffi";
+import { SystemError } from "./errno.ts";
+
+// Netlink is in host byte order and the codec writes little endian: x86-64, arm64, riscv64.
+assert.equal(endianness(), "LE", "Weft's netlink codec needs a little-endian machine");
+
+const lib = koffi.load(null);
+
+/** What koffi gives for an int-returning function; the arguments are checked by the wrappers below. */
+type Native = { (...args: readonly unknown[]): number; async(...args: readonly unknown[]): void };
+function native(prototype: string): Native {
+  return lib.func(prototype) as Native;
+}
+
+const c = {
+  socket: native("int socket(int, int, int)"),
+  bind: native("int bind(int, const void *, uint32_t)"),
+  setsockopt: native("int setsockopt(int, int, int, const void *, uint32_t)"),
+  send: native("int64_t send(int, const void *, size_t, int)"),
+  recv: native("int64_t recv(int, _Out_ void *, size_t, int)"),
+  close: native("int close(int)"),
+  setns: native("int setns(int, int)"),
+  unshare: native("int unshare(int)"),
+  mount: native("int mount(const char *, const char *, const char *, unsigned long, const void *)"),
+  umount2: native("int umount2(const char *, int)"),
+  eventfd: native("int eventfd(unsigned int, int)"),
+  poll: native("int poll(_Inout_ void *, unsigned long, int)"),
+};
+
+export const CLONE_NEWNET = 0x4000_0000;
+export const MSG_DONTWAIT = 0x40;
+const MSG_TRUNC = 0x20;
+const POLLIN = 1;
+const EFD_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
+
+function check(call: string, result: number): number {
+  if (result < 0) throw new SystemError(call, koffi.errno());
+  return result;
+}
+
+export function socket(domain: number, type: number, protocol: number): number {
+  return check("socket", c.socket(domain, type, protocol));
+}
+
+export function bind(fd: number, address: Uint8Array): void {
+  check("bind", c.bind(fd, address, address.length));
+}
+
+export function setsockopt(fd: number, level: number, option: number, value: number): void {
+  const four = Buffer.alloc(4);
+  four.writeInt32LE(value);
+  check("setsockopt", c.setsockopt(fd, level, option, four, four.length));
+}
+
+/** Sends the first `length` bytes in one datagram. */
+export function send(fd: number, bytes: Uint8Array, length: number): void {
+  assert.equal(check("send", c.send(fd, bytes, length, 0)), length);
+}
+
+/**
+ * The same in a thread of the pool, for a send that the kernel makes wait. The bytes must not change before it resolves;
+ * koffi keeps them alive until then.
+ */
+export function sendAsync(fd: number, bytes: Uint8Array, length: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    c.send.async(fd, bytes, length, 0, (error: unknown, sent: number) => {
+      if (sent === length) resolve();
+      else reject(error instanceof Error ? error : new SystemError("send", koffi.errno()));
+    });
+  });
+}
+
+/** Receives one datagram without waiting; asserts that it fits. -1 if there is none. */
+export function recvNow(fd: number, into: Uint8Array): number {
+  const length = c.recv(fd, into, into.length, MSG_DONTWAIT | MSG_TRUNC);
+  if (length < 0) {
+    const errno = koffi.errno();
+    if (errno === koffi.os.errno["EAGAIN"]) return -1;
+    throw new SystemError("recv", errno);
+  }
+  assert(length <= into.length, `a datagram of ${length} bytes does not fit into ${into.length}`);
+  return length;
+}
+
+export function close(fd: number): void {
+  check("close", c.close(fd));
+}
+
+/** Moves the calling thread into the network namespace behind `fd`. */
+export function setns(fd: number): void {
+  check("setns", c.setns(fd, CLONE_NEWNET));
+}
+
+/** Moves the calling thread into a new network namespace. */
+export function unshareNetwork(): void {
+  check("unshare", c.unshare(CLONE_NEWNET));
+}
+
+export function mount(source: string, target: string, type: string, flags: number): void {
+  check(`mount ${target}`, c.mount(source, target, type, flags, null));
+}
+
+export function umount(target: string, flags: number): void {
+  check(`umount ${target}`, c.umount2(target, flags));
+}
+
+/** A file descriptor that becomes readable when 8 bytes are written to it. */
+export function eventfd(): number {
+  return check("eventfd", c.eventfd(0, EFD_CLOEXEC_NONBLOCK));
+}
+
+/** Waits in a thread of the pool until one of the descriptors is readable or the time is over; resolves with the readable. */
+export function pollReadable(fds: readonly number[], timeoutMs: number): Promise<number[]> {
+  // struct pollfd { int fd; short events; short revents; }
+  const set = Buffer.alloc(fds.length * 8);
+  for (const [i, fd] of fds.entries()) {
+    set.writeInt32LE(fd, i * 8);
+    set.writeInt16LE(POLLIN, i * 8 + 4);
+  }
+  return new Promise((resolve) => {
+    // An interrupted poll is the same as one that found nothing: the caller polls again.
+    c.poll.async(set, fds.length, timeoutMs, () => resolve(fds.filter((_, i) => set.readInt16LE(i * 8 + 6) !== 0)));
+  });
+}

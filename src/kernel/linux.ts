@@ -1,0 +1,73 @@
+// The port to the kernel on Linux, from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process, without
+// spawning anything. This file only puts the parts together; how each works is in its file.
+import { randomInt } from "node:crypto";
+import type { KernelState, Ns, Op } from "../datapath/state.ts";
+import { Applier } from "./apply.ts";
+import { factsOf, linkNames, mtuOf } from "./facts.ts";
+import type { HostFacts, Kernel, NetnsId, OpResult } from "./kernel.ts";
+import { Monitor } from "./monitor.ts";
+import { Namespaces, netnsIdOf } from "./namespaces.ts";
+import { Nft } from "./nft.ts";
+import { observe } from "./observe.ts";
+
+export type LinuxOptions = {
+  /** Path of the network namespace that is `host`: where VXLAN devices have their sockets. Default: this thread's own. */
+  readonly host?: string;
+  /** What the names of VRF namespaces begin with, below /run/netns. Agents that share a machine need different ones. Default `weft-`. */
+  readonly prefix?: string;
+};
+
+export class LinuxKernel implements Kernel {
+  readonly #namespaces: Namespaces;
+  readonly #nft: Nft;
+  readonly #applier: Applier;
+  readonly #monitors = new Set<Monitor>();
+
+  constructor(options: LinuxOptions = {}) {
+    this.#namespaces = new Namespaces(options.host ?? "/proc/thread-self/ns/net", options.prefix ?? "weft-");
+    this.#nft = new Nft(this.#namespaces);
+    this.#applier = new Applier(this.#namespaces, this.#nft, randomInt(2 ** 30));
+  }
+
+  async observe(workloads: readonly Ns[]): Promise<KernelState> {
+    return await observe(this.#namespaces, this.#nft, workloads);
+  }
+
+  async apply(ops: readonly Op[]): Promise<OpResult[]> {
+    const results = await this.#applier.apply(ops);
+    if (ops.some((op) => op.object.kind === "netns")) for (const monitor of this.#monitors) monitor.refresh();
+    return results;
+  }
+
+  watch(poke: () => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    const monitor = new Monitor(this.#namespaces, poke);
+    this.#monitors.add(monitor);
+    signal.addEventListener("abort", () => this.#end(monitor), { once: true });
+  }
+
+  #end(monitor: Monitor): void {
+    if (this.#monitors.delete(monitor)) monitor.close();
+  }
+
+  netnsId(path: string): NetnsId | undefined {
+    return netnsIdOf(path);
+  }
+
+  linkNames(ns: Ns): readonly string[] {
+    return this.#namespaces.use(ns, linkNames) ?? [];
+  }
+
+  facts(): HostFacts {
+    return factsOf(this.#namespaces.host);
+  }
+
+  underlayMtu(address: string): number | undefined {
+    return mtuOf(this.#namespaces.host, address);
+  }
+
+  close(): void {
+    for (const monitor of this.#monitors) this.#end(monitor);
+    this.#namespaces.close();
+  }
+}

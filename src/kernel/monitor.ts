@@ -1,0 +1,203 @@
+// Says "look again" when the kernel says that something of ours may have changed. Two sockets per namespace (the host's and
+// each VRF's), rtnetlink and nftables, all waited for by one poll() in one thread of the pool; a directory watch tells of VRF
+// namespaces that come and go behind our back. Lost events are events too.
+//
+// The host's namespace may be busy with other programs' links: there, only what concerns links of ours counts. Learning
+// (bridge ports, ARP) never counts: it is not ours, and there is much of it.
+import { type FSWatcher, closeSync, mkdirSync, readSync, watch as watchDirectory, writeSync } from "node:fs";
+import { type Ns, MARK, WEFT_ROUTE_PROTOCOL } from "../datapath/state.ts";
+import { SystemError } from "./errno.ts";
+import * as libc from "./libc.ts";
+import { type Namespaces, RUN_DIR, type Space } from "./namespaces.ts";
+import * as k from "./netlink/constants.ts";
+import { readAddress, readNeighbour, readRoute } from "./netlink/entry.ts";
+import { allLinks, readLink } from "./netlink/link.ts";
+import { NetlinkSocket } from "./netlink/socket.ts";
+import { type Received, eachAttribute, eachMessage, textAt } from "./netlink/wire.ts";
+import { isOurs } from "./ownership.ts";
+
+const ROUTE_GROUPS = [
+  k.RTNLGRP_LINK,
+  k.RTNLGRP_NEIGH,
+  k.RTNLGRP_IPV4_IFADDR,
+  k.RTNLGRP_IPV6_IFADDR,
+  k.RTNLGRP_IPV4_ROUTE,
+  k.RTNLGRP_IPV6_ROUTE,
+];
+/** Every message of nftables that names a table does so in its first attribute. */
+const NFTA_TABLE = 1;
+/** A process that ends without closing waits at most this long for the thread. */
+const POLL_MS = 1000;
+const inbox = Buffer.allocUnsafe(256 * 1024);
+
+type Ear = {
+  readonly ns: Ns;
+  readonly route: NetlinkSocket;
+  readonly nft: NetlinkSocket;
+  /** Indexes of our links, in the host's namespace only: what tells our events from others'. */
+  readonly ours: Set<number>;
+};
+
+export class Monitor {
+  readonly #namespaces: Namespaces;
+  readonly #poke: () => void;
+  /** By inode: a namespace made again under its old name is another one. */
+  readonly #ears = new Map<string, Ear>();
+  readonly #wake = libc.eventfd();
+  readonly #directory: FSWatcher;
+  #isStale = false;
+  #isClosed = false;
+
+  /** Listens from here on, until close(). */
+  constructor(namespaces: Namespaces, poke: () => void) {
+    this.#namespaces = namespaces;
+    this.#poke = poke;
+    mkdirSync(RUN_DIR, { recursive: true, mode: 0o755 });
+    this.#directory = watchDirectory(RUN_DIR, { persistent: false }, () => {
+      this.refresh();
+      poke();
+    });
+    this.#listen();
+    void this.#run();
+  }
+
+  /** A namespace of a VRF was made or removed. */
+  refresh(): void {
+    this.#isStale = true;
+    this.#wakeUp();
+  }
+
+  /** Everything is let go of as soon as the waiting thread is back, which is at once. */
+  close(): void {
+    this.#isClosed = true;
+    this.#directory.close();
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
+    const one = Buffer.alloc(8);
+    one.writeBigUInt64LE(1n);
+    writeSync(this.#wake, one);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      const sockets = new Map<number, Ear>();
+      for (const ear of this.#ears.values()) sockets.set(ear.route.fd, ear).set(ear.nft.fd, ear);
+      const readable = await libc.pollReadable([this.#wake, ...sockets.keys()], POLL_MS);
+      let isConcerned = false;
+      for (const fd of readable) {
+        const ear = sockets.get(fd);
+        if (ear === undefined) readSync(this.#wake, Buffer.alloc(8));
+        else if (this.#drain(fd, ear)) isConcerned = true;
+      }
+      if (this.#isClosed) break;
+      if (this.#isStale && this.#listen()) isConcerned = true;
+      if (isConcerned) this.#poke();
+    }
+    for (const ear of this.#ears.values()) closeEar(ear);
+    closeSync(this.#wake);
+  }
+
+  /** Whether anything that waits in the queue concerns us. */
+  #drain(fd: number, ear: Ear): boolean {
+    let isConcerned = false;
+    try {
+      for (let length = libc.recvNow(fd, inbox); length >= 0; length = libc.recvNow(fd, inbox)) {
+        eachMessage(inbox, length, (message) => {
+          isConcerned = (fd === ear.nft.fd ? isOurTable(message) : concerns(ear, message)) || isConcerned;
+        });
+      }
+    } catch (error) {
+      // ENOBUFS: more happened than the queue holds. What it was, nobody knows.
+      if (!(error instanceof SystemError)) throw error;
+      isConcerned = true;
+    }
+    return isConcerned;
+  }
+
+  /** Opens and closes ears so that there is one per namespace; whether there is a new one, which missed what came before. */
+  #listen(): boolean {
+    this.#isStale = false;
+    const spaces = new Map([this.#namespaces.host, ...this.#namespaces.vrfs()].map((space) => [space.inode, space]));
+    for (const [inode, ear] of this.#ears) {
+      if (spaces.has(inode)) continue;
+      closeEar(ear);
+      this.#ears.delete(inode);
+    }
+    let isNew = false;
+    for (const [inode, space] of spaces) {
+      if (this.#ears.has(inode)) continue;
+      this.#ears.set(inode, this.#open(space));
+      isNew = true;
+    }
+    return isNew;
+  }
+
+  #open(space: Space): Ear {
+    const [route, nft] = this.#namespaces.within(
+      space.fd,
+      () => [new NetlinkSocket(k.NETLINK_ROUTE), new NetlinkSocket(k.NETLINK_NETFILTER)] as const,
+    );
+    for (const group of ROUTE_GROUPS) route.join(group);
+    nft.join(k.NFNLGRP_NFTABLES);
+    const ours =
+      space.ns !== "host"
+        ? []
+        : space.socket.list(k.RTM_GETLINK, allLinks, (message) => {
+            const link = readLink(message);
+            return isOurs(link) ? link.index : undefined;
+          });
+    return { ns: space.ns, route, nft, ours: new Set(ours) };
+  }
+}
+
+function closeEar(ear: Ear): void {
+  ear.route.close();
+  ear.nft.close();
+}
+
+function isOurTable({ bytes, start, end }: Received): boolean {
+  let isOurs = false;
+  // struct nfgenmsg: 4 bytes.
+  eachAttribute(bytes, start + 4, end, (type, from, to) => {
+    isOurs ||= type === NFTA_TABLE && textAt(bytes, from, to) === MARK;
+  });
+  return isOurs;
+}
+
+function concerns(ear: Ear, message: Received): boolean {
+  const isEverywhere = ear.ns !== "host";
+  switch (message.type) {
+    case k.RTM_NEWLINK:
+    case k.RTM_DELLINK: {
+      const link = readLink(message);
+      // A link that lost its mark is known by its index.
+      if (isOurs(link)) ear.ours.add(link.index);
+      return isEverywhere || ear.ours.has(link.index);
+    }
+    case k.RTM_NEWADDR:
+    case k.RTM_DELADDR:
+      return isEverywhere || ear.ours.has(readAddress(message).index);
+    case k.RTM_NEWROUTE:
+    case k.RTM_DELROUTE: {
+      const route = readRoute(message);
+      return isEverywhere || route.protocol === WEFT_ROUTE_PROTOCOL || ear.ours.has(route.index);
+    }
+    case k.RTM_NEWNEIGH:
+    case k.RTM_DELNEIGH: {
+      const entry = readNeighbour(message);
+      return (isEverywhere || ear.ours.has(entry.index)) && isNotLearned(message.type, entry);
+    }
+    default:
+      return false;
+  }
+}
+
+/** What a bridge learned has no destination and is not external; what ARP learned comes and goes without being permanent. */
+function isNotLearned(type: number, entry: ReturnType<typeof readNeighbour>): boolean {
+  if (entry.family === k.AF_BRIDGE)
+    return (entry.flags & k.NTF_EXT_LEARNED) !== 0 || ((entry.flags & k.NTF_SELF) !== 0 && entry.ip !== "");
+  // A deleted neighbour has lost its state before it is announced.
+  return type === k.RTM_DELNEIGH || (entry.state & (k.NUD_PERMANENT | k.NUD_NOARP)) !== 0;
+}

@@ -1,0 +1,301 @@
+// Network namespaces: which there are, how to be in one for a moment, how they are made and removed. `vrf:blue` is the file
+// /run/netns/weft-blue, where `ip netns` finds it too.
+//
+// The calling thread enters a namespace only inside a synchronous block and always comes back: a thread of the pool that
+// libuv started meanwhile would inherit the foreign namespace for ever. If coming back fails, nothing this process does
+// afterwards could be trusted, so it dies.
+//
+// A socket or descriptor of a namespace keeps it alive. Those of the host and of VRFs are kept open; those of workloads are
+// opened for one use, so that a container's namespace dies with the container.
+import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
+import type { Ns } from "../datapath/state.ts";
+import { EEXIST, EINVAL, SystemError } from "./errno.ts";
+import * as libc from "./libc.ts";
+import * as k from "./netlink/constants.ts";
+import { linkByName, readLink, setLink } from "./netlink/link.ts";
+import { NetlinkSocket } from "./netlink/socket.ts";
+import { MessageWriter } from "./netlink/wire.ts";
+import { netnsAlias, netnsFile, vrfOf } from "./ownership.ts";
+
+export const RUN_DIR = "/run/netns";
+const LOOPBACK = 1;
+const MS_BIND = 0x1000;
+const MS_REC = 0x4000;
+const MS_SHARED = 0x10_0000;
+const MNT_DETACH = 2;
+
+/** An open namespace. `indexes` remembers interface indexes by name, as far as they were needed. */
+export type Space = {
+  readonly ns: Ns;
+  readonly inode: string;
+  readonly fd: number;
+  readonly socket: NetlinkSocket;
+  readonly indexes: Map<string, number>;
+  /** Id of the host's namespace in this one, once somebody asked. */
+  hostNsid?: number;
+};
+
+export class Namespaces {
+  readonly #home: number;
+  readonly #host: Space;
+  readonly #prefix: string;
+  /** By file name. */
+  readonly #vrfs = new Map<string, Space>();
+
+  /** `host` is a path: the namespace that is to be this agent's host. */
+  constructor(host: string, prefix: string) {
+    this.#prefix = prefix;
+    this.#home = openSync("/proc/thread-self/ns/net", "r");
+    this.#host = this.#open("host", host);
+  }
+
+  /** Runs `inside` in the namespace behind `fd`. `inside` must not start anything asynchronous. */
+  within<T>(fd: number, inside: () => T): T {
+    libc.setns(fd);
+    try {
+      return inside();
+    } finally {
+      this.#comeHome();
+    }
+  }
+
+  #comeHome(): void {
+    try {
+      libc.setns(this.#home);
+    } catch {
+      process.abort();
+    }
+  }
+
+  get host(): Space {
+    return this.#host;
+  }
+
+  pathOf(ns: Exclude<Ns, "host">): string {
+    return ns.startsWith("vrf:") ? join(RUN_DIR, netnsFile(this.#prefix, ns.slice(4))) : ns;
+  }
+
+  /** Calls `inside` with the open namespace; undefined if there is none. Nothing of it may be kept. */
+  use<T>(ns: Ns, inside: (space: Space) => T): T | undefined {
+    if (ns === "host") return inside(this.#host);
+    if (ns.startsWith("vrf:")) {
+      const space = this.vrf(ns.slice(4));
+      return space === undefined ? undefined : inside(space);
+    }
+    const space = this.#openIfThere(ns, ns);
+    if (space === undefined) return undefined;
+    try {
+      return inside(space);
+    } finally {
+      closeSpace(space);
+    }
+  }
+
+  /** The namespace of a VRF, kept open until it is removed or replaced; undefined if it is not there or not ours. */
+  vrf(name: string): Space | undefined {
+    const space = this.#vrfAt(netnsFile(this.#prefix, name));
+    return space?.ns === `vrf:${name}` ? space : undefined;
+  }
+
+  /** The namespaces of VRFs that this agent made, in this life or an earlier one. */
+  vrfs(): Space[] {
+    return readDir(RUN_DIR)
+      .filter((file) => file.startsWith(this.#prefix))
+      .map((file) => this.#vrfAt(file))
+      .filter((space) => space !== undefined)
+      .sort((a, b) => (a.ns < b.ns ? -1 : 1));
+  }
+
+  #vrfAt(file: string): Space | undefined {
+    const path = join(RUN_DIR, file);
+    const known = this.#vrfs.get(file);
+    if (known !== undefined && inodeOf(path) === known.inode) return known;
+    this.#forget(file);
+    const opened = this.#openIfThere("vrf:", path);
+    if (opened === undefined) return undefined;
+    const vrf = vrfOf(this.#prefix, file, loopbackAlias(opened));
+    if (vrf === undefined) {
+      closeSpace(opened);
+      return undefined;
+    }
+    const space: Space = { ...opened, ns: `vrf:${vrf}` };
+    this.#vrfs.set(file, space);
+    return space;
+  }
+
+  /**
+   * Makes a VRF's namespace, with its mark on a loopback that is up. The mark is there before the file is, so whatever is
+   * found under the file is either complete or somebody else's. Throws SystemError EEXIST if it is there.
+   */
+  create(name: string): void {
+    const path = this.pathOf(`vrf:${name}`);
+    makeRunDirShared();
+    if (isNetns(path)) throw new SystemError(`network namespace ${path}`, EEXIST);
+    closeSync(openSync(path, "a", 0o444));
+    libc.unshareNetwork();
+    try {
+      markLoopback(netnsAlias(this.#prefix, name));
+      libc.mount("/proc/thread-self/ns/net", path, "none", MS_BIND);
+    } finally {
+      this.#comeHome();
+    }
+  }
+
+  /** Takes the name away; the kernel destroys the namespace when nobody holds it any more. What is not there is no error. */
+  remove(name: string): void {
+    const path = this.pathOf(`vrf:${name}`);
+    this.#forget(netnsFile(this.#prefix, name));
+    if (!isNetns(path)) return;
+    libc.umount(path, MNT_DETACH);
+    unlinkSync(path);
+  }
+
+  /** Id of the host's namespace in `space`; the kernel gives one if it has none yet. */
+  hostNsid(space: Space): number {
+    if (space.hostNsid === undefined) {
+      space.hostNsid = askNsid(space.socket, this.#host.fd) ?? giveNsid(space.socket, this.#host.fd);
+    }
+    return space.hostNsid;
+  }
+
+  #forget(file: string): void {
+    const known = this.#vrfs.get(file);
+    if (known !== undefined) closeSpace(known);
+    this.#vrfs.delete(file);
+  }
+
+  #openIfThere(ns: Ns, path: string): Space | undefined {
+    if (!isNetns(path)) return undefined;
+    try {
+      return this.#open(ns, path);
+    } catch (error) {
+      // Gone since.
+      if (isNetns(path)) throw error;
+      return undefined;
+    }
+  }
+
+  #open(ns: Ns, path: string): Space {
+    const fd = openSync(path, "r");
+    try {
+      const socket = this.within(fd, () => new NetlinkSocket(k.NETLINK_ROUTE));
+      return { ns, inode: inodeOf(path) ?? "", fd, socket, indexes: new Map() };
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  close(): void {
+    for (const file of this.#vrfs.keys()) this.#forget(file);
+    closeSpace(this.#host);
+    closeSync(this.#home);
+  }
+}
+
+function closeSpace(space: Space): void {
+  space.socket.close();
+  closeSync(space.fd);
+}
+
+/** Device and inode of what is behind a path: the same for every path to one namespace. undefined if there is nothing. */
+export function inodeOf(path: string): string | undefined {
+  const stat = statOf(path);
+  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+}
+
+/** A path below /proc of a process that is just dying gives other errors than ENOENT. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Identity of the namespace behind a path; undefined if there is none. */
+export function netnsIdOf(path: string): string | undefined {
+  return isNetns(path) ? inodeOf(path) : undefined;
+}
+
+/** A path may also be an ordinary file, left by a program that died between making and mounting it. */
+function isNetns(path: string): boolean {
+  return statOf(path)?.dev === NSFS;
+}
+const NSFS = statSync("/proc/self/ns/net").dev;
+
+function readDir(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+/** As iproute2 does: a shared mount, so that a namespace made in one mount namespace is removed in all. */
+function makeRunDirShared(): void {
+  mkdirSync(RUN_DIR, { recursive: true, mode: 0o755 });
+  try {
+    libc.mount("", RUN_DIR, "none", MS_SHARED | MS_REC);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.errno !== EINVAL) throw error;
+    libc.mount(RUN_DIR, RUN_DIR, "none", MS_BIND | MS_REC);
+    libc.mount("", RUN_DIR, "none", MS_SHARED | MS_REC);
+  }
+}
+
+function loopbackAlias(space: Space): string {
+  return (
+    space.socket.ask(
+      k.RTM_GETLINK,
+      (w) => linkByName(w, "lo"),
+      (reply) => readLink(reply).alias,
+    ) ?? ""
+  );
+}
+
+/** In the namespace that the thread is in. */
+function markLoopback(alias: string): void {
+  const socket = new NetlinkSocket(k.NETLINK_ROUTE);
+  try {
+    const w = new MessageWriter(1024);
+    setLink(w, socket.nextSeq(), LOOPBACK, { alias });
+    socket.transact(w, (_seq, errno) => {
+      throw new SystemError("set lo", errno);
+    });
+  } finally {
+    socket.close();
+  }
+}
+
+function askNsid(socket: NetlinkSocket, fd: number): number | undefined {
+  const nsid = socket.ask(
+    k.RTM_GETNSID,
+    (w) => nsidOf(w, fd),
+    ({ bytes, start }) => bytes.readInt32LE(start + 8),
+  );
+  // -1: NETNSA_NSID_NOT_ASSIGNED
+  return nsid === undefined || nsid < 0 ? undefined : nsid;
+}
+
+/** Lets the kernel choose an id. */
+function giveNsid(socket: NetlinkSocket, fd: number): number {
+  socket.ask(
+    k.RTM_NEWNSID,
+    (w) => {
+      nsidOf(w, fd);
+      w.attrU32(k.NETNSA_NSID, 0xffff_ffff);
+    },
+    () => undefined,
+  );
+  const nsid = askNsid(socket, fd);
+  if (nsid === undefined) throw new SystemError("no id for the host's namespace", EINVAL);
+  return nsid;
+}
+
+/** struct rtgenmsg, padded, and the namespace meant. */
+function nsidOf(w: MessageWriter, fd: number): void {
+  w.u32(k.AF_UNSPEC);
+  w.attrU32(k.NETNSA_FD, fd);
+}

@@ -1,0 +1,250 @@
+// rtnetlink's links: how to ask for a bridge, a VXLAN device, a veth pair; how to change, group and delete links; how to read
+// them. Interface indexes and file descriptors in, messages out; what is Weft's and what is wanted is decided elsewhere.
+import type { Ip } from "../../model/address.ts";
+import * as k from "./constants.ts";
+import { type MessageWriter, type Received, eachAttribute, ipTextAt, macAt, textAt } from "./wire.ts";
+
+const CREATE = k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_EXCL;
+
+/** struct ifinfomsg: padding, type 0, index, flags, change mask. */
+function ifinfo(w: MessageWriter, family: number, index: number, flags: number): void {
+  w.u32(family);
+  w.u32(index);
+  w.u32(flags);
+  w.u32(flags);
+}
+
+export type NewLink = { readonly index: number; readonly name: string; readonly mac: string };
+
+/**
+ * A bridge that is up. Its MTU is not given here but set afterwards: only a bridge whose MTU was *changed* keeps it when
+ * ports come and go (BROPT_MTU_SET_BY_USER), any other takes the least of its ports, and 1500 when the last one leaves.
+ */
+export function newBridge(w: MessageWriter, seq: number, link: NewLink): void {
+  w.begin(k.RTM_NEWLINK, CREATE, seq);
+  ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
+  w.attrText(k.IFLA_IFNAME, link.name);
+  w.attrMac(k.IFLA_ADDRESS, link.mac);
+  w.nest(k.IFLA_LINKINFO, () => w.attrText(k.IFLA_INFO_KIND, "bridge"));
+  w.end();
+}
+
+export type NewVxlan = NewLink & {
+  readonly mtu: number;
+  readonly vni: number;
+  readonly local: Ip;
+  readonly port: number;
+  readonly master?: number;
+  /** Id, in the device's namespace, of the namespace that its UDP socket is to be in; without, the device's own. */
+  readonly socketNsid?: number;
+};
+
+/**
+ * A VXLAN device that is up and learns nothing, born in the namespace of the netlink socket, its own UDP socket in another:
+ * IFLA_LINK_NETNSID names the latter. So creation and mark are one send, in one namespace, that nothing can interrupt.
+ */
+export function newVxlan(w: MessageWriter, seq: number, link: NewVxlan): void {
+  w.begin(k.RTM_NEWLINK, CREATE, seq);
+  ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
+  w.attrText(k.IFLA_IFNAME, link.name);
+  w.attrMac(k.IFLA_ADDRESS, link.mac);
+  w.attrU32(k.IFLA_MTU, link.mtu);
+  if (link.master !== undefined) w.attrU32(k.IFLA_MASTER, link.master);
+  if (link.socketNsid !== undefined) w.attrU32(k.IFLA_LINK_NETNSID, link.socketNsid);
+  w.nest(k.IFLA_LINKINFO, () => {
+    w.attrText(k.IFLA_INFO_KIND, "vxlan");
+    w.nest(k.IFLA_INFO_DATA, () => {
+      w.attrU32(k.IFLA_VXLAN_ID, link.vni);
+      w.attrIp(link.local.family === 4 ? k.IFLA_VXLAN_LOCAL : k.IFLA_VXLAN_LOCAL6, link.local);
+      w.attrU16Be(k.IFLA_VXLAN_PORT, link.port);
+      w.attrU8(k.IFLA_VXLAN_LEARNING, 0);
+    });
+  });
+  w.end();
+}
+
+export type NewVeth = NewLink & {
+  readonly mtu: number;
+  readonly master?: number;
+  readonly peer: NewLink & { readonly mtu: number; readonly nsFd: number };
+};
+
+/**
+ * A veth pair in one message: this end up and in its bridge, the peer born in its namespace. The peer is brought up later,
+ * in its own namespace: with IFF_UP here the kernel answers ENOTCONN (6.18). One queue per end: with more, creation waits
+ * for an expedited RCU grace period (0.1 ms of 0.5).
+ */
+export function newVeth(w: MessageWriter, seq: number, link: NewVeth): void {
+  w.begin(k.RTM_NEWLINK, CREATE, seq);
+  ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
+  vethEnd(w, link);
+  if (link.master !== undefined) w.attrU32(k.IFLA_MASTER, link.master);
+  w.nest(k.IFLA_LINKINFO, () => {
+    w.attrText(k.IFLA_INFO_KIND, "veth");
+    w.nest(k.IFLA_INFO_DATA, () => {
+      w.nest(k.VETH_INFO_PEER, () => {
+        ifinfo(w, k.AF_UNSPEC, link.peer.index, 0);
+        vethEnd(w, link.peer);
+        w.attrU32(k.IFLA_NET_NS_FD, link.peer.nsFd);
+      });
+    });
+  });
+  w.end();
+}
+
+function vethEnd(w: MessageWriter, end: NewLink & { readonly mtu: number }): void {
+  w.attrText(k.IFLA_IFNAME, end.name);
+  w.attrMac(k.IFLA_ADDRESS, end.mac);
+  w.attrU32(k.IFLA_MTU, end.mtu);
+  w.attrU32(k.IFLA_NUM_TX_QUEUES, 1);
+  w.attrU32(k.IFLA_NUM_RX_QUEUES, 1);
+}
+
+/** What changes; the link is also brought up. `master` 0 takes it out of its bridge. */
+export type LinkChange = {
+  readonly alias?: string;
+  readonly mtu?: number;
+  readonly mac?: string;
+  readonly master?: number;
+};
+
+export function setLink(w: MessageWriter, seq: number, index: number, change: LinkChange): void {
+  w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
+  ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
+  if (change.alias !== undefined) w.attrText(k.IFLA_IFALIAS, change.alias);
+  if (change.mtu !== undefined) w.attrU32(k.IFLA_MTU, change.mtu);
+  if (change.mac !== undefined) w.attrMac(k.IFLA_ADDRESS, change.mac);
+  if (change.master !== undefined) w.attrU32(k.IFLA_MASTER, change.master);
+  w.end();
+}
+
+/** A tunnel that is a bridge port learns nothing and answers ARP and ND from the bridge's neighbours. */
+export function setTunnelPort(w: MessageWriter, seq: number, index: number): void {
+  w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
+  w.u32(k.AF_BRIDGE);
+  w.u32(index);
+  w.u32(0);
+  w.u32(0);
+  w.nest(k.IFLA_PROTINFO, () => {
+    w.attrU8(k.IFLA_BRPORT_LEARNING, 0);
+    w.attrU8(k.IFLA_BRPORT_NEIGH_SUPPRESS, 1);
+  });
+  w.end();
+}
+
+export function setGroup(w: MessageWriter, seq: number, index: number, group: number): void {
+  w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
+  ifinfo(w, k.AF_UNSPEC, index, 0);
+  w.attrU32(k.IFLA_GROUP, group);
+  w.end();
+}
+
+/** Deletes all links of a group, at the price of one: the kernel waits for RCU once (15-20 ms) and not per link. */
+export function deleteGroup(w: MessageWriter, seq: number, group: number): void {
+  w.begin(k.RTM_DELLINK, k.NLM_F_REQUEST, seq);
+  ifinfo(w, k.AF_UNSPEC, 0, 0);
+  w.attrU32(k.IFLA_GROUP, group);
+  w.end();
+}
+
+/** The fixed part and attributes of a question for one link by name, to follow RTM_GETLINK. */
+export function linkByName(w: MessageWriter, name: string): void {
+  ifinfo(w, k.AF_UNSPEC, 0, 0);
+  w.attrU32(k.IFLA_EXT_MASK, k.RTEXT_FILTER_SKIP_STATS);
+  w.attrText(k.IFLA_IFNAME, name);
+}
+
+export function allLinks(w: MessageWriter): void {
+  ifinfo(w, k.AF_UNSPEC, 0, 0);
+  w.attrU32(k.IFLA_EXT_MASK, k.RTEXT_FILTER_SKIP_STATS);
+}
+
+/** A link as the kernel tells it; `kind` is empty for hardware and loopback. */
+export type LinkInfo = {
+  readonly index: number;
+  readonly name: string;
+  readonly isUp: boolean;
+  readonly isLoopback: boolean;
+  readonly mtu: number;
+  readonly mac: string;
+  readonly alias: string;
+  readonly kind: string;
+  /** 0: none. */
+  readonly master: number;
+  /** Index of a veth's peer, in the peer's namespace; 0: none. */
+  readonly peer: number;
+  readonly vxlan?: { readonly vni: number; readonly local: string; readonly port: number };
+  /** As a port of a bridge. */
+  readonly learning: boolean;
+  readonly neighSuppress: boolean;
+};
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+export function readLink({ bytes, start, end }: Received): LinkInfo {
+  const flags = bytes.readUInt32LE(start + 8);
+  const link: Mutable<LinkInfo> = {
+    index: bytes.readInt32LE(start + 4),
+    isUp: (flags & k.IFF_UP) !== 0,
+    isLoopback: (flags & k.IFF_LOOPBACK) !== 0,
+    name: "",
+    mtu: 0,
+    mac: "",
+    alias: "",
+    kind: "",
+    master: 0,
+    peer: 0,
+    learning: false,
+    neighSuppress: false,
+  };
+  eachAttribute(bytes, start + 16, end, (type, from, to) => {
+    switch (type) {
+      case k.IFLA_IFNAME:
+        link.name = textAt(bytes, from, to);
+        break;
+      case k.IFLA_MTU:
+        link.mtu = bytes.readUInt32LE(from);
+        break;
+      case k.IFLA_ADDRESS:
+        if (to - from === 6) link.mac = macAt(bytes, from);
+        break;
+      case k.IFLA_IFALIAS:
+        link.alias = textAt(bytes, from, to);
+        break;
+      case k.IFLA_MASTER:
+        link.master = bytes.readUInt32LE(from);
+        break;
+      case k.IFLA_LINK:
+        link.peer = bytes.readUInt32LE(from);
+        break;
+      case k.IFLA_LINKINFO:
+        readLinkInfo(bytes, from, to, link);
+        break;
+    }
+  });
+  return link;
+}
+
+function readLinkInfo(bytes: Buffer, start: number, end: number, link: Mutable<LinkInfo>): void {
+  eachAttribute(bytes, start, end, (type, from, to) => {
+    if (type === k.IFLA_INFO_KIND) link.kind = textAt(bytes, from, to);
+    // The kind comes before its data (rtnl_link_fill).
+    else if (type === k.IFLA_INFO_DATA && link.kind === "vxlan") link.vxlan = readVxlan(bytes, from, to);
+    else if (type === k.IFLA_INFO_SLAVE_DATA) {
+      eachAttribute(bytes, from, to, (flag, at) => {
+        if (flag === k.IFLA_BRPORT_LEARNING) link.learning = bytes[at] !== 0;
+        if (flag === k.IFLA_BRPORT_NEIGH_SUPPRESS) link.neighSuppress = bytes[at] !== 0;
+      });
+    }
+  });
+}
+
+function readVxlan(bytes: Buffer, start: number, end: number): { vni: number; local: string; port: number } {
+  const vxlan = { vni: 0, local: "", port: 0 };
+  eachAttribute(bytes, start, end, (type, from, to) => {
+    if (type === k.IFLA_VXLAN_ID) vxlan.vni = bytes.readUInt32LE(from);
+    else if (type === k.IFLA_VXLAN_LOCAL || type === k.IFLA_VXLAN_LOCAL6) vxlan.local = ipTextAt(bytes, from, to);
+    else if (type === k.IFLA_VXLAN_PORT) vxlan.port = bytes.readUInt16BE(from);
+  });
+  return vxlan;
+}

@@ -1,0 +1,158 @@
+// A netlink socket of one namespace: sends a batch and learns what became of each message, or dumps a table. Synchronous,
+// because the kernel answers rtnetlink inside send(): every reply waits in the receive queue when send() returns.
+//
+// Only the last message of a batch asks for an acknowledgement: errors come anyway, in order, so a batch of a thousand
+// entries is answered by one datagram, and the receive queue cannot overflow with good news.
+import { EINVAL, SystemError } from "../errno.ts";
+import * as libc from "../libc.ts";
+import * as k from "./constants.ts";
+import { MessageWriter, type Received, eachAttribute, eachMessage, textAt } from "./wire.ts";
+
+/** Messages per send: with as many errors, each with text, the receive queue still holds all answers. */
+export const BATCH_MESSAGES = 256;
+/** Bytes per send, below the least default of wmem (212,992) with room for one more message. */
+export const BATCH_BYTES = 128 * 1024;
+const RECEIVE_QUEUE_BYTES = 1024 * 1024;
+/** The kernel packs dumps into at most 32 KiB per datagram. */
+const DATAGRAM_BYTES = 256 * 1024;
+const DUMP_ATTEMPTS = 20;
+
+/** One for all sockets: everything here is synchronous. */
+const inbox = Buffer.allocUnsafe(DATAGRAM_BYTES);
+const question = new MessageWriter(1024);
+
+/** A message the kernel refused: by its sequence number, with errno and the kernel's own words. */
+export type OnError = (seq: number, errno: number, text: string) => void;
+
+export class NetlinkSocket {
+  readonly fd: number;
+  #seq = 0;
+
+  /** Belongs to the namespace that the calling thread is in. */
+  constructor(protocol: number) {
+    this.fd = libc.socket(k.AF_NETLINK, k.SOCK_RAW_CLOEXEC, protocol);
+    libc.setsockopt(this.fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, RECEIVE_QUEUE_BYTES);
+    libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_CAP_ACK, 1);
+    libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_EXT_ACK, 1);
+    try {
+      libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_GET_STRICT_CHK, 1);
+    } catch {
+      // Before 4.20 dumps are longer than asked for; readers filter again.
+    }
+  }
+
+  nextSeq(): number {
+    this.#seq = (this.#seq + 1) >>> 0;
+    return this.#seq;
+  }
+
+  join(group: number): void {
+    libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group);
+  }
+
+  /** Sends the batch (at least one message) and reads until its last message is acknowledged. */
+  transact(batch: MessageWriter, onError: OnError, onReply?: (reply: Received) => void): void {
+    batch.askForAck();
+    libc.send(this.fd, batch.bytes, batch.length);
+    this.#collect(batch.firstSeq, batch.lastSeq, onError, onReply);
+  }
+
+  /** transact() for what the kernel makes wait: the thread that waits is one of the pool. */
+  async transactAsync(batch: MessageWriter, onError: OnError): Promise<void> {
+    batch.askForAck();
+    await libc.sendAsync(this.fd, batch.bytes, batch.length);
+    this.#collect(batch.firstSeq, batch.lastSeq, onError);
+  }
+
+  #collect(first: number, last: number, onError: OnError, onReply?: (reply: Received) => void): void {
+    let isDone = false;
+    while (!isDone) {
+      const length = libc.recvNow(this.fd, inbox);
+      if (length < 0) throw new SystemError("netlink gave no answer", EINVAL);
+      eachMessage(inbox, length, (message) => {
+        // Left over from an exchange that ended in an exception.
+        if (message.seq < first || message.seq > last) return;
+        if (message.type !== k.NLMSG_ERROR) return onReply?.(message);
+        const errno = -message.bytes.readInt32LE(message.start);
+        if (errno !== 0) onError(message.seq, errno, errorText(message));
+        isDone ||= message.seq === last;
+      });
+    }
+  }
+
+  /**
+   * What `read` makes of every object of a dump; objects of which it makes nothing are left out. A dump that the kernel marks
+   * as interrupted by a change is forgotten and taken again; throws SystemError if that does not end.
+   */
+  list<T>(type: number, body: (w: MessageWriter) => void, read: (message: Received) => T | undefined): T[] {
+    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
+      const seq = this.nextSeq();
+      question.reset();
+      question.begin(type, k.NLM_F_REQUEST | k.NLM_F_DUMP, seq);
+      body(question);
+      question.end();
+      libc.send(this.fd, question.bytes, question.length);
+      const items: T[] = [];
+      const isConsistent = this.#readDump(seq, (message) => {
+        const item = read(message);
+        if (item !== undefined) items.push(item);
+      });
+      if (isConsistent) return items;
+    }
+    throw new SystemError(`netlink dump ${type} was interrupted ${DUMP_ATTEMPTS} times`, EINVAL);
+  }
+
+  /** Whether the dump is consistent. */
+  #readDump(seq: number, visit: (message: Received) => void): boolean {
+    let isConsistent = true;
+    let isDone = false;
+    while (!isDone) {
+      const length = libc.recvNow(this.fd, inbox);
+      if (length < 0) throw new SystemError("netlink gave no answer", EINVAL);
+      eachMessage(inbox, length, (message) => {
+        if (message.seq !== seq) return;
+        if ((message.flags & k.NLM_F_DUMP_INTR) !== 0) isConsistent = false;
+        if (message.type === k.NLMSG_DONE || message.type === k.NLMSG_ERROR) {
+          isDone = true;
+          const errno = message.end - message.start >= 4 ? -message.bytes.readInt32LE(message.start) : 0;
+          if (errno > 0) throw new SystemError("netlink dump", errno);
+        } else {
+          visit(message);
+        }
+      });
+    }
+    return isConsistent;
+  }
+
+  /** One question with one answer; undefined if the kernel refuses it. */
+  ask<T>(type: number, body: (w: MessageWriter) => void, read: (reply: Received) => T): T | undefined {
+    let answer: T | undefined;
+    question.reset();
+    question.begin(type, k.NLM_F_REQUEST, this.nextSeq());
+    body(question);
+    question.end();
+    this.transact(
+      question,
+      () => undefined,
+      (reply) => {
+        answer = read(reply);
+      },
+    );
+    return answer;
+  }
+
+  close(): void {
+    libc.close(this.fd);
+  }
+}
+
+/** NLMSGERR_ATTR_MSG, behind the request that the error repeats whole or (NLM_F_CAPPED) as a header. */
+function errorText({ bytes, start, end, flags }: Received): string {
+  if ((flags & k.NLM_F_ACK_TLVS) === 0) return "";
+  const repeated = (flags & k.NLM_F_CAPPED) === 0 ? bytes.readUInt32LE(start + 4) : 16;
+  let text = "";
+  eachAttribute(bytes, start + 4 + ((repeated + 3) & ~3), end, (type, from, to) => {
+    if (type === k.NLMSGERR_ATTR_MSG) text = textAt(bytes, from, to);
+  });
+  return text;
+}

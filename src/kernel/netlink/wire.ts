@@ -1,0 +1,188 @@
+// Netlink's envelope: messages with a 16-byte header, attributes as type-length-value, all padded to four bytes. Writes
+// several messages into one reusable buffer and walks over received ones without copying. Knows nothing of what they mean.
+//
+//   | length u32 | type u16 | flags u16 | seq u32 | port u32 |  fixed part  | len u16 | type u16 | value … | …
+import { type Ip, formatIp, ipFromBytes, ipOf } from "../../model/address.ts";
+import { EINVAL, Refused, refusalOf } from "../errno.ts";
+import { NLA_F_NESTED, NLA_TYPE_MASK, NLM_F_ACK } from "./constants.ts";
+
+const HEADER = 16;
+
+/** One buffer, many messages. The fixed part of a message is written with u8/u16/u32, its attributes with attr…(). */
+export class MessageWriter {
+  readonly bytes: Buffer;
+  length = 0;
+  /** Messages since reset(), and the sequence numbers of the first and the last. */
+  count = 0;
+  firstSeq = 0;
+  lastSeq = 0;
+  #start = 0;
+
+  constructor(size: number) {
+    this.bytes = Buffer.allocUnsafe(size);
+  }
+
+  reset(): void {
+    this.length = 0;
+    this.count = 0;
+  }
+
+  begin(type: number, flags: number, seq: number): void {
+    if (this.count === 0) this.firstSeq = seq;
+    this.lastSeq = seq;
+    this.#start = this.length;
+    this.count++;
+    this.u32(0);
+    this.u16(type);
+    this.u16(flags);
+    this.u32(seq);
+    this.u32(0);
+  }
+
+  end(): void {
+    this.bytes.writeUInt32LE(this.length - this.#start, this.#start);
+  }
+
+  /** Asks for an acknowledgement of the last message. */
+  askForAck(): void {
+    const at = this.#start + 6;
+    this.bytes.writeUInt16LE(this.bytes.readUInt16LE(at) | NLM_F_ACK, at);
+  }
+
+  u8(value: number): void {
+    this.bytes[this.length++] = value;
+  }
+
+  u16(value: number): void {
+    this.length = this.bytes.writeUInt16LE(value, this.length);
+  }
+
+  u32(value: number): void {
+    this.length = this.bytes.writeUInt32LE(value, this.length);
+  }
+
+  attrU8(type: number, value: number): void {
+    this.#attr(type, 1);
+    this.u8(value);
+    this.#pad();
+  }
+
+  /** Network byte order: ports. */
+  attrU16Be(type: number, value: number): void {
+    this.#attr(type, 2);
+    this.length = this.bytes.writeUInt16BE(value, this.length);
+    this.#pad();
+  }
+
+  attrU32(type: number, value: number): void {
+    this.#attr(type, 4);
+    this.u32(value);
+  }
+
+  /** Zero-terminated. */
+  attrText(type: number, text: string): void {
+    this.#attr(type, Buffer.byteLength(text) + 1);
+    this.length += this.bytes.write(text, this.length);
+    this.u8(0);
+    this.#pad();
+  }
+
+  attrMac(type: number, mac: string): void {
+    this.#attr(type, 6);
+    this.length += this.bytes.write(mac.replaceAll(":", ""), this.length, "hex");
+    this.#pad();
+  }
+
+  attrIp(type: number, ip: Ip): void {
+    const size = ip.family === 4 ? 4 : 16;
+    this.#attr(type, size);
+    if (size === 4) {
+      this.length = this.bytes.writeUInt32BE(Number(ip.value), this.length);
+    } else {
+      this.length = this.bytes.writeBigUInt64BE(ip.value >> 64n, this.length);
+      this.length = this.bytes.writeBigUInt64BE(ip.value & 0xffff_ffff_ffff_ffffn, this.length);
+    }
+  }
+
+  /** Attributes written by `inside` become the value of this one. */
+  nest(type: number, inside: () => void): void {
+    const start = this.length;
+    this.#attr(type | NLA_F_NESTED, 0);
+    inside();
+    this.bytes.writeUInt16LE(this.length - start, start);
+  }
+
+  #attr(type: number, size: number): void {
+    this.u16(size + 4);
+    this.u16(type);
+  }
+
+  #pad(): void {
+    while ((this.length & 3) !== 0) this.bytes[this.length++] = 0;
+  }
+}
+
+/** Where one received message lies in its buffer; `start` is behind the header. */
+export type Received = {
+  readonly type: number;
+  readonly flags: number;
+  readonly seq: number;
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+};
+
+export function eachMessage(bytes: Buffer, length: number, visit: (message: Received) => void): void {
+  for (let at = 0; at + HEADER <= length; ) {
+    const size = bytes.readUInt32LE(at);
+    if (size < HEADER || at + size > length) return;
+    visit({
+      type: bytes.readUInt16LE(at + 4),
+      flags: bytes.readUInt16LE(at + 6),
+      seq: bytes.readUInt32LE(at + 8),
+      bytes,
+      start: at + HEADER,
+      end: at + size,
+    });
+    at += (size + 3) & ~3;
+  }
+}
+
+/** Every attribute between two offsets: its type without flags, and where its value begins and ends. */
+export function eachAttribute(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  visit: (type: number, start: number, end: number) => void,
+): void {
+  for (let at = from; at + 4 <= to; ) {
+    const size = bytes.readUInt16LE(at);
+    if (size < 4 || at + size > to) return;
+    visit(bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK, at + 4, at + size);
+    at += (size + 3) & ~3;
+  }
+}
+
+/** Without the terminating zero. */
+export function textAt(bytes: Buffer, start: number, end: number): string {
+  return bytes.toString("utf8", start, end > start && bytes[end - 1] === 0 ? end - 1 : end);
+}
+
+export function macAt(bytes: Buffer, start: number): string {
+  const hex = bytes.toString("hex", start, start + 6);
+  return `${hex.slice(0, 2)}:${hex.slice(2, 4)}:${hex.slice(4, 6)}:${hex.slice(6, 8)}:${hex.slice(8, 10)}:${hex.slice(10)}`;
+}
+
+/** Canonical text of a 4- or 16-byte address. */
+export function ipTextAt(bytes: Buffer, start: number, end: number): string {
+  return end - start === 4
+    ? `${bytes[start]}.${bytes[start + 1]}.${bytes[start + 2]}.${bytes[start + 3]}`
+    : formatIp(ipFromBytes(bytes.subarray(start, end)));
+}
+
+/** The address of an object; objects carry canonical text, so anything else is refused as the kernel would. */
+export function ipIn(text: string): Ip {
+  const ip = ipOf(text);
+  if (ip === undefined) throw new Refused(refusalOf(EINVAL, `"${text}" is not an address`));
+  return ip;
+}

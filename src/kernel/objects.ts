@@ -1,0 +1,108 @@
+// From what the kernel tells about namespaces to Weft's objects. Pure: dumps in, objects out.
+//
+// A link that is there but not as Weft leaves every link (up; as a tunnel port: learning off, suppression on) is given with
+// an MTU of 0, which nobody wants: so the next diff sets it again, and setting a link always restores all of that.
+import type { KernelObject, Ns } from "../datapath/state.ts";
+import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
+import type { LinkInfo } from "./netlink/link.ts";
+import { isPrimary, peerNs } from "./ownership.ts";
+
+/** One namespace as the kernel tells it, less what is plainly not Weft's. */
+export type Dump = {
+  /** All names this namespace goes by here; a workload's may be given under several paths. */
+  readonly names: readonly Ns[];
+  readonly links: readonly LinkInfo[];
+  readonly addresses: readonly AddressInfo[];
+  readonly routes: readonly RouteInfo[];
+  readonly neighbours: readonly NeighbourInfo[];
+  readonly tunnelFdb: readonly NeighbourInfo[];
+  readonly bridgeFdb: readonly NeighbourInfo[];
+};
+
+/** A link that objects may hang on: its namespace as Weft calls it, and its name. */
+type Device = { readonly ns: Ns; readonly name: string };
+
+export function objectsOf(dumps: readonly Dump[]): KernelObject[] {
+  const objects: KernelObject[] = [];
+  const devices = new Map<Dump, Map<number, Device>>(dumps.map((dump) => [dump, new Map()]));
+  const ends = pairEnds(dumps);
+  for (const dump of dumps) {
+    const [ns] = dump.names;
+    if (ns === undefined) continue;
+    const names = new Map(dump.links.map((link) => [link.index, link.name]));
+    for (const link of dump.links) {
+      if (!isPrimary(link)) continue;
+      const far = link.kind === "veth" ? ends.get(`${link.peer} ${link.index}`) : undefined;
+      const farNs = far === undefined ? undefined : peerNs(far.link, far.dump.names);
+      const object = linkObject(
+        ns,
+        link,
+        names,
+        far === undefined || farNs === undefined ? undefined : { ns: farNs, link: far.link },
+      );
+      if (object === undefined) continue;
+      objects.push(object);
+      devices.get(dump)?.set(link.index, { ns, name: link.name });
+      if (far !== undefined && farNs !== undefined)
+        devices.get(far.dump)?.set(far.link.index, { ns: farNs, name: far.link.name });
+    }
+  }
+  for (const [dump, found] of devices) objects.push(...entriesOf(dump, found));
+  return objects;
+}
+
+/** Every veth end by its own index and its peer's. */
+function pairEnds(dumps: readonly Dump[]): Map<string, { readonly dump: Dump; readonly link: LinkInfo }> {
+  const ends = new Map<string, { readonly dump: Dump; readonly link: LinkInfo }>();
+  for (const dump of dumps) {
+    for (const link of dump.links) if (link.kind === "veth") ends.set(`${link.index} ${link.peer}`, { dump, link });
+  }
+  return ends;
+}
+
+function linkObject(
+  ns: Ns,
+  link: LinkInfo,
+  names: ReadonlyMap<number, string>,
+  far: { readonly ns: Ns; readonly link: LinkInfo } | undefined,
+): KernelObject | undefined {
+  const { name, mac, alias } = link;
+  const masterName = link.master === 0 ? undefined : (names.get(link.master) ?? `index ${link.master}`);
+  const master = masterName === undefined ? {} : { master: masterName };
+  const isPortRight = link.kind !== "vxlan" || link.master === 0 || (!link.learning && link.neighSuppress);
+  const common = { ns, name, mtu: link.isUp && isPortRight ? link.mtu : 0, mac, alias };
+  if (link.kind === "bridge") return { kind: "bridge", ...common };
+  if (link.kind === "vxlan" && link.vxlan !== undefined) return { kind: "vxlan", ...common, ...link.vxlan, ...master };
+  if (link.kind !== "veth") return undefined;
+  // The far end is in a namespace that nobody asked about: gone for us, so the pair is one that nobody wants.
+  const peer =
+    far === undefined
+      ? { ns: "/" as const, name: `index ${link.peer}`, mtu: 0, mac: "" }
+      : { ns: far.ns, name: far.link.name, mtu: far.link.isUp ? far.link.mtu : 0, mac: far.link.mac };
+  return { kind: "veth", ...common, ...master, peer };
+}
+
+function entriesOf(dump: Dump, devices: ReadonlyMap<number, Device>): KernelObject[] {
+  const objects: KernelObject[] = [];
+  const on = (index: number, make: (ns: Ns, dev: string) => KernelObject) => {
+    const device = devices.get(index);
+    if (device !== undefined) objects.push(make(device.ns, device.name));
+  };
+  for (const { index, ip, length } of dump.addresses)
+    on(index, (ns, dev) => ({ kind: "address", ns, dev, cidr: `${ip}/${length}` }));
+  for (const { index, dst, via, src, onlink } of dump.routes) {
+    on(index, (ns, dev) => ({
+      kind: "route",
+      ns,
+      dst,
+      dev,
+      onlink,
+      ...(via === "" ? {} : { via }),
+      ...(src === "" ? {} : { src }),
+    }));
+  }
+  for (const { index, ip, mac } of dump.neighbours) on(index, (ns, dev) => ({ kind: "neighbour", ns, dev, ip, mac }));
+  for (const { index, ip, mac } of dump.tunnelFdb) on(index, (ns, dev) => ({ kind: "fdb", ns, dev, mac, dst: ip }));
+  for (const { index, mac } of dump.bridgeFdb) on(index, (ns, dev) => ({ kind: "bridge-fdb", ns, dev, mac }));
+  return objects;
+}

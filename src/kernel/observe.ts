@@ -1,0 +1,120 @@
+// Reads what is Weft's on this host. First each namespace is dumped as the kernel tells it, by interface index; then, without
+// the kernel, that becomes objects by name: which links are ours, whose far end is whose, what hangs on them.
+//
+// Both indexes of a pair are chosen at random by Weft, so two links that name each other's index are a pair, in whatever
+// namespaces they are.
+import { setImmediate } from "node:timers/promises";
+import { type KernelObject, type KernelState, type Ns, WEFT_ROUTE_PROTOCOL, stateOf } from "../datapath/state.ts";
+import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
+import * as k from "./netlink/constants.ts";
+import {
+  allAddresses,
+  allFdb,
+  allNeighbours,
+  allRoutes,
+  readAddress,
+  readNeighbour,
+  readRoute,
+} from "./netlink/entry.ts";
+import { allLinks, readLink } from "./netlink/link.ts";
+import type { Received } from "./netlink/wire.ts";
+import type { Nft } from "./nft.ts";
+import { type Dump, objectsOf } from "./objects.ts";
+import { isOurAddress, isOurBridgeFdb, isOurNeighbour, isOurRoute, isOurTunnelFdb, isOurs } from "./ownership.ts";
+import { readSysctls } from "./sysctl.ts";
+
+/** Namespaces after which the event loop gets its turn: some milliseconds. */
+const TURN_NAMESPACES = 32;
+
+export async function observe(namespaces: Namespaces, nft: Nft, workloads: readonly Ns[]): Promise<KernelState> {
+  const objects: KernelObject[] = [];
+  const dumps: Dump[] = [];
+  let read = 0;
+  const breathe = async () => {
+    if (++read % TURN_NAMESPACES === 0) await setImmediate();
+  };
+  const paths = pathsByInode(workloads);
+  for (const space of [namespaces.host, ...namespaces.vrfs()]) {
+    dumps.push(dumpSpace(space, [space.ns, ...(paths.get(space.inode) ?? [])]));
+    paths.delete(space.inode);
+    objects.push(...standing(namespaces, nft, space));
+    await breathe();
+  }
+  for (const names of paths.values()) {
+    const dump = names[0] === undefined ? undefined : namespaces.use(names[0], (space) => dumpSpace(space, names));
+    if (dump !== undefined) dumps.push(dump);
+    await breathe();
+  }
+  return stateOf([...objects, ...objectsOf(dumps)]);
+}
+
+/** Which of the paths are one namespace; what is not there is left out. */
+function pathsByInode(workloads: readonly Ns[]): Map<string, Ns[]> {
+  const paths = new Map<string, Ns[]>();
+  for (const path of workloads) {
+    const inode = inodeOf(path);
+    if (inode === undefined) continue;
+    const same = paths.get(inode);
+    if (same === undefined) paths.set(inode, [path]);
+    else same.push(path);
+  }
+  return paths;
+}
+
+/** What belongs to a namespace and not to a link in it. */
+function standing(namespaces: Namespaces, nft: Nft, space: Space): KernelObject[] {
+  const { ns } = space;
+  const objects: KernelObject[] = isVrf(ns) ? [{ kind: "netns", ns }] : [];
+  for (const [key, value] of readSysctls(namespaces, space)) objects.push({ kind: "sysctl", ns, key, value });
+  const digest = nft.digest(space);
+  if (digest !== undefined) objects.push({ kind: "nft", ns, digest, body: "" });
+  return objects;
+}
+
+function isVrf(ns: Ns): ns is `vrf:${string}` {
+  return ns.startsWith("vrf:");
+}
+
+function dumpSpace(space: Space, names: readonly Ns[]): Dump {
+  const { socket } = space;
+  const links = socket.list(
+    k.RTM_GETLINK,
+    allLinks,
+    wanted(readLink, (link) => link.kind === "veth" || isOurs(link)),
+  );
+  // The host has many links and tables of others; without one of ours there is nothing of ours on them.
+  if (links.length === 0 || (space.ns === "host" && !links.some(isOurs))) {
+    return { names, links, addresses: [], routes: [], neighbours: [], tunnelFdb: [], bridgeFdb: [] };
+  }
+  const route = wanted(readRoute, isOurRoute);
+  // In a workload's namespace there can be no FDB entry of ours: its links are far ends.
+  const hasFdb = names[0]?.startsWith("/") !== true;
+  const fdb = hasFdb
+    ? socket.list(
+        k.RTM_GETNEIGH,
+        allFdb,
+        wanted(readNeighbour, (e) => isOurTunnelFdb(e) || isOurBridgeFdb(e)),
+      )
+    : [];
+  return {
+    names,
+    links,
+    addresses: socket.list(k.RTM_GETADDR, allAddresses, wanted(readAddress, isOurAddress)),
+    routes: ([4, 6] as const).flatMap((family) =>
+      socket.list(k.RTM_GETROUTE, (w) => allRoutes(w, family, WEFT_ROUTE_PROTOCOL), route),
+    ),
+    neighbours: socket.list(k.RTM_GETNEIGH, allNeighbours, wanted(readNeighbour, isOurNeighbour)),
+    tunnelFdb: fdb.filter(isOurTunnelFdb),
+    bridgeFdb: fdb.filter(isOurBridgeFdb),
+  };
+}
+
+function wanted<T>(
+  read: (message: Received) => T,
+  isWanted: (item: T) => boolean,
+): (message: Received) => T | undefined {
+  return (message) => {
+    const item = read(message);
+    return isWanted(item) ? item : undefined;
+  };
+}

@@ -1,0 +1,85 @@
+// How a fresh agent without memory recognises what is Weft's:
+//
+//   link                     ifalias `weft:<kind>:<name>`; the far end of a veth pair `weft:peer:<its namespace>`
+//   namespace of a VRF       its file's prefix, and lo's ifalias `weft:netns:<prefix>:<VRF>`: the file may be anybody's, and
+//                            two agents on one machine share /run/netns
+//   nft table                its name, and a chain whose name holds two hashes (nft.ts)
+//   route                    protocol 87
+//   address, neighbour, FDB  it is on a link of ours, and not of the kinds that the kernel makes there by itself
+import { createHash } from "node:crypto";
+import { MARK, type Ns, WEFT_ROUTE_PROTOCOL } from "../datapath/state.ts";
+import * as k from "./netlink/constants.ts";
+import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
+import type { LinkInfo } from "./netlink/link.ts";
+
+/** IFALIASZ less the terminating zero. */
+const ALIAS_MAX = 255;
+const PEER = `${MARK}:peer:`;
+
+export function isOurs(link: LinkInfo): boolean {
+  return link.alias.startsWith(`${MARK}:`);
+}
+
+/** A link that is an object by itself: not the far end of a pair, not the loopback that marks a namespace. */
+export function isPrimary(link: LinkInfo): boolean {
+  return isOurs(link) && !link.alias.startsWith(PEER) && !link.isLoopback;
+}
+
+/** The mark of a veth's far end tells under which name its namespace was entered: one namespace may have many paths. */
+export function peerAlias(ns: Ns): string {
+  return `${PEER}${ns}`.slice(0, ALIAS_MAX);
+}
+
+/** The name under which a peer was made, if it is one of `candidates` (the names that this namespace has now). */
+export function peerNs(link: LinkInfo, candidates: readonly Ns[]): Ns | undefined {
+  return candidates.find((ns) => peerAlias(ns) === link.alias) ?? candidates[0];
+}
+
+/** The kernel adds link-local addresses by itself, and router advertisements add others. */
+export function isOurAddress(address: AddressInfo): boolean {
+  if (address.protocol === WEFT_ROUTE_PROTOCOL) return true;
+  return address.isPermanent && address.protocol === 0 && !/^fe[89ab]/.test(address.ip);
+}
+
+export function isOurRoute(route: RouteInfo): boolean {
+  return route.protocol === WEFT_ROUTE_PROTOCOL && route.table === k.RT_TABLE_MAIN && route.isUnicast;
+}
+
+export function isOurNeighbour(entry: NeighbourInfo): boolean {
+  return (entry.state & k.NUD_PERMANENT) !== 0 && entry.mac !== "" && entry.ip !== "";
+}
+
+/** On a VXLAN device: what was put there, and not what was learned. Entries without a destination are the device's own. */
+export function isOurTunnelFdb(entry: NeighbourInfo): boolean {
+  return (
+    (entry.flags & k.NTF_SELF) !== 0 && (entry.state & k.NUD_PERMANENT) !== 0 && entry.mac !== "" && entry.ip !== ""
+  );
+}
+
+export function isOurBridgeFdb(entry: NeighbourInfo): boolean {
+  return (entry.flags & (k.NTF_EXT_LEARNED | k.NTF_SELF)) === k.NTF_EXT_LEARNED;
+}
+
+/** Names of namespaces stay short enough to read; the hash keeps them apart. */
+const NETNS_NAME_MAX = 63;
+
+/** The file below /run/netns of a VRF: same name in, same file out. */
+export function netnsFile(prefix: string, vrf: string): string {
+  const whole = prefix + vrf;
+  if (whole.length <= NETNS_NAME_MAX && /^[a-zA-Z0-9._-]+$/.test(whole)) return whole;
+  const hash = createHash("sha256").update(whole).digest("hex").slice(0, 10);
+  return `${whole.replaceAll(/[^a-zA-Z0-9._-]/g, "").slice(0, NETNS_NAME_MAX - hash.length - 1)}-${hash}`;
+}
+
+/** What lo of a VRF's namespace carries. A VRF's name is a DNS label, so it fits. */
+export function netnsAlias(prefix: string, vrf: string): string {
+  return `${MARK}:netns:${prefix}:${vrf}`.slice(0, ALIAS_MAX);
+}
+
+/** The VRF whose namespace this loopback marks, if this agent made it under this file name. */
+export function vrfOf(prefix: string, file: string, loopbackAlias: string): string | undefined {
+  const mark = netnsAlias(prefix, "");
+  if (!loopbackAlias.startsWith(mark)) return undefined;
+  const vrf = loopbackAlias.slice(mark.length);
+  return netnsFile(prefix, vrf) === file ? vrf : undefined;
+}

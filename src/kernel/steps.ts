@@ -1,0 +1,215 @@
+// Operations on links and table entries as netlink messages. A step is what one operation does in one namespace; making a
+// veth pair takes two: the pair in the namespace of the near end, and bringing up the far end in its own. Indexes of new
+// links are chosen here, not asked back: so a link, its mark and all that hangs on it go out in one send per namespace.
+import {
+  type Bridge,
+  FLOOD_MAC,
+  type KernelObject,
+  type Ns,
+  type ObjectOf,
+  type Op,
+  type Veth,
+  type Vxlan,
+} from "../datapath/state.ts";
+import { interfaceOf } from "../model/address.ts";
+import { EINVAL, Refused, refusalOf } from "./errno.ts";
+import type { Space } from "./namespaces.ts";
+import { type RouteRequest, type Verb, address, bridgeFdb, neighbour, route, tunnelFdb } from "./netlink/entry.ts";
+import { type LinkInfo, newBridge, newVeth, newVxlan, setLink, setTunnelPort } from "./netlink/link.ts";
+import { type MessageWriter, ipIn } from "./netlink/wire.ts";
+import { isOurs, peerAlias } from "./ownership.ts";
+
+/** What a step may ask for while it is written. */
+export type Desk = {
+  readonly w: MessageWriter;
+  readonly space: Space;
+  /** Sequence number for one more message of this step. */
+  seq(): number;
+  /** Index of a link of ours in this namespace; Refused if there is none, or a foreign one. Remembered ones may be stale. */
+  indexOf(name: string): number;
+  /** Notes the index of a link that is ours, whatever its mark says at the moment. */
+  remember(name: string, index: number): void;
+  /** The link as it is now. */
+  link(name: string): LinkInfo | undefined;
+  /** An index for a new link, and the note that it will have that name. */
+  newIndex(ns: Ns, name: string): number;
+  /** A descriptor of a namespace, valid until the batch is sent; Refused `missing` if there is none. */
+  fdOf(ns: Ns): number;
+  /** Id of the host's namespace in this one. */
+  hostNsid(): number;
+};
+
+export type Step = {
+  /** Place of its operation in the list. */
+  readonly at: number;
+  readonly ns: Ns;
+  readonly isRemoval: boolean;
+  /** Writes the messages, or throws Refused having written none. */
+  encode(desk: Desk): void;
+};
+
+/** Kinds that are made, changed or removed by messages of these steps; removing links is reap.ts. */
+export type SteppedOp = Op & { readonly object: Exclude<KernelObject, ObjectOf<"netns" | "sysctl" | "nft">> };
+
+export function stepsOf(op: SteppedOp, at: number): Step[] {
+  const { object } = op;
+  const step = (encode: (desk: Desk) => void): Step => ({ at, ns: object.ns, isRemoval: op.op === "remove", encode });
+  switch (object.kind) {
+    case "bridge":
+      return [step((desk) => (op.op === "add" ? addBridge(desk, object) : change(desk, object, op)))];
+    case "vxlan":
+      return [step((desk) => (op.op === "add" ? addVxlan(desk, object) : change(desk, object, op)))];
+    case "veth":
+      return vethSteps(object, op, at, step);
+    case "address":
+      return [step((desk) => addressMessage(desk, op.op === "remove" ? "delete" : "create", object))];
+    case "route":
+      return [step((desk) => routeMessage(desk, verbOf(op, "create"), object))];
+    // What the kernel learns by itself may be there already and must give way: never an exclusive create.
+    case "neighbour":
+      return [
+        step((desk) =>
+          neighbour(desk.w, desk.seq(), verbOf(op, "replace"), desk.indexOf(object.dev), ipIn(object.ip), object.mac),
+        ),
+      ];
+    case "fdb": {
+      const verb = verbOf(op, object.mac === FLOOD_MAC ? "append" : "replace");
+      return [
+        step((desk) => tunnelFdb(desk.w, desk.seq(), verb, desk.indexOf(object.dev), object.mac, ipIn(object.dst))),
+      ];
+    }
+    case "bridge-fdb":
+      return [
+        step((desk) => bridgeFdb(desk.w, desk.seq(), verbOf(op, "replace"), desk.indexOf(object.dev), object.mac)),
+      ];
+  }
+}
+
+function verbOf(op: Op, add: Verb): Verb {
+  if (op.op === "remove") return "delete";
+  return op.op === "set" ? "replace" : add;
+}
+
+function addBridge(desk: Desk, o: Bridge): void {
+  const index = desk.newIndex(o.ns, o.name);
+  newBridge(desk.w, desk.seq(), { index, name: o.name, mac: o.mac });
+  setLink(desk.w, desk.seq(), index, { alias: o.alias, mtu: o.mtu });
+}
+
+function addVxlan(desk: Desk, o: Vxlan): void {
+  const master = o.master === undefined ? undefined : desk.indexOf(o.master);
+  const local = ipIn(o.local);
+  const socketNsid = o.ns === "host" ? undefined : desk.hostNsid();
+  const index = desk.newIndex(o.ns, o.name);
+  newVxlan(desk.w, desk.seq(), {
+    index,
+    name: o.name,
+    mac: o.mac,
+    mtu: o.mtu,
+    vni: o.vni,
+    local,
+    port: o.port,
+    ...(master === undefined ? {} : { master }),
+    ...(socketNsid === undefined ? {} : { socketNsid }),
+  });
+  setLink(desk.w, desk.seq(), index, { alias: o.alias });
+  if (master !== undefined) setTunnelPort(desk.w, desk.seq(), index);
+}
+
+function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => void) => Step): Step[] {
+  const isRemoval = op.op === "remove";
+  if (op.op === "add") {
+    const up = (desk: Desk) => setLink(desk.w, desk.seq(), desk.indexOf(o.peer.name), { alias: peerAlias(o.peer.ns) });
+    return [step((desk) => addVeth(desk, o)), { at, ns: o.peer.ns, isRemoval, encode: up }];
+  }
+  let near = 0;
+  return [
+    step((desk) => {
+      near = change(desk, o, op);
+    }),
+    { at, ns: o.peer.ns, isRemoval, encode: (desk) => changePeer(desk, o, near) },
+  ];
+}
+
+function addVeth(desk: Desk, o: Veth): void {
+  const master = o.master === undefined ? undefined : desk.indexOf(o.master);
+  const nsFd = desk.fdOf(o.peer.ns);
+  const index = desk.newIndex(o.ns, o.name);
+  const peer = {
+    index: desk.newIndex(o.peer.ns, o.peer.name),
+    name: o.peer.name,
+    mac: o.peer.mac,
+    mtu: o.peer.mtu,
+    nsFd,
+  };
+  newVeth(desk.w, desk.seq(), {
+    index,
+    name: o.name,
+    mac: o.mac,
+    mtu: o.mtu,
+    ...(master === undefined ? {} : { master }),
+    peer,
+  });
+  setLink(desk.w, desk.seq(), index, { alias: o.alias });
+}
+
+/** Brings a link of ours to what it should be, by its mark as it is now and not as it was observed. Gives its index. */
+function change(desk: Desk, o: Bridge | Vxlan | Veth, op: Op): number {
+  const link = desk.link(o.name);
+  if (link === undefined) throw new Refused({ class: "missing", message: `there is no link ${o.name} in ${o.ns}` });
+  if (!isOurs(link)) throw new Refused({ class: "exists", message: describeLink(link, o.ns) });
+  const master = o.kind === "bridge" ? undefined : o.master === undefined ? 0 : desk.indexOf(o.master);
+  setLink(desk.w, desk.seq(), link.index, {
+    alias: o.alias,
+    ...(link.mtu === o.mtu ? {} : { mtu: o.mtu }),
+    ...(link.mac === o.mac ? {} : { mac: o.mac }),
+    ...(master === undefined || master === link.master ? {} : { master }),
+  });
+  if (op.object.kind === "vxlan" && op.object.master !== undefined) setTunnelPort(desk.w, desk.seq(), link.index);
+  return link.index;
+}
+
+function changePeer(desk: Desk, { peer }: Veth, near: number): void {
+  const link = desk.link(peer.name);
+  if (link === undefined)
+    throw new Refused({ class: "missing", message: `there is no link ${peer.name} in ${peer.ns}` });
+  if (link.kind !== "veth" || link.peer !== near)
+    throw new Refused({ class: "exists", message: describeLink(link, peer.ns) });
+  desk.remember(peer.name, link.index);
+  setLink(desk.w, desk.seq(), link.index, {
+    alias: peerAlias(peer.ns),
+    ...(link.mtu === peer.mtu ? {} : { mtu: peer.mtu }),
+    ...(link.mac === peer.mac ? {} : { mac: peer.mac }),
+  });
+}
+
+function addressMessage(desk: Desk, verb: Verb, o: ObjectOf<"address">): void {
+  const spread = interfaceIn(o.cidr);
+  address(desk.w, desk.seq(), verb, desk.indexOf(o.dev), spread.ip, spread.length);
+}
+
+function routeMessage(desk: Desk, verb: Verb, o: ObjectOf<"route">): void {
+  const spread = interfaceIn(o.dst);
+  const request: RouteRequest = {
+    index: desk.indexOf(o.dev),
+    dst: spread.ip,
+    length: spread.length,
+    onlink: o.onlink,
+    ...(o.via === undefined ? {} : { via: ipIn(o.via) }),
+    ...(o.src === undefined ? {} : { src: ipIn(o.src) }),
+  };
+  route(desk.w, desk.seq(), verb, request);
+}
+
+function interfaceIn(text: string) {
+  const spread = interfaceOf(text);
+  if (spread === undefined) throw new Refused(refusalOf(EINVAL, `"${text}" is not an address with a length`));
+  return spread;
+}
+
+/** What stands in the way, for a refusal. */
+export function describeLink(link: LinkInfo, ns: Ns): string {
+  const kind = link.kind === "" ? "device" : link.kind;
+  const whose = isOurs(link) ? `ours (${link.alias})` : "not ours";
+  return `${link.name} in ${ns} is a ${kind} that is ${whose}`;
+}
