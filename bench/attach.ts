@@ -4,14 +4,13 @@
 // the same devices under the same indexes, and workload namespaces of its own. Weft and replay take turns, one attach
 // each.
 import { join } from "node:path";
-import { must } from "../src/demo/run.ts";
-import type { Attachment } from "../src/model/status.ts";
-import { type Cluster, type ClusterHost, ask, stopAll, until, withCluster } from "./lab/cluster.ts";
+import { type Cluster, call, must } from "../test/netns/cluster.ts";
+import { addNamespace, ip, pathOf, withCluster } from "./lab/lab.ts";
 import { cellsOf, quantilesOf, show } from "./lab/report.ts";
 import { Stopwatch, type Step } from "./lab/stopwatch.ts";
 import { readTrace, type Sent, traced } from "./lab/trace.ts";
-import { addNamespace, ip, pathOf, PREFIX } from "./lab/underlay.ts";
 
+const HOST = "h1";
 const RECORDED = 40;
 const ROUNDS = 200;
 const WARM_UP = 20;
@@ -24,35 +23,46 @@ const NETWORKS = {
 } as const;
 
 /** What one attach and its detach sent to the kernel. */
-type Recording = { readonly attach: readonly Sent[]; readonly detach: readonly Sent[] };
+type Recording = { readonly startedMs: number; readonly attach: readonly Sent[]; readonly detach: readonly Sent[] };
 
-async function attach(host: ClusterHost, network: Mode, netns: string): Promise<Attachment> {
-  const { status, body } = await ask(host.socket, "POST", "/v1/attachments", { network, netns });
-  if (status !== 201) throw new Error(`attach: ${status} ${JSON.stringify(body)}`);
-  return body as Attachment;
+/** The name of the endpoint. */
+async function attach(cluster: Cluster, network: Mode, netns: string): Promise<string> {
+  const socket = cluster.agentSocket(HOST);
+  const { status, body } = await call(socket, "POST", "/v1/attachments", { network, netns: pathOf(netns) });
+  if (status !== 201) throw new Error(`attach: ${status} ${JSON.stringify(body)}\n${cluster.log(HOST)}`);
+  return body.endpoint;
+}
+
+async function detach(cluster: Cluster, endpoint: string): Promise<void> {
+  const { status, body } = await call(cluster.agentSocket(HOST), "DELETE", `/v1/attachments/${endpoint}`);
+  if (status !== 204) throw new Error(`detach: ${status} ${JSON.stringify(body)}\n${cluster.log(HOST)}`);
+}
+
+/** Stops the agent, and starts it again as `wrap` wants it. */
+async function restartAgent(cluster: Cluster, wrap: readonly string[] = []): Promise<void> {
+  await cluster.kill(HOST, "SIGTERM");
+  await cluster.startAgent(HOST, wrap);
+  await cluster.converged();
 }
 
 /** Attaches and detaches one workload after the other at a traced agent, and cuts its trace into what each one sent. */
-async function record(cluster: Cluster, host: ClusterHost, mode: Mode, workloads: readonly string[]) {
-  const prefix = join(cluster.dir, `trace-${mode}`);
-  const agent = await cluster.startAgent(host, traced(prefix));
-  await cluster.api("PUT", `/v1/networks/${mode}`, { spec: NETWORKS[mode] });
-  await cluster.converged();
+async function record(cluster: Cluster, mode: Mode, workloads: readonly string[]): Promise<Recording[]> {
+  const prefix = join(cluster.folder, `trace-${mode}`);
+  await restartAgent(cluster, traced(prefix));
   const cuts: { attach: readonly [number, number]; detach: readonly [number, number] }[] = [];
-  // The first attach to a global network makes the network itself; it is nobody's recording.
-  const first = await attach(host, mode, workloads[0] ?? "");
-  for (const netns of workloads.slice(1)) {
+  for (const netns of workloads) {
     const startedMs = wallMs();
-    const { endpoint } = await attach(host, mode, netns);
+    const endpoint = await attach(cluster, mode, netns);
     const attachedMs = wallMs();
-    await ask(host.socket, "DELETE", `/v1/attachments/${endpoint}`);
+    await detach(cluster, endpoint);
     cuts.push({ attach: [startedMs, attachedMs], detach: [attachedMs, wallMs()] });
   }
-  await stopAll([agent]);
+  await cluster.kill(HOST, "SIGTERM");
   const sends = readTrace(prefix);
   const within = ([from, to]: readonly [number, number]) => sends.filter(({ atMs }) => atMs >= from && atMs <= to);
-  const recordings = cuts.map((cut): Recording => ({ attach: within(cut.attach), detach: within(cut.detach) }));
-  return { recordings, anchor: first.endpoint };
+  return cuts.map(({ attach: [startedMs, attachedMs], detach: cut }) => {
+    return { startedMs, attach: within([startedMs, attachedMs]), detach: within(cut) };
+  });
 }
 
 /** The clock that strace stamps with, finer than a millisecond. */
@@ -69,28 +79,28 @@ type Link = {
 };
 
 /** A namespace with the bridges of a VRF's, under the same indexes. */
-async function buildTwin(name: string, vrf: string): Promise<string> {
-  await addNamespace(name);
-  const links = JSON.parse(await must(["ip", "-n", vrf, "-json", "-details", "link", "show"])) as readonly Link[];
+async function buildTwin(cluster: Cluster, name: string, vrf: string): Promise<string> {
+  const twin = await addNamespace(cluster, name);
+  const links = JSON.parse(await must("ip", "-n", vrf, "-json", "-details", "link", "show")) as readonly Link[];
   const bridges = links.filter(({ linkinfo }) => linkinfo?.info_kind === "bridge");
   await ip(
-    name,
+    twin,
     bridges.flatMap(({ ifindex, ifname, address, mtu }) => [
       `link add ${ifname} index ${ifindex} mtu ${mtu} address ${address} type bridge`,
       `link set ${ifname} mtu ${mtu} up`,
     ]),
   );
-  return name;
+  return twin;
 }
 
 /** A recording's messages, for the twin of its VRF and another workload. */
-function stepsFor(sends: readonly Sent[], startMs: number, places: ReadonlyMap<string, string>): Step[] {
+function stepsFor(sends: readonly Sent[], startedMs: number, places: ReadonlyMap<string, string>): Step[] {
   const twinOf = (netns: string) => places.get(netns) ?? netns;
   return sends.map(({ netns, protocol, bytes, patches, openedAtMs }) => ({
     netns: twinOf(netns ?? ""),
     protocol,
     bytes,
-    isOpen: openedAtMs < startMs,
+    isOpen: openedAtMs < startedMs,
     patches: patches.map((patch) => ({ offset: patch.offset, netns: twinOf(patch.netns) })),
   }));
 }
@@ -98,58 +108,50 @@ function stepsFor(sends: readonly Sent[], startMs: number, places: ReadonlyMap<s
 type Times = { attach: number[]; detach: number[]; replayAttach: number[]; replayDetach: number[] };
 
 /** One attach and detach of Weft's, in milliseconds. */
-async function timeWeft(
-  watch: Stopwatch,
-  host: ClusterHost,
-  network: Mode,
-  netns: string,
-  times: Times,
-): Promise<void> {
-  const attached = await watch.http(host.socket, "POST", "/v1/attachments", JSON.stringify({ network, netns }));
+async function timeWeft(watch: Stopwatch, socket: string, network: Mode, netns: string, times: Times): Promise<void> {
+  const request = JSON.stringify({ network, netns: pathOf(netns) });
+  const attached = await watch.http(socket, "POST", "/v1/attachments", request);
   const endpoint = /"endpoint":"([^"]+)"/.exec(attached.response)?.[1];
   if (endpoint === undefined) throw new Error(`attach: ${attached.response}`);
-  const detached = await watch.http(host.socket, "DELETE", `/v1/attachments/${endpoint}`);
+  const detached = await watch.http(socket, "DELETE", `/v1/attachments/${endpoint}`);
   if (!detached.response.includes(" 204 ")) throw new Error(`detach: ${detached.response}`);
   times.attach.push(attached.ms);
   times.detach.push(detached.ms);
 }
 
-async function measure(cluster: Cluster, host: ClusterHost, mode: Mode): Promise<Times> {
-  const names = (kind: string, count: number) =>
-    Array.from({ length: count }, (_, i) => `${PREFIX}${mode}-${kind}${i}`);
-  const [ours, twins] = [names("w", RECORDED + 1), names("t", RECORDED + 1)];
-  await must(["ip", "-batch", "-"], [...ours, ...twins].map((name) => `netns add ${name}\n`).join(""));
-  const { recordings, anchor } = await record(cluster, host, mode, ours.map(pathOf));
-  const vrf = `${host.netnsPrefix}${mode}`;
-  const twin = await buildTwin(`${PREFIX}${mode}-twin`, vrf);
-  const agent = await cluster.startAgent(host);
-  const watch = await Stopwatch.start(cluster.dir);
+async function addWorkloads(cluster: Cluster, kind: string): Promise<string[]> {
+  const names: string[] = [];
+  for (let i = 0; i < RECORDED; i++) names.push(await cluster.addWorkloadNetns(`${kind}${i}`));
+  return names;
+}
+
+async function measure(cluster: Cluster, mode: Mode): Promise<Times> {
+  await cluster.api("PUT", `/v1/networks/${mode}`, { spec: NETWORKS[mode] });
+  await cluster.converged();
+  const ours = await addWorkloads(cluster, `${mode}-w`);
+  const twins = await addWorkloads(cluster, `${mode}-t`);
+  // It stays: the first endpoint of a global network makes the network on its host, the last one removes it.
+  await attach(cluster, mode, await cluster.addWorkloadNetns(`${mode}-anchor`));
+  const recordings = await record(cluster, mode, ours);
+  const vrf = cluster.vrfNetns(HOST, mode);
+  const twin = await buildTwin(cluster, `${mode}-twin`, vrf);
+  await restartAgent(cluster);
+  const watch = await Stopwatch.start(cluster.folder);
   const times: Times = { attach: [], detach: [], replayAttach: [], replayDetach: [] };
   for (let round = -WARM_UP; round < ROUNDS; round++) {
     const i = (round + WARM_UP) % RECORDED;
-    const [recording, own, other] = [recordings[i], ours[i + 1], twins[i + 1]];
+    const [recording, own, other] = [recordings[i], ours[i], twins[i]];
     if (recording === undefined || own === undefined || other === undefined) throw new Error("nothing was recorded");
-    const places = new Map([
-      [pathOf(own), pathOf(other)],
-      [pathOf(vrf), pathOf(twin)],
-    ]);
-    const startMs = recording.attach[0]?.atMs ?? 0;
+    const places = new Map([own, vrf].map((netns, n) => [pathOf(netns), pathOf(n === 0 ? other : twin)]));
     const sample: Times = { attach: [], detach: [], replayAttach: [], replayDetach: [] };
-    await timeWeft(watch, host, mode, pathOf(own), sample);
-    sample.replayAttach.push(await watch.replay(stepsFor(recording.attach, startMs, places)));
-    sample.replayDetach.push(await watch.replay(stepsFor(recording.detach, startMs, places)));
+    await timeWeft(watch, cluster.agentSocket(HOST), mode, own, sample);
+    sample.replayAttach.push(await watch.replay(stepsFor(recording.attach, recording.startedMs, places)));
+    sample.replayDetach.push(await watch.replay(stepsFor(recording.detach, recording.startedMs, places)));
     if (round < 0) continue;
-    for (const key of Object.keys(times) as (keyof Times)[]) times[key].push(...sample[key]);
+    for (const key of ["attach", "detach", "replayAttach", "replayDetach"] as const) times[key].push(...sample[key]);
   }
   await watch.stop();
-  await ask(host.socket, "DELETE", `/v1/attachments/${anchor}`);
-  await until("the last detach", async () => isEmpty((await ask(host.socket, "GET", "/v1/attachments")).body));
-  await stopAll([agent]);
   return times;
-}
-
-function isEmpty(body: unknown): boolean {
-  return (body as { readonly items: readonly unknown[] }).items.length === 0;
 }
 
 function summary({ attach: ours, detach, replayAttach, replayDetach }: Times) {
@@ -162,10 +164,8 @@ function summary({ attach: ours, detach, replayAttach, replayDetach }: Times) {
 }
 
 await withCluster(1, async (cluster) => {
-  const [host] = cluster.hosts;
-  if (host === undefined) throw new Error("no host");
-  const local = summary(await measure(cluster, host, "local"));
-  const global = summary(await measure(cluster, host, "global"));
+  const local = summary(await measure(cluster, "local"));
+  const global = summary(await measure(cluster, "global"));
   const ratio = {
     localP50: local.attach.p50 / local.replayAttach.p50,
     globalP50: global.attach.p50 / global.replayAttach.p50,

@@ -1,12 +1,11 @@
 // Does traffic across two hosts pay for Weft? One TCP stream and the round trip, over a routed and a switched network
 // of Weft and over the same networks made by hand with `ip`, in turns, between the same two hosts. A ratio is the
 // median of the ratios of neighbouring samples, so that a machine that gets slower or faster meanwhile does not matter.
-import type { Attachment } from "../src/model/status.ts";
-import { type Cluster, ask, withCluster } from "./lab/cluster.ts";
+import type { Cluster } from "../test/netns/cluster.ts";
 import { handmadeRouted, handmadeSwitched, type Pair } from "./lab/handmade.ts";
+import { pathOf, withCluster } from "./lab/lab.ts";
 import { median, show } from "./lab/report.ts";
 import { gigabits, roundTripUs } from "./lab/traffic.ts";
-import { addNamespace, pathOf, PREFIX } from "./lab/underlay.ts";
 
 const ROUNDS = 7;
 const SECONDS = 2;
@@ -23,20 +22,13 @@ const NETWORKS = {
 
 /** A workload on each of the two hosts, attached to a network of Weft. */
 async function weftPair(cluster: Cluster, kind: Kind): Promise<Pair> {
-  await cluster.api("PUT", `/v1/networks/${kind}`, { spec: NETWORKS[kind] });
+  const { status, body } = await cluster.api("PUT", `/v1/networks/${kind}`, { spec: NETWORKS[kind] });
+  if (status >= 300) throw new Error(`network ${kind}: ${status} ${JSON.stringify(body)}`);
   await cluster.converged();
-  const attachments: Attachment[] = [];
-  for (const host of cluster.hosts) {
-    const netns = pathOf(await addNamespace(`${PREFIX}${kind}-${host.name}`));
-    const { status, body } = await ask(host.socket, "POST", "/v1/attachments", { network: kind, netns });
-    if (status >= 300) throw new Error(`attach: ${status} ${JSON.stringify(body)}`);
-    attachments.push(body as Attachment);
-  }
+  const from = await cluster.attach("h1", kind, `${kind}1`);
+  const to = await cluster.attach("h2", kind, `${kind}2`);
   await cluster.converged();
-  const [from, to] = attachments;
-  const address = to?.spec.addresses[0];
-  if (from === undefined || to === undefined || address === undefined) throw new Error("no address");
-  return { from: from.spec.netns, to: to.spec.netns, address };
+  return { from: pathOf(from.netns), to: pathOf(to.netns), address: to.addresses[0] ?? "" };
 }
 
 async function compare(weft: Pair, hand: Pair): Promise<Samples> {
@@ -71,9 +63,8 @@ function summary(samples: Samples) {
 }
 
 await withCluster(2, async (cluster) => {
-  for (const host of cluster.hosts) await cluster.startAgent(host);
-  const routed = summary(await compare(await weftPair(cluster, "routed"), await handmadeRouted(cluster.hosts)));
-  const switched = summary(await compare(await weftPair(cluster, "switched"), await handmadeSwitched(cluster.hosts)));
+  const routed = summary(await compare(await weftPair(cluster, "routed"), await handmadeRouted(cluster)));
+  const switched = summary(await compare(await weftPair(cluster, "switched"), await handmadeSwitched(cluster)));
   const row = (name: string, of: typeof routed) =>
     [name, of.weftGbit, of.handGbit, of.ratioGbit, of.weftRttUs, of.handRttUs, of.ratioRtt] as const;
   const values = { routed, switched, ratio: { routed: routed.ratioGbit, switched: switched.ratioGbit } };

@@ -1,24 +1,37 @@
 // The same networks made by hand, with `ip` and `bridge` and nothing else: what an operator would type, with the
 // settings that Weft uses (VXLAN device born in a namespace of its own, its socket in the host's; learning off; MTU
 // 1450).
-import { must } from "../../src/demo/run.ts";
-import { addNamespace, type BenchHost, bridge, inside, ip, pathOf, PREFIX } from "./underlay.ts";
+import { type Cluster, must } from "../../test/netns/cluster.ts";
+import { addNamespace, bridge, inside, ip, pathOf } from "./lab.ts";
 
 export type Pair = { readonly from: string; readonly to: string; readonly address: string };
-type Side = { readonly host: BenchHost; readonly n: number; readonly overlay: string; readonly workload: string };
+type Side = {
+  readonly n: number;
+  readonly host: string;
+  readonly underlay: string;
+  readonly overlay: string;
+  readonly workload: string;
+};
 
 const MTU = 1450;
 
-async function sidesOf(kind: string, hosts: readonly BenchHost[]): Promise<readonly [Side, Side]> {
-  const sides: Side[] = [];
-  for (const [i, host] of hosts.slice(0, 2).entries()) {
-    const overlay = await addNamespace(`${PREFIX}${kind}${i + 1}`);
-    const workload = await addNamespace(`${PREFIX}${kind}-w${i + 1}`);
-    sides.push({ host, n: i + 1, overlay, workload });
-  }
-  const [one, two] = sides;
-  if (one === undefined || two === undefined) throw new Error("two hosts are needed");
-  return [one, two];
+async function sidesOf(cluster: Cluster, kind: string): Promise<readonly [Side, Side]> {
+  const side = async (n: 1 | 2): Promise<Side> => ({
+    n,
+    host: cluster.netnsOf(`h${n}`),
+    underlay: cluster.underlayOf(`h${n}`),
+    overlay: await addNamespace(cluster, `${kind}${n}`),
+    workload: await addNamespace(cluster, `${kind}-w${n}`),
+  });
+  return [await side(1), await side(2)];
+}
+
+/** Each side with its peer. */
+function facing([one, two]: readonly [Side, Side]): readonly (readonly [Side, Side])[] {
+  return [
+    [one, two],
+    [two, one],
+  ];
 }
 
 function workloadMac(n: number): string {
@@ -30,7 +43,7 @@ function vtepMac(n: number): string {
 }
 
 /** Bridge and port, and the VXLAN device from the host's namespace. */
-async function segment({ host, n, overlay, workload }: Side, vni: number, address: string): Promise<void> {
+async function segment({ host, underlay, n, overlay, workload }: Side, vni: number, address: string): Promise<void> {
   await ip(overlay, [`link add br0 mtu ${MTU} address 02:00:00:00:ff:0${n} type bridge`, "link set br0 mtu 1450 up"]);
   await ip(overlay, [
     `link add port mtu ${MTU} numtxqueues 1 numrxqueues 1 type veth ` +
@@ -39,21 +52,19 @@ async function segment({ host, n, overlay, workload }: Side, vni: number, addres
   ]);
   await ip(workload, ["link set eth0 up", `address add ${address} dev eth0`]);
   const device = `link add vx0 netns ${overlay} mtu ${MTU} address ${vtepMac(n)}`;
-  await ip(host.netns, [`${device} type vxlan id ${vni} local ${host.ip} dstport 4789 nolearning`]);
+  await ip(host, [`${device} type vxlan id ${vni} local ${underlay} dstport 4789 nolearning`]);
 }
 
 /** One segment over both hosts: static FDB entries, neighbours answered from the bridge. */
-export async function handmadeSwitched(hosts: readonly BenchHost[]): Promise<Pair> {
-  const sides = await sidesOf("sw", hosts);
-  for (const [i, side] of sides.entries()) {
-    const peer = sides[1 - i];
-    if (peer === undefined) throw new Error("two sides are needed");
+export async function handmadeSwitched(cluster: Cluster): Promise<Pair> {
+  const sides = await sidesOf(cluster, "sw");
+  for (const [side, peer] of facing(sides)) {
     await segment(side, 7_000_001, `10.98.0.${side.n}/24`);
     await ip(side.overlay, ["link set vx0 master br0 up"]);
     await bridge(side.overlay, [
       "link set dev vx0 learning off neigh_suppress on",
-      `fdb append 00:00:00:00:00:00 dev vx0 dst ${peer.host.ip}`,
-      `fdb replace ${workloadMac(peer.n)} dev vx0 dst ${peer.host.ip} self permanent`,
+      `fdb append 00:00:00:00:00:00 dev vx0 dst ${peer.underlay}`,
+      `fdb replace ${workloadMac(peer.n)} dev vx0 dst ${peer.underlay} self permanent`,
       `fdb replace ${workloadMac(peer.n)} dev vx0 master static`,
     ]);
     await ip(side.overlay, [`neighbour replace 10.98.0.${peer.n} lladdr ${workloadMac(peer.n)} dev br0 nud permanent`]);
@@ -62,13 +73,12 @@ export async function handmadeSwitched(hosts: readonly BenchHost[]): Promise<Pai
 }
 
 /** A subnet per host, routed through the tunnel: one route, one neighbour and one FDB entry per peer. */
-export async function handmadeRouted(hosts: readonly BenchHost[]): Promise<Pair> {
-  const sides = await sidesOf("rt", hosts);
-  for (const [i, side] of sides.entries()) {
-    const peer = sides[1 - i];
-    if (peer === undefined) throw new Error("two sides are needed");
+export async function handmadeRouted(cluster: Cluster): Promise<Pair> {
+  const sides = await sidesOf(cluster, "rt");
+  for (const [side, peer] of facing(sides)) {
     await segment(side, 7_000_002, `10.97.${side.n}.2/24`);
-    await must(inside(side.overlay, ["sysctl", "-q", "-w", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0"]));
+    const sysctls = ["net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0"];
+    await must(...inside(pathOf(side.overlay), ["sysctl", "-q", "-w", ...sysctls]));
     await ip(side.overlay, [
       `address add 10.97.${side.n}.1/24 dev br0`,
       `address add 10.96.0.${side.n}/32 dev vx0`,
@@ -76,7 +86,7 @@ export async function handmadeRouted(hosts: readonly BenchHost[]): Promise<Pair>
       `neighbour replace 10.96.0.${peer.n} lladdr ${vtepMac(peer.n)} dev vx0 nud permanent`,
       `route add 10.97.${peer.n}.0/24 via 10.96.0.${peer.n} dev vx0 onlink`,
     ]);
-    await bridge(side.overlay, [`fdb replace ${vtepMac(peer.n)} dev vx0 dst ${peer.host.ip} self permanent`]);
+    await bridge(side.overlay, [`fdb replace ${vtepMac(peer.n)} dev vx0 dst ${peer.underlay} self permanent`]);
     await ip(side.workload, [`route add default via 10.97.${side.n}.1`]);
   }
   return { from: pathOf(sides[0].workload), to: pathOf(sides[1].workload), address: "10.97.2.2" };

@@ -4,7 +4,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { must } from "../../src/demo/run.ts";
+import { must } from "../../test/netns/cluster.ts";
 import type { Sent } from "./trace.ts";
 
 const SOURCE = new URL("../replay.c", import.meta.url).pathname;
@@ -25,7 +25,7 @@ export class Stopwatch {
   /** Compiles the program into `folder` and starts it. */
   static async start(folder: string): Promise<Stopwatch> {
     const program = join(folder, "replay");
-    await must(["gcc", "-O2", "-Wall", "-o", program, SOURCE]);
+    await must("gcc", "-O2", "-Wall", "-o", program, SOURCE);
     return new Stopwatch(program);
   }
 

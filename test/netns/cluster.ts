@@ -158,6 +158,7 @@ export class Cluster {
     this.#start(
       "server",
       this.wire,
+      WEFT,
       "server",
       "--listen",
       `${SERVER_IP}:7474`,
@@ -172,8 +173,9 @@ export class Cluster {
     );
   }
 
-  async startAgent(host: string): Promise<void> {
-    this.#start(host, this.netnsOf(host), ...this.agentArgs(host));
+  /** `wrap` goes before the agent's own argument list: a tracer. */
+  async startAgent(host: string, wrap: readonly string[] = []): Promise<void> {
+    this.#start(host, this.netnsOf(host), ...wrap, WEFT, ...this.agentArgs(host));
     await until(
       `agent of ${host} answers`,
       async () => (await call(this.agentSocket(host), "GET", "/livez").catch(() => undefined))?.status === 200,
@@ -200,14 +202,18 @@ export class Cluster {
     ];
   }
 
-  #start(name: string, netns: string, ...args: readonly string[]): void {
+  #start(name: string, netns: string, ...argv: readonly string[]): void {
     const log = openSync(join(this.folder, `${name}.log`), "a");
     // nsenter, not `ip netns exec`: that would give the process a mount namespace of its own, and what it mounts would
     // be its alone.
     this.#processes.set(
       name,
-      spawn("nsenter", [`--net=/run/netns/${netns}`, WEFT, ...args], { stdio: ["ignore", log, log] }),
+      spawn("nsenter", [`--net=/run/netns/${netns}`, ...argv], { stdio: ["ignore", log, log] }),
     );
+  }
+
+  pidOf(name: string): number | undefined {
+    return this.#processes.get(name)?.pid;
   }
 
   /** The process is gone when this resolves. */
