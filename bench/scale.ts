@@ -1,6 +1,6 @@
-// What do many endpoints on one host cost? Attaches a thousand workloads to a local network, one after the other, then a
-// hundred more at once, and compares the last hundred with the first: an attach must not get slower because others came
-// before. Then the agent's memory, and how long one look at everything takes.
+// What do many endpoints on one host cost? Attaches a thousand workloads to a local network, one after the other, then
+// a hundred more at once, and compares the last hundred with the first: an attach must not get slower because others
+// came before. Then the agent's memory, and how long one look at everything takes.
 import { readFileSync } from "node:fs";
 import { call, type Cluster } from "../test/netns/cluster.ts";
 import { pathOf, withCluster } from "./lab/lab.ts";

@@ -1,5 +1,5 @@
-// How long until the command line answers? `bin/weft` from the shell against Node alone and against /bin/true, in turns.
-// The first command after an installation fills the compile cache; it is run once before and not counted.
+// How long until the command line answers? `bin/weft` from the shell against Node alone and against /bin/true, in
+// turns. The first command after an installation fills the compile cache; it is run once before and not counted.
 import { spawnSync } from "node:child_process";
 import { cellsOf, median, quantilesOf, show } from "./lab/report.ts";
 
