@@ -56,7 +56,9 @@ export function parseEndpointClaim(body: unknown): input.EndpointClaim {
   const claim = checked<input.EndpointClaim>(validators.endpoint, body, "");
   return {
     ...claim,
-    ...(claim.addresses === undefined ? {} : { addresses: claim.addresses.map((text, i) => formatIp(parseIp(text, `addresses[${i}]`))) }),
+    ...(claim.addresses === undefined
+      ? {}
+      : { addresses: claim.addresses.map((text, i) => formatIp(parseIp(text, `addresses[${i}]`))) }),
     ...(claim.mac === undefined ? {} : { mac: parseMac(claim.mac, "mac") }),
   };
 }
@@ -87,8 +89,10 @@ export function parseApply(body: unknown): input.ApplyRequest {
 
 function checkItem(item: unknown, where: string): void {
   const kind = fieldOf(item, "kind");
-  if (kind !== "network" && kind !== "vrf") throw invalid(`${where}.kind`, '"network" or "vrf"', kind, "apply takes networks and VRFs");
-  if (typeof fieldOf(item, "name") !== "string") throw invalid(`${where}.name`, "string", fieldOf(item, "name"), "give it a name");
+  if (kind !== "network" && kind !== "vrf")
+    throw invalid(`${where}.kind`, '"network" or "vrf"', kind, "apply takes networks and VRFs");
+  if (typeof fieldOf(item, "name") !== "string")
+    throw invalid(`${where}.name`, "string", fieldOf(item, "name"), "give it a name");
   const spec = fieldOf(item, "spec");
   if (kind === "network") refuseOtherDrivers(spec, `${where}.spec`);
   checked(kind === "network" ? validators.network : validators.vrf, spec, `${where}.spec`);
@@ -175,5 +179,7 @@ function refuseOtherDrivers(spec: unknown, where: string): void {
 }
 
 function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? (value as { readonly [name: string]: unknown })[name] : undefined;
+  return typeof value === "object" && value !== null
+    ? (value as { readonly [name: string]: unknown })[name]
+    : undefined;
 }

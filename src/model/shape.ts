@@ -3,7 +3,12 @@
 import { Fault, type Reason } from "./fault.ts";
 
 /** One entry of typebox's list. `instancePath` is a JSON pointer. */
-type SchemaError = { readonly keyword: string; readonly instancePath: string; readonly params: object; readonly message: string };
+type SchemaError = {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly params: object;
+  readonly message: string;
+};
 
 /** The Fault for the first error that helps: `request-invalid`, or what a number out of range means. `root` is put before paths. */
 export function shapeFault(errors: readonly SchemaError[], value: unknown, root: string): Fault {
@@ -16,7 +21,11 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
     case "additionalProperties": {
       const name = String(firstOf(param("additionalProperties")));
       const path = joined(where, name);
-      return new Fault("request-invalid", { what: `${path}: unknown field`, where: path, fix: "correct its name or leave it out" });
+      return new Fault("request-invalid", {
+        what: `${path}: unknown field`,
+        where: path,
+        fix: "correct its name or leave it out",
+      });
     }
     case "required":
       return invalid(joined(where, String(firstOf(param("requiredProperties")))), "a value", undefined, "give it one");
@@ -34,7 +43,11 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
         fix: "choose a number in range",
       });
     default:
-      return new Fault("request-invalid", { what: `${named(where)}: ${error.message}`, where: named(where), fix: SEE_SCHEMA });
+      return new Fault("request-invalid", {
+        what: `${named(where)}: ${error.message}`,
+        where: named(where),
+        fix: SEE_SCHEMA,
+      });
   }
 }
 
@@ -42,7 +55,11 @@ const SEE_SCHEMA = "see GET /openapi.json for the form of a request";
 
 /** A `request-invalid` Fault about one field. */
 export function invalid(where: string, expected: string, found: unknown, fix: string): Fault {
-  return new Fault("request-invalid", { what: `${named(where)}: expected ${expected}, got ${shown(found)}`, where: named(where), fix });
+  return new Fault("request-invalid", {
+    what: `${named(where)}: expected ${expected}, got ${shown(found)}`,
+    where: named(where),
+    fix,
+  });
 }
 
 /** The schema reports what is inside a union or an unknown field first, and the union or the field after it. */
@@ -77,7 +94,10 @@ function joined(path: string, segment: string): string {
 }
 
 function segmentsOf(pointer: string): string[] {
-  return pointer.split("/").slice(1).map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
+  return pointer
+    .split("/")
+    .slice(1)
+    .map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function valueAt(value: unknown, pointer: string): unknown {

@@ -1,0 +1,117 @@
+// The server's judgement: a write becomes a complete set of changes (defaults, VNIs, addresses, everything that follows), or
+// a Fault that says why not. A function of view, write and context: the view is used as a scratchpad and left as it was.
+import { Fault } from "../../model/fault.ts";
+import type { ApplyItem } from "../../model/input.ts";
+import { type Change, type Resource, keyOfResource } from "../../model/resource.ts";
+import { Draft } from "../draft.ts";
+import { type View, get } from "../view.ts";
+import type { Write } from "../write.ts";
+import { networksOf, settleVrf } from "./allocate.ts";
+import { type Context, inUse } from "./context.ts";
+import { attach, detach, unknown } from "./endpoint.ts";
+import { deleteHost, joinHost } from "./host.ts";
+import { deleteNetwork, endpointsOf, putNetwork, removeNetwork } from "./network.ts";
+import { deleteVrf, putVrf } from "./vrf.ts";
+
+/** `resource` is what was put, marked or found; its revision is of the coming commit if it is among the changes. */
+export type Admission = { readonly changes: readonly Change[]; readonly resource?: Resource; readonly created: boolean };
+
+/** Throws a Fault for a refusal. No changes: everything is so already. */
+export function admit(view: View, write: Write, context: Context): Admission {
+  const draft = new Draft(view, context.uid);
+  try {
+    const resource = decide(draft, write, context);
+    const changes = draft.changes();
+    if (resource === undefined) return { changes, created: false };
+    const key = keyOfResource(resource);
+    const change = changes.find((c) => "put" in c && keyOfResource(c.put) === key);
+    const put = change !== undefined && "put" in change ? change.put : undefined;
+    draft.rollback();
+    return { changes, resource: put ?? resource, created: put !== undefined && get(view, put.kind, put.name)?.uid !== put.uid };
+  } finally {
+    draft.rollback();
+  }
+}
+
+function decide(draft: Draft, write: Write, context: Context): Resource | undefined {
+  const { view } = draft;
+  switch (write.verb) {
+    case "put-network":
+      checkMatch(get(view, "network", write.name), write.ifRevision, `network "${write.name}"`);
+      return putNetwork(draft, write.name, write.spec, context);
+    case "put-vrf":
+      checkMatch(get(view, "vrf", write.name), write.ifRevision, `vrf "${write.name}"`);
+      return putVrf(draft, write.name, write.spec, context);
+    case "delete": {
+      const resource = get(view, write.kind, write.name);
+      if (resource === undefined) throw unknown(write.kind, write.name, "name");
+      checkMatch(resource, write.ifRevision, `${write.kind} "${write.name}"`);
+      return remove(draft, write.kind, write.name, write.force === true);
+    }
+    case "join":
+      return joinHost(draft, write.claim, write.by);
+    case "attach":
+      return attach(draft, write.claim, write.by);
+    case "detach":
+      checkMatch(get(view, "endpoint", write.endpoint), write.ifRevision, `endpoint "${write.endpoint}"`);
+      return detach(draft, write.endpoint, write.by, write.force === true);
+    case "apply":
+      return apply(draft, write.items, write.pruneVrf, context);
+  }
+}
+
+function remove(draft: Draft, kind: "network" | "vrf" | "host", name: string, force: boolean): undefined {
+  if (kind === "network") deleteNetwork(draft, name, force);
+  else if (kind === "host") deleteHost(draft, name, force);
+  else deleteVrf(draft, name, force, (network) => removeNetwork(draft, network));
+  return undefined;
+}
+
+/** All items in one commit: what is no longer listed goes first, so that its addresses are free; then VRFs, then networks. */
+function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | undefined, context: Context): undefined {
+  checkDistinct(items);
+  const listed = new Set(items.filter((item) => item.kind === "network").map((item) => item.name));
+  const pruned = pruneVrf === undefined ? [] : networksOf(draft.view, pruneVrf).filter((network) => !listed.has(network.name));
+  const blockers = pruned.flatMap((network) => endpointsOf(draft.view, network.name));
+  if (blockers.length > 0) {
+    const names = pruned.map((network) => `"${network.name}"`).join(", ");
+    throw inUse(`networks ${names} of VRF "${pruneVrf}" cannot go`, "they are not listed, but have endpoints", "detach them first, or list the networks", blockers);
+  }
+  for (const [i, item] of items.entries()) if (item.kind === "vrf") at(i, () => putVrf(draft, item.name, item.spec, context));
+  for (const network of pruned) removeNetwork(draft, network.name);
+  for (const [i, item] of items.entries()) if (item.kind === "network") at(i, () => putNetwork(draft, item.name, item.spec, context));
+  // Only now: a VRF that gets a new network must not go with its last old one and come back as another.
+  if (pruneVrf !== undefined) settleVrf(draft, pruneVrf, []);
+  return undefined;
+}
+
+/** Says in a refusal which item it is about. */
+function at(i: number, put: () => unknown): void {
+  try {
+    put();
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    const { where } = error.detail;
+    throw new Fault(error.reason, { ...error.detail, where: where === undefined ? `resources[${i}]` : `resources[${i}].${where}` }, { cause: error });
+  }
+}
+
+function checkDistinct(items: readonly ApplyItem[]): void {
+  const seen = new Set<string>();
+  for (const [i, item] of items.entries()) {
+    const key = `${item.kind}/${item.name}`;
+    if (seen.has(key)) throw new Fault("request-invalid", { what: `${key} is listed twice`, where: `resources[${i}].name`, fix: "list each resource once" });
+    seen.add(key);
+  }
+}
+
+/** What the writer has seen must still be so. */
+function checkMatch(resource: Resource | undefined, wanted: number | "any" | undefined, what: string): void {
+  if (wanted === undefined || (wanted === "any" ? resource !== undefined : (resource?.revision ?? 0) === wanted)) return;
+  const is = resource === undefined ? "does not exist" : `is at revision ${resource.revision}`;
+  throw new Fault("revision-stale", {
+    what: `${what} ${is}`,
+    why: wanted === 0 ? "the write was to make it" : wanted === "any" ? "the write was to change it" : `the write was made for revision ${wanted}`,
+    fix: "read it again and repeat the write",
+  });
+}

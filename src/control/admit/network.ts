@@ -1,0 +1,150 @@
+// Networks: what may be written, what Weft fills in, and what may change while endpoints are attached.
+import { isDeepStrictEqual } from "node:util";
+import { type Cidr, ipOf, parseCidr } from "../../model/address.ts";
+import { Fault } from "../../model/fault.ts";
+import type { NetworkInput } from "../../model/input.ts";
+import type { Network, NetworkSpec } from "../../model/resource.ts";
+import { checkName } from "../../model/parse.ts";
+import type { Draft } from "../draft.ts";
+import { IPV6_MTU_MIN, TUNNEL_OVERHEAD } from "../limits.ts";
+import { type View, get, hostsInOrder } from "../view.ts";
+import { dropStaleBlocks, settleVrf } from "./allocate.ts";
+import { type Context, inUse } from "./context.ts";
+import { checkUsable, hostAccessCollision, hostCollision, networkCollision, overlapFault, vtepCollision } from "./overlap.ts";
+import { checkSlices, subnetsOf } from "./subnet.ts";
+import { chooseVni, ensureVrf } from "./vrf.ts";
+
+/** Makes or changes a network, with its VRF, tunnel endpoints and blocks. */
+export function putNetwork(draft: Draft, name: string, input: NetworkInput, context: Context): Network {
+  checkName("network", name, "name");
+  const { view } = draft;
+  const old = get(view, "network", name);
+  const spec = completed(view, name, input, old);
+  if (old !== undefined) checkChange(view, old, spec);
+  const cidrs = spec.subnets.map((subnet, i) => parseCidr(subnet.cidr, `spec.subnets[${i}].cidr`));
+  ensureNetworkVrf(draft, name, input, spec, cidrs, context);
+  for (const [i, cidr] of cidrs.entries()) checkPlace(view, name, spec.vrf, cidr, `spec.subnets[${i}].cidr`, context);
+  checkMtu(view, spec);
+  const network = draft.put("network", name, spec);
+  if (old !== undefined) dropStaleBlocks(draft, network);
+  const hosts = hostsInOrder(view);
+  settleVrf(draft, spec.vrf, hosts);
+  if (old !== undefined && old.spec.vrf !== spec.vrf) settleVrf(draft, old.spec.vrf, hosts);
+  return network;
+}
+
+/** Removes a network; its endpoints too with `force`, else it is refused while there are any. */
+export function deleteNetwork(draft: Draft, name: string, force: boolean): void {
+  const { view } = draft;
+  const network = get(view, "network", name);
+  if (network === undefined) return;
+  const endpoints = endpointsOf(view, name);
+  if (endpoints.length > 0 && !force) {
+    throw inUse(`network "${name}" has endpoints`, "they would lose their network", "detach them first, or use force", endpoints);
+  }
+  removeNetwork(draft, name);
+  settleVrf(draft, network.spec.vrf, []);
+}
+
+/** Removes a network and all that stands in it; its VRF is the caller's to settle. */
+export function removeNetwork(draft: Draft, name: string): void {
+  const { view } = draft;
+  for (const endpoint of endpointsOf(view, name)) draft.remove("endpoint", endpoint);
+  for (const blocks of view.networks.get(name)?.blocks.values() ?? []) {
+    for (const block of [blocks[4], blocks[6]]) if (block !== undefined) draft.remove("block", block.name);
+  }
+  draft.remove("network", name);
+}
+
+export function endpointsOf(view: View, network: string): string[] {
+  return [...(view.networks.get(network)?.endpoints.keys() ?? [])];
+}
+
+function completed(view: View, name: string, input: NetworkInput, old: Network | undefined): NetworkSpec {
+  const ipam = input.ipam ?? (input.subnets.some((subnet) => subnet.hostPrefix !== undefined) ? "local" : "global");
+  const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
+  return {
+    driver: "vxlan",
+    ipam,
+    vrf: input.vrf ?? name,
+    ...(ipam === "local" ? {} : { vni: chooseVni(view, input.vni ?? known, `network/${name}`, "spec.vni") }),
+    subnets: subnetsOf(input, ipam),
+    ...(input.mtu === undefined ? {} : { mtu: input.mtu }),
+    ...(input.slices === undefined ? {} : { slices: checkSlices(input.slices, ipam, input.subnets) }),
+    masquerade: input.masquerade ?? true,
+    enabled: input.enabled ?? true,
+    ...(input.description === undefined ? {} : { description: input.description }),
+  };
+}
+
+/** A local network's VNI is its VRF's: one that is given makes or meets it. */
+function ensureNetworkVrf(draft: Draft, name: string, input: NetworkInput, spec: NetworkSpec, subnets: readonly Cidr[], context: Context): void {
+  const isLocal = spec.ipam === "local";
+  const vrf = ensureVrf(
+    draft,
+    spec.vrf,
+    {
+      subnets,
+      isLocal,
+      ...(isLocal && input.vni !== undefined ? { vni: input.vni } : {}),
+      ...(spec.vni === undefined ? {} : { notVni: spec.vni }),
+    },
+    context,
+  );
+  if (!isLocal || input.vni === undefined || input.vni === vrf.spec.vni) return;
+  throw new Fault("vni-invalid", {
+    what: `network "${name}" cannot have VNI ${input.vni}`,
+    where: "spec.vni",
+    why: `routed networks use the VNI of their VRF, and VRF "${vrf.name}" has ${vrf.spec.vni}`,
+    fix: "leave it out, or put the network into a VRF of its own",
+  });
+}
+
+/** Everything the range must not meet. */
+function checkPlace(view: View, name: string, vrfName: string, cidr: Cidr, where: string, context: Context): void {
+  checkUsable(cidr, where);
+  const vrf = get(view, "vrf", vrfName);
+  const met =
+    networkCollision(view, vrfName, cidr, name) ??
+    (vrf === undefined ? undefined : vtepCollision(vrf, cidr)) ??
+    (vrf?.spec.hostAccess === true ? hostAccessCollision(view, vrfName, cidr) : undefined) ??
+    hostCollision(view, cidr, context);
+  if (met !== undefined) throw overlapFault(cidr, where, met);
+}
+
+function checkMtu(view: View, spec: NetworkSpec): void {
+  if (spec.mtu === undefined) return;
+  if (spec.mtu < IPV6_MTU_MIN && spec.subnets.some((subnet) => subnet.cidr.includes(":"))) {
+    throw new Fault("mtu-invalid", {
+      what: `MTU ${spec.mtu} is too small for IPv6`, where: "spec.mtu", why: `IPv6 needs ${IPV6_MTU_MIN} bytes`, fix: `choose ${IPV6_MTU_MIN} or more`,
+    });
+  }
+  for (const { name, spec: host } of view.host.values()) {
+    const most = host.underlayMtu - TUNNEL_OVERHEAD[ipOf(host.underlay)?.family ?? 4];
+    if (spec.mtu <= most) continue;
+    throw new Fault("mtu-invalid", {
+      what: `MTU ${spec.mtu} does not fit through the underlay`,
+      where: "spec.mtu",
+      why: `host "${name}" has an underlay MTU of ${host.underlayMtu}, which leaves ${most} inside a tunnel`,
+      fix: `choose ${most} or less, or leave it out`,
+    });
+  }
+}
+
+/** With endpoints attached: text, masquerade, MTU and a further family may change, what they stand on may not. */
+function checkChange(view: View, old: Network, spec: NetworkSpec): void {
+  const endpoints = endpointsOf(view, old.name);
+  if (endpoints.length === 0) return;
+  const field =
+    (["driver", "ipam", "vrf", "vni"] as const).find((name) => spec[name] !== old.spec[name]) ??
+    (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
+    (old.spec.subnets.every((subnet) => spec.subnets.some((s) => sameSubnet(s, subnet))) ? undefined : "subnets");
+  if (field === undefined) return;
+  throw inUse(`the ${field} of network "${old.name}" cannot change`, "it has endpoints that stand on it", "detach them first", endpoints);
+}
+
+type SubnetSpec = NetworkSpec["subnets"][number];
+function sameSubnet(a: SubnetSpec, b: SubnetSpec): boolean {
+  return a.cidr === b.cidr && a.hostPrefix === b.hostPrefix && a.gateway === b.gateway;
+}
+

@@ -1,0 +1,215 @@
+// The queue in front of the store. Writes that arrive in one turn of the event loop are admitted in order and share one
+// durable transaction, each at a revision of its own; nobody hears of a write before it is durable. A write that is refused
+// changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so readers wait for
+// `settled`; whatever fails, the view is made again from the store, which is the truth.
+import assert from "node:assert/strict";
+import type { Clock } from "../model/clock.ts";
+import { Fault } from "../model/fault.ts";
+import { type Change, keyOfResource } from "../model/resource.ts";
+import type { Commit, Precondition, Secret, Store } from "../store/store.ts";
+import { type Admission, admit } from "./admit/admit.ts";
+import type { Context } from "./admit/context.ts";
+import { type Passage, passageTo } from "./interest.ts";
+import { Journey } from "./journey.ts";
+import { type Before, type View, applyChanges, getKey, viewOf } from "./view.ts";
+import type { Outcome, Write } from "./write.ts";
+
+/** Told what happens, for metrics. */
+export type Meter = { committed(commits: number, seconds: number): void; converged(seconds: number): void };
+
+/** What goes with a write, in its transaction. A job without a write only keeps secrets. */
+export type Job = {
+  readonly write?: Write;
+  readonly dryRun?: boolean;
+  /** Asked after the write was admitted. */
+  secrets?(admission: Admission): readonly Secret[];
+  /** Called as soon as it is durable, before anybody else hears of it. */
+  committed?(): void;
+};
+type Queued = Job & { resolve(outcome: Outcome): void; reject(error: unknown): void };
+type Decided = { readonly queued: Queued; readonly outcome: Outcome };
+type Group = { readonly commits: Commit[]; readonly befores: Before[]; readonly secrets: Secret[]; readonly decided: Decided[] };
+
+export type CommitterOptions = {
+  readonly clock: Clock;
+  readonly context: Context;
+  readonly meter: Meter;
+  /** Runs the function when the event loop has heard everybody of this turn. */
+  readonly turn: (run: () => void) => void;
+  /** Revisions remembered for watching hosts. */
+  readonly history: number;
+};
+
+export class Committer {
+  readonly #store: Store;
+  readonly #options: CommitterOptions;
+  #view: View;
+  #journey: Journey;
+  #queue: Queued[] = [];
+  #isScheduled = false;
+  #flushing: Promise<void> | undefined;
+  #isLost = false;
+  #isClosed = false;
+  readonly #waiting = new Set<() => void>();
+  readonly #passages = new Map<number, Passage>();
+
+  constructor(store: Store, view: View, options: CommitterOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#view = view;
+    this.#journey = new Journey(view.revision, options.history);
+  }
+
+  /** What is durable; only to be read right after `settled`. */
+  get view(): View {
+    return this.#view;
+  }
+  get journey(): Journey {
+    return this.#journey;
+  }
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  submit(job: Job): Promise<Outcome> {
+    if (this.#isClosed) return Promise.reject(stopping());
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ ...job, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** Resolves when the view is what the store holds; throws `unavailable` while the store cannot be read. */
+  async settled(): Promise<void> {
+    while (this.#flushing !== undefined) await this.#flushing;
+    if (this.#isLost) throw lost();
+  }
+
+  /** Resolves after the next commit, or when the signal aborts or the server stops. */
+  async changed(signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#isClosed) return;
+    let wake = () => {};
+    const woken = new Promise<void>((resolve) => (wake = resolve));
+    this.#waiting.add(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    await woken;
+    signal.removeEventListener("abort", wake);
+    this.#waiting.delete(wake);
+  }
+
+  /** What happened since `from`; the same value for everybody who asks between two commits. */
+  passage(from: number): Passage {
+    let passage = this.#passages.get(from);
+    if (passage === undefined) this.#passages.set(from, (passage = passageTo(this.#view, this.#journey.since(from))));
+    return passage;
+  }
+
+  /** Finishes what is queued, then ends every watch. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    while (this.#isScheduled || this.#flushing !== undefined) {
+      await (this.#flushing ?? new Promise<void>((resolve) => this.#options.turn(resolve)));
+    }
+    this.#wake();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#options.turn(() => {
+      this.#flushing = this.#flush().finally(() => {
+        this.#flushing = undefined;
+        this.#isScheduled = false;
+        if (this.#queue.length > 0) this.#schedule();
+      });
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const batch = this.#queue;
+    this.#queue = [];
+    try {
+      if (this.#isLost) await this.#reload();
+    } catch {
+      for (const queued of batch) queued.reject(lost());
+      return;
+    }
+    const group: Group = { commits: [], befores: [], secrets: [], decided: [] };
+    for (const queued of batch) this.#decide(queued, group);
+    try {
+      if (group.commits.length > 0 || group.secrets.length > 0) await this.#commit(group);
+    } catch (error) {
+      await this.#reload().catch(() => (this.#isLost = true));
+      for (const { queued } of group.decided) queued.reject(error);
+      return;
+    }
+    for (const { queued } of group.decided) queued.committed?.();
+    for (const { queued, outcome } of group.decided) queued.resolve(outcome);
+    if (group.commits.length > 0) this.#wake();
+  }
+
+  /** Admits one write against everything before it in the group. */
+  #decide(queued: Queued, group: Group): void {
+    try {
+      const admission = queued.write === undefined ? NOTHING : admit(this.#view, queued.write, this.#options.context);
+      const { changes } = admission;
+      if (queued.dryRun !== true) {
+        group.secrets.push(...(queued.secrets?.(admission) ?? []));
+        if (changes.length > 0) this.#enter(changes, group);
+      }
+      // An answer without changes waits for the others too: what it found may be not durable yet.
+      group.decided.push({ queued, outcome: { ...admission, revision: this.#view.revision } });
+    } catch (error) {
+      queued.reject(error);
+    }
+  }
+
+  #enter(changes: readonly Change[], group: Group): void {
+    group.commits.push({ changes, preconditions: changes.map((change) => this.#asSeen(change)) });
+    group.befores.push(applyChanges(this.#view, changes));
+    this.#view.revision += 1;
+  }
+
+  #asSeen(change: Change): Precondition {
+    const key = "put" in change ? keyOfResource(change.put) : change.remove;
+    return { key, revision: getKey(this.#view, key)?.revision ?? 0 };
+  }
+
+  async #commit(group: Group): Promise<void> {
+    const { clock, meter } = this.#options;
+    const startedAtMs = clock.nowMs();
+    const first = this.#journey.revision + 1;
+    const revisions = await this.#store.commit(group.commits, group.secrets);
+    // Another writer on this store would have moved the revisions.
+    assert.deepEqual(revisions, group.commits.map((_, i) => first + i));
+    const endedAtMs = clock.nowMs();
+    for (const before of group.befores) this.#journey.append(before, endedAtMs);
+    this.#passages.clear();
+    if (group.commits.length > 0) meter.committed(group.commits.length, (endedAtMs - startedAtMs) / 1000);
+  }
+
+  async #reload(): Promise<void> {
+    const { cluster, revision, resources } = await this.#store.read();
+    this.#view = viewOf(cluster, revision, resources);
+    this.#passages.clear();
+    // Steps between what was remembered and what is there are unknown: whoever watches has to list again.
+    if (revision !== this.#journey.revision) this.#journey = new Journey(revision, this.#options.history);
+    this.#isLost = false;
+  }
+
+  #wake(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
+  }
+}
+
+const NOTHING: Admission = { changes: [], created: false };
+
+function stopping(): Fault {
+  return new Fault("unavailable", { what: "the server is stopping", fix: "try again when it has started" });
+}
+
+function lost(): Fault {
+  return new Fault("unavailable", { what: "the store cannot be read", fix: "see the server's log; check the disk" });
+}

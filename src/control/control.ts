@@ -1,0 +1,212 @@
+// The control plane of one server: writes are judged and made durable, readers see what is durable, hosts see what concerns
+// them. Holds the store, the view of it, credentials and reports together; each of them is decided elsewhere. After
+// `kill -9` at any line, opening the same store again goes on where the last answer was.
+import { randomBytes, randomUUID } from "node:crypto";
+import type { Clock } from "../model/clock.ts";
+import { Fault } from "../model/fault.ts";
+import type { HostClaim } from "../model/input.ts";
+import type { ChangeSet, Host, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
+import type { ClusterStatus, HostReport } from "../model/status.ts";
+import type { Store } from "../store/store.ts";
+import { Committer, type Meter } from "./committer.ts";
+import { type Condition, conditionsOf } from "./conditions.ts";
+import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
+import { followAs } from "./follow.ts";
+import { fullSnapshot, isVisible, snapshotFor } from "./interest.ts";
+import { Prefixes, prefixSecret } from "./prefixes.ts";
+import { Reports } from "./reports.ts";
+import { type AddressUse, addressUseOf } from "./usage.ts";
+import { get, listOf, viewOf } from "./view.ts";
+import type { Identity, Outcome, Viewer, Write } from "./write.ts";
+
+export type { Meter } from "./committer.ts";
+
+/** Where chance comes from: names of resources, and tokens nobody can guess. */
+export type Entropy = { uid(): string; token(): string };
+
+export type ControlOptions = {
+  readonly clock: Clock;
+  readonly entropy?: Entropy;
+  readonly meter?: Meter;
+  /** Revisions that a watching host may be behind before it has to list again. Default 4096. */
+  readonly history?: number;
+  /** When to commit what has been asked for: by default after everything that this turn of the event loop brings. */
+  readonly turn?: (run: () => void) => void;
+};
+
+export type Listing<K extends Kind> = { readonly revision: number; readonly items: readonly ResourceOf<K>[] };
+export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
+export type ControlStatus = ClusterStatus & { readonly conditions: readonly Condition[] };
+
+const SYSTEM_ENTROPY: Entropy = { uid: () => randomUUID(), token: () => randomBytes(32).toString("base64url") };
+const NO_METER: Meter = { committed: () => {}, converged: () => {} };
+// oxlint-disable-next-line no-restricted-globals -- not time but order: the end of this turn of the event loop
+const END_OF_TURN = (run: () => void): void => void setImmediate(run);
+
+export class Control {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #entropy: Entropy;
+  readonly #meter: Meter;
+  readonly #committer: Committer;
+  readonly #credentials: Credentials;
+  readonly #prefixes: Prefixes;
+  readonly #reports = new Reports();
+
+  /** Reads the store; the store stays the caller's to close, after the control plane. */
+  static async open(store: Store, options: ControlOptions): Promise<Control> {
+    const { cluster, revision, resources } = await store.read();
+    return new Control(store, viewOf(cluster, revision, resources), options);
+  }
+
+  private constructor(store: Store, view: ReturnType<typeof viewOf>, options: ControlOptions) {
+    const entropy = options.entropy ?? SYSTEM_ENTROPY;
+    const hosts = [...view.host.keys()];
+    this.#store = store;
+    this.#clock = options.clock;
+    this.#entropy = entropy;
+    this.#meter = options.meter ?? NO_METER;
+    this.#prefixes = new Prefixes(store, hosts);
+    this.#credentials = new Credentials(store, hosts);
+    this.#committer = new Committer(store, view, {
+      clock: options.clock,
+      context: { uid: () => entropy.uid(), prefixes: this.#prefixes.byHost },
+      meter: this.#meter,
+      turn: options.turn ?? END_OF_TURN,
+      history: options.history ?? 4096,
+    });
+  }
+
+  get cluster(): string {
+    return this.#store.cluster;
+  }
+  /** The last durable revision. */
+  get revision(): number {
+    return this.#committer.journey.revision;
+  }
+
+  /** Decides and makes durable; rejects with the Fault of the refusal. `dryRun` only decides. Joins go through `join`. */
+  async write(write: Exclude<Write, { readonly verb: "join" }>, options: { readonly dryRun?: boolean } = {}): Promise<Outcome> {
+    if (write.verb !== "delete" || write.kind !== "host") return this.#committer.submit({ write, dryRun: options.dryRun === true });
+    const host = write.name;
+    return this.#committer.submit({
+      write,
+      dryRun: options.dryRun === true,
+      secrets: () => [hostSecret(host, undefined), prefixSecret(host, undefined)],
+      committed: () => {
+        if (options.dryRun === true) return;
+        this.#credentials.admit(host);
+        this.#prefixes.forget(host);
+        this.#reports.forget(host);
+      },
+    });
+  }
+
+  /**
+   * Claims a host's name with the join token, or confirms it with the host's own. `proposed` is a token that the host made
+   * itself: a claim that carries it again is the same host, so a join whose answer was lost can be repeated.
+   * Faults: token-wrong, host-claimed, overlap, address-invalid, name-invalid.
+   */
+  async join(claim: HostClaim, token: string | undefined, proposed?: string): Promise<Joined> {
+    const by = this.identify(token);
+    const own = by.role === "host" ? token : proposed !== undefined && this.#credentials.isTokenOf(claim.host, proposed) ? proposed : undefined;
+    const given = own ?? proposed ?? this.#entropy.token();
+    const outcome = await this.#committer.submit({
+      write: { verb: "join", claim, by: own === undefined || by.role === "host" ? by : { role: "host", host: claim.host } },
+      secrets: () => {
+        const isNews = this.#prefixes.set(claim.host, claim.hostPrefixes);
+        const credential = own === undefined ? [hostSecret(claim.host, given)] : [];
+        return isNews ? [...credential, prefixSecret(claim.host, claim.hostPrefixes)] : credential;
+      },
+      committed: () => this.#credentials.admit(claim.host),
+    });
+    if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
+    return { cluster: this.cluster, token: given, host: outcome.resource };
+  }
+
+  /** What the viewer sees, at one durable revision. */
+  async snapshot(viewer: Viewer): Promise<Snapshot> {
+    await this.#committer.settled();
+    const { view } = this.#committer;
+    return viewer.role === "admin" ? fullSnapshot(view) : snapshotFor(view, viewer.host);
+  }
+
+  /**
+   * What takes a mirror of `snapshot(viewer)` at `from` along, until the signal aborts or the server stops. A host's sets
+   * may span several commits (revisions are skipped); an administrator gets every commit. Throws at once, and later if the
+   * reader is too slow, `compacted`; at once `revision-stale` for a revision that is not there yet.
+   */
+  watch(from: number, viewer: Viewer, signal: AbortSignal): AsyncIterable<ChangeSet> {
+    if (viewer.role === "admin") return this.#store.watch(from, signal);
+    this.#committer.journey.check(from);
+    return followAs(this.#committer, viewer.host, from, signal);
+  }
+
+  async list<K extends Kind>(kind: K, viewer: Viewer): Promise<Listing<K>> {
+    await this.#committer.settled();
+    const { view } = this.#committer;
+    const items = listOf(view, kind);
+    return { revision: view.revision, items: viewer.role === "admin" ? items : items.filter((item) => isVisible(view, viewer.host, item)) };
+  }
+
+  /** Undefined if it is not there, or not this viewer's to see. */
+  async find<K extends Kind>(kind: K, name: string, viewer: Viewer): Promise<ResourceOf<K> | undefined> {
+    await this.#committer.settled();
+    const { view } = this.#committer;
+    const resource = get(view, kind, name);
+    return resource === undefined || (viewer.role === "host" && !isVisible(view, viewer.host, resource)) ? undefined : resource;
+  }
+
+  /** Takes what a host says it reached. Throws `host-unknown`. */
+  async report(report: HostReport): Promise<void> {
+    await this.#committer.settled();
+    const { view, journey } = this.#committer;
+    if (!view.host.has(report.host)) {
+      throw new Fault("host-unknown", { what: `there is no host "${report.host}"`, where: "host", fix: "join first" });
+    }
+    const lagMs = this.#reports.receive(report, view, journey, this.#clock.nowMs());
+    if (lagMs !== undefined) this.#meter.converged(lagMs / 1000);
+    if (!this.#prefixes.set(report.host, report.hostPrefixes)) return;
+    await this.#committer.submit({ secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });
+  }
+
+  async status(): Promise<ControlStatus> {
+    await this.#committer.settled();
+    const { view } = this.#committer;
+    return { ...this.#reports.status(view, this.#clock.nowMs()), conditions: conditionsOf(view, this.#prefixes.byHost) };
+  }
+
+  /** What a user should know that no answer said: who waits for a block, who stands in a network's way. */
+  async conditions(): Promise<readonly Condition[]> {
+    await this.#committer.settled();
+    return conditionsOf(this.#committer.view, this.#prefixes.byHost);
+  }
+
+  /** Addresses of each network and family by state, for metrics and `weft network list`. */
+  async addressUse(): Promise<readonly AddressUse[]> {
+    await this.#committer.settled();
+    return addressUseOf(this.#committer.view);
+  }
+
+  /** Whoever holds the token; a Fault `token-wrong` otherwise. */
+  identify(token: string | undefined): Identity {
+    return this.#credentials.identify(token);
+  }
+  /** Whether a token of this role was ever set in this store. */
+  hasToken(role: Role): boolean {
+    return this.#credentials.has(role);
+  }
+  /** From now on, durably, this is the token of the role; the one before is worth nothing. */
+  async setToken(role: Role, token: string): Promise<void> {
+    await this.#committer.submit({ secrets: () => [roleSecret(role, token)] });
+  }
+  /** A token that nobody can guess. */
+  newToken(): string {
+    return this.#entropy.token();
+  }
+
+  /** Finishes what was asked, refuses the rest, ends every host's watch. */
+  async close(): Promise<void> {
+    await this.#committer.close();
+  }
+}

@@ -1,0 +1,71 @@
+// Who holds which token. The store keeps digests, never tokens; a token is 32 random bytes, so a plain SHA-256 is enough
+// (nothing to guess, nothing to salt). Host tokens are found by their digest: what timing tells about a digest says nothing
+// about a token that has it.
+import { createHash, timingSafeEqual } from "node:crypto";
+import { Fault } from "../model/fault.ts";
+import type { Secret, Store } from "../store/store.ts";
+import type { Identity } from "./write.ts";
+
+export type Role = "admin" | "join";
+
+export class Credentials {
+  readonly #store: Store;
+  readonly #hosts = new Map<string, string>();
+
+  constructor(store: Store, hosts: Iterable<string>) {
+    this.#store = store;
+    for (const host of hosts) this.admit(host);
+  }
+
+  /** Takes up what the store says about a host's token: there is one, there is another, there is none. */
+  admit(host: string): void {
+    for (const [digest, name] of this.#hosts) if (name === host) this.#hosts.delete(digest);
+    const digest = this.#store.secret(hostKey(host));
+    if (digest !== undefined) this.#hosts.set(digest, host);
+  }
+
+  has(role: Role): boolean {
+    return this.#store.secret(`token/${role}`) !== undefined;
+  }
+
+  /** Whoever holds the token; a Fault `token-wrong` if nobody does. */
+  identify(token: string | undefined): Identity {
+    if (token === undefined || token === "") {
+      throw new Fault("token-wrong", { what: "the request carries no token", fix: "send it as `Authorization: Bearer <token>`" });
+    }
+    const digest = digestOf(token);
+    if (isEqual(digest, this.#store.secret("token/admin"))) return { role: "admin" };
+    const host = this.#hosts.get(digest);
+    if (host !== undefined) return { role: "host", host };
+    if (isEqual(digest, this.#store.secret("token/join"))) return { role: "join" };
+    throw new Fault("token-wrong", {
+      what: "nobody has this token", why: "it is mistyped, from another server, or its host was deleted",
+      fix: "use the token that the server wrote when it first started, or join the host again",
+    });
+  }
+
+  isTokenOf(host: string, token: string): boolean {
+    return isEqual(digestOf(token), this.#store.secret(hostKey(host)));
+  }
+}
+
+export function roleSecret(role: Role, token: string): Secret {
+  return { key: `token/${role}`, value: digestOf(token) };
+}
+
+/** Undefined revokes. */
+export function hostSecret(host: string, token: string | undefined): Secret {
+  return { key: hostKey(host), value: token === undefined ? undefined : digestOf(token) };
+}
+
+function hostKey(host: string): string {
+  return `token/host/${host}`;
+}
+
+function digestOf(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}
+
+function isEqual(digest: string, stored: string | undefined): boolean {
+  return stored?.length === digest.length && timingSafeEqual(Buffer.from(digest), Buffer.from(stored));
+}

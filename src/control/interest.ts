@@ -1,0 +1,145 @@
+// What one host needs to see. Everybody sees VRFs, networks, hosts, tunnel endpoints and blocks: that is what routes are made
+// of, and it grows with hosts, not with workloads. Endpoints a host sees only if they are its own, or in a switched network
+// of a VRF that it carries, where each is an FDB entry. So a first endpoint in a VRF brings all the others into sight, and
+// the last one's end takes them out of it, without any of them having changed.
+//
+// Pure: a view at one revision, and what changed on the way to it. However many commits lie between, one set of changes
+// takes a mirror from there to here.
+import { type Change, type Endpoint, type Key, type Network, type Resource, type Snapshot } from "../model/resource.ts";
+import { type Before, type View, carries, getKey, listOf, residentsOf } from "./view.ts";
+
+/** Everything an administrator sees. */
+export function fullSnapshot(view: View): Snapshot {
+  return {
+    cluster: view.cluster, revision: view.revision,
+    vrfs: listOf(view, "vrf"), networks: listOf(view, "network"), hosts: listOf(view, "host"),
+    blocks: listOf(view, "block"), vteps: listOf(view, "vtep"), endpoints: listOf(view, "endpoint"),
+  };
+}
+
+/** What one host sees. */
+export function snapshotFor(view: View, host: string): Snapshot {
+  return { ...fullSnapshot(view), endpoints: [...endpointsFor(view, host)] };
+}
+
+function* endpointsFor(view: View, host: string): Generator<Endpoint> {
+  for (const name of residentsOf(view, host)) {
+    const endpoint = view.endpoint.get(name);
+    if (endpoint !== undefined) yield endpoint;
+  }
+  for (const [vrf, index] of view.vrfs) {
+    if (carries(view, vrf, host)) for (const endpoint of switchedIn(view, index.networks)) if (endpoint.spec.host !== host) yield endpoint;
+  }
+}
+
+function* switchedIn(view: View, networks: Iterable<string>): Generator<Endpoint> {
+  for (const name of networks) {
+    if (view.network.get(name)?.spec.ipam === "global") yield* view.networks.get(name)?.endpoints.values() ?? [];
+  }
+}
+
+export function isVisible(view: View, host: string, resource: Resource): boolean {
+  if (resource.kind !== "endpoint" || resource.spec.host === host) return true;
+  const network = view.network.get(resource.spec.network);
+  return network?.spec.ipam === "global" && carries(view, network.spec.vrf, host);
+}
+
+/** What happened on the way to a view's revision, sorted once for all hosts that come the same way. */
+export type Passage = {
+  readonly before: Before;
+  /** Changes of what everybody sees. */
+  readonly common: readonly Change[];
+  readonly endpoints: readonly { readonly key: Key; readonly before: Endpoint | undefined; readonly after: Endpoint | undefined }[];
+  /** Hosts that may carry other VRFs than before; "all" when a network has moved to another VRF. */
+  readonly movers: ReadonlySet<string> | "all";
+};
+
+/** `before` is what each key was that has changed on the way. */
+export function passageTo(view: View, before: Before): Passage {
+  const common: Change[] = [];
+  const endpoints: Passage["endpoints"][number][] = [];
+  const movers = new Set<string>();
+  let everybodyMoves = false;
+  for (const [key, old] of before) {
+    const now = getKey(view, key);
+    for (const resource of [old, now]) {
+      if (resource?.kind === "endpoint" || resource?.kind === "block") movers.add(resource.spec.host);
+    }
+    if (old?.kind === "network" && now?.kind === "network" && old.spec.vrf !== now.spec.vrf) everybodyMoves = true;
+    if (old?.kind === "endpoint" || now?.kind === "endpoint") {
+      endpoints.push({ key, before: old?.kind === "endpoint" ? old : undefined, after: now?.kind === "endpoint" ? now : undefined });
+    } else if (now !== undefined) common.push({ put: now });
+    else if (old !== undefined) common.push({ remove: key });
+  }
+  return { before, common, endpoints, movers: everybodyMoves ? "all" : movers };
+}
+
+/** What takes this host's mirror along the passage. */
+export function changesFor(view: View, passage: Passage, host: string): readonly Change[] {
+  const moves = passage.movers === "all" || passage.movers.has(host);
+  if (passage.endpoints.length === 0 && !moves) return passage.common;
+  const carried = moves ? carriedBefore(view, passage, host) : undefined;
+  const changes = [...passage.common];
+  for (const { key, before, after } of passage.endpoints) {
+    if (after !== undefined && isVisible(view, host, after)) changes.push({ put: after });
+    else if (before !== undefined && wasVisible(view, passage, carried, host, before)) changes.push({ remove: key });
+  }
+  if (carried === undefined) return changes;
+  for (const [vrf, index] of view.vrfs) {
+    const carriesNow = carries(view, vrf, host);
+    if (carriesNow === carried.has(vrf)) continue;
+    for (const endpoint of switchedIn(view, index.networks)) {
+      const key: Key = `endpoint/${endpoint.name}`;
+      if (passage.before.has(key) || endpoint.spec.host === host) continue;
+      changes.push(carriesNow ? { put: endpoint } : { remove: key });
+    }
+  }
+  return changes;
+}
+
+/** Whether a commit, of which `before` is what it replaced, was about something that this host sees: convergence is measured by it. */
+export function concerns(view: View, before: Before, host: string): boolean {
+  for (const [key, old] of before) {
+    const resource = getKey(view, key) ?? old;
+    if (resource === undefined || isVisible(view, host, resource)) return true;
+  }
+  return false;
+}
+
+function wasVisible(view: View, passage: Passage, carried: ReadonlySet<string> | undefined, host: string, endpoint: Endpoint): boolean {
+  if (endpoint.spec.host === host) return true;
+  const network = networkBefore(view, passage, endpoint.spec.network);
+  if (network?.spec.ipam !== "global") return false;
+  return carried === undefined ? carries(view, network.spec.vrf, host) : carried.has(network.spec.vrf);
+}
+
+function networkBefore(view: View, passage: Passage, name: string): Network | undefined {
+  const key: Key = `network/${name}`;
+  if (!passage.before.has(key)) return view.network.get(name);
+  const network = passage.before.get(key);
+  return network?.kind === "network" ? network : undefined;
+}
+
+/** VRFs that the host carried where the passage began: what it has there now, with the changes taken back. */
+function carriedBefore(view: View, passage: Passage, host: string): ReadonlySet<string> {
+  const members = new Map<string, number>();
+  for (const [network, index] of view.networks) {
+    const count = index.members.get(host);
+    if (count !== undefined) members.set(network, count);
+  }
+  const count = (resource: Resource | undefined, by: number) => {
+    if ((resource?.kind !== "endpoint" && resource?.kind !== "block") || resource.spec.host !== host) return;
+    members.set(resource.spec.network, (members.get(resource.spec.network) ?? 0) + by);
+  };
+  for (const [key, old] of passage.before) {
+    count(getKey(view, key), -1);
+    count(old, 1);
+  }
+  const carried = new Set<string>();
+  for (const [name, count] of members) {
+    const vrf = count > 0 ? networkBefore(view, passage, name)?.spec.vrf : undefined;
+    if (vrf !== undefined) carried.add(vrf);
+  }
+  return carried;
+}
+

@@ -1,0 +1,43 @@
+// How full networks are, from the indexes: a few look-ups per network, however many endpoints there are.
+import { type Family, addressCount, ipOf, parseCidr } from "../model/address.ts";
+import { capacity, defaultGateway } from "../ipam/assign.ts";
+import { blockCount } from "../ipam/block.ts";
+import type { View } from "./view.ts";
+
+export type AddressUse = {
+  readonly network: string;
+  readonly family: Family;
+  readonly ipam: "local" | "global";
+  /** Addresses endpoints have, and that they could have at most. A number beyond 2^53 is rounded. */
+  readonly used: number;
+  readonly total: number;
+  /** ipam local: blocks that hosts have, and that there are. */
+  readonly blocksUsed: number;
+  readonly blocksTotal: number;
+};
+
+export function addressUseOf(view: View): AddressUse[] {
+  return [...view.network.values()].flatMap(({ name, spec }) =>
+    spec.subnets.map((subnet): AddressUse => {
+      const cidr = parseCidr(subnet.cidr, name);
+      const index = view.networks.get(name);
+      const used = Number(index?.assigned[cidr.family].count ?? 0n);
+      const base = { network: name, family: cidr.family, ipam: spec.ipam, used };
+      const { hostPrefix } = subnet;
+      if (hostPrefix === undefined) {
+        const gateway = subnet.gateway === undefined || subnet.gateway === "none" ? undefined : ipOf(subnet.gateway);
+        return { ...base, total: Number(capacity(cidr, gateway)), blocksUsed: 0, blocksTotal: 0 };
+      }
+      const parts = spec.slices?.length ?? 1;
+      const part = { family: cidr.family, base: cidr.base, length: hostPrefix + Math.log2(parts) };
+      const blocks = blockCount(cidr, hostPrefix);
+      const carved = (index?.carved[cidr.family].count ?? 0n) / addressCount({ ...cidr, length: hostPrefix });
+      return {
+        ...base,
+        total: Number(blocks) * parts * Number(capacity(part, defaultGateway(part))),
+        blocksUsed: Number(carved),
+        blocksTotal: Number(blocks),
+      };
+    }),
+  );
+}

@@ -1,0 +1,308 @@
+// All resources at one revision, with the indexes that admission and interest ask. It changes in place, a change at a
+// cost that does not depend on how much there is, and any change can be undone. Every index is a function of the resources:
+// a view rebuilt from a list of them is the same view (a test compares). It judges nothing.
+import { type Family, type Ip, cidrOf, ipOf, lastOf } from "../model/address.ts";
+import { keyOfResource } from "../model/resource.ts";
+import type { Block, Change, Endpoint, Host, Key, Kind, Network, Resource, ResourceOf, Vrf, Vtep } from "../model/resource.ts";
+import { Intervals } from "../ipam/intervals.ts";
+
+type PerFamily<T> = { readonly [F in Family]: T };
+
+/** What stands in one network. */
+export type NetworkIndex = {
+  readonly endpoints: Map<string, Endpoint>;
+  /** Blocks by host, at most one per family. */
+  readonly blocks: Map<string, PerFamilyBlocks>;
+  /** Addresses inside anybody's block. */
+  readonly carved: PerFamily<Intervals>;
+  /** Addresses of endpoints. */
+  readonly assigned: PerFamily<Intervals>;
+  /** Name of the endpoint that has an address. */
+  readonly holders: Map<string, string>;
+  /** How many endpoints have a MAC: one, but on several hosts of a local network it may be the same. */
+  readonly macs: Map<string, number>;
+  /** How many blocks and endpoints a host has here; hosts with none are absent. */
+  readonly members: Map<string, number>;
+};
+export type PerFamilyBlocks = { readonly [F in Family]?: Block };
+
+export type VrfIndex = {
+  readonly networks: Set<string>;
+  readonly vteps: Map<string, Vtep>;
+  readonly assigned: PerFamily<Intervals>;
+};
+
+export type View = {
+  readonly cluster: string;
+  revision: number;
+  readonly vrf: Map<string, Vrf>;
+  readonly network: Map<string, Network>;
+  readonly host: Map<string, Host>;
+  readonly block: Map<string, Block>;
+  readonly vtep: Map<string, Vtep>;
+  readonly endpoint: Map<string, Endpoint>;
+  readonly networks: Map<string, NetworkIndex>;
+  readonly vrfs: Map<string, VrfIndex>;
+  /** Endpoint names by host. */
+  readonly residents: Map<string, Set<string>>;
+  /** Host names by underlay address. */
+  readonly underlays: Map<string, string>;
+  /** Who has a VNI: a VRF or a switched network. */
+  readonly vniOwners: Map<number, Key>;
+  readonly vnis: Intervals;
+  readonly vrfIndexes: Intervals;
+  /** Lists made from the maps, until the next change of their kind. */
+  readonly lists: Map<Kind, readonly Resource[]>;
+};
+
+export function emptyView(cluster: string): View {
+  return {
+    cluster, revision: 0,
+    vrf: new Map(), network: new Map(), host: new Map(), block: new Map(), vtep: new Map(), endpoint: new Map(),
+    networks: new Map(), vrfs: new Map(), residents: new Map(), underlays: new Map(), vniOwners: new Map(),
+    vnis: new Intervals(), vrfIndexes: new Intervals(), lists: new Map(),
+  };
+}
+
+export function viewOf(cluster: string, revision: number, resources: Iterable<Resource>): View {
+  const view = emptyView(cluster);
+  for (const resource of resources) add(view, resource);
+  view.revision = revision;
+  return view;
+}
+
+export function get<K extends Kind>(view: View, kind: K, name: string): ResourceOf<K> | undefined {
+  return mapOf(view, kind).get(name);
+}
+
+export function getKey(view: View, key: Key): Resource | undefined {
+  const { kind, name } = partsOf(key);
+  return get(view, kind, name);
+}
+
+/** Everything of a kind, in no order; the same list until one of them changes. */
+export function listOf<K extends Kind>(view: View, kind: K): readonly ResourceOf<K>[] {
+  const known = view.lists.get(kind);
+  // The cache is filled below, under the same kind.
+  if (known !== undefined) return known as readonly ResourceOf<K>[];
+  const list = [...mapOf(view, kind).values()];
+  view.lists.set(kind, list);
+  return list;
+}
+
+export function hostsInOrder(view: View): Host[] {
+  return [...view.host.values()].sort((a, b) => a.spec.order - b.spec.order);
+}
+
+/** Whether a host carries a VRF: it has a block or an endpoint in one of its networks. The same as membership.ts `vrfsOn`. */
+export function carries(view: View, vrf: string, host: string): boolean {
+  for (const network of view.vrfs.get(vrf)?.networks ?? []) if (view.networks.get(network)?.members.has(host)) return true;
+  return false;
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set();
+export function residentsOf(view: View, host: string): ReadonlySet<string> {
+  return view.residents.get(host) ?? NO_NAMES;
+}
+
+/** What each changed key was before; absent resources are undefined. Applying its inverse undoes the changes. */
+export type Before = ReadonlyMap<Key, Resource | undefined>;
+
+/**
+ * Makes the changes of one commit, whose keys are distinct, in any order; returns what they replaced. The revision is the
+ * caller's to set. Everything old leaves the indexes before anything new enters, so values may move between resources.
+ */
+export function applyChanges(view: View, changes: readonly Change[]): Before {
+  const before = new Map<Key, Resource | undefined>();
+  for (const change of changes) {
+    const key = "put" in change ? keyOfResource(change.put) : change.remove;
+    const old = getKey(view, key);
+    before.set(key, old);
+    if (old !== undefined) drop(view, old);
+  }
+  for (const change of changes) if ("put" in change) add(view, change.put);
+  return before;
+}
+
+export function undoChanges(view: View, before: Before): void {
+  applyChanges(view, [...before].map(([key, old]) => (old === undefined ? { remove: key } : { put: old })));
+}
+
+export function partsOf(key: Key): { readonly kind: Kind; readonly name: string } {
+  const slash = key.indexOf("/");
+  // A Key is made of a kind and a name by its type.
+  return { kind: key.slice(0, slash) as Kind, name: key.slice(slash + 1) };
+}
+
+function mapOf<K extends Kind>(view: View, kind: K): Map<string, ResourceOf<K>> {
+  // Each map is under the kind it holds; TypeScript cannot relate the two by itself.
+  return view[kind] as unknown as Map<string, ResourceOf<K>>;
+}
+
+function add(view: View, resource: Resource): void {
+  view.lists.delete(resource.kind);
+  mapOf(view, resource.kind).set(resource.name, resource);
+  switch (resource.kind) {
+    case "vrf":
+      ownVni(view, resource.spec.vni, keyOfResource(resource));
+      view.vrfIndexes.take(BigInt(resource.spec.index));
+      return;
+    case "network":
+      if (resource.spec.vni !== undefined) ownVni(view, resource.spec.vni, keyOfResource(resource));
+      vrfIndex(view, resource.spec.vrf).networks.add(resource.name);
+      return;
+    case "host":
+      view.underlays.set(resource.spec.underlay, resource.name);
+      return;
+    case "block":
+      return addBlock(view, resource);
+    case "vtep":
+      return addVtep(view, resource);
+    case "endpoint":
+      return addEndpoint(view, resource);
+  }
+}
+
+function drop(view: View, resource: Resource): void {
+  view.lists.delete(resource.kind);
+  mapOf(view, resource.kind).delete(resource.name);
+  switch (resource.kind) {
+    case "vrf":
+      disownVni(view, resource.spec.vni, keyOfResource(resource));
+      view.vrfIndexes.release(BigInt(resource.spec.index));
+      return;
+    case "network":
+      if (resource.spec.vni !== undefined) disownVni(view, resource.spec.vni, keyOfResource(resource));
+      vrfIndex(view, resource.spec.vrf).networks.delete(resource.name);
+      return forgetIfEmptyVrf(view, resource.spec.vrf);
+    case "host":
+      if (view.underlays.get(resource.spec.underlay) === resource.name) view.underlays.delete(resource.spec.underlay);
+      return;
+    case "block":
+      return dropBlock(view, resource);
+    case "vtep":
+      return dropVtep(view, resource);
+    case "endpoint":
+      return dropEndpoint(view, resource);
+  }
+}
+
+function ownVni(view: View, vni: number, owner: Key): void {
+  view.vniOwners.set(vni, owner);
+  view.vnis.take(BigInt(vni));
+}
+
+function disownVni(view: View, vni: number, owner: Key): void {
+  if (view.vniOwners.get(vni) !== owner) return;
+  view.vniOwners.delete(vni);
+  view.vnis.release(BigInt(vni));
+}
+
+function addBlock(view: View, block: Block): void {
+  const index = networkIndex(view, block.spec.network);
+  const cidr = cidrOf(block.spec.cidr);
+  if (cidr === undefined) return;
+  index.carved[cidr.family].take(cidr.base, lastOf(cidr).value);
+  index.blocks.set(block.spec.host, { ...index.blocks.get(block.spec.host), [cidr.family]: block });
+  count(index.members, block.spec.host, 1);
+}
+
+function dropBlock(view: View, block: Block): void {
+  const index = networkIndex(view, block.spec.network);
+  const cidr = cidrOf(block.spec.cidr);
+  if (cidr === undefined) return;
+  index.carved[cidr.family].release(cidr.base, lastOf(cidr).value);
+  const other = index.blocks.get(block.spec.host)?.[cidr.family === 4 ? 6 : 4];
+  if (other === undefined) index.blocks.delete(block.spec.host);
+  else index.blocks.set(block.spec.host, { [cidr.family === 4 ? 6 : 4]: other });
+  count(index.members, block.spec.host, -1);
+  forgetIfEmptyNetwork(view, block.spec.network);
+}
+
+function addVtep(view: View, vtep: Vtep): void {
+  const index = vrfIndex(view, vtep.spec.vrf);
+  for (const ip of vtepIps(vtep)) index.assigned[ip.family].take(ip.value);
+  index.vteps.set(vtep.spec.host, vtep);
+}
+
+function dropVtep(view: View, vtep: Vtep): void {
+  const index = vrfIndex(view, vtep.spec.vrf);
+  for (const ip of vtepIps(vtep)) index.assigned[ip.family].release(ip.value);
+  index.vteps.delete(vtep.spec.host);
+  forgetIfEmptyVrf(view, vtep.spec.vrf);
+}
+
+function addEndpoint(view: View, endpoint: Endpoint): void {
+  const { network, host, mac, addresses } = endpoint.spec;
+  const index = networkIndex(view, network);
+  index.endpoints.set(endpoint.name, endpoint);
+  count(index.macs, mac, 1);
+  for (const text of addresses) {
+    index.holders.set(text, endpoint.name);
+    const ip = ipOf(text);
+    if (ip !== undefined) index.assigned[ip.family].take(ip.value);
+  }
+  count(index.members, host, 1);
+  let residents = view.residents.get(host);
+  if (residents === undefined) view.residents.set(host, (residents = new Set()));
+  residents.add(endpoint.name);
+}
+
+function dropEndpoint(view: View, endpoint: Endpoint): void {
+  const { network, host, mac, addresses } = endpoint.spec;
+  const index = networkIndex(view, network);
+  index.endpoints.delete(endpoint.name);
+  count(index.macs, mac, -1);
+  for (const text of addresses) {
+    if (index.holders.get(text) !== endpoint.name) continue;
+    index.holders.delete(text);
+    const ip = ipOf(text);
+    if (ip !== undefined) index.assigned[ip.family].release(ip.value);
+  }
+  count(index.members, host, -1);
+  forgetIfEmptyNetwork(view, network);
+  const residents = view.residents.get(host);
+  residents?.delete(endpoint.name);
+  if (residents?.size === 0) view.residents.delete(host);
+}
+
+function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
+  const sum = (counts.get(key) ?? 0) + by;
+  if (sum === 0) counts.delete(key);
+  else counts.set(key, sum);
+}
+
+function vtepIps(vtep: Vtep): Ip[] {
+  return [vtep.spec.ip, vtep.spec.ip6].map((text) => ipOf(text ?? "")).filter((ip) => ip !== undefined);
+}
+
+/** Made when something first stands in the network, whether or not the network itself is there yet. */
+function networkIndex(view: View, name: string): NetworkIndex {
+  let index = view.networks.get(name);
+  if (index === undefined) {
+    index = {
+      endpoints: new Map(), blocks: new Map(), carved: { 4: new Intervals(), 6: new Intervals() },
+      assigned: { 4: new Intervals(), 6: new Intervals() }, holders: new Map(), macs: new Map(), members: new Map(),
+    };
+    view.networks.set(name, index);
+  }
+  return index;
+}
+
+function vrfIndex(view: View, name: string): VrfIndex {
+  let index = view.vrfs.get(name);
+  if (index === undefined) {
+    index = { networks: new Set(), vteps: new Map(), assigned: { 4: new Intervals(), 6: new Intervals() } };
+    view.vrfs.set(name, index);
+  }
+  return index;
+}
+
+function forgetIfEmptyNetwork(view: View, name: string): void {
+  if (view.networks.get(name)?.members.size === 0) view.networks.delete(name);
+}
+
+function forgetIfEmptyVrf(view: View, name: string): void {
+  const index = view.vrfs.get(name);
+  if (index !== undefined && index.networks.size === 0 && index.vteps.size === 0) view.vrfs.delete(name);
+}

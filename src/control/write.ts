@@ -1,0 +1,34 @@
+// What can be asked of the control plane, as values: a closed union that the queue carries and admission decides about.
+// Inputs are typed (model/parse.ts made them from untrusted JSON) but not yet judged.
+import type { ApplyItem, EndpointClaim, HostClaim, NetworkInput, VrfInput } from "../model/input.ts";
+import type { Change, Resource } from "../model/resource.ts";
+
+/** Whoever holds a token: an administrator, somebody who may only join hosts, or one host's agent. */
+export type Identity = Viewer | { readonly role: "join" };
+/** Who sees resources: an administrator everything, a host what concerns it. */
+export type Viewer = { readonly role: "admin" } | { readonly role: "host"; readonly host: string };
+
+/** The resource must be at this revision; 0: it must not exist; "any": it must exist. */
+export type Match = { readonly ifRevision?: number | "any" };
+
+export type Write =
+  | ({ readonly verb: "put-network"; readonly name: string; readonly spec: NetworkInput } & Match)
+  | ({ readonly verb: "put-vrf"; readonly name: string; readonly spec: VrfInput } & Match)
+  /** `force` takes along what stands in the way: endpoints, and the networks of a VRF. */
+  | ({ readonly verb: "delete"; readonly kind: "network" | "vrf" | "host"; readonly name: string; readonly force?: boolean } & Match)
+  | { readonly verb: "join"; readonly claim: HostClaim; readonly by: Identity }
+  | { readonly verb: "attach"; readonly claim: EndpointClaim; readonly by: Viewer }
+  /** Its host removes it; an administrator marks it, so that its host does, or removes it at once with `force`. */
+  | ({ readonly verb: "detach"; readonly endpoint: string; readonly by: Viewer; readonly force?: boolean } & Match)
+  /** All or nothing. Networks of `pruneVrf` that are not among the items are deleted. */
+  | { readonly verb: "apply"; readonly items: readonly ApplyItem[]; readonly pruneVrf?: string };
+
+/** What a write did: nothing, when everything was so already. */
+export type Outcome = {
+  /** Of the commit, or the current one if nothing changed. */
+  readonly revision: number;
+  readonly changes: readonly Change[];
+  /** What was put, marked or found; absent after a removal and for apply. */
+  readonly resource?: Resource;
+  readonly created: boolean;
+};

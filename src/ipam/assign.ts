@@ -1,0 +1,59 @@
+// Which address next. The server assigns in global networks, a host's agent from its block in local ones; both use these
+// functions, so that neither can hand out what the other would refuse. Values in, values out: whoever calls holds the used
+// addresses and makes the choice durable.
+import { type Cidr, type Family, type Ip, firstOf, lastOf } from "../model/address.ts";
+import type { Used } from "./intervals.ts";
+
+/** Addresses that endpoints may have, both ends included; empty when `first` is above `last`. */
+export type Range = { readonly family: Family; readonly first: bigint; readonly last: bigint };
+
+export type Choice =
+  | { readonly ok: true; readonly ip: Ip }
+  /** reserved: the subnet's own, broadcast or gateway address. exhausted: nothing is free. */
+  | { readonly ok: false; readonly why: "outside" | "reserved" | "taken" | "exhausted" };
+
+/**
+ * Addresses of a subnet, block or slice that a workload may have, gateway included. IPv4: without network and broadcast
+ * address. IPv6: without the all-zero one, which is every router's (subnet-router anycast, RFC 4291 2.6.1).
+ */
+export function usableRange(cidr: Cidr): Range {
+  const last = lastOf(cidr).value;
+  return { family: cidr.family, first: cidr.base + 1n, last: cidr.family === 4 ? last - 1n : last };
+}
+
+/** The gateway's address unless somebody chose another: the first usable one. */
+export function defaultGateway(cidr: Cidr): Ip {
+  return { family: cidr.family, value: cidr.base + 1n };
+}
+
+/** How many endpoints fit: usable addresses less the gateway. */
+export function capacity(cidr: Cidr, gateway: Ip | undefined): bigint {
+  const { first, last } = usableRange(cidr);
+  const all = last < first ? 0n : last - first + 1n;
+  return gateway !== undefined && gateway.value >= first && gateway.value <= last ? all - 1n : all;
+}
+
+/** The lowest address of the range that is neither used nor excluded; undefined if there is none. */
+export function nextFree(range: Range, used: Used, exclude: readonly bigint[] = []): Ip | undefined {
+  let value = used.nextFree(range.first);
+  while (exclude.includes(value)) value = used.nextFree(value + 1n);
+  return value <= range.last ? { family: range.family, value } : undefined;
+}
+
+/** The requested address if an endpoint may have it, else why not; without a request the lowest free one. */
+export function choose(cidr: Cidr, gateway: Ip | undefined, used: Used, requested?: Ip): Choice {
+  const range = usableRange(cidr);
+  if (requested === undefined) {
+    const ip = nextFree(range, used, gateway === undefined ? [] : [gateway.value]);
+    return ip === undefined ? { ok: false, why: "exhausted" } : { ok: true, ip };
+  }
+  const { family, value } = requested;
+  if (family !== cidr.family || value < firstOf(cidr).value || value > lastOf(cidr).value) return { ok: false, why: "outside" };
+  if (value < range.first || value > range.last || value === gateway?.value) return { ok: false, why: "reserved" };
+  return used.has(value) ? { ok: false, why: "taken" } : { ok: true, ip: requested };
+}
+
+/** The lowest free tunnel endpoint address: strictly between a VTEP subnet's first and last address, in both families. */
+export function nextVtep(subnet: Cidr, used: Used): Ip | undefined {
+  return nextFree({ family: subnet.family, first: subnet.base + 1n, last: lastOf(subnet).value - 1n }, used);
+}

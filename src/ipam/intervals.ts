@@ -1,0 +1,147 @@
+// Which values of a space are used, as disjoint intervals. Neighbouring values melt together, so a space that is filled
+// lowest first is one interval however full it is, and the lowest free value is one look-up away. Intervals lie in short
+// sorted chunks: worst case, 100,000 scattered values, an insertion still moves some hundred numbers and no more.
+// Values are bigint, because one index serves IPv4, IPv6, VNIs and everything else that is counted out. It knows no ranges.
+
+export type Interval = { readonly first: bigint; readonly last: bigint };
+
+/** What an assignment asks of used values; a host's journal may answer it as well as an index. */
+export interface Used {
+  has(value: bigint): boolean;
+  /** The lowest value that is not used, `from` or above. */
+  nextFree(from: bigint): bigint;
+}
+
+type Chunk = { readonly firsts: bigint[]; readonly lasts: bigint[] };
+/** Interval `i` of chunk `c`; `i` is -1 for "before the first of all". */
+type Place = { readonly c: number; readonly i: number };
+
+const CHUNK_MAX = 512;
+
+export class Intervals implements Used {
+  #chunks: Chunk[] = [{ firsts: [], lasts: [] }];
+  #count = 0n;
+
+  /** How many values are used. */
+  get count(): bigint {
+    return this.#count;
+  }
+
+  has(value: bigint): boolean {
+    const interval = this.#at(this.#locate(value));
+    return interval !== undefined && interval.last >= value;
+  }
+
+  nextFree(from: bigint): bigint {
+    const interval = this.#at(this.#locate(from));
+    return interval !== undefined && interval.last >= from ? interval.last + 1n : from;
+  }
+
+  /** Marks `first` to `last` used; false, and nothing changed, if one of them is already. */
+  take(first: bigint, last: bigint = first): boolean {
+    const place = this.#locate(first);
+    const left = this.#at(place);
+    const rightPlace = this.#after(place);
+    const right = this.#at(rightPlace);
+    if ((left !== undefined && left.last >= first) || (right !== undefined && right.first <= last)) return false;
+    const joinsLeft = left !== undefined && left.last + 1n === first;
+    const joinsRight = right !== undefined && last + 1n === right.first;
+    if (joinsLeft && joinsRight) {
+      this.#setLast(place, right.last);
+      this.#remove(rightPlace);
+    } else if (joinsLeft) this.#setLast(place, last);
+    else if (joinsRight) this.#setFirst(rightPlace, first);
+    else this.#insertAfter(place, first, last);
+    this.#count += last - first + 1n;
+    return true;
+  }
+
+  /** Marks `first` to `last` free; false, and nothing changed, unless all of them are used. */
+  release(first: bigint, last: bigint = first): boolean {
+    const place = this.#locate(first);
+    const interval = this.#at(place);
+    if (interval === undefined || interval.last < last) return false;
+    if (interval.first === first && interval.last === last) this.#remove(place);
+    else if (interval.first === first) this.#setFirst(place, last + 1n);
+    else {
+      this.#setLast(place, first - 1n);
+      if (interval.last > last) this.#insertAfter(place, last + 1n, interval.last);
+    }
+    this.#count -= last - first + 1n;
+    return true;
+  }
+
+  /** Used intervals in ascending order; no two touch. */
+  *[Symbol.iterator](): Generator<Interval> {
+    for (let place = this.#after({ c: 0, i: -1 }); ; place = this.#after(place)) {
+      const interval = this.#at(place);
+      if (interval === undefined) return;
+      yield interval;
+    }
+  }
+
+  /** The interval with the greatest `first` that is not above `value`. */
+  #locate(value: bigint): Place {
+    const c = Math.max(0, lastNotAbove(this.#chunks.length, (n) => this.#chunks[n]?.firsts[0], value));
+    const firsts = this.#chunks[c]?.firsts ?? [];
+    return { c, i: lastNotAbove(firsts.length, (n) => firsts[n], value) };
+  }
+
+  #at({ c, i }: Place): Interval | undefined {
+    const first = this.#chunks[c]?.firsts[i];
+    const last = this.#chunks[c]?.lasts[i];
+    return first === undefined || last === undefined ? undefined : { first, last };
+  }
+
+  #after({ c, i }: Place): Place {
+    return i + 1 < (this.#chunks[c]?.firsts.length ?? 0) ? { c, i: i + 1 } : { c: c + 1, i: 0 };
+  }
+
+  #setFirst({ c, i }: Place, value: bigint): void {
+    const chunk = this.#chunks[c];
+    if (chunk !== undefined) chunk.firsts[i] = value;
+  }
+
+  #setLast({ c, i }: Place, value: bigint): void {
+    const chunk = this.#chunks[c];
+    if (chunk !== undefined) chunk.lasts[i] = value;
+  }
+
+  #insertAfter({ c, i }: Place, first: bigint, last: bigint): void {
+    const chunk = this.#chunks[c];
+    if (chunk === undefined) return;
+    chunk.firsts.splice(i + 1, 0, first);
+    chunk.lasts.splice(i + 1, 0, last);
+    if (chunk.firsts.length <= CHUNK_MAX) return;
+    const half = CHUNK_MAX / 2;
+    this.#chunks.splice(c + 1, 0, { firsts: chunk.firsts.splice(half), lasts: chunk.lasts.splice(half) });
+  }
+
+  #remove({ c, i }: Place): void {
+    const chunk = this.#chunks[c];
+    if (chunk === undefined) return;
+    chunk.firsts.splice(i, 1);
+    chunk.lasts.splice(i, 1);
+    if (chunk.firsts.length === 0 && this.#chunks.length > 1) this.#chunks.splice(c, 1);
+  }
+}
+
+/** An index of these values; a value given twice counts once. */
+export function intervalsOf(values: Iterable<bigint>): Intervals {
+  const used = new Intervals();
+  for (const value of values) used.take(value);
+  return used;
+}
+
+/** Greatest n below `length` whose value is not above `value`, by bisection of an ascending sequence; -1 if there is none. */
+function lastNotAbove(length: number, valueAt: (n: number) => bigint | undefined, value: bigint): number {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const there = valueAt(middle);
+    if (there !== undefined && there <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
