@@ -1,0 +1,36 @@
+// An agent's local socket as typed calls: what `weft attach` and other doors ask of the agent of their host.
+import type { AttachRequest, Attachment, HostReport } from "../model/status.ts";
+import { type Call, httpClient } from "./http.ts";
+
+export type AgentClient = {
+  /** Idempotent by (owner, ifname). Answers when the port is in the kernel, with its policy. */
+  attach(request: AttachRequest): Promise<Attachment>;
+  attachments(): Promise<readonly Attachment[]>;
+  /** Detaching what is not there succeeds. */
+  detach(endpoint: string): Promise<void>;
+  status(): Promise<HostReport>;
+  close(): void;
+};
+
+/** Calls to the agent that listens on the unix socket at `path`. */
+export function agentClient(path: string): AgentClient {
+  const http = httpClient({
+    url: `unix:${path}`,
+    name: "the agent",
+    fix: "check that it runs (`weft agent`), that this is its socket (--agent-socket), and that you are root",
+  });
+  // The generic argument is what docs/api.md promises of this path.
+  const ask = async <T>(call: Call) => (await http.request(call)).body as T;
+  return {
+    attach: (request) => ask({ method: "POST", path: "/v1/attachments", body: request }),
+    async attachments() {
+      const { items } = await ask<{ readonly items: readonly Attachment[] }>({ method: "GET", path: "/v1/attachments" });
+      return items;
+    },
+    async detach(endpoint) {
+      await ask({ method: "DELETE", path: `/v1/attachments/${encodeURIComponent(endpoint)}` });
+    },
+    status: () => ask({ method: "GET", path: "/v1/status" }),
+    close: () => http.close(),
+  };
+}

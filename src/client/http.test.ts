@@ -1,0 +1,174 @@
+// The client against real sockets: what arrives, and what a person is told when nothing does.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { type AddressInfo, createServer as createRawServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { text } from "node:stream/consumers";
+import { Fault, problemOf, type Reason } from "../model/fault.ts";
+import { type HttpClient, httpClient } from "./http.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "weft-http-"));
+const servers: Server[] = [];
+const clients: HttpClient[] = [];
+after(() => {
+  for (const client of clients) client.close();
+  for (const server of servers) server.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+async function listening(server: Server, at: string | number = 0): Promise<string> {
+  servers.push(server);
+  server.unref();
+  await once(typeof at === "number" ? server.listen(at, "127.0.0.1") : server.listen(at), "listening");
+  return typeof at === "number" ? `http://127.0.0.1:${(server.address() as AddressInfo).port}` : `unix:${at}`;
+}
+async function serving(handler: Handler, at?: string | number): Promise<HttpClient> {
+  return to(await listening(createServer((request, response) => void handler(request, response)), at));
+}
+function to(url: string): HttpClient {
+  const client = httpClient({ url, name: "the server", fix: "start it" });
+  clients.push(client);
+  return client;
+}
+function fault(reason: Reason, pattern = /./): (error: unknown) => boolean {
+  return (error) => error instanceof Fault && error.reason === reason && pattern.test(error.message);
+}
+const json = (response: ServerResponse, status: number, body: unknown, type = "application/json") =>
+  response.writeHead(status, { "content-type": type }).end(JSON.stringify(body));
+const get = { method: "GET", path: "/v1/x" } as const;
+
+test("asks with method, path, token and body, and gives back the answer", async () => {
+  const client = await serving(async (request, response) => {
+    const { authorization, "if-match": ifMatch } = request.headers;
+    json(response, 201, { method: request.method, url: request.url, authorization, ifMatch, body: await text(request) });
+  });
+  const answer = await client.request({
+    method: "PUT", path: "/v1/networks/a%2Fb?x=1", token: "t", body: { spec: "ü" }, headers: { "if-match": '"7"' },
+  });
+  assert.equal(answer.status, 201);
+  assert.deepEqual(answer.body, {
+    method: "PUT", url: "/v1/networks/a%2Fb?x=1", authorization: "Bearer t", ifMatch: '"7"', body: '{"spec":"ü"}',
+  });
+});
+
+test("speaks over a unix socket, and gives an empty answer as nothing", async () => {
+  const client = await serving((_, response) => response.writeHead(204).end(), join(directory, "a.sock"));
+  assert.deepEqual(await client.request(get).then(({ status, body }) => [status, body]), [204, undefined]);
+});
+
+test("keeps the path of an address behind a proxy", async () => {
+  const url = await listening(createServer((request, response) => json(response, 200, request.url)));
+  assert.equal((await to(`${url}/weft/`).request(get)).body, "/weft/v1/x");
+});
+
+test("uses one connection for calls in a row, and another when the server has closed it", async () => {
+  const ports = new Set<number | undefined>();
+  const server = createServer((request, response) => {
+    ports.add(request.socket.remotePort);
+    json(response, 200, {});
+  });
+  const client = to(await listening(server));
+  for (let i = 0; i < 3; i++) await client.request(get);
+  assert.equal(ports.size, 1);
+  server.closeAllConnections();
+  await client.request({ ...get, method: "POST", body: {} });
+  assert.equal(ports.size, 2);
+});
+
+test("a problem becomes the Fault it was", async () => {
+  const sent = new Fault("in-use", { what: "network blue has endpoints", fix: "remove them", blockers: ["e1", "e2"], where: "blue" });
+  const problem = problemOf(sent);
+  const client = await serving((_, response) => json(response, problem.status, problem, "application/problem+json"));
+  const received = await client.request(get).catch((error: unknown) => error);
+  assert.ok(received instanceof Fault);
+  assert.deepEqual([received.reason, received.detail, received.message], [sent.reason, sent.detail, sent.message]);
+});
+
+test("a refusal that is no problem, and an answer that is no JSON, say that this is not the server", async () => {
+  const refusing = await serving((_, response) => response.writeHead(404, { "content-type": "text/html" }).end("<h1>No</h1>"));
+  await assert.rejects(refusing.request(get), fault("not-found", /GET \/v1\/x was answered 404.*check that the server/));
+  const chatting = await serving((_, response) => response.end("<h1>Welcome</h1>"));
+  await assert.rejects(chatting.request(get), fault("unavailable", /is not the server.*check the address/));
+});
+
+test("says why there is no answer, and what to do", async () => {
+  const closed = createRawServer();
+  const url = await listening(closed);
+  closed.close();
+  await assert.rejects(to(url).request(get), fault("unavailable", /cannot reach the server.*nothing listens there.*start it/));
+  await assert.rejects(to(`unix:${directory}/none.sock`).request(get), fault("unavailable", /no such socket.*start it/));
+  const cutting = await listening(createRawServer((socket) => socket.destroy()));
+  await assert.rejects(to(cutting).request(get), fault("unavailable", /cut|hang up/));
+  const half = await serving((_, response) => void response.writeHead(200, { "content-length": "100" }).write("{", () => response.destroy()));
+  await assert.rejects(half.request(get), fault("unavailable"));
+  assert.throws(() => to("server:7400"), fault("request-invalid", /http:\/\//));
+  assert.throws(() => to("ftp://server"), fault("request-invalid"));
+});
+
+test("a server that says nothing is a timeout", async () => {
+  const mute = to(await listening(createRawServer(() => {})));
+  await assert.rejects(mute.request({ ...get, timeoutMs: 30 }), fault("timeout", /nothing came for 0.03 s/));
+  const stuck = await serving((_, response) => void response.writeHead(200).write("{"));
+  await assert.rejects(stuck.request({ ...get, timeoutMs: 30 }), fault("timeout"));
+});
+
+async function collect(lines: AsyncIterable<unknown>): Promise<unknown[]> {
+  const all: unknown[] = [];
+  for await (const line of lines) all.push(line);
+  return all;
+}
+const never = new AbortController().signal;
+
+test("lines arrive whole, however they are cut on the way; a torn last one does not", async () => {
+  const bytes = Buffer.from('{"n":1}\n\n{"n":"zwölf 🧵"}\n{"n":3}\n{"torn');
+  const client = await serving(async (_, response) => {
+    for (const byte of bytes) await new Promise<void>((resolve) => response.write(Buffer.from([byte]), () => resolve()));
+    response.end();
+  });
+  assert.deepEqual(await collect(client.lines(get, never)), [{ n: 1 }, { n: "zwölf 🧵" }, { n: 3 }]);
+});
+
+test("a line arrives when it is sent, not when the answer ends", async () => {
+  const client = await serving((_, response) => void response.write('{"n":1}\n'));
+  for await (const line of client.lines(get, never)) {
+    assert.deepEqual(line, { n: 1 });
+    break;
+  }
+});
+
+test("lines end quietly with the signal: before, while waiting for the head, and while waiting for a line", async () => {
+  const silent = await serving(() => {});
+  assert.deepEqual(await collect(silent.lines(get, AbortSignal.abort())), []);
+  for (const client of [silent, await serving((_, response) => void response.write('{"n":1}\n'))]) {
+    const stop = new AbortController();
+    const all = collect(client.lines(get, stop.signal));
+    setTimeout(() => stop.abort(), 30);
+    assert.ok((await all).length < 2);
+  }
+});
+
+test("silence ends lines with a timeout, a sign of life puts it off", async () => {
+  const client = await serving((_, response) => {
+    let beats = 0;
+    const timer = setInterval(() => (++beats > 8 ? clearInterval(timer) : response.write("\n")), 20);
+  });
+  const startMs = performance.now();
+  await assert.rejects(collect(client.lines({ ...get, timeoutMs: 80 }, never)), fault("timeout"));
+  assert.ok(performance.now() - startMs > 160);
+  const mute = await serving(() => {});
+  await assert.rejects(collect(mute.lines({ ...get, timeoutMs: 30 }, never)), fault("timeout"));
+});
+
+test("a cut line and a refused one are Faults", async () => {
+  const cut = await serving((_, response) => void response.write('{"n":1}\n', () => response.destroy()));
+  await assert.rejects(collect(cut.lines(get, never)), fault("unavailable"));
+  const problem = problemOf(new Fault("compacted", { what: "too late", fix: "list again" }));
+  const refused = await serving((_, response) => json(response, 410, problem, "application/problem+json"));
+  await assert.rejects(collect(refused.lines(get, never)), fault("compacted"));
+});

@@ -1,0 +1,241 @@
+// JSON over HTTP for everything that asks a server or an agent: over TCP, TLS or a unix socket, one kept-alive connection
+// at a time. Every failure leaves here as a Fault: a problem the other side sent, or what a person can do when there is no
+// answer. It is on the CLI's way to its first line of output, so it imports node:http and the table of faults.
+import { Agent as HttpAgent, request as httpRequest } from "node:http";
+import type { Agent, IncomingHttpHeaders, IncomingMessage, RequestOptions } from "node:http";
+import { urlToHttpOptions } from "node:url";
+import { Fault, faultOf, type Problem, type Reason } from "../model/fault.ts";
+
+/** Who is asked. */
+export type Peer = {
+  /** `http://host:port`, `https://…`, or `unix:/path/of.sock`. */
+  readonly url: string;
+  /** As in "cannot reach the server". */
+  readonly name: string;
+  /** What to do when it does not answer. */
+  readonly fix: string;
+};
+
+export type Call = {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  /** With its query, percent-encoded. */
+  readonly path: string;
+  readonly token?: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For the whole answer of `request`; for `lines`, how long the line may be silent. */
+  readonly timeoutMs?: number;
+};
+
+/** `body` is undefined when the answer has none. */
+export type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: unknown };
+
+export type HttpClient = {
+  /** The answer, if it is a good one (2xx); otherwise rejects with the Fault that the problem names. */
+  request(call: Call): Promise<Answer>;
+  /**
+   * The answer as newline-delimited JSON, each value as it arrives; ends with the signal, or when the other side ends it.
+   * Empty lines are signs of life. Throws Fault `timeout` after `timeoutMs` of silence.
+   */
+  lines(call: Call, signal: AbortSignal): AsyncIterable<unknown>;
+  /** Lets go of connections that wait for a next call. */
+  close(): void;
+};
+
+const TIMEOUT_MS = 30_000;
+const SILENCE_MS = 60_000;
+
+/** Nothing is connected before the first call. Throws a Fault if the address cannot be one. */
+export function httpClient(peer: Peer): HttpClient {
+  const base = addressOf(peer);
+  let line: Promise<Line> | undefined;
+  const connect = () => (line ??= lineOf(base));
+  return {
+    request: async (call) => requestOver(await connect(), peer, call),
+    lines: (call, signal) => linesOver(connect, peer, call, signal),
+    close() {
+      void line?.then(({ agent }) => agent.destroy());
+      line = undefined;
+    },
+  };
+}
+
+type Line = { readonly base: RequestOptions; readonly agent: Agent; readonly open: typeof httpRequest };
+
+function addressOf({ url, name }: Peer): RequestOptions {
+  const socketPath = /^unix:(\/.+)$/.exec(url)?.[1];
+  if (socketPath !== undefined) return { socketPath, protocol: "http:", host: "localhost" };
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed?.protocol === "http:" || parsed?.protocol === "https:") {
+    // Takes the brackets off an IPv6 address.
+    const { hostname, port } = urlToHttpOptions(parsed);
+    return { protocol: parsed.protocol, hostname, port, path: parsed.pathname.replace(/\/$/, "") };
+  }
+  throw new Fault("request-invalid", {
+    what: `"${url}" is not the address of ${name}`,
+    fix: "write it like http://10.0.0.1:7400 or unix:/run/weft/server.sock",
+  });
+}
+
+/** TLS is loaded only by those who use it. */
+async function lineOf(base: RequestOptions): Promise<Line> {
+  const options = { keepAlive: true, scheduling: "lifo" } as const;
+  if (base.protocol !== "https:") return { base, agent: new HttpAgent(options), open: httpRequest };
+  const { Agent: TlsAgent, request } = await import("node:https");
+  return { base, agent: new TlsAgent(options), open: request };
+}
+
+async function requestOver(line: Line, peer: Peer, call: Call): Promise<Answer> {
+  const cut = new AbortController();
+  try {
+    const response = await send(line, peer, { timeoutMs: TIMEOUT_MS, ...call }, cut);
+    const text = await textOf(response);
+    const status = response.statusCode ?? 0;
+    if (status >= 400) throw refusalOf(peer, call, response, text);
+    return { status, headers: response.headers, body: text === "" ? undefined : jsonOf(peer, text) };
+  } catch (error) {
+    throw faultFrom(cut.signal.reason ?? error, peer, call);
+  }
+}
+
+type Connect = () => Promise<Line>;
+
+async function* linesOver(connect: Connect, peer: Peer, call: Call, signal: AbortSignal): AsyncGenerator<unknown> {
+  const cut = new AbortController();
+  const stop = () => cut.abort();
+  signal.addEventListener("abort", stop);
+  try {
+    signal.throwIfAborted();
+    const response = await send(await connect(), peer, { timeoutMs: SILENCE_MS, ...call }, cut);
+    if ((response.statusCode ?? 0) >= 400) throw refusalOf(peer, call, response, await textOf(response));
+    for await (const text of splitLines(response)) yield jsonOf(peer, text);
+  } catch (error) {
+    if (!signal.aborted) throw faultFrom(cut.signal.reason ?? error, peer, call);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    cut.abort();
+  }
+}
+
+/** Resolves when the head of the answer is there. `cut` ends the exchange at any time; silence aborts it with a Fault. */
+async function send(line: Line, peer: Peer, call: Call, cut: AbortController): Promise<IncomingMessage> {
+  cut.signal.throwIfAborted();
+  const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+  const headers = {
+    accept: "application/json",
+    ...(call.token === undefined ? {} : { authorization: `Bearer ${call.token}` }),
+    ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
+    ...call.headers,
+  };
+  const path = `${line.base.path ?? ""}${call.path}`;
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const { method, timeoutMs } = call;
+  const request = line.open({ ...line.base, agent: line.agent, method, path, headers, timeout: timeoutMs });
+  const stop = () => request.destroy(new Error("the exchange was ended"));
+  cut.signal.addEventListener("abort", stop);
+  request.on("close", () => cut.signal.removeEventListener("abort", stop));
+  request.on("timeout", () => cut.abort(silence(peer, call)));
+  request.on("response", resolve);
+  request.on("error", (error) => {
+    // Most likely the other side closed a kept connection just when it was used again. Calls may be repeated, but for
+    // those that say "only if it is still so" (they carry headers): the first may have arrived after all.
+    const isStale = request.reusedSocket && /ECONNRESET|EPIPE/.test(codeOf(error)) && call.headers === undefined;
+    if (isStale && !cut.signal.aborted) resolve(send(line, peer, call, cut));
+    else reject(error);
+  });
+  request.end(body);
+  return promise;
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  response.setEncoding("utf8");
+  let text = "";
+  for await (const chunk of response) text += String(chunk);
+  return text;
+}
+
+/** Whole lines only: what stands after the last newline when the connection ends was cut off. */
+async function* splitLines(response: IncomingMessage): AsyncGenerator<string> {
+  response.setEncoding("utf8");
+  let rest = "";
+  for await (const chunk of response) {
+    rest += String(chunk);
+    if (!String(chunk).includes("\n")) continue;
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (line !== "") yield line;
+  }
+}
+
+function jsonOf(peer: Peer, text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new Fault(
+      "unavailable",
+      { what: `what answers at ${peer.url} is not ${peer.name}`, why: "its answer is not JSON", fix: "check the address" },
+      { cause },
+    );
+  }
+}
+
+/** What to make of a status without a problem in it: something stands between, or it is not Weft at all. */
+const REASON_OF_STATUS: Readonly<Record<number, Reason>> = {
+  401: "token-wrong", 403: "forbidden", 404: "not-found", 502: "unavailable", 503: "unavailable", 504: "timeout",
+};
+
+function refusalOf(peer: Peer, call: Call, response: IncomingMessage, text: string): Fault {
+  const problem = problemIn(response, text);
+  if (problem !== undefined) return faultOf(problem);
+  const status = response.statusCode ?? 0;
+  return new Fault(REASON_OF_STATUS[status] ?? "internal", {
+    what: `${call.method} ${call.path} was answered ${status} ${response.statusMessage ?? ""}`.trimEnd(),
+    where: peer.url,
+    fix: `check that ${peer.name} answers at this address, and no other program`,
+  });
+}
+
+function problemIn(response: IncomingMessage, text: string): Partial<Problem> | undefined {
+  if (!/^application\/problem\+json\b/.test(response.headers["content-type"] ?? "")) return undefined;
+  try {
+    // faultOf takes any of its members as absent, and an unknown reason as `internal`.
+    return JSON.parse(text) as Partial<Problem>;
+  } catch {
+    return undefined;
+  }
+}
+
+function silence(peer: Peer, call: Call): Fault {
+  return new Fault("timeout", {
+    what: `${peer.name} does not answer`,
+    why: `nothing came for ${(call.timeoutMs ?? 0) / 1000} s after ${call.method} ${call.path}`,
+    where: peer.url,
+    fix: peer.fix,
+  });
+}
+
+/** What the usual errors of a connection mean to a person. */
+const MEANING: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there",
+  ENOENT: "there is no such socket",
+  EACCES: "this user may not open the socket",
+  ENOTFOUND: "the name is unknown",
+  EAI_AGAIN: "the name cannot be looked up now",
+  EHOSTUNREACH: "there is no way to this host",
+  ENETUNREACH: "there is no way to this network",
+  ETIMEDOUT: "the host does not answer",
+  ECONNRESET: "the connection was cut",
+  EPIPE: "the connection was cut",
+};
+
+function faultFrom(error: unknown, peer: Peer, call: Call): Fault {
+  if (error instanceof Fault) return error;
+  const why = MEANING[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
+  const detail = { what: `cannot reach ${peer.name} for ${call.method} ${call.path}`, why, where: peer.url, fix: peer.fix };
+  return new Fault("unavailable", detail, { cause: error });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

@@ -1,0 +1,135 @@
+// The server's API as typed calls: the CLI's client, and the agent's transport. Says what the calls are and nothing about
+// when to make them. Answers are believed to have their documented shape: they come from a server of ours, and one that
+// sends problems has been turned into Faults below.
+import type { Change, ChangeSet, Endpoint, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
+import { Fault, faultOf, type Problem } from "../model/fault.ts";
+import type { ClusterStatus } from "../model/status.ts";
+import { type Call, httpClient, type HttpClient } from "./http.ts";
+import type { EndpointClaim, Joined, Transport } from "./transport.ts";
+
+/** `url`: `http://host:port`, `https://…` or `unix:/path/of.sock`. */
+export type ServerPlace = { readonly url: string; readonly token: string };
+
+export type ApplyRequest = {
+  /** `{kind, name, spec}` each; kinds are network and vrf. */
+  readonly resources: readonly unknown[];
+  /** Networks of this VRF that are not listed are deleted. */
+  readonly pruneVrf?: string;
+  readonly dryRun?: boolean;
+};
+export type Applied = { readonly revision: number; readonly changes: readonly Change[] };
+/** Refused with `name-taken` or `revision-stale` if the resource is not as the writer thinks it is. */
+export type Match = { readonly createOnly?: boolean; readonly ifRevision?: number };
+
+export type ServerClient = {
+  /** All of a kind, over as many pages as it takes. */
+  list<K extends Kind>(kind: K): Promise<readonly ResourceOf<K>[]>;
+  get<K extends Kind>(kind: K, name: string): Promise<ResourceOf<K>>;
+  put<K extends "network" | "vrf">(kind: K, name: string, spec: unknown, match?: Match): Promise<ResourceOf<K>>;
+  /** An endpoint without `force` is only marked; its host detaches it. */
+  remove(kind: Kind, name: string, options?: { readonly force?: boolean }): Promise<{ readonly revision: number }>;
+  /** All or none, in one revision; with `dryRun` nothing, and the answer says what it would be. */
+  apply(request: ApplyRequest): Promise<Applied>;
+  attach(claim: EndpointClaim): Promise<Endpoint>;
+  snapshot(): Promise<Snapshot>;
+  status(): Promise<ClusterStatus>;
+  watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
+  version(): Promise<{ readonly version: string }>;
+  close(): void;
+};
+
+/** Calls with the right of `token`. Nothing is connected before the first. */
+export function serverClient({ url, token }: ServerPlace): ServerClient {
+  const http = httpTo(url);
+  const ask = askWith(http, () => token);
+  return {
+    list: (kind) => listAll(ask, kind),
+    get: (kind, name) => ask({ method: "GET", path: pathOf(kind, name) }),
+    put: (kind, name, spec, match = {}) =>
+      ask({ method: "PUT", path: pathOf(kind, name), body: { spec }, ...headersOf(match) }),
+    remove: (kind, name, { force = false } = {}) =>
+      ask({ method: "DELETE", path: `${pathOf(kind, name)}${force ? "?force=true" : ""}` }),
+    apply: (request) => ask({ method: "POST", path: "/v1/apply", body: request }),
+    attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
+    snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
+    status: () => ask({ method: "GET", path: "/v1/status" }),
+    watch: (from, signal) => watchOver(http, token, from, signal),
+    version: () => ask({ method: "GET", path: "/v1/version" }),
+    close: () => http.close(),
+  };
+}
+
+/** An agent's line to its server. Begins with the join token or the host's own, and goes on with what joining gave. */
+export function httpTransport(place: ServerPlace): Transport & { close(): void } {
+  const http = httpTo(place.url);
+  let { token } = place;
+  const ask = askWith(http, () => token);
+  return {
+    async join({ host, ...claim }) {
+      const path = `/v1/hosts/${encodeURIComponent(host)}/join`;
+      const joined = await ask<Joined>({ method: "POST", path, body: claim });
+      token = joined.token;
+      return joined;
+    },
+    snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
+    watch: (from, signal) => watchOver(http, token, from, signal),
+    async report(report) {
+      await ask({ method: "PUT", path: `/v1/hosts/${encodeURIComponent(report.host)}/report`, body: report });
+    },
+    attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
+    async detach(endpoint) {
+      await ask({ method: "DELETE", path: pathOf("endpoint", endpoint) }).catch(unlessGone);
+    },
+    close: () => http.close(),
+  };
+}
+
+function httpTo(url: string): HttpClient {
+  return httpClient({
+    url,
+    name: "the server",
+    fix: "check that it runs (`weft server`), that the address is right (--server), and that no firewall is between",
+  });
+}
+
+/** `T` is what docs/api.md promises of the path. */
+type Ask = <T>(call: Call) => Promise<T>;
+
+function askWith(http: HttpClient, token: () => string): Ask {
+  return async <T>(call: Call) => (await http.request({ token: token(), ...call })).body as T;
+}
+
+type Page<K extends Kind> = { readonly revision: number; readonly items: readonly ResourceOf<K>[]; readonly cursor?: string };
+
+async function listAll<K extends Kind>(ask: Ask, kind: K): Promise<readonly ResourceOf<K>[]> {
+  const items: ResourceOf<K>[] = [];
+  for (let query = ""; ; ) {
+    const page: Page<K> = await ask({ method: "GET", path: `/v1/${kind}s${query}` });
+    for (const item of page.items) items.push(item);
+    if (page.cursor === undefined) return items;
+    query = `?cursor=${encodeURIComponent(page.cursor)}`;
+  }
+}
+
+/** Detaching what is not there succeeds. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof Fault) || error.reason !== "endpoint-unknown") throw error;
+}
+
+function pathOf(kind: Kind, name: string): string {
+  return `/v1/${kind}s/${encodeURIComponent(name)}`;
+}
+
+function headersOf({ createOnly, ifRevision }: Match): { readonly headers?: Readonly<Record<string, string>> } {
+  if (createOnly === true) return { headers: { "if-none-match": "*" } };
+  return ifRevision === undefined ? {} : { headers: { "if-match": `"${ifRevision}"` } };
+}
+
+async function* watchOver(http: HttpClient, token: string, from: number, signal: AbortSignal): AsyncGenerator<ChangeSet> {
+  for await (const line of http.lines({ method: "GET", path: `/v1/watch?from=${from}`, token }, signal)) {
+    const said = line as ChangeSet | Problem;
+    // A watch that fails after it began says why in its last line.
+    if ("reason" in said) throw faultOf(said);
+    yield said;
+  }
+}
