@@ -4,7 +4,7 @@
 export type Quantiles = { readonly p50: number; readonly p90: number; readonly p99: number; readonly samples: number };
 
 /** The nearest-rank quantile of a non-empty list; p in 0..1. */
-export function quantile(samples: readonly number[], p: number): number {
+function quantile(samples: readonly number[], p: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(sorted.length * p) - 1)] ?? Number.NaN;
 }
