@@ -9,7 +9,7 @@ import { type Change, keyOfResource } from "../model/resource.ts";
 import type { Commit, Precondition, Secret, Store } from "../store/store.ts";
 import { type Admission, admit } from "./admit/admit.ts";
 import type { Context } from "./admit/context.ts";
-import { type Passage, passageTo } from "./interest.ts";
+import { type Follower, publish } from "./follow.ts";
 import { Journey } from "./journey.ts";
 import { type Before, type View, applyChanges, getKey, viewOf } from "./view.ts";
 import type { Outcome, Write } from "./write.ts";
@@ -51,7 +51,8 @@ export class Committer {
   #isLost = false;
   #isClosed = false;
   readonly #waiting = new Set<() => void>();
-  readonly #passages = new Map<number, Passage>();
+  /** Hosts that watch, up to date with the view when it is settled. */
+  readonly followers = new Set<Follower>();
 
   constructor(store: Store, view: View, options: CommitterOptions) {
     this.#store = store;
@@ -95,13 +96,6 @@ export class Committer {
     await woken;
     signal.removeEventListener("abort", wake);
     this.#waiting.delete(wake);
-  }
-
-  /** What happened since `from`; the same value for everybody who asks between two commits. */
-  passage(from: number): Passage {
-    let passage = this.#passages.get(from);
-    if (passage === undefined) this.#passages.set(from, (passage = passageTo(this.#view, this.#journey.since(from))));
-    return passage;
   }
 
   /** Finishes what is queued, then ends every watch. */
@@ -184,16 +178,18 @@ export class Committer {
     assert.deepEqual(revisions, group.commits.map((_, i) => first + i));
     const endedAtMs = clock.nowMs();
     for (const before of group.befores) this.#journey.append(before, endedAtMs);
-    this.#passages.clear();
+    publish(this.#view, this.#journey.after(first - 1), this.followers);
     if (group.commits.length > 0) meter.committed(group.commits.length, (endedAtMs - startedAtMs) / 1000);
   }
 
   async #reload(): Promise<void> {
     const { cluster, revision, resources } = await this.#store.read();
     this.#view = viewOf(cluster, revision, resources);
-    this.#passages.clear();
-    // Steps between what was remembered and what is there are unknown: whoever watches has to list again.
-    if (revision !== this.#journey.revision) this.#journey = new Journey(revision, this.#options.history);
+    if (revision !== this.#journey.revision) {
+      // Steps between what was remembered and what is there are unknown: whoever watches has to list again.
+      this.#journey = new Journey(revision, this.#options.history);
+      for (const follower of this.followers) follower.state = "lost";
+    }
     this.#isLost = false;
   }
 

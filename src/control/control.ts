@@ -132,13 +132,13 @@ export class Control {
   }
 
   /**
-   * What takes a mirror of `snapshot(viewer)` at `from` along, until the signal aborts or the server stops. A host's sets
-   * may span several commits (revisions are skipped); an administrator gets every commit. Throws at once, and later if the
-   * reader is too slow, `compacted`; at once `revision-stale` for a revision that is not there yet.
+   * Every revision after `from` as the viewer sees it, in order and without gaps, until the signal aborts or the server
+   * stops. A mirror of `snapshot(viewer)` that takes them is always what `snapshot` would give. Throws `compacted`, at once
+   * or when the reader is too slow, and at once `revision-stale` for a revision that is not there yet.
    */
   watch(from: number, viewer: Viewer, signal: AbortSignal): AsyncIterable<ChangeSet> {
     if (viewer.role === "admin") return this.#store.watch(from, signal);
-    this.#committer.journey.check(from);
+    this.#committer.journey.after(from);
     return followAs(this.#committer, viewer.host, from, signal);
   }
 

@@ -1,37 +1,65 @@
-// A host's watch: it holds nothing but the revision it reached and takes the whole way from there to now in one step. A slow
-// reader costs no memory, delays nobody, and gets what it missed squashed into one set of changes.
-import type { ChangeSet } from "../model/resource.ts";
+// Hosts that watch. After each group of commits the view is walked through it once, and at every revision each follower
+// gets what takes its mirror there. Most commits look alike to most hosts, so they share the same change set, which
+// whoever sends it can encode once. A slow reader delays nobody; when too much waits for it, it has to list again.
+import type { Change, ChangeSet } from "../model/resource.ts";
 import type { Committer } from "./committer.ts";
-import { type Passage, changesFor } from "./interest.ts";
+import { type Passage, changesFor, passageTo } from "./interest.ts";
+import { type Step, compacted, replay } from "./journey.ts";
+import type { View } from "./view.ts";
 
-/** Sets that many hosts get alike are one object, so that whoever sends them can encode them once. */
-const shared = new WeakMap<Passage, ChangeSet>();
+/** Sets that may wait for a reader: seconds of a busy cluster. */
+const WAITING_MAX = 8192;
 
-/**
- * Change sets that take the host's mirror from `from` to each later revision reached; revisions may be skipped. Ends with
- * the signal, with the server, and after the host itself was removed. Throws `compacted` when it has fallen too far behind.
- */
-export async function* followAs(committer: Committer, host: string, from: number, signal: AbortSignal): AsyncGenerator<ChangeSet> {
-  for (let reached = from; !signal.aborted && !committer.isClosed; ) {
-    await committer.settled();
-    const { view } = committer;
-    if (view.revision === reached) {
-      await committer.changed(signal);
-      continue;
-    }
-    const set = nextSet(committer, host, reached);
-    reached = set.revision;
-    yield set;
-    if (!view.host.has(host)) return;
+export type Follower = { readonly host: string; waiting: ChangeSet[]; state: "follows" | "lost" | "removed" };
+
+/** Gives every follower what it sees of these steps. The view ends where it was, at the last of them. */
+export function publish(view: View, steps: readonly Step[], followers: ReadonlySet<Follower>): void {
+  if (followers.size === 0) return;
+  replay(view, steps, (step) => {
+    const passage = passageTo(view, step.before);
+    const common: ChangeSet = { revision: step.revision, changes: passage.common };
+    for (const follower of followers) give(view, follower, passage, common);
+  });
+}
+
+function give(view: View, follower: Follower, passage: Passage, common: ChangeSet): void {
+  if (follower.state !== "follows") return;
+  const changes: readonly Change[] = changesFor(view, passage, follower.host);
+  follower.waiting.push(changes === passage.common ? common : { revision: common.revision, changes });
+  if (!view.host.has(follower.host)) follower.state = "removed";
+  else if (follower.waiting.length > WAITING_MAX) {
+    follower.waiting = [];
+    follower.state = "lost";
   }
 }
 
-function nextSet(committer: Committer, host: string, from: number): ChangeSet {
-  const { view } = committer;
-  const passage = committer.passage(from);
-  const changes = changesFor(view, passage, host);
-  if (changes !== passage.common) return { revision: view.revision, changes };
-  let set = shared.get(passage);
-  if (set === undefined) shared.set(passage, (set = { revision: view.revision, changes }));
-  return set;
+/**
+ * Every revision after `from` as the host sees it; an empty set at the newest says that nothing is missing. Ends with the
+ * signal, with the server, and after the set that removes the host. Throws `compacted` when the reader is too slow.
+ */
+export async function* followAs(committer: Committer, host: string, from: number, signal: AbortSignal): AsyncGenerator<ChangeSet> {
+  const follower: Follower = { host, waiting: [], state: "follows" };
+  try {
+    await committer.settled();
+    const { view } = committer;
+    publish(view, committer.journey.after(from), new Set([follower]));
+    committer.followers.add(follower);
+    let reached = from;
+    for (let isCurrent = false; !signal.aborted; ) {
+      const sets = follower.waiting;
+      follower.waiting = [];
+      for (const set of sets) {
+        reached = set.revision;
+        yield set;
+      }
+      if (follower.waiting.length > 0) continue;
+      if (follower.state === "lost") throw compacted(reached, "the reader was too slow");
+      if (follower.state === "removed" || committer.isClosed) return;
+      if (!isCurrent) yield { revision: reached, changes: [] };
+      isCurrent = true;
+      await committer.changed(signal);
+    }
+  } finally {
+    committer.followers.delete(follower);
+  }
 }

@@ -3,8 +3,7 @@
 // of a VRF that it carries, where each is an FDB entry. So a first endpoint in a VRF brings all the others into sight, and
 // the last one's end takes them out of it, without any of them having changed.
 //
-// Pure: a view at one revision, and what changed on the way to it. However many commits lie between, one set of changes
-// takes a mirror from there to here.
+// Pure: a view at one revision, and what was before the commit that led to it.
 import { type Change, type Endpoint, type Key, type Network, type Resource, type Snapshot } from "../model/resource.ts";
 import { type Before, type View, carries, getKey, listOf, residentsOf } from "./view.ts";
 
@@ -44,7 +43,7 @@ export function isVisible(view: View, host: string, resource: Resource): boolean
   return network?.spec.ipam === "global" && carries(view, network.spec.vrf, host);
 }
 
-/** What happened on the way to a view's revision, sorted once for all hosts that come the same way. */
+/** What a commit did, sorted once for all hosts. */
 export type Passage = {
   readonly before: Before;
   /** Changes of what everybody sees. */
@@ -54,7 +53,7 @@ export type Passage = {
   readonly movers: ReadonlySet<string> | "all";
 };
 
-/** `before` is what each key was that has changed on the way. */
+/** `before` is what each changed key was. The view is at the revision of the commit. */
 export function passageTo(view: View, before: Before): Passage {
   const common: Change[] = [];
   const endpoints: Passage["endpoints"][number][] = [];

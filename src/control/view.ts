@@ -124,8 +124,9 @@ export function applyChanges(view: View, changes: readonly Change[]): Before {
   return before;
 }
 
-export function undoChanges(view: View, before: Before): void {
-  applyChanges(view, [...before].map(([key, old]) => (old === undefined ? { remove: key } : { put: old })));
+/** Puts everything back as `before` says; returns what undoes that. */
+export function undoChanges(view: View, before: Before): Before {
+  return applyChanges(view, [...before].map(([key, old]) => (old === undefined ? { remove: key } : { put: old })));
 }
 
 export function partsOf(key: Key): { readonly kind: Kind; readonly name: string } {
