@@ -49,6 +49,7 @@ const HEARTBEAT_MS = 10_000;
 const START_GRACE_MS = 3_000;
 const JOIN_FIRST_MS = 200;
 const JOIN_LAST_MS = 10_000;
+const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps", "endpoints"] as const;
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -62,7 +63,9 @@ export class Agent {
   readonly inFlight = new Set<string>();
   #startedAtMs = 0;
   #held = new Map<string, KernelObject>();
-  #settled = { revision: -1, journalVersion: -1 };
+  #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
+  #mustLook = true;
+  #lookedAtMs = 0;
   #savedRevision = -1;
   #claimed = "";
   #serverProblem: string | undefined;
@@ -95,12 +98,9 @@ export class Agent {
     const { kernel, mirror, clock } = this.#options;
     this.#startedAtMs = clock.nowMs();
     await this.#releaseEarlierBoots();
-    kernel.watch(() => this.#loop.poke(), signal);
-    mirror.onChange(() => {
-      this.#loop.poke();
-      this.#serverLoop.poke();
-    });
-    const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.#loop.poke());
+    kernel.watch(() => this.poke(), signal);
+    mirror.onChange(() => this.#loop.poke());
+    const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
     await Promise.all([
       this.#connect(signal),
       this.#loop.run(signal),
@@ -157,6 +157,7 @@ export class Agent {
   }
   /** Look again at the kernel. */
   poke(): void {
+    this.#mustLook = true;
     this.#loop.poke();
   }
   /** The journal has news for the server. */
@@ -164,6 +165,7 @@ export class Agent {
     this.#serverLoop.poke();
   }
   async roundNow(): Promise<void> {
+    this.#mustLook = true;
     await this.#loop.roundNow();
   }
 
@@ -198,21 +200,50 @@ export class Agent {
     const { kernel, mirror, journal, host } = this.#options;
     const snapshot = this.current();
     if (snapshot === undefined) return true;
+    if (!this.#isLookDue(snapshot)) return this.#advance(snapshot);
+    this.#mustLook = false;
+    this.#lookedAtMs = this.#options.clock.nowMs();
     const workloads = new Set([...journal.entries.values()].map((entry) => entry.endpoint.spec.netns as Ns));
     const actual = await kernel.observe([...workloads]);
     // From here to the start of apply() nothing is awaited: an attach writes journal and kernel in one turn, so what is
     // in `actual` is in the journal.
-    const local = this.local(mirror.snapshot() ?? snapshot);
+    const seen = mirror.snapshot() ?? snapshot;
+    const local = this.local(seen);
     const desired = compile(local, host);
     const ops = diff(actual, mirror.isSynced ? desired : this.#withoutRemovals(actual, desired));
-    const isDrift = local.revision === this.#settled.revision && journal.version === this.#settled.journalVersion;
+    const isDrift = this.#isSettled(seen);
     const journalVersion = journal.version;
     const results = await kernel.apply(ops);
     const refused = results.filter((result) => result.refusal !== undefined);
     this.#held = record(new Map(actual), results);
-    if (refused.length === 0) this.#settled = { revision: local.revision, journalVersion };
+    this.#settled = refused.length === 0 ? { snapshot: seen, journalVersion } : undefined;
     this.#say(local, ops, refused, isDrift);
+    if (!isDrift) this.#serverLoop.poke();
     return refused.length === 0;
+  }
+
+  /**
+   * A new revision that concerns nothing of this host needs no look at the kernel: with 200 hosts, most do not. A poke
+   * from the kernel, and the period, always do.
+   */
+  #isLookDue(snapshot: Snapshot): boolean {
+    const isPeriodOver = this.#options.clock.nowMs() - this.#lookedAtMs >= PERIOD_MS / 2;
+    return this.#mustLook || isPeriodOver || !this.#isSettled(snapshot);
+  }
+
+  /** Whether the kernel was made to hold exactly what these lists and the journal ask for. */
+  #isSettled(snapshot: Snapshot): boolean {
+    const settled = this.#settled;
+    return (
+      settled !== undefined &&
+      settled.journalVersion === this.#options.journal.version &&
+      LISTS.every((list) => settled.snapshot[list] === snapshot[list])
+    );
+  }
+
+  #advance({ revision }: Snapshot): boolean {
+    this.#publish({ ...this.#report, revision });
+    return true;
   }
 
   /**
@@ -267,7 +298,7 @@ export class Agent {
   async #settle(): Promise<boolean> {
     const { mirror, host, journal, transport, kernel, log } = this.#options;
     const snapshot = mirror.snapshot();
-    if (snapshot === undefined || !mirror.isSynced || this.#settled.revision < 0) return true;
+    if (snapshot === undefined || !mirror.isSynced || this.#settled === undefined) return true;
     const ports = this.#ports();
     const { register, release, detach, adopt } = disagreement(
       snapshot,
@@ -284,7 +315,7 @@ export class Agent {
       const entry = journal.entries.get(name);
       if (entry !== undefined) await journal.put({ ...entry, state: "detaching" });
     }
-    if (detach.length > 0) await this.#loop.roundNow();
+    if (detach.length > 0) await this.roundNow();
     try {
       for (const { spec } of register) {
         const { detaching: _, ...claim } = spec;

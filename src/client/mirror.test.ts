@@ -1,5 +1,5 @@
-// The mirror against a store that plays the server, over a transport that loses, repeats and cuts as it is told, in virtual
-// time. What is compared is always what the mirror holds with what the server holds.
+// The mirror against a store that plays the server, over a transport that squashes, repeats and cuts as it is told, in
+// virtual time. What is compared is always what the mirror holds with what the server holds.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -16,14 +16,14 @@ function host(name: string, order = 0): Host {
   return { kind: "host", name, uid: name, revision: 0, spec: { underlay: "10.0.0.1", underlayMtu: 1500, order } };
 }
 function endpoint(name: string): Endpoint {
-  const spec = { network: "blue", host: "h1", owner: name, ifname: "eth0", netns: "/x", mac: "02:00:00:00:00:01", addresses: [] };
-  return { kind: "endpoint", name, uid: name, revision: 0, spec };
+  const workload = { owner: name, ifname: "eth0", netns: "/x", mac: "02:00:00:00:00:01", addresses: [] };
+  return { kind: "endpoint", name, uid: name, revision: 0, spec: { network: "blue", host: "h1", ...workload } };
 }
 const put = (...resources: readonly Resource[]) => ({ changes: resources.map((r) => ({ put: r })), preconditions: [] });
 const away = () => new Fault("unavailable", { what: "the line is cut", fix: "wait" });
 
-/** What happens to a change set on its way: it arrives, twice, after an older one, not at all, or with the line. */
-type Fate = "arrives" | "twice" | "with an old one" | "lost" | "cut" | "ended";
+/** What happens to a change set on its way: it arrives, twice, after an older one, with the next, or the line breaks. */
+type Fate = "arrives" | "twice" | "after an old one" | "with the next" | "cut" | "ended";
 
 class Line {
   store: Store;
@@ -52,12 +52,15 @@ class Line {
     this.#cut = new AbortController();
     const cut = this.#cut.signal;
     let old: ChangeSet | undefined;
-    for await (const set of this.store.watch(from, AbortSignal.any([signal, cut]))) {
+    let held: readonly Change[] = [];
+    for await (const { revision, changes } of this.store.watch(from, AbortSignal.any([signal, cut]))) {
+      const set: ChangeSet = { revision, changes: [...held, ...changes] };
       const fate = this.fates.shift() ?? "arrives";
       if (fate === "cut") throw away();
       if (fate === "ended") return;
-      if (fate === "lost") continue;
-      if (fate === "with an old one" && old !== undefined) yield old;
+      held = fate === "with the next" ? set.changes : [];
+      if (fate === "with the next") continue;
+      if (fate === "after an old one" && old !== undefined) yield old;
       yield set;
       if (fate === "twice") yield set;
       old = set;
@@ -66,11 +69,14 @@ class Line {
   }
 }
 
+type Body = (mirror: Mirror, clock: VirtualClock) => Promise<void>;
+
 /** A mirror that follows `line` for the length of `body`. */
-async function following(line: Line, body: (mirror: Mirror, clock: VirtualClock) => Promise<void>, saved?: Snapshot): Promise<void> {
+async function following(line: Line, body: Body, saved?: Snapshot): Promise<void> {
   const clock = new VirtualClock();
   const stop = new AbortController();
-  const mirror = new Mirror({ transport: line.transport, clock, random: () => 0.5, ...(saved === undefined ? {} : { saved }) });
+  const options = { transport: line.transport, clock, random: () => 0.5 };
+  const mirror = new Mirror(saved === undefined ? options : { ...options, saved });
   const running = mirror.run(stop.signal);
   try {
     await clock.advance(0);
@@ -113,14 +119,18 @@ test("a saved snapshot is there at once, but not synced while the server is away
   await line.store.commit([put(host("h1")), put(host("h2"))]);
   line.isUp = false;
   const saved = snapshotOf("c1", 1, [{ ...host("h1"), revision: 1 }]);
-  await following(line, async (mirror, clock) => {
-    await clock.advance(60_000);
-    assert.deepEqual([mirror.snapshot(), mirror.isSynced, mirror.problem?.reason], [saved, false, "unavailable"]);
-    line.isUp = true;
-    await clock.advance(60_000);
-    assert.deepEqual([mirror.isSynced, mirror.problem], [true, undefined]);
-    await assertMirrors(mirror, line.store);
-  }, saved);
+  await following(
+    line,
+    async (mirror, clock) => {
+      await clock.advance(60_000);
+      assert.deepEqual([mirror.snapshot(), mirror.isSynced, mirror.problem?.reason], [saved, false, "unavailable"]);
+      line.isUp = true;
+      await clock.advance(60_000);
+      assert.deepEqual([mirror.isSynced, mirror.problem], [true, undefined]);
+      await assertMirrors(mirror, line.store);
+    },
+    saved,
+  );
 });
 
 test("without a saved snapshot there is nothing until the first answer", async () => {
@@ -206,18 +216,26 @@ test("another cluster is a problem, never a deletion; the right one heals it", a
 
 test("a saved snapshot of another cluster is kept, and said so", async () => {
   const saved = snapshotOf("mine", 7, [{ ...host("h1"), revision: 1 }]);
-  await following(new Line(openMemoryStore({ cluster: "another" })), async (mirror) => {
-    assert.deepEqual([mirror.snapshot(), mirror.isSynced, mirror.problem?.reason], [saved, false, "host-claimed"]);
-  }, saved);
+  await following(
+    new Line(openMemoryStore({ cluster: "another" })),
+    async (mirror) => {
+      assert.deepEqual([mirror.snapshot(), mirror.isSynced, mirror.problem?.reason], [saved, false, "host-claimed"]);
+    },
+    saved,
+  );
 });
 
 test("the same cluster at an earlier revision is a restored backup: nothing is believed", async () => {
   const saved = snapshotOf("c1", 7, [{ ...host("h1"), revision: 1 }]);
   const line = new Line(openMemoryStore({ cluster: "c1" }));
-  await following(line, async (mirror, clock) => {
-    await clock.advance(30_000);
-    assert.deepEqual([mirror.snapshot(), mirror.isSynced, mirror.problem?.reason], [saved, false, "revision-stale"]);
-  }, saved);
+  await following(
+    line,
+    async (mirror, clock) => {
+      await clock.advance(30_000);
+      assert.deepEqual([mirror.snapshot(), mirror.isSynced, mirror.problem?.reason], [saved, false, "revision-stale"]);
+    },
+    saved,
+  );
 });
 
 test("the snapshot is one value until something changes, and untouched lists stay what they were", async () => {
@@ -260,11 +278,24 @@ const eventOf: fc.Arbitrary<Event> = fc.oneof(
   { weight: 1, arbitrary: fc.boolean().map((isUp) => ({ isUp })) },
   { weight: 1, arbitrary: fc.constant("cut" as const) },
 );
-const fateOf = fc.constantFrom<Fate>("arrives", "arrives", "arrives", "twice", "with an old one", "lost", "cut", "ended");
+const fateOf = fc.constantFrom<Fate>(
+  "arrives",
+  "arrives",
+  "twice",
+  "after an old one",
+  "with the next",
+  "cut",
+  "ended",
+);
+const scheduleOf = fc.record({
+  events: fc.array(eventOf, { maxLength: 25 }),
+  fates: fc.array(fateOf, { maxLength: 40 }),
+  history: fc.integer({ min: 1, max: 8 }),
+});
 
 test("any delivery ends at the server's state, and the mirror never goes back", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(eventOf, { maxLength: 25 }), fc.array(fateOf, { maxLength: 40 }), fc.integer({ min: 1, max: 8 }), async (events, fates, history) => {
+    fc.asyncProperty(scheduleOf, async ({ events, fates, history }) => {
       const line = new Line(openMemoryStore({ history }));
       line.fates = [...fates];
       await following(line, async (mirror, clock) => {
@@ -280,7 +311,7 @@ test("any delivery ends at the server's state, and the mirror never goes back", 
         }
         line.isUp = true;
         line.fates = [];
-        // What was lost shows by what comes after it.
+        // A set that was to come with the next one needs a next one.
         await line.store.commit([put(host("last"))]);
         await clock.advance(60_000);
         assert.equal(mirror.isSynced, true);

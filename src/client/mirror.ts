@@ -4,7 +4,7 @@
 //
 //   saved snapshot -> list -> watch -> watch lost -> (backoff) -> watch from where it was -> ...
 //                      ^                                 |
-//                      +------- compacted, or a gap -----+
+//                      +------- compacted ---------------+
 //
 // Another cluster, or the same one at an earlier revision, is not "everything was deleted": it is a problem that a
 // person must look at, and until then the old snapshot stays.
@@ -15,7 +15,7 @@ import type { Transport } from "./transport.ts";
 
 const BACKOFF_FIRST_MS = 200;
 const BACKOFF_LAST_MS = 10_000;
-/** A resumed watch that has lasted this long has delivered what was missed: history is sent as fast as the line takes it. */
+/** A resumed watch that lasted this long has delivered what was missed: history comes as fast as the line takes it. */
 const SETTLED_MS = 3_000;
 /** Changes kept apart when nobody asks for the snapshot. */
 const PENDING_MAX = 10_000;
@@ -125,7 +125,7 @@ export class Mirror {
       if (set.revision === this.#revision && set.changes.length === 0) this.#follows();
       return;
     }
-    if (set.revision > this.#revision + 1) throw gap(this.#revision, set.revision);
+    // Revisions may be skipped: the set is everything that happened up to its own.
     for (const change of set.changes) this.#pending.push(change);
     this.#revision = set.revision;
     this.#failures = 0;
@@ -217,15 +217,6 @@ function earlierLife(known: number, listed: number): Fault {
   return new Fault("revision-stale", {
     what: `the server is at revision ${listed}, and this host has seen revision ${known}`,
     why: "the server has lost writes, as after the restore of a backup, so nothing is changed here",
-    fix: "start the newer server; or, if the backup is to be the truth, remove the host's saved snapshot and restart it",
-  });
-}
-
-/** Handled like `compacted`: list again. */
-function gap(known: number, next: number): Fault {
-  return new Fault("compacted", {
-    what: `revision ${next} arrived after ${known}`,
-    why: "something between them was lost",
-    fix: "nothing: the mirror lists again by itself",
+    fix: "start the newer server; or, if the backup is the truth now, remove the host's saved snapshot and restart it",
   });
 }

@@ -31,7 +31,10 @@ export interface Transport {
   join(claim: HostClaim): Promise<Joined>;
   /** What this host needs to see, at one revision. */
   snapshot(): Promise<Snapshot>;
-  /** Change sets after `from` that concern this host; others arrive empty, so that revisions advance. Throws Fault `compacted`. */
+  /**
+   * Change sets that take what this host sees from `from` to each later revision reached: several commits may come as
+   * one (revisions are skipped), and those of no concern as an empty one. Throws Fault `compacted`.
+   */
   watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
   report(report: HostReport): Promise<void>;
   /** Idempotent by (owner, ifname) on one host. Durable before it answers. */
