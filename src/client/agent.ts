@@ -24,8 +24,8 @@ export function agentClient(path: string): AgentClient {
   return {
     attach: (request) => ask({ method: "POST", path: "/v1/attachments", body: request }),
     async attachments() {
-      const { items } = await ask<{ readonly items: readonly Attachment[] }>({ method: "GET", path: "/v1/attachments" });
-      return items;
+      const list: { readonly items: readonly Attachment[] } = await ask({ method: "GET", path: "/v1/attachments" });
+      return list.items;
     },
     async detach(endpoint) {
       await ask({ method: "DELETE", path: `/v1/attachments/${encodeURIComponent(endpoint)}` });

@@ -29,7 +29,12 @@ async function listening(server: Server, at: string | number = 0): Promise<strin
   return typeof at === "number" ? `http://127.0.0.1:${(server.address() as AddressInfo).port}` : `unix:${at}`;
 }
 async function serving(handler: Handler, at?: string | number): Promise<HttpClient> {
-  return to(await listening(createServer((request, response) => void handler(request, response)), at));
+  return to(
+    await listening(
+      createServer((request, response) => void handler(request, response)),
+      at,
+    ),
+  );
 }
 function to(url: string): HttpClient {
   const client = httpClient({ url, name: "the server", fix: "start it" });
@@ -46,14 +51,23 @@ const get = { method: "GET", path: "/v1/x" } as const;
 test("asks with method, path, token and body, and gives back the answer", async () => {
   const client = await serving(async (request, response) => {
     const { authorization, "if-match": ifMatch } = request.headers;
-    json(response, 201, { method: request.method, url: request.url, authorization, ifMatch, body: await text(request) });
+    const { method, url } = request;
+    json(response, 201, { method, url, authorization, ifMatch, body: await text(request) });
   });
   const answer = await client.request({
-    method: "PUT", path: "/v1/networks/a%2Fb?x=1", token: "t", body: { spec: "ü" }, headers: { "if-match": '"7"' },
+    method: "PUT",
+    path: "/v1/networks/a%2Fb?x=1",
+    token: "t",
+    body: { spec: "ü" },
+    headers: { "if-match": '"7"' },
   });
   assert.equal(answer.status, 201);
   assert.deepEqual(answer.body, {
-    method: "PUT", url: "/v1/networks/a%2Fb?x=1", authorization: "Bearer t", ifMatch: '"7"', body: '{"spec":"ü"}',
+    method: "PUT",
+    url: "/v1/networks/a%2Fb?x=1",
+    authorization: "Bearer t",
+    ifMatch: '"7"',
+    body: '{"spec":"ü"}',
   });
 });
 
@@ -82,7 +96,8 @@ test("uses one connection for calls in a row, and another when the server has cl
 });
 
 test("a problem becomes the Fault it was", async () => {
-  const sent = new Fault("in-use", { what: "network blue has endpoints", fix: "remove them", blockers: ["e1", "e2"], where: "blue" });
+  const blockers = ["e1", "e2"];
+  const sent = new Fault("in-use", { what: "network blue has endpoints", fix: "remove them", blockers, where: "blue" });
   const problem = problemOf(sent);
   const client = await serving((_, response) => json(response, problem.status, problem, "application/problem+json"));
   const received = await client.request(get).catch((error: unknown) => error);
@@ -91,8 +106,8 @@ test("a problem becomes the Fault it was", async () => {
 });
 
 test("a refusal that is no problem, and an answer that is no JSON, say that this is not the server", async () => {
-  const refusing = await serving((_, response) => response.writeHead(404, { "content-type": "text/html" }).end("<h1>No</h1>"));
-  await assert.rejects(refusing.request(get), fault("not-found", /GET \/v1\/x was answered 404.*check that the server/));
+  const refusing = await serving((_, response) => response.writeHead(404).end("<h1>No</h1>"));
+  await assert.rejects(refusing.request(get), fault("not-found", /\/v1\/x was answered 404.*check that the server/));
   const chatting = await serving((_, response) => response.end("<h1>Welcome</h1>"));
   await assert.rejects(chatting.request(get), fault("unavailable", /is not the server.*check the address/));
 });
@@ -101,11 +116,14 @@ test("says why there is no answer, and what to do", async () => {
   const closed = createRawServer();
   const url = await listening(closed);
   closed.close();
-  await assert.rejects(to(url).request(get), fault("unavailable", /cannot reach the server.*nothing listens there.*start it/));
-  await assert.rejects(to(`unix:${directory}/none.sock`).request(get), fault("unavailable", /no such socket.*start it/));
+  await assert.rejects(to(url).request(get), fault("unavailable", /cannot reach the server.*nothing listens.*start/));
+  const missing = to(`unix:${directory}/none.sock`);
+  await assert.rejects(missing.request(get), fault("unavailable", /no such socket.*start it/));
   const cutting = await listening(createRawServer((socket) => socket.destroy()));
   await assert.rejects(to(cutting).request(get), fault("unavailable", /cut|hang up/));
-  const half = await serving((_, response) => void response.writeHead(200, { "content-length": "100" }).write("{", () => response.destroy()));
+  const half = await serving((_, response) => {
+    response.writeHead(200, { "content-length": "100" }).write("{", () => response.destroy());
+  });
   await assert.rejects(half.request(get), fault("unavailable"));
   assert.throws(() => to("server:7400"), fault("request-invalid", /http:\/\//));
   assert.throws(() => to("ftp://server"), fault("request-invalid"));
@@ -128,7 +146,9 @@ const never = new AbortController().signal;
 test("lines arrive whole, however they are cut on the way; a torn last one does not", async () => {
   const bytes = Buffer.from('{"n":1}\n\n{"n":"zwölf 🧵"}\n{"n":3}\n{"torn');
   const client = await serving(async (_, response) => {
-    for (const byte of bytes) await new Promise<void>((resolve) => response.write(Buffer.from([byte]), () => resolve()));
+    for (const byte of bytes) {
+      await new Promise<void>((resolve) => response.write(Buffer.from([byte]), () => resolve()));
+    }
     response.end();
   });
   assert.deepEqual(await collect(client.lines(get, never)), [{ n: 1 }, { n: "zwölf 🧵" }, { n: 3 }]);
@@ -142,7 +162,7 @@ test("a line arrives when it is sent, not when the answer ends", async () => {
   }
 });
 
-test("lines end quietly with the signal: before, while waiting for the head, and while waiting for a line", async () => {
+test("lines end quietly with the signal: before, while waiting for the head, or for a line", async () => {
   const silent = await serving(() => {});
   assert.deepEqual(await collect(silent.lines(get, AbortSignal.abort())), []);
   for (const client of [silent, await serving((_, response) => void response.write('{"n":1}\n'))]) {

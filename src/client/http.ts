@@ -1,6 +1,6 @@
-// JSON over HTTP for everything that asks a server or an agent: over TCP, TLS or a unix socket, one kept-alive connection
-// at a time. Every failure leaves here as a Fault: a problem the other side sent, or what a person can do when there is no
-// answer. It is on the CLI's way to its first line of output, so it imports node:http and the table of faults.
+// JSON over HTTP for everything that asks a server or an agent: over TCP, TLS or a unix socket, connections kept alive.
+// Every failure leaves here as a Fault: a problem the other side sent, or what a person can do when there is no answer.
+// It is on the CLI's way to its first line of output, so it imports node:http and the table of faults, and no more.
 import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import type { Agent, IncomingHttpHeaders, IncomingMessage, RequestOptions } from "node:http";
 import { urlToHttpOptions } from "node:url";
@@ -24,7 +24,7 @@ export type Call = {
   /** Sent as JSON. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** For the whole answer of `request`; for `lines`, how long the line may be silent. */
+  /** How long the other side may be silent: 30 s for `request`, 60 s for `lines` by default. */
   readonly timeoutMs?: number;
 };
 
@@ -35,8 +35,8 @@ export type HttpClient = {
   /** The answer, if it is a good one (2xx); otherwise rejects with the Fault that the problem names. */
   request(call: Call): Promise<Answer>;
   /**
-   * The answer as newline-delimited JSON, each value as it arrives; ends with the signal, or when the other side ends it.
-   * Empty lines are signs of life. Throws Fault `timeout` after `timeoutMs` of silence.
+   * The answer as newline-delimited JSON, each value as it arrives; ends with the signal, or when the other side ends
+   * it. Empty lines are signs of life. Throws Fault `timeout` after `timeoutMs` of silence.
    */
   lines(call: Call, signal: AbortSignal): AsyncIterable<unknown>;
   /** Lets go of connections that wait for a next call. */
@@ -118,7 +118,7 @@ async function* linesOver(connect: Connect, peer: Peer, call: Call, signal: Abor
   }
 }
 
-/** Resolves when the head of the answer is there. `cut` ends the exchange at any time; silence aborts it with a Fault. */
+/** Resolves when the head of the answer is there. `cut` ends the exchange at any time; silence cuts it with a Fault. */
 async function send(line: Line, peer: Peer, call: Call, cut: AbortController): Promise<IncomingMessage> {
   cut.signal.throwIfAborted();
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
@@ -172,17 +172,19 @@ function jsonOf(peer: Peer, text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new Fault(
-      "unavailable",
-      { what: `what answers at ${peer.url} is not ${peer.name}`, why: "its answer is not JSON", fix: "check the address" },
-      { cause },
-    );
+    const what = `what answers at ${peer.url} is not ${peer.name}`;
+    throw new Fault("unavailable", { what, why: "its answer is not JSON", fix: "check the address" }, { cause });
   }
 }
 
 /** What to make of a status without a problem in it: something stands between, or it is not Weft at all. */
 const REASON_OF_STATUS: Readonly<Record<number, Reason>> = {
-  401: "token-wrong", 403: "forbidden", 404: "not-found", 502: "unavailable", 503: "unavailable", 504: "timeout",
+  401: "token-wrong",
+  403: "forbidden",
+  404: "not-found",
+  502: "unavailable",
+  503: "unavailable",
+  504: "timeout",
 };
 
 function refusalOf(peer: Peer, call: Call, response: IncomingMessage, text: string): Fault {
@@ -232,8 +234,8 @@ const MEANING: Readonly<Record<string, string>> = {
 function faultFrom(error: unknown, peer: Peer, call: Call): Fault {
   if (error instanceof Fault) return error;
   const why = MEANING[codeOf(error)] ?? (error instanceof Error ? error.message : String(error));
-  const detail = { what: `cannot reach ${peer.name} for ${call.method} ${call.path}`, why, where: peer.url, fix: peer.fix };
-  return new Fault("unavailable", detail, { cause: error });
+  const what = `cannot reach ${peer.name} for ${call.method} ${call.path}`;
+  return new Fault("unavailable", { what, why, where: peer.url, fix: peer.fix }, { cause: error });
 }
 
 function codeOf(error: unknown): string {

@@ -22,7 +22,7 @@ function endpoint(name: string): Endpoint {
 const put = (...resources: readonly Resource[]) => ({ changes: resources.map((r) => ({ put: r })), preconditions: [] });
 const away = () => new Fault("unavailable", { what: "the line is cut", fix: "wait" });
 
-/** What happens to a change set on its way: it arrives, twice, after an older one, with the next, or the line breaks. */
+/** What happens to a change set on its way: it arrives, twice, after an old one, with the next, or the line breaks. */
 type Fate = "arrives" | "twice" | "after an old one" | "with the next" | "cut" | "ended";
 
 class Line {

@@ -2,22 +2,24 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
-import { Fault, problemOf, type Reason } from "../model/fault.ts";
+import { Fault, problemOf, type Reason, REASONS } from "../model/fault.ts";
 import type { ChangeSet } from "../model/resource.ts";
 import { agentClient } from "./agent.ts";
 import { httpTransport, serverClient } from "./server.ts";
 
 type Asked = { readonly line: string; readonly token?: string; readonly match?: string; readonly body?: unknown };
 
+type Scripted = { readonly url: string; readonly socket: string; readonly asked: readonly Asked[] };
+
 /** Answers every request with what `answer` has for it, and keeps what it was asked. */
-async function scripted(t: TestContext, answer: (asked: Asked) => unknown): Promise<{ url: string; socket: string; asked: Asked[] }> {
+async function scripted(t: TestContext, answer: (asked: Asked) => unknown): Promise<Scripted> {
   const asked: Asked[] = [];
-  const server = createServer(async (request, response) => {
+  const answering = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { authorization, "if-match": ifMatch, "if-none-match": ifNoneMatch } = request.headers;
     const body = await text(request);
     const match = ifMatch ?? ifNoneMatch;
@@ -29,12 +31,14 @@ async function scripted(t: TestContext, answer: (asked: Asked) => unknown): Prom
     };
     asked.push(one);
     const result = answer(one);
-    if (result instanceof Fault) {
-      const problem = problemOf(result);
-      response.writeHead(problem.status, { "content-type": "application/problem+json" }).end(JSON.stringify(problem));
-    } else if (typeof result === "string") response.writeHead(200, { "content-type": "application/x-ndjson" }).end(result);
-    else response.writeHead(result === undefined ? 204 : 200, { "content-type": "application/json" }).end(JSON.stringify(result));
-  });
+    const send = (status: number, type: string, content?: string) =>
+      response.writeHead(status, { "content-type": type }).end(content);
+    if (result instanceof Fault) send(REASONS[result.reason].status, "application/problem+json", problemText(result));
+    else if (typeof result === "string") send(200, "application/x-ndjson", result);
+    else if (result === undefined) send(204, "application/json");
+    else send(200, "application/json", JSON.stringify(result));
+  };
+  const server = createServer((request, response) => void answering(request, response));
   const directory = mkdtempSync(join(tmpdir(), "weft-client-"));
   const socket = join(directory, "test.sock");
   await once(server.listen(socket), "listening");
@@ -45,6 +49,9 @@ async function scripted(t: TestContext, answer: (asked: Asked) => unknown): Prom
   });
   return { url: `unix:${socket}`, socket, asked };
 }
+function problemText(fault: Fault): string {
+  return JSON.stringify(problemOf(fault));
+}
 function fault(reason: Reason): (error: unknown) => boolean {
   return (error) => error instanceof Fault && error.reason === reason;
 }
@@ -53,9 +60,13 @@ const claim = { network: "blue", host: "h1", owner: "web", ifname: "eth0", netns
 
 test("a list is all of its pages", async (t) => {
   const { url, asked } = await scripted(t, ({ line }) =>
-    line.includes("cursor") ? { revision: 9, items: ["c"] } : { revision: 9, items: ["a", "b"], cursor: "b&" });
+    line.includes("cursor") ? { revision: 9, items: ["c"] } : { revision: 9, items: ["a", "b"], cursor: "b&" },
+  );
   assert.deepEqual(await serverClient({ url, token: "t" }).list("network"), ["a", "b", "c"]);
-  assert.deepEqual(asked, [{ line: "GET /v1/networks", token: "t" }, { line: "GET /v1/networks?cursor=b%26", token: "t" }]);
+  assert.deepEqual(
+    asked.map(({ line }) => line),
+    ["GET /v1/networks", "GET /v1/networks?cursor=b%26"],
+  );
 });
 
 test("reads and writes say what the API expects", async (t) => {
@@ -69,27 +80,36 @@ test("reads and writes say what the API expects", async (t) => {
   await client.remove("network", "blue", { force: true });
   await client.apply({ resources: [{ kind: "network" }], pruneVrf: "red", dryRun: true });
   await client.attach(claim);
-  for (const ask of [client.snapshot, client.status, client.version]) await ask();
-  assert.deepEqual(asked.map(({ token: _, ...rest }) => rest), [
-    { line: "GET /v1/hosts/rack%2F1" },
-    { line: "PUT /v1/networks/blue", body: { spec: { mtu: 1400 } } },
-    { line: "PUT /v1/networks/blue", body: { spec: {} }, match: "*" },
-    { line: "PUT /v1/vrfs/red", body: { spec: {} }, match: '"7"' },
-    { line: "DELETE /v1/endpoints/web.eth0" },
-    { line: "DELETE /v1/networks/blue?force=true" },
-    { line: "POST /v1/apply", body: { resources: [{ kind: "network" }], pruneVrf: "red", dryRun: true } },
-    { line: "POST /v1/endpoints", body: claim },
-    { line: "GET /v1/snapshot" },
-    { line: "GET /v1/status" },
-    { line: "GET /v1/version" },
-  ]);
+  await client.snapshot();
+  await client.status();
+  await client.version();
+  assert.deepEqual(
+    asked.map(({ token: _token, ...rest }) => rest),
+    [
+      { line: "GET /v1/hosts/rack%2F1" },
+      { line: "PUT /v1/networks/blue", body: { spec: { mtu: 1400 } } },
+      { line: "PUT /v1/networks/blue", body: { spec: {} }, match: "*" },
+      { line: "PUT /v1/vrfs/red", body: { spec: {} }, match: '"7"' },
+      { line: "DELETE /v1/endpoints/web.eth0" },
+      { line: "DELETE /v1/networks/blue?force=true" },
+      { line: "POST /v1/apply", body: { resources: [{ kind: "network" }], pruneVrf: "red", dryRun: true } },
+      { line: "POST /v1/endpoints", body: claim },
+      { line: "GET /v1/snapshot" },
+      { line: "GET /v1/status" },
+      { line: "GET /v1/version" },
+    ],
+  );
   assert.ok(asked.every(({ token }) => token === "t"));
 });
 
 test("a watch gives change sets, and the reason when the server ends it with one", async (t) => {
-  const problem = problemOf(new Fault("compacted", { what: "too late", fix: "list again" }));
-  const sets: ChangeSet[] = [{ revision: 5, changes: [{ remove: "host/h1" }] }, { revision: 6, changes: [] }];
-  const { url, asked } = await scripted(t, () => [...sets, problem].map((line) => `${JSON.stringify(line)}\n`).join("\n"));
+  const compacted = new Fault("compacted", { what: "too late", fix: "list again" });
+  const sets: ChangeSet[] = [
+    { revision: 5, changes: [{ remove: "host/h1" }] },
+    { revision: 6, changes: [] },
+  ];
+  const lines = [...sets.map((set) => JSON.stringify(set)), "", problemText(compacted), ""];
+  const { url, asked } = await scripted(t, () => lines.join("\n"));
   const seen: ChangeSet[] = [];
   const watching = async () => {
     for await (const set of serverClient({ url, token: "t" }).watch(4, new AbortController().signal)) seen.push(set);
@@ -100,18 +120,18 @@ test("a watch gives change sets, and the reason when the server ends it with one
 });
 
 test("an agent joins with the token it was given, and goes on with its own", async (t) => {
-  const { url, asked } = await scripted(t, ({ line }) => (line.endsWith("/join") ? { token: "own" } : line.startsWith("DELETE") ? gone : {}));
-  const transport = httpTransport({ url, token: "join" });
-  await transport.join({ host: "h1", underlay: "10.0.0.1", underlayMtu: 1500, hostPrefixes: [] });
+  const { url, asked } = await scripted(t, ({ line }) => (line.endsWith("/join") ? { token: "own" } : {}));
+  const transport = httpTransport({ url, token: "join", proposed: "wish" });
+  const facts = { underlay: "10.0.0.1", underlayMtu: 1500, hostPrefixes: [] };
+  await transport.join({ host: "h1", ...facts });
   await transport.snapshot();
   await transport.attach(claim);
   await transport.detach("web.eth0");
-  const report = {
-    host: "h1", bootId: "b", version: "v", revision: 1, driftRepaired: 0, errors: [], networks: [], conditions: [], hostPrefixes: [], objects: 0,
-  };
+  const lists = { errors: [], networks: [], conditions: [], hostPrefixes: [] };
+  const report = { host: "h1", bootId: "b", version: "v", revision: 1, driftRepaired: 0, objects: 0, ...lists };
   await transport.report(report);
   assert.deepEqual(asked, [
-    { line: "POST /v1/hosts/h1/join", token: "join", body: { underlay: "10.0.0.1", underlayMtu: 1500, hostPrefixes: [] } },
+    { line: "POST /v1/hosts/h1/join", token: "join", body: { ...facts, token: "wish" } },
     { line: "GET /v1/snapshot", token: "own" },
     { line: "POST /v1/endpoints", token: "own", body: claim },
     { line: "DELETE /v1/endpoints/web.eth0", token: "own" },
@@ -127,7 +147,8 @@ test("detaching what is not there succeeds for an agent, and is said to a person
 
 test("the agent's socket: attach, list, detach, status", async (t) => {
   const { socket, asked } = await scripted(t, ({ line }) =>
-    line.startsWith("DELETE") ? undefined : line.startsWith("GET /v1/attachments") ? { items: ["a"] } : { line });
+    line.startsWith("DELETE") ? undefined : line.startsWith("GET /v1/attachments") ? { items: ["a"] } : { line },
+  );
   const agent = agentClient(socket);
   const request = { network: "blue", netns: "/run/netns/web" };
   await agent.attach(request);

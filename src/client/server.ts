@@ -1,6 +1,6 @@
-// The server's API as typed calls: the CLI's client, and the agent's transport. Says what the calls are and nothing about
-// when to make them. Answers are believed to have their documented shape: they come from a server of ours, and one that
-// sends problems has been turned into Faults below.
+// The server's API as typed calls: the CLI's client, and the agent's transport. Says what the calls are and nothing
+// about when to make them. Answers are believed to have their documented shape: they come from a server of ours, and
+// http.ts has made Faults of its refusals.
 import type { Change, ChangeSet, Endpoint, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
 import { Fault, faultOf, type Problem } from "../model/fault.ts";
 import type { ClusterStatus } from "../model/status.ts";
@@ -59,15 +59,20 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
   };
 }
 
-/** An agent's line to its server. Begins with the join token or the host's own, and goes on with what joining gave. */
-export function httpTransport(place: ServerPlace): Transport & { close(): void } {
+/**
+ * An agent's line to its server. Begins with the join token or the host's own, and goes on with what joining gave.
+ * `proposed` is the credential that the host would like; written down before it asks, a join can be repeated when its
+ * answer was lost.
+ */
+export function httpTransport(place: ServerPlace & { readonly proposed?: string }): Transport & { close(): void } {
   const http = httpTo(place.url);
   let { token } = place;
   const ask = askWith(http, () => token);
   return {
     async join({ host, ...claim }) {
       const path = `/v1/hosts/${encodeURIComponent(host)}/join`;
-      const joined = await ask<Joined>({ method: "POST", path, body: claim });
+      const body = place.proposed === undefined ? claim : { ...claim, token: place.proposed };
+      const joined = await ask<Joined>({ method: "POST", path, body });
       token = joined.token;
       return joined;
     },
@@ -99,7 +104,7 @@ function askWith(http: HttpClient, token: () => string): Ask {
   return async <T>(call: Call) => (await http.request({ token: token(), ...call })).body as T;
 }
 
-type Page<K extends Kind> = { readonly revision: number; readonly items: readonly ResourceOf<K>[]; readonly cursor?: string };
+type Page<K extends Kind> = { readonly items: readonly ResourceOf<K>[]; readonly cursor?: string };
 
 async function listAll<K extends Kind>(ask: Ask, kind: K): Promise<readonly ResourceOf<K>[]> {
   const items: ResourceOf<K>[] = [];
@@ -125,7 +130,9 @@ function headersOf({ createOnly, ifRevision }: Match): { readonly headers?: Read
   return ifRevision === undefined ? {} : { headers: { "if-match": `"${ifRevision}"` } };
 }
 
-async function* watchOver(http: HttpClient, token: string, from: number, signal: AbortSignal): AsyncGenerator<ChangeSet> {
+type Sets = AsyncGenerator<ChangeSet>;
+
+async function* watchOver(http: HttpClient, token: string, from: number, signal: AbortSignal): Sets {
   for await (const line of http.lines({ method: "GET", path: `/v1/watch?from=${from}`, token }, signal)) {
     const said = line as ChangeSet | Problem;
     // A watch that fails after it began says why in its last line.

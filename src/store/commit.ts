@@ -27,5 +27,6 @@ export function assertMeaningful(commit: Commit): void {
 }
 
 export function storeClosed(): Fault {
-  return new Fault("unavailable", { what: "the store is closed", why: "the server is stopping", fix: "try again when it has started" });
+  const fix = "try again when it has started";
+  return new Fault("unavailable", { what: "the store is closed", why: "the server is stopping", fix });
 }

@@ -11,7 +11,8 @@ import type { Commit, Precondition, Store } from "./store.ts";
 export type OpenStore = (options?: { readonly cluster?: string; readonly history?: number }) => Store;
 
 export function host(name: string, order = 0): Host {
-  return { kind: "host", name, uid: `uid-${name}`, revision: 0, spec: { underlay: "10.0.0.1", underlayMtu: 1500, order } };
+  const spec = { underlay: "10.0.0.1", underlayMtu: 1500, order };
+  return { kind: "host", name, uid: `uid-${name}`, revision: 0, spec };
 }
 export function putting(...resources: readonly Resource[]): Commit {
   return { changes: resources.map((put) => ({ put })), preconditions: [] };
@@ -61,11 +62,18 @@ function commitContract(open: OpenStore): void {
 
   test("each commit is one revision, and what it puts carries it", async () => {
     const store = open({ cluster: "c1" });
-    assert.deepEqual(await store.commit([putting(host("h1"), host("h2")), putting(host("h3")), removing("host/h1")]), [1, 2, 3]);
+    const commits = [putting(host("h1"), host("h2")), putting(host("h3")), removing("host/h1")];
+    assert.deepEqual(await store.commit(commits), [1, 2, 3]);
     assert.deepEqual(await store.commit([putting(host("h3", 7))]), [4]);
     const { revision, resources } = await store.read();
     assert.equal(revision, 4);
-    assert.deepEqual(byKey(resources), byKey([{ ...host("h2"), revision: 1 }, { ...host("h3", 7), revision: 4 }]));
+    assert.deepEqual(
+      byKey(resources),
+      byKey([
+        { ...host("h2"), revision: 1 },
+        { ...host("h3", 7), revision: 4 },
+      ]),
+    );
     await store.close();
   });
 
@@ -87,7 +95,8 @@ function commitContract(open: OpenStore): void {
 
   test("a commit without changes is a bug of the caller, and nothing of the call is kept", async () => {
     const store = open();
-    await assert.rejects(store.commit([putting(host("h1")), { changes: [], preconditions: [] }]), assert.AssertionError);
+    const commits = [putting(host("h1")), { changes: [], preconditions: [] }];
+    await assert.rejects(store.commit(commits), assert.AssertionError);
     assert.equal(store.revision, 0);
     assert.deepEqual((await store.read()).resources, []);
     await store.close();
@@ -98,7 +107,13 @@ function commitContract(open: OpenStore): void {
     assert.equal(store.secret("token"), undefined);
     assert.deepEqual(await store.commit([], [{ key: "token", value: "s1" }]), []);
     assert.equal(store.secret("token"), "s1");
-    await store.commit([putting(host("h1"))], [{ key: "token", value: "s2" }, { key: "other", value: "" }]);
+    await store.commit(
+      [putting(host("h1"))],
+      [
+        { key: "token", value: "s2" },
+        { key: "other", value: "" },
+      ],
+    );
     assert.deepEqual([store.secret("token"), store.secret("other"), store.revision], ["s2", "", 1]);
     await store.commit([], [{ key: "token", value: undefined }]);
     assert.equal(store.secret("token"), undefined);
@@ -108,7 +123,10 @@ function commitContract(open: OpenStore): void {
 }
 
 function preconditionContract(open: OpenStore): void {
-  const expecting = (key: Key, revision: number, ...changes: readonly Change[]): Commit => ({ changes, preconditions: [{ key, revision }] });
+  const expecting = (key: Key, revision: number, change: Change): Commit => ({
+    changes: [change],
+    preconditions: [{ key, revision }],
+  });
 
   test("a precondition holds at its revision, or absent at 0", async () => {
     const store = open();
@@ -141,7 +159,10 @@ function preconditionContract(open: OpenStore): void {
     assert.deepEqual(await store.read(), { cluster: "c1", revision: 1, resources: [{ ...host("h1"), revision: 1 }] });
     assert.equal(store.secret("token"), "s1");
     await store.commit([putting(host("h4"))]);
-    assert.deepEqual((await take(store, 0, 2)).map((set) => set.revision), [1, 2]);
+    assert.deepEqual(
+      (await take(store, 0, 2)).map((set) => set.revision),
+      [1, 2],
+    );
     await store.close();
   });
 }
@@ -166,7 +187,11 @@ function watchContract(open: OpenStore): void {
     const store = open();
     const watchers = Array.from({ length: 50 }, () => take(store, 0, 3));
     for (const name of ["h1", "h2", "h3"]) await store.commit([putting(host(name))]);
-    for (const sets of await Promise.all(watchers)) assert.deepEqual(sets.map((set) => set.revision), [1, 2, 3]);
+    for (const sets of await Promise.all(watchers))
+      assert.deepEqual(
+        sets.map((set) => set.revision),
+        [1, 2, 3],
+      );
     await store.close();
   });
 
@@ -199,7 +224,10 @@ function compactionContract(open: OpenStore): void {
   test("history reaches back as far as it was asked to, and no further", async () => {
     const store = open({ history: 3 });
     for (let i = 1; i <= 10; i++) await store.commit([putting(host(`h${i}`))]);
-    assert.deepEqual((await take(store, 7, 3)).map((set) => set.revision), [8, 9, 10]);
+    assert.deepEqual(
+      (await take(store, 7, 3)).map((set) => set.revision),
+      [8, 9, 10],
+    );
     await assert.rejects(take(store, 6, 1), refusal("compacted"));
     await assert.rejects(take(store, 0, 1), refusal("compacted"));
     await store.close();
@@ -234,13 +262,24 @@ function lifeContract(open: OpenStore): void {
   });
 }
 
-type Step = readonly { readonly changes: readonly (readonly [number, number | undefined])[]; readonly stale: readonly (readonly [number, boolean])[] }[];
+/** Commits of one call. A change puts a host with an `order`, or removes it; a precondition is the truth, or a lie. */
+type Step = readonly {
+  readonly changes: readonly (readonly [host: number, order: number | undefined])[];
+  readonly preconditions: readonly (readonly [host: number, isLie: boolean])[];
+}[];
+type Model = { resources: Map<Key, Resource>; log: ChangeSet[] };
 
-/** Keys are few so that random writes meet; a precondition is the truth of the model, or a lie. */
+/** Hosts are few, so that random writes meet. */
 const stepOf = fc.array(
   fc.record({
     changes: fc.array(fc.tuple(fc.nat(4), fc.option(fc.nat(99), { nil: undefined })), { minLength: 1, maxLength: 4 }),
-    stale: fc.array(fc.tuple(fc.nat(4), fc.nat(7).map((n) => n === 0)), { maxLength: 2 }),
+    preconditions: fc.array(
+      fc.tuple(
+        fc.nat(4),
+        fc.nat(7).map((n) => n === 0),
+      ),
+      { maxLength: 2 },
+    ),
   }),
   { maxLength: 4 },
 );
@@ -250,10 +289,11 @@ function propertyContract(open: OpenStore): void {
     await fc.assert(
       fc.asyncProperty(fc.array(stepOf, { maxLength: 20 }), fc.nat(90), async (steps, from) => {
         const store = open({ cluster: "c1" });
-        const model = { resources: new Map<Key, Resource>(), log: [] as ChangeSet[] };
+        const model: Model = { resources: new Map(), log: [] };
         for (const step of steps) await compareStep(store, model, step);
         assert.deepEqual(byKey((await store.read()).resources), model.resources);
-        if (from < model.log.length) assert.deepEqual(await take(store, from, model.log.length - from), model.log.slice(from));
+        const missed = model.log.slice(from);
+        if (missed.length > 0) assert.deepEqual(await take(store, from, missed.length), missed);
         await store.close();
       }),
       { numRuns: 60 },
@@ -261,19 +301,19 @@ function propertyContract(open: OpenStore): void {
   });
 }
 
-async function compareStep(store: Store, model: { resources: Map<Key, Resource>; log: ChangeSet[] }, step: Step): Promise<void> {
+async function compareStep(store: Store, model: Model, step: Step): Promise<void> {
   const next = new Map(model.resources);
   const log = [...model.log];
-  let isLie = false;
   const commits: Commit[] = [];
-  for (const { changes, stale } of step) {
-    const preconditions: Precondition[] = stale.map(([n, lies]) => {
-      isLie ||= lies;
-      const revision = next.get(`host/h${n}`)?.revision ?? 0;
-      return { key: `host/h${n}`, revision: lies ? revision + 1 : revision };
+  for (const { changes, preconditions } of step) {
+    const wanted = changes.map(([n, order]): Change => {
+      return order === undefined ? { remove: `host/h${n}` } : { put: host(`h${n}`, order) };
     });
-    const wanted = changes.map(([n, order]): Change => (order === undefined ? { remove: `host/h${n}` } : { put: host(`h${n}`, order) }));
-    commits.push({ changes: wanted, preconditions });
+    const expected = preconditions.map(([n, isLie]): Precondition => {
+      const revision = next.get(`host/h${n}`)?.revision ?? 0;
+      return { key: `host/h${n}`, revision: isLie ? revision + 1 : revision };
+    });
+    commits.push({ changes: wanted, preconditions: expected });
     const revision = log.length + 1;
     const done = wanted.map((change) => ("put" in change ? { put: { ...change.put, revision } } : change));
     log.push({ revision, changes: done });
@@ -282,10 +322,13 @@ async function compareStep(store: Store, model: { resources: Map<Key, Resource>;
       else next.delete(change.remove);
     }
   }
-  if (isLie) {
+  if (step.some(({ preconditions }) => preconditions.some(([, isLie]) => isLie))) {
     await assert.rejects(store.commit(commits), refusal("revision-stale"));
   } else {
-    assert.deepEqual(await store.commit(commits), log.slice(model.log.length).map((set) => set.revision));
+    assert.deepEqual(
+      await store.commit(commits),
+      log.slice(model.log.length).map((set) => set.revision),
+    );
     model.resources = next;
     model.log = log;
   }

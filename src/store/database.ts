@@ -91,7 +91,7 @@ function recognise(db: DatabaseSync, path: string): boolean {
   const version = number("PRAGMA user_version");
   if (version > SCHEMA_VERSION) {
     throw new Fault("unsupported", {
-      what: `cannot open the store ${path}`,
+      what: "cannot use the store",
       why: `a newer Weft wrote it (schema ${version}, this program knows ${SCHEMA_VERSION})`,
       where: path,
       fix: "start that version or a later one, or restore the backup taken before the upgrade",
@@ -108,14 +108,20 @@ function notAStore(path: string, why: string, cause?: unknown): Fault {
   );
 }
 
+type Meaning = { readonly reason: Reason; readonly why: string; readonly fix: string };
+const CANNOT_OPEN: Meaning = {
+  reason: "unavailable",
+  why: "it cannot be opened",
+  fix: "check that its directory exists and belongs to the server's user",
+};
 /** Primary result codes of SQLite that a person can do something about (sqlite.org/rescode.html). */
-const SQLITE: Readonly<Record<number, { readonly reason: Reason; readonly why: string; readonly fix: string }>> = {
-  5: { reason: "in-use", why: "another process has it open", fix: "stop the other server first: one process serves a store" },
+const MEANING: Readonly<Record<number, Meaning>> = {
+  5: { reason: "in-use", why: "another process has it open", fix: "stop the other server: one process serves a store" },
   8: { reason: "unavailable", why: "it is read-only", fix: "let the server's user write the file and its directory" },
-  10: { reason: "unavailable", why: "the disk failed", fix: "check the disk and the kernel's log, then start the server again" },
+  10: { reason: "unavailable", why: "the disk failed", fix: "check the disk and the kernel's log, then start again" },
   11: { reason: "unavailable", why: "the file is damaged", fix: "stop the server and restore the latest backup" },
   13: { reason: "unavailable", why: "the disk is full", fix: "free some space; nothing of this write was kept" },
-  14: { reason: "unavailable", why: "it cannot be opened", fix: "check that its directory exists and belongs to the server's user" },
+  14: CANNOT_OPEN,
 };
 const NOT_A_DATABASE = 26;
 
@@ -124,13 +130,8 @@ export function faultOfSqlite(error: unknown, path: string): unknown {
   if (error instanceof Fault || !(error instanceof Error)) return error;
   const code = "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : undefined;
   if (code === NOT_A_DATABASE) return notAStore(path, "it is not a database", error);
-  const known = code === undefined ? undefined : SQLITE[code];
-  if (known !== undefined) {
-    return new Fault(known.reason, { what: `cannot use the store ${path}`, why: known.why, where: path, fix: known.fix }, { cause: error });
-  }
-  if ("syscall" in error) {
-    const fix = "check that its directory exists and belongs to the server's user";
-    return new Fault("unavailable", { what: `cannot open the store ${path}`, why: error.message, where: path, fix }, { cause: error });
-  }
-  return error;
+  const meaning = "syscall" in error ? { ...CANNOT_OPEN, why: error.message } : MEANING[code ?? 0];
+  if (meaning === undefined) return error;
+  const { reason, why, fix } = meaning;
+  return new Fault(reason, { what: "cannot use the store", why, where: path, fix }, { cause: error });
 }

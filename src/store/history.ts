@@ -10,7 +10,7 @@ export const DEFAULT_HISTORY = 20_000;
 
 export class History {
   readonly #limit: number;
-  /** Sets `#floor + 1` to `revision` are at `#sets[#head]` and after: revisions have no gaps, so looking one up is arithmetic. */
+  /** Sets `#floor + 1` to `revision`, from `#head` on: revisions have no gaps, so looking one up is arithmetic. */
   #sets: ChangeSet[] = [];
   #head = 0;
   #floor: number;

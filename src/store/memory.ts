@@ -24,7 +24,9 @@ export function openMemoryStore(options: { readonly cluster?: string; readonly h
     for (const commit of commits) {
       const revision = history.revision + sets.length + 1;
       assertMeaningful(commit);
-      for (const precondition of commit.preconditions) assertHolds(precondition, current(precondition.key)?.revision ?? 0);
+      for (const precondition of commit.preconditions) {
+        assertHolds(precondition, current(precondition.key)?.revision ?? 0);
+      }
       const changes = commit.changes.map((change) => stamped(change, revision));
       for (const change of changes) {
         if ("put" in change) pending.set(keyOfResource(change.put), change.put);

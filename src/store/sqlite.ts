@@ -11,16 +11,17 @@ import { faultOfSqlite, openDatabase } from "./database.ts";
 import { DEFAULT_HISTORY, History } from "./history.ts";
 import type { Commit, Secret, Store } from "./store.ts";
 
-/** Change sets that have left the window are removed from the file this many at a time, within a commit's transaction. */
+/** Change sets that left the window are deleted this many at a time: one by one, each commit would write a page more. */
 const PRUNE_EVERY = 64;
 
+export type StoreOptions = { readonly cluster?: string; readonly history?: number };
 type Statements = ReturnType<typeof statementsOf>;
 
 /**
  * The store in the file at `path`, made if it is not there (then `cluster` is its name, random unless given). `history`
  * is how many changes a late watcher can still get. Throws a Fault that says what to do if the file cannot be used.
  */
-export function openSqliteStore(path: string, options: { readonly cluster?: string; readonly history?: number } = {}): Store {
+export function openSqliteStore(path: string, options: StoreOptions = {}): Store {
   const file = openDatabase(path, options.cluster ?? randomUUID());
   const run = statementsOf(file.db);
   const { cluster, history, floorInFile } = load(run, options.history ?? DEFAULT_HISTORY);
@@ -82,22 +83,26 @@ function statementsOf(db: DatabaseSync) {
     advance: db.prepare("UPDATE meta SET revision = ?"),
     all: db.prepare("SELECT body FROM resource"),
     revisionOf: db.prepare("SELECT revision FROM resource WHERE key = ?"),
-    put: db.prepare("INSERT INTO resource VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET revision = excluded.revision, body = excluded.body"),
+    // Not `OR REPLACE`, which would move the row and touch more pages.
+    put: db.prepare(`INSERT INTO resource VALUES (?, ?, ?)
+      ON CONFLICT (key) DO UPDATE SET revision = excluded.revision, body = excluded.body`),
     remove: db.prepare("DELETE FROM resource WHERE key = ?"),
     record: db.prepare("INSERT INTO change_set VALUES (?, ?)"),
     recorded: db.prepare("SELECT revision, changes FROM change_set ORDER BY revision"),
     prune: db.prepare("DELETE FROM change_set WHERE revision <= ?"),
     secret: db.prepare("SELECT value FROM secret WHERE key = ?"),
-    keep: db.prepare("INSERT INTO secret VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"),
+    keep: db.prepare("INSERT OR REPLACE INTO secret VALUES (?, ?)"),
     forget: db.prepare("DELETE FROM secret WHERE key = ?"),
   };
 }
 
-/** What the file remembers. The history goes through the same window as live commits, so a smaller limit applies at once. */
-function load(run: Statements, limit: number): { cluster: string; history: History; floorInFile: number } {
+type Loaded = { readonly cluster: string; readonly history: History; readonly floorInFile: number };
+
+/** What the file remembers. The history passes the same window as live commits, so a smaller limit applies at once. */
+function load(run: Statements, limit: number): Loaded {
   const meta = run.meta.get();
   const revision = Number(meta?.["revision"]);
-  const sets = run.recorded.all().map((row) => ({ revision: Number(row["revision"]), changes: changesOf(row["changes"]) }));
+  const sets = run.recorded.all().map(changeSetOf);
   const floorInFile = revision - sets.length;
   const history = new History(floorInFile, limit);
   history.append(sets);
@@ -144,6 +149,6 @@ function writeChange(run: Statements, change: Change, revision: number): string 
 function resourceOf(body: unknown): Resource {
   return JSON.parse(String(body)) as Resource;
 }
-function changesOf(changes: unknown): readonly Change[] {
-  return JSON.parse(String(changes)) as readonly Change[];
+function changeSetOf(row: Readonly<Record<string, unknown>>): ChangeSet {
+  return { revision: Number(row["revision"]), changes: JSON.parse(String(row["changes"])) as readonly Change[] };
 }

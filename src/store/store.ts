@@ -1,5 +1,5 @@
 // The port to what lasts: resources at revisions, and what changed since. etcd's revision, watch and compaction are the
-// model. Implementations: memory.ts (the reference), sqlite.ts (one machine); contract.ts holds both to the same promises.
+// model. Implementations: memory.ts (the reference), sqlite.ts (one machine); contract.ts holds both to one promise.
 import type { Change, ChangeSet, Key, Resource } from "../model/resource.ts";
 
 /** A key must still be as it was: at this revision, or absent (0). */
@@ -9,7 +9,11 @@ export type Commit = { readonly changes: readonly Change[]; readonly preconditio
 /** A record that is not a resource and never leaves the server: credentials, the cluster's id, counters. */
 export type Secret = { readonly key: string; readonly value: string | undefined };
 
-export type StoreState = { readonly cluster: string; readonly revision: number; readonly resources: readonly Resource[] };
+export type StoreState = {
+  readonly cluster: string;
+  readonly revision: number;
+  readonly resources: readonly Resource[];
+};
 
 export interface Store {
   /** Made once, with the store: two stores never share it. */
