@@ -1,5 +1,6 @@
 // The overlay master's HTTP interface for tools that know DC/OS: what it shows, and the removal of agents. Data and
 // functions only: whoever serves HTTP mounts them, checks the token first, and turns Faults into problems.
+import type { Control } from "../../control/control.ts";
 import { ipOf } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Snapshot } from "../../model/resource.ts";
@@ -7,13 +8,7 @@ import type { HostReport } from "../../model/status.ts";
 import { type State, agentOverlay, overlayState } from "./state.ts";
 
 /** What the routes need of the control plane. */
-export type Cluster = {
-  readonly snapshot: () => Snapshot;
-  /** The last report of each host, by name. */
-  readonly reports: () => ReadonlyMap<string, HostReport>;
-  /** Removes a host with all it has, also endpoints; durable before it answers. Fault `host-unknown` if it is gone. */
-  readonly deleteHost: (name: string) => Promise<unknown>;
-};
+export type Cluster = Pick<Control, "snapshot" | "status" | "write">;
 
 export type DcosRequest = { readonly query: Readonly<Record<string, unknown>>; readonly body: string };
 export type DcosReply = { readonly type: string; readonly body: string };
@@ -29,7 +24,7 @@ export function dcosRoutes(cluster: Cluster): readonly DcosRoute[] {
     {
       method: "GET",
       paths: ["/overlay-master/state", "/mesos/overlay-master/state"],
-      handle: (request) => Promise.resolve().then(() => jsonOrScript(stateOf(cluster), request.query["jsonp"])),
+      handle: async (request) => jsonOrScript(await stateOf(cluster), request.query["jsonp"]),
     },
     {
       method: "POST",
@@ -39,27 +34,33 @@ export function dcosRoutes(cluster: Cluster): readonly DcosRoute[] {
   ];
 }
 
-function stateOf({ snapshot, reports }: Cluster): State {
-  const state = overlayState(snapshot(), reports());
+async function stateOf(cluster: Cluster): Promise<State> {
+  const [snapshot, { hosts }] = await Promise.all([cluster.snapshot({ role: "admin" }), cluster.status()]);
+  const reports = hosts.flatMap(({ host, status }) => (status === undefined ? [] : [[host, status] as const]));
+  const state = overlayState(snapshot, new Map(reports));
   if (state !== undefined) return state;
   const what = "there are no DC/OS networks";
   throw new Fault("vrf-unknown", { what, fix: "import a config.yaml with `weft import dcos`" });
 }
 
-/** Removes the hosts with these underlay addresses; repeating it, or naming strangers, changes nothing. */
+/** Removes the hosts with these underlay addresses and all they have; naming strangers changes nothing. */
 async function deleteAgents(cluster: Cluster, body: string): Promise<State> {
   const addresses = agentsIn(body);
-  stateOf(cluster);
-  const hosts = cluster.snapshot().hosts.filter((host) => addresses.has(host.spec.underlay));
-  // All at once, so that they share one commit.
-  const outcomes = await Promise.allSettled(hosts.map((host) => cluster.deleteHost(host.name)));
-  for (const outcome of outcomes) {
-    if (outcome.status === "fulfilled") continue;
-    const error: unknown = outcome.reason;
+  await stateOf(cluster);
+  const { hosts } = await cluster.snapshot({ role: "admin" });
+  const gone = hosts.filter((host) => addresses.has(host.spec.underlay));
+  // All in one turn, so that they share one durable transaction.
+  await Promise.all(gone.map((host) => deleteHost(cluster, host.name)));
+  return stateOf(cluster);
+}
+
+async function deleteHost(cluster: Cluster, name: string): Promise<void> {
+  try {
+    await cluster.write({ verb: "delete", kind: "host", name, force: true });
+  } catch (error) {
     // Somebody else was faster.
     if (!(error instanceof Fault && error.reason === "host-unknown")) throw error;
   }
-  return stateOf(cluster);
 }
 
 /** `{"agents": ["10.0.0.1"]}`; Fault `request-invalid` for anything else. */

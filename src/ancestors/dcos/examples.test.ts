@@ -1,0 +1,85 @@
+// Every file in examples/ is taken by a control plane with the hosts of the demonstration, as its comments say.
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { test } from "node:test";
+import { itemsOf } from "../../cli/file.ts";
+import { Control } from "../../control/control.ts";
+import { parseApply } from "../../model/parse.ts";
+import { openMemoryStore } from "../../store/memory.ts";
+import { parseDcosConfig } from "./config.ts";
+import { applyOf } from "./resources.ts";
+
+const EXAMPLES = new URL("../../../examples/", import.meta.url);
+const textOf = (file: string) => readFileSync(new URL(file, EXAMPLES), "utf8");
+const clock = { nowMs: () => 0, sleep: () => Promise.resolve() };
+
+/** The demonstration: three hosts on 172.31.77.0/24, and its configuration. */
+async function demonstration(): Promise<Control> {
+  const control = await Control.open(openMemoryStore(), { clock });
+  await control.setToken("join", "join-token");
+  for (const n of [1, 2, 3]) {
+    const claim = {
+      host: `h${n}`,
+      underlay: `172.31.77.${10 + n}`,
+      underlayMtu: 1500,
+      hostPrefixes: ["172.31.77.0/24"],
+    };
+    await control.join(claim, "join-token");
+  }
+  const { resources, pruneVrf } = applyOf(parseDcosConfig(textOf("dcos.yaml"), "examples/dcos.yaml"));
+  await control.write({ verb: "apply", items: resources, ...(pruneVrf === undefined ? {} : { pruneVrf }) });
+  return control;
+}
+
+async function applied(control: Control, file: string) {
+  const { resources } = parseApply({ resources: await itemsOf(textOf(file), file) });
+  return control.write({ verb: "apply", items: resources });
+}
+
+test("every example has its test here", () => {
+  assert.deepEqual(readdirSync(EXAMPLES).sort(), ["dcos.yaml", "networks.yaml", "plan.yaml"]);
+});
+
+test("dcos.yaml: each host of the demonstration has a block of both networks, and nobody is missing", async () => {
+  const control = await demonstration();
+  const { networks, blocks, vteps } = await control.snapshot({ role: "admin" });
+  assert.deepEqual(networks.map(({ name }) => name).sort(), ["dcos", "dcos-1"]);
+  assert.equal(blocks.length, 6);
+  assert.equal(vteps.length, 3);
+  assert.deepEqual(await control.conditions(), []);
+  assert.deepEqual(
+    (await control.status()).hosts.map(({ state }) => state),
+    ["away", "away", "away"],
+  );
+});
+
+test("networks.yaml: a routed and a switched network, both dual stack; twice is once", async () => {
+  const control = await demonstration();
+  await applied(control, "networks.yaml");
+  const { networks } = await control.snapshot({ role: "admin" });
+  const made = networks.filter(({ spec }) => spec.vrf !== "dcos").toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  assert.deepEqual(
+    made.map(({ name, spec }) => [name, spec.ipam, spec.subnets.length]),
+    [
+      ["blue", "local", 2],
+      ["lab", "global", 2],
+    ],
+  );
+  assert.deepEqual((await applied(control, "networks.yaml")).changes, []);
+});
+
+test("plan.yaml changes what dcos.yaml made, with endpoints attached", async () => {
+  const control = await demonstration();
+  const claim = { network: "dcos-1", host: "h1", owner: "db1", ifname: "eth0", netns: "/run/netns/db1" };
+  await control.write({
+    verb: "attach",
+    claim: { ...claim, addresses: ["192.168.0.2"] },
+    by: { role: "host", host: "h1" },
+  });
+  const before = await control.find("network", "dcos-1", { role: "admin" });
+  const { changes } = await applied(control, "plan.yaml");
+  const after = await control.find("network", "dcos-1", { role: "admin" });
+  // Everything else is as the configuration has it, so that the plan shows what its comments say and no more.
+  assert.deepEqual(after?.spec, { ...before?.spec, mtu: 1400, masquerade: false });
+  assert.ok(changes.some((change) => "put" in change && change.put.kind === "network" && change.put.name === "green"));
+});
