@@ -1,5 +1,5 @@
-// What DC/OS does with its overlays from outside, against a real control plane: allocation, recovery, removal,
-// and every change of configuration that DC/OS asks a reinstallation for, or breaks at. M1 to M17 are the cases of its own tests.
+// What DC/OS does with its overlays from outside, against a real control plane: allocation, recovery, removal, and
+// every change of configuration that DC/OS asks a reinstallation for, or breaks at. M1 to M17 are its own tests' cases.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -98,7 +98,8 @@ function configOf(overlays: readonly string[], keys = ""): string {
   const rows = overlays.map((overlay) => {
     const [name, subnet, prefix, disabled] = overlay.split(" ");
     const six = subnet?.includes(":") === true ? "6" : "";
-    return `  - {name: ${name}, subnet${six}: '${subnet}', prefix${six}: ${prefix}, enabled: ${disabled === undefined}}`;
+    const addresses = `subnet${six}: '${subnet}', prefix${six}: ${prefix}`;
+    return `  - {name: ${name}, ${addresses}, enabled: ${disabled === undefined}}`;
   });
   const has = (key: string) => keys.includes(`${key}:`);
   return [
