@@ -1,7 +1,6 @@
 // JSON over HTTP for everything that asks a server or an agent: over TCP, TLS or a unix socket, connections kept alive.
 // Every failure leaves here as a Fault: a problem the other side sent, or what a person can do when there is no answer.
 // It is on the CLI's way to its first line of output, so it imports node:http and the table of faults, and no more.
-import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import type { Agent, IncomingHttpHeaders, IncomingMessage, RequestOptions } from "node:http";
 import { urlToHttpOptions } from "node:url";
 import { Fault, faultOf, type Problem, type Reason } from "../model/fault.ts";
@@ -42,6 +41,9 @@ export type HttpClient = {
   /** Lets go of connections that wait for a next call. */
   close(): void;
 };
+
+// Not `import`: that reads every export of node:http, and some load a WebSocket client: 30 ms instead of 4 (Node 24).
+const { Agent: HttpAgent, request: httpRequest } = process.getBuiltinModule("node:http");
 
 const TIMEOUT_MS = 30_000;
 const SILENCE_MS = 60_000;

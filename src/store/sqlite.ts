@@ -11,7 +11,7 @@ import { faultOfSqlite, openDatabase } from "./database.ts";
 import { DEFAULT_HISTORY, History } from "./history.ts";
 import type { Commit, Secret, Store } from "./store.ts";
 
-/** Change sets that left the window are deleted this many at a time: one by one, each commit would write a page more. */
+/** Change sets that left the window are deleted this many at a time: one by one, each commit would write more pages. */
 const PRUNE_EVERY = 64;
 
 export type StoreOptions = { readonly cluster?: string; readonly history?: number };
