@@ -8,7 +8,7 @@ import type { DcosConfig, DcosOverlay } from "./config.ts";
 import { LEAST_MTU } from "./rules.ts";
 
 /** The VRF of an imported configuration. */
-export const DCOS_VRF = "dcos";
+const DCOS_VRF = "dcos";
 /** Constant in DC/OS, for every overlay of every cluster. */
 const DCOS_VNI = 1024;
 

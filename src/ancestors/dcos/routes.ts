@@ -10,8 +10,8 @@ import { type State, agentOverlay, overlayState } from "./state.ts";
 /** What the routes need of the control plane. */
 export type Cluster = Pick<Control, "snapshot" | "status" | "write">;
 
-export type DcosRequest = { readonly query: Readonly<Record<string, unknown>>; readonly body: string };
-export type DcosReply = { readonly type: string; readonly body: string };
+type DcosRequest = { readonly query: Readonly<Record<string, unknown>>; readonly body: string };
+type DcosReply = { readonly type: string; readonly body: string };
 /** Served at each of `paths`, for an administrator; methods other than `method` get a 405. The body comes unparsed. */
 export type DcosRoute = {
   readonly method: "GET" | "POST";

@@ -6,11 +6,11 @@ import type { Block, Host, Network, Snapshot, Vrf, Vtep } from "../../model/reso
 import type { HostReport } from "../../model/status.ts";
 import { type Segment, segmentsOf } from "../../datapath/layout.ts";
 
-export type OverlayStatus = {
+type OverlayStatus = {
   readonly error?: string;
   readonly status: "STATUS_OK" | "STATUS_FAILED" | "STATUS_CONFIGURING";
 };
-export type OverlayInfo = {
+type OverlayInfo = {
   /** Shown only when it is false, because it was not there before DC/OS 1.11. */
   readonly enabled?: false;
   readonly name: string;
@@ -19,8 +19,8 @@ export type OverlayInfo = {
   readonly subnet?: string;
   readonly subnet6?: string;
 };
-export type BridgeInfo = { readonly ip?: string; readonly ip6?: string; readonly name: string };
-export type VxlanInfo = {
+type BridgeInfo = { readonly ip?: string; readonly ip6?: string; readonly name: string };
+type VxlanInfo = {
   readonly vni: number;
   readonly vtep_ip?: string;
   readonly vtep_ip6?: string;
