@@ -317,11 +317,12 @@ export class Agent {
     }
     if (detach.length > 0) await this.roundNow();
     try {
+      // First what is let go: a local address may have gone to another endpoint since.
+      for (const name of release) await transport.detach(name);
       for (const { spec } of register) {
         const { detaching: _, ...claim } = spec;
         await transport.attach(claim);
       }
-      for (const name of release) await transport.detach(name);
       await this.#forgetDetached(snapshot, release);
       this.#serverProblem = undefined;
       return true;

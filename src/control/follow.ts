@@ -37,7 +37,12 @@ function give(view: View, follower: Follower, passage: Passage, common: ChangeSe
  * Every revision after `from` as the host sees it; an empty set at the newest says that nothing is missing. Ends with the
  * signal, with the server, and after the set that removes the host. Throws `compacted` when the reader is too slow.
  */
-export async function* followAs(committer: Committer, host: string, from: number, signal: AbortSignal): AsyncGenerator<ChangeSet> {
+export async function* followAs(
+  committer: Committer,
+  host: string,
+  from: number,
+  signal: AbortSignal,
+): AsyncGenerator<ChangeSet> {
   const follower: Follower = { host, waiting: [], state: "follows" };
   try {
     await committer.settled();
@@ -45,7 +50,7 @@ export async function* followAs(committer: Committer, host: string, from: number
     publish(view, committer.journey.after(from), new Set([follower]));
     committer.followers.add(follower);
     let reached = from;
-    for (let isCurrent = false; !signal.aborted; ) {
+    for (let isCurrent = false; !signal.aborted;) {
       const sets = follower.waiting;
       follower.waiting = [];
       for (const set of sets) {
@@ -55,9 +60,10 @@ export async function* followAs(committer: Committer, host: string, from: number
       if (follower.waiting.length > 0) continue;
       if (follower.state === "lost") throw compacted(reached, "the reader was too slow");
       if (follower.state === "removed" || committer.isClosed) return;
-      if (!isCurrent) yield { revision: reached, changes: [] };
+      if (isCurrent) await committer.changed(signal);
+      // While the reader was busy with this set, others may have come: look again before waiting.
+      else yield { revision: reached, changes: [] };
       isCurrent = true;
-      await committer.changed(signal);
     }
   } finally {
     committer.followers.delete(follower);

@@ -1,0 +1,187 @@
+// Random lives of a cluster: writes, attaches, crashes of server and agents, reboots, partitions, lost answers, drift,
+// workloads that end. At the end everything heals, and everything must agree. A failure prints the seed; run it again with
+// WEFT_SEED=n. WEFT_SEEDS=n runs that many lives.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Fault } from "../../src/model/fault.ts";
+import { randomFrom } from "./clock.ts";
+import { assertUnique, type Host, World } from "./world.ts";
+
+const first = Number(process.env["WEFT_SEED"] ?? 1);
+const count = process.env["WEFT_SEED"] === undefined ? Number(process.env["WEFT_SEEDS"] ?? 40) : 1;
+const STEPS = 60;
+
+for (let seed = first; seed < first + count; seed++) {
+  test(`seed ${seed}: heals and agrees`, { timeout: 60_000 }, () => live(seed));
+}
+
+async function live(seed: number): Promise<void> {
+  const random = randomFrom(seed);
+  const world = new World(random);
+  const life = new Life(world, seed);
+  try {
+    await world.startServer();
+    for (let i = 1; i <= 3 + random(3); i++) world.startAgent(world.addHost(`h${i}`));
+    await world.clock.advance(2000);
+    world.lossPercent = random(3) * 5;
+    for (let step = 0; step < STEPS; step++) await life.step(step);
+    await world.heal();
+    await life.assertKept();
+    await world.assertConverged(`seed ${seed}`);
+    // A clean round applies nothing (law 1), and a killed agent's successor finds nothing to do (law 6).
+    for (const host of world.hosts.values()) {
+      world.killAgent(host);
+      world.startAgent(host);
+    }
+    await world.clock.advance(40_000);
+    for (const host of world.hosts.values()) assert.equal(host.running?.agent.report.driftRepaired, 0, `seed ${seed}`);
+    await world.assertConverged(`seed ${seed}, after restarts`);
+  } finally {
+    for (const host of world.hosts.values()) world.killAgent(host);
+    world.killServer();
+    await world.clock.advance(60_000);
+  }
+}
+
+/** What happens in a life, and what was acknowledged in it. */
+class Life {
+  readonly #world: World;
+  readonly #label: string;
+  /** Networks acknowledged as made, and not since deleted, whatever the answer to that was. */
+  readonly #networks = new Set<string>();
+  #workloads = 0;
+  #revision = 0;
+
+  constructor(world: World, seed: number) {
+    this.#world = world;
+    this.#label = `seed ${seed}`;
+  }
+
+  async step(step: number): Promise<void> {
+    const { random, clock } = this.#world;
+    const actions = [
+      () => this.#makeNetwork(step),
+      () => this.#attach(),
+      () => this.#attach(),
+      () => this.#attach(),
+      () => this.#detach(),
+      () => this.#deleteNetwork(),
+      () => this.#changeNetwork(),
+      () =>
+        this.#onHost((host) =>
+          host.running === undefined ? this.#world.startAgent(host) : this.#world.killAgent(host),
+        ),
+      () => this.#onHost((host) => void (host.isCut = !host.isCut)),
+      () => this.#onHost((host) => void host.kernel.drift(random(1000))),
+      () => this.#onHost((host) => host.kernel.failNext(1 + random(3))),
+      () => this.#onHost((host) => (random(4) === 0 ? this.#world.reboot(host) : undefined)),
+      () => this.#endWorkload(),
+      () => (this.#world.control === undefined ? this.#world.startServer() : Promise.resolve()),
+      () => (random(3) === 0 ? Promise.resolve(this.#world.killServer()) : Promise.resolve()),
+    ];
+    await actions[random(actions.length)]?.();
+    await clock.advance([0, 3, 50, 700, 5000][random(5)] ?? 0);
+    const revision = this.#world.store.revision;
+    assert(revision >= this.#revision, `${this.#label}: the revision went back`);
+    this.#revision = revision;
+    assertUnique(await this.#snapshot(), `${this.#label}, step ${step}`);
+  }
+
+  async #snapshot() {
+    const { cluster, revision, resources } = await this.#world.store.read();
+    const { snapshotOf } = await import("../../src/model/resource.ts");
+    return snapshotOf(cluster, revision, resources);
+  }
+
+  async #write(write: Parameters<NonNullable<World["control"]>["write"]>[0]): Promise<boolean> {
+    const { control, clock } = this.#world;
+    if (control === undefined) return false;
+    const done = control.write(write).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof Fault) return false;
+        throw error;
+      },
+    );
+    await clock.advance(1);
+    return done;
+  }
+
+  async #makeNetwork(step: number): Promise<void> {
+    const { random } = this.#world;
+    const name = `n${step}`;
+    const n = random(6);
+    const subnets =
+      random(2) === 0
+        ? [
+            { cidr: `10.${n}.0.0/16`, hostPrefix: 26 },
+            ...(random(2) === 0 ? [{ cidr: `fd0${n}::/56`, hostPrefix: 64 }] : []),
+          ]
+        : [{ cidr: `10.${n}.0.0/24` }, ...(random(2) === 0 ? [{ cidr: `fd0${n}::/64` }] : [])];
+    const vrf = random(3) === 0 ? { vrf: "shared" } : {};
+    if (await this.#write({ verb: "put-network", name, spec: { subnets, ...vrf } })) this.#networks.add(name);
+  }
+
+  async #changeNetwork(): Promise<void> {
+    const name = this.#anyOf(this.#networks);
+    const { control } = this.#world;
+    const network = name === undefined ? undefined : await control?.find("network", name, { role: "admin" });
+    if (network === undefined) return;
+    const spec = { ...network.spec, masquerade: !network.spec.masquerade, mtu: 1300 + this.#world.random(100) };
+    await this.#write({ verb: "put-network", name: network.name, spec });
+  }
+
+  async #deleteNetwork(): Promise<void> {
+    const name = this.#anyOf(this.#networks);
+    if (name === undefined || this.#world.random(2) === 0) return;
+    this.#networks.delete(name);
+    const force = this.#world.random(2) === 0;
+    if (!(await this.#write({ verb: "delete", kind: "network", name, force })) && this.#world.control !== undefined) {
+      if ((await this.#world.control.find("network", name, { role: "admin" })) !== undefined) this.#networks.add(name);
+    }
+  }
+
+  /** Starts an attach and does not wait: whatever happens next may happen in the middle of it. */
+  async #attach(): Promise<void> {
+    const host = this.#anyOf(this.#world.hosts.values());
+    const network = this.#anyOf(this.#networks);
+    if (host === undefined || network === undefined) return;
+    const netns = `/run/netns/w${++this.#workloads}` as const;
+    host.kernel.addWorkload(netns);
+    host.workloads.add(netns);
+    void host.running?.door.attach({ network, netns }).catch(mustBeFault);
+  }
+
+  async #detach(): Promise<void> {
+    const host = this.#anyOf(this.#world.hosts.values());
+    const name = host === undefined ? undefined : this.#anyOf(host.entries.keys());
+    if (name !== undefined) void host?.running?.door.detach(name).catch(mustBeFault);
+  }
+
+  async #endWorkload(): Promise<void> {
+    const host = this.#anyOf(this.#world.hosts.values());
+    const netns = host === undefined ? undefined : this.#anyOf(host.workloads);
+    if (netns === undefined) return;
+    host?.workloads.delete(netns);
+    host?.kernel.removeWorkload(netns);
+  }
+
+  async #onHost(act: (host: Host) => void): Promise<void> {
+    const host = this.#anyOf(this.#world.hosts.values());
+    if (host !== undefined) act(host);
+  }
+
+  #anyOf<T>(all: Iterable<T>): T | undefined {
+    const list = [...all];
+    return list.length === 0 ? undefined : list[this.#world.random(list.length)];
+  }
+
+  async assertKept(): Promise<void> {
+    const names = new Set((await this.#snapshot()).networks.map((network) => network.name));
+    for (const name of this.#networks) assert(names.has(name), `${this.#label}: ${name} was acknowledged`);
+  }
+}
+
+function mustBeFault(error: unknown): void {
+  if (!(error instanceof Fault)) throw error;
+}

@@ -1,0 +1,295 @@
+// A whole cluster in one process: the control plane over a store in memory, real agents over fake kernels, a line between
+// them that loses, delays and cuts, and a clock that only the test moves. One seed, one life. Disks survive crashes:
+// the store, each host's journal, token and last snapshot; kernels survive agents.
+import assert from "node:assert/strict";
+import { Agent } from "../../src/agent/agent.ts";
+import { Door } from "../../src/agent/attach.ts";
+import { type Entry, memoryJournal } from "../../src/agent/journal.ts";
+import { Mirror } from "../../src/client/mirror.ts";
+import type { Transport } from "../../src/client/transport.ts";
+import { Control } from "../../src/control/control.ts";
+import { compile } from "../../src/datapath/compile.ts";
+import { diff } from "../../src/datapath/diff.ts";
+import { printOps } from "../../src/datapath/print.ts";
+import type { Ns, Op } from "../../src/datapath/state.ts";
+import { FakeKernel } from "../../src/kernel/fake.ts";
+import type { Kernel, OpResult } from "../../src/kernel/kernel.ts";
+import { Fault } from "../../src/model/fault.ts";
+import type { ChangeSet, Endpoint, Snapshot } from "../../src/model/resource.ts";
+import { openMemoryStore } from "../../src/store/memory.ts";
+import type { Store } from "../../src/store/store.ts";
+import { settle, VirtualClock } from "./clock.ts";
+
+const JOIN_TOKEN = "join-token-of-the-simulation-000000";
+const away = () => new Fault("unavailable", { what: "the line is cut", fix: "wait" });
+/** What goes over a line is a copy. */
+const copy = <T>(value: T): T => structuredClone(value);
+
+export type Host = {
+  readonly name: string;
+  readonly underlay: string;
+  kernel: FakeKernel;
+  bootId: string;
+  /** The disk. */
+  readonly entries: Map<string, Entry>;
+  saved: Snapshot | undefined;
+  token: string;
+  /** Undefined while the agent is dead. */
+  running:
+    | { readonly agent: Agent; readonly door: Door; readonly stop: AbortController; readonly mirror: Mirror }
+    | undefined;
+  isCut: boolean;
+  /** Workloads that live in namespaces of this host. */
+  readonly workloads: Set<`/${string}`>;
+};
+
+export class World {
+  readonly clock = new VirtualClock();
+  readonly random: (n: number) => number;
+  readonly store: Store;
+  readonly hosts = new Map<string, Host>();
+  control: Control | undefined;
+  /** Chance in a hundred that a request or its answer is lost. */
+  lossPercent = 0;
+  #uids = 0;
+
+  constructor(random: (n: number) => number) {
+    this.random = random;
+    this.store = openMemoryStore({ cluster: "simulated", history: 64 });
+  }
+
+  async startServer(): Promise<Control> {
+    const uid = () => `uid-${++this.#uids}`;
+    const entropy = { uid, token: () => `host-token-of-the-simulation-${++this.#uids}` };
+    this.control = await Control.open(this.store, { clock: this.clock, entropy, history: 64 });
+    if (!this.control.hasToken("join")) await this.control.setToken("join", JOIN_TOKEN);
+    return this.control;
+  }
+
+  /** As kill -9: what was not committed is not. */
+  killServer(): void {
+    const dead = this.control;
+    this.control = undefined;
+    void dead?.close();
+  }
+
+  addHost(name: string): Host {
+    const n = this.hosts.size + 1;
+    const underlay = `172.16.${n >> 8}.${n & 255}`;
+    const host: Host = {
+      name,
+      underlay,
+      kernel: new FakeKernel({ addresses: new Map([[underlay, 1500]]), facts: { prefixes: [], bootId: "boot-1" } }),
+      bootId: "boot-1",
+      entries: new Map(),
+      saved: undefined,
+      token: JOIN_TOKEN,
+      running: undefined,
+      isCut: false,
+      workloads: new Set(),
+    };
+    this.hosts.set(name, host);
+    return host;
+  }
+
+  startAgent(host: Host): void {
+    assert.equal(host.running, undefined);
+    const { clock } = this;
+    const kernel = guarded(
+      host.kernel,
+      () => mirror.snapshot() !== undefined,
+      `${host.name}: kernel write before any snapshot`,
+    );
+    const transport = this.#lineOf(host);
+    const saved = host.saved === undefined ? {} : { saved: host.saved };
+    const random = () => this.random(1000) / 1000;
+    const mirror = new Mirror({ transport, clock, random, ...saved });
+    const journal = memoryJournal(host.entries);
+    const agent = new Agent({
+      host: host.name,
+      version: "simulated",
+      kernel,
+      transport,
+      mirror,
+      journal,
+      clock,
+      random,
+      cluster: host.token === JOIN_TOKEN ? undefined : "simulated",
+      claim: () => ({ host: host.name, underlay: host.underlay, underlayMtu: 1500, hostPrefixes: [] }),
+      saveIdentity: (joined) => {
+        host.token = joined.token;
+      },
+      saveSnapshot: (snapshot) => {
+        host.saved = copy(snapshot);
+      },
+      log: () => undefined,
+    });
+    const stop = new AbortController();
+    const uid = () => `local-${++this.#uids}`;
+    const door = new Door({ agent, host: host.name, kernel, transport, journal, uid });
+    host.running = { agent, door, stop, mirror };
+    void agent.run(stop.signal).catch(() => undefined);
+  }
+
+  /** As kill -9: kernel and disk stay as they are. */
+  killAgent(host: Host): void {
+    host.running?.stop.abort();
+    host.running = undefined;
+  }
+
+  /** The machine restarts: nothing of its kernel is left, and no workload. */
+  reboot(host: Host): void {
+    this.killAgent(host);
+    host.bootId = `boot-${++this.#uids}`;
+    host.kernel = new FakeKernel({
+      addresses: new Map([[host.underlay, 1500]]),
+      facts: { prefixes: [], bootId: host.bootId },
+    });
+    host.workloads.clear();
+  }
+
+  /** The line of one host: each request, and each answer, may be lost; a cut line loses all and ends its watches. */
+  #lineOf(host: Host): Transport {
+    const ask = async <T>(call: (control: Control) => Promise<T>): Promise<T> => {
+      await this.clock.sleep(1 + this.random(5));
+      const { control } = this;
+      if (control === undefined || host.isCut || this.random(100) < this.lossPercent) throw away();
+      const answer = await call(control);
+      await this.clock.sleep(this.random(5));
+      if (this.control !== control || host.isCut || this.random(100) < this.lossPercent) throw away();
+      return copy(answer);
+    };
+    const viewer = (control: Control) => {
+      const by = control.identify(host.token);
+      if (by.role === "join") throw new Fault("forbidden", { what: "not joined", fix: "join" });
+      return by;
+    };
+    return {
+      join: (claim) => ask((control) => control.join(copy(claim), host.token, proposedBy(host))),
+      snapshot: () => ask((control) => control.snapshot(viewer(control))),
+      watch: (from, signal) => this.#watch(host, viewer, from, signal),
+      report: (report) => ask((control) => control.report(copy(report))),
+      attach: (claim) =>
+        ask(async (control) => {
+          const by = viewer(control);
+          const { resource } = await control.write({ verb: "attach", claim: copy(claim), by });
+          return resource as Endpoint;
+        }),
+      detach: (endpoint) =>
+        ask(async (control) => {
+          const by = viewer(control);
+          await control.write({ verb: "detach", endpoint, by }).catch((error: unknown) => {
+            if (!(error instanceof Fault && error.reason === "endpoint-unknown")) throw error;
+          });
+        }),
+    };
+  }
+
+  async *#watch(
+    host: Host,
+    viewer: (control: Control) => ReturnType<Control["identify"]> & { role: "admin" | "host" },
+    from: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<ChangeSet> {
+    const { control } = this;
+    if (control === undefined || host.isCut) throw away();
+    for await (const set of control.watch(from, viewer(control), signal)) {
+      await this.clock.sleep(this.random(20), signal);
+      if (this.control !== control || host.isCut || this.random(100) < this.lossPercent) throw away();
+      yield copy(set);
+      if (this.random(20) === 0) yield copy(set);
+    }
+    if (!signal.aborted) throw away();
+  }
+
+  /** Everything heals; then enough time passes for whatever has to happen. */
+  async heal(): Promise<void> {
+    this.lossPercent = 0;
+    if (this.control === undefined) await this.startServer();
+    for (const host of this.hosts.values()) {
+      host.isCut = false;
+      if (host.running === undefined) this.startAgent(host);
+    }
+    await this.clock.advance(150_000);
+  }
+
+  /** Laws 1, 2, 7 and 10: every kernel is what the server's snapshot asks for, every journal what the server knows. */
+  async assertConverged(label: string): Promise<void> {
+    const { control } = this;
+    assert(control !== undefined);
+    const snapshot = await control.snapshot({ role: "admin" });
+    const status = await control.status();
+    for (const host of this.hosts.values()) {
+      const at = `${label} ${host.name}`;
+      const actual = await host.kernel.observe([...host.workloads] as Ns[]);
+      const ops = diff(actual, compile(alive(snapshot, host), host.name));
+      assert.deepEqual(printOps(ops), [], `${at}: ${JSON.stringify(host.running?.agent.report)}`);
+      const known = snapshot.endpoints
+        .filter((e) => e.spec.host === host.name)
+        .map((e) => `${e.name} ${e.spec.addresses.join()}`);
+      const held = [...host.entries.values()].map((e) => `${e.endpoint.name} ${e.endpoint.spec.addresses.join()}`);
+      assert.deepEqual(held.sort(), known.sort(), `${at}: journal and server`);
+      const reached = status.hosts.find((h) => h.host === host.name)?.status?.revision;
+      const { agent, mirror } = host.running ?? assert.fail();
+      const told = `${mirror.isSynced} ${mirror.snapshot()?.revision} ${mirror.problem?.message} ${JSON.stringify(agent.report)}`;
+      assert.equal(reached, snapshot.revision, `${at}: reported revision; ${told}`);
+    }
+    assertUnique(snapshot, label);
+  }
+
+  async settle(): Promise<void> {
+    await settle();
+  }
+}
+
+/** Endpoints whose workload has gone stay leased, but are in no kernel. */
+function alive(snapshot: Snapshot, host: Host): Snapshot {
+  const isHere = ({ spec }: Endpoint) => spec.host !== host.name || host.workloads.has(spec.netns as `/${string}`);
+  return { ...snapshot, endpoints: snapshot.endpoints.filter(isHere) };
+}
+
+/** A token the host made before it asked, so that a join whose answer was lost can be repeated. */
+function proposedBy(host: Host): string {
+  return `proposed-token-of-simulated-host-${host.name}`;
+}
+
+/** Law 7: an address has one lease per VRF, a VNI one owner. */
+export function assertUnique(snapshot: Snapshot, label: string): void {
+  const vrfOf = new Map(snapshot.networks.map((network) => [network.name, network.spec.vrf]));
+  const seen = new Map<string, string>();
+  for (const endpoint of snapshot.endpoints) {
+    for (const address of endpoint.spec.addresses) {
+      const key = `${vrfOf.get(endpoint.spec.network)} ${address}`;
+      assert.equal(
+        seen.get(key),
+        undefined,
+        `${label}: ${address} has two leases: ${seen.get(key)} and ${endpoint.name}`,
+      );
+      seen.set(key, endpoint.name);
+    }
+  }
+  const vnis = [...snapshot.vrfs.map((v) => v.spec.vni), ...snapshot.networks.flatMap((n) => n.spec.vni ?? [])];
+  assert.equal(new Set(vnis).size, vnis.length, `${label}: a VNI has two owners`);
+}
+
+/** Law 4, and law 8: in each batch the tables come before the ports. */
+function guarded(kernel: FakeKernel, mayWrite: () => boolean, what: string): Kernel {
+  return {
+    observe: (workloads) => kernel.observe(workloads),
+    apply(ops: readonly Op[]): Promise<OpResult[]> {
+      assert(ops.length === 0 || mayWrite(), what);
+      const firstPort = ops.findIndex(
+        ({ op, object }) => op === "add" && object.kind === "veth" && object.master !== undefined,
+      );
+      const lastTable = ops.findLastIndex(({ op, object }) => op !== "remove" && object.kind === "nft");
+      assert(firstPort < 0 || lastTable < firstPort, "a port before its policy");
+      return kernel.apply(ops);
+    },
+    watch: (poke, signal) => kernel.watch(poke, signal),
+    netnsId: (path) => kernel.netnsId(path),
+    linkNames: (ns) => kernel.linkNames(ns),
+    facts: () => kernel.facts(),
+    underlayMtu: (address) => kernel.underlayMtu(address),
+    close: () => kernel.close(),
+  };
+}
