@@ -3,6 +3,7 @@
 //   link                     ifalias `weft:<kind>:<name>`; the far end of a veth pair `weft:peer:<its namespace>`
 //   namespace of a VRF       its file's prefix, and lo's ifalias `weft:netns:<prefix>:<VRF>`: the file may be anybody's, and
 //                            two agents on one machine share /run/netns
+//   sysctl                   the keys in sysctlsOf(): whatever they are
 //   nft table                its name, and a chain whose name holds two hashes (nft.ts)
 //   route                    protocol 87
 //   address, neighbour, FDB  it is on a link of ours, and not of the kinds that the kernel makes there by itself
@@ -58,6 +59,28 @@ export function isOurTunnelFdb(entry: NeighbourInfo): boolean {
 
 export function isOurBridgeFdb(entry: NeighbourInfo): boolean {
   return (entry.flags & (k.NTF_EXT_LEARNED | k.NTF_SELF)) === k.NTF_EXT_LEARNED;
+}
+
+/** In a VRF's namespace. A key that is missing here is never set: it would never be observed. */
+const VRF_SYSCTLS = [
+  "ipv4/ip_forward",
+  "ipv6/conf/all/forwarding",
+  "ipv4/conf/all/rp_filter",
+  "ipv4/conf/default/rp_filter",
+  "ipv6/conf/all/disable_ipv6",
+  "ipv6/conf/default/accept_dad",
+  "ipv6/conf/default/accept_ra",
+  "bridge/bridge-nf-call-iptables",
+  "bridge/bridge-nf-call-ip6tables",
+  "bridge/bridge-nf-call-arptables",
+];
+/** In the host's: whatever they are, they are only ever turned on, never back. */
+const HOST_SYSCTLS = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"];
+
+/** The sysctls of a namespace that Weft looks at, and may set; a workload's are its own. */
+export function sysctlsOf(ns: Ns): readonly string[] {
+  if (ns === "host") return HOST_SYSCTLS;
+  return ns.startsWith("vrf:") ? VRF_SYSCTLS : [];
 }
 
 /** Names of namespaces stay short enough to read; the hash keeps them apart. */

@@ -1,0 +1,223 @@
+// The rest of the world: what is somebody else's is neither seen nor touched; what others do to what is ours is seen, and
+// said; what the kernel removes with something is gone.
+import { strict as assert } from "node:assert";
+import { diff } from "../../datapath/diff.ts";
+import { type Bridge, type KernelObject, NFT_TAMPERED, stateOf } from "../../datapath/state.ts";
+import * as o from "./objects.ts";
+import {
+  add,
+  assertHolds,
+  type Contract,
+  converge,
+  mustApply,
+  oursIn,
+  refusalOf,
+  remove,
+  until,
+  type World,
+} from "./world.ts";
+
+const FOREIGN: Bridge = { kind: "bridge", ns: "host", name: "virbr0", mtu: 1500, mac: "02:00:00:00:00:99", alias: "" };
+
+/** Others' objects in the host's namespace, in ours, and in a workload's. */
+function foreignObjects(workload: `/${string}`): readonly KernelObject[] {
+  return [
+    FOREIGN,
+    o.address("virbr0", "10.7.0.1/16", "host"),
+    o.route("10.8.0.0/16", "virbr0", "10.7.0.9", "host"),
+    { ...FOREIGN, ns: workload, name: "docker0" },
+    o.address("docker0", "172.17.0.1/16", workload),
+    { ...FOREIGN, ns: o.NS, name: "br-lan" },
+    { kind: "netns", ns: "vrf:green" },
+  ];
+}
+
+async function assertAllThere(world: World, objects: readonly KernelObject[]): Promise<void> {
+  for (const object of objects) assert(await world.has(object), `still there: ${JSON.stringify(object)}`);
+}
+
+/** Brings a network up, lets others do something, and asserts that one observation shows it and one round repairs it. */
+async function assertRepairs(
+  world: World,
+  desired: readonly KernelObject[],
+  workload: `/${string}`,
+  harm: () => Promise<void>,
+): Promise<void> {
+  await converge(world, desired, [workload]);
+  await harm();
+  assert.notDeepEqual(diff(await world.kernel.observe([workload]), stateOf(desired)), [], "it is seen");
+  await converge(world, desired, [workload]);
+}
+
+export const OTHERS: Contract = {
+  async "what is not ours is neither seen nor touched"(world) {
+    const workload = await world.workload();
+    await mustApply(world, add(o.NETNS));
+    const foreign = foreignObjects(workload);
+    for (const object of foreign) await world.plant(object);
+    assert.deepEqual(await oursIn(world.kernel, [workload]), [o.NETNS]);
+    const desired = o.switchedNetwork(workload);
+    await converge(world, desired, [workload]);
+    await assertAllThere(world, foreign);
+    await converge(world, [o.NETNS], [workload]);
+    await assertAllThere(world, foreign);
+    assert(world.kernel.linkNames("host").includes("virbr0"));
+    assert(world.kernel.linkNames(workload).includes("docker0"));
+  },
+
+  async "a foreign link that has our name is refused, and left alone"(world) {
+    const workload = await world.workload();
+    const taken: Bridge = { ...FOREIGN, ns: o.NS, name: "wb7" };
+    await mustApply(world, add(o.NETNS));
+    await world.plant(taken);
+    await world.plant({ ...FOREIGN, ns: workload, name: "eth0" });
+    assert.equal(await refusalOf(world, { op: "add", object: o.bridge() }), "exists");
+    assert.equal(await refusalOf(world, { op: "add", object: o.address("wb7", "10.7.0.1/16") }), "exists");
+    assert.equal(await refusalOf(world, { op: "add", object: o.tunnel(7, "wb7") }), "exists");
+    assert.equal(await refusalOf(world, { op: "set", from: o.bridge(), object: o.bridge() }), "exists");
+    const { master: _, ...port } = o.port(workload);
+    assert.equal(await refusalOf(world, { op: "add", object: port }), "exists");
+    await mustApply(world, remove(o.bridge(), port));
+    await assertAllThere(world, [taken, { ...FOREIGN, ns: workload, name: "eth0" }]);
+    assert.deepEqual(await oursIn(world.kernel, [workload]), [o.NETNS]);
+  },
+
+  async "a foreign route to the same place is refused, and left alone"(world) {
+    await mustApply(world, add(o.NETNS, o.bridge(), o.address("wb7", "10.7.0.1/16")));
+    const taken = o.route("10.9.0.0/16", "wb7", "10.7.0.2");
+    await world.plant(taken);
+    assert.equal(await refusalOf(world, { op: "add", object: o.route("10.9.0.0/16", "wb7", "10.7.0.3") }), "exists");
+    await mustApply(world, remove(o.route("10.9.0.0/16", "wb7", "10.7.0.2")));
+    assert(await world.has(taken));
+  },
+
+  async "a table or a namespace of our name that is not ours is refused, and left alone"(world) {
+    const table = { ...o.table(4789, "host"), body: "chain theirs {\n}\n" };
+    await world.plant(table);
+    await world.plant({ kind: "netns", ns: o.NS });
+    assert.deepEqual(await oursIn(world.kernel), []);
+    assert.equal(await refusalOf(world, { op: "add", object: o.table(4789, "host") }), "exists");
+    assert.equal(await refusalOf(world, { op: "add", object: o.NETNS }), "exists");
+    await mustApply(world, remove(o.table(4789, "host"), o.NETNS));
+    await assertAllThere(world, [table, { kind: "netns", ns: o.NS }]);
+  },
+
+  async "a change of a rule is seen"(world) {
+    await converge(world, [o.NETNS, o.table()]);
+    await world.disturb(o.table());
+    assert.deepEqual(await oursIn(world.kernel), [o.NETNS, { ...o.table(), digest: NFT_TAMPERED, body: "" }]);
+    await converge(world, [o.NETNS, o.table()]);
+  },
+
+  async "a change of a set's element is seen, also in the host's namespace and by a restarted agent"(world) {
+    const table = o.table(4789, "host");
+    await converge(world, [table]);
+    await world.addElement("host");
+    const again = world.restart();
+    assert.deepEqual(await oursIn(again), [{ ...table, digest: NFT_TAMPERED, body: "" }]);
+    again.close();
+    await converge(world, [table]);
+  },
+
+  async "whatever others remove is seen and repaired"(world) {
+    const workload = await world.workload();
+    const desired = o.switchedNetwork(workload);
+    for (const object of desired) await assertRepairs(world, desired, workload, () => world.disturb(object));
+    await assertRepairs(world, desired, workload, () => world.disturb({ ...FOREIGN, ns: workload, name: "eth0" }));
+  },
+
+  async "what hangs on a link goes with it, at both ends"(world) {
+    const workload = await world.workload();
+    await converge(world, o.switchedNetwork(workload), [workload]);
+    await mustApply(world, remove(o.port(workload)));
+    const left = await oursIn(world.kernel, [workload]);
+    assert.deepEqual(
+      left.filter((object) => object.ns === workload),
+      [],
+    );
+    await mustApply(world, remove(o.tunnel(7, "wb7")));
+    assert.deepEqual(
+      (await oursIn(world.kernel)).filter((object) => object.kind === "fdb" || object.kind === "bridge-fdb"),
+      [],
+    );
+  },
+
+  async "a bridge that goes frees its ports"(world) {
+    const workload = await world.workload();
+    await converge(
+      world,
+      [o.NETNS, o.bridge(), o.tunnel(7, "wb7"), o.bridgeFdb("02:00:00:00:00:01"), o.port(workload)],
+      [workload],
+    );
+    await mustApply(world, remove(o.bridge()));
+    const { master: _, ...port } = o.port(workload);
+    await assertHolds(world.kernel, stateOf([o.NETNS, o.tunnel(), port]), [workload]);
+  },
+
+  async "the last IPv4 address takes the routes of its link along, a source address its own"(world) {
+    const first = o.address("wb7", "10.7.0.1/16");
+    const second = o.address("wb7", "10.17.0.1/16");
+    const base = [o.NETNS, o.bridge(), second];
+    const sourced = { ...o.route("10.9.0.0/16", "wb7"), src: "10.7.0.1" };
+    const plain = o.route("10.19.0.0/16", "wb7", "10.17.0.2");
+    await converge(world, [...base, first, sourced, plain]);
+    await mustApply(world, remove(first));
+    await assertHolds(world.kernel, stateOf([...base, plain]));
+    await mustApply(world, remove(second));
+    await assertHolds(world.kernel, stateOf([o.NETNS, o.bridge()]));
+  },
+
+  async "a workload that ends takes its ports along"(world) {
+    const workload = await world.workload();
+    const desired = o.switchedNetwork(workload);
+    await converge(world, desired, [workload]);
+    await world.removeWorkload(workload);
+    assert.equal(world.kernel.netnsId(workload), undefined);
+    assert.deepEqual(world.kernel.linkNames(workload), []);
+    await until("the near end is gone", () => !world.kernel.linkNames(o.NS).includes("wp0"));
+    await assertHolds(world.kernel, stateOf(desired.filter((object) => object.ns === o.NS && object.kind !== "veth")), [
+      workload,
+    ]);
+  },
+
+  async "a port whose workload nobody asks about any more is one to remove"(world) {
+    const workload = await world.workload();
+    const base = [o.NETNS, o.bridge()];
+    await converge(world, [...base, o.port(workload)], [workload]);
+    await converge(world, base);
+    assert.deepEqual(world.kernel.linkNames(workload), ["lo"]);
+  },
+
+  async "a VRF's namespace goes with everything in it and leaves nothing"(world) {
+    const workload = await world.workload();
+    await converge(world, o.routedNetwork(workload), [workload]);
+    await mustApply(world, remove(o.NETNS));
+    assert.deepEqual(await oursIn(world.kernel, [workload]), []);
+    assert.equal(await world.has(o.NETNS), false);
+    assert.deepEqual(world.kernel.linkNames(workload), ["lo"]);
+    assert(!world.kernel.linkNames("host").includes("wu-blue"));
+    // The VNI and the tunnel's port are free again.
+    await converge(world, o.routedNetwork(workload), [workload]);
+  },
+
+  async "watching pokes after a change of ours, by us and by others, and stops with its signal"(world) {
+    const workload = await world.workload();
+    const desired = o.switchedNetwork(workload);
+    const stop = new AbortController();
+    let pokes = 0;
+    world.kernel.watch(() => pokes++, stop.signal);
+    const afterPoke = async (what: string, doing: () => Promise<void>) => {
+      const before = pokes;
+      await doing();
+      await until(what, () => pokes > before);
+    };
+    await afterPoke("a poke after apply", () => converge(world, desired, [workload]));
+    for (const object of [o.port(workload), o.neighbour("10.7.0.9", "02:00:0a:07:00:09"), o.table(), o.NETNS]) {
+      await afterPoke(`a poke after ${object.kind}`, () => world.disturb(object));
+    }
+    stop.abort();
+    const before = pokes;
+    await mustApply(world, add(o.table(4789, "host")));
+    assert.equal(pokes, before);
+  },
+};

@@ -1,0 +1,266 @@
+// The kernel port in memory, for simulations and for tests that have no root. Beside the port stands what a test needs to be
+// the rest of the world: workloads that come and go, other people's objects, faults, drift. Deterministic: no clock, no
+// chance; a thousand operations are a thousand small steps.
+import {
+  type KernelObject,
+  type KernelState,
+  keyOf,
+  NFT_TAMPERED,
+  type Ns,
+  type ObjectOf,
+  type Op,
+  stateOf,
+} from "../datapath/state.ts";
+import { refusalOfError } from "./errno.ts";
+import { type EntryObject, type FakeSpace, isLinkObject, type LinkObject, Machine, refuse } from "./fake-machine.ts";
+import type { HostFacts, Kernel, NetnsId, OpResult, Refusal } from "./kernel.ts";
+import { sysctlsOf } from "./ownership.ts";
+
+export type FakeOptions = {
+  /** The host's own addresses, with the MTU of their links. */
+  readonly addresses?: ReadonlyMap<string, number>;
+  readonly facts?: HostFacts;
+};
+
+/** What a new namespace has; others are 0. */
+const FRESH_SYSCTLS: Readonly<Record<string, string>> = {
+  "ipv6/conf/default/accept_dad": "1",
+  "ipv6/conf/default/accept_ra": "1",
+  "bridge/bridge-nf-call-iptables": "1",
+  "bridge/bridge-nf-call-ip6tables": "1",
+  "bridge/bridge-nf-call-arptables": "1",
+};
+
+export class FakeKernel implements Kernel {
+  readonly #machine: Machine;
+  readonly #options: FakeOptions;
+  readonly #pokes: Set<() => void>;
+  #faults: Refusal[] = [];
+
+  /** `other`: a kernel port of the same machine, as a restarted agent would open it. */
+  constructor(options: FakeOptions = {}, other?: FakeKernel) {
+    this.#options = options;
+    this.#machine = other === undefined ? newMachine() : other.#machine;
+    this.#pokes = other === undefined ? new Set() : other.#pokes;
+  }
+
+  observe(workloads: readonly Ns[]): Promise<KernelState> {
+    return Promise.resolve(this.#state(new Set(workloads)));
+  }
+
+  #state(workloads: ReadonlySet<Ns>): KernelState {
+    const objects: KernelObject[] = [];
+    for (const space of this.#machine.spaces.values()) {
+      const isWorkload = space.ns.startsWith("/");
+      if (isWorkload ? !workloads.has(space.ns) : !space.isOurs) continue;
+      if (!isWorkload) objects.push(...standing(space));
+      for (const device of space.devices.values()) {
+        if (!device.link.isOurs) continue;
+        if (device === device.link.devices[0]) objects.push(seen(device.link.object, workloads));
+        for (const [key, entry] of device.entries) if (!device.foreign.has(key)) objects.push(entry);
+      }
+    }
+    return stateOf(objects);
+  }
+
+  apply(ops: readonly Op[]): Promise<OpResult[]> {
+    const results = ops.map((op): OpResult => {
+      const refusal = this.#faults.shift() ?? this.#try(op);
+      return refusal === undefined ? { op } : { op, refusal };
+    });
+    if (ops.length > 0) this.#poke();
+    return Promise.resolve(results);
+  }
+
+  #try(op: Op): Refusal | undefined {
+    try {
+      this.#run(op);
+      return undefined;
+    } catch (error) {
+      const refusal = refusalOfError(error);
+      const isGone = refusal.class === "missing" || refusal.class === "exists";
+      return op.op === "remove" && isGone ? undefined : refusal;
+    }
+  }
+
+  #run(op: Op): void {
+    const { object } = op;
+    const machine = this.#machine;
+    if (object.kind === "netns") return op.op === "remove" ? this.#removeNetns(object.ns) : this.#addNetns(object.ns);
+    if (object.kind === "sysctl") return op.op === "remove" ? undefined : setSysctl(machine.space(object.ns), object);
+    if (object.kind === "nft") return setTable(machine.space(object.ns), object, op.op);
+    if (isLinkObject(object)) return this.#runLink(op.op, object);
+    const device = machine.device(object.ns, object.dev);
+    if (!device.link.isOurs) refuse("exists", `${object.dev} in ${object.ns} is not ours`);
+    if (op.op === "remove") return machine.removeEntry(object);
+    if (op.op === "set") machine.replaceEntry(object);
+    else machine.addEntry(object);
+  }
+
+  #runLink(verb: Op["op"], object: LinkObject): void {
+    const machine = this.#machine;
+    if (verb === "add") {
+      const master = object.kind === "bridge" ? undefined : object.master;
+      if (master !== undefined && !machine.device(object.ns, master).link.isOurs)
+        refuse("exists", `${master} is not ours`);
+      return machine.addLink(object, true);
+    }
+    const { link } = machine.device(object.ns, object.name);
+    if (!link.isOurs) refuse("exists", `${object.name} in ${object.ns} is not ours`);
+    if (verb === "set") machine.setLink(link, object);
+    else if (link.object.kind === object.kind) machine.removeLink(link);
+  }
+
+  #addNetns(ns: `vrf:${string}`): void {
+    this.#machine.addSpace(ns, true);
+    const { sysctls } = this.#machine.space(ns);
+    for (const key of sysctlsOf(ns)) sysctls.set(key, FRESH_SYSCTLS[key] ?? "0");
+  }
+
+  #removeNetns(ns: Ns): void {
+    if (this.#machine.space(ns).isOurs) this.#machine.removeSpace(ns);
+  }
+
+  watch(poke: () => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    this.#pokes.add(poke);
+    signal.addEventListener("abort", () => this.#pokes.delete(poke), { once: true });
+  }
+
+  #poke(): void {
+    for (const poke of this.#pokes) poke();
+  }
+
+  netnsId(path: string): NetnsId | undefined {
+    return path.startsWith("/") ? this.#machine.spaces.get(path as `/${string}`)?.id : undefined;
+  }
+
+  linkNames(ns: Ns): readonly string[] {
+    const space = this.#machine.spaces.get(ns);
+    return space === undefined ? [] : ["lo", ...space.devices.keys()];
+  }
+
+  facts(): HostFacts {
+    return this.#options.facts ?? { prefixes: [], bootId: "fake" };
+  }
+
+  underlayMtu(address: string): number | undefined {
+    return this.#options.addresses?.get(address);
+  }
+
+  close(): void {
+    this.#faults = [];
+  }
+
+  // The rest of the world.
+
+  /** A workload's namespace appears. */
+  addWorkload(path: `/${string}`): void {
+    this.#machine.addSpace(path, false);
+  }
+
+  /** A workload ends: its namespace goes, and every pair with an end in it. */
+  removeWorkload(path: `/${string}`): void {
+    this.#machine.removeSpace(path);
+    this.#poke();
+  }
+
+  /** The next `count` operations are refused, whatever they are. */
+  failNext(count: number, refusal: Refusal = { class: "busy", message: "EBUSY: a fault of the test" }): void {
+    this.#faults.push(...new Array<Refusal>(count).fill(refusal));
+  }
+
+  /** Somebody else makes something. It is never observed and never touched. */
+  plant(object: KernelObject): void {
+    const machine = this.#machine;
+    if (object.kind === "netns") machine.addSpace(object.ns, false);
+    else if (object.kind === "nft") machine.space(object.ns).table = { digest: object.digest, isOurs: false };
+    else if (isLinkObject(object)) machine.addLink(object, false);
+    else if (object.kind !== "sysctl") machine.addEntry(object, false);
+    this.#poke();
+  }
+
+  /** Whether an object is there, whosever it is. */
+  has(object: KernelObject): boolean {
+    const space = this.#machine.spaces.get(object.ns);
+    if (object.kind === "netns") return space !== undefined;
+    if (object.kind === "sysctl") return space?.sysctls.get(object.key) === object.value;
+    if (object.kind === "nft") return space?.table?.digest === object.digest;
+    if (isLinkObject(object)) return space?.devices.get(object.name)?.link.object.kind === object.kind;
+    return [...(space?.devices.get(object.dev)?.entries.values() ?? [])].some((entry) => isSameEntry(entry, object));
+  }
+
+  /** Somebody else removes something, ours or not; a table or a sysctl is changed instead. Throws if it is not there. */
+  disturb(object: KernelObject): void {
+    const machine = this.#machine;
+    const space = machine.space(object.ns);
+    if (object.kind === "netns") machine.removeSpace(object.ns);
+    else if (object.kind === "sysctl") space.sysctls.set(object.key, object.value === "1" ? "0" : "1");
+    else if (object.kind === "nft") space.table = { digest: NFT_TAMPERED, isOurs: true };
+    else if (isLinkObject(object)) machine.removeLink(machine.device(object.ns, object.name).link);
+    else machine.removeEntry(object);
+    this.#poke();
+  }
+
+  /**
+   * Somebody else disturbs one of our objects, chosen by `n`: changes a link if `n` is odd, otherwise removes it. Gives what
+   * it was; undefined if nothing is ours.
+   */
+  drift(n: number): KernelObject | undefined {
+    const ours = [...this.#state(new Set(this.#machine.spaces.keys())).values()];
+    const object = ours[Math.floor(n / 2) % ours.length];
+    if (object === undefined) return undefined;
+    if (isLinkObject(object) && n % 2 === 1) {
+      this.#machine.setLink(this.#machine.device(object.ns, object.name).link, { ...object, mtu: object.mtu - 1 });
+      this.#poke();
+    } else {
+      this.disturb(object);
+    }
+    return object;
+  }
+}
+
+function newMachine(): Machine {
+  const machine = new Machine();
+  for (const key of sysctlsOf("host")) machine.space("host").sysctls.set(key, "0");
+  return machine;
+}
+
+/** What belongs to a namespace and not to a link in it. */
+function standing({ ns, sysctls, table }: FakeSpace): KernelObject[] {
+  const objects: KernelObject[] = isVrf(ns) ? [{ kind: "netns", ns }] : [];
+  for (const [key, value] of sysctls) objects.push({ kind: "sysctl", ns, key, value });
+  if (table?.isOurs === true) objects.push({ kind: "nft", ns, digest: table.digest, body: "" });
+  return objects;
+}
+
+function isVrf(ns: Ns): ns is `vrf:${string}` {
+  return ns.startsWith("vrf:");
+}
+
+/** A pair whose far end is in a workload that nobody asked about is one that nobody wants. */
+function seen(object: LinkObject, workloads: ReadonlySet<Ns>): LinkObject {
+  const isUnknown = object.kind === "veth" && object.peer.ns.startsWith("/") && !workloads.has(object.peer.ns);
+  return isUnknown ? { ...object, peer: { ns: "/", name: "unknown", mtu: 0, mac: "" } } : object;
+}
+
+function setSysctl(space: FakeSpace, { key, value }: ObjectOf<"sysctl">): void {
+  if (!sysctlsOf(space.ns).includes(key)) refuse("unsupported", `Weft does not set net/${key} in ${space.ns}`);
+  space.sysctls.set(key, value);
+}
+
+function setTable(space: FakeSpace, { digest }: ObjectOf<"nft">, verb: Op["op"]): void {
+  const { table } = space;
+  if (table !== undefined && !table.isOurs) {
+    if (verb === "remove") return;
+    refuse("exists", "the table is somebody else's");
+  }
+  if (verb === "add" && table !== undefined) refuse("exists", `the table is ours, with body ${table.digest}`);
+  if (verb === "remove") delete space.table;
+  else space.table = { digest, isOurs: true };
+}
+
+function isSameEntry(a: EntryObject, b: EntryObject): boolean {
+  const value = (o: EntryObject) => ("mac" in o ? o.mac : "") + ("dst" in o ? o.dst : "") + ("via" in o ? o.via : "");
+  return keyOf(a) === keyOf(b) && value(a) === value(b);
+}
