@@ -1,10 +1,11 @@
-// The composition root: the only file that reads the environment, makes the clock, handles signals and puts the
-// daemons together. Everything else gets what it needs as arguments. Modules of the daemons are loaded only when one
-// is started, because a CLI verb has to feel instant.
+// The composition root: the only file that reads the environment, makes the clock, handles signals and puts the daemons
+// together. Everything else gets what it needs as arguments. Modules of the daemons are loaded only when one is started,
+// because a CLI verb has to feel instant.
 import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
 import { runCli } from "./cli/cli.ts";
 import type { Io } from "./cli/io.ts";
+import type { Surroundings } from "./main/surroundings.ts";
 import type { Clock } from "./model/clock.ts";
 
 const clock: Clock = {
@@ -24,10 +25,11 @@ const clock: Clock = {
 
 const stopping = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
-  // The second signal means it: whoever sends it does not want to wait for an orderly end.
-  process
-    .once(name, () => stopping.abort(new Error(`stopped by ${name}`)))
-    .once(name, () => process.once(name, () => process.exit(130)));
+  // Whoever sends a second one does not want to wait for an orderly end.
+  process.once(name, () => {
+    process.once(name, () => process.exit(130));
+    stopping.abort(new Error(`stopped by ${name}`));
+  });
 }
 // `weft network list | head -1` is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
@@ -35,18 +37,18 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.
 const io: Io = {
   out: (data) => void process.stdout.write(data),
   err: (prose) => void process.stderr.write(prose),
-  color:
-    process.stdout.isTTY &&
-    process.stderr.isTTY &&
-    (process.env["NO_COLOR"] ?? "") === "" &&
-    process.env["TERM"] !== "dumb",
-  live: process.stderr.isTTY && process.env["TERM"] !== "dumb",
+  color: process.stdout.isTTY && process.stderr.isTTY && (process.env["NO_COLOR"] ?? "") === "" && !isDumb(),
+  live: process.stderr.isTTY && !isDumb(),
   stdin: () => text(process.stdin),
   ask: process.stdin.isTTY && process.stderr.isTTY ? ask : undefined,
   env: process.env,
   clock,
   signal: stopping.signal,
 };
+
+function isDumb(): boolean {
+  return process.env["TERM"] === "dumb";
+}
 
 async function ask(question: string): Promise<string> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
@@ -57,9 +59,26 @@ async function ask(question: string): Promise<string> {
   }
 }
 
-process.exitCode = await runCli(process.argv.slice(2), io, {
-  server: async (flags) => Promise.reject(new Error(String(flags))),
-  agent: async (flags) => Promise.reject(new Error(String(flags))),
+/** One line per event on stderr, `time message key=value …`: what journald and people read alike. */
+function log(message: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  const pairs = Object.entries(fields).map(
+    ([key, value]) => ` ${key}=${typeof value === "string" ? quoted(value) : JSON.stringify(value)}`,
+  );
+  process.stderr.write(`${new Date().toISOString()} ${message}${pairs.join("")}\n`);
+}
+
+function quoted(value: string): string {
+  return /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+const surroundings: Surroundings = { env: process.env, clock, signal: stopping.signal, random: Math.random, log };
+
+const exit = await runCli(process.argv.slice(2), io, {
+  server: async (flags) => (await import("./main/server.ts")).runServer(flags, surroundings),
+  agent: async (flags) => (await import("./main/agent.ts")).runAgent(flags, surroundings),
   demoUp: async (...args) => (await import("./demo/up.ts")).up(...args),
   demoDown: async (...args) => (await import("./demo/down.ts")).down(...args),
 });
+// What is still open after an interruption (a request, a thread of the kernel's) would keep the process alive.
+if (stopping.signal.aborted) process.exit(exit);
+process.exitCode = exit;

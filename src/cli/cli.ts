@@ -31,6 +31,8 @@ type Noun = {
   readonly alias?: string;
   readonly group: string;
   readonly about: string;
+  /** Ends in its own way when it is interrupted; everything else just stops. */
+  readonly isOrderly?: true;
   readonly load: () => Promise<{ readonly register: (command: Command, cli: Cli) => void }>;
 };
 
@@ -97,18 +99,21 @@ export const NOUNS: readonly Noun[] = [
   { name: "detach", group: WORKLOADS, about: "take it away again", load: () => import("./detach.ts") },
   {
     name: "server",
+    isOrderly: true,
     group: DAEMONS,
     about: "run the server: resources, addresses, API",
     load: () => import("./server.ts"),
   },
   {
     name: "agent",
+    isOrderly: true,
     group: DAEMONS,
     about: "run this host's agent: its kernel follows the resources",
     load: () => import("./agent.ts"),
   },
   {
     name: "demo",
+    isOrderly: true,
     group: OTHER,
     about: "three hosts in namespaces of this machine: up, down",
     load: () => import("./demo.ts"),
@@ -143,14 +148,26 @@ export async function runCli(argv: readonly string[], io: Io, programs: Programs
   };
   try {
     const words = argv[0] === "--version" || argv[0] === "-V" ? ["version"] : argv.map(explicitWait);
-    const program = await programOf(cli, nounIn(words));
-    await program.parseAsync(words, { from: "user" });
+    const noun = nounIn(words);
+    const program = await programOf(cli, noun);
+    const work = program.parseAsync(words, { from: "user" });
+    const isOrderly = NOUNS.some((one) => one.name === noun && one.isOrderly === true);
+    await (isOrderly ? work : Promise.race([work, interrupted(io.signal)]));
     return exit;
   } catch (error) {
     // Commander has already said what was wrong; its own code 1 means wrong usage.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : 2;
     return refuse(io, error);
   }
+}
+
+/** Rejects when the signal aborts: a verb that waits for an answer has nothing to bring in order. */
+function interrupted(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(new Error("interrupted"));
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop, { once: true });
+  return promise;
 }
 
 /** The command tree with the verbs of one noun; those of `all` nouns for completion, of none for the overview. */

@@ -1,39 +1,29 @@
-// From options to a client: finds the place, shows the token.
-import type { Change, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
-import type { AttachRequest, Attachment, ClusterStatus } from "../model/status.ts";
+// From options to a client: finds the place and shows the token. The client is loaded only by verbs that ask somebody.
+import type { AgentClient } from "../client/agent.ts";
+import type { ServerClient } from "../client/server.ts";
 import type { Io } from "./io.ts";
-import { agentSocket, agentSockets, placeOf, type RemoteOptions } from "./place.ts";
+import { type AgentOptions, agentSocket, agentSockets, placeOf, type RemoteOptions } from "./place.ts";
 
-export type ServerClient = {
-  list<K extends Kind>(kind: K): Promise<readonly ResourceOf<K>[]>;
-  get<K extends Kind>(kind: K, name: string): Promise<ResourceOf<K>>;
-  put<K extends "network" | "vrf">(
-    kind: K,
-    name: string,
-    spec: unknown,
-    match?: { createOnly?: boolean; ifRevision?: number },
-  ): Promise<ResourceOf<K>>;
-  remove(kind: Kind, name: string, options: { force: boolean }): Promise<{ revision: number }>;
-  snapshot(): Promise<Snapshot>;
-  status(): Promise<ClusterStatus>;
-  apply(request: {
-    resources: readonly unknown[];
-    pruneVrf?: string;
-    dryRun?: boolean;
-  }): Promise<{ revision: number; changes: readonly Change[] }>;
-  version(): Promise<{ version: string }>;
-};
-export type AgentClient = {
-  attach(r: AttachRequest): Promise<Attachment>;
-  attachments(): Promise<readonly Attachment[]>;
-  detach(e: string): Promise<void>;
-};
+export type { AgentClient, ServerClient };
+
 export async function connect(io: Io, options: RemoteOptions): Promise<ServerClient> {
-  throw new Error(JSON.stringify(await placeOf(io, options)));
+  const place = await placeOf(io, options);
+  const { serverClient } = await import("../client/server.ts");
+  return serverClient(place);
 }
-export async function connectAgent(io: Io, options: { agentSocket?: string; host?: string }): Promise<AgentClient> {
-  throw new Error(await agentSocket(io, options));
+
+/** The one agent that the options mean. */
+export async function connectAgent(io: Io, options: AgentOptions): Promise<AgentClient> {
+  const socket = await agentSocket(io, options);
+  const { agentClient } = await import("../client/agent.ts");
+  return agentClient(socket);
 }
-export async function connectAgents(io: Io, options: { agentSocket?: string; host?: string }): Promise<AgentClient[]> {
-  throw new Error([...(await agentSockets(io, options)).keys()].join());
+
+/** All agents that the options leave to choose from. */
+export async function connectAgents(io: Io, options: AgentOptions): Promise<readonly AgentClient[]> {
+  if (options.host !== undefined || options.agentSocket !== undefined) return [await connectAgent(io, options)];
+  const sockets = await agentSockets(io, options);
+  const { agentClient } = await import("../client/agent.ts");
+  if (sockets.size === 0) return [await connectAgent(io, options)];
+  return [...sockets.values()].map(agentClient);
 }

@@ -7,7 +7,9 @@ import type { Io } from "./io.ts";
 import { settingsOf } from "./settings.ts";
 
 export type RemoteOptions = { readonly server?: string; readonly tokenFile?: string };
-export type Place = { readonly server: string; readonly token: string };
+export type Place = { readonly url: string; readonly token: string };
+/** Which agent: by the path of its socket, or by its host where several run on one machine. */
+export type AgentOptions = { readonly agentSocket?: string; readonly host?: string };
 
 const RUN_FILE = "/run/weft/cli.json";
 const LOCAL = { socket: "/run/weft/server.sock", tokenFile: "/var/lib/weft/server/admin.token" } as const;
@@ -32,7 +34,7 @@ export async function placeOf(io: Io, options: RemoteOptions): Promise<Place> {
       fix: "give --server URL and --token-file FILE, start one with `weft server`, or try `script/up`",
     });
   }
-  return { server, token: tokenOf(given["token-file"] ?? run?.tokenFile ?? LOCAL.tokenFile) };
+  return { url: server, token: tokenOf(given["token-file"] ?? run?.tokenFile ?? LOCAL.tokenFile) };
 }
 
 function tokenOf(file: string): string {
@@ -57,21 +59,20 @@ function reasonOf(error: unknown): string {
 }
 
 /** Sockets of agents by host; the machine's own agent has no host name here, so it is "". */
-export async function agentSockets(
-  io: Io,
-  options: { readonly agentSocket?: string },
-): Promise<ReadonlyMap<string, string>> {
-  const given = await settingsOf("cli", ["server", "token-file", "agent-socket"], { ...options }, io.env);
+export async function agentSockets(io: Io, options: AgentOptions): Promise<ReadonlyMap<string, string>> {
+  const given = await settingsOf(
+    "cli",
+    ["server", "token-file", "agent-socket"],
+    { agentSocket: options.agentSocket },
+    io.env,
+  );
   if (given["agent-socket"] !== undefined) return new Map([["", given["agent-socket"]]]);
   if (existsSync(LOCAL_AGENT)) return new Map([["", LOCAL_AGENT]]);
   return new Map(Object.entries(runFile()?.agents ?? {}));
 }
 
 /** The one agent to talk to; a Fault lists the choices when there are several, or says how to get one. */
-export async function agentSocket(
-  io: Io,
-  options: { readonly agentSocket?: string; readonly host?: string },
-): Promise<string> {
+export async function agentSocket(io: Io, options: AgentOptions): Promise<string> {
   const sockets = await agentSockets(io, options);
   const [only] = sockets.values();
   const named = options.host === undefined ? undefined : sockets.get(options.host);

@@ -27,8 +27,9 @@ export async function startServer(io: Io): Promise<void> {
   await untilReady(server, async () => (await statusNow(io)) !== undefined, io.clock, START_MS);
 }
 
+/** One after the other: blocks go to hosts in the order in which they join, and so h1 has the first. */
 export async function startAgents(io: Io): Promise<void> {
-  await Promise.all(HOSTS.map((host) => startAgent(io, host)));
+  for (const host of HOSTS) await startAgent(io, host);
 }
 
 async function startAgent(io: Io, host: DemoHost): Promise<void> {

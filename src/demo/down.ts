@@ -1,6 +1,7 @@
 // Removes the demonstration, and proves it: stops the processes it noted, deletes its namespaces and files, and then
 // looks again. Works from what is there, not from what was planned, so that a half-built one goes the same way.
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { count, type Io } from "../cli/io.ts";
 import { Fault } from "../model/fault.ts";
 import { CLI_FILE, RUN_DIR } from "./layout.ts";
@@ -23,6 +24,7 @@ export async function removeDemo(io: Pick<Io, "clock">): Promise<Removed> {
   await removeNamespaces(namespaces);
   rmSync(RUN_DIR, { recursive: true, force: true });
   if (isOurs(CLI_FILE)) rmSync(CLI_FILE, { force: true });
+  removeIfEmpty(dirname(RUN_DIR));
   const left = [...demoNamespaces(), ...noted.filter(isRunning).map(({ name }) => `process ${name}`), ...guests];
   if (left.length > 0) {
     throw new Fault("in-use", {
@@ -44,6 +46,15 @@ export async function down(io: Io): Promise<number> {
   io.err(`Stopped ${stopped}, removed ${count(namespaces, "namespace")} and ${RUN_DIR}.\n`);
   io.err("Looked again: nothing is left.\n");
   return 0;
+}
+
+/** The folder above is shared with daemons that are no demonstration. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Somebody else uses it.
+  }
 }
 
 function nameOf(pid: number): string {

@@ -49,5 +49,5 @@ export function matrixText(io: Pick<Io, "color">, { peers, rtt }: Matrix): strin
     return ms === undefined ? { text: "lost", tone: "bad" } : { text: `${ms.toFixed(2)} ms`, tone: "good" };
   };
   const rows = peers.map((peer, i) => [`  ${peer.name}`, peer.host, peer.ip, ...peers.map((_, j) => cell(i, j))]);
-  return table(io, ["  FROM", "HOST", "ADDRESS", ...peers.map((peer) => `TO ${peer.name.toUpperCase()}`)], rows);
+  return table(io, ["  FROM", "HOST", "ADDRESS", ...peers.map((peer) => `TO ${peer.name}`)], rows);
 }

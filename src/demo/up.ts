@@ -133,7 +133,7 @@ function nextSteps(io: Io, peers: readonly Peer[]): string {
     ["bin/weft status", "is every change in every kernel?"],
     ["bin/weft lease list", "who has which address"],
     ["bin/weft network show dcos", "its blocks and tunnel endpoints"],
-    ["bin/weft plan -f examples/networks.yaml", "two more networks: what would each host do?"],
+    ["bin/weft plan -f examples/networks.yaml --host h1", "two more networks: what would h1 do?"],
     [
       `ip netns exec ${first?.netns ?? ""} ping -c 3 ${second?.ip ?? ""}`,
       `${first?.name ?? ""} to ${second?.name ?? ""}`,

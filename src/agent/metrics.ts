@@ -1,0 +1,32 @@
+// The agent's report as a Prometheus page (text format 0.0.4). Pure: the numbers are the report's, so that what a graph
+// shows and what `weft status` says never differ. No label carries an endpoint or an address: those have no bound.
+import type { HostReport } from "../model/status.ts";
+
+type Metric = {
+  readonly name: string;
+  readonly type: "gauge" | "counter";
+  readonly help: string;
+  readonly value: number;
+};
+
+export function agentMetrics(report: HostReport): string {
+  const metrics: readonly Metric[] = [
+    { name: "weft_agent_revision", type: "gauge", help: "Revision that the kernel holds.", value: report.revision },
+    { name: "weft_agent_objects", type: "gauge", help: "Kernel objects held.", value: report.objects },
+    { name: "weft_agent_networks", type: "gauge", help: "Networks in the kernel.", value: report.networks.length },
+    { name: "weft_agent_errors", type: "gauge", help: "What the kernel refused last.", value: report.errors.length },
+    { name: "weft_agent_conditions", type: "gauge", help: "Conditions to look at.", value: report.conditions.length },
+    {
+      name: "weft_agent_drift_repaired_total",
+      type: "counter",
+      help: "Operations that repaired what somebody else changed.",
+      value: report.driftRepaired,
+    },
+  ];
+  const pages = metrics.map(
+    ({ name, type, help, value }) => `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name} ${value}\n`,
+  );
+  const info = { version: report.version, host: report.host, boot_id: report.bootId };
+  const labels = Object.entries(info).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  return `${pages.join("")}# HELP weft_agent_info This agent.\n# TYPE weft_agent_info gauge\nweft_agent_info{${labels.join(",")}} 1\n`;
+}

@@ -1,0 +1,179 @@
+// Puts one host's agent together and runs it until it is told to stop. The kernel is left as it is then: traffic does not
+// depend on this process.
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { Agent } from "../agent/agent.ts";
+import { Door } from "../agent/attach.ts";
+import { openDisk, type Disk } from "../agent/disk.ts";
+import { fileJournal } from "../agent/journal.ts";
+import { agentMetrics } from "../agent/metrics.ts";
+import { listenForQuestions, listenOnSocket, type DoorServer, type Page } from "../agent/socket.ts";
+import { overlayPage } from "../ancestors/dcos/routes.ts";
+import type { Flags } from "../cli/cli.ts";
+import { settingsOf } from "../cli/settings.ts";
+import { ownVersion } from "../cli/version.ts";
+import { Mirror } from "../client/mirror.ts";
+import { httpTransport } from "../client/server.ts";
+import type { HostClaim } from "../client/transport.ts";
+import { LinuxKernel } from "../kernel/linux.ts";
+import { Fault } from "../model/fault.ts";
+import { emptySnapshot } from "../model/resource.ts";
+import { listenAddress, type Surroundings } from "./surroundings.ts";
+
+const SETTINGS = [
+  "server",
+  "join-token-file",
+  "host",
+  "underlay",
+  "state-dir",
+  "socket",
+  "netns-prefix",
+  "slices",
+  "http",
+] as const;
+type Settings = Readonly<Partial<Record<(typeof SETTINGS)[number], string>>>;
+
+export async function runAgent(flags: Flags, world: Surroundings): Promise<number> {
+  const settings = await settingsOf("agent", SETTINGS, flags, world.env);
+  const url = settings.server ?? missingServer();
+  const host = settings.host ?? hostname();
+  const disk = openDisk(settings["state-dir"] ?? "/var/lib/weft/agent");
+  const token = tokenOf(disk, host, settings);
+  const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? "weft-" });
+  const underlay = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
+  const claim = claimOf(kernel, host, underlay, settings);
+  claim(); // An address that the host does not have is told at once, not with the first join.
+  const transport = httpTransport({ url, token });
+  const journal = fileJournal(disk.journalPath);
+  const saved = disk.snapshot();
+  const { clock, random, log, signal } = world;
+  const agent = new Agent({
+    host,
+    version: ownVersion(),
+    kernel,
+    transport,
+    mirror: new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) }),
+    journal,
+    clock,
+    random,
+    claim,
+    cluster: disk.identity()?.cluster,
+    saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
+    saveSnapshot: disk.saveSnapshot,
+    log,
+  });
+  const door = new Door({ agent, host, kernel, transport, journal, uid: () => randomUUID() });
+  const socket = settings.socket ?? "/run/weft/agent.sock";
+  const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, disk, host));
+  log("agent started", { host, underlay, server: url, socket, pid: process.pid });
+  try {
+    await agent.run(signal);
+  } finally {
+    await Promise.all(doors.map((one) => one.close()));
+    transport.close();
+    kernel.close();
+  }
+  log("agent stopped; the kernel stays as it is");
+  return 0;
+}
+
+function missingServer(): never {
+  const fix = "give --server http://HOST:PORT, or WEFT_SERVER, or `server:` in /etc/weft/agent.yaml";
+  throw new Fault("request-invalid", { what: "which server?", where: "--server", fix });
+}
+
+/** The host's own token once it has joined, the join token until then. */
+function tokenOf(disk: Disk, host: string, settings: Settings): string {
+  const identity = disk.identity();
+  if (identity !== undefined && identity.host !== host) {
+    throw new Fault("host-claimed", {
+      what: `this state directory belongs to host ${identity.host}, not to ${host}`,
+      where: settings["state-dir"] ?? "/var/lib/weft/agent",
+      fix: `start it with --host ${identity.host}, or with another --state-dir`,
+    });
+  }
+  if (identity !== undefined) return identity.token;
+  const file = settings["join-token-file"];
+  const what = `host ${host} has not joined yet, and there is no token to join with`;
+  const fix = "give --join-token-file with a copy of the server's join.token";
+  if (file === undefined) throw new Fault("token-wrong", { what, fix });
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (cause) {
+    throw new Fault("token-wrong", { what, where: file, why: String(cause), fix }, { cause });
+  }
+}
+
+function claimOf(kernel: LinuxKernel, host: string, underlay: string, { slices }: Settings): () => HostClaim {
+  return () => {
+    const underlayMtu = kernel.underlayMtu(underlay);
+    if (underlayMtu === undefined) {
+      const fix = "give an address of this host to --underlay";
+      throw new Fault("address-invalid", {
+        what: `this host does not have the address ${underlay}`,
+        where: "--underlay",
+        fix,
+      });
+    }
+    const { prefixes } = kernel.facts();
+    return {
+      host,
+      underlay,
+      underlayMtu,
+      hostPrefixes: prefixes,
+      ...(slices === undefined ? {} : { slices: slices.split(",") }),
+    };
+  };
+}
+
+/** The address that packets to the server leave with. Connecting a datagram socket asks the routes and sends nothing. */
+async function sourceAddress(url: string): Promise<string | undefined> {
+  if (!URL.canParse(url) || url.startsWith("unix:")) return undefined;
+  const { hostname: name, port } = new URL(url);
+  const server = name.replace(/^\[(.*)\]$/, "$1");
+  const socket = createSocket(server.includes(":") ? "udp6" : "udp4");
+  try {
+    socket.connect(Number(port) || 80, server);
+    await once(socket, "connect");
+    return socket.address().address;
+  } catch {
+    return undefined;
+  } finally {
+    socket.close();
+  }
+}
+
+/** What it was the last time: a host has to start while names cannot be looked up. */
+function lastUnderlay(disk: Disk, host: string): string | undefined {
+  return disk.snapshot()?.hosts.find((one) => one.name === host)?.spec.underlay;
+}
+
+function noWay(url: string): never {
+  const fix = "give --underlay ADDRESS, or see to a route to the server";
+  throw new Fault("unavailable", { what: `no address of this host leads to ${url}`, where: "--underlay", fix });
+}
+
+/** What the agent answers besides its own verbs. */
+function pagesOf(agent: Agent, disk: Disk, host: string): readonly Page[] {
+  const look = () => ({ snapshot: agent.current() ?? disk.snapshot() ?? emptySnapshot(""), report: agent.report });
+  return [
+    { path: "/metrics", type: "text/plain; version=0.0.4", body: () => agentMetrics(agent.report) },
+    overlayPage(host, look),
+  ];
+}
+
+async function openDoors(
+  agent: Agent,
+  door: Door,
+  socket: string,
+  http: string | undefined,
+  pages: readonly Page[],
+): Promise<readonly DoorServer[]> {
+  const local = await listenOnSocket(socket, agent, door, pages);
+  if (http === undefined) return [local];
+  const { host, port } = listenAddress(http, "--http");
+  return [local, await listenForQuestions(host, port, agent, pages)];
+}

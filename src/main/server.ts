@@ -1,0 +1,118 @@
+// Puts the server together and runs it until it is told to stop: the store on disk, the control plane over it, and the
+// API in front, on TCP for agents and on a unix socket for root on this machine.
+import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+import { dcosRoutes } from "../ancestors/dcos/routes.ts";
+import { createApi } from "../api/api.ts";
+import { createMetrics } from "../api/metrics.ts";
+import type { Route } from "../api/route.ts";
+import type { Flags } from "../cli/cli.ts";
+import { settingsOf } from "../cli/settings.ts";
+import { ownVersion } from "../cli/version.ts";
+import { Control } from "../control/control.ts";
+import { Fault } from "../model/fault.ts";
+import { openSqliteStore } from "../store/sqlite.ts";
+import { listenAddress, type Surroundings } from "./surroundings.ts";
+import { settleToken } from "./tokens.ts";
+
+const SETTINGS = ["listen", "data-dir", "socket"] as const;
+const LISTEN = "127.0.0.1:7474";
+const DATA_DIR = "/var/lib/weft/server";
+const SOCKET = "/run/weft/server.sock";
+
+export async function runServer(flags: Flags, { env, clock, signal, log }: Surroundings): Promise<number> {
+  const settings = await settingsOf("server", SETTINGS, flags, env);
+  const address = listenAddress(settings.listen ?? LISTEN, "--listen");
+  const directory = settings["data-dir"] ?? DATA_DIR;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const store = openSqliteStore(join(directory, "weft.db"));
+  try {
+    const metrics = createMetrics();
+    const control = await Control.open(store, { clock, meter: metrics.meter });
+    for (const role of ["admin", "join"] as const) {
+      log("token", { role, file: await settleToken(control, role, directory) });
+    }
+    const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
+    const api = createApi(control, { clock, version: ownVersion(), metrics, routes: dcosRoutesOf(control), onError });
+    await api.ready();
+    const socket = settings.socket ?? SOCKET;
+    const local = socket === "none" ? undefined : await listenLocally(socket, (...args) => api.routing(...args));
+    await api.listen(address);
+    log("server started", {
+      cluster: control.cluster,
+      revision: control.revision,
+      listen: settings.listen ?? LISTEN,
+      socket,
+    });
+    await aborted(signal);
+    const closed = api.close();
+    local?.close();
+    local?.closeAllConnections();
+    await closed;
+    await control.close();
+  } finally {
+    await store.close();
+  }
+  log("server stopped");
+  return 0;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** DC/OS's paths among the API's own, for administrators. */
+function dcosRoutesOf(control: Control): Route[] {
+  return dcosRoutes(control).flatMap(({ method, paths, handle }) =>
+    paths.map(
+      (path): Route => ({
+        method,
+        path,
+        summary:
+          method === "GET" ? "As DC/OS's overlay master shows its state." : "As DC/OS's overlay master removes agents.",
+        access: "admin",
+        answers: { 200: { type: "application/json" } },
+        handle: async ({ query, text }) => {
+          const { type, body } = await handle({ query, body: text });
+          return { type, text: body };
+        },
+      }),
+    ),
+  );
+}
+
+/** The same API on a unix socket that only root may open. One that nobody answers on is left from an earlier life. */
+async function listenLocally(path: string, handler: RequestListener): Promise<Server> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  if (existsSync(path)) {
+    if (await answers(path)) {
+      const fix = "stop it, or start this one with another --socket";
+      throw new Fault("in-use", { what: "another server answers on this socket", where: path, fix });
+    }
+    unlinkSync(path);
+  }
+  const server = createServer(handler);
+  // Nobody else may connect between the making of the socket and its mode.
+  const mask = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
+  } finally {
+    process.umask(mask);
+  }
+  chmodSync(path, 0o600);
+  return server;
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,24 @@
+// What a daemon gets from the composition root: the world in small pieces, so that nothing below reads it by itself.
+import type { Clock } from "../model/clock.ts";
+import { Fault } from "../model/fault.ts";
+
+export type Surroundings = {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  /** Aborts when the daemon is to stop. */
+  readonly signal: AbortSignal;
+  readonly random: () => number;
+  readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
+};
+
+/** `127.0.0.1:7474`, `[::1]:7474`, or `:7474` for every address; a Fault `request-invalid` for anything else. */
+export function listenAddress(given: string, where: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^[\]:]*)):(\d{1,5})$/.exec(given);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    const fix = "write it like 127.0.0.1:7474 or [::1]:7474";
+    throw new Fault("request-invalid", { what: `"${given}" is not an address to listen on`, where, fix });
+  }
+  const host = match[1] ?? match[2] ?? "";
+  return { host: host === "" ? "::" : host, port };
+}
