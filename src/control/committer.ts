@@ -1,7 +1,7 @@
-// The queue in front of the store. Writes that arrive in one turn of the event loop are admitted in order and share one
-// durable transaction, each at a revision of its own; nobody hears of a write before it is durable. A write that is refused
-// changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so readers wait for
-// `settled`; whatever fails, the view is made again from the store, which is the truth.
+// The queue in front of the store. Writes that arrive in one turn of the event loop are admitted in order and share
+// one durable transaction, each at a revision of its own; nobody hears of a write before it is durable. A write that
+// is refused changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so
+// readers wait for `settled`; whatever fails, the view is made again from the store, which is the truth.
 import assert from "node:assert/strict";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
@@ -28,7 +28,12 @@ export type Job = {
 };
 type Queued = Job & { resolve(outcome: Outcome): void; reject(error: unknown): void };
 type Decided = { readonly queued: Queued; readonly outcome: Outcome };
-type Group = { readonly commits: Commit[]; readonly befores: Before[]; readonly secrets: Secret[]; readonly decided: Decided[] };
+type Group = {
+  readonly commits: Commit[];
+  readonly befores: Before[];
+  readonly secrets: Secret[];
+  readonly decided: Decided[];
+};
 
 export type CommitterOptions = {
   readonly clock: Clock;
@@ -175,7 +180,10 @@ export class Committer {
     const first = this.#journey.revision + 1;
     const revisions = await this.#store.commit(group.commits, group.secrets);
     // Another writer on this store would have moved the revisions.
-    assert.deepEqual(revisions, group.commits.map((_, i) => first + i));
+    assert.deepEqual(
+      revisions,
+      group.commits.map((_, i) => first + i),
+    );
     const endedAtMs = clock.nowMs();
     for (const before of group.befores) this.#journey.append(before, endedAtMs);
     publish(this.#view, this.#journey.after(first - 1), this.followers);

@@ -1,5 +1,6 @@
-// What a user should know although no request was refused: hosts that wait for a block or a tunnel endpoint because there is
-// none left, and hosts that have come to stand in a network's way since it was made. Computed from the view when asked.
+// What a user should know although no request was refused: hosts that wait for a block or a tunnel endpoint because
+// there is none left, and hosts that have come to stand in a network's way since it was made. Computed from the view
+// when asked.
 import { type Cidr, formatCidr, ipOf, overlaps } from "../model/address.ts";
 import type { Reason } from "../model/fault.ts";
 import type { Host, Network } from "../model/resource.ts";
@@ -33,8 +34,17 @@ function exhaustionOf(view: View, network: Network): Condition[] {
     const had = blocks?.get(host.name);
     const lacking = network.spec.subnets.filter(({ cidr }) => had?.[cidr.includes(":") ? 6 : 4] === undefined);
     if (lacking.length === 0 || vteps?.has(host.name) !== true) return [];
-    const subnets = network.spec.subnets.map(({ cidr, hostPrefix }) => `${cidr} in blocks of /${hostPrefix}`).join(" and ");
-    return [condition("exhausted", `network/${network.name}`, host, `network "${network.name}" has no block left for host "${host.name}": ${subnets}`)];
+    const subnets = network.spec.subnets
+      .map(({ cidr, hostPrefix }) => `${cidr} in blocks of /${hostPrefix}`)
+      .join(" and ");
+    return [
+      condition(
+        "exhausted",
+        `network/${network.name}`,
+        host,
+        `network "${network.name}" has no block left for host "${host.name}": ${subnets}`,
+      ),
+    ];
   });
 }
 
@@ -46,7 +56,14 @@ function missingVteps(view: View, vrf: string): Condition[] {
   return [...view.host.values()].flatMap((host) => {
     const vtep = index?.vteps.get(host.name)?.spec;
     if (subnets.every((subnet) => (subnet.includes(":") ? vtep?.ip6 : vtep?.ip) !== undefined)) return [];
-    return [condition("exhausted", `vrf/${vrf}`, host, `VRF "${vrf}" has no tunnel address left for host "${host.name}" in ${subnets.join(", ")}`)];
+    return [
+      condition(
+        "exhausted",
+        `vrf/${vrf}`,
+        host,
+        `VRF "${vrf}" has no tunnel address left for host "${host.name}" in ${subnets.join(", ")}`,
+      ),
+    ];
   });
 }
 
@@ -55,13 +72,31 @@ function clashesOf(view: View, network: Network, prefixes: ReadonlyMap<string, r
   const cidrs = cidrsOf(network);
   const object = `network/${network.name}`;
   return [...view.host.values()].flatMap((host) => {
-    const met = (prefixes.get(host.name) ?? []).find((prefix) => !isDefaultRoute(prefix) && cidrs.some((cidr) => overlaps(prefix, cidr)));
+    const met = (prefixes.get(host.name) ?? []).find(
+      (prefix) => !isDefaultRoute(prefix) && cidrs.some((cidr) => overlaps(prefix, cidr)),
+    );
     const most = host.spec.underlayMtu - TUNNEL_OVERHEAD[ipOf(host.spec.underlay)?.family ?? 4];
     return [
-      ...(met === undefined ? [] : [condition("overlap", object, host, `network "${network.name}" overlaps ${formatCidr(met)}, which host "${host.name}" has itself`)]),
+      ...(met === undefined
+        ? []
+        : [
+            condition(
+              "overlap",
+              object,
+              host,
+              `network "${network.name}" overlaps ${formatCidr(met)}, which host "${host.name}" has itself`,
+            ),
+          ]),
       ...(network.spec.mtu === undefined || network.spec.mtu <= most
         ? []
-        : [condition("mtu-invalid", object, host, `network "${network.name}" has MTU ${network.spec.mtu}, but tunnels of host "${host.name}" carry ${most}`)]),
+        : [
+            condition(
+              "mtu-invalid",
+              object,
+              host,
+              `network "${network.name}" has MTU ${network.spec.mtu}, but tunnels of host "${host.name}" carry ${most}`,
+            ),
+          ]),
     ];
   });
 }

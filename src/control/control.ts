@@ -1,12 +1,12 @@
-// The control plane of one server: writes are judged and made durable, readers see what is durable, hosts see what concerns
-// them. Holds the store, the view of it, credentials and reports together; each of them is decided elsewhere. After
-// `kill -9` at any line, opening the same store again goes on where the last answer was.
+// The control plane of one server: writes are judged and made durable, readers see what is durable, hosts see what
+// concerns them. Holds the store, the view of it, credentials and reports together; each of them is decided
+// elsewhere. After `kill -9` at any line, opening the same store again goes on where the last answer was.
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
 import type { ChangeSet, Host, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
-import type { ClusterStatus, HostReport } from "../model/status.ts";
+import type { ClusterStatus, HostReport, HostStatus } from "../model/status.ts";
 import type { Store } from "../store/store.ts";
 import { Committer, type Meter } from "./committer.ts";
 import { type Condition, conditionsOf } from "./conditions.ts";
@@ -85,9 +85,15 @@ export class Control {
     return this.#committer.journey.revision;
   }
 
-  /** Decides and makes durable; rejects with the Fault of the refusal. `dryRun` only decides. Joins go through `join`. */
-  async write(write: Exclude<Write, { readonly verb: "join" }>, options: { readonly dryRun?: boolean } = {}): Promise<Outcome> {
-    if (write.verb !== "delete" || write.kind !== "host") return this.#committer.submit({ write, dryRun: options.dryRun === true });
+  /**
+   * Decides and makes durable; rejects with the Fault of the refusal. `dryRun` only decides. Joins go through `join`.
+   */
+  async write(
+    write: Exclude<Write, { readonly verb: "join" }>,
+    options: { readonly dryRun?: boolean } = {},
+  ): Promise<Outcome> {
+    if (write.verb !== "delete" || write.kind !== "host")
+      return this.#committer.submit({ write, dryRun: options.dryRun === true });
     const host = write.name;
     return this.#committer.submit({
       write,
@@ -103,16 +109,25 @@ export class Control {
   }
 
   /**
-   * Claims a host's name with the join token, or confirms it with the host's own. `proposed` is a token that the host made
-   * itself: a claim that carries it again is the same host, so a join whose answer was lost can be repeated.
+   * Claims a host's name with the join token, or confirms it with the host's own. `proposed` is a token that the host
+   * made itself: a claim that carries it again is the same host, so a join whose answer was lost can be repeated.
    * Faults: token-wrong, host-claimed, overlap, address-invalid, name-invalid.
    */
   async join(claim: HostClaim, token: string | undefined, proposed?: string): Promise<Joined> {
     const by = this.identify(token);
-    const own = by.role === "host" ? token : proposed !== undefined && this.#credentials.isTokenOf(claim.host, proposed) ? proposed : undefined;
+    const own =
+      by.role === "host"
+        ? token
+        : proposed !== undefined && this.#credentials.isTokenOf(claim.host, proposed)
+          ? proposed
+          : undefined;
     const given = own ?? proposed ?? this.#entropy.token();
     const outcome = await this.#committer.submit({
-      write: { verb: "join", claim, by: own === undefined || by.role === "host" ? by : { role: "host", host: claim.host } },
+      write: {
+        verb: "join",
+        claim,
+        by: own === undefined || by.role === "host" ? by : { role: "host", host: claim.host },
+      },
       secrets: () => {
         const isNews = this.#prefixes.set(claim.host, claim.hostPrefixes);
         const credential = own === undefined ? [hostSecret(claim.host, given)] : [];
@@ -132,9 +147,10 @@ export class Control {
   }
 
   /**
-   * Every revision after `from` as the viewer sees it, in order and without gaps, until the signal aborts or the server
-   * stops. A mirror of `snapshot(viewer)` that takes them is always what `snapshot` would give. Throws `compacted`, at once
-   * or when the reader is too slow, and at once `revision-stale` for a revision that is not there yet.
+   * Every revision after `from` as the viewer sees it, in order and without gaps, until the signal aborts or the
+   * server stops. A mirror of `snapshot(viewer)` that takes them is always what `snapshot` would give. Throws
+   * `compacted`, at once or when the reader is too slow, and at once `revision-stale` for a revision that is not
+   * there yet.
    */
   watch(from: number, viewer: Viewer, signal: AbortSignal): AsyncIterable<ChangeSet> {
     if (viewer.role === "admin") return this.#store.watch(from, signal);
@@ -146,7 +162,10 @@ export class Control {
     await this.#committer.settled();
     const { view } = this.#committer;
     const items = listOf(view, kind);
-    return { revision: view.revision, items: viewer.role === "admin" ? items : items.filter((item) => isVisible(view, viewer.host, item)) };
+    return {
+      revision: view.revision,
+      items: viewer.role === "admin" ? items : items.filter((item) => isVisible(view, viewer.host, item)),
+    };
   }
 
   /** Undefined if it is not there, or not this viewer's to see. */
@@ -154,7 +173,9 @@ export class Control {
     await this.#committer.settled();
     const { view } = this.#committer;
     const resource = get(view, kind, name);
-    return resource === undefined || (viewer.role === "host" && !isVisible(view, viewer.host, resource)) ? undefined : resource;
+    return resource === undefined || (viewer.role === "host" && !isVisible(view, viewer.host, resource))
+      ? undefined
+      : resource;
   }
 
   /** Takes what a host says it reached. Throws `host-unknown`. */
@@ -173,7 +194,15 @@ export class Control {
   async status(): Promise<ControlStatus> {
     await this.#committer.settled();
     const { view } = this.#committer;
-    return { ...this.#reports.status(view, this.#clock.nowMs()), conditions: conditionsOf(view, this.#prefixes.byHost) };
+    return {
+      ...this.#reports.status(view, this.#clock.nowMs()),
+      conditions: conditionsOf(view, this.#prefixes.byHost),
+    };
+  }
+
+  /** The latest report of each host, by name. */
+  reports(): ReadonlyMap<string, HostStatus> {
+    return this.#reports.latest;
   }
 
   /** What a user should know that no answer said: who waits for a block, who stands in a network's way. */
@@ -203,6 +232,11 @@ export class Control {
   /** A token that nobody can guess. */
   newToken(): string {
     return this.#entropy.token();
+  }
+
+  /** Resolves if it can answer; throws `unavailable` otherwise. */
+  async ready(): Promise<void> {
+    await this.#committer.settled();
   }
 
   /** Finishes what was asked, refuses the rest, ends every host's watch. */

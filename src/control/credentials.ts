@@ -1,6 +1,6 @@
-// Who holds which token. The store keeps digests, never tokens; a token is 32 random bytes, so a plain SHA-256 is enough
-// (nothing to guess, nothing to salt). Host tokens are found by their digest: what timing tells about a digest says nothing
-// about a token that has it.
+// Who holds which token. The store keeps digests, never tokens; a token is 32 random bytes, so a plain SHA-256 is
+// enough (nothing to guess, nothing to salt). Host tokens are found by their digest: what timing tells about a digest
+// says nothing about a token that has it.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Fault } from "../model/fault.ts";
 import type { Secret, Store } from "../store/store.ts";
@@ -31,7 +31,10 @@ export class Credentials {
   /** Whoever holds the token; a Fault `token-wrong` if nobody does. */
   identify(token: string | undefined): Identity {
     if (token === undefined || token === "") {
-      throw new Fault("token-wrong", { what: "the request carries no token", fix: "send it as `Authorization: Bearer <token>`" });
+      throw new Fault("token-wrong", {
+        what: "the request carries no token",
+        fix: "send it as `Authorization: Bearer <token>`",
+      });
     }
     const digest = digestOf(token);
     if (isEqual(digest, this.#store.secret("token/admin"))) return { role: "admin" };
@@ -39,7 +42,8 @@ export class Credentials {
     if (host !== undefined) return { role: "host", host };
     if (isEqual(digest, this.#store.secret("token/join"))) return { role: "join" };
     throw new Fault("token-wrong", {
-      what: "nobody has this token", why: "it is mistyped, from another server, or its host was deleted",
+      what: "nobody has this token",
+      why: "it is mistyped, from another server, or its host was deleted",
       fix: "use the token that the server wrote when it first started, or join the host again",
     });
   }

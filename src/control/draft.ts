@@ -1,6 +1,6 @@
-// A write in the making: it changes the view as it goes, so that each step sees the ones before, and says at the end what
-// the whole came to. The view is always left as it was found; whoever accepts the result applies it. That makes admission
-// a function from (view, write) to changes, although it works in place.
+// A write in the making: it changes the view as it goes, so that each step sees the ones before, and says at the end
+// what the whole came to. The view is always left as it was found; whoever accepts the result applies it. That makes
+// admission a function from (view, write) to changes, although it works in place.
 import { isDeepStrictEqual } from "node:util";
 import { keyOfResource } from "../model/resource.ts";
 import type { Change, Key, Kind, Resource, ResourceOf } from "../model/resource.ts";
@@ -21,7 +21,13 @@ export class Draft {
     const old = get(this.view, kind, name);
     if (old !== undefined && isDeepStrictEqual(old.spec, spec)) return old;
     // An envelope of kind K around a spec of kind K; TypeScript cannot see that the union member is K's.
-    const made = { kind, name, uid: old?.uid ?? this.#uid(), revision: this.view.revision + 1, spec } as unknown as ResourceOf<K>;
+    const made = {
+      kind,
+      name,
+      uid: old?.uid ?? this.#uid(),
+      revision: this.view.revision + 1,
+      spec,
+    } as unknown as ResourceOf<K>;
     this.#apply({ put: made });
     return made;
   }

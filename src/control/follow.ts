@@ -34,8 +34,9 @@ function give(view: View, follower: Follower, passage: Passage, common: ChangeSe
 }
 
 /**
- * Every revision after `from` as the host sees it; an empty set at the newest says that nothing is missing. Ends with the
- * signal, with the server, and after the set that removes the host. Throws `compacted` when the reader is too slow.
+ * Every revision after `from` as the host sees it; an empty set at the newest says that nothing is missing. Ends with
+ * the signal, with the server, and after the set that removes the host. Throws `compacted` when the reader is too
+ * slow.
  */
 export async function* followAs(
   committer: Committer,

@@ -1,7 +1,7 @@
-// What one host needs to see. Everybody sees VRFs, networks, hosts, tunnel endpoints and blocks: that is what routes are made
-// of, and it grows with hosts, not with workloads. Endpoints a host sees only if they are its own, or in a switched network
-// of a VRF that it carries, where each is an FDB entry. So a first endpoint in a VRF brings all the others into sight, and
-// the last one's end takes them out of it, without any of them having changed.
+// What one host needs to see. Everybody sees VRFs, networks, hosts, tunnel endpoints and blocks: that is what routes
+// are made of, and it grows with hosts, not with workloads. Endpoints a host sees only if they are its own, or in a
+// switched network of a VRF that it carries, where each is an FDB entry. So a first endpoint in a VRF brings all the
+// others into sight, and the last one's end takes them out of it, without any of them having changed.
 //
 // Pure: a view at one revision, and what was before the commit that led to it.
 import { type Change, type Endpoint, type Key, type Network, type Resource, type Snapshot } from "../model/resource.ts";
@@ -10,9 +10,14 @@ import { type Before, type View, carries, getKey, listOf, residentsOf } from "./
 /** Everything an administrator sees. */
 export function fullSnapshot(view: View): Snapshot {
   return {
-    cluster: view.cluster, revision: view.revision,
-    vrfs: listOf(view, "vrf"), networks: listOf(view, "network"), hosts: listOf(view, "host"),
-    blocks: listOf(view, "block"), vteps: listOf(view, "vtep"), endpoints: listOf(view, "endpoint"),
+    cluster: view.cluster,
+    revision: view.revision,
+    vrfs: listOf(view, "vrf"),
+    networks: listOf(view, "network"),
+    hosts: listOf(view, "host"),
+    blocks: listOf(view, "block"),
+    vteps: listOf(view, "vtep"),
+    endpoints: listOf(view, "endpoint"),
   };
 }
 
@@ -27,7 +32,8 @@ function* endpointsFor(view: View, host: string): Generator<Endpoint> {
     if (endpoint !== undefined) yield endpoint;
   }
   for (const [vrf, index] of view.vrfs) {
-    if (carries(view, vrf, host)) for (const endpoint of switchedIn(view, index.networks)) if (endpoint.spec.host !== host) yield endpoint;
+    if (carries(view, vrf, host))
+      for (const endpoint of switchedIn(view, index.networks)) if (endpoint.spec.host !== host) yield endpoint;
   }
 }
 
@@ -48,7 +54,11 @@ export type Passage = {
   readonly before: Before;
   /** Changes of what everybody sees. */
   readonly common: readonly Change[];
-  readonly endpoints: readonly { readonly key: Key; readonly before: Endpoint | undefined; readonly after: Endpoint | undefined }[];
+  readonly endpoints: readonly {
+    readonly key: Key;
+    readonly before: Endpoint | undefined;
+    readonly after: Endpoint | undefined;
+  }[];
   /** Hosts that may carry other VRFs than before; "all" when a network has moved to another VRF. */
   readonly movers: ReadonlySet<string> | "all";
 };
@@ -66,7 +76,11 @@ export function passageTo(view: View, before: Before): Passage {
     }
     if (old?.kind === "network" && now?.kind === "network" && old.spec.vrf !== now.spec.vrf) everybodyMoves = true;
     if (old?.kind === "endpoint" || now?.kind === "endpoint") {
-      endpoints.push({ key, before: old?.kind === "endpoint" ? old : undefined, after: now?.kind === "endpoint" ? now : undefined });
+      endpoints.push({
+        key,
+        before: old?.kind === "endpoint" ? old : undefined,
+        after: now?.kind === "endpoint" ? now : undefined,
+      });
     } else if (now !== undefined) common.push({ put: now });
     else if (old !== undefined) common.push({ remove: key });
   }
@@ -96,7 +110,10 @@ export function changesFor(view: View, passage: Passage, host: string): readonly
   return changes;
 }
 
-/** Whether a commit, of which `before` is what it replaced, was about something that this host sees: convergence is measured by it. */
+/**
+ * Whether a commit, of which `before` is what it replaced, was about something that this host sees: convergence is
+ * measured by it.
+ */
 export function concerns(view: View, before: Before, host: string): boolean {
   for (const [key, old] of before) {
     const resource = getKey(view, key) ?? old;
@@ -105,7 +122,13 @@ export function concerns(view: View, before: Before, host: string): boolean {
   return false;
 }
 
-function wasVisible(view: View, passage: Passage, carried: ReadonlySet<string> | undefined, host: string, endpoint: Endpoint): boolean {
+function wasVisible(
+  view: View,
+  passage: Passage,
+  carried: ReadonlySet<string> | undefined,
+  host: string,
+  endpoint: Endpoint,
+): boolean {
   if (endpoint.spec.host === host) return true;
   const network = networkBefore(view, passage, endpoint.spec.network);
   if (network?.spec.ipam !== "global") return false;
@@ -141,4 +164,3 @@ function carriedBefore(view: View, passage: Passage, host: string): ReadonlySet<
   }
   return carried;
 }
-

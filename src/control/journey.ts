@@ -1,5 +1,6 @@
-// The recent past, in memory: what each commit replaced and when. Replayed, it tells a host that comes back what it missed,
-// commit by commit and exactly; and how long a change took to reach a kernel. What it has forgotten is `compacted`.
+// The recent past, in memory: what each commit replaced and when. Replayed, it tells a host that comes back what it
+// missed, commit by commit and exactly; and how long a change took to reach a kernel. What it has forgotten is
+// `compacted`.
 import { Fault } from "../model/fault.ts";
 import type { Before, View } from "./view.ts";
 import { undoChanges } from "./view.ts";
@@ -71,6 +72,8 @@ export function replay(view: View, steps: readonly Step[], visit: (step: Step) =
 
 export function compacted(from: number, why: string): Fault {
   return new Fault("compacted", {
-    what: `cannot watch from revision ${from}`, why, fix: "list again and watch from the revision of the list",
+    what: `cannot watch from revision ${from}`,
+    why,
+    fix: "list again and watch from the revision of the list",
   });
 }

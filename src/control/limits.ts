@@ -23,9 +23,19 @@ export const IPV6_MTU_MIN = 1280;
 export const UPLINK_RANGES: readonly Cidr[] = ["169.254.64.0/18", "fd00:7765:6675::/48"].map(known);
 
 /** No workload can have an address of these: unspecified, loopback, multicast and beyond, link-local IPv6. */
-export const NOT_UNICAST: readonly Cidr[] = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8"].map(known);
+export const NOT_UNICAST: readonly Cidr[] = [
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "224.0.0.0/3",
+  "::/127",
+  "fe80::/10",
+  "ff00::/8",
+].map(known);
 
-/** VTEP subnets that nobody asked for, in order of preference: benchmark range (RFC 2544), then shared space (RFC 6598). */
+/**
+ * VTEP subnets that nobody asked for, in order of preference: benchmark range (RFC 2544), then shared space (RFC
+ * 6598).
+ */
 export const VTEP_SUBNETS: { readonly [F in Family]: readonly Cidr[] } = {
   4: ["198.18.0.0/16", "198.19.0.0/16", ...Array.from({ length: 64 }, (_, n) => `100.${64 + n}.0.0/16`)].map(known),
   6: Array.from({ length: 64 }, (_, n) => `fd00:7765:6674:${n.toString(16)}::/64`).map(known),

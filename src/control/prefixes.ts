@@ -1,5 +1,5 @@
-// What each host has of addresses and routes itself, from its latest claim or report. Networks must not meet them, so they
-// are kept with the store: a server that has just started knows them before the first report.
+// What each host has of addresses and routes itself, from its latest claim or report. Networks must not meet them, so
+// they are kept with the store: a server that has just started knows them before the first report.
 import { type Cidr, cidrOf } from "../model/address.ts";
 import type { Secret, Store } from "../store/store.ts";
 
@@ -23,7 +23,10 @@ export class Prefixes {
     const text = [...texts].sort().join(" ");
     if (this.#texts.get(host) === text) return false;
     this.#texts.set(host, text);
-    this.#byHost.set(host, texts.map((prefix) => cidrOf(prefix)).filter((cidr) => cidr !== undefined));
+    this.#byHost.set(
+      host,
+      texts.map((prefix) => cidrOf(prefix)).filter((cidr) => cidr !== undefined),
+    );
     return true;
   }
 

@@ -1,9 +1,21 @@
 // All resources at one revision, with the indexes that admission and interest ask. It changes in place, a change at a
-// cost that does not depend on how much there is, and any change can be undone. Every index is a function of the resources:
-// a view rebuilt from a list of them is the same view (a test compares). It judges nothing.
+// cost that does not depend on how much there is, and any change can be undone. Every index is a function of the
+// resources: a view rebuilt from a list of them is the same view (a test compares). It judges nothing.
 import { type Family, type Ip, cidrOf, ipOf, lastOf } from "../model/address.ts";
 import { keyOfResource } from "../model/resource.ts";
-import type { Block, Change, Endpoint, Host, Key, Kind, Network, Resource, ResourceOf, Vrf, Vtep } from "../model/resource.ts";
+import type {
+  Block,
+  Change,
+  Endpoint,
+  Host,
+  Key,
+  Kind,
+  Network,
+  Resource,
+  ResourceOf,
+  Vrf,
+  Vtep,
+} from "../model/resource.ts";
 import { Intervals } from "../ipam/intervals.ts";
 
 type PerFamily<T> = { readonly [F in Family]: T };
@@ -57,10 +69,22 @@ export type View = {
 
 export function emptyView(cluster: string): View {
   return {
-    cluster, revision: 0,
-    vrf: new Map(), network: new Map(), host: new Map(), block: new Map(), vtep: new Map(), endpoint: new Map(),
-    networks: new Map(), vrfs: new Map(), residents: new Map(), underlays: new Map(), vniOwners: new Map(),
-    vnis: new Intervals(), vrfIndexes: new Intervals(), lists: new Map(),
+    cluster,
+    revision: 0,
+    vrf: new Map(),
+    network: new Map(),
+    host: new Map(),
+    block: new Map(),
+    vtep: new Map(),
+    endpoint: new Map(),
+    networks: new Map(),
+    vrfs: new Map(),
+    residents: new Map(),
+    underlays: new Map(),
+    vniOwners: new Map(),
+    vnis: new Intervals(),
+    vrfIndexes: new Intervals(),
+    lists: new Map(),
   };
 }
 
@@ -94,9 +118,13 @@ export function hostsInOrder(view: View): Host[] {
   return [...view.host.values()].sort((a, b) => a.spec.order - b.spec.order);
 }
 
-/** Whether a host carries a VRF: it has a block or an endpoint in one of its networks. The same as membership.ts `vrfsOn`. */
+/**
+ * Whether a host carries a VRF: it has a block or an endpoint in one of its networks. The same as membership.ts
+ * `vrfsOn`.
+ */
 export function carries(view: View, vrf: string, host: string): boolean {
-  for (const network of view.vrfs.get(vrf)?.networks ?? []) if (view.networks.get(network)?.members.has(host)) return true;
+  for (const network of view.vrfs.get(vrf)?.networks ?? [])
+    if (view.networks.get(network)?.members.has(host)) return true;
   return false;
 }
 
@@ -109,8 +137,9 @@ export function residentsOf(view: View, host: string): ReadonlySet<string> {
 export type Before = ReadonlyMap<Key, Resource | undefined>;
 
 /**
- * Makes the changes of one commit, whose keys are distinct, in any order; returns what they replaced. The revision is the
- * caller's to set. Everything old leaves the indexes before anything new enters, so values may move between resources.
+ * Makes the changes of one commit, whose keys are distinct, in any order; returns what they replaced. The revision is
+ * the caller's to set. Everything old leaves the indexes before anything new enters, so values may move between
+ * resources.
  */
 export function applyChanges(view: View, changes: readonly Change[]): Before {
   const before = new Map<Key, Resource | undefined>();
@@ -126,7 +155,10 @@ export function applyChanges(view: View, changes: readonly Change[]): Before {
 
 /** Puts everything back as `before` says; returns what undoes that. */
 export function undoChanges(view: View, before: Before): Before {
-  return applyChanges(view, [...before].map(([key, old]) => (old === undefined ? { remove: key } : { put: old })));
+  return applyChanges(
+    view,
+    [...before].map(([key, old]) => (old === undefined ? { remove: key } : { put: old })),
+  );
 }
 
 export function partsOf(key: Key): { readonly kind: Kind; readonly name: string } {
@@ -282,8 +314,13 @@ function networkIndex(view: View, name: string): NetworkIndex {
   let index = view.networks.get(name);
   if (index === undefined) {
     index = {
-      endpoints: new Map(), blocks: new Map(), carved: { 4: new Intervals(), 6: new Intervals() },
-      assigned: { 4: new Intervals(), 6: new Intervals() }, holders: new Map(), macs: new Map(), members: new Map(),
+      endpoints: new Map(),
+      blocks: new Map(),
+      carved: { 4: new Intervals(), 6: new Intervals() },
+      assigned: { 4: new Intervals(), 6: new Intervals() },
+      holders: new Map(),
+      macs: new Map(),
+      members: new Map(),
     };
     view.networks.set(name, index);
   }

@@ -15,7 +15,12 @@ export type Write =
   | ({ readonly verb: "put-network"; readonly name: string; readonly spec: NetworkInput } & Match)
   | ({ readonly verb: "put-vrf"; readonly name: string; readonly spec: VrfInput } & Match)
   /** `force` takes along what stands in the way: endpoints, and the networks of a VRF. */
-  | ({ readonly verb: "delete"; readonly kind: "network" | "vrf" | "host"; readonly name: string; readonly force?: boolean } & Match)
+  | ({
+      readonly verb: "delete";
+      readonly kind: "network" | "vrf" | "host";
+      readonly name: string;
+      readonly force?: boolean;
+    } & Match)
   | { readonly verb: "join"; readonly claim: HostClaim; readonly by: Identity }
   | { readonly verb: "attach"; readonly claim: EndpointClaim; readonly by: Viewer }
   /** Its host removes it; an administrator marks it, so that its host does, or removes it at once with `force`. */

@@ -1,6 +1,6 @@
-// Which address next. The server assigns in global networks, a host's agent from its block in local ones; both use these
-// functions, so that neither can hand out what the other would refuse. Values in, values out: whoever calls holds the used
-// addresses and makes the choice durable.
+// Which address next. The server assigns in global networks, a host's agent from its block in local ones; both use
+// these functions, so that neither can hand out what the other would refuse. Values in, values out: whoever calls
+// holds the used addresses and makes the choice durable.
 import { type Cidr, type Family, type Ip, firstOf, lastOf } from "../model/address.ts";
 import type { Used } from "./intervals.ts";
 
@@ -48,12 +48,15 @@ export function choose(cidr: Cidr, gateway: Ip | undefined, used: Used, requeste
     return ip === undefined ? { ok: false, why: "exhausted" } : { ok: true, ip };
   }
   const { family, value } = requested;
-  if (family !== cidr.family || value < firstOf(cidr).value || value > lastOf(cidr).value) return { ok: false, why: "outside" };
+  if (family !== cidr.family || value < firstOf(cidr).value || value > lastOf(cidr).value)
+    return { ok: false, why: "outside" };
   if (value < range.first || value > range.last || value === gateway?.value) return { ok: false, why: "reserved" };
   return used.has(value) ? { ok: false, why: "taken" } : { ok: true, ip: requested };
 }
 
-/** The lowest free tunnel endpoint address: strictly between a VTEP subnet's first and last address, in both families. */
+/**
+ * The lowest free tunnel endpoint address: strictly between a VTEP subnet's first and last address, in both families.
+ */
 export function nextVtep(subnet: Cidr, used: Used): Ip | undefined {
   return nextFree({ family: subnet.family, first: subnet.base + 1n, last: lastOf(subnet).value - 1n }, used);
 }

@@ -1,6 +1,6 @@
 // Carving: a local network's subnet into blocks of one size, one per host, and a block into slices. Nothing is ever
-// listed: the n-th block is arithmetic, and the lowest free one a look-up, whether there are two or 2^64. Both end blocks
-// are handed out, as DC/OS does; unlike there, IPv6 carries across every byte.
+// listed: the n-th block is arithmetic, and the lowest free one a look-up, whether there are two or 2^64. Both end
+// blocks are handed out, as DC/OS does; unlike there, IPv6 carries across every byte.
 import { BITS, type Cidr, lastOf } from "../model/address.ts";
 import type { Used } from "./intervals.ts";
 
@@ -15,7 +15,10 @@ export function blockAt(subnet: Cidr, hostPrefix: number, n: bigint): Cidr | und
   return { family: subnet.family, base: subnet.base + n * blockSize(subnet, hostPrefix), length: hostPrefix };
 }
 
-/** The lowest free block; undefined if there is none. `used` holds whole blocks of this size, from base to last address. */
+/**
+ * The lowest free block; undefined if there is none. `used` holds whole blocks of this size, from base to last
+ * address.
+ */
 export function nextBlock(subnet: Cidr, hostPrefix: number, used: Used): Cidr | undefined {
   const base = used.nextFree(subnet.base);
   return base > lastOf(subnet).value ? undefined : { family: subnet.family, base, length: hostPrefix };

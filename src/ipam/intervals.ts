@@ -1,7 +1,8 @@
-// Which values of a space are used, as disjoint intervals. Neighbouring values melt together, so a space that is filled
-// lowest first is one interval however full it is, and the lowest free value is one look-up away. Intervals lie in short
-// sorted chunks: worst case, 100,000 scattered values, an insertion still moves some hundred numbers and no more.
-// Values are bigint, because one index serves IPv4, IPv6, VNIs and everything else that is counted out. It knows no ranges.
+// Which values of a space are used, as disjoint intervals. Neighbouring values melt together, so a space that is
+// filled lowest first is one interval however full it is, and the lowest free value is one look-up away. Intervals
+// lie in short sorted chunks: worst case, 100,000 scattered values, an insertion still moves some hundred numbers and
+// no more. Values are bigint, because one index serves IPv4, IPv6, VNIs and everything else that is counted out. It
+// knows no ranges.
 
 export type Interval = { readonly first: bigint; readonly last: bigint };
 
@@ -82,7 +83,10 @@ export class Intervals implements Used {
 
   /** The interval with the greatest `first` that is not above `value`. */
   #locate(value: bigint): Place {
-    const c = Math.max(0, lastNotAbove(this.#chunks.length, (n) => this.#chunks[n]?.firsts[0], value));
+    const c = Math.max(
+      0,
+      lastNotAbove(this.#chunks.length, (n) => this.#chunks[n]?.firsts[0], value),
+    );
     const firsts = this.#chunks[c]?.firsts ?? [];
     return { c, i: lastNotAbove(firsts.length, (n) => firsts[n], value) };
   }
@@ -133,7 +137,10 @@ export function intervalsOf(values: Iterable<bigint>): Intervals {
   return used;
 }
 
-/** Greatest n below `length` whose value is not above `value`, by bisection of an ascending sequence; -1 if there is none. */
+/**
+ * Greatest n below `length` whose value is not above `value`, by bisection of an ascending sequence; -1 if there is
+ * none.
+ */
 function lastNotAbove(length: number, valueAt: (n: number) => bigint | undefined, value: bigint): number {
   let low = 0;
   let high = length;

@@ -1,5 +1,6 @@
-// What may be asked, as schemas: the requests of the API. Where a resource has a value that Weft can choose, the request
-// may leave it out. One source for the parser (parse.ts), for the types of what it returns, and for the OpenAPI document.
+// What may be asked, as schemas: the requests of the API. Where a resource has a value that Weft can choose, the
+// request may leave it out. One source for the parser (parse.ts), for the types of what it returns, and for the
+// OpenAPI document.
 import Type, { type Static, type TSchema } from "typebox";
 import { EndpointSpec, HostSpec, NetworkSpec, VrfSpec } from "./resource.ts";
 
@@ -36,7 +37,8 @@ export const JoinRequest = Type.Object(
         minLength: 32,
         maxLength: 512,
         description:
-          "What the host wants as its credential, written down before it asks: a join whose answer was lost can then be repeated. Default: the server makes one.",
+          "The credential the host wants, written down before it asks, so that a join whose answer was lost can be " +
+          "repeated. Default: the server makes one.",
       }),
     ),
   },

@@ -1,5 +1,6 @@
-// Untrusted JSON in, typed values out; the only place that does it. A refusal names the field by its path. Past this line
-// a value has its shape and its names are names; whether it makes sense beside everything else is admission's judgement.
+// Untrusted JSON in, typed values out; the only place that does it. A refusal names the field by its path. Past this
+// line a value has its shape and its names are names; whether it makes sense beside everything else is admission's
+// judgement.
 import { Compile, type Validator } from "typebox/compile";
 import { cidrAround, formatCidr, formatIp, interfaceOf, macOf, parseCidr, parseIp } from "./address.ts";
 import { Fault } from "./fault.ts";

@@ -1,5 +1,5 @@
-// What is wrong with a value's shape, in one sentence with a path: `spec.subnets[0].cidr: expected string, got 5`. Knows
-// how typebox reports what a JSON schema refuses, and nothing about any schema.
+// What is wrong with a value's shape, in one sentence with a path: `spec.subnets[0].cidr: expected string, got 5`.
+// Knows how typebox reports what a JSON schema refuses, and nothing about any schema.
 import { Fault, type Reason } from "./fault.ts";
 
 /** One entry of typebox's list. `instancePath` is a JSON pointer. */
@@ -10,7 +10,10 @@ type SchemaError = {
   readonly message: string;
 };
 
-/** The Fault for the first error that helps: `request-invalid`, or what a number out of range means. `root` is put before paths. */
+/**
+ * The Fault for the first error that helps: `request-invalid`, or what a number out of range means. `root` is put
+ * before paths.
+ */
 export function shapeFault(errors: readonly SchemaError[], value: unknown, root: string): Fault {
   const error = mostTelling(errors);
   if (error === undefined) return invalid(root, "another form", value, SEE_SCHEMA);
@@ -36,12 +39,11 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
     case "const":
       return invalid(where, JSON.stringify(param("allowedValue")), found, "it is the only choice");
     case "minimum":
-    case "maximum":
-      return new Fault(rangeReason(where), {
-        what: `${where}: expected a number ${String(param("comparison"))} ${String(param("limit"))}, got ${shown(found)}`,
-        where,
-        fix: "choose a number in range",
-      });
+    case "maximum": {
+      const range = `a number ${String(param("comparison"))} ${String(param("limit"))}`;
+      const what = `${where}: expected ${range}, got ${shown(found)}`;
+      return new Fault(rangeReason(where), { what, where, fix: "choose a number in range" });
+    }
     default:
       return new Fault("request-invalid", {
         what: `${named(where)}: ${error.message}`,

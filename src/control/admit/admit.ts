@@ -1,5 +1,6 @@
-// The server's judgement: a write becomes a complete set of changes (defaults, VNIs, addresses, everything that follows), or
-// a Fault that says why not. A function of view, write and context: the view is used as a scratchpad and left as it was.
+// The server's judgement: a write becomes a complete set of changes (defaults, VNIs, addresses, everything that
+// follows), or a Fault that says why not. A function of view, write and context: the view is used as a scratchpad and
+// left as it was.
 import { Fault } from "../../model/fault.ts";
 import type { ApplyItem } from "../../model/input.ts";
 import { type Change, type Resource, keyOfResource } from "../../model/resource.ts";
@@ -14,7 +15,11 @@ import { deleteNetwork, endpointsOf, putNetwork, removeNetwork } from "./network
 import { deleteVrf, putVrf } from "./vrf.ts";
 
 /** `resource` is what was put, marked or found; its revision is of the coming commit if it is among the changes. */
-export type Admission = { readonly changes: readonly Change[]; readonly resource?: Resource; readonly created: boolean };
+export type Admission = {
+  readonly changes: readonly Change[];
+  readonly resource?: Resource;
+  readonly created: boolean;
+};
 
 /** Throws a Fault for a refusal. No changes: everything is so already. */
 export function admit(view: View, write: Write, context: Context): Admission {
@@ -27,7 +32,11 @@ export function admit(view: View, write: Write, context: Context): Admission {
     const change = changes.find((c) => "put" in c && keyOfResource(c.put) === key);
     const put = change !== undefined && "put" in change ? change.put : undefined;
     draft.rollback();
-    return { changes, resource: put ?? resource, created: put !== undefined && get(view, put.kind, put.name)?.uid !== put.uid };
+    return {
+      changes,
+      resource: put ?? resource,
+      created: put !== undefined && get(view, put.kind, put.name)?.uid !== put.uid,
+    };
   } finally {
     draft.rollback();
   }
@@ -67,19 +76,30 @@ function remove(draft: Draft, kind: "network" | "vrf" | "host", name: string, fo
   return undefined;
 }
 
-/** All items in one commit: what is no longer listed goes first, so that its addresses are free; then VRFs, then networks. */
+/**
+ * All items in one commit: what is no longer listed goes first, so that its addresses are free; then VRFs, then
+ * networks.
+ */
 function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | undefined, context: Context): undefined {
   checkDistinct(items);
   const listed = new Set(items.filter((item) => item.kind === "network").map((item) => item.name));
-  const pruned = pruneVrf === undefined ? [] : networksOf(draft.view, pruneVrf).filter((network) => !listed.has(network.name));
+  const pruned =
+    pruneVrf === undefined ? [] : networksOf(draft.view, pruneVrf).filter((network) => !listed.has(network.name));
   const blockers = pruned.flatMap((network) => endpointsOf(draft.view, network.name));
   if (blockers.length > 0) {
     const names = pruned.map((network) => `"${network.name}"`).join(", ");
-    throw inUse(`networks ${names} of VRF "${pruneVrf}" cannot go`, "they are not listed, but have endpoints", "detach them first, or list the networks", blockers);
+    throw inUse(
+      `networks ${names} of VRF "${pruneVrf}" cannot go`,
+      "they are not listed, but have endpoints",
+      "detach them first, or list the networks",
+      blockers,
+    );
   }
-  for (const [i, item] of items.entries()) if (item.kind === "vrf") at(i, () => putVrf(draft, item.name, item.spec, context));
+  for (const [i, item] of items.entries())
+    if (item.kind === "vrf") at(i, () => putVrf(draft, item.name, item.spec, context));
   for (const network of pruned) removeNetwork(draft, network.name);
-  for (const [i, item] of items.entries()) if (item.kind === "network") at(i, () => putNetwork(draft, item.name, item.spec, context));
+  for (const [i, item] of items.entries())
+    if (item.kind === "network") at(i, () => putNetwork(draft, item.name, item.spec, context));
   // Only now: a VRF that gets a new network must not go with its last old one and come back as another.
   if (pruneVrf !== undefined) settleVrf(draft, pruneVrf, []);
   return undefined;
@@ -92,7 +112,11 @@ function at(i: number, put: () => unknown): void {
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     const { where } = error.detail;
-    throw new Fault(error.reason, { ...error.detail, where: where === undefined ? `resources[${i}]` : `resources[${i}].${where}` }, { cause: error });
+    throw new Fault(
+      error.reason,
+      { ...error.detail, where: where === undefined ? `resources[${i}]` : `resources[${i}].${where}` },
+      { cause: error },
+    );
   }
 }
 
@@ -100,18 +124,29 @@ function checkDistinct(items: readonly ApplyItem[]): void {
   const seen = new Set<string>();
   for (const [i, item] of items.entries()) {
     const key = `${item.kind}/${item.name}`;
-    if (seen.has(key)) throw new Fault("request-invalid", { what: `${key} is listed twice`, where: `resources[${i}].name`, fix: "list each resource once" });
+    if (seen.has(key))
+      throw new Fault("request-invalid", {
+        what: `${key} is listed twice`,
+        where: `resources[${i}].name`,
+        fix: "list each resource once",
+      });
     seen.add(key);
   }
 }
 
 /** What the writer has seen must still be so. */
 function checkMatch(resource: Resource | undefined, wanted: number | "any" | undefined, what: string): void {
-  if (wanted === undefined || (wanted === "any" ? resource !== undefined : (resource?.revision ?? 0) === wanted)) return;
+  if (wanted === undefined || (wanted === "any" ? resource !== undefined : (resource?.revision ?? 0) === wanted))
+    return;
   const is = resource === undefined ? "does not exist" : `is at revision ${resource.revision}`;
   throw new Fault("revision-stale", {
     what: `${what} ${is}`,
-    why: wanted === 0 ? "the write was to make it" : wanted === "any" ? "the write was to change it" : `the write was made for revision ${wanted}`,
+    why:
+      wanted === 0
+        ? "the write was to make it"
+        : wanted === "any"
+          ? "the write was to change it"
+          : `the write was made for revision ${wanted}`,
     fix: "read it again and repeat the write",
   });
 }

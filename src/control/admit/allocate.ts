@@ -1,7 +1,17 @@
 // What the server hands out by itself in a VRF, brought in line with its networks and hosts: the VRF's life, tunnel
-// endpoints, blocks. Repeating it changes nothing. Hosts are served in registration order, each gets the lowest that is free; a
-// host for which nothing is left is skipped, and served when something is (conditions.ts tells who waits).
-import { type Cidr, cidrOf, contains, firstOf, formatCidr, formatIp, ipOf, parseCidr, vtepMac } from "../../model/address.ts";
+// endpoints, blocks. Repeating it changes nothing. Hosts are served in registration order, each gets the lowest that
+// is free; a host for which nothing is left is skipped, and served when something is (conditions.ts tells who waits).
+import {
+  type Cidr,
+  cidrOf,
+  contains,
+  firstOf,
+  formatCidr,
+  formatIp,
+  ipOf,
+  parseCidr,
+  vtepMac,
+} from "../../model/address.ts";
 import { blockName, vtepName } from "../../model/resource.ts";
 import type { Host, Network, Subnet, Vrf, Vtep, VtepSpec } from "../../model/resource.ts";
 import { nextVtep } from "../../ipam/assign.ts";
@@ -10,8 +20,8 @@ import type { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
 
 /**
- * Call after anything that changed a VRF, its networks or its hosts. `hosts` are those who may lack something, in order;
- * `anew` when the VRF itself has changed, so that what they have may be wrong.
+ * Call after anything that changed a VRF, its networks or its hosts. `hosts` are those who may lack something, in
+ * order; `anew` when the VRF itself has changed, so that what they have may be wrong.
  */
 export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], anew: "anew" | "" = ""): void {
   const vrf = get(draft.view, "vrf", name);
@@ -24,13 +34,16 @@ export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], an
   const vteps = draft.view.vrfs.get(name)?.vteps;
   for (const host of hosts) {
     const vtep = vteps?.get(host.name);
-    if (anew === "anew" || vtep === undefined || familiesOf(vtep) < vrf.spec.vtepSubnets.length) ensureVtep(draft, vrf, host);
+    if (anew === "anew" || vtep === undefined || familiesOf(vtep) < vrf.spec.vtepSubnets.length)
+      ensureVtep(draft, vrf, host);
   }
   for (const network of open) for (const host of hosts) ensureBlocks(draft, network, host);
 }
 
 export function networksOf(view: View, vrf: string): Network[] {
-  return [...(view.vrfs.get(vrf)?.networks ?? [])].map((name) => get(view, "network", name)).filter((network) => network !== undefined);
+  return [...(view.vrfs.get(vrf)?.networks ?? [])]
+    .map((name) => get(view, "network", name))
+    .filter((network) => network !== undefined);
 }
 
 /** Removes blocks that its subnets no longer give: another subnet, another length, a family that is gone. */
@@ -39,7 +52,8 @@ export function dropStaleBlocks(draft: Draft, network: Network): void {
   for (const blocks of draft.view.networks.get(network.name)?.blocks.values() ?? []) {
     for (const block of [blocks[4], blocks[6]]) {
       const cidr = cidrOf(block?.spec.cidr ?? "");
-      if (block !== undefined && !subnets.some((subnet) => cidr !== undefined && gives(subnet, cidr))) draft.remove("block", block.name);
+      if (block !== undefined && !subnets.some((subnet) => cidr !== undefined && gives(subnet, cidr)))
+        draft.remove("block", block.name);
     }
   }
 }
@@ -65,7 +79,12 @@ function ensureVtep(draft: Draft, vrf: Vrf, host: Host): void {
   for (const text of vrf.spec.vtepSubnets) {
     const subnet = parseCidr(text, `vrf/${vrf.name}`);
     const mine = ipOf((subnet.family === 4 ? old?.ip : old?.ip6) ?? "");
-    const ip = mine !== undefined && contains(subnet, mine) ? mine : index === undefined ? undefined : nextVtep(subnet, index.assigned[subnet.family]);
+    const ip =
+      mine !== undefined && contains(subnet, mine)
+        ? mine
+        : index === undefined
+          ? undefined
+          : nextVtep(subnet, index.assigned[subnet.family]);
     if (ip === undefined) return;
     ips[subnet.family] = formatIp(ip);
   }
@@ -98,7 +117,11 @@ function ensureBlocks(draft: Draft, network: Network, host: Host): void {
     wanted.push(block);
   }
   for (const block of wanted) {
-    draft.put("block", blockName(network.name, host.name, block.family), { network: network.name, host: host.name, cidr: formatCidr(block) });
+    draft.put("block", blockName(network.name, host.name, block.family), {
+      network: network.name,
+      host: host.name,
+      cidr: formatCidr(block),
+    });
   }
 }
 

@@ -23,4 +23,3 @@ export function subnetText(subnets: readonly Subnet[]): string {
 export function inUse(what: string, why: string, fix: string, blockers: Iterable<string>): Fault {
   return new Fault("in-use", { what, why, fix, blockers: [...blockers].sort() });
 }
-

@@ -1,6 +1,6 @@
-// Endpoints. In a global network the server chooses address and MAC in the commit that makes the endpoint; in a local one
-// the host's agent has chosen from its block, and the server checks. A claim is idempotent by the endpoint's name, so that
-// an agent may repeat it after any answer it did not get.
+// Endpoints. In a global network the server chooses address and MAC in the commit that makes the endpoint; in a local
+// one the host's agent has chosen from its block, and the server checks. A claim is idempotent by the endpoint's
+// name, so that an agent may repeat it after any answer it did not get.
 import { type Ip, formatIp, macFromIp, parseIp } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
@@ -21,15 +21,27 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   const network = get(view, "network", claim.network);
   if (network === undefined) throw unknown("network", claim.network, "network");
   if (!claim.netns.startsWith("/") || claim.netns.includes("\0")) {
-    throw new Fault("request-invalid", { what: `"${claim.netns}" is not an absolute path`, where: "netns", fix: "give the path of a network namespace, like /var/run/netns/web" });
+    throw new Fault("request-invalid", {
+      what: `"${claim.netns}" is not an absolute path`,
+      where: "netns",
+      fix: "give the path of a network namespace, like /var/run/netns/web",
+    });
   }
   const old = get(view, "endpoint", name);
   if (old !== undefined) return again(draft, old, claim, network);
   checkOpen(network);
-  const ips = network.spec.ipam === "global" ? globalAddresses(view, network, claim.addresses ?? []) : localAddresses(view, network, claim, name);
+  const ips =
+    network.spec.ipam === "global"
+      ? globalAddresses(view, network, claim.addresses ?? [])
+      : localAddresses(view, network, claim, name);
   const mac = macOf(view, network, claim, ips, name);
   return draft.put("endpoint", name, {
-    network: network.name, host: claim.host, owner: claim.owner, ifname: claim.ifname, netns: claim.netns, mac,
+    network: network.name,
+    host: claim.host,
+    owner: claim.owner,
+    ifname: claim.ifname,
+    netns: claim.netns,
+    mac,
     addresses: ips.map(formatIp),
     ...(claim.slice === undefined || network.spec.ipam === "global" ? {} : { slice: claim.slice }),
   });
@@ -42,30 +54,44 @@ export function detach(draft: Draft, name: string, by: Viewer, force: boolean): 
     if (by.role === "host") return undefined;
     throw unknown("endpoint", name, "name");
   }
-  if (by.role === "host" && endpoint.spec.host !== by.host) throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
+  if (by.role === "host" && endpoint.spec.host !== by.host)
+    throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
   if (by.role === "admin" && !force) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
   draft.remove("endpoint", name);
   return undefined;
 }
 
-/** A repeated claim. A local address or a namespace may have changed since; anything else is another endpoint of that name. */
+/**
+ * A repeated claim. A local address or a namespace may have changed since; anything else is another endpoint of that
+ * name.
+ */
 function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Network): Endpoint {
   const { spec } = old;
   const why =
-    spec.host !== claim.host ? `it is on host "${spec.host}"`
-    : spec.network !== claim.network ? `it is in network "${spec.network}"`
-    : undefined;
+    spec.host !== claim.host
+      ? `it is on host "${spec.host}"`
+      : spec.network !== claim.network
+        ? `it is in network "${spec.network}"`
+        : undefined;
   if (why !== undefined) throw taken(old.name, why);
   const isLocal = network.spec.ipam === "local";
   const ips = isLocal ? localAddresses(draft.view, network, claim, old.name) : undefined;
   const addresses = ips?.map(formatIp) ?? spec.addresses;
-  const mac = claim.mac === undefined ? spec.mac : isLocal ? macOf(draft.view, network, claim, ips ?? [], old.name) : parseMac(claim.mac, "mac");
-  const missing = (claim.addresses ?? []).map((text) => formatIp(parseIp(text, "addresses"))).find((text) => !addresses.includes(text));
+  const mac =
+    claim.mac === undefined
+      ? spec.mac
+      : isLocal
+        ? macOf(draft.view, network, claim, ips ?? [], old.name)
+        : parseMac(claim.mac, "mac");
+  const missing = (claim.addresses ?? [])
+    .map((text) => formatIp(parseIp(text, "addresses")))
+    .find((text) => !addresses.includes(text));
   if (missing !== undefined) throw taken(old.name, `it has ${addresses.join(", ")}, not ${missing}`);
   if (!isLocal && mac !== spec.mac) throw taken(old.name, `it has MAC ${spec.mac}, not ${mac}`);
   const slice = isLocal ? (claim.slice ?? spec.slice) : spec.slice;
   const next = { ...spec, netns: claim.netns, addresses, mac, ...(slice === undefined ? {} : { slice }) };
-  const isSame = next.netns === spec.netns && mac === spec.mac && slice === spec.slice && addresses.join() === spec.addresses.join();
+  const isSame =
+    next.netns === spec.netns && mac === spec.mac && slice === spec.slice && addresses.join() === spec.addresses.join();
   if (!isSame && spec.detaching === true) throw taken(old.name, "it is being detached");
   return isSame ? old : draft.put("endpoint", old.name, next);
 }
@@ -73,7 +99,11 @@ function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Netwo
 function nameOf({ owner, ifname }: EndpointClaim): string {
   // The kernel takes 15 bytes (IFNAMSIZ - 1).
   if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/.test(ifname)) {
-    throw new Fault("name-invalid", { what: `"${ifname.slice(0, 80)}" cannot be an interface name`, where: "ifname", fix: "choose at most 15 letters, digits, dots and dashes, like eth0" });
+    throw new Fault("name-invalid", {
+      what: `"${ifname.slice(0, 80)}" cannot be an interface name`,
+      where: "ifname",
+      fix: "choose at most 15 letters, digits, dots and dashes, like eth0",
+    });
   }
   checkName("endpoint", owner, "owner");
   return checkName("endpoint", endpointName(owner, ifname), "owner");
@@ -84,15 +114,27 @@ function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly
   const gateway = gatewayMac(network);
   if (claim.mac === undefined) {
     const derived = macFromIp(ips[0] ?? { family: 4, value: 0n });
-    // Two IPv6 addresses can share their low 32 bits, and a MAC may have been asked for: three more locally administered ones.
-    const free = [derived, ...["06", "0e", "12"].map((octet) => octet + derived.slice(2))].find((mac) => mac !== gateway && holderOfMac(view, network, mac, claim.host, name) === undefined);
+    // Two IPv6 addresses can share their low 32 bits, and a MAC may have been asked for: three more locally
+    // administered ones.
+    const free = [derived, ...["06", "0e", "12"].map((octet) => octet + derived.slice(2))].find(
+      (mac) => mac !== gateway && holderOfMac(view, network, mac, claim.host, name) === undefined,
+    );
     if (free !== undefined) return free;
-    throw new Fault("address-taken", { what: `the MACs made from ${ips.map(formatIp).join(", ")} are taken`, where: "mac", fix: "give a MAC" });
+    throw new Fault("address-taken", {
+      what: `the MACs made from ${ips.map(formatIp).join(", ")} are taken`,
+      where: "mac",
+      fix: "give a MAC",
+    });
   }
   const mac = parseMac(claim.mac, "mac");
   const holder = mac === gateway ? "the gateway" : holderOfMac(view, network, mac, claim.host, name);
   if (holder === undefined) return mac;
-  throw new Fault("address-taken", { what: `MAC ${mac} is taken in network "${network.name}"`, where: "mac", why: `${holder} has it`, fix: "choose another, or leave it out" });
+  throw new Fault("address-taken", {
+    what: `MAC ${mac} is taken in network "${network.name}"`,
+    where: "mac",
+    why: `${holder} has it`,
+    fix: "choose another, or leave it out",
+  });
 }
 
 /** A local network's segment ends at the host, so there a MAC must be unique per host only. */
@@ -101,33 +143,59 @@ function holderOfMac(view: View, network: Network, mac: string, host: string, ex
   // The count answers almost always; only a conflict, or an endpoint's own MAC, is worth a search.
   if (index === undefined || !index.macs.has(mac)) return undefined;
   for (const { name, spec } of index.endpoints.values()) {
-    if (spec.mac === mac && name !== except && (network.spec.ipam === "global" || spec.host === host)) return `endpoint "${name}" on host "${spec.host}"`;
+    if (spec.mac === mac && name !== except && (network.spec.ipam === "global" || spec.host === host))
+      return `endpoint "${name}" on host "${spec.host}"`;
   }
   return undefined;
 }
 
 /** The bridge of a global network has this MAC on every host (the anycast gateway). */
 function gatewayMac(network: Network): string | undefined {
-  const gateway = network.spec.ipam === "global" ? network.spec.subnets.find((subnet) => subnet.gateway !== "none")?.gateway : undefined;
+  const gateway =
+    network.spec.ipam === "global"
+      ? network.spec.subnets.find((subnet) => subnet.gateway !== "none")?.gateway
+      : undefined;
   return gateway === undefined ? undefined : macFromIp(parseIp(gateway, `network/${network.name}`));
 }
 
 function checkOpen(network: Network): void {
   if (network.spec.enabled) return;
-  throw new Fault("network-disabled", { what: `network "${network.name}" is disabled`, where: "network", why: "it takes no new endpoints", fix: "enable it, or choose another network" });
+  throw new Fault("network-disabled", {
+    what: `network "${network.name}" is disabled`,
+    where: "network",
+    why: "it takes no new endpoints",
+    fix: "enable it, or choose another network",
+  });
 }
 
-const LISTS = { network: "network-unknown", host: "host-unknown", endpoint: "endpoint-unknown", vrf: "vrf-unknown" } as const;
+const LISTS = {
+  network: "network-unknown",
+  host: "host-unknown",
+  endpoint: "endpoint-unknown",
+  vrf: "vrf-unknown",
+} as const;
 /** The Fault for a name that is not there. */
 export function unknown(kind: keyof typeof LISTS, name: string, where: string): Fault {
-  return new Fault(LISTS[kind], { what: `there is no ${kind} "${name.slice(0, 80)}"`, where, fix: `see \`weft ${kind} list\`` });
+  return new Fault(LISTS[kind], {
+    what: `there is no ${kind} "${name.slice(0, 80)}"`,
+    where,
+    fix: `see \`weft ${kind} list\``,
+  });
 }
 
 function foreign(what: string, host: string): Fault {
-  return new Fault("forbidden", { what: `host "${host}" cannot change ${what}`, why: "a host's token is for its own endpoints", fix: "use the other host's token, or an administrator's" });
+  return new Fault("forbidden", {
+    what: `host "${host}" cannot change ${what}`,
+    why: "a host's token is for its own endpoints",
+    fix: "use the other host's token, or an administrator's",
+  });
 }
 
 function taken(name: string, why: string): Fault {
-  return new Fault("name-taken", { what: `endpoint "${name}" exists`, where: "owner", why, fix: "choose another owner or interface name, or detach it first" });
+  return new Fault("name-taken", {
+    what: `endpoint "${name}" exists`,
+    where: "owner",
+    why,
+    fix: "choose another owner or interface name, or detach it first",
+  });
 }
-

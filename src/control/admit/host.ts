@@ -1,5 +1,5 @@
-// Hosts: who may claim a name, and what a host gets when it joins and gives back when it goes. Identity is the host's own
-// token, never its address: a machine that comes back with another address and the right token is the same host.
+// Hosts: who may claim a name, and what a host gets when it joins and gives back when it goes. Identity is the host's
+// own token, never its address: a machine that comes back with another address and the right token is the same host.
 import { type Ip, contains, formatIp, parseCidr, parseIp } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { HostClaim } from "../../model/input.ts";
@@ -37,7 +37,12 @@ export function deleteHost(draft: Draft, name: string, force: boolean): void {
   const { view } = draft;
   const endpoints = [...residentsOf(view, name)];
   if (endpoints.length > 0 && !force) {
-    throw inUse(`host "${name}" has endpoints`, "they would lose their network", "detach them first, or use force if the machine is gone for good", endpoints);
+    throw inUse(
+      `host "${name}" has endpoints`,
+      "they would lose their network",
+      "detach them first, or use force if the machine is gone for good",
+      endpoints,
+    );
   }
   for (const endpoint of endpoints) draft.remove("endpoint", endpoint);
   for (const index of view.networks.values()) {
@@ -68,13 +73,18 @@ function checkUnderlay(view: View, name: string, underlay: Ip): void {
   const other = view.underlays.get(text);
   if (other !== undefined && other !== name) {
     throw new Fault("host-claimed", {
-      what: `underlay address ${text} belongs to host "${other}"`, where: "underlay", why: "tunnel packets for both would arrive at one",
+      what: `underlay address ${text} belongs to host "${other}"`,
+      where: "underlay",
+      why: "tunnel packets for both would arrive at one",
       fix: `correct the address, or delete host "${other}" if this is the same machine under another name`,
     });
   }
   if ([...NOT_UNICAST, ...UPLINK_RANGES].some((range) => contains(range, underlay))) {
     throw new Fault("address-invalid", {
-      what: `${text} cannot be an underlay address`, where: "underlay", why: "other hosts cannot send to it", fix: "give the address other hosts reach this one by",
+      what: `${text} cannot be an underlay address`,
+      where: "underlay",
+      why: "other hosts cannot send to it",
+      fix: "give the address other hosts reach this one by",
     });
   }
   for (const network of view.network.values()) {
@@ -90,7 +100,9 @@ function checkUnderlay(view: View, name: string, underlay: Ip): void {
 
 function inside(underlay: string, what: string): Fault {
   return new Fault("overlap", {
-    what: `underlay address ${underlay} lies in ${what}`, where: "underlay", why: "tunnels would run through themselves",
+    what: `underlay address ${underlay} lies in ${what}`,
+    where: "underlay",
+    why: "tunnels would run through themselves",
     fix: "join with another address, or move the network to another range",
   });
 }

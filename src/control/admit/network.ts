@@ -10,7 +10,14 @@ import { IPV6_MTU_MIN, TUNNEL_OVERHEAD } from "../limits.ts";
 import { type View, get, hostsInOrder } from "../view.ts";
 import { dropStaleBlocks, settleVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
-import { checkUsable, hostAccessCollision, hostCollision, networkCollision, overlapFault, vtepCollision } from "./overlap.ts";
+import {
+  checkUsable,
+  hostAccessCollision,
+  hostCollision,
+  networkCollision,
+  overlapFault,
+  vtepCollision,
+} from "./overlap.ts";
 import { checkSlices, subnetsOf } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
@@ -40,7 +47,12 @@ export function deleteNetwork(draft: Draft, name: string, force: boolean): void 
   if (network === undefined) return;
   const endpoints = endpointsOf(view, name);
   if (endpoints.length > 0 && !force) {
-    throw inUse(`network "${name}" has endpoints`, "they would lose their network", "detach them first, or use force", endpoints);
+    throw inUse(
+      `network "${name}" has endpoints`,
+      "they would lose their network",
+      "detach them first, or use force",
+      endpoints,
+    );
   }
   removeNetwork(draft, name);
   settleVrf(draft, network.spec.vrf, []);
@@ -78,7 +90,14 @@ function completed(view: View, name: string, input: NetworkInput, old: Network |
 }
 
 /** A local network's VNI is its VRF's: one that is given makes or meets it. */
-function ensureNetworkVrf(draft: Draft, name: string, input: NetworkInput, spec: NetworkSpec, subnets: readonly Cidr[], context: Context): void {
+function ensureNetworkVrf(
+  draft: Draft,
+  name: string,
+  input: NetworkInput,
+  spec: NetworkSpec,
+  subnets: readonly Cidr[],
+  context: Context,
+): void {
   const isLocal = spec.ipam === "local";
   const vrf = ensureVrf(
     draft,
@@ -116,7 +135,10 @@ function checkMtu(view: View, spec: NetworkSpec): void {
   if (spec.mtu === undefined) return;
   if (spec.mtu < IPV6_MTU_MIN && spec.subnets.some((subnet) => subnet.cidr.includes(":"))) {
     throw new Fault("mtu-invalid", {
-      what: `MTU ${spec.mtu} is too small for IPv6`, where: "spec.mtu", why: `IPv6 needs ${IPV6_MTU_MIN} bytes`, fix: `choose ${IPV6_MTU_MIN} or more`,
+      what: `MTU ${spec.mtu} is too small for IPv6`,
+      where: "spec.mtu",
+      why: `IPv6 needs ${IPV6_MTU_MIN} bytes`,
+      fix: `choose ${IPV6_MTU_MIN} or more`,
     });
   }
   for (const { name, spec: host } of view.host.values()) {
@@ -140,11 +162,15 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
     (old.spec.subnets.every((subnet) => spec.subnets.some((s) => sameSubnet(s, subnet))) ? undefined : "subnets");
   if (field === undefined) return;
-  throw inUse(`the ${field} of network "${old.name}" cannot change`, "it has endpoints that stand on it", "detach them first", endpoints);
+  throw inUse(
+    `the ${field} of network "${old.name}" cannot change`,
+    "it has endpoints that stand on it",
+    "detach them first",
+    endpoints,
+  );
 }
 
 type SubnetSpec = NetworkSpec["subnets"][number];
 function sameSubnet(a: SubnetSpec, b: SubnetSpec): boolean {
   return a.cidr === b.cidr && a.hostPrefix === b.hostPrefix && a.gateway === b.gateway;
 }
-

@@ -1,5 +1,5 @@
-// Addresses that must not meet: networks of one VRF, the VRF's VTEP subnets, what hosts have themselves, and what Weft keeps
-// for its uplinks. Both directions always: containing is as bad as being contained.
+// Addresses that must not meet: networks of one VRF, the VRF's VTEP subnets, what hosts have themselves, and what
+// Weft keeps for its uplinks. Both directions always: containing is as bad as being contained.
 import { type Cidr, formatCidr, ipOf, overlaps, parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Vrf } from "../../model/resource.ts";
@@ -23,12 +23,20 @@ export function checkUsable(cidr: Cidr, where: string): void {
   }
   const own = UPLINK_RANGES.find((range) => overlaps(range, cidr));
   if (own !== undefined) {
-    throw overlapFault(cidr, where, { with: `Weft's uplinks (${formatCidr(own)})`, why: "each host uses these addresses itself" });
+    throw overlapFault(cidr, where, {
+      with: `Weft's uplinks (${formatCidr(own)})`,
+      why: "each host uses these addresses itself",
+    });
   }
 }
 
 export function overlapFault(cidr: Cidr, where: string, { with: other, why }: Collision): Fault {
-  return new Fault("overlap", { what: `${formatCidr(cidr)} overlaps ${other}`, where, why, fix: "choose another range" });
+  return new Fault("overlap", {
+    what: `${formatCidr(cidr)} overlaps ${other}`,
+    where,
+    why,
+    fix: "choose another range",
+  });
 }
 
 /** Another network of the VRF that meets the range. */
@@ -36,14 +44,17 @@ export function networkCollision(view: View, vrf: string, cidr: Cidr, except?: s
   for (const name of view.vrfs.get(vrf)?.networks ?? []) {
     const network = name === except ? undefined : view.network.get(name);
     const met = network === undefined ? undefined : cidrsOf(network).find((other) => overlaps(other, cidr));
-    if (met !== undefined) return { with: `network "${name}" (${formatCidr(met)})`, why: `both would be in VRF "${vrf}"` };
+    if (met !== undefined)
+      return { with: `network "${name}" (${formatCidr(met)})`, why: `both would be in VRF "${vrf}"` };
   }
   return undefined;
 }
 
 /** A VTEP subnet of the VRF that meets the range. */
 export function vtepCollision(vrf: Vrf, cidr: Cidr): Collision | undefined {
-  const met = vrf.spec.vtepSubnets.map((text) => parseCidr(text, `vrf/${vrf.name}`)).find((other) => overlaps(other, cidr));
+  const met = vrf.spec.vtepSubnets
+    .map((text) => parseCidr(text, `vrf/${vrf.name}`))
+    .find((other) => overlaps(other, cidr));
   return met === undefined
     ? undefined
     : { with: `the VTEP subnet ${formatCidr(met)}`, why: `hosts have tunnel addresses from it in VRF "${vrf.name}"` };
@@ -54,7 +65,8 @@ export function hostAccessCollision(view: View, vrf: string, cidr: Cidr): Collis
   for (const other of view.vrf.values()) {
     if (other.name === vrf || !other.spec.hostAccess) continue;
     const met = networkCollision(view, other.name, cidr);
-    if (met !== undefined) return { with: met.with, why: `hosts have access to both VRF "${vrf}" and VRF "${other.name}"` };
+    if (met !== undefined)
+      return { with: met.with, why: `hosts have access to both VRF "${vrf}" and VRF "${other.name}"` };
   }
   return undefined;
 }
@@ -63,11 +75,18 @@ export function hostAccessCollision(view: View, vrf: string, cidr: Cidr): Collis
 export function hostCollision(view: View, cidr: Cidr, context: Context): Collision | undefined {
   for (const host of view.host.values()) {
     const underlay = ipOf(host.spec.underlay);
-    if (underlay !== undefined && overlaps(cidr, { family: underlay.family, base: underlay.value, length: underlay.family === 4 ? 32 : 128 })) {
-      return { with: `the underlay address ${host.spec.underlay} of host "${host.name}"`, why: "tunnels would run through themselves" };
+    if (
+      underlay !== undefined &&
+      overlaps(cidr, { family: underlay.family, base: underlay.value, length: underlay.family === 4 ? 32 : 128 })
+    ) {
+      return {
+        with: `the underlay address ${host.spec.underlay} of host "${host.name}"`,
+        why: "tunnels would run through themselves",
+      };
     }
     const met = context.prefixes.get(host.name)?.find((prefix) => !isDefaultRoute(prefix) && overlaps(prefix, cidr));
-    if (met !== undefined) return { with: `${formatCidr(met)} of host "${host.name}"`, why: "the host has that address or route itself" };
+    if (met !== undefined)
+      return { with: `${formatCidr(met)} of host "${host.name}"`, why: "the host has that address or route itself" };
   }
   return undefined;
 }

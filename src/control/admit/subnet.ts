@@ -10,7 +10,11 @@ import { PREFIX_MAX } from "../limits.ts";
 /** Subnets in canonical text with their defaults, or the Fault that says which is wrong. At most one per family. */
 export function subnetsOf(input: NetworkInput, ipam: NetworkSpec["ipam"]): Subnet[] {
   if (input.subnets.length === 0) {
-    throw new Fault("request-invalid", { what: "spec.subnets: expected at least one", where: "spec.subnets", fix: "give the network addresses" });
+    throw new Fault("request-invalid", {
+      what: "spec.subnets: expected at least one",
+      where: "spec.subnets",
+      fix: "give the network addresses",
+    });
   }
   const seen = new Set<Family>();
   return input.subnets.map((subnet, i) => {
@@ -18,29 +22,43 @@ export function subnetsOf(input: NetworkInput, ipam: NetworkSpec["ipam"]): Subne
     const cidr = parseCidr(subnet.cidr, `${where}.cidr`);
     if (seen.has(cidr.family)) {
       throw new Fault("request-invalid", {
-        what: `${formatCidr(cidr)} is a second IPv${cidr.family} subnet`, where, why: "a network has at most one per family", fix: "make another network in the same VRF",
+        what: `${formatCidr(cidr)} is a second IPv${cidr.family} subnet`,
+        where,
+        why: "a network has at most one per family",
+        fix: "make another network in the same VRF",
       });
     }
     seen.add(cidr.family);
-    return ipam === "local" ? localSubnet(subnet, cidr, where, input.slices?.length ?? 1) : globalSubnet(subnet, cidr, where);
+    return ipam === "local"
+      ? localSubnet(subnet, cidr, where, input.slices?.length ?? 1)
+      : globalSubnet(subnet, cidr, where);
   });
 }
 
 function localSubnet(subnet: Subnet, cidr: Cidr, where: string, slices: number): Subnet {
   if (subnet.gateway !== undefined) {
     throw new Fault("request-invalid", {
-      what: "a local network has no gateway of its own", where: `${where}.gateway`, why: "each block's first address is its host's gateway", fix: "leave it out",
+      what: "a local network has no gateway of its own",
+      where: `${where}.gateway`,
+      why: "each block's first address is its host's gateway",
+      fix: "leave it out",
     });
   }
   const { hostPrefix } = subnet;
   if (hostPrefix === undefined) {
     throw new Fault("prefix-invalid", {
-      what: `${formatCidr(cidr)} has no hostPrefix`, where: `${where}.hostPrefix`, why: "a local network gives each host a block", fix: `give the length of a block, like ${cidr.family === 4 ? 24 : 80}`,
+      what: `${formatCidr(cidr)} has no hostPrefix`,
+      where: `${where}.hostPrefix`,
+      why: "a local network gives each host a block",
+      fix: `give the length of a block, like ${cidr.family === 4 ? 24 : 80}`,
     });
   }
   if (hostPrefix < cidr.length) {
     throw new Fault("prefix-invalid", {
-      what: `a /${hostPrefix} block does not fit into ${formatCidr(cidr)}`, where: `${where}.hostPrefix`, why: "it is larger than the whole subnet", fix: `choose ${cidr.length} or more`,
+      what: `a /${hostPrefix} block does not fit into ${formatCidr(cidr)}`,
+      where: `${where}.hostPrefix`,
+      why: "it is larger than the whole subnet",
+      fix: `choose ${cidr.length} or more`,
     });
   }
   const most = PREFIX_MAX[cidr.family];
@@ -59,12 +77,17 @@ function localSubnet(subnet: Subnet, cidr: Cidr, where: string, slices: number):
 function globalSubnet(subnet: Subnet, cidr: Cidr, where: string): Subnet {
   if (subnet.hostPrefix !== undefined) {
     throw new Fault("request-invalid", {
-      what: "a global network has no blocks", where: `${where}.hostPrefix`, why: "the server assigns each address itself", fix: "leave hostPrefix out, or set ipam to local",
+      what: "a global network has no blocks",
+      where: `${where}.hostPrefix`,
+      why: "the server assigns each address itself",
+      fix: "leave hostPrefix out, or set ipam to local",
     });
   }
   if (cidr.length > PREFIX_MAX[cidr.family]) {
     throw new Fault("prefix-invalid", {
-      what: `${formatCidr(cidr)} has no room for endpoints`, where: `${where}.cidr`, fix: `choose a prefix of /${PREFIX_MAX[cidr.family]} or less`,
+      what: `${formatCidr(cidr)} has no room for endpoints`,
+      where: `${where}.cidr`,
+      fix: `choose a prefix of /${PREFIX_MAX[cidr.family]} or less`,
     });
   }
   return { cidr: formatCidr(cidr), gateway: gatewayOf(subnet, cidr, `${where}.gateway`) };
@@ -76,28 +99,48 @@ function gatewayOf(subnet: Subnet, cidr: Cidr, where: string): string {
   const { first, last } = usableRange(cidr);
   if (contains(cidr, gateway) && gateway.value >= first && gateway.value <= last) return formatIp(gateway);
   throw new Fault("address-outside", {
-    what: `gateway ${formatIp(gateway)} is not a usable address of ${formatCidr(cidr)}`, where, fix: `choose one inside, leave it out for ${formatIp(defaultGateway(cidr))}, or write none`,
+    what: `gateway ${formatIp(gateway)} is not a usable address of ${formatCidr(cidr)}`,
+    where,
+    fix: `choose one inside, leave it out for ${formatIp(defaultGateway(cidr))}, or write none`,
   });
 }
 
 /** Slices that divide a block evenly and have bridges of different names. */
-export function checkSlices(slices: readonly Slice[], ipam: NetworkSpec["ipam"], subnets: NetworkInput["subnets"]): readonly Slice[] {
+export function checkSlices(
+  slices: readonly Slice[],
+  ipam: NetworkSpec["ipam"],
+  subnets: NetworkInput["subnets"],
+): readonly Slice[] {
   const where = "spec.slices";
   if (ipam !== "local") {
-    throw new Fault("request-invalid", { what: "only local networks have slices", where, fix: "leave them out, or give the subnets a hostPrefix" });
+    throw new Fault("request-invalid", {
+      what: "only local networks have slices",
+      where,
+      fix: "leave them out, or give the subnets a hostPrefix",
+    });
   }
   if (slices.length === 0 || (slices.length & (slices.length - 1)) !== 0) {
     throw new Fault("prefix-invalid", {
-      what: `${slices.length} slices do not divide a block of ${subnets[0]?.cidr ?? "the network"} evenly`, where, fix: "choose 1, 2, 4, 8 ... slices, or leave them out",
+      what: `${slices.length} slices do not divide a block of ${subnets[0]?.cidr ?? "the network"} evenly`,
+      where,
+      fix: "choose 1, 2, 4, 8 ... slices, or leave them out",
     });
   }
   for (const [i, slice] of slices.entries()) {
     for (const field of ["name", "bridge"] as const) {
       if (!/^[a-zA-Z0-9][a-zA-Z0-9-]{0,30}$/.test(slice[field])) {
-        throw new Fault("name-invalid", { what: `"${slice[field]}" cannot be a slice's ${field}`, where: `${where}[${i}].${field}`, fix: "use letters, digits and dashes" });
+        throw new Fault("name-invalid", {
+          what: `"${slice[field]}" cannot be a slice's ${field}`,
+          where: `${where}[${i}].${field}`,
+          fix: "use letters, digits and dashes",
+        });
       }
       if (slices.findIndex((other) => other[field] === slice[field]) !== i) {
-        throw new Fault("name-taken", { what: `two slices have the ${field} "${slice[field]}"`, where: `${where}[${i}].${field}`, fix: "give each its own" });
+        throw new Fault("name-taken", {
+          what: `two slices have the ${field} "${slice[field]}"`,
+          where: `${where}[${i}].${field}`,
+          fix: "give each its own",
+        });
       }
     }
   }

@@ -1,6 +1,6 @@
-// Routing domains: put by name, made on demand with a network, removed. A VRF that was put stays until it is deleted; one
-// made on demand goes with its last network (`kept` says which it is). The server counts the index and finds the VNI and the
-// VTEP subnets unless they are given; once given or found they stay, whatever a later put leaves out.
+// Routing domains: put by name, made on demand with a network, removed. A VRF that was put stays until it is deleted;
+// one made on demand goes with its last network (`kept` says which it is). The server counts the index and finds the
+// VNI and the VTEP subnets unless they are given; once given or found they stay, whatever a later put leaves out.
 import { type Cidr, type Family, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Key, Vrf, VrfSpec } from "../../model/resource.ts";
@@ -8,12 +8,27 @@ import type { VrfInput } from "../../model/input.ts";
 import { checkName } from "../../model/parse.ts";
 import type { Draft } from "../draft.ts";
 import {
-  PREFIX_MAX, TUNNEL_PORT, VNI_FIRST, VNI_MAX, VRF_INDEX_FIRST, VRF_INDEX_LAST, VTEP_MAC_OUI, VTEP_PREFIX_MIN, VTEP_SUBNETS,
+  PREFIX_MAX,
+  TUNNEL_PORT,
+  VNI_FIRST,
+  VNI_MAX,
+  VRF_INDEX_FIRST,
+  VRF_INDEX_LAST,
+  VTEP_MAC_OUI,
+  VTEP_PREFIX_MIN,
+  VTEP_SUBNETS,
 } from "../limits.ts";
 import { type View, get, hostsInOrder } from "../view.ts";
 import { networksOf, settleVrf } from "./allocate.ts";
 import { type Context, cidrsOf, inUse } from "./context.ts";
-import { type Collision, checkUsable, hostAccessCollision, hostCollision, networkCollision, overlapFault } from "./overlap.ts";
+import {
+  type Collision,
+  checkUsable,
+  hostAccessCollision,
+  hostCollision,
+  networkCollision,
+  overlapFault,
+} from "./overlap.ts";
 
 /** Makes or changes a VRF as its user wants it. */
 export function putVrf(draft: Draft, name: string, input: VrfInput, context: Context): Vrf {
@@ -29,16 +44,26 @@ export function putVrf(draft: Draft, name: string, input: VrfInput, context: Con
 }
 
 /** What a network asks of the VRF it is put into. */
-export type VrfWish = { readonly subnets: readonly Cidr[]; readonly isLocal: boolean; readonly vni?: number; readonly notVni?: number };
+export type VrfWish = {
+  readonly subnets: readonly Cidr[];
+  readonly isLocal: boolean;
+  readonly vni?: number;
+  readonly notVni?: number;
+};
 
-/** The VRF of a network that is being put, made if it is not there; with a VTEP subnet for each family of a local network. */
+/**
+ * The VRF of a network that is being put, made if it is not there; with a VTEP subnet for each family of a local
+ * network.
+ */
 export function ensureVrf(draft: Draft, name: string, wish: VrfWish, context: Context): Vrf {
   checkName("vrf", name, "spec.vrf");
   const { view } = draft;
   const old = get(view, "vrf", name);
   const families = wish.subnets.map((cidr) => cidr.family);
   if (old !== undefined) {
-    const vtepSubnets = wish.isLocal ? withFamilies(view, name, old.spec.vtepSubnets, families, wish.subnets, context) : old.spec.vtepSubnets;
+    const vtepSubnets = wish.isLocal
+      ? withFamilies(view, name, old.spec.vtepSubnets, families, wish.subnets, context)
+      : old.spec.vtepSubnets;
     return draft.put("vrf", name, { ...old.spec, vtepSubnets });
   }
   return draft.put("vrf", name, {
@@ -56,26 +81,48 @@ export function deleteVrf(draft: Draft, name: string, force: boolean, removeNetw
   const { view } = draft;
   const networks = networksOf(view, name).map((network) => network.name);
   if (networks.length > 0 && !force) {
-    throw inUse(`VRF "${name}" has networks`, "it goes only when they are gone", "delete them first, or use force to delete all of them with their endpoints", networks);
+    throw inUse(
+      `VRF "${name}" has networks`,
+      "it goes only when they are gone",
+      "delete them first, or use force to delete all of them with their endpoints",
+      networks,
+    );
   }
   for (const network of networks) removeNetwork(network);
   draft.remove("vrf", name);
 }
 
-/** The VNI asked for, unless somebody other than `owner` has it; without a wish the lowest free one from 4096 up, but `not`. */
+/**
+ * The VNI asked for, unless somebody other than `owner` has it; without a wish the lowest free one from 4096 up, but
+ * `not`.
+ */
 export function chooseVni(view: View, wanted: number | undefined, owner: Key, where: string, not?: number): number {
   if (wanted !== undefined) {
     if (!Number.isInteger(wanted) || wanted < 1 || wanted > VNI_MAX) {
-      throw new Fault("vni-invalid", { what: `VNI ${wanted} does not exist`, where, why: "a VNI is 1 to 16777215", fix: "choose another, or leave it out" });
+      throw new Fault("vni-invalid", {
+        what: `VNI ${wanted} does not exist`,
+        where,
+        why: "a VNI is 1 to 16777215",
+        fix: "choose another, or leave it out",
+      });
     }
     const other = view.vniOwners.get(wanted);
     if (other === undefined || other === owner) return wanted;
-    throw new Fault("vni-taken", { what: `VNI ${wanted} belongs to ${other}`, where, why: "two owners would mix their traffic", fix: "choose another, or leave it out" });
+    throw new Fault("vni-taken", {
+      what: `VNI ${wanted} belongs to ${other}`,
+      where,
+      why: "two owners would mix their traffic",
+      fix: "choose another, or leave it out",
+    });
   }
   let vni = view.vnis.nextFree(BigInt(VNI_FIRST));
   if (not !== undefined && vni === BigInt(not)) vni = view.vnis.nextFree(vni + 1n);
   if (vni > BigInt(VNI_MAX)) {
-    throw new Fault("exhausted", { what: `no VNI from ${VNI_FIRST} up is free`, where, fix: "give one below, or delete networks" });
+    throw new Fault("exhausted", {
+      what: `no VNI from ${VNI_FIRST} up is free`,
+      where,
+      fix: "give one below, or delete networks",
+    });
   }
   return Number(vni);
 }
@@ -83,7 +130,10 @@ export function chooseVni(view: View, wanted: number | undefined, owner: Key, wh
 function completed(view: View, name: string, input: VrfInput, old: Vrf | undefined, context: Context): VrfSpec {
   return {
     index: old?.spec.index ?? freeIndex(view),
-    vni: input.vni === undefined && old !== undefined ? old.spec.vni : chooseVni(view, input.vni, `vrf/${name}`, "spec.vni"),
+    vni:
+      input.vni === undefined && old !== undefined
+        ? old.spec.vni
+        : chooseVni(view, input.vni, `vrf/${name}`, "spec.vni"),
     tunnelPort: input.tunnelPort ?? TUNNEL_PORT,
     vtepSubnets: vtepSubnetsOf(view, name, input, old, context),
     vtepMacOui: ouiOf(input.vtepMacOui ?? VTEP_MAC_OUI),
@@ -94,18 +144,44 @@ function completed(view: View, name: string, input: VrfInput, old: Vrf | undefin
   };
 }
 
-/** As given or as they were, and one for each family that a local network needs: an overlay file need not name them all. */
-function vtepSubnetsOf(view: View, name: string, input: VrfInput, old: Vrf | undefined, context: Context): readonly string[] {
+/**
+ * As given or as they were, and one for each family that a local network needs: an overlay file need not name them
+ * all.
+ */
+function vtepSubnetsOf(
+  view: View,
+  name: string,
+  input: VrfInput,
+  old: Vrf | undefined,
+  context: Context,
+): readonly string[] {
   const locals = networksOf(view, name).filter((network) => network.spec.ipam === "local");
   const families = locals.flatMap(cidrsOf).map((cidr) => cidr.family);
   const given = input.vtepSubnets?.map((text, i) => formatCidr(parseCidr(text, `spec.vtepSubnets[${i}]`)));
-  if (given === undefined) return withFamilies(view, name, old?.spec.vtepSubnets ?? [], old === undefined ? [4, ...families] : families, [], context);
-  const had = (old?.spec.vtepSubnets ?? []).filter((text) => families.includes(familyOf(text)) && !given.some((other) => familyOf(other) === familyOf(text)));
+  if (given === undefined)
+    return withFamilies(
+      view,
+      name,
+      old?.spec.vtepSubnets ?? [],
+      old === undefined ? [4, ...families] : families,
+      [],
+      context,
+    );
+  const had = (old?.spec.vtepSubnets ?? []).filter(
+    (text) => families.includes(familyOf(text)) && !given.some((other) => familyOf(other) === familyOf(text)),
+  );
   return withFamilies(view, name, [...given, ...had], families, [], context);
 }
 
 /** The subnets, and a default one for each family that has none. */
-function withFamilies(view: View, vrf: string, subnets: readonly string[], families: readonly Family[], alsoNot: readonly Cidr[], context: Context): readonly string[] {
+function withFamilies(
+  view: View,
+  vrf: string,
+  subnets: readonly string[],
+  families: readonly Family[],
+  alsoNot: readonly Cidr[],
+  context: Context,
+): readonly string[] {
   const missing = [...new Set(families)].filter((family) => !subnets.some((text) => familyOf(text) === family));
   return [...subnets, ...missing.map((family) => formatCidr(freeVtepSubnet(view, vrf, family, alsoNot, context)))];
 }
@@ -116,7 +192,11 @@ function familyOf(cidr: string): Family {
 
 function checkSpec(view: View, name: string, spec: VrfSpec, context: Context): void {
   if (spec.vtepSubnets.length === 0) {
-    throw new Fault("request-invalid", { what: "spec.vtepSubnets: expected at least one", where: "spec.vtepSubnets", fix: "leave the list out and one is found" });
+    throw new Fault("request-invalid", {
+      what: "spec.vtepSubnets: expected at least one",
+      where: "spec.vtepSubnets",
+      fix: "leave the list out and one is found",
+    });
   }
   const seen = new Set<Family>();
   for (const [i, text] of spec.vtepSubnets.entries()) {
@@ -124,7 +204,11 @@ function checkSpec(view: View, name: string, spec: VrfSpec, context: Context): v
     const cidr = parseCidr(text, where);
     checkVtepSubnet(cidr, where);
     if (seen.has(cidr.family)) {
-      throw new Fault("request-invalid", { what: `a second IPv${cidr.family} VTEP subnet`, where, fix: "give at most one per family" });
+      throw new Fault("request-invalid", {
+        what: `a second IPv${cidr.family} VTEP subnet`,
+        where,
+        fix: "give at most one per family",
+      });
     }
     seen.add(cidr.family);
     const met = vtepSubnetCollision(view, name, cidr, [], context);
@@ -155,24 +239,46 @@ function checkVtepSubnet(cidr: Cidr, where: string): void {
 /** What every tunnel between hosts is made of cannot change under traffic. Adding a family can. */
 function checkChange(view: View, old: Vrf, spec: VrfSpec, input: VrfInput): void {
   if (input.index !== undefined && input.index !== old.spec.index) {
-    throw new Fault("immutable", { what: `VRF "${old.name}" has index ${old.spec.index}`, where: "spec.index", why: "the server counts it", fix: "leave it out" });
+    throw new Fault("immutable", {
+      what: `VRF "${old.name}" has index ${old.spec.index}`,
+      where: "spec.index",
+      why: "the server counts it",
+      fix: "leave it out",
+    });
   }
   const fixed = ["vni", "tunnelPort", "vtepMacOui", "vtepName"] as const;
-  const field = fixed.find((name) => spec[name] !== old.spec[name]) ?? (old.spec.vtepSubnets.every((text) => spec.vtepSubnets.includes(text)) ? undefined : "vtepSubnets");
+  const field =
+    fixed.find((name) => spec[name] !== old.spec[name]) ??
+    (old.spec.vtepSubnets.every((text) => spec.vtepSubnets.includes(text)) ? undefined : "vtepSubnets");
   if (field === undefined) return;
-  const endpoints = networksOf(view, old.name).flatMap((network) => [...(view.networks.get(network.name)?.endpoints.keys() ?? [])]);
+  const endpoints = networksOf(view, old.name).flatMap((network) => [
+    ...(view.networks.get(network.name)?.endpoints.keys() ?? []),
+  ]);
   if (endpoints.length === 0) return;
-  throw inUse(`the ${field} of VRF "${old.name}" cannot change`, "its tunnels carry endpoints", "detach them first", endpoints);
+  throw inUse(
+    `the ${field} of VRF "${old.name}" cannot change`,
+    "its tunnels carry endpoints",
+    "detach them first",
+    endpoints,
+  );
 }
 
-function vtepSubnetCollision(view: View, vrf: string, cidr: Cidr, alsoNot: readonly Cidr[], context: Context): Collision | undefined {
+function vtepSubnetCollision(
+  view: View,
+  vrf: string,
+  cidr: Cidr,
+  alsoNot: readonly Cidr[],
+  context: Context,
+): Collision | undefined {
   const coming = alsoNot.find((other) => overlaps(other, cidr));
   if (coming !== undefined) return { with: formatCidr(coming), why: "it is the network's own" };
   return networkCollision(view, vrf, cidr) ?? hostCollision(view, cidr, context);
 }
 
 function freeVtepSubnet(view: View, vrf: string, family: Family, alsoNot: readonly Cidr[], context: Context): Cidr {
-  const free = VTEP_SUBNETS[family].find((cidr) => vtepSubnetCollision(view, vrf, cidr, alsoNot, context) === undefined);
+  const free = VTEP_SUBNETS[family].find(
+    (cidr) => vtepSubnetCollision(view, vrf, cidr, alsoNot, context) === undefined,
+  );
   if (free !== undefined) return free;
   throw new Fault("overlap", {
     what: `no default IPv${family} VTEP subnet is free for VRF "${vrf}"`,
@@ -185,17 +291,29 @@ function freeVtepSubnet(view: View, vrf: string, family: Family, alsoNot: readon
 function freeIndex(view: View): number {
   const index = view.vrfIndexes.nextFree(BigInt(VRF_INDEX_FIRST));
   if (index <= BigInt(VRF_INDEX_LAST)) return Number(index);
-  throw new Fault("exhausted", { what: `there are ${VRF_INDEX_LAST} VRFs`, why: "each needs uplink addresses of its own", fix: "delete one, or put networks into one VRF" });
+  throw new Fault("exhausted", {
+    what: `there are ${VRF_INDEX_LAST} VRFs`,
+    why: "each needs uplink addresses of its own",
+    fix: "delete one, or put networks into one VRF",
+  });
 }
 
 function ouiOf(text: string): string {
   const oui = text.toLowerCase();
   if (/^[0-9a-f]{2}(:[0-9a-f]{2}){2}$/.test(oui) && (Number.parseInt(oui.slice(0, 2), 16) & 1) === 0) return oui;
-  throw new Fault("address-invalid", { what: `"${text}" is not the beginning of a unicast MAC`, where: "spec.vtepMacOui", fix: "write three octets like 70:b3:d5" });
+  throw new Fault("address-invalid", {
+    what: `"${text}" is not the beginning of a unicast MAC`,
+    where: "spec.vtepMacOui",
+    fix: "write three octets like 70:b3:d5",
+  });
 }
 
 /** What Linux takes as the name of a link (dev_valid_name, net/core/dev.c). */
 function deviceName(text: string): string {
   if (/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/.test(text)) return text;
-  throw new Fault("name-invalid", { what: `"${text}" cannot be the name of a device`, where: "spec.vtepName", fix: "choose at most 15 letters, digits and dashes" });
+  throw new Fault("name-invalid", {
+    what: `"${text}" cannot be the name of a device`,
+    where: "spec.vtepName",
+    fix: "choose at most 15 letters, digits and dashes",
+  });
 }

@@ -1,0 +1,194 @@
+// The HTTP server: carries routes, and turns everything that goes wrong into a problem (RFC 9457). Nothing answers
+// without a token but what says it is open. The framework parses no body and checks no schema: model/parse.ts does,
+// and says where.
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Control } from "../control/control.ts";
+import type { Identity } from "../control/write.ts";
+import type { Clock } from "../model/clock.ts";
+import { Fault, problemOf } from "../model/fault.ts";
+import { type Metrics, createMetrics } from "./metrics.ts";
+import { openApiOf } from "./openapi.ts";
+import { type Answer, type Call, type Route, adminOnly, viewerOf } from "./route.ts";
+import { routesOf } from "./routes.ts";
+import { Watches } from "./watches.ts";
+
+export type ApiOptions = {
+  readonly clock: Clock;
+  readonly version: string;
+  /** The ones whose meter the control plane was opened with; without, only states are shown. */
+  readonly metrics?: Metrics;
+  /** More routes, like another system's paths. */
+  readonly routes?: readonly Route[];
+  /** Told about every internal error: the answer does not show it. */
+  readonly onError?: (error: unknown) => void;
+};
+
+/** Largest request: an apply of several thousand networks. */
+const BODY_LIMIT = 16 * 1024 * 1024;
+
+/** The server's HTTP side; `listen` and `close` are the caller's. Closing ends all watches first. */
+export function createApi(control: Control, options: ApiOptions): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    bodyLimit: BODY_LIMIT,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 1000 },
+    frameworkErrors: (error, _, reply) => sendProblem(reply, faultOfFramework(error), options),
+  });
+  const watches = new Watches(options.clock);
+  const parts = { control, watches, metrics: options.metrics ?? createMetrics(), version: options.version };
+  const routes: Route[] = [...routesOf(parts), ...(options.routes ?? [])];
+  routes.push(openApiRoute(routes, options.version));
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "string" }, (_, body, done) => done(null, body));
+  for (const route of routes) register(app, control, route);
+  app.setErrorHandler((error, _, reply) => sendProblem(reply, faultOfFramework(error), options));
+  app.setNotFoundHandler((request, reply) => {
+    control.identify(tokenOf(request));
+    return notFound(routes, request, reply, options);
+  });
+  app.addHook("preClose", async () => watches.close());
+  return app;
+}
+
+function openApiRoute(routes: readonly Route[], version: string): Route {
+  let text: string | undefined;
+  return {
+    method: "GET",
+    path: "/openapi.json",
+    summary: "This document.",
+    access: "any",
+    answers: { 200: { type: "application/json" } },
+    handle: () => ({ type: "application/json", text: (text ??= JSON.stringify(openApiOf(routes, version))) }),
+  };
+}
+
+function register(app: FastifyInstance, control: Control, route: Route): void {
+  // Identified before the body is read: nobody without a token sends us megabytes.
+  const identities = new WeakMap<FastifyRequest, Identity>();
+  app.route({
+    method: route.method,
+    url: route.path.replaceAll(/\{(\w+)\}/g, ":$1"),
+    onRequest: (request, _, done) => {
+      if (route.access !== "open") identities.set(request, control.identify(tokenOf(request)));
+      done();
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request, identities.get(request) ?? { role: "admin" });
+      if (route.access === "admin") adminOnly(call);
+      if (route.access === "viewer") viewerOf(call);
+      if (route.query !== undefined) checkQuery(call, route.query);
+      await send(reply, await route.handle(call));
+    },
+  });
+}
+
+function callOf(request: FastifyRequest, identity: Identity): Call {
+  return {
+    identity,
+    token: tokenOf(request),
+    // The router and the query parser give text by name; a name given twice gives a list, of which the last counts.
+    params: request.params as Record<string, string>,
+    query: Object.fromEntries(
+      Object.entries(request.query as Record<string, string | string[]>).map(([k, v]) => [k, [v].flat().at(-1) ?? ""]),
+    ),
+    text: typeof request.body === "string" ? request.body : "",
+    header: (name) => {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value.join(", ") : value;
+    },
+  };
+}
+
+function checkQuery(call: Call, known: Readonly<Record<string, string>>): void {
+  const other = Object.keys(call.query).find((name) => !Object.hasOwn(known, name));
+  if (other === undefined) return;
+  const names = Object.keys(known);
+  throw new Fault("request-invalid", {
+    what: `?${other.slice(0, 40)}: unknown parameter`,
+    where: `?${other.slice(0, 40)}`,
+    fix: names.length === 0 ? "leave it out" : `known are ${names.join(", ")}`,
+  });
+}
+
+// Never returns the reply: it is a thenable, and waiting for it is waiting until the caller has read everything.
+async function send(reply: FastifyReply, answer: Answer): Promise<void> {
+  if ("stream" in answer) {
+    reply.hijack();
+    return answer.stream(reply.raw);
+  }
+  reply.code(answer.status ?? 200);
+  if ("text" in answer) void reply.type(answer.type).send(answer.text);
+  else
+    void reply
+      .headers(answer.headers ?? {})
+      .type("application/json")
+      .send(JSON.stringify(answer.body));
+}
+
+/** The token of `Authorization: Bearer <token>` (RFC 6750). */
+function tokenOf(request: FastifyRequest): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? "")?.[1];
+}
+
+/** Refusals that have a status of their own in HTTP, beyond the one of their reason. */
+class StatusFault extends Fault {
+  readonly status: number;
+  constructor(status: number, fault: Fault) {
+    super(fault.reason, fault.detail);
+    this.status = status;
+  }
+}
+
+function sendProblem(reply: FastifyReply, error: unknown, options: ApiOptions): void {
+  const problem = problemOf(error);
+  if (problem.reason === "internal") options.onError?.(error);
+  const status = error instanceof StatusFault ? error.status : problem.status;
+  if (status === 401) reply.header("www-authenticate", "Bearer");
+  void reply
+    .code(status)
+    .type("application/problem+json")
+    .send(JSON.stringify({ ...problem, status }));
+}
+
+/** A path nobody has, or one that has other methods (405, with Allow). */
+function notFound(routes: readonly Route[], request: FastifyRequest, reply: FastifyReply, options: ApiOptions): void {
+  const path = request.url.split("?")[0] ?? "";
+  const methods = routes.filter((route) => patternOf(route).test(path)).map((route) => route.method);
+  const what = `${request.method} ${path.slice(0, 200)}`;
+  if (methods.length === 0) {
+    return sendProblem(
+      reply,
+      new Fault("not-found", { what: `there is no ${path.slice(0, 200)}`, where: what, fix: "see GET /openapi.json" }),
+      options,
+    );
+  }
+  reply.header("allow", methods.join(", "));
+  return sendProblem(
+    reply,
+    new StatusFault(
+      405,
+      new Fault("unsupported", {
+        what: `${what} is not a thing to do`,
+        where: what,
+        fix: `use ${methods.join(" or ")}`,
+      }),
+    ),
+    options,
+  );
+}
+
+function patternOf({ path }: Route): RegExp {
+  return new RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]+")}/?$`);
+}
+
+/** What the framework refuses by itself: sizes, encodings, malformed URLs. */
+function faultOfFramework(error: unknown): unknown {
+  if (error instanceof Fault || !(error instanceof Error)) return error;
+  const status = "statusCode" in error && typeof error.statusCode === "number" ? error.statusCode : 500;
+  if (status >= 500 || status < 400) return error;
+  return new StatusFault(
+    status,
+    new Fault("request-invalid", { what: error.message, fix: "correct the request" }, { cause: error }),
+  );
+}

@@ -1,0 +1,95 @@
+// Metrics in Prometheus' text form. What counts events is told as they happen; what is a state is read when it is
+// asked for. Labels are networks, hosts and states: never an endpoint or an address.
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Control, Meter } from "../control/control.ts";
+
+export type Metrics = {
+  /** For the control plane, which is made first. */
+  readonly meter: Meter;
+  readonly type: string;
+  /** All values, now. */
+  render(control: Control, watchers: number): Promise<string>;
+};
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const commits = new Counter({ name: "weft_commits_total", help: "Commits, each one revision.", registers });
+  const commitSeconds = new Histogram({
+    name: "weft_commit_seconds",
+    help: "Time of a durable transaction, which may carry several commits.",
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1],
+    registers,
+  });
+  const lag = new Histogram({
+    name: "weft_convergence_lag_seconds",
+    help: "From a commit to the report of a host it concerns that its kernel has it.",
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  });
+  const states = createStates(registers);
+  return {
+    meter: {
+      committed(count, seconds) {
+        commits.inc(count);
+        commitSeconds.observe(seconds);
+      },
+      converged: (seconds) => lag.observe(seconds),
+    },
+    type: registry.contentType,
+    async render(control, watchers) {
+      await states.read(control);
+      states.watchers.set(watchers);
+      return registry.metrics();
+    },
+  };
+}
+
+function createStates(registers: Registry[]) {
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name, help, labelNames, registers });
+  const revision = gauge("weft_revision", "The last durable revision.");
+  const addresses = gauge("weft_addresses", "Addresses of endpoints by network and state.", [
+    "network",
+    "family",
+    "state",
+  ]);
+  const blocks = gauge("weft_blocks", "Blocks of local networks by state.", ["network", "family", "state"]);
+  const hosts = gauge("weft_hosts", "Hosts by state.", ["state"]);
+  const hostRevision = gauge("weft_host_revision", "The revision that a host's kernel holds.", ["host"]);
+  const hostLag = gauge("weft_host_lag_seconds", "The convergence lag that a host last showed.", ["host"]);
+  const drift = gauge("weft_host_drift_repaired", "Foreign changes that a host's agent repaired since it started.", [
+    "host",
+  ]);
+  const conditions = gauge(
+    "weft_conditions",
+    "Things a user should know, by reason: exhausted, overlap, mtu-invalid.",
+    ["reason"],
+  );
+  const watchers = gauge("weft_watchers", "Open watches.");
+
+  async function read(control: Control): Promise<void> {
+    for (const state of [addresses, blocks, hosts, hostRevision, hostLag, drift, conditions]) state.reset();
+    revision.set(control.revision);
+    for (const { network, family, used, total, blocksUsed, blocksTotal } of await control.addressUse()) {
+      const label = { network, family: `ipv${family}` };
+      addresses.set({ ...label, state: "used" }, used);
+      addresses.set({ ...label, state: "free" }, total - used);
+      if (blocksTotal === 0) continue;
+      blocks.set({ ...label, state: "used" }, blocksUsed);
+      blocks.set({ ...label, state: "free" }, blocksTotal - blocksUsed);
+    }
+    const status = await control.status();
+    for (const state of ["ready", "away", "expected"]) hosts.set({ state }, 0);
+    for (const reason of ["exhausted", "overlap", "mtu-invalid"]) conditions.set({ reason }, 0);
+    for (const { reason } of status.conditions) conditions.inc({ reason });
+    for (const { host, state, status: report } of status.hosts) {
+      hosts.inc({ state });
+      if (report === undefined) continue;
+      hostRevision.set({ host }, report.revision);
+      drift.set({ host }, report.driftRepaired);
+      if (report.lagMs !== undefined) hostLag.set({ host }, report.lagMs / 1000);
+    }
+  }
+  return { read, watchers };
+}

@@ -1,0 +1,123 @@
+// What a route is: one value that registers the handler and describes it in the OpenAPI document, so that the two
+// cannot differ. Knows nothing of the framework that carries it.
+import type { ServerResponse } from "node:http";
+import type { Identity, Viewer } from "../control/write.ts";
+import { Fault } from "../model/fault.ts";
+import { placeOfError } from "./json.ts";
+import type { SchemaName } from "./schemas.ts";
+
+/** Who may ask. open: anybody, without a token. any: whoever has one. viewer: administrators and hosts. */
+export type Access = "open" | "any" | "viewer" | "admin";
+
+export type Call = {
+  /** Of an open route: an administrator's. */
+  readonly identity: Identity;
+  readonly token: string | undefined;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+  /** As sent; "" without a body. */
+  readonly text: string;
+  header(name: string): string | undefined;
+};
+
+export type Answer =
+  | { readonly status?: number; readonly headers?: Readonly<Record<string, string>>; readonly body: unknown }
+  /** Sent as it is. */
+  | { readonly status?: number; readonly type: string; readonly text: string }
+  /** The route writes head and body itself, later and for long. */
+  | { readonly stream: (response: ServerResponse) => Promise<void> };
+
+export type Route = {
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
+  /** With parameters in braces: `/v1/networks/{name}`. */
+  readonly path: string;
+  readonly summary: string;
+  readonly access: Access;
+  /** Query parameters and what they are; others are refused. Left out: all are let through. */
+  readonly query?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: SchemaName;
+  /** Schemas of good answers by status. */
+  readonly answers: Readonly<Record<number, SchemaName | { readonly type: string }>>;
+  readonly handle: (call: Call) => Answer | Promise<Answer>;
+};
+
+/** The body as JSON; a Fault `request-invalid` says where it stops being JSON. */
+export function jsonOf(call: Call): unknown {
+  if (call.text === "") {
+    throw new Fault("request-invalid", {
+      what: "body: expected JSON, got nothing",
+      where: "body",
+      fix: "send a JSON object",
+    });
+  }
+  try {
+    return JSON.parse(call.text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Fault(
+      "request-invalid",
+      { what: "body: not JSON", where: placeOfError(call.text), why, fix: "correct the JSON" },
+      { cause: error },
+    );
+  }
+}
+
+/** The caller as somebody who sees resources; a Fault `forbidden` for a join token. */
+export function viewerOf(call: Call): Viewer {
+  if (call.identity.role !== "join") return call.identity;
+  throw new Fault("forbidden", {
+    what: "a join token only joins hosts",
+    fix: "use a host's token, or an administrator's",
+  });
+}
+
+export function adminOnly(call: Call): void {
+  if (call.identity.role === "admin") return;
+  const who = call.identity.role === "host" ? `the token of host "${call.identity.host}"` : "a join token";
+  throw new Fault("forbidden", { what: `${who} cannot do this`, fix: "use an administrator's token" });
+}
+
+/** A query parameter that is a whole number. */
+export function numberIn(call: Call, name: string, least: number, most: number): number | undefined {
+  const text = call.query[name];
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= least && number <= most) return number;
+  throw new Fault("request-invalid", {
+    what: `?${name}: expected a number from ${least} to ${most}, got "${text.slice(0, 40)}"`,
+    where: `?${name}`,
+    fix: "correct it or leave it out",
+  });
+}
+
+export function flagIn(call: Call, name: string): boolean {
+  const text = call.query[name];
+  if (text === undefined || text === "false") return false;
+  if (text === "true" || text === "") return true;
+  throw new Fault("request-invalid", {
+    what: `?${name}: expected true or false, got "${text.slice(0, 40)}"`,
+    where: `?${name}`,
+    fix: "correct it or leave it out",
+  });
+}
+
+/** What If-Match and If-None-Match say the resource must be (RFC 9110 13.1). */
+export function matchOf(call: Call): { readonly ifRevision?: number | "any" } {
+  const match = call.header("if-match");
+  const none = call.header("if-none-match");
+  if (none !== undefined) {
+    if (none.trim() === "*" && match === undefined) return { ifRevision: 0 };
+    throw headerFault("If-None-Match", none, "send `If-None-Match: *` to create only, and not with If-Match");
+  }
+  if (match === undefined) return {};
+  if (match.trim() === "*") return { ifRevision: "any" };
+  const revision = /^"(\d{1,15})"$/.exec(match.trim())?.[1];
+  if (revision === undefined)
+    throw headerFault("If-Match", match, 'send one ETag as you got it, like `If-Match: "42"`');
+  return { ifRevision: Number(revision) };
+}
+
+function headerFault(name: string, value: string, fix: string): Fault {
+  return new Fault("request-invalid", { what: `${name}: "${value.slice(0, 40)}" is not understood`, where: name, fix });
+}

@@ -1,0 +1,150 @@
+// Schemas of everything that goes over the wire, by the names that the OpenAPI document gives them. Requests and
+// resources are the model's own schemas; only answers are put together here.
+import Type, { type TSchema } from "typebox";
+import * as input from "../model/input.ts";
+import { type Kind, SPECS } from "../model/resource.ts";
+
+const strict = { additionalProperties: false };
+const Revision = Type.Integer({ minimum: 0, description: "Number of the commit; every later one is greater." });
+const Count = Type.Integer({ minimum: 0 });
+
+function envelope(kind: Kind) {
+  return Type.Object(
+    {
+      kind: Type.Literal(kind),
+      name: Type.String({ description: "Identity for people, unique among its kind." }),
+      uid: Type.String({ description: "A resource deleted and made again is another one." }),
+      revision: Type.Integer({ minimum: 1, description: "The commit that last changed it." }),
+      spec: SPECS[kind],
+    },
+    strict,
+  );
+}
+
+const resources = {
+  Vrf: envelope("vrf"),
+  Network: envelope("network"),
+  Host: envelope("host"),
+  Block: envelope("block"),
+  Vtep: envelope("vtep"),
+  Endpoint: envelope("endpoint"),
+};
+const Resource = Type.Union([
+  resources.Vrf,
+  resources.Network,
+  resources.Host,
+  resources.Block,
+  resources.Vtep,
+  resources.Endpoint,
+]);
+const Change = Type.Union([
+  Type.Object({ put: Resource }, strict),
+  Type.Object({ remove: Type.String({ description: "kind/name" }) }, strict),
+]);
+
+function page(item: TSchema) {
+  return Type.Object(
+    {
+      revision: Revision,
+      items: Type.Array(item, { description: "In order of their names." }),
+      cursor: Type.Optional(Type.String({ description: "There is more: ask for what follows with ?cursor=" })),
+    },
+    strict,
+  );
+}
+
+const HostStatus = Type.Object(
+  {
+    ...input.HostReport.properties,
+    reportedAtMs: Type.Number({ description: "When the server got the report, ms since 1970." }),
+    lagMs: Type.Optional(
+      Type.Number({
+        description: "From the newest commit that concerned the host to the report that it is in the kernel.",
+      }),
+    ),
+  },
+  strict,
+);
+const HostCondition = Type.Object(
+  {
+    host: Type.String(),
+    underlay: Type.String(),
+    state: Type.Union([Type.Literal("ready"), Type.Literal("away"), Type.Literal("expected")]),
+    status: Type.Optional(HostStatus),
+  },
+  strict,
+);
+const Condition = Type.Object(
+  {
+    reason: Type.String(),
+    object: Type.String({ description: "kind/name" }),
+    host: Type.String(),
+    message: Type.String(),
+  },
+  strict,
+);
+
+export const SCHEMAS = {
+  ...resources,
+  VrfPage: page(resources.Vrf),
+  NetworkPage: page(resources.Network),
+  HostPage: page(resources.Host),
+  BlockPage: page(resources.Block),
+  VtepPage: page(resources.Vtep),
+  EndpointPage: page(resources.Endpoint),
+  NetworkPut: input.NetworkPut,
+  VrfPut: input.VrfPut,
+  JoinRequest: input.JoinRequest,
+  Joined: Type.Object(
+    {
+      cluster: Type.String({ description: "Two servers with different stores never have the same." }),
+      token: Type.String({ description: "The host's own credential from now on." }),
+      host: resources.Host,
+    },
+    strict,
+  ),
+  EndpointClaim: input.EndpointClaim,
+  HostReport: input.HostReport,
+  ClusterStatus: Type.Object(
+    { cluster: Type.String(), revision: Revision, hosts: Type.Array(HostCondition), conditions: Type.Array(Condition) },
+    strict,
+  ),
+  ApplyRequest: input.ApplyRequest,
+  Applied: Type.Object({ revision: Revision, changes: Type.Array(Change) }, strict),
+  Snapshot: Type.Object(
+    {
+      cluster: Type.String(),
+      revision: Revision,
+      vrfs: Type.Array(resources.Vrf),
+      networks: Type.Array(resources.Network),
+      hosts: Type.Array(resources.Host),
+      blocks: Type.Array(resources.Block),
+      vteps: Type.Array(resources.Vtep),
+      endpoints: Type.Array(resources.Endpoint),
+    },
+    strict,
+  ),
+  ChangeSet: Type.Object(
+    { revision: Revision, changes: Type.Array(Change, { description: "Empty: a sign of life." }) },
+    strict,
+  ),
+  Done: Type.Object({ revision: Revision }, strict),
+  Version: Type.Object({ version: Type.String(), cluster: Type.String() }, strict),
+  Problem: Type.Object(
+    {
+      type: Type.String({ description: "urn:weft:problem:<reason>" }),
+      title: Type.String(),
+      status: Count,
+      detail: Type.String({ description: "One line a person can act on." }),
+      reason: Type.String({ description: "From a closed list: what programs may depend on." }),
+      what: Type.String(),
+      where: Type.Optional(Type.String({ description: "A path into the request, or the object concerned." })),
+      why: Type.Optional(Type.String()),
+      fix: Type.String(),
+      blockers: Type.Optional(Type.Array(Type.String(), { description: "What stands in the way." })),
+    },
+    { ...strict, description: "RFC 9457" },
+  ),
+} as const;
+
+export type SchemaName = keyof typeof SCHEMAS;

@@ -1,0 +1,97 @@
+// Watches over HTTP: change sets as newline-delimited JSON, as they become durable. An empty set is a sign of life,
+// at least every 15 s. A reader that goes away ends its watch; one that is slow waits in its own socket. If a watch
+// fails after it has begun, its last line is the problem.
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import type { Clock } from "../model/clock.ts";
+import { problemOf } from "../model/fault.ts";
+import type { ChangeSet } from "../model/resource.ts";
+
+const BOOKMARK_EVERY_MS = 15_000;
+
+type Open = { readonly response: ServerResponse; reached: number; isWaiting: boolean };
+/** Sets that many hosts get alike are encoded once. */
+const lines = new WeakMap<ChangeSet, string>();
+
+export class Watches {
+  readonly #clock: Clock;
+  readonly #open = new Set<Open>();
+  readonly #closing = new AbortController();
+  #isTicking = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * Starts a watch; whatever `begin` throws is thrown at once. The result writes the answer until either side ends
+   * it.
+   */
+  serve(
+    from: number,
+    begin: (signal: AbortSignal) => AsyncIterable<ChangeSet>,
+  ): (response: ServerResponse) => Promise<void> {
+    const gone = new AbortController();
+    const sets = begin(AbortSignal.any([gone.signal, this.#closing.signal]));
+    return async (response) => {
+      const open: Open = { response, reached: from, isWaiting: false };
+      response.on("close", () => gone.abort());
+      response.on("error", () => gone.abort());
+      response.writeHead(200, {
+        "content-type": "application/x-ndjson",
+        "cache-control": "no-store",
+        "x-accel-buffering": "no",
+      });
+      response.flushHeaders();
+      this.#open.add(open);
+      this.#tick();
+      try {
+        for await (const set of sets) await write(open, set, gone.signal);
+      } catch (error) {
+        if (!gone.signal.aborted) response.write(`${JSON.stringify(problemOf(error))}\n`);
+      } finally {
+        this.#open.delete(open);
+        response.end();
+      }
+    };
+  }
+
+  /** Ends every watch. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  /** One timer for all watches, while there are any. */
+  #tick(): void {
+    if (this.#isTicking) return;
+    this.#isTicking = true;
+    void (async () => {
+      while (this.#open.size > 0 && !this.#closing.signal.aborted) {
+        await this.#clock.sleep(BOOKMARK_EVERY_MS, this.#closing.signal);
+        for (const { response, reached, isWaiting } of this.#open) {
+          if (!isWaiting) response.write(lineOf({ revision: reached, changes: [] }));
+        }
+      }
+      this.#isTicking = false;
+    })();
+  }
+}
+
+async function write(open: Open, set: ChangeSet, signal: AbortSignal): Promise<void> {
+  open.reached = set.revision;
+  if (open.response.write(lineOf(set)) || signal.aborted) return;
+  open.isWaiting = true;
+  // A reader that is gone never drains; then the signal ends the wait.
+  await once(open.response, "drain", { signal }).catch(() => {});
+  open.isWaiting = false;
+}
+
+function lineOf(set: ChangeSet): string {
+  let line = lines.get(set);
+  if (line === undefined) lines.set(set, (line = `${JSON.stringify(set)}\n`));
+  return line;
+}
