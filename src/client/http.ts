@@ -28,7 +28,7 @@ export type Call = {
 };
 
 /** `body` is undefined when the answer has none. */
-export type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: unknown };
+type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: unknown };
 
 export type HttpClient = {
   /** The answer, if it is a good one (2xx); otherwise rejects with the Fault that the problem names. */

@@ -10,16 +10,16 @@ import type { EndpointClaim, Joined, Transport } from "./transport.ts";
 /** `url`: `http://host:port`, `https://…` or `unix:/path/of.sock`. */
 export type ServerPlace = { readonly url: string; readonly token: string };
 
-export type ApplyRequest = {
+type ApplyRequest = {
   /** `{kind, name, spec}` each; kinds are network and vrf. */
   readonly resources: readonly unknown[];
   /** Networks of this VRF that are not listed are deleted. */
   readonly pruneVrf?: string;
   readonly dryRun?: boolean;
 };
-export type Applied = { readonly revision: number; readonly changes: readonly Change[] };
+type Applied = { readonly revision: number; readonly changes: readonly Change[] };
 /** Refused with `name-taken` or `revision-stale` if the resource is not as the writer thinks it is. */
-export type Match = { readonly createOnly?: boolean; readonly ifRevision?: number };
+type Match = { readonly createOnly?: boolean; readonly ifRevision?: number };
 
 export type ServerClient = {
   /** All of a kind, over as many pages as it takes. */
