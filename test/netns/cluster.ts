@@ -69,8 +69,9 @@ export function call(
     const outgoing = request({ socketPath, method, path, headers, timeout: 30_000 }, (incoming) => {
       let text = "";
       incoming.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+      const isJson = incoming.headers["content-type"]?.includes("json") === true;
       incoming.on("end", () =>
-        resolve({ status: incoming.statusCode ?? 0, body: text === "" ? undefined : JSON.parse(text) }),
+        resolve({ status: incoming.statusCode ?? 0, body: isJson && text !== "" ? JSON.parse(text) : text }),
       );
     });
     outgoing.on("error", reject).on("timeout", () => outgoing.destroy(new Error("timeout")));
