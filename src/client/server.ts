@@ -18,7 +18,7 @@ type ApplyRequest = {
   readonly dryRun?: boolean;
 };
 type Applied = { readonly revision: number; readonly changes: readonly Change[] };
-/** Refused with `name-taken` or `revision-stale` if the resource is not as the writer thinks it is. */
+/** Refused with `revision-stale` if the resource is not as the writer thinks it is. */
 type Match = { readonly createOnly?: boolean; readonly ifRevision?: number };
 
 export type ServerClient = {
