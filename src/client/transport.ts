@@ -1,5 +1,5 @@
-// What an agent asks of a server. Two implementations: http.ts over the API, and the simulation's, which calls the control
-// plane directly and loses, delays, repeats and reorders on purpose.
+// What an agent asks of a server. Two implementations: server.ts over the API, and the simulation's, which calls the
+// control plane directly and loses, delays, repeats and reorders on purpose.
 import type { ChangeSet, Endpoint, Host, Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 
@@ -11,7 +11,7 @@ export type HostClaim = {
   /** The host's own addresses and routes: networks must not overlap them. */
   readonly hostPrefixes: readonly string[];
 };
-/** `token` is the host's own credential from now on; a claim without it for a host that exists is refused (`host-claimed`). */
+/** `token` is the host's own credential from now on; a claim of a known host without it is refused (`host-claimed`). */
 export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
 
 /** Global network: the server assigns addresses and MAC unless given. Local network: the agent did, and says so. */

@@ -1,6 +1,6 @@
 // The store on one machine's disk, over node:sqlite. Everything happens in one synchronous turn on the main thread: the
 // checks of a write and the write itself see the same state without locks, and one fsync carries all commits of a call
-// (0.3 ms alone, 90 000 commits a second in batches of 128 on the machine this was measured on).
+// (measured: 0.2 ms alone, 70 000 commits a second in batches of 128; all of 100 000 endpoints are read in 0.3 s).
 // The change history is in the file too, so that agents resume after the server restarts.
 import { randomUUID } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";

@@ -9,7 +9,7 @@ export type Commit = { readonly changes: readonly Change[]; readonly preconditio
 /** A record that is not a resource and never leaves the server: credentials, the cluster's id, counters. */
 export type Secret = { readonly key: string; readonly value: string | undefined };
 
-export type StoreState = {
+type StoreState = {
   readonly cluster: string;
   readonly revision: number;
   readonly resources: readonly Resource[];
