@@ -191,7 +191,8 @@ export class Machine {
   #checkRoute(device: Device, object: ObjectOf<"route">): void {
     const space = this.space(object.ns);
     const there = space.routes.get(object.dst);
-    if (there !== undefined && !isSameRoute(there, object)) {
+    const isForeign = there !== undefined && this.device(there.ns, there.dev).foreign.has(keyOf(there));
+    if (there !== undefined && (isForeign || !isSameRoute(there, object))) {
       refuse("exists", `there is ${there.dst} via ${there.via ?? "no gateway"}`);
     }
     if (object.src !== undefined && !space.locals.has(object.src))

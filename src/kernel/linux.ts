@@ -22,6 +22,7 @@ export class LinuxKernel implements Kernel {
   readonly #nft: Nft;
   readonly #applier: Applier;
   readonly #monitors = new Set<Monitor>();
+  #isClosed = false;
 
   constructor(options: LinuxOptions = {}) {
     this.#namespaces = new Namespaces(options.host ?? "/proc/thread-self/ns/net", options.prefix ?? "weft-");
@@ -67,6 +68,8 @@ export class LinuxKernel implements Kernel {
   }
 
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     for (const monitor of this.#monitors) this.#end(monitor);
     this.#namespaces.close();
   }

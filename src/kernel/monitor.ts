@@ -139,8 +139,8 @@ export class Monitor {
       space.fd,
       () => [new NetlinkSocket(k.NETLINK_ROUTE), new NetlinkSocket(k.NETLINK_NETFILTER)] as const,
     );
-    for (const group of ROUTE_GROUPS) route.join(group);
-    nft.join(k.NFNLGRP_NFTABLES);
+    route.listen(ROUTE_GROUPS);
+    nft.listen([k.NFNLGRP_NFTABLES]);
     const ours =
       space.ns !== "host"
         ? []

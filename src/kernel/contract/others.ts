@@ -122,8 +122,27 @@ export const OTHERS: Contract = {
   async "whatever others remove is seen and repaired"(world) {
     const workload = await world.workload();
     const desired = o.switchedNetwork(workload);
-    for (const object of desired) await assertRepairs(world, desired, workload, () => world.disturb(object));
+    for (const object of desired.filter(({ kind }) => kind !== "netns")) {
+      await assertRepairs(world, desired, workload, () => world.disturb(object));
+    }
     await assertRepairs(world, desired, workload, () => world.disturb({ ...FOREIGN, ns: workload, name: "eth0" }));
+  },
+
+  async "a namespace that others remove is made again, as soon as the kernel has let go of the old one"(world) {
+    const workload = await world.workload();
+    const desired = o.switchedNetwork(workload);
+    await converge(world, desired, [workload]);
+    await world.disturb(o.NETNS);
+    assert.deepEqual(
+      (await oursIn(world.kernel, [workload])).filter((object) => object.ns === o.NS),
+      [],
+    );
+    await until("the network is back", async () => {
+      const ops = diff(await world.kernel.observe([workload]), stateOf(desired));
+      await world.kernel.apply(ops);
+      return ops.length === 0;
+    });
+    await assertHolds(world.kernel, stateOf(desired), [workload]);
   },
 
   async "what hangs on a link goes with it, at both ends"(world) {

@@ -46,8 +46,12 @@ export class NetlinkSocket {
     return this.#seq;
   }
 
-  join(group: number): void {
-    libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group);
+  /** Receives what happens from now on. Binds first: an unbound socket has the port of the kernel, who does not tell itself. */
+  listen(groups: readonly number[]): void {
+    const address = Buffer.alloc(12);
+    address.writeUInt16LE(k.AF_NETLINK);
+    libc.bind(this.fd, address);
+    for (const group of groups) libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group);
   }
 
   /** Sends the batch (at least one message) and reads until its last message is acknowledged. */

@@ -1,0 +1,363 @@
+import { strict as assert } from "node:assert";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
+import { type KernelObject, type Ns, stateOf } from "../../datapath/state.ts";
+import { LinuxKernel } from "../linux.ts";
+import { inodeOf } from "../namespaces.ts";
+import { netnsFile } from "../ownership.ts";
+import * as o from "./objects.ts";
+import { OTHERS } from "./others.ts";
+import { REFUSALS } from "./refusals.ts";
+import { STATE } from "./state.ts";
+import {
+  add,
+  assertHolds,
+  type Contract,
+  converge,
+  mustApply,
+  oursIn,
+  remove,
+  testContract,
+  until,
+  type Workload,
+  type World,
+} from "./world.ts";
+
+let worlds = 0;
+
+function run(...argv: readonly string[]): string {
+  const [program = "", ...args] = argv;
+  return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Why this machine cannot run these tests; undefined if it can. */
+function obstacle(): string | undefined {
+  if (process.getuid?.() !== 0) return "not root";
+  try {
+    run("unshare", "-n", "ip", "link", "add", "vx0", "type", "vxlan", "id", "1", "dstport", "4789");
+    run("unshare", "-n", "nft", "list", "ruleset");
+    return undefined;
+  } catch (error) {
+    return `no VXLAN, nftables or iproute2: ${String(error).split("\n", 2).join(" ")}`;
+  }
+}
+
+/** A fresh namespace is the host; nothing touches the machine's own. */
+class LinuxWorld implements World {
+  readonly kernel: LinuxKernel;
+  readonly #prefix = `wk${process.pid}x${++worlds}-`;
+  readonly #host = `${this.#prefix}host`;
+  readonly #made = [this.#host];
+  readonly #kernels: LinuxKernel[] = [];
+
+  constructor() {
+    run("ip", "netns", "add", this.#host);
+    run("ip", "-n", this.#host, "link", "set", "lo", "up");
+    this.kernel = this.restart();
+  }
+
+  restart(): LinuxKernel {
+    const kernel = new LinuxKernel({ host: `/run/netns/${this.#host}`, prefix: `${this.#prefix}v-` });
+    this.#kernels.push(kernel);
+    return kernel;
+  }
+
+  workload(): Promise<Workload> {
+    const name = `${this.#prefix}w${this.#made.length}`;
+    this.#made.push(name);
+    run("ip", "netns", "add", name);
+    return Promise.resolve<Workload>(`/run/netns/${name}`);
+  }
+
+  removeWorkload(path: Workload): Promise<void> {
+    run("ip", "netns", "del", basename(path));
+    return Promise.resolve();
+  }
+
+  /** Name of a namespace for `ip -n`. */
+  name(ns: Ns): string {
+    if (ns === "host") return this.#host;
+    return ns.startsWith("vrf:") ? netnsFile(`${this.#prefix}v-`, ns.slice(4)) : basename(ns);
+  }
+
+  #ip(ns: Ns, ...args: readonly string[]): string {
+    return run("ip", "-n", this.name(ns), ...args);
+  }
+
+  /** With that namespace's /proc/sys/net. */
+  inside(ns: Ns, ...argv: readonly string[]): string {
+    return run("nsenter", `--net=/run/netns/${this.name(ns)}`, ...argv);
+  }
+
+  plant(object: KernelObject): Promise<void> {
+    switch (object.kind) {
+      case "netns":
+        run("ip", "netns", "add", this.name(object.ns));
+        break;
+      case "bridge":
+        this.#ip(object.ns, "link", "add", object.name, "address", object.mac, "type", "bridge");
+        break;
+      case "address":
+        this.#ip(object.ns, "address", "add", object.cidr, "dev", object.dev);
+        this.#ip(object.ns, "link", "set", object.dev, "up");
+        break;
+      case "route":
+        this.#ip(object.ns, "route", "add", ...routeWords(object), "proto", "static");
+        break;
+      case "nft":
+        this.inside(object.ns, "nft", `table inet weft {\n${object.body}}`);
+        break;
+      default:
+        assert.fail(`nobody plants ${object.kind}`);
+    }
+    return Promise.resolve();
+  }
+
+  has(object: KernelObject): Promise<boolean> {
+    return Promise.resolve(this.#has(object));
+  }
+
+  #has(object: KernelObject): boolean {
+    switch (object.kind) {
+      case "netns":
+        return existsSync(`/run/netns/${this.name(object.ns)}`);
+      case "bridge":
+        return this.#ip(object.ns, "-d", "link", "show").includes(`: ${object.name}: `);
+      case "address":
+        return this.#ip(object.ns, "address", "show", "dev", object.dev).includes(` ${object.cidr} `);
+      case "route":
+        return this.#ip(object.ns, "route", "show", ...routeWords(object)) !== "";
+      case "nft":
+        return this.inside(object.ns, "nft", "list", "table", "inet", "weft").includes("chain theirs");
+      default:
+        return assert.fail(`nobody asks for ${object.kind}`);
+    }
+  }
+
+  disturb(object: KernelObject): Promise<void> {
+    const { ns } = object;
+    switch (object.kind) {
+      case "netns":
+        run("ip", "netns", "del", this.name(ns));
+        break;
+      case "sysctl":
+        this.inside(ns, "sysctl", "-w", `net.${object.key.replaceAll("/", ".")}=${object.value === "1" ? 0 : 1}`);
+        break;
+      case "nft":
+        this.inside(ns, "nft", "add", "rule", "inet", "weft", "forward", "counter", "drop");
+        break;
+      case "bridge":
+      case "vxlan":
+      case "veth":
+        this.#ip(ns, "link", "del", object.name);
+        break;
+      case "address":
+        this.#ip(ns, "address", "del", object.cidr, "dev", object.dev);
+        break;
+      case "route":
+        this.#ip(ns, ...(object.dst.includes(":") ? ["-6"] : []), "route", "del", ...routeWords(object));
+        break;
+      case "neighbour":
+        this.#ip(ns, "neighbour", "del", object.ip, "dev", object.dev);
+        break;
+      case "fdb":
+        run("bridge", "-n", this.name(ns), "fdb", "del", object.mac, "dev", object.dev, "dst", object.dst, "self");
+        break;
+      case "bridge-fdb":
+        run("bridge", "-n", this.name(ns), "fdb", "del", object.mac, "dev", object.dev, "master");
+        break;
+    }
+    return Promise.resolve();
+  }
+
+  addElement(ns: Ns): Promise<void> {
+    this.inside(ns, "nft", "add", "element", "inet", "weft", "members", "{ 203.0.113.1 }");
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    for (const kernel of this.#kernels) kernel.close();
+    const all = run("ip", "netns", "list")
+      .split("\n")
+      .map((line) => line.split(" ", 1)[0] ?? "");
+    for (const name of all.filter((found) => found.startsWith(this.#prefix))) run("ip", "netns", "del", name);
+    return Promise.resolve();
+  }
+}
+
+function routeWords(object: Extract<KernelObject, { kind: "route" }>): string[] {
+  return [object.dst, ...(object.via === undefined ? [] : ["via", object.via]), "dev", object.dev];
+}
+
+const LINUX_ONLY: Contract = {
+  async "no thread of ours stays in a foreign namespace, and closing lets go of every descriptor"(world) {
+    const descriptors = () => readdirSync("/proc/self/fd").length;
+    const before = descriptors();
+    const kernel = world.restart();
+    const stop = new AbortController();
+    let pokes = 0;
+    kernel.watch(() => pokes++, stop.signal);
+    const workload = await world.workload();
+    await converge(world, o.routedNetwork(workload), [workload]);
+    await kernel.observe([workload]);
+    await until("a poke", () => pokes > 0);
+    await kernel.apply(remove(o.NETNS));
+    const own = inodeOf("/proc/self/ns/net");
+    for (const thread of readdirSync("/proc/self/task")) assert.equal(inodeOf(`/proc/self/task/${thread}/ns/net`), own);
+    stop.abort();
+    kernel.close();
+    await until("all closed", () => descriptors() <= before);
+  },
+
+  async "agents with other prefixes on one machine do not see each other"(world) {
+    const other = new LinuxWorld();
+    try {
+      await converge(world, [o.NETNS, o.bridge(), o.tunnel()]);
+      assert.deepEqual(await oursIn(other.kernel), []);
+      // The same VNI, because the host is another.
+      await converge(other, [o.NETNS, o.bridge(), o.tunnel()]);
+      await mustApply(other, remove(o.NETNS));
+      assert.equal((await oursIn(world.kernel)).length, 3);
+    } finally {
+      await other.close();
+    }
+  },
+
+  async "ip netns finds the namespace of a VRF, with loopback up"(world) {
+    await mustApply(world, add(o.NETNS));
+    assert.match(run("ip", "netns", "exec", nameOf(world, o.NS), "ip", "link", "show", "lo"), /<LOOPBACK,UP,LOWER_UP>/);
+  },
+
+  async "a file that a killed program left is no obstacle"(world) {
+    writeFileSync(`/run/netns/${nameOf(world, o.NS)}`, "");
+    assert.deepEqual(await oursIn(world.kernel), []);
+    await mustApply(world, remove(o.NETNS));
+    await converge(world, [o.NETNS, o.bridge()]);
+  },
+
+  async "a workload is called by the path under which its port was made"(world) {
+    const workload = await world.workload();
+    const other = `${workload}-again` as const;
+    symlinkSync(workload, other);
+    try {
+      await converge(world, [o.NETNS, o.bridge(), o.port(workload, 0), o.port(other, 1)], [other, workload]);
+      await converge(world, [o.NETNS, o.bridge(), o.port(workload, 0), o.port(other, 1)], [workload, other]);
+    } finally {
+      rmSync(other);
+    }
+  },
+
+  async "what the kernel makes and learns by itself is not ours"(world) {
+    const workload = await world.workload();
+    const desired = o.switchedNetwork(workload);
+    await converge(world, desired, [workload]);
+    run("ip", "netns", "exec", nameOf(world, workload), "ping", "-c", "1", "-W", "2", "10.7.0.1");
+    assert.match(run("ip", "-n", nameOf(world, o.NS), "neighbour", "show"), /10\.7\.0\.5 dev wb7 lladdr 02:00:0a:07:00:00 [A-Z]*[^T] *$/m);
+    assert.match(
+      run("bridge", "-n", nameOf(world, o.NS), "fdb", "show", "dev", "wp0"),
+      /^02:00:0a:07:00:00 master wb7/m,
+    );
+    await assertHolds(world.kernel, stateOf(desired), [workload]);
+  },
+
+  async "other tables, and others' rules, stay as they are"(world) {
+    inside(world, "host", "nft", "table inet other { chain theirs { counter\n }\n}");
+    const before = inside(world, "host", "nft", "-s", "list", "table", "inet", "other");
+    await converge(world, [o.table(4789, "host")]);
+    await converge(world, [o.table(4790, "host")]);
+    await converge(world, []);
+    assert.equal(inside(world, "host", "nft", "-s", "list", "ruleset"), before);
+  },
+
+  async "a table with a mistake is refused with nft's words, and the one that is there stays"(world) {
+    await converge(world, [o.NETNS, o.table()]);
+    const [result] = await world.kernel.apply([
+      { op: "set", from: o.table(), object: { ...o.table(), body: "chain c { nonsense\n}" } },
+    ]);
+    assert.equal(result?.refusal?.class, "invalid");
+    assert.match(result?.refusal?.message ?? "", /syntax error/);
+    await assertHolds(world.kernel, stateOf([o.NETNS, o.table()]));
+  },
+
+  async "packets that count do not look like a change of the table"(world) {
+    const workload = await world.workload();
+    const desired = [...o.switchedNetwork(workload).filter((object) => object.kind !== "nft"), o.table(7)];
+    await converge(world, desired, [workload]);
+    inside(world, o.NS, "nft", "add", "table", "inet", "other");
+    run("ip", "netns", "exec", nameOf(world, workload), "ping", "-c", "2", "-i", "0.01", "-W", "2", "10.7.0.1");
+    const again = world.restart();
+    await assertHolds(again, stateOf(desired), [workload]);
+  },
+
+  async "links of others in the host's namespace do not poke"(world) {
+    const stop = new AbortController();
+    let pokes = 0;
+    await converge(world, [{ ...o.bridge("wb7", "host") }]);
+    world.kernel.watch(() => pokes++, stop.signal);
+    const host = nameOf(world, "host");
+    run("ip", "-n", host, "link", "add", "virbr0", "type", "bridge");
+    run("ip", "-n", host, "address", "add", "10.99.0.1/24", "dev", "virbr0");
+    run("ip", "-n", host, "link", "del", "virbr0");
+    run("ip", "-n", host, "link", "set", "wb7", "mtu", "1300");
+    await until("a poke for ours", () => pokes > 0);
+    assert.equal(pokes, 1);
+    stop.abort();
+  },
+
+  async "the kernel's own words are in a refusal"(world) {
+    await mustApply(world, add(o.NETNS, o.bridge()));
+    const [result] = await world.kernel.apply(add(o.route("10.9.0.0/16", "wb7", "192.0.2.9")));
+    assert.equal(result?.refusal?.message, "ENETUNREACH: network is unreachable: Nexthop has invalid gateway");
+  },
+
+  async "a batch that fails in every message is answered in full"(world) {
+    await mustApply(world, add(o.NETNS, o.bridge()));
+    const routes = Array.from({ length: 600 }, (_, i) => o.route(`10.${i >> 8}.${i & 255}.0/24`, "wb7", "192.0.2.9"));
+    const results = await world.kernel.apply(add(...routes));
+    assert.equal(results.filter((result) => result.refusal?.class === "invalid").length, 600);
+  },
+
+  async "what the host has is told, without what is ours"(world) {
+    await converge(world, [
+      o.NETNS,
+      o.uplink(),
+      o.address("wu-blue", "169.254.64.1/30", "host"),
+      o.bridge("wb7", "host"),
+      o.address("wb7", "10.7.0.1/16", "host"),
+    ]);
+    const host = nameOf(world, "host");
+    run("ip", "-n", host, "link", "add", "eth9", "mtu", "9000", "type", "bridge");
+    run("ip", "-n", host, "address", "add", "192.0.2.77/24", "dev", "eth9");
+    run("ip", "-n", host, "address", "add", "2001:db8::77/64", "dev", "eth9", "nodad");
+    run("ip", "-n", host, "link", "set", "eth9", "up");
+    run("ip", "-n", host, "route", "add", "198.51.100.0/24", "dev", "eth9");
+    run("ip", "-n", host, "route", "add", "default", "via", "192.0.2.1");
+    const { prefixes, bootId } = world.kernel.facts();
+    assert.deepEqual(prefixes, [
+      "192.0.2.0/24",
+      "192.0.2.77/24",
+      "198.51.100.0/24",
+      "2001:db8::/64",
+      "2001:db8::77/64",
+    ]);
+    assert.match(bootId, /^[0-9a-f-]{36}$/);
+    assert.equal(world.kernel.underlayMtu("192.0.2.77"), 9000);
+    assert.equal(world.kernel.underlayMtu("2001:db8::77"), 9000);
+    assert.equal(world.kernel.underlayMtu("192.0.2.78"), undefined);
+  },
+};
+
+function nameOf(world: World, ns: Ns): string {
+  assert(world instanceof LinuxWorld);
+  return world.name(ns);
+}
+
+function inside(world: World, ns: Ns, ...argv: readonly string[]): string {
+  assert(world instanceof LinuxWorld);
+  return world.inside(ns, ...argv);
+}
+
+const skip = obstacle();
+for (const contract of [STATE, OTHERS, REFUSALS, LINUX_ONLY])
+  testContract("linux", contract, async () => new LinuxWorld(), skip);
