@@ -1,6 +1,6 @@
-// The composition root: the only file that reads the environment, makes the clock, handles signals and puts the daemons
-// together. Everything else gets what it needs as arguments. Modules of the daemons are loaded only when one is started,
-// because a CLI verb has to feel instant.
+// The composition root: the only file that reads the environment, makes the clock, handles signals and puts the
+// daemons together. Everything else gets what it needs as arguments. Modules of the daemons are loaded only when one
+// is started, because a CLI verb has to feel instant.
 import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
 import { runCli } from "./cli/cli.ts";

@@ -6,7 +6,7 @@ import { paint, type Io } from "./io.ts";
 import { EXIT_OK, refuse } from "./refuse.ts";
 
 /** A verb's work; the exit code if it is not 0. Commander hands over arguments, then options. */
-export type Verb<Args extends readonly unknown[]> = (...args: Args) => Promise<number | void>;
+type Verb<Args extends readonly unknown[]> = (...args: Args) => Promise<number | void>;
 
 export type Cli = {
   readonly io: Io;
@@ -42,7 +42,7 @@ const WORKLOADS = "Workloads:";
 const DAEMONS = "Daemons:";
 const OTHER = "Other:";
 
-export const NOUNS: readonly Noun[] = [
+const NOUNS: readonly Noun[] = [
   {
     name: "network",
     alias: "net",

@@ -40,7 +40,10 @@ Examples:
   weft network create lab --ipam global --subnet 10.8.0.0/24 --subnet fd00:8::/64`,
     );
   specFlags(create)
-    .option("--ipam <mode>", "local: a block per host, routed (default); global: one segment over all hosts")
+    .option(
+      "--ipam <mode>",
+      "local: a block per host, routed; global: one segment over all hosts (default without --host-prefix)",
+    )
     .option("--subnet <cidr>", "its addresses; once per family", repeated)
     .option("--host-prefix <length>", "ipam local: length of each host's block; once per --subnet", repeated)
     .option("--gateway <address>", "ipam global: the gateway, or none; once per --subnet", repeated)
@@ -180,11 +183,20 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
     });
   }
   const server = await connect(cli.io, options);
-  const network = await server.put("network", name, draftOf(options), { createOnly: true });
+  const network = await server.put("network", name, draftOf(options), { createOnly: true }).catch(asTaken(name));
   await waitFor(cli.io, options.wait, network.revision, () => server.status());
   cli.io.err(
     `network ${name} created at revision ${network.revision}: ${network.spec.subnets.map(subnetText).join(", ")}\n`,
   );
+}
+
+/** To whoever wants to create, "it is not as you think" means that the name is taken. */
+function asTaken(name: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof Fault) || error.reason !== "revision-stale") throw error;
+    const fix = `choose another name, or change it: weft network edit ${name}`;
+    throw new Fault("name-taken", { what: `there is a network "${name}" already`, where: `network/${name}`, fix });
+  };
 }
 
 async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {

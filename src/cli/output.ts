@@ -5,7 +5,7 @@ import { table, type Cell } from "./table.ts";
 
 /** What -o takes; without it, a table. */
 export const FORMATS = ["json", "yaml", "wide", "name"] as const;
-export type Format = (typeof FORMATS)[number];
+type Format = (typeof FORMATS)[number];
 
 export type OutputOptions = { readonly output?: Format /** False with --no-headers. */; readonly headers?: boolean };
 

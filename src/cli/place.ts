@@ -16,7 +16,7 @@ const LOCAL = { socket: "/run/weft/server.sock", tokenFile: "/var/lib/weft/serve
 const LOCAL_AGENT = "/run/weft/agent.sock";
 
 /** What somebody wrote to /run/weft/cli.json so that the CLI works without options. */
-export type RunFile = {
+type RunFile = {
   readonly server: string;
   readonly tokenFile: string;
   readonly agents: Readonly<Record<string, string>>;

@@ -7,7 +7,7 @@ export const EXIT_OK = 0;
 /** `weft plan`: it worked, and there is something to do. */
 export const EXIT_CHANGES = 10;
 /** Ended by Ctrl-C: 128 + SIGINT, as shells count. */
-export const EXIT_INTERRUPTED = 130;
+const EXIT_INTERRUPTED = 130;
 
 const BLOCKERS_SHOWN = 20;
 

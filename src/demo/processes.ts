@@ -14,7 +14,7 @@ const POLL_MS = 20;
 
 export type Noted = Started & { readonly name: string };
 
-export function logOf(name: string): string {
+function logOf(name: string): string {
   return join(RUN_DIR, `${name}.log`);
 }
 

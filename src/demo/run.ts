@@ -59,7 +59,7 @@ export async function start(argv: readonly string[], log: string): Promise<Start
 }
 
 /** When the process with this id was started, in the kernel's ticks: with the id, this names one process for ever. */
-export function startTimeOf(pid: number): string | undefined {
+function startTimeOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The command name may contain anything, also ")": fields count from the last one (proc(5)). A zombie is gone.

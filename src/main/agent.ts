@@ -1,5 +1,5 @@
-// Puts one host's agent together and runs it until it is told to stop. The kernel is left as it is then: traffic does not
-// depend on this process.
+// Puts one host's agent together and runs it until it is told to stop. The kernel is left as it is then: traffic
+// does not depend on this process.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -129,7 +129,7 @@ function claimOf(kernel: LinuxKernel, host: string, underlay: string, { slices }
   };
 }
 
-/** The address that packets to the server leave with. Connecting a datagram socket asks the routes and sends nothing. */
+/** The address that packets to the server leave with. Connecting a datagram socket asks the routes, sends nothing. */
 async function sourceAddress(url: string): Promise<string | undefined> {
   if (!URL.canParse(url) || url.startsWith("unix:")) return undefined;
   const { hostname: name, port } = new URL(url);

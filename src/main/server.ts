@@ -1,5 +1,5 @@
-// Puts the server together and runs it until it is told to stop: the store on disk, the control plane over it, and the
-// API in front, on TCP for agents and on a unix socket for root on this machine.
+// Puts the server together and runs it until it is told to stop: the store on disk, the control plane over it, and
+// the API in front, on TCP for agents and on a unix socket for root on this machine.
 import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { connect } from "node:net";

@@ -1,6 +1,6 @@
-// The two tokens that no API hands out: files in the server's data folder, readable by their owner only. What is in a file
-// and what the server accepts are kept the same: a missing file gets a new token, and a file that was there before the
-// server's first start (made by whoever provisions machines) is taken as it is.
+// The two tokens that no API hands out: files in the server's data folder, readable by their owner only. What is in
+// a file and what the server accepts are kept the same: a missing file gets a new token, and a file that was there
+// before the server's first start (made by whoever provisions machines) is taken as it is.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../model/fault.ts";

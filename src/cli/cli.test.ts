@@ -1,0 +1,283 @@
+// The command line as people and scripts meet it: bin/weft as a process of its own, against a real server over a
+// unix socket. What is asserted is what arrives: exit codes, what is on stdout and what on stderr, and what the
+// server then has.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { createApi } from "../api/api.ts";
+import { Control } from "../control/control.ts";
+import { openMemoryStore } from "../store/memory.ts";
+
+const WEFT = join(import.meta.dirname, "../../bin/weft");
+const clock = { nowMs: () => Date.now(), sleep: () => Promise.resolve() };
+const folder = mkdtempSync(join(tmpdir(), "weft-cli-"));
+const socket = join(folder, "server.sock");
+const control = await Control.open(openMemoryStore(), { clock });
+const api = createApi(control, { clock, version: "9.9.9" });
+const server = createServer((...args) => api.routing(...args));
+
+type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+function weft(
+  args: readonly string[],
+  options: { readonly input?: string; readonly env?: Record<string, string> } = {},
+): Promise<Ran> {
+  const env = {
+    PATH: process.env["PATH"],
+    HOME: folder,
+    WEFT_CONFIG_DIR: folder,
+    WEFT_SERVER: `unix:${socket}`,
+    WEFT_TOKEN_FILE: join(folder, "admin.token"),
+    ...options.env,
+  };
+  return new Promise((resolve) => {
+    const child = execFile(WEFT, args, { env, timeout: 30_000 }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr });
+    });
+    child.stdin?.end(options.input ?? "");
+  });
+}
+
+/** What these tests look at in what the CLI prints as JSON. */
+type Printed = { readonly name: string; readonly spec: Readonly<Record<string, unknown>> };
+
+/** Runs what has to succeed and gives its stdout as JSON. */
+async function json<T>(...args: readonly string[]): Promise<T> {
+  const { code, stdout, stderr } = await weft([...args, "-o", "json"]);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout) as T;
+}
+
+async function joinHost(host: string, underlay: string): Promise<void> {
+  await control.join({ host, underlay, underlayMtu: 1500, hostPrefixes: [] }, "j".repeat(40));
+}
+
+async function report(host: string, revision: number): Promise<void> {
+  const nothing = { errors: [], networks: [], conditions: [], hostPrefixes: [], driftRepaired: 0, objects: 5 };
+  await control.report({ host, bootId: "b", version: "1", revision, ...nothing });
+}
+
+before(async () => {
+  await control.setToken("admin", "a".repeat(40));
+  await control.setToken("join", "j".repeat(40));
+  writeFileSync(join(folder, "admin.token"), "a".repeat(40));
+  writeFileSync(join(folder, "wrong.token"), "w".repeat(40));
+  await api.ready();
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+});
+after(async () => {
+  server.close();
+  server.closeAllConnections();
+  await api.close();
+  await control.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("usage", () => {
+  test("help is data, and names every noun", async () => {
+    const { code, stdout, stderr } = await weft(["--help"]);
+    assert.equal(code, 0);
+    assert.equal(stderr, "");
+    for (const noun of ["network", "endpoint", "host", "lease", "vrf", "apply", "plan", "attach", "status", "server"]) {
+      assert.match(stdout, new RegExp(`^ {2}${noun}\\b`, "m"));
+    }
+    assert.match((await weft(["network", "create", "--help"])).stdout, /--subnet <cidr>/);
+    assert.match((await weft(["help", "network"])).stdout, /^ {2}list, ls|^ {2}list\|ls|^ {2}list/m);
+  });
+
+  test("a misspelt word is 2, with the nearest one", async () => {
+    const noun = await weft(["netwrok", "list"]);
+    assert.deepEqual([noun.code, noun.stdout], [2, ""]);
+    assert.match(noun.stderr, /unknown command 'netwrok'[\s\S]*network/);
+    const verb = await weft(["network", "lsit"]);
+    assert.equal(verb.code, 2);
+    assert.match(verb.stderr, /list/);
+    assert.equal((await weft(["network", "list", "--colour"])).code, 2);
+    assert.equal((await weft(["network", "list", "-o", "xml"])).code, 2);
+    assert.equal((await weft(["network", "show"])).code, 2);
+    assert.equal((await weft(["network", "create", "x", "--subnet", "10.1.0.0/16", "--mtu", "big"])).code, 2);
+  });
+
+  test("version says both sides", async () => {
+    assert.match((await weft(["--version"])).stdout, /^weft \d+\.\d+\.\d+\nserver 9\.9\.9\n$/);
+  });
+});
+
+describe("finding the server", () => {
+  test("nothing listens: 7, and what to do", async () => {
+    const { code, stderr } = await weft(["network", "list"], { env: { WEFT_SERVER: `unix:${folder}/none.sock` } });
+    assert.equal(code, 7);
+    assert.match(stderr, /cannot reach the server[\s\S]* do {5}/);
+  });
+
+  test("a wrong token: 5; a flag beats the environment", async () => {
+    const env = { WEFT_TOKEN_FILE: join(folder, "wrong.token") };
+    assert.equal((await weft(["network", "list"], { env })).code, 5);
+    assert.equal((await weft(["network", "list", "--token-file", join(folder, "admin.token")], { env })).code, 0);
+    assert.equal((await weft(["network", "list"], { env: { WEFT_TOKEN_FILE: join(folder, "none") } })).code, 5);
+  });
+});
+
+describe("networks", () => {
+  test("create, list, show, edit, delete", async () => {
+    const created = await weft(["network", "create", "blue", "--subnet", "10.7.0.0/16", "--host-prefix", "24"]);
+    assert.deepEqual([created.code, created.stdout], [0, ""], created.stderr);
+    assert.match(created.stderr, /^network blue created at revision \d+: 10\.7\.0\.0\/16 in \/24s\n$/);
+
+    const list = await weft(["net", "ls"]);
+    assert.match(
+      list.stdout,
+      /^NAME +SUBNETS +IPAM +VNI +VRF +ENABLED\nblue +10\.7\.0\.0\/16 in \/24s +local +\d+ +blue +yes\n$/,
+    );
+    assert.equal(list.stdout.includes("\u001b"), false);
+    assert.match((await weft(["network", "list", "--no-headers"])).stdout, /^blue /);
+    assert.equal((await weft(["network", "list", "-o", "name"])).stdout, "network/blue\n");
+    assert.deepEqual((await json<Printed[]>("network", "list"))[0]?.spec["subnets"], [
+      { cidr: "10.7.0.0/16", hostPrefix: 24 },
+    ]);
+    assert.match((await weft(["network", "show", "blue"])).stdout, /^Name: +blue$/m);
+
+    assert.equal((await weft(["network", "edit", "blue", "--description", "for tests", "--no-masquerade"])).code, 0);
+    const { spec } = await json<Printed>("network", "show", "blue");
+    assert.deepEqual([spec["description"], spec["masquerade"]], ["for tests", false]);
+    assert.equal((await weft(["network", "edit", "blue"])).code, 2);
+
+    assert.equal((await weft(["network", "delete", "blue"])).code, 0);
+    assert.deepEqual(await json("network", "list"), []);
+  });
+
+  test("refusals: not found 3, conflict 4, invalid 2, each with what to do", async () => {
+    assert.equal((await weft(["network", "create", "red", "--subnet", "10.9.0.0/16"])).code, 0);
+    const taken = await weft(["network", "create", "red", "--subnet", "10.9.0.0/16"]);
+    assert.equal(taken.code, 4);
+    assert.match(
+      taken.stderr,
+      /there is a network "red" already \[name-taken\]\n {2}where {2}network\/red\n {2}do {5}choose/,
+    );
+    assert.equal((await weft(["network", "show", "none"])).code, 3);
+    assert.equal((await weft(["network", "delete", "none"])).code, 3);
+    const invalid = await weft(["network", "create", "x", "--subnet", "10.9.0.1/16"]);
+    assert.equal(invalid.code, 2);
+    assert.match(invalid.stderr, /did you mean 10\.9\.0\.0\/16\?/);
+    assert.equal((await weft(["network", "create", "x"])).code, 2);
+    assert.equal((await weft(["network", "delete", "red"])).code, 0);
+  });
+
+  test("what has endpoints goes only by force, and force has to be meant", async () => {
+    await joinHost("h8", "192.0.2.8");
+    assert.equal((await weft(["network", "create", "busy", "--ipam", "global", "--subnet", "10.10.0.0/24"])).code, 0);
+    const claim = { network: "busy", host: "h8", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
+    await control.write({ verb: "attach", claim, by: { role: "host", host: "h8" } });
+    assert.match((await weft(["lease", "list", "--no-headers"])).stdout, /^10\.10\.0\.\d+ +busy +h8 +web +-\n$/);
+    assert.match((await weft(["endpoint", "show", "web"])).stdout, /^Name: +web\.eth0$/m);
+
+    const refused = await weft(["network", "delete", "busy"]);
+    assert.equal(refused.code, 4);
+    assert.match(refused.stderr, /in the way\n {4}web\.eth0\n/);
+    assert.equal((await weft(["network", "delete", "busy", "--force"])).code, 2);
+    assert.equal((await json<Printed[]>("network", "list")).length, 1);
+    assert.equal((await weft(["network", "delete", "busy", "--force", "--yes"])).code, 0);
+    assert.deepEqual(await json("endpoint", "list"), []);
+    assert.equal((await weft(["host", "delete", "h8"])).code, 0);
+  });
+});
+
+describe("files", () => {
+  const TWO = `kind: network
+name: one
+spec: {subnets: [{cidr: 10.20.0.0/16, hostPrefix: 24}]}
+---
+kind: network
+name: two
+spec: {subnets: [{cidr: 10.21.0.0/24}]}
+`;
+
+  test("plan says what would happen on which host, and exits with 10 until it has", async () => {
+    await joinHost("h1", "192.0.2.1");
+    await joinHost("h2", "192.0.2.2");
+    const planned = await weft(["plan", "-f", "-"], { input: TWO });
+    assert.equal(planned.code, 10, planned.stderr);
+    assert.match(planned.stdout, /^\+ network\/one created$/m);
+    assert.match(planned.stdout, /^h1: \d+ operations, no endpoint loses packets\n {2}ip netns add weft-one$/m);
+    assert.match(planned.stdout, /fdb replace \S+ dev \S+ dst 192\.0\.2\.2/);
+    assert.deepEqual(await json("network", "list"), []);
+
+    const dry = await weft(["apply", "-f", "-", "--dry-run"], { input: TWO });
+    assert.equal(dry.code, 0);
+    assert.deepEqual(await json("network", "list"), []);
+
+    assert.equal((await weft(["apply", "-f", "-"], { input: TWO })).code, 0);
+    assert.equal((await json<Printed[]>("network", "list")).length, 2);
+    const again = await weft(["plan", "-f", "-"], { input: TWO });
+    assert.deepEqual([again.code, again.stdout], [0, ""], again.stderr);
+  });
+
+  test("what list prints may be applied again and changes nothing", async () => {
+    const { stdout } = await weft(["network", "list", "-o", "yaml"]);
+    const applied = await weft(["apply", "-f", "-"], { input: stdout });
+    assert.deepEqual([applied.code, applied.stderr], [0, "nothing to change\n"]);
+  });
+
+  test("a mistake in a file is 2, with its line; a missing file as well", async () => {
+    const { code, stderr } = await weft(["apply", "-f", "-"], { input: "kind: network\nname: [\n" });
+    assert.equal(code, 2);
+    assert.match(stderr, /where {2}-:\d+:\d+/);
+    assert.equal((await weft(["apply", "-f", join(folder, "none.yaml")])).code, 2);
+  });
+
+  test("import dcos makes its networks, and prunes what a later file leaves out only when told", async () => {
+    const config = (names: readonly string[]) =>
+      `dcos_overlay_network:\n  vtep_subnet: 198.19.0.0/20\n  vtep_mac_oui: 70:B3:D5:00:00:00\n  overlays:\n${names
+        .map((name, i) => `    - name: ${name}\n      subnet: 10.${30 + i}.0.0/16\n      prefix: 24\n`)
+        .join("")}`;
+    assert.equal((await weft(["import", "dcos", "-", "--dry-run"], { input: config(["dcos"]) })).code, 0);
+    assert.equal(
+      (await json<Printed[]>("vrf", "list")).some((vrf) => vrf.name === "dcos"),
+      false,
+    );
+    assert.equal((await weft(["import", "dcos", "-"], { input: config(["dcos", "extra"]) })).code, 0);
+    assert.equal((await json<Printed>("vrf", "show", "dcos")).spec["vni"], 1024);
+    assert.equal((await weft(["import", "dcos", "-"], { input: config(["dcos"]) })).code, 2);
+    assert.equal((await weft(["network", "show", "extra"])).code, 0);
+    assert.equal((await weft(["import", "dcos", "-", "--yes"], { input: config(["dcos"]) })).code, 0);
+    assert.equal((await weft(["network", "show", "extra"])).code, 3);
+  });
+});
+
+describe("convergence", () => {
+  test("--wait is over when every ready host has it, and 6 when one does not in time", async () => {
+    const { revision } = await control.status();
+    await report("h1", revision + 1);
+    await report("h2", revision + 1);
+    assert.equal((await weft(["network", "create", "w1", "--subnet", "10.40.0.0/24", "--wait"])).code, 0);
+    const late = await weft(["network", "create", "w2", "--subnet", "10.41.0.0/24", "--wait=1"]);
+    assert.equal(late.code, 6, late.stderr);
+    assert.match(late.stderr, /in the way\n {4}h1 is at \d+\n {4}h2 is at \d+\n/);
+    assert.match((await weft(["status"])).stdout, /^converged at revision \d+ on 0 of 2 hosts\n\nHOST +STATE/);
+    assert.equal((await json<{ readonly hosts: readonly unknown[] }>("status")).hosts.length, 2);
+    const hosts = await weft(["host", "list", "-o", "wide"]);
+    assert.match(hosts.stdout, /^h1 +ready +192\.0\.2\.1 +1500/m);
+  });
+});
+
+describe("agents", () => {
+  test("no agent there: 7; contradictions are 2 before anybody is asked", async () => {
+    const env = { WEFT_AGENT_SOCKET: join(folder, "none.sock") };
+    assert.equal((await weft(["attach", "--netns", "x", "--network", "w1"], { env })).code, 7);
+    assert.equal((await weft(["attach", "--network", "w1"], { env })).code, 2);
+    assert.equal((await weft(["attach", "--netns", "x", "--pid", "1", "--network", "w1"], { env })).code, 2);
+    assert.equal((await weft(["detach", "x"], { env })).code, 7);
+  });
+});
+
+describe("completion", () => {
+  test("knows the verbs and options of every noun", async () => {
+    const { stdout } = await weft(["completion", "bash"]);
+    assert.match(stdout, /'network create'\) words='[^']*--subnet/);
+    assert.equal((await weft(["completion", "csh"])).code, 2);
+  });
+});
