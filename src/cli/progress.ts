@@ -2,7 +2,7 @@
 import { paint, type Io } from "./io.ts";
 
 export type Steps = {
-  /** Runs one step; `done` says in a few words what is there now. A failure marks the line and goes on up. */
+  /** Runs one step; `done` says in a few words what is there now. A failure marks the line and goes on up; so does Ctrl-C between steps. */
   readonly step: <T>(name: string, work: () => Promise<T>, done: (result: T) => string) => Promise<T>;
 };
 
@@ -15,6 +15,7 @@ export function stepsOf(io: Io, nameWidth: number): Steps {
   const back = io.live ? "\r\u001b[2K" : "";
   return {
     step: async (name, work, done) => {
+      io.signal.throwIfAborted();
       if (io.live) io.err(line(" ", name, paint(io, "dim", "…")));
       try {
         const result = await work();

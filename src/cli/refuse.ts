@@ -25,7 +25,7 @@ export function refuse(io: Io, error: unknown): number {
 
 function faultText(io: Io, reason: string, detail: FaultDetail): string {
   const line = (name: string, text: string | undefined) =>
-    text === undefined ? "" : `  ${paint(io, "dim", name.padEnd(5))}  ${text}\n`;
+    text === undefined ? "" : `  ${paint(io, "dim", name.padEnd(5))}  ${text.replaceAll("\n", `\n${" ".repeat(9)}`)}\n`;
   const blockers = detail.blockers ?? [];
   const more = blockers.length > BLOCKERS_SHOWN ? `    and ${blockers.length - BLOCKERS_SHOWN} more\n` : "";
   return [

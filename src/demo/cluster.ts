@@ -7,7 +7,7 @@ import type { Io } from "../cli/io.ts";
 import { Fault } from "../model/fault.ts";
 import type { Network } from "../model/resource.ts";
 import type { Attachment, ClusterStatus } from "../model/status.ts";
-import { CLI_FILE, type DemoHost, HOSTS, LAN, RUN_DIR, SERVER, SERVER_PORT, type Workload } from "./layout.ts";
+import { CLI_FILE, type DemoHost, HOSTS, LAN, SERVER, SERVER_PORT, type Workload } from "./layout.ts";
 import type { Peer } from "./ping.ts";
 import { startNoted, untilReady } from "./processes.ts";
 import { run } from "./run.ts";
@@ -83,8 +83,8 @@ export async function weft(args: readonly string[]): Promise<string> {
   if (code === 0) return stdout;
   throw new Fault("internal", {
     what: `weft ${args.join(" ")} failed`,
-    blockers: stderr.trimEnd().split("\n"),
-    fix: `see the reason above, and the logs in ${RUN_DIR}`,
+    why: stderr.trimEnd(),
+    fix: "see the reason above, and the logs",
   });
 }
 

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { count, type Io } from "../cli/io.ts";
 import { Fault } from "../model/fault.ts";
-import { CLI_FILE, RUN_DIR } from "./layout.ts";
+import { CLI_FILE, FAILED_DIR, RUN_DIR } from "./layout.ts";
 import { notedProcesses, stopAll } from "./processes.ts";
 import { isRunning } from "./run.ts";
 import { demoNamespaces, processesIn, removeNamespaces } from "./underlay.ts";
@@ -37,7 +37,9 @@ export async function removeDemo(io: Pick<Io, "clock">): Promise<Removed> {
 }
 
 export async function down(io: Io): Promise<number> {
+  rmSync(FAILED_DIR, { recursive: true, force: true });
   if (!isThere()) {
+    removeIfEmpty(dirname(RUN_DIR));
     io.err("The demonstration is not there: no process, no namespace, no file.\n");
     return 0;
   }

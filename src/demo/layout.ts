@@ -4,6 +4,8 @@
 
 export const PREFIX = "weft-demo-";
 export const RUN_DIR = "/run/weft/demo";
+/** Where the logs of a demonstration go that did not come up. */
+export const FAILED_DIR = "/run/weft/demo-failed";
 /** Where the CLI looks when nobody says which server; see cli/place.ts. */
 export const CLI_FILE = "/run/weft/cli.json";
 

@@ -1,6 +1,6 @@
 // The processes of the demonstration: started here, written down at once, and stopped by id only if the id still
 // means the same process. A note per process survives whoever started it, so that script/down works after any crash.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
@@ -39,6 +39,15 @@ export function notedProcesses(): Noted[] {
   });
 }
 
+/** Moves the logs out of the way of removal. */
+export function keepLogs(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const name of existsSync(RUN_DIR) ? readdirSync(RUN_DIR) : []) {
+    if (name.endsWith(".log")) renameSync(join(RUN_DIR, name), join(folder, name));
+  }
+}
+
 /** Waits until `isReady`; a Fault with the end of its log if the process dies first or the time is over. */
 export async function untilReady(
   started: Noted,
@@ -52,8 +61,7 @@ export async function untilReady(
     if (isDead || clock.nowMs() > deadlineMs) {
       throw new Fault(isDead ? "internal" : "timeout", {
         what: isDead ? `${started.name} ended` : `${started.name} was not ready after ${timeoutMs / 1000} s`,
-        where: logOf(started.name),
-        blockers: lastLines(logOf(started.name), LOG_LINES),
+        why: lastLines(logOf(started.name), LOG_LINES).join("\n"),
         fix: "the lines above are the end of its log",
       });
     }

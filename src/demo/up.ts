@@ -8,9 +8,9 @@ import { Fault } from "../model/fault.ts";
 import type { Network } from "../model/resource.ts";
 import { attachAll, importNetworks, PROJECT, startAgents, startServer, weft } from "./cluster.ts";
 import { down, isThere, removeDemo } from "./down.ts";
-import { HOSTS, LAN, OUTSIDE, RUN_DIR, SERVER, workloadsOf } from "./layout.ts";
+import { FAILED_DIR, HOSTS, LAN, OUTSIDE, RUN_DIR, SERVER, workloadsOf } from "./layout.ts";
 import { isComplete, matrixText, ping, pingAll, type Matrix, type Peer } from "./ping.ts";
-import { notedProcesses } from "./processes.ts";
+import { keepLogs, notedProcesses } from "./processes.ts";
 import { isRunning } from "./run.ts";
 import { buildUnderlay } from "./underlay.ts";
 
@@ -28,8 +28,10 @@ export async function up(io: Io, foreground: boolean): Promise<number> {
   try {
     await build(io);
   } catch (error) {
+    keepLogs(FAILED_DIR);
     const { processes, namespaces } = await removeDemo(io);
-    io.err(`Took it down: ${count(processes, "process", "processes")}, ${count(namespaces, "namespace")}.\n`);
+    const removed = `${count(processes, "process", "processes")}, ${count(namespaces, "namespace")}`;
+    io.err(`Took it down again: ${removed}. The logs are kept in ${FAILED_DIR}.\n`);
     throw error;
   }
   if (!foreground) return 0;
@@ -95,7 +97,7 @@ async function pingNetworks(networks: readonly string[], peers: readonly Peer[])
   if (matrices.every(isComplete)) return matrices;
   throw new Fault("internal", {
     what: "some workloads do not reach each other",
-    blockers: matrices.flatMap((matrix) => matrixText({ color: false }, matrix).trimEnd().split("\n")),
+    why: matrices.map((matrix) => matrixText({ color: false }, matrix).trimEnd()).join("\n"),
     fix: "this is a bug",
   });
 }
