@@ -8,7 +8,7 @@ import { portName } from "../datapath/names.ts";
 import { type KernelObject, type Ns, keyOf } from "../datapath/state.ts";
 import { type World, worldOf } from "../datapath/world.ts";
 import type { Kernel, NetnsId, Refusal } from "../kernel/kernel.ts";
-import type { Transport } from "../client/transport.ts";
+import type { EndpointClaim, Transport } from "../client/transport.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, type Vrf, endpointName } from "../model/resource.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
@@ -46,7 +46,7 @@ export class Door {
 
   /** Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. */
   async attach(request: AttachRequest): Promise<Attachment> {
-    const { agent, journal } = this.#options;
+    const { agent, journal, transport } = this.#options;
     const ifname = request.ifname ?? "eth0";
     const owner = request.owner ?? request.netns.split("/").findLast((part) => part !== "") ?? "";
     const name = endpointName(owner, ifname);
@@ -71,7 +71,11 @@ export class Door {
     }
     agent.inFlight.add(name);
     try {
-      const endpoint = await this.#lease(place, { ...request, ifname, owner }, name);
+      const claim = claimOf(request, this.#options.host, owner, ifname);
+      // Between a local assignment and its record in the journal nothing is awaited, so that two attaches at once never
+      // see the same address free.
+      const endpoint =
+        place.network.spec.ipam === "global" ? await transport.attach(claim) : this.#assign(place, claim, name);
       const isDurable = journal.put({ endpoint, netnsId, bootId: agent.bootId, state: "attached" });
       await this.#apply(place, endpoint).catch(async (error: unknown) => {
         await this.#rollBack(endpoint);
@@ -141,32 +145,16 @@ export class Door {
     });
   }
 
-  async #lease(
-    place: Place,
-    request: AttachRequest & { readonly ifname: string; readonly owner: string },
-    name: string,
-  ): Promise<Endpoint> {
-    const { host, journal, transport, uid } = this.#options;
-    const { network, netns, ifname, owner } = request;
-    const asked = {
-      ...(request.mac === undefined ? {} : { mac: request.mac }),
-      ...(request.slice === undefined ? {} : { slice: request.slice }),
-      ...(request.addresses === undefined ? {} : { addresses: request.addresses }),
-    };
-    if (place.network.spec.ipam === "global")
-      return transport.attach({ network, host, owner, ifname, netns, ...asked });
+  /** An endpoint with addresses from this host's own block. */
+  #assign(place: Place, claim: EndpointClaim, name: string): Endpoint {
+    const { journal, uid } = this.#options;
     const used = new Set<string>();
-    for (const entry of journal.entries.values())
-      if (entry.endpoint.spec.network === network)
-        for (const address of entry.endpoint.spec.addresses) used.add(address);
-    const lease = assign(place.segments, used, { network, ...asked });
-    return {
-      kind: "endpoint",
-      name,
-      uid: uid(),
-      revision: place.world.snapshot.revision,
-      spec: { network, host, owner, ifname, netns, ...lease },
-    };
+    for (const { endpoint } of journal.entries.values()) {
+      if (endpoint.spec.network === claim.network) for (const address of endpoint.spec.addresses) used.add(address);
+    }
+    const { network, host, owner, ifname, netns } = claim;
+    const spec = { network, host, owner, ifname, netns, ...assign(place.segments, used, claim) };
+    return { kind: "endpoint", name, uid: uid(), revision: place.world.snapshot.revision, spec };
   }
 
   /** The endpoint's objects into the kernel: at once if its bridge is there, else with the next round. */
@@ -314,6 +302,20 @@ export class Door {
       gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
     };
   }
+}
+
+function claimOf(request: AttachRequest, host: string, owner: string, ifname: string): EndpointClaim {
+  const { network, netns, addresses, mac, slice } = request;
+  return {
+    network,
+    host,
+    owner,
+    ifname,
+    netns,
+    ...(addresses === undefined ? {} : { addresses }),
+    ...(mac === undefined ? {} : { mac }),
+    ...(slice === undefined ? {} : { slice }),
+  };
 }
 
 /** What the kernel said, in the terms of who asked. */

@@ -15,6 +15,8 @@ const BACKOFF_LAST_MS = 30_000;
 const BACKOFF_DEAF_MS = 2000;
 /** A round may take at most one part in this many of the time: a storm of events must not starve attaches. */
 const DUTY = 4;
+/** Commits that arrive within this time of a round share the next. */
+const GATHER_MS = 10;
 
 export class Loop {
   readonly #options: LoopOptions;
@@ -57,9 +59,9 @@ export class Loop {
       backoffMs = isClean ? 0 : Math.min(BACKOFF_LAST_MS, Math.max(BACKOFF_FIRST_MS, backoffMs * 2));
       if (isClean && this.#waiters.length > 0) continue;
       // Not to be cut short by pokes: a round that fails may cause the very events that ask for the next.
-      const pauseMs = Math.max(tookMs * (DUTY - 1), Math.min(backoffMs, BACKOFF_DEAF_MS));
-      if (pauseMs > 0) await clock.sleep(pauseMs, signal);
-      const restMs = isClean ? periodMs * (0.75 + random() / 2) : backoffMs - pauseMs;
+      const pauseMs = Math.max(GATHER_MS, tookMs * (DUTY - 1), Math.min(backoffMs, BACKOFF_DEAF_MS));
+      await clock.sleep(pauseMs, signal);
+      const restMs = (isClean ? periodMs * (0.75 + random() / 2) : backoffMs) - pauseMs;
       if (!this.#dirty && restMs > 0) await clock.sleep(restMs, AbortSignal.any([signal, this.#wake.signal]));
     }
     for (const resolve of this.#waiters) resolve();

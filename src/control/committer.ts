@@ -185,8 +185,9 @@ export class Committer {
       group.commits.map((_, i) => first + i),
     );
     const endedAtMs = clock.nowMs();
-    for (const before of group.befores) this.#journey.append(before, endedAtMs);
-    publish(this.#view, this.#journey.after(first - 1), this.followers);
+    // Not read back from the journey: a group may be longer than what it remembers.
+    const steps = group.befores.map((before) => this.#journey.append(before, endedAtMs));
+    publish(this.#view, steps, this.followers);
     if (group.commits.length > 0) meter.committed(group.commits.length, (endedAtMs - startedAtMs) / 1000);
   }
 

@@ -23,13 +23,15 @@ export class Journey {
   }
 
   /** The next revision. */
-  append(before: Before, committedAtMs: number): void {
-    this.#steps.push({ revision: this.revision + 1, committedAtMs, before });
+  append(before: Before, committedAtMs: number): Step {
+    const step: Step = { revision: this.revision + 1, committedAtMs, before };
+    this.#steps.push(step);
     // Dropping in halves keeps an append constant on average.
     if (this.#steps.length > 2 * this.#limit) {
       this.#floor += this.#steps.length - this.#limit;
       this.#steps = this.#steps.slice(-this.#limit);
     }
+    return step;
   }
 
   /** The steps after `from`. Throws `compacted` or `revision-stale` for a revision that it does not know. */

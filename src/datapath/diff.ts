@@ -70,15 +70,19 @@ export function isSame(a: KernelObject, b: KernelObject): boolean {
   return a.kind === "nft" && b.kind === "nft" ? a.digest === b.digest : isEqual(a, b);
 }
 
+/** Flat records, and a record inside a record: the peer of a pair. */
 function isEqual(a: object, b: object): boolean {
-  const left = Object.entries(a);
-  const right = new Map(Object.entries(b));
-  if (left.length !== right.size) return false;
-  for (const [field, value] of left) {
-    const other: unknown = right.get(field);
+  if (a === b) return true;
+  const left = a as Readonly<Record<string, unknown>>;
+  const right = b as Readonly<Record<string, unknown>>;
+  let count = 0;
+  for (const field in left) {
+    count++;
+    const [value, other] = [left[field], right[field]];
     if (value === other) continue;
-    if (typeof value !== "object" || typeof other !== "object" || other === null || !isEqual(value, other))
-      return false;
+    if (typeof value !== "object" || value === null || typeof other !== "object" || other === null) return false;
+    if (!isEqual(value, other)) return false;
   }
-  return true;
+  for (const _ in right) count--;
+  return count === 0;
 }

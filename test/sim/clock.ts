@@ -2,12 +2,13 @@
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../src/model/clock.ts";
 
-type Timer = { readonly atMs: number; readonly order: number; readonly fire: () => void };
+type Timer = { readonly atMs: number; readonly order: number; readonly fire: () => void; isDone: boolean };
 
 export class VirtualClock implements Clock {
   #nowMs = 1_700_000_000_000;
   #order = 0;
-  #timers: Timer[] = [];
+  /** A binary heap: the next timer first. */
+  readonly #heap: Timer[] = [];
 
   nowMs(): number {
     return this.#nowMs;
@@ -16,38 +17,75 @@ export class VirtualClock implements Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted === true) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = {
-        atMs: this.#nowMs + ms,
-        order: this.#order++,
-        fire: () => this.#end(timer, signal, stop, resolve),
-      };
       const stop = () => timer.fire();
-      this.#timers.push(timer);
+      const fire = () => {
+        timer.isDone = true;
+        signal?.removeEventListener("abort", stop);
+        resolve();
+      };
+      const timer: Timer = { atMs: this.#nowMs + Math.ceil(ms), order: this.#order++, fire, isDone: false };
+      this.#push(timer);
       signal?.addEventListener("abort", stop, { once: true });
     });
-  }
-
-  #end(timer: Timer, signal: AbortSignal | undefined, stop: () => void, resolve: () => void): void {
-    this.#timers = this.#timers.filter((other) => other !== timer);
-    signal?.removeEventListener("abort", stop);
-    resolve();
   }
 
   /** Lets everything that is due in the next `ms` happen, in order of time. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     await settle();
-    for (;;) {
-      const next = this.#timers
-        .filter((timer) => timer.atMs <= untilMs)
-        .sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0];
-      if (next === undefined) break;
+    for (let next = this.#pop(untilMs); next !== undefined; next = this.#pop(untilMs)) {
       this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.fire();
+      // What is due at the same moment happens in the same turn.
+      for (let also = this.#pop(this.#nowMs); also !== undefined; also = this.#pop(this.#nowMs)) also.fire();
       await settle();
     }
     this.#nowMs = untilMs;
   }
+
+  #push(timer: Timer): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(timer);
+    while (at > 0) {
+      const up = (at - 1) >> 1;
+      const above = heap[up];
+      if (above === undefined || isBefore(above, timer)) break;
+      heap[at] = above;
+      at = up;
+    }
+    heap[at] = timer;
+  }
+
+  /** The next timer due until then; timers that were cut short are passed over. */
+  #pop(untilMs: number): Timer | undefined {
+    const heap = this.#heap;
+    for (let top = heap[0]; top !== undefined && (top.isDone || top.atMs <= untilMs); top = heap[0]) {
+      const last = heap.pop();
+      if (last !== undefined && heap.length > 0) this.#sink(last);
+      if (!top.isDone) return top;
+    }
+    return undefined;
+  }
+
+  #sink(timer: Timer): void {
+    const heap = this.#heap;
+    let at = 0;
+    for (;;) {
+      const left = 2 * at + 1;
+      const next = isBefore(heap[left + 1], heap[left]) ? left + 1 : left;
+      const below = heap[next];
+      if (below === undefined || isBefore(timer, below)) break;
+      heap[at] = below;
+      at = next;
+    }
+    heap[at] = timer;
+  }
+}
+
+function isBefore(a: Timer | undefined, b: Timer | undefined): boolean {
+  if (a === undefined) return false;
+  return b === undefined || a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
 
 /**
