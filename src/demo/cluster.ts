@@ -24,7 +24,7 @@ export async function startServer(io: Io): Promise<void> {
   const agents = Object.fromEntries(HOSTS.map((host) => [host.name, host.socket]));
   const runFile = { server: `unix:${SERVER.socket}`, tokenFile: join(SERVER.dir, "admin.token"), agents };
   writeFileSync(CLI_FILE, `${JSON.stringify(runFile, undefined, 2)}\n`, { mode: 0o600 });
-  await untilReady(server, async () => (await statusNow(io)) !== undefined, io.clock, START_MS);
+  await untilReady(server, () => whyNot(io, () => true), io.clock, START_MS);
 }
 
 /** One after the other: blocks go to hosts in the order in which they join, and so h1 has the first. */
@@ -43,18 +43,18 @@ async function startAgent(io: Io, host: DemoHost): Promise<void> {
     "netns-prefix": `${host.netns}-`,
   };
   const agent = await startNoted(`agent-${host.name}`, inNetns(host.netns, [WEFT, "agent", ...argvOf(flags)]));
-  const isReady = async () =>
-    (await statusNow(io))?.hosts.some((one) => one.host === host.name && one.state === "ready") === true;
-  await untilReady(agent, isReady, io.clock, START_MS);
+  const isReady = ({ hosts }: ClusterStatus) => hosts.some((one) => one.host === host.name && one.state === "ready");
+  await untilReady(agent, () => whyNot(io, isReady), io.clock, START_MS);
 }
 
-/** Undefined while the server does not answer. */
-async function statusNow(io: Io): Promise<ClusterStatus | undefined> {
+/** Why the cluster is not as it should be yet; undefined once it is. */
+async function whyNot(io: Io, isReady: (status: ClusterStatus) => boolean): Promise<string | undefined> {
   try {
     const server = await connect(io, { server: `unix:${SERVER.socket}`, tokenFile: join(SERVER.dir, "admin.token") });
-    return await server.status();
-  } catch {
-    return undefined;
+    const status = await server.status();
+    return isReady(status) ? undefined : `the server's status: ${JSON.stringify(status.hosts)}`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

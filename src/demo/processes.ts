@@ -48,21 +48,26 @@ export function keepLogs(folder: string): void {
   }
 }
 
-/** Waits until `isReady`; a Fault with the end of its log if the process dies first or the time is over. */
+/**
+ * Waits until `whyNotYet` gives no reason any more; a Fault with the last reason and the end of the log if the process
+ * dies first or the time is over.
+ */
 export async function untilReady(
   started: Noted,
-  isReady: () => Promise<boolean>,
+  whyNotYet: () => Promise<string | undefined>,
   clock: Clock,
   timeoutMs: number,
 ): Promise<void> {
   const deadlineMs = clock.nowMs() + timeoutMs;
-  while (!(await isReady())) {
+  for (;;) {
+    const reason = await whyNotYet();
+    if (reason === undefined) return;
     const isDead = !isRunning(started);
     if (isDead || clock.nowMs() > deadlineMs) {
       throw new Fault(isDead ? "internal" : "timeout", {
         what: isDead ? `${started.name} ended` : `${started.name} was not ready after ${timeoutMs / 1000} s`,
-        why: lastLines(logOf(started.name), LOG_LINES).join("\n"),
-        fix: "the lines above are the end of its log",
+        why: [...lastLines(logOf(started.name), LOG_LINES), ...(isDead ? [] : [reason])].join("\n"),
+        fix: "above is the end of its log",
       });
     }
     await clock.sleep(POLL_MS);
