@@ -37,5 +37,7 @@ async function detach(cli: Cli, name: string, options: DetachOptions): Promise<v
     });
   }
   await only.agent.detach(only.endpoint);
-  cli.io.err(`endpoint ${only.endpoint} detached; ${only.spec.addresses.join(", ")} is free again\n`);
+  const { addresses } = only.spec;
+  const are = addresses.length === 1 ? "is" : "are";
+  cli.io.err(`endpoint ${only.endpoint} detached; ${addresses.join(", ")} ${are} free again\n`);
 }
