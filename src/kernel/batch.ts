@@ -1,13 +1,13 @@
 // Gathers the steps of a list of operations per namespace and sends them: many messages per send, one namespace open at a
 // time, and what the kernel refused mapped back to the operation. Everything between opening and closing a namespace is
 // synchronous, so one buffer serves all; between sends the event loop gets its turn.
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import type { Ns, Op } from "../datapath/state.ts";
 import { EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
 import { explainExists } from "./explain.ts";
 import type { Refusal } from "./kernel.ts";
-import type { Namespaces, Space } from "./namespaces.ts";
+import { type Namespaces, type Space, openNetns } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { type LinkInfo, linkByName, readLink } from "./netlink/link.ts";
 import { BATCH_BYTES, BATCH_MESSAGES } from "./netlink/socket.ts";
@@ -231,12 +231,10 @@ class Batch implements Desk {
       const space = this.#namespaces.vrf(ns.slice(4));
       if (space !== undefined) return space.fd;
     } else {
-      try {
-        const fd = openSync(ns, "r");
+      const fd = openNetns(ns);
+      if (fd !== undefined) {
         this.#fds.push(fd);
         return fd;
-      } catch {
-        // Falls through: the path is gone.
       }
     }
     throw new Refused({ class: "missing", message: `there is no network namespace ${ns}` });

@@ -53,8 +53,8 @@ export function bind(fd: number, address: Uint8Array): void {
   check("bind", c.bind(fd, address, address.length));
 }
 
+const four = Buffer.alloc(4);
 export function setsockopt(fd: number, level: number, option: number, value: number): void {
-  const four = Buffer.alloc(4);
   four.writeInt32LE(value);
   check("setsockopt", c.setsockopt(fd, level, option, four, four.length));
 }

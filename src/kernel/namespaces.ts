@@ -7,10 +7,9 @@
 //
 // A socket or descriptor of a namespace keeps it alive. Those of the host and of VRFs are kept open; those of workloads are
 // opened for one use, so that a container's namespace dies with the container.
-import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { type Stats, closeSync, constants, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import type { Ns } from "../datapath/state.ts";
-import { EEXIST, EINVAL, SystemError } from "./errno.ts";
+import { EEXIST, EINVAL, refusalOfError, SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";
 import * as k from "./netlink/constants.ts";
 import { linkByName, readLink, setLink } from "./netlink/link.ts";
@@ -28,6 +27,7 @@ const MNT_DETACH = 2;
 /** An open namespace. `indexes` remembers interface indexes by name, as far as they were needed. */
 export type Space = {
   readonly ns: Ns;
+  /** Of the host and of VRFs, whose spaces are kept. */
   readonly inode: string;
   readonly fd: number;
   readonly socket: NetlinkSocket;
@@ -40,6 +40,7 @@ export class Namespaces {
   readonly #home: number;
   readonly #host: Space;
   readonly #prefix: string;
+  readonly #files = new Map<string, string>();
   /** By file name. */
   readonly #vrfs = new Map<string, Space>();
 
@@ -47,7 +48,9 @@ export class Namespaces {
   constructor(host: string, prefix: string) {
     this.#prefix = prefix;
     this.#home = openSync("/proc/thread-self/ns/net", "r");
-    this.#host = this.#open("host", host);
+    const space = this.#open("host", host, inodeOf(host) ?? "");
+    if (space === undefined) throw new Error(`${host} is not a network namespace`);
+    this.#host = space;
   }
 
   /** Runs `inside` in the namespace behind `fd`. `inside` must not start anything asynchronous. */
@@ -72,8 +75,12 @@ export class Namespaces {
     return this.#host;
   }
 
-  pathOf(ns: Exclude<Ns, "host">): string {
-    return ns.startsWith("vrf:") ? join(RUN_DIR, netnsFile(this.#prefix, ns.slice(4))) : ns;
+  #fileOf(vrf: string): string {
+    const known = this.#files.get(vrf);
+    if (known !== undefined) return known;
+    const file = netnsFile(this.#prefix, vrf);
+    this.#files.set(vrf, file);
+    return file;
   }
 
   /** Calls `inside` with the open namespace; undefined if there is none. Nothing of it may be kept. */
@@ -83,7 +90,7 @@ export class Namespaces {
       const space = this.vrf(ns.slice(4));
       return space === undefined ? undefined : inside(space);
     }
-    const space = this.#openIfThere(ns, ns);
+    const space = this.#open(ns, ns, "");
     if (space === undefined) return undefined;
     try {
       return inside(space);
@@ -94,7 +101,7 @@ export class Namespaces {
 
   /** The namespace of a VRF, kept open until it is removed or replaced; undefined if it is not there or not ours. */
   vrf(name: string): Space | undefined {
-    const space = this.#vrfAt(netnsFile(this.#prefix, name));
+    const space = this.#vrfAt(this.#fileOf(name));
     return space?.ns === `vrf:${name}` ? space : undefined;
   }
 
@@ -108,11 +115,12 @@ export class Namespaces {
   }
 
   #vrfAt(file: string): Space | undefined {
-    const path = join(RUN_DIR, file);
+    const path = `${RUN_DIR}/${file}`;
     const known = this.#vrfs.get(file);
-    if (known !== undefined && inodeOf(path) === known.inode) return known;
+    const inode = inodeOf(path);
+    if (known !== undefined && inode === known.inode) return known;
     this.#forget(file);
-    const opened = this.#openIfThere("vrf:", path);
+    const opened = inode === undefined ? undefined : this.#open("vrf:", path, inode);
     if (opened === undefined) return undefined;
     const vrf = vrfOf(this.#prefix, file, loopbackAlias(opened));
     if (vrf === undefined) {
@@ -129,7 +137,7 @@ export class Namespaces {
    * found under the file is either complete or somebody else's. Throws SystemError EEXIST if it is there.
    */
   create(name: string): void {
-    const path = this.pathOf(`vrf:${name}`);
+    const path = `${RUN_DIR}/${this.#fileOf(name)}`;
     makeRunDirShared();
     if (isNetns(path)) throw new SystemError(`network namespace ${path}`, EEXIST);
     closeSync(openSync(path, "a", 0o444));
@@ -144,8 +152,8 @@ export class Namespaces {
 
   /** Takes the name away; the kernel destroys the namespace when nobody holds it any more. What is not there is no error. */
   remove(name: string): void {
-    const path = this.pathOf(`vrf:${name}`);
-    this.#forget(netnsFile(this.#prefix, name));
+    const path = `${RUN_DIR}/${this.#fileOf(name)}`;
+    this.#forget(this.#fileOf(name));
     if (!isNetns(path)) return;
     libc.umount(path, MNT_DETACH);
     unlinkSync(path);
@@ -165,24 +173,17 @@ export class Namespaces {
     this.#vrfs.delete(file);
   }
 
-  #openIfThere(ns: Ns, path: string): Space | undefined {
-    if (!isNetns(path)) return undefined;
-    try {
-      return this.#open(ns, path);
-    } catch (error) {
-      // Gone since.
-      if (isNetns(path)) throw error;
-      return undefined;
-    }
-  }
-
-  #open(ns: Ns, path: string): Space {
-    const fd = openSync(path, "r");
+  /** undefined if there is no network namespace behind the path. */
+  #open(ns: Ns, path: string, inode: string): Space | undefined {
+    const fd = openNetns(path);
+    if (fd === undefined) return undefined;
     try {
       const socket = this.within(fd, () => new NetlinkSocket(k.NETLINK_ROUTE));
-      return { ns, inode: inodeOf(path) ?? "", fd, socket, indexes: new Map() };
+      return { ns, inode, fd, socket, indexes: new Map() };
     } catch (error) {
       closeSync(fd);
+      // What can be opened but not entered is an ordinary file.
+      if (error instanceof SystemError && error.errno === EINVAL) return undefined;
       throw error;
     }
   }
@@ -203,6 +204,17 @@ function closeSpace(space: Space): void {
 export function inodeOf(path: string): string | undefined {
   const stat = statOf(path);
   return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+}
+
+/** The file behind a path, for as long as it is open. A namespace that is gone, or going, is not there. */
+export function openNetns(path: string): number | undefined {
+  try {
+    // What waits to be opened (a pipe) is not a namespace.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (refusalOfError(error).class === "missing" || inodeOf(path) === undefined) return undefined;
+    throw error;
+  }
 }
 
 /** A path below /proc of a process that is just dying gives other errors than ENOENT. */

@@ -253,7 +253,10 @@ const LINUX_ONLY: Contract = {
     const desired = o.switchedNetwork(workload);
     await converge(world, desired, [workload]);
     run("ip", "netns", "exec", nameOf(world, workload), "ping", "-c", "1", "-W", "2", "10.7.0.1");
-    assert.match(run("ip", "-n", nameOf(world, o.NS), "neighbour", "show"), /10\.7\.0\.5 dev wb7 lladdr 02:00:0a:07:00:00 [A-Z]*[^T] *$/m);
+    assert.match(
+      run("ip", "-n", nameOf(world, o.NS), "neighbour", "show"),
+      /10\.7\.0\.5 dev wb7 .*(REACHABLE|DELAY|STALE)/,
+    );
     assert.match(
       run("bridge", "-n", nameOf(world, o.NS), "fdb", "show", "dev", "wp0"),
       /^02:00:0a:07:00:00 master wb7/m,

@@ -14,8 +14,6 @@ export const SOL_NETLINK = 270;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 export const NETLINK_ADD_MEMBERSHIP = 1;
-/** 4.3: acknowledgements do not repeat the request. */
-export const NETLINK_CAP_ACK = 10;
 /** 4.12: errors come with the kernel's own words. */
 export const NETLINK_EXT_ACK = 11;
 /** 4.20: dumps honour the filter in their request. */

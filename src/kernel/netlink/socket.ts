@@ -8,11 +8,12 @@ import * as libc from "../libc.ts";
 import * as k from "./constants.ts";
 import { MessageWriter, type Received, eachAttribute, eachMessage, textAt } from "./wire.ts";
 
-/** Messages per send: with as many errors, each with text, the receive queue still holds all answers. */
-export const BATCH_MESSAGES = 256;
+/** Messages per send: with as many errors, each with text (1.3 KiB of queue), the default receive queue holds all answers. */
+export const BATCH_MESSAGES = 128;
 /** Bytes per send, below the least default of wmem (212,992) with room for one more message. */
 export const BATCH_BYTES = 128 * 1024;
-const RECEIVE_QUEUE_BYTES = 1024 * 1024;
+/** For events, which come unasked. */
+const EVENT_QUEUE_BYTES = 1024 * 1024;
 /** The kernel packs dumps into at most 32 KiB per datagram. */
 const DATAGRAM_BYTES = 256 * 1024;
 const DUMP_ATTEMPTS = 20;
@@ -27,18 +28,12 @@ export type OnError = (seq: number, errno: number, text: string) => void;
 export class NetlinkSocket {
   readonly fd: number;
   #seq = 0;
+  #isStrict = false;
 
-  /** Belongs to the namespace that the calling thread is in. */
+  /** Belongs to the namespace that the calling thread is in. Some live for one attach only, so nothing is set in vain. */
   constructor(protocol: number) {
     this.fd = libc.socket(k.AF_NETLINK, k.SOCK_RAW_CLOEXEC, protocol);
-    libc.setsockopt(this.fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, RECEIVE_QUEUE_BYTES);
-    libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_CAP_ACK, 1);
     libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_EXT_ACK, 1);
-    try {
-      libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_GET_STRICT_CHK, 1);
-    } catch {
-      // Before 4.20 dumps are longer than asked for; readers filter again.
-    }
   }
 
   nextSeq(): number {
@@ -51,6 +46,7 @@ export class NetlinkSocket {
     const address = Buffer.alloc(12);
     address.writeUInt16LE(k.AF_NETLINK);
     libc.bind(this.fd, address);
+    libc.setsockopt(this.fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, EVENT_QUEUE_BYTES);
     for (const group of groups) libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group);
   }
 
@@ -89,6 +85,7 @@ export class NetlinkSocket {
    * as interrupted by a change is forgotten and taken again; throws SystemError if that does not end.
    */
   list<T>(type: number, body: (w: MessageWriter) => void, read: (message: Received) => T | undefined): T[] {
+    this.#beStrict();
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
       const seq = this.nextSeq();
       question.reset();
@@ -104,6 +101,13 @@ export class NetlinkSocket {
       if (isConsistent) return items;
     }
     throw new SystemError(`netlink dump ${type} was interrupted ${DUMP_ATTEMPTS} times`, EINVAL);
+  }
+
+  /** Dumps honour the filter in their request. */
+  #beStrict(): void {
+    if (this.#isStrict) return;
+    libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_GET_STRICT_CHK, 1);
+    this.#isStrict = true;
   }
 
   /** Whether the dump is consistent. */
