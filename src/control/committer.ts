@@ -198,6 +198,7 @@ export class Committer {
       // Steps between what was remembered and what is there are unknown: whoever watches has to list again.
       this.#journey = new Journey(revision, this.#options.history);
       for (const follower of this.followers) follower.state = "lost";
+      this.#wake();
     }
     this.#isLost = false;
   }

@@ -7,7 +7,7 @@ import { type Change, type Resource, keyOfResource } from "../../model/resource.
 import { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
 import type { Write } from "../write.ts";
-import { networksOf, settleVrf } from "./allocate.ts";
+import { networksOf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
 import { attach, detach, unknown } from "./endpoint.ts";
 import { deleteHost, joinHost } from "./host.ts";
@@ -101,7 +101,7 @@ function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | und
   for (const [i, item] of items.entries())
     if (item.kind === "network") at(i, () => putNetwork(draft, item.name, item.spec, context));
   // Only now: a VRF that gets a new network must not go with its last old one and come back as another.
-  if (pruneVrf !== undefined) settleVrf(draft, pruneVrf, []);
+  if (pruned.length > 0 && pruneVrf !== undefined) vacateVrf(draft, pruneVrf);
   return undefined;
 }
 

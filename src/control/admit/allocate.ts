@@ -3,12 +3,14 @@
 // is free; a host for which nothing is left is skipped, and served when something is (conditions.ts tells who waits).
 import {
   type Cidr,
+  type Ip,
   cidrOf,
   contains,
   firstOf,
   formatCidr,
   formatIp,
   ipOf,
+  lastOf,
   parseCidr,
   vtepMac,
 } from "../../model/address.ts";
@@ -21,23 +23,37 @@ import { type View, get } from "../view.ts";
 
 /**
  * Call after anything that changed a VRF, its networks or its hosts. `hosts` are those who may lack something, in
- * order; `anew` when the VRF itself has changed, so that what they have may be wrong.
+ * order; `anew` when the VRF has changed, or a network has come with its blocks, so that what they have may be wrong.
  */
 export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], anew: "anew" | "" = ""): void {
   const vrf = get(draft.view, "vrf", name);
   if (vrf === undefined) return;
-  const networks = networksOf(draft.view, name);
-  if (!networks.some((network) => network.spec.ipam === "local")) removeVteps(draft, name);
-  if (networks.length === 0 && vrf.spec.kept !== true) return draft.remove("vrf", name);
-  const open = networks.filter((network) => network.spec.ipam === "local" && network.spec.enabled);
-  if (open.length === 0) return;
+  const locals = networksOf(draft.view, name).filter((network) => network.spec.ipam === "local");
+  // A disabled network keeps the blocks it has, and they are to be reached.
+  if (!locals.some((network) => network.spec.enabled || draft.view.networks.get(network.name)?.blocks.size)) {
+    return removeVteps(draft, name);
+  }
   const vteps = draft.view.vrfs.get(name)?.vteps;
   for (const host of hosts) {
     const vtep = vteps?.get(host.name);
     if (anew === "anew" || vtep === undefined || familiesOf(vtep) < vrf.spec.vtepSubnets.length)
       ensureVtep(draft, vrf, host);
   }
-  for (const network of open) for (const host of hosts) ensureBlocks(draft, network, host);
+  for (const network of locals) {
+    if (anew === "anew") dropUnreachable(draft, network);
+    if (network.spec.enabled) for (const host of hosts) ensureBlocks(draft, network, host);
+  }
+}
+
+/**
+ * Call after a network has left the VRF: what hosts had for it goes, and with the last one the VRF, unless it is
+ * kept.
+ */
+export function vacateVrf(draft: Draft, name: string): void {
+  settleVrf(draft, name, []);
+  const vrf = get(draft.view, "vrf", name);
+  if (vrf !== undefined && vrf.spec.kept !== true && networksOf(draft.view, name).length === 0)
+    draft.remove("vrf", name);
 }
 
 export function networksOf(view: View, vrf: string): Network[] {
@@ -71,7 +87,16 @@ function removeVteps(draft: Draft, vrf: string): void {
   for (const vtep of draft.view.vrfs.get(vrf)?.vteps.values() ?? []) draft.remove("vtep", vtep.name);
 }
 
-/** All families or none; nothing if a VTEP subnet has no address left. */
+/** Blocks of hosts that have no tunnel endpoint here. */
+function dropUnreachable(draft: Draft, network: Network): void {
+  const vteps = draft.view.vrfs.get(network.spec.vrf)?.vteps;
+  for (const [host, blocks] of draft.view.networks.get(network.name)?.blocks ?? []) {
+    if (vteps?.has(host) === true) continue;
+    for (const block of [blocks[4], blocks[6]]) if (block !== undefined) draft.remove("block", block.name);
+  }
+}
+
+/** All families; while a VTEP subnet has no address left, only what the host had and what is still right. */
 function ensureVtep(draft: Draft, vrf: Vrf, host: Host): void {
   const index = draft.view.vrfs.get(vrf.name);
   const old = index?.vteps.get(host.name)?.spec;
@@ -80,16 +105,17 @@ function ensureVtep(draft: Draft, vrf: Vrf, host: Host): void {
     const subnet = parseCidr(text, `vrf/${vrf.name}`);
     const mine = ipOf((subnet.family === 4 ? old?.ip : old?.ip6) ?? "");
     const ip =
-      mine !== undefined && contains(subnet, mine)
+      mine !== undefined && isInside(subnet, mine)
         ? mine
         : index === undefined
           ? undefined
           : nextVtep(subnet, index.assigned[subnet.family]);
-    if (ip === undefined) return;
+    if (ip === undefined) continue;
     ips[subnet.family] = formatIp(ip);
   }
   const low = ipOf(ips[4] ?? ips[6] ?? "");
-  if (low === undefined) return;
+  const isWhole = Object.keys(ips).length === vrf.spec.vtepSubnets.length;
+  if (low === undefined || (old === undefined && !isWhole)) return draft.remove("vtep", vtepName(vrf.name, host.name));
   const spec: VtepSpec = {
     vrf: vrf.name,
     host: host.name,
@@ -98,6 +124,11 @@ function ensureVtep(draft: Draft, vrf: Vrf, host: Host): void {
     mac: vtepMac(vrf.spec.vtepMacOui, low),
   };
   draft.put("vtep", vtepName(vrf.name, host.name), spec);
+}
+
+/** Strictly: neither the first nor the last address. */
+function isInside(subnet: Cidr, ip: Ip): boolean {
+  return ip.family === subnet.family && ip.value > subnet.base && ip.value < lastOf(subnet).value;
 }
 
 /** All families or none: a host that can be reached in one family only is worse than one that visibly waits. */

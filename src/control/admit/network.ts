@@ -8,16 +8,9 @@ import { checkName } from "../../model/parse.ts";
 import type { Draft } from "../draft.ts";
 import { IPV6_MTU_MIN, TUNNEL_OVERHEAD } from "../limits.ts";
 import { type View, get, hostsInOrder } from "../view.ts";
-import { dropStaleBlocks, settleVrf } from "./allocate.ts";
+import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
-import {
-  checkUsable,
-  hostAccessCollision,
-  hostCollision,
-  networkCollision,
-  overlapFault,
-  vtepCollision,
-} from "./overlap.ts";
+import { hostAccessCollision, hostCollision, networkCollision, overlapFault, vtepCollision } from "./overlap.ts";
 import { checkSlices, subnetsOf } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
@@ -35,8 +28,9 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
   const network = draft.put("network", name, spec);
   if (old !== undefined) dropStaleBlocks(draft, network);
   const hosts = hostsInOrder(view);
-  settleVrf(draft, spec.vrf, hosts);
-  if (old !== undefined && old.spec.vrf !== spec.vrf) settleVrf(draft, old.spec.vrf, hosts);
+  const isMoved = old !== undefined && old.spec.vrf !== spec.vrf;
+  settleVrf(draft, spec.vrf, hosts, isMoved ? "anew" : "");
+  if (isMoved) vacateVrf(draft, old.spec.vrf);
   return network;
 }
 
@@ -55,7 +49,7 @@ export function deleteNetwork(draft: Draft, name: string, force: boolean): void 
     );
   }
   removeNetwork(draft, name);
-  settleVrf(draft, network.spec.vrf, []);
+  vacateVrf(draft, network.spec.vrf);
 }
 
 /** Removes a network and all that stands in it; its VRF is the caller's to settle. */
@@ -121,7 +115,6 @@ function ensureNetworkVrf(
 
 /** Everything the range must not meet. */
 function checkPlace(view: View, name: string, vrfName: string, cidr: Cidr, where: string, context: Context): void {
-  checkUsable(cidr, where);
   const vrf = get(view, "vrf", vrfName);
   const met =
     networkCollision(view, vrfName, cidr, name) ??

@@ -6,6 +6,7 @@ import type { NetworkSpec, Slice, Subnet } from "../../model/resource.ts";
 import { defaultGateway, usableRange } from "../../ipam/assign.ts";
 import { slicePrefix } from "../../ipam/block.ts";
 import { PREFIX_MAX } from "../limits.ts";
+import { checkUsable } from "./overlap.ts";
 
 /** Subnets in canonical text with their defaults, or the Fault that says which is wrong. At most one per family. */
 export function subnetsOf(input: NetworkInput, ipam: NetworkSpec["ipam"]): Subnet[] {
@@ -20,6 +21,7 @@ export function subnetsOf(input: NetworkInput, ipam: NetworkSpec["ipam"]): Subne
   return input.subnets.map((subnet, i) => {
     const where = `spec.subnets[${i}]`;
     const cidr = parseCidr(subnet.cidr, `${where}.cidr`);
+    checkUsable(cidr, `${where}.cidr`);
     if (seen.has(cidr.family)) {
       throw new Fault("request-invalid", {
         what: `${formatCidr(cidr)} is a second IPv${cidr.family} subnet`,

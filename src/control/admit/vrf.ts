@@ -38,9 +38,9 @@ export function putVrf(draft: Draft, name: string, input: VrfInput, context: Con
   const spec = completed(view, name, input, old, context);
   checkSpec(view, name, spec, context);
   if (old !== undefined) checkChange(view, old, spec, input);
-  draft.put("vrf", name, spec);
+  const vrf = draft.put("vrf", name, spec);
   settleVrf(draft, name, hostsInOrder(view), "anew");
-  return get(view, "vrf", name) ?? draft.put("vrf", name, spec);
+  return vrf;
 }
 
 /** What a network asks of the VRF it is put into. */
@@ -89,6 +89,7 @@ export function deleteVrf(draft: Draft, name: string, force: boolean, removeNetw
     );
   }
   for (const network of networks) removeNetwork(network);
+  settleVrf(draft, name, []);
   draft.remove("vrf", name);
 }
 

@@ -1,0 +1,129 @@
+// Laws of the view and of admission over random writes: indexes are what the resources say, refusals and dry runs
+// leave no trace, and what must be unique is.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cidrOf, contains, ipOf, overlaps } from "../model/address.ts";
+import { vrfsOn } from "../model/membership.ts";
+import { type Resource, snapshotOf } from "../model/resource.ts";
+import { Fault } from "../model/fault.ts";
+import { type Admission, admit } from "./admit/admit.ts";
+import { anyWrite } from "./anyWrite.ts";
+import { dump } from "./lab.ts";
+import { type View, applyChanges, carries, emptyView, undoChanges, viewOf } from "./view.ts";
+import type { Write } from "./write.ts";
+
+let uids = 0;
+const context = { uid: () => `uid-${++uids}`, prefixes: new Map() };
+
+function tryAdmit(view: View, write: Write): Admission | undefined {
+  try {
+    return admit(view, write, context);
+  } catch (error) {
+    if (error instanceof Fault) return undefined;
+    throw error;
+  }
+}
+
+function everything(view: View): Resource[] {
+  const { vrf, network, host, block, vtep, endpoint } = view;
+  return [vrf, network, host, block, vtep, endpoint].flatMap((map) => [...map.values()]);
+}
+
+/** What no sequence of writes may break. */
+function checkInvariants(view: View): void {
+  const all = everything(view);
+  const vnis = all
+    .flatMap((each) => (each.kind === "vrf" || each.kind === "network" ? [each.spec.vni] : []))
+    .filter((vni) => vni !== undefined);
+  assert.equal(new Set(vnis).size, vnis.length, "a VNI has one owner");
+  const taken = new Set<string>();
+  for (const { name, spec } of view.endpoint.values()) {
+    const network = view.network.get(spec.network);
+    assert.ok(network !== undefined && view.host.has(spec.host), `${name} has a network and a host`);
+    for (const text of spec.addresses) {
+      const key = `${network.spec.vrf} ${text}`;
+      assert.ok(!taken.has(key), `${text} has one holder in VRF ${network.spec.vrf}`);
+      taken.add(key);
+      const ip = ipOf(text);
+      const room =
+        network.spec.ipam === "global"
+          ? network.spec.subnets.map((s) => s.cidr)
+          : all.flatMap((b) =>
+              b.kind === "block" && b.spec.network === network.name && b.spec.host === spec.host ? [b.spec.cidr] : [],
+            );
+      assert.ok(
+        ip !== undefined && room.some((cidr) => contains(cidrOf(cidr) ?? { family: 4, base: 0n, length: 32 }, ip)),
+        `${text} is inside`,
+      );
+    }
+  }
+  const blocks = [...view.block.values()];
+  for (const [i, a] of blocks.entries()) {
+    for (const b of blocks.slice(i + 1)) {
+      const [x, y] = [cidrOf(a.spec.cidr), cidrOf(b.spec.cidr)];
+      const isSameVrf = view.network.get(a.spec.network)?.spec.vrf === view.network.get(b.spec.network)?.spec.vrf;
+      assert.ok(
+        x !== undefined && y !== undefined && !(isSameVrf && overlaps(x, y)),
+        `${a.name} and ${b.name} are apart`,
+      );
+    }
+  }
+  for (const { name, spec } of view.network.values()) {
+    assert.ok(view.vrf.has(spec.vrf), `${name} has its VRF`);
+    assert.equal(spec.ipam === "local", spec.vni === undefined);
+  }
+  for (const { name, spec } of view.block.values()) {
+    assert.ok(
+      view.host.has(spec.host) && view.network.get(spec.network)?.spec.ipam === "local",
+      `${name} is of a host and a local network`,
+    );
+    assert.ok(
+      view.vrfs.get(view.network.get(spec.network)?.spec.vrf ?? "")?.vteps.has(spec.host),
+      `${name} can be reached`,
+    );
+  }
+  for (const { name, spec } of view.vtep.values())
+    assert.ok(view.host.has(spec.host) && view.vrf.has(spec.vrf), `${name} has host and VRF`);
+  for (const { name, spec } of view.vrf.values()) {
+    assert.ok(spec.kept !== undefined || (view.vrfs.get(name)?.networks.size ?? 0) > 0, `${name} is needed or kept`);
+  }
+}
+
+test("over any writes: indexes as rebuilt, admission leaves no trace, changes undo, nothing unique is doubled", () => {
+  let admitted = 0;
+  const reached = new Set<string>();
+  fc.assert(
+    fc.property(fc.array(anyWrite, { minLength: 10, maxLength: 60, size: "max" }), (writes) => {
+      const view = emptyView("lab");
+      for (const write of writes) {
+        const before = dump(view);
+        const admission = tryAdmit(view, write);
+        assert.deepEqual(dump(view), before, "admission leaves no trace");
+        if (admission === undefined || admission.changes.length === 0) continue;
+        admitted++;
+        reached.add(write.verb);
+        const undo = applyChanges(view, admission.changes);
+        const after = dump(view);
+        const redo = undoChanges(view, undo);
+        assert.deepEqual(dump(view), before, "undone is undone");
+        undoChanges(view, redo);
+        assert.deepEqual(dump(view), after);
+        view.revision += 1;
+        checkInvariants(view);
+        assert.deepEqual(tryAdmit(view, write)?.changes ?? [], [], "the same again changes nothing");
+      }
+      const all = everything(view);
+      for (const resources of [all, all.toReversed()])
+        assert.deepEqual(dump(viewOf("lab", view.revision, resources)), dump(view));
+      const snapshot = snapshotOf("lab", view.revision, all);
+      for (const host of ["h1", "h2", "h3"]) {
+        const carried = [...view.vrf.keys()].filter((vrf) => carries(view, vrf, host));
+        assert.deepEqual(new Set(carried), new Set(vrfsOn(snapshot, host)));
+      }
+    }),
+    { numRuns: 150 },
+  );
+  assert.ok(admitted > 500, `only ${admitted} writes were admitted`);
+  assert.equal(reached.size, 7, "every verb was admitted at least once");
+});
