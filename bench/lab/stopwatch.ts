@@ -10,7 +10,7 @@ import type { Sent } from "./trace.ts";
 const SOURCE = new URL("../replay.c", import.meta.url).pathname;
 
 /** A datagram to send: in which namespace, over a socket that is open already or not. */
-export type Step = Pick<Sent, "protocol" | "bytes" | "patches"> & { readonly netns: string; readonly isOpen: boolean };
+export type Step = Pick<Sent, "bytes" | "patches"> & { readonly netns: string; readonly isOpen: boolean };
 
 export class Stopwatch {
   readonly #child: ChildProcessWithoutNullStreams;
@@ -40,9 +40,9 @@ export class Stopwatch {
 
   /** Milliseconds to send the steps and hear that each was done; throws if the kernel refused one. */
   async replay(steps: readonly Step[]): Promise<number> {
-    const commands = steps.map(({ netns, protocol, isOpen, bytes, patches }) => {
+    const commands = steps.map(({ netns, isOpen, bytes, patches }) => {
       const places = patches.map((patch) => ` ${patch.offset}:${patch.netns}`).join("");
-      return `send ${netns} ${protocol} ${isOpen ? 1 : 0} ${bytes.toString("hex")}${places}\n`;
+      return `send ${netns} ${isOpen ? 1 : 0} ${bytes.toString("hex")}${places}\n`;
     });
     const [us, ...errors] = (await this.#ask(`${commands.join("")}run\n`)).split(" ");
     if (errors.length > 0) throw new Error(`the kernel refused a replayed message (step:errno): ${errors.join(" ")}`);

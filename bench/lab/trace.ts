@@ -1,4 +1,4 @@
-// The netlink messages that a running agent sent, byte for byte, out of a trace of its system calls. Knows of netlink
+// The rtnetlink messages that a running agent sent, byte for byte, out of a trace of its system calls. Knows of netlink
 // only what a replay needs: which messages change something, and where in them a namespace's descriptor stands.
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -14,7 +14,6 @@ export type Sent = {
   readonly atMs: number;
   /** Path of the namespace that the socket belongs to; undefined: the agent's own. */
   readonly netns: string | undefined;
-  readonly protocol: number;
   /** When the socket was made. */
   readonly openedAtMs: number;
   readonly bytes: Buffer;
@@ -23,9 +22,8 @@ export type Sent = {
 };
 
 const NETNS = /^\/run\/netns\//;
-const PROTOCOLS: Readonly<Record<string, number>> = { NETLINK_ROUTE: 0, NETLINK_NETFILTER: 12 };
 
-/** All netlink datagrams of a traced process that change something, in order. */
+/** All rtnetlink datagrams of a traced process that change something, in order. */
 export function readTrace(prefix: string): Sent[] {
   const files = readdirSync(dirname(prefix)).filter((name) => name.startsWith(`${basename(prefix)}.`));
   const calls = files.flatMap((name) => callsOf(readFileSync(join(dirname(prefix), name), "latin1"), name));
@@ -47,7 +45,7 @@ function callsOf(trace: string, thread: string): Call[] {
   return calls.map(({ hex, ...call }) => ({ ...call, data: Buffer.from(hex, "hex") }));
 }
 
-type Socket = { readonly netns: string | undefined; readonly protocol: number; readonly openedAtMs: number };
+type Socket = { readonly netns: string | undefined; readonly openedAtMs: number };
 
 function sendsOf(calls: readonly Call[]): Sent[] {
   const spaces = new Map<string, string | undefined>();
@@ -57,13 +55,16 @@ function sendsOf(calls: readonly Call[]): Sent[] {
   for (const { atMs, thread, text, data } of calls) {
     const entered = /^setns\(\d+<(.*?)>, CLONE_NEWNET\) += 0/.exec(text);
     const opened = /^openat\(.*\) += (\d+)<(.*?)>$/.exec(text);
-    const made = /^socket\(AF_NETLINK, .*, (\w+)\) += (\d+)</.exec(text);
+    const made = /^socket\((.*)\) += (\d+)</.exec(text);
     const sent = /^send(?:to|msg)\((\d+)</.exec(text);
     if (entered !== null) spaces.set(thread, NETNS.test(entered[1] ?? "") ? entered[1] : undefined);
     if (opened !== null) descriptors.set(Number(opened[1]), opened[2] ?? "");
     if (made !== null) {
-      const protocol = PROTOCOLS[made[1] ?? ""] ?? -1;
-      sockets.set(made[2] ?? "", { netns: spaces.get(thread), protocol, openedAtMs: atMs });
+      // The number may have been another socket's before.
+      sockets.delete(made[2] ?? "");
+      if (made[1]?.endsWith("NETLINK_ROUTE") === true) {
+        sockets.set(made[2] ?? "", { netns: spaces.get(thread), openedAtMs: atMs });
+      }
     }
     const socket = sockets.get(sent?.[1] ?? "");
     if (sent === null || socket === undefined || !text.includes("nlmsg_len") || !isChange(data)) continue;
