@@ -1,6 +1,7 @@
 // The control plane as a whole: groups, failures of the store, restarts, credentials, reports; and the law of watching.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { Fault } from "../model/fault.ts";
 import { vrfsOn } from "../model/membership.ts";
@@ -10,7 +11,7 @@ import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import { anyWrite } from "./anyWrite.ts";
 import { Control } from "./control.ts";
-import { ADMIN, ADMIN_TOKEN, JOIN_TOKEN, type Lab, Reader, openLab, settle, sorted } from "./lab.ts";
+import { ADMIN, ADMIN_TOKEN, JOIN_TOKEN, type Lab, Reader, openLab, sorted } from "./lab.ts";
 import type { Write } from "./write.ts";
 
 const blue = { subnets: [{ cidr: "10.7.0.0/16" }] };
@@ -301,7 +302,7 @@ test("law: at every revision a host's mirror is its filtered snapshot, however s
   assert.ok(sawForeign > 1000, `only ${sawForeign} comparisons had endpoints of other hosts`);
 });
 
-test("a routed network that moves into a VRF brings the VRF's endpoints into every host's sight, and out of it", async () => {
+test("a routed network that moves into a VRF brings its endpoints into every host's sight, and out of it", async () => {
   const lab = await openLab();
   for (const n of [1, 2]) await lab.join(n);
   const routed = { subnets: [{ cidr: "9.0.0.0/8", hostPrefix: 24 }] };
@@ -368,7 +369,7 @@ test("a watch from the future, from before memory, of a removed host, and over t
   const other = control.watch(2, { role: "host", host: "h2" }, never)[Symbol.asyncIterator]();
   await other.next();
   const ending = other.next();
-  await settle();
+  await setImmediate();
   await control.close();
   assert.equal((await ending).done, true);
 });

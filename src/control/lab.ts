@@ -1,6 +1,5 @@
 // For tests: a control plane over a store in memory, with a clock that stands still and names that count up; mirrors
 // that follow it; and a view as plain data, so that two of them can be compared.
-import { setImmediate } from "node:timers/promises";
 import type { EndpointClaim, NetworkInput } from "../model/input.ts";
 import type { Change, ChangeSet, Endpoint, Network, Resource, Snapshot } from "../model/resource.ts";
 import { keyOfResource } from "../model/resource.ts";
@@ -131,9 +130,4 @@ export function dump(view: View): object {
   };
   const { lists: _, ...rest } = view;
   return Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, plain(value)]));
-}
-
-/** Lets everything run that is ready to. */
-export async function settle(): Promise<void> {
-  for (let i = 0; i < 5; i++) await setImmediate();
 }

@@ -1,0 +1,529 @@
+// The API by what it answers, over inject; what needs a connection is in watches.test.ts.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import type { FastifyInstance } from "fastify";
+import Schema from "typebox/schema";
+import type { Clock } from "../model/clock.ts";
+import { REASONS } from "../model/fault.ts";
+import { openMemoryStore } from "../store/memory.ts";
+import { Control } from "../control/control.ts";
+import { createApi } from "./api.ts";
+import { createMetrics } from "./metrics.ts";
+import type { Route } from "./route.ts";
+import { SCHEMAS, type SchemaName } from "./schemas.ts";
+
+const ADMIN = "admin-0123456789abcdef0123456789abcdef";
+const JOIN = "join-0123456789abcdef0123456789abcdef";
+const clock: Clock = { nowMs: () => 1_000_000, sleep: () => new Promise<void>(() => {}) };
+const apps: FastifyInstance[] = [];
+after(() => Promise.all(apps.map((app) => app.close())));
+
+type Reply = {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: ReturnType<typeof JSON.parse>;
+  readonly text: string;
+};
+type Ask = { readonly token?: string | undefined; readonly headers?: Record<string, string>; readonly raw?: string };
+type Api = {
+  readonly app: FastifyInstance;
+  readonly control: Control;
+  readonly errors: unknown[];
+  readonly ask: (method: string, url: string, body?: unknown, more?: Ask) => Promise<Reply>;
+};
+
+async function open(routes: readonly Route[] = []): Promise<Api> {
+  const metrics = createMetrics();
+  const control = await Control.open(openMemoryStore(), { clock, meter: metrics.meter });
+  await control.setToken("admin", ADMIN);
+  await control.setToken("join", JOIN);
+  const errors: unknown[] = [];
+  const app = createApi(control, { clock, version: "1.2.3", metrics, routes, onError: (error) => errors.push(error) });
+  apps.push(app);
+  return {
+    app,
+    control,
+    errors,
+    async ask(method, url, body, { token = ADMIN, headers = {}, raw } = {}) {
+      const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+      const response = await app.inject({
+        // Methods nobody has are asked for, too.
+        method: method as "GET",
+        url,
+        headers: {
+          ...(token === "" ? {} : { authorization: `Bearer ${token}` }),
+          ...(payload === undefined ? {} : { "content-type": "application/json" }),
+          ...headers,
+        },
+        ...(payload === undefined ? {} : { payload }),
+      });
+      const isJson = String(response.headers["content-type"]).includes("json");
+      return {
+        status: response.statusCode,
+        headers: response.headers,
+        body: isJson ? response.json() : undefined,
+        text: response.body,
+      };
+    },
+  };
+}
+
+const blue = { spec: { subnets: [{ cidr: "10.7.0.0/29" }] } };
+const claim = (n: number, more: object = {}) => ({
+  underlay: `192.168.0.${n}`,
+  underlayMtu: 1500,
+  hostPrefixes: [],
+  ...more,
+});
+const web = { network: "blue", host: "h1", owner: "web", ifname: "eth0", netns: "/var/run/netns/web" };
+const report = {
+  host: "h1",
+  revision: 1,
+  bootId: "b",
+  version: "0",
+  driftRepaired: 0,
+  errors: [],
+  networks: [],
+  conditions: [],
+  hostPrefixes: [],
+  objects: 0,
+};
+
+/** The answer is a problem as RFC 9457 has it, of this reason. */
+function isProblem(
+  reply: Reply,
+  reason: keyof typeof REASONS,
+  text: RegExp,
+  status: number = REASONS[reason].status,
+): void {
+  assert.equal(reply.body?.reason, reason, reply.text);
+  assert.equal(reply.status, status);
+  assert.match(String(reply.headers["content-type"]), /^application\/problem\+json/);
+  assert.match(reply.body.detail, text);
+  assert.equal(reply.body.type, `urn:weft:problem:${reason}`);
+  assert.equal(reply.body.status, status);
+  fits("Problem", reply.body);
+}
+
+function fits(schema: SchemaName, value: unknown): void {
+  const [isFit, errors] = Schema.Errors(SCHEMAS[schema], value);
+  assert.ok(isFit, `${schema}: ${JSON.stringify(errors)}`);
+}
+
+test("a network's life, with ETags", async () => {
+  const { ask } = await open();
+  const made = await ask("PUT", "/v1/networks/blue", blue, { headers: { "if-none-match": "*" } });
+  assert.deepEqual([made.status, made.headers["etag"], made.body.revision], [201, '"1"', 1]);
+  fits("Network", made.body);
+  isProblem(
+    await ask("PUT", "/v1/networks/blue", blue, { headers: { "if-none-match": "*" } }),
+    "revision-stale",
+    /is at revision 1: the write was to make it/,
+  );
+  assert.deepEqual((await ask("GET", "/v1/networks/blue")).body, made.body);
+  const changed = { spec: { ...blue.spec, mtu: 1400 } };
+  isProblem(
+    await ask("PUT", "/v1/networks/blue", changed, { headers: { "if-match": '"9"' } }),
+    "revision-stale",
+    /made for revision 9/,
+  );
+  const put = await ask("PUT", "/v1/networks/blue", changed, { headers: { "if-match": '"1"' } });
+  assert.deepEqual([put.status, put.headers["etag"], put.body.spec.mtu], [200, '"2"', 1400]);
+  const same = await ask("PUT", "/v1/networks/blue", changed, { headers: { "if-match": "*" } });
+  assert.deepEqual([same.status, same.headers["etag"]], [200, '"2"']);
+  for (const bad of ['W/"2"', "2", '"2", "3"'])
+    isProblem(
+      await ask("PUT", "/v1/networks/blue", changed, { headers: { "if-match": bad } }),
+      "request-invalid",
+      /If-Match/,
+    );
+  isProblem(
+    await ask("DELETE", "/v1/networks/blue", undefined, { headers: { "if-match": '"1"' } }),
+    "revision-stale",
+    /revision 1/,
+  );
+  const gone = await ask("DELETE", "/v1/networks/blue");
+  assert.deepEqual([gone.status, gone.body], [200, { revision: 3 }]);
+  isProblem(await ask("DELETE", "/v1/networks/blue"), "network-unknown", /no network "blue"/);
+  isProblem(await ask("GET", "/v1/networks/blue"), "network-unknown", /no network "blue".*GET \/v1\/networks/);
+});
+
+test("every answer fits the schema that the OpenAPI document gives it", async () => {
+  const { ask } = await open();
+  fits("Joined", (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body);
+  await ask("POST", "/v1/hosts/h2/join", claim(2), { token: JOIN });
+  await ask("PUT", "/v1/networks/blue", blue);
+  await ask("PUT", "/v1/networks/dcos", { spec: { subnets: [{ cidr: "9.0.0.0/24", hostPrefix: 24 }] } });
+  fits("Vrf", (await ask("PUT", "/v1/vrfs/tenant", { spec: {} })).body);
+  fits("Endpoint", (await ask("POST", "/v1/endpoints", web)).body);
+  fits("Done", (await ask("PUT", "/v1/hosts/h1/report", report)).body);
+  const status = (await ask("GET", "/v1/status")).body;
+  fits("ClusterStatus", status);
+  assert.deepEqual(
+    status.conditions.map((each: { host: string; reason: string }) => [each.host, each.reason]),
+    [["h2", "exhausted"]],
+  );
+  fits("Snapshot", (await ask("GET", "/v1/snapshot")).body);
+  fits(
+    "Applied",
+    (await ask("POST", "/v1/apply", { resources: [{ kind: "network", name: "g", ...blue }], dryRun: true })).body,
+  );
+  fits("Version", (await ask("GET", "/v1/version")).body);
+  for (const kind of ["Vrf", "Network", "Host", "Block", "Vtep", "Endpoint"] as const) {
+    const list = (await ask("GET", `/v1/${kind.toLowerCase()}s`)).body;
+    assert.ok(list.items.length > 0, kind);
+    fits(`${kind}Page`, list);
+    fits(kind, (await ask("GET", `/v1/${kind.toLowerCase()}s/${list.items[0].name}`)).body);
+  }
+  for (const kind of ["block", "vtep", "vrf", "host", "endpoint"])
+    assert.equal((await ask("GET", `/v1/${kind}s/nobody`)).status, 404);
+});
+
+test("pages: every resource once, in order of names", async () => {
+  const { ask } = await open();
+  const names = ["b", "a", "d", "c", "e"];
+  for (const name of names) await ask("PUT", `/v1/networks/${name}`, blue);
+  const seen: string[] = [];
+  for (let cursor: string | undefined = "", pages = 0; cursor !== undefined; pages++) {
+    const { body }: Reply = await ask("GET", `/v1/networks?limit=2${cursor === "" ? "" : `&cursor=${cursor}`}`);
+    assert.equal(body.revision, 5);
+    seen.push(...body.items.map((each: { name: string }) => each.name));
+    cursor = body.cursor;
+    assert.ok(pages < 4);
+  }
+  assert.deepEqual(seen, names.toSorted());
+  assert.deepEqual(
+    (await ask("GET", "/v1/networks?cursor=bb")).body.items.map((each: { name: string }) => each.name),
+    ["c", "d", "e"],
+  );
+  for (const limit of ["0", "x", "-1", "1.5", "10001"])
+    isProblem(
+      await ask("GET", `/v1/networks?limit=${limit}`),
+      "request-invalid",
+      /\?limit: expected a number from 1 to 10000/,
+    );
+});
+
+test("an endpoint: made, repeated, refused, marked, removed", async () => {
+  const { ask } = await open();
+  const { token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
+  await ask("PUT", "/v1/networks/blue", blue);
+  const made = await ask("POST", "/v1/endpoints", web, { token });
+  assert.deepEqual([made.status, made.body.spec.addresses], [201, ["10.7.0.2"]]);
+  const again = await ask("POST", "/v1/endpoints", web, { token });
+  assert.deepEqual([again.status, again.body], [200, made.body]);
+  for (const owner of ["a", "b", "c", "d"]) await ask("POST", "/v1/endpoints", { ...web, owner }, { token });
+  isProblem(
+    await ask("POST", "/v1/endpoints", { ...web, owner: "e" }, { token }),
+    "exhausted",
+    /all 5 of 10.7.0.0\/29/,
+  );
+  const refused = await ask("DELETE", "/v1/networks/blue");
+  isProblem(refused, "in-use", /has endpoints/);
+  assert.deepEqual(refused.body.blockers, ["a.eth0", "b.eth0", "c.eth0", "d.eth0", "web.eth0"]);
+  assert.equal((await ask("DELETE", "/v1/endpoints/web.eth0")).status, 200);
+  assert.equal((await ask("GET", "/v1/endpoints/web.eth0")).body.spec.detaching, true);
+  assert.equal((await ask("DELETE", "/v1/endpoints/web.eth0", undefined, { token })).status, 200);
+  assert.equal((await ask("GET", "/v1/endpoints/web.eth0")).status, 404);
+  assert.equal((await ask("DELETE", "/v1/endpoints/web.eth0", undefined, { token })).status, 200);
+  isProblem(await ask("DELETE", "/v1/endpoints/web.eth0"), "endpoint-unknown", /no endpoint/);
+  assert.equal((await ask("DELETE", "/v1/endpoints/a.eth0?force=true")).status, 200);
+  assert.equal((await ask("DELETE", "/v1/networks/blue?force=true")).status, 200);
+  assert.deepEqual((await ask("GET", "/v1/endpoints")).body.items, []);
+});
+
+test("every refusal is one clear problem and changes nothing", async () => {
+  const { ask, control } = await open();
+  await ask("POST", "/v1/hosts/h1/join", claim(1, { hostPrefixes: ["172.17.0.1/16"] }), { token: JOIN });
+  await ask("PUT", "/v1/networks/green", { spec: { vrf: "shared", vni: 5000, subnets: [{ cidr: "10.0.0.0/8" }] } });
+  await ask("PUT", "/v1/networks/dcos", { spec: { subnets: [{ cidr: "9.0.0.0/24", hostPrefix: 24 }] } });
+  const before = await control.snapshot({ role: "admin" });
+  const put = (spec: object, name = "blue") => ["PUT", `/v1/networks/${name}`, { spec }] as const;
+  const subnets = [{ cidr: "10.7.0.0/16" }];
+  const cases: readonly (readonly [readonly [string, string, unknown, Ask?], keyof typeof REASONS, RegExp, string])[] =
+    [
+      [
+        put({ subnets: [{ cidr: "10.7.0.1/16" }] }),
+        "cidr-invalid",
+        /did you mean 10.7.0.0\/16/,
+        "spec.subnets[0].cidr",
+      ],
+      [
+        put({ subnets: [{ cidr: "10.7.0.0/16", hostPrefix: 8 }] }),
+        "prefix-invalid",
+        /does not fit/,
+        "spec.subnets[0].hostPrefix",
+      ],
+      [put({ subnets, vrf: "shared" }), "overlap", /network "green" \(10.0.0.0\/8\)/, "spec.subnets[0].cidr"],
+      [
+        put({ subnets: [{ cidr: "192.168.0.0/16" }] }),
+        "overlap",
+        /underlay address 192.168.0.1 of host "h1"/,
+        "spec.subnets[0].cidr",
+      ],
+      [put({ subnets: [{ cidr: "172.17.1.0/24" }] }), "overlap", /172.17.0.0\/16 of host "h1"/, "spec.subnets[0].cidr"],
+      [put({ subnets, vni: 5000 }), "vni-taken", /belongs to network\/green/, "spec.vni"],
+      [put({ subnets, vni: 16_777_216 }), "vni-invalid", /16777215/, "spec.vni"],
+      [put({ subnets, mtu: 1451 }), "mtu-invalid", /leaves 1450/, "spec.mtu"],
+      [put({ subnets }, "default"), "name-reserved", /"default"/, "name"],
+      [put({ subnets }, "a%20b"), "name-invalid", /"a b"/, "name"],
+      [
+        put({ subnets: [{ cidr: 7 }] }),
+        "request-invalid",
+        /spec.subnets\[0\].cidr: expected string, got 7/,
+        "spec.subnets[0].cidr",
+      ],
+      [put({ subnets, colour: "blue" }), "request-invalid", /spec.colour: unknown field/, "spec.colour"],
+      [
+        ["PUT", "/v1/networks/blue", undefined, { raw: '{"spec":\n {"subnets": [}}' }],
+        "request-invalid",
+        /not JSON/,
+        "line 2, column 15",
+      ],
+      [["PUT", "/v1/networks/blue", undefined], "request-invalid", /expected JSON, got nothing/, "body"],
+      [["POST", "/v1/endpoints", { ...web, network: "nowhere" }], "network-unknown", /no network "nowhere"/, "network"],
+      [["POST", "/v1/endpoints", { ...web, network: "green", host: "h9" }], "host-unknown", /no host "h9"/, "host"],
+      [
+        ["POST", "/v1/endpoints", { ...web, network: "green", addresses: ["11.0.0.1"] }],
+        "address-outside",
+        /11.0.0.1 is outside/,
+        "addresses[0]",
+      ],
+      [
+        ["POST", "/v1/endpoints", { ...web, network: "dcos", addresses: ["9.0.1.2"] }],
+        "address-outside",
+        /host "h1" has/,
+        "addresses[0]",
+      ],
+      [["POST", "/v1/hosts/h1/join", claim(2), { token: JOIN }], "host-claimed", /belongs to another agent/, "name"],
+      [["POST", "/v1/hosts/h2/join", claim(1), { token: JOIN }], "host-claimed", /belongs to host "h1"/, "underlay"],
+      [
+        ["POST", "/v1/hosts/h2/join", { ...claim(2), underlay: "10.1.1.1" }, { token: JOIN }],
+        "overlap",
+        /lies in network "green"/,
+        "underlay",
+      ],
+      [
+        [
+          "POST",
+          "/v1/apply",
+          {
+            resources: [
+              { kind: "network", name: "blue", spec: { subnets } },
+              { kind: "network", name: "red", spec: { subnets, vni: 5000 } },
+            ],
+          },
+        ],
+        "vni-taken",
+        /5000/,
+        "resources[1].spec.vni",
+      ],
+      [["DELETE", "/v1/vrfs/shared", undefined], "in-use", /\[green\]/, ""],
+      [["PUT", "/v1/hosts/h1/report", { ...report, host: "h2" }], "request-invalid", /as in the path/, "host"],
+      [["DELETE", "/v1/networks/green?forse=true", undefined], "request-invalid", /forse: unknown parameter/, "?forse"],
+      [["DELETE", "/v1/networks/green?force=yes", undefined], "request-invalid", /expected true or false/, "?force"],
+      [["GET", "/v1/watch", undefined], "request-invalid", /\?from is missing/, "?from"],
+      [["GET", "/v1/watch?from=99", undefined], "revision-stale", /another life/, ""],
+    ];
+  for (const [[method, url, body, more], reason, text, where] of cases) {
+    const reply = await ask(method, url, body, more);
+    isProblem(reply, reason, text);
+    assert.equal(reply.body.where ?? "", where, reply.text);
+    assert.deepEqual(await control.snapshot({ role: "admin" }), before, `${method} ${url} ${reason}`);
+  }
+});
+
+test("who may what", async () => {
+  const { ask } = await open();
+  await ask("PUT", "/v1/networks/blue", blue);
+  const { token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
+  await ask("POST", "/v1/hosts/h2/join", claim(2), { token: JOIN });
+  for (const url of ["/livez", "/readyz"]) assert.equal((await ask("GET", url, undefined, { token: "" })).text, "ok\n");
+  for (const url of [
+    "/metrics",
+    "/openapi.json",
+    "/v1/version",
+    "/v1/networks",
+    "/v1/snapshot",
+    "/v1/watch?from=0",
+    "/nowhere",
+  ]) {
+    for (const wrong of ["", "guess", `${ADMIN}x`]) {
+      const reply = await ask("GET", url, undefined, { token: wrong });
+      isProblem(reply, "token-wrong", /token/);
+      assert.equal(reply.headers["www-authenticate"], "Bearer");
+    }
+  }
+  isProblem(await ask("PUT", "/v1/networks/red", undefined, { token: "guess", raw: "{" }), "token-wrong", /token/);
+  const adminOnly = [
+    ["PUT", "/v1/networks/red", blue],
+    ["DELETE", "/v1/networks/blue"],
+    ["PUT", "/v1/vrfs/red", { spec: {} }],
+    ["POST", "/v1/apply", { resources: [] }],
+    ["DELETE", "/v1/hosts/h2"],
+  ] as const;
+  for (const [method, url, body] of adminOnly)
+    isProblem(await ask(method, url, body, { token }), "forbidden", /token of host "h1"/);
+  for (const [method, url, body] of [
+    ...adminOnly,
+    ["GET", "/v1/networks"],
+    ["GET", "/v1/watch?from=0"],
+    ["POST", "/v1/endpoints", web],
+  ] as const) {
+    isProblem(await ask(method, url, body, { token: JOIN }), "forbidden", /join token/);
+  }
+  isProblem(
+    await ask("POST", "/v1/endpoints", { ...web, host: "h2" }, { token }),
+    "forbidden",
+    /host "h1" cannot change/,
+  );
+  isProblem(
+    await ask("PUT", "/v1/hosts/h2/report", { ...report, host: "h2" }, { token }),
+    "forbidden",
+    /cannot do this/,
+  );
+  await ask("POST", "/v1/endpoints", { ...web, host: "h2", owner: "theirs" });
+  assert.deepEqual((await ask("GET", "/v1/endpoints", undefined, { token })).body.items, []);
+  assert.equal((await ask("GET", "/v1/endpoints/theirs.eth0", undefined, { token })).status, 404);
+  isProblem(await ask("DELETE", "/v1/endpoints/theirs.eth0", undefined, { token }), "forbidden", /of host "h2"/);
+  await ask("DELETE", "/v1/hosts/h1");
+  isProblem(await ask("GET", "/v1/networks", undefined, { token }), "token-wrong", /host was deleted/);
+});
+
+test("unknown paths, other methods, bad URLs and too much are problems, too", async () => {
+  const { ask, app } = await open();
+  isProblem(await ask("GET", "/v2/networks"), "not-found", /no \/v2\/networks/);
+  isProblem(await ask("GET", "/v1/networks/a/b"), "not-found", /openapi.json/);
+  const patch = await ask("PATCH", "/v1/networks/blue", {});
+  isProblem(patch, "unsupported", /use GET or PUT or DELETE/, 405);
+  assert.equal(patch.headers["allow"], "GET, PUT, DELETE");
+  isProblem(await ask("POST", "/v1/networks", {}), "unsupported", /use GET/, 405);
+  isProblem(await ask("GET", "/v1/networks/%zz"), "request-invalid", /not a valid url/);
+  isProblem(
+    await ask("POST", "/v1/apply", undefined, { raw: " ".repeat(17 * 1024 * 1024) }),
+    "request-invalid",
+    /too large/,
+    413,
+  );
+  const bearer = { authorization: `bearer   ${ADMIN}` };
+  assert.equal((await app.inject({ method: "GET", url: "/v1/networks", headers: bearer })).statusCode, 200);
+  assert.equal(
+    (
+      await app.inject({
+        method: "PUT",
+        url: "/v1/networks/x",
+        headers: { ...bearer, "content-type": "text/plain" },
+        payload: JSON.stringify(blue),
+      })
+    ).statusCode,
+    201,
+  );
+});
+
+test("an internal error shows nothing of itself, and is told to whoever runs the server", async () => {
+  const secret = new Error("the password is 1234");
+  const { ask, errors } = await open([
+    {
+      method: "GET",
+      path: "/broken",
+      summary: "Breaks.",
+      access: "admin",
+      answers: {},
+      handle: () => {
+        throw secret;
+      },
+    },
+  ]);
+  const reply = await ask("GET", "/broken");
+  isProblem(reply, "internal", /an internal error/);
+  assert.doesNotMatch(reply.text, /1234/);
+  assert.deepEqual(errors, [secret]);
+});
+
+test("routes that are passed in are served and described like the others", async () => {
+  const { ask } = await open([
+    {
+      method: "POST",
+      path: "/overlay-master/agents/{id}",
+      summary: "As elsewhere.",
+      access: "admin",
+      answers: { 200: { type: "text/javascript" } },
+      handle: ({ params, query, text }) => ({
+        type: "text/javascript",
+        text: `${query["jsonp"]}(${params["id"]},${text})`,
+      }),
+    },
+  ]);
+  const reply = await ask("POST", "/overlay-master/agents/a%2Fb?jsonp=f&_=1", undefined, { raw: "not json" });
+  assert.deepEqual(
+    [reply.status, reply.text, reply.headers["content-type"]],
+    [200, "f(a/b,not json)", "text/javascript"],
+  );
+  isProblem(await ask("POST", "/overlay-master/agents/x", undefined, { token: JOIN }), "forbidden", /join token/);
+  isProblem(await ask("GET", "/overlay-master/agents/x"), "unsupported", /use POST/, 405);
+  const { body } = await ask("GET", "/openapi.json");
+  assert.equal(body.paths["/overlay-master/agents/{id}"].post.summary, "As elsewhere.");
+});
+
+test("the OpenAPI document is whole: every reference leads somewhere, every parameter is in its path", async () => {
+  const { ask } = await open();
+  const { body } = await ask("GET", "/openapi.json");
+  assert.equal(body.openapi, "3.1.0");
+  assert.equal(body.info.version, "1.2.3");
+  const references = JSON.stringify(body).match(/"#\/components\/schemas\/\w+"/g) ?? [];
+  for (const reference of references)
+    assert.ok(body.components.schemas[reference.slice(22, -1)] !== undefined, reference);
+  const used = new Set(references.map((reference) => reference.slice(22, -1)));
+  const unused = Object.keys(body.components.schemas).filter((name) => !used.has(name));
+  // Lines of a watch have no place of their own in an answer's schema.
+  assert.deepEqual(unused, ["ChangeSet"]);
+  const ids: string[] = [];
+  for (const [path, operations] of Object.entries<
+    Record<string, { operationId: string; summary: string; parameters: { name: string; in: string }[] }>
+  >(body.paths)) {
+    for (const operation of Object.values(operations)) {
+      ids.push(operation.operationId);
+      assert.match(operation.summary, /^[A-Z].*\.$/);
+      for (const parameter of operation.parameters)
+        if (parameter.in === "path") assert.ok(path.includes(`{${parameter.name}}`));
+    }
+  }
+  assert.equal(new Set(ids).size, ids.length);
+  assert.ok(ids.length >= 29, String(ids.length));
+});
+
+test("metrics say how full networks are, how hosts are, and how fast commits", async () => {
+  const { ask } = await open();
+  await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN });
+  await ask("PUT", "/v1/networks/blue", blue);
+  await ask("PUT", "/v1/networks/dcos", { spec: { subnets: [{ cidr: "9.0.0.0/22", hostPrefix: 24 }] } });
+  await ask("POST", "/v1/endpoints", web);
+  await ask("PUT", "/v1/hosts/h1/report", { ...report, revision: 4, driftRepaired: 2 });
+  const { text, headers } = await ask("GET", "/metrics");
+  assert.match(String(headers["content-type"]), /^text\/plain; version=0.0.4/);
+  const value = (line: string) =>
+    text
+      .split("\n")
+      .find((each) => each.startsWith(`${line} `))
+      ?.split(" ")
+      .at(-1);
+  assert.deepEqual(
+    [
+      'weft_addresses{network="blue",family="ipv4",state="used"}',
+      'weft_addresses{network="blue",family="ipv4",state="free"}',
+      'weft_blocks{network="dcos",family="ipv4",state="used"}',
+      'weft_blocks{network="dcos",family="ipv4",state="free"}',
+      'weft_hosts{state="ready"}',
+      'weft_hosts{state="away"}',
+      "weft_commits_total",
+      "weft_revision",
+      "weft_commit_seconds_count",
+      'weft_host_revision{host="h1"}',
+      'weft_host_drift_repaired{host="h1"}',
+      "weft_watchers",
+    ].map(value),
+    ["1", "4", "1", "3", "1", "0", "4", "4", "4", "4", "2", "0"],
+  );
+  await ask("DELETE", "/v1/networks/dcos");
+  assert.doesNotMatch((await ask("GET", "/metrics")).text, /network="dcos"/);
+});

@@ -1,0 +1,178 @@
+// Watches over real sockets, read by the client that agents use.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, test } from "node:test";
+import type { FastifyInstance } from "fastify";
+import { Mirror } from "../client/mirror.ts";
+import { httpTransport, serverClient } from "../client/server.ts";
+import { Control } from "../control/control.ts";
+import type { Clock } from "../model/clock.ts";
+import { Fault } from "../model/fault.ts";
+import type { ChangeSet } from "../model/resource.ts";
+import { openMemoryStore } from "../store/memory.ts";
+import { createApi } from "./api.ts";
+
+const ADMIN = "admin-0123456789abcdef0123456789abcdef";
+const JOIN = "join-0123456789abcdef0123456789abcdef";
+const apps: FastifyInstance[] = [];
+after(() => Promise.all(apps.map((app) => app.close())));
+
+/** A clock whose sleeps end when the test says so. */
+function stepClock(): Clock & { step(): void } {
+  const sleepers = new Set<() => void>();
+  return {
+    nowMs: () => 0,
+    sleep: (_, signal) =>
+      new Promise((resolve) => {
+        sleepers.add(resolve);
+        signal?.addEventListener("abort", () => resolve());
+      }),
+    step() {
+      for (const wake of sleepers) wake();
+      sleepers.clear();
+    },
+  };
+}
+
+async function open(history = 4096) {
+  const clock = stepClock();
+  const control = await Control.open(openMemoryStore(), { clock, history });
+  await control.setToken("admin", ADMIN);
+  await control.setToken("join", JOIN);
+  const app = createApi(control, { clock, version: "0" });
+  apps.push(app);
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  const claim = (n: number) => ({ host: `h${n}`, underlay: `192.168.0.${n}`, underlayMtu: 1500, hostPrefixes: [] });
+  return { app, control, clock, url, claim };
+}
+async function until(what: string, probe: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!probe()) {
+    assert.ok(performance.now() < deadline, `not in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+const put = (control: Control, name: string, spec: object) =>
+  control.write({ verb: "put-network", name, spec: { subnets: [{ cidr: "10.7.0.0/16" }], ...spec } });
+
+test("change sets arrive as they become durable; bookmarks between; the end of the server ends them", async () => {
+  const { app, control, clock, url, claim } = await open();
+  const { token } = await control.join(claim(1), JOIN);
+  const sets: ChangeSet[] = [];
+  const client = serverClient({ url, token });
+  const reading = (async () => {
+    for await (const set of client.watch(0, new AbortController().signal)) sets.push(set);
+  })();
+  const seen = () => sets.map(({ revision, changes }) => `${revision}:${changes.length}`).join(" ");
+  // What was missed, and at once that this was all.
+  await until("the first sets", () => seen() === "1:1 1:0");
+  await put(control, "blue", {});
+  await until("a change", () => seen() === "1:1 1:0 2:2");
+  clock.step();
+  await until("a bookmark", () => seen() === "1:1 1:0 2:2 2:0");
+  clock.step();
+  await until("another bookmark", () => seen() === "1:1 1:0 2:2 2:0 2:0");
+  await app.close();
+  await reading.catch(() => {});
+  client.close();
+  await control.close();
+});
+
+test("a mirror over HTTP holds what its host should see, also after it was away", async () => {
+  const { control, url, claim } = await open();
+  const transports = [1, 2].map(() => httpTransport({ url, token: JOIN }));
+  const [first, second] = transports;
+  assert.ok(first !== undefined && second !== undefined);
+  await first.join(claim(1));
+  await second.join(claim(2));
+  await put(control, "blue", {});
+  await put(control, "dcos", { subnets: [{ cidr: "9.0.0.0/8", hostPrefix: 24 }] });
+  const clock: Clock = {
+    nowMs: () => 0,
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, 5))),
+  };
+  const mirror = new Mirror({ transport: first, clock, random: () => 0 });
+  const stop = new AbortController();
+  let running = mirror.run(stop.signal);
+  const names = () =>
+    mirror
+      .snapshot()
+      ?.endpoints.map((each) => each.name)
+      .sort()
+      .join(" ");
+  await until("it is synced", () => mirror.isSynced);
+  const attach = (host: string, owner: string) => ({ network: "blue", host, owner, ifname: "eth0", netns: "/n" });
+  await second.attach(attach("h2", "a"));
+  await until("a revision that does not concern it", () => mirror.snapshot()?.revision === control.revision);
+  assert.equal(names(), "");
+  await first.attach(attach("h1", "b"));
+  await until("its own, and now the others", () => names() === "a.eth0 b.eth0");
+  stop.abort();
+  await running;
+  await second.attach(attach("h2", "c"));
+  await second.detach("a.eth0");
+  await first.detach("b.eth0");
+  const again = new AbortController();
+  running = mirror.run(again.signal);
+  await until("what it missed", () => mirror.snapshot()?.revision === control.revision && names() === "");
+  again.abort();
+  await running;
+  for (const transport of transports) transport.close();
+});
+
+test("refused before it begins: compacted is 410, the future 412", async () => {
+  const { control, url, claim } = await open(1);
+  const { token } = await control.join(claim(1), JOIN);
+  for (let i = 0; i < 5; i++) await put(control, "blue", { description: String(i) });
+  const client = serverClient({ url, token });
+  const first = async (from: number) => {
+    for await (const set of client.watch(from, new AbortController().signal)) return set;
+    return undefined;
+  };
+  await assert.rejects(first(0), (error) => error instanceof Fault && error.reason === "compacted");
+  await assert.rejects(first(99), (error) => error instanceof Fault && error.reason === "revision-stale");
+  assert.deepEqual(await first(6), { revision: 6, changes: [] });
+  client.close();
+});
+
+test("a host that is deleted hears of it, and its watch ends", async () => {
+  const { control, url, claim } = await open();
+  const { token } = await control.join(claim(1), JOIN);
+  const client = serverClient({ url, token });
+  const sets: ChangeSet[] = [];
+  const reading = (async () => {
+    for await (const set of client.watch(1, new AbortController().signal)) sets.push(set);
+  })();
+  await until("it began", () => sets.length === 1);
+  await control.write({ verb: "delete", kind: "host", name: "h1" });
+  await reading;
+  assert.deepEqual(sets.at(-1), { revision: 2, changes: [{ remove: "host/h1" }] });
+  client.close();
+});
+
+test("a reader that does not read delays nobody, and one that is gone is forgotten", async () => {
+  const { app, control, url, claim } = await open();
+  const { token } = await control.join(claim(1), JOIN);
+  const watchers = async () =>
+    /weft_watchers (\d+)/.exec(
+      (await app.inject({ url: "/metrics", headers: { authorization: `Bearer ${token}` } })).body,
+    )?.[1];
+  const stuck = request(`${url}/v1/watch?from=0`, { headers: { authorization: `Bearer ${token}` } }).end();
+  const [response] = await once(stuck, "response");
+  assert.equal(response.headers["content-type"], "application/x-ndjson");
+  assert.equal(await watchers(), "1");
+  // Far more than socket buffers hold.
+  const description = "x".repeat(100_000);
+  const startMs = performance.now();
+  for (let i = 0; i < 200; i++) await put(control, "blue", { description: description + i });
+  assert.ok(performance.now() - startMs < 5_000);
+  stuck.destroy();
+  let count: string | undefined;
+  await until("it is forgotten", () => {
+    void watchers().then((now) => (count = now));
+    return count === "0";
+  });
+});
