@@ -1,12 +1,12 @@
 // Gathers the steps of a list of operations per namespace and sends them: many messages per send, one namespace open at a
 // time, and what the kernel refused mapped back to the operation. Everything between opening and closing a namespace is
 // synchronous, so one buffer serves all; between sends the event loop gets its turn.
-import { closeSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import type { Ns, Op } from "../datapath/state.ts";
 import { EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
 import { explainExists } from "./explain.ts";
 import type { Refusal } from "./kernel.ts";
+import * as libc from "./libc.ts";
 import { type Namespaces, type Space, openNetns } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { type LinkInfo, linkByName, readLink } from "./netlink/link.ts";
@@ -188,7 +188,7 @@ class Batch implements Desk {
         });
       }
     } finally {
-      for (const fd of this.#fds) closeSync(fd);
+      for (const fd of this.#fds) libc.close(fd);
     }
     return errors;
   }

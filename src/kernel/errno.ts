@@ -37,6 +37,7 @@ const CLASSES: Readonly<Record<string, Refusal["class"]>> = {
   ENODEV: "missing",
   ESRCH: "missing",
   ENXIO: "missing",
+  ENOTDIR: "missing",
   EADDRNOTAVAIL: "missing",
   EEXIST: "exists",
   EADDRINUSE: "exists",

@@ -20,6 +20,7 @@ function native(prototype: string): Native {
 }
 
 const c = {
+  open: native("int open(const char *, int)"),
   socket: native("int socket(int, int, int)"),
   bind: native("int bind(int, const void *, uint32_t)"),
   setsockopt: native("int setsockopt(int, int, int, const void *, uint32_t)"),
@@ -38,11 +39,17 @@ export const CLONE_NEWNET = 0x4000_0000;
 export const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 const POLLIN = 1;
-const EFD_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
+const O_CLOEXEC = 0o2000000;
+const O_NONBLOCK = 0o4000;
 
 function check(call: string, result: number): number {
   if (result < 0) throw new SystemError(call, koffi.errno());
   return result;
+}
+
+/** Read-only, without waiting for the other end of a pipe. */
+export function open(path: string): number {
+  return check(`open ${path}`, c.open(path, O_CLOEXEC | O_NONBLOCK));
 }
 
 export function socket(domain: number, type: number, protocol: number): number {
@@ -113,7 +120,7 @@ export function umount(target: string, flags: number): void {
 
 /** A file descriptor that becomes readable when 8 bytes are written to it. */
 export function eventfd(): number {
-  return check("eventfd", c.eventfd(0, EFD_CLOEXEC_NONBLOCK));
+  return check("eventfd", c.eventfd(0, O_CLOEXEC | O_NONBLOCK));
 }
 
 /** Waits in a thread of the pool until one of the descriptors is readable or the time is over; resolves with the readable. */
