@@ -76,6 +76,7 @@ const surroundings: Surroundings = { env: process.env, clock, signal: stopping.s
 const exit = await runCli(process.argv.slice(2), io, {
   server: async (flags) => (await import("./main/server.ts")).runServer(flags, surroundings),
   agent: async (flags) => (await import("./main/agent.ts")).runAgent(flags, surroundings),
+  purge: async (...args) => (await import("./main/purge.ts")).purge(...args),
   demoUp: async (...args) => (await import("./demo/up.ts")).up(...args),
   demoDown: async (...args) => (await import("./demo/down.ts")).down(...args),
 });

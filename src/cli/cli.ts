@@ -3,6 +3,7 @@
 // knows what a verb does.
 import { Command, CommanderError } from "commander";
 import { paint, type Io } from "./io.ts";
+import type { PurgeFlags } from "./purge.ts";
 import { EXIT_OK, refuse } from "./refuse.ts";
 
 /** A verb's work; the exit code if it is not 0. Commander hands over arguments, then options. */
@@ -22,6 +23,7 @@ export type Flags = Readonly<Record<string, string | undefined>>;
 export type Programs = {
   readonly server: (flags: Flags) => Promise<number>;
   readonly agent: (flags: Flags) => Promise<number>;
+  readonly purge: (io: Io, flags: PurgeFlags) => Promise<number>;
   readonly demoUp: (io: Io, foreground: boolean) => Promise<number>;
   readonly demoDown: (io: Io) => Promise<number>;
 };
@@ -110,6 +112,13 @@ const NOUNS: readonly Noun[] = [
     group: DAEMONS,
     about: "run this host's agent: its kernel follows the resources",
     load: () => import("./agent.ts"),
+  },
+  {
+    name: "purge",
+    isOrderly: true,
+    group: DAEMONS,
+    about: "remove all that the agent made in this host's kernel",
+    load: () => import("./purge.ts"),
   },
   {
     name: "demo",

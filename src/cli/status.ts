@@ -39,7 +39,7 @@ async function showStatus(cli: Cli, options: StatusOptions): Promise<void> {
     status = await server.status();
     if (signatureOf(status) === shown) continue;
     shown = signatureOf(status);
-    io.out("\n");
+    if (options.output === undefined) io.out("\n");
     await print();
   }
 }
@@ -84,5 +84,6 @@ function remarks(io: Pick<Io, "color">, status: ClusterStatus): string {
     ...(host.status?.errors ?? []).map((text) => `${host.host}: ${paint(io, "bad", "error")} ${text}\n`),
     ...(host.status?.conditions ?? []).map((text) => `${host.host}: ${text}\n`),
   ]);
+  for (const { message } of status.conditions ?? []) lines.push(`${message}\n`);
   return lines.length === 0 ? "" : `\n${lines.join("")}`;
 }

@@ -23,7 +23,7 @@ import { Fault } from "../model/fault.ts";
 import { emptySnapshot } from "../model/resource.ts";
 import { listenAddress, type Surroundings } from "./surroundings.ts";
 
-const SETTINGS = [
+export const AGENT_SETTINGS = [
   "server",
   "join-token-file",
   "host",
@@ -34,15 +34,21 @@ const SETTINGS = [
   "slices",
   "http",
 ] as const;
-type Settings = Readonly<Partial<Record<(typeof SETTINGS)[number], string>>>;
+type Settings = Readonly<Partial<Record<(typeof AGENT_SETTINGS)[number], string>>>;
+
+export const AGENT_DEFAULTS = {
+  "state-dir": "/var/lib/weft/agent",
+  socket: "/run/weft/agent.sock",
+  "netns-prefix": "weft-",
+} as const;
 
 export async function runAgent(flags: Flags, world: Surroundings): Promise<number> {
-  const settings = await settingsOf("agent", SETTINGS, flags, world.env);
+  const settings = await settingsOf("agent", AGENT_SETTINGS, flags, world.env);
   const url = settings.server ?? missingServer();
   const host = settings.host ?? hostname();
-  const disk = openDisk(settings["state-dir"] ?? "/var/lib/weft/agent");
+  const disk = openDisk(settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"]);
   const token = tokenOf(disk, host, settings);
-  const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? "weft-" });
+  const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
   const underlay = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
   const claim = claimOf(kernel, host, underlay, settings);
   claim(); // An address that the host does not have is told at once, not with the first join.
@@ -66,7 +72,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     log,
   });
   const door = new Door({ agent, host, kernel, transport, journal, uid: () => randomUUID() });
-  const socket = settings.socket ?? "/run/weft/agent.sock";
+  const socket = settings.socket ?? AGENT_DEFAULTS.socket;
   const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, disk, host));
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });
   try {
@@ -91,7 +97,7 @@ function tokenOf(disk: Disk, host: string, settings: Settings): string {
   if (identity !== undefined && identity.host !== host) {
     throw new Fault("host-claimed", {
       what: `this state directory belongs to host ${identity.host}, not to ${host}`,
-      where: settings["state-dir"] ?? "/var/lib/weft/agent",
+      where: settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"],
       fix: `start it with --host ${identity.host}, or with another --state-dir`,
     });
   }

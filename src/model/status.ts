@@ -35,6 +35,8 @@ export type ClusterStatus = {
   readonly cluster: string;
   readonly revision: number;
   readonly hosts: readonly HostCondition[];
+  /** What a user should know that no answer said: a host waits for a block, or stands in a network's way. */
+  readonly conditions?: readonly { readonly object: string; readonly message: string }[];
 };
 export type HostCondition = {
   readonly host: string;

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { run } from "./cluster.ts";
+import { run, until } from "./cluster.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const RUN_DIR = "/run/weft/demo";
@@ -59,6 +59,23 @@ describe("the demonstration", { skip: whyNot, timeout: 120_000 }, () => {
     assert.equal(again.code, 0, again.stderr);
     assert.match(again.stderr, /already up/);
     assert.match(again.stdout, /^converged at revision \d+ on 3 of 3 hosts$/m);
+  });
+
+  test("purge takes a host's part out of its kernel, but not from under a running agent", async () => {
+    const [host, prefix] = [`${RUN_DIR}/h3`, "weft-demo-h3-"];
+    const flags = ["--state-dir", host, "--socket", `${host}/agent.sock`, "--netns-prefix", prefix, "--yes"];
+    const purge = () => run("nsenter", "--net=/run/netns/weft-demo-h3", join(ROOT, "bin/weft"), "purge", ...flags);
+    assert.equal((await purge()).code, 4);
+    assert.deepEqual(namespaces().includes(`${prefix}dcos`), true);
+    const pid = Number(readFileSync(`${RUN_DIR}/pids/agent-h3`, "utf8").split(" ")[0]);
+    process.kill(pid, "SIGTERM");
+    await until("the agent has ended", async () => !existsSync(`/proc/${pid}`));
+    const purged = await purge();
+    assert.equal(purged.code, 0, purged.stderr);
+    assert.equal(namespaces().includes(`${prefix}dcos`), false);
+    assert.equal((await run("ip", "-n", "weft-demo-h3", "-brief", "link")).stdout.split("\n").length, 3);
+    assert.equal((await run("ip", "-n", "weft-demo-web3", "link", "show", "eth0")).code, 1);
+    assert.equal(namespaces().includes("weft-demo-h1-dcos"), true);
   });
 
   test("down leaves nothing", async () => {

@@ -1,0 +1,20 @@
+// `weft purge`: its flags. What it does is put together in main/purge.ts.
+import type { Command } from "commander";
+import type { Cli } from "./cli.ts";
+
+export type PurgeFlags = {
+  readonly stateDir?: string;
+  readonly socket?: string;
+  readonly netnsPrefix?: string;
+  readonly yes?: boolean;
+};
+
+export function register(command: Command, cli: Cli): void {
+  command
+    .option("--state-dir <dir>", "of the agent that made it (/var/lib/weft/agent)")
+    .option("--socket <path>", "of that agent, which must not be running (/run/weft/agent.sock)")
+    .option("--netns-prefix <text>", "as the agent had it (weft-)")
+    .option("-y, --yes", "do not ask")
+    .addHelpText("after", "\nWorkloads lose their interfaces. The server still knows the host: see weft host delete.")
+    .action(cli.verb((flags: PurgeFlags) => cli.programs.purge(cli.io, flags)));
+}
