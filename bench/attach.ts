@@ -109,7 +109,9 @@ function stepsFor(sends: readonly Sent[], startedMs: number, places: ReadonlyMap
 
 type Times = { attach: number[]; detach: number[]; replayAttach: number[]; replayDetach: number[] };
 
-/** Lets the agent finish the look that its last change made it take: what is measured is a workload that starts alone. */
+/**
+ * Lets the agent finish the look that its last change made it take: what is measured is a workload that starts alone.
+ */
 function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
 }
