@@ -28,12 +28,17 @@ test("docs/errors.md says of every reason when it is given and what to do", () =
 test("docs/errors.md explains every exit code", () => {
   const explained = [...page("errors.md").matchAll(/^\| (\d) \| /gm)].map(([, code]) => Number(code));
   const given = new Set([0, ...Object.values(REASONS).map(({ exit }) => exit)]);
-  assert.deepEqual(explained, [...given].toSorted((a, b) => a - b));
+  assert.deepEqual(
+    explained,
+    [...given].toSorted((a, b) => a - b),
+  );
 });
 
 test("docs/dependencies.md has a reason for every dependency, and no other", () => {
   const manifest = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as Record<string, Record<string, string>>;
-  const names = ["dependencies", "optionalDependencies", "devDependencies"].flatMap((kind) => Object.keys(manifest[kind] ?? {}));
+  const names = ["dependencies", "optionalDependencies", "devDependencies"].flatMap((kind) =>
+    Object.keys(manifest[kind] ?? {}),
+  );
   const described = rowsOf(page("dependencies.md")).map(([name]) => name);
   assert.deepEqual(described.toSorted(), names.toSorted());
 });
