@@ -12,7 +12,7 @@ import * as k from "./netlink/constants.ts";
 import { type LinkInfo, linkByName, readLink } from "./netlink/link.ts";
 import { BATCH_BYTES, BATCH_MESSAGES } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
-import { isOurs } from "./ownership.ts";
+import { isOurs, mayHoldEntries } from "./ownership.ts";
 import { type Desk, type Step, type SteppedOp, describeLink, stepsOf } from "./steps.ts";
 
 /** Descriptors of other namespaces that one send may hold: one per new pair, and each pair takes the kernel 0.5 ms. */
@@ -40,6 +40,13 @@ export class Batches {
   }
 
   add(op: SteppedOp, at: number): void {
+    if (isUnseen(op.object)) {
+      this.#refusals[at] = {
+        class: "unsupported",
+        message: `Weft keeps no ${op.object.kind} in a workload's namespace`,
+      };
+      return;
+    }
     for (const step of stepsOf(op, at)) {
       const queue = this.#queues.get(step.ns);
       if (queue === undefined) this.#queues.set(step.ns, [step]);
@@ -143,6 +150,11 @@ export class Batches {
     }
     return index;
   }
+}
+
+/** What could be applied but never observed. */
+function isUnseen({ kind, ns }: SteppedOp["object"]): boolean {
+  return (kind === "neighbour" || kind === "fdb" || kind === "bridge-fdb") && !mayHoldEntries(ns);
 }
 
 function rankOf(ns: Ns): number {

@@ -50,7 +50,7 @@ function explainAddress(space: Space, o: ObjectOf<"address">): Refusal | undefin
 function explainRoute(space: Space, o: ObjectOf<"route">): Refusal | undefined {
   const there = space.socket.list(
     k.RTM_GETROUTE,
-    (w) => allRoutes(w, o.dst.includes(":") ? 6 : 4, 0),
+    (w) => allRoutes(w, 0),
     (message) => {
       const found = readRoute(message);
       return found.dst === o.dst && found.table === k.RT_TABLE_MAIN ? found : undefined;

@@ -58,7 +58,5 @@ function addressesOf(space: Space): AddressInfo[] {
 }
 
 function routesOf(space: Space): RouteInfo[] {
-  return ([4, 6] as const).flatMap((family) =>
-    space.socket.list(k.RTM_GETROUTE, (w) => allRoutes(w, family, 0), readRoute),
-  );
+  return space.socket.list(k.RTM_GETROUTE, (w) => allRoutes(w, 0), readRoute);
 }

@@ -14,7 +14,7 @@ import {
 import { refusalOfError } from "./errno.ts";
 import { type EntryObject, type FakeSpace, isLinkObject, type LinkObject, Machine, refuse } from "./fake-machine.ts";
 import type { HostFacts, Kernel, NetnsId, OpResult, Refusal } from "./kernel.ts";
-import { sysctlsOf } from "./ownership.ts";
+import { mayHoldEntries, sysctlsOf } from "./ownership.ts";
 
 export type FakeOptions = {
   /** The host's own addresses, with the MTU of their links. */
@@ -90,6 +90,9 @@ export class FakeKernel implements Kernel {
     if (object.kind === "sysctl") return op.op === "remove" ? undefined : setSysctl(machine.space(object.ns), object);
     if (object.kind === "nft") return setTable(machine.space(object.ns), object, op.op);
     if (isLinkObject(object)) return this.#runLink(op.op, object);
+    const isUnseen = object.kind === "neighbour" || object.kind === "fdb" || object.kind === "bridge-fdb";
+    if (isUnseen && !mayHoldEntries(object.ns))
+      refuse("unsupported", `Weft keeps no ${object.kind} in a workload's namespace`);
     const device = machine.device(object.ns, object.dev);
     if (!device.link.isOurs) refuse("exists", `${object.dev} in ${object.ns} is not ours`);
     if (op.op === "remove") return machine.removeEntry(object);

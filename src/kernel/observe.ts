@@ -9,7 +9,7 @@ import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import {
   allAddresses,
-  allFdb,
+  fdbOf,
   allNeighbours,
   allRoutes,
   readAddress,
@@ -17,10 +17,18 @@ import {
   readRoute,
 } from "./netlink/entry.ts";
 import { allLinks, readLink } from "./netlink/link.ts";
-import type { Received } from "./netlink/wire.ts";
+import type { MessageWriter, Received } from "./netlink/wire.ts";
 import type { Nft } from "./nft.ts";
 import { type Dump, objectsOf } from "./objects.ts";
-import { isOurAddress, isOurBridgeFdb, isOurNeighbour, isOurRoute, isOurTunnelFdb, isOurs } from "./ownership.ts";
+import {
+  isOurAddress,
+  isOurBridgeFdb,
+  isOurNeighbour,
+  isOurRoute,
+  isOurTunnelFdb,
+  isOurs,
+  mayHoldEntries,
+} from "./ownership.ts";
 import { readSysctls } from "./sysctl.ts";
 
 /** Namespaces after which the event loop gets its turn: some milliseconds. */
@@ -86,23 +94,26 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   if (links.length === 0 || (space.ns === "host" && !links.some(isOurs))) {
     return { names, links, addresses: [], routes: [], neighbours: [], tunnelFdb: [], bridgeFdb: [] };
   }
-  const route = wanted(readRoute, isOurRoute);
-  // In a workload's namespace there can be no FDB entry of ours: its links are far ends.
-  const hasFdb = names[0]?.startsWith("/") !== true;
-  const fdb = hasFdb
-    ? socket.list(
-        k.RTM_GETNEIGH,
-        allFdb,
-        wanted(readNeighbour, (e) => isOurTunnelFdb(e) || isOurBridgeFdb(e)),
-      )
-    : [];
-  return {
+  const route = (w: MessageWriter) => allRoutes(w, WEFT_ROUTE_PROTOCOL);
+  const inside = {
     names,
     links,
     addresses: socket.list(k.RTM_GETADDR, allAddresses, wanted(readAddress, isOurAddress)),
-    routes: ([4, 6] as const).flatMap((family) =>
-      socket.list(k.RTM_GETROUTE, (w) => allRoutes(w, family, WEFT_ROUTE_PROTOCOL), route),
-    ),
+    routes: socket.list(k.RTM_GETROUTE, route, wanted(readRoute, isOurRoute)),
+  };
+  // The kernel keeps the neighbours of all namespaces in one table, and walks all of it for each of them.
+  if (!mayHoldEntries(space.ns)) return { ...inside, neighbours: [], tunnelFdb: [], bridgeFdb: [] };
+  const fdb = links
+    .filter(({ kind }) => kind === "vxlan")
+    .flatMap(({ index }) =>
+      socket.list(
+        k.RTM_GETNEIGH,
+        (w) => fdbOf(w, index),
+        wanted(readNeighbour, (e) => e.index === index),
+      ),
+    );
+  return {
+    ...inside,
     neighbours: socket.list(k.RTM_GETNEIGH, allNeighbours, wanted(readNeighbour, isOurNeighbour)),
     tunnelFdb: fdb.filter(isOurTunnelFdb),
     bridgeFdb: fdb.filter(isOurBridgeFdb),

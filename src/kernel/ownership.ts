@@ -36,6 +36,11 @@ export function peerNs(link: LinkInfo, candidates: readonly Ns[]): Ns | undefine
   return candidates.find((ns) => peerAlias(ns) === link.alias) ?? candidates[0];
 }
 
+/** Neighbours and FDB entries of ours are in namespaces that Weft routes or bridges in: a workload's are its own. */
+export function mayHoldEntries(ns: Ns): boolean {
+  return !ns.startsWith("/");
+}
+
 /** The kernel adds link-local addresses by itself, and router advertisements add others. */
 export function isOurAddress(address: AddressInfo): boolean {
   if (address.protocol === WEFT_ROUTE_PROTOCOL) return true;

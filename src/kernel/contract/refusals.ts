@@ -96,6 +96,7 @@ export const REFUSALS: Contract = {
       { kind: "sysctl", ns: o.NS, key: "ipv4/tcp_syncookies", value: "1" },
       { kind: "sysctl", ns: workload, key: "ipv4/ip_forward", value: "1" },
       o.bridgeFdb("02:00:00:00:00:09"),
+      { ...o.neighbour("10.7.0.9", "02:00:00:00:00:09"), ns: workload },
     ];
     for (const object of cases)
       assert.equal(await refusalOf(world, { op: "add", object }), "unsupported", JSON.stringify(object));

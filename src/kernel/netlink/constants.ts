@@ -108,6 +108,7 @@ export const IFA_F_PERMANENT = 0x80;
 // neighbour.h
 export const NDA_DST = 1;
 export const NDA_LLADDR = 2;
+export const NDA_IFINDEX = 8;
 export const NTF_SELF = 0x02;
 export const NTF_MASTER = 0x04;
 export const NTF_EXT_LEARNED = 0x10;

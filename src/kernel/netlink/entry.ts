@@ -103,9 +103,12 @@ export function allAddresses(w: MessageWriter): void {
   w.u32(k.AF_UNSPEC);
   w.u32(0);
 }
-/** Of all tables; protocol 0: any. A filter by table would be refused (ENOENT) while the namespace has no IPv4 route yet. */
-export function allRoutes(w: MessageWriter, family: 4 | 6, protocol: number): void {
-  w.u32(family === 4 ? k.AF_INET : k.AF_INET6);
+/**
+ * Of both families and all tables; protocol 0: any. A filter by table would be refused (ENOENT) while the namespace has no
+ * IPv4 route yet.
+ */
+export function allRoutes(w: MessageWriter, protocol: number): void {
+  w.u32(k.AF_UNSPEC);
   w.u8(0);
   w.u8(protocol);
   w.u16(0);
@@ -114,8 +117,10 @@ export function allRoutes(w: MessageWriter, family: 4 | 6, protocol: number): vo
 export function allNeighbours(w: MessageWriter): void {
   ndmsg(w, k.AF_UNSPEC, 0, 0, 0);
 }
-export function allFdb(w: MessageWriter): void {
+/** Of one tunnel, its own entries and its bridge's about it: without the filter the kernel walks a bridge once per port. */
+export function fdbOf(w: MessageWriter, tunnel: number): void {
   ndmsg(w, k.AF_BRIDGE, 0, 0, 0);
+  w.attrU32(k.NDA_IFINDEX, tunnel);
 }
 
 export type AddressInfo = {
