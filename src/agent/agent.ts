@@ -6,49 +6,33 @@
 //   workload --attach--> journal --> compile --> diff <-- observe <-- kernel
 //                                      |          +--> apply ------> kernel
 //                                      +-- report --> server
-import type { Mirror } from "../client/mirror.ts";
-import type { HostClaim, Joined, Transport } from "../client/transport.ts";
 import { compile } from "../datapath/compile.ts";
 import { diff } from "../datapath/diff.ts";
 import { portName } from "../datapath/names.ts";
 import { printOp } from "../datapath/print.ts";
 import { type KernelObject, type KernelState, type Ns, type Op, keyOf } from "../datapath/state.ts";
 import type { Kernel, OpResult } from "../kernel/kernel.ts";
-import type { Clock } from "../model/clock.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { vrfsOn } from "../model/membership.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
+import { Line, type LineOptions } from "./line.ts";
 import { disagreement, withLocal } from "./local.ts";
 import { Loop } from "./loop.ts";
 
-export type AgentOptions = {
+export type AgentOptions = LineOptions & {
   readonly host: string;
   readonly version: string;
   readonly kernel: Kernel;
-  readonly transport: Transport;
-  readonly mirror: Mirror;
   readonly journal: Journal;
-  readonly clock: Clock;
-  readonly random: () => number;
-  /** What the host says of itself now; sent at the start and when it changes. */
-  readonly claim: () => HostClaim;
-  /** The cluster this host belonged to before, if it ever joined one. */
-  readonly cluster: string | undefined;
-  /** Called with the host's own credential, to be kept. */
-  readonly saveIdentity: (joined: Joined) => void;
   /** Called with each new snapshot that the kernel holds: kept for a start without the server. */
   readonly saveSnapshot: (snapshot: Snapshot) => void;
-  readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 };
 
 const PERIOD_MS = 30_000;
-const HEARTBEAT_MS = 10_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
 const START_GRACE_MS = 3_000;
-const JOIN_FIRST_MS = 200;
-const JOIN_LAST_MS = 10_000;
 const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps", "endpoints"] as const;
 
 export class Agent {
@@ -58,6 +42,7 @@ export class Agent {
    * Tells the server what the journal knows; a loop of its own, because a slow server must not keep the kernel waiting.
    */
   readonly #serverLoop: Loop;
+  readonly #line: Line;
   readonly #bootId: string;
   /** Attaches between the server's answer and the journal: neither to be released nor to be adopted meanwhile. */
   readonly inFlight = new Set<string>();
@@ -67,10 +52,10 @@ export class Agent {
   #mustLook = true;
   #lookedAtMs = 0;
   #savedRevision = -1;
-  #claimed = "";
-  #serverProblem: string | undefined;
-  #report: HostReport;
-  #reportDirty = new AbortController();
+  #isSynced = false;
+  /** What only this host knows, and what the server said no to: both are conditions for people. */
+  #gone: readonly string[] = [];
+  #refused: readonly string[] = [];
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -79,7 +64,8 @@ export class Agent {
     this.#serverLoop = new Loop({ clock: options.clock, random: options.random, periodMs: PERIOD_MS }, () =>
       this.#settle(),
     );
-    this.#report = {
+    const { prefixes } = options.kernel.facts();
+    this.#line = new Line(options, {
       host: options.host,
       bootId: this.#bootId,
       version: options.version,
@@ -88,65 +74,35 @@ export class Agent {
       errors: [],
       networks: [],
       conditions: [],
-      hostPrefixes: options.kernel.facts().prefixes,
+      hostPrefixes: prefixes,
       objects: 0,
-    };
+    });
   }
 
-  /** Runs until the signal aborts; the kernel is left as it is. */
+  /** Runs until the signal aborts; the kernel is left as it is. Rejects when the server says no to this host. */
   async run(signal: AbortSignal): Promise<void> {
     const { kernel, mirror, clock } = this.#options;
     this.#startedAtMs = clock.nowMs();
     await this.#releaseEarlierBoots();
     kernel.watch(() => this.poke(), signal);
-    mirror.onChange(() => this.#loop.poke());
+    mirror.onChange(() => this.#heard());
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
-    await Promise.all([
-      this.#connect(signal),
-      this.#loop.run(signal),
-      this.#serverLoop.run(signal),
-      this.#reportLoop(signal),
-      grace,
-    ]);
+    await Promise.all([this.#line.run(signal), this.#loop.run(signal), this.#serverLoop.run(signal), grace]);
   }
 
-  /**
-   * Joins, however long the server is away, then follows it. Rejects only when the server says no: then a person must
-   * act.
-   */
-  async #connect(signal: AbortSignal): Promise<void> {
-    const { clock, random, mirror, log } = this.#options;
-    for (let waitMs = JOIN_FIRST_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, JOIN_LAST_MS)) {
-      try {
-        await this.#join();
-        break;
-      } catch (error) {
-        const { reason, detail } = problemOf(error);
-        if (reason !== "unavailable" && reason !== "timeout") throw error;
-        log("join", { error: detail });
-        await clock.sleep(waitMs * (0.5 + random()), signal);
-      }
+  /** A new revision; or the line is back, and the server may have forgotten what it was told, or never heard it. */
+  #heard(): void {
+    const { isSynced } = this.#options.mirror;
+    if (isSynced && !this.#isSynced) {
+      this.#serverLoop.poke();
+      this.#line.repeat();
     }
-    await mirror.run(signal);
-  }
-
-  async #join(): Promise<void> {
-    const { transport, claim, cluster, saveIdentity } = this.#options;
-    const claimed = claim();
-    const joined = await transport.join(claimed);
-    if (cluster !== undefined && cluster !== joined.cluster) {
-      throw new Fault("host-claimed", {
-        what: `this host belongs to cluster ${cluster}, and the server is of cluster ${joined.cluster}`,
-        why: "the kernel state of one cluster must not be taken for another's",
-        fix: "point --server at the right one; to change clusters, run `weft purge` and remove the state directory",
-      });
-    }
-    this.#claimed = JSON.stringify(claimed);
-    saveIdentity(joined);
+    this.#isSynced = isSynced;
+    this.#loop.poke();
   }
 
   get report(): HostReport {
-    return this.#report;
+    return this.#line.report;
   }
   get bootId(): string {
     return this.#bootId;
@@ -242,7 +198,7 @@ export class Agent {
   }
 
   #advance({ revision }: Snapshot): boolean {
-    this.#publish({ ...this.#report, revision });
+    this.#line.say({ revision });
     return true;
   }
 
@@ -268,22 +224,17 @@ export class Agent {
       log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
     const carried = vrfsOn(local, host);
     const gone = [...journal.entries.values()].filter((entry) => entry.state === "attached" && !this.#isAlive(entry));
-    this.#publish({
-      ...this.#report,
-      revision: refused.length === 0 ? local.revision : this.#report.revision,
-      driftRepaired: this.#report.driftRepaired + repaired,
+    this.#gone = gone.map(
+      ({ endpoint: { name, spec } }) =>
+        `endpoint ${name}: ${spec.netns} is gone; detach it to free ${spec.addresses.join(", ")}`,
+    );
+    const before = this.#line.report;
+    const networks = local.networks.filter((network) => carried.has(network.spec.vrf)).map((network) => network.name);
+    this.#line.say({
+      ...(refused.length === 0 ? { revision: local.revision, networks } : {}),
+      driftRepaired: before.driftRepaired + repaired,
       errors: refused.slice(0, 20).map(({ op, refusal }) => `${printOp(op).at(0)}: ${refusal?.message}`),
-      networks:
-        refused.length > 0
-          ? this.#report.networks
-          : local.networks.filter((network) => carried.has(network.spec.vrf)).map((network) => network.name),
-      conditions: [
-        ...gone.map(
-          ({ endpoint: { name, spec } }) =>
-            `endpoint ${name}: ${spec.netns} is gone; detach it to free ${spec.addresses.join(", ")}`,
-        ),
-        ...(this.#serverProblem === undefined ? [] : [this.#serverProblem]),
-      ],
+      conditions: [...this.#gone, ...this.#refused],
       hostPrefixes: kernel.facts().prefixes,
       objects: this.#held.size,
     });
@@ -316,21 +267,21 @@ export class Agent {
       if (entry !== undefined) await journal.put({ ...entry, state: "detaching" });
     }
     if (detach.length > 0) await this.roundNow();
-    try {
-      // First what is let go: a local address may have gone to another endpoint since.
-      for (const name of release) await transport.detach(name);
-      for (const { spec } of register) {
-        const { detaching: _, ...claim } = spec;
-        await transport.attach(claim);
-      }
-      await this.#forgetDetached(snapshot, release);
-      this.#serverProblem = undefined;
-      return true;
-    } catch (error) {
-      this.#serverProblem = problemOf(error).detail;
-      log("settle", { error: this.#serverProblem });
-      return false;
-    }
+    // First what is let go: a local address may have gone to another endpoint since.
+    const steps = [
+      ...release.map((name) => () => transport.detach(name)),
+      ...register.map(
+        ({ spec: { detaching: _, ...claim } }) =>
+          () =>
+            transport.attach(claim),
+      ),
+    ];
+    this.#refused = await refusalsOf(steps);
+    for (const error of this.#refused) log("settle", { error });
+    this.#line.say({ conditions: [...this.#gone, ...this.#refused] });
+    if (this.#refused.length > 0) return false;
+    await this.#forgetDetached(snapshot, release);
+    return true;
   }
 
   /** An address is free again when its port is gone from the kernel and the server has let go of it. */
@@ -352,26 +303,21 @@ export class Agent {
   note(results: readonly OpResult[]): void {
     record(this.#held, results);
   }
+}
 
-  #publish(report: HostReport): void {
-    const isNews = JSON.stringify(report) !== JSON.stringify(this.#report);
-    this.#report = report;
-    if (isNews) this.#reportDirty.abort();
-  }
-
-  async #reportLoop(signal: AbortSignal): Promise<void> {
-    const { clock, transport, mirror, log } = this.#options;
-    while (!signal.aborted) {
-      this.#reportDirty = new AbortController();
-      if (mirror.isSynced) {
-        const isNews = this.#claimed !== JSON.stringify(this.#options.claim());
-        await (isNews ? this.#join() : Promise.resolve())
-          .then(() => transport.report(this.#report))
-          .catch((error: unknown) => log("report", { error: problemOf(error).detail }));
-      }
-      await clock.sleep(HEARTBEAT_MS, AbortSignal.any([signal, this.#reportDirty.signal]));
+/** Does each step, whatever becomes of the others, and gives what was refused; a server that is away is asked once. */
+async function refusalsOf(steps: readonly (() => Promise<unknown>)[]): Promise<readonly string[]> {
+  const refused: string[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      const { reason, detail } = problemOf(error);
+      refused.push(detail);
+      if (reason === "unavailable" || reason === "timeout") break;
     }
   }
+  return refused;
 }
 
 /** Notes in `state` what these operations did, as far as they were accepted. */

@@ -69,7 +69,7 @@ export class Mirror {
     return this.#base;
   }
 
-  /** Calls `poke` after each new revision and when it becomes synced. Returns what ends that. */
+  /** Calls `poke` after each new revision and when it is synced, or no longer. Returns what ends that. */
   onChange(poke: () => void): () => void {
     this.#pokes.add(poke);
     return () => this.#pokes.delete(poke);
@@ -142,10 +142,12 @@ export class Mirror {
   }
 
   #lose(fault: Fault): void {
+    const wasSynced = this.#isSynced;
     this.#isSynced = false;
     this.#problem = fault;
     // `compacted`: what was missed is not to be had any more. `revision-stale`: the list will tell which life this is.
     if (fault.reason === "compacted" || fault.reason === "revision-stale") this.#mustList = true;
+    if (wasSynced) this.#poke();
   }
 
   #poke(): void {

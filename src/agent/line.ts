@@ -1,0 +1,105 @@
+// The agent's line to its server: joins, follows, reports. However long the server is away, it goes on trying; only when
+// the server says no (another cluster, a wrong token, a name that is taken) it gives up, because then a person must act.
+import type { Mirror } from "../client/mirror.ts";
+import type { HostClaim, Joined, Transport } from "../client/transport.ts";
+import type { Clock } from "../model/clock.ts";
+import { Fault, problemOf } from "../model/fault.ts";
+import type { HostReport } from "../model/status.ts";
+
+export type LineOptions = {
+  readonly transport: Transport;
+  readonly mirror: Mirror;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** What the host says of itself now; sent at the start and when it changes. */
+  readonly claim: () => HostClaim;
+  /** The cluster this host belonged to before, if it ever joined one. */
+  readonly cluster: string | undefined;
+  /** Called with the host's own credential, to be kept. */
+  readonly saveIdentity: (joined: Joined) => void;
+  readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
+};
+
+const HEARTBEAT_MS = 10_000;
+const JOIN_FIRST_MS = 200;
+const JOIN_LAST_MS = 10_000;
+
+export class Line {
+  readonly #options: LineOptions;
+  #report: HostReport;
+  #claimed = "";
+  #wake = new AbortController();
+
+  constructor(options: LineOptions, report: HostReport) {
+    this.#options = options;
+    this.#report = report;
+  }
+
+  get report(): HostReport {
+    return this.#report;
+  }
+
+  /** The server hears of it at once if it is news, else with the next heartbeat. */
+  say(news: Partial<HostReport>): void {
+    const report = { ...this.#report, ...news };
+    const isNews = JSON.stringify(report) !== JSON.stringify(this.#report);
+    this.#report = report;
+    if (isNews) this.#wake.abort();
+  }
+
+  /** Send the report again, news or not: the server may be another process than before. */
+  repeat(): void {
+    this.#wake.abort();
+  }
+
+  /** Until the signal aborts; rejects with the Fault of a server that says no to joining. */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#joinAtLast(signal);
+    await Promise.all([this.#options.mirror.run(signal), this.#reportOn(signal)]);
+  }
+
+  async #joinAtLast(signal: AbortSignal): Promise<void> {
+    const { clock, random, log } = this.#options;
+    for (let waitMs = JOIN_FIRST_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, JOIN_LAST_MS)) {
+      try {
+        return await this.#join();
+      } catch (error) {
+        const { reason, detail } = problemOf(error);
+        if (reason !== "unavailable" && reason !== "timeout") throw error;
+        log("join", { error: detail });
+        await clock.sleep(waitMs * (0.5 + random()), signal);
+      }
+    }
+  }
+
+  async #join(): Promise<void> {
+    const { transport, claim, cluster, saveIdentity } = this.#options;
+    const claimed = claim();
+    const joined = await transport.join(claimed);
+    if (cluster !== undefined && cluster !== joined.cluster) {
+      throw new Fault("host-claimed", {
+        what: `this host belongs to cluster ${cluster}, and the server is of cluster ${joined.cluster}`,
+        why: "the kernel state of one cluster must not be taken for another's",
+        fix: "point --server at the right one; to change clusters, run `weft purge` and remove the state directory",
+      });
+    }
+    this.#claimed = JSON.stringify(claimed);
+    saveIdentity(joined);
+  }
+
+  async #reportOn(signal: AbortSignal): Promise<void> {
+    const { clock, transport, mirror, claim, log } = this.#options;
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      if (mirror.isSynced) {
+        try {
+          if (this.#claimed !== JSON.stringify(claim())) await this.#join();
+          await transport.report(this.#report);
+        } catch (error) {
+          log("report", { error: problemOf(error).detail });
+        }
+      }
+      await clock.sleep(HEARTBEAT_MS, AbortSignal.any([signal, this.#wake.signal]));
+    }
+  }
+}
