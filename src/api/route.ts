@@ -7,7 +7,7 @@ import { placeOfError } from "./json.ts";
 import type { SchemaName } from "./schemas.ts";
 
 /** Who may ask. open: anybody, without a token. any: whoever has one. viewer: administrators and hosts. */
-export type Access = "open" | "any" | "viewer" | "admin";
+type Access = "open" | "any" | "viewer" | "admin";
 
 export type Call = {
   /** Of an open route: an administrator's. */

@@ -9,7 +9,7 @@ import { type Change, keyOfResource } from "../model/resource.ts";
 import type { Commit, Precondition, Secret, Store } from "../store/store.ts";
 import { type Admission, admit } from "./admit/admit.ts";
 import type { Context } from "./admit/context.ts";
-import { type Follower, publish } from "./follow.ts";
+import { Followers } from "./follow.ts";
 import { Journey } from "./journey.ts";
 import { type Before, type View, applyChanges, getKey, viewOf } from "./view.ts";
 import type { Outcome, Write } from "./write.ts";
@@ -55,9 +55,8 @@ export class Committer {
   #flushing: Promise<void> | undefined;
   #isLost = false;
   #isClosed = false;
-  readonly #waiting = new Set<() => void>();
-  /** Hosts that watch, up to date with the view when it is settled. */
-  readonly followers = new Set<Follower>();
+  /** Hosts that watch. */
+  readonly followers = new Followers();
 
   constructor(store: Store, view: View, options: CommitterOptions) {
     this.#store = store;
@@ -91,25 +90,14 @@ export class Committer {
     if (this.#isLost) throw lost();
   }
 
-  /** Resolves after the next commit, or when the signal aborts or the server stops. */
-  async changed(signal: AbortSignal): Promise<void> {
-    if (signal.aborted || this.#isClosed) return;
-    let wake = () => {};
-    const woken = new Promise<void>((resolve) => (wake = resolve));
-    this.#waiting.add(wake);
-    signal.addEventListener("abort", wake, { once: true });
-    await woken;
-    signal.removeEventListener("abort", wake);
-    this.#waiting.delete(wake);
-  }
-
   /** Finishes what is queued, then ends every watch. */
   async close(): Promise<void> {
     this.#isClosed = true;
     while (this.#isScheduled || this.#flushing !== undefined) {
       await (this.#flushing ?? new Promise<void>((resolve) => this.#options.turn(resolve)));
     }
-    this.#wake();
+    this.#publish();
+    this.followers.wake();
   }
 
   #schedule(): void {
@@ -119,9 +107,16 @@ export class Committer {
       this.#flushing = this.#flush().finally(() => {
         this.#flushing = undefined;
         this.#isScheduled = false;
+        // In this order, or followers would never get anything while writes keep coming.
+        if (this.followers.isBehind) this.#options.turn(() => this.#publish());
         if (this.#queue.length > 0) this.#schedule();
       });
     });
+  }
+
+  /** Later, if the view is ahead of the store now, or behind it. */
+  #publish(): void {
+    if (this.#flushing === undefined && !this.#isLost) this.followers.publish(this.#view);
   }
 
   async #flush(): Promise<void> {
@@ -144,7 +139,6 @@ export class Committer {
     }
     for (const { queued } of group.decided) queued.committed?.();
     for (const { queued, outcome } of group.decided) queued.resolve(outcome);
-    if (group.commits.length > 0) this.#wake();
   }
 
   /** Admits one write against everything before it in the group. */
@@ -186,8 +180,7 @@ export class Committer {
     );
     const endedAtMs = clock.nowMs();
     // Not read back from the journey: a group may be longer than what it remembers.
-    const steps = group.befores.map((before) => this.#journey.append(before, endedAtMs));
-    publish(this.#view, steps, this.followers);
+    this.followers.append(group.befores.map((before) => this.#journey.append(before, endedAtMs)));
     if (group.commits.length > 0) meter.committed(group.commits.length, (endedAtMs - startedAtMs) / 1000);
   }
 
@@ -197,16 +190,9 @@ export class Committer {
     if (revision !== this.#journey.revision) {
       // Steps between what was remembered and what is there are unknown: whoever watches has to list again.
       this.#journey = new Journey(revision, this.#options.history);
-      for (const follower of this.followers) follower.state = "lost";
-      this.#wake();
+      this.followers.lose();
     }
     this.#isLost = false;
-  }
-
-  #wake(): void {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const wake of waiting) wake();
   }
 }
 

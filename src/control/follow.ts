@@ -1,7 +1,8 @@
-// Hosts that watch. After each group of commits the view is walked through it once, and at every revision each follower
-// gets what takes its mirror there. Most commits look alike to most hosts, so they share the same change set, which
-// whoever sends it can encode once. A slow reader delays nobody; when too much waits for it, it has to list again.
-import type { Change, ChangeSet } from "../model/resource.ts";
+// Hosts that watch. Some time after a group of commits, the view is walked through it once more, and at every
+// revision each follower gets what takes its mirror there: whoever wrote has had the answer by then. Most commits
+// look alike to most hosts, so they share one change set, which whoever sends it can encode once. A slow reader
+// delays nobody; when too much waits for it, it has to list again.
+import type { ChangeSet } from "../model/resource.ts";
 import type { Committer } from "./committer.ts";
 import { type Passage, changesFor, passageTo } from "./interest.ts";
 import { type Step, compacted, replay } from "./journey.ts";
@@ -10,21 +11,82 @@ import type { View } from "./view.ts";
 /** Sets that may wait for a reader: seconds of a busy cluster. */
 const WAITING_MAX = 8192;
 
-export type Follower = { readonly host: string; waiting: ChangeSet[]; state: "follows" | "lost" | "removed" };
+type Follower = { readonly host: string; waiting: ChangeSet[]; state: "follows" | "lost" | "removed" };
 
-/** Gives every follower what it sees of these steps. The view ends where it was, at the last of them. */
-export function publish(view: View, steps: readonly Step[], followers: ReadonlySet<Follower>): void {
-  if (followers.size === 0) return;
+export class Followers {
+  readonly #all = new Set<Follower>();
+  /** The last steps up to the view, which followers have not got yet. */
+  #steps: Step[] = [];
+  readonly #asleep = new Set<() => void>();
+
+  /** Whether `publish` has something to do. */
+  get isBehind(): boolean {
+    return this.#steps.length > 0;
+  }
+
+  append(steps: readonly Step[]): void {
+    this.#steps.push(...steps);
+  }
+
+  /** Gives every follower what it sees of the steps since the last time. The view is at the last of them, and stays. */
+  publish(view: View): void {
+    const steps = this.#steps;
+    this.#steps = [];
+    give(view, steps, this.#all);
+    this.wake();
+  }
+
+  /** A follower of everything after these steps, which it gets at once. Call with the view at the last of them. */
+  join(view: View, host: string, steps: readonly Step[]): Follower {
+    this.publish(view);
+    const follower: Follower = { host, waiting: [], state: "follows" };
+    give(view, steps, [follower]);
+    this.#all.add(follower);
+    return follower;
+  }
+
+  leave(follower: Follower): void {
+    this.#all.delete(follower);
+  }
+
+  /** What was remembered does not lead to what is: everybody has to list again. */
+  lose(): void {
+    this.#steps = [];
+    for (const follower of this.#all) follower.state = "lost";
+    this.wake();
+  }
+
+  /** Resolves when there may be something new, or when the signal aborts. */
+  async news(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    let wake = () => {};
+    const woken = new Promise<void>((resolve) => (wake = resolve));
+    this.#asleep.add(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    await woken;
+    signal.removeEventListener("abort", wake);
+    this.#asleep.delete(wake);
+  }
+
+  wake(): void {
+    const asleep = [...this.#asleep];
+    this.#asleep.clear();
+    for (const wake of asleep) wake();
+  }
+}
+
+function give(view: View, steps: readonly Step[], followers: ReadonlySet<Follower> | readonly Follower[]): void {
+  if ([...followers].length === 0) return;
   replay(view, steps, (step) => {
     const passage = passageTo(view, step.before);
     const common: ChangeSet = { revision: step.revision, changes: passage.common };
-    for (const follower of followers) give(view, follower, passage, common);
+    for (const follower of followers) giveOne(view, follower, passage, common);
   });
 }
 
-function give(view: View, follower: Follower, passage: Passage, common: ChangeSet): void {
+function giveOne(view: View, follower: Follower, passage: Passage, common: ChangeSet): void {
   if (follower.state !== "follows") return;
-  const changes: readonly Change[] = changesFor(view, passage, follower.host);
+  const changes = changesFor(view, passage, follower.host);
   follower.waiting.push(changes === passage.common ? common : { revision: common.revision, changes });
   if (!view.host.has(follower.host)) follower.state = "removed";
   else if (follower.waiting.length > WAITING_MAX) {
@@ -35,8 +97,7 @@ function give(view: View, follower: Follower, passage: Passage, common: ChangeSe
 
 /**
  * Every revision after `from` as the host sees it; an empty set at the newest says that nothing is missing. Ends with
- * the signal, with the server, and after the set that removes the host. Throws `compacted` when the reader is too
- * slow.
+ * the signal, with the server, and after the set that removes the host. Throws `compacted` when the reader is too slow.
  */
 export async function* followAs(
   committer: Committer,
@@ -44,12 +105,10 @@ export async function* followAs(
   from: number,
   signal: AbortSignal,
 ): AsyncGenerator<ChangeSet> {
-  const follower: Follower = { host, waiting: [], state: "follows" };
+  await committer.settled();
+  const { followers, view, journey } = committer;
+  const follower = followers.join(view, host, journey.after(from));
   try {
-    await committer.settled();
-    const { view } = committer;
-    publish(view, committer.journey.after(from), new Set([follower]));
-    committer.followers.add(follower);
     let reached = from;
     for (let isCurrent = false; !signal.aborted;) {
       const sets = follower.waiting;
@@ -61,12 +120,12 @@ export async function* followAs(
       if (follower.waiting.length > 0) continue;
       if (follower.state === "lost") throw compacted(reached, "the reader was too slow");
       if (follower.state === "removed" || committer.isClosed) return;
-      if (isCurrent) await committer.changed(signal);
+      if (isCurrent) await followers.news(signal);
       // While the reader was busy with this set, others may have come: look again before waiting.
       else yield { revision: reached, changes: [] };
       isCurrent = true;
     }
   } finally {
-    committer.followers.delete(follower);
+    followers.leave(follower);
   }
 }

@@ -6,7 +6,7 @@ import type { Journey } from "./journey.ts";
 import { type View, hostsInOrder } from "./view.ts";
 
 /** A host that has not reported for longer is away: three missed heartbeats. */
-export const AWAY_AFTER_MS = 30_000;
+const AWAY_AFTER_MS = 30_000;
 
 export class Reports {
   readonly #latest = new Map<string, HostStatus>();

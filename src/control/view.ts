@@ -36,9 +36,9 @@ export type NetworkIndex = {
   /** How many blocks and endpoints a host has here; hosts with none are absent. */
   readonly members: Map<string, number>;
 };
-export type PerFamilyBlocks = { readonly [F in Family]?: Block };
+type PerFamilyBlocks = { readonly [F in Family]?: Block };
 
-export type VrfIndex = {
+type VrfIndex = {
   readonly networks: Set<string>;
   readonly vteps: Map<string, Vtep>;
   readonly assigned: PerFamily<Intervals>;
@@ -161,7 +161,7 @@ export function undoChanges(view: View, before: Before): Before {
   );
 }
 
-export function partsOf(key: Key): { readonly kind: Kind; readonly name: string } {
+function partsOf(key: Key): { readonly kind: Kind; readonly name: string } {
   const slash = key.indexOf("/");
   // A Key is made of a kind and a name by its type.
   return { kind: key.slice(0, slash) as Kind, name: key.slice(slash + 1) };

@@ -9,7 +9,7 @@ export type Identity = Viewer | { readonly role: "join" };
 export type Viewer = { readonly role: "admin" } | { readonly role: "host"; readonly host: string };
 
 /** The resource must be at this revision; 0: it must not exist; "any": it must exist. */
-export type Match = { readonly ifRevision?: number | "any" };
+type Match = { readonly ifRevision?: number | "any" };
 
 export type Write =
   | ({ readonly verb: "put-network"; readonly name: string; readonly spec: NetworkInput } & Match)

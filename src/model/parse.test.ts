@@ -9,7 +9,6 @@ import {
   parseEndpointClaim,
   parseJoin,
   parseMac,
-  parseNetworkInput,
   parseNetworkPut,
   parseReport,
   parseVrfPut,
@@ -100,7 +99,6 @@ test("addresses come out canonical, everything else as it was", () => {
     ],
   });
   assert.deepEqual(parseVrfPut({ spec: {} }), {});
-  assert.deepEqual(parseNetworkInput({ subnets }), { subnets });
   const claim = { network: "n", host: "h", owner: "o", ifname: "eth0", netns: "/n" };
   assert.deepEqual(parseEndpointClaim({ ...claim, addresses: ["FD00::0A"], mac: "0A:00:00:00:00:FF" }), {
     ...claim,

@@ -20,17 +20,7 @@ const validators = {
   apply: Compile(input.ApplyRequest),
 };
 
-/** The spec of a network, addresses canonical. Faults: request-invalid and what its fields can be wrong in. */
-export function parseNetworkInput(value: unknown, where = "spec"): input.NetworkInput {
-  refuseOtherDrivers(value, where);
-  return canonicalNetwork(checked<input.NetworkInput>(validators.network, value, where), where);
-}
-
-export function parseVrfInput(value: unknown, where = "spec"): input.VrfInput {
-  return canonicalVrf(checked<input.VrfInput>(validators.vrf, value, where), where);
-}
-
-/** The body of PUT /v1/networks/{name}. */
+/** The body of PUT /v1/networks/{name}, addresses canonical. */
 export function parseNetworkPut(body: unknown): input.NetworkInput {
   refuseOtherDrivers(fieldOf(body, "spec"), "spec");
   return canonicalNetwork(checked<{ readonly spec: input.NetworkInput }>(validators.networkPut, body, "").spec, "spec");

@@ -2,7 +2,7 @@
 import type { Cidr } from "../../model/address.ts";
 import { parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
-import type { Network, Subnet } from "../../model/resource.ts";
+import type { Network } from "../../model/resource.ts";
 
 export type Context = {
   /** A new resource's uid. */
@@ -14,10 +14,6 @@ export type Context = {
 /** A network's subnets as values; they are canonical since they were admitted. */
 export function cidrsOf(network: Network): Cidr[] {
   return network.spec.subnets.map((subnet) => parseCidr(subnet.cidr, `network/${network.name}`));
-}
-
-export function subnetText(subnets: readonly Subnet[]): string {
-  return subnets.map((subnet) => subnet.cidr).join(", ");
 }
 
 export function inUse(what: string, why: string, fix: string, blockers: Iterable<string>): Fault {
