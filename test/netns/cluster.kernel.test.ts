@@ -5,7 +5,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, OUTSIDE, run, until, type Workload } from "./cluster.ts";
+import { call, Cluster, must, OUTSIDE, run, until, type Json, type Workload } from "./cluster.ts";
 
 /** Tunnel packets between hosts, the hosts' own packets, and what IPv6 says on any link. */
 const ON_THE_WIRE = new RegExp(
@@ -90,15 +90,10 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
     ]);
     await cluster.converged();
     await everyPair("red");
-    assert.deepEqual(
-      of("red").map((w) => w.addresses[0]),
-      of("blue")
-        .slice(0, 2)
-        .map((w) => w.addresses[0]),
-      "both tenants use the same addresses",
-    );
-    // 10.7.0.4 exists in blue only.
-    const blueOnly = of("blue")[2]?.addresses[0] ?? "";
+    const blue = new Set(of("blue").flatMap((w) => w.addresses));
+    for (const { addresses } of of("red")) assert(blue.has(addresses[0] ?? ""), "both tenants use the same addresses");
+    const red = new Set(of("red").flatMap((w) => w.addresses));
+    const blueOnly = [...blue].find((ip) => ip.startsWith("10.") && !red.has(ip)) ?? "";
     assert.equal(await cluster.pings(of("red")[0] ?? "", blueOnly), false);
     for (const [from, to] of [
       ["dcos", "blue"],
@@ -135,10 +130,11 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
     });
     const { body } = await cluster.api("GET", "/v1/networks/blue");
     const vnis = new Set([...seen.matchAll(/VXLAN, flags \[I\] \(0x08\), vni (\d+)/g)].map((m) => Number(m[1])));
-    assert.deepEqual(
-      [...vnis].sort((x, y) => x - y),
-      [body.spec.vni, 1024].sort((x, y) => x - y),
-    );
+    assert(vnis.has(body.spec.vni) && vnis.has(1024), "both networks' packets are there");
+    // Other networks may say something on their own at any moment (IPv6 does), in their own VNI.
+    const vrfs = (await cluster.api("GET", "/v1/vrfs")).body.items.map((v: Json) => v.spec.vni);
+    const networks = (await cluster.api("GET", "/v1/networks")).body.items.map((n: Json) => n.spec.vni);
+    for (const vni of vnis) assert([...vrfs, ...networks].includes(vni), `VNI ${vni}`);
     const outer = [...seen.matchAll(/^\d\d:\S+ (?:IP6?|ARP),? (.*)$/gm)].map((m) => m[1] ?? "");
     assert(outer.length > 20);
     for (const line of outer) assert.match(line, ON_THE_WIRE, line);
@@ -226,13 +222,19 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
     await cluster.converged();
     await ended;
     assert.match(report, / 0% packet loss/);
-    assert.equal(await snapshotOfKernel(cluster, a.host), before);
-    const rounds = cluster
-      .log(a.host)
-      .split("\n")
-      .filter((line) => line.includes('"round"') || line.includes('msg":"round'));
+    const now = await snapshotOfKernel(cluster, a.host);
+    assert.deepEqual(
+      now.filter((line) => !before.includes(line)),
+      [],
+      "nothing was made anew",
+    );
+    assert.deepEqual(
+      before.filter((line) => !now.includes(line)),
+      [],
+      "nothing went",
+    );
     const { status } = (await cluster.status()).hosts.find((h) => h.host === a.host) ?? assert.fail();
-    assert.equal(status?.driftRepaired, 0, rounds.at(-1));
+    assert.equal(status?.driftRepaired, 0, cluster.log(a.host).slice(-500));
   });
 
   test("without the server: traffic flows, local networks work, global ones refuse; then all is told", async () => {
@@ -358,7 +360,7 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
 async function packetsAt(netns: string, dev: string, filter: string, during: () => Promise<unknown>): Promise<string> {
   const child = spawn(
     "ip",
-    ["netns", "exec", netns, "tcpdump", "-n", "-l", "-U", "-c", "5000", "-i", dev, ...filter.split(" ")],
+    ["netns", "exec", netns, "tcpdump", "--immediate-mode", "-n", "-l", "-c", "5000", "-i", dev, ...filter.split(" ")],
     { stdio: ["ignore", "pipe", "pipe"] },
   );
   let seen = "";
@@ -373,11 +375,11 @@ async function packetsAt(netns: string, dev: string, filter: string, during: () 
     child.kill("SIGINT");
     await ended;
   }
-  return seen;
+  return seen.trim();
 }
 
 /** Everything of Weft in a host's kernel, interface indexes included: an object that was made anew shows. */
-async function snapshotOfKernel(cluster: Cluster, host: string): Promise<string> {
+async function snapshotOfKernel(cluster: Cluster, host: string): Promise<string[]> {
   const netns = cluster.netnsOf(host);
   const parts = [
     await must("ip", "-n", netns, "link"),
@@ -393,10 +395,10 @@ async function snapshotOfKernel(cluster: Cluster, host: string): Promise<string>
       await must("ip", "netns", "exec", ns, "nft", "-a", "list", "ruleset"),
     );
   }
-  // Counters and what is learned move by themselves.
+  // Timers count down, and what is learned moves by itself.
   return parts
     .join("\n")
     .split("\n")
-    .filter((line) => !/ (REACHABLE|STALE|DELAY)$/.test(line))
-    .join("\n");
+    .filter((line) => !/ (REACHABLE|STALE|DELAY)$|_timer|extern_learn$/.test(line))
+    .map((line) => line.replaceAll(/ +/g, " ").trim());
 }

@@ -209,7 +209,9 @@ export class Cluster {
     // be its alone.
     this.#processes.set(
       name,
-      spawn("nsenter", [`--net=/run/netns/${netns}`, ...argv], { stdio: ["ignore", log, log] }),
+      spawn("setpriv", ["--pdeathsig", "KILL", "nsenter", `--net=/run/netns/${netns}`, ...argv], {
+        stdio: ["ignore", log, log],
+      }),
     );
   }
 
