@@ -100,11 +100,20 @@ function judge(file: string, records: readonly TestRecord[], exit: Exit, deadlin
   }
   const notes = records.flatMap((record) => (record.record === "note" ? [record.text] : []));
   for (const note of notes) if (STRAY.test(note)) broken(note);
+  const seeds = seedsIn(records);
+  if (seeds !== undefined) notes.push(seeds);
   if (exit.timedOut) broken(`not finished after ${deadlineMs / 1000} s; killed while ${runningNow(records)}`);
   else if (exit.code !== 0 && failures.length === 0)
     broken(`the process ended with ${exit.code ?? "a signal"} outside any test`);
   else if (passed + failures.length + skipped.length === 0) broken("the file has no tests");
   return { passed, failures, skipped: skipped.filter(({ reason }) => reason !== ""), notes, output: exit.output };
+}
+
+/** Which seeds were tried: simulations name a test after each. */
+function seedsIn(records: readonly TestRecord[]): string | undefined {
+  const finished = records.filter((record) => record.record === "passed" || record.record === "failed");
+  const seeds = finished.flatMap(({ name }) => /^seed (\d+)/.exec(name)?.[1] ?? []).map(Number);
+  return seeds.length === 0 ? undefined : `${seeds.length} seeds, ${Math.min(...seeds)} to ${Math.max(...seeds)}`;
 }
 
 function runningNow(records: readonly TestRecord[]): string {

@@ -39,6 +39,11 @@ test("counts tests, not suites, and a failed child once", async (t) => {
 test("keeps what a test says about its seed", async (t) => {
   const result = await run(t, `test("a", (t) => { t.diagnostic("seed 42"); });`);
   assert.deepEqual(result.notes, ["seed 42"]);
+  const named = await run(
+    t,
+    `test("seed 7: heals", () => {}); test("seed 9: heals", () => {}); test("other", () => {});`,
+  );
+  assert.deepEqual(named.notes, ["2 seeds, 7 to 9"]);
 });
 
 test("a skip without a reason is a failure", async (t) => {
