@@ -1,6 +1,8 @@
-// Runs a list of operations in order. What is a netlink message is gathered (batch.ts); what is not (namespaces, sysctls, nft
-// tables) or waits (removing links) first lets everything gathered so far out. So the order of the list holds wherever it
-// matters; between namespaces nothing depends on it but the far end of a new pair, and near ends go out first.
+// Runs a list of operations in order. What is a netlink message is gathered (batch.ts); what is not (namespaces,
+// sysctls, nft tables) or waits (removing links) first lets everything gathered so far out. So the order of the list
+// holds wherever it matters; between namespaces nothing depends on it but the far end of a new pair, and near ends go
+// out first.
+import { setImmediate } from "node:timers/promises";
 import { type KernelObject, type Ns, type ObjectOf, type Op } from "../datapath/state.ts";
 import { Batches } from "./batch.ts";
 import { refusalOfError } from "./errno.ts";
@@ -22,8 +24,8 @@ export class Applier {
   #count: number;
 
   /**
-   * `seed` (31 bits) is where numbers of new links and groups begin. Random, so that two lives of an agent do not choose the
-   * same number for two links of one namespace.
+   * `seed` (31 bits) is where numbers of new links and groups begin. Random, so that two lives of an agent do not
+   * choose the same number for two links of one namespace.
    */
   constructor(namespaces: Namespaces, nft: Nft, seed: number) {
     this.#namespaces = namespaces;
@@ -45,6 +47,8 @@ export class Applier {
       const end = endOfRemovals(ops, at);
       if (end > at) await this.#remove(ops, at, end, refusals);
       else refusals[at] = this.#runAlone(op);
+      // Replacing a large table takes milliseconds.
+      if (op.object.kind === "nft") await setImmediate();
       at = Math.max(end, at + 1);
     }
     await batches.flush();

@@ -1,6 +1,6 @@
-// Gathers the steps of a list of operations per namespace and sends them: many messages per send, one namespace open at a
-// time, and what the kernel refused mapped back to the operation. Everything between opening and closing a namespace is
-// synchronous, so one buffer serves all; between sends the event loop gets its turn.
+// Gathers the steps of a list of operations per namespace and sends them: many messages per send, one namespace open at
+// a time, and what the kernel refused mapped back to the operation. Everything between opening and closing a namespace
+// is synchronous, so one buffer serves all; between sends the event loop gets its turn.
 import { setImmediate } from "node:timers/promises";
 import type { Ns, Op } from "../datapath/state.ts";
 import { EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
@@ -54,7 +54,10 @@ export class Batches {
     }
   }
 
-  /** Sends everything added so far: namespaces of VRFs first, then the host's, then workloads'; near ends before far ends. */
+  /**
+   * Sends everything added so far: namespaces of VRFs first, then the host's, then workloads'; near ends before far
+   * ends.
+   */
   async flush(): Promise<void> {
     const queues = [...this.#queues].sort(([a], [b]) => rankOf(a) - rankOf(b));
     this.#queues.clear();

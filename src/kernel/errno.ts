@@ -5,13 +5,13 @@ import type { Refusal } from "./kernel.ts";
 const NAMES = getSystemErrorMap();
 
 /** errno.h of Linux (asm-generic), as far as the code decides by it. */
-export const ENOENT = 2;
-export const ENXIO = 6;
+const ENOENT = 2;
+const ENXIO = 6;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
-export const ESRCH = 3;
-export const EADDRNOTAVAIL = 99;
+const ESRCH = 3;
+const EADDRNOTAVAIL = 99;
 
 /** A system call that failed. */
 export class SystemError extends Error {
@@ -24,7 +24,7 @@ export class SystemError extends Error {
 }
 
 /** `EEXIST: file already exists`. */
-export function errnoText(errno: number): string {
+function errnoText(errno: number): string {
   const [name, text] = NAMES.get(-errno) ?? [`errno ${errno}`, "unknown error"];
   return `${name}: ${text}`;
 }

@@ -1,6 +1,6 @@
-// A machine's network in memory, with the kernel's habits: what hangs on a link goes with it, a pair goes at both ends, a
-// bridge frees its ports, the last IPv4 address takes the routes of its link along. Everything is either ours or somebody
-// else's. Synchronous and deterministic; each operation costs the same whatever else is there.
+// A machine's network in memory, with the kernel's habits: what hangs on a link goes with it, a pair goes at both ends,
+// a bridge frees its ports, the last IPv4 address takes the routes of its link along. Everything is either ours or
+// somebody else's. Synchronous and deterministic; each operation costs the same whatever else is there.
 import {
   type Bridge,
   type KernelObject,
@@ -267,7 +267,7 @@ function tunnelKey(object: Vxlan): string {
   return `${object.vni} ${object.port} ${object.local.includes(":") ? 6 : 4}`;
 }
 
-export function masterOf(object: LinkObject): string | undefined {
+function masterOf(object: LinkObject): string | undefined {
   return object.kind === "bridge" ? undefined : object.master;
 }
 

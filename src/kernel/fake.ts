@@ -1,6 +1,6 @@
-// The kernel port in memory, for simulations and for tests that have no root. Beside the port stands what a test needs to be
-// the rest of the world: workloads that come and go, other people's objects, faults, drift. Deterministic: no clock, no
-// chance; a thousand operations are a thousand small steps.
+// The kernel port in memory, for simulations and for tests that have no root. Beside the port stands what a test needs
+// to be the rest of the world: workloads that come and go, other people's objects, faults, drift. Deterministic: no
+// clock, no chance; a thousand operations are a thousand small steps.
 import {
   type KernelObject,
   type KernelState,
@@ -193,7 +193,9 @@ export class FakeKernel implements Kernel {
     return [...(space?.devices.get(object.dev)?.entries.values() ?? [])].some((entry) => isSameEntry(entry, object));
   }
 
-  /** Somebody else removes something, ours or not; a table or a sysctl is changed instead. Throws if it is not there. */
+  /**
+   * Somebody else removes something, ours or not; a table or a sysctl is changed instead. Throws if it is not there.
+   */
   disturb(object: KernelObject): void {
     const machine = this.#machine;
     const space = machine.space(object.ns);
@@ -206,8 +208,8 @@ export class FakeKernel implements Kernel {
   }
 
   /**
-   * Somebody else disturbs one of our objects, chosen by `n`: changes a link if `n` is odd, otherwise removes it. Gives what
-   * it was; undefined if nothing is ours.
+   * Somebody else disturbs one of our objects, chosen by `n`: changes a link if `n` is odd, otherwise removes it. Gives
+   * what it was; undefined if nothing is ours.
    */
   drift(n: number): KernelObject | undefined {
     const ours = [...this.#state(new Set(this.#machine.spaces.keys())).values()];

@@ -1,10 +1,14 @@
 // The port to the kernel. Two implementations, one contract suite: linux.ts (rtnetlink and libnftables through FFI) and
-// fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches Linux.
+// fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches
+// Linux.
 import type { KernelState, Ns, Op } from "../datapath/state.ts";
 
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
 export type Refusal = {
-  /** missing, exists: our view was stale, look again. busy: back off. The others: do not repeat until the desired state changes. */
+  /**
+   * missing, exists: our view was stale, look again. busy: back off. The others: do not repeat until the desired state
+   * changes.
+   */
   readonly class: "missing" | "exists" | "busy" | "denied" | "unsupported" | "invalid";
   /** What the kernel itself said, with the errno's name: `EEXIST: File exists`. */
   readonly message: string;
@@ -24,17 +28,24 @@ export type HostFacts = {
 export interface Kernel {
   /**
    * Everything on this host that is ours: marked objects of the host's namespace, all namespaces of VRFs, and in the
-   * given workload namespaces the links of ours and what hangs on them. Never an object of somebody else, never what the
-   * kernel makes by itself (link-local addresses, connected routes, learned entries). A dump that the kernel marks
-   * interrupted is repeated. A workload namespace that is gone is simply not there. Throws if the kernel cannot be read.
+   * given workload namespaces the links of ours and what hangs on them. Never an object of somebody else, never what
+   * the kernel makes by itself (link-local addresses, connected routes, learned entries). A dump that the kernel marks
+   * interrupted is repeated. A workload namespace that is gone is simply not there. Throws if the kernel cannot be
+   * read. A link that is there but not as Weft leaves every link (down, say) has an MTU of 0, so that it differs.
    */
   observe(workloads: readonly Ns[]): Promise<KernelState>;
   /**
    * Runs the ops in order, even after a refusal; one result per op, in order. Adding what is there with other values is
-   * a refusal (`exists`), never a success; removing what is not there is a success.
+   * a refusal (`exists`), never a success; but neighbours and FDB entries, which the kernel also learns by itself, are
+   * replaced. Adding an entry that is there exactly so, and removing what is not there, are successes. A sysctl is set
+   * and never removed. `unsupported` is what could never be observed: a sysctl that Weft does not know, an entry for
+   * which the namespace or the link is the wrong place.
    */
   apply(ops: readonly Op[]): Promise<OpResult[]>;
-  /** Calls `poke` after the kernel said that something of ours may have changed. Carries no data on purpose. Ends with the signal. */
+  /**
+   * Calls `poke` after the kernel said that something of ours may have changed. Carries no data on purpose. Ends with
+   * the signal.
+   */
   watch(poke: () => void, signal: AbortSignal): void;
   /** Identity of the namespace behind a path; undefined if there is none. */
   netnsId(path: string): NetnsId | undefined;
@@ -43,5 +54,6 @@ export interface Kernel {
   facts(): HostFacts;
   /** MTU of the link that carries this address of the host; undefined if the host does not have the address. */
   underlayMtu(address: string): number | undefined;
+  /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */
   close(): void;
 }

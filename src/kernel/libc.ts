@@ -1,8 +1,9 @@
-// The dozen C functions that Weft calls in libc, through koffi. Knows calling conventions and errno, nothing of netlink or
-// of Weft. Every call throws SystemError where C would return -1.
+// The dozen C functions that Weft calls in libc, through koffi. Knows calling conventions and errno, nothing of netlink
+// or of Weft. Every call throws SystemError where C would return -1.
 //
-// Two rules of the Linux ABI that callers rely on: setns and unshare change only the calling thread (so they are used in
-// short synchronous blocks, never around an await), and a netlink socket belongs for ever to the namespace it was made in.
+// Two rules of the Linux ABI that callers rely on: setns and unshare change only the calling thread (so they are used
+// in short synchronous blocks, never around an await), and a netlink socket belongs for ever to the namespace it was
+// made in.
 import { strict as assert } from "node:assert";
 import { endianness } from "node:os";
 import koffi from "koffi";
@@ -35,8 +36,8 @@ const c = {
   poll: native("int poll(_Inout_ void *, unsigned long, int)"),
 };
 
-export const CLONE_NEWNET = 0x4000_0000;
-export const MSG_DONTWAIT = 0x40;
+const CLONE_NEWNET = 0x4000_0000;
+const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 const POLLIN = 1;
 const O_CLOEXEC = 0o2000000;
@@ -68,12 +69,12 @@ export function setsockopt(fd: number, level: number, option: number, value: num
 
 /** Sends the first `length` bytes in one datagram. */
 export function send(fd: number, bytes: Uint8Array, length: number): void {
-  assert.equal(check("send", c.send(fd, bytes, length, 0)), length);
+  assert(check("send", c.send(fd, bytes, length, 0)) === length, "a datagram is sent whole or not at all");
 }
 
 /**
- * The same in a thread of the pool, for a send that the kernel makes wait. The bytes must not change before it resolves;
- * koffi keeps them alive until then.
+ * The same in a thread of the pool, for a send that the kernel makes wait. The bytes must not change before it
+ * resolves; koffi keeps them alive until then.
  */
 export function sendAsync(fd: number, bytes: Uint8Array, length: number): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -123,7 +124,10 @@ export function eventfd(): number {
   return check("eventfd", c.eventfd(0, O_CLOEXEC | O_NONBLOCK));
 }
 
-/** Waits in a thread of the pool until one of the descriptors is readable or the time is over; resolves with the readable. */
+/**
+ * Waits in a thread of the pool until one of the descriptors is readable or the time is over; resolves with the
+ * readable.
+ */
 export function pollReadable(fds: readonly number[], timeoutMs: number): Promise<number[]> {
   // struct pollfd { int fd; short events; short revents; }
   const set = Buffer.alloc(fds.length * 8);

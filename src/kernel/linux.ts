@@ -1,5 +1,5 @@
-// The port to the kernel on Linux, from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process, without
-// spawning anything. This file only puts the parts together; how each works is in its file.
+// The port to the kernel on Linux, from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process,
+// without spawning anything. This file only puts the parts together; how each works is in its file.
 import { randomInt } from "node:crypto";
 import type { KernelState, Ns, Op } from "../datapath/state.ts";
 import { Applier } from "./apply.ts";
@@ -11,9 +11,14 @@ import { Nft } from "./nft.ts";
 import { observe } from "./observe.ts";
 
 export type LinuxOptions = {
-  /** Path of the network namespace that is `host`: where VXLAN devices have their sockets. Default: this thread's own. */
+  /**
+   * Path of the network namespace that is `host`: where VXLAN devices have their sockets. Default: this thread's own.
+   */
   readonly host?: string;
-  /** What the names of VRF namespaces begin with, below /run/netns. Agents that share a machine need different ones. Default `weft-`. */
+  /**
+   * What the names of VRF namespaces begin with, below /run/netns. Agents that share a machine need different ones.
+   * Default `weft-`.
+   */
   readonly prefix?: string;
 };
 

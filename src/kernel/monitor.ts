@@ -1,6 +1,6 @@
-// Says "look again" when the kernel says that something of ours may have changed. Two sockets per namespace (the host's and
-// each VRF's), rtnetlink and nftables, all waited for by one poll() in one thread of the pool; a directory watch tells of VRF
-// namespaces that come and go behind our back. Lost events are events too.
+// Says "look again" when the kernel says that something of ours may have changed. Two sockets per namespace (the host's
+// and each VRF's), rtnetlink and nftables, all waited for by one poll() in one thread of the pool; a directory watch
+// tells of VRF namespaces that come and go behind our back. Lost events are events too.
 //
 // The host's namespace may be busy with other programs' links: there, only what concerns links of ours counts. Learning
 // (bridge ports, ARP) never counts: it is not ours, and there is much of it.
@@ -53,10 +53,11 @@ export class Monitor {
     this.#namespaces = namespaces;
     this.#poke = poke;
     mkdirSync(RUN_DIR, { recursive: true, mode: 0o755 });
-    this.#directory = watchDirectory(RUN_DIR, { persistent: false }, () => {
+    const look = () => {
       this.refresh();
       poke();
-    });
+    };
+    this.#directory = watchDirectory(RUN_DIR, { persistent: false }, look).on("error", look);
     this.#listen();
     void this.#run();
   }
@@ -116,7 +117,10 @@ export class Monitor {
     return isConcerned;
   }
 
-  /** Opens and closes ears so that there is one per namespace; whether there is a new one, which missed what came before. */
+  /**
+   * Opens and closes ears so that there is one per namespace; whether there is a new one, which missed what came
+   * before.
+   */
   #listen(): boolean {
     this.#isStale = false;
     const spaces = new Map([this.#namespaces.host, ...this.#namespaces.vrfs()].map((space) => [space.inode, space]));
@@ -194,7 +198,10 @@ function concerns(ear: Ear, message: Received): boolean {
   }
 }
 
-/** What a bridge learned has no destination and is not external; what ARP learned comes and goes without being permanent. */
+/**
+ * What a bridge learned has no destination and is not external; what ARP learned comes and goes without being
+ * permanent.
+ */
 function isNotLearned(type: number, entry: ReturnType<typeof readNeighbour>): boolean {
   if (entry.family === k.AF_BRIDGE)
     return (entry.flags & k.NTF_EXT_LEARNED) !== 0 || ((entry.flags & k.NTF_SELF) !== 0 && entry.ip !== "");

@@ -1,12 +1,12 @@
-// Network namespaces: which there are, how to be in one for a moment, how they are made and removed. `vrf:blue` is the file
-// /run/netns/weft-blue, where `ip netns` finds it too.
+// Network namespaces: which there are, how to be in one for a moment, how they are made and removed. `vrf:blue` is the
+// file /run/netns/weft-blue, where `ip netns` finds it too.
 //
-// The calling thread enters a namespace only inside a synchronous block and always comes back: a thread of the pool that
-// libuv started meanwhile would inherit the foreign namespace for ever. If coming back fails, nothing this process does
-// afterwards could be trusted, so it dies.
+// The calling thread enters a namespace only inside a synchronous block and always comes back: a thread of the pool
+// that libuv started meanwhile would inherit the foreign namespace for ever. If coming back fails, nothing this process
+// does afterwards could be trusted, so it dies.
 //
-// A socket or descriptor of a namespace keeps it alive. Those of the host and of VRFs are kept open; those of workloads are
-// opened for one use, so that a container's namespace dies with the container.
+// A socket or descriptor of a namespace keeps it alive. Those of the host and of VRFs are kept open; those of workloads
+// are opened for one use, so that a container's namespace dies with the container.
 import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import type { Ns } from "../datapath/state.ts";
 import { EEXIST, EINVAL, refusalOfError, SystemError } from "./errno.ts";
@@ -100,8 +100,8 @@ export class Namespaces {
   }
 
   /**
-   * The namespace of a VRF; undefined if it is not there or not ours. Kept open until it is removed, or until vrfs() finds
-   * that somebody else removed or replaced it: not looking each time saves an attach a tenth of its time.
+   * The namespace of a VRF; undefined if it is not there or not ours. Kept open until it is removed, or until vrfs()
+   * finds that somebody else removed or replaced it: not looking each time saves an attach a tenth of its time.
    */
   vrf(name: string): Space | undefined {
     const file = this.#fileOf(name);
@@ -140,8 +140,8 @@ export class Namespaces {
   }
 
   /**
-   * Makes a VRF's namespace, with its mark on a loopback that is up. The mark is there before the file is, so whatever is
-   * found under the file is either complete or somebody else's. Throws SystemError EEXIST if it is there.
+   * Makes a VRF's namespace, with its mark on a loopback that is up. The mark is there before the file is, so whatever
+   * is found under the file is either complete or somebody else's. Throws SystemError EEXIST if it is there.
    */
   create(name: string): void {
     const path = `${RUN_DIR}/${this.#fileOf(name)}`;
@@ -158,7 +158,10 @@ export class Namespaces {
     }
   }
 
-  /** Takes the name away; the kernel destroys the namespace when nobody holds it any more. What is not there is no error. */
+  /**
+   * Takes the name away; the kernel destroys the namespace when nobody holds it any more. What is not there is no
+   * error.
+   */
   remove(name: string): void {
     const path = `${RUN_DIR}/${this.#fileOf(name)}`;
     this.#forget(this.#fileOf(name));
@@ -208,7 +211,9 @@ function closeSpace(space: Space): void {
   libc.close(space.fd);
 }
 
-/** Device and inode of what is behind a path: the same for every path to one namespace. undefined if there is nothing. */
+/**
+ * Device and inode of what is behind a path: the same for every path to one namespace. undefined if there is nothing.
+ */
 export function inodeOf(path: string): string | undefined {
   const stat = statOf(path);
   return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;

@@ -1,12 +1,12 @@
-// Weft's nft table of a namespace, through libnftables: one table, `inet weft`, replaced whole in one transaction. The text
-// of a table cannot be read back, so the table carries an empty chain as a mark:
+// Weft's nft table of a namespace, through libnftables: one table, `inet weft`, replaced whole in one transaction. The
+// text of a table cannot be read back, so the table carries an empty chain as a mark:
 //
 //   chain weft_<digest of the body>_<hash of the listing> { }
 //
-// A fresh agent reads from it which body is loaded, and, by listing the table again, whether somebody changed a rule or an
-// element since. Until the listing's hash is known the mark ends in `pending`, which no listing matches: a death in between
-// leaves a table that is ours and will be replaced. So bodies must not contain what packets change (dynamic sets); counters
-// are fine, they are left out of the listing.
+// A fresh agent reads from it which body is loaded, and, by listing the table again, whether somebody changed a rule or
+// an element since. Until the listing's hash is known the mark ends in `pending`, which no listing matches: a death in
+// between leaves a table that is ours and will be replaced. So bodies must not contain what packets change (dynamic
+// sets); counters are fine, they are left out of the listing.
 import koffi from "koffi";
 import { MARK, NFT_TAMPERED, nftDigest } from "../datapath/state.ts";
 import type { Refusal } from "./kernel.ts";
@@ -31,8 +31,8 @@ export class Nft {
   }
 
   /**
-   * The digest of the body that is loaded, NFT_TAMPERED if the table is not (or no longer) what was loaded, undefined if
-   * there is none. In the host's namespace a table without our mark is somebody else's: undefined as well.
+   * The digest of the body that is loaded, NFT_TAMPERED if the table is not (or no longer) what was loaded, undefined
+   * if there is none. In the host's namespace a table without our mark is somebody else's: undefined as well.
    */
   digest(space: Space): string | undefined {
     const generation = this.#generation(space);

@@ -1,7 +1,7 @@
 // From what the kernel tells about namespaces to Weft's objects. Pure: dumps in, objects out.
 //
-// A link that is there but not as Weft leaves every link (up; as a tunnel port: learning off, suppression on) is given with
-// an MTU of 0, which nobody wants: so the next diff sets it again, and setting a link always restores all of that.
+// A link that is there but not as Weft leaves every link (up; as a tunnel port: learning off, suppression on) is given
+// with an MTU of 0, which nobody wants: so the next diff sets it again, and setting a link always restores all of that.
 import type { KernelObject, Ns } from "../datapath/state.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { LinkInfo } from "./netlink/link.ts";

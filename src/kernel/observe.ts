@@ -1,8 +1,8 @@
-// Reads what is Weft's on this host. First each namespace is dumped as the kernel tells it, by interface index; then, without
-// the kernel, that becomes objects by name: which links are ours, whose far end is whose, what hangs on them.
+// Reads what is Weft's on this host. First each namespace is dumped as the kernel tells it, by interface index; then,
+// without the kernel, that becomes objects by name: which links are ours, whose far end is whose, what hangs on them.
 //
-// Both indexes of a pair are chosen at random by Weft, so two links that name each other's index are a pair, in whatever
-// namespaces they are.
+// Both indexes of a pair are chosen at random by Weft, so two links that name each other's index are a pair, in
+// whatever namespaces they are.
 import { setImmediate } from "node:timers/promises";
 import { type KernelObject, type KernelState, type Ns, WEFT_ROUTE_PROTOCOL, stateOf } from "../datapath/state.ts";
 import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
@@ -42,10 +42,13 @@ export async function observe(namespaces: Namespaces, nft: Nft, workloads: reado
     if (++read % TURN_NAMESPACES === 0) await setImmediate();
   };
   const paths = pathsByInode(workloads);
-  for (const space of [namespaces.host, ...namespaces.vrfs()]) {
-    dumps.push(dumpSpace(space, [space.ns, ...(paths.get(space.inode) ?? [])]));
-    paths.delete(space.inode);
-    objects.push(...standing(namespaces, nft, space));
+  // By name, not as they are open now: one may be removed, or replaced, while the event loop has its turn.
+  for (const ns of [namespaces.host, ...namespaces.vrfs()].map((space) => space.ns)) {
+    namespaces.use(ns, (space) => {
+      dumps.push(dumpSpace(space, [ns, ...(paths.get(space.inode) ?? [])]));
+      paths.delete(space.inode);
+      objects.push(...standing(namespaces, nft, space));
+    });
     await breathe();
   }
   for (const names of paths.values()) {
@@ -53,6 +56,7 @@ export async function observe(namespaces: Namespaces, nft: Nft, workloads: reado
     if (dump !== undefined) dumps.push(dump);
     await breathe();
   }
+  await setImmediate();
   return stateOf([...objects, ...objectsOf(dumps)]);
 }
 

@@ -1,8 +1,8 @@
 // How a fresh agent without memory recognises what is Weft's:
 //
 //   link                     ifalias `weft:<kind>:<name>`; the far end of a veth pair `weft:peer:<its namespace>`
-//   namespace of a VRF       its file's prefix, and lo's ifalias `weft:netns:<prefix>:<VRF>`: the file may be anybody's, and
-//                            two agents on one machine share /run/netns
+//   namespace of a VRF       its file's prefix, and lo's ifalias `weft:netns:<prefix>:<VRF>`: the file may be
+//                            anybody's, and two agents on one machine share /run/netns
 //   sysctl                   the keys in sysctlsOf(): whatever they are
 //   nft table                its name, and a chain whose name holds two hashes (nft.ts)
 //   route                    protocol 87
@@ -55,7 +55,9 @@ export function isOurNeighbour(entry: NeighbourInfo): boolean {
   return (entry.state & k.NUD_PERMANENT) !== 0 && entry.mac !== "" && entry.ip !== "";
 }
 
-/** On a VXLAN device: what was put there, and not what was learned. Entries without a destination are the device's own. */
+/**
+ * On a VXLAN device: what was put there, and not what was learned. Entries without a destination are the device's own.
+ */
 export function isOurTunnelFdb(entry: NeighbourInfo): boolean {
   return (
     (entry.flags & k.NTF_SELF) !== 0 && (entry.state & k.NUD_PERMANENT) !== 0 && entry.mac !== "" && entry.ip !== ""

@@ -1,6 +1,7 @@
-// Removes links and namespaces. Deleting a link makes the caller wait for an RCU barrier (15-20 ms, after the kernel has let
-// go of its lock), so all links of one call are put into a group and deleted with one message, by a thread of the pool.
-// The group's number is new each time: a link that a killed agent left in a group is not taken along later by chance.
+// Removes links and namespaces. Deleting a link makes the caller wait for an RCU barrier (15-20 ms, after the kernel
+// has let go of its lock), so all links of one call are put into a group and deleted with one message, by a thread of
+// the pool. The group's number is new each time: a link that a killed agent left in a group is not taken along later by
+// chance.
 import type { Ns } from "../datapath/state.ts";
 import { GONE, refusalOf } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";

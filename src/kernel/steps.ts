@@ -1,6 +1,7 @@
-// Operations on links and table entries as netlink messages. A step is what one operation does in one namespace; making a
-// veth pair takes two: the pair in the namespace of the near end, and bringing up the far end in its own. Indexes of new
-// links are chosen here, not asked back: so a link, its mark and all that hangs on it go out in one send per namespace.
+// Operations on links and table entries as netlink messages. A step is what one operation does in one namespace; making
+// a veth pair takes two: the pair in the namespace of the near end, and bringing up the far end in its own. Indexes of
+// new links are chosen here, not asked back: so a link, its mark and all that hangs on it go out in one send per
+// namespace.
 import {
   type Bridge,
   FLOOD_MAC,
@@ -25,7 +26,10 @@ export type Desk = {
   readonly space: Space;
   /** Sequence number for one more message of this step. */
   seq(): number;
-  /** Index of a link of ours in this namespace; Refused if there is none, or a foreign one. Remembered ones may be stale. */
+  /**
+   * Index of a link of ours in this namespace; Refused if there is none, or a foreign one. Remembered ones may be
+   * stale.
+   */
   indexOf(name: string): number;
   /** Notes the index of a link that is ours, whatever its mark says at the moment. */
   remember(name: string, index: number): void;

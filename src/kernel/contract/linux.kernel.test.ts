@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
+import { diff } from "../../datapath/diff.ts";
 import { type KernelObject, type Ns, stateOf } from "../../datapath/state.ts";
 import { LinuxKernel } from "../linux.ts";
 import { inodeOf } from "../namespaces.ts";
@@ -207,6 +208,8 @@ const LINUX_ONLY: Contract = {
     for (const thread of readdirSync("/proc/self/task")) assert.equal(inodeOf(`/proc/self/task/${thread}/ns/net`), own);
     stop.abort();
     kernel.close();
+    // The other one notices only now that the namespace is gone.
+    await world.kernel.observe([]);
     await until("all closed", () => descriptors() <= before);
   },
 
@@ -222,6 +225,37 @@ const LINUX_ONLY: Contract = {
     } finally {
       await other.close();
     }
+  },
+
+  async "a link that is down, or whose port learns, is seen and set right"(world) {
+    const workload = await world.workload();
+    const desired = o.switchedNetwork(workload);
+    await converge(world, desired, [workload]);
+    const harms = [
+      [o.NS, "ip", "link", "set", "wp0", "down"],
+      [o.NS, "ip", "link", "set", "wb7", "down"],
+      [workload, "ip", "link", "set", "eth0", "down"],
+      [workload, "ip", "link", "set", "eth0", "mtu", "1300"],
+      [o.NS, "bridge", "link", "set", "dev", "wx7", "learning", "on"],
+      [o.NS, "bridge", "link", "set", "dev", "wx7", "neigh_suppress", "off"],
+      [o.NS, "ip", "link", "set", "wx7", "nomaster"],
+      [o.NS, "ip", "link", "set", "wb7", "alias", "weft:network:other"],
+    ] as const;
+    for (const [ns, ...argv] of harms) {
+      inside(world, ns, ...argv);
+      assert.notDeepEqual(diff(await world.kernel.observe([workload]), stateOf(desired)), [], argv.join(" "));
+      await converge(world, desired, [workload]);
+    }
+  },
+
+  async "observing while namespaces come and go"(world) {
+    const vrfs = Array.from({ length: 40 }, (_, n) => ({ kind: "netns", ns: `vrf:v${n}` }) as const);
+    for (let round = 0; round < 2; round++) {
+      const doing = [mustApply(world, add(...vrfs)).then(() => mustApply(world, remove(...vrfs)))];
+      for (let n = 0; n < 10; n++) doing.push(world.kernel.observe([]).then(() => undefined));
+      await Promise.all(doing);
+    }
+    assert.deepEqual(await oursIn(world.kernel), []);
   },
 
   async "ip netns finds the namespace of a VRF, with loopback up"(world) {

@@ -14,7 +14,7 @@ import type { Workload } from "./world.ts";
 export const NS = "vrf:blue";
 export const NETNS: KernelObject = { kind: "netns", ns: NS };
 
-export const SYSCTLS: readonly KernelObject[] = (
+const SYSCTLS: readonly KernelObject[] = (
   [
     ["ipv4/ip_forward", "1"],
     ["ipv6/conf/all/forwarding", "1"],

@@ -1,5 +1,5 @@
-// The rest of the world: what is somebody else's is neither seen nor touched; what others do to what is ours is seen, and
-// said; what the kernel removes with something is gone.
+// The rest of the world: what is somebody else's is neither seen nor touched; what others do to what is ours is seen,
+// and said; what the kernel removes with something is gone.
 import { strict as assert } from "node:assert";
 import { diff } from "../../datapath/diff.ts";
 import { type Bridge, type KernelObject, NFT_TAMPERED, stateOf } from "../../datapath/state.ts";
@@ -36,7 +36,9 @@ async function assertAllThere(world: World, objects: readonly KernelObject[]): P
   for (const object of objects) assert(await world.has(object), `still there: ${JSON.stringify(object)}`);
 }
 
-/** Brings a network up, lets others do something, and asserts that one observation shows it and one round repairs it. */
+/**
+ * Brings a network up, lets others do something, and asserts that one observation shows it and one round repairs it.
+ */
 async function assertRepairs(
   world: World,
   desired: readonly KernelObject[],

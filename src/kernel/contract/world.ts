@@ -1,5 +1,5 @@
-// What both kernels promise: the one on Linux and the one in memory run the same tests. A world is a fresh machine with one
-// host, and a hand for everybody else who works on it; each test gets its own and asserts what is there afterwards.
+// What both kernels promise: the one on Linux and the one in memory run the same tests. A world is a fresh machine with
+// one host, and a hand for everybody else who works on it; each test gets its own and asserts what is there afterwards.
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
@@ -93,7 +93,7 @@ export async function mustApply(world: World, ops: readonly Op[]): Promise<void>
   assert.deepEqual(refusalsOf(results), []);
 }
 
-export function refusalsOf(results: readonly OpResult[]): string[] {
+function refusalsOf(results: readonly OpResult[]): string[] {
   return results.flatMap(({ op, refusal }) =>
     refusal === undefined ? [] : [`${op.op} ${keyOf(op.object)}: ${refusal.class}: ${refusal.message}`],
   );

@@ -1,5 +1,5 @@
-// Numbers of the kernel's netlink ABI, by the names of its headers (include/uapi/linux/*.h), so that they can be looked up
-// there. Only what Weft uses; none of them can ever change.
+// Numbers of the kernel's netlink ABI, by the names of its headers (include/uapi/linux/*.h), so that they can be looked
+// up there. Only what Weft uses; none of them can ever change.
 
 // socket.h, netlink.h
 export const AF_UNSPEC = 0;

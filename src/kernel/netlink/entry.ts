@@ -1,5 +1,5 @@
-// rtnetlink's table entries: addresses, routes, neighbours, FDB entries. How to ask for one, delete it, and read it. Which of
-// them are Weft's is decided elsewhere.
+// rtnetlink's table entries: addresses, routes, neighbours, FDB entries. How to ask for one, delete it, and read it.
+// Which of them are Weft's is decided elsewhere.
 import type { Ip } from "../../model/address.ts";
 import { WEFT_ROUTE_PROTOCOL } from "../../datapath/state.ts";
 import * as k from "./constants.ts";
@@ -19,7 +19,10 @@ function familyNumber(ip: Ip): number {
   return ip.family === 4 ? k.AF_INET : k.AF_INET6;
 }
 
-/** An address; IPv6 without duplicate address detection. It carries our protocol number, where the kernel keeps one (5.18). */
+/**
+ * An address; IPv6 without duplicate address detection. It carries our protocol number, where the kernel keeps one
+ * (5.18).
+ */
 export function address(w: MessageWriter, seq: number, verb: Verb, index: number, ip: Ip, length: number): void {
   w.begin(verb === "delete" ? k.RTM_DELADDR : k.RTM_NEWADDR, FLAGS[verb], seq);
   w.u8(familyNumber(ip));
@@ -42,7 +45,9 @@ export type RouteRequest = {
   readonly onlink: boolean;
 };
 
-/** A unicast route of the main table with our protocol number; deleting matches that number, so never somebody else's. */
+/**
+ * A unicast route of the main table with our protocol number; deleting matches that number, so never somebody else's.
+ */
 export function route(w: MessageWriter, seq: number, verb: Verb, request: RouteRequest): void {
   const { dst, via, src } = request;
   w.begin(verb === "delete" ? k.RTM_DELROUTE : k.RTM_NEWROUTE, FLAGS[verb], seq);
@@ -90,7 +95,10 @@ export function tunnelFdb(w: MessageWriter, seq: number, verb: Verb, index: numb
   w.end();
 }
 
-/** An entry of a bridge: the port behind a MAC. As externally learned it never ages, and gives way when the MAC moves here. */
+/**
+ * An entry of a bridge: the port behind a MAC. As externally learned it never ages, and gives way when the MAC moves
+ * here.
+ */
 export function bridgeFdb(w: MessageWriter, seq: number, verb: Verb, index: number, mac: string): void {
   w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], seq);
   ndmsg(w, k.AF_BRIDGE, index, k.NUD_REACHABLE, k.NTF_MASTER | k.NTF_EXT_LEARNED);
@@ -104,8 +112,8 @@ export function allAddresses(w: MessageWriter): void {
   w.u32(0);
 }
 /**
- * Of both families and all tables; protocol 0: any. A filter by table would be refused (ENOENT) while the namespace has no
- * IPv4 route yet.
+ * Of both families and all tables; protocol 0: any. A filter by table would be refused (ENOENT) while the namespace has
+ * no IPv4 route yet.
  */
 export function allRoutes(w: MessageWriter, protocol: number): void {
   w.u32(k.AF_UNSPEC);
@@ -117,7 +125,9 @@ export function allRoutes(w: MessageWriter, protocol: number): void {
 export function allNeighbours(w: MessageWriter): void {
   ndmsg(w, k.AF_UNSPEC, 0, 0, 0);
 }
-/** Of one tunnel, its own entries and its bridge's about it: without the filter the kernel walks a bridge once per port. */
+/**
+ * Of one tunnel, its own entries and its bridge's about it: without the filter the kernel walks a bridge once per port.
+ */
 export function fdbOf(w: MessageWriter, tunnel: number): void {
   ndmsg(w, k.AF_BRIDGE, 0, 0, 0);
   w.attrU32(k.NDA_IFINDEX, tunnel);

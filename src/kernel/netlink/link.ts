@@ -1,5 +1,6 @@
-// rtnetlink's links: how to ask for a bridge, a VXLAN device, a veth pair; how to change, group and delete links; how to read
-// them. Interface indexes and file descriptors in, messages out; what is Weft's and what is wanted is decided elsewhere.
+// rtnetlink's links: how to ask for a bridge, a VXLAN device, a veth pair; how to change, group and delete links; how
+// to read them. Interface indexes and file descriptors in, messages out; what is Weft's and what is wanted is decided
+// elsewhere.
 import type { Ip } from "../../model/address.ts";
 import * as k from "./constants.ts";
 import { type MessageWriter, type Received, eachAttribute, ipTextAt, macAt, textAt } from "./wire.ts";
@@ -17,8 +18,9 @@ function ifinfo(w: MessageWriter, family: number, index: number, flags: number):
 export type NewLink = { readonly index: number; readonly name: string; readonly mac: string };
 
 /**
- * A bridge that is up. Its MTU is not given here but set afterwards: only a bridge whose MTU was *changed* keeps it when
- * ports come and go (BROPT_MTU_SET_BY_USER), any other takes the least of its ports, and 1500 when the last one leaves.
+ * A bridge that is up. Its MTU is not given here but set afterwards: only a bridge whose MTU was *changed* keeps it
+ * when ports come and go (BROPT_MTU_SET_BY_USER), any other takes the least of its ports, and 1500 when the last one
+ * leaves.
  */
 export function newBridge(w: MessageWriter, seq: number, link: NewLink): void {
   w.begin(k.RTM_NEWLINK, CREATE, seq);
@@ -40,8 +42,9 @@ export type NewVxlan = NewLink & {
 };
 
 /**
- * A VXLAN device that is up and learns nothing, born in the namespace of the netlink socket, its own UDP socket in another:
- * IFLA_LINK_NETNSID names the latter. So creation and mark are one send, in one namespace, that nothing can interrupt.
+ * A VXLAN device that is up and learns nothing, born in the namespace of the netlink socket, its own UDP socket in
+ * another: IFLA_LINK_NETNSID names the latter. So creation and mark are one send, in one namespace, that nothing can
+ * interrupt.
  */
 export function newVxlan(w: MessageWriter, seq: number, link: NewVxlan): void {
   w.begin(k.RTM_NEWLINK, CREATE, seq);
@@ -70,9 +73,9 @@ export type NewVeth = NewLink & {
 };
 
 /**
- * A veth pair in one message: this end up and in its bridge, the peer born in its namespace. The peer is brought up later,
- * in its own namespace: with IFF_UP here the kernel answers ENOTCONN (6.18). One queue per end: with more, creation waits
- * for an expedited RCU grace period (0.1 ms of 0.5).
+ * A veth pair in one message: this end up and in its bridge, the peer born in its namespace. The peer is brought up
+ * later, in its own namespace: with IFF_UP here the kernel answers ENOTCONN (6.18). One queue per end: with more,
+ * creation waits for an expedited RCU grace period (0.1 ms of 0.5).
  */
 export function newVeth(w: MessageWriter, seq: number, link: NewVeth): void {
   w.begin(k.RTM_NEWLINK, CREATE, seq);

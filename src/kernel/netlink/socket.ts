@@ -1,5 +1,6 @@
-// A netlink socket of one namespace: sends a batch and learns what became of each message, or dumps a table. Synchronous,
-// because the kernel answers rtnetlink inside send(): every reply waits in the receive queue when send() returns.
+// A netlink socket of one namespace: sends a batch and learns what became of each message, or dumps a table.
+// Synchronous, because the kernel answers rtnetlink inside send(): every reply waits in the receive queue when send()
+// returns.
 //
 // Only the last message of a batch asks for an acknowledgement: errors come anyway, in order, so a batch of a thousand
 // entries is answered by one datagram, and the receive queue cannot overflow with good news.
@@ -8,7 +9,10 @@ import * as libc from "../libc.ts";
 import * as k from "./constants.ts";
 import { MessageWriter, type Received, eachAttribute, eachMessage, textAt } from "./wire.ts";
 
-/** Messages per send: with as many errors, each with text (1.3 KiB of queue), the default receive queue holds all answers. */
+/**
+ * Messages per send: with as many errors, each with text (1.3 KiB of queue), the default receive queue holds all
+ * answers.
+ */
 export const BATCH_MESSAGES = 128;
 /** Bytes per send, below the least default of wmem (212,992) with room for one more message. */
 export const BATCH_BYTES = 128 * 1024;
@@ -30,7 +34,9 @@ export class NetlinkSocket {
   #seq = 0;
   #isStrict = false;
 
-  /** Belongs to the namespace that the calling thread is in. Some live for one attach only, so nothing is set in vain. */
+  /**
+   * Belongs to the namespace that the calling thread is in. Some live for one attach only, so nothing is set in vain.
+   */
   constructor(protocol: number) {
     this.fd = libc.socket(k.AF_NETLINK, k.SOCK_RAW_CLOEXEC, protocol);
     libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_EXT_ACK, 1);
@@ -41,7 +47,10 @@ export class NetlinkSocket {
     return this.#seq;
   }
 
-  /** Receives what happens from now on. Binds first: an unbound socket has the port of the kernel, who does not tell itself. */
+  /**
+   * Receives what happens from now on. Binds first: an unbound socket has the port of the kernel, who does not tell
+   * itself.
+   */
   listen(groups: readonly number[]): void {
     const address = Buffer.alloc(12);
     address.writeUInt16LE(k.AF_NETLINK);
@@ -81,8 +90,8 @@ export class NetlinkSocket {
   }
 
   /**
-   * What `read` makes of every object of a dump; objects of which it makes nothing are left out. A dump that the kernel marks
-   * as interrupted by a change is forgotten and taken again; throws SystemError if that does not end.
+   * What `read` makes of every object of a dump; objects of which it makes nothing are left out. A dump that the kernel
+   * marks as interrupted by a change is forgotten and taken again; throws SystemError if that does not end.
    */
   list<T>(type: number, body: (w: MessageWriter) => void, read: (message: Received) => T | undefined): T[] {
     this.#beStrict();

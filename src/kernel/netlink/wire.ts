@@ -1,5 +1,6 @@
 // Netlink's envelope: messages with a 16-byte header, attributes as type-length-value, all padded to four bytes. Writes
-// several messages into one reusable buffer and walks over received ones without copying. Knows nothing of what they mean.
+// several messages into one reusable buffer and walks over received ones without copying. Knows nothing of what they
+// mean.
 //
 //   | length u32 | type u16 | flags u16 | seq u32 | port u32 |  fixed part  | len u16 | type u16 | value … | …
 import { type Ip, formatIp, ipFromBytes, ipOf } from "../../model/address.ts";
@@ -170,7 +171,7 @@ export function textAt(bytes: Buffer, start: number, end: number): string {
 
 export function macAt(bytes: Buffer, start: number): string {
   const hex = bytes.toString("hex", start, start + 6);
-  return `${hex.slice(0, 2)}:${hex.slice(2, 4)}:${hex.slice(4, 6)}:${hex.slice(6, 8)}:${hex.slice(8, 10)}:${hex.slice(10)}`;
+  return [0, 2, 4, 6, 8, 10].map((at) => hex.slice(at, at + 2)).join(":");
 }
 
 /** Canonical text of a 4- or 16-byte address. */
