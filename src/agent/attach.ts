@@ -11,6 +11,7 @@ import type { Kernel, NetnsId, Refusal } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, type Vrf, endpointName } from "../model/resource.ts";
+import { checkName } from "../model/parse.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
 import { type Agent, notSynced } from "./agent.ts";
 import type { Journal } from "./journal.ts";
@@ -48,11 +49,11 @@ export class Door {
   async attach(request: AttachRequest): Promise<Attachment> {
     const { agent, journal, transport } = this.#options;
     const ifname = request.ifname ?? "eth0";
-    const owner = request.owner ?? request.netns.split("/").findLast((part) => part !== "") ?? "";
+    const owner = request.owner ?? ownerOf(request.netns);
     const name = endpointName(owner, ifname);
     const place = this.#placeOf(request.network);
     const netnsId = this.#netnsOf(request.netns);
-    checkName(ifname);
+    checkInterface(ifname);
     const before = journal.entries.get(name);
     if (before?.state === "attached") {
       if (before.netnsId === netnsId && before.endpoint.spec.network === request.network)
@@ -304,6 +305,12 @@ export class Door {
   }
 }
 
+/** A namespace is named after whoever made it; that of a process after the process. */
+function ownerOf(netns: string): string {
+  const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(netns)?.[1];
+  return checkName("endpoint", pid === undefined ? (netns.split("/").at(-1) ?? "") : `pid-${pid}`, "owner");
+}
+
 function claimOf(request: AttachRequest, host: string, owner: string, ifname: string): EndpointClaim {
   const { network, netns, addresses, mac, slice } = request;
   return {
@@ -343,7 +350,7 @@ function faultOf(refusal: Refusal, { name, spec }: Endpoint): Fault {
 }
 
 /** IFNAMSIZ is 16 with the closing zero; a slash or white space is refused by the kernel. */
-function checkName(ifname: string): void {
+function checkInterface(ifname: string): void {
   if (/^[^\s/:]{1,15}$/.test(ifname) && ifname !== "." && ifname !== "..") return;
   throw new Fault("name-invalid", {
     what: `"${ifname}" is not an interface name`,

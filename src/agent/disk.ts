@@ -11,6 +11,8 @@ export type Identity = { readonly host: string; readonly cluster: string; readon
 export type Disk = {
   readonly identity: () => Identity | undefined;
   readonly saveIdentity: (identity: Identity) => void;
+  /** The credential this host proposes when it joins, kept before it is sent: a join whose answer is lost can be repeated. */
+  readonly proposal: (make: () => string) => string;
   readonly snapshot: () => Snapshot | undefined;
   readonly saveSnapshot: (snapshot: Snapshot) => void;
   readonly journalPath: string;
@@ -26,6 +28,12 @@ export function openDisk(directory: string): Disk {
   return {
     identity: () => load<Identity>(path("identity.json")),
     saveIdentity: (identity) => replace(path("identity.json"), identity),
+    proposal(make) {
+      const kept = load<{ readonly token: string }>(path("proposal.json"));
+      const token = kept?.token ?? make();
+      if (kept === undefined) replace(path("proposal.json"), { token });
+      return token;
+    },
     snapshot: () => load<Snapshot>(path("snapshot.json")),
     saveSnapshot: (snapshot) => replace(path("snapshot.json"), snapshot),
     journalPath: path("attachments.ndjson"),

@@ -1,8 +1,12 @@
 // Addresses from this host's own blocks: what makes an attach to a local network work with the server away. Pure; the
-// used addresses come from the journal, which is locked by being one process's.
-import { type Ip, contains, formatCidr, formatIp, hostMask, ipOf, macFromIp, macOf } from "../model/address.ts";
-import { Fault } from "../model/fault.ts";
+// used addresses come from the journal, which is locked by being one process's. Which address is next is decided where
+// the server decides it, too (ipam).
 import type { Range, Segment } from "../datapath/layout.ts";
+import { type Choice, choose } from "../ipam/assign.ts";
+import type { Used } from "../ipam/intervals.ts";
+import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp } from "../model/address.ts";
+import { Fault } from "../model/fault.ts";
+import { parseMac } from "../model/parse.ts";
 
 export type LeaseRequest = {
   readonly network: string;
@@ -13,18 +17,35 @@ export type LeaseRequest = {
 export type Lease = { readonly slice?: string; readonly addresses: readonly string[]; readonly mac: string };
 
 /**
- * One address per family of the segment, the lowest free one unless requested. Faults: unsupported, address-*,
+ * One address per family of the segment, the lowest free one unless requested. Faults: request-invalid, address-*,
  * exhausted.
  */
 export function assign(segments: readonly Segment[], used: ReadonlySet<string>, request: LeaseRequest): Lease {
   const segment = chosen(segments, request);
-  const wanted = (request.addresses ?? []).map((text) => ipAt(text));
-  for (const ip of wanted) check(ip, segment, used, request.network);
-  const addresses = segment.ranges.map(
-    (range) => wanted.find((ip) => contains(range.cidr, ip)) ?? lowestFree(range, used, request.network),
-  );
-  const mac = request.mac === undefined ? macFromIp(addresses[0] ?? { family: 4, value: 0n }) : unicast(request.mac);
-  return { addresses: addresses.map(formatIp), mac, ...(segment.slice === undefined ? {} : { slice: segment.slice }) };
+  const wanted = (request.addresses ?? []).map((text, i) => parseIp(text, `addresses[${i}]`));
+  for (const ip of wanted) {
+    if (!segment.ranges.some((range) => contains(range.cidr, ip))) throw outside(ip, segment, request.network);
+  }
+  const ips = segment.ranges.map((range) => {
+    const ip = wanted.find((one) => contains(range.cidr, one));
+    const choice = choose(range.cidr, range.gateway, usedIn(used, range), ip);
+    return choice.ok ? choice.ip : refuse(choice, range, ip, request.network);
+  });
+  const mac = request.mac === undefined ? macFromIp(ips[0] ?? { family: 4, value: 0n }) : parseMac(request.mac, "mac");
+  return { addresses: ips.map(formatIp), mac, ...(segment.slice === undefined ? {} : { slice: segment.slice }) };
+}
+
+/** The journal's addresses as what an assignment asks: a block is small, so a walk over what is taken is short. */
+function usedIn(used: ReadonlySet<string>, { cidr: { family } }: Range): Used {
+  const has = (value: bigint) => used.has(formatIp({ family, value }));
+  return {
+    has,
+    nextFree(from) {
+      let value = from;
+      while (has(value)) value++;
+      return value;
+    },
+  };
 }
 
 function chosen(segments: readonly Segment[], { network, slice }: LeaseRequest): Segment {
@@ -44,64 +65,26 @@ function chosen(segments: readonly Segment[], { network, slice }: LeaseRequest):
   });
 }
 
-function ipAt(text: string): Ip {
-  const ip = ipOf(text);
-  if (ip === undefined)
-    throw new Fault("address-invalid", {
-      what: `"${text}" is not an IP address`,
-      where: "addresses",
-      fix: "write it like 10.1.2.3 or fd00::1",
-    });
-  return ip;
-}
-
-function check(ip: Ip, segment: Segment, used: ReadonlySet<string>, network: string): void {
-  const range = segment.ranges.find((r) => contains(r.cidr, ip));
-  const text = formatIp(ip);
-  if (range === undefined) {
-    throw new Fault("address-outside", {
-      what: `${text} is not in this host's part of network "${network}"`,
-      where: "addresses",
-      fix: `choose from ${segment.ranges.map((r) => formatCidr(r.cidr)).join(" or ")}, or leave the address out`,
-    });
-  }
-  if (used.has(text) || isReserved(ip, range)) {
-    throw new Fault("address-taken", {
-      what: `${text} is taken in network "${network}"`,
-      where: "addresses",
-      fix: "choose another, or leave it out and the lowest free one is used",
-    });
-  }
-}
-
-/** First and last address of an IPv4 range, the first of an IPv6 one (RFC 4291 2.6.1), and the gateway. */
-function isReserved(ip: Ip, { cidr, gateway }: Range): boolean {
-  const isLast = ip.family === 4 && ip.value === (cidr.base | hostMask(4, cidr.length));
-  return ip.value === cidr.base || isLast || ip.value === gateway?.value;
-}
-
-function lowestFree(range: Range, used: ReadonlySet<string>, network: string): Ip {
-  const { family, base, length } = range.cidr;
-  const last = base | hostMask(family, length);
-  for (let value = base + 1n; value <= last; value++) {
-    const ip = { family, value };
-    if (!used.has(formatIp(ip)) && !isReserved(ip, range)) return ip;
-  }
-  throw new Fault("exhausted", {
-    what: `network "${network}" has no free address on this host`,
-    why: `all of ${formatIp({ family, value: base })}/${length} is in use`,
-    fix: "detach something (`weft endpoint list`), or use a network with larger blocks",
+function outside(ip: Ip, segment: Segment, network: string): Fault {
+  return new Fault("address-outside", {
+    what: `${formatIp(ip)} is not in this host's part of network "${network}"`,
+    where: "addresses",
+    fix: `choose from ${segment.ranges.map((r) => formatCidr(r.cidr)).join(" or ")}, or leave the address out`,
   });
 }
 
-function unicast(text: string): string {
-  const mac = macOf(text);
-  if (mac === undefined || (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1 || mac === "00:00:00:00:00:00") {
-    throw new Fault("address-invalid", {
-      what: `"${text}" is not a unicast MAC`,
-      where: "mac",
-      fix: "write it like 02:00:0a:01:02:03",
+function refuse({ why }: Choice & { ok: false }, { cidr }: Range, ip: Ip | undefined, network: string): never {
+  if (ip === undefined) {
+    throw new Fault("exhausted", {
+      what: `network "${network}" has no free address on this host`,
+      why: `all of ${formatCidr(cidr)} is in use`,
+      fix: "detach something (`weft endpoint list`), or use a network with larger blocks",
     });
   }
-  return mac;
+  throw new Fault("address-taken", {
+    what: `${formatIp(ip)} is taken in network "${network}"`,
+    where: "addresses",
+    why: why === "reserved" ? "it is the subnet's own, its broadcast or its gateway's address" : "an endpoint has it",
+    fix: "choose another, or leave it out and the lowest free one is used",
+  });
 }

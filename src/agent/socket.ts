@@ -4,30 +4,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import Type from "typebox";
-import Schema from "typebox/schema";
 import { Fault, problemOf } from "../model/fault.ts";
-import type { AttachRequest } from "../model/status.ts";
+import { parseAttach } from "../model/parse.ts";
 import type { Agent } from "./agent.ts";
 import type { Door } from "./attach.ts";
 
 /** A page that main adds: the DC/OS view, metrics. GET only. */
 export type Page = { readonly path: string; readonly type: string; readonly body: () => string | Promise<string> };
-
-const attachSchema = Schema.Compile(
-  Type.Object(
-    {
-      network: Type.String(),
-      netns: Type.String(),
-      ifname: Type.Optional(Type.String()),
-      owner: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
-      addresses: Type.Optional(Type.Array(Type.String())),
-      mac: Type.Optional(Type.String()),
-      slice: Type.Optional(Type.String()),
-    },
-    { additionalProperties: false },
-  ),
-);
 
 export type DoorServer = { readonly close: () => Promise<void> };
 
@@ -123,7 +106,7 @@ function question(request: IncomingMessage, path: string, agent: Agent): Answer 
 
 async function verb(request: IncomingMessage, path: string, agent: Agent, door: Door): Promise<Answer> {
   if (path === "/v1/attachments" && request.method === "POST")
-    return { status: 201, body: await door.attach(attachRequest(await read(request))) };
+    return { status: 201, body: await door.attach(parseAttach(await read(request))) };
   if (path === "/v1/attachments" && request.method === "GET") return { status: 200, body: { items: door.list() } };
   if (path.startsWith("/v1/attachments/") && request.method === "DELETE") {
     await door.detach(decodeURIComponent(path.slice("/v1/attachments/".length)));
@@ -156,18 +139,6 @@ async function read(request: IncomingMessage): Promise<unknown> {
       fix: "send a JSON object",
     });
   }
-}
-
-function attachRequest(body: unknown): AttachRequest {
-  if (attachSchema.Check(body)) return body;
-  const [, errors] = attachSchema.Errors(body);
-  const first = errors[0];
-  throw new Fault("request-invalid", {
-    what: "not an attach request",
-    where: `body${(first?.instancePath ?? "").replaceAll("/", ".")}`,
-    why: first?.message ?? "it does not fit the schema",
-    fix: "send {network, netns, ifname?, owner?, addresses?, mac?, slice?}",
-  });
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {

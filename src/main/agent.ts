@@ -3,7 +3,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { Agent } from "../agent/agent.ts";
 import { Door } from "../agent/attach.ts";
@@ -52,7 +52,8 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const underlay = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
   const claim = claimOf(kernel, host, underlay, settings);
   claim(); // An address that the host does not have is told at once, not with the first join.
-  const transport = httpTransport({ url, token });
+  const proposed = disk.proposal(() => randomBytes(32).toString("base64url"));
+  const transport = httpTransport({ url, token, proposed });
   const journal = fileJournal(disk.journalPath);
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;

@@ -99,3 +99,17 @@ export type JoinRequest = Value<typeof JoinRequest>;
 export type EndpointClaim = Value<typeof EndpointClaim>;
 export type ApplyItem = Value<typeof ApplyItem>;
 export type ApplyRequest = Value<typeof ApplyRequest>;
+
+/** What a workload's door asks of the agent of its host. */
+export const AttachRequest = Type.Object(
+  {
+    network: Type.String(),
+    netns: Type.String({ description: "Path of a network namespace." }),
+    ifname: optional(Type.String({ description: "Default: eth0." })),
+    owner: optional(Type.String({ description: "Default: the last part of the path." })),
+    addresses: optional(Texts("Without prefix length. Default: the lowest free ones.")),
+    mac: optional(Type.String()),
+    slice: optional(Type.String()),
+  },
+  strict,
+);

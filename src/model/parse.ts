@@ -7,7 +7,7 @@ import { Fault } from "./fault.ts";
 import * as input from "./input.ts";
 import type { Kind } from "./resource.ts";
 import { invalid, shapeFault } from "./shape.ts";
-import type { HostReport } from "./status.ts";
+import type { AttachRequest, HostReport } from "./status.ts";
 
 const validators = {
   network: Compile(input.NetworkInput),
@@ -18,6 +18,7 @@ const validators = {
   endpoint: Compile(input.EndpointClaim),
   report: Compile(input.HostReport),
   apply: Compile(input.ApplyRequest),
+  attach: Compile(input.AttachRequest),
 };
 
 /** The body of PUT /v1/networks/{name}, addresses canonical. */
@@ -52,6 +53,13 @@ export function parseEndpointClaim(body: unknown): input.EndpointClaim {
       : { addresses: claim.addresses.map((text, i) => formatIp(parseIp(text, `addresses[${i}]`))) }),
     ...(claim.mac === undefined ? {} : { mac: parseMac(claim.mac, "mac") }),
   };
+}
+
+/** What a workload's door asks of an agent. */
+export function parseAttach(body: unknown): AttachRequest {
+  const request = checked<AttachRequest>(validators.attach, body, "");
+  if (request.owner !== undefined) checkName("endpoint", request.owner, "owner");
+  return request;
 }
 
 /** The body of PUT /v1/hosts/{name}/report; it must name the same host. */
