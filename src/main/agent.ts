@@ -21,7 +21,7 @@ import type { HostClaim } from "../client/transport.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { Fault } from "../model/fault.ts";
 import { emptySnapshot } from "../model/resource.ts";
-import { listenAddress, type Surroundings } from "./surroundings.ts";
+import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
 
 export const AGENT_SETTINGS = [
   "server",
@@ -44,6 +44,7 @@ export const AGENT_DEFAULTS = {
 
 export async function runAgent(flags: Flags, world: Surroundings): Promise<number> {
   const settings = await settingsOf("agent", AGENT_SETTINGS, flags, world.env);
+  if (process.getuid?.() !== 0) throw notRoot();
   const url = settings.server ?? missingServer();
   const host = settings.host ?? hostname();
   const disk = openDisk(settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"]);
@@ -85,6 +86,11 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   }
   log("agent stopped; the kernel stays as it is");
   return 0;
+}
+
+function notRoot(): Fault {
+  const why = "it makes links, routes and network namespaces";
+  return new Fault("forbidden", { what: "the agent needs root", why, fix: "run it as root, as its systemd unit does" });
 }
 
 function missingServer(): never {
@@ -182,5 +188,5 @@ async function openDoors(
   const local = await listenOnSocket(socket, agent, door, pages);
   if (http === undefined) return [local];
   const { host, port } = listenAddress(http, "--http");
-  return [local, await listenForQuestions(host, port, agent, pages)];
+  return [local, await listenForQuestions(host, port, agent, pages).catch(cannotListen(http))];
 }

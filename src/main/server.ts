@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { dcosRoutes } from "../ancestors/dcos/routes.ts";
 import { createApi } from "../api/api.ts";
-import { createMetrics } from "../api/metrics.ts";
+import { createMetrics, type Metrics } from "../api/metrics.ts";
 import type { Route } from "../api/route.ts";
 import type { Flags } from "../cli/cli.ts";
 import { settingsOf } from "../cli/settings.ts";
@@ -14,7 +14,7 @@ import { ownVersion } from "../cli/version.ts";
 import { Control } from "../control/control.ts";
 import { Fault } from "../model/fault.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
-import { listenAddress, type Surroundings } from "./surroundings.ts";
+import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
 import { settleToken } from "./tokens.ts";
 
 const SETTINGS = ["listen", "data-dir", "socket"] as const;
@@ -22,41 +22,57 @@ const LISTEN = "127.0.0.1:7474";
 const DATA_DIR = "/var/lib/weft/server";
 const SOCKET = "/run/weft/server.sock";
 
-export async function runServer(flags: Flags, { env, clock, signal, log }: Surroundings): Promise<number> {
-  const settings = await settingsOf("server", SETTINGS, flags, env);
-  const address = listenAddress(settings.listen ?? LISTEN, "--listen");
+export async function runServer(flags: Flags, world: Surroundings): Promise<number> {
+  const settings = await settingsOf("server", SETTINGS, flags, world.env);
   const directory = settings["data-dir"] ?? DATA_DIR;
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectory(directory);
   const store = openSqliteStore(join(directory, "weft.db"));
+  const metrics = createMetrics();
+  const control = await Control.open(store, { clock: world.clock, meter: metrics.meter });
   try {
-    const metrics = createMetrics();
-    const control = await Control.open(store, { clock, meter: metrics.meter });
     for (const role of ["admin", "join"] as const) {
-      log("token", { role, file: await settleToken(control, role, directory) });
+      world.log("token", { role, file: await settleToken(control, role, directory) });
     }
-    const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
-    const api = createApi(control, { clock, version: ownVersion(), metrics, routes: dcosRoutesOf(control), onError });
-    await api.ready();
-    const socket = settings.socket ?? SOCKET;
-    const local = socket === "none" ? undefined : await listenLocally(socket, (...args) => api.routing(...args));
-    await api.listen(address);
-    log("server started", {
-      cluster: control.cluster,
-      revision: control.revision,
-      listen: settings.listen ?? LISTEN,
-      socket,
-    });
+    await serve(control, metrics, settings.listen ?? LISTEN, settings.socket ?? SOCKET, world);
+  } finally {
+    await control.close();
+    await store.close();
+  }
+  world.log("server stopped");
+  return 0;
+}
+
+/** Answers on both doors until the signal aborts. */
+async function serve(control: Control, metrics: Metrics, listen: string, socket: string, world: Surroundings) {
+  const { clock, signal, log } = world;
+  const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
+  const api = createApi(control, { clock, version: ownVersion(), metrics, routes: dcosRoutesOf(control), onError });
+  await api.ready();
+  let local: Server | undefined;
+  try {
+    await api.listen(listenAddress(listen, "--listen")).catch(cannotListen(listen));
+    local = socket === "none" ? undefined : await listenLocally(socket, (...args) => api.routing(...args));
+    log("server started", { cluster: control.cluster, revision: control.revision, listen, socket });
     await aborted(signal);
+  } finally {
     const closed = api.close();
     local?.close();
     local?.closeAllConnections();
     await closed;
-    await control.close();
-  } finally {
-    await store.close();
   }
-  log("server stopped");
-  return 0;
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const fix = "give --data-dir a folder that can be made, or run it as root";
+    throw new Fault(
+      "forbidden",
+      { what: "cannot make the data folder", where: directory, why: String(cause), fix },
+      { cause },
+    );
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -98,7 +114,9 @@ async function listenLocally(path: string, handler: RequestListener): Promise<Se
   // Nobody else may connect between the making of the socket and its mode.
   const mask = process.umask(0o177);
   try {
-    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
+    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve)).catch(
+      cannotListen(path),
+    );
   } finally {
     process.umask(mask);
   }

@@ -22,3 +22,18 @@ export function listenAddress(given: string, where: string): { readonly host: st
   const host = match[1] ?? match[2] ?? "";
   return { host: host === "" ? "::" : host, port };
 }
+
+const WHY_NOT: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another program listens there",
+  EADDRNOTAVAIL: "this machine does not have the address",
+  EACCES: "this user may not listen there",
+};
+
+/** For `catch` after a listen: the error as a Fault `in-use` that says why. */
+export function cannotListen(where: string): (cause: unknown) => never {
+  return (cause) => {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    const why = WHY_NOT[code] ?? String(cause);
+    throw new Fault("in-use", { what: "cannot listen", where, why, fix: "choose another address" }, { cause });
+  };
+}
