@@ -28,5 +28,6 @@ export function agentMetrics(report: HostReport): string {
   );
   const info = { version: report.version, host: report.host, boot_id: report.bootId };
   const labels = Object.entries(info).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  return `${pages.join("")}# HELP weft_agent_info This agent.\n# TYPE weft_agent_info gauge\nweft_agent_info{${labels.join(",")}} 1\n`;
+  pages.push("# HELP weft_agent_info This agent.\n# TYPE weft_agent_info gauge\n");
+  return `${pages.join("")}weft_agent_info{${labels.join(",")}} 1\n`;
 }

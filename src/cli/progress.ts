@@ -3,8 +3,8 @@ import { paint, type Io } from "./io.ts";
 
 export type Steps = {
   /**
-   * Runs one step; `done` says in a few words what is there now. A failure marks the line and goes on up; so does Ctrl-C
-   * between steps.
+   * Runs one step; `done` says in a few words what is there now. A failure marks the line and goes on up; so does
+   * Ctrl-C between steps.
    */
   readonly step: <T>(name: string, work: () => Promise<T>, done: (result: T) => string) => Promise<T>;
 };
