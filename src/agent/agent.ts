@@ -26,13 +26,15 @@ export type AgentOptions = LineOptions & {
   readonly version: string;
   readonly kernel: Kernel;
   readonly journal: Journal;
-  /** Called with each new snapshot that the kernel holds: kept for a start without the server. */
-  readonly saveSnapshot: (snapshot: Snapshot) => void;
+  /** Called with the newest snapshot, at most once a second: kept for a start without the server. */
+  readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
 };
 
 const PERIOD_MS = 30_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
 const START_GRACE_MS = 3_000;
+const PREFIXES_MS = 10_000;
+const SAVE_MS = 1_000;
 const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps", "endpoints"] as const;
 
 export class Agent {
@@ -52,6 +54,7 @@ export class Agent {
   #mustLook = true;
   #lookedAtMs = 0;
   #savedRevision = -1;
+  #prefixes: { readonly list: readonly string[]; readonly atMs: number };
   #isSynced = false;
   /** What only this host knows, and what the server said no to: both are conditions for people. */
   #gone: readonly string[] = [];
@@ -65,6 +68,7 @@ export class Agent {
       this.#settle(),
     );
     const { prefixes } = options.kernel.facts();
+    this.#prefixes = { list: prefixes, atMs: options.clock.nowMs() };
     this.#line = new Line(options, {
       host: options.host,
       bootId: this.#bootId,
@@ -87,7 +91,13 @@ export class Agent {
     kernel.watch(() => this.poke(), signal);
     mirror.onChange(() => this.#heard());
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
-    await Promise.all([this.#line.run(signal), this.#loop.run(signal), this.#serverLoop.run(signal), grace]);
+    await Promise.all([
+      this.#line.run(signal),
+      this.#loop.run(signal),
+      this.#serverLoop.run(signal),
+      this.#saveOn(signal),
+      grace,
+    ]);
   }
 
   /** A new revision; or the line is back, and the server may have forgotten what it was told, or never heard it. */
@@ -218,7 +228,7 @@ export class Agent {
   }
 
   #say(local: Snapshot, ops: readonly Op[], refused: readonly OpResult[], isDrift: boolean): void {
-    const { log, host, journal, kernel, saveSnapshot } = this.#options;
+    const { log, host, journal } = this.#options;
     const repaired = isDrift ? ops.length - refused.length : 0;
     if (ops.length > 0)
       log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
@@ -235,13 +245,28 @@ export class Agent {
       driftRepaired: before.driftRepaired + repaired,
       errors: refused.slice(0, 20).map(({ op, refusal }) => `${printOp(op).at(0)}: ${refusal?.message}`),
       conditions: [...this.#gone, ...this.#refused],
-      hostPrefixes: kernel.facts().prefixes,
+      hostPrefixes: this.#hostPrefixes(),
       objects: this.#held.size,
     });
-    if (refused.length === 0 && local.revision > this.#savedRevision && this.#options.mirror.isSynced) {
-      this.#savedRevision = local.revision;
-      const snapshot = this.#options.mirror.snapshot();
-      if (snapshot !== undefined) saveSnapshot(snapshot);
+  }
+
+  /** Read again once a heartbeat: a dump of the host's routes costs more than the rest of a quiet round. */
+  #hostPrefixes(): readonly string[] {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs - this.#prefixes.atMs >= PREFIXES_MS) {
+      this.#prefixes = { list: this.#options.kernel.facts().prefixes, atMs: nowMs };
+    }
+    return this.#prefixes.list;
+  }
+
+  async #saveOn(signal: AbortSignal): Promise<void> {
+    const { clock, mirror, saveSnapshot, log } = this.#options;
+    while (!signal.aborted) {
+      await clock.sleep(SAVE_MS, signal);
+      const snapshot = mirror.snapshot();
+      if (!mirror.isSynced || snapshot === undefined || snapshot.revision <= this.#savedRevision) continue;
+      this.#savedRevision = snapshot.revision;
+      await saveSnapshot(snapshot).catch((error: unknown) => log("save", { error: String(error) }));
     }
   }
 

@@ -1,6 +1,7 @@
 // What an agent keeps on disk besides its journal: who it is, and the last snapshot, so that a host boots its networks
 // with the server away. Files of mode 0600 in the state directory, each replaced whole.
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../model/fault.ts";
 import type { Snapshot } from "../model/resource.ts";
@@ -14,7 +15,7 @@ export type Disk = {
   /** The credential this host proposes when it joins, kept before it is sent: a join whose answer is lost can be repeated. */
   readonly proposal: (make: () => string) => string;
   readonly snapshot: () => Snapshot | undefined;
-  readonly saveSnapshot: (snapshot: Snapshot) => void;
+  readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
   readonly journalPath: string;
 };
 
@@ -35,7 +36,11 @@ export function openDisk(directory: string): Disk {
       return token;
     },
     snapshot: () => load<Snapshot>(path("snapshot.json")),
-    saveSnapshot: (snapshot) => replace(path("snapshot.json"), snapshot),
+    async saveSnapshot(snapshot) {
+      const next = path("snapshot.json.next");
+      await writeFile(next, JSON.stringify(snapshot), { mode: 0o600, flush: true });
+      await rename(next, path("snapshot.json"));
+    },
     journalPath: path("attachments.ndjson"),
   };
 }

@@ -121,6 +121,7 @@ export class World {
       },
       saveSnapshot: (snapshot) => {
         host.saved = copy(snapshot);
+        return Promise.resolve();
       },
       log: () => undefined,
     });
