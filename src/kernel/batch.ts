@@ -4,7 +4,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Ns, Op } from "../datapath/state.ts";
 import { EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
-import { explainExists } from "./explain.ts";
+import { Existing } from "./explain.ts";
 import type { Refusal } from "./kernel.ts";
 import * as libc from "./libc.ts";
 import { type Namespaces, type Space, openNetns } from "./namespaces.ts";
@@ -30,6 +30,9 @@ export class Batches {
   readonly #queues = new Map<Ns, Step[]>();
   /** Links made in namespaces that are opened anew each time. */
   readonly #made = new Map<Ns, Map<string, number>>();
+
+  /** What stands in the way, per namespace; forgotten after each flush. */
+  readonly #existing = new Map<Ns, Existing>();
 
   /** Refusals are noted in `refusals`, at the operation's place in `ops`. */
   constructor(namespaces: Namespaces, ops: readonly Op[], refusals: (Refusal | undefined)[], nextIndex: () => number) {
@@ -73,6 +76,7 @@ export class Batches {
       }
     }
     this.#made.clear();
+    this.#existing.clear();
   }
 
   /** One send; gives the place of the first step that is left. */
@@ -134,11 +138,16 @@ export class Batches {
       const op = this.#ops[step.at];
       if (op === undefined || (step.isRemoval && GONE.has(errno))) continue;
       if ((errno === ENODEV || errno === EINVAL) && batch.usedMemory.has(step)) stale.push(step);
-      else if (errno === EEXIST)
-        this.#refusals[step.at] ??= explainExists(this.#namespaces, space, op as SteppedOp, text);
+      else if (errno === EEXIST) this.#refusals[step.at] ??= this.#explain(space, op as SteppedOp, text);
       else this.#refusals[step.at] ??= refusalOf(errno, text);
     }
     return stale;
+  }
+
+  #explain(space: Space, op: SteppedOp, said: string): Refusal | undefined {
+    const existing = this.#existing.get(space.ns) ?? new Existing(this.#namespaces);
+    this.#existing.set(space.ns, existing);
+    return existing.explain(space, op, said);
   }
 
   #chooseIndex(space: Space, ns: Ns, name: string): number {

@@ -57,7 +57,10 @@ export class Monitor {
       this.refresh();
       poke();
     };
-    this.#directory = watchDirectory(RUN_DIR, { persistent: false }, look).on("error", look);
+    // Others' namespaces come and go in the same directory.
+    this.#directory = watchDirectory(RUN_DIR, { persistent: false }, (_event, file) => {
+      if (file === null || namespaces.mayOwn(file)) look();
+    }).on("error", look);
     this.#listen();
     void this.#run();
   }

@@ -34,6 +34,8 @@ export type Space = {
   readonly indexes: Map<string, number>;
   /** Id of the host's namespace in this one, once somebody asked. */
   hostNsid?: number;
+  /** What others keep open in it, and for as long. */
+  readonly closeWith: { close(): void }[];
 };
 
 export class Namespaces {
@@ -115,10 +117,15 @@ export class Namespaces {
     const there = new Set(files);
     for (const file of this.#vrfs.keys()) if (!there.has(file)) this.#forget(file);
     return files
-      .filter((file) => file.startsWith(this.#prefix))
+      .filter((file) => this.mayOwn(file))
       .map((file) => this.#vrfAt(file))
       .filter((space) => space !== undefined)
       .sort((a, b) => (a.ns < b.ns ? -1 : 1));
+  }
+
+  /** Whether a file of that name may be a namespace of ours; its mark decides. */
+  mayOwn(file: string): boolean {
+    return file.startsWith(this.#prefix);
   }
 
   #vrfAt(file: string): Space | undefined {
@@ -190,7 +197,7 @@ export class Namespaces {
     if (fd === undefined) return undefined;
     try {
       const socket = this.within(fd, () => new NetlinkSocket(k.NETLINK_ROUTE));
-      return { ns, inode, fd, socket, indexes: new Map() };
+      return { ns, inode, fd, socket, indexes: new Map(), closeWith: [] };
     } catch (error) {
       libc.close(fd);
       // What can be opened but not entered is an ordinary file.
@@ -207,6 +214,7 @@ export class Namespaces {
 }
 
 function closeSpace(space: Space): void {
+  for (const other of space.closeWith) other.close();
   space.socket.close();
   libc.close(space.fd);
 }
