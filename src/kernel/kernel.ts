@@ -10,7 +10,7 @@ export type Refusal = {
    * changes.
    */
   readonly class: "missing" | "exists" | "busy" | "denied" | "unsupported" | "invalid";
-  /** What the kernel itself said, with the errno's name: `EEXIST: File exists`. */
+  /** What the kernel itself said, with the errno's name: `EEXIST: file already exists`. */
   readonly message: string;
 };
 export type OpResult = { readonly op: Op; readonly refusal?: Refusal };
