@@ -1,6 +1,6 @@
 // "It exists" is never taken for success: this looks what is there. What is exactly the object asked for is no refusal;
-// anything else is one that names what stands in the way. A list of operations may meet thousands of such entries, so the
-// tables are read once for it.
+// anything else is one that names what stands in the way. A list of operations may meet thousands of such entries, so
+// the tables are read once for it.
 import type { ObjectOf } from "../datapath/state.ts";
 import { EEXIST, refusalOf } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
