@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
@@ -59,11 +59,28 @@ describe("the journal in a file", () => {
     journal.close();
   });
 
+  test("is rewritten when it is full of history, and keeps what is attached", async () => {
+    const journal = fileJournal(path);
+    await journal.put(entry("kept"));
+    for (let i = 0; i < 2000; i++) {
+      void journal.put(entry("comes"));
+      await journal.remove("comes");
+    }
+    await journal.put(entry("last"));
+    assert(statSync(path).size < 600_000, "history does not pile up");
+    journal.close();
+    const again = fileJournal(path);
+    assert.deepEqual([...again.entries.keys()], ["kept", "last"]);
+    again.close();
+  });
+
   test("a torn last line is dropped, a damaged middle is not passed over", async () => {
     const journal = fileJournal(path);
     await journal.put(entry("a"));
     journal.close();
-    appendFileSync(path, '{"put":{"endpo');
+    const text = readFileSync(path, "utf8");
+    const end = text.indexOf("\n\n") + 1;
+    writeFileSync(path, `${text.slice(0, end)}{"put":{"endpo${text.slice(end + 14)}`);
     const again = fileJournal(path);
     assert.deepEqual([...again.entries.keys()], ["a"]);
     again.close();

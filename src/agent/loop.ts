@@ -17,8 +17,11 @@ const BACKOFF_DEAF_MS = 2000;
 const DUTY = 4;
 /** A reason given spares the making of a DOMException with its stack (0.1 ms). */
 const WOKEN = "woken";
-/** Commits that arrive within this time of a round share the next. */
-const GATHER_MS = 10;
+/**
+ * From a poke to the round it asks for: what comes meanwhile shares the round, and whoever poked (an attach that still has
+ * to answer) goes first.
+ */
+const GATHER_MS = 5;
 
 export class Loop {
   readonly #options: LoopOptions;
@@ -61,10 +64,11 @@ export class Loop {
       backoffMs = isClean ? 0 : Math.min(BACKOFF_LAST_MS, Math.max(BACKOFF_FIRST_MS, backoffMs * 2));
       if (isClean && this.#waiters.length > 0) continue;
       // Not to be cut short by pokes: a round that fails may cause the very events that ask for the next.
-      const pauseMs = Math.max(GATHER_MS, tookMs * (DUTY - 1), Math.min(backoffMs, BACKOFF_DEAF_MS));
-      await clock.sleep(pauseMs, signal);
+      const pauseMs = Math.max(tookMs * (DUTY - 1), Math.min(backoffMs, BACKOFF_DEAF_MS));
+      if (pauseMs > 0) await clock.sleep(pauseMs, signal);
       const restMs = (isClean ? periodMs * (0.75 + random() / 2) : backoffMs) - pauseMs;
       if (!this.#dirty && restMs > 0) await clock.sleep(restMs, AbortSignal.any([signal, this.#wake.signal]));
+      if (this.#waiters.length === 0) await clock.sleep(GATHER_MS, signal);
     }
     for (const resolve of this.#waiters) resolve();
   }
