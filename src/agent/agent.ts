@@ -14,7 +14,7 @@ import { type KernelObject, type KernelState, type Ns, type Op, keyOf } from "..
 import type { Kernel, OpResult } from "../kernel/kernel.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { vrfsOn } from "../model/membership.ts";
-import type { Snapshot } from "../model/resource.ts";
+import type { Endpoint, Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { Line, type LineOptions } from "./line.ts";
@@ -34,8 +34,10 @@ const PERIOD_MS = 30_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
 const START_GRACE_MS = 3_000;
 const PREFIXES_MS = 10_000;
+/** From an event of the kernel to the look: drift is repaired within this and a round. */
+const EVENTS_MS = 50;
 const SAVE_MS = 1_000;
-const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps", "endpoints"] as const;
+const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps"] as const;
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -52,6 +54,9 @@ export class Agent {
   #held = new Map<string, KernelObject>();
   #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
   #mustLook = true;
+  #isLookSoon = false;
+  /** What attaches and detaches did since the look of the running round began; it cannot have seen it. */
+  #sinceLook: OpResult[] = [];
   #lookedAtMs = 0;
   #savedRevision = -1;
   #prefixes: { readonly list: readonly string[]; readonly atMs: number };
@@ -87,8 +92,8 @@ export class Agent {
   async run(signal: AbortSignal): Promise<void> {
     const { kernel, mirror, clock } = this.#options;
     this.#startedAtMs = clock.nowMs();
-    await this.#releaseEarlierBoots();
-    kernel.watch(() => this.poke(), signal);
+    this.#releaseEarlierBoots();
+    kernel.watch(() => this.#lookSoon(signal), signal);
     mirror.onChange(() => this.#heard());
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
     await Promise.all([
@@ -126,6 +131,16 @@ export class Agent {
     this.#mustLook = true;
     this.#loop.poke();
   }
+  /** The kernel said something, and mostly about what an attach just did: that is looked at once for many. */
+  #lookSoon(signal: AbortSignal): void {
+    if (this.#isLookSoon) return;
+    this.#isLookSoon = true;
+    void this.#options.clock.sleep(EVENTS_MS, signal).then(() => {
+      this.#isLookSoon = false;
+      this.poke();
+    });
+  }
+
   /** The journal has news for the server. */
   pokeServer(): void {
     this.#serverLoop.poke();
@@ -154,11 +169,10 @@ export class Agent {
   }
 
   /** A namespace does not survive a reboot, so neither does what was attached to it. */
-  async #releaseEarlierBoots(): Promise<void> {
+  #releaseEarlierBoots(): void {
     const { journal } = this.#options;
     for (const entry of journal.entries.values()) {
-      if (entry.bootId !== this.#bootId && entry.state === "attached")
-        await journal.put({ ...entry, state: "detaching" });
+      if (entry.bootId !== this.#bootId && entry.state === "attached") journal.put({ ...entry, state: "detaching" });
     }
   }
 
@@ -170,9 +184,10 @@ export class Agent {
     this.#mustLook = false;
     this.#lookedAtMs = this.#options.clock.nowMs();
     const workloads = new Set([...journal.entries.values()].map((entry) => entry.endpoint.spec.netns as Ns));
-    const actual = await kernel.observe([...workloads]);
-    // From here to the start of apply() nothing is awaited: an attach writes journal and kernel in one turn, so what is
-    // in `actual` is in the journal.
+    this.#sinceLook = [];
+    const actual = record(new Map(await kernel.observe([...workloads])), this.#sinceLook);
+    // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
+    // turn, so what is in `actual` is in the journal.
     const seen = mirror.snapshot() ?? snapshot;
     const local = this.local(seen);
     const desired = compile(local, host);
@@ -181,7 +196,7 @@ export class Agent {
     const journalVersion = journal.version;
     const results = await kernel.apply(ops);
     const refused = results.filter((result) => result.refusal !== undefined);
-    this.#held = record(new Map(actual), results);
+    this.#held = record(record(new Map(actual), this.#sinceLook), results);
     this.#settled = refused.length === 0 ? { snapshot: seen, journalVersion } : undefined;
     this.#say(local, ops, refused, isDrift);
     if (!isDrift) this.#serverLoop.poke();
@@ -203,7 +218,8 @@ export class Agent {
     return (
       settled !== undefined &&
       settled.journalVersion === this.#options.journal.version &&
-      LISTS.every((list) => settled.snapshot[list] === snapshot[list])
+      LISTS.every((list) => settled.snapshot[list] === snapshot[list]) &&
+      isSameElsewhere(settled.snapshot.endpoints, snapshot.endpoints, this.#options.host)
     );
   }
 
@@ -285,11 +301,11 @@ export class Agent {
     );
     for (const endpoint of adopt) {
       const netnsId = kernel.netnsId(endpoint.spec.netns);
-      if (netnsId !== undefined) await journal.put({ endpoint, netnsId, bootId: this.#bootId, state: "attached" });
+      if (netnsId !== undefined) journal.put({ endpoint, netnsId, bootId: this.#bootId, state: "attached" });
     }
     for (const name of detach) {
       const entry = journal.entries.get(name);
-      if (entry !== undefined) await journal.put({ ...entry, state: "detaching" });
+      if (entry !== undefined) journal.put({ ...entry, state: "detaching" });
     }
     if (detach.length > 0) await this.roundNow();
     // First what is let go: a local address may have gone to another endpoint since.
@@ -305,18 +321,18 @@ export class Agent {
     for (const error of this.#refused) log("settle", { error });
     this.#line.say({ conditions: [...this.#gone, ...this.#refused] });
     if (this.#refused.length > 0) return false;
-    await this.#forgetDetached(snapshot, release);
+    this.#forgetDetached(snapshot, release);
     return true;
   }
 
   /** An address is free again when its port is gone from the kernel and the server has let go of it. */
-  async #forgetDetached(snapshot: Snapshot, released: readonly string[]): Promise<void> {
+  #forgetDetached(snapshot: Snapshot, released: readonly string[]): void {
     const { journal } = this.#options;
     const ports = this.#ports();
     const atServer = new Set(snapshot.endpoints.map((endpoint) => endpoint.name));
     for (const [name, entry] of journal.entries) {
       if (entry.state !== "detaching" || this.inFlight.has(name) || ports.has(portName(name))) continue;
-      if (!atServer.has(name) || released.includes(name)) await journal.remove(name);
+      if (!atServer.has(name) || released.includes(name)) journal.remove(name);
     }
   }
 
@@ -324,9 +340,32 @@ export class Agent {
     return new Set([...this.#held.values()].filter((object) => object.kind === "veth").map((object) => object.name));
   }
 
-  /** What an attach or detach did to the kernel between two rounds. */
-  note(results: readonly OpResult[]): void {
+  /**
+   * What an attach or detach does to the kernel between two rounds, or in the middle of one. It counts as done at once, so
+   * that a round never does it again, and as undone if it was refused.
+   */
+  async apply(ops: readonly Op[]): Promise<readonly OpResult[]> {
+    this.#note(ops.map((op) => ({ op })));
+    const results = await this.#options.kernel.apply(ops);
+    this.#note(results.filter((result) => result.refusal !== undefined).map(({ op }) => ({ op: undone(op) })));
+    return results;
+  }
+
+  #note(results: readonly OpResult[]): void {
+    this.#sinceLook.push(...results);
     record(this.#held, results);
+  }
+
+  /** Whether the kernel is known to hold what snapshot and journal ask for. */
+  get isSettled(): boolean {
+    const snapshot = this.#options.mirror.snapshot();
+    return snapshot !== undefined && this.#isSettled(snapshot);
+  }
+
+  /** The journal's last changes are in the kernel, too. */
+  settled(): void {
+    if (this.#settled !== undefined)
+      this.#settled = { ...this.#settled, journalVersion: this.#options.journal.version };
   }
 }
 
@@ -343,6 +382,18 @@ async function refusalsOf(steps: readonly (() => Promise<unknown>)[]): Promise<r
     }
   }
   return refused;
+}
+
+/** Of its own endpoints a host goes by its journal; only others' can be news. */
+function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpoint[], host: string): boolean {
+  if (before === now) return true;
+  const elsewhere = (list: readonly Endpoint[]) => list.filter((endpoint) => endpoint.spec.host !== host);
+  const [a, b] = [elsewhere(before), elsewhere(now)];
+  return a.length === b.length && a.every((endpoint, i) => endpoint === b[i]);
+}
+
+function undone(op: Op): Op {
+  return { op: op.op === "remove" ? "add" : "remove", object: op.object };
 }
 
 /** Notes in `state` what these operations did, as far as they were accepted. */

@@ -2,7 +2,7 @@
 // same terms as a round does, and falls back to a whole round where the ground (namespace, bridge) is not there yet.
 // Intent is written before the kernel is touched; it is on disk before the caller hears "done".
 import { compileEndpoint } from "../datapath/endpoint.ts";
-import { type EndpointLayout, type Segment, layoutOf, segmentsOf } from "../datapath/layout.ts";
+import { type Segment, layoutOf, segmentsOf } from "../datapath/layout.ts";
 import { networkMtu } from "../datapath/mtu.ts";
 import { portName } from "../datapath/names.ts";
 import { type KernelObject, type Ns, keyOf } from "../datapath/state.ts";
@@ -57,7 +57,7 @@ export class Door {
     const before = journal.entries.get(name);
     if (before?.state === "attached") {
       if (before.netnsId === netnsId && before.endpoint.spec.network === request.network)
-        return this.#present(place, before.endpoint);
+        return this.#shown(before.endpoint);
       throw new Fault("name-taken", {
         what: `"${name}" is attached already`,
         why: `to network "${before.endpoint.spec.network}" in ${before.endpoint.spec.netns}`,
@@ -77,14 +77,16 @@ export class Door {
       // see the same address free.
       const endpoint =
         place.network.spec.ipam === "global" ? await transport.attach(claim) : this.#assign(place, claim, name);
-      const isDurable = journal.put({ endpoint, netnsId, bootId: agent.bootId, state: "attached" });
-      await this.#apply(place, endpoint).catch(async (error: unknown) => {
+      const { isSettled } = agent;
+      journal.put({ endpoint, netnsId, bootId: agent.bootId, state: "attached" });
+      const objects = this.#compile(place, endpoint);
+      await this.#apply(objects, endpoint).catch(async (error: unknown) => {
         await this.#rollBack(endpoint);
         throw error;
       });
-      await isDurable;
+      if (isSettled) agent.settled();
       if (place.network.spec.ipam === "local") agent.pokeServer();
-      return this.#present(place, endpoint);
+      return present(place, endpoint, objects);
     } finally {
       agent.inFlight.delete(name);
     }
@@ -159,9 +161,8 @@ export class Door {
   }
 
   /** The endpoint's objects into the kernel: at once if its bridge is there, else with the next round. */
-  async #apply(place: Place, endpoint: Endpoint): Promise<void> {
+  async #apply(objects: readonly KernelObject[], endpoint: Endpoint): Promise<void> {
     const { agent, kernel } = this.#options;
-    const objects = this.#compile(place, endpoint);
     const port = objects[0];
     if (port === undefined)
       throw new Fault("address-outside", {
@@ -173,8 +174,7 @@ export class Door {
       await agent.roundNow();
       return this.#confirm(objects, endpoint);
     }
-    const results = await kernel.apply(objects.map((object) => ({ op: "add", object })));
-    agent.note(results);
+    const results = await agent.apply(objects.map((object) => ({ op: "add", object })));
     const refused = results.find((result) => result.refusal !== undefined);
     if (refused?.refusal === undefined) return;
     if (
@@ -217,7 +217,7 @@ export class Door {
   async #rollBack(endpoint: Endpoint): Promise<void> {
     const { journal } = this.#options;
     const entry = journal.entries.get(endpoint.name);
-    if (entry !== undefined) await journal.put({ ...entry, state: "detaching" });
+    if (entry !== undefined) journal.put({ ...entry, state: "detaching" });
     await this.#finishDetach(endpoint).catch(() => this.#options.agent.poke());
   }
 
@@ -228,8 +228,10 @@ export class Door {
     if (entry === undefined || agent.inFlight.has(name)) return;
     agent.inFlight.add(name);
     try {
-      if (entry.state === "attached") void journal.put({ ...entry, state: "detaching" });
+      const { isSettled } = agent;
+      if (entry.state === "attached") journal.put({ ...entry, state: "detaching" });
       await this.#finishDetach(entry.endpoint);
+      if (isSettled) agent.settled();
     } finally {
       agent.inFlight.delete(name);
     }
@@ -237,22 +239,20 @@ export class Door {
 
   async #finishDetach(endpoint: Endpoint): Promise<void> {
     const { agent, journal, transport } = this.#options;
-    const port = [...agent.held.values()].find(
-      (object) => object.kind === "veth" && object.name === portName(endpoint.name),
-    );
-    if (port !== undefined) {
-      const refusal = await this.#reap(port);
+    const network = agent.current()?.networks.find((n) => n.name === endpoint.spec.network);
+    if (network === undefined) await agent.roundNow();
+    else {
+      const refusal = await this.#reap(portOf(endpoint, network));
       if (refusal !== undefined) throw faultOf(refusal, endpoint);
     }
     // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
-    const network = agent.current()?.networks.find((n) => n.name === endpoint.spec.network);
     const isTold =
       network?.spec.ipam !== "global" ||
       (await transport.detach(endpoint.name).then(
         () => true,
         () => false,
       ));
-    if (isTold) await journal.remove(endpoint.name);
+    if (isTold) journal.remove(endpoint.name);
     if (!isTold || network?.spec.ipam !== "global") agent.pokeServer();
   }
 
@@ -264,16 +264,20 @@ export class Door {
   }
 
   async #reapAll(): Promise<void> {
-    const { kernel, agent } = this.#options;
+    const { agent } = this.#options;
     this.#isReaping = true;
     while (this.#reaping.length > 0) {
       const batch = this.#reaping;
       this.#reaping = [];
-      const results = await kernel.apply(batch.map(({ port }) => ({ op: "remove", object: port })));
-      agent.note(results);
+      const results = await agent.apply(batch.map(({ port }) => ({ op: "remove", object: port })));
       for (const [i, { done }] of batch.entries()) done(results[i]?.refusal);
     }
     this.#isReaping = false;
+  }
+
+  #shown(endpoint: Endpoint): Attachment {
+    const place = this.#placeOf(endpoint.spec.network);
+    return present(place, endpoint, this.#compile(place, endpoint));
   }
 
   /** What is attached on this host, as an attach answers it. */
@@ -282,27 +286,25 @@ export class Door {
       .filter((entry) => entry.state === "attached")
       .flatMap(({ endpoint }) => {
         try {
-          return [this.#present(this.#placeOf(endpoint.spec.network), endpoint)];
+          return [this.#shown(endpoint)];
         } catch {
           return [];
         }
       });
   }
+}
 
-  #present(place: Place, endpoint: Endpoint): Attachment {
-    const layout: EndpointLayout | undefined = layoutOf(place.segments, endpoint.spec.slice, endpoint.spec.addresses);
-    const routes = this.#compile(place, endpoint).flatMap((object) =>
-      object.kind === "route" ? [`${object.dst} via ${object.via}`] : [],
-    );
-    return {
-      endpoint: endpoint.name,
-      spec: endpoint.spec,
-      mtu: place.mtu,
-      routes,
-      interfaceAddresses: layout?.addresses ?? [],
-      gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
-    };
-  }
+/** What names an endpoint's port to the kernel: removing it takes everything on it along, at both ends. */
+function portOf({ name, spec }: Endpoint, network: Network): KernelObject {
+  return {
+    kind: "veth",
+    ns: `vrf:${network.spec.vrf}`,
+    name: portName(name),
+    mtu: 0,
+    mac: "",
+    alias: "",
+    peer: { ns: spec.netns as Ns, name: spec.ifname, mtu: 0, mac: "" },
+  };
 }
 
 /** A namespace is named after whoever made it; that of a process after the process. */
@@ -322,6 +324,18 @@ function claimOf(request: AttachRequest, host: string, owner: string, ifname: st
     ...(addresses === undefined ? {} : { addresses }),
     ...(mac === undefined ? {} : { mac }),
     ...(slice === undefined ? {} : { slice }),
+  };
+}
+
+function present(place: Place, endpoint: Endpoint, objects: readonly KernelObject[]): Attachment {
+  const layout = layoutOf(place.segments, endpoint.spec.slice, endpoint.spec.addresses);
+  return {
+    endpoint: endpoint.name,
+    spec: endpoint.spec,
+    mtu: place.mtu,
+    routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
+    interfaceAddresses: layout?.addresses ?? [],
+    gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
   };
 }
 

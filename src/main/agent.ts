@@ -55,7 +55,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   claim(); // An address that the host does not have is told at once, not with the first join.
   const proposed = disk.proposal(() => randomBytes(32).toString("base64url"));
   const transport = httpTransport({ url, token, proposed });
-  const journal = fileJournal(disk.journalPath);
+  const journal = fileJournal(disk.journalPath, kernel.facts().bootId);
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
   const agent = new Agent({

@@ -23,8 +23,8 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
   const settings = await settingsOf("agent", AGENT_SETTINGS, { stateDir, socket, netnsPrefix }, io.env);
   await refuseWhileRunning(settings.socket ?? AGENT_DEFAULTS.socket);
   const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
-  const workloads = existsSync(directory) ? attachedIn(directory) : [];
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
+  const workloads = existsSync(directory) ? attachedIn(directory, kernel.facts().bootId) : [];
   try {
     const held = await kernel.observe(workloads);
     if (held.size > 0) await confirm(io, "purging this host", [count(held.size, "kernel object")], yes);
@@ -58,8 +58,8 @@ async function refuseWhileRunning(socket: string): Promise<void> {
 }
 
 /** Namespaces of workloads, where interfaces of ours are. */
-function attachedIn(directory: string): Ns[] {
-  const journal = fileJournal(openDisk(directory).journalPath);
+function attachedIn(directory: string, bootId: string): Ns[] {
+  const journal = fileJournal(openDisk(directory).journalPath, bootId);
   const paths = [...journal.entries.values()].map(({ endpoint }) => endpoint.spec.netns);
   journal.close();
   return [...new Set(paths)].filter((path): path is `/${string}` => path.startsWith("/"));
