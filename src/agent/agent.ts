@@ -68,10 +68,9 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#bootId = options.kernel.facts().bootId;
-    this.#loop = new Loop({ clock: options.clock, random: options.random, periodMs: PERIOD_MS }, () => this.#round());
-    this.#serverLoop = new Loop({ clock: options.clock, random: options.random, periodMs: PERIOD_MS }, () =>
-      this.#settle(),
-    );
+    const { clock, random } = options;
+    this.#loop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 5 }, () => this.#round());
+    this.#serverLoop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 100 }, () => this.#settle());
     const { prefixes } = options.kernel.facts();
     this.#prefixes = { list: prefixes, atMs: options.clock.nowMs() };
     this.#line = new Line(options, {
@@ -132,13 +131,12 @@ export class Agent {
     this.#loop.poke();
   }
   /** The kernel said something, and mostly about what an attach just did: that is looked at once for many. */
-  #lookSoon(signal: AbortSignal): void {
+  async #lookSoon(signal: AbortSignal): Promise<void> {
     if (this.#isLookSoon) return;
     this.#isLookSoon = true;
-    void this.#options.clock.sleep(EVENTS_MS, signal).then(() => {
-      this.#isLookSoon = false;
-      this.poke();
-    });
+    await this.#options.clock.sleep(EVENTS_MS, signal);
+    this.#isLookSoon = false;
+    this.poke();
   }
 
   /** The journal has news for the server. */

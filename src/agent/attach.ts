@@ -70,6 +70,12 @@ export class Door {
         fix: "try again in a moment",
       });
     }
+    if (!place.network.spec.enabled) {
+      throw new Fault("network-disabled", {
+        what: `network "${request.network}" is disabled`,
+        fix: "enable it, or use another network",
+      });
+    }
     agent.inFlight.add(name);
     try {
       const claim = claimOf(request, this.#options.host, owner, ifname);
@@ -110,11 +116,6 @@ export class Door {
         }`,
       });
     }
-    if (!network.spec.enabled)
-      throw new Fault("network-disabled", {
-        what: `network "${networkName}" is disabled`,
-        fix: "enable it, or use another network",
-      });
     if (this.#world?.snapshot !== snapshot) {
       const world = worldOf(snapshot, host);
       if (world === undefined)

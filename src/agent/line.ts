@@ -21,6 +21,8 @@ export type LineOptions = {
 };
 
 const HEARTBEAT_MS = 10_000;
+/** News of this long go out as one report. */
+const GATHER_MS = 20;
 /** A reason given spares the making of a DOMException with its stack (0.1 ms). */
 const WOKEN = "woken";
 const JOIN_FIRST_MS = 200;
@@ -107,6 +109,7 @@ export class Line {
         }
       }
       await clock.sleep(HEARTBEAT_MS, AbortSignal.any([signal, this.#wake.signal]));
+      await clock.sleep(GATHER_MS, signal);
     }
   }
 }

@@ -8,7 +8,7 @@ function started(round: (n: number) => Promise<boolean>) {
   const stop = new AbortController();
   const at: number[] = [];
   const startMs = clock.nowMs();
-  const loop = new Loop({ clock, random: () => 0.5, periodMs: 30_000 }, () => {
+  const loop = new Loop({ clock, random: () => 0.5, periodMs: 30_000, gatherMs: 5 }, () => {
     at.push(clock.nowMs() - startMs);
     return round(at.length);
   });

@@ -8,6 +8,11 @@ export type LoopOptions = {
   readonly random: () => number;
   /** Look again after this long even if nobody poked. */
   readonly periodMs: number;
+  /**
+   * From a poke to the round it asks for: what comes meanwhile shares the round, and whoever poked (an attach that still
+   * has to answer) goes first.
+   */
+  readonly gatherMs: number;
 };
 
 const BACKOFF_FIRST_MS = 200;
@@ -17,11 +22,6 @@ const BACKOFF_DEAF_MS = 2000;
 const DUTY = 4;
 /** A reason given spares the making of a DOMException with its stack (0.1 ms). */
 const WOKEN = "woken";
-/**
- * From a poke to the round it asks for: what comes meanwhile shares the round, and whoever poked (an attach that still has
- * to answer) goes first.
- */
-const GATHER_MS = 5;
 
 export class Loop {
   readonly #options: LoopOptions;
@@ -50,7 +50,7 @@ export class Loop {
 
   /** Runs until the signal aborts. Never rejects: a round reports its own errors. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, random, periodMs } = this.#options;
+    const { clock, random, periodMs, gatherMs } = this.#options;
     let backoffMs = 0;
     while (!signal.aborted) {
       this.#dirty = false;
@@ -68,7 +68,7 @@ export class Loop {
       if (pauseMs > 0) await clock.sleep(pauseMs, signal);
       const restMs = (isClean ? periodMs * (0.75 + random() / 2) : backoffMs) - pauseMs;
       if (!this.#dirty && restMs > 0) await clock.sleep(restMs, AbortSignal.any([signal, this.#wake.signal]));
-      if (this.#waiters.length === 0) await clock.sleep(GATHER_MS, signal);
+      if (this.#waiters.length === 0) await clock.sleep(gatherMs, signal);
     }
     for (const resolve of this.#waiters) resolve();
   }

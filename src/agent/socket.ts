@@ -115,30 +115,42 @@ async function verb(request: IncomingMessage, path: string, agent: Agent, door: 
   return question(request, path, agent);
 }
 
-const BODY_BYTES_MAX = 65_536;
+const BODY_CHARACTERS_MAX = 65_536;
 
-async function read(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > BODY_BYTES_MAX)
-      throw new Fault("request-invalid", {
-        what: "the request is too large",
-        why: `more than ${BODY_BYTES_MAX} bytes`,
-        fix: "send one attachment at a time",
-      });
-    chunks.push(chunk);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8")) as unknown;
-  } catch (cause) {
-    throw new Fault("request-invalid", {
-      what: "the body is not JSON",
-      why: String(cause instanceof Error ? cause.message : cause),
-      fix: "send a JSON object",
+/** By events: an async iterator over the body costs an attach 3 % of its time. */
+function read(request: IncomingMessage): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    request.setEncoding("utf8");
+    request.on("data", (chunk: string) => {
+      text += chunk;
+      if (text.length > BODY_CHARACTERS_MAX) reject(tooLarge());
     });
-  }
+    request.on("error", reject);
+    request.on("end", () => {
+      try {
+        resolve(JSON.parse(text));
+      } catch (cause) {
+        reject(notJson(cause));
+      }
+    });
+  });
+}
+
+function tooLarge(): Fault {
+  return new Fault("request-invalid", {
+    what: "the request is too large",
+    why: `more than ${BODY_CHARACTERS_MAX} characters`,
+    fix: "send one attachment at a time",
+  });
+}
+
+function notJson(cause: unknown): Fault {
+  return new Fault("request-invalid", {
+    what: "the body is not JSON",
+    why: String(cause instanceof Error ? cause.message : cause),
+    fix: "send a JSON object",
+  });
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {

@@ -34,7 +34,7 @@ const FRESH_SYSCTLS: Readonly<Record<string, string>> = {
 export class FakeKernel implements Kernel {
   readonly #machine: Machine;
   readonly #options: FakeOptions;
-  readonly #pokes: Set<() => void>;
+  readonly #pokes: Set<() => unknown>;
   #faults: Refusal[] = [];
 
   /** `other`: a kernel port of the same machine, as a restarted agent would open it. */
@@ -124,7 +124,7 @@ export class FakeKernel implements Kernel {
     if (this.#machine.space(ns).isOurs) this.#machine.removeSpace(ns);
   }
 
-  watch(poke: () => void, signal: AbortSignal): void {
+  watch(poke: () => unknown, signal: AbortSignal): void {
     if (signal.aborted) return;
     this.#pokes.add(poke);
     signal.addEventListener("abort", () => this.#pokes.delete(poke), { once: true });

@@ -43,10 +43,11 @@ export interface Kernel {
    */
   apply(ops: readonly Op[]): Promise<OpResult[]>;
   /**
-   * Calls `poke` after the kernel said that something of ours may have changed. Carries no data on purpose. Ends with
-   * the signal.
+   * Calls `poke` after the kernel said that something of ours may have changed. Carries no data on purpose. If `poke`
+   * gives a promise, there may be silence until it resolves, and whatever happened meanwhile pokes once. Ends with the
+   * signal.
    */
-  watch(poke: () => void, signal: AbortSignal): void;
+  watch(poke: () => unknown, signal: AbortSignal): void;
   /** Identity of the namespace behind a path; undefined if there is none. */
   netnsId(path: string): NetnsId | undefined;
   /** Interface names in use in a namespace: what an attach must not clash with. */

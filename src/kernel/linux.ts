@@ -45,7 +45,7 @@ export class LinuxKernel implements Kernel {
     return results;
   }
 
-  watch(poke: () => void, signal: AbortSignal): void {
+  watch(poke: () => unknown, signal: AbortSignal): void {
     if (signal.aborted) return;
     const monitor = new Monitor(this.#namespaces, poke);
     this.#monitors.add(monitor);

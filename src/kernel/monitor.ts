@@ -40,7 +40,7 @@ type Ear = {
 
 export class Monitor {
   readonly #namespaces: Namespaces;
-  readonly #poke: () => void;
+  readonly #poke: () => unknown;
   /** By inode: a namespace made again under its old name is another one. */
   readonly #ears = new Map<string, Ear>();
   readonly #wake = libc.eventfd();
@@ -49,13 +49,13 @@ export class Monitor {
   #isClosed = false;
 
   /** Listens from here on, until close(). */
-  constructor(namespaces: Namespaces, poke: () => void) {
+  constructor(namespaces: Namespaces, poke: () => unknown) {
     this.#namespaces = namespaces;
     this.#poke = poke;
     mkdirSync(RUN_DIR, { recursive: true, mode: 0o755 });
     const look = () => {
       this.refresh();
-      poke();
+      void poke();
     };
     // Others' namespaces come and go in the same directory.
     this.#directory = watchDirectory(RUN_DIR, { persistent: false }, (_event, file) => {
@@ -97,7 +97,8 @@ export class Monitor {
       }
       if (this.#isClosed) break;
       if (this.#isStale && this.#listen()) isConcerned = true;
-      if (isConcerned) this.#poke();
+      // Until the promise resolves nothing is read: a burst costs one look, and what does not fit the queue is an event, too.
+      if (isConcerned) await this.#poke();
     }
     for (const ear of this.#ears.values()) closeEar(ear);
     closeSync(this.#wake);

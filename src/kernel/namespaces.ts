@@ -248,7 +248,8 @@ function statOf(path: string): Stats | undefined {
 
 /** Identity of the namespace behind a path; undefined if there is none. */
 export function netnsIdOf(path: string): string | undefined {
-  return isNetns(path) ? inodeOf(path) : undefined;
+  const stat = statOf(path);
+  return stat?.dev === NSFS ? `${stat.dev}:${stat.ino}` : undefined;
 }
 
 /** A path may also be an ordinary file, left by a program that died between making and mounting it. */
