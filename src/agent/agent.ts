@@ -10,15 +10,16 @@ import { compile } from "../datapath/compile.ts";
 import { diff } from "../datapath/diff.ts";
 import { portName } from "../datapath/names.ts";
 import { printOp } from "../datapath/print.ts";
-import { type KernelObject, type KernelState, type Ns, type Op, keyOf } from "../datapath/state.ts";
+import { type KernelObject, type KernelState, type Ns, type Op } from "../datapath/state.ts";
 import type { Kernel, OpResult } from "../kernel/kernel.ts";
-import { Fault, problemOf } from "../model/fault.ts";
+import { problemOf } from "../model/fault.ts";
 import { vrfsOn } from "../model/membership.ts";
-import type { Endpoint, Snapshot } from "../model/resource.ts";
+import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { Line, type LineOptions } from "./line.ts";
-import { disagreement, withLocal } from "./local.ts";
+import { record, undone } from "./held.ts";
+import { disagreement, isSameElsewhere, withLocal } from "./local.ts";
 import { Loop } from "./loop.ts";
 
 export type AgentOptions = LineOptions & {
@@ -339,8 +340,8 @@ export class Agent {
   }
 
   /**
-   * What an attach or detach does to the kernel between two rounds, or in the middle of one. It counts as done at once, so
-   * that a round never does it again, and as undone if it was refused.
+   * What an attach or detach does to the kernel between two rounds, or in the middle of one. It counts as done at once,
+   * so that a round never does it again, and as undone if it was refused.
    */
   async apply(ops: readonly Op[]): Promise<readonly OpResult[]> {
     this.#note(ops.map((op) => ({ op })));
@@ -380,33 +381,4 @@ async function refusalsOf(steps: readonly (() => Promise<unknown>)[]): Promise<r
     }
   }
   return refused;
-}
-
-/** Of its own endpoints a host goes by its journal; only others' can be news. */
-function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpoint[], host: string): boolean {
-  if (before === now) return true;
-  const elsewhere = (list: readonly Endpoint[]) => list.filter((endpoint) => endpoint.spec.host !== host);
-  const [a, b] = [elsewhere(before), elsewhere(now)];
-  return a.length === b.length && a.every((endpoint, i) => endpoint === b[i]);
-}
-
-function undone(op: Op): Op {
-  return { op: op.op === "remove" ? "add" : "remove", object: op.object };
-}
-
-/** Notes in `state` what these operations did, as far as they were accepted. */
-function record(state: Map<string, KernelObject>, results: readonly OpResult[]): Map<string, KernelObject> {
-  for (const { op, refusal } of results) {
-    if (refusal !== undefined) continue;
-    if (op.op === "remove") state.delete(keyOf(op.object));
-    else state.set(keyOf(op.object), op.object);
-  }
-  return state;
-}
-
-export function notSynced(): Fault {
-  return new Fault("not-synced", {
-    what: "this host has not heard from its server yet and has no saved snapshot",
-    fix: "wait for the agent to reach the server (see its log), then try again",
-  });
 }

@@ -13,7 +13,7 @@ import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, type Vrf, endpointName } from "../model/resource.ts";
 import { checkName } from "../model/parse.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
-import { type Agent, notSynced } from "./agent.ts";
+import type { Agent } from "./agent.ts";
 import type { Journal } from "./journal.ts";
 import { assign } from "./lease.ts";
 
@@ -371,5 +371,12 @@ function checkInterface(ifname: string): void {
     what: `"${ifname}" is not an interface name`,
     where: "ifname",
     fix: "use 1 to 15 characters without spaces, slashes or colons",
+  });
+}
+
+function notSynced(): Fault {
+  return new Fault("not-synced", {
+    what: "this host has not heard from its server yet and has no saved snapshot",
+    fix: "wait for the agent to reach the server (see its log), then try again",
   });
 }

@@ -7,12 +7,15 @@ import { Fault } from "../model/fault.ts";
 import type { Snapshot } from "../model/resource.ts";
 
 /** The host's own credential, and the cluster that gave it. */
-export type Identity = { readonly host: string; readonly cluster: string; readonly token: string };
+type Identity = { readonly host: string; readonly cluster: string; readonly token: string };
 
 export type Disk = {
   readonly identity: () => Identity | undefined;
   readonly saveIdentity: (identity: Identity) => void;
-  /** The credential this host proposes when it joins, kept before it is sent: a join whose answer is lost can be repeated. */
+  /**
+   * The credential this host proposes when it joins, kept before it is sent: a join whose answer is lost can be
+   * repeated.
+   */
   readonly proposal: (make: () => string) => string;
   readonly snapshot: () => Snapshot | undefined;
   readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;

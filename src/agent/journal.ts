@@ -1,7 +1,8 @@
-// What is attached on this host: the truth for its own workloads, also while the server is away. A file of one JSON record
-// per line, written before the kernel is touched: a killed agent knows what it began. It is not forced to the disk, because
-// it has nothing to say after a power loss: the namespaces it speaks of are gone with the kernel. Its first line names the
-// boot; of an earlier one, every entry is only something to release, and what cannot be read was never answered for.
+// What is attached on this host: the truth for its own workloads, also while the server is away. A file of one JSON
+// record per line, written before the kernel is touched: a killed agent knows what it began. It is not forced to the
+// disk, because it has nothing to say after a power loss: the namespaces it speaks of are gone with the kernel. Its
+// first line names the boot; of an earlier one, every entry is only something to release, and what cannot be read was
+// never answered for.
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import type { Endpoint } from "../model/resource.ts";
 

@@ -1,5 +1,6 @@
-// The agent's line to its server: joins, follows, reports. However long the server is away, it goes on trying; only when
-// the server says no (another cluster, a wrong token, a name that is taken) it gives up, because then a person must act.
+// The agent's line to its server: joins, follows, reports. However long the server is away, it goes on trying; only
+// when the server says no (another cluster, a wrong token, a name that is taken) it gives up, because then a person
+// must act.
 import type { Mirror } from "../client/mirror.ts";
 import type { HostClaim, Joined, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";

@@ -86,3 +86,11 @@ function isUnwanted(
   if (known !== undefined) return known.spec.detaching === true;
   return network.spec.ipam === "global" && revision >= endpoint.revision;
 }
+
+/** Of its own endpoints a host goes by its journal; only others' can be news. */
+export function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpoint[], host: string): boolean {
+  if (before === now) return true;
+  const elsewhere = (list: readonly Endpoint[]) => list.filter((endpoint) => endpoint.spec.host !== host);
+  const [a, b] = [elsewhere(before), elsewhere(now)];
+  return a.length === b.length && a.every((endpoint, i) => endpoint === b[i]);
+}

@@ -9,8 +9,8 @@ export type LoopOptions = {
   /** Look again after this long even if nobody poked. */
   readonly periodMs: number;
   /**
-   * From a poke to the round it asks for: what comes meanwhile shares the round, and whoever poked (an attach that still
-   * has to answer) goes first.
+   * From a poke to the round it asks for: what comes meanwhile shares the round, and whoever poked (an attach that
+   * still has to answer) goes first.
    */
   readonly gatherMs: number;
 };

@@ -245,25 +245,27 @@ function writeRoutes({ control }: Parts): Route[] {
 }
 
 function deleteRoutes({ control }: Parts): Route[] {
-  const deletes = (["network", "vrf", "host"] as const).map((kind): Route => ({
-    method: "DELETE",
-    path: `/v1/${kind}s/{name}`,
-    summary: `Deletes a ${kind}; refused while it is in use, unless forced.`,
-    access: "admin",
-    query: FORCE,
-    headers: MATCH,
-    answers: { 200: "Done" },
-    async handle(call) {
-      const { revision } = await control.write({
-        verb: "delete",
-        kind,
-        name: call.params["name"] ?? "",
-        force: flagIn(call, "force"),
-        ...matchOf(call),
-      });
-      return { body: { revision } };
-    },
-  }));
+  const deletes = (["network", "vrf", "host"] as const).map(
+    (kind): Route => ({
+      method: "DELETE",
+      path: `/v1/${kind}s/{name}`,
+      summary: `Deletes a ${kind}; refused while it is in use, unless forced.`,
+      access: "admin",
+      query: FORCE,
+      headers: MATCH,
+      answers: { 200: "Done" },
+      async handle(call) {
+        const { revision } = await control.write({
+          verb: "delete",
+          kind,
+          name: call.params["name"] ?? "",
+          force: flagIn(call, "force"),
+          ...matchOf(call),
+        });
+        return { body: { revision } };
+      },
+    }),
+  );
   return [
     ...deletes,
     {

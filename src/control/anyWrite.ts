@@ -53,11 +53,13 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
   },
   {
     weight: 3,
-    arbitrary: fc.tuple(fc.constantFrom(1, 2, 3), fc.constantFrom(1, 2, 3)).map(([n, address]): Write => ({
-      verb: "join",
-      claim: { host: `h${n}`, underlay: `192.168.0.${address}`, underlayMtu: 1500, hostPrefixes: [] },
-      by: { role: "host", host: `h${n}` },
-    })),
+    arbitrary: fc.tuple(fc.constantFrom(1, 2, 3), fc.constantFrom(1, 2, 3)).map(
+      ([n, address]): Write => ({
+        verb: "join",
+        claim: { host: `h${n}`, underlay: `192.168.0.${address}`, underlayMtu: 1500, hostPrefixes: [] },
+        by: { role: "host", host: `h${n}` },
+      }),
+    ),
   },
   {
     weight: 8,
@@ -68,11 +70,13 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
         owner: fc.constantFrom("a", "b", "c", "d"),
         addresses: fc.option(fc.array(address, { maxLength: 1 })),
       })
-      .map(({ addresses, ...rest }): Write => ({
-        verb: "attach",
-        by: ADMIN,
-        claim: { ...rest, ifname: "eth0", netns: "/n", ...(addresses === null ? {} : { addresses }) },
-      })),
+      .map(
+        ({ addresses, ...rest }): Write => ({
+          verb: "attach",
+          by: ADMIN,
+          claim: { ...rest, ifname: "eth0", netns: "/n", ...(addresses === null ? {} : { addresses }) },
+        }),
+      ),
   },
   {
     weight: 3,

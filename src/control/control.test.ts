@@ -239,11 +239,13 @@ async function tryWrite(lab: Lab, write: Write): Promise<void> {
  * Three hosts, a switched and a routed network in one VRF, and another switched one: something to see and not to see.
  */
 const PREAMBLE: readonly Write[] = [
-  ...[1, 2, 3].map((n): Write => ({
-    verb: "join",
-    by: ADMIN,
-    claim: { host: `h${n}`, underlay: `192.168.0.${n}`, underlayMtu: 1500, hostPrefixes: [] },
-  })),
+  ...[1, 2, 3].map(
+    (n): Write => ({
+      verb: "join",
+      by: ADMIN,
+      claim: { host: `h${n}`, underlay: `192.168.0.${n}`, underlayMtu: 1500, hostPrefixes: [] },
+    }),
+  ),
   { verb: "put-network", name: "red", spec: { vrf: "one", subnets: [{ cidr: "10.0.0.0/29" }] } },
   {
     verb: "put-network",

@@ -110,7 +110,7 @@ export async function* followAs(
   const follower = followers.join(view, host, journey.after(from));
   try {
     let reached = from;
-    for (let isCurrent = false; !signal.aborted;) {
+    for (let isCurrent = false; !signal.aborted; ) {
       const sets = follower.waiting;
       follower.waiting = [];
       for (const set of sets) {

@@ -45,7 +45,7 @@ export function compileEndpoint(
  * Destinations behind the gateway: everything for a workload's first interface (by name), the VRF's subnets for a
  * further one.
  */
-export function reach(world: World, vrf: Vrf, isFirst: boolean, family: Family): readonly string[] {
+function reach(world: World, vrf: Vrf, isFirst: boolean, family: Family): readonly string[] {
   if (isFirst) return [family === 4 ? "0.0.0.0/0" : "::/0"];
   return subnetsOf(world, vrf, family);
 }

@@ -25,7 +25,7 @@ export function alias(kind: string, name: string): string {
 }
 
 /** 53 bits (cyrb53 mixing) in 11 base-36 digits: 10,000 ports on a host collide with a probability under 1e-8. */
-export function hash36(text: string): string {
+function hash36(text: string): string {
   let a = 0xdeadbeef;
   let b = 0x41c6ce57;
   for (let i = 0; i < text.length; i++) {

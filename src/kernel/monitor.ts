@@ -97,7 +97,8 @@ export class Monitor {
       }
       if (this.#isClosed) break;
       if (this.#isStale && this.#listen()) isConcerned = true;
-      // Until the promise resolves nothing is read: a burst costs one look, and what does not fit the queue is an event, too.
+      // Until the promise resolves nothing is read: a burst costs one look, and what does not fit the queue is an
+      // event, too.
       if (isConcerned) await this.#poke();
     }
     for (const ear of this.#ears.values()) closeEar(ear);

@@ -14,7 +14,7 @@ export const REASONS = {
   "name-reserved": { status: 400, exit: 2 },
   "mtu-invalid": { status: 400, exit: 2 },
   "vni-invalid": { status: 400, exit: 2 },
-  "unsupported": { status: 400, exit: 2 },
+  unsupported: { status: 400, exit: 2 },
   "address-outside": { status: 400, exit: 2 },
   // It names something that is not there.
   "network-unknown": { status: 404, exit: 3 },
@@ -24,28 +24,28 @@ export const REASONS = {
   "netns-missing": { status: 404, exit: 3 },
   "not-found": { status: 404, exit: 3 },
   // It clashes with what is there.
-  "overlap": { status: 409, exit: 4 },
+  overlap: { status: 409, exit: 4 },
   "vni-taken": { status: 409, exit: 4 },
   "address-taken": { status: 409, exit: 4 },
   "name-taken": { status: 409, exit: 4 },
   "interface-taken": { status: 409, exit: 4 },
   "in-use": { status: 409, exit: 4 },
-  "immutable": { status: 409, exit: 4 },
+  immutable: { status: 409, exit: 4 },
   "host-claimed": { status: 409, exit: 4 },
   "network-disabled": { status: 409, exit: 4 },
-  "exhausted": { status: 409, exit: 4 },
+  exhausted: { status: 409, exit: 4 },
   "revision-stale": { status: 412, exit: 4 },
   "precondition-missing": { status: 428, exit: 4 },
   // Whoever asks may not.
   "token-wrong": { status: 401, exit: 5 },
-  "forbidden": { status: 403, exit: 5 },
+  forbidden: { status: 403, exit: 5 },
   // Not now.
-  "compacted": { status: 410, exit: 1 },
+  compacted: { status: 410, exit: 1 },
   "not-synced": { status: 503, exit: 7 },
-  "unavailable": { status: 503, exit: 7 },
-  "timeout": { status: 504, exit: 6 },
+  unavailable: { status: 503, exit: 7 },
+  timeout: { status: 504, exit: 6 },
   "kernel-refused": { status: 500, exit: 1 },
-  "internal": { status: 500, exit: 1 },
+  internal: { status: 500, exit: 1 },
 } as const satisfies Record<string, { readonly status: number; readonly exit: number }>;
 
 export type Reason = keyof typeof REASONS;
@@ -75,7 +75,10 @@ export class Fault extends Error {
 /** One line a person can act on: `what: why (at where); fix`. */
 function sentence({ what, where, why, fix, blockers }: FaultDetail): string {
   const at = where === undefined ? "" : ` (at ${where})`;
-  const list = blockers === undefined || blockers.length === 0 ? "" : ` [${blockers.slice(0, 10).join(", ")}${blockers.length > 10 ? `, and ${blockers.length - 10} more` : ""}]`;
+  const list =
+    blockers === undefined || blockers.length === 0
+      ? ""
+      : ` [${blockers.slice(0, 10).join(", ")}${blockers.length > 10 ? `, and ${blockers.length - 10} more` : ""}]`;
   return `${what}${why === undefined ? "" : `: ${why}`}${list}${at}; ${fix}`;
 }
 
@@ -101,7 +104,9 @@ export function problemOf(error: unknown): Problem {
       ...error.detail,
     };
   }
-  return problemOf(new Fault("internal", { what: "an internal error", fix: "see the server's log; this is a bug" }, { cause: error }));
+  return problemOf(
+    new Fault("internal", { what: "an internal error", fix: "see the server's log; this is a bug" }, { cause: error }),
+  );
 }
 
 /** The inverse of problemOf: what a client makes of an answer. */

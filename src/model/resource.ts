@@ -132,7 +132,7 @@ export const HostSpec = Type.Object(
 );
 
 /** The piece of a local network's address space that one host owns. One per network, host and family. */
-export const BlockSpec = Type.Object({ network: Type.String(), host: Type.String(), cidr: Type.String() }, strict);
+const BlockSpec = Type.Object({ network: Type.String(), host: Type.String(), cidr: Type.String() }, strict);
 
 /** A host's tunnel endpoint in one VRF. */
 export const VtepSpec = Type.Object(
@@ -180,7 +180,7 @@ export type Subnet = Value<typeof Subnet>;
 export type Slice = Value<typeof Slice>;
 export type NetworkSpec = Value<typeof NetworkSpec>;
 export type HostSpec = Value<typeof HostSpec>;
-export type BlockSpec = Value<typeof BlockSpec>;
+type BlockSpec = Value<typeof BlockSpec>;
 export type VtepSpec = Value<typeof VtepSpec>;
 export type EndpointSpec = Value<typeof EndpointSpec>;
 

@@ -1,6 +1,6 @@
 // Random lives of a cluster: writes, attaches, crashes of server and agents, reboots, partitions, lost answers, drift,
-// workloads that end. At the end everything heals, and everything must agree. A failure prints the seed; run it again with
-// WEFT_SEED=n. WEFT_SEEDS=n runs that many lives.
+// workloads that end. At the end everything heals, and everything must agree. A failure prints the seed; run it again
+// with WEFT_SEED=n. WEFT_SEEDS=n runs that many lives.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";

@@ -1,6 +1,6 @@
-// A whole cluster in one process: the control plane over a store in memory, real agents over fake kernels, a line between
-// them that loses, delays and cuts, and a clock that only the test moves. One seed, one life. Disks survive crashes:
-// the store, each host's journal, token and last snapshot; kernels survive agents.
+// A whole cluster in one process: the control plane over a store in memory, real agents over fake kernels, a line
+// between them that loses, delays and cuts, and a clock that only the test moves. One seed, one life. Disks survive
+// crashes: the store, each host's journal, token and last snapshot; kernels survive agents.
 import assert from "node:assert/strict";
 import { Agent } from "../../src/agent/agent.ts";
 import { Door } from "../../src/agent/attach.ts";
@@ -232,7 +232,8 @@ export class World {
       assert.deepEqual(held.sort(), known.sort(), `${at}: journal and server`);
       const reached = status.hosts.find((h) => h.host === host.name)?.status?.revision;
       const { agent, mirror } = host.running ?? assert.fail();
-      const told = `${mirror.isSynced} ${mirror.snapshot()?.revision} ${mirror.problem?.message} ${JSON.stringify(agent.report)}`;
+      const seen = `${mirror.isSynced} ${mirror.snapshot()?.revision} ${mirror.problem?.message}`;
+      const told = `${seen} ${JSON.stringify(agent.report)}`;
       assert.equal(reached, snapshot.revision, `${at}: reported revision; ${told}`);
     }
     assertUnique(snapshot, label);
