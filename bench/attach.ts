@@ -294,7 +294,7 @@ await withCluster(1, async (cluster) => {
       notes: [
         "From connecting to the agent's socket to the last byte of its answer; Weft and the replay take turns. One",
         "workload after the other; on a quiet host one alone, 60 ms after the last: it also pays for waking up.",
-        `Targets: at most ${TARGET.local.toFixed(1)} (local) and ${TARGET.global.toFixed(1)} (global) times the replay.`,
+        `Targets: at most ${TARGET.local.toFixed(1)} (local), ${TARGET.global.toFixed(1)} (global) times the replay.`,
       ],
     },
     process.argv,
