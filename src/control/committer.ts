@@ -40,6 +40,7 @@ export type CommitterOptions = {
   readonly context: Context;
   readonly meter: Meter;
   /** Runs the function when the event loop has heard everybody of this turn. */
+  readonly later: (run: () => void) => void;
   readonly turn: (run: () => void) => void;
   /** Revisions remembered for watching hosts. */
   readonly history: number;
@@ -55,6 +56,7 @@ export class Committer {
   #flushing: Promise<void> | undefined;
   #isLost = false;
   #isClosed = false;
+  #isPublishing = false;
   /** Hosts that watch. */
   readonly followers = new Followers();
 
@@ -108,9 +110,19 @@ export class Committer {
         this.#flushing = undefined;
         this.#isScheduled = false;
         // In this order, or followers would never get anything while writes keep coming.
-        if (this.followers.isBehind) this.#options.turn(() => this.#publish());
+        if (this.followers.isBehind) this.#publishLater();
         if (this.#queue.length > 0) this.#schedule();
       });
+    });
+  }
+
+  /** Whoever wrote goes on first, and hosts get what a burst came to as one message. */
+  #publishLater(): void {
+    if (this.#isPublishing) return;
+    this.#isPublishing = true;
+    this.#options.later(() => {
+      this.#isPublishing = false;
+      this.#publish();
     });
   }
 

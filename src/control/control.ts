@@ -32,6 +32,8 @@ export type ControlOptions = {
   readonly history?: number;
   /** When to commit what has been asked for: by default after everything that this turn of the event loop brings. */
   readonly turn?: (run: () => void) => void;
+  /** When hosts that watch hear of it: by default 5 ms later, so that whoever wrote goes on first. */
+  readonly later?: (run: () => void) => void;
 };
 
 export type Listing<K extends Kind> = { readonly revision: number; readonly items: readonly ResourceOf<K>[] };
@@ -42,6 +44,8 @@ const SYSTEM_ENTROPY: Entropy = { uid: () => randomUUID(), token: () => randomBy
 const NO_METER: Meter = { committed: () => {}, converged: () => {} };
 // oxlint-disable-next-line no-restricted-globals -- not time but order: the end of this turn of the event loop
 const END_OF_TURN = (run: () => void): void => void setImmediate(run);
+// oxlint-disable-next-line no-restricted-globals -- not a time that anything depends on: after those who are served first
+const SOON = (run: () => void): void => void setTimeout(run, 5);
 
 export class Control {
   readonly #store: Store;
@@ -73,6 +77,7 @@ export class Control {
       context: { uid: () => entropy.uid(), prefixes: this.#prefixes.byHost },
       meter: this.#meter,
       turn: options.turn ?? END_OF_TURN,
+      later: options.later ?? SOON,
       history: options.history ?? 4096,
     });
   }

@@ -61,7 +61,8 @@ export class World {
   async startServer(): Promise<Control> {
     const uid = () => `uid-${++this.#uids}`;
     const entropy = { uid, token: () => `host-token-of-the-simulation-${++this.#uids}` };
-    this.control = await Control.open(this.store, { clock: this.clock, entropy, history: 64 });
+    const later = (run: () => void): void => void this.clock.sleep(5).then(run);
+    this.control = await Control.open(this.store, { clock: this.clock, entropy, history: 64, later });
     if (!this.control.hasToken("join")) await this.control.setToken("join", JOIN_TOKEN);
     return this.control;
   }
