@@ -44,7 +44,7 @@ const SYSTEM_ENTROPY: Entropy = { uid: () => randomUUID(), token: () => randomBy
 const NO_METER: Meter = { committed: () => {}, converged: () => {} };
 // oxlint-disable-next-line no-restricted-globals -- not time but order: the end of this turn of the event loop
 const END_OF_TURN = (run: () => void): void => void setImmediate(run);
-// oxlint-disable-next-line no-restricted-globals -- not a time that anything depends on: after those who are served first
+// oxlint-disable-next-line no-restricted-globals -- nothing depends on the time: after those who are served first
 const SOON = (run: () => void): void => void setTimeout(run, 5);
 
 export class Control {
