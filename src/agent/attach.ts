@@ -226,7 +226,11 @@ export class Door {
   async detach(name: string): Promise<void> {
     const { journal, agent } = this.#options;
     const entry = journal.entries.get(name);
-    if (entry === undefined || agent.inFlight.has(name)) return;
+    if (agent.inFlight.has(name)) {
+      // To say "gone" now would be a lie: an attach may still be on its way.
+      throw new Fault("in-use", { what: `"${name}" is being attached or detached`, fix: "try again in a moment" });
+    }
+    if (entry === undefined) return;
     agent.inFlight.add(name);
     try {
       const { isSettled } = agent;

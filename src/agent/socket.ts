@@ -2,8 +2,8 @@
 // TCP address that only answers questions. Plain node:http, because an attach has a budget of a millisecond.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
-import { connect } from "node:net";
 import { dirname } from "node:path";
+import { answers } from "../client/socket.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { parseAttach } from "../model/parse.ts";
 import type { Agent } from "./agent.ts";
@@ -57,17 +57,6 @@ function closing(server: Server): DoorServer {
         server.closeAllConnections();
       }),
   };
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }
 
 async function answer(

@@ -2,8 +2,8 @@
 // the API in front, on TCP for agents and on a unix socket for root on this machine.
 import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
-import { connect } from "node:net";
 import { dirname, join } from "node:path";
+import { answers } from "../client/socket.ts";
 import { dcosRoutes } from "../ancestors/dcos/routes.ts";
 import { createApi } from "../api/api.ts";
 import { createMetrics, type Metrics } from "../api/metrics.ts";
@@ -122,15 +122,4 @@ async function listenLocally(path: string, handler: RequestListener): Promise<Se
   }
   chmodSync(path, 0o600);
   return server;
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }
