@@ -10,7 +10,7 @@ import { compile } from "../datapath/compile.ts";
 import { diff } from "../datapath/diff.ts";
 import { portName } from "../datapath/names.ts";
 import { printOp } from "../datapath/print.ts";
-import { type KernelObject, type KernelState, type Ns, type Op } from "../datapath/state.ts";
+import type { KernelObject, KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import type { Kernel, OpResult } from "../kernel/kernel.ts";
 import { problemOf } from "../model/fault.ts";
 import { vrfsOn } from "../model/membership.ts";
@@ -18,7 +18,7 @@ import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { Line, type LineOptions } from "./line.ts";
-import { record, undone } from "./held.ts";
+import { merged, record, undone } from "./held.ts";
 import { disagreement, isSameElsewhere, withLocal } from "./local.ts";
 import { Loop } from "./loop.ts";
 
@@ -51,6 +51,8 @@ export class Agent {
   readonly #bootId: string;
   /** Attaches between the server's answer and the journal: neither to be released nor to be adopted meanwhile. */
   readonly inFlight = new Set<string>();
+  /** Pairs that are in the kernel, or on their way, for attaches that the server has not answered yet. */
+  readonly ahead = new Set<Veth>();
   #startedAtMs = 0;
   #held = new Map<string, KernelObject>();
   #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
@@ -184,7 +186,7 @@ export class Agent {
     this.#lookedAtMs = this.#options.clock.nowMs();
     const workloads = new Set([...journal.entries.values()].map((entry) => entry.endpoint.spec.netns as Ns));
     this.#sinceLook = [];
-    const actual = record(new Map(await kernel.observe([...workloads])), this.#sinceLook);
+    const actual = merged(await kernel.observe([...workloads]), this.#sinceLook, this.ahead);
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
     // turn, so what is in `actual` is in the journal.
     const seen = mirror.snapshot() ?? snapshot;

@@ -1,11 +1,11 @@
 // The door's two verbs. Attach is the one measured fast path: it compiles and applies one endpoint's objects, in the
 // same terms as a round does, and falls back to a whole round where the ground (namespace, bridge) is not there yet.
 // Intent is written before the kernel is touched; it is on disk before the caller hears "done".
-import { compileEndpoint } from "../datapath/endpoint.ts";
+import { compileEndpoint, portOn } from "../datapath/endpoint.ts";
 import { type Segment, layoutOf, segmentsOf } from "../datapath/layout.ts";
 import { networkMtu } from "../datapath/mtu.ts";
 import { portName } from "../datapath/names.ts";
-import { type KernelObject, type Ns, keyOf } from "../datapath/state.ts";
+import { type KernelObject, type Ns, type Veth, keyOf } from "../datapath/state.ts";
 import { type World, worldOf } from "../datapath/world.ts";
 import type { Kernel, NetnsId, Refusal } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
@@ -16,6 +16,7 @@ import type { AttachRequest, Attachment } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
 import type { Journal } from "./journal.ts";
 import { assign } from "./lease.ts";
+import { attachedAlready, checkInterface, faultOf, notSynced, unknownNetwork } from "./refusals.ts";
 
 export type DoorOptions = {
   readonly agent: Agent;
@@ -24,7 +25,12 @@ export type DoorOptions = {
   readonly transport: Transport;
   readonly journal: Journal;
   readonly uid: () => string;
+  /** Resolves when what has been written to connections is on its way. */
+  readonly turn: () => Promise<void>;
 };
+
+/** An endpoint that has its addresses; `ahead` is its pair, if that is in the kernel already. */
+type Granted = { readonly endpoint: Endpoint; readonly ahead?: Veth };
 
 /** Where a network is on this host: all that one endpoint of it needs to be compiled. */
 type Place = {
@@ -47,7 +53,7 @@ export class Door {
 
   /** Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. */
   async attach(request: AttachRequest): Promise<Attachment> {
-    const { agent, journal, transport } = this.#options;
+    const { agent, journal } = this.#options;
     const ifname = request.ifname ?? "eth0";
     const owner = request.owner ?? ownerOf(request.netns);
     const name = endpointName(owner, ifname);
@@ -58,11 +64,7 @@ export class Door {
     if (before?.state === "attached") {
       if (before.netnsId === netnsId && before.endpoint.spec.network === request.network)
         return this.#shown(before.endpoint);
-      throw new Fault("name-taken", {
-        what: `"${name}" is attached already`,
-        why: `to network "${before.endpoint.spec.network}" in ${before.endpoint.spec.netns}`,
-        fix: `detach it first (weft detach ${name}), or give this one another --name`,
-      });
+      throw attachedAlready(before.endpoint);
     }
     if (before !== undefined || agent.inFlight.has(name)) {
       throw new Fault("in-use", {
@@ -81,12 +83,15 @@ export class Door {
       const claim = claimOf(request, this.#options.host, owner, ifname);
       // Between a local assignment and its record in the journal nothing is awaited, so that two attaches at once never
       // see the same address free.
-      const endpoint =
-        place.network.spec.ipam === "global" ? await transport.attach(claim) : this.#assign(place, claim, name);
+      const { endpoint, ahead } =
+        place.network.spec.ipam === "global"
+          ? await this.#granted(place, claim, name)
+          : { endpoint: this.#assign(place, claim, name) };
       const { isSettled } = agent;
       journal.put({ endpoint, netnsId, bootId: agent.bootId, state: "attached" });
+      if (ahead !== undefined) agent.ahead.delete(ahead);
       const objects = this.#compile(place, endpoint);
-      await this.#apply(objects, endpoint).catch(async (error: unknown) => {
+      await this.#apply(objects, endpoint, ahead).catch(async (error: unknown) => {
         await this.#rollBack(endpoint);
         throw error;
       });
@@ -103,19 +108,7 @@ export class Door {
     const snapshot = agent.current();
     if (snapshot === undefined) throw notSynced();
     const network = snapshot.networks.find((n) => n.name === networkName);
-    if (network === undefined) {
-      throw new Fault("network-unknown", {
-        what: `there is no network "${networkName}"`,
-        where: "network",
-        fix: `create it, or use one of: ${
-          snapshot.networks
-            .map((n) => n.name)
-            .sort()
-            .slice(0, 10)
-            .join(", ") || "(none yet)"
-        }`,
-      });
-    }
+    if (network === undefined) throw unknownNetwork(networkName, snapshot.networks);
     if (this.#world?.snapshot !== snapshot) {
       const world = worldOf(snapshot, host);
       if (world === undefined)
@@ -149,6 +142,31 @@ export class Door {
     });
   }
 
+  /**
+   * An endpoint as the server grants it. Its pair needs no address, and is the greater part of what the kernel has to
+   * do: it is made while the server commits. Policy is there before it, and it is down at the workload's end.
+   */
+  async #granted(place: Place, claim: EndpointClaim, name: string): Promise<Granted> {
+    const { agent, transport, turn } = this.#options;
+    const answer = transport.attach(claim);
+    // Awaited below; until then nobody listens for a refusal.
+    answer.catch(() => undefined);
+    const port = portAhead(place, claim, name);
+    if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await answer };
+    await turn();
+    agent.ahead.add(port);
+    const [made] = await agent.apply([{ op: "add", object: port }]);
+    const isMade = made?.refusal === undefined;
+    // What was refused is refused again with the whole endpoint, and told then.
+    if (!isMade) agent.ahead.delete(port);
+    try {
+      return { endpoint: await answer, ...(isMade ? { ahead: port } : {}) };
+    } catch (error) {
+      if (isMade) await this.#reap(port).finally(() => agent.ahead.delete(port));
+      throw error;
+    }
+  }
+
   /** An endpoint with addresses from this host's own block. */
   #assign(place: Place, claim: EndpointClaim, name: string): Endpoint {
     const { journal, uid } = this.#options;
@@ -162,7 +180,7 @@ export class Door {
   }
 
   /** The endpoint's objects into the kernel: at once if its bridge is there, else with the next round. */
-  async #apply(objects: readonly KernelObject[], endpoint: Endpoint): Promise<void> {
+  async #apply(objects: readonly KernelObject[], endpoint: Endpoint, ahead: Veth | undefined): Promise<void> {
     const { agent, kernel } = this.#options;
     const port = objects[0];
     if (port === undefined)
@@ -170,12 +188,17 @@ export class Door {
         what: `${endpoint.spec.addresses.join(", ")} is on no bridge of this host`,
         fix: "detach and attach again",
       });
-    const isReady = port.kind === "veth" && agent.held.has(`bridge ${port.ns} ${port.master}`);
+    const isReady = port.kind === "veth" && agent.held.has(bridgeKey(port));
     if (!isReady) {
       await agent.roundNow();
       return this.#confirm(objects, endpoint);
     }
-    const results = await agent.apply(objects.map((object) => ({ op: "add", object })));
+    const isAhead = ahead !== undefined && keyOf(ahead) === keyOf(port);
+    const results = await agent.apply(
+      objects.map((object) =>
+        isAhead && object === port ? { op: "set", from: ahead, object } : { op: "add", object },
+      ),
+    );
     const refused = results.find((result) => result.refusal !== undefined);
     if (refused?.refusal === undefined) return;
     if (
@@ -299,6 +322,18 @@ export class Door {
   }
 }
 
+/** What the pair of an endpoint is before its addresses are known: all but the far end's MAC, if nobody chose one. */
+function portAhead({ vrf, segments, mtu }: Place, { ifname, netns, mac }: EndpointClaim, name: string) {
+  const [segment] = segments;
+  return segment === undefined
+    ? undefined
+    : portOn({ name, spec: { ifname, netns, mac: mac ?? "" } }, vrf.name, segment.bridge, mtu);
+}
+
+function bridgeKey({ ns, master }: Veth): string {
+  return `bridge ${ns} ${master}`;
+}
+
 /** What names an endpoint's port to the kernel: removing it takes everything on it along, at both ends. */
 function portOf({ name, spec }: Endpoint, network: Network): KernelObject {
   return {
@@ -342,45 +377,4 @@ function present(place: Place, endpoint: Endpoint, objects: readonly KernelObjec
     interfaceAddresses: layout?.addresses ?? [],
     gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
   };
-}
-
-/** What the kernel said, in the terms of who asked. */
-function faultOf(refusal: Refusal, { name, spec }: Endpoint): Fault {
-  if (refusal.class === "exists") {
-    return new Fault("interface-taken", {
-      what: `"${spec.ifname}" is taken in ${spec.netns}`,
-      where: "ifname",
-      why: refusal.message,
-      fix: "choose another --ifname, or remove the interface that is there",
-    });
-  }
-  if (refusal.class === "missing") {
-    return new Fault("netns-missing", {
-      what: `the network namespace ${spec.netns} went away`,
-      why: refusal.message,
-      fix: "attach again once the workload runs",
-    });
-  }
-  return new Fault("kernel-refused", {
-    what: `the kernel refused endpoint "${name}"`,
-    why: refusal.message,
-    fix: "see the agent's log and `weft status`",
-  });
-}
-
-/** IFNAMSIZ is 16 with the closing zero; a slash or white space is refused by the kernel. */
-function checkInterface(ifname: string): void {
-  if (/^[^\s/:]{1,15}$/.test(ifname) && ifname !== "." && ifname !== "..") return;
-  throw new Fault("name-invalid", {
-    what: `"${ifname}" is not an interface name`,
-    where: "ifname",
-    fix: "use 1 to 15 characters without spaces, slashes or colons",
-  });
-}
-
-function notSynced(): Fault {
-  return new Fault("not-synced", {
-    what: "this host has not heard from its server yet and has no saved snapshot",
-    fix: "wait for the agent to reach the server (see its log), then try again",
-  });
 }

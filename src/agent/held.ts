@@ -1,5 +1,5 @@
 // What the kernel is known to hold, between two looks at it: the last look, and what was done since.
-import { type KernelObject, keyOf, type Op } from "../datapath/state.ts";
+import { type KernelObject, type KernelState, keyOf, type Op, type Veth } from "../datapath/state.ts";
 import type { OpResult } from "../kernel/kernel.ts";
 
 /** Notes in `state` what these operations did, as far as they were accepted. */
@@ -10,6 +10,31 @@ export function record(state: Map<string, KernelObject>, results: readonly OpRes
     else state.set(keyOf(op.object), op.object);
   }
   return state;
+}
+
+/**
+ * What the kernel holds: a look, and what was done since it began. Of a pair made meanwhile a look may know the near
+ * end and not whose it is (nobody named it the workload's namespace): such a pair is taken from what was done. One that
+ * was made ahead of an answer is left out: it is not in the journal yet, so nobody may judge it.
+ */
+export function merged(
+  look: KernelState,
+  since: readonly OpResult[],
+  ahead: ReadonlySet<Veth>,
+): Map<string, KernelObject> {
+  const pairs = new Set<string>();
+  for (const pair of ahead) pairs.add(nearOf(pair));
+  for (const { op } of since) if (op.object.kind === "veth") pairs.add(nearOf(op.object));
+  const state = new Map(look);
+  for (const [key, object] of pairs.size === 0 ? [] : look)
+    if (object.kind === "veth" && pairs.has(nearOf(object))) state.delete(key);
+  record(state, since);
+  for (const pair of ahead) state.delete(keyOf(pair));
+  return state;
+}
+
+function nearOf({ ns, name }: Veth): string {
+  return `${ns} ${name}`;
 }
 
 /** What makes of a refused operation, noted as done, one that was not. */

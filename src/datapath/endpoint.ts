@@ -1,10 +1,10 @@
 // Port, addresses and routes of one endpoint of this host: all that an attach puts into the kernel. The peer is born in
 // the workload's namespace, because moving it there afterwards costs an RCU barrier under RTNL (20 ms against 0.8).
 import type { Family } from "../model/address.ts";
-import type { Endpoint, Vrf } from "../model/resource.ts";
+import type { Endpoint, EndpointSpec, Vrf } from "../model/resource.ts";
 import { type Segment, layoutOf } from "./layout.ts";
-import { alias, portName } from "./names.ts";
-import type { KernelObject, Ns } from "./state.ts";
+import { alias, portMac, portName } from "./names.ts";
+import type { KernelObject, Ns, Veth } from "./state.ts";
 import type { World } from "./world.ts";
 
 /** Nothing when no segment of this host holds the endpoint's addresses: its block is gone. */
@@ -15,20 +15,10 @@ export function compileEndpoint(
   endpoint: Endpoint,
   mtu: number,
 ): KernelObject[] {
-  const { netns, ifname, mac, addresses, slice } = endpoint.spec;
+  const { netns, ifname, addresses, slice } = endpoint.spec;
   const layout = layoutOf(segments, slice, addresses);
-  if (layout === undefined || !isPath(netns)) return [];
-  const port: KernelObject = {
-    kind: "veth",
-    ns: `vrf:${vrf.name}`,
-    name: portName(endpoint.name),
-    mtu,
-    // As hypervisors do: a first octet of fe, so that no bridge would ever choose a port's MAC for itself.
-    mac: `fe${mac.slice(2)}`,
-    alias: alias("endpoint", endpoint.name),
-    master: layout.segment.bridge,
-    peer: { ns: netns, name: ifname, mtu, mac },
-  };
+  const port = layout === undefined ? undefined : portOn(endpoint, vrf.name, layout.segment.bridge, mtu);
+  if (layout === undefined || port === undefined || !isPath(netns)) return [];
   const isFirst = !(world.interfaces.get(netns) ?? []).some((other) => other < ifname);
   return [
     port,
@@ -39,6 +29,24 @@ export function compileEndpoint(
       ),
     ),
   ];
+}
+
+type PortOwner = { readonly name: string; readonly spec: Pick<EndpointSpec, "netns" | "ifname" | "mac"> };
+
+/** An endpoint's pair; undefined if its workload's namespace has no path. */
+export function portOn({ name, spec }: PortOwner, vrf: string, bridge: string, mtu: number): Veth | undefined {
+  const { netns, ifname, mac } = spec;
+  if (!isPath(netns)) return undefined;
+  return {
+    kind: "veth",
+    ns: `vrf:${vrf}`,
+    name: portName(name),
+    mtu,
+    mac: portMac(name),
+    alias: alias("endpoint", name),
+    master: bridge,
+    peer: { ns: netns, name: ifname, mtu, mac },
+  };
 }
 
 /**

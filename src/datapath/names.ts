@@ -19,6 +19,15 @@ export function portName(endpoint: string): string {
   return `wp${hash36(endpoint)}`;
 }
 
+/**
+ * The near end's MAC, known before the endpoint's own. As hypervisors do it: a first octet of fe, so that no bridge
+ * would ever choose a port's MAC for itself.
+ */
+export function portMac(endpoint: string): string {
+  const digits = parseInt(hash36(endpoint), 36).toString(16).padStart(14, "0").slice(-10);
+  return `fe:${digits.replaceAll(/..(?=.)/g, "$&:")}`;
+}
+
 /** Ownership mark and human name of a link: `weft:endpoint:web.eth0`. The kernel takes 255 bytes. */
 export function alias(kind: string, name: string): string {
   return `${MARK}:${kind}:${name}`.slice(0, 255);

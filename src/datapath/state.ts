@@ -30,7 +30,8 @@ export type Vxlan = Link & {
 };
 /**
  * A veth pair, named by its end in `ns`; the peer is born in its own namespace (a workload's, or the host's for an
- * uplink).
+ * uplink). With `peer.mac` empty the pair is made ahead of its address: the far end stays down, with whatever MAC the
+ * kernel gives it, until a `set` completes it.
  */
 export type Veth = Link & {
   readonly kind: "veth";

@@ -122,14 +122,17 @@ function addVxlan(desk: Desk, o: Vxlan): void {
 
 function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => void) => Step): Step[] {
   const isRemoval = op.op === "remove";
+  if (op.op === "add" && o.peer.mac === "") return [step((desk) => addVeth(desk, o))];
   if (op.op === "add") {
     const up = (desk: Desk) => setLink(desk.w, desk.seq(), desk.indexOf(o.peer.name), { alias: peerAlias(o.peer.ns) });
     return [step((desk) => addVeth(desk, o)), { at, ns: o.peer.ns, isRemoval, encode: up }];
   }
+  const isAhead = op.op === "set" && op.from.kind === "veth" && op.from.peer.mac === "";
   let near = 0;
   return [
     step((desk) => {
-      near = change(desk, o, op);
+      // An attach waits for this: what it made a moment ago is not asked for again.
+      near = isAhead ? desk.indexOf(o.name) : change(desk, o, op);
     }),
     { at, ns: o.peer.ns, isRemoval, encode: (desk) => changePeer(desk, o, near) },
   ];

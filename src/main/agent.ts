@@ -73,7 +73,9 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     saveSnapshot: disk.saveSnapshot,
     log,
   });
-  const door = new Door({ agent, host, kernel, transport, journal, uid: () => randomUUID() });
+  // oxlint-disable-next-line no-restricted-globals -- not time but order: the end of this turn of the event loop
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const door = new Door({ agent, host, kernel, transport, journal, uid: () => randomUUID(), turn });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
   const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, disk, host));
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });

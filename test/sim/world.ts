@@ -128,7 +128,7 @@ export class World {
     });
     const stop = new AbortController();
     const uid = () => `local-${++this.#uids}`;
-    const door = new Door({ agent, host: host.name, kernel, transport, journal, uid });
+    const door = new Door({ agent, host: host.name, kernel, transport, journal, uid, turn: () => Promise.resolve() });
     host.running = { agent, door, stop, mirror };
     void agent.run(stop.signal).catch(() => undefined);
   }

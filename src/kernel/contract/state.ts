@@ -1,6 +1,6 @@
 // The laws: what is applied is observed, whatever it is and whatever was there before; then nothing is left to do.
 import { strict as assert } from "node:assert";
-import { FLOOD_MAC, type KernelObject, stateOf } from "../../datapath/state.ts";
+import { FLOOD_MAC, type KernelObject, keyOf, stateOf } from "../../datapath/state.ts";
 import * as o from "./objects.ts";
 import { add, assertHolds, type Contract, converge, mustApply, oursIn, remove, type Workload } from "./world.ts";
 
@@ -96,6 +96,27 @@ export const STATE: Contract = {
       await converge(world, needs, [workload]);
       await converge(world, [], [workload]);
     }
+  },
+
+  async "a pair made ahead of its address differs from what it will be, is completed in place, and goes"(world) {
+    const workload = await world.workload();
+    const port = o.port(workload);
+    const ahead = { ...port, peer: { ...port.peer, mac: "" } };
+    const lan = [o.NETNS, o.bridge()];
+    const whole = [...lan, port, o.address("eth0", "10.7.0.5/16", workload)];
+    await converge(world, lan, [workload]);
+    await mustApply(world, [{ op: "add", object: ahead }]);
+    assert.notDeepEqual((await world.kernel.observe([workload])).get(keyOf(port)), port);
+    await mustApply(world, [
+      { op: "set", from: ahead, object: port },
+      { op: "add", object: o.address("eth0", "10.7.0.5/16", workload) },
+    ]);
+    await assertHolds(world.kernel, stateOf(whole), [workload]);
+    await converge(world, lan, [workload]);
+    // What a killed agent left like this is completed by a round, too.
+    await mustApply(world, [{ op: "add", object: ahead }]);
+    await converge(world, whole, [workload]);
+    await converge(world, [], [workload]);
   },
 
   async "a switched network, a routed one, and each turned into the other"(world) {

@@ -97,7 +97,7 @@ export function newVeth(w: MessageWriter, seq: number, link: NewVeth): void {
 
 function vethEnd(w: MessageWriter, end: NewLink & { readonly mtu: number }): void {
   w.attrText(k.IFLA_IFNAME, end.name);
-  w.attrMac(k.IFLA_ADDRESS, end.mac);
+  if (end.mac !== "") w.attrMac(k.IFLA_ADDRESS, end.mac);
   w.attrU32(k.IFLA_MTU, end.mtu);
   w.attrU32(k.IFLA_NUM_TX_QUEUES, 1);
   w.attrU32(k.IFLA_NUM_RX_QUEUES, 1);

@@ -1,0 +1,50 @@
+// A round acts on what this says: a pair that it forgets is made twice, one that it invents is removed under a workload.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type KernelObject, type Veth, keyOf, stateOf } from "../datapath/state.ts";
+import { merged } from "./held.ts";
+
+const BRIDGE: KernelObject = {
+  kind: "bridge",
+  ns: "vrf:blue",
+  name: "wb-blue",
+  mtu: 1450,
+  mac: "02:00:0a:07:00:01",
+  alias: "weft:network:blue",
+};
+const PORT: Veth = {
+  kind: "veth",
+  ns: "vrf:blue",
+  name: "wp1",
+  mtu: 1450,
+  mac: "fe:00:00:00:00:01",
+  alias: "weft:endpoint:web.eth0",
+  master: "wb-blue",
+  peer: { ns: "/run/netns/web", name: "eth0", mtu: 1450, mac: "02:00:0a:07:00:02" },
+};
+const AHEAD: Veth = { ...PORT, peer: { ...PORT.peer, mac: "" } };
+/** As a look sees a pair whose workload nobody named: with the index of its far end. */
+const HALF: Veth = { ...PORT, peer: { ns: "/", name: "index 7", mtu: 0, mac: "" } };
+const look = (...objects: KernelObject[]) => stateOf([BRIDGE, ...objects]);
+const held = (...objects: KernelObject[]) => new Map(stateOf([BRIDGE, ...objects]));
+
+test("a pair that was made while the look went on is held once, as it was made", () => {
+  const since = [{ op: { op: "add", object: PORT } }] as const;
+  assert.deepEqual(merged(look(), since, new Set()), held(PORT));
+  assert.deepEqual(merged(look(HALF), since, new Set()), held(PORT));
+});
+
+test("a pair made ahead is nobody's to judge, seen or not, until it is completed", () => {
+  const since = [{ op: { op: "add", object: AHEAD } }] as const;
+  assert.deepEqual(merged(look(HALF), [], new Set([AHEAD])), held());
+  assert.deepEqual(merged(look(), since, new Set([AHEAD])), held());
+  assert.deepEqual(merged(look(AHEAD), since, new Set([AHEAD])), held());
+  const completed = [...since, { op: { op: "set", from: AHEAD, object: PORT } }] as const;
+  assert.deepEqual(merged(look(HALF), completed, new Set()), held(PORT));
+});
+
+test("a pair that was removed while the look went on is gone", () => {
+  const since = [{ op: { op: "remove", object: PORT } }] as const;
+  assert.deepEqual(merged(look(PORT), since, new Set()), held());
+  assert.equal(merged(look(PORT), [], new Set()).has(keyOf(PORT)), true);
+});

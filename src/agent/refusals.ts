@@ -1,0 +1,62 @@
+// What the door says when it cannot: the kernel's refusals and the journal's, in the terms of who asked.
+import type { Refusal } from "../kernel/kernel.ts";
+import { Fault } from "../model/fault.ts";
+import type { Endpoint, Network } from "../model/resource.ts";
+
+export function unknownNetwork(name: string, networks: readonly Network[]): Fault {
+  const names = networks.map((network) => network.name).sort();
+  return new Fault("network-unknown", {
+    what: `there is no network "${name}"`,
+    where: "network",
+    fix: `create it, or use one of: ${names.slice(0, 10).join(", ") || "(none yet)"}`,
+  });
+}
+
+export function attachedAlready({ name, spec }: Endpoint): Fault {
+  return new Fault("name-taken", {
+    what: `"${name}" is attached already`,
+    why: `to network "${spec.network}" in ${spec.netns}`,
+    fix: `detach it first (weft detach ${name}), or give this one another --name`,
+  });
+}
+
+/** What the kernel said, in the terms of who asked. */
+export function faultOf(refusal: Refusal, { name, spec }: Endpoint): Fault {
+  if (refusal.class === "exists") {
+    return new Fault("interface-taken", {
+      what: `"${spec.ifname}" is taken in ${spec.netns}`,
+      where: "ifname",
+      why: refusal.message,
+      fix: "choose another --ifname, or remove the interface that is there",
+    });
+  }
+  if (refusal.class === "missing") {
+    return new Fault("netns-missing", {
+      what: `the network namespace ${spec.netns} went away`,
+      why: refusal.message,
+      fix: "attach again once the workload runs",
+    });
+  }
+  return new Fault("kernel-refused", {
+    what: `the kernel refused endpoint "${name}"`,
+    why: refusal.message,
+    fix: "see the agent's log and `weft status`",
+  });
+}
+
+/** IFNAMSIZ is 16 with the closing zero; a slash or white space is refused by the kernel. */
+export function checkInterface(ifname: string): void {
+  if (/^[^\s/:]{1,15}$/.test(ifname) && ifname !== "." && ifname !== "..") return;
+  throw new Fault("name-invalid", {
+    what: `"${ifname}" is not an interface name`,
+    where: "ifname",
+    fix: "use 1 to 15 characters without spaces, slashes or colons",
+  });
+}
+
+export function notSynced(): Fault {
+  return new Fault("not-synced", {
+    what: "this host has not heard from its server yet and has no saved snapshot",
+    fix: "wait for the agent to reach the server (see its log), then try again",
+  });
+}
