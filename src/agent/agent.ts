@@ -18,7 +18,7 @@ import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { Line, type LineOptions } from "./line.ts";
-import { merged, record, undone } from "./held.ts";
+import { merged, placeOf, record, undone } from "./held.ts";
 import { disagreement, isSameElsewhere, withLocal } from "./local.ts";
 import { Loop } from "./loop.ts";
 
@@ -58,8 +58,10 @@ export class Agent {
   #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
   #mustLook = true;
   #isLookSoon = false;
-  /** What attaches and detaches did since the look of the running round began; it cannot have seen it. */
+  /** What attaches and detaches did since the look of the running round began, or since it decided what to do. */
   #sinceLook: OpResult[] = [];
+  /** Links that attaches and detaches changed since the running round decided what to do: its word on them is old. */
+  readonly #touched = new Set<string>();
   #lookedAtMs = 0;
   #savedRevision = -1;
   #prefixes: { readonly list: readonly string[]; readonly atMs: number };
@@ -189,18 +191,22 @@ export class Agent {
     const actual = merged(await kernel.observe([...workloads]), this.#sinceLook, this.ahead);
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
     // turn, so what is in `actual` is in the journal.
+    this.#sinceLook = [];
+    this.#touched.clear();
     const seen = mirror.snapshot() ?? snapshot;
     const local = this.local(seen);
     const desired = compile(local, host);
     const ops = diff(actual, mirror.isSynced ? desired : this.#withoutRemovals(actual, desired));
     const isDrift = this.#isSettled(seen);
     const journalVersion = journal.version;
-    const results = await kernel.apply(ops);
-    const refused = results.filter((result) => result.refusal !== undefined);
-    this.#held = record(record(new Map(actual), this.#sinceLook), results);
-    this.#settled = refused.length === 0 ? { snapshot: seen, journalVersion } : undefined;
+    const results = await kernel.apply(ops, ({ object }) => this.#touched.has(placeOf(object)));
+    const missed = results.filter((result) => result.refusal !== undefined);
+    this.#held = record(record(new Map(actual), results), this.#sinceLook);
+    this.#settled = missed.length === 0 ? { snapshot: seen, journalVersion } : undefined;
+    const refused = missed.filter((result) => result.refusal?.class !== "overtaken");
     this.#say(local, ops, refused, isDrift);
     if (!isDrift) this.#serverLoop.poke();
+    if (missed.length > refused.length) this.poke();
     return refused.length === 0;
   }
 
@@ -347,6 +353,10 @@ export class Agent {
    */
   async apply(ops: readonly Op[]): Promise<readonly OpResult[]> {
     this.#note(ops.map((op) => ({ op })));
+    for (const { object } of ops) {
+      this.#touched.add(placeOf(object));
+      if (object.kind === "veth") this.#touched.add(`${object.peer.ns} ${object.peer.name}`);
+    }
     const results = await this.#options.kernel.apply(ops);
     this.#note(results.filter((result) => result.refusal !== undefined).map(({ op }) => ({ op: undone(op) })));
     return results;

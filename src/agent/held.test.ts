@@ -1,4 +1,5 @@
-// A round acts on what this says: a pair that it forgets is made twice, one that it invents is removed under a workload.
+// A round acts on what this says: a pair that it forgets is made twice, one that it invents is removed under a
+// workload.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type KernelObject, type Veth, keyOf, stateOf } from "../datapath/state.ts";

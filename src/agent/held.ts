@@ -1,5 +1,5 @@
 // What the kernel is known to hold, between two looks at it: the last look, and what was done since.
-import { type KernelObject, type KernelState, keyOf, type Op, type Veth } from "../datapath/state.ts";
+import { type KernelObject, type KernelState, deviceOf, keyOf, type Op, type Veth } from "../datapath/state.ts";
 import type { OpResult } from "../kernel/kernel.ts";
 
 /** Notes in `state` what these operations did, as far as they were accepted. */
@@ -31,6 +31,11 @@ export function merged(
   record(state, since);
   for (const pair of ahead) state.delete(keyOf(pair));
   return state;
+}
+
+/** The link that an object is, or is on. */
+export function placeOf(object: KernelObject): string {
+  return `${object.ns} ${"name" in object ? object.name : (deviceOf(object) ?? object.kind)}`;
 }
 
 function nearOf({ ns, name }: Veth): string {

@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import { type KernelObject, type Ns, type ObjectOf, type Op } from "../datapath/state.ts";
 import { Batches } from "./batch.ts";
 import { refusalOfError } from "./errno.ts";
-import type { OpResult, Refusal } from "./kernel.ts";
+import { OVERTAKEN, type OpResult, type Refusal } from "./kernel.ts";
 import type { Namespaces } from "./namespaces.ts";
 import type { Nft } from "./nft.ts";
 import { type Doomed, reapLinks, reapNamespace } from "./reap.ts";
@@ -33,9 +33,13 @@ export class Applier {
     this.#count = seed;
   }
 
-  async apply(ops: readonly Op[]): Promise<OpResult[]> {
+  async apply(ops: readonly Op[], isStale: (op: Op) => boolean): Promise<OpResult[]> {
     const refusals = new Array<Refusal | undefined>(ops.length).fill(undefined);
-    const batches = new Batches(this.#namespaces, ops, refusals, () => this.#next());
+    const noteStale = (at: number) => {
+      const op = ops[at];
+      if (op !== undefined && isStale(op)) refusals[at] ??= OVERTAKEN;
+    };
+    const batches = new Batches(this.#namespaces, ops, refusals, noteStale, () => this.#next());
     for (let at = 0; at < ops.length; ) {
       const op = ops[at];
       if (op === undefined) break;
@@ -45,6 +49,7 @@ export class Applier {
       }
       await batches.flush();
       const end = endOfRemovals(ops, at);
+      for (let removal = at; removal < end; removal++) noteStale(removal);
       if (end > at) await this.#remove(ops, at, end, refusals);
       else refusals[at] = this.#runAlone(op);
       // Replacing a large table takes milliseconds.
@@ -104,7 +109,7 @@ export class Applier {
     >();
     for (let at = from; at < end; at++) {
       const object = ops[at]?.object;
-      if (object === undefined) continue;
+      if (object === undefined || refusals[at] !== undefined) continue;
       const job = jobs.get(object.ns) ?? { places: [], links: [], object };
       jobs.set(object.ns, job);
       job.places.push(at);

@@ -26,6 +26,7 @@ export class Batches {
   readonly #namespaces: Namespaces;
   readonly #ops: readonly Op[];
   readonly #refusals: (Refusal | undefined)[];
+  readonly #noteStale: (at: number) => void;
   readonly #nextIndex: () => number;
   readonly #queues = new Map<Ns, Step[]>();
   /** Links made in namespaces that are opened anew each time. */
@@ -34,11 +35,21 @@ export class Batches {
   /** What stands in the way, per namespace; forgotten after each flush. */
   readonly #existing = new Map<Ns, Existing>();
 
-  /** Refusals are noted in `refusals`, at the operation's place in `ops`. */
-  constructor(namespaces: Namespaces, ops: readonly Op[], refusals: (Refusal | undefined)[], nextIndex: () => number) {
+  /**
+   * Refusals are noted in `refusals`, at the operation's place in `ops`; `noteStale` does so for what is no longer to
+   * be done.
+   */
+  constructor(
+    namespaces: Namespaces,
+    ops: readonly Op[],
+    refusals: (Refusal | undefined)[],
+    noteStale: (at: number) => void,
+    nextIndex: () => number,
+  ) {
     this.#namespaces = namespaces;
     this.#ops = ops;
     this.#refusals = refusals;
+    this.#noteStale = noteStale;
     this.#nextIndex = nextIndex;
   }
 
@@ -105,6 +116,7 @@ export class Batches {
     const batch = new Batch(this.#namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
     let next = from;
     for (let step = steps[next]; step !== undefined && !batch.isFull; step = steps[++next]) {
+      this.#noteStale(step.at);
       // A pair that was not made has no far end to bring up.
       if (this.#refusals[step.at] === undefined) this.#write(batch, step);
     }

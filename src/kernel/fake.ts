@@ -13,7 +13,7 @@ import {
 } from "../datapath/state.ts";
 import { refusalOfError } from "./errno.ts";
 import { type EntryObject, type FakeSpace, isLinkObject, type LinkObject, Machine, refuse } from "./fake-machine.ts";
-import type { HostFacts, Kernel, NetnsId, OpResult, Refusal } from "./kernel.ts";
+import { type HostFacts, type Kernel, type NetnsId, OVERTAKEN, type OpResult, type Refusal } from "./kernel.ts";
 import { mayHoldEntries, sysctlsOf } from "./ownership.ts";
 
 export type FakeOptions = {
@@ -63,9 +63,9 @@ export class FakeKernel implements Kernel {
     return stateOf(objects);
   }
 
-  apply(ops: readonly Op[]): Promise<OpResult[]> {
+  apply(ops: readonly Op[], isStale: (op: Op) => boolean = () => false): Promise<OpResult[]> {
     const results = ops.map((op): OpResult => {
-      const refusal = this.#faults.shift() ?? this.#try(op);
+      const refusal = isStale(op) ? OVERTAKEN : (this.#faults.shift() ?? this.#try(op));
       return refusal === undefined ? { op } : { op, refusal };
     });
     if (ops.length > 0) this.#poke();

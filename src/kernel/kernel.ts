@@ -6,14 +6,15 @@ import type { KernelState, Ns, Op } from "../datapath/state.ts";
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
 export type Refusal = {
   /**
-   * missing, exists: our view was stale, look again. busy: back off. The others: do not repeat until the desired state
-   * changes.
+   * missing, exists: our view was stale, look again. busy: back off. overtaken: never tried, because the caller's
+   * `isStale` said so. The others: do not repeat until the desired state changes.
    */
-  readonly class: "missing" | "exists" | "busy" | "denied" | "unsupported" | "invalid";
+  readonly class: "missing" | "exists" | "busy" | "overtaken" | "denied" | "unsupported" | "invalid";
   /** What the kernel itself said, with the errno's name: `EEXIST: file already exists`. */
   readonly message: string;
 };
 export type OpResult = { readonly op: Op; readonly refusal?: Refusal };
+export const OVERTAKEN: Refusal = { class: "overtaken", message: "something else was done to it meanwhile" };
 
 /** What identifies a namespace however it is reached: the inode behind its path. Paths of processes are reused. */
 export type NetnsId = string;
@@ -40,8 +41,11 @@ export interface Kernel {
    * replaced. Adding an entry that is there exactly so, and removing what is not there, are successes. A sysctl is set
    * and never removed. `unsupported` is what could never be observed: a sysctl that Weft does not know, an entry for
    * which the namespace or the link is the wrong place.
+   *
+   * A long list lets others have their turn, and removing links waits; `isStale` is asked about an operation right
+   * before it is done.
    */
-  apply(ops: readonly Op[]): Promise<OpResult[]>;
+  apply(ops: readonly Op[], isStale?: (op: Op) => boolean): Promise<OpResult[]>;
   /**
    * Calls `poke` after the kernel said that something of ours may have changed. Carries no data on purpose. If `poke`
    * gives a promise, there may be silence until it resolves, and whatever happened meanwhile pokes once. Ends with the

@@ -39,8 +39,8 @@ export class LinuxKernel implements Kernel {
     return await observe(this.#namespaces, this.#nft, workloads);
   }
 
-  async apply(ops: readonly Op[]): Promise<OpResult[]> {
-    const results = await this.#applier.apply(ops);
+  async apply(ops: readonly Op[], isStale: (op: Op) => boolean = () => false): Promise<OpResult[]> {
+    const results = await this.#applier.apply(ops, isStale);
     if (ops.some((op) => op.object.kind === "netns")) for (const monitor of this.#monitors) monitor.refresh();
     return results;
   }

@@ -14,6 +14,7 @@ import { printOps } from "../../src/datapath/print.ts";
 import type { Ns, Op } from "../../src/datapath/state.ts";
 import { FakeKernel } from "../../src/kernel/fake.ts";
 import type { Kernel, OpResult } from "../../src/kernel/kernel.ts";
+import type { Clock } from "../../src/model/clock.ts";
 import { Fault } from "../../src/model/fault.ts";
 import type { ChangeSet, Endpoint, Snapshot } from "../../src/model/resource.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
@@ -98,6 +99,7 @@ export class World {
     const { clock } = this;
     const kernel = guarded(
       host.kernel,
+      clock,
       () => mirror.snapshot() !== undefined,
       `${host.name}: kernel write before any snapshot`,
     );
@@ -275,18 +277,37 @@ export function assertUnique(snapshot: Snapshot, label: string): void {
   assert.equal(new Set(vnis).size, vnis.length, `${label}: a VNI has two owners`);
 }
 
+const TURN_OPS = 32;
+
+/** The kernel makes wait who deletes links, all of them at once; and a long list gives others their turn. */
+function turnFrom(ops: readonly Op[], from: number): readonly [end: number, waitMs: number] {
+  const isRemoval = (op: Op | undefined) => op?.op === "remove" && "name" in op.object;
+  let end = from;
+  while (isRemoval(ops[end])) end++;
+  if (end > from) return [end, 20];
+  while (end < ops.length && end - from < TURN_OPS && !isRemoval(ops[end])) end++;
+  return [end, end - from === TURN_OPS ? 1 : 0];
+}
+
 /** Law 4, and law 8: in each batch the tables come before the ports. */
-function guarded(kernel: FakeKernel, mayWrite: () => boolean, what: string): Kernel {
+function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what: string): Kernel {
   return {
     observe: (workloads) => kernel.observe(workloads),
-    apply(ops: readonly Op[]): Promise<OpResult[]> {
+    async apply(ops, isStale): Promise<OpResult[]> {
       assert(ops.length === 0 || mayWrite(), what);
       const firstPort = ops.findIndex(
         ({ op, object }) => op === "add" && object.kind === "veth" && object.master !== undefined,
       );
       const lastTable = ops.findLastIndex(({ op, object }) => op !== "remove" && object.kind === "nft");
       assert(firstPort < 0 || lastTable < firstPort, "a port before its policy");
-      return kernel.apply(ops);
+      const results: OpResult[] = [];
+      for (let from = 0; from < ops.length; ) {
+        const [end, waitMs] = turnFrom(ops, from);
+        results.push(...(await kernel.apply(ops.slice(from, end), isStale)));
+        if (waitMs > 0) await clock.sleep(waitMs);
+        from = end;
+      }
+      return results;
     },
     watch: (poke, signal) => kernel.watch(poke, signal),
     netnsId: (path) => kernel.netnsId(path),

@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { type KernelObject, stateOf } from "../../datapath/state.ts";
 import * as o from "./objects.ts";
-import { add, assertHolds, type Contract, mustApply, refusalOf } from "./world.ts";
+import { add, assertHolds, type Contract, converge, mustApply, refusalOf, remove } from "./world.ts";
 
 const ELSEWHERE = "/run/netns/weft-test-that-never-was";
 
@@ -121,5 +121,23 @@ export const REFUSALS: Contract = {
       ["none", "missing", "invalid", "none", "none"],
     );
     await assertHolds(world.kernel, stateOf([o.NETNS, o.bridge(), ...wanted]));
+  },
+
+  async "what the caller no longer wants is left out, asked right before its turn"(world) {
+    const workload = await world.workload();
+    const [lan, port, next] = [[o.NETNS, o.bridge()], o.port(workload), o.port(workload, 1)];
+    await converge(world, [...lan, port], [workload]);
+    let isRemoved = false;
+    const ops = [...remove(port), ...add(next, o.address("wb7", "10.7.0.1/16"))];
+    const results = await world.kernel.apply(ops, ({ op, object }) => {
+      if (op === "remove") isRemoved = true;
+      return isRemoved && object.kind === "veth" && op === "add";
+    });
+    assert.deepEqual(
+      results.map(({ refusal }) => refusal?.class),
+      [undefined, "overtaken", undefined],
+    );
+    await assertHolds(world.kernel, stateOf([...lan, o.address("wb7", "10.7.0.1/16")]), [workload]);
+    await converge(world, [], [workload]);
   },
 };
