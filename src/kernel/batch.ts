@@ -3,7 +3,7 @@
 // is synchronous, so one buffer serves all; between sends the event loop gets its turn.
 import { setImmediate } from "node:timers/promises";
 import type { Ns, Op } from "../datapath/state.ts";
-import { EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
+import { EACCES, EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
 import { Existing } from "./explain.ts";
 import type { Refusal } from "./kernel.ts";
 import * as libc from "./libc.ts";
@@ -13,6 +13,7 @@ import { type LinkInfo, linkByName, readLink } from "./netlink/link.ts";
 import { BATCH_BYTES, BATCH_MESSAGES } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 import { isOurs, mayHoldEntries } from "./ownership.ts";
+import { enableIpv6 } from "./sysctl.ts";
 import { type Desk, type Step, type SteppedOp, describeLink, stepsOf } from "./steps.ts";
 
 /** Descriptors of other namespaces that one send may hold: one per new pair, and each pair takes the kernel 0.5 ms. */
@@ -122,7 +123,7 @@ export class Batches {
     }
     const stale = this.#settle(space, batch);
     if (stale.length === 0) return next;
-    // A remembered index was that of a link that is gone: ask again, once.
+    // A remembered index was that of a link that is gone (ask again), or an interface had no IPv6.
     space.indexes.clear();
     for (const step of stale) {
       const again = new Batch(this.#namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
@@ -143,17 +144,31 @@ export class Batches {
     }
   }
 
-  /** Sends and notes what was refused; gives the steps that may have failed because of a remembered index. */
+  /** Sends and notes what was refused; gives the steps that may succeed when they are tried again, once. */
   #settle(space: Space, batch: Batch): Step[] {
     const stale: Step[] = [];
+    const awake = new Set<string>();
     for (const [step, { errno, text }] of batch.transact()) {
       const op = this.#ops[step.at];
       if (op === undefined || (step.isRemoval && GONE.has(errno))) continue;
       if ((errno === ENODEV || errno === EINVAL) && batch.usedMemory.has(step)) stale.push(step);
+      else if (this.#allowsIpv6(space, op, errno, awake)) stale.push(step);
       else if (errno === EEXIST) this.#refusals[step.at] ??= this.#explain(space, op as SteppedOp, text);
       else this.#refusals[step.at] ??= refusalOf(errno, text);
     }
     return stale;
+  }
+
+  /**
+   * A workload's interface that had no IPv6 (an address is refused then, and a gateway not found) has it now; `awake`
+   * are those that have it since this batch.
+   */
+  #allowsIpv6(space: Space, { object }: Op, errno: number, awake: Set<string>): boolean {
+    if (!space.ns.startsWith("/") || (object.kind !== "address" && object.kind !== "route")) return false;
+    if (awake.has(object.dev)) return true;
+    if (errno !== EACCES || !enableIpv6(this.#namespaces, space, object.dev)) return false;
+    awake.add(object.dev);
+    return true;
   }
 
   #explain(space: Space, op: SteppedOp, said: string): Refusal | undefined {

@@ -23,6 +23,7 @@ test("each class is told from its errno, with the name and the kernel's own word
     assert.equal(refusal.class, kind, name);
     assert.match(refusal.message, new RegExp(`^${name}: .*: Nexthop has invalid gateway$`));
   }
+  assert.match(refusalOf(54).message, /^EXFULL: the bridge has as many ports/);
   assert.deepEqual(refusalOf(4000), { class: "invalid", message: "errno 4000: unknown error" });
 });
 

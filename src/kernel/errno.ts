@@ -7,6 +7,7 @@ const NAMES = getSystemErrorMap();
 /** errno.h of Linux (asm-generic), as far as the code decides by it. */
 const ENOENT = 2;
 const ENXIO = 6;
+export const EACCES = 13;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
@@ -23,9 +24,14 @@ export class SystemError extends Error {
   }
 }
 
+/** What the table of names lacks. BR_MAX_PORTS is 1 << 10 (6.18). */
+const MORE_NAMES: ReadonlyMap<number, readonly [string, string]> = new Map([
+  [54, ["EXFULL", "the bridge has as many ports as it can have (1,023)"]],
+]);
+
 /** `EEXIST: file already exists`. */
 function errnoText(errno: number): string {
-  const [name, text] = NAMES.get(-errno) ?? [`errno ${errno}`, "unknown error"];
+  const [name, text] = NAMES.get(-errno) ?? MORE_NAMES.get(errno) ?? [`errno ${errno}`, "unknown error"];
   return `${name}: ${text}`;
 }
 

@@ -27,6 +27,24 @@ function isBridgeKey(key: string): boolean {
   return key.startsWith("bridge/");
 }
 
+/**
+ * Lets a workload's interface have IPv6 addresses where its namespace gives new interfaces none (Docker's default
+ * without IPv6). Whether it did not have them before.
+ */
+export function enableIpv6(namespaces: Namespaces, space: Space, dev: string): boolean {
+  const file = `/proc/sys/net/ipv6/conf/${dev}/disable_ipv6`;
+  return namespaces.within(space.fd, () => {
+    try {
+      if (readFileSync(file, "utf8").trim() !== "1") return false;
+      writeFileSync(file, "0");
+      return true;
+    } catch {
+      // Without IPv6 in the kernel there is no such file.
+      return false;
+    }
+  });
+}
+
 /** Refused `unsupported` for a key that could not be observed afterwards. */
 export function writeSysctl(namespaces: Namespaces, space: Space, key: string, value: string): void {
   if (!sysctlsOf(space.ns).includes(key)) {

@@ -126,6 +126,22 @@ const LINUX_ONLY: Contract = {
     await assertHolds(world.kernel, stateOf(desired), [workload]);
   },
 
+  async "a workload whose new interfaces have no IPv6 gets it where its endpoint has it"(world) {
+    const workload = await world.workload();
+    inside(
+      world,
+      workload,
+      "sysctl",
+      "-qw",
+      "net.ipv6.conf.all.disable_ipv6=1",
+      "net.ipv6.conf.default.disable_ipv6=1",
+    );
+    const desired = o.switchedNetwork(workload);
+    await converge(world, desired, [workload]);
+    assert.match(inside(world, workload, "sysctl", "-n", "net.ipv6.conf.lo.disable_ipv6"), /^1$/m);
+    await converge(world, [], [workload]);
+  },
+
   async "other tables, and others' rules, stay as they are"(world) {
     inside(world, "host", "nft", "table inet other { chain theirs { counter\n }\n}");
     const before = inside(world, "host", "nft", "-s", "list", "table", "inet", "other");
