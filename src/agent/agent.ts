@@ -148,6 +148,14 @@ export class Agent {
   pokeServer(): void {
     this.#serverLoop.poke();
   }
+  /** Whether the server is being told what the journal knows, or will be in a moment. */
+  get isTelling(): boolean {
+    return !this.#serverLoop.isAtRest;
+  }
+  /** Resolves when journal and server have been compared, by a comparison that began after this call. */
+  async settleNow(): Promise<void> {
+    await this.#serverLoop.roundNow();
+  }
   async roundNow(): Promise<void> {
     this.#mustLook = true;
     await this.#loop.roundNow();

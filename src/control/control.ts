@@ -2,12 +2,15 @@
 // concerns them. Holds the store, the view of it, credentials and reports together; each of them is decided
 // elsewhere. After `kill -9` at any line, opening the same store again goes on where the last answer was.
 import { randomBytes, randomUUID } from "node:crypto";
+import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
 import type { ChangeSet, Host, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { ClusterStatus, HostReport, HostStatus } from "../model/status.ts";
 import type { Store } from "../store/store.ts";
+import { check } from "./check/check.ts";
+import { Inquiry } from "./check/inquiry.ts";
 import { Committer, type Meter } from "./committer.ts";
 import { type Condition, conditionsOf } from "./conditions.ts";
 import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
@@ -56,6 +59,7 @@ export class Control {
   readonly #credentials: Credentials;
   readonly #prefixes: Prefixes;
   readonly #reports = new Reports();
+  readonly #inquiry: Inquiry;
 
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
@@ -80,6 +84,7 @@ export class Control {
       later: options.later ?? SOON,
       history: options.history ?? 4096,
     });
+    this.#inquiry = new Inquiry(options.clock, (asks) => this.#committer.followers.ask(asks));
   }
 
   get cluster(): string {
@@ -203,6 +208,24 @@ export class Control {
       ...this.#reports.status(view, this.#clock.nowMs()),
       conditions: conditionsOf(view, this.#prefixes.byHost),
     };
+  }
+
+  /** Compares what the store, the journals and the kernels of hosts say about addresses; see check/check.ts. */
+  async check(request: CheckRequest): Promise<CheckReport> {
+    const admin = { role: "admin" } as const;
+    const parts = {
+      clock: this.#clock,
+      snapshot: () => this.snapshot(admin),
+      ask: (questions: Parameters<Inquiry["ask"]>[0]) => this.#inquiry.ask(questions),
+      release: (endpoint: string, ifRevision: number) =>
+        this.write({ verb: "detach", endpoint, by: admin, force: true, ifRevision }),
+    };
+    return await check(parts, request);
+  }
+
+  /** Takes a host's answer to a question of `check`. */
+  answer(host: string, answer: InventoryAnswer): void {
+    this.#inquiry.take(host, answer);
   }
 
   /** The latest report of each host, by name. */
