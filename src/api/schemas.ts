@@ -2,6 +2,7 @@
 // resources are the model's own schemas; only answers are put together here.
 import Type, { type TSchema } from "typebox";
 import * as check from "../model/check.ts";
+import { SpaceMap } from "../model/map.ts";
 import * as input from "../model/input.ts";
 import { type Kind, SPECS } from "../model/resource.ts";
 
@@ -141,6 +142,7 @@ export const SCHEMAS = {
   CheckRequest: check.CheckRequest,
   CheckReport: check.CheckReport,
   InventoryAnswer: check.InventoryAnswer,
+  SpaceMap,
   Done: Type.Object({ revision: Revision }, strict),
   Version: Type.Object({ version: Type.String(), cluster: Type.String() }, strict),
   Problem: Type.Object(

@@ -70,7 +70,7 @@ const NOUNS: readonly Noun[] = [
   {
     name: "ipam",
     group: RESOURCES,
-    about: "the address space: check what server, journals and kernels say",
+    about: "the address space: check that all agree about it, map it",
     load: () => import("./ipam.ts"),
   },
   { name: "vrf", group: RESOURCES, about: "routing domains: list, show", load: () => import("./vrf.ts") },

@@ -1,11 +1,13 @@
-// `weft ipam`: the address space as a whole. `check` compares the three truths and says who says what.
+// `weft ipam`: the address space as a whole. `check` compares the three truths and says who says what, `map`
+// draws.
 import type { Command } from "commander";
 import type { CheckReport, CheckRequest, Finding } from "../model/check.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
 import { count, paint, type Io, type Tone } from "./io.ts";
 import { printing, remote, type ReadOptions } from "./options.ts";
-import { type Column, printValue } from "./output.ts";
+import { mapText } from "./map.ts";
+import { type Column, printOne, printValue } from "./output.ts";
 import { EXIT_FINDINGS, EXIT_OK, EXIT_UNCHECKED } from "./refuse.ts";
 import { table, type Cell } from "./table.ts";
 
@@ -26,6 +28,18 @@ Without --repair nothing is changed. Exit codes: 0 nothing found, ${EXIT_FINDING
 still there), ${EXIT_UNCHECKED} nothing found, but some host could not be asked.`,
     );
   printing(remote(check)).action(cli.verb((options: CheckOptions) => runCheck(cli, options)));
+
+  const map = noun
+    .command("map")
+    .argument("<network>")
+    .description("Draw a network's address space: what is used, free, and whose.");
+  printing(remote(map)).action(cli.verb((network: string, options: ReadOptions) => showMap(cli, network, options)));
+}
+
+async function showMap(cli: Cli, network: string, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const map = await server.spaceMap(network);
+  await printOne(cli.io, options, map, `network/${network}`, () => mapText(cli.io, map));
 }
 
 async function runCheck(cli: Cli, options: CheckOptions): Promise<number> {

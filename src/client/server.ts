@@ -4,6 +4,7 @@
 import type { CheckReport, CheckRequest } from "../model/check.ts";
 import type { Change, ChangeSet, Endpoint, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
 import { Fault, faultOf, type Problem } from "../model/fault.ts";
+import type { SpaceMap } from "../model/map.ts";
 import type { ClusterStatus } from "../model/status.ts";
 import { type Call, httpClient, type HttpClient } from "./http.ts";
 import type { EndpointClaim, Joined, Transport } from "./transport.ts";
@@ -35,6 +36,7 @@ export type ServerClient = {
   snapshot(): Promise<Snapshot>;
   status(): Promise<ClusterStatus>;
   watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
+  spaceMap(network: string): Promise<SpaceMap>;
   /** May take as long as hosts do not answer, and repairs take. */
   check(request: CheckRequest): Promise<CheckReport>;
   version(): Promise<{ readonly version: string }>;
@@ -60,6 +62,7 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
     snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
     status: () => ask({ method: "GET", path: "/v1/status" }),
     watch: (from, signal) => watchOver(http, token, from, signal),
+    spaceMap: (network) => ask({ method: "GET", path: `${pathOf("network", network)}/map` }),
     check: (request) => ask({ method: "POST", path: "/v1/ipam/check", body: request, timeoutMs: CHECK_TIMEOUT_MS }),
     version: () => ask({ method: "GET", path: "/v1/version" }),
     close: () => http.close(),
