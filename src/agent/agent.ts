@@ -12,12 +12,11 @@ import { portName } from "../datapath/names.ts";
 import { printOp } from "../datapath/print.ts";
 import type { KernelObject, KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import type { Kernel, OpResult } from "../kernel/kernel.ts";
-import { problemOf } from "../model/fault.ts";
 import { vrfsOn } from "../model/membership.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
-import { Line, type LineOptions } from "./line.ts";
+import { Line, type LineOptions, refusalsOf } from "./line.ts";
 import { merged, placeOf, record, undone } from "./held.ts";
 import { disagreement, isSameElsewhere, withLocal } from "./local.ts";
 import { Loop } from "./loop.ts";
@@ -386,19 +385,4 @@ export class Agent {
     if (this.#settled !== undefined)
       this.#settled = { ...this.#settled, journalVersion: this.#options.journal.version };
   }
-}
-
-/** Does each step, whatever becomes of the others, and gives what was refused; a server that is away is asked once. */
-async function refusalsOf(steps: readonly (() => Promise<unknown>)[]): Promise<readonly string[]> {
-  const refused: string[] = [];
-  for (const step of steps) {
-    try {
-      await step();
-    } catch (error) {
-      const { reason, detail } = problemOf(error);
-      refused.push(detail);
-      if (reason === "unavailable" || reason === "timeout") break;
-    }
-  }
-  return refused;
 }

@@ -13,6 +13,7 @@ import { httpTransport } from "../client/server.ts";
 import { Control } from "../control/control.ts";
 import type { Ask, CheckReport, Inventory } from "../model/check.ts";
 import { problemOf } from "../model/fault.ts";
+import type { SpaceMap } from "../model/map.ts";
 import { openMemoryStore } from "../store/memory.ts";
 
 const WEFT = join(import.meta.dirname, "../../bin/weft");
@@ -164,6 +165,20 @@ test("a lease that the host does not know is let go by the server, and only that
     items.map(({ name }) => name),
     all.entries.slice(1).map(({ endpoint }) => endpoint),
   );
+});
+
+test("a map is drawn for people, and whole for programs", async () => {
+  const { stdout } = await weft("ipam", "map", "blue");
+  assert.match(stdout, /^blue 10\.7\.0\.0\/16: 1 of 65533 addresses used\n\n {2}10\.7\.0\.0 +░·{31}\n/);
+  const { subnets } = JSON.parse((await weft("ipam", "map", "blue", "-o", "json")).stdout) as SpaceMap;
+  assert.deepEqual(
+    subnets[0]?.intervals.slice(0, 2).map(({ first, state }) => [first, state]),
+    [
+      ["10.7.0.0", "excluded"],
+      ["10.7.0.1", "gateway"],
+    ],
+  );
+  assert.equal((await weft("ipam", "map", "red")).code, 3);
 });
 
 test("a host that does not follow is named, exit 12; what is named and is not there is 3", async () => {

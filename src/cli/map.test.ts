@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { SpaceMap } from "../model/map.ts";
 import { mapText } from "./map.ts";
 
-const io = { color: false, columns: 81 };
+const io = { color: false, columns: 80 };
 type Intervals = SpaceMap["subnets"][number]["intervals"];
 
 function intervals(...texts: readonly string[]): Intervals {
@@ -53,8 +53,8 @@ test("a cell per address where there is room: what is used, kept for somebody, a
     text,
     `blue 10.7.0.0/25: 3 of 118 addresses used
 
-  10.7.0.0       xG███HHQQQ??${"·".repeat(52)}
-  10.7.0.64      ${"·".repeat(63)}x
+  10.7.0.0     xG███HHQQQ??${"·".repeat(52)}
+  10.7.0.64    ${"·".repeat(63)}x
 
   █ used   H held   Q quarantined   G gateway   · free   x not to be given out   ? other   (a cell is one address)
 `,
@@ -93,9 +93,9 @@ test("a local network's blocks, whose they are, and how full", () => {
     text,
     /^near 10\.1\.0\.0\/16: 2 blocks, 202 of their 506 addresses used\n\nh1 10\.1\.0\.0\/24: 2 of 253 used\n/,
   );
-  assert(text.includes(`  10.1.0.0       xG██${"·".repeat(60)}\n`));
-  assert(text.includes(`h2 10.1.1.0/24: 200 of 253 used\n  10.1.1.0       xG${"█".repeat(62)}\n`));
-  assert(text.includes(`  10.1.1.192     ${"█".repeat(10)}${"·".repeat(53)}x\n`));
+  assert(text.includes(`  10.1.0.0     xG██${"·".repeat(60)}\n`));
+  assert(text.includes(`h2 10.1.1.0/24: 200 of 253 used\n  10.1.1.0     xG${"█".repeat(62)}\n`));
+  assert(text.includes(`  10.1.1.192   ${"█".repeat(10)}${"·".repeat(53)}x\n`));
   assert.equal(text.includes("in no block"), false, "only what is drawn is in the legend");
   assert.match(
     mapText(io, { ...local([]), subnets: [{ cidr: "10.1.0.0/16", blocks: [], intervals: [] }] }),
@@ -107,14 +107,18 @@ test("many blocks: a line each, and rows begin at round addresses whatever the w
   const many = local(Array.from({ length: 20 }, (_, n) => n + 2));
   const lines = mapText({ color: false, columns: 60 }, many).split("\n");
   assert.equal(lines[2], `  h1    10.1.0.0/24    ░${"·".repeat(31)}   2 of 253 used`);
+  // In colour it is the same picture.
+  const coloured = mapText({ color: true, columns: 60 }, many).split("\n")[2] ?? "";
+  assert.notEqual(coloured, lines[2]);
+  assert.equal(coloured.replaceAll(/\u001b\[\d+m/g, ""), lines[2]);
   assert.equal(lines[21], `  h20   10.1.19.0/24   ██▓${"·".repeat(29)}   21 of 253 used`);
   for (const columns of [20, 40, 80, 100, 200]) {
     const rows = mapText({ color: false, columns }, local([9]))
       .split("\n")
       .filter((line) => /^ {2}10\./.test(line));
-    const cells = (rows[0]?.length ?? 0) - 17;
+    const cells = (rows[0]?.length ?? 0) - 15;
     for (const row of rows) assert.equal(Number(/^ {2}10\.1\.0\.(\d+) /.exec(row)?.[1]) % cells, 0, row);
     assert.equal(new Set(rows.map((row) => row.length)).size, 1, `${columns} columns`);
-    assert(columns < 40 || cells + 17 <= columns, `${columns} columns`);
+    assert(columns < 40 || cells + 15 <= columns, `${columns} columns`);
   }
 });

@@ -1,19 +1,20 @@
-// A map of a network's addresses in a terminal: rows of cells, a cell for one address or for 2^k of them. A row begins at
-// a round address, so that one finds an address by eye. Pure: a map in, text out. Of a local network the blocks are
+// A map of a network's addresses in a terminal: rows of cells, a cell for one address or for 2^k of them. A row begins
+// at a round address, so that one finds an address by eye. Pure: a map in, text out. Of a local network the blocks are
 // drawn, because the space around them is mostly empty.
 import { cidrOf, formatIp, ipOf, lastOf } from "../model/address.ts";
 import type { BlockUse, SpaceInterval, SpaceMap } from "../model/map.ts";
-import { paint, type Io, type Tone } from "./io.ts";
-import { table } from "./table.ts";
+import { count, paint, type Io, type Tone } from "./io.ts";
 
+type Screen = Pick<Io, "color" | "columns">;
 type Span = { readonly first: bigint; readonly last: bigint; readonly state: string };
 type Subnet = SpaceMap["subnets"][number];
 
 /** Rows of one subnet, or of all blocks of one; more would not be looked at. */
 const ROWS_MAX = 16;
 const CELLS_MAX = 64;
-/** An address of IPv6 in full, and gaps. */
-const LABEL = { 4: 17, 6: 28 } as const;
+/** Addresses of IPv6 that begin a row, and gaps; those of IPv4 are as long as the last one of all. */
+const LABEL_V6 = 28;
+const GAPS = 5;
 
 /** States by what catches the eye first: of a cell with several, the first one is shown. */
 const GLYPHS: readonly {
@@ -35,11 +36,11 @@ const OTHER = { state: "other", glyph: "?", tone: "warn", says: "other" } as con
 /** How much of a cell of several addresses is used: a little is more than nothing. */
 const SHADES = ["░", "▒", "▓", "█"] as const;
 
-export function mapText(io: Pick<Io, "color" | "columns">, map: SpaceMap): string {
+export function mapText(io: Screen, map: SpaceMap): string {
   return map.subnets.map((subnet) => subnetText(io, map, subnet)).join("\n");
 }
 
-function subnetText(io: Pick<Io, "color" | "columns">, { network, ipam }: SpaceMap, subnet: Subnet): string {
+function subnetText(io: Screen, { network, ipam }: SpaceMap, subnet: Subnet): string {
   const spans = subnet.intervals.map(spanOf);
   const isLocal = ipam === "local";
   const pieces = isLocal ? subnet.blocks : [{ host: "", cidr: subnet.cidr }];
@@ -48,20 +49,36 @@ function subnetText(io: Pick<Io, "color" | "columns">, { network, ipam }: SpaceM
   const rows = Math.max(1, Math.floor(ROWS_MAX / pieces.length));
   const shown = new Set<string>();
   let perCell = 1n;
-  const drawn = pieces.map(({ cidr }) => draw(io, cidr, spans, rows));
+  const label = labelOf(pieces.map(({ cidr }) => cidr));
+  const drawn = pieces.map(({ cidr }) => draw(io, cidr, spans, rows, label));
   for (const { cells, perCell: size } of drawn) {
     perCell = size;
     for (const cell of cells) shown.add(cell.state);
   }
-  const body =
-    rows === 1 && isLocal
-      ? `\n${table(
-          io,
-          undefined,
-          subnet.blocks.map((block, i) => [`  ${block.host}`, block.cidr, drawn[i]?.glyphs ?? "", usedOf(block)]),
-        )}`
-      : drawn.map(({ text }, i) => `\n${blockTitle(subnet.blocks[i])}${text}`).join("");
+  const isShort = rows === 1 && isLocal;
+  const body = isShort
+    ? `\n${shortRows(subnet.blocks, drawn)}`
+    : drawn.map(({ text }, i) => `\n${blockTitle(subnet.blocks[i])}${text}`).join("");
   return `${head}${body}\n${legend(io, shown, perCell)}`;
+}
+
+/** A line per block. Not a table: cells may be coloured, and a table shows control characters of others. */
+function shortRows(blocks: readonly BlockUse[], drawn: readonly Drawn[]): string {
+  const widest = (of: (block: BlockUse) => string) => Math.max(...blocks.map((block) => of(block).length));
+  const [hosts, cidrs] = [widest(({ host }) => host), widest(({ cidr }) => cidr)];
+  return blocks
+    .map((block, i) => {
+      const name = `${block.host.padEnd(hosts)}   ${block.cidr.padEnd(cidrs)}`;
+      return `  ${name}   ${drawn[i]?.glyphs ?? ""}   ${usedOf(block)}\n`;
+    })
+    .join("");
+}
+
+/** Columns before the cells, alike for all blocks. */
+function labelOf(cidrs: readonly string[]): number {
+  const lasts = cidrs.flatMap((text) => cidrOf(text) ?? []).map((cidr) => lastOf(cidr));
+  if (lasts.some(({ family }) => family === 6)) return LABEL_V6;
+  return Math.max(...lasts.map((ip) => formatIp(ip).length)) + GAPS;
 }
 
 function blockTitle(block: BlockUse | undefined): string {
@@ -80,7 +97,7 @@ function usageText({ blocks }: Subnet, spans: readonly Span[], isLocal: boolean)
   const used = sum(spans, "used");
   if (!isLocal) return `${amount(used)} of ${amount(used + sum(spans, "free"))} addresses used`;
   const total = blocks.reduce((all, block) => all + BigInt(block.total), 0n);
-  return `${blocks.length} ${blocks.length === 1 ? "block" : "blocks"}, ${amount(used)} of their ${amount(total)} addresses used`;
+  return `${count(blocks.length, "block")}, ${amount(used)} of their ${amount(total)} addresses used`;
 }
 
 function sum(spans: readonly Span[], state: string): bigint {
@@ -103,23 +120,23 @@ type Drawn = {
   readonly perCell: bigint;
 };
 
-function draw(io: Pick<Io, "color" | "columns">, text: string, spans: readonly Span[], rows: number): Drawn {
+function draw(io: Screen, text: string, spans: readonly Span[], rows: number, label: number): Drawn {
   const cidr = cidrOf(text);
   if (cidr === undefined) return { text: "", glyphs: "", cells: [], perCell: 1n };
   const { family, base } = cidr;
-  const perRow = cellsPerRow(io.columns - LABEL[family]);
+  const perRow = cellsPerRow(io.columns - label);
   const whole = { first: base, last: lastOf(cidr).value };
   let perCell = 1n;
   while (whole.last - whole.first + 1n > perCell * BigInt(perRow * rows)) perCell *= 2n;
   const cells = cellsOf(whole, perCell, spans);
   const lines: string[] = [];
   for (let from = 0; from < cells.length; from += perRow) {
-    const label = formatIp({ family, value: base + BigInt(from) * perCell }).padEnd(LABEL[family] - 2);
+    const address = formatIp({ family, value: base + BigInt(from) * perCell }).padEnd(label - 2);
     const row = cells.slice(from, from + perRow).map((cell) => glyphOf(io, cell, perCell));
-    lines.push(`  ${label}${row.join("")}`);
+    lines.push(`  ${address}${row.join("")}`);
   }
-  const glyphs = lines[0]?.slice(LABEL[family]) ?? "";
-  return { text: folded(lines, LABEL[family]), glyphs, cells, perCell };
+  const glyphs = lines[0]?.slice(label) ?? "";
+  return { text: folded(lines, label), glyphs, cells, perCell };
 }
 
 /** Rows that look like the one above, but the last of them, become one line, as in a hex dump. */

@@ -1,5 +1,5 @@
 // When a network will be full, if it goes on growing as it did: the slope of a straight line through what was used in
-// the last hour. Samples are taken whenever somebody asks, in memory: a server that has just started has no opinion yet.
+// the last hour. Samples are taken whenever somebody asks, in memory: a server that has just started has no opinion.
 
 type Sample = { readonly atMs: number; readonly used: number };
 

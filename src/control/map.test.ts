@@ -10,7 +10,7 @@ import { type View, viewOf } from "./view.ts";
 
 const META = { uid: "u", revision: 1 } as const;
 
-test("of paints that overlap, each address has the last; in order, without gaps, and nothing alike side by side", () => {
+test("of paints that overlap, each address has the last; in order, without gaps, nothing alike side by side", () => {
   const span = fc
     .tuple(fc.nat(80), fc.nat(20), fc.constantFrom("a", "b", "c"))
     .map(([first, size, state]) => ({ first: BigInt(first), last: BigInt(first + size), state }));

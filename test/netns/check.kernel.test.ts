@@ -81,7 +81,7 @@ describe("a check of addresses", { skip: whyNoKernelTests() ?? false, timeout: 1
     assert.equal(body.reason, "endpoint-unknown");
   });
 
-  test("an address taken off the workload's interface, and a foreign one put there, are seen and set right", async () => {
+  test("an address taken off a workload's interface, and a foreign one put there, are set right", async () => {
     const { netns, addresses, mac } = of("wide-h1-1");
     const [address = ""] = addresses;
     const rules = ["kernel-differs h1 near-h1-2.eth0", "kernel-differs h1 wide-h1-1.eth0"];
