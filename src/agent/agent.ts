@@ -18,7 +18,7 @@ import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { Line, type LineOptions, refusalsOf } from "./line.ts";
 import { merged, placeOf, record, undone } from "./held.ts";
-import { disagreement, isSameElsewhere, withLocal } from "./local.ts";
+import { disagreement, isAlive, isSameElsewhere, withLocal } from "./local.ts";
 import { Loop } from "./loop.ts";
 
 export type AgentOptions = LineOptions & {
@@ -175,7 +175,7 @@ export class Agent {
   }
 
   #isAlive(entry: Entry): boolean {
-    return entry.bootId === this.#bootId && this.#options.kernel.netnsId(entry.endpoint.spec.netns) === entry.netnsId;
+    return isAlive(entry, this.#bootId, this.#options.kernel);
   }
 
   /** A namespace does not survive a reboot, so neither does what was attached to it. */

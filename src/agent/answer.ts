@@ -10,6 +10,9 @@ import type { Agent } from "./agent.ts";
 import type { Door } from "./attach.ts";
 import { inventoryOf } from "./inventory.ts";
 import type { Entry, Journal } from "./journal.ts";
+import { isAlive } from "./local.ts";
+
+type OrderTo<D extends Order["do"]> = Extract<Order, { readonly do: D }>;
 
 export type AnswerOptions = {
   readonly host: string;
@@ -17,8 +20,8 @@ export type AnswerOptions = {
   readonly door: Door;
   readonly kernel: Kernel;
   readonly journal: Journal;
-  readonly mirror: Mirror;
-  readonly transport: Transport;
+  readonly mirror: Pick<Mirror, "onAsk" | "snapshot">;
+  readonly transport: Pick<Transport, "attach" | "answer">;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 };
 
@@ -47,13 +50,24 @@ async function answer(options: AnswerOptions, { id, orders }: Ask): Promise<void
 /** Empty if it was done, else why not. */
 async function obey(options: AnswerOptions, order: Order): Promise<string> {
   try {
-    if (order.do === "detach") await options.door.detach(order.endpoint);
+    if (order.do === "detach") await detach(options, order);
     if (order.do === "take") await tell(options, take(options, order.endpoint));
     if (order.do === "tell") await tell(options, entryOf(options, order.endpoint));
     return "";
   } catch (error) {
     return problemOf(error).detail;
   }
+}
+
+/** Since the server looked, the name may have gone to another workload, or the workload may be there again. */
+async function detach({ journal, agent, kernel, door }: AnswerOptions, order: OrderTo<"detach">): Promise<void> {
+  const entry = journal.entries.get(order.endpoint);
+  const what = `"${order.endpoint}" is not detached`;
+  if (entry !== undefined && entry.endpoint.spec.addresses.join() !== order.addresses.join())
+    throw new Fault("in-use", { what, why: "it has other addresses now", fix: "check again" });
+  if (!order.alive && entry?.state === "attached" && isAlive(entry, agent.bootId, kernel))
+    throw new Fault("in-use", { what, why: "its workload is there", fix: "check again" });
+  await door.detach(order.endpoint);
 }
 
 /** The journal as the server has it; but in which namespace the workload is, only its host can know. */

@@ -5,6 +5,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import type { Inventory } from "../model/check.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { Entry, Journal } from "./journal.ts";
+import { isAlive } from "./local.ts";
 
 export type InventoryParts = {
   readonly host: string;
@@ -42,10 +43,6 @@ export async function inventoryOf(parts: InventoryParts): Promise<Inventory> {
     busy: [...busy],
     telling: isTelling,
   };
-}
-
-function isAlive({ endpoint, netnsId, bootId }: Entry, thisBoot: string, kernel: Pick<Kernel, "netnsId">): boolean {
-  return bootId === thisBoot && kernel.netnsId(endpoint.spec.netns) === netnsId;
 }
 
 function entryOf({ endpoint: { name, revision, spec }, state }: Entry, alive: boolean): Inventory["entries"][number] {

@@ -44,6 +44,8 @@ function portIn(space: Space, vrf: string, link: LinkInfo): PortSeen {
 
 /** Undefined if the workload, and with it the pair, is just going. */
 function farEnd({ socket }: Space, { peer, peerNsid }: LinkInfo): PortSeen["far"] | undefined {
+  // NETNSA_NSID_NOT_ASSIGNED: the namespace is on its way out, and has no id any more.
+  if (peerNsid !== undefined && peerNsid < 0) return undefined;
   const end = socket.ask(k.RTM_GETLINK, (w) => linkByIndex(w, peer, peerNsid), readLink);
   if (end === undefined || end.index !== peer) return undefined;
   try {

@@ -60,8 +60,18 @@ export const Inventory = Type.Object(
 
 /** What a host is told to do about a finding. Each may be done twice without harm. */
 export const Order = Type.Union([
-  /** Takes the endpoint's port away and frees its addresses. */
-  Type.Object({ do: Type.Literal("detach"), endpoint: Type.String() }, strict),
+  Type.Object(
+    {
+      do: Type.Literal("detach"),
+      endpoint: Type.String(),
+      addresses: Addresses,
+      alive: Type.Boolean({ description: "Also if its workload runs." }),
+    },
+    {
+      ...strict,
+      description: "Takes the port away and frees the addresses, if the endpoint still has exactly these.",
+    },
+  ),
   /** Compares kernel, journal and server once more, and mends as ever. */
   Type.Object({ do: Type.Literal("settle") }, strict),
   /** Makes the journal say what the server says of the endpoint: in a global network the server's word counts. */

@@ -2,7 +2,9 @@
 // itself is not, and after a repair nothing is left.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { CheckReport } from "../../src/model/check.ts";
+import { answerAsks } from "../../src/agent/answer.ts";
+import { memoryJournal } from "../../src/agent/journal.ts";
+import type { Ask, CheckReport, InventoryAnswer } from "../../src/model/check.ts";
 import type { Endpoint } from "../../src/model/resource.ts";
 import { randomFrom } from "./clock.ts";
 import { type Host, World } from "./world.ts";
@@ -185,6 +187,40 @@ test("a lease that its host never heard of is let go by the server", () =>
     assert.equal(await world.control?.find("endpoint", "lost.eth0", { role: "admin" }), undefined);
   }));
 
+test("an order that comes too late, when a workload of the name is there again, is refused", () =>
+  withCluster(async (world, one) => {
+    const { agent, door, mirror } = one.running ?? assert.fail();
+    const { promise: answer, resolve } = Promise.withResolvers<InventoryAnswer>();
+    let tell: (ask: Ask) => void = () => assert.fail("nobody listens");
+    answerAsks({
+      host: "h1",
+      agent,
+      door,
+      kernel: one.kernel,
+      journal: memoryJournal(one.entries),
+      mirror: { onAsk: (hear) => (tell = hear), snapshot: () => mirror.snapshot() },
+      transport: { attach: () => assert.fail("nothing is to tell"), answer: async (given) => resolve(given) },
+      log: () => undefined,
+    });
+    const endpoint = "near-h1-1.eth0";
+    const addresses = one.entries.get(endpoint)?.endpoint.spec.addresses ?? [];
+    tell({
+      id: 1,
+      orders: [
+        { do: "detach", endpoint, addresses, alive: false },
+        { do: "detach", endpoint, addresses: ["10.1.9.9"], alive: true },
+        { do: "take", endpoint: "nobody.eth0" },
+      ],
+    });
+    await world.clock.advance(2_000);
+    const { done, inventory } = await answer;
+    assert.match(done[0] ?? "", /its workload is there/);
+    assert.match(done[1] ?? "", /other addresses/);
+    assert.match(done[2] ?? "", /is not attached here/);
+    assert.equal(inventory.entries.length, 4);
+    await assertClean(world);
+  }));
+
 test("attaches and detaches that go on all the time are no findings", () =>
   withCluster(async (world, one, two) => {
     const stop = new AbortController();
@@ -202,7 +238,7 @@ test("attaches and detaches that go on all the time are no findings", () =>
     };
     const churning = Promise.all([one, two, one].map(churn));
     const found: string[] = [];
-    for (let i = 0; i < 6; i++) found.push(...rulesOf((await world.check({})).report));
+    for (let i = 0; i < 40; i++) found.push(...rulesOf((await world.check({})).report));
     stop.abort();
     await world.clock.advance(5_000);
     await churning;

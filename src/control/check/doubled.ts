@@ -56,7 +56,9 @@ function judged(one: Seen, first: Seen, ground: Ground, evict: boolean): Judgeme
     return judgement("two-holders", one, ground, text, undefined);
   }
   const text = `the agent of ${host} detaches ${endpoint}: ${before}`;
-  return judgement("two-holders", one, ground, text, { do: "order", host, order: { do: "detach", endpoint } });
+  const { addresses } = entry;
+  const order = { do: "detach", endpoint, addresses, alive: true } as const;
+  return judgement("two-holders", one, ground, text, { do: "order", host, order });
 }
 
 /** Who may stay comes first: what lives before what does not, what came earlier before what came later. */

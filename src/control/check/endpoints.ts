@@ -40,10 +40,14 @@ function portUnknown(seen: Seen, ground: Ground): Judgement {
 
 /** The journal has it: does what it speaks of exist? */
 function missing(seen: Seen, entry: JournalEntry, ground: Ground): Judgement | undefined {
-  const act = order(seen, { do: "detach", endpoint: seen.endpoint });
+  const { endpoint, addresses } = entry;
+  const act = order(seen, { do: "detach", endpoint, addresses, alive: false });
   const text = "the agent detaches it and frees its addresses";
   if (entry.state === "detaching") return judgement("detach-unfinished", seen, ground, text, act);
-  if (!ground.networks.has(entry.network)) return judgement("network-gone", seen, ground, text, act);
+  if (!ground.networks.has(entry.network)) {
+    const also = order(seen, { do: "detach", endpoint, addresses, alive: true });
+    return judgement("network-gone", seen, ground, text, also);
+  }
   if (!entry.alive) return judgement("workload-gone", seen, ground, text, act);
   if (seen.port !== undefined) return undefined;
   return judgement("port-missing", seen, ground, "the agent makes the port again", settle(seen));
