@@ -19,7 +19,7 @@ export function register(noun: Command, cli: Cli): void {
     .description("Compare what the server, every host's journal and every host's kernel say about addresses.")
     .option("--network <name>", "only findings about this network")
     .option("--host <name>", "ask only this host")
-    .option("--repair", "mend what can be mended without taking anything from a workload that runs")
+    .option("--repair", "mend what can be mended, then check again")
     .option("--evict", "with --repair: of two that hold one address, detach the one that came later")
     .addHelpText(
       "after",

@@ -3,10 +3,10 @@
 // Repair does what findings.ts says mends each, and judges itself by another check.
 import type { CheckReport, CheckRequest, Finding, Inventory, Order } from "../../model/check.ts";
 import type { Clock } from "../../model/clock.ts";
-import { Fault } from "../../model/fault.ts";
+import { Fault, problemOf } from "../../model/fault.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import { findingsOf } from "./findings.ts";
-import type { Act, Judgement } from "./ground.ts";
+import type { Judgement } from "./ground.ts";
 import type { Answers } from "./inquiry.ts";
 
 /** Longer than an agent that has nothing else to do takes to tell the server what it did by itself. */
@@ -120,33 +120,43 @@ function keyOf({ finding: { rule, vrf, host, endpoint, addresses } }: Judgement)
 /** Does what mends each; gives why not, by finding. */
 async function mend(parts: CheckParts, judgements: readonly Judgement[]): Promise<ReadonlyMap<string, string>> {
   const failed = new Map<string, string>();
-  const byHost = new Map<string, Map<string, { readonly order: Order; readonly keys: string[] }>>();
+  const orders: { readonly key: string; readonly host: string; readonly order: Order; readonly text: string }[] = [];
   for (const judgement of judgements) {
+    const key = keyOf(judgement);
     const { act } = judgement;
-    if (act?.do === "release") await release(parts, act).catch((error) => failed.set(keyOf(judgement), String(error)));
-    if (act?.do !== "order") continue;
-    const orders = byHost.get(act.host) ?? new Map<string, { readonly order: Order; readonly keys: string[] }>();
-    byHost.set(act.host, orders);
-    const known = orders.get(JSON.stringify(act.order));
-    if (known === undefined) orders.set(JSON.stringify(act.order), { order: act.order, keys: [keyOf(judgement)] });
-    else known.keys.push(keyOf(judgement));
+    if (act?.do === "release") {
+      const why = await refusalOf(parts.release(act.endpoint, act.revision));
+      if (why !== undefined) failed.set(key, why);
+    } else if (act?.do === "order") orders.push({ ...act, key, text: JSON.stringify(act.order) });
   }
-  if (byHost.size === 0) return failed;
-  const { answers, unanswered } = await parts.ask(
-    new Map([...byHost].map(([host, orders]) => [host, [...orders.values()].map(({ order }) => order)])),
+  if (orders.length === 0) return failed;
+  // Findings may ask for the same; a host gets each order once.
+  const byHost = new Map(
+    [...Map.groupBy(orders, ({ host }) => host)].map(([host, all]) => [
+      host,
+      new Map(all.map(({ text, order }) => [text, order])),
+    ]),
   );
-  for (const [host, orders] of byHost) {
-    const done = answers.get(host)?.done;
-    for (const [i, { keys }] of [...orders.values()].entries()) {
-      const why = done === undefined ? (unanswered.get(host) ?? "") : (done[i] ?? "");
-      if (why !== "") for (const key of keys) failed.set(key, why);
-    }
+  const questions = new Map([...byHost].map(([host, all]) => [host, [...all.values()]]));
+  const { answers, unanswered } = await parts.ask(questions);
+  const said = new Map(
+    [...byHost].map(([host, all]) => [
+      host,
+      new Map([...all.keys()].map((text, i) => [text, answers.get(host)?.done[i] ?? unanswered.get(host) ?? ""])),
+    ]),
+  );
+  for (const { key, host, text } of orders) {
+    const why = said.get(host)?.get(text) ?? "";
+    if (why !== "") failed.set(key, why);
   }
   return failed;
 }
 
-function release(parts: CheckParts, { endpoint, revision }: Extract<Act, { readonly do: "release" }>) {
-  return parts.release(endpoint, revision);
+async function refusalOf(done: Promise<unknown>): Promise<string | undefined> {
+  return await done.then(
+    () => undefined,
+    (error: unknown) => problemOf(error).detail,
+  );
 }
 
 function reportOf({ snapshot, inventories, unchecked, judgements, passing }: Checked): CheckReport {
