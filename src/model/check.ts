@@ -94,7 +94,7 @@ export const CheckRequest = Type.Object(
   {
     network: optional(Type.String({ description: "Only findings about this network." })),
     host: optional(Type.String({ description: "Only this host is asked, and only findings about it count." })),
-    repair: optional(Type.Boolean({ description: "Mend what can be mended without taking anything from a workload." })),
+    repair: optional(Type.Boolean({ description: "Mend what can be mended, then check again." })),
     evict: optional(
       Type.Boolean({ description: "With repair: of two that hold one address, detach the one that came later." }),
     ),

@@ -73,14 +73,17 @@ async function looks(parts: CheckParts, request: CheckRequest): Promise<Checked>
   const { hosts } = await parts.snapshot();
   const asked = hosts.map((host) => host.name).filter((name) => request.host === undefined || name === request.host);
   let now = await look(parts, request, asked);
-  const first = new Set(now.judgements.map(keyOf));
+  const first = new Map(now.judgements.map((judgement) => [keyOf(judgement), judgement.finding.host]));
   for (let i = 1; i < LOOKS_MAX && now.judgements.length > 0 && (i < 2 || isTold(now)); i++) {
     await parts.clock.sleep(LOOK_AGAIN_MS);
     const keys = new Set(now.judgements.map(keyOf));
     const next = await look(parts, request, suspectsOf(now), now);
     now = { ...next, judgements: next.judgements.filter((judgement) => keys.has(keyOf(judgement))) };
   }
-  return { ...now, passing: first.size - new Set(now.judgements.map(keyOf)).size };
+  const left = new Set(now.judgements.map(keyOf));
+  // What a host said that answers no more did not go away: the host is named as not checked.
+  const passed = [...first].filter(([key, host]) => !left.has(key) && now.inventories.has(host));
+  return { ...now, passing: passed.length };
 }
 
 /** Hosts that a finding is about, of those that answer. */
