@@ -37,6 +37,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.
 const io: Io = {
   out: (data) => void process.stdout.write(data),
   err: (prose) => void process.stderr.write(prose),
+  columns: process.stdout.columns || 80,
   color: process.stdout.isTTY && process.stderr.isTTY && (process.env["NO_COLOR"] ?? "") === "" && !isDumb(),
   live: process.stderr.isTTY && !isDumb(),
   stdin: () => text(process.stdin),

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { RULES } from "../src/model/check.ts";
 import { REASONS } from "../src/model/fault.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -41,4 +42,12 @@ test("docs/dependencies.md has a reason for every dependency, and no other", () 
   );
   const described = rowsOf(page("dependencies.md")).map(([name]) => name);
   assert.deepEqual(described.toSorted(), names.toSorted());
+});
+
+test("docs/operations.md explains every finding of a check, with its kind", () => {
+  const kinds = new Set<string>(Object.values(RULES));
+  const described = rowsOf(page("operations.md")).flatMap(([rule, [kind = ""]]) =>
+    kinds.has(kind) ? [[rule, kind]] : [],
+  );
+  assert.deepEqual(described, Object.entries(RULES));
 });

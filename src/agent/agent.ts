@@ -12,14 +12,13 @@ import { portName } from "../datapath/names.ts";
 import { printOp } from "../datapath/print.ts";
 import type { KernelObject, KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import type { Kernel, OpResult } from "../kernel/kernel.ts";
-import { problemOf } from "../model/fault.ts";
 import { vrfsOn } from "../model/membership.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
-import { Line, type LineOptions } from "./line.ts";
+import { Line, type LineOptions, refusalsOf } from "./line.ts";
 import { merged, placeOf, record, undone } from "./held.ts";
-import { disagreement, isSameElsewhere, withLocal } from "./local.ts";
+import { disagreement, isAlive, isSameElsewhere, withLocal } from "./local.ts";
 import { Loop } from "./loop.ts";
 
 export type AgentOptions = LineOptions & {
@@ -148,6 +147,14 @@ export class Agent {
   pokeServer(): void {
     this.#serverLoop.poke();
   }
+  /** Whether the server is being told what the journal knows, or will be in a moment. */
+  get isTelling(): boolean {
+    return !this.#serverLoop.isAtRest;
+  }
+  /** Resolves when journal and server have been compared, by a comparison that began after this call. */
+  async settleNow(): Promise<void> {
+    await this.#serverLoop.roundNow();
+  }
   async roundNow(): Promise<void> {
     this.#mustLook = true;
     await this.#loop.roundNow();
@@ -168,7 +175,7 @@ export class Agent {
   }
 
   #isAlive(entry: Entry): boolean {
-    return entry.bootId === this.#bootId && this.#options.kernel.netnsId(entry.endpoint.spec.netns) === entry.netnsId;
+    return isAlive(entry, this.#bootId, this.#options.kernel);
   }
 
   /** A namespace does not survive a reboot, so neither does what was attached to it. */
@@ -378,19 +385,4 @@ export class Agent {
     if (this.#settled !== undefined)
       this.#settled = { ...this.#settled, journalVersion: this.#options.journal.version };
   }
-}
-
-/** Does each step, whatever becomes of the others, and gives what was refused; a server that is away is asked once. */
-async function refusalsOf(steps: readonly (() => Promise<unknown>)[]): Promise<readonly string[]> {
-  const refused: string[] = [];
-  for (const step of steps) {
-    try {
-      await step();
-    } catch (error) {
-      const { reason, detail } = problemOf(error);
-      refused.push(detail);
-      if (reason === "unavailable" || reason === "timeout") break;
-    }
-  }
-  return refused;
 }

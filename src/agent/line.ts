@@ -114,3 +114,18 @@ export class Line {
     }
   }
 }
+
+/** Does each step, whatever becomes of the others, and gives what was refused; a server that is away is asked once. */
+export async function refusalsOf(steps: readonly (() => Promise<unknown>)[]): Promise<readonly string[]> {
+  const refused: string[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      const { reason, detail } = problemOf(error);
+      refused.push(detail);
+      if (reason === "unavailable" || reason === "timeout") break;
+    }
+  }
+  return refused;
+}

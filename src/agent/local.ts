@@ -1,5 +1,6 @@
 // What this host knows better than the server: which of its endpoints are attached. Pure: journal and snapshot in, the
 // snapshot to compile and what the server still has to hear out.
+import type { Kernel } from "../kernel/kernel.ts";
 import type { Endpoint, Network, Snapshot } from "../model/resource.ts";
 import type { Entry } from "./journal.ts";
 
@@ -15,6 +16,11 @@ export function withLocal(
   const own: Endpoint[] = [];
   for (const entry of entries) if (entry.state === "attached" && isAlive(entry)) own.push(entry.endpoint);
   return { ...snapshot, endpoints: [...snapshot.endpoints.filter((endpoint) => endpoint.spec.host !== host), ...own] };
+}
+
+/** Whether the workload's namespace is still the one that it was attached in. */
+export function isAlive(entry: Entry, bootId: string, kernel: Pick<Kernel, "netnsId">): boolean {
+  return entry.bootId === bootId && kernel.netnsId(entry.endpoint.spec.netns) === entry.netnsId;
 }
 
 /** What journal and server disagree about. Each list is what has to be done, by whom. */

@@ -29,11 +29,17 @@ export class Loop {
   #dirty = true;
   #wake = new AbortController();
   #waiters: (() => void)[] = [];
+  #isRunning = false;
 
   /** `round` says whether it ended clean; after one that did not, or threw, the loop backs off and tries again. */
   constructor(options: LoopOptions, round: () => Promise<boolean>) {
     this.#options = options;
     this.#round = round;
+  }
+
+  /** Whether no round runs, and none was asked for. */
+  get isAtRest(): boolean {
+    return !this.#isRunning && !this.#dirty;
   }
 
   poke(): void {
@@ -58,7 +64,9 @@ export class Loop {
       const waiters = this.#waiters;
       this.#waiters = [];
       const startMs = clock.nowMs();
+      this.#isRunning = true;
       const isClean = await this.#round().catch(() => false);
+      this.#isRunning = false;
       for (const resolve of waiters) resolve();
       const tookMs = clock.nowMs() - startMs;
       backoffMs = isClean ? 0 : Math.min(BACKOFF_LAST_MS, Math.max(BACKOFF_FIRST_MS, backoffMs * 2));

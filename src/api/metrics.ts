@@ -54,6 +54,11 @@ function createStates(registers: Registry[]) {
     "family",
     "state",
   ]);
+  const fullIn = gauge(
+    "weft_addresses_full_in_seconds",
+    "When the network is full if it grows as in the last hour; absent while it does not grow.",
+    ["network", "family"],
+  );
   const blocks = gauge("weft_blocks", "Blocks of local networks by state.", ["network", "family", "state"]);
   const hosts = gauge("weft_hosts", "Hosts by state.", ["state"]);
   const hostRevision = gauge("weft_host_revision", "The revision that a host's kernel holds.", ["host"]);
@@ -69,12 +74,14 @@ function createStates(registers: Registry[]) {
   const watchers = gauge("weft_watchers", "Open watches.");
 
   async function read(control: Control): Promise<void> {
-    for (const state of [addresses, blocks, hosts, hostRevision, hostLag, drift, conditions]) state.reset();
+    for (const state of [addresses, fullIn, blocks, hosts, hostRevision, hostLag, drift, conditions]) state.reset();
     revision.set(control.revision);
-    for (const { network, family, used, total, blocksUsed, blocksTotal } of await control.addressUse()) {
+    for (const use of await control.addressUse()) {
+      const { network, family, used, total, blocksUsed, blocksTotal, fullInSeconds } = use;
       const label = { network, family: `ipv${family}` };
       addresses.set({ ...label, state: "used" }, used);
       addresses.set({ ...label, state: "free" }, total - used);
+      if (fullInSeconds !== undefined) fullIn.set(label, fullInSeconds);
       if (blocksTotal === 0) continue;
       blocks.set({ ...label, state: "used" }, blocksUsed);
       blocks.set({ ...label, state: "free" }, blocksTotal - blocksUsed);

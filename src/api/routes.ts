@@ -12,6 +12,7 @@ import {
 import type { Kind, Resource } from "../model/resource.ts";
 import type { Outcome } from "../control/write.ts";
 import type { Metrics } from "./metrics.ts";
+import { ipamRoutes } from "./routes-ipam.ts";
 import { PAGE_DEFAULT, PAGE_MAX, pageOf } from "./page.ts";
 import { type Answer, type Route, adminOnly, flagIn, jsonOf, matchOf, numberIn, viewerOf } from "./route.ts";
 import type { SchemaName } from "./schemas.ts";
@@ -34,6 +35,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     ...writeRoutes(parts),
     ...deleteRoutes(parts),
     ...hostRoutes(parts),
+    ...ipamRoutes(parts.control),
   ];
 }
 

@@ -1,6 +1,8 @@
 // Schemas of everything that goes over the wire, by the names that the OpenAPI document gives them. Requests and
 // resources are the model's own schemas; only answers are put together here.
 import Type, { type TSchema } from "typebox";
+import * as check from "../model/check.ts";
+import { SpaceMap } from "../model/map.ts";
 import * as input from "../model/input.ts";
 import { type Kind, SPECS } from "../model/resource.ts";
 
@@ -125,9 +127,22 @@ export const SCHEMAS = {
     strict,
   ),
   ChangeSet: Type.Object(
-    { revision: Revision, changes: Type.Array(Change, { description: "Empty: a sign of life." }) },
+    {
+      revision: Revision,
+      changes: Type.Array(Change, { description: "Empty: a sign of life, or a question." }),
+      ask: Type.Optional(
+        Type.Object(
+          { id: Type.Integer({ minimum: 1 }), orders: Type.Array(check.Order) },
+          { ...strict, description: "To a host: answer with POST /v1/hosts/{name}/inventory." },
+        ),
+      ),
+    },
     strict,
   ),
+  CheckRequest: check.CheckRequest,
+  CheckReport: check.CheckReport,
+  InventoryAnswer: check.InventoryAnswer,
+  SpaceMap,
   Done: Type.Object({ revision: Revision }, strict),
   Version: Type.Object({ version: Type.String(), cluster: Type.String() }, strict),
   Problem: Type.Object(

@@ -67,6 +67,12 @@ const NOUNS: readonly Noun[] = [
     about: "who has which address: list",
     load: () => import("./lease.ts"),
   },
+  {
+    name: "ipam",
+    group: RESOURCES,
+    about: "the address space: check that all agree about it, map it",
+    load: () => import("./ipam.ts"),
+  },
   { name: "vrf", group: RESOURCES, about: "routing domains: list, show", load: () => import("./vrf.ts") },
   {
     name: "status",

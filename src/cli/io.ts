@@ -12,6 +12,8 @@ export type Io = {
   readonly color: boolean;
   /** Whether progress may overwrite its own line. */
   readonly live: boolean;
+  /** Columns of the terminal; 80 where there is none. */
+  readonly columns: number;
   readonly stdin: () => Promise<string>;
   /** Asks a person and gives the answer; undefined when nobody is there to ask. */
   readonly ask: ((question: string) => Promise<string>) | undefined;

@@ -26,6 +26,7 @@ function capture(): { readonly io: Io; readonly out: () => string; readonly err:
     out: (text) => void (out += text),
     err: (text) => void (err += text),
     color: false,
+    columns: 80,
     live: false,
     stdin: async () => "",
     ask: undefined,

@@ -60,7 +60,8 @@ export async function printOne<T>(
   io.out(format === "name" ? `${name}\n` : human());
 }
 
-async function printValue(io: Io, format: "json" | "yaml", value: unknown): Promise<void> {
+/** A value whole, for programs. */
+export async function printValue(io: Io, format: "json" | "yaml", value: unknown): Promise<void> {
   if (format === "json") return io.out(`${JSON.stringify(value, undefined, 2)}\n`);
   const { stringify } = await import("yaml");
   io.out(stringify(value, { aliasDuplicateObjects: false }));

@@ -6,6 +6,9 @@ import { paint, type Io } from "./io.ts";
 export const EXIT_OK = 0;
 /** `weft plan`: it worked, and there is something to do. */
 export const EXIT_CHANGES = 10;
+/** `weft ipam check`: something is wrong; nothing is, as far as could be asked. */
+export const EXIT_FINDINGS = 11;
+export const EXIT_UNCHECKED = 12;
 /** Ended by Ctrl-C: 128 + SIGINT, as shells count. */
 const EXIT_INTERRUPTED = 130;
 

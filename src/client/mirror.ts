@@ -8,6 +8,7 @@
 //
 // Another cluster, or the same one at an earlier revision, is not "everything was deleted": it is a problem that a
 // person must look at, and until then the old snapshot stays.
+import type { Ask } from "../model/check.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import type { Change, ChangeSet, Kind, Resource, ResourceOf, Snapshot } from "../model/resource.ts";
@@ -40,6 +41,7 @@ export class Mirror {
   #mustList = true;
   #failures = 0;
   readonly #pokes = new Set<() => void>();
+  #hear: (ask: Ask) => void = () => undefined;
 
   constructor(options: MirrorOptions) {
     this.#options = options;
@@ -73,6 +75,11 @@ export class Mirror {
   onChange(poke: () => void): () => void {
     this.#pokes.add(poke);
     return () => this.#pokes.delete(poke);
+  }
+
+  /** Calls `hear` with each question that the server sends; a line that breaks may bring one twice, or never. */
+  onAsk(hear: (ask: Ask) => void): void {
+    this.#hear = hear;
   }
 
   /** Follows the server until the signal aborts. Never rejects: what is wrong is in `problem`. */
@@ -120,6 +127,8 @@ export class Mirror {
   }
 
   #take(set: ChangeSet): void {
+    // A question comes alone, and says nothing about what is missing here.
+    if (set.ask !== undefined) return this.#hear(set.ask);
     if (set.revision <= this.#revision) {
       // The server repeats its newest revision, empty, when it has nothing more to say: then nothing is missing here.
       if (set.revision === this.#revision && set.changes.length === 0) this.#follows();

@@ -1,8 +1,10 @@
 // The server's API as typed calls: the CLI's client, and the agent's transport. Says what the calls are and nothing
 // about when to make them. Answers are believed to have their documented shape: they come from a server of ours, and
 // http.ts has made Faults of its refusals.
+import type { CheckReport, CheckRequest } from "../model/check.ts";
 import type { Change, ChangeSet, Endpoint, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
 import { Fault, faultOf, type Problem } from "../model/fault.ts";
+import type { SpaceMap } from "../model/map.ts";
 import type { ClusterStatus } from "../model/status.ts";
 import { type Call, httpClient, type HttpClient } from "./http.ts";
 import type { EndpointClaim, Joined, Transport } from "./transport.ts";
@@ -34,9 +36,15 @@ export type ServerClient = {
   snapshot(): Promise<Snapshot>;
   status(): Promise<ClusterStatus>;
   watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
+  spaceMap(network: string): Promise<SpaceMap>;
+  /** May take as long as hosts do not answer, and repairs take. */
+  check(request: CheckRequest): Promise<CheckReport>;
   version(): Promise<{ readonly version: string }>;
   close(): void;
 };
+
+/** Two repairs, with a check around each, and a host that is silent in all of them. */
+const CHECK_TIMEOUT_MS = 90_000;
 
 /** Calls with the right of `token`. Nothing is connected before the first. */
 export function serverClient({ url, token }: ServerPlace): ServerClient {
@@ -54,6 +62,8 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
     snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
     status: () => ask({ method: "GET", path: "/v1/status" }),
     watch: (from, signal) => watchOver(http, token, from, signal),
+    spaceMap: (network) => ask({ method: "GET", path: `${pathOf("network", network)}/map` }),
+    check: (request) => ask({ method: "POST", path: "/v1/ipam/check", body: request, timeoutMs: CHECK_TIMEOUT_MS }),
     version: () => ask({ method: "GET", path: "/v1/version" }),
     close: () => http.close(),
   };
@@ -80,6 +90,10 @@ export function httpTransport(place: ServerPlace & { readonly proposed?: string 
     watch: (from, signal) => watchOver(http, token, from, signal),
     async report(report) {
       await ask({ method: "PUT", path: `/v1/hosts/${encodeURIComponent(report.host)}/report`, body: report });
+    },
+    async answer(answer) {
+      const path = `/v1/hosts/${encodeURIComponent(answer.inventory.host)}/inventory`;
+      await ask({ method: "POST", path, body: answer });
     },
     attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
     async detach(endpoint) {

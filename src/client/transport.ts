@@ -1,5 +1,6 @@
 // What an agent asks of a server. Two implementations: server.ts over the API, and the simulation's, which calls the
 // control plane directly and loses, delays, repeats and reorders on purpose.
+import type { InventoryAnswer } from "../model/check.ts";
 import type { ChangeSet, Endpoint, Host, Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 
@@ -37,6 +38,8 @@ export interface Transport {
    */
   watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
   report(report: HostReport): Promise<void>;
+  /** Answers a question that a change set brought. */
+  answer(answer: InventoryAnswer): Promise<void>;
   /** Idempotent by (owner, ifname) on one host. Durable before it answers. */
   attach(claim: EndpointClaim): Promise<Endpoint>;
   /** Detaching what is not there succeeds. */

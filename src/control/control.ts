@@ -2,17 +2,23 @@
 // concerns them. Holds the store, the view of it, credentials and reports together; each of them is decided
 // elsewhere. After `kill -9` at any line, opening the same store again goes on where the last answer was.
 import { randomBytes, randomUUID } from "node:crypto";
+import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
+import type { SpaceMap } from "../model/map.ts";
 import type { ChangeSet, Host, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { ClusterStatus, HostReport, HostStatus } from "../model/status.ts";
 import type { Store } from "../store/store.ts";
+import { check } from "./check/check.ts";
+import { Inquiry } from "./check/inquiry.ts";
 import { Committer, type Meter } from "./committer.ts";
 import { type Condition, conditionsOf } from "./conditions.ts";
 import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
 import { followAs } from "./follow.ts";
+import { Forecast } from "./forecast.ts";
 import { fullSnapshot, isVisible, snapshotFor } from "./interest.ts";
+import { spaceMapOf } from "./map.ts";
 import { Prefixes, prefixSecret } from "./prefixes.ts";
 import { Reports } from "./reports.ts";
 import { type AddressUse, addressUseOf } from "./usage.ts";
@@ -56,6 +62,8 @@ export class Control {
   readonly #credentials: Credentials;
   readonly #prefixes: Prefixes;
   readonly #reports = new Reports();
+  readonly #inquiry: Inquiry;
+  readonly #forecast = new Forecast();
 
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
@@ -80,6 +88,7 @@ export class Control {
       later: options.later ?? SOON,
       history: options.history ?? 4096,
     });
+    this.#inquiry = new Inquiry(options.clock, (asks) => this.#committer.followers.ask(asks));
   }
 
   get cluster(): string {
@@ -205,6 +214,32 @@ export class Control {
     };
   }
 
+  /** Every address of a network, by state; undefined if there is no such network. */
+  async spaceMap(name: string): Promise<SpaceMap | undefined> {
+    await this.#committer.settled();
+    const { view } = this.#committer;
+    const network = get(view, "network", name);
+    return network === undefined ? undefined : spaceMapOf(view, network);
+  }
+
+  /** Compares what the store, the journals and the kernels of hosts say about addresses; see check/check.ts. */
+  async check(request: CheckRequest): Promise<CheckReport> {
+    const admin = { role: "admin" } as const;
+    const parts = {
+      clock: this.#clock,
+      snapshot: () => this.snapshot(admin),
+      ask: (questions: Parameters<Inquiry["ask"]>[0]) => this.#inquiry.ask(questions),
+      release: (endpoint: string, ifRevision: number) =>
+        this.write({ verb: "detach", endpoint, by: admin, force: true, ifRevision }),
+    };
+    return await check(parts, request);
+  }
+
+  /** Takes a host's answer to a question of `check`. */
+  answer(host: string, answer: InventoryAnswer): void {
+    this.#inquiry.take(host, answer);
+  }
+
   /** The latest report of each host, by name. */
   reports(): ReadonlyMap<string, HostStatus> {
     return this.#reports.latest;
@@ -216,10 +251,16 @@ export class Control {
     return conditionsOf(this.#committer.view, this.#prefixes.byHost);
   }
 
-  /** Addresses of each network and family by state, for metrics and `weft network list`. */
-  async addressUse(): Promise<readonly AddressUse[]> {
+  /** How full each network is, by family, and when it will be full if it goes on growing; for metrics. */
+  async addressUse(): Promise<readonly (AddressUse & { readonly fullInSeconds?: number })[]> {
     await this.#committer.settled();
-    return addressUseOf(this.#committer.view);
+    const uses = addressUseOf(this.#committer.view);
+    const keyOf = ({ network, family }: AddressUse) => `${network} ${family}`;
+    const left = this.#forecast.next(this.#clock.nowMs(), new Map(uses.map((use) => [keyOf(use), use])));
+    return uses.map((use) => {
+      const fullInSeconds = left.get(keyOf(use));
+      return fullInSeconds === undefined ? use : { ...use, fullInSeconds };
+    });
   }
 
   /** Whoever holds the token; a Fault `token-wrong` otherwise. */

@@ -2,6 +2,7 @@
 // revision each follower gets what takes its mirror there: whoever wrote has had the answer by then. Most commits
 // look alike to most hosts, so they share one change set, which whoever sends it can encode once. A slow reader
 // delays nobody; when too much waits for it, it has to list again.
+import type { Ask } from "../model/check.ts";
 import type { ChangeSet } from "../model/resource.ts";
 import type { Committer } from "./committer.ts";
 import { type Passage, changesFor, passageTo } from "./interest.ts";
@@ -11,7 +12,12 @@ import type { View } from "./view.ts";
 /** Sets that may wait for a reader: seconds of a busy cluster. */
 const WAITING_MAX = 8192;
 
-type Follower = { readonly host: string; waiting: ChangeSet[]; state: "follows" | "lost" | "removed" };
+type Follower = {
+  readonly host: string;
+  waiting: ChangeSet[];
+  asks: Ask[];
+  state: "follows" | "lost" | "removed";
+};
 
 export class Followers {
   readonly #all = new Set<Follower>();
@@ -39,10 +45,23 @@ export class Followers {
   /** A follower of everything after these steps, which it gets at once. Call with the view at the last of them. */
   join(view: View, host: string, steps: readonly Step[]): Follower {
     this.publish(view);
-    const follower: Follower = { host, waiting: [], state: "follows" };
+    const follower: Follower = { host, waiting: [], asks: [], state: "follows" };
     give(view, steps, [follower]);
     this.#all.add(follower);
     return follower;
+  }
+
+  /** Gives each host its question, after all that it is to hear before; gives the hosts that follow. */
+  ask(asks: ReadonlyMap<string, Ask>): ReadonlySet<string> {
+    const heard = new Set<string>();
+    for (const follower of this.#all) {
+      const ask = asks.get(follower.host);
+      if (ask === undefined || follower.state !== "follows") continue;
+      follower.asks.push(ask);
+      heard.add(follower.host);
+    }
+    this.wake();
+    return heard;
   }
 
   leave(follower: Follower): void {
@@ -117,7 +136,10 @@ export async function* followAs(
         reached = set.revision;
         yield set;
       }
-      if (follower.waiting.length > 0) continue;
+      const { asks } = follower;
+      follower.asks = [];
+      for (const ask of asks) yield { revision: reached, changes: [], ask };
+      if (follower.waiting.length > 0 || follower.asks.length > 0) continue;
       if (follower.state === "lost") throw compacted(reached, "the reader was too slow");
       if (follower.state === "removed" || committer.isClosed) return;
       if (isCurrent) await followers.news(signal);

@@ -12,15 +12,33 @@ import {
   stateOf,
 } from "../datapath/state.ts";
 import { refusalOfError } from "./errno.ts";
-import { type EntryObject, type FakeSpace, isLinkObject, type LinkObject, Machine, refuse } from "./fake-machine.ts";
-import { type HostFacts, type Kernel, type NetnsId, OVERTAKEN, type OpResult, type Refusal } from "./kernel.ts";
-import { mayHoldEntries, sysctlsOf } from "./ownership.ts";
+import {
+  type Device,
+  type EntryObject,
+  type FakeSpace,
+  isLinkObject,
+  type LinkObject,
+  Machine,
+  refuse,
+} from "./fake-machine.ts";
+import {
+  type HostFacts,
+  type Kernel,
+  type NetnsId,
+  OVERTAKEN,
+  type OpResult,
+  type PortSeen,
+  type Refusal,
+} from "./kernel.ts";
+import { ENDPOINT_ALIAS, mayHoldEntries, sysctlsOf } from "./ownership.ts";
 
 export type FakeOptions = {
   /** The host's own addresses, with the MTU of their links. */
   readonly addresses?: ReadonlyMap<string, number>;
   readonly facts?: HostFacts;
 };
+
+const STUCK: Refusal = { class: "busy", message: "EBUSY: it is stuck" };
 
 /** What a new namespace has; others are 0. */
 const FRESH_SYSCTLS: Readonly<Record<string, string>> = {
@@ -36,6 +54,8 @@ export class FakeKernel implements Kernel {
   readonly #options: FakeOptions;
   readonly #pokes: Set<() => unknown>;
   #faults: Refusal[] = [];
+  /** Names of links that this kernel does not let go of for now. */
+  readonly stuck = new Set<string>();
 
   /** `other`: a kernel port of the same machine, as a restarted agent would open it. */
   constructor(options: FakeOptions = {}, other?: FakeKernel) {
@@ -63,6 +83,11 @@ export class FakeKernel implements Kernel {
     return stateOf(objects);
   }
 
+  ports(): Promise<readonly PortSeen[]> {
+    const spaces = [...this.#machine.spaces.values()].filter(({ ns, isOurs }) => isVrf(ns) && isOurs);
+    return Promise.resolve(spaces.flatMap(({ devices }) => [...devices.values()].flatMap(portOn)));
+  }
+
   apply(ops: readonly Op[], isStale: (op: Op) => boolean = () => false): Promise<OpResult[]> {
     const results = ops.map((op): OpResult => {
       const refusal = isStale(op) ? OVERTAKEN : (this.#faults.shift() ?? this.#try(op));
@@ -73,6 +98,7 @@ export class FakeKernel implements Kernel {
   }
 
   #try(op: Op): Refusal | undefined {
+    if (op.op === "remove" && "name" in op.object && this.stuck.has(op.object.name)) return STUCK;
     try {
       this.#run(op);
       return undefined;
@@ -241,6 +267,18 @@ function standing({ ns, sysctls, table }: FakeSpace): KernelObject[] {
 
 function isVrf(ns: Ns): ns is `vrf:${string}` {
   return ns.startsWith("vrf:");
+}
+
+/** The endpoint's port that this device is, if it is one. */
+function portOn(device: Device): PortSeen[] {
+  const { object, isOurs, devices } = device.link;
+  if (!isOurs || object.kind !== "veth" || device !== devices[0] || !object.alias.startsWith(ENDPOINT_ALIAS)) return [];
+  const addresses = [...(devices[1]?.entries.values() ?? [])].flatMap((entry) =>
+    entry.kind === "address" ? [entry.cidr.slice(0, entry.cidr.indexOf("/"))] : [],
+  );
+  const far = { ifname: object.peer.name, mac: object.peer.mac, addresses };
+  const endpoint = object.alias.slice(ENDPOINT_ALIAS.length);
+  return [{ vrf: object.ns.slice("vrf:".length), name: object.name, endpoint, far }];
 }
 
 /** A pair whose far end is in a workload that nobody asked about is one that nobody wants. */

@@ -26,6 +26,16 @@ export type HostFacts = {
   readonly bootId: string;
 };
 
+/** The port of an endpoint in a VRF's namespace, whoever knows of it. */
+export type PortSeen = {
+  readonly vrf: string;
+  readonly name: string;
+  /** By its mark: the endpoint's name, of which a very long one lacks the end. */
+  readonly endpoint: string;
+  /** The workload's end, with the addresses that somebody put on it; absent if it cannot be read. */
+  readonly far?: { readonly ifname: string; readonly mac: string; readonly addresses: readonly string[] };
+};
+
 export interface Kernel {
   /**
    * Everything on this host that is ours: marked objects of the host's namespace, all namespaces of VRFs, and in the
@@ -52,6 +62,11 @@ export interface Kernel {
    * signal.
    */
   watch(poke: () => unknown, signal: AbortSignal): void;
+  /**
+   * Every port of an endpoint that the kernel has, with what its far end carries, in whatever namespace that is: what
+   * nobody knows of any more, too. Throws if the kernel cannot be read.
+   */
+  ports(): Promise<readonly PortSeen[]>;
   /** Identity of the namespace behind a path; undefined if there is none. */
   netnsId(path: string): NetnsId | undefined;
   /** Interface names in use in a namespace: what an attach must not clash with. */

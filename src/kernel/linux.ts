@@ -4,11 +4,12 @@ import { randomInt } from "node:crypto";
 import type { KernelState, Ns, Op } from "../datapath/state.ts";
 import { Applier } from "./apply.ts";
 import { factsOf, linkNames, mtuOf } from "./facts.ts";
-import type { HostFacts, Kernel, NetnsId, OpResult } from "./kernel.ts";
+import type { HostFacts, Kernel, NetnsId, OpResult, PortSeen } from "./kernel.ts";
 import { Monitor } from "./monitor.ts";
 import { Namespaces, netnsIdOf } from "./namespaces.ts";
 import { Nft } from "./nft.ts";
 import { observe } from "./observe.ts";
+import { portsOf } from "./ports.ts";
 
 export type LinuxOptions = {
   /**
@@ -37,6 +38,10 @@ export class LinuxKernel implements Kernel {
 
   async observe(workloads: readonly Ns[]): Promise<KernelState> {
     return await observe(this.#namespaces, this.#nft, workloads);
+  }
+
+  async ports(): Promise<readonly PortSeen[]> {
+    return await portsOf(this.#namespaces);
   }
 
   async apply(ops: readonly Op[], isStale: (op: Op) => boolean = () => false): Promise<OpResult[]> {

@@ -16,6 +16,8 @@ import type { LinkInfo } from "./netlink/link.ts";
 /** IFALIASZ less the terminating zero. */
 const ALIAS_MAX = 255;
 const PEER = `${MARK}:peer:`;
+/** How the alias of an endpoint's port begins; its name follows. */
+export const ENDPOINT_ALIAS = `${MARK}:endpoint:`;
 
 export function isOurs(link: LinkInfo): boolean {
   return link.alias.startsWith(`${MARK}:`);

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { Agent } from "../agent/agent.ts";
+import { answerAsks } from "../agent/answer.ts";
 import { Door } from "../agent/attach.ts";
 import { openDisk, type Disk } from "../agent/disk.ts";
 import { fileJournal } from "../agent/journal.ts";
@@ -58,12 +59,13 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const journal = fileJournal(disk.journalPath, kernel.facts().bootId);
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
+  const mirror = new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) });
   const agent = new Agent({
     host,
     version: ownVersion(),
     kernel,
     transport,
-    mirror: new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) }),
+    mirror,
     journal,
     clock,
     random,
@@ -76,6 +78,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   // oxlint-disable-next-line no-restricted-globals -- not time but order: the end of this turn of the event loop
   const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
   const door = new Door({ agent, host, kernel, transport, journal, uid: () => randomUUID(), turn });
+  answerAsks({ host, agent, door, kernel, journal, mirror, transport, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
   const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, disk, host));
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });

@@ -4,6 +4,7 @@
 import { Compile, type Validator } from "typebox/compile";
 import { cidrAround, formatCidr, formatIp, interfaceOf, macOf, parseCidr, parseIp } from "./address.ts";
 import { Fault } from "./fault.ts";
+import { CheckRequest, type InventoryAnswer, InventoryAnswer as InventoryAnswerSchema } from "./check.ts";
 import * as input from "./input.ts";
 import type { Kind } from "./resource.ts";
 import { invalid, shapeFault } from "./shape.ts";
@@ -19,6 +20,8 @@ const validators = {
   report: Compile(input.HostReport),
   apply: Compile(input.ApplyRequest),
   attach: Compile(input.AttachRequest),
+  check: Compile(CheckRequest),
+  answer: Compile(InventoryAnswerSchema),
 };
 
 /** The body of PUT /v1/networks/{name}, addresses canonical. */
@@ -67,6 +70,19 @@ export function parseReport(host: string, body: unknown): HostReport {
   const report = checked<HostReport>(validators.report, body, "");
   if (report.host !== host) throw invalid("host", `"${host}", as in the path`, report.host, "report for one host only");
   return { ...report, hostPrefixes: coveredCidrs(report.hostPrefixes, "hostPrefixes") };
+}
+
+/** The body of POST /v1/ipam/check. */
+export function parseCheck(body: unknown): CheckRequest {
+  return checked<CheckRequest>(validators.check, body, "");
+}
+
+/** The body of POST /v1/hosts/{name}/inventory; it must name the same host. */
+export function parseInventory(host: string, body: unknown): InventoryAnswer {
+  const answer = checked<InventoryAnswer>(validators.answer, body, "");
+  const named = answer.inventory.host;
+  if (named !== host) throw invalid("inventory.host", `"${host}", as in the path`, named, "answer for one host only");
+  return answer;
 }
 
 /** The body of POST /v1/apply. */

@@ -5,6 +5,7 @@
 // A resource is a value: `kind` and `name` are its identity for people, `uid` survives nothing (a network deleted and
 // made again is another network), `revision` is the commit that last changed it. Status never lives in here.
 import Type, { type Static, type TSchema } from "typebox";
+import type { Ask } from "./check.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -220,8 +221,11 @@ export type Snapshot = {
 
 /** One resource put, or removed, by the commit of a revision. */
 export type Change = { readonly put: Resource } | { readonly remove: Key };
-/** Everything one commit did. A watch delivers these in revision order; `changes` may be empty (a bookmark). */
-export type ChangeSet = { readonly revision: number; readonly changes: readonly Change[] };
+/**
+ * Everything one commit did. A watch delivers these in revision order; `changes` may be empty (a bookmark). A host's
+ * watch may also bring a question that the host answers by itself; then there are no changes.
+ */
+export type ChangeSet = { readonly revision: number; readonly changes: readonly Change[]; readonly ask?: Ask };
 
 /** Name of a block: one per network, host and family. */
 export function blockName(network: string, host: string, family: 4 | 6): string {

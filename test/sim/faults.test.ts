@@ -28,6 +28,9 @@ async function live(seed: number): Promise<void> {
     await world.heal();
     await life.assertKept();
     await world.assertConverged(`seed ${seed}`);
+    await life.assertMends();
+    await world.clock.advance(1_000);
+    await world.assertConverged(`seed ${seed}, after a repair`);
     // A clean round applies nothing (law 1), and a killed agent's successor finds nothing to do (law 6).
     for (const host of world.hosts.values()) {
       world.killAgent(host);
@@ -174,6 +177,16 @@ class Life {
   #anyOf<T>(all: Iterable<T>): T | undefined {
     const list = [...all];
     return list.length === 0 ? undefined : list[this.#world.random(list.length)];
+  }
+
+  /** The check finds what the leases of ended workloads hold, and nothing else; a repair frees that. */
+  async assertMends(): Promise<void> {
+    const { report } = await this.#world.check({ repair: true });
+    for (const { rule, endpoint, repair } of report.findings)
+      assert.deepEqual([rule, repair?.done], ["workload-gone", true], `${this.#label}: ${endpoint}`);
+    const after = await this.#world.check({});
+    const { findings, unchecked } = after.report;
+    assert.deepEqual([findings, unchecked], [[], []], this.#label);
   }
 
   async assertKept(): Promise<void> {

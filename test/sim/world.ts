@@ -3,6 +3,7 @@
 // crashes: the store, each host's journal, token and last snapshot; kernels survive agents.
 import assert from "node:assert/strict";
 import { Agent } from "../../src/agent/agent.ts";
+import { answerAsks } from "../../src/agent/answer.ts";
 import { Door } from "../../src/agent/attach.ts";
 import { type Entry, memoryJournal } from "../../src/agent/journal.ts";
 import { Mirror } from "../../src/client/mirror.ts";
@@ -14,6 +15,7 @@ import { printOps } from "../../src/datapath/print.ts";
 import type { Ns, Op } from "../../src/datapath/state.ts";
 import { FakeKernel } from "../../src/kernel/fake.ts";
 import type { Kernel, OpResult } from "../../src/kernel/kernel.ts";
+import type { CheckReport, CheckRequest } from "../../src/model/check.ts";
 import type { Clock } from "../../src/model/clock.ts";
 import { Fault } from "../../src/model/fault.ts";
 import type { ChangeSet, Endpoint, Snapshot } from "../../src/model/resource.ts";
@@ -131,6 +133,7 @@ export class World {
     const stop = new AbortController();
     const uid = () => `local-${++this.#uids}`;
     const door = new Door({ agent, host: host.name, kernel, transport, journal, uid, turn: () => Promise.resolve() });
+    answerAsks({ host: host.name, agent, door, kernel, journal, mirror, transport, log: () => undefined });
     host.running = { agent, door, stop, mirror };
     void agent.run(stop.signal).catch(() => undefined);
   }
@@ -173,6 +176,11 @@ export class World {
       snapshot: () => ask((control) => control.snapshot(viewer(control))),
       watch: (from, signal) => this.#watch(host, viewer, from, signal),
       report: (report) => ask((control) => control.report(copy(report))),
+      answer: (answer) =>
+        ask((control) => {
+          viewer(control);
+          return Promise.resolve(control.answer(host.name, copy(answer)));
+        }),
       attach: (claim) =>
         ask(async (control) => {
           const by = viewer(control);
@@ -204,6 +212,17 @@ export class World {
       if (this.random(20) === 0) yield copy(set);
     }
     if (!signal.aborted) throw away();
+  }
+
+  /** A check, with the time it takes. */
+  async check(request: CheckRequest): Promise<{ readonly report: CheckReport; readonly tookMs: number }> {
+    const { control } = this;
+    assert(control !== undefined);
+    const startedAtMs = this.clock.nowMs();
+    let endedAtMs: number | undefined;
+    const report = control.check(request).finally(() => (endedAtMs = this.clock.nowMs()));
+    while (endedAtMs === undefined) await this.clock.advance(20);
+    return { report: await report, tookMs: endedAtMs - startedAtMs };
   }
 
   /** Everything heals; then enough time passes for whatever has to happen. */
@@ -309,6 +328,7 @@ function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what
       }
       return results;
     },
+    ports: () => kernel.ports(),
     watch: (poke, signal) => kernel.watch(poke, signal),
     netnsId: (path) => kernel.netnsId(path),
     linkNames: (ns) => kernel.linkNames(ns),

@@ -1,5 +1,6 @@
 import { FakeKernel } from "../fake.ts";
 import { OTHERS } from "./others.ts";
+import { PORTS } from "./ports.ts";
 import { REFUSALS } from "./refusals.ts";
 import { STATE } from "./state.ts";
 import { testContract, type World } from "./world.ts";
@@ -25,4 +26,4 @@ function makeWorld(): Promise<World> {
   });
 }
 
-for (const contract of [STATE, OTHERS, REFUSALS]) testContract("fake", contract, makeWorld);
+for (const contract of [STATE, OTHERS, REFUSALS, PORTS]) testContract("fake", contract, makeWorld);

@@ -6,6 +6,7 @@ import { inodeOf } from "../namespaces.ts";
 import { LinuxWorld, obstacle, run } from "./linux-world.ts";
 import * as o from "./objects.ts";
 import { OTHERS } from "./others.ts";
+import { PORTS } from "./ports.ts";
 import { REFUSALS } from "./refusals.ts";
 import { STATE } from "./state.ts";
 import {
@@ -240,5 +241,5 @@ function inside(world: World, ns: Ns, ...argv: readonly string[]): string {
 }
 
 const skip = obstacle();
-for (const contract of [STATE, OTHERS, REFUSALS, LINUX_ONLY])
+for (const contract of [STATE, OTHERS, REFUSALS, PORTS, LINUX_ONLY])
   testContract("linux", contract, async () => new LinuxWorld(), skip);

@@ -111,6 +111,12 @@ export function allAddresses(w: MessageWriter): void {
   w.u32(k.AF_UNSPEC);
   w.u32(0);
 }
+/** Of one link, in the namespace that the asking one knows by this id; without an id, in the asking one. */
+export function addressesOfLink(w: MessageWriter, index: number, nsid: number | undefined): void {
+  w.u32(k.AF_UNSPEC);
+  w.u32(index);
+  if (nsid !== undefined) w.attrU32(k.IFA_TARGET_NETNSID, nsid);
+}
 /**
  * Of both families and all tables; protocol 0: any. A filter by table would be refused (ENOENT) while the namespace has
  * no IPv4 route yet.

@@ -157,6 +157,13 @@ export function linkByName(w: MessageWriter, name: string): void {
   w.attrText(k.IFLA_IFNAME, name);
 }
 
+/** One link by index, in the namespace that the asking one knows by this id; without an id, in the asking one. */
+export function linkByIndex(w: MessageWriter, index: number, nsid: number | undefined): void {
+  ifinfo(w, k.AF_UNSPEC, index, 0);
+  w.attrU32(k.IFLA_EXT_MASK, k.RTEXT_FILTER_SKIP_STATS);
+  if (nsid !== undefined) w.attrU32(k.IFLA_TARGET_NETNSID, nsid);
+}
+
 export function allLinks(w: MessageWriter): void {
   ifinfo(w, k.AF_UNSPEC, 0, 0);
   w.attrU32(k.IFLA_EXT_MASK, k.RTEXT_FILTER_SKIP_STATS);
@@ -176,6 +183,8 @@ export type LinkInfo = {
   readonly master: number;
   /** Index of a veth's peer, in the peer's namespace; 0: none. */
   readonly peer: number;
+  /** Id that this namespace has for the peer's; absent if the peer is in this one. */
+  readonly peerNsid?: number;
   readonly vxlan?: { readonly vni: number; readonly local: string; readonly port: number };
   /** As a port of a bridge. */
   readonly learning: boolean;
@@ -219,6 +228,9 @@ export function readLink({ bytes, start, end }: Received): LinkInfo {
         break;
       case k.IFLA_LINK:
         link.peer = bytes.readUInt32LE(from);
+        break;
+      case k.IFLA_LINK_NETNSID:
+        link.peerNsid = bytes.readInt32LE(from);
         break;
       case k.IFLA_LINKINFO:
         readLinkInfo(bytes, from, to, link);

@@ -1,0 +1,51 @@
+// Routes about the address space as a whole: its map, the check of the three truths, and the answers of hosts
+// to that.
+import type { Control } from "../control/control.ts";
+import { Fault } from "../model/fault.ts";
+import { parseCheck, parseInventory } from "../model/parse.ts";
+import { type Route, adminOnly, jsonOf } from "./route.ts";
+
+export function ipamRoutes(control: Control): Route[] {
+  return [
+    {
+      method: "POST",
+      path: "/v1/ipam/check",
+      summary: "Compares what the server, every host's journal and every host's kernel say about addresses.",
+      access: "admin",
+      query: {},
+      body: "CheckRequest",
+      answers: { 200: "CheckReport" },
+      handle: async (call) => ({ body: await control.check(parseCheck(jsonOf(call))) }),
+    },
+    {
+      method: "GET",
+      path: "/v1/networks/{name}/map",
+      summary: "Every address of a network, as intervals of one state each.",
+      access: "admin",
+      query: {},
+      answers: { 200: "SpaceMap" },
+      async handle(call) {
+        const name = call.params["name"] ?? "";
+        const map = await control.spaceMap(name);
+        if (map !== undefined) return { body: map };
+        const fix = "see GET /v1/networks";
+        throw new Fault("network-unknown", { what: `there is no network "${name.slice(0, 80)}"`, where: "name", fix });
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/hosts/{name}/inventory",
+      summary: "A host's answer to a question that its watch brought.",
+      access: "viewer",
+      query: {},
+      body: "InventoryAnswer",
+      answers: { 200: "Done" },
+      handle(call) {
+        const name = call.params["name"] ?? "";
+        if (call.identity.role !== "host" || call.identity.host !== name) adminOnly(call);
+        control.answer(name, parseInventory(name, jsonOf(call)));
+        return { body: { revision: control.revision } };
+      },
+    },
+  ];
+}

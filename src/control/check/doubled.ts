@@ -1,0 +1,77 @@
+// One address held twice in a routing domain: by two leases of the server, by a lease and somebody's journal, by two
+// journals, or by two kernels. Of each such address one holder stays, and every other is a finding.
+import type { Evidence } from "../../model/check.ts";
+import { type Ground, type Judgement, type Seen, evidenceOf, judgement } from "./ground.ts";
+
+type Holders = { readonly vrf: string; readonly address: string; readonly all: Seen[] };
+
+export function doubled(seen: readonly Seen[], ground: Ground, evict: boolean): Judgement[] {
+  const held = new Map<string, Holders>();
+  for (const one of seen) {
+    for (const [vrf, address] of heldBy(one, ground)) {
+      const key = `${vrf} ${address}`;
+      const holders = held.get(key);
+      if (holders === undefined) held.set(key, { vrf, address, all: [one] });
+      else if (holders.all.at(-1) !== one) holders.all.push(one);
+    }
+  }
+  return [...held.values()].flatMap((holders) => (holders.all.length > 1 ? judge(holders, ground, evict) : []));
+}
+
+/** What one endpoint holds, whoever says so; an address may come several times, in a row. */
+function heldBy({ lease, entry, port }: Seen, ground: Ground): [vrf: string, address: string][] {
+  const held: [string, string][] = [];
+  const hold = (vrf: string | undefined, addresses: readonly string[]) => {
+    if (vrf !== undefined) for (const address of addresses) held.push([vrf, address]);
+  };
+  hold(ground.networks.get(lease?.spec.network ?? "")?.spec.vrf, lease?.spec.addresses ?? []);
+  hold(ground.networks.get(entry?.network ?? "")?.spec.vrf, entry?.addresses ?? []);
+  hold(port?.vrf, port?.far?.addresses ?? []);
+  return held;
+}
+
+function judge({ vrf, address, all }: Holders, ground: Ground, evict: boolean): Judgement[] {
+  const [first, ...others] = all.toSorted(bySeniority);
+  if (first === undefined) return [];
+  return others.map((one) => {
+    const found = judged(one, first, ground, evict);
+    const evidence = [first, one].flatMap((holder) =>
+      evidenceOf(holder, ground).map((item): Evidence => ({ ...item, says: `${holder.endpoint}: ${item.says}` })),
+    );
+    return { ...found, finding: { ...found.finding, vrf, addresses: [address], evidence } };
+  });
+}
+
+function judged(one: Seen, first: Seen, ground: Ground, evict: boolean): Judgement {
+  const { host, endpoint, lease, entry } = one;
+  if (lease === undefined && entry === undefined) {
+    const text = "the agent removes the port that nobody knows";
+    return judgement("two-holders", one, ground, text, { do: "order", host, order: { do: "settle" } });
+  }
+  const before = `${first.endpoint} on ${first.host} had it before`;
+  if (!ground.checked.has(host) || entry === undefined)
+    return judgement("two-holders", one, ground, `${before}; see to ${endpoint} on ${host} first`, undefined);
+  if (!evict) {
+    const text = `${before}; --repair --evict detaches ${endpoint} on ${host}`;
+    return judgement("two-holders", one, ground, text, undefined);
+  }
+  const text = `the agent of ${host} detaches ${endpoint}: ${before}`;
+  const { addresses } = entry;
+  const order = { do: "detach", endpoint, addresses, alive: true } as const;
+  return judgement("two-holders", one, ground, text, { do: "order", host, order });
+}
+
+/** Who may stay comes first: what lives before what does not, what came earlier before what came later. */
+function bySeniority(a: Seen, b: Seen): number {
+  return rank(a) - rank(b) || since(a) - since(b) || (a.host + a.endpoint < b.host + b.endpoint ? -1 : 1);
+}
+
+function rank({ lease, entry }: Seen): number {
+  if (lease === undefined && entry === undefined) return 3;
+  if (entry !== undefined && (!entry.alive || entry.state === "detaching")) return 2;
+  return lease === undefined ? 1 : 0;
+}
+
+function since({ lease, entry }: Seen): number {
+  return lease?.revision ?? entry?.revision ?? 0;
+}

@@ -1,0 +1,139 @@
+// One endpoint on one host: does what the server, the journal and the kernel say exist, and do they say the same?
+import { cidrOf, contains, ipOf } from "../../model/address.ts";
+import type { JournalEntry, KernelPort, Order } from "../../model/check.ts";
+import type { Endpoint } from "../../model/resource.ts";
+import { type Act, type Ground, type Judgement, type Seen, judgement, leaseSays } from "./ground.ts";
+
+export function judgeEndpoint(seen: Seen, ground: Ground): Judgement[] {
+  const { host, lease, entry, port } = seen;
+  if (lease !== undefined && !ground.hosts.has(host)) return [hostGone(seen, lease, ground)];
+  if (!ground.checked.has(host)) return [outside(seen, ground)].filter((one) => one !== undefined);
+  if (entry === undefined) {
+    if (lease !== undefined) return [unknownToHost(seen, lease, ground)];
+    return port === undefined ? [] : [portUnknown(seen, ground)];
+  }
+  const existence = missing(seen, entry, ground);
+  if (existence !== undefined) return [existence];
+  return [
+    lease === undefined ? unknownToServer(seen, entry, ground) : leaseDiffers(seen, lease, entry, ground),
+    port === undefined ? undefined : kernelDiffers(seen, entry, port, ground),
+    outside(seen, ground),
+  ].filter((one) => one !== undefined);
+}
+
+function hostGone(seen: Seen, lease: Endpoint, ground: Ground): Judgement {
+  const act = release(lease);
+  return judgement("host-gone", seen, ground, "the server lets go of the lease: there is no such host", act);
+}
+
+function unknownToHost(seen: Seen, lease: Endpoint, ground: Ground): Judgement {
+  if (seen.port !== undefined) {
+    const text = "the agent takes the endpoint into its journal again: its port is there";
+    return judgement("unknown-to-host", seen, ground, text, settle(seen));
+  }
+  return judgement("unknown-to-host", seen, ground, "the server lets go of the lease", release(lease));
+}
+
+function portUnknown(seen: Seen, ground: Ground): Judgement {
+  return judgement("port-unknown", seen, ground, "the agent removes the port", settle(seen));
+}
+
+/** The journal has it: does what it speaks of exist? */
+function missing(seen: Seen, entry: JournalEntry, ground: Ground): Judgement | undefined {
+  const { endpoint, addresses } = entry;
+  const act = order(seen, { do: "detach", endpoint, addresses, alive: false });
+  const text = "the agent detaches it and frees its addresses";
+  if (entry.state === "detaching") return judgement("detach-unfinished", seen, ground, text, act);
+  if (!ground.networks.has(entry.network)) {
+    const also = order(seen, { do: "detach", endpoint, addresses, alive: true });
+    return judgement("network-gone", seen, ground, text, also);
+  }
+  if (!entry.alive) return judgement("workload-gone", seen, ground, text, act);
+  if (seen.port !== undefined) return undefined;
+  return judgement("port-missing", seen, ground, "the agent makes the port again", settle(seen));
+}
+
+function unknownToServer(seen: Seen, entry: JournalEntry, ground: Ground): Judgement {
+  const elsewhere = ground.leases.get(seen.endpoint);
+  if (elsewhere !== undefined) {
+    const text = `detach it on the host where it does not belong: weft detach ${seen.endpoint} --host ${seen.host}`;
+    const found = judgement("wrong-host", seen, ground, text, undefined);
+    return { ...found, finding: { ...found.finding, evidence: [...found.finding.evidence, leaseSays(elsewhere)] } };
+  }
+  if (isGlobal(entry.network, ground)) {
+    const text = "the agent detaches it: in a global network the server's word counts";
+    return judgement("unknown-to-server", seen, ground, text, settle(seen));
+  }
+  const act = order(seen, { do: "tell", endpoint: seen.endpoint });
+  return judgement("unknown-to-server", seen, ground, "the agent tells the server", act);
+}
+
+function leaseDiffers(seen: Seen, lease: Endpoint, entry: JournalEntry, ground: Ground): Judgement | undefined {
+  const { network, netns, mac, addresses } = lease.spec;
+  const isSame =
+    network === entry.network && netns === entry.netns && mac === entry.mac && isSameSet(addresses, entry.addresses);
+  if (isSame) return undefined;
+  return isGlobal(entry.network, ground)
+    ? judgement(
+        "lease-differs",
+        seen,
+        ground,
+        "the agent takes what the server says into its journal and kernel",
+        order(seen, { do: "take", endpoint: seen.endpoint }),
+      )
+    : judgement(
+        "lease-differs",
+        seen,
+        ground,
+        "the agent tells the server what its journal says",
+        order(seen, { do: "tell", endpoint: seen.endpoint }),
+      );
+}
+
+function kernelDiffers(seen: Seen, entry: JournalEntry, port: KernelPort, ground: Ground): Judgement | undefined {
+  const isSame =
+    port.vrf === ground.networks.get(entry.network)?.spec.vrf &&
+    (port.far === undefined || (port.far.mac === entry.mac && isSameSet(port.far.addresses, entry.addresses)));
+  return isSame
+    ? undefined
+    : judgement("kernel-differs", seen, ground, "the agent sets the kernel right", settle(seen));
+}
+
+/** An address that the network, or in a local one the host's block, does not have. */
+function outside(seen: Seen, ground: Ground): Judgement | undefined {
+  const claim = seen.lease?.spec ?? seen.entry;
+  const network = ground.networks.get(claim?.network ?? "");
+  if (claim === undefined || network === undefined) return undefined;
+  const pieces =
+    network.spec.ipam === "local"
+      ? (ground.pieces.get(`${network.name} ${seen.host}`) ?? [])
+      : network.spec.subnets.flatMap((subnet) => cidrOf(subnet.cidr) ?? []);
+  const isInside = claim.addresses.every((text) => {
+    const ip = ipOf(text);
+    return ip !== undefined && pieces.some((piece) => contains(piece, ip));
+  });
+  if (isInside) return undefined;
+  const place = network.spec.ipam === "local" ? "its host's block" : "its network";
+  const text = `detach it and attach it again, so that it gets an address of ${place}`;
+  return judgement("outside", seen, ground, text, undefined);
+}
+
+function release({ name, revision }: Endpoint): Act {
+  return { do: "release", endpoint: name, revision };
+}
+
+function settle(seen: Seen): Act {
+  return order(seen, { do: "settle" });
+}
+
+function order({ host }: Seen, order: Order): Act {
+  return { do: "order", host, order };
+}
+
+function isGlobal(network: string, ground: Ground): boolean {
+  return ground.networks.get(network)?.spec.ipam === "global";
+}
+
+function isSameSet(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text) => b.includes(text));
+}

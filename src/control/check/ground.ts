@@ -1,0 +1,78 @@
+// What a finding is made of: one endpoint on one host as each source has it, what judges look things up in, and how
+// evidence is written.
+import type { Cidr } from "../../model/address.ts";
+import { type Evidence, type Finding, type JournalEntry, type KernelPort } from "../../model/check.ts";
+import { type Order, RULES, type Rule } from "../../model/check.ts";
+import type { Endpoint, Network } from "../../model/resource.ts";
+
+/** What mends a finding: an order to a host, or the server lets go of a lease. */
+export type Act =
+  | { readonly do: "release"; readonly endpoint: string; readonly revision: number }
+  | { readonly do: "order"; readonly host: string; readonly order: Order };
+/** `act` is undefined where only a person can decide. */
+export type Judgement = { readonly finding: Finding; readonly act: Act | undefined };
+
+/** One endpoint on one host, as each source has it; absent where the source does not know it. */
+export type Seen = {
+  readonly host: string;
+  readonly endpoint: string;
+  lease?: Endpoint;
+  entry?: JournalEntry;
+  port?: KernelPort;
+};
+
+/** What judges look things up in. */
+export type Ground = {
+  readonly networks: ReadonlyMap<string, Network>;
+  readonly hosts: ReadonlySet<string>;
+  /** Hosts that gave an inventory. */
+  readonly checked: ReadonlySet<string>;
+  readonly leases: ReadonlyMap<string, Endpoint>;
+  /** Where addresses of a network may be on a host, by `network host`. */
+  readonly pieces: ReadonlyMap<string, readonly Cidr[]>;
+};
+
+/** A finding about one endpoint on one host, with everything that anybody says about it. */
+export function judgement(rule: Rule, seen: Seen, ground: Ground, remedy: string, act: Act | undefined): Judgement {
+  const { host, endpoint, lease, entry, port } = seen;
+  const network = entry?.network ?? lease?.spec.network ?? "";
+  const finding: Finding = {
+    kind: RULES[rule],
+    rule,
+    network,
+    vrf: ground.networks.get(network)?.spec.vrf ?? port?.vrf ?? "",
+    addresses: entry?.addresses ?? lease?.spec.addresses ?? port?.far?.addresses ?? [],
+    endpoint,
+    host,
+    evidence: evidenceOf(seen, ground),
+    remedy,
+    mendable: act !== undefined,
+  };
+  return { finding, act };
+}
+
+export function evidenceOf({ host, lease, entry, port }: Seen, ground: Ground): Evidence[] {
+  const server: Evidence = lease === undefined ? { source: "server", host, says: "has no lease" } : leaseSays(lease);
+  if (!ground.checked.has(host)) return [server];
+  return [
+    server,
+    { source: "journal", host, says: entry === undefined ? "does not know it" : entryText(entry) },
+    { source: "kernel", host, says: port === undefined ? "has no port" : portText(port) },
+  ];
+}
+
+export function leaseSays({ spec, revision }: Endpoint): Evidence {
+  const asked = spec.detaching === true ? ", to be detached" : "";
+  const says = `${spec.addresses.join(", ")}, MAC ${spec.mac}, in ${spec.network} since revision ${revision}${asked}`;
+  return { source: "server", host: spec.host, says };
+}
+
+function entryText({ state, netns, alive, addresses, mac, network }: JournalEntry): string {
+  const where = `${netns}${alive ? "" : ", which is gone"}`;
+  return `${addresses.join(", ")}, MAC ${mac}, in ${network}, ${state} at ${where}`;
+}
+
+function portText({ name, vrf, far }: KernelPort): string {
+  if (far === undefined) return `port ${name} in ${vrf}, whose far end cannot be read`;
+  return `${far.addresses.join(", ") || "no address"}, MAC ${far.mac}, on ${far.ifname} behind port ${name} in ${vrf}`;
+}

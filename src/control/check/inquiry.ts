@@ -1,0 +1,60 @@
+// Questions to hosts: they go out beside the change sets of each host's watch, and are answered by a request of the
+// host's. A host that does not follow is not asked, one that does not answer in time is silent; neither holds up the
+// others. Costs nothing while nobody asks.
+import type { Ask, InventoryAnswer, Order } from "../../model/check.ts";
+import type { Clock } from "../../model/clock.ts";
+
+/** A look takes a host some milliseconds; what is not there by then is not coming. */
+const LOOK_MS = 3_000;
+/** Detaching a thousand endpoints takes a second or two. */
+const ORDERS_MS = 20_000;
+
+/** Sends each host its question; gives the hosts that follow now. */
+export type Send = (asks: ReadonlyMap<string, Ask>) => ReadonlySet<string>;
+
+export type Answers = {
+  readonly answers: ReadonlyMap<string, InventoryAnswer>;
+  /** Hosts that said nothing, and why. */
+  readonly unanswered: ReadonlyMap<string, string>;
+};
+
+type Open = { readonly waiting: Set<string>; readonly answers: Map<string, InventoryAnswer>; done(): void };
+
+export class Inquiry {
+  readonly #clock: Clock;
+  readonly #send: Send;
+  readonly #open = new Map<number, Open>();
+  #lastId = 0;
+
+  constructor(clock: Clock, send: Send) {
+    this.#clock = clock;
+    this.#send = send;
+  }
+
+  /** Asks each host for its inventory, after it has done what it is told; resolves when all answered, or late. */
+  async ask(questions: ReadonlyMap<string, readonly Order[]>): Promise<Answers> {
+    const id = ++this.#lastId;
+    const heard = this.#send(new Map([...questions].map(([host, orders]) => [host, { id, orders }])));
+    const late = new AbortController();
+    const open: Open = { waiting: new Set(heard), answers: new Map(), done: () => late.abort() };
+    const limitMs = [...questions.values()].some((orders) => orders.length > 0) ? ORDERS_MS : LOOK_MS;
+    this.#open.set(id, open);
+    if (heard.size > 0) await this.#clock.sleep(limitMs, late.signal);
+    this.#open.delete(id);
+    const unanswered = [...questions.keys()]
+      .filter((host) => !open.answers.has(host))
+      .map((host): [string, string] => [
+        host,
+        heard.has(host) ? `it did not answer within ${limitMs / 1000} s` : "away: its agent does not follow the server",
+      ]);
+    return { answers: open.answers, unanswered: new Map(unanswered) };
+  }
+
+  /** Takes a host's answer; one that nobody waits for any more is nothing. */
+  take(host: string, answer: InventoryAnswer): void {
+    const open = this.#open.get(answer.ask);
+    if (open === undefined || !open.waiting.delete(host)) return;
+    open.answers.set(host, answer);
+    if (open.waiting.size === 0) open.done();
+  }
+}

@@ -1,0 +1,55 @@
+// When a network will be full, if it goes on growing as it did: the slope of a straight line through what was used in
+// the last hour. Samples are taken whenever somebody asks, in memory: a server that has just started has no opinion.
+
+type Sample = { readonly atMs: number; readonly used: number };
+
+const WINDOW_MS = 3_600_000;
+/** Several who ask at once give one sample. */
+const SPACING_MS = 10_000;
+/** Below this, a burst looks like a trend. */
+const LEAST_MS = 300_000;
+
+export class Forecast {
+  /** By network and family, oldest first. */
+  #samples = new Map<string, readonly Sample[]>();
+
+  /**
+   * Takes what is used of each now, forgets what is not named any more, and gives seconds until each is full; those
+   * that do not grow, or are not known for long enough, are absent.
+   */
+  next(
+    nowMs: number,
+    uses: ReadonlyMap<string, { readonly used: number; readonly total: number }>,
+  ): Map<string, number> {
+    const samples = new Map<string, readonly Sample[]>();
+    const left = new Map<string, number>();
+    for (const [key, { used, total }] of uses) {
+      const known = (this.#samples.get(key) ?? []).filter(({ atMs }) => atMs > nowMs - WINDOW_MS);
+      const last = known.at(-1);
+      const all = last !== undefined && nowMs - last.atMs < SPACING_MS ? known : [...known, { atMs: nowMs, used }];
+      samples.set(key, all);
+      const seconds = secondsLeft(all, total - used);
+      if (seconds !== undefined) left.set(key, seconds);
+    }
+    this.#samples = samples;
+    return left;
+  }
+}
+
+/** Undefined if there is no growth, or not known for long enough. */
+export function secondsLeft(samples: readonly Sample[], free: number): number | undefined {
+  const first = samples[0];
+  const last = samples.at(-1);
+  if (first === undefined || last === undefined || last.atMs - first.atMs < LEAST_MS) return undefined;
+  const perSecond = slopeOf(samples.map(({ atMs, used }) => [(atMs - first.atMs) / 1000, used - first.used]));
+  return perSecond > 0 ? Math.max(0, free) / perSecond : undefined;
+}
+
+/** Of the line with the least squares of distances. */
+function slopeOf(points: readonly (readonly [x: number, y: number])[]): number {
+  const mean = (i: 0 | 1) => points.reduce((sum, point) => sum + point[i], 0) / points.length;
+  const [x0, y0] = [mean(0), mean(1)];
+  const product = points.reduce((sum, [x, y]) => sum + (x - x0) * (y - y0), 0);
+  const square = points.reduce((sum, [x]) => sum + (x - x0) ** 2, 0);
+  return square === 0 ? 0 : product / square;
+}

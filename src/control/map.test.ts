@@ -1,0 +1,170 @@
+// The map against painting every single address.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cidrOf, contains, ipOf } from "../model/address.ts";
+import type { Network, Resource } from "../model/resource.ts";
+import { painted, spaceMapOf } from "./map.ts";
+import { addressUseOf } from "./usage.ts";
+import { type View, viewOf } from "./view.ts";
+
+const META = { uid: "u", revision: 1 } as const;
+
+test("of paints that overlap, each address has the last; in order, without gaps, nothing alike side by side", () => {
+  const span = fc
+    .tuple(fc.nat(80), fc.nat(20), fc.constantFrom("a", "b", "c"))
+    .map(([first, size, state]) => ({ first: BigInt(first), last: BigInt(first + size), state }));
+  fc.assert(
+    fc.property(fc.array(span, { maxLength: 12 }), (paints) => {
+      const whole = { first: 10n, last: 70n };
+      const all = [{ ...whole, state: "ground" }, ...paints];
+      const result = painted(whole, all);
+      assert.deepEqual([result[0]?.first, result.at(-1)?.last], [10n, 70n]);
+      for (const [i, one] of result.entries()) {
+        const next = result[i + 1];
+        if (next === undefined) continue;
+        assert.equal(one.last + 1n, next.first);
+        assert.notEqual(one.state, next.state);
+      }
+      for (let value = 10n; value <= 70n; value++) {
+        const naive = all.findLast(({ first, last }) => first <= value && value <= last)?.state;
+        assert.equal(result.find(({ first, last }) => first <= value && value <= last)?.state, naive);
+      }
+    }),
+  );
+});
+
+function network(spec: Partial<Network["spec"]> & Pick<Network["spec"], "ipam" | "subnets">): Network {
+  return {
+    kind: "network",
+    name: "blue",
+    ...META,
+    spec: { driver: "vxlan", vrf: "blue", masquerade: false, enabled: true, ...spec },
+  };
+}
+
+function endpoint(host: string, n: number, addresses: readonly string[]): Resource {
+  const owner = `web${n}`;
+  const spec = {
+    network: "blue",
+    host,
+    owner,
+    ifname: "eth0",
+    netns: `/run/netns/${owner}`,
+    mac: `02:00:00:00:00:0${n}`,
+    addresses,
+  };
+  return { kind: "endpoint", name: `${owner}.eth0`, ...META, spec };
+}
+
+function view(...resources: readonly Resource[]): View {
+  return viewOf("c", 7, resources);
+}
+
+test("a segment: its gateway, what is never given out, what is used", () => {
+  const blue = network({ ipam: "global", subnets: [{ cidr: "10.7.0.0/28", gateway: "10.7.0.1" }] });
+  const map = spaceMapOf(
+    view(blue, endpoint("h1", 1, ["10.7.0.2"]), endpoint("h2", 2, ["10.7.0.3"]), endpoint("h2", 3, ["10.7.0.9"])),
+    blue,
+  );
+  assert.deepEqual([map.network, map.ipam, map.revision, map.subnets[0]?.blocks], ["blue", "global", 7, []]);
+  assert.deepEqual(
+    map.subnets[0]?.intervals.map(({ first, last, state }) => `${first}-${last} ${state}`),
+    [
+      "10.7.0.0-10.7.0.0 excluded",
+      "10.7.0.1-10.7.0.1 gateway",
+      "10.7.0.2-10.7.0.3 used",
+      "10.7.0.4-10.7.0.8 free",
+      "10.7.0.9-10.7.0.9 used",
+      "10.7.0.10-10.7.0.14 free",
+      "10.7.0.15-10.7.0.15 excluded",
+    ],
+  );
+});
+
+test("blocks and slices of a local network, both families; what nobody has is uncarved", () => {
+  const blue = network({
+    ipam: "local",
+    subnets: [
+      { cidr: "10.1.0.0/24", hostPrefix: 28 },
+      { cidr: "fd01::/56", hostPrefix: 64 },
+    ],
+    slices: [
+      { name: "mesos", bridge: "m" },
+      { name: "docker", bridge: "d" },
+    ],
+  });
+  const block = (host: string, family: 4 | 6, cidr: string): Resource => ({
+    kind: "block",
+    name: `blue.${host}.${family}`,
+    ...META,
+    spec: { network: "blue", host, cidr },
+  });
+  const all = view(
+    blue,
+    block("h2", 4, "10.1.0.16/28"),
+    block("h1", 4, "10.1.0.0/28"),
+    block("h1", 6, "fd01::/64"),
+    endpoint("h1", 1, ["10.1.0.2", "fd01::2"]),
+    endpoint("h2", 2, ["10.1.0.26"]),
+  );
+  const [four, six] = spaceMapOf(all, blue).subnets;
+  assert.deepEqual(four?.blocks, [
+    { host: "h1", cidr: "10.1.0.0/28", used: 1, total: 10 },
+    { host: "h2", cidr: "10.1.0.16/28", used: 1, total: 10 },
+  ]);
+  assert.deepEqual(
+    four?.intervals.map(({ first, state, host }) => `${first.slice(7)} ${state} ${host ?? "-"}`),
+    [
+      "0 excluded h1",
+      "1 gateway h1",
+      "2 used h1",
+      "3 free h1",
+      "7 excluded h1",
+      "9 gateway h1",
+      "10 free h1",
+      "15 excluded h1",
+      "16 excluded h2",
+      "17 gateway h2",
+      "18 free h2",
+      "23 excluded h2",
+      "25 gateway h2",
+      "26 used h2",
+      "27 free h2",
+      "31 excluded h2",
+      "32 uncarved -",
+    ],
+  );
+  assert.deepEqual([six?.blocks[0]?.host, six?.blocks[0]?.used], ["h1", 1]);
+  assert.deepEqual(six?.intervals.at(-1), {
+    first: "fd01:0:0:1::",
+    last: "fd01::ff:ffff:ffff:ffff:ffff",
+    state: "uncarved",
+  });
+});
+
+test("used and free are what the metrics say, and every endpoint lies in a used interval", () => {
+  const taken = fc.uniqueArray(fc.integer({ min: 2, max: 253 }), { maxLength: 40 });
+  fc.assert(
+    fc.property(taken, (numbers) => {
+      const blue = network({ ipam: "global", subnets: [{ cidr: "10.7.0.0/24", gateway: "10.7.0.1" }] });
+      const all = view(
+        blue,
+        ...numbers.map((n) => ({ ...endpoint("h1", 1, [`10.7.0.${n}`]), name: `e${n}` }) as Resource),
+      );
+      const intervals = spaceMapOf(all, blue).subnets[0]?.intervals ?? [];
+      const value = (text: string) => ipOf(text)?.value ?? 0n;
+      const sum = (state: string) =>
+        intervals.reduce((n, one) => n + (one.state === state ? Number(value(one.last) - value(one.first)) + 1 : 0), 0);
+      const [use] = addressUseOf(all);
+      assert.deepEqual([sum("used"), sum("free")], [use?.used, (use?.total ?? 0) - (use?.used ?? 0)]);
+      const cidr = cidrOf("10.7.0.0/24") ?? assert.fail();
+      for (const n of numbers) {
+        const ip = ipOf(`10.7.0.${n}`) ?? assert.fail();
+        assert(contains(cidr, ip));
+        const at = intervals.find((one) => value(one.first) <= ip.value && ip.value <= value(one.last));
+        assert.equal(at?.state, "used");
+      }
+    }),
+  );
+});

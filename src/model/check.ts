@@ -1,0 +1,189 @@
+// What the three truths say about addresses, as values that go over the wire: a host's inventory (its journal and its
+// kernel), what a check of all of them finds, and what can be done about it. Schemas, because an inventory is untrusted
+// input and a report is documented; the judgement is control/findings.ts.
+import Type, { type Static, type TSchema } from "typebox";
+
+type DeepReadonly<T> = T extends readonly (infer U)[]
+  ? readonly DeepReadonly<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+type Value<S extends TSchema> = DeepReadonly<Static<S>>;
+
+const strict = { additionalProperties: false };
+const optional = Type.Optional;
+const words = <const W extends readonly string[]>(list: W) => Type.Union(list.map((word) => Type.Literal(word)));
+const Addresses = Type.Array(Type.String(), { description: "Without prefix length." });
+
+/** An entry of a host's journal, with what only its host can tell about it. */
+const JournalEntry = Type.Object(
+  {
+    endpoint: Type.String(),
+    network: Type.String(),
+    netns: Type.String(),
+    mac: Type.String(),
+    addresses: Addresses,
+    revision: Type.Integer({ minimum: 0, description: "The newer of two claims to one address has the greater one." }),
+    state: Type.Union([Type.Literal("attached"), Type.Literal("detaching")]),
+    alive: Type.Boolean({ description: "Whether the workload's namespace is still the one it was attached in." }),
+  },
+  strict,
+);
+
+/** A port of an endpoint as the kernel has it. */
+const KernelPort = Type.Object(
+  {
+    endpoint: Type.String({ description: "By its mark." }),
+    vrf: Type.String(),
+    name: Type.String(),
+    far: optional(
+      Type.Object(
+        { ifname: Type.String(), mac: Type.String(), addresses: Addresses },
+        { ...strict, description: "The workload's end; absent if it cannot be read." },
+      ),
+    ),
+  },
+  strict,
+);
+
+export const Inventory = Type.Object(
+  {
+    host: Type.String(),
+    revision: Type.Integer({ minimum: 0, description: "The newest that this host had heard of." }),
+    entries: Type.Array(JournalEntry),
+    ports: Type.Array(KernelPort),
+    busy: Type.Array(Type.String(), { description: "Endpoints being attached or detached while this was read." }),
+    telling: Type.Boolean({ description: "Whether the agent is just telling the server what its journal knows." }),
+  },
+  strict,
+);
+
+/** What a host is told to do about a finding. Each may be done twice without harm. */
+export const Order = Type.Union([
+  Type.Object(
+    {
+      do: Type.Literal("detach"),
+      endpoint: Type.String(),
+      addresses: Addresses,
+      alive: Type.Boolean({ description: "Also if its workload runs." }),
+    },
+    {
+      ...strict,
+      description: "Takes the port away and frees the addresses, if the endpoint still has exactly these.",
+    },
+  ),
+  /** Compares kernel, journal and server once more, and mends as ever. */
+  Type.Object({ do: Type.Literal("settle") }, strict),
+  /** Makes the journal say what the server says of the endpoint: in a global network the server's word counts. */
+  Type.Object({ do: Type.Literal("take"), endpoint: Type.String() }, strict),
+  /** Tells the server what the journal says of the endpoint: in a local network the host's word counts. */
+  Type.Object({ do: Type.Literal("tell"), endpoint: Type.String() }, strict),
+]);
+
+/** The answer to an ask: what became of each order, then what there is. */
+export const InventoryAnswer = Type.Object(
+  {
+    ask: Type.Integer({ minimum: 1 }),
+    done: Type.Array(Type.String(), { description: "One per order: empty if it was done, else why not." }),
+    inventory: Inventory,
+  },
+  strict,
+);
+
+export const CheckRequest = Type.Object(
+  {
+    network: optional(Type.String({ description: "Only findings about this network." })),
+    host: optional(Type.String({ description: "Only this host is asked, and only findings about it count." })),
+    repair: optional(Type.Boolean({ description: "Mend what can be mended, then check again." })),
+    evict: optional(
+      Type.Boolean({ description: "With repair: of two that hold one address, detach the one that came later." }),
+    ),
+  },
+  strict,
+);
+
+const KINDS = ["leaked", "doubled", "orphaned", "conflicting"] as const;
+/** Why something is a finding; docs/operations.md has a line for each. */
+export const RULES = {
+  "workload-gone": "leaked",
+  "detach-unfinished": "leaked",
+  "port-missing": "leaked",
+  "network-gone": "leaked",
+  "host-gone": "leaked",
+  "unknown-to-host": "leaked",
+  "two-holders": "doubled",
+  "two-blocks": "doubled",
+  "port-unknown": "orphaned",
+  "unknown-to-server": "conflicting",
+  "lease-differs": "conflicting",
+  "kernel-differs": "conflicting",
+  "wrong-host": "conflicting",
+  outside: "conflicting",
+} as const satisfies Record<string, (typeof KINDS)[number]>;
+export type Rule = keyof typeof RULES;
+
+const Evidence = Type.Object(
+  {
+    source: words(["server", "journal", "kernel"] as const),
+    host: Type.String({ description: "Whose journal or kernel; of the server, the host it has the endpoint on." }),
+    says: Type.String(),
+  },
+  strict,
+);
+
+const Finding = Type.Object(
+  {
+    kind: words(KINDS),
+    rule: words(Object.keys(RULES)),
+    network: Type.String({ description: "Empty if nobody knows." }),
+    vrf: Type.String({ description: "Empty if nobody knows." }),
+    addresses: Addresses,
+    endpoint: Type.String(),
+    host: Type.String(),
+    evidence: Type.Array(Evidence),
+    remedy: Type.String({ description: "What --repair does, or what a person has to do." }),
+    mendable: Type.Boolean({ description: "Whether repair does it." }),
+    repair: optional(
+      Type.Object(
+        { done: Type.Boolean(), says: Type.String() },
+        { ...strict, description: "With repair: what was done about it." },
+      ),
+    ),
+  },
+  strict,
+);
+
+export const CheckReport = Type.Object(
+  {
+    revision: Type.Integer({ minimum: 0 }),
+    endpoints: Type.Integer({ description: "That the server knows." }),
+    checked: Type.Array(Type.String(), { description: "Hosts that were asked and answered." }),
+    unchecked: Type.Array(Type.Object({ host: Type.String(), why: Type.String() }, strict), {
+      description: "Hosts that could not be asked: nothing is said about their journals and kernels.",
+    }),
+    passing: Type.Integer({ description: "Differences of a first look that a second one did not see again." }),
+    findings: Type.Array(Finding),
+    left: optional(Type.Integer({ description: "With repair: findings that a check afterwards still has." })),
+  },
+  strict,
+);
+
+export type JournalEntry = Value<typeof JournalEntry>;
+export type KernelPort = Value<typeof KernelPort>;
+export type Inventory = Value<typeof Inventory>;
+export type InventoryAnswer = Value<typeof InventoryAnswer>;
+export type Order = Value<typeof Order>;
+/** A question that travels to a host beside the change sets of its watch. */
+export type Ask = { readonly id: number; readonly orders: readonly Order[] };
+export type CheckRequest = Value<typeof CheckRequest>;
+export type Evidence = {
+  readonly source: "server" | "journal" | "kernel";
+  readonly host: string;
+  readonly says: string;
+};
+export type Finding = Omit<Value<typeof Finding>, "kind" | "rule" | "evidence"> & {
+  readonly kind: (typeof KINDS)[number];
+  readonly rule: Rule;
+  readonly evidence: readonly Evidence[];
+};
+export type CheckReport = Omit<Value<typeof CheckReport>, "findings"> & { readonly findings: readonly Finding[] };

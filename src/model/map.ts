@@ -1,0 +1,57 @@
+// A network's address space as intervals, one state each: what the server tells and `weft ipam map` draws. More states
+// may come; whoever draws shows one that it does not know by its name.
+import Type, { type Static, type TSchema } from "typebox";
+
+type DeepReadonly<T> = T extends readonly (infer U)[]
+  ? readonly DeepReadonly<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+type Value<S extends TSchema> = DeepReadonly<Static<S>>;
+
+const strict = { additionalProperties: false };
+
+const SpaceInterval = Type.Object(
+  {
+    first: Type.String(),
+    last: Type.String(),
+    state: Type.String({
+      description:
+        "used: an endpoint's. free: an endpoint's to have. gateway. excluded: never an endpoint's, as the subnet's " +
+        "own and its broadcast address. uncarved: in nobody's block yet.",
+    }),
+    host: Type.Optional(Type.String({ description: "Whose block it is in." })),
+  },
+  strict,
+);
+const BlockUse = Type.Object(
+  {
+    host: Type.String(),
+    cidr: Type.String(),
+    used: Type.Number(),
+    total: Type.Number({ description: "Addresses that endpoints could have; beyond 2^53 rounded." }),
+  },
+  strict,
+);
+export const SpaceMap = Type.Object(
+  {
+    network: Type.String(),
+    ipam: Type.Union([Type.Literal("local"), Type.Literal("global")]),
+    revision: Type.Integer({ minimum: 0 }),
+    subnets: Type.Array(
+      Type.Object(
+        {
+          cidr: Type.String(),
+          intervals: Type.Array(SpaceInterval, { description: "In order, without gaps, all of the subnet." }),
+          blocks: Type.Array(BlockUse, { description: "ipam local: in order of their addresses." }),
+        },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
+
+export type SpaceInterval = Value<typeof SpaceInterval>;
+export type BlockUse = Value<typeof BlockUse>;
+export type SpaceMap = Value<typeof SpaceMap>;
