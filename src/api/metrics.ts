@@ -1,6 +1,7 @@
 // Metrics in Prometheus' text form. What counts events is told as they happen; what is a state is read when it is
 // asked for. Labels are networks, hosts and states: never an endpoint or an address.
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { CONDITION_REASONS } from "../control/conditions.ts";
 import type { Control, Meter } from "../control/control.ts";
 
 export type Metrics = {
@@ -68,7 +69,7 @@ function createStates(registers: Registry[]) {
   ]);
   const conditions = gauge(
     "weft_conditions",
-    "Things a user should know, by reason: exhausted, overlap, mtu-invalid.",
+    `Things a user should know, by reason: ${CONDITION_REASONS.join(", ")}.`,
     ["reason"],
   );
   const watchers = gauge("weft_watchers", "Open watches.");
@@ -87,8 +88,8 @@ function createStates(registers: Registry[]) {
       blocks.set({ ...label, state: "free" }, blocksTotal - blocksUsed);
     }
     const status = await control.status();
-    for (const state of ["ready", "away", "expected"]) hosts.set({ state }, 0);
-    for (const reason of ["exhausted", "overlap", "mtu-invalid"]) conditions.set({ reason }, 0);
+    for (const state of ["ready", "suspect", "lost", "reclaimed", "expected"]) hosts.set({ state }, 0);
+    for (const reason of CONDITION_REASONS) conditions.set({ reason }, 0);
     for (const { reason } of status.conditions) conditions.inc({ reason });
     for (const { host, state, status: report } of status.hosts) {
       hosts.inc({ state });

@@ -257,10 +257,13 @@ function deleteRoutes({ control }: Parts): Route[] {
       headers: MATCH,
       answers: { 200: "Done" },
       async handle(call) {
+        const name = call.params["name"] ?? "";
+        // One that was reclaimed is only a line in lists.
+        if (kind === "host" && (await control.forgetDeparture(name))) return { body: { revision: control.revision } };
         const { revision } = await control.write({
           verb: "delete",
           kind,
-          name: call.params["name"] ?? "",
+          name,
           force: flagIn(call, "force"),
           ...matchOf(call),
         });
@@ -307,6 +310,32 @@ function hostRoutes({ control }: Parts): Route[] {
         return { body: await control.join(claim, call.token, token) };
       },
     },
+    {
+      method: "POST",
+      path: "/v1/hosts/{name}/reclaim",
+      summary: "Frees what a lost host had, and ends its token. Refused while it is not lost, unless forced.",
+      access: "admin",
+      query: { ...FORCE, dryRun: "true: only say what would go." },
+      answers: { 200: "Applied" },
+      async handle(call) {
+        const options = { force: flagIn(call, "force"), dryRun: flagIn(call, "dryRun") };
+        const { revision, changes } = await control.reclaim(call.params["name"] ?? "", options);
+        return { body: { revision, changes } };
+      },
+    },
+    ...([true, false] as const).map(
+      (drained): Route => ({
+        method: "POST",
+        path: `/v1/hosts/{name}/${drained ? "drain" : "resume"}`,
+        summary: drained ? "No new endpoints on the host; those it has stay." : "New endpoints on the host again.",
+        access: "admin",
+        query: {},
+        headers: MATCH,
+        answers: { 200: "Host" },
+        handle: async (call) =>
+          putAnswer(await control.write({ verb: "drain", host: call.params["name"] ?? "", drained, ...matchOf(call) })),
+      }),
+    ),
     {
       method: "PUT",
       path: "/v1/hosts/{name}/report",

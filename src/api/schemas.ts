@@ -71,7 +71,15 @@ const HostCondition = Type.Object(
   {
     host: Type.String(),
     underlay: Type.String(),
-    state: Type.Union([Type.Literal("ready"), Type.Literal("away"), Type.Literal("expected")]),
+    state: Type.Union(
+      (["ready", "suspect", "lost", "reclaimed", "expected"] as const).map((state) => Type.Literal(state)),
+      {
+        description:
+          "ready: reports arrive; suspect: none for a while; lost: none for long, but it still has all it had; " +
+          "reclaimed: what it had was taken; expected: named by a configuration, never joined.",
+      },
+    ),
+    sinceMs: Type.Optional(Type.Number({ description: "Since when it is so, ms since 1970." })),
     status: Type.Optional(HostStatus),
   },
   strict,
@@ -79,8 +87,8 @@ const HostCondition = Type.Object(
 const Condition = Type.Object(
   {
     reason: Type.String(),
-    object: Type.String({ description: "kind/name" }),
-    host: Type.String(),
+    object: Type.String({ description: "kind/name, or cluster" }),
+    host: Type.Optional(Type.String()),
     message: Type.String(),
   },
   strict,

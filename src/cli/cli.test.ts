@@ -52,13 +52,15 @@ async function json<T>(...args: readonly string[]): Promise<T> {
   return JSON.parse(stdout) as T;
 }
 
+const NOTHING = { errors: [], networks: [], conditions: [], hostPrefixes: [], driftRepaired: 0, objects: 5 };
+const QUIET = { ...NOTHING, bootId: "b", version: "1" };
+
 async function joinHost(host: string, underlay: string): Promise<void> {
   await control.join({ host, underlay, underlayMtu: 1500, hostPrefixes: [] }, "j".repeat(40));
 }
 
 async function report(host: string, revision: number): Promise<void> {
-  const nothing = { errors: [], networks: [], conditions: [], hostPrefixes: [], driftRepaired: 0, objects: 5 };
-  await control.report({ host, bootId: "b", version: "1", revision, ...nothing });
+  await control.report({ ...QUIET, host, revision });
 }
 
 before(async () => {
@@ -249,6 +251,67 @@ spec: {subnets: [{cidr: 10.21.0.0/24}]}
 });
 
 describe("convergence", () => {
+  test("a host is drained and deleted; one that is gone is reclaimed after a look at what it had", async () => {
+    await joinHost("h5", "192.0.2.5");
+    await control.write({ verb: "put-network", name: "aisle", spec: { subnets: [{ cidr: "10.55.0.0/24" }] } });
+    const claim = { network: "aisle", host: "h5", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
+    const by = { role: "host", host: "h5" } as const;
+    await control.write({ verb: "attach", claim, by });
+    await report("h5", control.revision);
+    const eager = await weft(["host", "delete", "h5"]);
+    assert.deepEqual([eager.code, /drain it first/.test(eager.stderr)], [4, true], eager.stderr);
+    const drained = await weft(["host", "drain", "h5"]);
+    assert.match(
+      drained.stderr,
+      /h5 takes no new endpoints .*1 endpoint left:\n  web\.eth0 \(10\.55\.0\.2 in network aisle\)/,
+    );
+    assert.equal((await weft(["host", "drain", "h5", "--wait=0"])).code, 6);
+    assert.match((await weft(["host", "list"])).stdout, /^h5 +ready,drained /m);
+    await assert.rejects(control.write({ verb: "attach", claim: { ...claim, owner: "db" }, by }), /takes no new/);
+    assert.equal((await weft(["host", "resume", "h5"])).code, 0);
+    assert.match((await weft(["host", "show", "h5"])).stdout, /^State: +ready$/m);
+
+    // The look changes nothing, and neither does a host that is not lost, or a person who is not sure.
+    assert.equal((await weft(["host", "reclaim", "h5", "--dry-run"])).code, 4);
+    assert.equal((await weft(["host", "delete", "h5", "--dry-run"])).code, 2);
+    const look = await weft(["host", "delete", "h5", "--reclaim", "--force", "--dry-run"]);
+    assert.deepEqual([look.code, look.stderr], [0, ""]);
+    for (const line of [
+      /^endpoint web\.eth0 \(10\.55\.0\.2 in network aisle\)$/m,
+      /^host h5$/m,
+      /^block 10\.\d+\.2\.0\/24 of network one, host h5$/m,
+      /^tunnel address 198\.\S+ in VRF one, host h5$/m,
+    ])
+      assert.match(look.stdout, line);
+    const unsure = await weft(["host", "reclaim", "h5", "--force"]);
+    assert.deepEqual([unsure.code, /web\.eth0/.test(unsure.stderr)], [2, true]);
+    assert.equal((await weft(["endpoint", "show", "web.eth0"])).code, 0);
+    assert.equal((await weft(["host", "reclaim", "h5", "--force", "--yes"])).code, 0);
+    assert.equal((await weft(["endpoint", "show", "web.eth0"])).code, 3);
+    assert.match((await weft(["host", "list"])).stdout, /^h5 +reclaimed +\S+ +- +192\.0\.2\.5 /m);
+    assert.equal((await weft(["host", "delete", "h5"])).code, 0);
+    assert.doesNotMatch((await weft(["host", "list"])).stdout, /^h5 /m);
+    await joinHost("h6", "192.0.2.6");
+    await report("h6", control.revision);
+    assert.match((await weft(["host", "drain", "h6", "--wait"])).stderr, /it has none; it can be deleted/);
+    assert.equal((await weft(["host", "delete", "h6"])).code, 0);
+    await control.write({ verb: "delete", kind: "network", name: "aisle" });
+  });
+
+  test("a later conflict shows where people look for it", async () => {
+    await joinHost("h4", "192.0.2.4");
+    await control.write({ verb: "put-network", name: "office", spec: { subnets: [{ cidr: "10.66.0.0/16" }] } });
+    await control.report({ ...QUIET, host: "h4", revision: 1, hostPrefixes: ["10.66.3.0/24"] });
+    const text = /network "office" overlaps 10\.66\.3\.0\/24, which host "h4" has itself/;
+    assert.match((await weft(["status"])).stdout, text);
+    assert.match((await weft(["network", "show", "office"])).stdout, text);
+    await control.report({ ...QUIET, host: "h4", revision: 1 });
+    assert.doesNotMatch((await weft(["status"])).stdout, text);
+    assert.doesNotMatch((await weft(["network", "show", "office"])).stdout, text);
+    await control.write({ verb: "delete", kind: "network", name: "office" });
+    await control.write({ verb: "delete", kind: "host", name: "h4" });
+  });
+
   test("--wait is over when every ready host has it, and 6 when one does not in time", async () => {
     const { revision } = await control.status();
     await report("h1", revision + 1);
@@ -260,7 +323,7 @@ describe("convergence", () => {
     assert.match((await weft(["status"])).stdout, /^converged at revision \d+ on 0 of 2 hosts\n\nHOST +STATE/);
     assert.equal((await json<{ readonly hosts: readonly unknown[] }>("status")).hosts.length, 2);
     const hosts = await weft(["host", "list", "-o", "wide"]);
-    assert.match(hosts.stdout, /^h1 +ready +192\.0\.2\.1 +1500/m);
+    assert.match(hosts.stdout, /^h1 +ready +\S+ +\S+ +192\.0\.2\.1 +1500/m);
   });
 });
 

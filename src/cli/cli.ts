@@ -59,7 +59,12 @@ const NOUNS: readonly Noun[] = [
     about: "endpoints of workloads: list, show, delete",
     load: () => import("./endpoint.ts"),
   },
-  { name: "host", group: RESOURCES, about: "hosts with an agent: list, show, delete", load: () => import("./host.ts") },
+  {
+    name: "host",
+    group: RESOURCES,
+    about: "hosts with an agent: list, show, drain, resume, reclaim, delete",
+    load: () => import("./host.ts"),
+  },
   {
     name: "lease",
     alias: "ip",

@@ -1,17 +1,15 @@
-// `weft host`: machines with an agent, what they hold, and how they are.
+// `weft host list` and `show`: machines with an agent, what they hold, and how they are.
 import type { Command } from "commander";
-import { Fault } from "../model/fault.ts";
-import type { Host, Snapshot } from "../model/resource.ts";
+import { formatDuration } from "../model/duration.ts";
+import type { Host, HostSpec, Snapshot } from "../model/resource.ts";
 import type { ClusterStatus, HostCondition } from "../model/status.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
-import { count } from "./io.ts";
-import { printing, remote, sure, waiting, type ReadOptions, type SureOptions, type WriteOptions } from "./options.ts";
+import { register as registerLife } from "./hostLife.ts";
+import { printing, remote, type ReadOptions } from "./options.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
-import { confirm } from "./refuse.ts";
 import { stateCell } from "./status.ts";
-import { table } from "./table.ts";
-import { waitFor } from "./wait.ts";
+import { type Cell, table } from "./table.ts";
 
 export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List hosts.");
@@ -22,34 +20,51 @@ export function register(noun: Command, cli: Cli): void {
     .argument("<name>")
     .description("One host: its blocks, tunnel endpoints and condition.");
   printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showHost(cli, name, options)));
-
-  const remove = noun
-    .command("delete")
-    .alias("rm")
-    .argument("<name>")
-    .description("Forget a host that is gone for good: its blocks and addresses become free.");
-  waiting(remote(sure(remove, "also if it has endpoints"))).action(
-    cli.verb((name: string, options: WriteOptions & SureOptions) => deleteHost(cli, name, options)),
-  );
+  registerLife(noun, cli);
 }
 
-/** A host as the CLI shows it: what it is, and how it is. */
-type Row = Host & { readonly state: HostCondition["state"]; readonly status?: HostCondition["status"] };
+/** A host as the CLI shows it: what it is, and how it is. One that was reclaimed is no resource any more. */
+type Row = Pick<Host, "kind" | "name"> & { readonly spec: Pick<HostSpec, "underlay"> & Partial<HostSpec> } & Pick<
+    HostCondition,
+    "state" | "sinceMs" | "status"
+  >;
 
-function rowOf(host: Host, status: ClusterStatus): Row {
+function rowOf(host: Omit<Row, "state">, status: ClusterStatus): Row {
   const condition = status.hosts.find((one) => one.host === host.name);
+  const { state = "expected", sinceMs, status: report } = condition ?? {};
   return {
     ...host,
-    state: condition?.state ?? "expected",
-    ...(condition?.status === undefined ? {} : { status: condition.status }),
+    state,
+    ...(sinceMs === undefined ? {} : { sinceMs }),
+    ...(report === undefined ? {} : { status: report }),
   };
 }
 
-const COLUMNS: readonly Column<Row>[] = [
+function reclaimedRows(hosts: readonly Host[], status: ClusterStatus): Row[] {
+  const known = new Set(hosts.map((host) => host.name));
+  return status.hosts
+    .filter((one) => one.state === "reclaimed" && !known.has(one.host))
+    .map(({ host, underlay }) => rowOf({ kind: "host", name: host, spec: { underlay } }, status));
+}
+
+function stateOf({ state, spec }: Row): Cell {
+  const cell = stateCell(state);
+  if (spec.drained !== true || typeof cell === "string") return cell;
+  return { text: `${state},drained`, tone: state === "ready" ? "warn" : cell.tone };
+}
+
+/** How long ago, by this machine's clock. */
+function ago(cli: Cli, ms: number | undefined): string {
+  return ms === undefined ? "" : formatDuration(cli.io.clock.nowMs() - ms);
+}
+
+const columnsOf = (cli: Cli): readonly Column<Row>[] => [
   { header: "NAME", of: (h) => h.name },
-  { header: "STATE", of: (h) => stateCell(h.state) },
+  { header: "STATE", of: stateOf },
+  { header: "SINCE", of: (h) => ago(cli, h.sinceMs) },
+  { header: "LAST-REPORT", of: (h) => ago(cli, h.status?.reportedAtMs) },
   { header: "UNDERLAY", of: (h) => h.spec.underlay },
-  { header: "MTU", of: (h) => String(h.spec.underlayMtu) },
+  { header: "MTU", of: (h) => String(h.spec.underlayMtu ?? "") },
   { header: "REVISION", of: (h) => String(h.status?.revision ?? "") },
   { header: "SLICES", of: (h) => h.spec.slices?.join(",") ?? "all", wide: true },
   { header: "OBJECTS", of: (h) => String(h.status?.objects ?? ""), wide: true },
@@ -63,8 +78,8 @@ async function listHosts(cli: Cli, options: ReadOptions): Promise<void> {
   await printList(
     cli.io,
     options,
-    { columns: COLUMNS, name: (h) => `host/${h.name}`, empty },
-    byName(hosts.map((host) => rowOf(host, status))),
+    { columns: columnsOf(cli), name: (h) => `host/${h.name}`, empty },
+    byName([...hosts.map((host) => rowOf(host, status)), ...reclaimedRows(hosts, status)]),
   );
 }
 
@@ -80,7 +95,9 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
     () =>
       fields(cli.io, [
         ["Name", name],
-        ["State", stateCell(row.state)],
+        ["State", stateOf(row)],
+        ["Since", row.sinceMs === undefined ? undefined : `${ago(cli, row.sinceMs)} ago`],
+        ["Last report", row.status === undefined ? "none" : `${ago(cli, row.status.reportedAtMs)} ago`],
         ["Underlay", `${host.spec.underlay}, MTU ${host.spec.underlayMtu}`],
         ["Slices", host.spec.slices?.join(", ") ?? "all"],
         ["Agent", row.status?.version],
@@ -113,28 +130,4 @@ function holdingsText(cli: Cli, host: string, snapshot: Snapshot): string {
     blocks.length === 0 ? "" : `\n${table(cli.io, ["NETWORK", "BLOCK"], blocks)}`,
     vteps.length === 0 ? "" : `\n${table(cli.io, ["VRF", "VTEP", "VTEP6", "VTEP-MAC"], vteps)}`,
   ].join("");
-}
-
-async function deleteHost(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const [status, endpoints] = await Promise.all([server.status(), server.list("endpoint")]);
-  const own = endpoints.filter((endpoint) => endpoint.spec.host === name);
-  if (status.hosts.some((host) => host.host === name && host.state === "ready") && options.force !== true) {
-    throw new Fault("in-use", {
-      what: `host ${name} is ready: its agent would join again`,
-      where: `host/${name}`,
-      fix: "stop its agent first, or use --force",
-    });
-  }
-  if (own.length > 0 && options.force === true)
-    await confirm(
-      cli.io,
-      `deleting host ${name} by force`,
-      own.map((e) => `endpoint ${e.name} (${e.spec.addresses.join(", ")})`),
-      options.yes,
-    );
-  const { revision } = await server.remove("host", name, { force: options.force === true });
-  await waitFor(cli.io, options.wait, revision, () => server.status());
-  const along = own.length === 0 ? "" : `, with ${count(own.length, "endpoint")}`;
-  cli.io.err(`host ${name} deleted at revision ${revision}${along}\n`);
 }

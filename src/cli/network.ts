@@ -18,7 +18,7 @@ import {
 } from "./options.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
 import { confirm } from "./refuse.ts";
-import { table } from "./table.ts";
+import { type Cell, table } from "./table.ts";
 import { waitFor } from "./wait.ts";
 
 export function register(noun: Command, cli: Cli): void {
@@ -118,7 +118,14 @@ function vniOf(network: Network, vrf: Vrf | undefined): number | undefined {
 
 async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
-  const [network, snapshot] = await Promise.all([server.get("network", name), server.snapshot()]);
+  const [network, snapshot, status] = await Promise.all([
+    server.get("network", name),
+    server.snapshot(),
+    server.status(),
+  ]);
+  const told = (status.conditions ?? []).filter(
+    ({ object }) => object === `network/${name}` || object === `vrf/${network.spec.vrf}`,
+  );
   await printOne(cli.io, options, network, `network/${name}`, () => {
     const vrf = snapshot.vrfs.find((one) => one.name === network.spec.vrf);
     const endpoints = snapshot.endpoints.filter((endpoint) => endpoint.spec.network === name);
@@ -142,6 +149,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["Enabled", network.spec.enabled ? "yes" : "no"],
         ["Endpoints", String(endpoints.length)],
         ["Revision", String(network.revision)],
+        ...told.map(({ message }): [string, Cell] => ["Condition", { text: message, tone: "warn" }]),
       ]) + hostsText(cli, network, snapshot)
     );
   });

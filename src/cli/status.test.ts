@@ -38,7 +38,7 @@ h2     ready   192.0.2.1   8          -       9         0                0
 });
 
 test("who lags, is away or was never there does not count; errors and conditions are told in full", () => {
-  const away: HostCondition = { ...host("h2", 7), state: "away" };
+  const away: HostCondition = { ...host("h2", 7), state: "lost" };
   const expected: HostCondition = { host: "h3", underlay: "192.0.2.3", state: "expected" };
   const text = statusText(plain, {
     cluster: "c",

@@ -19,7 +19,8 @@ export function register(command: Command, cli: Cli): void {
 }
 
 export function stateCell(state: HostCondition["state"]): Cell {
-  return { text: state, tone: state === "ready" ? "good" : state === "away" ? "bad" : "dim" };
+  const tones = { ready: "good", suspect: "warn", lost: "bad", reclaimed: "dim", expected: "dim" } as const;
+  return { text: state, tone: tones[state] };
 }
 
 async function showStatus(cli: Cli, options: StatusOptions): Promise<void> {
@@ -52,9 +53,9 @@ function signatureOf(status: ClusterStatus): string {
 export function statusText(io: Pick<Io, "color">, status: ClusterStatus): string {
   const ready = readyHosts(status);
   const reached = ready.filter((host) => hasReached(host, status.revision));
-  const away = status.hosts.length - ready.length;
-  const isConverged = reached.length === ready.length && away === 0;
-  const hostCount = count(status.hosts.length, "host");
+  const wanted = status.hosts.filter((host) => host.state !== "reclaimed").length;
+  const isConverged = reached.length === wanted;
+  const hostCount = count(wanted, "host");
   const headline = `converged at revision ${status.revision} on ${reached.length} of ${hostCount}`;
   const rows = status.hosts.map((host) => rowOf(host, status.revision));
   const hosts =

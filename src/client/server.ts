@@ -2,7 +2,7 @@
 // about when to make them. Answers are believed to have their documented shape: they come from a server of ours, and
 // http.ts has made Faults of its refusals.
 import type { CheckReport, CheckRequest } from "../model/check.ts";
-import type { Change, ChangeSet, Endpoint, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
+import type { Change, ChangeSet, Endpoint, Host, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
 import { Fault, faultOf, type Problem } from "../model/fault.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ClusterStatus } from "../model/status.ts";
@@ -30,6 +30,10 @@ export type ServerClient = {
   put<K extends "network" | "vrf">(kind: K, name: string, spec: unknown, match?: Match): Promise<ResourceOf<K>>;
   /** An endpoint without `force` is only marked; its host detaches it. */
   remove(kind: Kind, name: string, options?: { readonly force?: boolean }): Promise<{ readonly revision: number }>;
+  /** Frees all that a lost host had; with `dryRun` nothing, and the answer says what it would be. */
+  reclaim(host: string, options?: { readonly force?: boolean; readonly dryRun?: boolean }): Promise<Applied>;
+  /** Whether the host takes new endpoints. */
+  drain(host: string, drained: boolean): Promise<Host>;
   /** All or none, in one revision; with `dryRun` nothing, and the answer says what it would be. */
   apply(request: ApplyRequest): Promise<Applied>;
   attach(claim: EndpointClaim): Promise<Endpoint>;
@@ -57,6 +61,9 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
       ask({ method: "PUT", path: pathOf(kind, name), body: { spec }, ...headersOf(match) }),
     remove: (kind, name, { force = false } = {}) =>
       ask({ method: "DELETE", path: `${pathOf(kind, name)}${force ? "?force=true" : ""}` }),
+    reclaim: (host, { force = false, dryRun = false } = {}) =>
+      ask({ method: "POST", path: `${pathOf("host", host)}/reclaim?force=${force}&dryRun=${dryRun}` }),
+    drain: (host, drained) => ask({ method: "POST", path: `${pathOf("host", host)}/${drained ? "drain" : "resume"}` }),
     apply: (request) => ask({ method: "POST", path: "/v1/apply", body: request }),
     attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
     snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),

@@ -608,7 +608,7 @@ test("hosts: a name belongs to whoever has its token", async () => {
     lab.control.join({ ...claim, host: "h3", underlay: "127.0.0.1" }, JOIN_TOKEN),
   );
   await lab.control.write({ verb: "delete", kind: "host", name: "h1" });
-  await refuses(lab, "token-wrong", /its host was deleted/, () => lab.control.join(claim, token));
+  await refuses(lab, "host-deleted", /host "h1" was deleted at/, () => lab.control.join(claim, token));
   assert.notEqual((await lab.control.join({ ...claim, underlay: "192.168.0.9" }, JOIN_TOKEN)).token, token);
 });
 
@@ -712,5 +712,35 @@ test("a write for another revision than there is now is refused", async () => {
   await put(1)();
   await refuses(lab, "revision-stale", /made for revision 9/, () =>
     lab.control.write({ verb: "delete", kind: "network", name: "blue", ifRevision: 9 }),
+  );
+});
+
+test("apply is judged by what it comes to: networks may change places, with the range of one that goes", async () => {
+  const lab = await openLab();
+  await lab.join(1);
+  const net = (name: string, cidr: string, hostPrefix?: number) =>
+    ({ kind: "network", name, spec: { ...v4(cidr, hostPrefix), vrf: "dcos" } }) as const;
+  const apply = (items: readonly ReturnType<typeof net>[], pruneVrf?: string) =>
+    lab.control.write({ verb: "apply", items, ...(pruneVrf === undefined ? {} : { pruneVrf }) });
+  await apply([net("a", "10.1.0.0/16", 24), net("b", "10.2.0.0/16", 24), net("c", "10.3.0.0/16")]);
+  // b takes what a had, a what c had, c what b had; half of it in another size.
+  await apply([net("b", "10.1.0.0/16", 24), net("a", "10.3.0.0/16", 25), net("c", "10.2.0.0/17")]);
+  const cidrs = (await lab.snapshot()).networks.map(({ name, spec }) => `${name} ${spec.subnets[0]?.cidr}`).sort();
+  assert.deepEqual(cidrs, ["a 10.3.0.0/16", "b 10.1.0.0/16", "c 10.2.0.0/17"]);
+  assert.deepEqual(await blocksOf(lab, "a"), { "h1 4": "10.3.0.0/25" });
+  assert.deepEqual(await blocksOf(lab, "b"), { "h1 4": "10.1.0.0/24" });
+  // In whatever order the items come, an end in which two meet is refused, and names the one that is in the way.
+  await refuses(
+    lab,
+    "overlap",
+    /overlaps network "a"/,
+    () => apply([net("a", "10.1.0.0/16", 24), net("b", "10.1.128.0/17", 24)]),
+    "resources[1].spec.subnets[0].cidr",
+  );
+  await refuses(lab, "overlap", /overlaps network "b"/, () => apply([net("a", "10.1.0.0/16", 24)]));
+  // With endpoints a network stays where it is, and so nobody can take its place.
+  await lab.attach("b", "h1", "web", { addresses: ["10.1.0.2"] });
+  await refuses(lab, "in-use", /subnets of network "b" cannot change/, () =>
+    apply([net("a", "10.1.0.0/16", 24), net("b", "10.3.0.0/16", 24)]),
   );
 });

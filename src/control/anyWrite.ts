@@ -61,6 +61,7 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
       }),
     ),
   },
+  { weight: 1, arbitrary: fc.record({ verb: fc.constant("drain" as const), host, drained: fc.boolean() }) },
   {
     weight: 8,
     arbitrary: fc

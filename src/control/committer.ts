@@ -21,6 +21,8 @@ export type Meter = { committed(commits: number, seconds: number): void; converg
 export type Job = {
   readonly write?: Write;
   readonly dryRun?: boolean;
+  /** Asked right before it is admitted; throws what has made it void since it was submitted. */
+  holds?(): void;
   /** Asked after the write was admitted. */
   secrets?(admission: Admission): readonly Secret[];
   /** Called as soon as it is durable, before anybody else hears of it. */
@@ -156,6 +158,7 @@ export class Committer {
   /** Admits one write against everything before it in the group. */
   #decide(queued: Queued, group: Group): void {
     try {
+      queued.holds?.();
       const admission = queued.write === undefined ? NOTHING : admit(this.#view, queued.write, this.#options.context);
       const { changes } = admission;
       if (queued.dryRun !== true) {

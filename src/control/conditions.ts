@@ -1,19 +1,22 @@
 // What a user should know although no request was refused: hosts that wait for a block or a tunnel endpoint because
-// there is none left, and hosts that have come to stand in a network's way since it was made. Computed from the view
-// when asked.
-import { type Cidr, formatCidr, ipOf, overlaps } from "../model/address.ts";
-import type { Reason } from "../model/fault.ts";
-import type { Host, Network } from "../model/resource.ts";
+// there is none left, hosts that have come to stand in a network's way since it was made, and hosts that are lost.
+// Computed from the view when asked: what is no longer so is no longer said.
+import { type Cidr, formatCidr, ipOf, overlaps, parseCidr } from "../model/address.ts";
+import { formatDuration } from "../model/duration.ts";
+import type { Host, Network, Vrf } from "../model/resource.ts";
+import type { HostCondition } from "../model/status.ts";
 import { cidrsOf } from "./admit/context.ts";
 import { isDefaultRoute } from "./admit/overlap.ts";
 import { TUNNEL_OVERHEAD } from "./limits.ts";
-import type { View } from "./view.ts";
+import { type View, residentsOf } from "./view.ts";
 
+export const CONDITION_REASONS = ["exhausted", "overlap", "mtu-invalid", "host-lost", "mass-loss"] as const;
 export type Condition = {
-  readonly reason: Extract<Reason, "exhausted" | "overlap" | "mtu-invalid">;
-  /** `network/blue` or `vrf/blue`. */
+  readonly reason: (typeof CONDITION_REASONS)[number];
+  /** `network/blue`, `vrf/blue`, `host/h1`, or `cluster` for what concerns all. */
   readonly object: string;
-  readonly host: string;
+  /** Absent when it is about no single host. */
+  readonly host?: string;
   readonly message: string;
 };
 
@@ -22,7 +25,45 @@ export function conditionsOf(view: View, prefixes: ReadonlyMap<string, readonly 
   for (const network of view.network.values()) {
     conditions.push(...exhaustionOf(view, network), ...clashesOf(view, network, prefixes));
   }
-  return [...conditions, ...[...view.vrf.keys()].flatMap((vrf) => missingVteps(view, vrf))];
+  for (const vrf of view.vrf.values()) {
+    conditions.push(...missingVteps(view, vrf.name), ...vtepClashesOf(view, vrf, prefixes));
+  }
+  return conditions;
+}
+
+/** Lost hosts with what they still hold, and why none is reclaimed when too many are silent. */
+export function lossesOf(
+  view: View,
+  hosts: readonly HostCondition[],
+  massLoss: readonly string[],
+  nowMs: number,
+): Condition[] {
+  const lost = hosts.flatMap((host): Condition[] => {
+    if (host.state !== "lost") return [];
+    const blocks = [...view.networks.values()].flatMap((index) => {
+      const had = index.blocks.get(host.host);
+      return [had?.[4], had?.[6]].filter((block) => block !== undefined);
+    });
+    const held = `${blocks.length} blocks and ${residentsOf(view, host.host).size} endpoints`;
+    const since = formatDuration(nowMs - (host.sinceMs ?? nowMs));
+    return [
+      {
+        reason: "host-lost",
+        object: `host/${host.host}`,
+        host: host.host,
+        message:
+          `host "${host.host}" has been lost for ${since} and keeps its ${held}; if it is gone for good: ` +
+          `weft host reclaim ${host.host} --dry-run`,
+      },
+    ];
+  });
+  if (massLoss.length === 0) return lost;
+  const names = massLoss.slice(0, 10).join(", ");
+  const more = massLoss.length > 10 ? ` and ${massLoss.length - 10} more` : "";
+  const message =
+    `${massLoss.length} of ${view.host.size} hosts are silent at once (${names}${more}): none is reclaimed by itself` +
+    "; see whether the server's own network is down";
+  return [...lost, { reason: "mass-loss", object: "cluster", message }];
 }
 
 /** Hosts without a block of each family. */
@@ -72,19 +113,17 @@ function clashesOf(view: View, network: Network, prefixes: ReadonlyMap<string, r
   const cidrs = cidrsOf(network);
   const object = `network/${network.name}`;
   return [...view.host.values()].flatMap((host) => {
-    const met = (prefixes.get(host.name) ?? []).find(
-      (prefix) => !isDefaultRoute(prefix) && cidrs.some((cidr) => overlaps(prefix, cidr)),
-    );
+    const met = metBy(prefixes.get(host.name), cidrs);
     const most = host.spec.underlayMtu - TUNNEL_OVERHEAD[ipOf(host.spec.underlay)?.family ?? 4];
     return [
-      ...(met === undefined
+      ...(met.length === 0
         ? []
         : [
             condition(
               "overlap",
               object,
               host,
-              `network "${network.name}" overlaps ${formatCidr(met)}, which host "${host.name}" has itself`,
+              `network "${network.name}" overlaps ${met.join(", ")}, which host "${host.name}" has itself`,
             ),
           ]),
       ...(network.spec.mtu === undefined || network.spec.mtu <= most
@@ -99,6 +138,27 @@ function clashesOf(view: View, network: Network, prefixes: ReadonlyMap<string, r
           ]),
     ];
   });
+}
+
+/** Tunnel addresses are routed by the host's VRF namespaces, but a host that has the range itself may mean another. */
+function vtepClashesOf(view: View, vrf: Vrf, prefixes: ReadonlyMap<string, readonly Cidr[]>): Condition[] {
+  if (view.vrfs.get(vrf.name)?.vteps.size === 0) return [];
+  const subnets = vrf.spec.vtepSubnets.map((text) => parseCidr(text, `vrf/${vrf.name}`));
+  return [...view.host.values()].flatMap((host) => {
+    const met = metBy(prefixes.get(host.name), subnets);
+    if (met.length === 0) return [];
+    const message = `VTEP subnets of VRF "${vrf.name}" overlap ${met.join(", ")}, which host "${host.name}" has itself`;
+    return [condition("overlap", `vrf/${vrf.name}`, host, message)];
+  });
+}
+
+const MET_MAX = 5;
+/** What a host has itself that meets one of the ranges, in both directions. */
+function metBy(prefixes: readonly Cidr[] | undefined, ranges: readonly Cidr[]): string[] {
+  return (prefixes ?? [])
+    .filter((prefix) => !isDefaultRoute(prefix) && ranges.some((range) => overlaps(prefix, range)))
+    .map(formatCidr)
+    .slice(0, MET_MAX);
 }
 
 function condition(reason: Condition["reason"], object: string, host: Host, message: string): Condition {

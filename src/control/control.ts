@@ -4,6 +4,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.ts";
 import type { Clock } from "../model/clock.ts";
+import { formatDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
 import type { SpaceMap } from "../model/map.ts";
@@ -13,16 +14,18 @@ import type { Store } from "../store/store.ts";
 import { check } from "./check/check.ts";
 import { Inquiry } from "./check/inquiry.ts";
 import { Committer, type Meter } from "./committer.ts";
-import { type Condition, conditionsOf } from "./conditions.ts";
+import { type Condition, conditionsOf, lossesOf } from "./conditions.ts";
 import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
+import { type Departure, Departures, departureOf } from "./departures.ts";
 import { followAs } from "./follow.ts";
 import { Forecast } from "./forecast.ts";
 import { fullSnapshot, isVisible, snapshotFor } from "./interest.ts";
+import { LIVENESS, type LivenessSettings, checkLiveness, sweepOf } from "./liveness.ts";
 import { spaceMapOf } from "./map.ts";
 import { Prefixes, prefixSecret } from "./prefixes.ts";
 import { Reports } from "./reports.ts";
 import { type AddressUse, addressUseOf } from "./usage.ts";
-import { get, listOf, viewOf } from "./view.ts";
+import { get, getKey, listOf, viewOf } from "./view.ts";
 import type { Identity, Outcome, Viewer, Write } from "./write.ts";
 
 export type { Meter } from "./committer.ts";
@@ -36,6 +39,8 @@ export type ControlOptions = {
   readonly meter?: Meter;
   /** Revisions that a watching host may be behind before it has to list again. Default 4096. */
   readonly history?: number;
+  /** When a host is suspect, lost, and given up. */
+  readonly liveness?: LivenessSettings;
   /** When to commit what has been asked for: by default after everything that this turn of the event loop brings. */
   readonly turn?: (run: () => void) => void;
   /** When hosts that watch hear of it: by default 5 ms later, so that whoever wrote goes on first. */
@@ -61,9 +66,13 @@ export class Control {
   readonly #committer: Committer;
   readonly #credentials: Credentials;
   readonly #prefixes: Prefixes;
-  readonly #reports = new Reports();
   readonly #inquiry: Inquiry;
   readonly #forecast = new Forecast();
+  readonly #departures: Departures;
+  readonly #liveness: LivenessSettings;
+  readonly #reports: Reports;
+  #calmSinceMs: number;
+  #massLoss: readonly string[] = [];
 
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
@@ -79,7 +88,11 @@ export class Control {
     this.#entropy = entropy;
     this.#meter = options.meter ?? NO_METER;
     this.#prefixes = new Prefixes(store, hosts);
-    this.#credentials = new Credentials(store, hosts);
+    this.#departures = new Departures(store);
+    this.#credentials = new Credentials(store, this.#departures, hosts);
+    this.#liveness = checkLiveness(options.liveness ?? LIVENESS);
+    this.#calmSinceMs = options.clock.nowMs();
+    this.#reports = new Reports(this.#liveness, this.#calmSinceMs);
     this.#committer = new Committer(store, view, {
       clock: options.clock,
       context: { uid: () => entropy.uid(), prefixes: this.#prefixes.byHost },
@@ -108,18 +121,100 @@ export class Control {
   ): Promise<Outcome> {
     if (write.verb !== "delete" || write.kind !== "host")
       return this.#committer.submit({ write, dryRun: options.dryRun === true });
-    const host = write.name;
-    return this.#committer.submit({
-      write,
-      dryRun: options.dryRun === true,
-      secrets: () => [hostSecret(host, undefined), prefixSecret(host, undefined)],
-      committed: () => {
-        if (options.dryRun === true) return;
-        this.#credentials.admit(host);
-        this.#prefixes.forget(host);
-        this.#reports.forget(host);
-      },
+    return this.#removeHost(write, { how: "deleted", by: "person" }, options);
+  }
+
+  /**
+   * Frees everything a lost host had; its token is worth nothing from then on. `dryRun` only says what would go.
+   * Throws `in-use` for a host that is not lost, unless forced, and `host-unknown`.
+   */
+  reclaim(
+    host: string,
+    options: { readonly dryRun?: boolean; readonly force?: boolean; readonly by?: Departure["by"] } = {},
+  ): Promise<Outcome> {
+    const holds = () => this.#reclaimable(host, options.force === true);
+    const write = { verb: "delete", kind: "host", name: host, force: true } as const;
+    return this.#removeHost(write, { how: "reclaimed", by: options.by ?? "person" }, { ...options, holds });
+  }
+
+  #reclaimable(host: string, force: boolean): void {
+    const nowMs = this.#clock.nowMs();
+    const { state } = this.#reports.liveness(host, nowMs);
+    if (force || state === "lost" || !this.#committer.view.host.has(host)) return;
+    const { heardAtMs, hasReported } = this.#reports.heard(host);
+    const silence = formatDuration(nowMs - heardAtMs);
+    throw new Fault("in-use", {
+      what: `host "${host}" is ${state}, not lost`,
+      where: `host/${host}`,
+      why: hasReported
+        ? `it reported ${silence} ago, and its workloads may be running`
+        : `this server has run for ${silence} and not heard from it yet`,
+      fix: "wait until it is lost; stop its agent and drain it first; or use force if the machine is gone for good",
     });
+  }
+
+  #removeHost(
+    write: Extract<Write, { readonly verb: "delete" }>,
+    as: Pick<Departure, "how" | "by">,
+    options: { readonly dryRun?: boolean; readonly holds?: () => void },
+  ): Promise<Outcome> {
+    const host = write.name;
+    const dryRun = options.dryRun === true;
+    return this.#kept(() =>
+      this.#committer.submit({
+        write,
+        dryRun,
+        ...(options.holds === undefined ? {} : { holds: options.holds }),
+        secrets: ({ changes }) => {
+          const { view } = this.#committer;
+          const underlay = get(view, "host", host)?.spec.underlay ?? "";
+          const rest = { ...as, atMs: this.#clock.nowMs() };
+          const departure = departureOf({ name: host, underlay }, changes, (key) => getKey(view, key), rest);
+          const told = this.#departures.note(departure, this.#credentials.digestOf(host));
+          return [hostSecret(host, undefined), prefixSecret(host, undefined), ...told];
+        },
+        committed: () => {
+          if (dryRun) return;
+          this.#credentials.admit(host);
+          this.#prefixes.forget(host);
+          this.#reports.forget(host);
+        },
+      }),
+    );
+  }
+
+  /** What was noted of departures is only so when it is durable. */
+  async #kept<T>(submit: () => Promise<T>): Promise<T> {
+    try {
+      return await submit();
+    } catch (error) {
+      this.#departures.reload();
+      throw error;
+    }
+  }
+
+  /** Forgets that a host was reclaimed; its token stays worth nothing. False if there is nothing to forget. */
+  async forgetDeparture(host: string): Promise<boolean> {
+    const { view } = this.#committer;
+    if (view.host.has(host) || !this.#departures.list.some((one) => one.host === host)) return false;
+    await this.#kept(() => this.#committer.submit({ secrets: () => this.#departures.forget(host) }));
+    return true;
+  }
+
+  /**
+   * Looks at who is silent, and gives up at most one host, if that is what the settings say. To be called every few
+   * seconds, by one server of a store. Gives the host it reclaimed.
+   */
+  async sweep(): Promise<string | undefined> {
+    await this.#committer.settled();
+    const heard = [...this.#committer.view.host.keys()].map((host) => this.#reports.heard(host));
+    const swept = sweepOf(heard, this.#liveness, this.#clock.nowMs(), this.#calmSinceMs);
+    this.#calmSinceMs = swept.calmSinceMs;
+    this.#massLoss = swept.massLoss;
+    const { reclaim } = swept;
+    if (reclaim === undefined) return undefined;
+    await this.reclaim(reclaim, { by: "server" });
+    return reclaim;
   }
 
   /**
@@ -129,6 +224,7 @@ export class Control {
    */
   async join(claim: HostClaim, token: string | undefined, proposed?: string): Promise<Joined> {
     const by = this.identify(token);
+    if (proposed !== undefined) this.#credentials.refuseDeparted(proposed);
     const own =
       by.role === "host"
         ? token
@@ -136,19 +232,22 @@ export class Control {
           ? proposed
           : undefined;
     const given = own ?? proposed ?? this.#entropy.token();
-    const outcome = await this.#committer.submit({
-      write: {
-        verb: "join",
-        claim,
-        by: own === undefined || by.role === "host" ? by : { role: "host", host: claim.host },
-      },
-      secrets: () => {
-        const isNews = this.#prefixes.set(claim.host, claim.hostPrefixes);
-        const credential = own === undefined ? [hostSecret(claim.host, given)] : [];
-        return isNews ? [...credential, prefixSecret(claim.host, claim.hostPrefixes)] : credential;
-      },
-      committed: () => this.#credentials.admit(claim.host),
-    });
+    const write: Write = {
+      verb: "join",
+      claim,
+      by: own === undefined || by.role === "host" ? by : { role: "host", host: claim.host },
+    };
+    const secrets = () => {
+      const isNews = this.#prefixes.set(claim.host, claim.hostPrefixes);
+      const credential = own === undefined ? [hostSecret(claim.host, given)] : [];
+      const prefixes = isNews ? [prefixSecret(claim.host, claim.hostPrefixes)] : [];
+      return [...credential, ...prefixes, ...this.#departures.forget(claim.host)];
+    };
+    const committed = () => {
+      this.#credentials.admit(claim.host);
+      this.#reports.joined(claim.host, this.#clock.nowMs());
+    };
+    const outcome = await this.#kept(() => this.#committer.submit({ write, secrets, committed }));
     if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
     return { cluster: this.cluster, token: given, host: outcome.resource };
   }
@@ -208,10 +307,10 @@ export class Control {
   async status(): Promise<ControlStatus> {
     await this.#committer.settled();
     const { view } = this.#committer;
-    return {
-      ...this.#reports.status(view, this.#clock.nowMs()),
-      conditions: conditionsOf(view, this.#prefixes.byHost),
-    };
+    const nowMs = this.#clock.nowMs();
+    const status = this.#reports.status(view, this.#departures.list, nowMs);
+    const losses = lossesOf(view, status.hosts, this.#massLoss, nowMs);
+    return { ...status, conditions: [...conditionsOf(view, this.#prefixes.byHost), ...losses] };
   }
 
   /** Every address of a network, by state; undefined if there is no such network. */
@@ -245,10 +344,9 @@ export class Control {
     return this.#reports.latest;
   }
 
-  /** What a user should know that no answer said: who waits for a block, who stands in a network's way. */
+  /** What a user should know that no answer said: who waits for a block, stands in a network's way, is lost. */
   async conditions(): Promise<readonly Condition[]> {
-    await this.#committer.settled();
-    return conditionsOf(this.#committer.view, this.#prefixes.byHost);
+    return (await this.status()).conditions;
   }
 
   /** How full each network is, by family, and when it will be full if it goes on growing; for metrics. */

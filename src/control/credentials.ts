@@ -4,16 +4,19 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Fault } from "../model/fault.ts";
 import type { Secret, Store } from "../store/store.ts";
+import type { Departures } from "./departures.ts";
 import type { Identity } from "./write.ts";
 
 export type Role = "admin" | "join";
 
 export class Credentials {
   readonly #store: Store;
+  readonly #departures: Departures;
   readonly #hosts = new Map<string, string>();
 
-  constructor(store: Store, hosts: Iterable<string>) {
+  constructor(store: Store, departures: Departures, hosts: Iterable<string>) {
     this.#store = store;
+    this.#departures = departures;
     for (const host of hosts) this.admit(host);
   }
 
@@ -41,11 +44,23 @@ export class Credentials {
     const host = this.#hosts.get(digest);
     if (host !== undefined) return { role: "host", host };
     if (isEqual(digest, this.#store.secret("token/join"))) return { role: "join" };
+    this.refuseDeparted(token);
     throw new Fault("token-wrong", {
       what: "nobody has this token",
-      why: "it is mistyped, from another server, or its host was deleted",
+      why: "it is mistyped, or from another server",
       fix: "use the token that the server wrote when it first started, or join the host again",
     });
+  }
+
+  /** Throws what became of the host that had this token, if it is no longer. */
+  refuseDeparted(token: string): void {
+    const fault = this.#departures.faultOf(digestOf(token));
+    if (fault !== undefined) throw fault;
+  }
+
+  /** What the store has of the host's token. */
+  digestOf(host: string): string | undefined {
+    return this.#store.secret(hostKey(host));
   }
 
   isTokenOf(host: string, token: string): boolean {

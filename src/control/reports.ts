@@ -1,15 +1,25 @@
 // What hosts say they reached: the latest report of each, in memory only, because each agent repeats it. From reports
-// and the times of commits follow how far the cluster is and how long a change takes to reach a kernel.
+// and the times of commits follow how far the cluster is, how each host is, and how long a change takes to reach a
+// kernel.
 import type { ClusterStatus, HostCondition, HostReport, HostStatus } from "../model/status.ts";
+import type { Departure } from "./departures.ts";
 import { concerns } from "./interest.ts";
 import type { Journey } from "./journey.ts";
+import { type Heard, type Liveness, type LivenessSettings, livenessOf } from "./liveness.ts";
 import { type View, hostsInOrder } from "./view.ts";
 
-/** A host that has not reported for longer is away: three missed heartbeats. */
-const AWAY_AFTER_MS = 30_000;
-
 export class Reports {
+  readonly #settings: LivenessSettings;
+  /** Before it, this server heard nobody. */
+  readonly #openedAtMs: number;
   readonly #latest = new Map<string, HostStatus>();
+  /** When a host was first heard of that is ready, or joined. */
+  readonly #sinceMs = new Map<string, number>();
+
+  constructor(settings: LivenessSettings, openedAtMs: number) {
+    this.#settings = settings;
+    this.#openedAtMs = openedAtMs;
+  }
 
   get latest(): ReadonlyMap<string, HostStatus> {
     return this.#latest;
@@ -27,26 +37,47 @@ export class Reports {
         : journey.lastCommit(earlier.revision, report.revision, (before) => concerns(view, before, report.host));
     const measured = committedAtMs === undefined ? undefined : Math.max(0, nowMs - committedAtMs);
     const lagMs = measured ?? earlier?.lagMs;
+    if (earlier === undefined || this.liveness(report.host, nowMs).state !== "ready")
+      this.#sinceMs.set(report.host, nowMs);
     this.#latest.set(report.host, { ...report, reportedAtMs: nowMs, ...(lagMs === undefined ? {} : { lagMs }) });
     return measured;
   }
 
-  forget(host: string): void {
-    this.#latest.delete(host);
+  /** A host that has just joined has been heard, too. */
+  joined(host: string, nowMs: number): void {
+    if (!this.#latest.has(host)) this.#sinceMs.set(host, nowMs);
   }
 
-  /** Hosts in registration order, then those that a DC/OS configuration names and that never came. */
-  status(view: View, nowMs: number): ClusterStatus {
+  forget(host: string): void {
+    this.#latest.delete(host);
+    this.#sinceMs.delete(host);
+  }
+
+  heard(host: string): Heard {
+    const status = this.#latest.get(host);
+    const heardAtMs = status?.reportedAtMs ?? this.#sinceMs.get(host) ?? this.#openedAtMs;
+    return { host, heardAtMs, hasReported: status !== undefined };
+  }
+
+  liveness(host: string, nowMs: number): Liveness {
+    const liveness = livenessOf(this.heard(host), this.#settings, nowMs);
+    return liveness.state === "ready"
+      ? { ...liveness, sinceMs: this.#sinceMs.get(host) ?? liveness.sinceMs }
+      : liveness;
+  }
+
+  /** Hosts in registration order, then those that were reclaimed, then those that a configuration only names. */
+  status(view: View, departures: readonly Departure[], nowMs: number): ClusterStatus {
     const hosts = hostsInOrder(view).map((host): HostCondition => {
       const status = this.#latest.get(host.name);
-      const isReady = status !== undefined && nowMs - status.reportedAtMs <= AWAY_AFTER_MS;
-      return {
-        host: host.name,
-        underlay: host.spec.underlay,
-        state: isReady ? "ready" : "away",
-        ...(status === undefined ? {} : { status }),
-      };
+      const known = { host: host.name, underlay: host.spec.underlay, ...this.liveness(host.name, nowMs) };
+      return status === undefined ? known : { ...known, status };
     });
+    const reclaimed = departures
+      .filter((one) => one.how === "reclaimed" && !view.host.has(one.host))
+      .map(
+        ({ host, underlay, atMs }): HostCondition => ({ host, underlay, state: "reclaimed" as const, sinceMs: atMs }),
+      );
     const named = [...view.vrf.values()].flatMap(({ spec }) => [
       ...(spec.dcos?.masters ?? []),
       ...(spec.dcos?.agents ?? []),
@@ -57,6 +88,7 @@ export class Reports {
       revision: view.revision,
       hosts: [
         ...hosts,
+        ...reclaimed,
         ...expected.map((address): HostCondition => ({ host: address, underlay: address, state: "expected" })),
       ],
     };

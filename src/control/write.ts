@@ -22,6 +22,7 @@ export type Write =
       readonly force?: boolean;
     } & Match)
   | { readonly verb: "join"; readonly claim: HostClaim; readonly by: Identity }
+  | ({ readonly verb: "drain"; readonly host: string; readonly drained: boolean } & Match)
   | { readonly verb: "attach"; readonly claim: EndpointClaim; readonly by: Viewer }
   /** Its host removes it; an administrator marks it, so that its host does, or removes it at once with `force`. */
   | ({ readonly verb: "detach"; readonly endpoint: string; readonly by: Viewer; readonly force?: boolean } & Match)

@@ -15,20 +15,22 @@ import { Control } from "../control/control.ts";
 import { Fault } from "../model/fault.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
+import { LIVENESS_SETTINGS, livenessFrom, sweepOn } from "./sweep.ts";
 import { settleToken } from "./tokens.ts";
 
-const SETTINGS = ["listen", "data-dir", "socket"] as const;
+const SETTINGS = ["listen", "data-dir", "socket", ...LIVENESS_SETTINGS] as const;
 const LISTEN = "127.0.0.1:7474";
 const DATA_DIR = "/var/lib/weft/server";
 const SOCKET = "/run/weft/server.sock";
 
 export async function runServer(flags: Flags, world: Surroundings): Promise<number> {
   const settings = await settingsOf("server", SETTINGS, flags, world.env);
+  const liveness = livenessFrom(settings);
   const directory = settings["data-dir"] ?? DATA_DIR;
   makeDirectory(directory);
   const store = openSqliteStore(join(directory, "weft.db"));
   const metrics = createMetrics();
-  const control = await Control.open(store, { clock: world.clock, meter: metrics.meter });
+  const control = await Control.open(store, { clock: world.clock, meter: metrics.meter, liveness });
   try {
     for (const role of ["admin", "join"] as const) {
       world.log("token", { role, file: await settleToken(control, role, directory) });
@@ -53,7 +55,7 @@ async function serve(control: Control, metrics: Metrics, listen: string, socket:
     await api.listen(listenAddress(listen, "--listen")).catch(cannotListen(listen));
     local = socket === "none" ? undefined : await listenLocally(socket, (...args) => api.routing(...args));
     log("server started", { cluster: control.cluster, revision: control.revision, listen, socket });
-    await aborted(signal);
+    await Promise.all([aborted(signal), sweepOn(control, world)]);
   } finally {
     const closed = api.close();
     local?.close();

@@ -33,12 +33,15 @@ export const REASONS = {
   immutable: { status: 409, exit: 4 },
   "host-claimed": { status: 409, exit: 4 },
   "network-disabled": { status: 409, exit: 4 },
+  "host-drained": { status: 409, exit: 4 },
   exhausted: { status: 409, exit: 4 },
   "revision-stale": { status: 412, exit: 4 },
   "precondition-missing": { status: 428, exit: 4 },
   // Whoever asks may not.
   "token-wrong": { status: 401, exit: 5 },
   forbidden: { status: 403, exit: 5 },
+  "host-deleted": { status: 403, exit: 5 },
+  "host-reclaimed": { status: 403, exit: 5 },
   // Not now.
   compacted: { status: 410, exit: 1 },
   "not-synced": { status: 503, exit: 7 },
@@ -70,6 +73,16 @@ export class Fault extends Error {
     this.reason = reason;
     this.detail = detail;
   }
+}
+
+/** The server and the agent both refuse what is new on a drained host, in one form. */
+export function drainedFault(host: string): Fault {
+  return new Fault("host-drained", {
+    what: `host "${host}" takes no new endpoints`,
+    where: `host/${host}`,
+    why: "it is being drained",
+    fix: `attach on another host, or end it: weft host resume ${host}`,
+  });
 }
 
 /** One line a person can act on: `what: why (at where); fix`. */

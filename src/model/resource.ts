@@ -128,6 +128,7 @@ export const HostSpec = Type.Object(
       Type.Array(Type.String(), { description: "Which slices of networks this host has bridges for. Default: all." }),
     ),
     order: Type.Integer({ description: "Registration order: lists keep it." }),
+    drained: optional(Type.Boolean({ description: "Whether it takes no new endpoints; those it has stay." })),
   },
   strict,
 );

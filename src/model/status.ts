@@ -36,13 +36,19 @@ export type ClusterStatus = {
   readonly revision: number;
   readonly hosts: readonly HostCondition[];
   /** What a user should know that no answer said: a host waits for a block, or stands in a network's way. */
-  readonly conditions?: readonly { readonly object: string; readonly message: string }[];
+  readonly conditions?: readonly ClusterCondition[];
 };
+type ClusterCondition = { readonly reason?: string; readonly object: string; readonly message: string };
 export type HostCondition = {
   readonly host: string;
   readonly underlay: string;
-  /** ready: reports arrive; away: none for over 30 s; expected: never joined. */
-  readonly state: "ready" | "away" | "expected";
+  /**
+   * ready: reports arrive; suspect: none for a while; lost: none for long, and it still has all it had; reclaimed: what
+   * it had was taken; expected: never joined.
+   */
+  readonly state: "ready" | "suspect" | "lost" | "reclaimed" | "expected";
+  /** Since when it is so, ms since the epoch. */
+  readonly sinceMs?: number;
   readonly status?: HostStatus;
 };
 

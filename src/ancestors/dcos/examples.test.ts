@@ -49,7 +49,7 @@ test("dcos.yaml: each host of the demonstration has a block of both networks, an
   assert.deepEqual(await control.conditions(), []);
   assert.deepEqual(
     (await control.status()).hosts.map(({ state }) => state),
-    ["away", "away", "away"],
+    ["suspect", "suspect", "suspect"],
   );
 });
 

@@ -10,7 +10,7 @@ import type { Write } from "../write.ts";
 import { networksOf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
 import { attach, detach, unknown } from "./endpoint.ts";
-import { deleteHost, joinHost } from "./host.ts";
+import { deleteHost, drainHost, joinHost } from "./host.ts";
 import { deleteNetwork, endpointsOf, putNetwork, removeNetwork } from "./network.ts";
 import { deleteVrf, putVrf } from "./vrf.ts";
 
@@ -59,6 +59,9 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
     }
     case "join":
       return joinHost(draft, write.claim, write.by);
+    case "drain":
+      checkMatch(get(view, "host", write.host), write.ifRevision, `host "${write.host}"`);
+      return drainHost(draft, write.host, write.drained);
     case "attach":
       return attach(draft, write.claim, write.by);
     case "detach":
@@ -78,7 +81,8 @@ function remove(draft: Draft, kind: "network" | "vrf" | "host", name: string, fo
 
 /**
  * All items in one commit: what is no longer listed goes first, so that its addresses are free; then VRFs, then
- * networks.
+ * networks. Judged by what all of it comes to: each network against those that are where they will be, so that two
+ * may change places.
  */
 function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | undefined, context: Context): undefined {
   checkDistinct(items);
@@ -95,11 +99,15 @@ function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | und
       blockers,
     );
   }
+  const moving = new Set([...listed, ...pruned.map((network) => network.name)]);
   for (const [i, item] of items.entries())
-    if (item.kind === "vrf") at(i, () => putVrf(draft, item.name, item.spec, context));
+    if (item.kind === "vrf") at(i, () => putVrf(draft, item.name, item.spec, { ...context, moving }));
   for (const network of pruned) removeNetwork(draft, network.name);
-  for (const [i, item] of items.entries())
-    if (item.kind === "network") at(i, () => putNetwork(draft, item.name, item.spec, context));
+  for (const [i, item] of items.entries()) {
+    if (item.kind !== "network") continue;
+    moving.delete(item.name);
+    at(i, () => putNetwork(draft, item.name, item.spec, { ...context, moving }));
+  }
   // Only now: a VRF that gets a new network must not go with its last old one and come back as another.
   if (pruned.length > 0 && pruneVrf !== undefined) vacateVrf(draft, pruneVrf);
   return undefined;

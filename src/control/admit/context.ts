@@ -9,6 +9,8 @@ export type Context = {
   readonly uid: () => string;
   /** Each host's own addresses and routes, from its latest claim or report. */
   readonly prefixes: ReadonlyMap<string, readonly Cidr[]>;
+  /** Networks that are put later in the same write: what they have now is not what they will have. */
+  readonly moving?: ReadonlySet<string>;
 };
 
 /** A network's subnets as values; they are canonical since they were admitted. */

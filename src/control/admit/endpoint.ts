@@ -2,10 +2,10 @@
 // one the host's agent has chosen from its block, and the server checks. A claim is idempotent by the endpoint's
 // name, so that an agent may repeat it after any answer it did not get.
 import { type Ip, formatIp, macFromIp, parseIp } from "../../model/address.ts";
-import { Fault } from "../../model/fault.ts";
+import { drainedFault, Fault } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import { checkName, parseMac } from "../../model/parse.ts";
-import type { Endpoint, Network } from "../../model/resource.ts";
+import type { Endpoint, Host, Network } from "../../model/resource.ts";
 import { endpointName } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
@@ -17,7 +17,8 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   const { view } = draft;
   const name = nameOf(claim);
   if (by.role === "host" && by.host !== claim.host) throw foreign(`an endpoint on host "${claim.host}"`, by.host);
-  if (get(view, "host", claim.host) === undefined) throw unknown("host", claim.host, "host");
+  const host = get(view, "host", claim.host);
+  if (host === undefined) throw unknown("host", claim.host, "host");
   const network = get(view, "network", claim.network);
   if (network === undefined) throw unknown("network", claim.network, "network");
   if (!claim.netns.startsWith("/") || claim.netns.includes("\0")) {
@@ -30,6 +31,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   const old = get(view, "endpoint", name);
   if (old !== undefined) return again(draft, old, claim, network);
   checkOpen(network);
+  checkTakes(host, network, by);
   const ips =
     network.spec.ipam === "global"
       ? globalAddresses(view, network, claim.addresses ?? [])
@@ -166,6 +168,15 @@ function checkOpen(network: Network): void {
     why: "it takes no new endpoints",
     fix: "enable it, or choose another network",
   });
+}
+
+/**
+ * A drained host takes nothing new. What its agent says about a local network is no request but a fact: the address
+ * was given before the agent could hear of the drain, and who has it must be known.
+ */
+function checkTakes(host: Host, network: Network, by: Viewer): void {
+  if (host.spec.drained !== true || (by.role === "host" && network.spec.ipam === "local")) return;
+  throw drainedFault(host.name);
 }
 
 const LISTS = {

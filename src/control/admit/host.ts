@@ -11,6 +11,7 @@ import { type View, get, hostsInOrder, residentsOf } from "../view.ts";
 import type { Identity } from "../write.ts";
 import { settleVrf } from "./allocate.ts";
 import { cidrsOf, inUse } from "./context.ts";
+import { unknown } from "./endpoint.ts";
 
 /** Makes or updates a host: tunnel endpoints in every VRF with local networks, a block of each enabled one. */
 export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
@@ -26,10 +27,19 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
     underlayMtu: claim.underlayMtu,
     ...(claim.slices === undefined ? {} : { slices: claim.slices }),
     order,
+    ...(old?.spec.drained === true ? { drained: true } : {}),
   });
   // Also for a host that is known: it gets what it lacked, when something has become free.
   for (const vrf of view.vrf.keys()) settleVrf(draft, vrf, [host]);
   return host;
+}
+
+/** Whether the host takes new endpoints from now on. Repeating it changes nothing. */
+export function drainHost(draft: Draft, name: string, drained: boolean): Host {
+  const host = get(draft.view, "host", name);
+  if (host === undefined) throw unknown("host", name, "name");
+  const { drained: _, ...spec } = host.spec;
+  return draft.put("host", name, drained ? { ...spec, drained } : spec);
 }
 
 /** Removes a host and frees what it had; its endpoints too with `force`, else it is refused while there are any. */

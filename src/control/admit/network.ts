@@ -117,9 +117,9 @@ function ensureNetworkVrf(
 function checkPlace(view: View, name: string, vrfName: string, cidr: Cidr, where: string, context: Context): void {
   const vrf = get(view, "vrf", vrfName);
   const met =
-    networkCollision(view, vrfName, cidr, name) ??
+    networkCollision(view, vrfName, cidr, context, name) ??
     (vrf === undefined ? undefined : vtepCollision(vrf, cidr)) ??
-    (vrf?.spec.hostAccess === true ? hostAccessCollision(view, vrfName, cidr) : undefined) ??
+    (vrf?.spec.hostAccess === true ? hostAccessCollision(view, vrfName, cidr, context) : undefined) ??
     hostCollision(view, cidr, context);
   if (met !== undefined) throw overlapFault(cidr, where, met);
 }

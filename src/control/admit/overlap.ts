@@ -39,10 +39,16 @@ export function overlapFault(cidr: Cidr, where: string, { with: other, why }: Co
   });
 }
 
-/** Another network of the VRF that meets the range. */
-export function networkCollision(view: View, vrf: string, cidr: Cidr, except?: string): Collision | undefined {
+/** Another network of the VRF that meets the range, and will when the write is done. */
+export function networkCollision(
+  view: View,
+  vrf: string,
+  cidr: Cidr,
+  { moving }: Context,
+  except?: string,
+): Collision | undefined {
   for (const name of view.vrfs.get(vrf)?.networks ?? []) {
-    const network = name === except ? undefined : view.network.get(name);
+    const network = name === except || moving?.has(name) === true ? undefined : view.network.get(name);
     const met = network === undefined ? undefined : cidrsOf(network).find((other) => overlaps(other, cidr));
     if (met !== undefined)
       return { with: `network "${name}" (${formatCidr(met)})`, why: `both would be in VRF "${vrf}"` };
@@ -61,10 +67,10 @@ export function vtepCollision(vrf: Vrf, cidr: Cidr): Collision | undefined {
 }
 
 /** Hosts reach every VRF with hostAccess from one routing table, so networks of two such VRFs must not meet. */
-export function hostAccessCollision(view: View, vrf: string, cidr: Cidr): Collision | undefined {
+export function hostAccessCollision(view: View, vrf: string, cidr: Cidr, context: Context): Collision | undefined {
   for (const other of view.vrf.values()) {
     if (other.name === vrf || !other.spec.hostAccess) continue;
-    const met = networkCollision(view, other.name, cidr);
+    const met = networkCollision(view, other.name, cidr, context);
     if (met !== undefined)
       return { with: met.with, why: `hosts have access to both VRF "${vrf}" and VRF "${other.name}"` };
   }

@@ -217,8 +217,9 @@ function checkSpec(view: View, name: string, spec: VrfSpec, context: Context): v
   }
   if (!spec.hostAccess) return;
   for (const network of networksOf(view, name)) {
+    if (context.moving?.has(network.name) === true) continue;
     for (const cidr of cidrsOf(network)) {
-      const met = hostAccessCollision(view, name, cidr);
+      const met = hostAccessCollision(view, name, cidr, context);
       if (met !== undefined) throw overlapFault(cidr, "spec.hostAccess", met);
     }
   }
@@ -273,7 +274,7 @@ function vtepSubnetCollision(
 ): Collision | undefined {
   const coming = alsoNot.find((other) => overlaps(other, cidr));
   if (coming !== undefined) return { with: formatCidr(coming), why: "it is the network's own" };
-  return networkCollision(view, vrf, cidr) ?? hostCollision(view, cidr, context);
+  return networkCollision(view, vrf, cidr, context) ?? hostCollision(view, cidr, context);
 }
 
 function freeVtepSubnet(view: View, vrf: string, family: Family, alsoNot: readonly Cidr[], context: Context): Cidr {
