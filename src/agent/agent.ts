@@ -13,13 +13,15 @@ import { printOp } from "../datapath/print.ts";
 import type { KernelObject, KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import type { Kernel, OpResult } from "../kernel/kernel.ts";
 import { vrfsOn } from "../model/membership.ts";
-import type { Snapshot } from "../model/resource.ts";
+import { emptySnapshot, type Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { Line, type LineOptions, refusalsOf } from "./line.ts";
-import { merged, placeOf, record, undone } from "./held.ts";
-import { disagreement, isAlive, isSameElsewhere, withLocal } from "./local.ts";
+import { merged, placeOf, record, undone, withoutRemovals } from "./held.ts";
+import { disagreement, isAlive, isSameElsewhere, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
+import { Lost } from "./lost.ts";
+import type { Standing } from "./standing.ts";
 
 export type AgentOptions = LineOptions & {
   readonly host: string;
@@ -33,7 +35,6 @@ export type AgentOptions = LineOptions & {
 const PERIOD_MS = 30_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
 const START_GRACE_MS = 3_000;
-const PREFIXES_MS = 10_000;
 /** From an event of the kernel to the look: drift is repaired within this and a round. */
 const EVENTS_MS = 50;
 const SAVE_MS = 1_000;
@@ -63,20 +64,19 @@ export class Agent {
   readonly #touched = new Set<string>();
   #lookedAtMs = 0;
   #savedRevision = -1;
-  #prefixes: { readonly list: readonly string[]; readonly atMs: number };
   #isSynced = false;
   /** What only this host knows, and what the server said no to: both are conditions for people. */
   #gone: readonly string[] = [];
   #refused: readonly string[] = [];
+  readonly #lost: Lost;
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#lost = new Lost(options);
     this.#bootId = options.kernel.facts().bootId;
     const { clock, random } = options;
     this.#loop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 5 }, () => this.#round());
     this.#serverLoop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 100 }, () => this.#settle());
-    const { prefixes } = options.kernel.facts();
-    this.#prefixes = { list: prefixes, atMs: options.clock.nowMs() };
     this.#line = new Line(options, {
       host: options.host,
       bootId: this.#bootId,
@@ -86,7 +86,7 @@ export class Agent {
       errors: [],
       networks: [],
       conditions: [],
-      hostPrefixes: prefixes,
+      hostPrefixes: options.kernel.facts().prefixes,
       objects: 0,
     });
   }
@@ -100,7 +100,7 @@ export class Agent {
     mirror.onChange(() => this.#heard());
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
     await Promise.all([
-      this.#line.run(signal),
+      this.#line.run(signal, (fault) => this.#lost.letGo(fault, signal, () => this.#roundAndPorts())),
       this.#loop.run(signal),
       this.#serverLoop.run(signal),
       this.#saveOn(signal),
@@ -112,6 +112,7 @@ export class Agent {
   #heard(): void {
     const { isSynced } = this.#options.mirror;
     if (isSynced && !this.#isSynced) {
+      void this.#begin();
       this.#serverLoop.poke();
       this.#line.repeat();
     }
@@ -119,8 +120,31 @@ export class Agent {
     this.#loop.poke();
   }
 
+  /**
+   * What the mirror follows now was listed with the credential of a host that is one: it may give addresses of these
+   * blocks, as soon as no restart can find the ones of its earlier life on disk.
+   */
+  async #begin(): Promise<void> {
+    const { standing, mirror, saveSnapshot, log } = this.#options;
+    const snapshot = mirror.snapshot();
+    if (standing.ended === undefined || snapshot === undefined) return;
+    const { life } = standing;
+    try {
+      await saveSnapshot(snapshot);
+    } catch (error) {
+      return log("save", { error: String(error) });
+    }
+    if (standing.life !== life) return;
+    standing.begin();
+    log("this host has joined anew", { revision: snapshot.revision });
+    this.#loop.poke();
+  }
+
   get report(): HostReport {
     return this.#line.report;
+  }
+  get standing(): Standing {
+    return this.#options.standing;
   }
   get bootId(): string {
     return this.#bootId;
@@ -162,7 +186,8 @@ export class Agent {
 
   /** The snapshot to act on: the server's, or after a grace the one from disk; undefined means no kernel write yet. */
   current(): Snapshot | undefined {
-    const { mirror, clock } = this.#options;
+    const { mirror, clock, host, standing } = this.#options;
+    if (standing.ended !== undefined) return withoutHost(mirror.snapshot() ?? emptySnapshot(""), host);
     if (mirror.isSynced) return mirror.snapshot();
     const isGrace = this.#held.size === 0 && clock.nowMs() - this.#startedAtMs < START_GRACE_MS;
     return isGrace ? undefined : mirror.snapshot();
@@ -187,7 +212,7 @@ export class Agent {
   }
 
   async #round(): Promise<boolean> {
-    const { kernel, mirror, journal, host } = this.#options;
+    const { kernel, mirror, journal, host, standing } = this.#options;
     const snapshot = this.current();
     if (snapshot === undefined) return true;
     if (!this.#isLookDue(snapshot)) return this.#advance(snapshot);
@@ -200,10 +225,11 @@ export class Agent {
     // turn, so what is in `actual` is in the journal.
     this.#sinceLook = [];
     this.#touched.clear();
-    const seen = mirror.snapshot() ?? snapshot;
+    const seen = this.current() ?? snapshot;
     const local = this.local(seen);
     const desired = compile(local, host);
-    const ops = diff(actual, mirror.isSynced ? desired : this.#withoutRemovals(actual, desired));
+    const isSaid = mirror.isSynced || standing.ended !== undefined;
+    const ops = diff(actual, isSaid ? desired : withoutRemovals(actual, desired, journal.entries.values()));
     const isDrift = this.#isSettled(seen);
     const journalVersion = journal.version;
     const results = await kernel.apply(ops, ({ object }) => this.#touched.has(placeOf(object)));
@@ -242,21 +268,6 @@ export class Agent {
     return true;
   }
 
-  /**
-   * Without a complete, current snapshot nothing is removed, except ports that the journal, always complete, disowns.
-   */
-  #withoutRemovals(actual: KernelState, desired: KernelState): KernelState {
-    const { journal } = this.#options;
-    const ports = new Set(
-      [...journal.entries.values()].filter((e) => e.state === "attached").map((e) => portName(e.endpoint.name)),
-    );
-    const kept = [...actual].filter(
-      ([key, object]) =>
-        desired.has(key) || object.kind !== "veth" || object.master === undefined || ports.has(object.name),
-    );
-    return new Map([...kept, ...desired]);
-  }
-
   #say(local: Snapshot, ops: readonly Op[], refused: readonly OpResult[], isDrift: boolean): void {
     const { log, host, journal } = this.#options;
     const repaired = isDrift ? ops.length - refused.length : 0;
@@ -274,19 +285,13 @@ export class Agent {
       ...(refused.length === 0 ? { revision: local.revision, networks } : {}),
       driftRepaired: before.driftRepaired + repaired,
       errors: refused.slice(0, 20).map(({ op, refusal }) => `${printOp(op).at(0)}: ${refusal?.message}`),
-      conditions: [...this.#gone, ...this.#refused],
-      hostPrefixes: this.#hostPrefixes(),
+      conditions: this.#conditions(),
       objects: this.#held.size,
     });
   }
 
-  /** Read again once a heartbeat: a dump of the host's routes costs more than the rest of a quiet round. */
-  #hostPrefixes(): readonly string[] {
-    const nowMs = this.#options.clock.nowMs();
-    if (nowMs - this.#prefixes.atMs >= PREFIXES_MS) {
-      this.#prefixes = { list: this.#options.kernel.facts().prefixes, atMs: nowMs };
-    }
-    return this.#prefixes.list;
+  #conditions(): readonly string[] {
+    return [...this.#lost.conditions(), ...this.#gone, ...this.#refused];
   }
 
   async #saveOn(signal: AbortSignal): Promise<void> {
@@ -333,7 +338,7 @@ export class Agent {
     ];
     this.#refused = await refusalsOf(steps);
     for (const error of this.#refused) log("settle", { error });
-    this.#line.say({ conditions: [...this.#gone, ...this.#refused] });
+    this.#line.say({ conditions: this.#conditions() });
     if (this.#refused.length > 0) return false;
     this.#forgetDetached(snapshot, release);
     return true;
@@ -348,6 +353,11 @@ export class Agent {
       if (entry.state !== "detaching" || this.inFlight.has(name) || ports.has(portName(name))) continue;
       if (!atServer.has(name) || released.includes(name)) journal.remove(name);
     }
+  }
+
+  async #roundAndPorts(): Promise<ReadonlySet<string>> {
+    await this.roundNow();
+    return this.#ports();
   }
 
   #ports(): ReadonlySet<string> {

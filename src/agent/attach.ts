@@ -16,7 +16,7 @@ import type { AttachRequest, Attachment } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
 import type { Journal } from "./journal.ts";
 import { assign } from "./lease.ts";
-import { attachedAlready, checkInterface, faultOf, notSynced, unknownNetwork } from "./refusals.ts";
+import { attachedAlready, checkInterface, checkTakes, faultOf, notSynced, unknownNetwork } from "./refusals.ts";
 
 export type DoorOptions = {
   readonly agent: Agent;
@@ -57,6 +57,8 @@ export class Door {
     const ifname = request.ifname ?? "eth0";
     const owner = request.owner ?? ownerOf(request.netns);
     const name = endpointName(owner, ifname);
+    const { ended, life } = agent.standing;
+    if (ended !== undefined) throw ended;
     const place = this.#placeOf(request.network);
     const netnsId = this.#netnsOf(request.netns);
     checkInterface(ifname);
@@ -72,12 +74,7 @@ export class Door {
         fix: "try again in a moment",
       });
     }
-    if (!place.network.spec.enabled) {
-      throw new Fault("network-disabled", {
-        what: `network "${request.network}" is disabled`,
-        fix: "enable it, or use another network",
-      });
-    }
+    checkTakes(place.world.self, place.network, agent.standing);
     agent.inFlight.add(name);
     try {
       const claim = claimOf(request, this.#options.host, owner, ifname);
@@ -95,6 +92,7 @@ export class Door {
         await this.#rollBack(endpoint);
         throw error;
       });
+      if (agent.standing.life !== life) throw agent.standing.ended ?? notSynced();
       if (isSettled) agent.settled();
       if (place.network.spec.ipam === "local") agent.pokeServer();
       return present(place, endpoint, objects);
@@ -149,10 +147,9 @@ export class Door {
   async #granted(place: Place, claim: EndpointClaim, name: string): Promise<Granted> {
     const { agent, transport, turn } = this.#options;
     const answer = transport.attach(claim);
-    // Awaited below; until then nobody listens for a refusal.
-    answer.catch(() => undefined);
     const port = portAhead(place, claim, name);
-    if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await answer };
+    const inThisLife = this.#inLife(answer);
+    if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await inThisLife };
     await turn();
     agent.ahead.add(port);
     const [made] = await agent.apply([{ op: "add", object: port }]);
@@ -160,11 +157,24 @@ export class Door {
     // What was refused is refused again with the whole endpoint, and told then.
     if (!isMade) agent.ahead.delete(port);
     try {
-      return { endpoint: await answer, ...(isMade ? { ahead: port } : {}) };
+      return { endpoint: await inThisLife, ...(isMade ? { ahead: port } : {}) };
     } catch (error) {
       if (isMade) await this.#reap(port).finally(() => agent.ahead.delete(port));
       throw error;
     }
+  }
+
+  /** The answer, unless this host ends before it: then what was granted is not its own any more. */
+  #inLife<T>(answer: Promise<T>): Promise<T> {
+    const { standing } = this.#options.agent;
+    const { life } = standing;
+    const checked = answer.then((value) => {
+      if (standing.life !== life) throw standing.ended ?? notSynced();
+      return value;
+    });
+    // Awaited later; until then nobody listens for a refusal.
+    checked.catch(() => undefined);
+    return checked;
   }
 
   /** An endpoint with addresses from this host's own block. */

@@ -5,6 +5,7 @@ import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../model/fault.ts";
 import type { Snapshot } from "../model/resource.ts";
+import type { StandingRecord } from "./standing.ts";
 
 /** The host's own credential, and the cluster that gave it. */
 type Identity = { readonly host: string; readonly cluster: string; readonly token: string };
@@ -17,6 +18,10 @@ export type Disk = {
    * repeated.
    */
   readonly proposal: (make: () => string) => string;
+  /** One that differs from the credential it has and from those that were refused. */
+  readonly nextProposal: (make: () => string, refused: ReadonlySet<string>) => string;
+  readonly standing: () => StandingRecord | undefined;
+  readonly saveStanding: (standing: StandingRecord) => void;
   readonly snapshot: () => Snapshot | undefined;
   readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
   readonly journalPath: string;
@@ -38,6 +43,17 @@ export function openDisk(directory: string): Disk {
       if (kept === undefined) replace(path("proposal.json"), { token });
       return token;
     },
+    nextProposal(make, refused) {
+      const kept = load<{ readonly token: string }>(path("proposal.json"))?.token;
+      // What was proposed and never answered may be known to the server, as this host's.
+      if (kept !== undefined && !refused.has(kept) && kept !== load<Identity>(path("identity.json"))?.token)
+        return kept;
+      const token = make();
+      replace(path("proposal.json"), { token });
+      return token;
+    },
+    standing: () => load<StandingRecord>(path("standing.json")),
+    saveStanding: (standing) => replace(path("standing.json"), standing),
     snapshot: () => load<Snapshot>(path("snapshot.json")),
     async saveSnapshot(snapshot) {
       const next = path("snapshot.json.next");

@@ -1,6 +1,8 @@
 // What the kernel is known to hold, between two looks at it: the last look, and what was done since.
+import { portName } from "../datapath/names.ts";
 import { type KernelObject, type KernelState, deviceOf, keyOf, type Op, type Veth } from "../datapath/state.ts";
 import type { OpResult } from "../kernel/kernel.ts";
+import type { Entry } from "./journal.ts";
 
 /** Notes in `state` what these operations did, as far as they were accepted. */
 export function record(state: Map<string, KernelObject>, results: readonly OpResult[]): Map<string, KernelObject> {
@@ -45,4 +47,17 @@ function nearOf({ ns, name }: Veth): string {
 /** What makes of a refused operation, noted as done, one that was not. */
 export function undone(op: Op): Op {
   return { op: op.op === "remove" ? "add" : "remove", object: op.object };
+}
+
+/**
+ * What is desired while the snapshot is not complete and current: nothing is removed, except ports that the journal,
+ * always complete, disowns.
+ */
+export function withoutRemovals(actual: KernelState, desired: KernelState, entries: Iterable<Entry>): KernelState {
+  const ports = new Set([...entries].filter((e) => e.state === "attached").map((e) => portName(e.endpoint.name)));
+  const kept = [...actual].filter(
+    ([key, object]) =>
+      desired.has(key) || object.kind !== "veth" || object.master === undefined || ports.has(object.name),
+  );
+  return new Map([...kept, ...desired]);
 }

@@ -4,8 +4,9 @@
 import type { Mirror } from "../client/mirror.ts";
 import type { HostClaim, Joined, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
-import { Fault, problemOf } from "../model/fault.ts";
+import { Fault, isEnd, problemOf } from "../model/fault.ts";
 import type { HostReport } from "../model/status.ts";
+import type { Standing } from "./standing.ts";
 
 export type LineOptions = {
   readonly transport: Transport;
@@ -18,6 +19,9 @@ export type LineOptions = {
   readonly cluster: string | undefined;
   /** Called with the host's own credential, to be kept. */
   readonly saveIdentity: (joined: Joined) => void;
+  readonly standing: Standing;
+  /** Goes on as a host that has not joined yet, with another credential. False if there is no join token. */
+  readonly renew: () => boolean;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 };
 
@@ -26,6 +30,8 @@ const HEARTBEAT_MS = 10_000;
 const GATHER_MS = 20;
 /** A reason given spares the making of a DOMException with its stack (0.1 ms). */
 const WOKEN = "woken";
+/** Until the signal. */
+const FOREVER_MS = 2_147_483_647;
 const JOIN_FIRST_MS = 200;
 const JOIN_LAST_MS = 10_000;
 
@@ -57,10 +63,38 @@ export class Line {
     this.#wake.abort(WOKEN);
   }
 
-  /** Until the signal aborts; rejects with the Fault of a server that says no to joining. */
-  async run(signal: AbortSignal): Promise<void> {
-    await this.#joinAtLast(signal);
-    await Promise.all([this.#options.mirror.run(signal), this.#reportOn(signal)]);
+  /**
+   * Until the signal aborts; rejects with the Fault of a server that says no to joining. When the server says that this
+   * host is no longer, `cease` lets go of all it had. Then a host that was reclaimed joins anew, and one that somebody
+   * deleted does when its agent is started again; both only with a join token.
+   */
+  async run(signal: AbortSignal, cease: (fault: Fault) => Promise<void>): Promise<void> {
+    for (let hasJoined = false; !signal.aborted; ) {
+      const ended = await this.#live(signal);
+      if (ended === undefined) return;
+      hasJoined ||= ended.hadJoined;
+      await cease(ended.fault);
+      if (signal.aborted) return;
+      const mayReturn = ended.fault.reason === "host-reclaimed" || !hasJoined;
+      if (mayReturn && this.#options.renew()) continue;
+      if (!hasJoined) throw ended.fault;
+      await this.#options.clock.sleep(FOREVER_MS, signal);
+    }
+  }
+
+  /** One life of the host, from joining to the word that it is no longer; undefined when the agent stops. */
+  async #live(signal: AbortSignal): Promise<{ readonly fault: Fault; readonly hadJoined: boolean } | undefined> {
+    try {
+      await this.#joinAtLast(signal);
+    } catch (error) {
+      if (isEnd(error)) return { fault: error, hadJoined: false };
+      throw error;
+    }
+    const { mirror } = this.#options;
+    const ended = new AbortController();
+    const alive = AbortSignal.any([signal, ended.signal]);
+    await Promise.all([mirror.run(alive).finally(() => ended.abort(WOKEN)), this.#reportOn(alive)]);
+    return signal.aborted || !isEnd(mirror.problem) ? undefined : { fault: mirror.problem, hadJoined: true };
   }
 
   async #joinAtLast(signal: AbortSignal): Promise<void> {
@@ -78,8 +112,9 @@ export class Line {
   }
 
   async #join(): Promise<void> {
-    const { transport, claim, cluster, saveIdentity } = this.#options;
+    const { transport, claim, cluster, saveIdentity, standing, clock } = this.#options;
     const claimed = claim();
+    const sentAtMs = clock.nowMs();
     const joined = await transport.join(claimed);
     if (cluster !== undefined && cluster !== joined.cluster) {
       throw new Fault("host-claimed", {
@@ -89,11 +124,15 @@ export class Line {
       });
     }
     this.#claimed = JSON.stringify(claimed);
+    // What the host has itself is read for the claim, once a heartbeat: a dump of its routes costs more than the rest
+    // of a quiet round. A report that still said otherwise would undo what the claim has told.
+    this.#report = { ...this.#report, hostPrefixes: claimed.hostPrefixes };
     saveIdentity(joined);
+    standing.heard(sentAtMs, joined.reclaimAfterMs);
   }
 
   async #reportOn(signal: AbortSignal): Promise<void> {
-    const { clock, transport, mirror, claim, log } = this.#options;
+    const { clock, transport, mirror, claim, standing, log } = this.#options;
     let claimedAtMs = clock.nowMs();
     while (!signal.aborted) {
       this.#wake = new AbortController();
@@ -104,7 +143,9 @@ export class Line {
             claimedAtMs = clock.nowMs();
             if (this.#claimed !== JSON.stringify(claim())) await this.#join();
           }
-          await transport.report(this.#report);
+          const sentAtMs = clock.nowMs();
+          const { reclaimAfterMs } = await transport.report(this.#report);
+          standing.heard(sentAtMs, reclaimAfterMs);
         } catch (error) {
           log("report", { error: problemOf(error).detail });
         }

@@ -23,6 +23,11 @@ export function isAlive(entry: Entry, bootId: string, kernel: Pick<Kernel, "netn
   return entry.bootId === bootId && kernel.netnsId(entry.endpoint.spec.netns) === entry.netnsId;
 }
 
+/** The snapshot of a host that is no longer: nothing in it is its own. */
+export function withoutHost(snapshot: Snapshot, host: string): Snapshot {
+  return { ...snapshot, hosts: snapshot.hosts.filter((one) => one.name !== host) };
+}
+
 /** What journal and server disagree about. Each list is what has to be done, by whom. */
 export type Disagreement = {
   /** Local networks: attached here, unknown to the server. */

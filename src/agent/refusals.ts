@@ -1,7 +1,8 @@
 // What the door says when it cannot: the kernel's refusals and the journal's, in the terms of who asked.
 import type { Refusal } from "../kernel/kernel.ts";
-import { Fault } from "../model/fault.ts";
-import type { Endpoint, Network } from "../model/resource.ts";
+import { drainedFault, Fault } from "../model/fault.ts";
+import type { Endpoint, Host, Network } from "../model/resource.ts";
+import type { Standing } from "./standing.ts";
 
 export function unknownNetwork(name: string, networks: readonly Network[]): Fault {
   const names = networks.map((network) => network.name).sort();
@@ -10,6 +11,17 @@ export function unknownNetwork(name: string, networks: readonly Network[]): Faul
     where: "network",
     fix: `create it, or use one of: ${names.slice(0, 10).join(", ") || "(none yet)"}`,
   });
+}
+
+/** Whether the host takes a new endpoint of the network; what is global the server judges. */
+export function checkTakes(host: Host, { name, spec }: Network, standing: Standing): void {
+  if (!spec.enabled) {
+    const fix = "enable it, or use another network";
+    throw new Fault("network-disabled", { what: `network "${name}" is disabled`, fix });
+  }
+  if (spec.ipam === "global") return;
+  if (host.spec.drained === true) throw drainedFault(host.name);
+  standing.checkAssign();
 }
 
 export function attachedAlready({ name, spec }: Endpoint): Fault {

@@ -307,7 +307,7 @@ function hostRoutes({ control }: Parts): Route[] {
       answers: { 200: "Joined" },
       async handle(call) {
         const { claim, token } = parseJoin(call.params["name"] ?? "", jsonOf(call));
-        return { body: await control.join(claim, call.token, token) };
+        return { body: { ...(await control.join(claim, call.token, token)), ...heardBy(control) } };
       },
     },
     {
@@ -343,15 +343,20 @@ function hostRoutes({ control }: Parts): Route[] {
       access: "viewer",
       query: {},
       body: "HostReport",
-      answers: { 200: "Done" },
+      answers: { 200: "Heard" },
       async handle(call) {
         const name = call.params["name"] ?? "";
         if (call.identity.role !== "host" || call.identity.host !== name) adminOnly(call);
         await control.report(parseReport(name, jsonOf(call)));
-        return { body: { revision: control.revision } };
+        return { body: { revision: control.revision, ...heardBy(control) } };
       },
     },
   ];
+}
+
+/** An agent must know how long its blocks are its own when nobody hears it. */
+function heardBy({ reclaimAfterMs }: Control): { readonly reclaimAfterMs?: number } {
+  return reclaimAfterMs === undefined ? {} : { reclaimAfterMs };
 }
 
 function putAnswer({ resource, created }: Outcome): Answer {

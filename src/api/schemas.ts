@@ -8,6 +8,9 @@ import { type Kind, SPECS } from "../model/resource.ts";
 
 const strict = { additionalProperties: false };
 const Revision = Type.Integer({ minimum: 0, description: "Number of the commit; every later one is greater." });
+const ReclaimAfter = Type.Optional(
+  Type.Number({ description: "After how much silence the server gives a host's blocks to others. Absent: never." }),
+);
 const Count = Type.Integer({ minimum: 0 });
 
 function envelope(kind: Kind) {
@@ -110,6 +113,7 @@ export const SCHEMAS = {
       cluster: Type.String({ description: "Two servers with different stores never have the same." }),
       token: Type.String({ description: "The host's own credential from now on." }),
       host: resources.Host,
+      reclaimAfterMs: ReclaimAfter,
     },
     strict,
   ),
@@ -152,6 +156,7 @@ export const SCHEMAS = {
   InventoryAnswer: check.InventoryAnswer,
   SpaceMap,
   Done: Type.Object({ revision: Revision }, strict),
+  Heard: Type.Object({ revision: Revision, reclaimAfterMs: ReclaimAfter }, strict),
   Version: Type.Object({ version: Type.String(), cluster: Type.String() }, strict),
   Problem: Type.Object(
     {

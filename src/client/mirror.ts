@@ -10,7 +10,7 @@
 // person must look at, and until then the old snapshot stays.
 import type { Ask } from "../model/check.ts";
 import type { Clock } from "../model/clock.ts";
-import { Fault, problemOf } from "../model/fault.ts";
+import { Fault, isEnd, problemOf } from "../model/fault.ts";
 import type { Change, ChangeSet, Kind, Resource, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { Transport } from "./transport.ts";
 
@@ -82,7 +82,10 @@ export class Mirror {
     this.#hear = hear;
   }
 
-  /** Follows the server until the signal aborts. Never rejects: what is wrong is in `problem`. */
+  /**
+   * Follows the server until the signal aborts, or the server says that this host is no longer (`isEnd` of the
+   * problem). Never rejects: what is wrong is in `problem`. May be run again, and then begins with a list.
+   */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
@@ -91,6 +94,7 @@ export class Mirror {
       } catch (error) {
         if (signal.aborted) return;
         this.#lose(faultFrom(error));
+        if (isEnd(error)) return void (this.#mustList = true);
       }
       const backoffMs = Math.min(BACKOFF_LAST_MS, BACKOFF_FIRST_MS * 2 ** this.#failures++);
       await this.#options.clock.sleep(backoffMs * (0.5 + this.#options.random() / 2), signal);

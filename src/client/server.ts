@@ -76,28 +76,33 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
   };
 }
 
+type HttpTransport = Transport & {
+  /** From now on as a host that has not joined yet. */
+  renew(joinToken: string, proposed: string): void;
+  close(): void;
+};
+
 /**
  * An agent's line to its server. Begins with the join token or the host's own, and goes on with what joining gave.
  * `proposed` is the credential that the host would like; written down before it asks, a join can be repeated when its
  * answer was lost.
  */
-export function httpTransport(place: ServerPlace & { readonly proposed?: string }): Transport & { close(): void } {
+export function httpTransport(place: ServerPlace & { readonly proposed?: string }): HttpTransport {
   const http = httpTo(place.url);
-  let { token } = place;
+  let { token, proposed } = place;
   const ask = askWith(http, () => token);
   return {
     async join({ host, ...claim }) {
       const path = `/v1/hosts/${encodeURIComponent(host)}/join`;
-      const body = place.proposed === undefined ? claim : { ...claim, token: place.proposed };
+      const body = proposed === undefined ? claim : { ...claim, token: proposed };
       const joined = await ask<Joined>({ method: "POST", path, body });
       token = joined.token;
       return joined;
     },
     snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
     watch: (from, signal) => watchOver(http, token, from, signal),
-    async report(report) {
-      await ask({ method: "PUT", path: `/v1/hosts/${encodeURIComponent(report.host)}/report`, body: report });
-    },
+    report: (report) =>
+      ask({ method: "PUT", path: `/v1/hosts/${encodeURIComponent(report.host)}/report`, body: report }),
     async answer(answer) {
       const path = `/v1/hosts/${encodeURIComponent(answer.inventory.host)}/inventory`;
       await ask({ method: "POST", path, body: answer });
@@ -105,6 +110,10 @@ export function httpTransport(place: ServerPlace & { readonly proposed?: string 
     attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
     async detach(endpoint) {
       await ask({ method: "DELETE", path: pathOf("endpoint", endpoint) }).catch(unlessGone);
+    },
+    renew(joinToken, another) {
+      token = joinToken;
+      proposed = another;
     },
     close: () => http.close(),
   };

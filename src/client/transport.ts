@@ -13,7 +13,9 @@ export type HostClaim = {
   readonly hostPrefixes: readonly string[];
 };
 /** `token` is the host's own credential from now on; a claim of a known host without it is refused (`host-claimed`). */
-export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
+export type Joined = Heard & { readonly cluster: string; readonly token: string; readonly host: Host };
+/** What the server says to whoever it has heard: after how much silence it gives hosts up; absent: never. */
+export type Heard = { readonly reclaimAfterMs?: number };
 
 /** Global network: the server assigns addresses and MAC unless given. Local network: the agent did, and says so. */
 export type EndpointClaim = {
@@ -37,7 +39,7 @@ export interface Transport {
    * one (revisions are skipped), and those of no concern as an empty one. Throws Fault `compacted`.
    */
   watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
-  report(report: HostReport): Promise<void>;
+  report(report: HostReport): Promise<Heard>;
   /** Answers a question that a change set brought. */
   answer(answer: InventoryAnswer): Promise<void>;
   /** Idempotent by (owner, ifname) on one host. Durable before it answers. */

@@ -104,6 +104,11 @@ export class Control {
     this.#inquiry = new Inquiry(options.clock, (asks) => this.#committer.followers.ask(asks));
   }
 
+  /** After how much silence this server gives hosts up by itself. */
+  get reclaimAfterMs(): number | undefined {
+    return this.#liveness.reclaimAfterMs;
+  }
+
   get cluster(): string {
     return this.#store.cluster;
   }

@@ -2,7 +2,7 @@
 // does not depend on this process.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { Agent } from "../agent/agent.ts";
@@ -11,6 +11,7 @@ import { Door } from "../agent/attach.ts";
 import { openDisk, type Disk } from "../agent/disk.ts";
 import { fileJournal } from "../agent/journal.ts";
 import { agentMetrics } from "../agent/metrics.ts";
+import { Standing } from "../agent/standing.ts";
 import { listenForQuestions, listenOnSocket, type DoorServer, type Page } from "../agent/socket.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/cli.ts";
@@ -54,8 +55,9 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const underlay = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
   const claim = claimOf(kernel, host, underlay, settings);
   claim(); // An address that the host does not have is told at once, not with the first join.
-  const proposed = disk.proposal(() => randomBytes(32).toString("base64url"));
+  const proposed = disk.proposal(newCredential);
   const transport = httpTransport({ url, token, proposed });
+  const standing = new Standing(world.clock, disk.standing(), disk.saveStanding);
   const journal = fileJournal(disk.journalPath, kernel.facts().bootId);
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
@@ -73,6 +75,8 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     cluster: disk.identity()?.cluster,
     saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
     saveSnapshot: disk.saveSnapshot,
+    standing,
+    renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
     log,
   });
   // oxlint-disable-next-line no-restricted-globals -- not time but order: the end of this turn of the event loop
@@ -123,6 +127,22 @@ function tokenOf(disk: Disk, host: string, settings: Settings): string {
   } catch (cause) {
     throw new Fault("token-wrong", { what, where: file, why: String(cause), fix }, { cause });
   }
+}
+
+/** Join anew when the host that this was is no longer: with the join token, and another credential of its own. */
+function renewal(disk: Disk, file: string | undefined, renew: (token: string, proposed: string) => void) {
+  const refused = new Set<string>();
+  return () => {
+    if (file === undefined || !existsSync(file)) return false;
+    const proposed = disk.nextProposal(newCredential, refused);
+    refused.add(proposed);
+    renew(readFileSync(file, "utf8").trim(), proposed);
+    return true;
+  };
+}
+
+function newCredential(): string {
+  return randomBytes(32).toString("base64url");
 }
 
 function claimOf(kernel: LinuxKernel, host: string, underlay: string, { slices }: Settings): () => HostClaim {

@@ -75,6 +75,11 @@ export class Fault extends Error {
   }
 }
 
+/** Whether the server says that the host which asks is no longer one. */
+export function isEnd(error: unknown): error is Fault {
+  return error instanceof Fault && (error.reason === "host-deleted" || error.reason === "host-reclaimed");
+}
+
 /** The server and the agent both refuse what is new on a drained host, in one form. */
 export function drainedFault(host: string): Fault {
   return new Fault("host-drained", {

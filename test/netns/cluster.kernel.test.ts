@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, OUTSIDE, run, until, type Json, type Workload } from "./cluster.ts";
+import { call, Cluster, must, OUTSIDE, packetsAt, run, until, type Json, type Workload } from "./cluster.ts";
 
 /** Tunnel packets between hosts, the hosts' own packets, and what IPv6 says on any link. */
 const ON_THE_WIRE = new RegExp(
@@ -362,28 +362,6 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
     }
   });
 });
-
-/** What `tcpdump` sees on a device while `during` runs: bounded in packets and time. */
-async function packetsAt(netns: string, dev: string, filter: string, during: () => Promise<unknown>): Promise<string> {
-  const child = spawn(
-    "ip",
-    ["netns", "exec", netns, "tcpdump", "--immediate-mode", "-n", "-l", "-c", "5000", "-i", dev, ...filter.split(" ")],
-    { stdio: ["ignore", "pipe", "pipe"] },
-  );
-  let seen = "";
-  let notes = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (seen += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (notes += text));
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  try {
-    await until("tcpdump listens", async () => notes.includes("listening on"));
-    await during();
-  } finally {
-    child.kill("SIGINT");
-    await ended;
-  }
-  return seen.trim();
-}
 
 /** Everything of Weft in a host's kernel, interface indexes included: an object that was made anew shows. */
 async function snapshotOfKernel(cluster: Cluster, host: string): Promise<string[]> {

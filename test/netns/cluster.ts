@@ -79,6 +79,33 @@ export function call(
   });
 }
 
+/** What `tcpdump` sees on a device while `during` runs: bounded in packets and time. */
+export async function packetsAt(
+  netns: string,
+  dev: string,
+  filter: string,
+  during: () => Promise<unknown>,
+): Promise<string> {
+  const child = spawn(
+    "ip",
+    ["netns", "exec", netns, "tcpdump", "--immediate-mode", "-n", "-l", "-c", "5000", "-i", dev, ...filter.split(" ")],
+    { stdio: ["ignore", "pipe", "pipe"] },
+  );
+  let seen = "";
+  let notes = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (seen += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (notes += text));
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  try {
+    await until("tcpdump listens", async () => notes.includes("listening on"));
+    await during();
+  } finally {
+    child.kill("SIGINT");
+    await ended;
+  }
+  return seen.trim();
+}
+
 export type Workload = {
   readonly netns: string;
   readonly host: string;
@@ -93,7 +120,11 @@ export class Cluster {
   readonly hosts: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
 
-  constructor(size: number) {
+  readonly #serverArgs: readonly string[];
+
+  /** `serverArgs` are further flags of the server. */
+  constructor(size: number, serverArgs: readonly string[] = []) {
+    this.#serverArgs = serverArgs;
     this.hosts = Array.from({ length: size }, (_, i) => `h${i + 1}`);
   }
 
@@ -167,6 +198,7 @@ export class Cluster {
       join(this.folder, "server"),
       "--socket",
       this.serverSocket,
+      ...this.#serverArgs,
     );
     await until(
       "server is ready",

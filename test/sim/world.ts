@@ -6,9 +6,11 @@ import { Agent } from "../../src/agent/agent.ts";
 import { answerAsks } from "../../src/agent/answer.ts";
 import { Door } from "../../src/agent/attach.ts";
 import { type Entry, memoryJournal } from "../../src/agent/journal.ts";
+import { Standing, type StandingRecord } from "../../src/agent/standing.ts";
 import { Mirror } from "../../src/client/mirror.ts";
-import type { Transport } from "../../src/client/transport.ts";
+import type { Heard, Transport } from "../../src/client/transport.ts";
 import { Control } from "../../src/control/control.ts";
+import type { LivenessSettings } from "../../src/control/liveness.ts";
 import { compile } from "../../src/datapath/compile.ts";
 import { diff } from "../../src/datapath/diff.ts";
 import { printOps } from "../../src/datapath/print.ts";
@@ -37,6 +39,15 @@ export type Host = {
   readonly entries: Map<string, Entry>;
   saved: Snapshot | undefined;
   token: string;
+  /** What its agent shows the server now; the one on disk is of the last join. */
+  credential: string;
+  standing: StandingRecord | undefined;
+  /** The server has said that it is no longer, and it has not joined anew since, whatever happened to its agent. */
+  told: boolean;
+  /** Number of the credential that the host proposes, and of those that it knows to be refused. */
+  proposal: number;
+  /** What its agent logged, for failures. */
+  readonly log: string[];
   /** Undefined while the agent is dead. */
   running:
     | { readonly agent: Agent; readonly door: Door; readonly stop: AbortController; readonly mirror: Mirror }
@@ -54,10 +65,15 @@ export class World {
   control: Control | undefined;
   /** Chance in a hundred that a request or its answer is lost. */
   lossPercent = 0;
+  /** Hosts that the server gave up by itself, by the uid they had. */
+  readonly givenUp = new Set<string>();
+  readonly #liveness: LivenessSettings | undefined;
   #uids = 0;
 
-  constructor(random: (n: number) => number) {
+  /** With `liveness`, the server also sweeps. */
+  constructor(random: (n: number) => number, liveness?: LivenessSettings) {
     this.random = random;
+    this.#liveness = liveness;
     this.store = openMemoryStore({ cluster: "simulated", history: 64 });
   }
 
@@ -65,9 +81,22 @@ export class World {
     const uid = () => `uid-${++this.#uids}`;
     const entropy = { uid, token: () => `host-token-of-the-simulation-${++this.#uids}` };
     const later = (run: () => void): void => void this.clock.sleep(5).then(run);
-    this.control = await Control.open(this.store, { clock: this.clock, entropy, history: 64, later });
+    const liveness = this.#liveness === undefined ? {} : { liveness: this.#liveness };
+    this.control = await Control.open(this.store, { clock: this.clock, entropy, history: 64, later, ...liveness });
+    if (this.#liveness !== undefined) void this.#sweepOn(this.control);
     if (!this.control.hasToken("join")) await this.control.setToken("join", JOIN_TOKEN);
     return this.control;
+  }
+
+  async #sweepOn(control: Control): Promise<void> {
+    while (this.control === control) {
+      await this.clock.sleep(10_000);
+      if (this.control !== control) return;
+      const before = (await this.store.read()).resources;
+      const name = await control.sweep();
+      const gone = before.find((one) => one.kind === "host" && one.name === name);
+      if (gone !== undefined) this.givenUp.add(gone.uid);
+    }
   }
 
   /** As kill -9: what was not committed is not. */
@@ -88,6 +117,11 @@ export class World {
       entries: new Map(),
       saved: undefined,
       token: JOIN_TOKEN,
+      credential: JOIN_TOKEN,
+      standing: undefined,
+      told: false,
+      proposal: 1,
+      log: [],
       running: undefined,
       isCut: false,
       workloads: new Set(),
@@ -108,6 +142,8 @@ export class World {
     const transport = this.#lineOf(host);
     const saved = host.saved === undefined ? {} : { saved: host.saved };
     const random = () => this.random(1000) / 1000;
+    const refused = new Set<number>();
+    host.credential = host.token;
     const mirror = new Mirror({ transport, clock, random, ...saved });
     const journal = memoryJournal(host.entries);
     const agent = new Agent({
@@ -122,13 +158,27 @@ export class World {
       cluster: host.token === JOIN_TOKEN ? undefined : "simulated",
       claim: () => ({ host: host.name, underlay: host.underlay, underlayMtu: 1500, hostPrefixes: [] }),
       saveIdentity: (joined) => {
-        host.token = joined.token;
+        if (host.running?.agent === agent) host.credential = host.token = joined.token;
       },
       saveSnapshot: (snapshot) => {
-        host.saved = copy(snapshot);
+        if (host.running?.agent === agent) host.saved = copy(snapshot);
         return Promise.resolve();
       },
-      log: () => undefined,
+      standing: new Standing(clock, host.standing, (record) => {
+        if (host.running?.agent === agent) host.standing = copy(record);
+      }),
+      renew: () => {
+        if (host.running?.agent !== agent) return false;
+        if (host.token === proposedBy(host) || refused.has(host.proposal)) host.proposal++;
+        refused.add(host.proposal);
+        host.credential = JOIN_TOKEN;
+        return true;
+      },
+      log: (message, fields) => {
+        host.log.push(`${message} ${JSON.stringify(fields ?? {})}`);
+        if (message === "this host is no longer") host.told = true;
+        if (message === "this host has joined anew") host.told = false;
+      },
     });
     const stop = new AbortController();
     const uid = () => `local-${++this.#uids}`;
@@ -167,15 +217,24 @@ export class World {
       return copy(answer);
     };
     const viewer = (control: Control) => {
-      const by = control.identify(host.token);
+      const by = control.identify(host.credential);
       if (by.role === "join") throw new Fault("forbidden", { what: "not joined", fix: "join" });
       return by;
     };
     return {
-      join: (claim) => ask((control) => control.join(copy(claim), host.token, proposedBy(host))),
+      join: (claim) =>
+        ask(async (control) => ({
+          ...(await control.join(copy(claim), host.credential, proposedBy(host))),
+          ...heardBy(control),
+        })),
       snapshot: () => ask((control) => control.snapshot(viewer(control))),
       watch: (from, signal) => this.#watch(host, viewer, from, signal),
-      report: (report) => ask((control) => control.report(copy(report))),
+      report: (report) =>
+        ask(async (control) => {
+          viewer(control);
+          await control.report(copy(report));
+          return heardBy(control);
+        }),
       answer: (answer) =>
         ask((control) => {
           viewer(control);
@@ -274,7 +333,11 @@ function alive(snapshot: Snapshot, host: Host): Snapshot {
 
 /** A token the host made before it asked, so that a join whose answer was lost can be repeated. */
 function proposedBy(host: Host): string {
-  return `proposed-token-of-simulated-host-${host.name}`;
+  return `proposed-token-of-simulated-host-${host.name}-${host.proposal}`;
+}
+
+function heardBy({ reclaimAfterMs }: Control): Heard {
+  return reclaimAfterMs === undefined ? {} : { reclaimAfterMs };
 }
 
 /** Law 7: an address has one lease per VRF, a VNI one owner. */
