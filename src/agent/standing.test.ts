@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Fault } from "../model/fault.ts";
+import { openDisk } from "./disk.ts";
+import { Standing, type StandingRecord } from "./standing.ts";
+
+const MINUTE = 60_000;
+const clock = { now: 1_000 * MINUTE, nowMs: () => clock.now, sleep: () => Promise.resolve() };
+const RECLAIMED = new Fault("host-reclaimed", { what: 'host "h1" was reclaimed', why: "it was lost", fix: "join" });
+const refuses = (standing: Standing, reason: string, text: RegExp) =>
+  assert.throws(
+    () => standing.checkAssign(),
+    (e) => e instanceof Fault && e.reason === reason && text.test(e.message),
+  );
+
+/** A disk, and agents that come and go over it. */
+function life() {
+  let kept: StandingRecord | undefined;
+  return { start: () => new Standing(clock, kept, (record) => (kept = record)) };
+}
+
+test("where the server gives nobody up, a host assigns however long it is alone", () => {
+  const standing = life().start();
+  standing.checkAssign();
+  standing.heard(clock.now, undefined);
+  clock.now += 10_000 * MINUTE;
+  standing.checkAssign();
+});
+
+test("a host stops before the server may begin, also after a restart, until it is heard", () => {
+  const disk = life();
+  const standing = disk.start();
+  standing.heard(clock.now, 10 * MINUTE);
+  clock.now += 9 * MINUTE - 1;
+  standing.checkAssign();
+  clock.now += 1;
+  refuses(standing, "unavailable", /not reached its server for 9m: .*after 10m \(reclaim-after\)/);
+  // How long it was not heard before it started, nobody knows.
+  const restarted = disk.start();
+  refuses(restarted, "unavailable", /not reached its server since its agent started/);
+  restarted.heard(clock.now - MINUTE, 10 * MINUTE);
+  restarted.checkAssign();
+  restarted.heard(clock.now, undefined);
+  disk.start().checkAssign();
+});
+
+test("a host that is no longer assigns nothing, over any restart, until it has begun anew", () => {
+  const disk = life();
+  const standing = disk.start();
+  standing.begin();
+  assert.equal(standing.life, 0);
+  standing.end(RECLAIMED);
+  assert.equal(standing.life, 1);
+  for (const one of [standing, disk.start()]) {
+    refuses(one, "host-reclaimed", /^host "h1" was reclaimed: it was lost; join$/);
+    assert.deepEqual(one.ended?.detail, RECLAIMED.detail);
+  }
+  standing.begin();
+  standing.checkAssign();
+  disk.start().checkAssign();
+});
+
+test("a host joins anew with a credential that nobody refused, the same until it is answered", () => {
+  const folder = mkdtempSync(join(tmpdir(), "weft-standing-"));
+  try {
+    let made = 0;
+    const make = () => `credential-${++made}`;
+    const disk = openDisk(folder);
+    const none = new Set<string>();
+    const first = disk.proposal(make);
+    disk.saveIdentity({ host: "h1", cluster: "c", token: first });
+    const second = disk.nextProposal(make, none);
+    assert.notEqual(second, first, "the first is what was ended");
+    assert.equal(openDisk(folder).nextProposal(make, none), second, "the answer may have been lost");
+    assert.equal(disk.proposal(make), second);
+    const third = disk.nextProposal(make, new Set([second]));
+    assert(third !== second && third !== first);
+    disk.saveIdentity({ host: "h1", cluster: "c", token: third });
+    assert.notEqual(disk.nextProposal(make, none), third);
+    disk.saveStanding({ reclaimAfterMs: 5, ended: RECLAIMED });
+    assert.deepEqual(openDisk(folder).standing()?.ended?.reason, "host-reclaimed");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

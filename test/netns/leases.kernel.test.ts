@@ -1,0 +1,116 @@
+// Local leases on the real kernel: many at once, an agent killed in the middle of them, and another boot.
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { whyNoKernelTests } from "../runner/machine.ts";
+import { call, Cluster, must, until, type Answer, type Json } from "./cluster.ts";
+
+const AT_ONCE = 24;
+
+describe("local leases", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+  const cluster = new Cluster(1);
+  /** Owner to address, of every attach that was answered. */
+  const answered = new Map<string, string>();
+  const attach = (owner: string, netns: string): Promise<Answer> =>
+    call(cluster.agentSocket("h1"), "POST", "/v1/attachments", { network: "n", netns: `/run/netns/${netns}`, owner });
+  const workloads = (prefix: string, count: number) =>
+    Promise.all(
+      Array.from({ length: count }, async (_, i) => {
+        const owner = `${prefix}${i}`;
+        return { owner, netns: await cluster.addWorkloadNetns(owner) };
+      }),
+    );
+  const note = (owner: string, { status, body }: Answer) => {
+    assert.equal(status, 201, JSON.stringify(body));
+    answered.set(owner, body.spec.addresses[0]);
+  };
+  const assertDistinct = () => assert.equal(new Set(answered.values()).size, answered.size, [...answered].join(" "));
+  const listed = async (): Promise<Map<string, string>> => {
+    const { body } = await call(cluster.agentSocket("h1"), "GET", "/v1/attachments");
+    return new Map(body.items.map((item: Json) => [item.spec.owner, item.spec.addresses[0]]));
+  };
+
+  before(async () => {
+    await cluster.open();
+    const spec = { subnets: [{ cidr: "10.40.0.0/24", hostPrefix: 25 }] };
+    assert.equal((await cluster.api("PUT", "/v1/networks/n", { spec })).status, 201);
+    await cluster.converged();
+  });
+  after(() => cluster.close());
+
+  test(`${AT_ONCE} attaches at once have ${AT_ONCE} addresses, in the kernel too`, async () => {
+    const all = await workloads("a", AT_ONCE);
+    const answers = await Promise.all(all.map(({ owner, netns }) => attach(owner, netns)));
+    for (const [i, { owner }] of all.entries()) note(owner, answers[i] ?? assert.fail());
+    assert.equal(answered.size, AT_ONCE);
+    assertDistinct();
+    for (const { owner, netns } of all)
+      assert.match(await must("ip", "-n", netns, "-br", "-4", "address", "show", "eth0"), addressOf(answered, owner));
+  });
+
+  test("the same attach many times at once is one lease", async () => {
+    const [one = assert.fail()] = await workloads("same", 1);
+    const answers = await Promise.all(Array.from({ length: 8 }, () => attach(one.owner, one.netns)));
+    const given = answers.filter(({ status }) => status === 201);
+    assert(given.length >= 1);
+    assert.equal(new Set(given.map(({ body }) => body.spec.addresses[0])).size, 1);
+    for (const { status, body } of answers) if (status !== 201) assert.equal(body.reason, "in-use");
+    note(one.owner, given[0] ?? assert.fail());
+    assertDistinct();
+  });
+
+  test("kill -9 in the middle: what was answered is kept, what was not can be asked again, no address is twice", async () => {
+    for (let round = 0; round < 3; round++) {
+      const all = await workloads(`k${round}-`, 10);
+      let isAnswered = () => {};
+      const first = new Promise<void>((resolve) => (isAnswered = resolve));
+      const asked = all.map(async ({ owner, netns }) => {
+        const answer = await attach(owner, netns).catch(() => undefined);
+        if (answer !== undefined) note(owner, answer);
+        isAnswered();
+      });
+      await first;
+      await cluster.kill("h1");
+      await Promise.all(asked);
+      await cluster.startAgent("h1");
+      await cluster.converged();
+      const kept = await listed();
+      for (const [owner, address] of answered) assert.equal(kept.get(owner), address, `${owner}, round ${round}`);
+      await until("all are attached", async () => {
+        for (const { owner, netns } of all) {
+          const answer = answered.has(owner) ? undefined : await attach(owner, netns);
+          // What the killed agent had begun may still be on its way.
+          if (answer?.status === 409 && answer.body.reason === "in-use") return false;
+          if (answer !== undefined) note(owner, answer);
+        }
+        return true;
+      });
+      assertDistinct();
+      for (const { owner, netns } of all)
+        assert.match(await must("ip", "-n", netns, "-br", "-4", "address", "show", "eth0"), addressOf(answered, owner));
+    }
+  });
+
+  test("leases of another boot are released, here and at the server", async () => {
+    await cluster.converged();
+    await cluster.kill("h1");
+    const path = join(cluster.folder, "h1", "attachments.ndjson");
+    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    const journal = readFileSync(path, "utf8");
+    assert(journal.includes(boot));
+    writeFileSync(path, journal.replaceAll(boot, "a-boot-before-this-one"));
+    await cluster.startAgent("h1");
+    await until("all leases are released", async () => {
+      const { body } = await cluster.api("GET", "/v1/endpoints");
+      return (await listed()).size === 0 && body.items.length === 0;
+    });
+    const [next = assert.fail()] = await workloads("next", 1);
+    const { status, body } = await attach(next.owner, next.netns);
+    assert.deepEqual([status, body.spec?.addresses], [201, ["10.40.0.2"]], "the lowest is free again");
+  });
+});
+
+function addressOf(answered: ReadonlyMap<string, string>, owner: string): RegExp {
+  return new RegExp(` ${answered.get(owner)?.replaceAll(".", "\\.")}/25`);
+}
