@@ -299,7 +299,7 @@ test("law: at every revision a host's mirror is its filtered snapshot, however s
         assert.deepEqual(sorted(await lab.snapshot({ role: "host", host })), filtered(await lab.snapshot(), host));
       for (const reader of [admin, ...readers.values()]) await reader.close();
     }),
-    { numRuns: 150 },
+    { numRuns: 200 },
   );
   assert.ok(sawForeign > 1000, `only ${sawForeign} comparisons had endpoints of other hosts`);
 });
