@@ -6,7 +6,7 @@ import Schema from "typebox/schema";
 import type { Clock } from "../model/clock.ts";
 import { REASONS } from "../model/fault.ts";
 import { openMemoryStore } from "../store/memory.ts";
-import { Control } from "../control/control.ts";
+import { Control, type ControlOptions } from "../control/control.ts";
 import { createApi } from "./api.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Route } from "./route.ts";
@@ -32,9 +32,9 @@ type Api = {
   readonly ask: (method: string, url: string, body?: unknown, more?: Ask) => Promise<Reply>;
 };
 
-async function open(routes: readonly Route[] = []): Promise<Api> {
+async function open(routes: readonly Route[] = [], more: Partial<ControlOptions> = {}): Promise<Api> {
   const metrics = createMetrics();
-  const control = await Control.open(openMemoryStore(), { clock, meter: metrics.meter });
+  const control = await Control.open(openMemoryStore(), { clock, meter: metrics.meter, ...more });
   await control.setToken("admin", ADMIN);
   await control.setToken("join", JOIN);
   const errors: unknown[] = [];
@@ -361,6 +361,9 @@ test("who may what", async () => {
     ["PUT", "/v1/vrfs/red", { spec: {} }],
     ["POST", "/v1/apply", { resources: [] }],
     ["DELETE", "/v1/hosts/h2"],
+    ["POST", "/v1/hosts/h2/reclaim"],
+    ["POST", "/v1/hosts/h1/drain"],
+    ["POST", "/v1/hosts/h1/resume"],
   ] as const;
   for (const [method, url, body] of adminOnly)
     isProblem(await ask(method, url, body, { token }), "forbidden", /token of host "h1"/);
@@ -530,4 +533,49 @@ test("metrics say how full networks are, how hosts are, and how fast commits", a
   );
   await ask("DELETE", "/v1/networks/dcos");
   assert.doesNotMatch((await ask("GET", "/metrics")).text, /network="dcos"/);
+});
+
+test("hosts: drained and resumed by their ETag; reclaimed after a look; what an agent hears of it", async () => {
+  const liveness = { suspectAfterMs: 30_000, lostAfterMs: 300_000, reclaimAfterMs: 600_000 };
+  const { ask } = await open([], { liveness });
+  const { token, reclaimAfterMs } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
+  assert.equal(reclaimAfterMs, 600_000);
+  const heard = await ask("PUT", "/v1/hosts/h1/report", report, { token });
+  assert.deepEqual(heard.body, { revision: 1, reclaimAfterMs: 600_000 });
+  const drained = await ask("POST", "/v1/hosts/h1/drain", undefined, { headers: { "if-match": '"1"' } });
+  assert.deepEqual([drained.status, drained.headers["etag"], drained.body.spec.drained], [200, '"2"', true]);
+  isProblem(
+    await ask("POST", "/v1/hosts/h1/resume", undefined, { headers: { "if-match": '"1"' } }),
+    "revision-stale",
+    /host "h1" is at revision 2/,
+  );
+  await ask("PUT", "/v1/networks/blue", blue);
+  isProblem(await ask("POST", "/v1/endpoints", web), "host-drained", /weft host resume h1/);
+  assert.equal((await ask("POST", "/v1/hosts/h1/resume")).body.spec.drained, undefined);
+  isProblem(await ask("POST", "/v1/hosts/h9/drain"), "host-unknown", /h9/);
+  assert.equal((await ask("POST", "/v1/endpoints", web)).status, 201);
+
+  isProblem(await ask("POST", "/v1/hosts/h1/reclaim"), "in-use", /is ready, not lost/);
+  const look = await ask("POST", "/v1/hosts/h1/reclaim?force=true&dryRun=true");
+  assert.deepEqual(look.body.changes.map((one: { remove: string }) => one.remove).sort(), [
+    "endpoint/web.eth0",
+    "host/h1",
+  ]);
+  assert.equal((await ask("GET", "/v1/hosts/h1")).status, 200);
+  const done = await ask("POST", "/v1/hosts/h1/reclaim?force=true");
+  assert.deepEqual(done.body.changes, look.body.changes);
+  for (const [method, url, body] of [
+    ["GET", "/v1/snapshot"],
+    ["PUT", "/v1/hosts/h1/report", report],
+    ["POST", "/v1/hosts/h1/join", claim(1)],
+  ] as const)
+    isProblem(await ask(method, url, body, { token }), "host-reclaimed", /host "h1" was reclaimed at/);
+  const metrics = (await ask("GET", "/metrics")).text;
+  assert.match(metrics, /weft_hosts\{state="reclaimed"\} 1/);
+  assert.deepEqual(
+    (await ask("GET", "/v1/status")).body.hosts.map((one: { host: string; state: string }) => [one.host, one.state]),
+    [["h1", "reclaimed"]],
+  );
+  assert.equal((await ask("DELETE", "/v1/hosts/h1")).status, 200);
+  assert.deepEqual((await ask("GET", "/v1/status")).body.hosts, []);
 });

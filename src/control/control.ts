@@ -4,7 +4,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.ts";
 import type { Clock } from "../model/clock.ts";
-import { formatDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
 import type { SpaceMap } from "../model/map.ts";
@@ -14,18 +13,18 @@ import type { Store } from "../store/store.ts";
 import { check } from "./check/check.ts";
 import { Inquiry } from "./check/inquiry.ts";
 import { Committer, type Meter } from "./committer.ts";
-import { type Condition, conditionsOf, lossesOf } from "./conditions.ts";
+import { type Condition, conditionsOf } from "./conditions.ts";
 import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
-import { type Departure, Departures, departureOf } from "./departures.ts";
+import type { Departure } from "./departures.ts";
 import { followAs } from "./follow.ts";
 import { Forecast } from "./forecast.ts";
 import { fullSnapshot, isVisible, snapshotFor } from "./interest.ts";
-import { LIVENESS, type LivenessSettings, checkLiveness, sweepOf } from "./liveness.ts";
+import { LIVENESS, type LivenessSettings, checkLiveness } from "./liveness.ts";
+import { Lives } from "./lives.ts";
 import { spaceMapOf } from "./map.ts";
 import { Prefixes, prefixSecret } from "./prefixes.ts";
-import { Reports } from "./reports.ts";
 import { type AddressUse, addressUseOf } from "./usage.ts";
-import { get, getKey, listOf, viewOf } from "./view.ts";
+import { get, listOf, viewOf } from "./view.ts";
 import type { Identity, Outcome, Viewer, Write } from "./write.ts";
 
 export type { Meter } from "./committer.ts";
@@ -68,11 +67,8 @@ export class Control {
   readonly #prefixes: Prefixes;
   readonly #inquiry: Inquiry;
   readonly #forecast = new Forecast();
-  readonly #departures: Departures;
   readonly #liveness: LivenessSettings;
-  readonly #reports: Reports;
-  #calmSinceMs: number;
-  #massLoss: readonly string[] = [];
+  readonly #lives: Lives;
 
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
@@ -88,11 +84,9 @@ export class Control {
     this.#entropy = entropy;
     this.#meter = options.meter ?? NO_METER;
     this.#prefixes = new Prefixes(store, hosts);
-    this.#departures = new Departures(store);
-    this.#credentials = new Credentials(store, this.#departures, hosts);
     this.#liveness = checkLiveness(options.liveness ?? LIVENESS);
-    this.#calmSinceMs = options.clock.nowMs();
-    this.#reports = new Reports(this.#liveness, this.#calmSinceMs);
+    this.#lives = new Lives(store, this.#liveness, options.clock.nowMs());
+    this.#credentials = new Credentials(store, this.#lives.departures, hosts);
     this.#committer = new Committer(store, view, {
       clock: options.clock,
       context: { uid: () => entropy.uid(), prefixes: this.#prefixes.byHost },
@@ -126,7 +120,7 @@ export class Control {
   ): Promise<Outcome> {
     if (write.verb !== "delete" || write.kind !== "host")
       return this.#committer.submit({ write, dryRun: options.dryRun === true });
-    return this.#removeHost(write, { how: "deleted", by: "person" }, options);
+    return this.#lives.remove(this.#parts(), write, { how: "deleted", by: "person" }, options);
   }
 
   /**
@@ -137,72 +131,35 @@ export class Control {
     host: string,
     options: { readonly dryRun?: boolean; readonly force?: boolean; readonly by?: Departure["by"] } = {},
   ): Promise<Outcome> {
-    const holds = () => this.#reclaimable(host, options.force === true);
+    // Asked when it is decided: it may have been heard since somebody looked.
+    const holds = () => {
+      if (options.force !== true && this.#committer.view.host.has(host))
+        this.#lives.checkLost(host, this.#clock.nowMs());
+    };
     const write = { verb: "delete", kind: "host", name: host, force: true } as const;
-    return this.#removeHost(write, { how: "reclaimed", by: options.by ?? "person" }, { ...options, holds });
-  }
-
-  #reclaimable(host: string, force: boolean): void {
-    const nowMs = this.#clock.nowMs();
-    const { state } = this.#reports.liveness(host, nowMs);
-    if (force || state === "lost" || !this.#committer.view.host.has(host)) return;
-    const { heardAtMs, hasReported } = this.#reports.heard(host);
-    const silence = formatDuration(nowMs - heardAtMs);
-    throw new Fault("in-use", {
-      what: `host "${host}" is ${state}, not lost`,
-      where: `host/${host}`,
-      why: hasReported
-        ? `it reported ${silence} ago, and its workloads may be running`
-        : `this server has run for ${silence} and not heard from it yet`,
-      fix: "wait until it is lost; stop its agent and drain it first; or use force if the machine is gone for good",
-    });
-  }
-
-  #removeHost(
-    write: Extract<Write, { readonly verb: "delete" }>,
-    as: Pick<Departure, "how" | "by">,
-    options: { readonly dryRun?: boolean; readonly holds?: () => void },
-  ): Promise<Outcome> {
-    const host = write.name;
-    const dryRun = options.dryRun === true;
-    return this.#kept(() =>
-      this.#committer.submit({
-        write,
-        dryRun,
-        ...(options.holds === undefined ? {} : { holds: options.holds }),
-        secrets: ({ changes }) => {
-          const { view } = this.#committer;
-          const underlay = get(view, "host", host)?.spec.underlay ?? "";
-          const rest = { ...as, atMs: this.#clock.nowMs() };
-          const departure = departureOf({ name: host, underlay }, changes, (key) => getKey(view, key), rest);
-          const told = this.#departures.note(departure, this.#credentials.digestOf(host));
-          return [hostSecret(host, undefined), prefixSecret(host, undefined), ...told];
-        },
-        committed: () => {
-          if (dryRun) return;
-          this.#credentials.admit(host);
-          this.#prefixes.forget(host);
-          this.#reports.forget(host);
-        },
-      }),
+    return this.#lives.remove(
+      this.#parts(),
+      write,
+      { how: "reclaimed", by: options.by ?? "person" },
+      { ...options, holds },
     );
   }
 
-  /** What was noted of departures is only so when it is durable. */
-  async #kept<T>(submit: () => Promise<T>): Promise<T> {
-    try {
-      return await submit();
-    } catch (error) {
-      this.#departures.reload();
-      throw error;
-    }
+  /** What the removal of a host takes along. */
+  #parts() {
+    return {
+      clock: this.#clock,
+      committer: this.#committer,
+      credentials: this.#credentials,
+      prefixes: this.#prefixes,
+    };
   }
 
   /** Forgets that a host was reclaimed; its token stays worth nothing. False if there is nothing to forget. */
   async forgetDeparture(host: string): Promise<boolean> {
-    const { view } = this.#committer;
-    if (view.host.has(host) || !this.#departures.list.some((one) => one.host === host)) return false;
-    await this.#kept(() => this.#committer.submit({ secrets: () => this.#departures.forget(host) }));
+    const { departures } = this.#lives;
+    if (this.#committer.view.host.has(host) || !departures.list.some((one) => one.host === host)) return false;
+    await this.#lives.kept(() => this.#committer.submit({ secrets: () => departures.forget(host) }));
     return true;
   }
 
@@ -212,14 +169,16 @@ export class Control {
    */
   async sweep(): Promise<string | undefined> {
     await this.#committer.settled();
-    const heard = [...this.#committer.view.host.keys()].map((host) => this.#reports.heard(host));
-    const swept = sweepOf(heard, this.#liveness, this.#clock.nowMs(), this.#calmSinceMs);
-    this.#calmSinceMs = swept.calmSinceMs;
-    this.#massLoss = swept.massLoss;
-    const { reclaim } = swept;
-    if (reclaim === undefined) return undefined;
-    await this.reclaim(reclaim, { by: "server" });
-    return reclaim;
+    const host = this.#lives.sweep(this.#committer.view.host.keys(), this.#clock.nowMs());
+    if (host === undefined) return undefined;
+    try {
+      await this.reclaim(host, { by: "server" });
+      return host;
+    } catch (error) {
+      // It has been heard, or somebody removed it, in the last moment.
+      if (error instanceof Fault && (error.reason === "in-use" || error.reason === "host-unknown")) return undefined;
+      throw error;
+    }
   }
 
   /**
@@ -246,13 +205,13 @@ export class Control {
       const isNews = this.#prefixes.set(claim.host, claim.hostPrefixes);
       const credential = own === undefined ? [hostSecret(claim.host, given)] : [];
       const prefixes = isNews ? [prefixSecret(claim.host, claim.hostPrefixes)] : [];
-      return [...credential, ...prefixes, ...this.#departures.forget(claim.host)];
+      return [...credential, ...prefixes, ...this.#lives.departures.forget(claim.host)];
     };
     const committed = () => {
       this.#credentials.admit(claim.host);
-      this.#reports.joined(claim.host, this.#clock.nowMs());
+      this.#lives.reports.joined(claim.host, this.#clock.nowMs());
     };
-    const outcome = await this.#kept(() => this.#committer.submit({ write, secrets, committed }));
+    const outcome = await this.#lives.kept(() => this.#committer.submit({ write, secrets, committed }));
     if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
     return { cluster: this.cluster, token: given, host: outcome.resource };
   }
@@ -303,7 +262,7 @@ export class Control {
     if (!view.host.has(report.host)) {
       throw new Fault("host-unknown", { what: `there is no host "${report.host}"`, where: "host", fix: "join first" });
     }
-    const lagMs = this.#reports.receive(report, view, journey, this.#clock.nowMs());
+    const lagMs = this.#lives.reports.receive(report, view, journey, this.#clock.nowMs());
     if (lagMs !== undefined) this.#meter.converged(lagMs / 1000);
     if (!this.#prefixes.set(report.host, report.hostPrefixes)) return;
     await this.#committer.submit({ secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });
@@ -311,11 +270,8 @@ export class Control {
 
   async status(): Promise<ControlStatus> {
     await this.#committer.settled();
-    const { view } = this.#committer;
-    const nowMs = this.#clock.nowMs();
-    const status = this.#reports.status(view, this.#departures.list, nowMs);
-    const losses = lossesOf(view, status.hosts, this.#massLoss, nowMs);
-    return { ...status, conditions: [...conditionsOf(view, this.#prefixes.byHost), ...losses] };
+    const { status, losses } = this.#lives.status(this.#committer, this.#clock.nowMs());
+    return { ...status, conditions: [...conditionsOf(this.#committer.view, this.#prefixes.byHost), ...losses] };
   }
 
   /** Every address of a network, by state; undefined if there is no such network. */
@@ -346,7 +302,7 @@ export class Control {
 
   /** The latest report of each host, by name. */
   reports(): ReadonlyMap<string, HostStatus> {
-    return this.#reports.latest;
+    return this.#lives.reports.latest;
   }
 
   /** What a user should know that no answer said: who waits for a block, stands in a network's way, is lost. */

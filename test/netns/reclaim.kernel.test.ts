@@ -75,6 +75,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
     for (const dev of ["vpn0", "vpn1"]) await must("ip", "-n", host, "link", "set", dev, "up");
     await must("ip", "-n", host, "route", "add", "10.9.0.64/26", "dev", "vpn0");
     await until("the server knows", async () => (await shown()).status && (await shown()).network, 40_000);
+    await until("the server's log says so", async () => /condition reason=overlap/.test(cluster.log("server")));
     const refused = await cluster.weft("network", "create", "late", "--subnet", "10.9.0.96/27", "--vrf", "other");
     assert.match(refused.stderr, /10\.9\.0\.96\/27 overlaps 10\.9\.0\.64\/26 of host "h1"/);
     await must("ip", "-n", host, "link", "delete", "vpn0");
@@ -83,6 +84,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
       async () => !(await shown()).status && !(await shown()).network,
       60_000,
     );
+    await until("its log, too", async () => /condition ended" reason=overlap/.test(cluster.log("server")));
   });
 
   test("a host that is cut off is lost, and keeps everything; it assigns, and its traffic flows", async () => {
