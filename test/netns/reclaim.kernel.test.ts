@@ -84,7 +84,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
       async () => !(await shown()).status && !(await shown()).network,
       60_000,
     );
-    await until("its log, too", async () => /condition ended" reason=overlap/.test(cluster.log("server")));
+    await until("its log, too", async () => /condition ended reason=overlap/.test(cluster.log("server")));
   });
 
   test("a host that is cut off is lost, and keeps everything; it assigns, and its traffic flows", async () => {
