@@ -214,6 +214,38 @@ test("another cluster is a problem, never a deletion; the right one heals it", a
   });
 });
 
+test("the word that the host is no longer ends the run, keeps the snapshot, and the next run lists anew", async () => {
+  const store = openMemoryStore();
+  await store.commit([put(host("h1"))]);
+  const line = new Line(store);
+  const clock = new VirtualClock();
+  const mirror = new Mirror({ transport: line.transport, clock, random: () => 0.5 });
+  const stop = new AbortController();
+  const first = mirror.run(stop.signal);
+  await clock.advance(100);
+  const before = mirror.snapshot();
+  const end = new Fault("host-reclaimed", { what: "it was lost", fix: "join" });
+  const { watch } = line.transport;
+  Object.assign(line.transport, {
+    watch: () => {
+      throw end;
+    },
+  });
+  line.cut();
+  await clock.advance(60_000);
+  await first;
+  assert.deepEqual([mirror.snapshot(), mirror.isSynced, mirror.problem], [before, false, end]);
+  Object.assign(line.transport, { watch });
+  await store.commit([put(host("h2"))]);
+  const second = mirror.run(stop.signal);
+  await clock.advance(100);
+  assert.equal(mirror.isSynced, true);
+  await assertMirrors(mirror, store);
+  stop.abort();
+  await clock.advance(1);
+  await second;
+});
+
 test("a saved snapshot of another cluster is kept, and said so", async () => {
   const saved = snapshotOf("mine", 7, [{ ...host("h1"), revision: 1 }]);
   await following(

@@ -60,7 +60,7 @@ describe("local leases", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }
     assertDistinct();
   });
 
-  test("kill -9 in the middle: what was answered is kept, the rest can be asked again, no address is twice", async () => {
+  test("kill -9 in the middle: what was answered is kept, the rest can be asked again, nothing twice", async () => {
     for (let round = 0; round < 3; round++) {
       const all = await workloads(`k${round}-`, 10);
       let isAnswered = () => {};
