@@ -6,7 +6,16 @@ import { strict as assert } from "node:assert";
 import { compile } from "../src/datapath/compile.ts";
 import { diff } from "../src/datapath/diff.ts";
 import { type KernelState, stateOf } from "../src/datapath/state.ts";
-import type { Block, Endpoint, Host, Network, Snapshot, Vrf, Vtep } from "../src/model/resource.ts";
+import {
+  type Block,
+  type Endpoint,
+  type Host,
+  type Network,
+  type Snapshot,
+  type Vrf,
+  type Vtep,
+  emptySnapshot,
+} from "../src/model/resource.ts";
 import { cellsOf, quantilesOf, show } from "./lab/report.ts";
 
 const SELF = "h0";
@@ -56,7 +65,7 @@ function bigSnapshot(): Snapshot {
     network("routed", { ipam: "local", subnets: [{ cidr: "9.0.0.0/8", hostPrefix: 24 }] }),
   ];
   return {
-    cluster: "c",
+    ...emptySnapshot("c"),
     revision: 1,
     vrfs: [vrf("flat", 1), vrf("routed", 2)],
     networks,

@@ -18,7 +18,7 @@ import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { Line, type LineOptions, refusalsOf } from "./line.ts";
 import { merged, placeOf, record, undone, withoutRemovals } from "./held.ts";
-import { disagreement, isAlive, isSameElsewhere, withLocal, withoutHost } from "./local.ts";
+import { adopted, disagreement, freeIn, goneOf, isAlive, isSameElsewhere, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
 import { Lost } from "./lost.ts";
 import type { Standing } from "./standing.ts";
@@ -69,6 +69,9 @@ export class Agent {
   #gone: readonly string[] = [];
   #refused: readonly string[] = [];
   readonly #lost: Lost;
+  #unjoined: readonly string[] = [];
+  /** Called whenever the snapshot or the journal may have changed: after rounds, attaches and detaches. */
+  onNews: () => void = () => undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -140,6 +143,13 @@ export class Agent {
     this.#loop.poke();
   }
 
+  /** What instances of workloads should have and could not get. */
+  unjoined(refused: readonly string[]): void {
+    if (refused.length === 0 && this.#unjoined.length === 0) return;
+    this.#unjoined = refused;
+    this.#line.say({ conditions: this.#conditions() });
+  }
+
   get report(): HostReport {
     return this.#line.report;
   }
@@ -196,10 +206,11 @@ export class Agent {
   /** The snapshot with this host's own endpoints as the journal has them. */
   local(snapshot: Snapshot): Snapshot {
     const { host, journal } = this.#options;
-    return withLocal(snapshot, host, journal.entries.values(), (entry) => this.#isAlive(entry));
+    return withLocal(snapshot, host, journal.entries.values(), (entry) => this.isAlive(entry));
   }
 
-  #isAlive(entry: Entry): boolean {
+  /** Whether the workload of an entry still runs. */
+  isAlive(entry: Entry): boolean {
     return isAlive(entry, this.#bootId, this.#options.kernel);
   }
 
@@ -265,6 +276,7 @@ export class Agent {
 
   #advance({ revision }: Snapshot): boolean {
     this.#line.say({ revision });
+    this.onNews();
     return true;
   }
 
@@ -274,11 +286,7 @@ export class Agent {
     if (ops.length > 0)
       log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
     const carried = vrfsOn(local, host);
-    const gone = [...journal.entries.values()].filter((entry) => entry.state === "attached" && !this.#isAlive(entry));
-    this.#gone = gone.map(
-      ({ endpoint: { name, spec } }) =>
-        `endpoint ${name}: ${spec.netns} is gone; detach it to free ${spec.addresses.join(", ")}`,
-    );
+    this.#gone = goneOf(journal.entries.values(), (entry) => this.isAlive(entry));
     const before = this.#line.report;
     const networks = local.networks.filter((network) => carried.has(network.spec.vrf)).map((network) => network.name);
     this.#line.say({
@@ -288,10 +296,11 @@ export class Agent {
       conditions: this.#conditions(),
       objects: this.#held.size,
     });
+    this.onNews();
   }
 
   #conditions(): readonly string[] {
-    return [...this.#lost.conditions(), ...this.#gone, ...this.#refused];
+    return [...this.#lost.conditions(), ...this.#gone, ...this.#refused, ...this.#unjoined];
   }
 
   async #saveOn(signal: AbortSignal): Promise<void> {
@@ -319,8 +328,8 @@ export class Agent {
       (endpoint) => ports.has(portName(endpoint.name)),
     );
     for (const endpoint of adopt) {
-      const netnsId = kernel.netnsId(endpoint.spec.netns);
-      if (netnsId !== undefined) journal.put({ endpoint, netnsId, bootId: this.#bootId, state: "attached" });
+      const entry = adopted(endpoint, snapshot, kernel, this.#bootId);
+      if (entry !== undefined) journal.put(entry);
     }
     for (const name of detach) {
       const entry = journal.entries.get(name);
@@ -339,20 +348,11 @@ export class Agent {
     this.#refused = await refusalsOf(steps);
     for (const error of this.#refused) log("settle", { error });
     this.#line.say({ conditions: this.#conditions() });
-    if (this.#refused.length > 0) return false;
-    this.#forgetDetached(snapshot, release);
-    return true;
-  }
-
-  /** An address is free again when its port is gone from the kernel and the server has let go of it. */
-  #forgetDetached(snapshot: Snapshot, released: readonly string[]): void {
-    const { journal } = this.#options;
-    const ports = this.#ports();
-    const atServer = new Set(snapshot.endpoints.map((endpoint) => endpoint.name));
-    for (const [name, entry] of journal.entries) {
-      if (entry.state !== "detaching" || this.inFlight.has(name) || ports.has(portName(name))) continue;
-      if (!atServer.has(name) || released.includes(name)) journal.remove(name);
-    }
+    const free =
+      this.#refused.length > 0 ? [] : freeIn(journal.entries, this.inFlight, this.#ports(), snapshot, release);
+    for (const name of free) journal.remove(name);
+    this.onNews();
+    return this.#refused.length === 0;
   }
 
   async #roundAndPorts(): Promise<ReadonlySet<string>> {

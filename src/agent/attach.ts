@@ -11,11 +11,12 @@ import type { Kernel, NetnsId, Refusal } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, type Vrf, endpointName } from "../model/resource.ts";
-import { checkName } from "../model/parse.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
+import { claimOf, ownerOf } from "./claim.ts";
 import type { Journal } from "./journal.ts";
 import { assign } from "./lease.ts";
+import { isBeforeOthers, isInUse } from "./local.ts";
 import { attachedAlready, checkInterface, checkTakes, faultOf, notSynced, unknownNetwork } from "./refusals.ts";
 
 export type DoorOptions = {
@@ -51,8 +52,11 @@ export class Door {
     this.#options = options;
   }
 
-  /** Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. */
-  async attach(request: AttachRequest): Promise<Attachment> {
+  /**
+   * Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. `joined`: a
+   * membership asks for it, and takes it away again.
+   */
+  async attach(request: AttachRequest, by: "by hand" | "joined" = "by hand"): Promise<Attachment> {
     const { agent, journal } = this.#options;
     const ifname = request.ifname ?? "eth0";
     const owner = request.owner ?? ownerOf(request.netns);
@@ -64,7 +68,9 @@ export class Door {
     checkInterface(ifname);
     const before = journal.entries.get(name);
     if (before?.state === "attached") {
-      if (before.netnsId === netnsId && before.endpoint.spec.network === request.network)
+      const { spec } = before.endpoint;
+      const isSameWorkload = request.workload === undefined || request.workload === spec.workload;
+      if (before.netnsId === netnsId && spec.network === request.network && isSameWorkload)
         return this.#shown(before.endpoint);
       throw attachedAlready(before.endpoint);
     }
@@ -77,7 +83,7 @@ export class Door {
     checkTakes(place.world.self, place.network, agent.standing);
     agent.inFlight.add(name);
     try {
-      const claim = claimOf(request, this.#options.host, owner, ifname);
+      const claim = claimOf(request, this.#options.host, owner, ifname, by === "joined");
       // Between a local assignment and its record in the journal nothing is awaited, so that two attaches at once never
       // see the same address free.
       const { endpoint, ahead } =
@@ -85,7 +91,8 @@ export class Door {
           ? await this.#granted(place, claim, name)
           : { endpoint: this.#assign(place, claim, name) };
       const { isSettled } = agent;
-      journal.put({ endpoint, netnsId, bootId: agent.bootId, state: "attached" });
+      const networkUid = place.network.uid;
+      journal.put({ endpoint, netnsId, bootId: agent.bootId, networkUid, state: "attached" });
       if (ahead !== undefined) agent.ahead.delete(ahead);
       const objects = this.#compile(place, endpoint);
       await this.#apply(objects, endpoint, ahead).catch(async (error: unknown) => {
@@ -93,11 +100,14 @@ export class Door {
         throw error;
       });
       if (agent.standing.life !== life) throw agent.standing.ended ?? notSynced();
-      if (isSettled) agent.settled();
+      // The first interface by name has the default route: one that comes before others takes it from them.
+      if (isBeforeOthers(journal.entries.values(), endpoint)) await agent.roundNow();
+      else if (isSettled) agent.settled();
       if (place.network.spec.ipam === "local") agent.pokeServer();
       return present(place, endpoint, objects);
     } finally {
       agent.inFlight.delete(name);
+      if (request.workload !== undefined) agent.onNews();
     }
   }
 
@@ -184,8 +194,17 @@ export class Door {
     for (const { endpoint } of journal.entries.values()) {
       if (endpoint.spec.network === claim.network) for (const address of endpoint.spec.addresses) used.add(address);
     }
-    const { network, host, owner, ifname, netns } = claim;
-    const spec = { network, host, owner, ifname, netns, ...assign(place.segments, used, claim) };
+    const { network, host, owner, ifname, netns, workload, joined } = claim;
+    const spec = {
+      network,
+      host,
+      owner,
+      ifname,
+      netns,
+      ...assign(place.segments, used, claim),
+      ...(workload === undefined ? {} : { workload }),
+      ...(joined === true ? { joined } : {}),
+    };
     return { kind: "endpoint", name, uid: uid(), revision: place.world.snapshot.revision, spec };
   }
 
@@ -269,9 +288,12 @@ export class Door {
       const { isSettled } = agent;
       if (entry.state === "attached") journal.put({ ...entry, state: "detaching" });
       await this.#finishDetach(entry.endpoint);
-      if (isSettled) agent.settled();
+      if (isBeforeOthers(journal.entries.values(), entry.endpoint)) await agent.roundNow();
+      // With the last endpoint its VRF may go from this host, which is the next round's work and nobody's drift.
+      else if (isSettled && isInUse(journal.entries.values(), entry.endpoint.spec.network)) agent.settled();
     } finally {
       agent.inFlight.delete(name);
+      if (entry.endpoint.spec.workload !== undefined) agent.onNews();
     }
   }
 
@@ -354,26 +376,6 @@ function portOf({ name, spec }: Endpoint, network: Network): KernelObject {
     mac: "",
     alias: "",
     peer: { ns: spec.netns as Ns, name: spec.ifname, mtu: 0, mac: "" },
-  };
-}
-
-/** A namespace is named after whoever made it; that of a process after the process. */
-function ownerOf(netns: string): string {
-  const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(netns)?.[1];
-  return checkName("endpoint", pid === undefined ? (netns.split("/").at(-1) ?? "") : `pid-${pid}`, "owner");
-}
-
-function claimOf(request: AttachRequest, host: string, owner: string, ifname: string): EndpointClaim {
-  const { network, netns, addresses, mac, slice } = request;
-  return {
-    network,
-    host,
-    owner,
-    ifname,
-    netns,
-    ...(addresses === undefined ? {} : { addresses }),
-    ...(mac === undefined ? {} : { mac }),
-    ...(slice === undefined ? {} : { slice }),
   };
 }
 

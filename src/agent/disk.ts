@@ -4,7 +4,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, re
 import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../model/fault.ts";
-import type { Snapshot } from "../model/resource.ts";
+import { type Snapshot, emptySnapshot } from "../model/resource.ts";
 import type { StandingRecord } from "./standing.ts";
 
 /** The host's own credential, and the cluster that gave it. */
@@ -54,7 +54,11 @@ export function openDisk(directory: string): Disk {
     },
     standing: () => load<StandingRecord>(path("standing.json")),
     saveStanding: (standing) => replace(path("standing.json"), standing),
-    snapshot: () => load<Snapshot>(path("snapshot.json")),
+    snapshot() {
+      const saved = load<Snapshot>(path("snapshot.json"));
+      // An earlier version may not have known every kind.
+      return saved === undefined ? undefined : { ...emptySnapshot(saved.cluster), ...saved };
+    },
     async saveSnapshot(snapshot) {
       const next = path("snapshot.json.next");
       await writeFile(next, JSON.stringify(snapshot), { mode: 0o600, flush: true });

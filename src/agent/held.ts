@@ -1,6 +1,6 @@
 // What the kernel is known to hold, between two looks at it: the last look, and what was done since.
-import { portName } from "../datapath/names.ts";
 import { type KernelObject, type KernelState, deviceOf, keyOf, type Op, type Veth } from "../datapath/state.ts";
+import { portName } from "../datapath/names.ts";
 import type { OpResult } from "../kernel/kernel.ts";
 import type { Entry } from "./journal.ts";
 

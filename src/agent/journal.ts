@@ -11,6 +11,8 @@ export type Entry = {
   readonly endpoint: Endpoint;
   readonly netnsId: string;
   readonly bootId: string;
+  /** Of its network: one that was deleted and made again under the same name is another. */
+  readonly networkUid?: string;
   readonly state: "attached" | "detaching";
 };
 type Record = { readonly boot: string } | { readonly put: Entry } | { readonly remove: string };

@@ -1,5 +1,6 @@
 // What this host knows better than the server: which of its endpoints are attached. Pure: journal and snapshot in, the
 // snapshot to compile and what the server still has to hear out.
+import { portName } from "../datapath/names.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Endpoint, Network, Snapshot } from "../model/resource.ts";
 import type { Entry } from "./journal.ts";
@@ -57,10 +58,10 @@ export function disagreement(
   );
   const register: Endpoint[] = [];
   const detach: string[] = [];
-  for (const [name, { endpoint, state }] of entries) {
+  for (const [name, entry] of entries) {
+    const { endpoint, state } = entry;
     if (state === "detaching" || inFlight.has(name)) continue;
-    if (isUnwanted(endpoint, known.get(name), networks.get(endpoint.spec.network), snapshot.revision))
-      detach.push(name);
+    if (isUnwanted(entry, known.get(name), networks.get(endpoint.spec.network), snapshot.revision)) detach.push(name);
     else if (!known.has(name) && networks.get(endpoint.spec.network)?.spec.ipam === "local") register.push(endpoint);
   }
   const release: string[] = [];
@@ -87,13 +88,14 @@ function isSameLease(a: Endpoint, b: Endpoint): boolean {
 
 /** Its network is gone, the server asks for it, or the server forgot it after this host had it from there. */
 function isUnwanted(
-  endpoint: Endpoint,
+  { endpoint, networkUid }: Entry,
   known: Endpoint | undefined,
   network: Network | undefined,
   revision: number,
 ): boolean {
   // The journal may know a network from an answer that is newer than the mirror.
-  if (network === undefined) return revision >= endpoint.revision;
+  if (network === undefined || (networkUid !== undefined && networkUid !== network.uid))
+    return revision >= endpoint.revision;
   if (known !== undefined) return known.spec.detaching === true;
   return network.spec.ipam === "global" && revision >= endpoint.revision;
 }
@@ -104,4 +106,57 @@ export function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpo
   const elsewhere = (list: readonly Endpoint[]) => list.filter((endpoint) => endpoint.spec.host !== host);
   const [a, b] = [elsewhere(before), elsewhere(now)];
   return a.length === b.length && a.every((endpoint, i) => endpoint === b[i]);
+}
+
+/** What a journal that was lost says again of an endpoint whose port is here; undefined if its workload is not. */
+export function adopted(
+  endpoint: Endpoint,
+  snapshot: Snapshot,
+  kernel: Pick<Kernel, "netnsId">,
+  bootId: string,
+): Entry | undefined {
+  const netnsId = kernel.netnsId(endpoint.spec.netns);
+  const networkUid = snapshot.networks.find((network) => network.name === endpoint.spec.network)?.uid;
+  if (netnsId === undefined || networkUid === undefined) return undefined;
+  return { endpoint, netnsId, bootId, networkUid, state: "attached" };
+}
+
+/** A line for each endpoint whose workload has ended without a detach. */
+export function goneOf(entries: Iterable<Entry>, isHere: (entry: Entry) => boolean): string[] {
+  return [...entries]
+    .filter((entry) => entry.state === "attached" && !isHere(entry))
+    .map(
+      ({ endpoint: { name, spec } }) =>
+        `endpoint ${name}: ${spec.netns} is gone; detach it to free ${spec.addresses.join(", ")}`,
+    );
+}
+
+/** Whether others in an endpoint's namespace come after it by name: coming and going, it moves the default route. */
+export function isBeforeOthers(entries: Iterable<Entry>, { name, spec: { netns, ifname } }: Endpoint): boolean {
+  for (const { endpoint, state } of entries) {
+    const isBeside = endpoint.spec.netns === netns && endpoint.name !== name && state === "attached";
+    if (isBeside && endpoint.spec.ifname > ifname) return true;
+  }
+  return false;
+}
+
+/** Whether anything is attached to a network here. */
+export function isInUse(entries: Iterable<Entry>, network: string): boolean {
+  for (const { endpoint, state } of entries) if (endpoint.spec.network === network && state === "attached") return true;
+  return false;
+}
+
+/** Detached, gone from the kernel, and let go of by the server: these addresses are free again. */
+export function freeIn(
+  entries: ReadonlyMap<string, Entry>,
+  inFlight: ReadonlySet<string>,
+  ports: ReadonlySet<string>,
+  snapshot: Snapshot,
+  released: readonly string[],
+): string[] {
+  const atServer = new Set(snapshot.endpoints.map((endpoint) => endpoint.name));
+  return [...entries]
+    .filter(([name, { state }]) => state === "detaching" && !inFlight.has(name) && !ports.has(portName(name)))
+    .filter(([name]) => !atServer.has(name) || released.includes(name))
+    .map(([name]) => name);
 }

@@ -25,9 +25,10 @@ export function checkTakes(host: Host, { name, spec }: Network, standing: Standi
 }
 
 export function attachedAlready({ name, spec }: Endpoint): Fault {
+  const whose = spec.workload === undefined ? "" : ` for workload "${spec.workload}"`;
   return new Fault("name-taken", {
     what: `"${name}" is attached already`,
-    why: `to network "${spec.network}" in ${spec.netns}`,
+    why: `to network "${spec.network}" in ${spec.netns}${whose}`,
     fix: `detach it first (weft detach ${name}), or give this one another --name`,
   });
 }

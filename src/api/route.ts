@@ -1,8 +1,9 @@
 // What a route is: one value that registers the handler and describes it in the OpenAPI document, so that the two
 // cannot differ. Knows nothing of the framework that carries it.
 import type { ServerResponse } from "node:http";
-import type { Identity, Viewer } from "../control/write.ts";
+import type { Identity, Outcome, Viewer } from "../control/write.ts";
 import { Fault } from "../model/fault.ts";
+import type { Resource } from "../model/resource.ts";
 import { placeOfError } from "./json.ts";
 import type { SchemaName } from "./schemas.ts";
 
@@ -41,6 +42,9 @@ export type Route = {
   readonly answers: Readonly<Record<number, SchemaName | { readonly type: string }>>;
   readonly handle: (call: Call) => Answer | Promise<Answer>;
 };
+
+/** Headers of writes that depend on what is there. */
+export const MATCH = { "If-Match": "Only if the resource still has this ETag." };
 
 /** The body as JSON; a Fault `request-invalid` says where it stops being JSON. */
 export function jsonOf(call: Call): unknown {
@@ -120,4 +124,14 @@ export function matchOf(call: Call): { readonly ifRevision?: number | "any" } {
 
 function headerFault(name: string, value: string, fix: string): Fault {
   return new Fault("request-invalid", { what: `${name}: "${value.slice(0, 40)}" is not understood`, where: name, fix });
+}
+
+/** What a put answers: what it made or found. */
+export function putAnswer({ resource, created }: Outcome): Answer {
+  if (resource === undefined) throw new Error("a put gives a resource");
+  return withEtag(created ? 201 : 200, resource);
+}
+
+export function withEtag(status: number, resource: Resource): Answer {
+  return { status, headers: { etag: `"${resource.revision}"` }, body: resource };
 }

@@ -9,12 +9,23 @@ import {
   parseReport,
   parseVrfPut,
 } from "../model/parse.ts";
-import type { Kind, Resource } from "../model/resource.ts";
-import type { Outcome } from "../control/write.ts";
+import type { Kind } from "../model/resource.ts";
+import { memberRoutes } from "./memberRoutes.ts";
 import type { Metrics } from "./metrics.ts";
 import { ipamRoutes } from "./routes-ipam.ts";
 import { PAGE_DEFAULT, PAGE_MAX, pageOf } from "./page.ts";
-import { type Answer, type Route, adminOnly, flagIn, jsonOf, matchOf, numberIn, viewerOf } from "./route.ts";
+import {
+  MATCH,
+  type Route,
+  adminOnly,
+  flagIn,
+  jsonOf,
+  matchOf,
+  numberIn,
+  putAnswer,
+  viewerOf,
+  withEtag,
+} from "./route.ts";
 import type { SchemaName } from "./schemas.ts";
 import type { Watches } from "./watches.ts";
 
@@ -25,7 +36,6 @@ export type Parts = {
   readonly version: string;
 };
 
-const MATCH = { "If-Match": "Only if the resource still has this ETag." };
 const FORCE = { force: "true: also what stands in the way." };
 
 export function routesOf(parts: Parts): readonly Route[] {
@@ -33,6 +43,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     ...processRoutes(parts),
     ...readRoutes(parts),
     ...writeRoutes(parts),
+    ...memberRoutes(parts.control),
     ...deleteRoutes(parts),
     ...hostRoutes(parts),
     ...ipamRoutes(parts.control),
@@ -92,6 +103,10 @@ const KINDS: readonly {
   { kind: "block", item: "Block", page: "BlockPage", unknown: "not-found" },
   { kind: "vtep", item: "Vtep", page: "VtepPage", unknown: "not-found" },
   { kind: "endpoint", item: "Endpoint", page: "EndpointPage", unknown: "endpoint-unknown" },
+  { kind: "pool", item: "Pool", page: "PoolPage", unknown: "pool-unknown" },
+  { kind: "membership", item: "Membership", page: "MembershipPage", unknown: "membership-unknown" },
+  { kind: "migration", item: "Migration", page: "MigrationPage", unknown: "migration-unknown" },
+  { kind: "move", item: "Move", page: "MovePage", unknown: "not-found" },
 ];
 
 function readRoutes(parts: Parts): Route[] {
@@ -220,7 +235,7 @@ function writeRoutes({ control }: Parts): Route[] {
     {
       method: "POST",
       path: "/v1/apply",
-      summary: "Puts networks and VRFs, and deletes networks that are not listed: all in one commit or nothing.",
+      summary: "Puts networks, VRFs and pools, and deletes networks that are not listed: all in one commit or nothing.",
       access: "admin",
       query: {},
       body: "ApplyRequest",
@@ -247,7 +262,7 @@ function writeRoutes({ control }: Parts): Route[] {
 }
 
 function deleteRoutes({ control }: Parts): Route[] {
-  const deletes = (["network", "vrf", "host"] as const).map(
+  const deletes = (["network", "vrf", "host", "pool", "membership", "migration"] as const).map(
     (kind): Route => ({
       method: "DELETE",
       path: `/v1/${kind}s/{name}`,
@@ -357,13 +372,4 @@ function hostRoutes({ control }: Parts): Route[] {
 /** An agent must know how long its blocks are its own when nobody hears it. */
 function heardBy({ reclaimAfterMs }: Control): { readonly reclaimAfterMs?: number } {
   return reclaimAfterMs === undefined ? {} : { reclaimAfterMs };
-}
-
-function putAnswer({ resource, created }: Outcome): Answer {
-  if (resource === undefined) throw new Error("a put gives a resource");
-  return withEtag(created ? 201 : 200, resource);
-}
-
-function withEtag(status: number, resource: Resource): Answer {
-  return { status, headers: { etag: `"${resource.revision}"` }, body: resource };
 }

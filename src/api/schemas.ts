@@ -33,6 +33,10 @@ const resources = {
   Block: envelope("block"),
   Vtep: envelope("vtep"),
   Endpoint: envelope("endpoint"),
+  Pool: envelope("pool"),
+  Membership: envelope("membership"),
+  Migration: envelope("migration"),
+  Move: envelope("move"),
 };
 const Resource = Type.Union([
   resources.Vrf,
@@ -41,6 +45,10 @@ const Resource = Type.Union([
   resources.Block,
   resources.Vtep,
   resources.Endpoint,
+  resources.Pool,
+  resources.Membership,
+  resources.Migration,
+  resources.Move,
 ]);
 const Change = Type.Union([
   Type.Object({ put: Resource }, strict),
@@ -105,8 +113,20 @@ export const SCHEMAS = {
   BlockPage: page(resources.Block),
   VtepPage: page(resources.Vtep),
   EndpointPage: page(resources.Endpoint),
+  PoolPage: page(resources.Pool),
+  MembershipPage: page(resources.Membership),
+  MigrationPage: page(resources.Migration),
+  MovePage: page(resources.Move),
   NetworkPut: input.NetworkPut,
   VrfPut: input.VrfPut,
+  PoolPut: input.PoolPut,
+  MembershipClaim: input.MembershipClaim,
+  MigrationRequest: input.MigrationRequest,
+  Migrated: Type.Object(
+    { migration: resources.Migration, moves: Type.Array(resources.Move, { description: "One per endpoint." }) },
+    strict,
+  ),
+  MoveReport: input.MoveReport,
   JoinRequest: input.JoinRequest,
   Joined: Type.Object(
     {
@@ -135,6 +155,10 @@ export const SCHEMAS = {
       blocks: Type.Array(resources.Block),
       vteps: Type.Array(resources.Vtep),
       endpoints: Type.Array(resources.Endpoint),
+      pools: Type.Array(resources.Pool),
+      memberships: Type.Array(resources.Membership),
+      migrations: Type.Array(resources.Migration),
+      moves: Type.Array(resources.Move),
     },
     strict,
   ),

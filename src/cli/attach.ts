@@ -18,6 +18,7 @@ type AttachOptions = ReadOptions & {
   readonly ifname?: string;
   readonly name?: string;
   readonly slice?: string;
+  readonly workload?: string;
   readonly host?: string;
   readonly agentSocket?: string;
   readonly wait?: string;
@@ -32,6 +33,7 @@ export function register(command: Command, cli: Cli): void {
     .option("--ip <address>", "a given address instead of a free one; once per family", repeated)
     .option("--mac <mac>", "a given MAC")
     .option("--ifname <name>", "interface in the workload (eth0)")
+    .option("--workload <name>", "what it is an instance of: weft network join moves all instances together")
     .option("--slice <name>", "slice of a network that has some")
     .option("--host <name>", "which agent, where several run on one machine")
     .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)");
@@ -65,6 +67,7 @@ export function requestOf(options: AttachOptions): AttachRequest {
     ...(options.mac === undefined ? {} : { mac: options.mac }),
     ...(options.ifname === undefined ? {} : { ifname: options.ifname }),
     ...(options.slice === undefined ? {} : { slice: options.slice }),
+    ...(options.workload === undefined ? {} : { workload: options.workload }),
   };
 }
 
@@ -98,6 +101,7 @@ function attachmentText(cli: Cli, { endpoint, spec, mtu, interfaceAddresses, gat
   return fields(cli.io, [
     ["Endpoint", endpoint],
     ["Network", `${spec.network}${spec.slice === undefined ? "" : `, slice ${spec.slice}`}`],
+    ["Workload", spec.workload],
     ["Host", spec.host],
     ["Interface", spec.ifname],
     ["Addresses", interfaceAddresses.join(", ")],

@@ -1,5 +1,5 @@
 // What a write did, or would do, in a line per resource: created, changed with the fields, deleted.
-import type { Change, Resource, Snapshot } from "../model/resource.ts";
+import { type Change, type Resource, type Snapshot, resourcesIn } from "../model/resource.ts";
 import { paint, type Io, type Tone } from "./io.ts";
 
 export type Told = {
@@ -11,9 +11,9 @@ export type Told = {
 const TONE: Record<Told["verb"], Tone> = { created: "good", changed: "warn", deleted: "bad" };
 const MARK: Record<Told["verb"], string> = { created: "+", changed: "~", deleted: "-" };
 
-/** Networks and VRFs first; blocks and tunnel endpoints follow from them and are only counted by whoever wants to. */
+/** Networks, VRFs and pools first; what follows from them is only counted by whoever wants to. */
 export function toldOf(changes: readonly Change[], before: Snapshot): Told[] {
-  const old = new Map(allOf(before).map((resource) => [`${resource.kind}/${resource.name}`, resource]));
+  const old = new Map(resourcesIn(before).map((resource) => [`${resource.kind}/${resource.name}`, resource]));
   return changes.flatMap((change): Told[] => {
     if ("remove" in change) return [{ verb: "deleted", key: change.remove, fields: [] }];
     const key = `${change.put.kind}/${change.put.name}`;
@@ -32,9 +32,9 @@ function changedFields(before: Resource, after: Resource): string[] {
     .map((name) => `${name}: ${old.get(name) ?? "unset"} -> ${now.get(name) ?? "unset"}`);
 }
 
-/** One line per network and VRF, and one that counts what follows from them. */
+/** One line per network, VRF and pool, and one that counts what follows from them. */
 export function toldText(io: Pick<Io, "color">, told: readonly Told[]): string {
-  const isMain = ({ key }: Told) => key.startsWith("network/") || key.startsWith("vrf/");
+  const isMain = ({ key }: Told) => ["network/", "vrf/", "pool/"].some((kind) => key.startsWith(kind));
   const rest = told.filter((one) => !isMain(one));
   const lines = told
     .filter(isMain)
@@ -47,15 +47,4 @@ export function toldText(io: Pick<Io, "color">, told: readonly Told[]): string {
     return n === 0 ? [] : [`${n} ${n === 1 ? kind : `${kind}s`}`];
   });
   return lines.join("") + (follow.length === 0 ? "" : `  with ${follow.join(", ")}\n`);
-}
-
-function allOf(snapshot: Snapshot): readonly Resource[] {
-  return [
-    ...snapshot.vrfs,
-    ...snapshot.networks,
-    ...snapshot.hosts,
-    ...snapshot.blocks,
-    ...snapshot.vteps,
-    ...snapshot.endpoints,
-  ];
 }

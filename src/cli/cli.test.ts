@@ -250,6 +250,86 @@ spec: {subnets: [{cidr: 10.21.0.0/24}]}
   });
 });
 
+describe("pools and members", () => {
+  const CONF = "chef: { continuum: { cluster: { subnet: 10.3.0.0/16 }, router: {} } }";
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await weft(args);
+    assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
+    return stdout + stderr;
+  };
+
+  test("import apcera: a dry run says what it would make, again is nothing, a mistake has its place", async () => {
+    const dry = await weft(["import", "apcera", "-", "--dry-run"], { input: CONF });
+    assert.match(dry.stdout, /^\+ pool\/apcera created\n$/);
+    assert.match(dry.stderr, /ignored, not about virtual networks: chef\.continuum\.router\nonly a dry run/);
+    assert.deepEqual(await json("pool", "list"), []);
+    assert.match((await weft(["import", "apcera", "-"], { input: CONF })).stderr, /imported at revision \d+/);
+    assert.match((await weft(["import", "apcera", "-"], { input: CONF })).stderr, /nothing to change/);
+    const wrong = await weft(["import", "apcera", "-"], { input: "chef: {\n  continuum: [] }" });
+    assert.deepEqual([wrong.code, /-:2:14 chef\.continuum/.test(wrong.stderr)], [2, true], wrong.stderr);
+    assert.match(
+      await run("pool", "show", "apcera"),
+      /Local: +10\.<id>\.0\.0\/16 in \/24s\nReserved: +10\.3\.0\.0\/16/,
+    );
+  });
+
+  test("networks out of a pool, its switch, and what stands in the way of an id", async () => {
+    assert.match(await run("network", "create", "p1", "--pool", "apcera"), /192\.168\.1\.0\/24/);
+    assert.match(await run("pool", "edit", "apcera", "--ipam", "local"), /those that are there stay/);
+    assert.match(await run("network", "create", "p2", "--pool", "apcera"), /10\.2\.0\.0\/16 in \/24s/);
+    assert.match((await weft(["pool", "show", "apcera"])).stdout, /1 +p1 +global.*\n2 +p2 +local/);
+    assert.match(await run("network", "edit", "p1", "--mtu", "1300"), /p1 changed/);
+    assert.deepEqual((await json<Printed>("network", "show", "p1")).spec["pool"], { name: "apcera", id: 1 });
+    const taken = await weft(["network", "create", "p3", "--pool", "apcera", "--id", "3"]);
+    assert.deepEqual([taken.code, /it is reserved in the pool/.test(taken.stderr)], [4, true], taken.stderr);
+    assert.equal((await weft(["network", "create", "p3", "--id", "3"])).code, 2);
+    assert.equal((await weft(["pool", "delete", "apcera"])).code, 4);
+  });
+
+  test("a workload joins, who is to move is said, and a migration is listed, shown and forgotten", async () => {
+    await joinHost("h5", "192.0.2.5");
+    await run("network", "create", "p4", "--pool", "apcera", "--ipam", "global");
+    const claim = {
+      network: "p1",
+      host: "h5",
+      owner: "web1",
+      ifname: "eth0",
+      netns: "/run/netns/web1",
+      workload: "web",
+    };
+    await control.write({ verb: "attach", claim, by: { role: "host", host: "h5" } });
+    assert.match(await run("network", "join", "p4", "web"), /joins network p4 with 1 instance/);
+    assert.match(await run("network", "members", "p4", "--no-headers"), /^web +web1 +h5 +- +- +membership +joining\n$/);
+    assert.match(await run("network", "join", "p4", "db"), /it has no instance yet/);
+    const late = await weft(["network", "join", "p4", "web", "--wait=1"]);
+    assert.deepEqual([late.code, /web1 on h5/.test(late.stderr)], [6, true], late.stderr);
+    await run("network", "leave", "p4", "web");
+    assert.equal((await weft(["network", "leave", "p4", "web"])).code, 3);
+
+    const dry = await run("network", "migrate", "p1", "p4", "--dry-run");
+    assert.match(dry, /web1\.eth0 +h5 +192\.168\.1\.2 +- +- +pending[^]*1 member would move/);
+    assert.deepEqual(await json("network", "migration", "list"), []);
+    assert.match(await run("network", "migrate", "p1", "p4", "--workload", "web"), /1 pending/);
+    const [made] = await json<Printed[]>("network", "migration", "list");
+    const name = made?.name ?? "";
+    assert.match(await run("network", "migration", "list"), /p1 +p4 +workload web +1 +1 pending/);
+    assert.match(await run("network", "migration", "show", name), /web1\.eth0 +h5 +192\.168\.1\.2/);
+    const late2 = await weft(["network", "migrate", "p1", "p4"]);
+    assert.deepEqual([late2.code, /on their way already/.test(late2.stderr)], [4, true]);
+    assert.equal((await weft(["network", "migration", "delete", name])).code, 4);
+    assert.equal((await weft(["network", "migration", "delete", name, "--force"])).code, 2, "force has to be meant");
+    await run("network", "migration", "delete", name, "--force", "--yes");
+    const report = { state: "failed", reason: "no room" } as const;
+    await run("network", "migrate", "p1", "p4");
+    const [again] = await json<Printed[]>("network", "migration", "list");
+    const by = { role: "host", host: "h5" } as const;
+    await control.write({ verb: "move", move: `${again?.name}~web1.eth0`, report, by });
+    assert.match(await run("network", "migration", "show", again?.name ?? ""), /failed +no room/);
+    for (const each of ["p1", "p2", "p4"]) await run("network", "delete", each, "--force", "--yes");
+    await run("host", "delete", "h5");
+  });
+});
+
 describe("convergence", () => {
   test("a host is drained and deleted; one that is gone is reclaimed after a look at what it had", async () => {
     await joinHost("h5", "192.0.2.5");

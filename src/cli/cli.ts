@@ -49,7 +49,7 @@ const NOUNS: readonly Noun[] = [
     name: "network",
     alias: "net",
     group: RESOURCES,
-    about: "networks: create, list, show, edit, delete",
+    about: "networks: create, list, show, edit, delete; members: join, leave, migrate",
     load: () => import("./network.ts"),
   },
   {
@@ -78,6 +78,12 @@ const NOUNS: readonly Noun[] = [
     about: "the address space: check that all agree about it, map it",
     load: () => import("./ipam.ts"),
   },
+  {
+    name: "pool",
+    group: RESOURCES,
+    about: "where networks get ids and subnets from: list, show, edit, delete",
+    load: () => import("./pool.ts"),
+  },
   { name: "vrf", group: RESOURCES, about: "routing domains: list, show", load: () => import("./vrf.ts") },
   {
     name: "status",
@@ -100,7 +106,7 @@ const NOUNS: readonly Noun[] = [
   {
     name: "import",
     group: CHANGES,
-    about: "take over networks of another system: dcos",
+    about: "take over networks of another system: dcos, apcera",
     load: () => import("./import.ts"),
   },
   {

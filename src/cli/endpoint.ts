@@ -40,6 +40,7 @@ const COLUMNS: readonly Column<Endpoint>[] = [
   { header: "ADDRESSES", of: (e) => e.spec.addresses.join(", ") },
   { header: "MAC", of: (e) => e.spec.mac },
   { header: "STATE", of: (e) => (e.spec.detaching === true ? { text: "detaching", tone: "warn" } : "attached") },
+  { header: "WORKLOAD", of: (e) => e.spec.workload ?? "", wide: true },
   { header: "SLICE", of: (e) => e.spec.slice ?? "", wide: true },
   { header: "NETNS", of: (e) => e.spec.netns, wide: true },
 ];
@@ -69,6 +70,8 @@ async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promi
       ["Interface", endpoint.spec.ifname],
       ["Namespace", endpoint.spec.netns],
       ["Slice", endpoint.spec.slice],
+      ["Workload", endpoint.spec.workload],
+      ["Made by", endpoint.spec.joined === true ? "a membership of its workload" : undefined],
       ["State", endpoint.spec.detaching === true ? "detaching" : "attached"],
       ["Revision", String(endpoint.revision)],
     ]),

@@ -124,6 +124,10 @@ function describe(resource: Resource): string {
     case "host":
     case "network":
     case "vrf":
+    case "pool":
+    case "membership":
+    case "migration":
+    case "move":
       return `${resource.kind} ${resource.name}`;
   }
 }

@@ -1,17 +1,19 @@
-// `weft import dcos`: a DC/OS config.yaml becomes a VRF and its networks, in one atomic step. Importing a changed
-// file changes what is there, which DC/OS itself needs a reinstallation for.
+// `weft import`: a configuration of another system becomes Weft's resources, in one atomic step. Importing a changed
+// file changes what is there.
 import type { Command } from "commander";
 import type { Cli } from "./cli.ts";
 import { toldOf, toldText, type Told } from "./changes.ts";
-import { connect } from "./connect.ts";
+import { connect, type ServerClient } from "./connect.ts";
 import { readText } from "./file.ts";
 import { printing, remote, waiting, wholeNumber, type ReadOptions, type WriteOptions } from "./options.ts";
 import { printOne } from "./output.ts";
 import { confirm } from "./refuse.ts";
 import { waitFor } from "./wait.ts";
 
-type ImportOptions = ReadOptions &
-  WriteOptions & { readonly dryRun?: boolean; readonly tunnelPort?: string; readonly yes?: boolean };
+type ImportOptions = ReadOptions & WriteOptions & { readonly dryRun?: boolean; readonly yes?: boolean };
+type DcosOptions = ImportOptions & { readonly tunnelPort?: string };
+type ApceraOptions = ImportOptions & { readonly pool?: string; readonly overflow?: string };
+type Wanted = Omit<Parameters<ServerClient["apply"]>[0], "dryRun">;
 
 export function register(noun: Command, cli: Cli): void {
   const dcos = noun
@@ -22,38 +24,63 @@ export function register(noun: Command, cli: Cli): void {
     .option("--tunnel-port <port>", "UDP port of the tunnel (4789 by default; DC/OS itself uses 64000)")
     .option("-y, --yes", "do not ask before networks are deleted");
   waiting(printing(remote(dcos))).action(
-    cli.verb((file: string, options: ImportOptions) => importDcos(cli, file, options)),
+    cli.verb((file: string, options: DcosOptions) => importDcos(cli, file, options)),
   );
+  const apcera = noun
+    .command("apcera")
+    .argument("<file>", "Apcera's cluster.conf; - is stdin")
+    .description("Make a pool from which networks get Apcera's ids and subnets.")
+    .option("--dry-run", "only say what it would do")
+    .option("--pool <name>", "name of the pool (apcera)")
+    .option("--overflow <cidr>", "subnets for networks beyond id 255 (10.224.0.0/12)");
+  waiting(printing(remote(apcera)))
+    .addHelpText(
+      "after",
+      "\nThen, for instance: weft network create web --pool apcera, and weft network join web frontend.",
+    )
+    .action(cli.verb((file: string, options: ApceraOptions) => importApcera(cli, file, options)));
 }
 
-async function importDcos(cli: Cli, file: string, options: ImportOptions): Promise<void> {
-  const { io } = cli;
+async function importDcos(cli: Cli, file: string, options: DcosOptions): Promise<void> {
   const [{ parseDcosConfig }, { applyOf }] = await Promise.all([
     import("../ancestors/dcos/config.ts"),
     import("../ancestors/dcos/resources.ts"),
   ]);
-  const config = parseDcosConfig(await readText(io, file), file);
-  for (const note of config.notes) io.err(`note: ${note}\n`);
+  const config = parseDcosConfig(await readText(cli.io, file), file);
   const tunnelPort = wholeNumber(options.tunnelPort, "--tunnel-port");
   const wanted = applyOf(config, tunnelPort === undefined ? {} : { tunnelPort });
+  await importAll(cli, file, config.notes, wanted, options);
+}
+
+async function importApcera(cli: Cli, file: string, options: ApceraOptions): Promise<void> {
+  const [{ parseApceraConfig }, { applyOf }] = await Promise.all([
+    import("../ancestors/apcera/config.ts"),
+    import("../ancestors/apcera/resources.ts"),
+  ]);
+  const config = parseApceraConfig(await readText(cli.io, file), file);
+  await importAll(cli, file, config.notes, applyOf(config, options), options);
+}
+
+async function importAll(
+  cli: Cli,
+  file: string,
+  notes: readonly string[],
+  wanted: Wanted,
+  options: ImportOptions,
+): Promise<void> {
+  const { io } = cli;
+  for (const note of notes) io.err(`note: ${note}\n`);
   const server = await connect(io, options);
   const before = await server.snapshot();
   const planned = toldOf((await server.apply({ ...wanted, dryRun: true })).changes, before);
   if (options.dryRun !== true) await confirmLosses(cli, planned, options);
   const outcome = options.dryRun === true || planned.length === 0 ? undefined : await server.apply(wanted);
   if (outcome !== undefined) await waitFor(io, options.wait, outcome.revision, () => server.status());
-  await printOne(
-    io,
-    options,
-    { revision: outcome?.revision ?? before.revision, changes: planned },
-    `revision/${outcome?.revision ?? before.revision}`,
-    () => toldText(io, planned),
-  );
+  const revision = outcome?.revision ?? before.revision;
+  await printOne(io, options, { revision, changes: planned }, `revision/${revision}`, () => toldText(io, planned));
   if (planned.length === 0) io.err(`nothing to change: everything is as ${file} says\n`);
-  else
-    io.err(
-      outcome === undefined ? "only a dry run: nothing was changed\n" : `imported at revision ${outcome.revision}\n`,
-    );
+  else if (outcome === undefined) io.err("only a dry run: nothing was changed\n");
+  else io.err(`imported at revision ${outcome.revision}\n`);
 }
 
 async function confirmLosses(cli: Cli, planned: readonly Told[], options: ImportOptions): Promise<void> {

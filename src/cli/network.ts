@@ -19,6 +19,8 @@ import {
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
 import { confirm } from "./refuse.ts";
 import { type Cell, table } from "./table.ts";
+import { registerMembers } from "./members.ts";
+import { registerMigrations } from "./migration.ts";
 import { waitFor } from "./wait.ts";
 
 export function register(noun: Command, cli: Cli): void {
@@ -37,7 +39,8 @@ export function register(noun: Command, cli: Cli): void {
       `
 Examples:
   weft network create blue --subnet 10.7.0.0/16 --host-prefix 24
-  weft network create lab --ipam global --subnet 10.8.0.0/24 --subnet fd00:8::/64`,
+  weft network create lab --ipam global --subnet 10.8.0.0/24 --subnet fd00:8::/64
+  weft network create web --pool apcera`,
     );
   specFlags(create)
     .option(
@@ -45,6 +48,8 @@ Examples:
       "local: a block per host, routed; global: one segment over all hosts (default without --host-prefix)",
     )
     .option("--subnet <cidr>", "its addresses; once per family", repeated)
+    .option("--pool <name>", "instead of --subnet: a pool gives it an id and subnets")
+    .option("--id <n>", "with --pool: this id instead of the lowest free one")
     .option("--host-prefix <length>", "ipam local: length of each host's block; once per --subnet", repeated)
     .option("--gateway <address>", "ipam global: the gateway, or none; once per --subnet", repeated)
     .option("--vrf <name>", "routing domain to be in; its own by default")
@@ -66,6 +71,8 @@ Examples:
   waiting(remote(sure(remove, "also if it has endpoints: they lose their interfaces"))).action(
     cli.verb((name: string, options: WriteOptions & SureOptions) => deleteNetwork(cli, name, options)),
   );
+  registerMembers(noun, cli);
+  registerMigrations(noun, cli);
 }
 
 function specFlags(command: Command): Command {
@@ -102,6 +109,11 @@ function columns(vrfs: ReadonlyMap<string, Vrf>): readonly Column<Network>[] {
     { header: "ENABLED", of: (n) => (n.spec.enabled ? "yes" : { text: "no", tone: "warn" }) },
     { header: "MTU", of: (n) => (n.spec.mtu === undefined ? "auto" : String(n.spec.mtu)), wide: true },
     { header: "MASQUERADE", of: (n) => (n.spec.masquerade ? "yes" : "no"), wide: true },
+    {
+      header: "POOL",
+      of: (n) => (n.spec.pool === undefined ? "" : `${n.spec.pool.name}/${n.spec.pool.id}`),
+      wide: true,
+    },
     { header: "SLICES", of: (n) => (n.spec.slices ?? []).map((s) => s.name).join(","), wide: true },
     { header: "DESCRIPTION", of: (n) => n.spec.description ?? "", wide: true },
   ];
@@ -141,6 +153,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
             : "global: the server assigns, one segment over all hosts",
         ],
         ["Slices", network.spec.slices?.map((slice) => `${slice.name} (bridge ${slice.bridge}-${name})`).join(", ")],
+        ["Pool", network.spec.pool && `${network.spec.pool.name}, id ${network.spec.pool.id}`],
         ["VRF", network.spec.vrf],
         ["VNI", String(vniOf(network, vrf) ?? "")],
         ["Tunnel", vrf === undefined ? undefined : `VXLAN, UDP port ${vrf.spec.tunnelPort}`],
@@ -183,11 +196,11 @@ function hostsText(cli: Cli, network: Network, snapshot: Snapshot): string {
 }
 
 async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
-  if (options.subnet === undefined) {
+  if (options.subnet === undefined && options.pool === undefined) {
     throw new Fault("request-invalid", {
       what: "a network needs addresses",
       where: "--subnet",
-      fix: `for instance: weft network create ${name} --subnet 10.7.0.0/16`,
+      fix: `for instance: weft network create ${name} --subnet 10.7.0.0/16; or give it a --pool`,
     });
   }
   const server = await connect(cli.io, options);

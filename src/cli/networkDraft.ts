@@ -1,12 +1,15 @@
 // A network's spec in flags: what `weft network create` and `edit` understand. Says nothing about defaults: what
 // nobody said is not sent, and the server fills it in.
 import { Fault } from "../model/fault.ts";
-import type { NetworkSpec, Subnet } from "../model/resource.ts";
+import type { NetworkInput } from "../model/input.ts";
+import type { Subnet } from "../model/resource.ts";
 import { wholeNumber } from "./options.ts";
 
-export type Draft = Partial<NetworkSpec>;
+export type Draft = NetworkInput;
 export type SpecFlags = {
   readonly subnet?: readonly string[];
+  readonly pool?: string;
+  readonly id?: string;
   readonly ipam?: string;
   readonly hostPrefix?: readonly string[];
   readonly gateway?: readonly string[];
@@ -31,9 +34,15 @@ export function draftOf(flags: SpecFlags): Draft {
       fix: "choose local or global",
     });
   }
+  const id = wholeNumber(flags.id, "--id");
+  if (id !== undefined && flags.pool === undefined) {
+    const fix = "give --pool, or leave it out";
+    throw new Fault("request-invalid", { what: "an id of which pool?", where: "--id", fix });
+  }
   return {
     ...(ipam === undefined ? {} : { ipam }),
     ...(flags.subnet === undefined ? {} : { subnets: subnetsOf(flags.subnet, flags) }),
+    ...(flags.pool === undefined ? {} : { pool: { name: flags.pool, ...(id === undefined ? {} : { id }) } }),
     ...(flags.vrf === undefined ? {} : { vrf: flags.vrf }),
     ...(vni === undefined ? {} : { vni }),
     ...(mtu === undefined ? {} : { mtu }),

@@ -11,7 +11,16 @@
 import type { Ask } from "../model/check.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault, isEnd, problemOf } from "../model/fault.ts";
-import type { Change, ChangeSet, Kind, Resource, ResourceOf, Snapshot } from "../model/resource.ts";
+import {
+  type Change,
+  type ChangeSet,
+  type Kind,
+  type Resource,
+  type ResourceOf,
+  type Snapshot,
+  listIn,
+  snapshotWith,
+} from "../model/resource.ts";
 import type { Transport } from "./transport.ts";
 
 const BACKOFF_FIRST_MS = 200;
@@ -189,16 +198,7 @@ export function applyChanges(snapshot: Snapshot, { revision, changes }: ChangeSe
     const isOfKind = (resource: Resource | undefined): resource is ResourceOf<K> => resource?.kind === kind;
     return [...list.filter((resource) => !names.has(resource.name)), ...[...names.values()].filter(isOfKind)];
   };
-  return {
-    cluster: snapshot.cluster,
-    revision,
-    vrfs: after("vrf", snapshot.vrfs),
-    networks: after("network", snapshot.networks),
-    hosts: after("host", snapshot.hosts),
-    blocks: after("block", snapshot.blocks),
-    vteps: after("vtep", snapshot.vteps),
-    endpoints: after("endpoint", snapshot.endpoints),
-  };
+  return snapshotWith({ cluster: snapshot.cluster, revision }, (kind) => after(kind, listIn(snapshot, kind)));
 }
 
 /** The promise's outcome, or a rejection as soon as the signal aborts. */

@@ -2,7 +2,18 @@
 // about when to make them. Answers are believed to have their documented shape: they come from a server of ours, and
 // http.ts has made Faults of its refusals.
 import type { CheckReport, CheckRequest } from "../model/check.ts";
-import type { Change, ChangeSet, Endpoint, Host, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
+import type {
+  Change,
+  ChangeSet,
+  Endpoint,
+  Host,
+  Kind,
+  Membership,
+  Migration,
+  Move,
+  ResourceOf,
+  Snapshot,
+} from "../model/resource.ts";
 import { Fault, faultOf, type Problem } from "../model/fault.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ClusterStatus } from "../model/status.ts";
@@ -12,8 +23,17 @@ import type { EndpointClaim, Joined, Transport } from "./transport.ts";
 /** `url`: `http://host:port`, `https://…` or `unix:/path/of.sock`. */
 export type ServerPlace = { readonly url: string; readonly token: string };
 
+type MigrationRequest = {
+  readonly from: string;
+  readonly to: string;
+  readonly workload?: string;
+  readonly endpoint?: string;
+  readonly dryRun?: boolean;
+};
+type Migrated = { readonly migration: Migration; readonly moves: readonly Move[] };
+
 type ApplyRequest = {
-  /** `{kind, name, spec}` each; kinds are network and vrf. */
+  /** `{kind, name, spec}` each; kinds are network, vrf and pool. */
   readonly resources: readonly unknown[];
   /** Networks of this VRF that are not listed are deleted. */
   readonly pruneVrf?: string;
@@ -27,13 +47,22 @@ export type ServerClient = {
   /** All of a kind, over as many pages as it takes. */
   list<K extends Kind>(kind: K): Promise<readonly ResourceOf<K>[]>;
   get<K extends Kind>(kind: K, name: string): Promise<ResourceOf<K>>;
-  put<K extends "network" | "vrf">(kind: K, name: string, spec: unknown, match?: Match): Promise<ResourceOf<K>>;
+  put<K extends "network" | "vrf" | "pool">(
+    kind: K,
+    name: string,
+    spec: unknown,
+    match?: Match,
+  ): Promise<ResourceOf<K>>;
   /** An endpoint without `force` is only marked; its host detaches it. */
   remove(kind: Kind, name: string, options?: { readonly force?: boolean }): Promise<{ readonly revision: number }>;
   /** Frees all that a lost host had; with `dryRun` nothing, and the answer says what it would be. */
   reclaim(host: string, options?: { readonly force?: boolean; readonly dryRun?: boolean }): Promise<Applied>;
   /** Whether the host takes new endpoints. */
   drain(host: string, drained: boolean): Promise<Host>;
+  /** Repeating it changes nothing. */
+  join(network: string, workload: string): Promise<Membership>;
+  /** With `dryRun`, what would be made. */
+  migrate(request: MigrationRequest): Promise<Migrated>;
   /** All or none, in one revision; with `dryRun` nothing, and the answer says what it would be. */
   apply(request: ApplyRequest): Promise<Applied>;
   attach(claim: EndpointClaim): Promise<Endpoint>;
@@ -64,6 +93,8 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
     reclaim: (host, { force = false, dryRun = false } = {}) =>
       ask({ method: "POST", path: `${pathOf("host", host)}/reclaim?force=${force}&dryRun=${dryRun}` }),
     drain: (host, drained) => ask({ method: "POST", path: `${pathOf("host", host)}/${drained ? "drain" : "resume"}` }),
+    join: (network, workload) => ask({ method: "POST", path: "/v1/memberships", body: { network, workload } }),
+    migrate: (request) => ask({ method: "POST", path: "/v1/migrations", body: request }),
     apply: (request) => ask({ method: "POST", path: "/v1/apply", body: request }),
     attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
     snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
@@ -114,6 +145,9 @@ export function httpTransport(place: ServerPlace & { readonly proposed?: string 
     renew(joinToken, another) {
       token = joinToken;
       proposed = another;
+    },
+    async moved(move, report) {
+      await ask({ method: "PUT", path: pathOf("move", move), body: report });
     },
     close: () => http.close(),
   };

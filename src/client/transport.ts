@@ -27,6 +27,15 @@ export type EndpointClaim = {
   readonly addresses?: readonly string[];
   readonly mac?: string;
   readonly slice?: string;
+  readonly workload?: string;
+  readonly joined?: boolean;
+};
+/** How far this host is with a move. */
+type MoveReport = {
+  readonly state: "joined" | "left" | "failed" | "gone";
+  readonly newEndpoint?: string;
+  readonly newAddresses?: readonly string[];
+  readonly reason?: string;
 };
 
 export interface Transport {
@@ -46,4 +55,6 @@ export interface Transport {
   attach(claim: EndpointClaim): Promise<Endpoint>;
   /** Detaching what is not there succeeds. */
   detach(endpoint: string): Promise<void>;
+  /** A move that the server has forgotten is none of this host's any more: that succeeds, too. */
+  moved(move: string, report: MoveReport): Promise<void>;
 }

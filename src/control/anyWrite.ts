@@ -1,6 +1,7 @@
 // For property tests: writes that make sense often enough to meet each other, and collide often enough to be refused.
 import fc from "fast-check";
 import type { NetworkInput } from "../model/input.ts";
+import { type Move, membershipName, moveName } from "../model/resource.ts";
 import { ADMIN } from "./lab.ts";
 import type { Write } from "./write.ts";
 
@@ -9,7 +10,11 @@ const HOSTS = ["h1", "h2", "h3"];
 
 const name = fc.constantFrom(...NETWORKS);
 const host = fc.constantFrom(...HOSTS);
-const subnets: fc.Arbitrary<NetworkInput["subnets"]> = fc.constantFrom(
+const workload = fc.constantFrom("web", "db");
+const orNot = <T>(some: fc.Arbitrary<T>): fc.Arbitrary<T | null> =>
+  fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: some });
+const endpoint = fc.constantFrom("a.eth0", "b.eth0", "c.eth0", "d.eth0");
+const subnets: fc.Arbitrary<NonNullable<NetworkInput["subnets"]>> = fc.constantFrom(
   [{ cidr: "10.0.0.0/29" }],
   [{ cidr: "10.0.1.0/28" }, { cidr: "fd00:1::/64" }],
   [{ cidr: "10.0.0.0/22" }],
@@ -36,6 +41,40 @@ const vrf = fc.record(
 /** What stands in the way of others. */
 const rarely = fc.nat(3).map((n) => n === 0);
 const address = fc.constantFrom("10.0.0.3", "10.0.1.4", "9.0.0.5", "9.0.1.5", "9.1.0.7", "9.1.1.7", "9.0.0.70");
+
+/** Something stands, and moves: what takes many writes that fit, which chance alone seldom makes. */
+const beginning: readonly Write[] = [
+  {
+    verb: "join",
+    claim: { host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] },
+    by: { role: "host", host: "h1" },
+  },
+  { verb: "put-network", name: "red", spec: { subnets: [{ cidr: "10.0.0.0/29" }] } },
+  { verb: "put-network", name: "green", spec: { subnets: [{ cidr: "10.0.1.0/28" }] } },
+  {
+    verb: "attach",
+    by: ADMIN,
+    claim: { network: "red", host: "h1", owner: "a", ifname: "eth0", netns: "/n", workload: "web" },
+  },
+  { verb: "migrate", request: { from: "red", to: "green" } },
+];
+
+/** A life of a store, from nothing. */
+export function anyLife(size: { readonly minLength: number; readonly maxLength: number }): fc.Arbitrary<Write[]> {
+  return fc
+    .tuple(fc.boolean(), fc.array(anyWrite, { ...size, size: "max" }))
+    .map(([isBegun, writes]) => [...(isBegun ? beginning : []), ...writes]);
+}
+
+/** The write; a word about some move becomes one about a move that is there, by its host or another. */
+export function aimed(write: Write, moves: readonly Move[]): Write {
+  if (write.verb !== "move") return write;
+  const move = moves[Number(/\d+/.exec(write.move)?.[0]) % Math.max(1, moves.length)];
+  if (move === undefined) return write;
+  const by =
+    write.by.role === "host" && write.by.host === "h1" ? write.by : { role: "host" as const, host: move.spec.host };
+  return { ...write, move: move.name, by };
+}
 
 /** Joins come as their own host, so that they may also update. */
 export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
@@ -72,20 +111,109 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
         host,
         owner: fc.constantFrom("a", "b", "c", "d"),
         addresses: fc.option(fc.array(address, { maxLength: 1 })),
+        workload: fc.option(workload),
+        joined: fc.boolean(),
       })
       .map(
-        ({ addresses, ...rest }): Write => ({
+        ({ addresses, workload: of, joined, ...rest }): Write => ({
           verb: "attach",
           by: ADMIN,
-          claim: { ...rest, ifname: "eth0", netns: "/n", ...(addresses === null ? {} : { addresses }) },
+          claim: {
+            ...rest,
+            ifname: "eth0",
+            netns: "/n",
+            ...(addresses === null ? {} : { addresses }),
+            ...(of === null ? {} : { workload: of, joined }),
+          },
         }),
       ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      verb: fc.constant("put-pool" as const),
+      name: fc.constantFrom("small", "large"),
+      spec: fc.record(
+        {
+          ids: fc.constantFrom({ first: 1, last: 2 }, { first: 1, last: 255 }),
+          globalSubnets: fc.constant([{ cidr: "10.0.<id>.0/28" }]),
+          localSubnets: fc.constant([{ cidr: "9.<id>.0.0/16", hostPrefix: 24 }]),
+          ipam: fc.constantFrom("local" as const, "global" as const),
+          reserved: fc.constantFrom(["10.0.1.0/24"], ["9.1.0.0/16"]),
+          overflow: fc.constant({ cidr: "10.9.0.0/20", prefix: 28, hostPrefix: 30 }),
+        },
+        { requiredKeys: ["globalSubnets"] },
+      ),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      verb: fc.constant("put-network" as const),
+      name,
+      spec: fc.record(
+        {
+          pool: fc.record(
+            { name: fc.constantFrom("small", "large"), id: fc.constantFrom(1, 2, 3) },
+            { requiredKeys: ["name"] },
+          ),
+          ipam: fc.constantFrom("local" as const, "global" as const),
+          vrf: fc.constantFrom("one", "two"),
+        },
+        { requiredKeys: ["pool"] },
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ network: name, workload }).map((claim): Write => ({ verb: "join-network", claim })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ from: name, to: name, workload: orNot(workload), endpoint: orNot(endpoint) }).map(
+      ({ from, to, workload: only, endpoint: one }): Write => ({
+        verb: "migrate",
+        request: {
+          from,
+          to,
+          ...(only === null ? {} : { workload: only }),
+          ...(one === null ? {} : { endpoint: one }),
+        },
+      }),
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc
+      .record({
+        migration: fc.integer({ min: 1, max: 40 }),
+        endpoint,
+        state: fc.constantFrom("joined" as const, "left" as const, "failed" as const, "gone" as const),
+        host,
+      })
+      .map(
+        ({ migration, endpoint: one, state, host: by }): Write => ({
+          verb: "move",
+          move: moveName(`m${migration}`, one),
+          report: { state },
+          by: { role: "host", host: by },
+        }),
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      verb: fc.constant("delete" as const),
+      kind: fc.constantFrom("pool" as const, "membership" as const, "migration" as const),
+      name: fc.constantFrom("small", "large", ...NETWORKS.map((each) => membershipName(each, "web")), "m9", "m20"),
+      force: fc.boolean(),
+    }),
   },
   {
     weight: 3,
     arbitrary: fc.record({
       verb: fc.constant("detach" as const),
-      endpoint: fc.constantFrom("a.eth0", "b.eth0", "c.eth0", "d.eth0"),
+      endpoint,
       by: fc.oneof(
         fc.constant(ADMIN),
         host.map((each) => ({ role: "host" as const, host: each })),

@@ -6,10 +6,10 @@ import fc from "fast-check";
 import { Fault } from "../model/fault.ts";
 import { vrfsOn } from "../model/membership.ts";
 import type { HostReport } from "../model/status.ts";
-import type { Resource, Snapshot } from "../model/resource.ts";
+import { type Resource, type Snapshot, snapshotOf } from "../model/resource.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
-import { anyWrite } from "./anyWrite.ts";
+import { aimed, anyWrite } from "./anyWrite.ts";
 import { Control } from "./control.ts";
 import { ADMIN, ADMIN_TOKEN, JOIN_TOKEN, type Lab, Reader, openLab, sorted } from "./lab.ts";
 import type { Write } from "./write.ts";
@@ -205,26 +205,17 @@ function filtered(full: Snapshot, host: string): object {
       .map((network) => network.name),
   );
   const endpoints = full.endpoints.filter(({ spec }) => spec.host === host || switched.has(spec.network));
-  return sorted({ ...full, endpoints });
+  const moves = full.moves.filter(({ spec }) => spec.host === host);
+  return sorted({ ...full, endpoints, moves, pools: [], migrations: [] });
 }
 
 function snapshotOfReader(reader: Reader): Snapshot {
   const { cluster, revision, all } = reader.state as { cluster: string; revision: number; all: Map<string, Resource> };
-  const of = <K extends Resource["kind"]>(kind: K) =>
-    [...all.values()].filter((each): each is Extract<Resource, { kind: K }> => each.kind === kind);
-  return {
-    cluster,
-    revision,
-    vrfs: of("vrf"),
-    networks: of("network"),
-    hosts: of("host"),
-    blocks: of("block"),
-    vteps: of("vtep"),
-    endpoints: of("endpoint"),
-  };
+  return snapshotOf(cluster, revision, all.values());
 }
 
-async function tryWrite(lab: Lab, write: Write): Promise<void> {
+async function tryWrite(lab: Lab, any: Write): Promise<void> {
+  const write = any.verb === "move" ? aimed(any, (await lab.snapshot()).moves) : any;
   try {
     // Hosts of these tests own their names, so a join of one that exists is the same host.
     if (write.verb === "join")

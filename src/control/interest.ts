@@ -1,29 +1,37 @@
 // What one host needs to see. Everybody sees VRFs, networks, hosts, tunnel endpoints and blocks: that is what routes
 // are made of, and it grows with hosts, not with workloads. Endpoints a host sees only if they are its own, or in a
 // switched network of a VRF that it carries, where each is an FDB entry. So a first endpoint in a VRF brings all the
-// others into sight, and the last one's end takes them out of it, without any of them having changed.
+// others into sight, and the last one's end takes them out of it, without any of them having changed. Memberships
+// everybody sees, so that a first instance of a workload finds its networks while the server is away, too; moves only
+// the host that makes them; pools and migrations none.
 //
 // Pure: a view at one revision, and what was before the commit that led to it.
-import { type Change, type Endpoint, type Key, type Network, type Resource, type Snapshot } from "../model/resource.ts";
+import {
+  type Change,
+  type Endpoint,
+  type Key,
+  type Move,
+  type Network,
+  type Resource,
+  type Snapshot,
+  snapshotWith,
+} from "../model/resource.ts";
 import { type Before, type View, carries, getKey, listOf, residentsOf } from "./view.ts";
 
 /** Everything an administrator sees. */
 export function fullSnapshot(view: View): Snapshot {
-  return {
-    cluster: view.cluster,
-    revision: view.revision,
-    vrfs: listOf(view, "vrf"),
-    networks: listOf(view, "network"),
-    hosts: listOf(view, "host"),
-    blocks: listOf(view, "block"),
-    vteps: listOf(view, "vtep"),
-    endpoints: listOf(view, "endpoint"),
-  };
+  return snapshotWith(view, (kind) => listOf(view, kind));
 }
 
 /** What one host sees. */
 export function snapshotFor(view: View, host: string): Snapshot {
-  return { ...fullSnapshot(view), endpoints: [...endpointsFor(view, host)] };
+  return {
+    ...fullSnapshot(view),
+    endpoints: [...endpointsFor(view, host)],
+    moves: listOf(view, "move").filter((move) => move.spec.host === host),
+    pools: [],
+    migrations: [],
+  };
 }
 
 function* endpointsFor(view: View, host: string): Generator<Endpoint> {
@@ -44,6 +52,8 @@ function* switchedIn(view: View, networks: Iterable<string>): Generator<Endpoint
 }
 
 export function isVisible(view: View, host: string, resource: Resource): boolean {
+  if (resource.kind === "pool" || resource.kind === "migration") return false;
+  if (resource.kind === "move") return resource.spec.host === host;
   if (resource.kind !== "endpoint" || resource.spec.host === host) return true;
   const network = view.network.get(resource.spec.network);
   return network?.spec.ipam === "global" && carries(view, network.spec.vrf, host);
@@ -54,10 +64,11 @@ export type Passage = {
   readonly before: Before;
   /** Changes of what everybody sees. */
   readonly common: readonly Change[];
-  readonly endpoints: readonly {
+  /** Endpoints and moves: who sees them depends on where they are. */
+  readonly particular: readonly {
     readonly key: Key;
-    readonly before: Endpoint | undefined;
-    readonly after: Endpoint | undefined;
+    readonly before: Endpoint | Move | undefined;
+    readonly after: Endpoint | Move | undefined;
   }[];
   /** Hosts that may carry other VRFs than before; "all" when a network has moved to another VRF. */
   readonly movers: ReadonlySet<string> | "all";
@@ -66,7 +77,7 @@ export type Passage = {
 /** `before` is what each changed key was. The view is at the revision of the commit. */
 export function passageTo(view: View, before: Before): Passage {
   const common: Change[] = [];
-  const endpoints: Passage["endpoints"][number][] = [];
+  const particular: Passage["particular"][number][] = [];
   const movers = new Set<string>();
   let everybodyMoves = false;
   for (const [key, old] of before) {
@@ -75,25 +86,27 @@ export function passageTo(view: View, before: Before): Passage {
       if (resource?.kind === "endpoint" || resource?.kind === "block") movers.add(resource.spec.host);
     }
     if (old?.kind === "network" && now?.kind === "network" && old.spec.vrf !== now.spec.vrf) everybodyMoves = true;
-    if (old?.kind === "endpoint" || now?.kind === "endpoint") {
-      endpoints.push({
-        key,
-        before: old?.kind === "endpoint" ? old : undefined,
-        after: now?.kind === "endpoint" ? now : undefined,
-      });
+    const { kind } = old ?? now ?? { kind: undefined };
+    if (kind === "pool" || kind === "migration") continue;
+    if (kind === "endpoint" || kind === "move") {
+      particular.push({ key, before: particularOf(old), after: particularOf(now) });
     } else if (now !== undefined) common.push({ put: now });
     else if (old !== undefined) common.push({ remove: key });
   }
-  return { before, common, endpoints, movers: everybodyMoves ? "all" : movers };
+  return { before, common, particular, movers: everybodyMoves ? "all" : movers };
+}
+
+function particularOf(resource: Resource | undefined): Endpoint | Move | undefined {
+  return resource?.kind === "endpoint" || resource?.kind === "move" ? resource : undefined;
 }
 
 /** What takes this host's mirror along the passage. */
 export function changesFor(view: View, passage: Passage, host: string): readonly Change[] {
   const moves = passage.movers === "all" || passage.movers.has(host);
-  if (passage.endpoints.length === 0 && !moves) return passage.common;
+  if (passage.particular.length === 0 && !moves) return passage.common;
   const carried = moves ? carriedBefore(view, passage, host) : undefined;
   const changes = [...passage.common];
-  for (const { key, before, after } of passage.endpoints) {
+  for (const { key, before, after } of passage.particular) {
     if (after !== undefined && isVisible(view, host, after)) changes.push({ put: after });
     else if (before !== undefined && wasVisible(view, passage, carried, host, before)) changes.push({ remove: key });
   }
@@ -127,10 +140,11 @@ function wasVisible(
   passage: Passage,
   carried: ReadonlySet<string> | undefined,
   host: string,
-  endpoint: Endpoint,
+  resource: Endpoint | Move,
 ): boolean {
-  if (endpoint.spec.host === host) return true;
-  const network = networkBefore(view, passage, endpoint.spec.network);
+  if (resource.spec.host === host) return true;
+  if (resource.kind === "move") return false;
+  const network = networkBefore(view, passage, resource.spec.network);
   if (network?.spec.ipam !== "global") return false;
   return carried === undefined ? carries(view, network.spec.vrf, host) : carried.has(network.spec.vrf);
 }

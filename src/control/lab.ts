@@ -2,7 +2,7 @@
 // that follow it; and a view as plain data, so that two of them can be compared.
 import type { EndpointClaim, NetworkInput } from "../model/input.ts";
 import type { Change, ChangeSet, Endpoint, Network, Resource, Snapshot } from "../model/resource.ts";
-import { keyOfResource } from "../model/resource.ts";
+import { keyOfResource, resourcesIn } from "../model/resource.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import { Control } from "./control.ts";
@@ -60,9 +60,8 @@ export async function openLab(store: Store = openMemoryStore({ cluster: "lab" })
 
 /** Lists in no particular order become maps; the rest is compared as it is. */
 export function sorted(snapshot: Snapshot): object {
-  const { cluster, revision, vrfs, networks, hosts, blocks, vteps, endpoints } = snapshot;
-  const all: Resource[] = [...vrfs, ...networks, ...hosts, ...blocks, ...vteps, ...endpoints];
-  return { cluster, revision, all: new Map(all.map((each) => [keyOfResource(each), each])) };
+  const { cluster, revision } = snapshot;
+  return { cluster, revision, all: new Map(resourcesIn(snapshot).map((each) => [keyOfResource(each), each])) };
 }
 
 /** A mirror as a client keeps it: a snapshot, and whatever the watch says after it. */
@@ -76,10 +75,7 @@ export class Reader {
   private constructor(control: Control, viewer: Viewer, snapshot: Snapshot) {
     this.#cluster = snapshot.cluster;
     this.revision = snapshot.revision;
-    const { vrfs, networks, hosts, blocks, vteps, endpoints } = snapshot;
-    for (const each of [...vrfs, ...networks, ...hosts, ...blocks, ...vteps, ...endpoints]) {
-      this.#all.set(keyOfResource(each), each);
-    }
+    for (const each of resourcesIn(snapshot)) this.#all.set(keyOfResource(each), each);
     this.#sets = control.watch(snapshot.revision, viewer, this.#stop.signal)[Symbol.asyncIterator]();
   }
 

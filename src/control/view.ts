@@ -2,6 +2,7 @@
 // cost that does not depend on how much there is, and any change can be undone. Every index is a function of the
 // resources: a view rebuilt from a list of them is the same view (a test compares). It judges nothing.
 import { type Family, type Ip, cidrOf, ipOf, lastOf } from "../model/address.ts";
+import { isOver } from "../model/membership.ts";
 import { keyOfResource } from "../model/resource.ts";
 import type {
   Block,
@@ -10,7 +11,11 @@ import type {
   Host,
   Key,
   Kind,
+  Membership,
+  Migration,
+  Move,
   Network,
+  Pool,
   Resource,
   ResourceOf,
   Vrf,
@@ -53,6 +58,12 @@ export type View = {
   readonly block: Map<string, Block>;
   readonly vtep: Map<string, Vtep>;
   readonly endpoint: Map<string, Endpoint>;
+  readonly pool: Map<string, Pool>;
+  readonly membership: Map<string, Membership>;
+  readonly migration: Map<string, Migration>;
+  readonly move: Map<string, Move>;
+  /** Moves that are not over, by the endpoint that goes. */
+  readonly moving: Map<string, Move>;
   readonly networks: Map<string, NetworkIndex>;
   readonly vrfs: Map<string, VrfIndex>;
   /** Endpoint names by host. */
@@ -77,6 +88,11 @@ export function emptyView(cluster: string): View {
     block: new Map(),
     vtep: new Map(),
     endpoint: new Map(),
+    pool: new Map(),
+    membership: new Map(),
+    migration: new Map(),
+    move: new Map(),
+    moving: new Map(),
     networks: new Map(),
     vrfs: new Map(),
     residents: new Map(),
@@ -193,6 +209,13 @@ function add(view: View, resource: Resource): void {
       return addVtep(view, resource);
     case "endpoint":
       return addEndpoint(view, resource);
+    case "move":
+      if (!isOver(resource)) view.moving.set(resource.spec.endpoint, resource);
+      return;
+    case "pool":
+    case "membership":
+    case "migration":
+      return;
   }
 }
 
@@ -217,6 +240,13 @@ function drop(view: View, resource: Resource): void {
       return dropVtep(view, resource);
     case "endpoint":
       return dropEndpoint(view, resource);
+    case "move":
+      if (!isOver(resource)) view.moving.delete(resource.spec.endpoint);
+      return;
+    case "pool":
+    case "membership":
+    case "migration":
+      return;
   }
 }
 

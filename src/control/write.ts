@@ -1,6 +1,16 @@
 // What can be asked of the control plane, as values: a closed union that the queue carries and admission decides about.
 // Inputs are typed (model/parse.ts made them from untrusted JSON) but not yet judged.
-import type { ApplyItem, EndpointClaim, HostClaim, NetworkInput, VrfInput } from "../model/input.ts";
+import type {
+  ApplyItem,
+  EndpointClaim,
+  HostClaim,
+  MembershipClaim,
+  MigrationRequest,
+  MoveReport,
+  NetworkInput,
+  PoolInput,
+  VrfInput,
+} from "../model/input.ts";
 import type { Change, Resource } from "../model/resource.ts";
 
 /** Whoever holds a token: an administrator, somebody who may only join hosts, or one host's agent. */
@@ -14,10 +24,14 @@ type Match = { readonly ifRevision?: number | "any" };
 export type Write =
   | ({ readonly verb: "put-network"; readonly name: string; readonly spec: NetworkInput } & Match)
   | ({ readonly verb: "put-vrf"; readonly name: string; readonly spec: VrfInput } & Match)
+  | ({ readonly verb: "put-pool"; readonly name: string; readonly spec: PoolInput } & Match)
+  | { readonly verb: "join-network"; readonly claim: MembershipClaim }
+  | { readonly verb: "migrate"; readonly request: MigrationRequest }
+  | { readonly verb: "move"; readonly move: string; readonly report: MoveReport; readonly by: Viewer }
   /** `force` takes along what stands in the way: endpoints, and the networks of a VRF. */
   | ({
       readonly verb: "delete";
-      readonly kind: "network" | "vrf" | "host";
+      readonly kind: "network" | "vrf" | "host" | "pool" | "membership" | "migration";
       readonly name: string;
       readonly force?: boolean;
     } & Match)

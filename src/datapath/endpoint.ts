@@ -1,6 +1,6 @@
 // Port, addresses and routes of one endpoint of this host: all that an attach puts into the kernel. The peer is born in
 // the workload's namespace, because moving it there afterwards costs an RCU barrier under RTNL (20 ms against 0.8).
-import type { Family } from "../model/address.ts";
+import { type Family, cidrAround, formatCidr, interfaceOf } from "../model/address.ts";
 import type { Endpoint, EndpointSpec, Vrf } from "../model/resource.ts";
 import { type Segment, layoutOf } from "./layout.ts";
 import { alias, portMac, portName } from "./names.ts";
@@ -19,14 +19,16 @@ export function compileEndpoint(
   const layout = layoutOf(segments, slice, addresses);
   const port = layout === undefined ? undefined : portOn(endpoint, vrf.name, layout.segment.bridge, mtu);
   if (layout === undefined || port === undefined || !isPath(netns)) return [];
+  // The kernel makes a route to these itself, and would refuse a second one.
+  const onLink = new Set(layout.addresses.map(networkOf));
   const isFirst = !(world.interfaces.get(netns) ?? []).some((other) => other < ifname);
   return [
     port,
     ...layout.addresses.map((cidr): KernelObject => ({ kind: "address", ns: netns, dev: ifname, cidr })),
     ...layout.gateways.flatMap((gateway) =>
-      reach(world, vrf, isFirst, gateway.family).map(
-        (dst): KernelObject => ({ kind: "route", ns: netns, dst, via: gateway.ip, dev: ifname, onlink: false }),
-      ),
+      reach(world, vrf, isFirst, gateway.family)
+        .filter((dst) => !onLink.has(dst))
+        .map((dst): KernelObject => ({ kind: "route", ns: netns, dst, via: gateway.ip, dev: ifname, onlink: false })),
     ),
   ];
 }
@@ -56,6 +58,11 @@ export function portOn({ name, spec }: PortOwner, vrf: string, bridge: string, m
 function reach(world: World, vrf: Vrf, isFirst: boolean, family: Family): readonly string[] {
   if (isFirst) return [family === 4 ? "0.0.0.0/0" : "::/0"];
   return subnetsOf(world, vrf, family);
+}
+
+function networkOf(address: string): string {
+  const spread = interfaceOf(address);
+  return spread === undefined ? address : formatCidr(cidrAround(spread.ip, spread.length));
 }
 
 export function subnetsOf(world: World, vrf: Vrf, family: Family): readonly string[] {

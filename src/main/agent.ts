@@ -10,6 +10,7 @@ import { answerAsks } from "../agent/answer.ts";
 import { Door } from "../agent/attach.ts";
 import { openDisk, type Disk } from "../agent/disk.ts";
 import { fileJournal } from "../agent/journal.ts";
+import { Members } from "../agent/members.ts";
 import { agentMetrics } from "../agent/metrics.ts";
 import { Standing } from "../agent/standing.ts";
 import { listenForQuestions, listenOnSocket, type DoorServer, type Page } from "../agent/socket.ts";
@@ -83,11 +84,12 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
   const door = new Door({ agent, host, kernel, transport, journal, uid: () => randomUUID(), turn });
   answerAsks({ host, agent, door, kernel, journal, mirror, transport, log });
+  const members = new Members({ agent, door, host, journal, mirror, kernel, transport, clock, random, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
   const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, disk, host));
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });
   try {
-    await agent.run(signal);
+    await Promise.all([agent.run(signal), members.run(signal)]);
   } finally {
     await Promise.all(doors.map((one) => one.close()));
     transport.close();

@@ -2,7 +2,8 @@
 // request may leave it out. One source for the parser (parse.ts), for the types of what it returns, and for the
 // OpenAPI document.
 import Type, { type Static, type TSchema } from "typebox";
-import { EndpointSpec, HostSpec, NetworkSpec, VrfSpec } from "./resource.ts";
+import { MembershipSpec } from "./members.ts";
+import { EndpointSpec, HostSpec, NetworkSpec, PoolSpec, VrfSpec } from "./resource.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -16,9 +17,23 @@ const optional = Type.Optional;
 const Texts = (description: string) => Type.Array(Type.String(), { description });
 
 export const NetworkInput = Type.Object(
-  { ...Type.Partial(NetworkSpec).properties, subnets: NetworkSpec.properties.subnets },
+  {
+    ...Type.Partial(NetworkSpec).properties,
+    subnets: optional(NetworkSpec.properties.subnets),
+    pool: optional(
+      Type.Object(
+        {
+          name: Type.String(),
+          id: optional(Type.Integer({ minimum: 0, description: "Default: the lowest whose subnets meet nothing." })),
+        },
+        { ...strict, description: "Instead of subnets: the pool gives them." },
+      ),
+    ),
+  },
   strict,
 );
+/** A pool without what Weft can choose. */
+export const PoolInput = Type.Partial(PoolSpec, strict);
 export const VrfInput = Type.Partial(VrfSpec, strict);
 
 const claimed = {
@@ -57,6 +72,32 @@ export const EndpointClaim = Type.Object(
     ),
     mac: optional(Type.String()),
     slice: optional(Type.String()),
+    workload: EndpointSpec.properties.workload,
+    joined: EndpointSpec.properties.joined,
+  },
+  strict,
+);
+
+/** The body of POST /v1/memberships. */
+export const MembershipClaim = MembershipSpec;
+/** The body of POST /v1/migrations. */
+export const MigrationRequest = Type.Object(
+  {
+    from: Type.String(),
+    to: Type.String(),
+    workload: optional(Type.String({ description: "Only instances of this workload." })),
+    endpoint: optional(Type.String({ description: "Only this endpoint." })),
+    dryRun: optional(Type.Boolean({ description: "Only say what would move." })),
+  },
+  strict,
+);
+/** What a host says of a move. */
+export const MoveReport = Type.Object(
+  {
+    state: Type.Union([Type.Literal("joined"), Type.Literal("left"), Type.Literal("failed"), Type.Literal("gone")]),
+    newEndpoint: optional(Type.String()),
+    newAddresses: optional(Type.Array(Type.String())),
+    reason: optional(Type.String()),
   },
   strict,
 );
@@ -79,9 +120,11 @@ export const HostReport = Type.Object(
 
 export const NetworkPut = Type.Object({ spec: NetworkInput }, strict);
 export const VrfPut = Type.Object({ spec: VrfInput }, strict);
+export const PoolPut = Type.Object({ spec: PoolInput }, strict);
 const ApplyItem = Type.Union([
   Type.Object({ kind: Type.Literal("network"), name: Type.String(), spec: NetworkInput }, strict),
   Type.Object({ kind: Type.Literal("vrf"), name: Type.String(), spec: VrfInput }, strict),
+  Type.Object({ kind: Type.Literal("pool"), name: Type.String(), spec: PoolInput }, strict),
 ]);
 export const ApplyRequest = Type.Object(
   {
@@ -94,6 +137,10 @@ export const ApplyRequest = Type.Object(
 
 export type NetworkInput = Value<typeof NetworkInput>;
 export type VrfInput = Value<typeof VrfInput>;
+export type PoolInput = Value<typeof PoolInput>;
+export type MembershipClaim = Value<typeof MembershipClaim>;
+export type MigrationRequest = Value<typeof MigrationRequest>;
+export type MoveReport = Value<typeof MoveReport>;
 export type HostClaim = Value<typeof HostClaim>;
 export type JoinRequest = Value<typeof JoinRequest>;
 export type EndpointClaim = Value<typeof EndpointClaim>;
@@ -110,6 +157,7 @@ export const AttachRequest = Type.Object(
     addresses: optional(Texts("Without prefix length. Default: the lowest free ones.")),
     mac: optional(Type.String()),
     slice: optional(Type.String()),
+    workload: EndpointSpec.properties.workload,
   },
   strict,
 );

@@ -1,6 +1,6 @@
 // Which hosts a network concerns: what the server allocates, what an agent needs to see, and what it compiles, all ask
 // here.
-import type { Host, Network, Slice, Snapshot, Vrf } from "./resource.ts";
+import type { Host, Move, Network, Slice, Snapshot, Vrf } from "./resource.ts";
 
 /** The slices of a network that a host has bridges for. A network without slices has one bridge for the whole block. */
 export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice[] {
@@ -8,6 +8,11 @@ export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice
   if (vrf.spec.dcos?.masters.includes(host.spec.underlay) === true) return [];
   const all = network.spec.slices ?? [];
   return host.spec.slices === undefined ? all : all.filter((slice) => host.spec.slices?.includes(slice.name));
+}
+
+/** Nothing is left to do for it. */
+export function isOver({ spec }: Move): boolean {
+  return spec.state === "left" || spec.state === "gone";
 }
 
 /**

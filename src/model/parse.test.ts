@@ -161,7 +161,7 @@ test("apply looks at each item by itself", () => {
   const bad = (item: unknown) => () => parseApply({ resources: [network, item] });
   refusal(
     "request-invalid",
-    /resources\[1\].kind: expected "network" or "vrf", got "host"/,
+    /resources\[1\].kind: expected "network", "vrf" or "pool", got "host"/,
     bad({ kind: "host" }),
     "resources[1].kind",
   );

@@ -15,6 +15,11 @@ const validators = {
   vrf: Compile(input.VrfInput),
   networkPut: Compile(input.NetworkPut),
   vrfPut: Compile(input.VrfPut),
+  pool: Compile(input.PoolInput),
+  poolPut: Compile(input.PoolPut),
+  membership: Compile(input.MembershipClaim),
+  migration: Compile(input.MigrationRequest),
+  move: Compile(input.MoveReport),
   join: Compile(input.JoinRequest),
   endpoint: Compile(input.EndpointClaim),
   report: Compile(input.HostReport),
@@ -35,6 +40,25 @@ export function parseVrfPut(body: unknown): input.VrfInput {
   return canonicalVrf(checked<{ readonly spec: input.VrfInput }>(validators.vrfPut, body, "").spec, "spec");
 }
 
+/** The body of PUT /v1/pools/{name}. */
+export function parsePoolPut(body: unknown): input.PoolInput {
+  refuseOtherDrivers(fieldOf(body, "spec"), "spec");
+  return canonicalPool(checked<{ readonly spec: input.PoolInput }>(validators.poolPut, body, "").spec, "spec");
+}
+
+export function parseMembership(body: unknown): input.MembershipClaim {
+  const claim = checked<input.MembershipClaim>(validators.membership, body, "");
+  return { ...claim, workload: checkName("workload", claim.workload, "workload") };
+}
+
+export function parseMigration(body: unknown): input.MigrationRequest {
+  return checked<input.MigrationRequest>(validators.migration, body, "");
+}
+
+export function parseMoveReport(body: unknown): input.MoveReport {
+  return checked<input.MoveReport>(validators.move, body, "");
+}
+
 /** The body of POST /v1/hosts/{name}/join. */
 export function parseJoin(host: string, body: unknown): { readonly claim: input.HostClaim; readonly token?: string } {
   const { token, ...claimed } = checked<input.JoinRequest>(validators.join, body, "");
@@ -49,6 +73,7 @@ export function parseJoin(host: string, body: unknown): { readonly claim: input.
 
 export function parseEndpointClaim(body: unknown): input.EndpointClaim {
   const claim = checked<input.EndpointClaim>(validators.endpoint, body, "");
+  if (claim.workload !== undefined) checkName("workload", claim.workload, "workload");
   return {
     ...claim,
     ...(claim.addresses === undefined
@@ -62,6 +87,7 @@ export function parseEndpointClaim(body: unknown): input.EndpointClaim {
 export function parseAttach(body: unknown): AttachRequest {
   const request = checked<AttachRequest>(validators.attach, body, "");
   if (request.owner !== undefined) checkName("endpoint", request.owner, "owner");
+  if (request.workload !== undefined) checkName("workload", request.workload, "workload");
   return request;
 }
 
@@ -95,22 +121,22 @@ export function parseApply(body: unknown): input.ApplyRequest {
     ...request,
     resources: request.resources.map((item, i): input.ApplyItem => {
       const where = `resources[${i}].spec`;
-      return item.kind === "network"
-        ? { ...item, spec: canonicalNetwork(item.spec, where) }
-        : { ...item, spec: canonicalVrf(item.spec, where) };
+      if (item.kind === "network") return { ...item, spec: canonicalNetwork(item.spec, where) };
+      if (item.kind === "pool") return { ...item, spec: canonicalPool(item.spec, where) };
+      return { ...item, spec: canonicalVrf(item.spec, where) };
     }),
   };
 }
 
 function checkItem(item: unknown, where: string): void {
   const kind = fieldOf(item, "kind");
-  if (kind !== "network" && kind !== "vrf")
-    throw invalid(`${where}.kind`, '"network" or "vrf"', kind, "apply takes networks and VRFs");
+  if (kind !== "network" && kind !== "vrf" && kind !== "pool")
+    throw invalid(`${where}.kind`, '"network", "vrf" or "pool"', kind, "apply takes networks, VRFs and pools");
   if (typeof fieldOf(item, "name") !== "string")
     throw invalid(`${where}.name`, "string", fieldOf(item, "name"), "give it a name");
   const spec = fieldOf(item, "spec");
-  if (kind === "network") refuseOtherDrivers(spec, `${where}.spec`);
-  checked(kind === "network" ? validators.network : validators.vrf, spec, `${where}.spec`);
+  if (kind !== "vrf") refuseOtherDrivers(spec, `${where}.spec`);
+  checked(validators[kind], spec, `${where}.spec`);
 }
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,252}$/;
@@ -118,7 +144,7 @@ const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,252}$/;
 const RESERVED: ReadonlySet<string> = new Set(["host", "bridge", "default", "none"]);
 
 /** The name itself; a Fault `name-invalid` or, for networks and VRFs, `name-reserved`. */
-export function checkName(kind: Kind, name: string, where: string): string {
+export function checkName(kind: Kind | "workload", name: string, where: string): string {
   if (!NAME.test(name)) {
     throw new Fault("name-invalid", {
       what: `"${name.slice(0, 80)}" cannot be the name of ${kind === "endpoint" ? "an endpoint" : `a ${kind}`}`,
@@ -150,13 +176,26 @@ export function parseMac(text: string, where: string): string {
 }
 
 function canonicalNetwork(spec: input.NetworkInput, where: string): input.NetworkInput {
-  const subnets = spec.subnets.map((subnet, i) => {
+  if (spec.subnets === undefined && spec.pool === undefined)
+    throw invalid(`${where}.subnets`, "a value", undefined, "give it one, or a pool to take it from");
+  const subnets = spec.subnets?.map((subnet, i) => {
     const at = `${where}.subnets[${i}]`;
     const cidr = formatCidr(parseCidr(subnet.cidr, `${at}.cidr`));
     if (subnet.gateway === undefined || subnet.gateway === "none") return { ...subnet, cidr };
     return { ...subnet, cidr, gateway: formatIp(parseIp(subnet.gateway, `${at}.gateway`)) };
   });
-  return { ...spec, subnets };
+  return subnets === undefined ? spec : { ...spec, subnets };
+}
+
+function canonicalPool(spec: input.PoolInput, where: string): input.PoolInput {
+  const { reserved, overflow } = spec;
+  return {
+    ...spec,
+    ...(reserved === undefined ? {} : { reserved: canonicalCidrs(reserved, `${where}.reserved`) }),
+    ...(overflow === undefined
+      ? {}
+      : { overflow: { ...overflow, cidr: formatCidr(parseCidr(overflow.cidr, `${where}.overflow.cidr`)) } }),
+  };
 }
 
 function canonicalVrf(spec: input.VrfInput, where: string): input.VrfInput {

@@ -6,6 +6,7 @@
 // made again is another network), `revision` is the commit that last changed it. Status never lives in here.
 import Type, { type Static, type TSchema } from "typebox";
 import type { Ask } from "./check.ts";
+import { MembershipSpec, MigrationSpec, MoveSpec } from "./members.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -84,6 +85,12 @@ export const Slice = Type.Object(
   strict,
 );
 
+/** Which pool a network's subnets come from, and under which id. */
+const PoolLink = Type.Object(
+  { name: Type.String(), id: Type.Integer({ minimum: 0, description: "Unique in the pool; it makes the subnets." }) },
+  strict,
+);
+
 export const NetworkSpec = Type.Object(
   {
     driver: Type.Literal("vxlan"),
@@ -101,6 +108,7 @@ export const NetworkSpec = Type.Object(
       }),
     ),
     subnets: Type.Array(Subnet, { minItems: 1, maxItems: 2, description: "At most one per family." }),
+    pool: optional(PoolLink),
     mtu: optional(
       Type.Integer({
         minimum: 576,
@@ -129,6 +137,41 @@ export const HostSpec = Type.Object(
     ),
     order: Type.Integer({ description: "Registration order: lists keep it." }),
     drained: optional(Type.Boolean({ description: "Whether it takes no new endpoints; those it has stay." })),
+  },
+  strict,
+);
+
+/** How networks get an id, and subnets from it. A change concerns new networks only. */
+export const PoolSpec = Type.Object(
+  {
+    driver: NetworkSpec.properties.driver,
+    ipam: Type.Union([Type.Literal("local"), Type.Literal("global")], {
+      description: "Of new networks that do not say which.",
+    }),
+    ids: Type.Object(
+      { first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0, maximum: 1_048_575 }) },
+      { ...strict, description: "Both ends included; the lowest free one is taken." },
+    ),
+    globalSubnets: optional(
+      Type.Array(Subnet, { maxItems: 2, description: "Of a global network; `<id>` in a cidr becomes the id." }),
+    ),
+    localSubnets: optional(
+      Type.Array(Subnet, { maxItems: 2, description: "Of a local network, like 10.<id>.0.0/16 in blocks of /24." }),
+    ),
+    reserved: Type.Array(Type.String(), {
+      description: "What no network of the pool may meet, like the cluster's own subnet: such ids are passed over.",
+    }),
+    overflow: optional(
+      Type.Object(
+        {
+          cidr: Text("Networks beyond the last id get the next free part of it."),
+          prefix: Type.Integer({ description: "Length of a part." }),
+          hostPrefix: optional(Type.Integer({ description: "ipam local: length of each host's block." })),
+        },
+        strict,
+      ),
+    ),
+    description: optional(Type.String()),
   },
   strict,
 );
@@ -162,6 +205,12 @@ export const EndpointSpec = Type.Object(
     mac: Type.String(),
     addresses: Type.Array(Type.String(), { description: "Without prefix length." }),
     slice: optional(Type.String()),
+    workload: optional(
+      Text("What the owner is an instance of: instances join and leave networks together (memberships)."),
+    ),
+    joined: optional(
+      Type.Boolean({ description: "Made by a membership of its workload, not by hand; it goes with the membership." }),
+    ),
     detaching: optional(Type.Boolean({ description: "Its host has been asked to detach it." })),
   },
   strict,
@@ -174,6 +223,10 @@ export const SPECS = {
   block: BlockSpec,
   vtep: VtepSpec,
   endpoint: EndpointSpec,
+  pool: PoolSpec,
+  membership: MembershipSpec,
+  migration: MigrationSpec,
+  move: MoveSpec,
 } as const;
 
 export type Kind = keyof typeof SPECS;
@@ -185,6 +238,7 @@ export type HostSpec = Value<typeof HostSpec>;
 type BlockSpec = Value<typeof BlockSpec>;
 export type VtepSpec = Value<typeof VtepSpec>;
 export type EndpointSpec = Value<typeof EndpointSpec>;
+type PoolSpec = Value<typeof PoolSpec>;
 
 type Envelope<K extends Kind, S> = {
   readonly kind: K;
@@ -199,7 +253,11 @@ export type Host = Envelope<"host", HostSpec>;
 export type Block = Envelope<"block", BlockSpec>;
 export type Vtep = Envelope<"vtep", VtepSpec>;
 export type Endpoint = Envelope<"endpoint", EndpointSpec>;
-export type Resource = Vrf | Network | Host | Block | Vtep | Endpoint;
+export type Pool = Envelope<"pool", PoolSpec>;
+export type Membership = Envelope<"membership", Value<typeof MembershipSpec>>;
+export type Migration = Envelope<"migration", Value<typeof MigrationSpec>>;
+export type Move = Envelope<"move", Value<typeof MoveSpec>>;
+export type Resource = Vrf | Network | Host | Block | Vtep | Endpoint | Pool | Membership | Migration | Move;
 export type ResourceOf<K extends Kind> = Extract<Resource, { readonly kind: K }>;
 
 /** Identity over all kinds: `network/blue`. */
@@ -212,13 +270,45 @@ export function keyOfResource(resource: { readonly kind: Kind; readonly name: st
 export type Snapshot = {
   readonly cluster: string;
   readonly revision: number;
-  readonly vrfs: readonly Vrf[];
-  readonly networks: readonly Network[];
-  readonly hosts: readonly Host[];
-  readonly blocks: readonly Block[];
-  readonly vteps: readonly Vtep[];
-  readonly endpoints: readonly Endpoint[];
-};
+} & { readonly [K in Kind as (typeof LIST_OF)[K]]: readonly ResourceOf<K>[] };
+
+/** Where a snapshot has the resources of a kind. */
+const LIST_OF = {
+  vrf: "vrfs",
+  network: "networks",
+  host: "hosts",
+  block: "blocks",
+  vtep: "vteps",
+  endpoint: "endpoints",
+  pool: "pools",
+  membership: "memberships",
+  migration: "migrations",
+  move: "moves",
+} as const satisfies { readonly [K in Kind]: string };
+// SPECS has the kinds as its keys.
+export const KINDS = Object.keys(SPECS) as readonly Kind[];
+
+/** A snapshot with the list that `list` gives of each kind. */
+export function snapshotWith(
+  { cluster, revision }: { readonly cluster: string; readonly revision: number },
+  list: <K extends Kind>(kind: K) => readonly ResourceOf<K>[],
+): Snapshot {
+  // Each list is under the name of the kind it holds; TypeScript cannot relate the two by itself.
+  const lists = Object.fromEntries(KINDS.map((kind) => [LIST_OF[kind], list(kind)])) as unknown as Omit<
+    Snapshot,
+    "cluster" | "revision"
+  >;
+  return { cluster, revision, ...lists } as Snapshot;
+}
+
+export function listIn<K extends Kind>(snapshot: Snapshot, kind: K): readonly ResourceOf<K>[] {
+  return snapshot[LIST_OF[kind]] as unknown as readonly ResourceOf<K>[];
+}
+
+/** Every resource of a snapshot. */
+export function resourcesIn(snapshot: Snapshot): readonly Resource[] {
+  return KINDS.flatMap((kind): readonly Resource[] => listIn(snapshot, kind));
+}
 
 /** One resource put, or removed, by the commit of a revision. */
 export type Change = { readonly put: Resource } | { readonly remove: Key };
@@ -240,30 +330,25 @@ export function endpointName(owner: string, ifname: string): string {
   return `${owner}.${ifname}`;
 }
 
+/** Names are made of names with a character that none can have. */
+export function membershipName(network: string, workload: string): string {
+  return `${network}~${workload}`;
+}
+export function moveName(migration: string, endpoint: string): string {
+  return `${migration}~${endpoint}`;
+}
+
 /** An empty snapshot: where a mirror and a store begin. */
 export function emptySnapshot(cluster: string): Snapshot {
-  return { cluster, revision: 0, vrfs: [], networks: [], hosts: [], blocks: [], vteps: [], endpoints: [] };
+  return snapshotWith({ cluster, revision: 0 }, () => []);
 }
 
 /** A snapshot from any collection of resources. */
 export function snapshotOf(cluster: string, revision: number, resources: Iterable<Resource>): Snapshot {
-  const lists = {
-    vrf: [] as Vrf[],
-    network: [] as Network[],
-    host: [] as Host[],
-    block: [] as Block[],
-    vtep: [] as Vtep[],
-    endpoint: [] as Endpoint[],
-  };
-  for (const resource of resources) (lists[resource.kind] as Resource[]).push(resource);
-  return {
-    cluster,
-    revision,
-    vrfs: lists.vrf,
-    networks: lists.network,
-    hosts: lists.host,
-    blocks: lists.block,
-    vteps: lists.vtep,
-    endpoints: lists.endpoint,
-  };
+  const lists = new Map<Kind, Resource[]>(KINDS.map((kind) => [kind, []]));
+  for (const resource of resources) lists.get(resource.kind)?.push(resource);
+  return snapshotWith(
+    { cluster, revision },
+    <K extends Kind>(kind: K) => (lists.get(kind) ?? []) as unknown as ResourceOf<K>[],
+  );
 }

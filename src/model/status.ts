@@ -64,6 +64,8 @@ export type AttachRequest = {
   readonly addresses?: readonly string[];
   readonly mac?: string;
   readonly slice?: string;
+  /** What the owner is an instance of. */
+  readonly workload?: string;
 };
 
 /** What the workload got: everything needed to print it, or to hand it to a container runtime. */

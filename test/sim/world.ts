@@ -6,6 +6,7 @@ import { Agent } from "../../src/agent/agent.ts";
 import { answerAsks } from "../../src/agent/answer.ts";
 import { Door } from "../../src/agent/attach.ts";
 import { type Entry, memoryJournal } from "../../src/agent/journal.ts";
+import { Members } from "../../src/agent/members.ts";
 import { Standing, type StandingRecord } from "../../src/agent/standing.ts";
 import { Mirror } from "../../src/client/mirror.ts";
 import type { Heard, Transport } from "../../src/client/transport.ts";
@@ -183,9 +184,23 @@ export class World {
     const stop = new AbortController();
     const uid = () => `local-${++this.#uids}`;
     const door = new Door({ agent, host: host.name, kernel, transport, journal, uid, turn: () => Promise.resolve() });
-    answerAsks({ host: host.name, agent, door, kernel, journal, mirror, transport, log: () => undefined });
+    const log = () => undefined;
+    answerAsks({ host: host.name, agent, door, kernel, journal, mirror, transport, log });
+    const members = new Members({
+      agent,
+      door,
+      host: host.name,
+      journal,
+      mirror,
+      kernel,
+      transport,
+      clock,
+      random,
+      log,
+    });
     host.running = { agent, door, stop, mirror };
     void agent.run(stop.signal).catch(() => undefined);
+    void members.run(stop.signal);
   }
 
   /** As kill -9: kernel and disk stay as they are. */
@@ -252,6 +267,10 @@ export class World {
           await control.write({ verb: "detach", endpoint, by }).catch((error: unknown) => {
             if (!(error instanceof Fault && error.reason === "endpoint-unknown")) throw error;
           });
+        }),
+      moved: (move, report) =>
+        ask(async (control) => {
+          await control.write({ verb: "move", move, report: copy(report), by: viewer(control) });
         }),
     };
   }

@@ -6,6 +6,8 @@ import { itemsOf } from "../../cli/file.ts";
 import { Control } from "../../control/control.ts";
 import { parseApply } from "../../model/parse.ts";
 import { openMemoryStore } from "../../store/memory.ts";
+import { parseApceraConfig } from "../apcera/config.ts";
+import { applyOf as apceraApplyOf } from "../apcera/resources.ts";
 import { parseDcosConfig } from "./config.ts";
 import { applyOf } from "./resources.ts";
 
@@ -37,7 +39,7 @@ async function applied(control: Control, file: string) {
 }
 
 test("every example has its test here", () => {
-  assert.deepEqual(readdirSync(EXAMPLES).sort(), ["dcos.yaml", "networks.yaml", "plan.yaml"]);
+  assert.deepEqual(readdirSync(EXAMPLES).sort(), ["apcera.conf", "dcos.yaml", "networks.yaml", "plan.yaml"]);
 });
 
 test("dcos.yaml: each host of the demonstration has a block of both networks, and nobody is missing", async () => {
@@ -51,6 +53,24 @@ test("dcos.yaml: each host of the demonstration has a block of both networks, an
     (await control.status()).hosts.map(({ state }) => state),
     ["suspect", "suspect", "suspect"],
   );
+});
+
+test("apcera.conf: networks get what its comments say", async () => {
+  const control = await demonstration();
+  const { resources } = parseApply(apceraApplyOf(parseApceraConfig(textOf("apcera.conf"), "apcera.conf")));
+  await control.write({ verb: "apply", items: resources });
+  assert.deepEqual((await control.write({ verb: "apply", items: resources })).changes, []);
+  const pool = { name: "apcera" };
+  const made = [];
+  for (const [name, spec] of [
+    ["front", { pool }],
+    ["back", { pool, ipam: "local" }],
+    ["next", { pool, ipam: "local" }],
+  ] as const) {
+    const { resource } = await control.write({ verb: "put-network", name, spec });
+    made.push(resource?.kind === "network" ? resource.spec.subnets.map(({ cidr }) => cidr).join() : "");
+  }
+  assert.deepEqual(made, ["192.168.1.0/24", "10.2.0.0/16", "10.4.0.0/16"]);
 });
 
 test("networks.yaml: a routed and a switched network, both dual stack; twice is once", async () => {

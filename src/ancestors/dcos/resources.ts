@@ -13,7 +13,9 @@ const DCOS_VRF = "dcos";
 const DCOS_VNI = 1024;
 
 type VrfItem = Extract<ApplyItem, { readonly kind: "vrf" }>;
-type NetworkItem = Extract<ApplyItem, { readonly kind: "network" }>;
+type NetworkItem = Extract<ApplyItem, { readonly kind: "network" }> & {
+  readonly spec: { readonly subnets: readonly Subnet[] };
+};
 
 export type ResourceOptions = {
   /** UDP; 4789 (RFC 7348) by default. DC/OS itself uses 64000. */

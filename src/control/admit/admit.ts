@@ -11,7 +11,10 @@ import { networksOf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
 import { attach, detach, unknown } from "./endpoint.ts";
 import { deleteHost, drainHost, joinHost } from "./host.ts";
+import { joinNetwork, leaveNetwork } from "./membership.ts";
+import { deleteMigration, migrate, reportMove } from "./migrate.ts";
 import { deleteNetwork, endpointsOf, putNetwork, removeNetwork } from "./network.ts";
+import { deletePool, putPool } from "./pool.ts";
 import { deleteVrf, putVrf } from "./vrf.ts";
 
 /** `resource` is what was put, marked or found; its revision is of the coming commit if it is among the changes. */
@@ -51,6 +54,15 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
     case "put-vrf":
       checkMatch(get(view, "vrf", write.name), write.ifRevision, `vrf "${write.name}"`);
       return putVrf(draft, write.name, write.spec, context);
+    case "put-pool":
+      checkMatch(get(view, "pool", write.name), write.ifRevision, `pool "${write.name}"`);
+      return putPool(draft, write.name, write.spec);
+    case "join-network":
+      return joinNetwork(draft, write.claim);
+    case "migrate":
+      return migrate(draft, write.request);
+    case "move":
+      return reportMove(draft, write.move, write.report, write.by);
     case "delete": {
       const resource = get(view, write.kind, write.name);
       if (resource === undefined) throw unknown(write.kind, write.name, "name");
@@ -72,17 +84,22 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
   }
 }
 
-function remove(draft: Draft, kind: "network" | "vrf" | "host", name: string, force: boolean): undefined {
+type Deletable = Extract<Write, { readonly verb: "delete" }>["kind"];
+
+function remove(draft: Draft, kind: Deletable, name: string, force: boolean): undefined {
   if (kind === "network") deleteNetwork(draft, name, force);
   else if (kind === "host") deleteHost(draft, name, force);
+  else if (kind === "pool") deletePool(draft, name, force);
+  else if (kind === "membership") leaveNetwork(draft, name);
+  else if (kind === "migration") deleteMigration(draft, name, force);
   else deleteVrf(draft, name, force, (network) => removeNetwork(draft, network));
   return undefined;
 }
 
 /**
- * All items in one commit: what is no longer listed goes first, so that its addresses are free; then VRFs, then
- * networks. Judged by what all of it comes to: each network against those that are where they will be, so that two
- * may change places.
+ * All items in one commit: what is no longer listed goes first, so that its addresses are free; then VRFs and pools,
+ * then networks. Judged by what all of it comes to: each network against those that are where they will be, so that
+ * two may change places.
  */
 function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | undefined, context: Context): undefined {
   checkDistinct(items);
@@ -102,6 +119,7 @@ function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | und
   const moving = new Set([...listed, ...pruned.map((network) => network.name)]);
   for (const [i, item] of items.entries())
     if (item.kind === "vrf") at(i, () => putVrf(draft, item.name, item.spec, { ...context, moving }));
+  for (const [i, item] of items.entries()) if (item.kind === "pool") at(i, () => putPool(draft, item.name, item.spec));
   for (const network of pruned) removeNetwork(draft, network.name);
   for (const [i, item] of items.entries()) {
     if (item.kind !== "network") continue;

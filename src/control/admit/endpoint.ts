@@ -1,6 +1,7 @@
 // Endpoints. In a global network the server chooses address and MAC in the commit that makes the endpoint; in a local
 // one the host's agent has chosen from its block, and the server checks. A claim is idempotent by the endpoint's
 // name, so that an agent may repeat it after any answer it did not get.
+import { isDeepStrictEqual } from "node:util";
 import { type Ip, formatIp, macFromIp, parseIp } from "../../model/address.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
@@ -46,6 +47,8 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
     mac,
     addresses: ips.map(formatIp),
     ...(claim.slice === undefined || network.spec.ipam === "global" ? {} : { slice: claim.slice }),
+    ...(claim.workload === undefined ? {} : { workload: claim.workload }),
+    ...(claim.joined === true ? { joined: true } : {}),
   });
 }
 
@@ -91,9 +94,17 @@ function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Netwo
   if (missing !== undefined) throw taken(old.name, `it has ${addresses.join(", ")}, not ${missing}`);
   if (!isLocal && mac !== spec.mac) throw taken(old.name, `it has MAC ${spec.mac}, not ${mac}`);
   const slice = isLocal ? (claim.slice ?? spec.slice) : spec.slice;
-  const next = { ...spec, netns: claim.netns, addresses, mac, ...(slice === undefined ? {} : { slice }) };
-  const isSame =
-    next.netns === spec.netns && mac === spec.mac && slice === spec.slice && addresses.join() === spec.addresses.join();
+  const workload = claim.workload ?? spec.workload;
+  const next = {
+    ...spec,
+    netns: claim.netns,
+    addresses,
+    mac,
+    ...(slice === undefined ? {} : { slice }),
+    ...(workload === undefined ? {} : { workload }),
+    ...(claim.joined === true ? { joined: true } : {}),
+  };
+  const isSame = isDeepStrictEqual(next, spec);
   if (!isSame && spec.detaching === true) throw taken(old.name, "it is being detached");
   return isSame ? old : draft.put("endpoint", old.name, next);
 }
@@ -184,13 +195,21 @@ const LISTS = {
   host: "host-unknown",
   endpoint: "endpoint-unknown",
   vrf: "vrf-unknown",
+  pool: "pool-unknown",
+  membership: "membership-unknown",
+  migration: "migration-unknown",
 } as const;
+/** Commands that show what there is, where the kind is not its noun. */
+const COMMANDS: { readonly [K in keyof typeof LISTS]?: string } = {
+  membership: "network members NETWORK",
+  migration: "network migration list",
+};
 /** The Fault for a name that is not there. */
 export function unknown(kind: keyof typeof LISTS, name: string, where: string): Fault {
   return new Fault(LISTS[kind], {
     what: `there is no ${kind} "${name.slice(0, 80)}"`,
     where,
-    fix: `see \`weft ${kind} list\``,
+    fix: `see \`weft ${COMMANDS[kind] ?? `${kind} list`}\``,
   });
 }
 

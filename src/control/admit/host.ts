@@ -12,6 +12,7 @@ import type { Identity } from "../write.ts";
 import { settleVrf } from "./allocate.ts";
 import { cidrsOf, inUse } from "./context.ts";
 import { unknown } from "./endpoint.ts";
+import { endMoves } from "./migrate.ts";
 
 /** Makes or updates a host: tunnel endpoints in every VRF with local networks, a block of each enabled one. */
 export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
@@ -63,6 +64,7 @@ export function deleteHost(draft: Draft, name: string, force: boolean): void {
     const vtep = index.vteps.get(name);
     if (vtep !== undefined) draft.remove("vtep", vtep.name);
   }
+  endMoves(draft, ({ spec }) => spec.host === name);
   draft.remove("host", name);
   // What became free goes to hosts that wait for it.
   const others = hostsInOrder(view);

@@ -10,7 +10,10 @@ import { IPV6_MTU_MIN, TUNNEL_OVERHEAD } from "../limits.ts";
 import { type View, get, hostsInOrder } from "../view.ts";
 import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
-import { hostAccessCollision, hostCollision, networkCollision, overlapFault, vtepCollision } from "./overlap.ts";
+import { membershipsOf } from "./membership.ts";
+import { endMoves, movesThrough } from "./migrate.ts";
+import { overlapFault, placeCollision } from "./overlap.ts";
+import { type WithSubnets, drawn } from "./pool.ts";
 import { checkSlices, subnetsOf } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
@@ -19,10 +22,11 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
   checkName("network", name, "name");
   const { view } = draft;
   const old = get(view, "network", name);
-  const spec = completed(view, name, input, old);
+  const { input: whole, pool } = drawn(view, name, input, old, context);
+  const spec = { ...completed(view, name, whole, old), ...(pool === undefined ? {} : { pool }) };
   if (old !== undefined) checkChange(view, old, spec);
   const cidrs = spec.subnets.map((subnet, i) => parseCidr(subnet.cidr, `spec.subnets[${i}].cidr`));
-  ensureNetworkVrf(draft, name, input, spec, cidrs, context);
+  ensureNetworkVrf(draft, name, whole, spec, cidrs, context);
   for (const [i, cidr] of cidrs.entries()) checkPlace(view, name, spec.vrf, cidr, `spec.subnets[${i}].cidr`, context);
   checkMtu(view, spec);
   const network = draft.put("network", name, spec);
@@ -48,6 +52,14 @@ export function deleteNetwork(draft: Draft, name: string, force: boolean): void 
       endpoints,
     );
   }
+  const wishes = [
+    ...membershipsOf(view, name).map(({ spec }) => `workload ${spec.workload}`),
+    ...movesThrough(view, name).map((endpoint) => `migration of ${endpoint}`),
+  ];
+  if (wishes.length > 0 && !force) {
+    const fix = `let them leave first (weft network leave ${name} WORKLOAD), or use force`;
+    throw inUse(`network "${name}" has members`, "their instances are to be in it", fix, wishes);
+  }
   removeNetwork(draft, name);
   vacateVrf(draft, network.spec.vrf);
 }
@@ -59,6 +71,8 @@ export function removeNetwork(draft: Draft, name: string): void {
   for (const blocks of view.networks.get(name)?.blocks.values() ?? []) {
     for (const block of [blocks[4], blocks[6]]) if (block !== undefined) draft.remove("block", block.name);
   }
+  for (const membership of membershipsOf(view, name)) draft.remove("membership", membership.name);
+  endMoves(draft, ({ spec }) => spec.from === name || spec.to === name);
   draft.remove("network", name);
 }
 
@@ -66,7 +80,7 @@ export function endpointsOf(view: View, network: string): string[] {
   return [...(view.networks.get(network)?.endpoints.keys() ?? [])];
 }
 
-function completed(view: View, name: string, input: NetworkInput, old: Network | undefined): NetworkSpec {
+function completed(view: View, name: string, input: WithSubnets, old: Network | undefined): NetworkSpec {
   const ipam = input.ipam ?? (input.subnets.some((subnet) => subnet.hostPrefix !== undefined) ? "local" : "global");
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
   return {
@@ -115,12 +129,7 @@ function ensureNetworkVrf(
 
 /** Everything the range must not meet. */
 function checkPlace(view: View, name: string, vrfName: string, cidr: Cidr, where: string, context: Context): void {
-  const vrf = get(view, "vrf", vrfName);
-  const met =
-    networkCollision(view, vrfName, cidr, context, name) ??
-    (vrf === undefined ? undefined : vtepCollision(vrf, cidr)) ??
-    (vrf?.spec.hostAccess === true ? hostAccessCollision(view, vrfName, cidr, context) : undefined) ??
-    hostCollision(view, cidr, context);
+  const met = placeCollision(view, name, vrfName, cidr, context);
   if (met !== undefined) throw overlapFault(cidr, where, met);
 }
 

@@ -57,7 +57,7 @@ export function networkCollision(
 }
 
 /** A VTEP subnet of the VRF that meets the range. */
-export function vtepCollision(vrf: Vrf, cidr: Cidr): Collision | undefined {
+function vtepCollision(vrf: Vrf, cidr: Cidr): Collision | undefined {
   const met = vrf.spec.vtepSubnets
     .map((text) => parseCidr(text, `vrf/${vrf.name}`))
     .find((other) => overlaps(other, cidr));
@@ -95,6 +95,23 @@ export function hostCollision(view: View, cidr: Cidr, context: Context): Collisi
       return { with: `${formatCidr(met)} of host "${host.name}"`, why: "the host has that address or route itself" };
   }
   return undefined;
+}
+
+/** Everything that a range must not meet in the VRF it is to be in, or on any host. */
+export function placeCollision(
+  view: View,
+  network: string,
+  vrfName: string,
+  cidr: Cidr,
+  context: Context,
+): Collision | undefined {
+  const vrf = view.vrf.get(vrfName);
+  return (
+    networkCollision(view, vrfName, cidr, context, network) ??
+    (vrf === undefined ? undefined : vtepCollision(vrf, cidr)) ??
+    (vrf?.spec.hostAccess === true ? hostAccessCollision(view, vrfName, cidr, context) : undefined) ??
+    hostCollision(view, cidr, context)
+  );
 }
 
 /** The way to everything says nothing about overlap, whole or in the two halves that VPNs use. */

@@ -8,8 +8,10 @@ import { slicePrefix } from "../../ipam/block.ts";
 import { PREFIX_MAX } from "../limits.ts";
 import { checkUsable } from "./overlap.ts";
 
+type WithSubnets = Pick<NetworkInput, "slices"> & { readonly subnets: readonly Subnet[] };
+
 /** Subnets in canonical text with their defaults, or the Fault that says which is wrong. At most one per family. */
-export function subnetsOf(input: NetworkInput, ipam: NetworkSpec["ipam"]): Subnet[] {
+export function subnetsOf(input: WithSubnets, ipam: NetworkSpec["ipam"]): Subnet[] {
   if (input.subnets.length === 0) {
     throw new Fault("request-invalid", {
       what: "spec.subnets: expected at least one",
@@ -111,7 +113,7 @@ function gatewayOf(subnet: Subnet, cidr: Cidr, where: string): string {
 export function checkSlices(
   slices: readonly Slice[],
   ipam: NetworkSpec["ipam"],
-  subnets: NetworkInput["subnets"],
+  subnets: readonly Subnet[],
 ): readonly Slice[] {
   const where = "spec.slices";
   if (ipam !== "local") {

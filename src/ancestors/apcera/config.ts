@@ -1,0 +1,107 @@
+// What Apcera's cluster.conf says about virtual networks, out of `chef.continuum`: which way new networks get their
+// addresses, which tunnel they use, and the subnet that the cluster's own machines are in.
+import { type Cidr, formatCidr, parseCidr } from "../../model/address.ts";
+import { Fault } from "../../model/fault.ts";
+import { type Value, readConf } from "./reader.ts";
+
+export type ApceraConfig = {
+  /** Of new networks. Apcera's own default is global. */
+  readonly ipam: "local" | "global";
+  readonly clusterSubnet?: string;
+  /** What was read past, a sentence each. */
+  readonly notes: readonly string[];
+};
+
+/** Faults name file, line and column: `request-invalid` for syntax and types, `unsupported` for GRE, `cidr-invalid`. */
+export function parseApceraConfig(text: string, file: string): ApceraConfig {
+  const top = readConf(text, file);
+  const ignored: string[] = [];
+  const chef = mapAt(top, "chef", "", file);
+  const continuum = chef && mapAt(chef, "continuum", "chef.", file);
+  const cluster = continuum && mapAt(continuum, "cluster", "chef.continuum.", file);
+  note(top, "", ["chef"], ignored);
+  note(chef, "chef.", ["continuum"], ignored);
+  note(continuum, "chef.continuum.", ["enable_local_ipam", "vxlan_enabled", "cluster"], ignored);
+  note(cluster, "chef.continuum.cluster.", ["subnet"], ignored);
+  if (continuum === undefined) {
+    throw new Fault("request-invalid", {
+      what: "the file says nothing about virtual networks",
+      where: file,
+      why: "they are configured in chef.continuum, which is not there",
+      fix: 'write chef: { "continuum": { … } }, or check that this is a cluster.conf',
+    });
+  }
+  const isLocal = flagAt(continuum, "enable_local_ipam", file) ?? false;
+  refuseGre(continuum, file);
+  const subnet = cluster && subnetAt(cluster, file);
+  return {
+    ipam: isLocal ? "local" : "global",
+    ...(subnet === undefined ? {} : { clusterSubnet: formatCidr(subnet) }),
+    notes: [
+      ...(ignored.length === 0 ? [] : [`ignored, not about virtual networks: ${ignored.join(", ")}`]),
+      ...(subnet === undefined
+        ? ["no chef.continuum.cluster.subnet: only addresses and routes of joined hosts are kept clear"]
+        : []),
+    ],
+  };
+}
+
+type Block = Extract<Value, { readonly type: "map" }>;
+
+function mapAt(parent: Block, key: string, path: string, file: string): Block | undefined {
+  const value = parent.members.get(key);
+  if (value === undefined || value.type === "map") return value;
+  throw wrongType(value, `${path}${key}`, "a block in braces", file);
+}
+
+function flagAt(parent: Block, key: string, file: string): boolean | undefined {
+  const value = parent.members.get(key);
+  if (value === undefined) return undefined;
+  if (value.type === "word" && !value.quoted && (value.text === "true" || value.text === "false"))
+    return value.text === "true";
+  throw wrongType(value, `chef.continuum.${key}`, "true or false", file);
+}
+
+function refuseGre(continuum: Block, file: string): void {
+  const value = continuum.members.get("vxlan_enabled");
+  if (flagAt(continuum, "vxlan_enabled", file) !== false || value === undefined) return;
+  throw new Fault("unsupported", {
+    what: "vxlan_enabled: false asks for GRE tunnels",
+    where: `${placeOf(value, file)} chef.continuum.vxlan_enabled`,
+    why: "Weft has no driver for GRE yet, and Apcera itself gave it up",
+    fix: "set it to true, or leave it out: networks are then made with VXLAN",
+  });
+}
+
+function subnetAt(cluster: Block, file: string): Cidr | undefined {
+  const value = cluster.members.get("subnet");
+  if (value === undefined) return undefined;
+  const path = "chef.continuum.cluster.subnet";
+  if (value.type !== "word") throw wrongType(value, path, "a subnet in quotes", file);
+  return parseCidr(value.text, `${placeOf(value, file)} ${path}`);
+}
+
+function note(map: Block | undefined, path: string, known: readonly string[], ignored: string[]): void {
+  for (const key of map?.members.keys() ?? []) if (!known.includes(key)) ignored.push(`${path}${key}`);
+}
+
+function wrongType(value: Value, path: string, wanted: string, file: string): Fault {
+  const found =
+    value.type === "map"
+      ? "a block"
+      : value.type === "list"
+        ? "a list"
+        : value.quoted
+          ? `the text "${value.text}"`
+          : value.text;
+  const isQuotedFlag = value.type === "word" && value.quoted && /^(true|false)$/.test(value.text);
+  return new Fault("request-invalid", {
+    what: `this must be ${wanted}, not ${found}`,
+    where: `${placeOf(value, file)} ${path}`,
+    fix: isQuotedFlag ? "remove the quotes" : `write ${wanted}`,
+  });
+}
+
+function placeOf({ line, column }: Value, file: string): string {
+  return `${file}:${line}:${column}`;
+}
