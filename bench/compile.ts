@@ -64,6 +64,9 @@ function bigSnapshot(): Snapshot {
     blocks,
     vteps,
     endpoints,
+    holds: [],
+    freed: [],
+    cursors: [],
   };
 }
 

@@ -364,7 +364,7 @@ function ownerOf(netns: string): string {
 }
 
 function claimOf(request: AttachRequest, host: string, owner: string, ifname: string): EndpointClaim {
-  const { network, netns, addresses, mac, slice } = request;
+  const { network, netns, addresses, mac, range, slice } = request;
   return {
     network,
     host,
@@ -373,6 +373,7 @@ function claimOf(request: AttachRequest, host: string, owner: string, ifname: st
     netns,
     ...(addresses === undefined ? {} : { addresses }),
     ...(mac === undefined ? {} : { mac }),
+    ...(range === undefined ? {} : { range }),
     ...(slice === undefined ? {} : { slice }),
   };
 }
@@ -386,5 +387,7 @@ function present(place: Place, endpoint: Endpoint, objects: readonly KernelObjec
     routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
     interfaceAddresses: layout?.addresses ?? [],
     gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
+    dns:
+      place.network.spec.ranges?.find(({ name }) => name === endpoint.spec.range)?.dns ?? place.network.spec.dns ?? [],
   };
 }

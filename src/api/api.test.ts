@@ -169,7 +169,9 @@ test("every answer fits the schema that the OpenAPI document gives it", async ()
     (await ask("POST", "/v1/apply", { resources: [{ kind: "network", name: "g", ...blue }], dryRun: true })).body,
   );
   fits("Version", (await ask("GET", "/v1/version")).body);
-  for (const kind of ["Vrf", "Network", "Host", "Block", "Vtep", "Endpoint"] as const) {
+  const held = { network: "blue", first: "10.7.0.5", reason: "a printer", owner: "ops" };
+  fits("Hold", (await ask("POST", "/v1/holds", held)).body);
+  for (const kind of ["Vrf", "Network", "Host", "Block", "Vtep", "Endpoint", "Hold"] as const) {
     const list = (await ask("GET", `/v1/${kind.toLowerCase()}s`)).body;
     assert.ok(list.items.length > 0, kind);
     fits(`${kind}Page`, list);

@@ -4,8 +4,11 @@ import { Fault } from "../model/fault.ts";
 import {
   parseApply,
   parseEndpointClaim,
+  parseEndpointClaims,
+  parseHold,
   parseJoin,
   parseNetworkPut,
+  parseRelease,
   parseReport,
   parseVrfPut,
 } from "../model/parse.ts";
@@ -33,6 +36,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     ...processRoutes(parts),
     ...readRoutes(parts),
     ...writeRoutes(parts),
+    ...leaseRoutes(parts),
     ...deleteRoutes(parts),
     ...hostRoutes(parts),
     ...ipamRoutes(parts.control),
@@ -82,6 +86,8 @@ function processRoutes({ control, metrics, watches, version }: Parts): Route[] {
 
 const KINDS: readonly {
   readonly kind: Kind;
+  /** In paths; default: the kind and an s. */
+  readonly plural?: string;
   readonly item: SchemaName;
   readonly page: SchemaName;
   readonly unknown: Fault["reason"];
@@ -92,15 +98,18 @@ const KINDS: readonly {
   { kind: "block", item: "Block", page: "BlockPage", unknown: "not-found" },
   { kind: "vtep", item: "Vtep", page: "VtepPage", unknown: "not-found" },
   { kind: "endpoint", item: "Endpoint", page: "EndpointPage", unknown: "endpoint-unknown" },
+  { kind: "hold", item: "Hold", page: "HoldPage", unknown: "hold-unknown" },
+  { kind: "freed", plural: "freed", item: "Freed", page: "FreedPage", unknown: "not-found" },
+  { kind: "cursor", item: "Cursor", page: "CursorPage", unknown: "not-found" },
 ];
 
 function readRoutes(parts: Parts): Route[] {
   const { control } = parts;
-  const reads = KINDS.flatMap(({ kind, item, page, unknown }): Route[] => [
+  const reads = KINDS.flatMap(({ kind, plural = `${kind}s`, item, page, unknown }): Route[] => [
     {
       method: "GET",
-      path: `/v1/${kind}s`,
-      summary: `All ${kind}s that the caller may see.`,
+      path: `/v1/${plural}`,
+      summary: `All ${plural} that the caller may see.`,
       access: "viewer",
       answers: { 200: page },
       query: {
@@ -114,7 +123,7 @@ function readRoutes(parts: Parts): Route[] {
     },
     {
       method: "GET",
-      path: `/v1/${kind}s/{name}`,
+      path: `/v1/${plural}/{name}`,
       summary: `One ${kind}.`,
       access: "viewer",
       query: {},
@@ -126,7 +135,7 @@ function readRoutes(parts: Parts): Route[] {
         throw new Fault(unknown, {
           what: `there is no ${kind} "${name.slice(0, 80)}"`,
           where: "name",
-          fix: `see GET /v1/${kind}s`,
+          fix: `see GET /v1/${plural}`,
         });
       },
     },
@@ -184,7 +193,7 @@ function writeRoutes({ control }: Parts): Route[] {
       path: "/v1/networks/{name}",
       summary: "Makes or changes a network; what is left out gets its default.",
       access: "admin",
-      query: {},
+      query: { force: "true: also if leases lose their range; their hosts are asked to detach them." },
       headers: { ...MATCH, "If-None-Match": "*: only if there is none." },
       body: "NetworkPut",
       answers: { 200: "Network", 201: "Network" },
@@ -194,6 +203,7 @@ function writeRoutes({ control }: Parts): Route[] {
             verb: "put-network",
             name: call.params["name"] ?? "",
             spec: parseNetworkPut(jsonOf(call)),
+            force: flagIn(call, "force"),
             ...matchOf(call),
           }),
         ),
@@ -242,6 +252,47 @@ function writeRoutes({ control }: Parts): Route[] {
       answers: { 200: "Endpoint", 201: "Endpoint" },
       handle: async (call) =>
         putAnswer(await control.write({ verb: "attach", claim: parseEndpointClaim(jsonOf(call)), by: viewerOf(call) })),
+    },
+  ];
+}
+
+function leaseRoutes({ control }: Parts): Route[] {
+  return [
+    {
+      method: "POST",
+      path: "/v1/endpoint-sets",
+      summary: "Makes or confirms several endpoints: all in one commit or none.",
+      access: "viewer",
+      query: {},
+      body: "EndpointClaims",
+      answers: { 200: "Applied" },
+      async handle(call) {
+        const claims = parseEndpointClaims(jsonOf(call));
+        const { revision, changes } = await control.write({ verb: "attach-all", claims, by: viewerOf(call) });
+        return { body: { revision, changes } };
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/holds",
+      summary: "Keeps addresses or MACs of a global network from everybody.",
+      access: "admin",
+      query: {},
+      body: "HoldRequest",
+      answers: { 201: "Hold" },
+      handle: async (call) => putAnswer(await control.write({ verb: "hold", request: parseHold(jsonOf(call)) })),
+    },
+    {
+      method: "DELETE",
+      path: "/v1/holds",
+      summary: "Releases held addresses: all of a span, of which every one must be held.",
+      access: "admin",
+      query: { network: "Its name.", first: "An IP address, or a MAC.", last: "Default: first alone." },
+      answers: { 200: "Done" },
+      async handle(call) {
+        const { revision } = await control.write({ verb: "release", span: parseRelease(call.query) });
+        return { body: { revision } };
+      },
     },
   ];
 }

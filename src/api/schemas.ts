@@ -33,15 +33,11 @@ const resources = {
   Block: envelope("block"),
   Vtep: envelope("vtep"),
   Endpoint: envelope("endpoint"),
+  Hold: envelope("hold"),
+  Freed: envelope("freed"),
+  Cursor: envelope("cursor"),
 };
-const Resource = Type.Union([
-  resources.Vrf,
-  resources.Network,
-  resources.Host,
-  resources.Block,
-  resources.Vtep,
-  resources.Endpoint,
-]);
+const Resource = Type.Union(Object.values(resources));
 const Change = Type.Union([
   Type.Object({ put: Resource }, strict),
   Type.Object({ remove: Type.String({ description: "kind/name" }) }, strict),
@@ -105,6 +101,9 @@ export const SCHEMAS = {
   BlockPage: page(resources.Block),
   VtepPage: page(resources.Vtep),
   EndpointPage: page(resources.Endpoint),
+  HoldPage: page(resources.Hold),
+  FreedPage: page(resources.Freed),
+  CursorPage: page(resources.Cursor),
   NetworkPut: input.NetworkPut,
   VrfPut: input.VrfPut,
   JoinRequest: input.JoinRequest,
@@ -118,6 +117,8 @@ export const SCHEMAS = {
     strict,
   ),
   EndpointClaim: input.EndpointClaim,
+  EndpointClaims: input.EndpointClaims,
+  HoldRequest: input.HoldRequest,
   HostReport: input.HostReport,
   ClusterStatus: Type.Object(
     { cluster: Type.String(), revision: Revision, hosts: Type.Array(HostCondition), conditions: Type.Array(Condition) },
@@ -135,6 +136,9 @@ export const SCHEMAS = {
       blocks: Type.Array(resources.Block),
       vteps: Type.Array(resources.Vtep),
       endpoints: Type.Array(resources.Endpoint),
+      holds: Type.Array(resources.Hold, { description: "This and what follows: for administrators." }),
+      freed: Type.Array(resources.Freed),
+      cursors: Type.Array(resources.Cursor),
     },
     strict,
   ),

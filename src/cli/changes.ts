@@ -1,5 +1,5 @@
 // What a write did, or would do, in a line per resource: created, changed with the fields, deleted.
-import type { Change, Resource, Snapshot } from "../model/resource.ts";
+import { type Change, type Resource, type Snapshot, resourcesOf } from "../model/resource.ts";
 import { paint, type Io, type Tone } from "./io.ts";
 
 export type Told = {
@@ -13,7 +13,7 @@ const MARK: Record<Told["verb"], string> = { created: "+", changed: "~", deleted
 
 /** Networks and VRFs first; blocks and tunnel endpoints follow from them and are only counted by whoever wants to. */
 export function toldOf(changes: readonly Change[], before: Snapshot): Told[] {
-  const old = new Map(allOf(before).map((resource) => [`${resource.kind}/${resource.name}`, resource]));
+  const old = new Map(resourcesOf(before).map((resource) => [`${resource.kind}/${resource.name}`, resource]));
   return changes.flatMap((change): Told[] => {
     if ("remove" in change) return [{ verb: "deleted", key: change.remove, fields: [] }];
     const key = `${change.put.kind}/${change.put.name}`;
@@ -47,15 +47,4 @@ export function toldText(io: Pick<Io, "color">, told: readonly Told[]): string {
     return n === 0 ? [] : [`${n} ${n === 1 ? kind : `${kind}s`}`];
   });
   return lines.join("") + (follow.length === 0 ? "" : `  with ${follow.join(", ")}\n`);
-}
-
-function allOf(snapshot: Snapshot): readonly Resource[] {
-  return [
-    ...snapshot.vrfs,
-    ...snapshot.networks,
-    ...snapshot.hosts,
-    ...snapshot.blocks,
-    ...snapshot.vteps,
-    ...snapshot.endpoints,
-  ];
 }

@@ -198,6 +198,9 @@ export function applyChanges(snapshot: Snapshot, { revision, changes }: ChangeSe
     blocks: after("block", snapshot.blocks),
     vteps: after("vtep", snapshot.vteps),
     endpoints: after("endpoint", snapshot.endpoints),
+    holds: after("hold", snapshot.holds),
+    freed: after("freed", snapshot.freed),
+    cursors: after("cursor", snapshot.cursors),
   };
 }
 

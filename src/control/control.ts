@@ -89,7 +89,11 @@ export class Control {
     this.#credentials = new Credentials(store, this.#lives.departures, hosts);
     this.#committer = new Committer(store, view, {
       clock: options.clock,
-      context: { uid: () => entropy.uid(), prefixes: this.#prefixes.byHost },
+      context: {
+        uid: () => entropy.uid(),
+        nowMs: () => options.clock.nowMs(),
+        prefixes: this.#prefixes.byHost,
+      },
       meter: this.#meter,
       turn: options.turn ?? END_OF_TURN,
       later: options.later ?? SOON,

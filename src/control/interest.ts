@@ -1,10 +1,11 @@
 // What one host needs to see. Everybody sees VRFs, networks, hosts, tunnel endpoints and blocks: that is what routes
 // are made of, and it grows with hosts, not with workloads. Endpoints a host sees only if they are its own, or in a
 // switched network of a VRF that it carries, where each is an FDB entry. So a first endpoint in a VRF brings all the
-// others into sight, and the last one's end takes them out of it, without any of them having changed.
+// others into sight, and the last one's end takes them out of it, without any of them having changed. Holds and what
+// was given back are nobody's business but the server's and people's.
 //
 // Pure: a view at one revision, and what was before the commit that led to it.
-import { type Change, type Endpoint, type Key, type Network, type Resource, type Snapshot } from "../model/resource.ts";
+import type { Change, Endpoint, Key, Kind, Network, Resource, Snapshot } from "../model/resource.ts";
 import { type Before, type View, carries, getKey, listOf, residentsOf } from "./view.ts";
 
 /** Everything an administrator sees. */
@@ -18,12 +19,20 @@ export function fullSnapshot(view: View): Snapshot {
     blocks: listOf(view, "block"),
     vteps: listOf(view, "vtep"),
     endpoints: listOf(view, "endpoint"),
+    holds: listOf(view, "hold"),
+    freed: listOf(view, "freed"),
+    cursors: listOf(view, "cursor"),
   };
 }
 
 /** What one host sees. */
 export function snapshotFor(view: View, host: string): Snapshot {
-  return { ...fullSnapshot(view), endpoints: [...endpointsFor(view, host)] };
+  return { ...fullSnapshot(view), endpoints: [...endpointsFor(view, host)], holds: [], freed: [], cursors: [] };
+}
+
+/** What only the server decides by: which addresses are free. It changes with every lease, and no kernel needs it. */
+function isForNobody(kind: Kind): boolean {
+  return kind === "hold" || kind === "freed" || kind === "cursor";
 }
 
 function* endpointsFor(view: View, host: string): Generator<Endpoint> {
@@ -44,6 +53,7 @@ function* switchedIn(view: View, networks: Iterable<string>): Generator<Endpoint
 }
 
 export function isVisible(view: View, host: string, resource: Resource): boolean {
+  if (isForNobody(resource.kind)) return false;
   if (resource.kind !== "endpoint" || resource.spec.host === host) return true;
   const network = view.network.get(resource.spec.network);
   return network?.spec.ipam === "global" && carries(view, network.spec.vrf, host);
@@ -71,6 +81,8 @@ export function passageTo(view: View, before: Before): Passage {
   let everybodyMoves = false;
   for (const [key, old] of before) {
     const now = getKey(view, key);
+    const kind = (now ?? old)?.kind;
+    if (kind === undefined || isForNobody(kind)) continue;
     for (const resource of [old, now]) {
       if (resource?.kind === "endpoint" || resource?.kind === "block") movers.add(resource.spec.host);
     }

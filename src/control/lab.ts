@@ -1,8 +1,10 @@
 // For tests: a control plane over a store in memory, with a clock that stands still and names that count up; mirrors
 // that follow it; and a view as plain data, so that two of them can be compared.
+import assert from "node:assert/strict";
+import { Fault, type Reason } from "../model/fault.ts";
 import type { EndpointClaim, NetworkInput } from "../model/input.ts";
 import type { Change, ChangeSet, Endpoint, Network, Resource, Snapshot } from "../model/resource.ts";
-import { keyOfResource } from "../model/resource.ts";
+import { keyOfResource, resourcesOf } from "../model/resource.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import { Control } from "./control.ts";
@@ -58,11 +60,32 @@ export async function openLab(store: Store = openMemoryStore({ cluster: "lab" })
   };
 }
 
+/** The write is refused for this reason, says where and what to do, and has changed nothing. */
+export async function refuses(
+  lab: Lab,
+  reason: Reason,
+  text: RegExp,
+  attempt: () => Promise<unknown>,
+  where?: string,
+): Promise<Fault> {
+  const before = sorted(await lab.snapshot());
+  const error = await attempt().then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  assert.ok(error instanceof Fault, `expected ${reason}, got ${String(error)}`);
+  assert.equal(error.reason, reason, error.message);
+  assert.match(error.message, text);
+  assert.ok(error.detail.fix.length > 0);
+  if (where !== undefined) assert.equal(error.detail.where, where);
+  assert.deepEqual(sorted(await lab.snapshot()), before, "a refusal changes nothing");
+  return error;
+}
+
 /** Lists in no particular order become maps; the rest is compared as it is. */
 export function sorted(snapshot: Snapshot): object {
-  const { cluster, revision, vrfs, networks, hosts, blocks, vteps, endpoints } = snapshot;
-  const all: Resource[] = [...vrfs, ...networks, ...hosts, ...blocks, ...vteps, ...endpoints];
-  return { cluster, revision, all: new Map(all.map((each) => [keyOfResource(each), each])) };
+  const { cluster, revision } = snapshot;
+  return { cluster, revision, all: new Map(resourcesOf(snapshot).map((each) => [keyOfResource(each), each])) };
 }
 
 /** A mirror as a client keeps it: a snapshot, and whatever the watch says after it. */
@@ -76,10 +99,7 @@ export class Reader {
   private constructor(control: Control, viewer: Viewer, snapshot: Snapshot) {
     this.#cluster = snapshot.cluster;
     this.revision = snapshot.revision;
-    const { vrfs, networks, hosts, blocks, vteps, endpoints } = snapshot;
-    for (const each of [...vrfs, ...networks, ...hosts, ...blocks, ...vteps, ...endpoints]) {
-      this.#all.set(keyOfResource(each), each);
-    }
+    for (const each of resourcesOf(snapshot)) this.#all.set(keyOfResource(each), each);
     this.#sets = control.watch(snapshot.revision, viewer, this.#stop.signal)[Symbol.asyncIterator]();
   }
 

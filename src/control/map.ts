@@ -16,7 +16,8 @@ import type { Network, Subnet } from "../model/resource.ts";
 import { capacity, defaultGateway, usableRange } from "../ipam/assign.ts";
 import { sliceAt } from "../ipam/block.ts";
 import type { Interval } from "../ipam/intervals.ts";
-import type { NetworkIndex, View } from "./view.ts";
+import type { NetworkIndex } from "./standing.ts";
+import type { View } from "./view.ts";
 
 type Paint = Interval & { readonly state: string; readonly host?: string };
 /** A piece that addresses are given out of, with its own gateway: a subnet, a block, or a slice of one. */

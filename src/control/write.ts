@@ -1,6 +1,14 @@
 // What can be asked of the control plane, as values: a closed union that the queue carries and admission decides about.
 // Inputs are typed (model/parse.ts made them from untrusted JSON) but not yet judged.
-import type { ApplyItem, EndpointClaim, HostClaim, NetworkInput, VrfInput } from "../model/input.ts";
+import type {
+  ApplyItem,
+  EndpointClaim,
+  HoldRelease,
+  HoldRequest,
+  HostClaim,
+  NetworkInput,
+  VrfInput,
+} from "../model/input.ts";
 import type { Change, Resource } from "../model/resource.ts";
 
 /** Whoever holds a token: an administrator, somebody who may only join hosts, or one host's agent. */
@@ -12,7 +20,13 @@ export type Viewer = { readonly role: "admin" } | { readonly role: "host"; reado
 type Match = { readonly ifRevision?: number | "any" };
 
 export type Write =
-  | ({ readonly verb: "put-network"; readonly name: string; readonly spec: NetworkInput } & Match)
+  /** `force`: also if leases or holds lose their range; their hosts are asked to detach what does. */
+  | ({
+      readonly verb: "put-network";
+      readonly name: string;
+      readonly spec: NetworkInput;
+      readonly force?: boolean;
+    } & Match)
   | ({ readonly verb: "put-vrf"; readonly name: string; readonly spec: VrfInput } & Match)
   /** `force` takes along what stands in the way: endpoints, and the networks of a VRF. */
   | ({
@@ -24,8 +38,14 @@ export type Write =
   | { readonly verb: "join"; readonly claim: HostClaim; readonly by: Identity }
   | ({ readonly verb: "drain"; readonly host: string; readonly drained: boolean } & Match)
   | { readonly verb: "attach"; readonly claim: EndpointClaim; readonly by: Viewer }
+  /** All or nothing: the interfaces of one workload. */
+  | { readonly verb: "attach-all"; readonly claims: readonly EndpointClaim[]; readonly by: Viewer }
   /** Its host removes it; an administrator marks it, so that its host does, or removes it at once with `force`. */
   | ({ readonly verb: "detach"; readonly endpoint: string; readonly by: Viewer; readonly force?: boolean } & Match)
+  | { readonly verb: "hold"; readonly request: HoldRequest }
+  | { readonly verb: "release"; readonly span: HoldRelease }
+  /** Ends quarantines and holds whose time has come; the server asks it of itself. */
+  | { readonly verb: "sweep" }
   /** All or nothing. Networks of `pruneVrf` that are not among the items are deleted. */
   | { readonly verb: "apply"; readonly items: readonly ApplyItem[]; readonly pruneVrf?: string };
 

@@ -17,6 +17,9 @@ const validators = {
   vrfPut: Compile(input.VrfPut),
   join: Compile(input.JoinRequest),
   endpoint: Compile(input.EndpointClaim),
+  endpoints: Compile(input.EndpointClaims),
+  hold: Compile(input.HoldRequest),
+  release: Compile(input.HoldRelease),
   report: Compile(input.HostReport),
   apply: Compile(input.ApplyRequest),
   attach: Compile(input.AttachRequest),
@@ -48,14 +51,33 @@ export function parseJoin(host: string, body: unknown): { readonly claim: input.
 }
 
 export function parseEndpointClaim(body: unknown): input.EndpointClaim {
-  const claim = checked<input.EndpointClaim>(validators.endpoint, body, "");
+  return canonicalClaim(checked<input.EndpointClaim>(validators.endpoint, body, ""), "");
+}
+
+/** The body of POST /v1/endpoint-sets. */
+export function parseEndpointClaims(body: unknown): input.EndpointClaim[] {
+  const { endpoints } = checked<{ readonly endpoints: readonly input.EndpointClaim[] }>(validators.endpoints, body, "");
+  return endpoints.map((claim, i) => canonicalClaim(claim, `endpoints[${i}].`));
+}
+
+function canonicalClaim(claim: input.EndpointClaim, where: string): input.EndpointClaim {
   return {
     ...claim,
     ...(claim.addresses === undefined
       ? {}
-      : { addresses: claim.addresses.map((text, i) => formatIp(parseIp(text, `addresses[${i}]`))) }),
-    ...(claim.mac === undefined ? {} : { mac: parseMac(claim.mac, "mac") }),
+      : { addresses: claim.addresses.map((text, i) => formatIp(parseIp(text, `${where}addresses[${i}]`))) }),
+    ...(claim.mac === undefined ? {} : { mac: parseMac(claim.mac, `${where}mac`) }),
   };
+}
+
+/** The body of POST /v1/holds. */
+export function parseHold(body: unknown): input.HoldRequest {
+  return checked<input.HoldRequest>(validators.hold, body, "");
+}
+
+/** The query of DELETE /v1/holds. */
+export function parseRelease(query: unknown): input.HoldRelease {
+  return checked<input.HoldRelease>(validators.release, query, "");
 }
 
 /** What a workload's door asks of an agent. */
@@ -156,7 +178,8 @@ function canonicalNetwork(spec: input.NetworkInput, where: string): input.Networ
     if (subnet.gateway === undefined || subnet.gateway === "none") return { ...subnet, cidr };
     return { ...subnet, cidr, gateway: formatIp(parseIp(subnet.gateway, `${at}.gateway`)) };
   });
-  return { ...spec, subnets };
+  if (spec.dns === undefined) return { ...spec, subnets };
+  return { ...spec, subnets, dns: spec.dns.map((text, i) => formatIp(parseIp(text, `${where}.dns[${i}]`))) };
 }
 
 function canonicalVrf(spec: input.VrfInput, where: string): input.VrfInput {

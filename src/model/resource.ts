@@ -6,6 +6,7 @@
 // made again is another network), `revision` is the commit that last changed it. Status never lives in here.
 import Type, { type Static, type TSchema } from "typebox";
 import type { Ask } from "./check.ts";
+import { AddressRange } from "./range.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -100,7 +101,33 @@ export const NetworkSpec = Type.Object(
         description: "ipam global: the segment's VNI. Routed networks use their VRF's.",
       }),
     ),
-    subnets: Type.Array(Subnet, { minItems: 1, maxItems: 2, description: "At most one per family." }),
+    subnets: Type.Array(Subnet, {
+      maxItems: 2,
+      description: "At most one per family; none only if all ranges are `ether` or SLAAC.",
+    }),
+    ranges: optional(
+      Type.Array(AddressRange, {
+        description: "ipam global: only these addresses are given. Default: all of the subnets.",
+      }),
+    ),
+    strategy: optional(
+      Type.Union([Type.Literal("lowest"), Type.Literal("next"), Type.Literal("random")], {
+        description: "ipam global: which free address comes next. next: after the last one given. Default: lowest.",
+      }),
+    ),
+    sticky: optional(
+      Type.Boolean({
+        description: "ipam global: an owner and interface that come back get the address they had, if it is free.",
+      }),
+    ),
+    quarantine: optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 31_536_000,
+        description: "Seconds in which an address that was given back goes to nobody else. Default: 60.",
+      }),
+    ),
+    dns: optional(Type.Array(Type.String(), { description: "Name servers that endpoints are told." })),
     mtu: optional(
       Type.Integer({
         minimum: 576,
@@ -161,9 +188,45 @@ export const EndpointSpec = Type.Object(
     netns: Text("Path of the workload's network namespace on its host."),
     mac: Type.String(),
     addresses: Type.Array(Type.String(), { description: "Without prefix length." }),
+    range: optional(Text("The address range that the lease is from.")),
     slice: optional(Type.String()),
     detaching: optional(Type.Boolean({ description: "Its host has been asked to detach it." })),
   },
+  strict,
+);
+
+/** Addresses that nobody gets, because somebody said so. */
+const HoldSpec = Type.Object(
+  {
+    network: Type.String(),
+    first: Text("An IPv4 or IPv6 address, or a MAC."),
+    last: Text("Of the same kind; the same for a single address."),
+    reason: Type.String(),
+    owner: Text("Who holds it: a name for people."),
+    expiresAtMs: optional(Type.Number({ description: "When it ends by itself, ms since 1970." })),
+  },
+  strict,
+);
+
+/** A lease that was given back: kept from others for a while, and remembered for its owner. */
+const FreedSpec = Type.Object(
+  {
+    network: Type.String(),
+    endpoint: Text("Name of the endpoint that had it."),
+    addresses: Type.Array(Type.String()),
+    mac: Type.String(),
+    range: optional(Type.String()),
+    sinceMs: Type.Number({ description: "When it was given back, ms since 1970." }),
+    untilMs: optional(
+      Type.Number({ description: "Quarantined until then; absent: only remembered (`sticky`), and free for others." }),
+    ),
+  },
+  strict,
+);
+
+/** Where `strategy: next` goes on in one range ("" for subnets). */
+const CursorSpec = Type.Object(
+  { network: Type.String(), range: Type.String(), last: Type.Array(Type.String()) },
   strict,
 );
 
@@ -174,6 +237,9 @@ export const SPECS = {
   block: BlockSpec,
   vtep: VtepSpec,
   endpoint: EndpointSpec,
+  hold: HoldSpec,
+  freed: FreedSpec,
+  cursor: CursorSpec,
 } as const;
 
 export type Kind = keyof typeof SPECS;
@@ -185,6 +251,9 @@ export type HostSpec = Value<typeof HostSpec>;
 type BlockSpec = Value<typeof BlockSpec>;
 export type VtepSpec = Value<typeof VtepSpec>;
 export type EndpointSpec = Value<typeof EndpointSpec>;
+type HoldSpec = Value<typeof HoldSpec>;
+type FreedSpec = Value<typeof FreedSpec>;
+type CursorSpec = Value<typeof CursorSpec>;
 
 type Envelope<K extends Kind, S> = {
   readonly kind: K;
@@ -199,7 +268,10 @@ export type Host = Envelope<"host", HostSpec>;
 export type Block = Envelope<"block", BlockSpec>;
 export type Vtep = Envelope<"vtep", VtepSpec>;
 export type Endpoint = Envelope<"endpoint", EndpointSpec>;
-export type Resource = Vrf | Network | Host | Block | Vtep | Endpoint;
+export type Hold = Envelope<"hold", HoldSpec>;
+export type Freed = Envelope<"freed", FreedSpec>;
+export type Cursor = Envelope<"cursor", CursorSpec>;
+export type Resource = Vrf | Network | Host | Block | Vtep | Endpoint | Hold | Freed | Cursor;
 export type ResourceOf<K extends Kind> = Extract<Resource, { readonly kind: K }>;
 
 /** Identity over all kinds: `network/blue`. */
@@ -218,6 +290,10 @@ export type Snapshot = {
   readonly blocks: readonly Block[];
   readonly vteps: readonly Vtep[];
   readonly endpoints: readonly Endpoint[];
+  /** Hosts need none of the following, and see none. */
+  readonly holds: readonly Hold[];
+  readonly freed: readonly Freed[];
+  readonly cursors: readonly Cursor[];
 };
 
 /** One resource put, or removed, by the commit of a revision. */
@@ -240,21 +316,33 @@ export function endpointName(owner: string, ifname: string): string {
   return `${owner}.${ifname}`;
 }
 
+/** A span of addresses is named after its first: spans of a network are disjoint. */
+export function holdName(network: string, first: string): string {
+  return `${network}:${first}`;
+}
+export function cursorName(network: string, range: string): string {
+  return `${network}:${range}`;
+}
+
 /** An empty snapshot: where a mirror and a store begin. */
 export function emptySnapshot(cluster: string): Snapshot {
-  return { cluster, revision: 0, vrfs: [], networks: [], hosts: [], blocks: [], vteps: [], endpoints: [] };
+  return snapshotOf(cluster, 0, []);
 }
 
 /** A snapshot from any collection of resources. */
 export function snapshotOf(cluster: string, revision: number, resources: Iterable<Resource>): Snapshot {
-  const lists = {
-    vrf: [] as Vrf[],
-    network: [] as Network[],
-    host: [] as Host[],
-    block: [] as Block[],
-    vtep: [] as Vtep[],
-    endpoint: [] as Endpoint[],
+  const lists: { readonly [K in Kind]: ResourceOf<K>[] } = {
+    vrf: [],
+    network: [],
+    host: [],
+    block: [],
+    vtep: [],
+    endpoint: [],
+    hold: [],
+    freed: [],
+    cursor: [],
   };
+  // Each list is under the kind of what it gets; TypeScript cannot relate the two by itself.
   for (const resource of resources) (lists[resource.kind] as Resource[]).push(resource);
   return {
     cluster,
@@ -265,5 +353,14 @@ export function snapshotOf(cluster: string, revision: number, resources: Iterabl
     blocks: lists.block,
     vteps: lists.vtep,
     endpoints: lists.endpoint,
+    holds: lists.hold,
+    freed: lists.freed,
+    cursors: lists.cursor,
   };
+}
+
+/** Every resource of a snapshot. */
+export function resourcesOf(snapshot: Snapshot): Resource[] {
+  const { vrfs, networks, hosts, blocks, vteps, endpoints, holds, freed, cursors } = snapshot;
+  return [...vrfs, ...networks, ...hosts, ...blocks, ...vteps, ...endpoints, ...holds, ...freed, ...cursors];
 }

@@ -10,10 +10,13 @@ import { endpointName } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
 import type { Viewer } from "../write.ts";
-import { globalAddresses, localAddresses } from "./addresses.ts";
+import { localAddresses } from "./addresses.ts";
+import { type Context, within } from "./context.ts";
+import { endLease } from "./freed.ts";
+import { type Lease, globalLease } from "./lease.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
-export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint {
+export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
   const { view } = draft;
   const name = nameOf(claim);
   if (by.role === "host" && by.host !== claim.host) throw foreign(`an endpoint on host "${claim.host}"`, by.host);
@@ -32,25 +35,36 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   if (old !== undefined) return again(draft, old, claim, network);
   checkOpen(network);
   checkTakes(host, network, by);
-  const ips =
-    network.spec.ipam === "global"
-      ? globalAddresses(view, network, claim.addresses ?? [])
-      : localAddresses(view, network, claim, name);
-  const mac = macOf(view, network, claim, ips, name);
+  const isGlobal = network.spec.ipam === "global";
+  const lease: Lease = isGlobal
+    ? globalLease(draft, network, claim, name, context)
+    : { ips: localAddresses(view, network, claim, name) };
   return draft.put("endpoint", name, {
     network: network.name,
     host: claim.host,
     owner: claim.owner,
     ifname: claim.ifname,
     netns: claim.netns,
-    mac,
-    addresses: ips.map(formatIp),
-    ...(claim.slice === undefined || network.spec.ipam === "global" ? {} : { slice: claim.slice }),
+    mac: lease.mac ?? macOf(view, network, claim, lease.ips, name),
+    addresses: lease.ips.map(formatIp),
+    ...(lease.range === undefined ? {} : { range: lease.range }),
+    ...(claim.slice === undefined || isGlobal ? {} : { slice: claim.slice }),
   });
 }
 
+/** All of them or none. */
+export function attachAll(draft: Draft, claims: readonly EndpointClaim[], by: Viewer, context: Context): void {
+  const names = new Set<string>();
+  for (const [i, claim] of claims.entries()) {
+    const name = endpointName(claim.owner, claim.ifname);
+    if (names.has(name)) throw taken(name, "it is listed twice");
+    names.add(name);
+    within(`endpoints[${i}]`, () => attach(draft, claim, by, context));
+  }
+}
+
 /** Removes an endpoint, or marks it so that its host does. Gone already is well for a host, unknown for a person. */
-export function detach(draft: Draft, name: string, by: Viewer, force: boolean): Endpoint | undefined {
+export function detach(draft: Draft, name: string, by: Viewer, force: boolean, context: Context): Endpoint | undefined {
   const endpoint = get(draft.view, "endpoint", name);
   if (endpoint === undefined) {
     if (by.role === "host") return undefined;
@@ -59,7 +73,7 @@ export function detach(draft: Draft, name: string, by: Viewer, force: boolean): 
   if (by.role === "host" && endpoint.spec.host !== by.host)
     throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
   if (by.role === "admin" && !force) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
-  draft.remove("endpoint", name);
+  endLease(draft, endpoint, context);
   return undefined;
 }
 
@@ -141,12 +155,10 @@ function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly
 
 /** A local network's segment ends at the host, so there a MAC must be unique per host only. */
 function holderOfMac(view: View, network: Network, mac: string, host: string, except: string): string | undefined {
-  const index = view.networks.get(network.name);
-  // The count answers almost always; only a conflict, or an endpoint's own MAC, is worth a search.
-  if (index === undefined || !index.macs.has(mac)) return undefined;
-  for (const { name, spec } of index.endpoints.values()) {
-    if (spec.mac === mac && name !== except && (network.spec.ipam === "global" || spec.host === host))
-      return `endpoint "${name}" on host "${spec.host}"`;
+  for (const holder of view.networks.get(network.name)?.macs.get(mac) ?? []) {
+    const there = view.endpoint.get(holder)?.spec.host;
+    if (holder !== except && (network.spec.ipam === "global" || there === host))
+      return `endpoint "${holder}" on host "${there}"`;
   }
   return undefined;
 }
