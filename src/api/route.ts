@@ -1,8 +1,9 @@
 // What a route is: one value that registers the handler and describes it in the OpenAPI document, so that the two
 // cannot differ. Knows nothing of the framework that carries it.
 import type { ServerResponse } from "node:http";
-import type { Identity, Viewer } from "../control/write.ts";
+import type { Identity, Outcome, Viewer } from "../control/write.ts";
 import { Fault } from "../model/fault.ts";
+import type { Resource } from "../model/resource.ts";
 import { placeOfError } from "./json.ts";
 import type { SchemaName } from "./schemas.ts";
 
@@ -120,4 +121,14 @@ export function matchOf(call: Call): { readonly ifRevision?: number | "any" } {
 
 function headerFault(name: string, value: string, fix: string): Fault {
   return new Fault("request-invalid", { what: `${name}: "${value.slice(0, 40)}" is not understood`, where: name, fix });
+}
+
+/** What a write put, under its new ETag. */
+export function putAnswer({ resource, created }: Outcome): Answer {
+  if (resource === undefined) throw new Error("a put gives a resource");
+  return withEtag(created ? 201 : 200, resource);
+}
+
+export function withEtag(status: number, resource: Resource): Answer {
+  return { status, headers: { etag: `"${resource.revision}"` }, body: resource };
 }

@@ -4,20 +4,17 @@ import { Fault } from "../model/fault.ts";
 import {
   parseApply,
   parseEndpointClaim,
-  parseEndpointClaims,
-  parseHold,
   parseJoin,
   parseNetworkPut,
-  parseRelease,
   parseReport,
   parseVrfPut,
 } from "../model/parse.ts";
-import type { Kind, Resource } from "../model/resource.ts";
-import type { Outcome } from "../control/write.ts";
+import type { Kind } from "../model/resource.ts";
+import { leaseRoutes } from "./leaseRoutes.ts";
 import type { Metrics } from "./metrics.ts";
 import { ipamRoutes } from "./routes-ipam.ts";
 import { PAGE_DEFAULT, PAGE_MAX, pageOf } from "./page.ts";
-import { type Answer, type Route, adminOnly, flagIn, jsonOf, matchOf, numberIn, viewerOf } from "./route.ts";
+import { type Route, adminOnly, flagIn, jsonOf, matchOf, numberIn, putAnswer, viewerOf, withEtag } from "./route.ts";
 import type { SchemaName } from "./schemas.ts";
 import type { Watches } from "./watches.ts";
 
@@ -36,7 +33,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     ...processRoutes(parts),
     ...readRoutes(parts),
     ...writeRoutes(parts),
-    ...leaseRoutes(parts),
+    ...leaseRoutes(parts.control),
     ...deleteRoutes(parts),
     ...hostRoutes(parts),
     ...ipamRoutes(parts.control),
@@ -256,47 +253,6 @@ function writeRoutes({ control }: Parts): Route[] {
   ];
 }
 
-function leaseRoutes({ control }: Parts): Route[] {
-  return [
-    {
-      method: "POST",
-      path: "/v1/endpoint-sets",
-      summary: "Makes or confirms several endpoints: all in one commit or none.",
-      access: "viewer",
-      query: {},
-      body: "EndpointClaims",
-      answers: { 200: "Applied" },
-      async handle(call) {
-        const claims = parseEndpointClaims(jsonOf(call));
-        const { revision, changes } = await control.write({ verb: "attach-all", claims, by: viewerOf(call) });
-        return { body: { revision, changes } };
-      },
-    },
-    {
-      method: "POST",
-      path: "/v1/holds",
-      summary: "Keeps addresses or MACs of a global network from everybody.",
-      access: "admin",
-      query: {},
-      body: "HoldRequest",
-      answers: { 201: "Hold" },
-      handle: async (call) => putAnswer(await control.write({ verb: "hold", request: parseHold(jsonOf(call)) })),
-    },
-    {
-      method: "DELETE",
-      path: "/v1/holds",
-      summary: "Releases held addresses: all of a span, of which every one must be held.",
-      access: "admin",
-      query: { network: "Its name.", first: "An IP address, or a MAC.", last: "Default: first alone." },
-      answers: { 200: "Done" },
-      async handle(call) {
-        const { revision } = await control.write({ verb: "release", span: parseRelease(call.query) });
-        return { body: { revision } };
-      },
-    },
-  ];
-}
-
 function deleteRoutes({ control }: Parts): Route[] {
   const deletes = (["network", "vrf", "host"] as const).map(
     (kind): Route => ({
@@ -408,13 +364,4 @@ function hostRoutes({ control }: Parts): Route[] {
 /** An agent must know how long its blocks are its own when nobody hears it. */
 function heardBy({ reclaimAfterMs }: Control): { readonly reclaimAfterMs?: number } {
   return reclaimAfterMs === undefined ? {} : { reclaimAfterMs };
-}
-
-function putAnswer({ resource, created }: Outcome): Answer {
-  if (resource === undefined) throw new Error("a put gives a resource");
-  return withEtag(created ? 201 : 200, resource);
-}
-
-function withEtag(status: number, resource: Resource): Answer {
-  return { status, headers: { etag: `"${resource.revision}"` }, body: resource };
 }

@@ -93,6 +93,21 @@ const Condition = Type.Object(
   strict,
 );
 
+const LeaseRecord = Type.Object(
+  {
+    network: Type.String(),
+    address: Type.String({ description: "Of a lease without any: its MAC." }),
+    endpoint: Type.String(),
+    owner: Type.String(),
+    ifname: Type.String(),
+    host: Type.String(),
+    mac: Type.String(),
+    fromMs: Type.Number({ description: "ms since 1970." }),
+    untilMs: Type.Optional(Type.Number({ description: "Absent while it lasts." })),
+  },
+  strict,
+);
+
 export const SCHEMAS = {
   ...resources,
   VrfPage: page(resources.Vrf),
@@ -119,6 +134,7 @@ export const SCHEMAS = {
   EndpointClaim: input.EndpointClaim,
   EndpointClaims: input.EndpointClaims,
   HoldRequest: input.HoldRequest,
+  LeaseHistory: Type.Object({ items: Type.Array(LeaseRecord, { description: "The newest first." }) }, strict),
   HostReport: input.HostReport,
   ClusterStatus: Type.Object(
     { cluster: Type.String(), revision: Revision, hosts: Type.Array(HostCondition), conditions: Type.Array(Condition) },

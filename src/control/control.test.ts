@@ -51,6 +51,7 @@ function watched(inner: Store): { inner: Store; store: Store; transactions: numb
     },
     watch: (from, signal) => inner.watch(from, signal),
     secret: (key) => inner.secret(key),
+    leases: (query) => inner.leases(query),
     close: () => inner.close(),
   };
   return state;

@@ -1,7 +1,12 @@
 // The life of addresses in global networks: strategies, quarantine, stickiness, holds, and what ends by itself.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { Fault } from "../model/fault.ts";
 import type { EndpointClaim, NetworkInput } from "../model/input.ts";
+import { openMemoryStore } from "../store/memory.ts";
+import type { Store } from "../store/store.ts";
+import { Control } from "./control.ts";
 import { ADMIN, type Lab, openLab, refuses } from "./lab.ts";
 
 const SECOND = 1000;
@@ -249,4 +254,83 @@ test("wrong family, outside, taken: each says so", async () => {
   await refuses(lab, "address-outside", /10.0.0.9 is outside/, asking(lab, "10.0.0.9"));
   await refuses(lab, "address-taken", /endpoint "a.eth0" on host "h1" has it/, asking(lab, "10.0.0.2"));
   await refuses(lab, "range-unknown", /the network has no ranges/, () => lab.attach("net", "h1", "b", { range: "r" }));
+});
+
+test("history: who had an address, over detach, return and another owner", async () => {
+  const lab = await labWith({ ...subnet, quarantine: 0 });
+  const start = lab.time.now;
+  await attach(lab, "a");
+  lab.time.now += 10 * SECOND;
+  await detach(lab, "a");
+  lab.time.now += 10 * SECOND;
+  await attach(lab, "b");
+  await lab.attach("net", "h1", "b", { netns: "/elsewhere" });
+  const who = async (more: object = {}) =>
+    (await lab.control.leaseHistory({ address: "10.0.0.2", limit: 10, ...more })).map(({ owner, fromMs, untilMs }) => [
+      owner,
+      (fromMs - start) / SECOND,
+      untilMs && (untilMs - start) / SECOND,
+    ]);
+  assert.deepEqual(await who(), [
+    ["b", 20, undefined],
+    ["a", 0, 10],
+  ]);
+  assert.deepEqual(await who({ atMs: start + 5 * SECOND }), [["a", 0, 10]]);
+  assert.deepEqual(await who({ atMs: start + 15 * SECOND }), []);
+  assert.deepEqual(await who({ network: "other" }), []);
+});
+
+test("history of leases without addresses goes by their MAC; a local one begins when its host says so", async () => {
+  const lab = await labWith({ subnets: [], ranges: [{ name: "e", type: "ether", mac: "02:00:00:00:00:10", size: 2 }] });
+  await lab.put("routed", { subnets: [{ cidr: "10.1.0.0/16", hostPrefix: 24 }] });
+  await attach(lab, "frames");
+  await lab.attach("routed", "h1", "web", { addresses: ["10.1.0.5"] });
+  await lab.attach("routed", "h1", "web", { addresses: ["10.1.0.6"] });
+  const who = async (address: string) =>
+    (await lab.control.leaseHistory({ address, limit: 9 })).map(({ owner, untilMs }) => [owner, untilMs !== undefined]);
+  assert.deepEqual(await who("02:00:00:00:00:10"), [["frames", false]]);
+  assert.deepEqual(await who("10.1.0.5"), [["web", true]]);
+  assert.deepEqual(await who("10.1.0.6"), [["web", false]]);
+});
+
+test("the server sweeps by itself, and goes on when the store has failed for a while", async () => {
+  const inner = openMemoryStore({ cluster: "lab" });
+  let isBroken = false;
+  const store: Store = {
+    ...inner,
+    get revision() {
+      return inner.revision;
+    },
+    commit: async (...args) => {
+      if (isBroken) throw new Fault("unavailable", { what: "the disk is full", fix: "free some space" });
+      return inner.commit(...args);
+    },
+  };
+  const ticks: (() => void)[] = [];
+  const time = { now: 0 };
+  const clock = { nowMs: () => time.now, sleep: () => new Promise<void>((resolve) => ticks.push(resolve)) };
+  const control = await Control.open(store, { clock });
+  await control.write({ verb: "put-network", name: "net", spec: subnet });
+  const request = { network: "net", reason: "r", owner: "o", expiresInSeconds: 5 };
+  for (const first of ["10.0.0.2", "10.0.0.3"]) await control.write({ verb: "hold", request: { ...request, first } });
+  const stop = new AbortController();
+  const sweeping = control.expireOn(stop.signal);
+  /** One second later, and everything that follows from it. */
+  const tick = async () => {
+    time.now += SECOND;
+    ticks.splice(0).forEach((resolve) => resolve());
+    for (let n = 0; n < 20; n++) await setImmediate();
+  };
+  const count = async () => (await control.list("hold", ADMIN)).items.length;
+  for (let n = 0; n < 4; n++) await tick();
+  assert.equal(await count(), 2);
+  isBroken = true;
+  for (let n = 0; n < 3; n++) await tick();
+  isBroken = false;
+  assert.equal(await count(), 2);
+  await tick();
+  assert.equal(await count(), 0);
+  stop.abort();
+  await tick();
+  await sweeping;
 });

@@ -171,6 +171,11 @@ export function parseMac(text: string, where: string): string {
   });
 }
 
+/** The canonical text of an IP address or a MAC. */
+export function parsePlace(text: string, where: string): string {
+  return macOf(text) === undefined ? formatIp(parseIp(text, where)) : parseMac(text, where);
+}
+
 function canonicalNetwork(spec: input.NetworkInput, where: string): input.NetworkInput {
   const subnets = spec.subnets.map((subnet, i) => {
     const at = `${where}.subnets[${i}]`;

@@ -69,6 +69,7 @@ export class World {
   readonly givenUp = new Set<string>();
   readonly #liveness: LivenessSettings | undefined;
   #uids = 0;
+  #expiring = new AbortController();
 
   /** With `liveness`, the server also sweeps. */
   constructor(random: (n: number) => number, liveness?: LivenessSettings) {
@@ -85,6 +86,8 @@ export class World {
     this.control = await Control.open(this.store, { clock: this.clock, entropy, history: 64, later, ...liveness });
     if (this.#liveness !== undefined) void this.#sweepOn(this.control);
     if (!this.control.hasToken("join")) await this.control.setToken("join", JOIN_TOKEN);
+    this.#expiring = new AbortController();
+    void this.control.expireOn(this.#expiring.signal);
     return this.control;
   }
 
@@ -103,6 +106,7 @@ export class World {
   killServer(): void {
     const dead = this.control;
     this.control = undefined;
+    this.#expiring.abort();
     void dead?.close();
   }
 

@@ -1,10 +1,10 @@
 // Holds: spans of addresses, or of MACs, that nobody gets because somebody said so. Spans of a network are disjoint.
 // What is released must be held; a release in the middle leaves the two ends. Also what ends by itself: holds with an
 // expiry, quarantines.
-import { formatIp, formatMac, ipOf, macOf, parseCidr, parseIp } from "../../model/address.ts";
+import { formatIp, formatMac, ipOf, parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { HoldRelease, HoldRequest } from "../../model/input.ts";
-import { parseMac } from "../../model/parse.ts";
+import { parsePlace } from "../../model/parse.ts";
 import { type Hold, type Key, type Network, holdName } from "../../model/resource.ts";
 import type { Interval } from "../../ipam/intervals.ts";
 import { indexOfIp, indexOfMac } from "../../ipam/range.ts";
@@ -102,7 +102,7 @@ function globalNetwork(draft: Draft, name: string): Network {
 }
 
 function spanIn({ first, last = first }: HoldRelease): Span {
-  const [a, b] = [placeIn(first, "first"), placeIn(last, "last")];
+  const [a, b] = [placeOf(parsePlace(first, "first")), placeOf(parsePlace(last, "last"))];
   if (a.space === b.space && a.value <= b.value) return { space: a.space, first: a.value, last: b.value };
   throw new Fault("request-invalid", {
     what: `${first} to ${last} is not a span of addresses`,
@@ -110,10 +110,6 @@ function spanIn({ first, last = first }: HoldRelease): Span {
     why: a.space === b.space ? "it ends before it begins" : "the two are not of one kind",
     fix: "give the lower address first, and two of one kind",
   });
-}
-
-function placeIn(text: string, where: string): ReturnType<typeof placeOf> {
-  return placeOf(macOf(text) === undefined ? formatIp(parseIp(text, where)) : parseMac(text, where));
 }
 
 function textOf(space: Space, value: bigint): string {
