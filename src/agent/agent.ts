@@ -17,7 +17,7 @@ import { emptySnapshot, type Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { Line, type LineOptions, refusalsOf } from "./line.ts";
-import { merged, placeOf, record, undone, withoutRemovals } from "./held.ts";
+import { merged, placeOf, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
 import { disagreement, isAlive, isSameElsewhere, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
 import { Lost } from "./lost.ts";
@@ -220,7 +220,8 @@ export class Agent {
     this.#lookedAtMs = this.#options.clock.nowMs();
     const workloads = new Set([...journal.entries.values()].map((entry) => entry.endpoint.spec.netns as Ns));
     this.#sinceLook = [];
-    const actual = merged(await kernel.observe([...workloads]), this.#sinceLook, this.ahead);
+    const look = merged(await kernel.observe([...workloads]), this.#sinceLook, this.ahead);
+    const actual = withoutTheirs(look, journal.entries.values());
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
     // turn, so what is in `actual` is in the journal.
     this.#sinceLook = [];
@@ -346,12 +347,12 @@ export class Agent {
 
   /** An address is free again when its port is gone from the kernel and the server has let go of it. */
   #forgetDetached(snapshot: Snapshot, released: readonly string[]): void {
-    const { journal } = this.#options;
+    const { journal, clock } = this.#options;
     const ports = this.#ports();
     const atServer = new Set(snapshot.endpoints.map((endpoint) => endpoint.name));
     for (const [name, entry] of journal.entries) {
       if (entry.state !== "detaching" || this.inFlight.has(name) || ports.has(portName(name))) continue;
-      if (!atServer.has(name) || released.includes(name)) journal.remove(name);
+      if (!atServer.has(name) || released.includes(name)) journal.remove(name, clock.nowMs());
     }
   }
 

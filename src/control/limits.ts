@@ -10,9 +10,6 @@ export const VRF_INDEX_LAST = 4095;
 export const TUNNEL_PORT = 4789;
 export const VTEP_MAC_OUI = "70:b3:d5";
 
-/** How long an address that was given back goes to nobody else, unless its network says otherwise. */
-export const QUARANTINE_SECONDS = 60;
-
 /** Least address length of a block, slice or subnet that still has room for a gateway and an endpoint. */
 export const PREFIX_MAX: { readonly [F in Family]: number } = { 4: 30, 6: 126 };
 /** A VTEP's MAC carries the low 24 bits of its IPv4 address, so a larger subnet would give the same MAC twice. */

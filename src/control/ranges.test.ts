@@ -214,6 +214,16 @@ test("network, broadcast and gateway addresses are stepped over, and refused by 
   }
 });
 
+test("nobody gets the bridge's MAC", async () => {
+  const lab = await labWith({
+    subnets: [{ cidr: "10.0.0.0/24" }],
+    ranges: [{ name: "e", type: "ether", mac: "02:00:0a:00:00:00", size: 3 }],
+  });
+  assert.equal(await first(lab, "a"), "02:00:0a:00:00:00");
+  assert.equal(await first(lab, "b"), "02:00:0a:00:00:02");
+  await refuses(lab, "address-taken", /the gateway has it/, wish(lab, { mac: "02:00:0a:00:00:01" }));
+});
+
 test("what the classic managers took and could not work is refused", async () => {
   const lab = await openLab();
   const put = (range: object, cidrs = ["10.0.0.0/24", "fd00::/64"]) =>

@@ -89,7 +89,11 @@ const ranges = [
   { name: "a", type: "ip6-static", first6: "fd00::", size: 8, prefixLength: 124 },
   { name: "a", type: "ether", mac: "02:00:00:00:00:03", size: 6 },
 ] as const satisfies readonly AddressRange[];
-const excluded: Excluded = { 4: [ip("10.0.0.0").value, ip("10.0.0.6").value], 6: [ip("fd00::").value] };
+const excluded: Excluded = {
+  4: [ip("10.0.0.0").value, ip("10.0.0.6").value],
+  6: [ip("fd00::").value],
+  mac: [macValue("02:00:00:00:00:04")],
+};
 
 type Operation = { readonly verb: "take" | "give" | "block" | "unblock"; readonly n: number };
 const operation: fc.Arbitrary<Operation> = fc.record({
@@ -100,7 +104,7 @@ const operation: fc.Arbitrary<Operation> = fc.record({
 /** Leases as a list of texts each, with nothing clever. */
 function naiveFree(range: AddressRange, taken: ReadonlySet<string>, from: number): bigint | undefined {
   const size = Number(planOf(range).size);
-  const never = [...excluded[4].map((value) => formatIp({ family: 4, value })), "fd00::"];
+  const never = [...excluded[4].map((value) => formatIp({ family: 4, value })), "fd00::", "02:00:00:00:00:04"];
   for (let n = 0; n < size; n++) {
     const index = (from + n) % size;
     if (shown(range, BigInt(index)).every((text) => !taken.has(text) && !never.includes(text))) return BigInt(index);

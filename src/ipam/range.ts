@@ -22,8 +22,12 @@ export type Plan = {
 
 /** What is not to be given: values that have no free neighbour in common, by their space. */
 export type Taken = { readonly 4: Used; readonly 6: Used; readonly mac: Used };
-/** Single addresses that are kept back: the subnet's own, broadcast, gateways. */
-export type Excluded = { readonly 4: readonly bigint[]; readonly 6: readonly bigint[] };
+/** Single addresses and MACs that are kept back: the subnet's own, broadcast, gateways. */
+export type Excluded = {
+  readonly 4: readonly bigint[];
+  readonly 6: readonly bigint[];
+  readonly mac: readonly bigint[];
+};
 
 /** A MAC's first octet stays as it is: it says unicast and who administers it. */
 const MAC_ROOM = 1n << 40n;
@@ -121,7 +125,8 @@ function step(plan: Plan, taken: Taken, excluded: Excluded, index: bigint): bigi
 export function isExcluded(plan: Plan, excluded: Excluded, index: bigint): boolean {
   return (
     (plan.first4 !== undefined && excluded[4].includes(plan.first4 + index)) ||
-    (plan.first6 !== undefined && excluded[6].includes(plan.first6 + index))
+    (plan.first6 !== undefined && excluded[6].includes(plan.first6 + index)) ||
+    (plan.mac !== undefined && index < plan.macs && excluded.mac.includes(plan.mac + index))
   );
 }
 

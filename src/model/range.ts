@@ -45,7 +45,12 @@ export const AddressRange = Type.Object(
     ),
     mac: optional(Text("First MAC. Default: 02:00 and the IPv4 address; without IPv4, 32 random bits after 02:00.")),
     gateway: optional(Text("IPv4 gateway of its leases, or `none`. Default: the subnet's.")),
-    gateway6: optional(Text("IPv6 gateway of its leases, or `none`. Default: the subnet's; SLAAC has none.")),
+    gateway6: optional(
+      Text(
+        "IPv6 gateway of its leases, or `none`. Default: the subnet's; SLAAC has none. With one in a SLAAC prefix, " +
+          "the other prefix has its ::1.",
+      ),
+    ),
     dns: optional(Type.Array(Type.String(), { description: "Name servers of its leases. Default: the network's." })),
     mtu: optional(Type.Integer({ minimum: 576, maximum: 65_450, description: "At most the network's is used." })),
     securityGroups: optional(Type.Array(Type.String(), { description: "Names of security groups of its leases." })),
@@ -58,3 +63,10 @@ export type AddressRange = Readonly<Omit<Mutable, "dns" | "securityGroups">> & {
   readonly dns?: readonly string[];
   readonly securityGroups?: readonly string[];
 };
+
+/** How long an address that was given back goes to nobody else, unless its network says otherwise. */
+const QUARANTINE_SECONDS = 60;
+
+export function quarantineMs({ quarantine }: { readonly quarantine?: number }): number {
+  return (quarantine ?? QUARANTINE_SECONDS) * 1000;
+}

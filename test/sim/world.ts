@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { Agent } from "../../src/agent/agent.ts";
 import { answerAsks } from "../../src/agent/answer.ts";
 import { Door } from "../../src/agent/attach.ts";
-import { type Entry, memoryJournal } from "../../src/agent/journal.ts";
+import { type Entry, type Former, memoryJournal } from "../../src/agent/journal.ts";
 import { Standing, type StandingRecord } from "../../src/agent/standing.ts";
 import { Mirror } from "../../src/client/mirror.ts";
 import type { Heard, Transport } from "../../src/client/transport.ts";
@@ -37,6 +37,7 @@ export type Host = {
   bootId: string;
   /** The disk. */
   readonly entries: Map<string, Entry>;
+  readonly freed: Map<string, Former>;
   saved: Snapshot | undefined;
   token: string;
   /** What its agent shows the server now; the one on disk is of the last join. */
@@ -119,6 +120,7 @@ export class World {
       kernel: new FakeKernel({ addresses: new Map([[underlay, 1500]]), facts: { prefixes: [], bootId: "boot-1" } }),
       bootId: "boot-1",
       entries: new Map(),
+      freed: new Map(),
       saved: undefined,
       token: JOIN_TOKEN,
       credential: JOIN_TOKEN,
@@ -149,7 +151,7 @@ export class World {
     const refused = new Set<number>();
     host.credential = host.token;
     const mirror = new Mirror({ transport, clock, random, ...saved });
-    const journal = memoryJournal(host.entries);
+    const journal = memoryJournal(host.entries, host.freed);
     const agent = new Agent({
       host: host.name,
       version: "simulated",
@@ -186,7 +188,16 @@ export class World {
     });
     const stop = new AbortController();
     const uid = () => `local-${++this.#uids}`;
-    const door = new Door({ agent, host: host.name, kernel, transport, journal, uid, turn: () => Promise.resolve() });
+    const door = new Door({
+      agent,
+      host: host.name,
+      kernel,
+      transport,
+      clock,
+      journal,
+      uid,
+      turn: () => Promise.resolve(),
+    });
     answerAsks({ host: host.name, agent, door, kernel, journal, mirror, transport, log: () => undefined });
     host.running = { agent, door, stop, mirror };
     void agent.run(stop.signal).catch(() => undefined);

@@ -1,9 +1,19 @@
 // An endpoint's addresses in a local network, checked against its host's block; and what local and global networks
 // refuse in the same words.
-import { type Cidr, type Ip, contains, formatCidr, formatIp, lastOf, parseCidr, parseIp } from "../../model/address.ts";
+import {
+  type Cidr,
+  type Ip,
+  contains,
+  formatCidr,
+  formatIp,
+  lastOf,
+  macFromIp,
+  parseCidr,
+  parseIp,
+} from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
-import type { Network, Subnet } from "../../model/resource.ts";
+import type { Network, NetworkSpec, Subnet } from "../../model/resource.ts";
 import { capacity, choose, defaultGateway } from "../../ipam/assign.ts";
 import { sliceAt } from "../../ipam/block.ts";
 import type { Used } from "../../ipam/intervals.ts";
@@ -149,6 +159,21 @@ export function keptBack(cidr: Cidr, gateway: Ip | undefined, ip: Ip, where = "a
     what: `${formatIp(ip)} cannot be an endpoint's address`,
     where,
     why: `in ${formatCidr(cidr)} it is kept for ${role}`,
+    fix: "choose another, or leave it out",
+  });
+}
+
+/** The bridge of a global network has this MAC on every host (the anycast gateway). */
+export function gatewayMac({ ipam, subnets }: NetworkSpec): string | undefined {
+  const gateway = ipam === "global" ? subnets.find((subnet) => subnet.gateway !== "none")?.gateway : undefined;
+  return gateway === undefined ? undefined : macFromIp(parseIp(gateway, "gateway"));
+}
+
+export function macTaken(network: Network, mac: string, holder: string): Fault {
+  return new Fault("address-taken", {
+    what: `MAC ${mac} is taken in network "${network.name}"`,
+    where: "mac",
+    why: `${holder} has it`,
     fix: "choose another, or leave it out",
   });
 }

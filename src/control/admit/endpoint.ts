@@ -1,7 +1,7 @@
 // Endpoints. In a global network the server chooses address and MAC in the commit that makes the endpoint; in a local
 // one the host's agent has chosen from its block, and the server checks. A claim is idempotent by the endpoint's
 // name, so that an agent may repeat it after any answer it did not get.
-import { type Ip, formatIp, macFromIp, parseIp } from "../../model/address.ts";
+import { type Ip, formatIp, macFromIp, macValue, parseIp } from "../../model/address.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import { checkName, parseMac } from "../../model/parse.ts";
@@ -10,10 +10,10 @@ import { endpointName } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
 import type { Viewer } from "../write.ts";
-import { localAddresses } from "./addresses.ts";
+import { gatewayMac, localAddresses, macTaken } from "./addresses.ts";
 import { type Context, within } from "./context.ts";
 import { endLease } from "./freed.ts";
-import { type Lease, globalLease } from "./lease.ts";
+import { type Lease, globalLease, unknownRange } from "./lease.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
 export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
@@ -36,6 +36,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
   checkOpen(network);
   checkTakes(host, network, by);
   const isGlobal = network.spec.ipam === "global";
+  if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
   const lease: Lease = isGlobal
     ? globalLease(draft, network, claim, name, context)
     : { ips: localAddresses(view, network, claim, name) };
@@ -127,13 +128,18 @@ function nameOf({ owner, ifname }: EndpointClaim): string {
 
 /** The requested MAC if nobody has it; else one made from the address. */
 function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly Ip[], name: string): string {
-  const gateway = gatewayMac(network);
+  const gateway = gatewayMac(network.spec);
   if (claim.mac === undefined) {
+    // Of a global network, also what ranges keep in quarantine and what is held.
+    const isTaken = (mac: string) =>
+      network.spec.ipam === "global"
+        ? view.networks.get(network.name)?.blocked.mac.has(macValue(mac)) === true
+        : holderOfMac(view, network, mac, claim.host, name) !== undefined;
     const derived = macFromIp(ips[0] ?? { family: 4, value: 0n });
     // Two IPv6 addresses can share their low 32 bits, and a MAC may have been asked for: three more locally
     // administered ones.
     const free = [derived, ...["06", "0e", "12"].map((octet) => octet + derived.slice(2))].find(
-      (mac) => mac !== gateway && holderOfMac(view, network, mac, claim.host, name) === undefined,
+      (each) => each !== gateway && !isTaken(each),
     );
     if (free !== undefined) return free;
     throw new Fault("address-taken", {
@@ -143,14 +149,10 @@ function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly
     });
   }
   const mac = parseMac(claim.mac, "mac");
-  const holder = mac === gateway ? "the gateway" : holderOfMac(view, network, mac, claim.host, name);
-  if (holder === undefined) return mac;
-  throw new Fault("address-taken", {
-    what: `MAC ${mac} is taken in network "${network.name}"`,
-    where: "mac",
-    why: `${holder} has it`,
-    fix: "choose another, or leave it out",
-  });
+  if (mac === gateway) throw macTaken(network, mac, "the gateway");
+  const holder = holderOfMac(view, network, mac, claim.host, name);
+  if (holder !== undefined) throw macTaken(network, mac, holder);
+  return mac;
 }
 
 /** A local network's segment ends at the host, so there a MAC must be unique per host only. */
@@ -161,15 +163,6 @@ function holderOfMac(view: View, network: Network, mac: string, host: string, ex
       return `endpoint "${holder}" on host "${there}"`;
   }
   return undefined;
-}
-
-/** The bridge of a global network has this MAC on every host (the anycast gateway). */
-function gatewayMac(network: Network): string | undefined {
-  const gateway =
-    network.spec.ipam === "global"
-      ? network.spec.subnets.find((subnet) => subnet.gateway !== "none")?.gateway
-      : undefined;
-  return gateway === undefined ? undefined : macFromIp(parseIp(gateway, `network/${network.name}`));
 }
 
 function checkOpen(network: Network): void {

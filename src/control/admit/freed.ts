@@ -1,8 +1,8 @@
 // The end of a lease. What it had is kept from others for the network's quarantine, and remembered for its owner where
 // the network is sticky; a lease that takes any of it ends that.
+import { quarantineMs } from "../../model/range.ts";
 import type { Endpoint, Freed, Network } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";
-import { QUARANTINE_SECONDS } from "../limits.ts";
 import { placesOf } from "../standing.ts";
 import { get } from "../view.ts";
 import type { Context } from "./context.ts";
@@ -15,7 +15,7 @@ export function endLease(draft: Draft, endpoint: Endpoint, context: Context): vo
   if (network?.spec.ipam !== "global") return;
   const { addresses, mac, range } = endpoint.spec;
   const sinceMs = context.nowMs();
-  const keptMs = (network.spec.quarantine ?? QUARANTINE_SECONDS) * 1000;
+  const keptMs = quarantineMs(network.spec);
   if (keptMs === 0 && network.spec.sticky !== true) return;
   // A lease that a force has left outside its range is not kept: nobody could get it.
   if (range !== undefined && network.spec.ranges?.some((one) => one.name === range) !== true) return;

@@ -32,7 +32,7 @@ import {
 import type { Draft } from "../draft.ts";
 import type { NetworkIndex } from "../standing.ts";
 import { get } from "../view.ts";
-import { NOTHING_USED, exhausted, gatewayOf, keptBack, wantedIn } from "./addresses.ts";
+import { NOTHING_USED, exhausted, gatewayMac, gatewayOf, keptBack, macTaken, wantedIn } from "./addresses.ts";
 import { type Context, chance } from "./context.ts";
 import { endMemory, formerLease } from "./freed.ts";
 import { obstacleTo, refusalOf } from "./obstacle.ts";
@@ -193,7 +193,8 @@ export function plansOf(network: Network, only?: string): readonly Plan[] {
 
 /** Single addresses that no lease gets: the subnets' own, broadcast, every gateway. */
 export function excludedOf({ name, spec }: Network): Excluded {
-  const excluded = { 4: [] as bigint[], 6: [] as bigint[] };
+  const bridge = gatewayMac(spec);
+  const excluded = { 4: [] as bigint[], 6: [] as bigint[], mac: bridge === undefined ? [] : [macValue(bridge)] };
   for (const subnet of spec.subnets) {
     const cidr = parseCidr(subnet.cidr, `network/${name}`);
     excluded[cidr.family].push(cidr.base);
@@ -291,7 +292,7 @@ function moveOn({ draft, network }: Case, range: string, last: readonly string[]
 
 // Refusals.
 
-function unknownRange(network: Network, range: string): Fault {
+export function unknownRange(network: Network, range: string): Fault {
   const names = (network.spec.ranges ?? []).map(({ name }) => name);
   return new Fault("range-unknown", {
     what: `network "${network.name}" has no address range "${range.slice(0, 80)}"`,
@@ -350,6 +351,7 @@ function excludedFault(network: Network, lease: Lease, excluded: Excluded, where
   const subnet = network.spec.subnets
     .map((one) => ({ cidr: parseCidr(one.cidr, "subnet"), gateway: gatewayOf(one) }))
     .find(({ cidr }) => cidr.family === ip?.family);
-  if (ip === undefined || subnet === undefined) throw new Error("an excluded address lies in a subnet");
+  const isIp = ip !== undefined && excluded[ip.family].includes(ip.value);
+  if (!isIp || subnet === undefined) return macTaken(network, lease.mac ?? "", "the gateway");
   return keptBack(subnet.cidr, subnet.gateway, ip, where);
 }
