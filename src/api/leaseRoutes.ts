@@ -29,16 +29,22 @@ export function leaseRoutes(control: Control): Route[] {
         address: "An IP address; or a MAC, of leases that have none.",
         network: "Only in this network.",
         at: "Only who had it then, in ms since 1970.",
+        since: "Only who had it at some time from then on, in ms since 1970.",
+        before: "Only who had it at some time before.",
         limit: `At most so many (${PAGE_DEFAULT} by default, ${PAGE_MAX} at most).`,
       },
       answers: { 200: "LeaseHistory" },
       async handle(call) {
-        const atMs = numberIn(call, "at", 0, Number.MAX_SAFE_INTEGER);
+        const ms = (name: string) => numberIn(call, name, 0, Number.MAX_SAFE_INTEGER - 1);
+        const atMs = ms("at");
+        const sinceMs = atMs ?? ms("since");
+        const beforeMs = atMs === undefined ? ms("before") : atMs + 1;
         const { network } = call.query;
         const items = await control.leaseHistory({
           address: parsePlace(call.query["address"] ?? "", "?address"),
           ...(network === undefined ? {} : { network }),
-          ...(atMs === undefined ? {} : { atMs }),
+          ...(sinceMs === undefined ? {} : { sinceMs }),
+          ...(beforeMs === undefined ? {} : { beforeMs }),
           limit: numberIn(call, "limit", 1, PAGE_MAX) ?? PAGE_DEFAULT,
         });
         return { body: { items } };

@@ -271,12 +271,13 @@ test("history: who had an address, over detach, return and another owner", async
       (fromMs - start) / SECOND,
       untilMs && (untilMs - start) / SECOND,
     ]);
+  const at = (seconds: number) => ({ sinceMs: start + seconds * SECOND, beforeMs: start + seconds * SECOND + 1 });
   assert.deepEqual(await who(), [
     ["b", 20, undefined],
     ["a", 0, 10],
   ]);
-  assert.deepEqual(await who({ atMs: start + 5 * SECOND }), [["a", 0, 10]]);
-  assert.deepEqual(await who({ atMs: start + 15 * SECOND }), []);
+  assert.deepEqual(await who(at(5)), [["a", 0, 10]]);
+  assert.deepEqual(await who(at(15)), []);
   assert.deepEqual(await who({ network: "other" }), []);
 });
 

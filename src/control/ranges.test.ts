@@ -371,3 +371,23 @@ test("existing leases stay when a network gets its first ranges, and the ranges 
   assert.equal(await first(lab, "new"), "10.0.0.11");
   await refuses(lab, "in-use", /lose their place/, () => putting(lab, { subnets }));
 });
+
+test("how full a network with ranges is", async () => {
+  const lab = await labWith({
+    subnets,
+    ranges: [
+      ip4,
+      { name: "six", type: "ip6", prefix: "fd00:1::/64", ula: "fd00:2::/64", size: 10 },
+      { name: "frames", type: "ether", size: 5 },
+    ],
+  });
+  for (const range of ["main", "main", "six", "frames"])
+    await lab.attach("net", "h1", `a${(await lab.snapshot()).revision}`, { range });
+  assert.deepEqual(
+    (await lab.control.addressUse()).map(({ family, used, total }) => [family, used, total]),
+    [
+      [4, 2, 20],
+      [6, 2, 20],
+    ],
+  );
+});

@@ -2,6 +2,8 @@
 import { type Family, addressCount, ipOf, parseCidr } from "../model/address.ts";
 import { capacity, defaultGateway } from "../ipam/assign.ts";
 import { blockCount } from "../ipam/block.ts";
+import { type Plan, leaseAt, planOf } from "../ipam/range.ts";
+import type { AddressRange } from "../model/range.ts";
 import type { View } from "./view.ts";
 
 export type AddressUse = {
@@ -17,8 +19,9 @@ export type AddressUse = {
 };
 
 export function addressUseOf(view: View): AddressUse[] {
-  return [...view.network.values()].flatMap(({ name, spec }) =>
-    spec.subnets.map((subnet): AddressUse => {
+  return [...view.network.values()].flatMap(({ name, spec }) => {
+    if (spec.ranges !== undefined) return rangesUse(view, name, spec.ranges);
+    return spec.subnets.map((subnet): AddressUse => {
       const cidr = parseCidr(subnet.cidr, name);
       const index = view.networks.get(name);
       const used = Number(index?.assigned[cidr.family].count ?? 0n);
@@ -38,6 +41,19 @@ export function addressUseOf(view: View): AddressUse[] {
         blocksUsed: Number(carved),
         blocksTotal: Number(blocks),
       };
-    }),
-  );
+    });
+  });
+}
+
+/** Of each family that a network's ranges give. */
+function rangesUse(view: View, network: string, ranges: readonly AddressRange[]): AddressUse[] {
+  const plans = ranges.map(planOf);
+  const assigned = view.networks.get(network)?.assigned;
+  return ([4, 6] as const).flatMap((family): AddressUse[] => {
+    const perLease = (plan: Plan) => leaseAt(plan, 0n).ips.filter((ip) => ip.family === family).length;
+    const total = plans.reduce((sum, plan) => sum + plan.size * BigInt(perLease(plan)), 0n);
+    const used = Number(assigned?.[family].count ?? 0n);
+    if (total === 0n && used === 0) return [];
+    return [{ network, family, ipam: "global", used, total: Number(total), blocksUsed: 0, blocksTotal: 0 }];
+  });
 }

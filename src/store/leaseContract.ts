@@ -16,7 +16,12 @@ async function told(store: Store, ...leases: LeaseEvent[]): Promise<unknown> {
   return store.commit([{ changes: [{ put: host("h1") }], preconditions: [], leases }]);
 }
 
-type More = { readonly network?: string; readonly atMs?: number; readonly limit?: number };
+type More = {
+  readonly network?: string;
+  readonly sinceMs?: number;
+  readonly beforeMs?: number;
+  readonly limit?: number;
+};
 async function who(store: Store, address: string, more: More = {}): Promise<string[]> {
   return (await store.leases({ address, limit: 100, ...more })).map(
     ({ network, owner, fromMs, untilMs }) => `${owner} in ${network} ${fromMs}-${untilMs ?? ""}`,
@@ -48,7 +53,16 @@ function answerContract(open: OpenStore): void {
       [29, []],
       [99, ["b in blue 30-"]],
     ] as const)
-      assert.deepEqual(await who(store, "10.0.0.1", { network: "blue", atMs }), expected, String(atMs));
+      assert.deepEqual(
+        await who(store, "10.0.0.1", { network: "blue", sinceMs: atMs, beforeMs: atMs + 1 }),
+        expected,
+        String(atMs),
+      );
+    const during = (sinceMs: number, beforeMs: number) =>
+      who(store, "10.0.0.1", { network: "blue", sinceMs, beforeMs });
+    assert.deepEqual(await during(0, 10), []);
+    assert.deepEqual(await during(20, 30), []);
+    assert.deepEqual(await during(19, 31), ["b in blue 30-", "a in blue 10-20"]);
     const [first] = await store.leases({ address: "10.0.0.1", network: "red", limit: 9 });
     assert.deepEqual(first, {
       ...leasing("red", "10.0.0.1", 12, "x").begins,

@@ -57,11 +57,12 @@ export class LeaseTable {
     return Number(this.#run.ended.get()?.["n"] ?? 0);
   }
 
-  find({ address, network, atMs, limit }: LeaseQuery): LeaseRecord[] {
+  find({ address, network, sinceMs, beforeMs, limit }: LeaseQuery): LeaseRecord[] {
     const rows = this.#run.find.all({
       address,
       network: network ?? null,
-      at: atMs ?? null,
+      since: sinceMs ?? 0,
+      before: beforeMs ?? Number.MAX_SAFE_INTEGER,
       limit,
     });
     return rows.map(recordOf);
@@ -80,7 +81,7 @@ function statementsOf(db: DatabaseSync) {
     surplus: db.prepare(`DELETE FROM lease WHERE id IN
       (SELECT id FROM lease WHERE until_ms IS NOT NULL ORDER BY until_ms, id LIMIT ?)`),
     find: db.prepare(`SELECT * FROM lease WHERE address = $address AND ($network IS NULL OR network = $network)
-      AND ($at IS NULL OR (from_ms <= $at AND (until_ms IS NULL OR until_ms > $at)))
+      AND from_ms < $before AND (until_ms IS NULL OR until_ms > $since)
       ORDER BY id DESC LIMIT $limit`),
   };
 }

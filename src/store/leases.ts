@@ -28,8 +28,9 @@ export type LeaseRecord = NonNullable<LeaseEvent["begins"]> & {
 export type LeaseQuery = {
   readonly address: string;
   readonly network?: string;
-  /** Only who had it at this time. */
-  readonly atMs?: number;
+  /** Only leases that lasted at some time from `sinceMs` on, and before `beforeMs`. */
+  readonly sinceMs?: number;
+  readonly beforeMs?: number;
   /** At most so many, the newest first. */
   readonly limit: number;
 };
@@ -82,12 +83,10 @@ export class LeaseLog {
     }
   }
 
-  find({ address, network, atMs, limit }: LeaseQuery): LeaseRecord[] {
+  find({ address, network, sinceMs = 0, beforeMs = Number.POSITIVE_INFINITY, limit }: LeaseQuery): LeaseRecord[] {
     return (this.#byAddress.get(address) ?? [])
       .filter((record) => network === undefined || record.network === network)
-      .filter(
-        ({ fromMs, untilMs = Number.POSITIVE_INFINITY }) => atMs === undefined || (fromMs <= atMs && untilMs > atMs),
-      )
+      .filter(({ fromMs, untilMs = Number.POSITIVE_INFINITY }) => fromMs < beforeMs && untilMs > sinceMs)
       .toReversed()
       .slice(0, limit);
   }
