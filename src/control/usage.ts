@@ -1,9 +1,10 @@
 // How full networks are, from the indexes: a few look-ups per network, however many endpoints there are.
-import { type Family, addressCount, ipOf, parseCidr } from "../model/address.ts";
+import { type Family, type Ip, addressCount, ipOf, parseCidr } from "../model/address.ts";
 import { capacity, defaultGateway } from "../ipam/assign.ts";
 import { blockCount } from "../ipam/block.ts";
-import { type Plan, leaseAt, planOf } from "../ipam/range.ts";
-import type { AddressRange } from "../model/range.ts";
+import { type Excluded, type Plan, indexOfIp, indexOfMac, leaseAt, planOf } from "../ipam/range.ts";
+import type { Network } from "../model/resource.ts";
+import { excludedOf } from "./admit/lease.ts";
 import type { View } from "./view.ts";
 
 export type AddressUse = {
@@ -19,8 +20,9 @@ export type AddressUse = {
 };
 
 export function addressUseOf(view: View): AddressUse[] {
-  return [...view.network.values()].flatMap(({ name, spec }) => {
-    if (spec.ranges !== undefined) return rangesUse(view, name, spec.ranges);
+  return [...view.network.values()].flatMap((network) => {
+    const { name, spec } = network;
+    if (spec.ranges !== undefined) return rangesUse(view, network);
     return spec.subnets.map((subnet): AddressUse => {
       const cidr = parseCidr(subnet.cidr, name);
       const index = view.networks.get(name);
@@ -46,14 +48,24 @@ export function addressUseOf(view: View): AddressUse[] {
 }
 
 /** Of each family that a network's ranges give. */
-function rangesUse(view: View, network: string, ranges: readonly AddressRange[]): AddressUse[] {
-  const plans = ranges.map(planOf);
-  const assigned = view.networks.get(network)?.assigned;
+function rangesUse(view: View, network: Network): AddressUse[] {
+  const kept = excludedOf(network);
+  const plans = network.spec.ranges?.map(planOf) ?? [];
+  const assigned = view.networks.get(network.name)?.assigned;
   return ([4, 6] as const).flatMap((family): AddressUse[] => {
     const perLease = (plan: Plan) => leaseAt(plan, 0n).ips.filter((ip) => ip.family === family).length;
-    const total = plans.reduce((sum, plan) => sum + plan.size * BigInt(perLease(plan)), 0n);
+    const total = plans.reduce((sum, plan) => sum + leasesOf(plan, kept) * BigInt(perLease(plan)), 0n);
     const used = Number(assigned?.[family].count ?? 0n);
     if (total === 0n && used === 0) return [];
-    return [{ network, family, ipam: "global", used, total: Number(total), blocksUsed: 0, blocksTotal: 0 }];
+    return [
+      { network: network.name, family, ipam: "global", used, total: Number(total), blocksUsed: 0, blocksTotal: 0 },
+    ];
   });
+}
+
+/** How many leases a range can give: all but those with an address that is kept back. */
+function leasesOf(plan: Plan, kept: Excluded): bigint {
+  const ips = ([4, 6] as const).flatMap((family) => kept[family].map((value): Ip => ({ family, value })));
+  const indexes = [...ips.map((ip) => indexOfIp(plan, ip)), ...kept.mac.map((mac) => indexOfMac(plan, mac))];
+  return plan.size - BigInt(new Set(indexes.filter((index) => index !== undefined)).size);
 }

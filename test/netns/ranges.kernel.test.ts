@@ -129,6 +129,11 @@ describe("address ranges over two hosts", { skip: whyNoKernelTests() ?? false, t
     ]);
   });
 
+  test("a check of server, journals and kernels finds nothing: what a workload gave itself is its own", async () => {
+    const checked = await cluster.weft("ipam", "check");
+    assert.equal(checked.code, 0, checked.stdout + checked.stderr);
+  });
+
   test("a range taken away by force: its hosts detach what was in it, and nobody else notices", async () => {
     const without = { ...SPEC, ranges: RANGES.filter((range) => range.name !== "edge") };
     const refused = await cluster.api("PUT", "/v1/networks/blue", { spec: without });

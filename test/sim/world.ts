@@ -19,6 +19,7 @@ import { FakeKernel } from "../../src/kernel/fake.ts";
 import type { Kernel, OpResult } from "../../src/kernel/kernel.ts";
 import type { CheckReport, CheckRequest } from "../../src/model/check.ts";
 import type { Clock } from "../../src/model/clock.ts";
+import { formatIp, ipOf } from "../../src/model/address.ts";
 import { Fault } from "../../src/model/fault.ts";
 import type { ChangeSet, Endpoint, Snapshot } from "../../src/model/resource.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
@@ -370,6 +371,7 @@ export function assertUnique(snapshot: Snapshot, label: string): void {
       seen.set(key, endpoint.name);
     }
   }
+  assertApart(snapshot, label);
   const vnis = [...snapshot.vrfs.map((v) => v.spec.vni), ...snapshot.networks.flatMap((n) => n.spec.vni ?? [])];
   assert.equal(new Set(vnis).size, vnis.length, `${label}: a VNI has two owners`);
 }
@@ -384,6 +386,27 @@ function turnFrom(ops: readonly Op[], from: number): readonly [end: number, wait
   if (end > from) return [end, 20];
   while (end < ops.length && end - from < TURN_OPS && !isRemoval(ops[end])) end++;
   return [end, end - from === TURN_OPS ? 1 : 0];
+}
+
+/** In a global network, an address or MAC has one endpoint, or is in quarantine once, or is held: never two of them. */
+function assertApart(snapshot: Snapshot, label: string): void {
+  const global = new Set(snapshot.networks.filter(({ spec }) => spec.ipam === "global").map(({ name }) => name));
+  const seen = new Map<string, string>();
+  const take = (network: string, text: string, who: string) => {
+    const key = `${network} ${text}`;
+    assert.equal(seen.get(key), undefined, `${label}: ${text} of ${network} is of ${seen.get(key)} and of ${who}`);
+    seen.set(key, who);
+  };
+  for (const { name, spec } of snapshot.endpoints)
+    if (global.has(spec.network)) for (const text of [...spec.addresses, spec.mac]) take(spec.network, text, name);
+  for (const { name, spec } of snapshot.freed)
+    if (spec.untilMs !== undefined) for (const text of spec.addresses) take(spec.network, text, name);
+  for (const { name, spec } of snapshot.holds) {
+    const [first, last] = [ipOf(spec.first), ipOf(spec.last)];
+    if (first === undefined || last === undefined) continue;
+    for (let value = first.value; value <= last.value; value++)
+      take(spec.network, formatIp({ family: first.family, value }), name);
+  }
 }
 
 /** Law 4, and law 8: in each batch the tables come before the ports. */
