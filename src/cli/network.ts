@@ -205,7 +205,7 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
     throw new Fault("request-invalid", {
       what: "a network needs addresses",
       where: "--subnet",
-      fix: `for instance: weft network create ${name} --subnet 10.7.0.0/16`,
+      fix: `for instance: weft network create ${name} --subnet 10.7.0.0/16; without any, see examples/addresses.yaml`,
     });
   }
   const server = await connect(cli.io, options);
