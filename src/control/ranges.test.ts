@@ -381,13 +381,18 @@ test("how full a network with ranges is", async () => {
       { name: "frames", type: "ether", size: 5 },
     ],
   });
+  await hold(lab, { first: "10.0.0.12", last: "10.0.0.14" });
+  await first(lab, "gone", { range: "main" });
+  await lab.detach("gone.eth0");
   for (const range of ["main", "main", "six", "frames"])
     await lab.attach("net", "h1", `a${(await lab.snapshot()).revision}`, { range });
   assert.deepEqual(
-    (await lab.control.addressUse()).map(({ family, used, total }) => [family, used, total]),
+    (await lab.control.addressUse()).map(({ family, used, held, quarantined, total }) => {
+      return [family, used, held, quarantined, total];
+    }),
     [
-      [4, 2, 20],
-      [6, 2, 20],
+      [4, 2, 3, 1, 20],
+      [6, 2, 0, 0, 20],
     ],
   );
 });

@@ -5,6 +5,7 @@ import { blockCount } from "../ipam/block.ts";
 import { type Excluded, type Plan, indexOfIp, indexOfMac, leaseAt, planOf } from "../ipam/range.ts";
 import type { Network } from "../model/resource.ts";
 import { excludedOf } from "./admit/lease.ts";
+import type { NetworkIndex } from "./standing.ts";
 import type { View } from "./view.ts";
 
 export type AddressUse = {
@@ -14,6 +15,9 @@ export type AddressUse = {
   /** Addresses endpoints have, and that they could have at most. A number beyond 2^53 is rounded. */
   readonly used: number;
   readonly total: number;
+  /** Of those that are not used: what somebody holds, and what was given back a moment ago. */
+  readonly held: number;
+  readonly quarantined: number;
   /** ipam local: blocks that hosts have, and that there are. */
   readonly blocksUsed: number;
   readonly blocksTotal: number;
@@ -27,7 +31,7 @@ export function addressUseOf(view: View): AddressUse[] {
       const cidr = parseCidr(subnet.cidr, name);
       const index = view.networks.get(name);
       const used = Number(index?.assigned[cidr.family].count ?? 0n);
-      const base = { network: name, family: cidr.family, ipam: spec.ipam, used };
+      const base = { network: name, family: cidr.family, ipam: spec.ipam, used, ...restOf(index, cidr.family) };
       const { hostPrefix } = subnet;
       if (hostPrefix === undefined) {
         const gateway = subnet.gateway === undefined || subnet.gateway === "none" ? undefined : ipOf(subnet.gateway);
@@ -47,18 +51,35 @@ export function addressUseOf(view: View): AddressUse[] {
   });
 }
 
+function restOf(index: NetworkIndex | undefined, family: Family): Pick<AddressUse, "held" | "quarantined"> {
+  if (index === undefined) return { held: 0, quarantined: 0 };
+  let held = 0n;
+  for (const { first, last } of index.held[family]) held += last - first + 1n;
+  const quarantined = index.blocked[family].count - index.assigned[family].count - held;
+  return { held: Number(held), quarantined: Number(quarantined) };
+}
+
 /** Of each family that a network's ranges give. */
 function rangesUse(view: View, network: Network): AddressUse[] {
   const kept = excludedOf(network);
   const plans = network.spec.ranges?.map(planOf) ?? [];
-  const assigned = view.networks.get(network.name)?.assigned;
+  const index = view.networks.get(network.name);
   return ([4, 6] as const).flatMap((family): AddressUse[] => {
     const perLease = (plan: Plan) => leaseAt(plan, 0n).ips.filter((ip) => ip.family === family).length;
     const total = plans.reduce((sum, plan) => sum + leasesOf(plan, kept) * BigInt(perLease(plan)), 0n);
-    const used = Number(assigned?.[family].count ?? 0n);
+    const used = Number(index?.assigned[family].count ?? 0n);
     if (total === 0n && used === 0) return [];
     return [
-      { network: network.name, family, ipam: "global", used, total: Number(total), blocksUsed: 0, blocksTotal: 0 },
+      {
+        network: network.name,
+        family,
+        ipam: "global",
+        used,
+        ...restOf(index, family),
+        total: Number(total),
+        blocksUsed: 0,
+        blocksTotal: 0,
+      },
     ];
   });
 }
