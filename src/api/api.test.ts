@@ -551,7 +551,7 @@ test("hosts: drained and resumed by their ETag; reclaimed after a look; what an 
     "revision-stale",
     /host "h1" is at revision 2/,
   );
-  await ask("PUT", "/v1/networks/blue", blue);
+  await ask("PUT", "/v1/networks/blue", { spec: { ...blue.spec, quarantine: 0 } });
   isProblem(await ask("POST", "/v1/endpoints", web), "host-drained", /weft host resume h1/);
   assert.equal((await ask("POST", "/v1/hosts/h1/resume")).body.spec.drained, undefined);
   isProblem(await ask("POST", "/v1/hosts/h9/drain"), "host-unknown", /h9/);

@@ -102,7 +102,17 @@ describe("addresses", () => {
       "10.30.0.11",
       ...why,
     );
-    await fails(2, /"2 hours" is not a duration/, "ipam", "hold", "lan", "10.30.0.21", ...why, "--expires", "2 hours");
+    await fails(
+      2,
+      /"2 hours" is not a span of time/,
+      "ipam",
+      "hold",
+      "lan",
+      "10.30.0.21",
+      ...why,
+      "--expires",
+      "2 hours",
+    );
     await works(/released/, "ipam", "release", "lan", "10.30.0.11");
     await fails(3, /10.30.0.11 is not held/, "ipam", "release", "lan", "10.30.0.11");
     assert.match(

@@ -1,10 +1,11 @@
 // `weft ipam hold` and `release`: addresses that nobody gets, and back again.
 import type { Command } from "commander";
+import { parseDuration } from "../model/duration.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
 import { remote } from "./options.ts";
 import type { RemoteOptions } from "./place.ts";
-import { secondsOf, timeText } from "./time.ts";
+import { timeText } from "./time.ts";
 
 type HoldOptions = RemoteOptions & { readonly reason: string; readonly owner: string; readonly expires?: string };
 
@@ -42,7 +43,9 @@ async function holdSpan(cli: Cli, network: string, address: string, options: Hol
     ...spanOf(address),
     reason: options.reason,
     owner: options.owner,
-    ...(options.expires === undefined ? {} : { expiresInSeconds: secondsOf(options.expires, "--expires") }),
+    ...(options.expires === undefined
+      ? {}
+      : { expiresInSeconds: Math.ceil(parseDuration(options.expires, "--expires") / 1000) }),
   });
   const end = spec.expiresAtMs === undefined ? "until it is released" : `until ${timeText(spec.expiresAtMs)}`;
   cli.io.err(`${spanText(spec)} of network ${network} held for ${spec.owner}, ${end}\n`);

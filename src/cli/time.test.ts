@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../model/fault.ts";
-import { periodOf, secondsOf, timeText } from "./time.ts";
+import { periodOf, timeText } from "./time.ts";
 
 const isRefused = (error: unknown) => error instanceof Fault && error.reason === "request-invalid";
 /** A Thursday, at noon, wherever this test runs. */
@@ -11,15 +11,6 @@ const period = (text: string) => {
   const { sinceMs, beforeMs } = periodOf(text, now, "--at");
   return [sinceMs, beforeMs];
 };
-
-test("durations", () => {
-  assert.deepEqual(
-    ["30m", "2h", "7d", "1h30m", "1w", "45s"].map((text) => secondsOf(text, "--expires")),
-    [1800, 7200, 604_800, 5400, 604_800, 45],
-  );
-  for (const text of ["", "2", "h", "2 h", "0m", "-2h", "2y", "2h!"])
-    assert.throws(() => secondsOf(text, "--expires"), isRefused, text);
-});
 
 test("moments and days", () => {
   const noon = new Date(2026, 10, 24, 12, 30).getTime();

@@ -1,20 +1,8 @@
-// Times as people write and read them: durations like 2h, moments, days, "tuesday". In the time zone of whoever asks.
+// Times as people write and read them: moments, days, "tuesday". In the time zone of whoever asks.
+import { parseDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 
-const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
-
-/** Seconds of `30m`, `2h`, `1h30m`, `7d`; a Fault `request-invalid` for anything else. */
-export function secondsOf(text: string, option: string): number {
-  const parts = [...text.matchAll(/(\d{1,6})([smhdw])/g)];
-  const seconds = parts.reduce((sum, [, n, unit]) => sum + Number(n) * (SECONDS[unit ?? ""] ?? 0), 0);
-  if (parts.map(([part]) => part).join("") === text && seconds > 0) return seconds;
-  throw new Fault("request-invalid", {
-    what: `"${text}" is not a duration`,
-    where: option,
-    fix: "write it like 30m, 2h or 7d",
-  });
-}
 
 /** Up to and without `beforeMs`; a moment is a millisecond long. */
 type Period = { readonly sinceMs: number; readonly beforeMs: number };
@@ -23,7 +11,7 @@ type Period = { readonly sinceMs: number; readonly beforeMs: number };
 export function periodOf(text: string, nowMs: number, option: string): Period {
   const word = text.trim().toLowerCase();
   const ago = /^(\S+) ago$/.exec(word)?.[1];
-  if (ago !== undefined) return moment(nowMs - secondsOf(ago, option) * 1000);
+  if (ago !== undefined) return moment(nowMs - parseDuration(ago, option));
   const daysAgo = word === "today" ? 0 : word === "yesterday" ? 1 : sinceWeekday(word, nowMs);
   if (daysAgo !== undefined) return dayOf(nowMs, daysAgo);
   const day = /^\d{4}-\d{2}-\d{2}$/.test(word) ? Date.parse(`${word}T00:00`) : Number.NaN;
