@@ -73,6 +73,9 @@ function bigSnapshot(): Snapshot {
     blocks,
     vteps,
     endpoints,
+    holds: [],
+    freed: [],
+    cursors: [],
   };
 }
 

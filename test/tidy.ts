@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   agent: ["model", "ipam", "client", "datapath", "kernel"],
   doors: ["model", "client", "agent"],
   ancestors: ["model", "ipam", "datapath", "types:control", "types:api"],
-  cli: ["model", "client", "datapath", "ancestors"],
+  cli: ["model", "ipam", "client", "datapath", "ancestors"],
   // The demonstration cluster stands where an operator would: it runs Weft and looks at it from outside.
   demo: ["model", "client", "cli"],
 };

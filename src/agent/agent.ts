@@ -17,7 +17,7 @@ import { emptySnapshot, type Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { Line, type LineOptions, refusalsOf } from "./line.ts";
-import { merged, placeOf, record, undone, withoutRemovals } from "./held.ts";
+import { merged, placeOf, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
 import { adopted, disagreement, freeIn, goneOf, isAlive, isSameElsewhere, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
 import { Lost } from "./lost.ts";
@@ -231,7 +231,8 @@ export class Agent {
     this.#lookedAtMs = this.#options.clock.nowMs();
     const workloads = new Set([...journal.entries.values()].map((entry) => entry.endpoint.spec.netns as Ns));
     this.#sinceLook = [];
-    const actual = merged(await kernel.observe([...workloads]), this.#sinceLook, this.ahead);
+    const look = merged(await kernel.observe([...workloads]), this.#sinceLook, this.ahead);
+    const actual = withoutTheirs(look, journal.entries.values());
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
     // turn, so what is in `actual` is in the journal.
     this.#sinceLook = [];
@@ -350,7 +351,7 @@ export class Agent {
     this.#line.say({ conditions: this.#conditions() });
     const free =
       this.#refused.length > 0 ? [] : freeIn(journal.entries, this.inFlight, this.#ports(), snapshot, release);
-    for (const name of free) journal.remove(name);
+    for (const name of free) journal.remove(name, this.#options.clock.nowMs());
     this.onNews();
     return this.#refused.length === 0;
   }

@@ -1,7 +1,7 @@
 // The door's two verbs. Attach is the one measured fast path: it compiles and applies one endpoint's objects, in the
 // same terms as a round does, and falls back to a whole round where the ground (namespace, bridge) is not there yet.
 // Intent is written before the kernel is touched; it is on disk before the caller hears "done".
-import { compileEndpoint, portOn } from "../datapath/endpoint.ts";
+import { compileEndpoint, endpointMtu, portOn } from "../datapath/endpoint.ts";
 import { type Segment, layoutOf, segmentsOf } from "../datapath/layout.ts";
 import { networkMtu } from "../datapath/mtu.ts";
 import { portName } from "../datapath/names.ts";
@@ -9,13 +9,14 @@ import { type KernelObject, type Ns, type Veth, keyOf } from "../datapath/state.
 import { type World, worldOf } from "../datapath/world.ts";
 import type { Kernel, NetnsId, Refusal } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
+import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, type Vrf, endpointName } from "../model/resource.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
 import { claimOf, ownerOf } from "./claim.ts";
 import type { Journal } from "./journal.ts";
-import { assign } from "./lease.ts";
+import { assign, inQuarantine } from "./lease.ts";
 import { isBeforeOthers, isInUse } from "./local.ts";
 import { attachedAlready, checkInterface, checkTakes, faultOf, notSynced, unknownNetwork } from "./refusals.ts";
 
@@ -24,6 +25,7 @@ export type DoorOptions = {
   readonly host: string;
   readonly kernel: Kernel;
   readonly transport: Transport;
+  readonly clock: Clock;
   readonly journal: Journal;
   readonly uid: () => string;
   /** Resolves when what has been written to connections is on its way. */
@@ -189,19 +191,20 @@ export class Door {
 
   /** An endpoint with addresses from this host's own block. */
   #assign(place: Place, claim: EndpointClaim, name: string): Endpoint {
-    const { journal, uid } = this.#options;
+    const { journal, uid, clock } = this.#options;
     const used = new Set<string>();
     for (const { endpoint } of journal.entries.values()) {
       if (endpoint.spec.network === claim.network) for (const address of endpoint.spec.addresses) used.add(address);
     }
     const { network, host, owner, ifname, netns, workload, joined } = claim;
+    const rest = inQuarantine(journal.freed, place.network, name, clock.nowMs());
     const spec = {
       network,
       host,
       owner,
       ifname,
       netns,
-      ...assign(place.segments, used, claim),
+      ...assign(place.segments, used, claim, rest),
       ...(workload === undefined ? {} : { workload }),
       ...(joined === true ? { joined } : {}),
     };
@@ -312,7 +315,7 @@ export class Door {
         () => true,
         () => false,
       ));
-    if (isTold) journal.remove(endpoint.name);
+    if (isTold) journal.remove(endpoint.name, this.#options.clock.nowMs());
     if (!isTold || network?.spec.ipam !== "global") agent.pokeServer();
   }
 
@@ -380,13 +383,14 @@ function portOf({ name, spec }: Endpoint, network: Network): KernelObject {
 }
 
 function present(place: Place, endpoint: Endpoint, objects: readonly KernelObject[]): Attachment {
-  const layout = layoutOf(place.segments, endpoint.spec.slice, endpoint.spec.addresses);
+  const layout = layoutOf(place.segments, endpoint.spec);
   return {
     endpoint: endpoint.name,
     spec: endpoint.spec,
-    mtu: place.mtu,
+    mtu: layout === undefined ? place.mtu : endpointMtu(layout, place.mtu),
     routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
     interfaceAddresses: layout?.addresses ?? [],
     gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
+    dns: layout?.dns ?? place.network.spec.dns ?? [],
   };
 }

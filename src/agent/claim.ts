@@ -16,7 +16,7 @@ export function claimOf(
   ifname: string,
   joined: boolean,
 ): EndpointClaim {
-  const { network, netns, addresses, mac, slice, workload } = request;
+  const { network, netns, addresses, mac, range, slice, workload } = request;
   return {
     network,
     host,
@@ -25,6 +25,7 @@ export function claimOf(
     netns,
     ...(addresses === undefined ? {} : { addresses }),
     ...(mac === undefined ? {} : { mac }),
+    ...(range === undefined ? {} : { range }),
     ...(slice === undefined ? {} : { slice }),
     ...(workload === undefined ? {} : { workload }),
     ...(joined ? { joined } : {}),

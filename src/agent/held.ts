@@ -61,3 +61,19 @@ export function withoutRemovals(actual: KernelState, desired: KernelState, entri
   );
   return new Map([...kept, ...desired]);
 }
+
+/**
+ * The state without addresses of endpoints that Weft gave none (frames only): those are the workload's own, and nobody
+ * else's to remove.
+ */
+export function withoutTheirs(state: Map<string, KernelObject>, entries: Iterable<Entry>): Map<string, KernelObject> {
+  const theirs = new Set<string>();
+  for (const {
+    endpoint: { spec },
+  } of entries)
+    if (spec.addresses.length === 0) theirs.add(`${spec.netns} ${spec.ifname}`);
+  if (theirs.size === 0) return state;
+  for (const [key, object] of state)
+    if (object.kind === "address" && theirs.has(`${object.ns} ${object.dev}`)) state.delete(key);
+  return state;
+}

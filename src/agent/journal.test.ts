@@ -39,13 +39,29 @@ describe("the journal in a file", () => {
     const first = fileJournal(path, "boot");
     for (const name of ["a", "b", "c"]) first.put(entry(name));
     first.put({ ...entry("b"), state: "detaching" });
-    first.remove("a");
+    first.remove("a", 5);
     first.close();
     fileJournal(path, "boot").close();
     const again = fileJournal(path, "boot");
     assert.deepEqual([...again.entries.values()], [{ ...entry("b"), state: "detaching" }, entry("c")]);
     assert.equal(statSync(path).mode & 0o777, 0o600);
     again.close();
+  });
+
+  test("knows whose an address was, over restarts and rewriting, until somebody has it again", () => {
+    const journal = fileJournal(path, "boot");
+    journal.put(entry("a"));
+    journal.remove("a", 7);
+    journal.close();
+    fileJournal(path, "boot").close();
+    const again = fileJournal(path, "boot");
+    assert.deepEqual([...again.freed], [["n 10.0.0.2", { endpoint: "a", atMs: 7 }]]);
+    again.put(entry("b"));
+    assert.equal(again.freed.size, 0);
+    again.close();
+    const third = fileJournal(path, "boot");
+    assert.equal(third.freed.size, 0);
+    third.close();
   });
 
   test("a record is in the file when put returns: kill -9 after it loses nothing", () => {
@@ -60,7 +76,7 @@ describe("the journal in a file", () => {
     journal.put(entry("kept"));
     for (let i = 0; i < 12_000; i++) {
       journal.put(entry("comes"));
-      journal.remove("comes");
+      journal.remove("comes", i);
     }
     journal.put(entry("last"));
     assert(readFileSync(path, "utf8").split("\n").length < 11_000, "history does not pile up");

@@ -15,34 +15,94 @@ export type Entry = {
   readonly networkUid?: string;
   readonly state: "attached" | "detaching";
 };
-type Record = { readonly boot: string } | { readonly put: Entry } | { readonly remove: string };
+/** Whose an address was, until when. */
+export type Former = { readonly endpoint: string; readonly atMs: number };
+type Record =
+  | { readonly boot: string }
+  | { readonly put: Entry }
+  | { readonly remove: string; readonly atMs: number }
+  | { readonly freed: string; readonly former: Former };
 
 export interface Journal {
   /** By endpoint name. */
   readonly entries: ReadonlyMap<string, Entry>;
+  /** By placeOf(network, address): what was given back lately, the longest ago first. */
+  readonly freed: ReadonlyMap<string, Former>;
   /** Grows with every change: two equal numbers mean that nothing happened in between. */
   readonly version: number;
   /** Survives `kill -9` when it returns. */
   put(entry: Entry): void;
-  remove(endpoint: string): void;
+  /** `atMs`: now. */
+  remove(endpoint: string, atMs: number): void;
   close(): void;
 }
 
+/** An address within a network, as `freed` knows it. */
+export function placeOf(network: string, address: string): string {
+  return `${network} ${address}`;
+}
+
+/** Addresses remembered at most: more than any host gives back within a quarantine. */
+const FREED_MAX = 10_000;
+
+/** What both journals do alike. */
+class Book {
+  readonly entries: Map<string, Entry>;
+  readonly freed: Map<string, Former>;
+
+  constructor(entries: Map<string, Entry>, freed: Map<string, Former>) {
+    this.entries = entries;
+    this.freed = freed;
+  }
+
+  put(entry: Entry): void {
+    this.entries.set(entry.endpoint.name, entry);
+    for (const place of placesOf(entry)) this.freed.delete(place);
+  }
+
+  remove(endpoint: string, atMs: number): void {
+    const entry = this.entries.get(endpoint);
+    this.entries.delete(endpoint);
+    if (entry !== undefined) for (const place of placesOf(entry)) this.note(place, { endpoint, atMs });
+  }
+
+  note(place: string, former: Former): void {
+    this.freed.delete(place);
+    this.freed.set(place, former);
+    const [oldest] = this.freed.keys();
+    if (this.freed.size > FREED_MAX && oldest !== undefined) this.freed.delete(oldest);
+  }
+
+  get text(): string {
+    const freed = [...this.freed].map(([place, former]) => lineOf({ freed: place, former }));
+    return freed.join("") + [...this.entries.values()].map((entry) => lineOf({ put: entry })).join("");
+  }
+}
+
+function placesOf({ endpoint: { spec } }: Entry): string[] {
+  return spec.addresses.map((address) => placeOf(spec.network, address));
+}
+
 /** For simulation: what was written survives the agent, as a file does. */
-export function memoryJournal(entries: Map<string, Entry> = new Map()): Journal {
+export function memoryJournal(
+  entries: Map<string, Entry> = new Map(),
+  freed: Map<string, Former> = new Map(),
+): Journal {
+  const book = new Book(entries, freed);
   let version = 0;
   return {
     entries,
+    freed,
     get version() {
       return version;
     },
     put(entry) {
       version++;
-      entries.set(entry.endpoint.name, entry);
+      book.put(entry);
     },
-    remove(endpoint) {
+    remove(endpoint, atMs) {
       version++;
-      entries.delete(endpoint);
+      book.remove(endpoint, atMs);
     },
     close: () => undefined,
   };
@@ -53,8 +113,9 @@ const HISTORY_MAX = 10_000;
 
 /** The journal in a file, mode 0600; created if missing, rewritten when opened and when it is mostly history. */
 export function fileJournal(path: string, bootId: string): Journal {
-  const entries = existsSync(path) ? replay(readFileSync(path, "utf8"), bootId) : new Map<string, Entry>();
-  let fd = rewritten(path, bootId, entries);
+  const book = existsSync(path) ? replay(readFileSync(path, "utf8"), bootId) : new Book(new Map(), new Map());
+  const { entries, freed } = book;
+  let fd = rewritten(path, bootId, book);
   let version = 0;
   let history = 0;
   const append = (record: Record) => {
@@ -62,22 +123,23 @@ export function fileJournal(path: string, bootId: string): Journal {
     if (++history > HISTORY_MAX + entries.size) {
       closeSync(fd);
       history = 0;
-      // It holds this record already, because the entries do.
-      fd = rewritten(path, bootId, entries);
+      // It holds this record already, because the book does.
+      fd = rewritten(path, bootId, book);
     } else writeSync(fd, lineOf(record));
   };
   return {
     entries,
+    freed,
     get version() {
       return version;
     },
     put(entry) {
-      entries.set(entry.endpoint.name, entry);
+      book.put(entry);
       append({ put: entry });
     },
-    remove(endpoint) {
-      entries.delete(endpoint);
-      append({ remove: endpoint });
+    remove(endpoint, atMs) {
+      book.remove(endpoint, atMs);
+      append({ remove: endpoint, atMs });
     },
     close: () => closeSync(fd),
   };
@@ -88,8 +150,8 @@ function lineOf(record: Record): string {
 }
 
 /** A torn last line is what a killed agent leaves; in this boot, nothing else can be damaged. */
-function replay(text: string, bootId: string): Map<string, Entry> {
-  const entries = new Map<string, Entry>();
+function replay(text: string, bootId: string): Book {
+  const book = new Book(new Map(), new Map());
   const lines = text.split("\n");
   const isThisBoot = lines[0] === lineOf({ boot: bootId }).trim();
   for (const [i, line] of lines.entries()) {
@@ -99,10 +161,11 @@ function replay(text: string, bootId: string): Map<string, Entry> {
       if (!isThisBoot || i === lines.length - 1) continue;
       throw new Error(`line ${i + 1} of the journal is damaged, and it is not the last`);
     }
-    if ("put" in record) entries.set(record.put.endpoint.name, record.put);
-    else if ("remove" in record) entries.delete(record.remove);
+    if ("put" in record) book.put(record.put);
+    else if ("remove" in record) book.remove(record.remove, record.atMs);
+    else if ("freed" in record) book.note(record.freed, record.former);
   }
-  return entries;
+  return book;
 }
 
 function parse(line: string): Record | undefined {
@@ -114,10 +177,10 @@ function parse(line: string): Record | undefined {
 }
 
 /** A file that is complete and on disk before it takes the old one's name; open for what follows. */
-function rewritten(path: string, bootId: string, entries: ReadonlyMap<string, Entry>): number {
+function rewritten(path: string, bootId: string, book: Book): number {
   const next = `${path}.next`;
   const fd = openSync(next, "w", 0o600);
-  writeSync(fd, lineOf({ boot: bootId }) + [...entries.values()].map((entry) => lineOf({ put: entry })).join(""));
+  writeSync(fd, lineOf({ boot: bootId }) + book.text);
   fsyncSync(fd);
   renameSync(next, path);
   return fd;

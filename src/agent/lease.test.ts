@@ -9,11 +9,18 @@ const range = (cidr: string, gateway: string) => ({
   cidr: cidrOf(cidr) ?? assert.fail(),
   gateway: ipOf(gateway) ?? assert.fail(),
 });
-const mesos: Segment = { bridge: "m-dcos", mac: "", slice: "mesos", ranges: [range("9.0.1.0/29", "9.0.1.1")] };
+const mesos: Segment = {
+  bridge: "m-dcos",
+  mac: "",
+  slice: "mesos",
+  gateways: [],
+  ranges: [range("9.0.1.0/29", "9.0.1.1")],
+};
 const docker: Segment = {
   bridge: "d-dcos",
   mac: "",
   slice: "docker",
+  gateways: [],
   ranges: [range("9.0.1.8/29", "9.0.1.9"), range("fd01::8:0/112", "fd01::8:1")],
 };
 const network = "dcos";
@@ -31,6 +38,25 @@ describe("a lease from the host's block", () => {
     assert.throws(() => assign([mesos, docker], used, { network }), reason("exhausted"));
     used.delete("9.0.1.3");
     assert.deepEqual(assign([mesos], used, { network }).addresses, ["9.0.1.3"]);
+  });
+
+  test("what was given back lately comes last, and of that the oldest first", () => {
+    const used = new Set(["9.0.1.2"]);
+    const freed = new Map([
+      ["9.0.1.3", 20],
+      ["9.0.1.4", 10],
+    ]);
+    const next = () => assign([mesos], used, { network }, (address) => freed.get(address)).addresses[0] ?? "";
+    const given = [];
+    for (let n = 0; n < 4; n++) {
+      given.push(next());
+      used.add(given.at(-1) ?? "");
+    }
+    assert.deepEqual(given, ["9.0.1.5", "9.0.1.6", "9.0.1.4", "9.0.1.3"]);
+    assert.throws(next, reason("exhausted"));
+    used.delete("9.0.1.3");
+    const asked = assign([mesos], used, { network, addresses: ["9.0.1.3"] }, () => 5);
+    assert.deepEqual(asked.addresses, ["9.0.1.3"]);
   });
 
   test("has one address per family of the slice, and a MAC from the first", () => {

@@ -2,25 +2,54 @@
 // used addresses come from the journal, which is locked by being one process's. Which address is next is decided where
 // the server decides it, too (ipam).
 import type { Range, Segment } from "../datapath/layout.ts";
-import { type Choice, choose } from "../ipam/assign.ts";
+import { type Choice, choose, usableRange } from "../ipam/assign.ts";
 import type { Used } from "../ipam/intervals.ts";
 import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp } from "../model/address.ts";
 import { Fault } from "../model/fault.ts";
 import { parseMac } from "../model/parse.ts";
+import { quarantineMs } from "../model/range.ts";
+import type { Network } from "../model/resource.ts";
+import { type Former, placeOf } from "./journal.ts";
 
 export type LeaseRequest = {
   readonly network: string;
   readonly slice?: string;
   readonly addresses?: readonly string[];
   readonly mac?: string;
+  readonly range?: string;
 };
 export type Lease = { readonly slice?: string; readonly addresses: readonly string[]; readonly mac: string };
 
+/** When an address that is in quarantine was given back, ms; undefined if it is not. */
+export type FreedAtMs = (address: string) => number | undefined;
+const NOTHING_FREED: FreedAtMs = () => undefined;
+
+/** For a lease of this endpoint, which may have back at once what it had itself. */
+export function inQuarantine(
+  freed: ReadonlyMap<string, Former>,
+  network: Network,
+  endpoint: string,
+  nowMs: number,
+): FreedAtMs {
+  const keptMs = quarantineMs(network.spec);
+  return (address) => {
+    const former = freed.get(placeOf(network.name, address));
+    const isOver = former === undefined || former.endpoint === endpoint || former.atMs + keptMs <= nowMs;
+    return isOver ? undefined : former.atMs;
+  };
+}
+
 /**
- * One address per family of the segment, the lowest free one unless requested. Faults: request-invalid, address-*,
- * exhausted.
+ * One address per family of the segment, the lowest free one unless requested; what was given back lately only when
+ * nothing else is free. Faults: request-invalid, address-*, exhausted.
  */
-export function assign(segments: readonly Segment[], used: ReadonlySet<string>, request: LeaseRequest): Lease {
+export function assign(
+  segments: readonly Segment[],
+  used: ReadonlySet<string>,
+  request: LeaseRequest,
+  freedAtMs: FreedAtMs = NOTHING_FREED,
+): Lease {
+  if (request.range !== undefined) throw noRanges(request.network);
   const segment = chosen(segments, request);
   const wanted = (request.addresses ?? []).map((text, i) => parseIp(text, `addresses[${i}]`));
   for (const ip of wanted) {
@@ -28,16 +57,32 @@ export function assign(segments: readonly Segment[], used: ReadonlySet<string>, 
   }
   const ips = segment.ranges.map((range) => {
     const ip = wanted.find((one) => contains(range.cidr, one));
-    const choice = choose(range.cidr, range.gateway, usedIn(used, range), ip);
-    return choice.ok ? choice.ip : refuse(choice, range, ip, request.network);
+    const taken = (address: string) => used.has(address);
+    const rested = (address: string) => used.has(address) || freedAtMs(address) !== undefined;
+    const choice = choose(range.cidr, range.gateway, usedIn(ip === undefined ? rested : taken, range), ip);
+    if (choice.ok) return choice.ip;
+    const oldest = ip === undefined ? oldestIn(range, taken, freedAtMs) : undefined;
+    return oldest ?? refuse(choice, range, ip, request.network);
   });
   const mac = request.mac === undefined ? macFromIp(ips[0] ?? { family: 4, value: 0n }) : parseMac(request.mac, "mac");
   return { addresses: ips.map(formatIp), mac, ...(segment.slice === undefined ? {} : { slice: segment.slice }) };
 }
 
+/** The free address whose quarantine began first; the walk is over a block in which nothing else is free. */
+function oldestIn(range: Range, isUsed: (address: string) => boolean, freedAtMs: FreedAtMs): Ip | undefined {
+  const { family, first, last } = usableRange(range.cidr);
+  let oldest: { readonly ip: Ip; readonly atMs: number } | undefined;
+  for (let value = first; value <= last; value++) {
+    const ip: Ip = { family, value };
+    const atMs = isUsed(formatIp(ip)) || value === range.gateway?.value ? undefined : freedAtMs(formatIp(ip));
+    if (atMs !== undefined && (oldest === undefined || atMs < oldest.atMs)) oldest = { ip, atMs };
+  }
+  return oldest?.ip;
+}
+
 /** The journal's addresses as what an assignment asks: a block is small, so a walk over what is taken is short. */
-function usedIn(used: ReadonlySet<string>, { cidr: { family } }: Range): Used {
-  const has = (value: bigint) => used.has(formatIp({ family, value }));
+function usedIn(isUsed: (address: string) => boolean, { cidr: { family } }: Range): Used {
+  const has = (value: bigint) => isUsed(formatIp({ family, value }));
   return {
     has,
     nextFree(from) {
@@ -62,6 +107,15 @@ function chosen(segments: readonly Segment[], { network, slice }: LeaseRequest):
     what: `network "${network}" has no slice "${slice}" on this host`,
     where: "slice",
     fix: `choose one of ${segments.map((s) => s.slice).join(", ")}`,
+  });
+}
+
+function noRanges(network: string): Fault {
+  return new Fault("range-unknown", {
+    what: `network "${network}" has no address ranges`,
+    where: "range",
+    why: "it is local: the address is from this host's block",
+    fix: "leave it out",
   });
 }
 

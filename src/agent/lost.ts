@@ -41,7 +41,7 @@ export class Lost {
       if (![...journal.entries.keys()].some((name) => ports.has(portName(name)))) break;
       await clock.sleep(AGAIN_MS, signal);
     }
-    for (const name of journal.entries.keys()) if (!signal.aborted) journal.remove(name);
+    for (const name of journal.entries.keys()) if (!signal.aborted) journal.remove(name, clock.nowMs());
   }
 
   #disown({ detail }: Fault): void {

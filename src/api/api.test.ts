@@ -169,7 +169,9 @@ test("every answer fits the schema that the OpenAPI document gives it", async ()
     (await ask("POST", "/v1/apply", { resources: [{ kind: "network", name: "g", ...blue }], dryRun: true })).body,
   );
   fits("Version", (await ask("GET", "/v1/version")).body);
-  for (const kind of ["Vrf", "Network", "Host", "Block", "Vtep", "Endpoint"] as const) {
+  const held = { network: "blue", first: "10.7.0.5", reason: "a printer", owner: "ops" };
+  fits("Hold", (await ask("POST", "/v1/holds", held)).body);
+  for (const kind of ["Vrf", "Network", "Host", "Block", "Vtep", "Endpoint", "Hold"] as const) {
     const list = (await ask("GET", `/v1/${kind.toLowerCase()}s`)).body;
     assert.ok(list.items.length > 0, kind);
     fits(`${kind}Page`, list);
@@ -549,7 +551,7 @@ test("hosts: drained and resumed by their ETag; reclaimed after a look; what an 
     "revision-stale",
     /host "h1" is at revision 2/,
   );
-  await ask("PUT", "/v1/networks/blue", blue);
+  await ask("PUT", "/v1/networks/blue", { spec: { ...blue.spec, quarantine: 0 } });
   isProblem(await ask("POST", "/v1/endpoints", web), "host-drained", /weft host resume h1/);
   assert.equal((await ask("POST", "/v1/hosts/h1/resume")).body.spec.drained, undefined);
   isProblem(await ask("POST", "/v1/hosts/h9/drain"), "host-unknown", /h9/);
@@ -578,4 +580,52 @@ test("hosts: drained and resumed by their ETag; reclaimed after a look; what an 
   );
   assert.equal((await ask("DELETE", "/v1/hosts/h1")).status, 200);
   assert.deepEqual((await ask("GET", "/v1/status")).body.hosts, []);
+});
+
+test("holds, sets of endpoints and history over the wire", async () => {
+  const { ask } = await open();
+  await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN });
+  const spec = {
+    subnets: [{ cidr: "10.7.0.0/24" }],
+    ranges: [{ name: "a", type: "ip4", first: "10.7.0.8", size: 8 }],
+    quarantine: 0,
+  };
+  const made = await ask("PUT", "/v1/networks/blue", { spec });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  fits("Network", made.body);
+  const body = { network: "blue", first: "10.7.0.9", last: "10.7.0.11", reason: "printers", owner: "ops" };
+  const held = await ask("POST", "/v1/holds", body);
+  assert.deepEqual([held.status, held.body.spec], [201, body]);
+  assert.equal((await ask("POST", "/v1/holds", body)).body.reason, "address-held");
+  assert.equal((await ask("POST", "/v1/holds", { ...body, reason: "" })).body.where, "reason");
+  const vm = ["eth0", "eth1"].map((ifname) => ({ ...web, owner: "vm", ifname }));
+  const set = await ask("POST", "/v1/endpoint-sets", { endpoints: vm });
+  fits("Applied", set.body);
+  assert.deepEqual(
+    set.body.changes.map((change: { put: { spec: { addresses: string[] } } }) => change.put.spec.addresses[0]),
+    ["10.7.0.8", "10.7.0.12"],
+  );
+  const wrong = await ask("POST", "/v1/endpoint-sets", { endpoints: [{ ...web, addresses: ["10.7.0.300"] }] });
+  assert.deepEqual([wrong.status, wrong.body.where], [400, "endpoints[0].addresses[0]"]);
+  const released = await ask("DELETE", "/v1/holds?network=blue&first=10.7.0.10");
+  fits("Done", released.body);
+  assert.equal((await ask("DELETE", "/v1/holds?network=blue&first=10.7.0.10")).body.reason, "hold-unknown");
+  assert.equal((await ask("DELETE", "/v1/holds?network=blue")).body.where, "first");
+  const small = { spec: { ...spec, ranges: [{ ...spec.ranges[0], size: 4 }] } };
+  const refused = await ask("PUT", "/v1/networks/blue", small);
+  assert.deepEqual(
+    [refused.status, refused.body.blockers],
+    [409, ["endpoint vm.eth1 on h1 (10.7.0.12, 02:00:0a:07:00:0c)"]],
+  );
+  assert.equal((await ask("PUT", "/v1/networks/blue?force=true", small)).status, 200);
+  assert.equal((await ask("GET", "/v1/endpoints/vm.eth1")).body.spec.detaching, true);
+  const history = await ask("GET", "/v1/leases/history?address=10.7.0.8");
+  fits("LeaseHistory", history.body);
+  assert.deepEqual(
+    history.body.items.map((item: { owner: string; network: string }) => [item.owner, item.network]),
+    [["vm", "blue"]],
+  );
+  assert.deepEqual((await ask("GET", "/v1/leases/history?address=10.7.0.8&at=5")).body.items, []);
+  assert.equal((await ask("GET", "/v1/leases/history?address=nobody")).body.where, "?address");
+  assert.equal((await ask("GET", "/v1/leases/history")).status, 400);
 });

@@ -78,10 +78,13 @@ function createStates(registers: Registry[]) {
     for (const state of [addresses, fullIn, blocks, hosts, hostRevision, hostLag, drift, conditions]) state.reset();
     revision.set(control.revision);
     for (const use of await control.addressUse()) {
-      const { network, family, used, total, blocksUsed, blocksTotal, fullInSeconds } = use;
+      const { network, family, used, total, held, quarantined, blocksUsed, blocksTotal, fullInSeconds } = use;
       const label = { network, family: `ipv${family}` };
       addresses.set({ ...label, state: "used" }, used);
-      addresses.set({ ...label, state: "free" }, total - used);
+      addresses.set({ ...label, state: "held" }, held);
+      addresses.set({ ...label, state: "quarantined" }, quarantined);
+      // A hold may span addresses that were nobody's to have.
+      addresses.set({ ...label, state: "free" }, Math.max(0, total - used - held - quarantined));
       if (fullInSeconds !== undefined) fullIn.set(label, fullInSeconds);
       if (blocksTotal === 0) continue;
       blocks.set({ ...label, state: "used" }, blocksUsed);

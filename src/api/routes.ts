@@ -10,6 +10,7 @@ import {
   parseVrfPut,
 } from "../model/parse.ts";
 import type { Kind } from "../model/resource.ts";
+import { leaseRoutes } from "./leaseRoutes.ts";
 import { memberRoutes } from "./memberRoutes.ts";
 import type { Metrics } from "./metrics.ts";
 import { ipamRoutes } from "./routes-ipam.ts";
@@ -44,6 +45,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     ...readRoutes(parts),
     ...writeRoutes(parts),
     ...memberRoutes(parts.control),
+    ...leaseRoutes(parts.control),
     ...deleteRoutes(parts),
     ...hostRoutes(parts),
     ...ipamRoutes(parts.control),
@@ -93,6 +95,8 @@ function processRoutes({ control, metrics, watches, version }: Parts): Route[] {
 
 const KINDS: readonly {
   readonly kind: Kind;
+  /** In paths; default: the kind and an s. */
+  readonly plural?: string;
   readonly item: SchemaName;
   readonly page: SchemaName;
   readonly unknown: Fault["reason"];
@@ -107,15 +111,18 @@ const KINDS: readonly {
   { kind: "membership", item: "Membership", page: "MembershipPage", unknown: "membership-unknown" },
   { kind: "migration", item: "Migration", page: "MigrationPage", unknown: "migration-unknown" },
   { kind: "move", item: "Move", page: "MovePage", unknown: "not-found" },
+  { kind: "hold", item: "Hold", page: "HoldPage", unknown: "hold-unknown" },
+  { kind: "freed", plural: "freed", item: "Freed", page: "FreedPage", unknown: "not-found" },
+  { kind: "cursor", item: "Cursor", page: "CursorPage", unknown: "not-found" },
 ];
 
 function readRoutes(parts: Parts): Route[] {
   const { control } = parts;
-  const reads = KINDS.flatMap(({ kind, item, page, unknown }): Route[] => [
+  const reads = KINDS.flatMap(({ kind, plural = `${kind}s`, item, page, unknown }): Route[] => [
     {
       method: "GET",
-      path: `/v1/${kind}s`,
-      summary: `All ${kind}s that the caller may see.`,
+      path: `/v1/${plural}`,
+      summary: `All ${plural} that the caller may see.`,
       access: "viewer",
       answers: { 200: page },
       query: {
@@ -129,7 +136,7 @@ function readRoutes(parts: Parts): Route[] {
     },
     {
       method: "GET",
-      path: `/v1/${kind}s/{name}`,
+      path: `/v1/${plural}/{name}`,
       summary: `One ${kind}.`,
       access: "viewer",
       query: {},
@@ -141,7 +148,7 @@ function readRoutes(parts: Parts): Route[] {
         throw new Fault(unknown, {
           what: `there is no ${kind} "${name.slice(0, 80)}"`,
           where: "name",
-          fix: `see GET /v1/${kind}s`,
+          fix: `see GET /v1/${plural}`,
         });
       },
     },
@@ -199,7 +206,7 @@ function writeRoutes({ control }: Parts): Route[] {
       path: "/v1/networks/{name}",
       summary: "Makes or changes a network; what is left out gets its default.",
       access: "admin",
-      query: {},
+      query: { force: "true: also if leases lose their range; their hosts are asked to detach them." },
       headers: { ...MATCH, "If-None-Match": "*: only if there is none." },
       body: "NetworkPut",
       answers: { 200: "Network", 201: "Network" },
@@ -209,6 +216,7 @@ function writeRoutes({ control }: Parts): Route[] {
             verb: "put-network",
             name: call.params["name"] ?? "",
             spec: parseNetworkPut(jsonOf(call)),
+            force: flagIn(call, "force"),
             ...matchOf(call),
           }),
         ),

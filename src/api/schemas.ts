@@ -37,19 +37,11 @@ const resources = {
   Membership: envelope("membership"),
   Migration: envelope("migration"),
   Move: envelope("move"),
+  Hold: envelope("hold"),
+  Freed: envelope("freed"),
+  Cursor: envelope("cursor"),
 };
-const Resource = Type.Union([
-  resources.Vrf,
-  resources.Network,
-  resources.Host,
-  resources.Block,
-  resources.Vtep,
-  resources.Endpoint,
-  resources.Pool,
-  resources.Membership,
-  resources.Migration,
-  resources.Move,
-]);
+const Resource = Type.Union(Object.values(resources));
 const Change = Type.Union([
   Type.Object({ put: Resource }, strict),
   Type.Object({ remove: Type.String({ description: "kind/name" }) }, strict),
@@ -105,6 +97,21 @@ const Condition = Type.Object(
   strict,
 );
 
+const LeaseRecord = Type.Object(
+  {
+    network: Type.String(),
+    address: Type.String({ description: "Of a lease without any: its MAC." }),
+    endpoint: Type.String(),
+    owner: Type.String(),
+    ifname: Type.String(),
+    host: Type.String(),
+    mac: Type.String(),
+    fromMs: Type.Number({ description: "ms since 1970." }),
+    untilMs: Type.Optional(Type.Number({ description: "Absent while it lasts." })),
+  },
+  strict,
+);
+
 export const SCHEMAS = {
   ...resources,
   VrfPage: page(resources.Vrf),
@@ -117,6 +124,9 @@ export const SCHEMAS = {
   MembershipPage: page(resources.Membership),
   MigrationPage: page(resources.Migration),
   MovePage: page(resources.Move),
+  HoldPage: page(resources.Hold),
+  FreedPage: page(resources.Freed),
+  CursorPage: page(resources.Cursor),
   NetworkPut: input.NetworkPut,
   VrfPut: input.VrfPut,
   PoolPut: input.PoolPut,
@@ -138,6 +148,9 @@ export const SCHEMAS = {
     strict,
   ),
   EndpointClaim: input.EndpointClaim,
+  EndpointClaims: input.EndpointClaims,
+  HoldRequest: input.HoldRequest,
+  LeaseHistory: Type.Object({ items: Type.Array(LeaseRecord, { description: "The newest first." }) }, strict),
   HostReport: input.HostReport,
   ClusterStatus: Type.Object(
     { cluster: Type.String(), revision: Revision, hosts: Type.Array(HostCondition), conditions: Type.Array(Condition) },
@@ -159,6 +172,9 @@ export const SCHEMAS = {
       memberships: Type.Array(resources.Membership),
       migrations: Type.Array(resources.Migration),
       moves: Type.Array(resources.Move),
+      holds: Type.Array(resources.Hold, { description: "This and what follows: for administrators." }),
+      freed: Type.Array(resources.Freed),
+      cursors: Type.Array(resources.Cursor),
     },
     strict,
   ),

@@ -17,6 +17,7 @@ type AttachOptions = ReadOptions & {
   readonly mac?: string;
   readonly ifname?: string;
   readonly name?: string;
+  readonly range?: string;
   readonly slice?: string;
   readonly workload?: string;
   readonly host?: string;
@@ -34,6 +35,7 @@ export function register(command: Command, cli: Cli): void {
     .option("--mac <mac>", "a given MAC")
     .option("--ifname <name>", "interface in the workload (eth0)")
     .option("--workload <name>", "what it is an instance of: weft network join moves all instances together")
+    .option("--range <name>", "address range of a network that has some")
     .option("--slice <name>", "slice of a network that has some")
     .option("--host <name>", "which agent, where several run on one machine")
     .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)");
@@ -66,6 +68,7 @@ export function requestOf(options: AttachOptions): AttachRequest {
     ...(options.ip === undefined ? {} : { addresses: options.ip }),
     ...(options.mac === undefined ? {} : { mac: options.mac }),
     ...(options.ifname === undefined ? {} : { ifname: options.ifname }),
+    ...(options.range === undefined ? {} : { range: options.range }),
     ...(options.slice === undefined ? {} : { slice: options.slice }),
     ...(options.workload === undefined ? {} : { workload: options.workload }),
   };
@@ -97,15 +100,17 @@ async function waitForPeers(cli: Cli, name: string, options: AttachOptions): Pro
   });
 }
 
-function attachmentText(cli: Cli, { endpoint, spec, mtu, interfaceAddresses, gateways }: Attachment): string {
+function attachmentText(cli: Cli, { endpoint, spec, mtu, interfaceAddresses, gateways, dns }: Attachment): string {
   return fields(cli.io, [
     ["Endpoint", endpoint],
     ["Network", `${spec.network}${spec.slice === undefined ? "" : `, slice ${spec.slice}`}`],
     ["Workload", spec.workload],
+    ["Range", spec.range],
     ["Host", spec.host],
     ["Interface", spec.ifname],
     ["Addresses", interfaceAddresses.join(", ")],
     ["Gateway", gateways.join(", ")],
+    ["DNS", dns.join(", ")],
     ["MAC", spec.mac],
     ["MTU", String(mtu)],
   ]);

@@ -2,82 +2,28 @@
 // unix socket. What is asserted is what arrives: exit codes, what is on stdout and what on stderr, and what the
 // server then has.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { createApi } from "../api/api.ts";
-import { Control } from "../control/control.ts";
-import { openMemoryStore } from "../store/memory.ts";
+import { CommandLine } from "../../test/commandLine.ts";
 
-const WEFT = join(import.meta.dirname, "../../bin/weft");
-const clock = { nowMs: () => Date.now(), sleep: () => Promise.resolve() };
-const folder = mkdtempSync(join(tmpdir(), "weft-cli-"));
-const socket = join(folder, "server.sock");
-const control = await Control.open(openMemoryStore(), { clock });
-const api = createApi(control, { clock, version: "9.9.9" });
-const server = createServer((...args) => api.routing(...args));
-
-type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
-
-function weft(
-  args: readonly string[],
-  options: { readonly input?: string; readonly env?: Record<string, string> } = {},
-): Promise<Ran> {
-  const env = {
-    PATH: process.env["PATH"],
-    HOME: folder,
-    WEFT_CONFIG_DIR: folder,
-    WEFT_SERVER: `unix:${socket}`,
-    WEFT_TOKEN_FILE: join(folder, "admin.token"),
-    ...options.env,
-  };
-  return new Promise((resolve) => {
-    const child = execFile(WEFT, args, { env, timeout: 30_000 }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr });
-    });
-    child.stdin?.end(options.input ?? "");
-  });
-}
+const line = new CommandLine();
+const { folder, control } = line;
+const weft: CommandLine["weft"] = (...args) => line.weft(...args);
+const json: CommandLine["json"] = (...args) => line.json(...args);
+const joinHost: CommandLine["joinHost"] = (...args) => line.joinHost(...args);
 
 /** What these tests look at in what the CLI prints as JSON. */
 type Printed = { readonly name: string; readonly spec: Readonly<Record<string, unknown>> };
 
-/** Runs what has to succeed and gives its stdout as JSON. */
-async function json<T>(...args: readonly string[]): Promise<T> {
-  const { code, stdout, stderr } = await weft([...args, "-o", "json"]);
-  assert.equal(code, 0, stderr);
-  return JSON.parse(stdout) as T;
-}
-
 const NOTHING = { errors: [], networks: [], conditions: [], hostPrefixes: [], driftRepaired: 0, objects: 5 };
 const QUIET = { ...NOTHING, bootId: "b", version: "1" };
-
-async function joinHost(host: string, underlay: string): Promise<void> {
-  await control.join({ host, underlay, underlayMtu: 1500, hostPrefixes: [] }, "j".repeat(40));
-}
 
 async function report(host: string, revision: number): Promise<void> {
   await control.report({ ...QUIET, host, revision });
 }
 
-before(async () => {
-  await control.setToken("admin", "a".repeat(40));
-  await control.setToken("join", "j".repeat(40));
-  writeFileSync(join(folder, "admin.token"), "a".repeat(40));
-  writeFileSync(join(folder, "wrong.token"), "w".repeat(40));
-  await api.ready();
-  await new Promise<void>((resolve) => server.listen(socket, resolve));
-});
-after(async () => {
-  server.close();
-  server.closeAllConnections();
-  await api.close();
-  await control.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+before(() => line.open());
+after(() => line.close());
 
 describe("usage", () => {
   test("help is data, and names every noun", async () => {
@@ -174,7 +120,7 @@ describe("networks", () => {
     assert.equal((await weft(["network", "create", "busy", "--ipam", "global", "--subnet", "10.10.0.0/24"])).code, 0);
     const claim = { network: "busy", host: "h8", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
     await control.write({ verb: "attach", claim, by: { role: "host", host: "h8" } });
-    assert.match((await weft(["lease", "list", "--no-headers"])).stdout, /^10\.10\.0\.\d+ +busy +h8 +web +-\n$/);
+    assert.match((await weft(["lease", "list", "--no-headers"])).stdout, /^10\.10\.0\.\d+ +busy +h8 +web +- +used\n$/);
     assert.match((await weft(["endpoint", "show", "web"])).stdout, /^Name: +web\.eth0$/m);
 
     const refused = await weft(["network", "delete", "busy"]);

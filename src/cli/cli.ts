@@ -49,7 +49,7 @@ const NOUNS: readonly Noun[] = [
     name: "network",
     alias: "net",
     group: RESOURCES,
-    about: "networks: create, list, show, edit, delete; members: join, leave, migrate",
+    about: "networks: create, list, show, edit, delete; address ranges; members: join, leave, migrate",
     load: () => import("./network.ts"),
   },
   {
@@ -69,13 +69,13 @@ const NOUNS: readonly Noun[] = [
     name: "lease",
     alias: "ip",
     group: RESOURCES,
-    about: "who has which address: list",
+    about: "who has which address, and who had it: list, show, history",
     load: () => import("./lease.ts"),
   },
   {
     name: "ipam",
     group: RESOURCES,
-    about: "the address space: check that all agree about it, map it",
+    about: "the address space: check that all agree about it, map it, hold and release addresses",
     load: () => import("./ipam.ts"),
   },
   {

@@ -121,6 +121,10 @@ function describe(resource: Resource): string {
       const { ip, ip6, vrf, host } = resource.spec;
       return `tunnel address ${ip ?? ip6} in VRF ${vrf}, host ${host}`;
     }
+    case "freed": {
+      const { network, addresses, mac } = resource.spec;
+      return `quarantine of ${addresses.join(", ") || mac} in network ${network}`;
+    }
     case "host":
     case "network":
     case "vrf":
@@ -128,6 +132,8 @@ function describe(resource: Resource): string {
     case "membership":
     case "migration":
     case "move":
+    case "hold":
+    case "cursor":
       return `${resource.kind} ${resource.name}`;
   }
 }

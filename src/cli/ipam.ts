@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { CheckReport, CheckRequest, Finding } from "../model/check.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
+import { registerHolds } from "./hold.ts";
 import { count, paint, type Io, type Tone } from "./io.ts";
 import { printing, remote, type ReadOptions } from "./options.ts";
 import { mapText } from "./map.ts";
@@ -34,6 +35,7 @@ still there), ${EXIT_UNCHECKED} nothing found, but some host could not be asked.
     .argument("<network>")
     .description("Draw a network's address space: what is used, free, and whose.");
   printing(remote(map)).action(cli.verb((network: string, options: ReadOptions) => showMap(cli, network, options)));
+  registerHolds(noun, cli);
 }
 
 async function showMap(cli: Cli, network: string, options: ReadOptions): Promise<void> {

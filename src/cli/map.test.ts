@@ -51,7 +51,7 @@ test("a cell per address where there is room: what is used, kept for somebody, a
   const text = mapText(io, { network: "blue", ipam: "global", revision: 3, subnets: [subnet] });
   assert.equal(
     text,
-    `blue 10.7.0.0/25: 3 of 118 addresses used
+    `blue 10.7.0.0/25: 3 of 123 addresses used
 
   10.7.0.0     xG███HHQQQ??${"·".repeat(52)}
   10.7.0.64    ${"·".repeat(63)}x

@@ -1,6 +1,7 @@
 // `weft network`: what a user says about networks in flags, and what a network looks like in a terminal.
 import type { Command } from "commander";
 import { Fault } from "../model/fault.ts";
+import { quarantineMs } from "../model/range.ts";
 import type { Network, Snapshot, Subnet, Vrf } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
@@ -16,6 +17,7 @@ import {
   type SureOptions,
   type WriteOptions,
 } from "./options.ts";
+import { registerRanges } from "./range.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
 import { confirm } from "./refuse.ts";
 import { type Cell, table } from "./table.ts";
@@ -67,6 +69,9 @@ Examples:
     cli.verb((name: string, options: SpecFlags & WriteOptions) => editNetwork(cli, name, options)),
   );
 
+  const ranges = noun.command("range").description("Address ranges: list, add, resize, remove.");
+  registerRanges(ranges, cli);
+
   const remove = noun.command("delete").alias("rm").argument("<name>").description("Delete a network.");
   waiting(remote(sure(remove, "also if it has endpoints: they lose their interfaces"))).action(
     cli.verb((name: string, options: WriteOptions & SureOptions) => deleteNetwork(cli, name, options)),
@@ -77,6 +82,10 @@ Examples:
 
 function specFlags(command: Command): Command {
   return command
+    .option("--strategy <name>", "ipam global: which free address is next: lowest, next or random")
+    .option("--sticky", "ipam global: an owner that comes back gets the address it had")
+    .option("--quarantine <seconds>", "how long an address that was given back goes to nobody else (60)")
+    .option("--dns <address>", "name server that endpoints are told; repeat", repeated)
     .option("--mtu <bytes>", "default: what the underlay of its hosts leaves")
     .option("--masquerade", "its endpoints reach the outside under their host's address (default)")
     .option("--no-masquerade", "they do not")
@@ -152,6 +161,9 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
             ? "local: each host assigns from its block"
             : "global: the server assigns, one segment over all hosts",
         ],
+        ["Ranges", network.spec.ranges?.map((range) => `${range.name} (${range.type})`).join(", ")],
+        ["Strategy", strategyText(network)],
+        ["DNS", network.spec.dns?.join(", ")],
         ["Slices", network.spec.slices?.map((slice) => `${slice.name} (bridge ${slice.bridge}-${name})`).join(", ")],
         ["Pool", network.spec.pool && `${network.spec.pool.name}, id ${network.spec.pool.id}`],
         ["VRF", network.spec.vrf],
@@ -166,6 +178,12 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
       ]) + hostsText(cli, network, snapshot)
     );
   });
+}
+
+function strategyText({ spec }: Network): string | undefined {
+  if (spec.ipam === "local") return undefined;
+  const kept = `quarantine ${quarantineMs(spec) / 1000} s`;
+  return [spec.strategy ?? "lowest", ...(spec.sticky === true ? ["sticky"] : []), kept].join(", ");
 }
 
 /** Where the network is: each host's blocks, tunnel endpoint and number of endpoints. */
@@ -200,7 +218,9 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
     throw new Fault("request-invalid", {
       what: "a network needs addresses",
       where: "--subnet",
-      fix: `for instance: weft network create ${name} --subnet 10.7.0.0/16; or give it a --pool`,
+      fix:
+        `for instance: weft network create ${name} --subnet 10.7.0.0/16; or give it a --pool; ` +
+        "without any, see examples/addresses.yaml",
     });
   }
   const server = await connect(cli.io, options);

@@ -19,6 +19,10 @@ export type SpecFlags = {
   readonly slice?: readonly string[];
   readonly masquerade?: boolean;
   readonly enabled?: boolean;
+  readonly strategy?: string;
+  readonly sticky?: boolean;
+  readonly quarantine?: string;
+  readonly dns?: readonly string[];
   readonly description?: string;
 };
 
@@ -26,7 +30,15 @@ export type SpecFlags = {
 export function draftOf(flags: SpecFlags): Draft {
   const vni = wholeNumber(flags.vni, "--vni");
   const mtu = wholeNumber(flags.mtu, "--mtu");
-  const { ipam } = flags;
+  const quarantine = wholeNumber(flags.quarantine, "--quarantine");
+  const { ipam, strategy } = flags;
+  if (strategy !== undefined && strategy !== "lowest" && strategy !== "next" && strategy !== "random") {
+    throw new Fault("request-invalid", {
+      what: `"${strategy}" is not a strategy`,
+      where: "--strategy",
+      fix: "choose lowest, next or random",
+    });
+  }
   if (ipam !== undefined && ipam !== "local" && ipam !== "global") {
     throw new Fault("request-invalid", {
       what: `"${ipam}" is not an address mode`,
@@ -49,6 +61,10 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(flags.slice === undefined ? {} : { slices: flags.slice.map(sliceOf) }),
     ...(flags.masquerade === undefined ? {} : { masquerade: flags.masquerade }),
     ...(flags.enabled === undefined ? {} : { enabled: flags.enabled }),
+    ...(strategy === undefined ? {} : { strategy }),
+    ...(flags.sticky === undefined ? {} : { sticky: flags.sticky }),
+    ...(quarantine === undefined ? {} : { quarantine }),
+    ...(flags.dns === undefined ? {} : { dns: flags.dns }),
     ...(flags.description === undefined ? {} : { description: flags.description }),
   };
 }

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { VirtualClock } from "../../test/sim/clock.ts";
 import { Fault } from "../model/fault.ts";
-import { keyOfResource, snapshotOf } from "../model/resource.ts";
+import { keyOfResource, resourcesIn, snapshotOf } from "../model/resource.ts";
 import type { Change, ChangeSet, Endpoint, Host, Resource, Snapshot } from "../model/resource.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
@@ -95,8 +95,7 @@ async function assertMirrors(mirror: Mirror, store: Store): Promise<void> {
 }
 function contents(snapshot: Snapshot | undefined): ReadonlyMap<string, Resource> {
   if (snapshot === undefined) return new Map();
-  const { vrfs, networks, hosts, blocks, vteps, endpoints } = snapshot;
-  return byKey([...vrfs, ...networks, ...hosts, ...blocks, ...vteps, ...endpoints]);
+  return byKey(resourcesIn(snapshot));
 }
 function byKey(resources: readonly Resource[]): ReadonlyMap<string, Resource> {
   return new Map(resources.map((resource) => [keyOfResource(resource), resource]));

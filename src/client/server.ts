@@ -6,6 +6,7 @@ import type {
   Change,
   ChangeSet,
   Endpoint,
+  Hold,
   Host,
   Kind,
   Membership,
@@ -42,17 +43,37 @@ type ApplyRequest = {
 type Applied = { readonly revision: number; readonly changes: readonly Change[] };
 /** Refused with `revision-stale` if the resource is not as the writer thinks it is. */
 type Match = { readonly createOnly?: boolean; readonly ifRevision?: number };
+/** `force`: also if leases or holds lose their range. */
+type Put = Match & { readonly force?: boolean };
+type Span = { readonly network: string; readonly first: string; readonly last?: string };
+type HoldRequest = Span & { readonly reason: string; readonly owner: string; readonly expiresInSeconds?: number };
+/** Who had an address, or for leases without any a MAC. */
+export type LeaseRecord = {
+  readonly network: string;
+  readonly address: string;
+  readonly endpoint: string;
+  readonly owner: string;
+  readonly ifname: string;
+  readonly host: string;
+  readonly mac: string;
+  readonly fromMs: number;
+  /** Absent while it lasts. */
+  readonly untilMs?: number;
+};
+type HistoryQuery = {
+  readonly address: string;
+  readonly network?: string;
+  /** Leases that lasted at some time from `sinceMs` on, and before `beforeMs`. */
+  readonly sinceMs?: number;
+  readonly beforeMs?: number;
+  readonly limit: number;
+};
 
 export type ServerClient = {
   /** All of a kind, over as many pages as it takes. */
   list<K extends Kind>(kind: K): Promise<readonly ResourceOf<K>[]>;
   get<K extends Kind>(kind: K, name: string): Promise<ResourceOf<K>>;
-  put<K extends "network" | "vrf" | "pool">(
-    kind: K,
-    name: string,
-    spec: unknown,
-    match?: Match,
-  ): Promise<ResourceOf<K>>;
+  put<K extends "network" | "vrf" | "pool">(kind: K, name: string, spec: unknown, how?: Put): Promise<ResourceOf<K>>;
   /** An endpoint without `force` is only marked; its host detaches it. */
   remove(kind: Kind, name: string, options?: { readonly force?: boolean }): Promise<{ readonly revision: number }>;
   /** Frees all that a lost host had; with `dryRun` nothing, and the answer says what it would be. */
@@ -66,6 +87,11 @@ export type ServerClient = {
   /** All or none, in one revision; with `dryRun` nothing, and the answer says what it would be. */
   apply(request: ApplyRequest): Promise<Applied>;
   attach(claim: EndpointClaim): Promise<Endpoint>;
+  hold(request: HoldRequest): Promise<Hold>;
+  /** Every address of the span must be held. */
+  release(span: Span): Promise<{ readonly revision: number }>;
+  /** The newest first. */
+  leaseHistory(query: HistoryQuery): Promise<readonly LeaseRecord[]>;
   snapshot(): Promise<Snapshot>;
   status(): Promise<ClusterStatus>;
   watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
@@ -86,8 +112,13 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
   return {
     list: (kind) => listAll(ask, kind),
     get: (kind, name) => ask({ method: "GET", path: pathOf(kind, name) }),
-    put: (kind, name, spec, match = {}) =>
-      ask({ method: "PUT", path: pathOf(kind, name), body: { spec }, ...headersOf(match) }),
+    put: (kind, name, spec, { force = false, ...match } = {}) =>
+      ask({
+        method: "PUT",
+        path: `${pathOf(kind, name)}${force ? "?force=true" : ""}`,
+        body: { spec },
+        ...headersOf(match),
+      }),
     remove: (kind, name, { force = false } = {}) =>
       ask({ method: "DELETE", path: `${pathOf(kind, name)}${force ? "?force=true" : ""}` }),
     reclaim: (host, { force = false, dryRun = false } = {}) =>
@@ -97,6 +128,18 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
     migrate: (request) => ask({ method: "POST", path: "/v1/migrations", body: request }),
     apply: (request) => ask({ method: "POST", path: "/v1/apply", body: request }),
     attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
+    hold: (request) => ask({ method: "POST", path: "/v1/holds", body: request }),
+    release: (span) => ask({ method: "DELETE", path: `/v1/holds?${new URLSearchParams(span).toString()}` }),
+    async leaseHistory({ limit, sinceMs, beforeMs, ...query }) {
+      const search = new URLSearchParams({ ...query, limit: String(limit) });
+      if (sinceMs !== undefined) search.set("since", String(sinceMs));
+      if (beforeMs !== undefined) search.set("before", String(beforeMs));
+      const { items } = await ask<{ readonly items: readonly LeaseRecord[] }>({
+        method: "GET",
+        path: `/v1/leases/history?${search.toString()}`,
+      });
+      return items;
+    },
     snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
     status: () => ask({ method: "GET", path: "/v1/status" }),
     watch: (from, signal) => watchOver(http, token, from, signal),
@@ -173,7 +216,7 @@ type Page<K extends Kind> = { readonly items: readonly ResourceOf<K>[]; readonly
 async function listAll<K extends Kind>(ask: Ask, kind: K): Promise<readonly ResourceOf<K>[]> {
   const items: ResourceOf<K>[] = [];
   for (let query = ""; ; ) {
-    const page: Page<K> = await ask({ method: "GET", path: `/v1/${kind}s${query}` });
+    const page: Page<K> = await ask({ method: "GET", path: `/v1/${pluralOf(kind)}${query}` });
     for (const item of page.items) items.push(item);
     if (page.cursor === undefined) return items;
     query = `?cursor=${encodeURIComponent(page.cursor)}`;
@@ -186,7 +229,11 @@ function unlessGone(error: unknown): void {
 }
 
 function pathOf(kind: Kind, name: string): string {
-  return `/v1/${kind}s/${encodeURIComponent(name)}`;
+  return `/v1/${pluralOf(kind)}/${encodeURIComponent(name)}`;
+}
+
+function pluralOf(kind: Kind): string {
+  return kind === "freed" ? kind : `${kind}s`;
 }
 
 function headersOf({ createOnly, ifRevision }: Match): { readonly headers?: Readonly<Record<string, string>> } {

@@ -1,31 +1,10 @@
 // What the server makes of writes, by looking at the resources that come of them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Fault, type Reason } from "../model/fault.ts";
+import type { Reason } from "../model/fault.ts";
 import type { NetworkInput } from "../model/input.ts";
-import { ADMIN, JOIN_TOKEN, type Lab, openLab, sorted } from "./lab.ts";
+import { ADMIN, JOIN_TOKEN, type Lab, openLab, refuses } from "./lab.ts";
 
-/** The write is refused for this reason, says where and what to do, and has changed nothing. */
-async function refuses(
-  lab: Lab,
-  reason: Reason,
-  text: RegExp,
-  attempt: () => Promise<unknown>,
-  where?: string,
-): Promise<Fault> {
-  const before = sorted(await lab.snapshot());
-  const error = await attempt().then(
-    () => undefined,
-    (e: unknown) => e,
-  );
-  assert.ok(error instanceof Fault, `expected ${reason}, got ${String(error)}`);
-  assert.equal(error.reason, reason, error.message);
-  assert.match(error.message, text);
-  assert.ok(error.detail.fix.length > 0);
-  if (where !== undefined) assert.equal(error.detail.where, where);
-  assert.deepEqual(sorted(await lab.snapshot()), before, "a refusal changes nothing");
-  return error;
-}
 const v4 = (cidr: string, hostPrefix?: number): NetworkInput => ({
   subnets: [hostPrefix === undefined ? { cidr } : { cidr, hostPrefix }],
 });
@@ -487,7 +466,8 @@ test("an endpoint of a global network gets address and MAC in its own commit", a
   for (const owner of ["a", "b", "c"]) await lab.attach("blue", "h1", owner);
   await refuses(lab, "exhausted", /no free address: all 5 of 10.7.0.0\/29 are in use/, wish({}));
   await lab.detach("a.eth0");
-  assert.deepEqual((await lab.attach("blue", "h2", "api")).spec.addresses, ["10.7.0.3", "fd00:7::4"]);
+  // In IPv4 nothing else is left, so quarantine does not count; in IPv6 there is.
+  assert.deepEqual((await lab.attach("blue", "h2", "api")).spec.addresses, ["10.7.0.3", "fd00:7::7"]);
 });
 
 test("addresses with equal low bits still get different MACs", async () => {

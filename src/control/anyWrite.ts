@@ -14,10 +14,29 @@ const workload = fc.constantFrom("web", "db");
 const orNot = <T>(some: fc.Arbitrary<T>): fc.Arbitrary<T | null> =>
   fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: some });
 const endpoint = fc.constantFrom("a.eth0", "b.eth0", "c.eth0", "d.eth0");
-const subnets: fc.Arbitrary<NonNullable<NetworkInput["subnets"]>> = fc.constantFrom(
-  [{ cidr: "10.0.0.0/29" }],
-  [{ cidr: "10.0.1.0/28" }, { cidr: "fd00:1::/64" }],
-  [{ cidr: "10.0.0.0/22" }],
+type Ranges = NonNullable<NetworkInput["ranges"]>;
+const places: readonly { readonly subnets: NonNullable<NetworkInput["subnets"]>; readonly ranges?: Ranges }[] = [
+  { subnets: [{ cidr: "10.0.0.0/29" }] },
+  { subnets: [{ cidr: "10.0.0.0/29" }], ranges: [{ name: "a", type: "ip4", first: "10.0.0.2", size: 2 }] },
+  { subnets: [{ cidr: "10.0.0.0/29" }], ranges: [{ name: "a", type: "ip4", first: "10.0.0.2", size: 5 }] },
+  {
+    subnets: [{ cidr: "10.0.0.0/29" }],
+    ranges: [
+      { name: "a", type: "ip4", first: "10.0.0.2", size: 2 },
+      { name: "e", type: "ether", size: 2 },
+    ],
+  },
+  { subnets: [{ cidr: "10.0.1.0/28" }, { cidr: "fd00:1::/64" }] },
+  {
+    subnets: [{ cidr: "10.0.1.0/28" }, { cidr: "fd00:1::/64" }],
+    ranges: [
+      { name: "a", type: "ip4-6-static", first: "10.0.1.3", first6: "fd00:1::8", size: 2 },
+      { name: "s", type: "ip6", prefix: "fd00:1::/64", ula: "fd00:2::/64", size: 2 },
+    ],
+  },
+  { subnets: [{ cidr: "10.0.0.0/22" }] },
+];
+const locals = fc.constantFrom<NonNullable<NetworkInput["subnets"]>>(
   [{ cidr: "9.0.0.0/23", hostPrefix: 24 }],
   [
     { cidr: "9.1.0.0/16", hostPrefix: 24 },
@@ -25,10 +44,18 @@ const subnets: fc.Arbitrary<NonNullable<NetworkInput["subnets"]>> = fc.constantF
   ],
   [{ cidr: "9.0.0.0/8", hostPrefix: 26 }],
 );
-const network = fc.record(
-  { vrf: fc.constantFrom("one", "two"), enabled: fc.boolean(), vni: fc.constantFrom(5000, 5001, 4096), subnets },
-  { requiredKeys: ["subnets"] },
-);
+const any = {
+  vrf: fc.constantFrom("one", "two"),
+  enabled: fc.boolean(),
+  vni: fc.constantFrom(5000, 5001, 4096),
+  quarantine: fc.constantFrom(0, 30, 60),
+};
+const strategy = fc.constantFrom("lowest" as const, "next" as const, "random" as const);
+const local = fc.record({ ...any, subnets: locals }, { requiredKeys: ["subnets"] });
+const global = fc
+  .tuple(fc.constantFrom(...places), fc.record({ ...any, strategy, sticky: fc.boolean() }, { requiredKeys: [] }))
+  .map(([place, rest]) => ({ ...place, ...rest }));
+const network: fc.Arbitrary<NetworkInput> = fc.oneof(local, global, global);
 const vrf = fc.record(
   {
     vni: fc.constantFrom(5000, 6000),
@@ -40,7 +67,25 @@ const vrf = fc.record(
 );
 /** What stands in the way of others. */
 const rarely = fc.nat(3).map((n) => n === 0);
-const address = fc.constantFrom("10.0.0.3", "10.0.1.4", "9.0.0.5", "9.0.1.5", "9.1.0.7", "9.1.1.7", "9.0.0.70");
+const address = fc.constantFrom(
+  "10.0.0.3",
+  "10.0.1.4",
+  "fd00:1::9",
+  "9.0.0.5",
+  "9.0.1.5",
+  "9.1.0.7",
+  "9.1.1.7",
+  "9.0.0.70",
+);
+
+const span = fc.constantFrom(
+  { first: "10.0.0.3" },
+  { first: "10.0.0.2", last: "10.0.0.4" },
+  { first: "10.0.0.4", last: "10.0.0.5" },
+  { first: "10.0.1.4" },
+  { first: "fd00:1::8", last: "fd00:1::9" },
+  { first: "02:00:0a:00:00:03" },
+);
 
 /** Something stands, and moves: what takes many writes that fit, which chance alone seldom makes. */
 const beginning: readonly Write[] = [
@@ -78,7 +123,10 @@ export function aimed(write: Write, moves: readonly Move[]): Write {
 
 /** Joins come as their own host, so that they may also update. */
 export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ verb: fc.constant("put-network" as const), name, spec: network }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ verb: fc.constant("put-network" as const), name, spec: network, force: fc.boolean() }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({ verb: fc.constant("put-vrf" as const), name: fc.constantFrom("one", "two"), spec: vrf }),
@@ -113,9 +161,10 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
         addresses: fc.option(fc.array(address, { maxLength: 1 })),
         workload: fc.option(workload),
         joined: fc.boolean(),
+        mac: fc.constantFrom(undefined, undefined, undefined, "02:00:0a:00:00:03", "0e:00:00:00:00:01"),
       })
       .map(
-        ({ addresses, workload: of, joined, ...rest }): Write => ({
+        ({ addresses, mac, workload: of, joined, ...rest }): Write => ({
           verb: "attach",
           by: ADMIN,
           claim: {
@@ -123,6 +172,7 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
             ifname: "eth0",
             netns: "/n",
             ...(addresses === null ? {} : { addresses }),
+            ...(mac === undefined ? {} : { mac }),
             ...(of === null ? {} : { workload: of, joined }),
           },
         }),
@@ -209,6 +259,40 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
       force: fc.boolean(),
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({ network: name, host, owners: fc.uniqueArray(fc.constantFrom("a", "b", "c"), { minLength: 1 }) })
+      .map(({ owners, ...rest }): Write => {
+        const claims = owners.map((owner) => ({ ...rest, owner, ifname: "eth0", netns: "/n" }));
+        return { verb: "attach-all", by: ADMIN, claims };
+      }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ network: name, span, expires: fc.constantFrom(undefined, 40) }).map(
+      ({ network, span, expires }): Write => ({
+        verb: "hold",
+        request: {
+          network,
+          ...span,
+          reason: "because",
+          owner: "ops",
+          ...(expires === undefined ? {} : { expiresInSeconds: expires }),
+        },
+      }),
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ network: name, span }).map(
+      ({ network, span }): Write => ({
+        verb: "release",
+        span: { network, ...span },
+      }),
+    ),
+  },
+  { weight: 2, arbitrary: fc.constant<Write>({ verb: "sweep" }) },
   {
     weight: 3,
     arbitrary: fc.record({

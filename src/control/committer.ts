@@ -11,6 +11,7 @@ import { type Admission, admit } from "./admit/admit.ts";
 import type { Context } from "./admit/context.ts";
 import { Followers } from "./follow.ts";
 import { Journey } from "./journey.ts";
+import { leaseEventsOf } from "./leaseLog.ts";
 import { type Before, type View, applyChanges, getKey, viewOf } from "./view.ts";
 import type { Outcome, Write } from "./write.ts";
 
@@ -173,7 +174,8 @@ export class Committer {
   }
 
   #enter(changes: readonly Change[], group: Group): void {
-    group.commits.push({ changes, preconditions: changes.map((change) => this.#asSeen(change)) });
+    const leases = leaseEventsOf(this.#view, changes, this.#options.clock.nowMs());
+    group.commits.push({ changes, preconditions: changes.map((change) => this.#asSeen(change)), leases });
     group.befores.push(applyChanges(this.#view, changes));
     this.#view.revision += 1;
   }

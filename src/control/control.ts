@@ -9,6 +9,7 @@ import type { HostClaim } from "../model/input.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ChangeSet, Host, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { ClusterStatus, HostReport, HostStatus } from "../model/status.ts";
+import type { LeaseQuery, LeaseRecord } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
 import { check } from "./check/check.ts";
 import { Inquiry } from "./check/inquiry.ts";
@@ -57,6 +58,14 @@ const END_OF_TURN = (run: () => void): void => void setImmediate(run);
 // oxlint-disable-next-line no-restricted-globals -- nothing depends on the time: after those who are served first
 const SOON = (run: () => void): void => void setTimeout(run, 5);
 
+/** From the end of a quarantine or hold to the commit that ends it. */
+const EXPIRE_MS = 1000;
+
+function unlessFault(error: unknown): false {
+  if (error instanceof Fault) return false;
+  throw error;
+}
+
 export class Control {
   readonly #store: Store;
   readonly #clock: Clock;
@@ -89,7 +98,11 @@ export class Control {
     this.#credentials = new Credentials(store, this.#lives.departures, hosts);
     this.#committer = new Committer(store, view, {
       clock: options.clock,
-      context: { uid: () => entropy.uid(), prefixes: this.#prefixes.byHost },
+      context: {
+        uid: () => entropy.uid(),
+        nowMs: () => options.clock.nowMs(),
+        prefixes: this.#prefixes.byHost,
+      },
       meter: this.#meter,
       turn: options.turn ?? END_OF_TURN,
       later: options.later ?? SOON,
@@ -320,6 +333,31 @@ export class Control {
       const fullInSeconds = left.get(keyOf(use));
       return fullInSeconds === undefined ? use : { ...use, fullInSeconds };
     });
+  }
+
+  /** Who had an address or, for leases without any, a MAC: the newest first. */
+  async leaseHistory(query: LeaseQuery): Promise<readonly LeaseRecord[]> {
+    await this.#committer.settled();
+    return this.#store.leases(query);
+  }
+
+  /**
+   * Ends quarantines and holds whose time has come, until the signal aborts. A store that fails for a while is asked
+   * again a second later.
+   */
+  async expireOn(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#clock.sleep(EXPIRE_MS, signal);
+      while (!signal.aborted && (await this.#expire().catch(unlessFault)));
+    }
+  }
+
+  /** Whether there is more to do. */
+  async #expire(): Promise<boolean> {
+    const isDue = () => (this.#committer.view.due.first?.atMs ?? Number.POSITIVE_INFINITY) <= this.#clock.nowMs();
+    await this.#committer.settled();
+    if (isDue()) await this.#committer.submit({ write: { verb: "sweep" } });
+    return isDue();
   }
 
   /** Whoever holds the token; a Fault `token-wrong` otherwise. */

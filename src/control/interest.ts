@@ -3,13 +3,14 @@
 // switched network of a VRF that it carries, where each is an FDB entry. So a first endpoint in a VRF brings all the
 // others into sight, and the last one's end takes them out of it, without any of them having changed. Memberships
 // everybody sees, so that a first instance of a workload finds its networks while the server is away, too; moves only
-// the host that makes them; pools and migrations none.
+// the host that makes them; pools, migrations, holds and what was given back none: they are the server's and people's.
 //
 // Pure: a view at one revision, and what was before the commit that led to it.
 import {
   type Change,
   type Endpoint,
   type Key,
+  type Kind,
   type Move,
   type Network,
   type Resource,
@@ -31,7 +32,15 @@ export function snapshotFor(view: View, host: string): Snapshot {
     moves: listOf(view, "move").filter((move) => move.spec.host === host),
     pools: [],
     migrations: [],
+    holds: [],
+    freed: [],
+    cursors: [],
   };
+}
+
+/** What only the server decides by: where networks and addresses come from. No kernel needs it. */
+function isForNobody(kind: Kind): boolean {
+  return kind === "pool" || kind === "migration" || kind === "hold" || kind === "freed" || kind === "cursor";
 }
 
 function* endpointsFor(view: View, host: string): Generator<Endpoint> {
@@ -52,7 +61,7 @@ function* switchedIn(view: View, networks: Iterable<string>): Generator<Endpoint
 }
 
 export function isVisible(view: View, host: string, resource: Resource): boolean {
-  if (resource.kind === "pool" || resource.kind === "migration") return false;
+  if (isForNobody(resource.kind)) return false;
   if (resource.kind === "move") return resource.spec.host === host;
   if (resource.kind !== "endpoint" || resource.spec.host === host) return true;
   const network = view.network.get(resource.spec.network);
@@ -82,12 +91,12 @@ export function passageTo(view: View, before: Before): Passage {
   let everybodyMoves = false;
   for (const [key, old] of before) {
     const now = getKey(view, key);
+    const kind = (now ?? old)?.kind;
+    if (kind === undefined || isForNobody(kind)) continue;
     for (const resource of [old, now]) {
       if (resource?.kind === "endpoint" || resource?.kind === "block") movers.add(resource.spec.host);
     }
     if (old?.kind === "network" && now?.kind === "network" && old.spec.vrf !== now.spec.vrf) everybodyMoves = true;
-    const { kind } = old ?? now ?? { kind: undefined };
-    if (kind === "pool" || kind === "migration") continue;
     if (kind === "endpoint" || kind === "move") {
       particular.push({ key, before: particularOf(old), after: particularOf(now) });
     } else if (now !== undefined) common.push({ put: now });

@@ -1,5 +1,7 @@
 // For tests: a control plane over a store in memory, with a clock that stands still and names that count up; mirrors
 // that follow it; and a view as plain data, so that two of them can be compared.
+import assert from "node:assert/strict";
+import { Fault, type Reason } from "../model/fault.ts";
 import type { EndpointClaim, NetworkInput } from "../model/input.ts";
 import type { Change, ChangeSet, Endpoint, Network, Resource, Snapshot } from "../model/resource.ts";
 import { keyOfResource, resourcesIn } from "../model/resource.ts";
@@ -56,6 +58,28 @@ export async function openLab(store: Store = openMemoryStore({ cluster: "lab" })
     detach: (endpoint) => control.write({ verb: "detach", endpoint, by: ADMIN, force: true }),
     snapshot: (viewer = ADMIN) => control.snapshot(viewer),
   };
+}
+
+/** The write is refused for this reason, says where and what to do, and has changed nothing. */
+export async function refuses(
+  lab: Lab,
+  reason: Reason,
+  text: RegExp,
+  attempt: () => Promise<unknown>,
+  where?: string,
+): Promise<Fault> {
+  const before = sorted(await lab.snapshot());
+  const error = await attempt().then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  assert.ok(error instanceof Fault, `expected ${reason}, got ${String(error)}`);
+  assert.equal(error.reason, reason, error.message);
+  assert.match(error.message, text);
+  assert.ok(error.detail.fix.length > 0);
+  if (where !== undefined) assert.equal(error.detail.where, where);
+  assert.deepEqual(sorted(await lab.snapshot()), before, "a refusal changes nothing");
+  return error;
 }
 
 /** Lists in no particular order become maps; the rest is compared as it is. */

@@ -82,6 +82,59 @@ test("a segment: its gateway, what is never given out, what is used", () => {
   );
 });
 
+test("ranges, holds and quarantine: what is in no range is not to be given out", () => {
+  const blue = network({
+    ipam: "global",
+    subnets: [{ cidr: "10.7.0.0/27", gateway: "10.7.0.1" }],
+    ranges: [
+      { name: "a", type: "ip4", first: "10.7.0.4", size: 8, gateway: "10.7.0.6" },
+      { name: "b", type: "ip4", first: "10.7.0.24", size: 8 },
+    ],
+  });
+  const hold: Resource = {
+    kind: "hold",
+    name: "blue:10.7.0.8",
+    ...META,
+    spec: { network: "blue", first: "10.7.0.8", last: "10.7.0.9", reason: "r", owner: "o" },
+  };
+  const freed: Resource = {
+    kind: "freed",
+    name: "blue:u9",
+    ...META,
+    spec: {
+      network: "blue",
+      endpoint: "x.eth0",
+      addresses: ["10.7.0.24"],
+      mac: "02:00:0a:07:00:18",
+      range: "b",
+      sinceMs: 1,
+      untilMs: 2,
+    },
+  };
+  const all = view(blue, endpoint("h1", 1, ["10.7.0.4"]), hold, freed);
+  assert.deepEqual(
+    spaceMapOf(all, blue).subnets[0]?.intervals.map(({ first, last, state }) => {
+      return `${first.slice(7)}-${last.slice(7)} ${state}`;
+    }),
+    [
+      "0-0 excluded",
+      "1-1 gateway",
+      "2-3 excluded",
+      "4-4 used",
+      "5-5 free",
+      "6-6 gateway",
+      "7-7 free",
+      "8-9 held",
+      "10-11 free",
+      "12-23 excluded",
+      "24-24 quarantined",
+      "25-30 free",
+      "31-31 excluded",
+    ],
+  );
+  assert.deepEqual(addressUseOf(all)[0]?.total, 7 + 7);
+});
+
 test("blocks and slices of a local network, both families; what nobody has is uncarved", () => {
   const blue = network({
     ipam: "local",

@@ -15,8 +15,11 @@ import type { BlockUse, SpaceInterval, SpaceMap } from "../model/map.ts";
 import type { Network, Subnet } from "../model/resource.ts";
 import { capacity, defaultGateway, usableRange } from "../ipam/assign.ts";
 import { sliceAt } from "../ipam/block.ts";
-import type { Interval } from "../ipam/intervals.ts";
-import type { NetworkIndex, View } from "./view.ts";
+import { type Interval, type Intervals, intervalsOf } from "../ipam/intervals.ts";
+import { spansOf } from "../ipam/range.ts";
+import { excludedOf, plansOf } from "./admit/lease.ts";
+import type { NetworkIndex } from "./standing.ts";
+import { type View, getKey } from "./view.ts";
 
 type Paint = Interval & { readonly state: string; readonly host?: string };
 /** A piece that addresses are given out of, with its own gateway: a subnet, a block, or a slice of one. */
@@ -29,17 +32,25 @@ export function spaceMapOf(view: View, network: Network): SpaceMap {
     network: name,
     ipam: spec.ipam,
     revision: view.revision,
-    subnets: spec.subnets.map((subnet) => subnetMap(network, subnet, index)),
+    subnets: spec.subnets.map((subnet) => subnetMap(view, network, subnet, index)),
   };
 }
 
-function subnetMap(network: Network, subnet: Subnet, index: NetworkIndex | undefined): SpaceMap["subnets"][number] {
+function subnetMap(
+  view: View,
+  network: Network,
+  subnet: Subnet,
+  index: NetworkIndex | undefined,
+): SpaceMap["subnets"][number] {
   const cidr = parseCidr(subnet.cidr, network.name);
   const used = [...(index?.assigned[cidr.family] ?? [])];
   const whole: Interval = { first: cidr.base, last: lastOf(cidr).value };
   const parts = partsOf(network, subnet, cidr, index);
   const ground = network.spec.ipam === "local" ? "uncarved" : "free";
   const paints: Paint[] = [{ ...whole, state: ground }, ...parts.flatMap(partPaints)];
+  if (network.spec.ranges !== undefined) paints.push({ ...whole, state: "excluded" }, ...rangePaints(network, cidr));
+  for (const { first, last } of index?.held[cidr.family] ?? []) paints.push({ first, last, state: "held" });
+  for (const interval of quarantinedIn(view, index, cidr.family)) paints.push({ ...interval, state: "quarantined" });
   for (const interval of used) paints.push({ ...interval, state: "used" });
   return {
     cidr: subnet.cidr,
@@ -75,6 +86,30 @@ function partPaints({ cidr, gateway, host }: Part): Paint[] {
     ...(last < first ? [] : [{ first, last, state: "free", ...owner }]),
     ...(gateway === undefined ? [] : [{ first: gateway, last: gateway, state: "gateway", ...owner }]),
   ];
+}
+
+/** Where ranges give addresses, and what in them nobody gets. */
+function rangePaints(network: Network, { family, base, length }: Cidr): Paint[] {
+  const last = lastOf({ family, base, length }).value;
+  const spans = plansOf(network).flatMap((plan) => spansOf(plan)[family] ?? []);
+  const kept = excludedOf(network)[family];
+  return [
+    ...spans.map((span): Paint => ({ ...span, state: "free" })),
+    ...kept.map((value): Paint => {
+      const isEnd = value === base || (family === 4 && value === last);
+      return { first: value, last: value, state: isEnd ? "excluded" : "gateway" };
+    }),
+  ];
+}
+
+function quarantinedIn(view: View, index: NetworkIndex | undefined, family: Family): Intervals {
+  const values: bigint[] = [];
+  for (const { key } of [...(index?.quarantined.values() ?? [])].flatMap((queue) => [...queue])) {
+    const freed = getKey(view, key);
+    if (freed?.kind !== "freed") continue;
+    for (const ip of freed.spec.addresses.map(ipOf)) if (ip?.family === family) values.push(ip.value);
+  }
+  return intervalsOf(values);
 }
 
 /**

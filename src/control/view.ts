@@ -1,13 +1,16 @@
 // All resources at one revision, with the indexes that admission and interest ask. It changes in place, a change at a
 // cost that does not depend on how much there is, and any change can be undone. Every index is a function of the
 // resources: a view rebuilt from a list of them is the same view (a test compares). It judges nothing.
-import { type Family, type Ip, cidrOf, ipOf, lastOf } from "../model/address.ts";
+import { type Family, type Ip, ipOf } from "../model/address.ts";
 import { isOver } from "../model/membership.ts";
 import { keyOfResource } from "../model/resource.ts";
 import type {
   Block,
   Change,
+  Cursor,
   Endpoint,
+  Freed,
+  Hold,
   Host,
   Key,
   Kind,
@@ -22,27 +25,22 @@ import type {
   Vtep,
 } from "../model/resource.ts";
 import { Intervals } from "../ipam/intervals.ts";
+import { Sorted } from "../ipam/sorted.ts";
+import {
+  type Due,
+  type NetworkIndex,
+  addBlock,
+  addEndpoint,
+  addFreed,
+  addHold,
+  byTime,
+  dropBlock,
+  dropEndpoint,
+  dropFreed,
+  dropHold,
+} from "./standing.ts";
 
 type PerFamily<T> = { readonly [F in Family]: T };
-
-/** What stands in one network. */
-export type NetworkIndex = {
-  readonly endpoints: Map<string, Endpoint>;
-  /** Blocks by host, at most one per family. */
-  readonly blocks: Map<string, PerFamilyBlocks>;
-  /** Addresses inside anybody's block. */
-  readonly carved: PerFamily<Intervals>;
-  /** Addresses of endpoints. */
-  readonly assigned: PerFamily<Intervals>;
-  /** Name of the endpoint that has an address. */
-  readonly holders: Map<string, string>;
-  /** How many endpoints have a MAC: one, but on several hosts of a local network it may be the same. */
-  readonly macs: Map<string, number>;
-  /** How many blocks and endpoints a host has here; hosts with none are absent. */
-  readonly members: Map<string, number>;
-};
-type PerFamilyBlocks = { readonly [F in Family]?: Block };
-
 type VrfIndex = {
   readonly networks: Set<string>;
   readonly vteps: Map<string, Vtep>;
@@ -64,6 +62,9 @@ export type View = {
   readonly move: Map<string, Move>;
   /** Moves that are not over, by the endpoint that goes. */
   readonly moving: Map<string, Move>;
+  readonly hold: Map<string, Hold>;
+  readonly freed: Map<string, Freed>;
+  readonly cursor: Map<string, Cursor>;
   readonly networks: Map<string, NetworkIndex>;
   readonly vrfs: Map<string, VrfIndex>;
   /** Endpoint names by host. */
@@ -74,6 +75,8 @@ export type View = {
   readonly vniOwners: Map<number, Key>;
   readonly vnis: Intervals;
   readonly vrfIndexes: Intervals;
+  /** Ends of quarantines and holds, the next first. */
+  readonly due: Sorted<Due>;
   /** Lists made from the maps, until the next change of their kind. */
   readonly lists: Map<Kind, readonly Resource[]>;
 };
@@ -93,6 +96,9 @@ export function emptyView(cluster: string): View {
     migration: new Map(),
     move: new Map(),
     moving: new Map(),
+    hold: new Map(),
+    freed: new Map(),
+    cursor: new Map(),
     networks: new Map(),
     vrfs: new Map(),
     residents: new Map(),
@@ -100,6 +106,7 @@ export function emptyView(cluster: string): View {
     vniOwners: new Map(),
     vnis: new Intervals(),
     vrfIndexes: new Intervals(),
+    due: new Sorted(byTime),
     lists: new Map(),
   };
 }
@@ -216,6 +223,12 @@ function add(view: View, resource: Resource): void {
     case "membership":
     case "migration":
       return;
+    case "hold":
+      return addHold(view, resource);
+    case "freed":
+      return addFreed(view, resource);
+    case "cursor":
+      return;
   }
 }
 
@@ -247,6 +260,12 @@ function drop(view: View, resource: Resource): void {
     case "membership":
     case "migration":
       return;
+    case "hold":
+      return dropHold(view, resource);
+    case "freed":
+      return dropFreed(view, resource);
+    case "cursor":
+      return;
   }
 }
 
@@ -259,27 +278,6 @@ function disownVni(view: View, vni: number, owner: Key): void {
   if (view.vniOwners.get(vni) !== owner) return;
   view.vniOwners.delete(vni);
   view.vnis.release(BigInt(vni));
-}
-
-function addBlock(view: View, block: Block): void {
-  const index = networkIndex(view, block.spec.network);
-  const cidr = cidrOf(block.spec.cidr);
-  if (cidr === undefined) return;
-  index.carved[cidr.family].take(cidr.base, lastOf(cidr).value);
-  index.blocks.set(block.spec.host, { ...index.blocks.get(block.spec.host), [cidr.family]: block });
-  count(index.members, block.spec.host, 1);
-}
-
-function dropBlock(view: View, block: Block): void {
-  const index = networkIndex(view, block.spec.network);
-  const cidr = cidrOf(block.spec.cidr);
-  if (cidr === undefined) return;
-  index.carved[cidr.family].release(cidr.base, lastOf(cidr).value);
-  const other = index.blocks.get(block.spec.host)?.[cidr.family === 4 ? 6 : 4];
-  if (other === undefined) index.blocks.delete(block.spec.host);
-  else index.blocks.set(block.spec.host, { [cidr.family === 4 ? 6 : 4]: other });
-  count(index.members, block.spec.host, -1);
-  forgetIfEmptyNetwork(view, block.spec.network);
 }
 
 function addVtep(view: View, vtep: Vtep): void {
@@ -295,66 +293,8 @@ function dropVtep(view: View, vtep: Vtep): void {
   forgetIfEmptyVrf(view, vtep.spec.vrf);
 }
 
-function addEndpoint(view: View, endpoint: Endpoint): void {
-  const { network, host, mac, addresses } = endpoint.spec;
-  const index = networkIndex(view, network);
-  index.endpoints.set(endpoint.name, endpoint);
-  count(index.macs, mac, 1);
-  for (const text of addresses) {
-    index.holders.set(text, endpoint.name);
-    const ip = ipOf(text);
-    if (ip !== undefined) index.assigned[ip.family].take(ip.value);
-  }
-  count(index.members, host, 1);
-  let residents = view.residents.get(host);
-  if (residents === undefined) view.residents.set(host, (residents = new Set()));
-  residents.add(endpoint.name);
-}
-
-function dropEndpoint(view: View, endpoint: Endpoint): void {
-  const { network, host, mac, addresses } = endpoint.spec;
-  const index = networkIndex(view, network);
-  index.endpoints.delete(endpoint.name);
-  count(index.macs, mac, -1);
-  for (const text of addresses) {
-    if (index.holders.get(text) !== endpoint.name) continue;
-    index.holders.delete(text);
-    const ip = ipOf(text);
-    if (ip !== undefined) index.assigned[ip.family].release(ip.value);
-  }
-  count(index.members, host, -1);
-  forgetIfEmptyNetwork(view, network);
-  const residents = view.residents.get(host);
-  residents?.delete(endpoint.name);
-  if (residents?.size === 0) view.residents.delete(host);
-}
-
-function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
-  const sum = (counts.get(key) ?? 0) + by;
-  if (sum === 0) counts.delete(key);
-  else counts.set(key, sum);
-}
-
 function vtepIps(vtep: Vtep): Ip[] {
   return [vtep.spec.ip, vtep.spec.ip6].map((text) => ipOf(text ?? "")).filter((ip) => ip !== undefined);
-}
-
-/** Made when something first stands in the network, whether or not the network itself is there yet. */
-function networkIndex(view: View, name: string): NetworkIndex {
-  let index = view.networks.get(name);
-  if (index === undefined) {
-    index = {
-      endpoints: new Map(),
-      blocks: new Map(),
-      carved: { 4: new Intervals(), 6: new Intervals() },
-      assigned: { 4: new Intervals(), 6: new Intervals() },
-      holders: new Map(),
-      macs: new Map(),
-      members: new Map(),
-    };
-    view.networks.set(name, index);
-  }
-  return index;
 }
 
 function vrfIndex(view: View, name: string): VrfIndex {
@@ -364,10 +304,6 @@ function vrfIndex(view: View, name: string): VrfIndex {
     view.vrfs.set(name, index);
   }
   return index;
-}
-
-function forgetIfEmptyNetwork(view: View, name: string): void {
-  if (view.networks.get(name)?.members.size === 0) view.networks.delete(name);
 }
 
 function forgetIfEmptyVrf(view: View, name: string): void {

@@ -3,6 +3,8 @@
 import type {
   ApplyItem,
   EndpointClaim,
+  HoldRelease,
+  HoldRequest,
   HostClaim,
   MembershipClaim,
   MigrationRequest,
@@ -22,7 +24,13 @@ export type Viewer = { readonly role: "admin" } | { readonly role: "host"; reado
 type Match = { readonly ifRevision?: number | "any" };
 
 export type Write =
-  | ({ readonly verb: "put-network"; readonly name: string; readonly spec: NetworkInput } & Match)
+  /** `force`: also if leases or holds lose their range; their hosts are asked to detach what does. */
+  | ({
+      readonly verb: "put-network";
+      readonly name: string;
+      readonly spec: NetworkInput;
+      readonly force?: boolean;
+    } & Match)
   | ({ readonly verb: "put-vrf"; readonly name: string; readonly spec: VrfInput } & Match)
   | ({ readonly verb: "put-pool"; readonly name: string; readonly spec: PoolInput } & Match)
   | { readonly verb: "join-network"; readonly claim: MembershipClaim }
@@ -38,8 +46,14 @@ export type Write =
   | { readonly verb: "join"; readonly claim: HostClaim; readonly by: Identity }
   | ({ readonly verb: "drain"; readonly host: string; readonly drained: boolean } & Match)
   | { readonly verb: "attach"; readonly claim: EndpointClaim; readonly by: Viewer }
+  /** All or nothing: the interfaces of one workload. */
+  | { readonly verb: "attach-all"; readonly claims: readonly EndpointClaim[]; readonly by: Viewer }
   /** Its host removes it; an administrator marks it, so that its host does, or removes it at once with `force`. */
   | ({ readonly verb: "detach"; readonly endpoint: string; readonly by: Viewer; readonly force?: boolean } & Match)
+  | { readonly verb: "hold"; readonly request: HoldRequest }
+  | { readonly verb: "release"; readonly span: HoldRelease }
+  /** Ends quarantines and holds whose time has come; the server asks it of itself. */
+  | { readonly verb: "sweep" }
   /** All or nothing. Networks of `pruneVrf` that are not among the items are deleted. */
   | { readonly verb: "apply"; readonly items: readonly ApplyItem[]; readonly pruneVrf?: string };
 

@@ -5,7 +5,6 @@
 //   wu-blue ===veth=== uplink                  wb-front ===port=== eth0
 //   nft: who may send    nft: masquerade       wb-back  ===port=== eth0
 //        to the tunnel   wx4096 (VXLAN: routed networks) or as port of wb-* (switched ones)
-import { formatIp } from "../model/address.ts";
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
 import { compileEndpoint } from "./endpoint.ts";
 import { compileFirewall, compileProtection } from "./firewall.ts";
@@ -75,10 +74,6 @@ function compileSegment(ns: Ns, network: Network, segment: Segment, mtu: number)
   const name = segment.slice === undefined ? network.name : `${network.name}/${segment.slice}`;
   return [
     { kind: "bridge", ns, name: segment.bridge, mtu, mac: segment.mac, alias: alias("network", name) },
-    ...segment.ranges.flatMap((range): KernelObject[] =>
-      range.gateway === undefined
-        ? []
-        : [{ kind: "address", ns, dev: segment.bridge, cidr: `${formatIp(range.gateway)}/${range.cidr.length}` }],
-    ),
+    ...segment.gateways.map((cidr): KernelObject => ({ kind: "address", ns, dev: segment.bridge, cidr })),
   ];
 }

@@ -1,8 +1,9 @@
 // Port, addresses and routes of one endpoint of this host: all that an attach puts into the kernel. The peer is born in
 // the workload's namespace, because moving it there afterwards costs an RCU barrier under RTNL (20 ms against 0.8).
 import { type Family, cidrAround, formatCidr, interfaceOf } from "../model/address.ts";
+import { prefixesOf } from "../model/membership.ts";
 import type { Endpoint, EndpointSpec, Vrf } from "../model/resource.ts";
-import { type Segment, layoutOf } from "./layout.ts";
+import { type EndpointLayout, type Segment, layoutOf } from "./layout.ts";
 import { alias, portMac, portName } from "./names.ts";
 import type { KernelObject, Ns, Veth } from "./state.ts";
 import type { World } from "./world.ts";
@@ -13,12 +14,13 @@ export function compileEndpoint(
   vrf: Vrf,
   segments: readonly Segment[],
   endpoint: Endpoint,
-  mtu: number,
+  networkMtu: number,
 ): KernelObject[] {
-  const { netns, ifname, addresses, slice } = endpoint.spec;
-  const layout = layoutOf(segments, slice, addresses);
-  const port = layout === undefined ? undefined : portOn(endpoint, vrf.name, layout.segment.bridge, mtu);
-  if (layout === undefined || port === undefined || !isPath(netns)) return [];
+  const { netns, ifname } = endpoint.spec;
+  const layout = layoutOf(segments, endpoint.spec);
+  if (layout === undefined || !isPath(netns)) return [];
+  const port = portOn(endpoint, vrf.name, layout.segment.bridge, endpointMtu(layout, networkMtu));
+  if (port === undefined) return [];
   // The kernel makes a route to these itself, and would refuse a second one.
   const onLink = new Set(layout.addresses.map(networkOf));
   const isFirst = !(world.interfaces.get(netns) ?? []).some((other) => other < ifname);
@@ -51,6 +53,11 @@ export function portOn({ name, spec }: PortOwner, vrf: string, bridge: string, m
   };
 }
 
+/** On both ends of its port: what its range says, never more than the network's. */
+export function endpointMtu({ mtu }: EndpointLayout, networkMtu: number): number {
+  return Math.min(mtu ?? networkMtu, networkMtu);
+}
+
 /**
  * Destinations behind the gateway: everything for a workload's first interface (by name), the VRF's subnets for a
  * further one.
@@ -67,7 +74,7 @@ function networkOf(address: string): string {
 
 export function subnetsOf(world: World, vrf: Vrf, family: Family): readonly string[] {
   return (world.networks.get(vrf.name) ?? [])
-    .flatMap((network) => network.spec.subnets.map((subnet) => subnet.cidr))
+    .flatMap((network) => prefixesOf(network.spec))
     .filter((cidr) => cidrFamily(cidr) === family);
 }
 

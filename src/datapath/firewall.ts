@@ -1,5 +1,6 @@
 // Weft's nft tables, one per namespace (`inet weft`), each replaced in one transaction. Sets carry what grows (subnets,
 // members); the rules stay the same whatever the number of networks.
+import { prefixesOf } from "../model/membership.ts";
 import type { Network, Vrf } from "../model/resource.ts";
 import { cidrFamily } from "./endpoint.ts";
 import { routedDevice } from "./routed.ts";
@@ -16,7 +17,7 @@ export function compileFirewall(vrf: Vrf, networks: readonly Network[]): KernelO
   const sets = ([4, 6] as const).map((family) => {
     const of = (chosen: readonly Network[]) =>
       chosen
-        .flatMap((network) => network.spec.subnets.map((subnet) => subnet.cidr))
+        .flatMap((network) => prefixesOf(network.spec))
         .filter((cidr) => cidrFamily(cidr) === family)
         .sort();
     return (

@@ -1,8 +1,19 @@
 // Where a network's addresses are on one host: blocks, slices, gateways. Pure arithmetic on a snapshot; the compiler,
 // the agent that assigns local leases and the door that answers an attach all read the same layout.
-import { type Cidr, type Family, type Ip, cidrOf, contains, formatIp, ipOf, macFromIp } from "../model/address.ts";
-import { slicesOn } from "../model/membership.ts";
-import type { Block, Host, Network, Vrf } from "../model/resource.ts";
+import {
+  type Cidr,
+  type Family,
+  type Ip,
+  cidrOf,
+  contains,
+  formatCidr,
+  formatIp,
+  ipOf,
+  macFromIp,
+} from "../model/address.ts";
+import { prefixesOf, slicesOn } from "../model/membership.ts";
+import type { AddressRange } from "../model/range.ts";
+import type { Block, EndpointSpec, Host, Network, Vrf } from "../model/resource.ts";
 import { deviceName } from "./names.ts";
 
 /** One bridge of a network on a host, with what it holds per family. */
@@ -12,6 +23,10 @@ export type Segment = {
   /** Undefined for a network without slices. */
   readonly slice?: string;
   readonly ranges: readonly Range[];
+  /** The bridge's own addresses, with length. */
+  readonly gateways: readonly string[];
+  /** Address ranges of a global network, by name: what their leases have otherwise than the rest. */
+  readonly overrides?: ReadonlyMap<string, AddressRange>;
 };
 /**
  * Addresses of one family on a segment: from `cidr`, endpoints use `cidr.length` as prefix, `gateway` is the bridge's.
@@ -36,7 +51,12 @@ export function segmentsOf(vrf: Vrf, network: Network, host: Host, blocks: reado
 
 function segment(bridge: string, cidrs: readonly Cidr[]): Segment {
   const ranges = cidrs.map((cidr) => ({ cidr, gateway: { family: cidr.family, value: cidr.base + 1n } }));
-  return { bridge, mac: macFromIp(ranges[0]?.gateway ?? { family: 4, value: 0n }), ranges };
+  const mac = macFromIp(ranges[0]?.gateway ?? { family: 4, value: 0n });
+  return { bridge, mac, ranges, gateways: gatewaysOf(ranges) };
+}
+
+function gatewaysOf(ranges: readonly Range[]): string[] {
+  return ranges.flatMap(({ cidr, gateway }) => (gateway === undefined ? [] : [`${formatIp(gateway)}/${cidr.length}`]));
 }
 
 /** The n-th of `count` equal parts of a block; count is a power of two (checked when the network is admitted). */
@@ -48,16 +68,36 @@ function part(block: Cidr, n: number, count: number): Cidr {
 
 /** One segment over all hosts; gateway address and MAC are the same on each (anycast). */
 function globalSegment(network: Network): Segment {
-  const ranges = network.spec.subnets.map((subnet): Range => {
-    const gateway = subnet.gateway === undefined || subnet.gateway === "none" ? undefined : ipOf(subnet.gateway);
-    return { cidr: mustCidr(subnet.cidr), ...(gateway === undefined ? {} : { gateway }) };
+  const { subnets, ranges: wanted = [] } = network.spec;
+  const ranges = prefixesOf(network.spec).map((cidr, i): Range => {
+    // Beyond the subnets come SLAAC prefixes, which have no gateway but a range's own.
+    const gateway = ipOf(subnets[i]?.gateway ?? "");
+    return { cidr: mustCidr(cidr), ...(gateway === undefined ? {} : { gateway }) };
   });
   const gateway = ranges.find((range) => range.gateway !== undefined)?.gateway;
+  const more = wanted
+    .flatMap((range) => ownGateways(range, ranges))
+    .flatMap((ip) => ranges.filter(({ cidr }) => contains(cidr, ip)).map(({ cidr }) => ({ cidr, gateway: ip })));
   return {
     bridge: deviceName("wb", network.name),
     mac: gateway === undefined ? isolatedMac(network) : macFromIp(gateway),
     ranges,
+    gateways: [...new Set(gatewaysOf([...ranges, ...more]))],
+    ...(wanted.length === 0 ? {} : { overrides: new Map(wanted.map((range) => [range.name, range])) }),
   };
+}
+
+/**
+ * Gateways of an address range. One with two SLAAC prefixes and a gateway in one of them needs the bridge in the other,
+ * too: workloads choose either as their source, and answers have to find back.
+ */
+function ownGateways({ gateway, gateway6, prefix, ula }: AddressRange, ranges: readonly Range[]): Ip[] {
+  const [four, six] = [ipOf(gateway ?? ""), ipOf(gateway6 ?? "")];
+  const others = ranges
+    .filter((range) => range.gateway === undefined && [prefix, ula].includes(formatCidr(range.cidr)))
+    .filter(({ cidr }) => six !== undefined && !contains(cidr, six))
+    .map(({ cidr }): Ip => ({ family: cidr.family, value: cidr.base + 1n }));
+  return [four, six, ...others].filter((ip) => ip !== undefined);
 }
 
 /**
@@ -74,28 +114,51 @@ export type EndpointLayout = {
   readonly segment: Segment;
   readonly addresses: readonly string[];
   readonly gateways: readonly { readonly family: Family; readonly ip: string }[];
+  /** Of its address range: not more than this. */
+  readonly mtu?: number;
+  readonly dns?: readonly string[];
 };
 
-/** Undefined if none of the segments holds the addresses: the block moved away, or the host has no bridge for them. */
+/**
+ * Undefined if none of the segments holds the addresses: the block moved away, or the host has no bridge for them. A
+ * lease of an address range may have none: then it is on the segment with its MAC alone.
+ */
 export function layoutOf(
   segments: readonly Segment[],
-  slice: string | undefined,
-  addresses: readonly string[],
+  { slice, addresses, range: name }: Pick<EndpointSpec, "slice" | "addresses" | "range">,
 ): EndpointLayout | undefined {
   const candidates = segments.filter((s) => slice === undefined || s.slice === slice);
   const ips = addresses.map((text) => ipOf(text)).filter((ip) => ip !== undefined);
   for (const candidate of candidates) {
     const ranges = ips.map((ip) => candidate.ranges.find((range) => contains(range.cidr, ip)));
-    if (ips.length === 0 || ranges.some((range) => range === undefined)) continue;
+    if ((ips.length === 0 && name === undefined) || ranges.some((range) => range === undefined)) continue;
+    const own = candidate.overrides?.get(name ?? "");
     return {
       segment: candidate,
       addresses: ips.map((ip, i) => `${formatIp(ip)}/${ranges[i]?.cidr.length ?? 0}`),
-      gateways: ranges.flatMap((range) =>
-        range?.gateway === undefined ? [] : [{ family: range.cidr.family, ip: formatIp(range.gateway) }],
-      ),
+      gateways: ([4, 6] as const).flatMap((family) => {
+        const ip = gatewayFor(family, ranges, own);
+        return ip === undefined ? [] : [{ family, ip }];
+      }),
+      ...(own?.mtu === undefined ? {} : { mtu: own.mtu }),
+      ...(own?.dns === undefined ? {} : { dns: own.dns }),
     };
   }
   return undefined;
+}
+
+/** The way out for addresses of a family: the lease's own range decides, then the subnet that it is in. */
+function gatewayFor(
+  family: Family,
+  ranges: readonly (Range | undefined)[],
+  own: AddressRange | undefined,
+): string | undefined {
+  const there = ranges.filter((range) => range?.cidr.family === family);
+  if (there.length === 0) return undefined;
+  const wanted = family === 4 ? own?.gateway : own?.gateway6;
+  if (wanted !== undefined) return wanted === "none" ? undefined : wanted;
+  const gateway = there.find((range) => range?.gateway !== undefined)?.gateway;
+  return gateway === undefined ? undefined : formatIp(gateway);
 }
 
 /** Resources are canonical since they were admitted; anything else is a bug. */

@@ -3,6 +3,7 @@
 // so 4,096 VRFs. They never leave the host: the VRF's table masquerades to them, the host's table to the host's own
 // address.
 import { formatIp, ipOf } from "../model/address.ts";
+import { prefixesOf } from "../model/membership.ts";
 import type { Network, Vrf } from "../model/resource.ts";
 import { cidrFamily, subnetsOf } from "./endpoint.ts";
 import { alias, deviceName } from "./names.ts";
@@ -26,9 +27,7 @@ export function compileUplink(world: World, vrf: Vrf, networks: readonly Network
   const hostDev = deviceName(UPLINK_HOST_PREFIX, vrf.name);
   const mtu = world.self.spec.underlayMtu;
   const ends = endsOf(vrf.spec.index);
-  const families = new Set(
-    networks.flatMap((network) => network.spec.subnets.map((subnet) => cidrFamily(subnet.cidr))),
-  );
+  const families = new Set(networks.flatMap((network) => prefixesOf(network.spec).map(cidrFamily)));
   const objects: KernelObject[] = [
     {
       kind: "veth",

@@ -40,6 +40,12 @@ export function nextFree(range: Range, used: Used, exclude: readonly bigint[] = 
   return value <= range.last ? { family: range.family, value } : undefined;
 }
 
+/** Likewise, but from `from` on, and then those before it. */
+export function nextFreeFrom(range: Range, used: Used, exclude: readonly bigint[], from: bigint): Ip | undefined {
+  if (from <= range.first || from > range.last) return nextFree(range, used, exclude);
+  return nextFree({ ...range, first: from }, used, exclude) ?? nextFree({ ...range, last: from - 1n }, used, exclude);
+}
+
 /** The requested address if an endpoint may have it, else why not; without a request the lowest free one. */
 export function choose(cidr: Cidr, gateway: Ip | undefined, used: Used, requested?: Ip): Choice {
   const range = usableRange(cidr);

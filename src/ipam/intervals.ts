@@ -38,6 +38,13 @@ export class Intervals implements Used {
     return interval !== undefined && interval.last >= from ? interval.last + 1n : from;
   }
 
+  /** The lowest used value, `from` or above. */
+  nextUsed(from: bigint): bigint | undefined {
+    const place = this.#locate(from);
+    const interval = this.#at(place);
+    return interval !== undefined && interval.last >= from ? from : this.#at(this.#after(place))?.first;
+  }
+
   /** Marks `first` to `last` used; false, and nothing changed, if one of them is already. */
   take(first: bigint, last: bigint = first): boolean {
     const place = this.#locate(first);

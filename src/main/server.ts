@@ -55,7 +55,7 @@ async function serve(control: Control, metrics: Metrics, listen: string, socket:
     await api.listen(listenAddress(listen, "--listen")).catch(cannotListen(listen));
     local = socket === "none" ? undefined : await listenLocally(socket, (...args) => api.routing(...args));
     log("server started", { cluster: control.cluster, revision: control.revision, listen, socket });
-    await Promise.all([aborted(signal), sweepOn(control, world)]);
+    await Promise.all([aborted(signal), sweepOn(control, world), control.expireOn(signal)]);
   } finally {
     const closed = api.close();
     local?.close();

@@ -177,6 +177,31 @@ export function macOf(text: string): string | undefined {
   return /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text) ? text.toLowerCase() : undefined;
 }
 
+/** The number that a canonical MAC is, below 2^48. */
+export function macValue(mac: string): bigint {
+  return BigInt(Number.parseInt(mac.replaceAll(":", ""), 16));
+}
+
+/** The inverse of macValue. */
+export function formatMac(value: bigint): string {
+  return value
+    .toString(16)
+    .padStart(12, "0")
+    .replaceAll(/(..)(?=.)/g, "$1:");
+}
+
+/** The address that SLAAC makes of a MAC in a /64: its EUI-64 with the seventh bit turned (RFC 4291 appendix A). */
+export function slaacIp(base: bigint, mac: bigint): Ip {
+  const high = (mac >> 24n) ^ 0x02_0000n;
+  return { family: 6, value: base | (high << 40n) | 0xff_fe00_0000n | (mac & 0xff_ffffn) };
+}
+
+/** The inverse of slaacIp; undefined if the low half of the address was not made of a MAC. */
+export function macOfSlaac(ip: bigint): bigint | undefined {
+  if (((ip >> 24n) & 0xffffn) !== 0xfffen) return undefined;
+  return ((((ip >> 40n) & 0xff_ffffn) ^ 0x02_0000n) << 24n) | (ip & 0xff_ffffn);
+}
+
 /**
  * A locally administered unicast MAC from an IPv4 address (02:00 + its four octets) or the low 32 bits of an IPv6 one.
  */

@@ -16,6 +16,7 @@ export const REASONS = {
   "vni-invalid": { status: 400, exit: 2 },
   unsupported: { status: 400, exit: 2 },
   "address-outside": { status: 400, exit: 2 },
+  "family-wrong": { status: 400, exit: 2 },
   // It names something that is not there.
   "network-unknown": { status: 404, exit: 3 },
   "vrf-unknown": { status: 404, exit: 3 },
@@ -24,6 +25,8 @@ export const REASONS = {
   "pool-unknown": { status: 404, exit: 3 },
   "membership-unknown": { status: 404, exit: 3 },
   "migration-unknown": { status: 404, exit: 3 },
+  "range-unknown": { status: 404, exit: 3 },
+  "hold-unknown": { status: 404, exit: 3 },
   "netns-missing": { status: 404, exit: 3 },
   "not-found": { status: 404, exit: 3 },
   // It clashes with what is there.
@@ -31,6 +34,8 @@ export const REASONS = {
   "id-taken": { status: 409, exit: 4 },
   "vni-taken": { status: 409, exit: 4 },
   "address-taken": { status: 409, exit: 4 },
+  "address-held": { status: 409, exit: 4 },
+  "address-quarantined": { status: 409, exit: 4 },
   "name-taken": { status: 409, exit: 4 },
   "interface-taken": { status: 409, exit: 4 },
   "in-use": { status: 409, exit: 4 },

@@ -3,7 +3,8 @@
 // OpenAPI document.
 import Type, { type Static, type TSchema } from "typebox";
 import { MembershipSpec } from "./members.ts";
-import { EndpointSpec, HostSpec, NetworkSpec, PoolSpec, VrfSpec } from "./resource.ts";
+import { HostSpec } from "./host.ts";
+import { EndpointSpec, NetworkSpec, PoolSpec, VrfSpec } from "./resource.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -71,6 +72,7 @@ export const EndpointClaim = Type.Object(
       Texts("Without prefix length. Global networks: what is not given is assigned. Local ones: the agent's choice."),
     ),
     mac: optional(Type.String()),
+    range: optional(Type.String({ description: "Global networks: only from this address range." })),
     slice: optional(Type.String()),
     workload: EndpointSpec.properties.workload,
     joined: EndpointSpec.properties.joined,
@@ -101,6 +103,28 @@ export const MoveReport = Type.Object(
   },
   strict,
 );
+
+/** Several interfaces at once: all or none. */
+export const EndpointClaims = Type.Object(
+  { endpoints: Type.Array(EndpointClaim, { minItems: 1, maxItems: 256 }) },
+  strict,
+);
+
+const span = {
+  network: Type.String(),
+  first: Type.String({ description: "An IP address, or a MAC." }),
+  last: optional(Type.String({ description: "Default: `first` alone." })),
+};
+export const HoldRequest = Type.Object(
+  {
+    ...span,
+    reason: Type.String({ minLength: 1, maxLength: 1024 }),
+    owner: Type.String({ minLength: 1, maxLength: 253 }),
+    expiresInSeconds: optional(Type.Integer({ minimum: 1, maximum: 31_536_000, description: "Default: never." })),
+  },
+  strict,
+);
+export const HoldRelease = Type.Object(span, strict);
 
 export const HostReport = Type.Object(
   {
@@ -144,6 +168,8 @@ export type MoveReport = Value<typeof MoveReport>;
 export type HostClaim = Value<typeof HostClaim>;
 export type JoinRequest = Value<typeof JoinRequest>;
 export type EndpointClaim = Value<typeof EndpointClaim>;
+export type HoldRequest = Value<typeof HoldRequest>;
+export type HoldRelease = Value<typeof HoldRelease>;
 export type ApplyItem = Value<typeof ApplyItem>;
 export type ApplyRequest = Value<typeof ApplyRequest>;
 
@@ -156,6 +182,7 @@ export const AttachRequest = Type.Object(
     owner: optional(Type.String({ description: "Default: the last part of the path." })),
     addresses: optional(Texts("Without prefix length. Default: the lowest free ones.")),
     mac: optional(Type.String()),
+    range: optional(Type.String({ description: "Global networks: only from this address range." })),
     slice: optional(Type.String()),
     workload: EndpointSpec.properties.workload,
   },

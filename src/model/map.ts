@@ -17,8 +17,9 @@ const SpaceInterval = Type.Object(
     last: Type.String(),
     state: Type.String({
       description:
-        "used: an endpoint's. free: an endpoint's to have. gateway. excluded: never an endpoint's, as the subnet's " +
-        "own and its broadcast address. uncarved: in nobody's block yet.",
+        "used: an endpoint's. free: an endpoint's to have. held. quarantined: given back a moment ago. gateway. " +
+        "excluded: never an endpoint's, as the subnet's own and its broadcast address, and what is in none of a " +
+        "network's ranges. uncarved: in nobody's block yet.",
     }),
     host: Type.Optional(Type.String({ description: "Whose block it is in." })),
   },

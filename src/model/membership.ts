@@ -1,6 +1,7 @@
-// Which hosts a network concerns: what the server allocates, what an agent needs to see, and what it compiles, all ask
-// here.
-import type { Host, Move, Network, Slice, Snapshot, Vrf } from "./resource.ts";
+// Which hosts and prefixes a network concerns: what the server allocates, what an agent needs to see, and what it
+// compiles, all ask here.
+import { cidrOf, overlaps } from "./address.ts";
+import type { Host, Move, Network, NetworkSpec, Slice, Snapshot, Vrf } from "./resource.ts";
 
 /** The slices of a network that a host has bridges for. A network without slices has one bridge for the whole block. */
 export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice[] {
@@ -29,4 +30,20 @@ export function vrfsOn(snapshot: Snapshot, host: string): ReadonlySet<string> {
   for (const block of snapshot.blocks) if (block.spec.host === host) add(block.spec.network);
   for (const endpoint of snapshot.endpoints) if (endpoint.spec.host === host) add(endpoint.spec.network);
   return vrfs;
+}
+
+/** Everything a network has addresses in: its subnets, and the SLAAC prefixes of its ranges that lie in none. */
+export function prefixesOf(spec: Pick<NetworkSpec, "subnets" | "ranges">): readonly string[] {
+  const prefixes = spec.subnets.map((subnet) => subnet.cidr);
+  for (const range of spec.ranges ?? []) {
+    for (const text of [range.prefix, range.ula]) {
+      if (text !== undefined && !prefixes.some((other) => meet(other, text))) prefixes.push(text);
+    }
+  }
+  return prefixes;
+}
+
+function meet(a: string, b: string): boolean {
+  const [x, y] = [cidrOf(a), cidrOf(b)];
+  return x !== undefined && y !== undefined && overlaps(x, y);
 }

@@ -43,8 +43,20 @@ test("a wrong shape is named by its path", () => {
       "spec.subnets[0].hostPrefix",
     ],
     [{ spec: { subnets: {} } }, /spec.subnets: expected array, got an object/, "spec.subnets"],
-    [{ spec: { subnets: [] } }, /spec.subnets/, "spec.subnets"],
     [{ spec: {} }, /spec.subnets: expected a value/, "spec.subnets"],
+    ...[0, -5, 1.5, 2 ** 53].map(
+      (size) =>
+        [
+          { spec: { subnets, ranges: [{ name: "a", type: "ip4", first: "10.0.0.1", size }] } },
+          /spec.ranges\[0\].size: expected/,
+          "spec.ranges[0].size",
+        ] as [unknown, RegExp, string],
+    ),
+    [
+      { spec: { subnets, ranges: [{ name: "a", type: "ip5", size: 1 }] } },
+      /spec.ranges\[0\].type: expected "ip4" or "ip6" or/,
+      "spec.ranges[0].type",
+    ],
     [{ spec: null }, /spec: expected object, got null/, "spec"],
     [{}, /spec: expected a value, got nothing/, "spec"],
     [{ spec: { subnets }, name: "x" }, /name: unknown field/, "name"],

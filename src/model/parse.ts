@@ -22,6 +22,9 @@ const validators = {
   move: Compile(input.MoveReport),
   join: Compile(input.JoinRequest),
   endpoint: Compile(input.EndpointClaim),
+  endpoints: Compile(input.EndpointClaims),
+  hold: Compile(input.HoldRequest),
+  release: Compile(input.HoldRelease),
   report: Compile(input.HostReport),
   apply: Compile(input.ApplyRequest),
   attach: Compile(input.AttachRequest),
@@ -72,15 +75,34 @@ export function parseJoin(host: string, body: unknown): { readonly claim: input.
 }
 
 export function parseEndpointClaim(body: unknown): input.EndpointClaim {
-  const claim = checked<input.EndpointClaim>(validators.endpoint, body, "");
-  if (claim.workload !== undefined) checkName("workload", claim.workload, "workload");
+  return canonicalClaim(checked<input.EndpointClaim>(validators.endpoint, body, ""), "");
+}
+
+/** The body of POST /v1/endpoint-sets. */
+export function parseEndpointClaims(body: unknown): input.EndpointClaim[] {
+  const { endpoints } = checked<{ readonly endpoints: readonly input.EndpointClaim[] }>(validators.endpoints, body, "");
+  return endpoints.map((claim, i) => canonicalClaim(claim, `endpoints[${i}].`));
+}
+
+function canonicalClaim(claim: input.EndpointClaim, where: string): input.EndpointClaim {
+  if (claim.workload !== undefined) checkName("workload", claim.workload, `${where}workload`);
   return {
     ...claim,
     ...(claim.addresses === undefined
       ? {}
-      : { addresses: claim.addresses.map((text, i) => formatIp(parseIp(text, `addresses[${i}]`))) }),
-    ...(claim.mac === undefined ? {} : { mac: parseMac(claim.mac, "mac") }),
+      : { addresses: claim.addresses.map((text, i) => formatIp(parseIp(text, `${where}addresses[${i}]`))) }),
+    ...(claim.mac === undefined ? {} : { mac: parseMac(claim.mac, `${where}mac`) }),
   };
+}
+
+/** The body of POST /v1/holds. */
+export function parseHold(body: unknown): input.HoldRequest {
+  return checked<input.HoldRequest>(validators.hold, body, "");
+}
+
+/** The query of DELETE /v1/holds. */
+export function parseRelease(query: unknown): input.HoldRelease {
+  return checked<input.HoldRelease>(validators.release, query, "");
 }
 
 /** What a workload's door asks of an agent. */
@@ -175,6 +197,11 @@ export function parseMac(text: string, where: string): string {
   });
 }
 
+/** The canonical text of an IP address or a MAC. */
+export function parsePlace(text: string, where: string): string {
+  return macOf(text) === undefined ? formatIp(parseIp(text, where)) : parseMac(text, where);
+}
+
 function canonicalNetwork(spec: input.NetworkInput, where: string): input.NetworkInput {
   if (spec.subnets === undefined && spec.pool === undefined)
     throw invalid(`${where}.subnets`, "a value", undefined, "give it one, or a pool to take it from");
@@ -184,7 +211,13 @@ function canonicalNetwork(spec: input.NetworkInput, where: string): input.Networ
     if (subnet.gateway === undefined || subnet.gateway === "none") return { ...subnet, cidr };
     return { ...subnet, cidr, gateway: formatIp(parseIp(subnet.gateway, `${at}.gateway`)) };
   });
-  return subnets === undefined ? spec : { ...spec, subnets };
+  return {
+    ...spec,
+    ...(subnets === undefined ? {} : { subnets }),
+    ...(spec.dns === undefined
+      ? {}
+      : { dns: spec.dns.map((text, i) => formatIp(parseIp(text, `${where}.dns[${i}]`))) }),
+  };
 }
 
 function canonicalPool(spec: input.PoolInput, where: string): input.PoolInput {

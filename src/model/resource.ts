@@ -6,7 +6,10 @@
 // made again is another network), `revision` is the commit that last changed it. Status never lives in here.
 import Type, { type Static, type TSchema } from "typebox";
 import type { Ask } from "./check.ts";
+import * as hosts from "./host.ts";
+import { CursorSpec, FreedSpec, HoldSpec } from "./kept.ts";
 import { MembershipSpec, MigrationSpec, MoveSpec } from "./members.ts";
+import { AddressRange } from "./range.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -107,8 +110,34 @@ export const NetworkSpec = Type.Object(
         description: "ipam global: the segment's VNI. Routed networks use their VRF's.",
       }),
     ),
-    subnets: Type.Array(Subnet, { minItems: 1, maxItems: 2, description: "At most one per family." }),
+    subnets: Type.Array(Subnet, {
+      maxItems: 2,
+      description: "At most one per family; none only if all ranges are `ether` or SLAAC.",
+    }),
     pool: optional(PoolLink),
+    ranges: optional(
+      Type.Array(AddressRange, {
+        description: "ipam global: only these addresses are given. Default: all of the subnets.",
+      }),
+    ),
+    strategy: optional(
+      Type.Union([Type.Literal("lowest"), Type.Literal("next"), Type.Literal("random")], {
+        description: "ipam global: which free address comes next. next: after the last one given. Default: lowest.",
+      }),
+    ),
+    sticky: optional(
+      Type.Boolean({
+        description: "ipam global: an owner and interface that come back get the address they had, if it is free.",
+      }),
+    ),
+    quarantine: optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 31_536_000,
+        description: "Seconds in which an address that was given back goes to nobody else. Default: 60.",
+      }),
+    ),
+    dns: optional(Type.Array(Type.String(), { description: "Name servers that endpoints are told." })),
     mtu: optional(
       Type.Integer({
         minimum: 576,
@@ -124,19 +153,6 @@ export const NetworkSpec = Type.Object(
     masquerade: Type.Boolean({ description: "Whether its endpoints reach the outside under the host's address." }),
     enabled: Type.Boolean({ description: "A disabled network gets no new blocks and takes no new endpoints." }),
     description: optional(Type.String()),
-  },
-  strict,
-);
-
-export const HostSpec = Type.Object(
-  {
-    underlay: Text("The address other hosts send tunnel packets to."),
-    underlayMtu: Type.Integer({ minimum: 576, maximum: 65_535 }),
-    slices: optional(
-      Type.Array(Type.String(), { description: "Which slices of networks this host has bridges for. Default: all." }),
-    ),
-    order: Type.Integer({ description: "Registration order: lists keep it." }),
-    drained: optional(Type.Boolean({ description: "Whether it takes no new endpoints; those it has stay." })),
   },
   strict,
 );
@@ -176,21 +192,6 @@ export const PoolSpec = Type.Object(
   strict,
 );
 
-/** The piece of a local network's address space that one host owns. One per network, host and family. */
-const BlockSpec = Type.Object({ network: Type.String(), host: Type.String(), cidr: Type.String() }, strict);
-
-/** A host's tunnel endpoint in one VRF. */
-export const VtepSpec = Type.Object(
-  {
-    vrf: Type.String(),
-    host: Type.String(),
-    ip: optional(Type.String()),
-    ip6: optional(Type.String()),
-    mac: Type.String(),
-  },
-  strict,
-);
-
 /**
  * One attachment of a workload. In a global network the server made it; in a local one the host's agent did and says
  * so.
@@ -204,6 +205,7 @@ export const EndpointSpec = Type.Object(
     netns: Text("Path of the workload's network namespace on its host."),
     mac: Type.String(),
     addresses: Type.Array(Type.String(), { description: "Without prefix length." }),
+    range: optional(Text("The address range that the lease is from.")),
     slice: optional(Type.String()),
     workload: optional(
       Text("What the owner is an instance of: instances join and leave networks together (memberships)."),
@@ -219,14 +221,17 @@ export const EndpointSpec = Type.Object(
 export const SPECS = {
   vrf: VrfSpec,
   network: NetworkSpec,
-  host: HostSpec,
-  block: BlockSpec,
-  vtep: VtepSpec,
+  host: hosts.HostSpec,
+  block: hosts.BlockSpec,
+  vtep: hosts.VtepSpec,
   endpoint: EndpointSpec,
   pool: PoolSpec,
   membership: MembershipSpec,
   migration: MigrationSpec,
   move: MoveSpec,
+  hold: HoldSpec,
+  freed: FreedSpec,
+  cursor: CursorSpec,
 } as const;
 
 export type Kind = keyof typeof SPECS;
@@ -234,9 +239,8 @@ export type VrfSpec = Value<typeof VrfSpec>;
 export type Subnet = Value<typeof Subnet>;
 export type Slice = Value<typeof Slice>;
 export type NetworkSpec = Value<typeof NetworkSpec>;
-export type HostSpec = Value<typeof HostSpec>;
-type BlockSpec = Value<typeof BlockSpec>;
-export type VtepSpec = Value<typeof VtepSpec>;
+export type HostSpec = Value<typeof hosts.HostSpec>;
+export type VtepSpec = Value<typeof hosts.VtepSpec>;
 export type EndpointSpec = Value<typeof EndpointSpec>;
 type PoolSpec = Value<typeof PoolSpec>;
 
@@ -250,14 +254,30 @@ type Envelope<K extends Kind, S> = {
 export type Vrf = Envelope<"vrf", VrfSpec>;
 export type Network = Envelope<"network", NetworkSpec>;
 export type Host = Envelope<"host", HostSpec>;
-export type Block = Envelope<"block", BlockSpec>;
+export type Block = Envelope<"block", Value<typeof hosts.BlockSpec>>;
 export type Vtep = Envelope<"vtep", VtepSpec>;
 export type Endpoint = Envelope<"endpoint", EndpointSpec>;
 export type Pool = Envelope<"pool", PoolSpec>;
 export type Membership = Envelope<"membership", Value<typeof MembershipSpec>>;
 export type Migration = Envelope<"migration", Value<typeof MigrationSpec>>;
 export type Move = Envelope<"move", Value<typeof MoveSpec>>;
-export type Resource = Vrf | Network | Host | Block | Vtep | Endpoint | Pool | Membership | Migration | Move;
+export type Hold = Envelope<"hold", Value<typeof HoldSpec>>;
+export type Freed = Envelope<"freed", Value<typeof FreedSpec>>;
+export type Cursor = Envelope<"cursor", Value<typeof CursorSpec>>;
+export type Resource =
+  | Vrf
+  | Network
+  | Host
+  | Block
+  | Vtep
+  | Endpoint
+  | Pool
+  | Membership
+  | Migration
+  | Move
+  | Hold
+  | Freed
+  | Cursor;
 export type ResourceOf<K extends Kind> = Extract<Resource, { readonly kind: K }>;
 
 /** Identity over all kinds: `network/blue`. */
@@ -284,6 +304,9 @@ const LIST_OF = {
   membership: "memberships",
   migration: "migrations",
   move: "moves",
+  hold: "holds",
+  freed: "freed",
+  cursor: "cursors",
 } as const satisfies { readonly [K in Kind]: string };
 // SPECS has the kinds as its keys.
 export const KINDS = Object.keys(SPECS) as readonly Kind[];
@@ -336,6 +359,14 @@ export function membershipName(network: string, workload: string): string {
 }
 export function moveName(migration: string, endpoint: string): string {
   return `${migration}~${endpoint}`;
+}
+
+/** A span of addresses is named after its first: spans of a network are disjoint. */
+export function holdName(network: string, first: string): string {
+  return `${network}:${first}`;
+}
+export function cursorName(network: string, range: string): string {
+  return `${network}:${range}`;
 }
 
 /** An empty snapshot: where a mirror and a store begin. */

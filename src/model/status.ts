@@ -63,6 +63,8 @@ export type AttachRequest = {
   readonly owner?: string;
   readonly addresses?: readonly string[];
   readonly mac?: string;
+  /** Global networks: only from this address range. */
+  readonly range?: string;
   readonly slice?: string;
   /** What the owner is an instance of. */
   readonly workload?: string;
@@ -77,4 +79,6 @@ export type Attachment = {
   readonly interfaceAddresses: readonly string[];
   readonly gateways: readonly string[];
   readonly routes: readonly string[];
+  /** Name servers that the network or the lease's range names. */
+  readonly dns: readonly string[];
 };

@@ -6,9 +6,14 @@ import fc from "fast-check";
 import { Fault, type Reason } from "../model/fault.ts";
 import { keyOfResource } from "../model/resource.ts";
 import type { Change, ChangeSet, Host, Key, Resource } from "../model/resource.ts";
+import type { LeaseBounds } from "./leases.ts";
 import type { Commit, Precondition, Store } from "./store.ts";
 
-export type OpenStore = (options?: { readonly cluster?: string; readonly history?: number }) => Store;
+export type OpenStore = (options?: {
+  readonly cluster?: string;
+  readonly history?: number;
+  readonly leases?: LeaseBounds;
+}) => Store;
 
 export function host(name: string, order = 0): Host {
   const spec = { underlay: "10.0.0.1", underlayMtu: 1500, order };

@@ -6,10 +6,11 @@
 import { chmodSync, closeSync, existsSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { Fault, type Reason } from "../model/fault.ts";
+import { LEASE_TABLE } from "./leaseTable.ts";
 
 /** "Weft" in the file header: how `file` and we recognise it. */
 const APPLICATION_ID = 0x57_65_66_74;
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 /** How long a start waits for the previous process to let go: a restart must not fail by a hair. */
 const LOCK_WAIT_MS = 2_000;
 
@@ -18,6 +19,7 @@ CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), cluster TEXT NOT NUL
 CREATE TABLE resource (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE TABLE change_set (revision INTEGER PRIMARY KEY, changes TEXT NOT NULL) STRICT;
 CREATE TABLE secret (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+${LEASE_TABLE}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -76,10 +78,16 @@ function prepare(db: DatabaseSync, path: string, cluster: string): void {
   const isFresh = recognise(db, path);
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
-  if (!isFresh) return;
+  if (!isFresh) return upgrade(db);
   db.exec(`BEGIN IMMEDIATE; ${SCHEMA}`);
   db.prepare("INSERT INTO meta VALUES (1, ?, 0)").run(cluster);
   db.exec("COMMIT");
+}
+
+/** Schema 1 had no lease log. */
+function upgrade(db: DatabaseSync): void {
+  if (Object.values(db.prepare("PRAGMA user_version").get() ?? {})[0] !== 1) return;
+  db.exec(`BEGIN IMMEDIATE; ${LEASE_TABLE} PRAGMA user_version = 2; COMMIT`);
 }
 
 /** Whether the file is still empty; throws unless it is empty or a store that this program can read. */

@@ -5,13 +5,20 @@ import { keyOfResource } from "../model/resource.ts";
 import type { ChangeSet, Key, Resource } from "../model/resource.ts";
 import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
 import { DEFAULT_HISTORY, History } from "./history.ts";
+import { LEASE_BOUNDS, type LeaseBounds, LeaseLog } from "./leases.ts";
 import type { Commit, Secret, Store } from "./store.ts";
 
-/** An empty store. `cluster` is random unless given; `history` is how many changes a late watcher can still get. */
-export function openMemoryStore(options: { readonly cluster?: string; readonly history?: number } = {}): Store {
+type MemoryOptions = { readonly cluster?: string; readonly history?: number; readonly leases?: LeaseBounds };
+
+/**
+ * An empty store. `cluster` is random unless given; `history` is how many changes a late watcher can still get,
+ * `leases` how much of the lease log is kept.
+ */
+export function openMemoryStore(options: MemoryOptions = {}): Store {
   const cluster = options.cluster ?? randomUUID();
   const resources = new Map<Key, Resource>();
   const secrets = new Map<string, string>();
+  const log = new LeaseLog(options.leases ?? LEASE_BOUNDS);
   const history = new History(0, options.history ?? DEFAULT_HISTORY);
   let isClosed = false;
 
@@ -36,6 +43,7 @@ export function openMemoryStore(options: { readonly cluster?: string; readonly h
     }
     for (const [key, resource] of pending) setOrDelete(resources, key, resource);
     for (const { key, value } of wanted) setOrDelete(secrets, key, value);
+    log.append(commits.flatMap((commit) => commit.leases ?? []));
     history.append(sets);
     return sets.map((set) => set.revision);
   }
@@ -53,6 +61,10 @@ export function openMemoryStore(options: { readonly cluster?: string; readonly h
     },
     watch: (from, signal) => history.watch(from, signal),
     secret: (key) => secrets.get(key),
+    async leases(query) {
+      if (isClosed) throw storeClosed();
+      return log.find(query);
+    },
     async close() {
       isClosed = true;
       history.close();

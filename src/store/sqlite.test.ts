@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, test } from "node:test";
-import { host, putting, refusal, removing, storeContract, take } from "./contract.ts";
+import { type OpenStore, host, putting, refusal, removing, storeContract, take } from "./contract.ts";
+import { leaseContract, leasing } from "./leaseContract.ts";
 import { openSqliteStore } from "./sqlite.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "weft-store-"));
@@ -16,21 +17,39 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 let files = 0;
 const newPath = () => join(directory, `store-${++files}.db`);
 
-storeContract("the store on disk", (options) => openSqliteStore(newPath(), options));
+const openNew: OpenStore = (options) => openSqliteStore(newPath(), options);
+storeContract("the store on disk", openNew);
+leaseContract("the store on disk", openNew);
 
 describe("a store that is opened again", () => {
   test("is what it was: name, revision, resources, secrets, history", async () => {
     const path = newPath();
     const before = openSqliteStore(path);
     await before.commit([putting(host("h1"), host("h2")), removing("host/h1")], [{ key: "token", value: "s" }]);
+    const lease = { ...removing("host/h3"), leases: [leasing("blue", "10.0.0.1", 7, "a")] };
     const [state, sets] = [await before.read(), await take(before, 0, 2)];
     await before.close();
     const again = openSqliteStore(path, { cluster: "a name it has not" });
     assert.deepEqual(await again.read(), state);
     assert.deepEqual(await take(again, 0, 2), sets);
     assert.equal(again.secret("token"), "s");
-    assert.deepEqual(await again.commit([putting(host("h3"))]), [3]);
+    assert.deepEqual(await again.commit([lease]), [3]);
     await again.close();
+    const third = openSqliteStore(path);
+    assert.deepEqual((await third.leases({ address: "10.0.0.1", limit: 1 }))[0]?.owner, "a");
+    await third.close();
+  });
+
+  test("of the first schema gets what has been added since", async () => {
+    const path = newPath();
+    await openSqliteStore(path).close();
+    const file = new DatabaseSync(path);
+    file.exec("DROP TABLE lease; PRAGMA user_version = 1");
+    file.close();
+    const store = openSqliteStore(path);
+    await store.commit([{ ...putting(host("h1")), leases: [leasing("blue", "10.0.0.1", 7, "a")] }]);
+    assert.equal((await store.leases({ address: "10.0.0.1", limit: 1 })).length, 1);
+    await store.close();
   });
 
   test("keeps its window bounded, in memory and in the file", async () => {

@@ -9,21 +9,29 @@ import type { Change, ChangeSet, Resource } from "../model/resource.ts";
 import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
 import { faultOfSqlite, openDatabase } from "./database.ts";
 import { DEFAULT_HISTORY, History } from "./history.ts";
+import { LEASE_BOUNDS, type LeaseBounds } from "./leases.ts";
+import { LeaseTable } from "./leaseTable.ts";
 import type { Commit, Secret, Store } from "./store.ts";
 
 /** Change sets that left the window are deleted this many at a time: one by one, each commit would write more pages. */
 const PRUNE_EVERY = 64;
 
-export type StoreOptions = { readonly cluster?: string; readonly history?: number };
+export type StoreOptions = {
+  readonly cluster?: string;
+  readonly history?: number;
+  readonly leases?: LeaseBounds;
+};
 type Statements = ReturnType<typeof statementsOf>;
 
 /**
  * The store in the file at `path`, made if it is not there (then `cluster` is its name, random unless given). `history`
- * is how many changes a late watcher can still get. Throws a Fault that says what to do if the file cannot be used.
+ * is how many changes a late watcher can still get, `leases` how much of the lease log is kept. Throws a Fault that
+ * says what to do if the file cannot be used.
  */
 export function openSqliteStore(path: string, options: StoreOptions = {}): Store {
   const file = openDatabase(path, options.cluster ?? randomUUID());
   const run = statementsOf(file.db);
+  const log = new LeaseTable(file.db, options.leases ?? LEASE_BOUNDS);
   const { cluster, history, floorInFile } = load(run, options.history ?? DEFAULT_HISTORY);
   let pruned = floorInFile;
   let isOpen = true;
@@ -32,16 +40,18 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
     if (!isOpen) throw storeClosed();
     if (commits.length === 0 && secrets.length === 0) return [];
     const floor = history.floor >= pruned + PRUNE_EVERY ? history.floor : pruned;
-    const sets = inTransaction(file.db, run, path, () => {
+    const work = () => {
       if (floor > pruned) run.prune.run(floor);
       for (const { key, value } of secrets) {
         if (value === undefined) run.forget.run(key);
         else run.keep.run(key, value);
       }
       const written = commits.map((commit, i) => write(run, commit, history.revision + i + 1));
+      log.append(commits.flatMap((commit) => commit.leases ?? []));
       run.advance.run(history.revision + written.length);
       return written;
-    });
+    };
+    const sets = inTransaction(file.db, run, path, work, () => log.recount());
     pruned = floor;
     history.append(sets);
     return sets.map((set) => set.revision);
@@ -64,6 +74,10 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
       if (!isOpen) throw storeClosed();
       const value = run.secret.get(key)?.["value"];
       return typeof value === "string" ? value : undefined;
+    },
+    async leases(query) {
+      if (!isOpen) throw storeClosed();
+      return log.find(query);
     },
     async close() {
       if (!isOpen) return;
@@ -109,8 +123,8 @@ function load(run: Statements, limit: number): Loaded {
   return { cluster: String(meta?.["cluster"]), history, floorInFile };
 }
 
-/** Runs `work` durably or not at all. */
-function inTransaction<T>(db: DatabaseSync, run: Statements, path: string, work: () => T): T {
+/** Runs `work` durably or not at all; then `undone` is called. */
+function inTransaction<T>(db: DatabaseSync, run: Statements, path: string, work: () => T, undone: () => void): T {
   try {
     run.begin.run();
     const result = work();
@@ -119,6 +133,7 @@ function inTransaction<T>(db: DatabaseSync, run: Statements, path: string, work:
   } catch (error) {
     // A full disk or a failed one has already rolled back.
     if (db.isTransaction) run.rollback.run();
+    undone();
     throw faultOfSqlite(error, path);
   }
 }

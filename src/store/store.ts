@@ -1,10 +1,16 @@
 // The port to what lasts: resources at revisions, and what changed since. etcd's revision, watch and compaction are the
 // model. Implementations: memory.ts (the reference), sqlite.ts (one machine); contract.ts holds both to one promise.
 import type { Change, ChangeSet, Key, Resource } from "../model/resource.ts";
+import type { LeaseEvent, LeaseQuery, LeaseRecord } from "./leases.ts";
 
 /** A key must still be as it was: at this revision, or absent (0). */
 export type Precondition = { readonly key: Key; readonly revision: number };
-export type Commit = { readonly changes: readonly Change[]; readonly preconditions: readonly Precondition[] };
+export type Commit = {
+  readonly changes: readonly Change[];
+  readonly preconditions: readonly Precondition[];
+  /** What it means for the lease log. */
+  readonly leases?: readonly LeaseEvent[];
+};
 
 /** A record that is not a resource and never leaves the server: credentials, the cluster's id, counters. */
 export type Secret = { readonly key: string; readonly value: string | undefined };
@@ -35,5 +41,7 @@ export interface Store {
    */
   watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
   secret(key: string): string | undefined;
+  /** Who had an address, the newest first; as far back as the log is kept (leases.ts). */
+  leases(query: LeaseQuery): Promise<readonly LeaseRecord[]>;
   close(): Promise<void>;
 }

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";
+import type { Network } from "../../src/model/resource.ts";
 import { randomFrom } from "./clock.ts";
 import { assertUnique, type Host, World } from "./world.ts";
 
@@ -70,6 +71,8 @@ class Life {
       () => this.#detach(),
       () => this.#deleteNetwork(),
       () => this.#changeNetwork(),
+      () => this.#resize(),
+      () => this.#holdOrRelease(),
       () =>
         this.#onHost((host) =>
           host.running === undefined ? this.#world.startAgent(host) : this.#world.killAgent(host),
@@ -114,15 +117,56 @@ class Life {
     const { random } = this.#world;
     const name = `n${step}`;
     const n = random(6);
-    const subnets =
-      random(2) === 0
-        ? [
-            { cidr: `10.${n}.0.0/16`, hostPrefix: 26 },
-            ...(random(2) === 0 ? [{ cidr: `fd0${n}::/56`, hostPrefix: 64 }] : []),
-          ]
-        : [{ cidr: `10.${n}.0.0/24` }, ...(random(2) === 0 ? [{ cidr: `fd0${n}::/64` }] : [])];
+    const isLocal = random(2) === 0;
+    const subnets = isLocal
+      ? [
+          { cidr: `10.${n}.0.0/16`, hostPrefix: 26 },
+          ...(random(2) === 0 ? [{ cidr: `fd0${n}::/56`, hostPrefix: 64 }] : []),
+        ]
+      : [{ cidr: `10.${n}.0.0/24` }, ...(random(2) === 0 ? [{ cidr: `fd0${n}::/64` }] : [])];
     const vrf = random(3) === 0 ? { vrf: "shared" } : {};
-    if (await this.#write({ verb: "put-network", name, spec: { subnets, ...vrf } })) this.#networks.add(name);
+    const addressing = !isLocal && random(2) === 0 ? this.#addressing(n) : {};
+    const spec = { subnets, ...vrf, ...addressing };
+    if (await this.#write({ verb: "put-network", name, spec })) this.#networks.add(name);
+  }
+
+  /** Ranges so small that they are soon full, and quarantines that matter. */
+  #addressing(n: number): Partial<Network["spec"]> {
+    const { random } = this.#world;
+    const strategy = (["lowest", "next", "random"] as const)[random(3)] ?? "lowest";
+    return {
+      strategy,
+      sticky: random(2) === 0,
+      quarantine: [0, 2, 60][random(3)] ?? 0,
+      ranges: [
+        { name: "a", type: "ip4", first: `10.${n}.0.${random(4)}`, size: 2 + random(6) },
+        { name: "s", type: "ip6", prefix: `fd1${n}::/64`, size: 1 + random(3) },
+        { name: "e", type: "ether", size: 1 + random(3) },
+      ],
+    };
+  }
+
+  /** A range grows, or shrinks under its leases; the answer may be no. */
+  async #resize(): Promise<void> {
+    const { random, control } = this.#world;
+    const name = this.#anyOf(this.#networks);
+    const network = name === undefined ? undefined : await control?.find("network", name, { role: "admin" });
+    if (network?.spec.ranges === undefined) return;
+    const ranges = network.spec.ranges.map((range) => (random(2) === 0 ? range : { ...range, size: 1 + random(8) }));
+    const spec = { ...network.spec, ranges };
+    await this.#write({ verb: "put-network", name: network.name, spec, force: random(2) === 0 });
+  }
+
+  async #holdOrRelease(): Promise<void> {
+    const { random } = this.#world;
+    const network = this.#anyOf(this.#networks);
+    if (network === undefined) return;
+    const n = random(6);
+    const from = random(8);
+    const span = { network, first: `10.${n}.0.${from}`, last: `10.${n}.0.${from + random(3)}` };
+    const expires = random(2) === 0 ? {} : { expiresInSeconds: 1 + random(5) };
+    if (random(2) === 0) await this.#write({ verb: "release", span });
+    else await this.#write({ verb: "hold", request: { ...span, reason: "r", owner: "o", ...expires } });
   }
 
   async #changeNetwork(): Promise<void> {
@@ -152,7 +196,9 @@ class Life {
     const netns = `/run/netns/w${++this.#workloads}` as const;
     host.kernel.addWorkload(netns);
     host.workloads.add(netns);
-    void host.running?.door.attach({ network, netns }).catch(mustBeFault);
+    const range = [undefined, undefined, "a", "s", "e"][this.#world.random(5)];
+    const wish = range === undefined ? {} : { range };
+    void host.running?.door.attach({ network, netns, ...wish }).catch(mustBeFault);
   }
 
   async #detach(): Promise<void> {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { Agent } from "../../src/agent/agent.ts";
 import { answerAsks } from "../../src/agent/answer.ts";
 import { Door } from "../../src/agent/attach.ts";
-import { type Entry, memoryJournal } from "../../src/agent/journal.ts";
+import { type Entry, type Former, memoryJournal } from "../../src/agent/journal.ts";
 import { Members } from "../../src/agent/members.ts";
 import { Standing, type StandingRecord } from "../../src/agent/standing.ts";
 import { Mirror } from "../../src/client/mirror.ts";
@@ -20,6 +20,7 @@ import { FakeKernel } from "../../src/kernel/fake.ts";
 import type { Kernel, OpResult } from "../../src/kernel/kernel.ts";
 import type { CheckReport, CheckRequest } from "../../src/model/check.ts";
 import type { Clock } from "../../src/model/clock.ts";
+import { formatIp, ipOf } from "../../src/model/address.ts";
 import { Fault } from "../../src/model/fault.ts";
 import type { ChangeSet, Endpoint, Snapshot } from "../../src/model/resource.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
@@ -38,6 +39,7 @@ export type Host = {
   bootId: string;
   /** The disk. */
   readonly entries: Map<string, Entry>;
+  readonly freed: Map<string, Former>;
   saved: Snapshot | undefined;
   token: string;
   /** What its agent shows the server now; the one on disk is of the last join. */
@@ -70,6 +72,7 @@ export class World {
   readonly givenUp = new Set<string>();
   readonly #liveness: LivenessSettings | undefined;
   #uids = 0;
+  #expiring = new AbortController();
 
   /** With `liveness`, the server also sweeps. */
   constructor(random: (n: number) => number, liveness?: LivenessSettings) {
@@ -86,6 +89,8 @@ export class World {
     this.control = await Control.open(this.store, { clock: this.clock, entropy, history: 64, later, ...liveness });
     if (this.#liveness !== undefined) void this.#sweepOn(this.control);
     if (!this.control.hasToken("join")) await this.control.setToken("join", JOIN_TOKEN);
+    this.#expiring = new AbortController();
+    void this.control.expireOn(this.#expiring.signal);
     return this.control;
   }
 
@@ -104,6 +109,7 @@ export class World {
   killServer(): void {
     const dead = this.control;
     this.control = undefined;
+    this.#expiring.abort();
     void dead?.close();
   }
 
@@ -116,6 +122,7 @@ export class World {
       kernel: new FakeKernel({ addresses: new Map([[underlay, 1500]]), facts: { prefixes: [], bootId: "boot-1" } }),
       bootId: "boot-1",
       entries: new Map(),
+      freed: new Map(),
       saved: undefined,
       token: JOIN_TOKEN,
       credential: JOIN_TOKEN,
@@ -146,7 +153,7 @@ export class World {
     const refused = new Set<number>();
     host.credential = host.token;
     const mirror = new Mirror({ transport, clock, random, ...saved });
-    const journal = memoryJournal(host.entries);
+    const journal = memoryJournal(host.entries, host.freed);
     const agent = new Agent({
       host: host.name,
       version: "simulated",
@@ -183,7 +190,8 @@ export class World {
     });
     const stop = new AbortController();
     const uid = () => `local-${++this.#uids}`;
-    const door = new Door({ agent, host: host.name, kernel, transport, journal, uid, turn: () => Promise.resolve() });
+    const turn = () => Promise.resolve();
+    const door = new Door({ agent, host: host.name, kernel, transport, clock, journal, uid, turn });
     const log = () => undefined;
     answerAsks({ host: host.name, agent, door, kernel, journal, mirror, transport, log });
     const members = new Members({
@@ -374,6 +382,7 @@ export function assertUnique(snapshot: Snapshot, label: string): void {
       seen.set(key, endpoint.name);
     }
   }
+  assertApart(snapshot, label);
   const vnis = [...snapshot.vrfs.map((v) => v.spec.vni), ...snapshot.networks.flatMap((n) => n.spec.vni ?? [])];
   assert.equal(new Set(vnis).size, vnis.length, `${label}: a VNI has two owners`);
 }
@@ -388,6 +397,27 @@ function turnFrom(ops: readonly Op[], from: number): readonly [end: number, wait
   if (end > from) return [end, 20];
   while (end < ops.length && end - from < TURN_OPS && !isRemoval(ops[end])) end++;
   return [end, end - from === TURN_OPS ? 1 : 0];
+}
+
+/** In a global network, an address or MAC has one endpoint, or is in quarantine once, or is held: never two of them. */
+function assertApart(snapshot: Snapshot, label: string): void {
+  const global = new Set(snapshot.networks.filter(({ spec }) => spec.ipam === "global").map(({ name }) => name));
+  const seen = new Map<string, string>();
+  const take = (network: string, text: string, who: string) => {
+    const key = `${network} ${text}`;
+    assert.equal(seen.get(key), undefined, `${label}: ${text} of ${network} is of ${seen.get(key)} and of ${who}`);
+    seen.set(key, who);
+  };
+  for (const { name, spec } of snapshot.endpoints)
+    if (global.has(spec.network)) for (const text of [...spec.addresses, spec.mac]) take(spec.network, text, name);
+  for (const { name, spec } of snapshot.freed)
+    if (spec.untilMs !== undefined) for (const text of spec.addresses) take(spec.network, text, name);
+  for (const { name, spec } of snapshot.holds) {
+    const [first, last] = [ipOf(spec.first), ipOf(spec.last)];
+    if (first === undefined || last === undefined) continue;
+    for (let value = first.value; value <= last.value; value++)
+      take(spec.network, formatIp({ family: first.family, value }), name);
+  }
 }
 
 /** Law 4, and law 8: in each batch the tables come before the ports. */

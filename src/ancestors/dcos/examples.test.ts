@@ -39,7 +39,13 @@ async function applied(control: Control, file: string) {
 }
 
 test("every example has its test here", () => {
-  assert.deepEqual(readdirSync(EXAMPLES).sort(), ["apcera.conf", "dcos.yaml", "networks.yaml", "plan.yaml"]);
+  assert.deepEqual(readdirSync(EXAMPLES).sort(), [
+    "addresses.yaml",
+    "apcera.conf",
+    "dcos.yaml",
+    "networks.yaml",
+    "plan.yaml",
+  ]);
 });
 
 test("dcos.yaml: each host of the demonstration has a block of both networks, and nobody is missing", async () => {
@@ -86,6 +92,23 @@ test("networks.yaml: a routed and a switched network, both dual stack; twice is 
     ],
   );
   assert.deepEqual((await applied(control, "networks.yaml")).changes, []);
+});
+
+test("addresses.yaml: leases of every range, as its comments say; twice is once", async () => {
+  const control = await demonstration();
+  await applied(control, "addresses.yaml");
+  assert.deepEqual((await applied(control, "addresses.yaml")).changes, []);
+  const lease = async (network: string, range: string) => {
+    const claim = { network, range, host: "h1", owner: range, ifname: "eth0", netns: `/run/netns/${range}` };
+    const { resource } = await control.write({ verb: "attach", claim, by: { role: "host", host: "h1" } });
+    assert.ok(resource?.kind === "endpoint");
+    return [...resource.spec.addresses, resource.spec.mac];
+  };
+  assert.deepEqual(await lease("office", "desks"), ["10.9.1.0", "fd00:9::1:0", "02:00:0a:09:01:00"]);
+  assert.deepEqual(await lease("office", "guests"), ["10.9.2.0", "02:00:0a:09:02:00"]);
+  const [global = "", ula = "", mac = ""] = await lease("office", "sensors");
+  assert.match(`${global} ${ula} ${mac}`, /^fd00:a::\S+:fe\S+ fd00:b::\S+:fe\S+ 02:00:/);
+  assert.match((await lease("wire", "ports")).join(), /^02:00:[0-9a-f:]+$/);
 });
 
 test("plan.yaml changes what dcos.yaml made, with endpoints attached", async () => {

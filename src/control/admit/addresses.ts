@@ -1,26 +1,27 @@
-// An endpoint's addresses: chosen by the server in a global network, checked against the host's block in a local one.
-import { type Cidr, type Ip, contains, formatCidr, formatIp, lastOf, parseCidr, parseIp } from "../../model/address.ts";
+// An endpoint's addresses in a local network, checked against its host's block; and what local and global networks
+// refuse in the same words.
+import {
+  type Cidr,
+  type Ip,
+  contains,
+  formatCidr,
+  formatIp,
+  lastOf,
+  macFromIp,
+  parseCidr,
+  parseIp,
+} from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
-import type { Network, Subnet } from "../../model/resource.ts";
-import { type Choice, capacity, choose, defaultGateway } from "../../ipam/assign.ts";
+import type { Network, NetworkSpec, Subnet } from "../../model/resource.ts";
+import { capacity, choose, defaultGateway } from "../../ipam/assign.ts";
 import { sliceAt } from "../../ipam/block.ts";
 import type { Used } from "../../ipam/intervals.ts";
-import type { NetworkIndex, View } from "../view.ts";
+import type { NetworkIndex } from "../standing.ts";
+import type { View } from "../view.ts";
+import { type Obstacle, refusalOf } from "./obstacle.ts";
 
-const NOTHING_USED: Used = { has: () => false, nextFree: (from) => from };
-
-/** One address per subnet: the requested one, or the lowest that is free. */
-export function globalAddresses(view: View, network: Network, requested: readonly string[]): Ip[] {
-  const index = view.networks.get(network.name);
-  const cidrs = network.spec.subnets.map((subnet) => parseCidr(subnet.cidr, `network/${network.name}`));
-  const wanted = wantedIn(requested, cidrs, `network "${network.name}"`);
-  return cidrs.map((cidr, i) => {
-    const gateway = gatewayOf(network.spec.subnets[i]);
-    const choice = choose(cidr, gateway, index?.assigned[cidr.family] ?? NOTHING_USED, wanted.get(cidr.family));
-    return choice.ok ? choice.ip : refuse(network, cidr, gateway, choice.why, wanted.get(cidr.family), index, view);
-  });
-}
+export const NOTHING_USED: Used = { has: () => false, nextFree: (from) => from };
 
 /**
  * The addresses that the host's agent chose, if they are its to choose. `except` is the endpoint that may have them
@@ -52,20 +53,23 @@ export function localAddresses(view: View, network: Network, claim: EndpointClai
   const wanted = wantedIn(
     claim.addresses,
     parts,
+    network,
     `the part of network "${network.name}" that host "${claim.host}" has`,
   );
   return parts.flatMap((part) => {
     const ip = wanted.get(part.family);
     if (ip === undefined) return [];
-    const isOwn = index?.holders.get(formatIp(ip)) === except;
-    const choice = choose(
-      part,
-      defaultGateway(part),
-      isOwn ? NOTHING_USED : (index?.assigned[part.family] ?? NOTHING_USED),
-      ip,
-    );
-    return choice.ok ? [choice.ip] : refuse(network, part, defaultGateway(part), choice.why, ip, index, view);
+    const choice = choose(part, defaultGateway(part), NOTHING_USED, ip);
+    if (!choice.ok) throw keptBack(part, defaultGateway(part), ip);
+    const obstacle = holderOf(index, formatIp(ip), except);
+    if (obstacle !== undefined) throw refusalOf(view, network, formatIp(ip), obstacle, "addresses");
+    return [ip];
   });
+}
+
+function holderOf(index: NetworkIndex | undefined, text: string, except: string): Obstacle | undefined {
+  const endpoint = index?.holders.get(text);
+  return endpoint === undefined || endpoint === except ? undefined : { state: "used", endpoint };
 }
 
 /** The host's blocks, or of each the piece that a slice has. */
@@ -81,17 +85,31 @@ function partsOf(network: Network, blocks: readonly Cidr[], slice: string | unde
   });
 }
 
-/** Requested addresses by family, each inside one of the ranges. */
-function wantedIn(requested: readonly string[], ranges: readonly Cidr[], place: string): Map<4 | 6, Ip> {
+/** Requested addresses by family, each inside one of the cidrs, which are at most one per family. */
+export function wantedIn(
+  requested: readonly string[],
+  cidrs: readonly Cidr[],
+  network: Network,
+  part = `network "${network.name}"`,
+): Map<4 | 6, Ip> {
   const wanted = new Map<4 | 6, Ip>();
   for (const [i, text] of requested.entries()) {
     const where = `addresses[${i}]`;
     const ip = parseIp(text, where);
-    if (!ranges.some((range) => contains(range, ip))) {
-      throw new Fault("address-outside", {
-        what: `${formatIp(ip)} is outside ${place}`,
+    const cidr = cidrs.find(({ family }) => family === ip.family);
+    if (cidr === undefined) {
+      throw new Fault("family-wrong", {
+        what: `network "${network.name}" gives no IPv${ip.family} addresses`,
         where,
-        fix: `choose from ${ranges.map(formatCidr).join(" or ")}, or leave it out`,
+        why: `it has ${cidrs.map(formatCidr).join(" and ")}`,
+        fix: `leave ${formatIp(ip)} out, or add an IPv${ip.family} subnet`,
+      });
+    }
+    if (!contains(cidr, ip)) {
+      throw new Fault("address-outside", {
+        what: `${formatIp(ip)} is outside ${part}`,
+        where,
+        fix: `choose from ${cidrs.map(formatCidr).join(" or ")}, or leave it out`,
       });
     }
     if (wanted.has(ip.family)) {
@@ -106,58 +124,56 @@ function wantedIn(requested: readonly string[], ranges: readonly Cidr[], place: 
   return wanted;
 }
 
-function gatewayOf(subnet: Subnet | undefined): Ip | undefined {
+export function gatewayOf(subnet: Subnet | undefined): Ip | undefined {
   return subnet?.gateway === undefined || subnet.gateway === "none" ? undefined : parseIp(subnet.gateway, "gateway");
 }
 
-type Why = Extract<Choice, { readonly ok: false }>["why"];
-function refuse(
+/** Nothing of a subnet is free, nor in quarantine. */
+export function exhausted(
   network: Network,
   cidr: Cidr,
   gateway: Ip | undefined,
-  why: Why,
-  ip: Ip | undefined,
   index: NetworkIndex | undefined,
-  view: View,
 ): never {
-  const text = ip === undefined ? "" : formatIp(ip);
-  const where = "addresses";
-  if (why === "exhausted") {
-    throw new Fault("exhausted", {
-      what: `network "${network.name}" has no free address`,
-      where: "network",
-      why: `all ${capacity(cidr, gateway)} of ${formatCidr(cidr)} are in use`,
-      fix: "detach something, or use another network",
-    });
-  }
-  if (why === "outside")
-    throw new Fault("address-outside", {
-      what: `${text} is outside ${formatCidr(cidr)}`,
-      where,
-      fix: "choose one inside, or leave it out",
-    });
-  if (why === "taken") {
-    const holder = index?.holders.get(text) ?? "";
-    const host = view.endpoint.get(holder)?.spec.host ?? "";
-    throw new Fault("address-taken", {
-      what: `${text} is taken in network "${network.name}"`,
-      where,
-      why: `endpoint "${holder}" on host "${host}" has it`,
-      fix: "choose another, or leave it out",
-    });
-  }
+  const used = index?.assigned[cidr.family].count ?? 0n;
+  const held = (index?.blocked[cidr.family].count ?? 0n) - used;
+  throw new Fault("exhausted", {
+    what: `network "${network.name}" has no free address`,
+    where: "network",
+    why: `all ${capacity(cidr, gateway)} of ${formatCidr(cidr)} are in use${held === 0n ? "" : ` or held (${held})`}`,
+    fix: held === 0n ? "detach something, or use another network" : "detach something, or release what is held",
+  });
+}
+
+/** An address that no endpoint gets, whoever asks. */
+export function keptBack(cidr: Cidr, gateway: Ip | undefined, ip: Ip, where = "addresses"): Fault {
   const role =
-    ip?.value === gateway?.value
+    ip.value === gateway?.value
       ? "the gateway"
-      : ip?.value === cidr.base
+      : ip.value === cidr.base
         ? "the network itself"
-        : ip?.value === lastOf(cidr).value
+        : ip.family === 4 && ip.value === lastOf(cidr).value
           ? "broadcast"
-          : "nobody";
-  throw new Fault("address-taken", {
-    what: `${text} cannot be an endpoint's address`,
+          : "a gateway";
+  return new Fault("address-taken", {
+    what: `${formatIp(ip)} cannot be an endpoint's address`,
     where,
     why: `in ${formatCidr(cidr)} it is kept for ${role}`,
+    fix: "choose another, or leave it out",
+  });
+}
+
+/** The bridge of a global network has this MAC on every host (the anycast gateway). */
+export function gatewayMac({ ipam, subnets }: NetworkSpec): string | undefined {
+  const gateway = ipam === "global" ? subnets.find((subnet) => subnet.gateway !== "none")?.gateway : undefined;
+  return gateway === undefined ? undefined : macFromIp(parseIp(gateway, "gateway"));
+}
+
+export function macTaken(network: Network, mac: string, holder: string): Fault {
+  return new Fault("address-taken", {
+    what: `MAC ${mac} is taken in network "${network.name}"`,
+    where: "mac",
+    why: `${holder} has it`,
     fix: "choose another, or leave it out",
   });
 }

@@ -8,8 +8,9 @@ import { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
 import type { Write } from "../write.ts";
 import { networksOf, vacateVrf } from "./allocate.ts";
-import { type Context, inUse } from "./context.ts";
-import { attach, detach, unknown } from "./endpoint.ts";
+import { type Context, inUse, within } from "./context.ts";
+import { attach, attachAll, detach, unknown } from "./endpoint.ts";
+import { hold, release, sweep } from "./hold.ts";
 import { deleteHost, drainHost, joinHost } from "./host.ts";
 import { joinNetwork, leaveNetwork } from "./membership.ts";
 import { deleteMigration, migrate, reportMove } from "./migrate.ts";
@@ -50,7 +51,7 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
   switch (write.verb) {
     case "put-network":
       checkMatch(get(view, "network", write.name), write.ifRevision, `network "${write.name}"`);
-      return putNetwork(draft, write.name, write.spec, context);
+      return putNetwork(draft, write.name, write.spec, context, write.force === true);
     case "put-vrf":
       checkMatch(get(view, "vrf", write.name), write.ifRevision, `vrf "${write.name}"`);
       return putVrf(draft, write.name, write.spec, context);
@@ -62,12 +63,12 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
     case "migrate":
       return migrate(draft, write.request);
     case "move":
-      return reportMove(draft, write.move, write.report, write.by);
+      return reportMove(draft, write.move, write.report, write.by, context);
     case "delete": {
       const resource = get(view, write.kind, write.name);
       if (resource === undefined) throw unknown(write.kind, write.name, "name");
       checkMatch(resource, write.ifRevision, `${write.kind} "${write.name}"`);
-      return remove(draft, write.kind, write.name, write.force === true);
+      return remove(draft, write.kind, write.name, write.force === true, context);
     }
     case "join":
       return joinHost(draft, write.claim, write.by);
@@ -75,10 +76,21 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
       checkMatch(get(view, "host", write.host), write.ifRevision, `host "${write.host}"`);
       return drainHost(draft, write.host, write.drained);
     case "attach":
-      return attach(draft, write.claim, write.by);
+      return attach(draft, write.claim, write.by, context);
+    case "attach-all":
+      attachAll(draft, write.claims, write.by, context);
+      return undefined;
     case "detach":
       checkMatch(get(view, "endpoint", write.endpoint), write.ifRevision, `endpoint "${write.endpoint}"`);
-      return detach(draft, write.endpoint, write.by, write.force === true);
+      return detach(draft, write.endpoint, write.by, write.force === true, context);
+    case "hold":
+      return hold(draft, write.request, context);
+    case "release":
+      release(draft, write.span);
+      return undefined;
+    case "sweep":
+      sweep(draft, context);
+      return undefined;
     case "apply":
       return apply(draft, write.items, write.pruneVrf, context);
   }
@@ -86,9 +98,9 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
 
 type Deletable = Extract<Write, { readonly verb: "delete" }>["kind"];
 
-function remove(draft: Draft, kind: Deletable, name: string, force: boolean): undefined {
+function remove(draft: Draft, kind: Deletable, name: string, force: boolean, context: Context): undefined {
   if (kind === "network") deleteNetwork(draft, name, force);
-  else if (kind === "host") deleteHost(draft, name, force);
+  else if (kind === "host") deleteHost(draft, name, force, context);
   else if (kind === "pool") deletePool(draft, name, force);
   else if (kind === "membership") leaveNetwork(draft, name);
   else if (kind === "migration") deleteMigration(draft, name, force);
@@ -118,32 +130,19 @@ function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | und
   }
   const moving = new Set([...listed, ...pruned.map((network) => network.name)]);
   for (const [i, item] of items.entries())
-    if (item.kind === "vrf") at(i, () => putVrf(draft, item.name, item.spec, { ...context, moving }));
-  for (const [i, item] of items.entries()) if (item.kind === "pool") at(i, () => putPool(draft, item.name, item.spec));
+    if (item.kind === "vrf")
+      within(`resources[${i}]`, () => putVrf(draft, item.name, item.spec, { ...context, moving }));
+  for (const [i, item] of items.entries())
+    if (item.kind === "pool") within(`resources[${i}]`, () => putPool(draft, item.name, item.spec));
   for (const network of pruned) removeNetwork(draft, network.name);
   for (const [i, item] of items.entries()) {
     if (item.kind !== "network") continue;
     moving.delete(item.name);
-    at(i, () => putNetwork(draft, item.name, item.spec, { ...context, moving }));
+    within(`resources[${i}]`, () => putNetwork(draft, item.name, item.spec, { ...context, moving }, false));
   }
   // Only now: a VRF that gets a new network must not go with its last old one and come back as another.
   if (pruned.length > 0 && pruneVrf !== undefined) vacateVrf(draft, pruneVrf);
   return undefined;
-}
-
-/** Says in a refusal which item it is about. */
-function at(i: number, put: () => unknown): void {
-  try {
-    put();
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error;
-    const { where } = error.detail;
-    throw new Fault(
-      error.reason,
-      { ...error.detail, where: where === undefined ? `resources[${i}]` : `resources[${i}].${where}` },
-      { cause: error },
-    );
-  }
 }
 
 function checkDistinct(items: readonly ApplyItem[]): void {

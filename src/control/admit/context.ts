@@ -1,23 +1,48 @@
 // What admission knows beside the view, and words that its parts share.
+import { createHash } from "node:crypto";
 import type { Cidr } from "../../model/address.ts";
 import { parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Network } from "../../model/resource.ts";
+import { prefixesOf } from "../../model/membership.ts";
 
 export type Context = {
   /** A new resource's uid. */
   readonly uid: () => string;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: () => number;
   /** Each host's own addresses and routes, from its latest claim or report. */
   readonly prefixes: ReadonlyMap<string, readonly Cidr[]>;
   /** Networks that are put later in the same write: what they have now is not what they will have. */
   readonly moving?: ReadonlySet<string>;
 };
 
-/** A network's subnets as values; they are canonical since they were admitted. */
+/** A network's prefixes as values; they are canonical since they were admitted. */
 export function cidrsOf(network: Network): Cidr[] {
-  return network.spec.subnets.map((subnet) => parseCidr(subnet.cidr, `network/${network.name}`));
+  return prefixesOf(network.spec).map((cidr) => parseCidr(cidr, `network/${network.name}`));
+}
+
+/** A number below `limit` that nobody foresees: uids are where chance comes from. */
+export function chance(context: Context, limit: bigint): bigint {
+  const digest = createHash("sha256").update(context.uid()).digest("hex");
+  return BigInt(`0x${digest}`) % limit;
 }
 
 export function inUse(what: string, why: string, fix: string, blockers: Iterable<string>): Fault {
   return new Fault("in-use", { what, why, fix, blockers: [...blockers].sort() });
+}
+
+/** Says in a refusal which part of the request it is about. */
+export function within<T>(part: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    const { where } = error.detail;
+    throw new Fault(
+      error.reason,
+      { ...error.detail, where: where === undefined ? part : `${part}.${where}` },
+      { cause: error },
+    );
+  }
 }

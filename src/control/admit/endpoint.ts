@@ -2,7 +2,7 @@
 // one the host's agent has chosen from its block, and the server checks. A claim is idempotent by the endpoint's
 // name, so that an agent may repeat it after any answer it did not get.
 import { isDeepStrictEqual } from "node:util";
-import { type Ip, formatIp, macFromIp, parseIp } from "../../model/address.ts";
+import { type Ip, formatIp, macFromIp, macValue, parseIp } from "../../model/address.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import { checkName, parseMac } from "../../model/parse.ts";
@@ -11,10 +11,13 @@ import { endpointName } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
 import type { Viewer } from "../write.ts";
-import { globalAddresses, localAddresses } from "./addresses.ts";
+import { gatewayMac, localAddresses, macTaken } from "./addresses.ts";
+import { type Context, within } from "./context.ts";
+import { endLease } from "./freed.ts";
+import { type Lease, globalLease, unknownRange } from "./lease.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
-export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint {
+export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
   const { view } = draft;
   const name = nameOf(claim);
   if (by.role === "host" && by.host !== claim.host) throw foreign(`an endpoint on host "${claim.host}"`, by.host);
@@ -33,27 +36,39 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   if (old !== undefined) return again(draft, old, claim, network);
   checkOpen(network);
   checkTakes(host, network, by);
-  const ips =
-    network.spec.ipam === "global"
-      ? globalAddresses(view, network, claim.addresses ?? [])
-      : localAddresses(view, network, claim, name);
-  const mac = macOf(view, network, claim, ips, name);
+  const isGlobal = network.spec.ipam === "global";
+  if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
+  const lease: Lease = isGlobal
+    ? globalLease(draft, network, claim, name, context)
+    : { ips: localAddresses(view, network, claim, name) };
   return draft.put("endpoint", name, {
     network: network.name,
     host: claim.host,
     owner: claim.owner,
     ifname: claim.ifname,
     netns: claim.netns,
-    mac,
-    addresses: ips.map(formatIp),
-    ...(claim.slice === undefined || network.spec.ipam === "global" ? {} : { slice: claim.slice }),
+    mac: lease.mac ?? macOf(view, network, claim, lease.ips, name),
+    addresses: lease.ips.map(formatIp),
+    ...(lease.range === undefined ? {} : { range: lease.range }),
+    ...(claim.slice === undefined || isGlobal ? {} : { slice: claim.slice }),
     ...(claim.workload === undefined ? {} : { workload: claim.workload }),
     ...(claim.joined === true ? { joined: true } : {}),
   });
 }
 
+/** All of them or none. */
+export function attachAll(draft: Draft, claims: readonly EndpointClaim[], by: Viewer, context: Context): void {
+  const names = new Set<string>();
+  for (const [i, claim] of claims.entries()) {
+    const name = endpointName(claim.owner, claim.ifname);
+    if (names.has(name)) throw taken(name, "it is listed twice");
+    names.add(name);
+    within(`endpoints[${i}]`, () => attach(draft, claim, by, context));
+  }
+}
+
 /** Removes an endpoint, or marks it so that its host does. Gone already is well for a host, unknown for a person. */
-export function detach(draft: Draft, name: string, by: Viewer, force: boolean): Endpoint | undefined {
+export function detach(draft: Draft, name: string, by: Viewer, force: boolean, context: Context): Endpoint | undefined {
   const endpoint = get(draft.view, "endpoint", name);
   if (endpoint === undefined) {
     if (by.role === "host") return undefined;
@@ -62,7 +77,7 @@ export function detach(draft: Draft, name: string, by: Viewer, force: boolean): 
   if (by.role === "host" && endpoint.spec.host !== by.host)
     throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
   if (by.role === "admin" && !force) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
-  draft.remove("endpoint", name);
+  endLease(draft, endpoint, context);
   return undefined;
 }
 
@@ -124,13 +139,18 @@ function nameOf({ owner, ifname }: EndpointClaim): string {
 
 /** The requested MAC if nobody has it; else one made from the address. */
 function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly Ip[], name: string): string {
-  const gateway = gatewayMac(network);
+  const gateway = gatewayMac(network.spec);
   if (claim.mac === undefined) {
+    // Of a global network, also what ranges keep in quarantine and what is held.
+    const isTaken = (mac: string) =>
+      network.spec.ipam === "global"
+        ? view.networks.get(network.name)?.blocked.mac.has(macValue(mac)) === true
+        : holderOfMac(view, network, mac, claim.host, name) !== undefined;
     const derived = macFromIp(ips[0] ?? { family: 4, value: 0n });
     // Two IPv6 addresses can share their low 32 bits, and a MAC may have been asked for: three more locally
     // administered ones.
     const free = [derived, ...["06", "0e", "12"].map((octet) => octet + derived.slice(2))].find(
-      (mac) => mac !== gateway && holderOfMac(view, network, mac, claim.host, name) === undefined,
+      (each) => each !== gateway && !isTaken(each),
     );
     if (free !== undefined) return free;
     throw new Fault("address-taken", {
@@ -140,35 +160,20 @@ function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly
     });
   }
   const mac = parseMac(claim.mac, "mac");
-  const holder = mac === gateway ? "the gateway" : holderOfMac(view, network, mac, claim.host, name);
-  if (holder === undefined) return mac;
-  throw new Fault("address-taken", {
-    what: `MAC ${mac} is taken in network "${network.name}"`,
-    where: "mac",
-    why: `${holder} has it`,
-    fix: "choose another, or leave it out",
-  });
+  if (mac === gateway) throw macTaken(network, mac, "the gateway");
+  const holder = holderOfMac(view, network, mac, claim.host, name);
+  if (holder !== undefined) throw macTaken(network, mac, holder);
+  return mac;
 }
 
 /** A local network's segment ends at the host, so there a MAC must be unique per host only. */
 function holderOfMac(view: View, network: Network, mac: string, host: string, except: string): string | undefined {
-  const index = view.networks.get(network.name);
-  // The count answers almost always; only a conflict, or an endpoint's own MAC, is worth a search.
-  if (index === undefined || !index.macs.has(mac)) return undefined;
-  for (const { name, spec } of index.endpoints.values()) {
-    if (spec.mac === mac && name !== except && (network.spec.ipam === "global" || spec.host === host))
-      return `endpoint "${name}" on host "${spec.host}"`;
+  for (const holder of view.networks.get(network.name)?.macs.get(mac) ?? []) {
+    const there = view.endpoint.get(holder)?.spec.host;
+    if (holder !== except && (network.spec.ipam === "global" || there === host))
+      return `endpoint "${holder}" on host "${there}"`;
   }
   return undefined;
-}
-
-/** The bridge of a global network has this MAC on every host (the anycast gateway). */
-function gatewayMac(network: Network): string | undefined {
-  const gateway =
-    network.spec.ipam === "global"
-      ? network.spec.subnets.find((subnet) => subnet.gateway !== "none")?.gateway
-      : undefined;
-  return gateway === undefined ? undefined : macFromIp(parseIp(gateway, `network/${network.name}`));
 }
 
 function checkOpen(network: Network): void {

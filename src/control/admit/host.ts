@@ -10,8 +10,9 @@ import { NOT_UNICAST, UPLINK_RANGES } from "../limits.ts";
 import { type View, get, hostsInOrder, residentsOf } from "../view.ts";
 import type { Identity } from "../write.ts";
 import { settleVrf } from "./allocate.ts";
-import { cidrsOf, inUse } from "./context.ts";
+import { type Context, cidrsOf, inUse } from "./context.ts";
 import { unknown } from "./endpoint.ts";
+import { endLease } from "./freed.ts";
 import { endMoves } from "./migrate.ts";
 
 /** Makes or updates a host: tunnel endpoints in every VRF with local networks, a block of each enabled one. */
@@ -44,7 +45,7 @@ export function drainHost(draft: Draft, name: string, drained: boolean): Host {
 }
 
 /** Removes a host and frees what it had; its endpoints too with `force`, else it is refused while there are any. */
-export function deleteHost(draft: Draft, name: string, force: boolean): void {
+export function deleteHost(draft: Draft, name: string, force: boolean, context: Context): void {
   const { view } = draft;
   const endpoints = [...residentsOf(view, name)];
   if (endpoints.length > 0 && !force) {
@@ -55,7 +56,8 @@ export function deleteHost(draft: Draft, name: string, force: boolean): void {
       endpoints,
     );
   }
-  for (const endpoint of endpoints) draft.remove("endpoint", endpoint);
+  for (const endpoint of endpoints.map((each) => get(view, "endpoint", each)))
+    if (endpoint !== undefined) endLease(draft, endpoint, context);
   for (const index of view.networks.values()) {
     const blocks = index.blocks.get(name);
     for (const block of [blocks?.[4], blocks?.[6]]) if (block !== undefined) draft.remove("block", block.name);

@@ -18,8 +18,10 @@ import { sliceAt } from "../../ipam/block.ts";
 import type { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
 import type { Viewer } from "../write.ts";
-import { inUse } from "./context.ts";
+import { usesOf } from "../usage.ts";
+import { type Context, inUse } from "./context.ts";
 import { unknown } from "./endpoint.ts";
+import { endLease } from "./freed.ts";
 import { membershipsOf } from "./membership.ts";
 
 /** Finished migrations that are kept for people to read. */
@@ -81,7 +83,13 @@ export function migrate(draft: Draft, request: MigrationRequest): Migration {
  * host's journal has been settled with the server yet. Late and repeated words change nothing; of a move that is gone
  * there is no need.
  */
-export function reportMove(draft: Draft, name: string, report: MoveReport, by: Viewer): Move | undefined {
+export function reportMove(
+  draft: Draft,
+  name: string,
+  report: MoveReport,
+  by: Viewer,
+  context: Context,
+): Move | undefined {
   const move = get(draft.view, "move", name);
   if (move === undefined) return undefined;
   if (by.role === "host" && by.host !== move.spec.host) {
@@ -92,9 +100,9 @@ export function reportMove(draft: Draft, name: string, report: MoveReport, by: V
   }
   if (isOver(move)) return move;
   const { reason: _, ...spec } = move.spec;
-  const old = get(draft.view, "endpoint", spec.endpoint)?.spec;
-  if (report.state === "left" && old?.host === spec.host && old.network === spec.from)
-    draft.remove("endpoint", spec.endpoint);
+  const old = get(draft.view, "endpoint", spec.endpoint);
+  if (report.state === "left" && old?.spec.host === spec.host && old.spec.network === spec.from)
+    endLease(draft, old, context);
   return draft.put("move", name, { ...spec, ...report });
 }
 
@@ -218,14 +226,11 @@ function placeOf({ host, owner, netns }: Endpoint["spec"]): string {
   return `${host} ${owner} ${netns}`;
 }
 
-function globalLack(view: View, { name, spec }: Network, coming: number): string[] {
-  const index = view.networks.get(name);
-  return spec.subnets.flatMap((subnet) => {
-    const cidr = parseCidr(subnet.cidr, name);
-    const gateway =
-      subnet.gateway === undefined || subnet.gateway === "none" ? undefined : parseIp(subnet.gateway, name);
-    const free = capacity(cidr, gateway) - (index?.assigned[cidr.family].count ?? 0n);
-    return free >= BigInt(coming) ? [] : [`${subnet.cidr}: ${free} free for ${coming}`];
+/** What is in quarantine counts as room: when nothing else is left, it is given. */
+function globalLack(view: View, network: Network, coming: number): string[] {
+  return usesOf(view, network).flatMap(({ family, total, used, held }) => {
+    const free = total - used - held;
+    return free >= coming ? [] : [`IPv${family}: ${free} free for ${coming}`];
   });
 }
 

@@ -3,34 +3,44 @@ import { isDeepStrictEqual } from "node:util";
 import { type Cidr, ipOf, parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { NetworkInput } from "../../model/input.ts";
-import type { Network, NetworkSpec } from "../../model/resource.ts";
+import { prefixesOf } from "../../model/membership.ts";
+import { type Network, type NetworkSpec, cursorName } from "../../model/resource.ts";
 import { checkName } from "../../model/parse.ts";
 import type { Draft } from "../draft.ts";
 import { IPV6_MTU_MIN, TUNNEL_OVERHEAD } from "../limits.ts";
 import { type View, get, hostsInOrder } from "../view.ts";
 import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
+import { holdsOf } from "./hold.ts";
 import { membershipsOf } from "./membership.ts";
 import { endMoves, movesThrough } from "./migrate.ts";
 import { overlapFault, placeCollision } from "./overlap.ts";
 import { type WithSubnets, drawn } from "./pool.ts";
+import { rangesOf } from "./range.ts";
+import { settleLeases } from "./resize.ts";
 import { checkSlices, subnetsOf } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
 /** Makes or changes a network, with its VRF, tunnel endpoints and blocks. */
-export function putNetwork(draft: Draft, name: string, input: NetworkInput, context: Context): Network {
+export function putNetwork(draft: Draft, name: string, input: NetworkInput, context: Context, force: boolean): Network {
   checkName("network", name, "name");
   const { view } = draft;
   const old = get(view, "network", name);
   const { input: whole, pool } = drawn(view, name, input, old, context);
-  const spec = { ...completed(view, name, whole, old), ...(pool === undefined ? {} : { pool }) };
+  const spec = { ...completed(view, name, whole, old, context), ...(pool === undefined ? {} : { pool }) };
   if (old !== undefined) checkChange(view, old, spec);
-  const cidrs = spec.subnets.map((subnet, i) => parseCidr(subnet.cidr, `spec.subnets[${i}].cidr`));
+  const cidrs = prefixesOf(spec).map((cidr) => parseCidr(cidr, "spec.subnets"));
   ensureNetworkVrf(draft, name, whole, spec, cidrs, context);
-  for (const [i, cidr] of cidrs.entries()) checkPlace(view, name, spec.vrf, cidr, `spec.subnets[${i}].cidr`, context);
-  checkMtu(view, spec);
+  for (const [i, cidr] of cidrs.entries()) {
+    const where = i < spec.subnets.length ? `spec.subnets[${i}].cidr` : "spec.ranges";
+    checkPlace(view, name, spec.vrf, cidr, where, context);
+  }
+  for (const [mtu, where] of mtusOf(spec)) checkMtu(view, spec, mtu, where);
   const network = draft.put("network", name, spec);
-  if (old !== undefined) dropStaleBlocks(draft, network);
+  if (old !== undefined) {
+    dropStaleBlocks(draft, network);
+    settleLeases(draft, old, network, force);
+  }
   const hosts = hostsInOrder(view);
   const isMoved = old !== undefined && old.spec.vrf !== spec.vrf;
   settleVrf(draft, spec.vrf, hosts, isMoved ? "anew" : "");
@@ -68,6 +78,10 @@ export function deleteNetwork(draft: Draft, name: string, force: boolean): void 
 export function removeNetwork(draft: Draft, name: string): void {
   const { view } = draft;
   for (const endpoint of endpointsOf(view, name)) draft.remove("endpoint", endpoint);
+  for (const freed of new Set(view.networks.get(name)?.freed.values() ?? [])) draft.remove("freed", freed);
+  for (const hold of holdsOf(draft, name)) draft.remove("hold", hold.name);
+  for (const range of ["", ...(get(view, "network", name)?.spec.ranges ?? []).map((each) => each.name)])
+    draft.remove("cursor", cursorName(name, range));
   for (const blocks of view.networks.get(name)?.blocks.values() ?? []) {
     for (const block of [blocks[4], blocks[6]]) if (block !== undefined) draft.remove("block", block.name);
   }
@@ -80,15 +94,28 @@ export function endpointsOf(view: View, network: string): string[] {
   return [...(view.networks.get(network)?.endpoints.keys() ?? [])];
 }
 
-function completed(view: View, name: string, input: WithSubnets, old: Network | undefined): NetworkSpec {
+function completed(
+  view: View,
+  name: string,
+  input: WithSubnets,
+  old: Network | undefined,
+  context: Context,
+): NetworkSpec {
   const ipam = input.ipam ?? (input.subnets.some((subnet) => subnet.hostPrefix !== undefined) ? "local" : "global");
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
+  const subnets = subnetsOf(input, ipam);
+  if (ipam === "local") refuseGlobalOnly(input);
   return {
     driver: "vxlan",
     ipam,
     vrf: input.vrf ?? name,
     ...(ipam === "local" ? {} : { vni: chooseVni(view, input.vni ?? known, `network/${name}`, "spec.vni") }),
-    subnets: subnetsOf(input, ipam),
+    subnets,
+    ...(input.ranges === undefined ? {} : { ranges: rangesOf(input.ranges, subnets, old, context) }),
+    ...(input.strategy === undefined ? {} : { strategy: input.strategy }),
+    ...(input.sticky === undefined ? {} : { sticky: input.sticky }),
+    ...(input.quarantine === undefined ? {} : { quarantine: input.quarantine }),
+    ...(input.dns === undefined ? {} : { dns: input.dns }),
     ...(input.mtu === undefined ? {} : { mtu: input.mtu }),
     ...(input.slices === undefined ? {} : { slices: checkSlices(input.slices, ipam, input.subnets) }),
     masquerade: input.masquerade ?? true,
@@ -133,22 +160,41 @@ function checkPlace(view: View, name: string, vrfName: string, cidr: Cidr, where
   if (met !== undefined) throw overlapFault(cidr, where, met);
 }
 
-function checkMtu(view: View, spec: NetworkSpec): void {
-  if (spec.mtu === undefined) return;
-  if (spec.mtu < IPV6_MTU_MIN && spec.subnets.some((subnet) => subnet.cidr.includes(":"))) {
+/** What hosts' agents do for themselves cannot be asked of the server. */
+function refuseGlobalOnly(input: NetworkInput): void {
+  const field = (["ranges", "strategy", "sticky"] as const).find((name) => input[name] !== undefined);
+  if (field === undefined) return;
+  throw new Fault("request-invalid", {
+    what: `a local network has no ${field}`,
+    where: `spec.${field}`,
+    why: "each host's agent assigns from its block, lowest first, also while the server is away",
+    fix: "leave it out, or set ipam to global",
+  });
+}
+
+function mtusOf(spec: NetworkSpec): (readonly [number, string])[] {
+  const own = spec.mtu === undefined ? [] : [[spec.mtu, "spec.mtu"] as const];
+  const ranges = (spec.ranges ?? []).flatMap(({ mtu }, i) =>
+    mtu === undefined ? [] : [[mtu, `spec.ranges[${i}].mtu`] as const],
+  );
+  return [...own, ...ranges];
+}
+
+function checkMtu(view: View, spec: NetworkSpec, mtu: number, where: string): void {
+  if (mtu < IPV6_MTU_MIN && prefixesOf(spec).some((cidr) => cidr.includes(":"))) {
     throw new Fault("mtu-invalid", {
-      what: `MTU ${spec.mtu} is too small for IPv6`,
-      where: "spec.mtu",
+      what: `MTU ${mtu} is too small for IPv6`,
+      where,
       why: `IPv6 needs ${IPV6_MTU_MIN} bytes`,
       fix: `choose ${IPV6_MTU_MIN} or more`,
     });
   }
   for (const { name, spec: host } of view.host.values()) {
     const most = host.underlayMtu - TUNNEL_OVERHEAD[ipOf(host.underlay)?.family ?? 4];
-    if (spec.mtu <= most) continue;
+    if (mtu <= most) continue;
     throw new Fault("mtu-invalid", {
-      what: `MTU ${spec.mtu} does not fit through the underlay`,
-      where: "spec.mtu",
+      what: `MTU ${mtu} does not fit through the underlay`,
+      where,
       why: `host "${name}" has an underlay MTU of ${host.underlayMtu}, which leaves ${most} inside a tunnel`,
       fix: `choose ${most} or less, or leave it out`,
     });

@@ -8,15 +8,15 @@ import { slicePrefix } from "../../ipam/block.ts";
 import { PREFIX_MAX } from "../limits.ts";
 import { checkUsable } from "./overlap.ts";
 
-type WithSubnets = Pick<NetworkInput, "slices"> & { readonly subnets: readonly Subnet[] };
+type WithSubnets = Pick<NetworkInput, "slices" | "ranges"> & { readonly subnets: readonly Subnet[] };
 
 /** Subnets in canonical text with their defaults, or the Fault that says which is wrong. At most one per family. */
 export function subnetsOf(input: WithSubnets, ipam: NetworkSpec["ipam"]): Subnet[] {
-  if (input.subnets.length === 0) {
+  if (input.subnets.length === 0 && (ipam === "local" || (input.ranges ?? []).length === 0)) {
     throw new Fault("request-invalid", {
       what: "spec.subnets: expected at least one",
       where: "spec.subnets",
-      fix: "give the network addresses",
+      fix: "give the network addresses, or ranges that need no subnet (ether, ip6)",
     });
   }
   const seen = new Set<Family>();

@@ -26,7 +26,9 @@ function heldBy({ lease, entry, port }: Seen, ground: Ground): [vrf: string, add
   };
   hold(ground.networks.get(lease?.spec.network ?? "")?.spec.vrf, lease?.spec.addresses ?? []);
   hold(ground.networks.get(entry?.network ?? "")?.spec.vrf, entry?.addresses ?? []);
-  hold(port?.vrf, port?.far?.addresses ?? []);
+  // On an interface that Weft gave no address, whatever is there is the workload's.
+  const given = entry?.addresses ?? lease?.spec.addresses;
+  if (given === undefined || given.length > 0) hold(port?.vrf, port?.far?.addresses ?? []);
   return held;
 }
 

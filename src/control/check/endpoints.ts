@@ -1,6 +1,7 @@
 // One endpoint on one host: does what the server, the journal and the kernel say exist, and do they say the same?
 import { cidrOf, contains, ipOf } from "../../model/address.ts";
 import type { JournalEntry, KernelPort, Order } from "../../model/check.ts";
+import { prefixesOf } from "../../model/membership.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import { type Act, type Ground, type Judgement, type Seen, judgement, leaseSays } from "./ground.ts";
 
@@ -93,10 +94,15 @@ function leaseDiffers(seen: Seen, lease: Endpoint, entry: JournalEntry, ground: 
 function kernelDiffers(seen: Seen, entry: JournalEntry, port: KernelPort, ground: Ground): Judgement | undefined {
   const isSame =
     port.vrf === ground.networks.get(entry.network)?.spec.vrf &&
-    (port.far === undefined || (port.far.mac === entry.mac && isSameSet(port.far.addresses, entry.addresses)));
+    (port.far === undefined || (port.far.mac === entry.mac && isItsOwn(port.far.addresses, entry.addresses)));
   return isSame
     ? undefined
     : judgement("kernel-differs", seen, ground, "the agent sets the kernel right", settle(seen));
+}
+
+/** On an interface that Weft gave no address, whatever is there is the workload's. */
+function isItsOwn(there: readonly string[], given: readonly string[]): boolean {
+  return given.length === 0 || isSameSet(there, given);
 }
 
 /** An address that the network, or in a local one the host's block, does not have. */
@@ -107,7 +113,7 @@ function outside(seen: Seen, ground: Ground): Judgement | undefined {
   const pieces =
     network.spec.ipam === "local"
       ? (ground.pieces.get(`${network.name} ${seen.host}`) ?? [])
-      : network.spec.subnets.flatMap((subnet) => cidrOf(subnet.cidr) ?? []);
+      : prefixesOf(network.spec).flatMap((text) => cidrOf(text) ?? []);
   const isInside = claim.addresses.every((text) => {
     const ip = ipOf(text);
     return ip !== undefined && pieces.some((piece) => contains(piece, ip));

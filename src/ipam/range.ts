@@ -1,0 +1,147 @@
+// Arithmetic of address ranges. A lease is an index into one range, and everything it has follows from that: first + i,
+// first6 + i, mac + i, and the SLAAC addresses that its MAC makes. So what is requested by IP, by MAC or by both comes
+// down to whether all of it is the same index. Values in, values out; the range has been admitted, so its texts are
+// canonical and nothing of it wraps.
+import { type Ip, cidrAround, ipOf, cidrOf, lastOf, macOfSlaac, macValue, slaacIp } from "../model/address.ts";
+import type { AddressRange } from "../model/range.ts";
+import type { Interval, Used } from "./intervals.ts";
+
+/** A range as numbers. */
+export type Plan = {
+  readonly name: string;
+  readonly size: bigint;
+  readonly first4?: bigint;
+  readonly first6?: bigint;
+  /** Absent: each MAC is made from the address. */
+  readonly mac?: bigint;
+  /** How many leases, from the first on, have a MAC of the range. */
+  readonly macs: bigint;
+  /** Bases of the /64s in which leases have SLAAC addresses. */
+  readonly slaac: readonly bigint[];
+};
+
+/** What is not to be given: values that have no free neighbour in common, by their space. */
+export type Taken = { readonly 4: Used; readonly 6: Used; readonly mac: Used };
+/** Single addresses and MACs that are kept back: the subnet's own, broadcast, gateways. */
+export type Excluded = {
+  readonly 4: readonly bigint[];
+  readonly 6: readonly bigint[];
+  readonly mac: readonly bigint[];
+};
+
+/** A MAC's first octet stays as it is: it says unicast and who administers it. */
+const MAC_ROOM = 1n << 40n;
+
+export function planOf(range: AddressRange): Plan {
+  const first4 = valueOf(range.first);
+  const first6 = valueOf(range.first6);
+  const size = range.size === undefined ? toEndOfPrefix(first6 ?? 0n, range.prefixLength ?? 128) : BigInt(range.size);
+  const mac =
+    range.mac === undefined ? (first4 === undefined ? undefined : 0x0200_0000_0000n | first4) : macValue(range.mac);
+  const slaac = [range.prefix, range.ula].map((text) => cidrOf(text ?? "")?.base).filter((base) => base !== undefined);
+  return {
+    name: range.name,
+    size,
+    ...(first4 === undefined ? {} : { first4 }),
+    ...(first6 === undefined ? {} : { first6 }),
+    ...(mac === undefined ? {} : { mac }),
+    macs: mac === undefined ? 0n : least(size, macRoom(mac)),
+    slaac,
+  };
+}
+
+/** How many MACs from this one on share its first octet. */
+export function macRoom(mac: bigint): bigint {
+  return MAC_ROOM - (mac & (MAC_ROOM - 1n));
+}
+
+/** How many addresses there are from this one to the end of its prefix. */
+function toEndOfPrefix(first6: bigint, length: number): bigint {
+  return lastOf(cidrAround({ family: 6, value: first6 }, length)).value - first6 + 1n;
+}
+
+/** Everything between the first and the last lease, by space. */
+export function spansOf(plan: Plan): { readonly 4?: Interval; readonly 6?: Interval; readonly mac?: Interval } {
+  const span = (first: bigint, count: bigint): Interval => ({ first, last: first + count - 1n });
+  return {
+    ...(plan.first4 === undefined ? {} : { 4: span(plan.first4, plan.size) }),
+    ...(plan.first6 === undefined ? {} : { 6: span(plan.first6, plan.size) }),
+    ...(plan.mac === undefined ? {} : { mac: span(plan.mac, plan.macs) }),
+  };
+}
+
+/** Addresses of lease `index`, IPv4 first; and its MAC, unless it is made from the address. */
+export function leaseAt(plan: Plan, index: bigint): { readonly ips: readonly Ip[]; readonly mac?: bigint } {
+  const mac = plan.mac !== undefined && index < plan.macs ? plan.mac + index : undefined;
+  return {
+    ips: [
+      ...(plan.first4 === undefined ? [] : [{ family: 4, value: plan.first4 + index } as const]),
+      ...(plan.first6 === undefined ? [] : [{ family: 6, value: plan.first6 + index } as const]),
+      ...(mac === undefined ? [] : plan.slaac.map((base) => slaacIp(base, mac))),
+    ],
+    ...(mac === undefined ? {} : { mac }),
+  };
+}
+
+/** Which lease has this address; undefined if none of the range does. */
+export function indexOfIp(plan: Plan, { family, value }: Ip): bigint | undefined {
+  const first = family === 4 ? plan.first4 : plan.first6;
+  if (first !== undefined && value >= first && value < first + plan.size) return value - first;
+  if (family === 4 || !plan.slaac.includes((value >> 64n) << 64n)) return undefined;
+  const mac = macOfSlaac(value);
+  return mac === undefined ? undefined : indexOfMac(plan, mac);
+}
+
+/** Which lease has this MAC; undefined if none of the range does. */
+export function indexOfMac(plan: Plan, mac: bigint): bigint | undefined {
+  return plan.mac !== undefined && mac >= plan.mac && mac < plan.mac + plan.macs ? mac - plan.mac : undefined;
+}
+
+/** The first lease from `from` on of which nothing is taken or excluded, then those before it; undefined if none is. */
+export function freeIndex(plan: Plan, taken: Taken, excluded: Excluded, from = 0n): bigint | undefined {
+  return freeBetween(plan, taken, excluded, from, plan.size) ?? freeBetween(plan, taken, excluded, 0n, from);
+}
+
+function freeBetween(plan: Plan, taken: Taken, excluded: Excluded, from: bigint, end: bigint): bigint | undefined {
+  for (let index = from; index < end; ) {
+    const next = step(plan, taken, excluded, index);
+    if (next === index) return index;
+    index = next;
+  }
+  return undefined;
+}
+
+/** The same index if it is free, else a greater one with nothing free before it. */
+function step(plan: Plan, taken: Taken, excluded: Excluded, index: bigint): bigint {
+  const { first4, first6, mac } = plan;
+  let next = index;
+  if (first4 !== undefined) next = taken[4].nextFree(first4 + next) - first4;
+  if (first6 !== undefined) next = taken[6].nextFree(first6 + next) - first6;
+  if (mac !== undefined && next < plan.macs) next = taken.mac.nextFree(mac + next) - mac;
+  if (next !== index || next >= plan.size) return next;
+  return isExcluded(plan, excluded, next) || isSlaacTaken(plan, taken, excluded, next) ? next + 1n : next;
+}
+
+export function isExcluded(plan: Plan, excluded: Excluded, index: bigint): boolean {
+  return (
+    (plan.first4 !== undefined && excluded[4].includes(plan.first4 + index)) ||
+    (plan.first6 !== undefined && excluded[6].includes(plan.first6 + index)) ||
+    (plan.mac !== undefined && index < plan.macs && excluded.mac.includes(plan.mac + index))
+  );
+}
+
+/** Somebody has the address that SLAAC would make, as a static one. */
+function isSlaacTaken(plan: Plan, taken: Taken, excluded: Excluded, index: bigint): boolean {
+  if (plan.slaac.length === 0) return false;
+  return leaseAt(plan, index).ips.some(
+    ({ family, value }) => taken[family].has(value) || excluded[family].includes(value),
+  );
+}
+
+function valueOf(text: string | undefined): bigint | undefined {
+  return text === undefined ? undefined : ipOf(text)?.value;
+}
+
+function least(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}

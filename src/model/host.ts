@@ -1,0 +1,35 @@
+// Schemas of hosts and of what the server allots to each: blocks and tunnel endpoints. They are resources like all
+// others; resource.ts says what those are.
+import Type from "typebox";
+
+const strict = { additionalProperties: false };
+const Text = (description: string) => Type.String({ description });
+const optional = Type.Optional;
+
+export const HostSpec = Type.Object(
+  {
+    underlay: Text("The address other hosts send tunnel packets to."),
+    underlayMtu: Type.Integer({ minimum: 576, maximum: 65_535 }),
+    slices: optional(
+      Type.Array(Type.String(), { description: "Which slices of networks this host has bridges for. Default: all." }),
+    ),
+    order: Type.Integer({ description: "Registration order: lists keep it." }),
+    drained: optional(Type.Boolean({ description: "Whether it takes no new endpoints; those it has stay." })),
+  },
+  strict,
+);
+
+/** The piece of a local network's address space that one host owns. One per network, host and family. */
+export const BlockSpec = Type.Object({ network: Type.String(), host: Type.String(), cidr: Type.String() }, strict);
+
+/** A host's tunnel endpoint in one VRF. */
+export const VtepSpec = Type.Object(
+  {
+    vrf: Type.String(),
+    host: Type.String(),
+    ip: optional(Type.String()),
+    ip6: optional(Type.String()),
+    mac: Type.String(),
+  },
+  strict,
+);

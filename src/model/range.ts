@@ -1,0 +1,72 @@
+// The form of an address range: a contiguous piece of a global network's address space. What it means is arithmetic
+// (ipam/range.ts); whether it may be is admission's judgement.
+import Type, { type Static } from "typebox";
+
+const strict = { additionalProperties: false };
+const optional = Type.Optional;
+const Text = (description: string) => Type.String({ description });
+
+const RangeType = Type.Union(
+  [
+    Type.Literal("ip4"),
+    Type.Literal("ip6"),
+    Type.Literal("ip6-static"),
+    Type.Literal("ip4-6"),
+    Type.Literal("ip4-6-static"),
+    Type.Literal("ether"),
+  ],
+  {
+    description:
+      "What a lease of it has, besides a MAC. ip6 and the 6 of ip4-6: SLAAC addresses, made from the MAC (EUI-64). " +
+      "ether: nothing.",
+  },
+);
+
+/** Lease i of it has first + i, first6 + i and mac + i. */
+export const AddressRange = Type.Object(
+  {
+    name: Text("Unique in the network: what leases and changes of the range go by."),
+    type: RangeType,
+    first: optional(Text("First IPv4 address; all of them lie in one of the network's subnets.")),
+    first6: optional(Text("First static IPv6 address; all of them lie in one of the network's subnets.")),
+    prefixLength: optional(
+      Type.Integer({
+        description: "Of static IPv6: a range without size ends with this prefix. Default: the subnet's own length.",
+      }),
+    ),
+    prefix: optional(Text("SLAAC: a /64 that addresses are made in.")),
+    ula: optional(Text("SLAAC: a /64 of fc00::/7 for a second, unique local address.")),
+    size: optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: "How many leases; only static IPv6 alone may leave it out, and then ends with its prefix.",
+      }),
+    ),
+    mac: optional(Text("First MAC. Default: 02:00 and the IPv4 address; without IPv4, 32 random bits after 02:00.")),
+    gateway: optional(Text("IPv4 gateway of its leases, or `none`. Default: the subnet's.")),
+    gateway6: optional(
+      Text(
+        "IPv6 gateway of its leases, or `none`. Default: the subnet's; SLAAC has none. With one in a SLAAC prefix, " +
+          "the other prefix has its ::1.",
+      ),
+    ),
+    dns: optional(Type.Array(Type.String(), { description: "Name servers of its leases. Default: the network's." })),
+    mtu: optional(Type.Integer({ minimum: 576, maximum: 65_450, description: "At most the network's is used." })),
+    securityGroups: optional(Type.Array(Type.String(), { description: "Names of security groups of its leases." })),
+  },
+  strict,
+);
+
+type Mutable = Static<typeof AddressRange>;
+export type AddressRange = Readonly<Omit<Mutable, "dns" | "securityGroups">> & {
+  readonly dns?: readonly string[];
+  readonly securityGroups?: readonly string[];
+};
+
+/** How long an address that was given back goes to nobody else, unless its network says otherwise. */
+const QUARANTINE_SECONDS = 60;
+
+export function quarantineMs({ quarantine }: { readonly quarantine?: number }): number {
+  return (quarantine ?? QUARANTINE_SECONDS) * 1000;
+}

@@ -1,0 +1,93 @@
+// The lease log: who had which address from when to when. Beginnings and ends are told with the commit that makes them,
+// and are as durable as it is. Bounded: ended leases go by number and by age, the longest ended first; what is in use
+// stays.
+
+/** Somebody begins to use an address, or ends it. A lease without any address is told by its MAC. */
+export type LeaseEvent = {
+  readonly network: string;
+  readonly address: string;
+  readonly atMs: number;
+  /** Absent: the end of whatever is there. */
+  readonly begins?: {
+    readonly endpoint: string;
+    readonly owner: string;
+    readonly ifname: string;
+    readonly host: string;
+    readonly mac: string;
+  };
+};
+
+export type LeaseRecord = NonNullable<LeaseEvent["begins"]> & {
+  readonly network: string;
+  readonly address: string;
+  readonly fromMs: number;
+  /** Absent while it lasts. */
+  readonly untilMs?: number;
+};
+
+export type LeaseQuery = {
+  readonly address: string;
+  readonly network?: string;
+  /** Only leases that lasted at some time from `sinceMs` on, and before `beforeMs`. */
+  readonly sinceMs?: number;
+  readonly beforeMs?: number;
+  /** At most so many, the newest first. */
+  readonly limit: number;
+};
+
+/** How much is kept of what has ended. */
+export type LeaseBounds = { readonly records: number; readonly ageMs: number };
+export const LEASE_BOUNDS: LeaseBounds = { records: 1_000_000, ageMs: 400 * 24 * 3600 * 1000 };
+
+/** The log in memory: the reference. */
+export class LeaseLog {
+  readonly #bounds: LeaseBounds;
+  /** By address, in order of their beginnings. */
+  readonly #byAddress = new Map<string, LeaseRecord[]>();
+  /** In order of their ends. */
+  #ended: LeaseRecord[] = [];
+
+  constructor(bounds: LeaseBounds) {
+    this.#bounds = bounds;
+  }
+
+  append(events: readonly LeaseEvent[]): void {
+    for (const { network, address, atMs, begins } of events) {
+      const all = this.#byAddress.get(address) ?? [];
+      this.#byAddress.set(address, all);
+      if (begins !== undefined) all.push({ ...begins, network, address, fromMs: atMs });
+      else this.#end(all, network, atMs);
+      this.#prune(atMs);
+    }
+  }
+
+  #end(all: LeaseRecord[], network: string, atMs: number): void {
+    const i = all.findLastIndex((record) => record.network === network);
+    const last = all[i];
+    if (last === undefined || last.untilMs !== undefined) return;
+    const ended = { ...last, untilMs: atMs };
+    all[i] = ended;
+    this.#ended.push(ended);
+  }
+
+  #prune(nowMs: number): void {
+    const { records, ageMs } = this.#bounds;
+    let first = this.#ended[0];
+    while (first !== undefined && (this.#ended.length > records || (first.untilMs ?? nowMs) < nowMs - ageMs)) {
+      const gone = first;
+      const left = this.#byAddress.get(gone.address)?.filter((record) => record !== gone) ?? [];
+      if (left.length === 0) this.#byAddress.delete(gone.address);
+      else this.#byAddress.set(gone.address, left);
+      this.#ended.shift();
+      [first] = this.#ended;
+    }
+  }
+
+  find({ address, network, sinceMs = 0, beforeMs = Number.POSITIVE_INFINITY, limit }: LeaseQuery): LeaseRecord[] {
+    return (this.#byAddress.get(address) ?? [])
+      .filter((record) => network === undefined || record.network === network)
+      .filter(({ fromMs, untilMs = Number.POSITIVE_INFINITY }) => fromMs < beforeMs && untilMs > sinceMs)
+      .toReversed()
+      .slice(0, limit);
+  }
+}

@@ -1,0 +1,70 @@
+// For tests of the CLI: bin/weft as a process of its own, against a real server over a unix socket in this process.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createApi } from "../src/api/api.ts";
+import { Control } from "../src/control/control.ts";
+import { openMemoryStore } from "../src/store/memory.ts";
+
+const WEFT = join(import.meta.dirname, "../bin/weft");
+const clock = { nowMs: () => Date.now(), sleep: () => Promise.resolve() };
+const opened = await Control.open(openMemoryStore(), { clock });
+
+type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
+type Options = { readonly input?: string; readonly env?: Record<string, string> };
+
+export class CommandLine {
+  readonly folder = mkdtempSync(join(tmpdir(), "weft-cli-"));
+  readonly control = opened;
+  readonly #socket = join(this.folder, "server.sock");
+  readonly #api = createApi(this.control, { clock, version: "9.9.9" });
+  readonly #server = createServer((...args) => this.#api.routing(...args));
+
+  async open(): Promise<void> {
+    await this.control.setToken("admin", "a".repeat(40));
+    await this.control.setToken("join", "j".repeat(40));
+    writeFileSync(join(this.folder, "admin.token"), "a".repeat(40));
+    writeFileSync(join(this.folder, "wrong.token"), "w".repeat(40));
+    await this.#api.ready();
+    await new Promise<void>((resolve) => this.#server.listen(this.#socket, resolve));
+  }
+
+  async close(): Promise<void> {
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await this.#api.close();
+    await this.control.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  weft(args: readonly string[], options: Options = {}): Promise<Ran> {
+    const env = {
+      PATH: process.env["PATH"],
+      HOME: this.folder,
+      WEFT_CONFIG_DIR: this.folder,
+      WEFT_SERVER: `unix:${this.#socket}`,
+      WEFT_TOKEN_FILE: join(this.folder, "admin.token"),
+      ...options.env,
+    };
+    return new Promise((resolve) => {
+      const child = execFile(WEFT, args, { env, timeout: 30_000 }, (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : -1, stdout, stderr });
+      });
+      child.stdin?.end(options.input ?? "");
+    });
+  }
+
+  /** Runs what has to succeed and gives its stdout as JSON. */
+  async json<T>(...args: readonly string[]): Promise<T> {
+    const { code, stdout, stderr } = await this.weft([...args, "-o", "json"]);
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout) as T;
+  }
+
+  async joinHost(host: string, underlay: string): Promise<void> {
+    await this.control.join({ host, underlay, underlayMtu: 1500, hostPrefixes: [] }, "j".repeat(40));
+  }
+}
