@@ -9,7 +9,10 @@ export class Child<Q extends { readonly ask: string }, A> {
   /** `program` is a file of this folder. */
   constructor(program: string, argv: readonly string[]) {
     const path = new URL(program, import.meta.url).pathname;
-    this.#process = fork(path, [...argv], { execArgv: ["--expose-gc"], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.#process = fork(path, [...argv], {
+      execArgv: ["--expose-gc"],
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
   }
 
   async ask(question: Q): Promise<A> {

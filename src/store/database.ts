@@ -9,17 +9,28 @@ import { Fault, type Reason } from "../model/fault.ts";
 
 /** "Weft" in the file header: how `file` and we recognise it. */
 const APPLICATION_ID = 0x57_65_66_74;
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 /** How long a start waits for the previous process to let go: a restart must not fail by a hair. */
 const LOCK_WAIT_MS = 2_000;
 
 const SCHEMA = `
 CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), cluster TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;
-CREATE TABLE resource (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE resource (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE TABLE change_set (revision INTEGER PRIMARY KEY, changes TEXT NOT NULL) STRICT;
 CREATE TABLE secret (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** Schema 1 had rows by their key: see sqlite.ts for why that is no more. */
+const FROM_1 = `
+BEGIN IMMEDIATE;
+ALTER TABLE resource RENAME TO keyed;
+CREATE TABLE resource (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+INSERT INTO resource (revision, body) SELECT revision, body FROM keyed;
+DROP TABLE keyed;
+PRAGMA user_version = 2;
+COMMIT;
 `;
 
 export type Database = { readonly db: DatabaseSync; readonly close: () => void };
@@ -73,20 +84,21 @@ function openPrivate(path: string): DatabaseSync {
 }
 
 function prepare(db: DatabaseSync, path: string, cluster: string): void {
-  const isFresh = recognise(db, path);
+  const version = versionOf(db, path);
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
-  if (!isFresh) return;
+  if (version === 1) db.exec(FROM_1);
+  if (version !== undefined) return;
   db.exec(`BEGIN IMMEDIATE; ${SCHEMA}`);
   db.prepare("INSERT INTO meta VALUES (1, ?, 0)").run(cluster);
   db.exec("COMMIT");
 }
 
-/** Whether the file is still empty; throws unless it is empty or a store that this program can read. */
-function recognise(db: DatabaseSync, path: string): boolean {
+/** The schema in the file, undefined while it is empty; throws unless it is empty or a store this program can read. */
+function versionOf(db: DatabaseSync, path: string): number | undefined {
   const number = (sql: string) => Number(Object.values(db.prepare(sql).get() ?? {})[0]);
   const application = number("PRAGMA application_id");
-  if (application === 0 && number("SELECT count(*) FROM sqlite_schema") === 0) return true;
+  if (application === 0 && number("SELECT count(*) FROM sqlite_schema") === 0) return undefined;
   if (application !== APPLICATION_ID) throw notAStore(path, "it is a database of another program");
   const version = number("PRAGMA user_version");
   if (version > SCHEMA_VERSION) {
@@ -97,7 +109,7 @@ function recognise(db: DatabaseSync, path: string): boolean {
       fix: "start that version or a later one, or restore the backup taken before the upgrade",
     });
   }
-  return false;
+  return version;
 }
 
 function notAStore(path: string, why: string, cause?: unknown): Fault {
