@@ -24,7 +24,7 @@ import { Lives } from "./lives.ts";
 import { spaceMapOf } from "./map.ts";
 import { Prefixes, prefixSecret } from "./prefixes.ts";
 import { type AddressUse, addressUseOf } from "./usage.ts";
-import { get, listOf, viewOf } from "./view.ts";
+import { get, namesOf, viewOf } from "./view.ts";
 import type { Identity, Outcome, Viewer, Write } from "./write.ts";
 
 export type { Meter } from "./committer.ts";
@@ -46,7 +46,12 @@ export type ControlOptions = {
   readonly later?: (run: () => void) => void;
 };
 
-export type Listing<K extends Kind> = { readonly revision: number; readonly items: readonly ResourceOf<K>[] };
+export type Listing<K extends Kind> = {
+  readonly revision: number;
+  readonly items: readonly ResourceOf<K>[];
+  /** Whether there are others after these. */
+  readonly hasMore: boolean;
+};
 export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
 export type ControlStatus = ClusterStatus & { readonly conditions: readonly Condition[] };
 
@@ -235,14 +240,22 @@ export class Control {
     return followAs(this.#committer, viewer.host, from, signal);
   }
 
-  async list<K extends Kind>(kind: K, viewer: Viewer): Promise<Listing<K>> {
+  /** In order of names: those after `after` (default: all), at most `limit` of them. */
+  async list<K extends Kind>(
+    kind: K,
+    viewer: Viewer,
+    { after = "", limit = Number.POSITIVE_INFINITY }: { readonly after?: string; readonly limit?: number } = {},
+  ): Promise<Listing<K>> {
     await this.#committer.settled();
     const { view } = this.#committer;
-    const items = listOf(view, kind);
-    return {
-      revision: view.revision,
-      items: viewer.role === "admin" ? items : items.filter((item) => isVisible(view, viewer.host, item)),
-    };
+    const items: ResourceOf<K>[] = [];
+    for (const name of namesOf(view, kind).after(after)) {
+      const item = get(view, kind, name);
+      if (item === undefined || (viewer.role === "host" && !isVisible(view, viewer.host, item))) continue;
+      if (items.length === limit) return { revision: view.revision, items, hasMore: true };
+      items.push(item);
+    }
+    return { revision: view.revision, items, hasMore: false };
   }
 
   /** Undefined if it is not there, or not this viewer's to see. */

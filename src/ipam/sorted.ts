@@ -1,0 +1,89 @@
+// Values kept in order: the oldest of what was freed, the next to expire, the span at or below an address, the names of a
+// page. They lie in
+// short sorted chunks, so that a change moves some hundred of them and no more, however many there are.
+
+const CHUNK_MAX = 512;
+
+export class Sorted<T> {
+  readonly #compare: (a: T, b: T) => number;
+  #chunks: T[][] = [[]];
+  #size = 0;
+
+  /** `compare` gives 0 only for the same value. */
+  constructor(compare: (a: T, b: T) => number) {
+    this.#compare = compare;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get first(): T | undefined {
+    return this.#chunks[0]?.[0];
+  }
+
+  /** Puts the value in its place, instead of one that compares as the same. */
+  add(value: T): void {
+    const { c, i } = this.#locate(value);
+    const chunk = this.#chunks[c];
+    if (chunk === undefined) return;
+    const there = chunk[i];
+    if (there !== undefined && this.#compare(there, value) === 0) {
+      chunk[i] = value;
+      return;
+    }
+    chunk.splice(i + 1, 0, value);
+    this.#size++;
+    if (chunk.length > CHUNK_MAX) this.#chunks.splice(c + 1, 0, chunk.splice(CHUNK_MAX / 2));
+  }
+
+  delete(value: T): void {
+    const { c, i } = this.#locate(value);
+    const chunk = this.#chunks[c];
+    const there = chunk?.[i];
+    if (chunk === undefined || there === undefined || this.#compare(there, value) !== 0) return;
+    chunk.splice(i, 1);
+    this.#size--;
+    if (chunk.length === 0 && this.#chunks.length > 1) this.#chunks.splice(c, 1);
+  }
+
+  /** The greatest value that is not above this one. */
+  atOrBelow(value: T): T | undefined {
+    const { c, i } = this.#locate(value);
+    return this.#chunks[c]?.[i];
+  }
+
+  /** In ascending order. */
+  *[Symbol.iterator](): Generator<T> {
+    for (const chunk of this.#chunks) yield* chunk;
+  }
+
+  /** What is above this value, in ascending order. */
+  *after(value: T): Generator<T> {
+    const { c, i } = this.#locate(value);
+    yield* this.#chunks[c]?.slice(i + 1) ?? [];
+    for (let next = c + 1; next < this.#chunks.length; next++) yield* this.#chunks[next] ?? [];
+  }
+
+  /** Where the greatest value is that is not above this one; `i` is -1 for "before the first of all". */
+  #locate(value: T): { readonly c: number; readonly i: number } {
+    const c = Math.max(
+      0,
+      this.#lastNotAbove(this.#chunks.length, (n) => this.#chunks[n]?.[0], value),
+    );
+    const chunk = this.#chunks[c] ?? [];
+    return { c, i: this.#lastNotAbove(chunk.length, (n) => chunk[n], value) };
+  }
+
+  #lastNotAbove(length: number, at: (n: number) => T | undefined, value: T): number {
+    let low = 0;
+    let high = length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const there = at(middle);
+      if (there !== undefined && this.#compare(there, value) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+}
