@@ -40,13 +40,17 @@ type Files = { readonly [way in Way]: number };
 const children: Pick<Server, "end">[] = [];
 
 async function main(folder: string): Promise<void> {
+  progress("filling a store");
   await fill(folder);
+  progress("starting a server at each level");
   const levels: Level[] = [];
   for (const level of LEVELS) levels.push({ ...level, ...(await start(pathOf(folder, level.used))) });
   const clients = Array.from({ length: PROCESSES }, () => begun(new Child<Request, Taken>("client.ts", [])));
   const measured = await inTurns(levels, clients);
   for (const child of children) await child.end();
+  progress("a file per address");
   answerWith(levels, measured, measureFiles(folder));
+  progress("removing a million files");
 }
 
 /** A store per level, each a copy of one that is filled on and on. */
@@ -72,6 +76,7 @@ async function start(path: string): Promise<Pick<Level, "server" | "opened" | "b
 async function inTurns(levels: readonly Level[], clients: readonly Client[]): Promise<Measured[]> {
   const measured = levels.map((): Measured => ({ inside: [], http: [] }));
   for (let round = 0; round <= ROUNDS; round++) {
+    progress(round === 0 ? "warming up" : `round ${round} of ${ROUNDS}`);
     for (let i = 0; i < levels.length; i++) {
       const n = (i + round) % levels.length;
       const { server, opened } = levels[n] ?? unreachable();
@@ -102,7 +107,11 @@ async function overHttp(clients: readonly Client[], { port, token }: Opened): Pr
       }),
     ),
   );
-  return { ms: Math.max(...taken.map(({ ms }) => ms)), samples: taken.flatMap(({ samples }) => samples) };
+  return {
+    ms: Math.max(...taken.map(({ ms }) => ms)),
+    samples: taken.flatMap(({ samples }) => samples),
+    cpuUs: taken.reduce((sum, { cpuUs }) => sum + cpuUs, 0),
+  };
 }
 
 /** As many of each as a second or two allows. */
@@ -127,17 +136,24 @@ function measureFiles(folder: string): Files[] {
 
 function answerWith(levels: readonly Level[], measured: readonly Measured[], files: readonly Files[]): void {
   const figures = levels.map((level, i) => figuresOf(level, measured[i] ?? unreachable(), files[i] ?? unreachable()));
-  const flatnessOf = (way: keyof Measured) =>
-    median((measured[MOST]?.[way] ?? []).map(({ ms }, round) => ms / (measured[0]?.[way][round]?.ms ?? Number.NaN)));
+  const flatnessOf = (way: keyof Measured, cost: "ms" | "cpuUs" = "ms") =>
+    median(
+      (measured[MOST]?.[way] ?? []).map((taken, i) => taken[cost] / (measured[0]?.[way][i]?.[cost] ?? Number.NaN)),
+    );
   const [none, most] = [figures[0] ?? unreachable(), figures[MOST] ?? unreachable()];
   const memoryPerMillionMiB = most.memoryMiB - none.memoryMiB;
-  const [flatness, httpFlatness] = [flatnessOf("inside"), flatnessOf("http")];
+  const [flatness, cpuFlatness, httpFlatness] = [
+    flatnessOf("inside"),
+    flatnessOf("inside", "cpuUs"),
+    flatnessOf("http"),
+  ];
   show(
     {
       bench: "ipam",
       values: {
         leasesPerSecond: none.perSecond,
         flatness,
+        cpuFlatness,
         httpLeasesPerSecond: none.httpPerSecond,
         httpFlatness,
         memoryPerMillionMiB,
@@ -145,13 +161,26 @@ function answerWith(levels: readonly Level[], measured: readonly Measured[], fil
         ...Object.fromEntries(LEVELS.map(({ name }, i) => [name, figures[i] ?? unreachable()])),
         openNebula: OPENNEBULA,
       },
-      columns: ["used", "leases/s", "p50 ms", "p99", "HTTP/s", "p50 ms", "p99", "file/s", "durable file/s", "start ms"],
+      columns: [
+        "used",
+        "leases/s",
+        "p50 ms",
+        "p99",
+        "µs CPU",
+        "HTTP/s",
+        "p50 ms",
+        "p99",
+        "file/s",
+        "durable file/s",
+        "start ms",
+      ],
       rows: LEVELS.map(({ used }, i) => rowOf(used, figures[i] ?? unreachable())),
       notes: [
         `${ROUNDS} rounds of ${SPAN.count} leases in turns. leases/s: ${CLIENTS} clients in flight at the control plane. ` +
           `HTTP/s: ${PROCESSES} processes with ${CONNECTIONS} connections each, on the same processors as the server. ` +
           "Both durable before the answer, on SQLite.",
-        `Cost per lease at a million used over none: ${flatness.toFixed(2)}, over HTTP ${httpFlatness.toFixed(2)}. ` +
+        `Cost per lease at a million used over none: ${flatness.toFixed(2)} in time, ${cpuFlatness.toFixed(2)} in ` +
+          `processor time, ${httpFlatness.toFixed(2)} in time over HTTP. ` +
           `Target: at most 1.3, and 10000 leases/s. Memory: ${memoryPerMillionMiB.toFixed(0)} MiB per million leases.`,
         "file/s: a file per address as CNI's host-local does it, one client, not synced. durable file/s: the same without " +
           "its search for the owner, synced.",
@@ -167,6 +196,8 @@ type Figures = {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Of one lease, the whole process: its helpers collect garbage. */
+  readonly cpuUs: number;
   readonly httpPerSecond: number;
   readonly httpP50Ms: number;
   readonly httpP99Ms: number;
@@ -183,6 +214,7 @@ function figuresOf({ opened, bytes }: Level, { inside, http }: Measured, files: 
     perSecond: rate(inside),
     p50Ms: quantiles?.p50 ?? Number.NaN,
     p99Ms: quantiles?.p99 ?? Number.NaN,
+    cpuUs: median(inside.map(({ cpuUs }) => cpuUs)) / SPAN.count,
     httpPerSecond: rate(http),
     httpP50Ms: httpQuantiles?.p50 ?? Number.NaN,
     httpP99Ms: httpQuantiles?.p99 ?? Number.NaN,
@@ -199,6 +231,7 @@ function rowOf(used: number, all: Figures): (string | number)[] {
     Math.round(all.perSecond),
     all.p50Ms,
     all.p99Ms,
+    all.cpuUs,
     Math.round(all.httpPerSecond),
     all.httpP50Ms,
     all.httpP99Ms,
@@ -206,6 +239,11 @@ function rowOf(used: number, all: Figures): (string | number)[] {
     all.durableFilePerSecond,
     all.startMs,
   ];
+}
+
+/** The whole takes some minutes. */
+function progress(what: string): void {
+  process.stderr.write(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${what}\n`);
 }
 
 function pathOf(folder: string, used: number): string {

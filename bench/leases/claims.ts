@@ -19,8 +19,11 @@ export function endpointOf(n: number): string {
   return endpointName(claimOf(n).owner, IFNAME);
 }
 
-/** What `count` leases took: milliseconds from the first question to the last answer, and of each. */
-export type Taken = { readonly ms: number; readonly samples: readonly number[] };
+/**
+ * What leases took: milliseconds from the first question to the last answer, those of each, and microseconds of
+ * processor time of the process that asked.
+ */
+export type Taken = { readonly ms: number; readonly samples: readonly number[]; readonly cpuUs: number };
 
 /**
  * Asks for every item, `clients` at a time: each client waits for an answer before it asks again, as real ones do.
@@ -33,6 +36,7 @@ export async function inFlight<T>(
   const samples: number[] = [];
   let next = 0;
   const startedMs = performance.now();
+  const startedCpu = process.cpuUsage();
   const work = async (client: number) => {
     for (let item = items[next++]; item !== undefined; item = items[next++]) {
       const askedMs = performance.now();
@@ -41,5 +45,6 @@ export async function inFlight<T>(
     }
   };
   await Promise.all(Array.from({ length: clients }, (_, client) => work(client)));
-  return { ms: performance.now() - startedMs, samples };
+  const { user, system } = process.cpuUsage(startedCpu);
+  return { ms: performance.now() - startedMs, samples, cpuUs: user + system };
 }
