@@ -8,8 +8,7 @@
 // million of them, a commit cost 2.6 times what it costs in an empty store (script/bench ipam).
 import { randomUUID } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
-import { keyOfResource } from "../model/resource.ts";
-import type { Change, ChangeSet, Key, Resource } from "../model/resource.ts";
+import type { Change, ChangeSet, Key, Kind, Resource } from "../model/resource.ts";
 import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
 import { faultOfSqlite, openDatabase } from "./database.ts";
 import { DEFAULT_HISTORY, History } from "./history.ts";
@@ -20,8 +19,11 @@ const PRUNE_EVERY = 64;
 
 export type StoreOptions = { readonly cluster?: string; readonly history?: number };
 type Statements = ReturnType<typeof statementsOf>;
-/** Row of each resource that there is. */
-type Rows = Map<Key, number>;
+/**
+ * Row of each resource that there is. By kind and name, not by key: names are in memory with their resources already,
+ * keys would be a million strings more (measured: 100 MiB).
+ */
+type Rows = Map<Kind, Map<string, number>>;
 
 /**
  * The store in the file at `path`, made if it is not there (then `cluster` is its name, random unless given). `history`
@@ -139,7 +141,8 @@ function inTransaction<T>(db: DatabaseSync, run: Statements, path: string, work:
 function write(run: Statements, rows: Rows, commit: Commit, revision: number): ChangeSet {
   assertMeaningful(commit);
   for (const { key, revision: seen } of commit.preconditions) {
-    const row = rows.get(key);
+    const [names, name] = placeOf(rows, key);
+    const row = names.get(name);
     assertHolds({ key, revision: seen }, row === undefined ? 0 : Number(run.revisionOf.get(row)?.["revision"]));
   }
   const changes = commit.changes.map((change) => stamped(change, revision));
@@ -150,15 +153,18 @@ function write(run: Statements, rows: Rows, commit: Commit, revision: number): C
 
 /** Returns the change as JSON: a resource is turned into text once for both of its places. */
 function writeChange(run: Statements, rows: Rows, change: Change, revision: number): string {
-  const key = "remove" in change ? change.remove : keyOfResource(change.put);
-  const row = rows.get(key);
   if ("remove" in change) {
+    const [names, name] = placeOf(rows, change.remove);
+    const row = names.get(name);
     if (row !== undefined) run.remove.run(row);
-    rows.delete(key);
+    names.delete(name);
     return JSON.stringify(change);
   }
+  const { kind, name } = change.put;
+  const names = namesOf(rows, kind);
+  const row = names.get(name);
   const body = JSON.stringify(change.put);
-  if (row === undefined) rows.set(key, Number(run.insert.run(revision, body).lastInsertRowid));
+  if (row === undefined) names.set(name, Number(run.insert.run(revision, body).lastInsertRowid));
   else run.update.run(revision, body, row);
   return `{"put":${body}}`;
 }
@@ -168,10 +174,23 @@ function readRows(run: Statements, visit: (resource: Resource) => void): Rows {
   const rows: Rows = new Map();
   for (const { id, body } of run.all.iterate()) {
     const resource = resourceOf(body);
-    rows.set(keyOfResource(resource), Number(id));
+    namesOf(rows, resource.kind).set(resource.name, Number(id));
     visit(resource);
   }
   return rows;
+}
+
+function namesOf(rows: Rows, kind: Kind): Map<string, number> {
+  let names = rows.get(kind);
+  if (names === undefined) rows.set(kind, (names = new Map()));
+  return names;
+}
+
+/** Where a key's row is kept: under its name in the map of its kind. */
+function placeOf(rows: Rows, key: Key): readonly [Map<string, number>, string] {
+  const slash = key.indexOf("/");
+  // A Key is made of a kind and a name by its type.
+  return [namesOf(rows, key.slice(0, slash) as Kind), key.slice(slash + 1)];
 }
 
 // Only `write` puts text into these columns, so its shape is known.
