@@ -22,6 +22,7 @@ import type {
   Vtep,
 } from "../model/resource.ts";
 import { Intervals } from "../ipam/intervals.ts";
+import { Shards } from "../ipam/shards.ts";
 import { Sorted } from "../ipam/sorted.ts";
 
 type PerFamily<T> = { readonly [F in Family]: T };
@@ -36,9 +37,9 @@ export type NetworkIndex = {
   /** Addresses of endpoints. */
   readonly assigned: PerFamily<Intervals>;
   /** Name of the endpoint that has an address. */
-  readonly holders: Map<string, string>;
+  readonly holders: Shards<string>;
   /** How many endpoints have a MAC: one, but on several hosts of a local network it may be the same. */
-  readonly macs: Map<string, number>;
+  readonly macs: Shards<number>;
   /** How many blocks and endpoints a host has here; hosts with none are absent. */
   readonly members: Map<string, number>;
 };
@@ -349,7 +350,7 @@ function dropEndpoint(view: View, endpoint: Endpoint): void {
   if (residents?.size === 0) view.residents.delete(host);
 }
 
-function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
+function count(counts: Map<string, number> | Shards<number>, key: string, by: 1 | -1): void {
   const sum = (counts.get(key) ?? 0) + by;
   if (sum === 0) counts.delete(key);
   else counts.set(key, sum);
@@ -368,8 +369,8 @@ function networkIndex(view: View, name: string): NetworkIndex {
       blocks: new Map(),
       carved: { 4: new Intervals(), 6: new Intervals() },
       assigned: { 4: new Intervals(), 6: new Intervals() },
-      holders: new Map(),
-      macs: new Map(),
+      holders: new Shards(),
+      macs: new Shards(),
       members: new Map(),
     };
     view.networks.set(name, index);
