@@ -181,14 +181,14 @@ function answerWith(levels: readonly Level[], measured: readonly Measured[], fil
       ],
       rows: LEVELS.map(({ used }, i) => rowOf(used, figures[i] ?? unreachable())),
       notes: [
-        `${ROUNDS} rounds of ${SPAN.count} leases in turns. leases/s: ${CLIENTS} clients in flight at the control plane. ` +
-          `HTTP/s: ${PROCESSES} processes with ${CONNECTIONS} connections each, on the same processors as the server. ` +
-          "Both durable before the answer, on SQLite.",
+        `${ROUNDS} rounds of ${SPAN.count} leases in turns, on SQLite, durable before the answer. ` +
+          `leases/s: ${CLIENTS} clients in flight at the control plane. HTTP/s: ${PROCESSES} processes with ` +
+          `${CONNECTIONS} connections each, on the same processors as the server.`,
         `Cost per lease at a million used over none: ${flatness.toFixed(2)} in time, ${cpuFlatness.toFixed(2)} in ` +
           `processor time, ${httpFlatness.toFixed(2)} in time over HTTP. ` +
           `Target: at most 1.3, and 10000 leases/s. Memory: ${memoryPerMillionMiB.toFixed(0)} MiB per million leases.`,
-        "file/s: a file per address as CNI's host-local does it, one client, not synced. durable file/s: the same without " +
-          "its search for the owner, synced.",
+        "file/s: a file per address as CNI's host-local does it, one client, not synced. durable file/s: the same " +
+          "without its search for the owner, synced.",
         `OpenNebula 6.10, one client, measured by us on such a machine on another day: ` +
           `${OPENNEBULA.leasesPerSecondNearEmpty}/s near empty, ${OPENNEBULA.leasesPerSecondAt16k}/s at 16,000 used.`,
       ],

@@ -1,5 +1,6 @@
 // Weft's server for the lease bench: the control plane over a store on disk and the API in front of it on loopback, as
-// `weft server` puts them together. Takes leases itself for "at the control plane", and lets others take them over HTTP.
+// `weft server` puts them together. Takes leases itself for "at the control plane", and lets others take them over
+// HTTP.
 import { createApi } from "../../src/api/api.ts";
 import { Control } from "../../src/control/control.ts";
 import type { Clock } from "../../src/model/clock.ts";

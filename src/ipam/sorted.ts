@@ -1,6 +1,6 @@
-// Values kept in order: the oldest of what was freed, the next to expire, the span at or below an address, the names of a
-// page. They lie in
-// short sorted chunks, so that a change moves some hundred of them and no more, however many there are.
+// Values kept in order: the oldest of what was freed, the next to expire, the span at or below an address, the names of
+// a page. They lie in short sorted chunks, so that a change moves some hundred of them and no more, however many there
+// are.
 
 const CHUNK_MAX = 512;
 
