@@ -131,7 +131,7 @@ function readRoutes(parts: Parts): Route[] {
       },
       async handle(call) {
         const limit = numberIn(call, "limit", 1, PAGE_MAX) ?? PAGE_DEFAULT;
-        return { body: pageOf(await control.list(kind, viewerOf(call)), limit, call.query["cursor"]) };
+        return { body: pageOf(await control.list(kind, viewerOf(call), { after: call.query["cursor"] ?? "", limit })) };
       },
     },
     {

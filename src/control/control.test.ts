@@ -293,7 +293,38 @@ test("law: at every revision a host's mirror is its filtered snapshot, however s
     }),
     { numRuns: 250 },
   );
-  assert.ok(sawForeign > 1000, `only ${sawForeign} comparisons had endpoints of other hosts`);
+  assert.ok(sawForeign > 500, `only ${sawForeign} comparisons had endpoints of other hosts`);
+});
+
+test("hosts that see the same of a commit get one and the same set, so that it is encoded once", async () => {
+  const lab = await openLab();
+  for (const n of [1, 2, 3]) await lab.join(n);
+  await lab.put("flat", { ipam: "global", subnets: [{ cidr: "10.0.0.0/24" }] });
+  for (const host of ["h1", "h2"]) await lab.attach("flat", host, `first-${host}`);
+  const stop = new AbortController();
+  const watches = ["h1", "h2", "h3"].map((host) =>
+    lab.control.watch(lab.control.revision, { role: "host", host }, stop.signal)[Symbol.asyncIterator](),
+  );
+  for (const watch of watches) await watch.next();
+  const newest = () =>
+    Promise.all(
+      watches.map(async (watch) => {
+        for (;;) {
+          const { value } = await watch.next();
+          if (value === undefined || value.revision === lab.control.revision) return value;
+        }
+      }),
+    );
+  const made = await lab.attach("flat", "h1", "second");
+  const [h1, h2, h3] = await newest();
+  assert.deepEqual(h1, { revision: made.revision, changes: [{ put: made }] });
+  assert.equal(h1, h2);
+  assert.deepEqual(h3, { revision: made.revision, changes: [] });
+  await lab.detach(made.name);
+  const [gone, goneToo] = await newest();
+  assert.deepEqual(gone?.changes, [{ remove: `endpoint/${made.name}` }]);
+  assert.equal(gone, goneToo);
+  stop.abort();
 });
 
 test("a routed network that moves into a VRF brings its endpoints into every host's sight, and out of it", async () => {

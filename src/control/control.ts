@@ -18,14 +18,14 @@ import { type Condition, conditionsOf } from "./conditions.ts";
 import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
 import type { Departure } from "./departures.ts";
 import { followAs } from "./follow.ts";
-import { Forecast } from "./forecast.ts";
+import { Forecast, type Foreseen } from "./forecast.ts";
 import { fullSnapshot, isVisible, snapshotFor } from "./interest.ts";
 import { LIVENESS, type LivenessSettings, checkLiveness } from "./liveness.ts";
 import { Lives } from "./lives.ts";
 import { spaceMapOf } from "./map.ts";
 import { Prefixes, prefixSecret } from "./prefixes.ts";
 import { type AddressUse, addressUseOf } from "./usage.ts";
-import { get, listOf, viewOf } from "./view.ts";
+import { get, namesOf, viewOf } from "./view.ts";
 import type { Identity, Outcome, Viewer, Write } from "./write.ts";
 
 export type { Meter } from "./committer.ts";
@@ -47,7 +47,12 @@ export type ControlOptions = {
   readonly later?: (run: () => void) => void;
 };
 
-export type Listing<K extends Kind> = { readonly revision: number; readonly items: readonly ResourceOf<K>[] };
+export type Listing<K extends Kind> = {
+  readonly revision: number;
+  readonly items: readonly ResourceOf<K>[];
+  /** Whether there are others after these. */
+  readonly hasMore: boolean;
+};
 export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
 export type ControlStatus = ClusterStatus & { readonly conditions: readonly Condition[] };
 
@@ -248,14 +253,22 @@ export class Control {
     return followAs(this.#committer, viewer.host, from, signal);
   }
 
-  async list<K extends Kind>(kind: K, viewer: Viewer): Promise<Listing<K>> {
+  /** In order of names: those after `after` (default: all), at most `limit` of them. */
+  async list<K extends Kind>(
+    kind: K,
+    viewer: Viewer,
+    { after = "", limit = Number.POSITIVE_INFINITY }: { readonly after?: string; readonly limit?: number } = {},
+  ): Promise<Listing<K>> {
     await this.#committer.settled();
     const { view } = this.#committer;
-    const items = listOf(view, kind);
-    return {
-      revision: view.revision,
-      items: viewer.role === "admin" ? items : items.filter((item) => isVisible(view, viewer.host, item)),
-    };
+    const items: ResourceOf<K>[] = [];
+    for (const name of namesOf(view, kind).after(after)) {
+      const item = get(view, kind, name);
+      if (item === undefined || (viewer.role === "host" && !isVisible(view, viewer.host, item))) continue;
+      if (items.length === limit) return { revision: view.revision, items, hasMore: true };
+      items.push(item);
+    }
+    return { revision: view.revision, items, hasMore: false };
   }
 
   /** Undefined if it is not there, or not this viewer's to see. */
@@ -324,15 +337,9 @@ export class Control {
   }
 
   /** How full each network is, by family, and when it will be full if it goes on growing; for metrics. */
-  async addressUse(): Promise<readonly (AddressUse & { readonly fullInSeconds?: number })[]> {
+  async addressUse(): Promise<readonly Foreseen<AddressUse>[]> {
     await this.#committer.settled();
-    const uses = addressUseOf(this.#committer.view);
-    const keyOf = ({ network, family }: AddressUse) => `${network} ${family}`;
-    const left = this.#forecast.next(this.#clock.nowMs(), new Map(uses.map((use) => [keyOf(use), use])));
-    return uses.map((use) => {
-      const fullInSeconds = left.get(keyOf(use));
-      return fullInSeconds === undefined ? use : { ...use, fullInSeconds };
-    });
+    return this.#forecast.of(this.#clock.nowMs(), addressUseOf(this.#committer.view));
   }
 
   /** Who had an address or, for leases without any, a MAC: the newest first. */

@@ -1,7 +1,7 @@
 // Hosts that watch. Some time after a group of commits, the view is walked through it once more, and at every
 // revision each follower gets what takes its mirror there: whoever wrote has had the answer by then. Most commits
-// look alike to most hosts, so they share one change set, which whoever sends it can encode once. A slow reader
-// delays nobody; when too much waits for it, it has to list again.
+// look alike to most hosts (all of it, or nothing but what everybody sees), so they share one change set, which whoever
+// sends it can encode once. A slow reader delays nobody; when too much waits for it, it has to list again.
 import type { Ask } from "../model/check.ts";
 import type { ChangeSet } from "../model/resource.ts";
 import type { Committer } from "./committer.ts";
@@ -98,15 +98,22 @@ function give(view: View, steps: readonly Step[], followers: ReadonlySet<Followe
   if ([...followers].length === 0) return;
   replay(view, steps, (step) => {
     const passage = passageTo(view, step.before);
-    const common: ChangeSet = { revision: step.revision, changes: passage.common };
-    for (const follower of followers) giveOne(view, follower, passage, common);
+    const { revision } = step;
+    const shared = [passage.common, passage.whole].map((changes): ChangeSet => ({ revision, changes }));
+    for (const follower of followers) giveOne(view, follower, revision, passage, shared);
   });
 }
 
-function giveOne(view: View, follower: Follower, passage: Passage, common: ChangeSet): void {
+function giveOne(
+  view: View,
+  follower: Follower,
+  revision: number,
+  passage: Passage,
+  shared: readonly ChangeSet[],
+): void {
   if (follower.state !== "follows") return;
   const changes = changesFor(view, passage, follower.host);
-  follower.waiting.push(changes === passage.common ? common : { revision: common.revision, changes });
+  follower.waiting.push(shared.find((set) => set.changes === changes) ?? { revision, changes });
   if (!view.host.has(follower.host)) follower.state = "removed";
   else if (follower.waiting.length > WAITING_MAX) {
     follower.waiting = [];

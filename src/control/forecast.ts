@@ -1,6 +1,8 @@
 // When a network will be full, if it goes on growing as it did: the slope of a straight line through what was used in
 // the last hour. Samples are taken whenever somebody asks, in memory: a server that has just started has no opinion.
 
+type Use = { readonly network: string; readonly family: number; readonly used: number; readonly total: number };
+export type Foreseen<U> = U & { readonly fullInSeconds?: number };
 type Sample = { readonly atMs: number; readonly used: number };
 
 const WINDOW_MS = 3_600_000;
@@ -12,6 +14,16 @@ const LEAST_MS = 300_000;
 export class Forecast {
   /** By network and family, oldest first. */
   #samples = new Map<string, readonly Sample[]>();
+
+  /** `next`, beside each use that it is about. */
+  of<U extends Use>(nowMs: number, uses: readonly U[]): Foreseen<U>[] {
+    const keyOf = ({ network, family }: U) => `${network} ${family}`;
+    const left = this.next(nowMs, new Map(uses.map((use) => [keyOf(use), use])));
+    return uses.map((use) => {
+      const fullInSeconds = left.get(keyOf(use));
+      return fullInSeconds === undefined ? use : { ...use, fullInSeconds };
+    });
+  }
 
   /**
    * Takes what is used of each now, forgets what is not named any more, and gives seconds until each is full; those

@@ -27,7 +27,8 @@ export function fullSnapshot(view: View): Snapshot {
 /** What one host sees. */
 export function snapshotFor(view: View, host: string): Snapshot {
   return {
-    ...fullSnapshot(view),
+    // The list of all endpoints is the long one: it is made for those who see them all.
+    ...snapshotWith(view, (kind) => (kind === "endpoint" ? [] : listOf(view, kind))),
     endpoints: [...endpointsFor(view, host)],
     moves: listOf(view, "move").filter((move) => move.spec.host === host),
     pools: [],
@@ -73,6 +74,8 @@ export type Passage = {
   readonly before: Before;
   /** Changes of what everybody sees. */
   readonly common: readonly Change[];
+  /** These, and every one of the particular. */
+  readonly whole: readonly Change[];
   /** Endpoints and moves: who sees them depends on where they are. */
   readonly particular: readonly {
     readonly key: Key;
@@ -102,24 +105,44 @@ export function passageTo(view: View, before: Before): Passage {
     } else if (now !== undefined) common.push({ put: now });
     else if (old !== undefined) common.push({ remove: key });
   }
-  return { before, common, particular, movers: everybodyMoves ? "all" : movers };
+  const whole = [
+    ...common,
+    ...particular.map(({ key, after }) => (after === undefined ? { remove: key } : { put: after })),
+  ];
+  return { before, common, whole, particular, movers: everybodyMoves ? "all" : movers };
 }
 
 function particularOf(resource: Resource | undefined): Endpoint | Move | undefined {
   return resource?.kind === "endpoint" || resource?.kind === "move" ? resource : undefined;
 }
 
-/** What takes this host's mirror along the passage. */
+/** What takes this host's mirror along the passage: `common` or `whole` itself if it is the same. */
 export function changesFor(view: View, passage: Passage, host: string): readonly Change[] {
   const moves = passage.movers === "all" || passage.movers.has(host);
   if (passage.particular.length === 0 && !moves) return passage.common;
   const carried = moves ? carriedBefore(view, passage, host) : undefined;
   const changes = [...passage.common];
+  let differs = false;
   for (const { key, before, after } of passage.particular) {
     if (after !== undefined && isVisible(view, host, after)) changes.push({ put: after });
-    else if (before !== undefined && wasVisible(view, passage, carried, host, before)) changes.push({ remove: key });
+    else if (before !== undefined && wasVisible(view, passage, carried, host, before)) {
+      changes.push({ remove: key });
+      differs ||= after !== undefined;
+    } else differs = true;
   }
-  if (carried === undefined) return changes;
+  if (carried !== undefined) bringInSight(view, passage, carried, host, changes);
+  if (changes.length === passage.common.length) return passage.common;
+  return differs || changes.length > passage.whole.length ? changes : passage.whole;
+}
+
+/** Endpoints that did not change, but are of VRFs that the host carries now and did not before, or no longer does. */
+function bringInSight(
+  view: View,
+  passage: Passage,
+  carried: ReadonlySet<string>,
+  host: string,
+  changes: Change[],
+): void {
   for (const [vrf, index] of view.vrfs) {
     const carriesNow = carries(view, vrf, host);
     if (carriesNow === carried.has(vrf)) continue;
@@ -129,7 +152,6 @@ export function changesFor(view: View, passage: Passage, host: string): readonly
       changes.push(carriesNow ? { put: endpoint } : { remove: key });
     }
   }
-  return changes;
 }
 
 /**

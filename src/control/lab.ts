@@ -7,6 +7,7 @@ import type { Change, ChangeSet, Endpoint, Network, Resource, Snapshot } from ".
 import { keyOfResource, resourcesIn } from "../model/resource.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
+import { Shards } from "../ipam/shards.ts";
 import { Control } from "./control.ts";
 import type { View } from "./view.ts";
 import type { Viewer } from "./write.ts";
@@ -142,12 +143,13 @@ export class Reader {
 /** Everything a view holds, indexes too, as values whose equality means something. */
 export function dump(view: View): object {
   const plain = (value: unknown): unknown => {
-    if (value instanceof Map) return new Map([...value].map(([key, each]) => [key, plain(each)]));
+    if (value instanceof Map || value instanceof Shards)
+      return new Map([...value].map(([key, each]) => [key, plain(each)]));
     if (value instanceof Set) return new Set(value);
     if (typeof value !== "object" || value === null) return value;
     if (Symbol.iterator in value && !Array.isArray(value)) return [...(value as Iterable<unknown>)];
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
   };
-  const { lists: _, ...rest } = view;
+  const { lists: _, names: __, ...rest } = view;
   return Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, plain(value)]));
 }

@@ -4,6 +4,7 @@
 import { type Family, cidrOf, ipOf, lastOf, macValue } from "../model/address.ts";
 import { type Block, type Endpoint, type Freed, type Hold, type Key, keyOfResource } from "../model/resource.ts";
 import { type Interval, Intervals } from "../ipam/intervals.ts";
+import { Shards } from "../ipam/shards.ts";
 import { Sorted } from "../ipam/sorted.ts";
 import type { View } from "./view.ts";
 
@@ -26,9 +27,9 @@ export type NetworkIndex = {
   /** Everything that cannot be given now: of endpoints, quarantined, held. */
   readonly blocked: PerSpace<Intervals>;
   /** Name of the endpoint that has an address. */
-  readonly holders: Map<string, string>;
+  readonly holders: Shards<string>;
   /** Names of endpoints that have a MAC: one, but on several hosts of a local network it may be the same. */
-  readonly macs: Map<string, readonly string[]>;
+  readonly macs: Shards<readonly string[]>;
   /** Name of the freed lease that an address, or a MAC of a range, was last in. */
   readonly freed: Map<string, string>;
   /** Names of an endpoint's freed leases. */
@@ -173,19 +174,25 @@ function bySpan(a: HeldSpan, b: HeldSpan): number {
   return a.first < b.first ? -1 : a.first > b.first ? 1 : 0;
 }
 
+type Names = Pick<Map<string, readonly string[]>, "get"> & {
+  set(key: string, names: readonly string[]): unknown;
+  delete(key: string): unknown;
+};
+
 /** Adds a name to those of a key, in order; whether it is the first. */
-function note(names: Map<string, readonly string[]>, key: string, name: string): boolean {
+function note(names: Names, key: string, name: string): boolean {
   const known = names.get(key);
   names.set(key, known === undefined ? [name] : [...known, name].sort());
   return known === undefined;
 }
 
 /** Takes it away again; whether it was the last. */
-function unnote(names: Map<string, readonly string[]>, key: string, name: string): boolean {
-  const left = (names.get(key) ?? []).filter((other) => other !== name);
-  if (left.length === 0) return names.delete(key);
-  names.set(key, left);
-  return false;
+function unnote(names: Names, key: string, name: string): boolean {
+  const known = names.get(key) ?? [];
+  const left = known.filter((other) => other !== name);
+  if (left.length > 0) names.set(key, left);
+  else names.delete(key);
+  return left.length === 0 && known.length > 0;
 }
 
 function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
@@ -204,8 +211,8 @@ function networkIndex(view: View, name: string): NetworkIndex {
       carved: { 4: new Intervals(), 6: new Intervals() },
       assigned: { 4: new Intervals(), 6: new Intervals() },
       blocked: { 4: new Intervals(), 6: new Intervals(), mac: new Intervals() },
-      holders: new Map(),
-      macs: new Map(),
+      holders: new Shards(),
+      macs: new Shards(),
       freed: new Map(),
       former: new Map(),
       quarantined: new Map(),

@@ -11,7 +11,7 @@ import { type Admission, admit } from "./admit/admit.ts";
 import { aimed, anyLife } from "./anyWrite.ts";
 import { dump } from "./lab.ts";
 import { placeOf, placesOf } from "./standing.ts";
-import { type View, applyChanges, carries, emptyView, listOf, undoChanges, viewOf } from "./view.ts";
+import { type View, applyChanges, carries, emptyView, listOf, namesOf, undoChanges, viewOf } from "./view.ts";
 import type { Write } from "./write.ts";
 
 let uids = 0;
@@ -160,6 +160,9 @@ test("over any writes: indexes as rebuilt, admission leaves no trace, changes un
         assert.deepEqual(dump(view), before, "undone is undone");
         undoChanges(view, redo);
         assert.deepEqual(dump(view), after);
+        // Made by the first round, kept by the others.
+        for (const kind of ["network", "endpoint", "host"] as const)
+          assert.deepEqual([...namesOf(view, kind)], [...view[kind].keys()].sort());
         view.revision += 1;
         checkInvariants(view);
         assert.deepEqual(tryAdmit(view, write)?.changes ?? [], [], "the same again changes nothing");

@@ -22,6 +22,10 @@ test("adding and deleting anything: order, first and neighbours as in a plain ar
       const expected = [...model].toSorted((a, b) => a - b);
       assert.deepEqual([...sorted], expected);
       assert.deepEqual([sorted.size, sorted.first], [expected.length, expected[0]]);
+      assert.deepEqual(
+        [...sorted.after(asked)],
+        expected.filter((value) => value > asked),
+      );
       assert.equal(
         sorted.atOrBelow(asked),
         expected.findLast((value) => value <= asked),

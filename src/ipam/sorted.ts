@@ -1,5 +1,6 @@
-// Values kept in order: the oldest of what was freed, the next to expire, the span at or below an address. They lie in
-// short sorted chunks, so that a change moves some hundred of them and no more, however many there are.
+// Values kept in order: the oldest of what was freed, the next to expire, the span at or below an address, the names of
+// a page. They lie in short sorted chunks, so that a change moves some hundred of them and no more, however many there
+// are.
 
 const CHUNK_MAX = 512;
 
@@ -55,6 +56,13 @@ export class Sorted<T> {
   /** In ascending order. */
   *[Symbol.iterator](): Generator<T> {
     for (const chunk of this.#chunks) yield* chunk;
+  }
+
+  /** What is above this value, in ascending order. */
+  *after(value: T): Generator<T> {
+    const { c, i } = this.#locate(value);
+    yield* this.#chunks[c]?.slice(i + 1) ?? [];
+    for (let next = c + 1; next < this.#chunks.length; next++) yield* this.#chunks[next] ?? [];
   }
 
   /** Where the greatest value is that is not above this one; `i` is -1 for "before the first of all". */

@@ -16,16 +16,24 @@ export function ipOf(text: string): Ip | undefined {
 }
 
 function ip4Of(text: string): Ip | undefined {
-  const parts = text.split(".");
-  if (parts.length !== 4) return undefined;
   let value = 0;
-  for (const part of parts) {
+  let at = 0;
+  for (let part = 0; part < 4; part++) {
+    if (part > 0 && text.charCodeAt(at++) !== DOT) return undefined;
+    const start = at;
+    let octet = 0;
+    for (let digit = text.charCodeAt(at) - ZERO; digit >= 0 && digit <= 9; digit = text.charCodeAt(++at) - ZERO) {
+      octet = octet * 10 + digit;
+    }
+    const length = at - start;
     // A leading zero is octal for some readers and decimal for others, so it is refused.
-    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined;
-    value = value * 256 + Number(part);
+    if (length === 0 || length > 3 || octet > 255 || (length > 1 && text.charCodeAt(start) === ZERO)) return undefined;
+    value = value * 256 + octet;
   }
-  return { family: 4, value: BigInt(value) };
+  return at === text.length ? { family: 4, value: BigInt(value) } : undefined;
 }
+
+const [DOT, ZERO] = [0x2e, 0x30];
 
 function ip6Of(text: string): Ip | undefined {
   const halves = text.split("::");

@@ -16,12 +16,24 @@ const LOCK_WAIT_MS = 2_000;
 
 const SCHEMA = `
 CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), cluster TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;
-CREATE TABLE resource (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE resource (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE TABLE change_set (revision INTEGER PRIMARY KEY, changes TEXT NOT NULL) STRICT;
 CREATE TABLE secret (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 ${LEASE_TABLE}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** Schema 1 had rows by their key (see sqlite.ts for why that is no more), and no lease log. */
+const FROM_1 = `
+BEGIN IMMEDIATE;
+ALTER TABLE resource RENAME TO keyed;
+CREATE TABLE resource (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+INSERT INTO resource (revision, body) SELECT revision, body FROM keyed;
+DROP TABLE keyed;
+${LEASE_TABLE}
+PRAGMA user_version = 2;
+COMMIT;
 `;
 
 export type Database = { readonly db: DatabaseSync; readonly close: () => void };
@@ -75,26 +87,21 @@ function openPrivate(path: string): DatabaseSync {
 }
 
 function prepare(db: DatabaseSync, path: string, cluster: string): void {
-  const isFresh = recognise(db, path);
+  const version = versionOf(db, path);
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
-  if (!isFresh) return upgrade(db);
+  if (version === 1) db.exec(FROM_1);
+  if (version !== undefined) return;
   db.exec(`BEGIN IMMEDIATE; ${SCHEMA}`);
   db.prepare("INSERT INTO meta VALUES (1, ?, 0)").run(cluster);
   db.exec("COMMIT");
 }
 
-/** Schema 1 had no lease log. */
-function upgrade(db: DatabaseSync): void {
-  if (Object.values(db.prepare("PRAGMA user_version").get() ?? {})[0] !== 1) return;
-  db.exec(`BEGIN IMMEDIATE; ${LEASE_TABLE} PRAGMA user_version = 2; COMMIT`);
-}
-
-/** Whether the file is still empty; throws unless it is empty or a store that this program can read. */
-function recognise(db: DatabaseSync, path: string): boolean {
+/** The schema in the file, undefined while it is empty; throws unless it is empty or a store this program can read. */
+function versionOf(db: DatabaseSync, path: string): number | undefined {
   const number = (sql: string) => Number(Object.values(db.prepare(sql).get() ?? {})[0]);
   const application = number("PRAGMA application_id");
-  if (application === 0 && number("SELECT count(*) FROM sqlite_schema") === 0) return true;
+  if (application === 0 && number("SELECT count(*) FROM sqlite_schema") === 0) return undefined;
   if (application !== APPLICATION_ID) throw notAStore(path, "it is a database of another program");
   const version = number("PRAGMA user_version");
   if (version > SCHEMA_VERSION) {
@@ -105,7 +112,7 @@ function recognise(db: DatabaseSync, path: string): boolean {
       fix: "start that version or a later one, or restore the backup taken before the upgrade",
     });
   }
-  return false;
+  return version;
 }
 
 function notAStore(path: string, why: string, cause?: unknown): Fault {

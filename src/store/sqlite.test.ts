@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, test } from "node:test";
+import { keyOfResource } from "../model/resource.ts";
 import { type OpenStore, host, putting, refusal, removing, storeContract, take } from "./contract.ts";
 import { leaseContract, leasing } from "./leaseContract.ts";
 import { openSqliteStore } from "./sqlite.ts";
@@ -40,18 +41,6 @@ describe("a store that is opened again", () => {
     await third.close();
   });
 
-  test("of the first schema gets what has been added since", async () => {
-    const path = newPath();
-    await openSqliteStore(path).close();
-    const file = new DatabaseSync(path);
-    file.exec("DROP TABLE lease; PRAGMA user_version = 1");
-    file.close();
-    const store = openSqliteStore(path);
-    await store.commit([{ ...putting(host("h1")), leases: [leasing("blue", "10.0.0.1", 7, "a")] }]);
-    assert.equal((await store.leases({ address: "10.0.0.1", limit: 1 })).length, 1);
-    await store.close();
-  });
-
   test("keeps its window bounded, in memory and in the file", async () => {
     const path = newPath();
     const store = openSqliteStore(path, { history: 10 });
@@ -74,6 +63,64 @@ describe("a store that is opened again", () => {
     const beside = readdirSync(directory).filter((file) => file.startsWith(name));
     assert.ok(beside.length >= 4, "the store, its lock, -wal and -shm");
     for (const file of beside) assert.equal(statSync(join(directory, file)).mode & 0o777, 0o600, file);
+    await store.close();
+  });
+
+  test("holds 100 000 resources, and still knows each of them", { timeout: 120_000 }, async () => {
+    const path = newPath();
+    const count = 100_000;
+    const before = openSqliteStore(path);
+    const puts = Array.from({ length: count }, (_, i) => putting(host(`h${(i * 7919) % count}`, i)));
+    for (let i = 0; i < count; i += 1000) await before.commit(puts.slice(i, i + 1000));
+    const { resources } = await before.read();
+    assert.equal(new Set(resources.map(keyOfResource)).size, count);
+    await before.close();
+    const again = openSqliteStore(path);
+    // Before anything was read: what is known of keys comes from the file alone.
+    const stale = { changes: [{ put: host("h5") }], preconditions: [{ key: "host/h5" as const, revision: 0 }] };
+    await assert.rejects(again.commit([stale]), refusal("revision-stale"));
+    await again.commit([removing("host/h7"), putting(host("h8", -1)), putting(host("new"))]);
+    const expected = new Map(resources.map((resource) => [resource.name, resource]));
+    expected.delete("h7");
+    expected.set("h8", { ...host("h8", -1), revision: count + 2 });
+    expected.set("new", { ...host("new"), revision: count + 3 });
+    const state = await again.read();
+    assert.equal(state.revision, count + 3);
+    assert.deepEqual(new Map(state.resources.map((resource) => [resource.name, resource])), expected);
+    assert.equal(state.resources.length, count);
+    await again.close();
+  });
+
+  test("of schema 1 is brought up to date, once", async () => {
+    const path = newPath();
+    await openSqliteStore(path, { cluster: "old" }).close();
+    const db = new DatabaseSync(path);
+    db.exec(`
+      DROP TABLE lease;
+      DROP TABLE resource;
+      CREATE TABLE resource (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+      UPDATE meta SET revision = 7;
+      PRAGMA user_version = 1;`);
+    const resources = [
+      { ...host("h1"), revision: 3 },
+      { ...host("h2"), revision: 7 },
+    ];
+    const insert = db.prepare("INSERT INTO resource VALUES (?, ?, ?)");
+    for (const each of resources) insert.run(keyOfResource(each), each.revision, JSON.stringify(each));
+    db.close();
+    for (let start = 0; start < 2; start++) {
+      const store = openSqliteStore(path);
+      assert.deepEqual(await store.read(), { cluster: "old", revision: 7, resources });
+      await store.close();
+    }
+    const store = openSqliteStore(path);
+    const change = {
+      changes: [{ remove: "host/h1" as const }],
+      preconditions: [{ key: "host/h1" as const, revision: 3 }],
+    };
+    assert.deepEqual(await store.commit([{ ...change, leases: [leasing("blue", "10.0.0.1", 7, "a")] }]), [8]);
+    assert.deepEqual((await store.read()).resources, [resources[1]]);
+    assert.equal((await store.leases({ address: "10.0.0.1", limit: 1 })).length, 1);
     await store.close();
   });
 });
