@@ -19,6 +19,7 @@ export type SpecFlags = {
   readonly slice?: readonly string[];
   readonly masquerade?: boolean;
   readonly enabled?: boolean;
+  readonly cni?: boolean;
   readonly description?: string;
 };
 
@@ -49,6 +50,7 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(flags.slice === undefined ? {} : { slices: flags.slice.map(sliceOf) }),
     ...(flags.masquerade === undefined ? {} : { masquerade: flags.masquerade }),
     ...(flags.enabled === undefined ? {} : { enabled: flags.enabled }),
+    ...(flags.cni === undefined ? {} : { cni: flags.cni }),
     ...(flags.description === undefined ? {} : { description: flags.description }),
   };
 }

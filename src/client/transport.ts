@@ -29,6 +29,7 @@ export type EndpointClaim = {
   readonly slice?: string;
   readonly workload?: string;
   readonly joined?: boolean;
+  readonly defaultRoute?: boolean;
 };
 /** How far this host is with a move. */
 type MoveReport = {

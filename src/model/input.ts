@@ -74,6 +74,7 @@ export const EndpointClaim = Type.Object(
     slice: optional(Type.String()),
     workload: EndpointSpec.properties.workload,
     joined: EndpointSpec.properties.joined,
+    defaultRoute: EndpointSpec.properties.defaultRoute,
   },
   strict,
 );
@@ -158,6 +159,7 @@ export const AttachRequest = Type.Object(
     mac: optional(Type.String()),
     slice: optional(Type.String()),
     workload: EndpointSpec.properties.workload,
+    defaultRoute: EndpointSpec.properties.defaultRoute,
   },
   strict,
 );

@@ -149,8 +149,10 @@ class Life {
     const host = this.#anyOf(this.#world.hosts.values());
     const network = this.#anyOf(this.#networks);
     if (host === undefined || network === undefined) return;
-    const netns = `/run/netns/w${++this.#workloads}` as const;
-    host.kernel.addWorkload(netns);
+    // Sometimes one that has, had, or is just losing its interface: the same name again.
+    const known = this.#world.random(3) === 0 ? this.#anyOf(host.workloads) : undefined;
+    const netns = known ?? (`/run/netns/w${++this.#workloads}` as const);
+    if (known === undefined) host.kernel.addWorkload(netns);
     host.workloads.add(netns);
     void host.running?.door.attach({ network, netns }).catch(mustBeFault);
   }

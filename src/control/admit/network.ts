@@ -93,6 +93,7 @@ function completed(view: View, name: string, input: WithSubnets, old: Network | 
     ...(input.slices === undefined ? {} : { slices: checkSlices(input.slices, ipam, input.subnets) }),
     masquerade: input.masquerade ?? true,
     enabled: input.enabled ?? true,
+    ...(input.cni === true ? { cni: true } : {}),
     ...(input.description === undefined ? {} : { description: input.description }),
   };
 }
