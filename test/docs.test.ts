@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { RULES } from "../src/model/check.ts";
+import { CODES } from "../src/doors/cni/refusal.ts";
 import { REASONS } from "../src/model/fault.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -33,6 +34,13 @@ test("docs/errors.md explains every exit code", () => {
     explained,
     [...given].toSorted((a, b) => a - b),
   );
+});
+
+test("docs/cni.md has every code of the CNI plugin's, and no other", () => {
+  const described = rowsOf(page("cni.md"))
+    .filter(([code]) => /^\d+$/.test(code))
+    .map(([code, [name]]) => [name?.replaceAll("`", ""), Number(code)]);
+  assert.deepEqual(described, Object.entries(CODES));
 });
 
 test("docs/dependencies.md has a reason for every dependency, and no other", () => {

@@ -16,7 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   datapath: ["model"],
   kernel: ["model", "datapath"],
   agent: ["model", "ipam", "client", "datapath", "kernel"],
-  doors: ["model", "client", "agent"],
+  doors: ["model", "client", "datapath", "kernel", "agent"],
   ancestors: ["model", "ipam", "datapath", "types:control", "types:api"],
   cli: ["model", "ipam", "client", "datapath", "ancestors"],
   // The demonstration cluster stands where an operator would: it runs Weft and looks at it from outside.

@@ -15,12 +15,13 @@ import type { Kernel, OpResult } from "../kernel/kernel.ts";
 import { vrfsOn } from "../model/membership.ts";
 import { emptySnapshot, type Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
-import type { Entry, Journal } from "./journal.ts";
+import { type Entry, type Journal, releaseEarlierBoots } from "./journal.ts";
 import { Line, type LineOptions, refusalsOf } from "./line.ts";
 import { merged, placeOf, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
 import { adopted, disagreement, freeIn, goneOf, isAlive, isSameElsewhere, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
 import { Lost } from "./lost.ts";
+import { keepSaved } from "./saved.ts";
 import type { Standing } from "./standing.ts";
 
 export type AgentOptions = LineOptions & {
@@ -37,7 +38,6 @@ const PERIOD_MS = 30_000;
 const START_GRACE_MS = 3_000;
 /** From an event of the kernel to the look: drift is repaired within this and a round. */
 const EVENTS_MS = 50;
-const SAVE_MS = 1_000;
 const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps"] as const;
 
 export class Agent {
@@ -51,8 +51,11 @@ export class Agent {
   readonly #bootId: string;
   /** Attaches between the server's answer and the journal: neither to be released nor to be adopted meanwhile. */
   readonly inFlight = new Set<string>();
-  /** Pairs that are in the kernel, or on their way, for attaches that the server has not answered yet. */
-  readonly ahead = new Set<Veth>();
+  /**
+   * Pairs that no round may judge: made for attaches that the server has not answered yet, or cut off and about to be
+   * removed. A round would remove the first, bring up the second.
+   */
+  readonly apart = new Set<Veth>();
   #startedAtMs = 0;
   #held = new Map<string, KernelObject>();
   #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
@@ -63,7 +66,6 @@ export class Agent {
   /** Links that attaches and detaches changed since the running round decided what to do: its word on them is old. */
   readonly #touched = new Set<string>();
   #lookedAtMs = 0;
-  #savedRevision = -1;
   #isSynced = false;
   /** What only this host knows, and what the server said no to: both are conditions for people. */
   #gone: readonly string[] = [];
@@ -98,7 +100,7 @@ export class Agent {
   async run(signal: AbortSignal): Promise<void> {
     const { kernel, mirror, clock } = this.#options;
     this.#startedAtMs = clock.nowMs();
-    this.#releaseEarlierBoots();
+    releaseEarlierBoots(this.#options.journal, this.#bootId);
     kernel.watch(() => this.#lookSoon(signal), signal);
     mirror.onChange(() => this.#heard());
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
@@ -106,7 +108,7 @@ export class Agent {
       this.#line.run(signal, (fault) => this.#lost.letGo(fault, signal, () => this.#roundAndPorts())),
       this.#loop.run(signal),
       this.#serverLoop.run(signal),
-      this.#saveOn(signal),
+      keepSaved(this.#options, signal),
       grace,
     ]);
   }
@@ -156,6 +158,10 @@ export class Agent {
   get standing(): Standing {
     return this.#options.standing;
   }
+  /** Whether the server is being followed at this moment. */
+  get isServerThere(): boolean {
+    return this.#options.mirror.isSynced;
+  }
   get bootId(): string {
     return this.#bootId;
   }
@@ -203,23 +209,20 @@ export class Agent {
     return isGrace ? undefined : mirror.snapshot();
   }
 
+  /** The newest snapshot there is, old as it may be: enough to take away what this host itself attached. */
+  known(): Snapshot | undefined {
+    return this.#options.mirror.snapshot();
+  }
+
   /** The snapshot with this host's own endpoints as the journal has them. */
   local(snapshot: Snapshot): Snapshot {
     const { host, journal } = this.#options;
     return withLocal(snapshot, host, journal.entries.values(), (entry) => this.isAlive(entry));
   }
 
-  /** Whether the workload of an entry still runs. */
+  /** Whether the namespace of an endpoint is still the one it was attached in. */
   isAlive(entry: Entry): boolean {
     return isAlive(entry, this.#bootId, this.#options.kernel);
-  }
-
-  /** A namespace does not survive a reboot, so neither does what was attached to it. */
-  #releaseEarlierBoots(): void {
-    const { journal } = this.#options;
-    for (const entry of journal.entries.values()) {
-      if (entry.bootId !== this.#bootId && entry.state === "attached") journal.put({ ...entry, state: "detaching" });
-    }
   }
 
   async #round(): Promise<boolean> {
@@ -231,7 +234,7 @@ export class Agent {
     this.#lookedAtMs = this.#options.clock.nowMs();
     const workloads = new Set([...journal.entries.values()].map((entry) => entry.endpoint.spec.netns as Ns));
     this.#sinceLook = [];
-    const look = merged(await kernel.observe([...workloads]), this.#sinceLook, this.ahead);
+    const look = merged(await kernel.observe([...workloads]), this.#sinceLook, this.apart);
     const actual = withoutTheirs(look, journal.entries.values());
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
     // turn, so what is in `actual` is in the journal.
@@ -244,6 +247,11 @@ export class Agent {
     const ops = diff(actual, isSaid ? desired : withoutRemovals(actual, desired, journal.entries.values()));
     const isDrift = this.#isSettled(seen);
     const journalVersion = journal.version;
+    // What is going is not there any more for an attach: it must not build on a bridge that is about to be removed.
+    this.#held = record(
+      new Map(actual),
+      ops.filter(({ op }) => op === "remove").map((op) => ({ op })),
+    );
     const results = await kernel.apply(ops, ({ object }) => this.#touched.has(placeOf(object)));
     const missed = results.filter((result) => result.refusal !== undefined);
     this.#held = record(record(new Map(actual), results), this.#sinceLook);
@@ -288,11 +296,12 @@ export class Agent {
       log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
     const carried = vrfsOn(local, host);
     this.#gone = goneOf(journal.entries.values(), (entry) => this.isAlive(entry));
-    const before = this.#line.report;
-    const networks = local.networks.filter((network) => carried.has(network.spec.vrf)).map((network) => network.name);
+    const broken = new Set(refused.map(({ op }) => op.object.ns));
+    const whole = local.networks.filter(({ spec: { vrf } }) => carried.has(vrf) && !broken.has(`vrf:${vrf}`));
     this.#line.say({
-      ...(refused.length === 0 ? { revision: local.revision, networks } : {}),
-      driftRepaired: before.driftRepaired + repaired,
+      ...(refused.length === 0 ? { revision: local.revision } : {}),
+      networks: whole.map((network) => network.name),
+      driftRepaired: this.report.driftRepaired + repaired,
       errors: refused.slice(0, 20).map(({ op, refusal }) => `${printOp(op).at(0)}: ${refusal?.message}`),
       conditions: this.#conditions(),
       objects: this.#held.size,
@@ -302,17 +311,6 @@ export class Agent {
 
   #conditions(): readonly string[] {
     return [...this.#lost.conditions(), ...this.#gone, ...this.#refused, ...this.#unjoined];
-  }
-
-  async #saveOn(signal: AbortSignal): Promise<void> {
-    const { clock, mirror, saveSnapshot, log } = this.#options;
-    while (!signal.aborted) {
-      await clock.sleep(SAVE_MS, signal);
-      const snapshot = mirror.snapshot();
-      if (!mirror.isSynced || snapshot === undefined || snapshot.revision <= this.#savedRevision) continue;
-      this.#savedRevision = snapshot.revision;
-      await saveSnapshot(snapshot).catch((error: unknown) => log("save", { error: String(error) }));
-    }
   }
 
   /** Journal and server agree again: each is told what the other knows. */
@@ -370,17 +368,18 @@ export class Agent {
    * so that a round never does it again, and as undone if it was refused.
    */
   async apply(ops: readonly Op[]): Promise<readonly OpResult[]> {
-    this.#note(ops.map((op) => ({ op })));
-    for (const { object } of ops) {
-      this.#touched.add(placeOf(object));
-      if (object.kind === "veth") this.#touched.add(`${object.peer.ns} ${object.peer.name}`);
-    }
+    this.note(ops.map((op) => ({ op })));
     const results = await this.#options.kernel.apply(ops);
-    this.#note(results.filter((result) => result.refusal !== undefined).map(({ op }) => ({ op: undone(op) })));
+    this.note(results.filter((result) => result.refusal !== undefined).map(({ op }) => ({ op: undone(op) })));
     return results;
   }
 
-  #note(results: readonly OpResult[]): void {
+  /** What was just done to the kernel: the running round cannot have seen it, and leaves these links alone. */
+  note(results: readonly OpResult[]): void {
+    for (const { op } of results) {
+      this.#touched.add(placeOf(op.object));
+      if (op.object.kind === "veth") this.#touched.add(`${op.object.peer.ns} ${op.object.peer.name}`);
+    }
     this.#sinceLook.push(...results);
     record(this.#held, results);
   }

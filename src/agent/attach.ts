@@ -1,23 +1,25 @@
 // The door's two verbs. Attach is the one measured fast path: it compiles and applies one endpoint's objects, in the
 // same terms as a round does, and falls back to a whole round where the ground (namespace, bridge) is not there yet.
 // Intent is written before the kernel is touched; it is on disk before the caller hears "done".
-import { compileEndpoint, endpointMtu, portOn } from "../datapath/endpoint.ts";
-import { type Segment, layoutOf, segmentsOf } from "../datapath/layout.ts";
+import { compileEndpoint, portOn } from "../datapath/endpoint.ts";
+import { type Segment, segmentsOf } from "../datapath/layout.ts";
 import { networkMtu } from "../datapath/mtu.ts";
 import { portName } from "../datapath/names.ts";
 import { type KernelObject, type Ns, type Veth, keyOf } from "../datapath/state.ts";
 import { type World, worldOf } from "../datapath/world.ts";
-import type { Kernel, NetnsId, Refusal } from "../kernel/kernel.ts";
+import type { Kernel, NetnsId } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, type Vrf, endpointName } from "../model/resource.ts";
+import { parseMac } from "../model/parse.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
-import { claimOf, ownerOf } from "./claim.ts";
-import type { Journal } from "./journal.ts";
+import { claimOf, ownerOf, present } from "./claim.ts";
+import { Departures } from "./detach.ts";
+import type { Entry, Journal } from "./journal.ts";
 import { assign, inQuarantine } from "./lease.ts";
-import { isBeforeOthers, isInUse } from "./local.ts";
+import { isBeforeOthers } from "./local.ts";
 import { attachedAlready, checkInterface, checkTakes, faultOf, notSynced, unknownNetwork } from "./refusals.ts";
 
 export type DoorOptions = {
@@ -31,6 +33,12 @@ export type DoorOptions = {
   /** Resolves when what has been written to connections is on its way. */
   readonly turn: () => Promise<void>;
 };
+
+/** Who asks: a membership, which takes it away again; a CNI configuration, by its name (see Entry). */
+type By = { readonly joined?: boolean; readonly cni?: string };
+
+/** Rounds that an attach waits for where one does not do it. */
+const ROUNDS_MAX = 3;
 
 /** An endpoint that has its addresses; `ahead` is its pair, if that is in the kernel already. */
 type Granted = { readonly endpoint: Endpoint; readonly ahead?: Veth };
@@ -47,45 +55,40 @@ type Place = {
 export class Door {
   readonly #options: DoorOptions;
   #world: { readonly snapshot: Snapshot; readonly world: World } | undefined;
-  #reaping: { readonly port: KernelObject; readonly done: (refusal: Refusal | undefined) => void }[] = [];
-  #isReaping = false;
+  readonly #departures: Departures;
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    this.#departures = new Departures(options);
   }
 
-  /**
-   * Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. `joined`: a
-   * membership asks for it, and takes it away again.
-   */
-  async attach(request: AttachRequest, by: "by hand" | "joined" = "by hand"): Promise<Attachment> {
+  /** Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. */
+  attach(request: AttachRequest, by: By = {}): Promise<Attachment> {
+    const owner = request.owner ?? ownerOf(request.netns);
+    return this.#inTurn(endpointName(owner, request.ifname ?? "eth0"), () => this.#attach(request, owner, by));
+  }
+
+  async #attach(request: AttachRequest, owner: string, by: By): Promise<Attachment> {
     const { agent, journal } = this.#options;
     const ifname = request.ifname ?? "eth0";
-    const owner = request.owner ?? ownerOf(request.netns);
     const name = endpointName(owner, ifname);
     const { ended, life } = agent.standing;
     if (ended !== undefined) throw ended;
     const place = this.#placeOf(request.network);
     const netnsId = this.#netnsOf(request.netns);
     checkInterface(ifname);
+    // A departure may outlive its entry: the host may have ended meanwhile.
+    await this.#departures.gone(name);
+    for (const entry of this.#inTheWay(name, netnsId, ifname)) await this.#departures.complete(entry);
     const before = journal.entries.get(name);
-    if (before?.state === "attached") {
-      const { spec } = before.endpoint;
-      const isSameWorkload = request.workload === undefined || request.workload === spec.workload;
-      if (before.netnsId === netnsId && spec.network === request.network && isSameWorkload)
-        return this.#shown(before.endpoint);
-      throw attachedAlready(before.endpoint);
-    }
-    if (before !== undefined || agent.inFlight.has(name)) {
-      throw new Fault("in-use", {
-        what: `"${name}" is being ${before === undefined ? "attached" : "detached"}`,
-        fix: "try again in a moment",
-      });
-    }
+    if (before !== undefined) return this.#again(before, netnsId, request, by);
     checkTakes(place.world.self, place.network, agent.standing);
     agent.inFlight.add(name);
     try {
-      const claim = claimOf(request, this.#options.host, owner, ifname, by === "joined");
+      const isSecond = request.defaultRoute === undefined && this.#hasWayOut(netnsId, ifname);
+      const wish = isSecond ? { ...request, defaultRoute: false } : request;
+      const claim = claimOf(wish, this.#options.host, owner, ifname, by.joined === true);
       // Between a local assignment and its record in the journal nothing is awaited, so that two attaches at once never
       // see the same address free.
       const { endpoint, ahead } =
@@ -93,24 +96,71 @@ export class Door {
           ? await this.#granted(place, claim, name)
           : { endpoint: this.#assign(place, claim, name) };
       const { isSettled } = agent;
+      const mark = by.cni === undefined ? {} : { cni: by.cni };
       const networkUid = place.network.uid;
-      journal.put({ endpoint, netnsId, bootId: agent.bootId, networkUid, state: "attached" });
-      if (ahead !== undefined) agent.ahead.delete(ahead);
+      journal.put({ endpoint, netnsId, bootId: agent.bootId, networkUid, state: "attached", ...mark });
+      if (ahead !== undefined) agent.apart.delete(ahead);
       const objects = this.#compile(place, endpoint);
       await this.#apply(objects, endpoint, ahead).catch(async (error: unknown) => {
         await this.#rollBack(endpoint);
         throw error;
       });
       if (agent.standing.life !== life) throw agent.standing.ended ?? notSynced();
-      // The first interface by name has the default route: one that comes before others takes it from them.
-      if (isBeforeOthers(journal.entries.values(), endpoint)) await agent.roundNow();
-      else if (isSettled) agent.settled();
+      if (isSettled) agent.settled();
       if (place.network.spec.ipam === "local") agent.pokeServer();
       return present(place, endpoint, objects);
     } finally {
       agent.inFlight.delete(name);
       if (request.workload !== undefined) agent.onNews();
     }
+  }
+
+  /**
+   * What an attach has to wait for: an endpoint of this name or interface that is leaving, or one of this name whose
+   * namespace is gone, which nobody can want any more.
+   */
+  #inTheWay(name: string, netnsId: NetnsId, ifname: string): readonly Entry[] {
+    const { agent, journal } = this.#options;
+    return [...journal.entries.values()].filter((entry) => {
+      if (entry.endpoint.name === name) return entry.state === "detaching" || !agent.isAlive(entry);
+      return entry.state === "detaching" && entry.netnsId === netnsId && entry.endpoint.spec.ifname === ifname;
+    });
+  }
+
+  /** Whether an interface that is there already is the way out, and would no longer be the first by name. */
+  #hasWayOut(netnsId: NetnsId, ifname: string): boolean {
+    return [...this.#options.journal.entries.values()].some(({ state, endpoint: { spec }, ...entry }) => {
+      return state === "attached" && entry.netnsId === netnsId && spec.defaultRoute !== false && ifname < spec.ifname;
+    });
+  }
+
+  /** An attach that was answered before, or may have been: the same again, if it is the same. */
+  async #again(before: Entry, netnsId: NetnsId, request: AttachRequest, { cni }: By): Promise<Attachment> {
+    const { kernel, journal } = this.#options;
+    const { name, spec } = before.endpoint;
+    if (before.state === "detaching") {
+      throw new Fault("unavailable", {
+        what: `"${name}" is detached, but the server cannot be told`,
+        why: "its address is not free before the server has let go of it",
+        fix: "try again when the server is back, or give this one another name",
+      });
+    }
+    const isSame =
+      before.netnsId === netnsId &&
+      (cni === undefined || (before.cni ?? cni) === cni) &&
+      spec.network === request.network &&
+      (request.workload === undefined || request.workload === spec.workload) &&
+      (request.addresses ?? []).every((address) => spec.addresses.includes(address)) &&
+      (request.mac === undefined || parseMac(request.mac, "mac") === spec.mac);
+    if (!isSame) throw attachedAlready(before.endpoint);
+    if (cni !== undefined && before.cni === undefined) journal.put({ ...before, cni });
+    const place = this.#placeOf(spec.network);
+    const objects = this.#compile(place, before.endpoint);
+    // Somebody may have taken the interface away, and nobody told the agent: a workload's namespace is its own.
+    if (!kernel.linkNames(spec.netns as Ns).includes(spec.ifname)) {
+      await this.#byRounds(objects, before.endpoint);
+    }
+    return present(place, before.endpoint, objects);
   }
 
   #placeOf(networkName: string): Place {
@@ -163,15 +213,17 @@ export class Door {
     const inThisLife = this.#inLife(answer);
     if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await inThisLife };
     await turn();
-    agent.ahead.add(port);
+    // A round may have begun to take the ground away meanwhile.
+    if (!agent.held.has(bridgeKey(port))) return { endpoint: await inThisLife };
+    agent.apart.add(port);
     const [made] = await agent.apply([{ op: "add", object: port }]);
     const isMade = made?.refusal === undefined;
     // What was refused is refused again with the whole endpoint, and told then.
-    if (!isMade) agent.ahead.delete(port);
+    if (!isMade) agent.apart.delete(port);
     try {
       return { endpoint: await inThisLife, ...(isMade ? { ahead: port } : {}) };
     } catch (error) {
-      if (isMade) await this.#reap(port).finally(() => agent.ahead.delete(port));
+      if (isMade) await this.#departures.discard(port);
       throw error;
     }
   }
@@ -191,24 +243,20 @@ export class Door {
 
   /** An endpoint with addresses from this host's own block. */
   #assign(place: Place, claim: EndpointClaim, name: string): Endpoint {
-    const { journal, uid, clock } = this.#options;
-    const used = new Set<string>();
-    for (const { endpoint } of journal.entries.values()) {
-      if (endpoint.spec.network === claim.network) for (const address of endpoint.spec.addresses) used.add(address);
-    }
-    const { network, host, owner, ifname, netns, workload, joined } = claim;
+    const { uid, journal, clock } = this.#options;
+    const used = this.#usedIn(claim.network);
     const rest = inQuarantine(journal.freed, place.network, name, clock.nowMs());
-    const spec = {
-      network,
-      host,
-      owner,
-      ifname,
-      netns,
-      ...assign(place.segments, used, claim, rest),
-      ...(workload === undefined ? {} : { workload }),
-      ...(joined === true ? { joined } : {}),
-    };
+    const { addresses: _, mac: __, range: ___, slice: ____, ...who } = claim;
+    const spec = { ...who, ...assign(place.segments, used, claim, rest) };
     return { kind: "endpoint", name, uid: uid(), revision: place.world.snapshot.revision, spec };
+  }
+
+  #usedIn(network: string): ReadonlySet<string> {
+    const used = new Set<string>();
+    for (const { endpoint } of this.#options.journal.entries.values()) {
+      if (endpoint.spec.network === network) for (const address of endpoint.spec.addresses) used.add(address);
+    }
+    return used;
   }
 
   /** The endpoint's objects into the kernel: at once if its bridge is there, else with the next round. */
@@ -221,10 +269,7 @@ export class Door {
         fix: "detach and attach again",
       });
     const isReady = port.kind === "veth" && agent.held.has(bridgeKey(port));
-    if (!isReady) {
-      await agent.roundNow();
-      return this.#confirm(objects, endpoint);
-    }
+    if (!isReady) return this.#byRounds(objects, endpoint);
     const isAhead = ahead !== undefined && keyOf(ahead) === keyOf(port);
     const results = await agent.apply(
       objects.map((object) =>
@@ -233,37 +278,34 @@ export class Door {
     );
     const refused = results.find((result) => result.refusal !== undefined);
     if (refused?.refusal === undefined) return;
-    if (
-      refused.refusal.class !== "exists" ||
-      kernel.linkNames(endpoint.spec.netns as Ns).includes(endpoint.spec.ifname)
-    )
-      throw faultOf(refused.refusal, endpoint);
-    await agent.roundNow();
-    this.#confirm(objects, endpoint);
+    const { netns, ifname } = endpoint.spec;
+    const isTaken = refused.refusal.class === "exists" && kernel.linkNames(netns as Ns).includes(ifname);
+    const isGone = refused.refusal.class === "missing" && kernel.netnsId(netns) === undefined;
+    const isStale = refused.refusal.class === "exists" || refused.refusal.class === "missing";
+    if (isTaken || isGone || !isStale) throw faultOf(refused.refusal, endpoint);
+    // The view of the ground was old: a round looks, and builds what is missing.
+    return this.#byRounds(objects, endpoint);
   }
 
-  /** A round has done it, or says why not. */
-  #confirm(objects: readonly KernelObject[], endpoint: Endpoint): void {
-    const { agent } = this.#options;
-    const missing = objects.find((object) => !agent.held.has(keyOf(object)));
-    if (missing !== undefined)
-      throw faultOf(
-        {
-          class: "invalid",
-          message:
-            agent.report.errors.find((line) => line.includes(portName(endpoint.name))) ??
-            agent.report.errors[0] ??
-            "the kernel does not have it",
-        },
-        endpoint,
-      );
+  /** A round does it, or says why not: more than one, because what a network's end or a dead agent left takes time. */
+  async #byRounds(objects: readonly KernelObject[], endpoint: Endpoint): Promise<void> {
+    const { agent, kernel } = this.#options;
+    const missing = () => objects.find((object) => !agent.held.has(keyOf(object)));
+    for (let round = 0; round < ROUNDS_MAX && (round === 0 || missing() !== undefined); round++) await agent.roundNow();
+    const first = missing();
+    if (first === undefined) return;
+    const { netns, ifname } = endpoint.spec;
+    const isTaken = first.kind === "veth" && kernel.linkNames(netns as Ns).includes(ifname);
+    const { errors } = agent.report;
+    const said = errors.find((line) => line.includes(portName(endpoint.name))) ?? errors[0];
+    throw faultOf({ class: isTaken ? "exists" : "invalid", message: said ?? "the kernel does not have it" }, endpoint);
   }
 
   #compile(place: Place, endpoint: Endpoint): KernelObject[] {
     const names: string[] = [];
     for (const entry of this.#options.journal.entries.values()) {
-      if (entry.endpoint.spec.netns === endpoint.spec.netns && entry.state === "attached")
-        names.push(entry.endpoint.spec.ifname);
+      const { netns, ifname, defaultRoute } = entry.endpoint.spec;
+      if (netns === endpoint.spec.netns && entry.state === "attached" && defaultRoute !== false) names.push(ifname);
     }
     const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, names]]) };
     return compileEndpoint(world, place.vrf, place.segments, endpoint, place.mtu);
@@ -271,76 +313,63 @@ export class Door {
 
   /** Nothing of a failed attach stays: port, journal, and the server's lease. */
   async #rollBack(endpoint: Endpoint): Promise<void> {
-    const { journal } = this.#options;
-    const entry = journal.entries.get(endpoint.name);
-    if (entry !== undefined) journal.put({ ...entry, state: "detaching" });
-    await this.#finishDetach(endpoint).catch(() => this.#options.agent.poke());
+    const entry = this.#options.journal.entries.get(endpoint.name);
+    if (entry !== undefined) await this.#departures.complete(entry).catch(() => undefined);
   }
 
-  /** Detaching what is not attached succeeds. The server hears of it at once, or when it is back. */
-  async detach(name: string): Promise<void> {
-    const { journal, agent } = this.#options;
-    const entry = journal.entries.get(name);
-    if (agent.inFlight.has(name)) {
-      // To say "gone" now would be a lie: an attach may still be on its way.
-      throw new Fault("in-use", { what: `"${name}" is being attached or detached`, fix: "try again in a moment" });
-    }
-    if (entry === undefined) return;
-    agent.inFlight.add(name);
-    try {
-      const { isSettled } = agent;
-      if (entry.state === "attached") journal.put({ ...entry, state: "detaching" });
-      await this.#finishDetach(entry.endpoint);
-      if (isBeforeOthers(journal.entries.values(), entry.endpoint)) await agent.roundNow();
-      // With the last endpoint its VRF may go from this host, which is the next round's work and nobody's drift.
-      else if (isSettled && isInUse(journal.entries.values(), entry.endpoint.spec.network)) agent.settled();
-    } finally {
-      agent.inFlight.delete(name);
-      if (entry.endpoint.spec.workload !== undefined) agent.onNews();
-    }
+  /**
+   * Detaching what is not attached succeeds. Resolves when the endpoint carries no traffic any more (detach.ts); after
+   * an attach of the same name that is still on its way. `isMeant`: whether what is attached then is what is to go.
+   */
+  detach(name: string, isMeant: (entry: Entry) => boolean = () => true): Promise<void> {
+    return this.#inTurn(name, async () => {
+      const { journal, agent } = this.#options;
+      const entry = journal.entries.get(name);
+      if (entry === undefined || !isMeant(entry)) return;
+      if (!isBeforeOthers(journal.entries.values(), entry.endpoint)) return this.#departures.begin(entry);
+      // The way out goes to the next interface by name when this one is gone.
+      await this.#departures.complete(entry);
+      await agent.roundNow();
+    });
   }
 
-  async #finishDetach(endpoint: Endpoint): Promise<void> {
-    const { agent, journal, transport } = this.#options;
-    const network = agent.current()?.networks.find((n) => n.name === endpoint.spec.network);
-    if (network === undefined) await agent.roundNow();
-    else {
-      const refusal = await this.#reap(portOf(endpoint, network));
-      if (refusal !== undefined) throw faultOf(refusal, endpoint);
-    }
-    // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
-    const isTold =
-      network?.spec.ipam !== "global" ||
-      (await transport.detach(endpoint.name).then(
-        () => true,
-        () => false,
-      ));
-    if (isTold) journal.remove(endpoint.name, this.#options.clock.nowMs());
-    if (!isTold || network?.spec.ipam !== "global") agent.pokeServer();
+  /** One endpoint's attaches and detaches, one after the other; whatever became of the one before. */
+  #inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(name);
+    const turn = before === undefined ? work() : before.then(work);
+    const ended = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#turns.set(name, ended);
+    void ended.then(() => {
+      if (this.#turns.get(name) === ended) this.#turns.delete(name);
+    });
+    return turn;
   }
 
-  /** Deleting a link waits for an RCU grace period (15-20 ms); all that ask meanwhile are deleted as one group. */
-  #reap(port: KernelObject): Promise<Refusal | undefined> {
-    const done = new Promise<Refusal | undefined>((resolve) => this.#reaping.push({ port, done: resolve }));
-    if (!this.#isReaping) void this.#reapAll();
-    return done;
-  }
-
-  async #reapAll(): Promise<void> {
-    const { agent } = this.#options;
-    this.#isReaping = true;
-    while (this.#reaping.length > 0) {
-      const batch = this.#reaping;
-      this.#reaping = [];
-      const results = await agent.apply(batch.map(({ port }) => ({ op: "remove", object: port })));
-      for (const [i, { done }] of batch.entries()) done(results[i]?.refusal);
-    }
-    this.#isReaping = false;
-  }
-
-  #shown(endpoint: Endpoint): Attachment {
+  /** What an attach answered, and the objects that stand for it in the kernel. */
+  shown(endpoint: Endpoint): { readonly attachment: Attachment; readonly objects: readonly KernelObject[] } {
     const place = this.#placeOf(endpoint.spec.network);
-    return present(place, endpoint, this.#compile(place, endpoint));
+    const objects = this.#compile(place, endpoint);
+    return { attachment: present(place, endpoint, objects), objects };
+  }
+
+  /** The network, or the Fault that an attach to it would be refused with; from memory. */
+  networkFor(name: string, slice: string | undefined): Network {
+    const { agent } = this.#options;
+    const { ended } = agent.standing;
+    if (ended !== undefined) throw ended;
+    const { network, segments, world } = this.#placeOf(name);
+    checkTakes(world.self, network, agent.standing);
+    if (network.spec.ipam === "local")
+      assign(segments, this.#usedIn(name), { network: name, ...(slice === undefined ? {} : { slice }) });
+    else if (!agent.isServerThere)
+      throw new Fault("unavailable", {
+        what: `the server cannot be reached, and it assigns the addresses of network "${name}"`,
+        fix: "wait until it is back; endpoints that are attached are not affected",
+      });
+    return network;
   }
 
   /** What is attached on this host, as an attach answers it. */
@@ -349,7 +378,7 @@ export class Door {
       .filter((entry) => entry.state === "attached")
       .flatMap(({ endpoint }) => {
         try {
-          return [this.#shown(endpoint)];
+          return [this.shown(endpoint).attachment];
         } catch {
           return [];
         }
@@ -367,30 +396,4 @@ function portAhead({ vrf, segments, mtu }: Place, { ifname, netns, mac }: Endpoi
 
 function bridgeKey({ ns, master }: Veth): string {
   return `bridge ${ns} ${master}`;
-}
-
-/** What names an endpoint's port to the kernel: removing it takes everything on it along, at both ends. */
-function portOf({ name, spec }: Endpoint, network: Network): KernelObject {
-  return {
-    kind: "veth",
-    ns: `vrf:${network.spec.vrf}`,
-    name: portName(name),
-    mtu: 0,
-    mac: "",
-    alias: "",
-    peer: { ns: spec.netns as Ns, name: spec.ifname, mtu: 0, mac: "" },
-  };
-}
-
-function present(place: Place, endpoint: Endpoint, objects: readonly KernelObject[]): Attachment {
-  const layout = layoutOf(place.segments, endpoint.spec);
-  return {
-    endpoint: endpoint.name,
-    spec: endpoint.spec,
-    mtu: layout === undefined ? place.mtu : endpointMtu(layout, place.mtu),
-    routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
-    interfaceAddresses: layout?.addresses ?? [],
-    gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
-    dns: layout?.dns ?? place.network.spec.dns ?? [],
-  };
 }

@@ -1,7 +1,12 @@
-// What the agent asks of the server when a workload asks it for an interface.
+// What a workload's door asks, as what is claimed from the server or from this host's block: who it belongs to, under
+// which interface name; and what the door answers. Pure.
+import { endpointMtu } from "../datapath/endpoint.ts";
+import { type Segment, layoutOf } from "../datapath/layout.ts";
+import type { KernelObject } from "../datapath/state.ts";
 import type { EndpointClaim } from "../client/transport.ts";
 import { checkName } from "../model/parse.ts";
-import type { AttachRequest } from "../model/status.ts";
+import type { Endpoint, Network } from "../model/resource.ts";
+import type { AttachRequest, Attachment } from "../model/status.ts";
 
 /** A namespace is named after whoever made it; that of a process after the process. */
 export function ownerOf(netns: string): string {
@@ -16,7 +21,7 @@ export function claimOf(
   ifname: string,
   joined: boolean,
 ): EndpointClaim {
-  const { network, netns, addresses, mac, range, slice, workload } = request;
+  const { network, netns, addresses, mac, range, slice, workload, defaultRoute } = request;
   return {
     network,
     host,
@@ -29,5 +34,24 @@ export function claimOf(
     ...(slice === undefined ? {} : { slice }),
     ...(workload === undefined ? {} : { workload }),
     ...(joined ? { joined } : {}),
+    ...(defaultRoute === undefined ? {} : { defaultRoute }),
+  };
+}
+
+/** What an attach answers: `objects` are the endpoint's. */
+export function present(
+  { segments, mtu, network }: { segments: readonly Segment[]; mtu: number; network: Network },
+  endpoint: Endpoint,
+  objects: readonly KernelObject[],
+): Attachment {
+  const layout = layoutOf(segments, endpoint.spec);
+  return {
+    endpoint: endpoint.name,
+    spec: endpoint.spec,
+    mtu: layout === undefined ? mtu : endpointMtu(layout, mtu),
+    routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
+    interfaceAddresses: layout?.addresses ?? [],
+    gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
+    dns: layout?.dns ?? network.spec.dns ?? [],
   };
 }

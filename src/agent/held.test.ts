@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type KernelObject, type Veth, keyOf, stateOf } from "../datapath/state.ts";
-import { merged } from "./held.ts";
+import { merged, record } from "./held.ts";
 
 const BRIDGE: KernelObject = {
   kind: "bridge",
@@ -48,4 +48,27 @@ test("a pair that was removed while the look went on is gone", () => {
   const since = [{ op: { op: "remove", object: PORT } }] as const;
   assert.deepEqual(merged(look(PORT), since, new Set()), held());
   assert.equal(merged(look(PORT), [], new Set()).has(keyOf(PORT)), true);
+});
+
+test("a pair that was cut off is not there, nor is what hangs on it, under whatever path its far end is known", () => {
+  const path = "/proc/7/ns/net";
+  const seen: Veth = { ...PORT, mtu: 0, peer: { ...PORT.peer, ns: path } };
+  const address: KernelObject = { kind: "address", ns: path, dev: "eth0", cidr: "10.7.0.2/16" };
+  const other: KernelObject = { ...address, dev: "eth1" };
+  assert.deepEqual(merged(look(seen, address, other), [], new Set([PORT])), held(other));
+  const removed = [{ op: { op: "remove", object: { ...PORT, peer: { ...PORT.peer, ns: path } } } }] as const;
+  assert.deepEqual(merged(look(seen, address, other), removed, new Set()), held(other));
+});
+
+test("a namespace that was removed takes all in it along, at both ends of its pairs", () => {
+  const uplink: Veth = {
+    ...PORT,
+    name: "uplink",
+    peer: { ns: "host", name: "wu-blue", mtu: 1500, mac: "02:00:00:00:00:01" },
+  };
+  const outside: KernelObject = { kind: "address", ns: "host", dev: "wu-blue", cidr: "169.254.64.1/30" };
+  const other: KernelObject = { ...outside, dev: "wu-red" };
+  const netns: KernelObject = { kind: "netns", ns: "vrf:blue" };
+  const state = new Map(stateOf([netns, BRIDGE, PORT, uplink, outside, other]));
+  assert.deepEqual(record(state, [{ op: { op: "remove", object: netns } }]), new Map(stateOf([other])));
 });

@@ -8,7 +8,7 @@ import type { Entry } from "./journal.ts";
 export function record(state: Map<string, KernelObject>, results: readonly OpResult[]): Map<string, KernelObject> {
   for (const { op, refusal } of results) {
     if (refusal !== undefined) continue;
-    if (op.op === "remove") state.delete(keyOf(op.object));
+    if (op.op === "remove") forget(state, op.object);
     else state.set(keyOf(op.object), op.object);
   }
   return state;
@@ -16,22 +16,22 @@ export function record(state: Map<string, KernelObject>, results: readonly OpRes
 
 /**
  * What the kernel holds: a look, and what was done since it began. Of a pair made meanwhile a look may know the near
- * end and not whose it is (nobody named it the workload's namespace): such a pair is taken from what was done. One that
- * was made ahead of an answer is left out: it is not in the journal yet, so nobody may judge it.
+ * end and not whose it is (nobody named it the workload's namespace): such a pair is taken from what was done. Those in
+ * `apart` are left out: they are not in the journal yet, or no longer, so nobody may judge them.
  */
 export function merged(
   look: KernelState,
   since: readonly OpResult[],
-  ahead: ReadonlySet<Veth>,
+  apart: ReadonlySet<Veth>,
 ): Map<string, KernelObject> {
   const pairs = new Set<string>();
-  for (const pair of ahead) pairs.add(nearOf(pair));
+  for (const pair of apart) pairs.add(nearOf(pair));
   for (const { op } of since) if (op.object.kind === "veth") pairs.add(nearOf(op.object));
   const state = new Map(look);
-  for (const [key, object] of pairs.size === 0 ? [] : look)
-    if (object.kind === "veth" && pairs.has(nearOf(object))) state.delete(key);
+  for (const object of pairs.size === 0 ? [] : look.values())
+    if (object.kind === "veth" && pairs.has(nearOf(object))) forget(state, object);
   record(state, since);
-  for (const pair of ahead) state.delete(keyOf(pair));
+  for (const pair of apart) forget(state, pair);
   return state;
 }
 
@@ -42,6 +42,22 @@ export function placeOf(object: KernelObject): string {
 
 function nearOf({ ns, name }: Veth): string {
   return `${ns} ${name}`;
+}
+
+/** A namespace goes with all that is in it, a link with all that hangs on it, a pair at both ends. */
+function forget(state: Map<string, KernelObject>, gone: KernelObject): void {
+  state.delete(keyOf(gone));
+  if (gone.kind === "netns") {
+    for (const object of [...state.values()].filter(({ ns }) => ns === gone.ns)) forget(state, object);
+    return;
+  }
+  if (!("name" in gone)) return;
+  const ends = new Set([`${gone.ns} ${gone.name}`]);
+  if (gone.kind === "veth") ends.add(`${gone.peer.ns} ${gone.peer.name}`);
+  for (const [key, object] of state) {
+    const dev = deviceOf(object);
+    if (dev !== undefined && ends.has(`${object.ns} ${dev}`)) state.delete(key);
+  }
 }
 
 /** What makes of a refused operation, noted as done, one that was not. */

@@ -14,6 +14,8 @@ export type Entry = {
   /** Of its network: one that was deleted and made again under the same name is another. */
   readonly networkUid?: string;
   readonly state: "attached" | "detaching";
+  /** Name of the CNI configuration it was made by, if it was: what that configuration's GC may take away. */
+  readonly cni?: string;
 };
 /** Whose an address was, until when. */
 export type Former = { readonly endpoint: string; readonly atMs: number };
@@ -81,6 +83,13 @@ class Book {
 
 function placesOf({ endpoint: { spec } }: Entry): string[] {
   return spec.addresses.map((address) => placeOf(spec.network, address));
+}
+
+/** A namespace does not survive a reboot, so neither does what was attached to it. */
+export function releaseEarlierBoots(journal: Journal, bootId: string): void {
+  for (const entry of journal.entries.values()) {
+    if (entry.bootId !== bootId && entry.state === "attached") journal.put({ ...entry, state: "detaching" });
+  }
 }
 
 /** For simulation: what was written survives the agent, as a file does. */

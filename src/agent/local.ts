@@ -131,9 +131,11 @@ export function goneOf(entries: Iterable<Entry>, isHere: (entry: Entry) => boole
     );
 }
 
-/** Whether others in an endpoint's namespace come after it by name: coming and going, it moves the default route. */
-export function isBeforeOthers(entries: Iterable<Entry>, { name, spec: { netns, ifname } }: Endpoint): boolean {
+/** Whether others in an endpoint's namespace come after it by name: when it goes, the default route is theirs. */
+export function isBeforeOthers(entries: Iterable<Entry>, { name, spec }: Endpoint): boolean {
+  const { netns, ifname, defaultRoute } = spec;
   for (const { endpoint, state } of entries) {
+    if (defaultRoute === false || endpoint.spec.defaultRoute !== undefined) continue;
     const isBeside = endpoint.spec.netns === netns && endpoint.name !== name && state === "attached";
     if (isBeside && endpoint.spec.ifname > ifname) return true;
   }

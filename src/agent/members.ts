@@ -114,7 +114,7 @@ export class Members {
 
   async #join({ network, workload, owner, netns }: Join): Promise<void> {
     const ifname = this.#nextName(owner, netns);
-    await this.#options.door.attach({ network, workload, owner, netns, ifname }, "joined");
+    await this.#options.door.attach({ network, workload, owner, netns, ifname }, { joined: true });
   }
 
   /** One step after another, each told: false while it waits for something. */
@@ -173,7 +173,7 @@ export class Members {
       ...(workload === undefined ? {} : { workload }),
     };
     try {
-      const { endpoint } = await this.#options.door.attach(request, joined === true ? "joined" : "by hand");
+      const { endpoint } = await this.#options.door.attach(request, { joined: joined === true });
       return this.#options.journal.entries.get(endpoint)?.endpoint;
     } catch (error) {
       const { reason, detail } = problemOf(error);

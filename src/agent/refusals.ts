@@ -28,7 +28,7 @@ export function attachedAlready({ name, spec }: Endpoint): Fault {
   const whose = spec.workload === undefined ? "" : ` for workload "${spec.workload}"`;
   return new Fault("name-taken", {
     what: `"${name}" is attached already`,
-    why: `to network "${spec.network}" in ${spec.netns}${whose}`,
+    why: `to network "${spec.network}" in ${spec.netns}${whose}, with ${spec.addresses.join(", ")}`,
     fix: `detach it first (weft detach ${name}), or give this one another --name`,
   });
 }

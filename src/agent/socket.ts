@@ -12,6 +12,10 @@ import type { Door } from "./attach.ts";
 /** A page that main adds: the DC/OS view, metrics. GET only. */
 export type Page = { readonly path: string; readonly type: string; readonly body: () => string | Promise<string> };
 
+/** A further way in that main adds: any POST to its path, whole. */
+export type Hatch = { readonly path: string; readonly answer: (body: Buffer) => Promise<HatchAnswer> };
+export type HatchAnswer = { readonly status: number; readonly body: string };
+
 export type DoorServer = { readonly close: () => Promise<void> };
 
 /** Listens on a unix socket; a stale one is replaced, one that answers is a second agent and refused. */
@@ -20,6 +24,7 @@ export async function listenOnSocket(
   agent: Agent,
   door: Door,
   pages: readonly Page[],
+  hatches: readonly Hatch[],
 ): Promise<DoorServer> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   if (existsSync(path)) {
@@ -31,7 +36,7 @@ export async function listenOnSocket(
       });
     unlinkSync(path);
   }
-  const server = createServer((request, response) => void answer(request, response, agent, door, pages));
+  const server = createServer((request, response) => void answer(request, response, agent, door, pages, hatches));
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
   chmodSync(path, 0o600);
   return closing(server);
@@ -44,7 +49,7 @@ export async function listenForQuestions(
   agent: Agent,
   pages: readonly Page[],
 ): Promise<DoorServer> {
-  const server = createServer((request, response) => void answer(request, response, agent, undefined, pages));
+  const server = createServer((request, response) => void answer(request, response, agent, undefined, pages, []));
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
   return closing(server);
 }
@@ -65,11 +70,17 @@ async function answer(
   agent: Agent,
   door: Door | undefined,
   pages: readonly Page[],
+  hatches: readonly Hatch[],
 ): Promise<void> {
   try {
     const path = (request.url ?? "/").split("?")[0] ?? "/";
     const page = request.method === "GET" ? pages.find((p) => p.path === path) : undefined;
     if (page !== undefined) return send(response, 200, page.type, await page.body());
+    const hatch = request.method === "POST" ? hatches.find((one) => one.path === path) : undefined;
+    if (hatch !== undefined) {
+      const { status, body } = await hatch.answer(await read(request));
+      return send(response, status, "application/json", body);
+    }
     const result = door === undefined ? question(request, path, agent) : await verb(request, path, agent, door);
     send(response, result.status, "application/json", result.body === undefined ? "" : JSON.stringify(result.body));
   } catch (error) {
@@ -95,7 +106,7 @@ function question(request: IncomingMessage, path: string, agent: Agent): Answer 
 
 async function verb(request: IncomingMessage, path: string, agent: Agent, door: Door): Promise<Answer> {
   if (path === "/v1/attachments" && request.method === "POST")
-    return { status: 201, body: await door.attach(parseAttach(await read(request))) };
+    return { status: 201, body: await door.attach(parseAttach(await readJson(request))) };
   if (path === "/v1/attachments" && request.method === "GET") return { status: 200, body: { items: door.list() } };
   if (path.startsWith("/v1/attachments/") && request.method === "DELETE") {
     await door.detach(decodeURIComponent(path.slice("/v1/attachments/".length)));
@@ -104,32 +115,37 @@ async function verb(request: IncomingMessage, path: string, agent: Agent, door: 
   return question(request, path, agent);
 }
 
-const BODY_CHARACTERS_MAX = 65_536;
+/** A CNI request may carry what several plugins have answered before it. */
+const BODY_BYTES_MAX = 1 << 20;
 
 /** By events: an async iterator over the body costs an attach 3 % of its time. */
-function read(request: IncomingMessage): Promise<unknown> {
+function read(request: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    let text = "";
-    request.setEncoding("utf8");
-    request.on("data", (chunk: string) => {
-      text += chunk;
-      if (text.length > BODY_CHARACTERS_MAX) reject(tooLarge());
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on("data", (chunk: Buffer) => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > BODY_BYTES_MAX) reject(tooLarge());
     });
     request.on("error", reject);
-    request.on("end", () => {
-      try {
-        resolve(JSON.parse(text));
-      } catch (cause) {
-        reject(notJson(cause));
-      }
-    });
+    request.on("end", () => resolve(Buffer.concat(chunks)));
   });
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const body = await read(request);
+  try {
+    return JSON.parse(body.toString());
+  } catch (cause) {
+    throw notJson(cause);
+  }
 }
 
 function tooLarge(): Fault {
   return new Fault("request-invalid", {
     what: "the request is too large",
-    why: `more than ${BODY_CHARACTERS_MAX} characters`,
+    why: `more than ${BODY_BYTES_MAX} bytes`,
     fix: "send one attachment at a time",
   });
 }

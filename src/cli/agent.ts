@@ -11,6 +11,10 @@ export function register(command: Command, cli: Cli): void {
     .option("--state-dir <dir>", "its token, journal and last snapshot (/var/lib/weft/agent)")
     .option("--socket <path>", "unix socket for workloads (/run/weft/agent.sock)")
     .option("--netns-prefix <text>", "begins the names of the namespaces it makes (weft-)")
+    .option(
+      "--cni-dir <dir>",
+      "where to keep CNI configurations of networks marked for it, like /etc/cni/net.d (nowhere)",
+    )
     .option("--slices <names>", "comma-separated: only these slices get bridges here (all)")
     .option("--http <host:port>", "also serve /metrics, /livez, /readyz and /overlay-agent/overlay there (no)")
     .addHelpText("after", "\nAlso from WEFT_SERVER, WEFT_STATE_DIR and so on, and from /etc/weft/agent.yaml.")

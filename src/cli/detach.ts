@@ -38,6 +38,5 @@ async function detach(cli: Cli, name: string, options: DetachOptions): Promise<v
   }
   await only.agent.detach(only.endpoint);
   const { addresses } = only.spec;
-  const are = addresses.length === 1 ? "is" : "are";
-  cli.io.err(`endpoint ${only.endpoint} detached; ${addresses.join(", ")} ${are} free again\n`);
+  cli.io.err(`endpoint ${only.endpoint} detached; ${addresses.join(", ")} will be free in a moment\n`);
 }

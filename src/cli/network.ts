@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { Fault } from "../model/fault.ts";
 import { quarantineMs } from "../model/range.ts";
+import { cniConfigList } from "../model/cni.ts";
 import type { Network, Snapshot, Subnet, Vrf } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
@@ -19,6 +20,7 @@ import {
 } from "./options.ts";
 import { registerRanges } from "./range.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
+import type { RemoteOptions } from "./place.ts";
 import { confirm } from "./refuse.ts";
 import { type Cell, table } from "./table.ts";
 import { registerMembers } from "./members.ts";
@@ -72,6 +74,17 @@ Examples:
   const ranges = noun.command("range").description("Address ranges: list, add, resize, remove.");
   registerRanges(ranges, cli);
 
+  const out = noun
+    .command("export")
+    .argument("<name>")
+    .description("Print a network in the form of another system.")
+    .option("--cni", "a CNI configuration list, for /etc/cni/net.d")
+    .option("--slice <name>", "for endpoints in this slice")
+    .option("--socket <path>", "the agent's, if it is not /run/weft/agent.sock")
+    .option("--portmap", "chain the portmap plugin behind it (the VRF needs hostAccess)")
+    .addHelpText("after", "\nExample:\n  weft network export blue --cni > /etc/cni/net.d/blue.conflist");
+  remote(out).action(cli.verb((name: string, options: ExportOptions) => exportNetwork(cli, name, options)));
+
   const remove = noun.command("delete").alias("rm").argument("<name>").description("Delete a network.");
   waiting(remote(sure(remove, "also if it has endpoints: they lose their interfaces"))).action(
     cli.verb((name: string, options: WriteOptions & SureOptions) => deleteNetwork(cli, name, options)),
@@ -89,6 +102,8 @@ function specFlags(command: Command): Command {
     .option("--mtu <bytes>", "default: what the underlay of its hosts leaves")
     .option("--masquerade", "its endpoints reach the outside under their host's address (default)")
     .option("--no-masquerade", "they do not")
+    .option("--cni", "hosts keep a CNI configuration of it, if their cni-dir is set")
+    .option("--no-cni", "they do not (default)")
     .option("--description <text>", "for people");
 }
 
@@ -172,6 +187,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["MTU", network.spec.mtu === undefined ? "what the underlay leaves" : String(network.spec.mtu)],
         ["Masquerade", network.spec.masquerade ? "yes" : "no"],
         ["Enabled", network.spec.enabled ? "yes" : "no"],
+        ["CNI", network.spec.cni === true ? "hosts keep a configuration file" : undefined],
         ["Endpoints", String(endpoints.length)],
         ["Revision", String(network.revision)],
         ...told.map(({ message }): [string, Cell] => ["Condition", { text: message, tone: "warn" }]),
@@ -238,6 +254,42 @@ function asTaken(name: string): (error: unknown) => never {
     const fix = `choose another name, or change it: weft network edit ${name}`;
     throw new Fault("name-taken", { what: `there is a network "${name}" already`, where: `network/${name}`, fix });
   };
+}
+
+type ExportOptions = RemoteOptions & {
+  readonly cni?: boolean;
+  readonly slice?: string;
+  readonly portmap?: boolean;
+  readonly socket?: string;
+};
+
+async function exportNetwork(
+  cli: Cli,
+  name: string,
+  { cni, slice, portmap, socket, ...options }: ExportOptions,
+): Promise<void> {
+  if (cni !== true) {
+    throw new Fault("request-invalid", {
+      what: "export in which form?",
+      fix: `there is one: weft network export ${name} --cni`,
+    });
+  }
+  const network = await (await connect(cli.io, options)).get("network", name);
+  const slices = (network.spec.slices ?? []).map((one) => one.name);
+  if (slice !== undefined && !slices.includes(slice)) {
+    throw new Fault("request-invalid", {
+      what: `network "${name}" has no slice "${slice}"`,
+      where: "--slice",
+      fix: slices.length === 0 ? "leave it out: the network is not divided" : `choose one of ${slices.join(", ")}`,
+    });
+  }
+  cli.io.out(
+    cniConfigList(network, {
+      ...(slice === undefined ? {} : { slice }),
+      ...(socket === undefined ? {} : { socket }),
+      portmap: portmap === true,
+    }),
+  );
 }
 
 async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {

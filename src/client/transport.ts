@@ -26,9 +26,11 @@ export type EndpointClaim = {
   readonly netns: string;
   readonly addresses?: readonly string[];
   readonly mac?: string;
+  readonly range?: string;
   readonly slice?: string;
   readonly workload?: string;
   readonly joined?: boolean;
+  readonly defaultRoute?: boolean;
 };
 /** How far this host is with a move. */
 type MoveReport = {

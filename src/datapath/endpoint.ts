@@ -21,9 +21,9 @@ export function compileEndpoint(
   if (layout === undefined || !isPath(netns)) return [];
   const port = portOn(endpoint, vrf.name, layout.segment.bridge, endpointMtu(layout, networkMtu));
   if (port === undefined) return [];
-  // The kernel makes a route to these itself, and would refuse a second one.
+  // What is on the link needs no gateway, and the kernel would refuse a second route to it.
   const onLink = new Set(layout.addresses.map(networkOf));
-  const isFirst = !(world.interfaces.get(netns) ?? []).some((other) => other < ifname);
+  const isFirst = endpoint.spec.defaultRoute ?? !(world.interfaces.get(netns) ?? []).some((other) => other < ifname);
   return [
     port,
     ...layout.addresses.map((cidr): KernelObject => ({ kind: "address", ns: netns, dev: ifname, cidr })),
@@ -59,8 +59,8 @@ export function endpointMtu({ mtu }: EndpointLayout, networkMtu: number): number
 }
 
 /**
- * Destinations behind the gateway: everything for a workload's first interface (by name), the VRF's subnets for a
- * further one.
+ * Destinations behind the gateway: everything for a workload's first interface (by name, unless it is said), the VRF's
+ * subnets for a further one.
  */
 function reach(world: World, vrf: Vrf, isFirst: boolean, family: Family): readonly string[] {
   if (isFirst) return [family === 4 ? "0.0.0.0/0" : "::/0"];

@@ -44,8 +44,8 @@ chain postrouting {
 
 /**
  * The host's table: only hosts that share a VRF may send to the tunnel ports; nothing enters a VRF through its uplink
- * unless the host asked or answers, so two VRFs never meet in the host's namespace. Nothing while the host carries no
- * VRF.
+ * unless the host asked or answers, so two VRFs never meet in the host's namespace. What the host's administrator
+ * publishes (DNAT, as CNI's portmap makes it) comes in from outside. Nothing while the host carries no VRF.
  */
 export function compileProtection(world: World): KernelObject[] {
   if (world.vrfs.length === 0) return [];
@@ -70,6 +70,7 @@ export function compileProtection(world: World): KernelObject[] {
 chain forward {
   type filter hook forward priority filter - 10; policy accept;
   oifname ${uplinks} ct state established,related accept
+  iifname != ${uplinks} oifname ${uplinks} ct status dnat accept
   oifname ${uplinks} drop
 }
 chain postrouting {

@@ -14,7 +14,7 @@ export type World = {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   readonly blocks: ReadonlyMap<string, readonly Block[]>;
   readonly vteps: ReadonlyMap<string, readonly Vtep[]>;
-  /** Interface names of this host's endpoints, by workload namespace. */
+  /** Interface names of this host's endpoints that may be their workload's way out, by its namespace. */
   readonly interfaces: ReadonlyMap<string, readonly string[]>;
   /**
    * Hosts that carry a VRF, by its name: their packets may come in, and the tunnel must fit through the least of them.
@@ -43,7 +43,7 @@ export function worldOf(snapshot: Snapshot, self: string): World | undefined {
   const blocks = Map.groupBy(snapshot.blocks, (block) => block.spec.network);
   const interfaces = new Map<string, string[]>();
   for (const { spec } of snapshot.endpoints) {
-    if (spec.host !== self) continue;
+    if (spec.host !== self || spec.defaultRoute === false) continue;
     const names = interfaces.get(spec.netns);
     if (names === undefined) interfaces.set(spec.netns, [spec.ifname]);
     else names.push(spec.ifname);

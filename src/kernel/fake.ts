@@ -10,6 +10,7 @@ import {
   type ObjectOf,
   type Op,
   stateOf,
+  type Veth,
 } from "../datapath/state.ts";
 import { refusalOfError } from "./errno.ts";
 import {
@@ -148,6 +149,19 @@ export class FakeKernel implements Kernel {
 
   #removeNetns(ns: Ns): void {
     if (this.#machine.space(ns).isOurs) this.#machine.removeSpace(ns);
+  }
+
+  cutOff(ports: readonly Veth[]): readonly (Refusal | undefined)[] {
+    const refusals = ports.map((port) => this.#faults.shift() ?? this.#takeDown(port));
+    this.#poke();
+    return refusals;
+  }
+
+  /** As everywhere, an MTU of 0 stands for a link that is down. */
+  #takeDown({ ns, name }: Veth): undefined {
+    const link = this.#machine.spaces.get(ns)?.devices.get(name)?.link;
+    if (link?.isOurs === true && link.object.kind === "veth") this.#machine.setLink(link, { ...link.object, mtu: 0 });
+    return undefined;
   }
 
   watch(poke: () => unknown, signal: AbortSignal): void {

@@ -1,7 +1,7 @@
 // The port to the kernel. Two implementations, one contract suite: linux.ts (rtnetlink and libnftables through FFI) and
 // fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches
 // Linux.
-import type { KernelState, Ns, Op } from "../datapath/state.ts";
+import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
 export type Refusal = {
@@ -56,6 +56,11 @@ export interface Kernel {
    * before it is done.
    */
   apply(ops: readonly Op[], isStale?: (op: Op) => boolean): Promise<OpResult[]>;
+  /**
+   * Takes ports down before it returns (0.15 ms): they carry nothing more, and wait to be removed, which takes the
+   * kernel a hundred times as long. One result per port; not there, or not ours, is as good as down.
+   */
+  cutOff(ports: readonly Veth[]): readonly (Refusal | undefined)[];
   /**
    * Calls `poke` after the kernel said that something of ours may have changed. Carries no data on purpose. If `poke`
    * gives a promise, there may be silence until it resolves, and whatever happened meanwhile pokes once. Ends with the

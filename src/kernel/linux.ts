@@ -1,15 +1,16 @@
 // The port to the kernel on Linux, from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process,
 // without spawning anything. This file only puts the parts together; how each works is in its file.
 import { randomInt } from "node:crypto";
-import type { KernelState, Ns, Op } from "../datapath/state.ts";
+import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import { Applier } from "./apply.ts";
 import { factsOf, linkNames, mtuOf } from "./facts.ts";
-import type { HostFacts, Kernel, NetnsId, OpResult, PortSeen } from "./kernel.ts";
+import type { HostFacts, Kernel, NetnsId, OpResult, PortSeen, Refusal } from "./kernel.ts";
 import { Monitor } from "./monitor.ts";
 import { Namespaces, netnsIdOf } from "./namespaces.ts";
 import { Nft } from "./nft.ts";
 import { observe } from "./observe.ts";
 import { portsOf } from "./ports.ts";
+import { cutOff } from "./reap.ts";
 
 export type LinuxOptions = {
   /**
@@ -48,6 +49,10 @@ export class LinuxKernel implements Kernel {
     const results = await this.#applier.apply(ops, isStale);
     if (ops.some((op) => op.object.kind === "netns")) for (const monitor of this.#monitors) monitor.refresh();
     return results;
+  }
+
+  cutOff(ports: readonly Veth[]): readonly (Refusal | undefined)[] {
+    return ports.map((port) => cutOff(this.#namespaces, port.ns, port));
   }
 
   watch(poke: () => unknown, signal: AbortSignal): void {

@@ -3,17 +3,37 @@
 // the pool. The group's number is new each time: a link that a killed agent left in a group is not taken along later by
 // chance.
 import type { Ns } from "../datapath/state.ts";
-import { GONE, refusalOf } from "./errno.ts";
+import { GONE, refusalOf, refusalOfError } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
-import { allLinks, deleteGroup, linkByName, readLink, setGroup } from "./netlink/link.ts";
+import { allLinks, deleteGroup, linkByName, readLink, setDown, setGroup } from "./netlink/link.ts";
 import { BATCH_MESSAGES, NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 import { isOurs } from "./ownership.ts";
 
 /** A link to remove: gone, or somebody else's by now, is as good as removed. */
 export type Doomed = { readonly name: string; readonly kind: string };
+
+/** Takes a link of ours down, which its far end cannot undo; gives a refusal if it may still carry something. */
+export function cutOff(namespaces: Namespaces, ns: Ns, doomed: Doomed): Refusal | undefined {
+  let refusal: Refusal | undefined;
+  try {
+    namespaces.use(ns, (space) => {
+      const { socket } = space;
+      const index = indexOf(space, doomed);
+      if (index === undefined) return;
+      const w = new MessageWriter(128);
+      setDown(w, socket.nextSeq(), index);
+      socket.transact(w, (_seq, errno, text) => {
+        if (!GONE.has(errno)) refusal = refusalOf(errno, text);
+      });
+    });
+  } catch (error) {
+    return refusalOfError(error);
+  }
+  return refusal;
+}
 
 /** Removes links of ours from one namespace; gives a refusal if some could not be removed. */
 export async function reapLinks(

@@ -13,11 +13,13 @@ import { fileJournal } from "../agent/journal.ts";
 import { Members } from "../agent/members.ts";
 import { agentMetrics } from "../agent/metrics.ts";
 import { Standing } from "../agent/standing.ts";
-import { listenForQuestions, listenOnSocket, type DoorServer, type Page } from "../agent/socket.ts";
+import { listenForQuestions, listenOnSocket, type DoorServer, type Hatch, type Page } from "../agent/socket.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/cli.ts";
 import { settingsOf } from "../cli/settings.ts";
 import { ownVersion } from "../cli/version.ts";
+import { cniHatch } from "../doors/cni/cni.ts";
+import { keepFiles, type Place } from "../doors/cni/files.ts";
 import { Mirror } from "../client/mirror.ts";
 import { httpTransport } from "../client/server.ts";
 import type { HostClaim } from "../client/transport.ts";
@@ -36,6 +38,7 @@ export const AGENT_SETTINGS = [
   "netns-prefix",
   "slices",
   "http",
+  "cni-dir",
 ] as const;
 type Settings = Readonly<Partial<Record<(typeof AGENT_SETTINGS)[number], string>>>;
 
@@ -86,7 +89,9 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   answerAsks({ host, agent, door, kernel, journal, mirror, transport, log });
   const members = new Members({ agent, door, host, journal, mirror, kernel, transport, clock, random, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
-  const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, disk, host));
+  const hatches = [cniHatch({ agent, host, door, journal, kernel, log })];
+  const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, disk, host), hatches);
+  if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });
   try {
     await Promise.all([agent.run(signal), members.run(signal)]);
@@ -205,14 +210,34 @@ function pagesOf(agent: Agent, disk: Disk, host: string): readonly Page[] {
   ];
 }
 
+/** Files for container runtimes follow the networks; this host's only, so a local network needs a block here. */
+function keepCniFiles(place: Place, mirror: Mirror, host: string, log: Surroundings["log"]): void {
+  let last: readonly unknown[] = [];
+  const keep = () => {
+    const snapshot = mirror.snapshot();
+    if (snapshot === undefined) return;
+    const now = [snapshot.networks, snapshot.blocks, mirror.isSynced];
+    if (now.every((value, i) => value === last[i])) return;
+    last = now;
+    const here = new Set(snapshot.blocks.filter(({ spec }) => spec.host === host).map(({ spec }) => spec.network));
+    const marked = snapshot.networks.filter(
+      ({ name, spec }) => spec.cni === true && (spec.ipam === "global" || here.has(name)),
+    );
+    for (const problem of keepFiles(place, marked, mirror.isSynced)) log("cni files", { problem });
+  };
+  keep();
+  mirror.onChange(keep);
+}
+
 async function openDoors(
   agent: Agent,
   door: Door,
   socket: string,
   http: string | undefined,
   pages: readonly Page[],
+  hatches: readonly Hatch[],
 ): Promise<readonly DoorServer[]> {
-  const local = await listenOnSocket(socket, agent, door, pages);
+  const local = await listenOnSocket(socket, agent, door, pages, hatches);
   if (http === undefined) return [local];
   const { host, port } = listenAddress(http, "--http");
   return [local, await listenForQuestions(host, port, agent, pages).catch(cannotListen(http))];

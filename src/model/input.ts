@@ -76,6 +76,7 @@ export const EndpointClaim = Type.Object(
     slice: optional(Type.String()),
     workload: EndpointSpec.properties.workload,
     joined: EndpointSpec.properties.joined,
+    defaultRoute: EndpointSpec.properties.defaultRoute,
   },
   strict,
 );
@@ -185,6 +186,7 @@ export const AttachRequest = Type.Object(
     range: optional(Type.String({ description: "Global networks: only from this address range." })),
     slice: optional(Type.String()),
     workload: EndpointSpec.properties.workload,
+    defaultRoute: EndpointSpec.properties.defaultRoute,
   },
   strict,
 );

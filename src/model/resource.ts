@@ -152,6 +152,12 @@ export const NetworkSpec = Type.Object(
     ),
     masquerade: Type.Boolean({ description: "Whether its endpoints reach the outside under the host's address." }),
     enabled: Type.Boolean({ description: "A disabled network gets no new blocks and takes no new endpoints." }),
+    cni: optional(
+      Type.Boolean({
+        description:
+          "Whether hosts that are told where (`cni-dir`) keep a CNI configuration of it for container runtimes.",
+      }),
+    ),
     description: optional(Type.String()),
   },
   strict,
@@ -212,6 +218,13 @@ export const EndpointSpec = Type.Object(
     ),
     joined: optional(
       Type.Boolean({ description: "Made by a membership of its workload, not by hand; it goes with the membership." }),
+    ),
+    defaultRoute: optional(
+      Type.Boolean({
+        description:
+          "Whether its interface is the workload's way out; else it leads to the VRF's subnets only. Default: the " +
+          "workload's first interface of Weft's, by name.",
+      }),
     ),
     detaching: optional(Type.Boolean({ description: "Its host has been asked to detach it." })),
   },

@@ -68,6 +68,8 @@ export type AttachRequest = {
   readonly slice?: string;
   /** What the owner is an instance of. */
   readonly workload?: string;
+  /** See EndpointSpec. */
+  readonly defaultRoute?: boolean;
 };
 
 /** What the workload got: everything needed to print it, or to hand it to a container runtime. */

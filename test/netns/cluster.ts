@@ -147,6 +147,10 @@ export class Cluster {
   agentSocket(host: string): string {
     return join(this.folder, host, "agent.sock");
   }
+  /** Where the agent keeps CNI configurations of networks that are marked for it. */
+  cniDir(host: string): string {
+    return join(this.folder, host, "net.d");
+  }
   token(): string {
     return readFileSync(join(this.folder, "server", "admin.token"), "utf8").trim();
   }
@@ -232,6 +236,8 @@ export class Cluster {
       join(stateDir, "agent.sock"),
       "--netns-prefix",
       `${this.netnsOf(host)}-`,
+      "--cni-dir",
+      this.cniDir(host),
     ];
   }
 

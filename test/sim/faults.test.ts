@@ -193,8 +193,10 @@ class Life {
     const host = this.#anyOf(this.#world.hosts.values());
     const network = this.#anyOf(this.#networks);
     if (host === undefined || network === undefined) return;
-    const netns = `/run/netns/w${++this.#workloads}` as const;
-    host.kernel.addWorkload(netns);
+    // Sometimes one that has, had, or is just losing its interface: the same name again.
+    const known = this.#world.random(3) === 0 ? this.#anyOf(host.workloads) : undefined;
+    const netns = known ?? (`/run/netns/w${++this.#workloads}` as const);
+    if (known === undefined) host.kernel.addWorkload(netns);
     host.workloads.add(netns);
     const range = [undefined, undefined, "a", "s", "e"][this.#world.random(5)];
     const wish = range === undefined ? {} : { range };

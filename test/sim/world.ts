@@ -441,6 +441,7 @@ function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what
       return results;
     },
     ports: () => kernel.ports(),
+    cutOff: (ports) => kernel.cutOff(ports),
     watch: (poke, signal) => kernel.watch(poke, signal),
     netnsId: (path) => kernel.netnsId(path),
     linkNames: (ns) => kernel.linkNames(ns),

@@ -53,6 +53,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
     ...(claim.slice === undefined || isGlobal ? {} : { slice: claim.slice }),
     ...(claim.workload === undefined ? {} : { workload: claim.workload }),
     ...(claim.joined === true ? { joined: true } : {}),
+    ...(claim.defaultRoute === undefined ? {} : { defaultRoute: claim.defaultRoute }),
   });
 }
 
@@ -109,15 +110,16 @@ function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Netwo
   if (missing !== undefined) throw taken(old.name, `it has ${addresses.join(", ")}, not ${missing}`);
   if (!isLocal && mac !== spec.mac) throw taken(old.name, `it has MAC ${spec.mac}, not ${mac}`);
   const slice = isLocal ? (claim.slice ?? spec.slice) : spec.slice;
-  const workload = claim.workload ?? spec.workload;
+  const { netns, workload = spec.workload, defaultRoute = spec.defaultRoute } = claim;
   const next = {
     ...spec,
-    netns: claim.netns,
+    netns,
     addresses,
     mac,
     ...(slice === undefined ? {} : { slice }),
     ...(workload === undefined ? {} : { workload }),
     ...(claim.joined === true ? { joined: true } : {}),
+    ...(defaultRoute === undefined ? {} : { defaultRoute }),
   };
   const isSame = isDeepStrictEqual(next, spec);
   if (!isSame && spec.detaching === true) throw taken(old.name, "it is being detached");

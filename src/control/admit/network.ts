@@ -120,6 +120,7 @@ function completed(
     ...(input.slices === undefined ? {} : { slices: checkSlices(input.slices, ipam, input.subnets) }),
     masquerade: input.masquerade ?? true,
     enabled: input.enabled ?? true,
+    ...(input.cni === true ? { cni: true } : {}),
     ...(input.description === undefined ? {} : { description: input.description }),
   };
 }

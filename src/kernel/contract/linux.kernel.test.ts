@@ -77,6 +77,19 @@ const LINUX_ONLY: Contract = {
     }
   },
 
+  async "a port that was cut off passes no packet, whatever its workload does, and others' links stay up"(world) {
+    const workload = await world.workload();
+    await converge(world, o.switchedNetwork(workload), [workload]);
+    const ping = ["ip", "netns", "exec", nameOf(world, workload), "ping", "-n", "-c", "1", "-W", "1", "10.7.0.1"];
+    run(...ping);
+    run("ip", "-n", nameOf(world, o.NS), "link", "add", "br-lan", "up", "type", "bridge");
+    world.kernel.cutOff([o.port(workload), { ...o.port(workload), name: "br-lan" }]);
+    assert.throws(() => run(...ping));
+    for (const state of ["down", "up"]) run("ip", "-n", nameOf(world, workload), "link", "set", "eth0", state);
+    assert.throws(() => run(...ping));
+    assert.match(run("ip", "-n", nameOf(world, o.NS), "link", "show", "br-lan"), /[<,]UP[,>]/);
+  },
+
   async "observing while namespaces come and go"(world) {
     const vrfs = Array.from({ length: 40 }, (_, n) => ({ kind: "netns", ns: `vrf:v${n}` }) as const);
     for (let round = 0; round < 2; round++) {

@@ -2,7 +2,7 @@
 // and said; what the kernel removes with something is gone.
 import { strict as assert } from "node:assert";
 import { diff } from "../../datapath/diff.ts";
-import { type Bridge, type KernelObject, NFT_TAMPERED, stateOf } from "../../datapath/state.ts";
+import { type Bridge, type KernelObject, keyOf, NFT_TAMPERED, stateOf } from "../../datapath/state.ts";
 import * as o from "./objects.ts";
 import {
   add,
@@ -52,6 +52,21 @@ async function assertRepairs(
 }
 
 export const OTHERS: Contract = {
+  async "a port is cut off at once, is seen to be, and comes back or goes with the next round"(world) {
+    const workload = await world.workload();
+    const desired = o.switchedNetwork(workload);
+    await converge(world, desired, [workload]);
+    const port = o.port(workload);
+    assert.deepEqual(world.kernel.cutOff([port]), [undefined]);
+    const cut = (await world.kernel.observe([workload])).get(keyOf(port));
+    assert.equal(cut?.kind === "veth" && cut.mtu, 0);
+    await converge(world, desired, [workload]);
+    world.kernel.cutOff([port]);
+    await mustApply(world, remove(port));
+    assert.equal((await world.kernel.observe([workload])).has(keyOf(port)), false);
+    assert.deepEqual(world.kernel.cutOff([port, { ...port, ns: "vrf:none" }]), [undefined, undefined], "gone is gone");
+  },
+
   async "what is not ours is neither seen nor touched"(world) {
     const workload = await world.workload();
     await mustApply(world, add(o.NETNS));

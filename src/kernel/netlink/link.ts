@@ -135,6 +135,15 @@ export function setTunnelPort(w: MessageWriter, seq: number, index: number): voi
   w.end();
 }
 
+export function setDown(w: MessageWriter, seq: number, index: number): void {
+  w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
+  w.u32(k.AF_UNSPEC);
+  w.u32(index);
+  w.u32(0);
+  w.u32(k.IFF_UP);
+  w.end();
+}
+
 export function setGroup(w: MessageWriter, seq: number, index: number, group: number): void {
   w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
   ifinfo(w, k.AF_UNSPEC, index, 0);

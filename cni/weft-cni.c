@@ -1,0 +1,65 @@
+/* The CNI plugin as runtimes execute it: a program that starts in a millisecond and decides nothing. It hands the CNI_
+ * variables and standard input to the agent's unix socket, prints the answer, and ends as the answer says. Only what to
+ * say when there is no agent is known here. The key `socket` of the configuration names another socket than the default
+ * (found as libcni writes JSON, without spaces), or else WEFT_SOCKET: not every runtime passes its environment on. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+extern char **environ;
+static char request[1 << 20], answer[1 << 20];
+
+static int fail(int code, const char *what) {
+  printf("{\"cniVersion\":\"1.1.0\",\"code\":%d,\"msg\":\"%s\"}\n", code, what);
+  return 1;
+}
+
+/* A command for which the agent did not answer: try again later, but STATUS has a code of its own. */
+static int away(const char *command) {
+  if (!strcmp(command, "VERSION"))
+    return puts("{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"]}") < 0;
+  return fail(strcmp(command, "STATUS") ? 11 : 50, "Weft's agent does not answer on this host; is it running?");
+}
+
+static int connected(const char *config) {
+  struct sockaddr_un to = {.sun_family = AF_UNIX};
+  const char *named = strstr(config, "\"socket\":\""), *path = named ? named + 10 : getenv("WEFT_SOCKET");
+  int length = named ? strcspn(path, "\"") : sizeof to.sun_path;
+  snprintf(to.sun_path, sizeof to.sun_path, "%.*s", length, path ? path : "/run/weft/agent.sock");
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  return connect(fd, (void *)&to, sizeof to) ? -1 : fd;
+}
+
+int main(void) {
+  const char *command = getenv("CNI_COMMAND") ? getenv("CNI_COMMAND") : "";
+  /* The variables, each ended by a zero byte, one more, and the configuration; after room for the head. */
+  size_t start = 256, end = start, got = 0;
+  for (char **variable = environ; *variable; variable++) {
+    size_t length = strlen(*variable) + 1;
+    if (strncmp(*variable, "CNI_", 4) || end + length + 1 >= sizeof request) continue;
+    memcpy(request + end, *variable, length);
+    end += length;
+  }
+  request[end++] = 0;
+  const char *config = request + end;
+  ssize_t n = 0;
+  while (end < sizeof request - 1 && (n = read(0, request + end, sizeof request - 1 - end)) > 0) end += n;
+  if (n != 0) return fail(5, "the network configuration cannot be read from standard input");
+
+  char head[256];
+  int length = snprintf(head, sizeof head, "POST /v1/cni HTTP/1.0\r\ncontent-length: %zu\r\n\r\n", end - start);
+  memcpy(request + start - length, head, length);
+  int fd = connected(config);
+  if (fd < 0) return away(command);
+  for (start -= length; start < end; start += n)
+    if ((n = send(fd, request + start, end - start, MSG_NOSIGNAL)) <= 0) return away(command);
+  while (got < sizeof answer - 1 && (n = read(fd, answer + got, sizeof answer - 1 - got)) > 0) got += n;
+  /* An agent that dies while it works has not said how it ended: whoever asks again finds out. */
+  char *body = strstr(answer, "\r\n\r\n"), *announced = strstr(answer, "content-length: ");
+  if (!body || !announced || strlen(body + 4) < strtoul(announced + 16, NULL, 10)) return away(command);
+  fputs(body + 4, stdout);
+  return strncmp(answer + 8, " 200", 4) != 0;
+}

@@ -1,0 +1,165 @@
+// How endpoints leave. Removing a link takes the kernel an RCU grace period (15-20 ms), and nobody has to wait for it:
+// the intent is written, the port is cut off, which takes 0.15 ms and ends its traffic, and that is the answer. What
+// follows happens behind it, in this order: the link is removed, all that wait as one group; the server lets go; the
+// journal forgets. So an address is never free before its link is gone, and whoever wants the same name or interface
+// again waits here for that. A killed agent leaves a port that its successor's first round removes.
+import { portName } from "../datapath/names.ts";
+import type { Ns, Veth } from "../datapath/state.ts";
+import type { Transport } from "../client/transport.ts";
+import type { Kernel, Refusal } from "../kernel/kernel.ts";
+import type { Clock } from "../model/clock.ts";
+import { Fault } from "../model/fault.ts";
+import type { Endpoint, Network } from "../model/resource.ts";
+import type { Agent } from "./agent.ts";
+import type { Entry, Journal } from "./journal.ts";
+import { isInUse } from "./local.ts";
+import { notSynced } from "./refusals.ts";
+
+export type DepartureOptions = {
+  readonly agent: Agent;
+  readonly kernel: Kernel;
+  readonly transport: Transport;
+  readonly journal: Journal;
+  readonly clock: Clock;
+};
+
+export class Departures {
+  readonly #options: DepartureOptions;
+  /** By endpoint: resolves when nothing of it is left, or what is left is for the loop to remove. */
+  readonly #going = new Map<string, Promise<void>>();
+  #doomed: { readonly port: Veth; readonly done: (refusal: Refusal | undefined) => void }[] = [];
+  #isReaping = false;
+
+  constructor(options: DepartureOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves when the endpoint carries no traffic any more and its journal entry says `detaching`. Rejects with a Fault
+   * if it may still carry some; then the loop goes on trying.
+   */
+  async begin(entry: Entry): Promise<void> {
+    const { agent, journal } = this.#options;
+    const { endpoint } = entry;
+    if (this.#going.has(endpoint.name)) return;
+    agent.inFlight.add(endpoint.name);
+    try {
+      const network = this.#networkOf(endpoint);
+      const { isSettled } = agent;
+      if (entry.state === "attached") journal.put({ ...entry, state: "detaching" });
+      if (network === undefined) await agent.roundNow();
+      const port = network === undefined ? undefined : portOf(endpoint, network);
+      if (port !== undefined) this.#cutOff(port, endpoint);
+      this.#settled(isSettled, endpoint);
+      this.#going.set(endpoint.name, this.#finish(endpoint, port, network?.spec.ipam === "global"));
+    } catch (error) {
+      agent.inFlight.delete(endpoint.name);
+      agent.poke();
+      throw error;
+    }
+  }
+
+  /** begin(), and nothing is left of it here when this resolves; of a global endpoint the lease may be, see journal. */
+  async complete(entry: Entry): Promise<void> {
+    await this.begin(entry);
+    await this.#going.get(entry.endpoint.name);
+  }
+
+  /** Resolves when a departure of this name that is at work, if there is one, has ended. */
+  async gone(name: string): Promise<void> {
+    await this.#going.get(name);
+  }
+
+  /** Removes a pair that was made ahead of an answer, and the answer was no. */
+  async discard(port: Veth): Promise<void> {
+    if ((await this.#reap(port)) !== undefined) this.#options.agent.poke();
+  }
+
+  #networkOf({ spec }: Endpoint): Network | undefined {
+    const snapshot = this.#options.agent.known();
+    if (snapshot !== undefined) return snapshot.networks.find((network) => network.name === spec.network);
+    throw notSynced();
+  }
+
+  /** Never rejects: what cannot be done now is done by rounds and by settling with the server. */
+  async #finish(endpoint: Endpoint, port: Veth | undefined, isGlobal: boolean): Promise<void> {
+    const { agent, journal, transport, clock } = this.#options;
+    try {
+      if (port !== undefined && (await this.#reap(port)) !== undefined) return agent.poke();
+      // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
+      const isTold =
+        !isGlobal ||
+        (await transport.detach(endpoint.name).then(
+          () => true,
+          () => false,
+        ));
+      const { isSettled } = agent;
+      if (isTold) journal.remove(endpoint.name, clock.nowMs());
+      this.#settled(isSettled, endpoint);
+      if (!isTold || !isGlobal) agent.pokeServer();
+    } catch {
+      agent.poke();
+    } finally {
+      this.#going.delete(endpoint.name);
+      agent.inFlight.delete(endpoint.name);
+      if (endpoint.spec.workload !== undefined) agent.onNews();
+    }
+  }
+
+  /** With the last endpoint its VRF may go from this host, which is the next round's work and nobody's drift. */
+  #settled(wasSettled: boolean, { spec }: Endpoint): void {
+    const { agent, journal } = this.#options;
+    if (wasSettled && isInUse(journal.entries.values(), spec.network)) agent.settled();
+  }
+
+  #cutOff(port: Veth, endpoint: Endpoint): void {
+    const { agent, kernel } = this.#options;
+    const [refusal] = kernel.cutOff([port]);
+    if (refusal !== undefined) throw notCutOff(endpoint, refusal);
+    agent.apart.add(port);
+    agent.note([{ op: { op: "remove", object: port } }]);
+  }
+
+  #reap(port: Veth): Promise<Refusal | undefined> {
+    const done = new Promise<Refusal | undefined>((resolve) => this.#doomed.push({ port, done: resolve }));
+    if (!this.#isReaping) void this.#reapAll();
+    return done;
+  }
+
+  /** All that come while a group is being removed are the next group. */
+  async #reapAll(): Promise<void> {
+    const { agent } = this.#options;
+    this.#isReaping = true;
+    while (this.#doomed.length > 0) {
+      const batch = this.#doomed;
+      this.#doomed = [];
+      const results = await agent.apply(batch.map(({ port }) => ({ op: "remove", object: port })));
+      for (const { port } of batch) agent.apart.delete(port);
+      // A look that began before may have seen them. What was refused is for the next round.
+      agent.note(results.filter((result) => result.refusal === undefined));
+      for (const [i, { done }] of batch.entries()) done(results[i]?.refusal);
+    }
+    this.#isReaping = false;
+  }
+}
+
+/** What names an endpoint's port to the kernel: removing it takes everything on it along, at both ends. */
+function portOf({ name, spec }: Endpoint, network: Network): Veth {
+  return {
+    kind: "veth",
+    ns: `vrf:${network.spec.vrf}`,
+    name: portName(name),
+    mtu: 0,
+    mac: "",
+    alias: "",
+    peer: { ns: spec.netns as Ns, name: spec.ifname, mtu: 0, mac: "" },
+  };
+}
+
+function notCutOff({ name }: Endpoint, { message }: Refusal): Fault {
+  return new Fault("kernel-refused", {
+    what: `the kernel did not take the port of endpoint "${name}" down`,
+    why: message,
+    fix: "see the agent's log and `weft status`; the agent goes on trying",
+  });
+}

@@ -1,0 +1,348 @@
+// What a runtime asks, as the shim hands it on: the CNI_ variables, each ended by a zero byte, one more zero byte, and
+// the network configuration as it came on standard input. Everything is looked at here, once; what Weft would have to
+// ignore is refused by its key and value. Pure.
+import { formatIp, interfaceOf, ipOf } from "../../model/address.ts";
+import { Fault } from "../../model/fault.ts";
+import { parseMac } from "../../model/parse.ts";
+import { CniRefusal } from "./refusal.ts";
+
+/** Oldest first. */
+export const VERSIONS = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
+export type Version = (typeof VERSIONS)[number];
+/** Since which version there is a command. */
+const COMMANDS = { ADD: "0.3.1", DEL: "0.3.1", CHECK: "0.4.0", STATUS: "1.1.0", GC: "1.1.0" } as const;
+type Command = keyof typeof COMMANDS;
+
+export type Json = { readonly [key: string]: unknown };
+/** A list of attachments: a container and an interface in it. */
+type Attached = { readonly containerId: string; readonly ifname: string };
+export type Dns = {
+  readonly nameservers?: readonly string[];
+  readonly domain?: string;
+  readonly search?: readonly string[];
+  readonly options?: readonly string[];
+};
+
+export type Config = {
+  readonly version: Version;
+  /** The configuration's own name: with container and interface the key of an attachment. */
+  readonly name: string;
+  /** The network of Weft's. */
+  readonly network: string;
+  readonly slice?: string;
+  readonly defaultRoute?: boolean;
+  readonly ipMasq?: boolean;
+  readonly addresses: readonly string[];
+  readonly mac?: string;
+  readonly dns: Dns;
+  readonly prevResult?: Json;
+  /** GC: what is to stay. */
+  readonly valid?: readonly Attached[];
+};
+export type Request = {
+  readonly command: Command;
+  readonly containerId: string;
+  /** Empty only for DEL, GC and STATUS. */
+  readonly netns: string;
+  readonly ifname: string;
+  readonly config: Config;
+};
+/** VERSION needs no configuration but its version. */
+export type VersionRequest = { readonly command: "VERSION"; readonly version: string };
+
+export type Environment = ReadonlyMap<string, string>;
+
+/** The two parts of what the shim sends; a CniRefusal `decode` if it is something else. */
+export function partsOf(message: Buffer): { readonly environment: Environment; readonly input: string } {
+  const environment = new Map<string, string>();
+  let from = 0;
+  for (;;) {
+    const end = message.indexOf(0, from);
+    if (end < 0) throw new CniRefusal("decode", "this is not a request of the CNI plugin's");
+    if (end === from) return { environment, input: message.toString("utf8", end + 1) };
+    const pair = message.toString("utf8", from, end);
+    const equals = pair.indexOf("=");
+    environment.set(pair.slice(0, equals), pair.slice(equals + 1));
+    from = end + 1;
+  }
+}
+
+/** The configuration as JSON; a CniRefusal `decode` if it is none. */
+export function decode(input: string): Json {
+  let value: unknown;
+  try {
+    value = JSON.parse(input);
+  } catch (cause) {
+    throw new CniRefusal(
+      "decode",
+      "the network configuration is not JSON",
+      cause instanceof Error ? cause.message : "",
+    );
+  }
+  if (!isObject(value)) throw new CniRefusal("decode", "the network configuration is not a JSON object");
+  return value;
+}
+
+/** The version to answer in, however wrong the rest is. */
+export function versionIn(json: Json): string {
+  const { cniVersion } = json;
+  return typeof cniVersion === "string" && cniVersion !== "" ? cniVersion : "0.1.0";
+}
+
+export function requestOf(environment: Environment, json: Json): Request | VersionRequest {
+  const command = environment.get("CNI_COMMAND") ?? "";
+  const version = versionIn(json);
+  if (command === "VERSION") return { command, version };
+  if (!isCommand(command))
+    throw invalidVariable("CNI_COMMAND", command, "it is one of ADD, DEL, CHECK, STATUS, GC, VERSION");
+  const spoken = VERSIONS.find((one) => one === version);
+  const first = VERSIONS.indexOf(COMMANDS[command]);
+  if (spoken === undefined || VERSIONS.indexOf(spoken) < first) {
+    const what =
+      spoken === undefined ? `CNI version "${version}" is not supported` : `there is no ${command} in CNI ${version}`;
+    throw new CniRefusal("version", what, `set cniVersion to one of ${VERSIONS.slice(first).join(", ")}`);
+  }
+  const place = placeOf(command, environment);
+  const args = command === "ADD" || command === "CHECK" ? argsOf(environment.get("CNI_ARGS") ?? "") : {};
+  return { command, ...place, config: configOf(command, spoken, json, args) };
+}
+
+function isCommand(command: string): command is Command {
+  return Object.hasOwn(COMMANDS, command);
+}
+
+/** Which commands need the container's variables. */
+function placeOf(command: Command, environment: Environment): Pick<Request, "containerId" | "netns" | "ifname"> {
+  const of = (name: string) => environment.get(name) ?? "";
+  const [containerId, netns, ifname] = [of("CNI_CONTAINERID"), of("CNI_NETNS"), of("CNI_IFNAME")];
+  if (command === "STATUS" || command === "GC") return { containerId: "", netns: "", ifname: "" };
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,200}$/.test(containerId))
+    throw invalidVariable("CNI_CONTAINERID", containerId, "it begins with a letter or digit; then also _ . and -");
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/.test(ifname))
+    throw invalidVariable(
+      "CNI_IFNAME",
+      ifname,
+      "an interface has 1 to 15 letters, digits, dots, dashes and underscores",
+    );
+  if (command !== "DEL" && !/^\/(?!proc\/(thread-)?self\/)./.test(netns))
+    throw invalidVariable("CNI_NETNS", netns, "it is the absolute path of the container's network namespace");
+  return { containerId, netns, ifname };
+}
+
+function invalidVariable(name: string, value: string, why: string): CniRefusal {
+  const what = value === "" ? `${name} is missing` : `${name} is invalid: "${value.slice(0, 80)}"`;
+  return new CniRefusal("environment", what, why);
+}
+
+type Args = { readonly ip?: string; readonly mac?: string };
+
+/** `IP=10.1.2.3;MAC=…;K8S_POD_NAME=web;IgnoreUnknown=1`: keys that are not ours need the last one. */
+export function argsOf(text: string): Args {
+  const pairs = text.split(";").filter((pair) => pair !== "");
+  const args = new Map<string, string>();
+  for (const pair of pairs) {
+    const equals = pair.indexOf("=");
+    if (equals < 1) throw invalidVariable("CNI_ARGS", pair, "it is pairs like IP=10.1.2.3;IgnoreUnknown=1");
+    args.set(pair.slice(0, equals), pair.slice(equals + 1));
+  }
+  const ignore = /^(1|t|true)$/i.test(args.get("IgnoreUnknown") ?? "");
+  const unknown = [...args.keys()].find((key) => key !== "IP" && key !== "MAC" && key !== "IgnoreUnknown");
+  if (unknown !== undefined && !ignore)
+    throw invalidVariable(
+      "CNI_ARGS",
+      `${unknown}=${args.get(unknown) ?? ""}`,
+      "Weft knows IP and MAC; others need IgnoreUnknown=1",
+    );
+  const [ip, mac] = [args.get("IP"), args.get("MAC")];
+  if (ip !== undefined && plainAddress(ip) === undefined)
+    throw invalidVariable("CNI_ARGS", `IP=${ip}`, "it is no address");
+  if (mac !== undefined && macIn(mac) === undefined)
+    throw invalidVariable("CNI_ARGS", `MAC=${mac}`, "it is no unicast MAC");
+  return { ...(ip === undefined ? {} : { ip }), ...(mac === undefined ? {} : { mac }) };
+}
+
+/**
+ * Keys that any configuration may have, and Weft's own; `socket` is for the shim, who found us by it. Keys of the form
+ * `cni.dev/…` are the specification's.
+ */
+const KEYS: ReadonlySet<string> = new Set(
+  (
+    "cniVersion cniVersions name type args capabilities runtimeConfig prevResult ipMasq ipam dns " +
+    "disableCheck disableGC network slice defaultRoute socket"
+  ).split(" "),
+);
+
+function configOf(command: Command, version: Version, json: Json, args: Args): Config {
+  for (const [key, value] of Object.entries(json)) {
+    if (!KEYS.has(key) && !key.startsWith("cni.dev/"))
+      throw unsupported(key, value, "Weft's own keys are network, slice, defaultRoute and socket");
+  }
+  const { ipam, ipMasq, defaultRoute, prevResult } = json;
+  if (isObject(ipam) ? (ipam["type"] ?? "") !== "" : ipam !== undefined && ipam !== null)
+    throw unsupported("ipam", ipam, "Weft assigns the addresses of its networks itself; leave it out");
+  if (prevResult !== undefined && prevResult !== null && !isObject(prevResult)) throw wrong("prevResult", "an object");
+  if (command === "CHECK" && !isObject(prevResult)) throw wrong("prevResult", "the result of the ADD");
+  const runtime = runtimeConfigOf(json);
+  const mac = runtime.mac ?? args.mac;
+  const slice = textOf(json, "slice");
+  return {
+    version,
+    name: required(json, "name", /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/),
+    network: required(json, "network", /./),
+    ...(slice === undefined ? {} : { slice }),
+    ...(flag("defaultRoute", defaultRoute) === undefined ? {} : { defaultRoute: defaultRoute === true }),
+    ...(flag("ipMasq", ipMasq) === undefined ? {} : { ipMasq: ipMasq === true }),
+    addresses: addressesOf([...runtime.ips, ...argsIps(json), ...(args.ip === undefined ? [] : [args.ip])]),
+    ...(mac === undefined ? {} : { mac }),
+    dns: { ...dnsOf(json["dns"], "dns", ["nameservers", "search", "options"]), ...runtime.dns },
+    ...(isObject(prevResult) ? { prevResult } : {}),
+    ...(command === "GC" ? { valid: validOf(json) } : {}),
+  };
+}
+
+type Runtime = { readonly ips: readonly string[]; readonly mac?: string; readonly dns: Dns };
+const NOT_HERE: Readonly<Record<string, string>> = {
+  portMappings: "Weft publishes no ports; chain the portmap plugin behind it and declare the capability there",
+  bandwidth: "Weft does not limit rates; remove the capability, a limit that is ignored would be none",
+  aliases: "Weft answers no names; remove the capability, or declare it at a plugin that does",
+};
+
+/** What the runtime says about this container, as far as the configuration declared that it may. */
+function runtimeConfigOf(json: Json): Runtime {
+  const given = json["runtimeConfig"] ?? {};
+  if (!isObject(given)) throw wrong("runtimeConfig", "an object");
+  const { ips = [], mac, dns, ...others } = given;
+  for (const [key, value] of Object.entries(others)) {
+    if (isEmpty(value)) continue;
+    throw unsupported(
+      `runtimeConfig.${key}`,
+      value,
+      NOT_HERE[key] ?? "Weft knows ips, mac and dns; remove the capability",
+    );
+  }
+  const { servers, searches, options } = dnsOf(dns, "runtimeConfig.dns", ["servers", "searches", "options"]);
+  return {
+    ips: listOf(ips, "runtimeConfig.ips"),
+    ...(isEmpty(mac) ? {} : { mac: checkedMac(mac) }),
+    dns: {
+      ...(servers === undefined ? {} : { nameservers: servers }),
+      ...(searches === undefined ? {} : { search: searches }),
+      ...(options === undefined ? {} : { options }),
+    },
+  };
+}
+
+function checkedMac(mac: unknown): string {
+  const parsed = typeof mac === "string" ? macIn(mac) : undefined;
+  if (parsed === undefined)
+    throw new CniRefusal("config", `runtimeConfig.mac: ${JSON.stringify(mac)} is no unicast MAC`);
+  return parsed;
+}
+
+/** Where the conventions put addresses that are wished for. */
+function argsIps(json: Json): readonly string[] {
+  const { args } = json;
+  const cni = isObject(args) ? args["cni"] : undefined;
+  return isObject(cni) && !isEmpty(cni["ips"]) ? listOf(cni["ips"], "args.cni.ips") : [];
+}
+
+/** With or without a length, which the network knows better; one per family, however often it is said. */
+function addressesOf(texts: readonly string[]): readonly string[] {
+  const byFamily = new Map<number, string>();
+  for (const text of texts) {
+    const address = plainAddress(text);
+    const family = address?.includes(":") === true ? 6 : 4;
+    const other = byFamily.get(family);
+    if (address === undefined) throw new CniRefusal("config", `ips: "${text}" is not an address`);
+    if (other !== undefined && other !== address)
+      throw new CniRefusal(
+        "config",
+        `ips: both ${other} and ${address} are asked for`,
+        "an interface has one address per family",
+      );
+    byFamily.set(family, address);
+  }
+  return [...byFamily.values()];
+}
+
+function plainAddress(text: string): string | undefined {
+  const ip = ipOf(text) ?? interfaceOf(text)?.ip;
+  return ip === undefined ? undefined : formatIp(ip);
+}
+
+function macIn(text: string): string | undefined {
+  try {
+    return parseMac(text, "mac");
+  } catch (error) {
+    if (error instanceof Fault) return undefined;
+    throw error;
+  }
+}
+
+/** `domain` and lists of text, as far as they are there and not empty. */
+function dnsOf<Key extends string>(
+  value: unknown,
+  where: string,
+  lists: readonly Key[],
+): { readonly [K in Key]?: readonly string[] } & { readonly domain?: string } {
+  if (isEmpty(value)) return {};
+  if (!isObject(value)) throw wrong(where, "an object");
+  const domain = textOf(value, "domain");
+  const found = lists.filter((key) => !isEmpty(value[key])).map((key) => [key, listOf(value[key], `${where}.${key}`)]);
+  return { ...(domain === undefined ? {} : { domain }), ...Object.fromEntries(found) };
+}
+
+function validOf(json: Json): readonly Attached[] {
+  const given = json["cni.dev/valid-attachments"] ?? json["cni.dev/attachments"];
+  const where = "cni.dev/valid-attachments";
+  // Without the list, "everything else" would be everything.
+  if (!Array.isArray(given)) throw wrong(where, "a list");
+  return given.map((item: unknown) => {
+    const { containerID, ifname } = isObject(item) ? item : {};
+    if (typeof containerID !== "string" || typeof ifname !== "string")
+      throw wrong(where, "a list of {containerID, ifname}");
+    return { containerId: containerID, ifname };
+  });
+}
+
+function required(json: Json, key: string, form: RegExp): string {
+  const text = textOf(json, key);
+  if (text === undefined) throw wrong(key, "a value");
+  if (!form.test(text)) throw new CniRefusal("config", `${key}: "${text.slice(0, 80)}" cannot be a name`);
+  return text;
+}
+
+function textOf(json: Json, key: string): string | undefined {
+  const value = json[key];
+  if (value === undefined || value === "") return undefined;
+  if (typeof value !== "string") throw wrong(key, "text");
+  return value;
+}
+
+function flag(key: string, value: unknown): boolean | undefined {
+  if (value === undefined || typeof value === "boolean") return value;
+  throw wrong(key, "true or false");
+}
+
+function listOf(value: unknown, where: string): readonly string[] {
+  if (isEmpty(value)) return [];
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+  throw wrong(where, "a list of text");
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || value === "") return true;
+  return typeof value === "object" && Object.keys(value).length === 0;
+}
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function wrong(key: string, expected: string): CniRefusal {
+  return new CniRefusal("config", `${key}: expected ${expected}`);
+}
+
+function unsupported(key: string, value: unknown, why: string): CniRefusal {
+  return new CniRefusal("unsupported", `${key} is not supported: ${JSON.stringify(value).slice(0, 200)}`, why);
+}

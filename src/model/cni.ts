@@ -1,0 +1,36 @@
+// How a network is written as a CNI configuration list: what `weft network export --cni` prints and an agent keeps in
+// /etc/cni/net.d. Pure.
+import type { Network } from "./resource.ts";
+
+/** Where the plugin looks for the agent when nobody says otherwise. */
+const USUAL_SOCKET = "/run/weft/agent.sock";
+
+export type CniExport = {
+  readonly slice?: string;
+  /** Chains the `portmap` plugin behind Weft; the network's VRF then needs `hostAccess`. */
+  readonly portmap?: boolean;
+  /** The agent's, if it is not the usual one. */
+  readonly socket?: string;
+};
+
+/**
+ * The list, as JSON with a line break at its end. Runtimes that know `cniVersions` (libcni 1.2) choose the newest they
+ * speak, and ask STATUS and GC then; older ones go by `cniVersion`. `more` are further keys at the top.
+ */
+export function cniConfigList(network: Network, { slice, portmap, socket }: CniExport, more: object = {}): string {
+  const weft = {
+    type: "weft",
+    network: network.name,
+    ...(slice === undefined ? {} : { slice }),
+    ...(socket === undefined || socket === USUAL_SOCKET ? {} : { socket }),
+    capabilities: { ips: true, mac: true, dns: true },
+  };
+  const list = {
+    cniVersion: "1.0.0",
+    cniVersions: ["0.3.1", "0.4.0", "1.0.0", "1.1.0"],
+    name: slice === undefined ? network.name : `${network.name}-${slice}`,
+    ...more,
+    plugins: [weft, ...(portmap === true ? [{ type: "portmap", capabilities: { portMappings: true } }] : [])],
+  };
+  return `${JSON.stringify(list, undefined, 2)}\n`;
+}
