@@ -5,6 +5,7 @@ import { compileEndpoint, endpointMtu, portOn } from "../datapath/endpoint.ts";
 import { type Segment, layoutOf, segmentsOf } from "../datapath/layout.ts";
 import { networkMtu } from "../datapath/mtu.ts";
 import { portName } from "../datapath/names.ts";
+import { compileShaping } from "../datapath/shaping.ts";
 import { type KernelObject, type Ns, type Veth, keyOf } from "../datapath/state.ts";
 import { type World, worldOf } from "../datapath/world.ts";
 import type { Kernel, NetnsId, Refusal } from "../kernel/kernel.ts";
@@ -12,11 +13,13 @@ import type { EndpointClaim, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, type Vrf, endpointName } from "../model/resource.ts";
-import type { AttachRequest, Attachment } from "../model/status.ts";
+import type { AttachRequest, Attachment, QueueCounters } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
 import { claimOf, ownerOf } from "./claim.ts";
 import type { Journal } from "./journal.ts";
 import { assign, inQuarantine } from "./lease.ts";
+import { linksOf } from "./links.ts";
+import { checkShaping, limitsIn, queuesOf } from "./limits.ts";
 import { isBeforeOthers, isInUse } from "./local.ts";
 import { attachedAlready, checkInterface, checkTakes, faultOf, notSynced, unknownNetwork } from "./refusals.ts";
 
@@ -47,7 +50,7 @@ type Place = {
 export class Door {
   readonly #options: DoorOptions;
   #world: { readonly snapshot: Snapshot; readonly world: World } | undefined;
-  #reaping: { readonly port: KernelObject; readonly done: (refusal: Refusal | undefined) => void }[] = [];
+  #reaping: { readonly links: readonly KernelObject[]; readonly done: (refusal: Refusal | undefined) => void }[] = [];
   #isReaping = false;
 
   constructor(options: DoorOptions) {
@@ -83,6 +86,7 @@ export class Door {
       });
     }
     checkTakes(place.world.self, place.network, agent.standing);
+    checkShaping(place.world.self, place.network, request);
     agent.inFlight.add(name);
     try {
       const claim = claimOf(request, this.#options.host, owner, ifname, by === "joined");
@@ -206,6 +210,7 @@ export class Door {
       netns,
       ...assign(place.segments, used, claim, rest),
       ...(workload === undefined ? {} : { workload }),
+      ...limitsIn(claim),
       ...(joined === true ? { joined } : {}),
     };
     return { kind: "endpoint", name, uid: uid(), revision: place.world.snapshot.revision, spec };
@@ -266,7 +271,9 @@ export class Door {
         names.push(entry.endpoint.spec.ifname);
     }
     const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, names]]) };
-    return compileEndpoint(world, place.vrf, place.segments, endpoint, place.mtu);
+    const [port, ...rest] = compileEndpoint(world, place.vrf, place.segments, endpoint, place.mtu);
+    if (port === undefined) return [];
+    return [port, ...compileShaping(place.vrf, place.network, endpoint, place.mtu), ...rest];
   }
 
   /** Nothing of a failed attach stays: port, journal, and the server's lease. */
@@ -305,7 +312,7 @@ export class Door {
     const network = agent.current()?.networks.find((n) => n.name === endpoint.spec.network);
     if (network === undefined) await agent.roundNow();
     else {
-      const refusal = await this.#reap(portOf(endpoint, network));
+      const refusal = await this.#reap(...linksOf(endpoint, network, agent.held));
       if (refusal !== undefined) throw faultOf(refusal, endpoint);
     }
     // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
@@ -320,8 +327,8 @@ export class Door {
   }
 
   /** Deleting a link waits for an RCU grace period (15-20 ms); all that ask meanwhile are deleted as one group. */
-  #reap(port: KernelObject): Promise<Refusal | undefined> {
-    const done = new Promise<Refusal | undefined>((resolve) => this.#reaping.push({ port, done: resolve }));
+  #reap(...links: readonly KernelObject[]): Promise<Refusal | undefined> {
+    const done = new Promise<Refusal | undefined>((resolve) => this.#reaping.push({ links, done: resolve }));
     if (!this.#isReaping) void this.#reapAll();
     return done;
   }
@@ -332,10 +339,20 @@ export class Door {
     while (this.#reaping.length > 0) {
       const batch = this.#reaping;
       this.#reaping = [];
-      const results = await agent.apply(batch.map(({ port }) => ({ op: "remove", object: port })));
-      for (const [i, { done }] of batch.entries()) done(results[i]?.refusal);
+      const doomed = batch.flatMap(({ links, done }) => links.map((object) => ({ object, done })));
+      const results = await agent.apply(doomed.map(({ object }) => ({ op: "remove", object })));
+      // A promise keeps the first answer it gets: a refusal must come before the rest.
+      for (const isRefusal of [true, false])
+        for (const [i, { done }] of doomed.entries())
+          if ((results[i]?.refusal !== undefined) === isRefusal) done(results[i]?.refusal);
     }
     this.#isReaping = false;
+  }
+
+  /** What went through the queues that limit this host's endpoints. */
+  queues(): readonly QueueCounters[] {
+    const { agent, kernel, journal } = this.#options;
+    return queuesOf(kernel, journal, agent.current());
   }
 
   #shown(endpoint: Endpoint): Attachment {
@@ -367,19 +384,6 @@ function portAhead({ vrf, segments, mtu }: Place, { ifname, netns, mac }: Endpoi
 
 function bridgeKey({ ns, master }: Veth): string {
   return `bridge ${ns} ${master}`;
-}
-
-/** What names an endpoint's port to the kernel: removing it takes everything on it along, at both ends. */
-function portOf({ name, spec }: Endpoint, network: Network): KernelObject {
-  return {
-    kind: "veth",
-    ns: `vrf:${network.spec.vrf}`,
-    name: portName(name),
-    mtu: 0,
-    mac: "",
-    alias: "",
-    peer: { ns: spec.netns as Ns, name: spec.ifname, mtu: 0, mac: "" },
-  };
 }
 
 function present(place: Place, endpoint: Endpoint, objects: readonly KernelObject[]): Attachment {

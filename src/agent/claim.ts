@@ -16,7 +16,7 @@ export function claimOf(
   ifname: string,
   joined: boolean,
 ): EndpointClaim {
-  const { network, netns, addresses, mac, range, slice, workload } = request;
+  const { network, netns, addresses, mac, range, slice, workload, qos } = request;
   return {
     network,
     host,
@@ -29,5 +29,6 @@ export function claimOf(
     ...(slice === undefined ? {} : { slice }),
     ...(workload === undefined ? {} : { workload }),
     ...(joined ? { joined } : {}),
+    ...(qos === undefined ? {} : { qos }),
   };
 }

@@ -37,6 +37,20 @@ test("nothing for nobody's limit, and nothing for a direction that says none", (
   assert.deepEqual(shaping({ inbound: "none" }, { inbound: { average: 1_000_000 } }), []);
 });
 
+test("an endpoint's word goes before its range's, and that before the network's", () => {
+  const wide = { inbound: { average: 8_000_000 }, outbound: { average: 8_000_000 } };
+  const ranges = [{ name: "slow", qos: { inbound: { average: 800_000 }, outbound: "none" } }, { name: "plain" }];
+  const network = { kind: "network", name: "blue", ...envelope, spec: { qos: wide, ranges } } as unknown as Network;
+  const rates = (spec: object) =>
+    compileShaping(VRF, network, { name: "web.eth0", spec } as unknown as Endpoint, 1450).flatMap((object) =>
+      object.kind === "tbf" ? [object.rate] : [],
+    );
+  assert.deepEqual(rates({}), [1_000_000, 1_000_000]);
+  assert.deepEqual(rates({ range: "plain" }), [1_000_000, 1_000_000]);
+  assert.deepEqual(rates({ range: "slow" }), [100_000]);
+  assert.deepEqual(rates({ range: "slow", qos: { inbound: { average: 80_000 } } }), [10_000]);
+});
+
 test("inbound is the port's own queue; outbound needs a device whose queue comes before the redirect", () => {
   const limit = { average: 8_000_000 };
   assert.deepEqual(

@@ -8,7 +8,7 @@
 // ifb skip tc and the netdev ingress hook of the port ("Skip tc and netfilter to prevent redirection loop", ifb.c); the
 // bridge's own hooks see them as ever.
 import type { Endpoint, Network, Vrf } from "../model/resource.ts";
-import { type Direction, type Limit, limitOf, type Qos } from "../model/qos.ts";
+import { type Direction, type Limit, levelsOf, limitOf } from "../model/qos.ts";
 import { alias, portMac, portName, shaperName } from "./names.ts";
 import type { KernelObject, Ns, Tbf } from "./state.ts";
 
@@ -26,14 +26,12 @@ const QUEUE_MAX = 1_000_000_000;
 /** The kernel cuts a bucket, silently, at 4.29 s of its rate; a frame must fit. */
 const FRAME_SECONDS = 4;
 
-/** Whose word counts, from the narrowest to the widest. */
-function levelsOf(network: Network, endpoint: Endpoint): readonly (Qos | undefined)[] {
-  return [endpoint.spec.qos, network.spec.qos];
-}
-
-/** Nothing for an endpoint without limits. `port` is where its host end is; frames are at most `mtu` and a header. */
+/**
+ * Nothing for an endpoint without limits. In one list with its port, limits are there first: the far end of the pair
+ * comes up after all that is in the VRF's namespace. Frames are at most `mtu` and a header.
+ */
 export function compileShaping(vrf: Vrf, network: Network, endpoint: Endpoint, mtu: number): KernelObject[] {
-  const levels = levelsOf(network, endpoint);
+  const levels = levelsOf(network, endpoint.spec);
   if (levels.every((level) => level === undefined)) return [];
   const ns: Ns = `vrf:${vrf.name}`;
   const port = portName(endpoint.name);

@@ -86,7 +86,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   answerAsks({ host, agent, door, kernel, journal, mirror, transport, log });
   const members = new Members({ agent, door, host, journal, mirror, kernel, transport, clock, random, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
-  const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, disk, host));
+  const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, door, disk, host));
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });
   try {
     await Promise.all([agent.run(signal), members.run(signal)]);
@@ -164,6 +164,7 @@ function claimOf(kernel: LinuxKernel, host: string, underlay: string, { slices }
       underlay,
       underlayMtu,
       hostPrefixes: prefixes,
+      shaping: kernel.shaping(),
       ...(slices === undefined ? {} : { slices: slices.split(",") }),
     };
   };
@@ -197,10 +198,10 @@ function noWay(url: string): never {
 }
 
 /** What the agent answers besides its own verbs. */
-function pagesOf(agent: Agent, disk: Disk, host: string): readonly Page[] {
+function pagesOf(agent: Agent, door: Door, disk: Disk, host: string): readonly Page[] {
   const look = () => ({ snapshot: agent.current() ?? disk.snapshot() ?? emptySnapshot(""), report: agent.report });
   return [
-    { path: "/metrics", type: "text/plain; version=0.0.4", body: () => agentMetrics(agent.report) },
+    { path: "/metrics", type: "text/plain; version=0.0.4", body: () => agentMetrics(agent.report, door.queues()) },
     overlayPage(host, look),
   ];
 }

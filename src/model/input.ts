@@ -2,6 +2,8 @@
 // request may leave it out. One source for the parser (parse.ts), for the types of what it returns, and for the
 // OpenAPI document.
 import Type, { type Static, type TSchema } from "typebox";
+import { AddressRange } from "./range.ts";
+import { QosInput } from "./qos.ts";
 import { MembershipSpec } from "./members.ts";
 import { HostSpec } from "./host.ts";
 import { EndpointSpec, NetworkSpec, PoolSpec, VrfSpec } from "./resource.ts";
@@ -21,6 +23,12 @@ export const NetworkInput = Type.Object(
   {
     ...Type.Partial(NetworkSpec).properties,
     subnets: optional(NetworkSpec.properties.subnets),
+    qos: optional(QosInput),
+    ranges: optional(
+      Type.Array(Type.Object({ ...AddressRange.properties, qos: optional(QosInput) }, strict), {
+        description: "ipam global: only these addresses are given. Default: all of the subnets.",
+      }),
+    ),
     pool: optional(
       Type.Object(
         {
@@ -41,6 +49,7 @@ const claimed = {
   underlay: HostSpec.properties.underlay,
   underlayMtu: HostSpec.properties.underlayMtu,
   slices: HostSpec.properties.slices,
+  shaping: HostSpec.properties.shaping,
   hostPrefixes: Texts("The host's own addresses and routes: networks must not overlap them."),
 };
 export const HostClaim = Type.Object({ host: Type.String(), ...claimed }, strict);
@@ -76,6 +85,7 @@ export const EndpointClaim = Type.Object(
     slice: optional(Type.String()),
     workload: EndpointSpec.properties.workload,
     joined: EndpointSpec.properties.joined,
+    qos: optional(QosInput),
   },
   strict,
 );
@@ -126,6 +136,8 @@ export const HoldRequest = Type.Object(
 );
 export const HoldRelease = Type.Object(span, strict);
 
+/** What may change while an endpoint is attached. */
+export const EndpointPatch = Type.Object({ qos: optional(QosInput) }, strict);
 export const HostReport = Type.Object(
   {
     host: Type.String(),
@@ -165,6 +177,7 @@ export type PoolInput = Value<typeof PoolInput>;
 export type MembershipClaim = Value<typeof MembershipClaim>;
 export type MigrationRequest = Value<typeof MigrationRequest>;
 export type MoveReport = Value<typeof MoveReport>;
+export type EndpointPatch = Value<typeof EndpointPatch>;
 export type HostClaim = Value<typeof HostClaim>;
 export type JoinRequest = Value<typeof JoinRequest>;
 export type EndpointClaim = Value<typeof EndpointClaim>;
@@ -185,6 +198,7 @@ export const AttachRequest = Type.Object(
     range: optional(Type.String({ description: "Global networks: only from this address range." })),
     slice: optional(Type.String()),
     workload: EndpointSpec.properties.workload,
+    qos: optional(QosInput),
   },
   strict,
 );

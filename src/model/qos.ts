@@ -208,6 +208,15 @@ export function limitOf(levels: readonly (Qos | undefined)[], direction: Directi
   return undefined;
 }
 
+type Holder = { readonly qos?: Qos };
+type Network = { readonly spec: Holder & { readonly ranges?: readonly (Holder & { readonly name: string })[] } };
+
+/** Whose word counts for a lease, from the narrowest to the widest: its own, its range's, the network's. */
+export function levelsOf(network: Network, { qos, range }: Holder & { readonly range?: string }): (Qos | undefined)[] {
+  const own = range === undefined ? undefined : network.spec.ranges?.find(({ name }) => name === range);
+  return [qos, own?.qos, network.spec.qos];
+}
+
 /** Directions in which something is limited. */
 export function limited(levels: readonly (Qos | undefined)[]): Direction[] {
   return DIRECTIONS.filter((direction) => limitOf(levels, direction) !== undefined);

@@ -10,6 +10,7 @@ import * as hosts from "./host.ts";
 import { CursorSpec, FreedSpec, HoldSpec } from "./kept.ts";
 import { MembershipSpec, MigrationSpec, MoveSpec } from "./members.ts";
 import { AddressRange } from "./range.ts";
+import { Qos } from "./qos.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -151,6 +152,7 @@ export const NetworkSpec = Type.Object(
       }),
     ),
     masquerade: Type.Boolean({ description: "Whether its endpoints reach the outside under the host's address." }),
+    qos: optional(Qos),
     enabled: Type.Boolean({ description: "A disabled network gets no new blocks and takes no new endpoints." }),
     description: optional(Type.String()),
   },
@@ -213,6 +215,7 @@ export const EndpointSpec = Type.Object(
     joined: optional(
       Type.Boolean({ description: "Made by a membership of its workload, not by hand; it goes with the membership." }),
     ),
+    qos: optional(Qos),
     detaching: optional(Type.Boolean({ description: "Its host has been asked to detach it." })),
   },
   strict,
