@@ -18,6 +18,7 @@ import type { HostReport } from "../model/status.ts";
 import { type Entry, type Journal, releaseEarlierBoots } from "./journal.ts";
 import { Line, type LineOptions, refusalsOf } from "./line.ts";
 import { merged, placeOf, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
+import { writeDown } from "./limits.ts";
 import { adopted, disagreement, freeIn, goneOf, isAlive, isSameElsewhere, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
 import { Lost } from "./lost.ts";
@@ -319,17 +320,13 @@ export class Agent {
     const snapshot = mirror.snapshot();
     if (snapshot === undefined || !mirror.isSynced || this.#settled === undefined) return true;
     const ports = this.#ports();
-    const { register, release, detach, adopt } = disagreement(
-      snapshot,
-      host,
-      journal.entries,
-      this.inFlight,
-      (endpoint) => ports.has(portName(endpoint.name)),
-    );
+    const hasPort = ({ name }: { readonly name: string }) => ports.has(portName(name));
+    const { register, release, detach, adopt } = disagreement(snapshot, host, journal.entries, this.inFlight, hasPort);
     for (const endpoint of adopt) {
       const entry = adopted(endpoint, snapshot, kernel, this.#bootId);
       if (entry !== undefined) journal.put(entry);
     }
+    writeDown(snapshot, journal);
     for (const name of detach) {
       const entry = journal.entries.get(name);
       if (entry !== undefined) journal.put({ ...entry, state: "detaching" });

@@ -2,25 +2,25 @@
 // same terms as a round does, and falls back to a whole round where the ground (namespace, bridge) is not there yet.
 // Intent is written before the kernel is touched; it is on disk before the caller hears "done".
 import { compileEndpoint, portOn } from "../datapath/endpoint.ts";
-import { type Segment, segmentsOf } from "../datapath/layout.ts";
-import { networkMtu } from "../datapath/mtu.ts";
 import { portName } from "../datapath/names.ts";
+import { compileShaping } from "../datapath/shaping.ts";
 import { type KernelObject, type Ns, type Veth, keyOf } from "../datapath/state.ts";
-import { type World, worldOf } from "../datapath/world.ts";
 import type { Kernel, NetnsId } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
-import { type Endpoint, type Network, type Snapshot, type Vrf, endpointName } from "../model/resource.ts";
+import { type Endpoint, type Network, endpointName } from "../model/resource.ts";
 import { parseMac } from "../model/parse.ts";
-import type { AttachRequest, Attachment } from "../model/status.ts";
+import type { AttachRequest, Attachment, QueueCounters } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
 import { claimOf, ownerOf, present } from "./claim.ts";
 import { Departures } from "./detach.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { assign, inQuarantine } from "./lease.ts";
+import { checkShaping, limitsIn, queuesOf } from "./limits.ts";
 import { isBeforeOthers } from "./local.ts";
-import { attachedAlready, checkInterface, checkTakes, faultOf, notSynced, unknownNetwork } from "./refusals.ts";
+import { type Place, Places } from "./place.ts";
+import { attachedAlready, checkInterface, checkTakes, faultOf, notSynced } from "./refusals.ts";
 
 export type DoorOptions = {
   readonly agent: Agent;
@@ -43,24 +43,16 @@ const ROUNDS_MAX = 3;
 /** An endpoint that has its addresses; `ahead` is its pair, if that is in the kernel already. */
 type Granted = { readonly endpoint: Endpoint; readonly ahead?: Veth };
 
-/** Where a network is on this host: all that one endpoint of it needs to be compiled. */
-type Place = {
-  readonly world: World;
-  readonly network: Network;
-  readonly vrf: Vrf;
-  readonly segments: readonly Segment[];
-  readonly mtu: number;
-};
-
 export class Door {
   readonly #options: DoorOptions;
-  #world: { readonly snapshot: Snapshot; readonly world: World } | undefined;
+  readonly #places: Places;
   readonly #departures: Departures;
   readonly #turns = new Map<string, Promise<void>>();
 
   constructor(options: DoorOptions) {
     this.#options = options;
     this.#departures = new Departures(options);
+    this.#places = new Places(options.agent, options.host);
   }
 
   /** Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. */
@@ -75,7 +67,7 @@ export class Door {
     const name = endpointName(owner, ifname);
     const { ended, life } = agent.standing;
     if (ended !== undefined) throw ended;
-    const place = this.#placeOf(request.network);
+    const place = this.#places.of(request.network);
     const netnsId = this.#netnsOf(request.netns);
     checkInterface(ifname);
     // A departure may outlive its entry: the host may have ended meanwhile.
@@ -84,6 +76,7 @@ export class Door {
     const before = journal.entries.get(name);
     if (before !== undefined) return this.#again(before, netnsId, request, by);
     checkTakes(place.world.self, place.network, agent.standing);
+    checkShaping(place.world.self, place.network, request);
     agent.inFlight.add(name);
     try {
       const isSecond = request.defaultRoute === undefined && this.#hasWayOut(netnsId, ifname);
@@ -154,42 +147,13 @@ export class Door {
       (request.mac === undefined || parseMac(request.mac, "mac") === spec.mac);
     if (!isSame) throw attachedAlready(before.endpoint);
     if (cni !== undefined && before.cni === undefined) journal.put({ ...before, cni });
-    const place = this.#placeOf(spec.network);
+    const place = this.#places.of(spec.network);
     const objects = this.#compile(place, before.endpoint);
     // Somebody may have taken the interface away, and nobody told the agent: a workload's namespace is its own.
     if (!kernel.linkNames(spec.netns as Ns).includes(spec.ifname)) {
       await this.#byRounds(objects, before.endpoint);
     }
     return present(place, before.endpoint, objects);
-  }
-
-  #placeOf(networkName: string): Place {
-    const { agent, host } = this.#options;
-    const snapshot = agent.current();
-    if (snapshot === undefined) throw notSynced();
-    const network = snapshot.networks.find((n) => n.name === networkName);
-    if (network === undefined) throw unknownNetwork(networkName, snapshot.networks);
-    if (this.#world?.snapshot !== snapshot) {
-      const world = worldOf(snapshot, host);
-      if (world === undefined)
-        throw new Fault("host-unknown", {
-          what: `the server does not know this host "${host}"`,
-          why: "it was deleted there",
-          fix: "start the agent again with the join token",
-        });
-      this.#world = { snapshot, world };
-    }
-    const { world } = this.#world;
-    const vrf = snapshot.vrfs.find((v) => v.name === network.spec.vrf);
-    if (vrf === undefined) throw new Error(`network ${networkName} is in the unknown VRF ${network.spec.vrf}`);
-    const blocks = (world.blocks.get(network.name) ?? []).filter((block) => block.spec.host === host);
-    return {
-      world,
-      network,
-      vrf,
-      segments: segmentsOf(vrf, network, world.self, blocks),
-      mtu: networkMtu(world, vrf, network),
-    };
   }
 
   #netnsOf(path: string): NetnsId {
@@ -246,8 +210,8 @@ export class Door {
     const { uid, journal, clock } = this.#options;
     const used = this.#usedIn(claim.network);
     const rest = inQuarantine(journal.freed, place.network, name, clock.nowMs());
-    const { addresses: _, mac: __, range: ___, slice: ____, ...who } = claim;
-    const spec = { ...who, ...assign(place.segments, used, claim, rest) };
+    const { addresses: _, mac: __, range: ___, slice: ____, qos: _____, ...who } = claim;
+    const spec = { ...who, ...assign(place.segments, used, claim, rest), ...limitsIn(claim) };
     return { kind: "endpoint", name, uid: uid(), revision: place.world.snapshot.revision, spec };
   }
 
@@ -308,7 +272,9 @@ export class Door {
       if (netns === endpoint.spec.netns && entry.state === "attached" && defaultRoute !== false) names.push(ifname);
     }
     const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, names]]) };
-    return compileEndpoint(world, place.vrf, place.segments, endpoint, place.mtu);
+    const [port, ...rest] = compileEndpoint(world, place.vrf, place.segments, endpoint, place.mtu);
+    if (port === undefined) return [];
+    return [port, ...compileShaping(place.vrf, place.network, endpoint, place.mtu), ...rest];
   }
 
   /** Nothing of a failed attach stays: port, journal, and the server's lease. */
@@ -348,9 +314,15 @@ export class Door {
     return turn;
   }
 
+  /** What went through the queues that limit this host's endpoints. */
+  queues(): readonly QueueCounters[] {
+    const { agent, kernel, journal } = this.#options;
+    return queuesOf(kernel, journal, agent.current());
+  }
+
   /** What an attach answered, and the objects that stand for it in the kernel. */
   shown(endpoint: Endpoint): { readonly attachment: Attachment; readonly objects: readonly KernelObject[] } {
-    const place = this.#placeOf(endpoint.spec.network);
+    const place = this.#places.of(endpoint.spec.network);
     const objects = this.#compile(place, endpoint);
     return { attachment: present(place, endpoint, objects), objects };
   }
@@ -360,7 +332,7 @@ export class Door {
     const { agent } = this.#options;
     const { ended } = agent.standing;
     if (ended !== undefined) throw ended;
-    const { network, segments, world } = this.#placeOf(name);
+    const { network, segments, world } = this.#places.of(name);
     checkTakes(world.self, network, agent.standing);
     if (network.spec.ipam === "local")
       assign(segments, this.#usedIn(name), { network: name, ...(slice === undefined ? {} : { slice }) });

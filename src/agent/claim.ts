@@ -21,7 +21,7 @@ export function claimOf(
   ifname: string,
   joined: boolean,
 ): EndpointClaim {
-  const { network, netns, addresses, mac, range, slice, workload, defaultRoute } = request;
+  const { network, netns, addresses, mac, range, slice, workload, defaultRoute, qos } = request;
   return {
     network,
     host,
@@ -35,6 +35,7 @@ export function claimOf(
     ...(workload === undefined ? {} : { workload }),
     ...(joined ? { joined } : {}),
     ...(defaultRoute === undefined ? {} : { defaultRoute }),
+    ...(qos === undefined ? {} : { qos }),
   };
 }
 

@@ -3,8 +3,7 @@
 // follows happens behind it, in this order: the link is removed, all that wait as one group; the server lets go; the
 // journal forgets. So an address is never free before its link is gone, and whoever wants the same name or interface
 // again waits here for that. A killed agent leaves a port that its successor's first round removes.
-import { portName } from "../datapath/names.ts";
-import type { Ns, Veth } from "../datapath/state.ts";
+import type { Ifb, Veth } from "../datapath/state.ts";
 import type { Transport } from "../client/transport.ts";
 import type { Kernel, Refusal } from "../kernel/kernel.ts";
 import type { Clock } from "../model/clock.ts";
@@ -12,8 +11,11 @@ import { Fault } from "../model/fault.ts";
 import type { Endpoint, Network } from "../model/resource.ts";
 import type { Agent } from "./agent.ts";
 import type { Entry, Journal } from "./journal.ts";
+import { linksOf } from "./links.ts";
 import { isInUse } from "./local.ts";
 import { notSynced } from "./refusals.ts";
+
+type Links = readonly [Veth, ...Ifb[]];
 
 export type DepartureOptions = {
   readonly agent: Agent;
@@ -27,7 +29,7 @@ export class Departures {
   readonly #options: DepartureOptions;
   /** By endpoint: resolves when nothing of it is left, or what is left is for the loop to remove. */
   readonly #going = new Map<string, Promise<void>>();
-  #doomed: { readonly port: Veth; readonly done: (refusal: Refusal | undefined) => void }[] = [];
+  #doomed: { readonly links: Links; readonly done: (refusal: Refusal | undefined) => void }[] = [];
   #isReaping = false;
 
   constructor(options: DepartureOptions) {
@@ -48,10 +50,10 @@ export class Departures {
       const { isSettled } = agent;
       if (entry.state === "attached") journal.put({ ...entry, state: "detaching" });
       if (network === undefined) await agent.roundNow();
-      const port = network === undefined ? undefined : portOf(endpoint, network);
-      if (port !== undefined) this.#cutOff(port, endpoint);
+      const links = network === undefined ? undefined : linksOf(endpoint, network, agent.held);
+      if (links !== undefined) this.#cutOff(links[0], endpoint);
       this.#settled(isSettled, endpoint);
-      this.#going.set(endpoint.name, this.#finish(endpoint, port, network?.spec.ipam === "global"));
+      this.#going.set(endpoint.name, this.#finish(endpoint, links, network?.spec.ipam === "global"));
     } catch (error) {
       agent.inFlight.delete(endpoint.name);
       agent.poke();
@@ -72,7 +74,7 @@ export class Departures {
 
   /** Removes a pair that was made ahead of an answer, and the answer was no. */
   async discard(port: Veth): Promise<void> {
-    if ((await this.#reap(port)) !== undefined) this.#options.agent.poke();
+    if ((await this.#reap([port])) !== undefined) this.#options.agent.poke();
   }
 
   #networkOf({ spec }: Endpoint): Network | undefined {
@@ -82,10 +84,10 @@ export class Departures {
   }
 
   /** Never rejects: what cannot be done now is done by rounds and by settling with the server. */
-  async #finish(endpoint: Endpoint, port: Veth | undefined, isGlobal: boolean): Promise<void> {
+  async #finish(endpoint: Endpoint, links: Links | undefined, isGlobal: boolean): Promise<void> {
     const { agent, journal, transport, clock } = this.#options;
     try {
-      if (port !== undefined && (await this.#reap(port)) !== undefined) return agent.poke();
+      if (links !== undefined && (await this.#reap(links)) !== undefined) return agent.poke();
       // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
       const isTold =
         !isGlobal ||
@@ -120,8 +122,8 @@ export class Departures {
     agent.note([{ op: { op: "remove", object: port } }]);
   }
 
-  #reap(port: Veth): Promise<Refusal | undefined> {
-    const done = new Promise<Refusal | undefined>((resolve) => this.#doomed.push({ port, done: resolve }));
+  #reap(links: Links): Promise<Refusal | undefined> {
+    const done = new Promise<Refusal | undefined>((resolve) => this.#doomed.push({ links, done: resolve }));
     if (!this.#isReaping) void this.#reapAll();
     return done;
   }
@@ -133,27 +135,18 @@ export class Departures {
     while (this.#doomed.length > 0) {
       const batch = this.#doomed;
       this.#doomed = [];
-      const results = await agent.apply(batch.map(({ port }) => ({ op: "remove", object: port })));
-      for (const { port } of batch) agent.apart.delete(port);
+      const doomed = batch.flatMap(({ links, done }) => links.map((object) => ({ object, done })));
+      const results = await agent.apply(doomed.map(({ object }) => ({ op: "remove", object })));
+      for (const { links } of batch) agent.apart.delete(links[0]);
       // A look that began before may have seen them. What was refused is for the next round.
       agent.note(results.filter((result) => result.refusal === undefined));
-      for (const [i, { done }] of batch.entries()) done(results[i]?.refusal);
+      // A promise keeps the first answer it gets: a refusal must come before the rest.
+      for (const isRefusal of [true, false])
+        for (const [i, { done }] of doomed.entries())
+          if ((results[i]?.refusal !== undefined) === isRefusal) done(results[i]?.refusal);
     }
     this.#isReaping = false;
   }
-}
-
-/** What names an endpoint's port to the kernel: removing it takes everything on it along, at both ends. */
-function portOf({ name, spec }: Endpoint, network: Network): Veth {
-  return {
-    kind: "veth",
-    ns: `vrf:${network.spec.vrf}`,
-    name: portName(name),
-    mtu: 0,
-    mac: "",
-    alias: "",
-    peer: { ns: spec.netns as Ns, name: spec.ifname, mtu: 0, mac: "" },
-  };
 }
 
 function notCutOff({ name }: Endpoint, { message }: Refusal): Fault {

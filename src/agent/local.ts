@@ -1,6 +1,7 @@
 // What this host knows better than the server: which of its endpoints are attached. Pure: journal and snapshot in, the
 // snapshot to compile and what the server still has to hear out.
 import { portName } from "../datapath/names.ts";
+import { isDeepStrictEqual } from "node:util";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Endpoint, Network, Snapshot } from "../model/resource.ts";
 import type { Entry } from "./journal.ts";
@@ -14,8 +15,13 @@ export function withLocal(
   entries: Iterable<Entry>,
   isAlive: (entry: Entry) => boolean,
 ): Snapshot {
+  const known = new Map(
+    snapshot.endpoints.flatMap((endpoint) => (endpoint.spec.host === host ? [[endpoint.name, endpoint] as const] : [])),
+  );
   const own: Endpoint[] = [];
-  for (const entry of entries) if (entry.state === "attached" && isAlive(entry)) own.push(entry.endpoint);
+  for (const entry of entries)
+    if (entry.state === "attached" && isAlive(entry))
+      own.push(asWanted(entry.endpoint, known.get(entry.endpoint.name)));
   return { ...snapshot, endpoints: [...snapshot.endpoints.filter((endpoint) => endpoint.spec.host !== host), ...own] };
 }
 
@@ -27,6 +33,14 @@ export function isAlive(entry: Entry, bootId: string, kernel: Pick<Kernel, "netn
 /** The snapshot of a host that is no longer: nothing in it is its own. */
 export function withoutHost(snapshot: Snapshot, host: string): Snapshot {
   return { ...snapshot, hosts: snapshot.hosts.filter((one) => one.name !== host) };
+}
+
+/** The journal knows where an endpoint is; what may change while it is attached, the server knows better. */
+export function asWanted(own: Endpoint, known: Endpoint | undefined): Endpoint {
+  if (known === undefined || !isSameLease(own, known) || isDeepStrictEqual(own.spec.qos, known.spec.qos)) return own;
+  const { qos: _, ...spec } = own.spec;
+  const { qos } = known.spec;
+  return { ...own, spec: { ...spec, ...(qos === undefined ? {} : { qos }) } };
 }
 
 /** What journal and server disagree about. Each list is what has to be done, by whom. */
@@ -100,9 +114,15 @@ function isUnwanted(
   return network.spec.ipam === "global" && revision >= endpoint.revision;
 }
 
-/** Of its own endpoints a host goes by its journal; only others' can be news. */
+/** Of its own endpoints a host goes by its journal; only others', and what may change while attached, can be news. */
 export function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpoint[], host: string): boolean {
   if (before === now) return true;
+  const own = new Map(before.flatMap((endpoint) => (endpoint.spec.host === host ? [[endpoint.name, endpoint]] : [])));
+  for (const endpoint of now) {
+    if (endpoint.spec.host !== host) continue;
+    const old = own.get(endpoint.name);
+    if (old !== endpoint && !isDeepStrictEqual(old?.spec.qos, endpoint.spec.qos)) return false;
+  }
   const elsewhere = (list: readonly Endpoint[]) => list.filter((endpoint) => endpoint.spec.host !== host);
   const [a, b] = [elsewhere(before), elsewhere(now)];
   return a.length === b.length && a.every((endpoint, i) => endpoint === b[i]);

@@ -3,20 +3,23 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { agentMetrics } from "./metrics.ts";
 
+const REPORT = {
+  host: 'h"1',
+  bootId: "b",
+  version: "1.2.3",
+  revision: 7,
+  driftRepaired: 3,
+  errors: ["e1", "e2"],
+  networks: ["blue"],
+  conditions: [],
+  hostPrefixes: [],
+  objects: 42,
+};
+const SAMPLE = /^# (HELP|TYPE) \w+ .+$|^\w+(\{.*\})? \d+$/;
+
 test("every line is a comment or a sample, and the numbers are the report's", () => {
-  const page = agentMetrics({
-    host: 'h"1',
-    bootId: "b",
-    version: "1.2.3",
-    revision: 7,
-    driftRepaired: 3,
-    errors: ["e1", "e2"],
-    networks: ["blue"],
-    conditions: [],
-    hostPrefixes: [],
-    objects: 42,
-  });
-  for (const line of page.trimEnd().split("\n")) assert.match(line, /^# (HELP|TYPE) \w+ .+$|^\w+(\{.*\})? \d+$/);
+  const page = agentMetrics(REPORT, []);
+  for (const line of page.trimEnd().split("\n")) assert.match(line, SAMPLE);
   const samples = page.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   assert.deepEqual(samples, [
     "weft_agent_revision 7",
@@ -27,4 +30,20 @@ test("every line is a comment or a sample, and the numbers are the report's", ()
     "weft_agent_drift_repaired_total 3",
     'weft_agent_info{version="1.2.3",host="h\\"1",boot_id="b"} 1',
   ]);
+});
+
+test("a limit has its counters by endpoint and direction", () => {
+  const counters = { bytes: 1500, packets: 2, drops: 3, backlog: 4 };
+  const page = agentMetrics(REPORT, [{ endpoint: "web.eth0", direction: "outbound", ...counters }]);
+  for (const line of page.trimEnd().split("\n")) assert.match(line, SAMPLE);
+  const labels = '{endpoint="web.eth0",direction="outbound"}';
+  assert.deepEqual(
+    page.split("\n").filter((line) => line.startsWith("weft_endpoint")),
+    [
+      `weft_endpoint_limit_bytes_total${labels} 1500`,
+      `weft_endpoint_limit_packets_total${labels} 2`,
+      `weft_endpoint_limit_drops_total${labels} 3`,
+      `weft_endpoint_limit_backlog_bytes${labels} 4`,
+    ],
+  );
 });

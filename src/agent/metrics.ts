@@ -1,6 +1,7 @@
 // The agent's report as a Prometheus page (text format 0.0.4). Pure: the numbers are the report's, so that what a graph
-// shows and what `weft status` says never differ. No label carries an endpoint or an address: those have no bound.
-import type { HostReport } from "../model/status.ts";
+// shows and what `weft status` says never differ. The only labels that grow are of endpoints with
+// limits on this host.
+import type { HostReport, QueueCounters } from "../model/status.ts";
 
 type Metric = {
   readonly name: string;
@@ -9,7 +10,7 @@ type Metric = {
   readonly value: number;
 };
 
-export function agentMetrics(report: HostReport): string {
+export function agentMetrics(report: HostReport, queues: readonly QueueCounters[]): string {
   const metrics: readonly Metric[] = [
     { name: "weft_agent_revision", type: "gauge", help: "Revision that the kernel holds.", value: report.revision },
     { name: "weft_agent_objects", type: "gauge", help: "Kernel objects held.", value: report.objects },
@@ -29,5 +30,22 @@ export function agentMetrics(report: HostReport): string {
   const info = { version: report.version, host: report.host, boot_id: report.bootId };
   const labels = Object.entries(info).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   pages.push("# HELP weft_agent_info This agent.\n# TYPE weft_agent_info gauge\n");
-  return `${pages.join("")}weft_agent_info{${labels.join(",")}} 1\n`;
+  pages.push(`weft_agent_info{${labels.join(",")}} 1\n`, ...QUEUE_METRICS.map((metric) => queuePage(metric, queues)));
+  return pages.join("");
+}
+
+const QUEUE_METRICS = [
+  { of: "bytes", name: "weft_endpoint_limit_bytes_total", type: "counter", help: "Bytes that passed a limit." },
+  { of: "packets", name: "weft_endpoint_limit_packets_total", type: "counter", help: "Packets that passed a limit." },
+  { of: "drops", name: "weft_endpoint_limit_drops_total", type: "counter", help: "Packets that a limit dropped." },
+  { of: "backlog", name: "weft_endpoint_limit_backlog_bytes", type: "gauge", help: "Bytes that wait at a limit." },
+] as const;
+
+/** Nothing where nothing is limited. */
+function queuePage({ of, name, type, help }: (typeof QUEUE_METRICS)[number], queues: readonly QueueCounters[]): string {
+  if (queues.length === 0) return "";
+  const lines = queues.map(
+    (queue) => `${name}{endpoint=${JSON.stringify(queue.endpoint)},direction="${queue.direction}"} ${queue[of]}\n`,
+  );
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
 }

@@ -1,6 +1,7 @@
 // What the door says when it cannot: the kernel's refusals and the journal's, in the terms of who asked.
 import type { Refusal } from "../kernel/kernel.ts";
 import { drainedFault, Fault } from "../model/fault.ts";
+import type { Direction } from "../model/qos.ts";
 import type { Endpoint, Host, Network } from "../model/resource.ts";
 import type { Standing } from "./standing.ts";
 
@@ -64,6 +65,15 @@ export function checkInterface(ifname: string): void {
     what: `"${ifname}" is not an interface name`,
     where: "ifname",
     fix: "use 1 to 15 characters without spaces, slashes or colons",
+  });
+}
+
+export function noShaping(host: string, direction: Direction): Fault {
+  return new Fault("qos-unsupported", {
+    what: `host "${host}" cannot limit ${direction} traffic`,
+    where: `qos.${direction}`,
+    why: "its kernel lacks what that needs (docs/qos.md)",
+    fix: `load the modules and start the agent again, or attach with --${direction} none`,
   });
 }
 

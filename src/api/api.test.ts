@@ -234,6 +234,32 @@ test("an endpoint: made, repeated, refused, marked, removed", async () => {
   assert.deepEqual((await ask("GET", "/v1/endpoints")).body.items, []);
 });
 
+test("limits: texts with units in, numbers out; changed by an administrator, at the revision read", async () => {
+  const { ask } = await open();
+  const able = { ...claim(1), shaping: ["inbound", "outbound"] };
+  const { token } = (await ask("POST", "/v1/hosts/h1/join", able, { token: JOIN })).body;
+  const limited = { spec: { ...blue.spec, qos: { inbound: { average: "125kB/s" } } } };
+  assert.deepEqual((await ask("PUT", "/v1/networks/blue", limited)).body.spec.qos, { inbound: { average: 1_000_000 } });
+  const made = await ask("POST", "/v1/endpoints", { ...web, qos: { outbound: "none" } }, { token });
+  assert.deepEqual(made.body.spec.qos, { outbound: "none" });
+  const path = "/v1/endpoints/web.eth0";
+  const match = { headers: { "if-match": `"${made.body.revision}"` } };
+  const changed = await ask("PATCH", path, { qos: { outbound: { average: "1mbit", burst: "64KiB" } } }, match);
+  assert.deepEqual([changed.status, changed.body.spec.qos], [200, { outbound: { average: 1_000_000, burst: 65_536 } }]);
+  isProblem(await ask("PATCH", path, {}, match), "revision-stale", /is at revision/);
+  isProblem(await ask("PATCH", path, { qos: {} }, { token }), "forbidden", /./);
+  const wrong: readonly (readonly [unknown, "request-invalid" | "qos-invalid", RegExp])[] = [
+    [{ qos: { inbound: { average: 64_000, max: 5 } } }, "request-invalid", /qos\.inbound\.max: unknown field/],
+    [{ qos: { inbound: {} } }, "request-invalid", /qos\.inbound\.average/],
+    [{ qos: { inbound: "fast" } }, "request-invalid", /qos\.inbound: expected "none" or "inherit"/],
+    [{ qos: { inbound: { average: "fast" } } }, "qos-invalid", /qos\.inbound\.average/],
+    [{ qos: { sideways: "none" } }, "request-invalid", /qos\.sideways: unknown field/],
+    [{ netns: "/n" }, "request-invalid", /netns: unknown field/],
+  ];
+  for (const [body, reason, text] of wrong) isProblem(await ask("PATCH", path, body), reason, text);
+  assert.deepEqual((await ask("GET", path)).body, changed.body);
+});
+
 test("every refusal is one clear problem and changes nothing", async () => {
   const { ask, control } = await open();
   await ask("POST", "/v1/hosts/h1/join", claim(1, { hostPrefixes: ["172.17.0.1/16"] }), { token: JOIN });

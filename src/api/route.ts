@@ -29,7 +29,7 @@ export type Answer =
   | { readonly stream: (response: ServerResponse) => Promise<void> };
 
 export type Route = {
-  readonly method: "GET" | "PUT" | "POST" | "DELETE";
+  readonly method: "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
   /** With parameters in braces: `/v1/networks/{name}`. */
   readonly path: string;
   readonly summary: string;

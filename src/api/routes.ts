@@ -14,6 +14,7 @@ import { leaseRoutes } from "./leaseRoutes.ts";
 import { memberRoutes } from "./memberRoutes.ts";
 import type { Metrics } from "./metrics.ts";
 import { ipamRoutes } from "./routes-ipam.ts";
+import { patchRoutes } from "./patchRoutes.ts";
 import { PAGE_DEFAULT, PAGE_MAX, pageOf } from "./page.ts";
 import {
   MATCH,
@@ -46,6 +47,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     ...writeRoutes(parts),
     ...memberRoutes(parts.control),
     ...leaseRoutes(parts.control),
+    ...patchRoutes(parts.control),
     ...deleteRoutes(parts),
     ...hostRoutes(parts),
     ...ipamRoutes(parts.control),

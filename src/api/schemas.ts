@@ -151,6 +151,7 @@ export const SCHEMAS = {
   EndpointClaims: input.EndpointClaims,
   HoldRequest: input.HoldRequest,
   LeaseHistory: Type.Object({ items: Type.Array(LeaseRecord, { description: "The newest first." }) }, strict),
+  EndpointPatch: input.EndpointPatch,
   HostReport: input.HostReport,
   ClusterStatus: Type.Object(
     { cluster: Type.String(), revision: Revision, hosts: Type.Array(HostCondition), conditions: Type.Array(Condition) },

@@ -5,29 +5,31 @@ import { Fault } from "../model/fault.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
 import type { Cli } from "./cli.ts";
 import { connect, connectAgent } from "./connect.ts";
+import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
 import { printing, remote, repeated, waiting, wholeNumber, type ReadOptions } from "./options.ts";
 import { fields, printOne } from "./output.ts";
 import { pendingAt, waitUntil } from "./wait.ts";
 
-type AttachOptions = ReadOptions & {
-  readonly network: string;
-  readonly netns?: string;
-  readonly pid?: string;
-  readonly ip?: readonly string[];
-  readonly mac?: string;
-  readonly ifname?: string;
-  readonly name?: string;
-  readonly range?: string;
-  readonly slice?: string;
-  readonly workload?: string;
-  readonly defaultRoute?: boolean;
-  readonly host?: string;
-  readonly agentSocket?: string;
-  readonly wait?: string;
-};
+type AttachOptions = ReadOptions &
+  LimitFlags & {
+    readonly network: string;
+    readonly netns?: string;
+    readonly pid?: string;
+    readonly ip?: readonly string[];
+    readonly mac?: string;
+    readonly ifname?: string;
+    readonly name?: string;
+    readonly range?: string;
+    readonly slice?: string;
+    readonly workload?: string;
+    readonly defaultRoute?: boolean;
+    readonly host?: string;
+    readonly agentSocket?: string;
+    readonly wait?: string;
+  };
 
 export function register(command: Command, cli: Cli): void {
-  command
+  limitFlags(command, "none")
     .requiredOption("--network <name>", "the network to join")
     .option("--netns <path>", "the workload's network namespace: a path, or a name that ip netns lists")
     .option("--pid <n>", "or a process in it")
@@ -47,6 +49,7 @@ export function register(command: Command, cli: Cli): void {
       `
 Examples:
   ip netns add web && weft attach --netns web --network blue
+  weft attach --netns db --network blue --inbound avg=100mbit --outbound avg=20mbit,peak=100mbit,burst=1MB
   weft attach --pid 4711 --network blue --name web --ip 10.7.1.10 --wait`,
     )
     .action(cli.verb((options: AttachOptions) => attach(cli, options)));
@@ -62,6 +65,7 @@ export function requestOf(options: AttachOptions): AttachRequest {
       fix: "for instance: weft attach --pid $$ --network blue",
     });
   }
+  const qos = qosOf(options);
   const owner = options.name ?? (pid === undefined ? undefined : `pid-${pid}`);
   return {
     network: options.network,
@@ -75,6 +79,7 @@ export function requestOf(options: AttachOptions): AttachRequest {
     ...(options.workload === undefined ? {} : { workload: options.workload }),
     // Without the flag commander says true, and that means: as Weft thinks best.
     ...(options.defaultRoute === false ? { defaultRoute: false } : {}),
+    ...(qos === undefined ? {} : { qos }),
   };
 }
 

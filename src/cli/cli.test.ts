@@ -98,6 +98,26 @@ describe("networks", () => {
     assert.deepEqual(await json("network", "list"), []);
   });
 
+  test("limits: given, shown, changed one direction at a time, refused 2", async () => {
+    const made = await weft([
+      "network",
+      "create",
+      "slow",
+      "--subnet",
+      "10.77.0.0/24",
+      "--inbound",
+      "avg=10mbit,burst=64kB",
+    ]);
+    assert.equal(made.code, 0, made.stderr);
+    assert.equal((await weft(["network", "edit", "slow", "--outbound", "avg=1mbit"])).code, 0);
+    const shown = await weft(["network", "show", "slow"]);
+    assert.match(shown.stdout, /Inbound: +10mbit, burst 64kB \(from network\)\n.*Outbound: +1mbit \(from network\)/);
+    const refused = await weft(["network", "edit", "slow", "--inbound", "avg=10mbps"]);
+    assert.deepEqual([refused.code, refused.stdout], [2, ""]);
+    assert.match(refused.stderr, /"10mbps" is not a rate \[qos-invalid\]\n +where +spec\.qos\.inbound\.average/);
+    assert.equal((await weft(["network", "delete", "slow", "--yes"])).code, 0);
+  });
+
   test("refusals: not found 3, conflict 4, invalid 2, each with what to do", async () => {
     assert.equal((await weft(["network", "create", "red", "--subnet", "10.9.0.0/16"])).code, 0);
     const taken = await weft(["network", "create", "red", "--subnet", "10.9.0.0/16"]);

@@ -1,9 +1,12 @@
 // `weft endpoint`: attachments of workloads, wherever they are.
 import type { Command } from "commander";
 import { Fault } from "../model/fault.ts";
+import { DIRECTIONS, limited } from "../model/qos.ts";
+import type { QueueCounters } from "../model/status.ts";
 import type { Endpoint } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
-import { connect, type ServerClient } from "./connect.ts";
+import { connect, connectAgent, type ServerClient } from "./connect.ts";
+import { countersText, type LimitFlags, limitFlags, limitText, qosOf, shortLimits } from "./limit.ts";
 import { printing, remote, sure, waiting, type ReadOptions, type SureOptions, type WriteOptions } from "./options.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
 import { confirm } from "./refuse.ts";
@@ -23,6 +26,21 @@ export function register(noun: Command, cli: Cli): void {
   const show = noun.command("show").argument("<name>", "like web1.eth0, or web1").description("One endpoint.");
   printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showEndpoint(cli, name, options)));
 
+  const set = noun
+    .command("set")
+    .argument("<name>", "like web1.eth0, or web1")
+    .description("Limit an endpoint while it is attached.")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  weft endpoint set web --inbound avg=10mbit
+  weft endpoint set web --outbound inherit      what its network says, again`,
+    );
+  waiting(remote(limitFlags(set, "none, or inherit"))).action(
+    cli.verb((name: string, options: LimitFlags & WriteOptions) => setEndpoint(cli, name, options)),
+  );
+
   const remove = noun
     .command("delete")
     .alias("rm")
@@ -41,6 +59,7 @@ const COLUMNS: readonly Column<Endpoint>[] = [
   { header: "MAC", of: (e) => e.spec.mac },
   { header: "STATE", of: (e) => (e.spec.detaching === true ? { text: "detaching", tone: "warn" } : "attached") },
   { header: "WORKLOAD", of: (e) => e.spec.workload ?? "", wide: true },
+  { header: "LIMITS", of: (e) => shortLimits(e.spec.qos), wide: true },
   { header: "SLICE", of: (e) => e.spec.slice ?? "", wide: true },
   { header: "NETNS", of: (e) => e.spec.netns, wide: true },
 ];
@@ -59,8 +78,18 @@ async function listEndpoints(cli: Cli, options: ReadOptions & Filter): Promise<v
 }
 
 async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promise<void> {
-  const endpoint = await findEndpoint(await connect(cli.io, options), name);
-  await printOne(cli.io, options, endpoint, `endpoint/${endpoint.name}`, () =>
+  const server = await connect(cli.io, options);
+  const endpoint = await findEndpoint(server, name);
+  const network = await server.get("network", endpoint.spec.network);
+  const levels = [
+    ["endpoint", endpoint.spec.qos],
+    ["range", network.spec.ranges?.find((range) => range.name === endpoint.spec.range)?.qos],
+    ["network", network.spec.qos],
+  ] as const;
+  const isLimited = limited(levels.map(([, qos]) => qos)).length > 0;
+  const queues = isLimited ? await queuesOf(cli, endpoint) : [];
+  const counters = queues === undefined || !isLimited ? {} : { queues };
+  await printOne(cli.io, options, { ...endpoint, ...counters }, `endpoint/${endpoint.name}`, () =>
     fields(cli.io, [
       ["Name", endpoint.name],
       ["Network", endpoint.spec.network],
@@ -72,10 +101,42 @@ async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promi
       ["Slice", endpoint.spec.slice],
       ["Workload", endpoint.spec.workload],
       ["Made by", endpoint.spec.joined === true ? "a membership of its workload" : undefined],
+      ...DIRECTIONS.flatMap((direction): [string, string | undefined][] => {
+        const title = direction === "inbound" ? "Inbound" : "Outbound";
+        const queue = queues?.find((one) => one.direction === direction);
+        return [
+          [title, limitText(levels, direction)],
+          [`${title} so far`, queue === undefined ? undefined : countersText(queue)],
+        ];
+      }),
       ["State", endpoint.spec.detaching === true ? "detaching" : "attached"],
       ["Revision", String(endpoint.revision)],
     ]),
   );
+}
+
+/** As its host's agent counts now; undefined if this is not its host, or not root's shell. Says so for people. */
+async function queuesOf(cli: Cli, { name, spec }: Endpoint): Promise<readonly QueueCounters[] | undefined> {
+  try {
+    const agent = await connectAgent(cli.io, { host: spec.host });
+    const queues = (await agent.queues()).filter((queue) => queue.endpoint === name);
+    if (queues.length > 0) return queues;
+  } catch {
+    // Said below, whichever way it is not this host's agent.
+  }
+  cli.io.err(`the counters of its limits are read on its host: run this as root on ${spec.host}\n`);
+  return undefined;
+}
+
+async function setEndpoint(cli: Cli, name: string, options: LimitFlags & WriteOptions): Promise<void> {
+  const qos = qosOf(options);
+  if (qos === undefined)
+    throw new Fault("request-invalid", { what: "nothing to change", fix: "give --inbound or --outbound" });
+  const server = await connect(cli.io, options);
+  const endpoint = await findEndpoint(server, name);
+  const after = await server.patchEndpoint(endpoint.name, { qos });
+  await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  cli.io.err(`endpoint ${endpoint.name} changed at revision ${after.revision}: ${Object.keys(qos).join(", ")}\n`);
 }
 
 /** By its name, or by its owner's when the owner has one interface only. */

@@ -100,6 +100,7 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
         ["Last report", row.status === undefined ? "none" : `${ago(cli, row.status.reportedAtMs)} ago`],
         ["Underlay", `${host.spec.underlay}, MTU ${host.spec.underlayMtu}`],
         ["Slices", host.spec.slices?.join(", ") ?? "all"],
+        ["Limits", host.spec.shaping?.join(", ") || "none: its kernel cannot limit traffic"],
         ["Agent", row.status?.version],
         ["Revision", row.status === undefined ? undefined : `${row.status.revision} of ${status.revision}`],
         [

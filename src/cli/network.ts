@@ -7,6 +7,7 @@ import type { Network, Snapshot, Subnet, Vrf } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
 import { count } from "./io.ts";
+import { limitFlags, limitText, shortLimits } from "./limit.ts";
 import { draftOf, type SpecFlags } from "./networkDraft.ts";
 import {
   printing,
@@ -94,7 +95,7 @@ Examples:
 }
 
 function specFlags(command: Command): Command {
-  return command
+  return limitFlags(command, "none")
     .option("--strategy <name>", "ipam global: which free address is next: lowest, next or random")
     .option("--sticky", "ipam global: an owner that comes back gets the address it had")
     .option("--quarantine <seconds>", "how long an address that was given back goes to nobody else (60)")
@@ -138,6 +139,7 @@ function columns(vrfs: ReadonlyMap<string, Vrf>): readonly Column<Network>[] {
       of: (n) => (n.spec.pool === undefined ? "" : `${n.spec.pool.name}/${n.spec.pool.id}`),
       wide: true,
     },
+    { header: "LIMITS", of: (n) => shortLimits(n.spec.qos), wide: true },
     { header: "SLICES", of: (n) => (n.spec.slices ?? []).map((s) => s.name).join(","), wide: true },
     { header: "DESCRIPTION", of: (n) => n.spec.description ?? "", wide: true },
   ];
@@ -185,6 +187,8 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["VNI", String(vniOf(network, vrf) ?? "")],
         ["Tunnel", vrf === undefined ? undefined : `VXLAN, UDP port ${vrf.spec.tunnelPort}`],
         ["MTU", network.spec.mtu === undefined ? "what the underlay leaves" : String(network.spec.mtu)],
+        ["Inbound", limitText([["network", network.spec.qos]], "inbound")],
+        ["Outbound", limitText([["network", network.spec.qos]], "outbound")],
         ["Masquerade", network.spec.masquerade ? "yes" : "no"],
         ["Enabled", network.spec.enabled ? "yes" : "no"],
         ["CNI", network.spec.cni === true ? "hosts keep a configuration file" : undefined],
@@ -302,7 +306,10 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
     });
   const server = await connect(cli.io, options);
   const before = await server.get("network", name);
-  const after = await server.put("network", name, { ...before.spec, ...draft }, { ifRevision: before.revision });
+  // A direction that nobody speaks of stays.
+  const qos = draft.qos === undefined ? {} : { qos: { ...before.spec.qos, ...draft.qos } };
+  const spec = { ...before.spec, ...draft, ...qos };
+  const after = await server.put("network", name, spec, { ifRevision: before.revision });
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
   cli.io.err(`network ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
 }

@@ -3,10 +3,11 @@
 import { Fault } from "../model/fault.ts";
 import type { NetworkInput } from "../model/input.ts";
 import type { Subnet } from "../model/resource.ts";
+import { type LimitFlags, qosOf } from "./limit.ts";
 import { wholeNumber } from "./options.ts";
 
 export type Draft = NetworkInput;
-export type SpecFlags = {
+export type SpecFlags = LimitFlags & {
   readonly subnet?: readonly string[];
   readonly pool?: string;
   readonly id?: string;
@@ -40,6 +41,7 @@ export function draftOf(flags: SpecFlags): Draft {
       fix: "choose lowest, next or random",
     });
   }
+  const qos = qosOf(flags);
   if (ipam !== undefined && ipam !== "local" && ipam !== "global") {
     throw new Fault("request-invalid", {
       what: `"${ipam}" is not an address mode`,
@@ -60,6 +62,7 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(vni === undefined ? {} : { vni }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(flags.slice === undefined ? {} : { slices: flags.slice.map(sliceOf) }),
+    ...(qos === undefined ? {} : { qos }),
     ...(flags.masquerade === undefined ? {} : { masquerade: flags.masquerade }),
     ...(flags.enabled === undefined ? {} : { enabled: flags.enabled }),
     ...(strategy === undefined ? {} : { strategy }),

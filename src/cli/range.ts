@@ -3,11 +3,12 @@
 import type { Command } from "commander";
 import { formatIp, formatMac, ipOf, macValue } from "../model/address.ts";
 import { Fault } from "../model/fault.ts";
-import type { AddressRange } from "../model/range.ts";
+import type { AddressRange, RangeInput } from "../model/range.ts";
 import type { Endpoint, Network } from "../model/resource.ts";
 import { indexOfIp, indexOfMac, leaseAt, planOf } from "../ipam/range.ts";
 import type { Cli } from "./cli.ts";
 import { connect, type ServerClient } from "./connect.ts";
+import { type LimitFlags, limitFlags, qosOf, shortLimits } from "./limit.ts";
 import {
   printing,
   remote,
@@ -23,7 +24,7 @@ import { printList, type Column } from "./output.ts";
 import { confirm } from "./refuse.ts";
 import { waitFor } from "./wait.ts";
 
-type RangeFlags = {
+type RangeFlags = LimitFlags & {
   readonly type?: string;
   readonly first?: string;
   readonly first6?: string;
@@ -91,7 +92,7 @@ Examples:
 }
 
 function overrides(command: Command): Command {
-  return command
+  return limitFlags(command, "none")
     .option("--size <n>", "how many leases")
     .option("--gateway <address>", "IPv4 gateway of its leases, or none")
     .option("--gateway6 <address>", "IPv6 gateway of its leases, or none")
@@ -112,6 +113,7 @@ const COLUMNS: readonly Column<Row>[] = [
   { header: "GATEWAY", of: ({ range: r }) => [r.gateway, r.gateway6].filter(Boolean).join(", "), wide: true },
   { header: "DNS", of: ({ range }) => (range.dns ?? []).join(", "), wide: true },
   { header: "MTU", of: ({ range }) => String(range.mtu ?? ""), wide: true },
+  { header: "LIMITS", of: ({ range }) => shortLimits(range.qos), wide: true },
   { header: "GROUPS", of: ({ range }) => (range.securityGroups ?? []).join(", "), wide: true },
 ];
 
@@ -165,7 +167,9 @@ async function resizeRange(cli: Cli, name: string, rangeName: string, options: C
   const network = await server.get("network", name);
   const old = rangeOf(network, rangeName);
   const size = changes.size ?? old.size;
-  const ranges = (network.spec.ranges ?? []).map((each) => (each === old ? { ...old, ...changes } : each));
+  // A direction that nobody speaks of stays.
+  const qos = changes.qos === undefined ? {} : { qos: { ...old.qos, ...changes.qos } };
+  const ranges = (network.spec.ranges ?? []).map((each) => (each === old ? { ...old, ...changes, ...qos } : each));
   if (options.force === true && size !== undefined && size < planOf(old).size)
     await confirmLoss(cli, server, network, old, size, `making range ${rangeName} smaller by force`, options);
   const after = await put(server, network, ranges, options);
@@ -266,7 +270,8 @@ function placeOf(flags: RangeFlags): Partial<AddressRange> {
   };
 }
 
-function changesOf(flags: RangeFlags): Partial<AddressRange> {
+function changesOf(flags: RangeFlags): Partial<RangeInput> {
+  const qos = qosOf(flags);
   const size = sizeOf(flags.size);
   const mtu = wholeNumber(flags.mtu, "--mtu");
   return {
@@ -275,6 +280,7 @@ function changesOf(flags: RangeFlags): Partial<AddressRange> {
     ...(flags.gateway6 === undefined ? {} : { gateway6: flags.gateway6 }),
     ...(flags.dns === undefined ? {} : { dns: flags.dns }),
     ...(mtu === undefined ? {} : { mtu }),
+    ...(qos === undefined ? {} : { qos }),
     ...(flags.securityGroup === undefined ? {} : { securityGroups: flags.securityGroup }),
   };
 }

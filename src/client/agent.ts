@@ -1,5 +1,5 @@
 // An agent's local socket as typed calls: what `weft attach` and other doors ask of the agent of their host.
-import type { AttachRequest, Attachment, HostReport } from "../model/status.ts";
+import type { AttachRequest, Attachment, HostReport, QueueCounters } from "../model/status.ts";
 import { type Call, httpClient } from "./http.ts";
 
 export type AgentClient = {
@@ -8,6 +8,8 @@ export type AgentClient = {
   attachments(): Promise<readonly Attachment[]>;
   /** Detaching what is not there succeeds. */
   detach(endpoint: string): Promise<void>;
+  /** What went through the queues that limit the host's endpoints. */
+  queues(): Promise<readonly QueueCounters[]>;
   status(): Promise<HostReport>;
   close(): void;
 };
@@ -29,6 +31,10 @@ export function agentClient(path: string): AgentClient {
     },
     async detach(endpoint) {
       await ask({ method: "DELETE", path: `/v1/attachments/${encodeURIComponent(endpoint)}` });
+    },
+    async queues() {
+      const list: { readonly items: readonly QueueCounters[] } = await ask({ method: "GET", path: "/v1/queues" });
+      return list.items;
     },
     status: () => ask({ method: "GET", path: "/v1/status" }),
     close: () => http.close(),

@@ -16,7 +16,7 @@ export type Peer = {
 };
 
 export type Call = {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** With its query, percent-encoded. */
   readonly path: string;
   readonly token?: string;

@@ -2,6 +2,7 @@
 // about when to make them. Answers are believed to have their documented shape: they come from a server of ours, and
 // http.ts has made Faults of its refusals.
 import type { CheckReport, CheckRequest } from "../model/check.ts";
+import type { EndpointPatch } from "../model/input.ts";
 import type {
   Change,
   ChangeSet,
@@ -74,6 +75,8 @@ export type ServerClient = {
   list<K extends Kind>(kind: K): Promise<readonly ResourceOf<K>[]>;
   get<K extends Kind>(kind: K, name: string): Promise<ResourceOf<K>>;
   put<K extends "network" | "vrf" | "pool">(kind: K, name: string, spec: unknown, how?: Put): Promise<ResourceOf<K>>;
+  /** Changes what may change while it is attached. */
+  patchEndpoint(name: string, patch: EndpointPatch): Promise<Endpoint>;
   /** An endpoint without `force` is only marked; its host detaches it. */
   remove(kind: Kind, name: string, options?: { readonly force?: boolean }): Promise<{ readonly revision: number }>;
   /** Frees all that a lost host had; with `dryRun` nothing, and the answer says what it would be. */
@@ -119,6 +122,7 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
         body: { spec },
         ...headersOf(match),
       }),
+    patchEndpoint: (name, patch) => ask({ method: "PATCH", path: pathOf("endpoint", name), body: patch }),
     remove: (kind, name, { force = false } = {}) =>
       ask({ method: "DELETE", path: `${pathOf(kind, name)}${force ? "?force=true" : ""}` }),
     reclaim: (host, { force = false, dryRun = false } = {}) =>

@@ -2,6 +2,7 @@
 // control plane directly and loses, delays, repeats and reorders on purpose.
 import type { InventoryAnswer } from "../model/check.ts";
 import type { ChangeSet, Endpoint, Host, Snapshot } from "../model/resource.ts";
+import type { Direction, QosInput } from "../model/qos.ts";
 import type { HostReport } from "../model/status.ts";
 
 export type HostClaim = {
@@ -9,6 +10,8 @@ export type HostClaim = {
   readonly underlay: string;
   readonly underlayMtu: number;
   readonly slices?: readonly string[];
+  /** Directions in which its kernel can limit traffic. */
+  readonly shaping?: readonly Direction[];
   /** The host's own addresses and routes: networks must not overlap them. */
   readonly hostPrefixes: readonly string[];
 };
@@ -31,6 +34,7 @@ export type EndpointClaim = {
   readonly workload?: string;
   readonly joined?: boolean;
   readonly defaultRoute?: boolean;
+  readonly qos?: QosInput;
 };
 /** How far this host is with a move. */
 type MoveReport = {

@@ -6,11 +6,20 @@ import { formatDuration } from "../model/duration.ts";
 import type { Host, Network, Vrf } from "../model/resource.ts";
 import type { HostCondition } from "../model/status.ts";
 import { cidrsOf } from "./admit/context.ts";
+import { DIRECTIONS } from "../model/qos.ts";
+import { unableHosts } from "./admit/qos.ts";
 import { isDefaultRoute } from "./admit/overlap.ts";
 import { TUNNEL_OVERHEAD } from "./limits.ts";
 import { type View, residentsOf } from "./view.ts";
 
-export const CONDITION_REASONS = ["exhausted", "overlap", "mtu-invalid", "host-lost", "mass-loss"] as const;
+export const CONDITION_REASONS = [
+  "exhausted",
+  "overlap",
+  "mtu-invalid",
+  "qos-unsupported",
+  "host-lost",
+  "mass-loss",
+] as const;
 export type Condition = {
   readonly reason: (typeof CONDITION_REASONS)[number];
   /** `network/blue`, `vrf/blue`, `host/h1`, or `cluster` for what concerns all. */
@@ -23,7 +32,11 @@ export type Condition = {
 export function conditionsOf(view: View, prefixes: ReadonlyMap<string, readonly Cidr[]>): Condition[] {
   const conditions: Condition[] = [];
   for (const network of view.network.values()) {
-    conditions.push(...exhaustionOf(view, network), ...clashesOf(view, network, prefixes));
+    conditions.push(
+      ...exhaustionOf(view, network),
+      ...clashesOf(view, network, prefixes),
+      ...unlimitedOn(view, network),
+    );
   }
   for (const vrf of view.vrf.values()) {
     conditions.push(...missingVteps(view, vrf.name), ...vtepClashesOf(view, vrf, prefixes));
@@ -159,6 +172,18 @@ function metBy(prefixes: readonly Cidr[] | undefined, ranges: readonly Cidr[]): 
     .filter((prefix) => !isDefaultRoute(prefix) && ranges.some((range) => overlaps(prefix, range)))
     .map(formatCidr)
     .slice(0, MET_MAX);
+}
+
+/** Hosts that carry the network and came, or came back, without what its limits need: nothing attaches there. */
+function unlimitedOn(view: View, network: Network): Condition[] {
+  return DIRECTIONS.flatMap((direction) =>
+    unableHosts(view, network, direction).map((host) => ({
+      reason: "qos-unsupported" as const,
+      object: `network/${network.name}`,
+      host,
+      message: `network "${network.name}" limits ${direction} traffic, which host "${host}" cannot`,
+    })),
+  );
 }
 
 function condition(reason: Condition["reason"], object: string, host: Host, message: string): Condition {

@@ -2,7 +2,7 @@
 // that follow it; and a view as plain data, so that two of them can be compared.
 import assert from "node:assert/strict";
 import { Fault, type Reason } from "../model/fault.ts";
-import type { EndpointClaim, NetworkInput } from "../model/input.ts";
+import type { EndpointClaim, HostClaim, NetworkInput } from "../model/input.ts";
 import type { Change, ChangeSet, Endpoint, Network, Resource, Snapshot } from "../model/resource.ts";
 import { keyOfResource, resourcesIn } from "../model/resource.ts";
 import { openMemoryStore } from "../store/memory.ts";
@@ -23,7 +23,7 @@ export type Lab = {
   readonly time: { now: number };
   put(name: string, spec: NetworkInput): Promise<Network>;
   /** Joins `h<n>` with underlay 192.168.0.<n>; gives its token. */
-  join(n: number, more?: { readonly underlayMtu?: number; readonly hostPrefixes?: readonly string[] }): Promise<string>;
+  join(n: number, more?: Partial<HostClaim>): Promise<string>;
   attach(network: string, host: string, owner: string, more?: Partial<EndpointClaim>): Promise<Endpoint>;
   detach(endpoint: string): Promise<unknown>;
   snapshot(viewer?: Viewer): Promise<Snapshot>;

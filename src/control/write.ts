@@ -5,6 +5,7 @@ import type {
   EndpointClaim,
   HoldRelease,
   HoldRequest,
+  EndpointPatch,
   HostClaim,
   MembershipClaim,
   MigrationRequest,
@@ -48,6 +49,7 @@ export type Write =
   | { readonly verb: "attach"; readonly claim: EndpointClaim; readonly by: Viewer }
   /** All or nothing: the interfaces of one workload. */
   | { readonly verb: "attach-all"; readonly claims: readonly EndpointClaim[]; readonly by: Viewer }
+  | ({ readonly verb: "patch-endpoint"; readonly name: string; readonly patch: EndpointPatch } & Match)
   /** Its host removes it; an administrator marks it, so that its host does, or removes it at once with `force`. */
   | ({ readonly verb: "detach"; readonly endpoint: string; readonly by: Viewer; readonly force?: boolean } & Match)
   | { readonly verb: "hold"; readonly request: HoldRequest }

@@ -13,6 +13,7 @@ import { networkMtu } from "./mtu.ts";
 import { alias } from "./names.ts";
 import { compileRouted } from "./routed.ts";
 import { type KernelObject, type KernelState, type Ns, stateOf } from "./state.ts";
+import { compileShaping } from "./shaping.ts";
 import { compileSwitched } from "./switched.ts";
 import { compileUplink, usesUplink } from "./uplink.ts";
 import { type World, worldOf } from "./world.ts";
@@ -65,7 +66,9 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
   const objects: KernelObject[] = segments.flatMap((segment) => compileSegment(ns, network, segment, mtu));
   if (network.spec.ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
   for (const endpoint of world.endpoints.get(network.name) ?? []) {
-    if (endpoint.spec.host === world.self.name) objects.push(...compileEndpoint(world, vrf, segments, endpoint, mtu));
+    if (endpoint.spec.host !== world.self.name) continue;
+    const own = compileEndpoint(world, vrf, segments, endpoint, mtu);
+    objects.push(...own, ...(own.length === 0 ? [] : compileShaping(vrf, network, endpoint, mtu)));
   }
   return objects;
 }

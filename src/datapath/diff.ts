@@ -4,7 +4,7 @@
 // Order: stale links go first, because a new one may need the name; then what is new, from the ground up (namespace,
 // policy, bridge, tunnel, port, address, entry, route), so that policy is there before a port; stale entries go last,
 // when what replaces them is there. What a removed link or namespace takes along needs no operation of its own.
-import { type KernelObject, type KernelState, type ObjectKind, type Op, deviceOf } from "./state.ts";
+import { type KernelObject, type KernelState, type ObjectKind, type Op, deviceOf, isLink } from "./state.ts";
 
 export function diff(actual: KernelState, desired: KernelState): Op[] {
   const gone = goneWith(actual, desired);
@@ -31,7 +31,7 @@ function goneWith(actual: KernelState, desired: KernelState): { takes(object: Ke
   for (const [key, object] of actual) {
     if (desired.has(key)) continue;
     if (object.kind === "netns") namespaces.add(object.ns);
-    if (object.kind === "bridge" || object.kind === "vxlan") devices.add(`${object.ns} ${object.name}`);
+    if (object.kind !== "veth" && isLink(object)) devices.add(`${object.ns} ${object.name}`);
     if (object.kind === "veth") devices.add(`${object.ns} ${object.name}`).add(`${object.peer.ns} ${object.peer.name}`);
   }
   return {
@@ -51,6 +51,10 @@ const LAYER: Readonly<Record<ObjectKind, number>> = {
   bridge: 3,
   vxlan: 4,
   veth: 5,
+  // Limits before addresses, and a shaper's queue before anything is sent to it.
+  ifb: 5.2,
+  tbf: 5.4,
+  redirect: 5.6,
   address: 6,
   neighbour: 7,
   fdb: 7,
@@ -61,8 +65,9 @@ const LAYER: Readonly<Record<ObjectKind, number>> = {
 function rankOf(op: Op): number {
   const layer = LAYER[op.object.kind];
   if (op.op !== "remove") return layer;
-  const isLink = op.object.kind === "bridge" || op.object.kind === "vxlan" || op.object.kind === "veth";
-  return isLink ? -layer : 20 - layer;
+  // Before the shaper goes that it leads to: frames redirected to nowhere are lost.
+  if (op.object.kind === "redirect") return -20;
+  return isLink(op.object) ? -layer : 20 - layer;
 }
 
 /** Equal as values; tables by their digest alone, because the kernel cannot give a body back. */

@@ -19,6 +19,11 @@ export function portName(endpoint: string): string {
   return `wp${hash36(endpoint)}`;
 }
 
+/** The device that shapes what an endpoint sends, beside its port. */
+export function shaperName(endpoint: string): string {
+  return `wq${hash36(endpoint)}`;
+}
+
 /**
  * The near end's MAC, known before the endpoint's own. As hypervisors do it: a first octet of fe, so that no bridge
  * would ever choose a port's MAC for itself.

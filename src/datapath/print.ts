@@ -5,9 +5,13 @@ import {
   type KernelObject,
   type KernelState,
   type Ns,
+  REDIRECT_PRIORITY,
+  TBF_HANDLES,
   type Op,
+  type Tbf,
   WEFT_ROUTE_METRIC,
   WEFT_ROUTE_PROTOCOL,
+  isLink,
   unreachable,
 } from "./state.ts";
 import { diff } from "./diff.ts";
@@ -34,6 +38,9 @@ function sortKey(op: Op): string {
     "bridge",
     "vxlan",
     "veth",
+    "ifb",
+    "tbf",
+    "redirect",
     "address",
     "neighbour",
     "fdb",
@@ -101,6 +108,16 @@ function printAdd(o: KernelObject): string[] {
         linkUp(o.ns, o.name, o.alias),
         `${ip(o.peer.ns)} link set ${o.peer.name} up`,
       ];
+    case "ifb":
+      return [`${ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu} type ifb`, linkUp(o.ns, o.name, o.alias)];
+    case "tbf":
+      return [`${tc(o.ns)} qdisc add dev ${o.dev} root handle ${TBF_HANDLES[0].toString(16)}: ${tbfText(o)}`];
+    case "redirect":
+      return [
+        `${tc(o.ns)} qdisc add dev ${o.dev} ingress`,
+        `${tc(o.ns)} filter add dev ${o.dev} parent ffff: protocol all prio ${REDIRECT_PRIORITY}` +
+          ` u32 match u32 0 0 action mirred egress redirect dev ${o.to}`,
+      ];
     case "address":
       return [`${ip(o.ns)} address add ${o.cidr} dev ${o.dev}${o.cidr.includes(":") ? " nodad" : ""}`];
     case "route":
@@ -130,7 +147,12 @@ function printRemove(o: KernelObject): string {
     case "bridge":
     case "vxlan":
     case "veth":
+    case "ifb":
       return `${ip(o.ns)} link delete ${o.name}`;
+    case "tbf":
+      return `${tc(o.ns)} qdisc delete dev ${o.dev} root`;
+    case "redirect":
+      return `${tc(o.ns)} qdisc delete dev ${o.dev} ingress`;
     case "address":
       return `${ip(o.ns)} address delete ${o.cidr} dev ${o.dev}`;
     case "route":
@@ -149,7 +171,9 @@ function printRemove(o: KernelObject): string {
 /** Links are changed field by field; everything else is replaced by the same words that add it. */
 function printSet(from: KernelObject, to: KernelObject): string[] {
   if (to.kind === "route") return [`${ip(to.ns)} route replace ${routeText(to)}`];
-  if (to.kind !== "bridge" && to.kind !== "vxlan" && to.kind !== "veth") return printAdd(to);
+  if (to.kind === "tbf") return printAdd(to).map((line) => line.replace(" add ", " change "));
+  if (to.kind === "redirect") return [printRemove(from), ...printAdd(to)];
+  if (!isLink(to)) return printAdd(to);
   const before = linkFields(from);
   const changed = linkFields(to).filter(([field, value]) => before.find(([other]) => other === field)?.[1] !== value);
   const lines = changed
@@ -165,13 +189,13 @@ function printSet(from: KernelObject, to: KernelObject): string[] {
 }
 
 function linkFields(o: KernelObject): [string, string][] {
-  if (o.kind !== "bridge" && o.kind !== "vxlan" && o.kind !== "veth") return [];
+  if (!isLink(o)) return [];
   const fields: [string, string][] = [
     ["mtu", String(o.mtu)],
     ["address", o.mac],
     ["alias", o.alias],
   ];
-  if (o.kind !== "bridge" && o.master !== undefined) fields.push(["master", o.master]);
+  if ("master" in o && o.master !== undefined) fields.push(["master", o.master]);
   if (o.kind === "veth") fields.push(["peer mtu", String(o.peer.mtu)], ["peer address", o.peer.mac]);
   return fields;
 }
@@ -183,6 +207,12 @@ function routeText(o: Extract<KernelObject, { kind: "route" }>): string {
   return `${dst}${via} dev ${o.dev}${how} proto ${WEFT_ROUTE_PROTOCOL} metric ${WEFT_ROUTE_METRIC}`;
 }
 
+/** `tc` writes rates in bits per second and sizes in bytes. */
+function tbfText({ rate, burst, limit, peak }: Tbf): string {
+  const more = peak === undefined ? "" : ` peakrate ${peak.rate * 8}bit mtu ${peak.burst}`;
+  return `tbf rate ${rate * 8}bit burst ${burst} limit ${limit}${more}`;
+}
+
 function linkUp(ns: Ns, name: string, alias: string): string {
   return `${ip(ns)} link set ${name} alias ${alias} up`;
 }
@@ -191,6 +221,9 @@ function ip(ns: Ns): string {
 }
 function bridge(ns: Ns): string {
   return ns === "host" ? "bridge" : `bridge -n ${nsName(ns)}`;
+}
+function tc(ns: Ns): string {
+  return ns === "host" ? "tc" : `tc -n ${nsName(ns)}`;
 }
 function inNs(ns: Ns): string {
   return ns === "host" ? "" : `ip netns exec ${nsName(ns)} `;

@@ -39,6 +39,24 @@ export type Veth = Link & {
   readonly peer: { readonly ns: Ns; readonly name: string; readonly mtu: number; readonly mac: string };
 };
 
+/** Queues frames that a redirect gives it, and hands them back to where they came in. Its MAC cannot be changed. */
+export type Ifb = Link & { readonly kind: "ifb" };
+
+/**
+ * A token bucket as the queue of a link (root, handle one of TBF_HANDLES): `rate` bytes per second in the long run,
+ * `burst` bytes at once, `limit` bytes may wait. With `peak`, a burst goes at that rate, in pieces of its `burst`
+ * bytes. Sizes of buckets are ones that the kernel can keep exactly (shaping.ts, wholeTicks).
+ */
+export type Tbf = {
+  readonly kind: "tbf";
+  readonly ns: Ns;
+  readonly dev: string;
+  readonly rate: number;
+  readonly burst: number;
+  readonly limit: number;
+  readonly peak?: { readonly rate: number; readonly burst: number };
+};
+
 export type KernelObject =
   | { readonly kind: "netns"; readonly ns: `vrf:${string}` }
   | {
@@ -56,6 +74,13 @@ export type KernelObject =
   | Bridge
   | Vxlan
   | Veth
+  | Ifb
+  | Tbf
+  /**
+   * Everything that comes in on a link goes to an ifb instead: an ingress queue with one filter of priority
+   * REDIRECT_PRIORITY. `to` is empty if the ifb is gone; then nothing comes in.
+   */
+  | { readonly kind: "redirect"; readonly ns: Ns; readonly dev: string; readonly to: string }
   /** `cidr` is address/length with the host bits kept. IPv6 without duplicate address detection. */
   | { readonly kind: "address"; readonly ns: Ns; readonly dev: string; readonly cidr: string }
   /**
@@ -98,6 +123,12 @@ export const WEFT_ROUTE_PROTOCOL = 87;
  * workload or host has from somebody else (metric 0 in IPv4) wins over it, and neither is refused because of the other.
  */
 export const WEFT_ROUTE_METRIC = 1024;
+/**
+ * Major numbers of our queues (`tc` shows `7766:`), and priority of our filters: what tells them from others'. Two
+ * numbers, because a queue is replaced by one of another number.
+ */
+export const TBF_HANDLES = [0x7766, 0x7767] as const;
+export const REDIRECT_PRIORITY = 87;
 /** Links, tables and namespaces are recognised by this mark. */
 export const MARK = "weft";
 /** The digest of a table that somebody else changed, or that has no mark of ours: never that of a body. */
@@ -122,6 +153,12 @@ export function keyOf(o: KernelObject): string {
       return `vxlan ${o.ns} ${o.name} ${o.vni} ${o.port} ${o.local}`;
     case "veth":
       return `veth ${o.ns} ${o.name} ${o.peer.ns} ${o.peer.name}`;
+    case "ifb":
+      return `ifb ${o.ns} ${o.name}`;
+    case "tbf":
+      return `tbf ${o.ns} ${o.dev}`;
+    case "redirect":
+      return `redirect ${o.ns} ${o.dev}`;
     case "address":
       return `address ${o.ns} ${o.dev} ${o.cidr}`;
     case "route":
@@ -151,13 +188,20 @@ export function nftDigest(body: string): string {
 
 /** The link whose disappearance takes this object along; undefined for what stands alone. */
 export function deviceOf(o: KernelObject): string | undefined {
-  return o.kind === "address" ||
+  return o.kind === "tbf" ||
+    o.kind === "redirect" ||
+    o.kind === "address" ||
     o.kind === "route" ||
     o.kind === "neighbour" ||
     o.kind === "fdb" ||
     o.kind === "bridge-fdb"
     ? o.dev
     : undefined;
+}
+
+/** What is in a namespace by a name of its own, and takes along what is on it. */
+export function isLink(o: KernelObject): o is Bridge | Vxlan | Veth | Ifb {
+  return o.kind === "bridge" || o.kind === "vxlan" || o.kind === "veth" || o.kind === "ifb";
 }
 
 export function unreachable(x: never): never {

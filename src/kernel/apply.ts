@@ -3,7 +3,7 @@
 // holds wherever it matters; between namespaces nothing depends on it but the far end of a new pair, and near ends go
 // out first.
 import { setImmediate } from "node:timers/promises";
-import { type KernelObject, type Ns, type ObjectOf, type Op } from "../datapath/state.ts";
+import { type KernelObject, type Ns, isLink, type ObjectOf, type Op } from "../datapath/state.ts";
 import { Batches } from "./batch.ts";
 import { refusalOfError } from "./errno.ts";
 import { OVERTAKEN, type OpResult, type Refusal } from "./kernel.ts";
@@ -131,10 +131,6 @@ export class Applier {
       ? await reapNamespace(this.#namespaces, object.ns.slice(4), group)
       : await reapLinks(this.#namespaces, object.ns, links, group);
   }
-}
-
-function isLink(object: KernelObject): boolean {
-  return object.kind === "bridge" || object.kind === "vxlan" || object.kind === "veth";
 }
 
 function isStepped(op: Op): op is SteppedOp {

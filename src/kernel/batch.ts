@@ -12,7 +12,7 @@ import * as k from "./netlink/constants.ts";
 import { type LinkInfo, linkByName, readLink } from "./netlink/link.ts";
 import { BATCH_BYTES, BATCH_MESSAGES } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
-import { isOurs, mayHoldEntries } from "./ownership.ts";
+import { isGround, isOurs, mayHoldEntries } from "./ownership.ts";
 import { enableIpv6 } from "./sysctl.ts";
 import { type Desk, type Step, type SteppedOp, describeLink, stepsOf } from "./steps.ts";
 
@@ -193,7 +193,7 @@ export class Batches {
 
 /** What could be applied but never observed. */
 function isUnseen({ kind, ns }: SteppedOp["object"]): boolean {
-  return (kind === "neighbour" || kind === "fdb" || kind === "bridge-fdb") && !mayHoldEntries(ns);
+  return isGround(kind) && !mayHoldEntries(ns);
 }
 
 function rankOf(ns: Ns): number {

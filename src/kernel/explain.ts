@@ -1,6 +1,7 @@
 // "It exists" is never taken for success: this looks what is there. What is exactly the object asked for is no refusal;
 // anything else is one that names what stands in the way. A list of operations may meet thousands of such entries, so
 // the tables are read once for it.
+import { isDeepStrictEqual } from "node:util";
 import type { ObjectOf } from "../datapath/state.ts";
 import { EEXIST, refusalOf } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
@@ -9,7 +10,7 @@ import * as k from "./netlink/constants.ts";
 import { type AddressInfo, allAddresses, allRoutes, readAddress, readRoute, type RouteInfo } from "./netlink/entry.ts";
 import { linkByName, readLink } from "./netlink/link.ts";
 import { isOurRoute } from "./ownership.ts";
-import { describeLink, type SteppedOp } from "./steps.ts";
+import { describeLink, queueOf, type SteppedOp } from "./steps.ts";
 
 /** What is in one namespace, as far as somebody asked. */
 export class Existing {
@@ -31,11 +32,15 @@ export class Existing {
         return this.#explainRoute(space, object);
       case "bridge":
       case "vxlan":
-      case "veth": {
+      case "veth":
+      case "ifb": {
         const near = linkText(this.#namespaces, object.ns, object.name);
         const far = object.kind === "veth" ? linkText(this.#namespaces, object.peer.ns, object.peer.name) : "";
         return refusalOf(EEXIST, [said, near, far].filter((text) => text !== "").join("; "));
       }
+      case "tbf":
+        return explainQueue(space, object);
+      case "redirect":
       case "neighbour":
       case "fdb":
       case "bridge-fdb":
@@ -68,6 +73,13 @@ export class Existing {
     const texts = there.map((found) => `${found.dst} via ${found.via || "no gateway"} protocol ${found.protocol}`);
     return refusalOf(EEXIST, `there is ${texts.join(", ")}`);
   }
+}
+
+function explainQueue(space: Space, o: ObjectOf<"tbf">): Refusal | undefined {
+  const { kind: _, ns: __, dev, ...wanted } = o;
+  const there = queueOf(space, space.indexes.get(dev) ?? 0);
+  if (there?.isOurTbf === true && isDeepStrictEqual(there.tbf, wanted)) return undefined;
+  return refusalOf(EEXIST, `${dev} has a queue that is ${there?.isOurTbf === true ? "another of ours" : "not ours"}`);
 }
 
 function isThis(found: RouteInfo, o: ObjectOf<"route">, space: Space): boolean {

@@ -1,8 +1,11 @@
 // A machine's network in memory, with the kernel's habits: what hangs on a link goes with it, a pair goes at both ends,
 // a bridge frees its ports, the last IPv4 address takes the routes of its link along. Everything is either ours or
 // somebody else's. Synchronous and deterministic; each operation costs the same whatever else is there.
+import { isDeepStrictEqual } from "node:util";
 import {
   type Bridge,
+  type Ifb,
+  isLink,
   type KernelObject,
   keyOf,
   type Ns,
@@ -14,8 +17,8 @@ import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../m
 import { Refused } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
 
-export type LinkObject = Bridge | Vxlan | Veth;
-export type EntryObject = ObjectOf<"address" | "route" | "neighbour" | "fdb" | "bridge-fdb">;
+export type LinkObject = Bridge | Vxlan | Veth | Ifb;
+export type EntryObject = ObjectOf<"tbf" | "redirect" | "address" | "route" | "neighbour" | "fdb" | "bridge-fdb">;
 
 /** A link as seen in one namespace: a veth pair is one link and two devices. */
 export type Device = {
@@ -129,11 +132,20 @@ export class Machine {
       for (const entry of device.entries.values()) this.#forget(device, entry);
       this.spaces.get(device.ns)?.devices.delete(device.name);
     }
+    if (object.kind === "ifb") this.#unaim(object);
+  }
+
+  /** What was redirected to a device that is gone goes nowhere. */
+  #unaim({ ns, name }: Ifb): void {
+    for (const device of this.spaces.get(ns)?.devices.values() ?? []) {
+      for (const [key, entry] of device.entries)
+        if (entry.kind === "redirect" && entry.to === name) device.entries.set(key, { ...entry, to: "" });
+    }
   }
 
   /** A port without its bridge forgets what the bridge knew behind it. */
   #release(link: Link): void {
-    if (link.object.kind === "bridge") return;
+    if (link.object.kind === "bridge" || link.object.kind === "ifb") return;
     const { master: _, ...alone } = link.object;
     link.object = alone;
     for (const device of link.devices) {
@@ -168,6 +180,8 @@ export class Machine {
     if (object.kind === "bridge-fdb" && masterOf(device.link.object) === undefined) {
       refuse("unsupported", `${device.name} is not a port of a bridge`);
     }
+    if (object.kind === "redirect") this.device(object.ns, object.to);
+    if (object.kind === "tbf") checkQueue(device, object);
     const isThere = device.entries.has(key);
     device.entries.set(key, object);
     if (object.kind === "route" && !isOurs) device.foreign.add(key);
@@ -259,6 +273,11 @@ export class Machine {
   }
 }
 
+function checkQueue(device: Device, object: ObjectOf<"tbf">): void {
+  const there = device.entries.get(keyOf(object));
+  if (there !== undefined && !isDeepStrictEqual(there, object)) refuse("exists", `${device.name} has a queue`);
+}
+
 function isSameRoute(a: ObjectOf<"route">, b: ObjectOf<"route">): boolean {
   return a.dev === b.dev && a.via === b.via && a.onlink === b.onlink && a.src === b.src;
 }
@@ -268,7 +287,7 @@ function tunnelKey(object: Vxlan): string {
 }
 
 function masterOf(object: LinkObject): string | undefined {
-  return object.kind === "bridge" ? undefined : object.master;
+  return object.kind === "bridge" || object.kind === "ifb" ? undefined : object.master;
 }
 
 function forgetNeighbours(device: Device | undefined): void {
@@ -292,5 +311,5 @@ function count(counts: Map<string, number>, key: string, change: 1 | -1): void {
 }
 
 export function isLinkObject(object: KernelObject): object is LinkObject {
-  return object.kind === "bridge" || object.kind === "vxlan" || object.kind === "veth";
+  return isLink(object);
 }

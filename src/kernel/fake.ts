@@ -12,6 +12,7 @@ import {
   stateOf,
   type Veth,
 } from "../datapath/state.ts";
+import { type Direction, DIRECTIONS } from "../model/qos.ts";
 import { refusalOfError } from "./errno.ts";
 import {
   type Device,
@@ -23,6 +24,7 @@ import {
   refuse,
 } from "./fake-machine.ts";
 import {
+  type Counters,
   type HostFacts,
   type Kernel,
   type NetnsId,
@@ -31,12 +33,14 @@ import {
   type PortSeen,
   type Refusal,
 } from "./kernel.ts";
-import { ENDPOINT_ALIAS, mayHoldEntries, sysctlsOf } from "./ownership.ts";
+import { ENDPOINT_ALIAS, isGround, mayHoldEntries, sysctlsOf } from "./ownership.ts";
 
 export type FakeOptions = {
   /** The host's own addresses, with the MTU of their links. */
   readonly addresses?: ReadonlyMap<string, number>;
   readonly facts?: HostFacts;
+  /** Default: both. */
+  readonly shaping?: readonly Direction[];
 };
 
 const STUCK: Refusal = { class: "busy", message: "EBUSY: it is stuck" };
@@ -116,10 +120,9 @@ export class FakeKernel implements Kernel {
     if (object.kind === "netns") return op.op === "remove" ? this.#removeNetns(object.ns) : this.#addNetns(object.ns);
     if (object.kind === "sysctl") return op.op === "remove" ? undefined : setSysctl(machine.space(object.ns), object);
     if (object.kind === "nft") return setTable(machine.space(object.ns), object, op.op);
-    if (isLinkObject(object)) return this.#runLink(op.op, object);
-    const isUnseen = object.kind === "neighbour" || object.kind === "fdb" || object.kind === "bridge-fdb";
-    if (isUnseen && !mayHoldEntries(object.ns))
+    if (isGround(object.kind) && !mayHoldEntries(object.ns))
       refuse("unsupported", `Weft keeps no ${object.kind} in a workload's namespace`);
+    if (isLinkObject(object)) return this.#runLink(op.op, object);
     const device = machine.device(object.ns, object.dev);
     if (!device.link.isOurs) refuse("exists", `${object.dev} in ${object.ns} is not ours`);
     if (op.op === "remove") return machine.removeEntry(object);
@@ -130,7 +133,7 @@ export class FakeKernel implements Kernel {
   #runLink(verb: Op["op"], object: LinkObject): void {
     const machine = this.#machine;
     if (verb === "add") {
-      const master = object.kind === "bridge" ? undefined : object.master;
+      const master = "master" in object ? object.master : undefined;
       if (master !== undefined && !machine.device(object.ns, master).link.isOurs)
         refuse("exists", `${master} is not ours`);
       return machine.addLink(object, true);
@@ -189,6 +192,19 @@ export class FakeKernel implements Kernel {
 
   underlayMtu(address: string): number | undefined {
     return this.#options.addresses?.get(address);
+  }
+
+  shaping(): readonly Direction[] {
+    return this.#options.shaping ?? DIRECTIONS;
+  }
+
+  /** Queues that nothing went through. */
+  queues(ns: Ns): ReadonlyMap<string, Counters> {
+    const queues = new Map<string, Counters>();
+    for (const { name, entries } of this.#machine.spaces.get(ns)?.devices.values() ?? [])
+      if ([...entries.values()].some((entry) => entry.kind === "tbf"))
+        queues.set(name, { bytes: 0, packets: 0, drops: 0, backlog: 0 });
+    return queues;
   }
 
   close(): void {

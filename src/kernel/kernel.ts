@@ -1,6 +1,7 @@
 // The port to the kernel. Two implementations, one contract suite: linux.ts (rtnetlink and libnftables through FFI) and
 // fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches
 // Linux.
+import type { Direction } from "../model/qos.ts";
 import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
@@ -36,6 +37,14 @@ export type PortSeen = {
   readonly far?: { readonly ifname: string; readonly mac: string; readonly addresses: readonly string[] };
 };
 
+/** Totals since the queue was made; `backlog` is what waits now, in bytes. */
+export type Counters = {
+  readonly bytes: number;
+  readonly packets: number;
+  readonly drops: number;
+  readonly backlog: number;
+};
+
 export interface Kernel {
   /**
    * Everything on this host that is ours: marked objects of the host's namespace, all namespaces of VRFs, and in the
@@ -48,9 +57,9 @@ export interface Kernel {
   /**
    * Runs the ops in order, even after a refusal; one result per op, in order. Adding what is there with other values is
    * a refusal (`exists`), never a success; but neighbours and FDB entries, which the kernel also learns by itself, are
-   * replaced. Adding an entry that is there exactly so, and removing what is not there, are successes. A sysctl is set
-   * and never removed. `unsupported` is what could never be observed: a sysctl that Weft does not know, an entry for
-   * which the namespace or the link is the wrong place.
+   * replaced, and so is whatever else takes what comes in on a port of ours. Adding an entry that is there exactly so,
+   * and removing what is not there, are successes. A sysctl is set and never removed. `unsupported` is what could never
+   * be observed: a sysctl that Weft does not know, an entry for which the namespace or the link is the wrong place.
    *
    * A long list lets others have their turn, and removing links waits; `isStale` is asked about an operation right
    * before it is done.
@@ -79,6 +88,10 @@ export interface Kernel {
   facts(): HostFacts;
   /** MTU of the link that carries this address of the host; undefined if the host does not have the address. */
   underlayMtu(address: string): number | undefined;
+  /** Directions in which this kernel can limit an endpoint's traffic; tried once, in a namespace of its own. */
+  shaping(): readonly Direction[];
+  /** What went through the queues of ours in a namespace, by the link they are on. */
+  queues(ns: Ns): ReadonlyMap<string, Counters>;
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */
   close(): void;
 }

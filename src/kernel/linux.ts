@@ -4,12 +4,14 @@ import { randomInt } from "node:crypto";
 import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import { Applier } from "./apply.ts";
 import { factsOf, linkNames, mtuOf } from "./facts.ts";
-import type { HostFacts, Kernel, NetnsId, OpResult, PortSeen, Refusal } from "./kernel.ts";
+import type { Direction } from "../model/qos.ts";
+import type { Counters, HostFacts, Kernel, NetnsId, OpResult, PortSeen, Refusal } from "./kernel.ts";
 import { Monitor } from "./monitor.ts";
 import { Namespaces, netnsIdOf } from "./namespaces.ts";
 import { Nft } from "./nft.ts";
-import { observe } from "./observe.ts";
+import { observe, queuesIn } from "./observe.ts";
 import { portsOf } from "./ports.ts";
+import { probeShaping } from "./probe.ts";
 import { cutOff } from "./reap.ts";
 
 export type LinuxOptions = {
@@ -29,6 +31,7 @@ export class LinuxKernel implements Kernel {
   readonly #nft: Nft;
   readonly #applier: Applier;
   readonly #monitors = new Set<Monitor>();
+  #shaping: readonly Direction[] | undefined;
   #isClosed = false;
 
   constructor(options: LinuxOptions = {}) {
@@ -80,6 +83,15 @@ export class LinuxKernel implements Kernel {
 
   underlayMtu(address: string): number | undefined {
     return mtuOf(this.#namespaces.host, address);
+  }
+
+  shaping(): readonly Direction[] {
+    this.#shaping ??= probeShaping(this.#namespaces);
+    return this.#shaping;
+  }
+
+  queues(ns: Ns): ReadonlyMap<string, Counters> {
+    return this.#namespaces.use(ns, queuesIn) ?? new Map();
   }
 
   close(): void {

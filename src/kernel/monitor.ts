@@ -19,6 +19,7 @@ import { isOurs } from "./ownership.ts";
 const ROUTE_GROUPS = [
   k.RTNLGRP_LINK,
   k.RTNLGRP_NEIGH,
+  k.RTNLGRP_TC,
   k.RTNLGRP_IPV4_IFADDR,
   k.RTNLGRP_IPV6_IFADDR,
   k.RTNLGRP_IPV4_ROUTE,
@@ -193,6 +194,11 @@ function concerns(ear: Ear, message: Received): boolean {
       const route = readRoute(message);
       return isEverywhere || route.protocol === WEFT_ROUTE_PROTOCOL || ear.ours.has(route.index);
     }
+    case k.RTM_NEWQDISC:
+    case k.RTM_DELQDISC:
+    case k.RTM_NEWTFILTER:
+    case k.RTM_DELTFILTER:
+      return isEverywhere || ear.ours.has(message.bytes.readInt32LE(message.start + 4));
     case k.RTM_NEWNEIGH:
     case k.RTM_DELNEIGH: {
       const entry = readNeighbour(message);

@@ -65,6 +65,22 @@ export class Namespaces {
     }
   }
 
+  /** Calls `inside` with a netlink socket of a new namespace, which is gone afterwards with all that is in it. */
+  scratch<T>(inside: (socket: NetlinkSocket) => T): T {
+    libc.unshareNetwork();
+    let socket: NetlinkSocket;
+    try {
+      socket = new NetlinkSocket(k.NETLINK_ROUTE);
+    } finally {
+      this.#comeHome();
+    }
+    try {
+      return inside(socket);
+    } finally {
+      socket.close();
+    }
+  }
+
   #comeHome(): void {
     try {
       libc.setns(this.#home);

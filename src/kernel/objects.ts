@@ -4,6 +4,7 @@
 // with an MTU of 0, which nobody wants: so the next diff sets it again, and setting a link always restores all of that.
 import type { KernelObject, Ns } from "../datapath/state.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
+import type { QueueInfo } from "./netlink/tc.ts";
 import type { LinkInfo } from "./netlink/link.ts";
 import { isPrimary, peerNs } from "./ownership.ts";
 
@@ -17,6 +18,9 @@ export type Dump = {
   readonly neighbours: readonly NeighbourInfo[];
   readonly tunnelFdb: readonly NeighbourInfo[];
   readonly bridgeFdb: readonly NeighbourInfo[];
+  readonly queues: readonly QueueInfo[];
+  /** Where everything goes that comes in on a link. */
+  readonly redirects: readonly { readonly index: number; readonly target: number }[];
 };
 
 /** A link that objects may hang on: its namespace as Weft calls it, and its name. */
@@ -71,7 +75,7 @@ function linkObject(
   const master = masterName === undefined ? {} : { master: masterName };
   const isPortRight = link.kind !== "vxlan" || link.master === 0 || (!link.learning && link.neighSuppress);
   const common = { ns, name, mtu: link.isUp && isPortRight ? link.mtu : 0, mac, alias };
-  if (link.kind === "bridge") return { kind: "bridge", ...common };
+  if (link.kind === "bridge" || link.kind === "ifb") return { kind: link.kind, ...common };
   if (link.kind === "vxlan" && link.vxlan !== undefined) return { kind: "vxlan", ...common, ...link.vxlan, ...master };
   if (link.kind !== "veth") return undefined;
   // The far end is in a namespace that nobody asked about: gone for us, so the pair is one that nobody wants.
@@ -103,6 +107,9 @@ function entriesOf(dump: Dump, devices: ReadonlyMap<number, Device>): KernelObje
   }
   for (const { index, ip, mac } of dump.neighbours) on(index, (ns, dev) => ({ kind: "neighbour", ns, dev, ip, mac }));
   for (const { index, ip, mac } of dump.tunnelFdb) on(index, (ns, dev) => ({ kind: "fdb", ns, dev, mac, dst: ip }));
+  for (const { index, tbf } of dump.queues) on(index, (ns, dev) => ({ kind: "tbf", ns, dev, ...tbf }));
+  for (const { index, target } of dump.redirects)
+    on(index, (ns, dev) => ({ kind: "redirect", ns, dev, to: devices.get(target)?.name ?? "" }));
   for (const { index, mac } of dump.bridgeFdb) on(index, (ns, dev) => ({ kind: "bridge-fdb", ns, dev, mac }));
   return objects;
 }

@@ -5,6 +5,7 @@
 // whatever namespaces they are.
 import { setImmediate } from "node:timers/promises";
 import { type KernelObject, type KernelState, type Ns, WEFT_ROUTE_PROTOCOL, stateOf } from "../datapath/state.ts";
+import type { Counters } from "./kernel.ts";
 import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import {
@@ -17,6 +18,7 @@ import {
   readRoute,
 } from "./netlink/entry.ts";
 import { allLinks, readLink } from "./netlink/link.ts";
+import { type QueueInfo, allQueues, ingressFilters, readQueue, readRedirect } from "./netlink/tc.ts";
 import type { MessageWriter, Received } from "./netlink/wire.ts";
 import type { Nft } from "./nft.ts";
 import { type Dump, objectsOf } from "./objects.ts";
@@ -96,7 +98,7 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   );
   // The host has many links and tables of others; without one of ours there is nothing of ours on them.
   if (links.length === 0 || (space.ns === "host" && !links.some(isOurs))) {
-    return { names, links, addresses: [], routes: [], neighbours: [], tunnelFdb: [], bridgeFdb: [] };
+    return { names, links, addresses: [], routes: [], neighbours: [], tunnelFdb: [], bridgeFdb: [], ...NO_QUEUES };
   }
   const route = (w: MessageWriter) => allRoutes(w, WEFT_ROUTE_PROTOCOL);
   const inside = {
@@ -106,7 +108,7 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
     routes: socket.list(k.RTM_GETROUTE, route, wanted(readRoute, isOurRoute)),
   };
   // The kernel keeps the neighbours of all namespaces in one table, and walks all of it for each of them.
-  if (!mayHoldEntries(space.ns)) return { ...inside, neighbours: [], tunnelFdb: [], bridgeFdb: [] };
+  if (!mayHoldEntries(space.ns)) return { ...inside, neighbours: [], tunnelFdb: [], bridgeFdb: [], ...NO_QUEUES };
   const fdb = links
     .filter(({ kind }) => kind === "vxlan")
     .flatMap(({ index }) =>
@@ -121,7 +123,43 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
     neighbours: socket.list(k.RTM_GETNEIGH, allNeighbours, wanted(readNeighbour, isOurNeighbour)),
     tunnelFdb: fdb.filter(isOurTunnelFdb),
     bridgeFdb: fdb.filter(isOurBridgeFdb),
+    ...queuesOf(space, new Set(links.map((link) => link.index))),
   };
+}
+
+const NO_QUEUES = { queues: [], redirects: [] };
+
+/** Of these links. Only links that have an ingress queue at all are asked for its filters. */
+function queuesOf({ socket }: Space, links: ReadonlySet<number>): Pick<Dump, "queues" | "redirects"> {
+  const isWanted = ({ index, kind }: QueueInfo) => (kind === "tbf" || kind === "ingress") && links.has(index);
+  const all = socket.list(k.RTM_GETQDISC, allQueues, wanted(readQueue, isWanted));
+  const redirects = all.flatMap(({ index, kind }) =>
+    kind !== "ingress"
+      ? []
+      : socket
+          .list(k.RTM_GETTFILTER, (w) => ingressFilters(w, index), readRedirect)
+          .slice(0, 1)
+          .map((target) => ({ index, target })),
+  );
+  return { queues: all.filter((queue) => queue.isOurTbf), redirects };
+}
+
+/** What went through the queues of ours, by the link they are on. */
+export function queuesIn({ socket }: Space): ReadonlyMap<string, Counters> {
+  const names = new Map(
+    socket.list(k.RTM_GETLINK, allLinks, wanted(readLink, isOurs)).map((link) => [link.index, link.name]),
+  );
+  const queues = socket.list(
+    k.RTM_GETQDISC,
+    allQueues,
+    wanted(readQueue, (queue) => queue.isOurTbf),
+  );
+  return new Map(
+    queues.flatMap(({ index, counters }) => {
+      const name = names.get(index);
+      return name === undefined ? [] : [[name, counters]];
+    }),
+  );
 }
 
 function wanted<T>(

@@ -6,9 +6,11 @@
 //   sysctl                   the keys in sysctlsOf(): whatever they are
 //   nft table                its name, and a chain whose name holds two hashes (nft.ts)
 //   route                    protocol 87
+//   queue                    handle 7766: or 7767:, on a link of ours
+//   redirect                 filter of priority 87 on what comes in on a link of ours
 //   address, neighbour, FDB  it is on a link of ours, and not of the kinds that the kernel makes there by itself
 import { createHash } from "node:crypto";
-import { MARK, type Ns, WEFT_ROUTE_PROTOCOL } from "../datapath/state.ts";
+import { MARK, type Ns, type ObjectKind, WEFT_ROUTE_PROTOCOL } from "../datapath/state.ts";
 import * as k from "./netlink/constants.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { LinkInfo } from "./netlink/link.ts";
@@ -41,6 +43,11 @@ export function peerNs(link: LinkInfo, candidates: readonly Ns[]): Ns | undefine
 /** Neighbours and FDB entries of ours are in namespaces that Weft routes or bridges in: a workload's are its own. */
 export function mayHoldEntries(ns: Ns): boolean {
   return !ns.startsWith("/");
+}
+
+/** Kinds that are only looked for where mayHoldEntries() says so. */
+export function isGround(kind: ObjectKind): boolean {
+  return ["neighbour", "fdb", "bridge-fdb", "tbf", "redirect", "ifb"].includes(kind);
 }
 
 /** The kernel adds link-local addresses by itself, and router advertisements add others. */

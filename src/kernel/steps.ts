@@ -5,6 +5,7 @@
 import {
   type Bridge,
   FLOOD_MAC,
+  type Ifb,
   type KernelObject,
   type Ns,
   type ObjectOf,
@@ -15,8 +16,20 @@ import {
 import { interfaceOf } from "../model/address.ts";
 import { EINVAL, Refused, refusalOf } from "./errno.ts";
 import type { Space } from "./namespaces.ts";
+import * as k from "./netlink/constants.ts";
 import { type RouteRequest, type Verb, address, bridgeFdb, neighbour, route, tunnelFdb } from "./netlink/entry.ts";
-import { type LinkInfo, newBridge, newVeth, newVxlan, setLink, setTunnelPort } from "./netlink/link.ts";
+import { type LinkInfo, newBridge, newIfb, newVeth, newVxlan, setLink, setTunnelPort } from "./netlink/link.ts";
+import {
+  type QueueInfo,
+  addIngress,
+  addRedirect,
+  addTbf,
+  changeTbf,
+  deleteIngress,
+  deleteTbf,
+  ownQueue,
+  readQueue,
+} from "./netlink/tc.ts";
 import { type MessageWriter, ipIn } from "./netlink/wire.ts";
 import { isOurs, peerAlias } from "./ownership.ts";
 
@@ -65,6 +78,12 @@ export function stepsOf(op: SteppedOp, at: number): Step[] {
       return [step((desk) => (op.op === "add" ? addVxlan(desk, object) : change(desk, object, op)))];
     case "veth":
       return vethSteps(object, op, at, step);
+    case "ifb":
+      return [step((desk) => (op.op === "add" ? addIfb(desk, object) : change(desk, object, op)))];
+    case "tbf":
+      return [step((desk) => tbfMessage(desk, op.op, object))];
+    case "redirect":
+      return [step((desk) => (op.op === "remove" ? removeRedirect(desk, object) : putRedirect(desk, object)))];
     case "address":
       return [step((desk) => addressMessage(desk, op.op === "remove" ? "delete" : "create", object))];
     case "route":
@@ -98,6 +117,44 @@ function addBridge(desk: Desk, o: Bridge): void {
   const index = desk.newIndex(o.ns, o.name);
   newBridge(desk.w, desk.seq(), { index, name: o.name, mac: o.mac });
   setLink(desk.w, desk.seq(), index, { alias: o.alias, mtu: o.mtu });
+}
+
+function addIfb(desk: Desk, o: Ifb): void {
+  const index = desk.newIndex(o.ns, o.name);
+  newIfb(desk.w, desk.seq(), { index, name: o.name, mac: o.mac, mtu: o.mtu });
+  setLink(desk.w, desk.seq(), index, { alias: o.alias });
+}
+
+/**
+ * A link's queue as it is now: changing and removing it needs the number it has at the moment. Without an echo the
+ * kernel answers only to whoever listens for events.
+ */
+export function queueOf(space: Space, index: number): QueueInfo | undefined {
+  return space.socket.ask(k.RTM_GETQDISC, (w) => ownQueue(w, index), readQueue, k.NLM_F_ECHO);
+}
+
+function tbfMessage(desk: Desk, verb: Op["op"], o: ObjectOf<"tbf">): void {
+  const index = desk.indexOf(o.dev);
+  if (verb === "add") return addTbf(desk.w, desk.seq(), index, o);
+  const there = queueOf(desk.space, index);
+  if (there?.isOurTbf !== true)
+    throw new Refused({ class: "missing", message: `${o.dev} in ${o.ns} has no queue of ours` });
+  if (verb === "set") changeTbf(desk.w, desk.seq(), there, o);
+  else deleteTbf(desk.w, desk.seq(), there);
+}
+
+/** Whatever else was on the way in of a port of ours gives way. */
+function putRedirect(desk: Desk, o: ObjectOf<"redirect">): void {
+  const index = desk.indexOf(o.dev);
+  const target = desk.indexOf(o.to);
+  // Mostly there is none, and the kernel says so: not this step's error.
+  deleteIngress(desk.w, desk.space.socket.nextSeq(), index);
+  addIngress(desk.w, desk.seq(), index);
+  addRedirect(desk.w, desk.seq(), index, target);
+}
+
+function removeRedirect(desk: Desk, o: ObjectOf<"redirect">): void {
+  deleteIngress(desk.w, desk.seq(), desk.indexOf(o.dev));
 }
 
 function addVxlan(desk: Desk, o: Vxlan): void {
@@ -161,11 +218,12 @@ function addVeth(desk: Desk, o: Veth): void {
 }
 
 /** Brings a link of ours to what it should be, by its mark as it is now and not as it was observed. Gives its index. */
-function change(desk: Desk, o: Bridge | Vxlan | Veth, op: Op): number {
+function change(desk: Desk, o: Bridge | Vxlan | Veth | Ifb, op: Op): number {
   const link = desk.link(o.name);
   if (link === undefined) throw new Refused({ class: "missing", message: `there is no link ${o.name} in ${o.ns}` });
   if (!isOurs(link)) throw new Refused({ class: "exists", message: describeLink(link, o.ns) });
-  const master = o.kind === "bridge" ? undefined : o.master === undefined ? 0 : desk.indexOf(o.master);
+  const mayHaveMaster = o.kind !== "bridge" && o.kind !== "ifb";
+  const master = !mayHaveMaster ? undefined : o.master === undefined ? 0 : desk.indexOf(o.master);
   setLink(desk.w, desk.seq(), link.index, {
     alias: o.alias,
     ...(link.mtu === o.mtu ? {} : { mtu: o.mtu }),

@@ -90,7 +90,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const members = new Members({ agent, door, host, journal, mirror, kernel, transport, clock, random, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
   const hatches = [cniHatch({ agent, host, door, journal, kernel, log })];
-  const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, disk, host), hatches);
+  const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, door, disk, host), hatches);
   if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });
   try {
@@ -169,6 +169,7 @@ function claimOf(kernel: LinuxKernel, host: string, underlay: string, { slices }
       underlay,
       underlayMtu,
       hostPrefixes: prefixes,
+      shaping: kernel.shaping(),
       ...(slices === undefined ? {} : { slices: slices.split(",") }),
     };
   };
@@ -202,10 +203,10 @@ function noWay(url: string): never {
 }
 
 /** What the agent answers besides its own verbs. */
-function pagesOf(agent: Agent, disk: Disk, host: string): readonly Page[] {
+function pagesOf(agent: Agent, door: Door, disk: Disk, host: string): readonly Page[] {
   const look = () => ({ snapshot: agent.current() ?? disk.snapshot() ?? emptySnapshot(""), report: agent.report });
   return [
-    { path: "/metrics", type: "text/plain; version=0.0.4", body: () => agentMetrics(agent.report) },
+    { path: "/metrics", type: "text/plain; version=0.0.4", body: () => agentMetrics(agent.report, door.queues()) },
     overlayPage(host, look),
   ];
 }

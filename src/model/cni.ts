@@ -23,7 +23,7 @@ export function cniConfigList(network: Network, { slice, portmap, socket }: CniE
     network: network.name,
     ...(slice === undefined ? {} : { slice }),
     ...(socket === undefined || socket === USUAL_SOCKET ? {} : { socket }),
-    capabilities: { ips: true, mac: true, dns: true },
+    capabilities: { ips: true, mac: true, dns: true, bandwidth: true },
   };
   const list = {
     cniVersion: "1.0.0",

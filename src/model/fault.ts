@@ -17,6 +17,7 @@ export const REASONS = {
   unsupported: { status: 400, exit: 2 },
   "address-outside": { status: 400, exit: 2 },
   "family-wrong": { status: 400, exit: 2 },
+  "qos-invalid": { status: 400, exit: 2 },
   // It names something that is not there.
   "network-unknown": { status: 404, exit: 3 },
   "vrf-unknown": { status: 404, exit: 3 },
@@ -44,6 +45,7 @@ export const REASONS = {
   "network-disabled": { status: 409, exit: 4 },
   "host-drained": { status: 409, exit: 4 },
   exhausted: { status: 409, exit: 4 },
+  "qos-unsupported": { status: 409, exit: 4 },
   "revision-stale": { status: 412, exit: 4 },
   "precondition-missing": { status: 428, exit: 4 },
   // Whoever asks may not.

@@ -13,6 +13,11 @@ export const HostSpec = Type.Object(
     slices: optional(
       Type.Array(Type.String(), { description: "Which slices of networks this host has bridges for. Default: all." }),
     ),
+    shaping: optional(
+      Type.Array(Type.Union([Type.Literal("inbound"), Type.Literal("outbound")]), {
+        description: "Directions in which its kernel can limit traffic. Default: none.",
+      }),
+    ),
     order: Type.Integer({ description: "Registration order: lists keep it." }),
     drained: optional(Type.Boolean({ description: "Whether it takes no new endpoints; those it has stay." })),
   },

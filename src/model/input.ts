@@ -2,9 +2,12 @@
 // request may leave it out. One source for the parser (parse.ts), for the types of what it returns, and for the
 // OpenAPI document.
 import Type, { type Static, type TSchema } from "typebox";
+import { AddressRange } from "./range.ts";
+import { QosInput } from "./qos.ts";
 import { MembershipSpec } from "./members.ts";
 import { HostSpec } from "./host.ts";
-import { EndpointSpec, NetworkSpec, PoolSpec, VrfSpec } from "./resource.ts";
+import { EndpointSpec, NetworkSpec, PoolSpec } from "./resource.ts";
+import { VrfSpec } from "./vrf.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -21,6 +24,12 @@ export const NetworkInput = Type.Object(
   {
     ...Type.Partial(NetworkSpec).properties,
     subnets: optional(NetworkSpec.properties.subnets),
+    qos: optional(QosInput),
+    ranges: optional(
+      Type.Array(Type.Object({ ...AddressRange.properties, qos: optional(QosInput) }, strict), {
+        description: "ipam global: only these addresses are given. Default: all of the subnets.",
+      }),
+    ),
     pool: optional(
       Type.Object(
         {
@@ -41,6 +50,7 @@ const claimed = {
   underlay: HostSpec.properties.underlay,
   underlayMtu: HostSpec.properties.underlayMtu,
   slices: HostSpec.properties.slices,
+  shaping: HostSpec.properties.shaping,
   hostPrefixes: Texts("The host's own addresses and routes: networks must not overlap them."),
 };
 export const HostClaim = Type.Object({ host: Type.String(), ...claimed }, strict);
@@ -77,6 +87,7 @@ export const EndpointClaim = Type.Object(
     workload: EndpointSpec.properties.workload,
     joined: EndpointSpec.properties.joined,
     defaultRoute: EndpointSpec.properties.defaultRoute,
+    qos: optional(QosInput),
   },
   strict,
 );
@@ -127,6 +138,8 @@ export const HoldRequest = Type.Object(
 );
 export const HoldRelease = Type.Object(span, strict);
 
+/** What may change while an endpoint is attached. */
+export const EndpointPatch = Type.Object({ qos: optional(QosInput) }, strict);
 export const HostReport = Type.Object(
   {
     host: Type.String(),
@@ -166,6 +179,7 @@ export type PoolInput = Value<typeof PoolInput>;
 export type MembershipClaim = Value<typeof MembershipClaim>;
 export type MigrationRequest = Value<typeof MigrationRequest>;
 export type MoveReport = Value<typeof MoveReport>;
+export type EndpointPatch = Value<typeof EndpointPatch>;
 export type HostClaim = Value<typeof HostClaim>;
 export type JoinRequest = Value<typeof JoinRequest>;
 export type EndpointClaim = Value<typeof EndpointClaim>;
@@ -187,6 +201,7 @@ export const AttachRequest = Type.Object(
     slice: optional(Type.String()),
     workload: EndpointSpec.properties.workload,
     defaultRoute: EndpointSpec.properties.defaultRoute,
+    qos: optional(QosInput),
   },
   strict,
 );

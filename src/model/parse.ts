@@ -7,6 +7,7 @@ import { Fault } from "./fault.ts";
 import { CheckRequest, type InventoryAnswer, InventoryAnswer as InventoryAnswerSchema } from "./check.ts";
 import * as input from "./input.ts";
 import type { Kind } from "./resource.ts";
+import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
 import { invalid, shapeFault } from "./shape.ts";
 import type { AttachRequest, HostReport } from "./status.ts";
 
@@ -25,6 +26,9 @@ const validators = {
   endpoints: Compile(input.EndpointClaims),
   hold: Compile(input.HoldRequest),
   release: Compile(input.HoldRelease),
+  endpointPatch: Compile(input.EndpointPatch),
+  qos: Compile(QosInput),
+  limit: Compile(LimitText),
   report: Compile(input.HostReport),
   apply: Compile(input.ApplyRequest),
   attach: Compile(input.AttachRequest),
@@ -35,6 +39,7 @@ const validators = {
 /** The body of PUT /v1/networks/{name}, addresses canonical. */
 export function parseNetworkPut(body: unknown): input.NetworkInput {
   refuseOtherDrivers(fieldOf(body, "spec"), "spec");
+  checkQos(fieldOf(body, "spec"), "spec");
   return canonicalNetwork(checked<{ readonly spec: input.NetworkInput }>(validators.networkPut, body, "").spec, "spec");
 }
 
@@ -74,12 +79,21 @@ export function parseJoin(host: string, body: unknown): { readonly claim: input.
   return token === undefined ? { claim } : { claim, token };
 }
 
+/** The body of PATCH /v1/endpoints/{name}. */
+export function parseEndpointPatch(body: unknown): input.EndpointPatch {
+  checkQos(body, "");
+  return checked<input.EndpointPatch>(validators.endpointPatch, body, "");
+}
+
 export function parseEndpointClaim(body: unknown): input.EndpointClaim {
+  checkQos(body, "");
   return canonicalClaim(checked<input.EndpointClaim>(validators.endpoint, body, ""), "");
 }
 
 /** The body of POST /v1/endpoint-sets. */
 export function parseEndpointClaims(body: unknown): input.EndpointClaim[] {
+  const list = fieldOf(body, "endpoints");
+  if (Array.isArray(list)) for (const [i, claim] of list.entries()) checkQos(claim, `endpoints[${i}]`);
   const { endpoints } = checked<{ readonly endpoints: readonly input.EndpointClaim[] }>(validators.endpoints, body, "");
   return endpoints.map((claim, i) => canonicalClaim(claim, `endpoints[${i}].`));
 }
@@ -107,6 +121,7 @@ export function parseRelease(query: unknown): input.HoldRelease {
 
 /** What a workload's door asks of an agent. */
 export function parseAttach(body: unknown): AttachRequest {
+  checkQos(body, "");
   const request = checked<AttachRequest>(validators.attach, body, "");
   if (request.owner !== undefined) checkName("endpoint", request.owner, "owner");
   if (request.workload !== undefined) checkName("workload", request.workload, "workload");
@@ -158,6 +173,7 @@ function checkItem(item: unknown, where: string): void {
     throw invalid(`${where}.name`, "string", fieldOf(item, "name"), "give it a name");
   const spec = fieldOf(item, "spec");
   if (kind !== "vrf") refuseOtherDrivers(spec, `${where}.spec`);
+  if (kind === "network") checkQos(spec, `${where}.spec`);
   checked(validators[kind], spec, `${where}.spec`);
 }
 
@@ -252,6 +268,20 @@ function coveredCidrs(texts: readonly string[], where: string): string[] {
 function checked<T>(validator: Validator, value: unknown, where: string): T {
   if (validator.Check(value)) return value as T;
   throw shapeFault(validator.Errors(value), value, where);
+}
+
+/** Each limit by itself: the error of "one of these forms" would not say which field is wrong. */
+function checkQos(holder: unknown, where: string): void {
+  const ranges = fieldOf(holder, "ranges");
+  if (Array.isArray(ranges)) for (const [i, range] of ranges.entries()) checkQos(range, `${where}.ranges[${i}]`);
+  const qos = fieldOf(holder, "qos");
+  if (qos === undefined) return;
+  const at = where === "" ? "qos" : `${where}.qos`;
+  for (const direction of DIRECTIONS) {
+    const said = fieldOf(qos, direction);
+    if (typeof said === "object") checked(validators.limit, said, `${at}.${direction}`);
+  }
+  checked(validators.qos, qos, at);
 }
 
 /** A driver of other systems, or of a later Weft, is not a spelling mistake. */

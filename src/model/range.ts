@@ -1,6 +1,7 @@
 // The form of an address range: a contiguous piece of a global network's address space. What it means is arithmetic
 // (ipam/range.ts); whether it may be is admission's judgement.
 import Type, { type Static } from "typebox";
+import { Qos, type QosInput } from "./qos.ts";
 
 const strict = { additionalProperties: false };
 const optional = Type.Optional;
@@ -53,16 +54,20 @@ export const AddressRange = Type.Object(
     ),
     dns: optional(Type.Array(Type.String(), { description: "Name servers of its leases. Default: the network's." })),
     mtu: optional(Type.Integer({ minimum: 576, maximum: 65_450, description: "At most the network's is used." })),
+    qos: optional(Qos),
     securityGroups: optional(Type.Array(Type.String(), { description: "Names of security groups of its leases." })),
   },
   strict,
 );
 
 type Mutable = Static<typeof AddressRange>;
-export type AddressRange = Readonly<Omit<Mutable, "dns" | "securityGroups">> & {
+export type AddressRange = Readonly<Omit<Mutable, "dns" | "securityGroups" | "qos">> & {
   readonly dns?: readonly string[];
   readonly securityGroups?: readonly string[];
+  readonly qos?: Qos;
 };
+/** As somebody asks for it: limits as texts with units, or numbers. */
+export type RangeInput = Omit<AddressRange, "qos"> & { readonly qos?: QosInput };
 
 /** How long an address that was given back goes to nobody else, unless its network says otherwise. */
 const QUARANTINE_SECONDS = 60;

@@ -10,6 +10,8 @@ import * as hosts from "./host.ts";
 import { CursorSpec, FreedSpec, HoldSpec } from "./kept.ts";
 import { MembershipSpec, MigrationSpec, MoveSpec } from "./members.ts";
 import { AddressRange } from "./range.ts";
+import * as routing from "./vrf.ts";
+import { Qos } from "./qos.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -21,51 +23,6 @@ type Value<S extends TSchema> = DeepReadonly<Static<S>>;
 const strict = { additionalProperties: false };
 const Text = (description: string) => Type.String({ description });
 const optional = Type.Optional;
-
-/** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
-export const VrfSpec = Type.Object(
-  {
-    index: Type.Integer({ description: "Small number the server gives; each host's uplink addresses derive from it." }),
-    vni: Type.Integer({
-      minimum: 1,
-      maximum: 16_777_215,
-      description: "VNI that carries the VRF's routed networks between hosts.",
-    }),
-    tunnelPort: Type.Integer({ minimum: 1, maximum: 65_535, description: "UDP port of the tunnel (4789 by default)." }),
-    vtepSubnets: Type.Array(Type.String(), {
-      description: "Where each host's tunnel endpoint address comes from, at most one per family.",
-    }),
-    vtepMacOui: Text(
-      "First three octets of every tunnel endpoint's MAC; the last three are the low 24 bits of its IPv4 address.",
-    ),
-    vtepName: optional(
-      Text("Name of the VXLAN device for routed networks, when it must be a given one (DC/OS: vtep1024)."),
-    ),
-    hostAccess: Type.Boolean({
-      description: "Whether processes of a host reach the VRF's addresses from the host's own namespace.",
-    }),
-    kept: optional(
-      Type.Boolean({
-        description:
-          "Whether it stays when its last network goes: true for one that was put, not for one made with a network.",
-      }),
-    ),
-    dcos: optional(
-      Type.Object(
-        {
-          vtepMacOui: Text("vtep_mac_oui as it was written in config.yaml; shown again by the state endpoint."),
-          vtepMtu: optional(Type.Integer()),
-          masters: Type.Array(Type.String(), { description: "Addresses of hosts that are members without bridges." }),
-          agents: Type.Array(Type.String(), {
-            description: "Addresses of the hosts that config.yaml lists as agents.",
-          }),
-        },
-        strict,
-      ),
-    ),
-  },
-  strict,
-);
 
 export const Subnet = Type.Object(
   {
@@ -151,6 +108,7 @@ export const NetworkSpec = Type.Object(
       }),
     ),
     masquerade: Type.Boolean({ description: "Whether its endpoints reach the outside under the host's address." }),
+    qos: optional(Qos),
     enabled: Type.Boolean({ description: "A disabled network gets no new blocks and takes no new endpoints." }),
     cni: optional(
       Type.Boolean({
@@ -226,13 +184,14 @@ export const EndpointSpec = Type.Object(
           "workload's first interface of Weft's, by name.",
       }),
     ),
+    qos: optional(Qos),
     detaching: optional(Type.Boolean({ description: "Its host has been asked to detach it." })),
   },
   strict,
 );
 
 export const SPECS = {
-  vrf: VrfSpec,
+  vrf: routing.VrfSpec,
   network: NetworkSpec,
   host: hosts.HostSpec,
   block: hosts.BlockSpec,
@@ -248,9 +207,9 @@ export const SPECS = {
 } as const;
 
 export type Kind = keyof typeof SPECS;
-export type VrfSpec = Value<typeof VrfSpec>;
 export type Subnet = Value<typeof Subnet>;
 export type Slice = Value<typeof Slice>;
+export type VrfSpec = Value<typeof routing.VrfSpec>;
 export type NetworkSpec = Value<typeof NetworkSpec>;
 export type HostSpec = Value<typeof hosts.HostSpec>;
 export type VtepSpec = Value<typeof hosts.VtepSpec>;

@@ -1,5 +1,6 @@
 // What a host reached. Status is a record of its own, never inside a resource: an agent reports it, the server keeps
 // the latest per host in memory, and a restarted server has it again after each agent's next report.
+import type { Direction, QosInput } from "./qos.ts";
 import type { EndpointSpec } from "./resource.ts";
 
 /** What an agent says after a round that changed something, and at least every heartbeat. */
@@ -70,6 +71,18 @@ export type AttachRequest = {
   readonly workload?: string;
   /** See EndpointSpec. */
   readonly defaultRoute?: boolean;
+  readonly qos?: QosInput;
+};
+/** What went through the queue that limits an endpoint in one direction, since the queue was made. */
+export type QueueCounters = {
+  readonly endpoint: string;
+  readonly direction: Direction;
+  readonly bytes: number;
+  readonly packets: number;
+  /** Packets that found the queue full. */
+  readonly drops: number;
+  /** Bytes that wait now. */
+  readonly backlog: number;
 };
 
 /** What the workload got: everything needed to print it, or to hand it to a container runtime. */

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";
 import type { Network } from "../../src/model/resource.ts";
+import type { QosInput } from "../../src/model/qos.ts";
 import { randomFrom } from "./clock.ts";
 import { assertUnique, type Host, World } from "./world.ts";
 
@@ -73,6 +74,7 @@ class Life {
       () => this.#changeNetwork(),
       () => this.#resize(),
       () => this.#holdOrRelease(),
+      () => this.#limit(),
       () =>
         this.#onHost((host) =>
           host.running === undefined ? this.#world.startAgent(host) : this.#world.killAgent(host),
@@ -126,7 +128,7 @@ class Life {
       : [{ cidr: `10.${n}.0.0/24` }, ...(random(2) === 0 ? [{ cidr: `fd0${n}::/64` }] : [])];
     const vrf = random(3) === 0 ? { vrf: "shared" } : {};
     const addressing = !isLocal && random(2) === 0 ? this.#addressing(n) : {};
-    const spec = { subnets, ...vrf, ...addressing };
+    const spec = { subnets, ...vrf, ...addressing, ...this.#qos() };
     if (await this.#write({ verb: "put-network", name, spec })) this.#networks.add(name);
   }
 
@@ -174,8 +176,27 @@ class Life {
     const { control } = this.#world;
     const network = name === undefined ? undefined : await control?.find("network", name, { role: "admin" });
     if (network === undefined) return;
-    const spec = { ...network.spec, masquerade: !network.spec.masquerade, mtu: 1300 + this.#world.random(100) };
+    const spec = {
+      ...network.spec,
+      masquerade: !network.spec.masquerade,
+      mtu: 1300 + this.#world.random(100),
+      ...this.#qos(),
+    };
     await this.#write({ verb: "put-network", name: network.name, spec });
+  }
+
+  /** Mostly nothing, as most networks and endpoints have. */
+  #qos(): { readonly qos?: QosInput } {
+    const { random } = this.#world;
+    const choice = () =>
+      [{ average: 1_000_000 * (1 + random(20)) }, "none" as const, "inherit" as const][random(3)] ?? "none";
+    return random(3) > 0 ? {} : { qos: { inbound: choice(), outbound: choice() } };
+  }
+
+  /** Live, whatever its host is doing. */
+  async #limit(): Promise<void> {
+    const endpoint = this.#anyOf((await this.#snapshot()).endpoints);
+    if (endpoint !== undefined) await this.#write({ verb: "patch-endpoint", name: endpoint.name, patch: this.#qos() });
   }
 
   async #deleteNetwork(): Promise<void> {
@@ -200,7 +221,7 @@ class Life {
     host.workloads.add(netns);
     const range = [undefined, undefined, "a", "s", "e"][this.#world.random(5)];
     const wish = range === undefined ? {} : { range };
-    void host.running?.door.attach({ network, netns, ...wish }).catch(mustBeFault);
+    void host.running?.door.attach({ network, netns, ...wish, ...this.#qos() }).catch(mustBeFault);
   }
 
   async #detach(): Promise<void> {

@@ -1,6 +1,7 @@
 // A whole cluster in one process: the control plane over a store in memory, real agents over fake kernels, a line
 // between them that loses, delays and cuts, and a clock that only the test moves. One seed, one life. Disks survive
 // crashes: the store, each host's journal, token and last snapshot; kernels survive agents.
+import { DIRECTIONS } from "../../src/model/qos.ts";
 import assert from "node:assert/strict";
 import { Agent } from "../../src/agent/agent.ts";
 import { answerAsks } from "../../src/agent/answer.ts";
@@ -164,7 +165,13 @@ export class World {
       clock,
       random,
       cluster: host.token === JOIN_TOKEN ? undefined : "simulated",
-      claim: () => ({ host: host.name, underlay: host.underlay, underlayMtu: 1500, hostPrefixes: [] }),
+      claim: () => ({
+        host: host.name,
+        underlay: host.underlay,
+        underlayMtu: 1500,
+        hostPrefixes: [],
+        shaping: DIRECTIONS,
+      }),
       saveIdentity: (joined) => {
         if (host.running?.agent === agent) host.credential = host.token = joined.token;
       },
@@ -447,6 +454,8 @@ function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what
     linkNames: (ns) => kernel.linkNames(ns),
     facts: () => kernel.facts(),
     underlayMtu: (address) => kernel.underlayMtu(address),
+    shaping: () => kernel.shaping(),
+    queues: (ns) => kernel.queues(ns),
     close: () => kernel.close(),
   };
 }

@@ -4,6 +4,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { itemsOf } from "../../cli/file.ts";
 import { Control } from "../../control/control.ts";
+import { DIRECTIONS } from "../../model/qos.ts";
 import { parseApply } from "../../model/parse.ts";
 import { openMemoryStore } from "../../store/memory.ts";
 import { parseApceraConfig } from "../apcera/config.ts";
@@ -25,6 +26,7 @@ async function demonstration(): Promise<Control> {
       underlay: `172.31.77.${10 + n}`,
       underlayMtu: 1500,
       hostPrefixes: ["172.31.77.0/24"],
+      shaping: DIRECTIONS,
     };
     await control.join(claim, "join-token");
   }
@@ -43,6 +45,7 @@ test("every example has its test here", () => {
     "addresses.yaml",
     "apcera.conf",
     "dcos.yaml",
+    "limits.yaml",
     "networks.yaml",
     "plan.yaml",
   ]);
@@ -77,6 +80,16 @@ test("apcera.conf: networks get what its comments say", async () => {
     made.push(resource?.kind === "network" ? resource.spec.subnets.map(({ cidr }) => cidr).join() : "");
   }
   assert.deepEqual(made, ["192.168.1.0/24", "10.2.0.0/16", "10.4.0.0/16"]);
+});
+
+test("limits.yaml: a network with limits, in numbers", async () => {
+  const control = await demonstration();
+  await applied(control, "limits.yaml");
+  const { networks } = await control.snapshot({ role: "admin" });
+  assert.deepEqual(networks.find(({ name }) => name === "guests")?.spec.qos, {
+    inbound: { average: 100_000_000 },
+    outbound: { average: 20_000_000, peak: 100_000_000, burst: 1_000_000 },
+  });
 });
 
 test("networks.yaml: a routed and a switched network, both dual stack; twice is once", async () => {

@@ -9,7 +9,7 @@ import { type View, get } from "../view.ts";
 import type { Write } from "../write.ts";
 import { networksOf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse, within } from "./context.ts";
-import { attach, attachAll, detach, unknown } from "./endpoint.ts";
+import { attach, attachAll, detach, patchEndpoint, unknown } from "./endpoint.ts";
 import { hold, release, sweep } from "./hold.ts";
 import { deleteHost, drainHost, joinHost } from "./host.ts";
 import { joinNetwork, leaveNetwork } from "./membership.ts";
@@ -80,6 +80,9 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
     case "attach-all":
       attachAll(draft, write.claims, write.by, context);
       return undefined;
+    case "patch-endpoint":
+      checkMatch(get(view, "endpoint", write.name), write.ifRevision, `endpoint "${write.name}"`);
+      return patchEndpoint(draft, write.name, write.patch);
     case "detach":
       checkMatch(get(view, "endpoint", write.endpoint), write.ifRevision, `endpoint "${write.endpoint}"`);
       return detach(draft, write.endpoint, write.by, write.force === true, context);

@@ -4,7 +4,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Ip, formatIp, macFromIp, macValue, parseIp } from "../../model/address.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
-import type { EndpointClaim } from "../../model/input.ts";
+import type { EndpointClaim, EndpointPatch } from "../../model/input.ts";
 import { checkName, parseMac } from "../../model/parse.ts";
 import type { Endpoint, Host, Network } from "../../model/resource.ts";
 import { endpointName } from "../../model/resource.ts";
@@ -15,6 +15,8 @@ import { gatewayMac, localAddresses, macTaken } from "./addresses.ts";
 import { type Context, within } from "./context.ts";
 import { endLease } from "./freed.ts";
 import { type Lease, globalLease, unknownRange } from "./lease.ts";
+import { levelsOf, parseQos, patched } from "../../model/qos.ts";
+import { checkEndpointHost } from "./qos.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
 export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
@@ -38,9 +40,13 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
   checkTakes(host, network, by);
   const isGlobal = network.spec.ipam === "global";
   if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
+  const qos = patched(undefined, parseQos(claim.qos ?? {}, "qos"));
   const lease: Lease = isGlobal
     ? globalLease(draft, network, claim, name, context)
     : { ips: localAddresses(view, network, claim, name) };
+  const own = { ...(qos === undefined ? {} : { qos }), ...(lease.range === undefined ? {} : { range: lease.range }) };
+  // A local network's endpoint is attached already, by an agent that knows its own kernel.
+  if (isGlobal) checkEndpointHost(host, levelsOf(network, own));
   return draft.put("endpoint", name, {
     network: network.name,
     host: claim.host,
@@ -49,7 +55,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
     netns: claim.netns,
     mac: lease.mac ?? macOf(view, network, claim, lease.ips, name),
     addresses: lease.ips.map(formatIp),
-    ...(lease.range === undefined ? {} : { range: lease.range }),
+    ...own,
     ...(claim.slice === undefined || isGlobal ? {} : { slice: claim.slice }),
     ...(claim.workload === undefined ? {} : { workload: claim.workload }),
     ...(claim.joined === true ? { joined: true } : {}),
@@ -66,6 +72,22 @@ export function attachAll(draft: Draft, claims: readonly EndpointClaim[], by: Vi
     names.add(name);
     within(`endpoints[${i}]`, () => attach(draft, claim, by, context));
   }
+}
+
+/** Changes what may change while an endpoint is attached. */
+export function patchEndpoint(draft: Draft, name: string, patch: EndpointPatch): Endpoint {
+  const { view } = draft;
+  const endpoint = get(view, "endpoint", name);
+  if (endpoint === undefined) throw unknown("endpoint", name, "name");
+  const { qos: own, ...spec } = endpoint.spec;
+  const qos = patched(own, parseQos(patch.qos ?? {}, "qos"));
+  const network = get(view, "network", spec.network);
+  if (network !== undefined)
+    checkEndpointHost(
+      get(view, "host", spec.host),
+      levelsOf(network, { ...spec, ...(qos === undefined ? {} : { qos }) }),
+    );
+  return draft.put("endpoint", name, { ...spec, ...(qos === undefined ? {} : { qos }) });
 }
 
 /** Removes an endpoint, or marks it so that its host does. Gone already is well for a host, unknown for a person. */

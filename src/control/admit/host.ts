@@ -28,6 +28,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
     underlay: formatIp(underlay),
     underlayMtu: claim.underlayMtu,
     ...(claim.slices === undefined ? {} : { slices: claim.slices }),
+    ...(claim.shaping === undefined ? {} : { shaping: claim.shaping }),
     order,
     ...(old?.spec.drained === true ? { drained: true } : {}),
   });

@@ -18,6 +18,7 @@ import { overlapFault, placeCollision } from "./overlap.ts";
 import { type WithSubnets, drawn } from "./pool.ts";
 import { rangesOf } from "./range.ts";
 import { settleLeases } from "./resize.ts";
+import { checkNetworkHosts, networkQos } from "./qos.ts";
 import { checkSlices, subnetsOf } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
@@ -45,6 +46,7 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
   const isMoved = old !== undefined && old.spec.vrf !== spec.vrf;
   settleVrf(draft, spec.vrf, hosts, isMoved ? "anew" : "");
   if (isMoved) vacateVrf(draft, old.spec.vrf);
+  if (!isDeepStrictEqual(limitsIn(spec), old === undefined ? [] : limitsIn(old.spec))) checkNetworkHosts(view, network);
   return network;
 }
 
@@ -94,6 +96,10 @@ export function endpointsOf(view: View, network: string): string[] {
   return [...(view.networks.get(network)?.endpoints.keys() ?? [])];
 }
 
+function limitsIn({ qos, ranges }: NetworkSpec): unknown[] {
+  return [qos, ...(ranges ?? []).map((range) => [range.name, range.qos])];
+}
+
 function completed(
   view: View,
   name: string,
@@ -102,6 +108,7 @@ function completed(
   context: Context,
 ): NetworkSpec {
   const ipam = input.ipam ?? (input.subnets.some((subnet) => subnet.hostPrefix !== undefined) ? "local" : "global");
+  const qos = networkQos(input.qos, "spec.qos");
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
   const subnets = subnetsOf(input, ipam);
   if (ipam === "local") refuseGlobalOnly(input);
@@ -118,6 +125,7 @@ function completed(
     ...(input.dns === undefined ? {} : { dns: input.dns }),
     ...(input.mtu === undefined ? {} : { mtu: input.mtu }),
     ...(input.slices === undefined ? {} : { slices: checkSlices(input.slices, ipam, input.subnets) }),
+    ...(qos === undefined ? {} : { qos }),
     masquerade: input.masquerade ?? true,
     enabled: input.enabled ?? true,
     ...(input.cni === true ? { cni: true } : {}),

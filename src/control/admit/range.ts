@@ -15,7 +15,8 @@ import {
 } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import { checkName, parseMac } from "../../model/parse.ts";
-import type { AddressRange } from "../../model/range.ts";
+import { parseQos, patched } from "../../model/qos.ts";
+import type { AddressRange, RangeInput } from "../../model/range.ts";
 import type { Network, Subnet } from "../../model/resource.ts";
 import { usableRange } from "../../ipam/assign.ts";
 import { type Plan, macRoom, planOf, spansOf } from "../../ipam/range.ts";
@@ -45,7 +46,7 @@ const DRAWS = 64;
 
 /** Ranges in canonical text with their MACs, or the Fault that says which is wrong. */
 export function rangesOf(
-  wanted: readonly AddressRange[],
+  wanted: readonly RangeInput[],
   subnets: readonly Subnet[],
   old: Network | undefined,
   context: Context,
@@ -76,7 +77,9 @@ export function rangesOf(
   return ranges;
 }
 
-function canonical(range: AddressRange, cidrs: readonly Cidr[], where: string): AddressRange {
+function canonical(given: RangeInput, cidrs: readonly Cidr[], where: string): AddressRange {
+  const { qos: said, ...range } = given;
+  const qos = patched(undefined, parseQos(said ?? {}, `${where}.qos`));
   checkFields(range, where);
   const first = addressIn(range.first, 4, `${where}.first`);
   const first6 = addressIn(range.first6, 6, `${where}.first6`);
@@ -92,6 +95,7 @@ function canonical(range: AddressRange, cidrs: readonly Cidr[], where: string): 
   const length = first6 === undefined ? undefined : prefixLengthOf(range, first6, subnet6, where);
   const canonicalRange: AddressRange = {
     ...range,
+    ...(qos === undefined ? {} : { qos }),
     ...(first === undefined ? {} : { first: formatIp(first) }),
     ...(first6 === undefined ? {} : { first6: formatIp(first6) }),
     ...(length === undefined ? {} : { prefixLength: length }),

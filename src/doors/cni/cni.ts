@@ -103,7 +103,7 @@ function refuseAtOnce({ agent, journal }: CniOptions, { containerId, ifname, con
 }
 
 function attachRequestOf(options: CniOptions, { containerId, netns, ifname, config }: Request): AttachRequest {
-  const { network, slice, addresses, mac } = config;
+  const { network, slice, addresses, mac, qos } = config;
   const defaultRoute = config.defaultRoute ?? wayOut(options, netns, ifname, config);
   return {
     network,
@@ -113,6 +113,7 @@ function attachRequestOf(options: CniOptions, { containerId, netns, ifname, conf
     ...(slice === undefined ? {} : { slice }),
     ...(addresses.length === 0 ? {} : { addresses }),
     ...(mac === undefined ? {} : { mac }),
+    ...(qos === undefined ? {} : { qos }),
     ...(defaultRoute === undefined ? {} : { defaultRoute }),
   };
 }

@@ -27,7 +27,7 @@ test("a file per network, complete and readable for runtimes; gone with the netw
   const list = JSON.parse(readFileSync(join(directory, "weft-blue.conflist"), "utf8"));
   assert.equal(list.name, "blue");
   assert.deepEqual(list.plugins, [
-    { type: "weft", network: "blue", capabilities: { ips: true, mac: true, dns: true } },
+    { type: "weft", network: "blue", capabilities: { ips: true, mac: true, dns: true, bandwidth: true } },
   ]);
   assert.deepEqual(keepFiles(placeOf(directory), [network("green")], true), []);
   assert.deepEqual(readdirSync(directory), ["weft-green.conflist"]);

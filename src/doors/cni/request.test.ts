@@ -95,6 +95,16 @@ test("what the runtime says about DNS goes before what the configuration says", 
   refuses("config", /dns.nameservers: expected a list of text/, () => ask({ ...CONF, dns: { nameservers: [1] } }));
 });
 
+test("bandwidth becomes limits: ingress is into the container", () => {
+  const qos = (bandwidth: unknown) => ask({ ...CONF, runtimeConfig: { bandwidth } }).config.qos;
+  assert.deepEqual(qos({ ingressRate: 8_000_000, ingressBurst: 800_000, egressRate: 16_000_000 }), {
+    inbound: { average: 8_000_000, burst: 100_000 },
+    outbound: { average: 16_000_000 },
+  });
+  assert.equal(qos({}), undefined);
+  refuses("config", /bandwidth.ingressRate: expected a whole number/, () => qos({ ingressRate: "1M" }));
+});
+
 test("code 1: a version that is not spoken, or that has no such command", () => {
   for (const cniVersion of ["0.1.0", "0.2.0", "1.2.0", "nonsense"])
     refuses("version", new RegExp(`"${cniVersion}" is not supported`), () => ask({ ...CONF, cniVersion }));
@@ -116,7 +126,7 @@ test("code 2: what Weft would have to ignore is refused, with key and value", ()
     [{ mtu: 1400 }, /mtu is not supported: 1400/],
     [{ ipam: { type: "host-local" } }, /ipam .*host-local/],
     [{ runtimeConfig: { portMappings: [{ hostPort: 80, containerPort: 80 }] } }, /portMappings .*"hostPort":80/],
-    [{ runtimeConfig: { bandwidth: { ingressRate: 1 } } }, /bandwidth .*"ingressRate":1/],
+    [{ runtimeConfig: { bandwidth: { rate: 1 } } }, /bandwidth.rate .*1/],
     [{ runtimeConfig: { aliases: { blue: ["web"] } } }, /aliases .*web/],
     [{ runtimeConfig: { infinibandGUID: "c2" } }, /infinibandGUID .*c2/],
   ];

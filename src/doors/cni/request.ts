@@ -4,6 +4,7 @@
 import { formatIp, interfaceOf, ipOf } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import { parseMac } from "../../model/parse.ts";
+import { type CniBandwidth, qosOfCni, type QosInput } from "../../model/qos.ts";
 import { CniRefusal } from "./refusal.ts";
 
 /** Oldest first. */
@@ -34,6 +35,7 @@ export type Config = {
   readonly ipMasq?: boolean;
   readonly addresses: readonly string[];
   readonly mac?: string;
+  readonly qos?: QosInput;
   readonly dns: Dns;
   readonly prevResult?: Json;
   /** GC: what is to stay. */
@@ -194,16 +196,21 @@ function configOf(command: Command, version: Version, json: Json, args: Args): C
     ...(flag("ipMasq", ipMasq) === undefined ? {} : { ipMasq: ipMasq === true }),
     addresses: addressesOf([...runtime.ips, ...argsIps(json), ...(args.ip === undefined ? [] : [args.ip])]),
     ...(mac === undefined ? {} : { mac }),
+    ...(runtime.qos === undefined ? {} : { qos: runtime.qos }),
     dns: { ...dnsOf(json["dns"], "dns", ["nameservers", "search", "options"]), ...runtime.dns },
     ...(isObject(prevResult) ? { prevResult } : {}),
     ...(command === "GC" ? { valid: validOf(json) } : {}),
   };
 }
 
-type Runtime = { readonly ips: readonly string[]; readonly mac?: string; readonly dns: Dns };
+type Runtime = {
+  readonly ips: readonly string[];
+  readonly mac?: string;
+  readonly qos?: QosInput;
+  readonly dns: Dns;
+};
 const NOT_HERE: Readonly<Record<string, string>> = {
   portMappings: "Weft publishes no ports; chain the portmap plugin behind it and declare the capability there",
-  bandwidth: "Weft does not limit rates; remove the capability, a limit that is ignored would be none",
   aliases: "Weft answers no names; remove the capability, or declare it at a plugin that does",
 };
 
@@ -211,25 +218,43 @@ const NOT_HERE: Readonly<Record<string, string>> = {
 function runtimeConfigOf(json: Json): Runtime {
   const given = json["runtimeConfig"] ?? {};
   if (!isObject(given)) throw wrong("runtimeConfig", "an object");
-  const { ips = [], mac, dns, ...others } = given;
+  const { ips = [], mac, dns, bandwidth, ...others } = given;
   for (const [key, value] of Object.entries(others)) {
     if (isEmpty(value)) continue;
     throw unsupported(
       `runtimeConfig.${key}`,
       value,
-      NOT_HERE[key] ?? "Weft knows ips, mac and dns; remove the capability",
+      NOT_HERE[key] ?? "Weft knows ips, mac, dns and bandwidth; remove the capability",
     );
   }
   const { servers, searches, options } = dnsOf(dns, "runtimeConfig.dns", ["servers", "searches", "options"]);
   return {
     ips: listOf(ips, "runtimeConfig.ips"),
     ...(isEmpty(mac) ? {} : { mac: checkedMac(mac) }),
+    ...(isEmpty(bandwidth) ? {} : { qos: qosOfCni(bandwidthOf(bandwidth)) }),
     dns: {
       ...(servers === undefined ? {} : { nameservers: servers }),
       ...(searches === undefined ? {} : { search: searches }),
       ...(options === undefined ? {} : { options }),
     },
   };
+}
+
+const RATES = ["ingressRate", "ingressBurst", "egressRate", "egressBurst"] as const;
+
+/** Bits per second, and bits. */
+function bandwidthOf(given: unknown): CniBandwidth {
+  if (!isObject(given)) throw wrong("runtimeConfig.bandwidth", "an object");
+  const bandwidth: { -readonly [K in keyof CniBandwidth]: number } = {};
+  for (const [key, value] of Object.entries(given)) {
+    const field = RATES.find((each) => each === key);
+    if (field === undefined)
+      throw unsupported(`runtimeConfig.bandwidth.${key}`, value, `Weft knows ${RATES.join(", ")}`);
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0)
+      throw wrong(`runtimeConfig.bandwidth.${key}`, "a whole number");
+    bandwidth[field] = value;
+  }
+  return bandwidth;
 }
 
 function checkedMac(mac: unknown): string {

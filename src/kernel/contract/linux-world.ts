@@ -139,7 +139,14 @@ export class LinuxWorld implements World {
       case "bridge":
       case "vxlan":
       case "veth":
+      case "ifb":
         this.#ip(ns, "link", "del", object.name);
+        break;
+      case "tbf":
+        run("tc", "-n", this.name(ns), "qdisc", "del", "dev", object.dev, "root");
+        break;
+      case "redirect":
+        run("tc", "-n", this.name(ns), "qdisc", "del", "dev", object.dev, "ingress");
         break;
       case "address":
         this.#ip(ns, "address", "del", object.cidr, "dev", object.dev);

@@ -90,6 +90,53 @@ const LINUX_ONLY: Contract = {
     assert.match(run("ip", "-n", nameOf(world, o.NS), "link", "show", "br-lan"), /[<,]UP[,>]/);
   },
 
+  async "queues and filters that others put on a port stay, and a queue of theirs stands in the way"(world) {
+    const workload = await world.workload();
+    const base = [o.NETNS, o.bridge(), o.port(workload)];
+    await converge(world, base, [workload]);
+    inside(
+      world,
+      o.NS,
+      "tc",
+      "qdisc",
+      "add",
+      "dev",
+      "wp0",
+      "root",
+      "tbf",
+      "rate",
+      "1gbit",
+      "burst",
+      "9k",
+      "limit",
+      "9k",
+    );
+    inside(world, o.NS, "tc", "qdisc", "add", "dev", "wp0", "ingress");
+    await converge(world, base, [workload]);
+    const [result] = await world.kernel.apply([{ op: "add", object: o.tbf("wp0", 125_000) }]);
+    assert.equal(result?.refusal?.class, "exists");
+    await mustApply(world, [{ op: "remove", object: o.tbf("wp0", 125_000) }]);
+    assert.match(inside(world, o.NS, "tc", "qdisc", "show", "dev", "wp0"), /tbf 8[0-9a-f]+: root [^]*ingress ffff:/);
+    inside(world, o.NS, "tc", "qdisc", "del", "dev", "wp0", "root");
+    await converge(world, [...base, ...o.limits()], [workload]);
+    assert.match(inside(world, o.NS, "tc", "qdisc", "show", "dev", "wp0"), /tbf 7766: root [^]*ingress ffff:/);
+  },
+
+  async "a limit is what tc calls it"(world) {
+    const workload = await world.workload();
+    const peak = { rate: 5_000_000, burst: 5000 };
+    const queue = { ...o.tbf("wp0", 2_500_000), peak };
+    await converge(world, [o.NETNS, o.bridge(), o.port(workload), queue, o.shaper(), o.redirect()], [workload]);
+    const shown = inside(world, o.NS, "tc", "-d", "qdisc", "show", "dev", "wp0");
+    assert.match(shown, /tbf 7766: root .* rate 20Mbit burst 2000[01]b.* peakrate 40Mbit mtu 5000b/);
+    const filters = inside(world, o.NS, "tc", "filter", "show", "dev", "wp0", "ingress");
+    assert.match(filters, /pref 87 u32 [^]*match 00000000\/00000000 at 0[^]*Egress Redirect to device wq0\) stolen/);
+  },
+
+  async "this kernel's queues are found by trying"(world) {
+    assert.deepEqual(world.kernel.shaping(), ["inbound", "outbound"]);
+  },
+
   async "observing while namespaces come and go"(world) {
     const vrfs = Array.from({ length: 40 }, (_, n) => ({ kind: "netns", ns: `vrf:v${n}` }) as const);
     for (let round = 0; round < 2; round++) {

@@ -1,6 +1,8 @@
 // Objects for the tests of the kernel port: small networks as a compiler would want them, in one VRF and one host.
 import {
   type Bridge,
+  type Ifb,
+  type Tbf,
   FLOOD_MAC,
   type KernelObject,
   type Ns,
@@ -9,6 +11,7 @@ import {
   type Veth,
   type Vxlan,
 } from "../../datapath/state.ts";
+import { wholeTicks } from "../../datapath/shaping.ts";
 import type { Workload } from "./world.ts";
 
 export const NS = "vrf:blue";
@@ -85,6 +88,25 @@ export function uplink(): Veth {
     alias: "weft:uplink:blue",
     peer: { ns: "host", name: "wu-blue", mtu: 1500, mac: "0a:59:00:01:00:00" },
   };
+}
+
+/** The device that shapes what the n-th endpoint sends. */
+export function shaper(n = 0): Ifb {
+  return { kind: "ifb", ns: NS, name: `wq${n}`, mtu: 1450, mac: `fe:00:0a:07:01:0${n}`, alias: `weft:shaper:web${n}` };
+}
+
+/** A queue; rate in bytes per second. */
+export function tbf(dev: string, rate: number, ns: Ns = NS): Tbf {
+  return { kind: "tbf", ns, dev, rate, burst: wholeTicks(rate, 20_001), limit: 100_000 };
+}
+
+export function redirect(dev = "wp0", to = "wq0", ns: Ns = NS): ObjectOf<"redirect"> {
+  return { kind: "redirect", ns, dev, to };
+}
+
+/** What limits the first endpoint of a network in both directions. */
+export function limits(rate = 2_500_000): KernelObject[] {
+  return [tbf("wp0", rate), shaper(), tbf("wq0", rate + 1), redirect()];
 }
 
 export function address(dev: string, cidr: string, ns: Ns = NS): ObjectOf<"address"> {

@@ -143,6 +143,9 @@ export const OTHERS: Contract = {
       await assertRepairs(world, desired, workload, () => world.disturb(object));
     }
     await assertRepairs(world, desired, workload, () => world.disturb({ ...FOREIGN, ns: workload, name: "eth0" }));
+    const limited = [...desired, ...o.limits()];
+    for (const object of [...o.limits(), o.port(workload)])
+      await assertRepairs(world, limited, workload, () => world.disturb(object));
   },
 
   async "a namespace that others remove is made again, as soon as the kernel has let go of the old one"(world) {
@@ -247,8 +250,15 @@ export const OTHERS: Contract = {
       await doing();
       await until(what, () => pokes > before);
     };
-    await afterPoke("a poke after apply", () => converge(world, desired, [workload]));
-    for (const object of [o.port(workload), o.neighbour("10.7.0.9", "02:00:0a:07:00:09"), o.table(), o.NETNS]) {
+    await afterPoke("a poke after apply", () => converge(world, [...desired, ...o.limits()], [workload]));
+    for (const object of [
+      o.redirect(),
+      o.tbf("wp0", 2_500_000),
+      o.port(workload),
+      o.neighbour("10.7.0.9", "02:00:0a:07:00:09"),
+      o.table(),
+      o.NETNS,
+    ]) {
       await afterPoke(`a poke after ${object.kind}`, () => world.disturb(object));
     }
     stop.abort();

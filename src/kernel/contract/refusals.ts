@@ -24,6 +24,8 @@ export const REFUSALS: Contract = {
       o.fdb("02:00:00:00:00:09", "192.0.2.2"),
       o.bridgeFdb("02:00:00:00:00:09"),
       o.tunnel(7, "wb7"),
+      o.tbf("wp0", 125_000),
+      o.redirect("wb7"),
     ];
     for (const object of inside) assert.equal(await refusalOf(world, { op: "add", object }), "missing", object.kind);
     await mustApply(world, add(o.bridge()));

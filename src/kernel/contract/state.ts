@@ -1,8 +1,19 @@
 // The laws: what is applied is observed, whatever it is and whatever was there before; then nothing is left to do.
 import { strict as assert } from "node:assert";
 import { FLOOD_MAC, type KernelObject, keyOf, stateOf } from "../../datapath/state.ts";
+import { wholeTicks } from "../../datapath/shaping.ts";
 import * as o from "./objects.ts";
-import { add, assertHolds, type Contract, converge, mustApply, oursIn, remove, type Workload } from "./world.ts";
+import {
+  add,
+  assertHolds,
+  type Contract,
+  converge,
+  mustApply,
+  oursIn,
+  refusalOf,
+  remove,
+  type Workload,
+} from "./world.ts";
 
 const MAC = "02:00:0a:07:00:09";
 
@@ -47,6 +58,22 @@ function kinds(
     [lan, veth, loose],
     [lan, loose, veth],
     [net, o.uplink()],
+    [lan, o.shaper(), { ...o.shaper(), mtu: 1300, alias: "weft:shaper:other" }],
+    [port, o.tbf("wp0", 2_500_000), { ...o.tbf("wp0", 125_001), limit: 7000 }],
+    // Above 2^32 bytes per second the kernel wants another attribute.
+    [port, o.tbf("wp0", 12_500_000_123), o.tbf("wp0", 16_000)],
+    [
+      port,
+      { ...o.tbf("wp0", 2_500_000), peak: { rate: 5_000_000, burst: wholeTicks(5_000_000, 5000) } },
+      o.tbf("wp0", 2_500_000),
+    ],
+    [
+      port,
+      o.tbf("wp0", 1_000_000_007),
+      { ...o.tbf("wp0", 1_000_000_007), peak: { rate: 5_000_000_011, burst: wholeTicks(5_000_000_011, 5_000_123) } },
+    ],
+    [[...port, o.shaper()], o.redirect()],
+    [[...port, o.shaper(), o.shaper(1)], o.redirect(), o.redirect("wp0", "wq1")],
     [tunnel, o.address("wx7", "44.128.0.1/20")],
     [tunnel, o.address("wx7", "fd44::1/64")],
     [tunnel, o.address("wx7", "10.0.0.1/32")],
@@ -96,6 +123,34 @@ export const STATE: Contract = {
       await converge(world, needs, [workload]);
       await converge(world, [], [workload]);
     }
+  },
+
+  async "limits come with a port in one list, change in place, and go with it"(world) {
+    const workload = await world.workload();
+    const lan = [o.NETNS, o.bridge()];
+    const whole = [...lan, o.port(workload), ...o.limits()];
+    await converge(world, lan, [workload]);
+    await mustApply(world, add(o.port(workload), ...o.limits(), o.address("eth0", "10.7.0.5/16", workload)));
+    await assertHolds(world.kernel, stateOf([...whole, o.address("eth0", "10.7.0.5/16", workload)]), [workload]);
+    assert.deepEqual([...world.kernel.queues(o.NS).keys()].sort(), ["wp0", "wq0"]);
+    await mustApply(world, add(o.tbf("wp0", 2_500_000), o.redirect()));
+    assert.equal(await refusalOf(world, { op: "add", object: o.tbf("wp0", 125_000) }), "exists");
+    await converge(world, [...lan, o.port(workload), ...o.limits(125_000)], [workload]);
+    await mustApply(world, remove(o.port(workload), o.shaper()));
+    await assertHolds(world.kernel, stateOf(lan), [workload]);
+    assert.deepEqual([...world.kernel.queues(o.NS)], []);
+  },
+
+  async "a shaper that goes leaves a redirect to nowhere, which is seen and set right"(world) {
+    const workload = await world.workload();
+    const desired = [o.NETNS, o.bridge(), o.port(workload), ...o.limits()];
+    await converge(world, desired, [workload]);
+    await mustApply(world, remove(o.shaper()));
+    const left = (await world.kernel.observe([workload])).get(keyOf(o.redirect()));
+    assert.deepEqual(left, o.redirect("wp0", ""));
+    await converge(world, desired, [workload]);
+    await mustApply(world, remove(o.shaper()));
+    await converge(world, [o.NETNS, o.bridge(), o.port(workload)], [workload]);
   },
 
   async "a pair made ahead of its address differs from what it will be, is completed in place, and goes"(world) {

@@ -80,14 +80,14 @@ export type NewVeth = NewLink & {
 export function newVeth(w: MessageWriter, seq: number, link: NewVeth): void {
   w.begin(k.RTM_NEWLINK, CREATE, seq);
   ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
-  vethEnd(w, link);
+  oneQueue(w, link);
   if (link.master !== undefined) w.attrU32(k.IFLA_MASTER, link.master);
   w.nest(k.IFLA_LINKINFO, () => {
     w.attrText(k.IFLA_INFO_KIND, "veth");
     w.nest(k.IFLA_INFO_DATA, () => {
       w.nest(k.VETH_INFO_PEER, () => {
         ifinfo(w, k.AF_UNSPEC, link.peer.index, 0);
-        vethEnd(w, link.peer);
+        oneQueue(w, link.peer);
         w.attrU32(k.IFLA_NET_NS_FD, link.peer.nsFd);
       });
     });
@@ -95,12 +95,21 @@ export function newVeth(w: MessageWriter, seq: number, link: NewVeth): void {
   w.end();
 }
 
-function vethEnd(w: MessageWriter, end: NewLink & { readonly mtu: number }): void {
+function oneQueue(w: MessageWriter, end: NewLink & { readonly mtu: number }): void {
   w.attrText(k.IFLA_IFNAME, end.name);
   if (end.mac !== "") w.attrMac(k.IFLA_ADDRESS, end.mac);
   w.attrU32(k.IFLA_MTU, end.mtu);
   w.attrU32(k.IFLA_NUM_TX_QUEUES, 1);
   w.attrU32(k.IFLA_NUM_RX_QUEUES, 1);
+}
+
+/** A device for redirected frames, up, with one queue. */
+export function newIfb(w: MessageWriter, seq: number, link: NewLink & { readonly mtu: number }): void {
+  w.begin(k.RTM_NEWLINK, CREATE, seq);
+  ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
+  oneQueue(w, link);
+  w.nest(k.IFLA_LINKINFO, () => w.attrText(k.IFLA_INFO_KIND, "ifb"));
+  w.end();
 }
 
 /** What changes; the link is also brought up. `master` 0 takes it out of its bridge. */

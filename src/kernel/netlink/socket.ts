@@ -142,10 +142,10 @@ export class NetlinkSocket {
   }
 
   /** One question with one answer; undefined if the kernel refuses it. */
-  ask<T>(type: number, body: (w: MessageWriter) => void, read: (reply: Received) => T): T | undefined {
+  ask<T>(type: number, body: (w: MessageWriter) => void, read: (reply: Received) => T, flags = 0): T | undefined {
     let answer: T | undefined;
     question.reset();
-    question.begin(type, k.NLM_F_REQUEST, this.nextSeq());
+    question.begin(type, k.NLM_F_REQUEST | flags, this.nextSeq());
     body(question);
     question.end();
     this.transact(

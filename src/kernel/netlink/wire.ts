@@ -80,6 +80,21 @@ export class MessageWriter {
     this.u32(value);
   }
 
+  /** Eight bytes of a whole number. */
+  attrU64(type: number, value: number): void {
+    this.#attr(type, 8);
+    this.length = this.bytes.writeBigUInt64LE(BigInt(value), this.length);
+  }
+
+  /** A structure that `inside` writes. */
+  attr(type: number, inside: () => void): void {
+    const start = this.length;
+    this.#attr(type, 0);
+    inside();
+    this.bytes.writeUInt16LE(this.length - start, start);
+    this.#pad();
+  }
+
   /** Zero-terminated. */
   attrText(type: number, text: string): void {
     this.#attr(type, Buffer.byteLength(text) + 1);

@@ -1,0 +1,101 @@
+// What the agent makes of the server's word on its endpoints' limits, and of a kernel that cannot keep one.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FakeKernel } from "../kernel/fake.ts";
+import { compileShaping } from "../datapath/shaping.ts";
+import { portName } from "../datapath/names.ts";
+import { Fault } from "../model/fault.ts";
+import type { Qos } from "../model/qos.ts";
+import { emptySnapshot, type Endpoint, type Host, type Network, type Snapshot, type Vrf } from "../model/resource.ts";
+import { type Entry, memoryJournal } from "./journal.ts";
+import { checkShaping, queuesOf, writeDown } from "./limits.ts";
+import { isSameElsewhere, withLocal } from "./local.ts";
+
+const LIMIT = { average: 1_000_000 };
+const envelope = { uid: "u", revision: 1 };
+
+function endpoint(qos?: Qos, addresses = ["10.7.0.2"], host = "h1"): Endpoint {
+  const where = { network: "blue", host, owner: "web", ifname: "eth0", netns: "/run/netns/web" };
+  const spec = { ...where, mac: "02:00:0a:07:00:02", addresses, ...(qos === undefined ? {} : { qos }) };
+  return { kind: "endpoint", name: "web.eth0", ...envelope, spec };
+}
+
+function journalOf(own: Endpoint) {
+  const entry: Entry = { endpoint: own, netnsId: "n", bootId: "b", state: "attached" };
+  return memoryJournal(new Map([[own.name, entry]]));
+}
+
+const snapshotWith = (...endpoints: readonly Endpoint[]): Snapshot => ({ ...emptySnapshot("c"), endpoints });
+const network = (qos?: Qos): Network =>
+  ({ kind: "network", name: "blue", ...envelope, spec: { vrf: "blue", ...(qos && { qos }) } }) as unknown as Network;
+
+test("the server's word on limits counts, and is written down; that of an older lease of the name does not", () => {
+  const cases: readonly (readonly [own: Endpoint, known: Endpoint, Qos | undefined])[] = [
+    [endpoint(), endpoint({ inbound: LIMIT }), { inbound: LIMIT }],
+    [endpoint({ inbound: LIMIT }), endpoint(), undefined],
+    [endpoint({ inbound: LIMIT }), endpoint({ inbound: "none" }), { inbound: "none" }],
+    [endpoint({ inbound: LIMIT }), endpoint(undefined, ["10.7.0.9"]), { inbound: LIMIT }],
+  ];
+  for (const [own, known, wanted] of cases) {
+    const journal = journalOf(own);
+    const local = withLocal(snapshotWith(known), "h1", journal.entries.values(), () => true);
+    assert.deepEqual(local.endpoints[0]?.spec.qos, wanted);
+    writeDown(snapshotWith(known), journal);
+    assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec.qos, wanted);
+    const { version } = journal;
+    writeDown(snapshotWith(known), journal);
+    assert.equal(journal.version, version, "written once");
+  }
+});
+
+test("a changed limit of one's own endpoint is news; nothing else of it is", () => {
+  const plain = endpoint();
+  assert(isSameElsewhere([plain], [endpoint()], "h1"));
+  assert(isSameElsewhere([plain], [endpoint(undefined, ["10.7.0.3"])], "h1"));
+  assert(!isSameElsewhere([plain], [endpoint({ inbound: LIMIT })], "h1"));
+  assert(!isSameElsewhere([endpoint({ inbound: LIMIT })], [plain], "h1"));
+  assert(isSameElsewhere([endpoint({ inbound: LIMIT })], [endpoint({ inbound: { ...LIMIT } })], "h1"));
+});
+
+test("an attach that would be limited is refused where the kernel cannot, and only in that direction", () => {
+  const host = (shaping?: Host["spec"]["shaping"]) =>
+    ({ kind: "host", name: "h1", ...envelope, spec: shaping && { shaping } }) as unknown as Host;
+  const bare = { ...host(), spec: { underlay: "192.0.2.1", underlayMtu: 1500, order: 1 } };
+  const request = { network: "blue", netns: "/run/netns/web" };
+  checkShaping(bare, network(), request);
+  const isRefused = { name: "Fault", reason: "qos-unsupported" };
+  assert.throws(() => checkShaping(bare, network({ inbound: LIMIT }), request), isRefused);
+  assert.throws(() => checkShaping(host(["inbound"]), network({ outbound: LIMIT }), request), isRefused);
+  checkShaping(host(["inbound"]), network({ inbound: LIMIT }), request);
+  checkShaping(bare, network({ inbound: LIMIT }), { ...request, qos: { inbound: "none" } });
+  const bad = { ...request, qos: { inbound: { average: "fast" } } };
+  assert.throws(
+    () => checkShaping(bare, network(), bad),
+    (error) => error instanceof Fault && error.reason === "qos-invalid",
+  );
+});
+
+test("counters are told by endpoint and direction", async () => {
+  const kernel = new FakeKernel();
+  const own = endpoint({ inbound: LIMIT, outbound: LIMIT });
+  const ns = "vrf:blue" as const;
+  const port = {
+    kind: "bridge",
+    ns,
+    name: portName(own.name),
+    mtu: 1450,
+    mac: "fe:00:00:00:00:01",
+    alias: "weft:x:y",
+  } as const;
+  const vrf = { kind: "vrf", name: "blue" } as unknown as Vrf;
+  const objects = [{ kind: "netns", ns } as const, port, ...compileShaping(vrf, network(), own, 1450)];
+  for (const { refusal } of await kernel.apply(objects.map((object) => ({ op: "add", object }))))
+    assert.equal(refusal, undefined);
+  const nothing = { bytes: 0, packets: 0, drops: 0, backlog: 0 };
+  const snapshot = { ...snapshotWith(), networks: [network()] };
+  assert.deepEqual(queuesOf(kernel, journalOf(own), snapshot), [
+    { endpoint: "web.eth0", direction: "inbound", ...nothing },
+    { endpoint: "web.eth0", direction: "outbound", ...nothing },
+  ]);
+  assert.deepEqual(queuesOf(kernel, memoryJournal(), snapshot), []);
+});

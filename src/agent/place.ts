@@ -1,0 +1,54 @@
+// Where a network is on this host: all that one endpoint of it needs to be compiled.
+import { type Segment, segmentsOf } from "../datapath/layout.ts";
+import { networkMtu } from "../datapath/mtu.ts";
+import { type World, worldOf } from "../datapath/world.ts";
+import { Fault } from "../model/fault.ts";
+import type { Network, Snapshot, Vrf } from "../model/resource.ts";
+import type { Agent } from "./agent.ts";
+import { notSynced, unknownNetwork } from "./refusals.ts";
+
+export type Place = {
+  readonly world: World;
+  readonly network: Network;
+  readonly vrf: Vrf;
+  readonly segments: readonly Segment[];
+  readonly mtu: number;
+};
+
+export class Places {
+  readonly #agent: Agent;
+  readonly #host: string;
+  #world: { readonly snapshot: Snapshot; readonly world: World } | undefined;
+
+  constructor(agent: Agent, host: string) {
+    this.#agent = agent;
+    this.#host = host;
+  }
+
+  /** By the agent's snapshot as it is now; Faults: `not-synced`, `network-unknown`, `host-unknown`. */
+  of(name: string): Place {
+    const snapshot = this.#agent.current();
+    if (snapshot === undefined) throw notSynced();
+    const network = snapshot.networks.find((one) => one.name === name);
+    if (network === undefined) throw unknownNetwork(name, snapshot.networks);
+    const world = this.#worldIn(snapshot);
+    const vrf = snapshot.vrfs.find((one) => one.name === network.spec.vrf);
+    if (vrf === undefined) throw new Error(`network ${name} is in the unknown VRF ${network.spec.vrf}`);
+    const blocks = (world.blocks.get(name) ?? []).filter((block) => block.spec.host === this.#host);
+    const segments = segmentsOf(vrf, network, world.self, blocks);
+    return { world, network, vrf, segments, mtu: networkMtu(world, vrf, network) };
+  }
+
+  #worldIn(snapshot: Snapshot): World {
+    if (this.#world?.snapshot === snapshot) return this.#world.world;
+    const world = worldOf(snapshot, this.#host);
+    if (world === undefined)
+      throw new Fault("host-unknown", {
+        what: `the server does not know this host "${this.#host}"`,
+        why: "it was deleted there",
+        fix: "start the agent again with the join token",
+      });
+    this.#world = { snapshot, world };
+    return world;
+  }
+}

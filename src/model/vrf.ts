@@ -1,0 +1,51 @@
+// Schema of a routing domain. It is a resource like all others; resource.ts says what those are.
+import Type from "typebox";
+
+const strict = { additionalProperties: false };
+const Text = (description: string) => Type.String({ description });
+const optional = Type.Optional;
+
+/** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
+export const VrfSpec = Type.Object(
+  {
+    index: Type.Integer({ description: "Small number the server gives; each host's uplink addresses derive from it." }),
+    vni: Type.Integer({
+      minimum: 1,
+      maximum: 16_777_215,
+      description: "VNI that carries the VRF's routed networks between hosts.",
+    }),
+    tunnelPort: Type.Integer({ minimum: 1, maximum: 65_535, description: "UDP port of the tunnel (4789 by default)." }),
+    vtepSubnets: Type.Array(Type.String(), {
+      description: "Where each host's tunnel endpoint address comes from, at most one per family.",
+    }),
+    vtepMacOui: Text(
+      "First three octets of every tunnel endpoint's MAC; the last three are the low 24 bits of its IPv4 address.",
+    ),
+    vtepName: optional(
+      Text("Name of the VXLAN device for routed networks, when it must be a given one (DC/OS: vtep1024)."),
+    ),
+    hostAccess: Type.Boolean({
+      description: "Whether processes of a host reach the VRF's addresses from the host's own namespace.",
+    }),
+    kept: optional(
+      Type.Boolean({
+        description:
+          "Whether it stays when its last network goes: true for one that was put, not for one made with a network.",
+      }),
+    ),
+    dcos: optional(
+      Type.Object(
+        {
+          vtepMacOui: Text("vtep_mac_oui as it was written in config.yaml; shown again by the state endpoint."),
+          vtepMtu: optional(Type.Integer()),
+          masters: Type.Array(Type.String(), { description: "Addresses of hosts that are members without bridges." }),
+          agents: Type.Array(Type.String(), {
+            description: "Addresses of the hosts that config.yaml lists as agents.",
+          }),
+        },
+        strict,
+      ),
+    ),
+  },
+  strict,
+);
