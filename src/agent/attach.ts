@@ -5,8 +5,9 @@ import { compileEndpoint, endpointMtu, portOn } from "../datapath/endpoint.ts";
 import { type Segment, layoutOf, segmentsOf } from "../datapath/layout.ts";
 import { networkMtu } from "../datapath/mtu.ts";
 import { portName } from "../datapath/names.ts";
+import { atRoot } from "../datapath/rooted.ts";
 import { type KernelObject, type Ns, type Veth, keyOf } from "../datapath/state.ts";
-import { type World, worldOf } from "../datapath/world.ts";
+import { type World, rootOf, worldOf } from "../datapath/world.ts";
 import type { Kernel, NetnsId, Refusal } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
@@ -38,10 +39,12 @@ type Granted = { readonly endpoint: Endpoint; readonly ahead?: Veth };
 /** Where a network is on this host: all that one endpoint of it needs to be compiled. */
 type Place = {
   readonly world: World;
+  /** As it was asked for: it may be a reservation, whose segment is another's. */
   readonly network: Network;
   readonly vrf: Vrf;
   readonly segments: readonly Segment[];
   readonly mtu: number;
+  readonly dns: readonly string[];
 };
 
 export class Door {
@@ -133,12 +136,14 @@ export class Door {
     const vrf = snapshot.vrfs.find((v) => v.name === network.spec.vrf);
     if (vrf === undefined) throw new Error(`network ${networkName} is in the unknown VRF ${network.spec.vrf}`);
     const blocks = (world.blocks.get(network.name) ?? []).filter((block) => block.spec.host === host);
+    const root = rootOf(world, vrf, network);
     return {
       world,
       network,
       vrf,
-      segments: segmentsOf(vrf, network, world.self, blocks),
-      mtu: networkMtu(world, vrf, network),
+      segments: segmentsOf(vrf, root, world.self, blocks),
+      mtu: networkMtu(world, vrf, root),
+      dns: root.spec.dns ?? [],
     };
   }
 
@@ -266,7 +271,7 @@ export class Door {
         names.push(entry.endpoint.spec.ifname);
     }
     const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, names]]) };
-    return compileEndpoint(world, place.vrf, place.segments, endpoint, place.mtu);
+    return compileEndpoint(world, place.vrf, place.segments, atRoot(endpoint, world.roots), place.mtu);
   }
 
   /** Nothing of a failed attach stays: port, journal, and the server's lease. */
@@ -383,7 +388,7 @@ function portOf({ name, spec }: Endpoint, network: Network): KernelObject {
 }
 
 function present(place: Place, endpoint: Endpoint, objects: readonly KernelObject[]): Attachment {
-  const layout = layoutOf(place.segments, endpoint.spec);
+  const layout = layoutOf(place.segments, atRoot(endpoint, place.world.roots).spec);
   return {
     endpoint: endpoint.name,
     spec: endpoint.spec,
@@ -391,6 +396,6 @@ function present(place: Place, endpoint: Endpoint, objects: readonly KernelObjec
     routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
     interfaceAddresses: layout?.addresses ?? [],
     gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
-    dns: layout?.dns ?? place.network.spec.dns ?? [],
+    dns: layout?.dns ?? place.dns,
   };
 }

@@ -16,7 +16,7 @@ export function claimOf(
   ifname: string,
   joined: boolean,
 ): EndpointClaim {
-  const { network, netns, addresses, mac, range, slice, workload } = request;
+  const { network, netns, addresses, mac, range, slice, workload, tenant } = request;
   return {
     network,
     host,
@@ -28,6 +28,7 @@ export function claimOf(
     ...(range === undefined ? {} : { range }),
     ...(slice === undefined ? {} : { slice }),
     ...(workload === undefined ? {} : { workload }),
+    ...(tenant === undefined ? {} : { tenant }),
     ...(joined ? { joined } : {}),
   };
 }

@@ -20,6 +20,7 @@ type AttachOptions = ReadOptions & {
   readonly range?: string;
   readonly slice?: string;
   readonly workload?: string;
+  readonly tenant?: string;
   readonly host?: string;
   readonly agentSocket?: string;
   readonly wait?: string;
@@ -37,6 +38,7 @@ export function register(command: Command, cli: Cli): void {
     .option("--workload <name>", "what it is an instance of: weft network join moves all instances together")
     .option("--range <name>", "address range of a network that has some")
     .option("--slice <name>", "slice of a network that has some")
+    .option("--tenant <name>", "whose quota in the network it counts for")
     .option("--host <name>", "which agent, where several run on one machine")
     .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)");
   waiting(printing(remote(command)))
@@ -71,6 +73,7 @@ export function requestOf(options: AttachOptions): AttachRequest {
     ...(options.range === undefined ? {} : { range: options.range }),
     ...(options.slice === undefined ? {} : { slice: options.slice }),
     ...(options.workload === undefined ? {} : { workload: options.workload }),
+    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
   };
 }
 

@@ -23,6 +23,7 @@ export type SpecFlags = {
   readonly sticky?: boolean;
   readonly quarantine?: string;
   readonly dns?: readonly string[];
+  readonly tenant?: string;
   readonly description?: string;
 };
 
@@ -65,6 +66,7 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(flags.sticky === undefined ? {} : { sticky: flags.sticky }),
     ...(quarantine === undefined ? {} : { quarantine }),
     ...(flags.dns === undefined ? {} : { dns: flags.dns }),
+    ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
     ...(flags.description === undefined ? {} : { description: flags.description }),
   };
 }

@@ -27,6 +27,7 @@ export type EndpointClaim = {
   readonly addresses?: readonly string[];
   readonly mac?: string;
   readonly slice?: string;
+  readonly tenant?: string;
   readonly workload?: string;
   readonly joined?: boolean;
 };

@@ -39,7 +39,8 @@ export function usesOf(view: View, network: Network): AddressUse[] {
     const { hostPrefix } = subnet;
     if (hostPrefix === undefined) {
       const gateway = subnet.gateway === undefined || subnet.gateway === "none" ? undefined : ipOf(subnet.gateway);
-      return { ...base, total: Number(capacity(cidr, gateway)), blocksUsed: 0, blocksTotal: 0 };
+      const total = capacity(cidr, gateway) - reservedOf(view, name, cidr.family);
+      return { ...base, total: Number(total), blocksUsed: 0, blocksTotal: 0 };
     }
     const parts = spec.slices?.length ?? 1;
     const part = { family: cidr.family, base: cidr.base, length: hostPrefix + Math.log2(parts) };
@@ -79,12 +80,19 @@ function rangesUse(view: View, network: Network): AddressUse[] {
         ipam: "global",
         used,
         ...restOf(index, family),
-        total: Number(total),
+        total: Number(total - reservedOf(view, network.name, family)),
         blocksUsed: 0,
         blocksTotal: 0,
       },
     ];
   });
+}
+
+/** How many addresses of a family are another network's to give. */
+function reservedOf(view: View, network: string, family: Family): bigint {
+  let sum = 0n;
+  for (const { first, last } of view.networks.get(network)?.reserved[family] ?? []) sum += last - first + 1n;
+  return sum;
 }
 
 /** How many leases a range can give: all but those with an address that is kept back. */

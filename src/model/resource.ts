@@ -94,6 +94,18 @@ const PoolLink = Type.Object(
   strict,
 );
 
+/** What a tenant may have in a network at most. */
+export const Quota = Type.Object(
+  {
+    tenant: Text("Whose."),
+    leases: Type.Integer({
+      minimum: 0,
+      description: "Addresses reserved from the network for the tenant, and its endpoints in it, together.",
+    }),
+  },
+  strict,
+);
+
 export const NetworkSpec = Type.Object(
   {
     driver: Type.Literal("vxlan"),
@@ -107,14 +119,24 @@ export const NetworkSpec = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 16_777_215,
-        description: "ipam global: the segment's VNI. Routed networks use their VRF's.",
+        description: "ipam global: the segment's VNI. Routed networks use their VRF's, reservations their parent's.",
       }),
     ),
     subnets: Type.Array(Subnet, {
       maxItems: 2,
-      description: "At most one per family; none only if all ranges are `ether` or SLAAC.",
+      description: "At most one per family; none only if all ranges are `ether` or SLAAC, or for a reservation.",
     }),
     pool: optional(PoolLink),
+    reservedFrom: optional(
+      Text(
+        "A reservation: the network that its ranges are pieces of. It is on the same segment, with the same VNI, " +
+          "gateway and MTU; its addresses are its own.",
+      ),
+    ),
+    tenant: optional(Text("Who a reservation is for: a name for people and quotas.")),
+    quotas: optional(
+      Type.Array(Quota, { description: "ipam global: what tenants may have of it. Who is not listed is not limited." }),
+    ),
     ranges: optional(
       Type.Array(AddressRange, {
         description: "ipam global: only these addresses are given. Default: all of the subnets.",
@@ -213,6 +235,7 @@ export const EndpointSpec = Type.Object(
     joined: optional(
       Type.Boolean({ description: "Made by a membership of its workload, not by hand; it goes with the membership." }),
     ),
+    tenant: optional(Text("Whose quota in the network it counts for.")),
     detaching: optional(Type.Boolean({ description: "Its host has been asked to detach it." })),
   },
   strict,
@@ -237,6 +260,7 @@ export const SPECS = {
 export type Kind = keyof typeof SPECS;
 export type VrfSpec = Value<typeof VrfSpec>;
 export type Subnet = Value<typeof Subnet>;
+export type Quota = Value<typeof Quota>;
 export type Slice = Value<typeof Slice>;
 export type NetworkSpec = Value<typeof NetworkSpec>;
 export type HostSpec = Value<typeof hosts.HostSpec>;

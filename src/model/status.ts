@@ -68,6 +68,8 @@ export type AttachRequest = {
   readonly slice?: string;
   /** What the owner is an instance of. */
   readonly workload?: string;
+  /** Whose quota in the network it counts for. */
+  readonly tenant?: string;
 };
 
 /** What the workload got: everything needed to print it, or to hand it to a container runtime. */

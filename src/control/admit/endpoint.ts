@@ -15,6 +15,9 @@ import { gatewayMac, localAddresses, macTaken } from "./addresses.ts";
 import { type Context, within } from "./context.ts";
 import { endLease } from "./freed.ts";
 import { type Lease, globalLease, unknownRange } from "./lease.ts";
+import { refusalOf, reservationOn } from "./obstacle.ts";
+import { checkQuota, checkTenant, leasesOfTenant } from "./quota.ts";
+import { lineOf } from "./line.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
 export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
@@ -34,14 +37,16 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
   }
   const old = get(view, "endpoint", name);
   if (old !== undefined) return again(draft, old, claim, network);
-  checkOpen(network);
+  if (claim.tenant !== undefined) checkTenant(claim.tenant, "tenant");
+  for (const one of lineOf(view, network)) checkOpen(one, network);
   checkTakes(host, network, by);
   const isGlobal = network.spec.ipam === "global";
   if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
   const lease: Lease = isGlobal
     ? globalLease(draft, network, claim, name, context)
     : { ips: localAddresses(view, network, claim, name) };
-  return draft.put("endpoint", name, {
+  const before = leasesOfTenant(view, network.name, claim.tenant);
+  const endpoint = draft.put("endpoint", name, {
     network: network.name,
     host: claim.host,
     owner: claim.owner,
@@ -53,7 +58,10 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
     ...(claim.slice === undefined || isGlobal ? {} : { slice: claim.slice }),
     ...(claim.workload === undefined ? {} : { workload: claim.workload }),
     ...(claim.joined === true ? { joined: true } : {}),
+    ...(claim.tenant === undefined ? {} : { tenant: claim.tenant }),
   });
+  checkQuota(view, network, claim.tenant, before);
+  return endpoint;
 }
 
 /** All of them or none. */
@@ -92,7 +100,9 @@ function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Netwo
       ? `it is on host "${spec.host}"`
       : spec.network !== claim.network
         ? `it is in network "${spec.network}"`
-        : undefined;
+        : claim.tenant !== undefined && claim.tenant !== spec.tenant
+          ? `it is of ${spec.tenant === undefined ? "no tenant" : `tenant ${spec.tenant}`}`
+          : undefined;
   if (why !== undefined) throw taken(old.name, why);
   const isLocal = network.spec.ipam === "local";
   const ips = isLocal ? localAddresses(draft.view, network, claim, old.name) : undefined;
@@ -163,6 +173,8 @@ function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly
   if (mac === gateway) throw macTaken(network, mac, "the gateway");
   const holder = holderOfMac(view, network, mac, claim.host, name);
   if (holder !== undefined) throw macTaken(network, mac, holder);
+  const reservation = reservationOn(view.networks.get(network.name), "mac", macValue(mac));
+  if (reservation !== undefined) throw refusalOf(view, network, mac, { state: "reserved", reservation }, "mac");
   return mac;
 }
 
@@ -176,12 +188,13 @@ function holderOfMac(view: View, network: Network, mac: string, host: string, ex
   return undefined;
 }
 
-function checkOpen(network: Network): void {
+/** Whoever is reserved from a disabled network has to wait, too. */
+function checkOpen(network: Network, wanted: Network): void {
   if (network.spec.enabled) return;
   throw new Fault("network-disabled", {
     what: `network "${network.name}" is disabled`,
     where: "network",
-    why: "it takes no new endpoints",
+    why: network === wanted ? "it takes no new endpoints" : `network "${wanted.name}" is reserved from it`,
     fix: "enable it, or choose another network",
   });
 }
