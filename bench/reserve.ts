@@ -1,6 +1,7 @@
 // What does it cost to reserve addresses, and does that grow with how many? Reservations of 1 to 64 thousand addresses,
-// each durable on SQLite before it is answered, made and deleted in turns: in a network of which nothing is used, and in
-// one of which every second of the first hundred thousand addresses is held, so that the search has to step over them.
+// each durable on SQLite before it is answered, made and deleted in turns: in a network of which nothing is used, and
+// in one of which every second of the first hundred thousand addresses is held, so that the search has to step over
+// them.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

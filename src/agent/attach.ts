@@ -39,12 +39,11 @@ type Granted = { readonly endpoint: Endpoint; readonly ahead?: Veth };
 /** Where a network is on this host: all that one endpoint of it needs to be compiled. */
 type Place = {
   readonly world: World;
-  /** As it was asked for: it may be a reservation, whose segment is another's. */
   readonly network: Network;
+  readonly root: Network;
   readonly vrf: Vrf;
   readonly segments: readonly Segment[];
   readonly mtu: number;
-  readonly dns: readonly string[];
 };
 
 export class Door {
@@ -140,10 +139,10 @@ export class Door {
     return {
       world,
       network,
+      root,
       vrf,
       segments: segmentsOf(vrf, root, world.self, blocks),
       mtu: networkMtu(world, vrf, root),
-      dns: root.spec.dns ?? [],
     };
   }
 
@@ -396,6 +395,6 @@ function present(place: Place, endpoint: Endpoint, objects: readonly KernelObjec
     routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
     interfaceAddresses: layout?.addresses ?? [],
     gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
-    dns: layout?.dns ?? place.dns,
+    dns: layout?.dns ?? place.root.spec.dns ?? [],
   };
 }

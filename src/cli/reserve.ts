@@ -1,7 +1,7 @@
 // `weft network reserve` and `quota`: pieces of a network for tenants, and what they may have at most.
 import type { Command } from "commander";
 import { Fault } from "../model/fault.ts";
-import type { Network, Quota, Snapshot } from "../model/resource.ts";
+import type { Network, Snapshot } from "../model/resource.ts";
 import { rangeText } from "./range.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
@@ -154,7 +154,7 @@ async function setQuotas(cli: Cli, name: string, wanted: readonly string[], opti
 }
 
 /** The last `=` counts: names of tenants may have one. */
-function quotaOf(text: string): { readonly tenant: string; readonly leases: Quota["leases"] | undefined } {
+function quotaOf(text: string): { readonly tenant: string; readonly leases: number | undefined } {
   const [, tenant = "", leases = ""] = /^(.+)=(\d{1,9}|none)$/.exec(text) ?? [];
   if (tenant !== "") return { tenant, leases: leases === "none" ? undefined : Number(leases) };
   throw new Fault("request-invalid", {

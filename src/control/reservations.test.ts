@@ -81,7 +81,7 @@ test("I20: not over two ranges at once, but the refusal says where the longest r
   await refuses(
     lab,
     "exhausted",
-    /no 12 free addresses in a row: the longest free run has 10, from 10\.7\.0\.0 in range "1" .*at most 10, and the rest/,
+    /no 12 free .* longest free run has 10, from 10\.7\.0\.0 in range "1" .*at most 10, and the rest/,
     reserving(lab, "blue", "r", 12),
     "size",
   );
@@ -95,11 +95,14 @@ test("I21: what is deleted is the parent's at once, and nobody's who had it a mo
   assert.equal(await free(), 6);
   await reserve(lab, "blue", "r", 4);
   assert.equal(await free(), 2);
+  assert.equal((await lab.control.addressUse()).find(({ network }) => network === "blue")?.quarantined, 0);
   await lab.attach("r", "h1", "web");
   await refuses(lab, "in-use", /"r" has endpoints: .*web\.eth0/, () => remove(lab, "r"));
   await lab.detach("web.eth0");
   await remove(lab, "r");
   assert.equal(await free(), 6);
+  const [use] = await lab.control.addressUse();
+  assert.deepEqual([use?.used, use?.held, use?.quarantined], [0, 0, 1]);
   await refuses(lab, "address-quarantined", /10\.0\.0\.1 .*"web.eth0" gave it back/, () =>
     lab.attach("blue", "h1", "other", { addresses: ["10.0.0.1"] }),
   );

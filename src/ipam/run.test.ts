@@ -73,13 +73,13 @@ test("the first obstacle of a stretch, and its spans, as by looking at every lea
       const values = (space: 4 | 6 | "mac") =>
         spansOfRun(plan, from, end)
           .flatMap((span) => (span.space === space ? spread(span.first, span.last) : []))
-          .toSorted();
+          .toSorted(upwards);
       const leases = spread(from, end - 1n).map((index) => leaseAt(plan, index));
       const ofFamily = (family: 4 | 6) =>
-        leases.flatMap(({ ips }) => ips.flatMap((ip) => (ip.family === family ? [ip.value] : []))).toSorted();
+        leases.flatMap(({ ips }) => ips.flatMap((ip) => (ip.family === family ? [ip.value] : []))).toSorted(upwards);
       assert.deepEqual(values(4), ofFamily(4));
       assert.deepEqual(values(6), ofFamily(6));
-      assert.deepEqual(values("mac"), leases.flatMap(({ mac }) => mac ?? []).toSorted());
+      assert.deepEqual(values("mac"), leases.flatMap(({ mac }) => mac ?? []).toSorted(upwards));
     }),
   );
 });
@@ -92,6 +92,10 @@ test("a search goes from gap to gap: sixty-four thousand in a row of 2^64 is a f
   const none: Excluded = { 4: [], 6: [], mac: [] };
   assert.deepEqual(freeRun(plan, taken, none, 65_536n), { run: { at: 999n * 50_000n + 1n, size: 65_536n } });
 });
+
+function upwards(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
 
 function spread(first: bigint, last: bigint): bigint[] {
   const values: bigint[] = [];

@@ -9,6 +9,7 @@ import type { Ask } from "./check.ts";
 import * as hosts from "./host.ts";
 import { CursorSpec, FreedSpec, HoldSpec } from "./kept.ts";
 import { MembershipSpec, MigrationSpec, MoveSpec } from "./members.ts";
+import { Quota } from "./quota.ts";
 import { AddressRange } from "./range.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
@@ -91,18 +92,6 @@ export const Slice = Type.Object(
 /** Which pool a network's subnets come from, and under which id. */
 const PoolLink = Type.Object(
   { name: Type.String(), id: Type.Integer({ minimum: 0, description: "Unique in the pool; it makes the subnets." }) },
-  strict,
-);
-
-/** What a tenant may have in a network at most. */
-export const Quota = Type.Object(
-  {
-    tenant: Text("Whose."),
-    leases: Type.Integer({
-      minimum: 0,
-      description: "Addresses reserved from the network for the tenant, and its endpoints in it, together.",
-    }),
-  },
   strict,
 );
 
@@ -260,7 +249,6 @@ export const SPECS = {
 export type Kind = keyof typeof SPECS;
 export type VrfSpec = Value<typeof VrfSpec>;
 export type Subnet = Value<typeof Subnet>;
-export type Quota = Value<typeof Quota>;
 export type Slice = Value<typeof Slice>;
 export type NetworkSpec = Value<typeof NetworkSpec>;
 export type HostSpec = Value<typeof hosts.HostSpec>;

@@ -1,7 +1,8 @@
 // What tenants may have of a network at most: addresses reserved for them, and their endpoints, together. A write that
 // takes more is refused; a limit that is put below what is used takes nothing away.
 import { Fault } from "../../model/fault.ts";
-import type { Network, Quota } from "../../model/resource.ts";
+import type { Quota } from "../../model/quota.ts";
+import type { Network } from "../../model/resource.ts";
 import { type View, get } from "../view.ts";
 
 /** Quotas of a put: each tenant once, in the order of their names. */
