@@ -3,6 +3,7 @@
 // Intent is written before the kernel is touched; it is on disk before the caller hears "done".
 import { compileEndpoint, portOn } from "../datapath/endpoint.ts";
 import { portName } from "../datapath/names.ts";
+import { atRoot } from "../datapath/rooted.ts";
 import { compileShaping } from "../datapath/shaping.ts";
 import { type KernelObject, type Ns, type Veth, keyOf } from "../datapath/state.ts";
 import type { Kernel, NetnsId } from "../kernel/kernel.ts";
@@ -272,9 +273,10 @@ export class Door {
       if (netns === endpoint.spec.netns && entry.state === "attached" && defaultRoute !== false) names.push(ifname);
     }
     const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, names]]) };
-    const [port, ...rest] = compileEndpoint(world, place.vrf, place.segments, endpoint, place.mtu);
+    const rooted = atRoot(endpoint, world.roots);
+    const [port, ...rest] = compileEndpoint(world, place.vrf, place.segments, rooted, place.mtu);
     if (port === undefined) return [];
-    return [port, ...compileShaping(place.vrf, place.network, endpoint, place.mtu), ...rest];
+    return [port, ...compileShaping(place.vrf, place.root, rooted, place.mtu), ...rest];
   }
 
   /** Nothing of a failed attach stays: port, journal, and the server's lease. */

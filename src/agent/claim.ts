@@ -1,12 +1,14 @@
 // What a workload's door asks, as what is claimed from the server or from this host's block: who it belongs to, under
 // which interface name; and what the door answers. Pure.
 import { endpointMtu } from "../datapath/endpoint.ts";
-import { type Segment, layoutOf } from "../datapath/layout.ts";
+import { layoutOf } from "../datapath/layout.ts";
+import { atRoot } from "../datapath/rooted.ts";
 import type { KernelObject } from "../datapath/state.ts";
 import type { EndpointClaim } from "../client/transport.ts";
 import { checkName } from "../model/parse.ts";
-import type { Endpoint, Network } from "../model/resource.ts";
+import type { Endpoint } from "../model/resource.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
+import type { Place } from "./place.ts";
 
 /** A namespace is named after whoever made it; that of a process after the process. */
 export function ownerOf(netns: string): string {
@@ -21,7 +23,7 @@ export function claimOf(
   ifname: string,
   joined: boolean,
 ): EndpointClaim {
-  const { network, netns, addresses, mac, range, slice, workload, defaultRoute, qos } = request;
+  const { network, netns, addresses, mac, range, slice, workload, tenant, defaultRoute, qos } = request;
   return {
     network,
     host,
@@ -35,17 +37,18 @@ export function claimOf(
     ...(workload === undefined ? {} : { workload }),
     ...(joined ? { joined } : {}),
     ...(defaultRoute === undefined ? {} : { defaultRoute }),
+    ...(tenant === undefined ? {} : { tenant }),
     ...(qos === undefined ? {} : { qos }),
   };
 }
 
 /** What an attach answers: `objects` are the endpoint's. */
 export function present(
-  { segments, mtu, network }: { segments: readonly Segment[]; mtu: number; network: Network },
+  { segments, mtu, root, world }: Pick<Place, "segments" | "mtu" | "root" | "world">,
   endpoint: Endpoint,
   objects: readonly KernelObject[],
 ): Attachment {
-  const layout = layoutOf(segments, endpoint.spec);
+  const layout = layoutOf(segments, atRoot(endpoint, world.roots).spec);
   return {
     endpoint: endpoint.name,
     spec: endpoint.spec,
@@ -53,6 +56,6 @@ export function present(
     routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
     interfaceAddresses: layout?.addresses ?? [],
     gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
-    dns: layout?.dns ?? network.spec.dns ?? [],
+    dns: layout?.dns ?? root.spec.dns ?? [],
   };
 }

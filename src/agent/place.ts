@@ -1,7 +1,7 @@
 // Where a network is on this host: all that one endpoint of it needs to be compiled.
 import { type Segment, segmentsOf } from "../datapath/layout.ts";
 import { networkMtu } from "../datapath/mtu.ts";
-import { type World, worldOf } from "../datapath/world.ts";
+import { type World, rootOf, worldOf } from "../datapath/world.ts";
 import { Fault } from "../model/fault.ts";
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
 import type { Agent } from "./agent.ts";
@@ -10,6 +10,8 @@ import { notSynced, unknownNetwork } from "./refusals.ts";
 export type Place = {
   readonly world: World;
   readonly network: Network;
+  /** The network itself, or what it is a reservation from in the end: its segment. */
+  readonly root: Network;
   readonly vrf: Vrf;
   readonly segments: readonly Segment[];
   readonly mtu: number;
@@ -35,8 +37,9 @@ export class Places {
     const vrf = snapshot.vrfs.find((one) => one.name === network.spec.vrf);
     if (vrf === undefined) throw new Error(`network ${name} is in the unknown VRF ${network.spec.vrf}`);
     const blocks = (world.blocks.get(name) ?? []).filter((block) => block.spec.host === this.#host);
-    const segments = segmentsOf(vrf, network, world.self, blocks);
-    return { world, network, vrf, segments, mtu: networkMtu(world, vrf, network) };
+    const root = rootOf(world, vrf, network);
+    const segments = segmentsOf(vrf, root, world.self, blocks);
+    return { world, network, root, vrf, segments, mtu: networkMtu(world, vrf, root) };
   }
 
   #worldIn(snapshot: Snapshot): World {

@@ -1,8 +1,8 @@
-// Routes about addresses: several endpoints at once, holds, who had what.
+// Routes about addresses: several endpoints at once, holds, reservations, who had what.
 import type { Control } from "../control/control.ts";
-import { parseEndpointClaims, parseHold, parsePlace, parseRelease } from "../model/parse.ts";
+import { parseEndpointClaims, parseHold, parsePlace, parseRelease, parseReserve } from "../model/parse.ts";
 import { PAGE_DEFAULT, PAGE_MAX } from "./page.ts";
-import { type Route, jsonOf, numberIn, putAnswer, viewerOf } from "./route.ts";
+import { MATCH, type Route, jsonOf, matchOf, numberIn, putAnswer, viewerOf } from "./route.ts";
 
 export function leaseRoutes(control: Control): Route[] {
   return [
@@ -71,6 +71,30 @@ export function leaseRoutes(control: Control): Route[] {
         const { revision } = await control.write({ verb: "release", span: parseRelease(call.query) });
         return { body: { revision } };
       },
+    },
+  ];
+}
+
+export function reservationRoutes(control: Control): Route[] {
+  return [
+    {
+      method: "POST",
+      path: "/v1/networks/{name}/reservations",
+      summary: "Gives a contiguous piece of a global network to a reservation: a new one, or one that is there.",
+      access: "admin",
+      query: {},
+      headers: { ...MATCH, "If-None-Match": "*: only if there is no such reservation yet." },
+      body: "ReserveRequest",
+      answers: { 200: "Network", 201: "Network" },
+      handle: async (call) =>
+        putAnswer(
+          await control.write({
+            verb: "reserve",
+            network: call.params["name"] ?? "",
+            request: parseReserve(jsonOf(call)),
+            ...matchOf(call),
+          }),
+        ),
     },
   ];
 }

@@ -10,7 +10,7 @@ import {
   parseVrfPut,
 } from "../model/parse.ts";
 import type { Kind } from "../model/resource.ts";
-import { leaseRoutes } from "./leaseRoutes.ts";
+import { leaseRoutes, reservationRoutes } from "./leaseRoutes.ts";
 import { memberRoutes } from "./memberRoutes.ts";
 import type { Metrics } from "./metrics.ts";
 import { ipamRoutes } from "./routes-ipam.ts";
@@ -48,6 +48,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     ...memberRoutes(parts.control),
     ...leaseRoutes(parts.control),
     ...patchRoutes(parts.control),
+    ...reservationRoutes(parts.control),
     ...deleteRoutes(parts),
     ...hostRoutes(parts),
     ...ipamRoutes(parts.control),

@@ -150,6 +150,7 @@ export const SCHEMAS = {
   EndpointClaim: input.EndpointClaim,
   EndpointClaims: input.EndpointClaims,
   HoldRequest: input.HoldRequest,
+  ReserveRequest: input.ReserveRequest,
   LeaseHistory: Type.Object({ items: Type.Array(LeaseRecord, { description: "The newest first." }) }, strict),
   EndpointPatch: input.EndpointPatch,
   HostReport: input.HostReport,

@@ -22,6 +22,7 @@ type AttachOptions = ReadOptions &
     readonly range?: string;
     readonly slice?: string;
     readonly workload?: string;
+    readonly tenant?: string;
     readonly defaultRoute?: boolean;
     readonly host?: string;
     readonly agentSocket?: string;
@@ -41,6 +42,7 @@ export function register(command: Command, cli: Cli): void {
     .option("--range <name>", "address range of a network that has some")
     .option("--slice <name>", "slice of a network that has some")
     .option("--no-default-route", "not the workload's way out: it leads to the networks of the VRF only")
+    .option("--tenant <name>", "whose quota in the network it counts for")
     .option("--host <name>", "which agent, where several run on one machine")
     .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)");
   waiting(printing(remote(command)))
@@ -80,6 +82,7 @@ export function requestOf(options: AttachOptions): AttachRequest {
     // Without the flag commander says true, and that means: as Weft thinks best.
     ...(options.defaultRoute === false ? { defaultRoute: false } : {}),
     ...(qos === undefined ? {} : { qos }),
+    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
   };
 }
 

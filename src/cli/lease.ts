@@ -1,20 +1,21 @@
 // `weft lease`: the address book. One row per address: who has it, who holds it, whose it was a moment ago, where, and
 // out of which block or range it came.
 import type { Command } from "commander";
-import { contains, cidrOf, formatIp, ipOf, lastOf, macOf, type Ip } from "../model/address.ts";
+import { contains, cidrOf, formatIp, formatMac, ipOf, lastOf, macOf, type Ip } from "../model/address.ts";
 import { Fault } from "../model/fault.ts";
 import { prefixesOf } from "../model/membership.ts";
 import type { Endpoint, Freed, Hold, Network, Snapshot } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
 import { registerHistory } from "./history.ts";
+import { leaseAt, planOf } from "../ipam/range.ts";
 import { spanText } from "./hold.ts";
 import { printing, remote, type ReadOptions } from "./options.ts";
 import { fields, printList, printOne, type Column } from "./output.ts";
 import { timeText } from "./time.ts";
 
 /** `gateway` and `excluded` (the subnet's own and broadcast) are shown when they are asked for. */
-const STATES = ["used", "held", "quarantined", "gateway", "excluded"] as const;
+const STATES = ["used", "held", "reserved", "quarantined", "gateway", "excluded"] as const;
 type State = (typeof STATES)[number];
 type Filter = {
   readonly network?: string;
@@ -23,7 +24,7 @@ type Filter = {
   readonly state?: string;
 };
 export type Lease = {
-  /** Of a hold, a span; of a lease with frames only, its MAC. */
+  /** Of a hold or reservation, a span; of a lease with frames only, its MAC. */
   readonly address: string;
   readonly state: State;
   readonly network: string;
@@ -47,7 +48,7 @@ export function register(noun: Command, cli: Cli): void {
     .option("--network <name>", "only of this network")
     .option("--host <name>", "only on this host")
     .option("--owner <name>", "only of this owner")
-    .option("--state <state>", `only ${STATES.join(", ")}, or all; default: used, held, quarantined`);
+    .option("--state <state>", `only ${STATES.join(", ")}, or all; default: used, held, reserved, quarantined`);
   printing(remote(list)).action(cli.verb((options: ReadOptions & Filter) => listLeases(cli, options)));
 
   const show = noun
@@ -90,7 +91,7 @@ async function listLeases(cli: Cli, options: ReadOptions & Filter): Promise<void
 }
 
 function statesOf(text: string | undefined): readonly State[] {
-  if (text === undefined) return ["used", "held", "quarantined"];
+  if (text === undefined) return ["used", "held", "reserved", "quarantined"];
   if (text === "all") return STATES;
   const state = STATES.find((each) => each === text);
   if (state !== undefined) return [state];
@@ -111,6 +112,7 @@ export function leasesOf(snapshot: Snapshot): Lease[] {
     ...snapshot.endpoints.flatMap((endpoint) => usedOf(endpoint, blockOf)),
     ...snapshot.holds.map(heldOf),
     ...snapshot.freed.flatMap(quarantinedOf),
+    ...snapshot.networks.flatMap(reservedOf),
     ...snapshot.networks.flatMap(keptOf),
   ]
     .map((lease) => ({ ip: ipOf(firstOf(lease)), lease: { ...lease, vrf: vrfs.get(lease.network) ?? "" } }))
@@ -149,6 +151,26 @@ function quarantinedOf({ spec }: Freed): Row[] {
   } as const;
   const note = `until ${timeText(untilMs)}`;
   return (addresses.length === 0 ? [mac] : addresses).map((address) => ({ address, ...rest, note }));
+}
+
+/** Pieces of a reservation, in the network that they are of. */
+function reservedOf({ name, spec }: Network): Row[] {
+  const { reservedFrom: network, tenant, ranges = [] } = spec;
+  if (network === undefined) return [];
+  const note = tenant === undefined ? "" : { note: `for ${tenant}` };
+  return ranges.flatMap((range) => {
+    const plan = planOf(range);
+    const [firsts, lasts] = [leaseAt(plan, 0n), leaseAt(plan, plan.size - 1n)];
+    const spans = firsts.ips.flatMap((ip, i) => {
+      const last = lasts.ips[i];
+      return last === undefined ? [] : [spanText({ first: formatIp(ip), last: formatIp(last) })];
+    });
+    const macs = [firsts.mac, lasts.mac].map((mac) => formatMac(mac ?? 0n));
+    const all = spans.length > 0 ? spans : [spanText({ first: macs[0] ?? "", last: macs[1] ?? "" })];
+    return all.map(
+      (address): Row => ({ address, state: "reserved", network, owner: name, ...(note === "" ? {} : note) }),
+    );
+  });
 }
 
 /** What no endpoint of a global network ever gets. */

@@ -95,7 +95,8 @@ function spanOf({ first, last, state }: SpaceInterval): Span {
 
 function usageText({ blocks }: Subnet, spans: readonly Span[], isLocal: boolean): string {
   const used = sum(spans, "used");
-  const others = ["free", "held", "reserved", "quarantined"].reduce((all, state) => all + sum(spans, state), 0n);
+  // What is reserved is another network's to give.
+  const others = ["free", "held", "quarantined"].reduce((all, state) => all + sum(spans, state), 0n);
   if (!isLocal) return `${amount(used)} of ${amount(used + others)} addresses used`;
   const total = blocks.reduce((all, block) => all + BigInt(block.total), 0n);
   return `${count(blocks.length, "block")}, ${amount(used)} of their ${amount(total)} addresses used`;

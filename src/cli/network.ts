@@ -20,6 +20,7 @@ import {
   type WriteOptions,
 } from "./options.ts";
 import { registerRanges } from "./range.ts";
+import { registerReservations, reservationsText, reservedUnder } from "./reserve.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
 import type { RemoteOptions } from "./place.ts";
 import { confirm } from "./refuse.ts";
@@ -66,6 +67,7 @@ Examples:
 
   const edit = noun.command("edit").argument("<name>").description("Change what may change while a network is in use.");
   specFlags(edit)
+    .option("--tenant <name>", "of a reservation: who it is for; the quota goes along")
     .option("--enabled", "give blocks and endpoints again")
     .option("--no-enabled", "no new blocks, no new endpoints");
   waiting(remote(edit)).action(
@@ -74,6 +76,7 @@ Examples:
 
   const ranges = noun.command("range").description("Address ranges: list, add, resize, remove.");
   registerRanges(ranges, cli);
+  registerReservations(noun, cli);
 
   const out = noun
     .command("export")
@@ -127,7 +130,7 @@ async function listNetworks(cli: Cli, options: ReadOptions): Promise<void> {
 function columns(vrfs: ReadonlyMap<string, Vrf>): readonly Column<Network>[] {
   return [
     { header: "NAME", of: (n) => n.name },
-    { header: "SUBNETS", of: (n) => n.spec.subnets.map(subnetText).join(", ") },
+    { header: "SUBNETS", of: placeText },
     { header: "IPAM", of: (n) => n.spec.ipam },
     { header: "VNI", of: (n) => String(vniOf(n, vrfs.get(n.spec.vrf)) ?? "") },
     { header: "VRF", of: (n) => n.spec.vrf },
@@ -143,6 +146,11 @@ function columns(vrfs: ReadonlyMap<string, Vrf>): readonly Column<Network>[] {
     { header: "SLICES", of: (n) => (n.spec.slices ?? []).map((s) => s.name).join(","), wide: true },
     { header: "DESCRIPTION", of: (n) => n.spec.description ?? "", wide: true },
   ];
+}
+
+/** Where its addresses are. */
+function placeText({ spec }: Network): string {
+  return spec.reservedFrom === undefined ? spec.subnets.map(subnetText).join(", ") : `from ${spec.reservedFrom}`;
 }
 
 /** `9.0.0.0/8 in /24s`: the network and how it is carved. */
@@ -172,6 +180,8 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["Name", network.name],
         ["Description", network.spec.description],
         ["Subnets", network.spec.subnets.map(subnetText).join(", ")],
+        ["Reserved from", network.spec.reservedFrom],
+        ["Tenant", network.spec.tenant],
         [
           "Addresses",
           network.spec.ipam === "local"
@@ -195,7 +205,9 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["Endpoints", String(endpoints.length)],
         ["Revision", String(network.revision)],
         ...told.map(({ message }): [string, Cell] => ["Condition", { text: message, tone: "warn" }]),
-      ]) + hostsText(cli, network, snapshot)
+      ]) +
+      reservationsText(cli, network, snapshot) +
+      hostsText(cli, network, snapshot)
     );
   });
 }
@@ -316,17 +328,22 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
 
 async function deleteNetwork(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
   const server = await connect(cli.io, options);
-  const endpoints = (await server.list("endpoint")).filter((endpoint) => endpoint.spec.network === name);
-  if (endpoints.length > 0 && options.force === true) {
-    await confirm(
-      cli.io,
-      `deleting network ${name} by force`,
-      endpoints.map((e) => `endpoint ${e.name} on ${e.spec.host} (${e.spec.addresses.join(", ")})`),
-      options.yes,
-    );
+  const { networks, endpoints: all } = await server.snapshot();
+  const reservations = reservedUnder(networks, name);
+  const going = new Set([name, ...reservations.map((each) => each.name)]);
+  const endpoints = all.filter(({ spec }) => going.has(spec.network));
+  if (endpoints.length + reservations.length > 0 && options.force === true) {
+    const losses = [
+      ...reservations.map((each) => `reservation ${each.name}`),
+      ...endpoints.map((e) => `endpoint ${e.name} on ${e.spec.host} (${e.spec.addresses.join(", ")})`),
+    ];
+    await confirm(cli.io, `deleting network ${name} by force`, losses, options.yes);
   }
   const { revision } = await server.remove("network", name, { force: options.force === true });
   await waitFor(cli.io, options.wait, revision, () => server.status());
-  const along = endpoints.length === 0 ? "" : `, with ${count(endpoints.length, "endpoint")}`;
-  cli.io.err(`network ${name} deleted at revision ${revision}${along}\n`);
+  const along = [
+    ...(reservations.length === 0 ? [] : [count(reservations.length, "reservation")]),
+    ...(endpoints.length === 0 ? [] : [count(endpoints.length, "endpoint")]),
+  ].join(" and ");
+  cli.io.err(`network ${name} deleted at revision ${revision}${along === "" ? "" : `, with ${along}`}\n`);
 }

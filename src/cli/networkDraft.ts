@@ -25,6 +25,7 @@ export type SpecFlags = LimitFlags & {
   readonly quarantine?: string;
   readonly dns?: readonly string[];
   readonly cni?: boolean;
+  readonly tenant?: string;
   readonly description?: string;
 };
 
@@ -70,6 +71,7 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(quarantine === undefined ? {} : { quarantine }),
     ...(flags.dns === undefined ? {} : { dns: flags.dns }),
     ...(flags.cni === undefined ? {} : { cni: flags.cni }),
+    ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
     ...(flags.description === undefined ? {} : { description: flags.description }),
   };
 }

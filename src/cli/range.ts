@@ -123,6 +123,12 @@ function endText(range: AddressRange, end: "first" | "last"): string {
   return ips.length === 0 && mac !== undefined ? formatMac(mac) : ips.map(formatIp).join(", ");
 }
 
+/** Where a range is, in a few words. */
+export function rangeText(range: AddressRange): string {
+  const [first, last] = [endText(range, "first"), endText(range, "last")];
+  return first === last ? first : `${first} to ${last}`;
+}
+
 function macText(range: AddressRange): string {
   const { mac } = leaseAt(planOf(range), 0n);
   return mac === undefined ? "of the address" : formatMac(mac);

@@ -13,6 +13,7 @@ import type {
   Membership,
   Migration,
   Move,
+  Network,
   ResourceOf,
   Snapshot,
 } from "../model/resource.ts";
@@ -48,6 +49,14 @@ type Match = { readonly createOnly?: boolean; readonly ifRevision?: number };
 type Put = Match & { readonly force?: boolean };
 type Span = { readonly network: string; readonly first: string; readonly last?: string };
 type HoldRequest = Span & { readonly reason: string; readonly owner: string; readonly expiresInSeconds?: number };
+/** `first`: an address or a MAC. */
+type ReserveRequest = {
+  readonly name: string;
+  readonly size: number;
+  readonly range?: string;
+  readonly first?: string;
+  readonly tenant?: string;
+};
 /** Who had an address, or for leases without any a MAC. */
 export type LeaseRecord = {
   readonly network: string;
@@ -93,6 +102,8 @@ export type ServerClient = {
   hold(request: HoldRequest): Promise<Hold>;
   /** Every address of the span must be held. */
   release(span: Span): Promise<{ readonly revision: number }>;
+  /** A reservation is made, or extended; gives it with all its pieces. */
+  reserve(network: string, request: ReserveRequest): Promise<Network>;
   /** The newest first. */
   leaseHistory(query: HistoryQuery): Promise<readonly LeaseRecord[]>;
   snapshot(): Promise<Snapshot>;
@@ -134,6 +145,8 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
     attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
     hold: (request) => ask({ method: "POST", path: "/v1/holds", body: request }),
     release: (span) => ask({ method: "DELETE", path: `/v1/holds?${new URLSearchParams(span).toString()}` }),
+    reserve: (network, request) =>
+      ask({ method: "POST", path: `${pathOf("network", network)}/reservations`, body: request }),
     async leaseHistory({ limit, sinceMs, beforeMs, ...query }) {
       const search = new URLSearchParams({ ...query, limit: String(limit) });
       if (sinceMs !== undefined) search.set("since", String(sinceMs));

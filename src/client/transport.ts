@@ -31,6 +31,7 @@ export type EndpointClaim = {
   readonly mac?: string;
   readonly range?: string;
   readonly slice?: string;
+  readonly tenant?: string;
   readonly workload?: string;
   readonly joined?: boolean;
   readonly defaultRoute?: boolean;

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import type { NetworkInput } from "../model/input.ts";
 import { type Move, membershipName, moveName } from "../model/resource.ts";
+import { anyQuotas, anyReserve } from "./anyReserve.ts";
 import { ADMIN } from "./lab.ts";
 import type { Write } from "./write.ts";
 
@@ -9,33 +10,36 @@ const NETWORKS = ["red", "green", "blue"];
 const HOSTS = ["h1", "h2", "h3"];
 
 const name = fc.constantFrom(...NETWORKS);
-const host = fc.constantFrom(...HOSTS);
+export const host = fc.constantFrom(...HOSTS);
 const workload = fc.constantFrom("web", "db");
 const orNot = <T>(some: fc.Arbitrary<T>): fc.Arbitrary<T | null> =>
   fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: some });
 const endpoint = fc.constantFrom("a.eth0", "b.eth0", "c.eth0", "d.eth0");
 type Ranges = NonNullable<NetworkInput["ranges"]>;
-const places: readonly { readonly subnets: NonNullable<NetworkInput["subnets"]>; readonly ranges?: Ranges }[] = [
-  { subnets: [{ cidr: "10.0.0.0/29" }] },
-  { subnets: [{ cidr: "10.0.0.0/29" }], ranges: [{ name: "a", type: "ip4", first: "10.0.0.2", size: 2 }] },
-  { subnets: [{ cidr: "10.0.0.0/29" }], ranges: [{ name: "a", type: "ip4", first: "10.0.0.2", size: 5 }] },
-  {
-    subnets: [{ cidr: "10.0.0.0/29" }],
+type Place = { readonly subnets: NonNullable<NetworkInput["subnets"]>; readonly ranges?: Ranges };
+const small: Place = { subnets: [{ cidr: "10.0.0.0/29" }] };
+const dual: Place = { subnets: [{ cidr: "10.0.1.0/28" }, { cidr: "fd00:1::/64" }] };
+export const places = {
+  small,
+  fewer: { ...small, ranges: [{ name: "a", type: "ip4", first: "10.0.0.2", size: 2 }] },
+  more: { ...small, ranges: [{ name: "a", type: "ip4", first: "10.0.0.2", size: 5 }] },
+  mixed: {
+    ...small,
     ranges: [
       { name: "a", type: "ip4", first: "10.0.0.2", size: 2 },
       { name: "e", type: "ether", size: 2 },
     ],
   },
-  { subnets: [{ cidr: "10.0.1.0/28" }, { cidr: "fd00:1::/64" }] },
-  {
-    subnets: [{ cidr: "10.0.1.0/28" }, { cidr: "fd00:1::/64" }],
+  dual,
+  dualRanges: {
+    ...dual,
     ranges: [
       { name: "a", type: "ip4-6-static", first: "10.0.1.3", first6: "fd00:1::8", size: 2 },
       { name: "s", type: "ip6", prefix: "fd00:1::/64", ula: "fd00:2::/64", size: 2 },
     ],
   },
-  { subnets: [{ cidr: "10.0.0.0/22" }] },
-];
+  large: { subnets: [{ cidr: "10.0.0.0/22" }] },
+} as const satisfies Readonly<Record<string, Place>>;
 const locals = fc.constantFrom<NonNullable<NetworkInput["subnets"]>>(
   [{ cidr: "9.0.0.0/23", hostPrefix: 24 }],
   [
@@ -53,7 +57,10 @@ const any = {
 const strategy = fc.constantFrom("lowest" as const, "next" as const, "random" as const);
 const local = fc.record({ ...any, subnets: locals }, { requiredKeys: ["subnets"] });
 const global = fc
-  .tuple(fc.constantFrom(...places), fc.record({ ...any, strategy, sticky: fc.boolean() }, { requiredKeys: [] }))
+  .tuple(
+    fc.constantFrom<Place>(...Object.values(places)),
+    fc.record({ ...any, strategy, quotas: anyQuotas, sticky: fc.boolean() }, { requiredKeys: [] }),
+  )
   .map(([place, rest]) => ({ ...place, ...rest }));
 const network: fc.Arbitrary<NetworkInput> = fc.oneof(local, global, global);
 const vrf = fc.record(
@@ -67,7 +74,7 @@ const vrf = fc.record(
 );
 /** What stands in the way of others. */
 const rarely = fc.nat(3).map((n) => n === 0);
-const address = fc.constantFrom(
+export const address = fc.constantFrom(
   "10.0.0.3",
   "10.0.1.4",
   "fd00:1::9",
@@ -78,7 +85,7 @@ const address = fc.constantFrom(
   "9.0.0.70",
 );
 
-const span = fc.constantFrom(
+export const span = fc.constantFrom(
   { first: "10.0.0.3" },
   { first: "10.0.0.2", last: "10.0.0.4" },
   { first: "10.0.0.4", last: "10.0.0.5" },
@@ -293,6 +300,7 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
     ),
   },
   { weight: 2, arbitrary: fc.constant<Write>({ verb: "sweep" }) },
+  { weight: 3, arbitrary: anyReserve },
   {
     weight: 3,
     arbitrary: fc.record({

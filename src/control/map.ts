@@ -16,9 +16,8 @@ import type { Network, Subnet } from "../model/resource.ts";
 import { capacity, defaultGateway, usableRange } from "../ipam/assign.ts";
 import { sliceAt } from "../ipam/block.ts";
 import { type Interval, type Intervals, intervalsOf } from "../ipam/intervals.ts";
-import { spansOf } from "../ipam/range.ts";
-import { excludedOf, plansOf } from "./admit/lease.ts";
-import type { NetworkIndex } from "./standing.ts";
+import { excludedOf } from "./admit/lease.ts";
+import { type NetworkIndex, piecesOf } from "./standing.ts";
 import { type View, getKey } from "./view.ts";
 
 type Paint = Interval & { readonly state: string; readonly host?: string };
@@ -32,7 +31,9 @@ export function spaceMapOf(view: View, network: Network): SpaceMap {
     network: name,
     ipam: spec.ipam,
     revision: view.revision,
-    subnets: spec.subnets.map((subnet) => subnetMap(view, network, subnet, index)),
+    subnets: (spec.reservedFrom === undefined ? spec.subnets : surroundings(spec)).map((subnet) =>
+      subnetMap(view, network, subnet, index),
+    ),
   };
 }
 
@@ -50,6 +51,7 @@ function subnetMap(
   const paints: Paint[] = [{ ...whole, state: ground }, ...parts.flatMap(partPaints)];
   if (network.spec.ranges !== undefined) paints.push({ ...whole, state: "excluded" }, ...rangePaints(network, cidr));
   for (const { first, last } of index?.held[cidr.family] ?? []) paints.push({ first, last, state: "held" });
+  for (const { first, last } of index?.reserved[cidr.family] ?? []) paints.push({ first, last, state: "reserved" });
   for (const interval of quarantinedIn(view, index, cidr.family)) paints.push({ ...interval, state: "quarantined" });
   for (const interval of used) paints.push({ ...interval, state: "used" });
   return {
@@ -57,6 +59,20 @@ function subnetMap(
     intervals: painted(whole, paints).map((paint) => shown(paint, cidr.family, parts)),
     blocks: blocksOf(parts, network, used),
   };
+}
+
+/** Of a reservation, the least subnets that have its pieces in them; of IPv6, one per /64. */
+function surroundings(spec: Network["spec"]): Subnet[] {
+  const spans = piecesOf(spec).flatMap(({ space, first, last }) =>
+    space === "mac" ? [] : [{ family: space, first, last }],
+  );
+  const groups = Map.groupBy(spans, ({ family, first }) => (family === 4 ? "4" : String(first >> 64n)));
+  return [...groups.values()].map((group) => {
+    const { family, first } = group.reduce((a, b) => (b.first < a.first ? b : a));
+    const { last } = group.reduce((a, b) => (b.last > a.last ? b : a));
+    const differing = first === last ? 0 : (first ^ last).toString(2).length;
+    return { cidr: formatCidr(cidrAround({ family, value: first }, (family === 4 ? 32 : 128) - differing)) };
+  });
 }
 
 /** In order of their addresses. */
@@ -91,10 +107,10 @@ function partPaints({ cidr, gateway, host }: Part): Paint[] {
 /** Where ranges give addresses, and what in them nobody gets. */
 function rangePaints(network: Network, { family, base, length }: Cidr): Paint[] {
   const last = lastOf({ family, base, length }).value;
-  const spans = plansOf(network).flatMap((plan) => spansOf(plan)[family] ?? []);
+  const spans = piecesOf(network.spec).filter(({ space }) => space === family);
   const kept = excludedOf(network)[family];
   return [
-    ...spans.map((span): Paint => ({ ...span, state: "free" })),
+    ...spans.map(({ first, last: end }): Paint => ({ first, last: end, state: "free" })),
     ...kept.map((value): Paint => {
       const isEnd = value === base || (family === 4 && value === last);
       return { first: value, last: value, state: isEnd ? "excluded" : "gateway" };

@@ -1,9 +1,20 @@
-// What stands in one network, indexed: blocks, endpoints, holds and leases that were given back, and of all of them the
-// addresses. Kept by view.ts as resources come and go, a change at a cost that does not depend on how much there is.
-// Addresses of endpoints, holds and quarantine are disjoint (admission sees to it), so `blocked` is their sum.
+// What stands in one network, indexed: blocks, endpoints, holds, leases that were given back and pieces that are
+// reserved, and of all of them the addresses. Kept by view.ts as resources come and go, a change at a cost that does
+// not depend on how much there is. Addresses of endpoints, holds, quarantine and reservations are disjoint (admission
+// sees to it), so `blocked` is their sum.
 import { type Family, cidrOf, ipOf, lastOf, macValue } from "../model/address.ts";
-import { type Block, type Endpoint, type Freed, type Hold, type Key, keyOfResource } from "../model/resource.ts";
+import {
+  type Block,
+  type Endpoint,
+  type Freed,
+  type Hold,
+  type Key,
+  type Network,
+  keyOfResource,
+} from "../model/resource.ts";
 import { type Interval, Intervals } from "../ipam/intervals.ts";
+import { planOf } from "../ipam/range.ts";
+import { type Span, spansOfRun } from "../ipam/run.ts";
 import { Shards } from "../ipam/shards.ts";
 import { Sorted } from "../ipam/sorted.ts";
 import type { View } from "./view.ts";
@@ -24,7 +35,7 @@ export type NetworkIndex = {
   readonly carved: PerFamily<Intervals>;
   /** Addresses of endpoints. */
   readonly assigned: PerFamily<Intervals>;
-  /** Everything that cannot be given now: of endpoints, quarantined, held. */
+  /** Everything that cannot be given now: of endpoints, quarantined, held, reserved. */
   readonly blocked: PerSpace<Intervals>;
   /** Name of the endpoint that has an address. */
   readonly holders: Shards<string>;
@@ -38,6 +49,12 @@ export type NetworkIndex = {
   readonly quarantined: Map<string, Sorted<Due>>;
   /** Held spans, in order. */
   readonly held: PerSpace<Sorted<HeldSpan>>;
+  /** Spans that reservations have, in order; each by the reservation's name. */
+  readonly reserved: PerSpace<Sorted<HeldSpan>>;
+  /** Networks reserved from this one. */
+  readonly reservations: Set<string>;
+  /** How many leases a tenant has of it: reserved, and endpoints. */
+  readonly tenants: Map<string, number>;
   /** How many blocks and endpoints a host has here; hosts with none are absent. */
   readonly members: Map<string, number>;
 };
@@ -65,7 +82,7 @@ export function dropBlock(view: View, block: Block): void {
 }
 
 export function addEndpoint(view: View, endpoint: Endpoint): void {
-  const { network, host, mac, addresses } = endpoint.spec;
+  const { network, host, mac, addresses, tenant } = endpoint.spec;
   const index = networkIndex(view, network);
   index.endpoints.set(endpoint.name, endpoint);
   if (note(index.macs, mac, endpoint.name)) index.blocked.mac.take(macValue(mac));
@@ -77,13 +94,14 @@ export function addEndpoint(view: View, endpoint: Endpoint): void {
     index.blocked[ip.family].take(ip.value);
   }
   count(index.members, host, 1);
+  if (tenant !== undefined) count(index.tenants, tenant, 1);
   let residents = view.residents.get(host);
   if (residents === undefined) view.residents.set(host, (residents = new Set()));
   residents.add(endpoint.name);
 }
 
 export function dropEndpoint(view: View, endpoint: Endpoint): void {
-  const { network, host, mac, addresses } = endpoint.spec;
+  const { network, host, mac, addresses, tenant } = endpoint.spec;
   const index = networkIndex(view, network);
   index.endpoints.delete(endpoint.name);
   if (unnote(index.macs, mac, endpoint.name)) index.blocked.mac.release(macValue(mac));
@@ -96,6 +114,7 @@ export function dropEndpoint(view: View, endpoint: Endpoint): void {
     index.blocked[ip.family].release(ip.value);
   }
   count(index.members, host, -1);
+  if (tenant !== undefined) count(index.tenants, tenant, -1);
   forgetIfEmptyNetwork(view, network);
   const residents = view.residents.get(host);
   residents?.delete(endpoint.name);
@@ -149,6 +168,40 @@ export function dropFreed(view: View, freed: Freed): void {
   forgetIfEmptyNetwork(view, network);
 }
 
+/** Takes a reservation's pieces out of the network that it is from. */
+export function addReservation(view: View, { name, spec }: Network): void {
+  if (spec.reservedFrom === undefined) return;
+  const index = networkIndex(view, spec.reservedFrom);
+  index.reservations.add(name);
+  for (const { space, first, last } of piecesOf(spec)) {
+    index.blocked[space].take(first, last);
+    index.reserved[space].add({ first, last, name });
+  }
+  if (spec.tenant !== undefined) count(index.tenants, spec.tenant, leasesOf(spec));
+}
+
+export function dropReservation(view: View, { name, spec }: Network): void {
+  if (spec.reservedFrom === undefined) return;
+  const index = networkIndex(view, spec.reservedFrom);
+  index.reservations.delete(name);
+  for (const { space, first, last } of piecesOf(spec)) {
+    index.blocked[space].release(first, last);
+    index.reserved[space].delete({ first, last, name });
+  }
+  if (spec.tenant !== undefined) count(index.tenants, spec.tenant, -leasesOf(spec));
+  forgetIfEmptyNetwork(view, spec.reservedFrom);
+}
+
+/** All that the pieces of a reservation have, in every space. */
+export function piecesOf({ ranges = [] }: Network["spec"]): Span[] {
+  return ranges.map(planOf).flatMap((plan) => spansOfRun(plan, 0n, plan.size));
+}
+
+/** How many leases a reservation has. */
+function leasesOf({ ranges = [] }: Network["spec"]): number {
+  return ranges.reduce((sum, range) => sum + (range.size ?? 0), 0);
+}
+
 /** What a freed lease keeps from others. A MAC is part of a lease only in a range; elsewhere it follows the address. */
 export function placesOf({ spec: { addresses, mac, range } }: Freed): readonly string[] {
   return range === undefined ? addresses : [...addresses, mac];
@@ -195,7 +248,7 @@ function unnote(names: Names, key: string, name: string): boolean {
   return left.length === 0 && known.length > 0;
 }
 
-function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
+function count(counts: Map<string, number>, key: string, by: number): void {
   const sum = (counts.get(key) ?? 0) + by;
   if (sum === 0) counts.delete(key);
   else counts.set(key, sum);
@@ -217,6 +270,9 @@ function networkIndex(view: View, name: string): NetworkIndex {
       former: new Map(),
       quarantined: new Map(),
       held: { 4: new Sorted(bySpan), 6: new Sorted(bySpan), mac: new Sorted(bySpan) },
+      reserved: { 4: new Sorted(bySpan), 6: new Sorted(bySpan), mac: new Sorted(bySpan) },
+      reservations: new Set(),
+      tenants: new Map(),
       members: new Map(),
     };
     view.networks.set(name, index);
@@ -226,6 +282,6 @@ function networkIndex(view: View, name: string): NetworkIndex {
 
 function forgetIfEmptyNetwork(view: View, name: string): void {
   const index = view.networks.get(name);
-  if (index === undefined || index.members.size > 0 || index.former.size > 0) return;
+  if (index === undefined || index.members.size + index.former.size + index.reservations.size > 0) return;
   if (index.held[4].size + index.held[6].size + index.held.mac.size === 0) view.networks.delete(name);
 }

@@ -39,7 +39,8 @@ export function usesOf(view: View, network: Network): AddressUse[] {
     const { hostPrefix } = subnet;
     if (hostPrefix === undefined) {
       const gateway = subnet.gateway === undefined || subnet.gateway === "none" ? undefined : ipOf(subnet.gateway);
-      return { ...base, total: Number(capacity(cidr, gateway)), blocksUsed: 0, blocksTotal: 0 };
+      const total = capacity(cidr, gateway) - reservedOf(index, cidr.family);
+      return { ...base, total: Number(total), blocksUsed: 0, blocksTotal: 0 };
     }
     const parts = spec.slices?.length ?? 1;
     const part = { family: cidr.family, base: cidr.base, length: hostPrefix + Math.log2(parts) };
@@ -58,7 +59,7 @@ function restOf(index: NetworkIndex | undefined, family: Family): Pick<AddressUs
   if (index === undefined) return { held: 0, quarantined: 0 };
   let held = 0n;
   for (const { first, last } of index.held[family]) held += last - first + 1n;
-  const quarantined = index.blocked[family].count - index.assigned[family].count - held;
+  const quarantined = index.blocked[family].count - index.assigned[family].count - held - reservedOf(index, family);
   return { held: Number(held), quarantined: Number(quarantined) };
 }
 
@@ -79,12 +80,19 @@ function rangesUse(view: View, network: Network): AddressUse[] {
         ipam: "global",
         used,
         ...restOf(index, family),
-        total: Number(total),
+        total: Number(total - reservedOf(index, family)),
         blocksUsed: 0,
         blocksTotal: 0,
       },
     ];
   });
+}
+
+/** How many addresses of a family are another network's to give. */
+function reservedOf(index: NetworkIndex | undefined, family: Family): bigint {
+  let sum = 0n;
+  for (const { first, last } of index?.reserved[family] ?? []) sum += last - first + 1n;
+  return sum;
 }
 
 /** How many leases a range can give: all but those with an address that is kept back. */

@@ -8,9 +8,13 @@ import { prefixesOf, vrfsOn } from "../model/membership.ts";
 import { KINDS, type Resource, snapshotOf } from "../model/resource.ts";
 import { Fault } from "../model/fault.ts";
 import { type Admission, admit } from "./admit/admit.ts";
+import { CLUSTER, anyAddressWrite } from "./anyAddressWrite.ts";
 import { aimed, anyLife } from "./anyWrite.ts";
+import { rootOf } from "./admit/line.ts";
+import { textOf } from "./admit/hold.ts";
+import { rangeAround } from "./admit/piece.ts";
 import { dump } from "./lab.ts";
-import { placeOf, placesOf } from "./standing.ts";
+import { piecesOf, placeOf, placesOf } from "./standing.ts";
 import { type View, applyChanges, carries, emptyView, listOf, namesOf, undoChanges, viewOf } from "./view.ts";
 import type { Write } from "./write.ts";
 
@@ -39,6 +43,7 @@ function checkInvariants(view: View): void {
     .filter((vni) => vni !== undefined);
   assert.equal(new Set(vnis).size, vnis.length, "a VNI has one owner");
   const taken = new Set<string>();
+  checkReservations(view);
   for (const { name, spec } of view.endpoint.values()) {
     const network = view.network.get(spec.network);
     assert.ok(network !== undefined && view.host.has(spec.host), `${name} has a network and a host`);
@@ -49,7 +54,7 @@ function checkInvariants(view: View): void {
       const ip = ipOf(text);
       const room =
         network.spec.ipam === "global"
-          ? prefixesOf(network.spec)
+          ? prefixesOf(rootOf(view, network).spec)
           : all.flatMap((b) =>
               b.kind === "block" && b.spec.network === network.name && b.spec.host === spec.host ? [b.spec.cidr] : [],
             );
@@ -75,7 +80,7 @@ function checkInvariants(view: View): void {
   }
   for (const { name, spec } of view.network.values()) {
     assert.ok(view.vrf.has(spec.vrf), `${name} has its VRF`);
-    assert.equal(spec.ipam === "local", spec.vni === undefined);
+    assert.equal(spec.ipam === "local" || spec.reservedFrom !== undefined, spec.vni === undefined);
   }
   for (const { name, spec } of view.block.values()) {
     assert.ok(
@@ -109,6 +114,49 @@ function checkInvariants(view: View): void {
   }
 }
 
+/** What is reserved is in the parent, apart from all else there, and a tenant has what its quota says. */
+function checkReservations(view: View): void {
+  const macs = new Set<string>();
+  for (const { name, spec } of view.network.values()) {
+    const index = view.networks.get(name);
+    const tenants = new Map<string, number>();
+    const has = (tenant: string | undefined, leases: number) => {
+      if (tenant !== undefined) tenants.set(tenant, (tenants.get(tenant) ?? 0) + leases);
+    };
+    for (const endpoint of view.endpoint.values()) if (endpoint.spec.network === name) has(endpoint.spec.tenant, 1);
+    for (const child of view.network.values()) {
+      if (child.spec.reservedFrom !== name) continue;
+      has(
+        child.spec.tenant,
+        (child.spec.ranges ?? []).reduce((sum, { size }) => sum + (size ?? 0), 0),
+      );
+      assert.equal(child.spec.vrf, spec.vrf);
+      for (const { space, first, last } of piecesOf(child.spec)) {
+        for (let value = first; value <= last; value++) {
+          assert.ok(index?.blocked[space].has(value) === true, `${child.name} has ${value} of ${name}`);
+          const text = textOf(space, value);
+          assert.equal(
+            index?.holders.get(text) ?? index?.macs.get(text)?.[0],
+            undefined,
+            `${text} is ${child.name}'s alone`,
+          );
+        }
+      }
+    }
+    assert.deepEqual(index?.tenants ?? new Map(), tenants);
+    const parent = view.network.get(spec.reservedFrom ?? "");
+    assert.equal(parent === undefined, spec.reservedFrom === undefined, `${name} has its parent`);
+    if (parent !== undefined) assert.ok((spec.ranges ?? []).every((range) => rangeAround(parent, range) !== undefined));
+  }
+  for (const { name, spec } of view.endpoint.values()) {
+    const network = view.network.get(spec.network);
+    if (network?.spec.ipam !== "global") continue;
+    const mac = `${rootOf(view, network).name} ${spec.mac}`;
+    assert.ok(!macs.has(mac), `${name} alone has MAC ${spec.mac} on its segment`);
+    macs.add(mac);
+  }
+}
+
 /** An address or MAC of a global network has one endpoint, or one who holds it, or is in quarantine once. */
 function checkAddresses(view: View): void {
   for (const network of view.network.values()) {
@@ -138,11 +186,12 @@ function checkAddresses(view: View): void {
     assert.equal(view.network.get(spec.network)?.spec.ipam, "global");
 }
 
-test("over any writes: indexes as rebuilt, admission leaves no trace, changes undo, nothing unique is doubled", () => {
-  let admitted = 0;
-  const reached = new Set<string>();
+/** Says which verbs were admitted how often, and what they made. */
+function holdLaws(any: fc.Arbitrary<readonly Write[]>, numRuns: number): ReadonlyMap<string, number> {
+  const reached = new Map<string, number>();
+  const reach = (what: string) => reached.set(what, (reached.get(what) ?? 0) + 1);
   fc.assert(
-    fc.property(anyLife({ minLength: 10, maxLength: 60 }), (writes) => {
+    fc.property(any, (writes) => {
       const view = emptyView("lab");
       for (const each of writes) {
         const write = aimed(each, listOf(view, "move"));
@@ -151,9 +200,8 @@ test("over any writes: indexes as rebuilt, admission leaves no trace, changes un
         const admission = tryAdmit(view, write);
         assert.deepEqual(dump(view), before, "admission leaves no trace");
         if (admission === undefined || admission.changes.length === 0) continue;
-        admitted++;
-        reached.add(write.verb);
-        for (const change of admission.changes) reached.add("put" in change ? `put ${change.put.kind}` : "removed");
+        reach(write.verb);
+        for (const change of admission.changes) reach("put" in change ? `put ${change.put.kind}` : "removed");
         const undo = applyChanges(view, admission.changes);
         const after = dump(view);
         const redo = undoChanges(view, undo);
@@ -165,7 +213,9 @@ test("over any writes: indexes as rebuilt, admission leaves no trace, changes un
           assert.deepEqual([...namesOf(view, kind)], [...view[kind].keys()].sort());
         view.revision += 1;
         checkInvariants(view);
-        assert.deepEqual(tryAdmit(view, write)?.changes ?? [], [], "the same again changes nothing");
+        // A further piece is the point of reserving again.
+        if (write.verb !== "reserve")
+          assert.deepEqual(tryAdmit(view, write)?.changes ?? [], [], "the same again changes nothing");
       }
       const all = everything(view);
       for (const resources of [all, all.toReversed()])
@@ -176,8 +226,21 @@ test("over any writes: indexes as rebuilt, admission leaves no trace, changes un
         assert.deepEqual(new Set(carried), new Set(vrfsOn(snapshot, host)));
       }
     }),
-    { numRuns: 300 },
+    { numRuns },
   );
-  assert.ok(admitted > 500, `only ${admitted} writes were admitted`);
-  assert.equal(reached.size, 30, "every verb was admitted at least once, and made every kind");
+  return reached;
+}
+
+test("over any writes: indexes as rebuilt, admission leaves no trace, changes undo, nothing unique is doubled", () => {
+  const reached = holdLaws(anyLife({ minLength: 10, maxLength: 60 }), 300);
+  assert.equal(reached.size, 31, "every verb was admitted at least once, and made every kind");
+});
+
+test("likewise where addresses are reserved, leased, held and given back on one segment", () => {
+  const lives = fc
+    .array(anyAddressWrite, { minLength: 10, maxLength: 60, size: "max" })
+    .map((writes) => [...CLUSTER, ...writes]);
+  const reached = holdLaws(lives, 300);
+  for (const verb of ["reserve", "attach", "hold", "put-network"])
+    assert.ok((reached.get(verb) ?? 0) > 100, `${verb} was admitted ${reached.get(verb)} times`);
 });

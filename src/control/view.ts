@@ -33,11 +33,13 @@ import {
   addEndpoint,
   addFreed,
   addHold,
+  addReservation,
   byTime,
   dropBlock,
   dropEndpoint,
   dropFreed,
   dropHold,
+  dropReservation,
 } from "./standing.ts";
 
 type PerFamily<T> = { readonly [F in Family]: T };
@@ -224,7 +226,7 @@ function add(view: View, resource: Resource): void {
     case "network":
       if (resource.spec.vni !== undefined) ownVni(view, resource.spec.vni, keyOfResource(resource));
       vrfIndex(view, resource.spec.vrf).networks.add(resource.name);
-      return;
+      return addReservation(view, resource);
     case "host":
       view.underlays.set(resource.spec.underlay, resource.name);
       return;
@@ -262,6 +264,7 @@ function drop(view: View, resource: Resource): void {
     case "network":
       if (resource.spec.vni !== undefined) disownVni(view, resource.spec.vni, keyOfResource(resource));
       vrfIndex(view, resource.spec.vrf).networks.delete(resource.name);
+      dropReservation(view, resource);
       return forgetIfEmptyVrf(view, resource.spec.vrf);
     case "host":
       if (view.underlays.get(resource.spec.underlay) === resource.name) view.underlays.delete(resource.spec.underlay);

@@ -12,6 +12,7 @@ import type {
   MoveReport,
   NetworkInput,
   PoolInput,
+  ReserveRequest,
   VrfInput,
 } from "../model/input.ts";
 import type { Change, Resource } from "../model/resource.ts";
@@ -54,6 +55,8 @@ export type Write =
   | ({ readonly verb: "detach"; readonly endpoint: string; readonly by: Viewer; readonly force?: boolean } & Match)
   | { readonly verb: "hold"; readonly request: HoldRequest }
   | { readonly verb: "release"; readonly span: HoldRelease }
+  /** A piece of the network for a reservation, which is made if it is not there. */
+  | ({ readonly verb: "reserve"; readonly network: string; readonly request: ReserveRequest } & Match)
   /** Ends quarantines and holds whose time has come; the server asks it of itself. */
   | { readonly verb: "sweep" }
   /** All or nothing. Networks of `pruneVrf` that are not among the items are deleted. */

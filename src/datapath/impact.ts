@@ -1,6 +1,7 @@
 // Which workloads a list of operations would hurt: what a plan says before anybody says yes.
 import type { Endpoint, Snapshot } from "../model/resource.ts";
 import { deviceName, portName } from "./names.ts";
+import { rooted } from "./rooted.ts";
 import type { Op } from "./state.ts";
 
 /**
@@ -8,8 +9,9 @@ import type { Op } from "./state.ts";
  * is made anew. Entries and routes are replaced without a gap, so they hurt nobody.
  */
 export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: string): string[] {
-  const networks = new Map(snapshot.networks.map((network) => [network.name, network]));
-  const local = snapshot.endpoints.filter((endpoint) => endpoint.spec.host === host);
+  const plain = rooted(snapshot);
+  const networks = new Map(plain.networks.map((network) => [network.name, network]));
+  const local = plain.endpoints.filter((endpoint) => endpoint.spec.host === host);
   const hit = new Set<string>();
   const all = (isHit: (endpoint: Endpoint) => boolean) => {
     for (const endpoint of local) if (isHit(endpoint)) hit.add(endpoint.name);

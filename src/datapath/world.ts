@@ -3,9 +3,13 @@
 import { type Family, ipOf } from "../model/address.ts";
 import { vrfsOn } from "../model/membership.ts";
 import type { Block, Endpoint, Host, Network, Snapshot, Vrf, Vtep } from "../model/resource.ts";
+import { rooted, rootsOf } from "./rooted.ts";
 
 export type World = {
+  /** Without reservations (rooted.ts). */
   readonly snapshot: Snapshot;
+  /** Name of the network that has the segment, for each reservation. */
+  readonly roots: ReadonlyMap<string, string>;
   readonly self: Host;
   readonly hosts: ReadonlyMap<string, Host>;
   /** VRFs this host carries, by name. */
@@ -23,7 +27,9 @@ export type World = {
 };
 
 /** Undefined when the snapshot does not know the host: it has not joined, or has been deleted. */
-export function worldOf(snapshot: Snapshot, self: string): World | undefined {
+export function worldOf(seen: Snapshot, self: string): World | undefined {
+  const snapshot = rooted(seen);
+  const roots = rootsOf(seen.networks);
   const hosts = new Map(snapshot.hosts.map((host) => [host.name, host]));
   const host = hosts.get(self);
   if (host === undefined) return undefined;
@@ -48,7 +54,13 @@ export function worldOf(snapshot: Snapshot, self: string): World | undefined {
     if (names === undefined) interfaces.set(spec.netns, [spec.ifname]);
     else names.push(spec.ifname);
   }
-  return { snapshot, self: host, hosts, vrfs, networks, endpoints, blocks, vteps, interfaces, members };
+  return { snapshot, roots, self: host, hosts, vrfs, networks, endpoints, blocks, vteps, interfaces, members };
+}
+
+/** The network that has the segment of this one, with the ranges of all that is reserved from it. */
+export function rootOf(world: World, vrf: Vrf, network: Network): Network {
+  const name = world.roots.get(network.name) ?? network.name;
+  return world.networks.get(vrf.name)?.find((each) => each.name === name) ?? network;
 }
 
 /** Undefined if the text is no address; resources are checked when they are admitted. */

@@ -37,6 +37,8 @@ export const REASONS = {
   "address-taken": { status: 409, exit: 4 },
   "address-held": { status: 409, exit: 4 },
   "address-quarantined": { status: 409, exit: 4 },
+  "address-reserved": { status: 409, exit: 4 },
+  "quota-exceeded": { status: 409, exit: 4 },
   "name-taken": { status: 409, exit: 4 },
   "interface-taken": { status: 409, exit: 4 },
   "in-use": { status: 409, exit: 4 },

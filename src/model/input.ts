@@ -84,6 +84,7 @@ export const EndpointClaim = Type.Object(
     mac: optional(Type.String()),
     range: optional(Type.String({ description: "Global networks: only from this address range." })),
     slice: optional(Type.String()),
+    tenant: optional(Type.String({ minLength: 1, maxLength: 253, description: "Whose quota it counts for." })),
     workload: EndpointSpec.properties.workload,
     joined: EndpointSpec.properties.joined,
     defaultRoute: EndpointSpec.properties.defaultRoute,
@@ -140,6 +141,18 @@ export const HoldRelease = Type.Object(span, strict);
 
 /** What may change while an endpoint is attached. */
 export const EndpointPatch = Type.Object({ qos: optional(QosInput) }, strict);
+/** A piece of a network for a tenant; into a reservation that exists, one more. */
+export const ReserveRequest = Type.Object(
+  {
+    name: Type.String({ description: "The reservation: made, or extended." }),
+    size: Type.Integer({ minimum: 1, maximum: 2_147_483_648, description: "How many leases, one after the other." }),
+    range: optional(Type.String({ description: "Only from this range of the parent." })),
+    first: optional(Type.String({ description: "Beginning with this IP address, or MAC. Default: the lowest free." })),
+    tenant: optional(Type.String({ minLength: 1, maxLength: 253 })),
+  },
+  strict,
+);
+
 export const HostReport = Type.Object(
   {
     host: Type.String(),
@@ -185,6 +198,7 @@ export type JoinRequest = Value<typeof JoinRequest>;
 export type EndpointClaim = Value<typeof EndpointClaim>;
 export type HoldRequest = Value<typeof HoldRequest>;
 export type HoldRelease = Value<typeof HoldRelease>;
+export type ReserveRequest = Value<typeof ReserveRequest>;
 export type ApplyItem = Value<typeof ApplyItem>;
 export type ApplyRequest = Value<typeof ApplyRequest>;
 
@@ -199,6 +213,7 @@ export const AttachRequest = Type.Object(
     mac: optional(Type.String()),
     range: optional(Type.String({ description: "Global networks: only from this address range." })),
     slice: optional(Type.String()),
+    tenant: optional(Type.String({ minLength: 1, maxLength: 253, description: "Whose quota it counts for." })),
     workload: EndpointSpec.properties.workload,
     defaultRoute: EndpointSpec.properties.defaultRoute,
     qos: optional(QosInput),

@@ -17,7 +17,8 @@ const SpaceInterval = Type.Object(
     last: Type.String(),
     state: Type.String({
       description:
-        "used: an endpoint's. free: an endpoint's to have. held. quarantined: given back a moment ago. gateway. " +
+        "used: an endpoint's. free: an endpoint's to have. held. reserved: of another network that is " +
+        "a piece of this one. quarantined: given back a moment ago. gateway. " +
         "excluded: never an endpoint's, as the subnet's own and its broadcast address, and what is in none of a " +
         "network's ranges. uncarved: in nobody's block yet.",
     }),

@@ -32,8 +32,12 @@ export function vrfsOn(snapshot: Snapshot, host: string): ReadonlySet<string> {
   return vrfs;
 }
 
-/** Everything a network has addresses in: its subnets, and the SLAAC prefixes of its ranges that lie in none. */
-export function prefixesOf(spec: Pick<NetworkSpec, "subnets" | "ranges">): readonly string[] {
+/**
+ * Everything a network has addresses in: its subnets, and the SLAAC prefixes of its ranges that lie in none. A
+ * reservation's are its parent's.
+ */
+export function prefixesOf(spec: Pick<NetworkSpec, "subnets" | "ranges" | "reservedFrom">): readonly string[] {
+  if (spec.reservedFrom !== undefined) return [];
   const prefixes = spec.subnets.map((subnet) => subnet.cidr);
   for (const range of spec.ranges ?? []) {
     for (const text of [range.prefix, range.ula]) {

@@ -29,6 +29,7 @@ const validators = {
   endpointPatch: Compile(input.EndpointPatch),
   qos: Compile(QosInput),
   limit: Compile(LimitText),
+  reserve: Compile(input.ReserveRequest),
   report: Compile(input.HostReport),
   apply: Compile(input.ApplyRequest),
   attach: Compile(input.AttachRequest),
@@ -112,6 +113,12 @@ function canonicalClaim(claim: input.EndpointClaim, where: string): input.Endpoi
 /** The body of POST /v1/holds. */
 export function parseHold(body: unknown): input.HoldRequest {
   return checked<input.HoldRequest>(validators.hold, body, "");
+}
+
+/** The body of POST /v1/networks/{name}/reservations. */
+export function parseReserve(body: unknown): input.ReserveRequest {
+  const request = checked<input.ReserveRequest>(validators.reserve, body, "");
+  return request.first === undefined ? request : { ...request, first: parsePlace(request.first, "first") };
 }
 
 /** The query of DELETE /v1/holds. */

@@ -56,6 +56,9 @@ export const AddressRange = Type.Object(
     mtu: optional(Type.Integer({ minimum: 576, maximum: 65_450, description: "At most the network's is used." })),
     qos: optional(Qos),
     securityGroups: optional(Type.Array(Type.String(), { description: "Names of security groups of its leases." })),
+    from: optional(
+      Text("Of a reservation: the parent's range that it is a piece of, whose overrides it has unless it has its own."),
+    ),
   },
   strict,
 );

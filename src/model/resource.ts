@@ -9,6 +9,7 @@ import type { Ask } from "./check.ts";
 import * as hosts from "./host.ts";
 import { CursorSpec, FreedSpec, HoldSpec } from "./kept.ts";
 import { MembershipSpec, MigrationSpec, MoveSpec } from "./members.ts";
+import { Quota } from "./quota.ts";
 import { AddressRange } from "./range.ts";
 import * as routing from "./vrf.ts";
 import { Qos } from "./qos.ts";
@@ -64,14 +65,24 @@ export const NetworkSpec = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 16_777_215,
-        description: "ipam global: the segment's VNI. Routed networks use their VRF's.",
+        description: "ipam global: the segment's VNI. Routed networks use their VRF's, reservations their parent's.",
       }),
     ),
     subnets: Type.Array(Subnet, {
       maxItems: 2,
-      description: "At most one per family; none only if all ranges are `ether` or SLAAC.",
+      description: "At most one per family; none only if all ranges are `ether` or SLAAC, or for a reservation.",
     }),
     pool: optional(PoolLink),
+    reservedFrom: optional(
+      Text(
+        "A reservation: the network that its ranges are pieces of. It is on the same segment, with the same VNI, " +
+          "gateway and MTU; its addresses are its own.",
+      ),
+    ),
+    tenant: optional(Text("Who a reservation is for: a name for people and quotas.")),
+    quotas: optional(
+      Type.Array(Quota, { description: "ipam global: what tenants may have of it. Who is not listed is not limited." }),
+    ),
     ranges: optional(
       Type.Array(AddressRange, {
         description: "ipam global: only these addresses are given. Default: all of the subnets.",
@@ -185,6 +196,7 @@ export const EndpointSpec = Type.Object(
       }),
     ),
     qos: optional(Qos),
+    tenant: optional(Text("Whose quota in the network it counts for.")),
     detaching: optional(Type.Boolean({ description: "Its host has been asked to detach it." })),
   },
   strict,

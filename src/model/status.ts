@@ -72,6 +72,8 @@ export type AttachRequest = {
   /** See EndpointSpec. */
   readonly defaultRoute?: boolean;
   readonly qos?: QosInput;
+  /** Whose quota in the network it counts for. */
+  readonly tenant?: string;
 };
 /** What went through the queue that limits an endpoint in one direction, since the queue was made. */
 export type QueueCounters = {

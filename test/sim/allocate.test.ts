@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";
+import type { Write } from "../../src/control/write.ts";
 import type { Snapshot } from "../../src/model/resource.ts";
 import { snapshotOf } from "../../src/model/resource.ts";
 import { randomFrom } from "./clock.ts";
@@ -14,6 +15,8 @@ const count = process.env["WEFT_SEED"] === undefined ? 4 : 1;
 const HOSTS = 8;
 const STEPS = 50;
 const NETWORKS = ["lowest", "next", "random", "local"] as const;
+/** Reserved from "lowest", made and deleted all the time. */
+const RESERVATION = "reserved";
 
 for (let seed = first; seed < first + count; seed++) {
   test(`seed ${seed}: nothing is given twice`, { timeout: 60_000 }, () => live(seed));
@@ -23,13 +26,15 @@ async function live(seed: number): Promise<void> {
   const random = randomFrom(seed);
   const world = new World(random);
   let workloads = 0;
-  let given = 0;
+  const given = new Map<string, number>();
   const attach = (host: Host) => {
     const netns = `/run/netns/w${++workloads}` as const;
     host.kernel.addWorkload(netns);
     host.workloads.add(netns);
-    const network = NETWORKS[random(NETWORKS.length)] ?? "lowest";
-    void host.running?.door.attach({ network, netns }).then(() => given++, mustBeFault);
+    const network = NETWORKS[random(NETWORKS.length + 1)] ?? RESERVATION;
+    void host.running?.door
+      .attach({ network, netns })
+      .then(() => given.set(network, (given.get(network) ?? 0) + 1), mustBeFault);
   };
   try {
     await world.startServer();
@@ -43,6 +48,7 @@ async function live(seed: number): Promise<void> {
         const name = [...host.entries.keys()][random(20)];
         if (name !== undefined) void host.running?.door.detach(name).catch(mustBeFault);
       }
+      carve(world, random);
       await trouble(world, random);
       await world.clock.advance([1, 5, 60, 1500][random(4)] ?? 1);
       assertUnique(await snapshotIn(world), `seed ${seed}, step ${step}`);
@@ -50,7 +56,11 @@ async function live(seed: number): Promise<void> {
     await world.heal();
     await world.assertConverged(`seed ${seed}`);
     await assertNothingLeaked(world, seed);
-    assert.ok(given > 60, `only ${given} attaches were answered`);
+    for (const network of [...NETWORKS, RESERVATION])
+      assert.ok(
+        (given.get(network) ?? 0) >= 5,
+        `seed ${seed}: ${given.get(network)} attaches to ${network} were answered`,
+      );
   } finally {
     for (const host of world.hosts.values()) world.killAgent(host);
     world.killServer();
@@ -60,7 +70,8 @@ async function live(seed: number): Promise<void> {
 
 async function makeNetworks(world: World): Promise<void> {
   for (const [n, name] of NETWORKS.entries()) {
-    const ranges = [{ name: "few", type: "ip4", first: `10.${n}.0.8`, size: 12 }] as const;
+    const size = name === "lowest" ? 40 : 12;
+    const ranges = [{ name: "few", type: "ip4", first: `10.${n}.0.8`, size }] as const;
     const spec =
       name === "local"
         ? { subnets: [{ cidr: `10.${n}.0.0/24`, hostPrefix: 28 }], quarantine: 1 }
@@ -69,6 +80,19 @@ async function makeNetworks(world: World): Promise<void> {
     await world.clock.advance(10);
     await written;
   }
+}
+
+/** A piece more, or all of them back, by force; nobody waits for the answer. */
+function carve(world: World, random: (n: number) => number): void {
+  const what = random(8);
+  const write: Write | undefined =
+    what <= 2
+      ? { verb: "reserve", network: "lowest", request: { name: RESERVATION, size: 1 + random(3) } }
+      : what === 3
+        ? { verb: "delete", kind: "network", name: RESERVATION, force: true }
+        : undefined;
+  // As over a line: what is asked in the moment of a kill reaches the server that comes, or none.
+  if (write !== undefined) void world.clock.sleep(1).then(() => world.control?.write(write).catch(mustBeFault));
 }
 
 async function trouble(world: World, random: (n: number) => number): Promise<void> {
@@ -96,9 +120,9 @@ async function assertNothingLeaked(world: World, seed: number): Promise<void> {
   const kept = freed.filter(({ spec }) => spec.untilMs !== undefined);
   assert.deepEqual(kept, [], `seed ${seed}: quarantine is over`);
   assert.deepEqual(
-    freed.filter(({ spec }) => spec.network !== "lowest"),
+    freed.filter(({ spec }) => spec.network !== "lowest" && spec.network !== RESERVATION),
     [],
-    "only a sticky network remembers",
+    "only a sticky network remembers, and what is reserved from it",
   );
 }
 

@@ -15,6 +15,7 @@ import { Control } from "../../src/control/control.ts";
 import type { LivenessSettings } from "../../src/control/liveness.ts";
 import { compile } from "../../src/datapath/compile.ts";
 import { diff } from "../../src/datapath/diff.ts";
+import { rootsOf } from "../../src/datapath/rooted.ts";
 import { printOps } from "../../src/datapath/print.ts";
 import type { Ns, Op } from "../../src/datapath/state.ts";
 import { FakeKernel } from "../../src/kernel/fake.ts";
@@ -406,11 +407,16 @@ function turnFrom(ops: readonly Op[], from: number): readonly [end: number, wait
   return [end, end - from === TURN_OPS ? 1 : 0];
 }
 
-/** In a global network, an address or MAC has one endpoint, or is in quarantine once, or is held: never two of them. */
+/**
+ * In a global network and all that is reserved from it, an address or MAC has one endpoint, or is in quarantine once,
+ * or is held: never two of them.
+ */
 function assertApart(snapshot: Snapshot, label: string): void {
+  const roots = rootsOf(snapshot.networks);
   const global = new Set(snapshot.networks.filter(({ spec }) => spec.ipam === "global").map(({ name }) => name));
   const seen = new Map<string, string>();
-  const take = (network: string, text: string, who: string) => {
+  const take = (name: string, text: string, who: string) => {
+    const network = roots.get(name) ?? name;
     const key = `${network} ${text}`;
     assert.equal(seen.get(key), undefined, `${label}: ${text} of ${network} is of ${seen.get(key)} and of ${who}`);
     seen.set(key, who);

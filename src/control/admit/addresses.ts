@@ -145,20 +145,20 @@ export function exhausted(
   });
 }
 
-/** An address that no endpoint gets, whoever asks. */
-export function keptBack(cidr: Cidr, gateway: Ip | undefined, ip: Ip, where = "addresses"): Fault {
+/** An address that no endpoint gets, whoever asks. Without a subnet around it, it is a range's gateway. */
+export function keptBack(cidr: Cidr | undefined, gateway: Ip | undefined, ip: Ip, where = "addresses"): Fault {
   const role =
     ip.value === gateway?.value
       ? "the gateway"
-      : ip.value === cidr.base
+      : ip.value === cidr?.base
         ? "the network itself"
-        : ip.family === 4 && ip.value === lastOf(cidr).value
+        : ip.family === 4 && cidr !== undefined && ip.value === lastOf(cidr).value
           ? "broadcast"
           : "a gateway";
   return new Fault("address-taken", {
     what: `${formatIp(ip)} cannot be an endpoint's address`,
     where,
-    why: `in ${formatCidr(cidr)} it is kept for ${role}`,
+    why: `${cidr === undefined ? "" : `in ${formatCidr(cidr)} `}it is kept for ${role}`,
     fix: "choose another, or leave it out",
   });
 }

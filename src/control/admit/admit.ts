@@ -16,6 +16,7 @@ import { joinNetwork, leaveNetwork } from "./membership.ts";
 import { deleteMigration, migrate, reportMove } from "./migrate.ts";
 import { deleteNetwork, endpointsOf, putNetwork, removeNetwork } from "./network.ts";
 import { deletePool, putPool } from "./pool.ts";
+import { reservationsText, reserve } from "./reservation.ts";
 import { deleteVrf, putVrf } from "./vrf.ts";
 
 /** `resource` is what was put, marked or found; its revision is of the coming commit if it is among the changes. */
@@ -91,6 +92,9 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
     case "release":
       release(draft, write.span);
       return undefined;
+    case "reserve":
+      checkMatch(get(view, "network", write.request.name), write.ifRevision, `network "${write.request.name}"`);
+      return reserve(draft, write.network, write.request, context);
     case "sweep":
       sweep(draft, context);
       return undefined;
@@ -102,12 +106,12 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
 type Deletable = Extract<Write, { readonly verb: "delete" }>["kind"];
 
 function remove(draft: Draft, kind: Deletable, name: string, force: boolean, context: Context): undefined {
-  if (kind === "network") deleteNetwork(draft, name, force);
+  if (kind === "network") deleteNetwork(draft, name, force, context);
   else if (kind === "host") deleteHost(draft, name, force, context);
   else if (kind === "pool") deletePool(draft, name, force);
   else if (kind === "membership") leaveNetwork(draft, name);
   else if (kind === "migration") deleteMigration(draft, name, force);
-  else deleteVrf(draft, name, force, (network) => removeNetwork(draft, network));
+  else deleteVrf(draft, name, force, (network) => removeNetwork(draft, network, context));
   return undefined;
 }
 
@@ -119,15 +123,24 @@ function remove(draft: Draft, kind: Deletable, name: string, force: boolean, con
 function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | undefined, context: Context): undefined {
   checkDistinct(items);
   const listed = new Set(items.filter((item) => item.kind === "network").map((item) => item.name));
+  // What is reserved from a network goes with it, or stays.
   const pruned =
-    pruneVrf === undefined ? [] : networksOf(draft.view, pruneVrf).filter((network) => !listed.has(network.name));
-  const blockers = pruned.flatMap((network) => endpointsOf(draft.view, network.name));
+    pruneVrf === undefined
+      ? []
+      : networksOf(draft.view, pruneVrf).filter(
+          ({ name, spec }) => !listed.has(name) && spec.reservedFrom === undefined,
+        );
+  const blockers = pruned.flatMap(({ name }) => [
+    ...endpointsOf(draft.view, name),
+    ...reservationsText(draft.view, name),
+  ]);
   if (blockers.length > 0) {
+    const have = blockers.some((each) => each.startsWith("reservation ")) ? "reservations" : "endpoints";
     const names = pruned.map((network) => `"${network.name}"`).join(", ");
     throw inUse(
       `networks ${names} of VRF "${pruneVrf}" cannot go`,
-      "they are not listed, but have endpoints",
-      "detach them first, or list the networks",
+      `they are not listed, but have ${have}`,
+      "detach or delete them first, or list the networks",
       blockers,
     );
   }
@@ -137,7 +150,7 @@ function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | und
       within(`resources[${i}]`, () => putVrf(draft, item.name, item.spec, { ...context, moving }));
   for (const [i, item] of items.entries())
     if (item.kind === "pool") within(`resources[${i}]`, () => putPool(draft, item.name, item.spec));
-  for (const network of pruned) removeNetwork(draft, network.name);
+  for (const network of pruned) removeNetwork(draft, network.name, context);
   for (const [i, item] of items.entries()) {
     if (item.kind !== "network") continue;
     moving.delete(item.name);

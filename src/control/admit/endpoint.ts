@@ -17,6 +17,9 @@ import { endLease } from "./freed.ts";
 import { type Lease, globalLease, unknownRange } from "./lease.ts";
 import { levelsOf, parseQos, patched } from "../../model/qos.ts";
 import { checkEndpointHost } from "./qos.ts";
+import { refusalOf, reservationOn } from "./obstacle.ts";
+import { checkQuota, checkTenant, leasesOfTenant } from "./quota.ts";
+import { lineOf } from "./line.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
 export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
@@ -36,7 +39,8 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
   }
   const old = get(view, "endpoint", name);
   if (old !== undefined) return again(draft, old, claim, network);
-  checkOpen(network);
+  if (claim.tenant !== undefined) checkTenant(claim.tenant, "tenant");
+  for (const one of lineOf(view, network)) checkOpen(one, network);
   checkTakes(host, network, by);
   const isGlobal = network.spec.ipam === "global";
   if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
@@ -46,8 +50,12 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
     : { ips: localAddresses(view, network, claim, name) };
   const own = { ...(qos === undefined ? {} : { qos }), ...(lease.range === undefined ? {} : { range: lease.range }) };
   // A local network's endpoint is attached already, by an agent that knows its own kernel.
-  if (isGlobal) checkEndpointHost(host, levelsOf(network, own));
-  return draft.put("endpoint", name, {
+  if (isGlobal) {
+    const above = lineOf(view, network).map((each) => each.spec.qos);
+    checkEndpointHost(host, [...levelsOf(network, own), ...above]);
+  }
+  const before = leasesOfTenant(view, network.name, claim.tenant);
+  const endpoint = draft.put("endpoint", name, {
     network: network.name,
     host: claim.host,
     owner: claim.owner,
@@ -60,7 +68,10 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
     ...(claim.workload === undefined ? {} : { workload: claim.workload }),
     ...(claim.joined === true ? { joined: true } : {}),
     ...(claim.defaultRoute === undefined ? {} : { defaultRoute: claim.defaultRoute }),
+    ...(claim.tenant === undefined ? {} : { tenant: claim.tenant }),
   });
+  checkQuota(view, network, claim.tenant, before);
+  return endpoint;
 }
 
 /** All of them or none. */
@@ -115,7 +126,9 @@ function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Netwo
       ? `it is on host "${spec.host}"`
       : spec.network !== claim.network
         ? `it is in network "${spec.network}"`
-        : undefined;
+        : claim.tenant !== undefined && claim.tenant !== spec.tenant
+          ? `it is of ${spec.tenant === undefined ? "no tenant" : `tenant ${spec.tenant}`}`
+          : undefined;
   if (why !== undefined) throw taken(old.name, why);
   const isLocal = network.spec.ipam === "local";
   const ips = isLocal ? localAddresses(draft.view, network, claim, old.name) : undefined;
@@ -187,6 +200,8 @@ function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly
   if (mac === gateway) throw macTaken(network, mac, "the gateway");
   const holder = holderOfMac(view, network, mac, claim.host, name);
   if (holder !== undefined) throw macTaken(network, mac, holder);
+  const reservation = reservationOn(view.networks.get(network.name), "mac", macValue(mac));
+  if (reservation !== undefined) throw refusalOf(view, network, mac, { state: "reserved", reservation }, "mac");
   return mac;
 }
 
@@ -200,12 +215,13 @@ function holderOfMac(view: View, network: Network, mac: string, host: string, ex
   return undefined;
 }
 
-function checkOpen(network: Network): void {
+/** Whoever is reserved from a disabled network has to wait, too. */
+function checkOpen(network: Network, wanted: Network): void {
   if (network.spec.enabled) return;
   throw new Fault("network-disabled", {
     what: `network "${network.name}" is disabled`,
     where: "network",
-    why: "it takes no new endpoints",
+    why: network === wanted ? "it takes no new endpoints" : `network "${wanted.name}" is reserved from it`,
     fix: "enable it, or choose another network",
   });
 }

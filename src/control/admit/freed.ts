@@ -1,7 +1,9 @@
 // The end of a lease. What it had is kept from others for the network's quarantine, and remembered for its owner where
 // the network is sticky; a lease that takes any of it ends that.
+import { ipOf, macValue } from "../../model/address.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Endpoint, Freed, Network } from "../../model/resource.ts";
+import { indexOfIp, indexOfMac, planOf } from "../../ipam/range.ts";
 import type { Draft } from "../draft.ts";
 import { placesOf } from "../standing.ts";
 import { get } from "../view.ts";
@@ -29,6 +31,33 @@ export function endLease(draft: Draft, endpoint: Endpoint, context: Context): vo
     sinceMs,
     ...(keptMs === 0 ? {} : { untilMs: sinceMs + keptMs }),
   });
+}
+
+/**
+ * What a reservation has in quarantine and has no longer itself, its parent keeps on: the addresses are on the same
+ * segment. Call with the reservation as it is now, or undefined if it goes.
+ */
+export function giveUp(draft: Draft, old: Network, now: Network | undefined, parent: Network, context: Context): void {
+  const index = draft.view.networks.get(old.name);
+  const plans = (now?.spec.ranges ?? []).map(planOf);
+  const isStill = (text: string) =>
+    plans.some((plan) => {
+      const ip = ipOf(text);
+      return (ip === undefined ? indexOfMac(plan, macValue(text)) : indexOfIp(plan, ip)) !== undefined;
+    });
+  for (const name of new Set(index?.freed.values() ?? [])) {
+    const freed = get(draft.view, "freed", name);
+    if (freed === undefined || placesOf(freed).every(isStill)) continue;
+    draft.remove("freed", name);
+    if (!isKept(freed, context.nowMs())) continue;
+    const { range: piece, ...rest } = freed.spec;
+    const range = old.spec.ranges?.find((each) => each.name === piece)?.from;
+    draft.put("freed", `${parent.name}:${name.slice(name.indexOf(":") + 1)}`, {
+      ...rest,
+      network: parent.name,
+      ...(range === undefined ? {} : { range }),
+    });
+  }
 }
 
 /** What these addresses and MACs were in before ends, because somebody gets them now; what else it kept stays kept. */

@@ -112,7 +112,7 @@ function spanIn({ first, last = first }: HoldRelease): Span {
   });
 }
 
-function textOf(space: Space, value: bigint): string {
+export function textOf(space: Space, value: bigint): string {
   return space === "mac" ? formatMac(value) : formatIp({ family: space, value });
 }
 
@@ -131,7 +131,8 @@ function checkInside(network: Network, { space, first, last }: Span): void {
   if (!excluded.includes(first) || space === "mac") return;
   const subnet = network.spec.subnets.find(({ cidr }) => cidr.includes(":") === (space === 6));
   const gateway = ipOf(subnet?.gateway ?? "");
-  throw keptBack(parseCidr(subnet?.cidr ?? "", "subnet"), gateway, { family: space, value: first }, "first");
+  const ip = { family: space, value: first };
+  throw keptBack(subnet === undefined ? undefined : parseCidr(subnet.cidr, "subnet"), gateway, ip, "first");
 }
 
 /** Whether a span lies in one subnet, or in one range where there are some. */
@@ -160,6 +161,11 @@ function checkUnused(draft: Draft, network: Network, span: Span): void {
     const { first } = spanOf(held);
     const text = textOf(span.space, first > span.first ? first : span.first);
     throw refusalOf(draft.view, network, text, { state: "held", hold: held }, "first");
+  }
+  const reserved = reservedIn(draft, network, span);
+  if (reserved !== undefined) {
+    const text = textOf(span.space, reserved.first > span.first ? reserved.first : span.first);
+    throw refusalOf(draft.view, network, text, { state: "reserved", reservation: reserved.name }, "first");
   }
   const blockers: string[] = [];
   let taken: string | undefined;
@@ -197,6 +203,12 @@ function heldIn(draft: Draft, network: Network, span: Span): Hold[] {
     .filter(({ first, last }) => first <= span.last && last >= span.first)
     .map(({ name }) => get(draft.view, "hold", name))
     .filter((each) => each !== undefined);
+}
+
+/** The last of the reserved spans that meet the span. */
+function reservedIn(draft: Draft, network: Network, { space, first, last }: Span) {
+  const below = draft.view.networks.get(network.name)?.reserved[space].atOrBelow({ first: last, last, name: "" });
+  return below !== undefined && below.last >= first ? below : undefined;
 }
 
 /** What is left of a hold without the span: nothing, one end, or both. */

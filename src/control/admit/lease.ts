@@ -352,6 +352,6 @@ function excludedFault(network: Network, lease: Lease, excluded: Excluded, where
     .map((one) => ({ cidr: parseCidr(one.cidr, "subnet"), gateway: gatewayOf(one) }))
     .find(({ cidr }) => cidr.family === ip?.family);
   const isIp = ip !== undefined && excluded[ip.family].includes(ip.value);
-  if (!isIp || subnet === undefined) return macTaken(network, lease.mac ?? "", "the gateway");
-  return keptBack(subnet.cidr, subnet.gateway, ip, where);
+  if (!isIp) return macTaken(network, lease.mac ?? "", "the gateway");
+  return keptBack(subnet?.cidr, subnet?.gateway, ip, where);
 }

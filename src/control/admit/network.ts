@@ -11,12 +11,15 @@ import { IPV6_MTU_MIN, TUNNEL_OVERHEAD } from "../limits.ts";
 import { type View, get, hostsInOrder } from "../view.ts";
 import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
+import { endLease, giveUp } from "./freed.ts";
 import { holdsOf } from "./hold.ts";
 import { membershipsOf } from "./membership.ts";
 import { endMoves, movesThrough } from "./migrate.ts";
 import { overlapFault, placeCollision } from "./overlap.ts";
 import { type WithSubnets, drawn } from "./pool.ts";
+import { quotasOf } from "./quota.ts";
 import { rangesOf } from "./range.ts";
+import { putReservation, reservationsText, settleReservations } from "./reservation.ts";
 import { settleLeases } from "./resize.ts";
 import { checkNetworkHosts, networkQos } from "./qos.ts";
 import { checkSlices, subnetsOf } from "./subnet.ts";
@@ -27,6 +30,8 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
   checkName("network", name, "name");
   const { view } = draft;
   const old = get(view, "network", name);
+  if (input.reservedFrom !== undefined || old?.spec.reservedFrom !== undefined)
+    return putReservation(draft, name, input, context);
   const { input: whole, pool } = drawn(view, name, input, old, context);
   const spec = { ...completed(view, name, whole, old, context), ...(pool === undefined ? {} : { pool }) };
   if (old !== undefined) checkChange(view, old, spec);
@@ -41,6 +46,7 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
   if (old !== undefined) {
     dropStaleBlocks(draft, network);
     settleLeases(draft, old, network, force);
+    settleReservations(draft, network);
   }
   const hosts = hostsInOrder(view);
   const isMoved = old !== undefined && old.spec.vrf !== spec.vrf;
@@ -51,10 +57,19 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
 }
 
 /** Removes a network; its endpoints too with `force`, else it is refused while there are any. */
-export function deleteNetwork(draft: Draft, name: string, force: boolean): void {
+export function deleteNetwork(draft: Draft, name: string, force: boolean, context: Context): void {
   const { view } = draft;
   const network = get(view, "network", name);
   if (network === undefined) return;
+  const reservations = reservationsText(view, name);
+  if (reservations.length > 0 && !force) {
+    throw inUse(
+      `network "${name}" has reservations`,
+      "they are pieces of it",
+      "delete them first, or use force to delete all of them with their endpoints",
+      reservations,
+    );
+  }
   const endpoints = endpointsOf(view, name);
   if (endpoints.length > 0 && !force) {
     throw inUse(
@@ -72,13 +87,17 @@ export function deleteNetwork(draft: Draft, name: string, force: boolean): void 
     const fix = `let them leave first (weft network leave ${name} WORKLOAD), or use force`;
     throw inUse(`network "${name}" has members`, "their instances are to be in it", fix, wishes);
   }
-  removeNetwork(draft, name);
+  removeNetwork(draft, name, context);
   vacateVrf(draft, network.spec.vrf);
 }
 
-/** Removes a network and all that stands in it; its VRF is the caller's to settle. */
-export function removeNetwork(draft: Draft, name: string): void {
+/** Removes a network, all that stands in it and all that is reserved from it; its VRF is the caller's to settle. */
+export function removeNetwork(draft: Draft, name: string, context: Context): void {
   const { view } = draft;
+  for (const each of view.networks.get(name)?.reservations ?? []) removeNetwork(draft, each, context);
+  const network = get(view, "network", name);
+  const parent = get(view, "network", network?.spec.reservedFrom ?? "");
+  if (network !== undefined && parent !== undefined) returnTo(draft, network, parent, context);
   for (const endpoint of endpointsOf(view, name)) draft.remove("endpoint", endpoint);
   for (const freed of new Set(view.networks.get(name)?.freed.values() ?? [])) draft.remove("freed", freed);
   for (const hold of holdsOf(draft, name)) draft.remove("hold", hold.name);
@@ -90,6 +109,14 @@ export function removeNetwork(draft: Draft, name: string): void {
   for (const membership of membershipsOf(view, name)) draft.remove("membership", membership.name);
   endMoves(draft, ({ spec }) => spec.from === name || spec.to === name);
   draft.remove("network", name);
+}
+
+/** What was just somebody's stays in quarantine; what else a reservation had is free in its parent at once. */
+function returnTo(draft: Draft, network: Network, parent: Network, context: Context): void {
+  for (const endpoint of draft.view.networks.get(network.name)?.endpoints.values() ?? [])
+    endLease(draft, endpoint, context);
+  draft.put("network", network.name, { ...network.spec, ranges: [] });
+  giveUp(draft, network, undefined, parent, context);
 }
 
 export function endpointsOf(view: View, network: string): string[] {
@@ -112,6 +139,7 @@ function completed(
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
   const subnets = subnetsOf(input, ipam);
   if (ipam === "local") refuseGlobalOnly(input);
+  refuseReserved(input);
   return {
     driver: "vxlan",
     ipam,
@@ -119,6 +147,7 @@ function completed(
     ...(ipam === "local" ? {} : { vni: chooseVni(view, input.vni ?? known, `network/${name}`, "spec.vni") }),
     subnets,
     ...(input.ranges === undefined ? {} : { ranges: rangesOf(input.ranges, subnets, old, context) }),
+    ...(input.quotas === undefined ? {} : { quotas: quotasOf(input.quotas) }),
     ...(input.strategy === undefined ? {} : { strategy: input.strategy }),
     ...(input.sticky === undefined ? {} : { sticky: input.sticky }),
     ...(input.quarantine === undefined ? {} : { quarantine: input.quarantine }),
@@ -171,13 +200,24 @@ function checkPlace(view: View, name: string, vrfName: string, cidr: Cidr, where
 
 /** What hosts' agents do for themselves cannot be asked of the server. */
 function refuseGlobalOnly(input: NetworkInput): void {
-  const field = (["ranges", "strategy", "sticky"] as const).find((name) => input[name] !== undefined);
+  const field = (["ranges", "strategy", "sticky", "quotas"] as const).find((name) => input[name] !== undefined);
   if (field === undefined) return;
   throw new Fault("request-invalid", {
     what: `a local network has no ${field}`,
     where: `spec.${field}`,
     why: "each host's agent assigns from its block, lowest first, also while the server is away",
     fix: "leave it out, or set ipam to global",
+  });
+}
+
+/** Words about reservations in a network that is none. */
+function refuseReserved(input: NetworkInput): void {
+  const piece = (input.ranges ?? []).findIndex(({ from }) => from !== undefined);
+  if (input.tenant === undefined && piece < 0) return;
+  throw new Fault("request-invalid", {
+    what: `only a reservation has ${piece < 0 ? "a tenant" : "pieces of another network"}`,
+    where: piece < 0 ? "spec.tenant" : `spec.ranges[${piece}].from`,
+    fix: "leave it out, or give reservedFrom",
   });
 }
 
@@ -210,10 +250,13 @@ function checkMtu(view: View, spec: NetworkSpec, mtu: number, where: string): vo
   }
 }
 
-/** With endpoints attached: text, masquerade, MTU and a further family may change, what they stand on may not. */
+/**
+ * With endpoints attached, or reserved from: text, masquerade, MTU and a further family may change, what they stand on
+ * may not.
+ */
 function checkChange(view: View, old: Network, spec: NetworkSpec): void {
-  const endpoints = endpointsOf(view, old.name);
-  if (endpoints.length === 0) return;
+  const blockers = [...endpointsOf(view, old.name), ...reservationsText(view, old.name)];
+  if (blockers.length === 0) return;
   const field =
     (["driver", "ipam", "vrf", "vni"] as const).find((name) => spec[name] !== old.spec[name]) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
@@ -221,9 +264,9 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   if (field === undefined) return;
   throw inUse(
     `the ${field} of network "${old.name}" cannot change`,
-    "it has endpoints that stand on it",
-    "detach them first",
-    endpoints,
+    `it has ${endpointsOf(view, old.name).length > 0 ? "endpoints" : "reservations"} that stand on it`,
+    "detach or delete them first",
+    blockers,
   );
 }
 

@@ -1,13 +1,15 @@
-// Why an address or MAC that somebody asks for cannot be theirs: who has it, who holds it, whose it was a moment ago.
+// Why an address or MAC that somebody asks for cannot be theirs: who has it, who holds it, whom it is reserved for,
+// whose it was a moment ago.
 // Look-ups in the network's index, and the one precise refusal for each.
 import { Fault } from "../../model/fault.ts";
 import type { Freed, Hold, Network } from "../../model/resource.ts";
-import { type NetworkIndex, placeOf, spanOf } from "../standing.ts";
+import { type NetworkIndex, type Space, placeOf, spanOf } from "../standing.ts";
 import type { View } from "../view.ts";
 
 export type Obstacle =
   | { readonly state: "used"; readonly endpoint: string }
   | { readonly state: "held"; readonly hold: Hold }
+  | { readonly state: "reserved"; readonly reservation: string }
   | { readonly state: "quarantined"; readonly freed: Freed };
 
 /** Undefined if endpoint `by` may have the address or MAC, as far as others are concerned. */
@@ -24,7 +26,16 @@ export function obstacleTo(
   const freed = view.freed.get(index.freed.get(text) ?? "");
   if (freed !== undefined && isKept(freed, nowMs) && freed.spec.endpoint !== by) return { state: "quarantined", freed };
   const hold = holdOn(view, index, text);
-  return hold === undefined ? undefined : { state: "held", hold };
+  if (hold !== undefined) return { state: "held", hold };
+  const { space, value } = placeOf(text);
+  const reservation = reservationOn(index, space, value);
+  return reservation === undefined ? undefined : { state: "reserved", reservation };
+}
+
+/** The name of the reservation that an address or MAC is in. */
+export function reservationOn(index: NetworkIndex | undefined, space: Space, value: bigint): string | undefined {
+  const below = index?.reserved[space].atOrBelow({ first: value, last: value, name: "" });
+  return below !== undefined && below.last >= value ? below.name : undefined;
 }
 
 /** Whether it is still kept from others. */
@@ -59,6 +70,15 @@ export function refusalOf(view: View, network: Network, text: string, obstacle: 
         why: `${obstacle.hold.spec.owner} holds ${spanText(obstacle.hold)}: ${obstacle.hold.spec.reason}`,
         fix: `choose another, or release it first (weft ipam release ${network.name} ${text})`,
       });
+    case "reserved": {
+      const tenant = view.network.get(obstacle.reservation)?.spec.tenant;
+      return new Fault("address-reserved", {
+        what: `${what} is reserved in ${place}`,
+        where,
+        why: `it is of the network "${obstacle.reservation}"${tenant === undefined ? "" : `, of tenant ${tenant}`}`,
+        fix: `choose another, or use network "${obstacle.reservation}"`,
+      });
+    }
     case "quarantined":
       return new Fault("address-quarantined", {
         what: `${what} is in quarantine in ${place}`,

@@ -103,7 +103,9 @@ function refusal(network: Network, losers: readonly Endpoint[], holds: readonly 
   return inUse(
     `the ranges of network "${network.name}" cannot change so`,
     "leases and holds would lose their place",
-    "detach and release them first, or use force: their hosts are asked to detach them",
+    network.spec.reservedFrom === undefined
+      ? "detach and release them first, or use force: their hosts are asked to detach them"
+      : "detach and release them first: what is returned may be somebody else's at once",
     blockers,
   );
 }

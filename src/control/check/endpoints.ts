@@ -1,8 +1,9 @@
 // One endpoint on one host: does what the server, the journal and the kernel say exist, and do they say the same?
-import { cidrOf, contains, ipOf } from "../../model/address.ts";
+import { type Ip, cidrOf, contains, ipOf } from "../../model/address.ts";
 import type { JournalEntry, KernelPort, Order } from "../../model/check.ts";
 import { prefixesOf } from "../../model/membership.ts";
-import type { Endpoint } from "../../model/resource.ts";
+import { indexOfIp, planOf } from "../../ipam/range.ts";
+import type { Endpoint, Network } from "../../model/resource.ts";
 import { type Act, type Ground, type Judgement, type Seen, judgement, leaseSays } from "./ground.ts";
 
 export function judgeEndpoint(seen: Seen, ground: Ground): Judgement[] {
@@ -110,18 +111,28 @@ function outside(seen: Seen, ground: Ground): Judgement | undefined {
   const claim = seen.lease?.spec ?? seen.entry;
   const network = ground.networks.get(claim?.network ?? "");
   if (claim === undefined || network === undefined) return undefined;
-  const pieces =
-    network.spec.ipam === "local"
-      ? (ground.pieces.get(`${network.name} ${seen.host}`) ?? [])
-      : prefixesOf(network.spec).flatMap((text) => cidrOf(text) ?? []);
+  const isIn = placesOf(network, seen.host, ground);
   const isInside = claim.addresses.every((text) => {
     const ip = ipOf(text);
-    return ip !== undefined && pieces.some((piece) => contains(piece, ip));
+    return ip !== undefined && isIn(ip);
   });
   if (isInside) return undefined;
   const place = network.spec.ipam === "local" ? "its host's block" : "its network";
   const text = `detach it and attach it again, so that it gets an address of ${place}`;
   return judgement("outside", seen, ground, text, undefined);
+}
+
+/** What says whether a network has an address on a host: a reservation only what is in its pieces. */
+function placesOf({ name, spec }: Network, host: string, ground: Ground): (ip: Ip) => boolean {
+  if (spec.reservedFrom !== undefined) {
+    const plans = (spec.ranges ?? []).map(planOf);
+    return (ip) => plans.some((plan) => indexOfIp(plan, ip) !== undefined);
+  }
+  const cidrs =
+    spec.ipam === "local"
+      ? (ground.pieces.get(`${name} ${host}`) ?? [])
+      : prefixesOf(spec).flatMap((text) => cidrOf(text) ?? []);
+  return (ip) => cidrs.some((cidr) => contains(cidr, ip));
 }
 
 function release({ name, revision }: Endpoint): Act {
