@@ -1,7 +1,8 @@
 // How many durable leases per second, and does the cost of one grow with how many there are? Clients in flight take
 // addresses of one network of which none, 10 thousand, 100 thousand or 1 million are used: at the control plane (in the
 // server's process, over the store on disk) and over HTTP (connections of other processes). Servers at all four levels
-// run at the same time and are measured in turns. Beside them, in the same run, an allocator with a file per address.
+// run at the same time and are measured in turns. Beside them, in the same run, an allocator with a file per address;
+// and what it takes to reserve a thousand addresses, and more.
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { Child } from "./leases/child.ts";
 import type { Question as Request } from "./leases/client.ts";
 import { type Taken, claimOf } from "./leases/claims.ts";
 import { AddressFiles, type Way } from "./leases/files.ts";
+import { type Reserved, growthOf, reserveNote, reserveTimes } from "./leases/reserve.ts";
 import type { Answer, Opened, Question, Span } from "./leases/server.ts";
 
 const LEVELS = [
@@ -50,8 +52,10 @@ async function main(folder: string): Promise<void> {
   const clients = Array.from({ length: PROCESSES }, () => begun(new Child<Request, Taken>("client.ts", [])));
   const measured = await inTurns(levels, clients);
   for (const child of children) await child.end();
+  progress("reserving");
+  const reserved = await reserveTimes(folder);
   progress("a file per address");
-  answerWith(levels, measured, measureFiles(folder));
+  answerWith(levels, measured, measureFiles(folder), reserved);
   progress("removing a million files");
 }
 
@@ -141,7 +145,12 @@ function measureFiles(folder: string): Files[] {
   return costs;
 }
 
-function answerWith(levels: readonly Level[], measured: readonly Measured[], files: readonly Files[]): void {
+function answerWith(
+  levels: readonly Level[],
+  measured: readonly Measured[],
+  files: readonly Files[],
+  reserved: readonly Reserved[],
+): void {
   const figures = levels.map((level, i) => figuresOf(level, measured[i] ?? unreachable(), files[i] ?? unreachable()));
   const flatnessOf = (way: keyof Measured, cost: "ms" | "cpuUs" = "ms") =>
     median(
@@ -166,6 +175,8 @@ function answerWith(levels: readonly Level[], measured: readonly Measured[], fil
         memoryPerMillionMiB,
         startPerMillionMs: most.startMs,
         ...Object.fromEntries(LEVELS.map(({ name }, i) => [name, figures[i] ?? unreachable()])),
+        reserveMs: Object.fromEntries(reserved.map(({ size, empty }) => [`${size / 1024}k`, empty])),
+        reserveGrowth: growthOf(reserved),
         openNebula: OPENNEBULA,
       },
       columns: [
@@ -193,6 +204,7 @@ function answerWith(levels: readonly Level[], measured: readonly Measured[], fil
           "without its search for the owner, synced.",
         `OpenNebula 6.10, one client, measured by us on such a machine on another day: ` +
           `${OPENNEBULA.leasesPerSecondNearEmpty}/s near empty, ${OPENNEBULA.leasesPerSecondAt16k}/s at 16,000 used.`,
+        reserveNote(reserved),
       ],
     },
     process.argv,

@@ -198,11 +198,15 @@ function* blockedIn(draft: Draft, network: Network, { space, first, last }: Span
 
 /** Holds that meet the span, in order. */
 function heldIn(draft: Draft, network: Network, span: Span): Hold[] {
-  const spans = draft.view.networks.get(network.name)?.held[span.space] ?? [];
-  return [...spans]
-    .filter(({ first, last }) => first <= span.last && last >= span.first)
-    .map(({ name }) => get(draft.view, "hold", name))
-    .filter((each) => each !== undefined);
+  const spans = draft.view.networks.get(network.name)?.held[span.space];
+  const start = { first: span.first, last: span.first, name: "" };
+  const below = spans?.atOrBelow(start);
+  const names = below !== undefined && below.last >= span.first ? [below.name] : [];
+  for (const { first, name } of spans?.after(start) ?? []) {
+    if (first > span.last) break;
+    names.push(name);
+  }
+  return names.map((name) => get(draft.view, "hold", name)).filter((each) => each !== undefined);
 }
 
 /** The last of the reserved spans that meet the span. */
