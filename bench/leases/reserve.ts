@@ -48,8 +48,8 @@ export function reserveNote(times: readonly Reserved[]): string {
   const theirs = Object.entries(OPENNEBULA_MS).map(([size, ms]) => `${Number(size) / 1024}k ${ms}`);
   return (
     `Reserving, ms by size: ${ours("empty")}; where ${HELD} of the first addresses are held: ${ours("full")}. ` +
-    `64k to 1k: ${growthOf(times).toFixed(2)} times. Target: linear or better. OpenNebula 6.10, measured by us on such ` +
-    `a machine on another day: ${theirs.join(", ")}.`
+    `64k to 1k: ${growthOf(times).toFixed(2)} times. Target: linear or better. OpenNebula 6.10, measured by us on ` +
+    `such a machine on another day: ${theirs.join(", ")}.`
   );
 }
 

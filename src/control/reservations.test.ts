@@ -543,3 +543,19 @@ test("the map: pieces are reserved in the parent, and all there is in the reserv
   ]);
   assert.deepEqual(await drawn("r"), ["10.0.0.0/29", "0-1 excluded", "2-2 used", "3-5 free", "6-7 excluded"]);
 });
+
+test("limits: a reservation's own count first, then those of what it is from", async () => {
+  const lab = await labWith(BLUE);
+  const { spec } = await reserve(lab, "blue", "r", 4);
+  await lab.attach("r", "h1", "a");
+  const limited = { outbound: { average: "10mbit" } };
+  const unable = /cannot limit outbound traffic/;
+  await refuses(lab, "qos-unsupported", unable, put(lab, "r", { ...spec, qos: limited }), "spec.qos.outbound");
+  await refuses(lab, "qos-unsupported", unable, put(lab, "blue", { ...BLUE, qos: limited }));
+  await lab.detach("a.eth0");
+  await lab.put("blue", { ...BLUE, qos: limited });
+  await refuses(lab, "qos-unsupported", unable, () => lab.attach("r", "h1", "b"), "qos.outbound");
+  await put(lab, "r", { ...spec, qos: { inbound: { average: "5mbit" } }, cni: true })();
+  const kept = (await networkIn(lab, "r")).spec;
+  assert.deepEqual([kept.qos?.inbound, kept.cni], [{ average: 5_000_000 }, true]);
+});

@@ -15,8 +15,8 @@ import { gatewayMac, localAddresses, macTaken } from "./addresses.ts";
 import { type Context, within } from "./context.ts";
 import { endLease } from "./freed.ts";
 import { type Lease, globalLease, unknownRange } from "./lease.ts";
-import { levelsOf, parseQos, patched } from "../../model/qos.ts";
-import { checkEndpointHost } from "./qos.ts";
+import { parseQos, patched } from "../../model/qos.ts";
+import { checkEndpointHost, levelsIn } from "./qos.ts";
 import { refusalOf, reservationOn } from "./obstacle.ts";
 import { checkQuota, checkTenant, leasesOfTenant } from "./quota.ts";
 import { lineOf } from "./line.ts";
@@ -50,10 +50,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
     : { ips: localAddresses(view, network, claim, name) };
   const own = { ...(qos === undefined ? {} : { qos }), ...(lease.range === undefined ? {} : { range: lease.range }) };
   // A local network's endpoint is attached already, by an agent that knows its own kernel.
-  if (isGlobal) {
-    const above = lineOf(view, network).map((each) => each.spec.qos);
-    checkEndpointHost(host, [...levelsOf(network, own), ...above]);
-  }
+  if (isGlobal) checkEndpointHost(host, levelsIn(view, network, own));
   const before = leasesOfTenant(view, network.name, claim.tenant);
   const endpoint = draft.put("endpoint", name, {
     network: network.name,
@@ -96,7 +93,7 @@ export function patchEndpoint(draft: Draft, name: string, patch: EndpointPatch):
   if (network !== undefined)
     checkEndpointHost(
       get(view, "host", spec.host),
-      levelsOf(network, { ...spec, ...(qos === undefined ? {} : { qos }) }),
+      levelsIn(view, network, { ...spec, ...(qos === undefined ? {} : { qos }) }),
     );
   return draft.put("endpoint", name, { ...spec, ...(qos === undefined ? {} : { qos }) });
 }

@@ -13,6 +13,7 @@ import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
 import { endLease, giveUp } from "./freed.ts";
 import { holdsOf } from "./hold.ts";
+import { reservationsUnder } from "./line.ts";
 import { membershipsOf } from "./membership.ts";
 import { endMoves, movesThrough } from "./migrate.ts";
 import { overlapFault, placeCollision } from "./overlap.ts";
@@ -21,7 +22,7 @@ import { quotasOf } from "./quota.ts";
 import { rangesOf } from "./range.ts";
 import { putReservation, reservationsText, settleReservations } from "./reservation.ts";
 import { settleLeases } from "./resize.ts";
-import { checkNetworkHosts, networkQos } from "./qos.ts";
+import { checkNetworkHosts, limitsOf, networkQos } from "./qos.ts";
 import { checkSlices, subnetsOf } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
@@ -52,7 +53,8 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
   const isMoved = old !== undefined && old.spec.vrf !== spec.vrf;
   settleVrf(draft, spec.vrf, hosts, isMoved ? "anew" : "");
   if (isMoved) vacateVrf(draft, old.spec.vrf);
-  if (!isDeepStrictEqual(limitsIn(spec), old === undefined ? [] : limitsIn(old.spec))) checkNetworkHosts(view, network);
+  if (!isDeepStrictEqual(limitsOf(spec), old === undefined ? [] : limitsOf(old.spec)))
+    for (const each of [network, ...reservationsUnder(view, name)]) checkNetworkHosts(view, each);
   return network;
 }
 
@@ -121,10 +123,6 @@ function returnTo(draft: Draft, network: Network, parent: Network, context: Cont
 
 export function endpointsOf(view: View, network: string): string[] {
   return [...(view.networks.get(network)?.endpoints.keys() ?? [])];
-}
-
-function limitsIn({ qos, ranges }: NetworkSpec): unknown[] {
-  return [qos, ...(ranges ?? []).map((range) => [range.name, range.qos])];
 }
 
 function completed(

@@ -12,8 +12,9 @@ import {
   type Qos,
   type QosInput,
 } from "../../model/qos.ts";
-import type { Host, Network } from "../../model/resource.ts";
+import type { Host, Network, NetworkSpec } from "../../model/resource.ts";
 import { type View, get } from "../view.ts";
+import { lineOf } from "./line.ts";
 
 /** A network's own limits; there is nothing wider that `none` or `inherit` could speak of. */
 export function networkQos(input: QosInput | undefined, where: string): Qos | undefined {
@@ -24,6 +25,27 @@ export function networkQos(input: QosInput | undefined, where: string): Qos | un
     return limit === undefined || limit === "none" ? [] : [[direction, limit] as const];
   });
   return kept.length === 0 ? undefined : Object.fromEntries(kept);
+}
+
+/** Everything that a network says of limits itself, to compare. */
+export function limitsOf({ qos, ranges = [] }: NetworkSpec): unknown[] {
+  return [qos, ...ranges.map((range) => [range.name, range.qos])];
+}
+
+/**
+ * Whose word counts for a lease, from the narrowest to the widest: its own, its range's, the network's; of a
+ * reservation then those of the range and the network that it is from, and so on.
+ */
+export function levelsIn(
+  view: View,
+  network: Network,
+  own: { readonly qos?: Qos; readonly range?: string },
+): (Qos | undefined)[] {
+  const levels = levelsOf(network, own);
+  const parent = get(view, "network", network.spec.reservedFrom ?? "");
+  if (parent === undefined) return levels;
+  const range = network.spec.ranges?.find(({ name }) => name === own.range)?.from;
+  return [...levels, ...levelsIn(view, parent, range === undefined ? {} : { range })];
 }
 
 /** Whether all hosts that carry a network can do what it newly asks for; a Fault `qos-unsupported` with the others. */
@@ -46,15 +68,20 @@ export function checkNetworkHosts(view: View, network: Network): void {
  * addresses; of any other, who has no endpoint that is limited has nothing to do.
  */
 export function unableHosts(view: View, network: Network, direction: Direction): string[] {
-  const { qos, ranges } = network.spec;
-  if (qos === undefined && ranges?.some((range) => range.qos !== undefined) !== true) return [];
+  const { qos } = network.spec;
+  if (!lineOf(view, network).some(isLimiting)) return [];
   const index = view.networks.get(network.name);
   const isLimited = (levels: readonly (Qos | undefined)[]) => limitOf(levels, direction) !== undefined;
   const hosts = new Set<string>();
   if (network.spec.ipam === "local" && isLimited([qos]))
     for (const name of index?.members.keys() ?? []) hosts.add(name);
-  for (const { spec } of index?.endpoints.values() ?? []) if (isLimited(levelsOf(network, spec))) hosts.add(spec.host);
+  for (const { spec } of index?.endpoints.values() ?? [])
+    if (isLimited(levelsIn(view, network, spec))) hosts.add(spec.host);
   return [...hosts].filter((name) => lacks(get(view, "host", name), direction)).sort();
+}
+
+function isLimiting({ spec: { qos, ranges = [] } }: Network): boolean {
+  return qos !== undefined || ranges.some((range) => range.qos !== undefined);
 }
 
 /** What a kernel needs; `weft host show` tells which directions a host can limit. */

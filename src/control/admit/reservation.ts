@@ -17,6 +17,7 @@ import { giveUp } from "./freed.ts";
 import { excludedOf } from "./lease.ts";
 import { reservationsUnder, rootOf } from "./line.ts";
 import { checkFree, groundOf, parentOf, pieceFor, rangeAround } from "./piece.ts";
+import { checkNetworkHosts, limitsOf, networkQos } from "./qos.ts";
 import { checkQuota, checkTenant, leasesOfTenant, quotasOf } from "./quota.ts";
 import { rangesOf } from "./range.ts";
 import { settleLeases } from "./resize.ts";
@@ -106,6 +107,8 @@ export function putReservation(draft: Draft, name: string, input: NetworkInput, 
   const network = draft.put("network", name, { ...spec, ranges });
   checkQuota(view, parent, spec.tenant, used);
   if (old === undefined) return network;
+  if (!isDeepStrictEqual(limitsOf(network.spec), limitsOf(old.spec)))
+    for (const each of [network, ...reservationsUnder(view, name)]) checkNetworkHosts(view, each);
   giveUp(draft, old, network, parent, context);
   settleLeases(draft, old, network, false);
   settleReservations(draft, network);
@@ -157,6 +160,7 @@ function checkOwn(input: NetworkInput, root: Network): void {
 
 function completed(input: NetworkInput, root: Network, old: Network | undefined, context: Context): NetworkSpec {
   const { tenant } = input;
+  const qos = networkQos(input.qos, "spec.qos");
   return {
     driver: "vxlan",
     ipam: "global",
@@ -169,6 +173,8 @@ function completed(input: NetworkInput, root: Network, old: Network | undefined,
     ...(input.strategy === undefined ? {} : { strategy: input.strategy }),
     ...(input.sticky === undefined ? {} : { sticky: input.sticky }),
     ...(input.quarantine === undefined ? {} : { quarantine: input.quarantine }),
+    ...(qos === undefined ? {} : { qos }),
+    ...(input.cni === true ? { cni: true } : {}),
     masquerade: root.spec.masquerade,
     enabled: input.enabled ?? true,
     ...(input.description === undefined ? {} : { description: input.description }),
