@@ -230,7 +230,7 @@ describe("CNI", { skip: whyNoKernelTests() ?? false, timeout: 300_000 }, () => {
     assert.match((await refused(2, "ADD", { ...a, config: { ...config, mtu: 9000 } })).msg, /mtu .*9000/);
     assert.match((await refused(2, "ADD", { ...a, config: { ...config, ipMasq: false } })).msg, /ipMasq .*false/);
     const rates = { runtimeConfig: { bandwidth: { ingressRate: 1000 } } };
-    assert.match((await refused(2, "ADD", { ...a, config: { ...config, ...rates } })).msg, /bandwidth/);
+    assert.match((await refused(7, "ADD", { ...a, config: { ...config, ...rates } })).msg, /1kbit/);
     await refused(3, "ADD", { ...a, netns: "/run/netns/nowhere", config });
     await refused(3, "CHECK", { ...a, config: { ...config, prevResult: {} } });
     assert.match((await refused(4, "ADD", { ...a, ifname: "a/b", config })).msg, /CNI_IFNAME/);

@@ -33,7 +33,7 @@ describe("local leases", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }
 
   before(async () => {
     await cluster.open();
-    const spec = { subnets: [{ cidr: "10.40.0.0/24", hostPrefix: 25 }] };
+    const spec = { subnets: [{ cidr: "10.40.0.0/24", hostPrefix: 25 }], quarantine: 0 };
     assert.equal((await cluster.api("PUT", "/v1/networks/n", { spec })).status, 201);
     await cluster.converged();
   });

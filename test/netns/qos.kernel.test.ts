@@ -218,8 +218,9 @@ describe("limits on the real kernel", { skip }, () => {
     }
     await cluster.converged();
     const ns = cluster.vrfNetns("h1", "lan");
-    const left = await run("ip", "-n", ns, "link", "show", "type", "ifb");
-    assert.equal(left.stdout, "");
-    assert.doesNotMatch((await run("tc", "-n", ns, "qdisc", "show")).stdout, /tbf|ingress/);
+    await until("nothing of it is left", async () => {
+      const left = await run("ip", "-n", ns, "link", "show", "type", "ifb");
+      return left.stdout === "" && !/tbf|ingress/.test((await run("tc", "-n", ns, "qdisc", "show")).stdout);
+    });
   });
 });
