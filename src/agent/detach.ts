@@ -12,7 +12,7 @@ import type { Endpoint, Network } from "../model/resource.ts";
 import type { Agent } from "./agent.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { linksOf } from "./links.ts";
-import { isInUse } from "./local.ts";
+import { isBeforeOthers, isInUse } from "./local.ts";
 import { notSynced } from "./refusals.ts";
 
 type Links = readonly [Veth, ...Ifb[]];
@@ -108,10 +108,15 @@ export class Departures {
     }
   }
 
-  /** With the last endpoint its VRF may go from this host, which is the next round's work and nobody's drift. */
-  #settled(wasSettled: boolean, { spec }: Endpoint): void {
+  /**
+   * With the last endpoint its VRF may go from this host, with the first by name the default route goes to another:
+   * both are the next round's work and nobody's drift.
+   */
+  #settled(wasSettled: boolean, endpoint: Endpoint): void {
     const { agent, journal } = this.#options;
-    if (wasSettled && isInUse(journal.entries.values(), spec.network)) agent.settled();
+    const entries = () => journal.entries.values();
+    if (wasSettled && isInUse(entries(), endpoint.spec.network) && !isBeforeOthers(entries(), endpoint))
+      agent.settled();
   }
 
   #cutOff(port: Veth, endpoint: Endpoint): void {
