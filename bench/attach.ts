@@ -65,6 +65,8 @@ async function record(cluster: Cluster, mode: Mode, workloads: readonly string[]
     const endpoint = await attach(cluster, mode, netns);
     const attachedMs = wallMs();
     await detach(cluster, endpoint);
+    // The link goes after the answer.
+    await settle();
     cuts.push({ netns, attach: [startedMs, attachedMs], detach: [attachedMs, wallMs()] });
   }
   await cluster.kill(HOST, "SIGTERM");
@@ -170,7 +172,8 @@ async function prepare(cluster: Cluster, mode: Mode): Promise<Lab> {
   const twin = await buildTwin(cluster, `${mode}-twin`, vrf);
   await restartAgent(cluster);
   const pairs = recordings.map((recording, i) => {
-    const [netns, other] = [ours[i] ?? "", twins[i] ?? ""];
+    // Not by number: some recordings were left out, and what one says of its namespace is what has to be replaced.
+    const [netns, other] = [recording.netns, twins[i] ?? ""];
     return {
       recording,
       netns,
@@ -294,6 +297,7 @@ await withCluster(1, async (cluster) => {
       notes: [
         "From connecting to the agent's socket to the last byte of its answer; Weft and the replay take turns. One",
         "workload after the other; on a quiet host one alone, 60 ms after the last: it also pays for waking up.",
+        "A detach is answered when the port carries no traffic any more; the replay waits until the link is gone.",
         `Targets: at most ${TARGET.local.toFixed(1)} (local), ${TARGET.global.toFixed(1)} (global) times the replay.`,
       ],
     },
