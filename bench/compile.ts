@@ -76,6 +76,7 @@ function bigSnapshot(): Snapshot {
     holds: [],
     freed: [],
     cursors: [],
+    securityGroups: [],
   };
 }
 

@@ -30,6 +30,43 @@ function listen(netns: string): ChildProcess {
   return spawn(program, args, { stdio: "ignore" });
 }
 
+const CONNECT_PORT = 5202;
+const SERVER = `
+const server = require("net").createServer((socket) => socket.on("error", () => {}).end());
+server.listen(${CONNECT_PORT}, () => console.log("up"));
+`;
+const CLIENT = `
+const net = require("net");
+const [, address, count] = process.argv;
+const took = [];
+const next = () => {
+  if (took.length >= Number(count)) return console.log(JSON.stringify(took));
+  const started = process.hrtime.bigint();
+  const socket = net.connect(${CONNECT_PORT}, address, () => {
+    took.push(Number(process.hrtime.bigint() - started) / 1000);
+    socket.destroy();
+    setImmediate(next);
+  });
+  socket.on("error", (error) => { throw error; });
+};
+next();
+`;
+
+/** Microseconds until a new TCP connection stands: the median of many, one after the other. */
+export async function connectUs({ from, to, address }: Pair, count: number): Promise<number> {
+  const [program = "", ...args] = inside(to, [process.execPath, "-e", SERVER]);
+  const server = spawn(program, args, { stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    await once(server.stdout, "data");
+    const took = JSON.parse(await must(...inside(from, [process.execPath, "-e", CLIENT, address, String(count)])));
+    return (took as number[]).toSorted((a, b) => a - b)[Math.floor(count / 2)] ?? Number.NaN;
+  } finally {
+    const ended = server.exitCode === null ? once(server, "exit") : undefined;
+    server.kill();
+    await ended;
+  }
+}
+
 /** Microseconds of a round trip: the median of many pings, one at a time. */
 export async function roundTripUs({ from, address }: Pair, count: number): Promise<number> {
   const { stdout } = await run(...inside(from, ["ping", "-n", "-c", String(count), "-i", "0.002", "-W", "1", address]));

@@ -23,6 +23,7 @@ import { adopted, disagreement, freeIn, goneOf, isAlive, isSameElsewhere, withLo
 import { Loop } from "./loop.ts";
 import { Lost } from "./lost.ts";
 import { keepSaved } from "./saved.ts";
+import { flowCutter, policySaid } from "./policy.ts";
 import type { Standing } from "./standing.ts";
 
 export type AgentOptions = LineOptions & {
@@ -39,14 +40,12 @@ const PERIOD_MS = 30_000;
 const START_GRACE_MS = 3_000;
 /** From an event of the kernel to the look: drift is repaired within this and a round. */
 const EVENTS_MS = 50;
-const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps"] as const;
+const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps", "securityGroups"] as const;
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #loop: Loop;
-  /**
-   * Tells the server what the journal knows; a loop of its own, because a slow server must not keep the kernel waiting.
-   */
+  /** Tells the server what the journal knows; of its own, because a slow server must not keep the kernel waiting. */
   readonly #serverLoop: Loop;
   readonly #line: Line;
   readonly #bootId: string;
@@ -61,6 +60,7 @@ export class Agent {
   #held = new Map<string, KernelObject>();
   #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
   #mustLook = true;
+  readonly #cut = flowCutter();
   #isLookSoon = false;
   /** What attaches and detaches did since the look of the running round began, or since it decided what to do. */
   #sinceLook: OpResult[] = [];
@@ -258,16 +258,14 @@ export class Agent {
     this.#held = record(record(new Map(actual), results), this.#sinceLook);
     this.#settled = missed.length === 0 ? { snapshot: seen, journalVersion } : undefined;
     const refused = missed.filter((result) => result.refusal?.class !== "overtaken");
+    this.#cut(kernel, local, host, ops);
     this.#say(local, ops, refused, isDrift);
     if (!isDrift) this.#serverLoop.poke();
     if (missed.length > refused.length) this.poke();
     return refused.length === 0;
   }
 
-  /**
-   * A new revision that concerns nothing of this host needs no look at the kernel: with 200 hosts, most do not. A poke
-   * from the kernel, and the period, always do.
-   */
+  /** A new revision of no concern to this host, as most are, needs no look; a poke of the kernel and the period do. */
   #isLookDue(snapshot: Snapshot): boolean {
     const isPeriodOver = this.#options.clock.nowMs() - this.#lookedAtMs >= PERIOD_MS / 2;
     return this.#mustLook || isPeriodOver || !this.#isSettled(snapshot);
@@ -285,7 +283,7 @@ export class Agent {
   }
 
   #advance({ revision }: Snapshot): boolean {
-    this.#line.say({ revision });
+    this.#line.say({ revision, policyRevision: revision });
     this.onNews();
     return true;
   }
@@ -303,6 +301,7 @@ export class Agent {
       ...(refused.length === 0 ? { revision: local.revision } : {}),
       networks: whole.map((network) => network.name),
       driftRepaired: this.report.driftRepaired + repaired,
+      ...policySaid(refused, local, host),
       errors: refused.slice(0, 20).map(({ op, refusal }) => `${printOp(op).at(0)}: ${refusal?.message}`),
       conditions: this.#conditions(),
       objects: this.#held.size,

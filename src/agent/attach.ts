@@ -1,7 +1,7 @@
 // The door's two verbs. Attach is the one measured fast path: it compiles and applies one endpoint's objects, in the
 // same terms as a round does, and falls back to a whole round where the ground (namespace, bridge) is not there yet.
 // Intent is written before the kernel is touched; it is on disk before the caller hears "done".
-import { compileEndpoint, portOn } from "../datapath/endpoint.ts";
+import { compileEndpoint } from "../datapath/endpoint.ts";
 import { portName } from "../datapath/names.ts";
 import { atRoot } from "../datapath/rooted.ts";
 import { compileShaping } from "../datapath/shaping.ts";
@@ -12,15 +12,16 @@ import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, endpointName } from "../model/resource.ts";
 import { parseMac } from "../model/parse.ts";
-import type { AttachRequest, Attachment, QueueCounters } from "../model/status.ts";
+import type { AttachRequest, Attachment, EndpointCounters, QueueCounters } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
-import { claimOf, ownerOf, present } from "./claim.ts";
+import { bridgeKey, claimOf, ownerOf, portAhead, present } from "./claim.ts";
 import { Departures } from "./detach.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { assign, inQuarantine } from "./lease.ts";
 import { checkShaping, limitsIn, queuesOf } from "./limits.ts";
 import { isBeforeOthers } from "./local.ts";
 import { type Place, Places } from "./place.ts";
+import { checkGroupsKnown, countersOf, elementsOf, isPlain } from "./policy.ts";
 import { attachedAlready, checkInterface, checkTakes, faultOf, notSynced } from "./refusals.ts";
 
 export type DoorOptions = {
@@ -52,8 +53,8 @@ export class Door {
 
   constructor(options: DoorOptions) {
     this.#options = options;
-    this.#departures = new Departures(options);
     this.#places = new Places(options.agent, options.host);
+    this.#departures = new Departures({ ...options, places: this.#places });
   }
 
   /** Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. */
@@ -71,6 +72,7 @@ export class Door {
     const place = this.#places.of(request.network);
     const netnsId = this.#netnsOf(request.netns);
     checkInterface(ifname);
+    checkGroupsKnown(request.securityGroups, place.world.snapshot);
     // A departure may outlive its entry: the host may have ended meanwhile.
     await this.#departures.gone(name);
     for (const entry of this.#inTheWay(name, netnsId, ifname)) await this.#departures.complete(entry);
@@ -227,13 +229,13 @@ export class Door {
   /** The endpoint's objects into the kernel: at once if its bridge is there, else with the next round. */
   async #apply(objects: readonly KernelObject[], endpoint: Endpoint, ahead: Veth | undefined): Promise<void> {
     const { agent, kernel } = this.#options;
-    const port = objects[0];
+    const port = objects.find((object) => object.kind === "veth");
     if (port === undefined)
       throw new Fault("address-outside", {
         what: `${endpoint.spec.addresses.join(", ")} is on no bridge of this host`,
         fix: "detach and attach again",
       });
-    const isReady = port.kind === "veth" && agent.held.has(bridgeKey(port));
+    const isReady = agent.held.has(bridgeKey(port)) && isPlain(objects, endpoint);
     if (!isReady) return this.#byRounds(objects, endpoint);
     const isAhead = ahead !== undefined && keyOf(ahead) === keyOf(port);
     const results = await agent.apply(
@@ -276,7 +278,7 @@ export class Door {
     const rooted = atRoot(endpoint, world.roots);
     const [port, ...rest] = compileEndpoint(world, place.vrf, place.segments, rooted, place.mtu);
     if (port === undefined) return [];
-    return [port, ...compileShaping(place.vrf, place.root, rooted, place.mtu), ...rest];
+    return [...elementsOf(place, rooted), port, ...compileShaping(place.vrf, place.root, rooted, place.mtu), ...rest];
   }
 
   /** Nothing of a failed attach stays: port, journal, and the server's lease. */
@@ -314,6 +316,13 @@ export class Door {
       if (this.#turns.get(name) === ended) this.#turns.delete(name);
     });
     return turn;
+  }
+
+  /** Packets and drops of what is attached on this host, as the kernel counts them now. */
+  counters(): readonly EndpointCounters[] {
+    const { agent, kernel, host } = this.#options;
+    const snapshot = agent.current();
+    return snapshot === undefined ? [] : countersOf(kernel, agent.local(snapshot), host);
   }
 
   /** What went through the queues that limit this host's endpoints. */
@@ -358,16 +367,4 @@ export class Door {
         }
       });
   }
-}
-
-/** What the pair of an endpoint is before its addresses are known: all but the far end's MAC, if nobody chose one. */
-function portAhead({ vrf, segments, mtu }: Place, { ifname, netns, mac }: EndpointClaim, name: string) {
-  const [segment] = segments;
-  return segment === undefined
-    ? undefined
-    : portOn({ name, spec: { ifname, netns, mac: mac ?? "" } }, vrf.name, segment.bridge, mtu);
-}
-
-function bridgeKey({ ns, master }: Veth): string {
-  return `bridge ${ns} ${master}`;
 }

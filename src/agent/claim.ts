@@ -1,9 +1,9 @@
 // What a workload's door asks, as what is claimed from the server or from this host's block: who it belongs to, under
 // which interface name; and what the door answers. Pure.
-import { endpointMtu } from "../datapath/endpoint.ts";
+import { endpointMtu, portOn } from "../datapath/endpoint.ts";
 import { layoutOf } from "../datapath/layout.ts";
 import { atRoot } from "../datapath/rooted.ts";
-import type { KernelObject } from "../datapath/state.ts";
+import type { KernelObject, Veth } from "../datapath/state.ts";
 import type { EndpointClaim } from "../client/transport.ts";
 import { checkName } from "../model/parse.ts";
 import type { Endpoint } from "../model/resource.ts";
@@ -24,6 +24,7 @@ export function claimOf(
   joined: boolean,
 ): EndpointClaim {
   const { network, netns, addresses, mac, range, slice, workload, tenant, defaultRoute, qos } = request;
+  const { securityGroups, allowedAddresses } = request;
   return {
     network,
     host,
@@ -39,6 +40,8 @@ export function claimOf(
     ...(defaultRoute === undefined ? {} : { defaultRoute }),
     ...(tenant === undefined ? {} : { tenant }),
     ...(qos === undefined ? {} : { qos }),
+    ...(securityGroups === undefined ? {} : { securityGroups }),
+    ...(allowedAddresses === undefined ? {} : { allowedAddresses }),
   };
 }
 
@@ -58,4 +61,16 @@ export function present(
     gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
     dns: layout?.dns ?? root.spec.dns ?? [],
   };
+}
+
+/** What the pair of an endpoint is before its addresses are known: all but the far end's MAC, if nobody chose one. */
+export function portAhead({ vrf, segments, mtu }: Place, { ifname, netns, mac }: EndpointClaim, name: string) {
+  const [segment] = segments;
+  return segment === undefined
+    ? undefined
+    : portOn({ name, spec: { ifname, netns, mac: mac ?? "" } }, vrf.name, segment.bridge, mtu);
+}
+
+export function bridgeKey({ ns, master }: Veth): string {
+  return `bridge ${ns} ${master}`;
 }

@@ -1,9 +1,11 @@
 // How endpoints leave. Removing a link takes the kernel an RCU grace period (15-20 ms), and nobody has to wait for it:
 // the intent is written, the port is cut off, which takes 0.15 ms and ends its traffic, and that is the answer. What
-// follows happens behind it, in this order: the link is removed, all that wait as one group; the server lets go; the
-// journal forgets. So an address is never free before its link is gone, and whoever wants the same name or interface
-// again waits here for that. A killed agent leaves a port that its successor's first round removes.
-import type { Ifb, Veth } from "../datapath/state.ts";
+// follows happens behind it, in this order: its elements and its link are removed, all that wait as one group; the
+// server lets go; the journal forgets. So an address is never free before its link is gone, and whoever wants the same
+// name or interface again waits here for that. A killed agent leaves a port that its successor's first round removes.
+import { policyOf } from "../datapath/policy.ts";
+import { atRoot } from "../datapath/rooted.ts";
+import type { Ifb, KernelObject, Veth } from "../datapath/state.ts";
 import type { Transport } from "../client/transport.ts";
 import type { Kernel, Refusal } from "../kernel/kernel.ts";
 import type { Clock } from "../model/clock.ts";
@@ -13,6 +15,8 @@ import type { Agent } from "./agent.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { linksOf } from "./links.ts";
 import { isBeforeOthers, isInUse } from "./local.ts";
+import type { Place, Places } from "./place.ts";
+import { elementsOf } from "./policy.ts";
 import { notSynced } from "./refusals.ts";
 
 type Links = readonly [Veth, ...Ifb[]];
@@ -23,13 +27,18 @@ export type DepartureOptions = {
   readonly transport: Transport;
   readonly journal: Journal;
   readonly clock: Clock;
+  readonly places: Places;
 };
 
 export class Departures {
   readonly #options: DepartureOptions;
   /** By endpoint: resolves when nothing of it is left, or what is left is for the loop to remove. */
   readonly #going = new Map<string, Promise<void>>();
-  #doomed: { readonly links: Links; readonly done: (refusal: Refusal | undefined) => void }[] = [];
+  #doomed: {
+    readonly links: Links;
+    readonly elements: readonly KernelObject[];
+    readonly done: (refusal: Refusal | undefined) => void;
+  }[] = [];
   #isReaping = false;
 
   constructor(options: DepartureOptions) {
@@ -87,7 +96,9 @@ export class Departures {
   async #finish(endpoint: Endpoint, links: Links | undefined, isGlobal: boolean): Promise<void> {
     const { agent, journal, transport, clock } = this.#options;
     try {
-      if (links !== undefined && (await this.#reap(links)) !== undefined) return agent.poke();
+      if (links !== undefined && (await this.#reap(links, this.#elementsOf(endpoint))) !== undefined)
+        return agent.poke();
+      this.#cutFlows(endpoint);
       // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
       const isTold =
         !isGlobal ||
@@ -127,8 +138,35 @@ export class Departures {
     agent.note([{ op: { op: "remove", object: port } }]);
   }
 
-  #reap(links: Links): Promise<Refusal | undefined> {
-    const done = new Promise<Refusal | undefined>((resolve) => this.#doomed.push({ links, done: resolve }));
+  /** What a detach takes out of the sets; addresses that others may have, too, are left to the next round. */
+  #elementsOf(endpoint: Endpoint): readonly KernelObject[] {
+    const { allowedAddresses: _, ...spec } = endpoint.spec;
+    const place = this.#placeOf(endpoint);
+    return place === undefined ? [] : elementsOf(place, atRoot({ ...endpoint, spec }, place.world.roots));
+  }
+
+  /** Whoever gets its addresses next must not inherit its flows. */
+  #cutFlows(endpoint: Endpoint): void {
+    const place = this.#placeOf(endpoint);
+    if (place === undefined || policyOf(place.world, place.vrf.name).profiles.size === 0) return;
+    const addresses = new Set(endpoint.spec.addresses);
+    this.#options.kernel.cutFlows(
+      `vrf:${place.vrf.name}`,
+      (flow) => !addresses.has(flow.source) && !addresses.has(flow.destination),
+    );
+  }
+
+  #placeOf({ spec }: Endpoint): Place | undefined {
+    try {
+      return this.#options.places.of(spec.network);
+    } catch (error) {
+      if (error instanceof Fault) return undefined;
+      throw error;
+    }
+  }
+
+  #reap(links: Links, elements: readonly KernelObject[] = []): Promise<Refusal | undefined> {
+    const done = new Promise<Refusal | undefined>((resolve) => this.#doomed.push({ links, elements, done: resolve }));
     if (!this.#isReaping) void this.#reapAll();
     return done;
   }
@@ -141,7 +179,11 @@ export class Departures {
       const batch = this.#doomed;
       this.#doomed = [];
       const doomed = batch.flatMap(({ links, done }) => links.map((object) => ({ object, done })));
-      const results = await agent.apply(doomed.map(({ object }) => ({ op: "remove", object })));
+      // Elements first: they go at once, and a round in the middle of the links' removal finds nothing left over.
+      const elements = batch.flatMap((one) => one.elements);
+      const objects = [...elements, ...doomed.map(({ object }) => object)];
+      const all = await agent.apply(objects.map((object) => ({ op: "remove", object })));
+      const results = all.slice(elements.length);
       for (const { links } of batch) agent.apart.delete(links[0]);
       // A look that began before may have seen them. What was refused is for the next round.
       agent.note(results.filter((result) => result.refusal === undefined));

@@ -35,8 +35,9 @@ export function merged(
   return state;
 }
 
-/** The link that an object is, or is on. */
+/** The link that an object is, or is on; what is on no link is its own place. */
 export function placeOf(object: KernelObject): string {
+  if (object.kind === "element") return keyOf(object);
   return `${object.ns} ${"name" in object ? object.name : (deviceOf(object) ?? object.kind)}`;
 }
 

@@ -37,10 +37,22 @@ export function withoutHost(snapshot: Snapshot, host: string): Snapshot {
 
 /** The journal knows where an endpoint is; what may change while it is attached, the server knows better. */
 export function asWanted(own: Endpoint, known: Endpoint | undefined): Endpoint {
-  if (known === undefined || !isSameLease(own, known) || isDeepStrictEqual(own.spec.qos, known.spec.qos)) return own;
-  const { qos: _, ...spec } = own.spec;
-  const { qos } = known.spec;
-  return { ...own, spec: { ...spec, ...(qos === undefined ? {} : { qos }) } };
+  if (known === undefined || !isSameLease(own, known) || isSameWish(own, known)) return own;
+  const { qos: _, securityGroups: __, allowedAddresses: ___, ...spec } = own.spec;
+  return { ...own, spec: { ...spec, ...wishOf(known) } };
+}
+
+/** What may change of an endpoint while it is attached, as far as it has it. */
+function wishOf({ spec: { qos, securityGroups, allowedAddresses } }: Endpoint): Partial<Endpoint["spec"]> {
+  return {
+    ...(qos === undefined ? {} : { qos }),
+    ...(securityGroups === undefined ? {} : { securityGroups }),
+    ...(allowedAddresses === undefined ? {} : { allowedAddresses }),
+  };
+}
+
+function isSameWish(a: Endpoint | undefined, b: Endpoint): boolean {
+  return isDeepStrictEqual(a === undefined ? {} : wishOf(a), wishOf(b));
 }
 
 /** What journal and server disagree about. Each list is what has to be done, by whom. */
@@ -121,7 +133,7 @@ export function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpo
   for (const endpoint of now) {
     if (endpoint.spec.host !== host) continue;
     const old = own.get(endpoint.name);
-    if (old !== endpoint && !isDeepStrictEqual(old?.spec.qos, endpoint.spec.qos)) return false;
+    if (old !== endpoint && !isSameWish(old, endpoint)) return false;
   }
   const elsewhere = (list: readonly Endpoint[]) => list.filter((endpoint) => endpoint.spec.host !== host);
   const [a, b] = [elsewhere(before), elsewhere(now)];

@@ -15,10 +15,18 @@ const REPORT = {
   hostPrefixes: [],
   objects: 42,
 };
+const COUNTERS = {
+  endpoint: "web.eth0",
+  sentPackets: 1,
+  sentBytes: 2,
+  receivedPackets: 3,
+  receivedBytes: 4,
+  drops: { "source-mac": 5 },
+};
 const SAMPLE = /^# (HELP|TYPE) \w+ .+$|^\w+(\{.*\})? \d+$/;
 
 test("every line is a comment or a sample, and the numbers are the report's", () => {
-  const page = agentMetrics(REPORT, []);
+  const page = agentMetrics(REPORT, [], [COUNTERS]);
   for (const line of page.trimEnd().split("\n")) assert.match(line, SAMPLE);
   const samples = page.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   assert.deepEqual(samples, [
@@ -29,12 +37,17 @@ test("every line is a comment or a sample, and the numbers are the report's", ()
     "weft_agent_conditions 0",
     "weft_agent_drift_repaired_total 3",
     'weft_agent_info{version="1.2.3",host="h\\"1",boot_id="b"} 1',
+    'weft_endpoint_packets_total{endpoint="web.eth0",direction="out"} 1',
+    'weft_endpoint_packets_total{endpoint="web.eth0",direction="in"} 3',
+    'weft_endpoint_bytes_total{endpoint="web.eth0",direction="out"} 2',
+    'weft_endpoint_bytes_total{endpoint="web.eth0",direction="in"} 4',
+    'weft_endpoint_drops_total{endpoint="web.eth0",reason="source-mac"} 5',
   ]);
 });
 
 test("a limit has its counters by endpoint and direction", () => {
   const counters = { bytes: 1500, packets: 2, drops: 3, backlog: 4 };
-  const page = agentMetrics(REPORT, [{ endpoint: "web.eth0", direction: "outbound", ...counters }]);
+  const page = agentMetrics(REPORT, [{ endpoint: "web.eth0", direction: "outbound", ...counters }], []);
   for (const line of page.trimEnd().split("\n")) assert.match(line, SAMPLE);
   const labels = '{endpoint="web.eth0",direction="outbound"}';
   assert.deepEqual(

@@ -1,7 +1,6 @@
 // The agent's report as a Prometheus page (text format 0.0.4). Pure: the numbers are the report's, so that what a graph
-// shows and what `weft status` says never differ. The only labels that grow are of endpoints with
-// limits on this host.
-import type { HostReport, QueueCounters } from "../model/status.ts";
+// shows and what `weft status` says never differ. Labels carry the endpoints of this host, and no addresses.
+import type { EndpointCounters, HostReport, QueueCounters } from "../model/status.ts";
 
 type Metric = {
   readonly name: string;
@@ -10,7 +9,11 @@ type Metric = {
   readonly value: number;
 };
 
-export function agentMetrics(report: HostReport, queues: readonly QueueCounters[]): string {
+export function agentMetrics(
+  report: HostReport,
+  queues: readonly QueueCounters[],
+  counters: readonly EndpointCounters[],
+): string {
   const metrics: readonly Metric[] = [
     { name: "weft_agent_revision", type: "gauge", help: "Revision that the kernel holds.", value: report.revision },
     { name: "weft_agent_objects", type: "gauge", help: "Kernel objects held.", value: report.objects },
@@ -31,7 +34,7 @@ export function agentMetrics(report: HostReport, queues: readonly QueueCounters[
   const labels = Object.entries(info).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   pages.push("# HELP weft_agent_info This agent.\n# TYPE weft_agent_info gauge\n");
   pages.push(`weft_agent_info{${labels.join(",")}} 1\n`, ...QUEUE_METRICS.map((metric) => queuePage(metric, queues)));
-  return pages.join("");
+  return `${pages.join("")}${trafficPage(counters)}${dropsPage(counters)}`;
 }
 
 const QUEUE_METRICS = [
@@ -48,4 +51,30 @@ function queuePage({ of, name, type, help }: (typeof QUEUE_METRICS)[number], que
     (queue) => `${name}{endpoint=${JSON.stringify(queue.endpoint)},direction="${queue.direction}"} ${queue[of]}\n`,
   );
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
+}
+
+/** Directions are the workload's: sent is what came out of it. */
+function trafficPage(counters: readonly EndpointCounters[]): string {
+  const page = (unit: "packets" | "bytes") => {
+    const name = `weft_endpoint_${unit}_total`;
+    const lines = counters.flatMap((one) => {
+      const [sent, received] =
+        unit === "packets" ? [one.sentPackets, one.receivedPackets] : [one.sentBytes, one.receivedBytes];
+      const label = `endpoint=${JSON.stringify(one.endpoint)}`;
+      return [`${name}{${label},direction="out"} ${sent}\n`, `${name}{${label},direction="in"} ${received}\n`];
+    });
+    return `# HELP ${name} What an endpoint sent and received.\n# TYPE ${name} counter\n${lines.join("")}`;
+  };
+  return page("packets") + page("bytes");
+}
+
+function dropsPage(counters: readonly EndpointCounters[]): string {
+  const name = "weft_endpoint_drops_total";
+  const lines = counters.flatMap(({ endpoint, drops }) =>
+    Object.entries(drops).map(
+      ([reason, packets]) =>
+        `${name}{endpoint=${JSON.stringify(endpoint)},reason=${JSON.stringify(reason)}} ${packets}\n`,
+    ),
+  );
+  return `# HELP ${name} Packets dropped by groups and spoofing filters.\n# TYPE ${name} counter\n${lines.join("")}`;
 }

@@ -109,6 +109,7 @@ async function verb(request: IncomingMessage, path: string, agent: Agent, door: 
     return { status: 201, body: await door.attach(parseAttach(await readJson(request))) };
   if (path === "/v1/attachments" && request.method === "GET") return { status: 200, body: { items: door.list() } };
   if (path === "/v1/queues" && request.method === "GET") return { status: 200, body: { items: door.queues() } };
+  if (path === "/v1/counters" && request.method === "GET") return { status: 200, body: { items: door.counters() } };
   if (path.startsWith("/v1/attachments/") && request.method === "DELETE") {
     await door.detach(decodeURIComponent(path.slice("/v1/attachments/".length)));
     return { status: 204 };

@@ -16,6 +16,7 @@ import type { Metrics } from "./metrics.ts";
 import { ipamRoutes } from "./routes-ipam.ts";
 import { patchRoutes } from "./patchRoutes.ts";
 import { PAGE_DEFAULT, PAGE_MAX, pageOf } from "./page.ts";
+import { policyRoutes } from "./policy.ts";
 import {
   MATCH,
   type Route,
@@ -49,6 +50,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     ...leaseRoutes(parts.control),
     ...patchRoutes(parts.control),
     ...reservationRoutes(parts.control),
+    ...policyRoutes(parts),
     ...deleteRoutes(parts),
     ...hostRoutes(parts),
     ...ipamRoutes(parts.control),
@@ -117,6 +119,7 @@ const KINDS: readonly {
   { kind: "hold", item: "Hold", page: "HoldPage", unknown: "hold-unknown" },
   { kind: "freed", plural: "freed", item: "Freed", page: "FreedPage", unknown: "not-found" },
   { kind: "cursor", item: "Cursor", page: "CursorPage", unknown: "not-found" },
+  { kind: "securitygroup", item: "SecurityGroup", page: "SecurityGroupPage", unknown: "group-unknown" },
 ];
 
 function readRoutes(parts: Parts): Route[] {
@@ -246,7 +249,7 @@ function writeRoutes({ control }: Parts): Route[] {
     {
       method: "POST",
       path: "/v1/apply",
-      summary: "Puts networks, VRFs and pools, and deletes networks that are not listed: all in one commit or nothing.",
+      summary: "Puts networks, VRFs, pools and groups, deletes networks not listed: all in one commit or nothing.",
       access: "admin",
       query: {},
       body: "ApplyRequest",
@@ -273,7 +276,7 @@ function writeRoutes({ control }: Parts): Route[] {
 }
 
 function deleteRoutes({ control }: Parts): Route[] {
-  const deletes = (["network", "vrf", "host", "pool", "membership", "migration"] as const).map(
+  const deletes = (["network", "vrf", "host", "pool", "membership", "migration", "securitygroup"] as const).map(
     (kind): Route => ({
       method: "DELETE",
       path: `/v1/${kind}s/{name}`,

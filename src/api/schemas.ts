@@ -19,7 +19,7 @@ function envelope(kind: Kind) {
       kind: Type.Literal(kind),
       name: Type.String({ description: "Identity for people, unique among its kind." }),
       uid: Type.String({ description: "A resource deleted and made again is another one." }),
-      revision: Type.Integer({ minimum: 1, description: "The commit that last changed it." }),
+      revision: Type.Integer({ minimum: 0, description: "The commit that last changed it; 0: built in." }),
       spec: SPECS[kind],
     },
     strict,
@@ -40,6 +40,7 @@ const resources = {
   Hold: envelope("hold"),
   Freed: envelope("freed"),
   Cursor: envelope("cursor"),
+  SecurityGroup: envelope("securitygroup"),
 };
 const Resource = Type.Union(Object.values(resources));
 const Change = Type.Union([
@@ -127,6 +128,9 @@ export const SCHEMAS = {
   HoldPage: page(resources.Hold),
   FreedPage: page(resources.Freed),
   CursorPage: page(resources.Cursor),
+  SecurityGroupPage: page(resources.SecurityGroup),
+  SecurityGroupPut: input.SecurityGroupPut,
+  SecurityGroupCommit: input.SecurityGroupCommit,
   NetworkPut: input.NetworkPut,
   VrfPut: input.VrfPut,
   PoolPut: input.PoolPut,
@@ -177,6 +181,7 @@ export const SCHEMAS = {
       holds: Type.Array(resources.Hold, { description: "This and what follows: for administrators." }),
       freed: Type.Array(resources.Freed),
       cursors: Type.Array(resources.Cursor),
+      securityGroups: Type.Array(resources.SecurityGroup),
     },
     strict,
   ),

@@ -2,6 +2,7 @@
 // socket of the host's agent, and says what it got.
 import type { Command } from "commander";
 import { Fault } from "../model/fault.ts";
+import type { AllowedAddress } from "../model/group.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
 import type { Cli } from "./cli.ts";
 import { connect, connectAgent } from "./connect.ts";
@@ -24,6 +25,8 @@ type AttachOptions = ReadOptions &
     readonly workload?: string;
     readonly tenant?: string;
     readonly defaultRoute?: boolean;
+    readonly sg?: readonly string[];
+    readonly allowAddress?: readonly string[];
     readonly host?: string;
     readonly agentSocket?: string;
     readonly wait?: string;
@@ -43,6 +46,8 @@ export function register(command: Command, cli: Cli): void {
     .option("--slice <name>", "slice of a network that has some")
     .option("--no-default-route", "not the workload's way out: it leads to the networks of the VRF only")
     .option("--tenant <name>", "whose quota in the network it counts for")
+    .option("--sg <name>", "a security group of its own, beside its network's; repeat", repeated)
+    .option("--allow-address <ip[,mac]>", "a further address it may have, a virtual IP; repeat", repeated)
     .option("--host <name>", "which agent, where several run on one machine")
     .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)");
   waiting(printing(remote(command)))
@@ -83,7 +88,14 @@ export function requestOf(options: AttachOptions): AttachRequest {
     ...(options.defaultRoute === false ? { defaultRoute: false } : {}),
     ...(qos === undefined ? {} : { qos }),
     ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+    ...(options.sg === undefined ? {} : { securityGroups: options.sg }),
+    ...(options.allowAddress === undefined ? {} : { allowedAddresses: options.allowAddress.map(allowedOf) }),
   };
+}
+
+export function allowedOf(text: string): AllowedAddress {
+  const [address = "", mac] = text.split(",");
+  return { address, ...(mac === undefined ? {} : { mac }) };
 }
 
 function pathOf(netns: string): string {

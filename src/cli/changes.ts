@@ -34,7 +34,7 @@ function changedFields(before: Resource, after: Resource): string[] {
 
 /** One line per network, VRF and pool, and one that counts what follows from them. */
 export function toldText(io: Pick<Io, "color">, told: readonly Told[]): string {
-  const isMain = ({ key }: Told) => ["network/", "vrf/", "pool/"].some((kind) => key.startsWith(kind));
+  const isMain = ({ key }: Told) => /^(network|vrf|pool|securitygroup)\//.test(key);
   const rest = told.filter((one) => !isMain(one));
   const lines = told
     .filter(isMain)

@@ -86,6 +86,13 @@ const NOUNS: readonly Noun[] = [
   },
   { name: "vrf", group: RESOURCES, about: "routing domains: list, show", load: () => import("./vrf.ts") },
   {
+    name: "sg",
+    alias: "security-group",
+    group: RESOURCES,
+    about: "security groups: create, list, show, edit, delete, effective, status, commit",
+    load: () => import("./group.ts"),
+  },
+  {
     name: "status",
     group: CHANGES,
     about: "whether every host has reached the newest revision",

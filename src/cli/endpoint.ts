@@ -5,9 +5,21 @@ import { DIRECTIONS, limited } from "../model/qos.ts";
 import type { QueueCounters } from "../model/status.ts";
 import type { Endpoint } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
+import { allowedOf } from "./attach.ts";
 import { connect, connectAgent, type ServerClient } from "./connect.ts";
+import { overriddenText } from "./groupRule.ts";
+import { trafficOf, trafficText } from "./traffic.ts";
 import { countersText, type LimitFlags, limitFlags, limitText, qosOf, shortLimits } from "./limit.ts";
-import { printing, remote, sure, waiting, type ReadOptions, type SureOptions, type WriteOptions } from "./options.ts";
+import {
+  printing,
+  remote,
+  repeated,
+  sure,
+  waiting,
+  type ReadOptions,
+  type SureOptions,
+  type WriteOptions,
+} from "./options.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
 import { confirm } from "./refuse.ts";
 import { waitFor } from "./wait.ts";
@@ -29,16 +41,19 @@ export function register(noun: Command, cli: Cli): void {
   const set = noun
     .command("set")
     .argument("<name>", "like web1.eth0, or web1")
-    .description("Limit an endpoint while it is attached.")
+    .description("Change an endpoint while it is attached: its limits, its own groups, its further addresses.")
+    .option("--sg <name>", "its own security groups from now on, none for none; repeat", repeated)
+    .option("--allow-address <ip[,mac]>", "its further addresses from now on, none for none; repeat", repeated)
     .addHelpText(
       "after",
       `
 Examples:
   weft endpoint set web --inbound avg=10mbit
-  weft endpoint set web --outbound inherit      what its network says, again`,
+  weft endpoint set web --outbound inherit      what its network says, again
+  weft endpoint set web --sg web --sg ssh`,
     );
   waiting(remote(limitFlags(set, "none, or inherit"))).action(
-    cli.verb((name: string, options: LimitFlags & WriteOptions) => setEndpoint(cli, name, options)),
+    cli.verb((name: string, options: SetFlags & WriteOptions) => setEndpoint(cli, name, options)),
   );
 
   const remove = noun
@@ -88,7 +103,11 @@ async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promi
   ] as const;
   const isLimited = limited(levels.map(([, qos]) => qos)).length > 0;
   const queues = isLimited ? await queuesOf(cli, endpoint) : [];
-  const counters = queues === undefined || !isLimited ? {} : { queues };
+  const traffic = await trafficOf(cli, endpoint);
+  const counters = {
+    ...(queues === undefined || !isLimited ? {} : { queues }),
+    ...(traffic === undefined ? {} : { traffic }),
+  };
   await printOne(cli.io, options, { ...endpoint, ...counters }, `endpoint/${endpoint.name}`, () =>
     fields(cli.io, [
       ["Name", endpoint.name],
@@ -109,6 +128,9 @@ async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promi
           [`${title} so far`, queue === undefined ? undefined : countersText(queue)],
         ];
       }),
+      ["Security groups", endpoint.spec.securityGroups?.join(", ")],
+      ["May also have", endpoint.spec.allowedAddresses?.map(({ address }) => address).join(", ")],
+      ...trafficText(traffic),
       ["State", endpoint.spec.detaching === true ? "detaching" : "attached"],
       ["Revision", String(endpoint.revision)],
     ]),
@@ -128,15 +150,28 @@ async function queuesOf(cli: Cli, { name, spec }: Endpoint): Promise<readonly Qu
   return undefined;
 }
 
-async function setEndpoint(cli: Cli, name: string, options: LimitFlags & WriteOptions): Promise<void> {
+type SetFlags = LimitFlags & { readonly sg?: readonly string[]; readonly allowAddress?: readonly string[] };
+
+async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOptions): Promise<void> {
+  const { sg, allowAddress } = options;
   const qos = qosOf(options);
-  if (qos === undefined)
-    throw new Fault("request-invalid", { what: "nothing to change", fix: "give --inbound or --outbound" });
+  const isSome = (text: string) => text !== "none";
+  const patch = {
+    ...(qos === undefined ? {} : { qos }),
+    ...(sg === undefined ? {} : { securityGroups: sg.filter(isSome) }),
+    ...(allowAddress === undefined ? {} : { allowedAddresses: allowAddress.filter(isSome).map(allowedOf) }),
+  };
+  if (Object.keys(patch).length === 0) {
+    const fix = "give --inbound, --outbound, --sg or --allow-address";
+    throw new Fault("request-invalid", { what: "nothing to change", fix });
+  }
   const server = await connect(cli.io, options);
   const endpoint = await findEndpoint(server, name);
-  const after = await server.patchEndpoint(endpoint.name, { qos });
+  const after = await server.patchEndpoint(endpoint.name, patch);
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
-  cli.io.err(`endpoint ${endpoint.name} changed at revision ${after.revision}: ${Object.keys(qos).join(", ")}\n`);
+  const changed = [...Object.keys(qos ?? {}), ...Object.keys(patch).filter((field) => field !== "qos")];
+  cli.io.err(`endpoint ${endpoint.name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
+  cli.io.err(overriddenText(after.spec.securityGroups));
 }
 
 /** By its name, or by its owner's when the owner has one interface only. */

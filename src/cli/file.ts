@@ -6,7 +6,11 @@ import { Fault } from "../model/fault.ts";
 import type { Io } from "./io.ts";
 
 /** What POST /v1/apply takes, before the server has looked at it. */
-export type Item = { readonly kind: "network" | "vrf" | "pool"; readonly name: string; readonly spec: unknown };
+export type Item = {
+  readonly kind: "network" | "vrf" | "pool" | "securitygroup";
+  readonly name: string;
+  readonly spec: unknown;
+};
 
 /** The text of a file, or of stdin for `-`; a Fault `request-invalid` if it cannot be read. */
 export async function readText(io: Io, file: string): Promise<string> {
@@ -61,8 +65,10 @@ function itemsIn(value: unknown, where: string): Item[] {
 function itemOf(value: unknown, where: string): Item {
   if (typeof value !== "object" || value === null) throw shapeless(where, "it is not a resource");
   const { kind, name, spec, uid: _uid, revision: _revision, ...other } = value as Readonly<Record<string, unknown>>;
-  if (kind !== "network" && kind !== "vrf" && kind !== "pool")
-    throw shapeless(`${where}.kind`, `kind is ${JSON.stringify(kind)}; apply takes network, vrf and pool`);
+  if (kind !== "network" && kind !== "vrf" && kind !== "pool" && kind !== "securitygroup") {
+    const why = `kind is ${JSON.stringify(kind)}; apply takes network, vrf, pool and securitygroup`;
+    throw shapeless(`${where}.kind`, why);
+  }
   if (typeof name !== "string") throw shapeless(`${where}.name`, "a resource needs a name");
   const [stray] = Object.keys(other);
   if (stray !== undefined)

@@ -134,6 +134,7 @@ function describe(resource: Resource): string {
     case "move":
     case "hold":
     case "cursor":
+    case "securitygroup":
       return `${resource.kind} ${resource.name}`;
   }
 }

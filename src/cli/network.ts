@@ -6,6 +6,7 @@ import { cniConfigList } from "../model/cni.ts";
 import type { Network, Snapshot, Subnet, Vrf } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
+import { overriddenText } from "./groupRule.ts";
 import { count } from "./io.ts";
 import { limitFlags, limitText, shortLimits } from "./limit.ts";
 import { draftOf, type SpecFlags } from "./networkDraft.ts";
@@ -108,6 +109,7 @@ function specFlags(command: Command): Command {
     .option("--no-masquerade", "they do not")
     .option("--cni", "hosts keep a CNI configuration of it, if their cni-dir is set")
     .option("--no-cni", "they do not (default)")
+    .option("--sg <name>", "security group of all its endpoints, none for no filtering; repeat", repeated)
     .option("--description <text>", "for people");
 }
 
@@ -200,6 +202,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["Inbound", limitText([["network", network.spec.qos]], "inbound")],
         ["Outbound", limitText([["network", network.spec.qos]], "outbound")],
         ["Masquerade", network.spec.masquerade ? "yes" : "no"],
+        ["Security groups", network.spec.securityGroups?.join(", ")],
         ["Enabled", network.spec.enabled ? "yes" : "no"],
         ["CNI", network.spec.cni === true ? "hosts keep a configuration file" : undefined],
         ["Endpoints", String(endpoints.length)],
@@ -259,7 +262,8 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
   const network = await server.put("network", name, draftOf(options), { createOnly: true }).catch(asTaken(name));
   await waitFor(cli.io, options.wait, network.revision, () => server.status());
   cli.io.err(
-    `network ${name} created at revision ${network.revision}: ${network.spec.subnets.map(subnetText).join(", ")}\n`,
+    `network ${name} created at revision ${network.revision}: ${network.spec.subnets.map(subnetText).join(", ")}\n` +
+      overriddenText(network.spec.securityGroups),
   );
 }
 
@@ -324,6 +328,7 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
   const after = await server.put("network", name, spec, { ifRevision: before.revision });
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
   cli.io.err(`network ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
+  cli.io.err(overriddenText(after.spec.securityGroups));
 }
 
 async function deleteNetwork(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {

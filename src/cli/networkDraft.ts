@@ -27,6 +27,7 @@ export type SpecFlags = LimitFlags & {
   readonly cni?: boolean;
   readonly tenant?: string;
   readonly description?: string;
+  readonly sg?: readonly string[];
 };
 
 /** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */
@@ -72,6 +73,7 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(flags.dns === undefined ? {} : { dns: flags.dns }),
     ...(flags.cni === undefined ? {} : { cni: flags.cni }),
     ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
+    ...(flags.sg === undefined ? {} : { securityGroups: flags.sg.filter((name) => name !== "none") }),
     ...(flags.description === undefined ? {} : { description: flags.description }),
   };
 }

@@ -1,5 +1,5 @@
 // An agent's local socket as typed calls: what `weft attach` and other doors ask of the agent of their host.
-import type { AttachRequest, Attachment, HostReport, QueueCounters } from "../model/status.ts";
+import type { AttachRequest, Attachment, EndpointCounters, HostReport, QueueCounters } from "../model/status.ts";
 import { type Call, httpClient } from "./http.ts";
 
 export type AgentClient = {
@@ -11,6 +11,8 @@ export type AgentClient = {
   /** What went through the queues that limit the host's endpoints. */
   queues(): Promise<readonly QueueCounters[]>;
   status(): Promise<HostReport>;
+  /** Packets and drops of the host's endpoints. */
+  counters(): Promise<readonly EndpointCounters[]>;
   close(): void;
 };
 
@@ -34,6 +36,10 @@ export function agentClient(path: string): AgentClient {
     },
     async queues() {
       const list: { readonly items: readonly QueueCounters[] } = await ask({ method: "GET", path: "/v1/queues" });
+      return list.items;
+    },
+    async counters() {
+      const list: { readonly items: readonly EndpointCounters[] } = await ask({ method: "GET", path: "/v1/counters" });
       return list.items;
     },
     status: () => ask({ method: "GET", path: "/v1/status" }),

@@ -15,6 +15,7 @@ import type {
   Move,
   Network,
   ResourceOf,
+  SecurityGroup,
   Snapshot,
 } from "../model/resource.ts";
 import { Fault, faultOf, type Problem } from "../model/fault.ts";
@@ -36,7 +37,7 @@ type MigrationRequest = {
 type Migrated = { readonly migration: Migration; readonly moves: readonly Move[] };
 
 type ApplyRequest = {
-  /** `{kind, name, spec}` each; kinds are network, vrf and pool. */
+  /** `{kind, name, spec}` each; kinds are network, vrf, pool and securitygroup. */
   readonly resources: readonly unknown[];
   /** Networks of this VRF that are not listed are deleted. */
   readonly pruneVrf?: string;
@@ -83,8 +84,15 @@ export type ServerClient = {
   /** All of a kind, over as many pages as it takes. */
   list<K extends Kind>(kind: K): Promise<readonly ResourceOf<K>[]>;
   get<K extends Kind>(kind: K, name: string): Promise<ResourceOf<K>>;
-  put<K extends "network" | "vrf" | "pool">(kind: K, name: string, spec: unknown, how?: Put): Promise<ResourceOf<K>>;
-  /** Changes what may change while it is attached. */
+  put<K extends "network" | "vrf" | "pool" | "securitygroup">(
+    kind: K,
+    name: string,
+    spec: unknown,
+    how?: Put,
+  ): Promise<ResourceOf<K>>;
+  /** Hosts load the group again: these, or all. */
+  commitGroup(name: string, hosts: readonly string[] | undefined): Promise<SecurityGroup>;
+  /** What may change while it is attached; what is left out stays. */
   patchEndpoint(name: string, patch: EndpointPatch): Promise<Endpoint>;
   /** An endpoint without `force` is only marked; its host detaches it. */
   remove(kind: Kind, name: string, options?: { readonly force?: boolean }): Promise<{ readonly revision: number }>;
@@ -132,6 +140,12 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
         path: `${pathOf(kind, name)}${force ? "?force=true" : ""}`,
         body: { spec },
         ...headersOf(match),
+      }),
+    commitGroup: (name, hosts) =>
+      ask({
+        method: "POST",
+        path: `${pathOf("securitygroup", name)}/commit`,
+        body: hosts === undefined ? {} : { hosts },
       }),
     patchEndpoint: (name, patch) => ask({ method: "PATCH", path: pathOf("endpoint", name), body: patch }),
     remove: (kind, name, { force = false } = {}) =>

@@ -1,6 +1,7 @@
 // What an agent asks of a server. Two implementations: server.ts over the API, and the simulation's, which calls the
 // control plane directly and loses, delays, repeats and reorders on purpose.
 import type { InventoryAnswer } from "../model/check.ts";
+import type { AllowedAddress } from "../model/group.ts";
 import type { ChangeSet, Endpoint, Host, Snapshot } from "../model/resource.ts";
 import type { Direction, QosInput } from "../model/qos.ts";
 import type { HostReport } from "../model/status.ts";
@@ -36,6 +37,8 @@ export type EndpointClaim = {
   readonly joined?: boolean;
   readonly defaultRoute?: boolean;
   readonly qos?: QosInput;
+  readonly securityGroups?: readonly string[];
+  readonly allowedAddresses?: readonly AllowedAddress[];
 };
 /** How far this host is with a move. */
 type MoveReport = {

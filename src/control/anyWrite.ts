@@ -48,7 +48,20 @@ const locals = fc.constantFrom<NonNullable<NetworkInput["subnets"]>>(
   ],
   [{ cidr: "9.0.0.0/8", hostPrefix: 26 }],
 );
+/** Also of groups that nobody has made. */
+const groups = fc.subarray(["default", "web", "db"]);
+const rule = fc.record(
+  {
+    direction: fc.constantFrom("in" as const, "out" as const),
+    action: fc.constantFrom("allow" as const, "deny" as const),
+    protocol: fc.constantFrom("all", "tcp", "icmp"),
+    peer: fc.constantFrom({ group: "web" }, { group: "db" }, { network: "red" }, { cidr: "10.0.0.0/8" }),
+  },
+  { requiredKeys: ["direction", "action", "protocol"] },
+);
+const group = fc.record({ rules: fc.array(rule, { maxLength: 2 }) });
 const any = {
+  securityGroups: groups,
   vrf: fc.constantFrom("one", "two"),
   enabled: fc.boolean(),
   vni: fc.constantFrom(5000, 5001, 4096),
@@ -141,9 +154,25 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
+      verb: fc.constant("put-group" as const),
+      name: fc.constantFrom("web", "db"),
+      spec: group,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      verb: fc.constant("patch-endpoint" as const),
+      name: fc.constantFrom("a.eth0", "b.eth0", "c.eth0", "d.eth0"),
+      patch: fc.record({ securityGroups: groups }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
       verb: fc.constant("delete" as const),
-      kind: fc.constantFrom("network" as const, "vrf" as const, "host" as const),
-      name: fc.constantFrom(...NETWORKS, ...HOSTS, "one", "two"),
+      kind: fc.constantFrom("network" as const, "vrf" as const, "host" as const, "securitygroup" as const),
+      name: fc.constantFrom(...NETWORKS, ...HOSTS, "one", "two", "web", "db"),
       force: fc.boolean(),
     }),
   },

@@ -205,7 +205,16 @@ function filtered(full: Snapshot, host: string): object {
       .filter((network) => network.spec.ipam === "global" && carried.has(network.spec.vrf))
       .map((network) => network.name),
   );
-  const endpoints = full.endpoints.filter(({ spec }) => spec.host === host || switched.has(spec.network));
+  const peers = new Set(full.securityGroups.flatMap(({ spec }) => spec.rules.flatMap(({ peer }) => peer?.group ?? [])));
+  const networks = new Map(full.networks.map((network) => [network.name, network.spec]));
+  const isPeer = ({ spec }: Snapshot["endpoints"][number]) => {
+    const network = networks.get(spec.network);
+    const groups = [...(network?.securityGroups ?? []), ...(spec.securityGroups ?? [])];
+    return carried.has(network?.vrf ?? "") && groups.some((group) => peers.has(group));
+  };
+  const endpoints = full.endpoints.filter(
+    (endpoint) => endpoint.spec.host === host || switched.has(endpoint.spec.network) || isPeer(endpoint),
+  );
   const moves = full.moves.filter(({ spec }) => spec.host === host);
   return sorted({ ...full, endpoints, moves, pools: [], migrations: [], holds: [], freed: [], cursors: [] });
 }

@@ -15,6 +15,7 @@ import { check } from "./check/check.ts";
 import { Inquiry } from "./check/inquiry.ts";
 import { Committer, type Meter } from "./committer.ts";
 import { type Condition, conditionsOf } from "./conditions.ts";
+import { groupsFor, pageWithDefault, withDefaultGroup } from "./defaultGroup.ts";
 import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
 import type { Departure } from "./departures.ts";
 import { followAs } from "./follow.ts";
@@ -25,7 +26,7 @@ import { Lives } from "./lives.ts";
 import { spaceMapOf } from "./map.ts";
 import { Prefixes, prefixSecret } from "./prefixes.ts";
 import { type AddressUse, addressUseOf } from "./usage.ts";
-import { get, namesOf, viewOf } from "./view.ts";
+import { get, listOf, namesOf, viewOf } from "./view.ts";
 import type { Identity, Outcome, Viewer, Write } from "./write.ts";
 
 export type { Meter } from "./committer.ts";
@@ -37,6 +38,7 @@ export type ControlOptions = {
   readonly clock: Clock;
   readonly entropy?: Entropy;
   readonly meter?: Meter;
+  readonly newNetworkGroups?: readonly string[] /** Of new networks that name none. Default: none. */;
   /** Revisions that a watching host may be behind before it has to list again. Default 4096. */
   readonly history?: number;
   /** When a host is suspect, lost, and given up. */
@@ -107,6 +109,7 @@ export class Control {
         uid: () => entropy.uid(),
         nowMs: () => options.clock.nowMs(),
         prefixes: this.#prefixes.byHost,
+        ...groupsFor(options),
       },
       meter: this.#meter,
       turn: options.turn ?? END_OF_TURN,
@@ -261,6 +264,7 @@ export class Control {
   ): Promise<Listing<K>> {
     await this.#committer.settled();
     const { view } = this.#committer;
+    if (kind === "securitygroup") return pageWithDefault(view.revision, kind, listOf(view, kind), after, limit);
     const items: ResourceOf<K>[] = [];
     for (const name of namesOf(view, kind).after(after)) {
       const item = get(view, kind, name);
@@ -275,7 +279,7 @@ export class Control {
   async find<K extends Kind>(kind: K, name: string, viewer: Viewer): Promise<ResourceOf<K> | undefined> {
     await this.#committer.settled();
     const { view } = this.#committer;
-    const resource = get(view, kind, name);
+    const resource = get(view, kind, name) ?? withDefaultGroup(kind, []).find((one) => one.name === name);
     return resource === undefined || (viewer.role === "host" && !isVisible(view, viewer.host, resource))
       ? undefined
       : resource;

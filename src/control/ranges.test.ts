@@ -123,6 +123,7 @@ test("I13: where a range with leases is does not change; without leases it may",
   await refuses(lab, "in-use", /lose their place/, () =>
     putting(lab, { subnets, ranges: [{ ...ip4, type: "ip4-6", prefix: "fd00:1::/64" }] }),
   );
+  await lab.control.write({ verb: "put-group", name: "web", spec: { rules: [] } });
   await putting(lab, { subnets, ranges: [{ ...ip4, mtu: 1400, dns: ["10.0.0.53"], securityGroups: ["web"] }] });
 });
 
@@ -305,7 +306,7 @@ test("what the classic managers took and could not work is refused", async () =>
     [{ type: "ip4", first: "10.0.0.9", size: 1, mtu: 600 }, "mtu-invalid", /too small for IPv6/, at("mtu")],
     [
       { type: "ip4", first: "10.0.0.9", size: 1, securityGroups: ["a b"] },
-      "name-invalid",
+      "group-unknown",
       /"a b"/,
       at("securityGroups[0]"),
     ],

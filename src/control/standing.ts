@@ -248,7 +248,7 @@ function unnote(names: Names, key: string, name: string): boolean {
   return left.length === 0 && known.length > 0;
 }
 
-function count(counts: Map<string, number>, key: string, by: number): void {
+export function count(counts: Map<string, number>, key: string, by: number): void {
   const sum = (counts.get(key) ?? 0) + by;
   if (sum === 0) counts.delete(key);
   else counts.set(key, sum);

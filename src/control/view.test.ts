@@ -233,7 +233,7 @@ function holdLaws(any: fc.Arbitrary<readonly Write[]>, numRuns: number): Readonl
 
 test("over any writes: indexes as rebuilt, admission leaves no trace, changes undo, nothing unique is doubled", () => {
   const reached = holdLaws(anyLife({ minLength: 10, maxLength: 60 }), 300);
-  assert.equal(reached.size, 31, "every verb was admitted at least once, and made every kind");
+  assert.equal(reached.size, 34, "every verb was admitted at least once, and made every kind");
 });
 
 test("likewise where addresses are reserved, leased, held and given back on one segment", () => {

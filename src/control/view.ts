@@ -21,9 +21,11 @@ import type {
   Pool,
   Resource,
   ResourceOf,
+  SecurityGroup,
   Vrf,
   Vtep,
 } from "../model/resource.ts";
+import { peersIn } from "../model/group.ts";
 import { Intervals } from "../ipam/intervals.ts";
 import { Sorted } from "../ipam/sorted.ts";
 import {
@@ -35,6 +37,7 @@ import {
   addHold,
   addReservation,
   byTime,
+  count,
   dropBlock,
   dropEndpoint,
   dropFreed,
@@ -67,6 +70,9 @@ export type View = {
   readonly hold: Map<string, Hold>;
   readonly freed: Map<string, Freed>;
   readonly cursor: Map<string, Cursor>;
+  readonly securitygroup: Map<string, SecurityGroup>;
+  /** How many rules name a group as their peer: hosts need to know its members. */
+  readonly peered: Map<string, number>;
   readonly networks: Map<string, NetworkIndex>;
   readonly vrfs: Map<string, VrfIndex>;
   /** Endpoint names by host. */
@@ -103,6 +109,8 @@ export function emptyView(cluster: string): View {
     hold: new Map(),
     freed: new Map(),
     cursor: new Map(),
+    securitygroup: new Map(),
+    peered: new Map(),
     networks: new Map(),
     vrfs: new Map(),
     residents: new Map(),
@@ -249,6 +257,9 @@ function add(view: View, resource: Resource): void {
       return addFreed(view, resource);
     case "cursor":
       return;
+    case "securitygroup":
+      for (const group of peersIn(resource.spec)) count(view.peered, group, 1);
+      return;
   }
 }
 
@@ -287,6 +298,9 @@ function drop(view: View, resource: Resource): void {
     case "freed":
       return dropFreed(view, resource);
     case "cursor":
+      return;
+    case "securitygroup":
+      for (const group of peersIn(resource.spec)) count(view.peered, group, -1);
       return;
   }
 }

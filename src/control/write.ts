@@ -13,6 +13,7 @@ import type {
   NetworkInput,
   PoolInput,
   ReserveRequest,
+  SecurityGroupInput,
   VrfInput,
 } from "../model/input.ts";
 import type { Change, Resource } from "../model/resource.ts";
@@ -38,10 +39,15 @@ export type Write =
   | { readonly verb: "join-network"; readonly claim: MembershipClaim }
   | { readonly verb: "migrate"; readonly request: MigrationRequest }
   | { readonly verb: "move"; readonly move: string; readonly report: MoveReport; readonly by: Viewer }
+  | ({ readonly verb: "put-group"; readonly name: string; readonly spec: SecurityGroupInput } & Match)
+  /** Hosts load it again, whether or not they think that they have it: these, or all. */
+  | { readonly verb: "commit-group"; readonly name: string; readonly hosts?: readonly string[] }
+  /** What may change while an endpoint is attached; what is left out stays. */
+  | ({ readonly verb: "patch-endpoint"; readonly name: string; readonly patch: EndpointPatch } & Match)
   /** `force` takes along what stands in the way: endpoints, and the networks of a VRF. */
   | ({
       readonly verb: "delete";
-      readonly kind: "network" | "vrf" | "host" | "pool" | "membership" | "migration";
+      readonly kind: "network" | "vrf" | "host" | "pool" | "membership" | "migration" | "securitygroup";
       readonly name: string;
       readonly force?: boolean;
     } & Match)
@@ -50,7 +56,6 @@ export type Write =
   | { readonly verb: "attach"; readonly claim: EndpointClaim; readonly by: Viewer }
   /** All or nothing: the interfaces of one workload. */
   | { readonly verb: "attach-all"; readonly claims: readonly EndpointClaim[]; readonly by: Viewer }
-  | ({ readonly verb: "patch-endpoint"; readonly name: string; readonly patch: EndpointPatch } & Match)
   /** Its host removes it; an administrator marks it, so that its host does, or removes it at once with `force`. */
   | ({ readonly verb: "detach"; readonly endpoint: string; readonly by: Viewer; readonly force?: boolean } & Match)
   | { readonly verb: "hold"; readonly request: HoldRequest }

@@ -48,6 +48,8 @@ const LAYER: Readonly<Record<ObjectKind, number>> = {
   netns: 0,
   sysctl: 1,
   nft: 2,
+  // With the tables, in the same transaction where both change.
+  element: 2.5,
   bridge: 3,
   vxlan: 4,
   veth: 5,

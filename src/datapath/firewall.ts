@@ -3,7 +3,9 @@
 import { prefixesOf } from "../model/membership.ts";
 import type { Network, Vrf } from "../model/resource.ts";
 import { cidrFamily } from "./endpoint.ts";
+import { chain, compilePolicy, policyOf } from "./policy.ts";
 import { routedDevice } from "./routed.ts";
+import { bridgeTable } from "./spoofing.ts";
 import { type KernelObject, type Ns, nftDigest } from "./state.ts";
 import { UPLINK, UPLINK_HOST_PREFIX, UPLINK_RANGE_4, UPLINK_RANGE_6, usesUplink } from "./uplink.ts";
 import { type World, familyOf, tunnelTo } from "./world.ts";
@@ -13,33 +15,47 @@ import { type World, familyOf, tunnelTo } from "./world.ts";
  * refused instead of leaking into the underlay; what the host itself sends into the tunnel comes from this host's VTEP,
  * so that the answer finds back.
  */
-export function compileFirewall(vrf: Vrf, networks: readonly Network[]): KernelObject {
-  const sets = ([4, 6] as const).map((family) => {
-    const of = (chosen: readonly Network[]) =>
-      chosen
-        .flatMap((network) => prefixesOf(network.spec))
-        .filter((cidr) => cidrFamily(cidr) === family)
-        .sort();
-    return (
-      set(`networks${family}`, family, of(networks)) +
-      set(`masquerade${family}`, family, of(networks.filter((network) => network.spec.masquerade)))
+export function compileFirewall(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject {
+  const uplink = usesUplink(vrf, networks) ? [uplinkForward(networks), uplinkPostrouting(vrf, networks)] : [];
+  const body = [compilePolicy(world, vrf, networks), ...uplink].join("");
+  const bridge = bridgeTable(policyOf(world, vrf.name));
+  return { kind: "nft", ns: `vrf:${vrf.name}`, digest: nftDigest(body, bridge), body, bridge };
+}
+
+function uplinkForward(networks: readonly Network[]): string {
+  return chain("forward", [
+    "type filter hook forward priority filter; policy accept;",
+    ...subnetsIn(networks, 4).map((all) => `oifname "${UPLINK}" ip daddr ${all} reject with icmp net-unreachable`),
+    ...subnetsIn(networks, 6).map((all) => `oifname "${UPLINK}" ip6 daddr ${all} reject with icmpv6 no-route`),
+  ]);
+}
+
+function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
+  const hidden = networks.filter((network) => network.spec.masquerade);
+  const lines = ([4, 6] as const).flatMap((family) => {
+    const ip = family === 4 ? "ip" : "ip6";
+    const [all] = subnetsIn(networks, family);
+    return subnetsIn(hidden, family).map(
+      (some) => `oifname "${UPLINK}" ${ip} saddr ${some} ${ip} daddr != ${all} masquerade`,
     );
   });
-  const chains = usesUplink(vrf, networks)
-    ? `chain forward {
-  type filter hook forward priority filter; policy accept;
-  oifname "${UPLINK}" ip daddr @networks4 reject with icmp net-unreachable
-  oifname "${UPLINK}" ip6 daddr @networks6 reject with icmpv6 no-route
+  return chain("postrouting", [
+    "type nat hook postrouting priority srcnat; policy accept;",
+    ...lines,
+    `iifname "${UPLINK}" oifname "${routedDevice(vrf)}" masquerade`,
+  ]);
 }
-chain postrouting {
-  type nat hook postrouting priority srcnat; policy accept;
-  oifname "${UPLINK}" ip saddr @masquerade4 ip daddr != @networks4 masquerade
-  oifname "${UPLINK}" ip6 saddr @masquerade6 ip6 daddr != @networks6 masquerade
-  iifname "${UPLINK}" oifname "${routedDevice(vrf)}" masquerade
-}
-`
-    : "";
-  return nft(`vrf:${vrf.name}`, sets.join("") + chains);
+
+/**
+ * Subnets of one family as a set; none if there are none. Without a name, because the contents of named sets are not
+ * part of what the digest of a table watches.
+ */
+function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
+  const subnets = networks
+    .flatMap((network) => prefixesOf(network.spec))
+    .filter((cidr) => cidrFamily(cidr) === family)
+    .sort();
+  return subnets.length === 0 ? [] : [`{ ${subnets.join(", ")} }`];
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   type Ns,
   REDIRECT_PRIORITY,
   TBF_HANDLES,
+  type ObjectOf,
   type Op,
   type Tbf,
   WEFT_ROUTE_METRIC,
@@ -15,6 +16,7 @@ import {
   unreachable,
 } from "./state.ts";
 import { diff } from "./diff.ts";
+import { setOf } from "./sets.ts";
 
 /** A whole state, as what would build it from nothing. */
 export function printState(state: KernelState): string[] {
@@ -35,6 +37,7 @@ function sortKey(op: Op): string {
     "netns",
     "sysctl",
     "nft",
+    "element",
     "bridge",
     "vxlan",
     "veth",
@@ -76,13 +79,11 @@ function printAdd(o: KernelObject): string[] {
       return [`${inNs(o.ns)}sysctl -w net.${o.key.replaceAll("/", ".")}=${o.value}`];
     case "nft":
       return [
-        `${inNs(o.ns)}nft -f - <<< 'table inet weft {`,
-        ...o.body
-          .trimEnd()
-          .split("\n")
-          .map((line) => `  ${line}`),
-        "}'",
+        ...tableLines(`${inNs(o.ns)}nft -f - <<< 'table inet weft {`, o.body, o.bridge === undefined ? "}'" : "}"),
+        ...(o.bridge === undefined ? [] : tableLines("table bridge weft {", o.bridge, "}'")),
       ];
+    case "element":
+      return [`${inNs(o.ns)}nft add element ${elementText(o)}`];
     case "bridge":
       return [
         `${ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu} type bridge`,
@@ -144,6 +145,8 @@ function printRemove(o: KernelObject): string {
       return `# ${inNs(o.ns)}sysctl net.${o.key.replaceAll("/", ".")} stays as it is`;
     case "nft":
       return `${inNs(o.ns)}nft delete table inet weft`;
+    case "element":
+      return `${inNs(o.ns)}nft delete element ${elementText(o)}`;
     case "bridge":
     case "vxlan":
     case "veth":
@@ -168,8 +171,25 @@ function printRemove(o: KernelObject): string {
   }
 }
 
+function tableLines(first: string, body: string, last: string): string[] {
+  return [
+    first,
+    ...body
+      .trimEnd()
+      .split("\n")
+      .map((line) => `  ${line}`),
+    last,
+  ];
+}
+
+function elementText({ set, key, value }: ObjectOf<"element">): string {
+  return `${setOf(set)?.family} weft ${set} { ${key}${value === undefined ? "" : ` : 0x${value}`} }`;
+}
+
 /** Links are changed field by field; everything else is replaced by the same words that add it. */
 function printSet(from: KernelObject, to: KernelObject): string[] {
+  // A map has one value for a key: the old one goes first, in the same transaction.
+  if (to.kind === "element") return [printRemove(from), ...printAdd(to)];
   if (to.kind === "route") return [`${ip(to.ns)} route replace ${routeText(to)}`];
   if (to.kind === "tbf") return printAdd(to).map((line) => line.replace(" add ", " change "));
   if (to.kind === "redirect") return [printRemove(from), ...printAdd(to)];

@@ -91,5 +91,12 @@ function overridesOf(
   );
   // A limit is per direction, and a reservation may have one for all of its pieces.
   const qos = { ...above.qos, ...network.spec.qos, ...range.qos };
-  return { ...above, ...own, ...(Object.keys(qos).length === 0 ? {} : { qos }) };
+  // Groups of a reservation are those of all of its pieces.
+  const groups = [...(range.securityGroups ?? above.securityGroups ?? []), ...(network.spec.securityGroups ?? [])];
+  return {
+    ...above,
+    ...own,
+    ...(Object.keys(qos).length === 0 ? {} : { qos }),
+    ...(groups.length === 0 ? {} : { securityGroups: groups }),
+  };
 }

@@ -66,11 +66,29 @@ export type KernelObject =
       readonly value: string;
     }
   /**
-   * Weft's own nft table (`inet weft`) of a namespace; `body` is what stands between its braces. The kernel cannot give
-   * the text back, so an observed one has its `digest` (or NFT_TAMPERED) and an empty body, and diff compares digests
-   * only.
+   * Weft's own nft tables of a namespace: `inet weft`, and `bridge weft` where there is something to say about frames.
+   * `body` and `bridge` are what stands between their braces. The kernel cannot give the text back, so an observed one
+   * has its `digest` (or NFT_TAMPERED) and an empty body, and diff compares digests only.
    */
-  | { readonly kind: "nft"; readonly ns: Ns; readonly digest: string; readonly body: string }
+  | {
+      readonly kind: "nft";
+      readonly ns: Ns;
+      readonly digest: string;
+      readonly body: string;
+      readonly bridge?: string;
+    }
+  /**
+   * An element of a set or map of these tables (sets.ts says which there are): what grows with endpoints, so that one
+   * more costs one small transaction. `key` is its fields joined with " . "; a map's has the value as 8 hexadecimal
+   * digits.
+   */
+  | {
+      readonly kind: "element";
+      readonly ns: Ns;
+      readonly set: string;
+      readonly key: string;
+      readonly value?: string;
+    }
   | Bridge
   | Vxlan
   | Veth
@@ -147,6 +165,8 @@ export function keyOf(o: KernelObject): string {
       return `sysctl ${o.ns} ${o.key}`;
     case "nft":
       return `nft ${o.ns}`;
+    case "element":
+      return `element ${o.ns} ${o.set} ${o.key}`;
     case "bridge":
       return `bridge ${o.ns} ${o.name}`;
     case "vxlan":
@@ -181,9 +201,10 @@ export function stateOf(objects: Iterable<KernelObject>): KernelState {
   return state;
 }
 
-/** Names a table's body, short enough to be carried in the name of a chain: 16 hexadecimal digits. */
-export function nftDigest(body: string): string {
-  return createHash("sha256").update(body).digest("hex").slice(0, 16);
+/** Names the text of tables, short enough to be carried in the name of a chain: 16 hexadecimal digits. */
+export function nftDigest(body: string, bridge = ""): string {
+  const hash = createHash("sha256").update(body);
+  return (bridge === "" ? hash : hash.update("\0").update(bridge)).digest("hex").slice(0, 16);
 }
 
 /** The link whose disappearance takes this object along; undefined for what stands alone. */

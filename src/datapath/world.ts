@@ -2,7 +2,7 @@
 // square. Derived only; dropping them changes nothing.
 import { type Family, ipOf } from "../model/address.ts";
 import { vrfsOn } from "../model/membership.ts";
-import type { Block, Endpoint, Host, Network, Snapshot, Vrf, Vtep } from "../model/resource.ts";
+import type { Block, Endpoint, Host, Network, SecurityGroup, Snapshot, Vrf, Vtep } from "../model/resource.ts";
 import { rooted, rootsOf } from "./rooted.ts";
 
 export type World = {
@@ -18,6 +18,7 @@ export type World = {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   readonly blocks: ReadonlyMap<string, readonly Block[]>;
   readonly vteps: ReadonlyMap<string, readonly Vtep[]>;
+  readonly groups: ReadonlyMap<string, SecurityGroup>;
   /** Interface names of this host's endpoints that may be their workload's way out, by its namespace. */
   readonly interfaces: ReadonlyMap<string, readonly string[]>;
   /**
@@ -54,7 +55,8 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
     if (names === undefined) interfaces.set(spec.netns, [spec.ifname]);
     else names.push(spec.ifname);
   }
-  return { snapshot, roots, self: host, hosts, vrfs, networks, endpoints, blocks, vteps, interfaces, members };
+  const groups = new Map(snapshot.securityGroups.map((group) => [group.name, group]));
+  return { snapshot, roots, self: host, hosts, vrfs, networks, endpoints, blocks, vteps, groups, interfaces, members };
 }
 
 /** The network that has the segment of this one, with the ranges of all that is reserved from it. */

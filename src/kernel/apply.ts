@@ -5,8 +5,9 @@
 import { setImmediate } from "node:timers/promises";
 import { type KernelObject, type Ns, isLink, type ObjectOf, type Op } from "../datapath/state.ts";
 import { Batches } from "./batch.ts";
+import type { ElementOp } from "./elements.ts";
 import { refusalOfError } from "./errno.ts";
-import { OVERTAKEN, type OpResult, type Refusal } from "./kernel.ts";
+import { OVERTAKEN, type OpResult, type Refusal, UNGUARDED } from "./kernel.ts";
 import type { Namespaces } from "./namespaces.ts";
 import type { Nft } from "./nft.ts";
 import { type Doomed, reapLinks, reapNamespace } from "./reap.ts";
@@ -40,20 +41,29 @@ export class Applier {
       if (op !== undefined && isStale(op)) refusals[at] ??= OVERTAKEN;
     };
     const batches = new Batches(this.#namespaces, ops, refusals, noteStale, () => this.#next());
+    const unguarded = new Set<Ns>();
     for (let at = 0; at < ops.length; ) {
       const op = ops[at];
       if (op === undefined) break;
       if (isStepped(op)) {
-        batches.add(op, at++);
+        if (isPort(op) && unguarded.has(op.object.ns)) refusals[at++] = UNGUARDED;
+        else batches.add(op, at++);
         continue;
       }
       await batches.flush();
+      const tables = endOfTables(ops, at);
+      if (tables > at) {
+        await this.#runTables(ops, at, tables, refusals, noteStale);
+        for (; at < tables; at++) {
+          const refusal = refusals[at];
+          if (refusal !== undefined && refusal !== OVERTAKEN) unguarded.add(ops[at]?.object.ns ?? "host");
+        }
+        continue;
+      }
       const end = endOfRemovals(ops, at);
       for (let removal = at; removal < end; removal++) noteStale(removal);
       if (end > at) await this.#remove(ops, at, end, refusals);
       else refusals[at] = this.#runAlone(op);
-      // Replacing a large table takes milliseconds.
-      if (op.object.kind === "nft") await setImmediate();
       at = Math.max(end, at + 1);
     }
     await batches.flush();
@@ -76,20 +86,87 @@ export class Applier {
       // What Weft no longer needs of a sysctl it leaves as it is: somebody else may rely on it by now.
       if (object.kind === "sysctl" && op.op !== "remove")
         return this.#in(object.ns, (space) => writeSysctl(this.#namespaces, space, object.key, object.value));
-      if (object.kind === "nft") return this.#runNft(object, op.op);
       return undefined;
     } catch (error) {
       return refusalOfError(error);
     }
   }
 
-  #runNft(object: ObjectOf<"nft">, verb: Op["op"]): Refusal | undefined {
-    const missing = this.#in(object.ns, (space) => {
-      if (verb === "add") this.#nft.create(space, object.body);
-      else if (verb === "set") this.#nft.replace(space, object.body);
-      else this.#nft.remove(space);
-    });
-    return verb === "remove" ? undefined : missing;
+  /** Consecutive operations on tables and elements: a transaction per namespace and table. */
+  async #runTables(
+    ops: readonly Op[],
+    from: number,
+    end: number,
+    refusals: (Refusal | undefined)[],
+    noteStale: (at: number) => void,
+  ): Promise<void> {
+    const places = Map.groupBy(
+      Array.from({ length: end - from }, (_, i) => from + i),
+      (at) => ops[at]?.object.ns,
+    );
+    for (const [ns, some] of places) {
+      if (ns === undefined) continue;
+      const hasTable = some.some((at) => ops[at]?.object.kind === "nft");
+      for (const at of some) noteStale(at);
+      const due = some.filter((at) => refusals[at] === undefined);
+      this.#runTablesOf(ns, ops, due, refusals);
+      // Replacing a large table takes milliseconds.
+      if (hasTable) await setImmediate();
+    }
+  }
+
+  #runTablesOf(ns: Ns, ops: readonly Op[], places: readonly number[], refusals: (Refusal | undefined)[]): void {
+    let waiting: number[] = [];
+    const flush = () => {
+      for (const [i, refusal] of this.#changeElements(ns, elementOps(ops, waiting)).entries()) {
+        const at = waiting[i];
+        if (at !== undefined) refusals[at] = refusal;
+      }
+      waiting = [];
+    };
+    for (const [i, at] of places.entries()) {
+      const op = ops[at];
+      if (op?.object.kind !== "nft") {
+        if (op !== undefined) waiting.push(at);
+        continue;
+      }
+      flush();
+      // Elements that come with the table are part of its transaction; if that is refused, they are tried without.
+      const along = op.op === "remove" ? [] : alongWith(ops, places.slice(i + 1));
+      refusals[at] = this.#runTable(op.object, op.op, elementOps(ops, along));
+      if (refusals[at] === undefined && along.length > 0) {
+        this.#runTablesOf(ns, ops, places.slice(i + 1 + along.length), refusals);
+        return;
+      }
+    }
+    flush();
+  }
+
+  #changeElements(ns: Ns, ops: readonly ElementOp[]): (Refusal | undefined)[] {
+    if (ops.length === 0) return [];
+    let refusals: (Refusal | undefined)[] = [];
+    try {
+      const missing = this.#in(ns, (space) => {
+        refusals = this.#nft.change(space, ops);
+      });
+      if (missing !== undefined) refusals = ops.map(({ op }) => (op === "remove" ? undefined : missing));
+    } catch (error) {
+      refusals = ops.map(() => refusalOfError(error));
+    }
+    return refusals;
+  }
+
+  #runTable(object: ObjectOf<"nft">, verb: Op["op"], elements: readonly ElementOp[]): Refusal | undefined {
+    try {
+      const missing = this.#in(object.ns, (space) => {
+        if (verb === "add") this.#nft.create(space, object, elements);
+        else if (verb === "set") this.#nft.replace(space, object, elements);
+        else this.#nft.remove(space);
+      });
+      return verb === "remove" ? undefined : missing;
+    } catch (error) {
+      return refusalOfError(error);
+    }
   }
 
   #in(ns: Ns, inside: Parameters<Namespaces["use"]>[1]): Refusal | undefined {
@@ -133,9 +210,40 @@ export class Applier {
   }
 }
 
+/** Lets a workload in. */
+function isPort({ op, object }: Op): boolean {
+  return op !== "remove" && object.kind === "veth" && object.master !== undefined;
+}
+
+function elementOps(ops: readonly Op[], places: readonly number[]): ElementOp[] {
+  return places.flatMap((at) => {
+    const op = ops[at];
+    return op?.object.kind === "element" ? [{ op: op.op, object: op.object }] : [];
+  });
+}
+
+/** The elements that are added or changed right behind a table. */
+function alongWith(ops: readonly Op[], places: readonly number[]): number[] {
+  const end = places.findIndex((at) => ops[at]?.object.kind !== "element" || ops[at]?.op === "remove");
+  return end < 0 ? [...places] : places.slice(0, end);
+}
+
+/** Behind the last of consecutive operations on tables and their elements; `from` if there is none. */
+function endOfTables(ops: readonly Op[], from: number): number {
+  let at = from;
+  for (let op = ops[at]; op?.object.kind === "nft" || op?.object.kind === "element"; op = ops[++at]);
+  return at;
+}
+
 function isStepped(op: Op): op is SteppedOp {
   const { kind } = op.object;
-  return kind !== "netns" && kind !== "sysctl" && kind !== "nft" && !(op.op === "remove" && isLink(op.object));
+  return (
+    kind !== "netns" &&
+    kind !== "sysctl" &&
+    kind !== "nft" &&
+    kind !== "element" &&
+    !(op.op === "remove" && isLink(op.object))
+  );
 }
 
 /** Behind the last of consecutive removals of links, or of namespaces; `from` if there is none. */

@@ -15,7 +15,7 @@ import {
 } from "../datapath/state.ts";
 import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../model/address.ts";
 import { Refused } from "./errno.ts";
-import type { Refusal } from "./kernel.ts";
+import type { Flow, Refusal } from "./kernel.ts";
 
 export type LinkObject = Bridge | Vxlan | Veth | Ifb;
 export type EntryObject = ObjectOf<"tbf" | "redirect" | "address" | "route" | "neighbour" | "fdb" | "bridge-fdb">;
@@ -44,7 +44,10 @@ export type FakeSpace = {
   readonly routes: Map<string, ObjectOf<"route">>;
   /** How many links carry an address. */
   readonly locals: Map<string, number>;
-  table?: { readonly digest: string; readonly isOurs: boolean };
+  table?: { readonly digest: string; readonly isOurs: boolean; readonly text: string };
+  /** Elements of sets, by key of the object. */
+  readonly flows: Flow[];
+  readonly elements: Map<string, ObjectOf<"element">>;
 };
 
 export function refuse(kind: Refusal["class"], message: string): never {
@@ -72,6 +75,8 @@ export class Machine {
       sysctls: new Map(),
       routes: new Map(),
       locals: new Map(),
+      flows: [],
+      elements: new Map(),
     });
   }
 

@@ -25,6 +25,8 @@ import {
 } from "./fake-machine.ts";
 import {
   type Counters,
+  type Counted,
+  type Flow,
   type HostFacts,
   type Kernel,
   type NetnsId,
@@ -32,6 +34,7 @@ import {
   type OpResult,
   type PortSeen,
   type Refusal,
+  UNGUARDED,
 } from "./kernel.ts";
 import { ENDPOINT_ALIAS, isGround, mayHoldEntries, sysctlsOf } from "./ownership.ts";
 
@@ -94,12 +97,23 @@ export class FakeKernel implements Kernel {
   }
 
   apply(ops: readonly Op[], isStale: (op: Op) => boolean = () => false): Promise<OpResult[]> {
+    const unguarded = new Set<Ns>();
     const results = ops.map((op): OpResult => {
-      const refusal = isStale(op) ? OVERTAKEN : (this.#faults.shift() ?? this.#try(op));
-      return refusal === undefined ? { op } : { op, refusal };
+      const refusal = this.#judge(op, isStale, unguarded);
+      if (refusal === undefined) return { op };
+      const isPolicy = op.object.kind === "nft" || op.object.kind === "element";
+      if (isPolicy && refusal !== OVERTAKEN) unguarded.add(op.object.ns);
+      return { op, refusal };
     });
     if (ops.length > 0) this.#poke();
     return Promise.resolve(results);
+  }
+
+  #judge(op: Op, isStale: (op: Op) => boolean, unguarded: ReadonlySet<Ns>): Refusal | undefined {
+    if (isStale(op)) return OVERTAKEN;
+    const isPort = op.op !== "remove" && op.object.kind === "veth" && op.object.master !== undefined;
+    if (isPort && unguarded.has(op.object.ns)) return UNGUARDED;
+    return this.#faults.shift() ?? this.#try(op);
   }
 
   #try(op: Op): Refusal | undefined {
@@ -120,6 +134,7 @@ export class FakeKernel implements Kernel {
     if (object.kind === "netns") return op.op === "remove" ? this.#removeNetns(object.ns) : this.#addNetns(object.ns);
     if (object.kind === "sysctl") return op.op === "remove" ? undefined : setSysctl(machine.space(object.ns), object);
     if (object.kind === "nft") return setTable(machine.space(object.ns), object, op.op);
+    if (object.kind === "element") return runElement(machine.space(object.ns), op.op, object);
     if (isGround(object.kind) && !mayHoldEntries(object.ns))
       refuse("unsupported", `Weft keeps no ${object.kind} in a workload's namespace`);
     if (isLinkObject(object)) return this.#runLink(op.op, object);
@@ -207,6 +222,21 @@ export class FakeKernel implements Kernel {
     return queues;
   }
 
+  counters(): Counted {
+    return { drops: [], ports: [] };
+  }
+
+  cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number {
+    const flows = this.#machine.spaces.get(ns)?.flows ?? [];
+    const kept = flows.filter(isAllowed);
+    return flows.length - (flows.splice(0, flows.length, ...kept), kept.length);
+  }
+
+  /** Flows that connection tracking of a namespace knows; a test adds to them. */
+  flows(ns: Ns): Flow[] {
+    return this.#machine.space(ns).flows;
+  }
+
   close(): void {
     this.#faults = [];
   }
@@ -233,8 +263,10 @@ export class FakeKernel implements Kernel {
   plant(object: KernelObject): void {
     const machine = this.#machine;
     if (object.kind === "netns") machine.addSpace(object.ns, false);
-    else if (object.kind === "nft") machine.space(object.ns).table = { digest: object.digest, isOurs: false };
+    else if (object.kind === "nft")
+      machine.space(object.ns).table = { digest: object.digest, isOurs: false, text: object.body };
     else if (isLinkObject(object)) machine.addLink(object, false);
+    else if (object.kind === "element") machine.space(object.ns).elements.set(keyOf(object), object);
     else if (object.kind !== "sysctl") machine.addEntry(object, false);
     this.#poke();
   }
@@ -245,6 +277,7 @@ export class FakeKernel implements Kernel {
     if (object.kind === "netns") return space !== undefined;
     if (object.kind === "sysctl") return space?.sysctls.get(object.key) === object.value;
     if (object.kind === "nft") return space?.table?.digest === object.digest;
+    if (object.kind === "element") return space?.elements.get(keyOf(object))?.value === object.value;
     if (isLinkObject(object)) return space?.devices.get(object.name)?.link.object.kind === object.kind;
     return [...(space?.devices.get(object.dev)?.entries.values() ?? [])].some((entry) => isSameEntry(entry, object));
   }
@@ -257,7 +290,8 @@ export class FakeKernel implements Kernel {
     const space = machine.space(object.ns);
     if (object.kind === "netns") machine.removeSpace(object.ns);
     else if (object.kind === "sysctl") space.sysctls.set(object.key, object.value === "1" ? "0" : "1");
-    else if (object.kind === "nft") space.table = { digest: NFT_TAMPERED, isOurs: true };
+    else if (object.kind === "nft") space.table = { digest: NFT_TAMPERED, isOurs: true, text: space.table?.text ?? "" };
+    else if (object.kind === "element") space.elements.delete(keyOf(object));
     else if (isLinkObject(object)) machine.removeLink(machine.device(object.ns, object.name).link);
     else machine.removeEntry(object);
     this.#poke();
@@ -288,10 +322,10 @@ function newMachine(): Machine {
 }
 
 /** What belongs to a namespace and not to a link in it. */
-function standing({ ns, sysctls, table }: FakeSpace): KernelObject[] {
+function standing({ ns, sysctls, table, elements }: FakeSpace): KernelObject[] {
   const objects: KernelObject[] = isVrf(ns) ? [{ kind: "netns", ns }] : [];
   for (const [key, value] of sysctls) objects.push({ kind: "sysctl", ns, key, value });
-  if (table?.isOurs === true) objects.push({ kind: "nft", ns, digest: table.digest, body: "" });
+  if (table?.isOurs === true) objects.push({ kind: "nft", ns, digest: table.digest, body: "" }, ...elements.values());
   return objects;
 }
 
@@ -322,7 +356,7 @@ function setSysctl(space: FakeSpace, { key, value }: ObjectOf<"sysctl">): void {
   space.sysctls.set(key, value);
 }
 
-function setTable(space: FakeSpace, { digest }: ObjectOf<"nft">, verb: Op["op"]): void {
+function setTable(space: FakeSpace, object: ObjectOf<"nft">, verb: Op["op"]): void {
   const { table } = space;
   if (table !== undefined && !table.isOurs) {
     if (verb === "remove") return;
@@ -330,7 +364,27 @@ function setTable(space: FakeSpace, { digest }: ObjectOf<"nft">, verb: Op["op"])
   }
   if (verb === "add" && table !== undefined) refuse("exists", `the table is ours, with body ${table.digest}`);
   if (verb === "remove") delete space.table;
-  else space.table = { digest, isOurs: true };
+  else space.table = { digest: object.digest, isOurs: true, text: object.body + (object.bridge ?? "") };
+  // Sets that the new text does not have go with their elements.
+  for (const [key, { set }] of space.elements) if (!hasSet(space, set)) space.elements.delete(key);
+}
+
+function runElement(space: FakeSpace, verb: Op["op"], object: ObjectOf<"element">): void {
+  const key = keyOf(object);
+  if (verb === "remove") {
+    space.elements.delete(key);
+    return;
+  }
+  if (!hasSet(space, object.set)) refuse("missing", `there is no set ${object.set}`);
+  const there = space.elements.get(key);
+  if (verb === "set" && there === undefined) refuse("missing", `${object.set} has no ${object.key}`);
+  if (verb === "add" && there !== undefined && there.value !== object.value)
+    refuse("exists", `${object.set} has ${object.key} with another value`);
+  space.elements.set(key, object);
+}
+
+function hasSet({ table }: FakeSpace, set: string): boolean {
+  return table?.isOurs === true && (table.text.includes(`set ${set} {`) || table.text.includes(`map ${set} {`));
 }
 
 function isSameEntry(a: EntryObject, b: EntryObject): boolean {

@@ -3,6 +3,7 @@
 // Linux.
 import type { Direction } from "../model/qos.ts";
 import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
+import type { FlowView } from "../datapath/verdict.ts";
 
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
 export type Refusal = {
@@ -15,6 +16,8 @@ export type Refusal = {
   readonly message: string;
 };
 export type OpResult = { readonly op: Op; readonly refusal?: Refusal };
+/** What a port is refused with where a table or an element was: it would be let in without its policy. */
+export const UNGUARDED: Refusal = { class: "denied", message: "the policy of its namespace was refused" };
 export const OVERTAKEN: Refusal = { class: "overtaken", message: "something else was done to it meanwhile" };
 
 /** What identifies a namespace however it is reached: the inode behind its path. Paths of processes are reused. */
@@ -36,6 +39,22 @@ export type PortSeen = {
   /** The workload's end, with the addresses that somebody put on it; absent if it cannot be read. */
   readonly far?: { readonly ifname: string; readonly mac: string; readonly addresses: readonly string[] };
 };
+/** What the ports of a namespace have carried, and what was dropped there. */
+export type Counted = {
+  /** By port or address; the reason is a number of spoofing.ts for ports, of policy.ts for addresses. */
+  readonly drops: readonly { readonly key: string; readonly reason: number; readonly packets: number }[];
+  readonly ports: readonly Traffic[];
+};
+/** Seen from the workload. */
+export type Traffic = {
+  readonly name: string;
+  readonly sentPackets: number;
+  readonly sentBytes: number;
+  readonly receivedPackets: number;
+  readonly receivedBytes: number;
+};
+/** In the direction in which it began. */
+export type Flow = FlowView;
 
 /** Totals since the queue was made; `backlog` is what waits now, in bytes. */
 export type Counters = {
@@ -60,6 +79,9 @@ export interface Kernel {
    * replaced, and so is whatever else takes what comes in on a port of ours. Adding an entry that is there exactly so,
    * and removing what is not there, are successes. A sysctl is set and never removed. `unsupported` is what could never
    * be observed: a sysctl that Weft does not know, an entry for which the namespace or the link is the wrong place.
+   *
+   * Nothing fails open: once a table or an element of a namespace is refused, no port is made or changed there in the
+   * rest of the list (`denied`).
    *
    * A long list lets others have their turn, and removing links waits; `isStale` is asked about an operation right
    * before it is done.
@@ -92,6 +114,10 @@ export interface Kernel {
   shaping(): readonly Direction[];
   /** What went through the queues of ours in a namespace, by the link they are on. */
   queues(ns: Ns): ReadonlyMap<string, Counters>;
+  /** Packets and drops, read on demand. Nothing for a namespace that is not there. */
+  counters(ns: Ns): Counted;
+  /** Ends the flows of a namespace, as connection tracking knows them, for which `isAllowed` says no; how many. */
+  cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number;
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */
   close(): void;
 }

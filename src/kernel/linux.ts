@@ -3,9 +3,10 @@
 import { randomInt } from "node:crypto";
 import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import { Applier } from "./apply.ts";
+import { countersOf, cutFlows } from "./counters.ts";
 import { factsOf, linkNames, mtuOf } from "./facts.ts";
 import type { Direction } from "../model/qos.ts";
-import type { Counters, HostFacts, Kernel, NetnsId, OpResult, PortSeen, Refusal } from "./kernel.ts";
+import type { Counted, Counters, Flow, HostFacts, Kernel, NetnsId, OpResult, PortSeen, Refusal } from "./kernel.ts";
 import { Monitor } from "./monitor.ts";
 import { Namespaces, netnsIdOf } from "./namespaces.ts";
 import { Nft } from "./nft.ts";
@@ -92,6 +93,14 @@ export class LinuxKernel implements Kernel {
 
   queues(ns: Ns): ReadonlyMap<string, Counters> {
     return this.#namespaces.use(ns, queuesIn) ?? new Map();
+  }
+
+  counters(ns: Ns): Counted {
+    return countersOf(this.#namespaces, ns);
+  }
+
+  cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number {
+    return cutFlows(this.#namespaces, ns, isAllowed);
   }
 
   close(): void {

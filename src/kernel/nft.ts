@@ -1,25 +1,47 @@
-// Weft's nft table of a namespace, through libnftables: one table, `inet weft`, replaced whole in one transaction. The
-// text of a table cannot be read back, so the table carries an empty chain as a mark:
+// Weft's nft tables of a namespace, through libnftables: `inet weft`, and in a VRF `bridge weft` as well, replaced
+// together in one transaction. The text of a table cannot be read back, so it carries an empty chain as a mark:
 //
-//   chain weft_<digest of the body>_<hash of the listing> { }
+//   chain weft_<digest of the text>_<hash of the listing> { }
 //
-// A fresh agent reads from it which body is loaded, and, by listing the table again, whether somebody changed a rule or
-// an element since. Until the listing's hash is known the mark ends in `pending`, which no listing matches: a death in
-// between leaves a table that is ours and will be replaced. So bodies must not contain what packets change (dynamic
-// sets); counters are fine, they are left out of the listing.
-import { MARK, NFT_TAMPERED, nftDigest } from "../datapath/state.ts";
+// A fresh agent reads from it which text is loaded, and, by listing the tables again, whether somebody changed a rule
+// or an element since. Until the listing's hash is known the mark ends in `pending`, which no listing matches: a death
+// in between leaves a table that is ours and will be replaced. Counters are left out of the listing.
+//
+// Where there is a bridge table, elements of named sets are no part of the listing: those that matter are objects of
+// their own (elements.ts), and packets change the others. So sets in these texts have no names unless they are such.
+// There a text is replaced in place, chain by chain, so that the elements stay.
+import { setOf } from "../datapath/sets.ts";
+import { MARK, NFT_TAMPERED, type ObjectOf, keyOf, nftDigest } from "../datapath/state.ts";
 import type { Refusal } from "./kernel.ts";
+import { changeElements, type ElementOp, elementText, readSets } from "./elements.ts";
 import { Refused } from "./errno.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import { type Ran, Ruleset } from "./ruleset.ts";
 
 const TABLE = `inet ${MARK}`;
+const BRIDGE_TABLE = `bridge ${MARK}`;
+type Table = ObjectOf<"nft">;
+type Element = ObjectOf<"element">;
+type Listed = {
+  readonly inet: string;
+  /** Empty if there is no such table. */
+  readonly bridge: string;
+};
+type Seen = {
+  readonly generation: number;
+  readonly digest: string | undefined;
+  readonly listed: Listed | undefined;
+  /** Read when somebody asks. */
+  elements?: Map<string, Element>;
+  /** Transactions of ours since, whose elements are noted here: nothing else may have changed. */
+  own: number;
+};
 const MARK_CHAIN = /\n\tchain weft_([0-9a-f]{16})_([0-9a-z]+) \{\n\t\}\n/;
 
 export class Nft {
   readonly #namespaces: Namespaces;
-  /** What a namespace's table was at a generation of its ruleset: listing again is only needed after a change. */
-  readonly #seen = new WeakMap<Ruleset, { readonly generation: number; readonly digest: string | undefined }>();
+  /** What a namespace's tables were at a generation of its ruleset: listing again is only needed after a change. */
+  readonly #seen = new WeakMap<Ruleset, Seen>();
   readonly #rulesets = new WeakMap<Space, Ruleset>();
 
   constructor(namespaces: Namespaces) {
@@ -27,17 +49,30 @@ export class Nft {
   }
 
   /**
-   * The digest of the body that is loaded, NFT_TAMPERED if the table is not (or no longer) what was loaded, undefined
+   * The digest of the text that is loaded, NFT_TAMPERED if the tables are not (or no longer) what was loaded, undefined
    * if there is none. In the host's namespace a table without our mark is somebody else's: undefined as well.
    */
   digest(space: Space): string | undefined {
+    return this.#look(space).digest;
+  }
+
+  /** Elements of the sets that hold objects of their own. */
+  elements(space: Space): Iterable<Element> {
+    const seen = this.#look(space);
+    if (seen.digest === undefined || seen.listed === undefined || seen.listed.bridge === "") return [];
+    seen.elements ??= readSets(this.#ruleset(space).socket, space.ns, namesIn(seen.listed));
+    return seen.elements.values();
+  }
+
+  #look(space: Space): Seen {
     const ruleset = this.#ruleset(space);
     const generation = ruleset.generation();
-    const seen = this.#seen.get(ruleset);
-    if (seen?.generation === generation) return seen.digest;
-    const digest = this.#list(space);
-    this.#seen.set(ruleset, { generation, digest });
-    return digest;
+    const known = this.#seen.get(ruleset);
+    if (known !== undefined && known.generation + known.own === generation) return known;
+    const listed = this.#list(space);
+    const seen = { generation, digest: digestOf(listed, space), listed, own: 0 };
+    this.#seen.set(ruleset, seen);
+    return seen;
   }
 
   #ruleset(space: Space): Ruleset {
@@ -53,50 +88,77 @@ export class Nft {
     return this.#ruleset(space).run(script);
   }
 
-  #list(space: Space): string | undefined {
-    const listed = this.#run(space, `list table ${TABLE}\n`);
-    if (listed.error !== undefined) {
-      if (listed.error.class === "missing" || listed.error.class === "unsupported") return undefined;
-      throw new Error(`nft cannot list table ${TABLE}: ${listed.error.message}`);
-    }
-    const mark = MARK_CHAIN.exec(listed.output);
-    if (mark === null) return space.ns === "host" ? undefined : NFT_TAMPERED;
-    return mark[2] === listingHash(listed.output) ? mark[1] : NFT_TAMPERED;
+  /** undefined: there is no table. */
+  #list(space: Space): Listed | undefined {
+    const bridge = space.ns === "host" ? "" : this.#listOne(space, BRIDGE_TABLE, true);
+    const inet = this.#listOne(space, TABLE, bridge !== "");
+    return inet === "" && bridge === "" ? undefined : { inet, bridge };
   }
 
-  /** Makes the table; refused `exists` if the namespace has one. */
-  create(space: Space, body: string): void {
-    const made = this.#run(space, `create table ${TABLE}\n${tableText(body)}`);
+  #listOne(space: Space, table: string, terse: boolean): string {
+    const listed = this.#ruleset(space).list(`list table ${table}\n`, terse);
+    if (listed.error === undefined) return listed.output;
+    if (listed.error.class === "missing" || listed.error.class === "unsupported") return "";
+    throw new Error(`nft cannot list table ${table}: ${listed.error.message}`);
+  }
+
+  /** Makes the tables, with these elements; refused `exists` if the namespace has one. */
+  create(space: Space, table: Table, elements: readonly ElementOp[]): void {
+    const made = this.#run(space, `create table ${TABLE}\n${tableText(table)}${elementText(elements)}`);
     if (made.error?.class === "exists") {
       throw new Refused({
         ...made.error,
         message: `${made.error.message}; table ${TABLE} is ${this.#describe(space)}`,
       });
     }
-    this.#confirm(space, body, made.error);
+    this.#confirm(space, table, made.error);
   }
 
-  /** Makes the table, or replaces the one that is there: no packet sees anything in between. */
-  replace(space: Space, body: string): void {
+  /** Makes the tables, or replaces those that are there, and changes elements: no packet sees anything in between. */
+  replace(space: Space, table: Table, elements: readonly ElementOp[]): void {
     this.#refuseForeign(space);
-    const made = this.#run(space, `table ${TABLE} {\n}\ndelete table ${TABLE}\n${tableText(body)}`);
-    this.#confirm(space, body, made.error);
+    const anew = `${dropText(space)}${tableText(table)}`;
+    const { listed } = this.#look(space);
+    if (table.bridge === undefined || listed === undefined) {
+      return this.#confirm(space, table, this.#run(space, anew + elementText(elements)).error);
+    }
+    const inPlace = `${clearText(listed, table)}${tableText(table)}${elementText(elements)}`;
+    const made = this.#run(space, inPlace);
+    // Somebody else's chain or a set of another type is in the way: all goes, and the next round brings the elements.
+    if (made.error === undefined) this.#confirm(space, table, undefined);
+    else this.#confirm(space, table, this.#run(space, anew).error ?? undefined);
   }
 
   /** Nothing of ours to remove is no error. */
   remove(space: Space): void {
     if (this.digest(space) === undefined) return;
-    const { error } = this.#run(space, `delete table ${TABLE}\n`);
+    const { error } = this.#run(space, dropText(space));
     if (error !== undefined && error.class !== "missing") throw new Refused(error);
   }
 
-  /** Second half of loading a body: the mark gets the hash of the listing. */
-  #confirm(space: Space, body: string, error: Refusal | undefined): void {
+  /** One transaction for all of them; what is refused is left out. One refusal, or none, per operation. */
+  change(space: Space, ops: readonly ElementOp[]): (Refusal | undefined)[] {
+    const ruleset = this.#ruleset(space);
+    const { refusals, transactions } = changeElements(ruleset.socket, ops);
+    const seen = this.#seen.get(ruleset);
+    if (seen?.elements === undefined) return refusals;
+    // Whether anybody else's transaction came between, the next look finds out by counting.
+    seen.own += transactions;
+    for (const [i, { op, object }] of ops.entries()) {
+      if (refusals[i] !== undefined) continue;
+      if (op === "remove") seen.elements.delete(keyOf(object));
+      else seen.elements.set(keyOf(object), object);
+    }
+    return refusals;
+  }
+
+  /** Second half of loading a text: the mark gets the hash of the listing. */
+  #confirm(space: Space, table: Table, error: Refusal | undefined): void {
     if (error !== undefined) throw new Refused(error);
-    const listed = this.#run(space, `list table ${TABLE}\n`);
-    if (listed.error !== undefined) throw new Refused(listed.error);
-    const digest = nftDigest(body);
-    const [pending, final] = [markName(digest, "pending"), markName(digest, listingHash(listed.output))];
+    const listed = this.#list(space);
+    if (listed === undefined) throw new Refused({ class: "missing", message: `table ${TABLE} is gone again` });
+    const digest = nftDigest(table.body, table.bridge);
+    const [pending, final] = [markName(digest, "pending"), markName(digest, listingHash(listed))];
     const marked = this.#run(space, `rename chain ${TABLE} ${pending} ${final}\n`);
     if (marked.error !== undefined) throw new Refused(marked.error);
   }
@@ -118,8 +180,57 @@ export class Nft {
   }
 }
 
-function tableText(body: string): string {
-  return `table ${TABLE} {\n${body}\nchain ${markName(nftDigest(body), "pending")} {\n}\n}\n`;
+function tableText({ body, bridge }: Table): string {
+  const mark = `chain ${markName(nftDigest(body, bridge), "pending")} {\n}\n`;
+  const frames = bridge === undefined ? "" : `table ${BRIDGE_TABLE} {\n${bridge}\n}\n`;
+  return `table ${TABLE} {\n${body}\n${mark}}\n${frames}`;
+}
+
+/** Removes the tables, whether or not they are there. */
+function dropText({ ns }: Space): string {
+  const tables = ns === "host" ? [TABLE] : [TABLE, BRIDGE_TABLE];
+  return tables.map((table) => `table ${table} {\n}\ndelete table ${table}\n`).join("");
+}
+
+/** Takes out of the tables all but the chains and sets that the new text has, too; these lose their rules. */
+function clearText(listed: Listed, { body, bridge = "" }: Table): string {
+  const parts = [
+    [TABLE, listed.inet, body],
+    [BRIDGE_TABLE, listed.bridge, bridge],
+  ] as const;
+  return parts
+    .filter(([, old]) => old !== "")
+    .map(([table, old, text]) => {
+      const kept = new Set(namesOf(text, "").map(({ name }) => name));
+      const stale = namesOf(old, "\t").filter(({ name }) => !kept.has(name));
+      // Chains first: what refers to them, rules, is gone.
+      const chains = stale.filter(({ kind }) => kind === "chain");
+      const sets = stale.filter(({ kind }) => kind !== "chain");
+      const gone = [...chains, ...sets].map(({ kind, name }) => `delete ${kind} ${table} ${name}\n`);
+      return `flush table ${table}\n${gone.join("")}`;
+    })
+    .join("");
+}
+
+type Named = { readonly kind: string; readonly name: string };
+function namesOf(text: string, indent: string): Named[] {
+  return [...text.matchAll(new RegExp(`^${indent}(chain|set|map) (\\S+) \\{`, "gm"))].map(
+    ([, kind = "", name = ""]) => ({ kind, name }),
+  );
+}
+
+/** Sets of both tables that hold objects. */
+function namesIn({ inet, bridge }: Listed): string[] {
+  return [...namesOf(inet, "\t"), ...namesOf(bridge, "\t")]
+    .map(({ name }) => name)
+    .filter((name) => setOf(name) !== undefined);
+}
+
+function digestOf(listed: Listed | undefined, { ns }: Space): string | undefined {
+  if (listed === undefined) return undefined;
+  const mark = MARK_CHAIN.exec(listed.inet);
+  if (mark === null) return ns === "host" ? undefined : NFT_TAMPERED;
+  return mark[2] === listingHash(listed) ? mark[1] : NFT_TAMPERED;
 }
 
 function markName(digest: string, hash: string): string {
@@ -127,6 +238,6 @@ function markName(digest: string, hash: string): string {
 }
 
 /** Without the mark itself and the empty lines around it. */
-function listingHash(listing: string): string {
-  return nftDigest(listing.replace(MARK_CHAIN, "\n").replaceAll(/\n+/g, "\n"));
+function listingHash({ inet, bridge }: Listed): string {
+  return nftDigest(inet.replace(MARK_CHAIN, "\n").replaceAll(/\n+/g, "\n"), bridge);
 }

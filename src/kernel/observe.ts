@@ -81,7 +81,7 @@ function standing(namespaces: Namespaces, nft: Nft, space: Space): KernelObject[
   const objects: KernelObject[] = isVrf(ns) ? [{ kind: "netns", ns }] : [];
   for (const [key, value] of readSysctls(namespaces, space)) objects.push({ kind: "sysctl", ns, key, value });
   const digest = nft.digest(space);
-  if (digest !== undefined) objects.push({ kind: "nft", ns, digest, body: "" });
+  if (digest !== undefined) objects.push({ kind: "nft", ns, digest, body: "" }, ...nft.elements(space));
   return objects;
 }
 

@@ -10,6 +10,8 @@ import * as k from "./netlink/constants.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { eachAttribute } from "./netlink/wire.ts";
 
+/** Without the elements of named sets. */
+const OUTPUT_TERSE = 1 << 11;
 /** NFT_CTX_OUTPUT_STATELESS, and everything as numbers: a listing that depends on the rules alone. */
 const OUTPUT_FLAGS = (1 << 2) | (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10);
 
@@ -26,6 +28,7 @@ export class Ruleset {
     this.#namespaces = namespaces;
     this.#fd = space.fd;
     this.#socket = namespaces.within(space.fd, () => new NetlinkSocket(k.NETLINK_NETFILTER));
+    this.#socket.widen();
   }
 
   /** Changes with every transaction of anybody in this namespace. */
@@ -46,8 +49,21 @@ export class Ruleset {
     return generation;
   }
 
+  get socket(): NetlinkSocket {
+    return this.#socket;
+  }
+
+  /** The text of tables; `terse` without the elements of named sets. */
+  list(script: string, terse: boolean): Ran {
+    return this.#run(script, terse ? OUTPUT_FLAGS | OUTPUT_TERSE : OUTPUT_FLAGS);
+  }
+
   /** One transaction, in the words of nft(8). */
   run(script: string): Ran {
+    return this.#run(script, OUTPUT_FLAGS);
+  }
+
+  #run(script: string, flags: number): Ran {
     const nft = library();
     if (nft === undefined) {
       const message = "libnftables.so.1 is not there; install the nftables package";
@@ -56,6 +72,7 @@ export class Ruleset {
     // In the namespace also while it runs: libnftables asks the thread's namespace for interface names.
     return this.#namespaces.within(this.#fd, () => {
       this.#context ??= newContext(nft);
+      nft.setOutputFlags(this.#context, flags);
       const isGood = nft.run(this.#context, script) === 0;
       // Reading empties both.
       const [output, error] = [nft.output(this.#context), nft.error(this.#context)];
@@ -73,7 +90,6 @@ function newContext(nft: Library): Context {
   const context = nft.newContext(0);
   nft.bufferOutput(context);
   nft.bufferError(context);
-  nft.setOutputFlags(context, OUTPUT_FLAGS);
   return context;
 }
 

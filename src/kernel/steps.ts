@@ -66,7 +66,9 @@ export type Step = {
 };
 
 /** Kinds that are made, changed or removed by messages of these steps; removing links is reap.ts. */
-export type SteppedOp = Op & { readonly object: Exclude<KernelObject, ObjectOf<"netns" | "sysctl" | "nft">> };
+export type SteppedOp = Op & {
+  readonly object: Exclude<KernelObject, ObjectOf<"netns" | "sysctl" | "nft" | "element">>;
+};
 
 export function stepsOf(op: SteppedOp, at: number): Step[] {
   const { object } = op;

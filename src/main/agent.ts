@@ -206,7 +206,11 @@ function noWay(url: string): never {
 function pagesOf(agent: Agent, door: Door, disk: Disk, host: string): readonly Page[] {
   const look = () => ({ snapshot: agent.current() ?? disk.snapshot() ?? emptySnapshot(""), report: agent.report });
   return [
-    { path: "/metrics", type: "text/plain; version=0.0.4", body: () => agentMetrics(agent.report, door.queues()) },
+    {
+      path: "/metrics",
+      type: "text/plain; version=0.0.4",
+      body: () => agentMetrics(agent.report, door.queues(), door.counters()),
+    },
     overlayPage(host, look),
   ];
 }

@@ -18,7 +18,7 @@ import { cannotListen, listenAddress, type Surroundings } from "./surroundings.t
 import { LIVENESS_SETTINGS, livenessFrom, sweepOn } from "./sweep.ts";
 import { settleToken } from "./tokens.ts";
 
-const SETTINGS = ["listen", "data-dir", "socket", ...LIVENESS_SETTINGS] as const;
+const SETTINGS = ["listen", "data-dir", "socket", "new-network-groups", ...LIVENESS_SETTINGS] as const;
 const LISTEN = "127.0.0.1:7474";
 const DATA_DIR = "/var/lib/weft/server";
 const SOCKET = "/run/weft/server.sock";
@@ -30,7 +30,13 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   makeDirectory(directory);
   const store = openSqliteStore(join(directory, "weft.db"));
   const metrics = createMetrics();
-  const control = await Control.open(store, { clock: world.clock, meter: metrics.meter, liveness });
+  const groups = settings["new-network-groups"]?.split(",").filter((name) => name !== "");
+  const control = await Control.open(store, {
+    clock: world.clock,
+    meter: metrics.meter,
+    liveness,
+    ...(groups === undefined ? {} : { newNetworkGroups: groups }),
+  });
   try {
     for (const role of ["admin", "join"] as const) {
       world.log("token", { role, file: await settleToken(control, role, directory) });

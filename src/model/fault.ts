@@ -28,6 +28,7 @@ export const REASONS = {
   "migration-unknown": { status: 404, exit: 3 },
   "range-unknown": { status: 404, exit: 3 },
   "hold-unknown": { status: 404, exit: 3 },
+  "group-unknown": { status: 404, exit: 3 },
   "netns-missing": { status: 404, exit: 3 },
   "not-found": { status: 404, exit: 3 },
   // It clashes with what is there.

@@ -4,6 +4,7 @@
 import Type, { type Static, type TSchema } from "typebox";
 import { AddressRange } from "./range.ts";
 import { QosInput } from "./qos.ts";
+import { SecurityGroupSpec } from "./group.ts";
 import { MembershipSpec } from "./members.ts";
 import { HostSpec } from "./host.ts";
 import { EndpointSpec, NetworkSpec, PoolSpec } from "./resource.ts";
@@ -45,6 +46,8 @@ export const NetworkInput = Type.Object(
 /** A pool without what Weft can choose. */
 export const PoolInput = Type.Partial(PoolSpec, strict);
 export const VrfInput = Type.Partial(VrfSpec, strict);
+/** How often it was committed is the server's to count. */
+export const SecurityGroupInput = Type.Omit(SecurityGroupSpec, ["commits"], strict);
 
 const claimed = {
   underlay: HostSpec.properties.underlay,
@@ -89,6 +92,8 @@ export const EndpointClaim = Type.Object(
     joined: EndpointSpec.properties.joined,
     defaultRoute: EndpointSpec.properties.defaultRoute,
     qos: optional(QosInput),
+    securityGroups: EndpointSpec.properties.securityGroups,
+    allowedAddresses: EndpointSpec.properties.allowedAddresses,
   },
   strict,
 );
@@ -140,7 +145,14 @@ export const HoldRequest = Type.Object(
 export const HoldRelease = Type.Object(span, strict);
 
 /** What may change while an endpoint is attached. */
-export const EndpointPatch = Type.Object({ qos: optional(QosInput) }, strict);
+export const EndpointPatch = Type.Object(
+  {
+    qos: optional(QosInput),
+    securityGroups: EndpointSpec.properties.securityGroups,
+    allowedAddresses: EndpointSpec.properties.allowedAddresses,
+  },
+  strict,
+);
 /** A piece of a network for a tenant; into a reservation that exists, one more. */
 export const ReserveRequest = Type.Object(
   {
@@ -165,6 +177,8 @@ export const HostReport = Type.Object(
     conditions: Type.Array(Type.String()),
     hostPrefixes: Type.Array(Type.String()),
     objects: Type.Integer({ minimum: 0 }),
+    policyRevision: optional(Type.Integer({ minimum: 0 })),
+    policyFailed: optional(Texts("Endpoints whose policy the kernel refused.")),
   },
   strict,
 );
@@ -172,10 +186,16 @@ export const HostReport = Type.Object(
 export const NetworkPut = Type.Object({ spec: NetworkInput }, strict);
 export const VrfPut = Type.Object({ spec: VrfInput }, strict);
 export const PoolPut = Type.Object({ spec: PoolInput }, strict);
+export const SecurityGroupPut = Type.Object({ spec: SecurityGroupInput }, strict);
+export const SecurityGroupCommit = Type.Object(
+  { hosts: optional(Texts("Only these hosts load it again. Default: all.")) },
+  strict,
+);
 const ApplyItem = Type.Union([
   Type.Object({ kind: Type.Literal("network"), name: Type.String(), spec: NetworkInput }, strict),
   Type.Object({ kind: Type.Literal("vrf"), name: Type.String(), spec: VrfInput }, strict),
   Type.Object({ kind: Type.Literal("pool"), name: Type.String(), spec: PoolInput }, strict),
+  Type.Object({ kind: Type.Literal("securitygroup"), name: Type.String(), spec: SecurityGroupInput }, strict),
 ]);
 export const ApplyRequest = Type.Object(
   {
@@ -193,6 +213,8 @@ export type MembershipClaim = Value<typeof MembershipClaim>;
 export type MigrationRequest = Value<typeof MigrationRequest>;
 export type MoveReport = Value<typeof MoveReport>;
 export type EndpointPatch = Value<typeof EndpointPatch>;
+export type SecurityGroupInput = Value<typeof SecurityGroupInput>;
+export type SecurityGroupCommit = Value<typeof SecurityGroupCommit>;
 export type HostClaim = Value<typeof HostClaim>;
 export type JoinRequest = Value<typeof JoinRequest>;
 export type EndpointClaim = Value<typeof EndpointClaim>;
@@ -217,6 +239,8 @@ export const AttachRequest = Type.Object(
     workload: EndpointSpec.properties.workload,
     defaultRoute: EndpointSpec.properties.defaultRoute,
     qos: optional(QosInput),
+    securityGroups: EndpointSpec.properties.securityGroups,
+    allowedAddresses: EndpointSpec.properties.allowedAddresses,
   },
   strict,
 );

@@ -173,7 +173,7 @@ test("apply looks at each item by itself", () => {
   const bad = (item: unknown) => () => parseApply({ resources: [network, item] });
   refusal(
     "request-invalid",
-    /resources\[1\].kind: expected "network", "vrf" or "pool", got "host"/,
+    /resources\[1\].kind: expected "network", "vrf", "pool" or "securitygroup", got "host"/,
     bad({ kind: "host" }),
     "resources[1].kind",
   );

@@ -21,6 +21,9 @@ const validators = {
   membership: Compile(input.MembershipClaim),
   migration: Compile(input.MigrationRequest),
   move: Compile(input.MoveReport),
+  securitygroup: Compile(input.SecurityGroupInput),
+  groupPut: Compile(input.SecurityGroupPut),
+  groupCommit: Compile(input.SecurityGroupCommit),
   join: Compile(input.JoinRequest),
   endpoint: Compile(input.EndpointClaim),
   endpoints: Compile(input.EndpointClaims),
@@ -66,6 +69,16 @@ export function parseMigration(body: unknown): input.MigrationRequest {
 
 export function parseMoveReport(body: unknown): input.MoveReport {
   return checked<input.MoveReport>(validators.move, body, "");
+}
+
+/** The body of PUT /v1/securitygroups/{name}; what its rules say is admission's to judge. */
+export function parseGroupPut(body: unknown): input.SecurityGroupInput {
+  return checked<{ readonly spec: input.SecurityGroupInput }>(validators.groupPut, body, "").spec;
+}
+
+/** The body of POST /v1/securitygroups/{name}/commit. */
+export function parseGroupCommit(body: unknown): input.SecurityGroupCommit {
+  return checked<input.SecurityGroupCommit>(validators.groupCommit, body, "");
 }
 
 /** The body of POST /v1/hosts/{name}/join. */
@@ -165,6 +178,7 @@ export function parseApply(body: unknown): input.ApplyRequest {
     ...request,
     resources: request.resources.map((item, i): input.ApplyItem => {
       const where = `resources[${i}].spec`;
+      if (item.kind === "securitygroup") return item;
       if (item.kind === "network") return { ...item, spec: canonicalNetwork(item.spec, where) };
       if (item.kind === "pool") return { ...item, spec: canonicalPool(item.spec, where) };
       return { ...item, spec: canonicalVrf(item.spec, where) };
@@ -174,12 +188,14 @@ export function parseApply(body: unknown): input.ApplyRequest {
 
 function checkItem(item: unknown, where: string): void {
   const kind = fieldOf(item, "kind");
-  if (kind !== "network" && kind !== "vrf" && kind !== "pool")
-    throw invalid(`${where}.kind`, '"network", "vrf" or "pool"', kind, "apply takes networks, VRFs and pools");
+  if (kind !== "network" && kind !== "vrf" && kind !== "pool" && kind !== "securitygroup") {
+    const kinds = '"network", "vrf", "pool" or "securitygroup"';
+    throw invalid(`${where}.kind`, kinds, kind, "apply takes networks, VRFs, pools and security groups");
+  }
   if (typeof fieldOf(item, "name") !== "string")
     throw invalid(`${where}.name`, "string", fieldOf(item, "name"), "give it a name");
   const spec = fieldOf(item, "spec");
-  if (kind !== "vrf") refuseOtherDrivers(spec, `${where}.spec`);
+  if (kind === "network" || kind === "pool") refuseOtherDrivers(spec, `${where}.spec`);
   if (kind === "network") checkQos(spec, `${where}.spec`);
   checked(validators[kind], spec, `${where}.spec`);
 }

@@ -13,6 +13,7 @@ import { Quota } from "./quota.ts";
 import { AddressRange } from "./range.ts";
 import * as routing from "./vrf.ts";
 import { Qos } from "./qos.ts";
+import { AllowedAddress, SecurityGroupSpec, Spoofing } from "./group.ts";
 
 type DeepReadonly<T> = T extends readonly (infer U)[]
   ? readonly DeepReadonly<U>[]
@@ -24,6 +25,7 @@ type Value<S extends TSchema> = DeepReadonly<Static<S>>;
 const strict = { additionalProperties: false };
 const Text = (description: string) => Type.String({ description });
 const optional = Type.Optional;
+const Groups = (description: string) => optional(Type.Array(Type.String(), { maxItems: 32, description }));
 
 export const Subnet = Type.Object(
   {
@@ -127,6 +129,8 @@ export const NetworkSpec = Type.Object(
           "Whether hosts that are told where (`cni-dir`) keep a CNI configuration of it for container runtimes.",
       }),
     ),
+    securityGroups: Groups("Groups of all its endpoints. None, here or at an endpoint: nothing is filtered."),
+    spoofing: optional(Spoofing),
     description: optional(Type.String()),
   },
   strict,
@@ -197,6 +201,8 @@ export const EndpointSpec = Type.Object(
     ),
     qos: optional(Qos),
     tenant: optional(Text("Whose quota in the network it counts for.")),
+    securityGroups: Groups("Groups of its own, beside its network's."),
+    allowedAddresses: optional(Type.Array(AllowedAddress, { maxItems: 16 })),
     detaching: optional(Type.Boolean({ description: "Its host has been asked to detach it." })),
   },
   strict,
@@ -216,6 +222,7 @@ export const SPECS = {
   hold: HoldSpec,
   freed: FreedSpec,
   cursor: CursorSpec,
+  securitygroup: SecurityGroupSpec,
 } as const;
 
 export type Kind = keyof typeof SPECS;
@@ -248,6 +255,7 @@ export type Move = Envelope<"move", Value<typeof MoveSpec>>;
 export type Hold = Envelope<"hold", Value<typeof HoldSpec>>;
 export type Freed = Envelope<"freed", Value<typeof FreedSpec>>;
 export type Cursor = Envelope<"cursor", Value<typeof CursorSpec>>;
+export type SecurityGroup = Envelope<"securitygroup", Value<typeof SecurityGroupSpec>>;
 export type Resource =
   | Vrf
   | Network
@@ -261,7 +269,8 @@ export type Resource =
   | Move
   | Hold
   | Freed
-  | Cursor;
+  | Cursor
+  | SecurityGroup;
 export type ResourceOf<K extends Kind> = Extract<Resource, { readonly kind: K }>;
 
 /** Identity over all kinds: `network/blue`. */
@@ -291,6 +300,7 @@ const LIST_OF = {
   hold: "holds",
   freed: "freed",
   cursor: "cursors",
+  securitygroup: "securityGroups",
 } as const satisfies { readonly [K in Kind]: string };
 // SPECS has the kinds as its keys.
 export const KINDS = Object.keys(SPECS) as readonly Kind[];

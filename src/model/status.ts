@@ -1,6 +1,7 @@
 // What a host reached. Status is a record of its own, never inside a resource: an agent reports it, the server keeps
 // the latest per host in memory, and a restarted server has it again after each agent's next report.
 import type { Direction, QosInput } from "./qos.ts";
+import type { AllowedAddress } from "./group.ts";
 import type { EndpointSpec } from "./resource.ts";
 
 /** What an agent says after a round that changed something, and at least every heartbeat. */
@@ -22,6 +23,20 @@ export type HostReport = {
   readonly hostPrefixes: readonly string[];
   /** Kernel objects held, for metrics and `weft host show`. */
   readonly objects: number;
+  /** The revision whose policy the kernel holds: not held back by what else was refused. */
+  readonly policyRevision?: number;
+  /** Endpoints of this host whose policy the kernel refused in the last round. */
+  readonly policyFailed?: readonly string[];
+};
+
+/** Packets of one endpoint, seen from its workload, and what was dropped: reason to packets. */
+export type EndpointCounters = {
+  readonly endpoint: string;
+  readonly sentPackets: number;
+  readonly sentBytes: number;
+  readonly receivedPackets: number;
+  readonly receivedBytes: number;
+  readonly drops: Readonly<Record<string, number>>;
 };
 
 export type HostStatus = HostReport & {
@@ -74,6 +89,8 @@ export type AttachRequest = {
   readonly qos?: QosInput;
   /** Whose quota in the network it counts for. */
   readonly tenant?: string;
+  readonly securityGroups?: readonly string[];
+  readonly allowedAddresses?: readonly AllowedAddress[];
 };
 /** What went through the queue that limits an endpoint in one direction, since the queue was made. */
 export type QueueCounters = {
@@ -85,6 +102,8 @@ export type QueueCounters = {
   readonly drops: number;
   /** Bytes that wait now. */
   readonly backlog: number;
+  readonly securityGroups?: readonly string[];
+  readonly allowedAddresses?: readonly AllowedAddress[];
 };
 
 /** What the workload got: everything needed to print it, or to hand it to a container runtime. */

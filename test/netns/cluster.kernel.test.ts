@@ -363,12 +363,15 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
   });
 });
 
-/** Everything of Weft in a host's kernel, interface indexes included: an object that was made anew shows. */
+/**
+ * Everything of Weft in a host's kernel, interface indexes included: an object that was made anew shows. Without the
+ * elements of sets (-t): packets fill some of them, and the agent watches the others.
+ */
 async function snapshotOfKernel(cluster: Cluster, host: string): Promise<string[]> {
   const netns = cluster.netnsOf(host);
   const parts = [
     await must("ip", "-n", netns, "link"),
-    await must("ip", "netns", "exec", netns, "nft", "-a", "list", "ruleset"),
+    await must("ip", "netns", "exec", netns, "nft", "-a", "-t", "list", "ruleset"),
   ];
   for (const vrf of ["dcos", "blue"]) {
     const ns = cluster.vrfNetns(host, vrf);
@@ -377,7 +380,7 @@ async function snapshotOfKernel(cluster: Cluster, host: string): Promise<string[
       await must("ip", "-n", ns, "address"),
       await must("ip", "-n", ns, "route"),
       await must("bridge", "-n", ns, "fdb"),
-      await must("ip", "netns", "exec", ns, "nft", "-a", "list", "ruleset"),
+      await must("ip", "netns", "exec", ns, "nft", "-a", "-t", "list", "ruleset"),
     );
   }
   // Timers count down, and what is learned moves by itself.

@@ -75,6 +75,8 @@ class Life {
       () => this.#resize(),
       () => this.#holdOrRelease(),
       () => this.#limit(),
+      () => this.#putGroup(),
+      () => this.#assignGroups(),
       () =>
         this.#onHost((host) =>
           host.running === undefined ? this.#world.startAgent(host) : this.#world.killAgent(host),
@@ -199,6 +201,32 @@ class Life {
     if (endpoint !== undefined) await this.#write({ verb: "patch-endpoint", name: endpoint.name, patch: this.#qos() });
   }
 
+  async #putGroup(): Promise<void> {
+    const { random } = this.#world;
+    const network = this.#anyOf(this.#networks);
+    const peers = [{}, { peer: { group: `g${random(3)}` } }, network === undefined ? {} : { peer: { network } }];
+    const rules = Array.from({ length: random(3) }, () => ({
+      direction: random(2) === 0 ? ("in" as const) : ("out" as const),
+      action: "allow" as const,
+      protocol: "tcp",
+      ports: [random(100)],
+      ...peers[random(3)],
+    }));
+    await this.#write({ verb: "put-group", name: `g${random(3)}`, spec: { rules } });
+  }
+
+  async #assignGroups(): Promise<void> {
+    const { random, control } = this.#world;
+    const securityGroups = ["default", "g0", "g1", "g2"].filter(() => random(3) === 0);
+    const name = this.#anyOf(this.#networks);
+    const network = name === undefined ? undefined : await control?.find("network", name, { role: "admin" });
+    const endpoint = this.#anyOf((await this.#snapshot()).endpoints);
+    if (network !== undefined && random(2) === 0)
+      await this.#write({ verb: "put-network", name: network.name, spec: { ...network.spec, securityGroups } });
+    else if (endpoint !== undefined)
+      await this.#write({ verb: "patch-endpoint", name: endpoint.name, patch: { securityGroups } });
+  }
+
   async #deleteNetwork(): Promise<void> {
     const name = this.#anyOf(this.#networks);
     if (name === undefined || this.#world.random(2) === 0) return;
@@ -220,7 +248,8 @@ class Life {
     if (known === undefined) host.kernel.addWorkload(netns);
     host.workloads.add(netns);
     const range = [undefined, undefined, "a", "s", "e"][this.#world.random(5)];
-    const wish = range === undefined ? {} : { range };
+    const groups = this.#world.random(4) === 0 ? { securityGroups: [`g${this.#world.random(3)}`] } : {};
+    const wish = { ...(range === undefined ? {} : { range }), ...groups };
     void host.running?.door.attach({ network, netns, ...wish, ...this.#qos() }).catch(mustBeFault);
   }
 

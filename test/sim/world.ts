@@ -433,7 +433,12 @@ function assertApart(snapshot: Snapshot, label: string): void {
   }
 }
 
-/** Law 4, and law 8: in each batch the tables come before the ports. */
+/** Tables, and the elements without which a port carries nothing. */
+function isPolicy({ kind }: Op["object"]): boolean {
+  return kind === "nft" || kind === "element";
+}
+
+/** Law 4, and law 8: in each batch the policy comes before the ports. */
 function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what: string): Kernel {
   return {
     observe: (workloads) => kernel.observe(workloads),
@@ -442,7 +447,7 @@ function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what
       const firstPort = ops.findIndex(
         ({ op, object }) => op === "add" && object.kind === "veth" && object.master !== undefined,
       );
-      const lastTable = ops.findLastIndex(({ op, object }) => op !== "remove" && object.kind === "nft");
+      const lastTable = ops.findLastIndex(({ op, object }) => op !== "remove" && isPolicy(object));
       assert(firstPort < 0 || lastTable < firstPort, "a port before its policy");
       const results: OpResult[] = [];
       for (let from = 0; from < ops.length; ) {
@@ -462,6 +467,8 @@ function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what
     underlayMtu: (address) => kernel.underlayMtu(address),
     shaping: () => kernel.shaping(),
     queues: (ns) => kernel.queues(ns),
+    counters: () => kernel.counters(),
+    cutFlows: (ns, isAllowed) => kernel.cutFlows(ns, isAllowed),
     close: () => kernel.close(),
   };
 }

@@ -48,6 +48,7 @@ test("every example has its test here", () => {
     "limits.yaml",
     "networks.yaml",
     "plan.yaml",
+    "policy.yaml",
   ]);
 });
 
@@ -122,6 +123,15 @@ test("addresses.yaml: leases of every range, as its comments say; twice is once"
   const [global = "", ula = "", mac = ""] = await lease("office", "sensors");
   assert.match(`${global} ${ula} ${mac}`, /^fd00:a::\S+:fe\S+ fd00:b::\S+:fe\S+ 02:00:/);
   assert.match((await lease("wire", "ports")).join(), /^02:00:[0-9a-f:]+$/);
+});
+
+test("policy.yaml: groups that name each other and the network that has one of them; twice is once", async () => {
+  const control = await demonstration();
+  await applied(control, "policy.yaml");
+  const { securityGroups, networks } = await control.snapshot({ role: "admin" });
+  assert.deepEqual(securityGroups.map(({ name }) => name).sort(), ["database", "everybody", "web"]);
+  assert.deepEqual(networks.find(({ name }) => name === "shop")?.spec.securityGroups, ["everybody"]);
+  assert.deepEqual((await applied(control, "policy.yaml")).changes, []);
 });
 
 test("plan.yaml changes what dcos.yaml made, with endpoints attached", async () => {

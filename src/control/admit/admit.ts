@@ -2,6 +2,7 @@
 // follows), or a Fault that says why not. A function of view, write and context: the view is used as a scratchpad and
 // left as it was.
 import { Fault } from "../../model/fault.ts";
+import { DEFAULT_GROUP } from "../../model/group.ts";
 import type { ApplyItem } from "../../model/input.ts";
 import { type Change, type Resource, keyOfResource } from "../../model/resource.ts";
 import { Draft } from "../draft.ts";
@@ -11,6 +12,7 @@ import { networksOf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse, within } from "./context.ts";
 import { attach, attachAll, detach, patchEndpoint, unknown } from "./endpoint.ts";
 import { hold, release, sweep } from "./hold.ts";
+import { commitGroup, deleteGroup, putGroup } from "./group.ts";
 import { deleteHost, drainHost, joinHost } from "./host.ts";
 import { joinNetwork, leaveNetwork } from "./membership.ts";
 import { deleteMigration, migrate, reportMove } from "./migrate.ts";
@@ -65,7 +67,13 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
       return migrate(draft, write.request);
     case "move":
       return reportMove(draft, write.move, write.report, write.by, context);
+    case "put-group":
+      checkMatch(get(view, "securitygroup", write.name), write.ifRevision, `security group "${write.name}"`);
+      return putGroup(draft, write.name, write.spec);
+    case "commit-group":
+      return commitGroup(draft, write.name, write.hosts);
     case "delete": {
+      if (write.kind === "securitygroup" && write.name === DEFAULT_GROUP) deleteGroup(draft, write.name);
       const resource = get(view, write.kind, write.name);
       if (resource === undefined) throw unknown(write.kind, write.name, "name");
       checkMatch(resource, write.ifRevision, `${write.kind} "${write.name}"`);
@@ -106,7 +114,8 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
 type Deletable = Extract<Write, { readonly verb: "delete" }>["kind"];
 
 function remove(draft: Draft, kind: Deletable, name: string, force: boolean, context: Context): undefined {
-  if (kind === "network") deleteNetwork(draft, name, force, context);
+  if (kind === "securitygroup") deleteGroup(draft, name);
+  else if (kind === "network") deleteNetwork(draft, name, force, context);
   else if (kind === "host") deleteHost(draft, name, force, context);
   else if (kind === "pool") deletePool(draft, name, force);
   else if (kind === "membership") leaveNetwork(draft, name);
@@ -150,6 +159,10 @@ function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | und
       within(`resources[${i}]`, () => putVrf(draft, item.name, item.spec, { ...context, moving }));
   for (const [i, item] of items.entries())
     if (item.kind === "pool") within(`resources[${i}]`, () => putPool(draft, item.name, item.spec));
+  // Before the networks that they are assigned to; what they have as peers may come with the same file.
+  const coming = new Set(items.map((item) => `${item.kind}/${item.name}`));
+  for (const [i, item] of items.entries())
+    if (item.kind === "securitygroup") within(`resources[${i}]`, () => putGroup(draft, item.name, item.spec, coming));
   for (const network of pruned) removeNetwork(draft, network.name, context);
   for (const [i, item] of items.entries()) {
     if (item.kind !== "network") continue;

@@ -15,6 +15,8 @@ export type Context = {
   readonly prefixes: ReadonlyMap<string, readonly Cidr[]>;
   /** Networks that are put later in the same write: what they have now is not what they will have. */
   readonly moving?: ReadonlySet<string>;
+  /** Groups of a new network that names none; a setting of the cluster. */
+  readonly newNetworkGroups?: readonly string[];
 };
 
 /** A network's prefixes as values; they are canonical since they were admitted. */

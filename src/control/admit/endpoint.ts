@@ -20,6 +20,7 @@ import { checkEndpointHost, levelsIn } from "./qos.ts";
 import { refusalOf, reservationOn } from "./obstacle.ts";
 import { checkQuota, checkTenant, leasesOfTenant } from "./quota.ts";
 import { lineOf } from "./line.ts";
+import { policyFields } from "./group.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
 export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
@@ -66,6 +67,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
     ...(claim.joined === true ? { joined: true } : {}),
     ...(claim.defaultRoute === undefined ? {} : { defaultRoute: claim.defaultRoute }),
     ...(claim.tenant === undefined ? {} : { tenant: claim.tenant }),
+    ...policyFields(view, claim, ""),
   });
   checkQuota(view, network, claim.tenant, before);
   return endpoint;
@@ -95,7 +97,11 @@ export function patchEndpoint(draft: Draft, name: string, patch: EndpointPatch):
       get(view, "host", spec.host),
       levelsIn(view, network, { ...spec, ...(qos === undefined ? {} : { qos }) }),
     );
-  return draft.put("endpoint", name, { ...spec, ...(qos === undefined ? {} : { qos }) });
+  return draft.put("endpoint", name, {
+    ...spec,
+    ...(qos === undefined ? {} : { qos }),
+    ...policyFields(view, patch, ""),
+  });
 }
 
 /** Removes an endpoint, or marks it so that its host does. Gone already is well for a host, unknown for a person. */
@@ -240,6 +246,7 @@ const LISTS = {
   pool: "pool-unknown",
   membership: "membership-unknown",
   migration: "migration-unknown",
+  securitygroup: "group-unknown",
 } as const;
 /** Commands that show what there is, where the kind is not its noun. */
 const COMMANDS: { readonly [K in keyof typeof LISTS]?: string } = {
@@ -249,7 +256,7 @@ const COMMANDS: { readonly [K in keyof typeof LISTS]?: string } = {
 /** The Fault for a name that is not there. */
 export function unknown(kind: keyof typeof LISTS, name: string, where: string): Fault {
   return new Fault(LISTS[kind], {
-    what: `there is no ${kind} "${name.slice(0, 80)}"`,
+    what: `there is no ${kind === "securitygroup" ? "security group" : kind} "${name.slice(0, 80)}"`,
     where,
     fix: `see \`weft ${COMMANDS[kind] ?? `${kind} list`}\``,
   });

@@ -12,6 +12,7 @@ import { type View, get, hostsInOrder } from "../view.ts";
 import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
 import { endLease, giveUp } from "./freed.ts";
+import { checkGroups, groupsWithPeer } from "./group.ts";
 import { holdsOf } from "./hold.ts";
 import { reservationsUnder } from "./line.ts";
 import { membershipsOf } from "./membership.ts";
@@ -89,6 +90,11 @@ export function deleteNetwork(draft: Draft, name: string, force: boolean, contex
     const fix = `let them leave first (weft network leave ${name} WORKLOAD), or use force`;
     throw inUse(`network "${name}" has members`, "their instances are to be in it", fix, wishes);
   }
+  const groups = groupsWithPeer(view, name);
+  if (groups.length > 0 && !force) {
+    const why = "their rules would mean nobody";
+    throw inUse(`network "${name}" is the peer of security groups`, why, "change them first, or use force", groups);
+  }
   removeNetwork(draft, name, context);
   vacateVrf(draft, network.spec.vrf);
 }
@@ -132,10 +138,13 @@ function completed(
   old: Network | undefined,
   context: Context,
 ): NetworkSpec {
+  const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
   const ipam = input.ipam ?? (input.subnets.some((subnet) => subnet.hostPrefix !== undefined) ? "local" : "global");
   const qos = networkQos(input.qos, "spec.qos");
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
   const subnets = subnetsOf(input, ipam);
+  for (const [i, range] of (input.ranges ?? []).entries())
+    checkGroups(view, range.securityGroups ?? [], `spec.ranges[${i}].securityGroups`);
   if (ipam === "local") refuseGlobalOnly(input);
   refuseReserved(input);
   return {
@@ -156,6 +165,8 @@ function completed(
     masquerade: input.masquerade ?? true,
     enabled: input.enabled ?? true,
     ...(input.cni === true ? { cni: true } : {}),
+    ...(groups === undefined ? {} : { securityGroups: checkGroups(view, groups, "spec.securityGroups") }),
+    ...(input.spoofing === undefined ? {} : { spoofing: input.spoofing }),
     ...(input.description === undefined ? {} : { description: input.description }),
   };
 }

@@ -109,8 +109,6 @@ function canonical(given: RangeInput, cidrs: readonly Cidr[], where: string): Ad
       : { dns: range.dns.map((text, i) => formatIp(parseIp(text, `${where}.dns[${i}]`))) }),
   };
   checkEnd(canonicalRange, subnet4, subnet6, where);
-  for (const [i, group] of (range.securityGroups ?? []).entries())
-    checkName("network", group, `${where}.securityGroups[${i}]`);
   return canonicalRange;
 }
 

@@ -4,6 +4,7 @@ import { strict as assert } from "node:assert";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
+import { setOf } from "../../datapath/sets.ts";
 import type { KernelObject, Ns } from "../../datapath/state.ts";
 import { LinuxKernel, type LinuxOptions } from "../linux.ts";
 import { netnsFile } from "../ownership.ts";
@@ -136,6 +137,18 @@ export class LinuxWorld implements World {
       case "nft":
         this.inside(ns, "nft", "add", "rule", "inet", "weft", "forward", "counter", "drop");
         break;
+      case "element":
+        this.inside(
+          ns,
+          "nft",
+          "delete",
+          "element",
+          setOf(object.set)?.family ?? "",
+          "weft",
+          object.set,
+          keyOfElement(object),
+        );
+        break;
       case "bridge":
       case "vxlan":
       case "veth":
@@ -180,6 +193,10 @@ export class LinuxWorld implements World {
     for (const name of all.filter((found) => found.startsWith(this.#prefix))) run("ip", "netns", "del", name);
     return Promise.resolve();
   }
+}
+
+function keyOfElement({ key }: Extract<KernelObject, { kind: "element" }>): string {
+  return `{ ${key} }`;
 }
 
 function routeWords(object: Extract<KernelObject, { kind: "route" }>): string[] {

@@ -40,6 +40,39 @@ chain forward {
   return { kind: "nft", ns, digest: nftDigest(body), body };
 }
 
+/** Tables with a bridge part, as a compiler makes them for a VRF; `rule` is a port number that a rule depends on. */
+export function policyTables(rule = 22, members: readonly string[] = ["a"]): ObjectOf<"nft"> {
+  const sets = members.map((name) => `set members4_${name} { type ipv4_addr; }\n`).join("");
+  const body = `${sets}map owners4 { type ipv4_addr : mark; }
+set denied4 { type ipv4_addr . mark; size 1024; flags dynamic; counter; }
+chain denied {
+  update @denied4 { ip daddr . meta mark }
+  drop
+}
+chain rules_${rule} {
+  ip saddr @members4_${members[0]} tcp dport { ${rule}, 8000-8080 } accept
+}
+chain filtering {
+  type filter hook forward priority filter; policy accept;
+  meta mark 1 jump rules_${rule}
+}
+`;
+  const bridge = `map ports { type ifname : mark; }
+set bound4 { type ifname . ether_addr . ipv4_addr; }
+set bound6 { typeof iifname . ether saddr . @nh,64,128; }
+set macs { typeof iifname . @ll,48,48; }
+chain prerouting {
+  type filter hook prerouting priority -300; policy accept;
+  meta mark set iifname map @ports
+}
+`;
+  return { kind: "nft", ns: NS, digest: nftDigest(body, bridge), body, bridge };
+}
+
+export function element(set: string, key: string, value?: string): ObjectOf<"element"> {
+  return { kind: "element", ns: NS, set, key, ...(value === undefined ? {} : { value }) };
+}
+
 export function bridge(name = "wb7", ns: Ns = NS): Bridge {
   return { kind: "bridge", ns, name, mtu: 1450, mac: "02:00:0a:07:00:01", alias: `weft:network:${name}` };
 }

@@ -67,6 +67,17 @@ export const OTHERS: Contract = {
     assert.deepEqual(world.kernel.cutOff([port, { ...port, ns: "vrf:none" }]), [undefined, undefined], "gone is gone");
   },
 
+  async "elements that others add to our sets go, those that they remove come back"(world) {
+    const workload = await world.workload();
+    const own = o.element("members4_a", "10.7.0.5");
+    const desired = [o.NETNS, o.policyTables(), own];
+    await assertRepairs(world, desired, workload, () => world.disturb(own));
+    await assertRepairs(world, desired, workload, async () => {
+      // As if another agent had: it is ours by the set that it is in.
+      await mustApply(world, add(o.element("members4_a", "10.7.0.6")));
+    });
+  },
+
   async "what is not ours is neither seen nor touched"(world) {
     const workload = await world.workload();
     await mustApply(world, add(o.NETNS));

@@ -7,6 +7,19 @@ import { add, assertHolds, type Contract, converge, mustApply, refusalOf, remove
 const ELSEWHERE = "/run/netns/weft-test-that-never-was";
 
 export const REFUSALS: Contract = {
+  async "nothing fails open: where policy was refused, no port is let in"(world) {
+    const workload = await world.workload();
+    await converge(world, [o.NETNS, o.policyTables(), o.bridge()], [workload]);
+    const ops = add(o.element("members4_nobody", "10.7.0.5"), o.port(workload));
+    const results = await world.kernel.apply(ops);
+    assert.deepEqual(
+      results.map(({ refusal }) => refusal?.class),
+      ["missing", "denied"],
+    );
+    await assertHolds(world.kernel, stateOf([o.NETNS, o.policyTables(), o.bridge()]), [workload]);
+    await mustApply(world, add(o.element("ports", "wp0", "40000000"), o.port(workload)));
+  },
+
   async "missing: no namespace, no link, no bridge, no workload"(world) {
     const cases: KernelObject[] = [
       o.bridge(),

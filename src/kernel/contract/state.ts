@@ -22,6 +22,7 @@ function kinds(
   workload: Workload,
 ): readonly (readonly [needs: KernelObject[], is: KernelObject, becomes?: KernelObject])[] {
   const net = [o.NETNS];
+  const tables = [...net, o.policyTables()];
   const lan = [...net, o.bridge()];
   const tunnel = [...lan, o.tunnel()];
   const port = [...lan, o.port(workload)];
@@ -38,6 +39,15 @@ function kinds(
     [[], { kind: "sysctl", ns: "host", key: "ipv6/conf/all/forwarding", value: "1" }],
     [net, o.table(), o.table(4790)],
     [[], o.table(4789, "host"), o.table(4790, "host")],
+    [net, o.policyTables(), o.policyTables(23)],
+    [net, o.table(), o.policyTables()],
+    [net, o.policyTables(), o.table()],
+    [tables, o.element("ports", "wp1", "40000001"), o.element("ports", "wp1", "40000002")],
+    [tables, o.element("owners4", "10.7.0.5", "c0ffee01"), o.element("owners4", "10.7.0.5", "00000001")],
+    [tables, o.element("macs", `wp1 . ${MAC}`)],
+    [tables, o.element("bound4", `wp12345678901 . ${MAC} . 10.7.0.5`)],
+    [tables, o.element("bound6", `wp1 . ${MAC} . fd00:7::5`)],
+    [tables, o.element("members4_a", "10.7.0.5")],
     [net, o.bridge(), { ...o.bridge(), mtu: 1400, mac: "02:00:00:00:00:02", alias: "weft:network:other" }],
     [[], o.bridge("wb7", "host")],
     [lan, o.tunnel(7, "wb7"), { ...o.tunnel(7, "wb7"), mtu: 1300, mac: "02:00:00:00:00:03" }],
@@ -222,6 +232,26 @@ export const STATE: Contract = {
       ...macs.map((mac) => o.bridgeFdb(mac)),
     ]);
     await converge(world, [o.NETNS, o.bridge(), o.tunnel(7, "wb7")]);
+  },
+
+  async "tables are replaced around their elements, and in one step with them"(world) {
+    const elements = [o.element("ports", "wp1", "40000001"), o.element("members4_a", "10.7.0.5")];
+    await converge(world, [o.NETNS, o.policyTables(), ...elements]);
+    const moved = o.element("ports", "wp1", "40000002");
+    const more = [moved, o.element("members4_a", "10.7.0.5"), o.element("members4_b", "10.7.0.6")];
+    await converge(world, [o.NETNS, o.policyTables(23, ["a", "b"]), ...more]);
+    // A set that the new text does not have takes its elements along.
+    await converge(world, [o.NETNS, o.policyTables(23, ["b"]), moved, o.element("members4_b", "10.7.0.6")]);
+    await converge(world, [o.NETNS]);
+  },
+
+  async "many elements"(world) {
+    const ips = Array.from({ length: 2000 }, (_, i) => `10.7.${i >> 8}.${i & 255}`);
+    const elements = ips.map((ip) => o.element("members4_a", ip));
+    const owners = ips.map((ip, i) => o.element("owners4", ip, (0x4000_0000 + i).toString(16)));
+    await converge(world, [o.NETNS, o.policyTables(), ...elements, ...owners]);
+    await converge(world, [o.NETNS, o.policyTables(), ...elements.slice(1000)]);
+    await converge(world, [o.NETNS, o.policyTables(23), ...elements.slice(1990), ...owners]);
   },
 
   async "many ports come and go together"(world) {

@@ -4,7 +4,15 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { diff } from "../../datapath/diff.ts";
-import { type KernelObject, type KernelState, keyOf, type Ns, type Op, stateOf } from "../../datapath/state.ts";
+import {
+  type KernelObject,
+  type KernelState,
+  keyOf,
+  type Ns,
+  type ObjectOf,
+  type Op,
+  stateOf,
+} from "../../datapath/state.ts";
 import type { Kernel, OpResult } from "../kernel.ts";
 
 export type Workload = `/${string}`;
@@ -67,7 +75,11 @@ function comparable(state: KernelState, wanted: KernelState): KernelObject[] {
   return [...state]
     .filter(([key, object]) => object.kind !== "sysctl" || wanted.has(key))
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, object]) => (object.kind === "nft" ? { ...object, body: "" } : object));
+    .map(([, object]) => (object.kind === "nft" ? textless(object) : object));
+}
+
+function textless({ kind, ns, digest }: ObjectOf<"nft">): KernelObject {
+  return { kind, ns, digest, body: "" };
 }
 
 /** What is ours, without sysctls, which every namespace has. */

@@ -153,6 +153,22 @@ export function setDown(w: MessageWriter, seq: number, index: number): void {
   w.end();
 }
 
+/** A link's name and traffic, seen from the far end of a pair: what a port receives, its workload has sent. */
+export function readTraffic({ bytes, start, end }: Received) {
+  const traffic = { name: "", sentPackets: 0, sentBytes: 0, receivedPackets: 0, receivedBytes: 0 };
+  eachAttribute(bytes, start + 16, end, (type, from, to) => {
+    if (type === k.IFLA_IFNAME) traffic.name = textAt(bytes, from, to);
+    if (type !== k.IFLA_STATS64) return;
+    // struct rtnl_link_stats64: packets in, packets out, bytes in, bytes out.
+    const at = (i: number) => Number(bytes.readBigUInt64LE(from + 8 * i));
+    traffic.sentPackets = at(0);
+    traffic.receivedPackets = at(1);
+    traffic.sentBytes = at(2);
+    traffic.receivedBytes = at(3);
+  });
+  return traffic;
+}
+
 export function setGroup(w: MessageWriter, seq: number, index: number, group: number): void {
   w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
   ifinfo(w, k.AF_UNSPEC, index, 0);

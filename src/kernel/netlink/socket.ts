@@ -59,6 +59,12 @@ export class NetlinkSocket {
     for (const group of groups) libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_ADD_MEMBERSHIP, group);
   }
 
+  /** Room for as many errors as a large transaction may have. */
+  widen(): void {
+    libc.setsockopt(this.fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, EVENT_QUEUE_BYTES);
+    libc.setsockopt(this.fd, k.SOL_SOCKET, k.SO_SNDBUFFORCE, EVENT_QUEUE_BYTES);
+  }
+
   /** Sends the batch (at least one message) and reads until its last message is acknowledged. */
   transact(batch: MessageWriter, onError: OnError, onReply?: (reply: Received) => void): void {
     batch.askForAck();
@@ -71,6 +77,23 @@ export class NetlinkSocket {
     batch.askForAck();
     await libc.sendAsync(this.fd, batch.bytes, batch.length);
     this.#collect(batch.firstSeq, batch.lastSeq, onError);
+  }
+
+  /**
+   * Sends a batch of netfilter, which is answered inside send(): what was refused, and what asked for it acknowledged.
+   */
+  exchange(batch: MessageWriter, onError: OnError): void {
+    libc.send(this.fd, batch.bytes, batch.length);
+    let isAnswered = false;
+    for (let length = libc.recvNow(this.fd, inbox); length >= 0; length = libc.recvNow(this.fd, inbox)) {
+      eachMessage(inbox, length, (message) => {
+        if (message.type !== k.NLMSG_ERROR || message.seq < batch.firstSeq || message.seq > batch.lastSeq) return;
+        isAnswered = true;
+        const errno = -message.bytes.readInt32LE(message.start);
+        if (errno !== 0) onError(message.seq, errno, errorText(message));
+      });
+    }
+    if (!isAnswered) throw new SystemError("netlink gave no answer", EINVAL);
   }
 
   #collect(first: number, last: number, onError: OnError, onReply?: (reply: Received) => void): void {

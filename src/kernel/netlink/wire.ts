@@ -103,6 +103,12 @@ export class MessageWriter {
     this.#pad();
   }
 
+  attrBytes(type: number, bytes: Buffer): void {
+    this.#attr(type, bytes.length);
+    this.length += bytes.copy(this.bytes, this.length);
+    this.#pad();
+  }
+
   attrMac(type: number, mac: string): void {
     this.#attr(type, 6);
     this.length += this.bytes.write(mac.replaceAll(":", ""), this.length, "hex");

@@ -1,0 +1,147 @@
+// Security groups: who may talk to whom. A group is a list of rules; an endpoint's effective rules are the union of the
+// groups of its network and its own. Without any group nothing is filtered; with one, what no rule allows is dropped.
+// Answers to what was allowed always pass. Here are the words, the built-in group `default`, and which groups count.
+import Type, { type Static } from "typebox";
+
+const strict = { additionalProperties: false };
+const optional = Type.Optional;
+
+const Port = Type.Union([
+  Type.Integer({ minimum: 0, maximum: 65_535 }),
+  Type.String({ description: "A range like 80-90, first to last." }),
+]);
+
+/** Exactly one of its forms; admission says which are missing or too many. */
+const Peer = Type.Object(
+  {
+    cidr: optional(Type.String({ description: "A network like 10.0.0.0/8, or one address." })),
+    first: optional(Type.String({ description: "First of `size` consecutive addresses." })),
+    size: optional(Type.Integer({ minimum: 1, description: "How many addresses from `first` on." })),
+    network: optional(Type.String({ description: "All addresses of a network, whatever it has at the moment." })),
+    group: optional(Type.String({ description: "The endpoints that a group is assigned to, wherever they are." })),
+  },
+  strict,
+);
+
+const Rule = Type.Object(
+  {
+    direction: Type.Union([Type.Literal("in"), Type.Literal("out")], {
+      description: "Seen from the endpoint: in is what others begin, out what it begins.",
+    }),
+    action: Type.Union([Type.Literal("allow"), Type.Literal("deny")]),
+    priority: optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 1000,
+        description: "Smaller is asked first; of equals deny wins. Default 500.",
+      }),
+    ),
+    protocol: Type.Union([Type.String(), Type.Integer({ minimum: 0, maximum: 255 })], {
+      description: "all, tcp, udp, icmp, icmpv6, ipsec (ESP), or the number of an IP protocol.",
+    }),
+    ports: optional(
+      Type.Array(Port, { minItems: 1, description: "tcp and udp: destination ports and ranges. Default: all." }),
+    ),
+    icmpType: optional(Type.Integer({ minimum: 0, maximum: 255, description: "icmp and icmpv6: only this type." })),
+    peer: optional(Peer),
+    log: optional(Type.Boolean({ description: "What it decides is logged by the kernel, at most ten a second." })),
+    description: optional(Type.String()),
+  },
+  strict,
+);
+
+export const SecurityGroupSpec = Type.Object(
+  {
+    rules: Type.Array(Rule, { maxItems: 5000 }),
+    keepFlows: optional(
+      Type.Boolean({
+        description: "Flows that a change no longer allows go on until they end. Default: they are cut.",
+      }),
+    ),
+    commits: optional(
+      Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
+        description: "How often hosts were told to load it again, by host; * is all. The server counts.",
+      }),
+    ),
+    description: optional(Type.String()),
+  },
+  strict,
+);
+
+/** What a network's endpoints may send; all is refused unless it is said here. */
+export const Spoofing = Type.Object(
+  {
+    mac: optional(Type.Boolean({ description: "Any source MAC, and so any address." })),
+    ip: optional(Type.Boolean({ description: "Any source address, in IP, ARP and neighbour discovery." })),
+    dhcpServer: optional(Type.Boolean({ description: "Answers of a DHCP server." })),
+    routerAdvertisements: optional(Type.Boolean({ description: "IPv6 router advertisements and redirects." })),
+    broadcasts: optional(Type.Boolean({ description: "More than 2,000 broadcasts and multicasts a second." })),
+  },
+  strict,
+);
+
+/** A further address of an endpoint: a virtual IP it may have at the moment. */
+export const AllowedAddress = Type.Object(
+  {
+    address: Type.String({ description: "One address, without prefix length." }),
+    mac: optional(Type.String({ description: "With this source MAC; default: the endpoint's own." })),
+  },
+  strict,
+);
+
+export type SecurityGroupSpec = DeepReadonly<Static<typeof SecurityGroupSpec>>;
+export type Rule = SecurityGroupSpec["rules"][number];
+export type Peer = NonNullable<Rule["peer"]>;
+export type Spoofing = DeepReadonly<Static<typeof Spoofing>>;
+export type AllowedAddress = DeepReadonly<Static<typeof AllowedAddress>>;
+
+type DeepReadonly<T> = T extends readonly (infer U)[]
+  ? readonly DeepReadonly<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+
+/** The group that is always there. */
+export const DEFAULT_GROUP = "default";
+/** What it says until somebody changes it. */
+export const DEFAULT_GROUP_SPEC: SecurityGroupSpec = {
+  rules: [
+    { direction: "in", action: "allow", protocol: "all" },
+    { direction: "out", action: "allow", protocol: "all" },
+  ],
+  description: "Allows everything.",
+};
+
+export const PRIORITY_DEFAULT = 500;
+/** IP protocol numbers (IANA) of the names that a rule may have. */
+const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, ipsec: 50, icmpv6: 58 };
+export const PROTOCOL_NAMES: readonly string[] = ["all", ...Object.keys(PROTOCOLS)];
+
+/** Undefined for `all`; NaN for a name that is none. */
+export function protocolNumber(protocol: Rule["protocol"]): number | undefined {
+  if (typeof protocol === "number") return protocol;
+  return protocol === "all" ? undefined : (PROTOCOLS[protocol] ?? Number.NaN);
+}
+
+type Assigned = { readonly securityGroups?: readonly string[] };
+type AssignedNetwork = Assigned & { readonly ranges?: readonly (Assigned & { readonly name: string })[] };
+
+/** Names of the groups that count for an endpoint: its network's, range's and own, each once, in order of name. */
+export function groupsOf(
+  network: AssignedNetwork | undefined,
+  endpoint: Assigned & { readonly range?: string },
+): readonly string[] {
+  const own = endpoint.securityGroups;
+  const shared = network?.securityGroups;
+  const ranged =
+    endpoint.range === undefined
+      ? undefined
+      : network?.ranges?.find(({ name }) => name === endpoint.range)?.securityGroups;
+  if ((own?.length ?? 0) + (ranged?.length ?? 0) === 0 && (shared?.length ?? 0) <= 1) return shared ?? [];
+  return [...new Set([...(shared ?? []), ...(ranged ?? []), ...(own ?? [])])].sort();
+}
+
+/** Groups that some rule of these names as its peer. */
+export function peersIn(spec: SecurityGroupSpec): readonly string[] {
+  return spec.rules.flatMap((rule) => rule.peer?.group ?? []);
+}

@@ -1,0 +1,118 @@
+// Frames as bytes: what a test sends into a workload's interface, whatever that workload's own stack would have said.
+// Checksums are right, because connection tracking looks at them.
+import { ipBytes, ipOf } from "../../src/model/address.ts";
+
+export type Ends = {
+  readonly fromMac: string;
+  readonly toMac: string;
+  readonly from: string;
+  readonly to: string;
+};
+
+export const BROADCAST = "ff:ff:ff:ff:ff:ff";
+
+export function tcp(ends: Ends, port: number, tag: string): Buffer {
+  const head = Buffer.alloc(20);
+  head.writeUInt16BE(40_000, 0);
+  head.writeUInt16BE(port, 2);
+  head.writeUInt32BE(1, 4);
+  // Five words of header, SYN.
+  head.writeUInt16BE(0x5002, 12);
+  head.writeUInt16BE(1000, 14);
+  return packet(ends, 6, summed(ends, 6, Buffer.concat([head, Buffer.from(tag)]), 16));
+}
+
+export function udp(ends: Ends, port: number, tag: string, sourcePort = 40_000): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeUInt16BE(sourcePort, 0);
+  head.writeUInt16BE(port, 2);
+  head.writeUInt16BE(8 + tag.length, 4);
+  return packet(ends, 17, summed(ends, 17, Buffer.concat([head, Buffer.from(tag)]), 6));
+}
+
+export function icmp(ends: Ends, type: number, tag: string): Buffer {
+  const head = Buffer.alloc(8);
+  head[0] = type;
+  head.writeUInt16BE(7, 4);
+  const body = Buffer.concat([head, Buffer.from(tag)]);
+  const isV6 = ends.to.includes(":");
+  return packet(ends, isV6 ? 58 : 1, isV6 ? summed(ends, 58, body, 2) : withSum(body, body, 2));
+}
+
+/** Any protocol without a header that anybody checks. */
+export function raw(ends: Ends, protocol: number, tag: string): Buffer {
+  return packet(ends, protocol, Buffer.concat([Buffer.alloc(8, 1), Buffer.from(tag)]));
+}
+
+/** `claims` is the sender's MAC inside; a tag goes behind it, where Ethernet pads. */
+export function arp(ends: Ends, operation: 1 | 2, tag: string, claims = ends.fromMac): Buffer {
+  const head = Buffer.from("0001080006040000", "hex");
+  head.writeUInt16BE(operation, 6);
+  const sender = Buffer.concat([macBytes(claims), address(ends.from)]);
+  const target = Buffer.concat([Buffer.alloc(6), address(ends.to)]);
+  return Buffer.concat([ethernet(ends, 0x0806), head, sender, target, Buffer.from(tag.padEnd(18))]);
+}
+
+/** A neighbour advertisement: this target is at this MAC. */
+export function advertisement(ends: Ends, target: string, mac: string): Buffer {
+  const head = Buffer.from("8800000020000000", "hex");
+  const option = Buffer.concat([Buffer.from("0201", "hex"), macBytes(mac)]);
+  return packet(ends, 58, summed(ends, 58, Buffer.concat([head, address(target), option]), 2), 255);
+}
+
+/** A router advertisement with a lifetime, and nothing else. */
+export function routerAdvertisement(ends: Ends): Buffer {
+  return packet(ends, 58, summed(ends, 58, Buffer.from("86000000400007080000000000000000", "hex"), 2), 255);
+}
+
+function ethernet({ fromMac, toMac }: Ends, type: number): Buffer {
+  const end = Buffer.alloc(2);
+  end.writeUInt16BE(type);
+  return Buffer.concat([macBytes(toMac), macBytes(fromMac), end]);
+}
+
+function packet(ends: Ends, protocol: number, payload: Buffer, hops = 64): Buffer {
+  if (ends.to.includes(":")) {
+    const head = Buffer.alloc(8);
+    head[0] = 0x60;
+    head.writeUInt16BE(payload.length, 4);
+    head[6] = protocol;
+    head[7] = hops;
+    return Buffer.concat([ethernet(ends, 0x86dd), head, address(ends.from), address(ends.to), payload]);
+  }
+  const head = Buffer.alloc(12);
+  head[0] = 0x45;
+  head.writeUInt16BE(20 + payload.length, 2);
+  head[8] = hops;
+  head[9] = protocol;
+  const whole = Buffer.concat([head, address(ends.from), address(ends.to)]);
+  return Buffer.concat([ethernet(ends, 0x0800), withSum(whole, whole, 10), payload]);
+}
+
+/** With the checksum of the transport, which covers the addresses as well. */
+function summed(ends: Ends, protocol: number, body: Buffer, at: number): Buffer {
+  const tail = Buffer.alloc(8);
+  tail.writeUInt32BE(body.length, 0);
+  tail.writeUInt32BE(protocol, 4);
+  return withSum(body, Buffer.concat([address(ends.from), address(ends.to), tail, body]), at);
+}
+
+/** RFC 1071 over `covered`, written into `body`. */
+function withSum(body: Buffer, covered: Buffer, at: number): Buffer {
+  let sum = 0;
+  for (let i = 0; i < covered.length; i += 2) sum += ((covered[i] ?? 0) << 8) | (covered[i + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  const out = Buffer.from(body);
+  out.writeUInt16BE(~sum & 0xffff, at);
+  return out;
+}
+
+function macBytes(mac: string): Buffer {
+  return Buffer.from(mac.replaceAll(":", ""), "hex");
+}
+
+function address(text: string): Buffer {
+  const ip = ipOf(text);
+  if (ip === undefined) throw new Error(`${text} is not an address`);
+  return Buffer.from(ipBytes(ip));
+}

@@ -1,0 +1,90 @@
+// A workload's interface as a test has it in its hands: frames in, frames out, without the workload's own stack. Packet
+// sockets belong to the namespace they were made in, so the test's process holds one in each and never waits for
+// another process.
+import { SystemError } from "../../src/kernel/errno.ts";
+import * as libc from "../../src/kernel/libc.ts";
+import { must } from "./cluster.ts";
+
+const AF_PACKET = 17;
+const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
+const ETH_P_ALL = 0x0300; // In network byte order.
+const SOL_SOCKET = 1;
+const SO_RCVBUFFORCE = 33;
+const ENOBUFS = 105;
+const inbox = Buffer.allocUnsafe(70_000);
+
+export class Interface {
+  readonly #fd: number;
+  /** Frames that came since the last look, as text with one character per byte. */
+  #seen: string[] = [];
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** All interfaces of a namespace, or one of them; only of one can frames be sent. */
+  static async in(netns: string, name?: string): Promise<Interface> {
+    const index =
+      name === undefined ? 0 : Number((await must("ip", "-n", netns, "-o", "link", "show", name)).split(":", 1)[0]);
+    const fd = within(netns, () => libc.socket(AF_PACKET, SOCK_RAW_CLOEXEC, ETH_P_ALL));
+    libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20);
+    if (index > 0) {
+      const address = Buffer.alloc(20);
+      address.writeUInt16LE(AF_PACKET, 0);
+      address.writeUInt16LE(ETH_P_ALL, 2);
+      address.writeInt32LE(index, 4);
+      libc.bind(fd, address);
+    }
+    return new Interface(fd);
+  }
+
+  /** Whether it went out: a flood may fill the queue. */
+  send(frame: Buffer): boolean {
+    try {
+      libc.send(this.#fd, frame, frame.length);
+      return true;
+    } catch (error) {
+      if (error instanceof SystemError && error.errno === ENOBUFS) return false;
+      throw error;
+    }
+  }
+
+  /** Whether a frame with this text came since forget(). */
+  has(tag: string): boolean {
+    this.#drain();
+    return this.#seen.some((frame) => frame.includes(tag));
+  }
+
+  count(tag: string): number {
+    this.#drain();
+    return this.#seen.filter((frame) => frame.includes(tag)).length;
+  }
+
+  forget(): void {
+    this.#drain();
+    this.#seen = [];
+  }
+
+  #drain(): void {
+    for (let length = libc.recvNow(this.#fd, inbox); length >= 0; length = libc.recvNow(this.#fd, inbox))
+      this.#seen.push(inbox.toString("latin1", 0, length));
+  }
+
+  close(): void {
+    libc.close(this.#fd);
+  }
+}
+
+/** Runs what makes a socket in a namespace; nothing is awaited in between. */
+function within<T>(netns: string, make: () => T): T {
+  const home = libc.open("/proc/thread-self/ns/net");
+  const there = libc.open(`/run/netns/${netns}`);
+  try {
+    libc.setns(there);
+    return make();
+  } finally {
+    libc.setns(home);
+    libc.close(there);
+    libc.close(home);
+  }
+}
