@@ -1,8 +1,8 @@
 // How endpoints leave. Removing a link takes the kernel an RCU grace period (15-20 ms), and nobody has to wait for it:
 // the intent is written, the port is cut off, which takes 0.15 ms and ends its traffic, and that is the answer. What
-// follows happens behind it, in this order: the link is removed, all that wait as one group; the server lets go; the
-// journal forgets. So an address is never free before its link is gone, and whoever wants the same name or interface
-// again waits here for that. A killed agent leaves a port that its successor's first round removes.
+// follows happens behind it, in this order: its elements and its link are removed, all that wait as one group; the
+// server lets go; the journal forgets. So an address is never free before its link is gone, and whoever wants the same
+// name or interface again waits here for that. A killed agent leaves a port that its successor's first round removes.
 import { policyOf } from "../datapath/policy.ts";
 import { atRoot } from "../datapath/rooted.ts";
 import type { Ifb, KernelObject, Veth } from "../datapath/state.ts";
