@@ -1,7 +1,7 @@
 // How a host goes and comes back, on the real kernel: drained, cut off, given up, told; and what a VPN that comes up on
 // a host makes known.
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
@@ -20,6 +20,14 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
     call(cluster.agentSocket(host), "POST", "/v1/attachments", { network, netns: `/run/netns/${netns}` });
   const linksOf = async (netns: string) => (await run("ip", "-n", netns, "-br", "link")).stdout;
   const wire = (host: string, state: "up" | "down") => must("ip", "-n", cluster.wire, "link", "set", host, state);
+  /** A host tells the server of its local endpoints a moment later. */
+  const attachKnown = async (host: string, network: string, owner: string): Promise<Workload> => {
+    const workload = await cluster.attach(host, network, owner);
+    const isKnown = async () =>
+      (await cluster.api("GET", "/v1/endpoints")).body.items.some((one: Json) => one.name === workload.endpoint);
+    await until(`the server knows ${workload.endpoint}`, isKnown);
+    return workload;
+  };
   let first: Workload;
   let stale: Workload;
   let heir: Workload;
@@ -36,7 +44,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
   after(() => cluster.close());
 
   test("a drained host takes nothing new, also while the server is away; what it has goes on", async () => {
-    const before = await cluster.attach("h2", "dcos", "before");
+    const before = await attachKnown("h2", "dcos", "before");
     const drained = await cluster.weft("host", "drain", "h2");
     assert.match(drained.stderr, /1 endpoint left:\n {2}before\.eth0 \(10\.9\.0\.\d+ in network dcos\)/);
     await cluster.converged();
@@ -47,7 +55,10 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
       assert.match(body.detail, /host "h2" takes no new endpoints: it is being drained.*weft host resume h2/);
     }
     const saved = join(cluster.folder, "h2", "snapshot.json");
-    await until("the agent has it on disk", async () => readFileSync(saved, "utf8").includes('"drained":true'));
+    await until(
+      "the agent has it on disk",
+      async () => existsSync(saved) && readFileSync(saved, "utf8").includes('"drained":true'),
+    );
     await cluster.kill("server");
     assert.equal((await tryAttach("h2", "dcos", netns)).body.reason, "host-drained");
     await cluster.kill("h2");
@@ -88,7 +99,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
   });
 
   test("a host that is cut off is lost, and keeps everything; it assigns, and its traffic flows", async () => {
-    stale = await cluster.attach("h3", "dcos", "stale");
+    stale = await attachKnown("h3", "dcos", "stale");
     await cluster.converged();
     assert(await cluster.pings(first, stale.addresses[0] ?? ""));
     assert.equal((await cluster.weft("host", "reclaim", "h3", "--yes")).code, 4, "it is ready");
