@@ -8,7 +8,7 @@ export function patchRoutes(control: Control): Route[] {
     {
       method: "PATCH",
       path: "/v1/endpoints/{name}",
-      summary: "Changes an endpoint's own limits while it is attached; what is not given stays.",
+      summary: "Changes limits, groups and further addresses of an attached endpoint; what is not given stays.",
       access: "admin",
       query: {},
       headers: MATCH,

@@ -187,11 +187,13 @@ function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => v
     return [step((desk) => addVeth(desk, o)), { at, ns: o.peer.ns, isRemoval, encode: up }];
   }
   const isAhead = op.op === "set" && op.from.kind === "veth" && op.from.peer.mac === "";
+  // A lease's range may have an MTU of its own, which the answer brought.
+  const isNearRight = isAhead && op.from.mtu === o.mtu;
   let near = 0;
   return [
     step((desk) => {
       // An attach waits for this: what it made a moment ago is not asked for again.
-      near = isAhead ? desk.indexOf(o.name) : change(desk, o, op);
+      near = isNearRight ? desk.indexOf(o.name) : change(desk, o, op);
     }),
     { at, ns: o.peer.ns, isRemoval, encode: (desk) => changePeer(desk, o, near) },
   ];

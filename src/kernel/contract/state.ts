@@ -178,6 +178,12 @@ export const STATE: Contract = {
     ]);
     await assertHolds(world.kernel, stateOf(whole), [workload]);
     await converge(world, lan, [workload]);
+    // The range of the lease has a smaller MTU.
+    const small = { ...port, mtu: 1300, peer: { ...port.peer, mtu: 1300 } };
+    await mustApply(world, [{ op: "add", object: ahead }]);
+    await mustApply(world, [{ op: "set", from: ahead, object: small }]);
+    await assertHolds(world.kernel, stateOf([...lan, small]), [workload]);
+    await converge(world, lan, [workload]);
     // What a killed agent left like this is completed by a round, too.
     await mustApply(world, [{ op: "add", object: ahead }]);
     await converge(world, whole, [workload]);
