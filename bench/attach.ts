@@ -1,11 +1,14 @@
 // How long does a workload wait for its interface? Attach and detach through the agent's unix socket, in a local
 // network (the agent assigns) and in a global one (the server assigns, durable before it answers), against the same
 // netlink bytes replayed from C. The bytes are recorded from a traced agent and replayed in a twin: a namespace with
-// the same devices under the same indexes, and workload namespaces of its own. Weft and replay take turns, one attach
-// each.
+// the same devices under the same indexes and the same nft tables, and workload namespaces of its own. Weft and replay
+// take turns, one attach each.
+import { strict as assert } from "node:assert";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { compile } from "../src/datapath/compile.ts";
 import { type Cluster, call, must, until } from "../test/netns/cluster.ts";
-import { addNamespace, ip, pathOf, withCluster } from "./lab/lab.ts";
+import { addNamespace, inside, ip, pathOf, withCluster } from "./lab/lab.ts";
 import { cellsOf, quantilesOf, show } from "./lab/report.ts";
 import { Stopwatch, type Step } from "./lab/stopwatch.ts";
 import { readTrace, type Sent, traced } from "./lab/trace.ts";
@@ -94,9 +97,9 @@ type Link = {
   readonly linkinfo?: { readonly info_kind: string };
 };
 
-/** A namespace with the bridges of a VRF's, under the same indexes. */
-async function buildTwin(cluster: Cluster, name: string, vrf: string): Promise<string> {
-  const twin = await addNamespace(cluster, name);
+/** A namespace with the bridges of a network's VRF, under the same indexes, and its nft tables. */
+async function buildTwin(cluster: Cluster, mode: Mode): Promise<string> {
+  const [vrf, twin] = [cluster.vrfNetns(HOST, mode), await addNamespace(cluster, `${mode}-twin`)];
   const links = JSON.parse(await must("ip", "-n", vrf, "-json", "-details", "link", "show")) as readonly Link[];
   const bridges = links.filter(({ linkinfo }) => linkinfo?.info_kind === "bridge");
   await ip(
@@ -106,13 +109,21 @@ async function buildTwin(cluster: Cluster, name: string, vrf: string): Promise<s
       `link set ${ifname} mtu ${mtu} up`,
     ]),
   );
+  // Compiled, not copied: `nft list ruleset` writes what `nft -f` does not read.
+  const { body: snapshot } = await cluster.api("GET", "/v1/snapshot");
+  const tables = [...compile(snapshot, HOST).values()].find(({ kind, ns }) => kind === "nft" && ns === `vrf:${mode}`);
+  assert(tables?.kind === "nft" && tables.bridge !== undefined);
+  const file = join(cluster.folder, `${mode}.nft`);
+  writeFileSync(file, `table inet weft {\n${tables.body}}\ntable bridge weft {\n${tables.bridge}}\n`);
+  await must(...inside(pathOf(twin), ["nft", "-f", file]));
   return twin;
 }
 
 /** A recording's messages, for the twin of its VRF and another workload. */
 function stepsFor(sends: readonly Sent[], startedMs: number, places: ReadonlyMap<string, string>): Step[] {
   const twinOf = (netns: string) => places.get(netns) ?? netns;
-  return sends.map(({ netns, bytes, patches, openedAtMs }) => ({
+  return sends.map(({ protocol, netns, bytes, patches, openedAtMs }) => ({
+    protocol,
     netns: twinOf(netns ?? ""),
     bytes,
     isOpen: openedAtMs < startedMs,
@@ -169,7 +180,7 @@ async function prepare(cluster: Cluster, mode: Mode): Promise<Lab> {
   await attach(cluster, mode, await cluster.addWorkloadNetns(`${mode}-anchor`));
   const recordings = await record(cluster, mode, ours);
   const vrf = cluster.vrfNetns(HOST, mode);
-  const twin = await buildTwin(cluster, `${mode}-twin`, vrf);
+  const twin = await buildTwin(cluster, mode);
   await restartAgent(cluster);
   const pairs = recordings.map((recording, i) => {
     // Not by number: some recordings were left out, and what one says of its namespace is what has to be replaced.

@@ -3,8 +3,8 @@
  * requests as bytes too. Commands are lines on stdin, answers are lines on stdout:
  *
  *   http SOCKET HEX    sends a request on a new connection; answers "MICROSECONDS RESPONSE", the response on one line
- *   send NETNS KEEP HEX [OFFSET:NETNS ...]
- *                      queues one datagram for an rtnetlink socket in that namespace. KEEP 1: the socket is open already,
+ *   send NETNS PROTOCOL KEEP HEX [OFFSET:NETNS ...]
+ *                      queues one datagram for a netlink socket in that namespace. KEEP 1: the socket is open already,
  *                      as a daemon keeps it; 0: opening it is part of the time. At each offset the descriptor of a
  *                      namespace is written into the bytes.
  *   run                sends what is queued, each after all answers to the one before; answers "MICROSECONDS ERRORS",
@@ -63,10 +63,10 @@ static void forget_namespaces(void) {
   while (name_count > 0) close(names[--name_count].fd);
 }
 
-static int open_socket(int namespace) {
+static int open_socket(int namespace, int protocol) {
   int one = 1;
   if (namespace >= 0 && setns(namespace, CLONE_NEWNET)) die("setns");
-  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   if (fd < 0) die("socket");
   setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
   setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one);
@@ -75,20 +75,21 @@ static int open_socket(int namespace) {
 }
 
 /* Sockets that a daemon would have open already: by path, for as long as this program runs. */
-static struct { char path[256]; int fd; } kept[64];
+static struct { char path[256]; int protocol, fd; } kept[64];
 static int kept_count;
 
-static int kept_socket(const char *path) {
+static int kept_socket(const char *path, int protocol) {
   for (int i = 0; i < kept_count; i++)
-    if (!strcmp(kept[i].path, path)) return kept[i].fd;
+    if (!strcmp(kept[i].path, path) && kept[i].protocol == protocol) return kept[i].fd;
   if (kept_count == 64) die("too many kept sockets");
   snprintf(kept[kept_count].path, sizeof kept[0].path, "%s", path);
-  return kept[kept_count++].fd = open_socket(namespace_fd(path));
+  kept[kept_count].protocol = protocol;
+  return kept[kept_count++].fd = open_socket(namespace_fd(path), protocol);
 }
 
 static struct step {
   int namespace; /* -1: `socket` is open already */
-  int socket, acks;
+  int protocol, socket, acks;
   size_t length;
   unsigned char bytes[MESSAGE_MAX];
 } steps[STEPS_MAX];
@@ -109,10 +110,11 @@ static void queue(char *line) {
   if (step_count == STEPS_MAX) die("too many steps");
   struct step *step = &steps[step_count++];
   char *save, *path = strtok_r(line, " \n", &save);
+  step->protocol = atoi(strtok_r(NULL, " \n", &save));
   int keep = atoi(strtok_r(NULL, " \n", &save));
   step->length = unhex(strtok_r(NULL, " \n", &save), step->bytes, MESSAGE_MAX);
   step->namespace = keep ? -1 : namespace_fd(path);
-  step->socket = keep ? kept_socket(path) : -1;
+  step->socket = keep ? kept_socket(path, step->protocol) : -1;
   step->acks = acks_wanted(step);
   for (char *patch; (patch = strtok_r(NULL, " \n", &save));) {
     char *colon = strchr(patch, ':');
@@ -142,7 +144,7 @@ static void run(void) {
   double started = now_us();
   for (int i = 0; i < step_count; i++) {
     struct step *step = &steps[i];
-    int fd = step->socket >= 0 ? step->socket : open_socket(step->namespace);
+    int fd = step->socket >= 0 ? step->socket : open_socket(step->namespace, step->protocol);
     if (send(fd, step->bytes, step->length, 0) != (ssize_t)step->length) die("send");
     collect(fd, step->acks, i, errors);
     if (step->socket < 0) close(fd);

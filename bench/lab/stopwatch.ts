@@ -4,7 +4,10 @@ import { Program } from "./program.ts";
 import type { Sent } from "./trace.ts";
 
 /** A datagram to send: in which namespace, over a socket that is open already or not. */
-export type Step = Pick<Sent, "bytes" | "patches"> & { readonly netns: string; readonly isOpen: boolean };
+export type Step = Pick<Sent, "protocol" | "bytes" | "patches"> & { readonly netns: string; readonly isOpen: boolean };
+
+/** <linux/netlink.h> */
+const NUMBERS = { NETLINK_ROUTE: 0, NETLINK_NETFILTER: 12 } as const;
 
 export class Stopwatch {
   readonly #program: Program;
@@ -28,9 +31,9 @@ export class Stopwatch {
 
   /** Milliseconds to send the steps and hear that each was done; throws if the kernel refused one. */
   async replay(steps: readonly Step[]): Promise<number> {
-    const commands = steps.map(({ netns, isOpen, bytes, patches }) => {
+    const commands = steps.map(({ protocol, netns, isOpen, bytes, patches }) => {
       const places = patches.map((patch) => ` ${patch.offset}:${patch.netns}`).join("");
-      return `send ${netns} ${isOpen ? 1 : 0} ${bytes.toString("hex")}${places}\n`;
+      return `send ${netns} ${NUMBERS[protocol]} ${isOpen ? 1 : 0} ${bytes.toString("hex")}${places}\n`;
     });
     const [us, ...errors] = (await this.#program.ask(`${commands.join("")}run\n`)).split(" ");
     if (errors.length > 0) throw new Error(`the kernel refused a replayed message (step:errno): ${errors.join(" ")}`);

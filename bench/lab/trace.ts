@@ -1,5 +1,6 @@
-// The rtnetlink messages that a running agent sent, byte for byte, out of a trace of its system calls. Knows of netlink
-// only what a replay needs: which messages change something, and where in them a namespace's descriptor stands.
+// The netlink messages that a running agent sent, byte for byte, out of a trace of its system calls: links, addresses
+// and routes (rtnetlink), elements of sets (nfnetlink). Knows of netlink only what a replay needs: which messages change
+// something, and where in them a namespace's descriptor stands.
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
@@ -9,9 +10,12 @@ export function traced(prefix: string): string[] {
   return ["strace", "-D", "-ff", "-o", prefix, "-ttt", "-y", "-e", calls, "-e", "write=all", "-e", "signal=none", "--"];
 }
 
+export type Protocol = "NETLINK_ROUTE" | "NETLINK_NETFILTER";
+
 /** One datagram to the kernel. */
 export type Sent = {
   readonly atMs: number;
+  readonly protocol: Protocol;
   /** Path of the namespace that the socket belongs to; undefined: the agent's own. */
   readonly netns: string | undefined;
   /** When the socket was made. */
@@ -21,9 +25,10 @@ export type Sent = {
   readonly patches: readonly { readonly offset: number; readonly netns: string }[];
 };
 
+const PROTOCOLS: readonly Protocol[] = ["NETLINK_ROUTE", "NETLINK_NETFILTER"];
 const NETNS = /^\/run\/netns\//;
 
-/** All rtnetlink datagrams of a traced process that change something, in order. */
+/** All datagrams of a traced process that change something, in order. */
 export function readTrace(prefix: string): Sent[] {
   const files = readdirSync(dirname(prefix)).filter((name) => name.startsWith(`${basename(prefix)}.`));
   const calls = files.flatMap((name) => callsOf(readFileSync(join(dirname(prefix), name), "latin1"), name));
@@ -45,7 +50,7 @@ function callsOf(trace: string, thread: string): Call[] {
   return calls.map(({ hex, ...call }) => ({ ...call, data: Buffer.from(hex, "hex") }));
 }
 
-type Socket = { readonly netns: string | undefined; readonly openedAtMs: number };
+type Socket = Pick<Sent, "protocol" | "netns" | "openedAtMs">;
 
 function sendsOf(calls: readonly Call[]): Sent[] {
   const spaces = new Map<string, string | undefined>();
@@ -62,20 +67,26 @@ function sendsOf(calls: readonly Call[]): Sent[] {
     if (made !== null) {
       // The number may have been another socket's before.
       sockets.delete(made[2] ?? "");
-      if (made[1]?.endsWith("NETLINK_ROUTE") === true) {
-        sockets.set(made[2] ?? "", { netns: spaces.get(thread), openedAtMs: atMs });
+      const protocol = PROTOCOLS.find((name) => made[1]?.endsWith(name) === true);
+      if (protocol !== undefined) {
+        sockets.set(made[2] ?? "", { protocol, netns: spaces.get(thread), openedAtMs: atMs });
       }
     }
     const socket = sockets.get(sent?.[1] ?? "");
-    if (sent === null || socket === undefined || !text.includes("nlmsg_len") || !isChange(data)) continue;
+    if (sent === null || socket === undefined || !text.includes("nlmsg_len")) continue;
+    if (!isChange(socket.protocol, data)) continue;
     sends.push({ ...socket, atMs, bytes: data, patches: patchesIn(data, descriptors) });
   }
   return sends;
 }
 
-/** rtnetlink counts its messages in fours: new, delete, get, set. */
-function isChange(bytes: Buffer): boolean {
-  return bytes.length >= 16 && bytes.readUInt16LE(4) % 4 !== 2;
+const NFNL_MSG_BATCH_BEGIN = 0x10;
+
+/** rtnetlink counts its messages in fours: new, delete, get, set. nfnetlink has its changes in transactions. */
+function isChange(protocol: Protocol, bytes: Buffer): boolean {
+  if (bytes.length < 16) return false;
+  const type = bytes.readUInt16LE(4);
+  return protocol === "NETLINK_ROUTE" ? type % 4 !== 2 : type === NFNL_MSG_BATCH_BEGIN;
 }
 
 const RTM_NEWLINK = 16;
