@@ -10,11 +10,11 @@ import type { Kernel, NetnsId } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
-import { type Endpoint, type Network, endpointName } from "../model/resource.ts";
+import { type Endpoint, type Network, type Snapshot, endpointName } from "../model/resource.ts";
 import { parseMac } from "../model/parse.ts";
 import type { AttachRequest, Attachment, EndpointCounters, QueueCounters } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
-import { bridgeKey, claimOf, ownerOf, portAhead, present } from "./claim.ts";
+import { bridgeKey, claimOf, ownerOf, portAhead, present, unplaced } from "./claim.ts";
 import { Departures } from "./detach.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { assign, inQuarantine } from "./lease.ts";
@@ -332,8 +332,11 @@ export class Door {
   }
 
   /** What an attach answered, and the objects that stand for it in the kernel. */
-  shown(endpoint: Endpoint): { readonly attachment: Attachment; readonly objects: readonly KernelObject[] } {
-    const place = this.#places.of(endpoint.spec.network);
+  shown(
+    endpoint: Endpoint,
+    snapshot?: Snapshot,
+  ): { readonly attachment: Attachment; readonly objects: readonly KernelObject[] } {
+    const place = this.#places.of(endpoint.spec.network, snapshot);
     const objects = this.#compile(place, endpoint);
     return { attachment: present(place, endpoint, objects), objects };
   }
@@ -355,15 +358,19 @@ export class Door {
     return network;
   }
 
-  /** What is attached on this host, as an attach answers it. */
+  /** What is attached on this host, as an attach answers it: also of a network that is not known (any more). */
   list(): readonly Attachment[] {
-    return [...this.#options.journal.entries.values()]
+    const { agent, journal } = this.#options;
+    // An agent that has just started does not act on what it saved yet, but what is attached is attached.
+    const snapshot = agent.current() ?? agent.known();
+    return [...journal.entries.values()]
       .filter((entry) => entry.state === "attached")
-      .flatMap(({ endpoint }) => {
+      .map(({ endpoint }) => {
         try {
-          return [this.shown(endpoint).attachment];
-        } catch {
-          return [];
+          return this.shown(endpoint, snapshot).attachment;
+        } catch (error) {
+          if (error instanceof Fault) return unplaced(endpoint);
+          throw error;
         }
       });
   }

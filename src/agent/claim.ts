@@ -63,6 +63,11 @@ export function present(
   };
 }
 
+/** What is known of an attachment when its network is not. */
+export function unplaced({ name, spec }: Endpoint): Attachment {
+  return { endpoint: name, spec, mtu: 0, routes: [], interfaceAddresses: [], gateways: [], dns: [] };
+}
+
 /** What the pair of an endpoint is before its addresses are known: all but the far end's MAC, if nobody chose one. */
 export function portAhead({ vrf, segments, mtu }: Place, { ifname, netns, mac }: EndpointClaim, name: string) {
   const [segment] = segments;

@@ -27,9 +27,8 @@ export class Places {
     this.#host = host;
   }
 
-  /** By the agent's snapshot as it is now; Faults: `not-synced`, `network-unknown`, `host-unknown`. */
-  of(name: string): Place {
-    const snapshot = this.#agent.current();
+  /** By the agent's snapshot as it is now, or this one; Faults: `not-synced`, `network-unknown`, `host-unknown`. */
+  of(name: string, snapshot: Snapshot | undefined = this.#agent.current()): Place {
     if (snapshot === undefined) throw notSynced();
     const network = snapshot.networks.find((one) => one.name === name);
     if (network === undefined) throw unknownNetwork(name, snapshot.networks);

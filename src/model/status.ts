@@ -110,6 +110,7 @@ export type QueueCounters = {
 export type Attachment = {
   readonly endpoint: string;
   readonly spec: EndpointSpec;
+  /** 0 while the agent does not know the network: it has just started, or the network is gone. */
   readonly mtu: number;
   /** With prefix length, as configured on the interface. */
   readonly interfaceAddresses: readonly string[];

@@ -1,5 +1,5 @@
-// A round decides what to do and then needs time to do it. What an attach or a detach does meanwhile is newer: the
-// round must not undo it.
+// What holds between two rounds: a round decides what to do and then needs time to do it, so what an attach or a detach
+// does meanwhile is newer, and the round must not undo it; and what is attached is attached before the first round, too.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Ns, keyOf } from "../../src/datapath/state.ts";
@@ -67,4 +67,24 @@ test("a port that is detached while a round is about to make it again stays away
   await world.assertConverged("after all");
   world.killAgent(host);
   world.killServer();
+});
+
+test("what is attached is told by an agent that has just started, with the server away and also without a snapshot", async () => {
+  const world = new World(randomFrom(1));
+  const host = await hostWith(world, ["web"]);
+  const list = () => host.running?.door.list() ?? assert.fail("no agent");
+  const before = list();
+  assert.equal(before.length, 1);
+  world.killServer();
+  world.killAgent(host);
+  world.startAgent(host);
+  assert.deepEqual(list(), before);
+  world.killAgent(host);
+  host.saved = undefined;
+  world.startAgent(host);
+  assert.deepEqual(
+    list().map(({ endpoint, spec }) => ({ endpoint, spec })),
+    before.map(({ endpoint, spec }) => ({ endpoint, spec })),
+  );
+  world.killAgent(host);
 });
