@@ -10,7 +10,7 @@ export function traced(prefix: string): string[] {
   return ["strace", "-D", "-ff", "-o", prefix, "-ttt", "-y", "-e", calls, "-e", "write=all", "-e", "signal=none", "--"];
 }
 
-export type Protocol = "NETLINK_ROUTE" | "NETLINK_NETFILTER";
+type Protocol = "NETLINK_ROUTE" | "NETLINK_NETFILTER";
 
 /** One datagram to the kernel. */
 export type Sent = {

@@ -10,17 +10,18 @@ import { compile } from "../datapath/compile.ts";
 import { diff } from "../datapath/diff.ts";
 import { portName } from "../datapath/names.ts";
 import { printOp } from "../datapath/print.ts";
-import type { KernelObject, KernelState, Ns, Op, Veth } from "../datapath/state.ts";
+import type { KernelObject, KernelState, Op, Veth } from "../datapath/state.ts";
 import type { Kernel, OpResult } from "../kernel/kernel.ts";
 import { vrfsOn } from "../model/membership.ts";
 import { emptySnapshot, type Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import { type Entry, type Journal, releaseEarlierBoots } from "./journal.ts";
 import { Line, type LineOptions, refusalsOf } from "./line.ts";
-import { merged, placeOf, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
+import { merged, pairsIn, placeOf, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
 import { writeDown } from "./limits.ts";
-import { adopted, disagreement, freeIn, goneOf, isAlive, isSameElsewhere, withLocal, withoutHost } from "./local.ts";
+import { adopted, disagreement, freeIn, goneOf, isAlive, isSameGround, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
+import { Looks } from "./look.ts";
 import { Lost } from "./lost.ts";
 import { keepSaved } from "./saved.ts";
 import { flowCutter, policySaid } from "./policy.ts";
@@ -38,9 +39,6 @@ export type AgentOptions = LineOptions & {
 const PERIOD_MS = 30_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
 const START_GRACE_MS = 3_000;
-/** From an event of the kernel to the look: drift is repaired within this and a round. */
-const EVENTS_MS = 50;
-const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps", "securityGroups"] as const;
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -59,14 +57,12 @@ export class Agent {
   #startedAtMs = 0;
   #held = new Map<string, KernelObject>();
   #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
-  #mustLook = true;
+  readonly #looks: Looks;
   readonly #cut = flowCutter();
-  #isLookSoon = false;
   /** What attaches and detaches did since the look of the running round began, or since it decided what to do. */
   #sinceLook: OpResult[] = [];
   /** Links that attaches and detaches changed since the running round decided what to do: its word on them is old. */
   readonly #touched = new Set<string>();
-  #lookedAtMs = 0;
   #isSynced = false;
   /** What only this host knows, and what the server said no to: both are conditions for people. */
   #gone: readonly string[] = [];
@@ -80,6 +76,7 @@ export class Agent {
     this.#options = options;
     this.#lost = new Lost(options);
     this.#bootId = options.kernel.facts().bootId;
+    this.#looks = new Looks({ ...options, periodMs: PERIOD_MS / 2, poke: () => this.#loop.poke() });
     const { clock, random } = options;
     this.#loop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 5 }, () => this.#round());
     this.#serverLoop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 100 }, () => this.#settle());
@@ -102,7 +99,7 @@ export class Agent {
     const { kernel, mirror, clock } = this.#options;
     this.#startedAtMs = clock.nowMs();
     releaseEarlierBoots(this.#options.journal, this.#bootId);
-    kernel.watch(() => this.#lookSoon(signal), signal);
+    kernel.watch(() => this.#looks.heard(signal), signal);
     mirror.onChange(() => this.#heard());
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
     await Promise.all([
@@ -170,20 +167,11 @@ export class Agent {
   get held(): KernelState {
     return this.#held;
   }
-  /** Look again at the kernel. */
+  /** Look again at the kernel, at all of it. */
   poke(): void {
-    this.#mustLook = true;
+    this.#looks.askWhole();
     this.#loop.poke();
   }
-  /** The kernel said something, and mostly about what an attach just did: that is looked at once for many. */
-  async #lookSoon(signal: AbortSignal): Promise<void> {
-    if (this.#isLookSoon) return;
-    this.#isLookSoon = true;
-    await this.#options.clock.sleep(EVENTS_MS, signal);
-    this.#isLookSoon = false;
-    this.poke();
-  }
-
   /** The journal has news for the server. */
   pokeServer(): void {
     this.#serverLoop.poke();
@@ -197,7 +185,7 @@ export class Agent {
     await this.#serverLoop.roundNow();
   }
   async roundNow(): Promise<void> {
-    this.#mustLook = true;
+    this.#looks.askWhole();
     await this.#loop.roundNow();
   }
 
@@ -231,12 +219,9 @@ export class Agent {
     const snapshot = this.current();
     if (snapshot === undefined) return true;
     if (!this.#isLookDue(snapshot)) return this.#advance(snapshot);
-    this.#mustLook = false;
-    this.#lookedAtMs = this.#options.clock.nowMs();
-    const workloads = new Set([...journal.entries.values()].map((entry) => entry.endpoint.spec.netns as Ns));
     this.#sinceLook = [];
-    const look = merged(await kernel.observe([...workloads]), this.#sinceLook, this.apart);
-    const actual = withoutTheirs(look, journal.entries.values());
+    const look = await this.#looks.take(this.#held, () => pairsIn(this.#sinceLook, this.apart));
+    const actual = withoutTheirs(merged(look, this.#sinceLook, this.apart), journal.entries.values());
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
     // turn, so what is in `actual` is in the journal.
     this.#sinceLook = [];
@@ -254,7 +239,9 @@ export class Agent {
       ops.filter(({ op }) => op === "remove").map((op) => ({ op })),
     );
     const results = await kernel.apply(ops, ({ object }) => this.#touched.has(placeOf(object)));
+    if (ops.length > 0) this.#looks.did();
     const missed = results.filter((result) => result.refusal !== undefined);
+    if (missed.length > 0) this.#looks.askWhole();
     this.#held = record(record(new Map(actual), results), this.#sinceLook);
     this.#settled = missed.length === 0 ? { snapshot: seen, journalVersion } : undefined;
     const refused = missed.filter((result) => result.refusal?.class !== "overtaken");
@@ -267,8 +254,7 @@ export class Agent {
 
   /** A new revision of no concern to this host, as most are, needs no look; a poke of the kernel and the period do. */
   #isLookDue(snapshot: Snapshot): boolean {
-    const isPeriodOver = this.#options.clock.nowMs() - this.#lookedAtMs >= PERIOD_MS / 2;
-    return this.#mustLook || isPeriodOver || !this.#isSettled(snapshot);
+    return this.#looks.isDue || !this.#isSettled(snapshot);
   }
 
   /** Whether the kernel was made to hold exactly what these lists and the journal ask for. */
@@ -277,8 +263,7 @@ export class Agent {
     return (
       settled !== undefined &&
       settled.journalVersion === this.#options.journal.version &&
-      LISTS.every((list) => settled.snapshot[list] === snapshot[list]) &&
-      isSameElsewhere(settled.snapshot.endpoints, snapshot.endpoints, this.#options.host)
+      isSameGround(settled.snapshot, snapshot, this.#options.host)
     );
   }
 
@@ -372,6 +357,7 @@ export class Agent {
 
   /** What was just done to the kernel: the running round cannot have seen it, and leaves these links alone. */
   note(results: readonly OpResult[]): void {
+    this.#looks.did();
     for (const { op } of results) {
       this.#touched.add(placeOf(op.object));
       if (op.object.kind === "veth") this.#touched.add(`${op.object.peer.ns} ${op.object.peer.name}`);

@@ -117,16 +117,18 @@ export class Door {
    */
   #inTheWay(name: string, netnsId: NetnsId, ifname: string): readonly Entry[] {
     const { agent, journal } = this.#options;
-    return [...journal.entries.values()].filter((entry) => {
-      if (entry.endpoint.name === name) return entry.state === "detaching" || !agent.isAlive(entry);
-      return entry.state === "detaching" && entry.netnsId === netnsId && entry.endpoint.spec.ifname === ifname;
+    const own = journal.entries.get(name);
+    const isOwnLeaving = own !== undefined && (own.state === "detaching" || !agent.isAlive(own));
+    const beside = [...journal.inNetns(netnsId)].filter(({ state, endpoint }) => {
+      return state === "detaching" && endpoint.name !== name && endpoint.spec.ifname === ifname;
     });
+    return isOwnLeaving ? [own, ...beside] : beside;
   }
 
   /** Whether an interface that is there already is the way out, and would no longer be the first by name. */
   #hasWayOut(netnsId: NetnsId, ifname: string): boolean {
-    return [...this.#options.journal.entries.values()].some(({ state, endpoint: { spec }, ...entry }) => {
-      return state === "attached" && entry.netnsId === netnsId && spec.defaultRoute !== false && ifname < spec.ifname;
+    return [...this.#options.journal.inNetns(netnsId)].some(({ state, endpoint: { spec } }) => {
+      return state === "attached" && spec.defaultRoute !== false && ifname < spec.ifname;
     });
   }
 
@@ -211,19 +213,11 @@ export class Door {
   /** An endpoint with addresses from this host's own block. */
   #assign(place: Place, claim: EndpointClaim, name: string): Endpoint {
     const { uid, journal, clock } = this.#options;
-    const used = this.#usedIn(claim.network);
+    const used = journal.used(claim.network);
     const rest = inQuarantine(journal.freed, place.network, name, clock.nowMs());
     const { addresses: _, mac: __, range: ___, slice: ____, qos: _____, ...who } = claim;
     const spec = { ...who, ...assign(place.segments, used, claim, rest), ...limitsIn(claim) };
     return { kind: "endpoint", name, uid: uid(), revision: place.world.snapshot.revision, spec };
-  }
-
-  #usedIn(network: string): ReadonlySet<string> {
-    const used = new Set<string>();
-    for (const { endpoint } of this.#options.journal.entries.values()) {
-      if (endpoint.spec.network === network) for (const address of endpoint.spec.addresses) used.add(address);
-    }
-    return used;
   }
 
   /** The endpoint's objects into the kernel: at once if its bridge is there, else with the next round. */
@@ -269,8 +263,10 @@ export class Door {
   }
 
   #compile(place: Place, endpoint: Endpoint): KernelObject[] {
+    const { journal } = this.#options;
+    const own = journal.entries.get(endpoint.name);
     const names: string[] = [];
-    for (const entry of this.#options.journal.entries.values()) {
+    for (const entry of own === undefined ? [] : journal.inNetns(own.netnsId)) {
       const { netns, ifname, defaultRoute } = entry.endpoint.spec;
       if (netns === endpoint.spec.netns && entry.state === "attached" && defaultRoute !== false) names.push(ifname);
     }
@@ -349,7 +345,7 @@ export class Door {
     const { network, segments, world } = this.#places.of(name);
     checkTakes(world.self, network, agent.standing);
     if (network.spec.ipam === "local")
-      assign(segments, this.#usedIn(name), { network: name, ...(slice === undefined ? {} : { slice }) });
+      assign(segments, this.#options.journal.used(name), { network: name, ...(slice === undefined ? {} : { slice }) });
     else if (!agent.isServerThere)
       throw new Fault("unavailable", {
         what: `the server cannot be reached, and it assigns the addresses of network "${name}"`,

@@ -24,9 +24,7 @@ export function merged(
   since: readonly OpResult[],
   apart: ReadonlySet<Veth>,
 ): Map<string, KernelObject> {
-  const pairs = new Set<string>();
-  for (const pair of apart) pairs.add(nearOf(pair));
-  for (const { op } of since) if (op.object.kind === "veth") pairs.add(nearOf(op.object));
+  const pairs = pairsIn(since, apart);
   const state = new Map(look);
   for (const object of pairs.size === 0 ? [] : look.values())
     if (object.kind === "veth" && pairs.has(nearOf(object))) forget(state, object);
@@ -35,13 +33,22 @@ export function merged(
   return state;
 }
 
+/** Near ends of the pairs that were changed, and of those apart. */
+export function pairsIn(since: readonly OpResult[], apart: ReadonlySet<Veth>): Set<string> {
+  const pairs = new Set<string>();
+  for (const pair of apart) pairs.add(nearOf(pair));
+  for (const { op } of since) if (op.object.kind === "veth") pairs.add(nearOf(op.object));
+  return pairs;
+}
+
 /** The link that an object is, or is on; what is on no link is its own place. */
 export function placeOf(object: KernelObject): string {
   if (object.kind === "element") return keyOf(object);
   return `${object.ns} ${"name" in object ? object.name : (deviceOf(object) ?? object.kind)}`;
 }
 
-function nearOf({ ns, name }: Veth): string {
+/** Where a pair's end on our side is. */
+export function nearOf({ ns, name }: Veth): string {
   return `${ns} ${name}`;
 }
 

@@ -30,6 +30,10 @@ export interface Journal {
   readonly entries: ReadonlyMap<string, Entry>;
   /** By placeOf(network, address): what was given back lately, the longest ago first. */
   readonly freed: ReadonlyMap<string, Former>;
+  /** Addresses of a network that entries have. */
+  used(network: string): Pick<ReadonlySet<string>, "has">;
+  /** Entries of one workload's namespace, by its identity. */
+  inNetns(id: string): Iterable<Entry>;
   /** Grows with every change: two equal numbers mean that nothing happened in between. */
   readonly version: number;
   /** Survives `kill -9` when it returns. */
@@ -47,25 +51,69 @@ export function placeOf(network: string, address: string): string {
 /** Addresses remembered at most: more than any host gives back within a quarantine. */
 const FREED_MAX = 10_000;
 
-/** What both journals do alike. */
+/**
+ * What both journals do alike. An attach asks who has an address and who is in a namespace: both are known without a
+ * walk over all entries.
+ */
 class Book {
   readonly entries: Map<string, Entry>;
   readonly freed: Map<string, Former>;
+  /** How many entries have an address, by network; two have one while one of them leaves. */
+  readonly #used = new Map<string, Map<string, number>>();
+  readonly #netns = new Map<string, Map<string, Entry>>();
 
   constructor(entries: Map<string, Entry>, freed: Map<string, Former>) {
     this.entries = entries;
     this.freed = freed;
+    for (const entry of entries.values()) this.#index(entry);
   }
 
   put(entry: Entry): void {
+    this.#forget(entry.endpoint.name);
     this.entries.set(entry.endpoint.name, entry);
+    this.#index(entry);
     for (const place of placesOf(entry)) this.freed.delete(place);
   }
 
   remove(endpoint: string, atMs: number): void {
-    const entry = this.entries.get(endpoint);
+    const entry = this.#forget(endpoint);
     this.entries.delete(endpoint);
     if (entry !== undefined) for (const place of placesOf(entry)) this.note(place, { endpoint, atMs });
+  }
+
+  used(network: string): Pick<ReadonlySet<string>, "has"> {
+    return this.#used.get(network) ?? new Map();
+  }
+
+  inNetns(id: string): Iterable<Entry> {
+    return this.#netns.get(id)?.values() ?? [];
+  }
+
+  #index(entry: Entry): void {
+    const { name, spec } = entry.endpoint;
+    const used = this.#used.get(spec.network) ?? new Map<string, number>();
+    this.#used.set(spec.network, used);
+    for (const address of spec.addresses) used.set(address, (used.get(address) ?? 0) + 1);
+    const netns = this.#netns.get(entry.netnsId) ?? new Map<string, Entry>();
+    this.#netns.set(entry.netnsId, netns.set(name, entry));
+  }
+
+  /** Of the indexes; gives what they had. */
+  #forget(name: string): Entry | undefined {
+    const entry = this.entries.get(name);
+    if (entry === undefined) return undefined;
+    const { spec } = entry.endpoint;
+    const used = this.#used.get(spec.network);
+    for (const address of spec.addresses) {
+      const count = (used?.get(address) ?? 0) - 1;
+      if (count > 0) used?.set(address, count);
+      else used?.delete(address);
+    }
+    if (used?.size === 0) this.#used.delete(spec.network);
+    const netns = this.#netns.get(entry.netnsId);
+    netns?.delete(name);
+    if (netns?.size === 0) this.#netns.delete(entry.netnsId);
+    return entry;
   }
 
   note(place: string, former: Former): void {
@@ -102,6 +150,8 @@ export function memoryJournal(
   return {
     entries,
     freed,
+    used: (network) => book.used(network),
+    inNetns: (id) => book.inNetns(id),
     get version() {
       return version;
     },
@@ -139,6 +189,8 @@ export function fileJournal(path: string, bootId: string): Journal {
   return {
     entries,
     freed,
+    used: (network) => book.used(network),
+    inNetns: (id) => book.inNetns(id),
     get version() {
       return version;
     },

@@ -45,7 +45,7 @@ export function inQuarantine(
  */
 export function assign(
   segments: readonly Segment[],
-  used: ReadonlySet<string>,
+  used: Pick<ReadonlySet<string>, "has">,
   request: LeaseRequest,
   freedAtMs: FreedAtMs = NOTHING_FREED,
 ): Lease {

@@ -126,6 +126,16 @@ function isUnwanted(
   return network.spec.ipam === "global" && revision >= endpoint.revision;
 }
 
+const GROUND = ["vrfs", "networks", "hosts", "blocks", "vteps", "securityGroups"] as const;
+
+/** Whether two snapshots ask the same of a host, but for its own endpoints. */
+export function isSameGround(before: Snapshot, now: Snapshot, host: string): boolean {
+  return (
+    before === now ||
+    (GROUND.every((list) => before[list] === now[list]) && isSameElsewhere(before.endpoints, now.endpoints, host))
+  );
+}
+
 /** Of its own endpoints a host goes by its journal; only others', and what may change while attached, can be news. */
 export function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpoint[], host: string): boolean {
   if (before === now) return true;
@@ -135,9 +145,15 @@ export function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpo
     const old = own.get(endpoint.name);
     if (old !== endpoint && !isSameWish(old, endpoint)) return false;
   }
-  const elsewhere = (list: readonly Endpoint[]) => list.filter((endpoint) => endpoint.spec.host !== host);
-  const [a, b] = [elsewhere(before), elsewhere(now)];
-  return a.length === b.length && a.every((endpoint, i) => endpoint === b[i]);
+  // Side by side, because a list of the others for each attach would be as long as the network.
+  let i = 0;
+  for (const endpoint of now) {
+    if (endpoint.spec.host === host) continue;
+    while (before[i]?.spec.host === host) i++;
+    if (before[i++] !== endpoint) return false;
+  }
+  while (before[i]?.spec.host === host) i++;
+  return i >= before.length;
 }
 
 /** What a journal that was lost says again of an endpoint whose port is here; undefined if its workload is not. */

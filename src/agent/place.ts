@@ -5,6 +5,7 @@ import { type World, rootOf, worldOf } from "../datapath/world.ts";
 import { Fault } from "../model/fault.ts";
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
 import type { Agent } from "./agent.ts";
+import { isSameGround } from "./local.ts";
 import { notSynced, unknownNetwork } from "./refusals.ts";
 
 export type Place = {
@@ -17,10 +18,13 @@ export type Place = {
   readonly mtu: number;
 };
 
+/** What was made of a snapshot, and holds as long as nothing but this host's endpoints changes. */
+type Ground = { readonly snapshot: Snapshot; readonly world: World; readonly places: Map<string, Place> };
+
 export class Places {
   readonly #agent: Agent;
   readonly #host: string;
-  #world: { readonly snapshot: Snapshot; readonly world: World } | undefined;
+  #ground: Ground | undefined;
 
   constructor(agent: Agent, host: string) {
     this.#agent = agent;
@@ -30,19 +34,25 @@ export class Places {
   /** By the agent's snapshot as it is now, or this one; Faults: `not-synced`, `network-unknown`, `host-unknown`. */
   of(name: string, snapshot: Snapshot | undefined = this.#agent.current()): Place {
     if (snapshot === undefined) throw notSynced();
+    const { world, places } = this.#groundIn(snapshot);
+    const known = places.get(name);
+    if (known !== undefined) return known;
     const network = snapshot.networks.find((one) => one.name === name);
     if (network === undefined) throw unknownNetwork(name, snapshot.networks);
-    const world = this.#worldIn(snapshot);
     const vrf = snapshot.vrfs.find((one) => one.name === network.spec.vrf);
     if (vrf === undefined) throw new Error(`network ${name} is in the unknown VRF ${network.spec.vrf}`);
     const blocks = (world.blocks.get(name) ?? []).filter((block) => block.spec.host === this.#host);
     const root = rootOf(world, vrf, network);
     const segments = segmentsOf(vrf, root, world.self, blocks);
-    return { world, network, root, vrf, segments, mtu: networkMtu(world, vrf, root) };
+    const place = { world, network, root, vrf, segments, mtu: networkMtu(world, vrf, root) };
+    places.set(name, place);
+    return place;
   }
 
-  #worldIn(snapshot: Snapshot): World {
-    if (this.#world?.snapshot === snapshot) return this.#world.world;
+  /** Of endpoints, those on other hosts matter: they decide which hosts are peers. This host's come and go. */
+  #groundIn(snapshot: Snapshot): Ground {
+    const known = this.#ground;
+    if (known !== undefined && isSameGround(known.snapshot, snapshot, this.#host)) return known;
     const world = worldOf(snapshot, this.#host);
     if (world === undefined)
       throw new Fault("host-unknown", {
@@ -50,7 +60,6 @@ export class Places {
         why: "it was deleted there",
         fix: "start the agent again with the join token",
       });
-    this.#world = { snapshot, world };
-    return world;
+    return (this.#ground = { snapshot, world, places: new Map() });
   }
 }

@@ -150,11 +150,15 @@ async function send(line: Line, peer: Peer, call: Call, cut: AbortController): P
   return promise;
 }
 
-async function textOf(response: IncomingMessage): Promise<string> {
-  response.setEncoding("utf8");
-  let text = "";
-  for await (const chunk of response) text += String(chunk);
-  return text;
+/** By events: an async iterator over the body costs a call to a server on this machine a tenth of its time. */
+function textOf(response: IncomingMessage): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    response.setEncoding("utf8");
+    response.on("data", (chunk: string) => (text += chunk));
+    response.on("end", () => resolve(text));
+    response.on("error", reject);
+  });
 }
 
 /** Whole lines only: what stands after the last newline when the connection ends was cut off. */

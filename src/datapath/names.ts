@@ -38,8 +38,16 @@ export function alias(kind: string, name: string): string {
   return `${MARK}:${kind}:${name}`.slice(0, 255);
 }
 
-/** 53 bits (cyrb53 mixing) in 11 base-36 digits: 10,000 ports on a host collide with a probability under 1e-8. */
+/** An attach asks ten times for the names that one endpoint has. */
+let latest = { text: "", hash: hashOf("") };
+
 function hash36(text: string): string {
+  if (latest.text !== text) latest = { text, hash: hashOf(text) };
+  return latest.hash;
+}
+
+/** 53 bits (cyrb53 mixing) in 11 base-36 digits: 10,000 ports on a host collide with a probability under 1e-8. */
+function hashOf(text: string): string {
   let a = 0xdeadbeef;
   let b = 0x41c6ce57;
   for (let i = 0; i < text.length; i++) {

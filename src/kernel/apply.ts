@@ -4,7 +4,7 @@
 // out first.
 import { setImmediate } from "node:timers/promises";
 import { type KernelObject, type Ns, isLink, type ObjectOf, type Op } from "../datapath/state.ts";
-import { Batches } from "./batch.ts";
+import { Batches, type MadeLinks } from "./batch.ts";
 import type { ElementOp } from "./elements.ts";
 import { refusalOfError } from "./errno.ts";
 import { OVERTAKEN, type OpResult, type Refusal, UNGUARDED } from "./kernel.ts";
@@ -22,6 +22,7 @@ const FIRST_INDEX = 0x100_0000;
 export class Applier {
   readonly #namespaces: Namespaces;
   readonly #nft: Nft;
+  readonly #made: MadeLinks = new Map();
   #count: number;
 
   /**
@@ -40,7 +41,7 @@ export class Applier {
       const op = ops[at];
       if (op !== undefined && isStale(op)) refusals[at] ??= OVERTAKEN;
     };
-    const batches = new Batches(this.#namespaces, ops, refusals, noteStale, () => this.#next());
+    const batches = new Batches(this.#namespaces, this.#made, ops, refusals, noteStale, () => this.#next());
     const unguarded = new Set<Ns>();
     for (let at = 0; at < ops.length; ) {
       const op = ops[at];

@@ -20,8 +20,16 @@ import { type Desk, type Step, type SteppedOp, describeLink, stepsOf } from "./s
 const BATCH_DESCRIPTORS = 16;
 /** Steps after which the event loop gets its turn: some milliseconds. */
 const TURN_STEPS = 32;
+/** Pairs made ahead whose rest never came. */
+const MADE_MAX = 64;
 
 const writer = new MessageWriter(BATCH_BYTES + 16 * 1024);
+
+/**
+ * Indexes of links made in namespaces that are opened anew each time: asked for once, by whoever puts something on them
+ * next.
+ */
+export type MadeLinks = Map<Ns, Map<string, number>>;
 
 export class Batches {
   readonly #namespaces: Namespaces;
@@ -30,8 +38,7 @@ export class Batches {
   readonly #noteStale: (at: number) => void;
   readonly #nextIndex: () => number;
   readonly #queues = new Map<Ns, Step[]>();
-  /** Links made in namespaces that are opened anew each time. */
-  readonly #made = new Map<Ns, Map<string, number>>();
+  readonly #made: MadeLinks;
 
   /** What stands in the way, per namespace; forgotten after each flush. */
   readonly #existing = new Map<Ns, Existing>();
@@ -42,12 +49,14 @@ export class Batches {
    */
   constructor(
     namespaces: Namespaces,
+    made: MadeLinks,
     ops: readonly Op[],
     refusals: (Refusal | undefined)[],
     noteStale: (at: number) => void,
     nextIndex: () => number,
   ) {
     this.#namespaces = namespaces;
+    this.#made = made;
     this.#ops = ops;
     this.#refusals = refusals;
     this.#noteStale = noteStale;
@@ -87,7 +96,7 @@ export class Batches {
         done = 0;
       }
     }
-    this.#made.clear();
+    if (this.#made.size > MADE_MAX) this.#made.clear();
     this.#existing.clear();
   }
 
@@ -114,6 +123,7 @@ export class Batches {
 
   #send(space: Space, steps: readonly Step[], from: number): number {
     for (const [name, index] of this.#made.get(space.ns) ?? []) space.indexes.set(name, index);
+    this.#made.delete(space.ns);
     const batch = new Batch(this.#namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
     let next = from;
     for (let step = steps[next]; step !== undefined && !batch.isFull; step = steps[++next]) {

@@ -70,7 +70,8 @@ export interface Kernel {
    * given workload namespaces the links of ours and what hangs on them. Never an object of somebody else, never what
    * the kernel makes by itself (link-local addresses, connected routes, learned entries). A dump that the kernel marks
    * interrupted is repeated. A workload namespace that is gone is simply not there. Throws if the kernel cannot be
-   * read. A link that is there but not as Weft leaves every link (down, say) has an MTU of 0, so that it differs.
+   * read. A link that is there but not as Weft leaves every link (down, say) has an MTU of 0, so that it differs. Of a
+   * pair whose workload's namespace is not given, the peer's `ns` is "/", and the MTU is 0 if the far end is down, too.
    */
   observe(workloads: readonly Ns[]): Promise<KernelState>;
   /**

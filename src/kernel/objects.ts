@@ -2,6 +2,7 @@
 //
 // A link that is there but not as Weft leaves every link (up; as a tunnel port: learning off, suppression on) is given
 // with an MTU of 0, which nobody wants: so the next diff sets it again, and setting a link always restores all of that.
+// So is the near end of a pair whose far end nobody asked about, if it has no carrier: then the far end is not up.
 import type { KernelObject, Ns } from "../datapath/state.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { QueueInfo } from "./netlink/tc.ts";
@@ -74,7 +75,8 @@ function linkObject(
   const masterName = link.master === 0 ? undefined : (names.get(link.master) ?? `index ${link.master}`);
   const master = masterName === undefined ? {} : { master: masterName };
   const isPortRight = link.kind !== "vxlan" || link.master === 0 || (!link.learning && link.neighSuppress);
-  const common = { ns, name, mtu: link.isUp && isPortRight ? link.mtu : 0, mac, alias };
+  const isFarRight = link.kind !== "veth" || far !== undefined || link.hasCarrier;
+  const common = { ns, name, mtu: link.isUp && isPortRight && isFarRight ? link.mtu : 0, mac, alias };
   if (link.kind === "bridge" || link.kind === "ifb") return { kind: link.kind, ...common };
   if (link.kind === "vxlan" && link.vxlan !== undefined) return { kind: "vxlan", ...common, ...link.vxlan, ...master };
   if (link.kind !== "veth") return undefined;

@@ -195,7 +195,7 @@ function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => v
       // An attach waits for this: what it made a moment ago is not asked for again.
       near = isNearRight ? desk.indexOf(o.name) : change(desk, o, op);
     }),
-    { at, ns: o.peer.ns, isRemoval, encode: (desk) => changePeer(desk, o, near) },
+    { at, ns: o.peer.ns, isRemoval, encode: (desk) => changePeer(desk, o, near, isAhead) },
   ];
 }
 
@@ -238,7 +238,14 @@ function change(desk: Desk, o: Bridge | Vxlan | Veth | Ifb, op: Op): number {
   return link.index;
 }
 
-function changePeer(desk: Desk, { peer }: Veth, near: number): void {
+function changePeer(desk: Desk, { peer }: Veth, near: number, isAhead: boolean): void {
+  if (isAhead && desk.space.indexes.has(peer.name)) {
+    // As it was born, down and with a MAC of the kernel's: nobody has to be asked which link that is. A namespace that
+    // is another by now has no link of this index, and then it is asked after all.
+    const { mac, mtu } = peer;
+    setLink(desk.w, desk.seq(), desk.indexOf(peer.name), { alias: peerAlias(peer.ns), mac, mtu });
+    return;
+  }
   const link = desk.link(peer.name);
   if (link === undefined)
     throw new Refused({ class: "missing", message: `there is no link ${peer.name} in ${peer.ns}` });

@@ -77,6 +77,24 @@ const LINUX_ONLY: Contract = {
     }
   },
 
+  async "a look that leaves a workload out still tells, by the near end, whether the far end is up"(world) {
+    const workload = await world.workload();
+    const port = o.port(workload);
+    await converge(world, o.switchedNetwork(workload), [workload]);
+    const near = async () => {
+      const found = [...(await world.kernel.observe([])).values()].find((one) => one.kind === "veth");
+      return found?.kind === "veth" ? found : assert.fail("no pair");
+    };
+    const { peer, ...rest } = await near();
+    assert.equal(peer.ns, "/");
+    const { peer: _, ...wanted } = port;
+    assert.deepEqual(rest, wanted);
+    inside(world, workload, "ip", "link", "set", "eth0", "down");
+    assert.equal((await near()).mtu, 0);
+    inside(world, workload, "ip", "link", "set", "eth0", "up");
+    assert.equal((await near()).mtu, port.mtu);
+  },
+
   async "a port that was cut off passes no packet, whatever its workload does, and others' links stay up"(world) {
     const workload = await world.workload();
     await converge(world, o.switchedNetwork(workload), [workload]);

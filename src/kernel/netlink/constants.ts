@@ -73,6 +73,7 @@ export const RT_SCOPE_LINK = 253;
 // if_link.h, if.h
 export const IFF_UP = 1;
 export const IFF_LOOPBACK = 8;
+export const IFF_LOWER_UP = 0x1_0000;
 export const IFLA_ADDRESS = 1;
 export const IFLA_IFNAME = 3;
 export const IFLA_MTU = 4;

@@ -2,7 +2,7 @@
 // of fixed-size fields; the kernel gives them back as they were given.
 import { type Field, setOf } from "../../datapath/sets.ts";
 import { MARK, type ObjectOf } from "../../datapath/state.ts";
-import { ipBytes, ipFromBytes, formatIp } from "../../model/address.ts";
+import { ipFromBytes, formatIp } from "../../model/address.ts";
 import { EINVAL, Refused, refusalOf } from "../errno.ts";
 import * as k from "./constants.ts";
 import { type MessageWriter, type Received, eachAttribute, ipIn, macAt, textAt } from "./wire.ts";
@@ -30,7 +30,8 @@ export function batchEnd(w: MessageWriter, seq: number): void {
 export function elementMessage(w: MessageWriter, seq: number, verb: "add" | "delete", o: ElementObject): void {
   const type = setOf(o.set);
   if (type === undefined) throw new Refused(refusalOf(EINVAL, `Weft keeps no elements in a set ${o.set}`));
-  const key = keyBytes(type.fields, o.key);
+  const parts = o.key.split(" . ");
+  if (parts.length !== type.fields.length) throw new Refused(refusalOf(EINVAL, `"${o.key}" is not a key of this set`));
   const flags = k.NLM_F_REQUEST | (verb === "add" ? k.NLM_F_CREATE : 0);
   w.begin(verb === "add" ? k.NFT_MSG_NEWSETELEM : k.NFT_MSG_DELSETELEM, flags, seq);
   header(w, PROTOCOL[type.family], 0);
@@ -38,12 +39,15 @@ export function elementMessage(w: MessageWriter, seq: number, verb: "add" | "del
   w.attrText(k.NFTA_SET_ELEM_LIST_SET, o.set);
   w.nest(k.NFTA_SET_ELEM_LIST_ELEMENTS, () =>
     w.nest(k.NFTA_LIST_ELEM, () => {
-      w.nest(k.NFTA_SET_ELEM_KEY, () => w.attrBytes(k.NFTA_DATA_VALUE, key));
+      w.nest(k.NFTA_SET_ELEM_KEY, () =>
+        w.attr(k.NFTA_DATA_VALUE, () => {
+          for (const [i, field] of type.fields.entries()) writeField(w, field, parts[i] ?? "");
+        }),
+      );
       if (verb === "add" && o.value !== undefined) {
-        const value = Buffer.alloc(4);
+        const value = Number.parseInt(o.value, 16);
         // A mark is in the byte order of the machine, and Weft runs on little-endian ones.
-        value.writeUInt32LE(Number.parseInt(o.value, 16));
-        w.nest(k.NFTA_SET_ELEM_DATA, () => w.attrBytes(k.NFTA_DATA_VALUE, value));
+        w.nest(k.NFTA_SET_ELEM_DATA, () => w.attrU32(k.NFTA_DATA_VALUE, value));
       }
     }),
   );
@@ -115,18 +119,11 @@ function header(w: MessageWriter, family: number, resource: number): void {
   w.u8(resource & 255);
 }
 
-function keyBytes(fields: readonly Field[], key: string): Buffer {
-  const parts = key.split(" . ");
-  if (parts.length !== fields.length) throw new Refused(refusalOf(EINVAL, `"${key}" is not a key of this set`));
-  return Buffer.concat(fields.map((field, i) => fieldBytes(field, parts[i] ?? "")));
-}
-
-function fieldBytes(field: Field, text: string): Buffer {
-  const bytes = Buffer.alloc(SIZE[field]);
-  if (field === "port") bytes.write(text.slice(0, SIZE.port - 1));
-  else if (field === "mac") bytes.write(text.replaceAll(":", ""), "hex");
-  else bytes.set(ipBytes(ipIn(text)));
-  return bytes;
+function writeField(w: MessageWriter, field: Field, text: string): void {
+  if (field === "port") return w.text(text, SIZE.port);
+  if (field !== "mac") return w.ip(ipIn(text));
+  w.mac(text);
+  w.text("", SIZE.mac - 6);
 }
 
 /** The key as objects carry it; undefined if it has not the size that its fields take. */

@@ -208,6 +208,8 @@ export type LinkInfo = {
   readonly index: number;
   readonly name: string;
   readonly isUp: boolean;
+  /** Of a pair: whether both ends are up. */
+  readonly hasCarrier: boolean;
   readonly isLoopback: boolean;
   readonly mtu: number;
   readonly mac: string;
@@ -232,6 +234,7 @@ export function readLink({ bytes, start, end }: Received): LinkInfo {
   const link: Mutable<LinkInfo> = {
     index: bytes.readInt32LE(start + 4),
     isUp: (flags & k.IFF_UP) !== 0,
+    hasCarrier: (flags & k.IFF_LOWER_UP) !== 0,
     isLoopback: (flags & k.IFF_LOOPBACK) !== 0,
     name: "",
     mtu: 0,

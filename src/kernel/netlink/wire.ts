@@ -111,19 +111,35 @@ export class MessageWriter {
 
   attrMac(type: number, mac: string): void {
     this.#attr(type, 6);
-    this.length += this.bytes.write(mac.replaceAll(":", ""), this.length, "hex");
+    this.mac(mac);
     this.#pad();
   }
 
   attrIp(type: number, ip: Ip): void {
-    const size = ip.family === 4 ? 4 : 16;
-    this.#attr(type, size);
-    if (size === 4) {
-      this.length = this.bytes.writeUInt32BE(Number(ip.value), this.length);
+    this.#attr(type, ip.family === 4 ? 4 : 16);
+    this.ip(ip);
+  }
+
+  /** Six bytes. */
+  mac(text: string): void {
+    for (let at = 0; at < 18; at += 3) this.u8(Number.parseInt(text.slice(at, at + 2), 16));
+  }
+
+  /** Four or sixteen bytes, in network byte order. */
+  ip({ family, value }: Ip): void {
+    if (family === 4) {
+      this.length = this.bytes.writeUInt32BE(Number(value), this.length);
     } else {
-      this.length = this.bytes.writeBigUInt64BE(ip.value >> 64n, this.length);
-      this.length = this.bytes.writeBigUInt64BE(ip.value & 0xffff_ffff_ffff_ffffn, this.length);
+      this.length = this.bytes.writeBigUInt64BE(value >> 64n, this.length);
+      this.length = this.bytes.writeBigUInt64BE(value & 0xffff_ffff_ffff_ffffn, this.length);
     }
+  }
+
+  /** As many bytes as `size`: the text, cut if need be, and zeros; at least one. */
+  text(text: string, size: number): void {
+    this.bytes.fill(0, this.length, this.length + size);
+    this.bytes.write(text, this.length, size - 1);
+    this.length += size;
   }
 
   /** Attributes written by `inside` become the value of this one. */
