@@ -1,5 +1,5 @@
-// The netlink messages that a running agent sent, byte for byte, out of a trace of its system calls: links, addresses
-// and routes (rtnetlink), elements of sets (nfnetlink). Knows of netlink only what a replay needs: which messages change
+// The netlink messages that a running agent sent, byte for byte, out of a trace of its system calls: links, addresses,
+// routes (rtnetlink), elements of sets (nfnetlink). Knows of netlink only what a replay needs: which messages change
 // something, and where in them a namespace's descriptor stands.
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";

@@ -90,9 +90,9 @@ export class Looks {
 }
 
 /**
- * What the kernel holds. `held` is what it is known to hold as the look begins, nothing if all is to be read. Pairs that
- * attaches and detaches change meanwhile are left as they are seen: `touched` gives them, by their near ends, when the
- * look is over (see merged()).
+ * What the kernel holds. `held` is what it is known to hold as the look begins, nothing if all is to be read. Pairs
+ * that attaches and detaches change meanwhile are left as they are seen: `touched` gives them, by their near ends, when
+ * the look is over (see merged()).
  */
 async function lookAt(
   kernel: Kernel,

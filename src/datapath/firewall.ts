@@ -16,18 +16,22 @@ import { type World, familyOf, tunnelTo } from "./world.ts";
  * so that the answer finds back.
  */
 export function compileFirewall(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject {
-  const uplink = usesUplink(vrf, networks) ? [uplinkForward(networks), uplinkPostrouting(vrf, networks)] : [];
-  const body = [compilePolicy(world, vrf, networks), ...uplink].join("");
+  const hasUplink = usesUplink(vrf, networks);
+  const rejects = hasUplink ? rejectsOf(networks) : [];
+  const policy = compilePolicy(world, vrf, networks, rejects);
+  const forward = policy === "" && hasUplink ? chain("forward", [FORWARD, ...rejects]) : "";
+  const body = policy + forward + (hasUplink ? uplinkPostrouting(vrf, networks) : "");
   const bridge = bridgeTable(policyOf(world, vrf.name));
   return { kind: "nft", ns: `vrf:${vrf.name}`, digest: nftDigest(body, bridge), body, bridge };
 }
 
-function uplinkForward(networks: readonly Network[]): string {
-  return chain("forward", [
-    "type filter hook forward priority filter; policy accept;",
+const FORWARD = "type filter hook forward priority filter; policy accept;";
+
+function rejectsOf(networks: readonly Network[]): string[] {
+  return [
     ...subnetsIn(networks, 4).map((all) => `oifname "${UPLINK}" ip daddr ${all} reject with icmp net-unreachable`),
     ...subnetsIn(networks, 6).map((all) => `oifname "${UPLINK}" ip6 daddr ${all} reject with icmpv6 no-route`),
-  ]);
+  ];
 }
 
 function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
@@ -62,6 +66,9 @@ function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
  * The host's table: only hosts that share a VRF may send to the tunnel ports; nothing enters a VRF through its uplink
  * unless the host asked or answers, so two VRFs never meet in the host's namespace. What the host's administrator
  * publishes (DNAT, as CNI's portmap makes it) comes in from outside. Nothing while the host carries no VRF.
+ *
+ * Tunnels are not tracked: each flow would take two entries of the host's connection tracking, because the answers of a
+ * tunnel come from another port, and every packet two look-ups.
  */
 export function compileProtection(world: World): KernelObject[] {
   if (world.vrfs.length === 0) return [];
@@ -82,6 +89,14 @@ export function compileProtection(world: World): KernelObject[] {
   type filter hook input priority filter - 10; policy accept;
   udp dport { ${ports} } ip saddr != @vteps4 drop
   udp dport { ${ports} } ip6 saddr != @vteps6 drop
+}
+chain tunnels_in {
+  type filter hook prerouting priority raw; policy accept;
+  udp dport { ${ports} } notrack
+}
+chain tunnels_out {
+  type filter hook output priority raw; policy accept;
+  udp dport { ${ports} } notrack
 }
 chain forward {
   type filter hook forward priority filter - 10; policy accept;

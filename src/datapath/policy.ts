@@ -3,7 +3,8 @@
 //
 // The life of a packet from a filtered endpoint here to another one here:
 //   bridge prerouting   the port's mark, and whether the packet may come from there at all (spoofing.ts)
-//   inet prerouting     what the sender may begin (its `out` rules), by that mark
+//   inet prerouting     what belongs to a known flow is marked so, and passes all that follows; of other packets, what
+//                       the sender may begin (its `out` rules), by that mark
 //   bridge forward      the mark becomes that of the port it leaves through; for what is routed, inet forward
 //                       takes the mark of the destination's address instead, because there is no port yet
 //   inet forward        what the receiver takes (its `in` rules)
@@ -133,8 +134,16 @@ export function profileOf(policy: Policy, network: Network, spec: Endpoint["spec
   return policy.profiles.get(profileKey(groups))?.id ?? NO_PROFILE;
 }
 
-/** The part of `inet weft` that filters; empty when no endpoint of the VRF has a group. */
-export function compilePolicy(world: World, vrf: Vrf, networks: readonly Network[]): string {
+/**
+ * The part of `inet weft` that filters; empty when no endpoint of the VRF has a group. `forward` is what else is to be
+ * judged where packets are forwarded: one chain is cheaper than two.
+ */
+export function compilePolicy(
+  world: World,
+  vrf: Vrf,
+  networks: readonly Network[],
+  forward: readonly string[],
+): string {
   const policy = policyOf(world, vrf.name);
   if (policy.profiles.size === 0) return "";
   const sets = ["owners4", "owners6", ...policy.peers.flatMap(membersSets)].map(declared).join("");
@@ -169,15 +178,16 @@ export function compilePolicy(world: World, vrf: Vrf, networks: readonly Network
     ]) +
     chain("policy_out", [
       "type filter hook prerouting priority mangle; policy accept;",
+      `ct state established,related meta mark set ${hex(IN_FLOW)} accept`,
       `meta mark & ${hex(PROFILE_BITS)} == 0 accept`,
-      "ct state established,related accept",
       "icmpv6 type { 130-133, 135, 136, 143 } accept",
       `meta mark & ${hex(PROFILE_BITS)} vmap { ${jumps("out").join(", ")} }`,
       "goto denied_out",
     ]) +
     chain("policy_in", [
       "type filter hook forward priority filter - 5; policy accept;",
-      "ct state established,related accept",
+      `meta mark & ${hex(IN_FLOW)} != 0 accept`,
+      ...forward,
       `meta mark & ${hex(BRIDGED)} == 0 jump routed`,
       `meta mark & ${hex(PROFILE_BITS)} == 0 accept`,
       "icmpv6 type { 130-136, 143 } accept",
@@ -187,6 +197,12 @@ export function compilePolicy(world: World, vrf: Vrf, networks: readonly Network
     (policy.commits === "" ? "" : chain("commits", [`comment "${policy.commits.slice(0, 120)}"`]))
   );
 }
+
+/**
+ * The packet belongs to a flow that was allowed, or tells of one. Set where connection tracking knows, before anything
+ * is forwarded; no port's mark has it, and what comes from outside the VRF has no mark.
+ */
+export const IN_FLOW = 0x2000_0000;
 
 /** Set by the bridge's forward chain: the mark is that of the port the packet leaves through. */
 export const BRIDGED = 0x8000_0000;

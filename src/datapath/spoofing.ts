@@ -5,7 +5,18 @@
 import { groupsOf } from "../model/group.ts";
 import type { Endpoint, EndpointSpec, Network, Vrf } from "../model/resource.ts";
 import { portName } from "./names.ts";
-import { BRIDGED, NO_PROFILE, type Policy, PROFILE_BITS, chain, hex, policyOf, profileOf, setId } from "./policy.ts";
+import {
+  BRIDGED,
+  IN_FLOW,
+  NO_PROFILE,
+  type Policy,
+  PROFILE_BITS,
+  chain,
+  hex,
+  policyOf,
+  profileOf,
+  setId,
+} from "./policy.ts";
 import { declared } from "./sets.ts";
 import { type KernelObject, type Ns, type ObjectOf } from "./state.ts";
 import type { World } from "./world.ts";
@@ -36,6 +47,9 @@ const STORM = "rate over 2000/second burst 2000 packets";
 const lacks = (bit: number) => `meta mark & ${hex(bit)} == 0`;
 const has = (bit: number) => `meta mark & ${hex(bit)} != 0`;
 
+/** Asked where the address was not: an address that is bound is bound to the frame's MAC. */
+const OWN_MAC = `${lacks(ANY_MAC)} iifname . @ll,48,48 != @macs goto drop_2`;
+
 /** The table `bridge weft` of a VRF. The forward hook costs every frame, so it is there only for groups. */
 export function bridgeTable(policy: Policy): string {
   const forward =
@@ -43,6 +57,7 @@ export function bridgeTable(policy: Policy): string {
       ? ""
       : chain("forward", [
           "type filter hook forward priority -200; policy accept;",
+          `${has(IN_FLOW)} accept`,
           `oifname != "wp*" meta mark set ${hex(BRIDGED)} accept`,
           "meta mark set 0",
           "meta mark set oifname map @ports",
@@ -65,12 +80,14 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
   chain("v4_own", [`${lacks(DHCP_SERVER)} udp sport 67 goto drop_6`, "accept"]) +
   chain("v4", [
     "iifname . ether saddr . ip saddr @bound4 goto v4_own",
+    OWN_MAC,
     `${has(ANY_IP)} goto v4_own`,
     // A DHCP client before it has an address.
     "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
     "goto drop_3",
   ]) +
   chain("arp4", [
+    OWN_MAC,
     // The sender's address is its own, or it asks whether anybody has an address (a probe).
     `${lacks(ANY_MAC)} iifname . @nh,64,48 != @macs goto drop_4`,
     `${has(ANY_IP)} accept`,
@@ -101,6 +118,7 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
   ]) +
   chain("v6", [
     "iifname . ether saddr . @nh,64,128 @bound6 goto v6_own",
+    OWN_MAC,
     `${has(ANY_IP)} goto v6_own`,
     // Before it has an address: is somebody using it, and which groups it listens to.
     "ip6 saddr :: icmpv6 type 135 goto solicit",
@@ -109,13 +127,13 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
   ]) +
   chain("prerouting", [
     "type filter hook prerouting priority -300; policy accept;",
-    'iifname != "wp*" accept',
+    'iifname != "wp*" meta mark set 0 accept',
     "meta mark set 0",
     "meta mark set iifname map @ports",
     `${lacks(KNOWN)} goto drop_1`,
-    `${lacks(ANY_MAC)} iifname . @ll,48,48 != @macs goto drop_2`,
     "meta pkttype { broadcast, multicast } jump storm",
     "ether type vmap { ip : goto v4, ip6 : goto v6, arp : goto arp4 }",
+    OWN_MAC,
     // Groups are about IP; what is not would pass them unseen.
     `meta mark & ${hex(PROFILE_BITS)} != 0 goto drop_9`,
   ]);

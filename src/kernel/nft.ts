@@ -36,6 +36,20 @@ type Seen = {
   /** Transactions of ours since, whose elements are noted here: nothing else may have changed. */
   own: number;
 };
+/** A text that was loaded: at which generation, into which elements (undefined: not known), with which changes. */
+type Loaded = {
+  readonly before: number;
+  readonly elements: ReadonlyMap<string, Element> | undefined;
+  readonly ops: readonly ElementOp[];
+};
+
+function elementsAfter({ elements, ops }: Loaded, sets: ReadonlySet<string>): Map<string, Element> | undefined {
+  if (elements === undefined) return undefined;
+  const after = new Map([...elements].filter(([, { set }]) => sets.has(set)));
+  for (const { object } of ops) after.set(keyOf(object), object);
+  return after;
+}
+
 const MARK_CHAIN = /\n\tchain weft_([0-9a-f]{16})_([0-9a-z]+) \{\n\t\}\n/;
 
 export class Nft {
@@ -104,6 +118,7 @@ export class Nft {
 
   /** Makes the tables, with these elements; refused `exists` if the namespace has one. */
   create(space: Space, table: Table, elements: readonly ElementOp[]): void {
+    const before = this.#ruleset(space).generation();
     const made = this.#run(space, `create table ${TABLE}\n${tableText(table)}${elementText(elements)}`);
     if (made.error?.class === "exists") {
       throw new Refused({
@@ -111,21 +126,23 @@ export class Nft {
         message: `${made.error.message}; table ${TABLE} is ${this.#describe(space)}`,
       });
     }
-    this.#confirm(space, table, made.error);
+    this.#confirm(space, table, made.error, { before, elements: new Map(), ops: elements });
   }
 
   /** Makes the tables, or replaces those that are there, and changes elements: no packet sees anything in between. */
   replace(space: Space, table: Table, elements: readonly ElementOp[]): void {
     this.#refuseForeign(space);
     const anew = `${dropText(space)}${tableText(table)}`;
-    const { listed } = this.#look(space);
+    const { listed, elements: there, generation, own } = this.#look(space);
+    const before = generation + own;
     if (table.bridge === undefined || listed === undefined) {
-      return this.#confirm(space, table, this.#run(space, anew + elementText(elements)).error);
+      const { error } = this.#run(space, anew + elementText(elements));
+      return this.#confirm(space, table, error, { before, elements: new Map(), ops: elements });
     }
     const inPlace = `${clearText(listed, table)}${tableText(table)}${elementText(elements)}`;
     const made = this.#run(space, inPlace);
     // Somebody else's chain or a set of another type is in the way: all goes, and the next round brings the elements.
-    if (made.error === undefined) this.#confirm(space, table, undefined);
+    if (made.error === undefined) this.#confirm(space, table, undefined, { before, elements: there, ops: elements });
     else this.#confirm(space, table, this.#run(space, anew).error ?? undefined);
   }
 
@@ -152,8 +169,11 @@ export class Nft {
     return refusals;
   }
 
-  /** Second half of loading a text: the mark gets the hash of the listing. */
-  #confirm(space: Space, table: Table, error: Refusal | undefined): void {
+  /**
+   * Second half of loading a text: the mark gets the hash of the listing. If `before` counted every transaction but
+   * these two, nobody has to list again what is known now.
+   */
+  #confirm(space: Space, table: Table, error: Refusal | undefined, loaded?: Loaded): void {
     if (error !== undefined) throw new Refused(error);
     const listed = this.#list(space);
     if (listed === undefined) throw new Refused({ class: "missing", message: `table ${TABLE} is gone again` });
@@ -161,6 +181,13 @@ export class Nft {
     const [pending, final] = [markName(digest, "pending"), markName(digest, listingHash(listed))];
     const marked = this.#run(space, `rename chain ${TABLE} ${pending} ${final}\n`);
     if (marked.error !== undefined) throw new Refused(marked.error);
+    const ruleset = this.#ruleset(space);
+    const generation = ruleset.generation();
+    if (loaded === undefined || generation !== loaded.before + 2) return;
+    const inet = listed.inet.replace(pending, final);
+    const elements = elementsAfter(loaded, new Set(namesIn(listed)));
+    const seen: Seen = { generation, digest, listed: { ...listed, inet }, own: 0 };
+    this.#seen.set(ruleset, elements === undefined ? seen : { ...seen, elements });
   }
 
   #refuseForeign(space: Space): void {

@@ -147,6 +147,20 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
     assert.equal(leaked, "");
   });
 
+  test("the host's connection tracking holds no tunnels", async () => {
+    await everyPair("dcos");
+    for (const host of cluster.hosts) {
+      const tracked = await must(
+        "nsenter",
+        `--net=/run/netns/${cluster.netnsOf(host)}`,
+        "cat",
+        "/proc/net/nf_conntrack",
+      );
+      assert.match(tracked, /dport=7474/, "it tracks what else there is");
+      assert.doesNotMatch(tracked, /dport=4789/);
+    }
+  });
+
   test("only member hosts may send to the tunnel port", async () => {
     const [target] = of("dcos");
     assert(target !== undefined);

@@ -1,5 +1,5 @@
-// What holds between two rounds: a round decides what to do and then needs time to do it, so what an attach or a detach
-// does meanwhile is newer, and the round must not undo it; and what is attached is attached before the first round, too.
+// What holds between two rounds. A round decides what to do and then needs time to do it: what an attach or a detach
+// does meanwhile is newer, and the round must not undo it. What is attached is so before the first round, too.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Ns, keyOf } from "../../src/datapath/state.ts";
@@ -69,7 +69,7 @@ test("a port that is detached while a round is about to make it again stays away
   world.killServer();
 });
 
-test("what is attached is told by an agent that has just started, with the server away and also without a snapshot", async () => {
+test("an agent that has just started tells what is attached, with the server away and without a snapshot", async () => {
   const world = new World(randomFrom(1));
   const host = await hostWith(world, ["web"]);
   const list = () => host.running?.door.list() ?? assert.fail("no agent");
