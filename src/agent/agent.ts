@@ -150,6 +150,10 @@ export class Agent {
     this.#line.say({ conditions: this.#conditions() });
   }
 
+  /** A line for each endpoint whose workload had ended without a detach when the last round looked. */
+  get gone(): readonly string[] {
+    return this.#gone;
+  }
   get report(): HostReport {
     return this.#line.report;
   }

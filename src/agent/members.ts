@@ -40,6 +40,8 @@ export class Members {
         readonly snapshot: Snapshot;
         readonly version: number;
         readonly isSynced: boolean;
+        /** Endpoints whose workload has ended. */
+        readonly gone: string;
         /** Nobody is to be anywhere, or has been because of a membership. */
         readonly isIdle: boolean;
       }
@@ -70,6 +72,7 @@ export class Members {
     return (
       seen.version !== journal.version ||
       seen.isSynced !== mirror.isSynced ||
+      seen.gone !== agent.gone.join() ||
       seen.snapshot.memberships !== snapshot.memberships ||
       seen.snapshot.moves !== snapshot.moves ||
       seen.snapshot.networks !== snapshot.networks
@@ -84,6 +87,7 @@ export class Members {
       snapshot,
       version: journal.version,
       isSynced: mirror.isSynced,
+      gone: agent.gone.join(),
       isIdle:
         snapshot.memberships.length === 0 &&
         snapshot.moves.length === 0 &&
@@ -164,13 +168,16 @@ export class Members {
 
   /** The new interface; undefined if it cannot be, which the server is told once. */
   async #attachTarget(move: Move, { spec }: Endpoint): Promise<Endpoint | undefined> {
-    const { owner, netns, workload, joined } = spec;
+    const { owner, netns, workload, joined, securityGroups, qos } = spec;
     const request = {
       network: move.spec.to,
       owner,
       netns,
       ifname: this.#nextName(owner, netns),
       ...(workload === undefined ? {} : { workload }),
+      // Its own, not the old network's: without them it would be open, or unlimited, where it comes to.
+      ...(securityGroups === undefined ? {} : { securityGroups }),
+      ...(qos === undefined ? {} : { qos }),
     };
     try {
       const { endpoint } = await this.#options.door.attach(request, { joined: joined === true });

@@ -29,6 +29,7 @@ import { type Cell, table } from "./table.ts";
 import { registerMembers } from "./members.ts";
 import { registerMigrations } from "./migration.ts";
 import { waitFor } from "./wait.ts";
+import { SPOOFING_WORDS, spoofingText } from "./spoofing.ts";
 
 export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List networks.");
@@ -110,6 +111,11 @@ function specFlags(command: Command): Command {
     .option("--cni", "hosts keep a CNI configuration of it, if their cni-dir is set")
     .option("--no-cni", "they do not (default)")
     .option("--sg <name>", "security group of all its endpoints, none for no filtering; repeat", repeated)
+    .option(
+      "--spoofing <what>",
+      `what its endpoints may send although filtered by default: ${SPOOFING_WORDS.join(", ")}; none; repeat`,
+      repeated,
+    )
     .option("--description <text>", "for people");
 }
 
@@ -203,6 +209,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["Outbound", limitText([["network", network.spec.qos]], "outbound")],
         ["Masquerade", network.spec.masquerade ? "yes" : "no"],
         ["Security groups", network.spec.securityGroups?.join(", ")],
+        ["Spoofing", spoofingText(network.spec.spoofing)],
         ["Enabled", network.spec.enabled ? "yes" : "no"],
         ["CNI", network.spec.cni === true ? "hosts keep a configuration file" : undefined],
         ["Endpoints", String(endpoints.length)],

@@ -5,6 +5,7 @@ import type { NetworkInput } from "../model/input.ts";
 import type { Subnet } from "../model/resource.ts";
 import { type LimitFlags, qosOf } from "./limit.ts";
 import { wholeNumber } from "./options.ts";
+import { spoofingOf } from "./spoofing.ts";
 
 export type Draft = NetworkInput;
 export type SpecFlags = LimitFlags & {
@@ -28,6 +29,7 @@ export type SpecFlags = LimitFlags & {
   readonly tenant?: string;
   readonly description?: string;
   readonly sg?: readonly string[];
+  readonly spoofing?: readonly string[];
 };
 
 /** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */
@@ -74,6 +76,7 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(flags.cni === undefined ? {} : { cni: flags.cni }),
     ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
     ...(flags.sg === undefined ? {} : { securityGroups: flags.sg.filter((name) => name !== "none") }),
+    ...(flags.spoofing === undefined ? {} : { spoofing: spoofingOf(flags.spoofing) }),
     ...(flags.description === undefined ? {} : { description: flags.description }),
   };
 }

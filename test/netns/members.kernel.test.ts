@@ -120,11 +120,17 @@ describe("members of networks on three hosts", { skip: whyNoKernelTests() ?? fal
   test("the first network may be left, too: the second has the way to everything then", async () => {
     const [a] = instances;
     assert(a !== undefined);
+    await weft("sg", "create", "own", "--allow", "in:icmp", "--allow", "out:all");
+    await weft("endpoint", "set", a.endpoint, "--sg", "own", "--outbound", "avg=100mbit");
+    await cluster.converged();
     const moved = await weft("network", "migrate", "front", "back", "--endpoint", a.endpoint, "--wait");
     assert.match(moved, /web1\.eth0 +h1 +192\.168\.1\.2 +web1\.eth3 +10\.2\.\d+\.\d+ +left/);
     assert.deepEqual(await interfaces(a), ["eth2", "eth3"]);
     assert.match(await must("ip", "-n", a.netns, "route", "show", "default"), /192\.168\.3\.1 dev eth2/);
     assert.equal(await cluster.pings(a, instances[1]?.addresses[0] ?? ""), false, "it is out of the first network");
+    const { body } = await cluster.api("GET", "/v1/endpoints/web1.eth3");
+    assert.deepEqual(body.spec.securityGroups, ["own"], "what was its own goes along");
+    assert.deepEqual(body.spec.qos?.outbound?.average, 100_000_000);
   });
 
   test("who leaves has no interface there any more; what was attached by hand stays", async () => {

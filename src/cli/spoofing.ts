@@ -1,0 +1,33 @@
+// What spoofing filters let pass on a network, in words.
+import { Fault } from "../model/fault.ts";
+import type { Spoofing } from "../model/group.ts";
+
+const FIELDS: Readonly<Record<string, keyof Spoofing>> = {
+  mac: "mac",
+  ip: "ip",
+  "dhcp-server": "dhcpServer",
+  "router-advertisements": "routerAdvertisements",
+  broadcasts: "broadcasts",
+};
+export const SPOOFING_WORDS = Object.keys(FIELDS);
+
+/** All that is allowed from now on; `none` is nothing. A Fault `request-invalid` for another word. */
+export function spoofingOf(words: readonly string[]): Spoofing {
+  const allowed = words.filter((word) => word !== "none");
+  return Object.fromEntries(
+    allowed.map((word) => {
+      const field = FIELDS[word];
+      if (field !== undefined) return [field, true];
+      throw new Fault("request-invalid", {
+        what: `"${word}" is nothing that spoofing filters look at`,
+        where: "--spoofing",
+        fix: `choose from ${SPOOFING_WORDS.join(", ")}; none for nothing`,
+      });
+    }),
+  );
+}
+
+export function spoofingText(spoofing: Spoofing = {}): string | undefined {
+  const words = SPOOFING_WORDS.filter((word) => spoofing[FIELDS[word] ?? "mac"] === true);
+  return words.length === 0 ? undefined : `allowed: ${words.join(", ")}`;
+}
