@@ -19,10 +19,19 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
   const hasUplink = usesUplink(vrf, networks);
   const rejects = hasUplink ? rejectsOf(networks) : [];
   const policy = compilePolicy(world, vrf, networks, rejects);
-  const forward = policy === "" && hasUplink ? chain("forward", [FORWARD, ...rejects]) : "";
-  const body = policy + forward + (hasUplink ? uplinkPostrouting(vrf, networks) : "");
+  const plain = policy === "" && hasUplink ? untracked(networks) + chain("forward", [FORWARD, ...rejects]) : "";
+  const body = policy + plain + (hasUplink ? uplinkPostrouting(vrf, networks) : "");
   const bridge = bridgeTable(policyOf(world, vrf.name));
   return { kind: "nft", ns: `vrf:${vrf.name}`, digest: nftDigest(body, bridge), body, bridge };
+}
+
+/** Masquerade needs connection tracking; what stays inside needs it for groups only, and it costs half of routing. */
+function untracked(networks: readonly Network[]): string {
+  const inside = ([4, 6] as const).flatMap((family) => {
+    const ip = family === 4 ? "ip" : "ip6";
+    return subnetsIn(networks, family).map((all) => `${ip} saddr ${all} ${ip} daddr ${all} notrack`);
+  });
+  return chain("untracked", ["type filter hook prerouting priority raw; policy accept;", ...inside]);
 }
 
 const FORWARD = "type filter hook forward priority filter; policy accept;";

@@ -16,19 +16,22 @@ const FIXED: Readonly<Record<string, SetType>> = {
   ports: { family: "bridge", declared: "type ifname : mark", fields: ["port"], isMap: true },
   /** Link-layer addresses of a port: of the frame, and of options in neighbour discovery. */
   macs: { family: "bridge", declared: "typeof iifname . @ll,48,48", fields: ["port", "mac"], isMap: false },
-  /** Addresses of a port with the MAC they go with: as source of IPv4, and in ARP. */
+  /**
+   * Addresses of a port with the MAC they go with, as source of IPv4 and in ARP; and the port's mark again, so that one
+   * look-up is enough for most packets.
+   */
   bound4: {
     family: "bridge",
-    declared: "type ifname . ether_addr . ipv4_addr",
+    declared: "type ifname . ether_addr . ipv4_addr : mark",
     fields: ["port", "mac", "ip4"],
-    isMap: false,
+    isMap: true,
   },
   /** As source of IPv6, and as target in neighbour advertisements. */
   bound6: {
     family: "bridge",
-    declared: "typeof iifname . ether saddr . @nh,64,128",
+    declared: "typeof iifname . ether saddr . @nh,64,128 : meta mark",
     fields: ["port", "mac", "ip6"],
-    isMap: false,
+    isMap: true,
   },
   /** Marks of this host's addresses: what is routed to them has no port yet. */
   owners4: { family: "inet", declared: "type ipv4_addr : mark", fields: ["ip4"], isMap: true },

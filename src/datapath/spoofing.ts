@@ -47,6 +47,9 @@ const STORM = "rate over 2000/second burst 2000 packets";
 const lacks = (bit: number) => `meta mark & ${hex(bit)} == 0`;
 const has = (bit: number) => `meta mark & ${hex(bit)} != 0`;
 
+/** To many at once: 1 is broadcast, 2 multicast. */
+const MANY = "meta pkttype 1-2 jump storm";
+
 /** Asked where the address was not: an address that is bound is bound to the frame's MAC. */
 const OWN_MAC = `${lacks(ANY_MAC)} iifname . @ll,48,48 != @macs goto drop_2`;
 
@@ -78,8 +81,8 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
     .join("") +
   chain("storm", [`${lacks(STORMS)} update @storms { iifname limit ${STORM} } goto drop_8`]) +
   chain("v4_own", [`${lacks(DHCP_SERVER)} udp sport 67 goto drop_6`, "accept"]) +
+  chain("v4_bound", [MANY, "meta l4proto tcp accept", "goto v4_own"]) +
   chain("v4", [
-    "iifname . ether saddr . ip saddr @bound4 goto v4_own",
     OWN_MAC,
     `${has(ANY_IP)} goto v4_own`,
     // A DHCP client before it has an address.
@@ -91,7 +94,7 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
     // The sender's address is its own, or it asks whether anybody has an address (a probe).
     `${lacks(ANY_MAC)} iifname . @nh,64,48 != @macs goto drop_4`,
     `${has(ANY_IP)} accept`,
-    "iifname . arp saddr ether . arp saddr ip @bound4 accept",
+    "meta mark set iifname . arp saddr ether . arp saddr ip map @bound4 accept",
     "arp saddr ip 0.0.0.0 arp operation request accept",
     "goto drop_4",
   ]) +
@@ -103,7 +106,10 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
     "goto drop_5",
   ]) +
   chain("advertise", [
-    "iifname . ether saddr . @th,64,128 != @bound6 goto drop_5",
+    "meta mark set iifname . ether saddr . @th,64,128 map @bound6 goto advertise_own",
+    "goto drop_5",
+  ]) +
+  chain("advertise_own", [
     "ip6 length 24 accept",
     "ip6 length 32 @th,192,16 0x0201 iifname . @th,208,48 @macs accept",
     "goto drop_5",
@@ -116,8 +122,8 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
     "icmpv6 type 136 goto advertise",
     "accept",
   ]) +
+  chain("v6_bound", [MANY, "meta l4proto tcp accept", "goto v6_own"]) +
   chain("v6", [
-    "iifname . ether saddr . @nh,64,128 @bound6 goto v6_own",
     OWN_MAC,
     `${has(ANY_IP)} goto v6_own`,
     // Before it has an address: is somebody using it, and which groups it listens to.
@@ -129,9 +135,12 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
     "type filter hook prerouting priority -300; policy accept;",
     'iifname != "wp*" meta mark set 0 accept',
     "meta mark set 0",
+    // Nearly all: from a bound address, of which one look-up says all there is to know.
+    "ether type ip meta mark set iifname . ether saddr . ip saddr map @bound4 goto v4_bound",
+    "ether type ip6 meta mark set iifname . ether saddr . @nh,64,128 map @bound6 goto v6_bound",
     "meta mark set iifname map @ports",
     `${lacks(KNOWN)} goto drop_1`,
-    "meta pkttype { broadcast, multicast } jump storm",
+    MANY,
     "ether type vmap { ip : goto v4, ip6 : goto v6, arp : goto arp4 }",
     OWN_MAC,
     // Groups are about IP; what is not would pass them unseen.
@@ -157,7 +166,7 @@ export function endpointElements(world: World, vrf: Vrf, network: Network, endpo
   return [
     element("ports", port, mark),
     ...[...new Set(pairs.map(({ mac }) => mac))].map((mac) => element("macs", `${port} . ${mac}`)),
-    ...pairs.map(({ ip, mac }) => element(ip.includes(":") ? "bound6" : "bound4", `${port} . ${mac} . ${ip}`)),
+    ...pairs.map(({ ip, mac }) => element(ip.includes(":") ? "bound6" : "bound4", `${port} . ${mac} . ${ip}`, mark)),
     ...(isFiltered ? addressesOf(spec) : []).map((ip) => element(ip.includes(":") ? "owners6" : "owners4", ip, mark)),
   ];
 }

@@ -58,8 +58,8 @@ chain filtering {
 }
 `;
   const bridge = `map ports { type ifname : mark; }
-set bound4 { type ifname . ether_addr . ipv4_addr; }
-set bound6 { typeof iifname . ether saddr . @nh,64,128; }
+map bound4 { type ifname . ether_addr . ipv4_addr : mark; }
+map bound6 { typeof iifname . ether saddr . @nh,64,128 : meta mark; }
 set macs { typeof iifname . @ll,48,48; }
 chain prerouting {
   type filter hook prerouting priority -300; policy accept;

@@ -45,8 +45,10 @@ function kinds(
     [tables, o.element("ports", "wp1", "40000001"), o.element("ports", "wp1", "40000002")],
     [tables, o.element("owners4", "10.7.0.5", "c0ffee01"), o.element("owners4", "10.7.0.5", "00000001")],
     [tables, o.element("macs", `wp1 . ${MAC}`)],
-    [tables, o.element("bound4", `wp12345678901 . ${MAC} . 10.7.0.5`)],
-    [tables, o.element("bound6", `wp1 . ${MAC} . fd00:7::5`)],
+    ...[`wp12345678901 . ${MAC} . 10.7.0.5`, `wp1 . ${MAC} . fd00:7::5`].map((key) => {
+      const set = key.endsWith("fd00:7::5") ? "bound6" : "bound4";
+      return [tables, o.element(set, key, "40000001"), o.element(set, key, "40000002")] as const;
+    }),
     [tables, o.element("members4_a", "10.7.0.5")],
     [net, o.bridge(), { ...o.bridge(), mtu: 1400, mac: "02:00:00:00:00:02", alias: "weft:network:other" }],
     [[], o.bridge("wb7", "host")],
