@@ -78,7 +78,7 @@ export class Agent {
     this.#bootId = options.kernel.facts().bootId;
     this.#looks = new Looks({ ...options, periodMs: PERIOD_MS / 2, poke: () => this.#loop.poke() });
     const { clock, random } = options;
-    this.#loop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 5 }, () => this.#round());
+    this.#loop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 5 }, () => this.#tryRound());
     this.#serverLoop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 100 }, () => this.#settle());
     this.#line = new Line(options, {
       host: options.host,
@@ -216,6 +216,17 @@ export class Agent {
   /** Whether the namespace of an endpoint is still the one it was attached in. */
   isAlive(entry: Entry): boolean {
     return isAlive(entry, this.#bootId, this.#options.kernel);
+  }
+
+  /** What asked for a round that failed in the middle, asks again: nobody knows how far it came. */
+  async #tryRound(): Promise<boolean> {
+    try {
+      return await this.#round();
+    } catch (error) {
+      this.#options.log("round", { error: String(error) });
+      this.#looks.askWhole();
+      return false;
+    }
   }
 
   async #round(): Promise<boolean> {

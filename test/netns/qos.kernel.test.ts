@@ -189,7 +189,11 @@ describe("limits on the real kernel", { skip }, () => {
       ["ip", "-n", ns, "link", "del", shaper],
     ]) {
       await must(...damage);
-      await until(`repair of ${damage.join(" ")}`, async () => (await state()).join() === whole.join());
+      await until(`repair of ${damage.join(" ")}`, async () => (await state()).join() === whole.join()).catch(
+        (error: unknown) => {
+          throw new Error(`${String(error)}\n${cluster.log("h1").slice(-2000)}`);
+        },
+      );
       await until("packets pass again", () => cluster.pings(of("a"), of("b").addresses[0] ?? ""));
     }
     // With the indexes of the links: what is made anew has another.

@@ -88,3 +88,24 @@ test("an agent that has just started tells what is attached, with the server awa
   );
   world.killAgent(host);
 });
+
+test("a round that cannot read the kernel is made again, and does not forget what it was for", async () => {
+  const world = new World(randomFrom(1));
+  const host = await hostWith(world, ["web"]);
+  const { agent } = host.running ?? assert.fail();
+  const web = (await portOf(host, "web")) ?? assert.fail();
+  const observe = host.kernel.observe.bind(host.kernel);
+  let isBusy = true;
+  host.kernel.observe = (workloads) => (isBusy ? Promise.reject(new Error("busy")) : observe(workloads));
+  await world.clock.advance(2000);
+  host.kernel.disturb(web);
+  await world.clock.advance(2000);
+  isBusy = false;
+  assert.equal(await portOf(host, "web"), undefined);
+  // Far less than the period, after which everything is read anyway.
+  await world.clock.advance(5000);
+  assert.deepEqual(await portOf(host, "web"), web);
+  assert.equal(agent.report.errors.length, 0);
+  world.killAgent(host);
+  world.killServer();
+});
