@@ -147,11 +147,18 @@ describe("limits on the real kernel", { skip }, () => {
   test("a limit changes live, for an endpoint and for a network; packets on their way arrive", async (t) => {
     const running = stream(flow("d", "e", 4), 5);
     const to = of("f").addresses[0] ?? "";
-    const pings = run("ip", "netns", "exec", of("b").netns, "ping", "-n", "-q", "-i", "0.01", "-c", "300", to);
+    const pings = run("ip", "netns", "exec", of("b").netns, "ping", "-n", "-i", "0.01", "-c", "300", to);
     await weft("network", "edit", "routed", "--outbound", "avg=10mbit", "--wait");
     await weft("endpoint", "set", "f", "--inbound", "avg=35mbit,peak=70mbit,burst=100kB", "--wait");
     assert.match(await qdiscs(of("f"), "lan"), /dev wp\w+ root .*rate 35Mbit burst (99999|100000)b peakrate 70Mbit/);
-    assert.match((await pings).stdout, / 0% packet loss/);
+    // Not by what ping sums up: for the last answer it waits 10 ms, which a busy machine may need.
+    const answered = [...(await pings).stdout.matchAll(/icmp_seq=(\d+)/g)].map(([, seq]) => Number(seq));
+    assert(answered.length >= 295, `${answered.length} answers`);
+    assert.deepEqual(
+      answered,
+      Array.from(answered, (_, i) => i + 1),
+      "none is missing in between",
+    );
     const rate = average(await running, 3, 5);
     t.diagnostic(`network: ${rate.toFixed(1)} of 10 Mbit/s`);
     assert(rate <= 11 && rate >= 9, `${rate} Mbit/s`);
