@@ -3,7 +3,8 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { type Entry, fileJournal } from "./journal.ts";
+import fc from "fast-check";
+import { type Entry, fileJournal, memoryJournal } from "./journal.ts";
 
 const entry = (name: string): Entry => ({
   netnsId: "4:1",
@@ -62,6 +63,35 @@ describe("the journal in a file", () => {
     const third = fileJournal(path, "boot");
     assert.equal(third.freed.size, 0);
     third.close();
+  });
+
+  test("who has an address and who is in a namespace is what a walk over the entries says", () => {
+    const op = fc.record({
+      name: fc.constantFrom("a", "b", "c"),
+      network: fc.constantFrom("n", "m"),
+      address: fc.constantFrom("10.0.0.2", "10.0.0.3"),
+      netnsId: fc.constantFrom("4:1", "4:2"),
+      isPut: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(op, { maxLength: 30 }), (ops) => {
+        const journal = memoryJournal();
+        for (const { name, network, address, netnsId, isPut } of ops) {
+          const { endpoint, ...rest } = entry(name);
+          const spec = { ...endpoint.spec, network, addresses: [address] };
+          if (isPut) journal.put({ ...rest, netnsId, endpoint: { ...endpoint, spec } });
+          else journal.remove(name, 1);
+          const all = [...journal.entries.values()];
+          for (const id of ["4:1", "4:2"])
+            assert.deepEqual(new Set(journal.inNetns(id)), new Set(all.filter((one) => one.netnsId === id)));
+          for (const each of ["n", "m"])
+            for (const ip of ["10.0.0.2", "10.0.0.3"]) {
+              const isUsed = all.some(({ endpoint: e }) => e.spec.network === each && e.spec.addresses.includes(ip));
+              assert.equal(journal.used(each).has(ip), isUsed);
+            }
+        }
+      }),
+    );
   });
 
   test("a record is in the file when put returns: kill -9 after it loses nothing", () => {

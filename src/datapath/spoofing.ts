@@ -2,6 +2,7 @@
 // no router advertisements, no storms. The rules are the same for every network; what differs is in elements of sets
 // and in bits of the port's mark. A port without a mark carries nothing: so an endpoint is cut off until its elements
 // are there, by construction.
+import { formatIp, macValue, slaacIp } from "../model/address.ts";
 import { groupsOf } from "../model/group.ts";
 import type { Endpoint, EndpointSpec, Network, Vrf } from "../model/resource.ts";
 import { portName } from "./names.ts";
@@ -217,13 +218,11 @@ function boundOf({
   return [...new Map(pairs.map((pair) => [`${pair.ip} ${pair.mac}`, pair])).values()];
 }
 
-/** fe80:: with the MAC's EUI-64 (RFC 4291, appendix A). */
+const LINK_LOCAL = 0xfe80n << 112n;
+
+/** fe80:: with the MAC's EUI-64. */
 function linkLocal(mac: string): string {
-  const [a = "0", b, c, d, e, f] = mac.split(":");
-  const first = (Number.parseInt(a, 16) ^ 2).toString(16);
-  const groups = [`${first}${b}`, `${c}ff`, `fe${d}`, `${e}${f}`].map((hex) => Number.parseInt(hex, 16).toString(16));
-  // Canonical (RFC 5952): the zeros of the prefix are the longest row, and a zero group behind them joins it.
-  return `fe80::${(groups[0] === "0" ? groups.slice(1) : groups).join(":")}`;
+  return formatIp(slaacIp(LINK_LOCAL, macValue(mac)));
 }
 
 /** Addresses of the members of groups that the VRF's rules ask for, wherever they are. */

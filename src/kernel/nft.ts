@@ -143,7 +143,7 @@ export class Nft {
     const made = this.#run(space, inPlace);
     // Somebody else's chain or a set of another type is in the way: all goes, and the next round brings the elements.
     if (made.error === undefined) this.#confirm(space, table, undefined, { before, elements: there, ops: elements });
-    else this.#confirm(space, table, this.#run(space, anew).error ?? undefined);
+    else this.#confirm(space, table, this.#run(space, anew).error);
   }
 
   /** Nothing of ours to remove is no error. */
