@@ -5,7 +5,7 @@
 import { call, type Cluster, must } from "../test/netns/cluster.ts";
 import * as frames from "../test/netns/frames.ts";
 import { Interface } from "../test/netns/interface.ts";
-import { handmadeSwitched, type Pair } from "./lab/handmade.ts";
+import { addBareHosts, handmadeSwitched, type Pair } from "./lab/handmade.ts";
 import { inside, pathOf, withCluster } from "./lab/lab.ts";
 import { median, quantilesOf, show } from "./lab/report.ts";
 import { connectUs, gigabits, roundTripUs } from "./lab/traffic.ts";
@@ -88,6 +88,7 @@ async function membersPair(cluster: Cluster): Promise<Pair> {
 
 /** The hand-made segment, its bridged frames through iptables as OpenNebula's driver would have it, rule by rule. */
 async function iptablesPair(cluster: Cluster): Promise<Pair> {
+  await addBareHosts(cluster);
   const pair = await handmadeSwitched(cluster);
   const lines = [
     "*filter",

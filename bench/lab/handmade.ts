@@ -1,6 +1,6 @@
 // The same networks made by hand, with `ip` and `bridge` and nothing else: what an operator would type, with the
 // settings that Weft uses (VXLAN device born in a namespace of its own, its socket in the host's; learning off; MTU
-// 1450).
+// 1450), on hosts of their own.
 import { type Cluster, must } from "../../test/netns/cluster.ts";
 import { addNamespace, bridge, inside, ip, pathOf } from "./lab.ts";
 
@@ -15,11 +15,18 @@ type Side = {
 
 const MTU = 1450;
 
+/** Two hosts on the same wire that have nothing of Weft's. */
+const BARE = { 1: "h8", 2: "h9" } as const;
+
+export async function addBareHosts(cluster: Cluster): Promise<void> {
+  for (const host of Object.values(BARE)) await cluster.addHost(host);
+}
+
 async function sidesOf(cluster: Cluster, kind: string): Promise<readonly [Side, Side]> {
   const side = async (n: 1 | 2): Promise<Side> => ({
     n,
-    host: cluster.netnsOf(`h${n}`),
-    underlay: cluster.underlayOf(`h${n}`),
+    host: cluster.netnsOf(BARE[n]),
+    underlay: cluster.underlayOf(BARE[n]),
     overlay: await addNamespace(cluster, `${kind}${n}`),
     workload: await addNamespace(cluster, `${kind}-w${n}`),
   });

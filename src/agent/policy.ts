@@ -2,9 +2,10 @@
 // the server is told whose policy the kernel refused.
 import { portName } from "../datapath/names.ts";
 import { policyOf } from "../datapath/policy.ts";
-import { DROP_REASONS, endpointElements, lacksProfile, membershipOf } from "../datapath/spoofing.ts";
+import { endpointElements, lacksProfile, membershipOf } from "../datapath/spoofing.ts";
 import type { KernelObject, Op } from "../datapath/state.ts";
 import { judgeOf } from "../datapath/verdict.ts";
+import { DROP_REASONS } from "../datapath/words.ts";
 import { type World, worldOf } from "../datapath/world.ts";
 import type { Kernel, OpResult, Traffic } from "../kernel/kernel.ts";
 import { Fault } from "../model/fault.ts";
@@ -29,7 +30,7 @@ export function flowCutter(): (kernel: Kernel, snapshot: Snapshot, host: string,
     for (const { name } of world?.vrfs ?? []) {
       if (world === undefined || (!isStart && !changed.has(`vrf:${name}`))) continue;
       const judge = judgeOf(world, name);
-      if (judge !== undefined) kernel.cutFlows(`vrf:${name}`, judge);
+      if (judge !== undefined) kernel.cutFlows(`vrf:${name}`, (flow) => judge(flow, flow.side));
     }
     isStart = false;
   };
@@ -76,7 +77,6 @@ export function isPlain(objects: readonly KernelObject[], { spec }: Endpoint): b
   return spec.allowedAddresses === undefined && !objects.some(lacksProfile);
 }
 
-const ADDRESS_REASONS: Readonly<Record<number, string>> = { 1: "group-in", 2: "group-out" };
 const NO_TRAFFIC: Omit<Traffic, "name"> = { sentPackets: 0, sentBytes: 0, receivedPackets: 0, receivedBytes: 0 };
 
 /** Packets of each endpoint of this host, and what was dropped of them and why; read from the kernel now. */
@@ -87,22 +87,16 @@ export function countersOf(kernel: Kernel, snapshot: Snapshot, host: string): En
 
 function vrfCounters(kernel: Kernel, world: World, vrf: string): EndpointCounters[] {
   const { drops, ports } = kernel.counters(`vrf:${vrf}`);
-  const byKey = Map.groupBy(drops, ({ key }) => key);
+  const byPort = Map.groupBy(drops, (drop) => drop.port);
   const traffic = new Map(ports.map(({ name, ...numbers }) => [name, numbers]));
   const here = (world.networks.get(vrf) ?? [])
     .flatMap((network) => world.endpoints.get(network.name) ?? [])
     .filter(({ spec }) => spec.host === world.self.name);
-  return here.map(({ name, spec }): EndpointCounters => {
+  return here.map(({ name }): EndpointCounters => {
     const port = portName(name);
     const reasons: Record<string, number> = {};
-    const note = (key: string, names: Readonly<Record<number, string>>) => {
-      for (const { reason, packets } of byKey.get(key) ?? []) {
-        const word = names[reason] ?? `reason-${reason}`;
-        reasons[word] = (reasons[word] ?? 0) + packets;
-      }
-    };
-    note(port, DROP_REASONS);
-    for (const address of spec.addresses) note(address, ADDRESS_REASONS);
+    for (const { reason, packets } of byPort.get(port) ?? [])
+      reasons[DROP_REASONS[reason] ?? `reason-${reason}`] = packets;
     return { endpoint: name, ...(traffic.get(port) ?? NO_TRAFFIC), drops: reasons };
   });
 }

@@ -11,11 +11,10 @@ import { compileFirewall, compileProtection } from "./firewall.ts";
 import { type Segment, segmentsOf } from "./layout.ts";
 import { networkMtu } from "./mtu.ts";
 import { alias } from "./names.ts";
-import { policyOf } from "./policy.ts";
 import { compileRouted } from "./routed.ts";
 import { compileShaping } from "./shaping.ts";
-import { endpointElements, memberElements, sharedOwner } from "./spoofing.ts";
-import { type KernelObject, type KernelState, type Ns, type ObjectOf, keyOf, stateOf } from "./state.ts";
+import { endpointElements, memberElements } from "./spoofing.ts";
+import { type KernelObject, type KernelState, type Ns, stateOf } from "./state.ts";
 import { compileSwitched } from "./switched.ts";
 import { compileUplink, usesUplink } from "./uplink.ts";
 import { type World, worldOf } from "./world.ts";
@@ -36,9 +35,6 @@ function compileVrf(world: World, vrf: Vrf): KernelObject[] {
   const objects: KernelObject[] = [
     { kind: "netns", ns },
     ...NAMESPACE_SYSCTLS.map(([key, value]): KernelObject => ({ kind: "sysctl", ns, key, value })),
-    ...bridgeSysctls(policyOf(world, vrf.name).profiles.size > 0).map(
-      ([key, value]): KernelObject => ({ kind: "sysctl", ns, key, value }),
-    ),
     compileFirewall(world, vrf, networks),
     ...memberElements(world, vrf, networks),
     ...elementsIn(world, vrf, networks),
@@ -59,34 +55,19 @@ const NAMESPACE_SYSCTLS: readonly (readonly [string, string])[] = [
   // Addresses are assigned, never negotiated: detection would only delay the first packet by a second.
   ["ipv6/conf/default/accept_dad", "0"],
   ["ipv6/conf/default/accept_ra", "0"],
+  // 1 in every new namespace, and then bridged frames pass all hooks of IP, for nothing.
+  ["bridge/bridge-nf-call-iptables", "0"],
+  ["bridge/bridge-nf-call-ip6tables", "0"],
+  ["bridge/bridge-nf-call-arptables", "0"],
 ];
 
-/**
- * 1 in every new namespace: bridged frames pass `inet weft` and conntrack as if they were routed. That is how groups
- * see them, and a cost for nothing without groups.
- */
-function bridgeSysctls(isFiltered: boolean): readonly (readonly [string, string])[] {
-  const value = isFiltered ? "1" : "0";
-  return [
-    ["bridge/bridge-nf-call-iptables", value],
-    ["bridge/bridge-nf-call-ip6tables", value],
-    ["bridge/bridge-nf-call-arptables", "0"],
-  ];
-}
-
-/** What this host's ports may send, and whose addresses are here. */
+/** What this host's ports may send. */
 function elementsIn(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {
-  const elements = new Map<string, ObjectOf<"element">>();
-  for (const network of networks) {
-    for (const endpoint of world.endpoints.get(network.name) ?? []) {
-      if (endpoint.spec.host !== world.self.name) continue;
-      for (const element of endpointElements(world, vrf, network, endpoint)) {
-        const other = elements.get(keyOf(element));
-        elements.set(keyOf(element), other === undefined ? element : sharedOwner(other, element));
-      }
-    }
-  }
-  return [...elements.values()];
+  return networks.flatMap((network) =>
+    (world.endpoints.get(network.name) ?? [])
+      .filter(({ spec }) => spec.host === world.self.name)
+      .flatMap((endpoint) => endpointElements(world, vrf, network, endpoint)),
+  );
 }
 
 function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[] {

@@ -3,11 +3,12 @@
 import { prefixesOf } from "../model/membership.ts";
 import type { Network, Vrf } from "../model/resource.ts";
 import { cidrFamily } from "./endpoint.ts";
-import { chain, compilePolicy, policyOf } from "./policy.ts";
+import { GATEWAY_OUTPUT, policyOf } from "./policy.ts";
 import { routedDevice } from "./routed.ts";
 import { bridgeTable } from "./spoofing.ts";
 import { type KernelObject, type Ns, nftDigest } from "./state.ts";
 import { UPLINK, UPLINK_HOST_PREFIX, UPLINK_RANGE_4, UPLINK_RANGE_6, usesUplink } from "./uplink.ts";
+import { chain } from "./words.ts";
 import { type World, familyOf, tunnelTo } from "./world.ts";
 
 /**
@@ -16,16 +17,18 @@ import { type World, familyOf, tunnelTo } from "./world.ts";
  * so that the answer finds back.
  */
 export function compileFirewall(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject {
-  const hasUplink = usesUplink(vrf, networks);
-  const rejects = hasUplink ? rejectsOf(networks) : [];
-  const policy = compilePolicy(world, vrf, networks, rejects);
-  const plain = policy === "" && hasUplink ? untracked(networks) + chain("forward", [FORWARD, ...rejects]) : "";
-  const body = policy + plain + (hasUplink ? uplinkPostrouting(vrf, networks) : "");
-  const bridge = bridgeTable(policyOf(world, vrf.name));
+  const policy = policyOf(world, vrf.name);
+  const inside = usesUplink(vrf, networks) ? uplinkChains(vrf, networks) : "";
+  const body = (policy.profiles.size > 0 ? GATEWAY_OUTPUT : "") + inside;
+  const bridge = bridgeTable(policy);
   return { kind: "nft", ns: `vrf:${vrf.name}`, digest: nftDigest(body, bridge), body, bridge };
 }
 
-/** Masquerade needs connection tracking; what stays inside needs it for groups only, and it costs half of routing. */
+function uplinkChains(vrf: Vrf, networks: readonly Network[]): string {
+  return untracked(networks) + chain("forward", [FORWARD, ...rejectsOf(networks)]) + uplinkPostrouting(vrf, networks);
+}
+
+/** Masquerade needs connection tracking; what stays inside does not, and it would cost half of routing. */
 function untracked(networks: readonly Network[]): string {
   const inside = ([4, 6] as const).flatMap((family) => {
     const ip = family === 4 ? "ip" : "ip6";

@@ -1,22 +1,19 @@
 // Security groups of a VRF on one host. Endpoints with the same groups share a profile: a pair of chains, found through
 // the mark of the endpoint's port. So neither rules nor chains grow with endpoints.
 //
-// The life of a packet from a filtered endpoint here to another one here:
-//   bridge prerouting   the port's mark, and whether the packet may come from there at all (spoofing.ts)
-//   inet prerouting     what belongs to a known flow is marked so, and passes all that follows; of other packets, what
-//                       the sender may begin (its `out` rules), by that mark
-//   bridge forward      the mark becomes that of the port it leaves through; for what is routed, inet forward
-//                       takes the mark of the destination's address instead, because there is no port yet
-//   inet forward        what the receiver takes (its `in` rules)
-// Across a tunnel the two halves happen on two hosts. Connection tracking lets answers through on both. Bridged packets
-// reach the inet hooks because br_netfilter calls them (bridge-nf-call-iptables); conntrack in the bridge family would
-// do without, but many kernels lack it (nf_conntrack_bridge), and one way everywhere is worth more.
+// All of it is in the bridge family, because what a workload sends comes in through a port, and what it gets goes out
+// through one, bridged or routed. The life of a packet from a filtered endpoint here to another one here:
+//   bridge prerouting    the port's mark, and whether the packet may come from there at all (spoofing.ts); whether it
+//                        belongs to a flow that was allowed (flows.ts), or may begin one (the sender's `out` rules)
+//   bridge postrouting   the same for the port it leaves through: a known flow, or one that the receiver takes (`in`)
+// Across a tunnel the two halves happen on two hosts.
 import { DEFAULT_GROUP, DEFAULT_GROUP_SPEC, type SecurityGroupSpec, groupsOf, peersIn } from "../model/group.ts";
 import { prefixesOf } from "../model/membership.ts";
-import type { Endpoint, Network, Vrf } from "../model/resource.ts";
-import { deviceName } from "./names.ts";
+import type { Endpoint, Network } from "../model/resource.ts";
+import { SIDES, type Side, flowChains, flowSets } from "./flows.ts";
 import { type PeerAddresses, type PlacedRule, addressesIn, intervalOf, statementsOf } from "./rules.ts";
 import { declared } from "./sets.ts";
+import { KNOWN, NOT_TO_PORT, NO_PROFILE, OF_GATEWAY, PROFILE_BITS, chain, hex, lacks } from "./words.ts";
 import type { World } from "./world.ts";
 
 /** What a set of groups says. */
@@ -36,11 +33,6 @@ export type Policy = {
   /** The tables' part of it changes when a commit of a group says so. */
   readonly commits: string;
 };
-
-/** The bits of a mark that name a profile; 0 is unfiltered. */
-export const PROFILE_BITS = 0x00ff_ffff;
-/** A profile that no chain has: everything new is dropped. */
-export const NO_PROFILE = 0x00ff_fffe;
 
 /** By an index of the world that its copies share. */
 const policies = new WeakMap<World["networks"], Map<string, Policy>>();
@@ -135,109 +127,73 @@ export function profileOf(policy: Policy, network: Network, spec: Endpoint["spec
 }
 
 /**
- * The part of `inet weft` that filters; empty when no endpoint of the VRF has a group. `forward` is what else is to be
- * judged where packets are forwarded: one chain is cheaper than two.
+ * The part of `bridge weft` that filters: chains `out4` and `out6`, to which what a port sends is handed on, and the
+ * hook for what leaves through a port. Empty when no endpoint of the VRF has a group.
  */
-export function compilePolicy(
-  world: World,
-  vrf: Vrf,
-  networks: readonly Network[],
-  forward: readonly string[],
-): string {
-  const policy = policyOf(world, vrf.name);
+export function compilePolicy(policy: Policy): string {
   if (policy.profiles.size === 0) return "";
-  const sets = ["owners4", "owners6", ...policy.peers.flatMap(membersSets)].map(declared).join("");
+  const sets = policy.peers.flatMap(membersSets).map(declared).join("");
   const profiles = [...policy.profiles.values()].sort((a, b) => a.id - b.id);
-  const jumps = (direction: "in" | "out") => profiles.map(({ id }) => `${hex(id)} : goto ${direction}_${hex(id)}`);
+  const jumps = (side: Side) => profiles.map(({ id }) => `${hex(id)} : goto ${side}_${hex(id)}`).join(", ");
+  const judged = (side: Side) => [`meta mark & ${hex(PROFILE_BITS)} vmap { ${jumps(side)} }`, `goto denied_${side}`];
   const chains = profiles.flatMap(({ id, groups, rules, keepsFlows }) =>
-    (["out", "in"] as const).map((direction) =>
-      chain(`${direction}_${hex(id)}`, [
+    SIDES.map((side) =>
+      chain(`${side}_${hex(id)}`, [
         `comment "${groups.join(", ").slice(0, 100)}${keepsFlows ? ", flows kept" : ""}"`,
-        ...statementsOf(rules.filter(({ rule }) => rule.direction === direction)),
-        `goto denied_${direction}`,
+        ...statementsOf(rules.filter(({ rule }) => rule.direction === side)),
+        `goto denied_${side}`,
       ]),
     ),
   );
-  const closed = networks
-    .filter(({ spec }) => spec.ipam === "local" && spec.spoofing?.ip !== true && spec.spoofing?.mac !== true)
-    .flatMap((network) => bridgesOf(network))
-    .sort();
+  const port = ["meta mark set 0", "meta mark set oifname map @ports"];
   return (
     sets +
-    DENIED +
+    flowSets() +
+    REFUSALS +
+    flowChains(chain) +
     chains.join("") +
-    // A packet that is routed takes the mark of its destination. On a routed network all addresses are of this host, so
-    // one that nobody has is not let through.
-    chain("routed", [
-      `meta mark set 0`,
-      `meta mark set ip daddr map @owners4`,
-      `meta mark set ip6 daddr map @owners6`,
-      ...(closed.length === 0
-        ? []
-        : [`meta mark 0 oifname { ${closed.map((name) => `"${name}"`).join(", ")} } goto denied_in`]),
+    chain("begin_out", judged("out")) +
+    chain("begin_in", [
+      // Errors and answers of the gateway, which is nobody's endpoint.
+      `meta mark ${hex(OF_GATEWAY)} accept`,
+      ...port,
+      `${lacks(KNOWN)} goto refused_1`,
+      `${lacks(PROFILE_BITS)} accept`,
+      ...judged("in"),
     ]) +
-    chain("policy_out", [
-      "type filter hook prerouting priority mangle; policy accept;",
-      `ct state established,related meta mark set ${hex(IN_FLOW)} accept`,
-      `meta mark & ${hex(PROFILE_BITS)} == 0 accept`,
-      "icmpv6 type { 130-133, 135, 136, 143 } accept",
-      `meta mark & ${hex(PROFILE_BITS)} vmap { ${jumps("out").join(", ")} }`,
-      "goto denied_out",
-    ]) +
-    chain("policy_in", [
-      "type filter hook forward priority filter - 5; policy accept;",
-      `meta mark & ${hex(IN_FLOW)} != 0 accept`,
-      ...forward,
-      `meta mark & ${hex(BRIDGED)} == 0 jump routed`,
-      `meta mark & ${hex(PROFILE_BITS)} == 0 accept`,
-      "icmpv6 type { 130-136, 143 } accept",
-      `meta mark & ${hex(PROFILE_BITS)} vmap { ${jumps("in").join(", ")} }`,
-      "goto denied_in",
+    chain("postrouting", [
+      "type filter hook postrouting priority 0; policy accept;",
+      `${NOT_TO_PORT} accept`,
+      "meta protocol ip goto in4",
+      "meta protocol ip6 goto in6",
+      "meta protocol arp accept",
+      ...port,
+      `${lacks(PROFILE_BITS)} accept`,
+      "goto refused_9",
     ]) +
     (policy.commits === "" ? "" : chain("commits", [`comment "${policy.commits.slice(0, 120)}"`]))
   );
 }
 
-/**
- * The packet belongs to a flow that was allowed, or tells of one. Set where connection tracking knows, before anything
- * is forwarded; no port's mark has it, and what comes from outside the VRF has no mark.
- */
-export const IN_FLOW = 0x2000_0000;
+/** A chain of the VRF's `inet weft`, for groups: what its namespace itself sends is told by its mark. */
+export const GATEWAY_OUTPUT = chain("output", [
+  "type filter hook output priority filter; policy accept;",
+  `meta mark set ${hex(OF_GATEWAY)}`,
+]);
 
-/** Set by the bridge's forward chain: the mark is that of the port the packet leaves through. */
-export const BRIDGED = 0x8000_0000;
-
-/** Counted by address, so that an endpoint's drops can be told: 1 in, 2 out. What is over the size is dropped too. */
-const DENIED = `set denied4 { type ipv4_addr . mark; size 65535; flags dynamic; counter; }
-set denied6 { type ipv6_addr . mark; size 65535; flags dynamic; counter; }
-chain denied_in {
-  meta mark set 1
-  update @denied4 { ip daddr . meta mark }
-  update @denied6 { ip6 daddr . meta mark }
-  drop
-}
-chain denied_out {
-  meta mark set 2
-  update @denied4 { ip saddr . meta mark }
-  update @denied6 { ip6 saddr . meta mark }
-  drop
-}
-`;
+/** Where chains of flows.ts and of rules send what does not pass, counted with its reason by the port it is about. */
+const REFUSALS =
+  chain("tally_in", ["update @drops { oifname . meta mark }", "drop"]) +
+  [1, 9, 11, 12, 13]
+    .map((reason) => chain(`refused_${reason}`, [`meta mark set ${reason}`, "goto tally_in"]))
+    .join("") +
+  chain("denied_out", ["goto drop_10"]) +
+  chain("denied_in", ["goto refused_11"]) +
+  chain("full_out", ["goto drop_12"]) +
+  chain("full_in", ["goto refused_12"]) +
+  chain("options_out", ["goto drop_13"]) +
+  chain("options_in", ["goto refused_13"]);
 
 function membersSets(group: string): string[] {
   return [`members4_${setId(group)}`, `members6_${setId(group)}`];
-}
-
-function bridgesOf(network: Network): string[] {
-  const slices = network.spec.slices ?? [];
-  if (slices.length === 0) return [deviceName("wb", network.name)];
-  return slices.map(({ bridge }) => deviceName(bridge, network.name));
-}
-
-export function chain(name: string, lines: readonly string[]): string {
-  return `chain ${name} {\n${lines.map((line) => `  ${line}\n`).join("")}}\n`;
-}
-
-export function hex(value: number): string {
-  return `0x${(value >>> 0).toString(16).padStart(8, "0")}`;
 }

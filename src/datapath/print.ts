@@ -16,7 +16,6 @@ import {
   unreachable,
 } from "./state.ts";
 import { diff } from "./diff.ts";
-import { setOf } from "./sets.ts";
 
 /** A whole state, as what would build it from nothing. */
 export function printState(state: KernelState): string[] {
@@ -183,7 +182,7 @@ function tableLines(first: string, body: string, last: string): string[] {
 }
 
 function elementText({ set, key, value }: ObjectOf<"element">): string {
-  return `${setOf(set)?.family} weft ${set} { ${key}${value === undefined ? "" : ` : 0x${value}`} }`;
+  return `bridge weft ${set} { ${key}${value === undefined ? "" : ` : 0x${value}`} }`;
 }
 
 /** Links are changed field by field; everything else is replaced by the same words that add it. */

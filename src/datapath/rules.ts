@@ -47,7 +47,7 @@ function stepOf(rules: readonly PlacedRule[]): string[] {
   const quiet = rules.filter(({ rule }) => rule.log !== true);
   const loud = rules.filter(({ rule }) => rule.log === true).sort((a, b) => (labelOf(a) < labelOf(b) ? -1 : 1));
   const [first] = rules;
-  const verdict = first?.rule.action === "deny" ? `goto denied_${first.rule.direction}` : "accept";
+  const verdict = `goto ${first?.rule.action === "deny" ? "denied" : "began"}_${first?.rule.direction}`;
   const lines = matchesOf(quiet).map((match) => `${match}${verdict}`);
   for (const placed of loud)
     for (const match of matchesOf([placed]))

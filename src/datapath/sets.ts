@@ -4,7 +4,6 @@
 /** What a field of a key is, and so how many bytes it takes: ifname 16, mac 8 (6 and padding), ip4 4, ip6 16. */
 export type Field = "port" | "mac" | "ip4" | "ip6";
 export type SetType = {
-  readonly family: "inet" | "bridge";
   /** In the words of nft. Raw expressions, where one set answers for several places of a packet. */
   readonly declared: string;
   readonly fields: readonly Field[];
@@ -13,33 +12,28 @@ export type SetType = {
 
 const FIXED: Readonly<Record<string, SetType>> = {
   /** What a port may do, as a mark; a port that is not here carries nothing. */
-  ports: { family: "bridge", declared: "type ifname : mark", fields: ["port"], isMap: true },
+  ports: { declared: "type ifname : mark", fields: ["port"], isMap: true },
   /** Link-layer addresses of a port: of the frame, and of options in neighbour discovery. */
-  macs: { family: "bridge", declared: "typeof iifname . @ll,48,48", fields: ["port", "mac"], isMap: false },
+  macs: { declared: "typeof iifname . @ll,48,48", fields: ["port", "mac"], isMap: false },
   /**
    * Addresses of a port with the MAC they go with, as source of IPv4 and in ARP; and the port's mark again, so that one
    * look-up is enough for most packets.
    */
   bound4: {
-    family: "bridge",
     declared: "type ifname . ether_addr . ipv4_addr : mark",
     fields: ["port", "mac", "ip4"],
     isMap: true,
   },
   /** As source of IPv6, and as target in neighbour advertisements. */
   bound6: {
-    family: "bridge",
     declared: "typeof iifname . ether saddr . @nh,64,128 : meta mark",
     fields: ["port", "mac", "ip6"],
     isMap: true,
   },
-  /** Marks of this host's addresses: what is routed to them has no port yet. */
-  owners4: { family: "inet", declared: "type ipv4_addr : mark", fields: ["ip4"], isMap: true },
-  owners6: { family: "inet", declared: "type ipv6_addr : mark", fields: ["ip6"], isMap: true },
 };
 
-const MEMBERS4: SetType = { family: "inet", declared: "type ipv4_addr", fields: ["ip4"], isMap: false };
-const MEMBERS6: SetType = { family: "inet", declared: "type ipv6_addr", fields: ["ip6"], isMap: false };
+const MEMBERS4: SetType = { declared: "type ipv4_addr", fields: ["ip4"], isMap: false };
+const MEMBERS6: SetType = { declared: "type ipv6_addr", fields: ["ip6"], isMap: false };
 
 /** Undefined for a set whose elements, if any, belong to the table's text. */
 export function setOf(name: string): SetType | undefined {

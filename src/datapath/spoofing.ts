@@ -6,47 +6,29 @@ import { formatIp, macValue, slaacIp } from "../model/address.ts";
 import { groupsOf } from "../model/group.ts";
 import type { Endpoint, EndpointSpec, Network, Vrf } from "../model/resource.ts";
 import { portName } from "./names.ts";
-import {
-  BRIDGED,
-  IN_FLOW,
-  NO_PROFILE,
-  type Policy,
-  PROFILE_BITS,
-  chain,
-  hex,
-  policyOf,
-  profileOf,
-  setId,
-} from "./policy.ts";
+import { type Policy, compilePolicy, policyOf, profileOf, setId } from "./policy.ts";
 import { declared } from "./sets.ts";
 import { type KernelObject, type Ns, type ObjectOf } from "./state.ts";
+import {
+  ANY_IP,
+  ANY_MAC,
+  DHCP_SERVER,
+  DROP_REASONS,
+  KNOWN,
+  NOT_FROM_PORT,
+  NO_PROFILE,
+  PROFILE_BITS,
+  ROUTER,
+  STORMS,
+  chain,
+  hex,
+  has,
+  lacks,
+} from "./words.ts";
 import type { World } from "./world.ts";
-
-const KNOWN = 0x4000_0000;
-const ANY_MAC = 0x0100_0000;
-const ANY_IP = 0x0200_0000;
-const DHCP_SERVER = 0x0400_0000;
-const ROUTER = 0x0800_0000;
-const STORMS = 0x1000_0000;
-
-/** Why a frame was dropped, by the number that counts it in the set `drops`. */
-export const DROP_REASONS: Readonly<Record<number, string>> = {
-  1: "unknown-port",
-  2: "source-mac",
-  3: "source-address",
-  4: "arp",
-  5: "neighbour-discovery",
-  6: "dhcp-server",
-  7: "router-advertisement",
-  8: "storm",
-  9: "ethertype",
-};
 
 /** Broadcasts and multicasts of one port: ARP and discovery of a busy workload stay far below. */
 const STORM = "rate over 2000/second burst 2000 packets";
-
-const lacks = (bit: number) => `meta mark & ${hex(bit)} == 0`;
-const has = (bit: number) => `meta mark & ${hex(bit)} != 0`;
 
 /** To many at once: 1 is broadcast, 2 multicast. */
 const MANY = "meta pkttype 1-2 jump storm";
@@ -54,40 +36,49 @@ const MANY = "meta pkttype 1-2 jump storm";
 /** Asked where the address was not: an address that is bound is bound to the frame's MAC. */
 const OWN_MAC = `${lacks(ANY_MAC)} iifname . @ll,48,48 != @macs goto drop_2`;
 
-/** The table `bridge weft` of a VRF. The forward hook costs every frame, so it is there only for groups. */
+/** The table `bridge weft` of a VRF. What may come from its port goes on to its groups, where there are any. */
 export function bridgeTable(policy: Policy): string {
-  const forward =
-    policy.profiles.size === 0
-      ? ""
-      : chain("forward", [
-          "type filter hook forward priority -200; policy accept;",
-          `${has(IN_FLOW)} accept`,
-          `oifname != "wp*" meta mark set ${hex(BRIDGED)} accept`,
-          "meta mark set 0",
-          "meta mark set oifname map @ports",
-          `${lacks(KNOWN)} goto drop_1`,
-          `meta mark set meta mark | ${hex(BRIDGED)}`,
-        ]);
-  return TABLE + forward;
+  const isFiltered = policy.profiles.size > 0;
+  const pass = (then: string) => (isFiltered ? [`${has(PROFILE_BITS)} goto ${then}`, "accept"] : ["accept"]);
+  return (
+    SETS +
+    DROPS +
+    compilePolicy(policy) +
+    chain("storm", [`${lacks(STORMS)} update @storms { iifname limit ${STORM} } goto drop_8`]) +
+    chain("v4_own", [`${lacks(DHCP_SERVER)} udp sport 67 goto drop_6`, ...pass("out4")]) +
+    chain("v4_bound", [MANY, "@nh,72,8 != 6 goto v4_own", ...pass("out4_tcp")]) +
+    chain("v6_own", [
+      `${lacks(DHCP_SERVER)} udp sport 547 goto drop_6`,
+      `${lacks(ROUTER)} icmpv6 type { 134, 137 } goto drop_7`,
+      `${has(ANY_IP)} ${isFiltered ? "goto v6_any" : "accept"}`,
+      "icmpv6 type 135 goto solicit",
+      "icmpv6 type 136 goto advertise",
+      ...pass("out6"),
+    ]) +
+    (isFiltered ? chain("v6_any", pass("out6")) : "") +
+    chain("v6_bound", [MANY, "@nh,48,8 != 6 goto v6_own", ...pass("out6_tcp")]) +
+    FROM_PORT
+  );
 }
 
-const TABLE =
+const SETS =
   ["ports", "macs", "bound4", "bound6"].map(declared).join("") +
   `set drops { type ifname . mark; size 65535; flags dynamic; counter; }
 set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
-` +
+`;
+
+const DROPS =
   chain("tally", ["update @drops { iifname . meta mark }", "drop"]) +
   Object.keys(DROP_REASONS)
     .map((reason) => chain(`drop_${reason}`, [`meta mark set ${reason}`, "goto tally"]))
-    .join("") +
-  chain("storm", [`${lacks(STORMS)} update @storms { iifname limit ${STORM} } goto drop_8`]) +
-  chain("v4_own", [`${lacks(DHCP_SERVER)} udp sport 67 goto drop_6`, "accept"]) +
-  chain("v4_bound", [MANY, "meta l4proto tcp accept", "goto v4_own"]) +
+    .join("");
+
+const FROM_PORT =
   chain("v4", [
     OWN_MAC,
     `${has(ANY_IP)} goto v4_own`,
     // A DHCP client before it has an address.
-    "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+    "ip saddr 0.0.0.0 udp sport 68 udp dport 67 goto v4_own",
     "goto drop_3",
   ]) +
   chain("arp4", [
@@ -115,15 +106,6 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
     "ip6 length 32 @th,192,16 0x0201 iifname . @th,208,48 @macs accept",
     "goto drop_5",
   ]) +
-  chain("v6_own", [
-    `${lacks(DHCP_SERVER)} udp sport 547 goto drop_6`,
-    `${lacks(ROUTER)} icmpv6 type { 134, 137 } goto drop_7`,
-    `${has(ANY_IP)} accept`,
-    "icmpv6 type 135 goto solicit",
-    "icmpv6 type 136 goto advertise",
-    "accept",
-  ]) +
-  chain("v6_bound", [MANY, "meta l4proto tcp accept", "goto v6_own"]) +
   chain("v6", [
     OWN_MAC,
     `${has(ANY_IP)} goto v6_own`,
@@ -134,11 +116,11 @@ set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
   ]) +
   chain("prerouting", [
     "type filter hook prerouting priority -300; policy accept;",
-    'iifname != "wp*" meta mark set 0 accept',
+    `${NOT_FROM_PORT} meta mark set 0 accept`,
     "meta mark set 0",
     // Nearly all: from a bound address, of which one look-up says all there is to know.
-    "ether type ip meta mark set iifname . ether saddr . ip saddr map @bound4 goto v4_bound",
-    "ether type ip6 meta mark set iifname . ether saddr . @nh,64,128 map @bound6 goto v6_bound",
+    "meta protocol ip meta mark set iifname . ether saddr . ip saddr map @bound4 goto v4_bound",
+    "meta protocol ip6 meta mark set iifname . ether saddr . @nh,64,128 map @bound6 goto v6_bound",
     "meta mark set iifname map @ports",
     `${lacks(KNOWN)} goto drop_1`,
     MANY,
@@ -155,7 +137,6 @@ export function endpointElements(world: World, vrf: Vrf, network: Network, endpo
   const port = portName(endpoint.name);
   const policy = policyOf(world, vrf.name);
   const mark = markOf(policy, network, spec);
-  const isFiltered = policy.profiles.size > 0;
   const element = (set: string, key: string, value?: number): ObjectOf<"element"> => ({
     kind: "element",
     ns,
@@ -168,13 +149,7 @@ export function endpointElements(world: World, vrf: Vrf, network: Network, endpo
     element("ports", port, mark),
     ...[...new Set(pairs.map(({ mac }) => mac))].map((mac) => element("macs", `${port} . ${mac}`)),
     ...pairs.map(({ ip, mac }) => element(ip.includes(":") ? "bound6" : "bound4", `${port} . ${mac} . ${ip}`, mark)),
-    ...(isFiltered ? addressesOf(spec) : []).map((ip) => element(ip.includes(":") ? "owners6" : "owners4", ip, mark)),
   ];
-}
-
-/** Two endpoints of a host that may have one address: if their groups differ, nothing new is routed to it. */
-export function sharedOwner(a: ObjectOf<"element">, b: ObjectOf<"element">): ObjectOf<"element"> {
-  return a.value === b.value ? a : { ...a, value: hex(KNOWN | NO_PROFILE).slice(2) };
 }
 
 /** Whether the element names rules that the tables do not have yet. */

@@ -5,6 +5,7 @@ import { type Rule, groupsOf, protocolNumber } from "../model/group.ts";
 import type { Network } from "../model/resource.ts";
 import { type PlacedRule, portsOf, priorityOf } from "./rules.ts";
 import { type Profile, policyOf, profileKey, setId } from "./policy.ts";
+import type { Side } from "./flows.ts";
 import type { World } from "./world.ts";
 
 /** Addresses canonical; a flow in the direction in which it began. */
@@ -17,20 +18,20 @@ export type FlowView = {
 };
 
 /**
- * Judges flows of a VRF on the world's host by the rules as they are now. An endpoint of groups that keep their flows
- * has no objections. Undefined if nothing is filtered.
+ * Judges flows of a VRF on the world's host by the rules as they are now: of both ends, or of the one at a side. An
+ * endpoint of groups that keep their flows has no objections. Undefined if nothing is filtered.
  */
-export function judgeOf(world: World, vrf: string): ((flow: FlowView) => boolean) | undefined {
+export function judgeOf(world: World, vrf: string): ((flow: FlowView, side?: Side) => boolean) | undefined {
   const policy = policyOf(world, vrf);
   if (policy.profiles.size === 0) return undefined;
   const networks = world.networks.get(vrf) ?? [];
   const owners = ownersOf(world, networks, policy.profiles);
   const members = membersOf(world, networks, policy.peers);
-  const objects = (profile: Profile | undefined, direction: "in" | "out", peer: string, flow: FlowView) =>
+  const objects = (profile: Profile | undefined, direction: Side, peer: string, flow: FlowView) =>
     profile !== undefined && !profile.keepsFlows && !allows(profile.rules, direction, peer, flow, members);
-  return (flow) =>
-    !objects(owners.get(flow.source), "out", flow.destination, flow) &&
-    !objects(owners.get(flow.destination), "in", flow.source, flow);
+  return (flow, side) =>
+    (side === "in" || !objects(owners.get(flow.source), "out", flow.destination, flow)) &&
+    (side === "out" || !objects(owners.get(flow.destination), "in", flow.source, flow));
 }
 
 function ownersOf(world: World, networks: readonly Network[], profiles: ReadonlyMap<string, Profile>) {

@@ -88,7 +88,7 @@ export function readSets(socket: NetlinkSocket, ns: Ns, names: readonly string[]
   for (const set of names) {
     const type = setOf(set);
     if (type === undefined) continue;
-    const lists = socket.list(k.NFT_MSG_GETSETELEM, (w) => elementsOf(w, type.family, set), readElements);
+    const lists = socket.list(k.NFT_MSG_GETSETELEM, (w) => elementsOf(w, set), readElements);
     for (const { key, data } of lists.flat()) {
       const text = keyText(type.fields, key);
       if (text === undefined) continue;
@@ -112,7 +112,7 @@ export function elementText(ops: readonly ElementOp[]): string {
       const type = setOf(set);
       if (type === undefined) continue;
       const texts = list.map(({ object }) => `${keyWords(object)}${verb === "add" ? valueWords(object) : ""}`);
-      lines.push(`${verb} element ${type.family} ${MARK} ${set} { ${texts.join(", ")} }\n`);
+      lines.push(`${verb} element bridge ${MARK} ${set} { ${texts.join(", ")} }\n`);
     }
   }
   return lines.join("");

@@ -232,7 +232,7 @@ export class FakeKernel implements Kernel {
     return flows.length - (flows.splice(0, flows.length, ...kept), kept.length);
   }
 
-  /** Flows that connection tracking of a namespace knows; a test adds to them. */
+  /** Flows that groups of a namespace have allowed; a test adds to them. */
   flows(ns: Ns): Flow[] {
     return this.#machine.space(ns).flows;
   }

@@ -41,8 +41,8 @@ export type PortSeen = {
 };
 /** What the ports of a namespace have carried, and what was dropped there. */
 export type Counted = {
-  /** By port or address; the reason is a number of spoofing.ts for ports, of policy.ts for addresses. */
-  readonly drops: readonly { readonly key: string; readonly reason: number; readonly packets: number }[];
+  /** The reason is a number of DROP_REASONS. */
+  readonly drops: readonly { readonly port: string; readonly reason: number; readonly packets: number }[];
   readonly ports: readonly Traffic[];
 };
 /** Seen from the workload. */
@@ -53,8 +53,8 @@ export type Traffic = {
   readonly receivedPackets: number;
   readonly receivedBytes: number;
 };
-/** In the direction in which it began. */
-export type Flow = FlowView;
+/** In the direction in which it began, and whose rules allowed it: its sender's (`out`) or its receiver's. */
+export type Flow = FlowView & { readonly side: "out" | "in" };
 
 /** Totals since the queue was made; `backlog` is what waits now, in bytes. */
 export type Counters = {
@@ -117,7 +117,7 @@ export interface Kernel {
   queues(ns: Ns): ReadonlyMap<string, Counters>;
   /** Packets and drops, read on demand. Nothing for a namespace that is not there. */
   counters(ns: Ns): Counted;
-  /** Ends the flows of a namespace, as connection tracking knows them, for which `isAllowed` says no; how many. */
+  /** Ends the flows of a namespace that groups have allowed, for which `isAllowed` says no; how many. */
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number;
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */
   close(): void;

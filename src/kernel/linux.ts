@@ -3,7 +3,7 @@
 import { randomInt } from "node:crypto";
 import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import { Applier } from "./apply.ts";
-import { countersOf, cutFlows } from "./counters.ts";
+import { countersOf } from "./counters.ts";
 import { factsOf, linkNames, mtuOf } from "./facts.ts";
 import type { Direction } from "../model/qos.ts";
 import type { Counted, Counters, Flow, HostFacts, Kernel, NetnsId, OpResult, PortSeen, Refusal } from "./kernel.ts";
@@ -100,7 +100,7 @@ export class LinuxKernel implements Kernel {
   }
 
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number {
-    return cutFlows(this.#namespaces, ns, isAllowed);
+    return this.#namespaces.use(ns, (space) => this.#nft.cutFlows(space, isAllowed)) ?? 0;
   }
 
   close(): void {

@@ -12,9 +12,10 @@
 // There a text is replaced in place, chain by chain, so that the elements stay.
 import { setOf } from "../datapath/sets.ts";
 import { MARK, NFT_TAMPERED, type ObjectOf, keyOf, nftDigest } from "../datapath/state.ts";
-import type { Refusal } from "./kernel.ts";
+import type { Flow, Refusal } from "./kernel.ts";
 import { changeElements, type ElementOp, elementText, readSets } from "./elements.ts";
 import { Refused } from "./errno.ts";
+import { cutFlows } from "./flows.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import { type Ran, Ruleset } from "./ruleset.ts";
 
@@ -169,6 +170,15 @@ export class Nft {
     return refusals;
   }
 
+  /** Ends flows; how many. */
+  cutFlows(space: Space, isAllowed: (flow: Flow) => boolean): number {
+    const ruleset = this.#ruleset(space);
+    const { cut, transactions } = cutFlows(ruleset.socket, isAllowed);
+    const seen = this.#seen.get(ruleset);
+    if (seen !== undefined) seen.own += transactions;
+    return cut;
+  }
+
   /**
    * Second half of loading a text: the mark gets the hash of the listing. If `before` counted every transaction but
    * these two, nobody has to list again what is known now.
@@ -246,9 +256,9 @@ function namesOf(text: string, indent: string): Named[] {
   );
 }
 
-/** Sets of both tables that hold objects. */
-function namesIn({ inet, bridge }: Listed): string[] {
-  return [...namesOf(inet, "\t"), ...namesOf(bridge, "\t")]
+/** Sets that hold objects. */
+function namesIn({ bridge }: Listed): string[] {
+  return namesOf(bridge, "\t")
     .map(({ name }) => name)
     .filter((name) => setOf(name) !== undefined);
 }

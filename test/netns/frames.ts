@@ -11,13 +11,15 @@ export type Ends = {
 
 export const BROADCAST = "ff:ff:ff:ff:ff:ff";
 
-export function tcp(ends: Ends, port: number, tag: string): Buffer {
+export const FLAGS = { fin: 0x01, syn: 0x02, psh: 0x08, ack: 0x10 } as const;
+
+/** Five words of header; SYN unless said otherwise. */
+export function tcp(ends: Ends, port: number, tag: string, sourcePort = 40_000, flags: number = FLAGS.syn): Buffer {
   const head = Buffer.alloc(20);
-  head.writeUInt16BE(40_000, 0);
+  head.writeUInt16BE(sourcePort, 0);
   head.writeUInt16BE(port, 2);
   head.writeUInt32BE(1, 4);
-  // Five words of header, SYN.
-  head.writeUInt16BE(0x5002, 12);
+  head.writeUInt16BE(0x5000 | flags, 12);
   head.writeUInt16BE(1000, 14);
   return packet(ends, 6, summed(ends, 6, Buffer.concat([head, Buffer.from(tag)]), 16));
 }
@@ -37,6 +39,40 @@ export function icmp(ends: Ends, type: number, tag: string): Buffer {
   const body = Buffer.concat([head, Buffer.from(tag)]);
   const isV6 = ends.to.includes(":");
   return packet(ends, isV6 ? 58 : 1, isV6 ? summed(ends, 58, body, 2) : withSum(body, body, 2));
+}
+
+/** A datagram in two fragments: the header of UDP in the first, the tag in the second. */
+export function udpInPieces(ends: Ends, port: number, tag: string): readonly [Buffer, Buffer] {
+  const isV6 = ends.to.includes(":");
+  const whole = udp(ends, port, "-".repeat(8) + tag).subarray(isV6 ? 54 : 34);
+  const [first, second] = [whole.subarray(0, 16), whole.subarray(16)];
+  return isV6
+    ? [packet(ends, 44, piece6(first, 0, true)), packet(ends, 44, piece6(second, 2, false))]
+    : [packet(ends, 17, first, 64, 0x2000), packet(ends, 17, second, 64, 2)];
+}
+
+/** RFC 8200, 4.5; an offset in units of eight bytes. */
+function piece6(part: Buffer, offset: number, hasMore: boolean): Buffer {
+  const head = Buffer.from([17, 0, 0, 0, 0, 0, 0, 9]);
+  head.writeUInt16BE((offset << 3) | (hasMore ? 1 : 0), 2);
+  return Buffer.concat([head, part]);
+}
+
+/** "Port unreachable", about a frame that came the other way. */
+export function unreachable(ends: Ends, about: Buffer): Buffer {
+  const isV6 = ends.to.includes(":");
+  const head = Buffer.from(isV6 ? [1, 4, 0, 0, 0, 0, 0, 0] : [3, 3, 0, 0, 0, 0, 0, 0]);
+  const body = Buffer.concat([head, about.subarray(14)]);
+  return packet(ends, isV6 ? 58 : 1, isV6 ? summed(ends, 58, body, 2) : withSum(body, body, 2));
+}
+
+/** A header of IPv4 with an option (NOP four times) between it and the ports. */
+export function withOptions(frame: Buffer): Buffer {
+  const head = Buffer.concat([frame.subarray(14, 34), Buffer.from([1, 1, 1, 1])]);
+  head[0] = 0x46;
+  head.writeUInt16BE(head.readUInt16BE(2) + 4, 2);
+  head.writeUInt16BE(0, 10);
+  return Buffer.concat([frame.subarray(0, 14), withSum(head, head, 10), frame.subarray(34)]);
 }
 
 /** Any protocol without a header that anybody checks. */
@@ -71,7 +107,8 @@ function ethernet({ fromMac, toMac }: Ends, type: number): Buffer {
   return Buffer.concat([macBytes(toMac), macBytes(fromMac), end]);
 }
 
-function packet(ends: Ends, protocol: number, payload: Buffer, hops = 64): Buffer {
+/** `fragment` is the field of IPv4 with flags and offset. */
+function packet(ends: Ends, protocol: number, payload: Buffer, hops = 64, fragment = 0): Buffer {
   if (ends.to.includes(":")) {
     const head = Buffer.alloc(8);
     head[0] = 0x60;
@@ -83,6 +120,8 @@ function packet(ends: Ends, protocol: number, payload: Buffer, hops = 64): Buffe
   const head = Buffer.alloc(12);
   head[0] = 0x45;
   head.writeUInt16BE(20 + payload.length, 2);
+  head.writeUInt16BE(9, 4);
+  head.writeUInt16BE(fragment, 6);
   head[8] = hops;
   head[9] = protocol;
   const whole = Buffer.concat([head, address(ends.from), address(ends.to)]);

@@ -391,7 +391,7 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
       "nft",
       "list",
       "table",
-      "inet",
+      "bridge",
       "weft",
     );
     assert.match(nft, /comment "server 1"/);

@@ -4,7 +4,6 @@ import { strict as assert } from "node:assert";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import { setOf } from "../../datapath/sets.ts";
 import type { KernelObject, Ns } from "../../datapath/state.ts";
 import { LinuxKernel, type LinuxOptions } from "../linux.ts";
 import { netnsFile } from "../ownership.ts";
@@ -138,16 +137,7 @@ export class LinuxWorld implements World {
         this.inside(ns, "nft", "add", "rule", "inet", "weft", "forward", "counter", "drop");
         break;
       case "element":
-        this.inside(
-          ns,
-          "nft",
-          "delete",
-          "element",
-          setOf(object.set)?.family ?? "",
-          "weft",
-          object.set,
-          keyOfElement(object),
-        );
+        this.inside(ns, "nft", "delete", "element", "bridge", "weft", object.set, keyOfElement(object));
         break;
       case "bridge":
       case "vxlan":

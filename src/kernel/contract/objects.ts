@@ -43,21 +43,25 @@ chain forward {
 /** Tables with a bridge part, as a compiler makes them for a VRF; `rule` is a port number that a rule depends on. */
 export function policyTables(rule = 22, members: readonly string[] = ["a"]): ObjectOf<"nft"> {
   const sets = members.map((name) => `set members4_${name} { type ipv4_addr; }\n`).join("");
-  const body = `${sets}map owners4 { type ipv4_addr : mark; }
-set denied4 { type ipv4_addr . mark; size 1024; flags dynamic; counter; }
+  const body = `chain output_${rule} {
+  type filter hook output priority filter; policy accept;
+  meta mark set ${rule}
+}
+`;
+  const bridge = `${sets}set drops { type ifname . mark; size 1024; flags dynamic; counter; }
+set sent_tcp4 { typeof @nh,96,32 . @nh,128,32 . @nh,160,16 . @nh,176,16; size 1024; flags dynamic,timeout; }
 chain denied {
-  update @denied4 { ip daddr . meta mark }
+  update @drops { oifname . meta mark }
   drop
 }
 chain rules_${rule} {
   ip saddr @members4_${members[0]} tcp dport { ${rule}, 8000-8080 } accept
 }
 chain filtering {
-  type filter hook forward priority filter; policy accept;
+  type filter hook postrouting priority 0; policy accept;
   meta mark 1 jump rules_${rule}
 }
-`;
-  const bridge = `map ports { type ifname : mark; }
+map ports { type ifname : mark; }
 map bound4 { type ifname . ether_addr . ipv4_addr : mark; }
 map bound6 { typeof iifname . ether saddr . @nh,64,128 : meta mark; }
 set macs { typeof iifname . @ll,48,48; }

@@ -43,7 +43,6 @@ function kinds(
     [net, o.table(), o.policyTables()],
     [net, o.policyTables(), o.table()],
     [tables, o.element("ports", "wp1", "40000001"), o.element("ports", "wp1", "40000002")],
-    [tables, o.element("owners4", "10.7.0.5", "c0ffee01"), o.element("owners4", "10.7.0.5", "00000001")],
     [tables, o.element("macs", `wp1 . ${MAC}`)],
     ...[`wp12345678901 . ${MAC} . 10.7.0.5`, `wp1 . ${MAC} . fd00:7::5`].map((key) => {
       const set = key.endsWith("fd00:7::5") ? "bound6" : "bound4";
@@ -256,10 +255,10 @@ export const STATE: Contract = {
   async "many elements"(world) {
     const ips = Array.from({ length: 2000 }, (_, i) => `10.7.${i >> 8}.${i & 255}`);
     const elements = ips.map((ip) => o.element("members4_a", ip));
-    const owners = ips.map((ip, i) => o.element("owners4", ip, (0x4000_0000 + i).toString(16)));
-    await converge(world, [o.NETNS, o.policyTables(), ...elements, ...owners]);
+    const bound = ips.map((ip, i) => o.element("bound4", `wp1 . ${MAC} . ${ip}`, (0x4000_0000 + i).toString(16)));
+    await converge(world, [o.NETNS, o.policyTables(), ...elements, ...bound]);
     await converge(world, [o.NETNS, o.policyTables(), ...elements.slice(1000)]);
-    await converge(world, [o.NETNS, o.policyTables(23), ...elements.slice(1990), ...owners]);
+    await converge(world, [o.NETNS, o.policyTables(23), ...elements.slice(1990), ...bound]);
   },
 
   async "many ports come and go together"(world) {

@@ -162,7 +162,6 @@ export const TCA_EGRESS_REDIR = 1;
 export const NFNL_MSG_BATCH_BEGIN = 0x10;
 export const NFNL_MSG_BATCH_END = 0x11;
 export const NFNL_SUBSYS_NFTABLES = 10;
-export const NFPROTO_INET = 1;
 export const NFPROTO_BRIDGE = 7;
 export const NFT_MSG_NEWSETELEM = (10 << 8) | 12;
 export const NFT_MSG_GETSETELEM = (10 << 8) | 13;
@@ -179,19 +178,3 @@ export const NFTA_DATA_VALUE = 1;
 export const NFTA_EXPR_NAME = 1;
 export const NFTA_EXPR_DATA = 2;
 export const NFTA_COUNTER_PACKETS = 2;
-
-// netfilter/nfnetlink_conntrack.h
-export const CTNL_MSG_CT_GET = (1 << 8) | 1;
-export const CTNL_MSG_CT_DELETE = (1 << 8) | 2;
-export const CTA_TUPLE_ORIG = 1;
-export const CTA_ID = 12;
-export const CTA_TUPLE_IP = 1;
-export const CTA_TUPLE_PROTO = 2;
-export const CTA_IP_V4_SRC = 1;
-export const CTA_IP_V4_DST = 2;
-export const CTA_IP_V6_SRC = 3;
-export const CTA_IP_V6_DST = 4;
-export const CTA_PROTO_NUM = 1;
-export const CTA_PROTO_DST_PORT = 3;
-export const CTA_PROTO_ICMP_TYPE = 5;
-export const CTA_PROTO_ICMPV6_TYPE = 8;

@@ -9,7 +9,6 @@ import { type MessageWriter, type Received, eachAttribute, ipIn, macAt, textAt }
 
 /** Bytes per field; each is padded to a multiple of four. */
 const SIZE: Readonly<Record<Field, number>> = { port: 16, mac: 8, ip4: 4, ip6: 16 };
-const PROTOCOL = { inet: k.NFPROTO_INET, bridge: k.NFPROTO_BRIDGE } as const;
 
 type ElementObject = ObjectOf<"element">;
 
@@ -34,9 +33,7 @@ export function elementMessage(w: MessageWriter, seq: number, verb: "add" | "del
   if (parts.length !== type.fields.length) throw new Refused(refusalOf(EINVAL, `"${o.key}" is not a key of this set`));
   const flags = k.NLM_F_REQUEST | (verb === "add" ? k.NLM_F_CREATE : 0);
   w.begin(verb === "add" ? k.NFT_MSG_NEWSETELEM : k.NFT_MSG_DELSETELEM, flags, seq);
-  header(w, PROTOCOL[type.family], 0);
-  w.attrText(k.NFTA_SET_ELEM_LIST_TABLE, MARK);
-  w.attrText(k.NFTA_SET_ELEM_LIST_SET, o.set);
+  elementsOf(w, o.set);
   w.nest(k.NFTA_SET_ELEM_LIST_ELEMENTS, () =>
     w.nest(k.NFTA_LIST_ELEM, () => {
       w.nest(k.NFTA_SET_ELEM_KEY, () =>
@@ -54,9 +51,19 @@ export function elementMessage(w: MessageWriter, seq: number, verb: "add" | "del
   w.end();
 }
 
-/** The request for all elements of a set. */
-export function elementsOf(w: MessageWriter, family: "inet" | "bridge", set: string): void {
-  header(w, PROTOCOL[family], 0);
+/** Deletes the element with this key, as a dump gave it. */
+export function keyRemoval(w: MessageWriter, seq: number, set: string, key: Buffer): void {
+  w.begin(k.NFT_MSG_DELSETELEM, k.NLM_F_REQUEST, seq);
+  elementsOf(w, set);
+  w.nest(k.NFTA_SET_ELEM_LIST_ELEMENTS, () =>
+    w.nest(k.NFTA_LIST_ELEM, () => w.nest(k.NFTA_SET_ELEM_KEY, () => w.attrBytes(k.NFTA_DATA_VALUE, key))),
+  );
+  w.end();
+}
+
+/** Names a set of `bridge weft`; as a request, all its elements. */
+export function elementsOf(w: MessageWriter, set: string): void {
+  header(w, k.NFPROTO_BRIDGE, 0);
   w.attrText(k.NFTA_SET_ELEM_LIST_TABLE, MARK);
   w.attrText(k.NFTA_SET_ELEM_LIST_SET, set);
 }

@@ -1,0 +1,49 @@
+// Words that the texts of all tables share: chains, the bits of marks, and the numbers under which drops are counted.
+
+/**
+ * Bits of a packet's mark: which profile judges it (0 is unfiltered), what its port may send beside its own addresses,
+ * that the port is an endpoint's, and that the VRF's own namespace sent it, which no port's mark says.
+ */
+export const PROFILE_BITS = 0x00ff_ffff;
+export const ANY_MAC = 0x0100_0000;
+export const ANY_IP = 0x0200_0000;
+export const DHCP_SERVER = 0x0400_0000;
+export const ROUTER = 0x0800_0000;
+export const STORMS = 0x1000_0000;
+export const OF_GATEWAY = 0x2000_0000;
+export const KNOWN = 0x4000_0000;
+
+/** A profile that no chain has: everything new is dropped. */
+export const NO_PROFILE = 0x00ff_fffe;
+
+/** Why a frame was dropped, by the number that counts it in the set `drops`. */
+export const DROP_REASONS: Readonly<Record<number, string>> = {
+  1: "unknown-port",
+  2: "source-mac",
+  3: "source-address",
+  4: "arp",
+  5: "neighbour-discovery",
+  6: "dhcp-server",
+  7: "router-advertisement",
+  8: "storm",
+  9: "ethertype",
+  10: "group-out",
+  11: "group-in",
+  12: "too-many-flows",
+  13: "header-options",
+};
+
+export const lacks = (bit: number) => `meta mark & ${hex(bit)} == 0`;
+export const has = (bits: number) => `meta mark & ${hex(bits)} != 0`;
+
+/** Ports of endpoints, by name. */
+export const NOT_FROM_PORT = 'iifname != "wp*"';
+export const NOT_TO_PORT = 'oifname != "wp*"';
+
+export function chain(name: string, lines: readonly string[]): string {
+  return `chain ${name} {\n${lines.map((line) => `  ${line}\n`).join("")}}\n`;
+}
+
+export function hex(value: number): string {
+  return `0x${(value >>> 0).toString(16).padStart(8, "0")}`;
+}

@@ -1,0 +1,83 @@
+// Flows that packets have put into a VRF's sets (datapath/flows.ts), and how to end some of them.
+import { FLOW_SETS, type FlowSet } from "../datapath/flows.ts";
+import { formatIp, ipFromBytes } from "../model/address.ts";
+import type { Flow } from "./kernel.ts";
+import { batchBegin, batchEnd, elementsOf, keyRemoval, readElements } from "./netlink/element.ts";
+import * as k from "./netlink/constants.ts";
+import type { NetlinkSocket } from "./netlink/socket.ts";
+import { MessageWriter } from "./netlink/wire.ts";
+
+const DELETES_PER_SEND = 300;
+const TCP = 6;
+const UDP = 17;
+const ICMP = 1;
+const ICMPV6 = 58;
+/** The only messages of ICMP that begin a flow. */
+const ECHO_REQUEST: Readonly<Record<number, number>> = { [ICMP]: 8, [ICMPV6]: 128 };
+const writer = new MessageWriter(64 * 1024);
+
+/** Ends the flows for which `isAllowed` says no: how many, in how many transactions. Nothing without such sets. */
+export function cutFlows(
+  socket: NetlinkSocket,
+  isAllowed: (flow: Flow) => boolean,
+): { readonly cut: number; readonly transactions: number } {
+  let [cut, transactions] = [0, 0];
+  for (const set of FLOW_SETS) {
+    const doomed = keysIn(socket, set.name).filter((key) => !isAllowed(flowOf(set, key)));
+    cut += doomed.length;
+    for (let from = 0; from < doomed.length; from += DELETES_PER_SEND)
+      transactions += removeAll(socket, set.name, doomed.slice(from, from + DELETES_PER_SEND));
+  }
+  return { cut, transactions };
+}
+
+function keysIn(socket: NetlinkSocket, set: string): readonly Buffer[] {
+  try {
+    const lists = socket.list(k.NFT_MSG_GETSETELEM, (w) => elementsOf(w, set), readElements);
+    return lists.flat().map(({ key }) => key);
+  } catch {
+    // No groups, so no such set.
+    return [];
+  }
+}
+
+/** Fields are padded to four bytes each. */
+function flowOf({ side, kind, family }: FlowSet, key: Buffer): Flow {
+  const size = family === 4 ? 4 : 16;
+  const address = (at: number) => formatIp(ipFromBytes(key.subarray(at, at + size)));
+  const flow = { side, source: address(0), destination: address(size) };
+  if (kind !== "other")
+    return { ...flow, protocol: kind === "tcp" ? TCP : UDP, destinationPort: key.readUInt16BE(2 * size + 4) };
+  const protocol = key.readUInt8(2 * size);
+  const icmpType = ECHO_REQUEST[protocol];
+  return { ...flow, protocol, ...(icmpType === undefined ? {} : { icmpType }) };
+}
+
+/** One transaction fails whole: a flow that ended by itself meanwhile is left out, and the rest sent again. */
+function removeAll(socket: NetlinkSocket, set: string, keys: readonly Buffer[]): number {
+  let left = keys;
+  while (left.length > 0) {
+    const bySeq = new Map<number, Buffer>();
+    writer.reset();
+    batchBegin(writer, socket.nextSeq());
+    for (const key of left) {
+      const seq = socket.nextSeq();
+      keyRemoval(writer, seq, set, key);
+      bySeq.set(seq, key);
+    }
+    writer.askForAck();
+    batchEnd(writer, socket.nextSeq());
+    const gone = new Set<Buffer>();
+    let isWhole = true;
+    socket.exchange(writer, (seq) => {
+      const key = bySeq.get(seq);
+      if (key !== undefined) gone.add(key);
+      isWhole = false;
+    });
+    if (isWhole) return 1;
+    // Of the batch as a whole: nothing can be done about it.
+    if (gone.size === 0) return 0;
+    left = left.filter((key) => !gone.has(key));
+  }
+  return 0;
+}

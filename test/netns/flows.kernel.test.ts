@@ -1,0 +1,242 @@
+// What belongs to a flow, on the real kernel: answers, fragments, errors, the end of a connection, and what happens when
+// no more flows can be remembered. Switched and routed, in both families; without connection tracking.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { whyNoKernelTests } from "../runner/machine.ts";
+import { call, Cluster, must, run, until, type Workload } from "./cluster.ts";
+import * as frames from "./frames.ts";
+import { Interface } from "./interface.ts";
+
+type Station = Workload & { readonly wire: Interface };
+type Family = 4 | 6;
+
+const NETWORKS = {
+  switched: { ipam: "global", subnets: [{ cidr: "10.7.0.0/16" }, { cidr: "fd07::/64" }] },
+  routed: {
+    ipam: "local",
+    subnets: [
+      { cidr: "10.8.0.0/16", hostPrefix: 24 },
+      { cidr: "fd08::/56", hostPrefix: 64 },
+    ],
+  },
+} as const;
+const ASKS = [{ direction: "out", action: "allow", protocol: "all" }];
+const ANSWERS = [
+  { direction: "in", action: "allow", protocol: "udp", ports: [53] },
+  { direction: "in", action: "allow", protocol: "tcp", ports: [80] },
+  { direction: "in", action: "allow", protocol: "icmp" },
+  { direction: "in", action: "allow", protocol: "icmpv6" },
+];
+/** What a set of flows has room for. */
+const ROOM = 262_144;
+
+describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+  const cluster = new Cluster(2);
+  const stations = new Map<string, Station>();
+  const of = (name: string) => stations.get(name) ?? assert.fail(`${name} is not attached`);
+  let tags = 0;
+  const newTag = () => `<flow${String(++tags).padStart(6, "0")}>`;
+
+  const put = async (path: string, spec: unknown) => {
+    const { status, body } = await cluster.api("PUT", path, { spec });
+    assert(status < 300, `${path}: ${JSON.stringify(body)}`);
+  };
+  const station = async (host: string, network: string, name: string, group: string) => {
+    const workload = await cluster.attach(host, network, name, { securityGroups: [group] });
+    stations.set(name, { ...workload, wire: await Interface.in(workload.netns, "eth0") });
+  };
+  const addressOf = ({ addresses }: Station, family: Family) =>
+    addresses.find((text) => text.includes(":") === (family === 6)) ?? "";
+  const ends = (from: Station, to: Station, family: Family): frames.Ends => ({
+    fromMac: from.mac,
+    toMac: to.mac,
+    from: addressOf(from, family),
+    to: addressOf(to, family),
+  });
+  /** Whether the tag comes, of frames sent before a packet that is allowed: nothing overtakes on a pair. */
+  const arrives = async (from: Station, to: Station, list: readonly Buffer[], tag: string) => {
+    const fence = newTag();
+    for (const frame of list) from.wire.send(frame);
+    await until("the fence arrives", async () => {
+      // Of the side that may begin, a question; of the other, the answer to one.
+      const isAsking = from.netns === of("a").netns;
+      if (!isAsking) to.wire.send(frames.udp(ends(to, from, 4), 53, fence, 50_000));
+      from.wire.send(
+        isAsking ? frames.udp(ends(from, to, 4), 53, fence) : frames.udp(ends(from, to, 4), 50_000, fence, 53),
+      );
+      return to.wire.has(fence);
+    });
+    return to.wire.has(tag);
+  };
+
+  before(async () => {
+    await cluster.open();
+    for (const [name, spec] of Object.entries(NETWORKS)) await put(`/v1/networks/${name}`, spec);
+    await put("/v1/securitygroups/asks", { rules: ASKS });
+    await put("/v1/securitygroups/answers", { rules: ANSWERS });
+    await cluster.converged();
+    await station("h1", "switched", "a", "asks");
+    await station("h1", "switched", "b", "answers");
+    await station("h2", "switched", "c", "answers");
+    await station("h1", "routed", "ra", "asks");
+    await station("h2", "routed", "rc", "answers");
+    await cluster.converged();
+  });
+  after(async () => {
+    for (const { wire } of stations.values()) wire.close();
+    await cluster.close();
+  });
+
+  for (const [from, to] of [
+    ["a", "b"],
+    ["a", "c"],
+    ["ra", "rc"],
+  ] as const) {
+    test(`${from} asks ${to}: answers come in pieces, too, and nothing begins the other way`, async () => {
+      for (const family of [4, 6] as const) {
+        const [there, back] = [addressOf(of(to), family), addressOf(of(from), family)];
+        for (const size of ["56", "4000"]) {
+          const { code, stdout } = await ping(of(from), "-c", "2", "-i", "0.05", "-W", "2", "-s", size, there);
+          assert.equal(code, 0, `IPv${family}, ${size} bytes: ${stdout}`);
+        }
+        for (const size of ["56", "4000"]) {
+          const { code, stdout } = await ping(of(to), "-c", "1", "-W", "0.3", "-s", size, back);
+          assert.notEqual(code, 0, `IPv${family}, the other way: ${stdout}`);
+        }
+      }
+    });
+  }
+
+  test("fragments pass only behind a first one that was allowed", async () => {
+    for (const to of [of("b"), of("c")]) {
+      for (const family of [4, 6] as const) {
+        const by = ends(of("a"), to, family);
+        const tag = [newTag(), newTag(), newTag()] as const;
+        const what = `IPv${family} to ${to.host}`;
+        // Fragments of a datagram have one number in these frames: a lonely one goes first.
+        const [, lonely] = frames.udpInPieces({ ...by, from: by.from }, 53, tag[0]);
+        assert.equal(await arrives(of("a"), to, [lonely], tag[0]), false, `${what}: without its first`);
+        assert.equal(await arrives(of("a"), to, frames.udpInPieces(by, 54, tag[1]), tag[1]), false, `${what}: denied`);
+        assert.equal(await arrives(of("a"), to, frames.udpInPieces(by, 53, tag[2]), tag[2]), true, `${what}: allowed`);
+      }
+    }
+  });
+
+  test("an error passes against the flow that it tells of, and no other", async () => {
+    const a = of("a");
+    for (const to of [of("b"), of("c")]) {
+      for (const family of [4, 6] as const) {
+        const what = `IPv${family} from ${to.host}`;
+        const asked = newTag();
+        // Nobody listens: the workload's own kernel says so, and quotes what it got.
+        const question = frames.udp(ends(a, to, family), 53, asked, 41_000 + family);
+        await until(`${what}: an error`, async () => {
+          a.wire.send(question);
+          return a.wire.has(asked);
+        });
+        const forged = newTag();
+        const never = frames.udp(ends(a, to, family), 53, forged, 42_000 + family);
+        const error = frames.unreachable(ends(to, a, family), never);
+        assert.equal(await arrives(to, a, [error], forged), false, `${what}: of a flow that never was`);
+      }
+    }
+  });
+
+  test("the gateway may say that a packet went too far", async () => {
+    for (const [family, words] of [
+      [4, "Time to live exceeded"],
+      [6, "Hop limit"],
+    ] as const) {
+      const to = addressOf(of("rc"), family);
+      await until(`IPv${family}: the gateway's error`, async () =>
+        (await ping(of("ra"), "-c", "1", "-W", "0.3", "-t", "1", to)).stdout.includes(words),
+      );
+    }
+  });
+
+  test("a connection is remembered for long once it has data, and not for long once it is closed", async () => {
+    const [a, b] = [of("a"), of("b")];
+    const { fin, psh, ack } = frames.FLAGS;
+    // Neither kernel knows of the connection, and both would end it.
+    for (const { netns } of [a, b]) await quietly(netns);
+    for (const family of [4, 6] as const) {
+      const [by, back] = [ends(a, b, family), ends(b, a, family)];
+      const port = 43_000 + family;
+      const left = async () => {
+        const table = await inVrf("nft", "list", "set", "bridge", "weft", `received_tcp${family}`);
+        // nft shows raw keys as numbers; ports of this connection stand at its end.
+        const element = table.split("\n").find((line) => line.includes(`0x${port.toString(16)} . 0x50 `));
+        return element === undefined ? undefined : secondsIn(/expires (\S+?)[,\s]/.exec(`${element} `)?.[1] ?? "");
+      };
+      const within = async (what: string, least: number, most: number) =>
+        await until(`${what}, IPv${family}`, async () => {
+          const seconds = await left();
+          return seconds !== undefined && seconds > least && seconds <= most;
+        });
+      a.wire.send(frames.tcp(by, 80, newTag(), port));
+      await within("opening", 60, 600);
+      b.wire.send(frames.tcp(back, port, newTag(), 80, psh | ack));
+      await within("open", 80_000, 86_400);
+      a.wire.send(frames.tcp(by, 80, newTag(), port, fin | ack));
+      await within("closing", 0, 60);
+      const tag = newTag();
+      b.wire.send(frames.tcp(back, port, tag, 80, ack));
+      await until("the last acknowledgement", async () => a.wire.has(tag));
+      await within("closed", 0, 60);
+    }
+  });
+
+  test("what hides its ports behind options is dropped and counted", async () => {
+    const [a, c] = [of("a"), of("c")];
+    const tag = newTag();
+    const hidden = frames.withOptions(frames.udp(ends(a, c, 4), 53, tag));
+    assert.equal(await arrives(a, c, [hidden], tag), false);
+    assert((await dropsOf(a))["header-options"] !== undefined, JSON.stringify(await dropsOf(a)));
+  });
+
+  test("when no more flows can be remembered none begins, and those that are there go on", async () => {
+    const [a, c] = [of("a"), of("c")];
+    const by = ends(a, c, 4);
+    const question = (tag: string) => frames.udp(by, 53, tag, 44_000);
+    const first = newTag();
+    await until("a flow from before", async () => {
+      a.wire.send(question(first));
+      return c.wire.has(first);
+    });
+    for (let n = 0; n < ROOM + 1000; n++) {
+      const to = `10.${64 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
+      const frame = frames.udp({ ...by, to }, 9, "");
+      while (!a.wire.send(frame));
+    }
+    await until("a refusal", async () => (await dropsOf(a))["too-many-flows"] !== undefined);
+    const [late, again] = [newTag(), newTag()];
+    assert.equal(await arrives(a, c, [frames.udp(by, 53, late, 44_001)], late), false, "a new flow");
+    assert.equal(await arrives(a, c, [question(again)], again), true, "one from before");
+  });
+
+  async function inVrf(...argv: readonly string[]): Promise<string> {
+    const ran = await run("ip", "netns", "exec", cluster.vrfNetns("h1", "switched"), ...argv);
+    return ran.stdout;
+  }
+  async function dropsOf({ host, endpoint }: Station): Promise<Record<string, number>> {
+    const { body } = await call(cluster.agentSocket(host), "GET", "/v1/counters");
+    const items = body.items as { endpoint: string; drops: Record<string, number> }[];
+    return items.find((one) => one.endpoint === endpoint)?.drops ?? {};
+  }
+});
+
+/** A workload that answers nothing on port 80, and hears no answers from one. */
+async function quietly(netns: string): Promise<void> {
+  const chain = "{ type filter hook input priority 0; tcp dport 80 drop; tcp sport 80 drop; }";
+  await must("ip", "netns", "exec", netns, "nft", `table inet quiet { chain input ${chain}\n}`);
+}
+
+function ping(from: Workload, ...args: readonly string[]) {
+  return run("ip", "netns", "exec", from.netns, "ping", "-n", ...args);
+}
+
+/** nft's times: `23h59m58s120ms`. */
+function secondsIn(text: string): number {
+  const unit: Readonly<Record<string, number>> = { d: 86_400, h: 3600, m: 60, s: 1, ms: 0.001 };
+  return [...text.matchAll(/(\d+)(ms|[dhms])/g)].reduce((sum, [, n, of = ""]) => sum + Number(n) * (unit[of] ?? 0), 0);
+}
