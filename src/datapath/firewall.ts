@@ -20,7 +20,7 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
   const policy = policyOf(world, vrf.name);
   const inside = usesUplink(vrf, networks) ? uplinkChains(vrf, networks) : "";
   const body = (policy.profiles.size > 0 ? GATEWAY_OUTPUT : "") + inside;
-  const bridge = bridgeTable(policy);
+  const bridge = bridgeTable(policy, networks);
   return { kind: "nft", ns: `vrf:${vrf.name}`, digest: nftDigest(body, bridge), body, bridge };
 }
 
@@ -75,16 +75,16 @@ function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
 }
 
 /**
- * The host's table: only hosts that share a VRF may send to the tunnel ports; nothing enters a VRF through its uplink
- * unless the host asked or answers, so two VRFs never meet in the host's namespace. What the host's administrator
- * publishes (DNAT, as CNI's portmap makes it) comes in from outside. Nothing while the host carries no VRF.
+ * The host's table: only hosts that share a VRF may send to the tunnel ports. Nothing while the host carries no VRF.
  *
  * Tunnels are not tracked: each flow would take two entries of the host's connection tracking, because the answers of a
- * tunnel come from another port, and every packet two look-ups.
+ * tunnel come from another port, and every packet two look-ups. Both are said in one chain, as early as it gets, because
+ * every packet of every tunnel pays for each hook.
  */
 export function compileProtection(world: World): KernelObject[] {
   if (world.vrfs.length === 0) return [];
-  const ports = [...new Set(world.vrfs.map((vrf) => vrf.spec.tunnelPort))].sort((a, b) => a - b).join(", ");
+  const ports = [...new Set(world.vrfs.map((vrf) => vrf.spec.tunnelPort))].sort((a, b) => a - b);
+  const isTunnel = `udp dport ${ports.length === 1 ? ports[0] : `{ ${ports.join(", ")} }`}`;
   const peers = new Set<string>();
   for (const members of world.members.values()) {
     for (const host of members) {
@@ -93,38 +93,40 @@ export function compileProtection(world: World): KernelObject[] {
     }
   }
   const of = (family: 4 | 6) => [...peers].filter((peer) => familyOf(peer) === family).sort();
-  const uplinks = `"${UPLINK_HOST_PREFIX}-*"`;
-  return [
-    nft(
-      "host",
-      `${set("vteps4", 4, of(4))}${set("vteps6", 6, of(6))}chain input {
-  type filter hook input priority filter - 10; policy accept;
-  udp dport { ${ports} } ip saddr != @vteps4 drop
-  udp dport { ${ports} } ip6 saddr != @vteps6 drop
+  const tunnels =
+    set("vteps4", 4, of(4)) +
+    set("vteps6", 6, of(6)) +
+    chain("tunnels", [
+      "ip saddr @vteps4 notrack accept",
+      "ip6 saddr @vteps6 notrack accept",
+      // Not what the host forwards: somebody else's tunnels.
+      "fib daddr type local drop",
+    ]) +
+    chain("tunnels_in", ["type filter hook prerouting priority raw; policy accept;", `${isTunnel} goto tunnels`]) +
+    chain("tunnels_out", ["type filter hook output priority raw; policy accept;", `${isTunnel} notrack`]);
+  const hasUplinks = world.vrfs.some((vrf) => usesUplink(vrf, world.networks.get(vrf.name) ?? []));
+  return [nft("host", tunnels + (hasUplinks ? UPLINKS : ""))];
 }
-chain tunnels_in {
-  type filter hook prerouting priority raw; policy accept;
-  udp dport { ${ports} } notrack
-}
-chain tunnels_out {
-  type filter hook output priority raw; policy accept;
-  udp dport { ${ports} } notrack
-}
-chain forward {
-  type filter hook forward priority filter - 10; policy accept;
-  oifname ${uplinks} ct state established,related accept
-  iifname != ${uplinks} oifname ${uplinks} ct status dnat accept
-  oifname ${uplinks} drop
-}
-chain postrouting {
-  type nat hook postrouting priority srcnat; policy accept;
-  ip saddr ${UPLINK_RANGE_4} oifname != ${uplinks} masquerade
-  ip6 saddr ${UPLINK_RANGE_6} oifname != ${uplinks} masquerade
-}
-`,
-    ),
-  ];
-}
+
+const UPLINK_NAMES = `"${UPLINK_HOST_PREFIX}-*"`;
+
+/**
+ * Nothing enters a VRF through its uplink unless the host asked or answers, so two VRFs never meet in the host's
+ * namespace. What the host's administrator publishes (DNAT, as CNI's portmap makes it) comes in from outside. Only where
+ * there are uplinks, because it makes the kernel track connections.
+ */
+const UPLINKS =
+  chain("forward", [
+    "type filter hook forward priority filter - 10; policy accept;",
+    `oifname ${UPLINK_NAMES} ct state established,related accept`,
+    `iifname != ${UPLINK_NAMES} oifname ${UPLINK_NAMES} ct status dnat accept`,
+    `oifname ${UPLINK_NAMES} drop`,
+  ]) +
+  chain("postrouting", [
+    "type nat hook postrouting priority srcnat; policy accept;",
+    `ip saddr ${UPLINK_RANGE_4} oifname != ${UPLINK_NAMES} masquerade`,
+    `ip6 saddr ${UPLINK_RANGE_6} oifname != ${UPLINK_NAMES} masquerade`,
+  ]);
 
 /** An empty set must not have an `elements` line; interval sets hold addresses and networks alike. */
 function set(name: string, family: 4 | 6, elements: readonly string[]): string {

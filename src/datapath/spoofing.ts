@@ -36,9 +36,13 @@ const MANY = "meta pkttype 1-2 jump storm";
 /** Asked where the address was not: an address that is bound is bound to the frame's MAC. */
 const OWN_MAC = `${lacks(ANY_MAC)} iifname . @ll,48,48 != @macs goto drop_2`;
 
-/** The table `bridge weft` of a VRF. What may come from its port goes on to its groups, where there are any. */
-export function bridgeTable(policy: Policy): string {
+/**
+ * The table `bridge weft` of a VRF. What may come from its port goes on to its groups, where there are any. If anything
+ * may come from anywhere, nothing is hooked, and only the sets are there, for the time when something is.
+ */
+export function bridgeTable(policy: Policy, networks: readonly Network[]): string {
   const isFiltered = policy.profiles.size > 0;
+  if (!isFiltered && networks.length > 0 && networks.every(isOpen)) return SETS;
   const pass = (then: string) => (isFiltered ? [`${has(PROFILE_BITS)} goto ${then}`, "accept"] : ["accept"]);
   return (
     SETS +
@@ -59,6 +63,11 @@ export function bridgeTable(policy: Policy): string {
     chain("v6_bound", [MANY, "@nh,48,8 != 6 goto v6_own", ...pass("out6_tcp")]) +
     FROM_PORT
   );
+}
+
+function isOpen({ spec: { spoofing = {} } }: Network): boolean {
+  const { mac, ip: _, dhcpServer, routerAdvertisements, broadcasts } = spoofing;
+  return [mac, dhcpServer, routerAdvertisements, broadcasts].every((may) => may === true);
 }
 
 const SETS =

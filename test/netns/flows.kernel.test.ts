@@ -1,5 +1,5 @@
-// What belongs to a flow, on the real kernel: answers, fragments, errors, the end of a connection, and what happens when
-// no more flows can be remembered. Switched and routed, in both families; without connection tracking.
+// What belongs to a flow, on the real kernel: answers, fragments, errors, the end of a connection, and what happens
+// when no more flows can be remembered. Switched and routed, in both families; without connection tracking.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";

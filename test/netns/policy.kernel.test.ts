@@ -295,6 +295,31 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
     );
   });
 
+  test("a network where anything goes has no filters, until it is told otherwise", async () => {
+    const spec = { ipam: "global", subnets: [{ cidr: "10.5.0.0/16" }] };
+    const spoofing = { mac: true, ip: true, dhcpServer: true, routerAdvertisements: true, broadcasts: true };
+    await put("/v1/networks/open", { spec: { ...spec, spoofing } });
+    await cluster.converged();
+    await station("h1", "open", "open-a", []);
+    await station("h2", "open", "open-b", []);
+    await cluster.converged();
+    const [a, b] = [of("open-a"), of("open-b")];
+    const by = await ends(a, b, 4, false);
+    const forged = { ...by, fromMac: "02:00:00:00:00:99", from: "10.5.0.77" };
+    const hooks = async () => {
+      const table = ["ip", "netns", "exec", cluster.vrfNetns("h1", "open"), "nft", "list", "table", "bridge", "weft"];
+      return (await must(...table)).match(/hook \w+/g);
+    };
+    const [before, after, own] = [newTag(), newTag(), newTag()];
+    assert.deepEqual(await passed(a, b, by, [frames.udp(forged, 53, before)], [before]), [true]);
+    assert.equal(await hooks(), null);
+    await put("/v1/networks/open", { spec });
+    await cluster.converged();
+    const got = await passed(a, b, by, [frames.udp(forged, 53, after), frames.udp(by, 53, own)], [after, own]);
+    assert.deepEqual(got, [false, true]);
+    assert.deepEqual(await hooks(), ["hook prerouting"]);
+  });
+
   test("a port may storm no more than a busy workload does", async () => {
     const [a, b] = [of("switched-a"), of("switched-b")];
     const by = await ends(a, b, 4, false);
