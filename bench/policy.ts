@@ -10,7 +10,7 @@ import { inside, pathOf, withCluster } from "./lab/lab.ts";
 import { median, quantilesOf, show } from "./lab/report.ts";
 import { connectUs, gigabits, roundTripUs } from "./lab/traffic.ts";
 
-const ROUNDS = numberOf("--rounds", 5);
+const ROUNDS = numberOf("--rounds", 9);
 const SECONDS = 2;
 const PINGS = 200;
 const CONNECTIONS = 300;

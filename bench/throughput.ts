@@ -104,7 +104,7 @@ await withCluster(2, async (cluster) => {
         row("switched, usual settings", usual.switched),
       ],
       notes: [
-        `${ROUNDS} pairs of ${SECONDS} s each, in turns. Target: at least ${TARGET} of the throughput with the same settings.`,
+        `${ROUNDS} pairs of ${SECONDS} s each, in turns. Target: a ratio of at least ${TARGET} with the same settings.`,
         "Usual settings have spoofing filters and masquerade; by hand there are neither.",
       ],
     },

@@ -77,9 +77,9 @@ function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
 /**
  * The host's table: only hosts that share a VRF may send to the tunnel ports. Nothing while the host carries no VRF.
  *
- * Tunnels are not tracked: each flow would take two entries of the host's connection tracking, because the answers of a
- * tunnel come from another port, and every packet two look-ups. Both are said in one chain, as early as it gets, because
- * every packet of every tunnel pays for each hook.
+ * Tunnels are not tracked: each flow would take two entries of the host's connection tracking, because the answers of
+ * a tunnel come from another port, and every packet two look-ups. Both are said in one chain, as early as it gets,
+ * because every packet of every tunnel pays for each hook.
  */
 export function compileProtection(world: World): KernelObject[] {
   if (world.vrfs.length === 0) return [];
@@ -112,8 +112,8 @@ const UPLINK_NAMES = `"${UPLINK_HOST_PREFIX}-*"`;
 
 /**
  * Nothing enters a VRF through its uplink unless the host asked or answers, so two VRFs never meet in the host's
- * namespace. What the host's administrator publishes (DNAT, as CNI's portmap makes it) comes in from outside. Only where
- * there are uplinks, because it makes the kernel track connections.
+ * namespace. What the host's administrator publishes (DNAT, as CNI's portmap makes it) comes in from outside. Only
+ * where there are uplinks, because it makes the kernel track connections.
  */
 const UPLINKS =
   chain("forward", [
