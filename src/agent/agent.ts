@@ -275,11 +275,10 @@ export class Agent {
   /** Whether the kernel was made to hold exactly what these lists and the journal ask for. */
   #isSettled(snapshot: Snapshot): boolean {
     const settled = this.#settled;
-    return (
-      settled !== undefined &&
-      settled.journalVersion === this.#options.journal.version &&
-      isSameGround(settled.snapshot, snapshot, this.#options.host)
-    );
+    if (settled === undefined || settled.journalVersion !== this.#options.journal.version) return false;
+    if (!isSameGround(settled.snapshot, snapshot, this.#options.host)) return false;
+    this.#settled = { ...settled, snapshot };
+    return true;
   }
 
   #advance({ revision }: Snapshot): boolean {

@@ -52,6 +52,10 @@ function wishOf({ spec: { qos, securityGroups, allowedAddresses } }: Endpoint): 
 }
 
 function isSameWish(a: Endpoint | undefined, b: Endpoint): boolean {
+  const [was, is] = [a?.spec, b.spec];
+  // Mostly there are none.
+  const isSame = was?.qos === is.qos && was?.securityGroups === is.securityGroups;
+  if (isSame && was?.allowedAddresses === is.allowedAddresses) return true;
   return isDeepStrictEqual(a === undefined ? {} : wishOf(a), wishOf(b));
 }
 
@@ -137,8 +141,9 @@ export function isSameGround(before: Snapshot, now: Snapshot, host: string): boo
 }
 
 /** Of its own endpoints a host goes by its journal; only others', and what may change while attached, can be news. */
-export function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpoint[], host: string): boolean {
-  if (before === now) return true;
+export function isSameElsewhere(was: readonly Endpoint[], is: readonly Endpoint[], host: string): boolean {
+  if (was === is) return true;
+  const [before, now] = trimmed(was, is);
   const own = new Map(before.flatMap((endpoint) => (endpoint.spec.host === host ? [[endpoint.name, endpoint]] : [])));
   for (const endpoint of now) {
     if (endpoint.spec.host !== host) continue;
@@ -154,6 +159,16 @@ export function isSameElsewhere(before: readonly Endpoint[], now: readonly Endpo
   }
   while (before[i]?.spec.host === host) i++;
   return i >= before.length;
+}
+
+/** Both without what they begin and end with in common: mostly one endpoint is left, of a thousand. */
+function trimmed<T>(a: readonly T[], b: readonly T[]): readonly [readonly T[], readonly T[]] {
+  const least = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < least && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < least - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
+  return [a.slice(start, a.length - end), b.slice(start, b.length - end)];
 }
 
 /** What a journal that was lost says again of an endpoint whose port is here; undefined if its workload is not. */

@@ -52,7 +52,9 @@ export class Places {
   /** Of endpoints, those on other hosts matter: they decide which hosts are peers. This host's come and go. */
   #groundIn(snapshot: Snapshot): Ground {
     const known = this.#ground;
-    if (known !== undefined && isSameGround(known.snapshot, snapshot, this.#host)) return known;
+    if (known !== undefined && isSameGround(known.snapshot, snapshot, this.#host))
+      // The next question is mostly about the same snapshot, or about the next one.
+      return known.snapshot === snapshot ? known : (this.#ground = { ...known, snapshot });
     const world = worldOf(snapshot, this.#host);
     if (world === undefined)
       throw new Fault("host-unknown", {
