@@ -2,7 +2,8 @@
 // with 0 to 1,000 rules, with a group of 1,000 members as peer, and through the same 1,000 rules as linear iptables
 // chains on a segment made by hand, in turns. Then how long a change takes to reach the kernel for 1,000 endpoints of a
 // host, and how many forbidden packets are answered during 1,000 changes.
-import { call, type Cluster, must } from "../test/netns/cluster.ts";
+import type { Endpoint } from "../src/model/resource.ts";
+import { call, type Cluster, must, until } from "../test/netns/cluster.ts";
 import * as frames from "../test/netns/frames.ts";
 import { Interface } from "../test/netns/interface.ts";
 import { addBareHosts, handmadeSwitched, type Pair } from "./lab/handmade.ts";
@@ -146,6 +147,11 @@ async function changeMs(cluster: Cluster): Promise<readonly number[]> {
     const { status, body } = await call(cluster.agentSocket("h1"), "POST", "/v1/attachments", request);
     if (status !== 201) throw new Error(`attach: ${JSON.stringify(body)}`);
   }
+  // Local endpoints are registered after they are attached: what is measured is not how long that takes.
+  await until("the server knows them", async () => {
+    const { body } = await cluster.api("GET", "/v1/snapshot");
+    return body.endpoints.filter((one: Endpoint) => one.spec.network === "crowd").length === ENDPOINTS;
+  });
   await cluster.converged();
   const took: number[] = [];
   for (let n = 0; n < 10; n++) {
