@@ -36,7 +36,7 @@ export class Departures {
   readonly #going = new Map<string, Promise<void>>();
   #doomed: {
     readonly links: Links;
-    readonly elements: readonly KernelObject[];
+    readonly endpoint: Endpoint | undefined;
     readonly done: (refusal: Refusal | undefined) => void;
   }[] = [];
   #isReaping = false;
@@ -83,7 +83,7 @@ export class Departures {
 
   /** Removes a pair that was made ahead of an answer, and the answer was no. */
   async discard(port: Veth): Promise<void> {
-    if ((await this.#reap([port])) !== undefined) this.#options.agent.poke();
+    if ((await this.#reap([port], undefined)) !== undefined) this.#options.agent.poke();
   }
 
   #networkOf({ spec }: Endpoint): Network | undefined {
@@ -96,9 +96,8 @@ export class Departures {
   async #finish(endpoint: Endpoint, links: Links | undefined, isGlobal: boolean): Promise<void> {
     const { agent, journal, transport, clock } = this.#options;
     try {
-      if (links !== undefined && (await this.#reap(links, this.#elementsOf(endpoint))) !== undefined)
-        return agent.poke();
-      this.#cutFlows(endpoint);
+      if (links === undefined) this.#cutFlows([endpoint]);
+      else if ((await this.#reap(links, endpoint)) !== undefined) return agent.poke();
       // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
       const isTold =
         !isGlobal ||
@@ -145,15 +144,18 @@ export class Departures {
     return place === undefined ? [] : elementsOf(place, atRoot({ ...endpoint, spec }, place.world.roots));
   }
 
-  /** Whoever gets its addresses next must not inherit its flows. */
-  #cutFlows(endpoint: Endpoint): void {
-    const place = this.#placeOf(endpoint);
-    if (place === undefined || policyOf(place.world, place.vrf.name).profiles.size === 0) return;
-    const addresses = new Set(endpoint.spec.addresses);
-    this.#options.kernel.cutFlows(
-      `vrf:${place.vrf.name}`,
-      (flow) => !addresses.has(flow.source) && !addresses.has(flow.destination),
-    );
+  /** Whoever gets their addresses next must not inherit their flows. A VRF's flows are read once for all of them. */
+  #cutFlows(endpoints: readonly Endpoint[]): void {
+    const byVrf = new Map<string, Set<string>>();
+    for (const endpoint of endpoints) {
+      const place = this.#placeOf(endpoint);
+      if (place === undefined || policyOf(place.world, place.vrf.name).profiles.size === 0) continue;
+      const addresses = byVrf.get(place.vrf.name) ?? new Set();
+      byVrf.set(place.vrf.name, addresses);
+      for (const address of endpoint.spec.addresses) addresses.add(address);
+    }
+    for (const [vrf, gone] of byVrf)
+      this.#options.kernel.cutFlows(`vrf:${vrf}`, (flow) => !gone.has(flow.source) && !gone.has(flow.destination));
   }
 
   #placeOf({ spec }: Endpoint): Place | undefined {
@@ -165,8 +167,8 @@ export class Departures {
     }
   }
 
-  #reap(links: Links, elements: readonly KernelObject[] = []): Promise<Refusal | undefined> {
-    const done = new Promise<Refusal | undefined>((resolve) => this.#doomed.push({ links, elements, done: resolve }));
+  #reap(links: Links, endpoint: Endpoint | undefined): Promise<Refusal | undefined> {
+    const done = new Promise<Refusal | undefined>((resolve) => this.#doomed.push({ links, endpoint, done: resolve }));
     if (!this.#isReaping) void this.#reapAll();
     return done;
   }
@@ -180,10 +182,12 @@ export class Departures {
       this.#doomed = [];
       const doomed = batch.flatMap(({ links, done }) => links.map((object) => ({ object, done })));
       // Elements first: they go at once, and a round in the middle of the links' removal finds nothing left over.
-      const elements = batch.flatMap((one) => one.elements);
+      const endpoints = batch.flatMap(({ endpoint }) => endpoint ?? []);
+      const elements = endpoints.flatMap((endpoint) => this.#elementsOf(endpoint));
       const objects = [...elements, ...doomed.map(({ object }) => object)];
       const all = await agent.apply(objects.map((object) => ({ op: "remove", object })));
       const results = all.slice(elements.length);
+      this.#cutFlows(endpoints);
       for (const { links } of batch) agent.apart.delete(links[0]);
       // A look that began before may have seen them. What was refused is for the next round.
       agent.note(results.filter((result) => result.refusal === undefined));

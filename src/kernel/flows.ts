@@ -2,7 +2,7 @@
 import { FLOW_SETS, type FlowSet } from "../datapath/flows.ts";
 import { formatIp, ipFromBytes } from "../model/address.ts";
 import type { Flow } from "./kernel.ts";
-import { batchBegin, batchEnd, elementsOf, keyRemoval, readElements } from "./netlink/element.ts";
+import { batchBegin, batchEnd, eachKey, elementsOf, keyRemoval } from "./netlink/element.ts";
 import * as k from "./netlink/constants.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
@@ -23,7 +23,7 @@ export function cutFlows(
 ): { readonly cut: number; readonly transactions: number } {
   let [cut, transactions] = [0, 0];
   for (const set of FLOW_SETS) {
-    const doomed = keysIn(socket, set.name).filter((key) => !isAllowed(flowOf(set, key)));
+    const doomed = keysIn(socket, set, (flow) => !isAllowed(flow));
     cut += doomed.length;
     for (let from = 0; from < doomed.length; from += DELETES_PER_SEND)
       transactions += removeAll(socket, set.name, doomed.slice(from, from + DELETES_PER_SEND));
@@ -31,26 +31,47 @@ export function cutFlows(
   return { cut, transactions };
 }
 
-function keysIn(socket: NetlinkSocket, set: string): readonly Buffer[] {
+/** Keys of the flows that `isWanted`. There may be a hundred thousand others, so nothing is made of those but a look. */
+function keysIn(socket: NetlinkSocket, set: FlowSet, isWanted: (flow: Flow) => boolean): readonly Buffer[] {
+  // A dump that was interrupted is taken again.
+  const keys = new Map<string, Buffer>();
   try {
-    const lists = socket.list(k.NFT_MSG_GETSETELEM, (w) => elementsOf(w, set), readElements);
-    return lists.flat().map(({ key }) => key);
+    socket.list(
+      k.NFT_MSG_GETSETELEM,
+      (w) => elementsOf(w, set.name),
+      (message) =>
+        eachKey(message, (bytes, from, to) => {
+          if (isWanted(flowAt(set, bytes, from)))
+            keys.set(bytes.toString("latin1", from, to), Buffer.from(bytes.subarray(from, to)));
+        }),
+    );
   } catch {
     // No groups, so no such set.
-    return [];
   }
+  return [...keys.values()];
 }
 
 /** Fields are padded to four bytes each. */
-function flowOf({ side, kind, family }: FlowSet, key: Buffer): Flow {
+function flowAt({ side, kind, family }: FlowSet, bytes: Buffer, at: number): Flow {
   const size = family === 4 ? 4 : 16;
-  const address = (at: number) => formatIp(ipFromBytes(key.subarray(at, at + size)));
-  const flow = { side, source: address(0), destination: address(size) };
+  const [source, destination] = [addressAt(bytes, at, size), addressAt(bytes, at + size, size)];
+  const behind = at + 2 * size;
   if (kind !== "other")
-    return { ...flow, protocol: kind === "tcp" ? TCP : UDP, destinationPort: key.readUInt16BE(2 * size + 4) };
-  const protocol = key.readUInt8(2 * size);
+    return {
+      side,
+      source,
+      destination,
+      protocol: kind === "tcp" ? TCP : UDP,
+      destinationPort: bytes.readUInt16BE(behind + 4),
+    };
+  const protocol = bytes.readUInt8(behind);
   const icmpType = ECHO_REQUEST[protocol];
-  return { ...flow, protocol, ...(icmpType === undefined ? {} : { icmpType }) };
+  return { side, source, destination, protocol, ...(icmpType === undefined ? {} : { icmpType }) };
+}
+
+function addressAt(bytes: Buffer, at: number, size: number): string {
+  if (size === 4) return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
+  return formatIp(ipFromBytes(bytes.subarray(at, at + size)));
 }
 
 /** One transaction fails whole: a flow that ended by itself meanwhile is left out, and the rest sent again. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, run, until, type Workload } from "./cluster.ts";
+import { call, Cluster, must, OUTSIDE, run, until, type Workload } from "./cluster.ts";
 import * as frames from "./frames.ts";
 import { Interface } from "./interface.ts";
 
@@ -28,7 +28,7 @@ const ANSWERS = [
   { direction: "in", action: "allow", protocol: "icmpv6" },
 ];
 /** What a set of flows has room for. */
-const ROOM = 262_144;
+const ROOM = 65_536;
 
 describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
   const cluster = new Cluster(2);
@@ -192,6 +192,12 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
     const hidden = frames.withOptions(frames.udp(ends(a, c, 4), 53, tag));
     assert.equal(await arrives(a, c, [hidden], tag), false);
     assert((await dropsOf(a))["header-options"] !== undefined, JSON.stringify(await dropsOf(a)));
+  });
+
+  test("what is outside answers, under the host's address, and does not begin", async () => {
+    const ra = of("ra");
+    await until("an answer from outside", () => cluster.pings(ra, OUTSIDE));
+    assert.equal(await cluster.pings(of("rc"), OUTSIDE), false, "who may not begin");
   });
 
   test("when no more flows can be remembered none begins, and those that are there go on", async () => {

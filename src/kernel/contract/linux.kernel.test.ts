@@ -1,7 +1,9 @@
 import { strict as assert } from "node:assert";
 import { readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { diff } from "../../datapath/diff.ts";
-import { type Ns, stateOf } from "../../datapath/state.ts";
+import { flowSets } from "../../datapath/flows.ts";
+import { type Ns, nftDigest, stateOf } from "../../datapath/state.ts";
+import type { Flow } from "../kernel.ts";
 import { inodeOf } from "../namespaces.ts";
 import { LinuxWorld, obstacle, run } from "./linux-world.ts";
 import * as o from "./objects.ts";
@@ -248,6 +250,52 @@ const LINUX_ONLY: Contract = {
     run("ip", "netns", "exec", nameOf(world, workload), "ping", "-c", "2", "-i", "0.01", "-W", "2", "10.7.0.1");
     const again = world.restart();
     await assertHolds(again, stateOf(desired), [workload]);
+  },
+
+  async "flows are told as they began, and those that are not allowed any more are ended"(world) {
+    const tables = o.policyTables();
+    const sets = (tables.bridge ?? "").replace(/^set sent_tcp4 .*$/m, flowSets().trimEnd());
+    await converge(world, [o.NETNS, { ...tables, digest: nftDigest(tables.body, sets), bridge: sets }]);
+    const four = "0x0a070001 . 0x0a070002";
+    const six = "0xfd070000000000000000000000000001 . 0xfd070000000000000000000000000002";
+    for (const [set, key] of [
+      ["sent_tcp4", `${four} . 0x9c40 . 0x0050`],
+      ["sent_tcp4", `${four} . 0x9c41 . 0x0050`],
+      ["received_udp6", `${six} . 0x9c40 . 0x0035`],
+      ["received_other4", `${four} . 0x01 . 0x1234`],
+      ["sent_other6", `${six} . 0x3a . 0x1234`],
+      ["sent_other4", `${four} . 0x2f . 0x0800`],
+    ])
+      inside(world, o.NS, "nft", `add element bridge weft ${set} { ${key} timeout 1h }`);
+    const [v4, v6] = [
+      { source: "10.7.0.1", destination: "10.7.0.2" },
+      { source: "fd07::1", destination: "fd07::2" },
+    ];
+    const rest = [
+      { side: "out", ...v4, protocol: 47 },
+      { side: "out", ...v6, protocol: 58, icmpType: 128 },
+      { side: "in", ...v6, protocol: 17, destinationPort: 53 },
+      { side: "in", ...v4, protocol: 1, icmpType: 8 },
+    ];
+    const web = { side: "out", ...v4, protocol: 6, destinationPort: 80 };
+    const flowsBut = (isAllowed: (flow: Flow) => boolean) => {
+      const seen: Flow[] = [];
+      const cut = world.kernel.cutFlows(o.NS, (flow) => {
+        seen.push(flow);
+        return isAllowed(flow);
+      });
+      return { cut, seen };
+    };
+    assert.deepEqual(
+      flowsBut(({ protocol }) => protocol !== 6),
+      { cut: 2, seen: [web, web, ...rest] },
+    );
+    assert.deepEqual(
+      flowsBut(() => true),
+      { cut: 0, seen: rest },
+    );
+    await converge(world, [o.NETNS]);
+    assert.equal(flowsBut(() => false).cut, 0);
   },
 
   async "links of others in the host's namespace do not poke"(world) {

@@ -80,6 +80,26 @@ export function readElements({ bytes, start, end }: Received): ReadElement[] {
   return out;
 }
 
+/**
+ * Where the keys in one message of a dump are, for sets of which packets may have filled a hundred thousand: the kernel
+ * puts an element's key first (nf_tables_fill_setelem).
+ */
+export function eachKey(
+  { bytes, start, end }: Received,
+  visit: (bytes: Buffer, from: number, to: number) => void,
+): void {
+  eachAttribute(bytes, start + 4, end, (list, from, to) => {
+    if (list !== k.NFTA_SET_ELEM_LIST_ELEMENTS) return;
+    for (let at = from; at + 12 <= to; ) {
+      // An element, in it its key, in it the value: 4 bytes each before what they hold.
+      const size = bytes.readUInt16LE(at);
+      if (size < 12 || (bytes.readUInt16LE(at + 6) & k.NLA_TYPE_MASK) !== k.NFTA_SET_ELEM_KEY) return;
+      visit(bytes, at + 12, at + 8 + bytes.readUInt16LE(at + 8));
+      at += (size + 3) & ~3;
+    }
+  });
+}
+
 function readElement(bytes: Buffer, from: number, to: number): ReadElement {
   let key: Buffer = Buffer.alloc(0);
   let data: Buffer | undefined;
