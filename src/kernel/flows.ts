@@ -31,7 +31,7 @@ export function cutFlows(
   return { cut, transactions };
 }
 
-/** Keys of the flows that `isWanted`. There may be a hundred thousand others, so nothing is made of those but a look. */
+/** Keys of the flows that `isWanted`. There may be many thousands of others, so nothing is made of those but a look. */
 function keysIn(socket: NetlinkSocket, set: FlowSet, isWanted: (flow: Flow) => boolean): readonly Buffer[] {
   // A dump that was interrupted is taken again.
   const keys = new Map<string, Buffer>();
