@@ -96,8 +96,8 @@ export class Departures {
   async #finish(endpoint: Endpoint, links: Links | undefined, isGlobal: boolean): Promise<void> {
     const { agent, journal, transport, clock } = this.#options;
     try {
-      if (links === undefined) this.#cutFlows([endpoint]);
-      else if ((await this.#reap(links, endpoint)) !== undefined) return agent.poke();
+      const left = links === undefined ? this.#cutFlows([endpoint]) : await this.#reap(links, endpoint);
+      if (left !== undefined) return agent.poke();
       // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
       const isTold =
         !isGlobal ||
@@ -144,8 +144,11 @@ export class Departures {
     return place === undefined ? [] : elementsOf(place, atRoot({ ...endpoint, spec }, place.world.roots));
   }
 
-  /** Whoever gets their addresses next must not inherit their flows. A VRF's flows are read once for all of them. */
-  #cutFlows(endpoints: readonly Endpoint[]): void {
+  /**
+   * Whoever gets their addresses next must not inherit their flows. A VRF's flows are read once for all of them. Says
+   * why not, if it cannot be done.
+   */
+  #cutFlows(endpoints: readonly Endpoint[]): Refusal | undefined {
     const byVrf = new Map<string, Set<string>>();
     for (const endpoint of endpoints) {
       const place = this.#placeOf(endpoint);
@@ -154,8 +157,13 @@ export class Departures {
       byVrf.set(place.vrf.name, addresses);
       for (const address of endpoint.spec.addresses) addresses.add(address);
     }
-    for (const [vrf, gone] of byVrf)
-      this.#options.kernel.cutFlows(`vrf:${vrf}`, (flow) => !gone.has(flow.source) && !gone.has(flow.destination));
+    try {
+      for (const [vrf, gone] of byVrf)
+        this.#options.kernel.cutFlows(`vrf:${vrf}`, (flow) => !gone.has(flow.source) && !gone.has(flow.destination));
+      return undefined;
+    } catch (error) {
+      return { class: "invalid", message: `flows cannot be ended: ${String(error)}` };
+    }
   }
 
   #placeOf({ spec }: Endpoint): Place | undefined {
@@ -187,14 +195,14 @@ export class Departures {
       const objects = [...elements, ...doomed.map(({ object }) => object)];
       const all = await agent.apply(objects.map((object) => ({ op: "remove", object })));
       const results = all.slice(elements.length);
-      this.#cutFlows(endpoints);
+      const left = this.#cutFlows(endpoints);
       for (const { links } of batch) agent.apart.delete(links[0]);
       // A look that began before may have seen them. What was refused is for the next round.
       agent.note(results.filter((result) => result.refusal === undefined));
       // A promise keeps the first answer it gets: a refusal must come before the rest.
       for (const isRefusal of [true, false])
         for (const [i, { done }] of doomed.entries())
-          if ((results[i]?.refusal !== undefined) === isRefusal) done(results[i]?.refusal);
+          if (((results[i]?.refusal ?? left) !== undefined) === isRefusal) done(results[i]?.refusal ?? left);
     }
     this.#isReaping = false;
   }
