@@ -92,18 +92,18 @@ export function compileProtection(world: World): KernelObject[] {
       if (address !== undefined) peers.add(address);
     }
   }
-  const of = (family: 4 | 6) => [...peers].filter((peer) => familyOf(peer) === family).sort();
+  const known = ([4, 6] as const).flatMap((family) => {
+    const some = [...peers].filter((peer) => familyOf(peer) === family).sort();
+    const saddr = family === 4 ? "ip saddr" : "ip6 saddr";
+    return some.length === 0 ? [] : [`${isTunnel} ${saddr} { ${some.join(", ")} } notrack accept`];
+  });
   const tunnels =
-    set("vteps4", 4, of(4)) +
-    set("vteps6", 6, of(6)) +
-    chain("tunnels", [
-      "ip saddr @vteps4 notrack accept",
-      "ip6 saddr @vteps6 notrack accept",
+    chain("tunnels_in", [
+      "type filter hook prerouting priority raw; policy accept;",
+      ...known,
       // Not what the host forwards: somebody else's tunnels.
-      "fib daddr type local drop",
-    ]) +
-    chain("tunnels_in", ["type filter hook prerouting priority raw; policy accept;", `${isTunnel} goto tunnels`]) +
-    chain("tunnels_out", ["type filter hook output priority raw; policy accept;", `${isTunnel} notrack`]);
+      `${isTunnel} fib daddr type local drop`,
+    ]) + chain("tunnels_out", ["type filter hook output priority raw; policy accept;", `${isTunnel} notrack`]);
   const hasUplinks = world.vrfs.some((vrf) => usesUplink(vrf, world.networks.get(vrf.name) ?? []));
   return [nft("host", tunnels + (hasUplinks ? UPLINKS : ""))];
 }
@@ -127,12 +127,6 @@ const UPLINKS =
     `ip saddr ${UPLINK_RANGE_4} oifname != ${UPLINK_NAMES} masquerade`,
     `ip6 saddr ${UPLINK_RANGE_6} oifname != ${UPLINK_NAMES} masquerade`,
   ]);
-
-/** An empty set must not have an `elements` line; interval sets hold addresses and networks alike. */
-function set(name: string, family: 4 | 6, elements: readonly string[]): string {
-  const list = elements.length === 0 ? "" : ` elements = { ${elements.join(", ")} };`;
-  return `set ${name} { type ipv${family}_addr; flags interval;${list} }\n`;
-}
 
 function nft(ns: Ns, body: string): KernelObject {
   return { kind: "nft", ns, digest: nftDigest(body), body };
