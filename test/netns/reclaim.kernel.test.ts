@@ -139,7 +139,11 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
       cluster.log("h3"),
       /reason=host-reclaimed why="host \\"h3\\" was reclaimed at .* start its agent with a/,
     );
-    await until("h3 has joined anew", async () => cluster.log("h3").includes("this host has joined anew"), 40_000);
+    await until(
+      "h3 has joined anew",
+      async () => cluster.log("h3").includes("this host has joined anew"),
+      40_000,
+    ).catch((error: unknown) => assert.fail(`${String(error)}\n${cluster.log("h3").slice(-3000)}`));
     assert.doesNotMatch(await linksOf(stale.netns), /eth0/, "the workload has lost its interface");
     await cluster.converged(["h1", "h2", "h3", "h4"]);
     const blocks = await Promise.all(["h1", "h2", "h3", "h4"].map(blockOf));
