@@ -37,6 +37,8 @@ export type AgentOptions = LineOptions & {
 };
 
 const PERIOD_MS = 30_000;
+/** A disk that is full may have room later. */
+const SAVE_AGAIN_MS = 1_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
 const START_GRACE_MS = 3_000;
 
@@ -100,7 +102,7 @@ export class Agent {
     this.#startedAtMs = clock.nowMs();
     releaseEarlierBoots(this.#options.journal, this.#bootId);
     kernel.watch(() => this.#looks.heard(signal), signal);
-    mirror.onChange(() => this.#heard());
+    mirror.onChange(() => this.#heard(signal));
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
     await Promise.all([
       this.#line.run(signal, (fault) => this.#lost.letGo(fault, signal, () => this.#roundAndPorts())),
@@ -112,10 +114,10 @@ export class Agent {
   }
 
   /** A new revision; or the line is back, and the server may have forgotten what it was told, or never heard it. */
-  #heard(): void {
+  #heard(signal: AbortSignal): void {
     const { isSynced } = this.#options.mirror;
     if (isSynced && !this.#isSynced) {
-      void this.#begin();
+      void this.#begin(signal);
       this.#serverLoop.poke();
       this.#line.repeat();
     }
@@ -127,17 +129,19 @@ export class Agent {
    * What the mirror follows now was listed with the credential of a host that is one: it may give addresses of these
    * blocks, as soon as no restart can find the ones of its earlier life on disk.
    */
-  async #begin(): Promise<void> {
-    const { standing, mirror, saveSnapshot, log } = this.#options;
+  async #begin(signal: AbortSignal): Promise<void> {
+    const { standing, mirror, saveSnapshot, log, clock } = this.#options;
     const snapshot = mirror.snapshot();
     if (standing.ended === undefined || snapshot === undefined) return;
     const { life } = standing;
-    try {
-      await saveSnapshot(snapshot);
-    } catch (error) {
-      return log("save", { error: String(error) });
+    for (let isSaved = false; !isSaved; ) {
+      isSaved = await saveSnapshot(snapshot).then(
+        () => true,
+        (error: unknown) => (log("save", { error: String(error) }), false),
+      );
+      if (!isSaved) await clock.sleep(SAVE_AGAIN_MS, signal);
+      if (standing.life !== life || signal.aborted) return;
     }
-    if (standing.life !== life) return;
     standing.begin();
     log("this host has joined anew", { revision: snapshot.revision });
     this.#loop.poke();

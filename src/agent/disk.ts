@@ -23,6 +23,7 @@ export type Disk = {
   readonly standing: () => StandingRecord | undefined;
   readonly saveStanding: (standing: StandingRecord) => void;
   readonly snapshot: () => Snapshot | undefined;
+  /** One after the other, in the order of the calls. */
   readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
   readonly journalPath: string;
 };
@@ -34,6 +35,12 @@ export type Disk = {
 export function openDisk(directory: string): Disk {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const path = (name: string) => join(directory, name);
+  const write = async (snapshot: Snapshot) => {
+    const next = path("snapshot.json.next");
+    await writeFile(next, JSON.stringify(snapshot), { mode: 0o600, flush: true });
+    await rename(next, path("snapshot.json"));
+  };
+  let saving = Promise.resolve();
   return {
     identity: () => load<Identity>(path("identity.json")),
     saveIdentity: (identity) => replace(path("identity.json"), identity),
@@ -59,10 +66,10 @@ export function openDisk(directory: string): Disk {
       // An earlier version may not have known every kind.
       return saved === undefined ? undefined : { ...emptySnapshot(saved.cluster), ...saved };
     },
-    async saveSnapshot(snapshot) {
-      const next = path("snapshot.json.next");
-      await writeFile(next, JSON.stringify(snapshot), { mode: 0o600, flush: true });
-      await rename(next, path("snapshot.json"));
+    saveSnapshot(snapshot) {
+      // Two at once would write one file, and the second would find it renamed.
+      saving = saving.catch(() => undefined).then(() => write(snapshot));
+      return saving;
     },
     journalPath: path("attachments.ndjson"),
   };
