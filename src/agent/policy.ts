@@ -3,7 +3,7 @@
 import { portName } from "../datapath/names.ts";
 import { policyOf } from "../datapath/policy.ts";
 import { endpointElements, lacksProfile, membershipOf } from "../datapath/spoofing.ts";
-import type { KernelObject, Op } from "../datapath/state.ts";
+import type { KernelObject, Ns, Op } from "../datapath/state.ts";
 import { judgeOf } from "../datapath/verdict.ts";
 import { DROP_REASONS } from "../datapath/words.ts";
 import { type World, worldOf } from "../datapath/world.ts";
@@ -24,8 +24,10 @@ function isPolicy({ kind }: KernelObject): boolean {
  */
 export function flowCutter(): (kernel: Kernel, snapshot: Snapshot, host: string, ops: readonly Op[]) => void {
   let isStart = true;
+  // Kept until it is done: what throws is tried again after the next round.
+  const changed = new Set<Ns>();
   return (kernel, snapshot, host, ops) => {
-    const changed = new Set(ops.filter(({ object }) => isPolicy(object)).map(({ object }) => object.ns));
+    for (const { object } of ops) if (isPolicy(object)) changed.add(object.ns);
     const world = isStart || changed.size > 0 ? worldOf(snapshot, host) : undefined;
     for (const { name } of world?.vrfs ?? []) {
       if (world === undefined || (!isStart && !changed.has(`vrf:${name}`))) continue;
@@ -33,6 +35,7 @@ export function flowCutter(): (kernel: Kernel, snapshot: Snapshot, host: string,
       if (judge !== undefined) kernel.cutFlows(`vrf:${name}`, (flow) => judge(flow, flow.side));
     }
     isStart = false;
+    changed.clear();
   };
 }
 

@@ -66,7 +66,8 @@ export function bridgeTable(policy: Policy, networks: readonly Network[]): strin
 }
 
 function isOpen({ spec: { spoofing = {} } }: Network): boolean {
-  const { mac, ip: _, dhcpServer, routerAdvertisements, broadcasts } = spoofing;
+  // Of any MAC is any address.
+  const { mac, dhcpServer, routerAdvertisements, broadcasts } = spoofing;
   return [mac, dhcpServer, routerAdvertisements, broadcasts].every((may) => may === true);
 }
 

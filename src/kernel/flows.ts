@@ -1,6 +1,7 @@
 // Flows that packets have put into a VRF's sets (datapath/flows.ts), and how to end some of them.
 import { FLOW_SETS, type FlowSet } from "../datapath/flows.ts";
 import { formatIp, ipFromBytes } from "../model/address.ts";
+import { GONE, SystemError } from "./errno.ts";
 import type { Flow } from "./kernel.ts";
 import { batchBegin, batchEnd, eachKey, elementsOf, keyRemoval } from "./netlink/element.ts";
 import * as k from "./netlink/constants.ts";
@@ -45,8 +46,9 @@ function keysIn(socket: NetlinkSocket, set: FlowSet, isWanted: (flow: Flow) => b
             keys.set(bytes.toString("latin1", from, to), Buffer.from(bytes.subarray(from, to)));
         }),
     );
-  } catch {
-    // No groups, so no such set.
+  } catch (error) {
+    // No groups, so no such set. Anything else must not look as if there were no flows.
+    if (!(error instanceof SystemError && GONE.has(error.errno))) throw error;
   }
   return [...keys.values()];
 }
@@ -74,7 +76,10 @@ function addressAt(bytes: Buffer, at: number, size: number): string {
   return formatIp(ipFromBytes(bytes.subarray(at, at + size)));
 }
 
-/** One transaction fails whole: a flow that ended by itself meanwhile is left out, and the rest sent again. */
+/**
+ * One transaction fails whole: a flow that ended by itself meanwhile is left out, and the rest sent again. Throws
+ * SystemError if the kernel keeps one.
+ */
 function removeAll(socket: NetlinkSocket, set: string, keys: readonly Buffer[]): number {
   let left = keys;
   while (left.length > 0) {
@@ -89,15 +94,12 @@ function removeAll(socket: NetlinkSocket, set: string, keys: readonly Buffer[]):
     writer.askForAck();
     batchEnd(writer, socket.nextSeq());
     const gone = new Set<Buffer>();
-    let isWhole = true;
-    socket.exchange(writer, (seq) => {
+    socket.exchange(writer, (seq, errno) => {
       const key = bySeq.get(seq);
-      if (key !== undefined) gone.add(key);
-      isWhole = false;
+      if (key === undefined || !GONE.has(errno)) throw new SystemError(`end flows of ${set}`, errno);
+      gone.add(key);
     });
-    if (isWhole) return 1;
-    // Of the batch as a whole: nothing can be done about it.
-    if (gone.size === 0) return 0;
+    if (gone.size === 0) return 1;
     left = left.filter((key) => !gone.has(key));
   }
   return 0;
