@@ -114,6 +114,18 @@ export type Workload = {
   readonly mac: string;
 };
 
+/** A network of each datapath, in both families. */
+export const BOTH_DATAPATHS = {
+  switched: { ipam: "global", subnets: [{ cidr: "10.7.0.0/16" }, { cidr: "fd07::/64" }] },
+  routed: {
+    ipam: "local",
+    subnets: [
+      { cidr: "10.8.0.0/16", hostPrefix: 24 },
+      { cidr: "fd08::/56", hostPrefix: 64 },
+    ],
+  },
+} as const;
+
 export class Cluster {
   readonly id = `wt${process.pid.toString(36)}${counter++}`;
   readonly folder = mkdtempSync(join(tmpdir(), "weft-netns-"));

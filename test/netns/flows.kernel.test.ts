@@ -3,23 +3,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, OUTSIDE, run, until, type Workload } from "./cluster.ts";
+import { BOTH_DATAPATHS, call, Cluster, must, OUTSIDE, run, until, type Workload } from "./cluster.ts";
 import * as frames from "./frames.ts";
 import { Interface } from "./interface.ts";
 
 type Station = Workload & { readonly wire: Interface };
 type Family = 4 | 6;
 
-const NETWORKS = {
-  switched: { ipam: "global", subnets: [{ cidr: "10.7.0.0/16" }, { cidr: "fd07::/64" }] },
-  routed: {
-    ipam: "local",
-    subnets: [
-      { cidr: "10.8.0.0/16", hostPrefix: 24 },
-      { cidr: "fd08::/56", hostPrefix: 64 },
-    ],
-  },
-} as const;
 const ASKS = [{ direction: "out", action: "allow", protocol: "all" }];
 const ANSWERS = [
   { direction: "in", action: "allow", protocol: "udp", ports: [53] },
@@ -71,7 +61,7 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
 
   before(async () => {
     await cluster.open();
-    for (const [name, spec] of Object.entries(NETWORKS)) await put(`/v1/networks/${name}`, spec);
+    for (const [name, spec] of Object.entries(BOTH_DATAPATHS)) await put(`/v1/networks/${name}`, spec);
     await put("/v1/securitygroups/asks", { rules: ASKS });
     await put("/v1/securitygroups/answers", { rules: ANSWERS });
     await cluster.converged();

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, run, until, type Workload } from "./cluster.ts";
+import { BOTH_DATAPATHS, call, Cluster, must, run, until, type Workload } from "./cluster.ts";
 import * as frames from "./frames.ts";
 import { Interface } from "./interface.ts";
 
@@ -90,14 +90,7 @@ const CLIENT_RULES = [
   { direction: "out", action: "deny", protocol: "udp", ports: [61] },
 ];
 const NETWORKS = {
-  switched: { ipam: "global", subnets: [{ cidr: "10.7.0.0/16" }, { cidr: "fd07::/64" }] },
-  routed: {
-    ipam: "local",
-    subnets: [
-      { cidr: "10.8.0.0/16", hostPrefix: 24 },
-      { cidr: "fd08::/56", hostPrefix: 64 },
-    ],
-  },
+  ...BOTH_DATAPATHS,
   other: { ipam: "global", subnets: [{ cidr: "10.6.0.0/16" }, { cidr: "fd06::/64" }] },
 } as const;
 
