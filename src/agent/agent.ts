@@ -373,15 +373,16 @@ export class Agent {
     return results;
   }
 
-  /** What was just done to the kernel: the running round cannot have seen it, and leaves these links alone. */
+  /** What was just done to the kernel: a round that runs cannot have seen it, and leaves these links alone. */
   note(results: readonly OpResult[]): void {
     this.#looks.did();
+    record(this.#held, results);
+    if (this.#loop.isAtRest) return;
     for (const { op } of results) {
       this.#touched.add(placeOf(op.object));
       if (op.object.kind === "veth") this.#touched.add(`${op.object.peer.ns} ${op.object.peer.name}`);
     }
     this.#sinceLook.push(...results);
-    record(this.#held, results);
   }
 
   /** Whether the kernel is known to hold what snapshot and journal ask for. */

@@ -3,6 +3,7 @@
 // Intent is written before the kernel is touched; it is on disk before the caller hears "done".
 import { compileEndpoint } from "../datapath/endpoint.ts";
 import { portName } from "../datapath/names.ts";
+import { layoutOf } from "../datapath/layout.ts";
 import { atRoot } from "../datapath/rooted.ts";
 import { compileShaping } from "../datapath/shaping.ts";
 import { type KernelObject, type Ns, type Veth, keyOf } from "../datapath/state.ts";
@@ -14,7 +15,7 @@ import { type Endpoint, type Network, type Snapshot, endpointName } from "../mod
 import { parseMac } from "../model/parse.ts";
 import type { AttachRequest, Attachment, EndpointCounters, QueueCounters } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
-import { bridgeKey, claimOf, ownerOf, portAhead, present, unplaced } from "./claim.ts";
+import { type Compiled, bridgeKey, claimOf, ownerOf, portAhead, present, unplaced } from "./claim.ts";
 import { Departures } from "./detach.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { assign, inQuarantine } from "./lease.ts";
@@ -96,15 +97,15 @@ export class Door {
       const networkUid = place.network.uid;
       journal.put({ endpoint, netnsId, bootId: agent.bootId, networkUid, state: "attached", ...mark });
       if (ahead !== undefined) agent.apart.delete(ahead);
-      const objects = this.#compile(place, endpoint);
-      await this.#apply(objects, endpoint, ahead).catch(async (error: unknown) => {
+      const compiled = this.#compile(place, endpoint);
+      await this.#apply(compiled.objects, endpoint, ahead).catch(async (error: unknown) => {
         await this.#rollBack(endpoint);
         throw error;
       });
       if (agent.standing.life !== life) throw agent.standing.ended ?? notSynced();
       if (isSettled) agent.settled();
       if (place.network.spec.ipam === "local") agent.pokeServer();
-      return present(place, endpoint, objects);
+      return present(place, endpoint, compiled);
     } finally {
       agent.inFlight.delete(name);
       if (request.workload !== undefined) agent.onNews();
@@ -153,12 +154,12 @@ export class Door {
     if (!isSame) throw attachedAlready(before.endpoint);
     if (cni !== undefined && before.cni === undefined) journal.put({ ...before, cni });
     const place = this.#places.of(spec.network);
-    const objects = this.#compile(place, before.endpoint);
+    const compiled = this.#compile(place, before.endpoint);
     // Somebody may have taken the interface away, and nobody told the agent: a workload's namespace is its own.
     if (!kernel.linkNames(spec.netns as Ns).includes(spec.ifname)) {
-      await this.#byRounds(objects, before.endpoint);
+      await this.#byRounds(compiled.objects, before.endpoint);
     }
-    return present(place, before.endpoint, objects);
+    return present(place, before.endpoint, compiled);
   }
 
   #netnsOf(path: string): NetnsId {
@@ -262,7 +263,7 @@ export class Door {
     throw faultOf({ class: isTaken ? "exists" : "invalid", message: said ?? "the kernel does not have it" }, endpoint);
   }
 
-  #compile(place: Place, endpoint: Endpoint): KernelObject[] {
+  #compile(place: Place, endpoint: Endpoint): Compiled {
     const { journal } = this.#options;
     const own = journal.entries.get(endpoint.name);
     const names: string[] = [];
@@ -272,9 +273,11 @@ export class Door {
     }
     const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, names]]) };
     const rooted = atRoot(endpoint, world.roots);
-    const [port, ...rest] = compileEndpoint(world, place.vrf, place.segments, rooted, place.mtu);
-    if (port === undefined) return [];
-    return [...elementsOf(place, rooted), port, ...compileShaping(place.vrf, place.root, rooted, place.mtu), ...rest];
+    const layout = layoutOf(place.segments, rooted.spec);
+    const [port, ...rest] = compileEndpoint(world, place.vrf, layout, rooted, place.mtu);
+    if (port === undefined) return { layout, objects: [] };
+    const limits = compileShaping(place.vrf, place.root, rooted, place.mtu);
+    return { layout, objects: [...elementsOf(place, rooted), port, ...limits, ...rest] };
   }
 
   /** Nothing of a failed attach stays: port, journal, and the server's lease. */
@@ -333,8 +336,8 @@ export class Door {
     snapshot?: Snapshot,
   ): { readonly attachment: Attachment; readonly objects: readonly KernelObject[] } {
     const place = this.#places.of(endpoint.spec.network, snapshot);
-    const objects = this.#compile(place, endpoint);
-    return { attachment: present(place, endpoint, objects), objects };
+    const compiled = this.#compile(place, endpoint);
+    return { attachment: present(place, endpoint, compiled), objects: compiled.objects };
   }
 
   /** The network, or the Fault that an attach to it would be refused with; from memory. */

@@ -1,8 +1,7 @@
 // What a workload's door asks, as what is claimed from the server or from this host's block: who it belongs to, under
 // which interface name; and what the door answers. Pure.
 import { endpointMtu, portOn } from "../datapath/endpoint.ts";
-import { layoutOf } from "../datapath/layout.ts";
-import { atRoot } from "../datapath/rooted.ts";
+import type { EndpointLayout } from "../datapath/layout.ts";
 import type { KernelObject, Veth } from "../datapath/state.ts";
 import type { EndpointClaim } from "../client/transport.ts";
 import { checkName } from "../model/parse.ts";
@@ -45,13 +44,15 @@ export function claimOf(
   };
 }
 
-/** What an attach answers: `objects` are the endpoint's. */
+/** What an endpoint is in the kernel: nothing, if no segment of this host holds its addresses. */
+export type Compiled = { readonly layout: EndpointLayout | undefined; readonly objects: readonly KernelObject[] };
+
+/** What an attach answers. */
 export function present(
-  { segments, mtu, root, world }: Pick<Place, "segments" | "mtu" | "root" | "world">,
+  { mtu, root }: Pick<Place, "mtu" | "root">,
   endpoint: Endpoint,
-  objects: readonly KernelObject[],
+  { layout, objects }: Compiled,
 ): Attachment {
-  const layout = layoutOf(segments, atRoot(endpoint, world.roots).spec);
   return {
     endpoint: endpoint.name,
     spec: endpoint.spec,

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
+import { ipOf } from "../model/address.ts";
 import { type Entry, fileJournal, memoryJournal } from "./journal.ts";
 
 const entry = (name: string): Entry => ({
@@ -69,25 +70,26 @@ describe("the journal in a file", () => {
     const op = fc.record({
       name: fc.constantFrom("a", "b", "c"),
       network: fc.constantFrom("n", "m"),
-      address: fc.constantFrom("10.0.0.2", "10.0.0.3"),
+      addresses: fc.subarray(["10.0.0.2", "10.0.0.3", "fd00::2"]),
       netnsId: fc.constantFrom("4:1", "4:2"),
       isPut: fc.boolean(),
     });
     fc.assert(
       fc.property(fc.array(op, { maxLength: 30 }), (ops) => {
         const journal = memoryJournal();
-        for (const { name, network, address, netnsId, isPut } of ops) {
+        for (const { name, network, addresses, netnsId, isPut } of ops) {
           const { endpoint, ...rest } = entry(name);
-          const spec = { ...endpoint.spec, network, addresses: [address] };
+          const spec = { ...endpoint.spec, network, addresses };
           if (isPut) journal.put({ ...rest, netnsId, endpoint: { ...endpoint, spec } });
           else journal.remove(name, 1);
           const all = [...journal.entries.values()];
           for (const id of ["4:1", "4:2"])
             assert.deepEqual(new Set(journal.inNetns(id)), new Set(all.filter((one) => one.netnsId === id)));
           for (const each of ["n", "m"])
-            for (const ip of ["10.0.0.2", "10.0.0.3"]) {
+            for (const ip of ["10.0.0.2", "10.0.0.3", "fd00::2"]) {
               const isUsed = all.some(({ endpoint: e }) => e.spec.network === each && e.spec.addresses.includes(ip));
-              assert.equal(journal.used(each).has(ip), isUsed);
+              const { family, value } = ipOf(ip) ?? assert.fail();
+              assert.equal(journal.used(each).of(family).has(value), isUsed);
             }
         }
       }),

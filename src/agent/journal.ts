@@ -5,6 +5,7 @@
 // never answered for.
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import type { Endpoint } from "../model/resource.ts";
+import { Taken } from "./taken.ts";
 
 /** `detaching`: its port goes or has gone; the address is not free before the server has heard of it. */
 export type Entry = {
@@ -31,7 +32,7 @@ export interface Journal {
   /** By placeOf(network, address): what was given back lately, the longest ago first. */
   readonly freed: ReadonlyMap<string, Former>;
   /** Addresses of a network that entries have. */
-  used(network: string): Pick<ReadonlySet<string>, "has">;
+  used(network: string): Pick<Taken, "of">;
   /** Entries of one workload's namespace, by its identity. */
   inNetns(id: string): Iterable<Entry>;
   /** Grows with every change: two equal numbers mean that nothing happened in between. */
@@ -58,8 +59,8 @@ const FREED_MAX = 10_000;
 class Book {
   readonly entries: Map<string, Entry>;
   readonly freed: Map<string, Former>;
-  /** How many entries have an address, by network; two have one while one of them leaves. */
-  readonly #used = new Map<string, Map<string, number>>();
+  /** By network. */
+  readonly #used = new Map<string, Taken>();
   readonly #netns = new Map<string, Map<string, Entry>>();
 
   constructor(entries: Map<string, Entry>, freed: Map<string, Former>) {
@@ -81,8 +82,8 @@ class Book {
     if (entry !== undefined) for (const place of placesOf(entry)) this.note(place, { endpoint, atMs });
   }
 
-  used(network: string): Pick<ReadonlySet<string>, "has"> {
-    return this.#used.get(network) ?? new Map();
+  used(network: string): Taken {
+    return this.#used.get(network) ?? new Taken();
   }
 
   inNetns(id: string): Iterable<Entry> {
@@ -91,9 +92,9 @@ class Book {
 
   #index(entry: Entry): void {
     const { name, spec } = entry.endpoint;
-    const used = this.#used.get(spec.network) ?? new Map<string, number>();
+    const used = this.used(spec.network);
     this.#used.set(spec.network, used);
-    for (const address of spec.addresses) used.set(address, (used.get(address) ?? 0) + 1);
+    for (const address of spec.addresses) used.add(address);
     const netns = this.#netns.get(entry.netnsId) ?? new Map<string, Entry>();
     this.#netns.set(entry.netnsId, netns.set(name, entry));
   }
@@ -103,13 +104,9 @@ class Book {
     const entry = this.entries.get(name);
     if (entry === undefined) return undefined;
     const { spec } = entry.endpoint;
-    const used = this.#used.get(spec.network);
-    for (const address of spec.addresses) {
-      const count = (used?.get(address) ?? 0) - 1;
-      if (count > 0) used?.set(address, count);
-      else used?.delete(address);
-    }
-    if (used?.size === 0) this.#used.delete(spec.network);
+    const used = this.used(spec.network);
+    for (const address of spec.addresses) used.delete(address);
+    if (used.isEmpty) this.#used.delete(spec.network);
     const netns = this.#netns.get(entry.netnsId);
     netns?.delete(name);
     if (netns?.size === 0) this.#netns.delete(entry.netnsId);

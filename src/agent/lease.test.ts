@@ -4,6 +4,7 @@ import { Fault } from "../model/fault.ts";
 import { cidrOf, ipOf } from "../model/address.ts";
 import type { Segment } from "../datapath/layout.ts";
 import { assign } from "./lease.ts";
+import { Taken } from "./taken.ts";
 
 const range = (cidr: string, gateway: string) => ({
   cidr: cidrOf(cidr) ?? assert.fail(),
@@ -24,11 +25,16 @@ const docker: Segment = {
   ranges: [range("9.0.1.8/29", "9.0.1.9"), range("fd01::8:0/112", "fd01::8:1")],
 };
 const network = "dcos";
+function taken(...addresses: readonly string[]): Taken {
+  const all = new Taken();
+  for (const address of addresses) all.add(address);
+  return all;
+}
 const reason = (expected: string) => (fault: unknown) => fault instanceof Fault && fault.reason === expected;
 
 describe("a lease from the host's block", () => {
   test("is the lowest free address, without network, gateway and broadcast, until none is left", () => {
-    const used = new Set<string>();
+    const used = taken();
     for (let i = 2; i <= 6; i++) {
       const lease = assign([mesos, docker], used, { network });
       assert.deepEqual(lease.addresses, [`9.0.1.${i}`]);
@@ -41,7 +47,7 @@ describe("a lease from the host's block", () => {
   });
 
   test("what was given back lately comes last, and of that the oldest first", () => {
-    const used = new Set(["9.0.1.2"]);
+    const used = taken("9.0.1.2");
     const freed = new Map([
       ["9.0.1.3", 20],
       ["9.0.1.4", 10],
@@ -60,7 +66,7 @@ describe("a lease from the host's block", () => {
   });
 
   test("has one address per family of the slice, and a MAC from the first", () => {
-    assert.deepEqual(assign([mesos, docker], new Set(), { network, slice: "docker" }), {
+    assert.deepEqual(assign([mesos, docker], taken(), { network, slice: "docker" }), {
       addresses: ["9.0.1.10", "fd01::8:2"],
       mac: "02:00:09:00:01:0a",
       slice: "docker",
@@ -68,7 +74,7 @@ describe("a lease from the host's block", () => {
   });
 
   test("takes what is asked for, and completes it", () => {
-    const lease = assign([docker], new Set(), { network, addresses: ["fd01::8:99"], mac: "02:00:00:00:00:AA" });
+    const lease = assign([docker], taken(), { network, addresses: ["fd01::8:99"], mac: "02:00:00:00:00:AA" });
     assert.deepEqual(lease.addresses, ["9.0.1.10", "fd01::8:99"]);
     assert.equal(lease.mac, "02:00:00:00:00:aa");
   });
@@ -77,14 +83,14 @@ describe("a lease from the host's block", () => {
     const at =
       (addresses: string[], used: string[] = []) =>
       () =>
-        assign([mesos], new Set(used), { network, addresses });
+        assign([mesos], taken(...used), { network, addresses });
     assert.throws(at(["9.0.2.2"]), reason("address-outside"));
     for (const taken of ["9.0.1.0", "9.0.1.1", "9.0.1.7"]) assert.throws(at([taken]), reason("address-taken"));
     assert.throws(at(["9.0.1.4"], ["9.0.1.4"]), reason("address-taken"));
     assert.throws(at(["nine"]), reason("address-invalid"));
-    assert.throws(() => assign([mesos], new Set(), { network, slice: "lxc" }), reason("request-invalid"));
-    assert.throws(() => assign([], new Set(), { network }), reason("exhausted"));
+    assert.throws(() => assign([mesos], taken(), { network, slice: "lxc" }), reason("request-invalid"));
+    assert.throws(() => assign([], taken(), { network }), reason("exhausted"));
     for (const mac of ["01:00:00:00:00:01", "00:00:00:00:00:00", "x"])
-      assert.throws(() => assign([mesos], new Set(), { network, mac }), reason("address-invalid"));
+      assert.throws(() => assign([mesos], taken(), { network, mac }), reason("address-invalid"));
   });
 });

@@ -10,6 +10,7 @@ import { parseMac } from "../model/parse.ts";
 import { quarantineMs } from "../model/range.ts";
 import type { Network } from "../model/resource.ts";
 import { type Former, placeOf } from "./journal.ts";
+import type { Taken } from "./taken.ts";
 
 export type LeaseRequest = {
   readonly network: string;
@@ -45,7 +46,7 @@ export function inQuarantine(
  */
 export function assign(
   segments: readonly Segment[],
-  used: Pick<ReadonlySet<string>, "has">,
+  taken: Pick<Taken, "of">,
   request: LeaseRequest,
   freedAtMs: FreedAtMs = NOTHING_FREED,
 ): Lease {
@@ -57,11 +58,10 @@ export function assign(
   }
   const ips = segment.ranges.map((range) => {
     const ip = wanted.find((one) => contains(range.cidr, one));
-    const taken = (address: string) => used.has(address);
-    const rested = (address: string) => used.has(address) || freedAtMs(address) !== undefined;
-    const choice = choose(range.cidr, range.gateway, usedIn(ip === undefined ? rested : taken, range), ip);
+    const used = taken.of(range.cidr.family);
+    const choice = choose(range.cidr, range.gateway, ip === undefined ? rested(used, range, freedAtMs) : used, ip);
     if (choice.ok) return choice.ip;
-    const oldest = ip === undefined ? oldestIn(range, taken, freedAtMs) : undefined;
+    const oldest = ip === undefined ? oldestIn(range, used, freedAtMs) : undefined;
     return oldest ?? refuse(choice, range, ip, request.network);
   });
   const mac = request.mac === undefined ? macFromIp(ips[0] ?? { family: 4, value: 0n }) : parseMac(request.mac, "mac");
@@ -69,25 +69,25 @@ export function assign(
 }
 
 /** The free address whose quarantine began first; the walk is over a block in which nothing else is free. */
-function oldestIn(range: Range, isUsed: (address: string) => boolean, freedAtMs: FreedAtMs): Ip | undefined {
+function oldestIn(range: Range, used: Used, freedAtMs: FreedAtMs): Ip | undefined {
   const { family, first, last } = usableRange(range.cidr);
   let oldest: { readonly ip: Ip; readonly atMs: number } | undefined;
   for (let value = first; value <= last; value++) {
     const ip: Ip = { family, value };
-    const atMs = isUsed(formatIp(ip)) || value === range.gateway?.value ? undefined : freedAtMs(formatIp(ip));
+    const atMs = used.has(value) || value === range.gateway?.value ? undefined : freedAtMs(formatIp(ip));
     if (atMs !== undefined && (oldest === undefined || atMs < oldest.atMs)) oldest = { ip, atMs };
   }
   return oldest?.ip;
 }
 
-/** The journal's addresses as what an assignment asks: a block is small, so a walk over what is taken is short. */
-function usedIn(isUsed: (address: string) => boolean, { cidr: { family } }: Range): Used {
-  const has = (value: bigint) => isUsed(formatIp({ family, value }));
+/** What is in quarantine counts as used, too. */
+function rested(used: Used, { cidr: { family } }: Range, freedAtMs: FreedAtMs): Used {
+  const isResting = (value: bigint) => freedAtMs(formatIp({ family, value })) !== undefined;
   return {
-    has,
+    has: (value) => used.has(value) || isResting(value),
     nextFree(from) {
-      let value = from;
-      while (has(value)) value++;
+      let value = used.nextFree(from);
+      while (isResting(value)) value = used.nextFree(value + 1n);
       return value;
     },
   };

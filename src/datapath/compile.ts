@@ -8,7 +8,7 @@
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
 import { compileEndpoint } from "./endpoint.ts";
 import { compileFirewall, compileProtection } from "./firewall.ts";
-import { type Segment, segmentsOf } from "./layout.ts";
+import { type Segment, layoutOf, segmentsOf } from "./layout.ts";
 import { networkMtu } from "./mtu.ts";
 import { alias } from "./names.ts";
 import { compileRouted } from "./routed.ts";
@@ -79,7 +79,7 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
   if (network.spec.ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
   for (const endpoint of world.endpoints.get(network.name) ?? []) {
     if (endpoint.spec.host !== world.self.name) continue;
-    const own = compileEndpoint(world, vrf, segments, endpoint, mtu);
+    const own = compileEndpoint(world, vrf, layoutOf(segments, endpoint.spec), endpoint, mtu);
     objects.push(...own, ...(own.length === 0 ? [] : compileShaping(vrf, network, endpoint, mtu)));
   }
   return objects;

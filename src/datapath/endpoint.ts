@@ -3,34 +3,31 @@
 import { type Family, cidrAround, formatCidr, interfaceOf } from "../model/address.ts";
 import { prefixesOf } from "../model/membership.ts";
 import type { Endpoint, EndpointSpec, Vrf } from "../model/resource.ts";
-import { type EndpointLayout, type Segment, layoutOf } from "./layout.ts";
+import type { EndpointLayout } from "./layout.ts";
 import { alias, portMac, portName } from "./names.ts";
 import type { KernelObject, Ns, Veth } from "./state.ts";
 import type { World } from "./world.ts";
 
-/** Nothing when no segment of this host holds the endpoint's addresses: its block is gone. */
+/** Nothing without a layout: no segment of this host holds the endpoint's addresses, because its block is gone. */
 export function compileEndpoint(
   world: World,
   vrf: Vrf,
-  segments: readonly Segment[],
+  layout: EndpointLayout | undefined,
   endpoint: Endpoint,
   networkMtu: number,
 ): KernelObject[] {
   const { netns, ifname } = endpoint.spec;
-  const layout = layoutOf(segments, endpoint.spec);
   if (layout === undefined || !isPath(netns)) return [];
   const port = portOn(endpoint, vrf.name, layout.segment.bridge, endpointMtu(layout, networkMtu));
   if (port === undefined) return [];
-  // What is on the link needs no gateway, and the kernel would refuse a second route to it.
-  const onLink = new Set(layout.addresses.map(networkOf));
   const isFirst = endpoint.spec.defaultRoute ?? !(world.interfaces.get(netns) ?? []).some((other) => other < ifname);
   return [
     port,
     ...layout.addresses.map((cidr): KernelObject => ({ kind: "address", ns: netns, dev: ifname, cidr })),
     ...layout.gateways.flatMap((gateway) =>
-      reach(world, vrf, isFirst, gateway.family)
-        .filter((dst) => !onLink.has(dst))
-        .map((dst): KernelObject => ({ kind: "route", ns: netns, dst, via: gateway.ip, dev: ifname, onlink: false })),
+      (isFirst ? everything(gateway.family) : reach(world, vrf, layout, gateway.family)).map(
+        (dst): KernelObject => ({ kind: "route", ns: netns, dst, via: gateway.ip, dev: ifname, onlink: false }),
+      ),
     ),
   ];
 }
@@ -58,13 +55,18 @@ export function endpointMtu({ mtu }: EndpointLayout, networkMtu: number): number
   return Math.min(mtu ?? networkMtu, networkMtu);
 }
 
+/** Destinations behind the gateway of a workload's first interface (by name, unless it is said). */
+function everything(family: Family): readonly string[] {
+  return [family === 4 ? "0.0.0.0/0" : "::/0"];
+}
+
 /**
- * Destinations behind the gateway: everything for a workload's first interface (by name, unless it is said), the VRF's
- * subnets for a further one.
+ * The same of a further interface: the VRF's subnets, but for what is on the link, which needs no gateway (the kernel
+ * would refuse a second route to it).
  */
-function reach(world: World, vrf: Vrf, isFirst: boolean, family: Family): readonly string[] {
-  if (isFirst) return [family === 4 ? "0.0.0.0/0" : "::/0"];
-  return subnetsOf(world, vrf, family);
+function reach(world: World, vrf: Vrf, { addresses }: EndpointLayout, family: Family): readonly string[] {
+  const onLink = new Set(addresses.map(networkOf));
+  return subnetsOf(world, vrf, family).filter((dst) => !onLink.has(dst));
 }
 
 function networkOf(address: string): string {
