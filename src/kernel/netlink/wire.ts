@@ -55,11 +55,13 @@ export class MessageWriter {
   }
 
   u16(value: number): void {
-    this.length = this.bytes.writeUInt16LE(value, this.length);
+    this.bytes[this.length++] = value;
+    this.bytes[this.length++] = value >>> 8;
   }
 
   u32(value: number): void {
-    this.length = this.bytes.writeUInt32LE(value, this.length);
+    this.u16(value);
+    this.u16(value >>> 16);
   }
 
   attrU8(type: number, value: number): void {
@@ -91,16 +93,16 @@ export class MessageWriter {
     const start = this.length;
     this.#attr(type, 0);
     inside();
-    this.bytes.writeUInt16LE(this.length - start, start);
-    this.#pad();
+    this.#close(start);
   }
 
   /** Zero-terminated. */
   attrText(type: number, text: string): void {
-    this.#attr(type, Buffer.byteLength(text) + 1);
-    this.length += this.bytes.write(text, this.length);
+    const start = this.length;
+    this.#attr(type, 0);
+    this.#write(text);
     this.u8(0);
-    this.#pad();
+    this.#close(start);
   }
 
   attrBytes(type: number, bytes: Buffer): void {
@@ -120,15 +122,16 @@ export class MessageWriter {
     this.ip(ip);
   }
 
-  /** Six bytes. */
+  /** Six bytes; canonical text. */
   mac(text: string): void {
-    for (let at = 0; at < 18; at += 3) this.u8(Number.parseInt(text.slice(at, at + 2), 16));
+    for (let at = 0; at < 17; at += 3) this.u8((digitAt(text, at) << 4) | digitAt(text, at + 1));
   }
 
   /** Four or sixteen bytes, in network byte order. */
   ip({ family, value }: Ip): void {
     if (family === 4) {
-      this.length = this.bytes.writeUInt32BE(Number(value), this.length);
+      const number = Number(value);
+      for (let shift = 24; shift >= 0; shift -= 8) this.u8(number >>> shift);
     } else {
       this.length = this.bytes.writeBigUInt64BE(value >> 64n, this.length);
       this.length = this.bytes.writeBigUInt64BE(value & 0xffff_ffff_ffff_ffffn, this.length);
@@ -137,17 +140,28 @@ export class MessageWriter {
 
   /** As many bytes as `size`: the text, cut if need be, and zeros; at least one. */
   text(text: string, size: number): void {
-    this.bytes.fill(0, this.length, this.length + size);
-    this.bytes.write(text, this.length, size - 1);
-    this.length += size;
+    const end = this.length + size;
+    const last = end - 1;
+    this.#write(text);
+    if (this.length > last) this.length = last;
+    while (this.length < end) this.bytes[this.length++] = 0;
+  }
+
+  /** Names are ASCII, nearly always: for a dozen letters a call into C++ takes longer than the letters. */
+  #write(text: string): void {
+    const start = this.length;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      this.bytes[this.length++] = code;
+      if (code < 128) continue;
+      this.length = start + this.bytes.write(text, start);
+      return;
+    }
   }
 
   /** Attributes written by `inside` become the value of this one. */
   nest(type: number, inside: () => void): void {
-    const start = this.length;
-    this.#attr(type | NLA_F_NESTED, 0);
-    inside();
-    this.bytes.writeUInt16LE(this.length - start, start);
+    this.attr(type | NLA_F_NESTED, inside);
   }
 
   #attr(type: number, size: number): void {
@@ -155,9 +169,23 @@ export class MessageWriter {
     this.u16(type);
   }
 
+  /** The size of the attribute that began there, which is whole. */
+  #close(start: number): void {
+    const size = this.length - start;
+    this.bytes[start] = size;
+    this.bytes[start + 1] = size >>> 8;
+    this.#pad();
+  }
+
   #pad(): void {
     while ((this.length & 3) !== 0) this.bytes[this.length++] = 0;
   }
+}
+
+/** The value of a lower-case hexadecimal digit. */
+function digitAt(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  return code < 0x3a ? code - 0x30 : code - 0x57;
 }
 
 /** Where one received message lies in its buffer; `start` is behind the header. */
