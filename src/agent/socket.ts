@@ -1,6 +1,8 @@
 // The agent's doors as HTTP: a unix socket for workloads (mode 0600: whoever may open it may attach), and optionally a
-// TCP address that only answers questions. Plain node:http, because an attach has a budget of a millisecond.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+// TCP address that only answers questions. Plain node:http, and less where that is enough (whole.ts), because an attach
+// has a budget of a millisecond.
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Server } from "node:net";
 import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { answers } from "../client/socket.ts";
@@ -8,6 +10,7 @@ import { Fault, problemOf } from "../model/fault.ts";
 import { parseAttach } from "../model/parse.ts";
 import type { Agent } from "./agent.ts";
 import type { Door } from "./attach.ts";
+import { type Told, wholeServer } from "./whole.ts";
 
 /** A page that main adds: the DC/OS view, metrics. GET only. */
 export type Page = { readonly path: string; readonly type: string; readonly body: () => string | Promise<string> };
@@ -36,10 +39,12 @@ export async function listenOnSocket(
       });
     unlinkSync(path);
   }
-  const server = createServer((request, response) => void answer(request, response, agent, door, pages, hatches));
+  const tell = (request: Asked) => told(request, agent, door, pages, hatches);
+  const other = createServer((request, response) => void answer(request, response, tell));
+  const { server, end } = wholeServer(tell, other);
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
   chmodSync(path, 0o600);
-  return closing(server);
+  return closing(server, end);
 }
 
 /** Listens on `host:port` for questions only: health, metrics, the DC/OS view. */
@@ -49,78 +54,97 @@ export async function listenForQuestions(
   agent: Agent,
   pages: readonly Page[],
 ): Promise<DoorServer> {
-  const server = createServer((request, response) => void answer(request, response, agent, undefined, pages, []));
+  const tell = (request: Asked) => told(request, agent, undefined, pages, []);
+  const server = createServer((request, response) => void answer(request, response, tell));
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
-  return closing(server);
+  return closing(server, () => server.closeAllConnections());
 }
 
-function closing(server: Server): DoorServer {
+/** `end` closes what is open. */
+function closing(server: Server, end: () => void): DoorServer {
   return {
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
+        end();
       }),
   };
 }
 
+type Asked = { readonly method: string; readonly url: string; readonly body: Buffer };
+
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
+  tell: (asked: Asked) => Promise<Told>,
+): Promise<void> {
+  const { method = "", url = "/" } = request;
+  const { status, type, body } = await read(request).then(
+    (text) => tell({ method, url, body: text }),
+    (error: unknown) => toldOf(error),
+  );
+  const headers = { "content-type": type, "content-length": Buffer.byteLength(body) };
+  response.writeHead(status, status === 204 ? {} : headers).end(body);
+}
+
+/** Never rejects: what goes wrong is told as a problem. */
+async function told(
+  { method, url, body }: Asked,
   agent: Agent,
   door: Door | undefined,
   pages: readonly Page[],
   hatches: readonly Hatch[],
-): Promise<void> {
+): Promise<Told> {
   try {
-    const path = (request.url ?? "/").split("?")[0] ?? "/";
-    const page = request.method === "GET" ? pages.find((p) => p.path === path) : undefined;
-    if (page !== undefined) return send(response, 200, page.type, await page.body());
-    const hatch = request.method === "POST" ? hatches.find((one) => one.path === path) : undefined;
-    if (hatch !== undefined) {
-      const { status, body } = await hatch.answer(await read(request));
-      return send(response, status, "application/json", body);
-    }
-    const result = door === undefined ? question(request, path, agent) : await verb(request, path, agent, door);
-    send(response, result.status, "application/json", result.body === undefined ? "" : JSON.stringify(result.body));
+    const path = url.split("?")[0] ?? "/";
+    const page = method === "GET" ? pages.find((p) => p.path === path) : undefined;
+    if (page !== undefined) return { status: 200, type: page.type, body: await page.body() };
+    const hatch = method === "POST" ? hatches.find((one) => one.path === path) : undefined;
+    if (hatch !== undefined) return { type: "application/json", ...(await hatch.answer(body)) };
+    const result = door === undefined ? question(method, path, agent) : await verb(method, path, body, agent, door);
+    const text = result.body === undefined ? "" : JSON.stringify(result.body);
+    return { status: result.status, type: "application/json", body: text };
   } catch (error) {
-    const problem = problemOf(error);
-    send(response, problem.status, "application/problem+json", JSON.stringify(problem));
+    return toldOf(error);
   }
+}
+
+function toldOf(error: unknown): Told {
+  const problem = problemOf(error);
+  return { status: problem.status, type: "application/problem+json", body: JSON.stringify(problem) };
 }
 
 type Answer = { readonly status: number; readonly body?: unknown };
 
-function question(request: IncomingMessage, path: string, agent: Agent): Answer {
-  if (request.method === "GET" && path === "/livez") return { status: 200, body: { status: "ok" } };
-  if (request.method === "GET" && path === "/readyz") {
+function question(method: string, path: string, agent: Agent): Answer {
+  if (method === "GET" && path === "/livez") return { status: 200, body: { status: "ok" } };
+  if (method === "GET" && path === "/readyz") {
     if (agent.report.revision > 0) return { status: 200, body: { status: "ok", revision: agent.report.revision } };
     throw new Fault("not-synced", {
       what: "no snapshot is in the kernel yet",
       fix: "wait for the first round; see the agent's log",
     });
   }
-  if (request.method === "GET" && path === "/v1/status") return { status: 200, body: agent.report };
-  throw new Fault("not-found", { what: `there is no ${request.method} ${path} here`, fix: "see docs/api.md" });
+  if (method === "GET" && path === "/v1/status") return { status: 200, body: agent.report };
+  throw new Fault("not-found", { what: `there is no ${method} ${path} here`, fix: "see docs/api.md" });
 }
 
-async function verb(request: IncomingMessage, path: string, agent: Agent, door: Door): Promise<Answer> {
-  if (path === "/v1/attachments" && request.method === "POST")
-    return { status: 201, body: await door.attach(parseAttach(await readJson(request))) };
-  if (path === "/v1/attachments" && request.method === "GET") return { status: 200, body: { items: door.list() } };
-  if (path === "/v1/queues" && request.method === "GET") return { status: 200, body: { items: door.queues() } };
-  if (path === "/v1/counters" && request.method === "GET") return { status: 200, body: { items: door.counters() } };
-  if (path.startsWith("/v1/attachments/") && request.method === "DELETE") {
+async function verb(method: string, path: string, body: Buffer, agent: Agent, door: Door): Promise<Answer> {
+  if (path === "/v1/attachments" && method === "POST")
+    return { status: 201, body: await door.attach(parseAttach(jsonIn(body))) };
+  if (path === "/v1/attachments" && method === "GET") return { status: 200, body: { items: door.list() } };
+  if (path === "/v1/queues" && method === "GET") return { status: 200, body: { items: door.queues() } };
+  if (path === "/v1/counters" && method === "GET") return { status: 200, body: { items: door.counters() } };
+  if (path.startsWith("/v1/attachments/") && method === "DELETE") {
     await door.detach(decodeURIComponent(path.slice("/v1/attachments/".length)));
     return { status: 204 };
   }
-  return question(request, path, agent);
+  return question(method, path, agent);
 }
 
 /** A CNI request may carry what several plugins have answered before it. */
 const BODY_BYTES_MAX = 1 << 20;
 
-/** By events: an async iterator over the body costs an attach 3 % of its time. */
 function read(request: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -135,8 +159,7 @@ function read(request: IncomingMessage): Promise<Buffer> {
   });
 }
 
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const body = await read(request);
+function jsonIn(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString());
   } catch (cause) {
@@ -158,9 +181,4 @@ function notJson(cause: unknown): Fault {
     why: String(cause instanceof Error ? cause.message : cause),
     fix: "send a JSON object",
   });
-}
-
-function send(response: ServerResponse, status: number, type: string, body: string): void {
-  const headers = { "content-type": type, "content-length": Buffer.byteLength(body) };
-  response.writeHead(status, status === 204 ? {} : headers).end(body);
 }
