@@ -207,6 +207,23 @@ test("an answer in lines is the line that is taken for it; after the first, sile
   );
 });
 
+test("a kept connection that is reset in the middle of an answer: no second request", async () => {
+  let asked = 0;
+  const client = await serving((request, response) => {
+    response.writeHead(200, { "content-type": "application/x-ndjson" });
+    asked++;
+    if (request.url === "/v1/whole") return void response.end('{"n":1}\n');
+    response.write('{"n":2}\n', () => request.socket.resetAndDestroy());
+  }, 0);
+  const whole = { ...get, path: "/v1/whole" };
+  for (const call of [() => client.told(get, () => false), () => client.request(get)]) {
+    await client.request(whole);
+    await assert.rejects(call(), fault("unavailable", /connection was cut/));
+  }
+  await client.request(whole);
+  assert.equal(asked, 5);
+});
+
 test("a cut line and a refused one are Faults", async () => {
   const cut = await serving((_, response) => void response.write('{"n":1}\n', () => response.destroy()));
   await assert.rejects(collect(cut.lines(get, never)), fault("unavailable"));

@@ -161,12 +161,16 @@ async function send(
   cut.signal.addEventListener("abort", stop);
   request.on("close", () => cut.signal.removeEventListener("abort", stop));
   request.on("timeout", () => cut.abort(silence(peer, call, request.socket?.timeout)));
-  request.on("response", resolve);
+  let isAnswered = false;
+  request.on("response", (response) => {
+    isAnswered = true;
+    resolve(response);
+  });
   request.on("error", (error) => {
     // Most likely the other side closed a kept connection just when it was used again. Calls may be repeated, but for
     // those that say "only if it is still so" (they carry headers): the first may have arrived after all.
     const isStale = request.reusedSocket && /ECONNRESET|EPIPE/.test(codeOf(error)) && call.headers === undefined;
-    if (isStale && !cut.signal.aborted) resolve(send(line, peer, call, cut, mayBeLines));
+    if (isStale && !isAnswered && !cut.signal.aborted) resolve(send(line, peer, call, cut, mayBeLines));
     else reject(error);
   });
   request.end(body);
