@@ -34,10 +34,17 @@ function setName(side: Side, kind: Kind, family: Family): string {
 const FLOWS: Readonly<Record<Kind, number>> = { tcp: 65_536, udp: 65_536, other: 16_384 };
 
 /**
+ * How many flows a port may begin, and how many may be begun to it: sets are the VRF's, and nobody may fill them for
+ * all. At this rate a port has half of a set with TCP that is not answered or is closed again, a quarter with UDP that
+ * is not answered, nine tenths with UDP that is.
+ */
+const BEGINNINGS = "limit rate over 500/second burst 5000 packets";
+
+/**
  * How long a flow is remembered without a packet. TCP: a handshake, a flow with data, one that was closed. The rest:
  * the first packet alone, and with others. As connection tracking, but for a day instead of five.
  */
-const OPENING = "10m";
+const OPENING = "1m";
 const OPEN = "1d";
 const CLOSED = "1m";
 const ASKED = "30s";
@@ -165,7 +172,14 @@ export function flowSets(): string {
   const pieces = SIDES.flatMap((side) =>
     ([4, 6] as const).map((family) => dynamicSet(`pieces_${side}${family}`, WORDS[family].fragment, 65_535)),
   );
-  return [...flows, ...pieces].join("");
+  const beginnings = SIDES.map(
+    (side) => `set ${beginningsOf(side)} { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }\n`,
+  );
+  return [...flows, ...pieces, ...beginnings].join("");
+}
+
+function beginningsOf(side: Side): string {
+  return `beginnings_${side}`;
 }
 
 function dynamicSet(name: string, type: string, size: number): string {
@@ -175,7 +189,7 @@ function dynamicSet(name: string, type: string, size: number): string {
 /**
  * Chains `out4`, `out6`, `in4` and `in6`, where packets of a family are sent that a side's rules are to judge: known
  * ones pass, of the others `begin_<side>` decides, and sends those that are allowed to `began_<side>`. What a chain
- * needs of the table beside: `denied_<side>`, `full_<side>` (no room in a set), `options_<side>`.
+ * needs of the table beside: `denied_<side>`, `full_<side>` (no room in a set, or too many at once), `options_<side>`.
  */
 export function flowChains(chain: Chain): string {
   return SIDES.map((side) => {
@@ -183,7 +197,9 @@ export function flowChains(chain: Chain): string {
       const part = { side, family, words: WORDS[family], name: `${side}${family}` };
       return beganChains(chain, part) + errorChain(chain, part) + pieceChains(chain, part) + knownChains(chain, part);
     });
+    const port = side === "out" ? "iifname" : "oifname";
     const began = chain(`began_${side}`, [
+      `update @${beginningsOf(side)} { ${port} ${BEGINNINGS} } goto full_${side}`,
       `meta protocol ip goto began_${side}4`,
       `meta protocol ip6 goto began_${side}6`,
       `goto denied_${side}`,

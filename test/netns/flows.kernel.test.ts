@@ -49,7 +49,7 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
     for (const frame of list) from.wire.send(frame);
     await until("the fence arrives", async () => {
       // Of the side that may begin, a question; of the other, the answer to one.
-      const isAsking = from.netns === of("a").netns;
+      const isAsking = [of("a").netns, of("d").netns].includes(from.netns);
       if (!isAsking) to.wire.send(frames.udp(ends(to, from, 4), 53, fence, 50_000));
       from.wire.send(
         isAsking ? frames.udp(ends(from, to, 4), 53, fence) : frames.udp(ends(from, to, 4), 50_000, fence, 53),
@@ -68,6 +68,7 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
     await station("h1", "switched", "a", "asks");
     await station("h1", "switched", "b", "answers");
     await station("h2", "switched", "c", "answers");
+    await station("h1", "switched", "d", "asks");
     await station("h1", "routed", "ra", "asks");
     await station("h2", "routed", "rc", "answers");
     await cluster.converged();
@@ -164,7 +165,7 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
           return seconds !== undefined && seconds > least && seconds <= most;
         });
       a.wire.send(frames.tcp(by, 80, newTag(), port));
-      await within("opening", 60, 600);
+      await within("opening", 0, 60);
       b.wire.send(frames.tcp(back, port, newTag(), 80, psh | ack));
       await within("open", 80_000, 86_400);
       a.wire.send(frames.tcp(by, 80, newTag(), port, fin | ack));
@@ -190,24 +191,59 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
     assert.equal(await cluster.pings(of("rc"), OUTSIDE), false, "who may not begin");
   });
 
-  test("when no more flows can be remembered none begins, and those that are there go on", async () => {
-    const [a, c] = [of("a"), of("c")];
-    const by = ends(a, c, 4);
-    const question = (tag: string) => frames.udp(by, 53, tag, 44_000);
+  /** A flow from one to another that is remembered; gives the next frame of it. */
+  const going = async (from: Station, to: Station, port: number) => {
+    const next = (tag: string) => frames.udp(ends(from, to, 4), 53, tag, port);
     const first = newTag();
     await until("a flow from before", async () => {
-      a.wire.send(question(first));
-      return c.wire.has(first);
+      from.wire.send(next(first));
+      return to.wire.has(first);
     });
-    for (let n = 0; n < ROOM + 1000; n++) {
-      const to = `10.${64 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`;
-      const frame = frames.udp({ ...by, to }, 9, "");
+    return next;
+  };
+
+  test("when no more flows can be remembered none begins, and those that are there go on", async () => {
+    const [a, c] = [of("a"), of("c")];
+    const again = await going(a, c, 44_000);
+    const element = (n: number) => `0x0a400000 . 0x${n.toString(16)} . 0x1 . 0x1 timeout 1h`;
+    let filled = 0;
+    for (const step of [1000, 100, 10, 1]) {
+      for (let isRoom = true; isRoom; filled += isRoom ? step : 0) {
+        const some = Array.from({ length: step }, (_, n) => element(filled + n));
+        const into = ["nft", `add element bridge weft sent_udp4 { ${some.join(", ")} }`];
+        isRoom = (await run("ip", "netns", "exec", cluster.vrfNetns("h1", "switched"), ...into)).code === 0;
+      }
+    }
+    assert(filled > ROOM - 1000 && filled < ROOM, `${filled}`);
+    const [late, tag] = [newTag(), newTag()];
+    assert.equal(await arrives(a, c, [frames.udp(ends(a, c, 4), 53, late, 44_001)], late), false, "a new flow");
+    assert.equal(await arrives(a, c, [again(tag)], tag), true, "one from before");
+    assert((await dropsOf(a))["too-many-flows"] !== undefined);
+    await inVrf("nft", "flush", "set", "bridge", "weft", "sent_udp4");
+  });
+
+  test("who begins too many at once has to wait; other ports, and what was begun, do not", async () => {
+    const [a, c, d] = [of("a"), of("c"), of("d")];
+    const again = await going(a, c, 45_000);
+    const refused = async () => (await dropsOf(a))["too-many-flows"] ?? 0;
+    const before = await refused();
+    for (let n = 0; n < 20_000; n++) {
+      const frame = frames.udp({ ...ends(a, c, 4), to: `10.64.${n >> 8}.${n & 255}` }, 9, "");
       while (!a.wire.send(frame));
     }
-    await until("a refusal", async () => (await dropsOf(a))["too-many-flows"] !== undefined);
-    const [late, again] = [newTag(), newTag()];
-    assert.equal(await arrives(a, c, [frames.udp(by, 53, late, 44_001)], late), false, "a new flow");
-    assert.equal(await arrives(a, c, [question(again)], again), true, "one from before");
+    await until("refusals", async () => (await refused()) > before + 5000);
+    const [tag, other] = [newTag(), newTag()];
+    assert.equal(await arrives(a, c, [again(tag)], tag), true, "one from before");
+    assert.equal(await arrives(d, c, [frames.udp(ends(d, c, 4), 53, other, 45_001)], other), true, "another port's");
+    assert.equal((await dropsOf(d))["too-many-flows"], undefined);
+    await going(a, c, 45_002);
+    // Each stays within what it may; to whom they come it is too much.
+    let port = 0;
+    await until("refusals where they arrive", async () => {
+      for (let n = 0; n < 1000; n++, port++)
+        for (const from of [a, d]) from.wire.send(frames.udp(ends(from, c, 4), 53, "", 1024 + (port % 40_000)));
+      return (await dropsOf(c))["too-many-flows"] !== undefined;
+    });
   });
 
   async function inVrf(...argv: readonly string[]): Promise<string> {
