@@ -75,6 +75,9 @@ describe("local leases", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }
       await Promise.all(asked);
       await cluster.startAgent("h1");
       await cluster.converged();
+      // The server may still speak of the agent that was killed.
+      const ready = async () => (await call(cluster.agentSocket("h1"), "GET", "/readyz")).status === 200;
+      await until("the new agent has made a round", ready);
       const kept = await listed();
       for (const [owner, address] of answered) assert.equal(kept.get(owner), address, `${owner}, round ${round}`);
       await until("all are attached", async () => {
