@@ -40,6 +40,7 @@ describe("a request in one packet", () => {
       "a negative length": "POST /x HTTP/1.1\nhost: a\ncontent-length: -4",
       "a folded line": "POST /x HTTP/1.1\nhost: a\n content-length: 4\ncontent-length: 4",
       "a space before the colon": "POST /x HTTP/1.1\nhost: a\ncontent-length : 4",
+      "a method whose answer has no body": "HEAD /x HTTP/1.1\nhost: a\ncontent-length: 4",
       "no host": "POST /x HTTP/1.1\ncontent-length: 4",
       "an older protocol": "POST /x HTTP/1.0\nhost: a\ncontent-length: 4",
       "a whole address": "POST http://a/x HTTP/1.1\nhost: a\ncontent-length: 4",
