@@ -1,7 +1,8 @@
 // The queue in front of the store. Writes that arrive in one turn of the event loop are admitted in order and share
-// one durable transaction, each at a revision of its own; nobody hears of a write before it is durable. A write that
-// is refused changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so
-// readers wait for `settled`; whatever fails, the view is made again from the store, which is the truth.
+// one durable transaction, each at a revision of its own. Nobody hears of a write before it is durable, but for a
+// writer who asked to and undoes what it made of it if that is not to be (Job.decided). A write that is refused
+// changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so readers wait
+// for `settled`; whatever fails, the view is made again from the store, which is the truth.
 import assert from "node:assert/strict";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
