@@ -1,7 +1,8 @@
-// Local leases on the real kernel: many at once, an agent killed in the middle of them, and another boot.
+// Leases on the real kernel: many at once, an agent or a server killed in the middle of them, and another boot.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { call, Cluster, must, until, type Answer, type Json } from "./cluster.ts";
@@ -111,6 +112,49 @@ describe("local leases", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }
     const [next = assert.fail()] = await workloads("next", 1);
     const { status, body } = await attach(next.owner, next.netns);
     assert.deepEqual([status, body.spec?.addresses], [201, ["10.40.0.2"]], "the lowest is free again");
+  });
+});
+
+describe("leases that the server grants", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+  const cluster = new Cluster(1);
+  const socket = () => cluster.agentSocket("h1");
+  const workloads = new Map<string, string>();
+  before(async () => {
+    await cluster.open();
+    const spec = { ipam: "global", subnets: [{ cidr: "10.41.0.0/24" }] };
+    assert.equal((await cluster.api("PUT", "/v1/networks/g", { spec })).status, 201);
+    await cluster.converged();
+  });
+  after(() => cluster.close());
+
+  test("kill -9 of the server in the middle: who was told has it, who was not has nothing", async () => {
+    for (let n = 0; n < 12; n++) workloads.set(`g${n}`, await cluster.addWorkloadNetns(`g${n}`));
+    for (let round = 0; round < 5; round++) {
+      const told = new Map<string, string>();
+      const asked = [...workloads].map(async ([owner, netns]) => {
+        const asking = { network: "g", netns: `/run/netns/${netns}`, owner };
+        const { status, body } = await call(socket(), "POST", "/v1/attachments", asking);
+        if (status === 201) told.set(owner, body.spec.addresses[0]);
+      });
+      // Another moment in each round: from before the first is decided until most are answered.
+      await sleep(8 + 4 * round);
+      await cluster.kill("server");
+      await Promise.all(asked);
+      await cluster.startServer();
+      await cluster.converged();
+      const known = async () =>
+        new Map<string, string>(
+          (await cluster.api("GET", "/v1/endpoints")).body.items.map((e: Json) => [e.spec.owner, e.spec.addresses[0]]),
+        );
+      for (const [name, address] of told) assert.equal((await known()).get(name), address, `${name}, round ${round}`);
+      await until("nothing is left of the others", async () => (await known()).size === told.size);
+      for (const [name, netns] of workloads) {
+        const links = await must("ip", "-n", netns, "-br", "-4", "address");
+        assert.equal(/eth0.* (\S+)\/24/.exec(links)?.[1], told.get(name), `${name}, round ${round}: ${links}`);
+      }
+      for (const name of told.keys()) await call(socket(), "DELETE", `/v1/attachments/${name}.eth0`);
+      await until("all are detached", async () => (await known()).size === 0);
+    }
   });
 });
 
