@@ -43,11 +43,8 @@ type By = { readonly joined?: boolean; readonly cni?: string };
 /** Rounds that an attach waits for where one does not do it. */
 const ROUNDS_MAX = 3;
 
-/**
- * An endpoint that has its addresses. `ahead` is its pair, if that is in the kernel already; `kept` resolves when the
- * server has it on disk.
- */
-type Granted = { readonly endpoint: Endpoint; readonly ahead?: Veth; readonly kept?: Promise<unknown> };
+/** An endpoint that has its addresses; `ahead` is its pair, if that is in the kernel already. */
+type Granted = { readonly endpoint: Endpoint; readonly ahead?: Veth };
 
 export class Door {
   readonly #options: DoorOptions;
@@ -91,7 +88,7 @@ export class Door {
       const claim = claimOf(wish, this.#options.host, owner, ifname, by.joined === true);
       // Between a local assignment and its record in the journal nothing is awaited, so that two attaches at once never
       // see the same address free.
-      const { endpoint, ahead, kept } =
+      const { endpoint, ahead } =
         place.network.spec.ipam === "global"
           ? await this.#granted(place, claim, name)
           : { endpoint: this.#assign(place, claim, name) };
@@ -101,11 +98,12 @@ export class Door {
       journal.put({ endpoint, netnsId, bootId: agent.bootId, networkUid, state: "attached", ...mark });
       if (ahead !== undefined) agent.apart.delete(ahead);
       const compiled = this.#compile(place, endpoint);
-      const done = this.#apply(compiled.objects, endpoint, ahead).then(() => {
-        if (isSettled && agent.standing.life === life) agent.settled();
+      await this.#apply(compiled.objects, endpoint, ahead).catch(async (error: unknown) => {
+        await this.#rollBack(endpoint);
+        throw error;
       });
-      await this.#bothOrNeither(endpoint, done, kept);
       if (agent.standing.life !== life) throw agent.standing.ended ?? notSynced();
+      if (isSettled) agent.settled();
       if (place.network.spec.ipam === "local") agent.pokeServer();
       return present(place, endpoint, compiled);
     } finally {
@@ -176,25 +174,24 @@ export class Door {
 
   /**
    * An endpoint as the server grants it. Its pair needs no address, and is the greater part of what the kernel has to
-   * do: it is made while the server decides, and the rest while its disk works. The pair is down at the workload's end.
+   * do: it is made while the server commits. Policy is there before it, and it is down at the workload's end.
    */
   async #granted(place: Place, claim: EndpointClaim, name: string): Promise<Granted> {
     const { agent, transport, turn } = this.#options;
-    const early = Promise.withResolvers<Endpoint>();
-    const kept = this.#inLife(transport.attach(claim, early.resolve));
-    const granted = this.#inLife(Promise.race([early.promise, kept]));
+    const answer = transport.attach(claim);
     const port = portAhead(place, claim, name);
-    if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await granted, kept };
+    const inThisLife = this.#inLife(answer);
+    if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await inThisLife };
     await turn();
     // A round may have begun to take the ground away meanwhile.
-    if (!agent.held.has(bridgeKey(port))) return { endpoint: await granted, kept };
+    if (!agent.held.has(bridgeKey(port))) return { endpoint: await inThisLife };
     agent.apart.add(port);
     const [made] = await agent.apply([{ op: "add", object: port }]);
     const isMade = made?.refusal === undefined;
     // What was refused is refused again with the whole endpoint, and told then.
     if (!isMade) agent.apart.delete(port);
     try {
-      return { endpoint: await granted, kept, ...(isMade ? { ahead: port } : {}) };
+      return { endpoint: await inThisLife, ...(isMade ? { ahead: port } : {}) };
     } catch (error) {
       if (isMade) await this.#departures.discard(port);
       throw error;
@@ -281,16 +278,6 @@ export class Door {
     if (port === undefined) return { layout, objects: [] };
     const limits = compileShaping(place.vrf, place.root, rooted, place.mtu);
     return { layout, objects: [...elementsOf(place, rooted), port, ...limits, ...rest] };
-  }
-
-  /** The kernel has it, and the server keeps it; nobody is told of one without the other. */
-  async #bothOrNeither(endpoint: Endpoint, done: Promise<void>, kept: Promise<unknown> | undefined): Promise<void> {
-    // Both are waited for: what the server is told next must not come before what it was asked.
-    for (const outcome of await Promise.allSettled([done, kept])) {
-      if (outcome.status === "fulfilled") continue;
-      await this.#rollBack(endpoint);
-      throw outcome.reason;
-    }
   }
 
   /** Nothing of a failed attach stays: port, journal, and the server's lease. */

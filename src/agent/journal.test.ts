@@ -28,9 +28,6 @@ const entry = (name: string): Entry => ({
   },
 });
 
-/** As an agent finds it that has just started. */
-const found = (name: string): Entry => ({ ...entry(name), endpoint: { ...entry(name).endpoint, revision: 0 } });
-
 describe("the journal in a file", () => {
   let folder = "";
   let path = "";
@@ -48,7 +45,7 @@ describe("the journal in a file", () => {
     first.close();
     fileJournal(path, "boot").close();
     const again = fileJournal(path, "boot");
-    assert.deepEqual([...again.entries.values()], [{ ...found("b"), state: "detaching" }, found("c")]);
+    assert.deepEqual([...again.entries.values()], [{ ...entry("b"), state: "detaching" }, entry("c")]);
     assert.equal(statSync(path).mode & 0o777, 0o600);
     again.close();
   });
@@ -140,7 +137,7 @@ describe("the journal in a file", () => {
     journal.close();
     writeFileSync(path, readFileSync(path, "utf8").replace(/.*"name":"a".*/, "\0\0\0"));
     const next = fileJournal(path, "another boot");
-    assert.deepEqual([...next.entries.values()], [found("b")]);
+    assert.deepEqual([...next.entries.values()], [entry("b")]);
     next.close();
   });
 });

@@ -126,14 +126,6 @@ class Book {
   }
 }
 
-/**
- * What an agent finds in its journal is older than any list that it can get: the server may have granted it and died
- * before it was on disk. So nothing of it is excused by a mirror that lags behind.
- */
-function ofEarlierLife(entry: Entry): Entry {
-  return { ...entry, endpoint: { ...entry.endpoint, revision: 0 } };
-}
-
 function placesOf({ endpoint: { spec } }: Entry): string[] {
   return spec.addresses.map((address) => placeOf(spec.network, address));
 }
@@ -150,7 +142,6 @@ export function memoryJournal(
   entries: Map<string, Entry> = new Map(),
   freed: Map<string, Former> = new Map(),
 ): Journal {
-  for (const [name, entry] of entries) entries.set(name, ofEarlierLife(entry));
   const book = new Book(entries, freed);
   let version = 0;
   return {
@@ -228,7 +219,7 @@ function replay(text: string, bootId: string): Book {
       if (!isThisBoot || i === lines.length - 1) continue;
       throw new Error(`line ${i + 1} of the journal is damaged, and it is not the last`);
     }
-    if ("put" in record) book.put(ofEarlierLife(record.put));
+    if ("put" in record) book.put(record.put);
     else if ("remove" in record) book.remove(record.remove, record.atMs);
     else if ("freed" in record) book.note(record.freed, record.former);
   }

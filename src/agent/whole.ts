@@ -1,5 +1,5 @@
 // Requests that come whole in their first packet, as nearly all do on a socket of this machine. Answered without
-// node:http they take an attach 4 % less time (docs/decisions/0017), which is what its objects for a connection, a
+// node:http they take an attach 4 % less time (docs/decisions/0016), which is what its objects for a connection, a
 // request and a response cost. It knows only requests that cannot be misread; every other connection gets to node:http
 // as if nobody had looked.
 import { STATUS_CODES, type Server as HttpServer } from "node:http";

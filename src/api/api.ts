@@ -113,9 +113,10 @@ function checkQuery(call: Call, known: Readonly<Record<string, string>>): void {
 
 // Never returns the reply: it is a thenable, and waiting for it is waiting until the caller has read everything.
 async function send(reply: FastifyReply, answer: Answer): Promise<void> {
-  const begin = () => reply.hijack().raw;
-  if ("stream" in answer) return answer.stream(begin());
-  if ("begun" in answer) return answer.begun(begin);
+  if ("stream" in answer) {
+    reply.hijack();
+    return answer.stream(reply.raw);
+  }
   reply.code(answer.status ?? 200);
   if ("text" in answer) void reply.type(answer.type).send(answer.text);
   else

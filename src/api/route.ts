@@ -26,9 +26,7 @@ export type Answer =
   /** Sent as it is. */
   | { readonly status?: number; readonly type: string; readonly text: string }
   /** The route writes head and body itself, later and for long. */
-  | { readonly stream: (response: ServerResponse) => Promise<void> }
-  /** Likewise, but only from `begin` on: what it rejects with before that is answered as a problem. */
-  | { readonly begun: (begin: () => ServerResponse) => Promise<void> };
+  | { readonly stream: (response: ServerResponse) => Promise<void> };
 
 export type Route = {
   readonly method: "GET" | "PUT" | "POST" | "PATCH" | "DELETE";

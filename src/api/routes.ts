@@ -1,9 +1,15 @@
 // Every route of the API: HTTP in, one call of the control plane, HTTP out. Judges nothing.
 import type { Control } from "../control/control.ts";
 import { Fault } from "../model/fault.ts";
-import { parseApply, parseJoin, parseNetworkPut, parseReport, parseVrfPut } from "../model/parse.ts";
+import {
+  parseApply,
+  parseEndpointClaim,
+  parseJoin,
+  parseNetworkPut,
+  parseReport,
+  parseVrfPut,
+} from "../model/parse.ts";
 import type { Kind } from "../model/resource.ts";
-import { attachRoute } from "./attachRoute.ts";
 import { leaseRoutes, reservationRoutes } from "./leaseRoutes.ts";
 import { memberRoutes } from "./memberRoutes.ts";
 import type { Metrics } from "./metrics.ts";
@@ -255,7 +261,17 @@ function writeRoutes({ control }: Parts): Route[] {
         return { body: { revision, changes } };
       },
     },
-    attachRoute(control),
+    {
+      method: "POST",
+      path: "/v1/endpoints",
+      summary: "Makes an endpoint, or confirms the one of the same owner and interface.",
+      access: "viewer",
+      query: {},
+      body: "EndpointClaim",
+      answers: { 200: "Endpoint", 201: "Endpoint" },
+      handle: async (call) =>
+        putAnswer(await control.write({ verb: "attach", claim: parseEndpointClaim(jsonOf(call)), by: viewerOf(call) })),
+    },
   ];
 }
 

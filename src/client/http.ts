@@ -25,8 +25,6 @@ export type Call = {
   readonly headers?: Readonly<Record<string, string>>;
   /** How long the other side may be silent: 30 s for `request`, 60 s for `lines` by default. */
   readonly timeoutMs?: number;
-  /** The same from the first line of an answer on, for `told`. */
-  readonly thenMs?: number;
 };
 
 /** `body` is undefined when the answer has none. */
@@ -35,11 +33,6 @@ type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; 
 export type HttpClient = {
   /** The answer, if it is a good one (2xx); otherwise rejects with the Fault that the problem names. */
   request(call: Call): Promise<Answer>;
-  /**
-   * The same for a call that may be answered in lines, each JSON: `hear` gets each as it comes and says whether it is
-   * the answer. Silence is allowed as long as `thenMs` says from the first on.
-   */
-  told(call: Call, hear: (line: unknown) => boolean): Promise<Answer>;
   /**
    * The answer as newline-delimited JSON, each value as it arrives; ends with the signal, or when the other side ends
    * it. Empty lines are signs of life. Throws Fault `timeout` after `timeoutMs` of silence.
@@ -52,7 +45,6 @@ export type HttpClient = {
 // Not `import`: that reads every export of node:http, and some load a WebSocket client: 30 ms instead of 4 (Node 24).
 const { Agent: HttpAgent, request: httpRequest } = process.getBuiltinModule("node:http");
 
-const LINES = "application/x-ndjson";
 const TIMEOUT_MS = 30_000;
 const SILENCE_MS = 60_000;
 
@@ -63,7 +55,6 @@ export function httpClient(peer: Peer): HttpClient {
   const connect = () => (line ??= lineOf(base));
   return {
     request: async (call) => requestOver(await connect(), peer, call),
-    told: async (call, hear) => requestOver(await connect(), peer, call, hear),
     lines: (call, signal) => linesOver(connect, peer, call, signal),
     close() {
       void line?.then(({ agent }) => agent.destroy());
@@ -97,18 +88,10 @@ async function lineOf(base: RequestOptions): Promise<Line> {
   return { base, agent: new TlsAgent(options), open: request };
 }
 
-type Hear = (line: unknown) => boolean;
-
-async function requestOver(line: Line, peer: Peer, call: Call, hear?: Hear): Promise<Answer> {
+async function requestOver(line: Line, peer: Peer, call: Call): Promise<Answer> {
   const cut = new AbortController();
   try {
-    const response = await send(line, peer, { timeoutMs: TIMEOUT_MS, ...call }, cut, hear !== undefined);
-    if (hear !== undefined && response.headers["content-type"] === LINES)
-      return {
-        status: response.statusCode ?? 0,
-        headers: response.headers,
-        body: await lineIn(response, peer, call, hear),
-      };
+    const response = await send(line, peer, { timeoutMs: TIMEOUT_MS, ...call }, cut);
     const text = await textOf(response);
     const status = response.statusCode ?? 0;
     if (status >= 400) throw refusalOf(peer, call, response, text);
@@ -138,17 +121,11 @@ async function* linesOver(connect: Connect, peer: Peer, call: Call, signal: Abor
 }
 
 /** Resolves when the head of the answer is there. `cut` ends the exchange at any time; silence cuts it with a Fault. */
-async function send(
-  line: Line,
-  peer: Peer,
-  call: Call,
-  cut: AbortController,
-  mayBeLines = false,
-): Promise<IncomingMessage> {
+async function send(line: Line, peer: Peer, call: Call, cut: AbortController): Promise<IncomingMessage> {
   cut.signal.throwIfAborted();
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
   const headers = {
-    accept: mayBeLines ? LINES : "application/json",
+    accept: "application/json",
     ...(call.token === undefined ? {} : { authorization: `Bearer ${call.token}` }),
     ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
     ...call.headers,
@@ -160,7 +137,7 @@ async function send(
   const stop = () => request.destroy(new Error("the exchange was ended"));
   cut.signal.addEventListener("abort", stop);
   request.on("close", () => cut.signal.removeEventListener("abort", stop));
-  request.on("timeout", () => cut.abort(silence(peer, call, request.socket?.timeout)));
+  request.on("timeout", () => cut.abort(silence(peer, call)));
   let isAnswered = false;
   request.on("response", (response) => {
     isAnswered = true;
@@ -170,7 +147,7 @@ async function send(
     // Most likely the other side closed a kept connection just when it was used again. Calls may be repeated, but for
     // those that say "only if it is still so" (they carry headers): the first may have arrived after all.
     const isStale = request.reusedSocket && /ECONNRESET|EPIPE/.test(codeOf(error)) && call.headers === undefined;
-    if (isStale && !isAnswered && !cut.signal.aborted) resolve(send(line, peer, call, cut, mayBeLines));
+    if (isStale && !isAnswered && !cut.signal.aborted) resolve(send(line, peer, call, cut));
     else reject(error);
   });
   request.end(body);
@@ -184,29 +161,6 @@ function textOf(response: IncomingMessage): Promise<string> {
     response.setEncoding("utf8");
     response.on("data", (chunk: string) => (text += chunk));
     response.on("end", () => resolve(text));
-    response.on("error", reject);
-  });
-}
-
-/** The line that `hear` takes for the answer, without waiting for the end; the rest is read and forgotten. */
-function lineIn(response: IncomingMessage, peer: Peer, { thenMs }: Call, hear: Hear): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    let rest = "";
-    if (thenMs !== undefined) response.socket.setTimeout(thenMs);
-    response.setEncoding("utf8");
-    response.on("data", (chunk: string) => {
-      const lines = (rest + chunk).split("\n");
-      rest = lines.pop() ?? "";
-      try {
-        for (const text of lines) {
-          const line = jsonOf(peer, text);
-          if (hear(line)) resolve(line);
-        }
-      } catch (error) {
-        reject(error);
-      }
-    });
-    response.on("end", () => reject(new Error("the answer ended before it was whole")));
     response.on("error", reject);
   });
 }
@@ -264,10 +218,10 @@ function problemIn(response: IncomingMessage, text: string): Partial<Problem> | 
   }
 }
 
-function silence(peer: Peer, call: Call, ms = 0): Fault {
+function silence(peer: Peer, call: Call): Fault {
   return new Fault("timeout", {
     what: `${peer.name} does not answer`,
-    why: `nothing came for ${ms / 1000} s after ${call.method} ${call.path}`,
+    why: `nothing came for ${(call.timeoutMs ?? 0) / 1000} s after ${call.method} ${call.path}`,
     where: peer.url,
     fix: peer.fix,
   });

@@ -162,27 +162,3 @@ test("the agent's socket: attach, list, detach, status", async (t) => {
     { line: "GET /v1/status" },
   ]);
 });
-
-test("an attach hears what is granted, and then whether it is kept", async (t) => {
-  const endpoint = { kind: "endpoint", name: "web.eth0", uid: "u", revision: 7, spec: { addresses: ["10.0.0.2"] } };
-  const full = new Fault("unavailable", { what: "the disk is full", fix: "free some space" });
-  const early = `${JSON.stringify({ granted: endpoint })}\n`;
-  const answers: unknown[] = [
-    `${early}${JSON.stringify(endpoint)}\n`,
-    `${early}${problemText(full)}\n`,
-    early,
-    endpoint,
-    new Fault("exhausted", { what: "no address is free", fix: "detach something" }),
-  ];
-  const { url } = await scripted(t, () => answers.shift());
-  const transport = httpTransport({ url, token: "t" });
-  const heard: unknown[] = [];
-  const attach = () => transport.attach(claim, (granted) => heard.push(granted));
-  assert.deepEqual(await attach(), endpoint);
-  await assert.rejects(attach(), fault("unavailable"));
-  await assert.rejects(attach(), fault("unavailable"), "cut off after the grant");
-  assert.deepEqual(heard.splice(0), [endpoint, endpoint, endpoint]);
-  assert.deepEqual(await attach(), endpoint, "a server that does not tell early");
-  await assert.rejects(attach(), fault("exhausted"));
-  assert.deepEqual(heard, []);
-});

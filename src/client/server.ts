@@ -181,12 +181,6 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
   };
 }
 
-/**
- * From a grant to the word that it is on disk. Whoever was granted an address and hears no more must let go of it
- * before a server that has lost it could have started again and granted it to somebody else.
- */
-const KEPT_MS = 5_000;
-
 type HttpTransport = Transport & {
   /** From now on as a host that has not joined yet. */
   renew(joinToken: string, proposed: string): void;
@@ -218,18 +212,7 @@ export function httpTransport(place: ServerPlace & { readonly proposed?: string 
       const path = `/v1/hosts/${encodeURIComponent(answer.inventory.host)}/inventory`;
       await ask({ method: "POST", path, body: answer });
     },
-    async attach(claim, granted) {
-      const call = { method: "POST", path: "/v1/endpoints", body: claim, token } as const;
-      if (granted === undefined) return ask(call);
-      const told = await http.told({ ...call, thenMs: KEPT_MS }, (line) => {
-        const early = line as { readonly granted?: Endpoint };
-        if (early.granted !== undefined) granted(early.granted);
-        return early.granted === undefined;
-      });
-      const said = told.body as Endpoint | Problem;
-      if ("reason" in said) throw faultOf(said);
-      return said;
-    },
+    attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
     async detach(endpoint) {
       await ask({ method: "DELETE", path: pathOf("endpoint", endpoint) }).catch(unlessGone);
     },

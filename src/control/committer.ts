@@ -1,8 +1,7 @@
 // The queue in front of the store. Writes that arrive in one turn of the event loop are admitted in order and share
-// one durable transaction, each at a revision of its own. Nobody hears of a write before it is durable, but for a
-// writer who asked to and undoes what it made of it if that is not to be (Job.decided). A write that is refused
-// changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so readers wait
-// for `settled`; whatever fails, the view is made again from the store, which is the truth.
+// one durable transaction, each at a revision of its own; nobody hears of a write before it is durable. A write that
+// is refused changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so
+// readers wait for `settled`; whatever fails, the view is made again from the store, which is the truth.
 import assert from "node:assert/strict";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
@@ -27,8 +26,6 @@ export type Job = {
   holds?(): void;
   /** Asked after the write was admitted. */
   secrets?(admission: Admission): readonly Secret[];
-  /** Called when it is admitted, not durable: for whoever undoes what follows if it never is. Must not throw. */
-  decided?(outcome: Outcome): void;
   /** Called as soon as it is durable, before anybody else hears of it. */
   committed?(): void;
 };
@@ -148,7 +145,6 @@ export class Committer {
     }
     const group: Group = { commits: [], befores: [], secrets: [], decided: [] };
     for (const queued of batch) this.#decide(queued, group);
-    for (const { queued, outcome } of group.decided) queued.decided?.(outcome);
     try {
       if (group.commits.length > 0 || group.secrets.length > 0) await this.#commit(group);
     } catch (error) {

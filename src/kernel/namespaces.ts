@@ -7,7 +7,7 @@
 //
 // A socket or descriptor of a namespace keeps it alive. Those of the host and of VRFs are kept open; those of workloads
 // are opened for one use, so that a container's namespace dies with the container.
-import { setTimeout } from "node:timers";
+import { setImmediate } from "node:timers";
 import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import type { Ns } from "../datapath/state.ts";
 import { EEXIST, EINVAL, refusalOfError, SystemError } from "./errno.ts";
@@ -20,8 +20,6 @@ import { netnsAlias, netnsFile, vrfOf } from "./ownership.ts";
 
 export const RUN_DIR = "/run/netns";
 const LOOPBACK = 1;
-/** After what is about to be heard: the end of an answer that an attach waits for. */
-const LEAVING_MS = 1;
 const MS_BIND = 0x1000;
 const MS_REC = 0x4000;
 const MS_SHARED = 0x10_0000;
@@ -125,7 +123,7 @@ export class Namespaces {
   /** Letting go of a socket takes the kernel 15 us: whoever waits for an answer need not wait for that. */
   #closeLater(space: Space): void {
     if (this.#leaving.push(space) > 1) return;
-    setTimeout(() => this.#closeLeaving(), LEAVING_MS);
+    setImmediate(() => this.#closeLeaving());
   }
 
   #closeLeaving(): void {
