@@ -22,7 +22,12 @@ function isPolicy({ kind }: KernelObject): boolean {
  * Ends the flows of this host that began when the rules were others, after each round; at first all are looked at,
  * because whoever changed the rules may have died before this.
  */
-export function flowCutter(): (kernel: Kernel, snapshot: Snapshot, host: string, ops: readonly Op[]) => void {
+export function flowCutter(): (
+  kernel: Pick<Kernel, "cutFlows">,
+  snapshot: Snapshot,
+  host: string,
+  ops: readonly Op[],
+) => void {
   let isStart = true;
   // Kept until it is done: what throws is tried again after the next round.
   const changed = new Set<Ns>();
