@@ -10,7 +10,7 @@ import { Fault, problemOf } from "../model/fault.ts";
 import { parseAttach } from "../model/parse.ts";
 import type { Agent } from "./agent.ts";
 import type { Door } from "./attach.ts";
-import { type Told, wholeServer } from "./whole.ts";
+import { type Told, type Whole, wholeServer } from "./whole.ts";
 
 /** A page that main adds: the DC/OS view, metrics. GET only. */
 export type Page = { readonly path: string; readonly type: string; readonly body: () => string | Promise<string> };
@@ -39,7 +39,7 @@ export async function listenOnSocket(
       });
     unlinkSync(path);
   }
-  const tell = (request: Asked) => told(request, agent, door, pages, hatches);
+  const tell = (request: Whole) => told(request, agent, door, pages, hatches);
   const other = createServer((request, response) => void answer(request, response, tell));
   const { server, end } = wholeServer(tell, other);
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
@@ -54,7 +54,7 @@ export async function listenForQuestions(
   agent: Agent,
   pages: readonly Page[],
 ): Promise<DoorServer> {
-  const tell = (request: Asked) => told(request, agent, undefined, pages, []);
+  const tell = (request: Whole) => told(request, agent, undefined, pages, []);
   const server = createServer((request, response) => void answer(request, response, tell));
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
   return closing(server, () => server.closeAllConnections());
@@ -71,12 +71,10 @@ function closing(server: Server, end: () => void): DoorServer {
   };
 }
 
-type Asked = { readonly method: string; readonly url: string; readonly body: Buffer };
-
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  tell: (asked: Asked) => Promise<Told>,
+  tell: (asked: Whole) => Promise<Told>,
 ): Promise<void> {
   const { method = "", url = "/" } = request;
   const { status, type, body } = await read(request).then(
@@ -89,7 +87,7 @@ async function answer(
 
 /** Never rejects: what goes wrong is told as a problem. */
 async function told(
-  { method, url, body }: Asked,
+  { method, url, body }: Whole,
   agent: Agent,
   door: Door | undefined,
   pages: readonly Page[],

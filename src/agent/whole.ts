@@ -5,6 +5,7 @@
 import { STATUS_CODES, type Server as HttpServer } from "node:http";
 import { type Server, type Socket, createServer } from "node:net";
 
+/** A request with its body. */
 export type Whole = { readonly method: string; readonly url: string; readonly body: Buffer };
 export type Told = { readonly status: number; readonly type: string; readonly body: string };
 

@@ -1,12 +1,11 @@
 // Flows that packets have put into a VRF's sets (datapath/flows.ts), and how to end some of them.
 import { FLOW_SETS, type FlowSet } from "../datapath/flows.ts";
-import { formatIp, ipFromBytes } from "../model/address.ts";
 import { GONE, SystemError } from "./errno.ts";
 import type { Flow } from "./kernel.ts";
 import { batchBegin, batchEnd, eachKey, elementsOf, keyRemoval } from "./netlink/element.ts";
 import * as k from "./netlink/constants.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
-import { MessageWriter } from "./netlink/wire.ts";
+import { MessageWriter, ipTextAt } from "./netlink/wire.ts";
 
 const DELETES_PER_SEND = 300;
 const TCP = 6;
@@ -56,8 +55,9 @@ function keysIn(socket: NetlinkSocket, set: FlowSet, isWanted: (flow: Flow) => b
 /** Fields are padded to four bytes each. */
 function flowAt({ side, kind, family }: FlowSet, bytes: Buffer, at: number): Flow {
   const size = family === 4 ? 4 : 16;
-  const [source, destination] = [addressAt(bytes, at, size), addressAt(bytes, at + size, size)];
-  const behind = at + 2 * size;
+  const middle = at + size;
+  const behind = middle + size;
+  const [source, destination] = [ipTextAt(bytes, at, middle), ipTextAt(bytes, middle, behind)];
   if (kind !== "other")
     return {
       side,
@@ -69,11 +69,6 @@ function flowAt({ side, kind, family }: FlowSet, bytes: Buffer, at: number): Flo
   const protocol = bytes.readUInt8(behind);
   const icmpType = ECHO_REQUEST[protocol];
   return { side, source, destination, protocol, ...(icmpType === undefined ? {} : { icmpType }) };
-}
-
-function addressAt(bytes: Buffer, at: number, size: number): string {
-  if (size === 4) return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
-  return formatIp(ipFromBytes(bytes.subarray(at, at + size)));
 }
 
 /**
