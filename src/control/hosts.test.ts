@@ -1,11 +1,11 @@
-// Hosts that drain, fall silent, are given up and come back, as the control plane of one server sees them.
+// Hosts that join, drain, fall silent, are given up and come back, as the control plane of one server sees them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault, type Reason } from "../model/fault.ts";
 import type { HostReport } from "../model/status.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { Control } from "./control.ts";
-import { ADMIN, JOIN_TOKEN, type Lab, openLab, sorted } from "./lab.ts";
+import { ADMIN, JOIN_TOKEN, type Lab, openLab, refuses, sorted, v4 } from "./lab.ts";
 
 const MINUTE = 60_000;
 const isFault =
@@ -234,5 +234,68 @@ test("later conflicts are conditions that name both sides, and end with their ca
   await assert.rejects(
     lab.control.join({ ...claim, host: "h4", underlay: "10.7.0.4" }, JOIN_TOKEN),
     isFault("overlap", /lies in network "blue"/),
+  );
+});
+
+test("hosts: a name belongs to whoever has its token", async () => {
+  const lab = await openLab();
+  const claim = { host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] };
+  const { token } = await lab.control.join(claim, JOIN_TOKEN);
+  await refuses(lab, "host-claimed", /host "h1" belongs to another agent.*delete the host first/, () =>
+    lab.control.join(claim, JOIN_TOKEN),
+  );
+  await refuses(
+    lab,
+    "host-claimed",
+    /192.168.0.1 belongs to host "h1"/,
+    () => lab.control.join({ ...claim, host: "h2" }, JOIN_TOKEN),
+    "underlay",
+  );
+  await refuses(lab, "host-claimed", /belongs to/, () =>
+    lab.control.join({ ...claim, host: "h2", underlay: "192.168.0.2" }, token),
+  );
+  await refuses(lab, "token-wrong", /nobody has this token/, () => lab.control.join(claim, "guess"));
+  const again = await lab.control.join(claim, token);
+  assert.deepEqual([again.token, again.host.revision], [token, 1]);
+  const moved = await lab.control.join({ ...claim, underlay: "192.168.0.9", underlayMtu: 9000 }, token);
+  assert.deepEqual(
+    [moved.host.uid, moved.host.spec],
+    [again.host.uid, { underlay: "192.168.0.9", underlayMtu: 9000, order: 1 }],
+  );
+  await lab.control.join({ ...claim, host: "h2" }, JOIN_TOKEN);
+  await lab.put("net", v4("10.0.0.0/8"));
+  await refuses(lab, "overlap", /10.1.2.3 lies in network "net"/, () =>
+    lab.control.join({ ...claim, host: "h3", underlay: "10.1.2.3" }, JOIN_TOKEN),
+  );
+  await refuses(lab, "address-invalid", /cannot be an underlay address/, () =>
+    lab.control.join({ ...claim, host: "h3", underlay: "127.0.0.1" }, JOIN_TOKEN),
+  );
+  await lab.control.write({ verb: "delete", kind: "host", name: "h1" });
+  await refuses(lab, "host-deleted", /host "h1" was deleted at/, () => lab.control.join(claim, token));
+  assert.notEqual((await lab.control.join({ ...claim, underlay: "192.168.0.9" }, JOIN_TOKEN)).token, token);
+});
+
+test("a join whose answer was lost can be repeated with the token the host proposed", async () => {
+  const lab = await openLab();
+  const claim = { host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] };
+  const mine = "made-by-the-host-0123456789abcdef0123";
+  await lab.control.join(claim, JOIN_TOKEN, mine);
+  assert.deepEqual((await lab.control.join(claim, JOIN_TOKEN, mine)).token, mine);
+  assert.deepEqual(lab.control.identify(mine), { role: "host", host: "h1" });
+  await refuses(lab, "host-claimed", /another agent/, () =>
+    lab.control.join(claim, JOIN_TOKEN, "somebody-else-0123456789abcdef0123456"),
+  );
+});
+
+test("hosts that come to stand in a network's way are conditions, not refusals", async () => {
+  const lab = await openLab();
+  await lab.put("blue", { ...v4("10.7.0.0/16"), mtu: 1450 });
+  await lab.join(1, { hostPrefixes: ["10.7.5.0/24"], underlayMtu: 1400 });
+  assert.deepEqual(
+    (await lab.control.conditions()).map(({ reason, object, host }) => [reason, object, host]),
+    [
+      ["overlap", "network/blue", "h1"],
+      ["mtu-invalid", "network/blue", "h1"],
+    ],
   );
 });

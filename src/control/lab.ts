@@ -29,6 +29,19 @@ export type Lab = {
   snapshot(viewer?: Viewer): Promise<Snapshot>;
 };
 
+/** A network of one IPv4 subnet. */
+export const v4 = (cidr: string, hostPrefix?: number): NetworkInput => ({
+  subnets: [hostPrefix === undefined ? { cidr } : { cidr, hostPrefix }],
+});
+/** Blocks of a network by host and family. */
+export const blocksOf = async (lab: Lab, network = "dcos") =>
+  Object.fromEntries(
+    (await lab.snapshot()).blocks
+      .filter((b) => b.spec.network === network)
+      .map((b) => [`${b.spec.host} ${b.name.at(-1)}`, b.spec.cidr]),
+  );
+export const vrfNames = async (lab: Lab) => (await lab.snapshot()).vrfs.map((vrf) => vrf.name).sort();
+
 export async function openLab(store: Store = openMemoryStore({ cluster: "lab" })): Promise<Lab> {
   let count = 0;
   const time = { now: 1_000_000 };
