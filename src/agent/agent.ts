@@ -10,7 +10,7 @@ import { compile } from "../datapath/compile.ts";
 import { diff } from "../datapath/diff.ts";
 import { portName } from "../datapath/names.ts";
 import { printOp } from "../datapath/print.ts";
-import type { KernelObject, KernelState, Op, Veth } from "../datapath/state.ts";
+import type { KernelObject, KernelState, Op } from "../datapath/state.ts";
 import type { Kernel, OpResult } from "../kernel/kernel.ts";
 import { vrfsOn } from "../model/membership.ts";
 import { emptySnapshot, type Snapshot } from "../model/resource.ts";
@@ -52,10 +52,10 @@ export class Agent {
   /** Attaches between the server's answer and the journal: neither to be released nor to be adopted meanwhile. */
   readonly inFlight = new Set<string>();
   /**
-   * Pairs that no round may judge: made for attaches that the server has not answered yet, or cut off and about to be
+   * What no round may judge: made for attaches that the server has not answered yet, or cut off and about to be
    * removed. A round would remove the first, bring up the second.
    */
-  readonly apart = new Set<Veth>();
+  readonly apart = new Set<KernelObject>();
   #startedAtMs = 0;
   #held = new Map<string, KernelObject>();
   #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;

@@ -15,7 +15,8 @@ import { type Endpoint, type Network, type Snapshot, endpointName } from "../mod
 import { parseMac } from "../model/parse.ts";
 import type { AttachRequest, Attachment, EndpointCounters, QueueCounters } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
-import { type Compiled, bridgeKey, claimOf, ownerOf, portAhead, present, unplaced } from "./claim.ts";
+import { Ahead, type Granted, type Wanted } from "./ahead.ts";
+import { type Compiled, bridgeKey, claimOf, ownerOf, present, unplaced } from "./claim.ts";
 import { Departures } from "./detach.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { assign, inQuarantine } from "./lease.ts";
@@ -43,19 +44,18 @@ type By = { readonly joined?: boolean; readonly cni?: string };
 /** Rounds that an attach waits for where one does not do it. */
 const ROUNDS_MAX = 3;
 
-/** An endpoint that has its addresses; `ahead` is its pair, if that is in the kernel already. */
-type Granted = { readonly endpoint: Endpoint; readonly ahead?: Veth };
-
 export class Door {
   readonly #options: DoorOptions;
   readonly #places: Places;
   readonly #departures: Departures;
+  readonly #ahead: Ahead;
   readonly #turns = new Map<string, Promise<void>>();
 
   constructor(options: DoorOptions) {
     this.#options = options;
     this.#places = new Places(options.agent, options.host);
     this.#departures = new Departures({ ...options, places: this.#places });
+    this.#ahead = new Ahead({ ...options, departures: this.#departures });
   }
 
   /** Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. */
@@ -77,6 +77,7 @@ export class Door {
     // A departure may outlive its entry: the host may have ended meanwhile.
     await this.#departures.gone(name);
     for (const entry of this.#inTheWay(name, netnsId, ifname)) await this.#departures.complete(entry);
+    await this.#ahead.quiet(netnsId);
     const before = journal.entries.get(name);
     if (before !== undefined) return this.#again(before, netnsId, request, by);
     checkTakes(place.world.self, place.network, agent.standing);
@@ -86,19 +87,22 @@ export class Door {
       const isSecond = request.defaultRoute === undefined && this.#hasWayOut(netnsId, ifname);
       const wish = isSecond ? { ...request, defaultRoute: false } : request;
       const claim = claimOf(wish, this.#options.host, owner, ifname, by.joined === true);
+      const wanted: Wanted = { place, claim, name, netnsId, compile: (one) => this.#compile(place, one, netnsId) };
       // Between a local assignment and its record in the journal nothing is awaited, so that two attaches at once never
       // see the same address free.
-      const { endpoint, ahead } =
+      const granted: Granted =
         place.network.spec.ipam === "global"
-          ? await this.#granted(place, claim, name)
+          ? await this.#ahead.granted(wanted)
           : { endpoint: this.#assign(place, claim, name) };
+      const { endpoint, built, pair } = granted;
       const { isSettled } = agent;
       const mark = by.cni === undefined ? {} : { cni: by.cni };
       const networkUid = place.network.uid;
       journal.put({ endpoint, netnsId, bootId: agent.bootId, networkUid, state: "attached", ...mark });
-      if (ahead !== undefined) agent.apart.delete(ahead);
-      const compiled = this.#compile(place, endpoint);
-      await this.#apply(compiled.objects, endpoint, ahead).catch(async (error: unknown) => {
+      const isThere = this.#ahead.adopt(granted, wanted.compile);
+      const compiled = built?.compiled ?? wanted.compile(endpoint);
+      const done = isThere ? undefined : this.#apply(compiled.objects, endpoint, built === undefined ? pair : "built");
+      await done?.catch(async (error: unknown) => {
         await this.#rollBack(endpoint);
         throw error;
       });
@@ -172,45 +176,6 @@ export class Door {
     });
   }
 
-  /**
-   * An endpoint as the server grants it. Its pair needs no address, and is the greater part of what the kernel has to
-   * do: it is made while the server commits. Policy is there before it, and it is down at the workload's end.
-   */
-  async #granted(place: Place, claim: EndpointClaim, name: string): Promise<Granted> {
-    const { agent, transport, turn } = this.#options;
-    const answer = transport.attach(claim);
-    const port = portAhead(place, claim, name);
-    const inThisLife = this.#inLife(answer);
-    if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await inThisLife };
-    await turn();
-    // A round may have begun to take the ground away meanwhile.
-    if (!agent.held.has(bridgeKey(port))) return { endpoint: await inThisLife };
-    agent.apart.add(port);
-    const [made] = await agent.apply([{ op: "add", object: port }]);
-    const isMade = made?.refusal === undefined;
-    // What was refused is refused again with the whole endpoint, and told then.
-    if (!isMade) agent.apart.delete(port);
-    try {
-      return { endpoint: await inThisLife, ...(isMade ? { ahead: port } : {}) };
-    } catch (error) {
-      if (isMade) await this.#departures.discard(port);
-      throw error;
-    }
-  }
-
-  /** The answer, unless this host ends before it: then what was granted is not its own any more. */
-  #inLife<T>(answer: Promise<T>): Promise<T> {
-    const { standing } = this.#options.agent;
-    const { life } = standing;
-    const checked = answer.then((value) => {
-      if (standing.life !== life) throw standing.ended ?? notSynced();
-      return value;
-    });
-    // Awaited later; until then nobody listens for a refusal.
-    checked.catch(() => undefined);
-    return checked;
-  }
-
   /** An endpoint with addresses from this host's own block. */
   #assign(place: Place, claim: EndpointClaim, name: string): Endpoint {
     const { uid, journal, clock } = this.#options;
@@ -222,7 +187,7 @@ export class Door {
   }
 
   /** The endpoint's objects into the kernel: at once if its bridge is there, else with the next round. */
-  async #apply(objects: readonly KernelObject[], endpoint: Endpoint, ahead: Veth | undefined): Promise<void> {
+  async #apply(objects: readonly KernelObject[], endpoint: Endpoint, ahead: Veth | "built" | undefined): Promise<void> {
     const { agent, kernel } = this.#options;
     const port = objects.find((object) => object.kind === "veth");
     if (port === undefined)
@@ -230,7 +195,7 @@ export class Door {
         what: `${endpoint.spec.addresses.join(", ")} is on no bridge of this host`,
         fix: "detach and attach again",
       });
-    const isReady = agent.held.has(bridgeKey(port)) && isPlain(objects, endpoint);
+    const isReady = ahead !== "built" && agent.held.has(bridgeKey(port)) && isPlain(objects, endpoint);
     if (!isReady) return this.#byRounds(objects, endpoint);
     const isAhead = ahead !== undefined && keyOf(ahead) === keyOf(port);
     const results = await agent.apply(
@@ -263,11 +228,14 @@ export class Door {
     throw faultOf({ class: isTaken ? "exists" : "invalid", message: said ?? "the kernel does not have it" }, endpoint);
   }
 
-  #compile(place: Place, endpoint: Endpoint): Compiled {
-    const { journal } = this.#options;
-    const own = journal.entries.get(endpoint.name);
+  /** `netnsId`: as the journal has it, or will. */
+  #compile(
+    place: Place,
+    endpoint: Endpoint,
+    netnsId = this.#options.journal.entries.get(endpoint.name)?.netnsId,
+  ): Compiled {
     const names: string[] = [];
-    for (const entry of own === undefined ? [] : journal.inNetns(own.netnsId)) {
+    for (const entry of netnsId === undefined ? [] : this.#options.journal.inNetns(netnsId)) {
       const { netns, ifname, defaultRoute } = entry.endpoint.spec;
       if (netns === endpoint.spec.netns && entry.state === "attached" && defaultRoute !== false) names.push(ifname);
     }

@@ -19,7 +19,7 @@ import type { Place, Places } from "./place.ts";
 import { elementsOf } from "./policy.ts";
 import { notSynced } from "./refusals.ts";
 
-type Links = readonly [Veth, ...Ifb[]];
+type Links = readonly (Veth | Ifb)[];
 
 export type DepartureOptions = {
   readonly agent: Agent;
@@ -81,9 +81,10 @@ export class Departures {
     await this.#going.get(name);
   }
 
-  /** Removes a pair that was made ahead of an answer, and the answer was no. */
-  async discard(port: Veth): Promise<void> {
-    if ((await this.#reap([port], undefined)) !== undefined) this.#options.agent.poke();
+  /** Removes what was made ahead of an answer, and the answer was no: a pair, or all of an endpoint. */
+  async discard(objects: readonly KernelObject[], endpoint: Endpoint | undefined): Promise<void> {
+    const links = objects.filter((object) => object.kind === "veth" || object.kind === "ifb");
+    if ((await this.#reap(links, endpoint)) !== undefined) this.#options.agent.poke();
   }
 
   #networkOf({ spec }: Endpoint): Network | undefined {
@@ -196,7 +197,7 @@ export class Departures {
       const all = await agent.apply(objects.map((object) => ({ op: "remove", object })));
       const results = all.slice(elements.length);
       const left = this.#cutFlows(endpoints);
-      for (const { links } of batch) agent.apart.delete(links[0]);
+      for (const { links } of batch) for (const link of links) agent.apart.delete(link);
       // A look that began before may have seen them. What was refused is for the next round.
       agent.note(results.filter((result) => result.refusal === undefined));
       // A promise keeps the first answer it gets: a refusal must come before the rest.

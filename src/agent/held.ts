@@ -22,21 +22,21 @@ export function record(state: Map<string, KernelObject>, results: readonly OpRes
 export function merged(
   look: KernelState,
   since: readonly OpResult[],
-  apart: ReadonlySet<Veth>,
+  apart: ReadonlySet<KernelObject>,
 ): Map<string, KernelObject> {
   const pairs = pairsIn(since, apart);
   const state = new Map(look);
   for (const object of pairs.size === 0 ? [] : look.values())
     if (object.kind === "veth" && pairs.has(nearOf(object))) forget(state, object);
   record(state, since);
-  for (const pair of apart) forget(state, pair);
+  for (const object of apart) forget(state, object);
   return state;
 }
 
 /** Near ends of the pairs that were changed, and of those apart. */
-export function pairsIn(since: readonly OpResult[], apart: ReadonlySet<Veth>): Set<string> {
+export function pairsIn(since: readonly OpResult[], apart: ReadonlySet<KernelObject>): Set<string> {
   const pairs = new Set<string>();
-  for (const pair of apart) pairs.add(nearOf(pair));
+  for (const object of apart) if (object.kind === "veth") pairs.add(nearOf(object));
   for (const { op } of since) if (op.object.kind === "veth") pairs.add(nearOf(op.object));
   return pairs;
 }

@@ -6,6 +6,7 @@ import type { Control } from "../control/control.ts";
 import type { Identity } from "../control/write.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault, problemOf } from "../model/fault.ts";
+import { ClaimLines } from "./claims.ts";
 import { type Metrics, createMetrics } from "./metrics.ts";
 import { openApiOf } from "./openapi.ts";
 import { type Answer, type Call, type Route, adminOnly, viewerOf } from "./route.ts";
@@ -37,17 +38,27 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
   });
   const watches = new Watches(options.clock);
   const parts = { control, watches, metrics: options.metrics ?? createMetrics(), version: options.version };
-  const routes: Route[] = [...routesOf(parts), ...(options.routes ?? [])];
+  const claims = new ClaimLines(control, (error) => options.onError?.(error));
+  const routes: Route[] = [...routesOf(parts), claims.route, ...(options.routes ?? [])];
   routes.push(openApiRoute(routes, options.version));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_, body, done) => done(null, body));
-  for (const route of routes) register(app, control, route);
+  for (const route of routes) if (route.isOpenEnded === undefined) register(app, control, route);
+  void app.register((scope, _, done) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser("*", (__, ___, parsed) => parsed(null));
+    for (const route of routes) if (route.isOpenEnded === true) register(scope, control, route);
+    done();
+  });
   app.setErrorHandler((error, _, reply) => sendProblem(reply, faultOfFramework(error), options));
   app.setNotFoundHandler((request, reply) => {
     control.identify(tokenOf(request));
     return notFound(routes, request, reply, options);
   });
-  app.addHook("preClose", async () => watches.close());
+  app.addHook("preClose", async () => {
+    watches.close();
+    claims.close();
+  });
   return app;
 }
 

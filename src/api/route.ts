@@ -38,6 +38,8 @@ export type Route = {
   readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: SchemaName;
+  /** The body is not waited for: what answers reads it as it comes. */
+  readonly isOpenEnded?: true;
   /** Schemas of good answers by status. */
   readonly answers: Readonly<Record<number, SchemaName | { readonly type: string }>>;
   readonly handle: (call: Call) => Answer | Promise<Answer>;

@@ -82,8 +82,8 @@ test("change sets arrive as they become durable; bookmarks between; the end of t
 });
 
 test("a mirror over HTTP holds what its host should see, also after it was away", async () => {
-  const { control, url, claim } = await open();
-  const transports = [1, 2].map(() => httpTransport({ url, token: JOIN }));
+  const { control, clock: server, url, claim } = await open();
+  const transports = [1, 2].map(() => httpTransport({ url, token: JOIN, clock: server }));
   const [first, second] = transports;
   assert.ok(first !== undefined && second !== undefined);
   await first.join(claim(1));

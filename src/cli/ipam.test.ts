@@ -26,7 +26,7 @@ const clock = {
 const control = await Control.open(openMemoryStore(), { clock });
 const api = createApi(control, { clock, version: "9.9.9" });
 const server = createServer((...args) => api.routing(...args));
-const transport = httpTransport({ url: `unix:${socket}`, token: "j".repeat(40) });
+const transport = httpTransport({ url: `unix:${socket}`, token: "j".repeat(40), clock });
 const stop = new AbortController();
 
 const nothing: Inventory = { host: "h1", revision: 0, entries: [], ports: [], busy: [], telling: false };

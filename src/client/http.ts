@@ -1,7 +1,14 @@
 // JSON over HTTP for everything that asks a server or an agent: over TCP, TLS or a unix socket, connections kept alive.
 // Every failure leaves here as a Fault: a problem the other side sent, or what a person can do when there is no answer.
 // It is on the CLI's way to its first line of output, so it imports node:http and the table of faults, and no more.
-import type { Agent, IncomingHttpHeaders, IncomingMessage, RequestOptions } from "node:http";
+import type {
+  Agent,
+  ClientRequest,
+  IncomingHttpHeaders,
+  IncomingMessage,
+  OutgoingHttpHeaders,
+  RequestOptions,
+} from "node:http";
 import { urlToHttpOptions } from "node:url";
 import { Fault, faultOf, type Problem, type Reason } from "../model/fault.ts";
 
@@ -30,6 +37,9 @@ export type Call = {
 /** `body` is undefined when the answer has none. */
 type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: unknown };
 
+/** What is sent after the end goes nowhere: whoever sends has been told, or will be in a moment. */
+export type Talk = { send(value: unknown): void; close(): void };
+
 export type HttpClient = {
   /** The answer, if it is a good one (2xx); otherwise rejects with the Fault that the problem names. */
   request(call: Call): Promise<Answer>;
@@ -38,6 +48,12 @@ export type HttpClient = {
    * it. Empty lines are signs of life. Throws Fault `timeout` after `timeoutMs` of silence.
    */
   lines(call: Call, signal: AbortSignal): AsyncIterable<unknown>;
+  /**
+   * A call whose body goes on for as long as its answer, both newline-delimited JSON; `timeoutMs` is for the head of
+   * the answer. Each value that comes is given to `heard`. `ended` is told once why nothing comes any more, unless it
+   * was closed from here.
+   */
+  talk(call: Call, heard: (value: unknown) => void, ended: (fault: Fault) => void): Promise<Talk>;
   /** Lets go of connections that wait for a next call. */
   close(): void;
 };
@@ -47,6 +63,7 @@ const { Agent: HttpAgent, request: httpRequest } = process.getBuiltinModule("nod
 
 const TIMEOUT_MS = 30_000;
 const SILENCE_MS = 60_000;
+const KEEP_ALIVE_MS = 15_000;
 
 /** Nothing is connected before the first call. Throws a Fault if the address cannot be one. */
 export function httpClient(peer: Peer): HttpClient {
@@ -56,6 +73,7 @@ export function httpClient(peer: Peer): HttpClient {
   return {
     request: async (call) => requestOver(await connect(), peer, call),
     lines: (call, signal) => linesOver(connect, peer, call, signal),
+    talk: async (call, heard, ended) => talkOver(await connect(), peer, call, heard, ended),
     close() {
       void line?.then(({ agent }) => agent.destroy());
       line = undefined;
@@ -120,20 +138,75 @@ async function* linesOver(connect: Connect, peer: Peer, call: Call, signal: Abor
   }
 }
 
+async function talkOver(
+  line: Line,
+  peer: Peer,
+  call: Call,
+  heard: (value: unknown) => void,
+  ended: (fault: Fault) => void,
+): Promise<Talk> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const request = requestFor(line, { timeoutMs: TIMEOUT_MS, ...call }, { "content-type": "application/x-ndjson" });
+  let isOver = false;
+  const stop = (error: unknown) => {
+    const fault = faultFrom(error, peer, call);
+    reject(fault);
+    request.destroy();
+    if (!isOver) ended(fault);
+    isOver = true;
+  };
+  request.on("timeout", () => stop(silence(peer, { timeoutMs: TIMEOUT_MS, ...call })));
+  request.on("error", stop);
+  request.on("response", resolve);
+  request.flushHeaders();
+  const response = await promise;
+  if ((response.statusCode ?? 0) >= 400) {
+    isOver = true;
+    throw refusalOf(peer, call, response, await textOf(response));
+  }
+  // Silence is all there is between two claims; that the other side is there at all, the kernels find out.
+  request.setTimeout(0);
+  response.socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  const take = linesIn((text) => {
+    if (!isOver) heard(jsonOf(peer, text));
+  });
+  response.setEncoding("utf8");
+  response.on("data", (chunk: string) => {
+    try {
+      take(chunk);
+    } catch (error) {
+      stop(error);
+    }
+  });
+  response.on("close", () => stop(new Error("the other side has ended the exchange")));
+  return {
+    send: (value) => void request.write(`${JSON.stringify(value)}\n`),
+    close() {
+      isOver = true;
+      request.destroy();
+    },
+  };
+}
+
+function requestFor(line: Line, call: Call, more: OutgoingHttpHeaders): ClientRequest {
+  const headers = {
+    accept: "application/json",
+    ...(call.token === undefined ? {} : { authorization: `Bearer ${call.token}` }),
+    ...more,
+    ...call.headers,
+  };
+  const path = `${line.base.path ?? ""}${call.path}`;
+  return line.open({ ...line.base, agent: line.agent, method: call.method, path, headers, timeout: call.timeoutMs });
+}
+
 /** Resolves when the head of the answer is there. `cut` ends the exchange at any time; silence cuts it with a Fault. */
 async function send(line: Line, peer: Peer, call: Call, cut: AbortController): Promise<IncomingMessage> {
   cut.signal.throwIfAborted();
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
-  const headers = {
-    accept: "application/json",
-    ...(call.token === undefined ? {} : { authorization: `Bearer ${call.token}` }),
-    ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
-    ...call.headers,
-  };
-  const path = `${line.base.path ?? ""}${call.path}`;
+  const ofBody =
+    body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const { method, timeoutMs } = call;
-  const request = line.open({ ...line.base, agent: line.agent, method, path, headers, timeout: timeoutMs });
+  const request = requestFor(line, call, ofBody);
   const stop = () => request.destroy(new Error("the exchange was ended"));
   cut.signal.addEventListener("abort", stop);
   request.on("close", () => cut.signal.removeEventListener("abort", stop));
@@ -168,14 +241,24 @@ function textOf(response: IncomingMessage): Promise<string> {
 /** Whole lines only: what stands after the last newline when the connection ends was cut off. */
 async function* splitLines(response: IncomingMessage): AsyncGenerator<string> {
   response.setEncoding("utf8");
-  let rest = "";
+  const lines: string[] = [];
+  const take = linesIn((line) => lines.push(line));
   for await (const chunk of response) {
-    rest += String(chunk);
-    if (!String(chunk).includes("\n")) continue;
+    take(String(chunk));
+    yield* lines.splice(0);
+  }
+}
+
+/** Takes text as it comes, and gives each line that is whole and not empty. */
+function linesIn(give: (line: string) => void): (chunk: string) => void {
+  let rest = "";
+  return (chunk) => {
+    rest += chunk;
+    if (!chunk.includes("\n")) return;
     const lines = rest.split("\n");
     rest = lines.pop() ?? "";
-    for (const line of lines) if (line !== "") yield line;
-  }
+    for (const line of lines) if (line !== "") give(line);
+  };
 }
 
 function jsonOf(peer: Peer, text: string): unknown {

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
+import type { Clock } from "../model/clock.ts";
 import { Fault, problemOf, type Reason, REASONS } from "../model/fault.ts";
 import type { ChangeSet } from "../model/resource.ts";
 import { agentClient } from "./agent.ts";
@@ -21,7 +22,9 @@ async function scripted(t: TestContext, answer: (asked: Asked) => unknown): Prom
   const asked: Asked[] = [];
   const answering = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { authorization, "if-match": ifMatch, "if-none-match": ifNoneMatch } = request.headers;
-    const body = await text(request);
+    // A line of claims is cut off at the end of the test.
+    const body = await text(request).catch(() => undefined);
+    if (body === undefined) return;
     const match = ifMatch ?? ifNoneMatch;
     const one: Asked = {
       line: `${request.method} ${request.url}`,
@@ -56,6 +59,7 @@ function fault(reason: Reason): (error: unknown) => boolean {
   return (error) => error instanceof Fault && error.reason === reason;
 }
 const gone = new Fault("endpoint-unknown", { what: "no endpoint e1", fix: "see the list" });
+const clock: Clock = { nowMs: () => 0, sleep: () => new Promise(() => undefined) };
 const claim = { network: "blue", host: "h1", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
 
 test("a list is all of its pages", async (t) => {
@@ -121,7 +125,7 @@ test("a watch gives change sets, and the reason when the server ends it with one
 
 test("an agent joins with the token it was given, and goes on with its own", async (t) => {
   const { url, asked } = await scripted(t, ({ line }) => (line.endsWith("/join") ? { token: "own" } : {}));
-  const transport = httpTransport({ url, token: "join", proposed: "wish" });
+  const transport = httpTransport({ url, token: "join", proposed: "wish", clock });
   const facts = { underlay: "10.0.0.1", underlayMtu: 1500, hostPrefixes: [] };
   await transport.join({ host: "h1", ...facts });
   await transport.snapshot();
@@ -141,7 +145,7 @@ test("an agent joins with the token it was given, and goes on with its own", asy
 
 test("detaching what is not there succeeds for an agent, and is said to a person", async (t) => {
   const { url } = await scripted(t, () => gone);
-  await httpTransport({ url, token: "own" }).detach("e1");
+  await httpTransport({ url, token: "own", clock }).detach("e1");
   await assert.rejects(serverClient({ url, token: "t" }).remove("endpoint", "e1"), fault("endpoint-unknown"));
 });
 

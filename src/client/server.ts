@@ -19,8 +19,10 @@ import type {
   Snapshot,
 } from "../model/resource.ts";
 import { Fault, faultOf, type Problem } from "../model/fault.ts";
+import type { Clock } from "../model/clock.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ClusterStatus } from "../model/status.ts";
+import { ClaimLine } from "./claims.ts";
 import { type Call, httpClient, type HttpClient } from "./http.ts";
 import type { EndpointClaim, Joined, Transport } from "./transport.ts";
 
@@ -192,10 +194,13 @@ type HttpTransport = Transport & {
  * `proposed` is the credential that the host would like; written down before it asks, a join can be repeated when its
  * answer was lost.
  */
-export function httpTransport(place: ServerPlace & { readonly proposed?: string }): HttpTransport {
+export function httpTransport(
+  place: ServerPlace & { readonly proposed?: string; readonly clock: Clock },
+): HttpTransport {
   const http = httpTo(place.url);
   let { token, proposed } = place;
   const ask = askWith(http, () => token);
+  const claims = new ClaimLine(http, () => token, place.clock);
   return {
     async join({ host, ...claim }) {
       const path = `/v1/hosts/${encodeURIComponent(host)}/join`;
@@ -212,18 +217,25 @@ export function httpTransport(place: ServerPlace & { readonly proposed?: string 
       const path = `/v1/hosts/${encodeURIComponent(answer.inventory.host)}/inventory`;
       await ask({ method: "POST", path, body: answer });
     },
-    attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
+    async attach(claim, granted = () => undefined) {
+      return (await claims.claim(claim, granted)) ?? ask({ method: "POST", path: "/v1/endpoints", body: claim });
+    },
     async detach(endpoint) {
       await ask({ method: "DELETE", path: pathOf("endpoint", endpoint) }).catch(unlessGone);
     },
     renew(joinToken, another) {
       token = joinToken;
       proposed = another;
+      // It is another host's now.
+      claims.close();
     },
     async moved(move, report) {
       await ask({ method: "PUT", path: pathOf("move", move), body: report });
     },
-    close: () => http.close(),
+    close() {
+      claims.close();
+      http.close();
+    },
   };
 }
 

@@ -61,8 +61,11 @@ export interface Transport {
   report(report: HostReport): Promise<Heard>;
   /** Answers a question that a change set brought. */
   answer(answer: InventoryAnswer): Promise<void>;
-  /** Idempotent by (owner, ifname) on one host. Durable before it answers. */
-  attach(claim: EndpointClaim): Promise<Endpoint>;
+  /**
+   * Idempotent by (owner, ifname) on one host. Durable before it answers; `granted` may be told the same before it is:
+   * what is made of that must be undone if the answer is a Fault.
+   */
+  attach(claim: EndpointClaim, granted?: (endpoint: Endpoint) => void): Promise<Endpoint>;
   /** Detaching what is not there succeeds. */
   detach(endpoint: string): Promise<void>;
   /** A move that the server has forgotten is none of this host's any more: that succeeds, too. */

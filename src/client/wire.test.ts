@@ -101,21 +101,21 @@ test("a person writes, reads, plans and deletes", async (t) => {
 test("a join whose answer was lost can be repeated; from then on the host has its own token", async (t) => {
   const { url } = await serving(t);
   const claim = { host: "h1", ...FACTS };
-  await httpTransport({ url, token: TOKENS.join, proposed: TOKENS.own }).join(claim);
-  const transport = httpTransport({ url, token: TOKENS.join, proposed: TOKENS.own });
+  await httpTransport({ url, token: TOKENS.join, proposed: TOKENS.own, clock }).join(claim);
+  const transport = httpTransport({ url, token: TOKENS.join, proposed: TOKENS.own, clock });
   t.after(() => transport.close());
   assert.equal((await transport.join(claim)).token, TOKENS.own);
   assert.deepEqual(
     (await transport.snapshot()).hosts.map(({ name }) => name),
     ["h1"],
   );
-  await assert.rejects(httpTransport({ url, token: TOKENS.join }).join(claim), refusal("host-claimed"));
+  await assert.rejects(httpTransport({ url, token: TOKENS.join, clock }).join(claim), refusal("host-claimed"));
   await transport.detach("nobody.eth0");
 });
 
 test("a mirror follows over HTTP, and over a restart of the server", async (t) => {
   const server = await serving(t);
-  const transport = httpTransport({ url: server.url, token: TOKENS.join });
+  const transport = httpTransport({ url: server.url, token: TOKENS.join, clock });
   const admin = serverClient({ url: server.url, token: TOKENS.admin });
   await transport.join({ host: "h1", ...FACTS });
   const stop = new AbortController();

@@ -26,6 +26,8 @@ export type Job = {
   holds?(): void;
   /** Asked after the write was admitted. */
   secrets?(admission: Admission): readonly Secret[];
+  /** Called when it is admitted, not durable: for whoever undoes what follows if it never is. Must not throw. */
+  decided?(outcome: Outcome): void;
   /** Called as soon as it is durable, before anybody else hears of it. */
   committed?(): void;
 };
@@ -145,6 +147,7 @@ export class Committer {
     }
     const group: Group = { commits: [], befores: [], secrets: [], decided: [] };
     for (const queued of batch) this.#decide(queued, group);
+    for (const { queued, outcome } of group.decided) queued.decided?.(outcome);
     try {
       if (group.commits.length > 0 || group.secrets.length > 0) await this.#commit(group);
     } catch (error) {

@@ -13,7 +13,7 @@ import type { LeaseQuery, LeaseRecord } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
 import { check } from "./check/check.ts";
 import { Inquiry } from "./check/inquiry.ts";
-import { Committer, type Meter } from "./committer.ts";
+import { Committer, type Job, type Meter } from "./committer.ts";
 import { type Condition, conditionsOf } from "./conditions.ts";
 import { groupsFor, pageWithDefault, withDefaultGroup } from "./defaultGroup.ts";
 import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
@@ -137,10 +137,9 @@ export class Control {
    */
   async write(
     write: Exclude<Write, { readonly verb: "join" }>,
-    options: { readonly dryRun?: boolean } = {},
+    options: Pick<Job, "dryRun" | "decided"> = {},
   ): Promise<Outcome> {
-    if (write.verb !== "delete" || write.kind !== "host")
-      return this.#committer.submit({ write, dryRun: options.dryRun === true });
+    if (write.verb !== "delete" || write.kind !== "host") return this.#committer.submit({ write, ...options });
     return this.#lives.remove(this.#parts(), write, { how: "deleted", by: "person" }, options);
   }
 

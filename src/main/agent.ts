@@ -60,7 +60,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const claim = claimOf(kernel, host, underlay, settings);
   claim(); // An address that the host does not have is told at once, not with the first join.
   const proposed = disk.proposal(newCredential);
-  const transport = httpTransport({ url, token, proposed });
+  const transport = httpTransport({ url, token, proposed, clock: world.clock });
   const standing = new Standing(world.clock, disk.standing(), disk.saveStanding);
   const journal = fileJournal(disk.journalPath, kernel.facts().bootId);
   const saved = disk.snapshot();

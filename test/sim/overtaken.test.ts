@@ -1,7 +1,7 @@
 // What holds between two rounds. A round decides what to do and then needs time to do it: what an attach or a detach
 // does meanwhile is newer, and the round must not undo it. What is attached is so before the first round, too.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { type Ns, keyOf } from "../../src/datapath/state.ts";
 import { portName } from "../../src/datapath/names.ts";
 import { randomFrom } from "./clock.ts";
@@ -29,7 +29,11 @@ async function hostWith(world: World, workloads: readonly string[]): Promise<Hos
 }
 
 function attach(host: Host, name: string): Promise<unknown> {
-  return host.running?.door.attach({ network: "blue", netns: `/run/netns/${name}` }) ?? assert.fail("no agent");
+  return attachTo(host, "blue", name, "eth0");
+}
+
+function attachTo(host: Host, network: string, name: string, ifname = network): Promise<unknown> {
+  return host.running?.door.attach({ network, netns: `/run/netns/${name}`, ifname }) ?? assert.fail("no agent");
 }
 
 async function finish<T>(world: World, work: Promise<T>): Promise<T> {
@@ -108,4 +112,125 @@ test("a round that cannot read the kernel is made again, and does not forget wha
   assert.equal(agent.report.errors.length, 0);
   world.killAgent(host);
   world.killServer();
+});
+
+describe("a lease that is told before it is on disk", () => {
+  /** A host with a workload, and with a network whose addresses the server gives. */
+  async function granting(): Promise<{ readonly world: World; readonly host: Host }> {
+    const world = new World(randomFrom(1));
+    const host = await hostWith(world, ["web", "other"]);
+    const spec = { ipam: "global", subnets: [{ cidr: "10.8.0.0/24" }] } as const;
+    await finish(world, world.control?.write({ verb: "put-network", name: "red", spec }) ?? assert.fail());
+    await finish(world, attachTo(host, "red", "other"));
+    await world.clock.advance(2000);
+    return { world, host };
+  }
+  const addressesOf = async (host: Host) =>
+    [...(await host.kernel.observe(["/run/netns/web"])).values()].flatMap((o) =>
+      o.kind === "address" && o.ns === "/run/netns/web" && o.dev === "red" ? [o.cidr] : [],
+    );
+  const told = (work: Promise<unknown>) => {
+    const answers: string[] = [];
+    work.then(
+      () => answers.push("attached"),
+      (error: unknown) => answers.push(String(error)),
+    );
+    return answers;
+  };
+
+  test("is in the kernel before it is kept, and nobody hears of it", async () => {
+    const { world, host } = await granting();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    world.disk = promise;
+    const answers = told(attachTo(host, "red", "web"));
+    await world.clock.advance(1000);
+    assert.deepEqual([await addressesOf(host), answers], [["10.8.0.3/24"], []]);
+    // A round finds something in the kernel of which the journal knows nothing, and is not to judge it.
+    host.running?.agent.poke();
+    await world.clock.advance(1000);
+    assert.deepEqual([await addressesOf(host), host.entries.has("web.red"), answers], [["10.8.0.3/24"], false, []]);
+    resolve();
+    await world.clock.advance(100);
+    assert.deepEqual(answers, ["attached"]);
+    await world.clock.advance(60_000);
+    await world.assertConverged("after all");
+    world.killAgent(host);
+    world.killServer();
+  });
+
+  test("that the server could not keep is gone again, and free", async () => {
+    const { world, host } = await granting();
+    const { promise, reject } = Promise.withResolvers<void>();
+    world.disk = promise;
+    const answers = told(attachTo(host, "red", "web"));
+    await world.clock.advance(1000);
+    assert.equal((await addressesOf(host)).length, 1);
+    reject(new Error("the disk is full"));
+    world.disk.catch(() => undefined);
+    await world.clock.advance(10);
+    world.disk = Promise.resolve();
+    await world.clock.advance(1000);
+    assert.match(answers.join(), /the disk is full/);
+    assert.deepEqual([await addressesOf(host), host.entries.has("web.red")], [[], false]);
+    await finish(world, attachTo(host, "red", "web"));
+    assert.deepEqual(await addressesOf(host), ["10.8.0.3/24"]);
+    await world.clock.advance(60_000);
+    await world.assertConverged("after all");
+    world.killAgent(host);
+    world.killServer();
+  });
+
+  test("knows of its workload's others: one of them is the way out", async () => {
+    for (const order of [
+      ["red", "blue", "green"],
+      ["green", "red", "blue"],
+    ]) {
+      const { world, host } = await granting();
+      const spec = { ipam: "global", subnets: [{ cidr: "10.10.0.0/24" }] } as const;
+      await finish(world, world.control?.write({ verb: "put-network", name: "green", spec }) ?? assert.fail());
+      await finish(world, attachTo(host, "green", "other"));
+      await world.clock.advance(2000);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      world.disk = promise;
+      host.kernel.addWorkload("/run/netns/new");
+      host.workloads.add("/run/netns/new");
+      const attached: Promise<unknown>[] = [];
+      for (const network of order) {
+        attached.push(attachTo(host, network, "new"));
+        await world.clock.advance(20);
+      }
+      const answers = told(Promise.all(attached));
+      await world.clock.advance(1000);
+      resolve();
+      await world.clock.advance(1000);
+      assert.deepEqual(answers, ["attached"]);
+      const ways = [...(await host.kernel.observe(["/run/netns/new"])).values()].flatMap((object) =>
+        object.kind === "route" && object.ns === "/run/netns/new" && object.dst === "0.0.0.0/0" ? [object.dev] : [],
+      );
+      assert.deepEqual(ways, [order[0]], "the first that was there");
+      await world.clock.advance(60_000);
+      await world.assertConverged("after all");
+      world.killAgent(host);
+      world.killServer();
+    }
+  });
+
+  test("is no lease when both die before it is kept", async () => {
+    const { world, host } = await granting();
+    world.disk = new Promise(() => undefined);
+    told(attachTo(host, "red", "web"));
+    await world.clock.advance(1000);
+    assert.deepEqual([(await addressesOf(host)).length, host.entries.has("web.red")], [1, false]);
+    world.killAgent(host);
+    world.killServer();
+    world.disk = Promise.resolve();
+    await world.startServer();
+    world.startAgent(host);
+    // Nothing else is written meanwhile: the server is at the revision before the one that was granted.
+    await world.clock.advance(10_000);
+    assert.deepEqual([await addressesOf(host), host.entries.has("web.red")], [[], false]);
+    await world.assertConverged("after all");
+    world.killAgent(host);
+    world.killServer();
+  });
 });

@@ -13,6 +13,7 @@ import { Mirror } from "../../src/client/mirror.ts";
 import type { Heard, Transport } from "../../src/client/transport.ts";
 import { Control } from "../../src/control/control.ts";
 import type { LivenessSettings } from "../../src/control/liveness.ts";
+import type { Outcome } from "../../src/control/write.ts";
 import { compile } from "../../src/datapath/compile.ts";
 import { diff } from "../../src/datapath/diff.ts";
 import { rootsOf } from "../../src/datapath/rooted.ts";
@@ -68,6 +69,8 @@ export class World {
   readonly store: Store;
   readonly hosts = new Map<string, Host>();
   control: Control | undefined;
+  /** A commit waits for it, and fails as it does. */
+  disk: Promise<void> = Promise.resolve();
   /** Chance in a hundred that a request or its answer is lost. */
   lossPercent = 0;
   /** Hosts that the server gave up by itself, by the uid they had. */
@@ -80,7 +83,8 @@ export class World {
   constructor(random: (n: number) => number, liveness?: LivenessSettings) {
     this.random = random;
     this.#liveness = liveness;
-    this.store = openMemoryStore({ cluster: "simulated", history: 64 });
+    const store = openMemoryStore({ cluster: "simulated", history: 64 });
+    this.store = { ...store, commit: (commits, secrets) => this.disk.then(() => store.commit(commits, secrets)) };
   }
 
   async startServer(): Promise<Control> {
@@ -271,11 +275,22 @@ export class World {
           viewer(control);
           return Promise.resolve(control.answer(host.name, copy(answer)));
         }),
-      attach: (claim) =>
+      attach: (claim, granted) =>
         ask(async (control) => {
-          const by = viewer(control);
-          const { resource } = await control.write({ verb: "attach", claim: copy(claim), by });
-          return resource as Endpoint;
+          const write = { verb: "attach", claim: copy(claim), by: viewer(control) } as const;
+          if (granted === undefined) return (await control.write(write)).resource as Endpoint;
+          const decided = ({ resource }: Outcome) => {
+            const early = copy(resource as Endpoint);
+            void this.clock.sleep(this.random(5)).then(() => !host.isCut && granted(early));
+          };
+          // It dies with what it has granted: nothing of that is on its disk.
+          const isForgotten = this.random(100) < this.lossPercent;
+          if (isForgotten) {
+            decided(await control.write(write, { dryRun: true }));
+            await this.clock.sleep(this.random(10));
+            throw away();
+          }
+          return (await control.write(write, { decided })).resource as Endpoint;
         }),
       detach: (endpoint) =>
         ask(async (control) => {

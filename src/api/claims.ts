@@ -1,0 +1,132 @@
+// Claims of a host over one connection: a request whose body goes on, one line of JSON for each claim, and an answer
+// that goes on likewise (docs/decisions/0017). An answer's first line may come before the write is durable, for a host
+// that tells nobody and undoes what it made of it if the second line is a problem, or never comes.
+import type { ServerResponse } from "node:http";
+import type { Control } from "../control/control.ts";
+import type { Outcome, Viewer } from "../control/write.ts";
+import { Fault, problemOf } from "../model/fault.ts";
+import { parseEndpointClaim } from "../model/parse.ts";
+import { type Route, viewerOf } from "./route.ts";
+
+/** Characters of one claim. */
+const LINE_MAX = 1024 * 1024;
+/** Claims of one host that are being decided; it is not heard while there are more. */
+const WAITING_MAX = 256;
+
+type Asked = { readonly id: number; readonly claim: unknown };
+type Line = { readonly response: ServerResponse; waiting: number; isEnded: boolean };
+
+export class ClaimLines {
+  readonly #control: Control;
+  readonly #open = new Set<Line>();
+  readonly #onError: (error: unknown) => void;
+
+  /** `onError` is told about every internal error: the answer does not show it. */
+  constructor(control: Control, onError: (error: unknown) => void) {
+    this.#control = control;
+    this.#onError = onError;
+  }
+
+  get route(): Route {
+    return {
+      method: "POST",
+      path: "/v1/claims",
+      summary:
+        "Makes endpoints one after the other: a line {id, claim} for each, answered {id, granted} and {id, kept}.",
+      access: "viewer",
+      query: {},
+      isOpenEnded: true,
+      answers: { 200: { type: "application/x-ndjson" } },
+      // Whoever opened the connection may have lost its right since.
+      handle: (call) => ({
+        stream: this.#serve(() => viewerOf({ ...call, identity: this.#control.identify(call.token) })),
+      }),
+    };
+  }
+
+  /** No line takes more; each ends when what was asked is answered. */
+  close(): void {
+    for (const line of this.#open) end(line);
+  }
+
+  /** Answers the claims that the response's request brings until either side ends it. */
+  #serve(by: () => Viewer): (response: ServerResponse) => Promise<void> {
+    return (response) =>
+      new Promise((resolve) => {
+        const line = { response, waiting: 0, isEnded: false };
+        this.#open.add(line);
+        response.on("close", () => {
+          this.#open.delete(line);
+          resolve();
+        });
+        response.on("error", () => response.destroy());
+        response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
+        response.flushHeaders();
+        this.#listen(line, by);
+      });
+  }
+
+  #listen(line: Line, by: () => Viewer): void {
+    const { req: request } = line.response;
+    let rest = "";
+    request.setEncoding("utf8");
+    request.on("data", (text: string) => {
+      if (line.isEnded) return;
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      if (rest.length > LINE_MAX) return refuse(line, "it is longer than 1 MiB");
+      for (const one of lines) {
+        const asked = askedIn(one);
+        if (asked === undefined) return refuse(line, `"${one.slice(0, 80)}" is not one`);
+        if (++line.waiting >= WAITING_MAX) request.pause();
+        void this.#answer(line.response, asked, by).then(() => {
+          if (--line.waiting < WAITING_MAX) request.resume();
+          if (line.isEnded) end(line);
+        });
+      }
+    });
+    request.on("end", () => end(line));
+  }
+
+  async #answer(response: ServerResponse, { id, claim }: Asked, by: () => Viewer): Promise<void> {
+    const decided = ({ resource }: Outcome) => {
+      say(response, { id, granted: resource });
+      // Not at the end of this turn, as node would: the disk comes before that.
+      response.socket?.uncork();
+    };
+    try {
+      await this.#control.write({ verb: "attach", claim: parseEndpointClaim(claim), by: by() }, { decided });
+      say(response, { id, kept: true });
+    } catch (error) {
+      const problem = problemOf(error);
+      if (problem.reason === "internal") this.#onError(error);
+      say(response, { id, problem });
+    }
+  }
+}
+
+function say(response: ServerResponse, value: object): void {
+  if (!response.writableEnded) response.write(`${JSON.stringify(value)}\n`);
+}
+
+function end(line: Line): void {
+  line.isEnded = true;
+  if (line.waiting === 0) line.response.end();
+}
+
+function askedIn(line: string): Asked | undefined {
+  try {
+    const value = JSON.parse(line) as Partial<Asked> | null;
+    return typeof value?.id === "number" && value.claim !== undefined ? (value as Asked) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What cannot be told which claim it answers ends the line. */
+function refuse(line: Line, why: string): void {
+  const fix = "send one JSON value in each line, like {id, claim}; a claim is as in POST /v1/endpoints";
+  const fault = new Fault("request-invalid", { what: "body: expected lines with a claim", why, where: "body", fix });
+  say(line.response, { problem: problemOf(fault) });
+  end(line);
+}

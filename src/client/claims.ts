@@ -1,0 +1,144 @@
+// An agent's claims over one connection that stays open (docs/api.md, POST /v1/claims). It is opened behind the first
+// claim's back and again when it has ended; whoever finds it closed asks by a request of its own.
+import type { Clock } from "../model/clock.ts";
+import { Fault, faultOf, type Problem } from "../model/fault.ts";
+import type { Endpoint } from "../model/resource.ts";
+import type { HttpClient, Talk } from "./http.ts";
+import type { EndpointClaim } from "./transport.ts";
+
+const PATH = "/v1/claims";
+/**
+ * From a grant to the word that it is on disk. Whoever was granted an address and hears no more must let go of it
+ * before a server that has lost it could have started again and granted it to somebody else.
+ */
+const KEPT_MS = 5_000;
+const ANSWER_MS = 30_000;
+const LOOK_EVERY_MS = 1_000;
+/** Between two attempts to open a line that could not be: the server may not have it, or something stands between. */
+const REOPEN_MS = 30_000;
+
+type Said = {
+  readonly id?: number;
+  readonly granted?: Endpoint;
+  readonly kept?: true;
+  readonly problem?: Partial<Problem>;
+};
+type Waiting = {
+  sinceMs: number;
+  granted: Endpoint | undefined;
+  readonly told: (endpoint: Endpoint) => void;
+  readonly resolve: (endpoint: Endpoint | undefined) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+export class ClaimLine {
+  readonly #http: HttpClient;
+  readonly #token: () => string;
+  readonly #clock: Clock;
+  readonly #waiting = new Map<number, Waiting>();
+  #talk: Talk | undefined;
+  #ended = new AbortController();
+  #isOpening = false;
+  #isLooking = false;
+  #reopenAtMs = 0;
+  #last = 0;
+
+  constructor(http: HttpClient, token: () => string, clock: Clock) {
+    this.#http = http;
+    this.#token = token;
+    this.#clock = clock;
+  }
+
+  /**
+   * The endpoint, when it is durable; `granted` is told it before. Undefined if there is no line, or it ended before
+   * anything was granted: nothing is known of the claim then. Rejects with the Fault of the refusal, or with
+   * `unavailable` or `timeout` if what was granted may be none.
+   */
+  claim(claim: EndpointClaim, granted: (endpoint: Endpoint) => void): Promise<Endpoint | undefined> {
+    const talk = this.#talk;
+    if (talk === undefined) {
+      if (!this.#isOpening && this.#clock.nowMs() >= this.#reopenAtMs) void this.#open();
+      return Promise.resolve(undefined);
+    }
+    const id = ++this.#last;
+    const { promise, resolve, reject } = Promise.withResolvers<Endpoint | undefined>();
+    const sinceMs = this.#clock.nowMs();
+    this.#waiting.set(id, { sinceMs, granted: undefined, told: granted, resolve, reject });
+    talk.send({ id, claim });
+    if (!this.#isLooking) void this.#look();
+    return promise;
+  }
+
+  /** Claims under way are refused. The next one opens another line. */
+  close(): void {
+    const why = "the agent stops, or joins anew";
+    const fault = new Fault("unavailable", { what: "the line to the server was closed", why, fix: "try again" });
+    for (const { reject } of this.#waiting.values()) reject(fault);
+    this.#waiting.clear();
+    this.#end(fault);
+  }
+
+  async #open(): Promise<void> {
+    this.#isOpening = true;
+    try {
+      const token = this.#token();
+      const call = { method: "POST", path: PATH, token } as const;
+      const talk = await this.#http.talk(
+        call,
+        (said) => this.#heard(said as Said),
+        (fault) => this.#end(fault),
+      );
+      // The host may have become another meanwhile.
+      if (token === this.#token()) this.#talk = talk;
+      else talk.close();
+    } catch {
+      // Whatever it is, a request of its own tells the claim that comes next.
+      this.#reopenAtMs = this.#clock.nowMs() + REOPEN_MS;
+    } finally {
+      this.#isOpening = false;
+    }
+  }
+
+  #heard({ id, granted, kept, problem }: Said): void {
+    const waiting = this.#waiting.get(id ?? 0);
+    if (waiting === undefined) return problem === undefined ? undefined : this.#end(faultOf(problem));
+    if (granted !== undefined) {
+      waiting.granted = granted;
+      waiting.sinceMs = this.#clock.nowMs();
+      return waiting.told(granted);
+    }
+    this.#waiting.delete(id ?? 0);
+    if (kept === true && waiting.granted !== undefined) waiting.resolve(waiting.granted);
+    else waiting.reject(faultOf(problem ?? {}));
+  }
+
+  /** Whoever has been granted nothing may ask again. */
+  #end(fault: Fault): void {
+    this.#ended.abort();
+    this.#ended = new AbortController();
+    this.#talk?.close();
+    this.#talk = undefined;
+    for (const { granted, resolve, reject } of this.#waiting.values())
+      if (granted === undefined) resolve(undefined);
+      else reject(fault);
+    this.#waiting.clear();
+  }
+
+  /** One timer for all claims, while there are any. */
+  async #look(): Promise<void> {
+    this.#isLooking = true;
+    while (this.#waiting.size > 0) {
+      await this.#clock.sleep(LOOK_EVERY_MS, this.#ended.signal);
+      const nowMs = this.#clock.nowMs();
+      const isLate = ({ sinceMs, granted }: Waiting) => nowMs - sinceMs > (granted === undefined ? ANSWER_MS : KEPT_MS);
+      if ([...this.#waiting.values()].some(isLate)) this.#end(silent());
+    }
+    this.#isLooking = false;
+  }
+}
+
+function silent(): Fault {
+  const why = "it granted an address and did not say that it is kept";
+  const fix = "check the server and its disk; the address is free again, so the attach can be repeated";
+  return new Fault("timeout", { what: "the server does not answer", why, fix });
+}
