@@ -16,7 +16,7 @@ const HOST = "h1";
 const RECORDED = 40;
 const BUSY_ROUNDS = 6;
 /** An agent runs for months; what V8 makes of its code in the first seconds is not what is asked here. */
-const WARM_UP_ROUNDS = 12;
+const WARM_UP_ROUNDS = 40;
 const SETTLE_MS = 60;
 const TARGET = { local: 2.0, global: 3.0 } as const;
 

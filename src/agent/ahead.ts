@@ -3,7 +3,7 @@
 // disk works on what it has granted (docs/decisions/0017). Nobody is told before it is kept: until then what was made
 // is in no journal, no round may judge it, and a crash leaves a port that the next start removes.
 import { isDeepStrictEqual } from "node:util";
-import { type KernelObject, type Veth, keyOf } from "../datapath/state.ts";
+import { type KernelObject, type KernelState, type Veth, keyOf } from "../datapath/state.ts";
 import type { NetnsId, OpResult } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
 import type { Endpoint } from "../model/resource.ts";
@@ -45,8 +45,9 @@ type Built = {
   readonly work: Work;
   readonly compiled: Compiled;
   readonly results: readonly OpResult[];
-  /** What the journal said then. */
+  /** What the journal said then, and what the kernel was known to hold: another state after each round. */
   readonly journalVersion: number;
+  readonly held: KernelState;
 };
 
 /** An endpoint that is durable. `pair`: made ahead, and down at the workload's end, unless all is `built`. */
@@ -61,12 +62,15 @@ export class Ahead {
     this.#options = options;
   }
 
-  /** Resolves when nothing in this namespace is built that the journal does not know. */
-  async quiet(netnsId: NetnsId): Promise<void> {
-    for (let one = this.#building.get(netnsId); one !== undefined; one = this.#building.get(netnsId)) await one.promise;
+  /** If something in this namespace is built that the journal does not know: resolves when that is over. */
+  building(netnsId: NetnsId): Promise<void> | undefined {
+    return this.#building.get(netnsId)?.promise;
   }
 
-  /** An endpoint as the server keeps it. Whoever gets it writes the journal and calls `adopt`, all in one turn. */
+  /**
+   * An endpoint as the server keeps it. Whoever gets it writes the journal and calls `adopt`, all in one turn; if it is
+   * not built, after waiting for what else is.
+   */
   async granted(wanted: Wanted): Promise<Granted> {
     const { agent, transport, turn } = this.#options;
     const { place, claim, name, netnsId } = wanted;
@@ -89,9 +93,7 @@ export class Ahead {
       const endpoint = await Promise.race([early.promise, kept]);
       const built = this.#building.has(netnsId) ? undefined : await this.#build(wanted, endpoint, work);
       await kept;
-      if (built !== undefined) return { endpoint, built };
-      await this.quiet(netnsId);
-      return { endpoint, pair: port };
+      return built === undefined ? { endpoint, pair: port } : { endpoint, built };
     } catch (error) {
       await this.#options.departures.discard(work.whole?.objects ?? [port], work.whole?.endpoint);
       agent.apart.delete(port);
@@ -117,7 +119,7 @@ export class Ahead {
     const results = await agent.apply(
       objects.map((object) => (object === port ? { op: "set", from: pair, object } : { op: "add", object })),
     );
-    return { compiled, results, journalVersion, work };
+    return { compiled, results, journalVersion, held: agent.held, work };
   }
 
   /** What was built is an endpoint of the journal from now on. False if a round has to look at it. */
@@ -128,7 +130,7 @@ export class Ahead {
     const { objects } = built.compiled;
     const done = built.results.filter(({ refusal }) => refusal === undefined);
     // A round in between left out what is apart, and may have removed what hangs on something else.
-    const isHeld = objects.every((object) => agent.held.has(keyOf(object)));
+    const isHeld = agent.held === built.held || objects.every((object) => agent.held.has(keyOf(object)));
     this.#leave(built.work);
     agent.note(done);
     // One is the entry of this endpoint itself.

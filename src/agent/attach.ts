@@ -77,7 +77,7 @@ export class Door {
     // A departure may outlive its entry: the host may have ended meanwhile.
     await this.#departures.gone(name);
     for (const entry of this.#inTheWay(name, netnsId, ifname)) await this.#departures.complete(entry);
-    await this.#ahead.quiet(netnsId);
+    while (this.#ahead.building(netnsId) !== undefined) await this.#ahead.building(netnsId);
     const before = journal.entries.get(name);
     if (before !== undefined) return this.#again(before, netnsId, request, by);
     checkTakes(place.world.self, place.network, agent.standing);
@@ -88,12 +88,14 @@ export class Door {
       const wish = isSecond ? { ...request, defaultRoute: false } : request;
       const claim = claimOf(wish, this.#options.host, owner, ifname, by.joined === true);
       const wanted: Wanted = { place, claim, name, netnsId, compile: (one) => this.#compile(place, one, netnsId) };
-      // Between a local assignment and its record in the journal nothing is awaited, so that two attaches at once never
-      // see the same address free.
-      const granted: Granted =
-        place.network.spec.ipam === "global"
-          ? await this.#ahead.granted(wanted)
-          : { endpoint: this.#assign(place, claim, name) };
+      let granted: Granted;
+      if (place.network.spec.ipam === "global") {
+        granted = await this.#ahead.granted(wanted);
+        while (granted.built === undefined && this.#ahead.building(netnsId) !== undefined)
+          await this.#ahead.building(netnsId);
+      } else granted = { endpoint: this.#assign(place, claim, name) };
+      // From what was assigned or kept to its record in the journal nothing is awaited, so that two attaches at once
+      // never see the same address free, or both the way out.
       const { endpoint, built, pair } = granted;
       const { isSettled } = agent;
       const mark = by.cni === undefined ? {} : { cni: by.cni };

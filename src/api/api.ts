@@ -155,7 +155,8 @@ function sendProblem(reply: FastifyReply, error: unknown, options: ApiOptions): 
   const problem = problemOf(error);
   if (problem.reason === "internal") options.onError?.(error);
   const status = error instanceof StatusFault ? error.status : problem.status;
-  if (status === 401) reply.header("www-authenticate", "Bearer");
+  // Nobody without a token goes on sending, either.
+  if (status === 401) reply.headers({ "www-authenticate": "Bearer", connection: "close" });
   void reply
     .code(status)
     .type("application/problem+json")

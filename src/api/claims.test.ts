@@ -152,7 +152,9 @@ test("a right that is lost ends with the next claim, and a join token opens noth
   await until("the refusal", () => said.length === 1);
   assert.match(String(said[0]?.problem?.reason), /^(token-wrong|host-\w+)$/);
   assert.equal((await line(port, JOIN)).response.statusCode, 403);
-  assert.equal((await line(port, "nobody")).response.statusCode, 401);
+  const nobody = await line(port, "nobody");
+  assert.equal(nobody.response.statusCode, 401);
+  await until("it is cut off in the middle of its body", () => nobody.asking.destroyed);
   assert.equal((await line(port, ADMIN, "/v1/claims?x=1")).response.statusCode, 400);
 });
 

@@ -145,30 +145,33 @@ async function talkOver(
   heard: (value: unknown) => void,
   ended: (fault: Fault) => void,
 ): Promise<Talk> {
+  const asked = { timeoutMs: TIMEOUT_MS, ...call };
+  const request = requestFor(line, asked, { "content-type": "application/x-ndjson" });
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const request = requestFor(line, { timeoutMs: TIMEOUT_MS, ...call }, { "content-type": "application/x-ndjson" });
-  let isOver = false;
+  // Who is told of the end: whoever waits for the head of the answer, and then `ended`.
+  let tell: ((fault: Fault) => void) | undefined = reject;
   const stop = (error: unknown) => {
-    const fault = faultFrom(error, peer, call);
-    reject(fault);
+    tell?.(faultFrom(error, peer, call));
+    tell = undefined;
     request.destroy();
-    if (!isOver) ended(fault);
-    isOver = true;
   };
-  request.on("timeout", () => stop(silence(peer, { timeoutMs: TIMEOUT_MS, ...call })));
+  request.on("timeout", () => stop(silence(peer, asked)));
   request.on("error", stop);
   request.on("response", resolve);
   request.flushHeaders();
   const response = await promise;
   if ((response.statusCode ?? 0) >= 400) {
-    isOver = true;
-    throw refusalOf(peer, call, response, await textOf(response));
+    tell = undefined;
+    const text = await textOf(response).catch(() => "");
+    request.destroy();
+    throw refusalOf(peer, call, response, text);
   }
+  tell = ended;
   // Silence is all there is between two claims; that the other side is there at all, the kernels find out.
   request.setTimeout(0);
   response.socket.setKeepAlive(true, KEEP_ALIVE_MS);
   const take = linesIn((text) => {
-    if (!isOver) heard(jsonOf(peer, text));
+    if (tell !== undefined) heard(jsonOf(peer, text));
   });
   response.setEncoding("utf8");
   response.on("data", (chunk: string) => {
@@ -182,7 +185,7 @@ async function talkOver(
   return {
     send: (value) => void request.write(`${JSON.stringify(value)}\n`),
     close() {
-      isOver = true;
+      tell = undefined;
       request.destroy();
     },
   };

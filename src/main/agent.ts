@@ -26,6 +26,7 @@ import type { HostClaim } from "../client/transport.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { Fault } from "../model/fault.ts";
 import { emptySnapshot } from "../model/resource.ts";
+import { optimizeEarly } from "./optimize.ts";
 import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
 
 export const AGENT_SETTINGS = [
@@ -51,6 +52,7 @@ export const AGENT_DEFAULTS = {
 export async function runAgent(flags: Flags, world: Surroundings): Promise<number> {
   const settings = await settingsOf("agent", AGENT_SETTINGS, flags, world.env);
   if (process.getuid?.() !== 0) throw notRoot();
+  optimizeEarly();
   const url = settings.server ?? missingServer();
   const host = settings.host ?? hostname();
   const disk = openDisk(settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"]);

@@ -14,6 +14,7 @@ import { ownVersion } from "../cli/version.ts";
 import { Control } from "../control/control.ts";
 import { Fault } from "../model/fault.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
+import { optimizeEarly } from "./optimize.ts";
 import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
 import { LIVENESS_SETTINGS, livenessFrom, sweepOn } from "./sweep.ts";
 import { settleToken } from "./tokens.ts";
@@ -26,6 +27,7 @@ const SOCKET = "/run/weft/server.sock";
 export async function runServer(flags: Flags, world: Surroundings): Promise<number> {
   const settings = await settingsOf("server", SETTINGS, flags, world.env);
   const liveness = livenessFrom(settings);
+  optimizeEarly();
   const directory = settings["data-dir"] ?? DATA_DIR;
   makeDirectory(directory);
   const store = openSqliteStore(join(directory, "weft.db"));
@@ -118,7 +120,8 @@ async function listenLocally(path: string, handler: RequestListener): Promise<Se
     }
     unlinkSync(path);
   }
-  const server = createServer(handler);
+  // A line of claims is a request that does not end. Whoever sends a body has shown a token, or is cut off.
+  const server = createServer({ requestTimeout: 0 }, handler);
   // Nobody else may connect between the making of the socket and its mode.
   const mask = process.umask(0o177);
   try {

@@ -1,0 +1,11 @@
+// How soon V8 gives a daemon its best code. By default what runs once per attach gets it after 3,000 attaches, which is
+// months on most hosts; after 300 an attach takes 6 to 9 % less time (docs/decisions/0018).
+import { setFlagsFromString } from "node:v8";
+
+/** V8 reads it whenever a function has used up a budget, so it may be set at any time; a V8 without it ignores it. */
+export const EARLY = "--invocation-count-for-turbofan=300";
+
+/** For processes that live for long. */
+export function optimizeEarly(): void {
+  setFlagsFromString(EARLY);
+}
