@@ -75,7 +75,7 @@ export class Door {
     checkInterface(ifname);
     checkGroupsKnown(request.securityGroups, place.world.snapshot);
     // A departure may outlive its entry: the host may have ended meanwhile.
-    await this.#departures.gone(name);
+    if (this.#departures.gone(name) !== undefined) await this.#departures.gone(name);
     for (const entry of this.#inTheWay(name, netnsId, ifname)) await this.#departures.complete(entry);
     while (this.#ahead.building(netnsId) !== undefined) await this.#ahead.building(netnsId);
     const before = journal.entries.get(name);

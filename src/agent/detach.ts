@@ -76,9 +76,9 @@ export class Departures {
     await this.#going.get(entry.endpoint.name);
   }
 
-  /** Resolves when a departure of this name that is at work, if there is one, has ended. */
-  async gone(name: string): Promise<void> {
-    await this.#going.get(name);
+  /** If a departure of this name is at work: resolves when it has ended. */
+  gone(name: string): Promise<void> | undefined {
+    return this.#going.get(name);
   }
 
   /** Removes what was made ahead of an answer, and the answer was no: a pair, or all of an endpoint. */

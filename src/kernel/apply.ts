@@ -51,7 +51,7 @@ export class Applier {
         else batches.add(op, at++);
         continue;
       }
-      await batches.flush();
+      if (!batches.isEmpty) await batches.flush();
       const tables = endOfTables(ops, at);
       if (tables > at) {
         await this.#runTables(ops, at, tables, refusals, noteStale);

@@ -78,6 +78,10 @@ export class Batches {
     }
   }
 
+  get isEmpty(): boolean {
+    return this.#queues.size === 0;
+  }
+
   /**
    * Sends everything added so far: namespaces of VRFs first, then the host's, then workloads'; near ends before far
    * ends.

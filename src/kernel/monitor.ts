@@ -177,23 +177,18 @@ function isOurTable({ bytes, start, end }: Received): boolean {
 }
 
 function concerns(ear: Ear, message: Received): boolean {
+  // All that is in a VRF's namespace is ours, whatever the message says.
   const isEverywhere = ear.ns !== "host";
   switch (message.type) {
     case k.RTM_NEWLINK:
-    case k.RTM_DELLINK: {
-      const link = readLink(message);
-      // A link that lost its mark is known by its index.
-      if (isOurs(link)) ear.ours.add(link.index);
-      return isEverywhere || ear.ours.has(link.index);
-    }
+    case k.RTM_DELLINK:
+      return isEverywhere || isLinkOfOurs(ear, message);
     case k.RTM_NEWADDR:
     case k.RTM_DELADDR:
       return isEverywhere || ear.ours.has(readAddress(message).index);
     case k.RTM_NEWROUTE:
-    case k.RTM_DELROUTE: {
-      const route = readRoute(message);
-      return isEverywhere || route.protocol === WEFT_ROUTE_PROTOCOL || ear.ours.has(route.index);
-    }
+    case k.RTM_DELROUTE:
+      return isEverywhere || isRouteOfOurs(ear, message);
     case k.RTM_NEWQDISC:
     case k.RTM_DELQDISC:
     case k.RTM_NEWTFILTER:
@@ -207,6 +202,18 @@ function concerns(ear: Ear, message: Received): boolean {
     default:
       return false;
   }
+}
+
+/** A link that lost its mark is known by its index. */
+function isLinkOfOurs({ ours }: Ear, message: Received): boolean {
+  const link = readLink(message);
+  if (isOurs(link)) ours.add(link.index);
+  return ours.has(link.index);
+}
+
+function isRouteOfOurs({ ours }: Ear, message: Received): boolean {
+  const route = readRoute(message);
+  return route.protocol === WEFT_ROUTE_PROTOCOL || ours.has(route.index);
 }
 
 /**
