@@ -20,8 +20,6 @@ type AheadOptions = {
   readonly journal: Journal;
   readonly transport: Transport;
   readonly departures: Departures;
-  /** Resolves when what has been written to connections is on its way. */
-  readonly turn: () => Promise<void>;
 };
 
 /** What an attach wants; `compile` says what an endpoint is in the kernel. */
@@ -72,15 +70,12 @@ export class Ahead {
    * not built, after waiting for what else is.
    */
   async granted(wanted: Wanted): Promise<Granted> {
-    const { agent, transport, turn } = this.#options;
+    const { agent, transport } = this.#options;
     const { place, claim, name, netnsId } = wanted;
     const early = Promise.withResolvers<Endpoint>();
     const kept = this.#inLife(transport.attach(claim, early.resolve));
     const port = portAhead(place, claim, name);
     if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await kept };
-    await turn();
-    // A round may have begun to take the ground away meanwhile.
-    if (!agent.held.has(bridgeKey(port))) return { endpoint: await kept };
     agent.apart.add(port);
     const [made] = await agent.apply([{ op: "add", object: port }]);
     if (made?.refusal !== undefined) {

@@ -34,8 +34,6 @@ export type DoorOptions = {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly uid: () => string;
-  /** Resolves when what has been written to connections is on its way. */
-  readonly turn: () => Promise<void>;
 };
 
 /** Who asks: a membership, which takes it away again; a CNI configuration, by its name (see Entry). */

@@ -183,7 +183,11 @@ async function talkOver(
   });
   response.on("close", () => stop(new Error("the other side has ended the exchange")));
   return {
-    send: (value) => void request.write(`${JSON.stringify(value)}\n`),
+    send(value) {
+      request.write(`${JSON.stringify(value)}\n`);
+      // Not at the end of this turn, as node would: whoever asked may go on with what takes long.
+      request.socket?.uncork();
+    },
     close() {
       tell = undefined;
       request.destroy();

@@ -85,9 +85,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
     log,
   });
-  // oxlint-disable-next-line no-restricted-globals -- not time but order: the end of this turn of the event loop
-  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-  const door = new Door({ agent, host, kernel, transport, clock: world.clock, journal, uid: () => randomUUID(), turn });
+  const door = new Door({ agent, host, kernel, transport, clock: world.clock, journal, uid: () => randomUUID() });
   answerAsks({ host, agent, door, kernel, journal, mirror, transport, log });
   const members = new Members({ agent, door, host, journal, mirror, kernel, transport, clock, random, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;

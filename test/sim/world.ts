@@ -202,8 +202,7 @@ export class World {
     });
     const stop = new AbortController();
     const uid = () => `local-${++this.#uids}`;
-    const turn = () => Promise.resolve();
-    const door = new Door({ agent, host: host.name, kernel, transport, clock, journal, uid, turn });
+    const door = new Door({ agent, host: host.name, kernel, transport, clock, journal, uid });
     const log = () => undefined;
     answerAsks({ host: host.name, agent, door, kernel, journal, mirror, transport, log });
     const members = new Members({
