@@ -129,6 +129,8 @@ describe("a lease that is told before it is on disk", () => {
     [...(await host.kernel.observe(["/run/netns/web"])).values()].flatMap((o) =>
       o.kind === "address" && o.ns === "/run/netns/web" && o.dev === "red" ? [o.cidr] : [],
     );
+  const tracesOf = async (host: Host) =>
+    [...(await host.kernel.observe([])).keys()].filter((key) => key.includes(portName("web.red")));
   const told = (work: Promise<unknown>) => {
     const answers: string[] = [];
     work.then(
@@ -162,18 +164,80 @@ describe("a lease that is told before it is on disk", () => {
     const { world, host } = await granting();
     const { promise, reject } = Promise.withResolvers<void>();
     world.disk = promise;
-    const answers = told(attachTo(host, "red", "web"));
+    const attached = attachTo(host, "red", "web");
+    const answers = told(attached);
+    const left = attached.then(
+      () => assert.fail("it was not refused"),
+      () => tracesOf(host),
+    );
     await world.clock.advance(1000);
     assert.equal((await addressesOf(host)).length, 1);
+    assert.notDeepEqual(await tracesOf(host), []);
     reject(new Error("the disk is full"));
     world.disk.catch(() => undefined);
     await world.clock.advance(10);
     world.disk = Promise.resolve();
     await world.clock.advance(1000);
     assert.match(answers.join(), /the disk is full/);
+    // Not by the next round: whoever is refused may ask again at once, and for other addresses.
+    assert.deepEqual(await left, []);
     assert.deepEqual([await addressesOf(host), host.entries.has("web.red")], [[], false]);
     await finish(world, attachTo(host, "red", "web"));
     assert.deepEqual(await addressesOf(host), ["10.8.0.3/24"]);
+    await world.clock.advance(60_000);
+    await world.assertConverged("after all");
+    world.killAgent(host);
+    world.killServer();
+  });
+
+  test("that is kept while a round looks is as the host made it", async () => {
+    const { world, host } = await granting();
+    const { agent } = host.running ?? assert.fail();
+    // Nothing else of it is attached, so that a look that does not know of this one leaves its far end out.
+    host.kernel.addWorkload("/run/netns/own");
+    host.workloads.add("/run/netns/own");
+    const disk = Promise.withResolvers<void>();
+    world.disk = disk.promise;
+    const answers = told(attachTo(host, "red", "own"));
+    await world.clock.advance(1000);
+    const seen = Promise.withResolvers<void>();
+    const observe = host.kernel.observe.bind(host.kernel);
+    host.kernel.observe = async (workloads) => {
+      const look = await observe(workloads);
+      await seen.promise;
+      return look;
+    };
+    const changed: string[] = [];
+    const apply = host.kernel.apply.bind(host.kernel);
+    host.kernel.apply = (ops, isStale) => {
+      changed.push(...ops.map(({ op, object }) => `${op} ${keyOf(object)}`));
+      return apply(ops, isStale);
+    };
+    agent.poke();
+    await world.clock.advance(1000);
+    disk.resolve();
+    await world.clock.advance(100);
+    assert.deepEqual(answers, ["attached"], "the round is still looking");
+    seen.resolve();
+    await world.clock.advance(1000);
+    assert.deepEqual(changed, []);
+    await world.clock.advance(60_000);
+    await world.assertConverged("after all");
+    world.killAgent(host);
+    world.killServer();
+  });
+
+  test("whose workload has something in the way is refused with it, and free", async () => {
+    const { world, host } = await granting();
+    const ns = "/run/netns/own" as const;
+    host.kernel.addWorkload(ns);
+    host.kernel.plant({ kind: "bridge", ns, name: "br0", mtu: 1500, mac: "02:00:00:00:00:01", alias: "" });
+    host.kernel.plant({ kind: "route", ns, dst: "0.0.0.0/0", via: "10.0.0.1", dev: "br0", onlink: true });
+    const answers = told(attachTo(host, "red", "own"));
+    await world.clock.advance(2000);
+    assert.match(answers.join(), /0\.0\.0\.0\/0/);
+    assert.deepEqual([host.entries.has("own.red"), host.kernel.linkNames(ns).includes("red")], [false, false]);
+    assert.equal(await world.control?.find("endpoint", "own.red", { role: "admin" }), undefined);
     await world.clock.advance(60_000);
     await world.assertConverged("after all");
     world.killAgent(host);
@@ -213,6 +277,33 @@ describe("a lease that is told before it is on disk", () => {
       world.killAgent(host);
       world.killServer();
     }
+  });
+
+  test("is nothing to a host that has become another before the answer came", async () => {
+    const { world, host } = await granting();
+    const control = world.control ?? assert.fail();
+    const answer = Promise.withResolvers<void>();
+    const write = control.write.bind(control);
+    control.write = async (asked, options) => {
+      const outcome = await write(asked, options);
+      if (asked.verb === "attach") await answer.promise;
+      return outcome;
+    };
+    const answers = told(attachTo(host, "red", "web"));
+    await world.clock.advance(1000);
+    assert.deepEqual([await addressesOf(host), answers], [["10.8.0.3/24"], []]);
+    await finish(world, control.reclaim("h1", { force: true }));
+    await world.clock.advance(10_000);
+    assert.equal((await control.find("host", "h1", { role: "admin" }))?.name, "h1", "it has joined anew");
+    answer.resolve();
+    await world.clock.advance(1000);
+    assert.equal(answers.length, 1);
+    assert.notEqual(answers[0], "attached");
+    assert.deepEqual([await addressesOf(host), await tracesOf(host), [...host.entries.keys()]], [[], [], []]);
+    await world.clock.advance(60_000);
+    await world.assertConverged("after all");
+    world.killAgent(host);
+    world.killServer();
   });
 
   test("is no lease when both die before it is kept", async () => {
