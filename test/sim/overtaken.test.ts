@@ -289,7 +289,12 @@ describe("a lease that is told before it is on disk", () => {
       if (asked.verb === "attach") await answer.promise;
       return outcome;
     };
-    const answers = told(attachTo(host, "red", "web"));
+    const attached = attachTo(host, "red", "web");
+    const answers = told(attached);
+    const left = attached.then(
+      () => assert.fail("it was not refused"),
+      async () => [...host.entries.keys(), ...(await tracesOf(host))],
+    );
     await world.clock.advance(1000);
     assert.deepEqual([await addressesOf(host), answers], [["10.8.0.3/24"], []]);
     await finish(world, control.reclaim("h1", { force: true }));
@@ -299,6 +304,7 @@ describe("a lease that is told before it is on disk", () => {
     await world.clock.advance(1000);
     assert.equal(answers.length, 1);
     assert.notEqual(answers[0], "attached");
+    assert.deepEqual(await left, []);
     assert.deepEqual([await addressesOf(host), await tracesOf(host), [...host.entries.keys()]], [[], [], []]);
     await world.clock.advance(60_000);
     await world.assertConverged("after all");
