@@ -149,8 +149,8 @@ describe("limits on the real kernel", { skip }, () => {
     const to = of("f").addresses[0] ?? "";
     const pings = run("ip", "netns", "exec", of("b").netns, "ping", "-n", "-i", "0.01", "-c", "300", to);
     await weft("network", "edit", "routed", "--outbound", "avg=10mbit", "--wait");
-    await weft("endpoint", "set", "f", "--inbound", "avg=35mbit,peak=70mbit,burst=100kB", "--wait");
-    assert.match(await qdiscs(of("f"), "lan"), /dev wp\w+ root .*rate 35Mbit burst (99999|100000)b peakrate 70Mbit/);
+    // Its bucket grows. One that shrinks is a new queue, and the kernel drops what comes in the moment between the two.
+    await weft("endpoint", "set", "f", "--inbound", "avg=35mbit,burst=100kB", "--wait");
     // Not by what ping sums up: for the last answer it waits 10 ms, which a busy machine may need.
     const answered = [...(await pings).stdout.matchAll(/icmp_seq=(\d+)/g)].map(([, seq]) => Number(seq));
     assert(answered.length >= 295, `${answered.length} answers`);
@@ -159,6 +159,8 @@ describe("limits on the real kernel", { skip }, () => {
       Array.from(answered, (_, i) => i + 1),
       "none is missing in between",
     );
+    await weft("endpoint", "set", "f", "--inbound", "avg=35mbit,peak=70mbit,burst=100kB", "--wait");
+    assert.match(await qdiscs(of("f"), "lan"), /dev wp\w+ root .*rate 35Mbit burst (99999|100000)b peakrate 70Mbit/);
     const rate = average(await running, 3, 5);
     t.diagnostic(`network: ${rate.toFixed(1)} of 10 Mbit/s`);
     assert(rate <= 11 && rate >= 9, `${rate} Mbit/s`);
