@@ -1,6 +1,7 @@
 // The door's two verbs. Attach is the one measured fast path: it compiles and applies one endpoint's objects, in the
 // same terms as a round does, and falls back to a whole round where the ground (namespace, bridge) is not there yet.
-// Intent is written before the kernel is touched; it is on disk before the caller hears "done".
+// Of a local network intent is written before the kernel is touched; what a global one does ahead is in ahead.ts. It is
+// on disk before the caller hears "done".
 import { compileEndpoint } from "../datapath/endpoint.ts";
 import { portName } from "../datapath/names.ts";
 import { layoutOf } from "../datapath/layout.ts";
@@ -73,7 +74,8 @@ export class Door {
     checkInterface(ifname);
     checkGroupsKnown(request.securityGroups, place.world.snapshot);
     // A departure may outlive its entry: the host may have ended meanwhile.
-    if (this.#departures.gone(name) !== undefined) await this.#departures.gone(name);
+    const leaving = this.#departures.gone(name);
+    if (leaving !== undefined) await leaving;
     for (const entry of this.#inTheWay(name, netnsId, ifname)) await this.#departures.complete(entry);
     while (this.#ahead.building(netnsId) !== undefined) await this.#ahead.building(netnsId);
     const before = journal.entries.get(name);

@@ -53,7 +53,7 @@ export class Line {
     return this.#report;
   }
 
-  /** The server hears of it at once if it is news, else with the next heartbeat. */
+  /** The server hears of it soon if it is news, else with the next heartbeat. */
   say(news: Partial<HostReport>): void {
     const before: Partial<Record<string, unknown>> = this.#report;
     this.#report = { ...this.#report, ...news };

@@ -9,7 +9,7 @@ import { Control } from "../control/control.ts";
 import type { Clock } from "../model/clock.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { createApi } from "./api.ts";
-import { ADMIN, JOIN, claim as facts, web } from "./lab.ts";
+import { ADMIN, JOIN, claim as facts, until, web } from "./lab.ts";
 
 const clock: Clock = { nowMs: () => 1_000_000, sleep: () => new Promise(() => undefined) };
 const apps: FastifyInstance[] = [];
@@ -76,14 +76,6 @@ async function line(port: number, token: string, path = "/v1/claims") {
   response.on("end", () => (state.isEnded = true));
   const ask = (id: number, claim: unknown) => asking.write(`${JSON.stringify({ id, claim })}\n`);
   return { asking, response, said, state, ask };
-}
-
-async function until(what: string, probe: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!probe()) {
-    assert.ok(performance.now() < deadline, `not in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }
 
 test("a grant is said before it is durable, and that it is kept after; both are one lease", async () => {
@@ -187,6 +179,30 @@ test("a host that asks for a thousand at once gets them all, in one line and in 
   assert.equal(said.filter(({ kept }) => kept).length, 1000);
   const { items } = await control.list("endpoint", { role: "admin" });
   assert.equal(new Set(items.flatMap(({ spec }) => spec.addresses)).size, 1000);
+});
+
+test("a host that does not read is not heard any further, and gets all its answers when it does", async () => {
+  const { port, token, control } = await open();
+  let asked = 0;
+  const write = control.write.bind(control);
+  control.write = (one, options) => (asked++, write(one, options));
+  const { asking, response, said, state } = await line(port, token);
+  response.pause();
+  // More than all buffers between the two: 40 MB of answers.
+  const total = 10_000;
+  const claim = { ...web, netns: `/${"n".repeat(4000)}` };
+  for (let id = 0; id < total; id++) asking.write(`${JSON.stringify({ id, claim })}\n`);
+  asking.end();
+  let [before, same] = [0, 0];
+  await until("it is not heard", () => {
+    same = before === asked && asked > 0 ? same + 1 : 0;
+    before = asked;
+    return same === 50;
+  });
+  assert.ok(asked < total, `${asked} were decided`);
+  response.resume();
+  await until("the end", () => state.isEnded);
+  assert.equal(said.filter(({ kept }) => kept).length, total);
 });
 
 test("a server that stops answers what it was asked, and ends its lines", async () => {

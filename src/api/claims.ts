@@ -6,11 +6,11 @@ import type { Control } from "../control/control.ts";
 import type { Outcome, Viewer } from "../control/write.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { parseEndpointClaim } from "../model/parse.ts";
-import { type Route, viewerOf } from "./route.ts";
+import { LINES_HEAD, type Route, viewerOf } from "./route.ts";
 
 /** Characters of one claim. */
 const LINE_MAX = 1024 * 1024;
-/** Claims of one host that are being decided; it is not heard while there are more. */
+/** Claims of one host that are being decided; it is not heard while there are as many. */
 const WAITING_MAX = 256;
 
 type Asked = { readonly id: number; readonly claim: unknown };
@@ -60,16 +60,21 @@ export class ClaimLines {
           resolve();
         });
         response.on("error", () => response.destroy());
-        response.writeHead(200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
+        response.writeHead(200, LINES_HEAD);
         response.flushHeaders();
         this.#listen(line, by);
       });
   }
 
   #listen(line: Line, by: () => Viewer): void {
-    const { req: request } = line.response;
+    const { response } = line;
+    const { req: request } = response;
+    // Whoever does not read what it is told is not heard either.
+    const isBusy = () => line.waiting >= WAITING_MAX || response.writableNeedDrain;
+    const goOn = () => (isBusy() ? request.pause() : request.resume());
     let rest = "";
     request.setEncoding("utf8");
+    response.on("drain", goOn);
     request.on("data", (text: string) => {
       if (line.isEnded) return;
       const lines = (rest + text).split("\n");
@@ -78,12 +83,14 @@ export class ClaimLines {
       for (const one of lines) {
         const asked = askedIn(one);
         if (asked === undefined) return refuse(line, `"${one.slice(0, 80)}" is not one`);
-        if (++line.waiting >= WAITING_MAX) request.pause();
-        void this.#answer(line.response, asked, by).then(() => {
-          if (--line.waiting < WAITING_MAX) request.resume();
+        line.waiting++;
+        void this.#answer(response, asked, by).then(() => {
+          line.waiting--;
+          goOn();
           if (line.isEnded) end(line);
         });
       }
+      goOn();
     });
     request.on("end", () => end(line));
   }

@@ -6,6 +6,7 @@ import type { Clock } from "../model/clock.ts";
 import { REASONS } from "../model/fault.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { Control, type ControlOptions } from "../control/control.ts";
+import { reportOf } from "../control/lab.ts";
 import { createApi } from "./api.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Route } from "./route.ts";
@@ -81,18 +82,16 @@ export const claim = (n: number, more: object = {}) => ({
   ...more,
 });
 export const web = { network: "blue", host: "h1", owner: "web", ifname: "eth0", netns: "/var/run/netns/web" };
-export const report = {
-  host: "h1",
-  revision: 1,
-  bootId: "b",
-  version: "0",
-  driftRepaired: 0,
-  errors: [],
-  networks: [],
-  conditions: [],
-  hostPrefixes: [],
-  objects: 0,
-};
+export const report = reportOf("h1");
+
+/** Polls until it is so. */
+export async function until(what: string, probe: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!probe()) {
+    assert.ok(performance.now() < deadline, `not in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
 
 /** The answer is a problem as RFC 9457 has it, of this reason. */
 export function isProblem(

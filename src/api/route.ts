@@ -28,6 +28,13 @@ export type Answer =
   /** The route writes head and body itself, later and for long. */
   | { readonly stream: (response: ServerResponse) => Promise<void> };
 
+/** Head of an answer that goes on line by line: nobody in between may keep it, or gather what comes. */
+export const LINES_HEAD = {
+  "content-type": "application/x-ndjson",
+  "cache-control": "no-store",
+  "x-accel-buffering": "no",
+} as const;
+
 export type Route = {
   readonly method: "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
   /** With parameters in braces: `/v1/networks/{name}`. */

@@ -6,16 +6,16 @@ import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import type { FastifyInstance } from "fastify";
 import { Mirror } from "../client/mirror.ts";
-import { httpTransport, serverClient } from "../client/server.ts";
+import { serverClient } from "../client/server.ts";
+import { httpTransport } from "../client/transportHttp.ts";
 import { Control } from "../control/control.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { ChangeSet } from "../model/resource.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { createApi } from "./api.ts";
+import { ADMIN, JOIN, until } from "./lab.ts";
 
-const ADMIN = "admin-0123456789abcdef0123456789abcdef";
-const JOIN = "join-0123456789abcdef0123456789abcdef";
 const apps: FastifyInstance[] = [];
 after(() => Promise.all(apps.map((app) => app.close())));
 
@@ -47,13 +47,6 @@ async function open(history = 4096) {
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
   const claim = (n: number) => ({ host: `h${n}`, underlay: `192.168.0.${n}`, underlayMtu: 1500, hostPrefixes: [] });
   return { app, control, clock, url, claim };
-}
-async function until(what: string, probe: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!probe()) {
-    assert.ok(performance.now() < deadline, `not in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }
 const put = (control: Control, name: string, spec: object) =>
   control.write({ verb: "put-network", name, spec: { subnets: [{ cidr: "10.7.0.0/16" }], ...spec } });

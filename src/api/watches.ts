@@ -6,6 +6,7 @@ import type { ServerResponse } from "node:http";
 import type { Clock } from "../model/clock.ts";
 import { problemOf } from "../model/fault.ts";
 import type { ChangeSet } from "../model/resource.ts";
+import { LINES_HEAD } from "./route.ts";
 
 const BOOKMARK_EVERY_MS = 15_000;
 
@@ -41,11 +42,7 @@ export class Watches {
       const open: Open = { response, reached: from, isWaiting: false };
       response.on("close", () => gone.abort());
       response.on("error", () => gone.abort());
-      response.writeHead(200, {
-        "content-type": "application/x-ndjson",
-        "cache-control": "no-store",
-        "x-accel-buffering": "no",
-      });
+      response.writeHead(200, LINES_HEAD);
       response.flushHeaders();
       this.#open.add(open);
       this.#tick();

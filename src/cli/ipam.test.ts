@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { createApi } from "../api/api.ts";
-import { httpTransport } from "../client/server.ts";
+import { httpTransport } from "../client/transportHttp.ts";
 import { Control } from "../control/control.ts";
 import type { Ask, CheckReport, Inventory } from "../model/check.ts";
 import { problemOf } from "../model/fault.ts";

@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
+import { until } from "../api/lab.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault, problemOf, type Reason } from "../model/fault.ts";
-import { httpTransport } from "./server.ts";
+import { httpTransport } from "./transportHttp.ts";
 
 const claim = { network: "blue", host: "h1", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
 const exhausted = new Fault("exhausted", { what: "network blue is full", fix: "detach something" });
@@ -65,13 +66,6 @@ async function serving(t: TestContext, { hasLines = true } = {}) {
   return { lines, asked, transport, advance };
 }
 
-async function until(what: string, probe: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!probe()) {
-    assert.ok(performance.now() < deadline, `not in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
 async function notYet(answer: Promise<unknown>): Promise<void> {
   const turn = new Promise((resolve) => void setImmediate(resolve, "not yet"));
   assert.equal(await Promise.race([answer, turn]), "not yet");
@@ -151,6 +145,10 @@ test("a grant that nobody confirms is given up after 5 s, a claim that nobody an
   await notYet(a.answer);
   advance(200);
   await assert.rejects(a.answer, fault("timeout"));
+  // What was silent once is not trusted at once.
+  await transport.attach(claim);
+  assert.equal(asked.lines, 1);
+  advance(31_000);
   await transport.attach(claim);
   const second = await nth(2);
   const b = await ask(second);

@@ -14,7 +14,7 @@ const PATH = "/v1/claims";
 const KEPT_MS = 5_000;
 const ANSWER_MS = 30_000;
 const LOOK_EVERY_MS = 1_000;
-/** Between two attempts to open a line that could not be: the server may not have it, or something stands between. */
+/** Before a line is opened again that could not be, or was silent: something between may keep what comes. */
 const REOPEN_MS = 30_000;
 
 type Said = {
@@ -131,7 +131,9 @@ export class ClaimLine {
       await this.#clock.sleep(LOOK_EVERY_MS, this.#ended.signal);
       const nowMs = this.#clock.nowMs();
       const isLate = ({ sinceMs, granted }: Waiting) => nowMs - sinceMs > (granted === undefined ? ANSWER_MS : KEPT_MS);
-      if ([...this.#waiting.values()].some(isLate)) this.#end(silent());
+      if (![...this.#waiting.values()].some(isLate)) continue;
+      this.#reopenAtMs = nowMs + REOPEN_MS;
+      this.#end(silent());
     }
     this.#isLooking = false;
   }

@@ -11,7 +11,8 @@ import type { Clock } from "../model/clock.ts";
 import { Fault, problemOf, type Reason, REASONS } from "../model/fault.ts";
 import type { ChangeSet } from "../model/resource.ts";
 import { agentClient } from "./agent.ts";
-import { httpTransport, serverClient } from "./server.ts";
+import { serverClient } from "./server.ts";
+import { httpTransport } from "./transportHttp.ts";
 
 type Asked = { readonly line: string; readonly token?: string; readonly match?: string; readonly body?: unknown };
 

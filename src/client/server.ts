@@ -1,6 +1,6 @@
-// The server's API as typed calls: the CLI's client, and the agent's transport. Says what the calls are and nothing
-// about when to make them. Answers are believed to have their documented shape: they come from a server of ours, and
-// http.ts has made Faults of its refusals.
+// The server's API as typed calls: the CLI's client, and what the agent's (transportHttp.ts) does alike. Says what the
+// calls are and nothing about when to make them. Answers are believed to have their documented shape: they come from a
+// server of ours, and http.ts has made Faults of its refusals.
 import type { CheckReport, CheckRequest } from "../model/check.ts";
 import type { EndpointPatch } from "../model/input.ts";
 import type {
@@ -18,13 +18,11 @@ import type {
   SecurityGroup,
   Snapshot,
 } from "../model/resource.ts";
-import { Fault, faultOf, type Problem } from "../model/fault.ts";
-import type { Clock } from "../model/clock.ts";
+import { faultOf, type Problem } from "../model/fault.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ClusterStatus } from "../model/status.ts";
-import { ClaimLine } from "./claims.ts";
 import { type Call, httpClient, type HttpClient } from "./http.ts";
-import type { EndpointClaim, Joined, Transport } from "./transport.ts";
+import type { EndpointClaim } from "./transport.ts";
 
 /** `url`: `http://host:port`, `https://…` or `unix:/path/of.sock`. */
 export type ServerPlace = { readonly url: string; readonly token: string };
@@ -183,63 +181,7 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
   };
 }
 
-type HttpTransport = Transport & {
-  /** From now on as a host that has not joined yet. */
-  renew(joinToken: string, proposed: string): void;
-  close(): void;
-};
-
-/**
- * An agent's line to its server. Begins with the join token or the host's own, and goes on with what joining gave.
- * `proposed` is the credential that the host would like; written down before it asks, a join can be repeated when its
- * answer was lost.
- */
-export function httpTransport(
-  place: ServerPlace & { readonly proposed?: string; readonly clock: Clock },
-): HttpTransport {
-  const http = httpTo(place.url);
-  let { token, proposed } = place;
-  const ask = askWith(http, () => token);
-  const claims = new ClaimLine(http, () => token, place.clock);
-  return {
-    async join({ host, ...claim }) {
-      const path = `/v1/hosts/${encodeURIComponent(host)}/join`;
-      const body = proposed === undefined ? claim : { ...claim, token: proposed };
-      const joined = await ask<Joined>({ method: "POST", path, body });
-      token = joined.token;
-      return joined;
-    },
-    snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
-    watch: (from, signal) => watchOver(http, token, from, signal),
-    report: (report) =>
-      ask({ method: "PUT", path: `/v1/hosts/${encodeURIComponent(report.host)}/report`, body: report }),
-    async answer(answer) {
-      const path = `/v1/hosts/${encodeURIComponent(answer.inventory.host)}/inventory`;
-      await ask({ method: "POST", path, body: answer });
-    },
-    async attach(claim, granted = () => undefined) {
-      return (await claims.claim(claim, granted)) ?? ask({ method: "POST", path: "/v1/endpoints", body: claim });
-    },
-    async detach(endpoint) {
-      await ask({ method: "DELETE", path: pathOf("endpoint", endpoint) }).catch(unlessGone);
-    },
-    renew(joinToken, another) {
-      token = joinToken;
-      proposed = another;
-      // It is another host's now.
-      claims.close();
-    },
-    async moved(move, report) {
-      await ask({ method: "PUT", path: pathOf("move", move), body: report });
-    },
-    close() {
-      claims.close();
-      http.close();
-    },
-  };
-}
-
-function httpTo(url: string): HttpClient {
+export function httpTo(url: string): HttpClient {
   return httpClient({
     url,
     name: "the server",
@@ -250,7 +192,7 @@ function httpTo(url: string): HttpClient {
 /** `T` is what docs/api.md promises of the path. */
 type Ask = <T>(call: Call) => Promise<T>;
 
-function askWith(http: HttpClient, token: () => string): Ask {
+export function askWith(http: HttpClient, token: () => string): Ask {
   return async <T>(call: Call) => (await http.request({ token: token(), ...call })).body as T;
 }
 
@@ -266,12 +208,7 @@ async function listAll<K extends Kind>(ask: Ask, kind: K): Promise<readonly Reso
   }
 }
 
-/** Detaching what is not there succeeds. */
-function unlessGone(error: unknown): void {
-  if (!(error instanceof Fault) || error.reason !== "endpoint-unknown") throw error;
-}
-
-function pathOf(kind: Kind, name: string): string {
+export function pathOf(kind: Kind, name: string): string {
   return `/v1/${pluralOf(kind)}/${encodeURIComponent(name)}`;
 }
 
@@ -286,7 +223,7 @@ function headersOf({ createOnly, ifRevision }: Match): { readonly headers?: Read
 
 type Sets = AsyncGenerator<ChangeSet>;
 
-async function* watchOver(http: HttpClient, token: string, from: number, signal: AbortSignal): Sets {
+export async function* watchOver(http: HttpClient, token: string, from: number, signal: AbortSignal): Sets {
   for await (const line of http.lines({ method: "GET", path: `/v1/watch?from=${from}`, token }, signal)) {
     const said = line as ChangeSet | Problem;
     // A watch that fails after it began says why in its last line.

@@ -1,5 +1,5 @@
-// What an agent asks of a server. Two implementations: server.ts over the API, and the simulation's, which calls the
-// control plane directly and loses, delays, repeats and reorders on purpose.
+// What an agent asks of a server. Two implementations: transportHttp.ts over the API, and the simulation's, which calls
+// the control plane directly and loses, delays, repeats and reorders on purpose.
 import type { InventoryAnswer } from "../model/check.ts";
 import type { AllowedAddress } from "../model/group.ts";
 import type { ChangeSet, Endpoint, Host, Snapshot } from "../model/resource.ts";

@@ -11,7 +11,8 @@ import type { Clock } from "../model/clock.ts";
 import { Fault, type Reason } from "../model/fault.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { Mirror } from "./mirror.ts";
-import { httpTransport, serverClient } from "./server.ts";
+import { serverClient } from "./server.ts";
+import { httpTransport } from "./transportHttp.ts";
 
 const clock: Clock = {
   nowMs: () => Date.now(),

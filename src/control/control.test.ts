@@ -5,33 +5,16 @@ import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { Fault } from "../model/fault.ts";
 import { vrfsOn } from "../model/membership.ts";
-import type { HostReport } from "../model/status.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../model/resource.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import { aimed, anyWrite } from "./anyWrite.ts";
 import { Control } from "./control.ts";
-import { ADMIN, ADMIN_TOKEN, JOIN_TOKEN, type Lab, Reader, openLab, sorted } from "./lab.ts";
+import { ADMIN, ADMIN_TOKEN, JOIN_TOKEN, type Lab, Reader, openLab, reportOf, sorted } from "./lab.ts";
 import type { Write } from "./write.ts";
 
 const blue = { subnets: [{ cidr: "10.7.0.0/16" }] };
 const isFault = (reason: string) => (error: unknown) => error instanceof Fault && error.reason === reason;
-
-function reportOf(host: string, revision: number, more: Partial<HostReport> = {}): HostReport {
-  return {
-    host,
-    revision,
-    bootId: "b",
-    version: "0",
-    driftRepaired: 0,
-    errors: [],
-    networks: [],
-    conditions: [],
-    hostPrefixes: [],
-    objects: 0,
-    ...more,
-  };
-}
 
 /** The store, with a count of its transactions and a way to make the next one fail. */
 function watched(inner: Store): { inner: Store; store: Store; transactions: number; fail: Error | undefined } {
@@ -126,7 +109,7 @@ test("a server that starts again over the same store goes on where the last answ
   const lab = await openLab(store);
   await lab.put("dcos", { subnets: [{ cidr: "9.0.0.0/8", hostPrefix: 24 }] });
   const token = await lab.join(1, { hostPrefixes: ["172.17.0.1/16", "172.18.0.0/16"] });
-  await lab.control.report(reportOf("h1", 1, { hostPrefixes: ["172.19.0.0/16"] }));
+  await lab.control.report(reportOf("h1", { hostPrefixes: ["172.19.0.0/16"] }));
   const before = sorted(await lab.snapshot());
   await lab.control.close();
   await assert.rejects(lab.put("late", blue), isFault("unavailable"));
@@ -170,7 +153,7 @@ test("status: who reports, how far, how long it took", async () => {
     name: "dcos",
     spec: { dcos: { vtepMacOui: "70:B3:D5:00:00:00", masters: ["192.168.0.1"], agents: ["192.168.0.7"] } },
   });
-  await lab.control.report(reportOf("h1", 2));
+  await lab.control.report(reportOf("h1", { revision: 2 }));
   assert.deepEqual(
     (await lab.control.status()).hosts.map(({ host, state }) => [host, state]),
     [
@@ -182,19 +165,19 @@ test("status: who reports, how far, how long it took", async () => {
   await lab.put("blue", blue);
   const { revision } = await lab.snapshot();
   lab.time.now += 250;
-  await lab.control.report(reportOf("h1", revision));
+  await lab.control.report(reportOf("h1", { revision }));
   const lagOf = async () => (await lab.control.status()).hosts[0]?.status?.lagMs;
   assert.equal(await lagOf(), 250);
   // A heartbeat says nothing new, and neither does a revision that was about somebody else.
   lab.time.now += 10_000;
-  await lab.control.report(reportOf("h1", revision));
+  await lab.control.report(reportOf("h1", { revision }));
   await lab.attach("blue", "h2", "web");
   lab.time.now += 5_000;
-  await lab.control.report(reportOf("h1", revision + 1));
+  await lab.control.report(reportOf("h1", { revision: revision + 1 }));
   assert.equal(await lagOf(), 250);
   lab.time.now += 30_001;
   assert.equal((await lab.control.status()).hosts[0]?.state, "suspect");
-  await assert.rejects(lab.control.report(reportOf("h9", 1)), isFault("host-unknown"));
+  await assert.rejects(lab.control.report(reportOf("h9")), isFault("host-unknown"));
 });
 
 /** What a host should see, said without any index. */

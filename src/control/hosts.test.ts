@@ -2,29 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault, type Reason } from "../model/fault.ts";
-import type { HostReport } from "../model/status.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { Control } from "./control.ts";
-import { ADMIN, JOIN_TOKEN, type Lab, openLab, refuses, sorted, v4 } from "./lab.ts";
+import { ADMIN, JOIN_TOKEN, type Lab, openLab, refuses, reportOf, sorted, v4 } from "./lab.ts";
 
 const MINUTE = 60_000;
 const isFault =
   (reason: Reason, text = /./) =>
   (error: unknown) =>
     error instanceof Fault && error.reason === reason && text.test(error.message);
-const reportOf = (host: string, more: Partial<HostReport> = {}): HostReport => ({
-  host,
-  bootId: "boot",
-  version: "0",
-  revision: 1,
-  driftRepaired: 0,
-  errors: [],
-  networks: [],
-  conditions: [],
-  hostPrefixes: [],
-  objects: 0,
-  ...more,
-});
 const routed = { subnets: [{ cidr: "10.1.0.0/16", hostPrefix: 24 }] };
 const switched = { subnets: [{ cidr: "10.2.0.0/24" }] };
 const stateOf = async (lab: Lab, host: string) =>

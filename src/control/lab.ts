@@ -5,6 +5,7 @@ import { Fault, type Reason } from "../model/fault.ts";
 import type { EndpointClaim, HostClaim, NetworkInput } from "../model/input.ts";
 import type { Change, ChangeSet, Endpoint, Network, Resource, Snapshot } from "../model/resource.ts";
 import { keyOfResource, resourcesIn } from "../model/resource.ts";
+import type { HostReport } from "../model/status.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import { Shards } from "../ipam/shards.ts";
@@ -71,6 +72,23 @@ export async function openLab(store: Store = openMemoryStore({ cluster: "lab" })
     },
     detach: (endpoint) => control.write({ verb: "detach", endpoint, by: ADMIN, force: true }),
     snapshot: (viewer = ADMIN) => control.snapshot(viewer),
+  };
+}
+
+/** What a host says that has nothing to say, at revision 1. */
+export function reportOf(host: string, more: Partial<HostReport> = {}): HostReport {
+  return {
+    host,
+    revision: 1,
+    bootId: "b",
+    version: "0",
+    driftRepaired: 0,
+    errors: [],
+    networks: [],
+    conditions: [],
+    hostPrefixes: [],
+    objects: 0,
+    ...more,
   };
 }
 

@@ -2,6 +2,7 @@
 // no router advertisements, no storms. The rules are the same for every network; what differs is in elements of sets
 // and in bits of the port's mark. A port without a mark carries nothing: so an endpoint is cut off until its elements
 // are there, by construction.
+import { formatIp, macValue, slaacIp } from "../model/address.ts";
 import { groupsOf } from "../model/group.ts";
 import type { Endpoint, EndpointSpec, Network, Vrf } from "../model/resource.ts";
 import { portName } from "./names.ts";
@@ -202,12 +203,11 @@ function boundOf({
   return [...new Map(pairs.map((pair) => [`${pair.ip} ${pair.mac}`, pair])).values()];
 }
 
-/** fe80:: with the MAC's EUI-64 (RFC 4291, appendix A), as canonical text; the MAC as text in lower case. */
-export function linkLocal(mac: string): string {
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(":").map((byte) => Number.parseInt(byte, 16));
-  const first = ((a ^ 2) << 8) | b;
-  const others = [(c << 8) | 0xff, 0xfe00 | d, (e << 8) | f].map((group) => group.toString(16)).join(":");
-  return first === 0 ? `fe80::${others}` : `fe80::${first.toString(16)}:${others}`;
+const LINK_LOCAL = 0xfe80n << 112n;
+
+/** fe80:: with the MAC's EUI-64. */
+function linkLocal(mac: string): string {
+  return formatIp(slaacIp(LINK_LOCAL, macValue(mac)));
 }
 
 /** Addresses of the members of groups that the VRF's rules ask for, wherever they are. */

@@ -21,7 +21,7 @@ import { ownVersion } from "../cli/version.ts";
 import { cniHatch } from "../doors/cni/cni.ts";
 import { keepFiles, type Place } from "../doors/cni/files.ts";
 import { Mirror } from "../client/mirror.ts";
-import { httpTransport } from "../client/server.ts";
+import { httpTransport } from "../client/transportHttp.ts";
 import type { HostClaim } from "../client/transport.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { Fault } from "../model/fault.ts";

@@ -43,6 +43,14 @@ async function finish<T>(world: World, work: Promise<T>): Promise<T> {
   return work;
 }
 
+/** Whatever was still going on is over, and the kernel is as it should be. */
+async function endWell(world: World, host: Host): Promise<void> {
+  await world.clock.advance(60_000);
+  await world.assertConverged("after all");
+  world.killAgent(host);
+  world.killServer();
+}
+
 async function portOf(host: Host, name: string) {
   const state = await host.kernel.observe([...host.workloads] as Ns[]);
   return [...state.values()].find((o) => o.kind === "veth" && o.name === portName(`${name}.eth0`));
@@ -67,10 +75,7 @@ test("a port that is detached while a round is about to make it again stays away
   assert.equal(await portOf(host, "web"), undefined);
   await finish(world, attach(host, "web"));
   assert.equal(keyOf((await portOf(host, "web")) ?? assert.fail()), keyOf(web));
-  await world.clock.advance(40_000);
-  await world.assertConverged("after all");
-  world.killAgent(host);
-  world.killServer();
+  await endWell(world, host);
 });
 
 test("an agent that has just started tells what is attached, with the server away and without a snapshot", async () => {
@@ -154,10 +159,7 @@ describe("a lease that is told before it is on disk", () => {
     resolve();
     await world.clock.advance(100);
     assert.deepEqual(answers, ["attached"]);
-    await world.clock.advance(60_000);
-    await world.assertConverged("after all");
-    world.killAgent(host);
-    world.killServer();
+    await endWell(world, host);
   });
 
   test("that the server could not keep is gone again, and free", async () => {
@@ -184,10 +186,7 @@ describe("a lease that is told before it is on disk", () => {
     assert.deepEqual([await addressesOf(host), host.entries.has("web.red")], [[], false]);
     await finish(world, attachTo(host, "red", "web"));
     assert.deepEqual(await addressesOf(host), ["10.8.0.3/24"]);
-    await world.clock.advance(60_000);
-    await world.assertConverged("after all");
-    world.killAgent(host);
-    world.killServer();
+    await endWell(world, host);
   });
 
   test("that is kept while a round looks is as the host made it", async () => {
@@ -221,10 +220,7 @@ describe("a lease that is told before it is on disk", () => {
     seen.resolve();
     await world.clock.advance(1000);
     assert.deepEqual(changed, []);
-    await world.clock.advance(60_000);
-    await world.assertConverged("after all");
-    world.killAgent(host);
-    world.killServer();
+    await endWell(world, host);
   });
 
   test("whose workload has something in the way is refused with it, and free", async () => {
@@ -238,10 +234,7 @@ describe("a lease that is told before it is on disk", () => {
     assert.match(answers.join(), /0\.0\.0\.0\/0/);
     assert.deepEqual([host.entries.has("own.red"), host.kernel.linkNames(ns).includes("red")], [false, false]);
     assert.equal(await world.control?.find("endpoint", "own.red", { role: "admin" }), undefined);
-    await world.clock.advance(60_000);
-    await world.assertConverged("after all");
-    world.killAgent(host);
-    world.killServer();
+    await endWell(world, host);
   });
 
   test("knows of its workload's others: one of them is the way out", async () => {
@@ -272,10 +265,7 @@ describe("a lease that is told before it is on disk", () => {
         object.kind === "route" && object.ns === "/run/netns/new" && object.dst === "0.0.0.0/0" ? [object.dev] : [],
       );
       assert.deepEqual(ways, [order[0]], "the first that was there");
-      await world.clock.advance(60_000);
-      await world.assertConverged("after all");
-      world.killAgent(host);
-      world.killServer();
+      await endWell(world, host);
     }
   });
 
@@ -306,10 +296,7 @@ describe("a lease that is told before it is on disk", () => {
     assert.notEqual(answers[0], "attached");
     assert.deepEqual(await left, []);
     assert.deepEqual([await addressesOf(host), await tracesOf(host), [...host.entries.keys()]], [[], [], []]);
-    await world.clock.advance(60_000);
-    await world.assertConverged("after all");
-    world.killAgent(host);
-    world.killServer();
+    await endWell(world, host);
   });
 
   test("is no lease when both die before it is kept", async () => {

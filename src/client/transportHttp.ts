@@ -1,0 +1,67 @@
+// An agent's transport over the server's API. Of its own, because the command line starts without it.
+import type { Clock } from "../model/clock.ts";
+import { Fault } from "../model/fault.ts";
+import { ClaimLine } from "./claims.ts";
+import { type ServerPlace, askWith, httpTo, pathOf, watchOver } from "./server.ts";
+import type { Joined, Transport } from "./transport.ts";
+
+type HttpTransport = Transport & {
+  /** From now on as a host that has not joined yet. */
+  renew(joinToken: string, proposed: string): void;
+  close(): void;
+};
+
+/**
+ * An agent's line to its server. Begins with the join token or the host's own, and goes on with what joining gave.
+ * `proposed` is the credential that the host would like; written down before it asks, a join can be repeated when its
+ * answer was lost.
+ */
+export function httpTransport(
+  place: ServerPlace & { readonly proposed?: string; readonly clock: Clock },
+): HttpTransport {
+  const http = httpTo(place.url);
+  let { token, proposed } = place;
+  const ask = askWith(http, () => token);
+  const claims = new ClaimLine(http, () => token, place.clock);
+  return {
+    async join({ host, ...claim }) {
+      const path = `/v1/hosts/${encodeURIComponent(host)}/join`;
+      const body = proposed === undefined ? claim : { ...claim, token: proposed };
+      const joined = await ask<Joined>({ method: "POST", path, body });
+      token = joined.token;
+      return joined;
+    },
+    snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
+    watch: (from, signal) => watchOver(http, token, from, signal),
+    report: (report) =>
+      ask({ method: "PUT", path: `/v1/hosts/${encodeURIComponent(report.host)}/report`, body: report }),
+    async answer(answer) {
+      const path = `/v1/hosts/${encodeURIComponent(answer.inventory.host)}/inventory`;
+      await ask({ method: "POST", path, body: answer });
+    },
+    async attach(claim, granted = () => undefined) {
+      return (await claims.claim(claim, granted)) ?? ask({ method: "POST", path: "/v1/endpoints", body: claim });
+    },
+    async detach(endpoint) {
+      await ask({ method: "DELETE", path: pathOf("endpoint", endpoint) }).catch(unlessGone);
+    },
+    renew(joinToken, another) {
+      token = joinToken;
+      proposed = another;
+      // It is another host's now.
+      claims.close();
+    },
+    async moved(move, report) {
+      await ask({ method: "PUT", path: pathOf("move", move), body: report });
+    },
+    close() {
+      claims.close();
+      http.close();
+    },
+  };
+}
+
+/** Detaching what is not there succeeds. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof Fault) || error.reason !== "endpoint-unknown") throw error;
+}
