@@ -101,7 +101,11 @@ export class Agent {
     const { kernel, mirror, clock } = this.#options;
     this.#startedAtMs = clock.nowMs();
     releaseEarlierBoots(this.#options.journal, this.#bootId);
-    kernel.watch(() => this.#looks.heard(signal), signal);
+    kernel.watch(
+      () => this.#looks.heard(signal),
+      signal,
+      () => void this.#line.moved(),
+    );
     mirror.onChange(() => this.#heard(signal));
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
     await Promise.all([

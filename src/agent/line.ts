@@ -14,8 +14,8 @@ export type LineOptions = {
   readonly mirror: Mirror;
   readonly clock: Clock;
   readonly random: () => number;
-  /** What the host says of itself now; sent at the start and when it changes. */
-  readonly claim: () => HostClaim;
+  /** What the host says of itself now; sent at the start and when it changes. Rejects with a Fault while it cannot. */
+  readonly claim: () => Promise<HostClaim>;
   /** The cluster this host belonged to before, if it ever joined one. */
   readonly cluster: string | undefined;
   /** Called with the host's own credential, to be kept. */
@@ -27,6 +27,8 @@ export type LineOptions = {
 };
 
 const HEARTBEAT_MS = 10_000;
+/** The same while the host has no address for its tunnels: a route may come after the address. */
+const ASTRAY_MS = 1_000;
 /** News of this long go out as one report. */
 const GATHER_MS = 20;
 /** Between two reports of a host that always has news: they took attaches in a row a tenth of the processor. */
@@ -42,6 +44,11 @@ export class Line {
   readonly #options: LineOptions;
   #report: HostReport;
   #claimed = "";
+  /** The underlay address of the last claim; undefined before the first, and while there is none. */
+  #address: string | undefined;
+  /** Why what the host would say of itself cannot be said, or was refused: a condition for people. */
+  #astray: string | undefined;
+  #isClaimDue = false;
   #wake = new AbortController();
 
   constructor(options: LineOptions, report: HostReport) {
@@ -50,7 +57,8 @@ export class Line {
   }
 
   get report(): HostReport {
-    return this.#report;
+    if (this.#astray === undefined) return this.#report;
+    return { ...this.#report, conditions: [this.#astray, ...this.#report.conditions] };
   }
 
   /** The server hears of it soon if it is news, else with the next heartbeat. */
@@ -59,6 +67,13 @@ export class Line {
     this.#report = { ...this.#report, ...news };
     const isNews = Object.entries(news).some(([key, value]) => !isDeepStrictEqual(value, before[key]));
     if (isNews) this.#wake.abort(WOKEN);
+  }
+
+  /** The host's own addresses have changed: what it says of itself may be otherwise, and its connections dead. */
+  async moved(): Promise<void> {
+    await this.#claimNow().catch(() => undefined);
+    this.#isClaimDue = true;
+    this.#wake.abort(WOKEN);
   }
 
   /** Send the report again, news or not: the server may be another process than before. */
@@ -114,9 +129,32 @@ export class Line {
     }
   }
 
+  /** A connection from an address that the host no longer has is only noticed after its time: it is let go of here. */
+  async #claimNow(): Promise<HostClaim> {
+    const { claim, transport } = this.#options;
+    const claimed = await claim().catch((error: unknown) => problemOf(error));
+    const address = "underlay" in claimed ? claimed.underlay : undefined;
+    if (this.#address !== undefined && address !== this.#address) transport.reconnect();
+    this.#address = address;
+    if ("underlay" in claimed) return claimed;
+    this.#strays(claimed.detail);
+    const fix = "nothing: it goes on by itself when the host has an address";
+    throw new Fault("unavailable", { what: claimed.detail, fix });
+  }
+
+  #strays(why: string | undefined): void {
+    if (this.#astray === why) return;
+    this.#astray = why;
+    if (why !== undefined) this.#options.log("claim", { error: why });
+    this.#wake.abort(WOKEN);
+  }
+
   async #join(): Promise<void> {
-    const { transport, claim, cluster, saveIdentity, standing, clock } = this.#options;
-    const claimed = claim();
+    await this.#joinAs(await this.#claimNow());
+  }
+
+  async #joinAs(claimed: HostClaim): Promise<void> {
+    const { transport, cluster, saveIdentity, standing, clock } = this.#options;
     const sentAtMs = clock.nowMs();
     const joined = await transport.join(claimed);
     if (cluster !== undefined && cluster !== joined.cluster) {
@@ -135,27 +173,44 @@ export class Line {
   }
 
   async #reportOn(signal: AbortSignal): Promise<void> {
-    const { clock, transport, mirror, claim, standing, log } = this.#options;
+    const { clock, transport, mirror, standing, log } = this.#options;
     let claimedAtMs = clock.nowMs();
     while (!signal.aborted) {
       this.#wake = new AbortController();
+      // Asking the kernel takes longer than reporting: with the heartbeat, not with every piece of news.
+      const claimAfterMs = this.#astray === undefined ? HEARTBEAT_MS : ASTRAY_MS;
+      if (this.#isClaimDue || clock.nowMs() - claimedAtMs >= claimAfterMs) {
+        claimedAtMs = clock.nowMs();
+        await this.#reclaim();
+      }
       if (mirror.isSynced) {
         try {
-          // Asking the kernel takes longer than reporting: with the heartbeat, not with every piece of news.
-          if (clock.nowMs() - claimedAtMs >= HEARTBEAT_MS) {
-            claimedAtMs = clock.nowMs();
-            if (this.#claimed !== JSON.stringify(claim())) await this.#join();
-          }
           const sentAtMs = clock.nowMs();
-          const { reclaimAfterMs } = await transport.report(this.#report);
+          const { reclaimAfterMs } = await transport.report(this.report);
           standing.heard(sentAtMs, reclaimAfterMs);
         } catch (error) {
           log("report", { error: problemOf(error).detail });
         }
       }
       const reportedAtMs = clock.nowMs();
-      await clock.sleep(HEARTBEAT_MS, AbortSignal.any([signal, this.#wake.signal]));
+      const restMs = this.#astray === undefined ? HEARTBEAT_MS : ASTRAY_MS;
+      await clock.sleep(restMs, AbortSignal.any([signal, this.#wake.signal]));
       await clock.sleep(Math.max(GATHER_MS, reportedAtMs + SPACING_MS - clock.nowMs()), signal);
+    }
+  }
+
+  /** Says anew what the host is, if that is news. Whatever becomes of it, reports go on. */
+  async #reclaim(): Promise<void> {
+    this.#isClaimDue = false;
+    try {
+      const claimed = await this.#claimNow();
+      if (this.#claimed !== JSON.stringify(claimed)) await this.#joinAs(claimed);
+      this.#strays(undefined);
+    } catch (error) {
+      const { reason, detail } = problemOf(error);
+      // Told already, or the server is away: then nothing else is told it either.
+      if (reason === "unavailable" || reason === "timeout") return this.#options.log("join", { error: detail });
+      this.#strays(`the server does not take what this host says of itself now: ${detail}`);
     }
   }
 }

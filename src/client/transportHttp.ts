@@ -54,6 +54,10 @@ export function httpTransport(
     async moved(move, report) {
       await ask({ method: "PUT", path: pathOf("move", move), body: report });
     },
+    reconnect() {
+      claims.close();
+      http.close();
+    },
     close() {
       claims.close();
       http.close();

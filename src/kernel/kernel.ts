@@ -96,9 +96,9 @@ export interface Kernel {
   /**
    * Calls `poke` after the kernel said that something of ours may have changed. Carries no data on purpose. If `poke`
    * gives a promise, there may be silence until it resolves, and whatever happened meanwhile pokes once. Ends with the
-   * signal.
+   * signal. `moved` is called when an address of the host's own comes or goes, link-local ones aside.
    */
-  watch(poke: () => unknown, signal: AbortSignal): void;
+  watch(poke: () => unknown, signal: AbortSignal, moved?: () => void): void;
   /**
    * Every port of an endpoint that the kernel has, with what its far end carries, in whatever namespace that is: what
    * nobody knows of any more, too. Throws if the kernel cannot be read.

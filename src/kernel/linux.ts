@@ -59,9 +59,9 @@ export class LinuxKernel implements Kernel {
     return ports.map((port) => cutOff(this.#namespaces, port.ns, port));
   }
 
-  watch(poke: () => unknown, signal: AbortSignal): void {
+  watch(poke: () => unknown, signal: AbortSignal, moved: () => void = () => undefined): void {
     if (signal.aborted) return;
-    const monitor = new Monitor(this.#namespaces, poke);
+    const monitor = new Monitor(this.#namespaces, poke, moved);
     this.#monitors.add(monitor);
     signal.addEventListener("abort", () => this.#end(monitor), { once: true });
   }

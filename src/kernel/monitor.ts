@@ -42,6 +42,7 @@ type Ear = {
 export class Monitor {
   readonly #namespaces: Namespaces;
   readonly #poke: () => unknown;
+  readonly #moved: () => void;
   /** By inode: a namespace made again under its old name is another one. */
   readonly #ears = new Map<string, Ear>();
   readonly #wake = libc.eventfd();
@@ -49,10 +50,11 @@ export class Monitor {
   #isStale = false;
   #isClosed = false;
 
-  /** Listens from here on, until close(). */
-  constructor(namespaces: Namespaces, poke: () => unknown) {
+  /** Listens from here on, until close(). `moved` is told of addresses of the host's own, `poke` of all that is ours. */
+  constructor(namespaces: Namespaces, poke: () => unknown, moved: () => void) {
     this.#namespaces = namespaces;
     this.#poke = poke;
+    this.#moved = moved;
     mkdirSync(RUN_DIR, { recursive: true, mode: 0o755 });
     const look = () => {
       this.refresh();
@@ -109,17 +111,21 @@ export class Monitor {
   /** Whether anything that waits in the queue concerns us. */
   #drain(fd: number, ear: Ear): boolean {
     let isConcerned = false;
+    let hasMoved = false;
     try {
       for (let length = libc.recvNow(fd, inbox); length >= 0; length = libc.recvNow(fd, inbox)) {
         eachMessage(inbox, length, (message) => {
           isConcerned = (fd === ear.nft.fd ? isOurTable(message) : concerns(ear, message)) || isConcerned;
+          hasMoved ||= fd === ear.route.fd && isHostsAddress(ear, message);
         });
       }
     } catch (error) {
       // ENOBUFS: more happened than the queue holds. What it was, nobody knows.
       if (!(error instanceof SystemError)) throw error;
       isConcerned = true;
+      hasMoved = true;
     }
+    if (hasMoved) this.#moved();
     return isConcerned;
   }
 
@@ -202,6 +208,13 @@ function concerns(ear: Ear, message: Received): boolean {
     default:
       return false;
   }
+}
+
+/** Not of our links, and not what every link gets by itself: containers come and go with those. */
+function isHostsAddress({ ns, ours }: Ear, message: Received): boolean {
+  if (ns !== "host" || (message.type !== k.RTM_NEWADDR && message.type !== k.RTM_DELADDR)) return false;
+  const { index, ip } = readAddress(message);
+  return !ours.has(index) && !/^fe[89ab]/.test(ip);
 }
 
 /** A link that lost its mark is known by its index. */

@@ -13,6 +13,7 @@ import { fileJournal } from "../agent/journal.ts";
 import { Members } from "../agent/members.ts";
 import { agentMetrics } from "../agent/metrics.ts";
 import { Standing } from "../agent/standing.ts";
+import { Underlay } from "../agent/underlay.ts";
 import { listenForQuestions, listenOnSocket, type DoorServer, type Hatch, type Page } from "../agent/socket.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/cli.ts";
@@ -58,9 +59,10 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const disk = openDisk(settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"]);
   const token = tokenOf(disk, host, settings);
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
-  const underlay = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
-  const claim = claimOf(kernel, host, underlay, settings);
-  claim(); // An address that the host does not have is told at once, not with the first join.
+  const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
+  const find = settings.underlay === undefined ? { find: () => sourceAddress(url) } : {};
+  const claim = claimOf(kernel, host, new Underlay({ kernel, address, ...find }), settings);
+  const { underlay } = await claim(); // An address that the host does not have is told at once, not with the first join.
   const proposed = disk.proposal(newCredential);
   const transport = httpTransport({ url, token, proposed, clock: world.clock });
   const standing = new Standing(world.clock, disk.standing(), disk.saveStanding);
@@ -152,27 +154,19 @@ function newCredential(): string {
   return randomBytes(32).toString("base64url");
 }
 
-function claimOf(kernel: LinuxKernel, host: string, underlay: string, { slices }: Settings): () => HostClaim {
-  return () => {
-    const underlayMtu = kernel.underlayMtu(underlay);
-    if (underlayMtu === undefined) {
-      const fix = "give an address of this host to --underlay";
-      throw new Fault("address-invalid", {
-        what: `this host does not have the address ${underlay}`,
-        where: "--underlay",
-        fix,
-      });
-    }
-    const { prefixes } = kernel.facts();
-    return {
-      host,
-      underlay,
-      underlayMtu,
-      hostPrefixes: prefixes,
-      shaping: kernel.shaping(),
-      ...(slices === undefined ? {} : { slices: slices.split(",") }),
-    };
-  };
+function claimOf(
+  kernel: LinuxKernel,
+  host: string,
+  underlay: Underlay,
+  { slices }: Settings,
+): () => Promise<HostClaim> {
+  return async () => ({
+    host,
+    ...(await underlay.now()),
+    hostPrefixes: kernel.facts().prefixes,
+    shaping: kernel.shaping(),
+    ...(slices === undefined ? {} : { slices: slices.split(",") }),
+  });
 }
 
 /** The address that packets to the server leave with. Connecting a datagram socket asks the routes, sends nothing. */

@@ -132,6 +132,8 @@ export class Cluster {
   readonly hosts: readonly string[];
   readonly #processes = new Map<string, ChildProcess>();
 
+  /** Hosts whose agents look for their underlay address themselves. */
+  readonly floating = new Set<string>();
   readonly #serverArgs: readonly string[];
 
   /** `serverArgs` are further flags of the server. */
@@ -240,8 +242,7 @@ export class Cluster {
       join(this.folder, "server", "join.token"),
       "--host",
       host,
-      "--underlay",
-      this.underlayOf(host),
+      ...(this.floating.has(host) ? [] : ["--underlay", this.underlayOf(host)]),
       "--state-dir",
       stateDir,
       "--socket",

@@ -170,13 +170,14 @@ export class World {
       clock,
       random,
       cluster: host.token === JOIN_TOKEN ? undefined : "simulated",
-      claim: () => ({
-        host: host.name,
-        underlay: host.underlay,
-        underlayMtu: 1500,
-        hostPrefixes: [],
-        shaping: DIRECTIONS,
-      }),
+      claim: () =>
+        Promise.resolve({
+          host: host.name,
+          underlay: host.underlay,
+          underlayMtu: 1500,
+          hostPrefixes: [],
+          shaping: DIRECTIONS,
+        }),
       saveIdentity: (joined) => {
         if (host.running?.agent === agent) host.credential = host.token = joined.token;
       },
@@ -263,6 +264,7 @@ export class World {
         })),
       snapshot: () => ask((control) => control.snapshot(viewer(control))),
       watch: (from, signal) => this.#watch(host, viewer, from, signal),
+      reconnect: () => undefined,
       report: (report) =>
         ask(async (control) => {
           viewer(control);
