@@ -23,7 +23,7 @@ import { adopted, disagreement, freeIn, goneOf, isAlive, isSameGround, withLocal
 import { Loop } from "./loop.ts";
 import { Looks } from "./look.ts";
 import { Lost } from "./lost.ts";
-import { keepSaved } from "./saved.ts";
+import { beginAnew, keepSaved } from "./saved.ts";
 import { flowCutter, policySaid } from "./policy.ts";
 import type { Standing } from "./standing.ts";
 
@@ -37,8 +37,6 @@ export type AgentOptions = LineOptions & {
 };
 
 const PERIOD_MS = 30_000;
-/** A disk that is full may have room later. */
-const SAVE_AGAIN_MS = 1_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
 const START_GRACE_MS = 3_000;
 
@@ -121,33 +119,11 @@ export class Agent {
   #heard(signal: AbortSignal): void {
     const { isSynced } = this.#options.mirror;
     if (isSynced && !this.#isSynced) {
-      void this.#begin(signal);
+      void beginAnew(this.#options, signal, () => this.#loop.poke());
       this.#serverLoop.poke();
       this.#line.repeat();
     }
     this.#isSynced = isSynced;
-    this.#loop.poke();
-  }
-
-  /**
-   * What the mirror follows now was listed with the credential of a host that is one: it may give addresses of these
-   * blocks, as soon as no restart can find the ones of its earlier life on disk.
-   */
-  async #begin(signal: AbortSignal): Promise<void> {
-    const { standing, mirror, saveSnapshot, log, clock } = this.#options;
-    const snapshot = mirror.snapshot();
-    if (standing.ended === undefined || snapshot === undefined) return;
-    const { life } = standing;
-    for (let isSaved = false; !isSaved; ) {
-      isSaved = await saveSnapshot(snapshot).then(
-        () => true,
-        (error: unknown) => (log("save", { error: String(error) }), false),
-      );
-      if (!isSaved) await clock.sleep(SAVE_AGAIN_MS, signal);
-      if (standing.life !== life || signal.aborted) return;
-    }
-    standing.begin();
-    log("this host has joined anew", { revision: snapshot.revision });
     this.#loop.poke();
   }
 

@@ -1,7 +1,8 @@
-// Keeps the newest snapshot for a start without the server.
+// Keeps the newest snapshot for a start without the server, and for a life that begins anew.
 import type { Mirror } from "../client/mirror.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Snapshot } from "../model/resource.ts";
+import type { Standing } from "./standing.ts";
 
 type SaveOptions = {
   readonly mirror: Mirror;
@@ -10,7 +11,11 @@ type SaveOptions = {
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 };
 
+type BeginOptions = SaveOptions & { readonly standing: Standing };
+
 const SAVE_MS = 1_000;
+/** A disk that is full may have room later. */
+const SAVE_AGAIN_MS = 1_000;
 
 /** Until the signal aborts: at most once a second, and only what is complete and newer. */
 export async function keepSaved({ mirror, clock, saveSnapshot, log }: SaveOptions, signal: AbortSignal): Promise<void> {
@@ -22,4 +27,26 @@ export async function keepSaved({ mirror, clock, saveSnapshot, log }: SaveOption
     savedRevision = snapshot.revision;
     await saveSnapshot(snapshot).catch((error: unknown) => log("save", { error: String(error) }));
   }
+}
+
+/**
+ * What the mirror follows now was listed with the credential of a host that is one: it may give addresses of these
+ * blocks, as soon as no restart can find the ones of its earlier life on disk. `begun` is called then.
+ */
+export async function beginAnew(options: BeginOptions, signal: AbortSignal, begun: () => void): Promise<void> {
+  const { standing, mirror, saveSnapshot, log, clock } = options;
+  const snapshot = mirror.snapshot();
+  if (standing.ended === undefined || snapshot === undefined) return;
+  const { life } = standing;
+  for (let isSaved = false; !isSaved; ) {
+    isSaved = await saveSnapshot(snapshot).then(
+      () => true,
+      (error: unknown) => (log("save", { error: String(error) }), false),
+    );
+    if (!isSaved) await clock.sleep(SAVE_AGAIN_MS, signal);
+    if (standing.life !== life || signal.aborted) return;
+  }
+  standing.begin();
+  log("this host has joined anew", { revision: snapshot.revision });
+  begun();
 }
