@@ -68,7 +68,7 @@ export interface Transport {
   attach(claim: EndpointClaim, granted?: (endpoint: Endpoint) => void): Promise<Endpoint>;
   /** Detaching what is not there succeeds. */
   detach(endpoint: string): Promise<void>;
-  /** Lets go of every connection: they may be from an address that this host no longer has. What is asked next opens another. */
+  /** Lets go of every connection, because the address they are from may be gone. What is asked next opens another. */
   reconnect(): void;
   /** A move that the server has forgotten is none of this host's any more: that succeeds, too. */
   moved(move: string, report: MoveReport): Promise<void>;

@@ -62,7 +62,8 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
   const find = settings.underlay === undefined ? { find: () => sourceAddress(url) } : {};
   const claim = claimOf(kernel, host, new Underlay({ kernel, address, ...find }), settings);
-  const { underlay } = await claim(); // An address that the host does not have is told at once, not with the first join.
+  // An address that the host does not have is told at once, not with the first join.
+  const { underlay } = await claim();
   const proposed = disk.proposal(newCredential);
   const transport = httpTransport({ url, token, proposed, clock: world.clock });
   const standing = new Standing(world.clock, disk.standing(), disk.saveStanding);
