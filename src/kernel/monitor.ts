@@ -50,7 +50,7 @@ export class Monitor {
   #isStale = false;
   #isClosed = false;
 
-  /** Listens from here on, until close(): `poke` is told of all that is ours, `moved` of addresses of the host itself. */
+  /** Listens until close(). `poke` is told of all that is ours, `moved` of addresses of the host's own. */
   constructor(namespaces: Namespaces, poke: () => unknown, moved: () => void) {
     this.#namespaces = namespaces;
     this.#poke = poke;
