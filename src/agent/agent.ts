@@ -11,30 +11,22 @@ import { diff } from "../datapath/diff.ts";
 import { portName } from "../datapath/names.ts";
 import { printOp } from "../datapath/print.ts";
 import type { KernelObject, KernelState, Op } from "../datapath/state.ts";
-import type { Kernel, OpResult } from "../kernel/kernel.ts";
+import type { OpResult } from "../kernel/kernel.ts";
 import { vrfsOn } from "../model/membership.ts";
 import { emptySnapshot, type Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
-import { type Entry, type Journal, releaseEarlierBoots } from "./journal.ts";
-import { Line, type LineOptions, refusalsOf } from "./line.ts";
+import { type Entry, releaseEarlierBoots } from "./journal.ts";
+import { Line, refusalsOf } from "./line.ts";
 import { merged, pairsIn, placeOf, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
 import { writeDown } from "./limits.ts";
 import { adopted, disagreement, freeIn, goneOf, isAlive, isSameGround, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
 import { Looks } from "./look.ts";
 import { Lost } from "./lost.ts";
+import type { AgentOptions } from "./options.ts";
 import { beginAnew, keepSaved } from "./saved.ts";
 import { flowCutter, policySaid } from "./policy.ts";
 import type { Standing } from "./standing.ts";
-
-export type AgentOptions = LineOptions & {
-  readonly host: string;
-  readonly version: string;
-  readonly kernel: Kernel;
-  readonly journal: Journal;
-  /** Called with the newest snapshot, at most once a second: kept for a start without the server. */
-  readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
-};
 
 const PERIOD_MS = 30_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
@@ -227,7 +219,7 @@ export class Agent {
     this.#touched.clear();
     const seen = this.current() ?? snapshot;
     const local = this.local(seen);
-    const desired = compile(local, host);
+    const desired = compile(local, host, this.#options.management?.() ?? []);
     const isSaid = mirror.isSynced || standing.ended !== undefined;
     const ops = diff(actual, isSaid ? desired : withoutRemovals(actual, desired, journal.entries.values()));
     const isDrift = this.#isSettled(seen);

@@ -50,7 +50,7 @@ async function showVrf(cli: Cli, name: string, options: ReadOptions): Promise<vo
       ["VTEP subnets", vrf.spec.vtepSubnets.join(", ")],
       ["VTEP MACs", `${vrf.spec.vtepMacOui}:…`],
       ["VTEP device", vrf.spec.vtepName],
-      ["Host access", vrf.spec.hostAccess ? "processes of a host reach its addresses" : "none"],
+      ["Host access", vrf.spec.hostAccess ? "hosts and its workloads reach each other" : "none"],
       ["Revision", String(vrf.revision)],
     ]),
   );

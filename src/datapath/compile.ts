@@ -19,13 +19,16 @@ import { compileSwitched } from "./switched.ts";
 import { compileUplink, usesUplink } from "./uplink.ts";
 import { type World, worldOf } from "./world.ts";
 
-/** Desired kernel state of a host; empty if the snapshot does not know it. */
-export function compile(snapshot: Snapshot, host: string): KernelState {
+/**
+ * Desired kernel state of a host; empty if the snapshot does not know it. `management`: where the host reaches its
+ * server, which is no resource.
+ */
+export function compile(snapshot: Snapshot, host: string, management: readonly string[] = []): KernelState {
   const world = worldOf(snapshot, host);
   if (world === undefined) return new Map();
   const objects: KernelObject[] = [];
   for (const vrf of world.vrfs) objects.push(...compileVrf(world, vrf));
-  objects.push(...compileProtection(world));
+  objects.push(...compileProtection(world, management));
   return stateOf(objects);
 }
 

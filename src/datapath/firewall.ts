@@ -3,11 +3,12 @@
 import { prefixesOf } from "../model/membership.ts";
 import type { Network, Vrf } from "../model/resource.ts";
 import { cidrFamily } from "./endpoint.ts";
+import { compileGates } from "./gates.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./policy.ts";
 import { routedDevice } from "./routed.ts";
 import { bridgeTable } from "./spoofing.ts";
 import { type KernelObject, type Ns, nftDigest } from "./state.ts";
-import { UPLINK, UPLINK_HOST_PREFIX, UPLINK_RANGE_4, UPLINK_RANGE_6, usesUplink } from "./uplink.ts";
+import { UPLINK, usesUplink } from "./uplink.ts";
 import { chain } from "./words.ts";
 import { type World, familyOf, tunnelTo } from "./world.ts";
 
@@ -25,7 +26,8 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
 }
 
 function uplinkChains(vrf: Vrf, networks: readonly Network[]): string {
-  return untracked(networks) + chain("forward", [FORWARD, ...rejectsOf(networks)]) + uplinkPostrouting(vrf, networks);
+  const forward = [FORWARD, ...rejectsOf(networks), ...unhidden(vrf, networks)];
+  return untracked(networks) + chain("forward", forward) + uplinkPostrouting(vrf, networks);
 }
 
 /** Masquerade needs connection tracking; what stays inside does not, and it would cost half of routing. */
@@ -44,6 +46,17 @@ function rejectsOf(networks: readonly Network[]): string[] {
     ...subnetsIn(networks, 4).map((all) => `oifname "${UPLINK}" ip daddr ${all} reject with icmp net-unreachable`),
     ...subnetsIn(networks, 6).map((all) => `oifname "${UPLINK}" ip6 daddr ${all} reject with icmpv6 no-route`),
   ];
+}
+
+/** Nothing leaves with a source that is not hidden, but to a host that has access, which routes to it. */
+function unhidden(vrf: Vrf, networks: readonly Network[]): string[] {
+  const known = vrf.spec.hostAccess ? networks : networks.filter((network) => network.spec.masquerade);
+  return ([4, 6] as const).map((family) => {
+    const [some] = subnetsIn(known, family);
+    const ip = family === 4 ? "ip" : "ip6";
+    const source = some === undefined ? `meta nfproto ipv${family}` : `${ip} saddr != ${some}`;
+    return `oifname "${UPLINK}" ${source} reject with icmpx admin-prohibited`;
+  });
 }
 
 function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
@@ -81,7 +94,7 @@ function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
  * a tunnel come from another port, and every packet two look-ups. Both are said in one chain, as early as it gets,
  * because every packet of every tunnel pays for each hook.
  */
-export function compileProtection(world: World): KernelObject[] {
+export function compileProtection(world: World, management: readonly string[]): KernelObject[] {
   if (world.vrfs.length === 0) return [];
   const ports = [...new Set(world.vrfs.map((vrf) => vrf.spec.tunnelPort))].sort((a, b) => a - b);
   const isTunnel = `udp dport ${ports.length === 1 ? ports[0] : `{ ${ports.join(", ")} }`}`;
@@ -104,29 +117,8 @@ export function compileProtection(world: World): KernelObject[] {
       // Not what the host forwards: somebody else's tunnels.
       `${isTunnel} fib daddr type local drop`,
     ]) + chain("tunnels_out", ["type filter hook output priority raw; policy accept;", `${isTunnel} notrack`]);
-  const hasUplinks = world.vrfs.some((vrf) => usesUplink(vrf, world.networks.get(vrf.name) ?? []));
-  return [nft("host", tunnels + (hasUplinks ? UPLINKS : ""))];
+  return [nft("host", tunnels + compileGates(world, management))];
 }
-
-const UPLINK_NAMES = `"${UPLINK_HOST_PREFIX}-*"`;
-
-/**
- * Nothing enters a VRF through its uplink unless the host asked or answers, so two VRFs never meet in the host's
- * namespace. What the host's administrator publishes (DNAT, as CNI's portmap makes it) comes in from outside. Only
- * where there are uplinks, because it makes the kernel track connections.
- */
-const UPLINKS =
-  chain("forward", [
-    "type filter hook forward priority filter - 10; policy accept;",
-    `oifname ${UPLINK_NAMES} ct state established,related accept`,
-    `iifname != ${UPLINK_NAMES} oifname ${UPLINK_NAMES} ct status dnat accept`,
-    `oifname ${UPLINK_NAMES} drop`,
-  ]) +
-  chain("postrouting", [
-    "type nat hook postrouting priority srcnat; policy accept;",
-    `ip saddr ${UPLINK_RANGE_4} oifname != ${UPLINK_NAMES} masquerade`,
-    `ip6 saddr ${UPLINK_RANGE_6} oifname != ${UPLINK_NAMES} masquerade`,
-  ]);
 
 function nft(ns: Ns, body: string): KernelObject {
   return { kind: "nft", ns, digest: nftDigest(body), body };

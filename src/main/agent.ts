@@ -27,6 +27,7 @@ import type { HostClaim } from "../client/transport.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { Fault } from "../model/fault.ts";
 import { emptySnapshot } from "../model/resource.ts";
+import { Management } from "./management.ts";
 import { optimizeEarly } from "./optimize.ts";
 import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
 
@@ -71,8 +72,11 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
   const mirror = new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) });
+  const management = new Management(url, clock);
+  await management.begin(signal);
   const agent = new Agent({
     host,
+    management: () => management.addresses,
     version: ownVersion(),
     kernel,
     transport,
@@ -97,7 +101,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });
   try {
-    await Promise.all([agent.run(signal), members.run(signal)]);
+    await Promise.all([agent.run(signal), members.run(signal), management.run(signal, () => agent.poke())]);
   } finally {
     await Promise.all(doors.map((one) => one.close()));
     transport.close();

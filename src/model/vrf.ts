@@ -25,7 +25,9 @@ export const VrfSpec = Type.Object(
       Text("Name of the VXLAN device for routed networks, when it must be a given one (DC/OS: vtep1024)."),
     ),
     hostAccess: Type.Boolean({
-      description: "Whether processes of a host reach the VRF's addresses from the host's own namespace.",
+      description:
+        "Whether a host and the VRF reach each other: processes of the host the VRF's addresses, and workloads the " +
+        "host's own sockets, other hosts and the server. Default: false.",
     }),
     kept: optional(
       Type.Boolean({

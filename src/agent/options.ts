@@ -1,0 +1,16 @@
+// What an agent is put together from.
+import type { Kernel } from "../kernel/kernel.ts";
+import type { Snapshot } from "../model/resource.ts";
+import type { Journal } from "./journal.ts";
+import type { LineOptions } from "./line.ts";
+
+export type AgentOptions = LineOptions & {
+  readonly host: string;
+  readonly version: string;
+  readonly kernel: Kernel;
+  readonly journal: Journal;
+  /** Called with the newest snapshot, at most once a second: kept for a start without the server. */
+  readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
+  /** Addresses that workloads must not reach, beside other hosts': the server's. */
+  readonly management?: () => readonly string[];
+};

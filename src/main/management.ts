@@ -1,0 +1,53 @@
+// Where the server is, as this host reaches it. It is no resource, but workloads must not reach it (datapath/gates.ts).
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import type { Clock } from "../model/clock.ts";
+import { formatIp, ipOf } from "../model/address.ts";
+
+/** How often a name is looked up again, and how long a start waits for it. */
+const PERIOD_MS = 30_000;
+const START_MS = 1_000;
+
+export class Management {
+  readonly #name: string | undefined;
+  readonly #clock: Clock;
+  #addresses: readonly string[] = [];
+
+  /** `url` as the agent was given it; a unix socket has no address. */
+  constructor(url: string, clock: Clock) {
+    this.#clock = clock;
+    const name = URL.canParse(url) ? new URL(url).hostname.replace(/^\[(.*)\]$/, "$1") : "";
+    this.#name = name === "" ? undefined : name;
+    if (isIP(name) !== 0) this.#addresses = canonical([name]);
+  }
+
+  get addresses(): readonly string[] {
+    return this.#addresses;
+  }
+
+  /** The first answer, unless it takes long: a host has to start while names cannot be looked up. */
+  async begin(signal: AbortSignal): Promise<void> {
+    await Promise.race([this.#look(), this.#clock.sleep(START_MS, signal)]);
+  }
+
+  /** Calls `poke` whenever the name has got other addresses. */
+  async run(signal: AbortSignal, poke: () => void): Promise<void> {
+    while (!signal.aborted) {
+      const before = this.#addresses;
+      await this.#look();
+      if (this.#addresses.join() !== before.join()) poke();
+      await this.#clock.sleep(PERIOD_MS, signal);
+    }
+  }
+
+  /** A name that cannot be looked up now has the addresses that it had. */
+  async #look(): Promise<void> {
+    if (this.#name === undefined || isIP(this.#name) !== 0) return;
+    const found = await lookup(this.#name, { all: true }).catch(() => []);
+    if (found.length > 0) this.#addresses = canonical(found.map(({ address }) => address));
+  }
+}
+
+function canonical(texts: readonly string[]): readonly string[] {
+  return [...new Set(texts.flatMap((text) => ipOf(text) ?? []).map(formatIp))].sort();
+}
