@@ -13,7 +13,7 @@ import type { EndpointClaim, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, endpointName } from "../model/resource.ts";
-import { parseMac } from "../model/parse.ts";
+import { parseMac } from "../model/address.ts";
 import type { AttachRequest, Attachment, EndpointCounters, QueueCounters } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
 import { Ahead, type Granted, type Wanted } from "./ahead.ts";

@@ -4,9 +4,8 @@
 import type { Range, Segment } from "../datapath/layout.ts";
 import { type Choice, choose, usableRange } from "../ipam/assign.ts";
 import type { Used } from "../ipam/intervals.ts";
-import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp } from "../model/address.ts";
+import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp, parseMac } from "../model/address.ts";
 import { Fault } from "../model/fault.ts";
-import { parseMac } from "../model/parse.ts";
 import { quarantineMs } from "../model/range.ts";
 import type { Network } from "../model/resource.ts";
 import { type Former, placeOf } from "./journal.ts";

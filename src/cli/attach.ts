@@ -1,6 +1,7 @@
 // `weft attach`: the plainest door. Gives a process or a network namespace an interface on a network, through the
 // socket of the host's agent, and says what it got.
 import type { Command } from "commander";
+import { formatIp, parseIp, parseMac } from "../model/address.ts";
 import { Fault } from "../model/fault.ts";
 import type { AllowedAddress } from "../model/group.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
@@ -93,9 +94,12 @@ export function requestOf(options: AttachOptions): AttachRequest {
   };
 }
 
+/** `10.7.0.99`, or with its MAC behind a comma; a Fault `address-invalid` for anything else. */
 export function allowedOf(text: string): AllowedAddress {
-  const [address = "", mac] = text.split(",");
-  return { address, ...(mac === undefined ? {} : { mac }) };
+  const where = "--allow-address";
+  const [, ip = text, mac] = /^([^,]*),(.*)$/.exec(text) ?? [];
+  const address = formatIp(parseIp(ip, where));
+  return { address, ...(mac === undefined ? {} : { mac: parseMac(mac, where) }) };
 }
 
 function pathOf(netns: string): string {

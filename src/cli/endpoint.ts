@@ -11,6 +11,7 @@ import { overriddenText } from "./groupRule.ts";
 import { trafficOf, trafficText } from "./traffic.ts";
 import { countersText, type LimitFlags, limitFlags, limitText, qosOf, shortLimits } from "./limit.ts";
 import {
+  orNone,
   printing,
   remote,
   repeated,
@@ -155,11 +156,10 @@ type SetFlags = LimitFlags & { readonly sg?: readonly string[]; readonly allowAd
 async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOptions): Promise<void> {
   const { sg, allowAddress } = options;
   const qos = qosOf(options);
-  const isSome = (text: string) => text !== "none";
   const patch = {
     ...(qos === undefined ? {} : { qos }),
-    ...(sg === undefined ? {} : { securityGroups: sg.filter(isSome) }),
-    ...(allowAddress === undefined ? {} : { allowedAddresses: allowAddress.filter(isSome).map(allowedOf) }),
+    ...(sg === undefined ? {} : { securityGroups: orNone(sg, "--sg") }),
+    ...(allowAddress === undefined ? {} : { allowedAddresses: orNone(allowAddress, "--allow-address").map(allowedOf) }),
   };
   if (Object.keys(patch).length === 0) {
     const fix = "give --inbound, --outbound, --sg or --allow-address";

@@ -29,21 +29,25 @@ export async function readText(io: Io, file: string): Promise<string> {
 
 /** The resources of a text, in order; every Fault names the place in the file. */
 export async function itemsOf(text: string, file: string): Promise<Item[]> {
-  const { LineCounter, parseAllDocuments } = await import("yaml");
+  const { LineCounter, parseAllDocuments, visit } = await import("yaml");
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
   const items: Item[] = [];
   for (const [i, document] of (Array.isArray(documents) ? documents : []).entries()) {
-    const [error] = document.errors;
-    if (error !== undefined) {
-      const { line, col } = lines.linePos(error.pos[0]);
-      throw new Fault("yaml-invalid", {
-        what: "the file is not YAML",
-        where: `${file}:${line}:${col}`,
-        why: error.message,
-        fix: "correct that line",
-      });
-    }
+    const wrong = (at: number, why: string) => {
+      const { line, col } = lines.linePos(at);
+      const where = `${file}:${line}:${col}`;
+      return new Fault("yaml-invalid", { what: "the file is not YAML", where, why, fix: "correct that line" });
+    };
+    // A warning is a tag that nobody knows: its value would be read as if the tag were not there.
+    const [error] = [...document.errors, ...document.warnings];
+    if (error !== undefined) throw wrong(error.pos[0], error.message);
+    visit(document, {
+      Scalar: (_, { value, source = "", range }) => {
+        if (typeof value === "number" && /^[-+]?0\d/.test(source))
+          throw wrong(range?.[0] ?? 0, `${source} begins with a zero: it is octal for some readers`);
+      },
+    });
     const { line } = lines.linePos(document.contents?.range?.[0] ?? 0);
     const value: unknown = document.toJS();
     if (value !== null && value !== undefined) items.push(...itemsIn(value, `${file}:${line} (document ${i + 1})`));

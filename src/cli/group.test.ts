@@ -9,13 +9,13 @@ import { effectiveRules, progressOf } from "./groupStatus.ts";
 
 test("a rule is read as it is meant, and told again", () => {
   const told = (text: string) => ruleText(ruleOf("allow", text));
-  assert.equal(told("in:tcp:22,80-90:from=10.0.0.0/8"), "allow in tcp 22,80-90 from 10.0.0.0/8");
-  assert.equal(told("out:all"), "allow out all");
-  assert.equal(told("in:icmp:8"), "allow in icmp type 8");
-  assert.equal(told("in:47:from=10.0.0.5+10:priority=3:log"), "allow in 47 from 10.0.0.5+10 priority 3 log");
-  assert.equal(told("out:udp:53:to=fd00::1:2:log"), "allow out udp 53 to fd00::1:2 log");
-  assert.equal(told("in:tcp:from=group/web"), "allow in tcp from group/web");
-  assert.equal(told("out:tcp:to=network/blue"), "allow out tcp to network/blue");
+  assert.equal(told("in:tcp:22,80-90:from=10.0.0.0/8"), "allow in:tcp:22,80-90:from=10.0.0.0/8");
+  assert.equal(told("out:all"), "allow out:all");
+  assert.equal(told("in:icmp:8"), "allow in:icmp:8");
+  assert.equal(told("in:47:log:priority=3:from=10.0.0.5+10"), "allow in:47:from=10.0.0.5+10:priority=3:log");
+  assert.equal(told("out:udp:53:to=fd00::1:2:log"), "allow out:udp:53:to=fd00::1:2:log");
+  assert.equal(told("in:tcp:from=group/web"), "allow in:tcp:from=group/web");
+  assert.equal(told("out:tcp:to=network/blue"), "allow out:tcp:to=network/blue");
   for (const bad of ["tcp:22", "in", "in:tcp:ssh", "in:tcp:to=10.0.0.0/8", "in:tcp:priority=x"])
     assert.throws(() => ruleOf("allow", bad), Fault, bad);
 });

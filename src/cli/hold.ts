@@ -1,5 +1,6 @@
 // `weft ipam hold` and `release`: addresses that nobody gets, and back again.
 import type { Command } from "commander";
+import { formatIp, macOf, parseIp } from "../model/address.ts";
 import { parseDuration } from "../model/duration.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
@@ -58,10 +59,15 @@ async function releaseSpan(cli: Cli, network: string, address: string, options: 
   cli.io.err(`${spanText(span)} of network ${network} released\n`);
 }
 
-/** Neither addresses nor MACs have a dash in them. */
-function spanOf(text: string): { readonly first: string; readonly last?: string } {
+/** Neither addresses nor MACs have a dash in them; a Fault `address-invalid` for what is neither. */
+export function spanOf(text: string): { readonly first: string; readonly last?: string } {
   const dash = text.indexOf("-");
-  return dash < 0 ? { first: text } : { first: text.slice(0, dash), last: text.slice(dash + 1) };
+  if (dash < 0) return { first: placeOf(text) };
+  return { first: placeOf(text.slice(0, dash)), last: placeOf(text.slice(dash + 1)) };
+}
+
+function placeOf(text: string): string {
+  return macOf(text) ?? formatIp(parseIp(text, "<address>"));
 }
 
 export function spanText({ first, last = first }: { readonly first: string; readonly last?: string }): string {

@@ -16,16 +16,7 @@ test("flags become a request; units are left to whoever reads it", () => {
 });
 
 test("what is no limit is refused, at its flag", () => {
-  for (const text of [
-    "",
-    "10mbit",
-    "avg=",
-    "avg=1mbit,avg=2mbit",
-    "avg=1mbit,speed=3",
-    "peak=2mbit",
-    "avg=1=2",
-    "unlimited",
-  ])
+  for (const text of ["", "avg=", "avg=1mbit,avg=2mbit", "avg=1mbit,speed=3", "peak=2mbit", "avg=1=2", "unlimited"])
     assert.throws(() => qosOf({ outbound: text }), /is not a limit.*--outbound/);
 });
 

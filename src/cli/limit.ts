@@ -24,21 +24,22 @@ export function qosOf(flags: LimitFlags): QosInput | undefined {
   return said.length === 0 ? undefined : Object.fromEntries(said);
 }
 
-const FIELDS: Readonly<Record<string, keyof LimitInput>> = {
-  avg: "average",
-  average: "average",
-  peak: "peak",
-  burst: "burst",
-};
+const FIELDS: ReadonlyMap<string, keyof LimitInput> = new Map([
+  ["avg", "average"],
+  ["average", "average"],
+  ["peak", "peak"],
+  ["burst", "burst"],
+]);
 
+/** As people write it, `avg=10mbit,peak=20mbit`, or as a limit is printed: `10mbit, peak 20mbit`. */
 function choiceOf(text: string, option: string): LimitInput | "none" | "inherit" {
   if (text === "none" || text === "inherit") return text;
   const limit: { average?: string; peak?: string; burst?: string } = {};
-  for (const part of text.split(",")) {
-    const [name = "", value = "", ...rest] = part.split("=");
-    const field = FIELDS[name];
-    if (field === undefined || value === "" || rest.length > 0 || limit[field] !== undefined)
-      throw notALimit(text, option);
+  for (const [i, part] of text.split(",").entries()) {
+    const [, name = "", value = ""] = /^\s*(?:([a-z]+)[= ])?([^\s=]+)\s*$/i.exec(part) ?? [];
+    const isAverage = name === "" && i === 0 && /^\d/.test(value);
+    const field = isAverage ? "average" : FIELDS.get(name.toLowerCase());
+    if (field === undefined || value === "" || limit[field] !== undefined) throw notALimit(text, option);
     limit[field] = value;
   }
   const { average, ...more } = limit;

@@ -4,7 +4,7 @@ import { Fault } from "../model/fault.ts";
 import type { NetworkInput } from "../model/input.ts";
 import type { Subnet } from "../model/resource.ts";
 import { type LimitFlags, qosOf } from "./limit.ts";
-import { wholeNumber } from "./options.ts";
+import { orNone, wholeNumber } from "./options.ts";
 import { spoofingOf } from "./spoofing.ts";
 
 export type Draft = NetworkInput;
@@ -72,10 +72,10 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(strategy === undefined ? {} : { strategy }),
     ...(flags.sticky === undefined ? {} : { sticky: flags.sticky }),
     ...(quarantine === undefined ? {} : { quarantine }),
-    ...(flags.dns === undefined ? {} : { dns: flags.dns }),
+    ...(flags.dns === undefined ? {} : { dns: orNone(flags.dns, "--dns") }),
     ...(flags.cni === undefined ? {} : { cni: flags.cni }),
     ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
-    ...(flags.sg === undefined ? {} : { securityGroups: flags.sg.filter((name) => name !== "none") }),
+    ...(flags.sg === undefined ? {} : { securityGroups: orNone(flags.sg, "--sg") }),
     ...(flags.spoofing === undefined ? {} : { spoofing: spoofingOf(flags.spoofing) }),
     ...(flags.description === undefined ? {} : { description: flags.description }),
   };

@@ -33,7 +33,8 @@ export function sure(command: Command, force: string): Command {
 /** An option's whole number, or undefined if it was not given; a Fault `request-invalid` for anything else. */
 export function wholeNumber(text: string | undefined, option: string): number | undefined {
   if (text === undefined) return undefined;
-  if (/^\d{1,9}$/.test(text)) return Number(text);
+  // A leading zero is octal for some readers, so it is refused, as in addresses.
+  if (/^(?:0|[1-9]\d{0,8})$/.test(text)) return Number(text);
   throw new Fault("request-invalid", {
     what: `"${text}" is not a whole number`,
     where: option,
@@ -44,4 +45,16 @@ export function wholeNumber(text: string | undefined, option: string): number | 
 /** For options that may be given several times. */
 export function repeated(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value];
+}
+
+/** What was repeated, or nothing for `none` alone; a Fault `request-invalid` for `none` beside others, or one twice. */
+export function orNone(words: readonly string[], option: string): readonly string[] {
+  if (words.length === 1 && words[0] === "none") return [];
+  const twice = words.find((word, i) => words.indexOf(word) !== i);
+  if (twice === undefined && !words.includes("none") && !words.includes("")) return words;
+  throw new Fault("request-invalid", {
+    what: twice === undefined ? `${option} means nothing like ${JSON.stringify(words)}` : `"${twice}" is given twice`,
+    where: option,
+    fix: `give each once, or ${option} none alone`,
+  });
 }

@@ -256,7 +256,7 @@ function typeOf({ first, first6, prefix, ula }: RangeFlags): AddressRange["type"
 /** IPv6 has room for sizes that other whole numbers of the CLI never have. */
 function sizeOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (/^\d{1,15}$/.test(text)) return Number(text);
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
   throw new Fault("request-invalid", {
     what: `"${text}" is not a size`,
     where: "--size",

@@ -154,8 +154,8 @@ async function setQuotas(cli: Cli, name: string, wanted: readonly string[], opti
 }
 
 /** The last `=` counts: names of tenants may have one. */
-function quotaOf(text: string): { readonly tenant: string; readonly leases: number | undefined } {
-  const [, tenant = "", leases = ""] = /^(.+)=(\d{1,9}|none)$/.exec(text) ?? [];
+export function quotaOf(text: string): { readonly tenant: string; readonly leases: number | undefined } {
+  const [, tenant = "", leases = ""] = /^(.+)=(0|[1-9]\d{0,8}|none)$/.exec(text) ?? [];
   if (tenant !== "") return { tenant, leases: leases === "none" ? undefined : Number(leases) };
   throw new Fault("request-invalid", {
     what: `"${text}" is not a quota`,

@@ -12,7 +12,10 @@ function camel(name: string): string {
   return name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** The settings of these names that somebody gave. A key the file should not have is a Fault `request-invalid`. */
+/**
+ * The settings of these names that somebody gave. A key the file should not have, or a setting without a value, is a
+ * Fault `request-invalid`; an empty variable of the environment is one that is not set.
+ */
 export async function settingsOf<Name extends string>(
   program: "server" | "agent" | "cli",
   names: readonly Name[],
@@ -23,7 +26,10 @@ export async function settingsOf<Name extends string>(
   const fromFile = await readSettings(file, names);
   const given: Partial<Record<Name, string>> = {};
   for (const name of names) {
-    const value = flags[camel(name)] ?? env[`WEFT_${name.toUpperCase().replaceAll("-", "_")}`] ?? fromFile[name];
+    const flag = flags[camel(name)];
+    if (flag === "") throw wrong("an option has no value", `--${name}`, "it is empty", "give it one, or leave it out");
+    const variable = env[`WEFT_${name.toUpperCase().replaceAll("-", "_")}`];
+    const value = flag ?? (variable === "" ? undefined : variable) ?? fromFile[name];
     if (value !== undefined) given[name] = value;
   }
   return given;
@@ -33,18 +39,29 @@ async function readSettings(file: string, names: readonly string[]): Promise<Rec
   const text = textOf(file);
   if (text === undefined) return {};
   const { parse } = await import("yaml");
-  const value: unknown = parseOr(file, () => parse(text));
-  if (value === null || value === undefined) return {};
-  if (typeof value !== "object" || Array.isArray(value)) throw wrong(file, "it is not a list of `name: value` lines");
+  // Values are texts as they stand: 012 as a name is not the number 12.
+  const value: unknown = parseOr(file, () => parse(text, { schema: "failsafe" }));
+  if (value === null || value === undefined || value === "") return {};
+  if (typeof value !== "object" || Array.isArray(value))
+    throw wrongFile(file, "it is not a list of `name: value` lines");
   const settings: Record<string, string> = {};
   for (const [name, setting] of Object.entries(value)) {
     if (!names.includes(name))
-      throw wrong(`${file}: ${name}`, `"${name}" is not a setting; there are ${names.join(", ")}`);
-    if (typeof setting !== "string" && typeof setting !== "number")
-      throw wrong(`${file}: ${name}`, "its value is not text");
-    settings[name] = String(setting);
+      throw wrongFile(`${file}: ${name}`, `"${name}" is not a setting; there are ${names.join(", ")}`);
+    if (typeof setting !== "string") throw wrongFile(`${file}: ${name}`, "its value is not text");
+    if (setting === "") throw wrongFile(`${file}: ${name}`, "it has no value");
+    settings[name] = setting;
   }
   return settings;
+}
+
+/** Words with commas between them, each once; a Fault `request-invalid` for an empty one, or one given twice. */
+export function wordsOf(text: string, where: string): readonly string[] {
+  const words = text.split(",").map((word) => word.trim());
+  const twice = words.find((word, i) => words.indexOf(word) !== i);
+  if (twice === undefined && !words.includes("")) return words;
+  const why = words.includes("") ? "a word of it is empty" : `"${twice}" is given twice`;
+  throw wrong(`"${text}" is no list of words`, where, why, `write it like ${where} one,two`);
 }
 
 function textOf(file: string): string | undefined {
@@ -64,10 +81,14 @@ function parseOr(file: string, parse: () => unknown): unknown {
   try {
     return parse();
   } catch (error) {
-    throw wrong(file, error instanceof Error ? error.message : String(error));
+    throw wrongFile(file, error instanceof Error ? error.message : String(error));
   }
 }
 
-function wrong(where: string, why: string): Fault {
-  return new Fault("request-invalid", { what: "a configuration file is wrong", where, why, fix: "correct the file" });
+function wrongFile(where: string, why: string): Fault {
+  return wrong("a configuration file is wrong", where, why, "correct the file");
+}
+
+function wrong(what: string, where: string, why: string, fix: string): Fault {
+  return new Fault("request-invalid", { what, where, why, fix });
 }

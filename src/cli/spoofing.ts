@@ -1,22 +1,23 @@
 // What spoofing filters let pass on a network, in words.
 import { Fault } from "../model/fault.ts";
 import type { Spoofing } from "../model/group.ts";
+import { orNone } from "./options.ts";
 
-const FIELDS: Readonly<Record<string, keyof Spoofing>> = {
-  mac: "mac",
-  ip: "ip",
-  "dhcp-server": "dhcpServer",
-  "router-advertisements": "routerAdvertisements",
-  broadcasts: "broadcasts",
-};
-export const SPOOFING_WORDS = Object.keys(FIELDS);
+const FIELDS: ReadonlyMap<string, keyof Spoofing> = new Map([
+  ["mac", "mac"],
+  ["ip", "ip"],
+  ["dhcp-server", "dhcpServer"],
+  ["router-advertisements", "routerAdvertisements"],
+  ["broadcasts", "broadcasts"],
+]);
+export const SPOOFING_WORDS = [...FIELDS.keys()];
 
 /** All that is allowed from now on; `none` is nothing. A Fault `request-invalid` for another word. */
 export function spoofingOf(words: readonly string[]): Spoofing {
-  const allowed = words.filter((word) => word !== "none");
+  const allowed = orNone(words, "--spoofing");
   return Object.fromEntries(
     allowed.map((word) => {
-      const field = FIELDS[word];
+      const field = FIELDS.get(word);
       if (field !== undefined) return [field, true];
       throw new Fault("request-invalid", {
         what: `"${word}" is nothing that spoofing filters look at`,
@@ -28,6 +29,6 @@ export function spoofingOf(words: readonly string[]): Spoofing {
 }
 
 export function spoofingText(spoofing: Spoofing = {}): string | undefined {
-  const words = SPOOFING_WORDS.filter((word) => spoofing[FIELDS[word] ?? "mac"] === true);
+  const words = [...FIELDS].flatMap(([word, field]) => (spoofing[field] === true ? [word] : []));
   return words.length === 0 ? undefined : `allowed: ${words.join(", ")}`;
 }

@@ -14,15 +14,23 @@ export function periodOf(text: string, nowMs: number, option: string): Period {
   if (ago !== undefined) return moment(nowMs - parseDuration(ago, option));
   const daysAgo = word === "today" ? 0 : word === "yesterday" ? 1 : sinceWeekday(word, nowMs);
   if (daysAgo !== undefined) return dayOf(nowMs, daysAgo);
-  const day = /^\d{4}-\d{2}-\d{2}$/.test(word) ? Date.parse(`${word}T00:00`) : Number.NaN;
-  if (!Number.isNaN(day)) return dayOf(day, 0);
-  const at = /^\d{4}-\d{2}-\d{2}[t ]\d{1,2}:/.test(word) ? Date.parse(text.trim()) : Number.NaN;
-  if (!Number.isNaN(at)) return moment(at);
+  const [, date = "", time] = MOMENT.exec(word) ?? [];
+  const at = isDate(date) ? Date.parse(time === undefined ? `${date}T00:00` : text.trim()) : Number.NaN;
+  if (!Number.isNaN(at)) return time === undefined ? dayOf(at, 0) : moment(at);
   throw new Fault("request-invalid", {
     what: `"${text}" is not a time`,
     where: option,
     fix: 'write it like "2026-11-24 15:00", 2026-11-24, tuesday, yesterday or "2h ago"',
   });
+}
+
+// Whole, because Date.parse() passes over what stands in parentheses.
+const MOMENT = /^(\d{4}-\d{2}-\d{2})(?:[t ](\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?(?:z|[+-]\d{2}:\d{2})?))?$/;
+
+/** Date.parse() takes the 30th of February for the 2nd of March. */
+function isDate(text: string): boolean {
+  const ms = Date.parse(`${text}T00:00Z`);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
 }
 
 function moment(atMs: number): Period {

@@ -30,7 +30,10 @@ export const NOT_UNICAST: readonly Cidr[] = [
   "::/127",
   "fe80::/10",
   "ff00::/8",
-].map(known);
+]
+  .map(known)
+  // IPv4 written as IPv6 (RFC 4291 2.5.5.2): no packet on a wire has such an address.
+  .concat({ family: 6, base: 0xffff_0000_0000n, length: 96 });
 
 /**
  * VTEP subnets that nobody asked for, in order of preference: benchmark range (RFC 2544), then shared space (RFC

@@ -17,7 +17,7 @@ import { Underlay } from "../agent/underlay.ts";
 import { listenForQuestions, listenOnSocket, type DoorServer, type Hatch, type Page } from "../agent/socket.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/cli.ts";
-import { settingsOf } from "../cli/settings.ts";
+import { settingsOf, wordsOf } from "../cli/settings.ts";
 import { ownVersion } from "../cli/version.ts";
 import { cniHatch } from "../doors/cni/cni.ts";
 import { keepFiles, type Place } from "../doors/cni/files.ts";
@@ -170,7 +170,7 @@ function claimOf(
     ...(await underlay.now()),
     hostPrefixes: kernel.facts().prefixes,
     shaping: kernel.shaping(),
-    ...(slices === undefined ? {} : { slices: slices.split(",") }),
+    ...(slices === undefined ? {} : { slices: wordsOf(slices, "--slices") }),
   });
 }
 

@@ -9,7 +9,7 @@ import { createApi } from "../api/api.ts";
 import { createMetrics, type Metrics } from "../api/metrics.ts";
 import type { Route } from "../api/route.ts";
 import type { Flags } from "../cli/cli.ts";
-import { settingsOf } from "../cli/settings.ts";
+import { settingsOf, wordsOf } from "../cli/settings.ts";
 import { ownVersion } from "../cli/version.ts";
 import { Control } from "../control/control.ts";
 import { Fault } from "../model/fault.ts";
@@ -32,7 +32,8 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   makeDirectory(directory);
   const store = openSqliteStore(join(directory, "weft.db"));
   const metrics = createMetrics();
-  const groups = settings["new-network-groups"]?.split(",").filter((name) => name !== "");
+  const named = settings["new-network-groups"];
+  const groups = named === undefined ? undefined : wordsOf(named, "--new-network-groups");
   const control = await Control.open(store, {
     clock: world.clock,
     meter: metrics.meter,

@@ -21,6 +21,7 @@ import {
   macOf,
   overlaps,
   parseCidr,
+  parseIp,
   vtepMac,
 } from "./address.ts";
 import { Fault } from "./fault.ts";
@@ -46,6 +47,20 @@ describe("addresses", () => {
         assert.equal(isIP(formatIp(ip)), ip.family);
       }),
     );
+  });
+
+  test("what people write has one meaning: no octal, no IPv4 as IPv6, no quad in the middle", () => {
+    const refused = (reason: string, fix: RegExp) => (error: unknown) =>
+      error instanceof Fault && error.reason === reason && fix.test(error.message);
+    for (const text of ["::ffff:10.0.0.1", "::ffff:a00:1", "0:0:0:0:0:FFFF:10.0.0.1"])
+      assert.throws(() => parseIp(text, "x"), refused("address-invalid", /did you mean 10\.0\.0\.1/), text);
+    for (const text of ["10.7.0.99::", "10.7.0.9::1", "010.1.2.3", "10.1.2.3/8", "fe80::1%eth0", "", "::10.1.2.03"])
+      assert.throws(() => parseIp(text, "x"), refused("address-invalid", /write it like/), text);
+    assert.throws(() => parseCidr("::ffff:10.0.0.0/104", "x"), refused("cidr-invalid", /did you mean 10\.0\.0\.0\/8/));
+    for (const text of ["10.8.0.0/016", "10.0.0.0/08", "fd00::/064", "10.0.0.0/00"])
+      assert.throws(() => parseCidr(text, "x"), refused("cidr-invalid", /begins with a zero/), text);
+    // A host may have such a route in its kernel, and must still be able to say so.
+    assert.equal(interfaceOf("::ffff:0:0/96")?.length, 96);
   });
 
   test("IPv6 prints as RFC 5952 wants it, which is what URL parsers print too", () => {

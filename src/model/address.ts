@@ -10,7 +10,10 @@ export type Cidr = { readonly family: Family; readonly base: bigint; readonly le
 
 export const BITS = { 4: 32, 6: 128 } as const;
 
-/** The address, or undefined if the text is not one. IPv4 in dotted quads without leading zeros; no zone, no prefix. */
+/**
+ * The address, or undefined if the text is not one. IPv4 in dotted quads without leading zeros; no zone, no prefix.
+ * Takes IPv4-mapped IPv6, because kernels and workloads have it; what people write goes through parseIp and parseCidr.
+ */
 export function ipOf(text: string): Ip | undefined {
   return text.includes(":") ? ip6Of(text) : ip4Of(text);
 }
@@ -38,7 +41,8 @@ const [DOT, ZERO] = [0x2e, 0x30];
 function ip6Of(text: string): Ip | undefined {
   const halves = text.split("::");
   if (halves.length > 2) return undefined;
-  const head = groupsOf(halves[0] ?? "");
+  // A dotted quad is the low half of the whole address, so none stands in front of "::".
+  const head = halves.length === 2 && halves[0]?.includes(".") === true ? undefined : groupsOf(halves[0] ?? "");
   const tail = halves.length === 2 ? groupsOf(halves[1] ?? "") : [];
   if (head === undefined || tail === undefined) return undefined;
   const missing = 8 - head.length - tail.length;
@@ -94,23 +98,36 @@ function formatIp6(value: bigint): string {
   return `${hex.slice(0, best.at).join(":")}::${hex.slice(best.at + best.length).join(":")}`;
 }
 
-/** The address; a Fault `address-invalid` at `where` if the text is not one. */
+/** The address; a Fault `address-invalid` at `where` if the text is not one, or is IPv4 in the clothes of IPv6. */
 export function parseIp(text: string, where: string): Ip {
   const ip = ipOf(text);
-  if (ip === undefined) {
-    throw new Fault("address-invalid", {
-      what: `"${text}" is not an IP address`,
-      where,
-      fix: "write it like 10.1.2.3 or fd00::1",
-    });
-  }
-  return ip;
+  if (ip !== undefined && !isMapped(ip)) return ip;
+  throw new Fault("address-invalid", {
+    what: `"${text.slice(0, 80)}" is not an IP address`,
+    where,
+    ...(ip === undefined
+      ? { fix: "write it like 10.1.2.3 or fd00::1" }
+      : { why: MAPPED, fix: `did you mean ${formatIp(unmapped(ip))}?` }),
+  });
 }
 
-/** The network, or undefined unless the text is `address/length` with every host bit zero. */
+const MAPPED = "IPv6 that stands for IPv4 (::ffff:0:0/96, RFC 4291) is never on a wire";
+
+/** Whether it is IPv4 written as IPv6. */
+export function isMapped({ family, value }: Ip): boolean {
+  return family === 6 && value >> 32n === 0xffffn;
+}
+
+function unmapped({ value }: Ip): Ip {
+  return { family: 4, value: value & 0xffff_ffffn };
+}
+
+/** The network, or undefined unless the text is `address/length` with every host bit zero, and no IPv4 as IPv6. */
 export function cidrOf(text: string): Cidr | undefined {
   const spread = interfaceOf(text);
-  return spread !== undefined && (spread.ip.value & hostMask(spread.ip.family, spread.length)) === 0n
+  return spread !== undefined &&
+    (spread.ip.value & hostMask(spread.ip.family, spread.length)) === 0n &&
+    !isMapped(spread.ip)
     ? { family: spread.ip.family, base: spread.ip.value, length: spread.length }
     : undefined;
 }
@@ -119,19 +136,24 @@ export function cidrOf(text: string): Cidr | undefined {
 export function parseCidr(text: string, where: string): Cidr {
   const cidr = cidrOf(text);
   if (cidr !== undefined) return cidr;
+  throw new Fault("cidr-invalid", { what: `"${text.slice(0, 80)}" is not a network`, where, ...hintOn(text) });
+}
+
+function hintOn(text: string): { readonly why?: string; readonly fix: string } {
   const spread = interfaceOf(text);
-  throw new Fault("cidr-invalid", {
-    what: `"${text}" is not a network`,
-    where,
-    ...(spread === undefined
-      ? { fix: "write it like 10.1.0.0/16 or fd00:1::/64" }
-      : { why: "host bits are set", fix: `did you mean ${formatCidr(cidrAround(spread.ip, spread.length))}?` }),
-  });
+  if (spread === undefined) {
+    const fix = "write it like 10.1.0.0/16 or fd00:1::/64";
+    return /\/0\d/.test(text) ? { why: "its length begins with a zero: it is octal for some readers", fix } : { fix };
+  }
+  const { ip, length } = spread;
+  if (!isMapped(ip)) return { why: "host bits are set", fix: `did you mean ${formatCidr(cidrAround(ip, length))}?` };
+  const meant = cidrAround(unmapped(ip), Math.max(0, length - BITS[6] + BITS[4]));
+  return { why: MAPPED, fix: `did you mean ${formatCidr(meant)}?` };
 }
 
 /** An address with a prefix length, host bits kept: what `ip address` takes. */
 export function interfaceOf(text: string): { readonly ip: Ip; readonly length: number } | undefined {
-  const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
+  const match = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text);
   const ip = ipOf(match?.[1] ?? "");
   const length = Number(match?.[2]);
   return ip !== undefined && length <= BITS[ip.family] ? { ip, length } : undefined;
@@ -188,6 +210,17 @@ export function ipFromBytes(bytes: Uint8Array): Ip {
 /** Lower-case, zero-padded, colon-separated; undefined unless the text is six octets. */
 export function macOf(text: string): string | undefined {
   return /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text) ? text.toLowerCase() : undefined;
+}
+
+/** Canonical MAC of one interface: neither a group's nor all zero. */
+export function parseMac(text: string, where: string): string {
+  const mac = macOf(text);
+  if (mac !== undefined && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== "00:00:00:00:00:00") return mac;
+  throw new Fault("address-invalid", {
+    what: `"${text}" is not a unicast MAC`,
+    where,
+    fix: "write it like 02:00:0a:01:02:03; the first octet is even",
+  });
 }
 
 /** The number that a canonical MAC is, below 2^48. */

@@ -5,7 +5,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 
 /** Milliseconds; a Fault `request-invalid` for what is none, or longer than ten years. */
 export function parseDuration(text: string, where: string): number {
-  const [, digits, unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text.trim()) ?? [];
+  const [, digits, unit = ""] = /^([1-9]\d{0,8})(ms|s|m|h|d)$/.exec(text.trim()) ?? [];
   const ms = Number(digits) * (UNIT_MS[unit] ?? Number.NaN);
   if (ms > 0 && ms <= 3650 * 86_400_000) return ms;
   throw new Fault("request-invalid", {

@@ -8,7 +8,7 @@ const optional = Type.Optional;
 
 const Port = Type.Union([
   Type.Integer({ minimum: 0, maximum: 65_535 }),
-  Type.String({ description: "A range like 80-90, first to last." }),
+  Type.String({ description: "A range like 80-90 or 80:90, first to last; also several, like 22,80:90." }),
 ]);
 
 /** Exactly one of its forms; admission says which are missing or too many. */
@@ -37,7 +37,7 @@ const Rule = Type.Object(
       }),
     ),
     protocol: Type.Union([Type.String(), Type.Integer({ minimum: 0, maximum: 255 })], {
-      description: "all, tcp, udp, icmp, icmpv6, ipsec (ESP), or the number of an IP protocol.",
+      description: "all, tcp, udp, icmp, icmpv6, ipsec (ESP), in any case, or the number of an IP protocol.",
     }),
     ports: optional(
       Type.Array(Port, { minItems: 1, description: "tcp and udp: destination ports and ranges. Default: all." }),
@@ -114,13 +114,19 @@ export const DEFAULT_GROUP_SPEC: SecurityGroupSpec = {
 
 export const PRIORITY_DEFAULT = 500;
 /** IP protocol numbers (IANA) of the names that a rule may have. */
-const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, ipsec: 50, icmpv6: 58 };
-export const PROTOCOL_NAMES: readonly string[] = ["all", ...Object.keys(PROTOCOLS)];
+const PROTOCOLS: ReadonlyMap<string, number> = new Map([
+  ["icmp", 1],
+  ["tcp", 6],
+  ["udp", 17],
+  ["ipsec", 50],
+  ["icmpv6", 58],
+]);
+export const PROTOCOL_NAMES: readonly string[] = ["all", ...PROTOCOLS.keys()];
 
 /** Undefined for `all`; NaN for a name that is none. */
 export function protocolNumber(protocol: Rule["protocol"]): number | undefined {
   if (typeof protocol === "number") return protocol;
-  return protocol === "all" ? undefined : (PROTOCOLS[protocol] ?? Number.NaN);
+  return protocol === "all" ? undefined : (PROTOCOLS.get(protocol) ?? Number.NaN);
 }
 
 type Assigned = { readonly securityGroups?: readonly string[] };

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { parseMac } from "./address.ts";
 import { Fault, type Reason } from "./fault.ts";
 import {
   checkName,
   parseApply,
   parseEndpointClaim,
   parseJoin,
-  parseMac,
   parseNetworkPut,
   parseReport,
   parseVrfPut,

@@ -2,7 +2,7 @@
 // line a value has its shape and its names are names; whether it makes sense beside everything else is admission's
 // judgement.
 import { Compile, type Validator } from "typebox/compile";
-import { cidrAround, formatCidr, formatIp, interfaceOf, macOf, parseCidr, parseIp } from "./address.ts";
+import { cidrAround, formatCidr, formatIp, interfaceOf, macOf, parseCidr, parseIp, parseMac } from "./address.ts";
 import { Fault } from "./fault.ts";
 import { CheckRequest, type InventoryAnswer, InventoryAnswer as InventoryAnswerSchema } from "./check.ts";
 import * as input from "./input.ts";
@@ -223,17 +223,6 @@ export function checkName(kind: Kind | "workload", name: string, where: string):
     });
   }
   return name;
-}
-
-/** Canonical MAC of one interface: neither a group's nor all zero. */
-export function parseMac(text: string, where: string): string {
-  const mac = macOf(text);
-  if (mac !== undefined && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== "00:00:00:00:00:00") return mac;
-  throw new Fault("address-invalid", {
-    what: `"${text}" is not a unicast MAC`,
-    where,
-    fix: "write it like 02:00:0a:01:02:03; the first octet is even",
-  });
 }
 
 /** The canonical text of an IP address or a MAC. */

@@ -70,14 +70,15 @@ const PREFIXES: Readonly<Record<string, number>> = {
   mi: 1024 ** 2,
   gi: 1024 ** 3,
 };
-const NUMBER = "(\\d+(?:\\.\\d+)?)\\s*";
+// A leading zero is octal for some readers, so it is refused.
+const NUMBER = "((?:0|[1-9]\\d*)(?:\\.\\d+)?)\\s*";
 const BITS = new RegExp(`^${NUMBER}([kmgt]?|[kmg]i)bit(?:/s)?$`, "i");
 const BYTES_PER_SECOND = new RegExp(`^${NUMBER}([kmgt]?|[kmg]i)B/s$`, "i");
 const BYTES = new RegExp(`^${NUMBER}([kmgt]?|[kmg]i)B?$`, "i");
 
 /** Bits per second; undefined for anything but a whole number of them, written with a unit that is not ambiguous. */
 export function rateOf(text: string): number | undefined {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
+  if (/^(?:0|[1-9]\d{0,14})$/.test(text)) return Number(text);
   const bits = BITS.exec(text);
   const bytes = bits === null ? BYTES_PER_SECOND.exec(text) : null;
   const [, number = "", prefix = ""] = bits ?? bytes ?? [];
@@ -91,8 +92,10 @@ export function sizeOf(text: string): number | undefined {
 }
 
 function wholeOf(number: string, prefix: string, times: number): number | undefined {
-  const value = Math.round(Number(number) * (PREFIXES[prefix.toLowerCase()] ?? Number.NaN) * times);
-  return Number.isSafeInteger(value) ? value : undefined;
+  const exact = Number(number) * (PREFIXES[prefix.toLowerCase()] ?? Number.NaN) * times;
+  const value = Math.round(exact);
+  // 1.1 times a billion is not quite whole in floating point; 1.5 bits are not whole at all.
+  return Number.isSafeInteger(value) && Math.abs(exact - value) <= exact * 1e-12 ? value : undefined;
 }
 
 /** `10mbit`, `1.5gbit`; what is no multiple is written in bits. rateOf() reads it back to the same number. */

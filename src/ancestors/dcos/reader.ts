@@ -2,7 +2,7 @@
 // `config.yaml:14:17 overlays[1].subnet`. It goes on after a mistake: a person mends a file once, not once per mistake.
 // It knows YAML and types; what the fields mean is config.ts.
 import { type Document, type Node, LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml";
-import { type Family, cidrOf, formatCidr, ipOf, parseCidr } from "../../model/address.ts";
+import { type Family, cidrOf, formatCidr, parseCidr, parseIp } from "../../model/address.ts";
 import { Fault, type FaultDetail, type Reason } from "../../model/fault.ts";
 
 /** What is wrong with the field at `path` (`overlays[1].subnet`). */
@@ -30,7 +30,8 @@ export function readYaml(text: string, file: string): { readonly reading: Readin
   // YAML 1.2: `10:20:30:00:00:00` stays text, where 1.1 would read a number in base sixty.
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const reading: Reading = { file, lines, doc, places: new Map(), problems: [] };
-  for (const [i, error] of doc.errors.entries()) {
+  // A warning is a tag that nobody knows: its value would be read as if the tag were not there.
+  for (const [i, error] of [...doc.errors, ...doc.warnings].entries()) {
     const path = `error[${i}]`;
     place(reading, path, error.pos[0]);
     complain(reading, path, "yaml-invalid", {
@@ -87,7 +88,12 @@ export function membersOf(field: Field): ReadonlyMap<string, Field> | undefined 
   if (!isMap(node)) return wrongType(field, "a mapping");
   const members = new Map<string, Field>();
   for (const { key, value } of node.items) {
-    if (!isScalar(key) || isNothing(value)) continue;
+    if (!isScalar(key) || key.value === "<<") {
+      const what = isScalar(key) ? "this file merges mappings with <<" : "a key of this mapping is not text";
+      complain(field.reading, field.path, "unsupported", { what, fix: "write out what is meant" });
+      continue;
+    }
+    if (isNothing(value)) continue;
     const name = String(key.value);
     members.set(name, child(field, field.path === "" ? name : `${field.path}.${name}`, value as Node));
   }
@@ -122,6 +128,17 @@ export function textOf(field: Field): string | undefined {
 
 export function integerOf(field: Field, quotes: Quotes): number | undefined {
   const value = valueOf(field);
+  const node = resolve(field);
+  const text = isScalar(node) ? (node.source ?? "") : "";
+  if (/^[-+]?0\d+$/.test(text)) {
+    const why = "it begins with a zero: DC/OS reads it as octal, newer YAML as decimal";
+    complain(field.reading, field.path, "yaml-invalid", {
+      what: `${text} is no whole number`,
+      why,
+      fix: "remove the zero",
+    });
+    return undefined;
+  }
   const number = quotes === "quoted" && typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   return typeof number === "number" && Number.isSafeInteger(number) ? number : wrongType(field, "a whole number");
 }
@@ -168,11 +185,9 @@ export function refusalOf(path: string, parse: () => unknown): Problem | undefin
 export function addressesOf(field: Field): readonly string[] {
   return (itemsOf(unfold(field)) ?? []).map((item) => {
     const address = textOf(item);
-    if (address === undefined || ipOf(address) !== undefined) return address ?? "";
-    complain(item.reading, item.path, "address-invalid", {
-      what: `"${address}" is not an IP address`,
-      fix: "write it like 10.10.0.117",
-    });
+    const refusal = address === undefined ? undefined : refusalOf(item.path, () => parseIp(address, item.path));
+    if (refusal === undefined) return address ?? "";
+    item.reading.problems.push(refusal);
     return "";
   });
 }

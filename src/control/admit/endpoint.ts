@@ -2,10 +2,10 @@
 // one the host's agent has chosen from its block, and the server checks. A claim is idempotent by the endpoint's
 // name, so that an agent may repeat it after any answer it did not get.
 import { isDeepStrictEqual } from "node:util";
-import { type Ip, formatIp, macFromIp, macValue, parseIp } from "../../model/address.ts";
+import { type Ip, formatIp, macFromIp, macValue, parseIp, parseMac } from "../../model/address.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
 import type { EndpointClaim, EndpointPatch } from "../../model/input.ts";
-import { checkName, parseMac } from "../../model/parse.ts";
+import { checkName } from "../../model/parse.ts";
 import type { Endpoint, Host, Network } from "../../model/resource.ts";
 import { endpointName } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";

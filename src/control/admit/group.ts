@@ -1,10 +1,11 @@
 // Security groups: what may be written, and who must not lose what it stands on. Rules are judged here, field by field,
 // so that nothing that the kernel could not do, or that nobody can mean, is ever stored.
-import { type Ip, BITS, formatCidr, formatIp, parseCidr, parseIp } from "../../model/address.ts";
+import { type Ip, BITS, formatCidr, formatIp, parseCidr, parseIp, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import { DEFAULT_GROUP, type Peer, PROTOCOL_NAMES, type Rule, protocolNumber } from "../../model/group.ts";
 import type { EndpointPatch, SecurityGroupInput } from "../../model/input.ts";
-import { checkName, parseMac } from "../../model/parse.ts";
+import { checkName } from "../../model/parse.ts";
+import { portsOf } from "../../model/ports.ts";
 import type { Key, SecurityGroup } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";
 import { type View, get, getKey } from "../view.ts";
@@ -129,7 +130,9 @@ export function policyFields(view: View, given: PolicyFields, at: string): Polic
 
 type IsThere = (key: Key) => boolean;
 
-function checkedRule(isThere: IsThere, rule: Rule, where: string): Rule {
+/** The rule in canonical form: what is stored is what a list prints, and a list can be applied again. */
+function checkedRule(isThere: IsThere, given: Rule, where: string): Rule {
+  const rule = { ...given, protocol: nameOf(given.protocol) };
   const protocol = protocolNumber(rule.protocol);
   if (protocol !== undefined && Number.isNaN(protocol))
     throw wrong(
@@ -137,30 +140,33 @@ function checkedRule(isThere: IsThere, rule: Rule, where: string): Rule {
       `"${rule.protocol}" is no protocol`,
       `choose ${PROTOCOL_NAMES.join(", ")} or a number`,
     );
-  if (rule.ports !== undefined) {
-    if (protocol !== TCP && protocol !== UDP)
-      throw wrong(`${where}.ports`, `protocol ${rule.protocol} has no ports`, "leave them out, or choose tcp or udp");
-    for (const [i, port] of rule.ports.entries()) checkPort(port, `${where}.ports[${i}]`);
-  }
+  if (rule.ports !== undefined && protocol !== TCP && protocol !== UDP)
+    throw wrong(`${where}.ports`, `protocol ${rule.protocol} has no ports`, "leave them out, or choose tcp or udp");
   if (rule.icmpType !== undefined && protocol !== ICMP && protocol !== ICMPV6)
     throw wrong(
       `${where}.icmpType`,
       `protocol ${rule.protocol} has no ICMP type`,
       "leave it out, or choose icmp or icmpv6",
     );
-  if (rule.peer === undefined) return rule;
+  const ports = rule.ports === undefined ? {} : { ports: checkedPorts(rule.ports, `${where}.ports`) };
+  if (rule.peer === undefined) return { ...rule, ...ports };
   const peer = checkedPeer(isThere, rule.peer, `${where}.peer`);
   checkFamily(peer, protocol, `${where}.peer`);
-  return { ...rule, peer };
+  return { ...rule, ...ports, peer };
 }
 
-function checkPort(port: number | string, where: string): void {
-  if (typeof port === "number") return;
-  const [, first = "", last = ""] = /^(\d{1,5})-(\d{1,5})$/.exec(port) ?? [];
-  if (first === "") throw wrong(where, `"${port}" is no port and no range`, "write it like 22, or 80-90");
-  if (Number(last) > 65_535) throw wrong(where, `port ${last} does not exist`, "ports end at 65535");
-  if (Number(first) > Number(last))
-    throw wrong(where, `the range ${port} ends before it begins`, `write ${last}-${first}`);
+function nameOf(protocol: Rule["protocol"]): Rule["protocol"] {
+  return typeof protocol === "number" ? protocol : protocol.toLowerCase();
+}
+
+/** Each port and range once. */
+function checkedPorts(given: NonNullable<Rule["ports"]>, where: string): (number | string)[] {
+  const ports = given.flatMap((port, i) => {
+    const read = portsOf(String(port));
+    if ("why" in read) throw wrong(`${where}[${i}]`, read.why, "write it like 22, or 80-90; ports end at 65535");
+    return read;
+  });
+  return [...new Set(ports)];
 }
 
 function checkedPeer(isThere: IsThere, peer: Peer, where: string): Peer {

@@ -12,10 +12,10 @@ import {
   macValue,
   parseCidr,
   parseIp,
+  parseMac,
 } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
-import { parseMac } from "../../model/parse.ts";
 import { type Freed, type Network, cursorName } from "../../model/resource.ts";
 import { choose, nextFreeFrom, usableRange } from "../../ipam/assign.ts";
 import {

@@ -12,9 +12,10 @@ import {
   overlaps,
   parseCidr,
   parseIp,
+  parseMac,
 } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
-import { checkName, parseMac } from "../../model/parse.ts";
+import { checkName } from "../../model/parse.ts";
 import { parseQos, patched } from "../../model/qos.ts";
 import type { AddressRange, RangeInput } from "../../model/range.ts";
 import type { Network, Subnet } from "../../model/resource.ts";

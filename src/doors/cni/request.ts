@@ -1,9 +1,8 @@
 // What a runtime asks, as the shim hands it on: the CNI_ variables, each ended by a zero byte, one more zero byte, and
 // the network configuration as it came on standard input. Everything is looked at here, once; what Weft would have to
 // ignore is refused by its key and value. Pure.
-import { formatIp, interfaceOf, ipOf } from "../../model/address.ts";
+import { formatIp, interfaceOf, ipOf, isMapped, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
-import { parseMac } from "../../model/parse.ts";
 import { type CniBandwidth, qosOfCni, type QosInput } from "../../model/qos.ts";
 import { CniRefusal } from "./refusal.ts";
 
@@ -292,7 +291,7 @@ function addressesOf(texts: readonly string[]): readonly string[] {
 
 function plainAddress(text: string): string | undefined {
   const ip = ipOf(text) ?? interfaceOf(text)?.ip;
-  return ip === undefined ? undefined : formatIp(ip);
+  return ip === undefined || isMapped(ip) ? undefined : formatIp(ip);
 }
 
 function macIn(text: string): string | undefined {
