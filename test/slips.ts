@@ -8,7 +8,7 @@ const SEPARATORS = /[:,;=+/.\- ]/g;
 const GARBAGE = [" x", "x", "(x)", "\n", "\0", ",", ":", "=", "-", "+1", "/", ":log", ",0", "=1", "٣", "%d"];
 
 /** One to three slips: doubled separators, zeros in front, parts given twice, ends cut or grown, upper case. */
-export function slipsOf(word: string): fc.Arbitrary<string> {
+function slipsOf(word: string): fc.Arbitrary<string> {
   const slip = fc.tuple(fc.nat({ max: 7 }), fc.nat(), fc.constantFrom(...GARBAGE));
   return fc.array(slip, { maxLength: 3 }).map((slips) =>
     slips.reduce((text, [kind, place, garbage]) => {
