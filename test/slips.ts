@@ -34,7 +34,7 @@ type Reader<T> = {
   readonly parts?: (text: string) => readonly string[];
 };
 
-/** Each slip of each word is refused by a Fault that says where, or read whole: what is printed of it says all of it. */
+/** Each slip of each word is refused by a Fault that says where, or read whole: what is printed says all of it. */
 export function readsWhole<T>(words: readonly string[], { read, print, parts = partsOf }: Reader<T>): void {
   fc.assert(
     fc.property(fc.constantFrom(...words).chain(slipsOf), (text) => {

@@ -57,7 +57,7 @@ function protocolOf(text: string, no: (why: string) => Fault): Rule["protocol"] 
   throw no(`"${text}" is no protocol: there are ${PROTOCOL_NAMES.join(", ")}, and numbers up to ${BYTE_MAX}`);
 }
 
-/** What begins with a word that rules know; all else goes on with what is before it: peers and ranges have colons, too. */
+/** What begins with a known word; all else goes on with what is before it: peers and ranges have colons, too. */
 function partsOf(pieces: readonly string[]): string[] {
   const out: string[] = [];
   for (const piece of pieces) {

@@ -1,5 +1,5 @@
-// Lists of ports as people and iptables write them: `22,53,80:90`, `1024-65535`. One reader for the command line and for
-// files, so that both understand the same and neither understands half.
+// Lists of ports as people and iptables write them: `22,53,80:90`, `1024-65535`. One reader for commands and files, so
+// that both understand the same and neither understands half.
 
 /** A port, or a range as rules keep it: `80-90`. */
 type Port = number | string;
