@@ -1,0 +1,84 @@
+// Which bugs types and lint let through: only those can get into the tree. Many are tried at once in a copy of the
+// source, and an error belongs to the bug in whose function it stands. When that is not clear, the batch is halved.
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runCheck } from "../runner/checks.ts";
+import { type Mutant, planted } from "./edit.ts";
+import { parses } from "./find.ts";
+
+type Place = { readonly file: string; readonly line: number };
+const CHECKS = [
+  { name: "types", program: "tsc", argv: ["-p", ".", "--pretty", "false"] },
+  { name: "lint", program: "oxlint", argv: ["--type-aware", "--deny-warnings", "--format=unix", "src"] },
+];
+
+export class Judge {
+  readonly #root: string;
+  readonly #folder = mkdtempSync(join(tmpdir(), "weft-mutants-"));
+
+  constructor(root: string) {
+    this.#root = root;
+    for (const name of ["tsconfig.json", ".oxlintrc.json", "package.json"])
+      cpSync(join(root, name), join(this.#folder, name));
+    cpSync(join(root, "src"), join(this.#folder, "src"), { recursive: true });
+    symlinkSync(join(root, "node_modules"), join(this.#folder, "node_modules"));
+    writeFileSync(
+      join(this.#folder, "tsconfig.json"),
+      JSON.stringify({ extends: join(root, "tsconfig.json"), include: ["src"], exclude: ["**/*.test.ts"] }),
+    );
+  }
+
+  close(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Those that are accepted, in the order given. No two of them may be in one zone. */
+  accepted(batch: readonly Mutant[]): Promise<readonly Mutant[]> {
+    return this.#accepted(batch.filter((mutant) => parses(mutant, this.#sourceOf(mutant.file))));
+  }
+
+  #sourceOf(file: string): string {
+    return readFileSync(join(this.#root, file), "utf8");
+  }
+
+  async #accepted(batch: readonly Mutant[]): Promise<readonly Mutant[]> {
+    if (batch.length === 0) return [];
+    const places = await this.#errorsWith(batch);
+    const owners = places.map((place) => ownerOf(place, batch));
+    const rest = batch.filter((mutant) => !owners.includes(mutant));
+    if (!owners.includes(undefined)) return rest;
+    // An error that has no owner: somebody in here did it.
+    if (rest.length === 0 || batch.length === 1) return [];
+    const half = Math.ceil(rest.length / 2);
+    return [...(await this.#accepted(rest.slice(0, half))), ...(await this.#accepted(rest.slice(half)))];
+  }
+
+  async #errorsWith(batch: readonly Mutant[]): Promise<Place[]> {
+    const byFile = Map.groupBy(batch, ({ file }) => file);
+    try {
+      for (const [file, edits] of byFile) writeFileSync(join(this.#folder, file), planted(this.#sourceOf(file), edits));
+      const [types, lint] = await Promise.all(CHECKS.map((check) => runCheck(this.#folder, check)));
+      return [...placesIn(types), ...placesIn(lint)];
+    } finally {
+      for (const file of byFile.keys()) cpSync(join(this.#root, file), join(this.#folder, file));
+    }
+  }
+}
+
+/** `src/a.ts(3,7): error …` of the compiler's, `src/a.ts:3:7: …` of the linter's. */
+function placesIn(check: { readonly ok: boolean; readonly output: string } | undefined): Place[] {
+  if (check === undefined || check.ok) return [];
+  const places = [...check.output.matchAll(/^(src\/\S+?\.ts)[(:](\d+)[,:]\d+\)?: /gm)].map(([, file = "", line]) => ({
+    file,
+    line: Number(line),
+  }));
+  if (places.length === 0) throw new Error(`a check failed without naming a place:\n${check.output.slice(0, 2000)}`);
+  return places;
+}
+
+function ownerOf({ file, line }: Place, batch: readonly Mutant[]): Mutant | undefined {
+  const here = batch.filter((mutant) => mutant.file === file);
+  if (here.length === 1) return here[0];
+  return here.find(({ zone: [first, last] }) => first <= line && line <= last);
+}
