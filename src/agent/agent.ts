@@ -212,13 +212,13 @@ export class Agent {
     if (!this.#isLookDue(snapshot)) return this.#advance(snapshot);
     this.#sinceLook = [];
     const look = await this.#looks.take(this.#held, () => pairsIn(this.#sinceLook, this.apart));
-    const actual = withoutTheirs(merged(look, this.#sinceLook, this.apart), journal.entries.values());
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
     // turn, so what is in `actual` is in the journal.
-    this.#sinceLook = [];
-    this.#touched.clear();
     const seen = this.current() ?? snapshot;
     const local = this.local(seen);
+    const actual = withoutTheirs(merged(look, this.#sinceLook, this.apart), local.endpoints, host);
+    this.#sinceLook = [];
+    this.#touched.clear();
     const desired = compile(local, host, this.#options.management?.() ?? []);
     const isSaid = mirror.isSynced || standing.ended !== undefined;
     const ops = diff(actual, isSaid ? desired : withoutRemovals(actual, desired, journal.entries.values()));
@@ -236,7 +236,7 @@ export class Agent {
     this.#held = record(record(new Map(actual), results), this.#sinceLook);
     this.#settled = missed.length === 0 ? { snapshot: seen, journalVersion } : undefined;
     const refused = missed.filter((result) => result.refusal?.class !== "overtaken");
-    this.#cut(kernel, local, host, ops);
+    await this.#cut(kernel, local, host, ops);
     this.#say(local, ops, refused, isDrift);
     if (!isDrift) this.#serverLoop.poke();
     if (missed.length > refused.length) this.poke();

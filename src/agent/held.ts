@@ -2,6 +2,7 @@
 import { type KernelObject, type KernelState, deviceOf, keyOf, type Op, type Veth } from "../datapath/state.ts";
 import { portName } from "../datapath/names.ts";
 import type { OpResult } from "../kernel/kernel.ts";
+import type { Endpoint } from "../model/resource.ts";
 import type { Entry } from "./journal.ts";
 
 /** Notes in `state` what these operations did, as far as they were accepted. */
@@ -87,17 +88,30 @@ export function withoutRemovals(actual: KernelState, desired: KernelState, entri
 }
 
 /**
- * The state without addresses of endpoints that Weft gave none (frames only): those are the workload's own, and nobody
- * else's to remove.
+ * The state without addresses that are the workload's to put on its interface and to take away: all, if Weft gave the
+ * endpoint none (frames only), and those that it is allowed beside its own.
  */
-export function withoutTheirs(state: Map<string, KernelObject>, entries: Iterable<Entry>): Map<string, KernelObject> {
-  const theirs = new Set<string>();
-  for (const {
-    endpoint: { spec },
-  } of entries)
-    if (spec.addresses.length === 0) theirs.add(`${spec.netns} ${spec.ifname}`);
+export function withoutTheirs(
+  state: Map<string, KernelObject>,
+  endpoints: readonly Endpoint[],
+  host: string,
+): Map<string, KernelObject> {
+  const theirs = new Map<string, (ip: string) => boolean>();
+  for (const { spec } of endpoints) {
+    const { addresses, allowedAddresses = [] } = spec;
+    if (spec.host !== host) continue;
+    const isTheirs = (ip: string) => allowedAddresses.some(({ address }) => address === ip) && !addresses.includes(ip);
+    if (addresses.length === 0) theirs.set(`${spec.netns} ${spec.ifname}`, () => true);
+    else if (allowedAddresses.length > 0) theirs.set(`${spec.netns} ${spec.ifname}`, isTheirs);
+  }
   if (theirs.size === 0) return state;
   for (const [key, object] of state)
-    if (object.kind === "address" && theirs.has(`${object.ns} ${object.dev}`)) state.delete(key);
+    if (object.kind === "address" && theirs.get(`${object.ns} ${object.dev}`)?.(ipIn(object.cidr)) === true)
+      state.delete(key);
   return state;
+}
+
+/** An address without its length. */
+function ipIn(cidr: string): string {
+  return cidr.slice(0, cidr.indexOf("/"));
 }

@@ -7,7 +7,7 @@ import type { KernelObject, Ns, Op } from "../datapath/state.ts";
 import { judgeOf } from "../datapath/verdict.ts";
 import { DROP_REASONS } from "../datapath/words.ts";
 import { type World, worldOf } from "../datapath/world.ts";
-import type { Kernel, OpResult, Traffic } from "../kernel/kernel.ts";
+import type { Flow, Kernel, OpResult, Traffic } from "../kernel/kernel.ts";
 import { Fault } from "../model/fault.ts";
 import { DEFAULT_GROUP } from "../model/group.ts";
 import type { Endpoint, Snapshot } from "../model/resource.ts";
@@ -18,30 +18,57 @@ function isPolicy({ kind }: KernelObject): boolean {
   return kind === "nft" || kind === "element";
 }
 
+/** A port that comes, with what may come from it: all else may make rules say no where they said yes. */
+function mayNarrow({ op, object }: Op): boolean {
+  return isPolicy(object) && !(op === "add" && object.kind === "element" && !object.set.startsWith("members"));
+}
+
 /**
  * Ends the flows of this host that began when the rules were others, after each round; at first all are looked at,
- * because whoever changed the rules may have died before this.
+ * because whoever changed the rules may have died before this. What it has ended when it resolves stays ended.
  */
 export function flowCutter(): (
-  kernel: Pick<Kernel, "cutFlows">,
+  kernel: FlowKernel,
   snapshot: Snapshot,
   host: string,
   ops: readonly Op[],
-) => void {
+) => Promise<void> {
   let isStart = true;
   // Kept until it is done: what throws is tried again after the next round.
   const changed = new Set<Ns>();
-  return (kernel, snapshot, host, ops) => {
-    for (const { object } of ops) if (isPolicy(object)) changed.add(object.ns);
+  return async (kernel, snapshot, host, ops) => {
+    for (const op of ops) if (mayNarrow(op)) changed.add(op.object.ns);
     const world = isStart || changed.size > 0 ? worldOf(snapshot, host) : undefined;
-    for (const { name } of world?.vrfs ?? []) {
-      if (world === undefined || (!isStart && !changed.has(`vrf:${name}`))) continue;
+    const judged = (world?.vrfs ?? []).flatMap(({ name }): Judged[] => {
+      if (world === undefined || (!isStart && !changed.has(`vrf:${name}`))) return [];
       const judge = judgeOf(world, name);
-      if (judge !== undefined) kernel.cutFlows(`vrf:${name}`, (flow) => judge(flow, flow.side));
-    }
+      return judge === undefined ? [] : [{ ns: `vrf:${name}`, isAllowed: (flow) => judge(flow, flow.side) }];
+    });
+    await endFlows(kernel, judged);
     isStart = false;
     changed.clear();
   };
+}
+
+type FlowKernel = Pick<Kernel, "cutFlows" | "packetsPassed">;
+type Judged = { readonly ns: Ns; readonly isAllowed: (flow: Flow) => boolean };
+
+/** Nearly always two: one that ends, one that finds nothing. Each is a chance for packets to bring a flow back. */
+const LOOKS_MAX = 50;
+
+/**
+ * A packet that met the old rules, or found its flow just before that was taken out, puts it into the set again
+ * (`update @set`). So a namespace is done when a look finds nothing to end after all such packets have passed.
+ */
+async function endFlows(kernel: FlowKernel, judged: readonly Judged[]): Promise<void> {
+  let left = judged;
+  for (let looks = 1; left.length > 0; looks++) {
+    const cut = left.filter(({ ns, isAllowed }) => kernel.cutFlows(ns, isAllowed) > 0);
+    if (looks > 1) left = cut;
+    if (looks === LOOKS_MAX && left.length > 0)
+      throw new Error(`flows of ${left.map(({ ns }) => ns).join(", ")} come back as often as they are ended`);
+    if (left.length > 0) await kernel.packetsPassed();
+  }
 }
 
 /** Names in a report: more would make it large and tell nothing new. */

@@ -96,7 +96,7 @@ function printAdd(o: KernelObject): string[] {
           ? []
           : [
               `${ip(o.ns)} link set ${o.name} master ${o.master}`,
-              `${bridge(o.ns)} link set dev ${o.name} learning off neigh_suppress on`,
+              `${bridge(o.ns)} link set dev ${o.name} learning off neigh_suppress ${suppression(o)}`,
             ]),
         linkUp(o.ns, o.name, o.alias),
       ];
@@ -199,6 +199,8 @@ function printSet(from: KernelObject, to: KernelObject): string[] {
     .filter(([field]) => !field.startsWith("peer "))
     .map(([field, value]) => `${ip(to.ns)} link set ${to.name} ${field} ${value}`);
   const far = changed.filter(([field]) => field.startsWith("peer "));
+  if (to.kind === "vxlan" && from.kind === "vxlan" && from.floodsArp !== to.floodsArp)
+    lines.push(`${bridge(to.ns)} link set dev ${to.name} neigh_suppress ${suppression(to)}`);
   return to.kind === "veth"
     ? [
         ...lines,
@@ -217,6 +219,10 @@ function linkFields(o: KernelObject): [string, string][] {
   if ("master" in o && o.master !== undefined) fields.push(["master", o.master]);
   if (o.kind === "veth") fields.push(["peer mtu", String(o.peer.mtu)], ["peer address", o.peer.mac]);
   return fields;
+}
+
+function suppression({ floodsArp }: ObjectOf<"vxlan">): string {
+  return floodsArp === true ? "off" : "on";
 }
 
 function routeText(o: Extract<KernelObject, { kind: "route" }>): string {

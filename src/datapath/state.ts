@@ -27,6 +27,11 @@ export type Vxlan = Link & {
   readonly port: number;
   /** The bridge it is a port of (switched networks); such a port has learning off and neighbour suppression on. */
   readonly master?: string;
+  /**
+   * Neighbour suppression is off: ARP and ND cross to other hosts and are answered there. With it, the bridge keeps
+   * every gratuitous ARP and unsolicited advertisement on this host (br_do_proxy_suppress_arp, br_do_suppress_nd).
+   */
+  readonly floodsArp?: true;
 };
 /**
  * A veth pair, named by its end in `ns`; the peer is born in its own namespace (a workload's, or the host's for an

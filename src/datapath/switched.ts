@@ -6,7 +6,8 @@
 //   bridge fdb  02:00:0a:07:00:09 dev wx7 master extern_learn     the port behind it: unicast is never flooded
 //   ip neigh    10.7.0.9 lladdr 02:00:0a:07:00:09 dev wb-blue     the answer to ARP and ND, which never cross
 // Per host with endpoints of the network, an all-zero FDB entry: where broadcast and multicast go (head-end
-// replication). With learning on, a learned entry would survive its endpoint and shadow the true one (the stale entry
+// replication). Where an endpoint has allowed addresses (virtual IPs), whose holder nobody but the workloads knows, ARP and
+// ND cross after all: the holder announces itself, and answers. With learning on, a learned entry would survive its endpoint and shadow the true one (the stale entry
 // of every peer).
 import type { Network, Vrf } from "../model/resource.ts";
 import { alias, deviceName } from "./names.ts";
@@ -31,6 +32,7 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
       mac: tunnelMac(vni),
       alias: alias("network", network.name),
       master: bridge,
+      ...(hasVirtualIps(world, network) ? { floodsArp: true } : {}),
     },
   ];
   const flood = new Set<string>();
@@ -43,6 +45,11 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
   }
   for (const dst of flood) objects.push({ kind: "fdb", ns, dev, mac: FLOOD_MAC, dst });
   return objects;
+}
+
+/** Whether addresses of the network may go from one endpoint to another without the control plane. */
+function hasVirtualIps(world: World, { name }: Network): boolean {
+  return (world.endpoints.get(name) ?? []).some(({ spec }) => (spec.allowedAddresses ?? []).length > 0);
 }
 
 /** No frame ever has it as source or destination; it is given so that nothing else chooses one later. */

@@ -27,22 +27,25 @@ export function judgeOf(world: World, vrf: string): ((flow: FlowView, side?: Sid
   const networks = world.networks.get(vrf) ?? [];
   const owners = ownersOf(world, networks, policy.profiles);
   const members = membersOf(world, networks, policy.peers);
-  const objects = (profile: Profile | undefined, direction: Side, peer: string, flow: FlowView) =>
-    profile !== undefined && !profile.keepsFlows && !allows(profile.rules, direction, peer, flow, members);
+  // Of an address that several endpoints may have, all of them: which of them has it now, nobody here knows.
+  const objects = (owner: string, direction: Side, peer: string, flow: FlowView) =>
+    owners
+      .get(owner)
+      ?.some(({ rules, keepsFlows }) => !keepsFlows && !allows(rules, direction, peer, flow, members)) === true;
   return (flow, side) =>
-    (side === "in" || !objects(owners.get(flow.source), "out", flow.destination, flow)) &&
-    (side === "out" || !objects(owners.get(flow.destination), "in", flow.source, flow));
+    (side === "in" || !objects(flow.source, "out", flow.destination, flow)) &&
+    (side === "out" || !objects(flow.destination, "in", flow.source, flow));
 }
 
 function ownersOf(world: World, networks: readonly Network[], profiles: ReadonlyMap<string, Profile>) {
-  const owners = new Map<string, Profile>();
+  const owners = new Map<string, Profile[]>();
   for (const network of networks) {
     for (const { spec } of world.endpoints.get(network.name) ?? []) {
       if (spec.host !== world.self.name) continue;
       const profile = profiles.get(profileKey(groupsOf(network.spec, spec)));
       if (profile === undefined) continue;
-      for (const address of spec.addresses) owners.set(address, profile);
-      for (const { address } of spec.allowedAddresses ?? []) owners.set(address, profile);
+      for (const address of [...spec.addresses, ...(spec.allowedAddresses ?? []).map((pair) => pair.address)])
+        owners.set(address, [...(owners.get(address) ?? []), profile]);
     }
   }
   return owners;

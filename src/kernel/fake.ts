@@ -232,6 +232,11 @@ export class FakeKernel implements Kernel {
     return flows.length - (flows.splice(0, flows.length, ...kept), kept.length);
   }
 
+  /** No packet of its is ever on its way. */
+  packetsPassed(): Promise<void> {
+    return Promise.resolve();
+  }
+
   /** Flows that groups of a namespace have allowed; a test adds to them. */
   flows(ns: Ns): Flow[] {
     return this.#machine.space(ns).flows;

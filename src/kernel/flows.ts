@@ -1,7 +1,9 @@
 // Flows that packets have put into a VRF's sets (datapath/flows.ts), and how to end some of them.
+import { setTimeout } from "node:timers/promises";
 import { FLOW_SETS, type FlowSet } from "../datapath/flows.ts";
 import { GONE, SystemError } from "./errno.ts";
 import type { Flow } from "./kernel.ts";
+import * as libc from "./libc.ts";
 import { batchBegin, batchEnd, eachKey, elementsOf, keyRemoval } from "./netlink/element.ts";
 import * as k from "./netlink/constants.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
@@ -29,6 +31,22 @@ export function cutFlows(
       transactions += removeAll(socket, set.name, doomed.slice(from, from + DELETES_PER_SEND));
   }
   return { cut, transactions };
+}
+
+/** Where the kernel has no membarrier(2) that waits (nohz_full, a seccomp filter): far longer than a packet takes. */
+const PASSING_MS = 1_000;
+
+/**
+ * Waits until no packet is in a rule that it has reached before. Rules run under rcu_read_lock() (nf_hook), and a rule
+ * that has found a flow, or allowed one, may put it into its set again right after somebody took it out.
+ */
+export async function packetsPassed(): Promise<void> {
+  try {
+    await libc.graceAsync();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    await setTimeout(PASSING_MS);
+  }
 }
 
 /** Keys of the flows that `isWanted`. There may be many thousands of others, so nothing is made of those but a look. */

@@ -117,8 +117,16 @@ export interface Kernel {
   queues(ns: Ns): ReadonlyMap<string, Counters>;
   /** Packets and drops, read on demand. Nothing for a namespace that is not there. */
   counters(ns: Ns): Counted;
-  /** Ends the flows of a namespace that groups have allowed, for which `isAllowed` says no; how many. */
+  /**
+   * Ends the flows of a namespace that groups have allowed, for which `isAllowed` says no; how many. A packet on its way
+   * through the tables may bring one back: packetsPassed() says when none can any more.
+   */
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number;
+  /**
+   * Resolves when every packet that was on its way through tables when this was called has left them: what it did to
+   * their sets by rules or elements that are gone since, it has done. Some 20 ms.
+   */
+  packetsPassed(): Promise<void>;
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */
   close(): void;
 }

@@ -5,7 +5,7 @@
 // in short synchronous blocks, never around an await), and a netlink socket belongs for ever to the namespace it was
 // made in.
 import { strict as assert } from "node:assert";
-import { endianness } from "node:os";
+import { arch, endianness } from "node:os";
 import koffi from "koffi";
 import { SystemError } from "./errno.ts";
 
@@ -34,6 +34,7 @@ const c = {
   umount2: native("int umount2(const char *, int)"),
   eventfd: native("int eventfd(unsigned int, int)"),
   poll: native("int poll(_Inout_ void *, unsigned long, int)"),
+  syscall: native("long syscall(long, int, unsigned int, int)"),
 };
 
 const CLONE_NEWNET = 0x4000_0000;
@@ -42,6 +43,10 @@ const MSG_TRUNC = 0x20;
 const POLLIN = 1;
 const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
+
+/** The number of membarrier(2): x86-64 has its own, the others share one. */
+const SYS_MEMBARRIER = arch() === "x64" ? 324 : 283;
+const MEMBARRIER_CMD_GLOBAL = 1;
 
 function check(call: string, result: number): number {
   if (result < 0) throw new SystemError(call, koffi.errno());
@@ -138,5 +143,18 @@ export function pollReadable(fds: readonly number[], timeoutMs: number): Promise
   return new Promise((resolve) => {
     // An interrupted poll is the same as one that found nothing: the caller polls again.
     c.poll.async(set, fds.length, timeoutMs, () => resolve(fds.filter((_, i) => set.readInt16LE(i * 8 + 6) !== 0)));
+  });
+}
+
+/**
+ * Waits in a thread of the pool until every CPU has left what it was doing in the kernel under RCU when this was called:
+ * MEMBARRIER_CMD_GLOBAL is synchronize_rcu() (kernel/sched/membarrier.c), 10 to 30 ms.
+ */
+export function graceAsync(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    c.syscall.async(SYS_MEMBARRIER, MEMBARRIER_CMD_GLOBAL, 0, 0, (error: unknown, result: number) => {
+      if (result === 0) resolve();
+      else reject(error instanceof Error ? error : new SystemError("membarrier", koffi.errno()));
+    });
   });
 }

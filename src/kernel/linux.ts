@@ -4,6 +4,7 @@ import { randomInt } from "node:crypto";
 import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import { Applier } from "./apply.ts";
 import { countersOf } from "./counters.ts";
+import { packetsPassed } from "./flows.ts";
 import { factsOf, linkNames, mtuOf } from "./facts.ts";
 import type { Direction } from "../model/qos.ts";
 import type { Counted, Counters, Flow, HostFacts, Kernel, NetnsId, OpResult, PortSeen, Refusal } from "./kernel.ts";
@@ -101,6 +102,10 @@ export class LinuxKernel implements Kernel {
 
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number {
     return this.#namespaces.use(ns, (space) => this.#nft.cutFlows(space, isAllowed)) ?? 0;
+  }
+
+  async packetsPassed(): Promise<void> {
+    await packetsPassed();
   }
 
   close(): void {

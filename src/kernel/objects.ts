@@ -1,6 +1,6 @@
 // From what the kernel tells about namespaces to Weft's objects. Pure: dumps in, objects out.
 //
-// A link that is there but not as Weft leaves every link (up; as a tunnel port: learning off, suppression on) is given
+// A link that is there but not as Weft leaves every link (up; as a tunnel port: learning off) is given
 // with an MTU of 0, which nobody wants: so the next diff sets it again, and setting a link always restores all of that.
 // So is the near end of a pair whose far end nobody asked about, if it has no carrier: then the far end is not up.
 import type { KernelObject, Ns } from "../datapath/state.ts";
@@ -74,11 +74,14 @@ function linkObject(
   const { name, mac, alias } = link;
   const masterName = link.master === 0 ? undefined : (names.get(link.master) ?? `index ${link.master}`);
   const master = masterName === undefined ? {} : { master: masterName };
-  const isPortRight = link.kind !== "vxlan" || link.master === 0 || (!link.learning && link.neighSuppress);
+  const isPortRight = link.kind !== "vxlan" || link.master === 0 || !link.learning;
   const isFarRight = link.kind !== "veth" || far !== undefined || link.hasCarrier;
   const common = { ns, name, mtu: link.isUp && isPortRight && isFarRight ? link.mtu : 0, mac, alias };
   if (link.kind === "bridge" || link.kind === "ifb") return { kind: link.kind, ...common };
-  if (link.kind === "vxlan" && link.vxlan !== undefined) return { kind: "vxlan", ...common, ...link.vxlan, ...master };
+  if (link.kind === "vxlan" && link.vxlan !== undefined) {
+    const floods = link.master !== 0 && !link.neighSuppress ? { floodsArp: true as const } : {};
+    return { kind: "vxlan", ...common, ...link.vxlan, ...master, ...floods };
+  }
   if (link.kind !== "veth") return undefined;
   // The far end is in a namespace that nobody asked about: gone for us, so the pair is one that nobody wants.
   const peer =

@@ -75,13 +75,13 @@ export function stepsOf(op: SteppedOp, at: number): Step[] {
   const step = (encode: (desk: Desk) => void): Step => ({ at, ns: object.ns, isRemoval: op.op === "remove", encode });
   switch (object.kind) {
     case "bridge":
-      return [step((desk) => (op.op === "add" ? addBridge(desk, object) : change(desk, object, op)))];
+      return [step((desk) => (op.op === "add" ? addBridge(desk, object) : change(desk, object)))];
     case "vxlan":
-      return [step((desk) => (op.op === "add" ? addVxlan(desk, object) : change(desk, object, op)))];
+      return [step((desk) => (op.op === "add" ? addVxlan(desk, object) : change(desk, object)))];
     case "veth":
       return vethSteps(object, op, at, step);
     case "ifb":
-      return [step((desk) => (op.op === "add" ? addIfb(desk, object) : change(desk, object, op)))];
+      return [step((desk) => (op.op === "add" ? addIfb(desk, object) : change(desk, object)))];
     case "tbf":
       return [step((desk) => tbfMessage(desk, op.op, object))];
     case "redirect":
@@ -176,7 +176,7 @@ function addVxlan(desk: Desk, o: Vxlan): void {
     ...(socketNsid === undefined ? {} : { socketNsid }),
   });
   setLink(desk.w, desk.seq(), index, { alias: o.alias });
-  if (master !== undefined) setTunnelPort(desk.w, desk.seq(), index);
+  if (master !== undefined) setTunnelPort(desk.w, desk.seq(), index, o.floodsArp === true);
 }
 
 function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => void) => Step): Step[] {
@@ -193,7 +193,7 @@ function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => v
   return [
     step((desk) => {
       // An attach waits for this: what it made a moment ago is not asked for again.
-      near = isNearRight ? desk.indexOf(o.name) : change(desk, o, op);
+      near = isNearRight ? desk.indexOf(o.name) : change(desk, o);
     }),
     { at, ns: o.peer.ns, isRemoval, encode: (desk) => changePeer(desk, o, near, isAhead) },
   ];
@@ -222,7 +222,7 @@ function addVeth(desk: Desk, o: Veth): void {
 }
 
 /** Brings a link of ours to what it should be, by its mark as it is now and not as it was observed. Gives its index. */
-function change(desk: Desk, o: Bridge | Vxlan | Veth | Ifb, op: Op): number {
+function change(desk: Desk, o: Bridge | Vxlan | Veth | Ifb): number {
   const link = desk.link(o.name);
   if (link === undefined) throw new Refused({ class: "missing", message: `there is no link ${o.name} in ${o.ns}` });
   if (!isOurs(link)) throw new Refused({ class: "exists", message: describeLink(link, o.ns) });
@@ -234,7 +234,7 @@ function change(desk: Desk, o: Bridge | Vxlan | Veth | Ifb, op: Op): number {
     ...(link.mac === o.mac ? {} : { mac: o.mac }),
     ...(master === undefined || master === link.master ? {} : { master }),
   });
-  if (op.object.kind === "vxlan" && op.object.master !== undefined) setTunnelPort(desk.w, desk.seq(), link.index);
+  if (o.kind === "vxlan" && o.master !== undefined) setTunnelPort(desk.w, desk.seq(), link.index, o.floodsArp === true);
   return link.index;
 }
 

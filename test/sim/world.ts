@@ -485,6 +485,7 @@ function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what
     queues: (ns) => kernel.queues(ns),
     counters: () => kernel.counters(),
     cutFlows: (ns, isAllowed) => kernel.cutFlows(ns, isAllowed),
+    packetsPassed: () => kernel.packetsPassed(),
     close: () => kernel.close(),
   };
 }

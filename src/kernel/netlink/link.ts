@@ -130,8 +130,8 @@ export function setLink(w: MessageWriter, seq: number, index: number, change: Li
   w.end();
 }
 
-/** A tunnel that is a bridge port learns nothing and answers ARP and ND from the bridge's neighbours. */
-export function setTunnelPort(w: MessageWriter, seq: number, index: number): void {
+/** A tunnel that is a bridge port learns nothing; it answers ARP and ND from the bridge's neighbours, or floods them. */
+export function setTunnelPort(w: MessageWriter, seq: number, index: number, floodsArp: boolean): void {
   w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
   w.u32(k.AF_BRIDGE);
   w.u32(index);
@@ -139,7 +139,7 @@ export function setTunnelPort(w: MessageWriter, seq: number, index: number): voi
   w.u32(0);
   w.nest(k.IFLA_PROTINFO, () => {
     w.attrU8(k.IFLA_BRPORT_LEARNING, 0);
-    w.attrU8(k.IFLA_BRPORT_NEIGH_SUPPRESS, 1);
+    w.attrU8(k.IFLA_BRPORT_NEIGH_SUPPRESS, floodsArp ? 0 : 1);
   });
   w.end();
 }
