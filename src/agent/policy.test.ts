@@ -105,7 +105,9 @@ test("a flow that packets bring back is ended again, until one look after they h
     "vrf:blue",
     "vrf:red",
     "vrf:blue",
-    ...["vrf:red", "vrf:red", "vrf:red"],
+    "vrf:red",
+    "vrf:red",
+    "vrf:red",
   ]);
   assert.equal(waits(), 3);
   comesBack.set("vrf:red", 1000);

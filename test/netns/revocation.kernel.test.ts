@@ -16,7 +16,7 @@ import { whyNoKernelTests } from "../runner/machine.ts";
 import { must, run, until } from "./cluster.ts";
 import * as frames from "./frames.ts";
 
-const TIMES = 100;
+const TIMES = 60;
 /** A flood's flows: their first port, and how many. */
 const FIRST = 20_000;
 const FLOWS = 16;
@@ -32,8 +32,14 @@ const vrf = { index: 1, vni: 4096, tunnelPort: 4789, vtepSubnets: ["198.18.0.0/2
 const subnets = [{ cidr: "10.1.0.0/16", hostPrefix: 24 }];
 const endpoint = (name: string, { netns, mac, address }: typeof A, group: string) =>
   make("endpoint", `${name}.eth0`, {
-    ...{ network: "blue", host: "h1", owner: name, ifname: "eth0", netns: `/run/netns/${netns}` },
-    ...{ mac, addresses: [address], securityGroups: [group] },
+    network: "blue",
+    host: "h1",
+    owner: name,
+    ifname: "eth0",
+    netns: `/run/netns/${netns}`,
+    mac,
+    addresses: [address],
+    securityGroups: [group],
   });
 
 /** A host with two workloads: `a` may begin everything, `b` takes what comes to this port. */

@@ -73,7 +73,9 @@ describe("virtual IPs", { skip: whyNoKernelTests() ?? false, timeout: 120_000 },
     await put("/v1/securitygroups/clients", { rules: [] });
     await put("/v1/securitygroups/nodes", {
       rules: ["icmp", "icmpv6"].map((protocol) => ({
-        ...{ direction: "in", action: "allow", protocol },
+        direction: "in",
+        action: "allow",
+        protocol,
         peer: { group: "clients" },
       })),
     });
