@@ -6,9 +6,9 @@
 //   bridge fdb  02:00:0a:07:00:09 dev wx7 master extern_learn     the port behind it: unicast is never flooded
 //   ip neigh    10.7.0.9 lladdr 02:00:0a:07:00:09 dev wb-blue     the answer to ARP and ND, which never cross
 // Per host with endpoints of the network, an all-zero FDB entry: where broadcast and multicast go (head-end
-// replication). Where an endpoint has allowed addresses (virtual IPs), whose holder nobody but the workloads knows, ARP and
-// ND cross after all: the holder announces itself, and answers. With learning on, a learned entry would survive its endpoint and shadow the true one (the stale entry
-// of every peer).
+// replication). Where an endpoint has allowed addresses (virtual IPs), whose holder nobody but the workloads knows, ARP
+// and ND cross after all: the holder announces itself, and answers. With learning on, a learned entry would survive its
+// endpoint and shadow the true one (the stale entry of every peer).
 import type { Network, Vrf } from "../model/resource.ts";
 import { alias, deviceName } from "./names.ts";
 import { FLOOD_MAC, type KernelObject, type Ns } from "./state.ts";

@@ -118,8 +118,8 @@ export interface Kernel {
   /** Packets and drops, read on demand. Nothing for a namespace that is not there. */
   counters(ns: Ns): Counted;
   /**
-   * Ends the flows of a namespace that groups have allowed, for which `isAllowed` says no; how many. A packet on its way
-   * through the tables may bring one back: packetsPassed() says when none can any more.
+   * Ends the flows of a namespace that groups have allowed, for which `isAllowed` says no; how many. A packet on its
+   * way through the tables may bring one back: packetsPassed() says when none can any more.
    */
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number;
   /**

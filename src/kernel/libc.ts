@@ -147,8 +147,8 @@ export function pollReadable(fds: readonly number[], timeoutMs: number): Promise
 }
 
 /**
- * Waits in a thread of the pool until every CPU has left what it was doing in the kernel under RCU when this was called:
- * MEMBARRIER_CMD_GLOBAL is synchronize_rcu() (kernel/sched/membarrier.c), 10 to 30 ms.
+ * Waits in a thread of the pool until every CPU has left what it was doing in the kernel under RCU when this was
+ * called: MEMBARRIER_CMD_GLOBAL is synchronize_rcu() (kernel/sched/membarrier.c), 10 to 30 ms.
  */
 export function graceAsync(): Promise<void> {
   return new Promise((resolve, reject) => {

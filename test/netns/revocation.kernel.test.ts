@@ -1,6 +1,6 @@
 // A flow whose rule is gone ends, and stays ended, however many of its packets are on their way when that happens. One
-// host without an agent: its kernel is brought from one compiled state to the next, as a round does it, in the middle of
-// a flood from another process.
+// host without an agent: its kernel is brought from one compiled state to the next, as a round does it, in the middle
+// of a flood from another process.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";

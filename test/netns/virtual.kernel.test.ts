@@ -1,6 +1,6 @@
 // Virtual IPs, as keepalived moves them: an address that several endpoints may have is put on one's interface and taken
-// from the other's, and its new holder says so with one gratuitous ARP, or one unsolicited advertisement. Clients on both
-// hosts know where it was, and would not ask again for half a minute.
+// from the other's, and its new holder says so with one gratuitous ARP, or one unsolicited advertisement. Clients on
+// both hosts know where it was, and would not ask again for half a minute.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";

@@ -130,7 +130,9 @@ export function setLink(w: MessageWriter, seq: number, index: number, change: Li
   w.end();
 }
 
-/** A tunnel that is a bridge port learns nothing; it answers ARP and ND from the bridge's neighbours, or floods them. */
+/**
+ * A tunnel that is a bridge port learns nothing; it answers ARP and ND from the bridge's neighbours, or floods them.
+ */
 export function setTunnelPort(w: MessageWriter, seq: number, index: number, floodsArp: boolean): void {
   w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
   w.u32(k.AF_BRIDGE);
