@@ -10,6 +10,7 @@ import type { Clock } from "./model/clock.ts";
 
 const clock: Clock = {
   nowMs: () => Date.now(),
+  monotonicMs: () => performance.timeOrigin + performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted === true) return resolve();

@@ -10,7 +10,7 @@ import { Control } from "../src/control/control.ts";
 import { openMemoryStore } from "../src/store/memory.ts";
 
 const WEFT = join(import.meta.dirname, "../bin/weft");
-const clock = { nowMs: () => Date.now(), sleep: () => Promise.resolve() };
+const clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now(), sleep: () => Promise.resolve() };
 const opened = await Control.open(openMemoryStore(), { clock });
 
 type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };

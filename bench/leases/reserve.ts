@@ -20,7 +20,11 @@ export type Reserved = { readonly size: number } & { readonly [network in (typeo
 
 export async function reserveTimes(folder: string): Promise<readonly Reserved[]> {
   const store = openSqliteStore(join(folder, "reserve.db"));
-  const clock = { nowMs: () => Date.now(), sleep: () => new Promise<void>(() => {}) };
+  const clock = {
+    nowMs: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    sleep: () => new Promise<void>(() => {}),
+  };
   const control = await Control.open(store, { clock });
   for (const [i, name] of NETWORKS.entries())
     await control.write({ verb: "put-network", name, spec: { subnets: [{ cidr: `${10 + i}.0.0.0/8` }] } });

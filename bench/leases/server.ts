@@ -18,7 +18,11 @@ export type Question =
 export type Opened = { readonly port: number; readonly token: string; readonly startMs: number };
 export type Answer = Opened | Taken | { readonly bytes: number };
 
-const CLOCK: Clock = { nowMs: () => Date.now(), sleep: () => new Promise<void>(() => {}) };
+const CLOCK: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  sleep: () => new Promise<void>(() => {}),
+};
 const BY = { role: "host", host: HOST } as const;
 const JOIN = "lease-bench-join-".padEnd(40, "x");
 

@@ -89,7 +89,7 @@ export class Agent {
   /** Runs until the signal aborts; the kernel is left as it is. Rejects when the server says no to this host. */
   async run(signal: AbortSignal): Promise<void> {
     const { kernel, mirror, clock } = this.#options;
-    this.#startedAtMs = clock.nowMs();
+    this.#startedAtMs = clock.monotonicMs();
     releaseEarlierBoots(this.#options.journal, this.#bootId);
     kernel.watch(
       () => this.#looks.heard(signal),
@@ -174,7 +174,7 @@ export class Agent {
     const { mirror, clock, host, standing } = this.#options;
     if (standing.ended !== undefined) return withoutHost(mirror.snapshot() ?? emptySnapshot(""), host);
     if (mirror.isSynced) return mirror.snapshot();
-    const isGrace = this.#held.size === 0 && clock.nowMs() - this.#startedAtMs < START_GRACE_MS;
+    const isGrace = this.#held.size === 0 && clock.monotonicMs() - this.#startedAtMs < START_GRACE_MS;
     return isGrace ? undefined : mirror.snapshot();
   }
 
@@ -320,7 +320,7 @@ export class Agent {
     this.#line.say({ conditions: this.#conditions() });
     const free =
       this.#refused.length > 0 ? [] : freeIn(journal.entries, this.inFlight, this.#ports(), snapshot, release);
-    for (const name of free) journal.remove(name, this.#options.clock.nowMs());
+    for (const name of free) journal.remove(name, this.#options.clock.monotonicMs());
     this.onNews();
     return this.#refused.length === 0;
   }

@@ -45,6 +45,7 @@ const ROUNDS_MAX = 3;
 
 export class Door {
   readonly #options: DoorOptions;
+  readonly #openedMs: number;
   readonly #places: Places;
   readonly #departures: Departures;
   readonly #ahead: Ahead;
@@ -52,6 +53,7 @@ export class Door {
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    this.#openedMs = options.clock.monotonicMs();
     this.#places = new Places(options.agent, options.host);
     this.#departures = new Departures({ ...options, places: this.#places });
     this.#ahead = new Ahead({ ...options, departures: this.#departures });
@@ -182,7 +184,10 @@ export class Door {
   #assign(place: Place, claim: EndpointClaim, name: string): Endpoint {
     const { uid, journal, clock } = this.#options;
     const used = journal.used(claim.network);
-    const rest = inQuarantine(journal.freed, place.network, name, clock.nowMs());
+    const rest = inQuarantine(journal.freed, place.network, name, {
+      nowMs: clock.monotonicMs(),
+      openedMs: this.#openedMs,
+    });
     const { addresses: _, mac: __, range: ___, slice: ____, qos: _____, ...who } = claim;
     const spec = { ...who, ...assign(place.segments, used, claim, rest), ...limitsIn(claim) };
     return { kind: "endpoint", name, uid: uid(), revision: place.world.snapshot.revision, spec };

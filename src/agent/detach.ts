@@ -107,7 +107,7 @@ export class Departures {
           () => false,
         ));
       const { isSettled } = agent;
-      if (isTold) journal.remove(endpoint.name, clock.nowMs());
+      if (isTold) journal.remove(endpoint.name, clock.monotonicMs());
       this.#settled(isSettled, endpoint);
       if (!isTold || !isGlobal) agent.pokeServer();
     } catch {

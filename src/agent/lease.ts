@@ -8,6 +8,7 @@ import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp, parseMac }
 import { Fault } from "../model/fault.ts";
 import { quarantineMs } from "../model/range.ts";
 import type { Network } from "../model/resource.ts";
+import { type RestTime, restsUntil } from "../model/rest.ts";
 import { type Former, placeOf } from "./journal.ts";
 import type { Taken } from "./taken.ts";
 
@@ -20,7 +21,7 @@ export type LeaseRequest = {
 };
 export type Lease = { readonly slice?: string; readonly addresses: readonly string[]; readonly mac: string };
 
-/** When an address that is in quarantine was given back, ms; undefined if it is not. */
+/** When an address that is in quarantine was given back, by the monotonic clock; undefined if it is not. */
 export type FreedAtMs = (address: string) => number | undefined;
 const NOTHING_FREED: FreedAtMs = () => undefined;
 
@@ -29,13 +30,13 @@ export function inQuarantine(
   freed: ReadonlyMap<string, Former>,
   network: Network,
   endpoint: string,
-  nowMs: number,
+  rest: RestTime,
 ): FreedAtMs {
   const keptMs = quarantineMs(network.spec);
   return (address) => {
     const former = freed.get(placeOf(network.name, address));
-    const isOver = former === undefined || former.endpoint === endpoint || former.atMs + keptMs <= nowMs;
-    return isOver ? undefined : former.atMs;
+    if (former === undefined || former.endpoint === endpoint) return undefined;
+    return restsUntil(former.atMs, keptMs, rest) > rest.nowMs ? former.atMs : undefined;
   };
 }
 

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Mirror } from "../client/mirror.ts";
 import type { HostClaim, Joined, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
+import { ClockSteps } from "../model/clockSteps.ts";
 import { Fault, isEnd, problemOf } from "../model/fault.ts";
 import type { HostReport } from "../model/status.ts";
 import type { Standing } from "./standing.ts";
@@ -42,6 +43,7 @@ const JOIN_LAST_MS = 10_000;
 
 export class Line {
   readonly #options: LineOptions;
+  readonly #steps: ClockSteps;
   #report: HostReport;
   #claimed = "";
   /** The underlay address of the last claim; undefined before the first, and while there is none. */
@@ -53,12 +55,15 @@ export class Line {
 
   constructor(options: LineOptions, report: HostReport) {
     this.#options = options;
+    this.#steps = new ClockSteps(options.clock);
     this.#report = report;
   }
 
   get report(): HostReport {
-    if (this.#astray === undefined) return this.#report;
-    return { ...this.#report, conditions: [this.#astray, ...this.#report.conditions] };
+    const { told } = this.#steps;
+    const stepped = told === undefined ? undefined : `clock-stepped: ${told}`;
+    const own = [this.#astray, stepped].filter((text) => text !== undefined);
+    return own.length === 0 ? this.#report : { ...this.#report, conditions: [...own, ...this.#report.conditions] };
   }
 
   /** The server hears of it soon if it is news, else with the next heartbeat. */
@@ -154,8 +159,8 @@ export class Line {
   }
 
   async #joinAs(claimed: HostClaim): Promise<void> {
-    const { transport, cluster, saveIdentity, standing, clock } = this.#options;
-    const sentAtMs = clock.nowMs();
+    const { transport, cluster, saveIdentity, standing } = this.#options;
+    const sent = standing.sending();
     const joined = await transport.join(claimed);
     if (cluster !== undefined && cluster !== joined.cluster) {
       throw new Fault("host-claimed", {
@@ -169,33 +174,35 @@ export class Line {
     // of a quiet round. A report that still said otherwise would undo what the claim has told.
     this.#report = { ...this.#report, hostPrefixes: claimed.hostPrefixes };
     saveIdentity(joined);
-    standing.heard(sentAtMs, joined.reclaimAfterMs);
+    standing.heard(sent, joined.reclaimAfterMs);
   }
 
   async #reportOn(signal: AbortSignal): Promise<void> {
     const { clock, transport, mirror, standing, log } = this.#options;
-    let claimedAtMs = clock.nowMs();
+    let claimedAtMs = clock.monotonicMs();
     while (!signal.aborted) {
       this.#wake = new AbortController();
       // Asking the kernel takes longer than reporting: with the heartbeat, not with every piece of news.
       const claimAfterMs = this.#astray === undefined ? HEARTBEAT_MS : ASTRAY_MS;
-      if (this.#isClaimDue || clock.nowMs() - claimedAtMs >= claimAfterMs) {
-        claimedAtMs = clock.nowMs();
+      if (this.#isClaimDue || clock.monotonicMs() - claimedAtMs >= claimAfterMs) {
+        claimedAtMs = clock.monotonicMs();
+        const step = this.#steps.look(`host "${this.#report.host}"`);
+        if (step !== undefined) log("clock stepped", { step });
         await this.#reclaim();
       }
       if (mirror.isSynced) {
         try {
-          const sentAtMs = clock.nowMs();
+          const sent = standing.sending();
           const { reclaimAfterMs } = await transport.report(this.report);
-          standing.heard(sentAtMs, reclaimAfterMs);
+          standing.heard(sent, reclaimAfterMs);
         } catch (error) {
           log("report", { error: problemOf(error).detail });
         }
       }
-      const reportedAtMs = clock.nowMs();
+      const reportedAtMs = clock.monotonicMs();
       const restMs = this.#astray === undefined ? HEARTBEAT_MS : ASTRAY_MS;
       await clock.sleep(restMs, AbortSignal.any([signal, this.#wake.signal]));
-      await clock.sleep(Math.max(GATHER_MS, reportedAtMs + SPACING_MS - clock.nowMs()), signal);
+      await clock.sleep(Math.max(GATHER_MS, reportedAtMs + SPACING_MS - clock.monotonicMs()), signal);
     }
   }
 

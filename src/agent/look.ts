@@ -38,7 +38,7 @@ export class Looks {
 
   /** This agent has changed something in the kernel, who will say so. */
   did(): void {
-    this.#didAtMs = this.#options.clock.nowMs();
+    this.#didAtMs = this.#options.clock.monotonicMs();
   }
 
   /**
@@ -47,7 +47,7 @@ export class Looks {
    */
   async heard(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
-    const heardAtMs = clock.nowMs();
+    const heardAtMs = clock.monotonicMs();
     await clock.sleep(EVENTS_MS, signal);
     if (this.#didAtMs < heardAtMs - EVENTS_MS) return this.#ask();
     if (this.#isEchoAwaited) return;
@@ -75,14 +75,14 @@ export class Looks {
 
   get #isWholeDue(): boolean {
     const { clock, periodMs } = this.#options;
-    return this.#isWholeAsked || clock.nowMs() - this.#wholeAtMs >= periodMs;
+    return this.#isWholeAsked || clock.monotonicMs() - this.#wholeAtMs >= periodMs;
   }
 
   /** Answers all that was asked until now; see lookAt(). */
   take(held: KernelState, touched: () => ReadonlySet<string>): Promise<KernelState> {
     const { kernel, journal, clock } = this.#options;
     const isWhole = this.#isWholeDue;
-    if (isWhole) this.#wholeAtMs = clock.nowMs();
+    if (isWhole) this.#wholeAtMs = clock.monotonicMs();
     this.#isAsked = false;
     this.#isWholeAsked = false;
     return lookAt(kernel, journal.entries.values(), isWhole ? new Map() : held, touched);

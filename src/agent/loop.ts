@@ -63,12 +63,12 @@ export class Loop {
       this.#wake = new AbortController();
       const waiters = this.#waiters;
       this.#waiters = [];
-      const startMs = clock.nowMs();
+      const startMs = clock.monotonicMs();
       this.#isRunning = true;
       const isClean = await this.#round().catch(() => false);
       this.#isRunning = false;
       for (const resolve of waiters) resolve();
-      const tookMs = clock.nowMs() - startMs;
+      const tookMs = clock.monotonicMs() - startMs;
       backoffMs = isClean ? 0 : Math.min(BACKOFF_LAST_MS, Math.max(BACKOFF_FIRST_MS, backoffMs * 2));
       if (isClean && this.#waiters.length > 0) continue;
       // Not to be cut short by pokes: a round that fails may cause the very events that ask for the next.

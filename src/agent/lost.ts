@@ -41,7 +41,7 @@ export class Lost {
       if (![...journal.entries.keys()].some((name) => ports.has(portName(name)))) break;
       await clock.sleep(AGAIN_MS, signal);
     }
-    for (const name of journal.entries.keys()) if (!signal.aborted) journal.remove(name, clock.nowMs());
+    for (const name of journal.entries.keys()) if (!signal.aborted) journal.remove(name, clock.monotonicMs());
   }
 
   #disown({ detail }: Fault): void {

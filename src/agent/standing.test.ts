@@ -8,7 +8,13 @@ import { openDisk } from "./disk.ts";
 import { Standing, type StandingRecord } from "./standing.ts";
 
 const MINUTE = 60_000;
-const clock = { now: 1_000 * MINUTE, nowMs: () => clock.now, sleep: () => Promise.resolve() };
+const clock = {
+  now: 1_000 * MINUTE,
+  offset: 0,
+  nowMs: () => clock.now + clock.offset,
+  monotonicMs: () => clock.now,
+  sleep: () => Promise.resolve(),
+};
 const RECLAIMED = new Fault("host-reclaimed", { what: 'host "h1" was reclaimed', why: "it was lost", fix: "join" });
 const refuses = (standing: Standing, reason: string, text: RegExp) =>
   assert.throws(
@@ -25,7 +31,7 @@ function life() {
 test("where the server gives nobody up, a host assigns however long it is alone", () => {
   const standing = life().start();
   standing.checkAssign();
-  standing.heard(clock.now, undefined);
+  standing.heard(standing.sending(), undefined);
   clock.now += 10_000 * MINUTE;
   standing.checkAssign();
 });
@@ -33,7 +39,7 @@ test("where the server gives nobody up, a host assigns however long it is alone"
 test("a host stops before the server may begin, also after a restart, until it is heard", () => {
   const disk = life();
   const standing = disk.start();
-  standing.heard(clock.now, 10 * MINUTE);
+  standing.heard(standing.sending(), 10 * MINUTE);
   clock.now += 9 * MINUTE - 1;
   standing.checkAssign();
   clock.now += 1;
@@ -41,10 +47,23 @@ test("a host stops before the server may begin, also after a restart, until it i
   // How long it was not heard before it started, nobody knows.
   const restarted = disk.start();
   refuses(restarted, "unavailable", /not reached its server since its agent started/);
-  restarted.heard(clock.now - MINUTE, 10 * MINUTE);
+  restarted.heard(restarted.sending(), 10 * MINUTE);
   restarted.checkAssign();
-  restarted.heard(clock.now, undefined);
+  restarted.heard(standing.sending(), undefined);
   disk.start().checkAssign();
+});
+
+test("silence is what the longer of two clocks says: one may be set back, the other stands still in sleep", () => {
+  const standing = life().start();
+  standing.heard(standing.sending(), 10 * MINUTE);
+  clock.offset = -60 * MINUTE;
+  clock.now += 10 * MINUTE;
+  refuses(standing, "unavailable", /not reached its server for 10m/);
+  standing.heard(standing.sending(), 10 * MINUTE);
+  standing.checkAssign();
+  clock.offset += 10 * MINUTE;
+  refuses(standing, "unavailable", /not reached its server for 10m/);
+  clock.offset = 0;
 });
 
 test("a host that is no longer assigns nothing, over any restart, until it has begun anew", () => {

@@ -14,6 +14,8 @@ export type StandingRecord = {
   readonly ended?: { readonly reason: Reason; readonly detail: FaultDetail };
 };
 
+type Sent = { readonly wallMs: number; readonly monotonicMs: number };
+
 /** The host stops before the server may begin, also when the two clocks do not go alike. */
 const STOP_AT = 0.9;
 
@@ -22,7 +24,7 @@ export class Standing {
   readonly #save: (record: StandingRecord) => void;
   #record: StandingRecord;
   /** When the last request was sent that the server answered; undefined: none in this process's life. */
-  #heardAtMs: number | undefined;
+  #heardAt: Sent | undefined;
   /** Grows when the host ends: what was begun before belongs to nobody. */
   life = 0;
 
@@ -50,9 +52,14 @@ export class Standing {
     this.#put(rest);
   }
 
+  /** To be taken before a request is sent, and given to `heard`. */
+  sending(): Sent {
+    return { wallMs: this.#clock.nowMs(), monotonicMs: this.#clock.monotonicMs() };
+  }
+
   /** The server has answered what was sent then. */
-  heard(sentAtMs: number, reclaimAfterMs: number | undefined): void {
-    this.#heardAtMs = sentAtMs;
+  heard(sent: Sent, reclaimAfterMs: number | undefined): void {
+    this.#heardAt = sent;
     if (this.#record.reclaimAfterMs === reclaimAfterMs) return;
     const { reclaimAfterMs: _, ...rest } = this.#record;
     this.#put(reclaimAfterMs === undefined ? rest : { ...rest, reclaimAfterMs });
@@ -64,7 +71,7 @@ export class Standing {
     if (ended !== undefined) throw ended;
     const { reclaimAfterMs } = this.#record;
     if (reclaimAfterMs === undefined) return;
-    const silentMs = this.#heardAtMs === undefined ? undefined : this.#clock.nowMs() - this.#heardAtMs;
+    const silentMs = this.#silentMs;
     if (silentMs !== undefined && silentMs < reclaimAfterMs * STOP_AT) return;
     const since = silentMs === undefined ? "since its agent started" : `for ${formatDuration(silentMs)}`;
     throw new Fault("unavailable", {
@@ -72,6 +79,16 @@ export class Standing {
       why: `the server gives the blocks of a host to others after ${formatDuration(reclaimAfterMs)} (reclaim-after)`,
       fix: "restore the way to the server, then attach again; what is attached stays",
     });
+  }
+
+  /**
+   * The longer of what the clocks say: the monotonic one stands still while the machine sleeps, the wall clock may have
+   * been set back. Too long a silence only refuses what the next report allows.
+   */
+  get #silentMs(): number | undefined {
+    if (this.#heardAt === undefined) return undefined;
+    const { wallMs, monotonicMs } = this.sending();
+    return Math.max(wallMs - this.#heardAt.wallMs, monotonicMs - this.#heardAt.monotonicMs);
   }
 
   #put(record: StandingRecord): void {

@@ -11,7 +11,11 @@ import { openMemoryStore } from "../store/memory.ts";
 import { createApi } from "./api.ts";
 import { ADMIN, JOIN, claim as facts, until, web } from "./lab.ts";
 
-const clock: Clock = { nowMs: () => 1_000_000, sleep: () => new Promise(() => undefined) };
+const clock: Clock = {
+  nowMs: () => 1_000_000,
+  monotonicMs: () => 1_000_000,
+  sleep: () => new Promise(() => undefined),
+};
 const apps: FastifyInstance[] = [];
 const requests: ClientRequest[] = [];
 after(async () => {

@@ -14,7 +14,7 @@ import { SCHEMAS, type SchemaName } from "./schemas.ts";
 
 export const ADMIN = "admin-0123456789abcdef0123456789abcdef";
 export const JOIN = "join-0123456789abcdef0123456789abcdef";
-const clock: Clock = { nowMs: () => 1_000_000, sleep: () => new Promise<void>(() => {}) };
+const clock: Clock = { nowMs: () => 1_000_000, monotonicMs: () => 1_000_000, sleep: () => new Promise<void>(() => {}) };
 const apps: FastifyInstance[] = [];
 /** For after(): of this file's tests. */
 export const closeAll = () => Promise.all(apps.map((app) => app.close()));

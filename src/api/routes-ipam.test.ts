@@ -10,7 +10,7 @@ const ADMIN = "a".repeat(40);
 
 test("the map of a network, and a forecast once its growth is known", async () => {
   let nowMs = 1_000_000;
-  const clock = { nowMs: () => nowMs, sleep: () => Promise.resolve() };
+  const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, sleep: () => Promise.resolve() };
   const control = await Control.open(openMemoryStore(), { clock });
   await control.setToken("admin", ADMIN);
   await control.setToken("join", "j".repeat(40));

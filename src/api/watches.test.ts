@@ -24,6 +24,7 @@ function stepClock(): Clock & { step(): void } {
   const sleepers = new Set<() => void>();
   return {
     nowMs: () => 0,
+    monotonicMs: () => 0,
     sleep: (_, signal) =>
       new Promise((resolve) => {
         sleepers.add(resolve);
@@ -85,6 +86,7 @@ test("a mirror over HTTP holds what its host should see, also after it was away"
   await put(control, "dcos", { subnets: [{ cidr: "9.0.0.0/8", hostPrefix: 24 }] });
   const clock: Clock = {
     nowMs: () => 0,
+    monotonicMs: () => 0,
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, Math.min(ms, 5))),
   };
   const mirror = new Mirror({ transport: first, clock, random: () => 0 });

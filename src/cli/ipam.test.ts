@@ -21,6 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), "weft-ipam-"));
 const socket = join(folder, "server.sock");
 const clock = {
   nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
   sleep: (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, { signal }).catch(() => undefined),
 };
 const control = await Control.open(openMemoryStore(), { clock });

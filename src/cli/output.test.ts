@@ -31,7 +31,7 @@ function capture(): { readonly io: Io; readonly out: () => string; readonly err:
     stdin: async () => "",
     ask: undefined,
     env: {},
-    clock: { nowMs: () => 0, sleep: async () => undefined },
+    clock: { nowMs: () => 0, monotonicMs: () => 0, sleep: async () => undefined },
     signal: new AbortController().signal,
   };
   return { io, out: () => out, err: () => err };

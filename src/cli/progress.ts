@@ -10,9 +10,9 @@ export type Steps = {
 };
 
 export function stepsOf(io: Io, nameWidth: number): Steps {
-  const startedMs = io.clock.nowMs();
+  const startedMs = io.clock.monotonicMs();
   const line = (mark: string, name: string, text: string) => {
-    const seconds = ((io.clock.nowMs() - startedMs) / 1000).toFixed(1).padStart(5);
+    const seconds = ((io.clock.monotonicMs() - startedMs) / 1000).toFixed(1).padStart(5);
     return `${mark} ${paint(io, "dim", `${seconds} s`)}  ${name.padEnd(nameWidth)}  ${text}`;
   };
   const back = io.live ? "\r\u001b[2K" : "";

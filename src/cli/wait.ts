@@ -49,12 +49,12 @@ export async function waitUntil(
 ): Promise<void> {
   const seconds = wholeNumber(wait, "--wait");
   if (seconds === undefined) return;
-  const startedMs = io.clock.nowMs();
+  const startedMs = io.clock.monotonicMs();
   let said = "";
   for (let round = 0; ; round++) {
     const pending = await look();
     if (pending === undefined) return;
-    const waitedMs = io.clock.nowMs() - startedMs;
+    const waitedMs = io.clock.monotonicMs() - startedMs;
     if (waitedMs >= seconds * 1000) throw late(seconds, pending);
     const line = `${pending.text}: ${pending.missing.join(", ")}\n`;
     if (waitedMs >= QUIET_MS && line !== said) io.err((said = line));

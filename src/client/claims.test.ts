@@ -18,7 +18,8 @@ function stepClock() {
   let nowMs = 1_000_000;
   const sleepers = new Set<() => void>();
   const clock: Clock = {
-    nowMs: () => nowMs,
+    nowMs: () => 0,
+    monotonicMs: () => nowMs,
     sleep: () => new Promise((resolve) => void sleepers.add(resolve)),
   };
   const advance = (ms: number) => {

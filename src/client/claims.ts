@@ -57,12 +57,12 @@ export class ClaimLine {
   claim(claim: EndpointClaim, granted: (endpoint: Endpoint) => void): Promise<Endpoint | undefined> {
     const talk = this.#talk;
     if (talk === undefined) {
-      if (!this.#isOpening && this.#clock.nowMs() >= this.#reopenAtMs) void this.#open();
+      if (!this.#isOpening && this.#clock.monotonicMs() >= this.#reopenAtMs) void this.#open();
       return Promise.resolve(undefined);
     }
     const id = ++this.#last;
     const { promise, resolve, reject } = Promise.withResolvers<Endpoint | undefined>();
-    const sinceMs = this.#clock.nowMs();
+    const sinceMs = this.#clock.monotonicMs();
     this.#waiting.set(id, { sinceMs, granted: undefined, told: granted, resolve, reject });
     talk.send({ id, claim });
     if (!this.#isLooking) void this.#look();
@@ -93,7 +93,7 @@ export class ClaimLine {
       else talk.close();
     } catch {
       // Whatever it is, a request of its own tells the claim that comes next.
-      this.#reopenAtMs = this.#clock.nowMs() + REOPEN_MS;
+      this.#reopenAtMs = this.#clock.monotonicMs() + REOPEN_MS;
     } finally {
       this.#isOpening = false;
     }
@@ -104,7 +104,7 @@ export class ClaimLine {
     if (waiting === undefined) return problem === undefined ? undefined : this.#end(faultOf(problem));
     if (granted !== undefined) {
       waiting.granted = granted;
-      waiting.sinceMs = this.#clock.nowMs();
+      waiting.sinceMs = this.#clock.monotonicMs();
       return waiting.told(granted);
     }
     this.#waiting.delete(id ?? 0);
@@ -129,7 +129,7 @@ export class ClaimLine {
     this.#isLooking = true;
     while (this.#waiting.size > 0) {
       await this.#clock.sleep(LOOK_EVERY_MS, this.#ended.signal);
-      const nowMs = this.#clock.nowMs();
+      const nowMs = this.#clock.monotonicMs();
       const isLate = ({ sinceMs, granted }: Waiting) => nowMs - sinceMs > (granted === undefined ? ANSWER_MS : KEPT_MS);
       if (![...this.#waiting.values()].some(isLate)) continue;
       this.#reopenAtMs = nowMs + REOPEN_MS;

@@ -60,7 +60,7 @@ function fault(reason: Reason): (error: unknown) => boolean {
   return (error) => error instanceof Fault && error.reason === reason;
 }
 const gone = new Fault("endpoint-unknown", { what: "no endpoint e1", fix: "see the list" });
-const clock: Clock = { nowMs: () => 0, sleep: () => new Promise(() => undefined) };
+const clock: Clock = { nowMs: () => 0, monotonicMs: () => 0, sleep: () => new Promise(() => undefined) };
 const claim = { network: "blue", host: "h1", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
 
 test("a list is all of its pages", async (t) => {

@@ -16,6 +16,7 @@ import { httpTransport } from "./transportHttp.ts";
 
 const clock: Clock = {
   nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
   sleep: (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {}),
 };
 const TOKENS = { admin: "admin".padEnd(40, "a"), join: "join".padEnd(40, "j"), own: "own".padEnd(40, "o") };

@@ -190,7 +190,7 @@ export class Committer {
 
   async #commit(group: Group): Promise<void> {
     const { clock, meter } = this.#options;
-    const startedAtMs = clock.nowMs();
+    const startedAtMs = clock.monotonicMs();
     const first = this.#journey.revision + 1;
     const revisions = await this.#store.commit(group.commits, group.secrets);
     // Another writer on this store would have moved the revisions.
@@ -198,7 +198,7 @@ export class Committer {
       revisions,
       group.commits.map((_, i) => first + i),
     );
-    const endedAtMs = clock.nowMs();
+    const endedAtMs = clock.monotonicMs();
     // Not read back from the journey: a group may be longer than what it remembers.
     this.followers.append(group.befores.map((before) => this.#journey.append(before, endedAtMs)));
     if (group.commits.length > 0) meter.committed(group.commits.length, (endedAtMs - startedAtMs) / 1000);

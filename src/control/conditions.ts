@@ -19,6 +19,7 @@ export const CONDITION_REASONS = [
   "qos-unsupported",
   "host-lost",
   "mass-loss",
+  "clock-stepped",
 ] as const;
 export type Condition = {
   readonly reason: (typeof CONDITION_REASONS)[number];

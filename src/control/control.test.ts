@@ -114,7 +114,7 @@ test("a server that starts again over the same store goes on where the last answ
   await lab.control.close();
   await assert.rejects(lab.put("late", blue), isFault("unavailable"));
 
-  const clock = { nowMs: () => 0, sleep: () => new Promise<void>(() => {}) };
+  const clock = { nowMs: () => 0, monotonicMs: () => 0, sleep: () => new Promise<void>(() => {}) };
   const control = await Control.open(store, { clock });
   assert.deepEqual(sorted(await control.snapshot(ADMIN)), before);
   assert.deepEqual(control.identify(token), { role: "host", host: "h1" });
@@ -376,7 +376,10 @@ test("a watch from the future, from before memory, of a removed host, and over t
   const never = new AbortController().signal;
   for (const each of [viewer, ADMIN])
     assert.throws(() => lab.control.watch(99, each, never), isFault("revision-stale"));
-  const control = await Control.open(store, { clock: { nowMs: () => 0, sleep: async () => {} }, history: 2 });
+  const control = await Control.open(store, {
+    clock: { nowMs: () => 0, monotonicMs: () => 0, sleep: async () => {} },
+    history: 2,
+  });
   assert.throws(() => control.watch(0, viewer, never), isFault("compacted"));
   const sets = control.watch(1, viewer, never)[Symbol.asyncIterator]();
   assert.deepEqual((await sets.next()).value, { revision: 1, changes: [] });

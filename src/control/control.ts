@@ -8,7 +8,8 @@ import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ChangeSet, Host, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
-import type { ClusterStatus, HostReport, HostStatus } from "../model/status.ts";
+import type { RestTime } from "../model/rest.ts";
+import type { ClusterStatus, HostReport } from "../model/status.ts";
 import type { LeaseQuery, LeaseRecord } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
 import { check } from "./check/check.ts";
@@ -18,6 +19,7 @@ import { type Condition, conditionsOf } from "./conditions.ts";
 import { groupsFor, pageWithDefault, withDefaultGroup } from "./defaultGroup.ts";
 import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
 import type { Departure } from "./departures.ts";
+import { expireOn, restClock } from "./expiry.ts";
 import { followAs } from "./follow.ts";
 import { Forecast, type Foreseen } from "./forecast.ts";
 import { fullSnapshot, isVisible, snapshotFor } from "./interest.ts";
@@ -65,14 +67,6 @@ const END_OF_TURN = (run: () => void): void => void setImmediate(run);
 // oxlint-disable-next-line no-restricted-globals -- nothing depends on the time: after those who are served first
 const SOON = (run: () => void): void => void setTimeout(run, 5);
 
-/** From the end of a quarantine or hold to the commit that ends it. */
-const EXPIRE_MS = 1000;
-
-function unlessFault(error: unknown): false {
-  if (error instanceof Fault) return false;
-  throw error;
-}
-
 export class Control {
   readonly #store: Store;
   readonly #clock: Clock;
@@ -85,6 +79,7 @@ export class Control {
   readonly #forecast = new Forecast();
   readonly #liveness: LivenessSettings;
   readonly #lives: Lives;
+  readonly #rest: () => RestTime;
 
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
@@ -100,14 +95,16 @@ export class Control {
     this.#entropy = entropy;
     this.#meter = options.meter ?? NO_METER;
     this.#prefixes = new Prefixes(store, hosts);
+    this.#rest = restClock(options.clock, view);
     this.#liveness = checkLiveness(options.liveness ?? LIVENESS);
-    this.#lives = new Lives(store, this.#liveness, options.clock.nowMs());
+    this.#lives = new Lives(store, this.#liveness, options.clock);
     this.#credentials = new Credentials(store, this.#lives.departures, hosts);
     this.#committer = new Committer(store, view, {
       clock: options.clock,
       context: {
         uid: () => entropy.uid(),
         nowMs: () => options.clock.nowMs(),
+        rest: this.#rest,
         prefixes: this.#prefixes.byHost,
         ...groupsFor(options),
       },
@@ -153,8 +150,7 @@ export class Control {
   ): Promise<Outcome> {
     // Asked when it is decided: it may have been heard since somebody looked.
     const holds = () => {
-      if (options.force !== true && this.#committer.view.host.has(host))
-        this.#lives.checkLost(host, this.#clock.nowMs());
+      if (options.force !== true && this.#committer.view.host.has(host)) this.#lives.checkLost(host);
     };
     const write = { verb: "delete", kind: "host", name: host, force: true } as const;
     return this.#lives.remove(
@@ -168,7 +164,6 @@ export class Control {
   /** What the removal of a host takes along. */
   #parts() {
     return {
-      clock: this.#clock,
       committer: this.#committer,
       credentials: this.#credentials,
       prefixes: this.#prefixes,
@@ -189,7 +184,7 @@ export class Control {
    */
   async sweep(): Promise<string | undefined> {
     await this.#committer.settled();
-    const host = this.#lives.sweep(this.#committer.view.host.keys(), this.#clock.nowMs());
+    const host = this.#lives.sweep(this.#committer.view.host.keys());
     if (host === undefined) return undefined;
     try {
       await this.reclaim(host, { by: "server" });
@@ -229,7 +224,7 @@ export class Control {
     };
     const committed = () => {
       this.#credentials.admit(claim.host);
-      this.#lives.reports.joined(claim.host, this.#clock.nowMs());
+      this.#lives.reports.joined(claim.host);
     };
     const outcome = await this.#lives.kept(() => this.#committer.submit({ write, secrets, committed }));
     if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
@@ -291,7 +286,7 @@ export class Control {
     if (!view.host.has(report.host)) {
       throw new Fault("host-unknown", { what: `there is no host "${report.host}"`, where: "host", fix: "join first" });
     }
-    const lagMs = this.#lives.reports.receive(report, view, journey, this.#clock.nowMs());
+    const lagMs = this.#lives.reports.receive(report, view, journey);
     if (lagMs !== undefined) this.#meter.converged(lagMs / 1000);
     if (!this.#prefixes.set(report.host, report.hostPrefixes)) return;
     await this.#committer.submit({ secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });
@@ -299,7 +294,7 @@ export class Control {
 
   async status(): Promise<ControlStatus> {
     await this.#committer.settled();
-    const { status, losses } = this.#lives.status(this.#committer, this.#clock.nowMs());
+    const { status, losses } = this.#lives.status(this.#committer);
     return { ...status, conditions: [...conditionsOf(this.#committer.view, this.#prefixes.byHost), ...losses] };
   }
 
@@ -329,11 +324,6 @@ export class Control {
     this.#inquiry.take(host, answer);
   }
 
-  /** The latest report of each host, by name. */
-  reports(): ReadonlyMap<string, HostStatus> {
-    return this.#lives.reports.latest;
-  }
-
   /** What a user should know that no answer said: who waits for a block, stands in a network's way, is lost. */
   async conditions(): Promise<readonly Condition[]> {
     return (await this.status()).conditions;
@@ -342,7 +332,7 @@ export class Control {
   /** How full each network is, by family, and when it will be full if it goes on growing; for metrics. */
   async addressUse(): Promise<readonly Foreseen<AddressUse>[]> {
     await this.#committer.settled();
-    return this.#forecast.of(this.#clock.nowMs(), addressUseOf(this.#committer.view));
+    return this.#forecast.of(this.#clock.monotonicMs(), addressUseOf(this.#committer.view));
   }
 
   /** Who had an address or, for leases without any, a MAC: the newest first. */
@@ -351,23 +341,9 @@ export class Control {
     return this.#store.leases(query);
   }
 
-  /**
-   * Ends quarantines and holds whose time has come, until the signal aborts. A store that fails for a while is asked
-   * again a second later.
-   */
+  /** Ends quarantines and holds whose time has come, until the signal aborts. */
   async expireOn(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.#clock.sleep(EXPIRE_MS, signal);
-      while (!signal.aborted && (await this.#expire().catch(unlessFault)));
-    }
-  }
-
-  /** Whether there is more to do. */
-  async #expire(): Promise<boolean> {
-    const isDue = () => (this.#committer.view.due.first?.atMs ?? Number.POSITIVE_INFINITY) <= this.#clock.nowMs();
-    await this.#committer.settled();
-    if (isDue()) await this.#committer.submit({ write: { verb: "sweep" } });
-    return isDue();
+    await expireOn(this.#committer, this.#clock, this.#rest, signal);
   }
 
   /** Whoever holds the token; a Fault `token-wrong` otherwise. */

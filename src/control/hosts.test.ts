@@ -94,7 +94,7 @@ test("what became of a host outlives the server, and a failed commit has not hap
   assert.equal(await stateOf(lab, "h1"), "suspect");
   await lab.control.reclaim("h1", { force: true });
   await lab.control.close();
-  const clock = { nowMs: () => 0, sleep: () => new Promise<void>(() => {}) };
+  const clock = { nowMs: () => 0, monotonicMs: () => 0, sleep: () => new Promise<void>(() => {}) };
   const control = await Control.open(store, { clock });
   assert.throws(() => control.identify(token), isFault("host-reclaimed"));
   assert.deepEqual(
@@ -114,7 +114,7 @@ test("the server gives up a host by itself only when told to, never many, nor wh
   for (let n = 1; n <= 6; n++) await first.join(n);
   await first.control.close();
   const time = { now: 50_000_000 };
-  const clock = { nowMs: () => time.now, sleep: () => new Promise<void>(() => {}) };
+  const clock = { nowMs: () => time.now, monotonicMs: () => time.now, sleep: () => new Promise<void>(() => {}) };
   const control = await Control.open(store, { clock, liveness });
   const report = async (...hosts: string[]) => {
     for (const host of hosts) await control.report(reportOf(host));
@@ -136,6 +136,43 @@ test("the server gives up a host by itself only when told to, never many, nor wh
   assert.deepEqual(await pass(10 * MINUTE, ...all.slice(0, 5)), [], "h6 has its time again");
   assert.deepEqual(await pass(MINUTE, ...all.slice(0, 5)), ["h6"]);
   assert.equal((await control.status()).hosts.find((one) => one.host === "h6")?.state, "reclaimed");
+});
+
+test("a step of the server's clock makes no host silent, gives none up, and is named", async () => {
+  const liveness = { suspectAfterMs: 30_000, lostAfterMs: 300_000, reclaimAfterMs: 600_000 };
+  const lab = await openLab(openMemoryStore(), { liveness });
+  for (const n of [1, 2, 3, 4]) {
+    await lab.join(n);
+    await lab.control.report(reportOf(`h${n}`));
+  }
+  const stepped = async () => (await lab.control.conditions()).filter((one) => one.reason === "clock-stepped");
+  for (const step of [60 * MINUTE, -120 * MINUTE, 24 * 60 * MINUTE]) {
+    lab.time.offset += step;
+    lab.time.now += 10_000;
+    assert.equal(await lab.control.sweep(), undefined);
+    for (const n of [1, 2, 3]) await lab.control.report(reportOf(`h${n}`));
+    const { hosts } = await lab.control.status();
+    assert.deepEqual(
+      hosts.map((one) => one.state),
+      ["ready", "ready", "ready", "ready"],
+    );
+    const shownAgoMs = lab.time.now + lab.time.offset - (hosts[0]?.status?.reportedAtMs ?? 0);
+    assert.equal(shownAgoMs, 0, "what is shown is by the wall clock as it is now");
+    assert.equal((await stepped()).length, 1);
+  }
+  assert.match((await stepped())[0]?.message ?? "", /^the clock of the server was set forward by 1d, to 1970-01-01T/);
+  // What is silent is silent, however far back the clock goes.
+  lab.time.offset = -1_000 * MINUTE;
+  const given: (string | undefined)[] = [];
+  for (let n = 0; n < 62; n++) {
+    lab.time.now += 10_000;
+    for (const each of [1, 2, 3]) await lab.control.report(reportOf(`h${each}`));
+    given.push(await lab.control.sweep());
+  }
+  assert.deepEqual(given.filter(Boolean), ["h4"]);
+  lab.time.now += 60 * MINUTE;
+  await lab.control.sweep();
+  assert.deepEqual(await stepped(), []);
 });
 
 test("a host that is heard of at the last moment is not given up", async () => {

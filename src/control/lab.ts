@@ -9,7 +9,7 @@ import type { HostReport } from "../model/status.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
 import { Shards } from "../ipam/shards.ts";
-import { Control } from "./control.ts";
+import { Control, type ControlOptions } from "./control.ts";
 import type { View } from "./view.ts";
 import type { Viewer } from "./write.ts";
 
@@ -20,8 +20,8 @@ export const JOIN_TOKEN = "whoever-may-join-0123456789abcdef";
 export type Lab = {
   readonly control: Control;
   readonly store: Store;
-  /** Milliseconds; tests move it. */
-  readonly time: { now: number };
+  /** Milliseconds, and what somebody has set the wall clock by; tests move both. */
+  readonly time: { now: number; offset: number };
   put(name: string, spec: NetworkInput): Promise<Network>;
   /** Joins `h<n>` with underlay 192.168.0.<n>; gives its token. */
   join(n: number, more?: Partial<HostClaim>): Promise<string>;
@@ -43,12 +43,19 @@ export const blocksOf = async (lab: Lab, network = "dcos") =>
   );
 export const vrfNames = async (lab: Lab) => (await lab.snapshot()).vrfs.map((vrf) => vrf.name).sort();
 
-export async function openLab(store: Store = openMemoryStore({ cluster: "lab" })): Promise<Lab> {
+export async function openLab(
+  store: Store = openMemoryStore({ cluster: "lab" }),
+  more: Pick<ControlOptions, "liveness"> = {},
+  time: Lab["time"] = { now: 1_000_000, offset: 0 },
+): Promise<Lab> {
   let count = 0;
-  const time = { now: 1_000_000 };
-  const clock = { nowMs: () => time.now, sleep: () => new Promise<void>(() => {}) };
+  const clock = {
+    nowMs: () => time.now + time.offset,
+    monotonicMs: () => time.now,
+    sleep: () => new Promise<void>(() => {}),
+  };
   const entropy = { uid: () => `uid-${++count}`, token: () => `token-${++count}-0123456789abcdef0123456789abcdef` };
-  const control = await Control.open(store, { clock, entropy });
+  const control = await Control.open(store, { clock, entropy, ...more });
   await control.setToken("admin", ADMIN_TOKEN);
   await control.setToken("join", JOIN_TOKEN);
   return {

@@ -12,8 +12,8 @@ import { ADMIN, type Lab, openLab, refuses } from "./lab.ts";
 const SECOND = 1000;
 const subnet: NetworkInput = { subnets: [{ cidr: "10.0.0.0/29" }] };
 
-async function labWith(spec: NetworkInput): Promise<Lab> {
-  const lab = await openLab();
+async function labWith(spec: NetworkInput, store?: Store): Promise<Lab> {
+  const lab = await openLab(store);
   for (const n of [1, 2]) await lab.join(n);
   await lab.put("net", spec);
   return lab;
@@ -69,6 +69,38 @@ test("its former owner may have it back at once, asked for or not", async () => 
   assert.equal(await attach(lab, "b"), "10.0.0.3");
   assert.equal(await attach(lab, "a", { addresses: ["10.0.0.2"] }), "10.0.0.2");
   assert.deepEqual((await lab.snapshot()).freed, []);
+});
+
+test("setting the clock ends no quarantine early, and blocks no address for longer", async () => {
+  for (const step of [3_600_000, -3_600_000]) {
+    const lab = await labWith(subnet);
+    await lab.attach("net", "h1", "a", { addresses: ["10.0.0.2"] });
+    await lab.detach("a.eth0");
+    lab.time.offset += step;
+    lab.time.now += 59 * SECOND;
+    await sweep(lab);
+    await refuses(lab, "address-quarantined", /10.0.0.2 is in quarantine/, asking(lab, "10.0.0.2"));
+    lab.time.now += SECOND;
+    await sweep(lab);
+    await asking(lab, "10.0.0.2")();
+  }
+});
+
+test("over a restart of the server, too, whose process begins with the clock as it is then", async () => {
+  for (const step of [3_600_000, -3_600_000]) {
+    const store = openMemoryStore({ cluster: "lab" });
+    const before = await labWith(subnet, store);
+    await before.attach("net", "h1", "a", { addresses: ["10.0.0.2"] });
+    await before.detach("a.eth0");
+    await before.control.close();
+    const lab = await openLab(store, {}, { now: before.time.now + step, offset: 0 });
+    lab.time.now += 59 * SECOND;
+    await sweep(lab);
+    await refuses(lab, "address-quarantined", /10.0.0.2 is in quarantine/, asking(lab, "10.0.0.2"));
+    lab.time.now += SECOND;
+    await sweep(lab);
+    await asking(lab, "10.0.0.2")();
+  }
 });
 
 test("quarantine stops nobody: when nothing else is free, the oldest goes first", async () => {
@@ -309,7 +341,11 @@ test("the server sweeps by itself, and goes on when the store has failed for a w
   };
   const ticks: (() => void)[] = [];
   const time = { now: 0 };
-  const clock = { nowMs: () => time.now, sleep: () => new Promise<void>((resolve) => ticks.push(resolve)) };
+  const clock = {
+    nowMs: () => time.now,
+    monotonicMs: () => time.now,
+    sleep: () => new Promise<void>((resolve) => ticks.push(resolve)),
+  };
   const control = await Control.open(store, { clock });
   await control.write({ verb: "put-network", name: "net", spec: subnet });
   const request = { network: "net", reason: "r", owner: "o", expiresInSeconds: 5 };

@@ -1,6 +1,7 @@
 // The lives of hosts on one server: who is ready, suspect or lost, how a host is removed or given up, and what is
 // remembered of those that are no longer. What is decided about liveness is in liveness.ts, what is freed in admit/.
 import type { Clock } from "../model/clock.ts";
+import { ClockSteps } from "../model/clockSteps.ts";
 import { formatDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 import type { ClusterStatus } from "../model/status.ts";
@@ -17,7 +18,6 @@ import type { Outcome, Write } from "./write.ts";
 
 /** What a removal takes along: credentials, and what is known of the host. */
 type Parts = {
-  readonly clock: Clock;
   readonly committer: Committer;
   readonly credentials: Credentials;
   readonly prefixes: Prefixes;
@@ -28,14 +28,18 @@ export class Lives {
   readonly departures: Departures;
   readonly reports: Reports;
   readonly #settings: LivenessSettings;
+  readonly #clock: Clock;
+  readonly #steps: ClockSteps;
   #calmSinceMs: number;
   #massLoss: readonly string[] = [];
 
-  constructor(store: Store, settings: LivenessSettings, nowMs: number) {
+  constructor(store: Store, settings: LivenessSettings, clock: Clock) {
     this.departures = new Departures(store);
-    this.reports = new Reports(settings, nowMs);
+    this.reports = new Reports(settings, clock);
     this.#settings = settings;
-    this.#calmSinceMs = nowMs;
+    this.#clock = clock;
+    this.#steps = new ClockSteps(clock);
+    this.#calmSinceMs = clock.monotonicMs();
   }
 
   /** Removes a host and what it had, with what it is remembered by. */
@@ -45,7 +49,7 @@ export class Lives {
     as: Pick<Departure, "how" | "by">,
     { dryRun = false, holds }: RemoveOptions,
   ): Promise<Outcome> {
-    const { clock, committer, credentials, prefixes } = parts;
+    const { committer, credentials, prefixes } = parts;
     const host = write.name;
     return this.kept(() =>
       committer.submit({
@@ -55,7 +59,7 @@ export class Lives {
         secrets: ({ changes }): Secret[] => {
           const { view } = committer;
           const underlay = get(view, "host", host)?.spec.underlay ?? "";
-          const rest = { ...as, atMs: clock.nowMs() };
+          const rest = { ...as, atMs: this.#clock.nowMs() };
           const departure = departureOf({ name: host, underlay }, changes, (key) => getKey(view, key), rest);
           const told = this.departures.note(departure, credentials.digestOf(host));
           return [hostSecret(host, undefined), prefixSecret(host, undefined), ...told];
@@ -71,11 +75,11 @@ export class Lives {
   }
 
   /** Throws `in-use` for a host that is there and not lost. */
-  checkLost(host: string, nowMs: number): void {
-    const { state } = this.reports.liveness(host, nowMs);
+  checkLost(host: string): void {
+    const { state } = this.reports.liveness(host);
     if (state === "lost") return;
     const { heardAtMs, hasReported } = this.reports.heard(host);
-    const silence = formatDuration(nowMs - heardAtMs);
+    const silence = formatDuration(this.#clock.monotonicMs() - heardAtMs);
     throw new Fault("in-use", {
       what: `host "${host}" is ${state}, not lost`,
       where: `host/${host}`,
@@ -87,21 +91,23 @@ export class Lives {
   }
 
   /** Who is to be given up now, if anybody; remembers when many were silent. */
-  sweep(hosts: Iterable<string>, nowMs: number): string | undefined {
+  sweep(hosts: Iterable<string>): string | undefined {
+    this.#steps.look("the server");
     const heard = [...hosts].map((host) => this.reports.heard(host));
-    const swept = sweepOf(heard, this.#settings, nowMs, this.#calmSinceMs);
+    const swept = sweepOf(heard, this.#settings, this.#clock.monotonicMs(), this.#calmSinceMs);
     this.#calmSinceMs = swept.calmSinceMs;
     this.#massLoss = swept.massLoss;
     return swept.reclaim;
   }
 
   /** Every host with its state, and what a user should know of those that are lost. */
-  status(
-    { view }: Committer,
-    nowMs: number,
-  ): { readonly status: ClusterStatus; readonly losses: readonly Condition[] } {
-    const status = this.reports.status(view, this.departures.list, nowMs);
-    return { status, losses: lossesOf(view, status.hosts, this.#massLoss, nowMs) };
+  status({ view }: Committer): { readonly status: ClusterStatus; readonly losses: readonly Condition[] } {
+    const status = this.reports.status(view, this.departures.list);
+    const losses = lossesOf(view, status.hosts, this.#massLoss, this.#clock.nowMs());
+    const { told } = this.#steps;
+    const stepped: Condition[] =
+      told === undefined ? [] : [{ reason: "clock-stepped", object: "cluster", message: told }];
+    return { status, losses: [...losses, ...stepped] };
   }
 
   /** What was noted of departures is only so when it is durable. */

@@ -127,7 +127,7 @@ export function addHold(view: View, hold: Hold): void {
   const { space, first, last } = spanOf(hold);
   index.blocked[space].take(first, last);
   index.held[space].add({ first, last, name: hold.name });
-  if (expiresAtMs !== undefined) view.due.add({ atMs: expiresAtMs, key: keyOfResource(hold) });
+  if (expiresAtMs !== undefined) view.expiring.add({ atMs: expiresAtMs, key: keyOfResource(hold) });
 }
 
 export function dropHold(view: View, hold: Hold): void {
@@ -136,7 +136,7 @@ export function dropHold(view: View, hold: Hold): void {
   const { space, first, last } = spanOf(hold);
   index.blocked[space].release(first, last);
   index.held[space].delete({ first, last, name: hold.name });
-  if (expiresAtMs !== undefined) view.due.delete({ atMs: expiresAtMs, key: keyOfResource(hold) });
+  if (expiresAtMs !== undefined) view.expiring.delete({ atMs: expiresAtMs, key: keyOfResource(hold) });
   forgetIfEmptyNetwork(view, network);
 }
 
@@ -150,7 +150,7 @@ export function addFreed(view: View, freed: Freed): void {
   let queue = index.quarantined.get(range);
   if (queue === undefined) index.quarantined.set(range, (queue = new Sorted(byTime)));
   queue.add({ atMs: sinceMs, key: keyOfResource(freed) });
-  view.due.add({ atMs: untilMs, key: keyOfResource(freed) });
+  view.resting.add({ atMs: untilMs, key: keyOfResource(freed) });
 }
 
 export function dropFreed(view: View, freed: Freed): void {
@@ -163,7 +163,7 @@ export function dropFreed(view: View, freed: Freed): void {
     const queue = index.quarantined.get(range);
     queue?.delete({ atMs: sinceMs, key: keyOfResource(freed) });
     if (queue?.size === 0) index.quarantined.delete(range);
-    view.due.delete({ atMs: untilMs, key: keyOfResource(freed) });
+    view.resting.delete({ atMs: untilMs, key: keyOfResource(freed) });
   }
   forgetIfEmptyNetwork(view, network);
 }

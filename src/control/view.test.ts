@@ -20,7 +20,12 @@ import type { Write } from "./write.ts";
 
 let uids = 0;
 const time = { now: 0 };
-const context = { uid: () => `uid-${++uids}`, nowMs: () => time.now, prefixes: new Map() };
+const context = {
+  uid: () => `uid-${++uids}`,
+  nowMs: () => time.now,
+  rest: () => ({ nowMs: time.now, openedMs: 0 }),
+  prefixes: new Map(),
+};
 
 function tryAdmit(view: View, write: Write): Admission | undefined {
   try {

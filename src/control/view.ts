@@ -83,8 +83,9 @@ export type View = {
   readonly vniOwners: Map<number, Key>;
   readonly vnis: Intervals;
   readonly vrfIndexes: Intervals;
-  /** Ends of quarantines and holds, the next first. */
-  readonly due: Sorted<Due>;
+  /** Ends of holds by the wall clock, and of quarantines by the other one (model/rest.ts), the next first. */
+  readonly expiring: Sorted<Due>;
+  readonly resting: Sorted<Due>;
   /** Lists made from the maps, until the next change of their kind. */
   readonly lists: Map<Kind, readonly Resource[]>;
   /** Names in order, of kinds that somebody has listed in pages. */
@@ -118,7 +119,8 @@ export function emptyView(cluster: string): View {
     vniOwners: new Map(),
     vnis: new Intervals(),
     vrfIndexes: new Intervals(),
-    due: new Sorted(byTime),
+    expiring: new Sorted(byTime),
+    resting: new Sorted(byTime),
     lists: new Map(),
     names: new Map(),
   };

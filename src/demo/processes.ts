@@ -58,12 +58,12 @@ export async function untilReady(
   clock: Clock,
   timeoutMs: number,
 ): Promise<void> {
-  const deadlineMs = clock.nowMs() + timeoutMs;
+  const deadlineMs = clock.monotonicMs() + timeoutMs;
   for (;;) {
     const reason = await whyNotYet();
     if (reason === undefined) return;
     const isDead = !isRunning(started);
-    if (isDead || clock.nowMs() > deadlineMs) {
+    if (isDead || clock.monotonicMs() > deadlineMs) {
       throw new Fault(isDead ? "internal" : "timeout", {
         what: isDead ? `${started.name} ended` : `${started.name} was not ready after ${timeoutMs / 1000} s`,
         why: [...lastLines(logOf(started.name), LOG_LINES), ...(isDead ? [] : [reason])].join("\n"),
@@ -78,8 +78,8 @@ export async function untilReady(
 export async function stopAll(processes: readonly Noted[], clock: Clock): Promise<string[]> {
   const running = processes.filter(isRunning);
   for (const { pid } of running) signal(pid, "SIGTERM");
-  const deadlineMs = clock.nowMs() + TERM_GRACE_MS;
-  while (running.some(isRunning) && clock.nowMs() < deadlineMs) await clock.sleep(POLL_MS);
+  const deadlineMs = clock.monotonicMs() + TERM_GRACE_MS;
+  while (running.some(isRunning) && clock.monotonicMs() < deadlineMs) await clock.sleep(POLL_MS);
   for (const process of running.filter(isRunning)) signal(process.pid, "SIGKILL");
   while (running.some(isRunning)) await clock.sleep(POLL_MS);
   for (const { name } of processes) rmSync(join(NOTES, name), { force: true });

@@ -14,6 +14,10 @@ export class VirtualClock implements Clock {
     return this.#nowMs;
   }
 
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted === true) return Promise.resolve();
     return new Promise((resolve) => {
@@ -80,6 +84,32 @@ export class VirtualClock implements Clock {
       at = next;
     }
     heap[at] = timer;
+  }
+}
+
+/** The wall clock of one machine, which somebody sets while time goes on. */
+export class WallClock {
+  readonly #time: VirtualClock;
+  #offsetMs = 0;
+
+  constructor(time: VirtualClock) {
+    this.#time = time;
+  }
+
+  /** Sets it forward, or back. */
+  step(ms: number): void {
+    this.#offsetMs += ms;
+  }
+
+  /** The clock of a process that begins now. */
+  started(): Clock {
+    const time = this.#time;
+    const atStartMs = this.#offsetMs;
+    return {
+      nowMs: () => time.nowMs() + this.#offsetMs,
+      monotonicMs: () => time.nowMs() + atStartMs,
+      sleep: (ms, signal) => time.sleep(ms, signal),
+    };
   }
 }
 

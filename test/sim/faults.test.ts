@@ -1,6 +1,6 @@
 // Random lives of a cluster: writes, attaches, crashes of server and agents, reboots, partitions, lost answers, drift,
-// workloads that end. At the end everything heals, and everything must agree. A failure prints the seed; run it again
-// with WEFT_SEED=n. WEFT_SEEDS=n runs that many lives.
+// workloads that end, clocks that are set. At the end everything heals, and everything must agree. A failure prints the
+// seed; run it again with WEFT_SEED=n. WEFT_SEEDS=n runs that many lives.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";
@@ -86,6 +86,7 @@ class Life {
       () => this.#onHost((host) => host.kernel.failNext(1 + random(3))),
       () => this.#onHost((host) => (random(4) === 0 ? this.#world.reboot(host) : undefined)),
       () => this.#endWorkload(),
+      () => Promise.resolve(this.#world.stepClock()),
       () => (this.#world.control === undefined ? this.#world.startServer() : Promise.resolve()),
       () => (random(3) === 0 ? Promise.resolve(this.#world.killServer()) : Promise.resolve()),
     ];

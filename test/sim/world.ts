@@ -28,7 +28,7 @@ import { Fault } from "../../src/model/fault.ts";
 import type { ChangeSet, Endpoint, Snapshot } from "../../src/model/resource.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
-import { settle, VirtualClock } from "./clock.ts";
+import { settle, VirtualClock, WallClock } from "./clock.ts";
 
 const JOIN_TOKEN = "join-token-of-the-simulation-000000";
 const away = () => new Fault("unavailable", { what: "the line is cut", fix: "wait" });
@@ -61,10 +61,15 @@ export type Host = {
   isCut: boolean;
   /** Workloads that live in namespaces of this host. */
   readonly workloads: Set<`/${string}`>;
+  readonly wall: WallClock;
+  /** When the server last took a report of it. */
+  heardAtMs: number;
 };
 
 export class World {
   readonly clock = new VirtualClock();
+  /** The server's; each host has its own. */
+  readonly wall = new WallClock(this.clock);
   readonly random: (n: number) => number;
   readonly store: Store;
   readonly hosts = new Map<string, Host>();
@@ -92,7 +97,13 @@ export class World {
     const entropy = { uid, token: () => `host-token-of-the-simulation-${++this.#uids}` };
     const later = (run: () => void): void => void this.clock.sleep(5).then(run);
     const liveness = this.#liveness === undefined ? {} : { liveness: this.#liveness };
-    this.control = await Control.open(this.store, { clock: this.clock, entropy, history: 64, later, ...liveness });
+    this.control = await Control.open(this.store, {
+      clock: this.wall.started(),
+      entropy,
+      history: 64,
+      later,
+      ...liveness,
+    });
     if (this.#liveness !== undefined) void this.#sweepOn(this.control);
     if (!this.control.hasToken("join")) await this.control.setToken("join", JOIN_TOKEN);
     this.#expiring = new AbortController();
@@ -108,7 +119,16 @@ export class World {
       const name = await control.sweep();
       const gone = before.find((one) => one.kind === "host" && one.name === name);
       if (gone !== undefined) this.givenUp.add(gone.uid);
+      const silentMs = this.clock.nowMs() - (this.hosts.get(name ?? "")?.heardAtMs ?? 0);
+      const { reclaimAfterMs = 0 } = this.#liveness ?? {};
+      assert(silentMs >= reclaimAfterMs, `${name} was given up after a silence of ${silentMs} ms`);
     }
+  }
+
+  /** Somebody sets the clock of the server's machine, or of a host's, by up to two hours, either way. */
+  stepClock(): void {
+    const walls = [this.wall, ...[...this.hosts.values()].map((host) => host.wall)];
+    walls[this.random(walls.length)]?.step((this.random(2 * 7200) - 7200) * 1000);
   }
 
   /** As kill -9: what was not committed is not. */
@@ -139,6 +159,8 @@ export class World {
       running: undefined,
       isCut: false,
       workloads: new Set(),
+      wall: new WallClock(this.clock),
+      heardAtMs: this.clock.nowMs(),
     };
     this.hosts.set(name, host);
     return host;
@@ -146,7 +168,7 @@ export class World {
 
   startAgent(host: Host): void {
     assert.equal(host.running, undefined);
-    const { clock } = this;
+    const clock = host.wall.started();
     const kernel = guarded(
       host.kernel,
       clock,
@@ -269,6 +291,7 @@ export class World {
         ask(async (control) => {
           viewer(control);
           await control.report(copy(report));
+          host.heardAtMs = this.clock.nowMs();
           return heardBy(control);
         }),
       answer: (answer) =>

@@ -16,7 +16,7 @@ import { dcosRoutes } from "./routes.ts";
 import { STATE, STATE_2, STATE_2_CONFIG, STATE_CONFIG } from "./samples.ts";
 import { type AgentOverlayInfo, type State, agentOverlay } from "./state.ts";
 
-const clock = { nowMs: () => 1_000_000, sleep: () => Promise.resolve() };
+const clock = { nowMs: () => 1_000_000, monotonicMs: () => 1_000_000, sleep: () => Promise.resolve() };
 const JOIN_TOKEN = "join-token-of-this-test-0123456789";
 const ADMIN = { role: "admin" } as const;
 

@@ -14,7 +14,7 @@ import { applyOf } from "./resources.ts";
 
 const EXAMPLES = new URL("../../../examples/", import.meta.url);
 const textOf = (file: string) => readFileSync(new URL(file, EXAMPLES), "utf8");
-const clock = { nowMs: () => 0, sleep: () => Promise.resolve() };
+const clock = { nowMs: () => 0, monotonicMs: () => 0, sleep: () => Promise.resolve() };
 
 /** The demonstration: three hosts on 172.31.77.0/24, and its configuration. */
 async function demonstration(): Promise<Control> {

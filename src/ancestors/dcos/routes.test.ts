@@ -9,7 +9,7 @@ import { applyOf } from "./resources.ts";
 import { type Cluster, dcosRoutes, overlayPage } from "./routes.ts";
 import { STATE_CONFIG } from "./samples.ts";
 
-const clock = { nowMs: () => 0, sleep: () => Promise.resolve() };
+const clock = { nowMs: () => 0, monotonicMs: () => 0, sleep: () => Promise.resolve() };
 const ADMIN = { role: "admin" } as const;
 
 /** Hosts h1 at 10.0.0.1 and h2 at 10.0.0.2, and an imported configuration. */

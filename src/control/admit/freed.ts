@@ -16,7 +16,7 @@ export function endLease(draft: Draft, endpoint: Endpoint, context: Context): vo
   draft.remove("endpoint", endpoint.name);
   if (network?.spec.ipam !== "global") return;
   const { addresses, mac, range } = endpoint.spec;
-  const sinceMs = context.nowMs();
+  const sinceMs = Math.round(context.rest().nowMs);
   const keptMs = quarantineMs(network.spec);
   if (keptMs === 0 && network.spec.sticky !== true) return;
   // A lease that a force has left outside its range is not kept: nobody could get it.
@@ -49,7 +49,7 @@ export function giveUp(draft: Draft, old: Network, now: Network | undefined, par
     const freed = get(draft.view, "freed", name);
     if (freed === undefined || placesOf(freed).every(isStill)) continue;
     draft.remove("freed", name);
-    if (!isKept(freed, context.nowMs())) continue;
+    if (!isKept(freed, context.rest())) continue;
     const { range: piece, ...rest } = freed.spec;
     const range = old.spec.ranges?.find((each) => each.name === piece)?.from;
     draft.put("freed", `${parent.name}:${name.slice(name.indexOf(":") + 1)}`, {
@@ -67,7 +67,7 @@ export function endMemory(draft: Draft, network: Network, texts: readonly string
     const freed = get(draft.view, "freed", index?.freed.get(text) ?? "");
     if (freed === undefined) continue;
     const addresses = freed.spec.addresses.filter((address) => !texts.includes(address));
-    if (freed.spec.range !== undefined || addresses.length === 0 || !isKept(freed, context.nowMs()))
+    if (freed.spec.range !== undefined || addresses.length === 0 || !isKept(freed, context.rest()))
       draft.remove("freed", freed.name);
     else draft.put("freed", freed.name, { ...freed.spec, addresses });
   }
@@ -78,7 +78,7 @@ export function formerLease(draft: Draft, network: Network, endpoint: string, co
   const names = draft.view.networks.get(network.name)?.former.get(endpoint) ?? [];
   const leases = names.map((name) => draft.view.freed.get(name)).filter((freed) => freed !== undefined);
   return leases
-    .filter((freed) => network.spec.sticky === true || isKept(freed, context.nowMs()))
+    .filter((freed) => network.spec.sticky === true || isKept(freed, context.rest()))
     .toSorted((a, b) => b.spec.sinceMs - a.spec.sinceMs || b.revision - a.revision)[0];
 }
 

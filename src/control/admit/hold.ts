@@ -10,13 +10,13 @@ import type { Interval } from "../../ipam/intervals.ts";
 import { indexOfIp, indexOfMac } from "../../ipam/range.ts";
 import type { Draft } from "../draft.ts";
 import { type Space, placeOf, spanOf } from "../standing.ts";
-import { get, getKey } from "../view.ts";
+import { type View, get, getKey } from "../view.ts";
 import { keptBack } from "./addresses.ts";
 import type { Context } from "./context.ts";
 import { unknown } from "./endpoint.ts";
 import { endMemory } from "./freed.ts";
 import { excludedOf, plansOf } from "./lease.ts";
-import { refusalOf } from "./obstacle.ts";
+import { isKept, refusalOf } from "./obstacle.ts";
 
 /** Names in a refusal. */
 const BLOCKERS_MAX = 100;
@@ -58,16 +58,27 @@ export function release(draft: Draft, wanted: HoldRelease): void {
   for (const each of held) cut(draft, each, span);
 }
 
+/** Holds and quarantines whose time has come, at most so many. */
+export function dueIn(view: View, { nowMs, rest }: Pick<Context, "nowMs" | "rest">, limit: number): readonly Key[] {
+  const keys: Key[] = [];
+  const wallMs = nowMs();
+  for (const { atMs, key } of view.expiring) {
+    if (atMs > wallMs || keys.length === limit) break;
+    keys.push(key);
+  }
+  const time = rest();
+  for (const { atMs, key } of view.resting) {
+    if (atMs > time.nowMs || keys.length === limit) break;
+    const freed = getKey(view, key);
+    if (freed?.kind === "freed" && !isKept(freed, time)) keys.push(key);
+  }
+  return keys;
+}
+
 /** Ends what is due. A sticky network remembers whose a lease was until somebody else has it. */
 export function sweep(draft: Draft, context: Context): void {
   const { view } = draft;
-  const nowMs = context.nowMs();
-  const keys: Key[] = [];
-  for (const { atMs, key } of view.due) {
-    if (atMs > nowMs || keys.length === SWEEP_MAX) break;
-    keys.push(key);
-  }
-  for (const key of keys) {
+  for (const key of dueIn(view, context, SWEEP_MAX)) {
     const due = getKey(view, key);
     if (due?.kind === "hold") draft.remove("hold", due.name);
     if (due?.kind !== "freed") continue;

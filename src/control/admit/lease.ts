@@ -71,11 +71,11 @@ function textsOf({ ips, mac }: Lease): string[] {
 }
 
 function isFree({ draft, index, name, context }: Case, text: string): boolean {
-  return obstacleTo(draft.view, index, text, name, context.nowMs()) === undefined;
+  return obstacleTo(draft.view, index, text, name, context.rest()) === undefined;
 }
 
 function assertFree({ draft, network, index, name, context }: Case, text: string, where: string): void {
-  const obstacle = obstacleTo(draft.view, index, text, name, context.nowMs());
+  const obstacle = obstacleTo(draft.view, index, text, name, context.rest());
   if (obstacle !== undefined) throw refusalOf(draft.view, network, text, obstacle, where);
 }
 

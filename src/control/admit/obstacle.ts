@@ -3,6 +3,7 @@
 // Look-ups in the network's index, and the one precise refusal for each.
 import { Fault } from "../../model/fault.ts";
 import type { Freed, Hold, Network } from "../../model/resource.ts";
+import { type RestTime, restsUntil } from "../../model/rest.ts";
 import { type NetworkIndex, type Space, placeOf, spanOf } from "../standing.ts";
 import type { View } from "../view.ts";
 
@@ -18,13 +19,13 @@ export function obstacleTo(
   index: NetworkIndex | undefined,
   text: string,
   by: string,
-  nowMs: number,
+  rest: RestTime,
 ): Obstacle | undefined {
   if (index === undefined) return undefined;
   const endpoint = index.holders.get(text) ?? index.macs.get(text)?.[0];
   if (endpoint !== undefined) return endpoint === by ? undefined : { state: "used", endpoint };
   const freed = view.freed.get(index.freed.get(text) ?? "");
-  if (freed !== undefined && isKept(freed, nowMs) && freed.spec.endpoint !== by) return { state: "quarantined", freed };
+  if (freed !== undefined && isKept(freed, rest) && freed.spec.endpoint !== by) return { state: "quarantined", freed };
   const hold = holdOn(view, index, text);
   if (hold !== undefined) return { state: "held", hold };
   const { space, value } = placeOf(text);
@@ -39,8 +40,8 @@ export function reservationOn(index: NetworkIndex | undefined, space: Space, val
 }
 
 /** Whether it is still kept from others. */
-export function isKept({ spec: { untilMs } }: Freed, nowMs: number): boolean {
-  return untilMs !== undefined && untilMs > nowMs;
+export function isKept({ spec: { sinceMs, untilMs } }: Freed, rest: RestTime): boolean {
+  return untilMs !== undefined && restsUntil(sinceMs, untilMs - sinceMs, rest) > rest.nowMs;
 }
 
 function holdOn(view: View, index: NetworkIndex, text: string): Hold | undefined {

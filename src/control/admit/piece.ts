@@ -147,7 +147,7 @@ export function checkFree(ground: Ground, plan: Plan, { at, size }: Run, where: 
     const blocked = index?.blocked[space];
     for (let value = blocked?.nextUsed(first); value !== undefined && value <= last; ) {
       const text = textOf(space, value);
-      const obstacle = obstacleTo(draft.view, index, text, "", context.nowMs());
+      const obstacle = obstacleTo(draft.view, index, text, "", context.rest());
       if (obstacle !== undefined) throw refusalOf(draft.view, parent, text, obstacle, where);
       // Its quarantine is over, and only waits to be swept.
       endMemory(draft, parent, [text], context);

@@ -1,0 +1,40 @@
+// Steps of the wall clock: somebody, or a time server, has set it. Nothing here waits by that clock, but people read
+// times that it gave, and certificates and logs elsewhere go by it: so a step is named. Slewing is none: it changes the
+// rate of both clocks alike (man 2 adjtimex).
+import type { Clock } from "./clock.ts";
+import { formatDuration } from "./duration.ts";
+
+/** Smaller ones concern nobody who reads times in seconds. */
+const LEAST_MS = 2_000;
+const TOLD_MS = 3_600_000;
+
+export class ClockSteps {
+  readonly #clock: Clock;
+  #aheadMs: number;
+  #last: { readonly text: string; readonly atMs: number } | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#aheadMs = clock.nowMs() - clock.monotonicMs();
+  }
+
+  /** To be called every few seconds. What was done to `whose` clock since the last call, if anything was. */
+  look(whose: string): string | undefined {
+    const aheadMs = this.#clock.nowMs() - this.#clock.monotonicMs();
+    const stepMs = aheadMs - this.#aheadMs;
+    if (Math.abs(stepMs) < LEAST_MS) return undefined;
+    this.#aheadMs = aheadMs;
+    const way = stepMs > 0 ? "forward" : "back";
+    const asleep = stepMs > 0 ? ", or the machine slept for so long" : "";
+    const to = new Date(this.#clock.nowMs()).toISOString();
+    const text = `the clock of ${whose} was set ${way} by ${formatDuration(Math.abs(stepMs))}, to ${to}${asleep}`;
+    this.#last = { text, atMs: this.#clock.monotonicMs() };
+    return text;
+  }
+
+  /** The last step, for an hour. */
+  get told(): string | undefined {
+    const isTold = this.#last !== undefined && this.#clock.monotonicMs() - this.#last.atMs < TOLD_MS;
+    return isTold ? this.#last?.text : undefined;
+  }
+}
