@@ -285,7 +285,8 @@ export class Agent {
   }
 
   #conditions(): readonly string[] {
-    return [...this.#lost.conditions(), ...this.#gone, ...this.#refused, ...this.#unjoined];
+    const files = [...this.#options.journal.troubles, ...this.#options.troubles()];
+    return [...this.#lost.conditions(), ...files, ...this.#gone, ...this.#refused, ...this.#unjoined];
   }
 
   /** Journal and server agree again: each is told what the other knows. */

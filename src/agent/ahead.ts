@@ -134,6 +134,17 @@ export class Ahead {
     return done.length === objects.length && isHeld && isSame;
   }
 
+  /** What was granted and could not be written down: nothing of it stays, neither here nor at the server. */
+  async abandon({ endpoint, pair, built }: Granted): Promise<void> {
+    const { agent, departures, transport } = this.#options;
+    const objects = built?.compiled.objects ?? (pair === undefined ? [] : [pair]);
+    await departures.discard(objects, built === undefined ? undefined : endpoint);
+    if (pair !== undefined) agent.apart.delete(pair);
+    if (built !== undefined) this.#leave(built.work);
+    // A server that cannot be told now is told when journal and server are compared.
+    await transport.detach(endpoint.name).catch(() => agent.pokeServer());
+  }
+
   #leave({ netnsId, whole }: Work): void {
     if (whole === undefined) return;
     for (const object of whole.objects) this.#options.agent.apart.delete(object);

@@ -102,7 +102,13 @@ export class Door {
       const { isSettled } = agent;
       const mark = by.cni === undefined ? {} : { cni: by.cni };
       const networkUid = place.network.uid;
-      journal.put({ endpoint, netnsId, bootId: agent.bootId, networkUid, state: "attached", ...mark });
+      const entry: Entry = { endpoint, netnsId, bootId: agent.bootId, networkUid, state: "attached", ...mark };
+      try {
+        journal.put(entry);
+      } catch (error) {
+        if (place.network.spec.ipam === "global") await this.#ahead.abandon(granted);
+        throw error;
+      }
       const isThere = this.#ahead.adopt(granted, wanted.compile);
       const compiled = built?.compiled ?? wanted.compile(endpoint);
       const done = isThere ? undefined : this.#apply(compiled.objects, endpoint, built === undefined ? pair : "built");

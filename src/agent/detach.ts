@@ -84,6 +84,7 @@ export class Departures {
   /** Removes what was made ahead of an answer, and the answer was no: a pair, or all of an endpoint. */
   async discard(objects: readonly KernelObject[], endpoint: Endpoint | undefined): Promise<void> {
     const links = objects.filter((object) => object.kind === "veth" || object.kind === "ifb");
+    if (links.length === 0) return;
     if ((await this.#reap(links, endpoint)) !== undefined) this.#options.agent.poke();
   }
 

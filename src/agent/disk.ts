@@ -1,15 +1,20 @@
 // What an agent keeps on disk besides its journal: who it is, and the last snapshot, so that a host boots its networks
-// with the server away. Files of mode 0600 in the state directory, each replaced whole.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
+// with the server away. Files of mode 0600 in the state directory, each with a checksum, each replaced whole. One that
+// is damaged is put aside, told, and rebuilt from the others and from the server: an agent starts whatever became of
+// its disk.
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Fault } from "../model/fault.ts";
+import { type Files, attempt, notWritten, replaceFile, replaceFileLater } from "../files/files.ts";
+import { sealed, unsealed } from "../files/seal.ts";
+import type { Fault } from "../model/fault.ts";
 import { type Snapshot, emptySnapshot } from "../model/resource.ts";
 import type { StandingRecord } from "./standing.ts";
 
 /** The host's own credential, and the cluster that gave it. */
 type Identity = { readonly host: string; readonly cluster: string; readonly token: string };
+type Proposal = { readonly token: string };
 
+/** What saves throws a Fault `unavailable` if the disk refuses it; then the file is as it was. */
 export type Disk = {
   readonly identity: () => Identity | undefined;
   readonly saveIdentity: (identity: Identity) => void;
@@ -18,6 +23,8 @@ export type Disk = {
    * repeated.
    */
   readonly proposal: (make: () => string) => string;
+  /** What was proposed last, if anything was. */
+  readonly proposed: () => string | undefined;
   /** One that differs from the credential it has and from those that were refused. */
   readonly nextProposal: (make: () => string, refused: ReadonlySet<string>) => string;
   readonly standing: () => StandingRecord | undefined;
@@ -26,77 +33,155 @@ export type Disk = {
   /** One after the other, in the order of the calls. */
   readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
   readonly journalPath: string;
+  /** For people, a line each: files that were damaged, and what could not be written. */
+  readonly troubles: () => readonly string[];
 };
 
-/**
- * Opens the state directory, made if it is missing. A file that cannot be read as what it should be is a Fault, not a
- * fresh start.
- */
-export function openDisk(directory: string): Disk {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const path = (name: string) => join(directory, name);
-  const write = async (snapshot: Snapshot) => {
-    const next = path("snapshot.json.next");
-    await writeFile(next, JSON.stringify(snapshot), { mode: 0o600, flush: true });
-    await rename(next, path("snapshot.json"));
+/** Opens the state directory, made if it is missing. */
+export function openDisk(directory: string, files: Files): Disk {
+  try {
+    if (!files.exists(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw notWritten(directory, cause);
+  }
+  const shelf = new Shelf(directory, files);
+  const identity = () => shelf.load("identity.json", isIdentity);
+  const proposed = () => shelf.load("proposal.json", isProposal)?.token;
+  const propose = (token: string) => {
+    shelf.save("proposal.json", { token });
+    return token;
   };
   let saving = Promise.resolve();
   return {
-    identity: () => load<Identity>(path("identity.json")),
-    saveIdentity: (identity) => replace(path("identity.json"), identity),
-    proposal(make) {
-      const kept = load<{ readonly token: string }>(path("proposal.json"));
-      const token = kept?.token ?? make();
-      if (kept === undefined) replace(path("proposal.json"), { token });
-      return token;
-    },
+    identity,
+    saveIdentity: (joined) => shelf.save("identity.json", joined),
+    // Both files hold the same credential while a host lives: each rebuilds the other.
+    proposed,
+    proposal: (make) => proposed() ?? identity()?.token ?? propose(make()),
     nextProposal(make, refused) {
-      const kept = load<{ readonly token: string }>(path("proposal.json"))?.token;
+      const kept = proposed();
       // What was proposed and never answered may be known to the server, as this host's.
-      if (kept !== undefined && !refused.has(kept) && kept !== load<Identity>(path("identity.json"))?.token)
-        return kept;
-      const token = make();
-      replace(path("proposal.json"), { token });
-      return token;
+      return kept !== undefined && !refused.has(kept) && kept !== identity()?.token ? kept : propose(make());
     },
-    standing: () => load<StandingRecord>(path("standing.json")),
-    saveStanding: (standing) => replace(path("standing.json"), standing),
+    // Whether the host was given up is not known then: it assigns nothing before it has heard from the server.
+    standing: () =>
+      shelf.load("standing.json", isStanding) ?? (shelf.isDamaged("standing.json") ? { isUnsure: true } : undefined),
+    saveStanding: (standing) => shelf.save("standing.json", standing),
     snapshot() {
-      const saved = load<Snapshot>(path("snapshot.json"));
+      const saved = shelf.load("snapshot.json", isSnapshot);
       // An earlier version may not have known every kind.
       return saved === undefined ? undefined : { ...emptySnapshot(saved.cluster), ...saved };
     },
     saveSnapshot(snapshot) {
       // Two at once would write one file, and the second would find it renamed.
-      saving = saving.catch(() => undefined).then(() => write(snapshot));
+      saving = saving.catch(() => undefined).then(() => shelf.saveLater("snapshot.json", snapshot));
       return saving;
     },
-    journalPath: path("attachments.ndjson"),
+    journalPath: join(directory, "attachments.ndjson"),
+    troubles: () => shelf.troubles,
   };
 }
 
-function load<T>(path: string): T | undefined {
-  if (!existsSync(path)) return undefined;
-  try {
-    return JSON.parse(readFileSync(path, "utf8")) as T;
-  } catch (cause) {
-    throw new Fault(
-      "internal",
-      {
-        what: "a state file of the agent is damaged",
-        where: path,
-        fix: "move it away and start the agent again; it will ask the server anew",
-      },
-      { cause },
-    );
+/** Files of one JSON object each. */
+class Shelf {
+  readonly #directory: string;
+  readonly #files: Files;
+  readonly #damaged = new Set<string>();
+  readonly #refused = new Map<string, string>();
+
+  constructor(directory: string, files: Files) {
+    this.#directory = directory;
+    this.#files = files;
+  }
+
+  get troubles(): readonly string[] {
+    const damaged = [...this.#damaged].map((name) => {
+      return `${this.#path(name)} was damaged and is not used; it was put aside as ${name}.damaged`;
+    });
+    return [...damaged, ...this.#refused.values()];
+  }
+
+  isDamaged(name: string): boolean {
+    return this.#damaged.has(name);
+  }
+
+  load<T>(name: string, isWhole: (value: unknown) => value is T): T | undefined {
+    const path = this.#path(name);
+    if (!this.#files.exists(path)) return undefined;
+    const read = readable(this.#files, path);
+    if (read !== undefined && isWhole(read.value)) return read.value;
+    this.#damaged.add(name);
+    attempt(() => this.#files.rename(path, `${path}.damaged`));
+    return undefined;
+  }
+
+  save(name: string, value: object): void {
+    try {
+      replaceFile(this.#files, this.#path(name), sealed(value));
+    } catch (error) {
+      throw this.#noted(name, error);
+    }
+    this.#refused.delete(name);
+  }
+
+  /** The same of what is large. */
+  async saveLater(name: string, value: object): Promise<void> {
+    try {
+      await replaceFileLater(this.#files, this.#path(name), sealed(value));
+    } catch (error) {
+      throw this.#noted(name, error);
+    }
+    this.#refused.delete(name);
+  }
+
+  #noted(name: string, error: unknown): Fault {
+    const fault = notWritten(this.#path(name), error);
+    this.#refused.set(name, fault.message);
+    return fault;
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, name);
   }
 }
 
-function replace(path: string, value: unknown): void {
-  const next = `${path}.next`;
-  const fd = openSync(next, "w", 0o600);
-  writeSync(fd, JSON.stringify(value));
-  fsyncSync(fd);
-  closeSync(fd);
-  renameSync(next, path);
+function readable(files: Files, path: string): { readonly value: unknown } | undefined {
+  try {
+    return unsealed(files.read(path));
+  } catch {
+    // A sector that cannot be read, and bytes that are no text.
+    return undefined;
+  }
+}
+
+type Fields = Readonly<Partial<Record<string, unknown>>>;
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isIdentity(value: unknown): value is Identity {
+  return isFields(value) && [value["host"], value["cluster"], value["token"]].every((one) => isText(one));
+}
+
+function isProposal(value: unknown): value is Proposal {
+  return isFields(value) && isText(value["token"]);
+}
+
+function isStanding(value: unknown): value is StandingRecord {
+  if (!isFields(value)) return false;
+  const { reclaimAfterMs, ended, isUnsure, ...rest } = value;
+  if (Object.keys(rest).length > 0 || (isUnsure !== undefined && isUnsure !== true)) return false;
+  const isSpan = reclaimAfterMs === undefined || typeof reclaimAfterMs === "number";
+  return isSpan && (ended === undefined || (isFields(ended) && isText(ended["reason"]) && isFields(ended["detail"])));
+}
+
+function isSnapshot(value: unknown): value is Snapshot {
+  if (!isFields(value) || !isText(value["cluster"]) || typeof value["revision"] !== "number") return false;
+  const { cluster: _, revision: __, ...lists } = emptySnapshot("");
+  // Lists that an earlier version did not know are missing, not wrong.
+  return Object.keys(lists).every((name) => value[name] === undefined || Array.isArray(value[name]));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
 }

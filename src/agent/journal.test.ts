@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
+import { realFiles } from "../files/real.ts";
+import { sealed } from "../files/seal.ts";
 import { ipOf } from "../model/address.ts";
 import { type Entry, fileJournal, memoryJournal } from "./journal.ts";
 
@@ -28,6 +30,18 @@ const entry = (name: string): Entry => ({
   },
 });
 
+/** Names of what a journal's text says is attached, read by nothing of the journal's own. */
+function entriesIn(text: string): string[] {
+  const names = new Set<string>();
+  assert(text.endsWith("\n"));
+  for (const line of text.split("\n").slice(0, -1)) {
+    const record = JSON.parse(line) as { put?: Entry; remove?: string };
+    if (record.put !== undefined) names.add(record.put.endpoint.name);
+    if (record.remove !== undefined) names.delete(record.remove);
+  }
+  return [...names];
+}
+
 describe("the journal in a file", () => {
   let folder = "";
   let path = "";
@@ -38,30 +52,30 @@ describe("the journal in a file", () => {
   afterEach(() => rmSync(folder, { recursive: true }));
 
   test("has what was put and not removed, after any number of restarts, and is nobody else's to read", () => {
-    const first = fileJournal(path, "boot");
+    const first = fileJournal(path, "boot", realFiles);
     for (const name of ["a", "b", "c"]) first.put(entry(name));
     first.put({ ...entry("b"), state: "detaching" });
     first.remove("a", 5);
     first.close();
-    fileJournal(path, "boot").close();
-    const again = fileJournal(path, "boot");
+    fileJournal(path, "boot", realFiles).close();
+    const again = fileJournal(path, "boot", realFiles);
     assert.deepEqual([...again.entries.values()], [{ ...entry("b"), state: "detaching" }, entry("c")]);
     assert.equal(statSync(path).mode & 0o777, 0o600);
     again.close();
   });
 
   test("knows whose an address was, over restarts and rewriting, until somebody has it again", () => {
-    const journal = fileJournal(path, "boot");
+    const journal = fileJournal(path, "boot", realFiles);
     journal.put(entry("a"));
     journal.remove("a", 7);
     journal.close();
-    fileJournal(path, "boot").close();
-    const again = fileJournal(path, "boot");
+    fileJournal(path, "boot", realFiles).close();
+    const again = fileJournal(path, "boot", realFiles);
     assert.deepEqual([...again.freed], [["n 10.0.0.2", { endpoint: "a", atMs: 7 }]]);
     again.put(entry("b"));
     assert.equal(again.freed.size, 0);
     again.close();
-    const third = fileJournal(path, "boot");
+    const third = fileJournal(path, "boot", realFiles);
     assert.equal(third.freed.size, 0);
     third.close();
   });
@@ -97,14 +111,14 @@ describe("the journal in a file", () => {
   });
 
   test("a record is in the file when put returns: kill -9 after it loses nothing", () => {
-    const journal = fileJournal(path, "boot");
+    const journal = fileJournal(path, "boot", realFiles);
     journal.put(entry("a"));
     assert.match(readFileSync(path, "utf8"), /"name":"a"/);
     journal.close();
   });
 
   test("is rewritten when it is full of history, and keeps what is attached", () => {
-    const journal = fileJournal(path, "boot");
+    const journal = fileJournal(path, "boot", realFiles);
     journal.put(entry("kept"));
     for (let i = 0; i < 12_000; i++) {
       journal.put(entry("comes"));
@@ -113,31 +127,66 @@ describe("the journal in a file", () => {
     journal.put(entry("last"));
     assert(readFileSync(path, "utf8").split("\n").length < 11_000, "history does not pile up");
     journal.close();
-    const again = fileJournal(path, "boot");
+    const again = fileJournal(path, "boot", realFiles);
     assert.deepEqual([...again.entries.keys()], ["kept", "last"]);
     again.close();
   });
 
-  test("a torn last line is dropped, a damaged middle is not passed over", () => {
-    const journal = fileJournal(path, "boot");
+  test("a torn last line is dropped, a damaged one is passed over and told by its number", () => {
+    const journal = fileJournal(path, "boot", realFiles);
     journal.put(entry("a"));
     journal.close();
     appendFileSync(path, '{"put":{"endpo');
-    const again = fileJournal(path, "boot");
-    assert.deepEqual([...again.entries.keys()], ["a"]);
+    const again = fileJournal(path, "boot", realFiles);
+    assert.deepEqual([[...again.entries.keys()], again.troubles], [["a"], []]);
     again.close();
     writeFileSync(path, readFileSync(path, "utf8").replace("\n", "\ngarbage\n"));
-    assert.throws(() => fileJournal(path, "boot"), /line 2 of the journal/);
+    const third = fileJournal(path, "boot", realFiles);
+    assert.deepEqual([...third.entries.keys()], ["a"]);
+    assert.match(third.troubles.join(), /line 2 is damaged/);
+    third.close();
+  });
+
+  test("is right in the file, not only after a restart, when it was rewritten and written to again", () => {
+    const journal = fileJournal(path, "boot", realFiles);
+    for (let i = 0; i < 11_000; i++) {
+      journal.put(entry("comes"));
+      journal.remove("comes", i);
+    }
+    journal.put(entry("x"));
+    journal.put(entry("y"));
+    journal.remove("x", 1);
+    // Not by fileJournal(): it would rewrite the file, and with it what is wrong.
+    assert.deepEqual(entriesIn(readFileSync(path, "utf8")), ["y"]);
+    journal.close();
+  });
+
+  test("reads the lines of an earlier version, which have no checksum, but none after one that has", () => {
+    const lines = [{ boot: "boot" }, { put: entry("a") }].map((record) => `${JSON.stringify(record)}\n`);
+    writeFileSync(path, `${lines.join("")}${sealed({ put: entry("b") })}\n${JSON.stringify({ put: entry("c") })}\n`);
+    const journal = fileJournal(path, "boot", realFiles);
+    assert.deepEqual([...journal.entries.keys()], ["a", "b"]);
+    assert.match(journal.troubles.join(), /line 4/);
+    journal.close();
+  });
+
+  test("an entry that a later one contradicts is dropped, if a line between them was lost", () => {
+    const lines = [{ boot: "boot" }, { put: entry("a") }, { remove: "a", atMs: 1 }, { put: entry("b") }].map(sealed);
+    writeFileSync(path, `${lines.join("\n").replace('"remove":"a"', '"remove":"q"')}\n`);
+    const journal = fileJournal(path, "boot", realFiles);
+    assert.deepEqual([...journal.entries.keys()], ["b"]);
+    journal.close();
   });
 
   test("of an earlier boot, what can be read is kept to be released, and damage is what a power loss leaves", () => {
-    const journal = fileJournal(path, "boot");
+    const journal = fileJournal(path, "boot", realFiles);
     journal.put(entry("a"));
     journal.put(entry("b"));
     journal.close();
     writeFileSync(path, readFileSync(path, "utf8").replace(/.*"name":"a".*/, "\0\0\0"));
-    const next = fileJournal(path, "another boot");
-    assert.deepEqual([...next.entries.values()], [entry("b")]);
+    const next = fileJournal(path, "another boot", realFiles);
+    assert.deepEqual([...next.entries.values()], [{ ...entry("b"), state: "detaching" }]);
+    assert.deepEqual(next.troubles, []);
     next.close();
   });
 });

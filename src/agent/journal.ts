@@ -1,9 +1,15 @@
 // What is attached on this host: the truth for its own workloads, also while the server is away. A file of one JSON
-// record per line, written before the kernel is touched: a killed agent knows what it began. It is not forced to the
-// disk, because it has nothing to say after a power loss: the namespaces it speaks of are gone with the kernel. Its
-// first line names the boot; of an earlier one, every entry is only something to release, and what cannot be read was
-// never answered for.
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+// record per line, written before the kernel is touched and before memory says so: a killed agent knows what it began,
+// and a disk that refuses a record has changed nothing. It is not forced to the disk, because it has nothing to say
+// after a power loss: the namespaces it speaks of are gone with the kernel. Its first line names the boot; of an
+// earlier one, every entry is only something to release.
+//
+// Each line has a checksum. One that is damaged is passed over and told: what it said of an endpoint is found again in
+// the kernel and at the server (adopt.ts). A file that ends early at the end of a line cannot be told from a whole one,
+// so nobody may conclude from the journal alone that a port is nobody's.
+import { type Files, notWritten } from "../files/files.ts";
+import { LineFile } from "../files/lines.ts";
+import { sealed, unsealed } from "../files/seal.ts";
 import type { Endpoint } from "../model/resource.ts";
 import { Taken } from "./taken.ts";
 
@@ -37,10 +43,12 @@ export interface Journal {
   inNetns(id: string): Iterable<Entry>;
   /** Grows with every change: two equal numbers mean that nothing happened in between. */
   readonly version: number;
-  /** Survives `kill -9` when it returns. */
+  /** Survives `kill -9` when it returns. A Fault `unavailable` if the disk refuses it: then nothing has changed. */
   put(entry: Entry): void;
-  /** `atMs`: now. */
+  /** `atMs`: now. Throws as put() does. */
   remove(endpoint: string, atMs: number): void;
+  /** For people: what of the file could not be read, and why it cannot be written. */
+  readonly troubles: readonly string[];
   close(): void;
 }
 
@@ -88,6 +96,25 @@ class Book {
 
   inNetns(id: string): Iterable<Entry> {
     return this.#netns.get(id)?.values() ?? [];
+  }
+
+  /**
+   * Attached entries that a later one contradicts, because it has their address or interface: the line that removed
+   * them was lost.
+   */
+  disproved(entry: Entry): readonly string[] {
+    const { network, addresses, ifname } = entry.endpoint.spec;
+    const isContradicted = ({ endpoint: { name, spec }, netnsId, state }: Entry) =>
+      name !== entry.endpoint.name &&
+      state === "attached" &&
+      ((netnsId === entry.netnsId && spec.ifname === ifname) ||
+        (spec.network === network && spec.addresses.some((one) => addresses.includes(one))));
+    return [...this.entries.values()].filter(isContradicted).map(({ endpoint }) => endpoint.name);
+  }
+
+  drop(endpoint: string): void {
+    this.#forget(endpoint);
+    this.entries.delete(endpoint);
   }
 
   #index(entry: Entry): void {
@@ -160,86 +187,188 @@ export function memoryJournal(
       version++;
       book.remove(endpoint, atMs);
     },
+    troubles: [],
     close: () => undefined,
   };
 }
 
 /** History that may pile up behind what is attached before the file is rewritten. */
 const HISTORY_MAX = 10_000;
+/** Records until a rewrite that the disk refused is tried again. */
+const REWRITE_AGAIN = 1_000;
 
 /** The journal in a file, mode 0600; created if missing, rewritten when opened and when it is mostly history. */
-export function fileJournal(path: string, bootId: string): Journal {
-  const book = existsSync(path) ? replay(readFileSync(path, "utf8"), bootId) : new Book(new Map(), new Map());
-  const { entries, freed } = book;
-  let fd = rewritten(path, bootId, book);
-  let version = 0;
-  let history = 0;
-  const append = (record: Record) => {
-    version++;
-    if (++history > HISTORY_MAX + entries.size) {
-      closeSync(fd);
-      history = 0;
-      // It holds this record already, because the book does.
-      fd = rewritten(path, bootId, book);
-    } else writeSync(fd, lineOf(record));
-  };
-  return {
-    entries,
-    freed,
-    used: (network) => book.used(network),
-    inNetns: (id) => book.inNetns(id),
-    get version() {
-      return version;
-    },
-    put(entry) {
-      book.put(entry);
-      append({ put: entry });
-    },
-    remove(endpoint, atMs) {
-      book.remove(endpoint, atMs);
-      append({ remove: endpoint, atMs });
-    },
-    close: () => closeSync(fd),
-  };
+export function fileJournal(path: string, bootId: string, files: Files): Journal {
+  const text = files.exists(path) ? files.read(path) : "";
+  return new FileJournal(new LineFile(files, path), { path, bootId, text, ...replay(text, bootId) });
+}
+
+type FileParts = {
+  readonly path: string;
+  readonly bootId: string;
+  readonly book: Book;
+  /** Numbers of the lines that could not be read. */
+  readonly damaged: readonly number[];
+};
+
+class FileJournal implements Journal {
+  readonly #file: LineFile;
+  readonly #parts: FileParts;
+  #version = 0;
+  #history = 0;
+  /** Why the last write was refused. */
+  #refused: string | undefined;
+
+  constructor(file: LineFile, { text, ...parts }: FileParts & { readonly text: string }) {
+    this.#file = file;
+    this.#parts = parts;
+    if (this.#rewrite("") === undefined) return;
+    // An agent has to start also on a full disk: what is attached stays attached.
+    try {
+      file.reopen(text);
+    } catch {
+      // There is no file: the next record needs a new one.
+    }
+  }
+
+  get entries(): ReadonlyMap<string, Entry> {
+    return this.#parts.book.entries;
+  }
+  get freed(): ReadonlyMap<string, Former> {
+    return this.#parts.book.freed;
+  }
+  get version(): number {
+    return this.#version;
+  }
+  get troubles(): readonly string[] {
+    const { path, damaged } = this.#parts;
+    const lines = damaged.slice(0, 10).join(", ");
+    const read = `journal ${path}: line ${lines} is damaged and was passed over; ports without an entry are kept`;
+    return [
+      ...(damaged.length === 0 ? [] : [read]),
+      ...(this.#refused === undefined ? [] : [`journal: ${this.#refused}`]),
+    ];
+  }
+
+  used(network: string): Pick<Taken, "of"> {
+    return this.#parts.book.used(network);
+  }
+
+  inNetns(id: string): Iterable<Entry> {
+    return this.#parts.book.inNetns(id);
+  }
+
+  put(entry: Entry): void {
+    this.#write({ put: entry });
+    this.#parts.book.put(entry);
+  }
+
+  remove(endpoint: string, atMs: number): void {
+    this.#write({ remove: endpoint, atMs });
+    this.#parts.book.remove(endpoint, atMs);
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+
+  /** The disk first: what it refused must not be in memory. */
+  #write(record: Record): void {
+    const line = lineOf(record);
+    const isDue = ++this.#history > HISTORY_MAX + this.entries.size || !this.#file.isSound;
+    const refusal = isDue ? this.#rewrite(line) : undefined;
+    if (refusal !== undefined && !this.#file.isSound) throw refusal;
+    if (!isDue || refusal !== undefined) this.#append(line);
+    this.#version++;
+  }
+
+  #append(line: string): void {
+    try {
+      this.#file.append(line);
+      this.#refused = undefined;
+    } catch (error) {
+      throw this.#noted(error);
+    }
+  }
+
+  /** A new file of what is attached and this record; why not, if the disk refuses it, and then all is as it was. */
+  #rewrite(line: string): Error | undefined {
+    const { bootId, book } = this.#parts;
+    try {
+      this.#file.rewrite(lineOf({ boot: bootId }) + book.text + line);
+    } catch (error) {
+      this.#history -= REWRITE_AGAIN;
+      return this.#noted(error);
+    }
+    this.#history = 0;
+    this.#refused = undefined;
+    return undefined;
+  }
+
+  #noted(error: unknown): Error {
+    const fault = notWritten(this.#parts.path, error);
+    this.#refused = fault.message;
+    return fault;
+  }
 }
 
 function lineOf(record: Record): string {
-  return `${JSON.stringify(record)}\n`;
+  return `${sealed(record)}\n`;
 }
 
-/** A torn last line is what a killed agent leaves; in this boot, nothing else can be damaged. */
-function replay(text: string, bootId: string): Book {
+/** What the file says, as far as it can be read. Entries of an earlier boot are to be released. */
+function replay(text: string, bootId: string): Pick<FileParts, "book" | "damaged"> {
   const book = new Book(new Map(), new Map());
+  const damaged: number[] = [];
   const lines = text.split("\n");
-  const isThisBoot = lines[0] === lineOf({ boot: bootId }).trim();
+  const boots = new Set<string>();
+  let isSealed = false;
   for (const [i, line] of lines.entries()) {
     if (line === "") continue;
-    const record = parse(line);
-    if (record === undefined) {
-      if (!isThisBoot || i === lines.length - 1) continue;
-      throw new Error(`line ${i + 1} of the journal is damaged, and it is not the last`);
-    }
-    if ("put" in record) book.put(record.put);
-    else if ("remove" in record) book.remove(record.remove, record.atMs);
-    else if ("freed" in record) book.note(record.freed, record.former);
+    const found = recordIn(line, isSealed);
+    isSealed ||= found?.isSealed === true;
+    if (found !== undefined) take(book, found.record, boots, damaged.length > 0);
+    // A last line without its end is what a killed agent leaves: nobody was answered for it.
+    else if (i < lines.length - 1) damaged.push(i + 1);
   }
-  return book;
+  for (const entry of book.entries.values())
+    if (entry.bootId !== bootId && entry.state === "attached") book.put({ ...entry, state: "detaching" });
+  // A power loss damages what it likes, and takes along what the lines were about.
+  const isOfAnother = boots.size > 0 && !boots.has(bootId);
+  return { book, damaged: isOfAnother ? [] : damaged };
 }
 
-function parse(line: string): Record | undefined {
-  try {
-    return JSON.parse(line) as Record;
-  } catch {
-    return undefined;
-  }
+function take(book: Book, record: Record, boots: Set<string>, isAfterDamage: boolean): void {
+  if ("boot" in record) boots.add(record.boot);
+  else if ("put" in record) {
+    boots.add(record.put.bootId);
+    if (isAfterDamage) for (const name of book.disproved(record.put)) book.drop(name);
+    book.put(record.put);
+  } else if ("remove" in record) book.remove(record.remove, record.atMs);
+  else if ("freed" in record) book.note(record.freed, record.former);
 }
 
-/** A file that is complete and on disk before it takes the old one's name; open for what follows. */
-function rewritten(path: string, bootId: string, book: Book): number {
-  const next = `${path}.next`;
-  const fd = openSync(next, "w", 0o600);
-  writeSync(fd, lineOf({ boot: bootId }) + book.text);
-  fsyncSync(fd);
-  renameSync(next, path);
-  return fd;
+/** Lines without a checksum are an earlier version's, and stand before all that have one. */
+function recordIn(
+  line: string,
+  mustBeSealed: boolean,
+): { readonly record: Record; readonly isSealed: boolean } | undefined {
+  const read = unsealed(line);
+  if (read === undefined || (mustBeSealed && !read.isSealed) || !isRecord(read.value)) return undefined;
+  return { record: read.value, isSealed: read.isSealed };
+}
+
+function isRecord(value: unknown): value is Record {
+  if (typeof value !== "object" || value === null) return false;
+  if ("boot" in value) return typeof value.boot === "string";
+  if ("remove" in value) return typeof value.remove === "string" && "atMs" in value && typeof value.atMs === "number";
+  if ("freed" in value) return typeof value.freed === "string" && "former" in value && typeof value.former === "object";
+  return "put" in value && isEntry(value.put);
+}
+
+function isEntry(value: unknown): value is Entry {
+  if (typeof value !== "object" || value === null || !("endpoint" in value) || !("state" in value)) return false;
+  const { endpoint, state } = value as Partial<Entry>;
+  const isState = state === "attached" || state === "detaching";
+  return isState && typeof endpoint?.name === "string" && Array.isArray(endpoint.spec?.addresses);
 }

@@ -19,7 +19,7 @@ export type LineOptions = {
   readonly claim: () => Promise<HostClaim>;
   /** The cluster this host belonged to before, if it ever joined one. */
   readonly cluster: string | undefined;
-  /** Called with the host's own credential, to be kept. */
+  /** Called with the host's own credential, to be kept; again with the next heartbeat if it throws. */
   readonly saveIdentity: (joined: Joined) => void;
   readonly standing: Standing;
   /** Goes on as a host that has not joined yet, with another credential. False if there is no join token. */
@@ -51,6 +51,8 @@ export class Line {
   /** Why what the host would say of itself cannot be said, or was refused: a condition for people. */
   #astray: string | undefined;
   #isClaimDue = false;
+  /** What the disk refused to keep. */
+  #unkept: Joined | undefined;
   #wake = new AbortController();
 
   constructor(options: LineOptions, report: HostReport) {
@@ -159,7 +161,7 @@ export class Line {
   }
 
   async #joinAs(claimed: HostClaim): Promise<void> {
-    const { transport, cluster, saveIdentity, standing } = this.#options;
+    const { transport, cluster, standing } = this.#options;
     const sent = standing.sending();
     const joined = await transport.join(claimed);
     if (cluster !== undefined && cluster !== joined.cluster) {
@@ -173,8 +175,19 @@ export class Line {
     // What the host has itself is read for the claim, once a heartbeat: a dump of its routes costs more than the rest
     // of a quiet round. A report that still said otherwise would undo what the claim has told.
     this.#report = { ...this.#report, hostPrefixes: claimed.hostPrefixes };
-    saveIdentity(joined);
+    this.#keep(joined);
     standing.heard(sent, joined.reclaimAfterMs);
+  }
+
+  /** A join need not be repeated because a disk is full: what was proposed is on it, and is the same credential. */
+  #keep(joined: Joined): void {
+    try {
+      this.#options.saveIdentity(joined);
+      this.#unkept = undefined;
+    } catch (error) {
+      this.#unkept = joined;
+      this.#options.log("save", { error: problemOf(error).detail });
+    }
   }
 
   async #reportOn(signal: AbortSignal): Promise<void> {
@@ -188,6 +201,7 @@ export class Line {
         claimedAtMs = clock.monotonicMs();
         const step = this.#steps.look(`host "${this.#report.host}"`);
         if (step !== undefined) log("clock stepped", { step });
+        if (this.#unkept !== undefined) this.#keep(this.#unkept);
         await this.#reclaim();
       }
       if (mirror.isSynced) {

@@ -1,6 +1,7 @@
 // The end of a life of this host: everything it had is let go of, and what workloads lost by it is told as conditions
 // until they are attached again, or gone themselves.
 import { portName } from "../datapath/names.ts";
+import { attempt } from "../files/files.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Fault } from "../model/fault.ts";
@@ -15,7 +16,7 @@ type LostOptions = Pick<LineOptions, "log"> & {
   readonly standing: Standing;
 };
 
-/** Between two attempts to empty the kernel. */
+/** Between two attempts to empty the kernel, or to write on a disk that is full. */
 const AGAIN_MS = 1_000;
 
 export class Lost {
@@ -41,7 +42,13 @@ export class Lost {
       if (![...journal.entries.keys()].some((name) => ports.has(portName(name)))) break;
       await clock.sleep(AGAIN_MS, signal);
     }
-    for (const name of journal.entries.keys()) if (!signal.aborted) journal.remove(name, clock.monotonicMs());
+    // A disk that refuses it now may take it later; until then this host does not begin anew with what was another's.
+    while (!signal.aborted && !attempt(() => this.#forgetAll())) await clock.sleep(AGAIN_MS, signal);
+  }
+
+  #forgetAll(): void {
+    const { journal, clock } = this.#options;
+    for (const name of journal.entries.keys()) journal.remove(name, clock.monotonicMs());
   }
 
   #disown({ detail }: Fault): void {
@@ -52,7 +59,8 @@ export class Lost {
       const addresses = spec.addresses.join(", ");
       this.#endpoints.set(name, { netns: spec.netns, text: `${addresses}: ${detail.what}` });
       log("detached", { endpoint: name, addresses });
-      journal.put({ ...entry, state: "detaching" });
+      // Whatever the disk says: what a host that is no longer desires has no ports.
+      attempt(() => journal.put({ ...entry, state: "detaching" }));
     }
   }
 

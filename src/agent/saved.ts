@@ -24,8 +24,10 @@ export async function keepSaved({ mirror, clock, saveSnapshot, log }: SaveOption
     await clock.sleep(SAVE_MS, signal);
     const snapshot = mirror.snapshot();
     if (!mirror.isSynced || snapshot === undefined || snapshot.revision <= savedRevision) continue;
-    savedRevision = snapshot.revision;
-    await saveSnapshot(snapshot).catch((error: unknown) => log("save", { error: String(error) }));
+    await saveSnapshot(snapshot).then(
+      () => (savedRevision = snapshot.revision),
+      (error: unknown) => log("save", { error: String(error) }),
+    );
   }
 }
 
@@ -38,15 +40,19 @@ export async function beginAnew(options: BeginOptions, signal: AbortSignal, begu
   const snapshot = mirror.snapshot();
   if (standing.ended === undefined || snapshot === undefined) return;
   const { life } = standing;
-  for (let isSaved = false; !isSaved; ) {
-    isSaved = await saveSnapshot(snapshot).then(
-      () => true,
-      (error: unknown) => (log("save", { error: String(error) }), false),
-    );
-    if (!isSaved) await clock.sleep(SAVE_AGAIN_MS, signal);
-    if (standing.life !== life || signal.aborted) return;
-  }
-  standing.begin();
+  const mayGoOn = () => standing.life === life && !signal.aborted;
+  const isBegun = async () => {
+    try {
+      await saveSnapshot(snapshot);
+      if (mayGoOn()) standing.begin();
+      return true;
+    } catch (error) {
+      log("save", { error: String(error) });
+      return false;
+    }
+  };
+  while (mayGoOn() && !(await isBegun())) await clock.sleep(SAVE_AGAIN_MS, signal);
+  if (!mayGoOn()) return;
   log("this host has joined anew", { revision: snapshot.revision });
   begun();
 }

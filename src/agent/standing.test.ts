@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Fault } from "../model/fault.ts";
+import { realFiles } from "../files/real.ts";
 import { openDisk } from "./disk.ts";
 import { Standing, type StandingRecord } from "./standing.ts";
 
@@ -87,20 +88,20 @@ test("a host joins anew with a credential that nobody refused, the same until it
   try {
     let made = 0;
     const make = () => `credential-${++made}`;
-    const disk = openDisk(folder);
+    const disk = openDisk(folder, realFiles);
     const none = new Set<string>();
     const first = disk.proposal(make);
     disk.saveIdentity({ host: "h1", cluster: "c", token: first });
     const second = disk.nextProposal(make, none);
     assert.notEqual(second, first, "the first is what was ended");
-    assert.equal(openDisk(folder).nextProposal(make, none), second, "the answer may have been lost");
+    assert.equal(openDisk(folder, realFiles).nextProposal(make, none), second, "the answer may have been lost");
     assert.equal(disk.proposal(make), second);
     const third = disk.nextProposal(make, new Set([second]));
     assert(third !== second && third !== first);
     disk.saveIdentity({ host: "h1", cluster: "c", token: third });
     assert.notEqual(disk.nextProposal(make, none), third);
     disk.saveStanding({ reclaimAfterMs: 5, ended: RECLAIMED });
-    assert.deepEqual(openDisk(folder).standing()?.ended?.reason, "host-reclaimed");
+    assert.deepEqual(openDisk(folder, realFiles).standing()?.ended?.reason, "host-reclaimed");
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -2,6 +2,7 @@
 // only as long as the server has not given it up, and it must know that of itself when it cannot be told: where hosts
 // are reclaimed by the server, a host that has not been heard for nearly that long assigns nothing until it is. Kept on
 // disk, so that a restart with the server away changes nothing about it.
+import { attempt } from "../files/files.ts";
 import type { Clock } from "../model/clock.ts";
 import { formatDuration } from "../model/duration.ts";
 import { Fault, type FaultDetail, type Reason } from "../model/fault.ts";
@@ -12,6 +13,8 @@ export type StandingRecord = {
   readonly reclaimAfterMs?: number;
   /** What the server said when it said that this host is no longer. */
   readonly ended?: { readonly reason: Reason; readonly detail: FaultDetail };
+  /** What was kept is lost: neither is known before the server has been heard. */
+  readonly isUnsure?: true;
 };
 
 type Sent = { readonly wallMs: number; readonly monotonicMs: number };
@@ -25,9 +28,12 @@ export class Standing {
   #record: StandingRecord;
   /** When the last request was sent that the server answered; undefined: none in this process's life. */
   #heardAt: Sent | undefined;
+  /** Whether the disk has what is known here. */
+  #isSaved = true;
   /** Grows when the host ends: what was begun before belongs to nobody. */
   life = 0;
 
+  /** `save` throws if the disk refuses it. */
   constructor(clock: Clock, record: StandingRecord | undefined, save: (record: StandingRecord) => void) {
     this.#clock = clock;
     this.#record = record ?? {};
@@ -40,16 +46,19 @@ export class Standing {
     return ended === undefined ? undefined : new Fault(ended.reason, ended.detail);
   }
 
+  /** At once, whatever the disk says: it is told again with the next answer of the server. */
   end({ reason, detail }: Fault): void {
     this.life++;
     this.#put({ ...this.#record, ended: { reason, detail } });
   }
 
-  /** A new life has begun. */
+  /** A new life has begun; throws while the disk refuses that, because a restart would go on with the old one. */
   begin(): void {
     if (this.#record.ended === undefined) return;
     const { ended: _, ...rest } = this.#record;
-    this.#put(rest);
+    this.#save(rest);
+    this.#record = rest;
+    this.#isSaved = true;
   }
 
   /** To be taken before a request is sent, and given to `heard`. */
@@ -60,8 +69,8 @@ export class Standing {
   /** The server has answered what was sent then. */
   heard(sent: Sent, reclaimAfterMs: number | undefined): void {
     this.#heardAt = sent;
-    if (this.#record.reclaimAfterMs === reclaimAfterMs) return;
-    const { reclaimAfterMs: _, ...rest } = this.#record;
+    const { reclaimAfterMs: known, isUnsure, ...rest } = this.#record;
+    if (known === reclaimAfterMs && isUnsure === undefined && this.#isSaved) return;
     this.#put(reclaimAfterMs === undefined ? rest : { ...rest, reclaimAfterMs });
   }
 
@@ -69,7 +78,8 @@ export class Standing {
   checkAssign(): void {
     const { ended } = this;
     if (ended !== undefined) throw ended;
-    const { reclaimAfterMs } = this.#record;
+    const { reclaimAfterMs, isUnsure } = this.#record;
+    if (isUnsure === true) throw unsure();
     if (reclaimAfterMs === undefined) return;
     const silentMs = this.#silentMs;
     if (silentMs !== undefined && silentMs < reclaimAfterMs * STOP_AT) return;
@@ -93,6 +103,14 @@ export class Standing {
 
   #put(record: StandingRecord): void {
     this.#record = record;
-    this.#save(record);
+    this.#isSaved = attempt(() => this.#save(record));
   }
+}
+
+function unsure(): Fault {
+  return new Fault("unavailable", {
+    what: "this host does not know whether its blocks are still its own",
+    why: "standing.json in its state directory was damaged, and the server has not been heard since",
+    fix: "restore the way to the server, then attach again; what is attached stays",
+  });
 }

@@ -24,6 +24,7 @@ import { keepFiles, type Place } from "../doors/cni/files.ts";
 import { Mirror } from "../client/mirror.ts";
 import { httpTransport } from "../client/transportHttp.ts";
 import type { HostClaim } from "../client/transport.ts";
+import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { Fault } from "../model/fault.ts";
 import { emptySnapshot } from "../model/resource.ts";
@@ -57,7 +58,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   optimizeEarly();
   const url = settings.server ?? missingServer();
   const host = settings.host ?? hostname();
-  const disk = openDisk(settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"]);
+  const disk = openDisk(settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"], realFiles);
   const token = tokenOf(disk, host, settings);
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
   const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
@@ -68,7 +69,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const proposed = disk.proposal(newCredential);
   const transport = httpTransport({ url, token, proposed, clock: world.clock });
   const standing = new Standing(world.clock, disk.standing(), disk.saveStanding);
-  const journal = fileJournal(disk.journalPath, kernel.facts().bootId);
+  const journal = fileJournal(disk.journalPath, kernel.facts().bootId, realFiles);
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
   const mirror = new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) });
@@ -88,6 +89,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     cluster: disk.identity()?.cluster,
     saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
     saveSnapshot: disk.saveSnapshot,
+    troubles: disk.troubles,
     standing,
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
     log,
@@ -133,6 +135,9 @@ function tokenOf(disk: Disk, host: string, settings: Settings): string {
   }
   if (identity !== undefined) return identity.token;
   const file = settings["join-token-file"];
+  // Its identity was lost, but what it proposed when it joined is the same credential.
+  const proposed = disk.troubles().length === 0 || file !== undefined ? undefined : disk.proposed();
+  if (proposed !== undefined) return proposed;
   const what = `host ${host} has not joined yet, and there is no token to join with`;
   const fix = "give --join-token-file with a copy of the server's join.token";
   if (file === undefined) throw new Fault("token-wrong", { what, fix });

@@ -11,6 +11,7 @@ import { agentClient } from "../client/agent.ts";
 import { diff } from "../datapath/diff.ts";
 import { printOp } from "../datapath/print.ts";
 import type { Ns } from "../datapath/state.ts";
+import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { Fault } from "../model/fault.ts";
 import { AGENT_DEFAULTS, AGENT_SETTINGS } from "./agent.ts";
@@ -59,7 +60,7 @@ async function refuseWhileRunning(socket: string): Promise<void> {
 
 /** Namespaces of workloads, where interfaces of ours are. */
 function attachedIn(directory: string, bootId: string): Ns[] {
-  const journal = fileJournal(openDisk(directory).journalPath, bootId);
+  const journal = fileJournal(openDisk(directory, realFiles).journalPath, bootId, realFiles);
   const paths = [...journal.entries.values()].map(({ endpoint }) => endpoint.spec.netns);
   journal.close();
   return [...new Set(paths)].filter((path): path is `/${string}` => path.startsWith("/"));

@@ -12,6 +12,7 @@ import type { Flags } from "../cli/cli.ts";
 import { settingsOf, wordsOf } from "../cli/settings.ts";
 import { ownVersion } from "../cli/version.ts";
 import { Control } from "../control/control.ts";
+import { realFiles } from "../files/real.ts";
 import { Fault } from "../model/fault.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { optimizeEarly } from "./optimize.ts";
@@ -42,7 +43,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   });
   try {
     for (const role of ["admin", "join"] as const) {
-      world.log("token", { role, file: await settleToken(control, role, directory) });
+      world.log("token", { role, ...(await settleToken(control, role, directory, realFiles)) });
     }
     await serve(control, metrics, settings.listen ?? LISTEN, settings.socket ?? SOCKET, world);
   } finally {

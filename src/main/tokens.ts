@@ -1,45 +1,91 @@
 // The two tokens that no API hands out: files in the server's data folder, readable by their owner only. What is in
-// a file and what the server accepts are kept the same: a missing file gets a new token, and a file that was there
-// before the server's first start (made by whoever provisions machines) is taken as it is.
-import { readFileSync, writeFileSync } from "node:fs";
+// a file and what the server accepts are kept the same: a missing file gets a new token, and so does one in which a
+// disk left no token; another token that somebody wrote into a file is taken as it is, at any start.
 import { join } from "node:path";
+import { type Files, attempt, notWritten, replaceFile } from "../files/files.ts";
 import { Fault } from "../model/fault.ts";
 
 /** What of the control plane decides about tokens. */
 export type TokenKeeper = {
   hasToken(role: TokenRole): boolean;
+  /** Throws a Fault if nobody has this token. */
+  identify(token: string): { readonly role: string };
   setToken(role: TokenRole, token: string): Promise<void>;
   newToken(): string;
 };
 export type TokenRole = "admin" | "join";
 
+/** `said`: for people, if the token is another than before, or could not be written. */
+export type Settled = { readonly file: string; readonly said?: string };
+
 const SHORTEST = 32;
 
-/** Sees to it that the file and the server agree; gives the file's path. */
-export async function settleToken(keeper: TokenKeeper, role: TokenRole, directory: string): Promise<string> {
+/** Sees to it that the file and the server agree. */
+export async function settleToken(
+  keeper: TokenKeeper,
+  role: TokenRole,
+  directory: string,
+  files: Files,
+): Promise<Settled> {
   const file = join(directory, `${role}.token`);
-  const found = tokenIn(file);
-  if (found !== undefined && keeper.hasToken(role)) return file;
-  const token = found ?? keeper.newToken();
-  // The file first: a token that the server knows and nobody has would be lost.
-  if (found === undefined) writeFileSync(file, `${token}\n`, { mode: 0o600, flag: "wx", flush: true });
-  await keeper.setToken(role, token);
-  return file;
+  const found = files.exists(file) ? files.read(file).trim() : undefined;
+  if (found !== undefined && found.length >= SHORTEST) return taken(keeper, role, file, found);
+  // Somebody meant something by it; an empty file is what a full disk leaves.
+  if (found !== undefined && found !== "" && !keeper.hasToken(role)) throw noToken(file);
+  if (found !== undefined) attempt(() => files.rename(file, `${file}.damaged`));
+  return renewed(keeper, role, file, files);
 }
 
-function tokenIn(file: string): string | undefined {
-  let token = "";
+async function taken(keeper: TokenKeeper, role: TokenRole, file: string, token: string): Promise<Settled> {
+  const owner = ownerOf(keeper, token);
+  if (owner === role) return { file };
+  if (owner !== undefined) throw somebodyElses(file, owner);
+  const isNew = keeper.hasToken(role);
+  await keeper.setToken(role, token);
+  return isNew ? { file, said: "the file has another token than before: only that one counts now" } : { file };
+}
+
+async function renewed(keeper: TokenKeeper, role: TokenRole, file: string, files: Files): Promise<Settled> {
+  const isKnown = keeper.hasToken(role);
+  const token = keeper.newToken();
   try {
-    token = readFileSync(file, "utf8").trim();
+    // The file first: a token that the server knows and nobody has would be lost.
+    replaceFile(files, file, `${token}\n`);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    const fault = notWritten(file, error);
+    // Agents and people have copies of the old one.
+    if (isKnown) return { file, said: `${fault.message}; the earlier token still counts` };
+    throw fault;
+  }
+  await keeper.setToken(role, token);
+  return isKnown
+    ? { file, said: "the file was lost or damaged: it has a new token, and the earlier one is void" }
+    : { file };
+}
+
+function ownerOf(keeper: TokenKeeper, token: string): string | undefined {
+  try {
+    return keeper.identify(token).role;
+  } catch (error) {
+    if (error instanceof Fault) return undefined;
     throw error;
   }
-  if (token.length >= SHORTEST) return token;
-  throw new Fault("token-wrong", {
+}
+
+function noToken(file: string): Fault {
+  return new Fault("token-wrong", {
     what: "a token file holds no token",
     where: file,
     why: `a token has at least ${SHORTEST} characters`,
+    fix: "remove the file: the server makes a new one",
+  });
+}
+
+function somebodyElses(file: string, owner: string): Fault {
+  return new Fault("token-wrong", {
+    what: "a token file holds a token that is for something else",
+    where: file,
+    why: `it is the token of ${owner === "host" ? "a host" : `role ${owner}`}`,
     fix: "remove the file: the server makes a new one",
   });
 }

@@ -1,12 +1,11 @@
 // `weft ipam check` on the real kernel: what is planted in namespaces and journals of a running cluster is found, a
 // repair mends it, and then nothing is found.
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { CheckReport } from "../../src/model/check.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { Cluster, must, run, until, type Workload } from "./cluster.ts";
+import { editJournal } from "./journal.ts";
 
 describe("a check of addresses", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
   const cluster = new Cluster(2);
@@ -50,17 +49,11 @@ describe("a check of addresses", { skip: whyNoKernelTests() ?? false, timeout: 1
   /** What a journal says, changed while its agent is dead. */
   async function edit(host: string, endpoint: string, change: Readonly<Record<string, unknown>>): Promise<void> {
     await cluster.kill(host);
-    const path = join(cluster.folder, host, "attachments.ndjson");
-    const lines = readFileSync(path, "utf8").split("\n");
-    const changed = lines.map((line) => {
-      if (!line.includes(`"name":"${endpoint}"`)) return line;
-      const record = JSON.parse(line);
-      return JSON.stringify({
-        put: { ...record.put, endpoint: { ...record.put.endpoint, spec: { ...record.put.endpoint.spec, ...change } } },
-      });
+    editJournal(cluster, host, (record) => {
+      if (record.put?.endpoint.name !== endpoint) return record;
+      const { endpoint: before } = record.put;
+      return { put: { ...record.put, endpoint: { ...before, spec: { ...before.spec, ...change } } } };
     });
-    assert.notDeepEqual(changed, lines);
-    writeFileSync(path, changed.join("\n"));
     await cluster.startAgent(host);
   }
 

@@ -2,7 +2,7 @@
 // or a result looks like in detail is in src/doors/cni; here is what each command does, and every code of the
 // specification.
 import assert from "node:assert/strict";
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -13,6 +13,7 @@ import { whyNoKernelTests } from "../runner/machine.ts";
 import { call, Cluster, type Json, must, run, until } from "./cluster.ts";
 import { randomFrom } from "../sim/clock.ts";
 import { agreed } from "./inventory.ts";
+import { ofAnotherBoot } from "./journal.ts";
 import { type Call, plugin, PLUGIN, REFERENCE_PLUGINS, type Told } from "./plugin.ts";
 import { soak } from "./soak.ts";
 
@@ -398,9 +399,7 @@ describe("CNI", { skip: whyNoKernelTests() ?? false, timeout: 300_000 }, () => {
     for (const space of spaces) {
       if (space.startsWith(`${cluster.netnsOf("h1")}-`)) await must("ip", "netns", "delete", space);
     }
-    const journal = join(cluster.folder, "h1", "attachments.ndjson");
-    const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    writeFileSync(journal, readFileSync(journal, "utf8").replaceAll(bootId, "another-boot"));
+    ofAnotherBoot(cluster, "h1");
     await must("ip", "netns", "add", a.name);
     await cluster.startAgent("h1");
     await until("ADD", async () => (await cni("ADD", { ...a, config })).code === 0);

@@ -1,11 +1,10 @@
 // Leases on the real kernel: many at once, an agent or a server killed in the middle of them, and another boot.
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { call, Cluster, must, until, type Answer, type Json } from "./cluster.ts";
+import { ofAnotherBoot } from "./journal.ts";
 
 const AT_ONCE = 24;
 
@@ -99,11 +98,7 @@ describe("local leases", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }
   test("leases of another boot are released, here and at the server", async () => {
     await cluster.converged();
     await cluster.kill("h1");
-    const path = join(cluster.folder, "h1", "attachments.ndjson");
-    const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    const journal = readFileSync(path, "utf8");
-    assert(journal.includes(boot));
-    writeFileSync(path, journal.replaceAll(boot, "a-boot-before-this-one"));
+    ofAnotherBoot(cluster, "h1");
     await cluster.startAgent("h1");
     await until("all leases are released", async () => {
       const { body } = await cluster.api("GET", "/v1/endpoints");

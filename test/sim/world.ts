@@ -207,6 +207,7 @@ export class World {
         if (host.running?.agent === agent) host.saved = copy(snapshot);
         return Promise.resolve();
       },
+      troubles: () => [],
       standing: new Standing(clock, host.standing, (record) => {
         if (host.running?.agent === agent) host.standing = copy(record);
       }),

@@ -1,7 +1,9 @@
 // Keeps a CNI configuration of every network that is marked for it in a directory that runtimes read (/etc/cni/net.d).
 // A file of ours is known by a key in it and by nothing else: whatever somebody else wrote stays, under whatever name.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFile } from "../../files/files.ts";
+import { realFiles } from "../../files/real.ts";
 import { cniConfigList } from "../../model/cni.ts";
 import type { Network } from "../../model/resource.ts";
 
@@ -54,9 +56,7 @@ function write(path: string, text: string): readonly string[] {
   const there = readText(path);
   if (there === text) return [];
   if (there !== undefined && !isOurs(there)) return [`${path} is somebody else's and stays; its network is not in it`];
-  const next = `${path}.next`;
-  writeFileSync(next, text, { mode: 0o644 });
-  renameSync(next, path);
+  replaceFile(realFiles, path, text, 0o644);
   return [];
 }
 

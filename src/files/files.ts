@@ -1,0 +1,131 @@
+// What Weft asks of a disk, in one place: a write that is counted, a file that is replaced whole, an error that says
+// what to do. A port: real.ts asks the file system, faulty.ts is a disk that is full, read-only, or lies about writes.
+import { dirname } from "node:path";
+import { Fault } from "../model/fault.ts";
+
+/** The calls of a file system that are made. Each throws an error with a `code` (ENOSPC, EROFS, …) when it cannot. */
+export type Files = {
+  readonly read: (path: string) => string;
+  readonly exists: (path: string) => boolean;
+  readonly open: (path: string, flags: "ax" | "a" | "r", mode: number) => number;
+  /** How many bytes were taken: fewer than were given is no error (write(2)). */
+  readonly write: (fd: number, bytes: Uint8Array, from: number) => number;
+  readonly sync: (fd: number) => void;
+  /** The same without keeping the process waiting. */
+  readonly syncLater: (fd: number) => Promise<void>;
+  readonly truncate: (fd: number, length: number) => void;
+  readonly length: (fd: number) => number;
+  readonly close: (fd: number) => void;
+  readonly rename: (from: string, to: string) => void;
+  /** What is not there is as good as removed. */
+  readonly remove: (path: string) => void;
+};
+
+/** All of it, or an error: a disk that fills up takes the first part of a write and says so only at the next one. */
+export function writeAll(files: Files, fd: number, bytes: Uint8Array): void {
+  for (let from = 0; from < bytes.length; ) {
+    const taken = files.write(fd, bytes, from);
+    if (taken === 0) throw Object.assign(new Error("ENOSPC: the disk took nothing of a write"), { code: "ENOSPC" });
+    from += taken;
+  }
+}
+
+/**
+ * The file has exactly this text, and has it after a power loss, too; or it is as it was, and this throws. Readers
+ * never see a part of it.
+ */
+export function replaceFile(files: Files, path: string, text: string, mode = 0o600): void {
+  files.close(replacedFile(files, path, text, mode));
+}
+
+/** replaceFile(), and gives the new file, open at its end. */
+export function replacedFile(files: Files, path: string, text: string, mode = 0o600): number {
+  const fd = begun(files, path, mode);
+  try {
+    writeAll(files, fd, Buffer.from(text));
+    files.sync(fd);
+    named(files, path);
+  } catch (error) {
+    abandon(files, path, fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** replaceFile() that lets others work while the disk does. One at a time for a path. */
+export async function replaceFileLater(files: Files, path: string, text: string, mode = 0o600): Promise<void> {
+  const fd = begun(files, path, mode);
+  try {
+    writeAll(files, fd, Buffer.from(text));
+    await files.syncLater(fd);
+    named(files, path);
+  } catch (error) {
+    abandon(files, path, fd);
+    throw error;
+  }
+  files.close(fd);
+}
+
+function begun(files: Files, path: string, mode: number): number {
+  // Left by a process that was killed; whoever writes here has the directory to itself.
+  files.remove(nextOf(path));
+  return files.open(nextOf(path), "ax", mode);
+}
+
+function named(files: Files, path: string): void {
+  files.rename(nextOf(path), path);
+  // The new name is there for everybody who is alive; only a power loss could bring back the old one.
+  attempt(() => syncDirectory(files, dirname(path)));
+}
+
+/** What was begun takes room, and there may be none. */
+function abandon(files: Files, path: string, fd: number): void {
+  files.close(fd);
+  attempt(() => files.remove(nextOf(path)));
+}
+
+function nextOf(path: string): string {
+  return `${path}.next`;
+}
+
+function syncDirectory(files: Files, path: string): void {
+  const fd = files.open(path, "r", 0);
+  try {
+    files.sync(fd);
+  } finally {
+    files.close(fd);
+  }
+}
+
+/** For what makes a bad situation no worse when it fails. */
+export function attempt(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const FIXES: Readonly<Record<string, string>> = {
+  ENOSPC: "free some space on its disk, then try again",
+  EDQUOT: "raise the quota of its disk, then try again",
+  EROFS: "its file system is read-only: see the kernel's log, and mount it for writing again",
+  EIO: "the disk fails: see the kernel's log",
+};
+
+/** A Fault `unavailable` for a write that the disk refused; nothing of it was kept. */
+export function notWritten(path: string, cause: unknown): Fault {
+  if (cause instanceof Fault) return cause;
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  return new Fault(
+    "unavailable",
+    {
+      what: "the disk refused a write, and nothing was changed",
+      where: path,
+      why: cause instanceof Error ? cause.message : String(cause),
+      fix: FIXES[code] ?? "see to it that the file can be written, then try again",
+    },
+    { cause },
+  );
+}
