@@ -129,7 +129,7 @@ export class Line {
         return await this.#join();
       } catch (error) {
         const { reason, detail } = problemOf(error);
-        if (reason !== "unavailable" && reason !== "timeout") throw error;
+        if (reason !== "unavailable" && reason !== "timeout" && reason !== "host-cloned") throw error;
         log("join", { error: detail });
         await clock.sleep(waitMs * (0.5 + random()), signal);
       }
@@ -210,7 +210,11 @@ export class Line {
           const { reclaimAfterMs } = await transport.report(this.report);
           standing.heard(sent, reclaimAfterMs);
         } catch (error) {
-          log("report", { error: problemOf(error).detail });
+          const { reason, detail } = problemOf(error);
+          log("report", { error: detail });
+          // Another machine was taken for this host while it was not heard: it is told so when it claims to be it.
+          if (reason === "host-cloned") this.#isClaimDue = true;
+          if (reason === "host-cloned") this.#claimed = "";
         }
       }
       const reportedAtMs = clock.monotonicMs();

@@ -13,6 +13,8 @@ export type HostClaim = {
   readonly slices?: readonly string[];
   /** Directions in which its kernel can limit traffic. */
   readonly shaping?: readonly Direction[];
+  /** Of its kernel: tells a restart from a second machine. */
+  readonly bootId?: string;
   /** The host's own addresses and routes: networks must not overlap them. */
   readonly hostPrefixes: readonly string[];
 };

@@ -20,6 +20,7 @@ export const CONDITION_REASONS = [
   "host-lost",
   "mass-loss",
   "clock-stepped",
+  "host-cloned",
 ] as const;
 export type Condition = {
   readonly reason: (typeof CONDITION_REASONS)[number];

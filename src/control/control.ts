@@ -12,17 +12,19 @@ import type { RestTime } from "../model/rest.ts";
 import type { ClusterStatus, HostReport } from "../model/status.ts";
 import type { LeaseQuery, LeaseRecord } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
+import { Boots } from "./boots.ts";
 import { check } from "./check/check.ts";
 import { Inquiry } from "./check/inquiry.ts";
 import { Committer, type Job, type Meter } from "./committer.ts";
 import { type Condition, conditionsOf } from "./conditions.ts";
 import { groupsFor, pageWithDefault, withDefaultGroup } from "./defaultGroup.ts";
-import { Credentials, type Role, hostSecret, roleSecret } from "./credentials.ts";
+import { Credentials, type Role, roleSecret } from "./credentials.ts";
 import type { Departure } from "./departures.ts";
 import { expireOn, restClock } from "./expiry.ts";
 import { followAs } from "./follow.ts";
 import { Forecast, type Foreseen } from "./forecast.ts";
 import { fullSnapshot, isVisible, snapshotFor } from "./interest.ts";
+import { joinWith } from "./joins.ts";
 import { LIVENESS, type LivenessSettings, checkLiveness } from "./liveness.ts";
 import { Lives } from "./lives.ts";
 import { spaceMapOf } from "./map.ts";
@@ -79,6 +81,7 @@ export class Control {
   readonly #forecast = new Forecast();
   readonly #liveness: LivenessSettings;
   readonly #lives: Lives;
+  readonly #boots: Boots;
   readonly #rest: () => RestTime;
 
   /** Reads the store; the store stays the caller's to close, after the control plane. */
@@ -98,6 +101,7 @@ export class Control {
     this.#rest = restClock(options.clock, view);
     this.#liveness = checkLiveness(options.liveness ?? LIVENESS);
     this.#lives = new Lives(store, this.#liveness, options.clock);
+    this.#boots = new Boots(store, options.clock, this.#lives.reports, this.#liveness);
     this.#credentials = new Credentials(store, this.#lives.departures, hosts);
     this.#committer = new Committer(store, view, {
       clock: options.clock,
@@ -196,39 +200,10 @@ export class Control {
     }
   }
 
-  /**
-   * Claims a host's name with the join token, or confirms it with the host's own. `proposed` is a token that the host
-   * made itself: a claim that carries it again is the same host, so a join whose answer was lost can be repeated.
-   * Faults: token-wrong, host-claimed, overlap, address-invalid, name-invalid.
-   */
+  /** Claims a host's name, or confirms it; see joins.ts. */
   async join(claim: HostClaim, token: string | undefined, proposed?: string): Promise<Joined> {
-    const by = this.identify(token);
-    if (proposed !== undefined) this.#credentials.refuseDeparted(proposed);
-    const own =
-      by.role === "host"
-        ? token
-        : proposed !== undefined && this.#credentials.isTokenOf(claim.host, proposed)
-          ? proposed
-          : undefined;
-    const given = own ?? proposed ?? this.#entropy.token();
-    const write: Write = {
-      verb: "join",
-      claim,
-      by: own === undefined || by.role === "host" ? by : { role: "host", host: claim.host },
-    };
-    const secrets = () => {
-      const isNews = this.#prefixes.set(claim.host, claim.hostPrefixes);
-      const credential = own === undefined ? [hostSecret(claim.host, given)] : [];
-      const prefixes = isNews ? [prefixSecret(claim.host, claim.hostPrefixes)] : [];
-      return [...credential, ...prefixes, ...this.#lives.departures.forget(claim.host)];
-    };
-    const committed = () => {
-      this.#credentials.admit(claim.host);
-      this.#lives.reports.joined(claim.host);
-    };
-    const outcome = await this.#lives.kept(() => this.#committer.submit({ write, secrets, committed }));
-    if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
-    return { cluster: this.cluster, token: given, host: outcome.resource };
+    const parts = { ...this.#parts(), lives: this.#lives, boots: this.#boots, newToken: () => this.#entropy.token() };
+    return { cluster: this.cluster, ...(await joinWith(parts, claim, { token, proposed })) };
   }
 
   /** What the viewer sees, at one durable revision. */
@@ -286,6 +261,7 @@ export class Control {
     if (!view.host.has(report.host)) {
       throw new Fault("host-unknown", { what: `there is no host "${report.host}"`, where: "host", fix: "join first" });
     }
+    this.#boots.checkReport(report, view.host.get(report.host)?.spec.underlay ?? "");
     const lagMs = this.#lives.reports.receive(report, view, journey);
     if (lagMs !== undefined) this.#meter.converged(lagMs / 1000);
     if (!this.#prefixes.set(report.host, report.hostPrefixes)) return;
@@ -295,7 +271,8 @@ export class Control {
   async status(): Promise<ControlStatus> {
     await this.#committer.settled();
     const { status, losses } = this.#lives.status(this.#committer);
-    return { ...status, conditions: [...conditionsOf(this.#committer.view, this.#prefixes.byHost), ...losses] };
+    const conditions = conditionsOf(this.#committer.view, this.#prefixes.byHost);
+    return { ...status, conditions: [...conditions, ...losses, ...this.#boots.conditions()] };
   }
 
   /** Every address of a network, by state; undefined if there is no such network. */
@@ -356,6 +333,7 @@ export class Control {
   }
   /** From now on, durably, this is the token of the role; the one before is worth nothing. */
   async setToken(role: Role, token: string): Promise<void> {
+    this.#credentials.checkRole(role, token);
     await this.#committer.submit({ secrets: () => [roleSecret(role, token)] });
   }
   /** A token that nobody can guess. */

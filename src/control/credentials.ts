@@ -13,6 +13,8 @@ export class Credentials {
   readonly #store: Store;
   readonly #departures: Departures;
   readonly #hosts = new Map<string, string>();
+  /** Digests that joins under way are about to give, and to whom. */
+  readonly #taking = new Map<string, string>();
 
   constructor(store: Store, departures: Departures, hosts: Iterable<string>) {
     this.#store = store;
@@ -59,6 +61,38 @@ export class Credentials {
     if (fault !== undefined) throw fault;
   }
 
+  /** Whether somebody else than this host has the token, or is about to. */
+  isAnothers(host: string, token: string): boolean {
+    const digest = digestOf(token);
+    const owner = this.#hosts.get(digest) ?? this.#taking.get(digest);
+    const isRole = (role: Role) => isEqual(digest, this.#store.secret(`token/${role}`));
+    return (owner !== undefined && owner !== host) || isRole("admin") || isRole("join");
+  }
+
+  /** Keeps the token for the host until `settle`. Throws `token-taken` if it is somebody else's. */
+  take(host: string, token: string): void {
+    if (this.isAnothers(host, token)) throw tokenTaken();
+    this.#taking.set(digestOf(token), host);
+  }
+
+  /** It is given by now, or will not be. */
+  settle(token: string): void {
+    this.#taking.delete(digestOf(token));
+  }
+
+  /** Throws `token-taken` for a token of a role that a host, or the other role, has. */
+  checkRole(role: Role, token: string): void {
+    const digest = digestOf(token);
+    const other = role === "admin" ? "join" : "admin";
+    if (!this.#hosts.has(digest) && !isEqual(digest, this.#store.secret(`token/${other}`))) return;
+    throw new Fault("token-taken", {
+      what: `the ${role} token belongs to somebody already`,
+      where: `${role}.token`,
+      why: `it is the ${other} token, or a host's: whoever has one of them would have both`,
+      fix: `put another into ${role}.token, or remove the file: the server makes a new one`,
+    });
+  }
+
   /** What the store has of the host's token. */
   digestOf(host: string): string | undefined {
     return this.#store.secret(hostKey(host));
@@ -76,6 +110,15 @@ export function roleSecret(role: Role, token: string): Secret {
 /** Undefined revokes. */
 export function hostSecret(host: string, token: string | undefined): Secret {
   return { key: hostKey(host), value: token === undefined ? undefined : digestOf(token) };
+}
+
+function tokenTaken(): Fault {
+  return new Fault("token-taken", {
+    what: "the credential that the host proposes belongs to somebody",
+    where: "token",
+    why: "a credential says who asks, so no two may have the same: it is the join token, or that of another host",
+    fix: "propose 32 random bytes of this host's own; if its state directory is a copy of another host's, remove it",
+  });
 }
 
 function hostKey(host: string): string {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Fault, type Reason } from "../model/fault.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import { Control } from "./control.ts";
-import { ADMIN, JOIN_TOKEN, type Lab, openLab, refuses, reportOf, sorted, v4 } from "./lab.ts";
+import { ADMIN, ADMIN_TOKEN, JOIN_TOKEN, type Lab, openLab, refuses, reportOf, sorted, v4 } from "./lab.ts";
 
 const MINUTE = 60_000;
 const isFault =
@@ -320,5 +320,77 @@ test("hosts that come to stand in a network's way are conditions, not refusals",
       ["overlap", "network/blue", "h1"],
       ["mtu-invalid", "network/blue", "h1"],
     ],
+  );
+});
+
+test("a credential belongs to one: a join proposes neither a token of the server nor another host's", async () => {
+  const lab = await openLab();
+  const theirs = await lab.join(1);
+  const claim = (n: number) => ({
+    host: `h${n}`,
+    underlay: `192.168.0.${n}`,
+    underlayMtu: 1500,
+    hostPrefixes: [],
+  });
+  for (const proposed of [JOIN_TOKEN, ADMIN_TOKEN, theirs])
+    await refuses(
+      lab,
+      "token-taken",
+      /belongs to somebody.*of this host's own/,
+      () => lab.control.join(claim(2), JOIN_TOKEN, proposed),
+      "token",
+    );
+  assert.deepEqual(lab.control.identify(JOIN_TOKEN), { role: "join" });
+  assert.deepEqual(lab.control.identify(theirs), { role: "host", host: "h1" });
+  // Two at once, in one transaction: the first has it.
+  const own = "a-credential-that-two-hosts-propose-at-once";
+  const both = await Promise.allSettled([2, 3].map((n) => lab.control.join(claim(n), JOIN_TOKEN, own)));
+  assert.deepEqual(
+    both.map((one) => (one.status === "fulfilled" ? "joined" : one.reason.reason)),
+    ["joined", "token-taken"],
+  );
+  assert.deepEqual(lab.control.identify(own), { role: "host", host: "h2" });
+  assert.equal((await lab.control.join(claim(2), JOIN_TOKEN, own)).token, own, "a join may be repeated");
+  for (const token of [own, ADMIN_TOKEN])
+    await assert.rejects(lab.control.setToken("join", token), isFault("token-taken", /join token belongs to somebody/));
+});
+
+test("a copy of a host is refused while the host is heard, and both are named; a restart elsewhere waits", async () => {
+  const lab = await openLab();
+  const claim = (bootId: string, underlay: string) => ({
+    host: "h1",
+    underlay,
+    underlayMtu: 1500,
+    hostPrefixes: [],
+    bootId,
+  });
+  const { token } = await lab.control.join(claim("first", "192.168.0.1"), JOIN_TOKEN);
+  const cloned = async () => (await lab.control.conditions()).filter((one) => one.reason === "host-cloned");
+  const report = (bootId: string) => lab.control.report(reportOf("h1", { bootId }));
+  await report("first");
+  await refuses(lab, "host-cloned", /192.168.0.1 \(boot first\), which is heard, and 192.168.0.9 \(boot copy\)/, () =>
+    lab.control.join(claim("copy", "192.168.0.9"), token),
+  );
+  await assert.rejects(report("copy"), isFault("host-cloned", /the one that reports from boot copy/));
+  assert.match((await cloned())[0]?.message ?? "", /boot first.*boot copy/);
+  // A host that moved, and one that restarted where it was, are the same host.
+  await lab.control.join(claim("first", "192.168.0.2"), token);
+  assert.deepEqual(await cloned(), []);
+  await lab.control.join(claim("second", "192.168.0.2"), token);
+  await report("second");
+  await assert.rejects(report("first"), isFault("host-cloned"));
+  // A restart with another address is taken when the first is silent, also by a server that has just started.
+  await lab.control.close();
+  const again = await openLab(lab.store, {}, { now: 9_000_000, offset: 0 });
+  const elsewhere = () => again.control.join(claim("third", "192.168.0.3"), token);
+  await assert.rejects(elsewhere(), isFault("host-cloned"));
+  again.time.now += 30_001;
+  assert.equal((await elsewhere()).host.spec.underlay, "192.168.0.3");
+  await assert.rejects(again.control.report(reportOf("h1", { bootId: "second" })), isFault("host-cloned"));
+  await again.control.report(reportOf("h1", { bootId: "third" }));
+  again.time.now += 61_000;
+  assert.deepEqual(
+    (await again.control.conditions()).filter((one) => one.reason === "host-cloned"),
+    [],
   );
 });

@@ -6,6 +6,7 @@ import { formatDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 import type { ClusterStatus } from "../model/status.ts";
 import type { Secret, Store } from "../store/store.ts";
+import { bootSecret } from "./boots.ts";
 import type { Committer } from "./committer.ts";
 import { type Condition, lossesOf } from "./conditions.ts";
 import { type Credentials, hostSecret } from "./credentials.ts";
@@ -62,7 +63,7 @@ export class Lives {
           const rest = { ...as, atMs: this.#clock.nowMs() };
           const departure = departureOf({ name: host, underlay }, changes, (key) => getKey(view, key), rest);
           const told = this.departures.note(departure, credentials.digestOf(host));
-          return [hostSecret(host, undefined), prefixSecret(host, undefined), ...told];
+          return [hostSecret(host, undefined), prefixSecret(host, undefined), bootSecret(host, undefined), ...told];
         },
         committed: () => {
           if (dryRun) return;

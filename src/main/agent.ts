@@ -174,6 +174,7 @@ function claimOf(
     host,
     ...(await underlay.now()),
     hostPrefixes: kernel.facts().prefixes,
+    bootId: kernel.facts().bootId,
     shaping: kernel.shaping(),
     ...(slices === undefined ? {} : { slices: wordsOf(slices, "--slices") }),
   });

@@ -45,6 +45,8 @@ export const REASONS = {
   "in-use": { status: 409, exit: 4 },
   immutable: { status: 409, exit: 4 },
   "host-claimed": { status: 409, exit: 4 },
+  "host-cloned": { status: 409, exit: 4 },
+  "token-taken": { status: 409, exit: 4 },
   "network-disabled": { status: 409, exit: 4 },
   "host-drained": { status: 409, exit: 4 },
   exhausted: { status: 409, exit: 4 },

@@ -54,6 +54,9 @@ const claimed = {
   underlayMtu: HostSpec.properties.underlayMtu,
   slices: HostSpec.properties.slices,
   shaping: HostSpec.properties.shaping,
+  bootId: optional(
+    Type.String({ minLength: 1, maxLength: 100, description: "Of its kernel: tells a restart from a second machine." }),
+  ),
   hostPrefixes: Texts("The host's own addresses and routes: networks must not overlap them."),
 };
 export const HostClaim = Type.Object({ host: Type.String(), ...claimed }, strict);

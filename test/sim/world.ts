@@ -37,7 +37,7 @@ const copy = <T>(value: T): T => structuredClone(value);
 
 export type Host = {
   readonly name: string;
-  readonly underlay: string;
+  underlay: string;
   kernel: FakeKernel;
   bootId: string;
   /** The disk. */
@@ -199,6 +199,7 @@ export class World {
           underlayMtu: 1500,
           hostPrefixes: [],
           shaping: DIRECTIONS,
+          bootId: host.bootId,
         }),
       saveIdentity: (joined) => {
         if (host.running?.agent === agent) host.credential = host.token = joined.token;
@@ -252,9 +253,18 @@ export class World {
     host.running = undefined;
   }
 
+  /** A machine with a copy of the host's disk: another boot, another address, nothing in its kernel. */
+  clone(host: Host, underlay: string): Host {
+    const clone = { ...host, entries: new Map(host.entries), freed: new Map(host.freed), log: [], running: undefined };
+    const other: Host = { ...clone, workloads: new Set(), wall: new WallClock(this.clock), isCut: false };
+    this.reboot(other, underlay);
+    return other;
+  }
+
   /** The machine restarts: nothing of its kernel is left, and no workload. */
-  reboot(host: Host): void {
+  reboot(host: Host, underlay = host.underlay): void {
     this.killAgent(host);
+    host.underlay = underlay;
     host.bootId = `boot-${++this.#uids}`;
     host.kernel = new FakeKernel({
       addresses: new Map([[host.underlay, 1500]]),
