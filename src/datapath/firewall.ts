@@ -8,9 +8,10 @@ import { GATEWAY_OUTPUT, policyOf } from "./policy.ts";
 import { routedDevice } from "./routed.ts";
 import { bridgeTable } from "./spoofing.ts";
 import { type KernelObject, type Ns, nftDigest } from "./state.ts";
+import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
 import { UPLINK, usesUplink } from "./uplink.ts";
 import { chain } from "./words.ts";
-import { type World, familyOf, tunnelTo } from "./world.ts";
+import type { World } from "./world.ts";
 
 /**
  * A VRF's table: packets to the outside leave under the uplink's address; what a network of the VRF has no host for is
@@ -19,14 +20,15 @@ import { type World, familyOf, tunnelTo } from "./world.ts";
  */
 export function compileFirewall(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject {
   const policy = policyOf(world, vrf.name);
-  const inside = usesUplink(vrf, networks) ? uplinkChains(vrf, networks) : "";
+  const inside = usesUplink(vrf, networks) ? uplinkChains(world, vrf, networks) : "";
   const body = (policy.profiles.size > 0 ? GATEWAY_OUTPUT : "") + inside;
   const bridge = bridgeTable(policy, networks);
   return { kind: "nft", ns: `vrf:${vrf.name}`, digest: nftDigest(body, bridge), body, bridge };
 }
 
-function uplinkChains(vrf: Vrf, networks: readonly Network[]): string {
-  const forward = [FORWARD, ...rejectsOf(networks), ...unhidden(vrf, networks)];
+function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): string {
+  const outside = [...dropsToTunnels(world), ...rejectsOf(networks), ...unhidden(vrf, networks)];
+  const forward = [FORWARD, `oifname != "${UPLINK}" accept`, ...outside];
   return untracked(networks) + chain("forward", forward) + uplinkPostrouting(vrf, networks);
 }
 
@@ -43,8 +45,8 @@ const FORWARD = "type filter hook forward priority filter; policy accept;";
 
 function rejectsOf(networks: readonly Network[]): string[] {
   return [
-    ...subnetsIn(networks, 4).map((all) => `oifname "${UPLINK}" ip daddr ${all} reject with icmp net-unreachable`),
-    ...subnetsIn(networks, 6).map((all) => `oifname "${UPLINK}" ip6 daddr ${all} reject with icmpv6 no-route`),
+    ...subnetsIn(networks, 4).map((all) => `ip daddr ${all} reject with icmp net-unreachable`),
+    ...subnetsIn(networks, 6).map((all) => `ip6 daddr ${all} reject with icmpv6 no-route`),
   ];
 }
 
@@ -55,7 +57,7 @@ function unhidden(vrf: Vrf, networks: readonly Network[]): string[] {
     const [some] = subnetsIn(known, family);
     const ip = family === 4 ? "ip" : "ip6";
     const source = some === undefined ? `meta nfproto ipv${family}` : `${ip} saddr != ${some}`;
-    return `oifname "${UPLINK}" ${source} reject with icmpx admin-prohibited`;
+    return `${source} reject with icmpx admin-prohibited`;
   });
 }
 
@@ -87,37 +89,9 @@ function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
   return subnets.length === 0 ? [] : [`{ ${subnets.join(", ")} }`];
 }
 
-/**
- * The host's table: only hosts that share a VRF may send to the tunnel ports. Nothing while the host carries no VRF.
- *
- * Tunnels are not tracked: each flow would take two entries of the host's connection tracking, because the answers of
- * a tunnel come from another port, and every packet two look-ups. Both are said in one chain, as early as it gets,
- * because every packet of every tunnel pays for each hook.
- */
+/** The host's table: tunnels and ways out. Nothing while the host carries no VRF. */
 export function compileProtection(world: World, management: readonly string[]): KernelObject[] {
-  if (world.vrfs.length === 0) return [];
-  const ports = [...new Set(world.vrfs.map((vrf) => vrf.spec.tunnelPort))].sort((a, b) => a - b);
-  const isTunnel = `udp dport ${ports.length === 1 ? ports[0] : `{ ${ports.join(", ")} }`}`;
-  const peers = new Set<string>();
-  for (const members of world.members.values()) {
-    for (const host of members) {
-      const address = tunnelTo(world, host.name);
-      if (address !== undefined) peers.add(address);
-    }
-  }
-  const known = ([4, 6] as const).flatMap((family) => {
-    const some = [...peers].filter((peer) => familyOf(peer) === family).sort();
-    const saddr = family === 4 ? "ip saddr" : "ip6 saddr";
-    return some.length === 0 ? [] : [`${isTunnel} ${saddr} { ${some.join(", ")} } notrack accept`];
-  });
-  const tunnels =
-    chain("tunnels_in", [
-      "type filter hook prerouting priority raw; policy accept;",
-      ...known,
-      // Not what the host forwards: somebody else's tunnels.
-      `${isTunnel} fib daddr type local drop`,
-    ]) + chain("tunnels_out", ["type filter hook output priority raw; policy accept;", `${isTunnel} notrack`]);
-  return [nft("host", tunnels + compileGates(world, management))];
+  return world.vrfs.length === 0 ? [] : [nft("host", compileTunnels(world) + compileGates(world, management))];
 }
 
 function nft(ns: Ns, body: string): KernelObject {

@@ -4,6 +4,7 @@
 // kube-proxy and CNI's portmap make it) is open to all. Sets carry what grows, so there are as many rules as ever.
 import type { Vrf } from "../model/resource.ts";
 import { deviceName } from "./names.ts";
+import { NO_TUNNEL_FROM_VRFS, portsBesideTunnels } from "./tunnels.ts";
 import { UPLINK_HOST_PREFIX, UPLINK_RANGE_4, UPLINK_RANGE_6, usesUplink } from "./uplink.ts";
 import { chain } from "./words.ts";
 import { type World, familyOf } from "./world.ts";
@@ -34,6 +35,8 @@ export function compileGates(world: World, management: readonly string[]): strin
     ]) +
     chain("to_vrfs", [...ASKED, "drop"]) +
     chain("from_vrfs", [
+      // Once more behind the host's own address translation.
+      NO_TUNNEL_FROM_VRFS,
       ...ASKED,
       `${TO_VRFS} drop`,
       // An inner source that nothing hides: the host's own network could neither answer it nor tell whose it is.
@@ -45,6 +48,7 @@ export function compileGates(world: World, management: readonly string[]): strin
     ]) +
     chain("input", ["type filter hook input priority filter - 10; policy accept;", `${FROM_VRFS} goto at_host`]) +
     chain("at_host", [
+      NO_TUNNEL_FROM_VRFS,
       ...ASKED,
       ...open,
       // The two ends of an uplink find each other, and an administrator sees whether they do.
@@ -54,7 +58,7 @@ export function compileGates(world: World, management: readonly string[]): strin
       ...resolvers(world, vrfs),
       "reject with icmpx admin-prohibited",
     ]) +
-    MASQUERADE
+    masquerades(world)
   );
 }
 
@@ -62,12 +66,18 @@ export function compileGates(world: World, management: readonly string[]): strin
  * A connection that a publication leads elsewhere comes from the host, also back into a VRF: else its answers would not
  * pass by here, and to the VRF that it came from its source would be one of the VRF's own addresses.
  */
-const MASQUERADE = chain("postrouting", [
-  "type nat hook postrouting priority srcnat; policy accept;",
-  `ip saddr ${UPLINK_RANGE_4} ${NOT_TO_VRFS} masquerade`,
-  `ip6 saddr ${UPLINK_RANGE_6} ${NOT_TO_VRFS} masquerade`,
-  `${FROM_VRFS} ct status dnat masquerade`,
-]);
+function masquerades(world: World): string {
+  const hidden = [
+    `ip saddr ${UPLINK_RANGE_4} ${NOT_TO_VRFS}`,
+    `ip6 saddr ${UPLINK_RANGE_6} ${NOT_TO_VRFS}`,
+    `${FROM_VRFS} ct status dnat`,
+  ];
+  return chain("postrouting", [
+    "type nat hook postrouting priority srcnat; policy accept;",
+    ...hidden.map((which) => `${which} meta l4proto udp masquerade to :${portsBesideTunnels(world)}`),
+    ...hidden.map((which) => `${which} masquerade`),
+  ]);
+}
 
 function opened(vrfs: readonly Vrf[]): string[] {
   const names = vrfs.filter(({ spec }) => spec.hostAccess).map(({ name }) => `"${hostEnd(name)}"`);

@@ -7,7 +7,7 @@ import { type KernelObject, type Ns, isLink, type ObjectOf, type Op } from "../d
 import { Batches, type MadeLinks } from "./batch.ts";
 import type { ElementOp } from "./elements.ts";
 import { refusalOfError } from "./errno.ts";
-import { OVERTAKEN, type OpResult, type Refusal, UNGUARDED } from "./kernel.ts";
+import { OVERTAKEN, type OpResult, type Refusal, UNGUARDED, guardsOf } from "./kernel.ts";
 import type { Namespaces } from "./namespaces.ts";
 import type { Nft } from "./nft.ts";
 import { type Doomed, reapLinks, reapNamespace } from "./reap.ts";
@@ -47,7 +47,7 @@ export class Applier {
       const op = ops[at];
       if (op === undefined) break;
       if (isStepped(op)) {
-        if (isPort(op) && unguarded.has(op.object.ns)) refusals[at++] = UNGUARDED;
+        if (guardsOf(op).some((ns) => unguarded.has(ns))) refusals[at++] = UNGUARDED;
         else batches.add(op, at++);
         continue;
       }
@@ -209,11 +209,6 @@ export class Applier {
       ? await reapNamespace(this.#namespaces, object.ns.slice(4), group)
       : await reapLinks(this.#namespaces, object.ns, links, group);
   }
-}
-
-/** Lets a workload in. */
-function isPort({ op, object }: Op): boolean {
-  return op !== "remove" && object.kind === "veth" && object.master !== undefined;
 }
 
 function elementOps(ops: readonly Op[], places: readonly number[]): ElementOp[] {

@@ -35,6 +35,7 @@ import {
   type PortSeen,
   type Refusal,
   UNGUARDED,
+  guardsOf,
 } from "./kernel.ts";
 import { ENDPOINT_ALIAS, isGround, mayHoldEntries, sysctlsOf } from "./ownership.ts";
 
@@ -111,8 +112,7 @@ export class FakeKernel implements Kernel {
 
   #judge(op: Op, isStale: (op: Op) => boolean, unguarded: ReadonlySet<Ns>): Refusal | undefined {
     if (isStale(op)) return OVERTAKEN;
-    const isPort = op.op !== "remove" && op.object.kind === "veth" && op.object.master !== undefined;
-    if (isPort && unguarded.has(op.object.ns)) return UNGUARDED;
+    if (guardsOf(op).some((ns) => unguarded.has(ns))) return UNGUARDED;
     return this.#faults.shift() ?? this.#try(op);
   }
 

@@ -16,8 +16,17 @@ export type Refusal = {
   readonly message: string;
 };
 export type OpResult = { readonly op: Op; readonly refusal?: Refusal };
-/** What a port is refused with where a table or an element was: it would be let in without its policy. */
+/** What a link is refused with where a table or an element was: it would carry packets that nothing looks at. */
 export const UNGUARDED: Refusal = { class: "denied", message: "the policy of its namespace was refused" };
+/**
+ * The namespaces whose policy has to be in the kernel first: of a workload's port its VRF's, of a way out the host's as
+ * well, of a tunnel the host's, where its packets arrive.
+ */
+export function guardsOf({ op, object }: Op): readonly Ns[] {
+  if (op === "remove") return [];
+  if (object.kind === "vxlan") return ["host"];
+  return object.kind === "veth" ? [object.ns, object.peer.ns] : [];
+}
 export const OVERTAKEN: Refusal = { class: "overtaken", message: "something else was done to it meanwhile" };
 
 /** What identifies a namespace however it is reached: the inode behind its path. Paths of processes are reused. */
