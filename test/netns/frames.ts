@@ -24,12 +24,20 @@ export function tcp(ends: Ends, port: number, tag: string, sourcePort = 40_000, 
   return packet(ends, 6, summed(ends, 6, Buffer.concat([head, Buffer.from(tag)]), 16));
 }
 
-export function udp(ends: Ends, port: number, tag: string, sourcePort = 40_000): Buffer {
+export function udp(ends: Ends, port: number, content: string | Buffer, sourcePort = 40_000): Buffer {
+  const payload = Buffer.from(content);
   const head = Buffer.alloc(8);
   head.writeUInt16BE(sourcePort, 0);
   head.writeUInt16BE(port, 2);
-  head.writeUInt16BE(8 + tag.length, 4);
-  return packet(ends, 17, summed(ends, 17, Buffer.concat([head, Buffer.from(tag)]), 6));
+  head.writeUInt16BE(8 + payload.length, 4);
+  return packet(ends, 17, summed(ends, 17, Buffer.concat([head, payload]), 6));
+}
+
+/** A frame of another network in a datagram for a tunnel's port (RFC 7348). */
+export function vxlan(ends: Ends, vni: number, inner: Buffer, port = 4789, sourcePort = 40_000): Buffer {
+  const head = Buffer.from("0800000000000000", "hex");
+  head.writeUIntBE(vni, 4, 3);
+  return udp(ends, port, Buffer.concat([head, inner]), sourcePort);
 }
 
 export function icmp(ends: Ends, type: number, tag: string): Buffer {
@@ -99,6 +107,30 @@ export function advertisement(ends: Ends, target: string, mac: string): Buffer {
 /** A router advertisement with a lifetime, and nothing else. */
 export function routerAdvertisement(ends: Ends): Buffer {
   return packet(ends, 58, summed(ends, 58, Buffer.from("86000000400007080000000000000000", "hex"), 2), 255);
+}
+
+/** With tags of VLANs behind the addresses, the outermost first: type and number of each. */
+export function tagged(frame: Buffer, ...tags: readonly (readonly [type: number, vlan: number])[]): Buffer {
+  const heads = tags.map(([type, vlan]) => {
+    const head = Buffer.alloc(4);
+    head.writeUInt16BE(type, 0);
+    head.writeUInt16BE(vlan, 2);
+    return head;
+  });
+  return Buffer.concat([frame.subarray(0, 12), ...heads, frame.subarray(12)]);
+}
+
+/** An IPv4 packet of a frame in pieces of so many bytes behind its header, a multiple of eight. */
+export function inPieces(frame: Buffer, size: number): Buffer[] {
+  const body = frame.subarray(34);
+  return Array.from({ length: Math.ceil(body.length / size) }, (_, i) => {
+    const part = body.subarray(i * size, (i + 1) * size);
+    const head = Buffer.from(frame.subarray(14, 34));
+    head.writeUInt16BE(20 + part.length, 2);
+    head.writeUInt16BE(((i + 1) * size < body.length ? 0x2000 : 0) | ((i * size) >> 3), 6);
+    head.writeUInt16BE(0, 10);
+    return Buffer.concat([frame.subarray(0, 14), withSum(head, head, 10), part]);
+  });
 }
 
 function ethernet({ fromMac, toMac }: Ends, type: number): Buffer {

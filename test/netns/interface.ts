@@ -56,8 +56,13 @@ export class Interface {
   }
 
   count(tag: string): number {
+    return this.framesWith(tag).length;
+  }
+
+  /** As text, with one character per byte. */
+  framesWith(tag: string): readonly string[] {
     this.#drain();
-    return this.#seen.filter((frame) => frame.includes(tag)).length;
+    return this.#seen.filter((frame) => frame.includes(tag));
   }
 
   forget(): void {

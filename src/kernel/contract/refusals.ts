@@ -20,6 +20,18 @@ export const REFUSALS: Contract = {
     await mustApply(world, add(o.element("ports", "wp0", "40000000"), o.port(workload)));
   },
 
+  async "nothing fails open: where the host's policy was refused, no tunnel and no way out comes up"(world) {
+    const lan = [o.NETNS, o.policyTables(), o.bridge()];
+    await converge(world, lan);
+    await world.plant(o.table(4790, "host"));
+    const results = await world.kernel.apply(add(o.table(4789, "host"), o.tunnel(), o.uplink()));
+    assert.deepEqual(
+      results.map(({ refusal }) => refusal?.class),
+      ["exists", "denied", "denied"],
+    );
+    await assertHolds(world.kernel, stateOf(lan));
+  },
+
   async "missing: no namespace, no link, no bridge, no workload"(world) {
     const cases: KernelObject[] = [
       o.bridge(),
