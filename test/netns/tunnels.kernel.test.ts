@@ -89,6 +89,10 @@ describe("frames that are put into a tunnel", { skip: whyNoKernelTests() ?? fals
     return [...stations.values()].some(({ wire }) => wire.framesWith(tag).some((frame) => frame.length === length));
   };
 
+  const put = async (path: string, spec: unknown) => {
+    const { status, body } = await cluster.api("PUT", path, { spec });
+    assert(status < 300, `${path}: ${JSON.stringify(body)}`);
+  };
   const open = async (netns: string, dev: string) => {
     const wire = await Interface.in(netns, dev);
     wires.push(wire);
@@ -145,10 +149,9 @@ describe("frames that are put into a tunnel", { skip: whyNoKernelTests() ?? fals
 
   before(async () => {
     await cluster.open();
-    for (const [name, spec] of Object.entries(NETWORKS)) {
-      const answer = await cluster.api("PUT", `/v1/networks/${name}`, { spec });
-      assert(answer.status < 300, JSON.stringify(answer.body));
-    }
+    // With host access nothing else stands between workloads and hosts.
+    for (const name of Object.keys(BOTH_DATAPATHS)) await put(`/v1/vrfs/${name}`, { hostAccess: true });
+    for (const [name, spec] of Object.entries(NETWORKS)) await put(`/v1/networks/${name}`, spec);
     await cluster.converged();
     const places = cluster.hosts.flatMap((host) => Object.keys(NETWORKS).map((network) => [host, network] as const));
     for (const [host, network] of places) {
