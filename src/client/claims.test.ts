@@ -11,6 +11,8 @@ import { httpTransport } from "./transportHttp.ts";
 
 const claim = { network: "blue", host: "h1", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
 const exhausted = new Fault("exhausted", { what: "network blue is full", fix: "detach something" });
+/** Everything here waits for answers over sockets of this machine: one that never comes is a failure, not a wait. */
+const LIMIT = { timeout: 20_000 };
 type Line = { readonly response: ServerResponse; readonly ids: number[]; readonly token: string | undefined };
 
 /** `now` goes on when the test says so. */
@@ -109,22 +111,26 @@ async function open(t: TestContext) {
   return { ...served, line: await nth(1), nth, ask };
 }
 
-test("what is granted is told at once, and answered when it is kept; claims do not wait for each other", async (t) => {
-  const { line, ask, asked } = await open(t);
-  const [a, b] = [await ask(line), await ask(line)];
-  say(line, { id: b.id, granted: { name: "b" } });
-  await until("the grant", () => b.granted.length === 1);
-  say(line, { id: a.id, problem: problemOf(exhausted) });
-  await assert.rejects(a.answer, fault("exhausted"));
-  assert.deepEqual([a.granted, b.granted], [[], [{ name: "b" }]]);
-  await notYet(b.answer);
-  say(line, { id: b.id, kept: true });
-  assert.deepEqual(await b.answer, { name: "b" });
-  assert.equal(asked.lines, 1);
-  assert.equal(line.token, "Bearer own");
-});
+test(
+  "what is granted is told at once, and answered when it is kept; claims do not wait for each other",
+  LIMIT,
+  async (t) => {
+    const { line, ask, asked } = await open(t);
+    const [a, b] = [await ask(line), await ask(line)];
+    say(line, { id: b.id, granted: { name: "b" } });
+    await until("the grant", () => b.granted.length === 1);
+    say(line, { id: a.id, problem: problemOf(exhausted) });
+    await assert.rejects(a.answer, fault("exhausted"));
+    assert.deepEqual([a.granted, b.granted], [[], [{ name: "b" }]]);
+    await notYet(b.answer);
+    say(line, { id: b.id, kept: true });
+    assert.deepEqual(await b.answer, { name: "b" });
+    assert.equal(asked.lines, 1);
+    assert.equal(line.token, "Bearer own");
+  },
+);
 
-test("a line that ends: what was granted is none, what was not is asked again by itself", async (t) => {
+test("a line that ends: what was granted is none, what was not is asked again by itself", LIMIT, async (t) => {
   const { line, ask, nth, asked, transport } = await open(t);
   const [a, b] = [await ask(line), await ask(line)];
   say(line, { id: a.id, granted: { name: "a" } });
@@ -137,7 +143,7 @@ test("a line that ends: what was granted is none, what was not is asked again by
   await nth(2);
 });
 
-test("a grant that nobody confirms is given up after 5 s, a claim that nobody answers after 30 s", async (t) => {
+test("a grant that nobody confirms is given up after 5 s, a claim that nobody answers after 30 s", LIMIT, async (t) => {
   const { line, ask, nth, advance, asked, transport } = await open(t);
   const a = await ask(line);
   say(line, { id: a.id, granted: { name: "a" } });
@@ -160,7 +166,7 @@ test("a grant that nobody confirms is given up after 5 s, a claim that nobody an
   assert.deepEqual([await b.answer, asked.requests], [{ name: "one" }, requests + 1]);
 });
 
-test("what is no answer ends the line, and a problem of the whole line, too", async (t) => {
+test("what is no answer ends the line, and a problem of the whole line, too", LIMIT, async (t) => {
   const { line, ask, nth, transport } = await open(t);
   const a = await ask(line);
   line.response.write("<html>\n");
@@ -172,7 +178,7 @@ test("what is no answer ends the line, and a problem of the whole line, too", as
   assert.deepEqual(await b.answer, { name: "one" });
 });
 
-test("a host that begins anew does not claim with what it was", async (t) => {
+test("a host that begins anew does not claim with what it was", LIMIT, async (t) => {
   const { line, nth, transport } = await open(t);
   const closed = once(line.response, "close");
   transport.renew("join", "another");
@@ -181,7 +187,7 @@ test("a host that begins anew does not claim with what it was", async (t) => {
   assert.equal((await nth(2)).token, "Bearer join");
 });
 
-test("a server without lines is asked by requests, and for a line only now and then", async (t) => {
+test("a server without lines is asked by requests, and for a line only now and then", LIMIT, async (t) => {
   const { asked, transport, advance } = await serving(t, { hasLines: false });
   for (let i = 0; i < 20; i++) assert.deepEqual(await transport.attach(claim), { name: "one" });
   assert.deepEqual([asked.requests, asked.lines], [20, 1]);

@@ -192,7 +192,7 @@ function checkAddresses(view: View): void {
 }
 
 /** Says which verbs were admitted how often, and what they made. */
-function holdLaws(any: fc.Arbitrary<readonly Write[]>, numRuns: number): ReadonlyMap<string, number> {
+function holdLaws(any: fc.Arbitrary<readonly Write[]>, runs: fc.Parameters<[readonly Write[]]>) {
   const reached = new Map<string, number>();
   const reach = (what: string) => reached.set(what, (reached.get(what) ?? 0) + 1);
   fc.assert(
@@ -231,13 +231,19 @@ function holdLaws(any: fc.Arbitrary<readonly Write[]>, numRuns: number): Readonl
         assert.deepEqual(new Set(carried), new Set(vrfsOn(snapshot, host)));
       }
     }),
-    { numRuns },
+    runs,
   );
   return reached;
 }
 
+/** New lives, which print their seed when they fail; then always the same, of which is counted what they reach. */
+function holdLawsTwice(any: fc.Arbitrary<readonly Write[]>, numRuns: number): ReadonlyMap<string, number> {
+  holdLaws(any, { numRuns });
+  return holdLaws(any, { numRuns, seed: 1 });
+}
+
 test("over any writes: indexes as rebuilt, admission leaves no trace, changes undo, nothing unique is doubled", () => {
-  const reached = holdLaws(anyLife({ minLength: 10, maxLength: 60 }), 600);
+  const reached = holdLawsTwice(anyLife({ minLength: 10, maxLength: 60 }), 300);
   assert.equal(reached.size, 34, "every verb was admitted at least once, and made every kind");
 });
 
@@ -245,7 +251,7 @@ test("likewise where addresses are reserved, leased, held and given back on one 
   const lives = fc
     .array(anyAddressWrite, { minLength: 10, maxLength: 60, size: "max" })
     .map((writes) => [...CLUSTER, ...writes]);
-  const reached = holdLaws(lives, 300);
+  const reached = holdLawsTwice(lives, 150);
   for (const verb of ["reserve", "attach", "hold", "put-network"])
-    assert.ok((reached.get(verb) ?? 0) > 100, `${verb} was admitted ${reached.get(verb)} times`);
+    assert.ok((reached.get(verb) ?? 0) > 50, `${verb} was admitted ${reached.get(verb)} times`);
 });

@@ -65,6 +65,8 @@ export class FakeKernel implements Kernel {
   #faults: Refusal[] = [];
   /** Names of links that this kernel does not let go of for now. */
   readonly stuck = new Set<string>();
+  /** What a namespace's tables say, which no kernel gives back: for who judges packets by it. */
+  readonly tableText = (ns: Ns) => this.#machine.spaces.get(ns)?.table?.text ?? "";
 
   /** `other`: a kernel port of the same machine, as a restarted agent would open it. */
   constructor(options: FakeOptions = {}, other?: FakeKernel) {

@@ -93,7 +93,7 @@ describe("a check of addresses", { skip: whyNoKernelTests() ?? false, timeout: 1
     await assertClean();
     const shown = await must("ip", "-n", netns, "address", "show", "dev", "eth0");
     assert(shown.includes(`inet ${address}/16`) && shown.includes(mac), shown);
-    assert(await cluster.pings(of("wide-h2-1"), address));
+    assert(await cluster.reaches(of("wide-h2-1"), address));
   });
 
   test("two journal entries with one address: only with leave is the later one detached", async () => {
@@ -115,7 +115,7 @@ describe("a check of addresses", { skip: whyNoKernelTests() ?? false, timeout: 1
     assert.deepEqual([code, report.left], [0, 0], JSON.stringify(report));
     await assertClean();
     assert.equal((await must("ip", "-n", near.netns, "-o", "link")).includes("eth0"), false);
-    assert(await cluster.pings(of("near-h2-1"), of("near-h1-2").addresses[0] ?? ""));
+    assert(await cluster.reaches(of("near-h2-1"), of("near-h1-2").addresses[0] ?? ""));
   });
 
   test("a journal with another MAC than the server's: in a global network the server's counts", async () => {
@@ -128,7 +128,7 @@ describe("a check of addresses", { skip: whyNoKernelTests() ?? false, timeout: 1
     assert.equal((await check("--repair")).code, 0);
     await assertClean();
     assert((await must("ip", "-n", of("wide-h2-2").netns, "link", "show", "eth0")).includes(of("wide-h2-2").mac));
-    assert(await cluster.pings(of("wide-h1-1"), of("wide-h2-2").addresses[0] ?? ""));
+    assert(await cluster.reaches(of("wide-h1-1"), of("wide-h2-2").addresses[0] ?? ""));
   });
 
   test("a host whose agent is dead is named; its orphan goes when the agent is back", async () => {

@@ -356,6 +356,12 @@ export class Cluster {
     );
   }
 
+  /** Polls until all of `count` pings come back: what was just built or repaired may take its time. */
+  async reaches(from: Workload | string, to: string, count = 1): Promise<true> {
+    const name = typeof from === "string" ? from : from.endpoint;
+    return until(`${name} reaches ${to}`, async () => (await this.pings(from, to, count)) && true);
+  }
+
   async close(): Promise<void> {
     for (const name of this.#processes.keys()) await this.kill(name);
     const left = readdirSync("/run/netns").filter((name) => name.startsWith(`${this.id}-`));

@@ -80,7 +80,7 @@ describe("CNI", { skip: whyNoKernelTests() ?? false, timeout: 300_000 }, () => {
         assert.equal(mtu, cniVersion === "1.1.0" ? link.mtu : undefined);
         await cluster.converged();
         for (const { address } of other.ips)
-          assert(await cluster.pings(a.name, address.split("/")[0]), `${a.name} -> ${address}`);
+          assert(await cluster.reaches(a.name, address.split("/")[0]), `${a.name} -> ${address}`);
         if (cniVersion !== "0.3.1") await done("CHECK", { ...a, config: { ...config, prevResult: result } });
         for (let twice = 0; twice < 2; twice++) {
           assert.equal(await done("DEL", { ...a, config: { ...config, prevResult: result } }), undefined);
@@ -107,7 +107,7 @@ describe("CNI", { skip: whyNoKernelTests() ?? false, timeout: 300_000 }, () => {
     const { ips } = await done("ADD", { ...b, config });
     const address = ips[0].address.split("/")[0];
     for (let round = 0; round < 5; round++) {
-      assert(await cluster.pings(a.name, address));
+      assert(await cluster.reaches(a.name, address));
       await done("DEL", { ...b, config });
       assert.equal(await cluster.pings(a.name, address), false, "nothing comes back");
       // Another container in the same namespace, then the same one again.
@@ -186,7 +186,7 @@ describe("CNI", { skip: whyNoKernelTests() ?? false, timeout: 300_000 }, () => {
     assert.deepEqual(second.routes, [], "all of a switched network is on the link");
     const there = await done("ADD", { ...b, ifname: "net1", config: conf("global") }, "h2");
     await cluster.converged();
-    assert(await cluster.pings(a.name, there.ips[0].address.split("/")[0]));
+    assert(await cluster.reaches(a.name, there.ips[0].address.split("/")[0]));
     const routes = await must("ip", "-n", a.name, "route");
     assert.match(routes, /default via 10\.93\.\d+\.1 dev eth0/);
     // A routed network has other hosts' blocks behind its gateway.
@@ -462,7 +462,7 @@ describe("CNI", { skip: whyNoKernelTests() ?? false, timeout: 300_000 }, () => {
       ["10.93.0.0/16"],
     );
     assert.match(await must("ip", "-n", a.name, "route", "show", "default"), /dev eth0/);
-    assert(await cluster.pings(a.name, there.ips[0].address.split("/")[0]), "the other host's block by Weft");
+    assert(await cluster.reaches(a.name, there.ips[0].address.split("/")[0]), "the other host's block by Weft");
     await done("DEL", { ...a, ifname: "eth1", config: conf("local") });
     // In one list, after it: the result of before stays, and what has a way out keeps it.
     const chained = conf("local", { cniVersion: "1.0.0", prevResult: first });

@@ -67,7 +67,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
       const { reason } = (await tryAttach("h2", "dcos", netns)).body;
       return reason !== "not-synced" && assert.equal(reason, "host-drained") === undefined;
     });
-    assert(await cluster.pings(before, first.addresses[0] ?? ""), "what it has goes on");
+    assert(await cluster.reaches(before, first.addresses[0] ?? ""), "what it has goes on");
     await cluster.startServer();
     await cluster.converged();
     assert.equal((await cluster.weft("host", "resume", "h2", "--wait")).code, 0);
@@ -101,17 +101,17 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
   test("a host that is cut off is lost, and keeps everything; it assigns, and its traffic flows", async () => {
     stale = await attachKnown("h3", "dcos", "stale");
     await cluster.converged();
-    assert(await cluster.pings(first, stale.addresses[0] ?? ""));
+    assert(await cluster.reaches(first, stale.addresses[0] ?? ""));
     assert.equal((await cluster.weft("host", "reclaim", "h3", "--yes")).code, 4, "it is ready");
     await cluster.kill("h3");
     await until("the server has not heard of h3", async () => (await stateOf("h3")) === "lost", 40_000);
-    assert(await cluster.pings(first, stale.addresses[0] ?? "", 3), "nothing is taken by silence");
+    assert(await cluster.reaches(first, stale.addresses[0] ?? "", 3), "nothing is taken by silence");
     await cluster.startAgent("h3");
     await until("h3 is ready again", async () => (await stateOf("h3")) === "ready");
     await wire("h3", "down");
     await until("h3 is lost again", async () => (await stateOf("h3")) === "lost", 40_000);
     const beside = await cluster.attach("h3", "dcos", "beside");
-    assert(await cluster.pings(beside, stale.addresses[0] ?? ""), "inside the host");
+    assert(await cluster.reaches(beside, stale.addresses[0] ?? ""), "inside the host");
   });
 
   test("reclaim says what it takes, takes it, and gives it to whoever comes", async () => {
@@ -127,7 +127,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
     await cluster.converged(["h1", "h2", "h4"]);
     assert.equal(await blockOf("h4"), block);
     heir = await cluster.attach("h4", "dcos", "heir", { addresses: stale.addresses });
-    assert(await cluster.pings(first, heir.addresses[0] ?? "", 2), "the address leads to its new owner");
+    assert(await cluster.reaches(first, heir.addresses[0] ?? "", 2), "the address leads to its new owner");
     assert.match(await linksOf(stale.netns), /eth0/, "the host that is cut off cannot know yet");
   });
 
@@ -148,7 +148,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
     await cluster.converged(["h1", "h2", "h3", "h4"]);
     const blocks = await Promise.all(["h1", "h2", "h3", "h4"].map(blockOf));
     assert.equal(new Set(blocks).size, 4, blocks.join());
-    assert(await cluster.pings(first, address, 2));
+    assert(await cluster.reaches(first, address, 2));
     const conditionsOf = async () =>
       (await cluster.status()).hosts.find((one) => one.host === "h3")?.status?.conditions.join("\n") ?? "";
     await until("it is told where people look", async () => (await conditionsOf()).includes(`stale.eth0 was detached`));
@@ -158,7 +158,7 @@ describe("hosts that go and come back", { skip: whyNoKernelTests() ?? false, tim
     const [renewed = ""] = again.body.spec.addresses;
     assert.notEqual(renewed, address);
     await cluster.converged(["h1", "h2", "h3", "h4"]);
-    assert(await cluster.pings(first, renewed, 2));
+    assert(await cluster.reaches(first, renewed, 2));
     const all = (await cluster.api("GET", "/v1/endpoints")).body.items.flatMap((e: Json) => e.spec.addresses);
     assert.equal(new Set(all).size, all.length);
   });

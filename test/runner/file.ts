@@ -27,7 +27,9 @@ export async function runFile(file: string, deadlineMs: number): Promise<FileRes
   const records = join(scratch, "records");
   const startedMs = performance.now();
   try {
-    const argv = [`--test-reporter=${REPORTER}`, `--test-reporter-destination=${records}`, file];
+    // A test that hangs is named, and those after it still run.
+    const limit = `--test-timeout=${Math.ceil(deadlineMs / 2)}`;
+    const argv = [limit, `--test-reporter=${REPORTER}`, `--test-reporter-destination=${records}`, file];
     const exit = await runGroup(argv, deadlineMs);
     return { file, ms: performance.now() - startedMs, ...judge(file, readRecords(records), exit, deadlineMs) };
   } finally {

@@ -51,9 +51,18 @@ test("a skip without a reason is a failure", async (t) => {
   assert.deepEqual(result.failures.length, 2);
 });
 
-test("a file that never ends is killed at its deadline, and says what it was doing", async (t) => {
-  const result = await run(t, `test("slow", () => new Promise(() => setInterval(() => {}, 1000)));`, 1_000);
-  assert.match(result.failures[0]?.error ?? "", /killed while running slow/);
+test("a test that hangs is named, those after it run, and the file is killed at its deadline", async (t) => {
+  const body = `test("slow", () => new Promise(() => setInterval(() => {}, 1000))); test("next", () => {});`;
+  const { failures, passed } = await run(t, body, 3_000);
+  assert.deepEqual([failures.length, failures[0]?.name, passed], [2, "slow", 1]);
+  assert.match(failures[0]?.error ?? "", /timed out after 1500ms/);
+  assert.match(failures[1]?.error ?? "", /not finished after 3 s; killed/);
+});
+
+test("a file that is killed says what it was doing", async (t) => {
+  const body = `test("slow", { timeout: 60_000 }, () => new Promise(() => setInterval(() => {}, 1000)));`;
+  const { failures } = await run(t, body, 1_000);
+  assert.match(failures[0]?.error ?? "", /killed while running slow/);
 });
 
 test("a file that blocks in native code is killed too", async (t) => {

@@ -25,10 +25,13 @@ async function live(seed: number): Promise<void> {
     await world.startServer();
     for (let i = 1; i <= 3 + random(3); i++) world.startAgent(world.addHost(`h${i}`));
     await world.clock.advance(2000);
+    // Faults need something to break, and what has healed something to carry.
+    await life.populate();
     world.lossPercent = random(3) * 5;
     for (let step = 0; step < STEPS; step++) await life.step(step);
     await world.heal();
     await life.assertKept();
+    await life.populate();
     await world.assertConverged(`seed ${seed}`);
     await life.assertMends();
     await world.clock.advance(1_000);
@@ -96,6 +99,21 @@ class Life {
     assert(revision >= this.#revision, `${this.#label}: the revision went back`);
     this.#revision = revision;
     assertUnique(await this.#snapshot(), `${this.#label}, step ${step}`);
+  }
+
+  /** Some networks, and workloads on every host. */
+  async populate(): Promise<void> {
+    const { clock, hosts } = this.#world;
+    for (let i = 0; i < 3; i++) await this.#makeNetwork(STEPS + this.#workloads + i);
+    for (const host of hosts.values()) {
+      for (let i = 0; i < 4; i++) {
+        await this.#attachTo(host);
+        await clock.advance(50);
+      }
+    }
+    await this.#putGroup();
+    await this.#assignGroups();
+    await clock.advance(60_000);
   }
 
   async #snapshot() {
@@ -241,8 +259,12 @@ class Life {
   /** Starts an attach and does not wait: whatever happens next may happen in the middle of it. */
   async #attach(): Promise<void> {
     const host = this.#anyOf(this.#world.hosts.values());
+    if (host !== undefined) await this.#attachTo(host);
+  }
+
+  async #attachTo(host: Host): Promise<void> {
     const network = this.#anyOf(this.#networks);
-    if (host === undefined || network === undefined) return;
+    if (network === undefined) return;
     // Sometimes one that has, had, or is just losing its interface: the same name again.
     const known = this.#world.random(3) === 0 ? this.#anyOf(host.workloads) : undefined;
     const netns = known ?? (`/run/netns/w${++this.#workloads}` as const);

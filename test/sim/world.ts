@@ -29,6 +29,8 @@ import type { ChangeSet, Endpoint, Snapshot } from "../../src/model/resource.ts"
 import { openMemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { settle, VirtualClock, WallClock } from "./clock.ts";
+import type { Machine } from "./packets.ts";
+import { assertReach } from "./reach.ts";
 
 const JOIN_TOKEN = "join-token-of-the-simulation-000000";
 const away = () => new Fault("unavailable", { what: "the line is cut", fix: "wait" });
@@ -403,6 +405,19 @@ export class World {
       assert.equal(reached, snapshot.revision, `${at}: reported revision; ${told}`);
     }
     assertUnique(snapshot, label);
+    await this.#assertReach(snapshot, label);
+  }
+
+  /** What the kernels do with packets is what the resources say. */
+  async #assertReach(snapshot: Snapshot, label: string): Promise<void> {
+    const machines: Machine[] = [];
+    for (const { name, kernel, workloads } of this.hosts.values()) {
+      const state = await kernel.observe([...workloads]);
+      machines.push({ name, state, text: (ns) => kernel.tableText(ns) });
+    }
+    const isAlive = ({ spec }: Endpoint) =>
+      this.hosts.get(spec.host)?.workloads.has(spec.netns as `/${string}`) === true;
+    assertReach(snapshot, machines, isAlive, label);
   }
 
   async settle(): Promise<void> {
