@@ -127,9 +127,10 @@ class Rule {
       return this.#setMark();
     }
     if (a === "fib") {
+      this.#at += 3;
+      const isNegated = this.#skips("!=");
       // The frame has been brought to a host that has the address.
-      this.#at += 4;
-      return true;
+      return (this.#next() === "local") !== isNegated;
     }
     return this.#match();
   }
@@ -221,6 +222,7 @@ function partsOf(tokens: readonly string[], separator: string): string[][] {
 
 const ETHER = { ip: 0x0800n, ip6: 0x86ddn, arp: 0x0806n } as const;
 const PROTOCOLS: Readonly<Record<string, bigint>> = { tcp: 6n, udp: 17n, icmp: 1n, icmpv6: 58n };
+const PACKET_TYPES: Readonly<Record<string, bigint>> = { host: 0n, unicast: 0n, broadcast: 1n, multicast: 2n };
 /** Where fields are, and what a packet has to be for that: header, first bit, bits. */
 const PLACES: Readonly<Record<string, readonly [string, number, number]>> = {
   "ip saddr": ["ip", 96, 32],
@@ -285,6 +287,7 @@ function isIn(value: Value | undefined, word: string): boolean {
 function numberOf(word: string): bigint {
   if (/^(0x[0-9a-f]+|\d+)$/.test(word)) return BigInt(word);
   if (/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(word)) return BigInt(`0x${word.replaceAll(":", "")}`);
-  const ip = ipOf(word)?.value ?? (ETHER as Readonly<Record<string, bigint>>)[word] ?? PROTOCOLS[word];
+  const ip =
+    ipOf(word)?.value ?? (ETHER as Readonly<Record<string, bigint>>)[word] ?? PROTOCOLS[word] ?? PACKET_TYPES[word];
   return ip ?? assert.fail(`the tables use a word that is not known here: ${word}`);
 }
