@@ -23,6 +23,10 @@ export class CommandLine {
   readonly #api = createApi(this.control, { clock, version: "9.9.9" });
   readonly #server = createServer((...args) => this.#api.routing(...args));
 
+  get url(): string {
+    return `unix:${this.#socket}`;
+  }
+
   async open(): Promise<void> {
     await this.control.setToken("admin", "a".repeat(40));
     await this.control.setToken("join", "j".repeat(40));

@@ -28,7 +28,7 @@ export function ipamRoutes(control: Control): Route[] {
         const name = call.params["name"] ?? "";
         const map = await control.spaceMap(name);
         if (map !== undefined) return { body: map };
-        const fix = "see GET /v1/networks";
+        const fix = "see weft network list";
         throw new Fault("network-unknown", { what: `there is no network "${name.slice(0, 80)}"`, where: "name", fix });
       },
     },

@@ -9,7 +9,7 @@ import {
   parseReport,
   parseVrfPut,
 } from "../model/parse.ts";
-import type { Kind } from "../model/resource.ts";
+import { KINDS } from "./kinds.ts";
 import { leaseRoutes, reservationRoutes } from "./leaseRoutes.ts";
 import { memberRoutes } from "./memberRoutes.ts";
 import type { Metrics } from "./metrics.ts";
@@ -29,7 +29,6 @@ import {
   viewerOf,
   withEtag,
 } from "./route.ts";
-import type { SchemaName } from "./schemas.ts";
 import type { Watches } from "./watches.ts";
 
 export type Parts = {
@@ -98,33 +97,9 @@ function processRoutes({ control, metrics, watches, version }: Parts): Route[] {
   ];
 }
 
-const KINDS: readonly {
-  readonly kind: Kind;
-  /** In paths; default: the kind and an s. */
-  readonly plural?: string;
-  readonly item: SchemaName;
-  readonly page: SchemaName;
-  readonly unknown: Fault["reason"];
-}[] = [
-  { kind: "vrf", item: "Vrf", page: "VrfPage", unknown: "vrf-unknown" },
-  { kind: "network", item: "Network", page: "NetworkPage", unknown: "network-unknown" },
-  { kind: "host", item: "Host", page: "HostPage", unknown: "host-unknown" },
-  { kind: "block", item: "Block", page: "BlockPage", unknown: "not-found" },
-  { kind: "vtep", item: "Vtep", page: "VtepPage", unknown: "not-found" },
-  { kind: "endpoint", item: "Endpoint", page: "EndpointPage", unknown: "endpoint-unknown" },
-  { kind: "pool", item: "Pool", page: "PoolPage", unknown: "pool-unknown" },
-  { kind: "membership", item: "Membership", page: "MembershipPage", unknown: "membership-unknown" },
-  { kind: "migration", item: "Migration", page: "MigrationPage", unknown: "migration-unknown" },
-  { kind: "move", item: "Move", page: "MovePage", unknown: "not-found" },
-  { kind: "hold", item: "Hold", page: "HoldPage", unknown: "hold-unknown" },
-  { kind: "freed", plural: "freed", item: "Freed", page: "FreedPage", unknown: "not-found" },
-  { kind: "cursor", item: "Cursor", page: "CursorPage", unknown: "not-found" },
-  { kind: "securitygroup", item: "SecurityGroup", page: "SecurityGroupPage", unknown: "group-unknown" },
-];
-
 function readRoutes(parts: Parts): Route[] {
   const { control } = parts;
-  const reads = KINDS.flatMap(({ kind, plural = `${kind}s`, item, page, unknown }): Route[] => [
+  const reads = KINDS.flatMap(({ kind, plural = `${kind}s`, item, page, unknown, called = kind, see }): Route[] => [
     {
       method: "GET",
       path: `/v1/${plural}`,
@@ -152,9 +127,9 @@ function readRoutes(parts: Parts): Route[] {
         const resource = await control.find(kind, name, viewerOf(call));
         if (resource !== undefined) return withEtag(200, resource);
         throw new Fault(unknown, {
-          what: `there is no ${kind} "${name.slice(0, 80)}"`,
+          what: `there is no ${called} "${name.slice(0, 80)}"`,
           where: "name",
-          fix: `see GET /v1/${plural}`,
+          fix: `see weft ${see}`,
         });
       },
     },

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Cli } from "./cli.ts";
 import { toldOf, toldText } from "./changes.ts";
 import { connect } from "./connect.ts";
-import { itemsOf, readText } from "./file.ts";
+import { checkPruned, itemsOf, readText } from "./file.ts";
 import { printing, remote, waiting, type ReadOptions, type WriteOptions } from "./options.ts";
 import { printOne } from "./output.ts";
 import { waitFor } from "./wait.ts";
@@ -24,6 +24,7 @@ async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   const resources = await itemsOf(await readText(io, options.file), options.file);
   const server = await connect(io, options);
   const before = await server.snapshot();
+  checkPruned(options.pruneVrf, resources, before);
   const dryRun = options.dryRun === true;
   const outcome = await server.apply({
     resources,

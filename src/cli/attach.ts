@@ -6,7 +6,7 @@ import { Fault } from "../model/fault.ts";
 import type { AllowedAddress } from "../model/group.ts";
 import type { AttachRequest, Attachment } from "../model/status.ts";
 import type { Cli } from "./cli.ts";
-import { connect, connectAgent } from "./connect.ts";
+import { connect, connectAgent, type ServerClient } from "./connect.ts";
 import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
 import { printing, remote, repeated, waiting, wholeNumber, type ReadOptions } from "./options.ts";
 import { fields, printOne } from "./output.ts";
@@ -110,19 +110,26 @@ async function attach(cli: Cli, options: AttachOptions): Promise<void> {
   const { io } = cli;
   const request = requestOf(options);
   const agent = await connectAgent(io, options);
+  // Who waits asks the server; whether that can be done is found out before anything is.
+  const server = options.wait === undefined ? undefined : await connect(io, options);
+  await server?.status();
   const attachment = await agent.attach(request);
-  if (options.wait !== undefined) await waitForPeers(cli, attachment.endpoint, options);
   await printOne(io, options, attachment, `endpoint/${attachment.endpoint}`, () => attachmentText(cli, attachment));
+  if (server !== undefined) await waitForPeers(cli, server, attachment, options.wait);
 }
 
 /**
  * Until the other hosts have the endpoint too. In a local network the agent attaches on its own and tells the server
  * afterwards, so the endpoint may not be known there yet.
  */
-async function waitForPeers(cli: Cli, name: string, options: AttachOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  await waitUntil(cli.io, options.wait, async () => {
-    const endpoint = (await server.list("endpoint")).find((one) => one.name === name);
+async function waitForPeers(
+  cli: Cli,
+  server: ServerClient,
+  { endpoint: name, spec }: Attachment,
+  wait: string | undefined,
+): Promise<void> {
+  await waitUntil(cli.io, wait, async () => {
+    const endpoint = (await server.list("endpoint")).find((one) => one.name === name && one.spec.host === spec.host);
     if (endpoint === undefined) return { text: "waiting for the server to know it", missing: [name] };
     return pendingAt(await server.status(), endpoint.revision);
   });

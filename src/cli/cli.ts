@@ -2,6 +2,7 @@
 // the noun that was asked for is loaded, so that `weft network list` does not pay for `weft import`. Nothing in here
 // knows what a verb does.
 import { Command, CommanderError } from "commander";
+import { onceEach, readable } from "./argv.ts";
 import { paint, type Io } from "./io.ts";
 import type { PurgeFlags } from "./purge.ts";
 import { EXIT_OK, refuse } from "./refuse.ts";
@@ -180,7 +181,7 @@ export async function runCli(argv: readonly string[], io: Io, programs: Programs
       },
   };
   try {
-    const words = argv[0] === "--version" || argv[0] === "-V" ? ["version"] : argv.map(explicitWait);
+    const words = readable(argv);
     const noun = nounIn(words);
     const program = await programOf(cli, noun);
     const work = program.parseAsync(words, { from: "user" });
@@ -231,17 +232,13 @@ export async function programOf(cli: Cli, wanted: string | undefined): Promise<C
     // A noun that was not loaded still has to look as if it had verbs, or commander would treat its name as a leaf.
     else command.allowUnknownOption();
   }
+  onceEach(program);
   return program;
 }
 
 function nounIn(argv: readonly string[]): string | undefined {
   const words = argv.filter((word) => !word.startsWith("-"));
   return words[0] === "help" ? words[1] : words[0];
-}
-
-/** `--wait` takes its seconds only as `--wait=30`: otherwise it would swallow the argument that follows. */
-function explicitWait(word: string): string {
-  return word === "--wait" ? "--wait=60" : word;
 }
 
 function capital(text: string): string {

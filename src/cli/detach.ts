@@ -3,15 +3,20 @@ import type { Command } from "commander";
 import { Fault } from "../model/fault.ts";
 import type { Cli } from "./cli.ts";
 import { connectAgents } from "./connect.ts";
+import { eachOf } from "./each.ts";
 
 type DetachOptions = { readonly host?: string; readonly agentSocket?: string };
 
 export function register(command: Command, cli: Cli): void {
   command
-    .argument("<name>", "the endpoint, like web1.eth0, or its owner, like web1")
+    .argument("<name...>", "the endpoint, like web1.eth0, or its owner, like web1")
     .option("--host <name>", "which agent, where several run on one machine")
     .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)")
-    .action(cli.verb((name: string, options: DetachOptions) => detach(cli, name, options)));
+    .action(
+      cli.verb((names: readonly string[], options: DetachOptions) =>
+        eachOf(cli, names, (name) => detach(cli, name, options)),
+      ),
+    );
 }
 
 /** Detaching what is not there is not an error for the agent; for a person who typed a name, it is. */

@@ -7,7 +7,9 @@ import type { Endpoint } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { allowedOf } from "./attach.ts";
 import { connect, connectAgent, type ServerClient } from "./connect.ts";
+import { eachOf } from "./each.ts";
 import { overriddenText } from "./groupRule.ts";
+import { checkFilter } from "./known.ts";
 import { trafficOf, trafficText } from "./traffic.ts";
 import { countersText, type LimitFlags, limitFlags, limitText, qosOf, shortLimits } from "./limit.ts";
 import {
@@ -60,10 +62,12 @@ Examples:
   const remove = noun
     .command("delete")
     .alias("rm")
-    .argument("<name>")
-    .description("Ask the endpoint's host to detach it: its workload loses the interface.");
+    .argument("<name...>")
+    .description("Ask the endpoints' hosts to detach them: their workloads lose the interfaces.");
   waiting(remote(sure(remove, "at once, also if its host is gone for good"))).action(
-    cli.verb((name: string, options: WriteOptions & SureOptions) => deleteEndpoint(cli, name, options)),
+    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
+      eachOf(cli, names, (name) => deleteEndpoint(cli, name, options)),
+    ),
   );
 }
 
@@ -82,6 +86,7 @@ const COLUMNS: readonly Column<Endpoint>[] = [
 
 async function listEndpoints(cli: Cli, options: ReadOptions & Filter): Promise<void> {
   const server = await connect(cli.io, options);
+  await checkFilter(server, options);
   const rows = (await server.list("endpoint"))
     .filter((endpoint) => options.network === undefined || endpoint.spec.network === options.network)
     .filter((endpoint) => options.host === undefined || endpoint.spec.host === options.host);

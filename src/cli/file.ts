@@ -3,6 +3,7 @@
 // judged here; the server judges the rest, so that everybody is told the same.
 import { readFileSync } from "node:fs";
 import { Fault } from "../model/fault.ts";
+import type { Snapshot } from "../model/resource.ts";
 import type { Io } from "./io.ts";
 
 /** What POST /v1/apply takes, before the server has looked at it. */
@@ -59,6 +60,19 @@ export async function itemsOf(text: string, file: string): Promise<Item[]> {
       fix: "write `kind: network`, `name: …`, `spec: …`",
     });
   return items;
+}
+
+/** A Fault `vrf-unknown` if networks of a VRF are to go that neither server nor file has. */
+export function checkPruned(vrf: string | undefined, items: readonly Item[], before: Pick<Snapshot, "vrfs">): void {
+  if (vrf === undefined || before.vrfs.some(({ name }) => name === vrf)) return;
+  const places = items.map(({ kind, name, spec }) => (kind === "network" ? (vrfIn(spec) ?? name) : name));
+  if (items.some(({ kind }, i) => (kind === "network" || kind === "vrf") && places[i] === vrf)) return;
+  const what = `there is no VRF "${vrf.slice(0, 80)}"`;
+  throw new Fault("vrf-unknown", { what, where: "--prune-vrf", fix: "see weft vrf list" });
+}
+
+function vrfIn(spec: unknown): unknown {
+  return typeof spec === "object" && spec !== null && "vrf" in spec ? spec.vrf : undefined;
 }
 
 function itemsIn(value: unknown, where: string): Item[] {

@@ -5,6 +5,7 @@ import type { SecurityGroupSpec } from "../model/group.ts";
 import type { SecurityGroup } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
+import { eachOf } from "./each.ts";
 import { RULE_HELP, ruleOf, ruleText } from "./groupRule.ts";
 import { registerStatus } from "./groupStatus.ts";
 import { printing, remote, repeated, waiting, wholeNumber, type ReadOptions, type WriteOptions } from "./options.ts";
@@ -52,8 +53,12 @@ Examples:
     cli.verb((name: string, options: RuleFlags & WriteOptions) => editGroup(cli, name, options)),
   );
 
-  const remove = noun.command("delete").alias("rm").argument("<name>").description("Delete a group that nobody has.");
-  waiting(remote(remove)).action(cli.verb((name: string, options: WriteOptions) => deleteGroup(cli, name, options)));
+  const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete groups that nobody has.");
+  waiting(remote(remove)).action(
+    cli.verb((names: readonly string[], options: WriteOptions) =>
+      eachOf(cli, names, (name) => deleteGroup(cli, name, options)),
+    ),
+  );
   registerStatus(noun, cli);
 }
 

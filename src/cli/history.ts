@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
+import { checkFilter } from "./known.ts";
 import type { LeaseRecord } from "../client/server.ts";
 import { printing, remote, type ReadOptions } from "./options.ts";
 import { printList, type Column } from "./output.ts";
@@ -44,6 +45,8 @@ async function showHistory(cli: Cli, address: string, options: HistoryOptions): 
     ...(options.network === undefined ? {} : { network: options.network }),
     ...period,
   });
+  // A network that is gone has its history, too.
+  if (records.length === 0) await checkFilter(server, options);
   await printList(
     cli.io,
     options,

@@ -5,8 +5,9 @@ import { Fault } from "../model/fault.ts";
 import type { Change, Endpoint, Resource, Snapshot } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
+import { eachOf } from "./each.ts";
 import { count } from "./io.ts";
-import { remote, sure, waiting, type SureOptions, type WriteOptions } from "./options.ts";
+import { remote, sure, waiting, waitingFor, type SureOptions, type WriteOptions } from "./options.ts";
 import { confirm } from "./refuse.ts";
 import { waitFor, waitUntil } from "./wait.ts";
 
@@ -17,9 +18,10 @@ export function register(noun: Command, cli: Cli): void {
   const drain = noun
     .command("drain")
     .argument("<name>")
-    .description("No new endpoints on the host; those it has stay until they are detached.")
-    .option("--wait [seconds]", "until it has no endpoints (60 s, or --wait=SECONDS)");
-  remote(drain).action(cli.verb((name: string, options: WriteOptions) => drainHost(cli, name, options)));
+    .description("No new endpoints on the host; those it has stay until they are detached.");
+  waitingFor(remote(drain), "it has no endpoints").action(
+    cli.verb((name: string, options: WriteOptions) => drainHost(cli, name, options)),
+  );
 
   const resume = noun
     .command("resume")
@@ -42,13 +44,15 @@ export function register(noun: Command, cli: Cli): void {
   const remove = noun
     .command("delete")
     .alias("rm")
-    .argument("<name>")
-    .description("Forget a host: one that is drained and empty, or gone for good.")
+    .argument("<name...>")
+    .description("Forget hosts: one that is drained and empty, or gone for good.")
     .option("--reclaim", "it is lost: take back what it had (as weft host reclaim)")
     .option("--dry-run", "with --reclaim: only say what would be taken");
   waiting(remote(sure(remove, "also if it is ready, or has endpoints"))).action(
-    cli.verb((name: string, options: DeleteOptions) =>
-      options.reclaim === true ? reclaimHost(cli, name, options) : deleteHost(cli, name, options),
+    cli.verb((names: readonly string[], options: DeleteOptions) =>
+      eachOf(cli, names, (name) =>
+        options.reclaim === true ? reclaimHost(cli, name, options) : deleteHost(cli, name, options),
+      ),
     ),
   );
 }

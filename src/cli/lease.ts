@@ -10,6 +10,7 @@ import { connect } from "./connect.ts";
 import { registerHistory } from "./history.ts";
 import { leaseAt, planOf } from "../ipam/range.ts";
 import { spanText } from "./hold.ts";
+import { checkKnown } from "./known.ts";
 import { printing, remote, type ReadOptions } from "./options.ts";
 import { fields, printList, printOne, type Column } from "./output.ts";
 import { timeText } from "./time.ts";
@@ -79,6 +80,7 @@ async function listLeases(cli: Cli, options: ReadOptions & Filter): Promise<void
   const states = statesOf(options.state);
   const server = await connect(cli.io, options);
   const snapshot = await server.snapshot();
+  checkKnown(options, snapshot);
   const leases = leasesOf(snapshot)
     .filter((lease) => states.includes(lease.state))
     .filter((lease) => (["network", "host", "owner"] as const).every((f) => (options[f] ?? lease[f]) === lease[f]));
@@ -205,6 +207,7 @@ async function showLease(cli: Cli, text: string, options: ReadOptions & Filter):
   }
   const server = await connect(cli.io, options);
   const snapshot = await server.snapshot();
+  checkKnown(options, snapshot);
   const found = leasesOf(snapshot).filter(
     (lease) => (options.network ?? lease.network) === lease.network && isOf(lease, address, ip),
   );

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { Migration, Move } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
+import { eachOf } from "./each.ts";
 import { count } from "./io.ts";
 import { printing, remote, sure, waiting, type ReadOptions, type SureOptions, type WriteOptions } from "./options.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
@@ -34,9 +35,11 @@ export function registerMigrations(noun: Command, cli: Cli): void {
   printing(remote(list)).action(cli.verb((options: ReadOptions) => listMigrations(cli, options)));
   const show = migration.command("show").argument("<name>").description("One migration, member by member.");
   printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showMigration(cli, name, options)));
-  const remove = migration.command("delete").alias("rm").argument("<name>").description("Forget a migration.");
+  const remove = migration.command("delete").alias("rm").argument("<name...>").description("Forget migrations.");
   remote(sure(remove, "also while members are on their way: those stay in the old network")).action(
-    cli.verb((name: string, options: WriteOptions & SureOptions) => deleteMigration(cli, name, options)),
+    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
+      eachOf(cli, names, (name) => deleteMigration(cli, name, options)),
+    ),
   );
 }
 

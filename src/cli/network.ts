@@ -6,6 +6,7 @@ import { cniConfigList } from "../model/cni.ts";
 import type { Network, Snapshot, Subnet, Vrf } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
+import { eachOf } from "./each.ts";
 import { overriddenText } from "./groupRule.ts";
 import { count } from "./io.ts";
 import { limitFlags, limitText, shortLimits } from "./limit.ts";
@@ -91,9 +92,11 @@ Examples:
     .addHelpText("after", "\nExample:\n  weft network export blue --cni > /etc/cni/net.d/blue.conflist");
   remote(out).action(cli.verb((name: string, options: ExportOptions) => exportNetwork(cli, name, options)));
 
-  const remove = noun.command("delete").alias("rm").argument("<name>").description("Delete a network.");
+  const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete networks.");
   waiting(remote(sure(remove, "also if it has endpoints: they lose their interfaces"))).action(
-    cli.verb((name: string, options: WriteOptions & SureOptions) => deleteNetwork(cli, name, options)),
+    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
+      eachOf(cli, names, (name) => deleteNetwork(cli, name, options)),
+    ),
   );
   registerMembers(noun, cli);
   registerMigrations(noun, cli);

@@ -2,6 +2,7 @@
 import { Option, type Command } from "commander";
 import { Fault } from "../model/fault.ts";
 import { FORMATS, type OutputOptions } from "./output.ts";
+import { wishOf } from "./wait.ts";
 import type { RemoteOptions } from "./place.ts";
 
 export type ReadOptions = RemoteOptions & OutputOptions;
@@ -23,7 +24,15 @@ export function printing(command: Command): Command {
 }
 
 export function waiting(command: Command): Command {
-  return command.option("--wait [seconds]", "until every ready host has it in its kernel (60 s, or --wait=SECONDS)");
+  return waitingFor(command, "every ready host has it in its kernel");
+}
+
+/** Read before anything is done: a verb that has written cannot take it back. */
+export function waitingFor(command: Command, what: string): Command {
+  return command.option("--wait [time]", `until ${what} (60 s, or --wait 30, --wait 5m)`, (text: string) => {
+    wishOf(text);
+    return text;
+  });
 }
 
 export function sure(command: Command, force: string): Command {

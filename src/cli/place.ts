@@ -34,12 +34,25 @@ export async function placeOf(io: Io, options: RemoteOptions): Promise<Place> {
       fix: "give --server URL and --token-file FILE, start one with `weft server`, or try `script/up`",
     });
   }
+  const token = options.tokenFile === undefined ? (io.env["WEFT_TOKEN"] ?? "").trim() : "";
+  if (token !== "") return { url: server, token: checked(token, "WEFT_TOKEN") };
   return { url: server, token: tokenOf(given["token-file"] ?? run?.tokenFile ?? LOCAL.tokenFile) };
 }
 
+/** What a header can carry; else nobody could say where the odd character comes from. */
+function checked(token: string, where: string): string {
+  if (/^[\x21-\x7e]{1,512}$/.test(token)) return token;
+  const why = token === "" ? "it is empty" : "it has blanks, line ends or letters that no token has";
+  throw new Fault("token-wrong", { what: "this is no token", where, why, fix: "give the token alone" });
+}
+
 function tokenOf(file: string): string {
+  return checked(textOf(file).trim(), file);
+}
+
+function textOf(file: string): string {
   try {
-    return readFileSync(file, "utf8").trim();
+    return readFileSync(file, "utf8");
   } catch (error) {
     throw new Fault(
       "token-wrong",
@@ -47,7 +60,7 @@ function tokenOf(file: string): string {
         what: "no token to show the server",
         where: file,
         why: reasonOf(error),
-        fix: "give --token-file FILE (the server makes admin.token in its data folder), or run as root",
+        fix: "give --token-file FILE (the server makes admin.token in its data folder) or WEFT_TOKEN, or run as root",
       },
       { cause: error },
     );

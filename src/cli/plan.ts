@@ -6,7 +6,8 @@ import type { Change, Snapshot } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { toldOf, toldText, type Told } from "./changes.ts";
 import { connect } from "./connect.ts";
-import { itemsOf, readText } from "./file.ts";
+import { checkPruned, itemsOf, readText } from "./file.ts";
+import { checkKnown } from "./known.ts";
 import { count, paint, type Io } from "./io.ts";
 import { printing, remote, type ReadOptions } from "./options.ts";
 import { byName, printOne } from "./output.ts";
@@ -42,6 +43,8 @@ async function plan(cli: Cli, options: PlanOptions): Promise<number> {
   const resources = await itemsOf(await readText(io, options.file), options.file);
   const server = await connect(io, options);
   const before = await server.snapshot();
+  checkKnown({ host: options.host }, before);
+  checkPruned(options.pruneVrf, resources, before);
   const { changes } = await server.apply({
     resources,
     dryRun: true,

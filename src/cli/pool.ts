@@ -4,6 +4,7 @@ import { Fault } from "../model/fault.ts";
 import type { Network, Pool, Subnet } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
+import { eachOf } from "./each.ts";
 import { printing, remote, sure, type ReadOptions, type SureOptions, type WriteOptions } from "./options.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
 import { confirm } from "./refuse.ts";
@@ -22,9 +23,11 @@ export function register(noun: Command, cli: Cli): void {
   remote(edit).action(
     cli.verb((name: string, options: WriteOptions & { readonly ipam: string }) => editPool(cli, name, options)),
   );
-  const remove = noun.command("delete").alias("rm").argument("<name>").description("Delete a pool.");
+  const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete pools.");
   remote(sure(remove, "also if it has networks: they keep their subnets")).action(
-    cli.verb((name: string, options: WriteOptions & SureOptions) => deletePool(cli, name, options)),
+    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
+      eachOf(cli, names, (name) => deletePool(cli, name, options)),
+    ),
   );
 }
 

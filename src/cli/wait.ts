@@ -1,9 +1,9 @@
 // Waiting until a change is real: every ready host reports that its kernel holds the revision. Says nothing for a
 // second, because most changes are there by then; after that it says who is missing.
+import { parseDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 import type { ClusterStatus, HostCondition } from "../model/status.ts";
 import { count, type Io } from "./io.ts";
-import { wholeNumber } from "./options.ts";
 
 const QUIET_MS = 1_000;
 const POLL_MS = [20, 50, 100, 250] as const;
@@ -41,21 +41,26 @@ export function pendingAt(status: ClusterStatus, revision: number): Pending | un
   };
 }
 
+/** What --wait asks for: `30` is seconds, `5m` a span. A Fault `request-invalid` for anything else. */
+export function wishOf(wait: string): { readonly ms: number } {
+  return { ms: /^(?:0|[1-9]\d{0,6})$/.test(wait) ? Number(wait) * 1000 : parseDuration(wait, "--wait") };
+}
+
 /** With --wait: looks again and again until nothing is pending; without, does not look at all. */
 export async function waitUntil(
   io: Io,
   wait: string | undefined,
   look: () => Promise<Pending | undefined>,
 ): Promise<void> {
-  const seconds = wholeNumber(wait, "--wait");
-  if (seconds === undefined) return;
+  if (wait === undefined) return;
+  const { ms } = wishOf(wait);
   const startedMs = io.clock.monotonicMs();
   let said = "";
   for (let round = 0; ; round++) {
     const pending = await look();
     if (pending === undefined) return;
     const waitedMs = io.clock.monotonicMs() - startedMs;
-    if (waitedMs >= seconds * 1000) throw late(seconds, pending);
+    if (waitedMs >= ms) throw late(ms / 1000, pending);
     const line = `${pending.text}: ${pending.missing.join(", ")}\n`;
     if (waitedMs >= QUIET_MS && line !== said) io.err((said = line));
     await io.clock.sleep(POLL_MS[Math.min(round, POLL_MS.length - 1)] ?? QUIET_MS, io.signal);

@@ -11,6 +11,7 @@ import type {
 } from "node:http";
 import { urlToHttpOptions } from "node:url";
 import { Fault, faultOf, type Problem, type Reason } from "../model/fault.ts";
+import { serverUrl } from "./url.ts";
 
 /** Who is asked. */
 export type Peer = {
@@ -83,19 +84,13 @@ export function httpClient(peer: Peer): HttpClient {
 
 type Line = { readonly base: RequestOptions; readonly agent: Agent; readonly open: typeof httpRequest };
 
-function addressOf({ url, name }: Peer): RequestOptions {
-  const socketPath = /^unix:(\/.+)$/.exec(url)?.[1];
+function addressOf({ url }: Peer): RequestOptions {
+  const socketPath = /^unix:(\/.+)$/.exec(serverUrl(url, "--server"))?.[1];
   if (socketPath !== undefined) return { socketPath, protocol: "http:", host: "localhost" };
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed?.protocol === "http:" || parsed?.protocol === "https:") {
-    // Takes the brackets off an IPv6 address.
-    const { hostname, port } = urlToHttpOptions(parsed);
-    return { protocol: parsed.protocol, hostname, port, path: parsed.pathname.replace(/\/$/, "") };
-  }
-  throw new Fault("request-invalid", {
-    what: `"${url}" is not the address of ${name}`,
-    fix: "write it like http://10.0.0.1:7400 or unix:/run/weft/server.sock",
-  });
+  const parsed = new URL(url);
+  // Takes the brackets off an IPv6 address.
+  const { hostname, port } = urlToHttpOptions(parsed);
+  return { protocol: parsed.protocol, hostname, port, path: parsed.pathname.replace(/\/$/, "") };
 }
 
 /** TLS is loaded only by those who use it. */
@@ -329,6 +324,10 @@ const MEANING: Readonly<Record<string, string>> = {
   ETIMEDOUT: "the host does not answer",
   ECONNRESET: "the connection was cut",
   EPIPE: "the connection was cut",
+  ERR_SSL_WRONG_VERSION_NUMBER: "it speaks no TLS; if it is the server, write http:// for https://",
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: "it speaks no TLS; if it is the server, write http:// for https://",
+  EPROTO: "it speaks no TLS that is understood here; if it is the server, try http:// for https://",
+  HPE_INVALID_CONSTANT: "what it answers is not HTTP; if it speaks TLS, write https:// for http://",
 };
 
 function faultFrom(error: unknown, peer: Peer, call: Call): Fault {

@@ -18,6 +18,7 @@ import { listenForQuestions, listenOnSocket, type DoorServer, type Hatch, type P
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/cli.ts";
 import { settingsOf, wordsOf } from "../cli/settings.ts";
+import { serverUrl } from "../client/url.ts";
 import { ownVersion } from "../cli/version.ts";
 import { cniHatch } from "../doors/cni/cni.ts";
 import { keepFiles, type Place } from "../doors/cni/files.ts";
@@ -56,7 +57,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const settings = await settingsOf("agent", AGENT_SETTINGS, flags, world.env);
   if (process.getuid?.() !== 0) throw notRoot();
   optimizeEarly();
-  const url = settings.server ?? missingServer();
+  const url = serverUrl(settings.server ?? missingServer(), "--server");
   const host = settings.host ?? hostname();
   const disk = openDisk(settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"], realFiles);
   const token = tokenOf(disk, host, settings);

@@ -1,0 +1,29 @@
+// The address of a server as people write it. Whatever of it nobody would use is refused, not passed over.
+import { Fault } from "../model/fault.ts";
+
+/** The text itself; a Fault `request-invalid` at `where`, which names what was probably meant. */
+export function serverUrl(text: string, where: string): string {
+  if (/^unix:\/./.test(text)) return text;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === "http:" || url?.protocol === "https:") {
+    const extra = url.username + url.password + url.search + url.hash;
+    if (extra === "") return text;
+    throw refusal(text, where, `"${extra}" means nothing here`, `write ${url.protocol}//${url.host}`);
+  }
+  // `localhost:7474` is an URL whose scheme is localhost.
+  const [, host] = /^([^/@\s]+:\d{1,5})\/?$/.exec(text) ?? [];
+  const fix =
+    host !== undefined && URL.canParse(`http://${host}`)
+      ? `did you mean http://${host}?`
+      : "write it like http://10.0.0.1:7474 or unix:/run/weft/server.sock";
+  throw refusal(text, where, "it does not say how to speak to it: http, https or unix", fix);
+}
+
+function refusal(text: string, where: string, why: string, fix: string): Fault {
+  return new Fault("request-invalid", {
+    what: `"${text.slice(0, 200)}" is not the address of a server`,
+    where,
+    why,
+    fix,
+  });
+}
