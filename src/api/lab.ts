@@ -38,12 +38,16 @@ type Api = {
 };
 
 /** A server over a store in memory, asked without a connection. */
-export async function open(routes: readonly Route[] = [], more: Partial<ControlOptions> = {}): Promise<Api> {
+export async function open(
+  extra: readonly Route[] | ((control: Control) => readonly Route[]) = [],
+  more: Partial<ControlOptions> = {},
+): Promise<Api> {
   const metrics = createMetrics();
   const control = await Control.open(openMemoryStore(), { clock, meter: metrics.meter, ...more });
   await control.setToken("admin", ADMIN);
   await control.setToken("join", JOIN);
   const errors: unknown[] = [];
+  const routes = typeof extra === "function" ? extra(control) : extra;
   const app = createApi(control, { clock, version: "1.2.3", metrics, routes, onError: (error) => errors.push(error) });
   apps.push(app);
   return {
@@ -63,7 +67,7 @@ export async function open(routes: readonly Route[] = [], more: Partial<ControlO
         },
         ...(payload === undefined ? {} : { payload }),
       });
-      const isJson = String(response.headers["content-type"]).includes("json");
+      const isJson = /[/+]json/.test(String(response.headers["content-type"]));
       return {
         status: response.statusCode,
         headers: response.headers,

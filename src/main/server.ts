@@ -93,7 +93,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /** DC/OS's paths among the API's own, for administrators. */
-function dcosRoutesOf(control: Control): Route[] {
+export function dcosRoutesOf(control: Control): Route[] {
   return dcosRoutes(control).flatMap(({ method, paths, handle }) =>
     paths.map(
       (path): Route => ({
