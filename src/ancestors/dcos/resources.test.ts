@@ -13,7 +13,6 @@ test("the community sample is one VRF with two networks", () => {
     name: "dcos",
     spec: {
       vni: 1024,
-      tunnelPort: 4789,
       vtepSubnets: ["44.128.0.0/20"],
       vtepMacOui: "70:b3:d5",
       vtepName: "vtep1024",
@@ -100,9 +99,7 @@ test("dcos_overlay_mtu is every network's, and at least what Weft takes", () => 
   );
 });
 
-test("a file that switches overlays off asks for none", () => {
-  assert.deepEqual(applyOf(parseDcosConfig("dcos_overlay_enable: false\n", "config.yaml")), {
-    resources: [],
-    pruneVrf: "dcos",
-  });
+test("a file that switches overlays off asks for the VRF, and no network in it", () => {
+  const { resources, pruneVrf } = applyOf(parseDcosConfig("dcos_overlay_enable: false\n", "config.yaml"));
+  assert.deepEqual([resources.map(({ kind, name }) => `${kind}/${name}`), pruneVrf], [["vrf/dcos"], "dcos"]);
 });

@@ -18,7 +18,7 @@ type NetworkItem = Extract<ApplyItem, { readonly kind: "network" }> & {
 };
 
 export type ResourceOptions = {
-  /** UDP; 4789 (RFC 7348) by default. DC/OS itself uses 64000. */
+  /** UDP; by default what is there, or 4789 (RFC 7348). DC/OS itself uses 64000. */
   readonly tunnelPort?: number;
 };
 
@@ -28,25 +28,28 @@ export function resourcesOf(
   options: ResourceOptions = {},
 ): { readonly vrf: VrfItem; readonly networks: readonly NetworkItem[] } {
   return {
-    vrf: vrfOf(config, options.tunnelPort ?? 4789),
+    vrf: vrfOf(config, options.tunnelPort),
     networks: config.overlayEnable ? config.overlays.map((overlay) => networkOf(config, overlay)) : [],
   };
 }
 
-/** Makes the VRF what the file says, and removes its networks that the file does not have. */
+/**
+ * Makes the VRF what the file says, also one that switches overlays off, and removes its networks that the file does
+ * not have: what is there afterwards does not depend on the files before.
+ */
 export function applyOf(config: DcosConfig, options: ResourceOptions = {}): ApplyRequest {
   const { vrf, networks } = resourcesOf(config, options);
-  return { resources: networks.length === 0 ? [] : [vrf, ...networks], pruneVrf: DCOS_VRF };
+  return { resources: [vrf, ...networks], pruneVrf: DCOS_VRF };
 }
 
-function vrfOf(config: DcosConfig, tunnelPort: number): VrfItem {
+function vrfOf(config: DcosConfig, tunnelPort: number | undefined): VrfItem {
   const { vtepSubnet, vtepSubnet6, vtepMacOui, vtepMtu } = config;
   return {
     kind: "vrf",
     name: DCOS_VRF,
     spec: {
       vni: DCOS_VNI,
-      tunnelPort,
+      ...(tunnelPort === undefined ? {} : { tunnelPort }),
       vtepSubnets: vtepSubnet6 === undefined ? [vtepSubnet] : [vtepSubnet, vtepSubnet6],
       vtepMacOui: (macOf(vtepMacOui) ?? "").slice(0, 8),
       vtepName: `vtep${DCOS_VNI}`,

@@ -1,6 +1,7 @@
 // The server's judgement: a write becomes a complete set of changes (defaults, VNIs, addresses, everything that
 // follows), or a Fault that says why not. A function of view, write and context: the view is used as a scratchpad and
 // left as it was.
+import type { Family } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import { DEFAULT_GROUP } from "../../model/group.ts";
 import type { ApplyItem } from "../../model/input.ts";
@@ -145,7 +146,10 @@ function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | und
   ]);
   if (blockers.length > 0) {
     const have = blockers.some((each) => each.startsWith("reservation ")) ? "reservations" : "endpoints";
-    const names = pruned.map((network) => `"${network.name}"`).join(", ");
+    const names = pruned
+      .map((network) => `"${network.name}"`)
+      .sort()
+      .join(", ");
     throw inUse(
       `networks ${names} of VRF "${pruneVrf}" cannot go`,
       `they are not listed, but have ${have}`,
@@ -154,9 +158,9 @@ function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | und
     );
   }
   const moving = new Set([...listed, ...pruned.map((network) => network.name)]);
+  const after = { ...context, moving, coming: comingFamilies(draft.view, items) };
   for (const [i, item] of items.entries())
-    if (item.kind === "vrf")
-      within(`resources[${i}]`, () => putVrf(draft, item.name, item.spec, { ...context, moving }));
+    if (item.kind === "vrf") within(`resources[${i}]`, () => putVrf(draft, item.name, item.spec, after));
   for (const [i, item] of items.entries())
     if (item.kind === "pool") within(`resources[${i}]`, () => putPool(draft, item.name, item.spec));
   // Before the networks that they are assigned to; what they have as peers may come with the same file.
@@ -172,6 +176,22 @@ function apply(draft: Draft, items: readonly ApplyItem[], pruneVrf: string | und
   // Only now: a VRF that gets a new network must not go with its last old one and come back as another.
   if (pruned.length > 0 && pruneVrf !== undefined) vacateVrf(draft, pruneVrf);
   return undefined;
+}
+
+/** Families of the local networks of a file, by VRF; what a pool will give to a new one is added when it is put. */
+function comingFamilies(view: View, items: readonly ApplyItem[]): ReadonlyMap<string, ReadonlySet<Family>> {
+  const families = new Map<string, Set<Family>>();
+  for (const item of items) {
+    if (item.kind !== "network") continue;
+    const old = get(view, "network", item.name)?.spec;
+    const subnets = item.spec.subnets ?? old?.subnets ?? [];
+    const isLocal = subnets.some(({ hostPrefix }) => hostPrefix !== undefined);
+    const vrf = item.spec.vrf ?? item.name;
+    const known = families.get(vrf) ?? new Set();
+    for (const { cidr } of isLocal ? subnets : []) known.add(cidr.includes(":") ? 6 : 4);
+    families.set(vrf, known);
+  }
+  return families;
 }
 
 function checkDistinct(items: readonly ApplyItem[]): void {

@@ -1,6 +1,6 @@
 // What admission knows beside the view, and words that its parts share.
 import { createHash } from "node:crypto";
-import type { Cidr } from "../../model/address.ts";
+import type { Cidr, Family } from "../../model/address.ts";
 import { parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Network } from "../../model/resource.ts";
@@ -18,6 +18,8 @@ export type Context = {
   readonly prefixes: ReadonlyMap<string, readonly Cidr[]>;
   /** Networks that are put later in the same write: what they have now is not what they will have. */
   readonly moving?: ReadonlySet<string>;
+  /** Families that local networks will have which are put later in the same write, by their VRF. */
+  readonly coming?: ReadonlyMap<string, ReadonlySet<Family>>;
   /** Groups of a new network that names none; a setting of the cluster. */
   readonly newNetworkGroups?: readonly string[];
 };

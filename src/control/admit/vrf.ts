@@ -1,6 +1,7 @@
 // Routing domains: put by name, made on demand with a network, removed. A VRF that was put stays until it is deleted;
 // one made on demand goes with its last network (`kept` says which it is). The server counts the index and finds the
-// VNI and the VTEP subnets unless they are given; once given or found they stay, whatever a later put leaves out.
+// VNI and the VTEP subnets unless they are given. Once given or found they and the tunnel's port stay, whatever a later
+// put leaves out; a VTEP subnet that a put leaves out of its list goes when no network needs its family.
 import { type Cidr, type Family, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Key, Vrf, VrfSpec } from "../../model/resource.ts";
@@ -37,7 +38,7 @@ export function putVrf(draft: Draft, name: string, input: VrfInput, context: Con
   const old = get(view, "vrf", name);
   const spec = completed(view, name, input, old, context);
   checkSpec(view, name, spec, context);
-  if (old !== undefined) checkChange(view, old, spec, input);
+  if (old !== undefined) checkChange(view, old, spec, input, neededFamilies(view, name, context));
   const vrf = draft.put("vrf", name, spec);
   settleVrf(draft, name, hostsInOrder(view), "anew");
   return vrf;
@@ -135,7 +136,7 @@ function completed(view: View, name: string, input: VrfInput, old: Vrf | undefin
       input.vni === undefined && old !== undefined
         ? old.spec.vni
         : chooseVni(view, input.vni, `vrf/${name}`, "spec.vni"),
-    tunnelPort: input.tunnelPort ?? TUNNEL_PORT,
+    tunnelPort: input.tunnelPort ?? old?.spec.tunnelPort ?? TUNNEL_PORT,
     vtepSubnets: vtepSubnetsOf(view, name, input, old, context),
     vtepMacOui: ouiOf(input.vtepMacOui ?? VTEP_MAC_OUI),
     hostAccess: input.hostAccess ?? false,
@@ -156,8 +157,7 @@ function vtepSubnetsOf(
   old: Vrf | undefined,
   context: Context,
 ): readonly string[] {
-  const locals = networksOf(view, name).filter((network) => network.spec.ipam === "local");
-  const families = locals.flatMap(cidrsOf).map((cidr) => cidr.family);
+  const families = stayingFamilies(view, name, context);
   const given = input.vtepSubnets?.map((text, i) => formatCidr(parseCidr(text, `spec.vtepSubnets[${i}]`)));
   if (given === undefined)
     return withFamilies(
@@ -168,10 +168,25 @@ function vtepSubnetsOf(
       [],
       context,
     );
+  const needed = neededFamilies(view, name, context);
   const had = (old?.spec.vtepSubnets ?? []).filter(
-    (text) => families.includes(familyOf(text)) && !given.some((other) => familyOf(other) === familyOf(text)),
+    (text) => needed.has(familyOf(text)) && !given.some((other) => familyOf(other) === familyOf(text)),
   );
   return withFamilies(view, name, [...given, ...had], families, [], context);
+}
+
+/** Of local networks that the write leaves as they are. */
+function stayingFamilies(view: View, name: string, { moving }: Context): Family[] {
+  const locals = networksOf(view, name).filter(({ spec }) => spec.ipam === "local");
+  return locals
+    .filter((network) => moving?.has(network.name) !== true)
+    .flatMap(cidrsOf)
+    .map((cidr) => cidr.family);
+}
+
+/** Of all local networks that the VRF has when the write is done. */
+function neededFamilies(view: View, name: string, context: Context): ReadonlySet<Family> {
+  return new Set([...stayingFamilies(view, name, context), ...(context.coming?.get(name) ?? [])]);
 }
 
 /** The subnets, and a default one for each family that has none. */
@@ -238,8 +253,11 @@ function checkVtepSubnet(cidr: Cidr, where: string): void {
   });
 }
 
-/** What every tunnel between hosts is made of cannot change under traffic. Adding a family can. */
-function checkChange(view: View, old: Vrf, spec: VrfSpec, input: VrfInput): void {
+/**
+ * What every tunnel between hosts is made of cannot change under traffic. A family can be added; one that no network
+ * needs carries nothing and can go, unless the MACs of the tunnels are made of its addresses.
+ */
+function checkChange(view: View, old: Vrf, spec: VrfSpec, input: VrfInput, needed: ReadonlySet<Family>): void {
   if (input.index !== undefined && input.index !== old.spec.index) {
     throw new Fault("immutable", {
       what: `VRF "${old.name}" has index ${old.spec.index}`,
@@ -248,10 +266,12 @@ function checkChange(view: View, old: Vrf, spec: VrfSpec, input: VrfInput): void
       fix: "leave it out",
     });
   }
+  const ofMacs = old.spec.vtepSubnets.some((text) => familyOf(text) === 4) ? 4 : 6;
+  const isIdle = (text: string) => !needed.has(familyOf(text)) && familyOf(text) !== ofMacs;
   const fixed = ["vni", "tunnelPort", "vtepMacOui", "vtepName"] as const;
   const field =
     fixed.find((name) => spec[name] !== old.spec[name]) ??
-    (old.spec.vtepSubnets.every((text) => spec.vtepSubnets.includes(text)) ? undefined : "vtepSubnets");
+    (old.spec.vtepSubnets.every((text) => spec.vtepSubnets.includes(text) || isIdle(text)) ? undefined : "vtepSubnets");
   if (field === undefined) return;
   const endpoints = networksOf(view, old.name).flatMap((network) => [
     ...(view.networks.get(network.name)?.endpoints.keys() ?? []),
