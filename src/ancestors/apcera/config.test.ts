@@ -52,7 +52,7 @@ a#b{c}
 test("a whole cluster.conf: what is about networks is read, the rest is named", () => {
   assert.deepEqual(parse(WHOLE), {
     ipam: "local",
-    clusterSubnet: "10.3.0.0/16",
+    clusterSubnets: ["10.3.0.0/16"],
     notes: [
       "ignored, not about virtual networks: provisioner, machines, components, chef.apzabbix, " +
         "chef.continuum.cluster_name, chef.continuum.certificate",
@@ -61,9 +61,37 @@ test("a whole cluster.conf: what is about networks is read, the rest is named", 
 });
 
 test("Apcera's own defaults: VXLAN, addresses from the center", () => {
-  const { ipam, clusterSubnet, notes } = parse("chef: { continuum: { } }");
-  assert.deepEqual([ipam, clusterSubnet], ["global", undefined]);
+  const { ipam, clusterSubnets, notes } = parse("chef: { continuum: { } }");
+  assert.deepEqual([ipam, clusterSubnets], ["global", []]);
   assert.match(notes.join(), /only addresses and routes of joined hosts/);
+});
+
+test("the cluster's own subnets are read from both keys, and no key beside them is passed over", () => {
+  const of = (inner: string) => `chef: {\n  continuum: {\n    cluster: { ${inner} }\n  }\n}\n`;
+  const both = of('subnet: "10.3.0.0/16", subnets: ["10.50.0.0/16" 10.60.0.0/24]');
+  assert.deepEqual(parse(both).clusterSubnets, ["10.3.0.0/16", "10.50.0.0/16", "10.60.0.0/24"]);
+  const [pool] = applyOf(parse(both)).resources;
+  assert.ok(pool?.kind === "pool");
+  assert.deepEqual(pool.spec.reserved, ["10.3.0.0/16", "10.50.0.0/16", "10.60.0.0/24"]);
+  for (const [inner, text, path] of [
+    ['subnets: "10.3.0.0/16"', /must be a list of subnets/, "subnets"],
+    ["subnets: []", /must be a list of subnets in quotes, not an empty list/, "subnets"],
+    ["subnets: [{}]", /must be a subnet in quotes/, "subnets[0]"],
+    ['subnets: ["10.3.0.0/16", "10.3.0.0/016"]', /begins with a zero/, "subnets[1]"],
+    ['subnet: "10.3.0.0/16", subnets: ["10.3.0.0/16"]', /given twice/, "subnets[0]"],
+    ['subnetz: ["10.3.0.0/16"]', /"subnetz" is no key of cluster/, "subnetz"],
+    ["name: x", /"name" is no key of cluster.*subnet and subnets/, "name"],
+  ] as const)
+    assert.throws(
+      () => parse(of(inner)),
+      (error) =>
+        error instanceof Fault &&
+        text.test(error.message) &&
+        new RegExp(`^cluster.conf:3:\\d+ chef.continuum.cluster.${path.replaceAll(/[[\]]/g, "\\$&")}$`).test(
+          error.detail.where ?? "",
+        ),
+      inner,
+    );
 });
 
 test("words, texts, lists and blocks come out as they were written", () => {
@@ -115,7 +143,7 @@ test("wrong types are refused where they stand", () => {
     block('cluster: { subnet: "10.3.0.1/16" }'),
   );
   refuses("unsupported", /no driver for GRE/, at(20, "vxlan_enabled"), block("vxlan_enabled: false"));
-  refuses("request-invalid", /must be a block in braces, not a list/, "cluster.conf:1:7 chef", "chef: []");
+  refuses("request-invalid", /must be a block in braces, not an empty list/, "cluster.conf:1:7 chef", "chef: []");
 });
 
 test("what is no such file is refused where it stops being one", () => {

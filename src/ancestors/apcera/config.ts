@@ -1,13 +1,14 @@
 // What Apcera's cluster.conf says about virtual networks, out of `chef.continuum`: which way new networks get their
 // addresses, which tunnel they use, and the subnet that the cluster's own machines are in.
-import { type Cidr, formatCidr, parseCidr } from "../../model/address.ts";
+import { formatCidr, parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import { type Value, readConf } from "./reader.ts";
 
 export type ApceraConfig = {
   /** Of new networks. Apcera's own default is global. */
   readonly ipam: "local" | "global";
-  readonly clusterSubnet?: string;
+  /** Where the cluster's own machines are: canonical, each once. */
+  readonly clusterSubnets: readonly string[];
   /** What was read past, a sentence each. */
   readonly notes: readonly string[];
 };
@@ -22,7 +23,6 @@ export function parseApceraConfig(text: string, file: string): ApceraConfig {
   note(top, "", ["chef"], ignored);
   note(chef, "chef.", ["continuum"], ignored);
   note(continuum, "chef.continuum.", ["enable_local_ipam", "vxlan_enabled", "cluster"], ignored);
-  note(cluster, "chef.continuum.cluster.", ["subnet"], ignored);
   if (continuum === undefined) {
     throw new Fault("request-invalid", {
       what: "the file says nothing about virtual networks",
@@ -33,14 +33,14 @@ export function parseApceraConfig(text: string, file: string): ApceraConfig {
   }
   const isLocal = flagAt(continuum, "enable_local_ipam", file) ?? false;
   refuseGre(continuum, file);
-  const subnet = cluster && subnetAt(cluster, file);
+  const clusterSubnets = cluster === undefined ? [] : subnetsIn(cluster, file);
   return {
     ipam: isLocal ? "local" : "global",
-    ...(subnet === undefined ? {} : { clusterSubnet: formatCidr(subnet) }),
+    clusterSubnets,
     notes: [
       ...(ignored.length === 0 ? [] : [`ignored, not about virtual networks: ${ignored.join(", ")}`]),
-      ...(subnet === undefined
-        ? ["no chef.continuum.cluster.subnet: only addresses and routes of joined hosts are kept clear"]
+      ...(clusterSubnets.length === 0
+        ? ["no chef.continuum.cluster.subnet or subnets: only addresses and routes of joined hosts are kept clear"]
         : []),
     ],
   };
@@ -73,12 +73,29 @@ function refuseGre(continuum: Block, file: string): void {
   });
 }
 
-function subnetAt(cluster: Block, file: string): Cidr | undefined {
-  const value = cluster.members.get("subnet");
-  if (value === undefined) return undefined;
-  const path = "chef.continuum.cluster.subnet";
-  if (value.type !== "word") throw wrongType(value, path, "a subnet in quotes", file);
-  return parseCidr(value.text, `${placeOf(value, file)} ${path}`);
+/** `subnet` is one, `subnets` a list. Any other key might say where machines are, too, so none is passed over. */
+function subnetsIn(cluster: Block, file: string): readonly string[] {
+  const path = "chef.continuum.cluster";
+  const subnets: string[] = [];
+  const add = (value: Value, at: string) => {
+    if (value.type !== "word") throw wrongType(value, at, "a subnet in quotes", file);
+    const subnet = formatCidr(parseCidr(value.text, `${placeOf(value, file)} ${at}`));
+    if (subnets.includes(subnet)) throw refused(value, at, file, `${subnet} is given twice`, "keep one of them");
+    subnets.push(subnet);
+  };
+  for (const [key, value] of cluster.members) {
+    if (key === "subnet") add(value, `${path}.subnet`);
+    else if (key !== "subnets")
+      throw refused(value, `${path}.${key}`, file, `"${key}" is no key of cluster`, "there are subnet and subnets");
+    else if (value.type !== "list" || value.items.length === 0)
+      throw wrongType(value, `${path}.subnets`, "a list of subnets in quotes", file);
+    else for (const [i, item] of value.items.entries()) add(item, `${path}.subnets[${i}]`);
+  }
+  return subnets;
+}
+
+function refused(value: Value, path: string, file: string, what: string, fix: string): Fault {
+  return new Fault("request-invalid", { what, where: `${placeOf(value, file)} ${path}`, fix });
 }
 
 function note(map: Block | undefined, path: string, known: readonly string[], ignored: string[]): void {
@@ -90,7 +107,9 @@ function wrongType(value: Value, path: string, wanted: string, file: string): Fa
     value.type === "map"
       ? "a block"
       : value.type === "list"
-        ? "a list"
+        ? value.items.length === 0
+          ? "an empty list"
+          : "a list"
         : value.quoted
           ? `the text "${value.text}"`
           : value.text;

@@ -22,7 +22,7 @@ export function applyOf(config: ApceraConfig, options: ResourceOptions = {}): Ap
     globalSubnets: [{ cidr: "192.168.<id>.0/24" }],
     // 256 hosts with 253 endpoints each; how Apcera kept its hosts apart was never published.
     localSubnets: [{ cidr: "10.<id>.0.0/16", hostPrefix: 24 }],
-    reserved: config.clusterSubnet === undefined ? [] : [config.clusterSubnet],
+    reserved: config.clusterSubnets,
     overflow: overflowOf(options.overflow ?? OVERFLOW),
   };
   return { resources: [{ kind: "pool", name: options.pool ?? "apcera", spec }] };
