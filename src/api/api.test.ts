@@ -2,6 +2,7 @@
 // watches.test.ts.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { Fault } from "../model/fault.ts";
 import type { REASONS } from "../model/fault.ts";
 import { ADMIN, type Ask, JOIN, type Reply, blue, claim, closeAll, fits, isProblem, open, report, web } from "./lab.ts";
 
@@ -368,4 +369,47 @@ test("the OpenAPI document is whole: every reference leads somewhere, every para
   }
   assert.equal(new Set(ids).size, ids.length);
   assert.ok(ids.length >= 29, String(ids.length));
+});
+
+test("an operation in the OpenAPI document is what its route is", async () => {
+  const { ask } = await open();
+  const { body } = await ask("GET", "/openapi.json");
+  const refused = { description: "Refused; `reason` says why.", content: problems };
+  assert.deepEqual(body.paths["/livez"].get, {
+    summary: "Whether the process answers.",
+    operationId: "getLivez",
+    security: [],
+    parameters: [],
+    responses: { 200: { description: "Done.", content: { "text/plain": {} } }, default: refused },
+  });
+  assert.deepEqual(body.security, [{ token: [] }]);
+  const put = body.paths["/v1/networks/{name}"].put;
+  const done = { description: "Done.", content: schemaOf("Network") };
+  assert.deepEqual([put.operationId, put.security], ["putNetworksName", undefined]);
+  assert.deepEqual(put.responses, { 200: done, 201: done, default: refused });
+  assert.deepEqual(put.requestBody, { required: true, content: schemaOf("NetworkPut") });
+  assert.deepEqual(
+    put.parameters.map((one: { name: string; in: string; required?: true }) => [one.name, one.in, one.required]),
+    [
+      ["name", "path", true],
+      ["force", "query", undefined],
+      ["If-Match", "header", undefined],
+      ["If-None-Match", "header", undefined],
+    ],
+  );
+  for (const path of ["/livez", "/metrics", "/openapi.json"]) {
+    const [type = ""] = Object.keys(body.paths[path].get.responses[200].content);
+    assert.ok(String((await ask("GET", path)).headers["content-type"]).startsWith(type), path);
+  }
+});
+
+const schemaOf = (name: string) => ({ "application/json": { schema: { $ref: `#/components/schemas/${name}` } } });
+const problems = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
+
+test("a server that cannot write is not ready, and says so", async () => {
+  const { ask, control } = await open();
+  assert.equal((await ask("GET", "/readyz")).status, 200);
+  control.ready = () => Promise.reject(new Fault("unavailable", { what: "the disk is full", fix: "make room" }));
+  isProblem(await ask("GET", "/readyz"), "unavailable", /disk is full/);
+  assert.equal((await ask("GET", "/livez")).status, 200);
 });

@@ -95,6 +95,85 @@ test("metrics say how full networks are, how hosts are, and how fast commits", a
   assert.doesNotMatch((await ask("GET", "/metrics")).text, /network="dcos"/);
 });
 
+test("metrics of a full network, of what is held and resting, and of hosts that lag or are not well", async () => {
+  const clock = { now: 1_000_000 };
+  const { ask } = await open([], {
+    clock: { nowMs: () => clock.now, monotonicMs: () => clock.now, sleep: () => new Promise<void>(() => undefined) },
+  });
+  for (const n of [1, 2]) await ask("POST", `/v1/hosts/h${n}/join`, claim(n), { token: JOIN });
+  await ask("PUT", "/v1/networks/blue", { spec: { ...blue.spec, quarantine: 60 } });
+  for (const owner of ["a", "b"]) await ask("POST", "/v1/endpoints", { ...web, owner });
+  const { token } = (await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN })).body;
+  assert.equal(token, undefined, "it has its own already");
+  await ask("DELETE", "/v1/endpoints/a.eth0?force=true");
+  await ask("POST", "/v1/holds", { network: "blue", first: "10.7.0.4", last: "10.7.0.6", reason: "r", owner: "o" });
+  const reports = async () => {
+    const { revision } = (await ask("GET", "/v1/status")).body;
+    assert.equal((await ask("PUT", "/v1/hosts/h1/report", { ...report, revision })).status, 200);
+  };
+  await reports();
+  assert.equal(
+    (await ask("PUT", "/v1/networks/blue", { spec: { ...blue.spec, quarantine: 60, mtu: 1400 } })).status,
+    200,
+  );
+  clock.now += 1_500;
+  await reports();
+  const lines = async () => new Map((await ask("GET", "/metrics")).text.split("\n").map((line) => splitAtLast(line)));
+  const first = await lines();
+  const of = (state: string) => first.get(`weft_addresses{network="blue",family="ipv4",state="${state}"}`);
+  assert.deepEqual(["used", "held", "quarantined", "free"].map(of), ["1", "3", "1", "0"]);
+  assert.equal(first.get('weft_host_lag_seconds{host="h1"}'), "1.5");
+  assert.equal(first.get('weft_host_lag_seconds{host="h2"}'), undefined);
+  const hosts = (values: Map<string, string>) =>
+    ["ready", "suspect", "lost", "reclaimed", "expected"].map((state) => values.get(`weft_hosts{state="${state}"}`));
+  assert.deepEqual(hosts(first), ["1", "1", "0", "0", "0"]);
+  clock.now += 3_600_000;
+  await ask("POST", "/v1/hosts/h2/reclaim?force=true");
+  assert.deepEqual(hosts(await lines()), ["0", "0", "1", "1", "0"]);
+});
+
+function splitAtLast(line: string): [string, string] {
+  const at = line.lastIndexOf(" ");
+  return [line.slice(0, at), line.slice(at + 1)];
+}
+
+test("who had an address: at a moment, since one, before one", async () => {
+  const clock = { now: 1_000 };
+  const { ask } = await open([], {
+    clock: { nowMs: () => clock.now, monotonicMs: () => clock.now, sleep: () => new Promise<void>(() => undefined) },
+  });
+  await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN });
+  await ask("PUT", "/v1/networks/blue", { spec: { ...blue.spec, quarantine: 0 } });
+  for (const owner of ["first", "second"]) {
+    clock.now += 1_000;
+    assert.equal((await ask("POST", "/v1/endpoints", { ...web, owner, addresses: ["10.7.0.2"] })).status, 201);
+    clock.now += 1_000;
+    await ask("DELETE", `/v1/endpoints/${owner}.eth0?force=true`);
+  }
+  const owners = async (query: string) =>
+    (await ask("GET", `/v1/leases/history?address=10.7.0.2&${query}`)).body.items.map(
+      ({ owner }: { owner: string }) => owner,
+    );
+  // The first had it from 2,000 to 3,000, the second from 4,000 to 5,000.
+  for (const [query, expected] of [
+    ["", ["second", "first"]],
+    ["at=1999", []],
+    ["at=2000", ["first"]],
+    ["at=2999", ["first"]],
+    ["at=3000", []],
+    ["at=3500", []],
+    ["at=4000", ["second"]],
+    ["since=2999", ["second", "first"]],
+    ["since=3000", ["second"]],
+    ["before=4000", ["first"]],
+    ["before=4001", ["second", "first"]],
+    ["since=3000&before=4000", []],
+    ["limit=1", ["second"]],
+    ["network=blue", ["second", "first"]],
+  ] as const)
+    assert.deepEqual(await owners(query), expected, query);
+});
+
 test("hosts: drained and resumed by their ETag; reclaimed after a look; what an agent hears of it", async () => {
   const liveness = { suspectAfterMs: 30_000, lostAfterMs: 300_000, reclaimAfterMs: 600_000 };
   const { ask } = await open([], { liveness });

@@ -96,6 +96,48 @@ test("uses one connection for calls in a row, and another when the server has cl
   assert.equal(ports.size, 2);
 });
 
+test("a call over a kept connection that is reset is repeated, unless it depends on what is there", async () => {
+  for (const [headers, expected] of [
+    [undefined, 3],
+    [{ "if-match": '"7"' }, 2],
+  ] as const) {
+    let heard = 0;
+    const server = createServer((request, response) => {
+      heard++;
+      // What it was asked second has arrived, and nobody is told.
+      if (heard === 2) request.socket.resetAndDestroy();
+      else json(response, 200, {});
+    });
+    const client = to(await listening(server));
+    await client.request(get);
+    const call = { ...get, method: "PUT", body: {}, ...(headers === undefined ? {} : { headers }) } as const;
+    const again = client.request(call);
+    if (headers === undefined) await again;
+    else await assert.rejects(again, fault("unavailable"));
+    assert.equal(heard, expected);
+  }
+});
+
+test("a new connection that is reset is not tried again", async () => {
+  let heard = 0;
+  const client = await serving((request) => {
+    heard++;
+    request.socket.resetAndDestroy();
+  });
+  await assert.rejects(client.request(get), fault("unavailable"));
+  assert.equal(heard, 1);
+});
+
+const unexpected = () => assert.fail();
+
+test("the smallest status that is a refusal is one, for an answer, lines and a talk", async () => {
+  const client = await serving((_, response) => response.writeHead(400).end());
+  await assert.rejects(client.request(get), fault("internal", /answered 400/));
+  await assert.rejects(collect(client.lines(get, never)), fault("internal", /answered 400/));
+  const talk = client.talk({ method: "POST", path: "/v1/x" }, unexpected, unexpected);
+  await assert.rejects(talk, fault("internal", /answered 400/));
+});
+
 test("a problem becomes the Fault it was", async () => {
   const blockers = ["e1", "e2"];
   const sent = new Fault("in-use", { what: "network blue has endpoints", fix: "remove them", blockers, where: "blue" });

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
+import { closeAll, open } from "../api/lab.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault, problemOf, type Reason, REASONS } from "../model/fault.ts";
 import type { ChangeSet } from "../model/resource.ts";
@@ -106,6 +107,65 @@ test("reads and writes say what the API expects", async (t) => {
   );
   assert.ok(asked.every(({ token }) => token === "t"));
 });
+
+test("every other call asks what the API expects, of a route that the server has", async (t) => {
+  const { url, asked } = await scripted(t, ({ line }) => (line.includes("/history") ? { items: ["then"] } : {}));
+  const client = serverClient({ url, token: "t" });
+  const span = { network: "blue", first: "10.7.0.9" };
+  const hold = { ...span, last: "10.7.0.11", reason: "printers", owner: "ops" };
+  const query = { address: "10.7.0.8", limit: 7 };
+  const calls: readonly (readonly [() => Promise<unknown>, Asked])[] = [
+    [() => client.list("freed"), { line: "GET /v1/freed" }],
+    [() => client.put("pool", "p", { a: 1 }, { force: true }), { line: "PUT /v1/pools/p?force=true", body: spec(1) }],
+    [() => client.commitGroup("web", undefined), { line: "POST /v1/securitygroups/web/commit", body: {} }],
+    [() => client.commitGroup("web", ["h1"]), { line: "POST /v1/securitygroups/web/commit", body: { hosts: ["h1"] } }],
+    [() => client.patchEndpoint("w.eth0", { qos: {} }), { line: "PATCH /v1/endpoints/w.eth0", body: { qos: {} } }],
+    [() => client.reclaim("h1"), { line: "POST /v1/hosts/h1/reclaim?force=false&dryRun=false" }],
+    [() => client.reclaim("h1", { force: true }), { line: "POST /v1/hosts/h1/reclaim?force=true&dryRun=false" }],
+    [() => client.reclaim("h1", { dryRun: true }), { line: "POST /v1/hosts/h1/reclaim?force=false&dryRun=true" }],
+    [() => client.drain("h1", true), { line: "POST /v1/hosts/h1/drain" }],
+    [() => client.drain("h1", false), { line: "POST /v1/hosts/h1/resume" }],
+    [() => client.join("blue", "web"), { line: "POST /v1/memberships", body: { network: "blue", workload: "web" } }],
+    [() => client.migrate({ from: "a", to: "b" }), { line: "POST /v1/migrations", body: { from: "a", to: "b" } }],
+    [() => client.hold(hold), { line: "POST /v1/holds", body: hold }],
+    [() => client.release(span), { line: "DELETE /v1/holds?network=blue&first=10.7.0.9" }],
+    [
+      () => client.reserve("blue", { name: "r", size: 2 }),
+      { line: "POST /v1/networks/blue/reservations", body: { name: "r", size: 2 } },
+    ],
+    [() => client.leaseHistory(query), { line: "GET /v1/leases/history?address=10.7.0.8&limit=7" }],
+    [
+      () => client.leaseHistory({ ...query, network: "blue", sinceMs: 0, beforeMs: 5 }),
+      { line: "GET /v1/leases/history?address=10.7.0.8&network=blue&limit=7&since=0&before=5" },
+    ],
+    [() => client.spaceMap("blue"), { line: "GET /v1/networks/blue/map" }],
+    [() => client.check({ repair: true }), { line: "POST /v1/ipam/check", body: { repair: true } }],
+  ];
+  const routes = await serverRoutes();
+  for (const [call, expected] of calls) {
+    // A list without items has none.
+    await call().catch(() => undefined);
+    const { token, ...rest } = asked.at(-1) ?? assert.fail();
+    assert.deepEqual([rest, token], [expected, "t"]);
+    assert.ok(
+      routes.some((route) => route.test(expected.line.split("?")[0] ?? "")),
+      expected.line,
+    );
+  }
+  assert.deepEqual(await client.leaseHistory(query), ["then"]);
+});
+
+const spec = (a: number) => ({ spec: { a } });
+
+/** `METHOD path` of each route that the real server has. */
+async function serverRoutes(): Promise<RegExp[]> {
+  const { ask } = await open();
+  const { paths } = (await ask("GET", "/openapi.json")).body as { paths: Record<string, object> };
+  await closeAll();
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((m) => new RegExp(`^${m.toUpperCase()} ${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`)),
+  );
+}
 
 test("a watch gives change sets, and the reason when the server ends it with one", async (t) => {
   const compacted = new Fault("compacted", { what: "too late", fix: "list again" });
