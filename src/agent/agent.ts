@@ -19,7 +19,17 @@ import { type Entry, releaseEarlierBoots } from "./journal.ts";
 import { Line, refusalsOf } from "./line.ts";
 import { merged, pairsIn, placeOf, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
 import { writeDown } from "./limits.ts";
-import { adopted, disagreement, freeIn, goneOf, isAlive, isSameGround, withLocal, withoutHost } from "./local.ts";
+import {
+  adopted,
+  disagreement,
+  freeIn,
+  goneOf,
+  isAlive,
+  isSameGround,
+  rewind,
+  withLocal,
+  withoutHost,
+} from "./local.ts";
 import { Loop } from "./loop.ts";
 import { Looks } from "./look.ts";
 import { Lost } from "./lost.ts";
@@ -97,6 +107,7 @@ export class Agent {
       () => void this.#line.moved(),
     );
     mirror.onChange(() => this.#heard(signal));
+    mirror.onRewind((revision) => rewind(this.#options.journal, revision));
     const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
     await Promise.all([
       this.#line.run(signal, (fault) => this.#lost.letGo(fault, signal, () => this.#roundAndPorts())),
@@ -135,6 +146,11 @@ export class Agent {
   }
   get standing(): Standing {
     return this.#options.standing;
+  }
+  /** Throws why nothing may be asked of a server that has another past. */
+  checkFollows(): void {
+    const { problem } = this.#options.mirror;
+    if (problem?.reason === "another-history") throw problem;
   }
   /** Whether the server is being followed at this moment. */
   get isServerThere(): boolean {

@@ -92,6 +92,7 @@ export class Door {
       const wanted: Wanted = { place, claim, name, netnsId, compile: (one) => this.#compile(place, one, netnsId) };
       let granted: Granted;
       if (place.network.spec.ipam === "global") {
+        agent.checkFollows();
         granted = await this.#ahead.granted(wanted);
         while (granted.built === undefined && this.#ahead.building(netnsId) !== undefined)
           await this.#ahead.building(netnsId);

@@ -64,7 +64,9 @@ export class Line {
   get report(): HostReport {
     const { told } = this.#steps;
     const stepped = told === undefined ? undefined : `clock-stepped: ${told}`;
-    const own = [this.#astray, stepped].filter((text) => text !== undefined);
+    const { problem } = this.#options.mirror;
+    const other = problem?.reason === "another-history" ? problem.message : undefined;
+    const own = [other, this.#astray, stepped].filter((text) => text !== undefined);
     return own.length === 0 ? this.#report : { ...this.#report, conditions: [...own, ...this.#report.conditions] };
   }
 

@@ -4,7 +4,7 @@ import { portName } from "../datapath/names.ts";
 import { isDeepStrictEqual } from "node:util";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Endpoint, Network, Snapshot } from "../model/resource.ts";
-import type { Entry } from "./journal.ts";
+import type { Entry, Journal } from "./journal.ts";
 
 /**
  * The snapshot with this host's endpoints replaced by those of its journal that are attached and have a live workload.
@@ -103,6 +103,17 @@ export function disagreement(
     else release.push(name);
   }
   return { register, release, detach, adopt };
+}
+
+/**
+ * The server's revisions have become lower (`weft host accept-history`): what the journal knows from higher ones is
+ * older than all that this server says.
+ */
+export function rewind(journal: Pick<Journal, "entries" | "put">, revision: number): void {
+  for (const entry of journal.entries.values()) {
+    const { endpoint } = entry;
+    if (endpoint.revision > revision) journal.put({ ...entry, endpoint: { ...endpoint, revision } });
+  }
 }
 
 /**

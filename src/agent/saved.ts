@@ -17,18 +17,22 @@ const SAVE_MS = 1_000;
 /** A disk that is full may have room later. */
 const SAVE_AGAIN_MS = 1_000;
 
-/** Until the signal aborts: at most once a second, and only what is complete and newer. */
+/** Until the signal aborts: at most once a second, and only what is complete and news. */
 export async function keepSaved({ mirror, clock, saveSnapshot, log }: SaveOptions, signal: AbortSignal): Promise<void> {
-  let savedRevision = -1;
+  let saved: Snapshot | undefined;
   while (!signal.aborted) {
     await clock.sleep(SAVE_MS, signal);
     const snapshot = mirror.snapshot();
-    if (!mirror.isSynced || snapshot === undefined || snapshot.revision <= savedRevision) continue;
+    if (!mirror.isSynced || snapshot === undefined || isSame(snapshot, saved)) continue;
     await saveSnapshot(snapshot).then(
-      () => (savedRevision = snapshot.revision),
+      () => (saved = snapshot),
       (error: unknown) => log("save", { error: String(error) }),
     );
   }
+}
+
+function isSame(a: Snapshot, b: Snapshot | undefined): boolean {
+  return a.revision === b?.revision && a.history === b.history;
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   parseReport,
   parseVrfPut,
 } from "../model/parse.ts";
+import { HISTORY, historyRoutes, positionOf } from "./historyRoutes.ts";
 import { KINDS } from "./kinds.ts";
 import { leaseRoutes, reservationRoutes } from "./leaseRoutes.ts";
 import { memberRoutes } from "./memberRoutes.ts";
@@ -52,6 +53,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     ...policyRoutes(parts),
     ...deleteRoutes(parts),
     ...hostRoutes(parts),
+    ...historyRoutes(parts.control),
     ...ipamRoutes(parts.control),
   ];
 }
@@ -145,8 +147,9 @@ function wholeRoutes({ control, watches }: Parts): Route[] {
       summary: "Everything the caller may see, at one revision.",
       access: "viewer",
       query: {},
+      headers: HISTORY,
       answers: { 200: "Snapshot" },
-      handle: async (call) => ({ body: await control.snapshot(viewerOf(call)) }),
+      handle: async (call) => ({ body: await control.snapshot(viewerOf(call), positionOf(call)) }),
     },
     {
       method: "GET",
@@ -156,6 +159,7 @@ function wholeRoutes({ control, watches }: Parts): Route[] {
       summary:
         "Every change set after a revision, one JSON value per line, as commits become durable. 410: list again.",
       query: { from: "The revision of the snapshot, or of the last change set." },
+      headers: HISTORY,
       handle(call) {
         const viewer = viewerOf(call);
         const from = numberIn(call, "from", 0, Number.MAX_SAFE_INTEGER);
@@ -165,7 +169,9 @@ function wholeRoutes({ control, watches }: Parts): Route[] {
             where: "?from",
             fix: "give the revision of your snapshot",
           });
-        return { stream: watches.serve(from, (signal) => control.watch(from, viewer, signal)) };
+        return {
+          stream: watches.serve(from, (signal) => control.watch(from, viewer, signal, positionOf(call)?.history)),
+        };
       },
     },
     {

@@ -168,6 +168,9 @@ export const SCHEMAS = {
     {
       cluster: Type.String(),
       revision: Revision,
+      history: Type.Optional(
+        Type.String({ description: "Of hosts: of which history the revision is; to be shown again (Weft-History)." }),
+      ),
       vrfs: Type.Array(resources.Vrf),
       networks: Type.Array(resources.Network),
       hosts: Type.Array(resources.Host),

@@ -63,7 +63,7 @@ const NOUNS: readonly Noun[] = [
   {
     name: "host",
     group: RESOURCES,
-    about: "hosts with an agent: list, show, drain, resume, reclaim, delete",
+    about: "hosts with an agent: list, show, drain, resume, reclaim, delete, accept-history",
     load: () => import("./host.ts"),
   },
   {

@@ -5,6 +5,7 @@ import type { Host, HostSpec, Snapshot } from "../model/resource.ts";
 import type { ClusterStatus, HostCondition } from "../model/status.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
+import { register as registerHistory } from "./hostHistory.ts";
 import { register as registerLife } from "./hostLife.ts";
 import { printing, remote, type ReadOptions } from "./options.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
@@ -21,6 +22,7 @@ export function register(noun: Command, cli: Cli): void {
     .description("One host: its blocks, tunnel endpoints and condition.");
   printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showHost(cli, name, options)));
   registerLife(noun, cli);
+  registerHistory(noun, cli);
 }
 
 /** A host as the CLI shows it: what it is, and how it is. One that was reclaimed is no resource any more. */

@@ -10,7 +10,7 @@
 // person must look at, and until then the old snapshot stays.
 import type { Ask } from "../model/check.ts";
 import type { Clock } from "../model/clock.ts";
-import { Fault, isEnd, problemOf } from "../model/fault.ts";
+import { Fault, isEnd, problemOf, type Reason } from "../model/fault.ts";
 import {
   type Change,
   type ChangeSet,
@@ -30,6 +30,8 @@ const SETTLED_MS = 3_000;
 /** Changes kept apart when nobody asks for the snapshot. */
 const PENDING_MAX = 10_000;
 
+const LIST_AFTER: readonly Reason[] = ["compacted", "revision-stale", "another-history"];
+
 export type MirrorOptions = {
   readonly transport: Pick<Transport, "snapshot" | "watch">;
   readonly clock: Clock;
@@ -43,6 +45,8 @@ export class Mirror {
   readonly #options: MirrorOptions;
   #base: Snapshot | undefined;
   #revision: number;
+  /** Of which history the revision is, as a server named it. */
+  #history: string | undefined;
   /** Changes after `#base`, put into it when somebody asks. */
   #pending: Change[] = [];
   #isSynced = false;
@@ -51,11 +55,13 @@ export class Mirror {
   #failures = 0;
   readonly #pokes = new Set<() => void>();
   #hear: (ask: Ask) => void = () => undefined;
+  #rewound: (revision: number) => void = () => undefined;
 
   constructor(options: MirrorOptions) {
     this.#options = options;
     this.#base = options.saved;
     this.#revision = options.saved?.revision ?? 0;
+    this.#history = options.saved?.history;
   }
 
   /** Complete in this process's life, of the expected cluster, and followed at this moment. */
@@ -73,8 +79,10 @@ export class Mirror {
    * that no change concerned stays the same value, too: comparing references tells what is new.
    */
   snapshot(): Snapshot | undefined {
+    const history = this.#history;
     if (this.#base !== undefined && this.#base.revision !== this.#revision) {
       this.#base = applyChanges(this.#base, { revision: this.#revision, changes: this.#pending });
+      if (history !== undefined) this.#base = { ...this.#base, history };
       this.#pending = [];
     }
     return this.#base;
@@ -89,6 +97,11 @@ export class Mirror {
   /** Calls `hear` with each question that the server sends; a line that breaks may bring one twice, or never. */
   onAsk(hear: (ask: Ask) => void): void {
     this.#hear = hear;
+  }
+
+  /** Calls `rewound` before a list is taken whose revision is lower than that of the history followed until then. */
+  onRewind(rewound: (revision: number) => void): void {
+    this.#rewound = rewound;
   }
 
   /**
@@ -111,11 +124,17 @@ export class Mirror {
   }
 
   async #list(signal: AbortSignal): Promise<void> {
-    const listed = await orAborted(this.#options.transport.snapshot(), signal);
+    const history = this.#history;
+    const known = history === undefined ? undefined : { history, revision: this.#revision };
+    const listed = await orAborted(this.#options.transport.snapshot(known), signal);
     if (this.#base !== undefined && listed.cluster !== this.#base.cluster) throw otherCluster(this.#base, listed);
-    if (listed.revision < this.#revision) throw earlierLife(this.#revision, listed.revision);
+    // A server that was shown what is known here, and named its history, has judged that better than numbers can.
+    const isJudged = known !== undefined && listed.history !== undefined;
+    if (!isJudged && listed.revision < this.#revision) throw earlierLife(this.#revision, listed.revision);
+    if (listed.revision < this.#revision) this.#rewound(listed.revision);
     this.#base = listed;
     this.#revision = listed.revision;
+    this.#history = listed.history;
     this.#pending = [];
     this.#mustList = false;
     this.#isSynced = false;
@@ -132,7 +151,7 @@ export class Mirror {
       });
     }
     try {
-      for await (const set of transport.watch(this.#revision, open)) this.#take(set);
+      for await (const set of transport.watch(this.#revision, open, this.#history)) this.#take(set);
     } finally {
       ended.abort();
     }
@@ -140,6 +159,7 @@ export class Mirror {
   }
 
   #take(set: ChangeSet): void {
+    if (set.history !== undefined) return void (this.#history = set.history);
     // A question comes alone, and says nothing about what is missing here.
     if (set.ask !== undefined) return this.#hear(set.ask);
     if (set.revision <= this.#revision) {
@@ -167,8 +187,8 @@ export class Mirror {
     const wasSynced = this.#isSynced;
     this.#isSynced = false;
     this.#problem = fault;
-    // `compacted`: what was missed is not to be had any more. `revision-stale`: the list will tell which life this is.
-    if (fault.reason === "compacted" || fault.reason === "revision-stale") this.#mustList = true;
+    // `compacted`: what was missed is not to be had any more. The others: the list will tell which life this is.
+    if (LIST_AFTER.includes(fault.reason)) this.#mustList = true;
     if (wasSynced) this.#poke();
   }
 

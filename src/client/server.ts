@@ -98,6 +98,8 @@ export type ServerClient = {
   remove(kind: Kind, name: string, options?: { readonly force?: boolean }): Promise<{ readonly revision: number }>;
   /** Frees all that a lost host had; with `dryRun` nothing, and the answer says what it would be. */
   reclaim(host: string, options?: { readonly force?: boolean; readonly dryRun?: boolean }): Promise<Applied>;
+  /** The host follows this server from now on, although it knows another past. */
+  acceptHistory(host: string): Promise<void>;
   /** Whether the host takes new endpoints. */
   drain(host: string, drained: boolean): Promise<Host>;
   /** Repeating it changes nothing. */
@@ -152,6 +154,9 @@ export function serverClient({ url, token }: ServerPlace): ServerClient {
       ask({ method: "DELETE", path: `${pathOf(kind, name)}${force ? "?force=true" : ""}` }),
     reclaim: (host, { force = false, dryRun = false } = {}) =>
       ask({ method: "POST", path: `${pathOf("host", host)}/reclaim?force=${force}&dryRun=${dryRun}` }),
+    async acceptHistory(host) {
+      await ask({ method: "POST", path: `${pathOf("host", host)}/accept-history` });
+    },
     drain: (host, drained) => ask({ method: "POST", path: `${pathOf("host", host)}/${drained ? "drain" : "resume"}` }),
     join: (network, workload) => ask({ method: "POST", path: "/v1/memberships", body: { network, workload } }),
     migrate: (request) => ask({ method: "POST", path: "/v1/migrations", body: request }),
@@ -223,8 +228,14 @@ function headersOf({ createOnly, ifRevision }: Match): { readonly headers?: Read
 
 type Sets = AsyncGenerator<ChangeSet>;
 
-export async function* watchOver(http: HttpClient, token: string, from: number, signal: AbortSignal): Sets {
-  for await (const line of http.lines({ method: "GET", path: `/v1/watch?from=${from}`, token }, signal)) {
+export async function* watchOver(
+  http: HttpClient,
+  token: string,
+  from: number,
+  signal: AbortSignal,
+  more: Pick<Call, "headers"> = {},
+): Sets {
+  for await (const line of http.lines({ method: "GET", path: `/v1/watch?from=${from}`, token, ...more }, signal)) {
     const said = line as ChangeSet | Problem;
     // A watch that fails after it began says why in its last line.
     if ("reason" in said) throw faultOf(said);

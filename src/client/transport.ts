@@ -2,7 +2,7 @@
 // the control plane directly and loses, delays, repeats and reorders on purpose.
 import type { InventoryAnswer } from "../model/check.ts";
 import type { AllowedAddress } from "../model/group.ts";
-import type { ChangeSet, Endpoint, Host, Snapshot } from "../model/resource.ts";
+import type { ChangeSet, Endpoint, Host, Position, Snapshot } from "../model/resource.ts";
 import type { Direction, QosInput } from "../model/qos.ts";
 import type { HostReport } from "../model/status.ts";
 
@@ -53,13 +53,14 @@ type MoveReport = {
 export interface Transport {
   /** Claims the host's name, or confirms it with the host's own token. Idempotent; updates underlay address and MTU. */
   join(claim: HostClaim): Promise<Joined>;
-  /** What this host needs to see, at one revision. */
-  snapshot(): Promise<Snapshot>;
+  /** What this host needs to see, at one revision. Throws Fault `another-history` if `known` is not of the server's. */
+  snapshot(known?: Position): Promise<Snapshot>;
   /**
    * Change sets that take what this host sees from `from` to each later revision reached: several commits may come as
-   * one (revisions are skipped), and those of no concern as an empty one. Throws Fault `compacted`.
+   * one (revisions are skipped), and those of no concern as an empty one. With `history` the first names the one that
+   * follows. Throws Fault `compacted` and `another-history`.
    */
-  watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
+  watch(from: number, signal: AbortSignal, history?: string): AsyncIterable<ChangeSet>;
   report(report: HostReport): Promise<Heard>;
   /** Answers a question that a change set brought. */
   answer(answer: InventoryAnswer): Promise<void>;

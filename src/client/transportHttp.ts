@@ -1,7 +1,9 @@
 // An agent's transport over the server's API. Of its own, because the command line starts without it.
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
+import type { Position } from "../model/resource.ts";
 import { ClaimLine } from "./claims.ts";
+import type { Call } from "./http.ts";
 import { type ServerPlace, askWith, httpTo, pathOf, watchOver } from "./server.ts";
 import type { Joined, Transport } from "./transport.ts";
 
@@ -31,8 +33,9 @@ export function httpTransport(
       token = joined.token;
       return joined;
     },
-    snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
-    watch: (from, signal) => watchOver(http, token, from, signal),
+    snapshot: (known) => ask({ method: "GET", path: "/v1/snapshot", ...shown(known) }),
+    watch: (from, signal, history) =>
+      watchOver(http, token, from, signal, shown(history === undefined ? undefined : { history, revision: from })),
     report: (report) =>
       ask({ method: "PUT", path: `/v1/hosts/${encodeURIComponent(report.host)}/report`, body: report }),
     async answer(answer) {
@@ -63,6 +66,10 @@ export function httpTransport(
       http.close();
     },
   };
+}
+
+function shown(known: Position | undefined): Pick<Call, "headers"> {
+  return known === undefined ? {} : { headers: { "weft-history": `${known.history}@${known.revision}` } };
 }
 
 /** Detaching what is not there succeeds. */

@@ -1,6 +1,6 @@
 // The client and the mirror against the server they are for: the real API over a real store and a unix socket.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -22,7 +22,7 @@ const clock: Clock = {
 const TOKENS = { admin: "admin".padEnd(40, "a"), join: "join".padEnd(40, "j"), own: "own".padEnd(40, "o") };
 const FACTS = { underlay: "10.9.0.1", underlayMtu: 1500, hostPrefixes: [] };
 
-type Server = { readonly url: string; start(): Promise<void>; stop(): Promise<void> };
+type Server = { readonly url: string; readonly file: string; start(): Promise<void>; stop(): Promise<void> };
 
 /** A server whose store outlives its process, so to speak. */
 async function serving(t: TestContext): Promise<Server> {
@@ -31,6 +31,7 @@ async function serving(t: TestContext): Promise<Server> {
   let stop = async (): Promise<void> => {};
   const server: Server = {
     url: `unix:${socket}`,
+    file: join(directory, "store.db"),
     async start() {
       const store = openSqliteStore(join(directory, "store.db"));
       const control = await Control.open(store, { clock });
@@ -141,4 +142,43 @@ test("a mirror follows over HTTP, and over a restart of the server", async (t) =
     transport.close();
     admin.close();
   }
+});
+
+test("a server whose disk lost its last writes is not followed, although it goes on further", async (t) => {
+  const server = await serving(t);
+  const transport = httpTransport({ url: server.url, token: TOKENS.join, clock });
+  const admin = serverClient({ url: server.url, token: TOKENS.admin });
+  t.after(() => (transport.close(), admin.close()));
+  await transport.join({ host: "h1", ...FACTS });
+  const first = await transport.snapshot();
+  for (const n of [1, 2, 3]) await admin.put("network", `n${n}`, { subnets: [{ cidr: `10.${n}.0.0/16` }] });
+  const seen = await transport.snapshot();
+  // What a power loss leaves: the file and its log, of which one bit flips in the frames of the last write.
+  const [file, log] = [readFileSync(server.file), readFileSync(`${server.file}-wal`)];
+  await server.stop();
+  const at = log.length - 40;
+  log[at] = (log[at] ?? 0) ^ 1;
+  writeFileSync(server.file, file);
+  writeFileSync(`${server.file}-wal`, log);
+  await server.start();
+  assert((await admin.snapshot()).revision < seen.revision, "SQLite drops the frame without a word");
+  for (const n of [6, 7, 8]) await admin.put("network", `n${n}`, { subnets: [{ cidr: `10.${n}.0.0/16` }] });
+  assert((await admin.snapshot()).revision > seen.revision);
+  const known = { history: seen.history ?? assert.fail(), revision: seen.revision };
+  await assert.rejects(transport.snapshot(known), refusal("another-history"));
+  const watch = transport.watch(known.revision, AbortSignal.timeout(10_000), known.history);
+  await assert.rejects(watch[Symbol.asyncIterator]().next(), refusal("another-history"));
+  const told = (await admin.status()).conditions?.find((one) => one.reason === "another-history");
+  assert.match(told?.message ?? "", /weft host accept-history h1/);
+  // Who saw only what is still there goes on, and is told of which history the rest is.
+  const early = { history: first.history ?? assert.fail(), revision: first.revision };
+  const now = await transport.snapshot(early);
+  assert.notEqual(now.history, early.history);
+  const sets = transport.watch(now.revision, AbortSignal.timeout(10_000), now.history)[Symbol.asyncIterator]();
+  assert.deepEqual((await sets.next()).value, { revision: now.revision, changes: [], history: now.history });
+  await sets.return?.(undefined);
+  await assert.rejects(admin.acceptHistory("h2"), refusal("not-found"));
+  await assert.rejects(transport.snapshot(known), refusal("another-history"));
+  await admin.acceptHistory("h1");
+  assert.equal((await transport.snapshot(known)).history, now.history);
 });

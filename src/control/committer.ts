@@ -9,6 +9,7 @@ import { type Change, keyOfResource } from "../model/resource.ts";
 import type { Commit, Precondition, Secret, Store } from "../store/store.ts";
 import { type Admission, admit } from "./admit/admit.ts";
 import type { Context } from "./admit/context.ts";
+import type { Histories } from "./histories.ts";
 import { Followers } from "./follow.ts";
 import { Journey } from "./journey.ts";
 import { leaseEventsOf } from "./leaseLog.ts";
@@ -49,6 +50,7 @@ export type CommitterOptions = {
   readonly turn: (run: () => void) => void;
   /** Revisions remembered for watching hosts. */
   readonly history: number;
+  readonly histories: Histories;
 };
 
 export class Committer {
@@ -192,7 +194,13 @@ export class Committer {
     const { clock, meter } = this.#options;
     const startedAtMs = clock.monotonicMs();
     const first = this.#journey.revision + 1;
-    const revisions = await this.#store.commit(group.commits, group.secrets);
+    const { histories } = this.#options;
+    // Mostly done when the server started; a disk that was full then has room now.
+    const late = histories.isBegun ? undefined : histories.beginning();
+    const secrets = late === undefined ? group.secrets : [...group.secrets, late.secret];
+    const revisions = await this.#store.commit(group.commits, secrets);
+    late?.begun();
+    if (late !== undefined) this.followers.lose();
     // Another writer on this store would have moved the revisions.
     assert.deepEqual(
       revisions,

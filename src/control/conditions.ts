@@ -21,6 +21,7 @@ export const CONDITION_REASONS = [
   "mass-loss",
   "clock-stepped",
   "host-cloned",
+  "another-history",
 ] as const;
 export type Condition = {
   readonly reason: (typeof CONDITION_REASONS)[number];

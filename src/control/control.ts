@@ -7,7 +7,7 @@ import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
 import type { SpaceMap } from "../model/map.ts";
-import type { ChangeSet, Host, Kind, ResourceOf, Snapshot } from "../model/resource.ts";
+import type { ChangeSet, Host, Kind, Position, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { RestTime } from "../model/rest.ts";
 import type { ClusterStatus, HostReport } from "../model/status.ts";
 import type { LeaseQuery, LeaseRecord } from "../store/leases.ts";
@@ -24,6 +24,7 @@ import { expireOn, restClock } from "./expiry.ts";
 import { followAs } from "./follow.ts";
 import { Forecast, type Foreseen } from "./forecast.ts";
 import { fullSnapshot, isVisible, snapshotFor } from "./interest.ts";
+import { Histories, notRefused } from "./histories.ts";
 import { joinWith } from "./joins.ts";
 import { LIVENESS, type LivenessSettings, checkLiveness } from "./liveness.ts";
 import { Lives } from "./lives.ts";
@@ -82,12 +83,15 @@ export class Control {
   readonly #liveness: LivenessSettings;
   readonly #lives: Lives;
   readonly #boots: Boots;
+  readonly #histories: Histories;
   readonly #rest: () => RestTime;
 
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
     const { cluster, revision, resources } = await store.read();
-    return new Control(store, viewOf(cluster, revision, resources), options);
+    const control = new Control(store, viewOf(cluster, revision, resources), options);
+    await control.#begin();
+    return control;
   }
 
   private constructor(store: Store, view: ReturnType<typeof viewOf>, options: ControlOptions) {
@@ -103,7 +107,9 @@ export class Control {
     this.#lives = new Lives(store, this.#liveness, options.clock);
     this.#boots = new Boots(store, options.clock, this.#lives.reports, this.#liveness);
     this.#credentials = new Credentials(store, this.#lives.departures, hosts);
+    this.#histories = new Histories(store, options.clock);
     this.#committer = new Committer(store, view, {
+      histories: this.#histories,
       clock: options.clock,
       context: {
         uid: () => entropy.uid(),
@@ -118,6 +124,12 @@ export class Control {
       history: options.history ?? 4096,
     });
     this.#inquiry = new Inquiry(options.clock, (asks) => this.#committer.followers.ask(asks));
+  }
+
+  /** A disk on which nothing can be written now is still one to read from. */
+  async #begin(): Promise<void> {
+    const { secret, begun } = this.#histories.beginning();
+    await this.#store.commit([], [secret]).then(begun, () => undefined);
   }
 
   /** After how much silence this server gives hosts up by itself. */
@@ -188,7 +200,7 @@ export class Control {
    */
   async sweep(): Promise<string | undefined> {
     await this.#committer.settled();
-    const host = this.#lives.sweep(this.#committer.view.host.keys());
+    const host = this.#lives.sweep(this.#committer.view.host.keys(), this.#histories.refused);
     if (host === undefined) return undefined;
     try {
       await this.reclaim(host, { by: "server" });
@@ -206,23 +218,46 @@ export class Control {
     return { cluster: this.cluster, ...(await joinWith(parts, claim, { token, proposed })) };
   }
 
-  /** What the viewer sees, at one durable revision. */
-  async snapshot(viewer: Viewer): Promise<Snapshot> {
+  /** What the viewer sees, at one durable revision. Throws `another-history` if `known`, a host's, is of one. */
+  async snapshot(viewer: Viewer, known?: Position): Promise<Snapshot> {
     await this.#committer.settled();
     const { view } = this.#committer;
-    return viewer.role === "admin" ? fullSnapshot(view) : snapshotFor(view, viewer.host);
+    if (viewer.role === "admin") return fullSnapshot(view);
+    if (known !== undefined) this.#checkHistory(viewer.host, known);
+    const history = this.#histories.current;
+    return { ...snapshotFor(view, viewer.host), ...(history === undefined ? {} : { history }) };
+  }
+
+  #checkHistory(host: string, known: Position): void {
+    try {
+      this.#histories.check(host, known);
+    } catch (error) {
+      // It is alive, and must not be given up for what this server has lost.
+      this.#lives.reports.sighted(host);
+      throw error;
+    }
+  }
+
+  /** From now on this host follows what this server has, although it knows another past. */
+  async acceptHistory(host: string): Promise<void> {
+    await this.#committer.settled();
+    if (!this.#histories.refused.has(host)) throw notRefused(host);
+    const { secret, begun } = this.#histories.accepting([host]);
+    await this.#committer.submit({ secrets: () => [secret], committed: begun });
   }
 
   /**
    * Every revision after `from` as the viewer sees it, in order and without gaps, until the signal aborts or the
    * server stops. A mirror of `snapshot(viewer)` that takes them is always what `snapshot` would give. Throws
    * `compacted`, at once or when the reader is too slow, and at once `revision-stale` for a revision that is not
-   * there yet.
+   * there yet. `history`: of which the revision is; then the first set says of which the others are.
    */
-  watch(from: number, viewer: Viewer, signal: AbortSignal): AsyncIterable<ChangeSet> {
+  watch(from: number, viewer: Viewer, signal: AbortSignal, history?: string): AsyncIterable<ChangeSet> {
     if (viewer.role === "admin") return this.#store.watch(from, signal);
+    if (history !== undefined) this.#checkHistory(viewer.host, { history, revision: from });
     this.#committer.journey.after(from);
-    return followAs(this.#committer, viewer.host, from, signal);
+    const named = history === undefined ? undefined : this.#histories.current;
+    return followAs(this.#committer, viewer.host, from, signal, named);
   }
 
   /** In order of names: those after `after` (default: all), at most `limit` of them. */
@@ -272,7 +307,10 @@ export class Control {
     await this.#committer.settled();
     const { status, losses } = this.#lives.status(this.#committer);
     const conditions = conditionsOf(this.#committer.view, this.#prefixes.byHost);
-    return { ...status, conditions: [...conditions, ...losses, ...this.#boots.conditions()] };
+    return {
+      ...status,
+      conditions: [...conditions, ...losses, ...this.#boots.conditions(), ...this.#histories.conditions()],
+    };
   }
 
   /** Every address of a network, by state; undefined if there is no such network. */

@@ -130,7 +130,9 @@ export async function* followAs(
   host: string,
   from: number,
   signal: AbortSignal,
+  history?: string,
 ): AsyncGenerator<ChangeSet> {
+  if (history !== undefined) yield { revision: from, changes: [], history };
   await committer.settled();
   const { followers, view, journey } = committer;
   const follower = followers.join(view, host, journey.after(from));

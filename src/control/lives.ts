@@ -91,10 +91,13 @@ export class Lives {
     });
   }
 
-  /** Who is to be given up now, if anybody; remembers when many were silent. */
-  sweep(hosts: Iterable<string>): string | undefined {
+  /**
+   * Who is to be given up now, if anybody; remembers when many were silent. `apart`: hosts that are there, and may not
+   * be told by their reports.
+   */
+  sweep(hosts: Iterable<string>, apart: { has(host: string): boolean }): string | undefined {
     this.#steps.look("the server");
-    const heard = [...hosts].map((host) => this.reports.heard(host));
+    const heard = [...hosts].filter((host) => !apart.has(host)).map((host) => this.reports.heard(host));
     const swept = sweepOf(heard, this.#settings, this.#clock.monotonicMs(), this.#calmSinceMs);
     this.#calmSinceMs = swept.calmSinceMs;
     this.#massLoss = swept.massLoss;

@@ -18,6 +18,8 @@ export class Reports {
   /** When a host was first heard of that is ready, or joined. */
   readonly #sinceMs = new Map<string, number>();
 
+  readonly #sightedAtMs = new Map<string, number>();
+
   constructor(settings: LivenessSettings, clock: Clock) {
     this.#settings = settings;
     this.#clock = clock;
@@ -47,14 +49,21 @@ export class Reports {
     if (!this.#latest.has(host)) this.#sinceMs.set(host, this.#clock.monotonicMs());
   }
 
+  /** It is there, although what it says cannot be taken. */
+  sighted(host: string): void {
+    this.#sightedAtMs.set(host, this.#clock.monotonicMs());
+  }
+
   forget(host: string): void {
     this.#latest.delete(host);
     this.#sinceMs.delete(host);
+    this.#sightedAtMs.delete(host);
   }
 
   heard(host: string): Heard {
     const status = this.#latest.get(host);
-    const heardAtMs = status?.reportedAtMs ?? this.#sinceMs.get(host) ?? this.#openedAtMs;
+    const saidAtMs = status?.reportedAtMs ?? this.#sinceMs.get(host) ?? this.#openedAtMs;
+    const heardAtMs = Math.max(saidAtMs, this.#sightedAtMs.get(host) ?? 0);
     return { host, heardAtMs, hasReported: status !== undefined };
   }
 

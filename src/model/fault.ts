@@ -47,6 +47,7 @@ export const REASONS = {
   "host-claimed": { status: 409, exit: 4 },
   "host-cloned": { status: 409, exit: 4 },
   "token-taken": { status: 409, exit: 4 },
+  "another-history": { status: 409, exit: 4 },
   "network-disabled": { status: 409, exit: 4 },
   "host-drained": { status: 409, exit: 4 },
   exhausted: { status: 409, exit: 4 },

@@ -283,6 +283,8 @@ export function keyOfResource(resource: { readonly kind: Kind; readonly name: st
 export type Snapshot = {
   readonly cluster: string;
   readonly revision: number;
+  /** Of which history the revision is: two pasts of one cluster may have the same numbers (a restored backup). */
+  readonly history?: string;
 } & { readonly [K in Kind as (typeof LIST_OF)[K]]: readonly ResourceOf<K>[] };
 
 /** Where a snapshot has the resources of a kind. */
@@ -313,7 +315,7 @@ export function snapshotWith(
   // Each list is under the name of the kind it holds; TypeScript cannot relate the two by itself.
   const lists = Object.fromEntries(KINDS.map((kind) => [LIST_OF[kind], list(kind)])) as unknown as Omit<
     Snapshot,
-    "cluster" | "revision"
+    "cluster" | "revision" | "history"
   >;
   return { cluster, revision, ...lists } as Snapshot;
 }
@@ -333,7 +335,15 @@ export type Change = { readonly put: Resource } | { readonly remove: Key };
  * Everything one commit did. A watch delivers these in revision order; `changes` may be empty (a bookmark). A host's
  * watch may also bring a question that the host answers by itself; then there are no changes.
  */
-export type ChangeSet = { readonly revision: number; readonly changes: readonly Change[]; readonly ask?: Ask };
+export type ChangeSet = {
+  readonly revision: number;
+  readonly changes: readonly Change[];
+  readonly ask?: Ask;
+  /** Only in the first set of a watch, which says nothing else: of which history all that follows is. */
+  readonly history?: string;
+};
+/** How far somebody has followed a server: revisions of different histories are not to be compared. */
+export type Position = { readonly history: string; readonly revision: number };
 
 /** Name of a block: one per network, host and family. */
 export function blockName(network: string, host: string, family: 4 | 6): string {

@@ -54,7 +54,12 @@ export type ClusterStatus = {
   /** What a user should know that no answer said: a host waits for a block, or stands in a network's way. */
   readonly conditions?: readonly ClusterCondition[];
 };
-type ClusterCondition = { readonly reason?: string; readonly object: string; readonly message: string };
+type ClusterCondition = {
+  readonly reason?: string;
+  readonly object: string;
+  readonly host?: string;
+  readonly message: string;
+};
 export type HostCondition = {
   readonly host: string;
   readonly underlay: string;

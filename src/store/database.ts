@@ -1,9 +1,12 @@
 // The file under the SQLite store: made, recognised, locked, and what its failures mean to the person who runs the
 // server. Knows the schema and nothing of commits.
 //
+// A file that is there is judged before it is used (SQLite's own check of every page and index), and one that has
+// become empty is not taken for a new one: its cluster's name stands beside it (`<file>.cluster`).
+//
 // The lock is an exclusive transaction on an empty file beside the store (`<file>.lock`), held while the process lives:
 // the kernel lets go of it however the process ends, and the store's own file stays readable for `sqlite3 .backup`.
-import { chmodSync, closeSync, existsSync, openSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { Fault, type Reason } from "../model/fault.ts";
 import { LEASE_TABLE } from "./leaseTable.ts";
@@ -88,13 +91,47 @@ function openPrivate(path: string): DatabaseSync {
 
 function prepare(db: DatabaseSync, path: string, cluster: string): void {
   const version = versionOf(db, path);
+  const mark = `${path}.cluster`;
+  if (version === undefined && existsSync(mark)) throw emptied(path, mark);
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
+  if (version !== undefined) checkSound(db, path);
   if (version === 1) db.exec(FROM_1);
-  if (version !== undefined) return;
+  if (version !== undefined) return markAs(mark, String(db.prepare("SELECT cluster FROM meta").get()?.["cluster"]));
   db.exec(`BEGIN IMMEDIATE; ${SCHEMA}`);
   db.prepare("INSERT INTO meta VALUES (1, ?, 0)").run(cluster);
   db.exec("COMMIT");
+  markAs(mark, cluster);
+}
+
+/** Every page, row and index (sqlite.org/pragma.html#pragma_integrity_check), cells against their pages' sizes, too. */
+function checkSound(db: DatabaseSync, path: string): void {
+  db.exec("PRAGMA cell_size_check = ON");
+  const said = db
+    .prepare("PRAGMA integrity_check(3)")
+    .all()
+    .map((row) => String(Object.values(row)[0]));
+  if (said.join() !== "ok") throw damaged(path, said.join("; "));
+}
+
+function markAs(mark: string, cluster: string): void {
+  if (!existsSync(mark)) writeFileSync(mark, `${cluster}\n`, { mode: 0o600 });
+}
+
+/** What is in the file is not what a server wrote there. */
+export function damaged(path: string, why: string, cause?: unknown): Fault {
+  const fix = "keep the file, and restore the latest backup; hosts that have seen more say so and keep what they have";
+  return new Fault("unavailable", { what: "the store is damaged", why, where: path, fix }, { cause });
+}
+
+function emptied(path: string, mark: string): Fault {
+  const cluster = readFileSync(mark, "utf8").trim();
+  return new Fault("unavailable", {
+    what: "the store is gone or empty",
+    why: `it was the store of cluster ${cluster}, and a new one would be another cluster to every host`,
+    where: path,
+    fix: `restore the latest backup; to begin anew with nothing, remove ${mark}, too`,
+  });
 }
 
 /** The schema in the file, undefined while it is empty; throws unless it is empty or a store this program can read. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -52,6 +52,64 @@ describe("a store that is opened again", () => {
     assert.equal((await take(again, 290, 10)).at(-1)?.revision, 300);
     await assert.rejects(take(again, 289, 1), refusal("compacted"));
     await again.close();
+  });
+
+  test("is refused with a word about backups when it is damaged, and left as it is", async () => {
+    const path = newPath();
+    const store = openSqliteStore(path);
+    await store.commit(Array.from({ length: 500 }, (_, i) => putting(host(`h${i}`))));
+    await store.close();
+    const whole = readFileSync(path);
+    const flipped = Buffer.from(whole);
+    // The b-tree header of a page in the middle: cell pointers that lead nowhere.
+    const page = 4096 * Math.floor(whole.length / 4096 / 2);
+    for (let at = page; at < page + 16; at++) flipped[at] = (flipped[at] ?? 0) ^ 0xff;
+    const changed = (sql: string) => () => {
+      const db = new DatabaseSync(path);
+      db.exec(sql);
+      db.close();
+    };
+    const ways: readonly (readonly [string, () => void])[] = [
+      ["flipped bytes", () => writeFileSync(path, flipped)],
+      ["half of it", () => writeFileSync(path, whole.subarray(0, 4096 * Math.floor(whole.length / 8192)))],
+      ["an older revision", changed("UPDATE meta SET revision = 7")],
+      ["a gap in its history", changed("DELETE FROM change_set WHERE revision = 250")],
+      ["no word of itself", changed("DELETE FROM meta")],
+      ["a row that is none", changed("UPDATE change_set SET changes = '[' WHERE revision = 400")],
+    ];
+    for (const [way, damage] of ways) {
+      writeFileSync(path, whole);
+      damage();
+      const before = readFileSync(path);
+      assert.throws(
+        () => openSqliteStore(path),
+        (error) => refusal("unavailable")(error) && /damaged.*restore the latest backup/.test(String(error)),
+        way,
+      );
+      assert.deepEqual(readFileSync(path), before, way);
+    }
+    writeFileSync(path, whole);
+    const again = openSqliteStore(path);
+    assert.equal(again.revision, 500);
+    await again.close();
+  });
+
+  test("is not taken for a new one when it is empty or gone", async () => {
+    const path = newPath();
+    const store = openSqliteStore(path, { cluster: "ours" });
+    await store.commit([putting(host("h1"))]);
+    await store.close();
+    for (const empty of [() => rmSync(path), () => writeFileSync(path, "")]) {
+      empty();
+      assert.throws(
+        () => openSqliteStore(path),
+        (error) => refusal("unavailable")(error) && /store of cluster ours.*begin anew/.test(String(error)),
+      );
+    }
+    rmSync(`${path}.cluster`);
+    const anew = openSqliteStore(path);
+    assert.equal(anew.revision, 0);
+    await anew.close();
   });
 
   test("is readable by its owner only, also the files beside it, also if it was not", async () => {

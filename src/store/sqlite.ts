@@ -10,7 +10,7 @@ import { randomUUID } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
 import type { Change, ChangeSet, Key, Kind, Resource } from "../model/resource.ts";
 import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
-import { faultOfSqlite, openDatabase } from "./database.ts";
+import { damaged, faultOfSqlite, openDatabase } from "./database.ts";
 import { DEFAULT_HISTORY, History } from "./history.ts";
 import { LEASE_BOUNDS, type LeaseBounds } from "./leases.ts";
 import { LeaseTable } from "./leaseTable.ts";
@@ -38,9 +38,12 @@ type Rows = Map<Kind, Map<string, number>>;
  */
 export function openSqliteStore(path: string, options: StoreOptions = {}): Store {
   const file = openDatabase(path, options.cluster ?? randomUUID());
-  const run = statementsOf(file.db);
+  const run = statementsOf(file.db, path);
   const log = new LeaseTable(file.db, options.leases ?? LEASE_BOUNDS);
-  const { cluster, history, floorInFile } = load(run, options.history ?? DEFAULT_HISTORY);
+  const { cluster, history, floorInFile } = loaded(
+    () => load(run, options.history ?? DEFAULT_HISTORY),
+    () => file.close(),
+  );
   let pruned = floorInFile;
   let isOpen = true;
   /** Undefined until it is needed, and after a failure: the file is the truth. */
@@ -104,12 +107,14 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
   };
 }
 
-function statementsOf(db: DatabaseSync) {
+function statementsOf(db: DatabaseSync, path: string) {
   return {
+    path,
     begin: db.prepare("BEGIN IMMEDIATE"),
     commit: db.prepare("COMMIT"),
     rollback: db.prepare("ROLLBACK"),
     meta: db.prepare("SELECT cluster, revision FROM meta"),
+    newest: db.prepare("SELECT max(revision) AS revision FROM resource"),
     advance: db.prepare("UPDATE meta SET revision = ?"),
     all: db.prepare("SELECT id, body FROM resource"),
     revisionOf: db.prepare("SELECT revision FROM resource WHERE id = ?"),
@@ -125,14 +130,29 @@ function statementsOf(db: DatabaseSync) {
   };
 }
 
+/** A file that cannot be used is let go of, lock and all. */
+function loaded<T>(load: () => T, close: () => void): T {
+  try {
+    return load();
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
 type Loaded = { readonly cluster: string; readonly history: History; readonly floorInFile: number };
 
 /** What the file remembers. The history passes the same window as live commits, so a smaller limit applies at once. */
 function load(run: Statements, limit: number): Loaded {
+  const { path } = run;
   const meta = run.meta.get();
   const revision = Number(meta?.["revision"]);
-  const sets = run.recorded.all().map(changeSetOf);
+  const sets = run.recorded.all().map((row) => changeSetOf(row, path));
   const floorInFile = revision - sets.length;
+  const gap = sets.findIndex((set, i) => set.revision !== floorInFile + i + 1);
+  const newest = Number(run.newest.get()?.["revision"] ?? 0);
+  if (!Number.isSafeInteger(revision) || gap >= 0 || newest > revision)
+    throw damaged(path, `it says revision ${revision}, and its parts say otherwise`);
   const history = new History(floorInFile, limit);
   history.append(sets);
   return { cluster: String(meta?.["cluster"]), history, floorInFile };
@@ -188,7 +208,7 @@ function writeChange(run: Statements, rows: Rows, change: Change, revision: numb
 function readRows(run: Statements, visit: (resource: Resource) => void): Rows {
   const rows: Rows = new Map();
   for (const { id, body } of run.all.iterate()) {
-    const resource = resourceOf(body);
+    const resource = resourceOf(body, run.path);
     namesOf(rows, resource.kind).set(resource.name, Number(id));
     visit(resource);
   }
@@ -209,9 +229,16 @@ function placeOf(rows: Rows, key: Key): readonly [Map<string, number>, string] {
 }
 
 // Only `write` puts text into these columns, so its shape is known.
-function resourceOf(body: unknown): Resource {
-  return JSON.parse(String(body)) as Resource;
+function resourceOf(body: unknown, path: string): Resource {
+  return jsonOf(body, path) as Resource;
 }
-function changeSetOf(row: Readonly<Record<string, unknown>>): ChangeSet {
-  return { revision: Number(row["revision"]), changes: JSON.parse(String(row["changes"])) as readonly Change[] };
+function changeSetOf(row: Readonly<Record<string, unknown>>, path: string): ChangeSet {
+  return { revision: Number(row["revision"]), changes: jsonOf(row["changes"], path) as readonly Change[] };
+}
+function jsonOf(text: unknown, path: string): unknown {
+  try {
+    return JSON.parse(String(text));
+  } catch (cause) {
+    throw damaged(path, "a row of it is no JSON", cause);
+  }
 }

@@ -32,6 +32,7 @@ import { settle, VirtualClock, WallClock } from "./clock.ts";
 import type { Machine } from "./packets.ts";
 import { assertReach } from "./reach.ts";
 
+const emptyStore = () => openMemoryStore({ cluster: "simulated", history: 64 });
 const JOIN_TOKEN = "join-token-of-the-simulation-000000";
 const away = () => new Fault("unavailable", { what: "the line is cut", fix: "wait" });
 /** What goes over a line is a copy. */
@@ -73,6 +74,9 @@ export class World {
   /** The server's; each host has its own. */
   readonly wall = new WallClock(this.clock);
   readonly random: (n: number) => number;
+  #inner: Store;
+  /** Every transaction that is on the server's disk. */
+  readonly #written: Parameters<Store["commit"]>[] = [];
   readonly store: Store;
   readonly hosts = new Map<string, Host>();
   control: Control | undefined;
@@ -90,8 +94,44 @@ export class World {
   constructor(random: (n: number) => number, liveness?: LivenessSettings) {
     this.random = random;
     this.#liveness = liveness;
-    const store = openMemoryStore({ cluster: "simulated", history: 64 });
-    this.store = { ...store, commit: (commits, secrets) => this.disk.then(() => store.commit(commits, secrets)) };
+    this.#inner = emptyStore();
+    this.store = this.#storeOverDisk();
+  }
+
+  /** The store on the server's disk, whichever that is now. */
+  #storeOverDisk(): Store {
+    const inner = () => this.#inner;
+    return {
+      cluster: inner().cluster,
+      get revision() {
+        return inner().revision;
+      },
+      read: () => inner().read(),
+      commit: async (commits, secrets) => {
+        await this.disk;
+        const revisions = await inner().commit(commits, secrets);
+        this.#written.push([commits, secrets]);
+        return revisions;
+      },
+      watch: (from, signal) => inner().watch(from, signal),
+      secret: (key) => inner().secret(key),
+      leases: (query) => inner().leases(query),
+      close: () => inner().close(),
+    };
+  }
+
+  /** What the server's disk has now, to be restored later. */
+  backup(): number {
+    return this.#written.length;
+  }
+
+  /** The server dies, and the next one starts with what the disk had then. */
+  async restore(backup: number): Promise<void> {
+    this.killServer();
+    await settle();
+    this.#inner = emptyStore();
+    this.#written.length = backup;
+    for (const [commits, secrets] of this.#written) await this.#inner.commit(commits, secrets);
   }
 
   async startServer(): Promise<Control> {
@@ -297,8 +337,8 @@ export class World {
           ...(await control.join(copy(claim), host.credential, proposedBy(host))),
           ...heardBy(control),
         })),
-      snapshot: () => ask((control) => control.snapshot(viewer(control))),
-      watch: (from, signal) => this.#watch(host, viewer, from, signal),
+      snapshot: (known) => ask((control) => control.snapshot(viewer(control), known)),
+      watch: (from, signal, history) => this.#watch(host, viewer, from, signal, history),
       reconnect: () => undefined,
       report: (report) =>
         ask(async (control) => {
@@ -348,10 +388,11 @@ export class World {
     viewer: (control: Control) => ReturnType<Control["identify"]> & { role: "admin" | "host" },
     from: number,
     signal: AbortSignal,
+    history: string | undefined,
   ): AsyncGenerator<ChangeSet> {
     const { control } = this;
     if (control === undefined || host.isCut) throw away();
-    for await (const set of control.watch(from, viewer(control), signal)) {
+    for await (const set of control.watch(from, viewer(control), signal, history)) {
       await this.clock.sleep(this.random(20), signal);
       if (this.control !== control || host.isCut || this.random(100) < this.lossPercent) throw away();
       yield copy(set);
