@@ -25,6 +25,7 @@ test("a network gets its defaults, and a VRF of its own that goes with it", asyn
     vtepSubnets: ["198.18.0.0/16"],
     vtepMacOui: "70:b3:d5",
     hostAccess: false,
+    kept: false,
   });
   assert.equal(blue.revision, 1);
   const green = await lab.put("green", {

@@ -1,7 +1,7 @@
 // The group `default`, which is there before anybody has written it, and the cluster's setting of groups for new
 // networks.
 import { DEFAULT_GROUP, DEFAULT_GROUP_SPEC } from "../model/group.ts";
-import type { Kind, ResourceOf } from "../model/resource.ts";
+import type { Kind, ResourceOf, SecurityGroup } from "../model/resource.ts";
 import type { Context } from "./admit/context.ts";
 
 /** A page of groups, in order of names. */
@@ -29,7 +29,11 @@ export function groupsFor({
 /** The group that is always there is shown like any other, at revision 0 until somebody writes it. */
 export function withDefaultGroup<K extends Kind>(kind: K, items: readonly ResourceOf<K>[]): readonly ResourceOf<K>[] {
   if (kind !== "securitygroup" || items.some(({ name }) => name === DEFAULT_GROUP)) return items;
-  const group = { kind, name: DEFAULT_GROUP, uid: DEFAULT_GROUP, revision: 0, spec: DEFAULT_GROUP_SPEC };
   // An envelope of kind K, which is "securitygroup" here; TypeScript cannot relate the two by itself.
-  return [...items, group as unknown as ResourceOf<K>];
+  return [...items, builtIn() as unknown as ResourceOf<K>];
+}
+
+/** The group as it is until somebody writes it. */
+export function builtIn(): SecurityGroup {
+  return { kind: "securitygroup", name: DEFAULT_GROUP, uid: DEFAULT_GROUP, revision: 0, spec: DEFAULT_GROUP_SPEC };
 }

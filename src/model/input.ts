@@ -46,8 +46,8 @@ export const NetworkInput = Type.Object(
 /** A pool without what Weft can choose. */
 export const PoolInput = Type.Partial(PoolSpec, strict);
 export const VrfInput = Type.Partial(VrfSpec, strict);
-/** How often it was committed is the server's to count. */
-export const SecurityGroupInput = Type.Omit(SecurityGroupSpec, ["commits"], strict);
+/** As it is read, too: `commits` may be what the server has counted. */
+export const SecurityGroupInput = SecurityGroupSpec;
 
 const claimed = {
   underlay: HostSpec.properties.underlay,

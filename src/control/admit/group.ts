@@ -1,14 +1,23 @@
 // Security groups: what may be written, and who must not lose what it stands on. Rules are judged here, field by field,
 // so that nothing that the kernel could not do, or that nobody can mean, is ever stored.
+import { isDeepStrictEqual } from "node:util";
 import { type Ip, BITS, formatCidr, formatIp, parseCidr, parseIp, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
-import { DEFAULT_GROUP, type Peer, PROTOCOL_NAMES, type Rule, protocolNumber } from "../../model/group.ts";
+import {
+  DEFAULT_GROUP,
+  DEFAULT_GROUP_SPEC,
+  type Peer,
+  PROTOCOL_NAMES,
+  type Rule,
+  protocolNumber,
+} from "../../model/group.ts";
 import type { EndpointPatch, SecurityGroupInput } from "../../model/input.ts";
 import { checkName } from "../../model/parse.ts";
 import { portsOf } from "../../model/ports.ts";
 import type { Key, SecurityGroup } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";
 import { type View, get, getKey } from "../view.ts";
+import { builtIn } from "../defaultGroup.ts";
 import { inUse } from "./context.ts";
 
 const TCP = 6;
@@ -24,11 +33,28 @@ export function putGroup(
   coming: ReadonlySet<string> = new Set(),
 ): SecurityGroup {
   checkName("securitygroup", name, "name");
-  const commits = get(draft.view, "securitygroup", name)?.spec.commits;
+  const old = get(draft.view, "securitygroup", name);
+  checkCommits(name, input, old);
   const isThere = (key: Key) =>
     coming.has(key) || key === `securitygroup/${name}` || getKey(draft.view, key) !== undefined;
   const rules = input.rules.map((rule, i) => checkedRule(isThere, rule, `spec.rules[${i}]`));
-  return draft.put("securitygroup", name, { ...input, rules, ...(commits === undefined ? {} : { commits }) });
+  const { commits: _, ...rest } = input;
+  const commits = old?.spec.commits;
+  const spec = { ...rest, rules, ...(commits === undefined ? {} : { commits }) };
+  // Nobody has to write what is there anyway; a list of groups has it, and can be applied.
+  if (name === DEFAULT_GROUP && old === undefined && isDeepStrictEqual(spec, DEFAULT_GROUP_SPEC)) return builtIn();
+  return draft.put("securitygroup", name, spec);
+}
+
+/** Who writes what was read writes the server's count, too; nobody else can say it. */
+function checkCommits(name: string, { commits }: SecurityGroupInput, old: SecurityGroup | undefined): void {
+  if (commits === undefined || old === undefined || isDeepStrictEqual(commits, old.spec.commits)) return;
+  throw new Fault("immutable", {
+    what: `group "${name}" has other commits`,
+    where: "spec.commits",
+    why: "the server counts them",
+    fix: "leave it out; to make hosts load the group again: weft sg commit",
+  });
 }
 
 /** Counts one more commit: the text that hosts load differs by it. */

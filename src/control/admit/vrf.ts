@@ -74,6 +74,8 @@ export function ensureVrf(draft: Draft, name: string, wish: VrfWish, context: Co
     vtepSubnets: withFamilies(view, name, [], [4, ...families], wish.subnets, context),
     vtepMacOui: VTEP_MAC_OUI,
     hostAccess: false,
+    // Said, so that a list of it can be applied again: a put that does not say makes it one that stays.
+    kept: false,
   });
 }
 
