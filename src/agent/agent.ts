@@ -35,6 +35,7 @@ import { Looks } from "./look.ts";
 import { Lost } from "./lost.ts";
 import type { AgentOptions } from "./options.ts";
 import { beginAnew, keepSaved } from "./saved.ts";
+import { Paths } from "./paths.ts";
 import { flowCutter, policySaid } from "./policy.ts";
 import type { Standing } from "./standing.ts";
 
@@ -48,6 +49,7 @@ export class Agent {
   /** Tells the server what the journal knows; of its own, because a slow server must not keep the kernel waiting. */
   readonly #serverLoop: Loop;
   readonly #line: Line;
+  readonly #paths: Paths;
   readonly #bootId: string;
   /** Attaches between the server's answer and the journal: neither to be released nor to be adopted meanwhile. */
   readonly inFlight = new Set<string>();
@@ -82,6 +84,8 @@ export class Agent {
     const { clock, random } = options;
     this.#loop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 5 }, () => this.#tryRound());
     this.#serverLoop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 100 }, () => this.#settle());
+    this.#paths = new Paths(options);
+    this.#paths.onNews = () => this.#line.say({ paths: this.#paths.report });
     this.#line = new Line(options, {
       host: options.host,
       bootId: this.#bootId,
@@ -113,6 +117,7 @@ export class Agent {
       this.#line.run(signal, (fault) => this.#lost.letGo(fault, signal, () => this.#roundAndPorts())),
       this.#loop.run(signal),
       this.#serverLoop.run(signal),
+      this.#paths.run(signal),
       keepSaved(this.#options, signal),
       grace,
     ]);
@@ -288,6 +293,7 @@ export class Agent {
     this.#gone = goneOf(journal.entries.values(), (entry) => this.isAlive(entry));
     const broken = new Set(refused.map(({ op }) => op.object.ns));
     const whole = local.networks.filter(({ spec: { vrf } }) => carried.has(vrf) && !broken.has(`vrf:${vrf}`));
+    this.#paths.follow(local);
     this.#line.say({
       ...(refused.length === 0 ? { revision: local.revision } : {}),
       networks: whole.map((network) => network.name),
@@ -296,6 +302,7 @@ export class Agent {
       errors: refused.slice(0, 20).map(({ op, refusal }) => `${printOp(op).at(0)}: ${refusal?.message}`),
       conditions: this.#conditions(),
       objects: this.#held.size,
+      paths: this.#paths.report,
     });
     this.onNews();
   }

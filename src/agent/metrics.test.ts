@@ -35,6 +35,8 @@ test("every line is a comment or a sample, and the numbers are the report's", ()
     "weft_agent_networks 1",
     "weft_agent_errors 2",
     "weft_agent_conditions 0",
+    "weft_agent_peers 0",
+    "weft_agent_paths_proven 0",
     "weft_agent_drift_repaired_total 3",
     'weft_agent_info{version="1.2.3",host="h\\"1",boot_id="b"} 1',
     'weft_endpoint_packets_total{endpoint="web.eth0",direction="out"} 1',

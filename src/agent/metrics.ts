@@ -20,6 +20,13 @@ export function agentMetrics(
     { name: "weft_agent_networks", type: "gauge", help: "Networks in the kernel.", value: report.networks.length },
     { name: "weft_agent_errors", type: "gauge", help: "What the kernel refused last.", value: report.errors.length },
     { name: "weft_agent_conditions", type: "gauge", help: "Conditions to look at.", value: report.conditions.length },
+    { name: "weft_agent_peers", type: "gauge", help: "Hosts that share a VRF.", value: report.paths?.peers ?? 0 },
+    {
+      name: "weft_agent_paths_proven",
+      type: "gauge",
+      help: "Peers with which packets of full size are exchanged.",
+      value: report.paths?.proven ?? 0,
+    },
     {
       name: "weft_agent_drift_repaired_total",
       type: "counter",

@@ -72,6 +72,8 @@ function createStates(registers: Registry[]) {
     `Things a user should know, by reason: ${CONDITION_REASONS.join(", ")}.`,
     ["reason"],
   );
+  const paths = gauge("weft_paths", "Pairs of hosts that share a VRF.");
+  const proven = gauge("weft_paths_proven", "Pairs between which packets of full size pass, both ways.");
   const watchers = gauge("weft_watchers", "Open watches.");
 
   async function read(control: Control): Promise<void> {
@@ -91,6 +93,8 @@ function createStates(registers: Registry[]) {
       blocks.set({ ...label, state: "free" }, blocksTotal - blocksUsed);
     }
     const status = await control.status();
+    paths.set(status.paths?.pairs ?? 0);
+    proven.set(status.paths?.proven ?? 0);
     for (const state of ["ready", "suspect", "lost", "reclaimed", "expected"]) hosts.set({ state }, 0);
     for (const reason of CONDITION_REASONS) conditions.set({ reason }, 0);
     for (const { reason } of status.conditions) conditions.inc({ reason });

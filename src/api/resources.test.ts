@@ -87,9 +87,11 @@ test("metrics say how full networks are, how hosts are, and how fast commits", a
       "weft_commit_seconds_count",
       'weft_host_revision{host="h1"}',
       'weft_host_drift_repaired{host="h1"}',
+      "weft_paths",
+      "weft_paths_proven",
       "weft_watchers",
     ].map(value),
-    ["1", "4", "1", "3", "1", "0", "4", "4", "4", "4", "2", "0"],
+    ["1", "4", "1", "3", "1", "0", "4", "4", "4", "4", "2", "0", "0", "0"],
   );
   await ask("DELETE", "/v1/networks/dcos");
   assert.doesNotMatch((await ask("GET", "/metrics")).text, /network="dcos"/);

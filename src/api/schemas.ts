@@ -113,6 +113,25 @@ const LeaseRecord = Type.Object(
   strict,
 );
 
+const ClusterPaths = Type.Object(
+  {
+    pairs: Type.Integer({ minimum: 0, description: "Pairs of hosts that share a VRF." }),
+    proven: Type.Integer({ minimum: 0, description: "Those between which packets of full size pass, both ways." }),
+    unproven: Type.Array(
+      Type.Object(
+        {
+          hosts: Type.Array(Type.String(), { minItems: 2, maxItems: 2 }),
+          state: Type.Union([Type.Literal("small"), Type.Literal("failed"), Type.Literal("unknown")]),
+          sinceMs: Type.Number({ description: "ms since 1970." }),
+          obstacles: Type.Array(Type.String(), { description: "What either host sees." }),
+        },
+        strict,
+      ),
+    ),
+  },
+  { ...strict, description: "Absent until a host has told; see operations.md." },
+);
+
 export const SCHEMAS = {
   ...resources,
   VrfPage: page(resources.Vrf),
@@ -159,7 +178,13 @@ export const SCHEMAS = {
   EndpointPatch: input.EndpointPatch,
   HostReport: input.HostReport,
   ClusterStatus: Type.Object(
-    { cluster: Type.String(), revision: Revision, hosts: Type.Array(HostCondition), conditions: Type.Array(Condition) },
+    {
+      cluster: Type.String(),
+      revision: Revision,
+      paths: Type.Optional(ClusterPaths),
+      hosts: Type.Array(HostCondition),
+      conditions: Type.Array(Condition),
+    },
     strict,
   ),
   ApplyRequest: input.ApplyRequest,

@@ -131,7 +131,7 @@ async function waitForPeers(
   await waitUntil(cli.io, wait, async () => {
     const endpoint = (await server.list("endpoint")).find((one) => one.name === name && one.spec.host === spec.host);
     if (endpoint === undefined) return { text: "waiting for the server to know it", missing: [name] };
-    return pendingAt(await server.status(), endpoint.revision);
+    return pendingAt(await server.status(), endpoint.revision, wait);
   });
 }
 

@@ -9,6 +9,7 @@ import { register as registerHistory } from "./hostHistory.ts";
 import { register as registerLife } from "./hostLife.ts";
 import { printing, remote, type ReadOptions } from "./options.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
+import { pathsTable } from "./paths.ts";
 import { stateCell } from "./status.ts";
 import { type Cell, table } from "./table.ts";
 
@@ -114,7 +115,9 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
         ["Endpoints", String(snapshot.endpoints.filter((e) => e.spec.host === name).length)],
         ["Errors", row.status?.errors.join("; ")],
         ["Conditions", row.status?.conditions.join("; ")],
-      ]) + holdingsText(cli, name, snapshot),
+      ]) +
+      holdingsText(cli, name, snapshot) +
+      pathsTable(cli.io, row),
   );
 }
 

@@ -24,12 +24,18 @@ export function printing(command: Command): Command {
 }
 
 export function waiting(command: Command): Command {
-  return waitingFor(command, "every ready host has it in its kernel");
+  const what = "every ready host has it in its kernel";
+  return command.option("--wait [time]", `until ${what} (${TIMES}); --wait=paths[,TIME]: and packets pass`, (text) => {
+    wishOf(text, true);
+    return text;
+  });
 }
+
+const TIMES = "60 s, or --wait 30, --wait 5m";
 
 /** Read before anything is done: a verb that has written cannot take it back. */
 export function waitingFor(command: Command, what: string): Command {
-  return command.option("--wait [time]", `until ${what} (60 s, or --wait 30, --wait 5m)`, (text: string) => {
+  return command.option("--wait [time]", `until ${what} (${TIMES})`, (text: string) => {
     wishOf(text);
     return text;
   });

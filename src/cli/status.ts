@@ -6,6 +6,7 @@ import { connect } from "./connect.ts";
 import { count, paint, type Io } from "./io.ts";
 import { printing, remote, waiting, type ReadOptions } from "./options.ts";
 import { printOne } from "./output.ts";
+import { provenText, unprovenLines } from "./paths.ts";
 import { table, type Cell } from "./table.ts";
 import { hasReached, readyHosts, waitFor } from "./wait.ts";
 
@@ -57,12 +58,15 @@ export function statusText(io: Pick<Io, "color">, status: ClusterStatus): string
   const isConverged = reached.length === wanted;
   const hostCount = count(wanted, "host");
   const headline = `converged at revision ${status.revision} on ${reached.length} of ${hostCount}`;
+  const { paths } = status;
+  const isProven = paths === undefined || paths.proven === paths.pairs;
   const rows = status.hosts.map((host) => rowOf(host, status.revision));
   const hosts =
     rows.length === 0
       ? ""
       : `\n${table(io, ["HOST", "STATE", "UNDERLAY", "REVISION", "LAG", "OBJECTS", "DRIFT-REPAIRED", "ERRORS"], rows)}`;
-  return `${paint(io, isConverged ? "good" : "warn", headline)}\n${hosts}${remarks(io, status)}`;
+  const tone = isConverged && isProven ? "good" : "warn";
+  return `${paint(io, tone, `${headline}${provenText(status)}`)}\n${hosts}${remarks(io, status)}`;
 }
 
 function rowOf({ host, state, underlay, status }: HostCondition, revision: number): Cell[] {
@@ -85,6 +89,7 @@ function remarks(io: Pick<Io, "color">, status: ClusterStatus): string {
     ...(host.status?.errors ?? []).map((text) => `${host.host}: ${paint(io, "bad", "error")} ${text}\n`),
     ...(host.status?.conditions ?? []).map((text) => `${host.host}: ${text}\n`),
   ]);
+  lines.push(...unprovenLines(io, status));
   for (const { message } of status.conditions ?? []) lines.push(`${message}\n`);
   return lines.length === 0 ? "" : `\n${lines.join("")}`;
 }

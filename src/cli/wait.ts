@@ -4,7 +4,10 @@ import { parseDuration } from "../model/duration.ts";
 import { Fault } from "../model/fault.ts";
 import type { ClusterStatus, HostCondition } from "../model/status.ts";
 import { count, type Io } from "./io.ts";
+import { pairText } from "./paths.ts";
 
+/** What --wait says without a number. */
+const SECONDS = "60";
 const QUIET_MS = 1_000;
 const POLL_MS = [20, 50, 100, 250] as const;
 
@@ -27,23 +30,38 @@ export async function waitFor(
   revision: number,
   status: () => Promise<ClusterStatus>,
 ): Promise<void> {
-  await waitUntil(io, wait, async () => pendingAt(await status(), revision));
+  await waitUntil(io, wait, async () => pendingAt(await status(), revision, wait));
 }
 
-/** Undefined once every ready host has reached the revision. */
-export function pendingAt(status: ClusterStatus, revision: number): Pending | undefined {
+/** Undefined once every ready host has reached the revision, and with --wait=paths packets pass between them. */
+export function pendingAt(status: ClusterStatus, revision: number, wait?: string): Pending | undefined {
   const hosts = readyHosts(status);
   const missing = hosts.filter((host) => !hasReached(host, revision));
-  if (missing.length === 0) return undefined;
+  const isForPaths = wait !== undefined && wishOf(wait, true).paths;
+  if (missing.length === 0) return isForPaths ? unprovenAmong(status, hosts) : undefined;
   return {
     text: `waiting for revision ${revision} on ${count(missing.length, "host")} of ${hosts.length}`,
     missing: missing.map((host) => `${host.host} is at ${host.status?.revision ?? "none"}${firstError(host)}`),
   };
 }
 
-/** What --wait asks for: `30` is seconds, `5m` a span. A Fault `request-invalid` for anything else. */
-export function wishOf(wait: string): { readonly ms: number } {
-  return { ms: /^(?:0|[1-9]\d{0,6})$/.test(wait) ? Number(wait) * 1000 : parseDuration(wait, "--wait") };
+/** A host that is away is waited for neither here. */
+function unprovenAmong({ paths }: ClusterStatus, ready: readonly HostCondition[]): Pending | undefined {
+  const names = new Set(ready.map(({ host }) => host));
+  const missing = (paths?.unproven ?? []).filter(({ hosts }) => hosts.every((host) => names.has(host)));
+  if (missing.length === 0) return undefined;
+  return { text: `waiting for packets to pass on ${count(missing.length, "path")}`, missing: missing.map(pairText) };
+}
+
+/**
+ * What --wait asks for: `30` is seconds, `5m` a span; with `mayBePaths` also `paths`, and `paths,30`. A Fault
+ * `request-invalid` for anything else.
+ */
+export function wishOf(wait: string, mayBePaths = false): { readonly ms: number; readonly paths: boolean } {
+  const rest = mayBePaths ? /^paths(?:,(.+))?$/.exec(wait) : null;
+  const time = rest === null ? wait : (rest[1] ?? SECONDS);
+  const ms = /^(?:0|[1-9]\d{0,6})$/.test(time) ? Number(time) * 1000 : parseDuration(time, "--wait");
+  return { ms, paths: rest !== null };
 }
 
 /** With --wait: looks again and again until nothing is pending; without, does not look at all. */
@@ -53,7 +71,7 @@ export async function waitUntil(
   look: () => Promise<Pending | undefined>,
 ): Promise<void> {
   if (wait === undefined) return;
-  const { ms } = wishOf(wait);
+  const { ms } = wishOf(wait, true);
   const startedMs = io.clock.monotonicMs();
   let said = "";
   for (let round = 0; ; round++) {

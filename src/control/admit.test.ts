@@ -319,7 +319,8 @@ test("a VRF that is wrong is refused", async () => {
     () =>
       lab.control.write({ verb: "put-vrf", name, spec });
   await refuses(lab, "vni-taken", /belongs to vrf\/shared/, put({ vni: 4096 }), "spec.vni");
-  await refuses(lab, "vni-invalid", /1 to 16777215/, put({ vni: 0 }));
+  await refuses(lab, "vni-invalid", /1 to 16777214/, put({ vni: 0 }));
+  await refuses(lab, "vni-invalid", /1 to 16777214/, put({ vni: 16_777_215 }));
   await refuses(lab, "prefix-invalid", /24 bits/, put({ vtepSubnets: ["44.0.0.0/7"] }), "spec.vtepSubnets[0]");
   await refuses(lab, "prefix-invalid", /no room for two hosts/, put({ vtepSubnets: ["44.0.0.0/31"] }));
   await refuses(lab, "overlap", /network "green"/, put({ vtepSubnets: ["10.1.0.0/24"] }, "shared"));

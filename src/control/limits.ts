@@ -1,7 +1,9 @@
 // Numbers that admission chooses by or holds against: defaults, ranges, what Weft keeps for itself. Nothing else.
 import { type Cidr, type Family, parseCidr } from "../model/address.ts";
+import { PATHS_VNI } from "../model/paths.ts";
 
-export const VNI_MAX = 16_777_215;
+/** The last one there is tries ways between hosts (PATHS_VNI). */
+export const VNI_MAX = PATHS_VNI - 1;
 /** Where VNIs begin that nobody asked for: DC/OS, flannel, Calico and hand-made tunnels stay below. */
 export const VNI_FIRST = 4096;
 /** Each VRF has four addresses of UPLINK_RANGES, by its index. */

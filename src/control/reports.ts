@@ -7,6 +7,7 @@ import type { Departure } from "./departures.ts";
 import { concerns } from "./interest.ts";
 import type { Journey } from "./journey.ts";
 import { type Heard, type Liveness, type LivenessSettings, livenessOf } from "./liveness.ts";
+import { clusterPaths } from "./paths.ts";
 import { type View, hostsInOrder } from "./view.ts";
 
 export class Reports {
@@ -94,10 +95,12 @@ export class Reports {
       ...(spec.dcos?.masters ?? []),
       ...(spec.dcos?.agents ?? []),
     ]);
+    const paths = clusterPaths(hosts);
     const expected = [...new Set(named)].filter((address) => !view.underlays.has(address));
     return {
       cluster: view.cluster,
       revision: view.revision,
+      ...(paths === undefined ? {} : { paths }),
       hosts: [
         ...hosts,
         ...reclaimed,

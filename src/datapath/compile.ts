@@ -11,6 +11,7 @@ import { compileFirewall, compileProtection } from "./firewall.ts";
 import { type Segment, layoutOf, segmentsOf } from "./layout.ts";
 import { networkMtu } from "./mtu.ts";
 import { alias } from "./names.ts";
+import { compilePaths } from "./paths.ts";
 import { compileRouted } from "./routed.ts";
 import { compileShaping } from "./shaping.ts";
 import { endpointElements, memberElements } from "./spoofing.ts";
@@ -28,7 +29,7 @@ export function compile(snapshot: Snapshot, host: string, management: readonly s
   if (world === undefined) return new Map();
   const objects: KernelObject[] = [];
   for (const vrf of world.vrfs) objects.push(...compileVrf(world, vrf));
-  objects.push(...compileProtection(world, management));
+  objects.push(...compileProtection(world, management), ...compilePaths(world));
   return stateOf(objects);
 }
 

@@ -70,6 +70,11 @@ async function build(io: Io): Promise<void> {
     () => weft(["status", "--wait=15"]),
     () => "every host has the newest revision in its kernel",
   );
+  await step(
+    "paths",
+    () => weft(["status", "--wait=paths,15"]),
+    () => "packets of full size pass between every two hosts, both ways",
+  );
   const matrices = await step(
     "ping",
     () => pingNetworks(names, peers),

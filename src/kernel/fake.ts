@@ -184,6 +184,10 @@ export class FakeKernel implements Kernel {
     return undefined;
   }
 
+  /** Nothing is sent in memory, and nobody else filters. */
+  readonly echo = () => undefined;
+  readonly walls = () => [];
+
   watch(poke: () => unknown, signal: AbortSignal): void {
     if (signal.aborted) return;
     this.#pokes.add(poke);
@@ -235,9 +239,7 @@ export class FakeKernel implements Kernel {
   }
 
   /** No packet of its is ever on its way. */
-  packetsPassed(): Promise<void> {
-    return Promise.resolve();
-  }
+  readonly packetsPassed = () => Promise.resolve();
 
   /** Flows that groups of a namespace have allowed; a test adds to them. */
   flows(ns: Ns): Flow[] {

@@ -32,6 +32,16 @@ export const OVERTAKEN: Refusal = { class: "overtaken", message: "something else
 /** What identifies a namespace however it is reached: the inode behind its path. Paths of processes are reused. */
 export type NetnsId = string;
 
+/** What has come to an Echo: an answer, or what somebody else asked (the kernel has answered it). */
+export type EchoSeen = { readonly isAnswer: boolean; readonly from: string; readonly payload: Buffer };
+/** Echo requests over ICMPv6 from a namespace of ours. */
+export interface Echo {
+  /** False if the kernel did not take it. The answer brings the payload back. */
+  send(to: string, payload: Uint8Array): boolean;
+  /** What has come, without waiting. */
+  receive(): EchoSeen | undefined;
+}
+
 /** What the host itself has, without Weft's own objects. */
 export type HostFacts = {
   /** Addresses with prefix length, and destinations of routes, in canonical text. */
@@ -136,6 +146,13 @@ export interface Kernel {
    * their sets by rules or elements that are gone since, it has done. Some 20 ms.
    */
   packetsPassed(): Promise<void>;
+  /** To be asked for anew for each use; undefined while the namespace is not there. */
+  echo(ns: Ns): Echo | undefined;
+  /**
+   * Filters of others in the host's namespace that drop what is sent to these UDP ports, or may, in words for people.
+   * Nothing if they cannot be read.
+   */
+  walls(ports: readonly number[]): readonly string[];
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */
   close(): void;
 }

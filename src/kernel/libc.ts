@@ -26,6 +26,8 @@ const c = {
   bind: native("int bind(int, const void *, uint32_t)"),
   setsockopt: native("int setsockopt(int, int, int, const void *, uint32_t)"),
   send: native("int64_t send(int, const void *, size_t, int)"),
+  sendto: native("int64_t sendto(int, const void *, size_t, int, const void *, uint32_t)"),
+  recvfrom: native("int64_t recvfrom(int, _Out_ void *, size_t, int, _Out_ void *, _Inout_ uint32_t *)"),
   recv: native("int64_t recv(int, _Out_ void *, size_t, int)"),
   close: native("int close(int)"),
   setns: native("int setns(int, int)"),
@@ -88,6 +90,23 @@ export function sendAsync(fd: number, bytes: Uint8Array, length: number): Promis
       else reject(error instanceof Error ? error : new SystemError("send", koffi.errno()));
     });
   });
+}
+
+/** Sends one datagram to an address (struct sockaddr), without waiting for room. */
+export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): void {
+  check("sendto", c.sendto(fd, bytes, bytes.length, MSG_DONTWAIT, address, address.length));
+}
+
+/**
+ * Receives one datagram and the address of its sender without waiting; what does not fit is cut off. -1 if there is
+ * none.
+ */
+export function recvFrom(fd: number, into: Uint8Array, sender: Uint8Array): number {
+  const length = c.recvfrom(fd, into, into.length, MSG_DONTWAIT, sender, [sender.length]);
+  if (length >= 0) return length;
+  const errno = koffi.errno();
+  if (errno === koffi.os.errno["EAGAIN"]) return -1;
+  throw new SystemError("recvfrom", errno);
 }
 
 /** Receives one datagram without waiting; asserts that it fits. -1 if there is none. */

@@ -4,10 +4,22 @@ import { randomInt } from "node:crypto";
 import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
 import { Applier } from "./apply.ts";
 import { countersOf } from "./counters.ts";
+import { Echoes } from "./echo.ts";
 import { packetsPassed } from "./flows.ts";
 import { factsOf, linkNames, mtuOf } from "./facts.ts";
 import type { Direction } from "../model/qos.ts";
-import type { Counted, Counters, Flow, HostFacts, Kernel, NetnsId, OpResult, PortSeen, Refusal } from "./kernel.ts";
+import type {
+  Counted,
+  Counters,
+  Echo,
+  Flow,
+  HostFacts,
+  Kernel,
+  NetnsId,
+  OpResult,
+  PortSeen,
+  Refusal,
+} from "./kernel.ts";
 import { Monitor } from "./monitor.ts";
 import { Namespaces, netnsIdOf } from "./namespaces.ts";
 import { Nft } from "./nft.ts";
@@ -32,6 +44,7 @@ export class LinuxKernel implements Kernel {
   readonly #namespaces: Namespaces;
   readonly #nft: Nft;
   readonly #applier: Applier;
+  readonly #echoes: Echoes;
   readonly #monitors = new Set<Monitor>();
   #shaping: readonly Direction[] | undefined;
   #isClosed = false;
@@ -39,6 +52,7 @@ export class LinuxKernel implements Kernel {
   constructor(options: LinuxOptions = {}) {
     this.#namespaces = new Namespaces(options.host ?? "/proc/thread-self/ns/net", options.prefix ?? "weft-");
     this.#nft = new Nft(this.#namespaces);
+    this.#echoes = new Echoes(this.#namespaces);
     this.#applier = new Applier(this.#namespaces, this.#nft, randomInt(2 ** 30));
   }
 
@@ -106,6 +120,14 @@ export class LinuxKernel implements Kernel {
 
   async packetsPassed(): Promise<void> {
     await packetsPassed();
+  }
+
+  echo(ns: Ns): Echo | undefined {
+    return this.#namespaces.use(ns, (space) => this.#echoes.of(space));
+  }
+
+  walls(ports: readonly number[]): readonly string[] {
+    return this.#nft.walls(this.#namespaces.host, ports);
   }
 
   close(): void {

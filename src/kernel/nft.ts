@@ -18,6 +18,7 @@ import { Refused } from "./errno.ts";
 import { cutFlows } from "./flows.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import { type Ran, Ruleset } from "./ruleset.ts";
+import { chainsIn, wallsOf } from "./walls.ts";
 
 const TABLE = `inet ${MARK}`;
 const BRIDGE_TABLE = `bridge ${MARK}`;
@@ -101,6 +102,18 @@ export class Nft {
 
   #run(space: Space, script: string): Ran {
     return this.#ruleset(space).run(script);
+  }
+
+  /** See Kernel.walls. Read chain by chain: others' rulesets may be long. */
+  walls(space: Space, ports: readonly number[]): readonly string[] {
+    const { output, error } = this.#ruleset(space).list("list chains\n", true);
+    if (error !== undefined) return [];
+    return chainsIn(output)
+      .filter(({ table }) => table !== TABLE)
+      .flatMap((chain) => {
+        const rules = this.#ruleset(space).list(`list chain ${chain.table} ${chain.name}\n`, true);
+        return wallsOf(chain, rules.output, ports);
+      });
   }
 
   /** undefined: there is no table. */

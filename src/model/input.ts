@@ -6,6 +6,7 @@ import { AddressRange } from "./range.ts";
 import { QosInput } from "./qos.ts";
 import { SecurityGroupSpec } from "./group.ts";
 import { MembershipSpec } from "./members.ts";
+import { PathsReport } from "./paths.ts";
 import { HostSpec } from "./host.ts";
 import { EndpointSpec, NetworkSpec, PoolSpec } from "./resource.ts";
 import { VrfSpec } from "./vrf.ts";
@@ -181,6 +182,7 @@ export const HostReport = Type.Object(
     hostPrefixes: Type.Array(Type.String()),
     objects: Type.Integer({ minimum: 0 }),
     policyRevision: optional(Type.Integer({ minimum: 0 })),
+    paths: optional(PathsReport),
     policyFailed: optional(Texts("Endpoints whose policy the kernel refused.")),
   },
   strict,

@@ -2,6 +2,7 @@
 // the latest per host in memory, and a restarted server has it again after each agent's next report.
 import type { Direction, QosInput } from "./qos.ts";
 import type { AllowedAddress } from "./group.ts";
+import type { ClusterPaths, PathsReport } from "./paths.ts";
 import type { EndpointSpec } from "./resource.ts";
 
 /** What an agent says after a round that changed something, and at least every heartbeat. */
@@ -27,6 +28,8 @@ export type HostReport = {
   readonly policyRevision?: number;
   /** Endpoints of this host whose policy the kernel refused in the last round. */
   readonly policyFailed?: readonly string[];
+  /** Whether packets pass between this host and its peers. */
+  readonly paths?: PathsReport;
 };
 
 /** Packets of one endpoint, seen from its workload, and what was dropped: reason to packets. */
@@ -51,6 +54,8 @@ export type ClusterStatus = {
   readonly cluster: string;
   readonly revision: number;
   readonly hosts: readonly HostCondition[];
+  /** Pairs of hosts, and between which of them packets pass. */
+  readonly paths?: ClusterPaths;
   /** What a user should know that no answer said: a host waits for a block, or stands in a network's way. */
   readonly conditions?: readonly ClusterCondition[];
 };

@@ -58,7 +58,7 @@ describe("the demonstration", { skip: whyNot, timeout: 120_000 }, () => {
     const again = await run(join(ROOT, "bin/weft"), "demo", "up");
     assert.equal(again.code, 0, again.stderr);
     assert.match(again.stderr, /already up/);
-    assert.match(again.stdout, /^converged at revision \d+ on 3 of 3 hosts$/m);
+    assert.match(again.stdout, /^converged at revision \d+ on 3 of 3 hosts, 3 of 3 paths proven$/m);
   });
 
   test("purge takes a host's part out of its kernel, but not from under a running agent", async () => {

@@ -104,9 +104,9 @@ export function chooseVni(view: View, wanted: number | undefined, owner: Key, wh
   if (wanted !== undefined) {
     if (!Number.isInteger(wanted) || wanted < 1 || wanted > VNI_MAX) {
       throw new Fault("vni-invalid", {
-        what: `VNI ${wanted} does not exist`,
+        what: `VNI ${wanted} is not to be had`,
         where,
-        why: "a VNI is 1 to 16777215",
+        why: "a VNI is 1 to 16777214, and the last one, 16777215, is for what hosts try their paths with",
         fix: "choose another, or leave it out",
       });
     }

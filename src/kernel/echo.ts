@@ -1,0 +1,87 @@
+// Echo requests from a namespace of ours, by a raw socket in it. The kernel at the other end answers by itself; what
+// comes to this socket are the answers, and copies of what others ask. Nothing here waits.
+import { type Ip, ipOf } from "../model/address.ts";
+import { SystemError } from "./errno.ts";
+import type { Echo, EchoSeen } from "./kernel.ts";
+import * as libc from "./libc.ts";
+import type { Namespaces, Space } from "./namespaces.ts";
+import * as k from "./netlink/constants.ts";
+import { ipTextAt } from "./netlink/wire.ts";
+
+const IPPROTO_ICMPV6 = 58;
+const ECHO_REQUEST = 128;
+const ECHO_REPLY = 129;
+/** Peers' requests wait here until somebody looks: a second's worth of full packets of a large cluster. */
+const QUEUE_BYTES = 1024 * 1024;
+const HEADER = 8;
+const inbox = Buffer.alloc(65_536);
+const sender = Buffer.alloc(28);
+
+export class Echoes {
+  readonly #namespaces: Namespaces;
+  readonly #open = new WeakMap<Space, EchoSocket>();
+
+  constructor(namespaces: Namespaces) {
+    this.#namespaces = namespaces;
+  }
+
+  /** Open as long as the space is. */
+  of(space: Space): Echo {
+    const known = this.#open.get(space);
+    if (known !== undefined) return known;
+    const fd = this.#namespaces.within(space.fd, () => libc.socket(k.AF_INET6, k.SOCK_RAW_CLOEXEC, IPPROTO_ICMPV6));
+    libc.setsockopt(fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, QUEUE_BYTES);
+    const socket = new EchoSocket(fd);
+    this.#open.set(space, socket);
+    space.closeWith.push(socket);
+    return socket;
+  }
+}
+
+class EchoSocket implements Echo {
+  readonly #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  send(to: string, payload: Uint8Array): boolean {
+    const ip = ipOf(to);
+    if (ip === undefined) return false;
+    const message = Buffer.alloc(HEADER + payload.length);
+    message[0] = ECHO_REQUEST;
+    message.set(payload, HEADER);
+    try {
+      libc.sendTo(this.#fd, message, addressOf(ip));
+      return true;
+    } catch (error) {
+      // No device, no route, no room: as good as lost on the way.
+      if (error instanceof SystemError) return false;
+      throw error;
+    }
+  }
+
+  receive(): EchoSeen | undefined {
+    for (;;) {
+      const length = libc.recvFrom(this.#fd, inbox, sender);
+      if (length < 0) return undefined;
+      const [type] = inbox;
+      if (length < HEADER || (type !== ECHO_REQUEST && type !== ECHO_REPLY)) continue;
+      const payload = Buffer.from(inbox.subarray(HEADER, length));
+      return { isAnswer: type === ECHO_REPLY, from: ipTextAt(sender, 8, 24), payload };
+    }
+  }
+
+  close(): void {
+    libc.close(this.#fd);
+  }
+}
+
+/** struct sockaddr_in6: family, port, flow, address, scope. */
+function addressOf(ip: Ip): Buffer {
+  const address = Buffer.alloc(28);
+  address.writeUInt16LE(k.AF_INET6);
+  address.writeBigUInt64BE(ip.value >> 64n, 8);
+  address.writeBigUInt64BE(BigInt.asUintN(64, ip.value), 16);
+  return address;
+}

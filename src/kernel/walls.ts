@@ -1,0 +1,31 @@
+// Which nftables chains of others may keep tunnel packets from arriving or leaving. Pure: listings in, sentences out.
+// A hint for people, not a simulation: a rule that drops the port is quoted, and so is a chain that drops what none of
+// its rules accepts, if none of them names the port.
+
+type Chain = { readonly table: string; readonly name: string; readonly hook: string; readonly drops: boolean };
+
+/** Of a listing by `list chains`: base chains of hooks that packets to or from this host pass. */
+export function chainsIn(listing: string): readonly Chain[] {
+  const chains: Chain[] = [];
+  let table = "";
+  let name = "";
+  for (const line of listing.split("\n")) {
+    table = /^table (\S+ \S+) \{/.exec(line)?.[1] ?? table;
+    name = /^\tchain (\S+) \{/.exec(line)?.[1] ?? name;
+    const hook = /^\t\ttype filter hook (ingress|prerouting|input|output|postrouting|egress) /.exec(line)?.[1];
+    if (hook !== undefined) chains.push({ table, name, hook, drops: line.includes("policy drop") });
+  }
+  return chains;
+}
+
+/** What stands in the way in one chain, listed by `list chain`. */
+export function wallsOf({ table, name, hook, drops }: Chain, listing: string, ports: readonly number[]): string[] {
+  const place = `chain ${name} of table ${table} (hook ${hook})`;
+  const rules = listing.split("\n").map((line) => line.trim());
+  return ports.flatMap((port) => {
+    const named = rules.filter((rule) => new RegExp(`\\b${port}\\b`).test(rule));
+    const dropping = named.filter((rule) => /\b(drop|reject)\b/.test(rule)).map((rule) => `${place}: ${rule}`);
+    const isClosed = drops && (hook === "input" || hook === "output") && named.length === 0;
+    return isClosed ? [`${place} drops what no rule accepts, and none names ${port}`] : dropping;
+  });
+}

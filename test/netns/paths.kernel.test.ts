@@ -1,0 +1,91 @@
+// Whether hosts notice that packets do not pass between them: real agents, and obstacles of the kinds that there are.
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, test } from "node:test";
+import { whyNoKernelTests } from "../runner/machine.ts";
+import { BOTH_DATAPATHS, Cluster, must, run, until, type Json } from "./cluster.ts";
+
+describe("paths between hosts", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
+  const cluster = new Cluster(3);
+  const nft = (netns: string, script: string) => must("ip", "netns", "exec", netns, "nft", script);
+  const paths = async (): Promise<Json> => (await cluster.api("GET", "/v1/status")).body.paths;
+  const proven = (count: number) =>
+    until(`${count} of 3 paths are proven`, async () => {
+      const seen = await paths();
+      return seen?.pairs === 3 && seen.proven === count && seen.unproven.length === 3 - count ? seen : undefined;
+    });
+  const named = (seen: Json) => seen.unproven.map((pair: Json) => `${pair.hosts.join("-")} ${pair.state}`).sort();
+  const obstacles = (seen: Json) => seen.unproven.flatMap((pair: Json) => pair.obstacles).join("\n");
+
+  before(async () => {
+    await cluster.open();
+    const { routed } = BOTH_DATAPATHS;
+    const { status } = await cluster.api("PUT", "/v1/networks/routed", { spec: routed });
+    assert.equal(status, 201);
+    const waited = await cluster.weft("status", "--wait=paths");
+    assert.equal(waited.code, 0, waited.stderr);
+    assert.match(waited.stdout, /^converged at revision \d+ on 3 of 3 hosts, 3 of 3 paths proven$/m);
+  });
+  afterEach(async () => {
+    for (const host of cluster.hosts)
+      for (const table of ["ip other"])
+        await run("ip", "netns", "exec", cluster.netnsOf(host), "nft", `delete table ${table}`);
+    await run("ip", "-n", cluster.wire, "link", "set", "h2", "mtu", "1500");
+  });
+  after(() => cluster.close());
+
+  test("a filter that drops the tunnel port on the way in is named by its host, and its end is noticed", async () => {
+    const h1 = cluster.netnsOf("h1");
+    await nft(h1, "table ip other { chain in { type filter hook input priority 0; udp dport 4789 drop; }; }");
+    const seen = await proven(1);
+    assert.deepEqual(named(seen), ["h1-h2 failed", "h1-h3 failed"]);
+    await until("the filter is named", async () =>
+      /h1: .*table ip other.*udp dport 4789 drop/.test(obstacles(await paths())),
+    );
+    const status = await cluster.weft("status");
+    assert.match(status.stdout, /, 1 of 3 paths proven$/m);
+    assert.match(status.stdout, /^path h1 – h2: no packets pass \(/m);
+    assert.match((await cluster.weft("host", "show", "h2")).stdout, /^h1 +no packets pass /m);
+    const late = await cluster.weft("status", "--wait=paths,1");
+    assert.equal(late.code, 6);
+    assert.match(late.stderr, /packets to pass on 2 paths.*h1 – h2/s);
+    await nft(h1, "delete table ip other");
+    await proven(3);
+  });
+
+  test("one way only is not proven, and the side that is not heard is told from the other", async () => {
+    const drop = "ip daddr 172.31.77.12 udp dport 4789 drop";
+    await nft(cluster.netnsOf("h1"), `table ip other { chain out { type filter hook output priority 0; ${drop}; }; }`);
+    const seen = await proven(2);
+    assert.deepEqual(named(seen), ["h1-h2 failed"]);
+    await until("both tell what they see", async () => {
+      const text = obstacles(await paths());
+      return /h1: its packets to UDP 4789 arrive/.test(text) && /h2: .*nothing from there arrives/.test(text);
+    });
+    await nft(cluster.netnsOf("h1"), "delete table ip other");
+    await proven(3);
+  });
+
+  test("a smaller MTU in the middle lets small packets pass, and that is said", async () => {
+    await must("ip", "-n", cluster.wire, "link", "set", "h2", "mtu", "1400");
+    const seen = await proven(1);
+    assert.deepEqual(named(seen), ["h1-h2 small", "h2-h3 small"]);
+    assert.match(obstacles(seen), /those of 200 bytes pass and those of 1450 do not/);
+    await must("ip", "-n", cluster.wire, "link", "set", "h2", "mtu", "1500");
+    await proven(3);
+  });
+
+  test("an agent that is dead breaks no path: its kernel answers", async () => {
+    await cluster.kill("h3");
+    const before = (await paths()).unproven;
+    assert.deepEqual(before, []);
+    await nft(
+      cluster.netnsOf("h1"),
+      "table ip other { chain in { type filter hook input priority 0; udp dport 4789 drop; }; }",
+    );
+    await proven(1);
+    await nft(cluster.netnsOf("h1"), "delete table ip other");
+    await proven(3);
+    await cluster.startAgent("h3");
+    await proven(3);
+  });
+});
