@@ -228,9 +228,7 @@ export class FakeKernel implements Kernel {
     return queues;
   }
 
-  counters(): Counted {
-    return { drops: [], ports: [] };
-  }
+  readonly counters = (): Counted => ({ drops: [], ports: [] });
 
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number {
     const flows = this.#machine.spaces.get(ns)?.flows ?? [];
