@@ -33,7 +33,7 @@ function stepClock() {
 }
 
 /** A server that opens lines and says nothing on them by itself; claims in requests of their own get `one`. */
-async function serving(t: TestContext, { hasLines = true } = {}) {
+async function serving(t: TestContext, { hasLines = true, head = Promise.resolve() } = {}) {
   const lines: Line[] = [];
   const asked = { lines: 0, requests: 0 };
   const server = createServer((request, response) => {
@@ -45,7 +45,7 @@ async function serving(t: TestContext, { hasLines = true } = {}) {
     asked.lines++;
     if (!hasLines) return response.writeHead(404).end();
     const line: Line = { response, ids: [], token: request.headers.authorization };
-    response.writeHead(200, { "content-type": "application/x-ndjson" }).flushHeaders();
+    void head.then(() => response.writeHead(200, { "content-type": "application/x-ndjson" }).flushHeaders());
     request.setEncoding("utf8");
     request.on("data", (lump: string) => {
       for (const each of lump.split("\n").filter((some) => some !== "")) {
@@ -194,4 +194,35 @@ test("a server without lines is asked by requests, and for a line only now and t
   advance(31_000);
   await transport.attach(claim);
   await until("another try", () => asked.lines === 2);
+});
+
+test("a line that opens while the host becomes another is not used", LIMIT, async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { lines, transport } = await serving(t, { head: promise });
+  await transport.attach(claim);
+  await until("the server has the line", () => lines.length === 1);
+  const closed = once(lines[0]?.response ?? assert.fail(), "close");
+  transport.renew("join", "another");
+  resolve();
+  await closed;
+  assert.deepEqual(await transport.attach(claim), { name: "one" });
+  await until("the next line", () => lines.length === 2);
+  assert.deepEqual(
+    lines.map(({ ids, token }) => [ids, token]),
+    [
+      [[], "Bearer own"],
+      [[], "Bearer join"],
+    ],
+  );
+});
+
+test("an agent that stops lets go of its line, and what was granted on it may be none", LIMIT, async (t) => {
+  for (const end of ["close", "reconnect"] as const) {
+    const { line, ask, transport } = await open(t);
+    const closed = once(line.response, "close");
+    const a = await ask(line);
+    transport[end]();
+    await assert.rejects(a.answer, fault("unavailable"), end);
+    await closed;
+  }
 });

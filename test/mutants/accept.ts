@@ -7,10 +7,11 @@ import { runCheck } from "../runner/checks.ts";
 import { type Mutant, planted } from "./edit.ts";
 import { parses } from "./find.ts";
 
-type Place = { readonly file: string; readonly line: number };
+/** Where an error is, and the name that it quotes. */
+type Place = { readonly file: string; readonly line: number; readonly name: string };
 const CHECKS = [
   { name: "types", program: "tsc", argv: ["-p", ".", "--pretty", "false"] },
-  { name: "lint", program: "oxlint", argv: ["--type-aware", "--deny-warnings", "--format=unix", "src"] },
+  { name: "lint", program: "oxlint", argv: ["--deny-warnings", "--format=unix", "src"] },
 ];
 
 export class Judge {
@@ -19,8 +20,10 @@ export class Judge {
 
   constructor(root: string) {
     this.#root = root;
-    for (const name of ["tsconfig.json", ".oxlintrc.json", "package.json"])
-      cpSync(join(root, name), join(this.#folder, name));
+    cpSync(join(root, "package.json"), join(this.#folder, "package.json"));
+    // What lint knows by types is about promises, and no bug that is planted leaves one behind: without, it is instant.
+    const rules = readFileSync(join(root, ".oxlintrc.json"), "utf8").replace('"typeAware": true', '"typeAware": false');
+    writeFileSync(join(this.#folder, ".oxlintrc.json"), rules);
     cpSync(join(root, "src"), join(this.#folder, "src"), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(this.#folder, "node_modules"));
     writeFileSync(
@@ -45,13 +48,24 @@ export class Judge {
   async #accepted(batch: readonly Mutant[]): Promise<readonly Mutant[]> {
     if (batch.length === 0) return [];
     const places = await this.#errorsWith(batch);
-    const owners = places.map((place) => ownerOf(place, batch));
+    const owners = places.map((place) => this.#ownerOf(place, batch));
     const rest = batch.filter((mutant) => !owners.includes(mutant));
     if (!owners.includes(undefined)) return rest;
     // An error that has no owner: somebody in here did it.
     if (rest.length === 0 || batch.length === 1) return [];
     const half = Math.ceil(rest.length / 2);
     return [...(await this.#accepted(rest.slice(0, half))), ...(await this.#accepted(rest.slice(half)))];
+  }
+
+  /** Whose error it is: by its file, its function, or the name that was used there and is not any more. */
+  #ownerOf({ file, line, name }: Place, batch: readonly Mutant[]): Mutant | undefined {
+    const here = batch.filter((mutant) => mutant.file === file);
+    if (here.length === 1) return here[0];
+    const within = here.find(({ zone: [first, last] }) => first <= line && line <= last);
+    if (within !== undefined || name === "") return within;
+    const source = this.#sourceOf(file);
+    const users = here.filter(({ start, end }) => source.slice(start, end).includes(name));
+    return users.length === 1 ? users[0] : undefined;
   }
 
   async #errorsWith(batch: readonly Mutant[]): Promise<Place[]> {
@@ -69,16 +83,8 @@ export class Judge {
 /** `src/a.ts(3,7): error …` of the compiler's, `src/a.ts:3:7: …` of the linter's. */
 function placesIn(check: { readonly ok: boolean; readonly output: string } | undefined): Place[] {
   if (check === undefined || check.ok) return [];
-  const places = [...check.output.matchAll(/^(src\/\S+?\.ts)[(:](\d+)[,:]\d+\)?: /gm)].map(([, file = "", line]) => ({
-    file,
-    line: Number(line),
-  }));
+  const errors = check.output.matchAll(/^(src\/\S+?\.ts)[(:](\d+)[,:]\d+\)?: (?:[^'\n]*'(\w+)')?/gm);
+  const places = [...errors].map(([, file = "", line, name = ""]) => ({ file, line: Number(line), name }));
   if (places.length === 0) throw new Error(`a check failed without naming a place:\n${check.output.slice(0, 2000)}`);
   return places;
-}
-
-function ownerOf({ file, line }: Place, batch: readonly Mutant[]): Mutant | undefined {
-  const here = batch.filter((mutant) => mutant.file === file);
-  if (here.length === 1) return here[0];
-  return here.find(({ zone: [first, last] }) => first <= line && line <= last);
 }
