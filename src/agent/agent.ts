@@ -36,6 +36,7 @@ import { Lost } from "./lost.ts";
 import type { AgentOptions } from "./options.ts";
 import { beginAnew, keepSaved } from "./saved.ts";
 import { Paths } from "./paths.ts";
+import { keepShares } from "./shares.ts";
 import { flowCutter, policySaid } from "./policy.ts";
 import type { Standing } from "./standing.ts";
 
@@ -119,6 +120,7 @@ export class Agent {
       this.#serverLoop.run(signal),
       this.#paths.run(signal),
       keepSaved(this.#options, signal),
+      keepShares(this.#options, signal, () => ({ held: this.#held, snapshot: this.known() })),
       grace,
     ]);
   }

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type KernelObject, type Veth, keyOf, stateOf } from "../datapath/state.ts";
-import { merged, record } from "./held.ts";
+import type { Endpoint } from "../model/resource.ts";
+import { merged, record, withoutTheirs } from "./held.ts";
 
 const BRIDGE: KernelObject = {
   kind: "bridge",
@@ -71,4 +72,32 @@ test("a namespace that was removed takes all in it along, at both ends of its pa
   const netns: KernelObject = { kind: "netns", ns: "vrf:blue" };
   const state = new Map(stateOf([netns, BRIDGE, PORT, uplink, outside, other]));
   assert.deepEqual(record(state, [{ op: { op: "remove", object: netns } }]), new Map(stateOf([other])));
+});
+
+test("an address that an endpoint of this host is allowed is its workload's to add", () => {
+  const own = (cidr: string): KernelObject => ({ kind: "address", ns: "/run/netns/web", dev: "eth0", cidr });
+  const all = [own("10.7.0.2/16"), own("10.7.0.99/32"), own("fd07::99/128"), own("10.7.0.98/32")];
+  const endpoint = (host: string, ...allowed: readonly string[]): Endpoint => ({
+    kind: "endpoint",
+    name: "web.eth0",
+    uid: "web",
+    revision: 1,
+    spec: {
+      network: "blue",
+      host,
+      owner: "web",
+      ifname: "eth0",
+      netns: "/run/netns/web",
+      mac: "02:00:0a:07:00:02",
+      addresses: ["10.7.0.2"],
+      allowedAddresses: allowed.map((address) => ({ address })),
+    },
+  });
+  const left = (of: Endpoint) => [...withoutTheirs(held(...all), [of], "h1").values()].slice(1);
+  // Its own stays ours to keep, although it is allowed once more.
+  assert.deepEqual(left(endpoint("h1", "10.7.0.99", "fd07::99", "10.7.0.2")), [all[0], all[3]]);
+  assert.deepEqual(left(endpoint("h1")), all);
+  assert.deepEqual(left(endpoint("h2", "10.7.0.99")), all);
+  const frames = endpoint("h1");
+  assert.deepEqual(left({ ...frames, spec: { ...frames.spec, addresses: [] } }), []);
 });

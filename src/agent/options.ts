@@ -11,7 +11,7 @@ export type AgentOptions = LineOptions & {
   readonly journal: Journal;
   /** Called with the newest snapshot, at most once a second: kept for a start without the server. */
   readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
-  /** What is wrong with this host's files, a line each; told as conditions. */
+  /** What is wrong with this host's files or its kernel's tables, a line each; told as conditions. */
   readonly troubles: () => readonly string[];
   /** Addresses that workloads must not reach, beside other hosts': the server's. */
   readonly management?: () => readonly string[];

@@ -31,14 +31,24 @@ function setName(side: Side, kind: Kind, family: Family): string {
  * Flows of one set, at about 100 bytes each. Not more, because the kernel walks from the beginning for each piece of a
  * dump that it gives (nft_rhash_walk): reading 65,536 takes 0.1 s, and twice as many four times as long.
  */
-const FLOWS: Readonly<Record<Kind, number>> = { tcp: 65_536, udp: 65_536, other: 16_384 };
+export const FLOWS: Readonly<Record<Kind, number>> = { tcp: 65_536, udp: 65_536, other: 65_536 };
 
 /**
  * How many flows a port may begin, and how many may be begun to it: sets are the VRF's, and nobody may fill them for
- * all. At this rate a port has half of a set with TCP that is not answered or is closed again, a quarter with UDP that
- * is not answered, nine tenths with UDP that is.
+ * all before the agent looks (shares.ts in agent/). What comes may be more than what one port sends, or one port could
+ * keep all others from another.
  */
-const BEGINNINGS = "limit rate over 500/second burst 5000 packets";
+const BEGINNINGS: Readonly<Record<Side, string>> = {
+  out: "limit rate over 500/second burst 5000 packets",
+  in: "limit rate over 2000/second burst 10000 packets",
+};
+
+/**
+ * Fragments of one packet follow each other at once, so what they are of is remembered for a moment. At this rate a
+ * port has a quarter of a set: burst + rate × time.
+ */
+const PIECES = "limit rate over 4000/second burst 4000 packets";
+const PIECE = "3s";
 
 /**
  * How long a flow is remembered without a packet. TCP: a handshake, a flow with data, one that was closed. The rest:
@@ -172,10 +182,18 @@ export function flowSets(): string {
   const pieces = SIDES.flatMap((side) =>
     ([4, 6] as const).map((family) => dynamicSet(`pieces_${side}${family}`, WORDS[family].fragment, 65_535)),
   );
-  const beginnings = SIDES.map(
-    (side) => `set ${beginningsOf(side)} { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }\n`,
+  const rates = SIDES.flatMap((side) => [beginningsOf(side), firstPiecesOf(side)]).map(
+    (name) => `set ${name} { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }\n`,
   );
-  return [...flows, ...pieces, ...beginnings].join("");
+  return [...flows, ...pieces, ...rates].join("");
+}
+
+function portOf(side: Side): string {
+  return side === "out" ? "iifname" : "oifname";
+}
+
+function firstPiecesOf(side: Side): string {
+  return `fragmented_${side}`;
 }
 
 function beginningsOf(side: Side): string {
@@ -197,9 +215,8 @@ export function flowChains(chain: Chain): string {
       const part = { side, family, words: WORDS[family], name: `${side}${family}` };
       return beganChains(chain, part) + errorChain(chain, part) + pieceChains(chain, part) + knownChains(chain, part);
     });
-    const port = side === "out" ? "iifname" : "oifname";
     const began = chain(`began_${side}`, [
-      `update @${beginningsOf(side)} { ${port} ${BEGINNINGS} } goto full_${side}`,
+      `update @${beginningsOf(side)} { ${portOf(side)} ${BEGINNINGS[side]} } goto full_${side}`,
       `meta protocol ip goto began_${side}4`,
       `meta protocol ip6 goto began_${side}6`,
       `goto denied_${side}`,
@@ -297,7 +314,11 @@ function pieceChains(chain: Chain, part: Part): string {
     `${when}${turned} ${otherSet(part, kind)} goto ${name}_keep`,
   ];
   return (
-    chain(`${name}_keep`, [`update @pieces_${name} { ${fragment} timeout 30s } accept`, `goto full_${side}`]) +
+    chain(`${name}_keep`, [
+      `update @${firstPiecesOf(side)} { ${portOf(side)} ${PIECES} } goto full_${side}`,
+      `update @pieces_${name} { ${fragment} timeout ${PIECE} } accept`,
+      `goto full_${side}`,
+    ]) +
     chain(`${name}_piece`, [
       `${isLater} ${fragment} @pieces_${name} accept`,
       `${isLater} goto denied_${side}`,
@@ -329,7 +350,7 @@ function beganChains(chain: Chain, part: Part): string {
       `goto full_${side}`,
     ];
   };
-  const piece = `update @pieces_${name} { ${words.fragment} timeout 30s }`;
+  const piece = `update @pieces_${name} { ${words.fragment} timeout ${PIECE} }`;
   if (family === 4)
     return chain(`began_${name}`, [`@nh,48,16 & 0x2000 != 0 ${piece}`, ...lines(words.outer, words.icmpType)]);
   return (

@@ -132,6 +132,20 @@ test("a group as peer is its members, wherever they are; what an endpoint may be
   assert.deepEqual(elements.sort(), [A, C]);
 });
 
+test("a flow of an address that several endpoints may have goes on as long as the rules of all of them let it", () => {
+  const groups = { web: [allow("in", "tcp", { ports: [80] })], ssh: [allow("in", "tcp", { ports: [22, 80] })] };
+  const from = snapshot(groups, { a: ["web"], b: ["ssh"] });
+  const endpoints = from.endpoints.map((one) =>
+    one.spec.host === "h1" ? { ...one, spec: { ...one.spec, allowedAddresses: [{ address: "10.7.1.99" }] } } : one,
+  );
+  const isAllowed = judge({ ...from, endpoints });
+  assert.deepEqual(
+    [80, 22].map((port) => isAllowed(tcp(C, "10.7.1.99", port))),
+    [true, false],
+  );
+  assert.equal(isAllowed(tcp(C, B, 22)), true);
+});
+
 test("many rules of one shape are one line, and overlapping ones still load", () => {
   const rules = Array.from({ length: 1000 }, (_, i) =>
     allow("in", "tcp", { ports: [`${i}-${i + 5}`], peer: { cidr: `10.${i % 250}.0.0/16` } }),

@@ -47,6 +47,10 @@ export function compileUplink(world: World, vrf: Vrf, networks: readonly Network
     objects.push(
       { kind: "address", ns, dev: UPLINK, cidr: `${inner}/${length}` },
       { kind: "address", ns: "host", dev: hostDev, cidr: `${host}/${length}` },
+      // Each knows the other, whatever becomes of the neighbours that the kernel learns: all namespaces share one
+      // table.
+      { kind: "neighbour", ns, dev: UPLINK, ip: host, mac: mac(vrf.spec.index, 1) },
+      { kind: "neighbour", ns: "host", dev: hostDev, ip: inner, mac: mac(vrf.spec.index, 2) },
       { kind: "route", ns, dst: family === 4 ? "0.0.0.0/0" : "::/0", via: host, dev: UPLINK, onlink: false },
     );
     if (!vrf.spec.hostAccess) continue;

@@ -236,7 +236,8 @@ export class FakeKernel implements Kernel {
     return flows.length - (flows.splice(0, flows.length, ...kept), kept.length);
   }
 
-  /** No packet of its is ever on its way. */
+  /** Its flows are few, and no packet is ever on its way. */
+  readonly thinFlows = () => 0;
   readonly packetsPassed = () => Promise.resolve();
 
   /** Flows that groups of a namespace have allowed; a test adds to them. */

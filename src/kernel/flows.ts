@@ -1,6 +1,6 @@
 // Flows that packets have put into a VRF's sets (datapath/flows.ts), and how to end some of them.
 import { setTimeout } from "node:timers/promises";
-import { FLOW_SETS, type FlowSet } from "../datapath/flows.ts";
+import { FLOWS, FLOW_SETS, type FlowSet } from "../datapath/flows.ts";
 import { GONE, SystemError } from "./errno.ts";
 import type { Flow } from "./kernel.ts";
 import * as libc from "./libc.ts";
@@ -25,10 +25,9 @@ export function cutFlows(
 ): { readonly cut: number; readonly transactions: number } {
   let [cut, transactions] = [0, 0];
   for (const set of FLOW_SETS) {
-    const doomed = keysIn(socket, set, (flow) => !isAllowed(flow));
+    const doomed = keysIn(socket, set, (bytes, from) => !isAllowed(flowAt(set, bytes, from)));
     cut += doomed.length;
-    for (let from = 0; from < doomed.length; from += DELETES_PER_SEND)
-      transactions += removeAll(socket, set.name, doomed.slice(from, from + DELETES_PER_SEND));
+    transactions += removeKeys(socket, set, doomed);
   }
   return { cut, transactions };
 }
@@ -49,25 +48,94 @@ export async function packetsPassed(): Promise<void> {
   }
 }
 
+/** A set that has no more than one part in this many has room for everybody. */
+const ROOM = 2;
+
+/**
+ * Makes room in sets that are more than half full, at the expense of those who have most: nobody with less than another
+ * loses a flow. `ownerOf` says whose a flow is by its address: its sender's in sets of senders, else its receiver's.
+ * How many were ended, in how many transactions. Nothing without such sets.
+ */
+export function thinFlows(
+  socket: NetlinkSocket,
+  ownerOf: (address: string) => string,
+): { readonly cut: number; readonly transactions: number } {
+  let [cut, transactions] = [0, 0];
+  for (const set of FLOW_SETS) {
+    const doomed = tooMany(socket, set, ownerOf);
+    cut += doomed.length;
+    transactions += removeKeys(socket, set, doomed);
+  }
+  return { cut, transactions };
+}
+
+function tooMany(socket: NetlinkSocket, set: FlowSet, ownerOf: (address: string) => string): readonly Buffer[] {
+  const room = Math.floor(FLOWS[set.kind] / ROOM);
+  const rawAt = (bytes: Buffer, key: number) => bytes.toString("latin1", ...ownerPlace(set, key));
+  let total = 0;
+  const byAddress = new Map<string, number>();
+  eachFlow(socket, set, (bytes, key) => {
+    const raw = rawAt(bytes, key);
+    total++;
+    byAddress.set(raw, (byAddress.get(raw) ?? 0) + 1);
+  });
+  if (total <= room) return [];
+  const owners = new Map<string, string>();
+  const had = new Map<string, number>();
+  for (const [raw, count] of byAddress) {
+    const owner = ownerOf(ipTextAt(Buffer.from(raw, "latin1"), 0, raw.length));
+    owners.set(raw, owner);
+    had.set(owner, (had.get(owner) ?? 0) + count);
+  }
+  const most = levelOf([...had.values()], room);
+  const seen = new Map<string, number>();
+  return keysIn(socket, set, (bytes, key) => {
+    const owner = owners.get(rawAt(bytes, key)) ?? "";
+    const count = (seen.get(owner) ?? 0) + 1;
+    seen.set(owner, count);
+    return count > most;
+  });
+}
+
+/** The most that each may keep, so that all together have no more than `room`; without limit if they have not. */
+export function levelOf(counts: readonly number[], room: number): number {
+  let left = room;
+  const ascending = [...counts].sort((a, b) => a - b);
+  for (const [i, count] of ascending.entries()) {
+    const share = Math.floor(left / (ascending.length - i));
+    if (count > share) return share;
+    left -= count;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+function ownerPlace({ side, family }: FlowSet, key: number): readonly [number, number] {
+  const size = family === 4 ? 4 : 16;
+  const from = side === "out" ? key : key + size;
+  return [from, from + size];
+}
+
 /** Keys of the flows that `isWanted`. There may be many thousands of others, so nothing is made of those but a look. */
-function keysIn(socket: NetlinkSocket, set: FlowSet, isWanted: (flow: Flow) => boolean): readonly Buffer[] {
+function keysIn(socket: NetlinkSocket, set: FlowSet, isWanted: (bytes: Buffer, from: number) => boolean): Buffer[] {
   // A dump that was interrupted is taken again.
   const keys = new Map<string, Buffer>();
+  eachFlow(socket, set, (bytes, from, to) => {
+    if (isWanted(bytes, from)) keys.set(bytes.toString("latin1", from, to), Buffer.from(bytes.subarray(from, to)));
+  });
+  return [...keys.values()];
+}
+
+function eachFlow(socket: NetlinkSocket, set: FlowSet, visit: (bytes: Buffer, from: number, to: number) => void): void {
   try {
     socket.list(
       k.NFT_MSG_GETSETELEM,
       (w) => elementsOf(w, set.name),
-      (message) =>
-        eachKey(message, (bytes, from, to) => {
-          if (isWanted(flowAt(set, bytes, from)))
-            keys.set(bytes.toString("latin1", from, to), Buffer.from(bytes.subarray(from, to)));
-        }),
+      (message) => eachKey(message, visit),
     );
   } catch (error) {
     // No groups, so no such set. Anything else must not look as if there were no flows.
     if (!(error instanceof SystemError && GONE.has(error.errno))) throw error;
   }
-  return [...keys.values()];
 }
 
 /** Fields are padded to four bytes each. */
@@ -87,6 +155,13 @@ function flowAt({ side, kind, family }: FlowSet, bytes: Buffer, at: number): Flo
   const protocol = bytes.readUInt8(behind);
   const icmpType = ECHO_REQUEST[protocol];
   return { side, source, destination, protocol, ...(icmpType === undefined ? {} : { icmpType }) };
+}
+
+function removeKeys(socket: NetlinkSocket, { name }: FlowSet, keys: readonly Buffer[]): number {
+  let transactions = 0;
+  for (let from = 0; from < keys.length; from += DELETES_PER_SEND)
+    transactions += removeAll(socket, name, keys.slice(from, from + DELETES_PER_SEND));
+  return transactions;
 }
 
 /**

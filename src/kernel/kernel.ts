@@ -142,6 +142,11 @@ export interface Kernel {
    */
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number;
   /**
+   * Makes room where flows fill more than half of what a namespace can remember of their kind: those end of whoever has
+   * most, until half is left; how many. `ownerOf` names whose a flow is, by the address of its end on this side.
+   */
+  thinFlows(ns: Ns, ownerOf: (address: string) => string): number;
+  /**
    * Resolves when every packet that was on its way through tables when this was called has left them: what it did to
    * their sets by rules or elements that are gone since, it has done. Some 20 ms.
    */

@@ -118,6 +118,10 @@ export class LinuxKernel implements Kernel {
     return this.#namespaces.use(ns, (space) => this.#nft.cutFlows(space, isAllowed)) ?? 0;
   }
 
+  thinFlows(ns: Ns, ownerOf: (address: string) => string): number {
+    return this.#namespaces.use(ns, (space) => this.#nft.thinFlows(space, ownerOf)) ?? 0;
+  }
+
   async packetsPassed(): Promise<void> {
     await packetsPassed();
   }

@@ -15,7 +15,8 @@ import { MARK, NFT_TAMPERED, type ObjectOf, keyOf, nftDigest } from "../datapath
 import type { Flow, Refusal } from "./kernel.ts";
 import { changeElements, type ElementOp, elementText, readSets } from "./elements.ts";
 import { Refused } from "./errno.ts";
-import { cutFlows } from "./flows.ts";
+import { cutFlows, thinFlows } from "./flows.ts";
+import type { NetlinkSocket } from "./netlink/socket.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import { type Ran, Ruleset } from "./ruleset.ts";
 import { chainsIn, wallsOf } from "./walls.ts";
@@ -190,8 +191,16 @@ export class Nft {
 
   /** Ends flows; how many. */
   cutFlows(space: Space, isAllowed: (flow: Flow) => boolean): number {
+    return this.#ending(space, (socket) => cutFlows(socket, isAllowed));
+  }
+
+  thinFlows(space: Space, ownerOf: (address: string) => string): number {
+    return this.#ending(space, (socket) => thinFlows(socket, ownerOf));
+  }
+
+  #ending(space: Space, end: (socket: NetlinkSocket) => ReturnType<typeof cutFlows>): number {
     const ruleset = this.#ruleset(space);
-    const { cut, transactions } = cutFlows(ruleset.socket, isAllowed);
+    const { cut, transactions } = end(ruleset.socket);
     const seen = this.#seen.get(ruleset);
     if (seen !== undefined) seen.own += transactions;
     return cut;

@@ -27,6 +27,7 @@ import { httpTransport } from "../client/transportHttp.ts";
 import type { HostClaim } from "../client/transport.ts";
 import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
+import { neighbourOverflows } from "../kernel/overflow.ts";
 import { Fault } from "../model/fault.ts";
 import { emptySnapshot } from "../model/resource.ts";
 import { Management } from "./management.ts";
@@ -76,6 +77,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const mirror = new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) });
   const management = new Management(url, clock);
   await management.begin(signal);
+  const neighboursFull = neighbourOverflows(() => clock.monotonicMs());
   const agent = new Agent({
     host,
     management: () => management.addresses,
@@ -90,7 +92,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     cluster: disk.identity()?.cluster,
     saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
     saveSnapshot: disk.saveSnapshot,
-    troubles: disk.troubles,
+    troubles: () => [...disk.troubles(), ...neighboursFull()],
     standing,
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
     log,

@@ -31,8 +31,9 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
     const { status, body } = await cluster.api("PUT", path, { spec });
     assert(status < 300, `${path}: ${JSON.stringify(body)}`);
   };
-  const station = async (host: string, network: string, name: string, group: string) => {
-    const workload = await cluster.attach(host, network, name, { securityGroups: [group] });
+  const station = async (host: string, network: string, name: string, group: string | undefined) => {
+    const groups = group === undefined ? {} : { securityGroups: [group] };
+    const workload = await cluster.attach(host, network, name, groups);
     stations.set(name, { ...workload, wire: await Interface.in(workload.netns, "eth0") });
   };
   const addressOf = ({ addresses }: Station, family: Family) =>
@@ -202,23 +203,36 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
     return next;
   };
 
-  test("when no more flows can be remembered none begins, and those that are there go on", async () => {
-    const [a, c] = [of("a"), of("c")];
+  test("who has filled a set loses flows to those who have few, and they lose none", async () => {
+    const [a, c, d] = [of("a"), of("c"), of("d")];
     const again = await going(a, c, 44_000);
-    const element = (n: number) => `0x0a400000 . 0x${n.toString(16)} . 0x1 . 0x1 timeout 1h`;
-    let filled = 0;
-    for (const step of [1000, 100, 10, 1]) {
-      for (let isRoom = true; isRoom; filled += isRoom ? step : 0) {
-        const some = Array.from({ length: step }, (_, n) => element(filled + n));
-        const into = ["nft", `add element bridge weft sent_udp4 { ${some.join(", ")} }`];
-        isRoom = (await run("ip", "netns", "exec", cluster.vrfNetns("h1", "switched"), ...into)).code === 0;
+    const bytes = Buffer.from(addressOf(d, 4).split(".").map(Number));
+    const filler = `0x${bytes.readUInt32BE().toString(16)}`;
+    // The agent would make room in the middle.
+    signal("h1", "SIGSTOP");
+    try {
+      let filled = 0;
+      for (const step of [1000, 100, 10, 1]) {
+        for (let isRoom = true; isRoom; filled += isRoom ? step : 0) {
+          const some = Array.from({ length: step }, (_, n) => `${filler} . 0x${(filled + n).toString(16)} . 0x1 . 0x1`);
+          const into = ["nft", `add element bridge weft sent_udp4 { ${some.join(" timeout 1h, ")} timeout 1h }`];
+          isRoom = (await run("ip", "netns", "exec", cluster.vrfNetns("h1", "switched"), ...into)).code === 0;
+        }
       }
+      assert(filled > ROOM - 1000 && filled < ROOM, `${filled}`);
+      const [late, tag] = [newTag(), newTag()];
+      assert.equal(await arrives(a, c, [frames.udp(ends(a, c, 4), 53, late, 44_001)], late), false, "a new flow");
+      assert.equal(await arrives(a, c, [again(tag)], tag), true, "one from before");
+    } finally {
+      signal("h1", "SIGCONT");
     }
-    assert(filled > ROOM - 1000 && filled < ROOM, `${filled}`);
-    const [late, tag] = [newTag(), newTag()];
-    assert.equal(await arrives(a, c, [frames.udp(ends(a, c, 4), 53, late, 44_001)], late), false, "a new flow");
-    assert.equal(await arrives(a, c, [again(tag)], tag), true, "one from before");
     assert((await dropsOf(a))["too-many-flows"] !== undefined);
+    await going(a, c, 44_002);
+    const list = await inVrf("nft", "list", "set", "bridge", "weft", "sent_udp4");
+    const left = list.split(filler).length - 1;
+    assert(left > ROOM / 2 - 1000 && left <= ROOM / 2, `${left} are left to who had most`);
+    // 44,000 in hexadecimal digits.
+    assert.match(list, /0xabe0 \. 0x35 /, "a flow of who had few");
     await inVrf("nft", "flush", "set", "bridge", "weft", "sent_udp4");
   });
 
@@ -227,25 +241,45 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
     const again = await going(a, c, 45_000);
     const refused = async () => (await dropsOf(a))["too-many-flows"] ?? 0;
     const before = await refused();
-    for (let n = 0; n < 20_000; n++) {
-      const frame = frames.udp({ ...ends(a, c, 4), to: `10.64.${n >> 8}.${n & 255}` }, 9, "");
-      while (!a.wire.send(frame));
-    }
+    const flood = (from: Station) => {
+      for (let n = 0; n < 20_000; n++) {
+        const frame = frames.udp(ends(from, c, 4), 53, "", 1024 + n);
+        while (!from.wire.send(frame));
+      }
+    };
+    flood(a);
     await until("refusals", async () => (await refused()) > before + 5000);
     const [tag, other] = [newTag(), newTag()];
     assert.equal(await arrives(a, c, [again(tag)], tag), true, "one from before");
+    // What one port may send is less than what another may get.
     assert.equal(await arrives(d, c, [frames.udp(ends(d, c, 4), 53, other, 45_001)], other), true, "another port's");
     assert.equal((await dropsOf(d))["too-many-flows"], undefined);
+    assert.equal((await dropsOf(c))["too-many-flows"], undefined);
     await going(a, c, 45_002);
-    // Each stays within what it may; to whom they come it is too much.
-    let port = 0;
-    await until("refusals where they arrive", async () => {
-      for (let n = 0; n < 1000; n++, port++)
-        for (const from of [a, d]) from.wire.send(frames.udp(ends(from, c, 4), 53, "", 1024 + (port % 40_000)));
-      return (await dropsOf(c))["too-many-flows"] !== undefined;
-    });
+    // Nothing asks what a port without groups begins, and a receiver's rules may allow it all.
+    await station("h1", "switched", "e", undefined);
+    flood(of("e"));
+    await until("refusals where they arrive", async () => (await dropsOf(c))["too-many-flows"] !== undefined);
   });
 
+  test("fragments of one port do not fill what all are remembered in", async () => {
+    const [a, c] = [of("a"), of("c")];
+    const frame = frames.udpInPieces(ends(a, c, 4), 53, newTag())[0];
+    await going(a, c, 46_000);
+    for (let n = 0; n < 30_000; n++) {
+      // Each of another datagram.
+      frame.writeUInt16BE(n, 18);
+      frames.fixSum(frame);
+      while (!a.wire.send(frame));
+    }
+    const set = await inVrf("nft", "list", "set", "bridge", "weft", "pieces_out4");
+    const count = set.split("expires").length - 1;
+    assert(count > 1000 && count < 16_384, `${count} fragments are remembered`);
+  });
+
+  function signal(name: string, which: NodeJS.Signals): void {
+    process.kill(cluster.pidOf(name) ?? assert.fail(`${name} does not run`), which);
+  }
   async function inVrf(...argv: readonly string[]): Promise<string> {
     const ran = await run("ip", "netns", "exec", cluster.vrfNetns("h1", "switched"), ...argv);
     return ran.stdout;

@@ -83,6 +83,13 @@ export function withOptions(frame: Buffer): Buffer {
   return Buffer.concat([frame.subarray(0, 14), withSum(head, head, 10), frame.subarray(34)]);
 }
 
+/** Counts the header of an IPv4 frame anew, in place: somebody wrote into it. */
+export function fixSum(frame: Buffer): void {
+  frame.writeUInt16BE(0, 24);
+  const head = frame.subarray(14, 34);
+  withSum(head, head, 10).copy(frame, 14);
+}
+
 /** Any protocol without a header that anybody checks. */
 export function raw(ends: Ends, protocol: number, tag: string): Buffer {
   return packet(ends, protocol, Buffer.concat([Buffer.alloc(8, 1), Buffer.from(tag)]));

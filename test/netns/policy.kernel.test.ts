@@ -396,7 +396,7 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
   test("status, effective rules and refusals are told", async () => {
     const effective = await cluster.weft("sg", "effective", "switched-b");
     assert.equal(effective.code, 0, effective.stderr);
-    assert.match(effective.stdout, /deny in tcp 85 +server\[2\] +endpoint\/switched-b\.eth0/);
+    assert.match(effective.stdout, /deny in:tcp:85 +server\[2\] +endpoint\/switched-b\.eth0/);
     const status = await cluster.weft("sg", "status", "server");
     assert.match(status.stdout, /h1 +3 +0 +0\nh2 +2 +0 +0/, status.stdout + status.stderr);
     const committed = await cluster.weft("sg", "commit", "server", "--wait");

@@ -577,6 +577,7 @@ function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what
     queues: (ns) => kernel.queues(ns),
     counters: () => kernel.counters(),
     cutFlows: (ns, isAllowed) => kernel.cutFlows(ns, isAllowed),
+    thinFlows: () => kernel.thinFlows(),
     packetsPassed: () => kernel.packetsPassed(),
     close: () => kernel.close(),
   };

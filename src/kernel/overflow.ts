@@ -1,0 +1,54 @@
+// Whether the kernel had no room for a neighbour. One table per family holds those of all namespaces, so any workload
+// that is root in its own, or sweeps what is on its link, may fill it: 1,024 entries that are younger than five seconds
+// are enough by default (neigh_forced_gc). Permanent entries, as all of Weft's are, are neither counted nor refused.
+import { readFileSync } from "node:fs";
+
+const TABLES = [
+  { family: "IPv4", statistics: "/proc/net/stat/arp_cache", limit: "net.ipv4.neigh.default.gc_thresh3" },
+  { family: "IPv6", statistics: "/proc/net/stat/ndisc_cache", limit: "net.ipv6.neigh.default.gc_thresh3" },
+] as const;
+
+/** How long it is told that a table was full. */
+const TOLD_MS = 60_000;
+
+/**
+ * A function that says, a line per family, which tables were full within the last minute: what their counters have
+ * gained from one call to the next. Nothing outside the machine's first network namespace, because only there the
+ * kernel shows them. `spentMs` only ever grows.
+ */
+export function neighbourOverflows(
+  spentMs: () => number,
+  read: (path: string) => string = text,
+): () => readonly string[] {
+  const tables = TABLES.map((table) => ({ ...table, seen: fullOf(read, table.statistics), since: -TOLD_MS, more: 0 }));
+  return () => {
+    const now = spentMs();
+    for (const table of tables) {
+      const gained = fullOf(read, table.statistics) - table.seen;
+      if (gained > 0) Object.assign(table, { seen: table.seen + gained, since: now, more: gained });
+    }
+    return tables.filter(({ since }) => now - since < TOLD_MS).map(lineOf);
+  };
+}
+
+function lineOf({ family, limit, more }: { family: string; limit: string; more: number }): string {
+  const what = `the kernel's table of ${family} neighbours, which all namespaces share, was full (${more} times)`;
+  return `${what}: raise ${limit}, and gc_thresh2 with it, and look for a workload that sweeps addresses`;
+}
+
+/** A line of names, then one of hexadecimal numbers per CPU. */
+function fullOf(read: (path: string) => string, path: string): number {
+  let lines: string[];
+  try {
+    lines = read(path).trim().split("\n");
+  } catch {
+    return 0;
+  }
+  const at = lines[0]?.trim().split(/\s+/).indexOf("table_fulls") ?? -1;
+  if (at < 0) return 0;
+  return lines.slice(1).reduce((sum, line) => sum + Number.parseInt(line.trim().split(/\s+/)[at] ?? "0", 16), 0);
+}
+
+function text(path: string): string {
+  return readFileSync(path, "utf8");
+}
