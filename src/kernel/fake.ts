@@ -229,7 +229,6 @@ export class FakeKernel implements Kernel {
   }
 
   readonly counters = (): Counted => ({ drops: [], ports: [] });
-
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number {
     const flows = this.#machine.spaces.get(ns)?.flows ?? [];
     const kept = flows.filter(isAllowed);
