@@ -85,7 +85,12 @@ const NOUNS: readonly Noun[] = [
     about: "where networks get ids and subnets from: list, show, edit, delete",
     load: () => import("./pool.ts"),
   },
-  { name: "vrf", group: RESOURCES, about: "routing domains: list, show", load: () => import("./vrf.ts") },
+  {
+    name: "vrf",
+    group: RESOURCES,
+    about: "routing domains: create, list, show, edit, delete",
+    load: () => import("./vrf.ts"),
+  },
   {
     name: "sg",
     alias: "security-group",

@@ -10,7 +10,7 @@ import { eachOf } from "./each.ts";
 import { overriddenText } from "./groupRule.ts";
 import { count } from "./io.ts";
 import { limitFlags, limitText, shortLimits } from "./limit.ts";
-import { draftOf, type SpecFlags } from "./networkDraft.ts";
+import { clearedBy, draftOf, type SpecFlags } from "./networkDraft.ts";
 import {
   printing,
   remote,
@@ -106,9 +106,10 @@ function specFlags(command: Command): Command {
   return limitFlags(command, "none")
     .option("--strategy <name>", "ipam global: which free address is next: lowest, next or random")
     .option("--sticky", "ipam global: an owner that comes back gets the address it had")
+    .option("--no-sticky", "ipam global: it may get another (default)")
     .option("--quarantine <seconds>", "how long an address that was given back goes to nobody else (60)")
-    .option("--dns <address>", "name server that endpoints are told; repeat", repeated)
-    .option("--mtu <bytes>", "default: what the underlay of its hosts leaves")
+    .option("--dns <address>", "name server that endpoints are told, none for none; repeat", repeated)
+    .option("--mtu <bytes>", "or auto: what the underlay of its hosts leaves (default)")
     .option("--masquerade", "its endpoints reach the outside under their host's address (default)")
     .option("--no-masquerade", "they do not")
     .option("--cni", "hosts keep a CNI configuration of it, if their cni-dir is set")
@@ -324,7 +325,8 @@ async function exportNetwork(
 
 async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
   const draft = draftOf(options);
-  const changed = Object.keys(draft);
+  const cleared = clearedBy(options);
+  const changed = [...new Set([...Object.keys(draft), ...cleared])];
   if (changed.length === 0)
     throw new Fault("request-invalid", {
       what: "nothing to change",
@@ -334,7 +336,8 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
   const before = await server.get("network", name);
   // A direction that nobody speaks of stays.
   const qos = draft.qos === undefined ? {} : { qos: { ...before.spec.qos, ...draft.qos } };
-  const spec = { ...before.spec, ...draft, ...qos };
+  const whole = Object.entries({ ...before.spec, ...draft, ...qos });
+  const spec = Object.fromEntries(whole.filter(([field]) => !cleared.some((each) => each === field)));
   const after = await server.put("network", name, spec, { ifRevision: before.revision });
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
   cli.io.err(`network ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);

@@ -35,7 +35,7 @@ export type SpecFlags = LimitFlags & {
 /** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */
 export function draftOf(flags: SpecFlags): Draft {
   const vni = wholeNumber(flags.vni, "--vni");
-  const mtu = wholeNumber(flags.mtu, "--mtu");
+  const mtu = flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu");
   const quarantine = wholeNumber(flags.quarantine, "--quarantine");
   const { ipam, strategy } = flags;
   if (strategy !== undefined && strategy !== "lowest" && strategy !== "next" && strategy !== "random") {
@@ -79,6 +79,15 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(flags.spoofing === undefined ? {} : { spoofing: spoofingOf(flags.spoofing) }),
     ...(flags.description === undefined ? {} : { description: flags.description }),
   };
+}
+
+/** Fields that the flags take away, so that the default is what counts again. */
+export function clearedBy({ mtu, dns, description }: SpecFlags): readonly ("mtu" | "dns" | "description")[] {
+  return [
+    ...(mtu === "auto" ? (["mtu"] as const) : []),
+    ...(dns?.join() === "none" ? (["dns"] as const) : []),
+    ...(description === "" ? (["description"] as const) : []),
+  ];
 }
 
 function subnetsOf(cidrs: readonly string[], { hostPrefix = [], gateway = [] }: SpecFlags): Subnet[] {
