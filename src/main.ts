@@ -39,6 +39,7 @@ const io: Io = {
   out: (data) => void process.stdout.write(data),
   err: (prose) => void process.stderr.write(prose),
   columns: process.stdout.columns || 80,
+  fit: process.stdout.isTTY ? process.stdout.columns || Number(process.env["COLUMNS"]) || undefined : undefined,
   color: process.stdout.isTTY && process.stderr.isTTY && (process.env["NO_COLOR"] ?? "") === "" && !isDumb(),
   live: process.stderr.isTTY && !isDumb(),
   stdin: () => text(process.stdin),

@@ -14,6 +14,8 @@ export type Io = {
   readonly live: boolean;
   /** Columns of the terminal; 80 where there is none. */
   readonly columns: number;
+  /** Columns that tables must fit into; undefined where nobody looks: what is piped is whole. */
+  readonly fit?: number | undefined;
   readonly stdin: () => Promise<string>;
   /** Asks a person and gives the answer; undefined when nobody is there to ask. */
   readonly ask: ((question: string) => Promise<string>) | undefined;

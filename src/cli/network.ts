@@ -10,7 +10,7 @@ import { eachOf } from "./each.ts";
 import { overriddenText } from "./groupRule.ts";
 import { count } from "./io.ts";
 import { limitFlags, limitText, shortLimits } from "./limit.ts";
-import { clearedBy, draftOf, type SpecFlags } from "./networkDraft.ts";
+import { clearedBy, draftOf, mergedSubnets, type SpecFlags } from "./networkDraft.ts";
 import {
   printing,
   remote,
@@ -70,6 +70,8 @@ Examples:
 
   const edit = noun.command("edit").argument("<name>").description("Change what may change while a network is in use.");
   specFlags(edit)
+    .option("--subnet <cidr>", "a larger subnet, around the one of its family; or a further family", repeated)
+    .option("--host-prefix <length>", "ipam local: of a further family; once per --subnet", repeated)
     .option("--tenant <name>", "of a reservation: who it is for; the quota goes along")
     .option("--enabled", "give blocks and endpoints again")
     .option("--no-enabled", "no new blocks, no new endpoints");
@@ -336,7 +338,8 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
   const before = await server.get("network", name);
   // A direction that nobody speaks of stays.
   const qos = draft.qos === undefined ? {} : { qos: { ...before.spec.qos, ...draft.qos } };
-  const whole = Object.entries({ ...before.spec, ...draft, ...qos });
+  const subnets = mergedSubnets(before.spec.subnets, draft.subnets);
+  const whole = Object.entries({ ...before.spec, ...draft, ...qos, subnets });
   const spec = Object.fromEntries(whole.filter(([field]) => !cleared.some((each) => each === field)));
   const after = await server.put("network", name, spec, { ifRevision: before.revision });
   await waitFor(cli.io, options.wait, after.revision, () => server.status());

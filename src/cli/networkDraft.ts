@@ -90,6 +90,14 @@ export function clearedBy({ mtu, dns, description }: SpecFlags): readonly ("mtu"
   ];
 }
 
+/** Each given subnet in the place of the one of its family; what is not said of it stays. */
+export function mergedSubnets(before: readonly Subnet[], given: readonly Subnet[] | undefined): readonly Subnet[] {
+  const isSix = ({ cidr }: Subnet) => cidr.includes(":");
+  const added = (given ?? []).filter((subnet) => !before.some((old) => isSix(old) === isSix(subnet)));
+  const kept = before.map((old) => ({ ...old, ...given?.find((subnet) => isSix(old) === isSix(subnet)) }));
+  return [...kept, ...added];
+}
+
 function subnetsOf(cidrs: readonly string[], { hostPrefix = [], gateway = [] }: SpecFlags): Subnet[] {
   if (hostPrefix.length > cidrs.length || gateway.length > cidrs.length) {
     throw new Fault("request-invalid", {

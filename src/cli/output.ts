@@ -40,7 +40,8 @@ export async function printList<T>(
   const columns = listing.columns.filter((column) => column.wide !== true || format === "wide");
   io.out(
     table(
-      io,
+      // Who asks for all columns wants all of them.
+      format === "wide" ? { color: io.color } : io,
       options.headers === false ? undefined : columns.map((c) => c.header),
       rows.map((row) => columns.map((c) => c.of(row))),
     ),

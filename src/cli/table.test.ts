@@ -36,6 +36,22 @@ test("names of others cannot move the cursor or forge a row", () => {
   assert.equal(line, "a\ufffd[2Jb\ufffdc   \ufffddcba\n");
 });
 
+test("on a terminal the widest columns are cut until a row fits; what is piped is whole", () => {
+  const rows = [
+    ["web", "10.7.0.2, fd00:7:1234:5678:9abc:def0:1234:5678", "a description of some length"],
+    ["a-rather-long-name", "10.7.0.3", "網路網路網路網路網路網路"],
+  ];
+  const headers = ["NAME", "ADDRESSES", "DESCRIPTION"];
+  const cut = (fit: number) => table({ color: false, fit }, headers, rows).trimEnd().split("\n");
+  for (const fit of [40, 60, 80]) for (const each of cut(fit)) assert.ok(width(each) <= fit, `${fit}: ${each}`);
+  assert.match(cut(60)[1] ?? "", /^web +10\.7\.0\.2, fd0\S*… {3}a descr.*…$/);
+  assert.deepEqual(cut(200), table(plainIo, headers, rows).trimEnd().split("\n"));
+  // Narrower than eight columns says nothing; then the terminal wraps.
+  assert.ok(cut(10).every((each) => width(each) <= 8 * 3 + 6));
+  const painted = table({ color: true, fit: 12 }, ["A", "B"], [[{ text: "x".repeat(30), tone: "bad" }, "y"]]);
+  assert.match(painted, /\u001b\[31mx{7}…\u001b\[0m {3}y\n$/);
+});
+
 test("wide characters count as two columns, combining ones as none", () => {
   assert.equal(width("網路"), 4);
   assert.equal(width("e\u0301"), 1);

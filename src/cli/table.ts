@@ -6,9 +6,12 @@ export type Cell = string | { readonly text: string; readonly tone: Tone };
 
 const GAP = 3;
 
-/** Lines with their newlines; every row has as many cells as there are headers. Empty cells print as "-". */
+/**
+ * Lines with their newlines; every row has as many cells as there are headers. Empty cells print as "-". Where `fit`
+ * says how wide the terminal is, the widest columns are cut until a row fits; what is piped is never cut.
+ */
 export function table(
-  io: Pick<Io, "color">,
+  io: Pick<Io, "color" | "fit">,
   headers: readonly string[] | undefined,
   rows: readonly (readonly Cell[])[],
 ): string {
@@ -16,15 +19,45 @@ export function table(
     row.map((cell) => (typeof cell === "string" ? { text: plain(cell) } : { ...cell, text: plain(cell.text) })),
   );
   const all = headers === undefined ? cells : [headers.map((text) => ({ text })), ...cells];
-  const widths = (all[0] ?? []).map((_, column) => Math.max(...all.map((row) => width(row[column]?.text ?? ""))));
+  const needed = (all[0] ?? []).map((_, column) => Math.max(...all.map((row) => width(row[column]?.text ?? ""))));
+  const widths = headers === undefined || io.fit === undefined ? needed : fitted(needed, io.fit);
   const line = (row: readonly { readonly text: string; readonly tone?: Tone }[]) =>
     row
-      .map(({ text, tone }, column) => {
+      .map(({ text: whole, tone }, column) => {
+        const text = cut(whole, widths[column] ?? 0);
         const pad = column === row.length - 1 ? "" : " ".repeat((widths[column] ?? 0) - width(text) + GAP);
         return (tone === undefined ? text : paint(io, tone, text)) + pad;
       })
       .join("");
   return all.map((row) => `${line(row)}\n`).join("");
+}
+
+/** Below this, a column says nothing any more. */
+const LEAST = 8;
+
+/** Widths whose sum, with the gaps, is at most `most`: always the widest is made one narrower. */
+function fitted(needed: readonly number[], most: number): readonly number[] {
+  const widths = [...needed];
+  let over = widths.reduce((sum, each) => sum + each, 0) + GAP * (widths.length - 1) - most;
+  while (over > 0) {
+    const widest = widths.indexOf(Math.max(...widths));
+    if ((widths[widest] ?? 0) <= LEAST) break;
+    const next = Math.max(LEAST, ...widths.filter((_, i) => i !== widest));
+    const step = Math.max(1, Math.min(over, (widths[widest] ?? 0) - next));
+    widths[widest] = (widths[widest] ?? 0) - step;
+    over -= step;
+  }
+  return widths;
+}
+
+function cut(text: string, most: number): string {
+  if (width(text) <= most) return text;
+  let short = "";
+  for (const char of text) {
+    if (width(short + char) > most - 1) break;
+    short += char;
+  }
+  return `${short}…`;
 }
 
 /** Text of others must not move the cursor or forge a row: control characters are shown, not sent. */

@@ -370,6 +370,18 @@ test("a network changes live: what endpoints do not stand on", async () => {
   await refuses(lab, "in-use", /has endpoints.*\[web.eth0\]/, () =>
     lab.control.write({ verb: "delete", kind: "network", name: "blue" }),
   );
+  // What its endpoints stand on is still there when it grows; the gateway is one of those things.
+  await lab.put("near", { ...v4("10.4.0.0/16"), vrf: "blue" });
+  await refuses(lab, "overlap", /overlaps network "near"/, () =>
+    lab.put("blue", { ...free, subnets: [{ cidr: "10.4.0.0/14" }, { cidr: "fd00:7::/64" }] }),
+  );
+  await lab.control.write({ verb: "delete", kind: "network", name: "near" });
+  const grown = { ...free, subnets: [{ cidr: "10.6.0.0/15" }, { cidr: "fd00:7::/48" }] };
+  for (const cidr of ["10.6.0.0/15", "10.6.0.0/15"])
+    assert.deepEqual((await lab.put("blue", grown)).spec.subnets, [
+      { cidr, gateway: "10.7.0.1" },
+      { cidr: "fd00:7::/48", gateway: "fd00:7::1" },
+    ]);
   await lab.detach("web.eth0");
   assert.equal((await lab.put("blue", { ...v4("10.8.0.0/16"), vrf: "other", vni: 99 })).spec.vni, 99);
   assert.deepEqual(await vrfNames(lab), ["other"]);

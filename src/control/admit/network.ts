@@ -24,7 +24,7 @@ import { rangesOf } from "./range.ts";
 import { putReservation, reservationsText, settleReservations } from "./reservation.ts";
 import { settleLeases } from "./resize.ts";
 import { checkNetworkHosts, limitsOf, networkQos } from "./qos.ts";
-import { checkSlices, subnetsOf } from "./subnet.ts";
+import { checkSlices, standsOn, subnetsOf, withGateways } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
 /** Makes or changes a network, with its VRF, tunnel endpoints and blocks. */
@@ -142,7 +142,7 @@ function completed(
   const ipam = input.ipam ?? (input.subnets.some((subnet) => subnet.hostPrefix !== undefined) ? "local" : "global");
   const qos = networkQos(input.qos, "spec.qos");
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
-  const subnets = subnetsOf(input, ipam);
+  const subnets = subnetsOf({ ...input, subnets: withGateways(input.subnets, old?.spec) }, ipam);
   for (const [i, range] of (input.ranges ?? []).entries())
     checkGroups(view, range.securityGroups ?? [], `spec.ranges[${i}].securityGroups`);
   if (ipam === "local") refuseGlobalOnly(input);
@@ -260,8 +260,8 @@ function checkMtu(view: View, spec: NetworkSpec, mtu: number, where: string): vo
 }
 
 /**
- * With endpoints attached, or reserved from: text, masquerade, MTU and a further family may change, what they stand on
- * may not.
+ * With endpoints attached, or reserved from: text, masquerade, MTU and a further family may change, and subnets may
+ * grow; what they stand on may not go.
  */
 function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   const blockers = [...endpointsOf(view, old.name), ...reservationsText(view, old.name)];
@@ -269,7 +269,7 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   const field =
     (["driver", "ipam", "vrf", "vni"] as const).find((name) => spec[name] !== old.spec[name]) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
-    (old.spec.subnets.every((subnet) => spec.subnets.some((s) => sameSubnet(s, subnet))) ? undefined : "subnets");
+    (old.spec.subnets.every((subnet) => spec.subnets.some((s) => standsOn(subnet, s))) ? undefined : "subnets");
   if (field === undefined) return;
   throw inUse(
     `the ${field} of network "${old.name}" cannot change`,
@@ -277,9 +277,4 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
     "detach or delete them first",
     blockers,
   );
-}
-
-type SubnetSpec = NetworkSpec["subnets"][number];
-function sameSubnet(a: SubnetSpec, b: SubnetSpec): boolean {
-  return a.cidr === b.cidr && a.hostPrefix === b.hostPrefix && a.gateway === b.gateway;
 }

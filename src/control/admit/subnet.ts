@@ -1,5 +1,15 @@
 // A network's subnets and slices, each by itself: strict networks, room for blocks and their parts, a gateway inside.
-import { type Cidr, type Family, contains, formatCidr, formatIp, parseCidr, parseIp } from "../../model/address.ts";
+import {
+  type Cidr,
+  type Family,
+  cidrOf,
+  contains,
+  firstOf,
+  formatCidr,
+  formatIp,
+  parseCidr,
+  parseIp,
+} from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { NetworkInput } from "../../model/input.ts";
 import type { NetworkSpec, Slice, Subnet } from "../../model/resource.ts";
@@ -37,6 +47,29 @@ export function subnetsOf(input: WithSubnets, ipam: NetworkSpec["ipam"]): Subnet
       ? localSubnet(subnet, cidr, where, input.slices?.length ?? 1)
       : globalSubnet(subnet, cidr, where);
   });
+}
+
+/**
+ * What is to be written, with the gateway that is there where none is said: a subnet that grows keeps the gateway that
+ * its endpoints have, also if it is no longer the first address.
+ */
+export function withGateways(subnets: readonly Subnet[], old: NetworkSpec | undefined): Subnet[] {
+  if (old?.ipam !== "global") return [...subnets];
+  return subnets.map((subnet) => {
+    const before = old.subnets.find((each) => isWithin(each.cidr, subnet.cidr));
+    const isOpen = subnet.gateway === undefined && subnet.hostPrefix === undefined && before?.gateway !== undefined;
+    return isOpen ? { ...subnet, gateway: before.gateway } : subnet;
+  });
+}
+
+/** Whether all that stands on the old one stands on the new one as well: it is the same, or larger. */
+export function standsOn(old: Subnet, subnet: Subnet): boolean {
+  return isWithin(old.cidr, subnet.cidr) && old.hostPrefix === subnet.hostPrefix && old.gateway === subnet.gateway;
+}
+
+function isWithin(inner: string, outer: string): boolean {
+  const [small, large] = [cidrOf(inner), cidrOf(outer)];
+  return small !== undefined && large !== undefined && small.length >= large.length && contains(large, firstOf(small));
 }
 
 function localSubnet(subnet: Subnet, cidr: Cidr, where: string, slices: number): Subnet {
