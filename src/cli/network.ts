@@ -68,17 +68,7 @@ Examples:
     cli.verb((name: string, options: SpecFlags & WriteOptions) => createNetwork(cli, name, options)),
   );
 
-  const edit = noun.command("edit").argument("<name>").description("Change what may change while a network is in use.");
-  specFlags(edit)
-    .option("--subnet <cidr>", "a larger subnet, around the one of its family; or a further family", repeated)
-    .option("--host-prefix <length>", "ipam local: of a further family; once per --subnet", repeated)
-    .option("--tenant <name>", "of a reservation: who it is for; the quota goes along")
-    .option("--enabled", "give blocks and endpoints again")
-    .option("--no-enabled", "no new blocks, no new endpoints");
-  waiting(remote(edit)).action(
-    cli.verb((name: string, options: SpecFlags & WriteOptions) => editNetwork(cli, name, options)),
-  );
-
+  registerEdit(noun, cli);
   const ranges = noun.command("range").description("Address ranges: list, add, resize, remove.");
   registerRanges(ranges, cli);
   registerReservations(noun, cli);
@@ -102,6 +92,19 @@ Examples:
   );
   registerMembers(noun, cli);
   registerMigrations(noun, cli);
+}
+
+function registerEdit(noun: Command, cli: Cli): void {
+  const edit = noun.command("edit").argument("<name>").description("Change what may change while a network is in use.");
+  specFlags(edit)
+    .option("--subnet <cidr>", "a larger subnet, around the one of its family; or a further family", repeated)
+    .option("--host-prefix <length>", "ipam local: of a further family; once per --subnet", repeated)
+    .option("--tenant <name>", "of a reservation: who it is for; the quota goes along")
+    .option("--enabled", "give blocks and endpoints again")
+    .option("--no-enabled", "no new blocks, no new endpoints");
+  waiting(remote(edit)).action(
+    cli.verb((name: string, options: SpecFlags & WriteOptions) => editNetwork(cli, name, options)),
+  );
 }
 
 function specFlags(command: Command): Command {
