@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCheck } from "../runner/checks.ts";
-import { type Mutant, planted } from "./edit.ts";
+import { type Mutant, type SourceOf, planted } from "./edit.ts";
 import { parses } from "./find.ts";
 
 /** Where an error is, and the name that it quotes. */
@@ -15,11 +15,11 @@ const CHECKS = [
 ];
 
 export class Judge {
-  readonly #root: string;
+  readonly #sourceOf: SourceOf;
   readonly #folder = mkdtempSync(join(tmpdir(), "weft-mutants-"));
 
-  constructor(root: string) {
-    this.#root = root;
+  constructor(root: string, sourceOf: SourceOf) {
+    this.#sourceOf = sourceOf;
     cpSync(join(root, "package.json"), join(this.#folder, "package.json"));
     // What lint knows by types is about promises, and no bug that is planted leaves one behind: without, it is instant.
     const rules = readFileSync(join(root, ".oxlintrc.json"), "utf8").replace('"typeAware": true', '"typeAware": false');
@@ -39,10 +39,6 @@ export class Judge {
   /** Those that are accepted, in the order given. No two of them may be in one zone. */
   accepted(batch: readonly Mutant[]): Promise<readonly Mutant[]> {
     return this.#accepted(batch.filter((mutant) => parses(mutant, this.#sourceOf(mutant.file))));
-  }
-
-  #sourceOf(file: string): string {
-    return readFileSync(join(this.#root, file), "utf8");
   }
 
   async #accepted(batch: readonly Mutant[]): Promise<readonly Mutant[]> {
@@ -75,7 +71,7 @@ export class Judge {
       const [types, lint] = await Promise.all(CHECKS.map((check) => runCheck(this.#folder, check)));
       return [...placesIn(types), ...placesIn(lint)];
     } finally {
-      for (const file of byFile.keys()) cpSync(join(this.#root, file), join(this.#folder, file));
+      for (const file of byFile.keys()) writeFileSync(join(this.#folder, file), this.#sourceOf(file));
     }
   }
 }

@@ -7,6 +7,9 @@ export type Mutant = Edit & {
   readonly zone: readonly [number, number];
 };
 
+/** A file as it was when the bugs in it were found: the tree may change meanwhile. */
+export type SourceOf = (file: string) => string;
+
 /** The source with all of them; edits must not overlap. */
 export function planted(source: string, edits: readonly Edit[]): string {
   return edits

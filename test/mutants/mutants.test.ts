@@ -101,7 +101,7 @@ test("a bug is caught by a failure or by a test that does not end; one that noth
   assert.deepEqual(reaches.failing, []);
   assert.deepEqual(new Reaches(root, `${root}reach.json`).stale(["src/a.test.ts"], ["src/a.ts"]), []);
 
-  const trials = new Trials(root, `${root}cache`, 2000);
+  const trials = new Trials(root, `${root}cache`, () => source, 2000);
   const fateOf = async (after: string) => {
     const mutant = mutantsOf("src/a.ts", source).find((one) => changeOf(source, one).after === after);
     assert.ok(mutant !== undefined, after);

@@ -67,14 +67,22 @@ function filesAt(place: string): string[] {
   return kept;
 }
 
+const sources = new Map<string, string>();
+
+function sourceOf(file: string): string {
+  const source = sources.get(file) ?? readFileSync(join(ROOT, file), "utf8");
+  sources.set(file, source);
+  return source;
+}
+
 /** The same number for every place, so that a large folder does not hide a small one. */
 async function choose({ places, count, seed }: Options, say: Say): Promise<Mutant[]> {
-  const judge = new Judge(ROOT);
+  const judge = new Judge(ROOT, sourceOf);
   try {
     const all: Mutant[] = [];
     for (const [i, place] of places.entries()) {
       const share = Math.floor(count / places.length) + (i < count % places.length ? 1 : 0);
-      const found = filesAt(place).flatMap((file) => mutantsOf(file, readFileSync(join(ROOT, file), "utf8")));
+      const found = filesAt(place).flatMap((file) => mutantsOf(file, sourceOf(file)));
       const some = await chosen(found, share, seed, judge);
       say(`${place}: ${some.length} of ${found.length} places for a bug`);
       all.push(...some);
@@ -124,13 +132,13 @@ async function plantAll(options: Options, say: Say): Promise<Sorted[]> {
   const mutants = await choose(options, say);
   const reaches = await measure(mutants, options, say);
   const tests = testsFor(options.isKernel);
-  const trials = new Trials(ROOT, `${CACHE}/node`);
+  const trials = new Trials(ROOT, `${CACHE}/node`, sourceOf);
   const equivalents = readEquivalents(new URL("./equivalent.txt", import.meta.url).pathname);
   let done = 0;
   return inTurns(mutants, options.jobs, async (mutant) => {
     const reaching = reaches.at(mutant.file, mutant.start, tests).filter(({ failure }) => failure === undefined);
     const verdict: Verdict = await trials.try(mutant, reaching);
-    const result = sorted(verdict, readFileSync(join(ROOT, mutant.file), "utf8"), equivalents);
+    const result = sorted(verdict, sourceOf(mutant.file), equivalents);
     say(`${++done}/${mutants.length} ${result.fate} ${result.at} ${mutant.kind}`);
     return result;
   });

@@ -1,10 +1,10 @@
 // One planted bug against the tests that execute it, the nearest first, until one fails. A test that does not end is a
 // test that fails.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Mutant, planted } from "./edit.ts";
+import { type Mutant, type SourceOf, planted } from "./edit.ts";
 import { run } from "./process.ts";
 import { type Reach, SETTINGS } from "./reach.ts";
 
@@ -25,20 +25,22 @@ const busy = () => Math.max(1, (loadavg()[0] ?? 1) / availableParallelism());
 export class Trials {
   readonly #root: string;
   readonly #cache: string;
+  readonly #sourceOf: SourceOf;
   readonly #leastMs: number;
   #kernel: Promise<unknown> = Promise.resolve();
 
   /** `cache`: where compiled code is kept between trials. `leastMs`: what every test may take. */
-  constructor(root: string, cache: string, leastMs = 15_000) {
+  constructor(root: string, cache: string, sourceOf: SourceOf, leastMs = 15_000) {
     this.#root = root;
     this.#cache = cache;
+    this.#sourceOf = sourceOf;
     this.#leastMs = leastMs;
   }
 
   async try(mutant: Mutant, reaches: readonly Reach[]): Promise<Verdict> {
     const folder = mkdtempSync(join(tmpdir(), "weft-mutant-"));
     const path = join(folder, "mutant.json");
-    const source = readFileSync(join(this.#root, mutant.file), "utf8");
+    const source = this.#sourceOf(mutant.file);
     const url = pathToFileURL(join(this.#root, mutant.file)).href;
     writeFileSync(path, JSON.stringify({ url, source: planted(source, [mutant]) }));
     try {
