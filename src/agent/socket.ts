@@ -82,7 +82,9 @@ async function answer(
     (error: unknown) => toldOf(error),
   );
   const headers = { "content-type": type, "content-length": Buffer.byteLength(body) };
-  response.writeHead(status, status === 204 ? {} : headers).end(body);
+  if (request.complete) return void response.writeHead(status, status === 204 ? {} : headers).end(body);
+  // Who goes on sending what nobody reads is cut off as soon as he could have read why.
+  response.writeHead(status, { ...headers, connection: "close" }).end(body, () => request.destroy());
 }
 
 /** Never rejects: what goes wrong is told as a problem. */
@@ -148,9 +150,12 @@ function read(request: IncomingMessage): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let length = 0;
     request.on("data", (chunk: Buffer) => {
-      chunks.push(chunk);
       length += chunk.length;
-      if (length > BODY_BYTES_MAX) reject(tooLarge());
+      if (length <= BODY_BYTES_MAX) return void chunks.push(chunk);
+      // What comes after is not even looked at: nobody has shown that he may send anything.
+      chunks.length = 0;
+      request.pause().removeAllListeners("data");
+      reject(tooLarge());
     });
     request.on("error", reject);
     request.on("end", () => resolve(Buffer.concat(chunks)));

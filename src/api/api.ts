@@ -27,6 +27,9 @@ export type ApiOptions = {
 /** Largest request: an apply of several thousand networks. */
 const BODY_LIMIT = 16 * 1024 * 1024;
 
+/** How long a reader has to take what it was told before the server closes. */
+const LEAVE_MS = 2_000;
+
 /** The server's HTTP side; `listen` and `close` are the caller's. Closing ends all watches first. */
 export function createApi(control: Control, options: ApiOptions): FastifyInstance {
   const app = fastify({
@@ -55,10 +58,14 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
     control.identify(tokenOf(request));
     return notFound(routes, request, reply, options);
   });
+  const closed = new AbortController();
   app.addHook("preClose", async () => {
     watches.close();
     claims.close();
+    // Whoever reads has had the end by then; whoever does not read never would.
+    void options.clock.sleep(LEAVE_MS, closed.signal).then(() => app.server.closeAllConnections());
   });
+  app.addHook("onClose", async () => closed.abort());
   return app;
 }
 

@@ -20,17 +20,19 @@ const apps: FastifyInstance[] = [];
 after(() => Promise.all(apps.map((app) => app.close())));
 
 /** A clock whose sleeps end when the test says so. */
-function stepClock(): Clock & { step(): void } {
+function stepClock(): Clock & { step(ms?: number): void } {
   const sleepers = new Set<() => void>();
+  let atMs = 0;
   return {
     nowMs: () => 0,
-    monotonicMs: () => 0,
+    monotonicMs: () => atMs,
     sleep: (_, signal) =>
       new Promise((resolve) => {
         sleepers.add(resolve);
         signal?.addEventListener("abort", () => resolve());
       }),
-    step() {
+    step(ms = 0) {
+      atMs += ms;
       for (const wake of sleepers) wake();
       sleepers.clear();
     },
@@ -169,5 +171,43 @@ test("a reader that does not read delays nobody, and one that is gone is forgott
   await until("it is forgotten", () => {
     void watchers().then((now) => (count = now));
     return count === "0";
+  });
+});
+
+/** A watch whose reader takes nothing, with far more waiting for it than socket buffers hold. */
+async function stuckWatch() {
+  const opened = await open();
+  const { token } = await opened.control.join(opened.claim(1), JOIN);
+  const stuck = request(`${opened.url}/v1/watch?from=0`, { headers: { authorization: `Bearer ${token}` } }).end();
+  await once(stuck, "response");
+  stuck.on("error", () => undefined);
+  const description = "x".repeat(100_000);
+  for (let i = 0; i < 200; i++) await put(opened.control, "blue", { description: description + i });
+  return opened;
+}
+
+test("a reader that takes nothing for half a minute is ended: what waits for it is memory", async () => {
+  const { app, clock } = await stuckWatch();
+  const watchers = async () =>
+    /weft_watchers (\d+)/.exec(
+      (await app.inject({ url: "/metrics", headers: { authorization: `Bearer ${ADMIN}` } })).body,
+    )?.[1];
+  clock.step();
+  assert.equal(await watchers(), "1");
+  let count: string | undefined;
+  await until("it is ended", () => {
+    clock.step(15_000);
+    void watchers().then((now) => (count = now));
+    return count === "0";
+  });
+});
+
+test("the server's end does not wait for a reader that takes nothing", async () => {
+  const { app, clock } = await stuckWatch();
+  let isClosed = false;
+  void app.close().then(() => (isClosed = true));
+  await until("the server is closed", () => {
+    clock.step(1_000);
+    return isClosed;
   });
 });

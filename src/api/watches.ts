@@ -10,7 +10,10 @@ import { LINES_HEAD } from "./route.ts";
 
 const BOOKMARK_EVERY_MS = 15_000;
 
-type Open = { readonly response: ServerResponse; reached: number; isWaiting: boolean };
+/** A reader that takes nothing for so long is ended: what waits for it is kept in memory. It may watch again. */
+const STUCK_MS = 30_000;
+
+type Open = { readonly response: ServerResponse; reached: number; waitsSinceMs: number | undefined };
 /** Sets that many hosts get alike are encoded once. */
 const lines = new WeakMap<ChangeSet, string>();
 
@@ -39,7 +42,7 @@ export class Watches {
     const gone = new AbortController();
     const sets = begin(AbortSignal.any([gone.signal, this.#closing.signal]));
     return async (response) => {
-      const open: Open = { response, reached: from, isWaiting: false };
+      const open: Open = { response, reached: from, waitsSinceMs: undefined };
       response.on("close", () => gone.abort());
       response.on("error", () => gone.abort());
       response.writeHead(200, LINES_HEAD);
@@ -47,7 +50,7 @@ export class Watches {
       this.#open.add(open);
       this.#tick();
       try {
-        for await (const set of sets) await write(open, set, gone.signal);
+        for await (const set of sets) await this.#write(open, set, gone.signal);
       } catch (error) {
         if (!gone.signal.aborted) response.write(`${JSON.stringify(problemOf(error))}\n`);
       } finally {
@@ -62,6 +65,15 @@ export class Watches {
     this.#closing.abort();
   }
 
+  async #write(open: Open, set: ChangeSet, signal: AbortSignal): Promise<void> {
+    open.reached = set.revision;
+    if (open.response.write(lineOf(set)) || signal.aborted) return;
+    open.waitsSinceMs = this.#clock.monotonicMs();
+    // A reader that is gone never drains; then the signal ends the wait.
+    await once(open.response, "drain", { signal }).catch(() => {});
+    open.waitsSinceMs = undefined;
+  }
+
   /** One timer for all watches, while there are any. */
   #tick(): void {
     if (this.#isTicking) return;
@@ -69,22 +81,14 @@ export class Watches {
     void (async () => {
       while (this.#open.size > 0 && !this.#closing.signal.aborted) {
         await this.#clock.sleep(BOOKMARK_EVERY_MS, this.#closing.signal);
-        for (const { response, reached, isWaiting } of this.#open) {
-          if (!isWaiting) response.write(lineOf({ revision: reached, changes: [] }));
+        for (const { response, reached, waitsSinceMs } of this.#open) {
+          if (waitsSinceMs === undefined) response.write(lineOf({ revision: reached, changes: [] }));
+          else if (this.#clock.monotonicMs() - waitsSinceMs >= STUCK_MS) response.destroy();
         }
       }
       this.#isTicking = false;
     })();
   }
-}
-
-async function write(open: Open, set: ChangeSet, signal: AbortSignal): Promise<void> {
-  open.reached = set.revision;
-  if (open.response.write(lineOf(set)) || signal.aborted) return;
-  open.isWaiting = true;
-  // A reader that is gone never drains; then the signal ends the wait.
-  await once(open.response, "drain", { signal }).catch(() => {});
-  open.isWaiting = false;
 }
 
 function lineOf(set: ChangeSet): string {

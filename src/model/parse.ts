@@ -7,6 +7,7 @@ import { Fault } from "./fault.ts";
 import { CheckRequest, type InventoryAnswer, InventoryAnswer as InventoryAnswerSchema } from "./check.ts";
 import * as input from "./input.ts";
 import type { Kind } from "./resource.ts";
+import { clean, cutList, widest } from "./said.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
 import { invalid, shapeFault } from "./shape.ts";
 import type { AttachRequest, HostReport } from "./status.ts";
@@ -68,7 +69,7 @@ export function parseMigration(body: unknown): input.MigrationRequest {
 }
 
 export function parseMoveReport(body: unknown): input.MoveReport {
-  return checked<input.MoveReport>(validators.move, body, "");
+  return clean(checked<input.MoveReport>(validators.move, body, ""));
 }
 
 /** The body of PUT /v1/securitygroups/{name}; what its rules say is admission's to judge. */
@@ -152,7 +153,10 @@ export function parseAttach(body: unknown): AttachRequest {
 export function parseReport(host: string, body: unknown): HostReport {
   const report = checked<HostReport>(validators.report, body, "");
   if (report.host !== host) throw invalid("host", `"${host}", as in the path`, report.host, "report for one host only");
-  return { ...report, hostPrefixes: coveredCidrs(report.hostPrefixes, "hostPrefixes") };
+  const { hostPrefixes, ...said } = report;
+  const { errors, conditions, ...rest } = clean(said);
+  const lists = { errors: cutList(errors), conditions: cutList(conditions) };
+  return { ...rest, ...lists, hostPrefixes: coveredCidrs(hostPrefixes, "hostPrefixes") };
 }
 
 /** The body of POST /v1/ipam/check. */
@@ -165,7 +169,7 @@ export function parseInventory(host: string, body: unknown): InventoryAnswer {
   const answer = checked<InventoryAnswer>(validators.answer, body, "");
   const named = answer.inventory.host;
   if (named !== host) throw invalid("inventory.host", `"${host}", as in the path`, named, "answer for one host only");
-  return answer;
+  return clean(answer);
 }
 
 /** The body of POST /v1/apply. */
@@ -270,10 +274,12 @@ function canonicalCidrs(texts: readonly string[], where: string): string[] {
 
 /** A host's address with its length, or a route: either way the network that it covers. */
 function coveredCidrs(texts: readonly string[], where: string): string[] {
-  return texts.map((text, i) => {
-    const spread = interfaceOf(text);
-    return formatCidr(spread === undefined ? parseCidr(text, `${where}[${i}]`) : cidrAround(spread.ip, spread.length));
-  });
+  return widest(
+    texts.map((text, i) => {
+      const spread = interfaceOf(text);
+      return spread === undefined ? parseCidr(text, `${where}[${i}]`) : cidrAround(spread.ip, spread.length);
+    }),
+  );
 }
 
 /** The value, if it has the schema's shape; the type parameter names what the validator's schema describes. */
