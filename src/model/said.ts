@@ -9,8 +9,7 @@ const LIST_MAX = 1_000;
 /** Of addresses and routes of a host: more are more than an overlap check needs. */
 export const PREFIXES_MAX = 4_096;
 
-/** C0 and C1 controls (ECMA-48: escape sequences begin with one), line separators, and what turns the writing around. */
-// oxlint-disable-next-line no-control-regex -- they are what is looked for
+/** C0 and C1 controls (ECMA-48: escape sequences begin with one), line separators, what turns the writing around. */
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 export function cleanText(text: string): string {

@@ -44,7 +44,9 @@ describe("paths between hosts", { skip: whyNoKernelTests() ?? false, timeout: 18
     const status = await cluster.weft("status");
     assert.match(status.stdout, /, 1 of 3 paths proven$/m);
     assert.match(status.stdout, /^path h1 – h2: no packets pass \(/m);
-    assert.match((await cluster.weft("host", "show", "h2")).stdout, /^h1 +no packets pass /m);
+    await until("the other end says it, too", async () =>
+      /^h1 +no packets pass /m.test((await cluster.weft("host", "show", "h2")).stdout),
+    );
     const late = await cluster.weft("status", "--wait=paths,1");
     assert.equal(late.code, 6);
     assert.match(late.stderr, /packets to pass on 2 paths.*h1 – h2/s);
