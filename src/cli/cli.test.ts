@@ -382,11 +382,3 @@ describe("agents", () => {
     assert.equal((await weft(["detach", "x"], { env })).code, 7);
   });
 });
-
-describe("completion", () => {
-  test("knows the verbs and options of every noun", async () => {
-    const { stdout } = await weft(["completion", "bash"]);
-    assert.match(stdout, /'network create'\) words='[^']*--subnet/);
-    assert.equal((await weft(["completion", "csh"])).code, 2);
-  });
-});
