@@ -26,6 +26,7 @@ import {
   goneOf,
   isAlive,
   isSameGround,
+  ownOf,
   rewind,
   withLocal,
   withoutHost,
@@ -320,7 +321,7 @@ export class Agent {
     const snapshot = mirror.snapshot();
     if (snapshot === undefined || !mirror.isSynced || this.#settled === undefined) return true;
     const ports = this.#ports();
-    const hasPort = ({ name }: { readonly name: string }) => ports.has(portName(name));
+    const hasPort = (name: string) => ports.has(portName(name));
     const { register, release, detach, adopt } = disagreement(snapshot, host, journal.entries, this.inFlight, hasPort);
     for (const endpoint of adopt) {
       const entry = adopted(endpoint, snapshot, kernel, this.#bootId);
@@ -345,7 +346,9 @@ export class Agent {
     for (const error of this.#refused) log("settle", { error });
     this.#line.say({ conditions: this.#conditions() });
     const free =
-      this.#refused.length > 0 ? [] : freeIn(journal.entries, this.inFlight, this.#ports(), snapshot, release);
+      this.#refused.length > 0
+        ? []
+        : freeIn(journal.entries, this.inFlight, this.#ports(), ownOf(snapshot, host), release);
     for (const name of free) journal.remove(name, this.#options.clock.monotonicMs());
     this.onNews();
     return this.#refused.length === 0;

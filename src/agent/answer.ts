@@ -6,6 +6,7 @@ import type { Transport } from "../client/transport.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Ask, Order } from "../model/check.ts";
 import { Fault, problemOf } from "../model/fault.ts";
+import { nameOnHost } from "../model/endpointName.ts";
 import type { Agent } from "./agent.ts";
 import type { Door } from "./attach.ts";
 import { inventoryOf } from "./inventory.ts";
@@ -74,10 +75,10 @@ async function detach({ journal, agent, kernel, door }: AnswerOptions, order: Or
 function take(options: AnswerOptions, name: string): Entry {
   const { journal, mirror, host } = options;
   const entry = entryOf(options, name);
-  const lease = mirror.snapshot()?.endpoints.find((one) => one.name === name && one.spec.host === host);
+  const lease = mirror.snapshot()?.endpoints.find((one) => nameOnHost(one.spec) === name && one.spec.host === host);
   if (lease === undefined)
     throw new Fault("endpoint-unknown", { what: `the server has no "${name}" on host ${host}`, fix: "check again" });
-  const taken = { ...entry, endpoint: { ...lease, spec: { ...lease.spec, netns: entry.endpoint.spec.netns } } };
+  const taken = { ...entry, endpoint: { ...lease, name, spec: { ...lease.spec, netns: entry.endpoint.spec.netns } } };
   journal.put(taken);
   return taken;
 }

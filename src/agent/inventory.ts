@@ -3,6 +3,7 @@
 import { portName } from "../datapath/names.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Inventory } from "../model/check.ts";
+import { nameOnHost } from "../model/endpointName.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { isAlive } from "./local.ts";
@@ -29,7 +30,9 @@ export async function inventoryOf(parts: InventoryParts): Promise<Inventory> {
     if (before.get(name) !== journal.entries.get(name)) busy.add(name);
   const leases = (snapshot?.endpoints ?? []).filter((endpoint) => endpoint.spec.host === host);
   // A port's mark may be cut short; its name is a hash of the whole.
-  const names = new Map([...journal.entries.keys(), ...leases.map(({ name }) => name)].map((n) => [portName(n), n]));
+  const names = new Map(
+    [...journal.entries.keys(), ...leases.map(({ spec }) => nameOnHost(spec))].map((n) => [portName(n), n]),
+  );
   return {
     host,
     revision: snapshot?.revision ?? 0,

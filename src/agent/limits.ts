@@ -4,6 +4,7 @@ import { portName, shaperName } from "../datapath/names.ts";
 import type { Ns } from "../datapath/state.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { limited, patched, parseQos, type Qos } from "../model/qos.ts";
+import { nameOnHost } from "../model/endpointName.ts";
 import type { Host, Network, Snapshot } from "../model/resource.ts";
 import type { AttachRequest, QueueCounters } from "../model/status.ts";
 import type { Journal } from "./journal.ts";
@@ -28,7 +29,7 @@ export function limitsIn(claim: Pick<AttachRequest, "qos">): { readonly qos?: Qo
 /** The journal keeps what the server says of its endpoints, for a start without the server. */
 export function writeDown(snapshot: Snapshot, journal: Journal): void {
   for (const endpoint of snapshot.endpoints) {
-    const entry = journal.entries.get(endpoint.name);
+    const entry = journal.entries.get(nameOnHost(endpoint.spec));
     if (entry === undefined || entry.endpoint.spec.host !== endpoint.spec.host) continue;
     const wanted = asWanted(entry.endpoint, endpoint);
     if (wanted !== entry.endpoint) journal.put({ ...entry, endpoint: wanted });

@@ -3,6 +3,7 @@
 import { portName } from "../datapath/names.ts";
 import { isDeepStrictEqual } from "node:util";
 import type { Kernel } from "../kernel/kernel.ts";
+import { nameOnHost } from "../model/endpointName.ts";
 import type { Endpoint, Network, Snapshot } from "../model/resource.ts";
 import type { Entry, Journal } from "./journal.ts";
 
@@ -16,7 +17,9 @@ export function withLocal(
   isAlive: (entry: Entry) => boolean,
 ): Snapshot {
   const known = new Map(
-    snapshot.endpoints.flatMap((endpoint) => (endpoint.spec.host === host ? [[endpoint.name, endpoint] as const] : [])),
+    snapshot.endpoints.flatMap((endpoint) =>
+      endpoint.spec.host === host ? [[nameOnHost(endpoint.spec), endpoint] as const] : [],
+    ),
   );
   const own: Endpoint[] = [];
   for (const entry of entries)
@@ -80,11 +83,13 @@ export function disagreement(
   host: string,
   entries: ReadonlyMap<string, Entry>,
   inFlight: ReadonlySet<string>,
-  hasPort: (endpoint: Endpoint) => boolean,
+  hasPort: (name: string) => boolean,
 ): Disagreement {
   const networks = new Map(snapshot.networks.map((network) => [network.name, network]));
   const known = new Map(
-    snapshot.endpoints.filter((endpoint) => endpoint.spec.host === host).map((endpoint) => [endpoint.name, endpoint]),
+    snapshot.endpoints.flatMap((endpoint) =>
+      endpoint.spec.host === host ? [[nameOnHost(endpoint.spec), endpoint] as const] : [],
+    ),
   );
   const register: Endpoint[] = [];
   const detach: string[] = [];
@@ -99,8 +104,8 @@ export function disagreement(
   for (const [name, endpoint] of known) {
     const entry = entries.get(name);
     if (inFlight.has(name) || (entry?.state === "attached" && isSameLease(entry.endpoint, endpoint))) continue;
-    if (entry === undefined && endpoint.spec.detaching !== true && hasPort(endpoint)) adopt.push(endpoint);
-    else release.push(name);
+    if (entry === undefined && endpoint.spec.detaching !== true && hasPort(name)) adopt.push(endpoint);
+    else release.push(endpoint.name);
   }
   return { register, release, detach, adopt };
 }
@@ -190,9 +195,10 @@ export function adopted(
   bootId: string,
 ): Entry | undefined {
   const netnsId = kernel.netnsId(endpoint.spec.netns);
+  const name = nameOnHost(endpoint.spec);
   const networkUid = snapshot.networks.find((network) => network.name === endpoint.spec.network)?.uid;
   if (netnsId === undefined || networkUid === undefined) return undefined;
-  return { endpoint, netnsId, bootId, networkUid, state: "attached" };
+  return { endpoint: { ...endpoint, name }, netnsId, bootId, networkUid, state: "attached" };
 }
 
 /** A line for each endpoint whose workload has ended without a detach. */
@@ -222,17 +228,23 @@ export function isInUse(entries: Iterable<Entry>, network: string): boolean {
   return false;
 }
 
+/** What the server has of this host's endpoints. */
+export function ownOf({ endpoints }: Snapshot, host: string): Pick<Snapshot, "endpoints"> {
+  return { endpoints: endpoints.filter((endpoint) => endpoint.spec.host === host) };
+}
+
 /** Detached, gone from the kernel, and let go of by the server: these addresses are free again. */
 export function freeIn(
   entries: ReadonlyMap<string, Entry>,
   inFlight: ReadonlySet<string>,
   ports: ReadonlySet<string>,
-  snapshot: Snapshot,
+  { endpoints }: Pick<Snapshot, "endpoints">,
   released: readonly string[],
 ): string[] {
-  const atServer = new Set(snapshot.endpoints.map((endpoint) => endpoint.name));
+  const gone = new Set(released);
+  const atServer = new Set(endpoints.flatMap(({ name, spec }) => (gone.has(name) ? [] : [nameOnHost(spec)])));
   return [...entries]
     .filter(([name, { state }]) => state === "detaching" && !inFlight.has(name) && !ports.has(portName(name)))
-    .filter(([name]) => !atServer.has(name) || released.includes(name))
+    .filter(([name]) => !atServer.has(name))
     .map(([name]) => name);
 }

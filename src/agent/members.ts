@@ -5,6 +5,7 @@ import type { Mirror } from "../client/mirror.ts";
 import type { Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
 import { problemOf, type Reason } from "../model/fault.ts";
+import { plainName } from "../model/endpointName.ts";
 import { endpointName, type Endpoint, type Move, type Snapshot } from "../model/resource.ts";
 import type { Ns } from "../datapath/state.ts";
 import type { Kernel } from "../kernel/kernel.ts";
@@ -125,7 +126,8 @@ export class Members {
   async #move(move: Move, snapshot: Snapshot): Promise<boolean> {
     const { agent, door, journal } = this.#options;
     const { spec } = move;
-    const old = journal.entries.get(spec.endpoint);
+    const name = plainName(spec.endpoint, spec.host);
+    const old = journal.entries.get(name);
     if (old?.endpoint.spec.network !== spec.from || !agent.isAlive(old)) return this.#moveEnded(move, snapshot);
     const there = this.#targetOf(spec, old.endpoint.spec.netns);
     if (there === undefined && old.state === "detaching") {
@@ -137,7 +139,7 @@ export class Members {
     if (target === undefined) return false;
     const arrived = { newEndpoint: target.name, newAddresses: target.spec.addresses };
     if (spec.state !== "joined") await this.#tell(move, { state: "joined", ...arrived });
-    await door.detach(spec.endpoint);
+    await door.detach(name);
     await this.#tell(move, { state: "left", ...arrived });
     return true;
   }
@@ -147,7 +149,7 @@ export class Members {
     const { journal, mirror } = this.#options;
     const { spec } = move;
     const isKnown = snapshot.endpoints.some((endpoint) => endpoint.name === spec.endpoint);
-    const isHere = journal.entries.has(spec.endpoint);
+    const isHere = journal.entries.has(plainName(spec.endpoint, spec.host));
     // The journal may have been lost, and the endpoint be adopted in a moment.
     if (!mirror.isSynced || (isKnown && !isHere)) return false;
     // What is still here, but not alive, has not moved: its workload has ended.

@@ -1,6 +1,7 @@
 // What memberships and moves ask of this host, by its journal. Pure: an instance of a workload is a namespace in which
 // an owner has an interface with that workload; whoever made the interface. So an instance that has moved away from
 // the network it came with still is one, and one that has no interface left is nobody's.
+import { plainName } from "../model/endpointName.ts";
 import type { Endpoint, Move, Snapshot } from "../model/resource.ts";
 import { isOver } from "../model/membership.ts";
 import type { Entry } from "./journal.ts";
@@ -69,7 +70,7 @@ function joinsOf(
 /** A move takes care of what it takes from and of what it has made. */
 function owns(move: Move, endpoint: Endpoint): boolean {
   return (
-    move.spec.endpoint === endpoint.name ||
+    plainName(move.spec.endpoint, move.spec.host) === endpoint.name ||
     (move.spec.to === endpoint.spec.network && move.spec.owner === endpoint.spec.owner)
   );
 }

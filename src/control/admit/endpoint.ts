@@ -7,6 +7,7 @@ import { drainedFault, Fault } from "../../model/fault.ts";
 import type { EndpointClaim, EndpointPatch } from "../../model/input.ts";
 import { checkName } from "../../model/parse.ts";
 import type { Endpoint, Host, Network } from "../../model/resource.ts";
+import { qualifiedName } from "../../model/endpointName.ts";
 import { endpointName } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
@@ -25,7 +26,7 @@ import { policyFields } from "./group.ts";
 /** The endpoint of a claim: as it is, brought up to date, or made. */
 export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
   const { view } = draft;
-  const name = nameOf(claim);
+  const name = nameIn(view, claim);
   if (by.role === "host" && by.host !== claim.host) throw foreign(`an endpoint on host "${claim.host}"`, by.host);
   const host = get(view, "host", claim.host);
   if (host === undefined) throw unknown("host", claim.host, "host");
@@ -162,6 +163,16 @@ function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Netwo
   const isSame = isDeepStrictEqual(next, spec);
   if (!isSame && spec.detaching === true) throw taken(old.name, "it is being detached");
   return isSame ? old : draft.put("endpoint", old.name, next);
+}
+
+/** An attach to a local network is done when the server hears of it: a name that is another host's is qualified. */
+function nameIn(view: View, claim: EndpointClaim): string {
+  const name = nameOf(claim);
+  const qualified = qualifiedName(name, claim.host);
+  if (view.endpoint.has(qualified)) return qualified;
+  const { spec } = view.endpoint.get(name) ?? {};
+  const isLocal = view.network.get(claim.network)?.spec.ipam === "local";
+  return isLocal && spec !== undefined && spec.host !== claim.host ? qualified : name;
 }
 
 function nameOf({ owner, ifname }: EndpointClaim): string {

@@ -57,7 +57,9 @@ function missing(seen: Seen, entry: JournalEntry, ground: Ground): Judgement | u
 
 function unknownToServer(seen: Seen, entry: JournalEntry, ground: Ground): Judgement {
   const elsewhere = ground.leases.get(seen.endpoint);
-  if (elsewhere !== undefined) {
+  // In a local network two hosts may each have an endpoint of one name, with addresses of their own.
+  const isOther = !isGlobal(entry.network, ground) && !isSameSet(elsewhere?.spec.addresses ?? [], entry.addresses);
+  if (elsewhere !== undefined && !isOther) {
     const text = `detach it on the host where it does not belong: weft detach ${seen.endpoint} --host ${seen.host}`;
     const found = judgement("wrong-host", seen, ground, text, undefined);
     return { ...found, finding: { ...found.finding, evidence: [...found.finding.evidence, leaseSays(elsewhere)] } };

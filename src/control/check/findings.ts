@@ -4,6 +4,7 @@
 // (check.ts). To add a rule: a row in RULES (model/check.ts), a judge beside the others, a line in docs/operations.md.
 import { type Cidr, cidrOf } from "../../model/address.ts";
 import type { Inventory } from "../../model/check.ts";
+import { nameOnHost } from "../../model/endpointName.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import { blockFindings } from "./blocks.ts";
 import { doubled } from "./doubled.ts";
@@ -52,7 +53,7 @@ function seenIn(snapshot: Snapshot, inventories: ReadonlyMap<string, Inventory>)
     all.set(key, seen);
     return seen;
   };
-  for (const endpoint of snapshot.endpoints) at(endpoint.spec.host, endpoint.name).lease = endpoint;
+  for (const endpoint of snapshot.endpoints) at(endpoint.spec.host, nameOnHost(endpoint.spec)).lease = endpoint;
   for (const [host, { entries, ports }] of inventories) {
     for (const entry of entries) at(host, entry.endpoint).entry = entry;
     for (const port of ports) at(host, port.endpoint).port = port;
