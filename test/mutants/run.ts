@@ -111,10 +111,10 @@ async function measure(mutants: readonly Mutant[], { isKernel, jobs }: Options, 
   return reaches;
 }
 
-/** bench/ and the tests of the tools say nothing about src. */
+/** The tests of the tools say nothing about src; that of size takes longer than it is worth. */
 function testsFor(isKernel: boolean): string[] {
   const all = globSync("{src,test}/**/*.test.ts", { cwd: ROOT }).toSorted();
-  const kept = all.filter((file) => !/^test\/(runner|mutants|tidy|lint|docs)/.test(file));
+  const kept = all.filter((file) => !/^test\/(runner|mutants|tidy|lint|docs|sim\/scale)/.test(file));
   return kept.filter((file) => isKernel || !isKernelTest(file));
 }
 

@@ -61,6 +61,10 @@ export class Table {
     return this.#elements(set).find((one) => one.key.every((part, i) => isIn(key[i], part)));
   }
 
+  forget(): void {
+    this.#remembered.clear();
+  }
+
   remember(set: string, key: readonly Value[]): void {
     this.#remembered.add(`${set} ${key.join()}`);
   }

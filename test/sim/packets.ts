@@ -34,6 +34,11 @@ export class Wire {
     this.#hosts = machines.map((machine) => new Here(machine));
   }
 
+  /** Tables are as they were before any packet. */
+  forget(): void {
+    for (const host of this.#hosts) host.forget();
+  }
+
   /** Why the packet does not arrive there; undefined if it does. */
   send(from: Spot, to: Spot, packet: Packet): string | undefined {
     const end = this.#sent(from, packet);
@@ -183,6 +188,10 @@ class Here {
       (o) => o.ns === ns && o.master === dev && o.mtu > 0 && this.has(o.peer.ns, address),
     );
     return port?.peer.mac ?? told?.mac;
+  }
+
+  forget(): void {
+    for (const table of this.#tables.values()) table.forget();
   }
 
   table(ns: Ns): Table {

@@ -25,6 +25,7 @@ export function assertReach(
   isAlive: (endpoint: Endpoint) => boolean,
   label: string,
 ): void {
+  const wire = new Wire(machines);
   const places = placesIn(snapshot, isAlive);
   const pairs = places.flatMap((a) => places.filter((b) => b.endpoint !== a.endpoint).map((b) => [a, b] as const));
   const step = Math.max(1, Math.ceil(pairs.length / PAIRS));
@@ -33,7 +34,7 @@ export function assertReach(
     if (ipOf(a.address)?.family !== ipOf(b.address)?.family) continue;
     for (const port of [portIn(snapshot, a, b), 40_000]) {
       const expected = mayReach(snapshot, a, b, port);
-      const lost = exchange(machines, a, b, port);
+      const lost = exchange(wire, a, b, port);
       const what = `${label}: ${nameOf(a)} to ${nameOf(b)} port ${port}`;
       if (expected) assert.equal(lost, undefined, `${what} is lost`);
       else assert.notEqual(lost, undefined, `${what} arrives and must not`);
@@ -67,8 +68,8 @@ function placesIn(snapshot: Snapshot, isAlive: (endpoint: Endpoint) => boolean):
 }
 
 /** The first packet and the answer to it. */
-function exchange(machines: readonly Machine[], a: Place, b: Place, dport: number): string | undefined {
-  const wire = new Wire(machines);
+function exchange(wire: Wire, a: Place, b: Place, dport: number): string | undefined {
+  wire.forget();
   const ask: Packet = { from: a.address, to: b.address, sport: 50_000, dport, isAnswer: false };
   const answer: Packet = { from: b.address, to: a.address, sport: dport, dport: 50_000, isAnswer: true };
   const [from, to] = [a, b].map(({ endpoint: { spec } }) => ({ host: spec.host, netns: spec.netns as Netns }));
