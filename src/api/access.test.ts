@@ -36,6 +36,7 @@ GET /v1/hosts/{name}                    own other admin
 DELETE /v1/hosts/{name}                 admin
 POST /v1/hosts/{name}/join              own
 POST /v1/hosts/{name}/reclaim           admin
+POST /v1/hosts/{name}/accept-history    admin
 POST /v1/hosts/{name}/drain             admin
 POST /v1/hosts/{name}/resume            admin
 PUT /v1/hosts/{name}/report             own admin
