@@ -1,13 +1,18 @@
 /* The CNI plugin as runtimes execute it: a program that starts in a millisecond and decides nothing. It hands the CNI_
  * variables and standard input to the agent's unix socket, prints the answer, and ends as the answer says. Only what to
- * say when there is no agent is known here. The key `socket` of the configuration names another socket than the default
- * (found as libcni writes JSON, without spaces), or else WEFT_SOCKET: not every runtime passes its environment on. */
+ * say when there is no agent is known here, and that one who restarts is worth waiting for: ADD and DEL are asked again
+ * for WAIT_MS, which may be done because both may be repeated. The key `socket` of the configuration names another
+ * socket than the default (found as libcni writes JSON, without spaces), or else WEFT_SOCKET: not every runtime passes
+ * its environment on. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { WAIT_MS = 5000, PAUSE_MS = 50 };
 
 extern char **environ;
 static char request[1 << 20], answer[1 << 20];
@@ -30,13 +35,36 @@ static int connected(const char *config) {
   int length = named ? strcspn(path, "\"") : sizeof to.sun_path;
   snprintf(to.sun_path, sizeof to.sun_path, "%.*s", length, path ? path : "/run/weft/agent.sock");
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  return connect(fd, (void *)&to, sizeof to) ? -1 : fd;
+  if (!connect(fd, (void *)&to, sizeof to)) return fd;
+  close(fd);
+  return -1;
+}
+
+/* The body of a whole answer to what is from `start` to `end`; NULL without one. An agent that dies while it works has
+ * not said how it ended: whoever asks again finds out. */
+static const char *asked(size_t start, size_t end, const char *config) {
+  int fd = connected(config);
+  if (fd < 0) return NULL;
+  size_t got = 0;
+  ssize_t n = 1;
+  for (; start < end && n > 0; start += n) n = send(fd, request + start, end - start, MSG_NOSIGNAL);
+  while (n > 0 && got < sizeof answer - 1 && (n = read(fd, answer + got, sizeof answer - 1 - got)) > 0) got += n;
+  close(fd);
+  answer[got] = 0;
+  const char *body = strstr(answer, "\r\n\r\n"), *announced = strstr(answer, "content-length: ");
+  return body && announced && strlen(body + 4) >= strtoul(announced + 16, NULL, 10) ? body + 4 : NULL;
+}
+
+static long now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
 int main(void) {
   const char *command = getenv("CNI_COMMAND") ? getenv("CNI_COMMAND") : "";
   /* The variables, each ended by a zero byte, one more, and the configuration; after room for the head. */
-  size_t start = 256, end = start, got = 0;
+  size_t start = 256, end = start;
   for (char **variable = environ; *variable; variable++) {
     size_t length = strlen(*variable) + 1;
     if (strncmp(*variable, "CNI_", 4) || end + length + 1 >= sizeof request) continue;
@@ -51,15 +79,15 @@ int main(void) {
 
   char head[256];
   int length = snprintf(head, sizeof head, "POST /v1/cni HTTP/1.0\r\ncontent-length: %zu\r\n\r\n", end - start);
-  memcpy(request + start - length, head, length);
-  int fd = connected(config);
-  if (fd < 0) return away(command);
-  for (start -= length; start < end; start += n)
-    if ((n = send(fd, request + start, end - start, MSG_NOSIGNAL)) <= 0) return away(command);
-  while (got < sizeof answer - 1 && (n = read(fd, answer + got, sizeof answer - 1 - got)) > 0) got += n;
-  /* An agent that dies while it works has not said how it ended: whoever asks again finds out. */
-  char *body = strstr(answer, "\r\n\r\n"), *announced = strstr(answer, "content-length: ");
-  if (!body || !announced || strlen(body + 4) < strtoul(announced + 16, NULL, 10)) return away(command);
-  fputs(body + 4, stdout);
+  start -= length;
+  memcpy(request + start, head, length);
+  int waits = !strcmp(command, "ADD") || !strcmp(command, "DEL");
+  long deadline = now() + (waits ? WAIT_MS : 0);
+  const char *body;
+  while (!(body = asked(start, end, config))) {
+    if (now() + PAUSE_MS > deadline) return away(command);
+    nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+  }
+  fputs(body, stdout);
   return strncmp(answer + 8, " 200", 4) != 0;
 }

@@ -14,6 +14,7 @@ import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, endpointName } from "../model/resource.ts";
 import { parseMac } from "../model/address.ts";
+import { checkEndpointName } from "../model/ifname.ts";
 import type { AttachRequest, Attachment, EndpointCounters, QueueCounters } from "../model/status.ts";
 import type { Agent } from "./agent.ts";
 import { Ahead, type Granted, type Wanted } from "./ahead.ts";
@@ -24,8 +25,9 @@ import { assign, inQuarantine } from "./lease.ts";
 import { checkShaping, limitsIn, queuesOf } from "./limits.ts";
 import { isBeforeOthers } from "./local.ts";
 import { type Place, Places } from "./place.ts";
+import { PortNames } from "./portNames.ts";
 import { checkGroupsKnown, countersOf, elementsOf, isPlain } from "./policy.ts";
-import { attachedAlready, checkInterface, checkTakes, faultOf, notSynced } from "./refusals.ts";
+import { attachedAlready, checkTakes, faultOf, netnsReserved, notSynced } from "./refusals.ts";
 
 export type DoorOptions = {
   readonly agent: Agent;
@@ -49,6 +51,7 @@ export class Door {
   readonly #places: Places;
   readonly #departures: Departures;
   readonly #ahead: Ahead;
+  readonly #ports = new PortNames();
   readonly #turns = new Map<string, Promise<void>>();
 
   constructor(options: DoorOptions) {
@@ -62,7 +65,8 @@ export class Door {
   /** Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. */
   attach(request: AttachRequest, by: By = {}): Promise<Attachment> {
     const owner = request.owner ?? ownerOf(request.netns);
-    return this.#inTurn(endpointName(owner, request.ifname ?? "eth0"), () => this.#attach(request, owner, by));
+    const name = checkEndpointName(owner, request.ifname ?? "eth0");
+    return this.#inTurn(name, () => this.#attach(request, owner, by));
   }
 
   async #attach(request: AttachRequest, owner: string, by: By): Promise<Attachment> {
@@ -73,17 +77,22 @@ export class Door {
     if (ended !== undefined) throw ended;
     const place = this.#places.of(request.network);
     const netnsId = this.#netnsOf(request.netns);
-    checkInterface(ifname);
     checkGroupsKnown(request.securityGroups, place.world.snapshot);
     // A departure may outlive its entry: the host may have ended meanwhile.
     const leaving = this.#departures.gone(name);
     if (leaving !== undefined) await leaving;
     for (const entry of this.#inTheWay(name, netnsId, ifname)) await this.#departures.complete(entry);
+    // Routes of a link that is going are there until it is gone, and a second default route would be refused.
+    const leftovers = [...journal.inNetns(netnsId)].flatMap(
+      ({ endpoint }) => this.#departures.left(endpoint.name) ?? [],
+    );
+    if (leftovers.length > 0) await Promise.all(leftovers);
     while (this.#ahead.building(netnsId) !== undefined) await this.#ahead.building(netnsId);
     const before = journal.entries.get(name);
     if (before !== undefined) return this.#again(before, netnsId, request, by);
     checkTakes(place.world.self, place.network, agent.standing);
     checkShaping(place.world.self, place.network, request);
+    this.#ports.take(name, journal.entries, (other) => agent.inFlight.has(other));
     agent.inFlight.add(name);
     try {
       const isSecond = request.defaultRoute === undefined && this.#hasWayOut(netnsId, ifname);
@@ -178,7 +187,10 @@ export class Door {
   }
 
   #netnsOf(path: string): NetnsId {
-    const id = path.startsWith("/") ? this.#options.kernel.netnsId(path) : undefined;
+    const { kernel } = this.#options;
+    const id = path.startsWith("/") ? kernel.netnsId(path) : undefined;
+    const own = id === undefined ? undefined : kernel.ownNetns(id);
+    if (own !== undefined) throw netnsReserved(path, own);
     if (id !== undefined) return id;
     throw new Fault("netns-missing", {
       what: `there is no network namespace at "${path}"`,

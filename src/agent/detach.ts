@@ -34,6 +34,7 @@ export class Departures {
   readonly #options: DepartureOptions;
   /** By endpoint: resolves when nothing of it is left, or what is left is for the loop to remove. */
   readonly #going = new Map<string, Promise<void>>();
+  readonly #leaving = new Map<string, Promise<unknown>>();
   #doomed: {
     readonly links: Links;
     readonly endpoint: Endpoint | undefined;
@@ -81,6 +82,11 @@ export class Departures {
     return this.#going.get(name);
   }
 
+  /** If its link is being removed: resolves when nothing of it is in its workload's namespace any more. */
+  left(name: string): Promise<unknown> | undefined {
+    return this.#leaving.get(name);
+  }
+
   /** Removes what was made ahead of an answer, and the answer was no: a pair, or all of an endpoint. */
   async discard(objects: readonly KernelObject[], endpoint: Endpoint | undefined): Promise<void> {
     const links = objects.filter((object) => object.kind === "veth" || object.kind === "ifb");
@@ -98,7 +104,7 @@ export class Departures {
   async #finish(endpoint: Endpoint, links: Links | undefined, isGlobal: boolean): Promise<void> {
     const { agent, journal, transport, clock } = this.#options;
     try {
-      const left = links === undefined ? this.#cutFlows([endpoint]) : await this.#reap(links, endpoint);
+      const left = links === undefined ? this.#cutFlows([endpoint]) : await this.#leave(links, endpoint);
       if (left !== undefined) return agent.poke();
       // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
       const isTold =
@@ -175,6 +181,12 @@ export class Departures {
       if (error instanceof Fault) return undefined;
       throw error;
     }
+  }
+
+  async #leave(links: Links, endpoint: Endpoint): Promise<Refusal | undefined> {
+    const gone = this.#reap(links, endpoint);
+    this.#leaving.set(endpoint.name, gone);
+    return await gone.finally(() => this.#leaving.delete(endpoint.name));
   }
 
   #reap(links: Links, endpoint: Endpoint | undefined): Promise<Refusal | undefined> {

@@ -1,4 +1,5 @@
 // Where a network is on this host: all that one endpoint of it needs to be compiled.
+import { crowdedOut } from "../datapath/apart.ts";
 import { type Segment, segmentsOf } from "../datapath/layout.ts";
 import { networkMtu } from "../datapath/mtu.ts";
 import { type World, rootOf, worldOf } from "../datapath/world.ts";
@@ -6,7 +7,7 @@ import { Fault } from "../model/fault.ts";
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
 import type { Agent } from "./agent.ts";
 import { isSameGround } from "./local.ts";
-import { notSynced, unknownNetwork } from "./refusals.ts";
+import { notSynced, sharesDevice, unknownNetwork } from "./refusals.ts";
 
 export type Place = {
   readonly world: World;
@@ -43,6 +44,7 @@ export class Places {
     if (vrf === undefined) throw new Error(`network ${name} is in the unknown VRF ${network.spec.vrf}`);
     const blocks = (world.blocks.get(name) ?? []).filter((block) => block.spec.host === this.#host);
     const root = rootOf(world, vrf, network);
+    if (crowdedOut(world.networks.get(vrf.name) ?? []).has(root.name)) throw sharesDevice(name);
     const segments = segmentsOf(vrf, root, world.self, blocks);
     const place = { world, network, root, vrf, segments, mtu: networkMtu(world, vrf, root) };
     places.set(name, place);

@@ -1,4 +1,5 @@
 // What the door says when it cannot: the kernel's refusals and the journal's, in the terms of who asked.
+import type { Ns } from "../datapath/state.ts";
 import type { Refusal } from "../kernel/kernel.ts";
 import { drainedFault, Fault } from "../model/fault.ts";
 import type { Direction } from "../model/qos.ts";
@@ -58,13 +59,23 @@ export function faultOf(refusal: Refusal, { name, spec }: Endpoint): Fault {
   });
 }
 
-/** IFNAMSIZ is 16 with the closing zero; a slash or white space is refused by the kernel. */
-export function checkInterface(ifname: string): void {
-  if (/^[^\s/:]{1,15}$/.test(ifname) && ifname !== "." && ifname !== "..") return;
-  throw new Fault("name-invalid", {
-    what: `"${ifname}" is not an interface name`,
-    where: "ifname",
-    fix: "use 1 to 15 characters without spaces, slashes or colons",
+/** By whatever path: a workload has a namespace of its own. */
+export function netnsReserved(path: string, ns: Ns): Fault {
+  return new Fault("netns-reserved", {
+    what: `${path} is ${ns === "host" ? "the host's own network namespace" : `the namespace of VRF "${ns.slice(4)}"`}`,
+    where: "netns",
+    why: "an interface of a workload there would join networks that are kept apart",
+    fix: "give the network namespace of a workload",
+  });
+}
+
+/** A server of an earlier build may have admitted both. */
+export function sharesDevice(network: string): Fault {
+  return new Fault("name-taken", {
+    what: `network "${network}" would share its bridge with another network of its VRF`,
+    where: "network",
+    why: "hosts name devices after networks, in 15 characters, and these two end in the same",
+    fix: "make it anew under another name",
   });
 }
 

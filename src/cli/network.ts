@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { Fault } from "../model/fault.ts";
 import { quarantineMs } from "../model/range.ts";
-import { cniConfigList } from "../model/cni.ts";
+import { cniConfigList, cniText, shortcomings } from "../model/cni.ts";
 import type { Network, Snapshot, Subnet, Vrf } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
@@ -118,6 +118,7 @@ function specFlags(command: Command): Command {
     .option("--masquerade", "its endpoints reach the outside under their host's address (default)")
     .option("--no-masquerade", "they do not")
     .option("--cni", "hosts keep a CNI configuration of it, if their cni-dir is set")
+    .option("--cni-portmap", "the same, with the portmap plugin behind Weft (the VRF needs hostAccess)")
     .option("--no-cni", "they do not (default)")
     .option("--sg <name>", "security group of all its endpoints, none for no filtering; repeat", repeated)
     .option(
@@ -220,7 +221,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["Security groups", network.spec.securityGroups?.join(", ")],
         ["Spoofing", spoofingText(network.spec.spoofing)],
         ["Enabled", network.spec.enabled ? "yes" : "no"],
-        ["CNI", network.spec.cni === true ? "hosts keep a configuration file" : undefined],
+        ["CNI", cniText(network)],
         ["Endpoints", String(endpoints.length)],
         ["Revision", String(network.revision)],
         ...told.map(({ message }): [string, Cell] => ["Condition", { text: message, tone: "warn" }]),
@@ -310,7 +311,8 @@ async function exportNetwork(
       fix: `there is one: weft network export ${name} --cni`,
     });
   }
-  const network = await (await connect(cli.io, options)).get("network", name);
+  const server = await connect(cli.io, options);
+  const network = await server.get("network", name);
   const slices = (network.spec.slices ?? []).map((one) => one.name);
   if (slice !== undefined && !slices.includes(slice)) {
     throw new Fault("request-invalid", {
@@ -319,13 +321,11 @@ async function exportNetwork(
       fix: slices.length === 0 ? "leave it out: the network is not divided" : `choose one of ${slices.join(", ")}`,
     });
   }
-  cli.io.out(
-    cniConfigList(network, {
-      ...(slice === undefined ? {} : { slice }),
-      ...(socket === undefined ? {} : { socket }),
-      portmap: portmap === true,
-    }),
-  );
+  const isMapped = portmap === true || network.spec.cni === "portmap";
+  const more = { ...(slice === undefined ? {} : { slice }), ...(socket === undefined ? {} : { socket }) };
+  cli.io.out(cniConfigList(network, { ...more, portmap: isMapped }));
+  const vrf = await server.get("vrf", network.spec.vrf);
+  cli.io.err(shortcomings(network, vrf, isMapped));
 }
 
 async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {

@@ -26,6 +26,7 @@ export type SpecFlags = LimitFlags & {
   readonly quarantine?: string;
   readonly dns?: readonly string[];
   readonly cni?: boolean;
+  readonly cniPortmap?: boolean;
   readonly tenant?: string;
   readonly description?: string;
   readonly sg?: readonly string[];
@@ -74,6 +75,7 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(quarantine === undefined ? {} : { quarantine }),
     ...(flags.dns === undefined ? {} : { dns: orNone(flags.dns, "--dns") }),
     ...(flags.cni === undefined ? {} : { cni: flags.cni }),
+    ...(flags.cniPortmap === true ? { cni: "portmap" as const } : {}),
     ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
     ...(flags.sg === undefined ? {} : { securityGroups: orNone(flags.sg, "--sg") }),
     ...(flags.spoofing === undefined ? {} : { spoofing: spoofingOf(flags.spoofing) }),

@@ -6,6 +6,7 @@ export type PurgeFlags = {
   readonly stateDir?: string;
   readonly socket?: string;
   readonly netnsPrefix?: string;
+  readonly cniDir?: string;
   readonly yes?: boolean;
 };
 
@@ -14,6 +15,7 @@ export function register(command: Command, cli: Cli): void {
     .option("--state-dir <dir>", "of the agent that made it (/var/lib/weft/agent)")
     .option("--socket <path>", "of that agent, which must not be running (/run/weft/agent.sock)")
     .option("--netns-prefix <text>", "as the agent had it (weft-)")
+    .option("--cni-dir <dir>", "where the agent kept CNI configurations: its files there go, too")
     .option("-y, --yes", "do not ask")
     .addHelpText("after", "\nWorkloads lose their interfaces. The server still knows the host: see weft host delete.")
     .action(cli.verb((flags: PurgeFlags) => cli.programs.purge(cli.io, flags)));

@@ -307,7 +307,7 @@ test("a network that is wrong is refused: what, where, why, what to do", async (
     await refuses(lab, "name-reserved", /choose a name other than/, () => lab.put(name, v4("10.1.0.0/16")));
   for (const name of ["", "-a", "a b", "a/b", "ä", ".", "a".repeat(254)])
     await refuses(lab, "name-invalid", /cannot be the name/, () => lab.put(name, v4("10.1.0.0/16")));
-  assert.equal((await lab.put("a".repeat(253), { ...v4("10.1.0.0/16"), mtu: 1450 })).spec.mtu, 1450);
+  assert.equal((await lab.put("a".repeat(253), { ...v4("10.1.0.0/16"), vrf: "a", mtu: 1450 })).spec.mtu, 1450);
 });
 
 test("a VRF that is wrong is refused", async () => {

@@ -44,7 +44,7 @@ test("an endpoint of a global network gets address and MAC in its own commit", a
   await refuses(lab, "address-taken", /the gateway has it/, wish({ mac: "02:00:0a:07:00:01" }));
   await refuses(lab, "address-invalid", /unicast MAC/, wish({ mac: "03:00:00:00:00:01" }));
   await refuses(lab, "request-invalid", /absolute path/, wish({ netns: "web" }));
-  await refuses(lab, "name-invalid", /interface name/, wish({ ifname: "a-name-with-16-by" }));
+  await refuses(lab, "name-invalid", /name of an interface/, wish({ ifname: "a-name-with-16-by" }));
   await refuses(lab, "network-unknown", /no network "blu"/, () => lab.attach("blu", "h1", "api"));
   await refuses(lab, "host-unknown", /no host "h9"/, () => lab.attach("blue", "h9", "api"));
   for (const owner of ["a", "b", "c"]) await lab.attach("blue", "h1", owner);

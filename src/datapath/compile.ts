@@ -6,6 +6,7 @@
 //   nft: who may send    nft: masquerade       wb-back  ===port=== eth0
 //        to the tunnel   wx4096 (VXLAN: routed networks) or as port of wb-* (switched ones)
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
+import { apart } from "./apart.ts";
 import { compileEndpoint } from "./endpoint.ts";
 import { compileFirewall, compileProtection } from "./firewall.ts";
 import { type Segment, layoutOf, segmentsOf } from "./layout.ts";
@@ -36,14 +37,15 @@ export function compile(snapshot: Snapshot, host: string, management: readonly s
 function compileVrf(world: World, vrf: Vrf): KernelObject[] {
   const ns: Ns = `vrf:${vrf.name}`;
   const networks = world.networks.get(vrf.name) ?? [];
+  const [own, built] = apart(world, networks);
   const objects: KernelObject[] = [
     { kind: "netns", ns },
     ...NAMESPACE_SYSCTLS.map(([key, value]): KernelObject => ({ kind: "sysctl", ns, key, value })),
     compileFirewall(world, vrf, networks),
     ...memberElements(world, vrf, networks),
-    ...elementsIn(world, vrf, networks),
+    ...elementsIn(own, vrf, built),
   ];
-  for (const network of networks) objects.push(...compileNetwork(world, vrf, network));
+  for (const network of built) objects.push(...compileNetwork(own, vrf, network));
   if (networks.some((network) => network.spec.ipam === "local")) objects.push(...compileRouted(world, vrf, networks));
   if (usesUplink(vrf, networks)) objects.push(...compileUplink(world, vrf, networks));
   return objects;

@@ -3,7 +3,7 @@
 // a cloud gives to its machines alone. `hostAccess` opens a VRF; what the host's administrator publishes (DNAT, as
 // kube-proxy and CNI's portmap make it) is open to all. Sets carry what grows, so there are as many rules as ever.
 import type { Vrf } from "../model/resource.ts";
-import { deviceName } from "./names.ts";
+import { deviceName } from "../model/device.ts";
 import { NO_TUNNEL_FROM_VRFS, portsBesideTunnels } from "./tunnels.ts";
 import { UPLINK_HOST_PREFIX, UPLINK_RANGE_4, UPLINK_RANGE_6, usesUplink } from "./uplink.ts";
 import { chain } from "./words.ts";

@@ -1,6 +1,7 @@
 // Which workloads a list of operations would hurt: what a plan says before anybody says yes.
 import type { Endpoint, Snapshot } from "../model/resource.ts";
-import { deviceName, portName } from "./names.ts";
+import { deviceName } from "../model/device.ts";
+import { portName } from "./names.ts";
 import { rooted } from "./rooted.ts";
 import type { Op } from "./state.ts";
 

@@ -14,7 +14,7 @@ import {
 import { prefixesOf, slicesOn } from "../model/membership.ts";
 import type { AddressRange } from "../model/range.ts";
 import type { Block, EndpointSpec, Host, Network, Vrf } from "../model/resource.ts";
-import { deviceName } from "./names.ts";
+import { deviceName } from "../model/device.ts";
 
 /** One bridge of a network on a host, with what it holds per family. */
 export type Segment = {

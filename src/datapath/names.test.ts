@@ -1,7 +1,8 @@
 // Names of devices stay what they were: an agent must find the links of its earlier lives, whatever version made them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deviceName, portMac, portName, shaperName } from "./names.ts";
+import { deviceName } from "../model/device.ts";
+import { portMac, portName, shaperName } from "./names.ts";
 
 test("an endpoint's names are those of all versions", () => {
   for (const [endpoint, tail, mac] of [

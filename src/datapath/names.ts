@@ -1,18 +1,7 @@
-// Names of kernel devices. Linux gives them 15 bytes (IFNAMSIZ - 1) and people give networks what they like, so a name
-// that does not fit is cut and ends in a hash of the whole; the full name is always in the link's ifalias.
+// Names of an endpoint's devices, and the mark that all links of ours carry. Names of people are longer than the 15
+// bytes that Linux has for a device's; the full name is always in the link's ifalias.
+import { DIGITS, hashOf } from "../model/device.ts";
 import { MARK } from "./state.ts";
-
-const IFNAME_MAX = 15;
-
-/** `m-dcos`, `wb-blue`; `wb-a-very-1k9fq2` when the name is long. Same name in, same device out. */
-export function deviceName(prefix: string, name: string): string {
-  const whole = `${prefix}-${name}`;
-  // A dot or an upper-case letter is legal in a device name but unkind to sysctl paths and to people; it is hashed
-  // away.
-  if (whole.length <= IFNAME_MAX && /^[a-zA-Z0-9-]+$/.test(whole)) return whole;
-  const tail = hashOf(name).text.slice(0, 6);
-  return `${whole.replaceAll(/[^a-zA-Z0-9-]/g, "").slice(0, IFNAME_MAX - tail.length - 1)}-${tail}`;
-}
 
 /** The port of an endpoint, in its VRF's namespace. */
 export function portName(endpoint: string): string {
@@ -33,51 +22,23 @@ export function portMac(endpoint: string): string {
   return `fe:${hex(high)}:${hex(low >>> 24)}:${hex(low >>> 16)}:${hex(low >>> 8)}:${hex(low)}`;
 }
 
-/** Ownership mark and human name of a link: `weft:endpoint:web.eth0`. The kernel takes 255 bytes. */
+/** IFALIASZ is 256, and a text goes to the kernel with its closing zero, which it counts twice. */
+const ALIAS_MAX = 254;
+
+/** Ownership mark and human name of a link: `weft:endpoint:web.eth0`, as much of it as the kernel takes. */
 export function alias(kind: string, name: string): string {
-  return `${MARK}:${kind}:${name}`.slice(0, 255);
+  return cut(`${MARK}:${kind}:${name}`);
 }
 
-const DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz";
-
-/** `low`: 32 bits, `high`: 21 above them; `text` is both as one number in 11 base-36 digits. */
-type Hash = { readonly of: string; readonly high: number; readonly low: number; readonly text: string };
-
-/** An attach asks ten times for the names that one endpoint has. */
-let latest = mixed("");
-
-function hashOf(name: string): Hash {
-  if (latest.of !== name) latest = mixed(name);
-  return latest;
+/** The beginning that fits into an alias, in whole characters: a path may have any. */
+export function cut(text: string): string {
+  if (text.length * 3 <= ALIAS_MAX || Buffer.byteLength(text) <= ALIAS_MAX) return text;
+  let end = Math.min(text.length, ALIAS_MAX);
+  while (Buffer.byteLength(text.slice(0, end)) > ALIAS_MAX) end--;
+  // Half of a pair of surrogates would come back as another character.
+  return text.slice(0, end).toWellFormed() === text.slice(0, end) ? text.slice(0, end) : text.slice(0, end - 1);
 }
 
-/** 53 bits (cyrb53 mixing): 10,000 ports on a host collide with a probability under 1e-8. */
-function mixed(of: string): Hash {
-  let a = 0xdeadbeef;
-  let b = 0x41c6ce57;
-  for (let i = 0; i < of.length; i++) {
-    const c = of.charCodeAt(i);
-    a = Math.imul(a ^ c, 2_654_435_761);
-    b = Math.imul(b ^ c, 1_597_334_677);
-  }
-  a = Math.imul(a ^ (a >>> 16), 2_246_822_507) ^ Math.imul(b ^ (b >>> 13), 3_266_489_909);
-  b = Math.imul(b ^ (b >>> 16), 2_246_822_507) ^ Math.imul(a ^ (a >>> 13), 3_266_489_909);
-  const [high, low] = [b & 0x1f_ffff, a >>> 0];
-  return { of, high, low, text: inBase36(4_294_967_296 * high + low) };
-}
-
-/** As toString(36) with 11 digits, which takes V8 a division of doubles in C++ for each digit. */
-function inBase36(value: number): string {
-  const upper = Math.floor(value / 60_466_176);
-  return digitsOf(upper, 6) + digitsOf(value - upper * 60_466_176, 5);
-}
-
-/** `value` is less than 36 ** count, and fits 31 bits. */
-function digitsOf(value: number, count: number): string {
-  let text = "";
-  for (let rest = value; text.length < count; rest = (rest / 36) | 0) text = `${DIGITS[rest % 36]}${text}`;
-  return text;
-}
 function hex(byte: number): string {
   return `${DIGITS[(byte >>> 4) & 15]}${DIGITS[byte & 15]}`;
 }

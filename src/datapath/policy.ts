@@ -7,6 +7,7 @@
 //                        belongs to a flow that was allowed (flows.ts), or may begin one (the sender's `out` rules)
 //   bridge postrouting   the same for the port it leaves through: a known flow, or one that the receiver takes (`in`)
 // Across a tunnel the two halves happen on two hosts.
+import { createHash } from "node:crypto";
 import { DEFAULT_GROUP, DEFAULT_GROUP_SPEC, type SecurityGroupSpec, groupsOf, peersIn } from "../model/group.ts";
 import { prefixesOf } from "../model/membership.ts";
 import type { Endpoint, Network } from "../model/resource.ts";
@@ -106,9 +107,19 @@ function networkAddresses(world: World, name: string): readonly PeerAddresses[] 
   return network === undefined ? [] : prefixesOf(network.spec).flatMap((cidr) => intervalOf(cidr) ?? []);
 }
 
-/** The sets of a group's members are named after it. */
+/** Of a set's name, whole; nft takes 255 characters. */
+const SET_GROUP_MAX = 200;
+
+/**
+ * The sets of a group's members are named after it: by its name, which nft takes as it is, because a name that is cut
+ * and hashed can be met by another on purpose. Only a very long one is, and no name has a slash.
+ */
 export function setId(group: string): string {
-  return hash24(group).toString(16).padStart(6, "0") + group.replaceAll(/[^a-zA-Z0-9]/g, "").slice(0, 12);
+  if (group.length <= SET_GROUP_MAX) return group;
+  return `${group.slice(0, SET_GROUP_MAX - 65)}/${createHash("sha256").update(group).digest("hex")}`.slice(
+    0,
+    SET_GROUP_MAX,
+  );
 }
 
 /** 24 bits (FNV-1a, folded). */

@@ -229,7 +229,7 @@ function routeText(o: Extract<KernelObject, { kind: "route" }>): string {
   const via = o.via === undefined ? "" : ` via ${o.via}`;
   const dst = o.dst === "0.0.0.0/0" ? "default" : o.dst;
   const how = `${o.onlink ? " onlink" : ""}${o.src === undefined ? "" : ` src ${o.src}`}`;
-  return `${dst}${via} dev ${o.dev}${how} proto ${WEFT_ROUTE_PROTOCOL} metric ${WEFT_ROUTE_METRIC}`;
+  return `${dst}${via} dev ${o.dev}${how} proto ${WEFT_ROUTE_PROTOCOL} metric ${o.metric ?? WEFT_ROUTE_METRIC}`;
 }
 
 /** `tc` writes rates in bits per second and sizes in bytes. */

@@ -118,6 +118,8 @@ export type KernelObject =
       readonly dev: string;
       readonly onlink: boolean;
       readonly src?: string;
+      /** Only of a route that has another, as earlier builds made them in IPv4: nobody wants it. */
+      readonly metric?: number;
     }
   /** Permanent: address to MAC, ARP and ND alike. */
   | { readonly kind: "neighbour"; readonly ns: Ns; readonly dev: string; readonly ip: string; readonly mac: string }
@@ -187,7 +189,7 @@ export function keyOf(o: KernelObject): string {
     case "address":
       return `address ${o.ns} ${o.dev} ${o.cidr}`;
     case "route":
-      return `route ${o.ns} ${o.dst} ${o.dev}`;
+      return `route ${o.ns} ${o.dst} ${o.dev}${o.metric === undefined ? "" : ` metric ${o.metric}`}`;
     case "neighbour":
       return `neighbour ${o.ns} ${o.dev} ${o.ip}`;
     // Flood entries are a set (one per remote VTEP); a unicast MAC lives behind exactly one VTEP and may move.

@@ -10,7 +10,8 @@
 // and ND cross after all: the holder announces itself, and answers. With learning on, a learned entry would survive its
 // endpoint and shadow the true one (the stale entry of every peer).
 import type { Network, Vrf } from "../model/resource.ts";
-import { alias, deviceName } from "./names.ts";
+import { deviceName } from "../model/device.ts";
+import { alias } from "./names.ts";
 import { FLOOD_MAC, type KernelObject, type Ns } from "./state.ts";
 import { type World, tunnelTo } from "./world.ts";
 

@@ -6,7 +6,8 @@ import { formatIp, ipOf } from "../model/address.ts";
 import { prefixesOf } from "../model/membership.ts";
 import type { Network, Vrf } from "../model/resource.ts";
 import { cidrFamily, subnetsOf } from "./endpoint.ts";
-import { alias, deviceName } from "./names.ts";
+import { deviceName } from "../model/device.ts";
+import { alias } from "./names.ts";
 import type { KernelObject, Ns } from "./state.ts";
 import type { World } from "./world.ts";
 

@@ -2,7 +2,7 @@
 // anything else is one that names what stands in the way. A list of operations may meet thousands of such entries, so
 // the tables are read once for it.
 import { isDeepStrictEqual } from "node:util";
-import type { ObjectOf } from "../datapath/state.ts";
+import { type ObjectOf, WEFT_ROUTE_METRIC } from "../datapath/state.ts";
 import { EEXIST, refusalOf } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
@@ -68,7 +68,7 @@ export class Existing {
         (found) => found.dst,
       );
     }
-    const there = this.#routes.get(o.dst) ?? [];
+    const there = (this.#routes.get(o.dst) ?? []).filter((found) => found.metric === (o.metric ?? WEFT_ROUTE_METRIC));
     if (there.some((found) => isThis(found, o, space))) return undefined;
     const texts = there.map((found) => `${found.dst} via ${found.via || "no gateway"} protocol ${found.protocol}`);
     return refusalOf(EEXIST, `there is ${texts.join(", ")}`);
@@ -84,7 +84,8 @@ function explainQueue(space: Space, o: ObjectOf<"tbf">): Refusal | undefined {
 
 function isThis(found: RouteInfo, o: ObjectOf<"route">, space: Space): boolean {
   const isSame = found.via === (o.via ?? "") && found.src === (o.src ?? "") && found.onlink === o.onlink;
-  return isSame && isOurRoute(found) && found.index === space.indexes.get(o.dev);
+  const isSameMetric = found.metric === (o.metric ?? WEFT_ROUTE_METRIC);
+  return isSame && isSameMetric && isOurRoute(found) && found.index === space.indexes.get(o.dev);
 }
 
 function linkText(namespaces: Namespaces, ns: ObjectOf<"veth">["ns"], name: string): string {

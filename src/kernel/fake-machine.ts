@@ -12,6 +12,7 @@ import {
   type ObjectOf,
   type Veth,
   type Vxlan,
+  WEFT_ROUTE_METRIC,
 } from "../datapath/state.ts";
 import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../model/address.ts";
 import { Refused } from "./errno.ts";
@@ -40,7 +41,7 @@ export type FakeSpace = {
   readonly devices: Map<string, Device>;
   readonly ports: Map<string, Set<Link>>;
   readonly sysctls: Map<string, string>;
-  /** By destination: of two routes to one place, the second is refused. */
+  /** By destination and metric: of two routes to one place, the second is refused. */
   readonly routes: Map<string, ObjectOf<"route">>;
   /** How many links carry an address. */
   readonly locals: Map<string, number>;
@@ -193,7 +194,7 @@ export class Machine {
     const connected = connectedBy(object);
     if (connected !== undefined) device.connected.set(key, connected);
     const space = this.space(object.ns);
-    if (object.kind === "route") space.routes.set(object.dst, object);
+    if (object.kind === "route") space.routes.set(placeOf(object), object);
     if (object.kind === "address" && !isThere) count(space.locals, addressIn(object), 1);
   }
 
@@ -209,7 +210,7 @@ export class Machine {
 
   #checkRoute(device: Device, object: ObjectOf<"route">): void {
     const space = this.space(object.ns);
-    const there = space.routes.get(object.dst);
+    const there = space.routes.get(placeOf(object));
     const isForeign = there !== undefined && this.device(there.ns, there.dev).foreign.has(keyOf(there));
     if (there !== undefined && (isForeign || !isSameRoute(there, object))) {
       refuse("exists", `there is ${there.dst} via ${there.via ?? "no gateway"}`);
@@ -253,7 +254,7 @@ export class Machine {
     device.connected.delete(key);
     device.foreign.delete(key);
     const space = this.spaces.get(device.ns);
-    if (entry.kind === "route") space?.routes.delete(entry.dst);
+    if (entry.kind === "route") space?.routes.delete(placeOf(entry));
     if (entry.kind === "address" && space !== undefined) count(space.locals, addressIn(entry), -1);
   }
 
@@ -317,4 +318,14 @@ function count(counts: Map<string, number>, key: string, change: 1 | -1): void {
 
 export function isLinkObject(object: KernelObject): object is LinkObject {
   return isLink(object);
+}
+
+function placeOf({ dst, metric = WEFT_ROUTE_METRIC }: ObjectOf<"route">): string {
+  return `${dst} metric ${metric}`;
+}
+
+/** Equal but for what changes in place. */
+export function isSameEntry(a: EntryObject, b: EntryObject): boolean {
+  const value = (o: EntryObject) => ("mac" in o ? o.mac : "") + ("dst" in o ? o.dst : "") + ("via" in o ? o.via : "");
+  return keyOf(a) === keyOf(b) && value(a) === value(b);
 }

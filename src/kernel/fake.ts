@@ -16,9 +16,9 @@ import { type Direction, DIRECTIONS } from "../model/qos.ts";
 import { refusalOfError } from "./errno.ts";
 import {
   type Device,
-  type EntryObject,
   type FakeSpace,
   isLinkObject,
+  isSameEntry,
   type LinkObject,
   Machine,
   refuse,
@@ -200,6 +200,11 @@ export class FakeKernel implements Kernel {
 
   netnsId(path: string): NetnsId | undefined {
     return path.startsWith("/") ? this.#machine.spaces.get(path as `/${string}`)?.id : undefined;
+  }
+
+  ownNetns(id: NetnsId): Ns | undefined {
+    const own = [...this.#machine.spaces.values()].find((space) => space.id === id);
+    return own === undefined || own.ns.startsWith("/") || !own.isOurs ? undefined : own.ns;
   }
 
   linkNames(ns: Ns): readonly string[] {
@@ -392,9 +397,4 @@ function runElement(space: FakeSpace, verb: Op["op"], object: ObjectOf<"element"
 
 function hasSet({ table }: FakeSpace, set: string): boolean {
   return table?.isOurs === true && (table.text.includes(`set ${set} {`) || table.text.includes(`map ${set} {`));
-}
-
-function isSameEntry(a: EntryObject, b: EntryObject): boolean {
-  const value = (o: EntryObject) => ("mac" in o ? o.mac : "") + ("dst" in o ? o.dst : "") + ("via" in o ? o.via : "");
-  return keyOf(a) === keyOf(b) && value(a) === value(b);
 }

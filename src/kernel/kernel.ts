@@ -125,6 +125,10 @@ export interface Kernel {
   ports(): Promise<readonly PortSeen[]>;
   /** Identity of the namespace behind a path; undefined if there is none. */
   netnsId(path: string): NetnsId | undefined;
+  /**
+   * Whether a namespace is no workload's: the host's own, or one of a VRF that this port has made or seen. From memory.
+   */
+  ownNetns(id: NetnsId): Ns | undefined;
   /** Interface names in use in a namespace: what an attach must not clash with. */
   linkNames(ns: Ns): readonly string[];
   facts(): HostFacts;

@@ -89,6 +89,10 @@ export class LinuxKernel implements Kernel {
     return netnsIdOf(path);
   }
 
+  ownNetns(id: NetnsId): Ns | undefined {
+    return this.#namespaces.known().find((space) => space.inode === id)?.ns;
+  }
+
   linkNames(ns: Ns): readonly string[] {
     return this.#namespaces.use(ns, linkNames) ?? [];
   }

@@ -28,7 +28,7 @@ const MNT_DETACH = 2;
 /** An open namespace. `indexes` remembers interface indexes by name, as far as they were needed. */
 export type Space = {
   readonly ns: Ns;
-  /** Of the host and of VRFs, whose spaces are kept. */
+  /** As inodeOf() has it: of the host and of VRFs, whose spaces are kept. */
   readonly inode: string;
   readonly fd: number;
   readonly socket: NetlinkSocket;
@@ -150,6 +150,11 @@ export class Namespaces {
       .map((file) => this.#vrfAt(file))
       .filter((space) => space !== undefined)
       .sort((a, b) => (a.ns < b.ns ? -1 : 1));
+  }
+
+  /** The host's, and those of VRFs that are open: all that were made, or were there when somebody looked. */
+  known(): readonly Space[] {
+    return [this.#host, ...this.#vrfs.values()];
   }
 
   /** Whether a file of that name may be a namespace of ours; its mark decides. */

@@ -1,13 +1,14 @@
 // From what the kernel tells about namespaces to Weft's objects. Pure: dumps in, objects out.
 //
-// A link that is there but not as Weft leaves every link (up; as a tunnel port: learning off) is given
-// with an MTU of 0, which nobody wants: so the next diff sets it again, and setting a link always restores all of that.
+// A link that is there but not as Weft leaves every link (up; as a tunnel port: learning off; where packets are routed:
+// forwarding) is given with an MTU of 0, which nobody wants: so the next diff sets it again, and setting a link always
+// restores all of that.
 // So is the near end of a pair whose far end nobody asked about, if it has no carrier: then the far end is not up.
-import type { KernelObject, Ns } from "../datapath/state.ts";
+import { type KernelObject, type Ns, WEFT_ROUTE_METRIC } from "../datapath/state.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { QueueInfo } from "./netlink/tc.ts";
 import type { LinkInfo } from "./netlink/link.ts";
-import { isPrimary, peerNs } from "./ownership.ts";
+import { isPrimary, isRouted, peerNs } from "./ownership.ts";
 
 /** One namespace as the kernel tells it, less what is plainly not Weft's. */
 export type Dump = {
@@ -76,7 +77,8 @@ function linkObject(
   const master = masterName === undefined ? {} : { master: masterName };
   const isPortRight = link.kind !== "vxlan" || link.master === 0 || !link.learning;
   const isFarRight = link.kind !== "veth" || far !== undefined || link.hasCarrier;
-  const common = { ns, name, mtu: link.isUp && isPortRight && isFarRight ? link.mtu : 0, mac, alias };
+  const isRight = link.isUp && isPortRight && isFarRight && forwardsIfRouted(link, link);
+  const common = { ns, name, mtu: isRight ? link.mtu : 0, mac, alias };
   if (link.kind === "bridge" || link.kind === "ifb") return { kind: link.kind, ...common };
   if (link.kind === "vxlan" && link.vxlan !== undefined) {
     const floods = link.master !== 0 && !link.neighSuppress ? { floodsArp: true as const } : {};
@@ -87,8 +89,17 @@ function linkObject(
   const peer =
     far === undefined
       ? { ns: "/" as const, name: `index ${link.peer}`, mtu: 0, mac: "" }
-      : { ns: far.ns, name: far.link.name, mtu: far.link.isUp ? far.link.mtu : 0, mac: far.link.mac };
+      : { ns: far.ns, name: far.link.name, mtu: isFarWhole(link, far.link) ? far.link.mtu : 0, mac: far.link.mac };
   return { kind: "veth", ...common, ...master, peer };
+}
+
+function isFarWhole(near: LinkInfo, far: LinkInfo): boolean {
+  return far.isUp && forwardsIfRouted(near, far);
+}
+
+/** Of a pair whose near end is no port of a bridge, both ends are routed through: an uplink. */
+function forwardsIfRouted(near: LinkInfo, { forwards }: LinkInfo): boolean {
+  return forwards || !isRouted(near);
 }
 
 function entriesOf(dump: Dump, devices: ReadonlyMap<number, Device>): KernelObject[] {
@@ -99,7 +110,7 @@ function entriesOf(dump: Dump, devices: ReadonlyMap<number, Device>): KernelObje
   };
   for (const { index, ip, length } of dump.addresses)
     on(index, (ns, dev) => ({ kind: "address", ns, dev, cidr: `${ip}/${length}` }));
-  for (const { index, dst, via, src, onlink } of dump.routes) {
+  for (const { index, dst, via, src, onlink, metric } of dump.routes) {
     on(index, (ns, dev) => ({
       kind: "route",
       ns,
@@ -108,6 +119,7 @@ function entriesOf(dump: Dump, devices: ReadonlyMap<number, Device>): KernelObje
       onlink,
       ...(via === "" ? {} : { via }),
       ...(src === "" ? {} : { src }),
+      ...(metric === WEFT_ROUTE_METRIC ? {} : { metric }),
     }));
   }
   for (const { index, ip, mac } of dump.neighbours) on(index, (ns, dev) => ({ kind: "neighbour", ns, dev, ip, mac }));

@@ -10,13 +10,12 @@
 //   redirect                 filter of priority 87 on what comes in on a link of ours
 //   address, neighbour, FDB  it is on a link of ours, and not of the kinds that the kernel makes there by itself
 import { createHash } from "node:crypto";
+import { cut } from "../datapath/names.ts";
 import { MARK, type Ns, type ObjectKind, WEFT_ROUTE_PROTOCOL } from "../datapath/state.ts";
 import * as k from "./netlink/constants.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { LinkInfo } from "./netlink/link.ts";
 
-/** IFALIASZ less the terminating zero. */
-const ALIAS_MAX = 255;
 const PEER = `${MARK}:peer:`;
 /** How the alias of an endpoint's port begins; its name follows. */
 export const ENDPOINT_ALIAS = `${MARK}:endpoint:`;
@@ -30,9 +29,14 @@ export function isPrimary(link: LinkInfo): boolean {
   return isOurs(link) && !link.alias.startsWith(PEER) && !link.isLoopback;
 }
 
+/** Whether packets may be routed through a link of ours, and not only bridged. */
+export function isRouted({ kind, alias }: Pick<LinkInfo, "kind" | "alias">): boolean {
+  return kind === "bridge" || kind === "vxlan" || (kind === "veth" && !alias.startsWith(ENDPOINT_ALIAS));
+}
+
 /** The mark of a veth's far end tells under which name its namespace was entered: one namespace may have many paths. */
 export function peerAlias(ns: Ns): string {
-  return `${PEER}${ns}`.slice(0, ALIAS_MAX);
+  return cut(`${PEER}${ns}`);
 }
 
 /** The name under which a peer was made, if it is one of `candidates` (the names that this namespace has now). */
@@ -112,7 +116,7 @@ export function netnsFile(prefix: string, vrf: string): string {
 
 /** What lo of a VRF's namespace carries. A VRF's name is a DNS label, so it fits. */
 export function netnsAlias(prefix: string, vrf: string): string {
-  return `${MARK}:netns:${prefix}:${vrf}`.slice(0, ALIAS_MAX);
+  return cut(`${MARK}:netns:${prefix}:${vrf}`);
 }
 
 /** The VRF whose namespace this loopback marks, if this agent made it under this file name. */

@@ -31,7 +31,7 @@ import {
   readQueue,
 } from "./netlink/tc.ts";
 import { type MessageWriter, ipIn } from "./netlink/wire.ts";
-import { isOurs, peerAlias } from "./ownership.ts";
+import { isOurs, isRouted, peerAlias } from "./ownership.ts";
 
 /** What a step may ask for while it is written. */
 export type Desk = {
@@ -118,7 +118,7 @@ function verbOf(op: Op, add: Verb): Verb {
 function addBridge(desk: Desk, o: Bridge): void {
   const index = desk.newIndex(o.ns, o.name);
   newBridge(desk.w, desk.seq(), { index, name: o.name, mac: o.mac });
-  setLink(desk.w, desk.seq(), index, { alias: o.alias, mtu: o.mtu });
+  setLink(desk.w, desk.seq(), index, { alias: o.alias, mtu: o.mtu, forwards: true });
 }
 
 function addIfb(desk: Desk, o: Ifb): void {
@@ -175,7 +175,7 @@ function addVxlan(desk: Desk, o: Vxlan): void {
     ...(master === undefined ? {} : { master }),
     ...(socketNsid === undefined ? {} : { socketNsid }),
   });
-  setLink(desk.w, desk.seq(), index, { alias: o.alias });
+  setLink(desk.w, desk.seq(), index, { alias: o.alias, forwards: true });
   if (master !== undefined) setTunnelPort(desk.w, desk.seq(), index, o.floodsArp === true);
 }
 
@@ -183,7 +183,7 @@ function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => v
   const isRemoval = op.op === "remove";
   if (op.op === "add" && o.peer.mac === "") return [step((desk) => addVeth(desk, o))];
   if (op.op === "add") {
-    const up = (desk: Desk) => setLink(desk.w, desk.seq(), desk.indexOf(o.peer.name), { alias: peerAlias(o.peer.ns) });
+    const up = (desk: Desk) => bringUp(desk, o);
     return [step((desk) => addVeth(desk, o)), { at, ns: o.peer.ns, isRemoval, encode: up }];
   }
   const isAhead = op.op === "set" && op.from.kind === "veth" && op.from.peer.mac === "";
@@ -197,6 +197,14 @@ function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => v
     }),
     { at, ns: o.peer.ns, isRemoval, encode: (desk) => changePeer(desk, o, near, isAhead) },
   ];
+}
+
+function bringUp(desk: Desk, o: Veth): void {
+  setLink(desk.w, desk.seq(), desk.indexOf(o.peer.name), { alias: peerAlias(o.peer.ns), ...forwarding(o) });
+}
+
+function forwarding(o: Veth): { readonly forwards?: true } {
+  return isRouted(o) ? { forwards: true } : {};
 }
 
 function addVeth(desk: Desk, o: Veth): void {
@@ -218,7 +226,7 @@ function addVeth(desk: Desk, o: Veth): void {
     ...(master === undefined ? {} : { master }),
     peer,
   });
-  setLink(desk.w, desk.seq(), index, { alias: o.alias });
+  setLink(desk.w, desk.seq(), index, { alias: o.alias, ...forwarding(o) });
 }
 
 /** Brings a link of ours to what it should be, by its mark as it is now and not as it was observed. Gives its index. */
@@ -233,12 +241,13 @@ function change(desk: Desk, o: Bridge | Vxlan | Veth | Ifb): number {
     ...(link.mtu === o.mtu ? {} : { mtu: o.mtu }),
     ...(link.mac === o.mac ? {} : { mac: o.mac }),
     ...(master === undefined || master === link.master ? {} : { master }),
+    ...(link.forwards || !isRouted(o) ? {} : { forwards: true }),
   });
   if (o.kind === "vxlan" && o.master !== undefined) setTunnelPort(desk.w, desk.seq(), link.index, o.floodsArp === true);
   return link.index;
 }
 
-function changePeer(desk: Desk, { peer }: Veth, near: number, isAhead: boolean): void {
+function changePeer(desk: Desk, { peer, ...own }: Veth, near: number, isAhead: boolean): void {
   if (isAhead && desk.space.indexes.has(peer.name)) {
     // As it was born, down and with a MAC of the kernel's: nobody has to be asked which link that is. A namespace that
     // is another by now has no link of this index, and then it is asked after all.
@@ -256,6 +265,7 @@ function changePeer(desk: Desk, { peer }: Veth, near: number, isAhead: boolean):
     alias: peerAlias(peer.ns),
     ...(link.mtu === peer.mtu ? {} : { mtu: peer.mtu }),
     ...(link.mac === peer.mac ? {} : { mac: peer.mac }),
+    ...(link.forwards || !isRouted(own) ? {} : { forwards: true }),
   });
 }
 
@@ -271,6 +281,7 @@ function routeMessage(desk: Desk, verb: Verb, o: ObjectOf<"route">): void {
     dst: spread.ip,
     length: spread.length,
     onlink: o.onlink,
+    ...(o.metric === undefined ? {} : { metric: o.metric }),
     ...(o.via === undefined ? {} : { via: ipIn(o.via) }),
     ...(o.src === undefined ? {} : { src: ipIn(o.src) }),
   };

@@ -101,7 +101,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   answerAsks({ host, agent, door, kernel, journal, mirror, transport, log });
   const members = new Members({ agent, door, host, journal, mirror, kernel, transport, clock, random, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
-  const hatches = [cniHatch({ agent, host, door, journal, kernel, log })];
+  const hatches = [cniHatch({ agent, host, door, journal, kernel, clock, log })];
   const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, door, disk, host), hatches);
   if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });
@@ -234,7 +234,7 @@ function keepCniFiles(place: Place, mirror: Mirror, host: string, log: Surroundi
     last = now;
     const here = new Set(snapshot.blocks.filter(({ spec }) => spec.host === host).map(({ spec }) => spec.network));
     const marked = snapshot.networks.filter(
-      ({ name, spec }) => spec.cni === true && (spec.ipam === "global" || here.has(name)),
+      ({ name, spec }) => (spec.cni ?? false) !== false && (spec.ipam === "global" || here.has(name)),
     );
     for (const problem of keepFiles(place, marked, mirror.isSynced)) log("cni files", { problem });
   };

@@ -1,6 +1,7 @@
 // Removes all that Weft made in this host's kernel, and proves it by looking again. Recognises it as the agent does, by
 // its marks; what others made stays.
 import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { fileJournal } from "../agent/journal.ts";
 import { openDisk } from "../agent/disk.ts";
 import { count, type Io } from "../cli/io.ts";
@@ -10,7 +11,8 @@ import { settingsOf } from "../cli/settings.ts";
 import { agentClient } from "../client/agent.ts";
 import { diff } from "../datapath/diff.ts";
 import { printOp } from "../datapath/print.ts";
-import type { Ns } from "../datapath/state.ts";
+import type { KernelState, Ns } from "../datapath/state.ts";
+import { keptIn } from "../doors/cni/files.ts";
 import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { Fault } from "../model/fault.ts";
@@ -18,25 +20,32 @@ import { AGENT_DEFAULTS, AGENT_SETTINGS } from "./agent.ts";
 
 /** A removal may uncover what hung on it, so a second look is normal and a third is not. */
 const ROUNDS = 3;
+/** Where agents are told to keep CNI configurations, mostly. */
+const USUAL_CNI_DIR = "/etc/cni/net.d";
 
 export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
-  const { stateDir, socket, netnsPrefix, yes } = flags;
-  const settings = await settingsOf("agent", AGENT_SETTINGS, { stateDir, socket, netnsPrefix }, io.env);
-  await refuseWhileRunning(settings.socket ?? AGENT_DEFAULTS.socket);
+  const { stateDir, socket, netnsPrefix, cniDir, yes } = flags;
+  const settings = await settingsOf("agent", AGENT_SETTINGS, { stateDir, socket, netnsPrefix, cniDir }, io.env);
+  const door = settings.socket ?? AGENT_DEFAULTS.socket;
+  await refuseWhileRunning(door);
   const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
   const workloads = existsSync(directory) ? attachedIn(directory, kernel.facts().bootId) : [];
   try {
-    const held = await kernel.observe(workloads);
-    if (held.size > 0) await confirm(io, "purging this host", [count(held.size, "kernel object")], yes);
+    const objects = [...(await kernel.observe(workloads)).values()].filter(({ kind }) => kind !== "sysctl").length;
+    if (objects > 0) await confirm(io, "purging this host", [count(objects, "kernel object")], yes);
     for (let round = 0; round < ROUNDS; round++) {
       const ops = diff(await kernel.observe(workloads), new Map());
       if (ops.length > 0) await kernel.apply(ops);
     }
     const left = diff(await kernel.observe(workloads), new Map());
     if (left.length > 0) throw notGone(left.flatMap(printOp));
-    rmSync(directory, { recursive: true, force: true });
-    io.err(`removed ${count(held.size, "kernel object")} and ${directory}; looked again: nothing is left\n`);
+    for (const path of [directory, door]) rmSync(path, { recursive: true, force: true });
+    const files = removeFiles(settings["cni-dir"]);
+    io.err(
+      `removed ${[count(objects, "kernel object"), ...files, directory].join(", ")}; looked again: nothing is left\n`,
+    );
+    for (const line of staying(await kernel.observe([]), settings["cni-dir"])) io.err(`${line}\n`);
     return 0;
   } finally {
     kernel.close();
@@ -56,6 +65,29 @@ async function refuseWhileRunning(socket: string): Promise<void> {
     where: socket,
     fix: "stop it first",
   });
+}
+
+/** CNI configurations that the agent kept; those of others stay. Gives what was removed. */
+function removeFiles(directory: string | undefined): readonly string[] {
+  const files = directory === undefined ? [] : keptIn(directory).map((file) => join(directory, file));
+  for (const file of files) rmSync(file, { force: true });
+  return files;
+}
+
+/** What Weft may have made and leaves, with what to do about it: nobody can tell who else relies on it by now. */
+function staying(state: KernelState, cniDir: string | undefined): readonly string[] {
+  const forwards = [...state.values()].some(
+    (o) => o.kind === "sysctl" && o.key === "ipv4/ip_forward" && o.value === "1",
+  );
+  const files = cniDir === undefined ? keptIn(USUAL_CNI_DIR) : [];
+  return [
+    ...(forwards
+      ? ["net.ipv4.ip_forward stays 1, as others may need it by now; if not: sysctl -w net.ipv4.ip_forward=0"]
+      : []),
+    ...(files.length === 0
+      ? []
+      : [`${USUAL_CNI_DIR} still has ${files.join(", ")}: purge with --cni-dir to remove them`]),
+  ];
 }
 
 /** Namespaces of workloads, where interfaces of ours are. */

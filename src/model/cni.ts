@@ -1,6 +1,6 @@
 // How a network is written as a CNI configuration list: what `weft network export --cni` prints and an agent keeps in
 // /etc/cni/net.d. Pure.
-import type { Network } from "./resource.ts";
+import type { Network, Vrf } from "./resource.ts";
 
 /** Where the plugin looks for the agent when nobody says otherwise. */
 const USUAL_SOCKET = "/run/weft/agent.sock";
@@ -33,4 +33,18 @@ export function cniConfigList(network: Network, { slice, portmap, socket }: CniE
     plugins: [weft, ...(portmap === true ? [{ type: "portmap", capabilities: { portMappings: true } }] : [])],
   };
   return `${JSON.stringify(list, undefined, 2)}\n`;
+}
+
+/** What Kubernetes, or `portmap`, will miss of a network, as a line for people; empty if nothing. */
+export function shortcomings({ name, spec }: Network, vrf: Vrf, portmap: boolean): string {
+  const access = vrf.spec.hostAccess ? [] : [`hostAccess on VRF ${vrf.name}`];
+  const missing = [...(spec.ipam === "local" ? [] : [`ipam local (${name} is global)`]), ...access];
+  const whose = portmap && access.length > 0 ? "portmap and Kubernetes need" : "Kubernetes needs";
+  return missing.length === 0 ? "" : `note: ${whose} ${missing.join(" and ")}; see docs/cni.md\n`;
+}
+
+/** For people; undefined if no files are kept. */
+export function cniText({ spec: { cni } }: Network): string | undefined {
+  if (cni === undefined || cni === false) return undefined;
+  return `hosts keep a configuration file${cni === "portmap" ? ", with portmap" : ""}`;
 }

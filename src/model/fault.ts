@@ -18,6 +18,7 @@ export const REASONS = {
   "address-outside": { status: 400, exit: 2 },
   "family-wrong": { status: 400, exit: 2 },
   "qos-invalid": { status: 400, exit: 2 },
+  "netns-reserved": { status: 400, exit: 2 },
   // It names something that is not there.
   "network-unknown": { status: 404, exit: 3 },
   "vrf-unknown": { status: 404, exit: 3 },

@@ -124,9 +124,10 @@ export const NetworkSpec = Type.Object(
     qos: optional(Qos),
     enabled: Type.Boolean({ description: "A disabled network gets no new blocks and takes no new endpoints." }),
     cni: optional(
-      Type.Boolean({
+      Type.Union([Type.Boolean(), Type.Literal("portmap")], {
         description:
-          "Whether hosts that are told where (`cni-dir`) keep a CNI configuration of it for container runtimes.",
+          "Whether hosts that are told where (`cni-dir`) keep a CNI configuration of it for container runtimes; " +
+          "`portmap`: with the plugin of that name behind Weft, which publishes ports (its VRF needs `hostAccess`).",
       }),
     ),
     securityGroups: Groups("Groups of all its endpoints. None, here or at an endpoint: nothing is filtered."),

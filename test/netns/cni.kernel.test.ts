@@ -368,9 +368,12 @@ describe("CNI", { skip: whyNoKernelTests() ?? false, timeout: 300_000 }, () => {
     const c = await fresh();
     await done("ADD", { ...c, config: conf("local") });
     await cluster.kill("h1");
+    const none = performance.now();
+    await Promise.all(
+      (["ADD", "DEL"] as const).map((command) => refused(11, command, { ...a, config: conf("local") })),
+    );
+    assert(performance.now() - none > 4_000, "one that restarts is waited for");
     for (const [command, code] of [
-      ["ADD", 11],
-      ["DEL", 11],
       ["CHECK", 11],
       ["GC", 11],
       ["STATUS", 50],

@@ -570,6 +570,7 @@ function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what
     echo: () => kernel.echo(),
     walls: () => kernel.walls(),
     netnsId: (path) => kernel.netnsId(path),
+    ownNetns: (id) => kernel.ownNetns(id),
     linkNames: (ns) => kernel.linkNames(ns),
     facts: () => kernel.facts(),
     underlayMtu: (address) => kernel.underlayMtu(address),

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Ip, formatIp, macFromIp, macValue, parseIp, parseMac } from "../../model/address.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
 import type { EndpointClaim, EndpointPatch } from "../../model/input.ts";
-import { checkName } from "../../model/parse.ts";
+import { checkEndpointName } from "../../model/ifname.ts";
 import type { Endpoint, Host, Network } from "../../model/resource.ts";
 import { qualifiedName } from "../../model/endpointName.ts";
 import { endpointName } from "../../model/resource.ts";
@@ -167,25 +167,12 @@ function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Netwo
 
 /** An attach to a local network is done when the server hears of it: a name that is another host's is qualified. */
 function nameIn(view: View, claim: EndpointClaim): string {
-  const name = nameOf(claim);
+  const name = checkEndpointName(claim.owner, claim.ifname);
   const qualified = qualifiedName(name, claim.host);
   if (view.endpoint.has(qualified)) return qualified;
   const { spec } = view.endpoint.get(name) ?? {};
   const isLocal = view.network.get(claim.network)?.spec.ipam === "local";
   return isLocal && spec !== undefined && spec.host !== claim.host ? qualified : name;
-}
-
-function nameOf({ owner, ifname }: EndpointClaim): string {
-  // The kernel takes 15 bytes (IFNAMSIZ - 1).
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/.test(ifname)) {
-    throw new Fault("name-invalid", {
-      what: `"${ifname.slice(0, 80)}" cannot be an interface name`,
-      where: "ifname",
-      fix: "choose at most 15 letters, digits, dots and dashes, like eth0",
-    });
-  }
-  checkName("endpoint", owner, "owner");
-  return checkName("endpoint", endpointName(owner, ifname), "owner");
 }
 
 /** The requested MAC if nobody has it; else one made from the address. */

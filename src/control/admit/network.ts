@@ -11,6 +11,7 @@ import { IPV6_MTU_MIN, TUNNEL_OVERHEAD } from "../limits.ts";
 import { type View, get, hostsInOrder } from "../view.ts";
 import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "./context.ts";
+import { checkNetworkDevices } from "./devices.ts";
 import { endLease, giveUp } from "./freed.ts";
 import { checkGroups, groupsWithPeer } from "./group.ts";
 import { holdsOf } from "./hold.ts";
@@ -44,6 +45,7 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
     checkPlace(view, name, spec.vrf, cidr, where, context);
   }
   for (const [mtu, where] of mtusOf(spec)) checkMtu(view, spec, mtu, where);
+  checkNetworkDevices(view, name, spec, old);
   const network = draft.put("network", name, spec);
   if (old !== undefined) {
     dropStaleBlocks(draft, network);
@@ -164,7 +166,7 @@ function completed(
     ...(qos === undefined ? {} : { qos }),
     masquerade: input.masquerade ?? true,
     enabled: input.enabled ?? true,
-    ...(input.cni === true ? { cni: true } : {}),
+    ...(input.cni === undefined || input.cni === false ? {} : { cni: input.cni }),
     ...(groups === undefined ? {} : { securityGroups: checkGroups(view, groups, "spec.securityGroups") }),
     ...(input.spoofing === undefined ? {} : { spoofing: input.spoofing }),
     ...(input.description === undefined ? {} : { description: input.description }),

@@ -22,6 +22,7 @@ import {
 import { type View, get, hostsInOrder } from "../view.ts";
 import { networksOf, settleVrf } from "./allocate.ts";
 import { type Context, cidrsOf, inUse } from "./context.ts";
+import { checkVrfDevices } from "./devices.ts";
 import {
   type Collision,
   checkUsable,
@@ -39,6 +40,7 @@ export function putVrf(draft: Draft, name: string, input: VrfInput, context: Con
   const spec = completed(view, name, input, old, context);
   checkSpec(view, name, spec, context);
   if (old !== undefined) checkChange(view, old, spec, input, neededFamilies(view, name, context));
+  checkVrfDevices(view, name, spec);
   const vrf = draft.put("vrf", name, spec);
   settleVrf(draft, name, hostsInOrder(view), "anew");
   return vrf;
@@ -67,7 +69,7 @@ export function ensureVrf(draft: Draft, name: string, wish: VrfWish, context: Co
       : old.spec.vtepSubnets;
     return draft.put("vrf", name, { ...old.spec, vtepSubnets });
   }
-  return draft.put("vrf", name, {
+  const spec: VrfSpec = {
     index: freeIndex(view),
     vni: chooseVni(view, wish.vni, `vrf/${name}`, "spec.vni", wish.notVni),
     tunnelPort: TUNNEL_PORT,
@@ -76,7 +78,9 @@ export function ensureVrf(draft: Draft, name: string, wish: VrfWish, context: Co
     hostAccess: false,
     // Said, so that a list of it can be applied again: a put that does not say makes it one that stays.
     kept: false,
-  });
+  };
+  checkVrfDevices(view, name, spec);
+  return draft.put("vrf", name, spec);
 }
 
 /** Removes a VRF; with `force` its networks and their endpoints too. */

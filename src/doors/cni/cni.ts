@@ -7,9 +7,11 @@ import type { Hatch, HatchAnswer } from "../../agent/socket.ts";
 import { differences } from "../../agent/verify.ts";
 import type { Ns } from "../../datapath/state.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
+import type { Clock } from "../../model/clock.ts";
 import { vrfsOn } from "../../model/membership.ts";
 import { endpointName, type Network } from "../../model/resource.ts";
 import type { AttachRequest } from "../../model/status.ts";
+import type { Json } from "./fold.ts";
 import { CniRefusal, errorJson, refusalOf } from "./refusal.ts";
 import { type Config, decode, partsOf, type Request, requestOf, VERSIONS, versionIn } from "./request.ts";
 import { lacking, listIn, resultOf } from "./result.ts";
@@ -20,6 +22,7 @@ export type CniOptions = {
   readonly door: Door;
   readonly journal: Journal;
   readonly kernel: Kernel;
+  readonly clock: Clock;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 };
 
@@ -35,13 +38,13 @@ async function answer(options: CniOptions, body: Buffer): Promise<HatchAnswer> {
   try {
     const { environment, input } = partsOf(body);
     const command = environment.get("CNI_COMMAND");
-    // A runtime may ask for the versions without any configuration.
-    const json = command === "VERSION" && input.trim() === "" ? { cniVersion: NEWEST } : decode(input);
+    // A runtime may ask for the versions without any configuration, and wants to be rid of a container whatever it is.
+    const json = command === "VERSION" && input.trim() === "" ? { cniVersion: NEWEST } : decoded(command, input);
     version = versionIn(json);
     const request = requestOf(environment, json);
     if (request.command === "VERSION")
       return { status: 200, body: JSON.stringify({ cniVersion: request.version, supportedVersions: VERSIONS }) };
-    if (request.netns !== "" && !environment.has("CNI_NETNS_OVERRIDE")) refuseOwnNamespace(options, request);
+    if (request.netns !== "") refuseOwnNamespace(options, request);
     return { status: 200, body: await run(options, request) };
   } catch (error) {
     const refusal = refusalOf(error);
@@ -50,10 +53,31 @@ async function answer(options: CniOptions, body: Buffer): Promise<HatchAnswer> {
   }
 }
 
-/** A container that shares the host's namespace has the host's network already. */
+function decoded(command: string | undefined, input: string): Json {
+  try {
+    return decode(input);
+  } catch (error) {
+    if (command === "DEL") return {};
+    throw error;
+  }
+}
+
+/** A container that shares the host's namespace has the host's network already; a VRF's is no container's. */
 function refuseOwnNamespace({ kernel }: CniOptions, { command, netns }: Request): void {
-  if (command === "DEL" || kernel.netnsId(netns) !== kernel.netnsId("/proc/self/ns/net")) return;
-  throw new CniRefusal("environment", `CNI_NETNS is invalid: "${netns}"`, "it is the host's own network namespace");
+  const id = command === "DEL" ? undefined : kernel.netnsId(netns);
+  const ns = id === undefined ? undefined : kernel.ownNetns(id);
+  if (ns === undefined) return;
+  const whose = ns === "host" ? "the host's own network namespace" : `the namespace of VRF ${ns.slice(4)}`;
+  throw new CniRefusal("environment", `CNI_NETNS is invalid: "${netns}"`, `it is ${whose}`);
+}
+
+/** How long an ADD waits for an agent that has just started: a little longer than that waits for its server. */
+const START_MS = 5_000;
+const LOOK_MS = 20;
+
+async function started({ agent, clock }: CniOptions): Promise<void> {
+  const isUnsaid = () => agent.current() === undefined;
+  for (let waited = 0; isUnsaid() && waited < START_MS; waited += LOOK_MS) await clock.sleep(LOOK_MS);
 }
 
 /** What goes to standard output. */
@@ -78,6 +102,7 @@ async function run(options: CniOptions, request: Request): Promise<string> {
 
 async function add(options: CniOptions, request: Request) {
   const { config } = request;
+  await started(options);
   refuseAtOnce(options, request);
   const attachment = await options.door.attach(attachRequestOf(options, request), { cni: config.name });
   return resultOf(config.version, attachment, config.dns, config.prevResult);
@@ -130,10 +155,11 @@ function wayOut({ kernel }: CniOptions, netns: string, ifname: string, { prevRes
   return others.some((name) => name < ifname) ? false : undefined;
 }
 
-/** Whether an entry of the journal is what this request is about: another configuration's is not. */
+/** Whether an entry of the journal is what this request is about: that of a configuration with another name is not. */
 function isMeant({ cni, endpoint: { spec } }: Entry, { containerId, ifname, config }: Request): boolean {
   // After the journal was lost an endpoint is known again, but not by which configuration it was made.
-  const isOurs = cni === undefined ? spec.network === config.network : cni === config.name;
+  const [ours, said] = cni === undefined ? [spec.network, config.network] : [cni, config.name];
+  const isOurs = said === "" || said === ours;
   return isOurs && spec.owner === containerId && spec.ifname === ifname;
 }
 
@@ -189,6 +215,7 @@ function unreachable({ agent, host }: CniOptions, { name, spec }: Network): read
 /** Goes on after an error; says at the end what could not be taken away. */
 async function collect(options: CniOptions, { name, valid = [] }: Config): Promise<void> {
   const stays = new Set(valid.map(({ containerId, ifname }) => endpointName(containerId, ifname)));
+  // Without a name nothing is known to be this configuration's.
   const isOurs = ({ cni }: Entry) => cni === name;
   const names = [...options.journal.entries.values()].filter(isOurs).map(({ endpoint }) => endpoint.name);
   const leftovers = names.filter((endpoint) => !stays.has(endpoint));

@@ -28,15 +28,22 @@ export function keepFiles(
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     for (const [file, text] of wanted) problems.push(...write(join(directory, file), text));
-    const ours = readdirSync(directory).filter((file) => file.startsWith("weft-") && file.endsWith(SUFFIX));
-    for (const file of isComplete ? ours : []) {
-      const path = join(directory, file);
-      if (!wanted.has(file) && isOurs(readText(path))) rmSync(path, { force: true });
-    }
+    for (const file of isComplete ? keptIn(directory) : [])
+      if (!wanted.has(file)) rmSync(join(directory, file), { force: true });
   } catch (error) {
     problems.push(`${directory}: ${error instanceof Error ? error.message : String(error)}`);
   }
   return problems;
+}
+
+/** Names of the files of ours in a directory; none if it cannot be read. */
+export function keptIn(directory: string): readonly string[] {
+  const isKept = (file: string) => /^weft-.*\.conflist$/.test(file) && isOurs(readText(join(directory, file)));
+  try {
+    return readdirSync(directory).filter(isKept);
+  } catch {
+    return [];
+  }
 }
 
 function fileOf(network: string): string {
@@ -46,7 +53,7 @@ function fileOf(network: string): string {
 function textOf(network: Network, socket: string): string {
   return cniConfigList(
     network,
-    { socket },
+    { socket, portmap: network.spec.cni === "portmap" },
     { [MARK]: "changes are overwritten; `weft network edit` takes the file away" },
   );
 }

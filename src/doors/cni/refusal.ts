@@ -40,6 +40,7 @@ const BY_REASON: Readonly<Partial<Record<Reason, Code>>> = {
   "qos-unsupported": "unsupported",
   unsupported: "unsupported",
   "netns-missing": "container-unknown",
+  "netns-reserved": "environment",
   "not-synced": "try-again",
   unavailable: "try-again",
   timeout: "try-again",

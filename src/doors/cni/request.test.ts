@@ -105,6 +105,84 @@ test("bandwidth becomes limits: ingress is into the container", () => {
   refuses("config", /bandwidth.ingressRate: expected a whole number/, () => qos({ ingressRate: "1M" }));
 });
 
+test("keys are read in any case, as Go reads them; of two, the exact one counts", () => {
+  const odd = {
+    CNIVersion: "1.1.0",
+    NAME: "lan",
+    type: "weft",
+    Network: "blue",
+    RuntimeConfig: {
+      IPS: ["10.7.0.9"],
+      Mac: "02:00:00:00:00:0a",
+      Bandwidth: { IngressRate: 8_000_000, IngressBurst: 4_294_967_295, EgressRate: 0, EgressBurst: 4_294_967_295 },
+      DNS: { Servers: ["10.0.0.2"], Searches: ["b"], Options: ["rotate"] },
+      PortMappings: [],
+    },
+    Dns: { Domain: "lab" },
+    IPAM: { Type: "" },
+    DefaultRoute: true,
+  };
+  const { config } = ask(odd);
+  assert.deepEqual([config.name, config.network, config.defaultRoute], ["lan", "blue", true]);
+  assert.deepEqual([config.addresses, config.mac], [["10.7.0.9"], "02:00:00:00:00:0a"]);
+  assert.equal(config.qos?.inbound === undefined || config.qos.inbound === "none", false);
+  assert.equal(config.qos?.outbound, undefined);
+  assert.deepEqual(config.dns, { domain: "lab", nameservers: ["10.0.0.2"], search: ["b"], options: ["rotate"] });
+  assert.deepEqual(ask({ ...CONF, args: { CNI: { Ips: ["10.7.0.3"] } } }).config.addresses, ["10.7.0.3"]);
+  assert.equal(ask({ ...CONF, Network: "red" }).config.network, "blue");
+  assert.equal(ask({ Network: "red", ...CONF }).config.network, "blue");
+  refuses("unsupported", /Mtu/, () => ask({ ...CONF, Mtu: 1400 }));
+  refuses("unsupported", /ipam/, () => ask({ ...CONF, IPAM: { TYPE: "host-local" } }));
+  refuses("unsupported", /portMappings/, () => ask({ ...CONF, RuntimeConfig: { PortMappings: [{ HostPort: 80 }] } }));
+  const gc = { ...CONF, "CNI.dev/Valid-Attachments": [{ ContainerId: "a", IfName: "eth0" }] };
+  assert.deepEqual(ask(gc, { CNI_COMMAND: "GC" }).config.valid, [{ containerId: "a", ifname: "eth0" }]);
+  const { prevResult } = ask({ ...CONF, prevResult: { Routes: [{ Dst: "0.0.0.0/0" }], IPs: [] } }).config;
+  assert.deepEqual(prevResult, { routes: [{ dst: "0.0.0.0/0" }], ips: [] });
+});
+
+/** Each is a configuration that an ADD refuses. */
+const MUTILATED: readonly object[] = [
+  { cniVersion: "9.9.9" },
+  { cniVersion: undefined },
+  { cniVersion: 7 },
+  { name: undefined },
+  { name: "a b" },
+  { name: ["lan"] },
+  { network: undefined },
+  { network: 7 },
+  { slice: true },
+  { mtu: 1400 },
+  { ipam: { type: "host-local" } },
+  { ipam: "static" },
+  { ipMasq: "yes" },
+  { defaultRoute: "yes" },
+  { dns: { nameservers: [1] } },
+  { dns: 7 },
+  { args: { cni: { ips: "10.7.0.3" } } },
+  { runtimeConfig: [] },
+  { runtimeConfig: { ips: ["nowhere"] } },
+  { runtimeConfig: { mac: "x" } },
+  { runtimeConfig: { bandwidth: { ingressRate: "1M" } } },
+  { runtimeConfig: { portMappings: [{ hostPort: 80 }] } },
+  { runtimeConfig: { aliases: { blue: ["web"] } } },
+  { prevResult: [] },
+];
+
+test("DEL, GC and CHECK take any configuration, whatever an ADD says to it", () => {
+  const whole = { ...CONF, "cni.dev/valid-attachments": [], prevResult: {} };
+  for (const mutilation of MUTILATED) {
+    const conf = { ...whole, ...mutilation };
+    const what = JSON.stringify(mutilation);
+    assert.throws(() => ask(conf), `ADD refuses ${what}`);
+    for (const command of ["DEL", "GC", "CHECK"]) {
+      const { config, containerId } = ask(conf, { CNI_COMMAND: command, CNI_ARGS: "nonsense" });
+      assert.equal(containerId, command === "GC" ? "" : "c1", what);
+      assert.equal(config.name, "name" in mutilation ? "" : "lan", what);
+      assert.equal(config.network, "network" in mutilation ? "" : "blue", what);
+    }
+  }
+});
+
 test("code 1: a version that is not spoken, or that has no such command", () => {
   for (const cniVersion of ["0.1.0", "0.2.0", "1.2.0", "nonsense"])
     refuses("version", new RegExp(`"${cniVersion}" is not supported`), () => ask({ ...CONF, cniVersion }));

@@ -4,6 +4,8 @@
 import { formatIp, interfaceOf, ipOf, isMapped, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import { type CniBandwidth, qosOfCni, type QosInput } from "../../model/qos.ts";
+import { IFNAME_RULE, isIfname } from "../../model/ifname.ts";
+import { folded, foldedIn, foldedResult, isObject, type Json } from "./fold.ts";
 import { CniRefusal } from "./refusal.ts";
 
 /** Oldest first. */
@@ -13,7 +15,6 @@ export type Version = (typeof VERSIONS)[number];
 const COMMANDS = { ADD: "0.3.1", DEL: "0.3.1", CHECK: "0.4.0", STATUS: "1.1.0", GC: "1.1.0" } as const;
 type Command = keyof typeof COMMANDS;
 
-export type Json = { readonly [key: string]: unknown };
 /** A list of attachments: a container and an interface in it. */
 type Attached = { readonly containerId: string; readonly ifname: string };
 export type Dns = {
@@ -68,7 +69,7 @@ export function partsOf(message: Buffer): { readonly environment: Environment; r
   }
 }
 
-/** The configuration as JSON; a CniRefusal `decode` if it is none. */
+/** The configuration as JSON, keys in the specification's case; a CniRefusal `decode` if it is none. */
 export function decode(input: string): Json {
   let value: unknown;
   try {
@@ -81,7 +82,7 @@ export function decode(input: string): Json {
     );
   }
   if (!isObject(value)) throw new CniRefusal("decode", "the network configuration is not a JSON object");
-  return value;
+  return folded(value, KEYS);
 }
 
 /** The version to answer in, however wrong the rest is. */
@@ -96,7 +97,9 @@ export function requestOf(environment: Environment, json: Json): Request | Versi
   if (command === "VERSION") return { command, version };
   if (!isCommand(command))
     throw invalidVariable("CNI_COMMAND", command, "it is one of ADD, DEL, CHECK, STATUS, GC, VERSION");
-  const spoken = VERSIONS.find((one) => one === version);
+  // What is taken away or looked at was added: whatever became of its configuration since, the container stays its own.
+  const isLenient = command === "DEL" || command === "CHECK" || command === "GC";
+  const spoken = VERSIONS.find((one) => one === version) ?? (isLenient ? VERSIONS.at(-1) : undefined);
   const first = VERSIONS.indexOf(COMMANDS[command]);
   if (spoken === undefined || VERSIONS.indexOf(spoken) < first) {
     const what =
@@ -104,8 +107,9 @@ export function requestOf(environment: Environment, json: Json): Request | Versi
     throw new CniRefusal("version", what, `set cniVersion to one of ${VERSIONS.slice(first).join(", ")}`);
   }
   const place = placeOf(command, environment);
-  const args = command === "ADD" || command === "CHECK" ? argsOf(environment.get("CNI_ARGS") ?? "") : {};
-  return { command, ...place, config: configOf(command, spoken, json, args) };
+  if (isLenient) return { command, ...place, config: leftOf(command, spoken, json) };
+  const args = command === "ADD" ? argsOf(environment.get("CNI_ARGS") ?? "") : {};
+  return { command, ...place, config: configOf(spoken, json, args) };
 }
 
 function isCommand(command: string): command is Command {
@@ -119,12 +123,7 @@ function placeOf(command: Command, environment: Environment): Pick<Request, "con
   if (command === "STATUS" || command === "GC") return { containerId: "", netns: "", ifname: "" };
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,200}$/.test(containerId))
     throw invalidVariable("CNI_CONTAINERID", containerId, "it begins with a letter or digit; then also _ . and -");
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/.test(ifname))
-    throw invalidVariable(
-      "CNI_IFNAME",
-      ifname,
-      "an interface has 1 to 15 letters, digits, dots, dashes and underscores",
-    );
+  if (!isIfname(ifname)) throw invalidVariable("CNI_IFNAME", ifname, IFNAME_RULE);
   if (command !== "DEL" && !/^\/(?!proc\/(thread-)?self\/)./.test(netns))
     throw invalidVariable("CNI_NETNS", netns, "it is the absolute path of the container's network namespace");
   return { containerId, netns, ifname };
@@ -166,29 +165,44 @@ export function argsOf(text: string): Args {
  * Keys that any configuration may have, and Weft's own; `socket` is for the shim, who found us by it. Keys of the form
  * `cni.dev/…` are the specification's.
  */
-const KEYS: ReadonlySet<string> = new Set(
-  (
-    "cniVersion cniVersions name type args capabilities runtimeConfig prevResult ipMasq ipam dns " +
-    "disableCheck disableGC network slice defaultRoute socket"
-  ).split(" "),
-);
+const KEYS: readonly string[] = (
+  "cniVersion cniVersions name type args capabilities runtimeConfig prevResult ipMasq ipam dns " +
+  "disableCheck disableGC network slice defaultRoute socket cni.dev/valid-attachments cni.dev/attachments"
+).split(" ");
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
-function configOf(command: Command, version: Version, json: Json, args: Args): Config {
+/** What is left of a configuration that an ADD may refuse by now: what it says well. Empty text is what it does not. */
+function leftOf(command: Command, version: Version, json: Json): Config {
+  const { name, network, prevResult } = json;
+  if (command === "CHECK" && (prevResult ?? undefined) === undefined)
+    throw wrong("prevResult", "the result of the ADD");
+  return {
+    version,
+    name: typeof name === "string" && NAME.test(name) ? name : "",
+    network: typeof network === "string" ? network : "",
+    addresses: [],
+    dns: {},
+    ...(isObject(prevResult) ? { prevResult: foldedResult(prevResult) } : {}),
+    ...(command === "GC" ? { valid: validOf(json) } : {}),
+  };
+}
+
+function configOf(version: Version, json: Json, args: Args): Config {
   for (const [key, value] of Object.entries(json)) {
-    if (!KEYS.has(key) && !key.startsWith("cni.dev/"))
+    if (!KEYS.includes(key) && !key.startsWith("cni.dev/"))
       throw unsupported(key, value, "Weft's own keys are network, slice, defaultRoute and socket");
   }
-  const { ipam, ipMasq, defaultRoute, prevResult } = json;
+  const { ipMasq, defaultRoute, prevResult } = json;
+  const ipam = foldedIn(json["ipam"], ["type"]);
   if (isObject(ipam) ? (ipam["type"] ?? "") !== "" : ipam !== undefined && ipam !== null)
     throw unsupported("ipam", ipam, "Weft assigns the addresses of its networks itself; leave it out");
   if (prevResult !== undefined && prevResult !== null && !isObject(prevResult)) throw wrong("prevResult", "an object");
-  if (command === "CHECK" && !isObject(prevResult)) throw wrong("prevResult", "the result of the ADD");
   const runtime = runtimeConfigOf(json);
   const mac = runtime.mac ?? args.mac;
   const slice = textOf(json, "slice");
   return {
     version,
-    name: required(json, "name", /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/),
+    name: required(json, "name", NAME),
     network: required(json, "network", /./),
     ...(slice === undefined ? {} : { slice }),
     ...(flag("defaultRoute", defaultRoute) === undefined ? {} : { defaultRoute: defaultRoute === true }),
@@ -197,8 +211,7 @@ function configOf(command: Command, version: Version, json: Json, args: Args): C
     ...(mac === undefined ? {} : { mac }),
     ...(runtime.qos === undefined ? {} : { qos: runtime.qos }),
     dns: { ...dnsOf(json["dns"], "dns", ["nameservers", "search", "options"]), ...runtime.dns },
-    ...(isObject(prevResult) ? { prevResult } : {}),
-    ...(command === "GC" ? { valid: validOf(json) } : {}),
+    ...(isObject(prevResult) ? { prevResult: foldedResult(prevResult) } : {}),
   };
 }
 
@@ -213,9 +226,11 @@ const NOT_HERE: Readonly<Record<string, string>> = {
   aliases: "Weft answers no names; remove the capability, or declare it at a plugin that does",
 };
 
+const RUNTIME_KEYS = ["ips", "mac", "dns", "bandwidth", ...Object.keys(NOT_HERE)];
+
 /** What the runtime says about this container, as far as the configuration declared that it may. */
 function runtimeConfigOf(json: Json): Runtime {
-  const given = json["runtimeConfig"] ?? {};
+  const given = foldedIn(json["runtimeConfig"] ?? {}, RUNTIME_KEYS);
   if (!isObject(given)) throw wrong("runtimeConfig", "an object");
   const { ips = [], mac, dns, bandwidth, ...others } = given;
   for (const [key, value] of Object.entries(others)) {
@@ -245,11 +260,11 @@ const RATES = ["ingressRate", "ingressBurst", "egressRate", "egressBurst"] as co
 function bandwidthOf(given: unknown): CniBandwidth {
   if (!isObject(given)) throw wrong("runtimeConfig.bandwidth", "an object");
   const bandwidth: { -readonly [K in keyof CniBandwidth]: number } = {};
-  for (const [key, value] of Object.entries(given)) {
+  for (const [key, value] of Object.entries(folded(given, RATES))) {
     const field = RATES.find((each) => each === key);
     if (field === undefined)
       throw unsupported(`runtimeConfig.bandwidth.${key}`, value, `Weft knows ${RATES.join(", ")}`);
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0)
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 0)
       throw wrong(`runtimeConfig.bandwidth.${key}`, "a whole number");
     bandwidth[field] = value;
   }
@@ -265,8 +280,8 @@ function checkedMac(mac: unknown): string {
 
 /** Where the conventions put addresses that are wished for. */
 function argsIps(json: Json): readonly string[] {
-  const { args } = json;
-  const cni = isObject(args) ? args["cni"] : undefined;
+  const args = foldedIn(json["args"], ["cni"]);
+  const cni = isObject(args) ? foldedIn(args["cni"], ["ips"]) : undefined;
   return isObject(cni) && !isEmpty(cni["ips"]) ? listOf(cni["ips"], "args.cni.ips") : [];
 }
 
@@ -305,11 +320,12 @@ function macIn(text: string): string | undefined {
 
 /** `domain` and lists of text, as far as they are there and not empty. */
 function dnsOf<Key extends string>(
-  value: unknown,
+  said: unknown,
   where: string,
   lists: readonly Key[],
 ): { readonly [K in Key]?: readonly string[] } & { readonly domain?: string } {
-  if (isEmpty(value)) return {};
+  if (isEmpty(said)) return {};
+  const value = foldedIn(said, ["domain", ...lists]);
   if (!isObject(value)) throw wrong(where, "an object");
   const domain = textOf(value, "domain");
   const found = lists.filter((key) => !isEmpty(value[key])).map((key) => [key, listOf(value[key], `${where}.${key}`)]);
@@ -322,7 +338,7 @@ function validOf(json: Json): readonly Attached[] {
   // Without the list, "everything else" would be everything.
   if (!Array.isArray(given)) throw wrong(where, "a list");
   return given.map((item: unknown) => {
-    const { containerID, ifname } = isObject(item) ? item : {};
+    const { containerID, ifname } = isObject(item) ? folded(item, ["containerID", "ifname"]) : {};
     if (typeof containerID !== "string" || typeof ifname !== "string")
       throw wrong(where, "a list of {containerID, ifname}");
     return { containerId: containerID, ifname };
@@ -357,10 +373,6 @@ function listOf(value: unknown, where: string): readonly string[] {
 function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null || value === "") return true;
   return typeof value === "object" && Object.keys(value).length === 0;
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function wrong(key: string, expected: string): CniRefusal {

@@ -2,7 +2,8 @@
 // another plugin of a list) stays as it is, and Weft's is added to it. Pure.
 import { WEFT_ROUTE_METRIC } from "../../datapath/state.ts";
 import type { Attachment } from "../../model/status.ts";
-import { type Dns, isObject, type Json, type Version } from "./request.ts";
+import { isObject, type Json } from "./fold.ts";
+import type { Dns, Version } from "./request.ts";
 
 /** The interface and everything on it; what came before keeps its place, so its own indexes stay right. */
 export function resultOf(version: Version, attachment: Attachment, dns: Dns, before: Json | undefined): Json {

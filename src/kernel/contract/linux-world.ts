@@ -4,7 +4,7 @@ import { strict as assert } from "node:assert";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import type { KernelObject, Ns } from "../../datapath/state.ts";
+import { type KernelObject, type Ns, WEFT_ROUTE_METRIC } from "../../datapath/state.ts";
 import { LinuxKernel, type LinuxOptions } from "../linux.ts";
 import { netnsFile } from "../ownership.ts";
 import type { Workload, World } from "./world.ts";
@@ -190,5 +190,6 @@ function keyOfElement({ key }: Extract<KernelObject, { kind: "element" }>): stri
 }
 
 function routeWords(object: Extract<KernelObject, { kind: "route" }>): string[] {
-  return [object.dst, ...(object.via === undefined ? [] : ["via", object.via]), "dev", object.dev];
+  const via = object.via === undefined ? [] : ["via", object.via];
+  return [object.dst, ...via, "dev", object.dev, "metric", String(object.metric ?? WEFT_ROUTE_METRIC)];
 }

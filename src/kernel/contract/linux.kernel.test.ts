@@ -313,6 +313,54 @@ const LINUX_ONLY: Contract = {
     stop.abort();
   },
 
+  async "forwarding of a link that is routed through, turned off by somebody, is seen and turned on again"(world) {
+    const workload = await world.workload();
+    const desired = o.routedNetwork(workload);
+    await converge(world, desired, [workload]);
+    const off = [
+      [o.NS, "wb7"],
+      [o.NS, "wx7"],
+      [o.NS, "uplink"],
+      ["host", "wu-blue"],
+    ] as const;
+    for (const [ns, dev] of off) {
+      const key = `net.ipv4.conf.${dev}.forwarding`;
+      inside(world, ns, "sysctl", "-qw", `${key}=0`);
+      const ops = diff(await world.kernel.observe([workload]), stateOf(desired));
+      assert.equal(ops.length, 1, `${key} is seen`);
+      await mustApply(world, ops);
+      assert.match(inside(world, ns, "sysctl", key), /= 1/);
+      await assertHolds(world.kernel, stateOf(desired), [workload]);
+    }
+    // A workload's interface and its port are bridged: what they say is no concern of ours.
+    inside(world, workload, "sysctl", "-qw", "net.ipv4.conf.eth0.forwarding=0");
+    await assertHolds(world.kernel, stateOf(desired), [workload]);
+  },
+
+  async "a route of ours without our metric, as earlier builds made it, gives way to one with it"(world) {
+    await mustApply(world, add(o.NETNS, o.bridge(), o.address("wb7", "10.7.0.1/16")));
+    const there = nameOf(world, o.NS);
+    run("ip", "-n", there, "route", "add", "default", "via", "10.7.0.2", "dev", "wb7", "proto", "87");
+    const desired = stateOf([
+      o.NETNS,
+      o.bridge(),
+      o.address("wb7", "10.7.0.1/16"),
+      o.route("0.0.0.0/0", "wb7", "10.7.0.2"),
+    ]);
+    const ops = diff(await world.kernel.observe([]), desired);
+    assert.deepEqual(
+      ops.map(({ op }) => op),
+      ["add", "remove"],
+      "there is a route at every moment",
+    );
+    await mustApply(world, ops);
+    assert.match(
+      run("ip", "-n", there, "route", "show", "default"),
+      /^default via 10.7.0.2 dev wb7 proto 87 metric 1024[^\n]*\n$/,
+    );
+    await assertHolds(world.kernel, desired, []);
+  },
+
   async "the kernel's own words are in a refusal"(world) {
     await mustApply(world, add(o.NETNS, o.bridge()));
     const [result] = await world.kernel.apply(add(o.route("10.9.0.0/16", "wb7", "192.0.2.9")));

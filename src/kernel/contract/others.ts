@@ -119,6 +119,17 @@ export const OTHERS: Contract = {
     assert(await world.has(taken));
   },
 
+  async "a foreign route of another metric is no obstacle: both are there, and ours goes alone"(world) {
+    await mustApply(world, add(o.NETNS, o.bridge(), o.address("wb7", "10.7.0.1/16")));
+    const [ours, theirs] = [o.route("0.0.0.0/0", "wb7", "10.7.0.3"), o.route("0.0.0.0/0", "wb7", "10.7.0.2")];
+    await world.plant({ ...theirs, metric: 0 });
+    await mustApply(world, add(ours));
+    await assertAllThere(world, [ours, { ...theirs, metric: 0 }]);
+    await mustApply(world, remove(ours));
+    assert(await world.has({ ...theirs, metric: 0 }));
+    assert.equal(await world.has(ours), false);
+  },
+
   async "a table or a namespace of our name that is not ours is refused, and left alone"(world) {
     const table = { ...o.table(4789, "host"), body: "chain theirs {\n}\n" };
     await world.plant(table);

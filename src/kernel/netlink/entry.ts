@@ -1,7 +1,7 @@
 // rtnetlink's table entries: addresses, routes, neighbours, FDB entries. How to ask for one, delete it, and read it.
 // Which of them are Weft's is decided elsewhere.
 import type { Ip } from "../../model/address.ts";
-import { WEFT_ROUTE_PROTOCOL } from "../../datapath/state.ts";
+import { WEFT_ROUTE_METRIC, WEFT_ROUTE_PROTOCOL } from "../../datapath/state.ts";
 import * as k from "./constants.ts";
 import { type MessageWriter, type Received, eachAttribute, ipTextAt, macAt } from "./wire.ts";
 
@@ -43,13 +43,16 @@ export type RouteRequest = {
   readonly via?: Ip;
   readonly src?: Ip;
   readonly onlink: boolean;
+  /** Default: ours. */
+  readonly metric?: number;
 };
 
 /**
- * A unicast route of the main table with our protocol number; deleting matches that number, so never somebody else's.
+ * A unicast route of the main table with our protocol number and metric; deleting matches both, so never somebody
+ * else's. A metric of 0 in a deletion means any, and takes the least, which is the one of 0 if there is one.
  */
 export function route(w: MessageWriter, seq: number, verb: Verb, request: RouteRequest): void {
-  const { dst, via, src } = request;
+  const { dst, via, src, metric = WEFT_ROUTE_METRIC } = request;
   w.begin(verb === "delete" ? k.RTM_DELROUTE : k.RTM_NEWROUTE, FLAGS[verb], seq);
   w.u8(familyNumber(dst));
   w.u8(request.length);
@@ -63,6 +66,7 @@ export function route(w: MessageWriter, seq: number, verb: Verb, request: RouteR
   w.u32(request.onlink && verb !== "delete" ? k.RTNH_F_ONLINK : 0);
   if (request.length > 0) w.attrIp(k.RTA_DST, dst);
   w.attrU32(k.RTA_OIF, request.index);
+  w.attrU32(k.RTA_PRIORITY, metric);
   if (via !== undefined) w.attrIp(k.RTA_GATEWAY, via);
   if (src !== undefined) w.attrIp(k.RTA_PREFSRC, src);
   w.end();
@@ -174,6 +178,7 @@ export type RouteInfo = {
   readonly via: string;
   readonly src: string;
   readonly onlink: boolean;
+  readonly metric: number;
   readonly protocol: number;
   readonly table: number;
   readonly isUnicast: boolean;
@@ -186,14 +191,17 @@ export function readRoute({ bytes, start, end }: Received): RouteInfo {
   let via = "";
   let src = "";
   let index = 0;
+  let metric = 0;
   eachAttribute(bytes, start + 12, end, (type, from, to) => {
     if (type === k.RTA_DST) dst = ipTextAt(bytes, from, to);
     else if (type === k.RTA_GATEWAY) via = ipTextAt(bytes, from, to);
     else if (type === k.RTA_PREFSRC) src = ipTextAt(bytes, from, to);
     else if (type === k.RTA_OIF) index = bytes.readUInt32LE(from);
+    else if (type === k.RTA_PRIORITY) metric = bytes.readUInt32LE(from);
   });
   return {
     index,
+    metric,
     dst: `${dst}/${length}`,
     via,
     src,

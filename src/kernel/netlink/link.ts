@@ -118,6 +118,8 @@ export type LinkChange = {
   readonly mtu?: number;
   readonly mac?: string;
   readonly master?: number;
+  /** Turns `net.ipv4.conf.<link>.forwarding` on; IPv6 asks the namespace, not the link (ip6_forward). */
+  readonly forwards?: true;
 };
 
 export function setLink(w: MessageWriter, seq: number, index: number, change: LinkChange): void {
@@ -127,6 +129,10 @@ export function setLink(w: MessageWriter, seq: number, index: number, change: Li
   if (change.mtu !== undefined) w.attrU32(k.IFLA_MTU, change.mtu);
   if (change.mac !== undefined) w.attrMac(k.IFLA_ADDRESS, change.mac);
   if (change.master !== undefined) w.attrU32(k.IFLA_MASTER, change.master);
+  if (change.forwards === true) {
+    const conf = () => w.attrU32(k.IPV4_DEVCONF_FORWARDING, 1);
+    w.nest(k.IFLA_AF_SPEC, () => w.nest(k.AF_INET, () => w.nest(k.IFLA_INET_CONF, conf)));
+  }
   w.end();
 }
 
@@ -227,6 +233,8 @@ export type LinkInfo = {
   /** As a port of a bridge. */
   readonly learning: boolean;
   readonly neighSuppress: boolean;
+  /** `net.ipv4.conf.<link>.forwarding`; true where the kernel does not say. */
+  readonly forwards: boolean;
 };
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -247,6 +255,7 @@ export function readLink({ bytes, start, end }: Received): LinkInfo {
     peer: 0,
     learning: false,
     neighSuppress: false,
+    forwards: true,
   };
   eachAttribute(bytes, start + 16, end, (type, from, to) => {
     switch (type) {
@@ -271,12 +280,27 @@ export function readLink({ bytes, start, end }: Received): LinkInfo {
       case k.IFLA_LINK_NETNSID:
         link.peerNsid = bytes.readInt32LE(from);
         break;
+      case k.IFLA_AF_SPEC:
+        link.forwards = readForwards(bytes, from, to);
+        break;
       case k.IFLA_LINKINFO:
         readLinkInfo(bytes, from, to, link);
         break;
     }
   });
   return link;
+}
+
+/** IFLA_INET_CONF is an array of all numbers, the one of number 1 first (inet_fill_link_af). */
+function readForwards(bytes: Buffer, start: number, end: number): boolean {
+  let forwards = true;
+  eachAttribute(bytes, start, end, (family, from, to) => {
+    if (family !== k.AF_INET) return;
+    eachAttribute(bytes, from, to, (type, at) => {
+      if (type === k.IFLA_INET_CONF) forwards = bytes.readUInt32LE(at + 4 * (k.IPV4_DEVCONF_FORWARDING - 1)) !== 0;
+    });
+  });
+  return forwards;
 }
 
 function readLinkInfo(bytes: Buffer, start: number, end: number, link: Mutable<LinkInfo>): void {

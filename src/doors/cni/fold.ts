@@ -1,0 +1,42 @@
+// Keys of what runtimes send, as the specification writes them. Runtimes and plugins are written in Go, whose JSON
+// reader ignores the case of keys, so some of their writers never cared: containerd says `IngressRate` and `Servers`
+// (go-cni's structs have no tags). Pure.
+
+export type Json = { readonly [key: string]: unknown };
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The same with the keys that are `known` in any case as they are known; of two, the exact one counts, as in Go. */
+export function folded(json: Json, known: readonly string[]): Json {
+  if (Object.keys(json).every((key) => known.includes(key))) return json;
+  const byLower = new Map(known.map((key) => [key.toLowerCase(), key]));
+  const entries = Object.entries(json).flatMap(([key, value]): (readonly [string, unknown])[] => {
+    const meant = known.includes(key) ? key : (byLower.get(key.toLowerCase()) ?? key);
+    return meant !== key && Object.hasOwn(json, meant) ? [] : [[meant, value]];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** A folded object, or whatever else there is. */
+export function foldedIn(value: unknown, known: readonly string[]): unknown {
+  return isObject(value) ? folded(value, known) : value;
+}
+
+const RESULT = ["cniVersion", "interfaces", "ips", "routes", "dns"];
+const LISTS: Readonly<Record<string, readonly string[]>> = {
+  interfaces: ["name", "mac", "mtu", "sandbox"],
+  ips: ["version", "interface", "address", "gateway"],
+  routes: ["dst", "gw", "mtu", "advmss", "priority", "table", "scope"],
+};
+
+/** A result of an ADD, down to what its lists hold. */
+export function foldedResult(result: Json): Json {
+  const top = folded(result, RESULT);
+  const lists = Object.entries(LISTS).flatMap(([name, keys]) => {
+    const list = top[name];
+    return Array.isArray(list) ? [[name, list.map((item: unknown) => foldedIn(item, keys))]] : [];
+  });
+  return { ...top, ...Object.fromEntries(lists) };
+}
