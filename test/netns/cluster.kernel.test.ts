@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
+import { PATHS_VNI } from "../../src/model/paths.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { call, Cluster, must, OUTSIDE, packetsAt, run, until, type Json, type Workload } from "./cluster.ts";
 
@@ -134,7 +135,7 @@ describe("a cluster of three hosts", { skip: whyNoKernelTests() ?? false, timeou
     // Other networks may say something on their own at any moment (IPv6 does), in their own VNI.
     const vrfs = (await cluster.api("GET", "/v1/vrfs")).body.items.map((v: Json) => v.spec.vni);
     const networks = (await cluster.api("GET", "/v1/networks")).body.items.map((n: Json) => n.spec.vni);
-    for (const vni of vnis) assert([...vrfs, ...networks].includes(vni), `VNI ${vni}`);
+    for (const vni of vnis) assert([...vrfs, ...networks, PATHS_VNI].includes(vni), `VNI ${vni}`);
     const outer = [...seen.matchAll(/^\d\d:\S+ (?:IP6?|ARP),? (.*)$/gm)].map((m) => m[1] ?? "");
     assert(outer.length > 20);
     for (const line of outer) assert.match(line, ON_THE_WIRE, line);
