@@ -84,12 +84,12 @@ export function parseGroupCommit(body: unknown): input.SecurityGroupCommit {
 
 /** The body of POST /v1/hosts/{name}/join. */
 export function parseJoin(host: string, body: unknown): { readonly claim: input.HostClaim; readonly token?: string } {
-  const { token, ...claimed } = checked<input.JoinRequest>(validators.join, body, "");
+  const { token, hostPrefixes, ...claimed } = checked<input.JoinRequest>(validators.join, body, "");
   const claim = {
     host: checkName("host", host, "name"),
-    ...claimed,
+    ...clean(claimed),
     underlay: formatIp(parseIp(claimed.underlay, "underlay")),
-    hostPrefixes: coveredCidrs(claimed.hostPrefixes, "hostPrefixes"),
+    hostPrefixes: coveredCidrs(hostPrefixes, "hostPrefixes"),
   };
   return token === undefined ? { claim } : { claim, token };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cidrOf } from "./address.ts";
-import { parseReport } from "./parse.ts";
+import { parseJoin, parseReport } from "./parse.ts";
 import { cleanText, PREFIXES_MAX, widest } from "./said.ts";
 
 const REPORT = {
@@ -26,6 +26,8 @@ test("what a host says obeys no terminal and has an end", () => {
   assert.doesNotMatch(JSON.stringify(report), /\\u001b|\\u0007/);
   assert.equal(report.conditions.length, 1_001);
   assert.equal(report.conditions.at(-1), "and 4000 more");
+  const claim = { underlay: "10.0.0.1", underlayMtu: 1500, slices: ["\u001b[2J"], hostPrefixes: [] };
+  assert.deepEqual(parseJoin("h1", claim).claim.slices, ["\ufffd[2J"]);
   assert(report.errors.every((text) => text.length <= 2_000));
 });
 
