@@ -28,9 +28,42 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
 
 function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): string {
   const outside = [...dropsToTunnels(world), ...rejectsOf(networks), ...unhidden(vrf, networks)];
-  const forward = [FORWARD, `oifname != "${UPLINK}" accept`, ...outside];
-  return untracked(networks) + chain("forward", forward) + uplinkPostrouting(vrf, networks);
+  const forward = [FORWARD, `oifname != "${UPLINK}" accept`, ...outside, "goto counted"];
+  return TRACKED + COUNTED + untracked(networks) + chain("forward", forward) + INPUT + uplinkPostrouting(vrf, networks);
 }
+
+/**
+ * Connections that are tracked of one address of a workload: each is an entry here and one in the host's table, which
+ * the host and all its VRFs share (nf_conntrack_max, 262,144 by default with 4 GB and more). They are counted apart by
+ * the last byte of their port, or of an echo's identifier: to count some, the kernel walks all of a key
+ * (nf_conncount_add; 8,192 take it 1.4 ms for one packet).
+ */
+const CONNECTIONS = 48;
+const TRACKED = ([4, 6] as const)
+  .map((family) => `set tracked${family} { typeof ${sourceOf(family)} . @th,8,8; size 1048576; flags dynamic; }\n`)
+  .join("");
+/** A packet that is dropped before it is through leaves no entry. */
+const COUNTED = chain(
+  "counted",
+  ([4, 6] as const).flatMap((family) => {
+    const over = (part: string) => `{ ${sourceOf(family)} . ${part} ct count over ${CONNECTIONS} } drop`;
+    const isEcho = family === 4 ? "ip protocol icmp" : "meta l4proto icmpv6";
+    return [
+      `ct state new ${isEcho} add @tracked${family} ${over("@th,40,8")}`,
+      `ct state new meta l4proto != { icmp, icmpv6 } add @tracked${family} ${over("@th,8,8")}`,
+    ];
+  }),
+);
+
+function sourceOf(family: 4 | 6): string {
+  return family === 4 ? "ip saddr" : "ip6 saddr";
+}
+
+/** What is sent to the namespace's own addresses, as the uplink's. */
+const INPUT = chain("input", [
+  "type filter hook input priority filter; policy accept;",
+  `iifname != "${UPLINK}" goto counted`,
+]);
 
 /** Masquerade needs connection tracking; what stays inside does not, and it would cost half of routing. */
 function untracked(networks: readonly Network[]): string {
