@@ -111,3 +111,25 @@ test("apply is judged by what it comes to: networks may change places, with the 
     apply([net("a", "10.1.0.0/16", 24), net("b", "10.3.0.0/16", 24)]),
   );
 });
+
+test("apply forces nothing: what a network's leases stand on stays, or all of it is refused", async () => {
+  const lab = await openLab();
+  await lab.join(1);
+  const spec = (size: number) => ({
+    subnets: [{ cidr: "10.7.0.0/24" }],
+    ranges: [{ name: "a", type: "ip4" as const, first: "10.7.0.8", size }],
+  });
+  await lab.put("blue", spec(8));
+  await lab.attach("blue", "h1", "web", { addresses: ["10.7.0.12"] });
+  const apply = (size: number) =>
+    lab.control.write({
+      verb: "apply",
+      items: [
+        { kind: "network", name: "green", spec: v4("10.8.0.0/24") },
+        { kind: "network", name: "blue", spec: spec(size) },
+      ],
+    });
+  await refuses(lab, "in-use", /web\.eth0 on h1/, () => apply(4));
+  await apply(5);
+  assert.deepEqual((await lab.snapshot()).networks.map(({ name }) => name).toSorted(), ["blue", "green"]);
+});

@@ -397,3 +397,22 @@ test("how full a network with ranges is", async () => {
     ],
   );
 });
+
+test("an address that is leased does not become a gateway; by force its host is asked to let go of it", async () => {
+  const lab = await openLab();
+  await lab.join(1);
+  const put = (more: object) => {
+    const ranges = [{ name: "a", type: "ip4" as const, first: "10.7.0.8", size: 8, ...more }];
+    const spec = { subnets: [{ cidr: "10.7.0.0/24" }], ranges };
+    return (force: boolean) => lab.control.write({ verb: "put-network", name: "net", spec, force });
+  };
+  await put({})(false);
+  await lab.attach("net", "h1", "web", { addresses: ["10.7.0.9"] });
+  await refuses(lab, "in-use", /web\.eth0 on h1/, () => put({ gateway: "10.7.0.9" })(false));
+  await put({ gateway: "10.7.0.10" })(false);
+  await put({ gateway: "10.7.0.9" })(true);
+  assert.deepEqual(
+    (await lab.snapshot()).endpoints.map(({ name, spec }) => [name, spec.detaching]),
+    [["web.eth0", true]],
+  );
+});

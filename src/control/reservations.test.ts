@@ -385,7 +385,8 @@ test("the parent keeps what reservations stand on", async () => {
   await refuses(lab, "in-use", lost, change({ ranges: [{ ...zero, size: 9 }, one] }));
   await refuses(lab, "in-use", lost, change({ ranges: [{ ...zero, gateway: "10.6.0.4" }, one] }));
   await refuses(lab, "in-use", /the vrf of network "blue"/, change({ vrf: "other" }));
-  await refuses(lab, "in-use", /the subnets of network/, change({ subnets: [{ cidr: "10.0.0.0/8" }] }));
+  const gateway = "10.0.0.1";
+  await refuses(lab, "in-use", /the subnets of network/, change({ subnets: [{ cidr: "10.0.0.0/8", gateway }] }));
   await refuses(lab, "in-use", /the ipam of network/, () =>
     lab.control.write({
       verb: "put-network",
@@ -558,4 +559,16 @@ test("limits: a reservation's own count first, then those of what it is from", a
   await put(lab, "r", { ...spec, qos: { inbound: { average: "5mbit" } }, cni: true })();
   const kept = (await networkIn(lab, "r")).spec;
   assert.deepEqual([kept.qos?.inbound, kept.cni], [{ average: 5_000_000 }, true]);
+});
+
+test("a reservation's gateway is in any one of its pieces, or the segment's; nowhere else", async () => {
+  const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/24", gateway: "10.0.0.1" }] });
+  const ranges = (gateway: string) => [
+    { name: "one", type: "ip4" as const, first: "10.0.0.16", size: 4, gateway },
+    { name: "two", type: "ip4" as const, first: "10.0.0.32", size: 4 },
+  ];
+  const reserve = (gateway: string) => put(lab, "r", { subnets: [], reservedFrom: "blue", ranges: ranges(gateway) });
+  for (const gateway of ["10.0.0.17", "10.0.0.33", "10.0.0.1"]) await reserve(gateway)();
+  for (const gateway of ["10.0.0.20", "10.0.0.2"])
+    await refuses(lab, "address-outside", /neither the segment's nor in a piece/, reserve(gateway));
 });
