@@ -95,6 +95,9 @@ async function choose({ places, count, seed }: Options, say: Say): Promise<Mutan
 
 type Say = (line: string) => void;
 
+/** An interrupted run says what it knows. */
+let onInterrupt: () => void = () => undefined;
+
 async function measure(mutants: readonly Mutant[], { isKernel, jobs }: Options, say: Say): Promise<Reaches> {
   const reaches = new Reaches(ROOT, `${CACHE}/reach.json`);
   const files = [...new Set(mutants.map(({ file }) => file))];
@@ -134,12 +137,14 @@ async function plantAll(options: Options, say: Say): Promise<Sorted[]> {
   const tests = testsFor(options.isKernel);
   const trials = new Trials(ROOT, `${CACHE}/node`, sourceOf);
   const equivalents = readEquivalents(new URL("./equivalent.txt", import.meta.url).pathname);
-  let done = 0;
+  const known: Sorted[] = [];
+  onInterrupt = () => printReport(known, options);
   return inTurns(mutants, options.jobs, async (mutant) => {
     const reaching = reaches.at(mutant.file, mutant.start, tests).filter(({ failure }) => failure === undefined);
     const verdict: Verdict = await trials.try(mutant, reaching);
     const result = sorted(verdict, sourceOf(mutant.file), equivalents);
-    say(`${++done}/${mutants.length} ${result.fate} ${result.at} ${mutant.kind}`);
+    known.push(result);
+    say(`${known.length}/${mutants.length} ${result.fate} ${result.at} ${mutant.kind}`);
     return result;
   });
 }
@@ -147,6 +152,7 @@ async function plantAll(options: Options, say: Say): Promise<Sorted[]> {
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     killAll();
+    onInterrupt();
     process.exit(130);
   });
 }
