@@ -180,7 +180,7 @@ export class Agent {
   pokeServer(): void {
     this.#serverLoop.poke();
   }
-  /** Whether the server is being told what the journal knows, or will be in a moment. */
+  /** Whether the server is told what the journal knows, or will be in a moment. */
   get isTelling(): boolean {
     return !this.#serverLoop.isAtRest;
   }
@@ -233,7 +233,12 @@ export class Agent {
     const { kernel, mirror, journal, host, standing } = this.#options;
     const snapshot = this.current();
     if (snapshot === undefined) return true;
-    if (!this.#isLookDue(snapshot)) return this.#advance(snapshot);
+    // A new revision of no concern to this host, as most are, needs no look; a poke of the kernel and the period do.
+    if (!this.#looks.isDue && this.#isSettled(snapshot)) {
+      this.#line.say({ revision: snapshot.revision, policyRevision: snapshot.revision });
+      this.onNews();
+      return true;
+    }
     this.#sinceLook = [];
     const look = await this.#looks.take(this.#held, () => pairsIn(this.#sinceLook, this.apart));
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
@@ -267,23 +272,12 @@ export class Agent {
     return refused.length === 0;
   }
 
-  /** A new revision of no concern to this host, as most are, needs no look; a poke of the kernel and the period do. */
-  #isLookDue(snapshot: Snapshot): boolean {
-    return this.#looks.isDue || !this.#isSettled(snapshot);
-  }
-
   /** Whether the kernel was made to hold exactly what these lists and the journal ask for. */
   #isSettled(snapshot: Snapshot): boolean {
     const settled = this.#settled;
     if (settled === undefined || settled.journalVersion !== this.#options.journal.version) return false;
     if (!isSameGround(settled.snapshot, snapshot, this.#options.host)) return false;
     this.#settled = { ...settled, snapshot };
-    return true;
-  }
-
-  #advance({ revision }: Snapshot): boolean {
-    this.#line.say({ revision, policyRevision: revision });
-    this.onNews();
     return true;
   }
 
@@ -390,6 +384,12 @@ export class Agent {
   get isSettled(): boolean {
     const snapshot = this.#options.mirror.snapshot();
     return snapshot !== undefined && this.#isSettled(snapshot);
+  }
+
+  /** What was to be done to the kernel was not: a round does it, and that is no repair of somebody else's doing. */
+  missed(): void {
+    this.#settled = undefined;
+    this.poke();
   }
 
   /** The journal's last changes are in the kernel, too. */

@@ -232,7 +232,9 @@ export class Door {
     const refused = results.find((result) => result.refusal !== undefined);
     if (refused?.refusal === undefined) return;
     const { netns, ifname } = endpoint.spec;
-    const isTaken = refused.refusal.class === "exists" && kernel.linkNames(netns as Ns).includes(ifname);
+    // Of what hangs on it, a route may be there still, on an interface whose way out goes to this one.
+    const isPort = refused.op.object.kind === "veth";
+    const isTaken = isPort && refused.refusal.class === "exists" && kernel.linkNames(netns as Ns).includes(ifname);
     const isGone = refused.refusal.class === "missing" && kernel.netnsId(netns) === undefined;
     const isStale = refused.refusal.class === "exists" || refused.refusal.class === "missing";
     if (isTaken || isGone || !isStale) throw faultOf(refused.refusal, endpoint);

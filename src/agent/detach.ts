@@ -66,7 +66,7 @@ export class Departures {
       this.#going.set(endpoint.name, this.#finish(endpoint, links, network?.spec.ipam === "global"));
     } catch (error) {
       agent.inFlight.delete(endpoint.name);
-      agent.poke();
+      agent.missed();
       throw error;
     }
   }
@@ -91,7 +91,7 @@ export class Departures {
   async discard(objects: readonly KernelObject[], endpoint: Endpoint | undefined): Promise<void> {
     const links = objects.filter((object) => object.kind === "veth" || object.kind === "ifb");
     if (links.length === 0) return;
-    if ((await this.#reap(links, endpoint)) !== undefined) this.#options.agent.poke();
+    if ((await this.#reap(links, endpoint)) !== undefined) this.#options.agent.missed();
   }
 
   #networkOf({ spec }: Endpoint): Network | undefined {
@@ -105,7 +105,7 @@ export class Departures {
     const { agent, journal, transport, clock } = this.#options;
     try {
       const left = links === undefined ? this.#cutFlows([endpoint]) : await this.#leave(links, endpoint);
-      if (left !== undefined) return agent.poke();
+      if (left !== undefined) return agent.missed();
       // A local address is this host's own: free as soon as its port is gone, whether or not the server can hear of it.
       const isTold =
         !isGlobal ||
@@ -118,7 +118,7 @@ export class Departures {
       this.#settled(isSettled, endpoint);
       if (!isTold || !isGlobal) agent.pokeServer();
     } catch {
-      agent.poke();
+      agent.missed();
     } finally {
       this.#going.delete(endpoint.name);
       agent.inFlight.delete(endpoint.name);
@@ -127,14 +127,14 @@ export class Departures {
   }
 
   /**
-   * With the last endpoint its VRF may go from this host, with the first by name the default route goes to another:
-   * both are the next round's work and nobody's drift.
+   * With the last endpoint its VRF may go from this host, with the last of its groups their rules, with the first by
+   * name the default route goes to another: all are the next round's work and nobody's drift.
    */
   #settled(wasSettled: boolean, endpoint: Endpoint): void {
     const { agent, journal } = this.#options;
     const entries = () => journal.entries.values();
-    if (wasSettled && isInUse(entries(), endpoint.spec.network) && !isBeforeOthers(entries(), endpoint))
-      agent.settled();
+    if (!wasSettled || endpoint.spec.securityGroups !== undefined) return;
+    if (isInUse(entries(), endpoint.spec.network) && !isBeforeOthers(entries(), endpoint)) agent.settled();
   }
 
   #cutOff(port: Veth, endpoint: Endpoint): void {
