@@ -264,6 +264,15 @@ function lifeContract(open: OpenStore): void {
     await store.close();
     await store.close();
     await assert.rejects(store.commit([putting(host("h1"))]), refusal("unavailable"));
+    await assert.rejects(store.leases({ address: "10.0.0.1", limit: 1 }), refusal("unavailable"));
+    assert.equal(store.revision, 0);
+  });
+
+  test("a call without commits and secrets is nothing", async () => {
+    const store = open();
+    assert.deepEqual(await store.commit([]), []);
+    assert.deepEqual([store.revision, (await store.read()).resources], [0, []]);
+    await store.close();
   });
 }
 

@@ -28,6 +28,12 @@ async function who(store: Store, address: string, more: More = {}): Promise<stri
   );
 }
 
+/** Leases that began and ended in the same millisecond, one each from `atMs` on. */
+function ended(atMs: number, count: number, address = "10.0.0.1"): LeaseEvent[] {
+  const times = Array.from({ length: count }, (_, n) => atMs + n);
+  return times.flatMap((at) => [leasing("blue", address, at, `w${at}`), leasing("blue", address, at)]);
+}
+
 /** What every store promises about the lease log. */
 export function leaseContract(name: string, open: OpenStore): void {
   describe(`${name}: leases`, { timeout: 60_000 }, () => {
@@ -93,6 +99,51 @@ function boundContract(open: OpenStore): void {
     };
     await assert.rejects(store.commit([wrong]), refusal("revision-stale"));
     assert.deepEqual(await who(store, "10.0.0.1"), []);
+    await store.close();
+  });
+
+  test("the bounds are exact when a batch of ends is full", async () => {
+    const [few, young] = [
+      open({ leases: { records: 100, ageMs: 1e9 } }),
+      open({ leases: { records: 1e6, ageMs: 100 } }),
+    ];
+    for (const [store, oldest, count] of [
+      [few, 156, 100],
+      [young, 155, 101],
+    ] as const) {
+      await told(store, leasing("blue", "10.9.9.9", 0, "lasting"));
+      await told(store, ...ended(0, 256));
+      const kept = await store.leases({ address: "10.0.0.1", limit: 1000 });
+      assert.deepEqual([kept.length, kept.at(-1)?.fromMs, kept[0]?.fromMs], [count, oldest, 255]);
+      assert.deepEqual(await who(store, "10.9.9.9"), ["lasting in blue 0-"]);
+      // What ended long ago goes with the next batch, whatever its address.
+      await told(store, ...ended(1_000, 256, "10.0.0.2"));
+      assert.equal((await who(store, "10.0.0.1", { limit: 1000 })).length, 0);
+      assert.equal((await store.leases({ address: "10.0.0.2", limit: 1000 })).length, count);
+      await store.close();
+    }
+  });
+
+  test("what was counted in a commit that failed did not happen", async () => {
+    const store = open({ leases: { records: 10, ageMs: 1e9 } });
+    const lie = { key: "host/h1", revision: 99 } as const;
+    const failing = async (count: number) => {
+      const commits = [
+        { changes: [{ put: host("h1") }], preconditions: [], leases: ended(0, count) },
+        { changes: [{ put: host("h1") }], preconditions: [lie] },
+      ];
+      await assert.rejects(store.commit(commits), refusal("revision-stale"));
+    };
+    const kept = async () => (await store.leases({ address: "10.0.0.1", limit: 1000 })).length;
+    await told(store, ...ended(1, 5));
+    await failing(300);
+    assert.equal(await kept(), 5);
+    await told(store, ...ended(10, 256));
+    assert.equal(await kept(), 10);
+    await failing(200);
+    assert.equal(await kept(), 10);
+    await told(store, leasing("blue", "10.0.0.1", 999, "last"));
+    assert.deepEqual((await who(store, "10.0.0.1"))[0], "last in blue 999-");
     await store.close();
   });
 

@@ -1,0 +1,112 @@
+// What failures of the file mean, what stands beside it, and what a closed store says.
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { after, test } from "node:test";
+import { Fault, type Reason } from "../model/fault.ts";
+import { host, putting, refusal } from "./contract.ts";
+import { faultOfSqlite } from "./database.ts";
+import { openSqliteStore } from "./sqlite.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "weft-database-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+let files = 0;
+const newPath = () => join(directory, `store-${++files}.db`);
+
+test("what SQLite says becomes what a person can do; extended codes are their primary one", () => {
+  const said = (more: object) => faultOfSqlite(Object.assign(new Error("said"), more), "/var/store.db");
+  // sqlite.org/rescode.html: SQLITE_BUSY, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB.
+  const meanings: readonly (readonly [number, Reason, RegExp])[] = [
+    [5, "in-use", /another process has it open.*stop the other server/],
+    [8, "unavailable", /read-only/],
+    [10, "unavailable", /disk failed/],
+    [11, "unavailable", /damaged.*backup/],
+    [13, "unavailable", /disk is full/],
+    [14, "unavailable", /cannot be opened/],
+    [26, "request-invalid", /not a database/],
+  ];
+  for (const [code, reason, words] of meanings)
+    for (const errcode of [code, code | (3 << 8)]) {
+      const fault = said({ errcode });
+      assert(fault instanceof Fault && fault.reason === reason, `${errcode}: ${String(fault)}`);
+      assert.match(fault.message, words);
+      assert.equal(fault.detail.where, "/var/store.db");
+    }
+  const failed = said({ syscall: "open" });
+  assert(failed instanceof Fault && failed.reason === "unavailable" && /said/.test(failed.message));
+});
+
+test("a bug stays a bug, and a Fault what it was", () => {
+  const own = new Fault("exhausted", { what: "full", fix: "wait" });
+  for (const error of [
+    own,
+    new TypeError("no"),
+    Object.assign(new Error("misuse"), { errcode: 21 }),
+    "text",
+    undefined,
+  ])
+    assert.equal(faultOfSqlite(error, "/x"), error);
+});
+
+test("the name of its cluster stands beside a store, and is put there if it is missing", async () => {
+  const path = newPath();
+  const mark = `${path}.cluster`;
+  await openSqliteStore(path, { cluster: "ours" }).close();
+  for (let twice = 0; twice < 2; twice++) {
+    assert.equal(readFileSync(mark, "utf8"), "ours\n");
+    assert.equal(statSync(mark).mode & 0o777, 0o600);
+    rmSync(mark);
+    const again = openSqliteStore(path, { cluster: "another" });
+    assert.equal(again.cluster, "ours");
+    await again.close();
+  }
+  writeFileSync(mark, "as it was\n");
+  await openSqliteStore(path).close();
+  assert.equal(readFileSync(mark, "utf8"), "as it was\n");
+});
+
+test("each write is on the disk before it is acknowledged", async () => {
+  const path = newPath();
+  const store = openSqliteStore(path);
+  const db = new DatabaseSync(path, { readOnly: true });
+  const seen = (sql: string) => Object.values(db.prepare(sql).get() ?? {})[0];
+  for (let i = 1; i <= 3; i++) {
+    await store.commit([putting(host("h1", i))], [{ key: "k", value: String(i) }]);
+    assert.deepEqual(
+      [seen("SELECT revision FROM meta"), seen("SELECT value FROM secret"), seen("SELECT count(*) FROM resource")],
+      [i, String(i), 1],
+    );
+  }
+  assert.equal(seen("PRAGMA journal_mode"), "wal");
+  db.close();
+  await store.close();
+});
+
+test("a file that cannot be used is let go of: the next one who comes may lock it", async () => {
+  const path = newPath();
+  const db = new DatabaseSync(path);
+  db.exec("CREATE TABLE recipes (name TEXT)");
+  assert.throws(() => openSqliteStore(path), refusal("request-invalid"));
+  assert.equal(existsSync(`${path}.cluster`), false);
+  db.exec("DROP TABLE recipes");
+  db.close();
+  const store = openSqliteStore(path);
+  assert.throws(() => openSqliteStore(path), refusal("in-use"));
+  await store.close();
+  // A row that is no resource is found when it is read, and the lock is not kept because of it.
+  const damaged = new DatabaseSync(path);
+  damaged.exec("INSERT INTO change_set VALUES (1, '['); UPDATE meta SET revision = 1");
+  damaged.close();
+  for (let twice = 0; twice < 2; twice++) assert.throws(() => openSqliteStore(path), refusal("unavailable"));
+});
+
+test("a closed store says so, whatever it is asked", async () => {
+  const store = openSqliteStore(newPath());
+  await store.commit([putting(host("h1"))]);
+  await store.close();
+  await assert.rejects(store.read(), refusal("unavailable"));
+  assert.throws(() => store.secret("token"), refusal("unavailable"));
+  assert.equal(store.revision, 1);
+});
