@@ -15,7 +15,13 @@ import { agentClient } from "./agent.ts";
 import { serverClient } from "./server.ts";
 import { httpTransport } from "./transportHttp.ts";
 
-type Asked = { readonly line: string; readonly token?: string; readonly match?: string; readonly body?: unknown };
+type Asked = {
+  readonly line: string;
+  readonly token?: string;
+  readonly match?: string;
+  readonly history?: string;
+  readonly body?: unknown;
+};
 
 type Scripted = { readonly url: string; readonly socket: string; readonly asked: readonly Asked[] };
 
@@ -28,10 +34,12 @@ async function scripted(t: TestContext, answer: (asked: Asked) => unknown): Prom
     const body = await text(request).catch(() => undefined);
     if (body === undefined) return;
     const match = ifMatch ?? ifNoneMatch;
+    const history = request.headers["weft-history"];
     const one: Asked = {
       line: `${request.method} ${request.url}`,
       ...(authorization === undefined ? {} : { token: authorization.replace("Bearer ", "") }),
       ...(match === undefined ? {} : { match }),
+      ...(typeof history === "string" ? { history } : {}),
       ...(body === "" ? {} : { body: JSON.parse(body) as unknown }),
     };
     asked.push(one);
@@ -210,20 +218,75 @@ test("detaching what is not there succeeds for an agent, and is said to a person
   await assert.rejects(serverClient({ url, token: "t" }).remove("endpoint", "e1"), fault("endpoint-unknown"));
 });
 
+test("every other call of an agent's asks what the API expects, with names that need care", async (t) => {
+  const { url, asked } = await scripted(t, () => ({}));
+  const transport = httpTransport({ url, token: "own", clock });
+  const facts = { underlay: "10.0.0.1", underlayMtu: 1500, hostPrefixes: [] };
+  const inventory = { host: "rack/1" } as Parameters<typeof transport.answer>[0]["inventory"];
+  const answer = { id: "q1", inventory } as unknown as Parameters<typeof transport.answer>[0];
+  const report = { host: "rack/1" } as Parameters<typeof transport.report>[0];
+  const calls: readonly (readonly [() => Promise<unknown>, Asked])[] = [
+    [() => transport.snapshot({ history: "h", revision: 7 }), { line: "GET /v1/snapshot", history: "h@7" }],
+    [() => transport.snapshot(), { line: "GET /v1/snapshot" }],
+    [() => first(transport.watch(7, never, "h")), { line: "GET /v1/watch?from=7", history: "h@7" }],
+    [() => first(transport.watch(7, never)), { line: "GET /v1/watch?from=7" }],
+    [() => transport.report(report), { line: "PUT /v1/hosts/rack%2F1/report", body: report }],
+    [() => transport.answer(answer), { line: "POST /v1/hosts/rack%2F1/inventory", body: answer }],
+    [() => transport.detach("a/b.eth0"), { line: "DELETE /v1/endpoints/a%2Fb.eth0" }],
+    [() => transport.moved("m/1", { state: "left" }), { line: "PUT /v1/moves/m%2F1", body: { state: "left" } }],
+    [() => transport.join({ host: "rack/1", ...facts }), { line: "POST /v1/hosts/rack%2F1/join", body: facts }],
+  ];
+  for (const [ask, expected] of calls) {
+    await ask();
+    assert.deepEqual(asked.at(-1), { token: "own", ...expected });
+  }
+});
+
+const never = new AbortController().signal;
+
+async function first(sets: AsyncIterable<ChangeSet>): Promise<ChangeSet | undefined> {
+  for await (const set of sets) return set;
+  return undefined;
+}
+
+test("a host that begins anew asks with the join token, and with another wish", async (t) => {
+  const { url, asked } = await scripted(t, ({ line }) => (line.endsWith("/join") ? { token: "next" } : {}));
+  const transport = httpTransport({ url, token: "own", clock });
+  const facts = { underlay: "10.0.0.1", underlayMtu: 1500, hostPrefixes: [] };
+  transport.renew("join", "wish");
+  await transport.join({ host: "h1", ...facts });
+  transport.reconnect();
+  await transport.snapshot();
+  assert.deepEqual(asked, [
+    { line: "POST /v1/hosts/h1/join", token: "join", body: { ...facts, token: "wish" } },
+    { line: "GET /v1/snapshot", token: "next" },
+  ]);
+});
+
+test("an agent's detach that is refused for any other reason is refused", async (t) => {
+  const { url } = await scripted(t, () => new Fault("forbidden", { what: "not yours", fix: "ask" }));
+  await assert.rejects(httpTransport({ url, token: "own", clock }).detach("e1"), fault("forbidden"));
+});
+
 test("the agent's socket: attach, list, detach, status", async (t) => {
   const { socket, asked } = await scripted(t, ({ line }) =>
-    line.startsWith("DELETE") ? undefined : line.startsWith("GET /v1/attachments") ? { items: ["a"] } : { line },
+    line.startsWith("DELETE") ? undefined : /^GET .v1.(attach|queue|counter)/.test(line) ? { items: [line] } : { line },
   );
   const agent = agentClient(socket);
   const request = { network: "blue", netns: "/run/netns/web" };
   await agent.attach(request);
-  assert.deepEqual(await agent.attachments(), ["a"]);
-  await agent.detach("web.eth0");
-  await agent.status();
+  assert.deepEqual(await agent.attachments(), ["GET /v1/attachments"]);
+  await agent.detach("a/web.eth0");
+  assert.deepEqual(await agent.status(), { line: "GET /v1/status" });
+  assert.deepEqual(await agent.queues(), ["GET /v1/queues"]);
+  assert.deepEqual(await agent.counters(), ["GET /v1/counters"]);
+  agent.close();
   assert.deepEqual(asked, [
     { line: "POST /v1/attachments", body: request },
     { line: "GET /v1/attachments" },
-    { line: "DELETE /v1/attachments/web.eth0" },
+    { line: "DELETE /v1/attachments/a%2Fweb.eth0" },
     { line: "GET /v1/status" },
+    { line: "GET /v1/queues" },
+    { line: "GET /v1/counters" },
   ]);
 });

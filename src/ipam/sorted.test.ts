@@ -50,3 +50,18 @@ test("more than one chunk, filled and emptied from either end", () => {
   }
   assert.deepEqual([sorted.size, sorted.first, sorted.atOrBelow(9999)], [0, undefined, undefined]);
 });
+
+test("what compares as the same takes the place of what was there", () => {
+  type Entry = { readonly key: number; readonly text: string };
+  const sorted = new Sorted<Entry>((a, b) => a.key - b.key);
+  for (const key of [2, 1, 3]) sorted.add({ key, text: "old" });
+  sorted.add({ key: 2, text: "new" });
+  assert.deepEqual(
+    [...sorted].map(({ key, text }) => `${key} ${text}`),
+    ["1 old", "2 new", "3 old"],
+  );
+  assert.equal(sorted.size, 3);
+  sorted.delete({ key: 2, text: "whatever" });
+  sorted.delete({ key: 4, text: "not there" });
+  assert.deepEqual([sorted.size, sorted.atOrBelow({ key: 2, text: "" })?.key], [2, 1]);
+});

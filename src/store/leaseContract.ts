@@ -39,6 +39,7 @@ export function leaseContract(name: string, open: OpenStore): void {
   describe(`${name}: leases`, { timeout: 60_000 }, () => {
     answerContract(open);
     boundContract(open);
+    countContract(open);
   });
 }
 
@@ -101,7 +102,9 @@ function boundContract(open: OpenStore): void {
     assert.deepEqual(await who(store, "10.0.0.1"), []);
     await store.close();
   });
+}
 
+function countContract(open: OpenStore): void {
   test("the bounds are exact when a batch of ends is full", async () => {
     const [few, young] = [
       open({ leases: { records: 100, ageMs: 1e9 } }),

@@ -1,6 +1,6 @@
 // Files of ours follow the networks; whatever somebody else wrote stays.
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -67,4 +67,16 @@ test("an agent on another socket is found by its own files", (t) => {
   keepFiles({ directory, socket: "/run/weft/other.sock" }, [network("blue")], true);
   const { plugins } = JSON.parse(readFileSync(join(directory, "weft-blue.conflist"), "utf8"));
   assert.equal(plugins[0].socket, "/run/weft/other.sock");
+});
+
+test("a file that is as it should be is not written again", (t) => {
+  const directory = directoryOf(t);
+  const inode = () => statSync(join(directory, "weft-blue.conflist")).ino;
+  keepFiles(placeOf(directory), [network("blue")], true);
+  const before = inode();
+  assert.deepEqual(keepFiles(placeOf(directory), [network("blue")], true), []);
+  assert.equal(inode(), before);
+  keepFiles({ directory, socket: "/run/weft/other.sock" }, [network("blue")], true);
+  assert.notEqual(inode(), before, "another file takes its place");
+  assert.equal(statSync(join(directory, "weft-blue.conflist")).mode & 0o777, 0o644);
 });

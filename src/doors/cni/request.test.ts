@@ -231,6 +231,7 @@ test("code 4: variables that are missing or wrong, by name", () => {
   for (const [env, message] of wrong) refuses("environment", message, () => ask(CONF, env));
   assert.equal(ask(CONF, { CNI_COMMAND: "DEL", CNI_NETNS: undefined }).netns, "", "a container that is gone");
   assert.deepEqual(argsOf(";IgnoreUnknown=1;;FOO=BAR"), {});
+  assert.deepEqual(argsOf("IgnoreUnknown=0"), {}, "there is nothing to ignore");
 });
 
 test("code 6: what is no JSON object", () => {
