@@ -166,6 +166,72 @@ test("a grant that nobody confirms is given up after 5 s, a claim that nobody an
   assert.deepEqual([await b.answer, asked.requests], [{ name: "one" }, requests + 1]);
 });
 
+test(
+  "the time for the word that it is kept begins with the grant, and both times end as they should",
+  LIMIT,
+  async (t) => {
+    const { line, ask, nth, advance, transport } = await open(t);
+    const a = await ask(line);
+    advance(20_000);
+    say(line, { id: a.id, granted: { name: "a" } });
+    await until("the grant", () => a.granted.length === 1);
+    advance(5_000);
+    await settled();
+    await notYet(a.answer);
+    say(line, { id: a.id, kept: true });
+    assert.deepEqual(await a.answer, { name: "a" });
+    // The same line goes on, and is looked at again.
+    const b = await ask(line);
+    advance(30_000);
+    await settled();
+    await notYet(b.answer);
+    advance(1);
+    assert.deepEqual(await b.answer, { name: "one" });
+    // Silent once: half a minute by requests, and not a moment longer.
+    advance(29_999);
+    await transport.attach(claim);
+    await settled();
+    advance(1);
+    await transport.attach(claim);
+    await nth(2);
+  },
+);
+
+/** What the clock woke has had its turns. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => void setImmediate(resolve));
+}
+
+test(
+  "an answer to nothing that was asked is passed over; one that keeps what was not granted is none",
+  LIMIT,
+  async (t) => {
+    const { line, ask, asked } = await open(t);
+    const a = await ask(line);
+    for (const said of [{ id: 999, granted: { name: "x" } }, { id: 999, kept: true }, { kept: true }, {}])
+      say(line, said);
+    await settled();
+    await notYet(a.answer);
+    say(line, { id: a.id, kept: true });
+    await assert.rejects(a.answer, fault("internal"));
+    const b = await ask(line);
+    say(line, { id: b.id, granted: { name: "b" } });
+    say(line, { id: b.id, kept: true });
+    assert.deepEqual([await b.answer, b.granted, asked.lines], [{ name: "b" }, [{ name: "b" }], 1]);
+  },
+);
+
+test("claims that come while a line opens ask for no second one", LIMIT, async (t) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { lines, asked, transport } = await serving(t, { head: promise });
+  await Promise.all([1, 2, 3].map(() => transport.attach(claim)));
+  await until("the server has the line", () => lines.length === 1);
+  await transport.attach(claim);
+  resolve();
+  await settled();
+  assert.deepEqual([asked.lines, asked.requests], [1, 4]);
+});
+
 test("what is no answer ends the line, and a problem of the whole line, too", LIMIT, async (t) => {
   const { line, ask, nth, transport } = await open(t);
   const a = await ask(line);

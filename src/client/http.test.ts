@@ -138,6 +138,63 @@ test("the smallest status that is a refusal is one, for an answer, lines and a t
   await assert.rejects(talk, fault("internal", /answered 400/));
 });
 
+test("a refusal without a problem means what its status says", async () => {
+  for (const [status, reason] of [
+    [401, "token-wrong"],
+    [403, "forbidden"],
+    [404, "not-found"],
+    [418, "internal"],
+    [500, "internal"],
+    [502, "unavailable"],
+    [503, "unavailable"],
+    [504, "timeout"],
+  ] as const) {
+    const bodies = [
+      ["text/html", "<h1>no</h1>"],
+      // What only says that it is one.
+      ["application/problem+json", "<h1>no</h1>"],
+      ["application/json", JSON.stringify({ reason: "exhausted" })],
+    ] as const;
+    for (const [type, body] of bodies) {
+      const client = await serving((_, response) => response.writeHead(status, { "content-type": type }).end(body));
+      await assert.rejects(client.request(get), fault(reason, new RegExp(`answered ${status}`)), `${status} ${type}`);
+    }
+  }
+  const problem = problemOf(new Fault("exhausted", { what: "full", fix: "wait" }));
+  const client = await serving((_, response) =>
+    json(response, 507, problem, "application/problem+json; charset=utf-8"),
+  );
+  await assert.rejects(client.request(get), fault("exhausted"));
+});
+
+test("a client that is closed lets go of its connection, and may be asked again", async () => {
+  const ports: (number | undefined)[] = [];
+  const closed: Promise<unknown>[] = [];
+  const client = await serving((request, response) => {
+    if (!ports.includes(request.socket.remotePort)) closed.push(once(request.socket, "close"));
+    ports.push(request.socket.remotePort);
+    json(response, 200, request.headers.accept);
+  });
+  assert.equal((await client.request(get)).body, "application/json");
+  client.close();
+  await closed[0];
+  await client.request(get);
+  assert.equal(new Set(ports).size, 2);
+});
+
+test("an IPv6 address stands in brackets", async (t) => {
+  const server = createServer((request, response) => json(response, 200, request.headers.host));
+  servers.push(server);
+  server.unref();
+  const listens = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(0, "::1", () => resolve(true));
+  });
+  if (!listens) return t.skip("this machine has no ::1");
+  const { port } = server.address() as AddressInfo;
+  assert.equal((await to(`http://[::1]:${port}`).request(get)).body, `[::1]:${port}`);
+});
+
 test("a problem becomes the Fault it was", async () => {
   const blockers = ["e1", "e2"];
   const sent = new Fault("in-use", { what: "network blue has endpoints", fix: "remove them", blockers, where: "blue" });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Cidr, type Ip, contains, firstOf, formatIp, lastOf, parseCidr, parseIp } from "../model/address.ts";
-import { capacity, choose, defaultGateway, nextFree, nextVtep, usableRange } from "./assign.ts";
+import { capacity, choose, defaultGateway, nextFree, nextFreeFrom, nextVtep, usableRange } from "./assign.ts";
 import { Intervals, intervalsOf } from "./intervals.ts";
 
 const cidr = (text: string): Cidr => parseCidr(text, "test");
@@ -110,4 +110,51 @@ test("excluded values are stepped over, wherever they lie", () => {
   const range = { family: 4, first: 10n, last: 15n } as const;
   assert.deepEqual(nextFree(range, intervalsOf([10n, 12n]), [11n, 13n]), { family: 4, value: 14n });
   assert.equal(nextFree(range, intervalsOf([10n, 12n]), [11n, 13n, 14n, 15n]), undefined);
+});
+
+test("from a given place on, and then from the beginning: as a naive search does", () => {
+  const size = 12;
+  fc.assert(
+    fc.property(fc.array(fc.nat(20)), fc.array(fc.nat(20), { maxLength: 3 }), fc.nat(20), (taken, kept, from) => {
+      const range = { family: 4, first: 4n, last: BigInt(3 + size) } as const;
+      const used = new Set(taken.map(BigInt));
+      const exclude = kept.map(BigInt);
+      const all = Array.from({ length: size }, (_, n) => range.first + BigInt(n));
+      const isFree = (value: bigint) => !used.has(value) && !exclude.includes(value);
+      const expected = all.find((value) => value >= from && isFree(value)) ?? all.find(isFree);
+      const found = nextFreeFrom(range, intervalsOf(used), exclude, BigInt(from));
+      assert.deepEqual(found, expected === undefined ? undefined : { family: 4, value: expected });
+    }),
+  );
+});
+
+test("an address of the other family is outside, whatever its number", () => {
+  const [range, other] = [cidr("10.0.0.0/29"), cidr("::/96")];
+  const used = new Intervals();
+  for (const [subnet, family] of [
+    [range, 6],
+    [other, 4],
+  ] as const)
+    assert.deepEqual(choose(subnet, undefined, used, { family, value: subnet.base + 2n }), {
+      ok: false,
+      why: "outside",
+    });
+});
+
+test("subnets of one or two addresses hold what they can", () => {
+  for (const [text, count] of [
+    ["10.0.0.0/32", 0n],
+    ["10.0.0.0/31", 0n],
+    ["10.0.0.0/30", 2n],
+    ["fd00::/128", 0n],
+    ["fd00::/127", 1n],
+  ] as const) {
+    assert.equal(capacity(cidr(text), undefined), count, text);
+    const gateway = defaultGateway(cidr(text));
+    const isInside = count > 0n;
+    assert.equal(capacity(cidr(text), gateway), isInside ? count - 1n : 0n, text);
+  }
+  // A gateway outside of what workloads may have takes nothing away.
+  for (const text of ["10.0.0.0", "10.0.0.7", "10.0.1.1"])
+    assert.equal(capacity(cidr("10.0.0.0/29"), ip(text)), 6n, text);
 });

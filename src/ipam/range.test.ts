@@ -5,7 +5,17 @@ import fc from "fast-check";
 import { formatIp, formatMac, ipOf, macOfSlaac, macValue, slaacIp } from "../model/address.ts";
 import type { AddressRange } from "../model/range.ts";
 import { Intervals } from "./intervals.ts";
-import { type Excluded, freeIndex, indexOfIp, indexOfMac, isExcluded, leaseAt, planOf, spansOf } from "./range.ts";
+import {
+  type Excluded,
+  freeIndex,
+  indexOfIp,
+  indexOfMac,
+  isExcluded,
+  leaseAt,
+  macRoom,
+  planOf,
+  spansOf,
+} from "./range.ts";
 
 const shown = (range: AddressRange, index: bigint) => {
   const { ips, mac } = leaseAt(planOf(range), index);
@@ -72,6 +82,22 @@ test("an ether range counts MACs with their carries (I5)", () => {
   ]);
 });
 
+test("a lease has a MAC as long as the first octet of the range's stays what it is", () => {
+  const range = { name: "a", type: "ip4", first: "10.0.0.4", mac: "02:ff:ff:ff:ff:fe", size: 5 } as const;
+  const plan = planOf(range);
+  const leases = [0n, 1n, 2n, 4n].map((index) => shown(range, index).join(" "));
+  assert.deepEqual(leases, ["02:ff:ff:ff:ff:fe 10.0.0.4", "02:ff:ff:ff:ff:ff 10.0.0.5", "10.0.0.6", "10.0.0.8"]);
+  const mac = macValue("02:ff:ff:ff:ff:fe");
+  assert.deepEqual(
+    [-1n, 0n, 1n, 2n].map((n) => indexOfMac(plan, mac + n)),
+    [undefined, 0n, 1n, undefined],
+  );
+  assert.deepEqual([macRoom(mac), macRoom(macValue("02:00:00:00:00:00"))], [2n, 1n << 40n]);
+  assert.deepEqual(spansOf(plan).mac, { first: mac, last: mac + 1n });
+  const few = { name: "a", type: "ether", mac: "02:00:00:00:00:01", size: 3 } as const;
+  assert.equal(planOf(few).macs, 3n);
+});
+
 test("EUI-64 there and back, and MACs as numbers", () => {
   fc.assert(
     fc.property(fc.bigInt(0n, 2n ** 48n - 1n), fc.bigInt(0n, 2n ** 64n - 1n), (mac, prefix) => {
@@ -88,10 +114,13 @@ const ranges = [
   { name: "a", type: "ip6", mac: "02:00:00:00:00:fe", prefix: "fd00::/64", ula: "fd01::/64", size: 5 },
   { name: "a", type: "ip6-static", first6: "fd00::", size: 8, prefixLength: 124 },
   { name: "a", type: "ether", mac: "02:00:00:00:00:03", size: 6 },
+  // Its MACs end before its addresses: a first octet stays as it is.
+  { name: "a", type: "ip4", first: "10.0.0.4", mac: "02:ff:ff:ff:ff:fc", size: 7 },
 ] as const satisfies readonly AddressRange[];
 const excluded: Excluded = {
   4: [ip("10.0.0.0").value, ip("10.0.0.6").value],
-  6: [ip("fd00::").value],
+  // Also what SLAAC makes of the third lease of one of them.
+  6: [ip("fd00::").value, ip("fd00::aff:fe00:5").value],
   mac: [macValue("02:00:00:00:00:04")],
 };
 
@@ -104,7 +133,12 @@ const operation: fc.Arbitrary<Operation> = fc.record({
 /** Leases as a list of texts each, with nothing clever. */
 function naiveFree(range: AddressRange, taken: ReadonlySet<string>, from: number): bigint | undefined {
   const size = Number(planOf(range).size);
-  const never = [...excluded[4].map((value) => formatIp({ family: 4, value })), "fd00::", "02:00:00:00:00:04"];
+  const never = [
+    ...excluded[4].map((value) => formatIp({ family: 4, value })),
+    "fd00::",
+    "fd00::aff:fe00:5",
+    "02:00:00:00:00:04",
+  ];
   for (let n = 0; n < size; n++) {
     const index = (from + n) % size;
     if (shown(range, BigInt(index)).every((text) => !taken.has(text) && !never.includes(text))) return BigInt(index);

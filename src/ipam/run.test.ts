@@ -14,6 +14,9 @@ const RANGES: readonly AddressRange[] = [
   // Its MACs go over the end of 24 bits, where SLAAC addresses make a jump.
   { name: "a", type: "ip6", prefix: "fd01::/64", ula: "fd02::/64", mac: "02:00:00:ff:ff:ec", size: 40 },
   { name: "a", type: "ip6-static", first6: "fd00::1", size: 40 },
+  // Its MACs end before its addresses.
+  { name: "a", type: "ip4", first: "10.0.0.1", mac: "02:ff:ff:ff:ff:f0", size: 40 },
+  { name: "a", type: "ip4-6", first: "10.0.0.1", prefix: "fd01::/64", mac: "02:ff:ff:ff:ff:f0", size: 40 },
 ];
 
 type Taken = { readonly 4: Intervals; readonly 6: Intervals; readonly mac: Intervals };
@@ -31,7 +34,7 @@ function blockSome(plan: Plan, wanted: readonly (readonly [at: number, what: num
     ];
     const one = all[what % all.length];
     if (one === undefined) continue;
-    if (isKept && plan.slaac.length === 0) excluded[one.space].push(one.value);
+    if (isKept) excluded[one.space].push(one.value);
     else taken[one.space].take(one.value);
     gone.add(BigInt(at));
   }

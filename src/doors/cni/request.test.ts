@@ -234,6 +234,26 @@ test("code 4: variables that are missing or wrong, by name", () => {
   assert.deepEqual(argsOf("IgnoreUnknown=0"), {}, "there is nothing to ignore");
 });
 
+test("what is empty says nothing, in whatever way it is empty; what is no list of text is refused", () => {
+  const plain = ask(CONF).config;
+  const places: readonly ((value: unknown) => object)[] = [
+    (value) => ({ dns: value }),
+    (value) => ({ dns: { nameservers: value } }),
+    (value) => ({ args: { cni: { ips: value } } }),
+    ...["ips", "mac", "dns", "bandwidth", "portMappings"].map((key) => (value: unknown) => ({
+      runtimeConfig: { [key]: value },
+    })),
+    (value) => ({ runtimeConfig: { dns: { servers: value } } }),
+  ];
+  for (const place of places)
+    for (const value of [undefined, null, "", {}, []])
+      assert.deepEqual(ask({ ...CONF, ...place(value) }).config, plain, JSON.stringify(place(value)));
+  for (const value of ["10.0.0.1", 7, true, [7], { a: 1 }]) {
+    refuses("config", /dns.nameservers: expected a list/, () => ask({ ...CONF, dns: { nameservers: value } }));
+    refuses("config", /runtimeConfig.ips: expected a list/, () => ask({ ...CONF, runtimeConfig: { ips: value } }));
+  }
+});
+
 test("code 6: what is no JSON object", () => {
   for (const text of ["", "{", "[]", "null", "7"]) refuses("decode", /configuration is not/, () => decode(text));
 });
