@@ -147,7 +147,7 @@ export function problemOf(error: unknown): Problem {
 
 /** The inverse of problemOf: what a client makes of an answer. */
 export function faultOf(problem: Partial<Problem>): Fault {
-  const reason = problem.reason !== undefined && problem.reason in REASONS ? problem.reason : "internal";
+  const reason = problem.reason !== undefined && Object.hasOwn(REASONS, problem.reason) ? problem.reason : "internal";
   return new Fault(reason, {
     what: problem.what ?? problem.detail ?? "the request failed",
     fix: problem.fix ?? "see the server's log",
