@@ -86,3 +86,43 @@ test("every limit that is accepted fits the kernel's 32 bits and lets a full fra
     }),
   );
 });
+
+test("average, peak and burst are bytes per second, and sizes that pass at once; a queue holds 50 ms more", () => {
+  const bucketOf = (limit: Limit, mtu = 1450) => {
+    const [bucket] = shaping({ inbound: limit }, undefined, mtu);
+    assert(bucket?.kind === "tbf");
+    const { rate, burst, limit: queue, peak } = bucket;
+    return { rate, burst, queue, ...(peak === undefined ? {} : { peak: [peak.rate, peak.burst] }) };
+  };
+  // Of 100 Mbit/s: 10 ms at once, 50 ms waiting. At its peak a burst goes out in pieces of 1 ms.
+  const queue = 125_000 + 625_000;
+  assert.deepEqual(bucketOf({ average: 100_000_000 }), { rate: 12_500_000, burst: 125_000, queue });
+  const peak = [25_000_000, 25_000];
+  assert.deepEqual(bucketOf({ average: 100_000_000, peak: 200_000_000 }), {
+    rate: 12_500_000,
+    burst: 125_000,
+    queue,
+    peak,
+  });
+  assert.deepEqual(bucketOf({ average: 100_000_000, peak: 200_000_000, burst: 50_000 }), {
+    rate: 12_500_000,
+    burst: 50_000,
+    queue: 50_000 + 625_000,
+    peak,
+  });
+  // Slow ones: a piece, and a burst, is a frame at least; a queue takes one offloaded packet.
+  assert.deepEqual(bucketOf({ average: 800_000, peak: 1_600_000 }), {
+    rate: 100_000,
+    burst: 4_000,
+    queue: 4_000 + 65_536,
+    peak: [200_000, wholeTicks(200_000, 1_468)],
+  });
+  assert.deepEqual(bucketOf({ average: 800_000, peak: 1_600_000, burst: 2_000 }, 9_000), {
+    rate: 100_000,
+    burst: wholeTicks(100_000, 9_018),
+    queue: 9_018 + 65_536,
+    peak: [200_000, wholeTicks(200_000, 9_018)],
+  });
+  // A peak that is the average in whole bytes is one more; a frame passes within four seconds.
+  assert.deepEqual(bucketOf({ average: 16_000, peak: 16_001 }, 65_450).peak?.[0], Math.ceil(65_468 / 4) + 1);
+});

@@ -1,0 +1,352 @@
+// The line to the server: when it joins, what it reports and how often, and what it does when the server says no. Time
+// is virtual, the server a script.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { settle, VirtualClock } from "../../test/sim/clock.ts";
+import type { Mirror } from "../client/mirror.ts";
+import type { HostClaim, Joined, Transport } from "../client/transport.ts";
+import { Fault, type Reason } from "../model/fault.ts";
+import type { HostReport } from "../model/status.ts";
+import { Line, type LineOptions, refusalsOf } from "./line.ts";
+import { Standing } from "./standing.ts";
+
+const fault = (reason: Reason) => new Fault(reason, { what: `it is ${reason}`, fix: "wait" });
+const REPORT: HostReport = {
+  host: "h1",
+  bootId: "boot",
+  version: "1",
+  revision: 0,
+  driftRepaired: 0,
+  errors: [],
+  networks: [],
+  conditions: [],
+  hostPrefixes: ["10.0.0.0/8"],
+  objects: 0,
+};
+
+/** A line whose server answers as `says` says; everything that arrives there is noted with its time. */
+function lineWith(options: Partial<LineOptions> = {}) {
+  const clock = new VirtualClock();
+  const startMs = clock.nowMs();
+  const says = {
+    join: undefined as Fault | undefined,
+    report: undefined as Fault | undefined,
+    claim: { host: "h1", underlay: "192.0.2.1", underlayMtu: 1500, hostPrefixes: ["192.0.2.0/24"] } as
+      | HostClaim
+      | Fault,
+    reclaimAfterMs: undefined as number | undefined,
+    save: undefined as Error | undefined,
+  };
+  const joins: { readonly atMs: number; readonly underlay: string }[] = [];
+  const reports: { readonly atMs: number; readonly report: HostReport }[] = [];
+  const kept: Joined[] = [];
+  const heard = () => (says.reclaimAfterMs === undefined ? {} : { reclaimAfterMs: says.reclaimAfterMs });
+  let reconnects = 0;
+  const transport = {
+    join: async (claim: HostClaim) => {
+      joins.push({ atMs: clock.nowMs() - startMs, underlay: claim.underlay });
+      if (says.join !== undefined) throw says.join;
+      return { cluster: "c", token: "t", host: undefined as never, ...heard() };
+    },
+    report: async (report: HostReport) => {
+      reports.push({ atMs: clock.nowMs() - startMs, report });
+      if (says.report !== undefined) throw says.report;
+      return heard();
+    },
+    reconnect: () => void reconnects++,
+  } as unknown as Transport;
+  const followed = { isSynced: false, problem: undefined as Fault | undefined, runs: 0, end: () => undefined as void };
+  const mirror = Object.assign(followed, {
+    run: (signal: AbortSignal) => {
+      followed.runs++;
+      followed.isSynced = true;
+      followed.problem = undefined;
+      return new Promise<void>((resolve) => {
+        followed.end = () => {
+          followed.isSynced = false;
+          resolve();
+        };
+        signal.addEventListener("abort", () => resolve());
+      });
+    },
+  });
+  const standing = new Standing(clock, undefined, () => undefined);
+  const line = new Line(
+    {
+      transport,
+      mirror: mirror as unknown as Mirror,
+      clock,
+      random: () => 0.5,
+      claim: async () => {
+        if (says.claim instanceof Fault) throw says.claim;
+        return says.claim;
+      },
+      cluster: undefined,
+      saveIdentity: (joined) => {
+        if (says.save !== undefined) throw says.save;
+        kept.push(joined);
+      },
+      standing,
+      renew: () => false,
+      log: () => undefined,
+      ...options,
+    },
+    REPORT,
+  );
+  const stop = new AbortController();
+  const ceased: Reason[] = [];
+  const outcome: { state: "running" | "ended" | Reason } = { state: "running" };
+  const run = () =>
+    void line
+      .run(stop.signal, async ({ reason }) => void ceased.push(reason))
+      .then(
+        () => (outcome.state = "ended"),
+        (error: unknown) => (outcome.state = error instanceof Fault ? error.reason : "internal"),
+      );
+  const end = async () => {
+    stop.abort();
+    await clock.advance(20_000);
+    assert.notEqual(outcome.state, "running");
+  };
+  const count = () => reconnects;
+  return { clock, says, joins, reports, kept, mirror, standing, line, ceased, outcome, run, end, reconnects: count };
+}
+
+test("while the server is away the line goes on trying, later each time, and at most every ten seconds", async () => {
+  for (const reason of ["unavailable", "timeout", "host-cloned"] as const) {
+    const { clock, says, joins, mirror, outcome, run, end } = lineWith();
+    says.join = fault(reason);
+    run();
+    await clock.advance(40_000);
+    assert.deepEqual(
+      joins.map(({ atMs }) => atMs),
+      [0, 200, 600, 1_400, 3_000, 6_200, 12_600, 22_600, 32_600],
+      reason,
+    );
+    assert.deepEqual([mirror.runs, outcome.state], [0, "running"]);
+    says.join = undefined;
+    await clock.advance(10_000);
+    assert.deepEqual([mirror.runs, joins.length], [1, 10]);
+    await end();
+    assert.equal(outcome.state, "ended");
+  }
+});
+
+test("a server that says no to joining ends the run; one of another cluster is not followed, nor kept", async () => {
+  const refused = lineWith();
+  refused.says.join = fault("token-wrong");
+  refused.run();
+  await settle();
+  assert.deepEqual([refused.outcome.state, refused.mirror.runs, refused.ceased], ["token-wrong", 0, []]);
+  const other = lineWith({ cluster: "another" });
+  other.run();
+  await settle();
+  assert.deepEqual([other.outcome.state, other.mirror.runs, other.kept], ["host-claimed", 0, []]);
+  const same = lineWith({ cluster: "c" });
+  same.run();
+  await settle();
+  assert.deepEqual([same.outcome.state, same.mirror.runs, same.kept.length], ["running", 1, 1]);
+  await same.end();
+});
+
+test("reports go out with the heartbeat, and soon when there is news: gathered, not too close together", async () => {
+  const { clock, line, reports, mirror, run, end } = lineWith();
+  run();
+  await clock.advance(35_000);
+  assert.deepEqual(
+    reports.map(({ atMs }) => atMs),
+    [0, 10_020, 20_040, 30_060],
+  );
+  // What the host has is told by its claim; a report that still said otherwise would undo that.
+  assert.deepEqual(reports[0]?.report.hostPrefixes, ["192.0.2.0/24"]);
+  const after = async (ms: number) => {
+    const from = reports.length;
+    await clock.advance(ms);
+    return reports.slice(from).map(({ report }) => report.revision);
+  };
+  line.say({ revision: 0, errors: [] });
+  assert.deepEqual(await after(1_000), [], "no news");
+  line.say({ revision: 1 });
+  await clock.advance(10);
+  line.say({ revision: 2 });
+  assert.deepEqual(await after(50), [2]);
+  for (let revision = 3; revision < 13; revision++) {
+    line.say({ revision });
+    await clock.advance(20);
+  }
+  assert(reports.length <= 4 + 1 + 3, `${reports.length} reports`);
+  assert.deepEqual((await after(1_000)).at(-1), 12);
+  line.repeat();
+  assert.deepEqual(await after(200), [12], "as another process must hear it");
+  mirror.isSynced = false;
+  line.say({ revision: 13 });
+  assert.deepEqual(await after(30_000), [], "nobody follows");
+  mirror.isSynced = true;
+  assert.deepEqual((await after(10_100)).at(0), 13);
+  await end();
+});
+
+test("a report that is refused is sent again, and joins and reports are what the host is heard by", async () => {
+  const { clock, says, reports, standing, run, end } = lineWith();
+  says.reclaimAfterMs = 60_000;
+  run();
+  await clock.advance(30_000);
+  standing.checkAssign();
+  says.report = fault("unavailable");
+  await clock.advance(40_000);
+  standing.checkAssign();
+  const before = reports.length;
+  await clock.advance(20_000);
+  assert(reports.length > before);
+  assert.throws(() => standing.checkAssign(), /has not reached its server/);
+  says.report = undefined;
+  await clock.advance(11_000);
+  standing.checkAssign();
+  says.reclaimAfterMs = undefined;
+  await clock.advance(11_000);
+  says.report = fault("unavailable");
+  await clock.advance(1_000_000);
+  standing.checkAssign();
+  await end();
+});
+
+test("a host whose address changes says so and lets go of its connections; without one it looks on", async () => {
+  const { clock, says, joins, line, reports, reconnects, run, end } = lineWith();
+  run();
+  await clock.advance(15_000);
+  assert.deepEqual([joins.length, reconnects()], [1, 0], "what is no news is not said again");
+  const claim = says.claim as HostClaim;
+  says.claim = { ...claim, underlay: "192.0.2.2", hostPrefixes: ["198.51.100.0/24"] };
+  await line.moved();
+  await clock.advance(500);
+  assert.deepEqual([joins.map(({ underlay }) => underlay), reconnects()], [["192.0.2.1", "192.0.2.2"], 1]);
+  assert.deepEqual(reports.at(-1)?.report.hostPrefixes, ["198.51.100.0/24"]);
+  says.claim = new Fault("address-invalid", { what: "there is no address", fix: "give it one" });
+  await line.moved();
+  await clock.advance(500);
+  assert.equal(reconnects(), 2);
+  assert.match(reports.at(-1)?.report.conditions[0] ?? "", /there is no address/);
+  const before = reports.length;
+  await clock.advance(5_000);
+  assert(reports.length - before >= 4, "reports go on");
+  // Nobody says so this time: it is found within a second or so.
+  says.claim = { ...claim, underlay: "192.0.2.3" };
+  await clock.advance(2_500);
+  assert.equal(joins.at(-1)?.underlay, "192.0.2.3");
+  assert.deepEqual(reports.at(-1)?.report.conditions, []);
+  assert.equal(reconnects(), 2, "there was nothing to let go of");
+  await end();
+});
+
+test("a claim that the server does not take is a condition, and reports go on; one that is away is none", async () => {
+  const { clock, says, joins, line, reports, run, end } = lineWith();
+  run();
+  await clock.advance(1_000);
+  const claim = says.claim as HostClaim;
+  says.claim = { ...claim, underlayMtu: 9000 };
+  says.join = fault("unavailable");
+  await clock.advance(11_000);
+  assert.deepEqual([joins.length, line.report.conditions], [2, []]);
+  says.join = fault("overlap");
+  await clock.advance(11_000);
+  assert.match(line.report.conditions[0] ?? "", /^the server does not take what this host says .*: it is overlap/);
+  assert.deepEqual(reports.at(-1)?.report.conditions, line.report.conditions);
+  says.join = undefined;
+  await clock.advance(3_000);
+  assert.deepEqual([line.report.conditions, reports.at(-1)?.report.conditions], [[], []]);
+  const joined = joins.length;
+  await clock.advance(30_000);
+  assert.equal(joins.length, joined);
+  // Another machine was taken for this one: it claims to be it again, although nothing of it is new.
+  says.report = fault("host-cloned");
+  await clock.advance(11_000);
+  says.report = undefined;
+  await clock.advance(11_000);
+  assert(joins.length > joined);
+  await end();
+});
+
+test("an identity that the disk refuses is kept with a later heartbeat, without joining again", async () => {
+  const { clock, says, joins, kept, reports, run, end } = lineWith();
+  says.save = new Error("ENOSPC");
+  run();
+  await clock.advance(25_000);
+  assert.deepEqual([kept.length, joins.length, reports.length], [0, 1, 3]);
+  says.save = undefined;
+  await clock.advance(11_000);
+  assert.deepEqual([kept.map(({ token }) => token), joins.length], [["t"], 1]);
+  await clock.advance(30_000);
+  assert.equal(kept.length, 1, "once");
+  await end();
+});
+
+test("a host that was given up lets go of all, then joins anew if it may; one that was deleted waits", async () => {
+  const renewed: string[] = [];
+  const back = lineWith({ renew: () => renewed.push("back") > 0 });
+  back.run();
+  await back.clock.advance(1_000);
+  const endLife = async ({ mirror, clock }: typeof back, reason: Reason) => {
+    mirror.problem = fault(reason);
+    mirror.end();
+    await clock.advance(1_000);
+  };
+  await endLife(back, "host-reclaimed");
+  assert.deepEqual([back.ceased, back.joins.length, back.mirror.runs], [["host-reclaimed"], 2, 2]);
+  await endLife(back, "host-deleted");
+  assert.deepEqual([back.ceased, back.joins.length], [["host-reclaimed", "host-deleted"], 2]);
+  await back.clock.advance(100_000);
+  assert.deepEqual([back.joins.length, back.outcome.state, renewed.length], [2, "running", 1]);
+  const reported = back.reports.length;
+  await back.clock.advance(60_000);
+  assert.equal(back.reports.length, reported, "who is none reports nothing");
+  await back.end();
+  // Without a join token.
+  const none = lineWith();
+  none.run();
+  await none.clock.advance(1_000);
+  await endLife(none, "host-reclaimed");
+  assert.deepEqual([none.ceased, none.joins.length, none.outcome.state], [["host-reclaimed"], 1, "running"]);
+  await none.end();
+});
+
+test("an agent that starts as a host that is none begins anew with a join token, and ends without one", async () => {
+  for (const reason of ["host-deleted", "host-reclaimed"] as const) {
+    const ended = lineWith();
+    ended.says.join = fault(reason);
+    ended.run();
+    await ended.clock.advance(1_000);
+    assert.deepEqual([ended.ceased, ended.outcome.state], [[reason], reason]);
+    const begun = lineWith({
+      renew: () => {
+        begun.says.join = undefined;
+        return true;
+      },
+    });
+    begun.says.join = fault(reason);
+    begun.run();
+    await begun.clock.advance(1_000);
+    assert.deepEqual([begun.ceased, begun.joins.length, begun.mirror.runs], [[reason], 2, 1]);
+    await begun.end();
+  }
+});
+
+test("steps are done whatever becomes of the others, but a server that is away is asked once", async () => {
+  const done: number[] = [];
+  const step = (n: number, why?: Fault) => async () => {
+    done.push(n);
+    if (why !== undefined) throw why;
+  };
+  const refused = await refusalsOf([step(1), step(2, fault("overlap")), step(3), step(4, fault("in-use"))]);
+  assert.deepEqual(
+    [done, refused],
+    [
+      [1, 2, 3, 4],
+      [fault("overlap").message, fault("in-use").message],
+    ],
+  );
+  for (const reason of ["unavailable", "timeout"] as const) {
+    done.length = 0;
+    assert.deepEqual(await refusalsOf([step(1), step(2, fault(reason)), step(3)]), [fault(reason).message]);
+    assert.deepEqual(done, [1, 2]);
+  }
+});
