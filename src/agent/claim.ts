@@ -74,7 +74,7 @@ export function portAhead({ vrf, segments, mtu }: Place, { ifname, netns, mac }:
   const [segment] = segments;
   return segment === undefined
     ? undefined
-    : portOn({ name, spec: { ifname, netns, mac: mac ?? "" } }, vrf.name, segment.bridge, mtu);
+    : portOn({ name, spec: { ifname, netns, mac: mac ?? "" } }, vrf.name, segment, mtu);
 }
 
 export function bridgeKey({ ns, master }: Veth): string {

@@ -9,6 +9,7 @@ const FIELDS: ReadonlyMap<string, keyof Spoofing> = new Map([
   ["dhcp-server", "dhcpServer"],
   ["router-advertisements", "routerAdvertisements"],
   ["broadcasts", "broadcasts"],
+  ["tags", "tags"],
 ]);
 export const SPOOFING_WORDS = [...FIELDS.keys()];
 

@@ -3,7 +3,7 @@
 import { type Family, cidrAround, formatCidr, interfaceOf } from "../model/address.ts";
 import { prefixesOf } from "../model/membership.ts";
 import type { Endpoint, EndpointSpec, Vrf } from "../model/resource.ts";
-import type { EndpointLayout } from "./layout.ts";
+import type { EndpointLayout, Segment } from "./layout.ts";
 import { alias, portMac, portName } from "./names.ts";
 import type { KernelObject, Ns, Veth } from "./state.ts";
 import type { World } from "./world.ts";
@@ -18,11 +18,12 @@ export function compileEndpoint(
 ): KernelObject[] {
   const { netns, ifname } = endpoint.spec;
   if (layout === undefined || !isPath(netns)) return [];
-  const port = portOn(endpoint, vrf.name, layout.segment.bridge, endpointMtu(layout, networkMtu));
+  const port = portOn(endpoint, vrf.name, layout.segment, endpointMtu(layout, networkMtu));
   if (port === undefined) return [];
   const isFirst = endpoint.spec.defaultRoute ?? !(world.interfaces.get(netns) ?? []).some((other) => other < ifname);
   return [
     port,
+    { kind: "bridge-fdb", ns: port.ns, dev: port.name, mac: endpoint.spec.mac },
     ...layout.addresses.map((cidr): KernelObject => ({ kind: "address", ns: netns, dev: ifname, cidr })),
     ...layout.gateways.flatMap((gateway) =>
       (isFirst ? everything(gateway.family) : reach(world, vrf, layout, gateway.family)).map(
@@ -32,12 +33,16 @@ export function compileEndpoint(
   ];
 }
 
-type PortOwner = { readonly name: string; readonly spec: Pick<EndpointSpec, "netns" | "ifname" | "mac"> };
+type PortOwner = {
+  readonly name: string;
+  readonly spec: Pick<EndpointSpec, "netns" | "ifname" | "mac" | "allowedAddresses">;
+};
 
 /** An endpoint's pair; undefined if its workload's namespace has no path. */
-export function portOn({ name, spec }: PortOwner, vrf: string, bridge: string, mtu: number): Veth | undefined {
+export function portOn({ name, spec }: PortOwner, vrf: string, segment: Segment, mtu: number): Veth | undefined {
   const { netns, ifname, mac } = spec;
   if (!isPath(netns)) return undefined;
+  const macs = segment.macs ?? (hasVirtualMac(spec) ? "learned" : undefined);
   return {
     kind: "veth",
     ns: `vrf:${vrf}`,
@@ -45,9 +50,18 @@ export function portOn({ name, spec }: PortOwner, vrf: string, bridge: string, m
     mtu,
     mac: portMac(name),
     alias: alias("endpoint", name),
-    master: bridge,
+    master: segment.bridge,
+    ...(macs === undefined ? {} : { macs }),
     peer: { ns: netns, name: ifname, mtu, mac },
   };
+}
+
+/**
+ * Whether it may have a MAC beside its own, which is where its frames say that it is: several may have the same one.
+ * Spoofing filters see to it that it says so of no other.
+ */
+export function hasVirtualMac({ mac, allowedAddresses = [] }: Pick<EndpointSpec, "mac" | "allowedAddresses">): boolean {
+  return allowedAddresses.some((allowed) => allowed.mac !== undefined && allowed.mac !== mac);
 }
 
 /** On both ends of its port: what its range says, never more than the network's. */

@@ -6,7 +6,7 @@ import { cidrFamily } from "./endpoint.ts";
 import { compileGates } from "./gates.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./policy.ts";
 import { routedDevice } from "./routed.ts";
-import { bridgeTable } from "./spoofing.ts";
+import { bridgeTable } from "./filters.ts";
 import { type KernelObject, type Ns, nftDigest } from "./state.ts";
 import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
 import { UPLINK, usesUplink } from "./uplink.ts";

@@ -15,10 +15,13 @@ import { prefixesOf, slicesOn } from "../model/membership.ts";
 import type { AddressRange } from "../model/range.ts";
 import type { Block, EndpointSpec, Host, Network, Vrf } from "../model/resource.ts";
 import { deviceName } from "../model/device.ts";
+import type { Macs } from "./state.ts";
 
 /** One bridge of a network on a host, with what it holds per family. */
 export type Segment = {
   readonly bridge: string;
+  /** How the bridge knows what is behind ports. */
+  readonly macs?: Macs;
   readonly mac: string;
   /** Undefined for a network without slices. */
   readonly slice?: string;
@@ -38,6 +41,18 @@ export type Range = { readonly cidr: Cidr; readonly gateway?: Ip };
  * block here or without slices for this host. `blocks` are this host's of this network, at most one per family.
  */
 export function segmentsOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Block[]): readonly Segment[] {
+  const macs = macsOf(network);
+  const segments = bridgesOf(vrf, network, host, blocks);
+  return macs === undefined ? segments : segments.map((each) => ({ ...each, macs }));
+}
+
+/** Where anything may have any MAC, only frames tell which; what nobody has said for long goes to all if storms may. */
+export function macsOf({ spec: { spoofing } }: Network): Macs | undefined {
+  if (spoofing?.mac !== true) return undefined;
+  return spoofing.broadcasts === true ? "flooded" : "learned";
+}
+
+function bridgesOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Block[]): readonly Segment[] {
   if (network.spec.ipam === "global") return [globalSegment(network)];
   const cidrs = blocks.map((block) => mustCidr(block.spec.cidr)).sort((a, b) => a.family - b.family);
   if (cidrs.length === 0) return [];

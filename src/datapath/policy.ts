@@ -14,7 +14,7 @@ import type { Endpoint, Network } from "../model/resource.ts";
 import { SIDES, type Side, flowChains, flowSets } from "./flows.ts";
 import { type PeerAddresses, type PlacedRule, addressesIn, intervalOf, statementsOf } from "./rules.ts";
 import { declared } from "./sets.ts";
-import { KNOWN, NOT_TO_PORT, NO_PROFILE, OF_GATEWAY, PROFILE_BITS, chain, hex, lacks } from "./words.ts";
+import { KNOWN, NOT_TO_PORT, NO_PROFILE, OF_GATEWAY, PROFILE_BITS, TAGS, chain, has, hex, lacks } from "./words.ts";
 import type { World } from "./world.ts";
 
 /** What a set of groups says. */
@@ -175,11 +175,12 @@ export function compilePolicy(policy: Policy): string {
     chain("postrouting", [
       "type filter hook postrouting priority 0; policy accept;",
       `${NOT_TO_PORT} accept`,
-      "meta protocol ip goto in4",
-      "meta protocol ip6 goto in6",
-      "meta protocol arp accept",
+      "ether type ip goto in4",
+      "ether type ip6 goto in6",
+      "ether type arp accept",
       ...port,
       `${lacks(PROFILE_BITS)} accept`,
+      `${has(TAGS)} meta protocol vmap { ip : goto in4, ip6 : goto in6, arp : accept }`,
       "goto refused_9",
     ]) +
     (policy.commits === "" ? "" : chain("commits", [`comment "${policy.commits.slice(0, 120)}"`]))

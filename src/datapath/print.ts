@@ -1,9 +1,12 @@
 // Kernel state and operations as the `ip`, `bridge` and `nft` lines that would do the same by hand: what a plan shows,
 // what goldens hold, and how a user learns what Weft did. Never executed.
 import {
+  FDB_MAX,
   FLOOD_MAC,
+  GROUPS_SEEN,
   type KernelObject,
   type KernelState,
+  type Macs,
   type Ns,
   REDIRECT_PRIORITY,
   TBF_HANDLES,
@@ -85,7 +88,8 @@ function printAdd(o: KernelObject): string[] {
       return [`${inNs(o.ns)}nft add element ${elementText(o)}`];
     case "bridge":
       return [
-        `${ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu} type bridge`,
+        `${ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu} type bridge` +
+          ` mcast_snooping 0 no_linklocal_learn 1 fdb_max_learned ${FDB_MAX}`,
         linkUp(o.ns, o.name, o.alias),
       ];
     case "vxlan":
@@ -96,7 +100,7 @@ function printAdd(o: KernelObject): string[] {
           ? []
           : [
               `${ip(o.ns)} link set ${o.name} master ${o.master}`,
-              `${bridge(o.ns)} link set dev ${o.name} learning off neigh_suppress ${suppression(o)}`,
+              `${bridge(o.ns)} link set dev ${o.name} ${learningOf(o)} neigh_suppress ${suppression(o)}`,
             ]),
         linkUp(o.ns, o.name, o.alias),
       ];
@@ -106,6 +110,9 @@ function printAdd(o: KernelObject): string[] {
           (o.master === undefined ? "" : ` master ${o.master}`) +
           ` type veth peer name ${o.peer.name} netns ${nsName(o.peer.ns)} address ${o.peer.mac} mtu ${o.peer.mtu}`,
         linkUp(o.ns, o.name, o.alias),
+        ...(o.master === undefined
+          ? []
+          : [`${ip(o.ns)} link set ${o.name} type bridge_slave ${learningOf(o)} group_fwd_mask ${groupsOf(o)}`]),
         `${ip(o.peer.ns)} link set ${o.peer.name} up`,
       ];
     case "ifb":
@@ -130,7 +137,7 @@ function printAdd(o: KernelObject): string[] {
           " self permanent",
       ];
     case "bridge-fdb":
-      return [`${bridge(o.ns)} fdb replace ${o.mac} dev ${o.dev} master extern_learn`];
+      return [`${bridge(o.ns)} fdb replace ${o.mac} dev ${o.dev} master static sticky`];
     default:
       return unreachable(o);
   }
@@ -217,12 +224,22 @@ function linkFields(o: KernelObject): [string, string][] {
     ["alias", o.alias],
   ];
   if ("master" in o && o.master !== undefined) fields.push(["master", o.master]);
+  if ((o.kind === "veth" || o.kind === "vxlan") && o.master !== undefined)
+    fields.push(["type bridge_slave", learningOf(o)]);
   if (o.kind === "veth") fields.push(["peer mtu", String(o.peer.mtu)], ["peer address", o.peer.mac]);
   return fields;
 }
 
 function suppression({ floodsArp }: ObjectOf<"vxlan">): string {
   return floodsArp === true ? "off" : "on";
+}
+
+function learningOf({ macs }: { readonly macs?: Macs }): string {
+  return `learning ${macs === undefined ? "off" : "on"} flood ${macs === "flooded" ? "on" : "off"}`;
+}
+
+function groupsOf({ macs }: { readonly macs?: Macs }): number {
+  return macs === "flooded" ? 0 : GROUPS_SEEN;
 }
 
 function routeText(o: Extract<KernelObject, { kind: "route" }>): string {

@@ -19,14 +19,22 @@ type Link = {
 };
 
 export type Bridge = Link & { readonly kind: "bridge" };
+/**
+ * How a bridge gets to know what is behind a port. Not said: from the control plane alone, in entries that no frame
+ * moves, and what it does not know does not go there. `learned`: from frames as well. `flooded`: and what nobody is
+ * known to have goes there, too.
+ */
+export type Macs = "learned" | "flooded";
+
 export type Vxlan = Link & {
   readonly kind: "vxlan";
   readonly vni: number;
   /** Source address of the tunnel packets; its UDP socket stays in the host's namespace. */
   readonly local: string;
   readonly port: number;
-  /** The bridge it is a port of (switched networks); such a port has learning off and neighbour suppression on. */
+  /** The bridge it is a port of (switched networks), with neighbour suppression on. */
   readonly master?: string;
+  readonly macs?: Macs;
   /**
    * Neighbour suppression is off: ARP and ND cross to other hosts and are answered there. With it, the bridge keeps
    * every gratuitous ARP and unsolicited advertisement on this host (br_do_proxy_suppress_arp, br_do_suppress_nd).
@@ -41,6 +49,7 @@ export type Vxlan = Link & {
 export type Veth = Link & {
   readonly kind: "veth";
   readonly master?: string;
+  readonly macs?: Macs;
   readonly peer: { readonly ns: Ns; readonly name: string; readonly mtu: number; readonly mac: string };
 };
 
@@ -128,8 +137,17 @@ export type KernelObject =
    * host.
    */
   | { readonly kind: "fdb"; readonly ns: Ns; readonly dev: string; readonly mac: string; readonly dst: string }
-  /** On a bridge port (`master`, external learning): this MAC is behind that port. */
-  | { readonly kind: "bridge-fdb"; readonly ns: Ns; readonly dev: string; readonly mac: string };
+  /**
+   * On a bridge port (`master`, static, sticky): this MAC is behind that port, whatever frames say. `loose`: as seen
+   * where frames could move it, which is never wanted.
+   */
+  | {
+      readonly kind: "bridge-fdb";
+      readonly ns: Ns;
+      readonly dev: string;
+      readonly mac: string;
+      readonly loose?: true;
+    };
 
 export type ObjectKind = KernelObject["kind"];
 export type ObjectOf<K extends ObjectKind> = Extract<KernelObject, { readonly kind: K }>;
@@ -159,6 +177,13 @@ export const MARK = "weft";
 /** The digest of a table that somebody else changed, or that has no mark of ours: never that of a body. */
 export const NFT_TAMPERED = "tampered";
 export const FLOOD_MAC = "00:00:00:00:00:00";
+/** What one bridge learns at most: each entry is 128 bytes of the kernel's. */
+export const FDB_MAX = 16_384;
+/**
+ * Groups of bridges (01:80:c2:00:00:00 to 0f) that a port forwards, so that filters see them: all but 01, which the
+ * kernel drops. Others go to the stack of the bridge's namespace, past the bridge's hooks (br_handle_frame).
+ */
+export const GROUPS_SEEN = 0xfffd;
 
 /**
  * What makes two objects "the same one"; everything else is a value that can be changed in place.

@@ -3,7 +3,7 @@
 //
 // Per remote endpoint (here 10.7.0.9, 02:00:0a:07:00:09 on h2):
 //   bridge fdb  02:00:0a:07:00:09 dev wx7 dst 172.31.77.12 self   the host behind the MAC
-//   bridge fdb  02:00:0a:07:00:09 dev wx7 master extern_learn     the port behind it: unicast is never flooded
+//   bridge fdb  02:00:0a:07:00:09 dev wx7 master static sticky    the port behind it: unicast is never flooded
 //   ip neigh    10.7.0.9 lladdr 02:00:0a:07:00:09 dev wb-blue     the answer to ARP and ND, which never cross
 // Per host with endpoints of the network, an all-zero FDB entry: where broadcast and multicast go (head-end
 // replication). Where an endpoint has allowed addresses (virtual IPs), whose holder nobody but the workloads knows, ARP
@@ -11,6 +11,8 @@
 // endpoint and shadow the true one (the stale entry of every peer).
 import type { Network, Vrf } from "../model/resource.ts";
 import { deviceName } from "../model/device.ts";
+import { hasVirtualMac } from "./endpoint.ts";
+import { macsOf } from "./layout.ts";
 import { alias } from "./names.ts";
 import { FLOOD_MAC, type KernelObject, type Ns } from "./state.ts";
 import { type World, tunnelTo } from "./world.ts";
@@ -21,6 +23,8 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
   const ns: Ns = `vrf:${vrf.name}`;
   const dev = `wx${vni}`;
   const bridge = deviceName("wb", network.name);
+  const endpoints = world.endpoints.get(network.name) ?? [];
+  const macs = macsOf(network) ?? (endpoints.some(({ spec }) => hasVirtualMac(spec)) ? "learned" : undefined);
   const objects: KernelObject[] = [
     {
       kind: "vxlan",
@@ -33,11 +37,12 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
       mac: tunnelMac(vni),
       alias: alias("network", network.name),
       master: bridge,
+      ...(macs === undefined ? {} : { macs }),
       ...(hasVirtualIps(world, network) ? { floodsArp: true } : {}),
     },
   ];
   const flood = new Set<string>();
-  for (const { spec } of world.endpoints.get(network.name) ?? []) {
+  for (const { spec } of endpoints) {
     const dst = tunnelTo(world, spec.host);
     if (dst === undefined) continue;
     flood.add(dst);

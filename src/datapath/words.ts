@@ -1,8 +1,9 @@
 // Words that the texts of all tables share: chains, the bits of marks, and the numbers under which drops are counted.
 
 /**
- * Bits of a packet's mark: which profile judges it (0 is unfiltered), what its port may send beside its own addresses,
- * that the port is an endpoint's, and that the VRF's own namespace sent it, which no port's mark says.
+ * Bits of a packet's mark: which profile judges it (0 is unfiltered), what its port may send beside its own addresses
+ * and behind tags of VLANs, that the port is an endpoint's, and that the VRF's own namespace sent it, which no port's
+ * mark says.
  */
 export const PROFILE_BITS = 0x00ff_ffff;
 export const ANY_MAC = 0x0100_0000;
@@ -12,6 +13,7 @@ export const ROUTER = 0x0800_0000;
 export const STORMS = 0x1000_0000;
 export const OF_GATEWAY = 0x2000_0000;
 export const KNOWN = 0x4000_0000;
+export const TAGS = 0x8000_0000;
 
 /** A profile that no chain has: everything new is dropped. */
 export const NO_PROFILE = 0x00ff_fffe;
@@ -31,6 +33,7 @@ export const DROP_REASONS: Readonly<Record<number, string>> = {
   11: "group-in",
   12: "too-many-flows",
   13: "header-options",
+  14: "malformed",
 };
 
 export const lacks = (bit: number) => `meta mark & ${hex(bit)} == 0`;

@@ -159,6 +159,13 @@ export class Machine {
     }
   }
 
+  /** A bridge has one port behind a MAC. */
+  #moveMac({ ns, link }: Device, mac: string): void {
+    for (const port of this.spaces.get(ns)?.ports.get(masterOf(link.object) ?? "") ?? []) {
+      for (const { entries, name } of port.devices) entries.delete(keyOf({ kind: "bridge-fdb", ns, dev: name, mac }));
+    }
+  }
+
   /** Changes a link in place; a link that gets another MAC forgets its neighbours. */
   setLink(link: Link, object: LinkObject): void {
     const from = link.object;
@@ -188,6 +195,7 @@ export class Machine {
     }
     if (object.kind === "redirect") this.device(object.ns, object.to);
     if (object.kind === "tbf") checkQueue(device, object);
+    if (object.kind === "bridge-fdb") this.#moveMac(device, object.mac);
     const isThere = device.entries.has(key);
     device.entries.set(key, object);
     if (object.kind === "route" && !isOurs) device.foreign.add(key);

@@ -230,12 +230,14 @@ function isRouteOfOurs({ ours }: Ear, message: Received): boolean {
 }
 
 /**
- * What a bridge learned has no destination and is not external; what ARP learned comes and goes without being
+ * What a bridge learned has no destination and is not sticky; what ARP learned comes and goes without being
  * permanent.
  */
 function isNotLearned(type: number, entry: ReturnType<typeof readNeighbour>): boolean {
   if (entry.family === k.AF_BRIDGE)
-    return (entry.flags & k.NTF_EXT_LEARNED) !== 0 || ((entry.flags & k.NTF_SELF) !== 0 && entry.ip !== "");
+    return (
+      (entry.flags & (k.NTF_STICKY | k.NTF_EXT_LEARNED)) !== 0 || ((entry.flags & k.NTF_SELF) !== 0 && entry.ip !== "")
+    );
   // A deleted neighbour has lost its state before it is announced.
   return type === k.RTM_DELNEIGH || (entry.state & (k.NUD_PERMANENT | k.NUD_NOARP)) !== 0;
 }

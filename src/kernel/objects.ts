@@ -1,14 +1,14 @@
 // From what the kernel tells about namespaces to Weft's objects. Pure: dumps in, objects out.
 //
-// A link that is there but not as Weft leaves every link (up; as a tunnel port: learning off; where packets are routed:
-// forwarding) is given with an MTU of 0, which nobody wants: so the next diff sets it again, and setting a link always
-// restores all of that.
+// A link that is there but not as Weft leaves every link (up; a bridge without snooping; a port that shows groups of
+// bridges to the hooks; where packets are routed: forwarding) is given with an MTU of 0, which nobody wants: so the
+// next diff sets it again, and setting a link always restores all of that.
 // So is the near end of a pair whose far end nobody asked about, if it has no carrier: then the far end is not up.
-import { type KernelObject, type Ns, WEFT_ROUTE_METRIC } from "../datapath/state.ts";
+import { GROUPS_SEEN, type KernelObject, type Macs, type Ns, WEFT_ROUTE_METRIC } from "../datapath/state.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { QueueInfo } from "./netlink/tc.ts";
 import type { LinkInfo } from "./netlink/link.ts";
-import { isPrimary, isRouted, peerNs } from "./ownership.ts";
+import { isFixed, isPrimary, isRouted, peerNs } from "./ownership.ts";
 
 /** One namespace as the kernel tells it, less what is plainly not Weft's. */
 export type Dump = {
@@ -75,14 +75,17 @@ function linkObject(
   const { name, mac, alias } = link;
   const masterName = link.master === 0 ? undefined : (names.get(link.master) ?? `index ${link.master}`);
   const master = masterName === undefined ? {} : { master: masterName };
-  const isPortRight = link.kind !== "vxlan" || link.master === 0 || !link.learning;
+  const macs = macsOf(link);
+  const isPort = link.kind === "veth" && link.master !== 0;
+  const isPortRight = !link.snoops && (!isPort || link.groups === (macs === "flooded" ? 0 : GROUPS_SEEN));
   const isFarRight = link.kind !== "veth" || far !== undefined || link.hasCarrier;
   const isRight = link.isUp && isPortRight && isFarRight && forwardsIfRouted(link, link);
   const common = { ns, name, mtu: isRight ? link.mtu : 0, mac, alias };
   if (link.kind === "bridge" || link.kind === "ifb") return { kind: link.kind, ...common };
+  const port = macs === undefined ? {} : { macs };
   if (link.kind === "vxlan" && link.vxlan !== undefined) {
     const floods = link.master !== 0 && !link.neighSuppress ? { floodsArp: true as const } : {};
-    return { kind: "vxlan", ...common, ...link.vxlan, ...master, ...floods };
+    return { kind: "vxlan", ...common, ...link.vxlan, ...master, ...port, ...floods };
   }
   if (link.kind !== "veth") return undefined;
   // The far end is in a namespace that nobody asked about: gone for us, so the pair is one that nobody wants.
@@ -90,7 +93,12 @@ function linkObject(
     far === undefined
       ? { ns: "/" as const, name: `index ${link.peer}`, mtu: 0, mac: "" }
       : { ns: far.ns, name: far.link.name, mtu: isFarWhole(link, far.link) ? far.link.mtu : 0, mac: far.link.mac };
-  return { kind: "veth", ...common, ...master, peer };
+  return { kind: "veth", ...common, ...master, ...port, peer };
+}
+
+function macsOf({ master, learning, floods }: LinkInfo): Macs | undefined {
+  if (master === 0) return undefined;
+  return floods ? "flooded" : learning ? "learned" : undefined;
 }
 
 function isFarWhole(near: LinkInfo, far: LinkInfo): boolean {
@@ -127,6 +135,9 @@ function entriesOf(dump: Dump, devices: ReadonlyMap<number, Device>): KernelObje
   for (const { index, tbf } of dump.queues) on(index, (ns, dev) => ({ kind: "tbf", ns, dev, ...tbf }));
   for (const { index, target } of dump.redirects)
     on(index, (ns, dev) => ({ kind: "redirect", ns, dev, to: devices.get(target)?.name ?? "" }));
-  for (const { index, mac } of dump.bridgeFdb) on(index, (ns, dev) => ({ kind: "bridge-fdb", ns, dev, mac }));
+  for (const entry of dump.bridgeFdb) {
+    const loose = isFixed(entry) ? {} : { loose: true as const };
+    on(entry.index, (ns, dev) => ({ kind: "bridge-fdb", ns, dev, mac: entry.mac, ...loose }));
+  }
   return objects;
 }

@@ -10,6 +10,7 @@ import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import {
   allAddresses,
+  fdbIn,
   fdbOf,
   allNeighbours,
   allRoutes,
@@ -109,13 +110,14 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   };
   // The kernel keeps the neighbours of all namespaces in one table, and walks all of it for each of them.
   if (!mayHoldEntries(space.ns)) return { ...inside, neighbours: [], tunnelFdb: [], bridgeFdb: [], ...NO_QUEUES };
+  const indexes = new Set(links.map(({ index }) => index));
   const fdb = links
-    .filter(({ kind }) => kind === "vxlan")
-    .flatMap(({ index }) =>
+    .filter(({ kind, master }) => kind === "bridge" || (kind === "vxlan" && master === 0))
+    .flatMap(({ kind, index }) =>
       socket.list(
         k.RTM_GETNEIGH,
-        (w) => fdbOf(w, index),
-        wanted(readNeighbour, (e) => e.index === index),
+        (w) => (kind === "bridge" ? fdbIn(w, index) : fdbOf(w, index)),
+        wanted(readNeighbour, (e) => indexes.has(e.index) && (isOurTunnelFdb(e) || isOurBridgeFdb(e))),
       ),
     );
   return {

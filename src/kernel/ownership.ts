@@ -77,8 +77,14 @@ export function isOurTunnelFdb(entry: NeighbourInfo): boolean {
   );
 }
 
+/** Of a bridge: what is sticky, and what was made as learned elsewhere, which gives way to frames. */
 export function isOurBridgeFdb(entry: NeighbourInfo): boolean {
-  return (entry.flags & (k.NTF_EXT_LEARNED | k.NTF_SELF)) === k.NTF_EXT_LEARNED;
+  return (entry.flags & k.NTF_SELF) === 0 && (isFixed(entry) || (entry.flags & k.NTF_EXT_LEARNED) !== 0);
+}
+
+/** Whether no frame moves it. */
+export function isFixed({ flags, state }: NeighbourInfo): boolean {
+  return (flags & k.NTF_STICKY) !== 0 && (state & k.NUD_NOARP) !== 0;
 }
 
 /** In a VRF's namespace. A key that is missing here is never set: it would never be observed. */

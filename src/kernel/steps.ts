@@ -18,7 +18,8 @@ import { EINVAL, Refused, refusalOf } from "./errno.ts";
 import type { Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { type RouteRequest, type Verb, address, bridgeFdb, neighbour, route, tunnelFdb } from "./netlink/entry.ts";
-import { type LinkInfo, newBridge, newIfb, newVeth, newVxlan, setLink, setTunnelPort } from "./netlink/link.ts";
+import { newBridge, setBridge, setPort, setTunnelPort } from "./netlink/bridge.ts";
+import { type LinkInfo, newIfb, newVeth, newVxlan, setLink } from "./netlink/link.ts";
 import {
   type QueueInfo,
   addIngress,
@@ -176,7 +177,7 @@ function addVxlan(desk: Desk, o: Vxlan): void {
     ...(socketNsid === undefined ? {} : { socketNsid }),
   });
   setLink(desk.w, desk.seq(), index, { alias: o.alias, forwards: true });
-  if (master !== undefined) setTunnelPort(desk.w, desk.seq(), index, o.floodsArp === true);
+  if (master !== undefined) setTunnelPort(desk.w, desk.seq(), index, o);
 }
 
 function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => void) => Step): Step[] {
@@ -188,7 +189,7 @@ function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => v
   }
   const isAhead = op.op === "set" && op.from.kind === "veth" && op.from.peer.mac === "";
   // A lease's range may have an MTU of its own, which the answer brought.
-  const isNearRight = isAhead && op.from.mtu === o.mtu;
+  const isNearRight = isAhead && op.from.mtu === o.mtu && op.from.macs === o.macs;
   let near = 0;
   return [
     step((desk) => {
@@ -226,7 +227,8 @@ function addVeth(desk: Desk, o: Veth): void {
     ...(master === undefined ? {} : { master }),
     peer,
   });
-  setLink(desk.w, desk.seq(), index, { alias: o.alias, ...forwarding(o) });
+  if (master === undefined) setLink(desk.w, desk.seq(), index, { alias: o.alias, ...forwarding(o) });
+  else setPort(desk.w, desk.seq(), index, o.alias, o.macs);
 }
 
 /** Brings a link of ours to what it should be, by its mark as it is now and not as it was observed. Gives its index. */
@@ -243,7 +245,9 @@ function change(desk: Desk, o: Bridge | Vxlan | Veth | Ifb): number {
     ...(master === undefined || master === link.master ? {} : { master }),
     ...(link.forwards || !isRouted(o) ? {} : { forwards: true }),
   });
-  if (o.kind === "vxlan" && o.master !== undefined) setTunnelPort(desk.w, desk.seq(), link.index, o.floodsArp === true);
+  if (o.kind === "vxlan" && o.master !== undefined) setTunnelPort(desk.w, desk.seq(), link.index, o);
+  if (o.kind === "veth" && o.master !== undefined) setPort(desk.w, desk.seq(), link.index, o.alias, o.macs);
+  if (o.kind === "bridge") setBridge(desk.w, desk.seq(), link.index);
   return link.index;
 }
 

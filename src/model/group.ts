@@ -76,6 +76,9 @@ export const Spoofing = Type.Object(
     dhcpServer: optional(Type.Boolean({ description: "Answers of a DHCP server." })),
     routerAdvertisements: optional(Type.Boolean({ description: "IPv6 router advertisements and redirects." })),
     broadcasts: optional(Type.Boolean({ description: "More than 2,000 broadcasts and multicasts a second." })),
+    tags: optional(
+      Type.Boolean({ description: "Frames with one tag of a VLAN, which are filtered by what is behind it." }),
+    ),
   },
   strict,
 );

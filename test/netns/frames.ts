@@ -40,11 +40,11 @@ export function vxlan(ends: Ends, vni: number, inner: Buffer, port = 4789, sourc
   return udp(ends, port, Buffer.concat([head, inner]), sourcePort);
 }
 
-export function icmp(ends: Ends, type: number, tag: string): Buffer {
+export function icmp(ends: Ends, type: number, content: string | Buffer): Buffer {
   const head = Buffer.alloc(8);
   head[0] = type;
   head.writeUInt16BE(7, 4);
-  const body = Buffer.concat([head, Buffer.from(tag)]);
+  const body = Buffer.concat([head, Buffer.from(content)]);
   const isV6 = ends.to.includes(":");
   return packet(ends, isV6 ? 58 : 1, isV6 ? summed(ends, 58, body, 2) : withSum(body, body, 2));
 }
@@ -127,6 +127,57 @@ export function tagged(frame: Buffer, ...tags: readonly (readonly [type: number,
   return Buffer.concat([frame.subarray(0, 12), ...heads, frame.subarray(12)]);
 }
 
+/** A membership message (RFC 2236), with a tag behind. */
+export function igmp(ends: Ends, type: number, tag: string): Buffer {
+  const body = Buffer.concat([Buffer.from([type, 100, 0, 0, 0, 0, 0, 0]), Buffer.from(tag)]);
+  return packet(ends, 2, withSum(body, body, 2), 1);
+}
+
+/** With another type, or a length of 802.3. */
+export function retyped(frame: Buffer, type: number): Buffer {
+  return patched(frame, 12, type >> 8, type & 255);
+}
+
+/** With these bytes at that place. */
+export function patched(frame: Buffer, at: number, ...bytes: readonly number[]): Buffer {
+  const out = Buffer.from(frame);
+  out.set(bytes, at);
+  return out;
+}
+
+/** The same packet behind LLC and SNAP (RFC 1042). */
+export function snap(frame: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from("aaaa03000000", "hex"), frame.subarray(12)]);
+  return retyped(Buffer.concat([frame.subarray(0, 14), body]), body.length);
+}
+
+/** An IPv6 packet of a frame with a header of its own before what it carries. */
+function behind6(frame: Buffer, type: number, header: Buffer): Buffer {
+  const head = Buffer.from(frame.subarray(0, 54));
+  header[0] = head[20] ?? 0;
+  head[20] = type;
+  head.writeUInt16BE(head.readUInt16BE(18) + header.length, 18);
+  return Buffer.concat([head, header, frame.subarray(54)]);
+}
+
+/** Behind options for the destination: six bytes of padding. */
+export function behindOptions(frame: Buffer): Buffer {
+  return behind6(frame, 60, Buffer.from([0, 0, 1, 4, 0, 0, 0, 0]));
+}
+
+/** As the only fragment of itself (RFC 6946). */
+export function inFragment(frame: Buffer): Buffer {
+  return behind6(frame, 44, Buffer.from([0, 0, 0, 0, 0, 0, 0, 7]));
+}
+
+/** A router advertisement whose type is in the second fragment, because options fill the first (RFC 7112). */
+export function hiddenHeaders(ends: Ends, tag: string): readonly Buffer[] {
+  const whole = behind6(icmp(ends, 134, tag), 60, Buffer.from([0, 1, 1, 12, ...Buffer.alloc(12)]));
+  const [first, second] = [whole.subarray(54, 62), whole.subarray(62)];
+  const piece = (part: Buffer, offset: number) => Buffer.from([60, 0, 0, offset, 0, 0, 0, 5, ...part]);
+  return [packet(ends, 44, piece(first, 1)), packet(ends, 44, piece(second, 8))];
+}
+
 /** An IPv4 packet of a frame in pieces of so many bytes behind its header, a multiple of eight. */
 export function inPieces(frame: Buffer, size: number): Buffer[] {
   const body = frame.subarray(34);
@@ -189,7 +240,7 @@ function macBytes(mac: string): Buffer {
   return Buffer.from(mac.replaceAll(":", ""), "hex");
 }
 
-function address(text: string): Buffer {
+export function address(text: string): Buffer {
   const ip = ipOf(text);
   if (ip === undefined) throw new Error(`${text} is not an address`);
   return Buffer.from(ipBytes(ip));

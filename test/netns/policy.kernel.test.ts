@@ -290,7 +290,14 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
 
   test("a network where anything goes has no filters, until it is told otherwise", async () => {
     const spec = { ipam: "global", subnets: [{ cidr: "10.5.0.0/16" }] };
-    const spoofing = { mac: true, ip: true, dhcpServer: true, routerAdvertisements: true, broadcasts: true };
+    const spoofing = {
+      mac: true,
+      ip: true,
+      dhcpServer: true,
+      routerAdvertisements: true,
+      broadcasts: true,
+      tags: true,
+    };
     await put("/v1/networks/open", { spec: { ...spec, spoofing } });
     await cluster.converged();
     await station("h1", "open", "open-a", []);

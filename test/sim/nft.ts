@@ -82,7 +82,7 @@ function tokensOf(line: string): string[] {
 }
 
 const VERDICTS = ["accept", "drop", "goto", "jump"];
-const TWO_WORDS = ["ip", "ip6", "tcp", "udp", "icmp", "icmpv6", "ether", "meta"];
+const TWO_WORDS = ["frag", "ip", "ip6", "tcp", "udp", "icmp", "icmpv6", "ether", "meta"];
 
 /** One line of a chain on its way through: what does not match ends it. */
 class Rule {
@@ -168,9 +168,10 @@ class Rule {
 
   #match(): boolean | Went {
     const key = this.fields();
-    const masked = this.#skips("&") ? BigInt(this.#next()) : undefined;
+    const masked = this.#skips("&") ? numberOf(this.#next()) : undefined;
     const value = masked === undefined ? key : key?.map((part) => (typeof part === "bigint" ? part & masked : part));
     if (this.#skips("vmap")) return this.#vmap(value);
+    if (this.#skips(">=")) return typeof value?.[0] === "bigint" && value[0] >= numberOf(this.#next());
     const isNegated = this.#skips("!=");
     if (!isNegated) this.#skips("==");
     const isThere = this.#isAmong(value);
@@ -224,8 +225,8 @@ function partsOf(tokens: readonly string[], separator: string): string[][] {
   return parts.filter((part) => part.length > 0);
 }
 
-const ETHER = { ip: 0x0800n, ip6: 0x86ddn, arp: 0x0806n } as const;
-const PROTOCOLS: Readonly<Record<string, bigint>> = { tcp: 6n, udp: 17n, icmp: 1n, icmpv6: 58n };
+const ETHER = { ip: 0x0800n, ip6: 0x86ddn, arp: 0x0806n, "8021q": 0x8100n, "8021ad": 0x88a8n } as const;
+const PROTOCOLS: Readonly<Record<string, bigint>> = { tcp: 6n, udp: 17n, icmp: 1n, igmp: 2n, gre: 47n, icmpv6: 58n };
 const PACKET_TYPES: Readonly<Record<string, bigint>> = { host: 0n, unicast: 0n, broadcast: 1n, multicast: 2n };
 /** Where fields are, and what a packet has to be for that: header, first bit, bits. */
 const PLACES: Readonly<Record<string, readonly [string, number, number]>> = {
@@ -249,6 +250,8 @@ const PLACES: Readonly<Record<string, readonly [string, number, number]>> = {
 function fieldOf(name: string, frame: Frame): Value | undefined {
   if (name === "iifname" || name === "oifname") return frame[name];
   if (name === "meta mark") return BigInt(frame.mark);
+  // Nothing here is in fragments.
+  if (name === "frag frag-off") return undefined;
   // To one: nothing here sends to many.
   if (name === "meta pkttype") return 0n;
   const { bytes } = frame;
@@ -269,7 +272,7 @@ function bitsOf(bytes: Uint8Array, from: number, length: number): bigint | undef
   if (from + length > bytes.length * 8) return undefined;
   let value = 0n;
   for (let i = from; i < from + length; i += 8) value = (value << 8n) | BigInt(bytes[i >> 3] ?? 0);
-  return value;
+  return value >> BigInt((8 - (length % 8)) % 8);
 }
 
 /** Whether a value is what a word of the table says: a name, with `*` at its end, a number, an address, a range. */

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { diff } from "../../datapath/diff.ts";
 import { flowSets } from "../../datapath/flows.ts";
-import { type Ns, nftDigest, stateOf } from "../../datapath/state.ts";
+import { type Ns, keyOf, nftDigest, stateOf } from "../../datapath/state.ts";
 import type { Flow } from "../kernel.ts";
 import { inodeOf } from "../namespaces.ts";
 import { LinuxWorld, obstacle, run } from "./linux-world.ts";
@@ -68,6 +68,11 @@ const LINUX_ONLY: Contract = {
       [workload, "ip", "link", "set", "eth0", "down"],
       [workload, "ip", "link", "set", "eth0", "mtu", "1300"],
       [o.NS, "bridge", "link", "set", "dev", "wx7", "learning", "on"],
+      [o.NS, "bridge", "link", "set", "dev", "wx7", "flood", "on"],
+      [o.NS, "bridge", "link", "set", "dev", "wp0", "learning", "on"],
+      [o.NS, "bridge", "link", "set", "dev", "wp0", "flood", "on"],
+      [o.NS, "ip", "link", "set", "wp0", "type", "bridge_slave", "group_fwd_mask", "0"],
+      [o.NS, "ip", "link", "set", "wb7", "type", "bridge", "mcast_snooping", "1"],
       [o.NS, "bridge", "link", "set", "dev", "wx7", "neigh_suppress", "off"],
       [o.NS, "ip", "link", "set", "wx7", "nomaster"],
       [o.NS, "ip", "link", "set", "wb7", "alias", "weft:network:other"],
@@ -193,7 +198,11 @@ const LINUX_ONLY: Contract = {
 
   async "what the kernel makes and learns by itself is not ours"(world) {
     const workload = await world.workload();
-    const desired = o.switchedNetwork(workload);
+    const fixed = keyOf(o.bridgeFdb(o.port(workload).peer.mac, "wp0"));
+    const desired = o
+      .switchedNetwork(workload)
+      .filter((object) => keyOf(object) !== fixed)
+      .map((object) => (object.kind === "veth" ? { ...object, macs: "learned" as const } : object));
     await converge(world, desired, [workload]);
     run("ip", "netns", "exec", nameOf(world, workload), "ping", "-c", "1", "-W", "2", "10.7.0.1");
     assert.match(

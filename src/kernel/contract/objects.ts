@@ -184,6 +184,7 @@ export function switchedNetwork(workload: Workload): KernelObject[] {
     neighbour("fd00:7::9", remote),
     fdb(remote, "192.0.2.2"),
     bridgeFdb(remote),
+    bridgeFdb(port(workload).peer.mac, "wp0"),
     fdb(FLOOD_MAC, "192.0.2.2"),
     fdb(FLOOD_MAC, "192.0.2.3"),
     route("0.0.0.0/0", "eth0", "10.7.0.1", workload),

@@ -66,6 +66,11 @@ function kinds(
         peer: { ...veth.peer, mtu: 1300, mac: MAC },
       },
     ],
+    [lan, veth, { ...veth, macs: "learned" }],
+    [lan, { ...veth, macs: "flooded" }, veth],
+    [lan, o.tunnel(7, "wb7"), { ...o.tunnel(7, "wb7"), macs: "learned" }],
+    [lan, { ...o.tunnel(7, "wb7"), macs: "flooded" }, o.tunnel(7, "wb7")],
+    [port, o.bridgeFdb(MAC, "wp0")],
     [lan, veth, loose],
     [lan, loose, veth],
     [net, o.uplink()],
@@ -223,6 +228,19 @@ export const STATE: Contract = {
     await mustApply(world, remove(...all.toReversed()));
     await mustApply(world, [...add(o.NETNS, o.bridge()), ...remove(...all.slice(2).toReversed())]);
     await converge(world, []);
+  },
+
+  async "a bridge has one port behind a MAC, and what is said last counts"(world) {
+    const workload = await world.workload();
+    const ports = [o.port(workload), o.port(workload, 1)];
+    const base = [o.NETNS, o.bridge(), o.tunnel(7, "wb7"), ...ports];
+    await converge(world, [...base, o.bridgeFdb(MAC)], [workload]);
+    await mustApply(world, add(o.bridgeFdb(MAC, "wp0")));
+    await assertHolds(world.kernel, stateOf([...base, o.bridgeFdb(MAC, "wp0")]), [workload]);
+    await mustApply(world, remove(o.bridgeFdb(MAC)));
+    await converge(world, [...base, o.bridgeFdb(MAC, "wp1")], [workload]);
+    await mustApply(world, remove(o.port(workload, 1)));
+    await assertHolds(world.kernel, stateOf(base.slice(0, -1)), [workload]);
   },
 
   async "many entries"(world) {

@@ -99,13 +99,10 @@ export function tunnelFdb(w: MessageWriter, seq: number, verb: Verb, index: numb
   w.end();
 }
 
-/**
- * An entry of a bridge: the port behind a MAC. As externally learned it never ages, and gives way when the MAC moves
- * here.
- */
+/** An entry of a bridge: the port behind a MAC. It never ages, and no frame moves it: only the next of these does. */
 export function bridgeFdb(w: MessageWriter, seq: number, verb: Verb, index: number, mac: string): void {
   w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], seq);
-  ndmsg(w, k.AF_BRIDGE, index, k.NUD_REACHABLE, k.NTF_MASTER | k.NTF_EXT_LEARNED);
+  ndmsg(w, k.AF_BRIDGE, index, k.NUD_NOARP, verb === "delete" ? k.NTF_MASTER : k.NTF_MASTER | k.NTF_STICKY);
   w.attrMac(k.NDA_LLADDR, mac);
   w.end();
 }
@@ -135,12 +132,15 @@ export function allRoutes(w: MessageWriter, protocol: number): void {
 export function allNeighbours(w: MessageWriter): void {
   ndmsg(w, k.AF_UNSPEC, 0, 0, 0);
 }
-/**
- * Of one tunnel, its own entries and its bridge's about it: without the filter the kernel walks a bridge once per port.
- */
+/** Of one tunnel. */
 export function fdbOf(w: MessageWriter, tunnel: number): void {
   ndmsg(w, k.AF_BRIDGE, 0, 0, 0);
   w.attrU32(k.NDA_IFINDEX, tunnel);
+}
+/** Of one bridge, and its tunnel's own: the kernel walks the bridge's once per port. */
+export function fdbIn(w: MessageWriter, bridge: number): void {
+  ndmsg(w, k.AF_BRIDGE, 0, 0, 0);
+  w.attrU32(k.NDA_MASTER, bridge);
 }
 
 export type AddressInfo = {

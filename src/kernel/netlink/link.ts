@@ -1,14 +1,14 @@
-// rtnetlink's links: how to ask for a bridge, a VXLAN device, a veth pair; how to change, group and delete links; how
-// to read them. Interface indexes and file descriptors in, messages out; what is Weft's and what is wanted is decided
+// rtnetlink's links: how to ask for a VXLAN device, a veth pair; how to change, group and delete links; how to read
+// them. Interface indexes and file descriptors in, messages out; what is Weft's and what is wanted is decided
 // elsewhere.
 import type { Ip } from "../../model/address.ts";
 import * as k from "./constants.ts";
 import { type MessageWriter, type Received, eachAttribute, ipTextAt, macAt, textAt } from "./wire.ts";
 
-const CREATE = k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_EXCL;
+export const CREATE = k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_EXCL;
 
 /** struct ifinfomsg: padding, type 0, index, flags, change mask. */
-function ifinfo(w: MessageWriter, family: number, index: number, flags: number): void {
+export function ifinfo(w: MessageWriter, family: number, index: number, flags: number): void {
   w.u32(family);
   w.u32(index);
   w.u32(flags);
@@ -16,20 +16,6 @@ function ifinfo(w: MessageWriter, family: number, index: number, flags: number):
 }
 
 export type NewLink = { readonly index: number; readonly name: string; readonly mac: string };
-
-/**
- * A bridge that is up. Its MTU is not given here but set afterwards: only a bridge whose MTU was *changed* keeps it
- * when ports come and go (BROPT_MTU_SET_BY_USER), any other takes the least of its ports, and 1500 when the last one
- * leaves.
- */
-export function newBridge(w: MessageWriter, seq: number, link: NewLink): void {
-  w.begin(k.RTM_NEWLINK, CREATE, seq);
-  ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
-  w.attrText(k.IFLA_IFNAME, link.name);
-  w.attrMac(k.IFLA_ADDRESS, link.mac);
-  w.nest(k.IFLA_LINKINFO, () => w.attrText(k.IFLA_INFO_KIND, "bridge"));
-  w.end();
-}
 
 export type NewVxlan = NewLink & {
   readonly mtu: number;
@@ -136,22 +122,6 @@ export function setLink(w: MessageWriter, seq: number, index: number, change: Li
   w.end();
 }
 
-/**
- * A tunnel that is a bridge port learns nothing; it answers ARP and ND from the bridge's neighbours, or floods them.
- */
-export function setTunnelPort(w: MessageWriter, seq: number, index: number, floodsArp: boolean): void {
-  w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
-  w.u32(k.AF_BRIDGE);
-  w.u32(index);
-  w.u32(0);
-  w.u32(0);
-  w.nest(k.IFLA_PROTINFO, () => {
-    w.attrU8(k.IFLA_BRPORT_LEARNING, 0);
-    w.attrU8(k.IFLA_BRPORT_NEIGH_SUPPRESS, floodsArp ? 0 : 1);
-  });
-  w.end();
-}
-
 export function setDown(w: MessageWriter, seq: number, index: number): void {
   w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
   w.u32(k.AF_UNSPEC);
@@ -230,11 +200,15 @@ export type LinkInfo = {
   /** Id that this namespace has for the peer's; absent if the peer is in this one. */
   readonly peerNsid?: number;
   readonly vxlan?: { readonly vni: number; readonly local: string; readonly port: number };
-  /** As a port of a bridge. */
+  /** As a port of a bridge: whether it learns, whether it gets what nobody is known to have, and which groups pass. */
   readonly learning: boolean;
+  readonly floods: boolean;
+  readonly groups: number;
   readonly neighSuppress: boolean;
   /** `net.ipv4.conf.<link>.forwarding`; true where the kernel does not say. */
   readonly forwards: boolean;
+  /** As a bridge: whether it looks at multicast, or at frames to the groups of bridges. */
+  readonly snoops: boolean;
 };
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -254,8 +228,11 @@ export function readLink({ bytes, start, end }: Received): LinkInfo {
     master: 0,
     peer: 0,
     learning: false,
+    floods: false,
+    groups: 0,
     neighSuppress: false,
     forwards: true,
+    snoops: false,
   };
   eachAttribute(bytes, start + 16, end, (type, from, to) => {
     switch (type) {
@@ -308,13 +285,25 @@ function readLinkInfo(bytes: Buffer, start: number, end: number, link: Mutable<L
     if (type === k.IFLA_INFO_KIND) link.kind = textAt(bytes, from, to);
     // The kind comes before its data (rtnl_link_fill).
     else if (type === k.IFLA_INFO_DATA && link.kind === "vxlan") link.vxlan = readVxlan(bytes, from, to);
+    else if (type === k.IFLA_INFO_DATA && link.kind === "bridge") link.snoops = readSnoops(bytes, from, to);
     else if (type === k.IFLA_INFO_SLAVE_DATA) {
       eachAttribute(bytes, from, to, (flag, at) => {
         if (flag === k.IFLA_BRPORT_LEARNING) link.learning = bytes[at] !== 0;
+        if (flag === k.IFLA_BRPORT_UNICAST_FLOOD) link.floods = bytes[at] !== 0;
+        if (flag === k.IFLA_BRPORT_GROUP_FWD_MASK) link.groups = bytes.readUInt16LE(at);
         if (flag === k.IFLA_BRPORT_NEIGH_SUPPRESS) link.neighSuppress = bytes[at] !== 0;
       });
     }
   });
+}
+
+function readSnoops(bytes: Buffer, start: number, end: number): boolean {
+  let snoops = false;
+  eachAttribute(bytes, start, end, (type, from) => {
+    if (type === k.IFLA_BR_MCAST_SNOOPING && bytes[from] !== 0) snoops = true;
+    if (type === k.IFLA_BR_MULTI_BOOLOPT && ((bytes[from] ?? 0) & k.BR_BOOLOPT_NO_LL_LEARN) === 0) snoops = true;
+  });
+  return snoops;
 }
 
 function readVxlan(bytes: Buffer, start: number, end: number): { vni: number; local: string; port: number } {
