@@ -94,7 +94,15 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
 function compileSegment(ns: Ns, network: Network, segment: Segment, mtu: number): KernelObject[] {
   const name = segment.slice === undefined ? network.name : `${network.name}/${segment.slice}`;
   return [
-    { kind: "bridge", ns, name: segment.bridge, mtu, mac: segment.mac, alias: alias("network", name) },
+    {
+      kind: "bridge",
+      ns,
+      name: segment.bridge,
+      mtu,
+      mac: segment.mac,
+      alias: alias("network", name),
+      ...(segment.macs === undefined ? {} : { forgets: true }),
+    },
     ...segment.gateways.map((cidr): KernelObject => ({ kind: "address", ns, dev: segment.bridge, cidr })),
   ];
 }

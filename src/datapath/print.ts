@@ -1,6 +1,7 @@
 // Kernel state and operations as the `ip`, `bridge` and `nft` lines that would do the same by hand: what a plan shows,
 // what goldens hold, and how a user learns what Weft did. Never executed.
 import {
+  AGEING,
   FDB_MAX,
   FLOOD_MAC,
   GROUPS_SEEN,
@@ -89,7 +90,7 @@ function printAdd(o: KernelObject): string[] {
     case "bridge":
       return [
         `${ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu} type bridge` +
-          ` mcast_snooping 0 no_linklocal_learn 1 fdb_max_learned ${FDB_MAX}`,
+          ` ageing_time ${ageingOf(o)} mcast_snooping 0 no_linklocal_learn 1 fdb_max_learned ${FDB_MAX}`,
         linkUp(o.ns, o.name, o.alias),
       ];
     case "vxlan":
@@ -226,12 +227,18 @@ function linkFields(o: KernelObject): [string, string][] {
   if ("master" in o && o.master !== undefined) fields.push(["master", o.master]);
   if ((o.kind === "veth" || o.kind === "vxlan") && o.master !== undefined)
     fields.push(["type bridge_slave", learningOf(o)]);
+  if (o.kind === "bridge") fields.push(["type bridge ageing_time", String(ageingOf(o))]);
   if (o.kind === "veth") fields.push(["peer mtu", String(o.peer.mtu)], ["peer address", o.peer.mac]);
   return fields;
 }
 
 function suppression({ floodsArp }: ObjectOf<"vxlan">): string {
   return floodsArp === true ? "off" : "on";
+}
+
+/** In hundredths of a second, as `ip` takes it. */
+function ageingOf({ forgets }: ObjectOf<"bridge">): number {
+  return 100 * (forgets === true ? AGEING.forgets : AGEING.keeps);
 }
 
 function learningOf({ macs }: { readonly macs?: Macs }): string {

@@ -18,7 +18,14 @@ type Link = {
   readonly alias: string;
 };
 
-export type Bridge = Link & { readonly kind: "bridge" };
+export type Bridge = Link & {
+  readonly kind: "bridge";
+  /**
+   * Learned MACs are forgotten after five silent minutes. Otherwise they stay until a frame says something else: only a
+   * few can be learned, and what is forgotten would not be flooded.
+   */
+  readonly forgets?: true;
+};
 /**
  * How a bridge gets to know what is behind a port. Not said: from the control plane alone, in entries that no frame
  * moves, and what it does not know does not go there. `learned`: from frames as well. `flooded`: and what nobody is
@@ -177,6 +184,8 @@ export const MARK = "weft";
 /** The digest of a table that somebody else changed, or that has no mark of ours: never that of a body. */
 export const NFT_TAMPERED = "tampered";
 export const FLOOD_MAC = "00:00:00:00:00:00";
+/** For how many seconds a bridge remembers what it learned: as usual, or ten days, which fit any counter of jiffies. */
+export const AGEING = { forgets: 300, keeps: 864_000 } as const;
 /** What one bridge learns at most: each entry is 128 bytes of the kernel's. */
 export const FDB_MAX = 16_384;
 /**

@@ -4,7 +4,7 @@
 // bridges to the hooks; where packets are routed: forwarding) is given with an MTU of 0, which nobody wants: so the
 // next diff sets it again, and setting a link always restores all of that.
 // So is the near end of a pair whose far end nobody asked about, if it has no carrier: then the far end is not up.
-import { GROUPS_SEEN, type KernelObject, type Macs, type Ns, WEFT_ROUTE_METRIC } from "../datapath/state.ts";
+import { AGEING, GROUPS_SEEN, type KernelObject, type Macs, type Ns, WEFT_ROUTE_METRIC } from "../datapath/state.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { QueueInfo } from "./netlink/tc.ts";
 import type { LinkInfo } from "./netlink/link.ts";
@@ -81,7 +81,9 @@ function linkObject(
   const isFarRight = link.kind !== "veth" || far !== undefined || link.hasCarrier;
   const isRight = link.isUp && isPortRight && isFarRight && forwardsIfRouted(link, link);
   const common = { ns, name, mtu: isRight ? link.mtu : 0, mac, alias };
-  if (link.kind === "bridge" || link.kind === "ifb") return { kind: link.kind, ...common };
+  if (link.kind === "ifb") return { kind: "ifb", ...common };
+  if (link.kind === "bridge")
+    return { kind: "bridge", ...common, ...(link.ageing === AGEING.keeps ? {} : { forgets: true }) };
   const port = macs === undefined ? {} : { macs };
   if (link.kind === "vxlan" && link.vxlan !== undefined) {
     const floods = link.master !== 0 && !link.neighSuppress ? { floodsArp: true as const } : {};

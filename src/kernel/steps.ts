@@ -118,7 +118,7 @@ function verbOf(op: Op, add: Verb): Verb {
 
 function addBridge(desk: Desk, o: Bridge): void {
   const index = desk.newIndex(o.ns, o.name);
-  newBridge(desk.w, desk.seq(), { index, name: o.name, mac: o.mac });
+  newBridge(desk.w, desk.seq(), { ...o, index });
   setLink(desk.w, desk.seq(), index, { alias: o.alias, mtu: o.mtu, forwards: true });
 }
 
@@ -247,7 +247,7 @@ function change(desk: Desk, o: Bridge | Vxlan | Veth | Ifb): number {
   });
   if (o.kind === "vxlan" && o.master !== undefined) setTunnelPort(desk.w, desk.seq(), link.index, o);
   if (o.kind === "veth" && o.master !== undefined) setPort(desk.w, desk.seq(), link.index, o.alias, o.macs);
-  if (o.kind === "bridge") setBridge(desk.w, desk.seq(), link.index);
+  if (o.kind === "bridge") setBridge(desk.w, desk.seq(), link.index, o);
   return link.index;
 }
 

@@ -1,7 +1,9 @@
 // Virtual IPs, as keepalived moves them: an address that several endpoints may have is put on one's interface and taken
 // from the other's, and its new holder says so with one gratuitous ARP, or one unsolicited advertisement. Clients on
-// both hosts know where it was, and would not ask again for half a minute.
+// both hosts know where it was, and would not ask again for half a minute. With a MAC of its own (`use_vmac`), the
+// MAC moves.
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { Cluster, must, run, until, type Workload } from "./cluster.ts";
@@ -11,6 +13,8 @@ import { Interface } from "./interface.ts";
 const VIPS = ["10.7.200.1", "fd07::200:1"] as const;
 /** What a takeover may take, as the clients see it. */
 const TAKEOVER_MS = 1_000;
+/** As keepalived's `use_vmac` has it. */
+const VMAC = "00:00:5e:00:01:33";
 const ALL_NODES = { mac: "33:33:00:00:00:01", ip: "ff02::1" };
 
 describe("virtual IPs", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
@@ -35,7 +39,7 @@ describe("virtual IPs", { skip: whyNoKernelTests() ?? false, timeout: 120_000 },
     (await run("ip", "netns", "exec", netns, "ping", "-n", "-q", "-c", "1", "-W", "0.2", vip)).code === 0;
 
   /** One frame, as the holder's keepalived sends it. */
-  const announce = async ({ netns, mac }: Workload, vip: string) => {
+  const announce = async ({ netns, mac: own }: Workload, vip: string, mac = own) => {
     const wire = await Interface.in(netns, "eth0");
     try {
       const all = { fromMac: mac, toMac: frames.BROADCAST, from: vip, to: vip };
@@ -65,6 +69,8 @@ describe("virtual IPs", { skip: whyNoKernelTests() ?? false, timeout: 120_000 },
     for (const [network, subnet] of [
       ["plain", 7],
       ["grouped", 7],
+      ["plain-mac", 7],
+      ["grouped-mac", 7],
     ] as const)
       await put(`/v1/networks/${network}`, {
         ipam: "global",
@@ -82,16 +88,17 @@ describe("virtual IPs", { skip: whyNoKernelTests() ?? false, timeout: 120_000 },
     await put("/v1/securitygroups/clients", {
       rules: [{ direction: "out", action: "allow", protocol: "all", peer: { group: "nodes" } }],
     });
-    const allowedAddresses = VIPS.map((vip) => ({ address: vip }));
-    for (const network of ["plain", "grouped"])
+    const allowedOf = (network: string) =>
+      VIPS.map((vip) => ({ address: vip, ...(network.endsWith("-mac") ? { mac: VMAC } : {}) }));
+    for (const network of ["plain", "grouped", "plain-mac", "grouped-mac"])
       for (const [role, list] of [
         ["node", ["h1", "h2", "h1"]],
         ["client", ["h1", "h2"]],
       ] as const)
         for (const [n, host] of list.entries())
           await attach(host, network, `${network}-${role}${n}`, {
-            ...(role === "node" ? { allowedAddresses } : {}),
-            ...(network === "grouped" ? { securityGroups: [`${role}s`] } : {}),
+            ...(role === "node" ? { allowedAddresses: allowedOf(network) } : {}),
+            ...(network.startsWith("grouped") ? { securityGroups: [`${role}s`] } : {}),
           });
     await cluster.converged();
   });
@@ -131,5 +138,65 @@ describe("virtual IPs", { skip: whyNoKernelTests() ?? false, timeout: 120_000 },
         await address("del", third, vip);
       });
     }
+  }
+
+  /** Until a ping of each client to the virtual MAC comes to `to`, and to nobody else that may have it. */
+  const held = async (network: string, to: number, wires: ReadonlyMap<string, Interface>) => {
+    const wireOf = (name: string) => wires.get(name) ?? assert.fail(name);
+    for (const name of ["client0", "client1"]) {
+      const { mac, addresses } = of(`${network}-${name}`);
+      for (const vip of VIPS) {
+        const own = addresses.find((text) => text.includes(":") === vip.includes(":")) ?? assert.fail(name);
+        const ends = { fromMac: mac, toMac: VMAC, from: own, to: vip };
+        // Another one, once it is known: those on their way may still come to the one before.
+        let tag = "";
+        for (const when of ["first", "then"]) {
+          tag = `${when} ${randomUUID()}`;
+          await until(
+            `${network}: ${name} reaches ${vip} at node${to}`,
+            async () => {
+              wireOf(name).send(frames.icmp(ends, vip.includes(":") ? 128 : 8, tag));
+              return wireOf(`node${to}`).has(tag);
+            },
+            TAKEOVER_MS,
+          );
+        }
+        for (const n of [0, 1, 2]) if (n !== to) assert(!wireOf(`node${n}`).has(tag), `node${n} gets it, too`);
+      }
+    }
+  };
+
+  for (const network of ["plain-mac", "grouped-mac"]) {
+    test(`${network}: a virtual MAC of several is where its holder is, and endpoints' own MACs stay`, async () => {
+      const wires = new Map<string, Interface>();
+      try {
+        for (const name of ["node0", "node1", "node2", "client0", "client1"])
+          wires.set(name, await Interface.in(of(`${network}-${name}`).netns, "eth0"));
+        const fdb = async (host: string) =>
+          (await must("bridge", "-n", cluster.vrfNetns(host, network), "fdb", "show", "br", `wb-${network}`))
+            .split("\n")
+            .filter((line) => line !== "" && !line.startsWith(VMAC))
+            .sort();
+        const before = [await fdb("h1"), await fdb("h2")];
+        for (const to of [0, 1, 0, 2, 1]) {
+          for (const vip of VIPS) await announce(of(`${network}-node${to}`), vip, VMAC);
+          await held(network, to, wires);
+        }
+        // Who may not have it does not get it.
+        for (const name of ["client0", "client1"])
+          for (const vip of VIPS) await announce(of(`${network}-${name}`), vip, VMAC);
+        await held(network, 1, wires);
+        await cluster.converged();
+        assert.deepEqual([await fdb("h1"), await fdb("h2")], before);
+        // A router may be silent for long, and what is forgotten goes nowhere.
+        const bridge = `wb-${network}`;
+        for (const host of ["h1", "h2"]) {
+          const seen = await must("ip", "-n", cluster.vrfNetns(host, network), "-d", "link", "show", bridge);
+          assert.match(seen, /ageing_time 86400000 /);
+        }
+      } finally {
+        for (const wire of wires.values()) wire.close();
+      }
+    });
   }
 });

@@ -73,6 +73,7 @@ const LINUX_ONLY: Contract = {
       [o.NS, "bridge", "link", "set", "dev", "wp0", "flood", "on"],
       [o.NS, "ip", "link", "set", "wp0", "type", "bridge_slave", "group_fwd_mask", "0"],
       [o.NS, "ip", "link", "set", "wb7", "type", "bridge", "mcast_snooping", "1"],
+      [o.NS, "ip", "link", "set", "wb7", "type", "bridge", "ageing_time", "30000"],
       [o.NS, "bridge", "link", "set", "dev", "wx7", "neigh_suppress", "off"],
       [o.NS, "ip", "link", "set", "wx7", "nomaster"],
       [o.NS, "ip", "link", "set", "wb7", "alias", "weft:network:other"],

@@ -51,6 +51,8 @@ function kinds(
     [tables, o.element("members4_a", "10.7.0.5")],
     [net, o.bridge(), { ...o.bridge(), mtu: 1400, mac: "02:00:00:00:00:02", alias: "weft:network:other" }],
     [[], o.bridge("wb7", "host")],
+    [net, o.bridge(), { ...o.bridge(), forgets: true }],
+    [net, { ...o.bridge(), forgets: true }, o.bridge()],
     [lan, o.tunnel(7, "wb7"), { ...o.tunnel(7, "wb7"), mtu: 1300, mac: "02:00:00:00:00:03" }],
     [lan, o.tunnel(7, "wb7"), o.tunnel()],
     [lan, o.tunnel(), o.tunnel(7, "wb7")],

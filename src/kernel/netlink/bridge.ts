@@ -1,5 +1,5 @@
 // rtnetlink's bridges and their ports: what they learn from frames, where they flood, and which groups they forward.
-import { FDB_MAX, GROUPS_SEEN, type Macs } from "../../datapath/state.ts";
+import { AGEING, FDB_MAX, GROUPS_SEEN, type Macs } from "../../datapath/state.ts";
 import * as k from "./constants.ts";
 import { CREATE, type NewLink, ifinfo } from "./link.ts";
 import type { MessageWriter } from "./wire.ts";
@@ -9,12 +9,12 @@ import type { MessageWriter } from "./wire.ts";
  * when ports come and go (BROPT_MTU_SET_BY_USER), any other takes the least of its ports, and 1500 when the last one
  * leaves.
  */
-export function newBridge(w: MessageWriter, seq: number, link: NewLink): void {
+export function newBridge(w: MessageWriter, seq: number, link: NewLink & Forgets): void {
   w.begin(k.RTM_NEWLINK, CREATE, seq);
   ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
   w.attrText(k.IFLA_IFNAME, link.name);
   w.attrMac(k.IFLA_ADDRESS, link.mac);
-  bridgeInfo(w);
+  bridgeInfo(w, link);
   w.end();
 }
 
@@ -22,10 +22,11 @@ export function newBridge(w: MessageWriter, seq: number, link: NewLink): void {
  * Nobody becomes the querier whose word decides where multicast goes; frames that never pass the hooks teach nothing;
  * and what is learned has an end (6.7; older kernels skip the attribute).
  */
-function bridgeInfo(w: MessageWriter): void {
+function bridgeInfo(w: MessageWriter, { forgets }: Forgets): void {
   w.nest(k.IFLA_LINKINFO, () => {
     w.attrText(k.IFLA_INFO_KIND, "bridge");
     w.nest(k.IFLA_INFO_DATA, () => {
+      w.attrU32(k.IFLA_BR_AGEING_TIME, k.USER_HZ * (forgets === true ? AGEING.forgets : AGEING.keeps));
       w.attrU8(k.IFLA_BR_MCAST_SNOOPING, 0);
       // struct br_boolopt_multi: values, mask.
       w.attrBytes(k.IFLA_BR_MULTI_BOOLOPT, NO_LL_LEARN);
@@ -34,13 +35,15 @@ function bridgeInfo(w: MessageWriter): void {
   });
 }
 
+type Forgets = { readonly forgets?: true };
+
 const NO_LL_LEARN = Buffer.from([k.BR_BOOLOPT_NO_LL_LEARN, 0, 0, 0, k.BR_BOOLOPT_NO_LL_LEARN, 0, 0, 0]);
 
 /** The same for a bridge that is there. */
-export function setBridge(w: MessageWriter, seq: number, index: number): void {
+export function setBridge(w: MessageWriter, seq: number, index: number, bridge: Forgets): void {
   w.begin(k.RTM_NEWLINK, k.NLM_F_REQUEST, seq);
   ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
-  bridgeInfo(w);
+  bridgeInfo(w, bridge);
   w.end();
 }
 

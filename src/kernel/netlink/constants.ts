@@ -98,6 +98,9 @@ export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 export const IFLA_INFO_SLAVE_DATA = 5;
 export const IFLA_INFO_SLAVE_KIND = 4;
+export const IFLA_BR_AGEING_TIME = 4;
+/** Ticks a second in what the kernel tells and takes, whatever its own are. */
+export const USER_HZ = 100;
 export const IFLA_BR_MCAST_SNOOPING = 23;
 export const IFLA_BR_MULTI_BOOLOPT = 46;
 export const IFLA_BR_FDB_MAX_LEARNED = 49;

@@ -209,6 +209,8 @@ export type LinkInfo = {
   readonly forwards: boolean;
   /** As a bridge: whether it looks at multicast, or at frames to the groups of bridges. */
   readonly snoops: boolean;
+  /** As a bridge: for how many seconds it remembers what it learned. */
+  readonly ageing: number;
 };
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -233,6 +235,7 @@ export function readLink({ bytes, start, end }: Received): LinkInfo {
     neighSuppress: false,
     forwards: true,
     snoops: false,
+    ageing: 0,
   };
   eachAttribute(bytes, start + 16, end, (type, from, to) => {
     switch (type) {
@@ -285,7 +288,7 @@ function readLinkInfo(bytes: Buffer, start: number, end: number, link: Mutable<L
     if (type === k.IFLA_INFO_KIND) link.kind = textAt(bytes, from, to);
     // The kind comes before its data (rtnl_link_fill).
     else if (type === k.IFLA_INFO_DATA && link.kind === "vxlan") link.vxlan = readVxlan(bytes, from, to);
-    else if (type === k.IFLA_INFO_DATA && link.kind === "bridge") link.snoops = readSnoops(bytes, from, to);
+    else if (type === k.IFLA_INFO_DATA && link.kind === "bridge") readBridge(bytes, from, to, link);
     else if (type === k.IFLA_INFO_SLAVE_DATA) {
       eachAttribute(bytes, from, to, (flag, at) => {
         if (flag === k.IFLA_BRPORT_LEARNING) link.learning = bytes[at] !== 0;
@@ -297,13 +300,12 @@ function readLinkInfo(bytes: Buffer, start: number, end: number, link: Mutable<L
   });
 }
 
-function readSnoops(bytes: Buffer, start: number, end: number): boolean {
-  let snoops = false;
+function readBridge(bytes: Buffer, start: number, end: number, link: Mutable<LinkInfo>): void {
   eachAttribute(bytes, start, end, (type, from) => {
-    if (type === k.IFLA_BR_MCAST_SNOOPING && bytes[from] !== 0) snoops = true;
-    if (type === k.IFLA_BR_MULTI_BOOLOPT && ((bytes[from] ?? 0) & k.BR_BOOLOPT_NO_LL_LEARN) === 0) snoops = true;
+    if (type === k.IFLA_BR_AGEING_TIME) link.ageing = Math.round(bytes.readUInt32LE(from) / k.USER_HZ);
+    if (type === k.IFLA_BR_MCAST_SNOOPING && bytes[from] !== 0) link.snoops = true;
+    if (type === k.IFLA_BR_MULTI_BOOLOPT && ((bytes[from] ?? 0) & k.BR_BOOLOPT_NO_LL_LEARN) === 0) link.snoops = true;
   });
-  return snoops;
 }
 
 function readVxlan(bytes: Buffer, start: number, end: number): { vni: number; local: string; port: number } {
