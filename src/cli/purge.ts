@@ -12,11 +12,17 @@ export type PurgeFlags = {
 
 export function register(command: Command, cli: Cli): void {
   command
-    .option("--state-dir <dir>", "of the agent that made it (/var/lib/weft/agent)")
+    .option("--state-dir <dir>", "of the agent that made it: its files there go, too (/var/lib/weft/agent)")
     .option("--socket <path>", "of that agent, which must not be running (/run/weft/agent.sock)")
     .option("--netns-prefix <text>", "as the agent had it (weft-)")
     .option("--cni-dir <dir>", "where the agent kept CNI configurations: its files there go, too")
     .option("-y, --yes", "do not ask")
-    .addHelpText("after", "\nWorkloads lose their interfaces. The server still knows the host: see weft host delete.")
+    .addHelpText(
+      "after",
+      [
+        "\nWorkloads lose their interfaces. It asks before it removes anything. Only files that the agent wrote are",
+        "removed; what else is in these directories stays. The server still knows the host: see weft host delete.",
+      ].join("\n"),
+    )
     .action(cli.verb((flags: PurgeFlags) => cli.programs.purge(cli.io, flags)));
 }

@@ -1,6 +1,6 @@
 // Removes all that Weft made in this host's kernel, and proves it by looking again. Recognises it as the agent does, by
 // its marks; what others made stays.
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileJournal } from "../agent/journal.ts";
 import { openDisk } from "../agent/disk.ts";
@@ -17,6 +17,7 @@ import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { Fault } from "../model/fault.ts";
 import { AGENT_DEFAULTS, AGENT_SETTINGS } from "./agent.ts";
+import { removeStateFiles, stateFilesIn } from "./stateFiles.ts";
 
 /** A removal may uncover what hung on it, so a second look is normal and a third is not. */
 const ROUNDS = 3;
@@ -29,22 +30,22 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
   const door = settings.socket ?? AGENT_DEFAULTS.socket;
   await refuseWhileRunning(door);
   const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
+  // What is not an agent's is refused before the journal is opened there, which writes.
+  const found = stateFilesIn(directory, door);
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
-  const workloads = existsSync(directory) ? attachedIn(directory, kernel.facts().bootId) : [];
+  const workloads = found.directory === undefined ? [] : attachedIn(found.directory, kernel.facts().bootId);
   try {
     const objects = [...(await kernel.observe(workloads)).values()].filter(({ kind }) => kind !== "sysctl").length;
-    if (objects > 0) await confirm(io, "purging this host", [count(objects, "kernel object")], yes);
-    for (let round = 0; round < ROUNDS; round++) {
-      const ops = diff(await kernel.observe(workloads), new Map());
-      if (ops.length > 0) await kernel.apply(ops);
-    }
-    const left = diff(await kernel.observe(workloads), new Map());
-    if (left.length > 0) throw notGone(left.flatMap(printOp));
-    for (const path of [directory, door]) rmSync(path, { recursive: true, force: true });
-    const files = removeFiles(settings["cni-dir"]);
-    io.err(
-      `removed ${[count(objects, "kernel object"), ...files, directory].join(", ")}; looked again: nothing is left\n`,
-    );
+    const kernelLoss = objects > 0 ? [count(objects, "kernel object")] : [];
+    const cniFiles = keptFiles(settings["cni-dir"]);
+    const losses = [...kernelLoss, ...found.paths, ...cniFiles];
+    if (losses.length > 0) await confirm(io, "purging this host", losses, yes);
+    await removeObjects(kernel, workloads);
+    for (const file of cniFiles) rmSync(file, { force: true });
+    // The journal may have been made only now, by looking into it.
+    const removed = [...kernelLoss, ...cniFiles, ...removeStateFiles(stateFilesIn(directory, door))];
+    io.err(`${removed.length === 0 ? "nothing of Weft was here" : `removed ${removed.join(", ")}`}; `);
+    io.err("looked again: nothing is left in the kernel\n");
     for (const line of staying(await kernel.observe([]), settings["cni-dir"])) io.err(`${line}\n`);
     return 0;
   } finally {
@@ -67,11 +68,18 @@ async function refuseWhileRunning(socket: string): Promise<void> {
   });
 }
 
-/** CNI configurations that the agent kept; those of others stay. Gives what was removed. */
-function removeFiles(directory: string | undefined): readonly string[] {
-  const files = directory === undefined ? [] : keptIn(directory).map((file) => join(directory, file));
-  for (const file of files) rmSync(file, { force: true });
-  return files;
+async function removeObjects(kernel: LinuxKernel, workloads: readonly Ns[]): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++) {
+    const ops = diff(await kernel.observe(workloads), new Map());
+    if (ops.length > 0) await kernel.apply(ops);
+  }
+  const left = diff(await kernel.observe(workloads), new Map());
+  if (left.length > 0) throw notGone(left.flatMap(printOp));
+}
+
+/** CNI configurations that the agent kept; those of others stay. */
+function keptFiles(directory: string | undefined): readonly string[] {
+  return directory === undefined ? [] : keptIn(directory).map((file) => join(directory, file));
 }
 
 /** What Weft may have made and leaves, with what to do about it: nobody can tell who else relies on it by now. */
