@@ -29,7 +29,7 @@ function stepClock() {
     for (const wake of sleepers) wake();
     sleepers.clear();
   };
-  return { clock, advance };
+  return { clock, advance, sleeping: () => sleepers.size };
 }
 
 /** A server that opens lines and says nothing on them by itself; claims in requests of their own get `one`. */
@@ -62,11 +62,11 @@ async function serving(t: TestContext, { hasLines = true, head = Promise.resolve
     server.close();
     server.closeAllConnections();
   });
-  const { clock, advance } = stepClock();
+  const { clock, advance, sleeping } = stepClock();
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const transport = httpTransport({ url, token: "own", clock });
   t.after(() => transport.close());
-  return { lines, asked, transport, advance };
+  return { lines, asked, transport, advance, sleeping };
 }
 
 async function notYet(answer: Promise<unknown>): Promise<void> {
@@ -220,6 +220,25 @@ test(
     assert.deepEqual([await b.answer, b.granted, asked.lines], [{ name: "b" }, [{ name: "b" }], 1]);
   },
 );
+
+test("one timer runs for all claims on the line, and none while there are none", LIMIT, async (t) => {
+  const { line, ask, advance, sleeping } = await open(t);
+  for (let round = 0; round < 2; round++) {
+    const [a, b] = [await ask(line), await ask(line)];
+    assert.equal(sleeping(), 1);
+    advance(1_000);
+    await settled();
+    assert.equal(sleeping(), 1);
+    for (const { id } of [a, b]) {
+      say(line, { id, granted: { name: "one" } });
+      say(line, { id, kept: true });
+    }
+    await Promise.all([a.answer, b.answer]);
+    advance(1_000);
+    await settled();
+    assert.equal(sleeping(), 0);
+  }
+});
 
 test("claims that come while a line opens ask for no second one", LIMIT, async (t) => {
   const { promise, resolve } = Promise.withResolvers<void>();

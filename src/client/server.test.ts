@@ -290,3 +290,9 @@ test("the agent's socket: attach, list, detach, status", async (t) => {
     { line: "GET /v1/counters" },
   ]);
 });
+
+test("who does not answer is called by name, with what to do about it", async () => {
+  const path = join(tmpdir(), `weft-nobody-${process.pid}.sock`);
+  await assert.rejects(agentClient(path).status(), /cannot reach the agent.*no such socket.*weft agent/);
+  await assert.rejects(serverClient({ url: `unix:${path}`, token: "t" }).status(), /the server.*weft server.*--server/);
+});

@@ -1,6 +1,8 @@
 // The window of change sets against a plain list, and those who watch it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import type { ChangeSet } from "../model/resource.ts";
 import { refusal } from "./contract.ts";
@@ -69,4 +71,27 @@ test("a watcher that waits is told each set, and ends with its signal or the his
     await watching;
     assert.deepEqual(await first(history, 0, end === "signal" ? 1 : 0), end === "signal" ? [set(1, 1)] : []);
   }
+});
+
+test("what has left the window is not kept in memory, however it left", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const history = new History(0, 20);
+  const refs: WeakRef<ChangeSet>[] = [];
+  const append = (weight: number) => {
+    const one = set(history.revision + 1, weight);
+    refs.push(new WeakRef(one));
+    history.append([one]);
+  };
+  for (let n = 0; n < 20; n++) append(1);
+  // The first of these pushes out all of those at once.
+  for (let n = 0; n < 100; n++) append(20);
+  // A WeakRef holds what it was made of until the end of its turn.
+  await new Promise((resolve) => void setImmediate(resolve));
+  collect();
+  const kept = refs.filter((ref) => ref.deref() !== undefined).length;
+  assert(
+    kept < 10,
+    `${kept} of ${refs.length} sets are in memory, and ${history.revision - history.floor} in the window`,
+  );
 });

@@ -99,3 +99,15 @@ test("what a result lacks is found, what others added or changed is theirs", () 
   assert.match(lacking({ ...result, ips: [] }, ATTACHMENT).join(), /lacks 10.7.1.2\/24.*lacks fd07:1::2\/64/);
   assert.match(lacking(BEFORE, ATTACHMENT).join(), /no interface eth0/);
 });
+
+test("an address counts on the container's own interface, and on no other of that name or place", () => {
+  const alone = resultOf("1.0.0", ATTACHMENT, {}, undefined);
+  assert.deepEqual(lacking(alone, ATTACHMENT), []);
+  const [own, ips] = [alone["interfaces"] as object[], alone["ips"] as object[]];
+  // The host's end may have the same name; it is in no sandbox.
+  const ends = [{ name: "eth0" }, { name: "eth0", sandbox: "" }];
+  assert.match(lacking({ ...alone, interfaces: ends }, ATTACHMENT).join(), /no interface eth0 in a sandbox/);
+  const moved = ips.map((ip) => ({ ...ip, interface: 2 }));
+  assert.deepEqual(lacking({ ...alone, interfaces: [...ends, ...own], ips: moved }, ATTACHMENT), []);
+  assert.equal(lacking({ ...alone, interfaces: [...ends, ...own] }, ATTACHMENT).length, ips.length);
+});
