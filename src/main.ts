@@ -76,13 +76,21 @@ function quoted(value: string): string {
 
 const surroundings: Surroundings = { env: process.env, clock, signal: stopping.signal, random: Math.random, log };
 
+let isDaemon = false;
 const exit = await runCli(process.argv.slice(2), io, {
-  server: async (flags) => (await import("./main/server.ts")).runServer(flags, surroundings),
-  agent: async (flags) => (await import("./main/agent.ts")).runAgent(flags, surroundings),
+  server: async (flags) => {
+    isDaemon = true;
+    return (await import("./main/server.ts")).runServer(flags, surroundings);
+  },
+  agent: async (flags) => {
+    isDaemon = true;
+    return (await import("./main/agent.ts")).runAgent(flags, surroundings);
+  },
   purge: async (...args) => (await import("./main/purge.ts")).purge(...args),
   demoUp: async (...args) => (await import("./demo/up.ts")).up(...args),
   demoDown: async (...args) => (await import("./demo/down.ts")).down(...args),
 });
-// What is still open after an interruption (a request, a thread of the kernel's) would keep the process alive.
-if (stopping.signal.aborted) process.exit(exit);
+// What is still open after an interruption, or when a daemon has given up (a request, a thread of the kernel's), would
+// keep the process alive, without the doors by which anybody could reach it.
+if (stopping.signal.aborted || isDaemon) process.exit(exit);
 process.exitCode = exit;

@@ -15,22 +15,12 @@ import type { OpResult } from "../kernel/kernel.ts";
 import { vrfsOn } from "../model/membership.ts";
 import { emptySnapshot, type Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
-import { type Entry, releaseEarlierBoots } from "./journal.ts";
+import { Adopter } from "./adopt.ts";
+import type { Entry } from "./journal.ts";
 import { Line, refusalsOf } from "./line.ts";
-import { merged, pairsIn, placeOf, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
+import { merged, pairsIn, placeOf, portsIn, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
 import { writeDown } from "./limits.ts";
-import {
-  adopted,
-  disagreement,
-  freeIn,
-  goneOf,
-  isAlive,
-  isSameGround,
-  ownOf,
-  rewind,
-  withLocal,
-  withoutHost,
-} from "./local.ts";
+import { disagreement, freeIn, goneOf, isAlive, isSameGround, ownOf, rewind, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
 import { Looks } from "./look.ts";
 import { Lost } from "./lost.ts";
@@ -40,6 +30,7 @@ import { Paths } from "./paths.ts";
 import { keepShares } from "./shares.ts";
 import { flowCutter, policySaid } from "./policy.ts";
 import type { Standing } from "./standing.ts";
+import { together } from "./together.ts";
 
 const PERIOD_MS = 30_000;
 /** How long a start waits for the server before it uses the snapshot on disk. */
@@ -74,6 +65,9 @@ export class Agent {
   #gone: readonly string[] = [];
   #refused: readonly string[] = [];
   readonly #lost: Lost;
+  readonly #adopter: Adopter;
+  /** Whether ports that the journal had lost are in it again: before that, what is free there may be in use. */
+  hasAdopted = false;
   #unjoined: readonly string[] = [];
   /** Called whenever the snapshot or the journal may have changed: after rounds, attaches and detaches. */
   onNews: () => void = () => undefined;
@@ -81,6 +75,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#lost = new Lost(options);
+    this.#adopter = new Adopter(options);
     this.#bootId = options.kernel.facts().bootId;
     this.#looks = new Looks({ ...options, periodMs: PERIOD_MS / 2, poke: () => this.#loop.poke() });
     const { clock, random } = options;
@@ -103,27 +98,29 @@ export class Agent {
   }
 
   /** Runs until the signal aborts; the kernel is left as it is. Rejects when the server says no to this host. */
-  async run(signal: AbortSignal): Promise<void> {
+  async run(until: AbortSignal): Promise<void> {
+    this.#startedAtMs = this.#options.clock.monotonicMs();
+    const left = () => this.roundNow().then(() => portsIn(this.#held));
+    await together(until, [
+      (signal) => this.#line.run(signal, (fault) => this.#lost.letGo(fault, signal, left)),
+      (signal) => this.#loop.run(signal),
+      (signal) => this.#serverLoop.run(signal),
+      (signal) => this.#paths.run(signal),
+      (signal) => keepSaved(this.#options, signal),
+      (signal) => keepShares(this.#options, signal, () => ({ held: this.#held, snapshot: this.known() })),
+      (signal) => this.#listen(signal),
+    ]);
+  }
+
+  /** To the kernel and to the server; and one look without either, after a grace. */
+  async #listen(signal: AbortSignal): Promise<void> {
     const { kernel, mirror, clock } = this.#options;
-    this.#startedAtMs = clock.monotonicMs();
-    releaseEarlierBoots(this.#options.journal, this.#bootId);
-    kernel.watch(
-      () => this.#looks.heard(signal),
-      signal,
-      () => void this.#line.moved(),
-    );
+    const heard = () => this.#looks.heard(signal);
+    kernel.watch(heard, signal, () => void this.#line.moved());
     mirror.onChange(() => this.#heard(signal));
     mirror.onRewind((revision) => rewind(this.#options.journal, revision));
-    const grace = clock.sleep(START_GRACE_MS, signal).then(() => this.poke());
-    await Promise.all([
-      this.#line.run(signal, (fault) => this.#lost.letGo(fault, signal, () => this.#roundAndPorts())),
-      this.#loop.run(signal),
-      this.#serverLoop.run(signal),
-      this.#paths.run(signal),
-      keepSaved(this.#options, signal),
-      keepShares(this.#options, signal, () => ({ held: this.#held, snapshot: this.known() })),
-      grace,
-    ]);
+    await clock.sleep(START_GRACE_MS, signal);
+    this.poke();
   }
 
   /** A new revision; or the line is back, and the server may have forgotten what it was told, or never heard it. */
@@ -229,7 +226,8 @@ export class Agent {
     }
   }
 
-  async #round(): Promise<boolean> {
+  /** `hasAdopted`: strays were judged a moment ago, and the look before that is an old one. */
+  async #round(hasAdopted = false): Promise<boolean> {
     const { kernel, mirror, journal, host, standing } = this.#options;
     const snapshot = this.current();
     if (snapshot === undefined) return true;
@@ -246,11 +244,22 @@ export class Agent {
     const seen = this.current() ?? snapshot;
     const local = this.local(seen);
     const actual = withoutTheirs(merged(look, this.#sinceLook, this.apart), local.endpoints, host);
+    const strays = standing.ended === undefined ? this.#adopter.strays(actual, this.inFlight) : [];
+    if (strays.length > 0 && !hasAdopted) {
+      await this.#adopter.adopt(actual, strays, seen, mirror.isSynced);
+      this.#looks.askWhole();
+      return this.#round(true);
+    }
+    this.hasAdopted = true;
     this.#sinceLook = [];
     this.#touched.clear();
-    const desired = compile(local, host, this.#options.management?.() ?? []);
+    const wanted = compile(local, host, this.#options.management?.() ?? []);
+    const desired = this.#adopter.withKept(wanted, actual, strays);
     const isSaid = mirror.isSynced || standing.ended !== undefined;
-    const ops = diff(actual, isSaid ? desired : withoutRemovals(actual, desired, journal.entries.values()));
+    const ops = diff(
+      actual,
+      isSaid ? desired : withoutRemovals(this.#adopter.withoutUnexplained(actual), desired, journal.entries.values()),
+    );
     const isDrift = this.#isSettled(seen);
     const journalVersion = journal.version;
     // What is going is not there any more for an attach: it must not build on a bridge that is about to be removed.
@@ -305,22 +314,19 @@ export class Agent {
   }
 
   #conditions(): readonly string[] {
-    const files = [...this.#options.journal.troubles, ...this.#options.troubles()];
+    const { journal, troubles } = this.#options;
+    const files = [...journal.troubles, ...troubles(), ...this.#adopter.conditions];
     return [...this.#lost.conditions(), ...files, ...this.#gone, ...this.#refused, ...this.#unjoined];
   }
 
   /** Journal and server agree again: each is told what the other knows. */
   async #settle(): Promise<boolean> {
-    const { mirror, host, journal, transport, kernel, log } = this.#options;
+    const { mirror, host, journal, transport, log } = this.#options;
     const snapshot = mirror.snapshot();
     if (snapshot === undefined || !mirror.isSynced || this.#settled === undefined) return true;
-    const ports = this.#ports();
+    const ports = portsIn(this.#held);
     const hasPort = (name: string) => ports.has(portName(name));
-    const { register, release, detach, adopt } = disagreement(snapshot, host, journal.entries, this.inFlight, hasPort);
-    for (const endpoint of adopt) {
-      const entry = adopted(endpoint, snapshot, kernel, this.#bootId);
-      if (entry !== undefined) journal.put(entry);
-    }
+    const { register, release, detach } = disagreement(snapshot, host, journal.entries, this.inFlight, hasPort);
     writeDown(snapshot, journal);
     for (const name of detach) {
       const entry = journal.entries.get(name);
@@ -342,19 +348,10 @@ export class Agent {
     const free =
       this.#refused.length > 0
         ? []
-        : freeIn(journal.entries, this.inFlight, this.#ports(), ownOf(snapshot, host), release);
+        : freeIn(journal.entries, this.inFlight, portsIn(this.#held), ownOf(snapshot, host), release);
     for (const name of free) journal.remove(name, this.#options.clock.monotonicMs());
     this.onNews();
     return this.#refused.length === 0;
-  }
-
-  async #roundAndPorts(): Promise<ReadonlySet<string>> {
-    await this.roundNow();
-    return this.#ports();
-  }
-
-  #ports(): ReadonlySet<string> {
-    return new Set([...this.#held.values()].filter((object) => object.kind === "veth").map((object) => object.name));
   }
 
   /**

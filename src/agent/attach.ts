@@ -27,7 +27,7 @@ import { isBeforeOthers } from "./local.ts";
 import { type Place, Places } from "./place.ts";
 import { PortNames } from "./portNames.ts";
 import { checkGroupsKnown, countersOf, elementsOf, isPlain } from "./policy.ts";
-import { attachedAlready, checkTakes, faultOf, netnsReserved, notSynced } from "./refusals.ts";
+import { attachedAlready, checkTakes, faultOf, netnsReserved, notLooked, notSynced } from "./refusals.ts";
 
 export type DoorOptions = {
   readonly agent: Agent;
@@ -75,7 +75,9 @@ export class Door {
     const name = endpointName(owner, ifname);
     const { ended, life } = agent.standing;
     if (ended !== undefined) throw ended;
+    if (!agent.hasAdopted) await agent.roundNow();
     const place = this.#places.of(request.network);
+    if (!agent.hasAdopted) throw notLooked();
     const netnsId = this.#netnsOf(request.netns);
     checkGroupsKnown(request.securityGroups, place.world.snapshot);
     // A departure may outlive its entry: the host may have ended meanwhile.

@@ -48,6 +48,11 @@ export function placeOf(object: KernelObject): string {
   return `${object.ns} ${"name" in object ? object.name : (deviceOf(object) ?? object.kind)}`;
 }
 
+/** Names of the near ends of all pairs. */
+export function portsIn(state: KernelState): ReadonlySet<string> {
+  return new Set([...state.values()].flatMap((object) => (object.kind === "veth" ? [object.name] : [])));
+}
+
 /** Where a pair's end on our side is. */
 export function nearOf({ ns, name }: Veth): string {
   return `${ns} ${name}`;
@@ -75,14 +80,13 @@ export function undone(op: Op): Op {
 }
 
 /**
- * What is desired while the snapshot is not complete and current: nothing is removed, except ports that the journal,
- * always complete, disowns.
+ * What is desired while the snapshot is not complete and current: nothing is removed, except ports that the journal
+ * says are leaving. One of which it says nothing may be one that it lost.
  */
 export function withoutRemovals(actual: KernelState, desired: KernelState, entries: Iterable<Entry>): KernelState {
-  const ports = new Set([...entries].filter((e) => e.state === "attached").map((e) => portName(e.endpoint.name)));
+  const leaving = new Set([...entries].filter((e) => e.state === "detaching").map((e) => portName(e.endpoint.name)));
   const kept = [...actual].filter(
-    ([key, object]) =>
-      desired.has(key) || object.kind !== "veth" || object.master === undefined || ports.has(object.name),
+    ([key, object]) => desired.has(key) || object.kind !== "veth" || !leaving.has(object.name),
   );
   return new Map([...kept, ...desired]);
 }

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { realFiles } from "../files/real.ts";
 import { sealed } from "../files/seal.ts";
 import { ipOf } from "../model/address.ts";
-import { type Entry, fileJournal, memoryJournal } from "./journal.ts";
+import { type Entry, fileJournal, type Former, type Journal, memoryJournal } from "./journal.ts";
 
 const entry = (name: string): Entry => ({
   netnsId: "4:1",
@@ -176,6 +176,62 @@ describe("the journal in a file", () => {
     const journal = fileJournal(path, "boot", realFiles);
     assert.deepEqual([...journal.entries.keys()], ["b"]);
     journal.close();
+  });
+
+  test("a departure that has no entry leaves no trace: nobody had its address", () => {
+    const journal = fileJournal(path, "boot", realFiles);
+    journal.put(entry("a"));
+    journal.remove("nobody", 3);
+    journal.remove("a", 4);
+    journal.remove("a", 9);
+    const seen = (one: Journal) => [[...one.entries.keys()], [...one.freed.values()]];
+    assert.deepEqual(seen(journal), [[], [{ endpoint: "a", atMs: 4 }]]);
+    journal.close();
+    const again = fileJournal(path, "boot", realFiles);
+    assert.deepEqual(seen(again), seen(journal));
+    again.close();
+  });
+
+  test("remembers the newest of more addresses than any host gives back, and what was given back again as new", () => {
+    const freed = new Map<string, Former>();
+    for (let i = 0; i < 10_000; i++) freed.set(`n ${i}`, { endpoint: "old", atMs: i });
+    const journal = memoryJournal(new Map(), freed);
+    const at = (address: string) => ({
+      ...entry("x"),
+      endpoint: { ...entry("x").endpoint, spec: { ...entry("x").endpoint.spec, addresses: [address] } },
+    });
+    journal.put(at("0"));
+    journal.remove("x", 20_000);
+    assert.deepEqual(
+      [journal.freed.size, [...journal.freed.keys()].at(-1), journal.freed.has("n 1")],
+      [10_000, "n 0", true],
+    );
+    journal.put(at("new"));
+    journal.remove("x", 20_001);
+    assert.deepEqual([journal.freed.size, journal.freed.has("n 1"), journal.freed.has("n 0")], [10_000, false, true]);
+  });
+
+  test("is the same file while it grows: only history makes it a new one", () => {
+    const journal = fileJournal(path, "boot", realFiles);
+    const { ino } = statSync(path);
+    for (let i = 0; i < 200; i++) journal.put(entry(`e${i}`));
+    assert.equal(statSync(path).ino, ino);
+    assert.equal(readFileSync(path, "utf8").split("\n").length, 202);
+    journal.close();
+  });
+
+  test("reopened by a killed agent's successor right after a rewrite, it has the record that came with it", () => {
+    const journal = fileJournal(path, "boot", realFiles);
+    for (let i = 0; i < 10_100; i++) {
+      journal.put(entry(i % 2 === 0 ? "even" : "odd"));
+      if (i < 9_990 || readFileSync(path).length > 3_000) continue;
+      const { ino } = statSync(path);
+      const again = fileJournal(path, "boot", realFiles);
+      assert.deepEqual([...again.entries.keys()].sort(), ["even", "odd"], `after ${i} of file ${ino}`);
+      again.close();
+      return journal.close();
+    }
+    assert.fail("it was never rewritten");
   });
 
   test("of an earlier boot, what can be read is kept to be released, and damage is what a power loss leaves", () => {

@@ -158,18 +158,26 @@ function placesOf({ endpoint: { spec } }: Entry): string[] {
 }
 
 /** A namespace does not survive a reboot, so neither does what was attached to it. */
-export function releaseEarlierBoots(journal: Journal, bootId: string): void {
-  for (const entry of journal.entries.values()) {
-    if (entry.bootId !== bootId && entry.state === "attached") journal.put({ ...entry, state: "detaching" });
-  }
+function releaseEarlierBoots(book: Book, bootId: string): void {
+  for (const entry of book.entries.values())
+    if (entry.bootId !== bootId && entry.state === "attached") book.put({ ...entry, state: "detaching" });
 }
+
+type Simulated = {
+  /** Entries of others are to be released, as in a file. */
+  readonly bootId?: string;
+  /** Throws if the disk refuses a record. */
+  readonly write?: () => void;
+};
 
 /** For simulation: what was written survives the agent, as a file does. */
 export function memoryJournal(
   entries: Map<string, Entry> = new Map(),
   freed: Map<string, Former> = new Map(),
+  { bootId, write = () => undefined }: Simulated = {},
 ): Journal {
   const book = new Book(entries, freed);
+  if (bootId !== undefined) releaseEarlierBoots(book, bootId);
   let version = 0;
   return {
     entries,
@@ -180,10 +188,12 @@ export function memoryJournal(
       return version;
     },
     put(entry) {
+      write();
       version++;
       book.put(entry);
     },
     remove(endpoint, atMs) {
+      write();
       version++;
       book.remove(endpoint, atMs);
     },
@@ -243,7 +253,7 @@ class FileJournal implements Journal {
   get troubles(): readonly string[] {
     const { path, damaged } = this.#parts;
     const lines = damaged.slice(0, 10).join(", ");
-    const read = `journal ${path}: line ${lines} is damaged and was passed over; ports without an entry are kept`;
+    const read = `journal ${path}: line ${lines} is damaged; what it said is looked for in the kernel`;
     return [
       ...(damaged.length === 0 ? [] : [read]),
       ...(this.#refused === undefined ? [] : [`journal: ${this.#refused}`]),
@@ -331,8 +341,7 @@ function replay(text: string, bootId: string): Pick<FileParts, "book" | "damaged
     // A last line without its end is what a killed agent leaves: nobody was answered for it.
     else if (i < lines.length - 1) damaged.push(i + 1);
   }
-  for (const entry of book.entries.values())
-    if (entry.bootId !== bootId && entry.state === "attached") book.put({ ...entry, state: "detaching" });
+  releaseEarlierBoots(book, bootId);
   // A power loss damages what it likes, and takes along what the lines were about.
   const isOfAnother = boots.size > 0 && !boots.has(bootId);
   return { book, damaged: isOfAnother ? [] : damaged };

@@ -70,8 +70,6 @@ export type Disagreement = {
   readonly release: readonly string[];
   /** Attached here, but the server wants it gone, or its network is gone. */
   readonly detach: readonly string[];
-  /** The server has it, the journal does not, but its port is in the kernel: the journal was lost, not the endpoint. */
-  readonly adopt: readonly Endpoint[];
 };
 
 /**
@@ -100,14 +98,14 @@ export function disagreement(
     else if (!known.has(name) && networks.get(endpoint.spec.network)?.spec.ipam === "local") register.push(endpoint);
   }
   const release: string[] = [];
-  const adopt: Endpoint[] = [];
   for (const [name, endpoint] of known) {
     const entry = entries.get(name);
     if (inFlight.has(name) || (entry?.state === "attached" && isSameLease(entry.endpoint, endpoint))) continue;
-    if (entry === undefined && endpoint.spec.detaching !== true && hasPort(name)) adopt.push(endpoint);
-    else release.push(endpoint.name);
+    // Its journal entry was lost, and rounds take it in again (adopt.ts).
+    if (entry === undefined && endpoint.spec.detaching !== true && hasPort(name)) continue;
+    release.push(endpoint.name);
   }
-  return { register, release, detach, adopt };
+  return { register, release, detach };
 }
 
 /**
@@ -185,20 +183,6 @@ function trimmed<T>(a: readonly T[], b: readonly T[]): readonly [readonly T[], r
   let end = 0;
   while (end < least - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
   return [a.slice(start, a.length - end), b.slice(start, b.length - end)];
-}
-
-/** What a journal that was lost says again of an endpoint whose port is here; undefined if its workload is not. */
-export function adopted(
-  endpoint: Endpoint,
-  snapshot: Snapshot,
-  kernel: Pick<Kernel, "netnsId">,
-  bootId: string,
-): Entry | undefined {
-  const netnsId = kernel.netnsId(endpoint.spec.netns);
-  const name = nameOnHost(endpoint.spec);
-  const networkUid = snapshot.networks.find((network) => network.name === endpoint.spec.network)?.uid;
-  if (netnsId === undefined || networkUid === undefined) return undefined;
-  return { endpoint: { ...endpoint, name }, netnsId, bootId, networkUid, state: "attached" };
 }
 
 /** A line for each endpoint whose workload has ended without a detach. */

@@ -30,6 +30,7 @@ export class Loop {
   #wake = new AbortController();
   #waiters: (() => void)[] = [];
   #isRunning = false;
+  #hasEnded = false;
 
   /** `round` says whether it ended clean; after one that did not, or threw, the loop backs off and tries again. */
   constructor(options: LoopOptions, round: () => Promise<boolean>) {
@@ -47,8 +48,9 @@ export class Loop {
     this.#wake.abort(WOKEN);
   }
 
-  /** Resolves after a round that began after this call has ended, clean or not. */
+  /** Resolves after a round that began after this call has ended, clean or not; at once when no round will be. */
   async roundNow(): Promise<void> {
+    if (this.#hasEnded) return;
     const ended = new Promise<void>((resolve) => this.#waiters.push(resolve));
     this.poke();
     await ended;
@@ -78,6 +80,7 @@ export class Loop {
       if (!this.#dirty && restMs > 0) await clock.sleep(restMs, AbortSignal.any([signal, this.#wake.signal]));
       if (this.#waiters.length === 0) await clock.sleep(gatherMs, signal);
     }
+    this.#hasEnded = true;
     for (const resolve of this.#waiters) resolve();
   }
 }

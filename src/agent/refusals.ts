@@ -94,3 +94,12 @@ export function notSynced(): Fault {
     fix: "wait for the agent to reach the server (see its log), then try again",
   });
 }
+
+/** Before that, an address that is free in the journal may be a port's that the journal has lost. */
+export function notLooked(): Fault {
+  return new Fault("unavailable", {
+    what: "this host does not know yet what its kernel has",
+    why: "its first look has failed, or is not over",
+    fix: "try again; if it stays, see the agent's log",
+  });
+}

@@ -354,7 +354,7 @@ function portOn(device: Device): PortSeen[] {
   );
   const far = { ifname: object.peer.name, mac: object.peer.mac, addresses };
   const endpoint = object.alias.slice(ENDPOINT_ALIAS.length);
-  return [{ vrf: object.ns.slice("vrf:".length), name: object.name, endpoint, far }];
+  return [{ vrf: object.ns.slice("vrf:".length), name: object.name, endpoint, netns: object.peer.ns, far }];
 }
 
 /** A pair whose far end is in a workload that nobody asked about is one that nobody wants. */

@@ -55,6 +55,8 @@ export type PortSeen = {
   readonly name: string;
   /** By its mark: the endpoint's name, of which a very long one lacks the end. */
   readonly endpoint: string;
+  /** The path under which its far end was made; a very long one lacks the end, and it may lead elsewhere by now. */
+  readonly netns?: string;
   /** The workload's end, with the addresses that somebody put on it; absent if it cannot be read. */
   readonly far?: { readonly ifname: string; readonly mac: string; readonly addresses: readonly string[] };
 };

@@ -22,6 +22,7 @@ function native(prototype: string): Native {
 
 const c = {
   open: native("int open(const char *, int)"),
+  flock: native("int flock(int, int)"),
   socket: native("int socket(int, int, int)"),
   bind: native("int bind(int, const void *, uint32_t)"),
   setsockopt: native("int setsockopt(int, int, int, const void *, uint32_t)"),
@@ -43,6 +44,8 @@ const CLONE_NEWNET = 0x4000_0000;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 const POLLIN = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 
@@ -58,6 +61,11 @@ function check(call: string, result: number): number {
 /** Read-only, without waiting for the other end of a pipe. */
 export function open(path: string): number {
   return check(`open ${path}`, c.open(path, O_CLOEXEC | O_NONBLOCK));
+}
+
+/** An exclusive lock on an open file or directory, without waiting; it goes when the last copy of `fd` is closed. */
+export function lockFile(fd: number): void {
+  check("flock", c.flock(fd, LOCK_EX | LOCK_NB));
 }
 
 export function socket(domain: number, type: number, protocol: number): number {

@@ -10,6 +10,7 @@
 import { setImmediate } from "node:timers";
 import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import type { Ns } from "../datapath/state.ts";
+import { Fault } from "../model/fault.ts";
 import { EEXIST, EINVAL, refusalOfError, SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";
 import * as k from "./netlink/constants.ts";
@@ -48,6 +49,7 @@ export class Namespaces {
   readonly #vrfs = new Map<string, Space>();
   /** Spaces that are no longer used. */
   readonly #leaving: Space[] = [];
+  #isClosed = false;
 
   /** `host` is a path: the namespace that is to be this agent's host. */
   constructor(host: string, prefix: string) {
@@ -60,6 +62,7 @@ export class Namespaces {
 
   /** Runs `inside` in the namespace behind `fd`. `inside` must not start anything asynchronous. */
   within<T>(fd: number, inside: () => T): T {
+    this.#mustBeOpen();
     libc.setns(fd);
     try {
       return inside();
@@ -70,6 +73,7 @@ export class Namespaces {
 
   /** Calls `inside` with a netlink socket of a new namespace, which is gone afterwards with all that is in it. */
   scratch<T>(inside: (socket: NetlinkSocket) => T): T {
+    this.#mustBeOpen();
     libc.unshareNetwork();
     let socket: NetlinkSocket;
     try {
@@ -93,6 +97,7 @@ export class Namespaces {
   }
 
   get host(): Space {
+    this.#mustBeOpen();
     return this.#host;
   }
 
@@ -106,6 +111,7 @@ export class Namespaces {
 
   /** Calls `inside` with the open namespace; undefined if there is none. Nothing of it may be kept. */
   use<T>(ns: Ns, inside: (space: Space) => T): T | undefined {
+    this.#mustBeOpen();
     if (ns === "host") return inside(this.#host);
     if (ns.startsWith("vrf:")) {
       const space = this.vrf(ns.slice(4));
@@ -135,6 +141,7 @@ export class Namespaces {
    * finds that somebody else removed or replaced it: not looking each time saves an attach a tenth of its time.
    */
   vrf(name: string): Space | undefined {
+    this.#mustBeOpen();
     const file = this.#fileOf(name);
     const space = this.#vrfs.get(file) ?? this.#vrfAt(file);
     return space?.ns === `vrf:${name}` ? space : undefined;
@@ -142,6 +149,7 @@ export class Namespaces {
 
   /** The namespaces of VRFs that this agent made, in this life or an earlier one. */
   vrfs(): Space[] {
+    this.#mustBeOpen();
     const files = readDir(RUN_DIR);
     const there = new Set(files);
     for (const file of this.#vrfs.keys()) if (!there.has(file)) this.#forget(file);
@@ -185,6 +193,7 @@ export class Namespaces {
    * is found under the file is either complete or somebody else's. Throws SystemError EEXIST if it is there.
    */
   create(name: string): void {
+    this.#mustBeOpen();
     const path = `${RUN_DIR}/${this.#fileOf(name)}`;
     makeRunDirShared();
     this.#forget(this.#fileOf(name));
@@ -240,7 +249,14 @@ export class Namespaces {
     }
   }
 
+  /** A number of a descriptor that was closed may be another file's by now. */
+  #mustBeOpen(): void {
+    if (!this.#isClosed) return;
+    throw new Fault("unavailable", { what: "the agent is stopping", fix: "try again when it has been started" });
+  }
+
   close(): void {
+    this.#isClosed = true;
     this.#closeLeaving();
     for (const file of this.#vrfs.keys()) this.#forget(file);
     closeSpace(this.#host);

@@ -39,6 +39,11 @@ export function peerAlias(ns: Ns): string {
   return cut(`${PEER}${ns}`);
 }
 
+/** The path that a far end's mark names, as far as it fits. */
+export function pathOf(link: LinkInfo): string | undefined {
+  return link.alias.startsWith(`${PEER}/`) ? link.alias.slice(PEER.length) : undefined;
+}
+
 /** The name under which a peer was made, if it is one of `candidates` (the names that this namespace has now). */
 export function peerNs(link: LinkInfo, candidates: readonly Ns[]): Ns | undefined {
   return candidates.find((ns) => peerAlias(ns) === link.alias) ?? candidates[0];

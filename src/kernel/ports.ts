@@ -8,7 +8,7 @@ import type { Namespaces, Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { addressesOfLink, readAddress } from "./netlink/entry.ts";
 import { allLinks, type LinkInfo, linkByIndex, readLink } from "./netlink/link.ts";
-import { ENDPOINT_ALIAS, isOurAddress } from "./ownership.ts";
+import { ENDPOINT_ALIAS, isOurAddress, pathOf } from "./ownership.ts";
 
 /** Ports after which the event loop gets its turn: some milliseconds. */
 const TURN_PORTS = 64;
@@ -39,11 +39,11 @@ function portLinks(space: Space): LinkInfo[] {
 function portIn(space: Space, vrf: string, link: LinkInfo): PortSeen {
   const port = { vrf, name: link.name, endpoint: link.alias.slice(ENDPOINT_ALIAS.length) };
   const far = farEnd(space, link);
-  return far === undefined ? port : { ...port, far };
+  return far === undefined ? port : { ...port, ...far };
 }
 
 /** Undefined if the workload, and with it the pair, is just going. */
-function farEnd({ socket }: Space, { peer, peerNsid }: LinkInfo): PortSeen["far"] | undefined {
+function farEnd({ socket }: Space, { peer, peerNsid }: LinkInfo): Pick<PortSeen, "far" | "netns"> | undefined {
   // NETNSA_NSID_NOT_ASSIGNED: the namespace is on its way out, and has no id any more.
   if (peerNsid !== undefined && peerNsid < 0) return undefined;
   const end = socket.ask(k.RTM_GETLINK, (w) => linkByIndex(w, peer, peerNsid), readLink);
@@ -57,7 +57,8 @@ function farEnd({ socket }: Space, { peer, peerNsid }: LinkInfo): PortSeen["far"
         return address.index === peer && isOurAddress(address) ? address.ip : undefined;
       },
     );
-    return { ifname: end.name, mac: end.mac, addresses };
+    const netns = pathOf(end);
+    return { ...(netns === undefined ? {} : { netns }), far: { ifname: end.name, mac: end.mac, addresses } };
   } catch (error) {
     if (error instanceof SystemError) return undefined;
     throw error;

@@ -15,6 +15,7 @@ import { agentMetrics } from "../agent/metrics.ts";
 import { Standing } from "../agent/standing.ts";
 import { Underlay } from "../agent/underlay.ts";
 import { listenForQuestions, listenOnSocket, type DoorServer, type Hatch, type Page } from "../agent/socket.ts";
+import { together } from "../agent/together.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/cli.ts";
 import { settingsOf, wordsOf } from "../cli/settings.ts";
@@ -27,6 +28,7 @@ import { httpTransport } from "../client/transportHttp.ts";
 import type { HostClaim } from "../client/transport.ts";
 import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
+import { lockDirectory } from "../kernel/lock.ts";
 import { neighbourOverflows } from "../kernel/overflow.ts";
 import { Fault } from "../model/fault.ts";
 import { emptySnapshot } from "../model/resource.ts";
@@ -60,7 +62,10 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   optimizeEarly();
   const url = serverUrl(settings.server ?? missingServer(), "--server");
   const host = settings.host ?? hostname();
-  const disk = openDisk(settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"], realFiles);
+  const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
+  const disk = openDisk(directory, realFiles);
+  // Held until the process ends: whatever else it still does then, it does alone.
+  await lockDirectory(directory, "state directory", world.clock);
   const token = tokenOf(disk, host, settings);
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
   const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
@@ -106,7 +111,11 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);
   log("agent started", { host, underlay, server: url, socket, pid: process.pid });
   try {
-    await Promise.all([agent.run(signal), members.run(signal), management.run(signal, () => agent.poke())]);
+    await together(signal, [
+      (either) => agent.run(either),
+      (either) => members.run(either),
+      (either) => management.run(either, () => agent.poke()),
+    ]);
   } finally {
     await Promise.all(doors.map((one) => one.close()));
     transport.close();
@@ -145,7 +154,9 @@ function tokenOf(disk: Disk, host: string, settings: Settings): string {
   const fix = "give --join-token-file with a copy of the server's join.token";
   if (file === undefined) throw new Fault("token-wrong", { what, fix });
   try {
-    return readFileSync(file, "utf8").trim();
+    const token = readFileSync(file, "utf8").trim();
+    if (token === "") throw new Error("the file is empty");
+    return token;
   } catch (cause) {
     throw new Fault("token-wrong", { what, where: file, why: String(cause), fix }, { cause });
   }

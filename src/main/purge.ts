@@ -1,6 +1,6 @@
 // Removes all that Weft made in this host's kernel, and proves it by looking again. Recognises it as the agent does, by
 // its marks; what others made stays.
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileJournal } from "../agent/journal.ts";
 import { openDisk } from "../agent/disk.ts";
@@ -15,6 +15,7 @@ import type { KernelState, Ns } from "../datapath/state.ts";
 import { keptIn } from "../doors/cni/files.ts";
 import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
+import { lockDirectory } from "../kernel/lock.ts";
 import { Fault } from "../model/fault.ts";
 import { AGENT_DEFAULTS, AGENT_SETTINGS } from "./agent.ts";
 import { removeStateFiles, stateFilesIn } from "./stateFiles.ts";
@@ -30,6 +31,7 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
   const door = settings.socket ?? AGENT_DEFAULTS.socket;
   await refuseWhileRunning(door);
   const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
+  const unlock = existsSync(directory) ? await lockDirectory(directory, "state directory", io.clock) : () => undefined;
   // What is not an agent's is refused before the journal is opened there, which writes.
   const found = stateFilesIn(directory, door);
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
@@ -50,6 +52,7 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
     return 0;
   } finally {
     kernel.close();
+    unlock();
   }
 }
 

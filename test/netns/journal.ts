@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { sealed, unsealed } from "../../src/files/seal.ts";
 import type { Cluster, Json } from "./cluster.ts";
 
-function journalPath(cluster: Cluster, host: string): string {
+export function journalPath(cluster: Cluster, host: string): string {
   return join(cluster.folder, host, "attachments.ndjson");
 }
 

@@ -88,6 +88,8 @@ class Life {
       () => this.#onHost((host) => void host.kernel.drift(random(1000))),
       () => this.#onHost((host) => host.kernel.failNext(1 + random(3))),
       () => this.#onHost((host) => (random(4) === 0 ? this.#world.reboot(host) : undefined)),
+      () => this.#onHost((host) => void (host.isDiskFull = !host.isDiskFull)),
+      () => this.#onHost((host) => (random(3) === 0 ? this.#loseJournal(host) : undefined)),
       () => this.#endWorkload(),
       () => Promise.resolve(this.#world.stepClock()),
       () => (this.#world.control === undefined ? this.#world.startServer() : Promise.resolve()),
@@ -288,6 +290,13 @@ class Life {
     if (netns === undefined) return;
     host?.workloads.delete(netns);
     host?.kernel.removeWorkload(netns);
+  }
+
+  /** The newest records, or all: a file that ends early. What it said of attached endpoints is in the kernel. */
+  #loseJournal(host: Host): void {
+    this.#world.killAgent(host);
+    const names = [...host.entries.keys()];
+    for (const name of names.slice(this.#world.random(names.length + 1))) host.entries.delete(name);
   }
 
   async #onHost(act: (host: Host) => void): Promise<void> {

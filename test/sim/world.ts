@@ -62,6 +62,8 @@ export type Host = {
     | { readonly agent: Agent; readonly door: Door; readonly stop: AbortController; readonly mirror: Mirror }
     | undefined;
   isCut: boolean;
+  /** Its journal takes no record. */
+  isDiskFull: boolean;
   /** Workloads that live in namespaces of this host. */
   readonly workloads: Set<`/${string}`>;
   readonly wall: WallClock;
@@ -200,6 +202,7 @@ export class World {
       log: [],
       running: undefined,
       isCut: false,
+      isDiskFull: false,
       workloads: new Set(),
       wall: new WallClock(this.clock),
       heardAtMs: this.clock.nowMs(),
@@ -223,7 +226,10 @@ export class World {
     const refused = new Set<number>();
     host.credential = host.token;
     const mirror = new Mirror({ transport, clock, random, ...saved });
-    const journal = memoryJournal(host.entries, host.freed);
+    const write = () => {
+      if (host.isDiskFull) throw new Fault("unavailable", { what: "the disk is full", fix: "free some space" });
+    };
+    const journal = memoryJournal(host.entries, host.freed, { bootId: host.bootId, write });
     const agent = new Agent({
       host: host.name,
       version: "simulated",
@@ -418,6 +424,7 @@ export class World {
     if (this.control === undefined) await this.startServer();
     for (const host of this.hosts.values()) {
       host.isCut = false;
+      host.isDiskFull = false;
       if (host.running === undefined) this.startAgent(host);
     }
     await this.clock.advance(150_000);

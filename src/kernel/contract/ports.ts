@@ -35,12 +35,14 @@ export const PORTS: Contract = {
         vrf: "blue",
         name: "wp0",
         endpoint: "web0.eth0",
+        netns: one,
         far: { ifname: "eth0", mac: "02:00:0a:07:00:00", addresses: ["10.7.0.5", "fd00:7::5"] },
       },
       {
         vrf: "blue",
         name: "wp1",
         endpoint: "web1.eth1",
+        netns: two,
         far: { ifname: "eth1", mac: "02:00:0a:07:00:01", addresses: ["10.7.0.6", "10.7.0.77"] },
       },
     ]);
