@@ -5,7 +5,16 @@
 import { segmentsOf, type Segment } from "../datapath/layout.ts";
 import { portName } from "../datapath/names.ts";
 import { endpointElements } from "../datapath/spoofing.ts";
-import { type KernelObject, type KernelState, MARK, type Ns, type Veth, keyOf } from "../datapath/state.ts";
+import {
+  type KernelObject,
+  type KernelState,
+  MARK,
+  type Ns,
+  type ObjectOf,
+  type Veth,
+  keyOf,
+} from "../datapath/state.ts";
+import { PROFILE_BITS } from "../datapath/words.ts";
 import { rootOf, type World, worldOf } from "../datapath/world.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { contains, ipOf } from "../model/address.ts";
@@ -213,15 +222,18 @@ function farIn(look: KernelState, port: Veth): Far {
 
 /**
  * Whether the kernel filters its port by groups that nobody here knows: to take it in without them would let in what
- * they keep out.
+ * they keep out. One that it does not judge at all is closed, and may have had groups, too.
  */
 function isFiltered(world: World, { network, root }: Place, endpoint: Endpoint, actual: KernelState): boolean {
   const vrf = world.vrfs.find(({ name }) => name === network.spec.vrf);
   const wanted = vrf === undefined ? [] : endpointElements(world, vrf, root, endpoint);
-  return wanted.some((object) => {
-    const now = actual.get(keyOf(object));
-    return now?.kind === "element" && now.set === "ports" && now.value !== object.value;
-  });
+  const mark = wanted.find(({ set }) => set === "ports");
+  const now = mark === undefined ? undefined : actual.get(keyOf(mark));
+  return now?.kind !== "element" || profileIn(now) !== profileIn(mark);
+}
+
+function profileIn(mark: ObjectOf<"element"> | undefined): number {
+  return Number.parseInt(mark?.value ?? "0", 16) & PROFILE_BITS;
 }
 
 function cannotTell({ name, spec }: Endpoint): string {

@@ -2,6 +2,7 @@
 // attached stays as it is.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { portName } from "../../src/datapath/names.ts";
 import { Fault } from "../../src/model/fault.ts";
 import { randomFrom } from "./clock.ts";
 import { type Host, World } from "./world.ts";
@@ -17,17 +18,25 @@ async function cluster(seed: number): Promise<{ readonly world: World; readonly 
   const host = world.addHost("h1");
   for (const one of [host, world.addHost("h2")]) world.startAgent(one);
   for (const [name, spec] of Object.entries(NETWORKS)) await world.control?.write({ verb: "put-network", name, spec });
+  const rules = [{ direction: "in", action: "allow", protocol: "tcp", ports: [80] }] as const;
+  await world.control?.write({ verb: "put-group", name: "g", spec: { rules } });
   await world.clock.advance(5_000);
   return { world, host };
 }
 
 /** The answer, or the reason of the Fault. */
-async function attached(world: World, host: Host, network: string, name: string): Promise<readonly string[] | string> {
+async function attached(
+  world: World,
+  host: Host,
+  network: string,
+  name: string,
+  more: { readonly securityGroups?: readonly string[] } = {},
+): Promise<readonly string[] | string> {
   const netns = `/run/netns/${name}` as const;
   if (!host.workloads.has(netns)) host.kernel.addWorkload(netns);
   host.workloads.add(netns);
   let said: readonly string[] | string | undefined;
-  void host.running?.door.attach({ network, netns }).then(
+  void host.running?.door.attach({ network, netns, ...more }).then(
     ({ spec }) => (said = spec.addresses),
     (error: unknown) => (said = error instanceof Fault ? error.reason : assert.fail(String(error))),
   );
@@ -82,3 +91,74 @@ for (const [name, isServerAway] of [
     assert.equal(host.running?.agent.report.driftRepaired, 0);
     await world.assertConverged(name);
   });
+
+/** Kills the agent, loses its journal, starts it again. */
+async function loseJournal(world: World, host: Host, harm: () => Promise<unknown> = async () => undefined) {
+  world.killAgent(host);
+  host.entries.clear();
+  await harm();
+  world.startAgent(host);
+  await world.clock.advance(10_000);
+}
+
+const GROUPED = { securityGroups: ["g"] };
+
+test("a journal is found again under the names that its host gave, with groups, also where another host has them", async () => {
+  const { world, host } = await cluster(11);
+  const other = world.hosts.get("h2") ?? assert.fail();
+  const before = [
+    await attached(world, host, "near", "web", GROUPED),
+    await attached(world, other, "near", "web", GROUPED),
+  ];
+  await world.clock.advance(10_000);
+  for (const [i, one] of [host, other].entries()) {
+    const ports = await one.kernel.ports();
+    await loseJournal(world, one);
+    assert.deepEqual(await one.kernel.ports(), ports, one.name);
+    assert.deepEqual([...one.entries.keys()], ["web.eth0"], one.name);
+    assert.deepEqual(one.entries.get("web.eth0")?.endpoint.spec.addresses, before[i], one.name);
+    assert.deepEqual(one.entries.get("web.eth0")?.endpoint.spec.securityGroups, ["g"], one.name);
+    assert.equal(one.running?.agent.report.driftRepaired, 0);
+  }
+  const { items } = (await world.control?.list("endpoint", { role: "admin" })) ?? assert.fail();
+  assert.deepEqual(
+    items.map(({ name }) => name),
+    ["web.eth0", "web.eth0@h2"],
+  );
+  await world.heal();
+  await world.assertConverged("names of hosts");
+});
+
+/** What becomes of ports that no journal and no server has, beside one that the server has: their groups are not known. */
+async function closes(groups: object, harm: (host: Host) => Promise<unknown>): Promise<void> {
+  const { world, host } = await cluster(13);
+  await attached(world, host, "near", "told", GROUPED);
+  await attached(world, host, "near", "plain");
+  await world.clock.advance(10_000);
+  world.killServer();
+  const said = await attached(world, host, "near", "late", groups);
+  assert(Array.isArray(said), String(said));
+  await loseJournal(world, host, () => harm(host));
+  const left = async () => (await host.kernel.ports()).map(({ name }) => name).toSorted();
+  const kept = ["told.eth0", "plain.eth0"];
+  assert.deepEqual(await left(), kept.map(portName).toSorted(), "while the server is away");
+  assert.deepEqual(host.kernel.linkNames("/run/netns/late"), ["lo"]);
+  assert.match(host.running?.agent.report.conditions.join() ?? "", /late\.eth0 .* security groups are not known/);
+  await world.heal();
+  assert.deepEqual([...host.entries.keys()].toSorted(), kept.toSorted());
+  assert.notEqual(await attached(world, host, "near", "late", groups), "unavailable");
+  await world.heal();
+  await world.assertConverged("attached again");
+}
+
+test("a port whose groups nobody knows any more is closed, not open: it is removed, and told", () =>
+  closes(GROUPED, async () => undefined));
+
+test("a port that nothing judges any more, and that nobody knows, is not opened", () =>
+  closes({}, async (host) => {
+    const state = await host.kernel.observe([]);
+    const marks = [...state.values()].filter((object) => object.kind === "element");
+    const ofLate = marks.filter(({ set, key }) => set === "ports" && key === portName("late.eth0"));
+    assert.equal(ofLate.length, 1);
+    await host.kernel.apply(ofLate.map((object) => ({ op: "remove", object })));
+  }));

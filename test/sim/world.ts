@@ -24,6 +24,7 @@ import type { Kernel, OpResult } from "../../src/kernel/kernel.ts";
 import type { CheckReport, CheckRequest } from "../../src/model/check.ts";
 import type { Clock } from "../../src/model/clock.ts";
 import { formatIp, ipOf } from "../../src/model/address.ts";
+import { nameOnHost } from "../../src/model/endpointName.ts";
 import { Fault } from "../../src/model/fault.ts";
 import type { ChangeSet, Endpoint, Snapshot } from "../../src/model/resource.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
@@ -443,7 +444,7 @@ export class World {
       assert.deepEqual(printOps(ops), [], `${at}: ${JSON.stringify(host.running?.agent.report)}`);
       const known = snapshot.endpoints
         .filter((e) => e.spec.host === host.name)
-        .map((e) => `${e.name} ${e.spec.addresses.join()}`);
+        .map((e) => `${nameOnHost(e.spec)} ${e.spec.addresses.join()}`);
       const held = [...host.entries.values()].map((e) => `${e.endpoint.name} ${e.endpoint.spec.addresses.join()}`);
       assert.deepEqual(held.sort(), known.sort(), `${at}: journal and server`);
       const reached = status.hosts.find((h) => h.host === host.name)?.status?.revision;
@@ -473,10 +474,14 @@ export class World {
   }
 }
 
-/** Endpoints whose workload has gone stay leased, but are in no kernel. */
+/**
+ * The server's word as a kernel has it: endpoints whose workload has gone stay leased, but are in no kernel; and on its
+ * host an endpoint has the name that the host gave.
+ */
 function alive(snapshot: Snapshot, host: Host): Snapshot {
   const isHere = ({ spec }: Endpoint) => spec.host !== host.name || host.workloads.has(spec.netns as `/${string}`);
-  return { ...snapshot, endpoints: snapshot.endpoints.filter(isHere) };
+  const endpoints = snapshot.endpoints.filter(isHere);
+  return { ...snapshot, endpoints: endpoints.map((one) => ({ ...one, name: nameOnHost(one.spec) })) };
 }
 
 /** A token the host made before it asked, so that a join whose answer was lost can be repeated. */
