@@ -1,12 +1,12 @@
 // The file under the SQLite store: made, recognised, locked, and what its failures mean to the person who runs the
 // server. Knows the schema and nothing of commits.
 //
-// A file that is there is judged before it is used (SQLite's own check of every page and index), and one that has
-// become empty is not taken for a new one: its cluster's name stands beside it (`<file>.cluster`).
+// A file that is there is judged before it is used (SQLite's own check of every page and index), and one that is gone or
+// has become empty is not taken for a new one: its cluster's name stands beside it (`<file>.cluster`), or its log.
 //
 // The lock is an exclusive transaction on an empty file beside the store (`<file>.lock`), held while the process lives:
 // the kernel lets go of it however the process ends, and the store's own file stays readable for `sqlite3 .backup`.
-import { chmodSync, closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { Fault, type Reason } from "../model/fault.ts";
 import { LEASE_TABLE } from "./leaseTable.ts";
@@ -48,6 +48,7 @@ export type Database = { readonly db: DatabaseSync; readonly close: () => void }
 export function openDatabase(path: string, cluster: string): Database {
   const lock = lockFile(`${path}.lock`, path);
   try {
+    checkNotEmptied(path);
     const db = openPrivate(path);
     try {
       prepare(db, path, cluster);
@@ -92,7 +93,7 @@ function openPrivate(path: string): DatabaseSync {
 function prepare(db: DatabaseSync, path: string, cluster: string): void {
   const version = versionOf(db, path);
   const mark = `${path}.cluster`;
-  if (version === undefined && existsSync(mark)) throw emptied(path, mark);
+  if (version === undefined && existsSync(mark)) throw emptied(path, [mark]);
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
   if (version !== undefined) checkSound(db, path);
@@ -124,14 +125,30 @@ export function damaged(path: string, why: string, cause?: unknown): Fault {
   return new Fault("unavailable", { what: "the store is damaged", why, where: path, fix }, { cause });
 }
 
-function emptied(path: string, mark: string): Fault {
-  const cluster = readFileSync(mark, "utf8").trim();
+/** Before SQLite sees it: that removes the log beside a file that has no byte (pagerOpenWalIfPresent in pager.c). */
+function checkNotEmptied(path: string): void {
+  if (sizeOf(path) > 0) return;
+  const left = [`${path}.cluster`, `${path}-wal`].filter((one) => sizeOf(one) > 0);
+  if (left.length > 0) throw emptied(path, left);
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+function emptied(path: string, left: readonly string[]): Fault {
   return new Fault("unavailable", {
     what: "the store is gone or empty",
-    why: `it was the store of cluster ${cluster}, and a new one would be another cluster to every host`,
+    why: `${whatWas(left[0])}, and a new one would be another cluster to every host`,
     where: path,
-    fix: `restore the latest backup; to begin anew with nothing, remove ${mark}, too`,
+    fix: `restore the latest backup; to begin anew with nothing, remove ${left.join(" and ")}, too`,
   });
+}
+
+function whatWas(left = ""): string {
+  return left.endsWith(".cluster")
+    ? `it was the store of cluster ${readFileSync(left, "utf8").trim()}`
+    : `its log ${left} is there`;
 }
 
 /** The schema in the file, undefined while it is empty; throws unless it is empty or a store this program can read. */

@@ -90,6 +90,24 @@ describe("a store on a bad disk", () => {
         check(`${name} cut at ${at}`, await found(name, bytes.subarray(0, at)));
     });
 
+  for (const [name, text] of [
+    ["gone", undefined],
+    ["emptied", Buffer.alloc(0)],
+  ] as const)
+    test(`weft.db ${name}, with its log beside it: refused, and the log stays for whoever restores it`, () => {
+      const place = mkdtempSync(join(folder, "try-"));
+      const [path, log] = [join(place, "weft.db"), join(place, "weft.db-wal")];
+      writeFileSync(log, whole.get("weft.db-wal") ?? assert.fail());
+      if (text !== undefined) writeFileSync(path, text);
+      for (let n = 0; n < 2; n++)
+        assert.throws(
+          () => openSqliteStore(path),
+          (error) =>
+            error instanceof Fault && error.reason === "unavailable" && error.detail.why?.includes(log) === true,
+        );
+      assert.deepEqual(readFileSync(log), whole.get("weft.db-wal"));
+    });
+
   for (const name of FILES)
     test(`${name}: a bit flipped anywhere`, async () => {
       const bytes = whole.get(name);

@@ -141,3 +141,38 @@ test("another server of the same cluster that never was the one before is not fo
   world.killServer();
   await world.clock.advance(60_000);
 });
+
+test("another history that a full disk keeps from the journal is not followed until there is room", async () => {
+  const world = new World(randomFrom(1));
+  await world.startServer();
+  const host = world.addHost("h1");
+  world.startAgent(host);
+  await world.clock.advance(2_000);
+  await put(world, "kept");
+  for (const name of ["a", "b"]) await attach(world, host, "kept", name);
+  await world.clock.advance(11_000);
+  const backup = world.backup();
+  await put(world, "lost");
+  for (const name of ["c", "d"]) await attach(world, host, "lost", name);
+  await world.clock.advance(11_000);
+  const before = await held(host);
+  await world.restore(backup);
+  await world.startServer();
+  await world.clock.advance(30_000);
+  host.isDiskFull = true;
+  const accepted = world.control?.acceptHistory("h1");
+  await world.clock.advance(60_000);
+  await accepted;
+  assert.equal(host.running?.mirror.isSynced, false);
+  assert.equal(host.running?.mirror.problem?.reason, "unavailable");
+  assert.deepEqual(await held(host), before);
+  host.isDiskFull = false;
+  await world.clock.advance(30_000);
+  assert.equal(host.running?.mirror.isSynced, true);
+  await world.heal();
+  await world.assertConverged("with room");
+  assert.deepEqual([...host.entries.keys()].toSorted(), ["a.eth0", "b.eth0"]);
+  world.killAgent(host);
+  world.killServer();
+  await world.clock.advance(60_000);
+});
