@@ -1,7 +1,7 @@
 // The file under the SQLite store: made, recognised, locked, and what its failures mean to the person who runs the
 // server. Knows the schema and nothing of commits.
 //
-// A file that is there is judged before it is used (SQLite's own check of every page and index), and one that is gone or
+// A file that is there is judged before it is used (SQLite's own check of every page and index). One that is gone or
 // has become empty is not taken for a new one: its cluster's name stands beside it (`<file>.cluster`), or its log.
 //
 // The lock is an exclusive transaction on an empty file beside the store (`<file>.lock`), held while the process lives:

@@ -1,5 +1,5 @@
-// The store's files after a disk lost or flipped something: a server either starts with what it had acknowledged, up to a
-// point in its history, or says which file is damaged and what to do. It never makes up what was never written.
+// The store's files after a disk lost or flipped something: a server either starts with what it had acknowledged, up to
+// a point in its history, or says which file is damaged and what to do. It never makes up what was never written.
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

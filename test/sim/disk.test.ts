@@ -103,7 +103,7 @@ async function loseJournal(world: World, host: Host, harm: () => Promise<unknown
 
 const GROUPED = { securityGroups: ["g"] };
 
-test("a journal is found again under the names that its host gave, with groups, also where another host has them", async () => {
+test("a lost journal comes back by its names, with groups, where others have them, too", async () => {
   const { world, host } = await cluster(11);
   const other = world.hosts.get("h2") ?? assert.fail();
   const before = [
@@ -129,7 +129,7 @@ test("a journal is found again under the names that its host gave, with groups, 
   await world.assertConverged("names of hosts");
 });
 
-/** What becomes of ports that no journal and no server has, beside one that the server has: their groups are not known. */
+/** A port that neither journal nor server has, beside some that the server has: its groups are not known. */
 async function closes(groups: object, harm: (host: Host) => Promise<unknown>): Promise<void> {
   const { world, host } = await cluster(13);
   await attached(world, host, "near", "told", GROUPED);
