@@ -51,9 +51,9 @@ const get = { method: "GET", path: "/v1/x" } as const;
 
 test("asks with method, path, token and body, and gives back the answer", async () => {
   const client = await serving(async (request, response) => {
-    const { authorization, "if-match": ifMatch } = request.headers;
+    const { authorization, "if-match": ifMatch, "content-type": type, "content-length": length } = request.headers;
     const { method, url } = request;
-    json(response, 201, { method, url, authorization, ifMatch, body: await text(request) });
+    json(response, 201, { method, url, authorization, ifMatch, type, length, body: await text(request) });
   });
   const answer = await client.request({
     method: "PUT",
@@ -68,6 +68,8 @@ test("asks with method, path, token and body, and gives back the answer", async 
     url: "/v1/networks/a%2Fb?x=1",
     authorization: "Bearer t",
     ifMatch: '"7"',
+    type: "application/json",
+    length: "13",
     body: '{"spec":"ü"}',
   });
 });

@@ -322,6 +322,21 @@ test("GC takes away what its configuration made and is not on the list, and noth
   assert.deepEqual(await lab.attached(), ["c3.eth0", "c4.eth0"]);
 });
 
+test("DEL that cannot be written down is no success, and may be repeated", async (t) => {
+  const lab = await open(t);
+  const a = lab.container();
+  await lab.done("ADD", a);
+  const set = lab.host.entries.set.bind(lab.host.entries);
+  lab.host.entries.set = () => {
+    throw Object.assign(new Error("ENOSPC: full"), { syscall: "write" });
+  };
+  assert.match(await lab.refused("io", "DEL", a), /ENOSPC/);
+  assert.deepEqual(await lab.attached(), ["c1.eth0"]);
+  lab.host.entries.set = set;
+  await lab.done("DEL", a);
+  assert.deepEqual(await lab.attached(), []);
+});
+
 test("GC goes on after an error, and says at the end what stays", async (t) => {
   const lab = await open(t);
   for (let n = 0; n < 4; n++) await lab.done("ADD", lab.container());

@@ -222,7 +222,7 @@ test("code 4: variables that are missing or wrong, by name", () => {
     [{ CNI_NETNS: undefined }, /CNI_NETNS is missing/],
     [{ CNI_NETNS: "netns" }, /CNI_NETNS/],
     [{ CNI_NETNS: "/proc/self/ns/net" }, /CNI_NETNS/],
-    [{ CNI_ARGS: "IP" }, /CNI_ARGS/],
+    [{ CNI_ARGS: "IP" }, /CNI_ARGS is invalid: "IP"/],
     [{ CNI_ARGS: "IP=x" }, /CNI_ARGS .*IP=x/],
     [{ CNI_ARGS: "MAC=x" }, /CNI_ARGS .*MAC=x/],
     [{ CNI_ARGS: "K8S_POD_NAME=web" }, /CNI_ARGS .*K8S_POD_NAME/],
