@@ -245,6 +245,18 @@ async function collect(lines: AsyncIterable<unknown>): Promise<unknown[]> {
 }
 const never = new AbortController().signal;
 
+test("an answer is read whole, however it is cut on the way", async () => {
+  const bytes = Buffer.from('{"n":"zwölf 🧵"}');
+  const client = await serving(async (_, response) => {
+    for (const byte of bytes) {
+      response.write(Buffer.from([byte]));
+      for (let turn = 0; turn < 3; turn++) await setImmediate();
+    }
+    response.end();
+  });
+  assert.deepEqual((await client.request(get)).body, { n: "zwölf 🧵" });
+});
+
 test("lines arrive whole, however they are cut on the way; a torn last one does not", async () => {
   const bytes = Buffer.from('{"n":1}\n\n{"n":"zwölf 🧵"}\n{"n":3}\n{"torn');
   const client = await serving(async (_, response) => {

@@ -74,6 +74,7 @@ describe("a store that is opened again", () => {
       ["half of it", () => writeFileSync(path, whole.subarray(0, 4096 * Math.floor(whole.length / 8192)))],
       ["an older revision", changed("UPDATE meta SET revision = 7")],
       ["a gap in its history", changed("DELETE FROM change_set WHERE revision = 250")],
+      ["a resource of a later revision", changed("UPDATE resource SET revision = 501 WHERE id = 1")],
       ["no word of itself", changed("DELETE FROM meta")],
       ["a row that is none", changed("UPDATE change_set SET changes = '[' WHERE revision = 400")],
     ];
