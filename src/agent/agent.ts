@@ -263,16 +263,15 @@ export class Agent {
     const isDrift = this.#isSettled(seen);
     const journalVersion = journal.version;
     // What is going is not there any more for an attach: it must not build on a bridge that is about to be removed.
-    this.#held = record(
-      new Map(actual),
-      ops.filter(({ op }) => op === "remove").map((op) => ({ op })),
-    );
+    const going = ops.filter(({ op }) => op === "remove").map((op) => ({ op }));
+    this.#held = record(new Map(actual), going);
     const results = await kernel.apply(ops, ({ object }) => this.#touched.has(placeOf(object)));
     if (ops.length > 0) this.#looks.did();
     const missed = results.filter((result) => result.refusal !== undefined);
     if (missed.length > 0) this.#looks.askWhole();
     this.#held = record(record(new Map(actual), results), this.#sinceLook);
-    this.#settled = missed.length === 0 ? { snapshot: seen, journalVersion } : undefined;
+    // What was refused does not keep the server from hearing of the rest.
+    this.#settled = { snapshot: seen, journalVersion: missed.length === 0 ? journalVersion : -1 };
     const refused = missed.filter((result) => result.refusal?.class !== "overtaken");
     await this.#cut(kernel, local, host, ops);
     this.#say(local, ops, refused, isDrift);

@@ -7,7 +7,7 @@ import type { Mirror } from "../client/mirror.ts";
 import type { HostClaim, Joined, Transport } from "../client/transport.ts";
 import { Fault, type Reason } from "../model/fault.ts";
 import type { HostReport } from "../model/status.ts";
-import { Line, type LineOptions, refusalsOf } from "./line.ts";
+import { Line, type LineOptions } from "./line.ts";
 import { Standing } from "./standing.ts";
 
 const fault = (reason: Reason) => new Fault(reason, { what: `it is ${reason}`, fix: "wait" });
@@ -95,10 +95,14 @@ function lineWith(options: Partial<LineOptions> = {}) {
   );
   const stop = new AbortController();
   const ceased: Reason[] = [];
+  let ceases: Promise<unknown> = Promise.resolve();
   const outcome: { state: "running" | "ended" | Reason } = { state: "running" };
   const run = () =>
     void line
-      .run(stop.signal, async ({ reason }) => void ceased.push(reason))
+      .run(stop.signal, async ({ reason }) => {
+        ceased.push(reason);
+        await ceases;
+      })
       .then(
         () => (outcome.state = "ended"),
         (error: unknown) => (outcome.state = error instanceof Fault ? error.reason : "internal"),
@@ -109,7 +113,24 @@ function lineWith(options: Partial<LineOptions> = {}) {
     assert.notEqual(outcome.state, "running");
   };
   const count = () => reconnects;
-  return { clock, says, joins, reports, kept, mirror, standing, line, ceased, outcome, run, end, reconnects: count };
+  const letGo = (promise: Promise<unknown>) => void (ceases = promise);
+  return {
+    letGo,
+    stop,
+    clock,
+    says,
+    joins,
+    reports,
+    kept,
+    mirror,
+    standing,
+    line,
+    ceased,
+    outcome,
+    run,
+    end,
+    reconnects: count,
+  };
 }
 
 test("while the server is away the line goes on trying, later each time, and at most every ten seconds", async () => {
@@ -130,6 +151,21 @@ test("while the server is away the line goes on trying, later each time, and at 
     await end();
     assert.equal(outcome.state, "ended");
   }
+});
+
+test("what the host is, is asked with the heartbeat, and not with every piece of news", async () => {
+  let asked = 0;
+  const claim = { host: "h1", underlay: "192.0.2.1", underlayMtu: 1500, hostPrefixes: [] };
+  const { clock, line, run, end } = lineWith({ claim: () => Promise.resolve({ ...claim, n: asked++ }) });
+  run();
+  for (let revision = 1; revision <= 95; revision++) {
+    line.say({ revision });
+    await clock.advance(100);
+  }
+  assert.equal(asked, 1);
+  await clock.advance(25_000);
+  assert.equal(asked, 3);
+  await end();
 });
 
 test("a server that says no to joining ends the run; one of another cluster is not followed, nor kept", async () => {
@@ -244,9 +280,11 @@ test("a claim that the server does not take is a condition, and reports go on; o
   await clock.advance(1_000);
   const claim = says.claim as HostClaim;
   says.claim = { ...claim, underlayMtu: 9000 };
-  says.join = fault("unavailable");
-  await clock.advance(11_000);
-  assert.deepEqual([joins.length, line.report.conditions], [2, []]);
+  for (const [n, reason] of (["unavailable", "timeout"] as const).entries()) {
+    says.join = fault(reason);
+    await clock.advance(10_500);
+    assert.deepEqual([joins.length, line.report.conditions], [2 + n, []]);
+  }
   says.join = fault("overlap");
   await clock.advance(11_000);
   assert.match(line.report.conditions[0] ?? "", /^the server does not take what this host says .*: it is overlap/);
@@ -261,8 +299,10 @@ test("a claim that the server does not take is a condition, and reports go on; o
   says.report = fault("host-cloned");
   await clock.advance(11_000);
   says.report = undefined;
-  await clock.advance(11_000);
-  assert(joins.length > joined);
+  const cloned = joins.length;
+  line.repeat();
+  await clock.advance(500);
+  assert.equal(joins.length, cloned + 1, "as soon as it says something");
   await end();
 });
 
@@ -309,6 +349,29 @@ test("a host that was given up lets go of all, then joins anew if it may; one th
   await none.end();
 });
 
+test("a host joins anew only when it has let go of all; one that is being stopped lets go of nothing", async () => {
+  const { clock, letGo, mirror, ceased, joins, run, end } = lineWith({ renew: () => true });
+  const slow = Promise.withResolvers<void>();
+  letGo(slow.promise);
+  run();
+  await clock.advance(1_000);
+  mirror.problem = fault("host-reclaimed");
+  mirror.end();
+  await clock.advance(60_000);
+  assert.deepEqual([ceased, joins.length], [["host-reclaimed"], 1]);
+  slow.resolve();
+  await clock.advance(1_000);
+  assert.equal(joins.length, 2);
+  await end();
+  const stopped = lineWith({ renew: () => true });
+  stopped.run();
+  await stopped.clock.advance(1_000);
+  stopped.mirror.problem = fault("host-reclaimed");
+  stopped.stop.abort();
+  await stopped.clock.advance(1_000);
+  assert.deepEqual([stopped.outcome.state, stopped.ceased, stopped.joins.length], ["ended", [], 1]);
+});
+
 test("an agent that starts as a host that is none begins anew with a join token, and ends without one", async () => {
   for (const reason of ["host-deleted", "host-reclaimed"] as const) {
     const ended = lineWith();
@@ -327,26 +390,5 @@ test("an agent that starts as a host that is none begins anew with a join token,
     await begun.clock.advance(1_000);
     assert.deepEqual([begun.ceased, begun.joins.length, begun.mirror.runs], [[reason], 2, 1]);
     await begun.end();
-  }
-});
-
-test("steps are done whatever becomes of the others, but a server that is away is asked once", async () => {
-  const done: number[] = [];
-  const step = (n: number, why?: Fault) => async () => {
-    done.push(n);
-    if (why !== undefined) throw why;
-  };
-  const refused = await refusalsOf([step(1), step(2, fault("overlap")), step(3), step(4, fault("in-use"))]);
-  assert.deepEqual(
-    [done, refused],
-    [
-      [1, 2, 3, 4],
-      [fault("overlap").message, fault("in-use").message],
-    ],
-  );
-  for (const reason of ["unavailable", "timeout"] as const) {
-    done.length = 0;
-    assert.deepEqual(await refusalsOf([step(1), step(2, fault(reason)), step(3)]), [fault(reason).message]);
-    assert.deepEqual(done, [1, 2]);
   }
 });

@@ -99,6 +99,8 @@ export function disagreement(
   }
   const release: string[] = [];
   for (const [name, endpoint] of known) {
+    // Its address is not free before its link is gone.
+    if (entries.get(name)?.state === "detaching" && hasPort(name)) continue;
     const entry = entries.get(name);
     if (inFlight.has(name) || (entry?.state === "attached" && isSameLease(entry.endpoint, endpoint))) continue;
     // Its journal entry was lost, and rounds take it in again (adopt.ts).

@@ -98,6 +98,11 @@ for (const network of ["routed", "segment"]) {
         ["a", "b", "c"].map((name) => scene.journal(`${name}.eth0`)),
         ["detaching", undefined, "detaching"],
       );
+      // Nor does it keep the server from hearing of the others, and of who comes.
+      const next = scene.attach(network, "next");
+      await scene.world.clock.advance(40_000);
+      assert.deepEqual([next.state, await scene.lease("b.eth0")], ["done", undefined]);
+      for (const name of ["a.eth0", "c.eth0", "next.eth0"]) assert.notEqual(await scene.lease(name), undefined, name);
       scene.host.kernel.stuck.clear();
       await scene.assertClean("the others, too");
       for (const name of ["a.eth0", "b.eth0", "c.eth0"])
@@ -267,5 +272,56 @@ test("an attach of a name that is being detached waits for it, also with its wor
       const gone = scene.detach(WEB);
       await scene.world.clock.advance(3_000);
       assert.equal(gone.state, "done");
+    }
+  }));
+
+test("a link that is going keeps its routes: whoever comes into its namespace waits until it is gone", () =>
+  onScene(async (scene) => {
+    const { kernel } = scene.host;
+    const apply = kernel.apply.bind(kernel);
+    for (const network of ["routed", "segment"]) {
+      await attached(scene, network, network);
+      kernel.apply = async (ops, isStale) => {
+        if (ops.some(({ op, object }) => op === "remove" && object.kind === "veth")) await scene.world.clock.sleep(20);
+        return apply(ops, isStale);
+      };
+      scene.detach(`${network}.eth0`);
+      const next = scene.attach(network, network, { ifname: "eth1" });
+      for (let ms = 0; next.state === "pending" && ms < 1_000; ms++) await scene.world.clock.advance(1);
+      assert.deepEqual([next.state, await scene.hasPort(`${network}.eth0`)], ["done", false]);
+      assert.deepEqual(await scene.waysOut(network), ["eth1"]);
+      kernel.apply = apply;
+      await scene.world.clock.advance(5_000);
+    }
+    assert.deepEqual(
+      scene.host.log.filter((line) => line.startsWith("round") && !line.includes('"refused":0')),
+      [],
+    );
+    await scene.assertClean("one after the other");
+  }));
+
+test("what somebody takes away right after an attach or a detach is repaired, and counted as theirs", () =>
+  onScene(async (scene) => {
+    for (const network of ["routed", "segment"]) {
+      await attached(scene, network, `other-${network}`);
+      const element = async () => {
+        const state = await scene.host.kernel.observe([]);
+        const its = [...state.values()].find(
+          (one) => one.kind === "element" && one.key.includes(portName(`other-${network}.eth0`)),
+        );
+        return its ?? assert.fail("no element");
+      };
+      const before = scene.running.agent.report.driftRepaired;
+      const web = scene.attach(network, "web");
+      for (let ms = 0; web.state === "pending" && ms < 1_000; ms++) await scene.world.clock.advance(1);
+      scene.host.kernel.disturb(await element());
+      await scene.world.clock.advance(5_000);
+      assert.equal(scene.running.agent.report.driftRepaired, before + 1, `${network}: after an attach`);
+      const gone = scene.detach(WEB);
+      await scene.world.clock.advance(30);
+      assert.equal(gone.state, "done");
+      scene.host.kernel.disturb(await element());
+      await scene.world.clock.advance(5_000);
+      assert.equal(scene.running.agent.report.driftRepaired, before + 2, `${network}: after a detach`);
     }
   }));
