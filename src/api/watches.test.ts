@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 import { Mirror } from "../client/mirror.ts";
 import { serverClient } from "../client/server.ts";
@@ -51,6 +52,10 @@ async function open(history = 4096) {
   const claim = (n: number) => ({ host: `h${n}`, underlay: `192.168.0.${n}`, underlayMtu: 1500, hostPrefixes: [] });
   return { app, control, clock, url, claim };
 }
+const watchersOf = async (app: FastifyInstance) =>
+  /weft_watchers (\d+)/.exec(
+    (await app.inject({ url: "/metrics", headers: { authorization: `Bearer ${ADMIN}` } })).body,
+  )?.[1];
 const put = (control: Control, name: string, spec: object) =>
   control.write({ verb: "put-network", name, spec: { subnets: [{ cidr: "10.7.0.0/16" }], ...spec } });
 
@@ -135,6 +140,39 @@ test("refused before it begins: compacted is 410, the future 412", async () => {
   client.close();
 });
 
+test("every watch gets signs of life, also those that begin when all before them have ended", async () => {
+  const { app, control, clock, url, claim } = await open();
+  const tokens: string[] = [];
+  for (const n of [1, 2]) tokens.push((await control.join(claim(n), JOIN)).token);
+  const from = control.revision;
+  for (const round of ["the first readers", "later ones"]) {
+    const stop = new AbortController();
+    const clients = tokens.map((token) => serverClient({ url, token }));
+    const sets: ChangeSet[][] = clients.map(() => []);
+    const reading = clients.map(async (client, i) => {
+      for await (const set of client.watch(from, stop.signal)) sets[i]?.push(set);
+    });
+    await until(`${round} follow`, () => sets.every(({ length }) => length === 1));
+    clock.step();
+    await until(`${round} hear a sign of life each`, () => sets.every(({ length }) => length === 2));
+    assert.deepEqual(
+      sets.flat(),
+      Array.from({ length: 4 }, () => ({ revision: from, changes: [] })),
+    );
+    stop.abort();
+    await Promise.allSettled(reading);
+    for (const client of clients) client.close();
+    let count: string | undefined;
+    await until(`${round} are forgotten`, () => {
+      void watchersOf(app).then((now) => (count = now));
+      return count === "0";
+    });
+    // With none left their timer ends, too.
+    clock.step();
+    await setImmediate();
+  }
+});
+
 test("a host that is deleted hears of it, and its watch ends", async () => {
   const { control, url, claim } = await open();
   const { token } = await control.join(claim(1), JOIN);
@@ -153,10 +191,7 @@ test("a host that is deleted hears of it, and its watch ends", async () => {
 test("a reader that does not read delays nobody, and one that is gone is forgotten", async () => {
   const { app, control, url, claim } = await open();
   const { token } = await control.join(claim(1), JOIN);
-  const watchers = async () =>
-    /weft_watchers (\d+)/.exec(
-      (await app.inject({ url: "/metrics", headers: { authorization: `Bearer ${token}` } })).body,
-    )?.[1];
+  const watchers = () => watchersOf(app);
   const stuck = request(`${url}/v1/watch?from=0`, { headers: { authorization: `Bearer ${token}` } }).end();
   const [response] = await once(stuck, "response");
   assert.equal(response.headers["content-type"], "application/x-ndjson");
@@ -188,10 +223,7 @@ async function stuckWatch() {
 
 test("a reader that takes nothing for half a minute is ended: what waits for it is memory", async () => {
   const { app, clock } = await stuckWatch();
-  const watchers = async () =>
-    /weft_watchers (\d+)/.exec(
-      (await app.inject({ url: "/metrics", headers: { authorization: `Bearer ${ADMIN}` } })).body,
-    )?.[1];
+  const watchers = () => watchersOf(app);
   clock.step();
   assert.equal(await watchers(), "1");
   let count: string | undefined;

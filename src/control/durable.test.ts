@@ -5,7 +5,8 @@ import { setImmediate } from "node:timers/promises";
 import { Fault } from "../model/fault.ts";
 import { openMemoryStore } from "../store/memory.ts";
 import type { Store } from "../store/store.ts";
-import { ADMIN, Reader, openLab, refuses, reportOf, sorted, v4 } from "./lab.ts";
+import { Control } from "./control.ts";
+import { ADMIN, JOIN_TOKEN, Reader, openLab, refuses, reportOf, sorted, v4 } from "./lab.ts";
 import type { Write } from "./write.ts";
 
 type Asked = Exclude<Write, { verb: "join" }>;
@@ -196,3 +197,48 @@ test("what a host has said in an earlier life is not said by its next one", asyn
   await lab.join(1);
   assert.deepEqual(await said(), [["h1", undefined]]);
 });
+
+for (const fate of ["is kept", "fails"] as const)
+  test(`watchers told while a write is on its way hear only of what is durable; the write ${fate}`, async () => {
+    const { store, disk } = slow();
+    const waiting: (() => void)[] = [];
+    const clock = { nowMs: () => 0, monotonicMs: () => 0, sleep: () => new Promise<void>(() => {}) };
+    const control = await Control.open(store, { clock, later: (run) => waiting.push(run) });
+    const tell = () => waiting.splice(0).forEach((run) => run());
+    const put = (description: string) =>
+      control.write({ verb: "put-network", name: "red", spec: { ...v4("10.8.0.0/16"), description } });
+    await control.setToken("join", JOIN_TOKEN);
+    await control.join({ host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] }, JOIN_TOKEN);
+    await turns();
+    tell();
+    const reader = await Reader.open(control, HOST);
+    const reading = reader.readOne();
+    await turns();
+    await put("as it was");
+    const before = sorted(await control.snapshot(HOST));
+    const seen = control.revision;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    disk.before = () => promise;
+    const writing = put("as it will be").then(
+      () => "is kept",
+      () => "fails",
+    );
+    await turns();
+    assert.equal(waiting.length, 1, "what was is to be told");
+    tell();
+    await turns();
+    disk.before = async () => {};
+    if (fate === "is kept") resolve();
+    else reject(new Error("the disk is full"));
+    assert.equal(await writing, fate);
+    await turns();
+    tell();
+    await reading;
+    assert.equal(reader.revision, seen);
+    assert.deepEqual(reader.state, before);
+    await reader.readTo(control.revision);
+    const now = sorted(await control.snapshot(HOST));
+    assert.deepEqual(reader.state, now);
+    if (fate === "fails") assert.deepEqual(now, before);
+    await reader.close();
+  });

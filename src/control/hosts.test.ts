@@ -260,6 +260,22 @@ test("later conflicts are conditions that name both sides, and end with their ca
   );
 });
 
+test("an underlay address is one host's, however it is written; those that differ late are two", async () => {
+  const lab = await openLab();
+  const join = (host: string, underlay: string) =>
+    lab.control.join({ host, underlay, underlayMtu: 1500, hostPrefixes: [] }, JOIN_TOKEN);
+  const apart = ["fd01::1:0:0:1", "fd01::1:0:0:2", "fd01::1:0:1:1", "fd01::1:0:0:10", "192.168.1.1", "192.168.1.11"];
+  for (const [i, underlay] of apart.entries()) await join(`h${i}`, underlay);
+  const { hosts } = await lab.snapshot();
+  assert.deepEqual(hosts.map(({ spec }) => spec.underlay).toSorted(), apart.toSorted());
+  for (const [text, owner] of [
+    ["fd01:0:0:0:1::1", "h0"],
+    ["FD01::1:0:0:0002", "h1"],
+    ["192.168.1.11", "h5"],
+  ] as const)
+    await refuses(lab, "host-claimed", new RegExp(`belongs to host "${owner}"`), () => join("late", text), "underlay");
+});
+
 test("hosts: a name belongs to whoever has its token", async () => {
   const lab = await openLab();
   const claim = { host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] };

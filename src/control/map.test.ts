@@ -135,6 +135,31 @@ test("ranges, holds and quarantine: what is in no range is not to be given out",
   assert.deepEqual(addressUseOf(all)[0]?.total, 7 + 7);
 });
 
+test("what is in quarantine shows in the subnet of its family, and in no other", () => {
+  const blue = network({ ipam: "global", subnets: [{ cidr: "10.7.0.0/29" }, { cidr: "::a07:0/125" }] });
+  const spec = { network: "blue", endpoint: "x.eth0", mac: "02:00:0a:07:00:02", sinceMs: 1, untilMs: 2 };
+  // As a number the IPv6 address is that of 10.7.0.4.
+  const freed: Resource = {
+    kind: "freed",
+    name: "blue:u9",
+    ...META,
+    spec: { ...spec, addresses: ["10.7.0.2", "::a07:4"] },
+  };
+  const states = spaceMapOf(view(blue, freed), blue).subnets.map(({ intervals }) =>
+    intervals.map(({ first, last, state }) => `${first}-${last} ${state}`),
+  );
+  assert.deepEqual(states, [
+    [
+      "10.7.0.0-10.7.0.0 excluded",
+      "10.7.0.1-10.7.0.1 free",
+      "10.7.0.2-10.7.0.2 quarantined",
+      "10.7.0.3-10.7.0.6 free",
+      "10.7.0.7-10.7.0.7 excluded",
+    ],
+    ["::a07:0-::a07:0 excluded", "::a07:1-::a07:3 free", "::a07:4-::a07:4 quarantined", "::a07:5-::a07:7 free"],
+  ]);
+});
+
 test("blocks and slices of a local network, both families; what nobody has is uncarved", () => {
   const blue = network({
     ipam: "local",

@@ -237,6 +237,7 @@ test("the last 20 finished migrations are kept", async () => {
   for (let n = 0; n < 25; n++) {
     const { resource } = await migrate(lab, { from: "old", to: "new", endpoint: "a.eth0" });
     made.push(resource?.name ?? "");
+    assert.equal(resource?.name, `m${resource?.revision}`, "named after its commit");
     await say(lab, `${resource?.name}~a.eth0`, { state: "gone" });
   }
   const { migrations, moves } = await lab.control.snapshot(ADMIN);

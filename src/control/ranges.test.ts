@@ -416,3 +416,30 @@ test("an address that is leased does not become a gateway; by force its host is 
     [["web.eth0", true]],
   );
 });
+
+test("what was leased before there were ranges does not become a gateway of one", async () => {
+  const lab = await openLab();
+  await lab.join(1);
+  await putting(lab, { subnets });
+  for (const [owner, address] of [
+    ["web", "10.0.0.9"],
+    ["gone", "10.0.0.10"],
+    ["past", "10.0.0.11"],
+  ] as const)
+    await lab.attach("net", "h1", owner, { addresses: [address] });
+  for (const owner of ["gone", "past"]) await lab.detach(`${owner}.eth0`);
+  const put =
+    (gateway: string, force = false) =>
+    () =>
+      putting(lab, { subnets, ranges: [{ name: "a", type: "ip4", first: "10.0.0.128", size: 8, gateway }] }, force);
+  const state = async () => {
+    const { endpoints, freed } = await lab.snapshot();
+    return [endpoints.map(({ spec }) => spec.detaching), freed.map(({ spec }) => spec.addresses)];
+  };
+  await refuses(lab, "in-use", /web\.eth0 on h1/, put("10.0.0.9"));
+  await put("10.0.0.10")();
+  // Nothing is kept of what is no longer to be given; the other is still in quarantine.
+  assert.deepEqual(await state(), [[undefined], [["10.0.0.11"]]]);
+  await put("10.0.0.9", true)();
+  assert.deepEqual(await state(), [[true], [["10.0.0.11"]]]);
+});
