@@ -12,7 +12,7 @@ import type { Kernel, NetnsId } from "../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../client/transport.ts";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
-import { type Endpoint, type Network, type Snapshot, endpointName } from "../model/resource.ts";
+import { type Endpoint, type EndpointSpec, type Network, type Snapshot, endpointName } from "../model/resource.ts";
 import { parseMac } from "../model/address.ts";
 import { checkEndpointName } from "../model/ifname.ts";
 import type { AttachRequest, Attachment, EndpointCounters, QueueCounters } from "../model/status.ts";
@@ -23,7 +23,7 @@ import { Departures } from "./detach.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { assign, inQuarantine } from "./lease.ts";
 import { checkShaping, limitsIn, queuesOf } from "./limits.ts";
-import { isBeforeOthers } from "./local.ts";
+import { turnsRoutes } from "./local.ts";
 import { type Place, Places } from "./place.ts";
 import { PortNames } from "./portNames.ts";
 import { checkGroupsKnown, countersOf, elementsOf, isPlain } from "./policy.ts";
@@ -129,7 +129,8 @@ export class Door {
         throw error;
       });
       if (agent.standing.life !== life) throw agent.standing.ended ?? notSynced();
-      if (isSettled) agent.settled();
+      if (turnsRoutes(journal.inNetns(netnsId), endpoint)) await agent.roundNow();
+      else if (isSettled) agent.settled();
       if (place.network.spec.ipam === "local") agent.pokeServer();
       return present(place, endpoint, compiled);
     } finally {
@@ -264,12 +265,12 @@ export class Door {
     endpoint: Endpoint,
     netnsId = this.#options.journal.entries.get(endpoint.name)?.netnsId,
   ): Compiled {
-    const names: string[] = [];
+    const beside: EndpointSpec[] = [];
     for (const entry of netnsId === undefined ? [] : this.#options.journal.inNetns(netnsId)) {
-      const { netns, ifname, defaultRoute } = entry.endpoint.spec;
-      if (netns === endpoint.spec.netns && entry.state === "attached" && defaultRoute !== false) names.push(ifname);
+      if (entry.endpoint.spec.netns === endpoint.spec.netns && entry.state === "attached")
+        beside.push(atRoot(entry.endpoint, place.world.roots).spec);
     }
-    const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, names]]) };
+    const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, beside]]) };
     const rooted = atRoot(endpoint, world.roots);
     const layout = layoutOf(place.segments, rooted.spec);
     const [port, ...rest] = compileEndpoint(world, place.vrf, layout, rooted, place.mtu);
@@ -293,8 +294,8 @@ export class Door {
       const { journal, agent } = this.#options;
       const entry = journal.entries.get(name);
       if (entry === undefined || !isMeant(entry)) return;
-      if (!isBeforeOthers(journal.entries.values(), entry.endpoint)) return this.#departures.begin(entry);
-      // The way out goes to the next interface by name when this one is gone.
+      if (!turnsRoutes(journal.entries.values(), entry.endpoint)) return this.#departures.begin(entry);
+      // What went through this interface goes through another one when it is gone.
       await this.#departures.complete(entry);
       await agent.roundNow();
     });

@@ -14,7 +14,7 @@ import type { Endpoint, Network } from "../model/resource.ts";
 import type { Agent } from "./agent.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { linksOf } from "./links.ts";
-import { isBeforeOthers, isInUse } from "./local.ts";
+import { turnsRoutes, isInUse } from "./local.ts";
 import type { Place, Places } from "./place.ts";
 import { elementsOf } from "./policy.ts";
 import { notSynced } from "./refusals.ts";
@@ -127,14 +127,14 @@ export class Departures {
   }
 
   /**
-   * With the last endpoint its VRF may go from this host, with the last of its groups their rules, with the first by
-   * name the default route goes to another: all are the next round's work and nobody's drift.
+   * With the last endpoint its VRF may go from this host, with the last of its groups their rules, with one of
+   * several interfaces the others' routes change: all are the next round's work and nobody's drift.
    */
   #settled(wasSettled: boolean, endpoint: Endpoint): void {
     const { agent, journal } = this.#options;
     const entries = () => journal.entries.values();
     if (!wasSettled || endpoint.spec.securityGroups !== undefined) return;
-    if (isInUse(entries(), endpoint.spec.network) && !isBeforeOthers(entries(), endpoint)) agent.settled();
+    if (isInUse(entries(), endpoint.spec.network) && !turnsRoutes(entries(), endpoint)) agent.settled();
   }
 
   #cutOff(port: Veth, endpoint: Endpoint): void {

@@ -1,6 +1,7 @@
 // What this host knows better than the server: which of its endpoints are attached. Pure: journal and snapshot in, the
 // snapshot to compile and what the server still has to hear out.
 import { portName } from "../datapath/names.ts";
+import { isAnyFurther } from "../datapath/reach.ts";
 import { isDeepStrictEqual } from "node:util";
 import type { Kernel } from "../kernel/kernel.ts";
 import { nameOnHost } from "../model/endpointName.ts";
@@ -197,15 +198,13 @@ export function goneOf(entries: Iterable<Entry>, isHere: (entry: Entry) => boole
     );
 }
 
-/** Whether others in an endpoint's namespace come after it by name: when it goes, the default route is theirs. */
-export function isBeforeOthers(entries: Iterable<Entry>, { name, spec }: Endpoint): boolean {
-  const { netns, ifname, defaultRoute } = spec;
-  for (const { endpoint, state } of entries) {
-    if (defaultRoute === false || endpoint.spec.defaultRoute !== undefined) continue;
-    const isBeside = endpoint.spec.netns === netns && endpoint.name !== name && state === "attached";
-    if (isBeside && endpoint.spec.ifname > ifname) return true;
-  }
-  return false;
+/** Whether routes of others in an endpoint's namespace change when it comes or goes: those of all but the way out. */
+export function turnsRoutes(entries: Iterable<Entry>, { name, spec }: Endpoint): boolean {
+  const beside = [spec];
+  for (const { endpoint, state } of entries)
+    if (endpoint.spec.netns === spec.netns && endpoint.name !== name && state === "attached")
+      beside.push(endpoint.spec);
+  return isAnyFurther(beside, spec.ifname);
 }
 
 /** Whether anything is attached to a network here. */

@@ -3,8 +3,17 @@
 //
 // Order: stale links go first, because a new one may need the name; then what is new, from the ground up (namespace,
 // policy, bridge, tunnel, port, address, entry, route), so that policy is there before a port; stale entries go last,
-// when what replaces them is there. What a removed link or namespace takes along needs no operation of its own.
-import { type KernelObject, type KernelState, type ObjectKind, type Op, deviceOf, isLink } from "./state.ts";
+// when what replaces them is there, but for routes that move to another link. What a removed link or namespace takes
+// along needs no operation of its own.
+import {
+  type KernelObject,
+  type KernelState,
+  type ObjectKind,
+  type ObjectOf,
+  type Op,
+  deviceOf,
+  isLink,
+} from "./state.ts";
 
 export function diff(actual: KernelState, desired: KernelState): Op[] {
   const gone = goneWith(actual, desired);
@@ -18,7 +27,17 @@ export function diff(actual: KernelState, desired: KernelState): Op[] {
     if (from === undefined || gone.takes(from)) ops.push({ op: "add", object });
     else if (!isSame(from, object)) ops.push({ op: "set", from, object });
   }
-  return ops.sort((a, b) => rankOf(a) - rankOf(b));
+  const moved = movedRoutes(ops);
+  return ops.sort((a, b) => rankOf(a, moved) - rankOf(b, moved));
+}
+
+/** Destinations of new routes: a stale one of another link goes before, because the kernel has one per metric. */
+function movedRoutes(ops: readonly Op[]): ReadonlySet<string> {
+  return new Set(ops.flatMap(({ op, object }) => (op === "add" && object.kind === "route" ? placeOf(object) : [])));
+}
+
+function placeOf({ ns, dst }: ObjectOf<"route">): string {
+  return `${ns} ${dst}`;
 }
 
 /**
@@ -64,11 +83,12 @@ const LAYER: Readonly<Record<ObjectKind, number>> = {
   route: 8,
 };
 
-function rankOf(op: Op): number {
+function rankOf(op: Op, moved: ReadonlySet<string>): number {
   const layer = LAYER[op.object.kind];
   if (op.op !== "remove") return layer;
   // Before the shaper goes that it leads to: frames redirected to nowhere are lost.
   if (op.object.kind === "redirect") return -20;
+  if (op.object.kind === "route" && moved.has(placeOf(op.object))) return layer - 0.5;
   return isLink(op.object) ? -layer : 20 - layer;
 }
 

@@ -1,10 +1,10 @@
 // Port, addresses and routes of one endpoint of this host: all that an attach puts into the kernel. The peer is born in
 // the workload's namespace, because moving it there afterwards costs an RCU barrier under RTNL (20 ms against 0.8).
-import { type Family, cidrAround, formatCidr, interfaceOf } from "../model/address.ts";
-import { prefixesOf } from "../model/membership.ts";
+import type { Family } from "../model/address.ts";
 import type { Endpoint, EndpointSpec, Vrf } from "../model/resource.ts";
 import type { EndpointLayout, Segment } from "./layout.ts";
 import { alias, portMac, portName } from "./names.ts";
+import { isWayOut, reach } from "./reach.ts";
 import type { KernelObject, Ns, Veth } from "./state.ts";
 import type { World } from "./world.ts";
 
@@ -20,13 +20,13 @@ export function compileEndpoint(
   if (layout === undefined || !isPath(netns)) return [];
   const port = portOn(endpoint, vrf.name, layout.segment, endpointMtu(layout, networkMtu));
   if (port === undefined) return [];
-  const isFirst = endpoint.spec.defaultRoute ?? !(world.interfaces.get(netns) ?? []).some((other) => other < ifname);
+  const isFirst = isWayOut(endpoint.spec, world.interfaces.get(netns) ?? []);
   return [
     port,
     { kind: "bridge-fdb", ns: port.ns, dev: port.name, mac: endpoint.spec.mac },
     ...layout.addresses.map((cidr): KernelObject => ({ kind: "address", ns: netns, dev: ifname, cidr })),
     ...layout.gateways.flatMap((gateway) =>
-      (isFirst ? everything(gateway.family) : reach(world, vrf, layout, gateway.family)).map(
+      (isFirst ? everything(gateway.family) : reach(world, vrf, { spec: endpoint.spec, layout }, gateway.family)).map(
         (dst): KernelObject => ({ kind: "route", ns: netns, dst, via: gateway.ip, dev: ifname, onlink: false }),
       ),
     ),
@@ -72,26 +72,6 @@ export function endpointMtu({ mtu }: EndpointLayout, networkMtu: number): number
 /** Destinations behind the gateway of a workload's first interface (by name, unless it is said). */
 function everything(family: Family): readonly string[] {
   return [family === 4 ? "0.0.0.0/0" : "::/0"];
-}
-
-/**
- * The same of a further interface: the VRF's subnets, but for what is on the link, which needs no gateway (the kernel
- * would refuse a second route to it).
- */
-function reach(world: World, vrf: Vrf, { addresses }: EndpointLayout, family: Family): readonly string[] {
-  const onLink = new Set(addresses.map(networkOf));
-  return subnetsOf(world, vrf, family).filter((dst) => !onLink.has(dst));
-}
-
-function networkOf(address: string): string {
-  const spread = interfaceOf(address);
-  return spread === undefined ? address : formatCidr(cidrAround(spread.ip, spread.length));
-}
-
-export function subnetsOf(world: World, vrf: Vrf, family: Family): readonly string[] {
-  return (world.networks.get(vrf.name) ?? [])
-    .flatMap((network) => prefixesOf(network.spec))
-    .filter((cidr) => cidrFamily(cidr) === family);
 }
 
 export function cidrFamily(cidr: string): Family {

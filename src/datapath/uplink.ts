@@ -5,9 +5,10 @@
 import { formatIp, ipOf } from "../model/address.ts";
 import { prefixesOf } from "../model/membership.ts";
 import type { Network, Vrf } from "../model/resource.ts";
-import { cidrFamily, subnetsOf } from "./endpoint.ts";
+import { cidrFamily } from "./endpoint.ts";
 import { deviceName } from "../model/device.ts";
 import { alias } from "./names.ts";
+import { subnetsOf } from "./reach.ts";
 import type { KernelObject, Ns } from "./state.ts";
 import type { World } from "./world.ts";
 

@@ -2,7 +2,17 @@
 // square. Derived only; dropping them changes nothing.
 import { type Family, ipOf } from "../model/address.ts";
 import { vrfsOn } from "../model/membership.ts";
-import type { Block, Endpoint, Host, Network, SecurityGroup, Snapshot, Vrf, Vtep } from "../model/resource.ts";
+import type {
+  Block,
+  Endpoint,
+  EndpointSpec,
+  Host,
+  Network,
+  SecurityGroup,
+  Snapshot,
+  Vrf,
+  Vtep,
+} from "../model/resource.ts";
 import { rooted, rootsOf } from "./rooted.ts";
 
 export type World = {
@@ -19,8 +29,8 @@ export type World = {
   readonly blocks: ReadonlyMap<string, readonly Block[]>;
   readonly vteps: ReadonlyMap<string, readonly Vtep[]>;
   readonly groups: ReadonlyMap<string, SecurityGroup>;
-  /** Interface names of this host's endpoints that may be their workload's way out, by its namespace. */
-  readonly interfaces: ReadonlyMap<string, readonly string[]>;
+  /** This host's endpoints by their workload's namespace: which of its interfaces leads where (reach.ts). */
+  readonly interfaces: ReadonlyMap<string, readonly EndpointSpec[]>;
   /**
    * Hosts that carry a VRF, by its name: their packets may come in, and the tunnel must fit through the least of them.
    */
@@ -48,12 +58,12 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
     }),
   );
   const blocks = Map.groupBy(snapshot.blocks, (block) => block.spec.network);
-  const interfaces = new Map<string, string[]>();
+  const interfaces = new Map<string, EndpointSpec[]>();
   for (const { spec } of snapshot.endpoints) {
-    if (spec.host !== self || spec.defaultRoute === false) continue;
-    const names = interfaces.get(spec.netns);
-    if (names === undefined) interfaces.set(spec.netns, [spec.ifname]);
-    else names.push(spec.ifname);
+    if (spec.host !== self) continue;
+    const beside = interfaces.get(spec.netns);
+    if (beside === undefined) interfaces.set(spec.netns, [spec]);
+    else beside.push(spec);
   }
   const groups = new Map(snapshot.securityGroups.map((group) => [group.name, group]));
   return { snapshot, roots, self: host, hosts, vrfs, networks, endpoints, blocks, vteps, groups, interfaces, members };
