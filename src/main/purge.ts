@@ -1,6 +1,6 @@
 // Removes all that Weft made in this host's kernel, and proves it by looking again. Recognises it as the agent does, by
 // its marks; what others made stays.
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileJournal } from "../agent/journal.ts";
 import { openDisk } from "../agent/disk.ts";
@@ -31,9 +31,10 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
   const door = settings.socket ?? AGENT_DEFAULTS.socket;
   await refuseWhileRunning(door);
   const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
-  const unlock = existsSync(directory) ? await lockDirectory(directory, "state directory", io.clock) : () => undefined;
   // What is not an agent's is refused before the journal is opened there, which writes.
   const found = stateFilesIn(directory, door);
+  const unlock =
+    found.directory === undefined ? () => undefined : await lockDirectory(directory, "state directory", io.clock);
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
   const workloads = found.directory === undefined ? [] : attachedIn(found.directory, kernel.facts().bootId);
   try {
