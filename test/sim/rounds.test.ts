@@ -166,3 +166,32 @@ test("what leaves by its own while it is to move is nowhere then, and the server
       assert.deepEqual([scene.journal(`${name}.eth1`), await scene.hasPort(`${name}.eth1`)], [undefined, false]);
     }
   }));
+
+test("whether an attach would be taken is said before it is tried, as an attach would say it", () =>
+  onScene(async (scene) => {
+    const { door } = scene.running;
+    const refusal = (network: string, slice?: string) => {
+      try {
+        return door.networkFor(network, slice).name;
+      } catch (error) {
+        return error instanceof Fault ? error.reason : String(error);
+      }
+    };
+    assert.deepEqual(
+      ["routed", "segment", "nope"].map((one) => refusal(one)),
+      ["routed", "segment", "network-unknown"],
+    );
+    assert.equal(refusal("routed", "nope"), "request-invalid");
+    scene.world.killServer();
+    await scene.world.clock.advance(1_000);
+    assert.deepEqual([refusal("routed"), refusal("segment")], ["routed", "unavailable"]);
+    await scene.world.startServer();
+    await scene.world.clock.advance(20_000);
+    for (let n = 0; refusal("routed") === "routed" && n < 70; n++) {
+      scene.attach("routed", `w${n}`);
+      await scene.world.clock.advance(10);
+    }
+    assert.deepEqual([refusal("routed"), refusal("segment")], ["exhausted", "segment"]);
+    scene.running.agent.standing.end(new Fault("host-deleted", { what: "it was deleted", fix: "join" }));
+    assert.deepEqual([refusal("routed"), refusal("segment")], ["host-deleted", "host-deleted"]);
+  }));
