@@ -158,3 +158,16 @@ test("subnets of one or two addresses hold what they can", () => {
   for (const text of ["10.0.0.0", "10.0.0.7", "10.0.1.1"])
     assert.equal(capacity(cidr("10.0.0.0/29"), ip(text)), 6n, text);
 });
+
+test("the ends of a range and its gateway are reserved, each by itself", () => {
+  for (const text of ranges) {
+    const range = cidr(text);
+    const gateway = defaultGateway(range);
+    for (const { value } of [firstOf(range), lastOf(range), gateway]) {
+      const isKept = !naive(range, gateway).includes(value);
+      const wish = { family: range.family, value };
+      const expected = isKept ? { ok: false, why: "reserved" } : { ok: true, ip: wish };
+      assert.deepEqual(choose(range, gateway, new Intervals(), wish), expected, `${text} ${formatIp(wish)}`);
+    }
+  }
+});
