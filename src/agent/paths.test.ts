@@ -97,13 +97,13 @@ test("a way that fails is told within ten seconds, with what stands in it, and h
   const [failed] = paths.report.named;
   assert.equal(failed?.state, "failed");
   assert.notEqual(failed.sinceMs, sinceMs);
-  assert.equal(failed.obstacle, "no answer from UDP 4789, and nothing from there arrives; a wall");
+  assert.equal(failed.obstacle, "h2 does not answer on UDP 4789, and nothing from it arrives here; a wall");
   assert.deepEqual([paths.report.peers, paths.report.proven], [1, 0]);
   arrived.push({ isAnswer: false, from: "fd00:7765:7061:12b5::2", payload: Buffer.alloc(12) });
   await clock.advance(1_000);
   assert.match(
     paths.report.named[0]?.obstacle ?? "",
-    /^its packets to UDP 4789 arrive, those from here are not answered/,
+    /^packets from h2 to UDP 4789 arrive here, but h2 does not answer those from here/,
   );
   isOpen = true;
   await clock.advance(4_000);

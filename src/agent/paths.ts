@@ -189,7 +189,7 @@ export class Paths {
     return { host: path.host, state, sinceMs, ...(obstacle === undefined ? {} : { obstacle }) };
   }
 
-  #obstacle({ to, ends, size, port }: Path, state: PathState, isHeard: boolean): string | undefined {
+  #obstacle({ host, to, ends, size, port }: Path, state: PathState, isHeard: boolean): string | undefined {
     if (to === undefined) return `no tunnel between addresses of two families: ${ends.replace(" ", " and ")}`;
     if (state === "small") {
       const which = `of packets to UDP ${port}, those of ${SMALL_BYTES} bytes pass and those of ${size} do not`;
@@ -197,8 +197,8 @@ export class Paths {
     }
     if (state !== "failed") return undefined;
     const which = isHeard
-      ? `its packets to UDP ${port} arrive, those from here are not answered`
-      : `no answer from UDP ${port}, and nothing from there arrives`;
+      ? `packets from ${host} to UDP ${port} arrive here, but ${host} does not answer those from here`
+      : `${host} does not answer on UDP ${port}, and nothing from it arrives here`;
     return this.#walls.length === 0 ? which : `${which}; ${this.#walls.join("; ")}`;
   }
 }

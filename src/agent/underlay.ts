@@ -40,7 +40,7 @@ export class Underlay {
       where: "--underlay",
       why: "tunnel packets of other hosts do not arrive here",
       fix: isGiven
-        ? "give it back to the host, or start the agent with an address of this host as --underlay, or without it"
+        ? "add the address to the host, give another --underlay, or leave it out"
         : "see to an address with a route to the server: the agent takes it by itself",
     });
   }

@@ -27,7 +27,7 @@ export function policyRoutes({ control }: { readonly control: Control }): Route[
     {
       method: "POST",
       path: "/v1/securitygroups/{name}/commit",
-      summary: "Hosts load the group again, whether or not they think that they have it: all, or these.",
+      summary: "Hosts load the group again, even if they already have it: all, or these.",
       access: "admin",
       query: {},
       body: "SecurityGroupCommit",

@@ -4,7 +4,7 @@ import type { Cli } from "./cli.ts";
 import { toldOf, toldText } from "./changes.ts";
 import { connect } from "./connect.ts";
 import { checkPruned, itemsOf, readText } from "./file.ts";
-import { printing, remote, waiting, type ReadOptions, type WriteOptions } from "./options.ts";
+import { needed, printing, remote, waiting, type ReadOptions, type WriteOptions } from "./options.ts";
 import { printOne } from "./output.ts";
 import { waitFor } from "./wait.ts";
 
@@ -12,10 +12,12 @@ type ApplyOptions = ReadOptions &
   WriteOptions & { readonly file: string; readonly dryRun?: boolean; readonly pruneVrf?: string };
 
 export function register(command: Command, cli: Cli): void {
-  command
-    .requiredOption("-f, --file <file>", "YAML or JSON with networks and VRFs; - is stdin")
+  needed(command, "-f, --file <file>", "YAML or JSON with networks, VRFs, pools and security groups; - is stdin")
     .option("--dry-run", "only say what would change")
-    .option("--prune-vrf <name>", "delete networks of this VRF that the file does not have");
+    .option(
+      "--prune-vrf <name>",
+      "delete networks of this VRF that the file does not have; refused if they have endpoints",
+    );
   waiting(printing(remote(command))).action(cli.verb((options: ApplyOptions) => apply(cli, options)));
 }
 

@@ -11,7 +11,20 @@ const ALONE = /^--no-headers$/;
 /** The same words, as each verb understands them. */
 export function readable(argv: readonly string[]): readonly string[] {
   if (argv[0] === "--version" || argv[0] === "-V") return ["version"];
-  return withWait(verbFirst(argv));
+  const words = verbFirst(argv);
+  return withWait(words[0] === "help" ? [...words.slice(1), "--help"] : words);
+}
+
+/** The words without --help if they name no command: commander would print the help of what is above it instead. */
+export function helpedTo(program: Command, words: readonly string[]): readonly string[] {
+  let command = program;
+  for (const word of words) {
+    if (word.startsWith("-") || command.commands.length === 0) return words;
+    const next = command.commands.find((each) => each.name() === word || each.aliases().includes(word));
+    if (next === undefined) return words.filter((each) => each !== "--help" && each !== "-h");
+    command = next;
+  }
+  return words;
 }
 
 /** Options before the noun or the verb go to the end of what is read as options. */

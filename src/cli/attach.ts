@@ -8,7 +8,7 @@ import type { AttachRequest, Attachment } from "../model/status.ts";
 import type { Cli } from "./cli.ts";
 import { connect, connectAgent, type ServerClient } from "./connect.ts";
 import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
-import { printing, remote, repeated, waiting, wholeNumber, type ReadOptions } from "./options.ts";
+import { needed, printing, remote, repeated, waiting, wholeNumber, type ReadOptions } from "./options.ts";
 import { fields, printOne } from "./output.ts";
 import { pendingAt, waitUntil } from "./wait.ts";
 
@@ -34,8 +34,7 @@ type AttachOptions = ReadOptions &
   };
 
 export function register(command: Command, cli: Cli): void {
-  limitFlags(command, "none")
-    .requiredOption("--network <name>", "the network to join")
+  needed(limitFlags(command, "none"), "--network <name>", "the network to join")
     .option("--netns <path>", "the workload's network namespace: a path, or a name that ip netns lists")
     .option("--pid <n>", "or a process in it")
     .option("--name <name>", "what it belongs to; default: the namespace's name")
@@ -66,7 +65,11 @@ Examples:
 /** The request that the options mean; a Fault `request-invalid` if they contradict each other. */
 export function requestOf(options: AttachOptions): AttachRequest {
   const pid = wholeNumber(options.pid, "--pid");
-  if ((pid === undefined) === (options.netns === undefined)) {
+  if (pid !== undefined && options.netns !== undefined) {
+    const fix = "give only one of them";
+    throw new Fault("request-invalid", { what: "both --netns and --pid are given", where: "--pid", fix });
+  }
+  if (pid === undefined && options.netns === undefined) {
     throw new Fault("request-invalid", {
       what: "which namespace?",
       why: "give either --netns or --pid",

@@ -24,6 +24,15 @@ export function toldOf(changes: readonly Change[], before: Snapshot): Told[] {
   });
 }
 
+/** Whether a write found everything as it wants it. */
+export function isSame(before: Resource, after: Resource): boolean {
+  return changedFields(before, after).length === 0;
+}
+
+export function sameText(what: string, { revision }: Pick<Resource, "revision">): string {
+  return `${what}: nothing to change, it is so already (revision ${revision})\n`;
+}
+
 function changedFields(before: Resource, after: Resource): string[] {
   const old = new Map(Object.entries(before.spec).map(([name, value]) => [name, JSON.stringify(value)]));
   const now = new Map(Object.entries(after.spec).map(([name, value]) => [name, JSON.stringify(value)]));

@@ -312,7 +312,7 @@ describe("convergence", () => {
       /h5 takes no new endpoints .*1 endpoint left:\n  web\.eth0 \(10\.55\.0\.2 in network aisle\)/,
     );
     assert.equal((await weft(["host", "drain", "h5", "--wait=0"])).code, 6);
-    assert.match((await weft(["host", "list"])).stdout, /^h5 +ready,drained /m);
+    assert.match((await weft(["host", "list"])).stdout, /^h5 +ready, drained /m);
     await assert.rejects(control.write({ verb: "attach", claim: { ...claim, owner: "db" }, by }), /takes no new/);
     assert.equal((await weft(["host", "resume", "h5"])).code, 0);
     assert.match((await weft(["host", "show", "h5"])).stdout, /^State: +ready$/m);

@@ -2,7 +2,7 @@
 // the noun that was asked for is loaded, so that `weft network list` does not pay for `weft import`. Nothing in here
 // knows what a verb does.
 import { Command, CommanderError } from "commander";
-import { onceEach, readable } from "./argv.ts";
+import { helpedTo, onceEach, readable } from "./argv.ts";
 import { paint, type Io } from "./io.ts";
 import type { PurgeFlags } from "./purge.ts";
 import { EXIT_OK, refuse } from "./refuse.ts";
@@ -50,14 +50,14 @@ const NOUNS: readonly Noun[] = [
     name: "network",
     alias: "net",
     group: RESOURCES,
-    about: "networks: create, list, show, edit, delete; address ranges; members: join, leave, migrate",
+    about: "networks: create, list, show, edit, delete, export; range, reserve, quota; join, leave, migrate, migration",
     load: () => import("./network.ts"),
   },
   {
     name: "endpoint",
     alias: "ep",
     group: RESOURCES,
-    about: "endpoints of workloads: list, show, delete",
+    about: "endpoints of workloads: list, show, set, delete",
     load: () => import("./endpoint.ts"),
   },
   {
@@ -82,7 +82,7 @@ const NOUNS: readonly Noun[] = [
   {
     name: "pool",
     group: RESOURCES,
-    about: "where networks get ids and subnets from: list, show, edit, delete",
+    about: "pools: automatic ids and subnets for new networks: list, show, edit, delete",
     load: () => import("./pool.ts"),
   },
   {
@@ -189,7 +189,7 @@ export async function runCli(argv: readonly string[], io: Io, programs: Programs
     const words = readable(argv);
     const noun = nounIn(words);
     const program = await programOf(cli, noun);
-    const work = program.parseAsync(words, { from: "user" });
+    const work = program.parseAsync(helpedTo(program, words), { from: "user" });
     const isOrderly = NOUNS.some((one) => one.name === noun && one.isOrderly === true);
     await (isOrderly ? work : Promise.race([work, interrupted(io.signal)]));
     return exit;
@@ -243,7 +243,7 @@ export async function programOf(cli: Cli, wanted: string | undefined): Promise<C
 
 function nounIn(argv: readonly string[]): string | undefined {
   const words = argv.filter((word) => !word.startsWith("-"));
-  return words[0] === "help" ? words[1] : words[0];
+  return words[0];
 }
 
 function capital(text: string): string {

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { Fault } from "../model/fault.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { Io } from "./io.ts";
+import { whyUnread } from "./settings.ts";
 
 /** What POST /v1/apply takes, before the server has looked at it. */
 export type Item = {
@@ -19,7 +20,7 @@ export async function readText(io: Io, file: string): Promise<string> {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = whyUnread(error);
     throw new Fault(
       "request-invalid",
       { what: `${file} cannot be read`, why, fix: "check the path" },

@@ -4,8 +4,10 @@ import { Fault } from "../model/fault.ts";
 import type { SecurityGroupSpec } from "../model/group.ts";
 import type { SecurityGroup } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
+import { isSame, sameText } from "./changes.ts";
 import { connect } from "./connect.ts";
 import { eachOf } from "./each.ts";
+import { count } from "./io.ts";
 import { RULE_HELP, ruleOf, ruleText } from "./groupRule.ts";
 import { registerStatus } from "./groupStatus.ts";
 import { printing, remote, repeated, waiting, wholeNumber, type ReadOptions, type WriteOptions } from "./options.ts";
@@ -53,7 +55,11 @@ Examples:
     cli.verb((name: string, options: RuleFlags & WriteOptions) => editGroup(cli, name, options)),
   );
 
-  const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete groups that nobody has.");
+  const remove = noun
+    .command("delete")
+    .alias("rm")
+    .argument("<name...>")
+    .description("Delete groups that nothing uses.");
   waiting(remote(remove)).action(
     cli.verb((names: readonly string[], options: WriteOptions) =>
       eachOf(cli, names, (name) => deleteGroup(cli, name, options)),
@@ -66,8 +72,8 @@ function ruleFlags(command: Command): Command {
   return command
     .option("--allow <rule>", "a rule that lets through; repeat", repeated)
     .option("--deny <rule>", "a rule that drops; repeat", repeated)
-    .option("--keep-flows", "what a change no longer allows goes on until it ends")
-    .option("--no-keep-flows", "it is cut (default)")
+    .option("--keep-flows", "existing connections stay open after a change")
+    .option("--no-keep-flows", "a change ends connections that are no longer allowed (default)")
     .option("--description <text>", "for people");
 }
 
@@ -105,7 +111,12 @@ async function showGroup(cli: Cli, name: string, options: ReadOptions): Promise<
         ["Description", group.spec.description],
         ["Networks", having(networks)],
         ["Endpoints", having(endpoints)],
-        ["Flows", group.spec.keepFlows === true ? "kept when a change no longer allows them" : "cut with a change"],
+        [
+          "Flows",
+          group.spec.keepFlows === true
+            ? "existing connections stay open after a change"
+            : "a change ends connections that are no longer allowed",
+        ],
         ["Revision", String(group.revision)],
       ]) + (rules === "" ? "\nNo rules: everything is dropped.\n" : `\nRules:\n${rules}`)
     );
@@ -125,7 +136,8 @@ async function createGroup(cli: Cli, name: string, options: RuleFlags & WriteOpt
   const server = await connect(cli.io, options);
   const group = await server.put("securitygroup", name, spec, { createOnly: true }).catch(asTaken(name));
   await waitFor(cli.io, options.wait, group.revision, () => server.status());
-  const rules = group.spec.rules.length === 0 ? "no rules: it drops everything" : `${group.spec.rules.length} rules`;
+  const rules =
+    group.spec.rules.length === 0 ? "no rules: it drops everything" : count(group.spec.rules.length, "rule");
   cli.io.err(`security group ${name} created at revision ${group.revision}, ${rules}\n`);
 }
 
@@ -139,6 +151,9 @@ function asTaken(name: string): (error: unknown) => never {
 }
 
 async function editGroup(cli: Cli, name: string, options: RuleFlags & WriteOptions): Promise<void> {
+  const { allow, deny, remove, keepFlows, description } = options;
+  if ([allow, deny, remove, keepFlows, description].every((given) => given === undefined))
+    throw new Fault("request-invalid", { what: "nothing to change", fix: "see weft sg edit --help for what may be" });
   const server = await connect(cli.io, options);
   const before = await server.get("securitygroup", name);
   const gone = new Set((options.remove ?? []).map((text) => wholeNumber(text, "--remove")));
@@ -163,7 +178,10 @@ async function editGroup(cli: Cli, name: string, options: RuleFlags & WriteOptio
     before.revision === 0 ? { createOnly: true } : { ifRevision: before.revision },
   );
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
-  cli.io.err(`security group ${name} changed at revision ${after.revision}: ${after.spec.rules.length} rules\n`);
+  if (isSame(before, after)) return cli.io.err(sameText(`security group ${name}`, after));
+  cli.io.err(
+    `security group ${name} changed at revision ${after.revision}: ${count(after.spec.rules.length, "rule")}\n`,
+  );
 }
 
 async function deleteGroup(cli: Cli, name: string, options: WriteOptions): Promise<void> {

@@ -41,12 +41,12 @@ export function ruleOf(action: Rule["action"], text: string): Rule {
   for (const part of partsOf(rest)) {
     const field = fieldOf(part, rule, no);
     const twice = Object.keys(field).find((name) => Object.hasOwn(more, name));
-    if (twice !== undefined) throw no(`"${part}" is a second ${NAMES[twice] ?? twice}`);
+    if (twice !== undefined) throw no(`${NAMES[twice] ?? `"${part.split("=")[0]}" is`} given twice`);
     Object.assign(more, field);
   }
   return { ...rule, ...more };
 }
-const NAMES: Readonly<Record<string, string>> = { ports: "list of ports", icmpType: "type" };
+const NAMES: Readonly<Record<string, string>> = { ports: "ports are", icmpType: "the ICMP type is" };
 
 function protocolOf(text: string, no: (why: string) => Fault): Rule["protocol"] {
   if (text === "") throw no("it has no protocol");
@@ -81,7 +81,7 @@ function fieldOf(part: string, rule: Pick<Rule, "direction" | "protocol">, no: (
   }
   const side = rule.direction === "in" ? "from" : "to";
   if (name === side) return { peer: peerOf(value, no) };
-  if (name !== "") throw no(`a rule for ${rule.direction} has no "${part}": its peer is ${side}=`);
+  if (name !== "") throw no(`an ${rule.direction}bound rule takes ${side}=, not ${name}=`);
   return serviceOf(part, protocolNumber(rule.protocol), no);
 }
 
@@ -95,7 +95,7 @@ function serviceOf(part: string, protocol: number | undefined, no: (why: string)
   }
   const ports = portsOf(part);
   if ("why" in ports) throw no(/^[\d,:-]+$/.test(part) ? ports.why : `"${part}" is no part of a rule`);
-  if (protocol !== TCP && protocol !== UDP) throw no(`only tcp and udp have ports, and "${part}" is one`);
+  if (protocol !== TCP && protocol !== UDP) throw no("only tcp and udp rules may have ports");
   const twice = ports.find((port, i) => ports.indexOf(port) !== i);
   if (twice !== undefined) throw no(`port ${twice} is given twice`);
   return { ports: [...ports] };

@@ -48,7 +48,7 @@ export function registerStatus(noun: Command, cli: Cli): void {
   const commit = noun
     .command("commit")
     .argument("<name>")
-    .description("Make hosts load a group again, whether or not they think that they have it.")
+    .description("Make hosts load a group again, even if they already have it.")
     .option("--failed", "only hosts where it failed or is pending");
   waiting(remote(commit)).action(
     cli.verb((name: string, options: WriteOptions & { readonly failed?: boolean }) => commitGroup(cli, name, options)),

@@ -4,20 +4,19 @@ import { formatIp, macOf, parseIp } from "../model/address.ts";
 import { parseDuration } from "../model/duration.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
-import { remote } from "./options.ts";
+import { needed, remote } from "./options.ts";
 import type { RemoteOptions } from "./place.ts";
 import { timeText } from "./time.ts";
 
 type HoldOptions = RemoteOptions & { readonly reason: string; readonly owner: string; readonly expires?: string };
 
 export function registerHolds(noun: Command, cli: Cli): void {
-  const hold = noun
-    .command("hold")
+  const hold = noun.command("hold");
+  needed(hold, "--reason <text>", "why: it is told to those who ask for the address");
+  needed(hold, "--owner <name>", "who holds it")
     .argument("<network>")
     .argument("<address>", "an address or a MAC, or a span of them: 10.7.0.10-10.7.0.19")
     .description("Keep addresses of a global network from everybody.")
-    .requiredOption("--reason <text>", "why: whoever asks for the address is told")
-    .requiredOption("--owner <name>", "who holds it")
     .option("--expires <duration>", "when it ends by itself, like 30m, 2h or 7d; never by default")
     .addHelpText(
       "after",

@@ -53,7 +53,7 @@ function reclaimedRows(hosts: readonly Host[], status: ClusterStatus): Row[] {
 function stateOf({ state, spec }: Row): Cell {
   const cell = stateCell(state);
   if (spec.drained !== true || typeof cell === "string") return cell;
-  return { text: `${state},drained`, tone: state === "ready" ? "warn" : cell.tone };
+  return { text: `${state}, drained`, tone: state === "ready" ? "warn" : cell.tone };
 }
 
 /** How long ago, by this machine's clock. */

@@ -24,16 +24,20 @@ export function register(noun: Command, cli: Cli): void {
 }
 
 async function acceptHistory(cli: Cli, names: readonly string[], options: AcceptOptions): Promise<void> {
-  if (names.length > 0 === (options.all === true)) {
+  if (names.length > 0 && options.all === true) {
+    const fix = "give the names, or --all for every host that waits";
+    throw new Fault("request-invalid", { what: "both names and --all are given", where: "--all", fix });
+  }
+  if (names.length === 0 && options.all !== true) {
     const fix = "weft host accept-history h1 h2, or weft host accept-history --all";
     throw new Fault("request-invalid", { what: "which hosts?", where: "NAMES", why: "name them, or say --all", fix });
   }
   const server = await connect(cli.io, options);
   const asking = ((await server.status()).conditions ?? []).filter((one) => one.reason === "another-history");
   const hosts = options.all === true ? asking.flatMap((one) => one.host ?? []) : names;
-  if (hosts.length === 0) return cli.io.err("no host knows another past\n");
+  if (hosts.length === 0) return cli.io.err("No host is waiting for accept-history.\n");
   const lines = hosts.map((host) => asking.find((one) => one.host === host)?.message ?? `host ${host}`);
-  await confirm(cli.io, "what these hosts have and this server does not know goes from them", lines, options.yes);
+  await confirm(cli.io, "Removing from these hosts everything that this server does not know", lines, options.yes);
   for (const host of hosts) await server.acceptHistory(host);
   cli.io.err(`${count(hosts.length, "host")} will follow this server within seconds; see weft status\n`);
 }

@@ -87,9 +87,17 @@ async function listLeases(cli: Cli, options: ReadOptions & Filter): Promise<void
   await printList(
     cli.io,
     options,
-    { columns: COLUMNS, name: (l) => l.address, empty: "No address is in use." },
+    {
+      columns: COLUMNS,
+      name: (l) => l.address,
+      empty: isNarrowed(options) ? "No address that you asked for." : "No address is in use.",
+    },
     leases,
   );
+}
+
+function isNarrowed({ network, host, owner, state }: Filter): boolean {
+  return [network, host, owner, state].some((given) => given !== undefined);
 }
 
 function statesOf(text: string | undefined): readonly State[] {

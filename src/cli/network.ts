@@ -5,6 +5,7 @@ import { quarantineMs } from "../model/range.ts";
 import { cniConfigList, cniText, shortcomings } from "../model/cni.ts";
 import type { Network, Snapshot, Subnet, Vrf } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
+import { isSame, sameText } from "./changes.ts";
 import { connect } from "./connect.ts";
 import { eachOf } from "./each.ts";
 import { overriddenText } from "./groupRule.ts";
@@ -28,6 +29,7 @@ import type { RemoteOptions } from "./place.ts";
 import { confirm } from "./refuse.ts";
 import { type Cell, table } from "./table.ts";
 import { registerMembers } from "./members.ts";
+import { mtuText } from "./mtu.ts";
 import { registerMigrations } from "./migration.ts";
 import { waitFor } from "./wait.ts";
 import { SPOOFING_WORDS, spoofingText } from "./spoofing.ts";
@@ -97,7 +99,11 @@ Examples:
 function registerEdit(noun: Command, cli: Cli): void {
   const edit = noun.command("edit").argument("<name>").description("Change what may change while a network is in use.");
   specFlags(edit)
-    .option("--subnet <cidr>", "a larger subnet, around the one of its family; or a further family", repeated)
+    .option(
+      "--subnet <cidr>",
+      "instead of the one of its family, larger while it has endpoints; or a further family",
+      repeated,
+    )
     .option("--host-prefix <length>", "ipam local: of a further family; once per --subnet", repeated)
     .option("--tenant <name>", "of a reservation: who it is for; the quota goes along")
     .option("--enabled", "give blocks and endpoints again")
@@ -187,6 +193,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
     server.snapshot(),
     server.status(),
   ]);
+  const mtu = await mtuText(network, snapshot);
   const told = (status.conditions ?? []).filter(
     ({ object }) => object === `network/${name}` || object === `vrf/${network.spec.vrf}`,
   );
@@ -214,7 +221,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["VRF", network.spec.vrf],
         ["VNI", String(vniOf(network, vrf) ?? "")],
         ["Tunnel", vrf === undefined ? undefined : `VXLAN, UDP port ${vrf.spec.tunnelPort}`],
-        ["MTU", network.spec.mtu === undefined ? "what the underlay leaves" : String(network.spec.mtu)],
+        ["MTU", mtu],
         ["Inbound", limitText([["network", network.spec.qos]], "inbound")],
         ["Outbound", limitText([["network", network.spec.qos]], "outbound")],
         ["Masquerade", network.spec.masquerade ? "yes" : "no"],
@@ -243,7 +250,9 @@ function hostsText(cli: Cli, network: Network, snapshot: Snapshot): string {
   const rows = byName(snapshot.hosts).flatMap((host) => {
     const blocks = snapshot.blocks
       .filter((b) => b.spec.network === network.name && b.spec.host === host.name)
-      .map((b) => b.spec.cidr);
+      .map((b) => b.spec.cidr)
+      // IPv4 first, as subnets are listed.
+      .toSorted((a, b) => Number(a.includes(":")) - Number(b.includes(":")));
     const endpoints = snapshot.endpoints.filter(
       (e) => e.spec.network === network.name && e.spec.host === host.name,
     ).length;
@@ -276,10 +285,14 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
     });
   }
   const server = await connect(cli.io, options);
-  const network = await server.put("network", name, draftOf(options), { createOnly: true }).catch(asTaken(name));
+  const draft = draftOf(options);
+  const isNewVrf = draft.vrf !== undefined && !(await server.list("vrf")).some((vrf) => vrf.name === draft.vrf);
+  const network = await server.put("network", name, draft, { createOnly: true }).catch(asTaken(name));
   await waitFor(cli.io, options.wait, network.revision, () => server.status());
+  const place = isNewVrf ? `, in the new VRF "${network.spec.vrf}"` : "";
   cli.io.err(
-    `network ${name} created at revision ${network.revision}: ${network.spec.subnets.map(subnetText).join(", ")}\n` +
+    `network ${name} created at revision ${network.revision}${place}: ` +
+      `${network.spec.subnets.map(subnetText).join(", ")}\n` +
       overriddenText(network.spec.securityGroups),
   );
 }
@@ -307,8 +320,8 @@ async function exportNetwork(
 ): Promise<void> {
   if (cni !== true) {
     throw new Fault("request-invalid", {
-      what: "export in which form?",
-      fix: `there is one: weft network export ${name} --cni`,
+      what: "no format is given",
+      fix: `say which format; --cni is the only one: weft network export ${name} --cni`,
     });
   }
   const server = await connect(cli.io, options);
@@ -346,7 +359,12 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
   const spec = Object.fromEntries(whole.filter(([field]) => !cleared.some((each) => each === field)));
   const after = await server.put("network", name, spec, { ifRevision: before.revision });
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  if (isSame(before, after)) return cli.io.err(sameText(`network ${name}`, after));
   cli.io.err(`network ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
+  if (draft.subnets !== undefined) {
+    const [old, now] = [before, after].map(({ spec }) => spec.subnets.map(subnetText).join(", "));
+    cli.io.err(`  subnets: ${old} -> ${now}\n`);
+  }
   cli.io.err(overriddenText(after.spec.securityGroups));
 }
 

@@ -35,8 +35,8 @@ export type SpecFlags = LimitFlags & {
 
 /** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */
 export function draftOf(flags: SpecFlags): Draft {
-  const vni = wholeNumber(flags.vni, "--vni");
-  const mtu = flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu");
+  const vni = wholeNumber(flags.vni, "--vni", 5000);
+  const mtu = flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu", 1400);
   const quarantine = wholeNumber(flags.quarantine, "--quarantine");
   const { ipam, strategy } = flags;
   if (strategy !== undefined && strategy !== "lowest" && strategy !== "next" && strategy !== "random") {
@@ -108,7 +108,7 @@ function subnetsOf(cidrs: readonly string[], { hostPrefix = [], gateway = [] }: 
     });
   }
   return cidrs.map((cidr, i) => {
-    const length = wholeNumber(hostPrefix[i], "--host-prefix");
+    const length = wholeNumber(hostPrefix[i], "--host-prefix", 24);
     return {
       cidr,
       ...(length === undefined ? {} : { hostPrefix: length }),

@@ -9,11 +9,23 @@ export type ReadOptions = RemoteOptions & OutputOptions;
 export type WriteOptions = RemoteOptions & { readonly wait?: string };
 export type SureOptions = { readonly yes?: boolean; readonly force?: boolean };
 
+/**
+ * An option that has to be given. Told only after options that do not exist, unlike commander's own requiredOption():
+ * one that is missing was often misspelt.
+ */
+export function needed(command: Command, flags: string, description: string): Command {
+  const option = new Option(flags, description);
+  return command.addOption(option).hook("preAction", () => {
+    if (command.getOptionValue(option.attributeName()) !== undefined) return;
+    command.error(`error: required option '${flags}' not specified`);
+  });
+}
+
 /** For verbs that ask the server. */
 export function remote(command: Command): Command {
   return command
     .option("--server <url>", "the server: http://HOST:PORT or unix:/PATH")
-    .option("--token-file <file>", "file with the token to show it");
+    .option("--token-file <file>", "file with the token for the server");
 }
 
 /** For verbs that print resources. */
@@ -46,14 +58,14 @@ export function sure(command: Command, force: string): Command {
 }
 
 /** An option's whole number, or undefined if it was not given; a Fault `request-invalid` for anything else. */
-export function wholeNumber(text: string | undefined, option: string): number | undefined {
+export function wholeNumber(text: string | undefined, option: string, example = 30): number | undefined {
   if (text === undefined) return undefined;
   // A leading zero is octal for some readers, so it is refused, as in addresses.
   if (/^(?:0|[1-9]\d{0,8})$/.test(text)) return Number(text);
   throw new Fault("request-invalid", {
     what: `"${text}" is not a whole number`,
     where: option,
-    fix: `write it like ${option}=30`,
+    fix: `write it like ${option}=${example}`,
   });
 }
 

@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { Fault } from "../model/fault.ts";
 import type { Io } from "./io.ts";
-import { settingsOf } from "./settings.ts";
+import { settingsOf, whyUnread } from "./settings.ts";
 
 export type RemoteOptions = { readonly server?: string; readonly tokenFile?: string };
 export type Place = { readonly url: string; readonly token: string };
@@ -34,9 +34,24 @@ export async function placeOf(io: Io, options: RemoteOptions): Promise<Place> {
       fix: "give --server URL and --token-file FILE, start one with `weft server`, or try `script/up`",
     });
   }
+  await checkServer(server, given.server);
   const token = options.tokenFile === undefined ? (io.env["WEFT_TOKEN"] ?? "").trim() : "";
   if (token !== "") return { url: server, token: checked(token, "WEFT_TOKEN") };
   return { url: server, token: tokenOf(given["token-file"] ?? run?.tokenFile ?? LOCAL.tokenFile) };
+}
+
+/** What is wrong with the server is told before what is wrong with a token for it. */
+async function checkServer(server: string, given: string | undefined): Promise<void> {
+  const { serverUrl } = await import("../client/url.ts");
+  serverUrl(server, given === undefined ? RUN_FILE : "--server");
+  const path = server.startsWith("unix:") ? server.slice("unix:".length) : undefined;
+  if (path === undefined || existsSync(path)) return;
+  throw new Fault("unavailable", {
+    what: "cannot reach the server",
+    where: server,
+    why: "there is no such socket",
+    fix: "start it with `weft server`, or correct the address",
+  });
 }
 
 /** What a header can carry; else nobody could say where the odd character comes from. */
@@ -57,18 +72,14 @@ function textOf(file: string): string {
     throw new Fault(
       "token-wrong",
       {
-        what: "no token to show the server",
+        what: "no token for the server",
         where: file,
-        why: reasonOf(error),
-        fix: "give --token-file FILE (the server makes admin.token in its data folder) or WEFT_TOKEN, or run as root",
+        why: whyUnread(error),
+        fix: "give WEFT_TOKEN, or a --token-file (the server writes admin.token to its data folder)",
       },
       { cause: error },
     );
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Sockets of agents by host; the machine's own agent has no host name here, so it is "". */

@@ -9,7 +9,7 @@ import { connect } from "./connect.ts";
 import { checkPruned, itemsOf, readText } from "./file.ts";
 import { checkKnown } from "./known.ts";
 import { count, paint, type Io } from "./io.ts";
-import { printing, remote, type ReadOptions } from "./options.ts";
+import { needed, printing, remote, type ReadOptions } from "./options.ts";
 import { byName, printOne } from "./output.ts";
 import { EXIT_CHANGES, EXIT_OK } from "./refuse.ts";
 
@@ -29,8 +29,7 @@ export type Plan = {
 };
 
 export function register(command: Command, cli: Cli): void {
-  command
-    .requiredOption("-f, --file <file>", "YAML or JSON with networks and VRFs; - is stdin")
+  needed(command, "-f, --file <file>", "YAML or JSON with networks, VRFs, pools and security groups; - is stdin")
     .option("--prune-vrf <name>", "as if networks of this VRF that the file does not have were deleted")
     .option("--host <name>", "only this host");
   printing(remote(command))

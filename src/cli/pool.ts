@@ -5,7 +5,7 @@ import type { Network, Pool, Subnet } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
 import { eachOf } from "./each.ts";
-import { printing, remote, sure, type ReadOptions, type SureOptions, type WriteOptions } from "./options.ts";
+import { needed, printing, remote, sure, type ReadOptions, type SureOptions, type WriteOptions } from "./options.ts";
 import { byName, fields, printList, printOne, type Column } from "./output.ts";
 import { confirm } from "./refuse.ts";
 import { table } from "./table.ts";
@@ -18,9 +18,8 @@ export function register(noun: Command, cli: Cli): void {
   const edit = noun
     .command("edit")
     .argument("<name>")
-    .description("Change how new networks get their addresses; those that are there stay as they are.")
-    .requiredOption("--ipam <mode>", "local or global");
-  remote(edit).action(
+    .description("Change how new networks get their addresses; those that are there stay as they are.");
+  remote(needed(edit, "--ipam <mode>", "local or global")).action(
     cli.verb((name: string, options: WriteOptions & { readonly ipam: string }) => editPool(cli, name, options)),
   );
   const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete pools.");

@@ -37,7 +37,7 @@ function faultText(io: Io, reason: string, detail: FaultDetail): string {
     line("why", detail.why),
     blockers.length === 0
       ? ""
-      : `  ${paint(io, "dim", "in the way")}\n${blockers
+      : `  ${paint(io, "dim", detail.isLoss === true ? "would be removed:" : "in the way")}\n${blockers
           .slice(0, BLOCKERS_SHOWN)
           .map((blocker) => `    ${blocker}\n`)
           .join("")}${more}`,
@@ -56,8 +56,9 @@ export async function confirm(
   if (io.ask === undefined) {
     throw new Fault("request-invalid", {
       what: `${what} needs a confirmation`,
-      why: "nobody is there to ask",
+      why: "there is no terminal to ask on",
       blockers: losses,
+      isLoss: true,
       fix: "add --yes if you mean it",
     });
   }

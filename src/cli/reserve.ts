@@ -6,7 +6,7 @@ import { rangeText } from "./range.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
 import { count } from "./io.ts";
-import { printing, remote, waiting, wholeNumber, type ReadOptions, type WriteOptions } from "./options.ts";
+import { needed, printing, remote, waiting, wholeNumber, type ReadOptions, type WriteOptions } from "./options.ts";
 import { byName, type Column, printList } from "./output.ts";
 import { table } from "./table.ts";
 import { waitFor } from "./wait.ts";
@@ -20,12 +20,11 @@ type ReserveOptions = WriteOptions & {
 };
 
 export function registerReservations(noun: Command, cli: Cli): void {
-  const reserve = noun
-    .command("reserve")
+  const reserve = noun.command("reserve");
+  needed(reserve, "--size <n>", "how many leases")
     .argument("<parent>", "a global network, or a reservation")
     .argument("<name>", "the reservation: made, or given one more piece")
     .description("Give a contiguous piece of a network a name of its own: a network for a tenant, on the same segment.")
-    .requiredOption("--size <n>", "how many leases")
     .option("--range <name>", "only from this range of the parent")
     .option("--first <address>", "beginning with this address; by default the lowest free run")
     .option("--mac <mac>", "or beginning with this MAC")

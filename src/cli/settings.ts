@@ -71,10 +71,23 @@ function textOf(file: string): string | undefined {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw new Fault(
       "forbidden",
-      { what: `${file} cannot be read`, why: String(error), fix: "make it readable for you, or remove it" },
+      { what: `${file} cannot be read`, why: whyUnread(error), fix: "make it readable for you, or remove it" },
       { cause: error },
     );
   }
+}
+
+const UNREAD: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "a part of its path is not a directory",
+  EISDIR: "it is a directory",
+  EACCES: "this user may not read it",
+};
+
+/** Why a file cannot be read, for people. */
+export function whyUnread(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return UNREAD[code] ?? (error instanceof Error ? error.message : String(error));
 }
 
 function parseOr(file: string, parse: () => unknown): unknown {

@@ -1,6 +1,7 @@
 // `weft version`: of this program, and of the server if there is one to ask.
 import type { Command } from "commander";
 import { readFileSync } from "node:fs";
+import { Fault } from "../model/fault.ts";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
 import { remote } from "./options.ts";
@@ -21,7 +22,12 @@ export function ownVersion(): string {
 async function version(cli: Cli, options: RemoteOptions & { readonly client?: boolean }): Promise<void> {
   cli.io.out(`weft ${ownVersion()}\n`);
   if (options.client === true) return;
-  const server = await connect(cli.io, options).catch(() => undefined);
-  const remoteVersion = await server?.version().catch(() => undefined);
-  if (remoteVersion !== undefined) cli.io.out(`server ${remoteVersion.version}\n`);
+  try {
+    const remoteVersion = await (await connect(cli.io, options)).version();
+    cli.io.out(`server ${remoteVersion.version}\n`);
+  } catch (error) {
+    // Without a word about a server, that there is none is no failure of this question.
+    if (options.server !== undefined || !(error instanceof Fault)) throw error;
+    cli.io.err(`the server's version is not known: ${error.detail.what}\n`);
+  }
 }

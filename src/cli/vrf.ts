@@ -5,6 +5,7 @@ import { Fault } from "../model/fault.ts";
 import type { VrfInput } from "../model/input.ts";
 import type { Vrf } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
+import { isSame, sameText } from "./changes.ts";
 import { connect } from "./connect.ts";
 import { eachOf } from "./each.ts";
 import {
@@ -64,8 +65,8 @@ function specFlags(command: Command): Command {
 }
 
 function specOf(flags: SpecFlags): VrfInput {
-  const vni = wholeNumber(flags.vni, "--vni");
-  const tunnelPort = wholeNumber(flags.tunnelPort, "--tunnel-port");
+  const vni = wholeNumber(flags.vni, "--vni", 5000);
+  const tunnelPort = wholeNumber(flags.tunnelPort, "--tunnel-port", 4789);
   const vtepSubnets = flags.vtepSubnet?.map((text) => formatCidr(parseCidr(text, "--vtep-subnet")));
   return {
     ...(vni === undefined ? {} : { vni }),
@@ -96,6 +97,7 @@ async function editVrf(cli: Cli, name: string, options: SpecFlags & WriteOptions
   const before = await server.get("vrf", name);
   const after = await server.put("vrf", name, { ...before.spec, ...changes }, { ifRevision: before.revision });
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  if (isSame(before, after)) return cli.io.err(sameText(`VRF ${name}`, after));
   cli.io.err(`VRF ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
 }
 
@@ -152,7 +154,7 @@ async function showVrf(cli: Cli, name: string, options: ReadOptions): Promise<vo
       ["VTEP subnets", vrf.spec.vtepSubnets.join(", ")],
       ["VTEP MACs", `${vrf.spec.vtepMacOui}:…`],
       ["VTEP device", vrf.spec.vtepName],
-      ["Host access", vrf.spec.hostAccess ? "hosts and its workloads reach each other" : "none"],
+      ["Host access", vrf.spec.hostAccess ? "a host and the workloads on it reach each other" : "none"],
       ["Revision", String(vrf.revision)],
     ]),
   );

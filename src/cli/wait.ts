@@ -90,7 +90,7 @@ function late(seconds: number, { text, missing }: Pending): Fault {
   return new Fault("timeout", {
     what: `gave up after ${seconds} s ${text}`,
     blockers: missing,
-    fix: "the change is stored and hosts go on with it; see weft status",
+    fix: "hosts go on by themselves, and nothing has to be undone; see weft status",
   });
 }
 

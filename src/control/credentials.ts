@@ -49,7 +49,7 @@ export class Credentials {
     if (isEqual(digest, this.#store.secret("token/join"))) return { role: "join" };
     this.refuseDeparted(token);
     throw new Fault("token-wrong", {
-      what: "nobody has this token",
+      what: "the server does not know this token",
       why: "it is mistyped, or from another server",
       fix: "use the token that the server wrote when it first started, or join the host again",
     });

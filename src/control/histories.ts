@@ -117,11 +117,11 @@ export function notRefused(host: string): Fault {
 }
 
 function foreign(host: string, { history, revision }: Position, endedAt: number | undefined): Fault {
-  const here = endedAt === undefined ? "this server never had that" : `here that history ended at ${endedAt}`;
+  const here = endedAt === undefined ? "which it never had" : `which ended here at revision ${endedAt}`;
   return new Fault("another-history", {
-    what: `host "${host}" has followed a server to revision ${revision} of history ${history}, and ${here}`,
+    what: `host "${host}" has newer data than this server (revision ${revision} of history ${history}, ${here})`,
     where: `host/${host}`,
-    why: "this server's store lost writes, or is another one: restored from a backup, damaged, or copied",
+    why: "the server was probably restored from a backup; or its store lost writes, or is a copy",
     fix:
       "the host keeps what it has. Start the server with the newer store; or, if what this server has holds from " +
       `now on, see what the host would lose (weft plan, weft endpoint list), then: weft host accept-history ${host}`,

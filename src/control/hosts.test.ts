@@ -293,7 +293,7 @@ test("hosts: a name belongs to whoever has its token", async () => {
   await refuses(lab, "host-claimed", /belongs to/, () =>
     lab.control.join({ ...claim, host: "h2", underlay: "192.168.0.2" }, token),
   );
-  await refuses(lab, "token-wrong", /nobody has this token/, () => lab.control.join(claim, "guess"));
+  await refuses(lab, "token-wrong", /does not know this token/, () => lab.control.join(claim, "guess"));
   const again = await lab.control.join(claim, token);
   assert.deepEqual([again.token, again.host.revision], [token, 1]);
   const moved = await lab.control.join({ ...claim, underlay: "192.168.0.9", underlayMtu: 9000 }, token);

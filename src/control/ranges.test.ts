@@ -102,7 +102,9 @@ test("I12: a range shrinks to the last lease and no further", async () => {
   const lab = await labWith({ subnets, ranges: [ip4] });
   await first(lab, "a", { addresses: ["10.0.0.24"] });
   const sized = (size: number) => putting(lab, { subnets, ranges: [{ ...ip4, size }] });
-  const refused = await refuses(lab, "in-use", /ranges of network "net" cannot change so/, () => sized(10));
+  const refused = await refuses(lab, "in-use", /this change of the ranges of network "net" is refused/, () =>
+    sized(10),
+  );
   assert.deepEqual(refused.detail.blockers, ["endpoint a.eth0 on h1 (10.0.0.24, 02:00:0a:00:00:18)"]);
   await refuses(lab, "in-use", /lose their place/, () => sized(14));
   await sized(15);

@@ -40,7 +40,7 @@ export type Write =
   | { readonly verb: "migrate"; readonly request: MigrationRequest }
   | { readonly verb: "move"; readonly move: string; readonly report: MoveReport; readonly by: Viewer }
   | ({ readonly verb: "put-group"; readonly name: string; readonly spec: SecurityGroupInput } & Match)
-  /** Hosts load it again, whether or not they think that they have it: these, or all. */
+  /** Hosts load it again, even if they already have it: these, or all. */
   | { readonly verb: "commit-group"; readonly name: string; readonly hosts?: readonly string[] }
   /** What may change while an endpoint is attached; what is left out stays. */
   | ({ readonly verb: "patch-endpoint"; readonly name: string; readonly patch: EndpointPatch } & Match)

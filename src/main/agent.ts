@@ -59,6 +59,7 @@ export const AGENT_DEFAULTS = {
 export async function runAgent(flags: Flags, world: Surroundings): Promise<number> {
   const settings = await settingsOf("agent", AGENT_SETTINGS, flags, world.env);
   if (process.getuid?.() !== 0) throw notRoot();
+  checkSettings(settings);
   optimizeEarly();
   const url = serverUrl(settings.server ?? missingServer(), "--server");
   const host = settings.host ?? hostname();
@@ -109,7 +110,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const hatches = [cniHatch({ agent, host, door, journal, kernel, clock, log })];
   const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, door, disk, host), hatches);
   if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);
-  log("agent started", { host, underlay, server: url, socket, pid: process.pid });
+  log("agent starting", { host, underlay, server: url, socket, pid: process.pid });
   try {
     await together(signal, [
       (either) => agent.run(either),
@@ -123,6 +124,12 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   }
   log("agent stopped; the kernel stays as it is");
   return 0;
+}
+
+/** What is wrong in the settings is told before anything is made. */
+function checkSettings({ http, slices }: Settings): void {
+  if (http !== undefined) listenAddress(http, "--http");
+  if (slices !== undefined) wordsOf(slices, "--slices");
 }
 
 function notRoot(): Fault {

@@ -28,13 +28,15 @@ const SOCKET = "/run/weft/server.sock";
 export async function runServer(flags: Flags, world: Surroundings): Promise<number> {
   const settings = await settingsOf("server", SETTINGS, flags, world.env);
   const liveness = livenessFrom(settings);
+  const named = settings["new-network-groups"];
+  const groups = named === undefined ? undefined : wordsOf(named, "--new-network-groups");
+  // What is wrong in the settings is told before a store and tokens are made.
+  listenAddress(settings.listen ?? LISTEN, "--listen");
   optimizeEarly();
   const directory = settings["data-dir"] ?? DATA_DIR;
   makeDirectory(directory);
   const store = openSqliteStore(join(directory, "weft.db"));
   const metrics = createMetrics();
-  const named = settings["new-network-groups"];
-  const groups = named === undefined ? undefined : wordsOf(named, "--new-network-groups");
   const control = await Control.open(store, {
     clock: world.clock,
     meter: metrics.meter,

@@ -8,7 +8,7 @@ import { Fault } from "../model/fault.ts";
 /** What of the control plane decides about tokens. */
 export type TokenKeeper = {
   hasToken(role: TokenRole): boolean;
-  /** Throws a Fault if nobody has this token. */
+  /** Throws a Fault if the server does not know this token. */
   identify(token: string): { readonly role: string };
   setToken(role: TokenRole, token: string): Promise<void>;
   newToken(): string;

@@ -80,6 +80,8 @@ export type FaultDetail = {
   readonly fix: string;
   /** What stands in the way, when it is a list: endpoints, hosts. */
   readonly blockers?: readonly string[];
+  /** What is listed is not in the way: it would be lost if one went on. */
+  readonly isLoss?: true;
 };
 
 export class Fault extends Error {

@@ -42,7 +42,7 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
     case "maximum": {
       const range = `a number ${String(param("comparison"))} ${String(param("limit"))}`;
       const what = `${where}: expected ${range}, got ${shown(found)}`;
-      return new Fault(rangeReason(where), { what, where, fix: "choose a number in range" });
+      return new Fault(rangeReason(where), { what, where, fix: `choose ${range}` });
     }
     default:
       return new Fault("request-invalid", {
@@ -53,7 +53,7 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
   }
 }
 
-const SEE_SCHEMA = "see GET /openapi.json for the form of a request";
+const SEE_SCHEMA = "correct it; examples/ has files, and GET /openapi.json the form of every request";
 
 /** A `request-invalid` Fault about one field. */
 export function invalid(where: string, expected: string, found: unknown, fix: string): Fault {

@@ -61,7 +61,9 @@ describe("paths between hosts", { skip: whyNoKernelTests() ?? false, timeout: 18
     assert.deepEqual(named(seen), ["h1-h2 failed"]);
     await until("both tell what they see", async () => {
       const text = obstacles(await paths());
-      return /h1: its packets to UDP 4789 arrive/.test(text) && /h2: .*nothing from there arrives/.test(text);
+      return (
+        /h1: packets from h2 to UDP 4789 arrive here/.test(text) && /h2: .*nothing from it arrives here/.test(text)
+      );
     });
     await nft(cluster.netnsOf("h1"), "delete table ip other");
     await proven(3);

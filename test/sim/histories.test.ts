@@ -59,7 +59,7 @@ async function live(seed: number): Promise<void> {
   for (const host of seeing) {
     // Where servers give hosts up by themselves, a host that none has heard for long gives no addresses.
     if (!mayReclaim) await attach(world, host, "kept", `${host.name}x`);
-    assert.match(host.running?.agent.report.conditions[0] ?? "", /has followed a server to revision/);
+    assert.match(host.running?.agent.report.conditions[0] ?? "", /has newer data than this server/);
   }
   for (const { host } of told) {
     const done = world.control?.acceptHistory(host ?? "");

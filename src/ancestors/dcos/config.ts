@@ -91,6 +91,11 @@ export function parseDcosConfig(text: string, file: string): DcosConfig {
   if (root === undefined)
     complain(reading, "", "yaml-invalid", { what: "the file is empty", fix: "give the config.yaml of a cluster" });
   const keys = (root && membersOf(root)) ?? new Map<string, Field>();
+  if (root !== undefined && !FILE_KEYS.some((key) => keys.has(key)))
+    complain(reading, "", "yaml-invalid", {
+      what: "the file has none of the keys that Weft reads of a DC/OS configuration",
+      fix: `check that this is the config.yaml of a cluster; it has, for instance, ${FILE_KEYS.slice(0, 3).join(", ")}`,
+    });
   throwProblems(reading);
 
   const given = keys.get("dcos_overlay_network");

@@ -250,6 +250,7 @@ const LISTS = {
 const COMMANDS: { readonly [K in keyof typeof LISTS]?: string } = {
   membership: "network members NETWORK",
   migration: "network migration list",
+  securitygroup: "sg list",
 };
 /** The Fault for a name that is not there. */
 export function unknown(kind: keyof typeof LISTS, name: string, where: string): Fault {

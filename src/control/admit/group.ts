@@ -79,17 +79,12 @@ export function deleteGroup(draft: Draft, name: string): void {
     throw new Fault("forbidden", {
       what: `the group "${DEFAULT_GROUP}" cannot be deleted`,
       why: "it is always there",
-      fix: "take it off networks and endpoints, or change its rules",
+      fix: "remove it from networks and endpoints, or change its rules",
     });
   }
   const blockers = usersOf(draft.view, name);
   if (blockers.length > 0)
-    throw inUse(
-      `security group "${name}" is in use`,
-      "its rules would be gone for them",
-      "take it off first",
-      blockers,
-    );
+    throw inUse(`security group "${name}" is in use`, "these use the group", "remove it from them first", blockers);
   draft.remove("securitygroup", name);
 }
 

@@ -39,7 +39,7 @@ export function migrate(draft: Draft, request: MigrationRequest): Migration {
   const target = get(view, "network", to);
   if (target === undefined || from === to) {
     throw new Fault("request-invalid", {
-      what: `from "${from}" to "${to}" is no way`,
+      what: `source and destination are the same network, "${to}"`,
       where: "to",
       fix: "name two different networks",
     });

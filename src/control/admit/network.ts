@@ -273,9 +273,10 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
     (old.spec.subnets.every((subnet) => spec.subnets.some((s) => standsOn(subnet, s))) ? undefined : "subnets");
   if (field === undefined) return;
+  const users = endpointsOf(view, old.name).length > 0 ? "endpoints" : "reservations";
   throw inUse(
     `the ${field} of network "${old.name}" cannot change`,
-    `it has ${endpointsOf(view, old.name).length > 0 ? "endpoints" : "reservations"} that stand on it`,
+    `${users} use ${field === "subnets" ? "these subnets" : "it"}`,
     "detach or delete them first",
     blockers,
   );

@@ -260,7 +260,7 @@ export function settleReservations(draft: Draft, network: Network): void {
     if (strayGateway(each.spec, root) !== undefined) lost.push(`${reservationText(each)}: its gateway`);
   if (lost.length === 0) return;
   throw inUse(
-    `network "${network.name}" cannot change so`,
+    `this change of network "${network.name}" is refused`,
     "what is reserved from it would lose its place, or be a gateway",
     "return these pieces first (weft network range remove), or shrink them",
     lost,

@@ -101,10 +101,10 @@ function refusal(network: Network, losers: readonly Endpoint[], holds: readonly 
     ...holds.map((hold) => `hold ${spanText(hold)} of ${hold.spec.owner}`),
   ];
   return inUse(
-    `the ranges of network "${network.name}" cannot change so`,
+    `this change of the ranges of network "${network.name}" is refused`,
     "leases and holds would lose their place",
     network.spec.reservedFrom === undefined
-      ? "detach and release them first, or use force: their hosts are asked to detach them"
+      ? "detach and release them first, or use --force: endpoints are detached, holds are released"
       : "detach and release them first: what is returned may be somebody else's at once",
     blockers,
   );

@@ -50,9 +50,9 @@ export async function check(parts: CheckParts, request: CheckRequest): Promise<C
 function checkRequest(snapshot: Snapshot, { network, host, repair, evict }: CheckRequest): void {
   if (evict === true && repair !== true)
     throw new Fault("request-invalid", {
-      what: "evict is part of a repair",
+      what: "--evict needs --repair",
       where: "evict",
-      fix: "ask for repair, too, or leave it out",
+      fix: "give both, or leave --evict out",
     });
   if (network !== undefined && !snapshot.networks.some((one) => one.name === network))
     throw new Fault("network-unknown", {
