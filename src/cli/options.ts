@@ -54,7 +54,7 @@ export function waitingFor(command: Command, what: string): Command {
 }
 
 export function sure(command: Command, force: string): Command {
-  return command.option("--force", force).option("-y, --yes", "do not ask");
+  return command.option("--force", force).option("-y, --yes", "do not ask before something is lost");
 }
 
 /** An option's whole number, or undefined if it was not given; a Fault `request-invalid` for anything else. */

@@ -55,6 +55,8 @@ test("help of what is not there is refused; help of a verb is the verb's", async
 });
 
 test("what is given is answered in the same words", async () => {
+  await fails("status --wait=path", 2, /--wait=paths/);
+  await fails("network create x --subnet 10.1.0.0/16 --wait=soon", 2, /where {2}--wait/);
   await fails("sg delete nope", 3, /see `?weft sg list/);
   await fails("attach --netns a --pid 1 --network b", 2, /both --netns and --pid/);
   await fails("host accept-history h1 --all", 2, /both names and --all/);

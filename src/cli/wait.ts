@@ -60,8 +60,18 @@ function unprovenAmong({ paths }: ClusterStatus, ready: readonly HostCondition[]
 export function wishOf(wait: string, mayBePaths = false): { readonly ms: number; readonly paths: boolean } {
   const rest = mayBePaths ? /^paths(?:,(.+))?$/.exec(wait) : null;
   const time = rest === null ? wait : (rest[1] ?? SECONDS);
-  const ms = /^(?:0|[1-9]\d{0,6})$/.test(time) ? Number(time) * 1000 : parseDuration(time, "--wait");
-  return { ms, paths: rest !== null };
+  const isSpan = /^[1-9]\d*(?:ms|s|m|h|d)$/.test(time);
+  const ms = /^(?:0|[1-9]\d{0,6})$/.test(time) ? Number(time) * 1000 : undefined;
+  if (ms === undefined && !isSpan && mayBePaths) throw noWish(wait);
+  return { ms: ms ?? parseDuration(time, "--wait"), paths: rest !== null };
+}
+
+function noWish(wait: string): Fault {
+  return new Fault("request-invalid", {
+    what: `"${wait.slice(0, 40)}" is nothing to wait for`,
+    where: "--wait",
+    fix: "write it like --wait, --wait=30, --wait=5m, --wait=paths or --wait=paths,30",
+  });
 }
 
 /** With --wait: looks again and again until nothing is pending; without, does not look at all. */

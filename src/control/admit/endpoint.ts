@@ -246,6 +246,7 @@ const LISTS = {
   migration: "migration-unknown",
   securitygroup: "group-unknown",
 } as const;
+const CALLED: Readonly<Record<string, string>> = { securitygroup: "security group", vrf: "VRF" };
 /** Commands that show what there is, where the kind is not its noun. */
 const COMMANDS: { readonly [K in keyof typeof LISTS]?: string } = {
   membership: "network members NETWORK",
@@ -255,7 +256,7 @@ const COMMANDS: { readonly [K in keyof typeof LISTS]?: string } = {
 /** The Fault for a name that is not there. */
 export function unknown(kind: keyof typeof LISTS, name: string, where: string): Fault {
   return new Fault(LISTS[kind], {
-    what: `there is no ${kind === "securitygroup" ? "security group" : kind} "${name.slice(0, 80)}"`,
+    what: `there is no ${CALLED[kind] ?? kind} "${name.slice(0, 80)}"`,
     where,
     fix: `see \`weft ${COMMANDS[kind] ?? `${kind} list`}\``,
   });
