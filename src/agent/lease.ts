@@ -106,7 +106,7 @@ function chosen(segments: readonly Segment[], { network, slice }: LeaseRequest):
   throw new Fault("request-invalid", {
     what: `network "${network}" has no slice "${slice}" on this host`,
     where: "slice",
-    fix: `choose one of ${segments.map((s) => s.slice).join(", ")}`,
+    fix: segments[0]?.slice === undefined ? "leave it out" : `choose one of ${segments.map((s) => s.slice).join(", ")}`,
   });
 }
 

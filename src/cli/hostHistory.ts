@@ -3,8 +3,9 @@
 import type { Command } from "commander";
 import { Fault } from "../model/fault.ts";
 import type { Cli } from "./cli.ts";
-import { connect } from "./connect.ts";
+import { type ServerClient, connect } from "./connect.ts";
 import { count } from "./io.ts";
+import { checkKnown } from "./known.ts";
 import { remote } from "./options.ts";
 import type { RemoteOptions } from "./place.ts";
 import { confirm } from "./refuse.ts";
@@ -36,8 +37,19 @@ async function acceptHistory(cli: Cli, names: readonly string[], options: Accept
   const asking = ((await server.status()).conditions ?? []).filter((one) => one.reason === "another-history");
   const hosts = options.all === true ? asking.flatMap((one) => one.host ?? []) : names;
   if (hosts.length === 0) return cli.io.err("No host is waiting for accept-history.\n");
+  for (const host of hosts) if (!asking.some((one) => one.host === host)) await checkAsks(server, host);
   const lines = hosts.map((host) => asking.find((one) => one.host === host)?.message ?? `host ${host}`);
   await confirm(cli.io, "Removing from these hosts everything that this server does not know", lines, options.yes);
   for (const host of hosts) await server.acceptHistory(host);
   cli.io.err(`${count(hosts.length, "host")} will follow this server within seconds; see weft status\n`);
+}
+
+/** Before anybody is asked to confirm: a host that there is not, or that follows this server already. */
+async function checkAsks(server: ServerClient, host: string): Promise<void> {
+  checkKnown({ host }, { networks: [], hosts: await server.list("host") });
+  throw new Fault("not-found", {
+    what: `host "${host}" asks for nothing: it has not shown another history in the last minute`,
+    where: `host/${host}`,
+    fix: "see weft status; a host that knows another history asks every few seconds while its agent runs",
+  });
 }

@@ -241,9 +241,16 @@ async function showLease(cli: Cli, text: string, options: ReadOptions & Filter):
 
 /** Whether a row is about the address: a hold may span it, and a lease is of its MAC, too. */
 function isOf(lease: Lease, address: string, ip: Ip | undefined): boolean {
-  if (lease.address === address || (ip === undefined && lease.mac === address)) return true;
+  if (lease.address === address) return true;
+  if (ip === undefined) return lease.mac === address || isInMacs(lease, address);
   const [first, last] = [ipOf(firstOf(lease)), ipOf(lease.address.split("-")[1] ?? "")];
   return compareIp(first, ip) <= 0 && last?.family === ip?.family && compareIp(ip, last) <= 0 && first !== undefined;
+}
+
+/** Of a span of MACs, as holds and reservations have them. */
+function isInMacs(lease: Lease, mac: string): boolean {
+  const [first, last] = lease.address.split("-").map(macOf);
+  return first !== undefined && last !== undefined && first <= mac && mac <= last;
 }
 
 function leaseText(cli: Cli, lease: Lease): string {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HostCondition, HostStatus } from "../model/status.ts";
 import { statusText } from "./status.ts";
+import { pendingAt } from "./wait.ts";
 
 const plain = { color: false };
 
@@ -44,11 +45,14 @@ test("who lags, is away or was never there does not count; errors and conditions
     cluster: "c",
     revision: 7,
     hosts: [host("h1", 6, { errors: ["ip link add x: EBUSY"], conditions: ["block full"] }), away, expected],
-    conditions: [{ object: "network/blue", message: 'no block left for host "h3"' }],
+    conditions: [{ reason: "exhausted", object: "network/blue", message: 'no block left for host "h3"' }],
   });
   assert.match(text, /^converged at revision 7 on 0 of 3 hosts\n/);
   assert.match(text, /^h3 +expected +192\.0\.2\.3 +- +- +- +- +0$/m);
-  assert.ok(text.endsWith('\nh1: error ip link add x: EBUSY\nh1: block full\nno block left for host "h3"\n'), text);
+  assert.ok(
+    text.endsWith('\nh1: error ip link add x: EBUSY\nh1: block full\nexhausted: no block left for host "h3"\n'),
+    text,
+  );
 });
 
 test("an empty cluster has nothing to converge", () => {
@@ -56,4 +60,14 @@ test("an empty cluster has nothing to converge", () => {
     statusText(plain, { cluster: "c", revision: 0, hosts: [] }),
     "converged at revision 0 on 0 of 0 hosts\n",
   );
+});
+
+test("a wait goes on while no host is ready; one that is away beside a ready one is not waited for", () => {
+  const away: HostCondition = { ...host("h2", 7), state: "suspect" };
+  const gone: HostCondition = { ...host("h3", 7), state: "reclaimed" };
+  const none = { cluster: "c", revision: 7, hosts: [away, gone] };
+  assert.deepEqual(pendingAt(none, 7)?.missing, ["h2 is suspect"]);
+  assert.equal(pendingAt({ ...none, hosts: [away, host("h1", 7)] }, 7), undefined);
+  assert.equal(pendingAt({ ...none, hosts: [gone] }, 7), undefined);
+  assert.equal(pendingAt({ ...none, hosts: [] }, 7), undefined);
 });

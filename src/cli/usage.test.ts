@@ -126,6 +126,7 @@ describe("against a server", () => {
     for (const [words, reason, see] of [
       ["network show nope", "network-unknown", "weft network list"],
       ["host show nope", "host-unknown", "weft host list"],
+      ["host accept-history nope", "host-unknown", "weft host list"],
       ["vrf show nope", "vrf-unknown", "weft vrf list"],
       ["pool show nope", "pool-unknown", "weft pool list"],
       ["sg show nope", "group-unknown", "weft sg list"],

@@ -17,7 +17,8 @@ export function hasReached(host: HostCondition, revision: number): boolean {
 
 /** Hosts that count: those that report. One that is away catches up when it is back; nobody can wait for that. */
 export function readyHosts(status: ClusterStatus): readonly HostCondition[] {
-  return status.hosts.filter((host) => host.state === "ready");
+  // One with another history is heard, and reports nothing.
+  return status.hosts.filter((host) => host.state === "ready" && host.status !== undefined);
 }
 
 /** What a wait still lacks: a line for people, and one for each thing that is missing. */
@@ -33,9 +34,23 @@ export async function waitFor(
   await waitUntil(io, wait, async () => pendingAt(await status(), revision, wait));
 }
 
-/** Undefined once every ready host has reached the revision, and with --wait=paths packets pass between them. */
+/**
+ * Undefined once every ready host has reached the revision, and with --wait=paths packets pass between them. Where
+ * hosts have joined, one at least has to report.
+ */
 export function pendingAt(status: ClusterStatus, revision: number, wait?: string): Pending | undefined {
   const hosts = readyHosts(status);
+  const silent = status.hosts.filter(({ state }) => state !== "reclaimed" && state !== "expected");
+  // With none that reports, what is stored is in nobody's kernel: that is no success.
+  if (hosts.length === 0 && silent.length > 0) {
+    const text = `waiting for a host that reports, of ${count(silent.length, "host")}`;
+    return {
+      text,
+      missing: silent.map(({ host, state }) =>
+        state === "ready" ? `${host} does not follow this server` : `${host} is ${state}`,
+      ),
+    };
+  }
   const missing = hosts.filter((host) => !hasReached(host, revision));
   const isForPaths = wait !== undefined && wishOf(wait, true).paths;
   if (missing.length === 0) return isForPaths ? unprovenAmong(status, hosts) : undefined;

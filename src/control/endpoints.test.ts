@@ -39,6 +39,7 @@ test("an endpoint of a global network gets address and MAC in its own commit", a
     "addresses[0]",
   );
   await refuses(lab, "address-invalid", /is not an IP address/, wish({ addresses: ["10.7.0.300"] }));
+  await refuses(lab, "request-invalid", /has no slice "r"/, wish({ slice: "r" }), "slice");
   await refuses(lab, "request-invalid", /second IPv4/, wish({ addresses: ["10.7.0.3", "10.7.0.4"] }));
   await refuses(lab, "address-taken", /MAC 0a:00:00:00:00:01 is taken/, wish({ mac: "0a:00:00:00:00:01" }));
   await refuses(lab, "address-taken", /the gateway has it/, wish({ mac: "02:00:0a:07:00:01" }));

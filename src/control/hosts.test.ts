@@ -410,3 +410,25 @@ test("a copy of a host is refused while the host is heard, and both are named; a
     [],
   );
 });
+
+test("a host with another history is heard: neither silent nor suspect, also once it is accepted", async () => {
+  const lab = await openLab();
+  for (const n of [1, 2]) await lab.join(n);
+  const { control: reopened } = await openLab(lab.store, {}, { now: 9_000_000, offset: 0 });
+  const reasons = async () => (await reopened.conditions()).map((one) => one.reason).sort();
+  const states = async () => (await reopened.status()).hosts.map((one) => one.state);
+  assert.deepEqual(await states(), ["suspect", "suspect"]);
+  for (const host of ["h1", "h2"])
+    await assert.rejects(reopened.snapshot({ role: "host", host }, { history: "other", revision: 999 }));
+  await reopened.sweep();
+  assert.deepEqual(
+    [await states(), await reasons()],
+    [
+      ["ready", "ready"],
+      ["another-history", "another-history"],
+    ],
+  );
+  for (const host of ["h1", "h2"]) await reopened.acceptHistory(host);
+  await reopened.sweep();
+  assert.deepEqual([await states(), await reasons()], [["ready", "ready"], []]);
+});

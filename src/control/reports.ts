@@ -64,8 +64,9 @@ export class Reports {
   heard(host: string): Heard {
     const status = this.#latest.get(host);
     const saidAtMs = status?.reportedAtMs ?? this.#sinceMs.get(host) ?? this.#openedAtMs;
-    const heardAtMs = Math.max(saidAtMs, this.#sightedAtMs.get(host) ?? 0);
-    return { host, heardAtMs, hasReported: status !== undefined };
+    const sightedAtMs = this.#sightedAtMs.get(host);
+    const heardAtMs = Math.max(saidAtMs, sightedAtMs ?? 0);
+    return { host, heardAtMs, hasReported: status !== undefined || sightedAtMs !== undefined };
   }
 
   liveness(host: string): Liveness {

@@ -78,8 +78,13 @@ function partsOf(network: Network, blocks: readonly Cidr[], slice: string | unde
   if (slice === undefined) return [...blocks];
   const n = slices.findIndex(({ name }) => name === slice);
   if (n >= 0) return blocks.map((block) => sliceAt(block, n, slices.length));
-  throw new Fault("request-invalid", {
-    what: `network "${network.name}" has no slice "${slice}"`,
+  throw noSlice(network, slice);
+}
+
+/** A network without slices, or without this one. */
+export function noSlice({ name: network, spec: { slices = [] } }: Network, slice: string): Fault {
+  return new Fault("request-invalid", {
+    what: `network "${network}" has no slice "${slice}"`,
     where: "slice",
     fix: slices.length === 0 ? "leave it out" : `choose one of ${slices.map(({ name }) => name).join(", ")}`,
   });

@@ -12,7 +12,7 @@ import { endpointName } from "../../model/resource.ts";
 import type { Draft } from "../draft.ts";
 import { type View, get } from "../view.ts";
 import type { Viewer } from "../write.ts";
-import { gatewayMac, localAddresses, macTaken } from "./addresses.ts";
+import { gatewayMac, localAddresses, macTaken, noSlice } from "./addresses.ts";
 import { type Context, within } from "./context.ts";
 import { endLease } from "./freed.ts";
 import { type Lease, globalLease, unknownRange } from "./lease.ts";
@@ -46,6 +46,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
   checkTakes(host, network, by);
   const isGlobal = network.spec.ipam === "global";
   if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
+  if (isGlobal && claim.slice !== undefined) throw noSlice(network, claim.slice);
   const qos = patched(undefined, parseQos(claim.qos ?? {}, "qos"));
   const lease: Lease = isGlobal
     ? globalLease(draft, network, claim, name, context)
@@ -63,7 +64,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
     mac: lease.mac ?? macOf(view, network, claim, lease.ips, name),
     addresses: lease.ips.map(formatIp),
     ...own,
-    ...(claim.slice === undefined || isGlobal ? {} : { slice: claim.slice }),
+    ...(claim.slice === undefined ? {} : { slice: claim.slice }),
     ...(claim.workload === undefined ? {} : { workload: claim.workload }),
     ...(claim.joined === true ? { joined: true } : {}),
     ...(claim.defaultRoute === undefined ? {} : { defaultRoute: claim.defaultRoute }),
