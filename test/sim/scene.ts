@@ -139,7 +139,7 @@ export class Scene {
   }
 }
 
-export function asked<T>(promise: Promise<T>): Asked<T> {
+function asked<T>(promise: Promise<T>): Asked<T> {
   const result: Asked<T> = { state: "pending", value: undefined, reason: undefined };
   promise.then(
     (value) => Object.assign(result, { state: "done", value }),
