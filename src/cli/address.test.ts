@@ -143,6 +143,9 @@ describe("addresses", () => {
     await works(/State: +held\nOwner: +ops/, "lease", "show", "10.30.0.20");
     await works(/State: +free/, "lease", "show", "10.30.0.99");
     await fails(3, /10.99.0.1 is in no network/, "lease", "show", "10.99.0.1");
+    await fails(3, /02:00:00:00:00:77 is in no network/, "lease", "show", "02:00:00:00:00:77");
+    const [one, ...more] = JSON.parse((await weft(["lease", "show", "02:00:0a:1e:00:0b", "-o", "json"])).stdout);
+    assert.deepEqual([one.address, more], ["10.30.0.11", []], "a MAC shows its own leases alone");
     await works(
       /^FROM +UNTIL +NETWORK +OWNER +HOST\n\S+ \S+ +\S+ \S+ +lan +web +h7\n$/,
       "lease",
