@@ -34,7 +34,7 @@ test("one that is gone is found anew, and stays then", async () => {
 
 test("one that was given is a person's word: nothing else is taken for it", async () => {
   const { has, underlay } = hostWith({ "192.0.2.9": 9000 });
-  await assert.rejects(underlay.now(), isGone(/give it back to the host/));
+  await assert.rejects(underlay.now(), isGone(/add the address to the host/));
   has.set("192.0.2.1", 1500);
   assert.equal((await underlay.now()).underlay, "192.0.2.1");
 });

@@ -11,6 +11,7 @@ import {
   type ObjectKind,
   type ObjectOf,
   type Op,
+  WEFT_ROUTE_METRIC,
   deviceOf,
   isLink,
 } from "./state.ts";
@@ -31,13 +32,16 @@ export function diff(actual: KernelState, desired: KernelState): Op[] {
   return ops.sort((a, b) => rankOf(a, moved) - rankOf(b, moved));
 }
 
-/** Destinations of new routes: a stale one of another link goes before, because the kernel has one per metric. */
+/**
+ * Destinations of new routes: a stale one of the same metric goes before, because the kernel has one per destination
+ * and metric. One of another metric goes after, so that there is a route at every moment.
+ */
 function movedRoutes(ops: readonly Op[]): ReadonlySet<string> {
   return new Set(ops.flatMap(({ op, object }) => (op === "add" && object.kind === "route" ? placeOf(object) : [])));
 }
 
-function placeOf({ ns, dst }: ObjectOf<"route">): string {
-  return `${ns} ${dst}`;
+function placeOf({ ns, dst, metric = WEFT_ROUTE_METRIC }: ObjectOf<"route">): string {
+  return `${ns} ${dst} ${metric}`;
 }
 
 /**

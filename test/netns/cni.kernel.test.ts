@@ -189,12 +189,17 @@ describe("CNI", { skip: whyNoKernelTests() ?? false, timeout: 300_000 }, () => {
     assert(await cluster.reaches(a.name, there.ips[0].address.split("/")[0]));
     const routes = await must("ip", "-n", a.name, "route");
     assert.match(routes, /default via 10\.93\.\d+\.1 dev eth0/);
-    // A routed network has other hosts' blocks behind its gateway.
+    // A routed network has other hosts' blocks behind its gateway, and the first interface leads there already.
     const third = await done("ADD", { ...a, ifname: "net2", config: conf("local", { name: "local-again" }) });
+    assert.deepEqual(third.routes, []);
+    const onlyThat = await fresh();
+    const further = conf("local", { defaultRoute: false });
+    const alone = await done("ADD", { ...onlyThat, ifname: "net2", config: further });
     assert.deepEqual(
-      third.routes.map((route: Json) => route.dst),
+      alone.routes.map((route: Json) => route.dst),
       ["10.93.0.0/16"],
     );
+    await done("DEL", { ...onlyThat, ifname: "net2", config: further });
     await done("DEL", { ...a, ifname: "net2", config: conf("local", { name: "local-again" }) });
     await done("DEL", { ...a, ifname: "net1", config: conf("global") });
     await done("DEL", { ...a, config: conf("local") });
