@@ -123,7 +123,8 @@ function foreign(host: string, { history, revision }: Position, endedAt: number 
     where: `host/${host}`,
     why: "the server was probably restored from a backup; or its store lost writes, or is a copy",
     fix:
-      "the host keeps what it has. Start the server with the newer store; or, if what this server has holds from " +
-      `now on, see what the host would lose (weft plan, weft endpoint list), then: weft host accept-history ${host}`,
+      "the host keeps what it has. Start the server with the newer store. Or, if what this server has is to hold " +
+      "from now on: weft network list and weft endpoint list say what the host will keep; everything else on it is " +
+      `removed by weft host accept-history ${host}`,
   });
 }
