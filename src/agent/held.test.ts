@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type KernelObject, type Veth, keyOf, stateOf } from "../datapath/state.ts";
+import { portName } from "../datapath/names.ts";
 import type { Endpoint } from "../model/resource.ts";
-import { merged, record, withoutTheirs } from "./held.ts";
+import { merged, nearOf, pairsIn, placeOf, portsIn, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
+import type { Entry } from "./journal.ts";
 
 const BRIDGE: KernelObject = {
   kind: "bridge",
@@ -100,4 +102,93 @@ test("an address that an endpoint of this host is allowed is its workload's to a
   assert.deepEqual(left(endpoint("h2", "10.7.0.99")), all);
   const frames = endpoint("h1");
   assert.deepEqual(left({ ...frames, spec: { ...frames.spec, addresses: [] } }), []);
+});
+
+test("what was refused was not done; what is set is as it was set", () => {
+  const busy = { class: "busy", message: "EBUSY" } as const;
+  const set = { op: "set", from: PORT, object: { ...PORT, mtu: 9000 } } as const;
+  const state = () => new Map(stateOf([BRIDGE, PORT]));
+  assert.deepEqual(record(state(), [{ op: set }]), new Map(stateOf([BRIDGE, set.object])));
+  assert.deepEqual(record(state(), [{ op: set, refusal: busy }]), state());
+  assert.deepEqual(record(state(), [{ op: { op: "remove", object: PORT }, refusal: busy }]), state());
+  assert.deepEqual(record(new Map(), [{ op: { op: "add", object: PORT }, refusal: busy }]), new Map());
+  const given = state();
+  assert.equal(record(given, []), given);
+});
+
+test("what hangs on one link is not forgotten with another, nor what hangs on none", () => {
+  const on = (ns: KernelObject["ns"], dev: string): KernelObject =>
+    ({ kind: "address", ns, dev, cidr: "10.7.0.9/32" }) as KernelObject;
+  const table: KernelObject = { kind: "nft", ns: "vrf:blue", digest: "d", body: "" };
+  const others = [
+    on("vrf:red", "wp1"),
+    on("/run/netns/db", "eth0"),
+    on("/run/netns/web", "eth1"),
+    on("vrf:blue", "wp2"),
+    table,
+  ];
+  const state = new Map(stateOf([BRIDGE, PORT, on("vrf:blue", "wp1"), on("/run/netns/web", "eth0"), ...others]));
+  assert.deepEqual(record(state, [{ op: { op: "remove", object: PORT } }]), held(...others));
+  // A bridge has one end, and an entry takes nothing along.
+  const bridge = new Map(stateOf([BRIDGE, PORT, on("vrf:blue", "wb-blue")]));
+  assert.deepEqual(record(bridge, [{ op: { op: "remove", object: BRIDGE } }]), new Map(stateOf([PORT])));
+  const both = stateOf([PORT, on("vrf:blue", "wp1"), on("/run/netns/web", "eth0")]);
+  assert.deepEqual(
+    record(new Map(both), [{ op: { op: "remove", object: on("vrf:blue", "wp1") } }]),
+    new Map(stateOf([PORT, on("/run/netns/web", "eth0")])),
+  );
+});
+
+test("an operation that was refused is undone by its opposite", () => {
+  assert.deepEqual(undone({ op: "add", object: PORT }), { op: "remove", object: PORT });
+  assert.deepEqual(undone({ op: "remove", object: PORT }), { op: "add", object: PORT });
+  assert.deepEqual(undone({ op: "set", from: AHEAD, object: PORT }), { op: "remove", object: PORT });
+});
+
+test("where something is: the link that it is or is on, the place of a table, an element by itself", () => {
+  const at = { ns: "vrf:blue" } as const;
+  const objects: readonly (readonly [KernelObject, string])[] = [
+    [PORT, "vrf:blue wp1"],
+    [BRIDGE, "vrf:blue wb-blue"],
+    [{ ...at, kind: "address", dev: "wp1", cidr: "10.7.0.1/16" }, "vrf:blue wp1"],
+    [{ ...at, kind: "route", dev: "wp1", dst: "10.8.0.0/16", via: "10.7.0.1", onlink: false }, "vrf:blue wp1"],
+    [{ ...at, kind: "netns" }, "vrf:blue netns"],
+    [{ ...at, kind: "nft", digest: "d", body: "" }, "vrf:blue nft"],
+  ];
+  for (const [object, place] of objects) assert.equal(placeOf(object), place);
+  const [one, other] = ["wp1", "wp2"].map((key) => placeOf({ ...at, kind: "element", set: "ports", key }));
+  assert.notEqual(one, other);
+  assert.equal(placeOf({ ...at, kind: "element", set: "ports", key: "wp1", value: "1" }), one);
+});
+
+test("ports are the near ends of pairs, also of those that were changed or are apart", () => {
+  const other: Veth = { ...PORT, name: "wp2", peer: { ...PORT.peer, ns: "/run/netns/db" } };
+  assert.deepEqual([...portsIn(look(PORT, other))], ["wp1", "wp2"]);
+  assert.deepEqual([...portsIn(look())], []);
+  const since = [{ op: { op: "add", object: PORT } }, { op: { op: "add", object: BRIDGE } }] as const;
+  assert.deepEqual(
+    [...pairsIn(since, new Set([other, BRIDGE]))].toSorted((a, b) => (a < b ? -1 : 1)),
+    ["vrf:blue wp1", "vrf:blue wp2"],
+  );
+  assert.equal(nearOf(PORT), "vrf:blue wp1");
+});
+
+test("while the server is away nothing is removed but the ports of those that are leaving", () => {
+  const veth = (name: string): Veth => ({ ...PORT, name: portName(name) });
+  const entry = (name: string, state: Entry["state"]): Entry => {
+    const endpoint = { kind: "endpoint", name, uid: name, revision: 1, spec: {} } as unknown as Endpoint;
+    return { endpoint, netnsId: "1", bootId: "b", state };
+  };
+  const entries = [entry("stays", "attached"), entry("leaves", "detaching")];
+  const address: KernelObject = { kind: "address", ns: "vrf:blue", dev: portName("leaves"), cidr: "10.7.0.1/16" };
+  const actual = look(veth("stays"), veth("leaves"), veth("strange"), address);
+  const changed = { ...BRIDGE, mtu: 9000 };
+  const desired = stateOf([changed, { kind: "netns", ns: "vrf:red" }]);
+  const left = withoutRemovals(actual, desired, entries);
+  assert.deepEqual(
+    left,
+    new Map(stateOf([changed, veth("stays"), veth("strange"), address, { kind: "netns", ns: "vrf:red" }])),
+  );
+  // A leaving one's name may be taken by another already.
+  assert.deepEqual(withoutRemovals(look(veth("leaves")), stateOf([veth("leaves")]), entries), held(veth("leaves")));
 });

@@ -371,8 +371,14 @@ function isRecord(value: unknown): value is Record {
   if (typeof value !== "object" || value === null) return false;
   if ("boot" in value) return typeof value.boot === "string";
   if ("remove" in value) return typeof value.remove === "string" && "atMs" in value && typeof value.atMs === "number";
-  if ("freed" in value) return typeof value.freed === "string" && "former" in value && typeof value.former === "object";
+  if ("freed" in value) return typeof value.freed === "string" && "former" in value && isFormer(value.former);
   return "put" in value && isEntry(value.put);
+}
+
+function isFormer(value: unknown): value is Former {
+  if (typeof value !== "object" || value === null) return false;
+  const { endpoint, atMs } = value as Partial<Former>;
+  return typeof endpoint === "string" && typeof atMs === "number";
 }
 
 function isEntry(value: unknown): value is Entry {

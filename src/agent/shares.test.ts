@@ -4,7 +4,8 @@ import { test } from "node:test";
 import type { KernelState, Ns } from "../datapath/state.ts";
 import { stateOf } from "../datapath/state.ts";
 import type { Clock } from "../model/clock.ts";
-import { type Resource, snapshotOf } from "../model/resource.ts";
+import { type Resource, type Snapshot, snapshotOf } from "../model/resource.ts";
+import { VirtualClock } from "../../test/sim/clock.ts";
 import { keepShares } from "./shares.ts";
 
 const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
@@ -55,4 +56,62 @@ test("flows of all addresses of an endpoint count as one, of a shared address as
   assert.deepEqual(of("10.7.0.2", "fd07::2", "10.7.0.98"), ["a", "a", "a"]);
   assert.deepEqual(of("10.7.0.3", "10.7.0.99"), ["b", "10.7.0.99"]);
   assert.deepEqual(of("10.7.0.4", "192.0.2.7"), ["", ""]);
+});
+
+test("it looks every five seconds, of what the agent knows then, and says what it ended", async () => {
+  const clock = new VirtualClock();
+  const startMs = clock.nowMs();
+  const stop = new AbortController();
+  const asked: string[] = [];
+  const logged: string[] = [];
+  const now = { ended: 0, snapshot: undefined as Snapshot | undefined };
+  const kernel = {
+    thinFlows: (ns: string, ownerOf: (address: string) => string) => {
+      asked.push(`${clock.nowMs() - startMs} ${ns} ${ownerOf("10.7.0.2")}`);
+      return now.ended;
+    },
+  };
+  const log = (message: string, fields: object) => void logged.push(`${message} ${JSON.stringify(fields)}`);
+  const done = keepShares({ host: "h1", kernel, clock, log }, stop.signal, () => ({
+    held: stateOf([table("vrf:blue")]),
+    snapshot: now.snapshot,
+  }));
+  await clock.advance(5_000);
+  assert.deepEqual([asked, logged], [["5000 vrf:blue "], []]);
+  Object.assign(now, { ended: 3, snapshot });
+  await clock.advance(5_000);
+  assert.equal(asked.at(-1), "10000 vrf:blue a");
+  assert.equal(logged.length, 1);
+  assert.match(logged[0] ?? "", /"ns":"vrf:blue","ended":3/);
+  await clock.advance(4_999);
+  stop.abort();
+  await clock.advance(10_000);
+  await done;
+  assert.equal(asked.length, 2);
+});
+
+test("a namespace's addresses are those of its VRF's networks: another VRF may have the same", async () => {
+  const stop = new AbortController();
+  const seen: string[] = [];
+  const thinFlows = (ns: string, ownerOf: (address: string) => string) => {
+    seen.push(`${ns} ${ownerOf("10.7.0.2")} ${ownerOf("10.7.0.3")}`);
+    if (ns === "vrf:red") stop.abort();
+    return 0;
+  };
+  const others = [
+    make("vrf", "red", { index: 2, vni: 4098, tunnelPort: 4789, vtepSubnets: [], vtepMacOui: "", hostAccess: false }),
+    make("network", "red", { driver: "vxlan", ipam: "global", vrf: "red", vni: 8, subnets: [{ cidr: "10.7.0.0/16" }] }),
+    make("endpoint", "r", { ...endpoint("r", "h1", ["10.7.0.2"]).spec, network: "red" }),
+  ];
+  const all = snapshotOf("c", 1, [
+    make("host", "h1", { underlay: "192.0.2.1", underlayMtu: 1500, order: 1 }),
+    ...snapshot.vrfs,
+    ...snapshot.networks,
+    ...snapshot.endpoints,
+    ...others,
+  ]);
+  const clock = { sleep: async () => undefined } as unknown as Clock;
+  const log = () => assert.fail("there is nothing to say");
+  await keepShares({ host: "h1", kernel: { thinFlows }, clock, log }, stop.signal, () => ({ held, snapshot: all }));
+  assert.deepEqual(seen, ["vrf:blue a b", "vrf:red r "]);
 });

@@ -136,7 +136,7 @@ async function verb(method: string, path: string, body: Buffer, agent: Agent, do
   if (path === "/v1/queues" && method === "GET") return { status: 200, body: { items: door.queues() } };
   if (path === "/v1/counters" && method === "GET") return { status: 200, body: { items: door.counters() } };
   if (path.startsWith("/v1/attachments/") && method === "DELETE") {
-    await door.detach(decodeURIComponent(path.slice("/v1/attachments/".length)));
+    await door.detach(nameIn(path.slice("/v1/attachments/".length)));
     return { status: 204 };
   }
   return question(method, path, agent);
@@ -167,6 +167,19 @@ function jsonIn(body: Buffer): unknown {
     return JSON.parse(body.toString());
   } catch (cause) {
     throw notJson(cause);
+  }
+}
+
+function nameIn(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    throw new Fault("request-invalid", {
+      what: `"${encoded}" is no name`,
+      where: "path",
+      why: "a % in a path is followed by two hexadecimal digits of UTF-8",
+      fix: "write a % of the name as %25",
+    });
   }
 }
 
