@@ -250,7 +250,7 @@ describe("an endpoint of a local network that the server never heard of", () => 
     assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec.addresses, ["10.2.1.2"]);
   });
 
-  test("is not, if its mark is not its own: a port is named after its endpoint, and that after owner and interface", async () => {
+  test("is not, if its mark is not its own: a port has the name of its endpoint", async () => {
     for (const alias of ["weft:endpoint:web.eth1", "weft:endpoint:other.eth0"]) {
       const { adopt, kernel, port } = await host([WEB]);
       const from = await port();
@@ -313,7 +313,7 @@ describe("an endpoint that the server knows", () => {
     assert.deepEqual(await adopt(false), TAKEN);
   });
 
-  test("elsewhere, or with other addresses, is an old record: of a local network the kernel's word counts", async () => {
+  test("elsewhere, or with other addresses, is an old record: the kernel counts for a local network", async () => {
     const others = { a: { netns: "/run/netns/other" }, b: { addresses: ["10.2.1.9"] }, c: { ifname: "eth9" } };
     for (const [key, other] of Object.entries(others)) {
       const record = { ...endpoint("near", ["10.2.1.2"]), name: "web.eth0" };
