@@ -20,7 +20,8 @@ const FOLDERS = ["agent", "control", "api", "client", "store", "ipam", "datapath
   (name) => `src/${name}`,
 );
 /** Scaffolding of tests. */
-const SCAFFOLDING = /\.test\.ts$|\/lab\.ts$|\/contract\.ts$|\/contract\/|\/fake[\w-]*\.ts$|\/any[A-Z]\w*\.ts$/;
+const SCAFFOLDING =
+  /\.test\.ts$|\/lab\.ts$|\/(?:contract|\w+Contract)\.ts$|\/contract\/|\/fake[\w-]*\.ts$|\/any[A-Z]\w*\.ts$/;
 
 type Options = {
   readonly places: readonly string[];

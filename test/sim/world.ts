@@ -3,10 +3,11 @@
 // crashes: the store, each host's journal, token and last snapshot; kernels survive agents.
 import { DIRECTIONS } from "../../src/model/qos.ts";
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { Agent } from "../../src/agent/agent.ts";
 import { answerAsks } from "../../src/agent/answer.ts";
 import { Door } from "../../src/agent/attach.ts";
-import { type Entry, type Former, memoryJournal } from "../../src/agent/journal.ts";
+import { type Entry, type Former, type Journal, memoryJournal } from "../../src/agent/journal.ts";
 import { Members } from "../../src/agent/members.ts";
 import { Standing, type StandingRecord } from "../../src/agent/standing.ts";
 import { Mirror } from "../../src/client/mirror.ts";
@@ -30,6 +31,7 @@ import type { ChangeSet, Endpoint, Snapshot } from "../../src/model/resource.ts"
 import { openMemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { settle, VirtualClock, WallClock } from "./clock.ts";
+import { HostDisk } from "./hostDisk.ts";
 import type { Machine } from "./packets.ts";
 import { assertReach } from "./reach.ts";
 
@@ -44,8 +46,8 @@ export type Host = {
   underlay: string;
   kernel: FakeKernel;
   bootId: string;
-  /** The disk. */
-  readonly entries: Map<string, Entry>;
+  /** The disk: what is in memory while the world has no disks. */
+  entries: Map<string, Entry>;
   readonly freed: Map<string, Former>;
   saved: Snapshot | undefined;
   token: string;
@@ -58,6 +60,8 @@ export type Host = {
   proposal: number;
   /** What its agent logged, for failures. */
   readonly log: string[];
+  /** Why its agent has given up, if it has: the server said no to it. */
+  ended: unknown;
   /** Undefined while the agent is dead. */
   running:
     | { readonly agent: Agent; readonly door: Door; readonly stop: AbortController; readonly mirror: Mirror }
@@ -65,6 +69,8 @@ export type Host = {
   isCut: boolean;
   /** Its journal takes no record. */
   isDiskFull: boolean;
+  /** Undefined in a world without disks. */
+  readonly disk: HostDisk | undefined;
   /** Workloads that live in namespaces of this host. */
   readonly workloads: Set<`/${string}`>;
   readonly wall: WallClock;
@@ -90,13 +96,15 @@ export class World {
   /** Hosts that the server gave up by itself, by the uid they had. */
   readonly givenUp = new Set<string>();
   readonly #liveness: LivenessSettings | undefined;
+  readonly #disks: string | undefined;
   #uids = 0;
   #expiring = new AbortController();
 
-  /** With `liveness`, the server also sweeps. */
-  constructor(random: (n: number) => number, liveness?: LivenessSettings) {
+  /** With `liveness`, the server also sweeps. Journals are files in the folder `disks`, if there is one. */
+  constructor(random: (n: number) => number, liveness?: LivenessSettings, disks?: string) {
     this.random = random;
     this.#liveness = liveness;
+    this.#disks = disks;
     this.#inner = emptyStore();
     this.store = this.#storeOverDisk();
   }
@@ -201,9 +209,11 @@ export class World {
       told: false,
       proposal: 1,
       log: [],
+      ended: undefined,
       running: undefined,
       isCut: false,
       isDiskFull: false,
+      disk: this.#disks === undefined ? undefined : new HostDisk(join(this.#disks, name)),
       workloads: new Set(),
       wall: new WallClock(this.clock),
       heardAtMs: this.clock.nowMs(),
@@ -227,10 +237,7 @@ export class World {
     const refused = new Set<number>();
     host.credential = host.token;
     const mirror = new Mirror({ transport, clock, random, ...saved });
-    const write = () => {
-      if (host.isDiskFull) throw new Fault("unavailable", { what: "the disk is full", fix: "free some space" });
-    };
-    const journal = memoryJournal(host.entries, host.freed, { bootId: host.bootId, write });
+    const journal = openJournal(host);
     const agent = new Agent({
       host: host.name,
       version: "simulated",
@@ -292,7 +299,8 @@ export class World {
       log,
     });
     host.running = { agent, door, stop, mirror };
-    void agent.run(stop.signal).catch(() => undefined);
+    host.ended = undefined;
+    void agent.run(stop.signal).catch((error: unknown) => (host.ended = error));
     void members.run(stop.signal);
   }
 
@@ -300,12 +308,22 @@ export class World {
   killAgent(host: Host): void {
     host.running?.stop.abort();
     host.running = undefined;
+    host.disk?.kill();
+  }
+
+  /** Somebody removes what says who the host is, and starts it. */
+  joinAnew(host: Host): void {
+    this.killAgent(host);
+    host.token = JOIN_TOKEN;
+    this.startAgent(host);
   }
 
   /** A machine with a copy of the host's disk: another boot, another address, nothing in its kernel. */
   clone(host: Host, underlay: string): Host {
-    const clone = { ...host, entries: new Map(host.entries), freed: new Map(host.freed), log: [], running: undefined };
-    const other: Host = { ...clone, workloads: new Set(), wall: new WallClock(this.clock), isCut: false };
+    const disk = this.#disks === undefined ? undefined : host.disk?.copied(join(this.#disks, `copy${++this.#uids}`));
+    const memory = { entries: new Map(host.entries), freed: new Map(host.freed), disk };
+    const clone = { ...host, ...memory, log: [], running: undefined, workloads: new Set<`/${string}`>() };
+    const other: Host = { ...clone, wall: new WallClock(this.clock), isCut: false };
     this.reboot(other, underlay);
     return other;
   }
@@ -426,6 +444,7 @@ export class World {
     for (const host of this.hosts.values()) {
       host.isCut = false;
       host.isDiskFull = false;
+      host.disk?.heal();
       if (host.running === undefined) this.startAgent(host);
     }
     await this.clock.advance(150_000);
@@ -482,6 +501,16 @@ function alive(snapshot: Snapshot, host: Host): Snapshot {
   const isHere = ({ spec }: Endpoint) => spec.host !== host.name || host.workloads.has(spec.netns as `/${string}`);
   const endpoints = snapshot.endpoints.filter(isHere);
   return { ...snapshot, endpoints: endpoints.map((one) => ({ ...one, name: nameOnHost(one.spec) })) };
+}
+
+function openJournal(host: Host): Journal {
+  const write = () => {
+    if (host.isDiskFull) throw new Fault("unavailable", { what: "the disk is full", fix: "free some space" });
+  };
+  if (host.disk === undefined) return memoryJournal(host.entries, host.freed, { bootId: host.bootId, write });
+  const journal = host.disk.open(host.bootId);
+  host.entries = journal.entries as Map<string, Entry>;
+  return journal;
 }
 
 /** A token the host made before it asked, so that a join whose answer was lost can be repeated. */
