@@ -222,7 +222,7 @@ test("it is told at once that the last way is known, and else once a second at m
 test("filters of others are asked for while something does not pass, and every half minute", async () => {
   const { clock, wire, walls, paths, end } = started(snapshotWith([2, 3], [4789, 4790]));
   await clock.advance(10_000);
-  assert.deepEqual(walls, []);
+  assert.equal(walls.length, 0);
   wire.passes = ({ to }) => !to.includes(":12b5:");
   await clock.advance(70_000);
   assert.deepEqual([...new Set(walls.flatMap(({ ports }) => ports))], [4789]);
