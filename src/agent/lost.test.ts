@@ -202,7 +202,7 @@ test("a new life begins when its blocks are on disk, and not before", async () =
   assert.deepEqual([standing.ended, begun, saved, logged.at(-1)], [undefined, 1, [5], "this host has joined anew"]);
 });
 
-test("no life begins where none ended or nothing is known, nor when it ends again or the agent stops meanwhile", async () => {
+test("no life begins where none ended or none is known, nor when it ends again or the agent stops", async () => {
   const never = () => assert.fail("it began");
   const fine = saving();
   fine.at(5);

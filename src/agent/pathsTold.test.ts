@@ -9,12 +9,14 @@ import { Paths } from "./paths.ts";
 const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 
 /** `h1` and its peers, all in one VRF per tunnel port. */
-function snapshotWith(peers: readonly number[], ports: readonly number[] = [4789]): Snapshot {
+function snapshotWith(
+  peers: readonly number[],
+  ports: readonly number[] = [4789],
+  underlayOf = (order: number) => `10.0.${order >> 8}.${order & 255}`,
+): Snapshot {
   const orders = [1, ...peers];
   return snapshotOf("c", 1, [
-    ...orders.map((order) =>
-      make("host", `h${order}`, { underlay: `10.0.${order >> 8}.${order & 255}`, underlayMtu: 1500, order }),
-    ),
+    ...orders.map((order) => make("host", `h${order}`, { underlay: underlayOf(order), underlayMtu: 1500, order })),
     ...ports.flatMap((tunnelPort, i) => [
       make("vrf", `v${i}`, {
         index: i,
@@ -63,7 +65,7 @@ function started(snapshot: Snapshot | undefined, passes: (sent: Sent) => boolean
   const clock = new VirtualClock();
   const startMs = clock.nowMs();
   const stop = new AbortController();
-  const wire = { isThere: true, passes };
+  const wire = { isThere: true, passes, looks: 0 };
   const sent: Sent[] = [];
   const arrived: EchoSeen[] = [];
   const news: number[] = [];
@@ -76,7 +78,10 @@ function started(snapshot: Snapshot | undefined, passes: (sent: Sent) => boolean
       if (wire.passes(one)) arrived.push({ isAnswer: true, from: to, payload });
       return true;
     },
-    receive: () => arrived.shift(),
+    receive: () => {
+      wire.looks++;
+      return arrived.shift();
+    },
   };
   const kernel = {
     echo: () => (wire.isThere ? echo : undefined),
@@ -86,7 +91,11 @@ function started(snapshot: Snapshot | undefined, passes: (sent: Sent) => boolean
     },
   };
   const paths = new Paths({ host: "h1", kernel, clock, random: () => random });
-  paths.onNews = () => void news.push(clock.nowMs() - startMs);
+  const provenAt: number[] = [];
+  paths.onNews = () => {
+    news.push(clock.nowMs() - startMs);
+    provenAt.push(paths.report.proven);
+  };
   if (snapshot !== undefined) paths.follow(snapshot);
   const ended = paths.run(stop.signal);
   const end = async () => {
@@ -95,7 +104,7 @@ function started(snapshot: Snapshot | undefined, passes: (sent: Sent) => boolean
     await ended;
   };
   const states = () => Object.fromEntries(paths.report.named.map(({ host, state }) => [host, state]));
-  return { clock, wire, sent, arrived, news, walls, paths, end, states };
+  return { clock, wire, sent, arrived, news, provenAt, walls, paths, end, states };
 }
 
 test("a way that is proven is tried again after five seconds, a quarter more or less, as chance has it", async () => {
@@ -205,11 +214,12 @@ test("an answer counts for the way that it was asked on, and however late, withi
 });
 
 test("it is told at once that the last way is known, and else once a second at most", async () => {
-  const { clock, news, end } = started(snapshotWith([2, 3]), ({ peer, atMs }) => peer === 2 || atMs > 50);
+  const { clock, news, provenAt, end } = started(snapshotWith([2, 3]), ({ peer, atMs }) => peer === 2 || atMs > 50);
   await clock.advance(900);
   const [first = 0, known = 0, ...rest] = news;
   assert.deepEqual([first, rest], [0, []]);
   assert(known > 0 && known < 400, String(known));
+  assert.deepEqual(provenAt, [0, 2]);
   await clock.advance(30_000);
   const gaps = news.slice(2).map((atMs, i) => atMs - (news[i + 1] ?? 0));
   assert(
@@ -344,6 +354,43 @@ test("a snapshot that says the same of the ways changes nothing of what is known
   assert.deepEqual(
     [sent.length - before, states(), paths.report.named[0]?.sinceMs],
     [0, { h2: "proven", h3: "proven" }, sinceMs],
+  );
+  await end();
+});
+
+test("a way that is new is tried at once, also in the place of another", async () => {
+  const { clock, states, paths, end } = started(snapshotWith([2, 3]));
+  await clock.advance(2_000);
+  paths.follow(snapshotWith([2, 4]));
+  await clock.advance(30);
+  assert.deepEqual(states(), { h2: "proven", h4: "proven" });
+  await end();
+});
+
+test("a way that cannot be is not tried, and keeps nobody awake", async () => {
+  const mixed = snapshotWith([2, 3], [4789], (order) => (order === 3 ? "2001:db8::3" : `10.0.0.${order}`));
+  const { clock, sent, wire, states, end } = started(mixed);
+  await clock.advance(5_000);
+  const before = wire.looks;
+  await clock.advance(60_000);
+  assert(wire.looks - before <= 150, `${wire.looks - before} looks in a minute`);
+  assert.deepEqual([new Set(sent.map(({ peer }) => peer)), states()], [new Set([2]), { h3: "failed", h2: "proven" }]);
+  await end();
+  const alone = started(snapshotWith([3], [4789], (order) => (order === 3 ? "2001:db8::3" : `10.0.0.${order}`)));
+  await alone.clock.advance(60_000);
+  assert(alone.wire.looks <= 10, `${alone.wire.looks} looks in a minute`);
+  await alone.end();
+});
+
+test("what is not known yet comes after what is broken, and before what is proven", async () => {
+  const { clock, wire, paths, end } = started(snapshotWith([2, 3, 4]));
+  await clock.advance(1_000);
+  wire.passes = ({ peer, size }) => peer === 2 || (peer === 3 && size <= 200);
+  await clock.advance(20_000);
+  paths.follow(snapshotWith([2, 3, 4, 5]));
+  assert.deepEqual(
+    paths.report.named.map(({ host, state }) => `${host} ${state}`),
+    ["h4 failed", "h3 small", "h5 unknown", "h2 proven"],
   );
   await end();
 });

@@ -184,3 +184,53 @@ describe("the server", () => {
     await closed;
   });
 });
+
+test("whatever is usual for a client is taken for whole, and what it asks of the connection is not", () => {
+  const one = (field: string) => shown(packet(`GET /x HTTP/1.1\nhost: a\n${field}`));
+  for (const field of [
+    "connection: close",
+    "Connection: keep-alive",
+    "connection: Keep-Alive",
+    "accept: */*",
+    "content-length: 0",
+    "a!#$%&'*+.^_`|~-9: b",
+    "x:",
+    "x:\t tabs and spaces \t",
+  ])
+    assert.equal(one(field), "GET /x ", field);
+  for (const field of [
+    "connection: keep-alive, upgrade",
+    "connection: closed",
+    "connection: not-close",
+    "connection:",
+    "upgrade: close",
+    "expect: close",
+    "transfer-encoding: close",
+    "content-length: ",
+    "content-length: 0x0",
+    "content-length: 1234567890",
+    "x",
+    ": b",
+    "x y: b",
+    "x: \u0007",
+    "x: ü",
+  ])
+    assert.equal(one(field), undefined, field);
+  for (const first of [
+    "PUT /x HTTP/1.1",
+    "GET x HTTP/1.1",
+    "GET /x HTTP/1.1 ",
+    " GET /x HTTP/1.1",
+    "GET /x y HTTP/1.1",
+    "GET  /x HTTP/1.1",
+    "GET /x HTTP/2.0",
+    "get /x HTTP/1.1",
+    "GET /ü HTTP/1.1",
+    "",
+  ])
+    assert.equal(shown(packet(`${first}\nhost: a`)), undefined, first);
+  assert.equal(shown(packet("GET / HTTP/1.1\nhost: a")), "GET / ");
+  assert.equal(shown(packet("GET /x HTTP/1.1\nhost: a\nhost: b")), "GET /x ");
+  assert.equal(shown(packet("POST /x HTTP/1.1\nhost: a\ncontent-length: 4", "body")), "POST /x body");
+  assert.equal(shown(packet("POST /x HTTP/1.1\nhost: a\ncontent-length: 6", "a\r\n\r\nb")), "POST /x a\r\n\r\nb");
+});
