@@ -3,6 +3,7 @@
 // that looks for what is forbidden is blind to what it cannot read, as behind a tag of a VLAN. The rules are the same
 // for every network; what differs is in elements of sets and in bits of the port's mark (spoofing.ts).
 import type { Network } from "../model/resource.ts";
+import { learningChains } from "./learning.ts";
 import { type Policy, compilePolicy } from "./policy.ts";
 import { declared } from "./sets.ts";
 import {
@@ -14,15 +15,13 @@ import {
   NOT_FROM_PORT,
   PROFILE_BITS,
   ROUTER,
+  STORM,
   STORMS,
   TAGS,
   chain,
   has,
   lacks,
 } from "./words.ts";
-
-/** Broadcasts and multicasts of one port: ARP and discovery of a busy workload stay far below. */
-const STORM = "rate over 2000/second burst 2000 packets";
 
 /** To many at once: 1 is broadcast, 2 multicast. */
 const MANY = "meta pkttype 1-2 jump storm";
@@ -32,14 +31,16 @@ const OWN_MAC = `${lacks(ANY_MAC)} iifname . @ll,48,48 != @macs goto drop_2`;
 
 /**
  * The table `bridge weft` of a VRF. What may come from its port goes on to its groups, where there are any. If anything
- * may come from anywhere, nothing is hooked, and only the sets are there, for the time when something is.
+ * may come from anywhere, all that is hooked is what bounds learning.
  */
 export function bridgeTable(policy: Policy, networks: readonly Network[]): string {
   const isFiltered = policy.profiles.size > 0;
-  if (!isFiltered && networks.length > 0 && networks.every(isOpen)) return SETS;
+  if (!isFiltered && networks.length > 0 && networks.every(isOpen))
+    return SETS + DROPS + learningChains(networks, true);
   const pass = (then: string, when = "") =>
     isFiltered ? [`${when}${has(PROFILE_BITS)} goto ${then}`, `${when}accept`] : [`${when}accept`];
-  return SETS + DROPS + compilePolicy(policy) + STORMS_CHAIN + fromV4(pass) + DISCOVERY + fromV6(pass) + FROM_PORT;
+  const filters = STORMS_CHAIN + fromV4(pass) + DISCOVERY + fromV6(pass) + FROM_PORT;
+  return SETS + DROPS + compilePolicy(policy) + filters + learningChains(networks, false);
 }
 
 function isOpen({ spec: { spoofing = {} } }: Network): boolean {
@@ -49,7 +50,7 @@ function isOpen({ spec: { spoofing = {} } }: Network): boolean {
 }
 
 const SETS =
-  ["ports", "macs", "bound4", "bound6"].map(declared).join("") +
+  ["ports", "macs", "bound4", "bound6", "floods"].map(declared).join("") +
   `set drops { type ifname . mark; size 65535; flags dynamic; counter; }
 set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
 `;
@@ -65,7 +66,7 @@ const DROPS =
 const STORMS_CHAIN = chain("storm", [
   // Of one link only (802.1Q, 8.6.3): for bridges, which workloads are not.
   "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 goto drop_9",
-  `${lacks(STORMS)} update @storms { iifname limit ${STORM} } goto drop_8`,
+  `${lacks(STORMS)} update @storms { iifname limit rate over ${STORM} } goto drop_8`,
 ]);
 
 /** The lines with which a packet goes on to the groups' chain, if there are any. */

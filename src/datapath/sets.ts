@@ -13,8 +13,13 @@ export type SetType = {
 const FIXED: Readonly<Record<string, SetType>> = {
   /** What a port may do, as a mark; a port that is not here carries nothing. */
   ports: { declared: "type ifname : mark", fields: ["port"], isMap: true },
-  /** Link-layer addresses of a port: of the frame, and of options in neighbour discovery. */
+  /**
+   * Link-layer addresses of a port: of the frame, and of options in neighbour discovery. Of a tunnel, where it is in
+   * `floods`: those of the endpoints behind it.
+   */
   macs: { declared: "typeof iifname . @ll,48,48", fields: ["port", "mac"], isMap: false },
+  /** Ports and tunnels to which goes what nobody is known to have. */
+  floods: { declared: "type ifname", fields: ["port"], isMap: false },
   /**
    * Addresses of a port with the MAC they go with, as source of IPv4 and in ARP; and the port's mark again, so that one
    * look-up is enough for most packets.

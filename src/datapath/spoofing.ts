@@ -4,6 +4,7 @@
 import { formatIp, macValue, slaacIp } from "../model/address.ts";
 import { groupsOf } from "../model/group.ts";
 import type { Endpoint, EndpointSpec, Network, Vrf } from "../model/resource.ts";
+import { floodElements } from "./learning.ts";
 import { portName } from "./names.ts";
 import { type Policy, policyOf, profileOf, setId } from "./policy.ts";
 import { type KernelObject, type Ns, type ObjectOf } from "./state.ts";
@@ -28,6 +29,7 @@ export function endpointElements(world: World, vrf: Vrf, network: Network, endpo
   return [
     element("ports", port, mark),
     ...[...new Set(pairs.map(({ mac }) => mac))].map((mac) => element("macs", `${port} . ${mac}`)),
+    ...floodElements(vrf, network, port, []),
     ...pairs.map(({ ip, mac }) => element(ip.includes(":") ? "bound6" : "bound4", `${port} . ${mac} . ${ip}`, mark)),
   ];
 }

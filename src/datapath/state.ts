@@ -186,8 +186,8 @@ export const NFT_TAMPERED = "tampered";
 export const FLOOD_MAC = "00:00:00:00:00:00";
 /** For how many seconds a bridge remembers what it learned: as usual, or ten days, which fit any counter of jiffies. */
 export const AGEING = { forgets: 300, keeps: 864_000 } as const;
-/** What one bridge learns at most: each entry is 128 bytes of the kernel's. */
-export const FDB_MAX = 16_384;
+/** What one bridge learns at most, 256 times what one port may teach it: each entry is 128 bytes of the kernel's. */
+export const FDB_MAX = 65_536;
 /**
  * Groups of bridges (01:80:c2:00:00:00 to 0f) that a port forwards, so that filters see them: all but 01, which the
  * kernel drops. Others go to the stack of the bridge's namespace, past the bridge's hooks (br_handle_frame).

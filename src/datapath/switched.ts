@@ -13,6 +13,7 @@ import type { Network, Vrf } from "../model/resource.ts";
 import { deviceName } from "../model/device.ts";
 import { hasVirtualMac } from "./endpoint.ts";
 import { macsOf } from "./layout.ts";
+import { floodElements } from "./learning.ts";
 import { alias } from "./names.ts";
 import { FLOOD_MAC, type KernelObject, type Ns } from "./state.ts";
 import { type World, tunnelTo } from "./world.ts";
@@ -42,13 +43,16 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
     },
   ];
   const flood = new Set<string>();
+  const remote: string[] = [];
   for (const { spec } of endpoints) {
     const dst = tunnelTo(world, spec.host);
     if (dst === undefined) continue;
     flood.add(dst);
+    remote.push(spec.mac);
     objects.push({ kind: "fdb", ns, dev, mac: spec.mac, dst }, { kind: "bridge-fdb", ns, dev, mac: spec.mac });
     for (const ip of spec.addresses) objects.push({ kind: "neighbour", ns, dev: bridge, ip, mac: spec.mac });
   }
+  objects.push(...floodElements(vrf, network, dev, remote));
   for (const dst of flood) objects.push({ kind: "fdb", ns, dev, mac: FLOOD_MAC, dst });
   return objects;
 }

@@ -34,7 +34,14 @@ export const DROP_REASONS: Readonly<Record<number, string>> = {
   12: "too-many-flows",
   13: "header-options",
   14: "malformed",
+  15: "too-many-macs",
 };
+
+/**
+ * Broadcasts and multicasts of one port, and from one to another what nobody is known to have: ARP and discovery of a
+ * busy workload stay far below.
+ */
+export const STORM = "2000/second burst 2000 packets";
 
 export const lacks = (bit: number) => `meta mark & ${hex(bit)} == 0`;
 export const has = (bits: number) => `meta mark & ${hex(bits)} != 0`;

@@ -13,7 +13,7 @@ export type Frame = {
 };
 /** What sets and maps hold: keys as their parts, with the value of a map's. */
 export type Elements = (set: string) => readonly { readonly key: readonly string[]; readonly value?: string }[];
-type Hook = "prerouting" | "postrouting";
+type Hook = "prerouting" | "forward" | "output" | "postrouting";
 type Value = bigint | string;
 /** What a line ends with, and for which chain. */
 type Went = readonly [string, string | undefined];
@@ -143,7 +143,7 @@ class Rule {
     const set = this.#next().slice(1);
     const inner = this.#braces();
     // Of what is limited, the first is always within.
-    if (inner.includes("limit")) return false;
+    if (inner.includes("limit")) return !inner.includes("over");
     const until = inner.indexOf("timeout");
     const words = until < 0 ? inner : inner.slice(0, until);
     const key = new Rule(words, this.#frame, this.#table).fields();

@@ -56,8 +56,7 @@ export class Wire {
     const mac = here.macOn(port.ns, port.master, way.via ?? packet.to);
     if (mac === undefined) return `nobody on ${host} answers ${netns} for ${way.via ?? packet.to}`;
     const frame = new Moving(packet, port.peer.mac, mac);
-    if (!here.table(port.ns).passes("prerouting", "filter -300", frame.at(port.name, "")))
-      return `${host} drops it where ${port.name} sends it`;
+    if (!comesIn(here, port.ns, port.name, frame)) return `${host} drops it where ${port.name} sends it`;
     return this.#bridged(here, port.ns, port.master, frame);
   }
 
@@ -77,9 +76,9 @@ export class Wire {
       );
     if (port !== undefined) return deliver(here, port, frame);
     const tunnel = known === undefined ? undefined : here.tunnel(ns, known.dev);
-    return tunnel === undefined
-      ? `${here.name} does not know where ${frame.destination} is`
-      : this.#tunnelled(here, tunnel, frame);
+    if (tunnel === undefined) return `${here.name} does not know where ${frame.destination} is`;
+    if (!goesOut(here, ns, tunnel.name, frame)) return `${here.name} drops it where ${tunnel.name} would get it`;
+    return this.#tunnelled(here, tunnel, frame);
   }
 
   #tunnelled(here: Here, { ns, name, vni, port, local }: Vxlan, frame: Moving): End {
@@ -96,8 +95,7 @@ export class Wire {
         return end.mac === frame.destination
           ? this.#routed(there, end.ns, frame)
           : `${end.name} on ${there.name} has another MAC`;
-      if (!there.table(end.ns).passes("prerouting", "filter -300", frame.at(end.name, "")))
-        return `${there.name} drops it from the tunnel`;
+      if (!comesIn(there, end.ns, end.name, frame)) return `${there.name} drops it from the tunnel`;
       return this.#bridged(there, end.ns, end.master, frame);
     }
     return `no host has VNI ${vni} at ${entry.dst}`;
@@ -123,10 +121,25 @@ export class Wire {
   }
 }
 
+/** By a port of a bridge. */
+function comesIn(here: Here, ns: Ns, port: string, frame: Moving): boolean {
+  frame.from = port;
+  return ["filter -300", "filter -200"].every((at) => here.table(ns).passes("prerouting", at, frame.at(port, "")));
+}
+
+/** By a port of a bridge, from another or from the namespace itself. */
+function goesOut(here: Here, ns: Ns, port: string, frame: Moving): boolean {
+  const table = here.table(ns);
+  const hook = frame.from === "" ? "output" : "forward";
+  return (
+    table.passes(hook, "filter 0", frame.at(frame.from, port)) &&
+    table.passes("postrouting", "filter 0", frame.at("", port))
+  );
+}
+
 function deliver(here: Here, port: Veth, frame: Moving): End {
   if (port.mtu === 0) return `${port.name} on ${here.name} is down`;
-  if (!here.table(port.ns).passes("postrouting", "filter 0", frame.at("", port.name)))
-    return `${here.name} drops it where ${port.name} gets it`;
+  if (!goesOut(here, port.ns, port.name, frame)) return `${here.name} drops it where ${port.name} gets it`;
   if (port.peer.mac !== frame.destination) return `behind ${port.name} is ${port.peer.mac}, not ${frame.destination}`;
   return here.has(port.peer.ns, frame.packet.to)
     ? { host: here.name, netns: port.peer.ns }
@@ -229,6 +242,8 @@ function wayOf(
 class Moving {
   readonly packet: Packet;
   destination: string;
+  /** The port by which it came to the bridge that it is on; none if the namespace sends it. */
+  from = "";
   hops = 0;
   #source: string;
   #frame: Frame | undefined;
@@ -250,6 +265,7 @@ class Moving {
   rewritten(source: string, destination: string): this {
     this.#source = source;
     this.destination = destination;
+    this.from = "";
     return this;
   }
 

@@ -1,0 +1,86 @@
+// Who pays for bridges that learn: the tables of VRFs with such a network, and its own ports' elements. What the kernel
+// makes of it is test/netns/learning.kernel.test.ts.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type NetworkSpec, type Resource, snapshotOf } from "../model/resource.ts";
+import { compile } from "./compile.ts";
+
+const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
+
+/** Chains and sets for learning in the VRF's table, and keys of elements beside the endpoints' own. */
+function builtFor(spoofing: NetworkSpec["spoofing"]): { readonly words: string[]; readonly elements: string[] } {
+  const endpoint = (name: string, host: string, n: number) =>
+    make("endpoint", name, {
+      network: "blue",
+      host,
+      owner: name,
+      ifname: "eth0",
+      netns: `/run/netns/${name}`,
+      mac: `02:00:0a:07:01:0${n}`,
+      addresses: [`10.7.1.${n}`],
+    });
+  const state = compile(
+    snapshotOf("c", 1, [
+      make("host", "h1", { underlay: "192.0.2.1", underlayMtu: 1500, order: 1 }),
+      make("host", "h2", { underlay: "192.0.2.2", underlayMtu: 1500, order: 2 }),
+      make("vrf", "blue", {
+        index: 1,
+        vni: 4096,
+        tunnelPort: 4789,
+        vtepSubnets: [],
+        vtepMacOui: "70:b3:d5",
+        hostAccess: false,
+      }),
+      make("network", "blue", {
+        driver: "vxlan",
+        ipam: "global",
+        vrf: "blue",
+        vni: 7,
+        subnets: [{ cidr: "10.7.0.0/16", gateway: "10.7.0.1" }],
+        masquerade: false,
+        enabled: true,
+        spoofing,
+      }),
+      endpoint("a", "h1", 2),
+      endpoint("b", "h2", 3),
+    ]),
+    "h1",
+  );
+  const objects = [...state.values()];
+  const text = objects.flatMap((o) => (o.kind === "nft" && o.ns === "vrf:blue" ? [o.bridge ?? ""] : [])).join("");
+  return {
+    words: ["sources", "shares", "heard", "forward", "output", "copies"].filter((name) =>
+      new RegExp(`^(chain|set) ${name} `, "m").test(text),
+    ),
+    elements: objects.flatMap((o) =>
+      o.kind === "element" && (o.set === "floods" || o.key.startsWith("wx"))
+        ? [`${o.set} ${o.key.replace(/^wp\w+/, "port")}`]
+        : [],
+    ),
+  };
+}
+
+test("where no MAC is free, nothing is asked and kept", () => {
+  for (const spoofing of [undefined, { ip: true, broadcasts: true, tags: true }])
+    assert.deepEqual(builtFor(spoofing), { words: [], elements: [] });
+});
+
+test("where bridges learn, ports have shares", () => {
+  assert.deepEqual(builtFor({ mac: true }), { words: ["sources", "shares"], elements: [] });
+});
+
+const ALL = ["sources", "shares", "heard", "forward", "output", "copies"];
+const FLOODED = ["floods port", "floods wx7", "macs wx7 . 02:00:0a:07:01:03"];
+
+test("where they flood as well, what is for nobody is counted, and what is for endpoints anywhere is not", () => {
+  const { words, elements } = builtFor({ mac: true, broadcasts: true });
+  assert.deepEqual(words, ALL);
+  assert.deepEqual(elements.sort(), FLOODED);
+});
+
+test("where nothing else is filtered, learning and flooding are", () => {
+  const open = { mac: true, broadcasts: true, dhcpServer: true, routerAdvertisements: true, tags: true };
+  const { words, elements } = builtFor(open);
+  assert.deepEqual(words, ALL);
+  assert.deepEqual(elements.sort(), FLOODED);
+});
