@@ -1,7 +1,7 @@
 // Bridges that learn from frames where MACs are (networks whose `spoofing` allows any): what one port may teach, and
-// how much of what nobody is known to have goes to all. The kernel bounds what a bridge learns, and not what a port teaches
-// it (fdb_max_learned, 6.7), and floods without a limit; so both are said here, in the tables of VRFs with such a
-// network, and in no other.
+// how much of what nobody is known to have goes to all. The kernel bounds what a bridge learns, and not what a port
+// teaches it (fdb_max_learned, 6.7), and floods without a limit; so both are said here, in the tables of VRFs with such
+// a network, and in no other.
 import type { Network, Vrf } from "../model/resource.ts";
 import { macsOf } from "./layout.ts";
 import type { Ns, ObjectOf } from "./state.ts";
