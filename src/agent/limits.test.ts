@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeKernel } from "../kernel/fake.ts";
+import type { Counters } from "../kernel/kernel.ts";
 import { compileShaping } from "../datapath/shaping.ts";
-import { portName } from "../datapath/names.ts";
+import { portName, shaperName } from "../datapath/names.ts";
 import { Fault } from "../model/fault.ts";
 import type { Qos } from "../model/qos.ts";
 import { emptySnapshot, type Endpoint, type Host, type Network, type Snapshot, type Vrf } from "../model/resource.ts";
 import { type Entry, memoryJournal } from "./journal.ts";
-import { checkShaping, queuesOf, writeDown } from "./limits.ts";
+import { checkShaping, limitsIn, queuesOf, writeDown } from "./limits.ts";
 import { isSameElsewhere, withLocal } from "./local.ts";
 
 const LIMIT = { average: 1_000_000 };
@@ -98,4 +99,65 @@ test("counters are told by endpoint and direction", async () => {
     { endpoint: "web.eth0", direction: "outbound", ...nothing },
   ]);
   assert.deepEqual(queuesOf(kernel, memoryJournal(), snapshot), []);
+});
+
+test("counters are of the namespace that an endpoint is in, each read once, and of what is limited alone", () => {
+  const numbers = (bytes: number) => ({ bytes, packets: 1, drops: 2, backlog: 3 });
+  const of = (owner: string, where: string): Endpoint => {
+    const one = endpoint();
+    return { ...one, name: `${owner}.eth0`, spec: { ...one.spec, owner, network: where } };
+  };
+  const own = [of("a", "blue"), of("b", "blue"), of("c", "red"), of("d", "gone")];
+  const [a, , c] = own.map(({ name }) => name);
+  assert(a !== undefined && c !== undefined);
+  const queues: Readonly<Record<string, ReadonlyMap<string, Counters>>> = {
+    "vrf:blue": new Map([
+      [portName(a), numbers(1)],
+      [shaperName(a), numbers(2)],
+      [portName(c), numbers(3)],
+    ]),
+    "vrf:red": new Map([[shaperName(c), numbers(4)]]),
+  };
+  const asked: string[] = [];
+  const kernel = Object.assign(Object.create(new FakeKernel()), {
+    queues: (ns: string) => {
+      asked.push(ns);
+      return queues[ns] ?? new Map<string, Counters>();
+    },
+  }) as FakeKernel;
+  const entries = own.map((one): Entry => ({ endpoint: one, netnsId: "n", bootId: "b", state: "attached" }));
+  const journal = memoryJournal(new Map(entries.map((entry) => [entry.endpoint.name, entry])));
+  const red = { ...network(), name: "red", spec: { ...network().spec, vrf: "red" } };
+  const told = queuesOf(kernel, journal, { ...snapshotWith(), networks: [network(), red] });
+  assert.deepEqual(told, [
+    { endpoint: "a.eth0", direction: "inbound", ...numbers(1) },
+    { endpoint: "a.eth0", direction: "outbound", ...numbers(2) },
+    { endpoint: "c.eth0", direction: "outbound", ...numbers(4) },
+  ]);
+  assert.deepEqual(asked.filter((ns) => ns === "vrf:blue").length, 1);
+  assert.deepEqual(queuesOf(kernel, journal, undefined), []);
+});
+
+test("what the server says of another host's endpoint of the name is not written down", () => {
+  const own = endpoint();
+  const journal = journalOf(own);
+  const known = endpoint({ inbound: LIMIT });
+  writeDown(snapshotWith(endpoint({ inbound: LIMIT }, ["10.7.0.2"], "h2"), { ...known, name: "web.eth0@h1" }), journal);
+  assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec.qos, { inbound: LIMIT });
+  const other = journalOf(own);
+  writeDown(snapshotWith(endpoint({ inbound: LIMIT }, ["10.7.0.2"], "h2")), other);
+  assert.deepEqual([other.entries.get("web.eth0")?.endpoint.spec.qos, other.version], [undefined, 0]);
+});
+
+test("of a global network the server judges what a host can, and a limit of no kind is none", () => {
+  const bare = { kind: "host", name: "h1", ...envelope, spec: {} } as unknown as Host;
+  const of = (ipam: string) => ({
+    ...network({ inbound: LIMIT }),
+    spec: { ...network({ inbound: LIMIT }).spec, ipam },
+  });
+  const request = { network: "blue", netns: "/run/netns/web" };
+  checkShaping(bare, of("global") as Network, request);
+  assert.throws(() => checkShaping(bare, of("local") as Network, request), { reason: "qos-unsupported" });
+  assert.deepEqual([limitsIn({}), limitsIn({ qos: {} })], [{}, {}]);
+  assert.deepEqual(limitsIn({ qos: { inbound: LIMIT } }), { qos: { inbound: LIMIT } });
 });

@@ -28,3 +28,24 @@ test("a signal ends all, and that is no failure", { timeout: 10_000 }, async () 
   stop.abort();
   await all;
 });
+
+test("a part that ends by itself ends no other, and one that fails when all are told to stop is told", {
+  timeout: 10_000,
+}, async () => {
+  const stop = new AbortController();
+  let isDone = false;
+  const all = together(stop.signal, [() => Promise.resolve(), until]).then(() => (isDone = true));
+  await setTimeout(20);
+  assert.equal(isDone, false);
+  stop.abort();
+  await all;
+  const late = new AbortController();
+  const failing = async (signal: AbortSignal) => {
+    await until(signal);
+    throw new Error("at its end");
+  };
+  const both = together(late.signal, [failing, until]);
+  late.abort();
+  await assert.rejects(both, /at its end/);
+  await together(AbortSignal.abort(), []);
+});
