@@ -31,7 +31,8 @@ const GROUND: readonly Resource[] = [
   make("host", "h2", { underlay: "192.0.2.2", underlayMtu: 1500, order: 2 }),
   vrf("u", 1),
   vrf("v", 2),
-  near("near", [{ cidr: "10.2.0.0/16", hostPrefix: 24 }]),
+  // With a way out: a pair that is no endpoint's.
+  near("near", [{ cidr: "10.2.0.0/16", hostPrefix: 24 }], { masquerade: true }),
   near("both", [
     { cidr: "10.3.0.0/16", hostPrefix: 24 },
     { cidr: "fd03::/48", hostPrefix: 64 },
@@ -149,6 +150,7 @@ describe("strays", () => {
     const db = endpoint("near", ["10.2.1.3"], { owner: "db", netns: "/run/netns/db" });
     const { kernel, adopter, journal } = await host([WEB, db]);
     const actual = await kernel.observe([]);
+    assert.equal([...actual.values()].filter(({ kind }) => kind === "veth").length, 3);
     const names = (inFlight: readonly string[]) =>
       adopter.strays(actual, new Set(inFlight)).map(({ alias }) => alias.split(":")[2] ?? "");
     assert.deepEqual(names([]).toSorted(), ["db.eth0", "web.eth0"]);

@@ -80,7 +80,7 @@ export class Adopter {
         unexplained.add(port.name);
       }
       if (typeof found === "object") this.#take(found, snapshot);
-      else if (found === undefined && isCurrent) unexplained.add(port.name);
+      else if (isCurrent) unexplained.add(port.name);
     }
     this.#unexplained = unexplained;
   }

@@ -38,6 +38,13 @@ test("a pair that was made while the look went on is held once, as it was made",
   assert.deepEqual(merged(look(HALF), since, new Set()), held(PORT));
 });
 
+test("what a look says of other pairs stands, whatever was done meanwhile", () => {
+  const other: Veth = { ...PORT, name: "wp2", peer: { ...PORT.peer, ns: "/run/netns/db" } };
+  const since = [{ op: { op: "add", object: PORT } }] as const;
+  assert.deepEqual(merged(look(HALF, other), since, new Set([BRIDGE])), new Map(stateOf([PORT, other])));
+  assert.deepEqual(merged(look(other), [], new Set([PORT])), held(other));
+});
+
 test("a pair made ahead is nobody's to judge, seen or not, until it is completed", () => {
   const since = [{ op: { op: "add", object: AHEAD } }] as const;
   assert.deepEqual(merged(look(HALF), [], new Set([AHEAD])), held());
@@ -98,6 +105,7 @@ test("an address that an endpoint of this host is allowed is its workload's to a
   const left = (of: Endpoint) => [...withoutTheirs(held(...all), [of], "h1").values()].slice(1);
   // Its own stays ours to keep, although it is allowed once more.
   assert.deepEqual(left(endpoint("h1", "10.7.0.99", "fd07::99", "10.7.0.2")), [all[0], all[3]]);
+  assert.deepEqual(left(endpoint("h1", "10.7.0.99")), [all[0], all[2], all[3]]);
   assert.deepEqual(left(endpoint("h1")), all);
   assert.deepEqual(left(endpoint("h2", "10.7.0.99")), all);
   const frames = endpoint("h1");

@@ -97,7 +97,7 @@ describe("a lease from the host's block", () => {
 });
 
 describe("what was given back", () => {
-  const network = (quarantine?: number) =>
+  const networkWith = (quarantine?: number) =>
     ({ name: "n", spec: quarantine === undefined ? {} : { quarantine } }) as unknown as Network;
   const freedAt = (atMs: number) => new Map([["n 10.0.0.2", { endpoint: "old", atMs }]]);
   const rests = (
@@ -106,7 +106,7 @@ describe("what was given back", () => {
     more: { endpoint?: string; quarantine?: number; openedMs?: number } = {},
   ) => {
     const { endpoint = "new", quarantine, openedMs = 0 } = more;
-    return inQuarantine(freedAt(atMs), network(quarantine), endpoint, { nowMs, openedMs })("10.0.0.2");
+    return inQuarantine(freedAt(atMs), networkWith(quarantine), endpoint, { nowMs, openedMs })("10.0.0.2");
   };
 
   test("rests for a minute, or as long as its network says, from then on", () => {
@@ -120,9 +120,9 @@ describe("what was given back", () => {
 
   test("is its former owner's at once, and another network's", () => {
     assert.equal(rests(1_000, 1_000, { endpoint: "old" }), undefined);
-    const at = inQuarantine(freedAt(1_000), network(), "new", { nowMs: 1_000, openedMs: 0 });
+    const at = inQuarantine(freedAt(1_000), networkWith(), "new", { nowMs: 1_000, openedMs: 0 });
     assert.equal(at("10.0.0.3"), undefined);
-    const other = { ...network(), name: "m" };
+    const other = { ...networkWith(), name: "m" };
     assert.equal(inQuarantine(freedAt(1_000), other, "new", { nowMs: 1_000, openedMs: 0 })("10.0.0.2"), undefined);
   });
 

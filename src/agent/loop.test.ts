@@ -82,4 +82,100 @@ describe("the loop", () => {
     await stop();
     await waiting;
   });
+
+  test("backs off up to half a minute while nobody pokes, a poke cuts that short after two seconds", async () => {
+    const { clock, loop, at, stop } = started(async () => false);
+    await clock.advance(150_000);
+    const gaps = at.slice(1, 11).map((t, i) => t - (at[i] ?? 0));
+    assert.deepEqual(gaps, [205, 405, 805, 1605, 3205, 6405, 12_805, 25_605, 30_005, 30_005]);
+    const last = at.at(-1) ?? 0;
+    await clock.advance(last + 30_005 - 150_000 + 100);
+    const before = at.length;
+    loop.poke();
+    await clock.advance(1_900);
+    assert.equal(at.length, before, "it is deaf for two seconds");
+    await clock.advance(105);
+    assert.equal(at.length, before + 1);
+    await stop();
+  });
+
+  test("a round takes at most a quarter of the time, unless somebody waits for the next", async () => {
+    const slow = { clock: new VirtualClock(), rounds: [] as number[] };
+    const { clock, rounds } = slow;
+    const startMs = clock.nowMs();
+    const loop = new Loop({ clock, random: () => 0.5, periodMs: 30_000, gatherMs: 5 }, async () => {
+      rounds.push(clock.nowMs() - startMs);
+      await clock.sleep(100);
+      return true;
+    });
+    const ends = new AbortController();
+    const ended = loop.run(ends.signal);
+    await clock.advance(50);
+    loop.poke();
+    await clock.advance(1_000);
+    assert.deepEqual(rounds, [0, 405]);
+    // Who waits has the next round at once.
+    loop.poke();
+    await clock.advance(10);
+    const waiting = loop.roundNow();
+    await clock.advance(200);
+    await waiting;
+    assert.equal(rounds.length, 4);
+    assert.equal((rounds[3] ?? 0) - (rounds[2] ?? 0), 100);
+    ends.abort();
+    await clock.advance(1_000);
+    await ended;
+  });
+
+  test("rests half a quarter of its period earlier or later, as chance has it", async () => {
+    for (const [random, restMs] of [
+      [0, 22_500],
+      [0.999, 37_485],
+    ] as const) {
+      const clock = new VirtualClock();
+      const startMs = clock.nowMs();
+      const rounds: number[] = [];
+      const loop = new Loop({ clock, random: () => random, periodMs: 30_000, gatherMs: 5 }, async () => {
+        rounds.push(clock.nowMs() - startMs);
+        return true;
+      });
+      const ends = new AbortController();
+      const ended = loop.run(ends.signal);
+      await clock.advance(40_000);
+      assert.equal(rounds[1], restMs + 5);
+      ends.abort();
+      await clock.advance(1);
+      await ended;
+    }
+  });
+
+  test("is at rest when no round runs and none was asked for; after its end nobody waits", async () => {
+    let release = () => {};
+    const { clock, loop, at, stop } = started((n) =>
+      n === 2 ? new Promise((resolve) => (release = () => resolve(true))) : Promise.resolve(true),
+    );
+    assert.equal(loop.isAtRest, false);
+    await clock.advance(100);
+    assert.equal(loop.isAtRest, true);
+    loop.poke();
+    assert.equal(loop.isAtRest, false);
+    await clock.advance(100);
+    assert.deepEqual([at.length, loop.isAtRest], [2, false]);
+    release();
+    await clock.advance(100);
+    assert.equal(loop.isAtRest, true);
+    await stop();
+    await loop.roundNow();
+    assert.equal(at.length, 2);
+  });
+
+  test("all who wait for a round are told when one that began after they asked has ended, also if it failed", async () => {
+    const { clock, loop, at, stop } = started(async (n) => n === 1);
+    await clock.advance(100);
+    const told: string[] = [];
+    for (const name of ["a", "b"]) void loop.roundNow().then(() => told.push(`${name} ${at.length}`));
+    await clock.advance(10);
+    assert.deepEqual(told, ["a 2", "b 2"]);
+    await stop();
+  });
 });

@@ -106,3 +106,78 @@ test("a host joins anew with a credential that nobody refused, the same until it
     rmSync(folder, { recursive: true });
   }
 });
+
+/** A disk that counts, and refuses when it is told to. */
+function countedDisk(record?: StandingRecord) {
+  const disk = { kept: record, writes: 0, isFull: false };
+  const standing = new Standing(clock, record, (next) => {
+    if (disk.isFull) throw new Error("ENOSPC");
+    disk.writes++;
+    disk.kept = next;
+  });
+  return { disk, standing };
+}
+
+test("the disk is written when there is news, and again until it has it", () => {
+  const { disk, standing } = countedDisk();
+  const heard = (reclaimAfterMs?: number) => standing.heard(standing.sending(), reclaimAfterMs);
+  heard();
+  assert.deepEqual([disk.writes, disk.kept], [0, undefined], "there is nothing to keep");
+  heard(5 * MINUTE);
+  heard(5 * MINUTE);
+  assert.deepEqual([disk.writes, disk.kept], [1, { reclaimAfterMs: 5 * MINUTE }]);
+  heard(6 * MINUTE);
+  assert.deepEqual([disk.writes, disk.kept], [2, { reclaimAfterMs: 6 * MINUTE }]);
+  disk.isFull = true;
+  heard();
+  standing.checkAssign();
+  assert.deepEqual(disk.kept, { reclaimAfterMs: 6 * MINUTE });
+  disk.isFull = false;
+  heard();
+  assert.deepEqual([disk.writes, disk.kept], [3, {}]);
+  heard();
+  assert.equal(disk.writes, 3);
+});
+
+test("what is known beside it is kept when a host ends, and when it begins anew", () => {
+  const { disk, standing } = countedDisk({ reclaimAfterMs: 5 * MINUTE });
+  standing.begin();
+  assert.equal(disk.writes, 0, "it has not ended");
+  standing.end(RECLAIMED);
+  const ended = { reason: RECLAIMED.reason, detail: RECLAIMED.detail };
+  assert.deepEqual(disk.kept, { reclaimAfterMs: 5 * MINUTE, ended });
+  standing.heard(standing.sending(), 7 * MINUTE);
+  assert.deepEqual(disk.kept, { reclaimAfterMs: 7 * MINUTE, ended });
+  assert.equal(standing.ended?.reason, "host-reclaimed");
+  disk.isFull = true;
+  assert.throws(() => standing.begin(), /ENOSPC/);
+  assert.equal(standing.ended?.reason, "host-reclaimed", "a restart would still be the old one");
+  disk.isFull = false;
+  standing.begin();
+  assert.deepEqual([disk.kept, standing.ended], [{ reclaimAfterMs: 7 * MINUTE }, undefined]);
+  standing.end(RECLAIMED);
+  assert.equal(standing.life, 2);
+});
+
+test("what was refused by the disk at the end is kept with the next answer, though nothing else is news", () => {
+  const { disk, standing } = countedDisk({});
+  disk.isFull = true;
+  standing.end(RECLAIMED);
+  assert.deepEqual(disk.kept, {});
+  disk.isFull = false;
+  standing.heard(standing.sending(), undefined);
+  assert.equal(disk.kept?.ended?.reason, "host-reclaimed");
+  const { writes } = disk;
+  standing.heard(standing.sending(), undefined);
+  assert.equal(disk.writes, writes);
+});
+
+test("a host whose record was lost assigns nothing until it is heard, whatever the server says then", () => {
+  for (const reclaimAfterMs of [undefined, 5 * MINUTE]) {
+    const { disk, standing } = countedDisk({ isUnsure: true });
+    refuses(standing, "unavailable", /does not know whether its blocks are still its own/);
+    standing.heard(standing.sending(), reclaimAfterMs);
+    standing.checkAssign();
+    assert.deepEqual(disk.kept, reclaimAfterMs === undefined ? {} : { reclaimAfterMs });
+  }
+});
