@@ -169,7 +169,7 @@ describe("the loop", () => {
     assert.equal(at.length, 2);
   });
 
-  test("all who wait for a round are told when one that began after they asked has ended, also if it failed", async () => {
+  test("all who wait are told when a round that began after they asked has ended, also if it failed", async () => {
     const { clock, loop, at, stop } = started(async (n) => n === 1);
     await clock.advance(100);
     const told: string[] = [];
