@@ -14,7 +14,7 @@ import { diff } from "../src/datapath/diff.ts";
 import { endpointsHit } from "../src/datapath/impact.ts";
 import { PATHS_NS } from "../src/datapath/paths.ts";
 import { printOps, printState } from "../src/datapath/print.ts";
-import { type KernelState, keyOf } from "../src/datapath/state.ts";
+import { type KernelObject, type KernelState, keyOf } from "../src/datapath/state.ts";
 import { type Resource, type Snapshot, keyOfResource, snapshotOf } from "../src/model/resource.ts";
 
 const folder = join(import.meta.dirname, "scenarios");
@@ -75,18 +75,22 @@ function tell(sections: readonly Section[], compiled: typeof compile): Section[]
     if (word === "snapshot") resources = resourcesOf(text);
     if (word === "change") resources = edited(resources, text);
     if (word === "on") host = argument ?? "";
-    if (word === "state") return { name, text: lines(printState((now = compiled(snapshot(), host)))) };
+    const isShown = ({ kind }: KernelObject) => argument !== "without" || kind !== "nft";
+    if (word === "state") {
+      now = compiled(snapshot(), host);
+      return { name, text: lines(printState(new Map([...now].filter(([, object]) => isShown(object))))) };
+    }
     if (word === "plan") {
       before = now;
       now = compiled(snapshot(), host);
-      return { name, text: lines(printOps(diff(before, now))) };
+      return { name, text: lines(printOps(diff(before, now).filter(({ object }) => isShown(object)))) };
     }
     if (word === "hit") return { name, text: lines(endpointsHit(diff(before, now), snapshot(), host)) };
     return { name, text };
   });
 }
 
-/** `on h1` is a word and its argument; `plan: why` a word and a remark. */
+/** `on h1` is a word and its argument; `plan: why` a word and a remark; `state without tables` leaves out nft's. */
 function wordsOf(name: string): string[] {
   return name.split(/[ :]/);
 }

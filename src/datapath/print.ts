@@ -227,6 +227,8 @@ function linkFields(o: KernelObject): [string, string][] {
   if ("master" in o && o.master !== undefined) fields.push(["master", o.master]);
   if ((o.kind === "veth" || o.kind === "vxlan") && o.master !== undefined)
     fields.push(["type bridge_slave", learningOf(o)]);
+  if (o.kind === "veth" && o.master !== undefined)
+    fields.push(["type bridge_slave group_fwd_mask", String(groupsOf(o))]);
   if (o.kind === "bridge") fields.push(["type bridge ageing_time", String(ageingOf(o))]);
   if (o.kind === "veth") fields.push(["peer mtu", String(o.peer.mtu)], ["peer address", o.peer.mac]);
   return fields;

@@ -29,14 +29,13 @@ type Service = { readonly field: string; readonly values: readonly Interval[]; r
 
 /** The statements of a chain, in order; what none of them decides falls through. */
 export function statementsOf(rules: readonly PlacedRule[]): string[] {
-  const steps = Map.groupBy(rules, ({ rule }) => `${priorityOf(rule)} ${rule.action === "deny" ? 0 : 1}`);
-  const inOrder = [...steps].sort(([a], [b]) => compareSteps(a, b));
-  return inOrder.flatMap(([, step]) => stepOf(step));
+  const steps = Map.groupBy(rules, stepNumber);
+  return [...steps.keys()].sort((a, b) => a - b).flatMap((number) => stepOf(steps.get(number) ?? []));
 }
 
-function compareSteps(a: string, b: string): number {
-  const [p, q] = [a.split(" ").map(Number), b.split(" ").map(Number)];
-  return (p[0] ?? 0) - (q[0] ?? 0) || (p[1] ?? 0) - (q[1] ?? 0);
+/** By priority; within one, what is denied goes first. */
+function stepNumber({ rule }: PlacedRule): number {
+  return 2 * priorityOf(rule) + (rule.action === "deny" ? 0 : 1);
 }
 
 export function priorityOf(rule: Rule): number {
