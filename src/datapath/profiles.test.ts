@@ -165,7 +165,7 @@ test("`default` allows everything until somebody has written it", () => {
   assert.deepEqual(directions(group("default", { rules: [rule(undefined)] })), ["in tcp"]);
 });
 
-test("a commit of a group, for all hosts or for this one, makes the tables others; one for another host does not", () => {
+test("a commit of a group, for all hosts or this one, makes other tables; one for another host does not", () => {
   const commits = (...counts: readonly (Readonly<Record<string, number>> | undefined)[]) =>
     policy(
       network("blue", 7),
