@@ -95,8 +95,8 @@ export class Committer {
 
   /** Resolves when the view is what the store holds; throws `unavailable` while the store cannot be read. */
   async settled(): Promise<void> {
-    while (this.#flushing !== undefined) await this.#flushing;
-    if (this.#isLost) throw lost();
+    // Whoever asks finds out whether it can be read again: it may be long until somebody writes.
+    while (this.#flushing !== undefined || this.#isLost) await (this.#flushing ?? this.submit({}));
   }
 
   /** Finishes what is queued, then ends every watch. */

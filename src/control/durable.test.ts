@@ -16,7 +16,7 @@ const isFault = (reason: string) => (error: unknown) => error instanceof Fault &
 /** A store whose disk does what the test says: `before` and `after` each transaction. */
 function slow() {
   const inner = openMemoryStore({ cluster: "lab" });
-  const disk = { before: async () => {}, after: async () => {} };
+  const disk = { before: async () => {}, after: async () => {}, read: async () => {} };
   const store: Store = {
     ...inner,
     get revision() {
@@ -27,6 +27,10 @@ function slow() {
       const revisions = await inner.commit(commits, secrets);
       await disk.after();
       return revisions;
+    },
+    async read() {
+      await disk.read();
+      return inner.read();
     },
   };
   return { store, disk };
@@ -62,6 +66,10 @@ for (const fate of ["is kept", "fails"] as const) {
       look("find", control.find("network", "blue", ADMIN)),
       look("use", control.addressUse()),
       look("vteps", control.list("vrf", HOST, { after: "", limit: 10 })),
+      look("groups", control.list("securitygroup", ADMIN)),
+      look("map", control.spaceMap("blue")),
+      look("status", control.status()),
+      look("conditions", control.conditions()),
     ];
     await turns();
     assert.deepEqual(Object.values(seen).filter(Boolean), [], "before it is durable");
@@ -81,6 +89,53 @@ for (const fate of ["is kept", "fails"] as const) {
     await reader.close();
   });
 }
+
+test("nobody sees a write that failed while the store is read again, nor while it cannot be", async () => {
+  const { store, disk } = slow();
+  const lab = await openLab(store);
+  const { control } = lab;
+  await lab.put("red", v4("10.8.0.0/16"));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  disk.before = () => Promise.reject(new Error("the disk is full"));
+  disk.read = () => promise;
+  const writing = lab.put("blue", v4("10.7.0.0/16")).then(
+    () => "kept",
+    () => "failed",
+  );
+  await turns();
+  let seen: string[] | undefined;
+  const looking = control.snapshot(ADMIN).then(({ networks }) => (seen = networks.map(({ name }) => name)));
+  await turns();
+  assert.equal(seen, undefined);
+  resolve();
+  assert.equal(await writing, "failed");
+  await looking;
+  assert.deepEqual(seen, ["red"]);
+  disk.read = () => Promise.reject(new Error("the disk is gone"));
+  await assert.rejects(lab.put("blue", v4("10.7.0.0/16")));
+  const lookings = [
+    () => control.snapshot(ADMIN),
+    () => control.list("network", ADMIN),
+    () => control.find("network", "red", ADMIN),
+    () => control.status(),
+    () => control.conditions(),
+    () => control.spaceMap("red"),
+    () => control.addressUse(),
+    () => control.leaseHistory({ address: "10.8.0.2", limit: 1 }),
+    () => control.report(reportOf("h1")),
+    () => control.acceptHistory("h1"),
+    () => control.sweep(),
+    () => control.ready(),
+    () => control.check({}),
+    () => control.setToken("join", JOIN_TOKEN),
+    () => lab.put("blue", v4("10.7.0.0/16")),
+  ];
+  for (const look of lookings) await assert.rejects(look(), isFault("unavailable"), String(look));
+  disk.read = async () => {};
+  disk.before = async () => {};
+  await lab.put("blue", v4("10.7.0.0/16"));
+  assert.equal((await control.list("network", ADMIN)).items.length, 2);
+});
 
 test("a transaction that is durable although it failed: writers are refused, watchers list again", async () => {
   const { store, disk } = slow();

@@ -101,6 +101,14 @@ test("what became of a host outlives the server, and a failed commit has not hap
     (await control.status()).hosts.map(({ host, state }) => [host, state]),
     [["h1", "reclaimed"]],
   );
+  isBroken = true;
+  await assert.rejects(control.forgetDeparture("h1"), /disk is full/);
+  isBroken = false;
+  assert.deepEqual(
+    (await control.status()).hosts.map(({ state }) => state),
+    ["reclaimed"],
+    "it is forgotten on disk or not at all",
+  );
   assert.equal(await control.forgetDeparture("h1"), true);
   assert.equal(await control.forgetDeparture("h1"), false);
   assert.deepEqual((await control.status()).hosts, []);
@@ -369,6 +377,18 @@ test("a credential belongs to one: a join proposes neither a token of the server
   assert.equal((await lab.control.join(claim(2), JOIN_TOKEN, own)).token, own, "a join may be repeated");
   for (const token of [own, ADMIN_TOKEN])
     await assert.rejects(lab.control.setToken("join", token), isFault("token-taken", /join token belongs to somebody/));
+});
+
+test("a credential of a join that was refused is free for another host", async () => {
+  const lab = await openLab();
+  await lab.join(1);
+  const own = "a-credential-of-a-join-that-is-refused";
+  const join = (n: number, underlay: string) =>
+    lab.control.join({ host: `h${n}`, underlay, underlayMtu: 1500, hostPrefixes: [] }, JOIN_TOKEN, own);
+  await assert.rejects(join(2, "192.168.0.1"), isFault("host-claimed"));
+  assert.throws(() => lab.control.identify(own), isFault("token-wrong"));
+  await join(3, "192.168.0.3");
+  assert.deepEqual(lab.control.identify(own), { role: "host", host: "h3" });
 });
 
 test("a copy of a host is refused while the host is heard, and both are named; a restart elsewhere waits", async () => {

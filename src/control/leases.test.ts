@@ -174,6 +174,17 @@ test("sticky: who comes back has the same address, until somebody else needed it
   assert.deepEqual((await lab.snapshot()).freed, [], "nothing is remembered where nobody asks for it");
 });
 
+test("sticky: who cannot have all of what it had begins anew, and nothing of it is forgotten", async () => {
+  const both = { subnets: [{ cidr: "10.0.0.0/29" }, { cidr: "fd00::/64" }], sticky: true, quarantine: 0 };
+  const lab = await labWith(both);
+  for (const owner of ["a", "b"]) await attach(lab, owner);
+  await detach(lab, "b");
+  await hold(lab, "10.0.0.3");
+  assert.equal(await attach(lab, "b"), "10.0.0.4,fd00::3");
+  await detach(lab, "b");
+  assert.equal(await attach(lab, "b"), "10.0.0.4,fd00::3", "what it had last");
+});
+
 test("next-fit goes on after the last one given, over restarts, and begins again at the end", async () => {
   const lab = await labWith({ ...subnet, strategy: "next", quarantine: 0 });
   for (const address of ["10.0.0.2", "10.0.0.3", "10.0.0.4"]) {
@@ -184,6 +195,10 @@ test("next-fit goes on after the last one given, over restarts, and begins again
   const given = [];
   for (const owner of ["b", "c", "d"]) given.push((await again.attach("net", "h1", owner)).spec.addresses[0]);
   assert.deepEqual(given, ["10.0.0.5", "10.0.0.6", "10.0.0.2"]);
+  assert.deepEqual(
+    (await again.snapshot()).cursors.map(({ name, spec }) => [name, spec]),
+    [["net:", { network: "net", range: "", last: ["10.0.0.2"] }]],
+  );
 });
 
 test("next-fit in each range by itself", async () => {
@@ -202,12 +217,16 @@ test("next-fit in each range by itself", async () => {
     await detach(lab, owner);
   }
   assert.deepEqual(macs, ["02:00:00:00:00:10", "02:00:00:00:00:11"]);
+  const last = async () =>
+    (await lab.snapshot()).cursors.map(({ spec }) => [spec.range, ...spec.last].join(" ")).toSorted();
+  assert.deepEqual(await last(), ["e 02:00:00:00:00:11"]);
   const given = [];
   for (let n = 0; n < 4; n++) {
     given.push(await attach(lab, "a"));
     await detach(lab, "a");
   }
   assert.deepEqual(given, ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.2"]);
+  assert.deepEqual(await last(), ["a 10.0.0.2", "e 02:00:00:00:00:11"]);
 });
 
 test("random: every address once, in no order that anybody would guess", async () => {
@@ -338,6 +357,10 @@ test("the server sweeps by itself, and goes on when the store has failed for a w
       if (isBroken) throw new Fault("unavailable", { what: "the disk is full", fix: "free some space" });
       return inner.commit(...args);
     },
+    read: async () => {
+      if (isBroken) throw new Fault("unavailable", { what: "the disk is gone", fix: "wait" });
+      return inner.read();
+    },
   };
   const ticks: (() => void)[] = [];
   const time = { now: 0 };
@@ -351,7 +374,8 @@ test("the server sweeps by itself, and goes on when the store has failed for a w
   const request = { network: "net", reason: "r", owner: "o", expiresInSeconds: 5 };
   for (const first of ["10.0.0.2", "10.0.0.3"]) await control.write({ verb: "hold", request: { ...request, first } });
   const stop = new AbortController();
-  const sweeping = control.expireOn(stop.signal);
+  let isSweeping = true;
+  const sweeping = control.expireOn(stop.signal).then(() => (isSweeping = false));
   /** One second later, and everything that follows from it. */
   const tick = async () => {
     time.now += SECOND;
@@ -366,7 +390,7 @@ test("the server sweeps by itself, and goes on when the store has failed for a w
   isBroken = false;
   assert.equal(await count(), 2);
   await tick();
-  assert.equal(await count(), 0);
+  assert.deepEqual([await count(), isSweeping], [0, true]);
   stop.abort();
   await tick();
   await sweeping;

@@ -67,3 +67,49 @@ test("a host that is silent is judged by its peers, one of an earlier version by
     ],
   );
 });
+
+test("of two that say something the worse is told, since the earlier; a name that is no host says nothing", () => {
+  const states = ["failed", "small", "unknown"] as const;
+  for (const [i, a] of states.entries())
+    for (const [k, b] of states.entries()) {
+      const pair = clusterPaths([host("h2", [seen("h1", a, 9, "x")]), host("h1", [seen("h2", b, 8)])]);
+      const expected = { hosts: ["h1", "h2"], state: states[Math.min(i, k)], sinceMs: 8, obstacles: ["h2: x"] };
+      assert.deepEqual(pair, { pairs: 1, proven: 0, unproven: [expected] });
+    }
+  assert.deepEqual(
+    clusterPaths([host("h1", [seen("gone", "failed"), seen("h2", "proven")]), host("h2", [seen("h1", "proven")])]),
+    {
+      pairs: 2,
+      proven: 1,
+      unproven: [],
+    },
+  );
+});
+
+test("what a silent host proved counts as far as its peers do not deny it", () => {
+  const names = ["h1", "h2", "h3"];
+  const all = (of: string, state: PathSeen["state"] = "proven") =>
+    names.filter((name) => name !== of).map((name) => seen(name, state));
+  const quiet = (state: HostCondition["state"], named: readonly PathSeen[]) =>
+    clusterPaths([host("h1", all("h1")), host("h2", all("h2")), host("h3", named, state)]);
+  for (const state of ["suspect", "lost"] as const) {
+    // Its own last word is worth nothing, good or bad.
+    assert.deepEqual(quiet(state, all("h3")), { pairs: 3, proven: 3, unproven: [] });
+    assert.deepEqual(quiet(state, all("h3", "failed")), { pairs: 3, proven: 3, unproven: [] });
+  }
+  assert.deepEqual(quiet("ready", all("h3", "failed"))?.unproven.length, 2);
+  const denied = clusterPaths([
+    host("h1", [seen("h2", "proven"), seen("h3", "small")]),
+    host("h2", all("h2")),
+    host("h3", all("h3"), "lost"),
+  ]);
+  assert.deepEqual([denied?.pairs, denied?.proven], [3, 2]);
+  assert.deepEqual(denied?.unproven[0]?.obstacles, [], "only what failed is explained by its silence");
+  // A host with many peers names some: its sums count.
+  const many: HostCondition[] = ["h1", "h2"].map((name) => {
+    const one = host(name, []);
+    const status = { ...one.status, paths: { peers: 199, proven: 150, named: [] } } as NonNullable<typeof one.status>;
+    return { ...one, status };
+  });
+  assert.deepEqual(clusterPaths(many), { pairs: 199, proven: 150, unproven: [] });
+});

@@ -445,3 +445,127 @@ test("what was leased before there were ranges does not become a gateway of one"
   await put("10.0.0.9", true)();
   assert.deepEqual(await state(), [[true], [["10.0.0.11"]]]);
 });
+
+test("random MACs are in a row behind 02:00, and refused when there cannot be so many", async () => {
+  for (let n = 0; n < 12; n++) {
+    const lab = await openLab();
+    const ranges = [{ name: "e", type: "ether" as const, size: 2_147_483_648 }];
+    const [range] = (await lab.put(`n${n}`, { subnets: [], ranges })).spec.ranges ?? [];
+    const first = Number.parseInt(range?.mac?.replaceAll(":", "") ?? "", 16);
+    assert.ok(first >= 0x0200_0000_0000 && first + 2_147_483_647 <= 0x0200_ffff_ffff, range?.mac);
+    // It grows beyond its MACs' room only where others are drawn.
+    await refuses(lab, "address-outside", /not so many MACs in a row/, () =>
+      lab.put("more", { subnets: [], ranges: [{ name: "e", type: "ether", size: 2_147_483_649 }] }),
+    );
+  }
+});
+
+test("a SLAAC range has its gateway in one of its prefixes, or none; a static one in its subnet", async () => {
+  const lab = await openLab();
+  const slaac = { name: "s", type: "ip6", prefix: "fd00:1::/64", ula: "fd00:2::/64", size: 4 } as const;
+  const put =
+    (more: object, range: object = slaac) =>
+    () =>
+      lab.put("net", { subnets: [{ cidr: "fd00::/64" }], ranges: [{ ...range, ...more } as AddressRange] });
+  for (const gateway6 of ["fd00:1::1", "fd00:2::1", "none"]) {
+    const { spec } = await put({ gateway6 })();
+    assert.equal(spec.ranges?.[0]?.gateway6, gateway6);
+  }
+  const where = "spec.ranges[0].gateway6";
+  for (const gateway6 of ["fd00:3::1", "fd00::1", "fd00:1::", "10.0.0.1"])
+    await refuses(lab, "address-outside", /is not a usable address/, put({ gateway6 }), where);
+  const fixed = { name: "f", type: "ip6-static", first6: "fd00::10", size: 4 };
+  await put({ gateway6: "fd00::99" }, fixed)();
+  await refuses(lab, "address-outside", /fd00:1::1 is not a usable/, put({ gateway6: "fd00:1::1" }, fixed), where);
+});
+
+test("which fields a type of range needs, and which it may not have", async () => {
+  const lab = await openLab();
+  const whole = {
+    first: "10.0.0.16",
+    first6: "fd00::10",
+    prefixLength: 64,
+    prefix: "fd00:1::/64",
+    ula: "fd00:2::/64",
+    size: 4,
+    gateway: "10.0.0.17",
+    gateway6: "none",
+  };
+  const fields = Object.keys(whole) as (keyof typeof whole)[];
+  const needs = {
+    ip4: ["first", "size"],
+    ip6: ["size", "prefix"],
+    "ip6-static": ["first6"],
+    "ip4-6": ["first", "size", "prefix"],
+    "ip4-6-static": ["first", "first6", "size"],
+    ether: ["size"],
+  } as const;
+  const may: Record<keyof typeof needs, readonly string[]> = {
+    ip4: ["gateway"],
+    ip6: ["ula", "gateway6"],
+    "ip6-static": ["prefixLength", "size", "gateway6"],
+    "ip4-6": ["ula", "gateway", "gateway6"],
+    "ip4-6-static": ["prefixLength", "gateway", "gateway6"],
+    ether: [],
+  };
+  const put = (type: string, having: readonly string[]) => () => {
+    const range = Object.fromEntries(having.map((field) => [field, whole[field as keyof typeof whole]]));
+    const subnets = ["10.0.0.0/24", "fd00::/64"].map((cidr) => ({ cidr, gateway: "none" }));
+    return lab.put("net", { subnets, ranges: [{ name: "r", type, ...range } as AddressRange] });
+  };
+  for (const [type, needed] of Object.entries(needs)) {
+    const allowed = may[type as keyof typeof needs];
+    await put(type, needed)();
+    await put(type, [...needed, ...allowed])();
+    for (const field of fields) {
+      const where = `spec.ranges[0].${field}`;
+      if ((needed as readonly string[]).includes(field))
+        await refuses(
+          lab,
+          "request-invalid",
+          /./,
+          put(
+            type,
+            needed.filter((one) => one !== field),
+          ),
+          where,
+        );
+      else if (!allowed.includes(field))
+        await refuses(lab, "request-invalid", /has no/, put(type, [...needed, field]), where);
+    }
+  }
+  // Of the two prefixes of SLAAC one is enough.
+  await put("ip6", ["size", "ula"])();
+});
+
+test("a range ends where its subnet, its prefix or its MACs do, and not one earlier", async () => {
+  const lab = await openLab();
+  const put = (range: object) => () =>
+    lab.put("net", {
+      subnets: ["10.0.0.0/24", "fd00::/64"].map((cidr) => ({ cidr, gateway: "none" })),
+      ranges: [{ name: "r", ...range } as AddressRange],
+    });
+  for (const [range, most, text] of [
+    [{ type: "ip4", first: "10.0.0.250" }, 6, /ends outside 10\.0\.0\.0\/24.*has 6 addresses.*at most 6/],
+    [{ type: "ip6-static", first6: "fd00::fff0", prefixLength: 112 }, 16, /ends outside fd00::\/112.*has 16 addresses/],
+    [
+      { type: "ip4-6-static", first: "10.0.0.4", first6: "fd00::fffd", prefixLength: 112 },
+      3,
+      /ends outside fd00::\/112/,
+    ],
+    [{ type: "ether", mac: "02:ff:ff:ff:ff:fa" }, 6, /has 7 leases and 6 MACs.*end at 02:ff:ff:ff:ff:ff/],
+  ] as const) {
+    await put({ ...range, size: most })();
+    await refuses(lab, "address-outside", text, put({ ...range, size: most + 1 }), "spec.ranges[0].size");
+  }
+  for (const prefixLength of [63, 129])
+    await refuses(
+      lab,
+      "prefix-invalid",
+      /choose 64 to 128/,
+      put({ type: "ip6-static", first6: "fd00::1", prefixLength }),
+      "spec.ranges[0].prefixLength",
+    );
+  for (const prefixLength of [64, 128]) await put({ type: "ip6-static", first6: "fd00::1", prefixLength })();
+  assert.equal((await put({ type: "ip6-static", first6: "fd00::1" })()).spec.ranges?.[0]?.prefixLength, 64);
+});

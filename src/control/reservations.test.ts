@@ -572,3 +572,144 @@ test("a reservation's gateway is in any one of its pieces, or the segment's; now
   for (const gateway of ["10.0.0.20", "10.0.0.2"])
     await refuses(lab, "address-outside", /neither the segment's nor in a piece/, reserve(gateway));
 });
+
+test("a further piece is numbered behind those there are, whatever people have called theirs", async () => {
+  const lab = await labWith({ ...BLUE, subnets: [{ cidr: "10.0.0.0/24", gateway: "none" }] });
+  const named = (...names: readonly string[]) =>
+    put(lab, "r", {
+      reservedFrom: "blue",
+      ranges: names.map((name, i) => ({ name, type: "ip4", first: `10.0.0.${10 + i}`, size: 1 })),
+    });
+  for (const [names, next] of [
+    [["piece-x"], "piece-1"],
+    [["piece-7", "mine", "piece-2"], "piece-8"],
+    [["apiece-9"], "piece-1"],
+  ] as const) {
+    await named(...names)();
+    const { spec } = await reserve(lab, "blue", "r", 1);
+    assert.deepEqual(
+      spec.ranges?.map(({ name }) => name),
+      [...names, next],
+    );
+    await remove(lab, "r");
+  }
+});
+
+test("a piece of IPv6 without a size, or with more leases than MACs, is none", async () => {
+  const lab = await labWith({ subnets: [{ cidr: "fd00::/64", gateway: "none" }] });
+  const by = (more: object) =>
+    put(lab, "r", {
+      reservedFrom: "blue",
+      ranges: [{ name: "p", type: "ip6-static", first6: "fd00::10", ...more } as AddressRange],
+    });
+  for (const more of [{}, { prefixLength: 124 }, { size: 2_147_483_649 }])
+    await refuses(lab, "request-invalid", /more leases than MACs/, by(more), "spec.ranges[0].size");
+  await by({ size: 4 })();
+});
+
+test("pieces of a network without ranges lie in its subnets, in each family, and have no SLAAC", async () => {
+  const lab = await labWith({
+    subnets: [
+      { cidr: "10.0.0.0/24", gateway: "none" },
+      { cidr: "fd00::/64", gateway: "none" },
+    ],
+  });
+  const by = (range: object) =>
+    put(lab, "r", { reservedFrom: "blue", ranges: [{ name: "p", size: 2, ...range } as AddressRange] });
+  const none = /"p" is in no subnet/;
+  await refuses(lab, "address-outside", none, by({ type: "ip6", prefix: "fd00::/64" }), "spec.ranges[0]");
+  await refuses(lab, "address-outside", none, by({ type: "ip4-6", first: "10.0.0.9", ula: "fd00:2::/64" }));
+  await refuses(lab, "address-outside", none, by({ type: "ether" }));
+  await refuses(lab, "address-outside", none, by({ type: "ip4", first: "10.0.0.9", from: "0" }));
+  await by({ type: "ip4-6-static", first: "10.0.0.254", first6: "fd00::9", size: 1 })();
+  await by({ type: "ip4", first: "10.0.0.9" })();
+  await by({ type: "ip6-static", first6: "fd00::9" })();
+});
+
+test("a piece that is returned takes its quarantine to the parent, whole, and what is over is forgotten", async () => {
+  for (const parent of [TWO, { subnets: TWO.subnets ?? [] }]) {
+    const lab = await labWith(parent);
+    const { spec } = await reserve(lab, "blue", "r", 4, { first: "10.6.0.4" });
+    const names = ["a", "b", "c"];
+    for (const owner of names) await lab.attach("r", "h1", owner);
+    const uids = new Map((await lab.snapshot()).endpoints.map(({ name, uid }) => [name, uid]));
+    await lab.detach("c.eth0");
+    lab.time.now += 59_000;
+    await lab.detach("b.eth0");
+    lab.time.now += 1000;
+    const [range] = spec.ranges ?? [];
+    assert.ok(range !== undefined);
+    const sized = (size: number) => put(lab, "r", { ...spec, ranges: [{ ...range, size }] })();
+    const freed = async () =>
+      (await lab.snapshot()).freed.map(({ name, spec: one }) => [name, one.endpoint, one.range, one.addresses.join()]);
+    await sized(2);
+    // What rests in what is left stays the reservation's; the rest of c is over.
+    assert.deepEqual(await freed(), [[`r:${uids.get("b.eth0")}`, "b.eth0", "piece-1", "10.6.0.5"]]);
+    await sized(1);
+    const at = parent.ranges === undefined ? undefined : "0";
+    assert.deepEqual(await freed(), [[`blue:${uids.get("b.eth0")}`, "b.eth0", at, "10.6.0.5"]]);
+    await refuses(lab, "address-quarantined", /10\.6\.0\.5 .*"b.eth0" gave it back/, () =>
+      lab.attach("blue", "h1", "x", { addresses: ["10.6.0.5"] }),
+    );
+    assert.equal(await address(lab, "blue", "y", { addresses: ["10.6.0.6"] }), "10.6.0.6");
+  }
+});
+
+test("the bridge's MAC is in no piece", async () => {
+  const lab = await labWith({
+    subnets: [{ cidr: "10.0.0.0/24", gateway: "10.0.0.5" }],
+    ranges: [{ name: "e", type: "ether", mac: "02:00:0a:00:00:03", size: 6 }],
+  });
+  assert.deepEqual(pieces(await reserve(lab, "blue", "r", 3)), ["02:00:0a:00:00:06 +3 of e"]);
+  const wish = reserving(lab, "blue", "q", 1, { first: "02:00:0a:00:00:05" });
+  await refuses(lab, "address-taken", /MAC 02:00:0a:00:00:05 cannot be reserved: the gateway/, wish, "first");
+  await refuses(
+    lab,
+    "exhausted",
+    /ends after 1 .*at most 1/,
+    reserving(lab, "blue", "q", 2, { first: "02:00:0a:00:00:08" }),
+  );
+});
+
+test("where in the network a run of its subnets may be asked for: by an address or a MAC of one of them", async () => {
+  const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/24" }, { cidr: "fd00::/64" }] });
+  await refuses(
+    lab,
+    "range-unknown",
+    /has no address range "x"/,
+    reserving(lab, "blue", "r", 1, { range: "x" }),
+    "range",
+  );
+  await refuses(
+    lab,
+    "address-outside",
+    /it gives 10\.0\.0\.0\/24 and fd00::\/64/,
+    reserving(lab, "blue", "r", 1, { first: "10.0.1.1" }),
+  );
+  const at = async (name: string, size: number, first: string) => {
+    const [piece] = (await reserve(lab, "blue", name, size, { first })).spec.ranges ?? [];
+    return [piece?.type, piece?.first, piece?.first6, piece?.size, piece?.mac, piece?.from];
+  };
+  assert.deepEqual(await at("a", 2, "10.0.0.9"), ["ip4-6-static", "10.0.0.9", "fd00::2", 2, undefined, undefined]);
+  assert.deepEqual(await at("b", 1, "02:00:0a:00:00:20"), [
+    "ip4-6-static",
+    "10.0.0.32",
+    "fd00::4",
+    1,
+    undefined,
+    undefined,
+  ]);
+  await refuses(
+    lab,
+    "address-reserved",
+    /fd00::3 is reserved/,
+    reserving(lab, "blue", "c", 1, { first: "fd00::3" }),
+    "first",
+  );
+  await refuses(
+    lab,
+    "exhausted",
+    /no 230 free .* has 222, from 10\.0\.0\.33 in 10\.0\.0\.0\/24/,
+    reserving(lab, "blue", "c", 230),
+  );
+});
