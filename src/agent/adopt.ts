@@ -19,6 +19,7 @@ import { rootOf, type World, worldOf } from "../datapath/world.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { contains, ipOf } from "../model/address.ts";
 import { nameOnHost } from "../model/endpointName.ts";
+import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, endpointName } from "../model/resource.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { ownOf } from "./local.ts";
@@ -42,6 +43,8 @@ export class Adopter {
   #unexplained: ReadonlySet<string> = new Set();
   /** Ports that were there and could not be taken in, and why. */
   #kept = new Map<string, string>();
+  /** Whether the journal has all that could be taken in: before that, what it knows as free may be in use. */
+  isDone = true;
 
   constructor(options: AdoptOptions) {
     this.#options = options;
@@ -63,11 +66,12 @@ export class Adopter {
 
   /**
    * Takes into the journal what can be; a round after it must look anew. `isCurrent`: the snapshot is complete, and
-   * what is not in it is gone. Throws if the kernel cannot be read or the journal not be written; then nothing may be
-   * removed.
+   * what is not in it is gone. Throws if the kernel cannot be read; then nothing may be removed. A port that the
+   * journal's disk refuses stays as it is, until a later round.
    */
   async adopt(actual: KernelState, strays: readonly Veth[], snapshot: Snapshot, isCurrent: boolean): Promise<void> {
     this.#unexplained = new Set();
+    this.isDone = true;
     const seen = await this.#seen(strays, snapshot);
     const unexplained = new Set<string>();
     this.#kept = new Map();
@@ -79,7 +83,7 @@ export class Adopter {
         this.#kept.set(port.name, found);
         unexplained.add(port.name);
       }
-      if (typeof found === "object") this.#take(found, snapshot);
+      if (typeof found === "object") this.#tryTake(found, snapshot, port.name);
       else if (isCurrent) unexplained.add(port.name);
     }
     this.#unexplained = unexplained;
@@ -101,6 +105,20 @@ export class Adopter {
       (object.kind === "element" && names.has(object.key.split(" . ")[0] ?? "")) ||
       ("dev" in object && names.has(object.dev));
     return new Map([...[...actual].filter(([, object]) => isOf(object)), ...desired]);
+  }
+
+  /** A disk that takes nothing must not keep the rest of the kernel from its changes. */
+  #tryTake(endpoint: Endpoint, snapshot: Snapshot, port: string): void {
+    try {
+      this.#take(endpoint, snapshot);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.isDone = false;
+      this.#kept.set(
+        port,
+        `endpoint ${endpoint.name} is in the kernel and cannot be put into the journal: ${error.message}`,
+      );
+    }
   }
 
   #take(endpoint: Endpoint, snapshot: Snapshot): void {

@@ -9,7 +9,6 @@
 import { compile } from "../datapath/compile.ts";
 import { diff } from "../datapath/diff.ts";
 import { portName } from "../datapath/names.ts";
-import { printOp } from "../datapath/print.ts";
 import type { KernelObject, KernelState, Op } from "../datapath/state.ts";
 import type { OpResult } from "../kernel/kernel.ts";
 import { vrfsOn } from "../model/membership.ts";
@@ -28,7 +27,8 @@ import type { AgentOptions } from "./options.ts";
 import { beginAnew, keepSaved } from "./saved.ts";
 import { Paths } from "./paths.ts";
 import { keepShares } from "./shares.ts";
-import { flowCutter, policySaid } from "./policy.ts";
+import { brokenOff, outcomeOf } from "./outcome.ts";
+import { flowCutter } from "./policy.ts";
 import type { Standing } from "./standing.ts";
 import { together } from "./together.ts";
 
@@ -221,6 +221,7 @@ export class Agent {
       return await this.#round();
     } catch (error) {
       this.#options.log("round", { error: String(error) });
+      this.#line.say(brokenOff(this.current(), error, this.#line.own));
       this.#looks.askWhole();
       return false;
     }
@@ -250,7 +251,7 @@ export class Agent {
       this.#looks.askWhole();
       return this.#round(true);
     }
-    this.hasAdopted = true;
+    this.hasAdopted ||= this.#adopter.isDone;
     this.#sinceLook = [];
     this.#touched.clear();
     const wanted = compile(local, host, this.#options.management?.() ?? []);
@@ -300,11 +301,9 @@ export class Agent {
     const whole = local.networks.filter(({ spec: { vrf } }) => carried.has(vrf) && !broken.has(`vrf:${vrf}`));
     this.#paths.follow(local);
     this.#line.say({
-      ...(refused.length === 0 ? { revision: local.revision } : {}),
+      ...outcomeOf(local, refused, this.#line.own, host),
       networks: whole.map((network) => network.name),
       driftRepaired: this.report.driftRepaired + repaired,
-      ...policySaid(refused, local, host),
-      errors: refused.slice(0, 20).map(({ op, refusal }) => `${printOp(op).at(0)}: ${refusal?.message}`),
       conditions: this.#conditions(),
       objects: this.#held.size,
       paths: this.#paths.report,

@@ -70,6 +70,11 @@ export class Line {
     return own.length === 0 ? this.#report : { ...this.#report, conditions: [...own, ...this.#report.conditions] };
   }
 
+  /** What was said, without what the line itself knows. */
+  get own(): HostReport {
+    return this.#report;
+  }
+
   /** The server hears of it soon if it is news, else with the next heartbeat. */
   say(news: Partial<HostReport>): void {
     const before: Partial<Record<string, unknown>> = this.#report;

@@ -9,6 +9,7 @@ import type { Counters } from "./kernel.ts";
 import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import {
+  addressesOfLink,
   allAddresses,
   fdbIn,
   fdbOf,
@@ -18,20 +19,12 @@ import {
   readNeighbour,
   readRoute,
 } from "./netlink/entry.ts";
-import { allLinks, readLink } from "./netlink/link.ts";
+import { type LinkInfo, allLinks, readLink } from "./netlink/link.ts";
 import { type QueueInfo, allQueues, ingressFilters, readQueue, readRedirect } from "./netlink/tc.ts";
 import type { MessageWriter, Received } from "./netlink/wire.ts";
 import type { Nft } from "./nft.ts";
 import { type Dump, objectsOf } from "./objects.ts";
-import {
-  isOurAddress,
-  isOurBridgeFdb,
-  isOurNeighbour,
-  isOurRoute,
-  isOurTunnelFdb,
-  isOurs,
-  mayHoldEntries,
-} from "./ownership.ts";
+import { isOurAddress, isOurBridgeFdb, isOurNeighbour, isOurRoute, isOurTunnelFdb, isOurs } from "./ownership.ts";
 import { readSysctls } from "./sysctl.ts";
 
 /** Namespaces after which the event loop gets its turn: some milliseconds. */
@@ -54,8 +47,10 @@ export async function observe(namespaces: Namespaces, nft: Nft, workloads: reado
     });
     await breathe();
   }
+  const nears = new Set(dumps.flatMap(({ links }) => links.filter(({ kind }) => kind === "veth").map(pairKey)));
   for (const names of paths.values()) {
-    const dump = names[0] === undefined ? undefined : namespaces.use(names[0], (space) => dumpSpace(space, names));
+    const [path] = names;
+    const dump = path === undefined ? undefined : namespaces.use(path, (space) => dumpWorkload(space, names, nears));
     if (dump !== undefined) dumps.push(dump);
     await breathe();
   }
@@ -99,17 +94,9 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   );
   // The host has many links and tables of others; without one of ours there is nothing of ours on them.
   if (links.length === 0 || (space.ns === "host" && !links.some(isOurs))) {
-    return { names, links, addresses: [], routes: [], neighbours: [], tunnelFdb: [], bridgeFdb: [], ...NO_QUEUES };
+    return { names, links, addresses: [], routes: [], ...NO_ENTRIES };
   }
   const route = (w: MessageWriter) => allRoutes(w, WEFT_ROUTE_PROTOCOL);
-  const inside = {
-    names,
-    links,
-    addresses: socket.list(k.RTM_GETADDR, allAddresses, wanted(readAddress, isOurAddress)),
-    routes: socket.list(k.RTM_GETROUTE, route, wanted(readRoute, isOurRoute)),
-  };
-  // The kernel keeps the neighbours of all namespaces in one table, and walks all of it for each of them.
-  if (!mayHoldEntries(space.ns)) return { ...inside, neighbours: [], tunnelFdb: [], bridgeFdb: [], ...NO_QUEUES };
   const indexes = new Set(links.map(({ index }) => index));
   const fdb = links
     .filter(({ kind, master }) => kind === "bridge" || (kind === "vxlan" && master === 0))
@@ -121,7 +108,10 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
       ),
     );
   return {
-    ...inside,
+    names,
+    links,
+    addresses: socket.list(k.RTM_GETADDR, allAddresses, wanted(readAddress, isOurAddress)),
+    routes: socket.list(k.RTM_GETROUTE, route, wanted(readRoute, isOurRoute)),
     neighbours: socket.list(k.RTM_GETNEIGH, allNeighbours, wanted(readNeighbour, isOurNeighbour)),
     tunnelFdb: fdb.filter(isOurTunnelFdb),
     bridgeFdb: fdb.filter(isOurBridgeFdb),
@@ -130,6 +120,42 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
 }
 
 const NO_QUEUES = { queues: [], redirects: [] };
+const NO_ENTRIES = { neighbours: [], tunnelFdb: [], bridgeFdb: [], ...NO_QUEUES };
+
+/** Both ends of a pair, the near one first. */
+function pairKey({ index, peer }: Pick<LinkInfo, "index" | "peer">): string {
+  return `${index} ${peer}`;
+}
+
+/**
+ * Far ends, and what hangs on them. All else in there is the workload's: its root may have any number of links and
+ * addresses, and change them all the time; so addresses are asked for by link.
+ */
+function dumpWorkload({ socket }: Space, names: readonly Ns[], nears: ReadonlySet<string>): Dump {
+  const isFarEnd = ({ kind, index, peer }: LinkInfo) =>
+    kind === "veth" && nears.has(pairKey({ index: peer, peer: index }));
+  const links = socket.listAny(k.RTM_GETLINK, allLinks, wanted(readLink, isFarEnd));
+  const indexes = new Set(links.map(({ index }) => index));
+  const isOn = ({ index }: { readonly index: number }) => indexes.has(index);
+  const address = wanted(readAddress, (one) => isOurAddress(one) && isOn(one));
+  const route = (w: MessageWriter) => allRoutes(w, WEFT_ROUTE_PROTOCOL);
+  return {
+    names,
+    links,
+    addresses: [...indexes].flatMap((index) =>
+      socket.listAny(k.RTM_GETADDR, (w) => addressesOfLink(w, index, undefined), address),
+    ),
+    routes:
+      links.length === 0
+        ? []
+        : socket.listAny(
+            k.RTM_GETROUTE,
+            route,
+            wanted(readRoute, (one) => isOurRoute(one) && isOn(one)),
+          ),
+    ...NO_ENTRIES,
+  };
+}
 
 /** Of these links. Only links that have an ingress queue at all are asked for its filters. */
 function queuesOf({ socket }: Space, links: ReadonlySet<number>): Pick<Dump, "queues" | "redirects"> {

@@ -92,6 +92,34 @@ for (const [name, isServerAway] of [
     await world.assertConverged(name);
   });
 
+test("a port that the journal lost, on a disk that takes nothing, keeps nothing else from the kernel", async () => {
+  const { world, host } = await cluster(17);
+  for (const one of ["near1", "near2"]) await attached(world, host, "near", one);
+  await world.clock.advance(10_000);
+  const ports = await host.kernel.ports();
+  await loseJournal(world, host, async () => void (host.isDiskFull = true));
+  const spec = { ...NETWORKS.near, mtu: 1333 };
+  await world.control?.write({ verb: "put-network", name: "near", spec });
+  await world.clock.advance(10_000);
+  const state = await host.kernel.observe([]);
+  const bridges = [...state.values()].filter((one) => one.kind === "bridge" && one.ns === "vrf:near");
+  assert.deepEqual(
+    bridges.map((one) => "mtu" in one && one.mtu),
+    [1333],
+  );
+  assert.deepEqual(
+    (await host.kernel.ports()).map(({ name }) => name),
+    ports.map(({ name }) => name),
+  );
+  assert.match(host.running?.agent.report.conditions.join() ?? "", /near1\.eth0 .* cannot be put into the journal/);
+  assert.equal(await attached(world, host, "near", "near3"), "unavailable", "what seems free may be in use");
+  await world.heal();
+  assert.deepEqual([...host.entries.keys()].toSorted(), ["near1.eth0", "near2.eth0"]);
+  host.kernel.removeWorkload("/run/netns/near3");
+  host.workloads.delete("/run/netns/near3");
+  await world.assertConverged("with room");
+});
+
 /** Kills the agent, loses its journal, starts it again. */
 async function loseJournal(world: World, host: Host, harm: () => Promise<unknown> = async () => undefined) {
   world.killAgent(host);

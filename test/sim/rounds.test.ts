@@ -8,6 +8,16 @@ import { onScene, type Scene } from "./scene.ts";
 const WEB = "web.eth0";
 const ADMIN = { role: "admin" } as const;
 
+function toldOf({ running }: Scene) {
+  return running.agent.report;
+}
+
+/** Whether the server has heard that this host's kernel is as it should be. */
+async function isConverged({ world }: Scene): Promise<boolean> {
+  const status = await world.control?.status();
+  return (status?.hosts[0]?.status?.revision ?? 0) >= (status?.revision ?? Infinity);
+}
+
 /** A minute in which somebody changes something ten times a second. */
 async function restlessMinute(scene: Scene): Promise<void> {
   for (let tenth = 0; tenth < 600; tenth++) {
@@ -28,6 +38,8 @@ test("a kernel that cannot be read is not asked all the time, and is believed ag
     };
     await restlessMinute(scene);
     assert(looks >= 5 && looks <= 60, `${looks} looks in a minute`);
+    assert.match(toldOf(scene).errors.join(), /the dump was interrupted/);
+    assert.equal(await isConverged(scene), false);
     // What changed meanwhile is found, although nobody says so any more.
     kernel.observe = observe;
     kernel.disturb({ kind: "address", ns: "/run/netns/first-routed", dev: "eth0", cidr: "10.1.0.2/26" });
@@ -47,8 +59,11 @@ test("a kernel that refuses is asked again after a pause, and the server is told
     kernel.disturb({ kind: "address", ns: "/run/netns/first-routed", dev: "eth0", cidr: "10.1.0.2/26" });
     await restlessMinute(scene);
     assert(tries >= 5 && tries <= 60, `${tries} tries in a minute`);
-    const { report } = scene.running.agent;
-    assert.match(report.errors.join(), /EBUSY: a fault of the test/);
+    assert.match(toldOf(scene).errors.join(), /EBUSY: a fault of the test/);
+    assert.equal(await isConverged(scene), true, "in the workload's own namespace");
+    kernel.disturb({ kind: "netns", ns: "vrf:routed" });
+    await scene.world.clock.advance(40_000);
+    assert.equal(await isConverged(scene), false, "in a VRF's");
     kernel.apply = apply;
     await scene.world.clock.advance(40_000);
     assert.deepEqual(scene.running.agent.report.errors, []);

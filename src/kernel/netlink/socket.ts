@@ -21,6 +21,7 @@ const EVENT_QUEUE_BYTES = 1024 * 1024;
 /** The kernel packs dumps into at most 32 KiB per datagram. */
 const DATAGRAM_BYTES = 256 * 1024;
 const DUMP_ATTEMPTS = 20;
+const HOSTILE_ATTEMPTS = 3;
 
 /** One for all sockets: everything here is synchronous. */
 const inbox = Buffer.allocUnsafe(DATAGRAM_BYTES);
@@ -117,22 +118,45 @@ export class NetlinkSocket {
    * marks as interrupted by a change is forgotten and taken again; throws SystemError if that does not end.
    */
   list<T>(type: number, body: (w: MessageWriter) => void, read: (message: Received) => T | undefined): T[] {
-    this.#beStrict();
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
-      const seq = this.nextSeq();
-      question.reset();
-      question.begin(type, k.NLM_F_REQUEST | k.NLM_F_DUMP, seq);
-      body(question);
-      question.end();
-      libc.send(this.fd, question.bytes, question.length);
-      const items: T[] = [];
-      const isConsistent = this.#readDump(seq, (message) => {
-        const item = read(message);
-        if (item !== undefined) items.push(item);
-      });
+      const { items, isConsistent } = this.#dump(type, body, read);
       if (isConsistent) return items;
     }
     throw new SystemError(`netlink dump ${type} was interrupted ${DUMP_ATTEMPTS} times`, EINVAL);
+  }
+
+  /**
+   * list() in a namespace whose root may be hostile, and change things faster than they are read: then what any of some
+   * dumps had. What stays as it is all the time is in one of them.
+   */
+  listAny<T>(type: number, body: (w: MessageWriter) => void, read: (message: Received) => T | undefined): T[] {
+    const seen: T[] = [];
+    for (let attempt = 0; attempt < HOSTILE_ATTEMPTS; attempt++) {
+      const { items, isConsistent } = this.#dump(type, body, read);
+      if (isConsistent) return items;
+      seen.push(...items);
+    }
+    return seen;
+  }
+
+  #dump<T>(
+    type: number,
+    body: (w: MessageWriter) => void,
+    read: (message: Received) => T | undefined,
+  ): { readonly items: T[]; readonly isConsistent: boolean } {
+    this.#beStrict();
+    const seq = this.nextSeq();
+    question.reset();
+    question.begin(type, k.NLM_F_REQUEST | k.NLM_F_DUMP, seq);
+    body(question);
+    question.end();
+    libc.send(this.fd, question.bytes, question.length);
+    const items: T[] = [];
+    const isConsistent = this.#readDump(seq, (message) => {
+      const item = read(message);
+      if (item !== undefined) items.push(item);
+    });
+    return { items, isConsistent };
   }
 
   /** Dumps honour the filter in their request. */
