@@ -58,6 +58,9 @@ const NAMESPACE_SYSCTLS: readonly (readonly [string, string])[] = [
   // The way back of a packet may lead through another device (uplink, tunnel).
   ["ipv4/conf/all/rp_filter", "0"],
   ["ipv4/conf/default/rp_filter", "0"],
+  // A router has no use for errors about packets too big, and what a workload makes up the kernel would believe: any
+  // MTU, for any destination, of everybody's packets (icmp_err() and ip_mtu_locked()). IPv6 routes by the link's.
+  ["ipv4/ip_no_pmtu_disc", "2"],
   // Addresses are assigned, never negotiated: detection would only delay the first packet by a second.
   ["ipv6/conf/default/accept_dad", "0"],
   ["ipv6/conf/default/accept_ra", "0"],

@@ -23,6 +23,9 @@ import {
   lacks,
 } from "./words.ts";
 
+/** Of what is sent at once and cut into packets later (GSO), each counts as one: so their bytes count as well. */
+const STORM_BYTES = "4 mbytes/second burst 4 mbytes";
+
 /** To many at once: 1 is broadcast, 2 multicast. */
 const MANY = "meta pkttype 1-2 jump storm";
 
@@ -53,6 +56,7 @@ const SETS =
   ["ports", "macs", "bound4", "bound6", "floods"].map(declared).join("") +
   `set drops { type ifname . mark; size 65535; flags dynamic; counter; }
 set storms { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
+set storm_bytes { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
 `;
 
 const DROPS =
@@ -67,6 +71,7 @@ const STORMS_CHAIN = chain("storm", [
   // Of one link only (802.1Q, 8.6.3): for bridges, which workloads are not.
   "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 goto drop_9",
   `${lacks(STORMS)} update @storms { iifname limit rate over ${STORM} } goto drop_8`,
+  `${lacks(STORMS)} update @storm_bytes { iifname limit rate over ${STORM_BYTES} } goto drop_8`,
 ]);
 
 /** The lines with which a packet goes on to the groups' chain, if there are any. */
@@ -176,19 +181,23 @@ const FROM_PORT =
     // Of Ethernet and IPv4; a request or an answer.
     "@nh,0,48 != 0x000108000604 goto drop_4",
     "@nh,48,16 != { 1, 2 } goto drop_4",
-    // The sender's address is its own, or it asks whether anybody has an address (a probe).
+    // The sender's address is its own, or it asks whether somebody has what it is about to use (a probe). Of another's
+    // address that would be a conflict to the other, who is just asking the same (RFC 5227, 2.1.1).
     `${lacks(ANY_MAC)} iifname . @nh,64,48 != @macs goto drop_4`,
     `${has(ANY_IP)} accept`,
     "meta protocol arp meta mark set iifname . arp saddr ether . arp saddr ip map @bound4 accept",
-    "meta protocol arp arp saddr ip 0.0.0.0 arp operation request accept",
+    "meta protocol arp arp saddr ip 0.0.0.0 arp operation request " +
+      "meta mark set iifname . arp saddr ether . arp daddr ip map @bound4 accept",
     "goto drop_4",
   ]) +
   chain("v6", [
     "@nh,0,4 != 6 goto drop_14",
     OWN_MAC,
     `${has(ANY_IP)} goto v6_own`,
-    // Before it has an address: is somebody using it, and which groups it listens to.
-    "ip6 saddr :: @nh,48,8 58 @th,0,8 135 goto solicit",
+    // Before it has an address: is somebody using it, and which groups it listens to. To ask so for another's keeps
+    // the other from having it (RFC 4862, 5.4.3).
+    "ip6 saddr :: @nh,48,8 58 @th,0,8 135 meta mark set iifname . ether saddr . @th,64,128 map @bound6 goto solicit",
+    "ip6 saddr :: @nh,48,8 58 @th,0,8 135 goto drop_5",
     "ip6 saddr :: meta l4proto icmpv6 @th,0,8 { 131, 143 } accept",
     "goto drop_3",
   ]) +

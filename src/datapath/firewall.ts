@@ -28,15 +28,17 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
 
 function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): string {
   const outside = [...dropsToTunnels(world), ...rejectsOf(networks), ...unhidden(vrf, networks)];
-  const forward = [FORWARD, `oifname != "${UPLINK}" accept`, ...outside, "goto counted"];
+  const inside = [`oifname != "${UPLINK}" ct state != new accept`, `oifname != "${UPLINK}" goto counted`];
+  const forward = [FORWARD, ...inside, ...outside, "goto counted"];
   return TRACKED + COUNTED + untracked(networks) + chain("forward", forward) + INPUT + uplinkPostrouting(vrf, networks);
 }
 
 /**
  * Connections that are tracked of one address of a workload: each is an entry here and one in the host's table, which
  * the host and all its VRFs share (nf_conntrack_max, 262,144 by default with 4 GB and more). They are counted apart by
- * the last byte of their port, or of an echo's identifier: to count some, the kernel walks all of a key
- * (nf_conncount_add; 8,192 take it 1.4 ms for one packet).
+ * the last byte of their port, of an echo's identifier, or of what has neither of where it goes: to count some, the
+ * kernel walks all of a key (nf_conncount_add; 8,192 take it 1.4 ms for one packet). A rule that asks for bytes which a
+ * packet does not have does not match, and connection tracking sees to it that these three have theirs, no others.
  */
 const CONNECTIONS = 48;
 const TRACKED = ([4, 6] as const)
@@ -47,10 +49,13 @@ const COUNTED = chain(
   "counted",
   ([4, 6] as const).flatMap((family) => {
     const over = (part: string) => `{ ${sourceOf(family)} . ${part} ct count over ${CONNECTIONS} } drop`;
-    const isEcho = family === 4 ? "ip protocol icmp" : "meta l4proto icmpv6";
+    const protocol = family === 4 ? "ip protocol" : "meta nfproto ipv6 meta l4proto";
+    const echo = family === 4 ? "icmp" : "icmpv6";
+    const target = family === 4 ? "@nh,152,8" : "@nh,312,8";
     return [
-      `ct state new ${isEcho} add @tracked${family} ${over("@th,40,8")}`,
-      `ct state new meta l4proto != { icmp, icmpv6 } add @tracked${family} ${over("@th,8,8")}`,
+      `ct state new ${protocol} ${echo} add @tracked${family} ${over("@th,40,8")}`,
+      `ct state new ${protocol} { tcp, udp } add @tracked${family} ${over("@th,8,8")}`,
+      `ct state new ${protocol} != { ${echo}, tcp, udp } add @tracked${family} ${over(target)}`,
     ];
   }),
 );

@@ -93,7 +93,10 @@ type Words = {
   readonly request: number;
   readonly reply: number;
   readonly errors: readonly number[];
-  /** Of a packet; of the packet that an error tells of; of the first fragment of one. */
+  /**
+   * Of a packet; of the packet that an error tells of, whose source is where the error goes, whatever is written in it;
+   * of the first fragment of one.
+   */
   readonly outer: Places;
   readonly inner: Places;
   readonly first: Places;
@@ -132,7 +135,7 @@ const WORDS: Readonly<Record<Family, Words>> = {
     errors: [3, 11, 12],
     outer: OUTER4,
     inner: {
-      source: "@nh,320,32",
+      source: OUTER4.destination,
       destination: "@nh,352,32",
       protocol: "@nh,296,8",
       ports: ["@nh,384,16", "@nh,400,16"],
@@ -154,7 +157,7 @@ const WORDS: Readonly<Record<Family, Words>> = {
     errors: [1, 2, 3, 4],
     outer: OUTER6,
     inner: {
-      source: "@nh,448,128",
+      source: OUTER6.destination,
       destination: "@nh,576,128",
       protocol: "@nh,432,8",
       ports: ["@nh,704,16", "@nh,720,16"],

@@ -86,7 +86,8 @@ function chainsOn(host: string, management: readonly string[], ...tenants: reado
 }
 
 const REFUSED = "reject with icmpx admin-prohibited";
-const ASKED = ["ct state established,related accept", "ct status dnat accept"];
+const ASKED = ["ct state established accept", "ct status dnat accept"];
+const MADE_UP = "ct state invalid meta l4proto { icmp, icmpv6 } drop";
 
 test("a VRF without a way out has no gates: its tunnel alone is watched", () => {
   const chains = chainsOn("h1", [], tenant("plain", { index: 1 }));
@@ -133,11 +134,12 @@ test("all gates of a host whose VRFs are of every kind", () => {
         'oifname "wu-*" goto to_vrfs',
       ],
     ],
-    ["to_vrfs", [...ASKED, "drop"]],
+    ["to_vrfs", ["ct state related accept", ...ASKED, "drop"]],
     [
       "from_vrfs",
       [
         "jump no_tunnels",
+        MADE_UP,
         ...ASKED,
         'oifname "wu-*" drop',
         `ip saddr != 169.254.64.0/18 ${REFUSED}`,
@@ -153,6 +155,7 @@ test("all gates of a host whose VRFs are of every kind", () => {
       "at_host",
       [
         "jump no_tunnels",
+        MADE_UP,
         ...ASKED,
         open,
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
@@ -166,12 +169,12 @@ test("all gates of a host whose VRFs are of every kind", () => {
       "postrouting",
       [
         "type nat hook postrouting priority srcnat; policy accept;",
-        'ip saddr 169.254.64.0/18 oifname != "wu-*" meta l4proto udp masquerade to :4790-65535',
-        'ip6 saddr fd00:7765:6675::/48 oifname != "wu-*" meta l4proto udp masquerade to :4790-65535',
-        'iifname "wu-*" ct status dnat meta l4proto udp masquerade to :4790-65535',
-        'ip saddr 169.254.64.0/18 oifname != "wu-*" masquerade',
-        'ip6 saddr fd00:7765:6675::/48 oifname != "wu-*" masquerade',
-        'iifname "wu-*" ct status dnat masquerade',
+        'ip saddr 169.254.64.0/18 oifname != "wu-*" meta l4proto udp masquerade to :4790-65535 fully-random',
+        'ip6 saddr fd00:7765:6675::/48 oifname != "wu-*" meta l4proto udp masquerade to :4790-65535 fully-random',
+        'iifname "wu-*" ct status dnat meta l4proto udp masquerade to :4790-65535 fully-random',
+        'ip saddr 169.254.64.0/18 oifname != "wu-*" masquerade fully-random',
+        'ip6 saddr fd00:7765:6675::/48 oifname != "wu-*" masquerade fully-random',
+        'iifname "wu-*" ct status dnat masquerade fully-random',
       ],
     ],
   ]);
@@ -219,7 +222,7 @@ test("tunnels of several ports: each has the hosts that share a VRF of it, each 
     `udp dport ${ports} notrack`,
   ]);
   // The longest run of ports above 1023 without one of these.
-  assert.match(chains.get("postrouting")?.[1] ?? "", / masquerade to :10000-65535$/);
+  assert.match(chains.get("postrouting")?.[1] ?? "", / masquerade to :10000-65535 fully-random$/);
   const six = chainsOn("s1", [], ...tenants, tenant("f", { index: 6, on: ["s1", "s2", "h1"] }));
   assert.deepEqual(
     six.get("tunnels_in")?.filter((line) => line.endsWith("accept")),

@@ -13,8 +13,13 @@ const FROM_VRFS = `iifname "${UPLINK_HOST_PREFIX}-*"`;
 const TO_VRFS = `oifname "${UPLINK_HOST_PREFIX}-*"`;
 const NOT_TO_VRFS = `oifname != "${UPLINK_HOST_PREFIX}-*"`;
 
-/** Answers, errors that tell of a flow, and what the host's administrator publishes. */
-const ASKED = ["ct state established,related accept", "ct status dnat accept"];
+/**
+ * Answers, and what the host's administrator publishes. Not errors that tell of a flow: where they come from a workload
+ * it has written them, and the kernel looks for the flow and not whether the error is true.
+ */
+const ASKED = ["ct state established accept", "ct status dnat accept"];
+/** An error that tells of no flow: a host with open VRFs would believe what it says of the way to any other. */
+const MADE_UP = "ct state invalid meta l4proto { icmp, icmpv6 } drop";
 
 /**
  * Link-local addresses are never forwarded (RFC 3927, 7); clouds give credentials of the machine there, and at the
@@ -33,10 +38,11 @@ export function compileGates(world: World, management: readonly string[]): strin
       `${FROM_VRFS} goto from_vrfs`,
       `${TO_VRFS} goto to_vrfs`,
     ]) +
-    chain("to_vrfs", [...ASKED, "drop"]) +
+    chain("to_vrfs", ["ct state related accept", ...ASKED, "drop"]) +
     chain("from_vrfs", [
       // Once more behind the host's own address translation.
       NO_TUNNEL_FROM_VRFS,
+      MADE_UP,
       ...ASKED,
       `${TO_VRFS} drop`,
       // An inner source that nothing hides: the host's own network could neither answer it nor tell whose it is.
@@ -49,6 +55,7 @@ export function compileGates(world: World, management: readonly string[]): strin
     chain("input", ["type filter hook input priority filter - 10; policy accept;", `${FROM_VRFS} goto at_host`]) +
     chain("at_host", [
       NO_TUNNEL_FROM_VRFS,
+      MADE_UP,
       ...ASKED,
       ...open,
       // The two ends of an uplink find each other, and an administrator sees whether they do.
@@ -74,8 +81,9 @@ function masquerades(world: World): string {
   ];
   return chain("postrouting", [
     "type nat hook postrouting priority srcnat; policy accept;",
-    ...hidden.map((which) => `${which} meta l4proto udp masquerade to :${portsBesideTunnels(world)}`),
-    ...hidden.map((which) => `${which} masquerade`),
+    // At random, or a workload would choose which of the host's ports are its own, and get what others send there.
+    ...hidden.map((which) => `${which} meta l4proto udp masquerade to :${portsBesideTunnels(world)} fully-random`),
+    ...hidden.map((which) => `${which} masquerade fully-random`),
   ]);
 }
 

@@ -98,6 +98,7 @@ const VRF_SYSCTLS = [
   "ipv6/conf/all/forwarding",
   "ipv4/conf/all/rp_filter",
   "ipv4/conf/default/rp_filter",
+  "ipv4/ip_no_pmtu_disc",
   "ipv6/conf/all/disable_ipv6",
   "ipv6/conf/default/accept_dad",
   "ipv6/conf/default/accept_ra",

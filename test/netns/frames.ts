@@ -74,6 +74,23 @@ export function unreachable(ends: Ends, about: Buffer): Buffer {
   return packet(ends, isV6 ? 58 : 1, isV6 ? summed(ends, 58, body, 2) : withSum(body, body, 2));
 }
 
+/** "Fragmentation needed", about a frame that came the other way. */
+export function tooBig(ends: Ends, about: Buffer, mtu: number): Buffer {
+  const head = Buffer.from([3, 4, 0, 0, 0, 0, mtu >> 8, mtu & 255]);
+  const body = Buffer.concat([head, about.subarray(14)]);
+  return packet(ends, 1, withSum(body, body, 2));
+}
+
+/** Before it has an address, a host asks whether another has it (RFC 4862, 5.4.2). */
+export function solicitation(fromMac: string, target: string): Buffer {
+  const low = address(target).subarray(13);
+  const to = `ff02::1:ff${low.toString("hex", 0, 1)}:${low.toString("hex", 1)}`;
+  const toMac = ["33", "33", "ff", ...(low.toString("hex").match(/../g) ?? [])].join(":");
+  const ends = { fromMac, toMac, from: "::", to };
+  const body = Buffer.concat([Buffer.from("8700000000000000", "hex"), address(target)]);
+  return packet(ends, 58, summed(ends, 58, body, 2), 255);
+}
+
 /** A header of IPv4 with an option (NOP four times) between it and the ports. */
 export function withOptions(frame: Buffer): Buffer {
   const head = Buffer.concat([frame.subarray(14, 34), Buffer.from([1, 1, 1, 1])]);
@@ -93,6 +110,11 @@ export function fixSum(frame: Buffer): void {
 /** Any protocol without a header that anybody checks. */
 export function raw(ends: Ends, protocol: number, tag: string): Buffer {
   return packet(ends, protocol, Buffer.concat([Buffer.alloc(8, 1), Buffer.from(tag)]));
+}
+
+/** A header of IP, and nothing behind it. */
+export function empty(ends: Ends, protocol: number): Buffer {
+  return packet(ends, protocol, Buffer.alloc(0));
 }
 
 /** `claims` is the sender's MAC inside; a tag goes behind it, where Ethernet pads. */

@@ -10,6 +10,8 @@ const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const ETH_P_ALL = 0x0300; // In network byte order.
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
+const SOL_PACKET = 263;
+const PACKET_VNET_HDR = 15;
 const ENOBUFS = 105;
 const inbox = Buffer.allocUnsafe(70_000);
 
@@ -22,12 +24,16 @@ export class Interface {
     this.#fd = fd;
   }
 
-  /** All interfaces of a namespace, or one of them; only of one can frames be sent. */
-  static async in(netns: string, name?: string): Promise<Interface> {
+  /**
+   * All interfaces of a namespace, or one of them; only of one can frames be sent. `isCutLater`: what is sent is for
+   * the kernel to cut (sendCut()), and nothing is received.
+   */
+  static async in(netns: string, name?: string, { isCutLater = false } = {}): Promise<Interface> {
     const index =
       name === undefined ? 0 : Number((await must("ip", "-n", netns, "-o", "link", "show", name)).split(":", 1)[0]);
     const fd = within(netns, () => libc.socket(AF_PACKET, SOCK_RAW_CLOEXEC, ETH_P_ALL));
     libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20);
+    if (isCutLater) libc.setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
     if (index > 0) {
       const address = Buffer.alloc(20);
       address.writeUInt16LE(AF_PACKET, 0);
@@ -47,6 +53,14 @@ export class Interface {
       if (error instanceof SystemError && error.errno === ENOBUFS) return false;
       throw error;
     }
+  }
+
+  /** One large datagram of UDP over IPv4 that becomes several of so many bytes, at the last moment or never. */
+  sendCut(frame: Buffer, bytes: number): boolean {
+    // struct virtio_net_hdr: the checksum is still to be made (1), UDP to be cut (5), headers, size, checksum's place.
+    const head = Buffer.from([1, 5, 0, 0, 0, 0, 0, 0, 0, 0]);
+    for (const [i, value] of [42, bytes, 34, 6].entries()) head.writeUInt16LE(value, 2 + 2 * i);
+    return this.send(Buffer.concat([head, frame]));
   }
 
   /** Whether a frame with this text came since forget(). */

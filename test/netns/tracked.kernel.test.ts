@@ -10,6 +10,8 @@ import { Interface } from "./interface.ts";
 /** What one address of a workload may have: 48 for each last byte of a port. */
 const SHARE = 48 * 256;
 const SENT = 20_000;
+/** A number that no protocol has. */
+const UNASSIGNED = 253;
 
 describe("connections that are tracked", { skip: whyNoKernelTests() ?? false, timeout: 60_000 }, () => {
   const cluster = new Cluster(1);
@@ -23,17 +25,21 @@ describe("connections that are tracked", { skip: whyNoKernelTests() ?? false, ti
     const { status } = await cluster.api("PUT", "/v1/networks/routed", { spec: BOTH_DATAPATHS.routed });
     assert(status < 300);
     await cluster.converged();
-    for (const name of ["a", "b"]) workloads.set(name, await cluster.attach("h1", "routed", name));
+    for (const name of ["a", "b", "c", "d"]) workloads.set(name, await cluster.attach("h1", "routed", name));
     await cluster.converged();
   });
   after(() => cluster.close());
 
+  const toOutside = async (from: Workload): Promise<frames.Ends> => {
+    await until("it gets out", () => cluster.pings(from, OUTSIDE));
+    const neighbours = await must("ip", "-n", from.netns, "-4", "neigh", "show", "dev", "eth0");
+    const toMac = /lladdr (\S+)/.exec(neighbours)?.[1] ?? assert.fail(neighbours);
+    return { fromMac: from.mac, toMac, from: from.addresses[0] ?? "", to: OUTSIDE };
+  };
+
   test(`packets of one workload to outside take ${SHARE} entries, and another still gets out`, async () => {
     const [a, b] = [of("a"), of("b")];
-    await until("a gets out", () => cluster.pings(a, OUTSIDE));
-    const neighbours = await must("ip", "-n", a.netns, "-4", "neigh", "show", "dev", "eth0");
-    const toMac = /lladdr (\S+)/.exec(neighbours)?.[1] ?? assert.fail(neighbours);
-    const ends = { fromMac: a.mac, toMac, from: a.addresses[0] ?? "", to: OUTSIDE };
+    const ends = await toOutside(a);
     const wire = await Interface.in(a.netns, "eth0");
     try {
       for (let n = 0; n < SENT; n++) {
@@ -48,5 +54,42 @@ describe("connections that are tracked", { skip: whyNoKernelTests() ?? false, ti
     assert(vrf > SHARE / 2 && vrf < SHARE + 200, `${vrf} in the VRF's namespace`);
     assert(host < SHARE + 200, `${host} in the host's`);
     await until("b gets out", () => cluster.pings(b, OUTSIDE));
+  });
+
+  test("so do packets that have no ports, and nothing behind their headers", async () => {
+    const a = of("c");
+    const ends = await toOutside(a);
+    const before = await tracked(cluster.netnsOf("h1"));
+    const wire = await Interface.in(a.netns, "eth0");
+    try {
+      for (let n = 0; n < SENT; n++) {
+        const frame = frames.empty({ ...ends, to: `203.0.${n >> 8}.${n & 255}` }, UNASSIGNED);
+        while (!wire.send(frame));
+      }
+    } finally {
+      wire.close();
+    }
+    const more = (await tracked(cluster.netnsOf("h1"))) - before;
+    assert(more > SHARE / 2 && more < SHARE + 200, `${more} in the host's`);
+  });
+
+  test("what goes to other hosts of the VRF itself is counted as well", async () => {
+    const a = of("d");
+    const { toMac, fromMac, from } = await toOutside(a);
+    const netns = cluster.vrfNetns("h1", "routed");
+    const line = await must("ip", "-n", netns, "-4", "-o", "addr", "show", "scope", "global");
+    const [, base = ""] = /wx\d+ +inet ([\d.]+)\./.exec(line) ?? assert.fail(line);
+    const before = await tracked(netns);
+    const wire = await Interface.in(a.netns, "eth0");
+    try {
+      for (let n = 0; n < SENT; n++) {
+        const frame = frames.udp({ fromMac, toMac, from, to: `${base}.77` }, 9, "", 1024 + n);
+        while (!wire.send(frame));
+      }
+    } finally {
+      wire.close();
+    }
+    const more = (await tracked(netns)) - before;
+    assert(more < SHARE + 200, `${more} in the VRF's`);
   });
 });
