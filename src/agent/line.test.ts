@@ -2,7 +2,7 @@
 // is virtual, the server a script.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { settle, VirtualClock } from "../../test/sim/clock.ts";
+import { settle, VirtualClock, WallClock } from "../../test/sim/clock.ts";
 import type { Mirror } from "../client/mirror.ts";
 import type { HostClaim, Joined, Transport } from "../client/transport.ts";
 import { Fault, type Reason } from "../model/fault.ts";
@@ -36,6 +36,8 @@ function lineWith(options: Partial<LineOptions> = {}) {
       | Fault,
     reclaimAfterMs: undefined as number | undefined,
     save: undefined as Error | undefined,
+    /** How long the server takes to answer. */
+    answerMs: 0,
   };
   const joins: { readonly atMs: number; readonly underlay: string }[] = [];
   const reports: { readonly atMs: number; readonly report: HostReport }[] = [];
@@ -45,11 +47,13 @@ function lineWith(options: Partial<LineOptions> = {}) {
   const transport = {
     join: async (claim: HostClaim) => {
       joins.push({ atMs: clock.nowMs() - startMs, underlay: claim.underlay });
+      if (says.answerMs > 0) await clock.sleep(says.answerMs);
       if (says.join !== undefined) throw says.join;
       return { cluster: "c", token: "t", host: undefined as never, ...heard() };
     },
     report: async (report: HostReport) => {
       reports.push({ atMs: clock.nowMs() - startMs, report });
+      if (says.answerMs > 0) await clock.sleep(says.answerMs);
       if (says.report !== undefined) throw says.report;
       return heard();
     },
@@ -58,6 +62,7 @@ function lineWith(options: Partial<LineOptions> = {}) {
   const followed = { isSynced: false, problem: undefined as Fault | undefined, runs: 0, end: () => undefined as void };
   const mirror = Object.assign(followed, {
     run: (signal: AbortSignal) => {
+      if (signal.aborted) return Promise.resolve();
       followed.runs++;
       followed.isSynced = true;
       followed.problem = undefined;
@@ -391,4 +396,182 @@ test("an agent that starts as a host that is none begins anew with a join token,
     assert.deepEqual([begun.ceased, begun.joins.length, begun.mirror.runs], [[reason], 2, 1]);
     await begun.end();
   }
+});
+
+test("how long it waits between two joins is by chance: half of it to one and a half", async () => {
+  for (const [random, times] of [
+    [0, [0, 100, 300, 700, 1_500, 3_100, 6_300, 11_300, 16_300]],
+    [0.5, [0, 200, 600, 1_400, 3_000, 6_200, 12_600, 22_600]],
+    [0.75, [0, 250, 750, 1_750, 3_750, 7_750, 15_750]],
+  ] as const) {
+    const { clock, says, joins, run, end } = lineWith({ random: () => random });
+    says.join = fault("unavailable");
+    run();
+    await clock.advance(times.at(-1) ?? 0);
+    assert.deepEqual(
+      joins.map(({ atMs }) => atMs),
+      times,
+    );
+    await end();
+  }
+});
+
+test("a line that is stopped while it joins or lets go does nothing more", async () => {
+  const joining = lineWith();
+  joining.says.join = fault("unavailable");
+  joining.run();
+  await joining.clock.advance(1_000);
+  const { length } = joining.joins;
+  joining.stop.abort();
+  joining.says.join = undefined;
+  await joining.clock.advance(60_000);
+  assert.deepEqual([joining.joins.length, joining.mirror.runs, joining.outcome.state], [length, 0, "ended"]);
+  let renewed = 0;
+  const ending = lineWith({ renew: () => ++renewed > 0 });
+  const slow = Promise.withResolvers<void>();
+  ending.letGo(slow.promise);
+  ending.run();
+  await ending.clock.advance(1_000);
+  ending.mirror.problem = fault("host-reclaimed");
+  ending.mirror.end();
+  await ending.clock.advance(1_000);
+  assert.deepEqual(ending.ceased, ["host-reclaimed"]);
+  ending.stop.abort();
+  slow.resolve();
+  await ending.clock.advance(1_000);
+  assert.deepEqual([renewed, ending.joins.length, ending.outcome.state], [0, 1, "ended"]);
+});
+
+test("a host that was deleted asks for no credential, and a mirror that ends is no end of the host", async () => {
+  const renewed: string[] = [];
+  const deleted = lineWith({ renew: () => renewed.push("deleted") > 0 });
+  deleted.run();
+  await deleted.clock.advance(1_000);
+  deleted.mirror.problem = fault("host-deleted");
+  deleted.mirror.end();
+  await deleted.clock.advance(60_000);
+  assert.deepEqual([renewed, deleted.joins.length, deleted.outcome.state], [[], 1, "running"]);
+  await deleted.end();
+  assert.equal(deleted.outcome.state, "ended");
+  // A mirror that ends for another reason, or for none, is no end of the host.
+  for (const reason of ["another-history", undefined] as const) {
+    const other = lineWith({ renew: () => renewed.push("other") > 0 });
+    other.run();
+    await other.clock.advance(1_000);
+    other.mirror.problem = reason === undefined ? undefined : fault(reason);
+    other.mirror.end();
+    await other.clock.advance(60_000);
+    assert.deepEqual([other.ceased, other.outcome.state, renewed], [[], "ended", []]);
+  }
+});
+
+test("conditions of the line's own come first, and are gone when their cause is", async () => {
+  const { clock, line, mirror, reports, says, run, end } = lineWith();
+  run();
+  await clock.advance(1_000);
+  line.say({ conditions: ["the agent's"] });
+  mirror.problem = fault("another-history");
+  assert.deepEqual(line.report.conditions, [fault("another-history").message, "the agent's"]);
+  mirror.problem = fault("unavailable");
+  assert.deepEqual(line.report.conditions, ["the agent's"]);
+  mirror.problem = undefined;
+  says.claim = new Fault("address-invalid", { what: "there is no address", fix: "give it one" });
+  await line.moved();
+  await clock.advance(200);
+  mirror.problem = fault("another-history");
+  const [first, second, third] = line.report.conditions;
+  assert.equal(first, fault("another-history").message);
+  assert.match(second ?? "", /there is no address/);
+  assert.equal(third, "the agent's");
+  assert.equal(reports.at(-1)?.report.conditions.length, 2);
+  await end();
+});
+
+test("a clock that was set is told, with the heartbeat that sees it", async () => {
+  const time = new VirtualClock();
+  const wall = new WallClock(time);
+  const logged: string[] = [];
+  const { line, run, stop, reports } = lineWith({ clock: wall.started(), log: (message) => void logged.push(message) });
+  run();
+  await time.advance(25_000);
+  assert.deepEqual([line.report.conditions, logged], [[], []]);
+  wall.step(3_600_000);
+  await time.advance(11_000);
+  assert.match(line.report.conditions.join(), /^clock-stepped: .*"h1"/);
+  assert.match(reports.at(-1)?.report.conditions.join() ?? "", /^clock-stepped: /);
+  assert.deepEqual(logged, ["clock stepped"]);
+  stop.abort();
+  await time.advance(20_000);
+});
+
+test("what is said is news if any of it differs; the rest of the report stays", async () => {
+  const { clock, line, reports, run, end } = lineWith();
+  run();
+  await clock.advance(1_000);
+  const before = reports.length;
+  line.say({ revision: 0, errors: [], networks: [], objects: 0 });
+  await clock.advance(1_000);
+  assert.equal(reports.length, before);
+  line.say({ errors: [], networks: ["blue"], objects: 0 });
+  await clock.advance(1_000);
+  assert.equal(reports.length, before + 1);
+  assert.deepEqual(reports.at(-1)?.report, { ...REPORT, networks: ["blue"], hostPrefixes: ["192.0.2.0/24"] });
+  await end();
+});
+
+test("an agent that starts without an address says so, and joins when it has one", async () => {
+  const { clock, says, joins, line, run, end, reconnects, mirror } = lineWith();
+  const { claim } = says;
+  says.claim = new Fault("address-invalid", { what: "there is no address", fix: "give it one" });
+  run();
+  await clock.advance(5_000);
+  assert.deepEqual([joins.length, mirror.runs], [0, 0]);
+  assert.match(line.report.conditions.join(), /there is no address/);
+  says.claim = claim;
+  await clock.advance(20_000);
+  assert.deepEqual([joins.length, mirror.runs, line.report.conditions, reconnects()], [1, 1, [], 0]);
+  await end();
+});
+
+test("a host is heard as of when it asked, not of when it was answered", async () => {
+  const { clock, says, standing, run, end } = lineWith();
+  says.reclaimAfterMs = 60_000;
+  says.answerMs = 40_000;
+  run();
+  // Asked at once, answered after forty seconds; it may assign until fifty-four after it asked.
+  await clock.advance(40_000);
+  standing.checkAssign();
+  await clock.advance(13_999);
+  standing.checkAssign();
+  await clock.advance(1);
+  assert.throws(() => standing.checkAssign(), /has not reached its server/);
+  says.answerMs = 0;
+  await clock.advance(40_000);
+  await end();
+});
+
+test("between two reports there are a tenth of a second and a gathering, however much there is to say", async () => {
+  const { clock, line, reports, run, end } = lineWith();
+  run();
+  await clock.advance(1_000);
+  const from = reports.length;
+  for (let revision = 1; revision <= 200; revision++) {
+    line.say({ revision });
+    await clock.advance(5);
+  }
+  const gaps = reports.slice(from + 1).map(({ atMs }, i) => atMs - (reports[from + i]?.atMs ?? 0));
+  assert(gaps.length >= 8, gaps.join());
+  assert(
+    gaps.every((gap) => gap >= 100 && gap <= 110),
+    gaps.join(),
+  );
+  // One that comes after a pause waits for what comes with it, and no longer.
+  await clock.advance(5_000);
+  const sinceMs = clock.nowMs();
+  line.say({ revision: 300 });
+  await clock.advance(1_000);
+  const last = reports.at(-1) ?? assert.fail();
+  assert.equal(last.report.revision, 300);
+  assert.equal(last.atMs - (reports[0]?.atMs ?? 0), sinceMs + 20 - 1_700_000_000_000);
+  await end();
 });
