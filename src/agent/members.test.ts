@@ -1,5 +1,5 @@
-// What a host does about memberships and moves: which attaches and detaches, in which order, what it tells. The door here
-// is a journal; what attaches and detaches do is in attach.test.ts.
+// What a host does about memberships and moves: which attaches and detaches, in which order, what it tells. The door
+// here is a journal; what attaches and detaches do is in attach.test.ts.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { VirtualClock } from "../../test/sim/clock.ts";
