@@ -159,6 +159,10 @@ test("what is no claim ends the line and says why; what was asked before is answ
   for (const [text, why] of [
     ["{}\n", /\{\}/],
     ["hello\n", /hello/],
+    [`${"w".repeat(200)}\n`, /: "w{80}" is not one/],
+    ['{"id":"1","claim":{}}\n', /is not one/],
+    ['{"id":1}\n', /is not one/],
+    ["null\n", /null/],
     ["\n", /""/],
     ["x".repeat(1024 * 1024 + 1), /1 MiB/],
   ] as const) {

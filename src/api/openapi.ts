@@ -51,7 +51,7 @@ function operationOf(route: Route): object {
 
 /** `putNetworksName`: unique, because method and path are. */
 function operationId({ method, path }: Route): string {
-  const words = path.split(/[^a-zA-Z0-9]+/).filter((word) => word !== "" && word !== "v1");
+  const words = path.split(/[^a-zA-Z0-9]+/).filter((word) => word !== "v1");
   return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
 }
 

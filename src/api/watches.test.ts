@@ -1,7 +1,7 @@
 // Watches over real sockets, read by the client that agents use.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
@@ -212,23 +212,78 @@ test("a reader that does not read delays nobody, and one that is gone is forgott
 /** A watch whose reader takes nothing, with far more waiting for it than socket buffers hold. */
 async function stuckWatch() {
   const opened = await open();
+  // Not the beginning of all time: a span is what counts.
+  opened.clock.step(1_000_000);
   const { token } = await opened.control.join(opened.claim(1), JOIN);
   const stuck = request(`${opened.url}/v1/watch?from=0`, { headers: { authorization: `Bearer ${token}` } }).end();
-  await once(stuck, "response");
+  const [response] = (await once(stuck, "response")) as [IncomingMessage];
   stuck.on("error", () => undefined);
   const description = "x".repeat(100_000);
   for (let i = 0; i < 200; i++) await put(opened.control, "blue", { description: description + i });
-  return opened;
+  return { ...opened, response };
 }
+
+/** The lines that a reader gets from now on. */
+function linesOf(response: IncomingMessage): ChangeSet[] {
+  const sets: ChangeSet[] = [];
+  let rest = "";
+  response.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    sets.push(...lines.map((line) => JSON.parse(line) as ChangeSet));
+  });
+  return sets;
+}
+
+test("a reader that was slow and reads again follows on, with signs of life", async () => {
+  const { app, clock, control, response } = await stuckWatch();
+  clock.step(15_000);
+  const sets = linesOf(response);
+  await until("it has read all", () => sets.some(({ revision }) => revision === control.revision));
+  for (const n of [1, 2, 3]) {
+    clock.step(15_000);
+    await until("a sign of life", () => sets.filter(({ changes }) => changes.length === 0).length >= n);
+  }
+  assert.equal(await watchersOf(app), "1");
+  const revisions = sets.filter(({ changes }) => changes.length > 0).map(({ revision }) => revision);
+  assert.deepEqual(
+    revisions,
+    revisions.toSorted((a, b) => a - b),
+  );
+  assert.equal(new Set(revisions).size, control.revision);
+});
+
+test("for a reader that takes nothing only so much is kept; then it must list again", async () => {
+  const { control, response } = await stuckWatch();
+  for (let i = 0; i < 9; i++)
+    await Promise.all(Array.from({ length: 1000 }, (_, n) => put(control, "blue", { description: `${i} ${n}` })));
+  const lines: unknown[] = linesOf(response);
+  await once(response, "end");
+  const { reason, where } = lines.at(-1) as { reason?: string; where?: string };
+  assert.deepEqual([reason, where], ["compacted", undefined]);
+  assert.ok(lines.length < 1000, `${lines.length} lines were kept`);
+});
+
+test("the answer to a watch begins at once, also when there is nothing to tell", async () => {
+  const { url } = await open();
+  const asked = request(`${url}/v1/watch?from=0`, { headers: { authorization: `Bearer ${ADMIN}` } }).end();
+  const [response] = (await once(asked, "response", { signal: AbortSignal.timeout(10_000) })) as [IncomingMessage];
+  assert.equal(response.statusCode, 200);
+  assert.deepEqual([response.headers["cache-control"], response.headers["x-accel-buffering"]], ["no-store", "no"]);
+  asked.on("error", () => undefined).destroy();
+});
 
 test("a reader that takes nothing for half a minute is ended: what waits for it is memory", async () => {
   const { app, clock } = await stuckWatch();
   const watchers = () => watchersOf(app);
-  clock.step();
+  for (const ms of [0, 15_000, 14_999]) {
+    clock.step(ms);
+    for (let n = 0; n < 5; n++) await setImmediate();
+  }
   assert.equal(await watchers(), "1");
+  clock.step(1);
   let count: string | undefined;
   await until("it is ended", () => {
-    clock.step(15_000);
     void watchers().then((now) => (count = now));
     return count === "0";
   });

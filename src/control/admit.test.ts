@@ -228,6 +228,40 @@ test("a network that is wrong is refused: what, where, why, what to do", async (
       /3 slices do not divide/,
       { ...v4("10.1.0.0/16", 24), slices: ["a", "b", "c"].map((name) => ({ name, bridge: name })) },
     ],
+    [
+      "prefix-invalid",
+      /no room for endpoints in 3 slices.*choose 28 or less/,
+      { ...v4("10.1.0.0/16", 29), slices: ["a", "b", "c"].map((name) => ({ name, bridge: name })) },
+    ],
+    [
+      "prefix-invalid",
+      /no room for endpoints.*choose a larger subnet/,
+      { ...v4("10.1.0.0/30", 30), slices: ["a", "b"].map((name) => ({ name, bridge: name })) },
+    ],
+    ["prefix-invalid", /0 slices do not divide/, { ...v4("10.1.0.0/16", 24), slices: [] }],
+    ["name-invalid", /cannot be a slice's name/, { ...v4("10.1.0.0/16", 24), slices: [{ name: "a b", bridge: "a" }] }],
+    ["name-invalid", /cannot be a slice's bridge/, { ...v4("10.1.0.0/16", 24), slices: [{ name: "a", bridge: "-" }] }],
+    ["address-outside", /gateway 10.1.0.0 is not/, { subnets: [{ cidr: "10.1.0.0/16", gateway: "10.1.0.0" }] }],
+    ["address-outside", /gateway fd00::1 is not/, { subnets: [{ cidr: "10.1.0.0/16", gateway: "fd00::1" }] }],
+    [
+      "request-invalid",
+      /a local network has no strategy/,
+      { ...v4("10.1.0.0/16", 24), strategy: "next" },
+      "spec.strategy",
+    ],
+    ["request-invalid", /a local network has no sticky/, { ...v4("10.1.0.0/16", 24), sticky: false }, "spec.sticky"],
+    ["request-invalid", /a local network has no quotas/, { ...v4("10.1.0.0/16", 24), quotas: [] }, "spec.quotas"],
+    ["request-invalid", /only a reservation has a tenant/, { ...v4("10.1.0.0/16"), tenant: "m" }, "spec.tenant"],
+    [
+      "request-invalid",
+      /only a reservation has pieces/,
+      { ...v4("10.1.0.0/16"), ranges: [{ name: "a", type: "ip4", first: "10.1.0.9", size: 1, from: "b" }] },
+      "spec.ranges[0].from",
+    ],
+    ["request-invalid", /expected a value, got nothing/, {}, "spec.subnets"],
+    ["request-invalid", /expected at least one/, { subnets: [], ipam: "local" }, "spec.subnets"],
+    ["request-invalid", /expected at least one/, { subnets: [], ranges: [] }, "spec.subnets"],
+    ["mtu-invalid", /IPv6 needs 1280/, { ...v4("fd00:1::/64"), mtu: 1279 }, "spec.mtu"],
     ["prefix-invalid", /no hostPrefix/, { ...v4("10.1.0.0/16"), ipam: "local" }],
     [
       "prefix-invalid",
@@ -303,6 +337,8 @@ test("a network that is wrong is refused: what, where, why, what to do", async (
     ["name-reserved", /"default" cannot be the name of a vrf/, { ...v4("10.1.0.0/16"), vrf: "default" }, "spec.vrf"],
   ];
   for (const [reason, text, spec, where] of cases) await refuses(lab, reason, text, () => lab.put("blue", spec), where);
+  await lab.put("six", { ...v4("fd00:1::/64"), mtu: 1280 });
+  await lab.put("four", { ...v4("10.99.0.0/16"), mtu: 576 });
   for (const name of ["host", "bridge", "default", "none"])
     await refuses(lab, "name-reserved", /choose a name other than/, () => lab.put(name, v4("10.1.0.0/16")));
   for (const name of ["", "-a", "a b", "a/b", "ä", ".", "a".repeat(254)])
@@ -356,15 +392,15 @@ test("a network changes live: what endpoints do not stand on", async () => {
   const attempts: readonly (readonly [string, NetworkInput])[] = [
     ["subnets", v4("10.8.0.0/16")],
     ["subnets", v4("10.7.0.0/17")],
+    ["subnets", v4("fd00:7::/64")],
     ["subnets", { subnets: [{ cidr: "10.7.0.0/16", gateway: "10.7.0.9" }, { cidr: "fd00:7::/64" }] }],
     ["vrf", { ...free, vrf: "other" }],
     ["vni", { ...free, vni: 99 }],
     ["ipam", v4("10.7.0.0/16", 24)],
   ];
   for (const [field, spec] of attempts) {
-    const fault = await refuses(lab, "in-use", new RegExp(`the ${field} of network "blue" cannot change`), () =>
-      lab.put("blue", spec),
-    );
+    const text = new RegExp(`the ${field} of network "blue" cannot change: endpoints use`);
+    const fault = await refuses(lab, "in-use", text, () => lab.put("blue", spec));
     assert.deepEqual(fault.detail.blockers, ["web.eth0"]);
   }
   await refuses(lab, "in-use", /has endpoints.*\[web.eth0\]/, () =>

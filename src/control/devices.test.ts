@@ -55,6 +55,11 @@ test("two VRFs never have one uplink, and a tunnel has a name of its own", async
   await refuses(lab, "name-taken", /wb-front.*tunnel of VRF/, () =>
     lab.put("front", { ...v4("10.5.0.0/16"), vrf: "other" }),
   );
+  // Nor does a tunnel that is renamed get a network's.
+  await lab.put("back", { ...v4("10.5.0.0/16"), vrf: "other" });
+  await refuses(lab, "name-taken", /wb-back.*network "back"/, other("wb-back"));
+  await other("wb-front")();
+  await other("vtep9")();
   const long = "v".repeat(201);
   await refuses(lab, "name-invalid", /too long/, () => lab.control.write({ verb: "put-vrf", name: long, spec: {} }));
 });

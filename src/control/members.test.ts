@@ -215,7 +215,13 @@ test("a migration that is not over is deleted by force only, and memberships tha
   await remove(lab, "migration", name, true);
   const { memberships, moves, migrations } = await lab.snapshot();
   assert.deepEqual([memberships.map((each) => each.name).sort(), moves, migrations], [["new~db", "old~db"], [], []]);
-  await refuses(lab, "migration-unknown", /no migration/, () => remove(lab, "migration", name));
+  await refuses(lab, "migration-unknown", /no migration .*`weft network migration list`/, () =>
+    remove(lab, "migration", name),
+  );
+  await refuses(lab, "membership-unknown", /no membership "x" .*`weft network members NETWORK`/, () =>
+    remove(lab, "membership", "x"),
+  );
+  await refuses(lab, "pool-unknown", /`weft pool list`/, () => remove(lab, "pool", "x"));
 });
 
 test("moves end when their host goes or a network is deleted by force; without force it is refused", async () => {

@@ -288,6 +288,9 @@ test("`default` as it is always is nobody's to write; another one is, and that o
   const put = (spec: object) =>
     lab.control.write({ verb: "put-group", name: "default", spec: spec as typeof before.spec });
   assert.deepEqual((await put(before.spec)).changes, []);
+  const { resource } = await lab.control.write({ verb: "put-group", name: "same", spec: before.spec });
+  assert.deepEqual([resource?.name, resource?.revision], ["same", 1], "only the name makes it that group");
+  await lab.control.write({ verb: "delete", kind: "securitygroup", name: "same" });
   assert.equal((await find())?.revision, 0);
   await put({ rules });
   assert.deepEqual((await find())?.spec, { rules });

@@ -108,7 +108,7 @@ function subnetLease(one: Case): Lease {
 /** What the endpoint had, if all of it is there to be had again. */
 function formerAddresses(one: Case, rooms: readonly Room[]): readonly string[] {
   const freed = formerLease(one.draft, one.network, one.name, one.context);
-  if (freed === undefined || freed.spec.range !== undefined) return [];
+  if (freed === undefined) return [];
   const isUsable = (text: string) => {
     const ip = ipOf(text);
     const room = rooms.find(({ cidr }) => cidr.family === ip?.family);
@@ -213,7 +213,7 @@ function startOf(one: Case, plan: Plan): bigint {
   if (strategy === "random") return chance(one.context, plan.size);
   const [last] = strategy === "next" ? lastGiven(one, plan.name) : [];
   const at = last === undefined ? undefined : indexOf(plan, last);
-  return at === undefined ? 0n : (at + 1n) % plan.size;
+  return at === undefined ? 0n : at + 1n;
 }
 
 function indexOf(plan: Plan, text: string): bigint | undefined {
