@@ -1,5 +1,5 @@
 // What is bound to a port, as elements: its own MAC and addresses and those that it may also have, and what its network
-// allows, as bits of its mark. Whether the kernel keeps a port to it is test/netns/spoofing.kernel.test.ts.
+// allows, as bits of its mark. Whether the kernel keeps a port to it is test/netns/hostile.kernel.test.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Spoofing } from "../model/group.ts";
