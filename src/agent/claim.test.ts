@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndpointLayout } from "../datapath/layout.ts";
-import type { KernelObject } from "../datapath/state.ts";
+import type { KernelObject, Veth } from "../datapath/state.ts";
 import type { Endpoint, Network } from "../model/resource.ts";
 import type { AttachRequest } from "../model/status.ts";
-import { claimOf, ownerOf, portAhead, present, unplaced } from "./claim.ts";
+import { bridgeKey, claimOf, ownerOf, portAhead, present, unplaced } from "./claim.ts";
 import type { Place } from "./place.ts";
 
 const WISH = {
@@ -98,4 +98,18 @@ test("a pair is made ahead on the bridge of the first segment, with the MAC that
   assert.deepEqual([pair?.peer.name, pair?.peer.mac], ["eth0", WISH.mac]);
   assert.equal(portAhead(place, FIXED, "web.eth0")?.peer.mac, "");
   assert.equal(portAhead({ ...place, segments: [] }, FIXED, "web.eth0"), undefined);
+});
+
+test("where a network's bridge is, and what an endpoint without a place is", () => {
+  const pair = { kind: "veth", ns: "vrf:blue", name: "wp1", master: "wb-blue" } as unknown as Veth;
+  assert.equal(bridgeKey(pair), "bridge vrf:blue wb-blue");
+  const nowhere = present({ mtu: 1400, root: root() }, endpoint, { layout: undefined, objects: [] });
+  assert.deepEqual(nowhere, { ...unplaced(endpoint), mtu: 1400 });
+});
+
+test("an address range may have a smaller MTU of its own", () => {
+  const layout = { addresses: [], gateways: [], mtu: 1300 } as unknown as EndpointLayout;
+  assert.equal(present({ mtu: 1450, root: root() }, endpoint, { layout, objects: [] }).mtu, 1300);
+  const larger = { ...layout, mtu: 9000 };
+  assert.equal(present({ mtu: 1450, root: root() }, endpoint, { layout: larger, objects: [] }).mtu, 1450);
 });

@@ -62,3 +62,45 @@ test("a limit has its counters by endpoint and direction", () => {
     ],
   );
 });
+
+test("each metric is of one kind and told once, and ways to peers are numbers of the report", () => {
+  const counters = { bytes: 1, packets: 2, drops: 3, backlog: 4 };
+  const queues = [
+    { endpoint: "a", direction: "inbound", ...counters },
+    { endpoint: "b", direction: "outbound", ...counters },
+  ] as const;
+  const paths = { peers: 5, proven: 4, named: [] };
+  const report = { ...REPORT, conditions: ["c"], paths };
+  const page = agentMetrics(report, queues, [COUNTERS, { ...COUNTERS, endpoint: "db.eth0", drops: {} }]);
+  const kinds = page.split("\n").flatMap((line) => /^# TYPE (\w+) (\w+)$/.exec(line)?.slice(1).join(" ") ?? []);
+  assert.deepEqual(kinds, [
+    "weft_agent_revision gauge",
+    "weft_agent_objects gauge",
+    "weft_agent_networks gauge",
+    "weft_agent_errors gauge",
+    "weft_agent_conditions gauge",
+    "weft_agent_peers gauge",
+    "weft_agent_paths_proven gauge",
+    "weft_agent_drift_repaired_total counter",
+    "weft_agent_info gauge",
+    "weft_endpoint_limit_bytes_total counter",
+    "weft_endpoint_limit_packets_total counter",
+    "weft_endpoint_limit_drops_total counter",
+    "weft_endpoint_limit_backlog_bytes gauge",
+    "weft_endpoint_packets_total counter",
+    "weft_endpoint_bytes_total counter",
+    "weft_endpoint_drops_total counter",
+  ]);
+  // Every sample stands below its own metric's comments.
+  let metric = "";
+  for (const line of page.trimEnd().split("\n")) {
+    const [, comment] = /^# HELP (\w+)/.exec(line) ?? [];
+    metric = comment ?? metric;
+    assert(line.startsWith("# TYPE ") || line.startsWith("# HELP ") || line.startsWith(metric), line);
+  }
+  for (const sample of ["weft_agent_peers 5", "weft_agent_paths_proven 4", "weft_agent_conditions 1"])
+    assert(page.includes(`\n${sample}\n`), sample);
+  assert.equal(page.split("\n").filter((line) => line.startsWith("weft_endpoint_limit_bytes_total{")).length, 2);
+  assert.equal(page.split("\n").filter((line) => line.startsWith("weft_endpoint_packets_total{")).length, 4);
+  assert.equal(page.split("\n").filter((line) => line.startsWith("weft_endpoint_drops_total{")).length, 1);
+});

@@ -116,3 +116,39 @@ test("a further interface comes after the last one by name, and is free", () => 
   assert.equal(next("net"), "net0");
   assert.equal(next("ens3"), "ens4");
 });
+
+test("an interface name has fifteen characters at most, and there is an end to trying", () => {
+  const long = "abcdefghijklmn9";
+  assert.throws(() => nextInterface(long, () => false), /no interface name is free after abcdefghijklmn9/);
+  assert.equal(
+    nextInterface("abcdefghijklm9", () => false),
+    "abcdefghijklm90",
+  );
+  assert.throws(() => nextInterface("eth0", () => true), /no interface name is free after eth0/);
+  assert.equal(
+    nextInterface("", () => false),
+    "0",
+  );
+  assert.equal(
+    nextInterface("eth0", (name) => name !== "eth9999"),
+    "eth9999",
+  );
+});
+
+test("an instance is an owner in a namespace: another owner there, or it elsewhere, is another", () => {
+  const entries = [
+    entry("w1.eth0", "a", web),
+    entry("w2.eth1", "b", { ...web, netns: "/n/w1" }),
+    entry("w1.eth2", "b", { netns: "/n/other" }),
+  ];
+  assert.deepEqual(wishes([membership("b", "web")], entries).joins, ["w1 b"]);
+});
+
+test("what a move brings is not joined a second time, and what has joined is of its owner alone", () => {
+  const entries = [entry("w1.eth0", "a", web), entry("w2.eth0", "a", web), entry("w3.eth1", "b", joined)];
+  const resources = [membership("b", "web"), move("w1.eth0", "b")];
+  assert.deepEqual(wishes(resources, entries).joins, ["w2 b"]);
+  // A move to another network, or of another owner, takes care of nothing here.
+  const elsewhere = [entry("w1.eth0", "b", joined), entry("w1.eth1", "c", joined)];
+  assert.deepEqual(wishes([move("w9.eth0", "b"), move("w1.eth0", "a")], elsewhere).leaves, ["w1.eth1"]);
+});
