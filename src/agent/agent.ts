@@ -21,6 +21,7 @@ import { merged, pairsIn, placeOf, portsIn, record, undone, withoutRemovals, wit
 import { writeDown } from "./limits.ts";
 import { disagreement, freeIn, goneOf, isAlive, isSameGround, ownOf, rewind, withLocal, withoutHost } from "./local.ts";
 import { Loop } from "./loop.ts";
+import { Hops } from "./hops.ts";
 import { Looks } from "./look.ts";
 import { Lost } from "./lost.ts";
 import type { AgentOptions } from "./options.ts";
@@ -43,6 +44,7 @@ export class Agent {
   readonly #serverLoop: Loop;
   readonly #line: Line;
   readonly #paths: Paths;
+  readonly #hops: Hops;
   readonly #bootId: string;
   /** Attaches between the server's answer and the journal: neither to be released nor to be adopted meanwhile. */
   readonly inFlight = new Set<string>();
@@ -75,6 +77,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#lost = new Lost(options);
+    this.#hops = new Hops(options);
     this.#adopter = new Adopter(options);
     this.#bootId = options.kernel.facts().bootId;
     this.#looks = new Looks({ ...options, periodMs: PERIOD_MS / 2, poke: () => this.#loop.poke() });
@@ -254,7 +257,7 @@ export class Agent {
     this.hasAdopted ||= this.#adopter.isDone;
     this.#sinceLook = [];
     this.#touched.clear();
-    const wanted = compile(local, host, this.#options.management?.() ?? []);
+    const wanted = this.#hops.with(compile(local, host, this.#options.management?.() ?? []));
     const desired = this.#adopter.withKept(wanted, actual, strays);
     const isSaid = mirror.isSynced || standing.ended !== undefined;
     const ops = diff(
@@ -268,7 +271,7 @@ export class Agent {
     this.#held = record(new Map(actual), going);
     const results = await kernel.apply(ops, ({ object }) => this.#touched.has(placeOf(object)));
     if (ops.length > 0) this.#looks.did();
-    const missed = results.filter((result) => result.refusal !== undefined);
+    const missed = this.#hops.judged(results).filter((result) => result.refusal !== undefined);
     if (missed.length > 0) this.#looks.askWhole();
     this.#held = record(record(new Map(actual), results), this.#sinceLook);
     // What was refused does not keep the server from hearing of the rest.
@@ -313,7 +316,7 @@ export class Agent {
 
   #conditions(): readonly string[] {
     const { journal, troubles } = this.#options;
-    const files = [...journal.troubles, ...troubles(), ...this.#adopter.conditions];
+    const files = [...journal.troubles, ...troubles(), ...this.#hops.conditions, ...this.#adopter.conditions];
     return [...this.#lost.conditions(), ...files, ...this.#gone, ...this.#refused, ...this.#unjoined];
   }
 

@@ -82,6 +82,7 @@ const LAYER: Readonly<Record<ObjectKind, number>> = {
   redirect: 5.6,
   address: 6,
   neighbour: 7,
+  hop: 7,
   fdb: 7,
   "bridge-fdb": 7,
   route: 8,

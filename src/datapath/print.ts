@@ -49,6 +49,7 @@ function sortKey(op: Op): string {
     "redirect",
     "address",
     "neighbour",
+    "hop",
     "fdb",
     "bridge-fdb",
     "route",
@@ -132,6 +133,8 @@ function printAdd(o: KernelObject): string[] {
       return [`${ip(o.ns)} route add ${routeText(o)}`];
     case "neighbour":
       return [`${ip(o.ns)} neigh replace ${o.ip} lladdr ${o.mac} dev ${o.dev} nud permanent`];
+    case "hop":
+      return [`ip neigh add ${o.ip} dev ${o.dev} managed extern_learn # protocol ${WEFT_ROUTE_PROTOCOL}`];
     case "fdb":
       return [
         `${bridge(o.ns)} fdb ${o.mac === FLOOD_MAC ? "append" : "replace"} ${o.mac} dev ${o.dev} dst ${o.dst}` +
@@ -167,6 +170,7 @@ function printRemove(o: KernelObject): string {
       return `${ip(o.ns)} address delete ${o.cidr} dev ${o.dev}`;
     case "route":
       return `${ip(o.ns)} route delete ${routeText(o)}`;
+    case "hop":
     case "neighbour":
       return `${ip(o.ns)} neigh delete ${o.ip} dev ${o.dev}`;
     case "fdb":

@@ -140,6 +140,12 @@ export type KernelObject =
   /** Permanent: address to MAC, ARP and ND alike. */
   | { readonly kind: "neighbour"; readonly ns: Ns; readonly dev: string; readonly ip: string; readonly mac: string }
   /**
+   * A neighbour on a link of the host's own: the next hop towards a peer or the server. The kernel finds its MAC and
+   * keeps it, also when its table is full (`extern_learn`, `managed`); with WEFT_ROUTE_PROTOCOL, because the link is
+   * not ours.
+   */
+  | { readonly kind: "hop"; readonly ns: "host"; readonly dev: string; readonly ip: string }
+  /**
    * On a VXLAN device (`self`, permanent): MAC to the host behind it. The all-zero MAC is the flood list, one entry per
    * host.
    */
@@ -166,7 +172,10 @@ export type Op =
   | { readonly op: "set"; readonly from: KernelObject; readonly object: KernelObject }
   | { readonly op: "remove"; readonly object: KernelObject };
 
-/** Routes of ours in any table are recognised by this number (rtm_protocol; unassigned in iproute2's rt_protos). */
+/**
+ * Routes of ours in any table, and next hops, are recognised by this number (rtm_protocol; unassigned in iproute2's
+ * rt_protos).
+ */
 export const WEFT_ROUTE_PROTOCOL = 87;
 /**
  * Metric of every route of ours (rtm priority): what the kernel gives an IPv6 route without one. A route that a
@@ -224,6 +233,8 @@ export function keyOf(o: KernelObject): string {
       return `address ${o.ns} ${o.dev} ${o.cidr}`;
     case "route":
       return `route ${o.ns} ${o.dst} ${o.dev}${o.metric === undefined ? "" : ` metric ${o.metric}`}`;
+    case "hop":
+      return `hop ${o.dev} ${o.ip}`;
     case "neighbour":
       return `neighbour ${o.ns} ${o.dev} ${o.ip}`;
     // Flood entries are a set (one per remote VTEP); a unicast MAC lives behind exactly one VTEP and may move.
@@ -255,6 +266,7 @@ export function deviceOf(o: KernelObject): string | undefined {
     o.kind === "address" ||
     o.kind === "route" ||
     o.kind === "neighbour" ||
+    o.kind === "hop" ||
     o.kind === "fdb" ||
     o.kind === "bridge-fdb"
     ? o.dev

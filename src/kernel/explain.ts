@@ -42,6 +42,7 @@ export class Existing {
         return explainQueue(space, object);
       case "redirect":
       case "neighbour":
+      case "hop":
       case "fdb":
       case "bridge-fdb":
         return refusalOf(EEXIST, said);

@@ -10,6 +10,7 @@ import {
   keyOf,
   type Ns,
   type ObjectOf,
+  type Op,
   type Veth,
   type Vxlan,
   WEFT_ROUTE_METRIC,
@@ -17,9 +18,12 @@ import {
 import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../model/address.ts";
 import { Refused } from "./errno.ts";
 import type { Flow, Refusal } from "./kernel.ts";
+import { sysctlsOf } from "./ownership.ts";
 
 export type LinkObject = Bridge | Vxlan | Veth | Ifb;
-export type EntryObject = ObjectOf<"tbf" | "redirect" | "address" | "route" | "neighbour" | "fdb" | "bridge-fdb">;
+export type EntryObject = ObjectOf<
+  "tbf" | "redirect" | "address" | "route" | "neighbour" | "hop" | "fdb" | "bridge-fdb"
+>;
 
 /** A link as seen in one namespace: a veth pair is one link and two devices. */
 export type Device = {
@@ -187,6 +191,8 @@ export class Machine {
     const device = this.device(object.ns, object.dev);
     const key = keyOf(object);
     if (object.kind === "route") this.#checkRoute(device, object);
+    if (object.kind === "hop" && [...device.entries.values()].some((o) => o.kind === "neighbour" && o.ip === object.ip))
+      refuse("exists", `the neighbour ${object.ip} on ${object.dev} is not ours`);
     if (object.kind === "address") this.#checkAddress(device, object);
     if (object.kind === "fdb" && device.link.object.kind !== "vxlan")
       refuse("unsupported", `${device.name} is no tunnel`);
@@ -336,4 +342,41 @@ function placeOf({ dst, metric = WEFT_ROUTE_METRIC }: ObjectOf<"route">): string
 export function isSameEntry(a: EntryObject, b: EntryObject): boolean {
   const value = (o: EntryObject) => ("mac" in o ? o.mac : "") + ("dst" in o ? o.dst : "") + ("via" in o ? o.via : "");
   return keyOf(a) === keyOf(b) && value(a) === value(b);
+}
+
+/** Of a namespace: what is Weft's to set. */
+export function setSysctl(space: FakeSpace, { key, value }: ObjectOf<"sysctl">): void {
+  if (!sysctlsOf(space.ns).includes(key)) refuse("unsupported", `Weft does not set net/${key} in ${space.ns}`);
+  space.sysctls.set(key, value);
+}
+
+export function setTable(space: FakeSpace, object: ObjectOf<"nft">, verb: Op["op"]): void {
+  const { table } = space;
+  if (table !== undefined && !table.isOurs) {
+    if (verb === "remove") return;
+    refuse("exists", "the table is somebody else's");
+  }
+  if (verb === "add" && table !== undefined) refuse("exists", `the table is ours, with body ${table.digest}`);
+  if (verb === "remove") delete space.table;
+  else space.table = { digest: object.digest, isOurs: true, text: object.body + (object.bridge ?? "") };
+  // Sets that the new text does not have go with their elements.
+  for (const [key, { set }] of space.elements) if (!hasSet(space, set)) space.elements.delete(key);
+}
+
+export function runElement(space: FakeSpace, verb: Op["op"], object: ObjectOf<"element">): void {
+  const key = keyOf(object);
+  if (verb === "remove") {
+    space.elements.delete(key);
+    return;
+  }
+  if (!hasSet(space, object.set)) refuse("missing", `there is no set ${object.set}`);
+  const there = space.elements.get(key);
+  if (verb === "set" && there === undefined) refuse("missing", `${object.set} has no ${object.key}`);
+  if (verb === "add" && there !== undefined && there.value !== object.value)
+    refuse("exists", `${object.set} has ${object.key} with another value`);
+  space.elements.set(key, object);
+}
+
+function hasSet({ table }: FakeSpace, set: string): boolean {
+  return table?.isOurs === true && (table.text.includes(`set ${set} {`) || table.text.includes(`map ${set} {`));
 }

@@ -7,7 +7,6 @@ import {
   keyOf,
   NFT_TAMPERED,
   type Ns,
-  type ObjectOf,
   type Op,
   stateOf,
   type Veth,
@@ -22,6 +21,9 @@ import {
   type LinkObject,
   Machine,
   refuse,
+  runElement,
+  setSysctl,
+  setTable,
 } from "./fake-machine.ts";
 import {
   type Counters,
@@ -43,6 +45,8 @@ export type FakeOptions = {
   /** The host's own addresses, with the MTU of their links. */
   readonly addresses?: ReadonlyMap<string, number>;
   readonly facts?: HostFacts;
+  /** By which neighbours others are reached; default: by none that can be kept. */
+  readonly nextHops?: Kernel["nextHops"];
   /** Default: both. */
   readonly shaping?: readonly Direction[];
 };
@@ -85,10 +89,11 @@ export class FakeKernel implements Kernel {
       const isWorkload = space.ns.startsWith("/");
       if (isWorkload ? !workloads.has(space.ns) : !space.isOurs) continue;
       if (!isWorkload) objects.push(...standing(space));
-      for (const device of space.devices.values()) {
-        if (!device.link.isOurs) continue;
-        if (device === device.link.devices[0]) objects.push(seen(device.link.object, workloads));
-        for (const [key, entry] of device.entries) if (!device.foreign.has(key)) objects.push(entry);
+      for (const { link, entries, foreign, ...device } of space.devices.values()) {
+        if (link.isOurs && device.name === link.object.name && device.ns === link.object.ns)
+          objects.push(seen(link.object, workloads));
+        for (const [key, entry] of entries)
+          if (link.isOurs ? !foreign.has(key) : entry.kind === "hop") objects.push(entry);
       }
     }
     return stateOf(objects);
@@ -141,7 +146,7 @@ export class FakeKernel implements Kernel {
       refuse("unsupported", `Weft keeps no ${object.kind} in a workload's namespace`);
     if (isLinkObject(object)) return this.#runLink(op.op, object);
     const device = machine.device(object.ns, object.dev);
-    if (!device.link.isOurs) refuse("exists", `${object.dev} in ${object.ns} is not ours`);
+    if (!device.link.isOurs && object.kind !== "hop") refuse("exists", `${object.dev} in ${object.ns} is not ours`);
     if (op.op === "remove") return machine.removeEntry(object);
     if (op.op === "set") machine.replaceEntry(object);
     else machine.addEntry(object);
@@ -211,6 +216,8 @@ export class FakeKernel implements Kernel {
     const space = this.#machine.spaces.get(ns);
     return space === undefined ? [] : ["lo", ...space.devices.keys()];
   }
+
+  readonly nextHops = (addresses: readonly string[]) => this.#options.nextHops?.(addresses) ?? [];
 
   facts(): HostFacts {
     return this.#options.facts ?? { prefixes: [], bootId: "fake" };
@@ -361,40 +368,4 @@ function portOn(device: Device): PortSeen[] {
 function seen(object: LinkObject, workloads: ReadonlySet<Ns>): LinkObject {
   const isUnknown = object.kind === "veth" && object.peer.ns.startsWith("/") && !workloads.has(object.peer.ns);
   return isUnknown ? { ...object, peer: { ns: "/", name: "unknown", mtu: 0, mac: "" } } : object;
-}
-
-function setSysctl(space: FakeSpace, { key, value }: ObjectOf<"sysctl">): void {
-  if (!sysctlsOf(space.ns).includes(key)) refuse("unsupported", `Weft does not set net/${key} in ${space.ns}`);
-  space.sysctls.set(key, value);
-}
-
-function setTable(space: FakeSpace, object: ObjectOf<"nft">, verb: Op["op"]): void {
-  const { table } = space;
-  if (table !== undefined && !table.isOurs) {
-    if (verb === "remove") return;
-    refuse("exists", "the table is somebody else's");
-  }
-  if (verb === "add" && table !== undefined) refuse("exists", `the table is ours, with body ${table.digest}`);
-  if (verb === "remove") delete space.table;
-  else space.table = { digest: object.digest, isOurs: true, text: object.body + (object.bridge ?? "") };
-  // Sets that the new text does not have go with their elements.
-  for (const [key, { set }] of space.elements) if (!hasSet(space, set)) space.elements.delete(key);
-}
-
-function runElement(space: FakeSpace, verb: Op["op"], object: ObjectOf<"element">): void {
-  const key = keyOf(object);
-  if (verb === "remove") {
-    space.elements.delete(key);
-    return;
-  }
-  if (!hasSet(space, object.set)) refuse("missing", `there is no set ${object.set}`);
-  const there = space.elements.get(key);
-  if (verb === "set" && there === undefined) refuse("missing", `${object.set} has no ${object.key}`);
-  if (verb === "add" && there !== undefined && there.value !== object.value)
-    refuse("exists", `${object.set} has ${object.key} with another value`);
-  space.elements.set(key, object);
-}
-
-function hasSet({ table }: FakeSpace, set: string): boolean {
-  return table?.isOurs === true && (table.text.includes(`set ${set} {`) || table.text.includes(`map ${set} {`));
 }

@@ -2,7 +2,7 @@
 // fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches
 // Linux.
 import type { Direction } from "../model/qos.ts";
-import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
+import type { KernelState, Ns, ObjectOf, Op, Veth } from "../datapath/state.ts";
 import type { FlowView } from "../datapath/verdict.ts";
 
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
@@ -134,6 +134,11 @@ export interface Kernel {
   /** Interface names in use in a namespace: what an attach must not clash with. */
   linkNames(ns: Ns): readonly string[];
   facts(): HostFacts;
+  /**
+   * The neighbours of the host's own by which packets to these addresses leave, each once: gateways, or the addresses
+   * themselves. Without those that somebody else keeps known, and those on links where nobody is asked for a MAC.
+   */
+  nextHops(addresses: readonly string[]): readonly ObjectOf<"hop">[];
   /** MTU of the link that carries this address of the host; undefined if the host does not have the address. */
   underlayMtu(address: string): number | undefined;
   /** Directions in which this kernel can limit an endpoint's traffic; tried once, in a namespace of its own. */

@@ -1,12 +1,13 @@
 // The port to the kernel on Linux, from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process,
 // without spawning anything. This file only puts the parts together; how each works is in its file.
 import { randomInt } from "node:crypto";
-import type { KernelState, Ns, Op, Veth } from "../datapath/state.ts";
+import type { KernelState, Ns, ObjectOf, Op, Veth } from "../datapath/state.ts";
 import { Applier } from "./apply.ts";
 import { countersOf } from "./counters.ts";
 import { Echoes } from "./echo.ts";
 import { packetsPassed } from "./flows.ts";
 import { factsOf, linkNames, mtuOf } from "./facts.ts";
+import { nextHopsOf } from "./hops.ts";
 import type { Direction } from "../model/qos.ts";
 import type {
   Counted,
@@ -99,6 +100,10 @@ export class LinuxKernel implements Kernel {
 
   facts(): HostFacts {
     return factsOf(this.#namespaces.host);
+  }
+
+  nextHops(addresses: readonly string[]): readonly ObjectOf<"hop">[] {
+    return nextHopsOf(this.#namespaces.host, addresses);
   }
 
   underlayMtu(address: string): number | undefined {

@@ -203,6 +203,8 @@ function concerns(ear: Ear, message: Received): boolean {
     case k.RTM_NEWNEIGH:
     case k.RTM_DELNEIGH: {
       const entry = readNeighbour(message);
+      // A next hop of ours tells each time that it is asked for; one that is removed has lost its flags before.
+      if (!isEverywhere && entry.protocol === WEFT_ROUTE_PROTOCOL) return message.type === k.RTM_DELNEIGH;
       return (isEverywhere || ear.ours.has(entry.index)) && isNotLearned(message.type, entry);
     }
     default:

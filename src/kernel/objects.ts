@@ -18,6 +18,8 @@ export type Dump = {
   readonly addresses: readonly AddressInfo[];
   readonly routes: readonly RouteInfo[];
   readonly neighbours: readonly NeighbourInfo[];
+  /** On links of the host's own. */
+  readonly hops: readonly { readonly dev: string; readonly ip: string }[];
   readonly tunnelFdb: readonly NeighbourInfo[];
   readonly bridgeFdb: readonly NeighbourInfo[];
   readonly queues: readonly QueueInfo[];
@@ -53,6 +55,7 @@ export function objectsOf(dumps: readonly Dump[]): KernelObject[] {
         devices.get(far.dump)?.set(far.link.index, { ns: farNs, name: far.link.name });
     }
   }
+  for (const { hops } of dumps) for (const hop of hops) objects.push({ kind: "hop", ns: "host", ...hop });
   for (const [dump, found] of devices) objects.push(...entriesOf(dump, found));
   return objects;
 }

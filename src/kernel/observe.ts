@@ -9,6 +9,7 @@ import type { Counters } from "./kernel.ts";
 import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import {
+  type NeighbourInfo,
   addressesOfLink,
   allAddresses,
   fdbIn,
@@ -24,7 +25,15 @@ import { type QueueInfo, allQueues, ingressFilters, readQueue, readRedirect } fr
 import type { MessageWriter, Received } from "./netlink/wire.ts";
 import type { Nft } from "./nft.ts";
 import { type Dump, objectsOf } from "./objects.ts";
-import { isOurAddress, isOurBridgeFdb, isOurNeighbour, isOurRoute, isOurTunnelFdb, isOurs } from "./ownership.ts";
+import {
+  isOurAddress,
+  isOurBridgeFdb,
+  isOurHop,
+  isOurNeighbour,
+  isOurRoute,
+  isOurTunnelFdb,
+  isOurs,
+} from "./ownership.ts";
 import { readSysctls } from "./sysctl.ts";
 
 /** Namespaces after which the event loop gets its turn: some milliseconds. */
@@ -87,14 +96,22 @@ function isVrf(ns: Ns): ns is `vrf:${string}` {
 
 function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   const { socket } = space;
+  const isHost = space.ns === "host";
+  const linkNames = new Map<number, string>();
   const links = socket.list(
     k.RTM_GETLINK,
     allLinks,
-    wanted(readLink, (link) => link.kind === "veth" || isOurs(link)),
+    wanted(readLink, (link) => {
+      linkNames.set(link.index, link.name);
+      return link.kind === "veth" || isOurs(link);
+    }),
   );
-  // The host has many links and tables of others; without one of ours there is nothing of ours on them.
-  if (links.length === 0 || (space.ns === "host" && !links.some(isOurs))) {
-    return { names, links, addresses: [], routes: [], ...NO_ENTRIES };
+  const isEntry = (entry: NeighbourInfo) => isOurNeighbour(entry) || (isHost && isOurHop(entry));
+  const neighbours = () => socket.list(k.RTM_GETNEIGH, allNeighbours, wanted(readNeighbour, isEntry));
+  // The host has many links and tables of others; without one of ours there is nothing of ours on them but next hops.
+  if (links.length === 0 || (isHost && !links.some(isOurs))) {
+    const hops = isHost ? hopsIn(neighbours(), linkNames) : [];
+    return { names, links, addresses: [], routes: [], ...NO_ENTRIES, hops };
   }
   const route = (w: MessageWriter) => allRoutes(w, WEFT_ROUTE_PROTOCOL);
   const indexes = new Set(links.map(({ index }) => index));
@@ -107,20 +124,26 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
         wanted(readNeighbour, (e) => indexes.has(e.index) && (isOurTunnelFdb(e) || isOurBridgeFdb(e))),
       ),
     );
+  const entries = neighbours();
   return {
     names,
     links,
     addresses: socket.list(k.RTM_GETADDR, allAddresses, wanted(readAddress, isOurAddress)),
     routes: socket.list(k.RTM_GETROUTE, route, wanted(readRoute, isOurRoute)),
-    neighbours: socket.list(k.RTM_GETNEIGH, allNeighbours, wanted(readNeighbour, isOurNeighbour)),
+    hops: isHost ? hopsIn(entries, linkNames) : [],
+    neighbours: entries.filter(isOurNeighbour),
     tunnelFdb: fdb.filter(isOurTunnelFdb),
     bridgeFdb: fdb.filter(isOurBridgeFdb),
     ...queuesOf(space, new Set(links.map((link) => link.index))),
   };
 }
 
+function hopsIn(entries: readonly NeighbourInfo[], linkNames: ReadonlyMap<number, string>): Dump["hops"] {
+  return entries.filter(isOurHop).map(({ index, ip }) => ({ dev: linkNames.get(index) ?? `index ${index}`, ip }));
+}
+
 const NO_QUEUES = { queues: [], redirects: [] };
-const NO_ENTRIES = { neighbours: [], tunnelFdb: [], bridgeFdb: [], ...NO_QUEUES };
+const NO_ENTRIES = { neighbours: [], hops: [], tunnelFdb: [], bridgeFdb: [], ...NO_QUEUES };
 
 /** Both ends of a pair, the near one first. */
 function pairKey({ index, peer }: Pick<LinkInfo, "index" | "peer">): string {

@@ -8,6 +8,7 @@
 //   route                    protocol 87
 //   queue                    handle 7766: or 7767:, on a link of ours
 //   redirect                 filter of priority 87 on what comes in on a link of ours
+//   next hop                 a neighbour with protocol 87 that is kept from outside
 //   address, neighbour, FDB  it is on a link of ours, and not of the kinds that the kernel makes there by itself
 import { createHash } from "node:crypto";
 import { cut } from "../datapath/names.ts";
@@ -71,6 +72,17 @@ export function isOurRoute(route: RouteInfo): boolean {
 
 export function isOurNeighbour(entry: NeighbourInfo): boolean {
   return (entry.state & k.NUD_PERMANENT) !== 0 && entry.mac !== "" && entry.ip !== "";
+}
+
+/** On a link of the host's own. Somebody who makes it permanent makes it theirs. */
+export function isOurHop(entry: NeighbourInfo): boolean {
+  const isKept = (entry.flags & k.NTF_EXT_LEARNED) !== 0 && (entry.state & k.NUD_PERMANENT) === 0;
+  return isKept && entry.protocol === WEFT_ROUTE_PROTOCOL && entry.ip !== "";
+}
+
+/** Whether somebody else sees to it that the neighbour stays known. */
+export function isKeptByOthers(entry: NeighbourInfo): boolean {
+  return !isOurHop(entry) && ((entry.state & k.NUD_PERMANENT) !== 0 || (entry.flags & k.NTF_EXT_LEARNED) !== 0);
 }
 
 /**

@@ -17,7 +17,18 @@ import { interfaceOf } from "../model/address.ts";
 import { EINVAL, Refused, refusalOf } from "./errno.ts";
 import type { Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
-import { type RouteRequest, type Verb, address, bridgeFdb, neighbour, route, tunnelFdb } from "./netlink/entry.ts";
+import {
+  type RouteRequest,
+  type Verb,
+  address,
+  bridgeFdb,
+  neighbour,
+  nextHop,
+  oneNeighbour,
+  readNeighbour,
+  route,
+  tunnelFdb,
+} from "./netlink/entry.ts";
 import { newBridge, setBridge, setPort, setTunnelPort } from "./netlink/bridge.ts";
 import { type LinkInfo, newIfb, newVeth, newVxlan, setLink } from "./netlink/link.ts";
 import {
@@ -32,7 +43,7 @@ import {
   readQueue,
 } from "./netlink/tc.ts";
 import { type MessageWriter, ipIn } from "./netlink/wire.ts";
-import { isOurs, isRouted, peerAlias } from "./ownership.ts";
+import { isKeptByOthers, isOurHop, isOurs, isRouted, peerAlias } from "./ownership.ts";
 
 /** What a step may ask for while it is written. */
 export type Desk = {
@@ -98,6 +109,8 @@ export function stepsOf(op: SteppedOp, at: number): Step[] {
           neighbour(desk.w, desk.seq(), verbOf(op, "replace"), desk.indexOf(object.dev), ipIn(object.ip), object.mac),
         ),
       ];
+    case "hop":
+      return [step((desk) => hopMessage(desk, op.op === "remove" ? "delete" : "create", object))];
     case "fdb": {
       const verb = verbOf(op, object.mac === FLOOD_MAC ? "append" : "replace");
       return [
@@ -271,6 +284,17 @@ function changePeer(desk: Desk, { peer, ...own }: Veth, near: number, isAhead: b
     ...(link.mac === peer.mac ? {} : { mac: peer.mac }),
     ...(link.forwards || !isRouted(own) ? {} : { forwards: true }),
   });
+}
+
+/** What the kernel has learned by itself is taken over; what somebody else keeps stays theirs. */
+function hopMessage(desk: Desk, verb: "create" | "delete", o: ObjectOf<"hop">): void {
+  const link = desk.link(o.dev);
+  const ip = ipIn(o.ip);
+  if (link === undefined) throw new Refused({ class: "missing", message: `there is no link ${o.dev} in ${o.ns}` });
+  const there = desk.space.socket.ask(k.RTM_GETNEIGH, (w) => oneNeighbour(w, link.index, ip), readNeighbour);
+  const isTheirs = there !== undefined && (verb === "delete" ? !isOurHop(there) : isKeptByOthers(there));
+  if (isTheirs) throw new Refused({ class: "exists", message: `the neighbour ${o.ip} on ${o.dev} is not ours` });
+  nextHop(desk.w, desk.seq(), verb, link.index, ip);
 }
 
 function addressMessage(desk: Desk, verb: Verb, o: ObjectOf<"address">): void {

@@ -589,6 +589,7 @@ function isPolicy({ kind }: Op["object"]): boolean {
 function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what: string): Kernel {
   return {
     observe: (workloads) => kernel.observe(workloads),
+    nextHops: (addresses) => kernel.nextHops(addresses),
     async apply(ops, isStale): Promise<OpResult[]> {
       assert(ops.length === 0 || mayWrite(), what);
       const firstPort = ops.findIndex(

@@ -94,6 +94,9 @@ export class LinuxWorld implements World {
       case "route":
         this.#ip(object.ns, "route", "add", ...routeWords(object), "proto", "static");
         break;
+      case "neighbour":
+        this.#ip(object.ns, "neigh", "add", object.ip, "lladdr", object.mac, "dev", object.dev, "nud", "permanent");
+        break;
       case "nft":
         this.inside(object.ns, "nft", `table inet weft {\n${object.body}}`);
         break;
@@ -117,6 +120,8 @@ export class LinuxWorld implements World {
         return this.#ip(object.ns, "address", "show", "dev", object.dev).includes(` ${object.cidr} `);
       case "route":
         return this.#ip(object.ns, "route", "show", ...routeWords(object)) !== "";
+      case "neighbour":
+        return this.#ip(object.ns, "neigh", "show", object.ip, "dev", object.dev).includes(`${object.mac} PERMANENT`);
       case "nft":
         return this.inside(object.ns, "nft", "list", "table", "inet", "weft").includes("chain theirs");
       default:
@@ -157,6 +162,7 @@ export class LinuxWorld implements World {
       case "route":
         this.#ip(ns, ...(object.dst.includes(":") ? ["-6"] : []), "route", "del", ...routeWords(object));
         break;
+      case "hop":
       case "neighbour":
         this.#ip(ns, "neighbour", "del", object.ip, "dev", object.dev);
         break;

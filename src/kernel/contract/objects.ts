@@ -158,6 +158,10 @@ export function neighbour(ip: string, mac: string, dev = "wb7"): ObjectOf<"neigh
   return { kind: "neighbour", ns: NS, dev, ip, mac };
 }
 
+export function hop(ip: string, dev = "virbr0"): ObjectOf<"hop"> {
+  return { kind: "hop", ns: "host", dev, ip };
+}
+
 export function fdb(mac: string, dst: string, dev = "wx7"): ObjectOf<"fdb"> {
   return { kind: "fdb", ns: NS, dev, mac, dst };
 }

@@ -93,6 +93,20 @@ export const OTHERS: Contract = {
     assert(world.kernel.linkNames(workload).includes("docker0"));
   },
 
+  async "next hops on others' links are kept and come back, and what others keep there is theirs"(world) {
+    for (const object of [FOREIGN, o.address("virbr0", "10.7.0.1/16", "host")]) await world.plant(object);
+    const hops = [o.hop("10.7.0.9"), o.hop("fd00:7::9")];
+    const workload = await world.workload();
+    await assertRepairs(world, hops, workload, () => world.disturb(o.hop("10.7.0.9")));
+    const theirs = { ...o.neighbour("10.7.0.8", "02:00:00:00:00:08", "virbr0"), ns: "host" } as const;
+    await world.plant(theirs);
+    assert.equal(await refusalOf(world, { op: "add", object: o.hop("10.7.0.8") }), "exists");
+    assert.equal(await refusalOf(world, { op: "add", object: o.hop("10.7.0.9", "eth9") }), "missing");
+    await mustApply(world, remove(o.hop("10.7.0.8"), o.hop("10.7.0.7"), ...hops));
+    assert(await world.has(theirs));
+    assert.deepEqual(await oursIn(world.kernel), []);
+  },
+
   async "a foreign link that has our name is refused, and left alone"(world) {
     const workload = await world.workload();
     const taken: Bridge = { ...FOREIGN, ns: o.NS, name: "wb7" };

@@ -90,6 +90,19 @@ export function neighbour(w: MessageWriter, seq: number, verb: Verb, index: numb
   w.end();
 }
 
+/**
+ * A neighbour that the kernel is to find and to keep (5.16; from 5.0 on, it keeps what is found when somebody sends).
+ * Neither counted nor collected (neigh_alloc, neigh_update_gc_list).
+ */
+export function nextHop(w: MessageWriter, seq: number, verb: "create" | "delete", index: number, ip: Ip): void {
+  w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, k.NLM_F_REQUEST | k.NLM_F_CREATE, seq);
+  ndmsg(w, familyNumber(ip), index, 0, k.NTF_EXT_LEARNED);
+  w.attrIp(k.NDA_DST, ip);
+  w.attrU8(k.NDA_PROTOCOL, WEFT_ROUTE_PROTOCOL);
+  w.attrU32(k.NDA_FLAGS_EXT, k.NTF_EXT_MANAGED);
+  w.end();
+}
+
 /** An entry of a VXLAN device: the host behind a MAC. */
 export function tunnelFdb(w: MessageWriter, seq: number, verb: Verb, index: number, mac: string, dst: Ip): void {
   w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], seq);
@@ -128,6 +141,19 @@ export function allRoutes(w: MessageWriter, protocol: number): void {
   w.u8(protocol);
   w.u16(0);
   w.u32(0);
+}
+/** The route that a packet to this address takes. */
+export function routeTo(w: MessageWriter, dst: Ip): void {
+  w.u8(familyNumber(dst));
+  w.u8(dst.family === 4 ? 32 : 128);
+  w.u16(0);
+  w.u32(0);
+  w.u32(0);
+  w.attrIp(k.RTA_DST, dst);
+}
+export function oneNeighbour(w: MessageWriter, index: number, ip: Ip): void {
+  ndmsg(w, familyNumber(ip), index, 0, 0);
+  w.attrIp(k.NDA_DST, ip);
 }
 export function allNeighbours(w: MessageWriter): void {
   ndmsg(w, k.AF_UNSPEC, 0, 0, 0);
@@ -195,6 +221,8 @@ export function readRoute({ bytes, start, end }: Received): RouteInfo {
   eachAttribute(bytes, start + 12, end, (type, from, to) => {
     if (type === k.RTA_DST) dst = ipTextAt(bytes, from, to);
     else if (type === k.RTA_GATEWAY) via = ipTextAt(bytes, from, to);
+    // struct rtvia: a family before the address, which is of another than the route's.
+    else if (type === k.RTA_VIA) via = ipTextAt(bytes, from + 2, to);
     else if (type === k.RTA_PREFSRC) src = ipTextAt(bytes, from, to);
     else if (type === k.RTA_OIF) index = bytes.readUInt32LE(from);
     else if (type === k.RTA_PRIORITY) metric = bytes.readUInt32LE(from);
@@ -220,14 +248,18 @@ export type NeighbourInfo = {
   readonly flags: number;
   readonly ip: string;
   readonly mac: string;
+  /** Who made it; 0 unknown. */
+  readonly protocol: number;
 };
 
 export function readNeighbour({ bytes, start, end }: Received): NeighbourInfo {
   let ip = "";
   let mac = "";
+  let protocol = 0;
   eachAttribute(bytes, start + 12, end, (type, from, to) => {
     if (type === k.NDA_DST) ip = ipTextAt(bytes, from, to);
     else if (type === k.NDA_LLADDR && to - from === 6) mac = macAt(bytes, from);
+    else if (type === k.NDA_PROTOCOL) protocol = bytes[from] ?? 0;
   });
   return {
     family: bytes[start] ?? 0,
@@ -236,5 +268,6 @@ export function readNeighbour({ bytes, start, end }: Received): NeighbourInfo {
     flags: bytes[start + 10] ?? 0,
     ip,
     mac,
+    protocol,
   };
 }

@@ -189,6 +189,8 @@ export type LinkInfo = {
   /** Of a pair: whether both ends are up. */
   readonly hasCarrier: boolean;
   readonly isLoopback: boolean;
+  /** Whether others on it are asked for their MACs. */
+  readonly hasNeighbours: boolean;
   readonly mtu: number;
   readonly mac: string;
   readonly alias: string;
@@ -222,6 +224,7 @@ export function readLink({ bytes, start, end }: Received): LinkInfo {
     isUp: (flags & k.IFF_UP) !== 0,
     hasCarrier: (flags & k.IFF_LOWER_UP) !== 0,
     isLoopback: (flags & k.IFF_LOOPBACK) !== 0,
+    hasNeighbours: (flags & (k.IFF_LOOPBACK | k.IFF_POINTOPOINT | k.IFF_NOARP)) === 0,
     name: "",
     mtu: 0,
     mac: "",
