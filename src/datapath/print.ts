@@ -136,15 +136,17 @@ function printAdd(o: KernelObject): string[] {
     case "hop":
       return [`ip neigh add ${o.ip} dev ${o.dev} managed extern_learn # protocol ${WEFT_ROUTE_PROTOCOL}`];
     case "fdb":
-      return [
-        `${bridge(o.ns)} fdb ${o.mac === FLOOD_MAC ? "append" : "replace"} ${o.mac} dev ${o.dev} dst ${o.dst}` +
-          " self permanent",
-      ];
+      return [`${bridge(o.ns)} fdb ${verbOf(o)} ${o.mac} dev ${o.dev} dst ${o.dst} self permanent`];
     case "bridge-fdb":
       return [`${bridge(o.ns)} fdb replace ${o.mac} dev ${o.dev} master static sticky`];
     default:
       return unreachable(o);
   }
+}
+
+/** The flood list is a set. */
+function verbOf({ mac }: ObjectOf<"fdb">): string {
+  return mac === FLOOD_MAC ? "append" : "replace";
 }
 
 function printRemove(o: KernelObject): string {

@@ -20,7 +20,7 @@ describe("a workload that sweeps addresses", { skip: whyNoKernelTests() ?? false
     const shown = await must("ip", "-n", cluster.netnsOf(host), "-d", "neigh", "show", "dev", "eth0");
     return shown
       .split("\n")
-      .flatMap((line) => (/ managed extern_learn /.test(line) ? [line.split(" ", 1)[0]] : []))
+      .flatMap((line) => (/ managed extern_learn /.test(line) ? line.split(" ", 1) : []))
       .sort();
   };
   const ways = { h1: [SERVER, cluster.underlayOf("h2")], h2: [SERVER, cluster.underlayOf("h1")] };
