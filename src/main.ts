@@ -5,6 +5,7 @@ import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
 import { runCli } from "./cli/cli.ts";
 import type { Io } from "./cli/io.ts";
+import { logOn } from "./main/log.ts";
 import type { Surroundings } from "./main/surroundings.ts";
 import type { Clock } from "./model/clock.ts";
 
@@ -62,19 +63,13 @@ async function ask(question: string): Promise<string> {
   }
 }
 
-/** One line per event on stderr, `time message key=value …`: what journald and people read alike. */
-function log(message: string, fields: Readonly<Record<string, unknown>> = {}): void {
-  const pairs = Object.entries(fields).map(
-    ([key, value]) => ` ${key}=${typeof value === "string" ? quoted(value) : JSON.stringify(value)}`,
-  );
-  process.stderr.write(`${new Date().toISOString()} ${message}${pairs.join("")}\n`);
-}
-
-function quoted(value: string): string {
-  return /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value);
-}
-
-const surroundings: Surroundings = { env: process.env, clock, signal: stopping.signal, random: Math.random, log };
+const surroundings: Surroundings = {
+  env: process.env,
+  clock,
+  signal: stopping.signal,
+  random: Math.random,
+  log: logOn(process.stderr, clock),
+};
 
 let isDaemon = false;
 const exit = await runCli(process.argv.slice(2), io, {

@@ -1,0 +1,63 @@
+// The log: one line per event on stderr, `time message key=value …`, what journald and people read alike. A log that
+// cannot be written (its disk is full, its reader is gone or reads nothing) is no reason to end, nor to wait: such
+// lines are lost, and their number is told with the next one that is taken.
+import { fstatSync, writeSync } from "node:fs";
+import type { Clock } from "../model/clock.ts";
+
+export type Log = (message: string, fields?: Readonly<Record<string, unknown>>) => void;
+
+/** Bytes that may wait for a reader who is slow. */
+const WAITING_MAX = 1 << 20;
+const STDERR = 2;
+
+/** The log of this process. Also keeps what else is written to stderr from ending it. */
+export function logOn(stderr: NodeJS.WriteStream, clock: Clock): Log {
+  // Without a listener an error of a stream ends the process.
+  stderr.on("error", () => undefined);
+  const take = isLine() ? lineTo(stderr) : writtenNow;
+  let lost = 0;
+  return (message, fields = {}) => {
+    const told = lost === 0 ? {} : { linesLostBefore: lost };
+    const line = `${new Date(clock.nowMs()).toISOString()} ${textOf(message, { ...fields, ...told })}\n`;
+    lost = take(line) ? 0 : lost + 1;
+  };
+}
+
+/** Whether somebody reads at the other end: writing there may take as long as he likes. */
+function isLine(): boolean {
+  try {
+    const stat = fstatSync(STDERR);
+    return stat.isFIFO() || stat.isSocket();
+  } catch {
+    return false;
+  }
+}
+
+function lineTo(stderr: NodeJS.WriteStream): (line: string) => boolean {
+  return (line) => {
+    if (stderr.writableLength > WAITING_MAX || stderr.destroyed) return false;
+    stderr.write(line);
+    return true;
+  };
+}
+
+/** Not through the stream: one that has failed once takes nothing any more, and a disk may have room again. */
+function writtenNow(line: string): boolean {
+  try {
+    writeSync(STDERR, line);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function textOf(message: string, fields: Readonly<Record<string, unknown>>): string {
+  const pairs = Object.entries(fields).map(
+    ([key, value]) => ` ${key}=${typeof value === "string" ? quoted(value) : JSON.stringify(value)}`,
+  );
+  return `${message}${pairs.join("")}`;
+}
+
+function quoted(value: string): string {
+  return /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value);
+}
