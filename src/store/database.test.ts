@@ -1,6 +1,15 @@
 // What failures of the file mean, what stands beside it, and what a closed store says.
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -62,10 +71,71 @@ test("the name of its cluster stands beside a store, and is put there if it is m
     assert.equal(again.cluster, "ours");
     await again.close();
   }
-  writeFileSync(mark, "as it was\n");
+  writeFileSync(mark, "");
   await openSqliteStore(path).close();
-  assert.equal(readFileSync(mark, "utf8"), "as it was\n");
+  assert.equal(readFileSync(mark, "utf8"), "ours\n");
 });
+
+test("a store, or a log, of another cluster is refused, and left as it is", async () => {
+  const [path, other] = [newPath(), newPath()];
+  const store = openSqliteStore(path, { cluster: "ours" });
+  await store.commit([putting(host("h1"))]);
+  await store.close();
+  const before = readFileSync(path);
+  const foreign = openSqliteStore(other, { cluster: "theirs" });
+  await foreign.commit([putting(host("h9"))]);
+  copyFileSync(`${other}-wal`, `${path}-wal`);
+  const isTold = (error: unknown) =>
+    refusal("unavailable")(error) && /it says cluster theirs, and .* says ours/.test(String(error));
+  assert.throws(() => openSqliteStore(path), isTold);
+  assert.deepEqual(readFileSync(path), before);
+  assert.deepEqual(readFileSync(`${path}-wal`), readFileSync(`${other}-wal`));
+  rmSync(`${path}-wal`);
+  const again = openSqliteStore(path);
+  assert.equal((await again.read()).resources[0]?.name, "h1");
+  await again.close();
+  await foreign.close();
+  copyFileSync(other, path);
+  assert.throws(() => openSqliteStore(path), isTold);
+});
+
+/** Moves what is at the path away, and puts a copy in its place, if asked. */
+const harms: readonly (readonly [string, (path: string) => void])[] = [
+  ["moved away", (path) => renameSync(path, `${path}.away`)],
+  [
+    "replaced by a copy",
+    (path) => {
+      renameSync(path, `${path}.away`);
+      copyFileSync(`${path}.away`, path);
+    },
+  ],
+];
+for (const file of ["", "-wal", "-shm", ".lock"])
+  for (const [how, harm] of harms)
+    test(`nothing is acknowledged while store${file} is ${how}; put back, it goes on`, async () => {
+      const path = newPath();
+      const store = openSqliteStore(path);
+      await store.commit([putting(host("h1"))]);
+      harm(`${path}${file}`);
+      for (let twice = 0; twice < 2; twice++)
+        await assert.rejects(
+          store.commit([putting(host("h2"))]),
+          (error) => refusal("unavailable")(error) && String(error).includes(`(at ${path}${file})`),
+        );
+      assert.deepEqual(
+        (await store.read()).resources.map(({ name }) => name),
+        ["h1"],
+      );
+      renameSync(`${path}${file}.away`, `${path}${file}`);
+      assert.deepEqual(await store.commit([putting(host("h3"))]), [2]);
+      await store.close();
+      const again = openSqliteStore(path);
+      assert.deepEqual(
+        (await again.read()).resources.map(({ name }) => name),
+        ["h1", "h3"],
+      );
+      await again.close();
+    });
 
 test("each write is on the disk before it is acknowledged", async () => {
   const path = newPath();

@@ -10,6 +10,7 @@ import { chmodSync, closeSync, existsSync, openSync, readFileSync, statSync, wri
 import { DatabaseSync } from "node:sqlite";
 import { Fault, type Reason } from "../model/fault.ts";
 import { LEASE_TABLE } from "./leaseTable.ts";
+import { pathsHeld } from "./paths.ts";
 
 /** "Weft" in the file header: how `file` and we recognise it. */
 const APPLICATION_ID = 0x57_65_66_74;
@@ -39,7 +40,12 @@ PRAGMA user_version = 2;
 COMMIT;
 `;
 
-export type Database = { readonly db: DatabaseSync; readonly close: () => void };
+export type Database = {
+  readonly db: DatabaseSync;
+  /** Throws a Fault `unavailable` if what is written now could not be found again. */
+  readonly checkHeld: () => void;
+  readonly close: () => void;
+};
 
 /**
  * The store's file, locked, durable per transaction (WAL, synchronous=FULL), readable by its owner only; made with
@@ -49,6 +55,7 @@ export function openDatabase(path: string, cluster: string): Database {
   const lock = lockFile(`${path}.lock`, path);
   try {
     checkNotEmptied(path);
+    judgeLog(path);
     const db = openPrivate(path);
     try {
       prepare(db, path, cluster);
@@ -58,6 +65,8 @@ export function openDatabase(path: string, cluster: string): Database {
     }
     return {
       db,
+      // The lock, too: without it under its name, a second server would start beside this one.
+      checkHeld: pathsHeld([path, `${path}-wal`, `${path}-shm`, `${path}.lock`]),
       close() {
         db.close();
         lock.close();
@@ -98,11 +107,14 @@ function prepare(db: DatabaseSync, path: string, cluster: string): void {
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
   if (version !== undefined) checkSound(db, path);
   if (version === 1) db.exec(FROM_1);
-  if (version !== undefined) return markAs(mark, String(db.prepare("SELECT cluster FROM meta").get()?.["cluster"]));
+  if (version !== undefined) {
+    checkMark(db, path);
+    return writeMark(mark, clusterIn(db) ?? "");
+  }
   db.exec(`BEGIN IMMEDIATE; ${SCHEMA}`);
   db.prepare("INSERT INTO meta VALUES (1, ?, 0)").run(cluster);
   db.exec("COMMIT");
-  markAs(mark, cluster);
+  writeMark(mark, cluster);
 }
 
 /** Every page, row and index (sqlite.org/pragma.html#pragma_integrity_check), cells against their pages' sizes, too. */
@@ -115,8 +127,44 @@ function checkSound(db: DatabaseSync, path: string): void {
   if (said.join() !== "ok") throw damaged(path, said.join("; "));
 }
 
-function markAs(mark: string, cluster: string): void {
-  if (!existsSync(mark)) writeFileSync(mark, `${cluster}\n`, { mode: 0o600 });
+/**
+ * With its log, before anything may be written: a connection that can write puts what the log has into the store when
+ * it is closed, so nothing would be left as it is.
+ */
+function judgeLog(path: string): void {
+  if (sizeOf(`${path}-wal`) === 0) return;
+  const db = new DatabaseSync(path, { readOnly: true, timeout: LOCK_WAIT_MS });
+  try {
+    if (versionOf(db, path) === undefined) return;
+    checkSound(db, path);
+    checkMark(db, path);
+  } finally {
+    db.close();
+  }
+}
+
+function clusterIn(db: DatabaseSync): string | undefined {
+  const cluster = db.prepare("SELECT cluster FROM meta").get()?.["cluster"];
+  return typeof cluster === "string" ? cluster : undefined;
+}
+
+/** A log of another store that has come to lie beside this one is taken by SQLite for its own, and holds all pages. */
+function checkMark(db: DatabaseSync, path: string): void {
+  const mark = `${path}.cluster`;
+  const cluster = clusterIn(db);
+  const known = existsSync(mark) ? readFileSync(mark, "utf8").trim() : "";
+  if (cluster === undefined || known === "" || known === cluster) return;
+  throw new Fault("unavailable", {
+    what: "the store is of another cluster",
+    why: `it says cluster ${cluster}, and ${mark} says ${known}: its file, or its log (-wal), is another store's`,
+    where: path,
+    fix: `put back the file and the log that belong together; if cluster ${cluster} is meant, remove ${mark}`,
+  });
+}
+
+/** A power loss may have left it empty. */
+function writeMark(mark: string, cluster: string): void {
+  if (sizeOf(mark) === 0) writeFileSync(mark, `${cluster}\n`, { mode: 0o600 });
 }
 
 /** What is in the file is not what a server wrote there. */

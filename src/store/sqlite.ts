@@ -40,10 +40,7 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
   const file = openDatabase(path, options.cluster ?? randomUUID());
   const run = statementsOf(file.db, path);
   const log = new LeaseTable(file.db, options.leases ?? LEASE_BOUNDS);
-  const { cluster, history, floorInFile } = loaded(
-    () => load(run, options.history ?? DEFAULT_HISTORY),
-    () => file.close(),
-  );
+  const { cluster, history, floorInFile } = loaded(() => load(run, options.history ?? DEFAULT_HISTORY), file.close);
   let pruned = floorInFile;
   let isOpen = true;
   /** Undefined until it is needed, and after a failure: the file is the truth. */
@@ -52,6 +49,7 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
   function commitNow(commits: readonly Commit[], secrets: readonly Secret[]): number[] {
     if (!isOpen) throw storeClosed();
     if (commits.length === 0 && secrets.length === 0) return [];
+    file.checkHeld();
     const floor = history.floor >= pruned + PRUNE_EVERY ? history.floor : pruned;
     const known = rows;
     rows = undefined;
