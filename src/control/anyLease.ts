@@ -70,17 +70,19 @@ function leasesOfSubnet(cidr: string): Lease[] {
 }
 export const fieldsOf = ({ spec }: Network): Lease[][] =>
   spec.ranges?.map(leasesOfRange) ?? spec.subnets.map(({ cidr }) => leasesOfSubnet(cidr));
+/** What no endpoint has of a subnet: its first address, and the last of IPv4. */
+export function endsOf(cidr: string): string[] {
+  const all = leasesOfSubnet(cidr).flatMap(({ addresses }) => addresses);
+  return [...all.slice(0, 1), ...(cidr.includes(":") ? [] : all.slice(-1))];
+}
 export function keptBack({ spec }: Network): Set<string> {
   const gateways = [
     ...spec.subnets.map(({ gateway }) => gateway),
     ...(spec.ranges ?? []).flatMap(({ gateway, gateway6 }) => [gateway, gateway6]),
-  ].filter((text) => text !== undefined && text !== "none");
-  const ends = spec.subnets.flatMap(({ cidr }) => {
-    const all = leasesOfSubnet(cidr).flatMap(({ addresses }) => addresses);
-    return cidr.includes(":") ? [all[0]] : [all[0], all.at(-1)];
-  });
+  ].flatMap((text) => (text === undefined || text === "none" ? [] : [text]));
   const bridge = spec.subnets.find(({ gateway }) => gateway !== "none")?.gateway;
-  return new Set([...gateways, ...ends, ...(bridge === undefined ? [] : [macFor(bridge)])].flatMap((t) => t ?? []));
+  const ends = spec.subnets.flatMap(({ cidr }) => endsOf(cidr));
+  return new Set([...gateways, ...ends, ...(bridge === undefined ? [] : [macFor(bridge)])]);
 }
 
 export const NETWORKS: readonly NetworkInput[] = [

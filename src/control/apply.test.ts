@@ -29,7 +29,8 @@ test("apply: all in one commit or nothing, and says which item is wrong", async 
     "resources[1].name",
   );
   // The new network takes the place of the one that goes.
-  const { revision, changes } = await apply([vrf, net("new", v4("9.0.0.0/8", 24))], "dcos")();
+  const { revision, changes, created, resource } = await apply([vrf, net("new", v4("9.0.0.0/8", 24))], "dcos")();
+  assert.deepEqual([created, resource], [false, undefined], "it is about no single resource");
   assert.deepEqual(await blocksOf(lab, "new"), { "h1 4": "9.0.0.0/24" });
   assert.deepEqual(
     (await lab.snapshot()).networks.map((network) => [network.name, network.revision]),

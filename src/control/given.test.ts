@@ -11,6 +11,7 @@ import {
   action,
   askable,
   between,
+  endsOf,
   fieldsOf,
   isMac,
   isSlaac,
@@ -348,6 +349,34 @@ async function returns(lab: Lab, step: Step) {
   for (const { name } of after.all.freed) assert.match(name, /^net:[^:]+$/);
 }
 
+/** What the map shows of each address, in one state after the other. */
+async function isDrawn(lab: Lab, name: string) {
+  const step = await stepIn(lab, name);
+  if (step === undefined) return;
+  const kept = keptBack(step.network);
+  const given = fieldsOf(step.network).flat().flatMap(textsOf);
+  const { spec } = step.network;
+  const ends = new Set(spec.subnets.flatMap(({ cidr }) => endsOf(cidr)));
+  const stateOf = (text: string) => {
+    if (obstacle(step, text, "") === "address-taken") return "used";
+    const isFreed = inNetwork(step, step.all.freed).some(
+      (f) => f.spec.untilMs !== undefined && freedTexts(f).includes(text),
+    );
+    if (isFreed) return "quarantined";
+    if (reservedTexts(step).includes(text)) return "reserved";
+    if (heldTexts(step).includes(text)) return "held";
+    if (ends.has(text)) return "excluded";
+    return kept.has(text) ? "gateway" : given.includes(text) ? "free" : "excluded";
+  };
+  const map = (await lab.control.spaceMap(name)) ?? assert.fail();
+  assert.deepEqual([map.network, map.ipam, map.revision], [name, "global", step.all.revision]);
+  for (const { intervals, blocks } of map.subnets) {
+    assert.deepEqual(blocks, []);
+    for (const { first, last, state } of intervals)
+      for (const text of between(first, last)) assert.equal(state, stateOf(text), `${text} of ${name}`);
+  }
+}
+
 async function act(lab: Lab, one: Action): Promise<void> {
   lab.time.now += 1000;
   const step = (await stepIn(lab, PARENT)) ?? assert.fail();
@@ -380,6 +409,7 @@ test("over any life of a network: what is given, held and reserved is what looki
       ...(quarantine === undefined ? {} : { quarantine }),
     });
     for (const one of actions) await act(lab, one);
+    for (const name of [PARENT, PIECES]) await isDrawn(lab, name);
   });
   await fc.assert(property, { numRuns: 100 });
 });

@@ -479,6 +479,20 @@ test("a SLAAC range has its gateway in one of its prefixes, or none; a static on
   await refuses(lab, "address-outside", /fd00:1::1 is not a usable/, put({ gateway6: "fd00:1::1" }, fixed), where);
 });
 
+test("a gateway is any usable address of the subnet, from the first to the last", async () => {
+  const lab = await openLab();
+  const put = (gateway: string, ofRange: boolean) => () =>
+    lab.put("net", {
+      subnets: [{ cidr: "10.0.0.0/24", ...(ofRange ? {} : { gateway }) }],
+      ranges: [{ ...ip4, ...(ofRange ? { gateway } : {}) }],
+    });
+  for (const ofRange of [true, false]) {
+    for (const gateway of ["10.0.0.1", "10.0.0.254", "none"]) await put(gateway, ofRange)();
+    for (const gateway of ["10.0.0.0", "10.0.0.255", "10.0.1.1", "fd00::1"])
+      await refuses(lab, "address-outside", /is not a usable address/, put(gateway, ofRange));
+  }
+});
+
 test("which fields a type of range needs, and which it may not have", async () => {
   const lab = await openLab();
   const whole = {
