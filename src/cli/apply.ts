@@ -35,7 +35,7 @@ async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   });
   if (!dryRun) await waitFor(io, options.wait, outcome.revision, () => server.status());
   const told = toldOf(outcome.changes, before);
-  await printOne(io, options, outcome, `revision/${outcome.revision}`, () => toldText(io, told));
+  await printOne(io, options, outcome, `revision/${outcome.revision}`, () => toldText(io, told, dryRun));
   if (told.length === 0) io.err("nothing to change\n");
   else io.err(dryRun ? "only a dry run: nothing was changed\n" : `applied at revision ${outcome.revision}\n`);
 }

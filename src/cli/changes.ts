@@ -41,16 +41,15 @@ function changedFields(before: Resource, after: Resource): string[] {
     .map((name) => `${name}: ${old.get(name) ?? "unset"} -> ${now.get(name) ?? "unset"}`);
 }
 
-/** One line per network, VRF and pool, and one that counts what follows from them. */
-export function toldText(io: Pick<Io, "color">, told: readonly Told[]): string {
+/** One line per network, VRF and pool, and one that counts what follows from them. `isDry`: nothing of it was done. */
+export function toldText(io: Pick<Io, "color">, told: readonly Told[], isDry: boolean): string {
+  const done = isDry ? "would be " : "";
   const isMain = ({ key }: Told) => /^(network|vrf|pool|securitygroup)\//.test(key);
   const rest = told.filter((one) => !isMain(one));
-  const lines = told
-    .filter(isMain)
-    .map(
-      ({ verb, key, fields }) =>
-        `${paint(io, TONE[verb], `${MARK[verb]} ${key} ${verb}`)}${fields.map((field) => `\n    ${field}`).join("")}\n`,
-    );
+  const lines = told.filter(isMain).map(({ verb, key, fields }) => {
+    const head = paint(io, TONE[verb], `${MARK[verb]} ${key} ${done}${verb}`);
+    return `${[head, ...fields.map((field) => `    ${field}`)].join("\n")}\n`;
+  });
   const follow = (["block", "vtep", "endpoint"] as const).flatMap((kind) => {
     const n = rest.filter(({ key }) => key.startsWith(`${kind}/`)).length;
     return n === 0 ? [] : [`${n} ${n === 1 ? kind : `${kind}s`}`];

@@ -169,7 +169,7 @@ spec: {subnets: [{cidr: 10.21.0.0/24}]}
     await joinHost("h2", "192.0.2.2");
     const planned = await weft(["plan", "-f", "-"], { input: TWO });
     assert.equal(planned.code, 10, planned.stderr);
-    assert.match(planned.stdout, /^\+ network\/one created$/m);
+    assert.match(planned.stdout, /^\+ network\/one would be created$/m);
     assert.match(planned.stdout, /^h1: \d+ operations, no endpoint loses packets\n {2}ip netns add weft-one$/m);
     assert.match(planned.stdout, /fdb replace \S+ dev \S+ dst 192\.0\.2\.2/);
     assert.deepEqual(await json("network", "list"), []);
@@ -226,7 +226,7 @@ describe("pools and members", () => {
 
   test("import apcera: a dry run says what it would make, again is nothing, a mistake has its place", async () => {
     const dry = await weft(["import", "apcera", "-", "--dry-run"], { input: CONF });
-    assert.match(dry.stdout, /^\+ pool\/apcera created\n$/);
+    assert.match(dry.stdout, /^\+ pool\/apcera would be created\n$/);
     assert.match(dry.stderr, /ignored, not about virtual networks: chef\.continuum\.router\nonly a dry run/);
     assert.deepEqual(await json("pool", "list"), []);
     assert.match((await weft(["import", "apcera", "-"], { input: CONF })).stderr, /imported at revision \d+/);

@@ -6,6 +6,7 @@ import type { QueueCounters } from "../model/status.ts";
 import type { Endpoint } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { allowedOf } from "./attach.ts";
+import { isSame, sameText } from "./changes.ts";
 import { connect, connectAgent, type ServerClient } from "./connect.ts";
 import { eachOf } from "./each.ts";
 import { overriddenText } from "./groupRule.ts";
@@ -174,6 +175,7 @@ async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOpti
   const endpoint = await findEndpoint(server, name);
   const after = await server.patchEndpoint(endpoint.name, patch);
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  if (isSame(endpoint, after)) return cli.io.err(sameText(`endpoint ${endpoint.name}`, after));
   const changed = [...Object.keys(qos ?? {}), ...Object.keys(patch).filter((field) => field !== "qos")];
   cli.io.err(`endpoint ${endpoint.name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
   cli.io.err(overriddenText(after.spec.securityGroups));

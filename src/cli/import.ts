@@ -77,7 +77,8 @@ async function importAll(
   const outcome = options.dryRun === true || planned.length === 0 ? undefined : await server.apply(wanted);
   if (outcome !== undefined) await waitFor(io, options.wait, outcome.revision, () => server.status());
   const revision = outcome?.revision ?? before.revision;
-  await printOne(io, options, { revision, changes: planned }, `revision/${revision}`, () => toldText(io, planned));
+  const text = () => toldText(io, planned, outcome === undefined);
+  await printOne(io, options, { revision, changes: planned }, `revision/${revision}`, text);
   if (planned.length === 0) io.err(`nothing to change: everything is as ${file} says\n`);
   else if (outcome === undefined) io.err("only a dry run: nothing was changed\n");
   else io.err(`imported at revision ${outcome.revision}\n`);

@@ -26,6 +26,18 @@ test("what is so already is not told as changed", async () => {
   assert.equal((await weft("sg create idle --allow in:tcp:80".split(" "))).code, 0);
   assert.match((await weft("sg edit idle --no-keep-flows".split(" "))).stderr, /1 rule\n|already/);
   await fails("sg edit idle", 2, /nothing to change/);
+  await line.joinHost("h1", "192.0.2.1");
+  const claim = { network: "same", host: "h1", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
+  await line.control.write({ verb: "attach", claim, by: { role: "host", host: "h1" } });
+  for (const [words, first] of [
+    ["network range add same a --first 10.20.0.10 --size 5", /added/],
+    ["network range resize same a --size 6", /changed/],
+    ["network quota same me=3", /changed/],
+    ["endpoint set web --sg idle", /changed/],
+  ] as const) {
+    assert.match((await weft(words.split(" "))).stderr, first, words);
+    if (!words.includes(" add ")) assert.match((await weft(words.split(" "))).stderr, new RegExp(again), words);
+  }
 });
 
 test("a subnet that changes is told from what to what", async () => {

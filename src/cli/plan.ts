@@ -87,7 +87,7 @@ export function planText(io: Pick<Io, "color">, { changes, hosts }: Plan): strin
     });
   const untouched = hosts.filter(({ ops }) => ops.length === 0).map(({ host }) => host);
   const rest = untouched.length === 0 || changes.length === 0 ? "" : `\nNothing to do on ${untouched.join(", ")}.\n`;
-  return toldText(io, changes) + parts.join("") + rest;
+  return toldText(io, changes, true) + parts.join("") + rest;
 }
 
 function lossText(hit: readonly string[]): string {

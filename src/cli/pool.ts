@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { Fault } from "../model/fault.ts";
 import type { Network, Pool, Subnet } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
+import { isSame, sameText } from "./changes.ts";
 import { connect } from "./connect.ts";
 import { eachOf } from "./each.ts";
 import { needed, printing, remote, sure, type ReadOptions, type SureOptions, type WriteOptions } from "./options.ts";
@@ -98,6 +99,7 @@ async function editPool(cli: Cli, name: string, options: WriteOptions & { readon
   const server = await connect(cli.io, options);
   const before = await server.get("pool", name);
   const after = await server.put("pool", name, { ...before.spec, ipam }, { ifRevision: before.revision });
+  if (isSame(before, after)) return cli.io.err(sameText(`pool ${name}`, after));
   cli.io.err(`pool ${name}: new networks are ${after.spec.ipam}; those that are there stay as they are\n`);
 }
 

@@ -7,6 +7,7 @@ import type { AddressRange, RangeInput } from "../model/range.ts";
 import type { Endpoint, Network } from "../model/resource.ts";
 import { indexOfIp, indexOfMac, leaseAt, planOf } from "../ipam/range.ts";
 import type { Cli } from "./cli.ts";
+import { isSame, sameText } from "./changes.ts";
 import { connect, type ServerClient } from "./connect.ts";
 import { type LimitFlags, limitFlags, qosOf, shortLimits } from "./limit.ts";
 import {
@@ -180,6 +181,7 @@ async function resizeRange(cli: Cli, name: string, rangeName: string, options: C
     await confirmLoss(cli, server, network, old, size, `making range ${rangeName} smaller by force`, options);
   const after = await put(server, network, ranges, options);
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  if (isSame(network, after)) return cli.io.err(sameText(`range ${rangeName} of network ${name}`, after));
   cli.io.err(`range ${rangeName} of network ${name} changed at revision ${after.revision}\n`);
 }
 

@@ -4,6 +4,7 @@ import { Fault } from "../model/fault.ts";
 import type { Network, Snapshot } from "../model/resource.ts";
 import { rangeText } from "./range.ts";
 import type { Cli } from "./cli.ts";
+import { isSame, sameText } from "./changes.ts";
 import { connect } from "./connect.ts";
 import { count } from "./io.ts";
 import { needed, printing, remote, waiting, wholeNumber, type ReadOptions, type WriteOptions } from "./options.ts";
@@ -149,6 +150,7 @@ async function setQuotas(cli: Cli, name: string, wanted: readonly string[], opti
   const spec = quotas.length === 0 ? rest : { ...rest, quotas };
   const after = await server.put("network", name, spec, { ifRevision: before.revision });
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  if (isSame(before, after)) return cli.io.err(sameText(`quotas of network ${name}`, after));
   cli.io.err(`quotas of network ${name} changed at revision ${after.revision}: ${wanted.join(" ")}\n`);
 }
 
