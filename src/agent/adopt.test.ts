@@ -8,6 +8,7 @@ import { type KernelObject, type KernelState, type ObjectOf, type Veth, keyOf } 
 import { FakeKernel } from "../kernel/fake.ts";
 import type { PortSeen } from "../kernel/kernel.ts";
 import { type Endpoint, type EndpointSpec, type Resource, type Snapshot, snapshotOf } from "../model/resource.ts";
+import { Fault } from "../model/fault.ts";
 import { Adopter } from "./adopt.ts";
 import { memoryJournal } from "./journal.ts";
 
@@ -417,6 +418,31 @@ describe("a far end", () => {
       strays,
     );
     assert.equal(journal.entries.size, 0);
+  });
+
+  test("of which the journal cannot be told stays as it is, is told, and taken in with a later round", async () => {
+    const { adopt, adopter, journal, kernel } = await host([WEB]);
+    const put = journal.put.bind(journal);
+    assert.equal(adopter.isDone, true);
+    journal.put = () => {
+      throw new Fault("unavailable", { what: "the disk is full", fix: "make room" });
+    };
+    for (const isCurrent of [true, false]) {
+      assert.deepEqual(await adopt(isCurrent), KEPT);
+      assert.equal(adopter.isDone, false);
+      assert.match(
+        adopter.conditions.join("\n"),
+        /^endpoint web\.eth0 .* cannot be put into the journal: the disk is full/,
+      );
+    }
+    journal.put = () => {
+      throw new TypeError("a bug");
+    };
+    await assert.rejects(adopt(true), /a bug/);
+    journal.put = put;
+    assert.deepEqual(await adopt(true), TAKEN);
+    assert.deepEqual([adopter.isDone, adopter.conditions], [true, []]);
+    assert.equal(kernel.linkNames("/run/netns/web").length, 2);
   });
 
   test("an earlier judgement does not outlive one that failed", async () => {

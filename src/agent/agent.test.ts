@@ -5,7 +5,7 @@ import { settle } from "../../test/sim/clock.ts";
 import { onScene, type Scene } from "../../test/sim/scene.ts";
 import { portName } from "../datapath/names.ts";
 import type { KernelObject, Op } from "../datapath/state.ts";
-import type { OpResult } from "../kernel/kernel.ts";
+import type { Flow, OpResult } from "../kernel/kernel.ts";
 import { Fault } from "../model/fault.ts";
 
 const WEB = "web.eth0";
@@ -349,5 +349,104 @@ describe("a departure", () => {
       }
       assert.equal(scene.running.agent.report.driftRepaired, 0);
       await scene.assertClean("tried again");
+    }));
+
+  const RULES = [{ direction: "in", action: "allow", protocol: "tcp", ports: [80], peer: { group: "g" } }] as const;
+
+  test("flows that cannot be ended keep an address; those of all that leave together are ended by one look", () =>
+    onScene(async (scene) => {
+      await scene.write({ verb: "put-group", name: "g", spec: { rules: [...RULES] } });
+      const names = ["a", "b", "c"];
+      for (const name of names) await attached(scene, "routed", name, { securityGroups: ["g"] });
+      await scene.world.clock.advance(40_000);
+      const { kernel } = scene.host;
+      const cutFlows = kernel.cutFlows.bind(kernel);
+      kernel.cutFlows = () => {
+        throw new Error("EINTR");
+      };
+      for (const name of ["a", "b"]) scene.detach(`${name}.eth0`);
+      await scene.world.clock.advance(1_000);
+      assert.deepEqual(
+        names.map((name) => scene.journal(`${name}.eth0`)),
+        ["detaching", "detaching", "attached"],
+      );
+      const late = scene.attach("routed", "late");
+      await scene.world.clock.advance(1_000);
+      assert.deepEqual(late.value?.spec.addresses, ["10.1.0.6"], "theirs are not free");
+      kernel.cutFlows = cutFlows;
+      await scene.world.clock.advance(60_000);
+      assert.deepEqual(
+        names.map((name) => scene.journal(`${name}.eth0`)),
+        [undefined, undefined, "attached"],
+      );
+      await scene.assertClean("ended");
+    }));
+
+  test("flows of an address end before it is free, also where a round removed the port", () =>
+    onScene(async (scene) => {
+      await scene.write({ verb: "put-group", name: "g", spec: { rules: [...RULES] } });
+      for (const network of ["routed", "segment"]) {
+        for (const name of ["web", "other"]) await attached(scene, network, name, { securityGroups: ["g"] });
+        await scene.world.clock.advance(40_000);
+        const flows = scene.host.kernel.flows(`vrf:${network}`);
+        const to = (name: string): Flow => ({
+          source: "192.0.2.9",
+          destination: scene.host.entries.get(name)?.endpoint.spec.addresses[0] ?? assert.fail(name),
+          protocol: 6,
+          destinationPort: 80,
+          side: "in",
+        });
+        const kept = to("other.eth0");
+        // Members may begin flows to members: what others' rules allow goes on.
+        flows.push({ ...kept, source: to(WEB).destination }, to(WEB));
+        await scene.write({ verb: "detach", endpoint: WEB, by: { role: "admin" } });
+        await scene.world.clock.advance(60_000);
+        assert.deepEqual([scene.journal(WEB), await scene.lease(WEB), flows], [undefined, undefined, []], network);
+        // An agent that is killed right after it cut off the port.
+        await attached(scene, network, "web", { securityGroups: ["g"] });
+        flows.push(to(WEB));
+        scene.host.kernel.stuck.add(portName(WEB));
+        scene.detach(WEB);
+        await scene.world.clock.advance(0);
+        assert.equal(scene.journal(WEB), "detaching");
+        scene.world.killAgent(scene.host);
+        flows.push(to(WEB));
+        scene.host.kernel.stuck.clear();
+        scene.world.startAgent(scene.host);
+        await scene.world.clock.advance(60_000);
+        assert.deepEqual([scene.journal(WEB), flows], [undefined, []], network);
+        scene.detach("other.eth0");
+        await scene.world.clock.advance(5_000);
+      }
+      await scene.assertClean("no flows");
+    }));
+
+  test("an address that others may have, too, stays theirs; its own elements go before its link", () =>
+    onScene(async (scene) => {
+      await scene.write({ verb: "put-group", name: "g", spec: { rules: [...RULES] } });
+      const allowed = { securityGroups: ["g"], allowedAddresses: [{ address: "10.1.0.50" }] };
+      for (const name of ["a", "b"]) await attached(scene, "routed", name, allowed);
+      await scene.world.clock.advance(40_000);
+      const { kernel } = scene.host;
+      const members = async () =>
+        [...(await kernel.observe([])).values()].flatMap((one) =>
+          one.kind === "element" && one.set.startsWith("members4") ? [one.key] : [],
+        );
+      const marks = async () =>
+        [...(await kernel.observe([])).values()].filter(
+          (one) => one.kind === "element" && one.key.startsWith(portName("a.eth0")),
+        ).length;
+      assert.deepEqual(new Set(await members()), new Set(["10.1.0.3", "10.1.0.4", "10.1.0.50"]));
+      assert((await marks()) >= 4, String(await marks()));
+      kernel.stuck.add(portName("a.eth0"));
+      scene.detach("a.eth0");
+      await scene.world.clock.advance(10);
+      assert.deepEqual(new Set(await members()), new Set(["10.1.0.4", "10.1.0.50"]));
+      kernel.stuck.clear();
+      await scene.world.clock.advance(40_000);
+      assert.deepEqual([await marks(), scene.journal("a.eth0")], [0, undefined]);
+      assert.deepEqual(new Set(await members()), new Set(["10.1.0.4", "10.1.0.50"]));
+      assert.equal(scene.running.agent.report.driftRepaired, 0);
+      await scene.assertClean("shared");
     }));
 });

@@ -15,6 +15,7 @@ import { vrfsOn } from "../model/membership.ts";
 import { emptySnapshot, type Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import { Adopter } from "./adopt.ts";
+import { portsKept } from "./ended.ts";
 import type { Entry } from "./journal.ts";
 import { Line, refusalsOf } from "./line.ts";
 import { merged, pairsIn, placeOf, portsIn, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
@@ -325,7 +326,8 @@ export class Agent {
     const { mirror, host, journal, transport, log } = this.#options;
     const snapshot = mirror.snapshot();
     if (snapshot === undefined || !mirror.isSynced || this.#settled === undefined) return true;
-    const ports = portsIn(this.#held);
+    const kept = () => portsKept(this.#options, snapshot, portsIn(this.#held), this.inFlight);
+    const ports = kept();
     const hasPort = (name: string) => ports.has(portName(name));
     const { register, release, detach } = disagreement(snapshot, host, journal.entries, this.inFlight, hasPort);
     writeDown(snapshot, journal);
@@ -346,10 +348,8 @@ export class Agent {
     this.#refused = await refusalsOf(steps);
     for (const error of this.#refused) log("settle", { error });
     this.#line.say({ conditions: this.#conditions() });
-    const free =
-      this.#refused.length > 0
-        ? []
-        : freeIn(journal.entries, this.inFlight, portsIn(this.#held), ownOf(snapshot, host), release);
+    const own = ownOf(snapshot, host);
+    const free = this.#refused.length > 0 ? [] : freeIn(journal.entries, this.inFlight, kept(), own, release);
     for (const name of free) journal.remove(name, this.#options.clock.monotonicMs());
     this.onNews();
     return this.#refused.length === 0;

@@ -12,6 +12,7 @@ import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { Endpoint, Network } from "../model/resource.ts";
 import type { Agent } from "./agent.ts";
+import { endFlowsOf } from "./ended.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { linksOf } from "./links.ts";
 import { turnsRoutes, isInUse } from "./local.ts";
@@ -148,7 +149,7 @@ export class Departures {
   /** What a detach takes out of the sets; addresses that others may have, too, are left to the next round. */
   #elementsOf(endpoint: Endpoint): readonly KernelObject[] {
     const { allowedAddresses: _, ...spec } = endpoint.spec;
-    const place = this.#placeOf(endpoint);
+    const place = this.#placeOf(spec.network);
     return place === undefined ? [] : elementsOf(place, atRoot({ ...endpoint, spec }, place.world.roots));
   }
 
@@ -157,26 +158,19 @@ export class Departures {
    * why not, if it cannot be done.
    */
   #cutFlows(endpoints: readonly Endpoint[]): Refusal | undefined {
-    const byVrf = new Map<string, Set<string>>();
-    for (const endpoint of endpoints) {
-      const place = this.#placeOf(endpoint);
-      if (place === undefined || policyOf(place.world, place.vrf.name).profiles.size === 0) continue;
-      const addresses = byVrf.get(place.vrf.name) ?? new Set();
-      byVrf.set(place.vrf.name, addresses);
-      for (const address of endpoint.spec.addresses) addresses.add(address);
-    }
+    const vrfOf = (place: Place | undefined) =>
+      place === undefined || policyOf(place.world, place.vrf.name).profiles.size === 0 ? undefined : place.vrf.name;
     try {
-      for (const [vrf, gone] of byVrf)
-        this.#options.kernel.cutFlows(`vrf:${vrf}`, (flow) => !gone.has(flow.source) && !gone.has(flow.destination));
+      endFlowsOf(this.#options.kernel, endpoints, (network) => vrfOf(this.#placeOf(network)));
       return undefined;
     } catch (error) {
       return { class: "invalid", message: `flows cannot be ended: ${String(error)}` };
     }
   }
 
-  #placeOf({ spec }: Endpoint): Place | undefined {
+  #placeOf(network: string): Place | undefined {
     try {
-      return this.#options.places.of(spec.network);
+      return this.#options.places.of(network);
     } catch (error) {
       if (error instanceof Fault) return undefined;
       throw error;
