@@ -7,9 +7,17 @@ import { EEXIST, refusalOf } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
-import { type AddressInfo, allAddresses, allRoutes, readAddress, readRoute, type RouteInfo } from "./netlink/entry.ts";
+import {
+  type AddressInfo,
+  addressesOfLink,
+  allRoutes,
+  readAddress,
+  readRoute,
+  type RouteInfo,
+} from "./netlink/entry.ts";
 import { linkByName, readLink } from "./netlink/link.ts";
-import { isOurRoute } from "./ownership.ts";
+import type { NetlinkSocket } from "./netlink/socket.ts";
+import { isOurRoute, WORKLOAD_MOST } from "./ownership.ts";
 import { describeLink, queueOf, type SteppedOp } from "./steps.ts";
 
 /** What is in one namespace, as far as somebody asked. */
@@ -53,7 +61,9 @@ export class Existing {
     const ip = o.cidr.slice(0, o.cidr.indexOf("/"));
     const isHere = (found: AddressInfo) => found.index === space.indexes.get(o.dev);
     if (this.#addresses.get(ip)?.some(isHere) !== true) {
-      this.#addresses = Map.groupBy(space.socket.list(k.RTM_GETADDR, allAddresses, readAddress), (found) => found.ip);
+      const index = space.indexes.get(o.dev) ?? 0;
+      const all = listIn(space)(k.RTM_GETADDR, (w) => addressesOfLink(w, index, undefined), readAddress);
+      this.#addresses = Map.groupBy(all, (found) => found.ip);
     }
     const there = this.#addresses.get(ip)?.find(isHere);
     if (there === undefined) return refusalOf(EEXIST);
@@ -63,7 +73,7 @@ export class Existing {
 
   #explainRoute(space: Space, o: ObjectOf<"route">): Refusal | undefined {
     if (!this.#routes.has(o.dst)) {
-      const all = space.socket.list(k.RTM_GETROUTE, (w) => allRoutes(w, 0), readRoute);
+      const all = listIn(space)(k.RTM_GETROUTE, (w) => allRoutes(w, 0), readRoute);
       this.#routes = Map.groupBy(
         all.filter((found) => found.table === k.RT_TABLE_MAIN),
         (found) => found.dst,
@@ -74,6 +84,12 @@ export class Existing {
     const texts = there.map((found) => `${found.dst} via ${found.via || "no gateway"} protocol ${found.protocol}`);
     return refusalOf(EEXIST, `there is ${texts.join(", ")}`);
   }
+}
+
+/** In a workload's namespace there may be more than anybody reads, and it may not stand still. */
+function listIn({ ns, socket }: Space): NetlinkSocket["list"] {
+  return (type, body, read) =>
+    ns.startsWith("/") ? socket.listAny(type, body, read, WORKLOAD_MOST) : socket.list(type, body, read);
 }
 
 function explainQueue(space: Space, o: ObjectOf<"tbf">): Refusal | undefined {

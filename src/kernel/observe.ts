@@ -33,6 +33,7 @@ import {
   isOurRoute,
   isOurTunnelFdb,
   isOurs,
+  WORKLOAD_MOST,
 } from "./ownership.ts";
 import { readSysctls } from "./sysctl.ts";
 
@@ -175,6 +176,8 @@ function dumpWorkload({ socket }: Space, names: readonly Ns[], nears: ReadonlySe
             k.RTM_GETROUTE,
             route,
             wanted(readRoute, (one) => isOurRoute(one) && isOn(one)),
+            // The last that is asked of this socket.
+            WORKLOAD_MOST,
           ),
     ...NO_ENTRIES,
   };

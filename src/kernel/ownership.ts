@@ -17,6 +17,12 @@ import * as k from "./netlink/constants.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { LinkInfo } from "./netlink/link.ts";
 
+/**
+ * Routes and addresses that are looked at in a workload's namespace at once. Its root may make any number, and mark
+ * routes as ours: each round takes some milliseconds for them, and what is beyond waits for the next.
+ */
+export const WORKLOAD_MOST = 4_096;
+
 const PEER = `${MARK}:peer:`;
 /** How the alias of an endpoint's port begins; its name follows. */
 export const ENDPOINT_ALIAS = `${MARK}:endpoint:`;

@@ -127,13 +127,19 @@ export class NetlinkSocket {
 
   /**
    * list() in a namespace whose root may be hostile, and change things faster than they are read: then what any of some
-   * dumps had. What stays as it is all the time is in one of them.
+   * dumps had. What stays as it is all the time is in one of them. At `most` items it stops, and the socket with it:
+   * what was left of the dump still comes before all answers, so nothing large should be asked of it any more.
    */
-  listAny<T>(type: number, body: (w: MessageWriter) => void, read: (message: Received) => T | undefined): T[] {
+  listAny<T>(
+    type: number,
+    body: (w: MessageWriter) => void,
+    read: (message: Received) => T | undefined,
+    most = Number.POSITIVE_INFINITY,
+  ): T[] {
     const seen: T[] = [];
     for (let attempt = 0; attempt < HOSTILE_ATTEMPTS; attempt++) {
-      const { items, isConsistent } = this.#dump(type, body, read);
-      if (isConsistent) return items;
+      const { items, isConsistent } = this.#dump(type, body, read, most);
+      if (isConsistent || items.length >= most) return items;
       seen.push(...items);
     }
     return seen;
@@ -143,6 +149,7 @@ export class NetlinkSocket {
     type: number,
     body: (w: MessageWriter) => void,
     read: (message: Received) => T | undefined,
+    most = Number.POSITIVE_INFINITY,
   ): { readonly items: T[]; readonly isConsistent: boolean } {
     this.#beStrict();
     const seq = this.nextSeq();
@@ -152,10 +159,11 @@ export class NetlinkSocket {
     question.end();
     libc.send(this.fd, question.bytes, question.length);
     const items: T[] = [];
-    const isConsistent = this.#readDump(seq, (message) => {
+    const visit = (message: Received) => {
       const item = read(message);
       if (item !== undefined) items.push(item);
-    });
+    };
+    const isConsistent = this.#readDump(seq, visit, () => items.length >= most);
     return { items, isConsistent };
   }
 
@@ -167,10 +175,10 @@ export class NetlinkSocket {
   }
 
   /** Whether the dump is consistent. */
-  #readDump(seq: number, visit: (message: Received) => void): boolean {
+  #readDump(seq: number, visit: (message: Received) => void, isEnough: () => boolean): boolean {
     let isConsistent = true;
     let isDone = false;
-    while (!isDone) {
+    while (!isDone && !isEnough()) {
       const length = libc.recvNow(this.fd, inbox);
       if (length < 0) throw new SystemError("netlink gave no answer", EINVAL);
       eachMessage(inbox, length, (message) => {
