@@ -61,7 +61,12 @@ function chains(networks: readonly (readonly [cidrs: readonly string[], masquera
   );
 }
 
-const OUT = ['oifname != "uplink" accept', "udp dport 4789 drop", "meta l4proto gre drop"];
+const OUT = [
+  'oifname != "uplink" ct state != new accept',
+  'oifname != "uplink" goto counted',
+  "udp dport 4789 drop",
+  "meta l4proto gre drop",
+];
 const END = "goto counted";
 const ADMIN = "reject with icmpx admin-prohibited";
 const [A, B, C] = ["10.7.0.0/16", "10.8.0.0/16", "fd07::/64"] as const;

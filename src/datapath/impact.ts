@@ -30,10 +30,12 @@ export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: strin
       );
     if (object.kind === "bridge")
       all((endpoint) => inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.name));
-    if (object.kind === "address" && !object.ns.startsWith("/"))
-      all((endpoint) => inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.dev));
-    if (object.kind === "address" && object.ns.startsWith("/"))
-      all((endpoint) => endpoint.spec.netns === object.ns && endpoint.spec.ifname === object.dev);
+    if (object.kind === "address")
+      all(
+        (endpoint) =>
+          (endpoint.spec.netns === object.ns && endpoint.spec.ifname === object.dev) ||
+          (inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.dev)),
+      );
   }
   return [...hit].sort();
 }

@@ -30,6 +30,7 @@ function judge(...resources: readonly Resource[]) {
       subnets: [{ cidr: `10.${vni}.0.0/16` }, { cidr: `fd0${vni}::/64` }],
       masquerade: false,
       enabled: true,
+      ranges: [{ name: "ranged", type: "ip4", first: `10.${vni}.1.0`, size: 4, securityGroups: ["app"] }],
     }),
   );
   const vrf = make("vrf", "blue", {
@@ -104,18 +105,21 @@ test("a rule is of a peer: addresses to their ends, in their family", () => {
   assert.deepEqual(of({ cidr: "0.0.0.0/0" }, "nowhere"), [false], "what is no address is nobody's");
 });
 
-test("members of a group are its endpoints everywhere, with what they may also have; of its network's, too", () => {
+test("members of a group are its endpoints everywhere, with what they may also have; of a range's, too", () => {
   const rules: readonly Rule[] = [{ ...IN, protocol: "all", peer: { group: "app" } }];
   const isAllowed = judge(
     group("g", rules),
     endpoint("a", 2, { securityGroups: ["g"] }),
     endpoint("b", 3, { host: "h2", securityGroups: ["app"], allowedAddresses: [{ address: "10.7.0.99" }] }),
     endpoint("c", 4, { host: "h2" }),
+    endpoint("d", 5, { range: "ranged", addresses: ["10.7.1.0"] }),
   );
   assert.deepEqual(
-    ["10.7.0.3", "10.7.0.99", "10.7.0.4"].map((source) => isAllowed(tcp(80, { source }))),
-    [true, true, false],
+    ["10.7.0.3", "10.7.0.99", "10.7.0.4", "10.7.1.0"].map((source) => isAllowed(tcp(80, { source }), "in")),
+    [true, true, false, true],
   );
+  // Its range's group, of which there is nothing, lets nothing in.
+  assert.equal(isAllowed(tcp(80, { destination: "10.7.1.0" })), false);
   assert.equal(isAllowed(tcp(80, { source: "fd07::3", destination: SELF6 })), true);
 });
 
