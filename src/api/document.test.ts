@@ -204,6 +204,7 @@ test("long paths and names are cut where they are repeated", async () => {
   const bad = await ask("GET", `/v1/networks?${"z".repeat(60)}=1`);
   assert.deepEqual([bad.body.where, bad.body.fix], [`?${"z".repeat(40)}`, "known are limit, cursor"]);
   assert.equal((await ask("GET", "/v1/snapshot?a=1")).body.fix, "leave it out");
+  assert.equal((await ask("GET", "/v1/networks?limit=1&b=1&a=1")).body.where, "?b", "the first of several");
   // HEAD is no method of anything.
   const head = { method: "HEAD", url: "/v1/networks", headers: { authorization: `Bearer ${ADMIN}` } } as const;
   const { statusCode, headers } = await app.inject(head);

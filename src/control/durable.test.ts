@@ -297,3 +297,44 @@ for (const fate of ["is kept", "fails"] as const)
     if (fate === "fails") assert.deepEqual(now, before);
     await reader.close();
   });
+
+test("how long a transaction takes is told, with its commits; and how long a change takes to a kernel", async () => {
+  const { store, disk } = slow();
+  const time = { now: 5_000_000 };
+  const clock = { nowMs: () => time.now, monotonicMs: () => time.now, sleep: () => new Promise<void>(() => {}) };
+  const told: (readonly [string, number, number?])[] = [];
+  const meter = {
+    committed: (commits: number, seconds: number) => told.push(["committed", commits, seconds]),
+    converged: (seconds: number) => told.push(["converged", seconds]),
+  };
+  const control = await Control.open(store, { clock, meter });
+  await control.setToken("join", JOIN_TOKEN);
+  assert.deepEqual(told, [], "a transaction without commits is none of them");
+  await control.join({ host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] }, JOIN_TOKEN);
+  disk.before = async () => void (time.now += 250);
+  const put = (name: string) => control.write({ verb: "put-network", name, spec: v4("10.7.0.0/16") });
+  await Promise.all([put("a"), put("b"), put("a")]);
+  await control.report(reportOf("h1", { revision: 1 }));
+  time.now += 1500;
+  await control.report(reportOf("h1", { revision: control.revision }));
+  assert.deepEqual(told, [
+    ["committed", 1, 0],
+    ["committed", 2, 0.25],
+    ["converged", 1.5],
+  ]);
+});
+
+test("a server has begun its piece of history before it hears anybody", async () => {
+  const { store, disk } = slow();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  disk.before = () => promise;
+  const clock = { nowMs: () => 0, monotonicMs: () => 0, sleep: () => new Promise<void>(() => {}) };
+  let isOpen = false;
+  const opening = Control.open(store, { clock }).finally(() => (isOpen = true));
+  await turns();
+  assert.equal(isOpen, false);
+  resolve();
+  const control = await opening;
+  const { pieces } = JSON.parse(store.secret("history") ?? "") as { pieces: { id: string }[] };
+  assert.equal((await control.snapshot(HOST)).history, pieces.at(-1)?.id);
+});

@@ -12,7 +12,7 @@ import { viewOf } from "./view.ts";
 function lab() {
   const time = { now: 1_000_000 };
   const clock = { nowMs: () => time.now + 3_600_000, monotonicMs: () => time.now, sleep: async () => {} };
-  const hosts = [2, 1].map((n) => {
+  const hosts = [1, 2].map((n) => {
     const spec = { underlay: `192.168.0.${n}`, underlayMtu: 1500, order: 3 - n };
     return { kind: "host", name: `h${n}`, uid: `u${n}`, revision: n, spec } as const;
   });

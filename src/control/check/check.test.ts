@@ -1,6 +1,7 @@
 // When a check looks again, what it asks whom, and what a repair reports: with hosts that answer as the test says.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type { Inventory, JournalEntry, KernelPort, Order } from "../../model/check.ts";
 import { Fault } from "../../model/fault.ts";
 import { type Endpoint, type Resource, snapshotOf } from "../../model/resource.ts";
@@ -67,11 +68,14 @@ function lab(world: World) {
   const asked: string[] = [];
   const slept: number[] = [];
   const counts = new Map<string, number>();
+  /** How often it had been waited when each question was asked. */
+  const waits: number[] = [];
   const parts: Parameters<typeof check>[0] = {
-    clock: { nowMs: () => 0, monotonicMs: () => 0, sleep: async (ms) => void slept.push(ms) },
+    clock: { nowMs: () => 0, monotonicMs: () => 0, sleep: (ms) => setImmediate().then(() => void slept.push(ms)) },
     snapshot: async () => snapshotOf("c", 42, world.resources),
     release: (endpoint, revision) => (world.release ?? (async () => {}))(endpoint, revision),
     async ask(questions) {
+      waits.push(slept.length);
       asked.push(
         [...questions].map(([name, orders]) => [name, ...orders.map(({ do: what }) => what)].join("+")).join(" "),
       );
@@ -93,7 +97,7 @@ function lab(world: World) {
       return { answers, unanswered } as Awaited<ReturnType<typeof parts.ask>>;
     },
   };
-  return { parts, asked, slept };
+  return { parts, asked, slept, waits };
 }
 
 const GROUND = [
@@ -148,6 +152,7 @@ test("while an agent is about to tell the server, it is asked again, five times 
   const always = lab({ resources: [...GROUND, web], hosts: hosts([bad]) });
   const report = await check(always.parts, {});
   assert.deepEqual([always.asked.length, always.slept.length, report.findings.length], [5, 4, 1]);
+  assert.deepEqual(always.waits, [0, 1, 2, 3, 4], "each look half a second after the one before");
   const told = lab({ resources: [...GROUND, web], hosts: hosts([bad, bad, { ...bad, telling: false }]) });
   assert.equal((await check(told.parts, {})).findings.length, 1);
   assert.equal(told.asked.length, 3);
@@ -354,4 +359,43 @@ test("what each finding would do, and whose word counts", () => {
     [[lease("db", "near", "h2", "10.5.1.2")], empty, ["outside near v 10.5.1.2: nothing"]],
   ];
   for (const [resources, told, expected] of cases) assert.deepEqual(act(resources, told), expected);
+});
+
+test("of those that hold one address the living stay, then those that have a lease, then the earliest", () => {
+  const a = lease("a", "wide", "h1", "10.3.0.2", 5);
+  const b = lease("b", "wide", "h2", "10.3.0.2", 9);
+  type Side = { readonly lease?: boolean; readonly entry?: Partial<JournalEntry> | undefined };
+  const goes = (one: Side, two: Side, evict = true) => {
+    const sides = [
+      [a, one],
+      [b, two],
+    ] as const;
+    const resources = sides.flatMap(([of, { lease: has = true }]) => (has ? [of] : []));
+    const told = sides.map(([of, { entry }]): [string, Inventory] => {
+      const entries = entry === undefined ? [] : [entryOf(of, entry)];
+      return [of.spec.host, inventory(of.spec.host, { entries, ports: [portOf(of, "v")] })];
+    });
+    const found = findingsOf(snapshotOf("c", 9, [...GROUND, ...resources]), new Map(told), { evict });
+    return found
+      .filter(({ finding }) => finding.rule === "two-holders")
+      .map(({ finding, act }) => `${finding.endpoint} ${act?.do === "order" ? act.order.do : "nothing"}`);
+  };
+  const fine: Side = { entry: {} };
+  assert.deepEqual(goes(fine, fine), ["b.eth0 detach"]);
+  assert.deepEqual(goes(fine, fine, false), ["b.eth0 nothing"]);
+  assert.deepEqual(goes({ entry: { alive: false } }, fine), ["a.eth0 detach"]);
+  assert.deepEqual(goes({ entry: { state: "detaching" } }, fine), ["a.eth0 detach"]);
+  assert.deepEqual(goes({ entry: { alive: false } }, { entry: { state: "detaching" } }), ["b.eth0 detach"]);
+  assert.deepEqual(goes({ lease: false, entry: {} }, fine), ["a.eth0 detach"]);
+  assert.deepEqual(goes({ lease: false, entry: { revision: 3 } }, { lease: false, entry: {} }), ["b.eth0 detach"]);
+  assert.deepEqual(goes({ lease: false, entry: {} }, { entry: { alive: false } }), ["b.eth0 detach"]);
+  assert.deepEqual(goes({ lease: false }, { entry: { alive: false } }), ["a.eth0 settle"]);
+  assert.deepEqual(goes({}, { entry: {} }), ["b.eth0 detach"]);
+  assert.deepEqual(goes(fine, {}), ["b.eth0 nothing"], "a host that does not know of it has nothing to detach");
+  const [found] = findingsOf(snapshotOf("c", 9, [...GROUND, a, b]), new Map(), { evict: true });
+  assert.match(found?.finding.remedy ?? "", /a\.eth0 on h1 had it before; see to b\.eth0 on h2 first/);
+  assert.deepEqual(
+    found?.finding.evidence.map(({ source, host: on, says }) => `${source} ${on} ${says.split(",")[0]}`),
+    ["server h1 a.eth0: 10.3.0.2", "server h2 b.eth0: 10.3.0.2"],
+  );
 });
