@@ -6,6 +6,7 @@ import { cidrFamily } from "./endpoint.ts";
 import { compileGates } from "./gates.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./policy.ts";
 import { routedDevice } from "./routed.ts";
+import { COUNTED } from "./counted.ts";
 import { bridgeTable } from "./filters.ts";
 import { type KernelObject, type Ns, nftDigest } from "./state.ts";
 import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
@@ -30,38 +31,7 @@ function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): str
   const outside = [...dropsToTunnels(world), ...rejectsOf(networks), ...unhidden(vrf, networks)];
   const inside = [`oifname != "${UPLINK}" ct state != new accept`, `oifname != "${UPLINK}" goto counted`];
   const forward = [FORWARD, ...inside, ...outside, "goto counted"];
-  return TRACKED + COUNTED + untracked(networks) + chain("forward", forward) + INPUT + uplinkPostrouting(vrf, networks);
-}
-
-/**
- * Connections that are tracked of one address of a workload: each is an entry here and one in the host's table, which
- * the host and all its VRFs share (nf_conntrack_max, 262,144 by default with 4 GB and more). They are counted apart by
- * the last byte of their port, of an echo's identifier, or of what has neither of where it goes: to count some, the
- * kernel walks all of a key (nf_conncount_add; 8,192 take it 1.4 ms for one packet). A rule that asks for bytes which a
- * packet does not have does not match, and connection tracking sees to it that these three have theirs, no others.
- */
-const CONNECTIONS = 48;
-const TRACKED = ([4, 6] as const)
-  .map((family) => `set tracked${family} { typeof ${sourceOf(family)} . @th,8,8; size 1048576; flags dynamic; }\n`)
-  .join("");
-/** A packet that is dropped before it is through leaves no entry. */
-const COUNTED = chain(
-  "counted",
-  ([4, 6] as const).flatMap((family) => {
-    const over = (part: string) => `{ ${sourceOf(family)} . ${part} ct count over ${CONNECTIONS} } drop`;
-    const protocol = family === 4 ? "ip protocol" : "meta nfproto ipv6 meta l4proto";
-    const echo = family === 4 ? "icmp" : "icmpv6";
-    const target = family === 4 ? "@nh,152,8" : "@nh,312,8";
-    return [
-      `ct state new ${protocol} ${echo} add @tracked${family} ${over("@th,40,8")}`,
-      `ct state new ${protocol} { tcp, udp } add @tracked${family} ${over("@th,8,8")}`,
-      `ct state new ${protocol} != { ${echo}, tcp, udp } add @tracked${family} ${over(target)}`,
-    ];
-  }),
-);
-
-function sourceOf(family: 4 | 6): string {
-  return family === 4 ? "ip saddr" : "ip6 saddr";
+  return COUNTED + untracked(networks) + chain("forward", forward) + INPUT + uplinkPostrouting(vrf, networks);
 }
 
 /** What is sent to the namespace's own addresses, as the uplink's. */

@@ -9,6 +9,9 @@ import { Interface } from "./interface.ts";
 
 /** What one address of a workload may have: 48 for each last byte of a port. */
 const SHARE = 48 * 256;
+/** What a VRF may have for each last byte of a port: 65,536 are many to send, so the test takes some of the bytes. */
+const OF_VRF = 256;
+const BYTES = 16;
 const SENT = 20_000;
 /** A number that no protocol has. */
 const UNASSIGNED = 253;
@@ -24,8 +27,12 @@ describe("connections that are tracked", { skip: whyNoKernelTests() ?? false, ti
     await cluster.open();
     const { status } = await cluster.api("PUT", "/v1/networks/routed", { spec: BOTH_DATAPATHS.routed });
     assert(status < 300);
+    const subnets = [{ cidr: "10.9.0.0/16", hostPrefix: 24 }];
+    const loose = { ipam: "local", vrf: "loose", subnets, spoofing: { ip: true } };
+    assert((await cluster.api("PUT", "/v1/networks/loose", { spec: loose })).status < 300);
     await cluster.converged();
     for (const name of ["a", "b", "c", "d"]) workloads.set(name, await cluster.attach("h1", "routed", name));
+    workloads.set("any", await cluster.attach("h1", "loose", "any"));
     await cluster.converged();
   });
   after(() => cluster.close());
@@ -91,5 +98,32 @@ describe("connections that are tracked", { skip: whyNoKernelTests() ?? false, ti
     }
     const more = (await tracked(netns)) - before;
     assert(more < SHARE + 200, `${more} in the VRF's`);
+  });
+
+  test(`a workload that may have any address takes its VRF's share, ${OF_VRF} for each last byte of a port`, async () => {
+    const any = of("any");
+    const ends = { ...(await toOutside(any)), from: "10.9.0.0" };
+    const before = await tracked(cluster.netnsOf("h1"));
+    const frame = frames.udp(ends, 9, "");
+    // No checksum of UDP (RFC 768).
+    frame.writeUInt16BE(0, 40);
+    const wire = await Interface.in(any.netns, "eth0");
+    try {
+      for (let n = 0; n < 2 * OF_VRF * BYTES; n++) {
+        // Each address once from each port, to a port of its own.
+        const address = Math.floor(n / BYTES);
+        frame.writeUInt16BE(address, 28);
+        frame.writeUInt16BE(0x1000 + (n % BYTES), 34);
+        frame.writeUInt16BE(0x2000 + address, 36);
+        frames.fixSum(frame);
+        while (!wire.send(frame));
+      }
+    } finally {
+      wire.close();
+    }
+    const taken = (await tracked(cluster.netnsOf("h1"))) - before;
+    const share = OF_VRF * BYTES;
+    assert(taken > share / 2 && taken < share + 200, `${taken} in the host's, of ${2 * share}`);
+    await until("another VRF gets out", () => cluster.pings(of("b"), OUTSIDE));
   });
 });
