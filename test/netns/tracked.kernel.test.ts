@@ -100,7 +100,7 @@ describe("connections that are tracked", { skip: whyNoKernelTests() ?? false, ti
     assert(more < SHARE + 200, `${more} in the VRF's`);
   });
 
-  test(`a workload that may have any address takes its VRF's share, ${OF_VRF} for each last byte of a port`, async () => {
+  test(`a workload that may have any address takes its VRF's share, ${OF_VRF} for each last byte`, async () => {
     const any = of("any");
     const ends = { ...(await toOutside(any)), from: "10.9.0.0" };
     const before = await tracked(cluster.netnsOf("h1"));
