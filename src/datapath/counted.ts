@@ -1,6 +1,6 @@
 // How many connections of a VRF are tracked. Each is an entry in its namespace, and one in the host's table, which the
-// host and all its VRFs share (nf_conntrack_max, 262,144 by default with 4 GB and more). So an address of a workload has
-// a share of it; and so has the VRF, because its workloads may have any address (`spoofing`).
+// host and all its VRFs share (nf_conntrack_max, 262,144 by default with 4 GB and more). So an address of a workload
+// has a share of it; and so has the VRF, because its workloads may have any address (`spoofing`).
 //
 // They are counted apart by the last byte of their port, of an echo's identifier, or of what has neither of where it
 // goes: to count some, the kernel walks all of a key (nf_conncount_add; 8,192 take it 1.4 ms for one packet). A rule

@@ -68,8 +68,6 @@ const OUT = [
   "meta l4proto gre drop",
 ];
 const END = "goto counted";
-/** What goes to other hosts of the VRF. */
-const INSIDE = ['oifname != "uplink" ct state != new accept', 'oifname != "uplink" goto counted'];
 const ADMIN = "reject with icmpx admin-prohibited";
 const [A, B, C] = ["10.7.0.0/16", "10.8.0.0/16", "fd07::/64"] as const;
 
