@@ -6,8 +6,9 @@ import type { Spoofing } from "../model/group.ts";
 import { type EndpointSpec, type Resource, type ResourceOf, snapshotOf } from "../model/resource.ts";
 import { compile } from "./compile.ts";
 import { portName } from "./names.ts";
-import { lacksProfile, membershipOf } from "./spoofing.ts";
+import { endpointElements, lacksProfile, membershipOf } from "./spoofing.ts";
 import type { ObjectOf } from "./state.ts";
+import { worldOf } from "./world.ts";
 
 function make(kind: string, name: string, spec: object): Resource {
   return { kind, name, uid: name, revision: 1, spec } as Resource;
@@ -37,10 +38,12 @@ function endpoint(owner: string, more: Partial<EndpointSpec> = {}): ResourceOf<"
 
 const PORT = portName("a.eth0");
 
+function host(name: string, order: number): Resource {
+  return make("host", name, { underlay: `192.0.2.${order}`, underlayMtu: 1500, order });
+}
+
 /** Elements of h1's tables as `SET KEY` or `SET KEY : VALUE`, with P for the port of endpoint `a`. */
 function elements(...resources: readonly Resource[]): string[] {
-  const host = (name: string, order: number) =>
-    make("host", name, { underlay: `192.0.2.${order}`, underlayMtu: 1500, order });
   const state = compile(snapshotOf("c", 1, [host("h1", 1), host("h2", 2), VRF, ...resources]), "h1");
   return [...state.values()]
     .flatMap((one) => (one.kind === "element" ? [one] : []))
@@ -116,6 +119,18 @@ test("what a network allows is a bit of the mark each; a MAC of anybody's is any
   );
 });
 
+test("an attach gives the kernel each element once, also where an allowed address is its own", () => {
+  const world = worldOf(snapshotOf("c", 1, [host("h1", 1), VRF, network()]), "h1") ?? assert.fail();
+  for (const allowedAddresses of [
+    [{ address: "10.7.0.2" }],
+    [{ address: "fd07::9" }, { address: "fd07::9", mac: OWN.mac }],
+  ]) {
+    const list = endpointElements(world, VRF, network(), endpoint("a", { allowedAddresses }));
+    const keys = list.map(({ set, key }) => `${set} ${key}`);
+    assert.deepEqual(keys, [...new Set(keys)]);
+  }
+});
+
 const group = (name: string, rules: readonly object[]) => make("securitygroup", name, { rules });
 const from = (name: string) => ({ direction: "in", action: "allow", protocol: "all", peer: { group: name } });
 
@@ -148,6 +163,17 @@ test("members of the groups that rules here ask for, from all hosts and networks
   assert.deepEqual(
     quiet.filter((line) => line.startsWith("members")),
     [],
+  );
+  const only = { address: "10.7.0.99" };
+  const single = endpoint("b", { securityGroups: ["db"], allowedAddresses: [only] });
+  assert.deepEqual(
+    membershipOf(VRF, network(), single, ["db"]).map(({ key }) => key),
+    ["10.7.0.2", "fd07::2", "10.7.0.99"],
+  );
+  const ranges = [{ name: "r", type: "ip4", first: "10.7.0.0", size: 9, securityGroups: ["app"] }];
+  assert.deepEqual(
+    membershipOf(VRF, network({ ranges }), endpoint("b", { range: "r" }), ["app"]).map(({ set }) => set),
+    ["members4_app", "members6_app"],
   );
   const b = endpoint("b", { securityGroups: ["app", "db"] });
   assert.deepEqual(membershipOf(VRF, network(), b, []), []);
