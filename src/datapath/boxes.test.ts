@@ -34,3 +34,33 @@ test("disjoint: the same points, each once, whatever the order", () => {
     }),
   );
 });
+
+test("neighbours with the same ports are one box; what lies apart, or has others, is not", () => {
+  const of = (...corners: readonly (readonly [x1: number, x2: number, y1: number, y2: number])[]) =>
+    disjoint(
+      corners.map(([x1, x2, y1, y2]) => ({
+        x: { first: BigInt(x1), last: BigInt(x2) },
+        y: { first: BigInt(y1), last: BigInt(y2) },
+      })),
+    ).map(({ x, y }) => [x.first, x.last, y.first, y.last].map(Number));
+  assert.deepEqual(of([0, 1, 5, 5], [2, 3, 5, 5]), [[0, 3, 5, 5]]);
+  assert.deepEqual(of([0, 1, 5, 5], [3, 4, 5, 5]), [
+    [0, 1, 5, 5],
+    [3, 4, 5, 5],
+  ]);
+  assert.deepEqual(of([0, 1, 5, 5], [2, 3, 5, 6]), [
+    [0, 1, 5, 5],
+    [2, 3, 5, 6],
+  ]);
+  assert.deepEqual(of([0, 3, 5, 6], [2, 5, 6, 8], [9, 9, 0, 0]), [
+    [0, 1, 5, 6],
+    [2, 3, 5, 8],
+    [4, 5, 6, 8],
+    [9, 9, 0, 0],
+  ]);
+  assert.deepEqual(of([0, 1, 1, 1], [0, 1, 3, 3], [2, 2, 1, 3]), [
+    [0, 1, 1, 1],
+    [0, 1, 3, 3],
+    [2, 2, 1, 3],
+  ]);
+});
