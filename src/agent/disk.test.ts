@@ -135,6 +135,8 @@ describe("the state directory", () => {
         { cluster: "", revision: 1 },
         { cluster: "c", revision: "1" },
         { cluster: "c", revision: 1, networks: {} },
+        { cluster: "c", revision: 1, networks: [null] },
+        { cluster: "c", revision: 1, endpoints: [{ kind: "endpoint", name: "web.eth0" }] },
       ],
     };
     for (const [name, values] of Object.entries(wrong))

@@ -179,7 +179,14 @@ function isSnapshot(value: unknown): value is Snapshot {
   if (!isFields(value) || !isText(value["cluster"]) || typeof value["revision"] !== "number") return false;
   const { cluster: _, revision: __, ...lists } = emptySnapshot("");
   // Lists that an earlier version did not know are missing, not wrong.
-  return Object.keys(lists).every((name) => value[name] === undefined || Array.isArray(value[name]));
+  return Object.keys(lists).every((name) => {
+    const list = value[name];
+    return list === undefined || (Array.isArray(list) && list.every(isResource));
+  });
+}
+
+function isResource(value: unknown): boolean {
+  return isFields(value) && isText(value["kind"]) && isText(value["name"]) && isFields(value["spec"]);
 }
 
 function isText(value: unknown): value is string {

@@ -2,7 +2,7 @@
 // a packet, and what the door for questions does not do.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { Agent as Connections, request } from "node:http";
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -219,7 +219,11 @@ describe("a door that opens and closes", { timeout: 60_000 }, () => {
       process.umask(old);
     }
     mkdirSync(dirname(deep), { recursive: true });
-    if (!existsSync(deep)) writeFileSync(deep, "");
+    // As a killed process leaves it: a server that ends removes the name that it was given.
+    const killed = createServer().listen(`${deep}.first`);
+    await once(killed, "listening");
+    renameSync(`${deep}.first`, deep);
+    killed.close();
     chmodSync(deep, 0o777);
     const second = await listenOnSocket(deep, agent, door, [], []);
     assert.equal(statSync(deep).mode & 0o777, 0o600);

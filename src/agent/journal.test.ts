@@ -1,9 +1,21 @@
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
+import { filesWhile } from "../files/files.ts";
 import { realFiles } from "../files/real.ts";
 import { sealed } from "../files/seal.ts";
 import { ipOf } from "../model/address.ts";
@@ -244,5 +256,92 @@ describe("the journal in a file", () => {
     assert.deepEqual([...next.entries.values()], [{ ...entry("b"), state: "detaching" }]);
     assert.deepEqual(next.troubles, []);
     next.close();
+  });
+
+  test("is begun anew where it cannot be read, and what was there is put aside and told", () => {
+    const failing = { ...realFiles, read: () => assert.fail("EIO: i/o error, read") };
+    for (const [what, harm, files] of [
+      ["a directory", () => mkdirSync(path), realFiles],
+      ["a sector that is gone", () => writeFileSync(path, "what it was\n"), failing],
+    ] as const) {
+      rmSync(path, { force: true });
+      harm();
+      const journal = fileJournal(path, "boot", files);
+      assert.match(journal.troubles.join(), /cannot be read \((EISDIR|EIO).* was put aside/, what);
+      assert(existsSync(`${path}.damaged`), what);
+      journal.put(entry("a"));
+      journal.close();
+      assert.deepEqual(entriesIn(readFileSync(path, "utf8")), ["a"], what);
+      rmSync(`${path}.damaged`, { recursive: true });
+    }
+  });
+
+  test("records that say nothing possible are damage, whatever their checksum", () => {
+    const good = entry("good");
+    const { spec } = good.endpoint;
+    const bad = (more: object, rest: object = {}) => ({
+      put: { ...good, endpoint: { ...good.endpoint, name: "bad", spec: { ...spec, ...more } }, ...rest },
+    });
+    const lines = [
+      { put: good },
+      bad({ addresses: [5] }),
+      bad({ addresses: ["1e400"] }),
+      bad({ network: undefined }),
+      bad({ netns: 7 }),
+      bad({}, { netnsId: undefined }),
+      bad({}, { bootId: undefined }),
+    ];
+    writeFileSync(path, lines.map((line) => `${sealed(line)}\n`).join(""));
+    const journal = fileJournal(path, "boot", realFiles);
+    assert.deepEqual([...journal.entries.keys()], ["good"]);
+    assert.match(journal.troubles.join(), /line 2, 3, 4, 5, 6, 7 is damaged/);
+    journal.close();
+  });
+
+  test("is written anew where its file was removed, moved or replaced while it is open", () => {
+    const journal = fileJournal(path, "boot", realFiles);
+    const harms = [
+      () => rmSync(path),
+      () => renameSync(path, `${path}.away`),
+      () => {
+        renameSync(path, `${path}.away`);
+        writeFileSync(path, "somebody else's\n");
+      },
+    ];
+    const names = ["before"];
+    journal.put(entry("before"));
+    for (const [i, harm] of harms.entries()) {
+      harm();
+      journal.put(entry(`e${i}`));
+      names.push(`e${i}`);
+      assert.deepEqual(entriesIn(readFileSync(path, "utf8")), names);
+    }
+    journal.close();
+  });
+
+  test("takes nothing in another directory than the one that was locked, and goes on when that is back", () => {
+    let isHeld = true;
+    const journal = fileJournal(
+      path,
+      "boot",
+      filesWhile(realFiles, () => isHeld),
+    );
+    journal.put(entry("a"));
+    renameSync(folder, `${folder}-away`);
+    mkdirSync(folder);
+    isHeld = false;
+    for (let twice = 0; twice < 2; twice++)
+      assert.throws(
+        () => journal.put(entry("b")),
+        (error) => /ESTALE.* start the agent again/.test(String(error)),
+      );
+    assert.deepEqual([...journal.entries.keys()], ["a"]);
+    assert.deepEqual(readdirSync(folder), []);
+    rmSync(folder, { recursive: true });
+    renameSync(`${folder}-away`, folder);
+    isHeld = true;
+    journal.put(entry("c"));
+    assert.deepEqual(entriesIn(readFileSync(path, "utf8")), ["a", "c"]);
+    journal.close();
   });
 });

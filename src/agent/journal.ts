@@ -7,30 +7,13 @@
 // Each line has a checksum. One that is damaged is passed over and told: what it said of an endpoint is found again in
 // the kernel and at the server (adopt.ts). A file that ends early at the end of a line cannot be told from a whole one,
 // so nobody may conclude from the journal alone that a port is nobody's.
-import { type Files, notWritten } from "../files/files.ts";
+import { type Files, attempt, notWritten } from "../files/files.ts";
 import { LineFile } from "../files/lines.ts";
 import { sealed, unsealed } from "../files/seal.ts";
-import type { Endpoint } from "../model/resource.ts";
+import { type Entry, type Former, type Record, isRecord } from "./record.ts";
 import { Taken } from "./taken.ts";
 
-/** `detaching`: its port goes or has gone; the address is not free before the server has heard of it. */
-export type Entry = {
-  readonly endpoint: Endpoint;
-  readonly netnsId: string;
-  readonly bootId: string;
-  /** Of its network: one that was deleted and made again under the same name is another. */
-  readonly networkUid?: string;
-  readonly state: "attached" | "detaching";
-  /** Name of the CNI configuration it was made by, if it was: what that configuration's GC may take away. */
-  readonly cni?: string;
-};
-/** Whose an address was, until when. */
-export type Former = { readonly endpoint: string; readonly atMs: number };
-type Record =
-  | { readonly boot: string }
-  | { readonly put: Entry }
-  | { readonly remove: string; readonly atMs: number }
-  | { readonly freed: string; readonly former: Former };
+export type { Entry, Former } from "./record.ts";
 
 export interface Journal {
   /** By endpoint name. */
@@ -209,8 +192,25 @@ const REWRITE_AGAIN = 1_000;
 
 /** The journal in a file, mode 0600; created if missing, rewritten when opened and when it is mostly history. */
 export function fileJournal(path: string, bootId: string, files: Files): Journal {
-  const text = files.exists(path) ? files.read(path) : "";
-  return new FileJournal(new LineFile(files, path), { path, bootId, text, ...replay(text, bootId) });
+  const read = textIn(path, files);
+  const text = read instanceof Error ? "" : read;
+  const aside = read instanceof Error ? putAside(path, files, read) : undefined;
+  return new FileJournal(new LineFile(files, path), { path, bootId, text, aside, ...replay(text, bootId) });
+}
+
+function textIn(path: string, files: Files): string | Error {
+  try {
+    return files.exists(path) ? files.read(path) : "";
+  } catch (error) {
+    // A sector that is gone, a directory, a file that is longer than a text can be.
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/** An agent starts whatever became of its journal: what is attached is found again in the kernel. */
+function putAside(path: string, files: Files, { message }: Error): string {
+  attempt(() => files.rename(path, `${path}.damaged`));
+  return `journal ${path} cannot be read (${message}) and was put aside; what it said is looked for in the kernel`;
 }
 
 type FileParts = {
@@ -219,6 +219,8 @@ type FileParts = {
   readonly book: Book;
   /** Numbers of the lines that could not be read. */
   readonly damaged: readonly number[];
+  /** Why the whole file could not be. */
+  readonly aside: string | undefined;
 };
 
 class FileJournal implements Journal {
@@ -251,10 +253,11 @@ class FileJournal implements Journal {
     return this.#version;
   }
   get troubles(): readonly string[] {
-    const { path, damaged } = this.#parts;
+    const { path, damaged, aside } = this.#parts;
     const lines = damaged.slice(0, 10).join(", ");
     const read = `journal ${path}: line ${lines} is damaged; what it said is looked for in the kernel`;
     return [
+      ...(aside === undefined ? [] : [aside]),
       ...(damaged.length === 0 ? [] : [read]),
       ...(this.#refused === undefined ? [] : [`journal: ${this.#refused}`]),
     ];
@@ -365,25 +368,4 @@ function recordIn(
   const read = unsealed(line);
   if (read === undefined || (mustBeSealed && !read.isSealed) || !isRecord(read.value)) return undefined;
   return { record: read.value, isSealed: read.isSealed };
-}
-
-function isRecord(value: unknown): value is Record {
-  if (typeof value !== "object" || value === null) return false;
-  if ("boot" in value) return typeof value.boot === "string";
-  if ("remove" in value) return typeof value.remove === "string" && "atMs" in value && typeof value.atMs === "number";
-  if ("freed" in value) return typeof value.freed === "string" && "former" in value && isFormer(value.former);
-  return "put" in value && isEntry(value.put);
-}
-
-function isFormer(value: unknown): value is Former {
-  if (typeof value !== "object" || value === null) return false;
-  const { endpoint, atMs } = value as Partial<Former>;
-  return typeof endpoint === "string" && typeof atMs === "number";
-}
-
-function isEntry(value: unknown): value is Entry {
-  if (typeof value !== "object" || value === null || !("endpoint" in value) || !("state" in value)) return false;
-  const { endpoint, state } = value as Partial<Entry>;
-  const isState = state === "attached" || state === "detaching";
-  return isState && typeof endpoint?.name === "string" && Array.isArray(endpoint.spec?.addresses);
 }

@@ -3,9 +3,7 @@
 // has a budget of a millisecond.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Server } from "node:net";
-import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
-import { dirname } from "node:path";
-import { answers } from "../client/socket.ts";
+import { listenPrivately, makeWay } from "../client/socket.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { parseAttach } from "../model/parse.ts";
 import type { Agent } from "./agent.ts";
@@ -29,21 +27,11 @@ export async function listenOnSocket(
   pages: readonly Page[],
   hatches: readonly Hatch[],
 ): Promise<DoorServer> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  if (existsSync(path)) {
-    if (await answers(path))
-      throw new Fault("in-use", {
-        what: "another agent answers on this socket",
-        where: path,
-        fix: "stop it, or start this one with another --socket",
-      });
-    unlinkSync(path);
-  }
+  await makeWay(path, "agent");
   const tell = (request: Whole) => told(request, agent, door, pages, hatches);
   const other = createServer((request, response) => void answer(request, response, tell));
   const { server, end } = wholeServer(tell, other);
-  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
-  chmodSync(path, 0o600);
+  await listenPrivately(server, path);
   return closing(server, end);
 }
 

@@ -1,6 +1,10 @@
-// Whether somebody listens on a unix socket: a file that nobody answers on is what a killed process left.
-import { connect } from "node:net";
+// Sockets of this machine: whether somebody listens on one, and how a daemon comes to its own.
+import { chmodSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { type Server, connect } from "node:net";
+import { dirname } from "node:path";
+import { Fault } from "../model/fault.ts";
 
+/** Whether somebody listens on a unix socket: a file that nobody answers on is what a killed process left. */
 export function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -10,4 +14,34 @@ export function answers(path: string): Promise<boolean> {
     });
     socket.once("error", () => resolve(false));
   });
+}
+
+/**
+ * Removes what a killed process left at the path, and makes its directory. A Fault `in-use` if somebody answers there,
+ * `request-invalid` if it is anything but a socket: a wrong path must not cost anybody a file.
+ */
+export async function makeWay(path: string, who: "agent" | "server"): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there === undefined) return;
+  if (!there.isSocket()) {
+    const fix = "give --socket a path where nothing is, or remove it yourself";
+    throw new Fault("request-invalid", { what: "something that is no socket is here, and stays", where: path, fix });
+  }
+  if (await answers(path)) {
+    const fix = "stop it, or start this one with another --socket";
+    throw new Fault("in-use", { what: `another ${who} answers on this socket`, where: path, fix });
+  }
+  unlinkSync(path);
+}
+
+/** Nobody but this user may connect, nor could between the making of the socket and its mode. */
+export async function listenPrivately(server: Server, path: string): Promise<void> {
+  const mask = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
+  } finally {
+    process.umask(mask);
+  }
+  chmodSync(path, 0o600);
 }

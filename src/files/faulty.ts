@@ -23,6 +23,7 @@ export class FaultyFiles implements Files {
   readonly read = realFiles.read;
   readonly exists = realFiles.exists;
   readonly length = realFiles.length;
+  readonly leads = realFiles.leads;
 
   open = (path: string, flags: "ax" | "a" | "r", mode: number): number => {
     if (flags !== "r" && this.fault === "read-only") this.#refuse("open");

@@ -15,6 +15,8 @@ export type Files = {
   readonly syncLater: (fd: number) => Promise<void>;
   readonly truncate: (fd: number, length: number) => void;
   readonly length: (fd: number) => number;
+  /** Whether the path leads to the open file: somebody may have removed, moved or replaced it. */
+  readonly leads: (path: string, fd: number) => boolean;
   readonly close: (fd: number) => void;
   readonly rename: (from: string, to: string) => void;
   /** What is not there is as good as removed. */
@@ -99,12 +101,28 @@ function syncDirectory(files: Files, path: string): void {
 
 /** For what makes a bad situation no worse when it fails. */
 export function attempt(work: () => void): boolean {
+  return attemptOf(() => (work(), true)) === true;
+}
+
+/** What it gives; undefined if it throws. */
+export function attemptOf<T>(work: () => T): T | undefined {
   try {
-    work();
-    return true;
+    return work();
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+/** The same files, but nothing is begun in a directory that `isHeld` says is another than the one that was locked. */
+export function filesWhile(files: Files, isHeld: () => boolean): Files {
+  return {
+    ...files,
+    open(path, flags, mode) {
+      if (flags !== "r" && !isHeld())
+        throw Object.assign(new Error("ESTALE: its directory was removed, moved or replaced"), { code: "ESTALE" });
+      return files.open(path, flags, mode);
+    },
+  };
 }
 
 const FIXES: Readonly<Record<string, string>> = {
@@ -112,6 +130,7 @@ const FIXES: Readonly<Record<string, string>> = {
   EDQUOT: "raise the quota of its disk, then try again",
   EROFS: "its file system is read-only: see the kernel's log, and mount it for writing again",
   EIO: "the disk fails: see the kernel's log",
+  ESTALE: "put back, or mount, the directory that was there; or start the agent again",
 };
 
 /** A Fault `unavailable` for a write that the disk refused; nothing of it was kept. */

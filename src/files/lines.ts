@@ -1,7 +1,7 @@
 // A file that grows by lines and is rewritten now and then. A line is in it whole or not at all: what a full disk took
 // of one is cut off again. If even that is refused, nobody knows how the file ends, and the next line waits for a file
 // that is written anew.
-import { type Files, attempt, replacedFile, writeAll } from "./files.ts";
+import { type Files, attempt, attemptOf, replacedFile, writeAll } from "./files.ts";
 
 export class LineFile {
   readonly #files: Files;
@@ -15,9 +15,10 @@ export class LineFile {
     this.#path = path;
   }
 
-  /** Whether lines can be added as it is. */
+  /** Whether lines can be added as it is, and be found again: not in a file that was removed under its name. */
   get isSound(): boolean {
-    return this.#fd !== undefined;
+    const fd = this.#fd;
+    return fd !== undefined && attemptOf(() => this.#files.leads(this.#path, fd)) === true;
   }
 
   /**

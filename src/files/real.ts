@@ -12,6 +12,11 @@ export const realFiles: Files = {
   syncLater: promisify(fs.fsync),
   truncate: (fd, length) => fs.ftruncateSync(fd, length),
   length: (fd) => fs.fstatSync(fd).size,
+  leads(path, fd) {
+    const there = fs.statSync(path, { throwIfNoEntry: false });
+    const open = fs.fstatSync(fd);
+    return there !== undefined && there.ino === open.ino && there.dev === open.dev;
+  },
   close: (fd) => fs.closeSync(fd),
   rename: (from, to) => fs.renameSync(from, to),
   remove: (path) => fs.rmSync(path, { force: true }),

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, rmdirSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -30,10 +30,18 @@ test("one process has a directory, by whatever path, until it ends however it en
     const isInUse = (error: unknown) => error instanceof Fault && error.reason === "in-use";
     await assert.rejects(lockDirectory(other, "folder", clock), isInUse);
     holder.kill("SIGKILL");
-    const unlock = await lockDirectory(other, "folder", clock);
+    const { release, isHeld } = await lockDirectory(other, "folder", clock);
     await assert.rejects(lockDirectory(folder, "folder", clock), isInUse);
-    unlock();
-    (await lockDirectory(folder, "folder", clock))();
+    // Its name may come to lead to another, which is anybody's.
+    renameSync(folder, `${folder}-away`);
+    assert(!isHeld());
+    mkdirSync(folder);
+    assert(!isHeld());
+    rmdirSync(folder);
+    renameSync(`${folder}-away`, folder);
+    assert(isHeld());
+    release();
+    (await lockDirectory(folder, "folder", clock)).release();
   } finally {
     holder.kill("SIGKILL");
     chmodSync(folder, 0o700);

@@ -1,6 +1,6 @@
 // One process per directory. The lock is on the directory itself (flock(2)), so it needs no file, works on a disk that
 // is full or read-only, and goes with the process however it ends.
-import { closeSync, openSync } from "node:fs";
+import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import { SystemError } from "./errno.ts";
@@ -11,11 +11,17 @@ const WAIT_MS = 2_000;
 const AGAIN_MS = 50;
 const EAGAIN = 11;
 
+export type Lock = {
+  /** Whether the path still leads to the directory that is locked: another one may be another process's. */
+  readonly isHeld: () => boolean;
+  readonly release: () => void;
+};
+
 /**
- * Resolves when this process alone has the directory, until the process ends or the given function is called. Rejects
- * with a Fault `in-use` if another process keeps it.
+ * Resolves when this process alone has the directory, until the process ends or releases it. Rejects with a Fault
+ * `in-use` if another process keeps it.
  */
-export async function lockDirectory(path: string, what: string, clock: Clock): Promise<() => void> {
+export async function lockDirectory(path: string, what: string, clock: Clock): Promise<Lock> {
   const fd = openSync(path, "r");
   try {
     for (let waitedMs = 0; !isLocked(fd); waitedMs += AGAIN_MS) {
@@ -26,7 +32,17 @@ export async function lockDirectory(path: string, what: string, clock: Clock): P
     closeSync(fd);
     throw error;
   }
-  return () => closeSync(fd);
+  const { dev, ino } = fstatSync(fd);
+  return { isHeld: () => isAt(path, dev, ino), release: () => closeSync(fd) };
+}
+
+function isAt(path: string, dev: number, ino: number): boolean {
+  try {
+    const there = statSync(path);
+    return there.dev === dev && there.ino === ino;
+  } catch {
+    return false;
+  }
 }
 
 function isLocked(fd: number): boolean {

@@ -26,6 +26,7 @@ import { keepFiles, type Place } from "../doors/cni/files.ts";
 import { Mirror } from "../client/mirror.ts";
 import { httpTransport } from "../client/transportHttp.ts";
 import type { HostClaim } from "../client/transport.ts";
+import { filesWhile } from "../files/files.ts";
 import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
@@ -64,9 +65,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const url = serverUrl(settings.server ?? missingServer(), "--server");
   const host = settings.host ?? hostname();
   const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
-  const disk = openDisk(directory, realFiles);
-  // Held until the process ends: whatever else it still does then, it does alone.
-  await lockDirectory(directory, "state directory", world.clock);
+  const { disk, files, troubles } = await lockedState(directory, world.clock);
   const token = tokenOf(disk, host, settings);
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
   const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
@@ -77,7 +76,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const proposed = disk.proposal(newCredential);
   const transport = httpTransport({ url, token, proposed, clock: world.clock });
   const standing = new Standing(world.clock, disk.standing(), disk.saveStanding);
-  const journal = fileJournal(disk.journalPath, kernel.facts().bootId, realFiles);
+  const journal = fileJournal(disk.journalPath, kernel.facts().bootId, files);
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
   const mirror = new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) });
@@ -98,7 +97,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     cluster: disk.identity()?.cluster,
     saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
     saveSnapshot: disk.saveSnapshot,
-    troubles: () => [...disk.troubles(), ...neighboursFull()],
+    troubles: () => [...troubles(), ...neighboursFull()],
     standing,
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
     log,
@@ -167,6 +166,22 @@ function tokenOf(disk: Disk, host: string, settings: Settings): string {
   } catch (cause) {
     throw new Fault("token-wrong", { what, where: file, why: String(cause), fix }, { cause });
   }
+}
+
+/** Held until the process ends: whatever else it still does then, it does alone. */
+async function lockedState(directory: string, clock: Surroundings["clock"]) {
+  let isHeld = (): boolean => true;
+  const files = filesWhile(realFiles, () => isHeld());
+  const disk = openDisk(directory, files);
+  ({ isHeld } = await lockDirectory(directory, "state directory", clock));
+  return { disk, files, troubles: () => [...(isHeld() ? [] : [notHeld(directory)]), ...disk.troubles()] };
+}
+
+function notHeld(directory: string): string {
+  return (
+    `the state directory ${directory} was removed, moved or replaced while the agent runs: nothing can be kept, so ` +
+    "nothing is attached or detached; put back, or mount, the one that was there, or start the agent again"
+  );
 }
 
 /** Join anew when the host that this was is no longer: with the join token, and another credential of its own. */

@@ -34,7 +34,9 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
   // What is not an agent's is refused before the journal is opened there, which writes.
   const found = stateFilesIn(directory, door);
   const unlock =
-    found.directory === undefined ? () => undefined : await lockDirectory(directory, "state directory", io.clock);
+    found.directory === undefined
+      ? () => undefined
+      : (await lockDirectory(directory, "state directory", io.clock)).release;
   const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
   const workloads = found.directory === undefined ? [] : attachedIn(found.directory, kernel.facts().bootId);
   try {

@@ -1,9 +1,9 @@
 // Puts the server together and runs it until it is told to stop: the store on disk, the control plane over it, and
 // the API in front, on TCP for agents and on a unix socket for root on this machine.
-import { chmodSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
-import { dirname, join } from "node:path";
-import { answers } from "../client/socket.ts";
+import { join } from "node:path";
+import { listenPrivately, makeWay } from "../client/socket.ts";
 import { dcosRoutes } from "../ancestors/dcos/routes.ts";
 import { createApi } from "../api/api.ts";
 import { createMetrics, type Metrics } from "../api/metrics.ts";
@@ -116,25 +116,9 @@ export function dcosRoutesOf(control: Control): Route[] {
 
 /** The same API on a unix socket that only root may open. One that nobody answers on is left from an earlier life. */
 async function listenLocally(path: string, handler: RequestListener): Promise<Server> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  if (existsSync(path)) {
-    if (await answers(path)) {
-      const fix = "stop it, or start this one with another --socket";
-      throw new Fault("in-use", { what: "another server answers on this socket", where: path, fix });
-    }
-    unlinkSync(path);
-  }
+  await makeWay(path, "server");
   // A line of claims is a request that does not end. Whoever sends a body has shown a token, or is cut off.
   const server = createServer({ requestTimeout: 0 }, handler);
-  // Nobody else may connect between the making of the socket and its mode.
-  const mask = process.umask(0o177);
-  try {
-    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve)).catch(
-      cannotListen(path),
-    );
-  } finally {
-    process.umask(mask);
-  }
-  chmodSync(path, 0o600);
+  await listenPrivately(server, path).catch(cannotListen(path));
   return server;
 }

@@ -1,6 +1,6 @@
 // Token files and the server always agree, whatever was there first.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -30,6 +30,17 @@ function keeper(accepted: Map<TokenRole, string>): TokenKeeper {
     newToken: () => `new-${"x".repeat(32)}-${++made}`,
   };
 }
+
+test("a file that cannot be read ends no server that knows its token, and says why where there is none", async (t) => {
+  const directory = folder(t);
+  mkdirSync(join(directory, "admin.token"));
+  const known = new Map<TokenRole, string>([["admin", "a".repeat(40)]]);
+  const { said } = await settleToken(keeper(known), "admin", directory, realFiles);
+  assert.match(said ?? "", /cannot be read.*EISDIR.*the earlier token still counts/);
+  assert.equal(known.get("admin"), "a".repeat(40));
+  const none = settleToken(keeper(new Map()), "admin", directory, realFiles);
+  await assert.rejects(none, (error) => error instanceof Fault && error.reason === "unavailable");
+});
 
 test("a first start makes a token that only its owner can read", async (t) => {
   const accepted = new Map<TokenRole, string>();

@@ -28,12 +28,27 @@ export async function settleToken(
   files: Files,
 ): Promise<Settled> {
   const file = join(directory, `${role}.token`);
-  const found = files.exists(file) ? files.read(file).trim() : undefined;
+  const found = files.exists(file) ? textIn(files, file) : undefined;
+  if (found instanceof Fault) {
+    if (!keeper.hasToken(role)) throw found;
+    return { file, said: `${found.message}; the earlier token still counts` };
+  }
   if (found !== undefined && found.length >= SHORTEST) return taken(keeper, role, file, found);
   // Somebody meant something by it; an empty file is what a full disk leaves.
   if (found !== undefined && found !== "" && !keeper.hasToken(role)) throw noToken(file);
   if (found !== undefined) attempt(() => files.rename(file, `${file}.damaged`));
   return renewed(keeper, role, file, files);
+}
+
+/** Trimmed; or why it cannot be read: a sector that is gone, or something that is no file. */
+function textIn(files: Files, file: string): string | Fault {
+  try {
+    return files.read(file).trim();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const fix = "see to it that the file can be read, or remove it: the server makes a new one";
+    return new Fault("unavailable", { what: "a token file cannot be read", where: file, why, fix });
+  }
 }
 
 async function taken(keeper: TokenKeeper, role: TokenRole, file: string, token: string): Promise<Settled> {
