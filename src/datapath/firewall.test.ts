@@ -10,7 +10,11 @@ function make(kind: string, name: string, spec: object): Resource {
   return { kind, name, uid: name, revision: 1, spec } as Resource;
 }
 
-type Of = { readonly hostAccess?: boolean; readonly vtepName?: string };
+type Of = { readonly hostAccess?: boolean; readonly vtepName?: string; readonly isAlone?: boolean };
+
+function gatewayIn(cidr: string): string {
+  return cidr.replace(/(\.0)?\/\d+$/, (end) => (end.startsWith(".") ? ".1" : "1"));
+}
 
 /** Chains of the table of a VRF with these networks, masqueraded or not. */
 function chains(networks: readonly (readonly [cidrs: readonly string[], masquerade: boolean])[], of: Of = {}) {
@@ -32,7 +36,7 @@ function chains(networks: readonly (readonly [cidrs: readonly string[], masquera
         ipam: "global",
         vrf: "v",
         vni: 7 + i,
-        subnets: cidrs.map((cidr) => ({ cidr })),
+        subnets: cidrs.map((cidr) => ({ cidr, ...(of.isAlone === true ? {} : { gateway: gatewayIn(cidr) }) })),
         masquerade,
         enabled: true,
       }),
@@ -149,4 +153,20 @@ test("with access to the host all known sources leave, and only masqueraded ones
   const shut = chains([[[B], false]], { hostAccess: true });
   assert.deepEqual(postrouting(shut), ['iifname "uplink" oifname "wx4096" masquerade']);
   assert.deepEqual(forward(shut)?.slice(-3), [`ip saddr != { ${B} } ${ADMIN}`, `meta nfproto ipv6 ${ADMIN}`, END]);
+});
+
+test("nothing is routed out of networks without a gateway, of each family that they have addresses of", () => {
+  const of = chains(
+    [
+      [[A], false],
+      [[B, C], true],
+    ],
+    { isAlone: true },
+  );
+  assert.deepEqual(of.get("isolated"), [
+    "type filter hook forward priority filter - 1; policy accept;",
+    'meta nfproto ipv4 iifname { "wb-n0", "wb-n1" } drop',
+    'meta nfproto ipv6 iifname { "wb-n1" } drop',
+  ]);
+  assert.deepEqual([...chains([[[A], false]], { isAlone: true }).keys()], ["isolated"]);
 });

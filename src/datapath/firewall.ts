@@ -4,6 +4,7 @@ import { prefixesOf } from "../model/membership.ts";
 import type { Network, Vrf } from "../model/resource.ts";
 import { cidrFamily } from "./endpoint.ts";
 import { compileGates } from "./gates.ts";
+import { segmentsOf } from "./layout.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./policy.ts";
 import { routedDevice } from "./routed.ts";
 import { COUNTED } from "./counted.ts";
@@ -22,9 +23,28 @@ import type { World } from "./world.ts";
 export function compileFirewall(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject {
   const policy = policyOf(world, vrf.name);
   const inside = usesUplink(vrf, networks) ? uplinkChains(world, vrf, networks) : "";
-  const body = (policy.profiles.size > 0 ? GATEWAY_OUTPUT : "") + inside;
+  const body = (policy.profiles.size > 0 ? GATEWAY_OUTPUT : "") + isolated(world, vrf, networks) + inside;
   const bridge = bridgeTable(policy, networks);
   return { kind: "nft", ns: `vrf:${vrf.name}`, digest: nftDigest(body, bridge), body, bridge };
+}
+
+/**
+ * A segment without a gateway leads nowhere: what is sent to its bridge's MAC all the same would be routed like the
+ * rest, though no answer found back.
+ */
+function isolated(world: World, vrf: Vrf, networks: readonly Network[]): string {
+  const drops = ([4, 6] as const).flatMap((family) => {
+    const bridges = networks
+      .filter(({ spec }) => spec.ipam === "global" && prefixesOf(spec).some((cidr) => cidrFamily(cidr) === family))
+      .flatMap((network) => segmentsOf(vrf, network, world.self, []))
+      .filter(({ gateways }) => !gateways.some((cidr) => cidrFamily(cidr) === family))
+      .map(({ bridge }) => `"${bridge}"`)
+      .sort();
+    return bridges.length === 0 ? [] : [`meta nfproto ipv${family} iifname { ${bridges.join(", ")} } drop`];
+  });
+  return drops.length === 0
+    ? ""
+    : chain("isolated", ["type filter hook forward priority filter - 1; policy accept;", ...drops]);
 }
 
 function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): string {

@@ -48,6 +48,14 @@ describe("what workloads make up", { skip: whyNoKernelTests() ?? false, timeout:
     await cluster.open();
     for (const [name, rules] of Object.entries(GROUPS)) await put(`/v1/securitygroups/${name}`, { rules });
     for (const [name, spec] of Object.entries(BOTH_DATAPATHS)) await put(`/v1/networks/${name}`, spec);
+    await put("/v1/networks/alone", {
+      vrf: "switched",
+      ipam: "global",
+      subnets: [
+        { cidr: "10.6.0.0/16", gateway: "none" },
+        { cidr: "fd06::/64", gateway: "none" },
+      ],
+    });
     await cluster.converged();
     for (const [name, host, network, groups] of [
       ["a", "h1", "routed", []],
@@ -59,6 +67,7 @@ describe("what workloads make up", { skip: whyNoKernelTests() ?? false, timeout:
       ["listener", "h1", "switched", ["listens"]],
       ["deaf", "h1", "switched", ["nothing"]],
       ["far", "h2", "switched", []],
+      ["alone", "h1", "alone", []],
     ] as const) {
       const more = groups.length === 0 ? {} : { securityGroups: groups };
       const workload = await cluster.attach(host, network, name, more);
@@ -194,6 +203,32 @@ describe("what workloads make up", { skip: whyNoKernelTests() ?? false, timeout:
     assert.deepEqual(
       sent.map(({ tag }) => has(tag)),
       sent.map(({ isOwn }) => isOwn),
+    );
+  });
+
+  test("nothing is routed out of a network that has no gateway", async () => {
+    const [i, t] = [of("alone"), of("t")];
+    const { vni } = (await cluster.api("GET", "/v1/networks/alone")).body.spec;
+    const port = /^\d+: eth0@if(\d+)/m.exec(await must("ip", "-n", i.netns, "link", "show", "eth0"))?.[1];
+    const links = await must("ip", "-n", cluster.vrfNetns("h1", "switched"), "-o", "link", "show");
+    const near = new RegExp(`^${port}: .*link/ether (\\S+)`, "m").exec(links)?.[1] ?? assert.fail(links);
+    const bridge = `0a:57:00:${(vni.toString(16).padStart(6, "0").match(/../g) ?? []).join(":")}`;
+    assert.match(links, new RegExp(bridge));
+    const tags = [bridge, near].flatMap((toMac) =>
+      ([4, 6] as const).map((family) => {
+        const tag = `<routed to ${toMac} as ${family}>`;
+        for (let copy = 0; copy < COPIES; copy++) i.wire.send(frames.udp({ ...between(i, t, family), toMac }, 53, tag));
+        return tag;
+      }),
+    );
+    const fence = "<behind them>";
+    await until("what is sent behind arrives", async () => {
+      of("s").wire.send(frames.udp(between(of("s"), t), 53, fence));
+      return t.wire.has(fence);
+    });
+    assert.deepEqual(
+      tags.filter((tag) => t.wire.has(tag)),
+      [],
     );
   });
 
