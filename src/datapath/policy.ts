@@ -116,10 +116,7 @@ const SET_GROUP_MAX = 200;
  */
 export function setId(group: string): string {
   if (group.length <= SET_GROUP_MAX) return group;
-  return `${group.slice(0, SET_GROUP_MAX - 65)}/${createHash("sha256").update(group).digest("hex")}`.slice(
-    0,
-    SET_GROUP_MAX,
-  );
+  return `${group.slice(0, SET_GROUP_MAX - 65)}/${createHash("sha256").update(group).digest("hex")}`;
 }
 
 /** 24 bits (FNV-1a, folded). */

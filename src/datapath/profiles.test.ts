@@ -70,8 +70,9 @@ test("profiles are those of endpoints here, and of what a network and its ranges
     endpoint("b", 3, { securityGroups: ["own", "wide"] }),
     endpoint("c", 4, { securityGroups: ["there"], host: "h2" }),
     endpoint("d", 5, { network: "green", addresses: ["10.8.0.5"] }),
+    endpoint("e", 6, { securityGroups: ["own"], range: "more", addresses: ["10.7.2.0"] }),
   );
-  assert.deepEqual([...profiles.keys()], ["own,wide", "ranged,wide", "wide"]);
+  assert.deepEqual([...profiles.keys()], ["own,ranged,wide", "own,wide", "ranged,wide", "wide"]);
   assert.deepEqual(
     [...profiles.values()].map(({ groups }) => profileKey(groups)),
     [...profiles.keys()],
@@ -84,6 +85,8 @@ test("numbers of profiles stay what they were, and no two are the same", () => {
     policy(network("blue", 7), endpoint("a", 2, { securityGroups: groups })).profiles.get(profileKey(groups))?.id;
   // Marks of ports that another version of the agent wrote are still in the kernel.
   assert.deepEqual([idOf("web"), idOf("db"), idOf("db", "web")], [0xd9bc9e, 0x1cc694, 0xb465c6]);
+  // Names of groups whose number would be that of no group, and of nobody.
+  assert.deepEqual([idOf("g3ld5k"), idOf("g1ilzx")], [1, 0xff_ffff]);
   const [first, second] = namesake();
   assert.equal(idOf(first), idOf(second));
   const both = policy(
@@ -121,6 +124,9 @@ test("a port's number is 0 without groups, and that of nobody where the tables h
   const own = { ...spec, securityGroups: ["own", "wide"] };
   assert.equal(profileOf(known, plain, own), known.profiles.get("own,wide")?.id);
   assert.equal(profileOf(known, plain, { ...spec, securityGroups: ["new"] }), NO_PROFILE);
+  const ranges = [{ name: "r", type: "ip4", first: "10.7.0.0", size: 9, securityGroups: ["wide"] }];
+  const ranged = { ...spec, range: "r", securityGroups: ["own"] };
+  assert.equal(profileOf(known, network("blue", 7, { ranges }), ranged), known.profiles.get("own,wide")?.id);
 });
 
 test("a peer is placed as addresses, members or nobody; a group that is gone says nothing", () => {
@@ -131,6 +137,7 @@ test("a peer is placed as addresses, members or nobody; a group that is gone say
     rule({ network: "gone" }),
     rule({ cidr: "10.0.0.0/31" }),
     rule({}),
+    rule({ group: "all" }),
   ];
   const { profiles, peers } = policy(
     network("blue", 7),
@@ -152,8 +159,9 @@ test("a peer is placed as addresses, members or nobody; a group that is gone say
     { group: "db", index: 3, rule: rules[3], peers: [] },
     { group: "db", index: 4, rule: rules[4], peers: [{ family: 4, first: 0x0a00_0000n, last: 0x0a00_0001n }] },
     { group: "db", index: 5, rule: rules[5], peers: [] },
+    { group: "db", index: 6, rule: rules[6], members: "all" },
   ]);
-  assert.deepEqual(peers, ["app"]);
+  assert.deepEqual(peers, ["all", "app"]);
 });
 
 test("`default` allows everything until somebody has written it", () => {
@@ -176,6 +184,15 @@ test("a commit of a group, for all hosts or this one, makes other tables; one fo
   assert.equal(commits({ "*": 2 }, { h1: 3 }), "db 3, web 2");
   assert.equal(commits({ "*": 2, h1: 3 }, { h2: 1 }), "web 5");
   assert.equal(commits(undefined, undefined, { "*": 4 }), "", "of a group that no endpoint here has");
+  // In order of their names, whoever has them.
+  const two = policy(
+    network("blue", 7),
+    endpoint("a", 2, { securityGroups: ["web"] }),
+    endpoint("b", 3, { securityGroups: ["db"] }),
+    group("web", { commits: { "*": 1 } }),
+    group("db", { commits: { "*": 2 } }),
+  );
+  assert.equal(two.commits, "db 2, web 1");
   const text = (count: Readonly<Record<string, number>>) =>
     bridge(network("blue", 7), endpoint("a", 2, { securityGroups: ["web"] }), group("web", { commits: count }));
   assert.match(text({ "*": 2 }), /\nchain commits \{\n {2}comment "web 2"\n\}\n/);
@@ -210,6 +227,17 @@ test("chains say whose they are, and whether flows are kept; each side has the r
     ids.flatMap((id) => [`out_${id}`, `in_${id}`]),
   );
   assert.equal(compilePolicy({ profiles: new Map(), peers: ["web"], commits: "" }), "");
+});
+
+test("comments are not longer than the kernel takes", () => {
+  const names = Array.from({ length: 20 }, (_, i) => `a-group-of-mine-${i}`);
+  const text = bridge(
+    network("blue", 7),
+    endpoint("a", 2, { securityGroups: names }),
+    ...names.map((name) => group(name, { keepFlows: true, commits: { "*": 1_000_000 } })),
+  );
+  const comments = Array.from(text.matchAll(/comment "([^"]*)"/g), ([, comment = ""]) => comment.length);
+  assert.deepEqual([...new Set(comments)], [100 + ", flows kept".length, 120]);
 });
 
 test("sets of a group are named after it; of a very long name they end in a hash of the whole", () => {

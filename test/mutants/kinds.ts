@@ -159,8 +159,8 @@ function droppedStatement(site: Site, ...types: readonly string[]) {
 function swappedArguments(site: Site) {
   const { node } = site;
   if (node.type !== "CallExpression" && node.type !== "NewExpression") return [];
-  // The least of two is the same in either order.
-  if (/^Math\.(min|max)$/.test(textOf(site, node.callee))) return [];
+  // The least, greatest and product of two are the same in either order.
+  if (/^Math\.(min|max|imul)$/.test(textOf(site, node.callee))) return [];
   return node.arguments.slice(1).flatMap((right, i) => {
     const left = node.arguments[i];
     if (left === undefined || textOf(site, left) === textOf(site, right)) return [];
