@@ -270,6 +270,11 @@ test("where all may do everything nothing filters frames; one network that may n
   assert.equal(isFiltered(Object.fromEntries(Object.keys(open).map((key) => [key, false]))), true);
   const grouped = bridge(network("blue", 7, { spoofing: open }), endpoint("a", 2, { securityGroups: ["web"] }));
   assert.match(grouped, /hook prerouting priority -300/);
+  // What a port teaches is looked at by its mark, and where nothing gives it one, by its name.
+  const learning = (spoofing: Spoofing) =>
+    /chain sources \{\n.*\n {2}(.*) goto heard\n/.exec(bridge(network("blue", 7, { spoofing }), endpoint("a", 2)))?.[1];
+  assert.equal(learning(open), 'iifname != "wp*"');
+  assert.equal(learning({ mac: true, broadcasts: true }), "meta mark & 0x01000000 == 0");
   // Without any network nothing is known to be open.
   assert.match(bridgeTable({ profiles: new Map(), peers: [], commits: "" }, []), /hook prerouting priority -300/);
 });

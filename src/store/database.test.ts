@@ -180,3 +180,24 @@ test("a closed store says so, whatever it is asked", async () => {
   assert.throws(() => store.secret("token"), refusal("unavailable"));
   assert.equal(store.revision, 1);
 });
+
+test("a database without a table, where a cluster's store was, is no new one", async () => {
+  const path = newPath();
+  await openSqliteStore(path, { cluster: "ours" }).close();
+  rmSync(path);
+  const empty = new DatabaseSync(path);
+  empty.exec("CREATE TABLE a (b); DROP TABLE a");
+  empty.close();
+  assert.ok(statSync(path).size > 0);
+  const before = readFileSync(path);
+  assert.throws(
+    () => openSqliteStore(path),
+    (error) =>
+      refusal("unavailable")(error) && /gone or empty.*cluster ours.*store-\d+\.db\.cluster/.test(String(error)),
+  );
+  assert.deepEqual(readFileSync(path), before);
+  rmSync(`${path}.cluster`);
+  const store = openSqliteStore(path, { cluster: "next" });
+  assert.equal(store.cluster, "next");
+  await store.close();
+});
