@@ -7,7 +7,7 @@ import { compileGates } from "./gates.ts";
 import { segmentsOf } from "./layout.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./policy.ts";
 import { routedDevice } from "./routed.ts";
-import { COUNTED } from "./counted.ts";
+import { countedChain } from "./counted.ts";
 import { bridgeTable } from "./filters.ts";
 import { type KernelObject, type Ns, nftDigest } from "./state.ts";
 import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
@@ -51,7 +51,8 @@ function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): str
   const outside = [...dropsToTunnels(world), ...rejectsOf(networks), ...unhidden(vrf, networks)];
   const inside = [`oifname != "${UPLINK}" ct state != new accept`, `oifname != "${UPLINK}" goto counted`];
   const forward = [FORWARD, ...inside, ...outside, "goto counted"];
-  return COUNTED + untracked(networks) + chain("forward", forward) + INPUT + uplinkPostrouting(vrf, networks);
+  const chains = untracked(networks) + chain("forward", forward) + INPUT + uplinkPostrouting(vrf, networks);
+  return countedChain(networks) + chains;
 }
 
 /** What is sent to the namespace's own addresses, as the uplink's. */

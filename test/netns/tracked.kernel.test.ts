@@ -11,7 +11,7 @@ import { Interface } from "./interface.ts";
 const SHARE = 48 * 256;
 /** What a VRF may have for each last byte of a port: 65,536 are many to send, so the test takes some of the bytes. */
 const OF_VRF = 256;
-const BYTES = 16;
+const PORTS = 16;
 const SENT = 20_000;
 /** A number that no protocol has. */
 const UNASSIGNED = 253;
@@ -109,11 +109,11 @@ describe("connections that are tracked", { skip: whyNoKernelTests() ?? false, ti
     frame.writeUInt16BE(0, 40);
     const wire = await Interface.in(any.netns, "eth0");
     try {
-      for (let n = 0; n < 2 * OF_VRF * BYTES; n++) {
+      for (let n = 0; n < 2 * OF_VRF * PORTS; n++) {
         // Each address once from each port, to a port of its own.
-        const address = Math.floor(n / BYTES);
+        const address = Math.floor(n / PORTS);
         frame.writeUInt16BE(address, 28);
-        frame.writeUInt16BE(0x1000 + (n % BYTES), 34);
+        frame.writeUInt16BE(0x1000 + (n % PORTS), 34);
         frame.writeUInt16BE(0x2000 + address, 36);
         frames.fixSum(frame);
         while (!wire.send(frame));
@@ -122,7 +122,7 @@ describe("connections that are tracked", { skip: whyNoKernelTests() ?? false, ti
       wire.close();
     }
     const taken = (await tracked(cluster.netnsOf("h1"))) - before;
-    const share = OF_VRF * BYTES;
+    const share = OF_VRF * PORTS;
     assert(taken > share / 2 && taken < share + 200, `${taken} in the host's, of ${2 * share}`);
     await until("another VRF gets out", () => cluster.pings(of("b"), OUTSIDE));
   });
