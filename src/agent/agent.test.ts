@@ -450,3 +450,29 @@ describe("a departure", () => {
       await scene.assertClean("shared");
     }));
 });
+
+describe("members of a network", () => {
+  test("join as soon as their workload is attached, and again as soon as they have left", () =>
+    onScene(async (scene) => {
+      await scene.write({ verb: "join-network", claim: { network: "segment", workload: "w" } });
+      await scene.write({ verb: "join-network", claim: { network: "routed", workload: "v" } });
+      for (const [network, workload, owner] of [
+        ["routed", "w", "web"],
+        ["segment", "v", "db"],
+      ] as const) {
+        const state = () => scene.journal(`${owner}.eth1`);
+        const within = async (ms: number, isSo: () => boolean) => {
+          for (let n = 0; n < ms && !isSo(); n++) await scene.world.clock.advance(1);
+          assert(isSo(), `${network}: not within ${ms} ms`);
+        };
+        const first = scene.attach(network, owner, { workload });
+        await within(500, () => first.state === "done");
+        await within(40, () => state() === "attached");
+        await scene.world.clock.advance(20_000);
+        scene.detach(`${owner}.eth1`);
+        await within(500, () => state() === undefined);
+        await within(40, () => state() === "attached");
+      }
+      await scene.assertClean("joined again");
+    }));
+});
