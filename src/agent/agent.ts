@@ -17,7 +17,7 @@ import type { HostReport } from "../model/status.ts";
 import { Adopter } from "./adopt.ts";
 import { portsKept } from "./ended.ts";
 import type { Entry } from "./journal.ts";
-import { Line, refusalsOf } from "./line.ts";
+import { Line, refusalsOf, type Step } from "./line.ts";
 import { merged, pairsIn, placeOf, portsIn, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
 import { writeDown } from "./limits.ts";
 import { disagreement, freeIn, goneOf, isAlive, isSameGround, ownOf, rewind, withLocal, withoutHost } from "./local.ts";
@@ -338,11 +338,12 @@ export class Agent {
     if (detach.length > 0) await this.roundNow();
     // First what is let go: a local address may have gone to another endpoint since.
     const steps = [
-      ...release.map((name) => () => transport.detach(name)),
+      ...release.map((name): Step => [`endpoint ${name} is not released`, () => transport.detach(name)]),
       ...register.map(
-        ({ spec: { detaching: _, ...claim } }) =>
-          () =>
-            transport.attach(claim),
+        ({ name, spec: { detaching: _, ...claim } }): Step => [
+          `endpoint ${name} is not registered`,
+          () => transport.attach(claim),
+        ],
       ),
     ];
     this.#refused = await refusalsOf(steps);

@@ -247,15 +247,18 @@ export class Line {
   }
 }
 
+/** What is so if the server says no, and how it is asked. */
+export type Step = readonly [otherwise: string, ask: () => Promise<unknown>];
+
 /** Does each step, whatever becomes of the others, and gives what was refused; a server that is away is asked once. */
-export async function refusalsOf(steps: readonly (() => Promise<unknown>)[]): Promise<readonly string[]> {
+export async function refusalsOf(steps: readonly Step[]): Promise<readonly string[]> {
   const refused: string[] = [];
-  for (const step of steps) {
+  for (const [otherwise, ask] of steps) {
     try {
-      await step();
+      await ask();
     } catch (error) {
       const { reason, detail } = problemOf(error);
-      refused.push(detail);
+      refused.push(`${otherwise}: ${detail}`);
       if (reason === "unavailable" || reason === "timeout") break;
     }
   }

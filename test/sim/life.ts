@@ -73,6 +73,8 @@ export class Life {
       if (refused instanceof Fault && refused.reason === "token-wrong") this.#world.joinAnew(host);
       assert.equal(host.ended, undefined, this.#label);
     }
+    // What was lost with a backup, and the journals of hosts still name.
+    for (const name of ["g0", "g1", "g2"]) await this.#write({ verb: "put-group", name, spec: { rules: [] } });
     await clock.advance(30_000);
     for (let asked = 0; asked < 5; asked++) {
       const told =
