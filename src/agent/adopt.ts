@@ -21,6 +21,7 @@ import { contains, ipOf } from "../model/address.ts";
 import { nameOnHost } from "../model/endpointName.ts";
 import { Fault } from "../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, endpointName } from "../model/resource.ts";
+import { portsIn } from "./held.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { ownOf } from "./local.ts";
 
@@ -43,6 +44,8 @@ export class Adopter {
   #unexplained: ReadonlySet<string> = new Set();
   /** Ports that were there and could not be taken in, and why. */
   #kept = new Map<string, string>();
+  /** Attached entries that had no port when strays were looked for, and nobody at work on one. */
+  #portless: readonly Entry[] = [];
   /** Whether the journal has all that could be taken in: before that, what it knows as free may be in use. */
   isDone = true;
 
@@ -61,6 +64,7 @@ export class Adopter {
     const ports: Veth[] = [];
     for (const object of actual.values())
       if (object.kind === "veth" && object.alias.startsWith(ENDPOINT) && !known.has(object.name)) ports.push(object);
+    if (ports.length > 0) this.#portless = portlessIn(this.#options.journal, actual, inFlight);
     return ports;
   }
 
@@ -127,6 +131,10 @@ export class Adopter {
     const networkUid = snapshot.networks.find((network) => network.name === endpoint.spec.network)?.uid;
     if (netnsId === undefined || networkUid === undefined || journal.entries.has(endpoint.name)) return;
     const { bootId } = kernel.facts();
+    for (const entry of this.#portless.filter((one) => isContradicted(one, endpoint, netnsId))) {
+      journal.put({ ...entry, state: "detaching" });
+      log("disproved", { endpoint: entry.endpoint.name, by: endpoint.name });
+    }
     journal.put({ endpoint, netnsId, bootId, networkUid, state: "attached" } satisfies Entry);
     log("adopted", { endpoint: endpoint.name, addresses: endpoint.spec.addresses.join(", ") });
   }
@@ -197,17 +205,39 @@ export class Adopter {
     return isFiltered(world, place, endpoint, actual) ? cannotTell(endpoint) : endpoint;
   }
 
-  /** One address per family of the segment, none of them another's. */
+  /** One address per family of the segment, none of them another's that has a port. */
   #leased({ network, segment }: Place, far: Far): readonly string[] | undefined {
     const used = this.#options.journal.used(network.name);
+    const isPortless = (text: string) => this.#portless.some((one) => hasAddress(one, network.name, text));
     const addresses = segment.ranges.map(({ cidr }) =>
       far.addresses.find((text) => {
         const ip = ipOf(text);
-        return ip !== undefined && contains(cidr, ip) && !used.of(ip.family).has(ip.value);
+        const isOf = ip !== undefined && contains(cidr, ip);
+        return isOf && (!used.of(ip.family).has(ip.value) || isPortless(text));
       }),
     );
     return addresses.every((address) => address !== undefined) ? addresses : undefined;
   }
+}
+
+function portlessIn({ entries }: Journal, actual: KernelState, inFlight: ReadonlySet<string>): readonly Entry[] {
+  const ports = portsIn(actual);
+  return [...entries.values()].filter(
+    ({ state, endpoint: { name } }) => state === "attached" && !inFlight.has(name) && !ports.has(portName(name)),
+  );
+}
+
+function hasAddress({ endpoint: { spec } }: Entry, network: string, address: string): boolean {
+  return spec.network === network && spec.addresses.includes(address);
+}
+
+/**
+ * Whether an entry without a port has what a port has that is there: the entry is of an older journal, which somebody
+ * has put back, and its endpoint was detached since.
+ */
+function isContradicted(entry: Entry, { spec }: Endpoint, netnsId: string): boolean {
+  const isSameLink = entry.netnsId === netnsId && entry.endpoint.spec.ifname === spec.ifname;
+  return isSameLink || spec.addresses.some((address) => hasAddress(entry, spec.network, address));
 }
 
 type Place = { readonly network: Network; readonly root: Network; readonly segment: Segment };

@@ -1,7 +1,7 @@
 // Agents as processes on real disks: a full one under the state directory, one directory for two agents, and agents
 // whom the server says no.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
@@ -100,6 +100,33 @@ describe("an agent and its disk", { skip: whyNoKernelTests() ?? false, timeout: 
     assert.equal((await attach("routed", netns, "another")).status, 201);
     assert.equal((await ask("DELETE", `/v1/attachments/${a.endpoint}`)).status, 204);
     await agreed(cluster, "h1");
+  });
+
+  test("while another directory covers its own, an agent attaches nothing, and says so", async () => {
+    const view = join(cluster.folder, "view");
+    mkdirSync(view);
+    await must("mount", "--bind", state, view);
+    const told = async (wanted: boolean) => {
+      const { hosts } = await cluster.status();
+      return hosts[0]?.status?.conditions.some((line) => line.includes("was removed, moved or replaced")) === wanted;
+    };
+    const netns = await cluster.addWorkloadNetns("covered");
+    const body = { network: "routed", netns: `/run/netns/${netns}`, owner: "covered" };
+    try {
+      await must("mount", "-t", "tmpfs", "weft-test", state);
+      const refused = await call(join(view, "agent.sock"), "POST", "/v1/attachments", body);
+      assert.deepEqual([refused.status, refused.body.reason], [503, "unavailable"], JSON.stringify(refused.body));
+      assert.match(refused.body.detail, /ESTALE/);
+      assert.doesNotMatch(await must("ip", "-n", netns, "-o", "link"), /eth0/);
+      assert.deepEqual(readdirSync(state), [], "what another agent may have is left alone");
+      await until("it is told", () => told(true), 45_000);
+    } finally {
+      await run("umount", "-l", state);
+      await run("umount", "-l", view);
+    }
+    assert.equal((await ask("POST", "/v1/attachments", body)).status, 201);
+    await until("it is told no more", () => told(false), 45_000);
+    assert.equal((await ask("DELETE", "/v1/attachments/covered.eth0")).status, 204);
   });
 
   test("two agents cannot have one state directory; the first is not disturbed", async () => {

@@ -30,7 +30,7 @@ async function attached(
   host: Host,
   network: string,
   name: string,
-  more: { readonly securityGroups?: readonly string[] } = {},
+  more: { readonly securityGroups?: readonly string[]; readonly addresses?: readonly string[] } = {},
 ): Promise<readonly string[] | string> {
   const netns = `/run/netns/${name}` as const;
   if (!host.workloads.has(netns)) host.kernel.addWorkload(netns);
@@ -119,6 +119,34 @@ test("a port that the journal lost, on a disk that takes nothing, keeps nothing 
   host.workloads.delete("/run/netns/near3");
   await world.assertConverged("with room");
 });
+
+for (const [name, isServerAway] of [
+  ["which the server knows", false],
+  ["of which the server never heard", true],
+] as const)
+  test(`an older journal brings back nothing whose address is now another's, ${name}`, async () => {
+    const { world, host } = await cluster(17);
+    await attached(world, host, "near", "stays");
+    const address = await attached(world, host, "near", "ended");
+    await world.clock.advance(10_000);
+    const old = new Map(host.entries);
+    if (isServerAway) world.killServer();
+    await host.running?.door.detach("ended.eth0");
+    await world.clock.advance(5_000);
+    assert(Array.isArray(address));
+    assert.deepEqual(await attached(world, host, "near", "later", { addresses: address }), address);
+    await world.clock.advance(10_000);
+    const ports = await host.kernel.ports();
+    await loseJournal(world, host, async () => {
+      for (const [key, entry] of old) host.entries.set(key, entry);
+    });
+    assert.deepEqual(await host.kernel.ports(), ports);
+    assert.deepEqual(host.kernel.linkNames("/run/netns/ended"), ["lo"]);
+    await world.heal();
+    assert.deepEqual([...host.entries.keys()].toSorted(), ["later.eth0", "stays.eth0"]);
+    assert.deepEqual(host.running?.agent.report.conditions, []);
+    await world.assertConverged(name);
+  });
 
 /** Kills the agent, loses its journal, starts it again. */
 async function loseJournal(world: World, host: Host, harm: () => Promise<unknown> = async () => undefined) {
