@@ -287,7 +287,6 @@ function inNs(ns: Ns): string {
 }
 /** As `ip netns` lists it; a workload's by its path unless it is one of those. */
 function nsName(ns: Ns): string {
-  if (ns === "host") return "host";
   if (ns.startsWith("vrf:")) return `weft-${ns.slice(4)}`;
   return ns.startsWith("/run/netns/") ? ns.slice("/run/netns/".length) : ns;
 }

@@ -201,3 +201,24 @@ test("a database without a table, where a cluster's store was, is no new one", a
   assert.equal(store.cluster, "next");
   await store.close();
 });
+
+test("an empty file beside a log is no new store, and the log stays", async () => {
+  const [path, other] = [newPath(), newPath()];
+  const store = openSqliteStore(other);
+  await store.commit([putting(host("h1"))]);
+  copyFileSync(`${other}-wal`, `${path}-wal`);
+  await store.close();
+  const log = readFileSync(`${path}-wal`);
+  assert.ok(log.length > 0);
+  for (const make of [() => {}, () => writeFileSync(path, "")]) {
+    make();
+    assert.throws(
+      () => openSqliteStore(path),
+      (error) => refusal("unavailable")(error) && /gone or empty.*its log .*-wal is there/.test(String(error)),
+    );
+    assert.deepEqual(readFileSync(`${path}-wal`), log);
+  }
+  // One that is empty says nothing.
+  writeFileSync(`${path}-wal`, "");
+  await openSqliteStore(path).close();
+});

@@ -289,3 +289,28 @@ test("a Fault of the agent's has a code, and says why and what to do", () => {
   assert.equal(refusalOf(Object.assign(new Error("ENOSPC: full"), { syscall: "write" })).code, "io");
   assert.equal(refusalOf(new TypeError("undefined is not a function")).code, "internal");
 });
+
+test("what is said back of a value is not longer than a line or two", () => {
+  const long = "x".repeat(5000);
+  const saidOf = (call: () => unknown): string => {
+    try {
+      call();
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return assert.fail("not refused");
+  };
+  const cut = (length: number) => "x".repeat(length);
+  assert.equal(
+    saidOf(() => ask({ ...CONF, name: ` ${long}` })),
+    `name: " ${cut(79)}" cannot be a name`,
+  );
+  assert.equal(
+    saidOf(() => ask(CONF, { CNI_CONTAINERID: long })),
+    `CNI_CONTAINERID is invalid: "${cut(80)}"`,
+  );
+  assert.equal(
+    saidOf(() => ask({ ...CONF, mtu: long })),
+    `mtu is not supported: "${cut(199)}`,
+  );
+});
