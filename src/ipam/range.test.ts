@@ -202,3 +202,18 @@ test("10,000 sequences of takes, gives and blocks: the next free lease is the na
   );
   assert.ok(given > 20_000, `only ${given} leases were given`);
 });
+
+test("a lease behind the last MAC of its range does not ask for the MAC that would come next", () => {
+  const plan = planOf({ name: "a", type: "ip4", first: "10.0.0.4", mac: "02:ff:ff:ff:ff:fe", size: 5 });
+  const next = macValue("03:00:00:00:00:00");
+  const [none, mac] = [new Intervals(), new Intervals()];
+  mac.take(next);
+  const kept: Excluded = { 4: [], 6: [], mac: [next] };
+  const nothing: Excluded = { 4: [], 6: [], mac: [] };
+  for (const index of [2n, 3n]) {
+    assert.equal(isExcluded(plan, kept, index), false);
+    assert.equal(freeIndex(plan, { 4: none, 6: none, mac: none }, kept, index), index);
+    assert.equal(freeIndex(plan, { 4: none, 6: none, mac }, nothing, index), index);
+  }
+  assert.equal(isExcluded(plan, { ...nothing, mac: [next - 1n] }, 1n), true);
+});
