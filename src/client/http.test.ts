@@ -1,6 +1,6 @@
 // The client against real sockets: what arrives, and what a person is told when nothing does.
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createRawServer, type Server } from "node:net";
@@ -276,6 +276,17 @@ test("a line arrives when it is sent, not when the answer ends", async () => {
     assert.deepEqual(line, { n: 1 });
     break;
   }
+});
+
+test("whoever asks for lines again and again with one signal leaves nothing on it", async () => {
+  const client = await serving((_, response) => void response.end('{"n":1}\n'));
+  const refused = await serving((_, response) => void response.writeHead(503).end());
+  const { signal } = new AbortController();
+  for (let n = 0; n < 3; n++) {
+    assert.deepEqual(await collect(client.lines(get, signal)), [{ n: 1 }]);
+    await assert.rejects(collect(refused.lines(get, signal)), fault("unavailable"));
+  }
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
 test("lines end quietly with the signal: before, while waiting for the head, or for a line", async () => {

@@ -1,6 +1,7 @@
 // The mirror against a server that says, step by step, what a test wants: histories that it names, questions, restored
 // backups, and the times at which it is asked again.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { settle, VirtualClock } from "../../test/sim/clock.ts";
 import { Fault, type Reason } from "../model/fault.ts";
@@ -196,6 +197,8 @@ test("a server that is away is asked after 0.2 s, then ever later, at most after
     const waits = server.askedAtMs.slice(1).map((ms, i) => ms - (server.askedAtMs[i] ?? 0));
     const expected = [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000].map((ms) => ms * share);
     assert.deepEqual(waits.slice(0, expected.length), expected);
+    // All these attempts leave nothing behind them.
+    assert.ok(getEventListeners(server.stop.signal, "abort").length <= 3);
     // Whatever is heard begins the count anew.
     server.lists = [at(5)];
     server.isMute = false;
@@ -239,4 +242,17 @@ test("many changes that nobody asks for are all there when somebody does", async
   const { hosts, revision } = mirror.snapshot() ?? assert.fail();
   assert.deepEqual([hosts.length, new Set(hosts.map(({ name }) => name)).size, revision], [9_001, 9_001, 4]);
   server.stop.abort();
+});
+
+test("a mirror that is told to stop does so, also while the server does not answer", async () => {
+  const { clock, transport } = new Server();
+  const mute = { ...transport, snapshot: () => new Promise<Snapshot>(() => undefined) };
+  const mirror = new Mirror({ transport: mute, clock, random: half });
+  const stop = new AbortController();
+  let isRunning = true;
+  void mirror.run(stop.signal).then(() => (isRunning = false));
+  await settle();
+  stop.abort();
+  await settle();
+  assert.deepEqual([isRunning, mirror.isSynced, mirror.problem], [false, false, undefined]);
 });

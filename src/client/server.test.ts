@@ -291,6 +291,14 @@ test("the agent's socket: attach, list, detach, status", async (t) => {
   ]);
 });
 
+test("a detach that the agent refuses is refused", async (t) => {
+  const busy = new Fault("in-use", { what: "the port is busy", fix: "wait" });
+  const { socket } = await scripted(t, ({ line }) => (line.startsWith("DELETE") ? busy : {}));
+  const agent = agentClient(socket);
+  await assert.rejects(agent.detach("web.eth0"), fault("in-use"));
+  agent.close();
+});
+
 test("who does not answer is called by name, with what to do about it", async () => {
   const path = join(tmpdir(), `weft-nobody-${process.pid}.sock`);
   await assert.rejects(agentClient(path).status(), /cannot reach the agent.*no such socket.*weft agent/);

@@ -30,6 +30,19 @@ test("an address without a scheme, or with what nobody reads, is refused with wh
     );
 });
 
+test("what nobody reads is the reason, and the address without it what to do", () => {
+  assert.throws(
+    () => serverUrl("https://me@weft.example/?host=h1#x", "--server"),
+    (error) => {
+      assert.ok(error instanceof Fault);
+      const { what, why, fix } = error.detail;
+      assert.equal(what, '"https://me@weft.example/?host=h1#x" is not the address of a server');
+      assert.deepEqual([why, fix], ['"me?host=h1#x" means nothing here', "write https://weft.example"]);
+      return true;
+    },
+  );
+});
+
 /** A port that answers every connection with these bytes, and ends it. */
 async function answering(bytes: Uint8Array): Promise<number> {
   const server = createServer((socket) => {

@@ -338,3 +338,16 @@ test("a server has begun its piece of history before it hears anybody", async ()
   const { pieces } = JSON.parse(store.secret("history") ?? "") as { pieces: { id: string }[] };
   assert.equal((await control.snapshot(HOST)).history, pieces.at(-1)?.id);
 });
+
+test("a write that comes while another is made durable has its turn, also when nothing comes after it", async () => {
+  const { store, disk } = slow();
+  const lab = await openLab(store);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  disk.before = () => promise;
+  const first = lab.put("red", v4("10.8.0.0/16"));
+  await turns();
+  const second = lab.put("blue", v4("10.7.0.0/16"));
+  await turns();
+  resolve();
+  assert.deepEqual([(await first).revision, (await second).revision], [1, 2]);
+});
