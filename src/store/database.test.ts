@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -136,6 +137,18 @@ for (const file of ["", "-wal", "-shm", ".lock"])
       );
       await again.close();
     });
+
+test("the lock takes no room: a server has to start on a disk without any", async () => {
+  const path = newPath();
+  const store = openSqliteStore(path);
+  const beside = readdirSync(directory).filter((name) => join(directory, name).startsWith(`${path}.lock`));
+  assert.deepEqual(
+    beside.map((name) => statSync(join(directory, name)).size),
+    [0],
+  );
+  assert.throws(() => openSqliteStore(path), refusal("in-use"));
+  await store.close();
+});
 
 test("each write is on the disk before it is acknowledged", async () => {
   const path = newPath();

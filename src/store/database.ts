@@ -82,7 +82,8 @@ function lockFile(lockPath: string, path: string): DatabaseSync {
   try {
     const lock = openPrivate(lockPath);
     try {
-      lock.exec("BEGIN EXCLUSIVE");
+      // Its journal in memory: a header of 512 bytes would keep a server from starting on a full disk.
+      lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
       return lock;
     } catch (error) {
       lock.close();
