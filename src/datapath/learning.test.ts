@@ -2,8 +2,9 @@
 // makes of it is test/netns/learning.kernel.test.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type NetworkSpec, type Resource, snapshotOf } from "../model/resource.ts";
+import { type NetworkSpec, type Resource, type ResourceOf, snapshotOf } from "../model/resource.ts";
 import { compile } from "./compile.ts";
+import { learningChains } from "./learning.ts";
 
 const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 
@@ -83,4 +84,46 @@ test("where nothing else is filtered, learning and flooding are", () => {
   const { words, elements } = builtFor(open);
   assert.deepEqual(words, ALL);
   assert.deepEqual(elements.sort(), FLOODED);
+});
+
+test("the chains that bound learning, whole: with floods, without, and where nothing else has marked a port", () => {
+  const of = (spoofing: NetworkSpec["spoofing"], isOpen: boolean) =>
+    learningChains([{ spec: { spoofing } } as ResourceOf<"network">], isOpen);
+  const copies = (hook: string, from: string, over: string) => `chain ${hook} {
+  type filter hook ${hook} priority 0; policy accept;
+  oifname != @floods accept
+  ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 accept
+  oifname . @ll,0,48 @macs accept
+  oifname . @ll,0,48 @heard accept
+  update @copies { ${from} . oifname limit rate 2000/second burst 2000 packets } accept
+  ${over}
+}
+`;
+  const sets = `set shares { typeof iifname . @ll,48,48; size 65536; flags dynamic,timeout; }
+set newcomers { type ifname; size 65535; flags dynamic,timeout; timeout 65m; }
+`;
+  const heard = `set heard { typeof iifname . @ll,48,48; size 65536; flags dynamic,timeout; }
+chain heard {
+  iifname @floods update @heard { iifname . @ll,48,48 timeout 5m }
+}
+`;
+  const sources = (known: string, then: string) => `chain sources {
+  type filter hook prerouting priority -200; policy accept;
+  ${known} ${then}
+  iifname . @ll,48,48 @macs accept
+  iifname . @ll,48,48 @shares ${then}
+  update @newcomers { iifname limit rate over 2/minute burst 128 packets } goto drop_15
+  add @shares { iifname . @ll,48,48 timeout 55m } ${then}
+  goto drop_15
+}
+`;
+  const flooding = `set copies { type ifname . ifname; size 65535; flags dynamic,timeout; timeout 1m; }
+${copies("forward", "iifname", "goto drop_8")}${copies("output", "oifname", "drop")}`;
+  const [marked, open] = ["meta mark & 0x01000000 == 0", 'iifname != "wp*"'];
+  const both = { mac: true, broadcasts: true };
+  assert.equal(of(both, false), sets + heard + sources(marked, "goto heard") + flooding);
+  assert.equal(of(both, true), sets + heard + sources(open, "goto heard") + flooding);
+  assert.equal(of({ mac: true }, false), sets + sources(marked, "accept"));
+  assert.equal(of({ mac: true }, true), sets + sources(open, "accept"));
+  assert.equal(of({ broadcasts: true }, false), "");
 });
