@@ -33,7 +33,7 @@ const vrf = (name: string, index: number) =>
     vtepMacOui: "70:b3:d5",
   });
 
-function networkOf(name: string): Resource[] {
+function networkOf(name: string, host: string): Resource[] {
   const [four, six] = SUBNETS[name] ?? assert.fail();
   const common = { driver: "vxlan", vrf: name === "o" ? "other" : "one", masquerade: true, enabled: true };
   if (name === "s") {
@@ -49,13 +49,21 @@ function networkOf(name: string): Resource[] {
   ];
   return [
     resource("network", name, { ...common, ipam: "local", subnets }),
-    resource("block", `${name}.4`, { network: name, host: "h1", cidr: `${ADDRESSES[name]?.[0]}0/24` }),
-    resource("block", `${name}.6`, { network: name, host: "h1", cidr: `${ADDRESSES[name]?.[1]}/64` }),
+    resource("block", `${name}.4`, { network: name, host, cidr: `${ADDRESSES[name]?.[0]}0/24` }),
+    resource("block", `${name}.6`, { network: name, host, cidr: `${ADDRESSES[name]?.[1]}/64` }),
   ];
 }
 
-/** Routes of a workload whose interfaces (eth0, eth1, …) are in these networks, as `DESTINATION INTERFACE`. */
-function routes(family: 4 | 6, interfaces: readonly string[], more: Readonly<Record<string, object>> = {}): string[] {
+/**
+ * Routes of a workload whose interfaces (eth0, eth1, …) are in these networks, as `DESTINATION INTERFACE`. Blocks of the
+ * network `away` are another host's.
+ */
+function routes(
+  family: 4 | 6,
+  interfaces: readonly string[],
+  more: Readonly<Record<string, object>> = {},
+  away = "",
+): string[] {
   const endpoints = interfaces.map((network, i) => {
     const addresses = (ADDRESSES[network] ?? []).map((start) => `${start}${i + 2}`);
     const mac = `02:00:00:00:00:0${i}`;
@@ -66,7 +74,7 @@ function routes(family: 4 | 6, interfaces: readonly string[], more: Readonly<Rec
     vrf("one", 0),
     vrf("other", 1),
     resource("host", "h1", { underlay: "172.31.77.11", underlayMtu: 1500, order: 0 }),
-    ...Object.keys(SUBNETS).flatMap(networkOf),
+    ...Object.keys(SUBNETS).flatMap((name) => networkOf(name, name === away ? "h2" : "h1")),
   ];
   const both = [[...rest, ...endpoints], [...rest, ...endpoints].toReversed()].map((resources) =>
     [...compile(snapshotOf("test", 1, resources), "h1").values()]
@@ -106,6 +114,11 @@ for (const family of [4, 6] as const) {
       routes(family, ["a", "b"], { eth0: { defaultRoute: false } }),
       [`${all} eth1`, `${a} eth0`].sort(),
     );
+  });
+
+  test(`IPv${family}: an interface whose block is another host's by now leads nowhere, and others lead for it`, () => {
+    const off = { eth0: { defaultRoute: false }, eth1: { defaultRoute: false } };
+    assert.deepEqual(routes(family, ["b", "a"], off, "b"), rest(["a eth1", "c eth1", "s eth1"]));
   });
 
   test(`IPv${family}: two VRFs with one subnet: one interface has the route, because the kernel has one`, () => {
