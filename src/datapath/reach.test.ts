@@ -55,8 +55,8 @@ function networkOf(name: string, host: string): Resource[] {
 }
 
 /**
- * Routes of a workload whose interfaces (eth0, eth1, …) are in these networks, as `DESTINATION INTERFACE`. Blocks of the
- * network `away` are another host's.
+ * Routes of a workload whose interfaces (eth0, eth1, …) are in these networks, as `DESTINATION INTERFACE`. Blocks of
+ * the network `away` are another host's.
  */
 function routes(
   family: 4 | 6,

@@ -235,3 +235,13 @@ test("an empty file beside a log is no new store, and the log stays", async () =
   writeFileSync(`${path}-wal`, "");
   await openSqliteStore(path).close();
 });
+
+test("a closed store refuses a write because it is closed, also one of nothing", async () => {
+  const store = openSqliteStore(newPath());
+  await store.close();
+  for (const commits of [[putting(host("h1"))], []])
+    await assert.rejects(
+      store.commit(commits),
+      (error) => refusal("unavailable")(error) && /the store is closed/.test(String(error)),
+    );
+});
