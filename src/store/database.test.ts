@@ -44,6 +44,8 @@ test("what SQLite says becomes what a person can do; extended codes are their pr
       assert.match(fault.message, words);
       assert.equal(fault.detail.where, "/var/store.db");
     }
+  // SQLITE_IOERR_SHMSIZE, with which a start on a full disk ends.
+  assert.match(String(said({ errcode: 10 | (19 << 8) })), /no room: the disk is full/);
   const failed = said({ syscall: "open" });
   assert(failed instanceof Fault && failed.reason === "unavailable" && /said/.test(failed.message));
 });

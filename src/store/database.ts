@@ -242,13 +242,25 @@ const MEANING: Readonly<Record<number, Meaning>> = {
   14: CANNOT_OPEN,
 };
 const NOT_A_DATABASE = 26;
+/** SQLITE_IOERR_SHMSIZE: a primary code of a disk that failed, and mostly a disk that is full. */
+const NO_ROOM_FOR_SHM = 10 | (19 << 8);
+const NO_ROOM: Meaning = {
+  reason: "unavailable",
+  why: "its -shm file has no room: the disk is full",
+  fix: "free some space (64 KB are enough to start), then start again",
+};
+
+function meaningOf(extended: number): Meaning | undefined {
+  return extended === NO_ROOM_FOR_SHM ? NO_ROOM : MEANING[extended & 0xff];
+}
 
 /** What an error of SQLite or of the file system means here; a Fault or a bug passes unchanged. */
 export function faultOfSqlite(error: unknown, path: string): unknown {
   if (error instanceof Fault || !(error instanceof Error)) return error;
-  const code = "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : undefined;
+  const extended = "errcode" in error && typeof error.errcode === "number" ? error.errcode : undefined;
+  const code = extended === undefined ? undefined : extended & 0xff;
   if (code === NOT_A_DATABASE) return notAStore(path, "it is not a database", error);
-  const meaning = "syscall" in error ? { ...CANNOT_OPEN, why: error.message } : MEANING[code ?? 0];
+  const meaning = "syscall" in error ? { ...CANNOT_OPEN, why: error.message } : meaningOf(extended ?? 0);
   if (meaning === undefined) return error;
   const { reason, why, fix } = meaning;
   return new Fault(reason, { what: "cannot use the store", why, where: path, fix }, { cause: error });
