@@ -92,6 +92,12 @@ test("pages: every resource once, in order of names", async () => {
     assert.ok(pages < 4);
   }
   assert.deepEqual(seen, names.toSorted());
+  for (const [limit, cursor] of [
+    [4, "d"],
+    [5, undefined],
+    [6, undefined],
+  ] as const)
+    assert.equal((await ask("GET", `/v1/networks?limit=${limit}`)).body.cursor, cursor, `of ${limit}`);
   assert.deepEqual(
     (await ask("GET", "/v1/networks?cursor=bb")).body.items.map((each: { name: string }) => each.name),
     ["c", "d", "e"],
