@@ -217,3 +217,14 @@ test("a lease behind the last MAC of its range does not ask for the MAC that wou
   }
   assert.equal(isExcluded(plan, { ...nothing, mac: [next - 1n] }, 1n), true);
 });
+
+test("the spans of a range are everything from its first lease to its last, by space", () => {
+  const both = planOf({ name: "a", type: "ip4-6-static", first: "10.0.0.4", first6: "fd00::5", size: 3 });
+  assert.deepEqual(spansOf(both), {
+    4: { first: 0x0a00_0004n, last: 0x0a00_0006n },
+    6: { first: (0xfd00n << 112n) + 5n, last: (0xfd00n << 112n) + 7n },
+    mac: { first: 0x0200_0a00_0004n, last: 0x0200_0a00_0006n },
+  });
+  const frames = planOf({ name: "a", type: "ether", mac: "02:00:00:00:00:03", size: 6 });
+  assert.deepEqual(spansOf(frames), { mac: { first: 0x0200_0000_0003n, last: 0x0200_0000_0008n } });
+});
