@@ -134,7 +134,9 @@ test("detaching: a host removes its own, an administrator asks for it", async ()
   assert.deepEqual((await detach("web.eth0", ADMIN)()).changes, []);
   // A repeated claim does not take the request back, and a new workload has to wait.
   assert.equal((await lab.attach("blue", "h1", "web")).spec.detaching, true);
-  await refuses(lab, "name-taken", /being detached/, () => lab.attach("blue", "h1", "web", { netns: "/other" }));
+  await refuses(lab, "name-taken", /"web\.eth0" exists: it is being detached/, () =>
+    lab.attach("blue", "h1", "web", { netns: "/other" }),
+  );
   await detach("web.eth0", by("h1"))();
   assert.deepEqual((await lab.snapshot()).endpoints, []);
 });
