@@ -431,6 +431,15 @@ describe("moves", () => {
     await end();
   });
 
+  test("that one cannot be made is told again, if the server did not hear it", async () => {
+    const { done, says, logged, end } = host([OLD], [move("web.eth0")]);
+    says.refuses.set("web b", "exhausted").set("tell", "unavailable");
+    assert.deepEqual(await done(), ["attach web.eth1 b", "tell m~web.eth0 failed"]);
+    assert.deepEqual(logged, ["members"]);
+    assert.deepEqual(await done(300), ["attach web.eth1 b", "tell m~web.eth0 failed"]);
+    await end();
+  });
+
   test("one that only waits is not told as failed", async () => {
     for (const reason of ["unavailable", "in-use", "not-synced", "timeout", "internal"] as const) {
       const { told, done, says, unjoined, end } = host([OLD], [move("web.eth0")]);
