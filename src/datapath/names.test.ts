@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deviceName } from "../model/device.ts";
-import { portMac, portName, shaperName } from "./names.ts";
+import { alias, portMac, portName, shaperName } from "./names.ts";
 
 test("an endpoint's names are those of all versions", () => {
   for (const [endpoint, tail, mac] of [
@@ -29,4 +29,12 @@ test("the digits of a hash are its number, whatever the number", () => {
     const low = (value & 0xff_ffff_ffffn).toString(16).padStart(10, "0");
     assert.equal(mac, `fe:${low.match(/../g)?.join(":")}`);
   }
+});
+
+test("an alias is as long as the kernel takes, in whole characters", () => {
+  assert.equal(alias("endpoint", "web.eth0"), "weft:endpoint:web.eth0");
+  assert.equal(alias("endpoint", "x".repeat(240)), `weft:endpoint:${"x".repeat(240)}`);
+  assert.equal(alias("endpoint", "x".repeat(241)), `weft:endpoint:${"x".repeat(240)}`);
+  assert.equal(alias("endpoint", "ü".repeat(300)), `weft:endpoint:${"ü".repeat(120)}`);
+  assert.equal(alias("endpoint", `x${"😀".repeat(100)}`), `weft:endpoint:x${"😀".repeat(59)}`);
 });

@@ -121,6 +121,10 @@ for (const family of [4, 6] as const) {
     assert.deepEqual(routes(family, ["b", "a"], off, "b"), rest(["a eth1", "c eth1", "s eth1"]));
   });
 
+  test(`IPv${family}: an endpoint of another host at the same path is another workload's`, () => {
+    assert.deepEqual(routes(family, ["a", "b"], { eth0: { host: "h2" } }), [`${all} eth1`]);
+  });
+
   test(`IPv${family}: two VRFs with one subnet: one interface has the route, because the kernel has one`, () => {
     const off = { eth0: { defaultRoute: false }, eth1: { defaultRoute: false } };
     const got = routes(family, ["b", "o"], off);
