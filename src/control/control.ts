@@ -387,5 +387,7 @@ export class Control {
   /** Finishes what was asked, refuses the rest, ends every host's watch. */
   async close(): Promise<void> {
     await this.#committer.close();
+    const secret = this.#histories.withdrawing();
+    if (secret !== undefined) await this.#store.commit([], [secret]).catch(() => undefined);
   }
 }

@@ -122,3 +122,25 @@ test("the newest ten thousand pieces and acceptances are kept", async () => {
   assert.deepEqual([kept.pieces.length, kept.pieces[0]?.id, kept.pieces.at(-1)?.id], [10_000, "p1", histories.current]);
   assert.deepEqual([kept.accepted.length, kept.accepted[0], kept.accepted.at(-1)], [10_000, "h p1", "h1 theirs"]);
 });
+
+test("a piece that nobody was told of, and that has nothing in it, is withdrawn", async () => {
+  const { at, open, keep, store } = storeAt();
+  const first = open();
+  await keep(first.beginning());
+  const known = first.current ?? "";
+  assert.equal(first.withdrawing(), undefined, "a host may know it");
+  const pieces = () => (JSON.parse(store.secret("history") ?? "{}") as { pieces: { id: string }[] }).pieces.length;
+  for (let start = 0; start < 3; start++) {
+    const histories = open();
+    assert.equal(histories.withdrawing(), undefined, "it began nothing");
+    await keep(histories.beginning());
+    assert.equal(pieces(), 2);
+    at.revision++;
+    assert.equal(histories.withdrawing(), undefined, "something was written");
+    at.revision--;
+    const secret = histories.withdrawing();
+    await store.commit([], secret === undefined ? [] : [secret]);
+    assert.equal(pieces(), 1);
+  }
+  assert.equal(isKnown(open(), known, 0), true);
+});

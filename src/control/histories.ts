@@ -31,6 +31,7 @@ export class Histories {
   readonly #refused = new Map<string, Refused>();
   #kept: Kept;
   #isBegun = false;
+  #isTold = false;
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -41,6 +42,7 @@ export class Histories {
 
   /** The piece that is being written; undefined for a store to which no server could ever write. */
   get current(): string | undefined {
+    this.#isTold = true;
     return this.#kept.pieces.at(-1)?.id;
   }
 
@@ -54,6 +56,16 @@ export class Histories {
     return this.#change({ ...this.#kept, pieces: [...this.#kept.pieces, piece].slice(-KEPT_MAX) }, () => {
       this.#isBegun = true;
     });
+  }
+
+  /**
+   * Without the piece that this life began, if nobody was told of it and nothing is in it: a server that cannot listen,
+   * and is started again and again, must not push out the pieces that hosts know. Undefined if it stays.
+   */
+  withdrawing(): Secret | undefined {
+    const { pieces } = this.#kept;
+    const isUnknown = this.#isBegun && !this.#isTold && pieces.at(-1)?.from === this.#store.revision;
+    return isUnknown ? { key: KEY, value: JSON.stringify({ ...this.#kept, pieces: pieces.slice(0, -1) }) } : undefined;
   }
 
   /** The same for what a person says: the host, or every host that was refused lately, may follow this history. */

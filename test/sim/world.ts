@@ -99,6 +99,8 @@ export class World {
   readonly #disks: string | undefined;
   #uids = 0;
   #expiring = new AbortController();
+  /** What is left of a killed server writes nothing more. */
+  #endLife: () => void = () => undefined;
 
   /** With `liveness`, the server also sweeps. Journals are files in the folder `disks`, if there is one. */
   constructor(random: (n: number) => number, liveness?: LivenessSettings, disks?: string) {
@@ -150,7 +152,15 @@ export class World {
     const entropy = { uid, token: () => `host-token-of-the-simulation-${++this.#uids}` };
     const later = (run: () => void): void => void this.clock.sleep(5).then(run);
     const liveness = this.#liveness === undefined ? {} : { liveness: this.#liveness };
-    this.control = await Control.open(this.store, {
+    const life = { hasEnded: false };
+    this.#endLife = () => void (life.hasEnded = true);
+    const store: Store = Object.create(this.store, {
+      commit: {
+        value: (...commit: Parameters<Store["commit"]>) =>
+          life.hasEnded ? Promise.reject(away()) : this.store.commit(...commit),
+      },
+    });
+    this.control = await Control.open(store, {
       clock: this.wall.started(),
       entropy,
       history: 64,
@@ -189,6 +199,7 @@ export class World {
     const dead = this.control;
     this.control = undefined;
     this.#expiring.abort();
+    this.#endLife();
     void dead?.close();
   }
 
