@@ -55,6 +55,11 @@ function wishOf({ spec: { qos, securityGroups, allowedAddresses } }: Endpoint): 
   };
 }
 
+/** Somebody other than its host wants it to go. */
+function isToGo(endpoint: Endpoint | undefined): boolean {
+  return endpoint?.spec.detaching === true;
+}
+
 function isSameWish(a: Endpoint | undefined, b: Endpoint): boolean {
   const [was, is] = [a?.spec, b.spec];
   // Mostly there are none.
@@ -165,7 +170,7 @@ export function isSameElsewhere(was: readonly Endpoint[], is: readonly Endpoint[
   for (const endpoint of now) {
     if (endpoint.spec.host !== host) continue;
     const old = own.get(endpoint.name);
-    if (old !== endpoint && !isSameWish(old, endpoint)) return false;
+    if (old !== endpoint && (!isSameWish(old, endpoint) || isToGo(old) !== isToGo(endpoint))) return false;
   }
   // Side by side, because a list of the others for each attach would be as long as the network.
   let i = 0;

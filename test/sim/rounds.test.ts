@@ -70,6 +70,16 @@ test("a kernel that refuses is asked again after a pause, and the server is told
     await scene.assertClean("taken again");
   }));
 
+test("an endpoint that an administrator detaches goes at once", () =>
+  onScene(async (scene) => {
+    const name = "first-routed.eth0";
+    await scene.write({ verb: "detach", endpoint: name, by: ADMIN });
+    await scene.world.clock.advance(1_000);
+    assert.equal(await scene.hasPort(name), false);
+    assert.deepEqual([scene.journal(name), await scene.lease(name)], [undefined, undefined]);
+    await scene.assertClean("detached");
+  }));
+
 test("a server that refuses what the journal has is asked again after a pause, and people are told why", () =>
   onScene(async (scene) => {
     const { control } = scene.world;
