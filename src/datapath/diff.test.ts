@@ -133,6 +133,16 @@ test("a namespace takes all that is in it along, a link all that is on it, at bo
   ]);
 });
 
+test("an uplink writes checksums before a table lets more out of it; otherwise tables come first", () => {
+  const { master: _, ...plain } = PORT;
+  const made: KernelObject = { ...plain, makesChecksums: true };
+  const opened: KernelObject = { ...TABLE, digest: "b" };
+  assert.deepEqual(kinds([plain, TABLE], [made, opened]), ["set veth", "set nft"]);
+  assert.deepEqual(kinds([made, opened], [plain, TABLE]), ["set nft", "set veth"]);
+  assert.deepEqual(kinds([{ ...plain, mtu: 0 }, TABLE], [made, opened]), ["set nft", "set veth"], "it is down");
+  assert.deepEqual(kinds([TABLE], [made, opened]), ["set nft", "add veth"]);
+});
+
 test("what is wanted no more and has no absent state stays: a sysctl", () => {
   assert.deepEqual(plan([{ kind: "sysctl", ns: "host", key: "ipv4/ip_forward", value: "1" }], []), []);
 });

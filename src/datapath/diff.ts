@@ -90,11 +90,18 @@ const LAYER: Readonly<Record<ObjectKind, number>> = {
 
 function rankOf(op: Op, moved: ReadonlySet<string>): number {
   const layer = LAYER[op.object.kind];
+  if (isSealed(op)) return LAYER.nft - 0.5;
   if (op.op !== "remove") return layer;
   // Before the shaper goes that it leads to: frames redirected to nowhere are lost.
   if (op.object.kind === "redirect") return -20;
   if (op.object.kind === "route" && moved.has(placeOf(op.object))) return layer - 0.5;
   return isLink(op.object) ? -layer : 20 - layer;
+}
+
+/** An uplink writes checksums before the host's table lets more out of it, if nothing else of it changes. */
+function isSealed(op: Op): boolean {
+  if (op.op !== "set" || op.object.kind !== "veth" || op.from.kind !== "veth") return false;
+  return op.object.makesChecksums === true && isEqual({ ...op.from, makesChecksums: true }, op.object);
 }
 
 /** Equal as values; tables by their digest alone, because the kernel cannot give a body back. */

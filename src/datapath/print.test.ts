@@ -93,6 +93,14 @@ test("a link is changed field by field, and its far end in the workload's namesp
     "ip -n web link set eth0 address 02:00:00:00:00:09",
   ]);
   const { master: _, ...alone } = PORT;
+  const checksums = (tx: string) => `ip netns exec weft-blue ethtool -K wp1 tx ${tx}`;
+  const made: ObjectOf<"veth"> = { ...alone, makesChecksums: true };
+  assert.deepEqual(changed<ObjectOf<"veth">>(alone, { makesChecksums: true }), [checksums("off")]);
+  assert.deepEqual(printOp({ op: "set", from: made, object: alone }), [checksums("on")]);
+  assert.deepEqual(
+    added(made).filter((line) => !added(alone).includes(line)),
+    [checksums("off")],
+  );
   assert.deepEqual(changed<ObjectOf<"veth">>(alone, { master: "wb-lan" }).slice(0, 2), [
     `${at} wp1 master wb-lan`,
     `${at} wp1 type bridge_slave learning off flood off`,

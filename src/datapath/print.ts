@@ -115,6 +115,7 @@ function printAdd(o: KernelObject): string[] {
         ...(o.master === undefined
           ? []
           : [`${ip(o.ns)} link set ${o.name} type bridge_slave ${learningOf(o)} group_fwd_mask ${groupsOf(o)}`]),
+        ...(o.makesChecksums === true ? [checksums(o)] : []),
         `${ip(o.peer.ns)} link set ${o.peer.name} up`,
       ];
     case "ifb":
@@ -215,6 +216,8 @@ function printSet(from: KernelObject, to: KernelObject): string[] {
   const far = changed.filter(([field]) => field.startsWith("peer "));
   if (to.kind === "vxlan" && from.kind === "vxlan" && from.floodsArp !== to.floodsArp)
     lines.push(`${bridge(to.ns)} link set dev ${to.name} neigh_suppress ${suppression(to)}`);
+  if (to.kind === "veth" && from.kind === "veth" && from.makesChecksums !== to.makesChecksums)
+    lines.push(checksums(to));
   return to.kind === "veth"
     ? [
         ...lines,
@@ -238,6 +241,11 @@ function linkFields(o: KernelObject): [string, string][] {
   if (o.kind === "bridge") fields.push(["type bridge ageing_time", String(ageingOf(o))]);
   if (o.kind === "veth") fields.push(["peer mtu", String(o.peer.mtu)], ["peer address", o.peer.mac]);
   return fields;
+}
+
+/** Off: nothing behind the device has to write them. */
+function checksums({ ns, name, makesChecksums }: ObjectOf<"veth">): string {
+  return `${inNs(ns)}ethtool -K ${name} tx ${makesChecksums === true ? "off" : "on"}`;
 }
 
 function suppression({ floodsArp }: ObjectOf<"vxlan">): string {

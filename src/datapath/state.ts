@@ -57,6 +57,11 @@ export type Veth = Link & {
   readonly kind: "veth";
   readonly master?: string;
   readonly macs?: Macs;
+  /**
+   * Of an uplink: checksums that a workload left open are written before the packet leaves the near end, so that
+   * filters behind the far end see it as it will be.
+   */
+  readonly makesChecksums?: true;
   readonly peer: { readonly ns: Ns; readonly name: string; readonly mtu: number; readonly mac: string };
 };
 

@@ -38,6 +38,9 @@ export function compileUplink(world: World, vrf: Vrf, networks: readonly Network
       mtu,
       mac: mac(vrf.spec.index, 2),
       alias: alias("uplink", vrf.name),
+      // A checksum is two bytes of the workload's choice, anywhere in the packet: written later, they would be the port
+      // of a tunnel where hosts are open. Elsewhere that port is closed whatever the packet says.
+      ...(vrf.spec.hostAccess ? { makesChecksums: true as const } : {}),
       peer: { ns: "host", name: hostDev, mtu, mac: mac(vrf.spec.index, 1) },
     },
     // The host routes what leaves the uplink. IPv6 forwarding stays the operator's decision: turning it on would make

@@ -291,21 +291,23 @@ class Batch implements Desk {
   }
 
   fdOf(ns: Ns): number {
-    if (ns === "host") return this.#namespaces.host.fd;
-    if (ns.startsWith("vrf:")) {
-      const space = this.#namespaces.vrf(ns.slice(4));
-      if (space !== undefined) return space.fd;
-    } else {
-      const fd = openNetns(ns);
-      if (fd !== undefined) {
-        this.#fds.push(fd);
-        return fd;
-      }
-    }
-    throw new Refused({ class: "missing", message: `there is no network namespace ${ns}` });
+    if (!ns.startsWith("/")) return this.spaceOf(ns).fd;
+    const fd = openNetns(ns);
+    if (fd === undefined) return refuseMissing(ns);
+    this.#fds.push(fd);
+    return fd;
+  }
+
+  spaceOf(ns: Ns): Space {
+    const space = ns === "host" ? this.#namespaces.host : this.#namespaces.vrf(ns.replace("vrf:", ""));
+    return space ?? refuseMissing(ns);
   }
 
   hostNsid(): number {
     return this.#namespaces.hostNsid(this.space);
   }
+}
+
+function refuseMissing(ns: Ns): never {
+  throw new Refused({ class: "missing", message: `there is no network namespace ${ns}` });
 }

@@ -37,6 +37,7 @@ const c = {
   umount2: native("int umount2(const char *, int)"),
   eventfd: native("int eventfd(unsigned int, int)"),
   poll: native("int poll(_Inout_ void *, unsigned long, int)"),
+  ioctl: native("int ioctl(int, unsigned long, const void *)"),
   syscall: native("long syscall(long, int, unsigned int, int)"),
 };
 
@@ -48,6 +49,9 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
+
+const SIOCETHTOOL = 0x8946;
+const IFNAMSIZ = 16;
 
 /** The number of membarrier(2): x86-64 has its own, the others share one. */
 const SYS_MEMBARRIER = arch() === "x64" ? 324 : 283;
@@ -80,6 +84,23 @@ const four = Buffer.alloc(4);
 export function setsockopt(fd: number, level: number, option: number, value: number): void {
   four.writeInt32LE(value);
   check("setsockopt", c.setsockopt(fd, level, option, four, four.length));
+}
+
+/** struct ethtool_value and struct ifreq, which points to it. Memory of their own: it may not move meanwhile. */
+const asked = Buffer.from(new ArrayBuffer(8));
+const ifreq = Buffer.alloc(40);
+/**
+ * A command of ethtool that takes or gives one number, about a device in the namespace of a socket of any kind. Gives
+ * the number.
+ */
+export function ethtool(fd: number, device: string, command: number, value = 0): number {
+  assert(device.length < IFNAMSIZ, `${device} is no name of a device`);
+  asked.writeUInt32LE(command, 0);
+  asked.writeUInt32LE(value, 4);
+  ifreq.fill(0).write(device, "latin1");
+  ifreq.writeBigUInt64LE(koffi.address(asked), IFNAMSIZ);
+  check(`ethtool ${device}`, c.ioctl(fd, SIOCETHTOOL, ifreq));
+  return asked.readUInt32LE(4);
 }
 
 /** Sends the first `length` bytes in one datagram. */

@@ -22,6 +22,8 @@ export type Dump = {
   readonly hops: readonly { readonly dev: string; readonly ip: string }[];
   readonly tunnelFdb: readonly NeighbourInfo[];
   readonly bridgeFdb: readonly NeighbourInfo[];
+  /** Uplinks that write checksums as packets go in, by index. */
+  readonly makesChecksums: ReadonlySet<number>;
   readonly queues: readonly QueueInfo[];
   /** Where everything goes that comes in on a link. */
   readonly redirects: readonly { readonly index: number; readonly target: number }[];
@@ -49,7 +51,8 @@ export function objectsOf(dumps: readonly Dump[]): KernelObject[] {
         far === undefined || farNs === undefined ? undefined : { ns: farNs, link: far.link },
       );
       if (object === undefined) continue;
-      objects.push(object);
+      const isMade = object.kind === "veth" && dump.makesChecksums.has(link.index);
+      objects.push(isMade ? { ...object, makesChecksums: true } : object);
       devices.get(dump)?.set(link.index, { ns, name: link.name });
       if (far !== undefined && farNs !== undefined)
         devices.get(far.dump)?.set(far.link.index, { ns: farNs, name: far.link.name });

@@ -24,6 +24,7 @@ import { type LinkInfo, allLinks, readLink } from "./netlink/link.ts";
 import { type QueueInfo, allQueues, ingressFilters, readQueue, readRedirect } from "./netlink/tc.ts";
 import type { MessageWriter, Received } from "./netlink/wire.ts";
 import type { Nft } from "./nft.ts";
+import { makesChecksums } from "./offload.ts";
 import { type Dump, objectsOf } from "./objects.ts";
 import {
   isOurAddress,
@@ -33,6 +34,7 @@ import {
   isOurRoute,
   isOurTunnelFdb,
   isOurs,
+  isUplink,
   WORKLOAD_MOST,
 } from "./ownership.ts";
 import { readSysctls } from "./sysctl.ts";
@@ -135,6 +137,9 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
     neighbours: entries.filter(isOurNeighbour),
     tunnelFdb: fdb.filter(isOurTunnelFdb),
     bridgeFdb: fdb.filter(isOurBridgeFdb),
+    makesChecksums: new Set(
+      links.filter((link) => isUplink(link) && makesChecksums(space, link.name)).map(({ index }) => index),
+    ),
     ...queuesOf(space, new Set(links.map((link) => link.index))),
   };
 }
@@ -144,7 +149,14 @@ function hopsIn(entries: readonly NeighbourInfo[], linkNames: ReadonlyMap<number
 }
 
 const NO_QUEUES = { queues: [], redirects: [] };
-const NO_ENTRIES = { neighbours: [], hops: [], tunnelFdb: [], bridgeFdb: [], ...NO_QUEUES };
+const NO_ENTRIES = {
+  neighbours: [],
+  hops: [],
+  tunnelFdb: [],
+  bridgeFdb: [],
+  makesChecksums: new Set<number>(),
+  ...NO_QUEUES,
+};
 
 /** Both ends of a pair, the near one first. */
 function pairKey({ index, peer }: Pick<LinkInfo, "index" | "peer">): string {

@@ -41,6 +41,11 @@ export function isRouted({ kind, alias }: Pick<LinkInfo, "kind" | "alias">): boo
   return kind === "bridge" || kind === "vxlan" || (kind === "veth" && !alias.startsWith(ENDPOINT_ALIAS));
 }
 
+/** The end of one that a VRF's namespace has. */
+export function isUplink(link: LinkInfo): boolean {
+  return link.kind === "veth" && isPrimary(link) && isRouted(link);
+}
+
 /** The mark of a veth's far end tells under which name its namespace was entered: one namespace may have many paths. */
 export function peerAlias(ns: Ns): string {
   return cut(`${PEER}${ns}`);

@@ -43,6 +43,7 @@ import {
   readQueue,
 } from "./netlink/tc.ts";
 import { type MessageWriter, ipIn } from "./netlink/wire.ts";
+import { setMakesChecksums } from "./offload.ts";
 import { isKeptByOthers, isOurHop, isOurs, isRouted, peerAlias } from "./ownership.ts";
 
 /** What a step may ask for while it is written. */
@@ -64,6 +65,8 @@ export type Desk = {
   newIndex(ns: Ns, name: string): number;
   /** A descriptor of a namespace, valid until the batch is sent; Refused `missing` if there is none. */
   fdOf(ns: Ns): number;
+  /** The namespace of a VRF or the host while it is open; Refused `missing` if there is none. */
+  spaceOf(ns: Ns): Space;
   /** Id of the host's namespace in this one. */
   hostNsid(): number;
 };
@@ -213,7 +216,9 @@ function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => v
   ];
 }
 
+/** The near end is there by now, and nothing passes before the far one is up. */
 function bringUp(desk: Desk, o: Veth): void {
+  if (o.makesChecksums === true) setMakesChecksums(desk.spaceOf(o.ns), o.name, true);
   setLink(desk.w, desk.seq(), desk.indexOf(o.peer.name), { alias: peerAlias(o.peer.ns), ...forwarding(o) });
 }
 
@@ -249,6 +254,7 @@ function change(desk: Desk, o: Bridge | Vxlan | Veth | Ifb): number {
   const link = desk.link(o.name);
   if (link === undefined) throw new Refused({ class: "missing", message: `there is no link ${o.name} in ${o.ns}` });
   if (!isOurs(link)) throw new Refused({ class: "exists", message: describeLink(link, o.ns) });
+  if (o.kind === "veth" && isRouted(o)) setMakesChecksums(desk.space, o.name, o.makesChecksums === true);
   const mayHaveMaster = o.kind !== "bridge" && o.kind !== "ifb";
   const master = !mayHaveMaster ? undefined : o.master === undefined ? 0 : desk.indexOf(o.master);
   setLink(desk.w, desk.seq(), link.index, {

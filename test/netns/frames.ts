@@ -40,6 +40,17 @@ export function vxlan(ends: Ends, vni: number, inner: Buffer, port = 4789, sourc
   return udp(ends, port, Buffer.concat([head, inner]), sourcePort);
 }
 
+/**
+ * The same for another port, with a checksum that is still to be written: over that port and all behind it, into it,
+ * where it is the tunnel's port. The one of UDP is said not to be there, so no masquerade changes it.
+ */
+export function vxlanBehindSum(ends: Ends, vni: number, inner: Buffer, port = 4789): Buffer {
+  const frame = vxlan(ends, vni, Buffer.concat([inner, Buffer.alloc(2 + (inner.length % 2))]), 5000);
+  frame.writeUInt16BE(0, 40);
+  frame.writeUInt16BE(folded(0xffff - port + 0xffff - sumOf(frame.subarray(36))), frame.length - 2);
+  return frame;
+}
+
 export function icmp(ends: Ends, type: number, content: string | Buffer): Buffer {
   const head = Buffer.alloc(8);
   head[0] = type;
@@ -250,12 +261,19 @@ function summed(ends: Ends, protocol: number, body: Buffer, at: number): Buffer 
 
 /** RFC 1071 over `covered`, written into `body`. */
 function withSum(body: Buffer, covered: Buffer, at: number): Buffer {
+  const out = Buffer.from(body);
+  out.writeUInt16BE(~sumOf(covered) & 0xffff, at);
+  return out;
+}
+
+function sumOf(covered: Buffer): number {
   let sum = 0;
   for (let i = 0; i < covered.length; i += 2) sum += ((covered[i] ?? 0) << 8) | (covered[i + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  const out = Buffer.from(body);
-  out.writeUInt16BE(~sum & 0xffff, at);
-  return out;
+  return folded(sum);
+}
+
+function folded(sum: number): number {
+  return sum > 0xffff ? folded((sum & 0xffff) + (sum >>> 16)) : sum;
 }
 
 function macBytes(mac: string): Buffer {

@@ -26,7 +26,7 @@ export class Interface {
 
   /**
    * All interfaces of a namespace, or one of them; only of one can frames be sent. `isCutLater`: what is sent is for
-   * the kernel to cut (sendCut()), and nothing is received.
+   * the kernel to finish (sendCut(), sendOpen()), and nothing is received.
    */
   static async in(netns: string, name?: string, { isCutLater = false } = {}): Promise<Interface> {
     const index =
@@ -63,6 +63,11 @@ export class Interface {
     return this.send(Buffer.concat([head, frame]));
   }
 
+  /** With a checksum over all from `start` on that is still to be written, there. */
+  sendOpen(frame: Buffer, start: number): boolean {
+    return this.send(Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, start, 0, 0, 0]), frame]));
+  }
+
   /** Whether a frame with this text came since forget(). */
   has(tag: string): boolean {
     this.#drain();
@@ -91,6 +96,29 @@ export class Interface {
 
   close(): void {
     libc.close(this.#fd);
+  }
+}
+
+const AF_INET = 2;
+const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
+const ETHTOOL_GTXCSUM = 0x16;
+const ETHTOOL_STXCSUM = 0x17;
+
+/** `ethtool -K … tx`: off, and checksums that are still open are written as packets go in, as a network card does. */
+export function setChecksums(netns: string, device: string, tx: "on" | "off"): void {
+  ethtool(netns, device, ETHTOOL_STXCSUM, tx === "on" ? 1 : 0);
+}
+
+export function checksums(netns: string, device: string): "on" | "off" {
+  return ethtool(netns, device, ETHTOOL_GTXCSUM, 0) === 1 ? "on" : "off";
+}
+
+function ethtool(netns: string, device: string, command: number, value: number): number {
+  const fd = within(netns, () => libc.socket(AF_INET, SOCK_DGRAM_CLOEXEC, 0));
+  try {
+    return libc.ethtool(fd, device, command, value);
+  } finally {
+    libc.close(fd);
   }
 }
 

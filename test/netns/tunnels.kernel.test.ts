@@ -6,7 +6,7 @@ import { after, before, describe, type TestContext, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { BOTH_DATAPATHS, Cluster, must, OUTSIDE, until, type Workload } from "./cluster.ts";
 import * as frames from "./frames.ts";
-import { Interface } from "./interface.ts";
+import { checksums, Interface, setChecksums } from "./interface.ts";
 
 type Station = Workload & { readonly wire: Interface };
 /** Where a forged frame is to arrive: the tunnel that leads there, and the frame itself. */
@@ -98,6 +98,11 @@ describe("frames that are put into a tunnel", { skip: whyNoKernelTests() ?? fals
     wires.push(wire);
     return wire;
   };
+  const gatewayOf = async (from: Station) => {
+    await until("the way out", () => cluster.pings(from, OUTSIDE));
+    const neighbours = await must("ip", "-n", from.netns, "-4", "neigh", "show");
+    return /lladdr (\S+)/.exec(neighbours)?.[1] ?? assert.fail(neighbours);
+  };
   const macOf = async (netns: string, dev: string) =>
     /link\/ether (\S+)/.exec(await must("ip", "-n", netns, "link", "show", dev))?.[1] ?? assert.fail(dev);
   const v4 = ({ addresses }: Workload) => addresses.find((text) => !text.includes(":")) ?? "";
@@ -172,9 +177,7 @@ describe("frames that are put into a tunnel", { skip: whyNoKernelTests() ?? fals
   for (const network of ["switched", "routed"]) {
     test(`none from a workload of the ${network} network, here or elsewhere, and none leaves its host`, async (t) => {
       const from = of(`${network}-h1`);
-      await until("the way out", () => cluster.pings(from, OUTSIDE));
-      const neighbours = await must("ip", "-n", from.netns, "-4", "neigh", "show");
-      const toMac = /lladdr (\S+)/.exec(neighbours)?.[1] ?? assert.fail(neighbours);
+      const toMac = await gatewayOf(from);
       const outside = await open(cluster.netnsOf("h1"), "eth0");
       const ends = (target: Target) => ({
         fromMac: from.mac,
@@ -194,6 +197,52 @@ describe("frames that are put into a tunnel", { skip: whyNoKernelTests() ?? fals
       );
     });
   }
+
+  /** Of what a workload sends to the other host, with the tunnel's port written last: where it arrives. */
+  const arrivedBehindSums = async (from: Station): Promise<readonly string[]> => {
+    const wire = await Interface.in(from.netns, "eth0", { isCutLater: true });
+    wires.push(wire);
+    const toMac = await gatewayOf(from);
+    const sent = targets.filter(({ host }) => host === "h2").map((target) => ({ target, tag: newTag() }));
+    for (const { target, tag } of sent) {
+      const ends = { fromMac: from.mac, toMac, from: v4(from), to: cluster.underlayOf("h2") };
+      const inner = frames.udp(target.inner, 53, tag);
+      const frame = frames.vxlanBehindSum(ends, target.vni, inner);
+      for (let copy = 0; copy < COPIES; copy++) wire.sendOpen(frame, 36);
+    }
+    await members();
+    const there = [...stations.values()].filter(({ host }) => host === "h2");
+    return sent.filter(({ tag }) => there.some((one) => one.wire.has(tag))).map(({ target }) => target.what);
+  };
+
+  test("none by a checksum that becomes the tunnel's port where it is written", async () => {
+    const names = Object.keys(BOTH_DATAPATHS);
+    const uplinks = names.map((name) => [cluster.vrfNetns("h1", name), "uplink"] as const);
+    const tx = () => [...new Set(uplinks.map((uplink) => checksums(...uplink)))].join();
+    const arrived = async () => {
+      const lists = [];
+      for (const name of names) lists.push(await arrivedBehindSums(of(`${name}-h1`)));
+      return lists;
+    };
+    assert.equal(tx(), "off", "as they were made");
+    // As a network card has it: the last that can write them.
+    setChecksums(cluster.netnsOf("h1"), "eth0", "off");
+    assert.deepEqual(await arrived(), [[], []]);
+    // Without an agent somebody may undo it: what is sent is right, and would arrive.
+    await cluster.kill("h1");
+    for (const uplink of uplinks) setChecksums(...uplink, "on");
+    const all = targets.filter(({ host }) => host === "h2").map(({ what }) => what);
+    assert.deepEqual(await arrived(), [all, all]);
+    await cluster.startAgent("h1");
+    await until("it is set right", async () => tx() === "off");
+    assert.deepEqual(await arrived(), [[], []]);
+    for (const hostAccess of [false, true]) {
+      for (const name of names) await put(`/v1/vrfs/${name}`, { hostAccess });
+      await cluster.converged();
+      assert.equal(tx(), hostAccess ? "off" : "on");
+    }
+    assert.deepEqual(await arrived(), [[], []]);
+  });
 
   test("none from a machine of the underlay that is no member", async (t) => {
     const lan = await open(cluster.wire, "lan");

@@ -75,7 +75,8 @@ function kinds(
     [port, o.bridgeFdb(MAC, "wp0")],
     [lan, veth, loose],
     [lan, loose, veth],
-    [net, o.uplink()],
+    [net, o.uplink(), { ...o.uplink(), makesChecksums: true }],
+    [net, { ...o.uplink(), makesChecksums: true }, o.uplink()],
     [lan, o.shaper(), { ...o.shaper(), mtu: 1300, alias: "weft:shaper:other" }],
     [port, o.tbf("wp0", 2_500_000), { ...o.tbf("wp0", 125_001), limit: 7000 }],
     // Above 2^32 bytes per second the kernel wants another attribute.
