@@ -228,8 +228,8 @@ describe("an endpoint of a local network that the server never heard of", () => 
   });
 
   test("is not, if an address is not of this host's block, or another endpoint's, or missing", async () => {
-    const other = endpoint("near", ["10.2.1.2"], { owner: "db", netns: "/run/netns/db" });
-    const taken = await host([WEB]);
+    const other = endpoint("near", ["10.2.1.2"], { owner: "db", netns: "/run/netns/db", mac: "02:00:0a:00:00:09" });
+    const taken = await host([WEB, other]);
     taken.journal.put({ endpoint: other, netnsId: "1", bootId: "this boot", state: "attached" });
     assert.deepEqual(await taken.adopt(false), { taken: ["db.eth0"], kept: KEPT.kept });
     assert.deepEqual(await taken.adopt(true), { taken: ["db.eth0"], kept: [] });
