@@ -43,7 +43,7 @@ import {
   readQueue,
 } from "./netlink/tc.ts";
 import { type MessageWriter, ipIn } from "./netlink/wire.ts";
-import { setMakesChecksums } from "./offload.ts";
+import { setGathers, setMakesChecksums } from "./offload.ts";
 import { isKeptByOthers, isOurHop, isOurs, isRouted, peerAlias } from "./ownership.ts";
 
 /** What a step may ask for while it is written. */
@@ -218,7 +218,10 @@ function vethSteps(o: Veth, op: Op, at: number, step: (encode: (desk: Desk) => v
 
 /** The near end is there by now, and nothing passes before the far one is up. */
 function bringUp(desk: Desk, o: Veth): void {
-  if (o.makesChecksums === true) setMakesChecksums(desk.spaceOf(o.ns), o.name, true);
+  if (o.makesChecksums === true) {
+    setMakesChecksums(desk.spaceOf(o.ns), o.name, true);
+    setGathers(desk.space, o.peer.name, true);
+  }
   setLink(desk.w, desk.seq(), desk.indexOf(o.peer.name), { alias: peerAlias(o.peer.ns), ...forwarding(o) });
 }
 
@@ -284,6 +287,7 @@ function changePeer(desk: Desk, { peer, ...own }: Veth, near: number, isAhead: b
   if (link.kind !== "veth" || link.peer !== near)
     throw new Refused({ class: "exists", message: describeLink(link, peer.ns) });
   desk.remember(peer.name, link.index);
+  if (isRouted(own)) setGathers(desk.space, peer.name, own.makesChecksums === true);
   setLink(desk.w, desk.seq(), link.index, {
     alias: peerAlias(peer.ns),
     ...(link.mtu === peer.mtu ? {} : { mtu: peer.mtu }),

@@ -102,6 +102,7 @@ export class Interface {
 const AF_INET = 2;
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 const ETHTOOL_GTXCSUM = 0x16;
+const ETHTOOL_GGRO = 0x2b;
 const ETHTOOL_STXCSUM = 0x17;
 
 /** `ethtool -K … tx`: off, and checksums that are still open are written as packets go in, as a network card does. */
@@ -111,6 +112,11 @@ export function setChecksums(netns: string, device: string, tx: "on" | "off"): v
 
 export function checksums(netns: string, device: string): "on" | "off" {
   return ethtool(netns, device, ETHTOOL_GTXCSUM, 0) === 1 ? "on" : "off";
+}
+
+/** Whether a device puts packets together again (GRO). */
+export function gathers(netns: string, device: string): "on" | "off" {
+  return ethtool(netns, device, ETHTOOL_GGRO, 0) === 1 ? "on" : "off";
 }
 
 function ethtool(netns: string, device: string, command: number, value: number): number {
