@@ -231,8 +231,8 @@ export class Agent {
     }
   }
 
-  /** `hasAdopted`: strays were judged a moment ago, and the look before that is an old one. */
-  async #round(hasAdopted = false): Promise<boolean> {
+  /** `isJudged`: strays were judged a moment ago, and the look before that is an old one. */
+  async #round(isJudged = false): Promise<boolean> {
     const { kernel, mirror, journal, host, standing } = this.#options;
     const snapshot = this.current();
     if (snapshot === undefined) return true;
@@ -250,7 +250,7 @@ export class Agent {
     const local = this.local(seen);
     const actual = withoutTheirs(merged(look, this.#sinceLook, this.apart), local.endpoints, host);
     const strays = standing.ended === undefined ? this.#adopter.strays(actual, this.inFlight) : [];
-    if (strays.length > 0 && !hasAdopted) {
+    if (strays.length > 0 && !isJudged) {
       await this.#adopter.adopt(actual, strays, seen, mirror.isSynced);
       this.#looks.askWhole();
       return this.#round(true);

@@ -55,10 +55,10 @@ export function openDatabase(path: string, cluster: string): Database {
   const lock = lockFile(`${path}.lock`, path);
   try {
     checkNotEmptied(path);
-    judgeLog(path);
+    const isSound = judgeLog(path);
     const db = openPrivate(path);
     try {
-      prepare(db, path, cluster);
+      prepare(db, path, cluster, isSound);
     } catch (error) {
       db.close();
       throw error;
@@ -100,13 +100,14 @@ function openPrivate(path: string): DatabaseSync {
   return new DatabaseSync(path, { timeout: LOCK_WAIT_MS });
 }
 
-function prepare(db: DatabaseSync, path: string, cluster: string): void {
+/** `isSound`: every page has been looked at just now, which takes seconds in a large store. */
+function prepare(db: DatabaseSync, path: string, cluster: string, isSound: boolean): void {
   const version = versionOf(db, path);
   const mark = `${path}.cluster`;
   if (version === undefined && existsSync(mark)) throw emptied(path, [mark]);
   for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o600);
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
-  if (version !== undefined) checkSound(db, path);
+  if (version !== undefined && !isSound) checkSound(db, path);
   if (version === 1) db.exec(FROM_1);
   if (version !== undefined) {
     checkMark(db, path);
@@ -130,15 +131,16 @@ function checkSound(db: DatabaseSync, path: string): void {
 
 /**
  * With its log, before anything may be written: a connection that can write puts what the log has into the store when
- * it is closed, so nothing would be left as it is.
+ * it is closed, so nothing would be left as it is. Says whether there was something to judge.
  */
-function judgeLog(path: string): void {
-  if (sizeOf(`${path}-wal`) === 0) return;
+function judgeLog(path: string): boolean {
+  if (sizeOf(`${path}-wal`) === 0) return false;
   const db = new DatabaseSync(path, { readOnly: true, timeout: LOCK_WAIT_MS });
   try {
-    if (versionOf(db, path) === undefined) return;
+    if (versionOf(db, path) === undefined) return false;
     checkSound(db, path);
     checkMark(db, path);
+    return true;
   } finally {
     db.close();
   }
