@@ -4,8 +4,8 @@
 // each peer). See docs/decisions/0001: the budget is 100 ms for compile and diff together.
 import { strict as assert } from "node:assert";
 import { compile } from "../src/datapath/compile.ts";
-import { diff } from "../src/datapath/diff.ts";
-import { type KernelState, stateOf } from "../src/datapath/state.ts";
+import { diff } from "../src/datapath/state/diff.ts";
+import { type KernelState, stateOf } from "../src/datapath/state/state.ts";
 import {
   type Block,
   type Endpoint,

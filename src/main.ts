@@ -1,6 +1,7 @@
 // The composition root: the only file that reads the environment, makes the clock, handles signals and puts the
 // daemons together. Everything else gets what it needs as arguments. Modules of the daemons are loaded only when one
 // is started, because a CLI verb has to feel instant.
+import { existsSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
 import { runCli } from "./cli/cli.ts";
@@ -8,6 +9,7 @@ import type { Io } from "./cli/io.ts";
 import { logOn } from "./main/log.ts";
 import type { Surroundings } from "./main/surroundings.ts";
 import type { Clock } from "./model/clock.ts";
+import { Fault } from "./model/fault.ts";
 
 const clock: Clock = {
   nowMs: () => Date.now(),
@@ -71,6 +73,16 @@ const surroundings: Surroundings = {
   log: logOn(process.stderr, clock),
 };
 
+/** The demonstration is part of the source tree, and not of what a server installs. */
+async function demonstration<T>(load: () => Promise<T>): Promise<T> {
+  if (existsSync(new URL("../demo", import.meta.url))) return await load();
+  throw new Fault("unsupported", {
+    what: "the demonstration cluster is not installed here",
+    why: "it is part of Weft's source tree only",
+    fix: "run script/up in a checkout of Weft",
+  });
+}
+
 let isDaemon = false;
 const exit = await runCli(process.argv.slice(2), io, {
   server: async (flags) => {
@@ -82,8 +94,8 @@ const exit = await runCli(process.argv.slice(2), io, {
     return (await import("./main/agent.ts")).runAgent(flags, surroundings);
   },
   purge: async (...args) => (await import("./main/purge.ts")).purge(...args),
-  demoUp: async (...args) => (await import("./demo/up.ts")).up(...args),
-  demoDown: async (...args) => (await import("./demo/down.ts")).down(...args),
+  demoUp: async (...args) => (await demonstration(() => import("../demo/up.ts"))).up(...args),
+  demoDown: async (...args) => (await demonstration(() => import("../demo/down.ts"))).down(...args),
 });
 // What is still open after an interruption, or when a daemon has given up (a request, a thread of the kernel's), would
 // keep the process alive, without the doors by which anybody could reach it.

@@ -68,7 +68,7 @@ test("what one folder may do is left alone there", (t) => {
   const found = lint(t, {
     "src/main.ts": 'export const home = [process.env["HOME"], Date.now(), setTimeout(() => {}, 1)];\n',
     "src/kernel/libc.ts": 'import koffi from "koffi";\nexport const libc = koffi.load("libc.so.6");\n',
-    "src/model/a.test.ts":
+    "test/unit/model/a.test.ts":
       'import { test } from "node:test";\ntest("a", async () => {});\nexport const at = Date.now();\n',
   });
   assert.deepEqual(found, []);

@@ -63,7 +63,7 @@ async function main(level: Level): Promise<number> {
   const checks: CheckResult[] = [];
   if (parts.includes("checks")) for (const check of CHECKS) checks.push(await runCheck(ROOT, check));
   for (const { ok, name, output } of checks) if (!ok) console.log(`FAILED ${name}\n${output}`);
-  const files = globSync("{src,test,bench}/**/*.test.ts").toSorted();
+  const files = globSync("{test,bench}/**/*.test.ts").toSorted();
   const groups: GroupResult[] = [];
   for (const group of GROUPS) {
     if (parts.includes(group.name))

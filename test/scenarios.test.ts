@@ -10,11 +10,11 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
 import { compile } from "../src/datapath/compile.ts";
-import { diff } from "../src/datapath/diff.ts";
-import { endpointsHit } from "../src/datapath/impact.ts";
-import { PATHS_NS } from "../src/datapath/paths.ts";
-import { printOps, printState } from "../src/datapath/print.ts";
-import { type KernelObject, type KernelState, keyOf } from "../src/datapath/state.ts";
+import { diff } from "../src/datapath/state/diff.ts";
+import { endpointsHit } from "../src/datapath/state/impact.ts";
+import { PATHS_NS } from "../src/datapath/network/paths.ts";
+import { printOps, printState } from "../src/datapath/state/print.ts";
+import { type KernelObject, type KernelState, keyOf } from "../src/datapath/state/state.ts";
 import { type Resource, type Snapshot, keyOfResource, snapshotOf } from "../src/model/resource.ts";
 
 const folder = join(import.meta.dirname, "scenarios");

@@ -20,12 +20,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doors: ["model", "files", "client", "datapath", "kernel", "agent"],
   ancestors: ["model", "ipam", "datapath", "types:control", "types:api"],
   cli: ["model", "ipam", "client", "datapath", "ancestors"],
-  // The demonstration cluster stands where an operator would: it runs Weft and looks at it from outside.
+  // The demonstration cluster stands where an operator would: it runs Weft and looks at it from outside. It lies
+  // beside src/, because a server does not install it.
   demo: ["model", "client", "cli"],
 };
 const COLUMNS_MAX = 120;
 /** Names that say nothing: what has no home has no name yet. */
 const EMPTY_NAMES = /(^|[/-])(utils?|helpers?|common|misc|managers?|services?|index)(\.ts|\/)/;
+/** What serves tests alone: it lives in test/, the units' in test/unit, by the folders of src/. */
+const OF_TESTS = /^(src|demo)\/.*(\.test|\/lab|\/samples|[cC]ontract|\/any[A-Z]\w*)\.ts$/;
 
 /** Every breach in one file of src/, test/ or bench/, as `file:line: what`. */
 export function breachesOf(source: Source): string[] {
@@ -40,7 +43,13 @@ function openingBreaches({ file, text }: Source): string[] {
 }
 
 function nameBreaches({ file }: Source): string[] {
-  return EMPTY_NAMES.test(file) ? [`${file}:1: a name that says nothing; name what it holds`] : [];
+  return [
+    ...(EMPTY_NAMES.test(file) ? [`${file}:1: a name that says nothing; name what it holds`] : []),
+    ...(OF_TESTS.test(file) ? [`${file}:1: code of tests among the product's; its place is test/`] : []),
+    ...(!file.startsWith("bench/") && posix.basename(file).includes("-")
+      ? [`${file}:1: files are named likeThis.ts`]
+      : []),
+  ];
 }
 
 function lineBreaches({ file, text }: Source): string[] {
@@ -88,10 +97,10 @@ function mayImport(from: string, to: string, isType: boolean): boolean {
   return allowed.includes(to) || (isType && allowed.includes(`types:${to}`));
 }
 
-/** `src/model/fault.ts` is in `model`, `src/main.ts` is `main`; undefined outside src/. */
+/** `src/model/fault.ts` is in `model`, `src/main.ts` is `main`, `demo/up.ts` is in `demo`; undefined elsewhere. */
 function folderOf(file: string): string | undefined {
   const [top, folder] = file.split("/");
-  return top === "src" ? folder?.replace(/\.ts$/, "") : undefined;
+  return top === "src" ? folder?.replace(/\.ts$/, "") : top === "demo" ? top : undefined;
 }
 
 /** What must be in no file of the tree, written so that this file does not contain it. */

@@ -7,36 +7,43 @@
 //                                      |          +--> apply ------> kernel
 //                                      +-- report --> server
 import { compile } from "../datapath/compile.ts";
-import { diff } from "../datapath/diff.ts";
-import { portName } from "../datapath/names.ts";
-import type { KernelObject, KernelState, Op } from "../datapath/state.ts";
+import { diff } from "../datapath/state/diff.ts";
+import { portName } from "../datapath/state/names.ts";
+import type { KernelObject, KernelState, Op } from "../datapath/state/state.ts";
 import type { OpResult } from "../kernel/kernel.ts";
 import { vrfsOn } from "../model/membership.ts";
-import { emptySnapshot, type Snapshot } from "../model/resource.ts";
+import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
-import { Adopter } from "./adopt.ts";
-import { portsKept } from "./ended.ts";
-import type { Entry } from "./journal.ts";
-import { Line, refusalsOf, type Step } from "./line.ts";
-import { merged, pairsIn, placeOf, portsIn, record, undone, withoutRemovals, withoutTheirs } from "./held.ts";
-import { writeDown } from "./limits.ts";
-import { disagreement, freeIn, goneOf, isAlive, isSameGround, ownOf, rewind, withLocal, withoutHost } from "./local.ts";
-import { Loop } from "./loop.ts";
-import { Hops } from "./hops.ts";
-import { Looks } from "./look.ts";
-import { Lost } from "./lost.ts";
+import { Adopter } from "./reconcile/adopt.ts";
+import { portsKept } from "./endpoint/endedFlows.ts";
+import { Line, refusalsOf, type Step } from "./server/session.ts";
+import {
+  merged,
+  pairsIn,
+  placeOf,
+  portsIn,
+  record,
+  undone,
+  withoutRemovals,
+  withoutTheirs,
+} from "./reconcile/knownState.ts";
+import { writeDown } from "./endpoint/limits.ts";
+import { disagreement, freeIn, goneOf, isSameGround, ownOf, rewind } from "./reconcile/localSnapshot.ts";
+import { Loop } from "./reconcile/loop.ts";
+import { Hops } from "./reconcile/nextHops.ts";
+import { Looks } from "./reconcile/observe.ts";
+import { Lost } from "./server/decommission.ts";
 import type { AgentOptions } from "./options.ts";
-import { beginAnew, keepSaved } from "./saved.ts";
-import { Paths } from "./paths.ts";
-import { keepShares } from "./shares.ts";
-import { brokenOff, outcomeOf } from "./outcome.ts";
-import { flowCutter } from "./policy.ts";
-import type { Standing } from "./standing.ts";
+import { beginAnew, keepSaved } from "./server/savedSnapshot.ts";
+import { Paths } from "./server/pathProbes.ts";
+import { keepShares } from "./reconcile/flowShares.ts";
+import { START_GRACE_MS, SnapshotSource } from "./reconcile/snapshotSource.ts";
+import { brokenOff, outcomeOf } from "./reconcile/outcome.ts";
+import { flowCutter } from "./reconcile/policy.ts";
+import type { Standing } from "./server/blockLease.ts";
 import { together } from "./together.ts";
 
 const PERIOD_MS = 30_000;
-/** How long a start waits for the server before it uses the snapshot on disk. */
-const START_GRACE_MS = 3_000;
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -54,7 +61,8 @@ export class Agent {
    * removed. A round would remove the first, bring up the second.
    */
   readonly apart = new Set<KernelObject>();
-  #startedAtMs = 0;
+  /** What to act on: see SnapshotSource. */
+  readonly snapshots: SnapshotSource;
   #held = new Map<string, KernelObject>();
   #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
   readonly #looks: Looks;
@@ -77,6 +85,7 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.snapshots = new SnapshotSource(options, () => this.#held.size > 0);
     this.#lost = new Lost(options);
     this.#hops = new Hops(options);
     this.#adopter = new Adopter(options);
@@ -103,7 +112,7 @@ export class Agent {
 
   /** Runs until the signal aborts; the kernel is left as it is. Rejects when the server says no to this host. */
   async run(until: AbortSignal): Promise<void> {
-    this.#startedAtMs = this.#options.clock.monotonicMs();
+    this.snapshots.start();
     const left = () => this.roundNow().then(() => portsIn(this.#held));
     await together(until, [
       (signal) => this.#line.run(signal, (fault) => this.#lost.letGo(fault, signal, left)),
@@ -111,7 +120,7 @@ export class Agent {
       (signal) => this.#serverLoop.run(signal),
       (signal) => this.#paths.run(signal),
       (signal) => keepSaved(this.#options, signal),
-      (signal) => keepShares(this.#options, signal, () => ({ held: this.#held, snapshot: this.known() })),
+      (signal) => keepShares(this.#options, signal, () => ({ held: this.#held, snapshot: this.snapshots.known() })),
       (signal) => this.#listen(signal),
     ]);
   }
@@ -194,38 +203,13 @@ export class Agent {
     await this.#loop.roundNow();
   }
 
-  /** The snapshot to act on: the server's, or after a grace the one from disk; undefined means no kernel write yet. */
-  current(): Snapshot | undefined {
-    const { mirror, clock, host, standing } = this.#options;
-    if (standing.ended !== undefined) return withoutHost(mirror.snapshot() ?? emptySnapshot(""), host);
-    if (mirror.isSynced) return mirror.snapshot();
-    const isGrace = this.#held.size === 0 && clock.monotonicMs() - this.#startedAtMs < START_GRACE_MS;
-    return isGrace ? undefined : mirror.snapshot();
-  }
-
-  /** The newest snapshot there is, old as it may be: enough to take away what this host itself attached. */
-  known(): Snapshot | undefined {
-    return this.#options.mirror.snapshot();
-  }
-
-  /** The snapshot with this host's own endpoints as the journal has them. */
-  local(snapshot: Snapshot): Snapshot {
-    const { host, journal } = this.#options;
-    return withLocal(snapshot, host, journal.entries.values(), (entry) => this.isAlive(entry));
-  }
-
-  /** Whether the namespace of an endpoint is still the one it was attached in. */
-  isAlive(entry: Entry): boolean {
-    return isAlive(entry, this.#bootId, this.#options.kernel);
-  }
-
   /** What asked for a round that failed in the middle, asks again: nobody knows how far it came. */
   async #tryRound(): Promise<boolean> {
     try {
       return await this.#round();
     } catch (error) {
       this.#options.log("round", { error: String(error) });
-      this.#line.say(brokenOff(this.current(), error, this.#line.own));
+      this.#line.say(brokenOff(this.snapshots.current(), error, this.#line.own));
       this.#looks.askWhole();
       return false;
     }
@@ -234,7 +218,7 @@ export class Agent {
   /** `isJudged`: strays were judged a moment ago, and the look before that is an old one. */
   async #round(isJudged = false): Promise<boolean> {
     const { kernel, mirror, journal, host, standing } = this.#options;
-    const snapshot = this.current();
+    const snapshot = this.snapshots.current();
     if (snapshot === undefined) return true;
     // A new revision of no concern to this host, as most are, needs no look; a poke of the kernel and the period do.
     if (!this.#looks.isDue && this.#isSettled(snapshot)) {
@@ -246,8 +230,8 @@ export class Agent {
     const look = await this.#looks.take(this.#held, () => pairsIn(this.#sinceLook, this.apart));
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
     // turn, so what is in `actual` is in the journal.
-    const seen = this.current() ?? snapshot;
-    const local = this.local(seen);
+    const seen = this.snapshots.current() ?? snapshot;
+    const local = this.snapshots.local(seen);
     const actual = withoutTheirs(merged(look, this.#sinceLook, this.apart), local.endpoints, host);
     const strays = standing.ended === undefined ? this.#adopter.strays(actual, this.inFlight) : [];
     if (strays.length > 0 && !isJudged) {
@@ -300,7 +284,7 @@ export class Agent {
     if (ops.length > 0)
       log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
     const carried = vrfsOn(local, host);
-    this.#gone = goneOf(journal.entries.values(), (entry) => this.isAlive(entry));
+    this.#gone = goneOf(journal.entries.values(), (entry) => this.snapshots.isAlive(entry));
     const broken = new Set(refused.map(({ op }) => op.object.ns));
     const whole = local.networks.filter(({ spec: { vrf } }) => carried.has(vrf) && !broken.has(`vrf:${vrf}`));
     this.#paths.follow(local);

@@ -1,8 +1,8 @@
 // What an agent is put together from.
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Snapshot } from "../model/resource.ts";
-import type { Journal } from "./journal.ts";
-import type { LineOptions } from "./line.ts";
+import type { Journal } from "./journal/journal.ts";
+import type { LineOptions } from "./server/session.ts";
 
 export type AgentOptions = LineOptions & {
   readonly host: string;

@@ -1,7 +1,7 @@
 // Metrics in Prometheus' text form. What counts events is told as they happen; what is a state is read when it is
 // asked for. Labels are networks, hosts and states: never an endpoint or an address.
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { CONDITION_REASONS } from "../control/conditions.ts";
+import { CONDITION_REASONS } from "../control/report/conditions.ts";
 import type { Control, Meter } from "../control/control.ts";
 
 export type Metrics = {

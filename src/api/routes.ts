@@ -14,10 +14,10 @@ import { KINDS } from "./kinds.ts";
 import { leaseRoutes, reservationRoutes } from "./leaseRoutes.ts";
 import { memberRoutes } from "./memberRoutes.ts";
 import type { Metrics } from "./metrics.ts";
-import { ipamRoutes } from "./routes-ipam.ts";
+import { ipamRoutes } from "./ipamRoutes.ts";
 import { patchRoutes } from "./patchRoutes.ts";
 import { PAGE_DEFAULT, PAGE_MAX, pageOf } from "./page.ts";
-import { policyRoutes } from "./policy.ts";
+import { policyRoutes } from "./groupRoutes.ts";
 import {
   MATCH,
   type Route,

@@ -1,4 +1,4 @@
-// `weft demo`: the demonstration cluster. What it does is in src/demo.
+// `weft demo`: the demonstration cluster. What it does is in demo/.
 import type { Command } from "commander";
 import type { Cli } from "./cli.ts";
 

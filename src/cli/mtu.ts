@@ -3,7 +3,7 @@ import type { Network, Snapshot } from "../model/resource.ts";
 
 export async function mtuText({ spec }: Network, snapshot: Snapshot): Promise<string> {
   if (spec.mtu !== undefined) return String(spec.mtu);
-  const { vxlanMtu } = await import("../datapath/mtu.ts");
+  const { vxlanMtu } = await import("../datapath/world/mtu.ts");
   const carry = new Set(snapshot.vteps.filter((vtep) => vtep.spec.vrf === spec.vrf).map((vtep) => vtep.spec.host));
   const left = snapshot.hosts
     .filter(({ name }) => carry.has(name))

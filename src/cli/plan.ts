@@ -1,7 +1,7 @@
 // `weft plan`: what a file would do to which host's kernel, and who would lose packets. The server says which
 // resources would change; the rest is arithmetic on values, done here with the same functions that the agents use.
 import type { Command } from "commander";
-import type { Op } from "../datapath/state.ts";
+import type { Op } from "../datapath/state/state.ts";
 import type { Change, Snapshot } from "../model/resource.ts";
 import type { Cli } from "./cli.ts";
 import { toldOf, toldText, type Told } from "./changes.ts";
@@ -63,9 +63,9 @@ function shown({ revision, changes, hosts }: Plan): unknown {
 async function planOf(before: Snapshot, changes: readonly Change[], host: string | undefined): Promise<Plan> {
   const [{ compile }, { diff }, { printOps }, { endpointsHit }, { applyChanges }] = await Promise.all([
     import("../datapath/compile.ts"),
-    import("../datapath/diff.ts"),
-    import("../datapath/print.ts"),
-    import("../datapath/impact.ts"),
+    import("../datapath/state/diff.ts"),
+    import("../datapath/state/print.ts"),
+    import("../datapath/state/impact.ts"),
     import("../client/mirror.ts"),
   ]);
   const after = applyChanges(before, { revision: before.revision + 1, changes });

@@ -6,20 +6,20 @@
 //   nft: who may send    nft: masquerade       wb-back  ===port=== eth0
 //        to the tunnel   wx4096 (VXLAN: routed networks) or as port of wb-* (switched ones)
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
-import { apart } from "./apart.ts";
-import { compileEndpoint } from "./endpoint.ts";
-import { compileFirewall, compileProtection } from "./firewall.ts";
-import { type Segment, layoutOf, segmentsOf } from "./layout.ts";
-import { networkMtu } from "./mtu.ts";
-import { alias } from "./names.ts";
-import { compilePaths } from "./paths.ts";
-import { compileRouted } from "./routed.ts";
-import { compileShaping } from "./shaping.ts";
-import { endpointElements, memberElements } from "./spoofing.ts";
-import { type KernelObject, type KernelState, type Ns, stateOf } from "./state.ts";
-import { compileSwitched } from "./switched.ts";
-import { compileUplink, usesUplink } from "./uplink.ts";
-import { type World, worldOf } from "./world.ts";
+import { apart } from "./world/deviceClash.ts";
+import { compileEndpoint } from "./network/endpoint.ts";
+import { compileFirewall, compileProtection } from "./policy/firewall.ts";
+import { type Segment, layoutOf, segmentsOf } from "./world/layout.ts";
+import { networkMtu } from "./world/mtu.ts";
+import { alias } from "./state/names.ts";
+import { compilePaths } from "./network/paths.ts";
+import { compileRouted } from "./network/routed.ts";
+import { compileShaping } from "./network/shaping.ts";
+import { endpointElements, memberElements } from "./policy/spoofing.ts";
+import { type KernelObject, type KernelState, type Ns, stateOf } from "./state/state.ts";
+import { compileSwitched } from "./network/switched.ts";
+import { compileUplink, usesUplink } from "./network/uplink.ts";
+import { type World, worldOf } from "./world/world.ts";
 
 /**
  * Desired kernel state of a host; empty if the snapshot does not know it. `management`: where the host reaches its

@@ -3,14 +3,14 @@
 // holds wherever it matters; between namespaces nothing depends on it but the far end of a new pair, and near ends go
 // out first.
 import { setImmediate } from "node:timers/promises";
-import { type KernelObject, type Ns, isLink, type ObjectOf, type Op } from "../datapath/state.ts";
+import { type KernelObject, type Ns, isLink, type ObjectOf, type Op } from "../datapath/state/state.ts";
 import { Batches, type MadeLinks } from "./batch.ts";
 import type { ElementOp } from "./elements.ts";
 import { refusalOfError } from "./errno.ts";
 import { OVERTAKEN, type OpResult, type Refusal, UNGUARDED, guardsOf } from "./kernel.ts";
 import type { Namespaces } from "./namespaces.ts";
 import type { Nft } from "./nft.ts";
-import { type Doomed, reapLinks, reapNamespace } from "./reap.ts";
+import { type Doomed, reapLinks, reapNamespace } from "./sweep.ts";
 import type { SteppedOp } from "./steps.ts";
 import { writeSysctl } from "./sysctl.ts";
 

@@ -1,8 +1,8 @@
 // Elements of a namespace's sets: what a list of operations on them does in one transaction, what is there, and their
 // text where they go along with a whole table. A transaction fails whole, so what the kernel refuses is left out and
 // the rest sent again.
-import { setOf } from "../datapath/sets.ts";
-import { MARK, type Ns, type ObjectOf, keyOf } from "../datapath/state.ts";
+import { setOf } from "../datapath/state/sets.ts";
+import { MARK, type Ns, type ObjectOf, keyOf } from "../datapath/state/state.ts";
 import { ipOf } from "../model/address.ts";
 import { EEXIST, GONE, refusalOf, refusalOfError } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";

@@ -10,7 +10,7 @@ import {
   type Op,
   stateOf,
   type Veth,
-} from "../datapath/state.ts";
+} from "../datapath/state/state.ts";
 import { type Direction, DIRECTIONS } from "../model/qos.ts";
 import { refusalOfError } from "./errno.ts";
 import {
@@ -24,7 +24,7 @@ import {
   runElement,
   setSysctl,
   setTable,
-} from "./fake-machine.ts";
+} from "./fakeMachine.ts";
 import {
   type Counters,
   type Counted,

@@ -1,6 +1,6 @@
-// Flows that packets have put into a VRF's sets (datapath/flows.ts), and how to end some of them.
+// Flows that packets have put into a VRF's sets (datapath/policy/flows.ts), and how to end some of them.
 import { setTimeout } from "node:timers/promises";
-import { FLOWS, FLOW_SETS, type FlowSet } from "../datapath/flows.ts";
+import { FLOWS, FLOW_SETS, type FlowSet } from "../datapath/policy/flows.ts";
 import { GONE, SystemError } from "./errno.ts";
 import type { Flow } from "./kernel.ts";
 import * as libc from "./libc.ts";

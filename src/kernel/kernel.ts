@@ -2,8 +2,8 @@
 // fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches
 // Linux.
 import type { Direction } from "../model/qos.ts";
-import type { KernelState, Ns, ObjectOf, Op, Veth } from "../datapath/state.ts";
-import type { FlowView } from "../datapath/verdict.ts";
+import type { KernelState, Ns, ObjectOf, Op, Veth } from "../datapath/state/state.ts";
+import type { FlowView } from "../datapath/policy/verdict.ts";
 
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
 export type Refusal = {

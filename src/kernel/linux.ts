@@ -1,13 +1,13 @@
 // The port to the kernel on Linux, from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process,
 // without spawning anything. This file only puts the parts together; how each works is in its file.
 import { randomInt } from "node:crypto";
-import type { KernelState, Ns, ObjectOf, Op, Veth } from "../datapath/state.ts";
+import type { KernelState, Ns, ObjectOf, Op, Veth } from "../datapath/state/state.ts";
 import { Applier } from "./apply.ts";
 import { countersOf } from "./counters.ts";
 import { Echoes } from "./echo.ts";
 import { packetsPassed } from "./flows.ts";
 import { factsOf, linkNames, mtuOf } from "./facts.ts";
-import { nextHopsOf } from "./hops.ts";
+import { nextHopsOf } from "./nextHops.ts";
 import type { Direction } from "../model/qos.ts";
 import type {
   Counted,
@@ -27,7 +27,7 @@ import { Nft } from "./nft.ts";
 import { observe, queuesIn } from "./observe.ts";
 import { portsOf } from "./ports.ts";
 import { probeShaping } from "./probe.ts";
-import { cutOff } from "./reap.ts";
+import { cutOff } from "./sweep.ts";
 
 export type LinuxOptions = {
   /**

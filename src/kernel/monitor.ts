@@ -5,7 +5,7 @@
 // The host's namespace may be busy with other programs' links: there, only what concerns links of ours counts. Learning
 // (bridge ports, ARP) never counts: it is not ours, and there is much of it.
 import { type FSWatcher, closeSync, mkdirSync, readSync, watch as watchDirectory, writeSync } from "node:fs";
-import { type Ns, MARK, WEFT_ROUTE_PROTOCOL } from "../datapath/state.ts";
+import { type Ns, MARK, WEFT_ROUTE_PROTOCOL } from "../datapath/state/state.ts";
 import { SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";
 import { type Namespaces, RUN_DIR, type Space } from "./namespaces.ts";

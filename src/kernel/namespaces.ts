@@ -9,7 +9,7 @@
 // are opened for one use, so that a container's namespace dies with the container.
 import { setImmediate } from "node:timers";
 import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs";
-import type { Ns } from "../datapath/state.ts";
+import type { Ns } from "../datapath/state/state.ts";
 import { Fault } from "../model/fault.ts";
 import { EEXIST, EINVAL, refusalOfError, SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";

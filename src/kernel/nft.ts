@@ -10,8 +10,8 @@
 // Where there is a bridge table, elements of named sets are no part of the listing: those that matter are objects of
 // their own (elements.ts), and packets change the others. So sets in these texts have no names unless they are such.
 // There a text is replaced in place, chain by chain, so that the elements stay.
-import { setOf } from "../datapath/sets.ts";
-import { MARK, NFT_TAMPERED, type ObjectOf, keyOf, nftDigest } from "../datapath/state.ts";
+import { setOf } from "../datapath/state/sets.ts";
+import { MARK, NFT_TAMPERED, type ObjectOf, keyOf, nftDigest } from "../datapath/state/state.ts";
 import type { Flow, Refusal } from "./kernel.ts";
 import { changeElements, type ElementOp, elementText, readSets } from "./elements.ts";
 import { Refused } from "./errno.ts";

@@ -4,7 +4,7 @@
 // Both indexes of a pair are chosen at random by Weft, so two links that name each other's index are a pair, in
 // whatever namespaces they are.
 import { setImmediate } from "node:timers/promises";
-import { type KernelObject, type KernelState, type Ns, WEFT_ROUTE_PROTOCOL, stateOf } from "../datapath/state.ts";
+import { type KernelObject, type KernelState, type Ns, WEFT_ROUTE_PROTOCOL, stateOf } from "../datapath/state/state.ts";
 import type { Counters } from "./kernel.ts";
 import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";

@@ -11,8 +11,8 @@
 //   next hop                 a neighbour with protocol 87 that is kept from outside
 //   address, neighbour, FDB  it is on a link of ours, and not of the kinds that the kernel makes there by itself
 import { createHash } from "node:crypto";
-import { cut } from "../datapath/names.ts";
-import { MARK, type Ns, type ObjectKind, WEFT_ROUTE_PROTOCOL } from "../datapath/state.ts";
+import { cut } from "../datapath/state/names.ts";
+import { MARK, type Ns, type ObjectKind, WEFT_ROUTE_PROTOCOL } from "../datapath/state/state.ts";
 import * as k from "./netlink/constants.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { LinkInfo } from "./netlink/link.ts";

@@ -12,7 +12,7 @@ const LOOPBACK = 1;
 const SHAPER = 2;
 const LIMIT = { rate: 1_250_000, burst: 16_000, limit: 64_000, peak: { rate: 2_500_000, burst: 2000 } };
 
-/** Directions in which an endpoint can be limited here; see datapath/shaping.ts for what each takes. */
+/** Directions in which an endpoint can be limited here; see datapath/network/shaping.ts for what each takes. */
 export function probeShaping(namespaces: Namespaces): readonly Direction[] {
   return namespaces.scratch((socket) => {
     const can: Readonly<Record<Direction, boolean>> = {

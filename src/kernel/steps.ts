@@ -12,7 +12,7 @@ import {
   type Op,
   type Veth,
   type Vxlan,
-} from "../datapath/state.ts";
+} from "../datapath/state/state.ts";
 import { interfaceOf } from "../model/address.ts";
 import { EINVAL, Refused, refusalOf } from "./errno.ts";
 import type { Space } from "./namespaces.ts";
@@ -80,7 +80,7 @@ export type Step = {
   encode(desk: Desk): void;
 };
 
-/** Kinds that are made, changed or removed by messages of these steps; removing links is reap.ts. */
+/** Kinds that are made, changed or removed by messages of these steps; removing links is sweep.ts. */
 export type SteppedOp = Op & {
   readonly object: Exclude<KernelObject, ObjectOf<"netns" | "sysctl" | "nft" | "element">>;
 };

@@ -6,15 +6,21 @@ import { existsSync, readFileSync } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { Agent } from "../agent/agent.ts";
-import { answerAsks } from "../agent/answer.ts";
-import { Door } from "../agent/attach.ts";
-import { openDisk, type Disk } from "../agent/disk.ts";
-import { fileJournal } from "../agent/journal.ts";
-import { Members } from "../agent/members.ts";
-import { agentMetrics } from "../agent/metrics.ts";
-import { Standing } from "../agent/standing.ts";
-import { Underlay } from "../agent/underlay.ts";
-import { listenForQuestions, listenOnSocket, type DoorServer, type Hatch, type Page } from "../agent/socket.ts";
+import { answerAsks } from "../agent/server/checkResponder.ts";
+import { Door } from "../agent/endpoint/attach.ts";
+import { openDisk, type Disk } from "../agent/server/stateDir.ts";
+import { fileJournal } from "../agent/journal/journal.ts";
+import { Members } from "../agent/workload/members.ts";
+import { agentMetrics } from "../agent/socket/metrics.ts";
+import { Standing } from "../agent/server/blockLease.ts";
+import { Underlay } from "../agent/server/underlay.ts";
+import {
+  listenForQuestions,
+  listenOnSocket,
+  type DoorServer,
+  type Hatch,
+  type Page,
+} from "../agent/socket/localApi.ts";
 import { together } from "../agent/together.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/cli.ts";
@@ -245,7 +251,10 @@ function noWay(url: string): never {
 
 /** What the agent answers besides its own verbs. */
 function pagesOf(agent: Agent, door: Door, disk: Disk, host: string): readonly Page[] {
-  const look = () => ({ snapshot: agent.current() ?? disk.snapshot() ?? emptySnapshot(""), report: agent.report });
+  const look = () => ({
+    snapshot: agent.snapshots.current() ?? disk.snapshot() ?? emptySnapshot(""),
+    report: agent.report,
+  });
   return [
     {
       path: "/metrics",

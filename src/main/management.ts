@@ -1,4 +1,5 @@
-// Where the server is, as this host reaches it. It is no resource, but workloads must not reach it (datapath/gates.ts).
+// Where the server is, as this host reaches it. It is no resource, but workloads must not reach it
+// (datapath/policy/gates.ts).
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { Clock } from "../model/clock.ts";

@@ -2,16 +2,16 @@
 // its marks; what others made stays.
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileJournal } from "../agent/journal.ts";
-import { openDisk } from "../agent/disk.ts";
+import { fileJournal } from "../agent/journal/journal.ts";
+import { openDisk } from "../agent/server/stateDir.ts";
 import { count, type Io } from "../cli/io.ts";
 import type { PurgeFlags } from "../cli/purge.ts";
 import { confirm } from "../cli/refuse.ts";
 import { settingsOf } from "../cli/settings.ts";
 import { agentClient } from "../client/agent.ts";
-import { diff } from "../datapath/diff.ts";
-import { printOp } from "../datapath/print.ts";
-import type { KernelState, Ns } from "../datapath/state.ts";
+import { diff } from "../datapath/state/diff.ts";
+import { printOp } from "../datapath/state/print.ts";
+import type { KernelState, Ns } from "../datapath/state/state.ts";
 import { keptIn } from "../doors/cni/files.ts";
 import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";

@@ -1,8 +1,8 @@
 // The server's round of every few seconds: looks at who is silent, gives up whom its settings say, and writes to the
 // log what a person should know when it begins and when it ends.
-import type { Condition } from "../control/conditions.ts";
+import type { Condition } from "../control/report/conditions.ts";
 import type { Control } from "../control/control.ts";
-import { LIVENESS, type LivenessSettings, checkLiveness } from "../control/liveness.ts";
+import { LIVENESS, type LivenessSettings, checkLiveness } from "../control/hosts/liveness.ts";
 import { parseDuration } from "../model/duration.ts";
 import { problemOf } from "../model/fault.ts";
 import type { Surroundings } from "./surroundings.ts";

@@ -7,7 +7,7 @@ import { Fault } from "./fault.ts";
 import { CheckRequest, type InventoryAnswer, InventoryAnswer as InventoryAnswerSchema } from "./check.ts";
 import * as input from "./input.ts";
 import type { Kind } from "./resource.ts";
-import { clean, cutList, widest } from "./said.ts";
+import { clean, cutList, widest } from "./cleanText.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
 import { invalid, shapeFault } from "./shape.ts";
 import type { AttachRequest, HostReport } from "./status.ts";

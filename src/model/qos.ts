@@ -1,5 +1,6 @@
 // How fast an endpoint may receive and send: the words of a limit, its units, and whose limit counts. Stored in bits
-// per second and bytes; people write `10mbit`, `125kB/s`, `64kB`. What the kernel makes of it is datapath/shaping.ts.
+// per second and bytes; people write `10mbit`, `125kB/s`, `64kB`. What the kernel makes of it is
+// datapath/network/shaping.ts.
 import Type, { type Static } from "typebox";
 import { Fault } from "./fault.ts";
 

@@ -7,7 +7,7 @@
 import Type, { type Static, type TSchema } from "typebox";
 import type { Ask } from "./check.ts";
 import * as hosts from "./host.ts";
-import { CursorSpec, FreedSpec, HoldSpec } from "./kept.ts";
+import { CursorSpec, FreedSpec, HoldSpec } from "./addressRecords.ts";
 import { MembershipSpec, MigrationSpec, MoveSpec } from "./members.ts";
 import { Quota } from "./quota.ts";
 import { AddressRange } from "./range.ts";

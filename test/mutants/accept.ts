@@ -24,11 +24,11 @@ export class Judge {
     // What lint knows by types is about promises, and no bug that is planted leaves one behind: without, it is instant.
     const rules = readFileSync(join(root, ".oxlintrc.json"), "utf8").replace('"typeAware": true', '"typeAware": false');
     writeFileSync(join(this.#folder, ".oxlintrc.json"), rules);
-    cpSync(join(root, "src"), join(this.#folder, "src"), { recursive: true });
+    for (const part of ["src", "demo"]) cpSync(join(root, part), join(this.#folder, part), { recursive: true });
     symlinkSync(join(root, "node_modules"), join(this.#folder, "node_modules"));
     writeFileSync(
       join(this.#folder, "tsconfig.json"),
-      JSON.stringify({ extends: join(root, "tsconfig.json"), include: ["src"], exclude: ["**/*.test.ts"] }),
+      JSON.stringify({ extends: join(root, "tsconfig.json"), include: ["src"] }),
     );
   }
 

@@ -77,7 +77,7 @@ test("every equivalent bug has its reason, and still fits a line of the source",
 function project(t: TestContext): string {
   const root = `${mkdtempSync(join(tmpdir(), "weft-mutants-"))}/`;
   t.after(() => rmSync(root, { recursive: true }));
-  mkdirSync(`${root}src`);
+  for (const folder of ["src", "test/unit"]) mkdirSync(root + folder, { recursive: true });
   writeFileSync(`${root}package.json`, '{ "type": "module" }');
   writeFileSync(
     `${root}src/a.ts`,
@@ -85,8 +85,8 @@ function project(t: TestContext): string {
       "  let i = 0;\n  while (i < n) i++;\n  if (n > 90) i = 0;\n  return i;\n}\n",
   );
   writeFileSync(
-    `${root}src/a.test.ts`,
-    'import assert from "node:assert";\nimport { test } from "node:test";\nimport { f } from "./a.ts";\n' +
+    `${root}test/unit/a.test.ts`,
+    'import assert from "node:assert";\nimport { test } from "node:test";\nimport { f } from "../../src/a.ts";\n' +
       'test("counts", () => assert.equal(f(3), 3));\n',
   );
   return root;
@@ -96,19 +96,19 @@ test("a bug is caught by a failure or by a test that does not end; one that noth
   const root = project(t);
   const source = readFileSync(`${root}src/a.ts`, "utf8");
   const reaches = new Reaches(root, `${root}reach.json`);
-  assert.deepEqual(reaches.stale(["src/a.test.ts"], ["src/a.ts"]), ["src/a.test.ts"]);
-  await reaches.measure("src/a.test.ts", false);
+  assert.deepEqual(reaches.stale(["test/unit/a.test.ts"], ["src/a.ts"]), ["test/unit/a.test.ts"]);
+  await reaches.measure("test/unit/a.test.ts", false);
   assert.deepEqual(reaches.failing, []);
-  assert.deepEqual(new Reaches(root, `${root}reach.json`).stale(["src/a.test.ts"], ["src/a.ts"]), []);
+  assert.deepEqual(new Reaches(root, `${root}reach.json`).stale(["test/unit/a.test.ts"], ["src/a.ts"]), []);
 
   const trials = new Trials(root, `${root}cache`, () => source, 2000);
   const fateOf = async (after: string) => {
     const mutant = mutantsOf("src/a.ts", source).find((one) => changeOf(source, one).after === after);
     assert.ok(mutant !== undefined, after);
-    const verdict = await trials.try(mutant, reaches.at("src/a.ts", mutant.start, ["src/a.test.ts"]));
+    const verdict = await trials.try(mutant, reaches.at("src/a.ts", mutant.start, ["test/unit/a.test.ts"]));
     return sorted(verdict, source, []);
   };
-  assert.equal((await fateOf("while (i <= n) i++;")).caughtBy, "src/a.test.ts: counts");
+  assert.equal((await fateOf("while (i <= n) i++;")).caughtBy, "test/unit/a.test.ts: counts");
   assert.match((await fateOf("while (i < n) void 0;")).caughtBy ?? "", /not finished after \d+ s/);
   const survivor = await fateOf("if (n >= 90) i = 0;");
   assert.deepEqual([survivor.fate, survivor.at, survivor.tried], ["survived", "src/a.ts:4", 1]);

@@ -82,15 +82,16 @@ export class Trials {
   }
 }
 
-/** The test beside the file, its folder's, other units, scenarios, simulations, kernel; the fastest of each first. */
+/** The file's own test, its folder's, other units, scenarios, simulations, kernel; the fastest of each first. */
 function nearestFirst(file: string, reaches: readonly Reach[]): Reach[] {
-  const folder = file.slice(0, file.lastIndexOf("/") + 1);
+  const own = file.replace(/^src\//, "test/unit/").replace(/\.ts$/, ".test.ts");
+  const folder = own.slice(0, own.lastIndexOf("/") + 1);
   const rank = ({ test }: Reach) => {
     if (isKernelTest(test)) return 5;
     if (test.startsWith("test/sim/")) return 4;
-    if (test === file.replace(/\.ts$/, ".test.ts")) return 0;
+    if (test === own) return 0;
     if (test.startsWith(folder)) return 1;
-    return test.startsWith("src/") ? 2 : 3;
+    return test.startsWith("test/unit/") ? 2 : 3;
   };
   return reaches.toSorted((a, b) => rank(a) - rank(b) || a.ms - b.ms);
 }

@@ -2,8 +2,8 @@
 // no round judges it, nobody is told too early, and of what is refused, lost or overtaken nothing stays.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { portName } from "../../src/datapath/names.ts";
-import type { Ns, ObjectOf } from "../../src/datapath/state.ts";
+import { portName } from "../../src/datapath/state/names.ts";
+import type { Ns, ObjectOf } from "../../src/datapath/state/state.ts";
 import { Fault } from "../../src/model/fault.ts";
 import { settle } from "./clock.ts";
 import { onScene, type Scene } from "./scene.ts";

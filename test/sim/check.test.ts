@@ -2,8 +2,8 @@
 // itself is not, and after a repair nothing is left.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answerAsks } from "../../src/agent/answer.ts";
-import { memoryJournal } from "../../src/agent/journal.ts";
+import { answerAsks } from "../../src/agent/server/checkResponder.ts";
+import { memoryJournal } from "../../src/agent/journal/journal.ts";
 import type { Ask, CheckReport, InventoryAnswer } from "../../src/model/check.ts";
 import type { Endpoint } from "../../src/model/resource.ts";
 import { randomFrom } from "./clock.ts";

@@ -2,7 +2,7 @@
 // address is nobody else's before its link is gone and the server has let go; and in the end nothing is left.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { portName, shaperName } from "../../src/datapath/names.ts";
+import { portName, shaperName } from "../../src/datapath/state/names.ts";
 import type { Flow } from "../../src/kernel/kernel.ts";
 import { Fault } from "../../src/model/fault.ts";
 import { settle } from "./clock.ts";
@@ -208,7 +208,7 @@ test("flows of an endpoint's addresses end with it, and those of others go on", 
 test("a network that is gone: its endpoint is detached all the same", () =>
   onScene(async (scene) => {
     await attached(scene, "segment");
-    const known = () => scene.running.agent.known()?.networks.some(({ name }) => name === "segment") === true;
+    const known = () => scene.running.agent.snapshots.known()?.networks.some(({ name }) => name === "segment") === true;
     const deleted = scene.world.control?.write({ verb: "delete", kind: "network", name: "segment", force: true });
     for (let ms = 0; known() && ms < 1_000; ms++) await scene.world.clock.advance(1);
     assert.equal(known(), false);

@@ -2,7 +2,7 @@
 // attached stays as it is.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { portName } from "../../src/datapath/names.ts";
+import { portName } from "../../src/datapath/state/names.ts";
 import { Fault } from "../../src/model/fault.ts";
 import { randomFrom } from "./clock.ts";
 import { type Host, World } from "./world.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomFrom } from "./clock.ts";
-import { portName } from "../../src/datapath/names.ts";
+import { portName } from "../../src/datapath/state/names.ts";
 import { type Host, World } from "./world.ts";
 
 const first = Number(process.env["WEFT_SEED"] ?? 1);

@@ -2,7 +2,7 @@
 // bridges, tables. Hop by hop and naive, so that what the compiler builds is judged by something that does not know it.
 import assert from "node:assert/strict";
 import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../../src/model/address.ts";
-import type { Bridge, KernelObject, KernelState, Ns, ObjectOf, Veth, Vxlan } from "../../src/datapath/state.ts";
+import type { Bridge, KernelObject, KernelState, Ns, ObjectOf, Veth, Vxlan } from "../../src/datapath/state/state.ts";
 import { type Frame, Table } from "./nft.ts";
 
 export type Machine = {

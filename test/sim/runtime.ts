@@ -2,9 +2,9 @@
 // in memory and a real control plane, and looks at what is in that kernel and on the disk of the host.
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { memoryJournal } from "../../src/agent/journal.ts";
+import { memoryJournal } from "../../src/agent/journal/journal.ts";
 import { compile } from "../../src/datapath/compile.ts";
-import type { KernelObject, Ns } from "../../src/datapath/state.ts";
+import type { KernelObject, Ns } from "../../src/datapath/state/state.ts";
 import { cniHatch } from "../../src/doors/cni/cni.ts";
 import { CODES, type Code } from "../../src/doors/cni/refusal.ts";
 import { FakeKernel } from "../../src/kernel/fake.ts";

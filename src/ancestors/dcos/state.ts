@@ -4,7 +4,7 @@
 import { cidrOf, formatCidr } from "../../model/address.ts";
 import type { Block, Host, Network, Snapshot, Vrf, Vtep } from "../../model/resource.ts";
 import type { HostReport } from "../../model/status.ts";
-import { type Segment, segmentsOf } from "../../datapath/layout.ts";
+import { type Segment, segmentsOf } from "../../datapath/world/layout.ts";
 
 type OverlayStatus = {
   readonly error?: string;

@@ -6,21 +6,21 @@ import { Fault } from "../../model/fault.ts";
 import { DEFAULT_GROUP } from "../../model/group.ts";
 import type { ApplyItem } from "../../model/input.ts";
 import { type Change, type Resource, keyOfResource } from "../../model/resource.ts";
-import { Draft } from "../draft.ts";
-import { type View, get } from "../view.ts";
+import { Draft } from "../state/draft.ts";
+import { type View, get } from "../state/view.ts";
 import type { Write } from "../write.ts";
-import { networksOf, vacateVrf } from "./allocate.ts";
+import { networksOf, vacateVrf } from "./network/allocate.ts";
 import { type Context, inUse, within } from "./context.ts";
-import { attach, attachAll, detach, patchEndpoint, unknown } from "./endpoint.ts";
-import { hold, release, sweep } from "./hold.ts";
-import { commitGroup, deleteGroup, putGroup } from "./group.ts";
-import { deleteHost, drainHost, joinHost } from "./host.ts";
-import { joinNetwork, leaveNetwork } from "./membership.ts";
-import { deleteMigration, migrate, reportMove } from "./migrate.ts";
-import { deleteNetwork, endpointsOf, putNetwork, removeNetwork } from "./network.ts";
-import { deletePool, putPool } from "./pool.ts";
-import { reservationsText, reserve } from "./reservation.ts";
-import { deleteVrf, putVrf } from "./vrf.ts";
+import { attach, attachAll, detach, patchEndpoint, unknown } from "./workload/endpoint.ts";
+import { hold, release, sweep } from "./address/hold.ts";
+import { commitGroup, deleteGroup, putGroup } from "./group/group.ts";
+import { deleteHost, drainHost, joinHost } from "./host/host.ts";
+import { joinNetwork, leaveNetwork } from "./workload/membership.ts";
+import { deleteMigration, migrate, reportMove } from "./workload/migrate.ts";
+import { deleteNetwork, endpointsOf, putNetwork, removeNetwork } from "./network/network.ts";
+import { deletePool, putPool } from "./network/pool.ts";
+import { reservationsText, reserve } from "./address/reservation.ts";
+import { deleteVrf, putVrf } from "./network/vrf.ts";
 
 /** `resource` is what was put, marked or found; its revision is of the coming commit if it is among the changes. */
 export type Admission = {

@@ -2,7 +2,7 @@
 import { type Cidr, cidrOf, lastOf } from "../../model/address.ts";
 import { type Finding, RULES, type Rule } from "../../model/check.ts";
 import type { Block, Snapshot } from "../../model/resource.ts";
-import type { Ground, Judgement } from "./ground.ts";
+import type { Ground, Judgement } from "./judgement.ts";
 
 export function blockFindings(snapshot: Snapshot, ground: Ground): Judgement[] {
   const placed = snapshot.blocks.flatMap((block) => {

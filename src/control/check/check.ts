@@ -6,7 +6,7 @@ import type { Clock } from "../../model/clock.ts";
 import { Fault, problemOf } from "../../model/fault.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import { findingsOf } from "./findings.ts";
-import type { Judgement } from "./ground.ts";
+import type { Judgement } from "./judgement.ts";
 import type { Answers } from "./inquiry.ts";
 
 /** Longer than an agent that has nothing else to do takes to tell the server what it did by itself. */

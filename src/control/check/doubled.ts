@@ -1,7 +1,7 @@
 // One address held twice in a routing domain: by two leases of the server, by a lease and somebody's journal, by two
 // journals, or by two kernels. Of each such address one holder stays, and every other is a finding.
 import type { Evidence } from "../../model/check.ts";
-import { type Ground, type Judgement, type Seen, evidenceOf, judgement } from "./ground.ts";
+import { type Ground, type Judgement, type Seen, evidenceOf, judgement } from "./judgement.ts";
 
 type Holders = { readonly vrf: string; readonly address: string; readonly all: Seen[] };
 

@@ -4,7 +4,7 @@ import type { JournalEntry, KernelPort, Order } from "../../model/check.ts";
 import { prefixesOf } from "../../model/membership.ts";
 import { indexOfIp, planOf } from "../../ipam/range.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
-import { type Act, type Ground, type Judgement, type Seen, judgement, leaseSays } from "./ground.ts";
+import { type Act, type Ground, type Judgement, type Seen, judgement, leaseSays } from "./judgement.ts";
 
 export function judgeEndpoint(seen: Seen, ground: Ground): Judgement[] {
   const { host, lease, entry, port } = seen;

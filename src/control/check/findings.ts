@@ -9,7 +9,7 @@ import type { Snapshot } from "../../model/resource.ts";
 import { blockFindings } from "./blocks.ts";
 import { doubled } from "./doubled.ts";
 import { judgeEndpoint } from "./endpoints.ts";
-import type { Ground, Judgement, Seen } from "./ground.ts";
+import type { Ground, Judgement, Seen } from "./judgement.ts";
 
 /** Every finding, in no particular order. `evict`: of two that hold one address, the later one is to go. */
 export function findingsOf(

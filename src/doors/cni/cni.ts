@@ -1,11 +1,11 @@
 // The CNI door: what each command of the specification (1.1.0 and back to 0.3.1) means here. The shim that a runtime
 // executes only carries a request to the agent's socket and an answer back; all judgement is in this folder.
 import type { Agent } from "../../agent/agent.ts";
-import type { Door } from "../../agent/attach.ts";
-import type { Entry, Journal } from "../../agent/journal.ts";
-import type { Hatch, HatchAnswer } from "../../agent/socket.ts";
-import { differences } from "../../agent/verify.ts";
-import type { Ns } from "../../datapath/state.ts";
+import type { Door } from "../../agent/endpoint/attach.ts";
+import type { Entry, Journal } from "../../agent/journal/journal.ts";
+import type { Hatch, HatchAnswer } from "../../agent/socket/localApi.ts";
+import { differences } from "../../agent/endpoint/verify.ts";
+import type { Ns } from "../../datapath/state/state.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { vrfsOn } from "../../model/membership.ts";
@@ -76,7 +76,7 @@ const START_MS = 5_000;
 const LOOK_MS = 20;
 
 async function started({ agent, clock }: CniOptions): Promise<void> {
-  const isUnsaid = () => agent.current() === undefined;
+  const isUnsaid = () => agent.snapshots.current() === undefined;
   for (let waited = 0; isUnsaid() && waited < START_MS; waited += LOOK_MS) await clock.sleep(LOOK_MS);
 }
 
@@ -110,7 +110,7 @@ async function add(options: CniOptions, request: Request) {
 
 /** What needs no attempt: a contradiction, and a network whose addresses are the server's while that is away. */
 function refuseAtOnce({ agent, journal }: CniOptions, { containerId, ifname, config }: Request): void {
-  const network = agent.known()?.networks.find((one) => one.name === config.network);
+  const network = agent.snapshots.known()?.networks.find((one) => one.name === config.network);
   if (network === undefined) return;
   const { masquerade, ipam } = network.spec;
   if (config.ipMasq !== undefined && config.ipMasq !== masquerade) {
@@ -174,7 +174,7 @@ async function check(options: CniOptions, request: Request): Promise<void> {
   if (entry?.state !== "attached" || !isMeant(entry, request))
     throw new CniRefusal("container-unknown", `container ${containerId} has no ${ifname} in network ${config.network}`);
   const { attachment, objects } = options.door.shown(entry.endpoint);
-  const network = options.agent.known()?.networks.find(({ name }) => name === attachment.spec.network);
+  const network = options.agent.snapshots.known()?.networks.find(({ name }) => name === attachment.spec.network);
   const wrong = [
     ...(entry.netnsId === options.kernel.netnsId(netns) ? [] : [`${netns} is another network namespace than at ADD`]),
     ...lacking(config.prevResult ?? {}, attachment),
@@ -207,9 +207,9 @@ function status(options: CniOptions, config: Config): void {
 /** What the last round could not do, if this host carries the network and it is not whole. */
 function unreachable({ agent, host }: CniOptions, { name, spec }: Network): readonly string[] {
   const { networks, errors } = agent.report;
-  const snapshot = agent.known();
+  const snapshot = agent.snapshots.known();
   if (errors.length === 0 || networks.includes(name) || snapshot === undefined) return [];
-  return vrfsOn(agent.local(snapshot), host).has(spec.vrf) ? errors : [];
+  return vrfsOn(agent.snapshots.local(snapshot), host).has(spec.vrf) ? errors : [];
 }
 
 /** Goes on after an error; says at the end what could not be taken away. */

@@ -1,7 +1,7 @@
 // rtnetlink's table entries: addresses, routes, neighbours, FDB entries. How to ask for one, delete it, and read it.
 // Which of them are Weft's is decided elsewhere.
 import type { Ip } from "../../model/address.ts";
-import { WEFT_ROUTE_METRIC, WEFT_ROUTE_PROTOCOL } from "../../datapath/state.ts";
+import { WEFT_ROUTE_METRIC, WEFT_ROUTE_PROTOCOL } from "../../datapath/state/state.ts";
 import * as k from "./constants.ts";
 import { type MessageWriter, type Received, eachAttribute, ipTextAt, macAt } from "./wire.ts";
 

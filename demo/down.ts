@@ -1,0 +1,77 @@
+// Removes the demonstration, and proves it: stops the processes it noted, deletes its namespaces and files, and then
+// looks again. Works from what is there, not from what was planned, so that a half-built one goes the same way.
+import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { count, type Io } from "../src/cli/io.ts";
+import { Fault } from "../src/model/fault.ts";
+import { CLI_FILE, FAILED_DIR, RUN_DIR } from "./layout.ts";
+import { notedProcesses, stopAll } from "./processes.ts";
+import { isRunning } from "./run.ts";
+import { demoNamespaces, processesIn, removeNamespaces } from "./underlay.ts";
+
+export function isThere(): boolean {
+  return existsSync(RUN_DIR) || demoNamespaces().length > 0;
+}
+
+export type Removed = { readonly processes: number; readonly namespaces: number };
+
+/** Everything of the demonstration goes. A Fault `in-use` lists what would not. */
+export async function removeDemo(io: Pick<Io, "clock">): Promise<Removed> {
+  const noted = notedProcesses();
+  const stopped = await stopAll(noted, io.clock);
+  const namespaces = demoNamespaces();
+  const guests = [...processesIn(namespaces)].map(([pid, ns]) => `process ${pid} (${nameOf(pid)}) in ${ns}`);
+  await removeNamespaces(namespaces);
+  rmSync(RUN_DIR, { recursive: true, force: true });
+  if (isOurs(CLI_FILE)) rmSync(CLI_FILE, { force: true });
+  removeIfEmpty(dirname(RUN_DIR));
+  const left = [...demoNamespaces(), ...noted.filter(isRunning).map(({ name }) => `process ${name}`), ...guests];
+  if (left.length > 0) {
+    throw new Fault("in-use", {
+      what: "something of the demonstration is still there",
+      blockers: left,
+      fix: "end these processes (a shell in a namespace keeps it alive), then run script/down again",
+    });
+  }
+  return { processes: stopped.length, namespaces: namespaces.length };
+}
+
+export async function down(io: Io): Promise<number> {
+  rmSync(FAILED_DIR, { recursive: true, force: true });
+  if (!isThere()) {
+    removeIfEmpty(dirname(RUN_DIR));
+    io.err("The demonstration is not there: no process, no namespace, no file.\n");
+    return 0;
+  }
+  const { processes, namespaces } = await removeDemo(io);
+  const stopped = count(processes, "process", "processes");
+  io.err(`Stopped ${stopped}, removed ${count(namespaces, "namespace")} and ${RUN_DIR}.\n`);
+  io.err("Looked again: nothing is left.\n");
+  return 0;
+}
+
+/** The folder above is shared with daemons that are no demonstration. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Somebody else uses it.
+  }
+}
+
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return "ended";
+  }
+}
+
+/** cli.json names its maker: another installation's is not touched. */
+function isOurs(file: string): boolean {
+  try {
+    return readFileSync(file, "utf8").includes(RUN_DIR);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,105 @@
+// What the door says when it cannot: the kernel's refusals and the journal's, in the terms of who asked.
+import type { Ns } from "../../datapath/state/state.ts";
+import type { Refusal } from "../../kernel/kernel.ts";
+import { drainedFault, Fault } from "../../model/fault.ts";
+import type { Direction } from "../../model/qos.ts";
+import type { Endpoint, Host, Network } from "../../model/resource.ts";
+import type { Standing } from "../server/blockLease.ts";
+
+export function unknownNetwork(name: string, networks: readonly Network[]): Fault {
+  const names = networks.map((network) => network.name).sort();
+  return new Fault("network-unknown", {
+    what: `there is no network "${name}"`,
+    where: "network",
+    fix: `create it, or use one of: ${names.slice(0, 10).join(", ") || "(none yet)"}`,
+  });
+}
+
+/** Whether the host takes a new endpoint of the network; what is global the server judges. */
+export function checkTakes(host: Host, { name, spec }: Network, standing: Standing): void {
+  if (!spec.enabled) {
+    const fix = "enable it, or use another network";
+    throw new Fault("network-disabled", { what: `network "${name}" is disabled`, fix });
+  }
+  if (spec.ipam === "global") return;
+  if (host.spec.drained === true) throw drainedFault(host.name);
+  standing.checkAssign();
+}
+
+export function attachedAlready({ name, spec }: Endpoint): Fault {
+  const whose = spec.workload === undefined ? "" : ` for workload "${spec.workload}"`;
+  return new Fault("name-taken", {
+    what: `"${name}" is attached already`,
+    why: `to network "${spec.network}" in ${spec.netns}${whose}, with ${spec.addresses.join(", ")}`,
+    fix: `detach it first (weft detach ${name}), or give this one another --name`,
+  });
+}
+
+/** What the kernel said, in the terms of who asked. */
+export function faultOf(refusal: Refusal, { name, spec }: Endpoint): Fault {
+  if (refusal.class === "exists") {
+    return new Fault("interface-taken", {
+      what: `"${spec.ifname}" is taken in ${spec.netns}`,
+      where: "ifname",
+      why: refusal.message,
+      fix: "choose another --ifname, or remove the interface that is there",
+    });
+  }
+  if (refusal.class === "missing") {
+    return new Fault("netns-missing", {
+      what: `the network namespace ${spec.netns} went away`,
+      why: refusal.message,
+      fix: "attach again once the workload runs",
+    });
+  }
+  return new Fault("kernel-refused", {
+    what: `the kernel refused endpoint "${name}"`,
+    why: refusal.message,
+    fix: "see the agent's log and `weft status`",
+  });
+}
+
+/** By whatever path: a workload has a namespace of its own. */
+export function netnsReserved(path: string, ns: Ns): Fault {
+  return new Fault("netns-reserved", {
+    what: `${path} is ${ns === "host" ? "the host's own network namespace" : `the namespace of VRF "${ns.slice(4)}"`}`,
+    where: "netns",
+    why: "an interface of a workload there would join networks that are kept apart",
+    fix: "give the network namespace of a workload",
+  });
+}
+
+/** A server of an earlier build may have admitted both. */
+export function sharesDevice(network: string): Fault {
+  return new Fault("name-taken", {
+    what: `network "${network}" would share its bridge with another network of its VRF`,
+    where: "network",
+    why: "hosts name devices after networks, in 15 characters, and these two end in the same",
+    fix: "make it anew under another name",
+  });
+}
+
+export function noShaping(host: string, direction: Direction): Fault {
+  return new Fault("qos-unsupported", {
+    what: `host "${host}" cannot limit ${direction} traffic`,
+    where: `qos.${direction}`,
+    why: "its kernel lacks what that needs (docs/qos.md)",
+    fix: `load the modules and start the agent again, or attach with --${direction} none`,
+  });
+}
+
+export function notSynced(): Fault {
+  return new Fault("not-synced", {
+    what: "this host has not heard from its server yet and has no saved snapshot",
+    fix: "wait for the agent to reach the server (see its log), then try again",
+  });
+}
+
+/** Before that, an address that is free in the journal may be a port's that the journal has lost. */
+export function notLooked(): Fault {
+  return new Fault("unavailable", {
+    what: "this host does not know yet what its kernel has",
+    why: "its first look has failed, or is not over",
+    fix: "try again; if it stays, see the agent's log",
+  });
+}

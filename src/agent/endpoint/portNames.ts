@@ -1,0 +1,40 @@
+// Which endpoint of this host has which port. Ports are named by a hash of the endpoint's name, and people choose
+// names: one whose port would be another's is refused, instead of sharing it.
+import { portName } from "../../datapath/state/names.ts";
+import { Fault } from "../../model/fault.ts";
+
+/** What is kept of endpoints that are gone, beside one for each that is there. */
+const SPARE = 1000;
+
+export class PortNames {
+  readonly #owners = new Map<string, string>();
+  readonly #portOf: (endpoint: string) => string;
+
+  constructor(portOf: (endpoint: string) => string = portName) {
+    this.#portOf = portOf;
+  }
+
+  /** Notes a name that is being attached, or throws a Fault; `there` are those that are attached or on their way. */
+  take(name: string, there: ReadonlyMap<string, unknown>, isOnItsWay: (name: string) => boolean): void {
+    if (this.#owners.size === 0 || this.#owners.size > 2 * there.size + SPARE) this.#read(there.keys());
+    const port = this.#portOf(name);
+    const other = this.#owners.get(port);
+    if (other !== undefined && other !== name && (there.has(other) || isOnItsWay(other)))
+      throw portTaken(name, other, port);
+    this.#owners.set(port, name);
+  }
+
+  #read(names: Iterable<string>): void {
+    this.#owners.clear();
+    for (const name of names) this.#owners.set(this.#portOf(name), name);
+  }
+}
+
+function portTaken(name: string, other: string, port: string): Fault {
+  return new Fault("name-taken", {
+    what: `endpoint "${name}" would have the port ${port}, which is that of "${other}"`,
+    where: "owner",
+    why: "ports are named by a hash of owner and interface, and these two have the same",
+    fix: "choose another owner (--name)",
+  });
+}

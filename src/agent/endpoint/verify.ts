@@ -1,0 +1,16 @@
+// Whether the kernel holds what an endpoint stands on, asked anew and not remembered.
+import { diff } from "../../datapath/state/diff.ts";
+import { printOp } from "../../datapath/state/print.ts";
+import { type KernelObject, keyOf, type Ns, stateOf } from "../../datapath/state/state.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+
+/** What would have to be done to make it so, as `ip` lines; empty if it is. `netns` is the workload's. */
+export async function differences(
+  kernel: Kernel,
+  netns: string,
+  objects: readonly KernelObject[],
+): Promise<readonly string[]> {
+  const seen = await kernel.observe([netns as Ns]);
+  const there = objects.map((object) => seen.get(keyOf(object))).filter((object) => object !== undefined);
+  return diff(stateOf(there), stateOf(objects)).flatMap((op) => printOp(op));
+}

@@ -1,0 +1,144 @@
+// Addresses from this host's own blocks: what makes an attach to a local network work with the server away. Pure; the
+// used addresses come from the journal, which is locked by being one process's. Which address is next is decided where
+// the server decides it, too (ipam).
+import type { Range, Segment } from "../../datapath/world/layout.ts";
+import { type Choice, choose, usableRange } from "../../ipam/assign.ts";
+import type { Used } from "../../ipam/intervals.ts";
+import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp, parseMac } from "../../model/address.ts";
+import { Fault } from "../../model/fault.ts";
+import { quarantineMs } from "../../model/range.ts";
+import type { Network } from "../../model/resource.ts";
+import { type RestTime, restsUntil } from "../../model/rest.ts";
+import { type Former, placeOf } from "./journal.ts";
+import type { Taken } from "./usedAddresses.ts";
+
+export type LeaseRequest = {
+  readonly network: string;
+  readonly slice?: string;
+  readonly addresses?: readonly string[];
+  readonly mac?: string;
+  readonly range?: string;
+};
+export type Lease = { readonly slice?: string; readonly addresses: readonly string[]; readonly mac: string };
+
+/** When an address that is in quarantine was given back, by the monotonic clock; undefined if it is not. */
+export type FreedAtMs = (address: string) => number | undefined;
+const NOTHING_FREED: FreedAtMs = () => undefined;
+
+/** For a lease of this endpoint, which may have back at once what it had itself. */
+export function inQuarantine(
+  freed: ReadonlyMap<string, Former>,
+  network: Network,
+  endpoint: string,
+  rest: RestTime,
+): FreedAtMs {
+  const keptMs = quarantineMs(network.spec);
+  return (address) => {
+    const former = freed.get(placeOf(network.name, address));
+    if (former === undefined || former.endpoint === endpoint) return undefined;
+    return restsUntil(former.atMs, keptMs, rest) > rest.nowMs ? former.atMs : undefined;
+  };
+}
+
+/**
+ * One address per family of the segment, the lowest free one unless requested; what was given back lately only when
+ * nothing else is free. Faults: request-invalid, address-*, exhausted.
+ */
+export function assign(
+  segments: readonly Segment[],
+  taken: Pick<Taken, "of">,
+  request: LeaseRequest,
+  freedAtMs: FreedAtMs = NOTHING_FREED,
+): Lease {
+  if (request.range !== undefined) throw noRanges(request.network);
+  const segment = chosen(segments, request);
+  const wanted = (request.addresses ?? []).map((text, i) => parseIp(text, `addresses[${i}]`));
+  for (const ip of wanted) {
+    if (!segment.ranges.some((range) => contains(range.cidr, ip))) throw outside(ip, segment, request.network);
+  }
+  const ips = segment.ranges.map((range) => {
+    const ip = wanted.find((one) => contains(range.cidr, one));
+    const used = taken.of(range.cidr.family);
+    const choice = choose(range.cidr, range.gateway, ip === undefined ? rested(used, range, freedAtMs) : used, ip);
+    if (choice.ok) return choice.ip;
+    const oldest = ip === undefined ? oldestIn(range, used, freedAtMs) : undefined;
+    return oldest ?? refuse(choice, range, ip, request.network);
+  });
+  const mac = request.mac === undefined ? macFromIp(ips[0] ?? { family: 4, value: 0n }) : parseMac(request.mac, "mac");
+  return { addresses: ips.map(formatIp), mac, ...(segment.slice === undefined ? {} : { slice: segment.slice }) };
+}
+
+/** The free address whose quarantine began first; the walk is over a block in which nothing else is free. */
+function oldestIn(range: Range, used: Used, freedAtMs: FreedAtMs): Ip | undefined {
+  const { family, first, last } = usableRange(range.cidr);
+  let oldest: { readonly ip: Ip; readonly atMs: number } | undefined;
+  for (let value = first; value <= last; value++) {
+    const ip: Ip = { family, value };
+    const atMs = used.has(value) || value === range.gateway?.value ? undefined : freedAtMs(formatIp(ip));
+    if (atMs !== undefined && (oldest === undefined || atMs < oldest.atMs)) oldest = { ip, atMs };
+  }
+  return oldest?.ip;
+}
+
+/** What is in quarantine counts as used, too. */
+function rested(used: Used, { cidr: { family } }: Range, freedAtMs: FreedAtMs): Used {
+  const isResting = (value: bigint) => freedAtMs(formatIp({ family, value })) !== undefined;
+  return {
+    has: (value) => used.has(value) || isResting(value),
+    nextFree(from) {
+      let value = used.nextFree(from);
+      while (isResting(value)) value = used.nextFree(value + 1n);
+      return value;
+    },
+  };
+}
+
+function chosen(segments: readonly Segment[], { network, slice }: LeaseRequest): Segment {
+  const segment = slice === undefined ? segments[0] : segments.find((s) => s.slice === slice);
+  if (segment !== undefined) return segment;
+  if (segments.length === 0) {
+    throw new Fault("exhausted", {
+      what: `network "${network}" has no block on this host`,
+      why: "its subnet had no block left when the host joined, or the host has no bridges of it",
+      fix: "see `weft status` and `weft lease list`; add a subnet or remove a host",
+    });
+  }
+  throw new Fault("request-invalid", {
+    what: `network "${network}" has no slice "${slice}" on this host`,
+    where: "slice",
+    fix: segments[0]?.slice === undefined ? "leave it out" : `choose one of ${segments.map((s) => s.slice).join(", ")}`,
+  });
+}
+
+function noRanges(network: string): Fault {
+  return new Fault("range-unknown", {
+    what: `network "${network}" has no address ranges`,
+    where: "range",
+    why: "it is local: the address is from this host's block",
+    fix: "leave it out",
+  });
+}
+
+function outside(ip: Ip, segment: Segment, network: string): Fault {
+  return new Fault("address-outside", {
+    what: `${formatIp(ip)} is not in this host's part of network "${network}"`,
+    where: "addresses",
+    fix: `choose from ${segment.ranges.map((r) => formatCidr(r.cidr)).join(" or ")}, or leave the address out`,
+  });
+}
+
+function refuse({ why }: Choice & { ok: false }, { cidr }: Range, ip: Ip | undefined, network: string): never {
+  if (ip === undefined) {
+    throw new Fault("exhausted", {
+      what: `network "${network}" has no free address on this host`,
+      why: `all of ${formatCidr(cidr)} is in use`,
+      fix: "detach something (`weft endpoint list`), or use a network with larger blocks",
+    });
+  }
+  throw new Fault("address-taken", {
+    what: `${formatIp(ip)} is taken in network "${network}"`,
+    where: "addresses",
+    why: why === "reserved" ? "it is the subnet's own, its broadcast or its gateway's address" : "an endpoint has it",
+    fix: "choose another, or leave it out and the lowest free one is used",
+  });
+}

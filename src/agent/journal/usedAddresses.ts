@@ -1,0 +1,34 @@
+// Addresses of one network that entries of the journal have: the lowest free one is a look-up away, however many are
+// taken.
+import { Intervals, type Used } from "../../ipam/intervals.ts";
+import { type Family, ipOf } from "../../model/address.ts";
+
+export class Taken {
+  /** How many entries have an address: two, while one of them leaves. */
+  readonly #counts = new Map<string, number>();
+  readonly #values = { 4: new Intervals(), 6: new Intervals() } as const;
+
+  get isEmpty(): boolean {
+    return this.#counts.size === 0;
+  }
+
+  add(address: string): void {
+    const count = this.#counts.get(address) ?? 0;
+    this.#counts.set(address, count + 1);
+    const ip = count === 0 ? ipOf(address) : undefined;
+    if (ip !== undefined) this.#values[ip.family].take(ip.value);
+  }
+
+  delete(address: string): void {
+    const count = this.#counts.get(address) ?? 0;
+    if (count > 1) this.#counts.set(address, count - 1);
+    if (count !== 1) return;
+    this.#counts.delete(address);
+    const ip = ipOf(address);
+    if (ip !== undefined) this.#values[ip.family].release(ip.value);
+  }
+
+  of(family: Family): Used {
+    return this.#values[family];
+  }
+}

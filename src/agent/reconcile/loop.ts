@@ -1,0 +1,86 @@
+// The loop: events only say "look again". However many pokes arrive while a round runs, one more round follows, and it
+// reads the newest state at its start. Nothing is queued but the fact that something changed.
+import type { Clock } from "../../model/clock.ts";
+
+export type LoopOptions = {
+  readonly clock: Clock;
+  /** 0 <= random() < 1: jitter, so that a thousand hosts never look at the same moment. */
+  readonly random: () => number;
+  /** Look again after this long even if nobody poked. */
+  readonly periodMs: number;
+  /**
+   * From a poke to the round it asks for: what comes meanwhile shares the round, and whoever poked (an attach that
+   * still has to answer) goes first.
+   */
+  readonly gatherMs: number;
+};
+
+const BACKOFF_FIRST_MS = 200;
+const BACKOFF_LAST_MS = 30_000;
+const BACKOFF_DEAF_MS = 2000;
+/** A round may take at most one part in this many of the time: a storm of events must not starve attaches. */
+const DUTY = 4;
+/** A reason given spares the making of a DOMException with its stack (0.1 ms). */
+const WOKEN = "woken";
+
+export class Loop {
+  readonly #options: LoopOptions;
+  readonly #round: () => Promise<boolean>;
+  #dirty = true;
+  #wake = new AbortController();
+  #waiters: (() => void)[] = [];
+  #isRunning = false;
+  #hasEnded = false;
+
+  /** `round` says whether it ended clean; after one that did not, or threw, the loop backs off and tries again. */
+  constructor(options: LoopOptions, round: () => Promise<boolean>) {
+    this.#options = options;
+    this.#round = round;
+  }
+
+  /** Whether no round runs, and none was asked for. */
+  get isAtRest(): boolean {
+    return !this.#isRunning && !this.#dirty;
+  }
+
+  poke(): void {
+    this.#dirty = true;
+    this.#wake.abort(WOKEN);
+  }
+
+  /** Resolves after a round that began after this call has ended, clean or not; at once when no round will be. */
+  async roundNow(): Promise<void> {
+    if (this.#hasEnded) return;
+    const ended = new Promise<void>((resolve) => this.#waiters.push(resolve));
+    this.poke();
+    await ended;
+  }
+
+  /** Runs until the signal aborts. Never rejects: a round reports its own errors. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random, periodMs, gatherMs } = this.#options;
+    let backoffMs = 0;
+    while (!signal.aborted) {
+      this.#dirty = false;
+      this.#wake = new AbortController();
+      const waiters = this.#waiters;
+      this.#waiters = [];
+      const startMs = clock.monotonicMs();
+      this.#isRunning = true;
+      const isClean = await this.#round().catch(() => false);
+      this.#isRunning = false;
+      for (const resolve of waiters) resolve();
+      const tookMs = clock.monotonicMs() - startMs;
+      backoffMs = isClean ? 0 : Math.min(BACKOFF_LAST_MS, Math.max(BACKOFF_FIRST_MS, backoffMs * 2));
+      if (isClean && this.#waiters.length > 0) continue;
+      // Not to be cut short by pokes: a round that fails may cause the very events that ask for the next.
+      const pauseMs = Math.max(tookMs * (DUTY - 1), Math.min(backoffMs, BACKOFF_DEAF_MS));
+      if (pauseMs > 0) await clock.sleep(pauseMs, signal);
+      const restMs = (isClean ? periodMs * (0.75 + random() / 2) : backoffMs) - pauseMs;
+      if (!this.#dirty && restMs > 0) await clock.sleep(restMs, AbortSignal.any([signal, this.#wake.signal]));
+      if (this.#waiters.length === 0) await clock.sleep(gatherMs, signal);
+    }
+    this.#hasEnded = true;
+    for (const resolve of this.#waiters) resolve();
+  }
+}

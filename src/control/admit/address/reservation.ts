@@ -1,0 +1,280 @@
+// Reservations: networks whose ranges are pieces of another's, on the same segment. In the parent the addresses are
+// blocked, an interval per piece, so that a large reservation costs what a small one does. A reservation may be
+// reserved from. What it gives back is the parent's in the same commit, quarantine included.
+import { isDeepStrictEqual } from "node:util";
+import { ipOf } from "../../../model/address.ts";
+import { Fault } from "../../../model/fault.ts";
+import type { NetworkInput, ReserveRequest } from "../../../model/input.ts";
+import { checkName } from "../../../model/parse.ts";
+import type { AddressRange } from "../../../model/range.ts";
+import type { Network, NetworkSpec } from "../../../model/resource.ts";
+import { indexOfIp, planOf } from "../../../ipam/range.ts";
+import { obstacleIn } from "../../../ipam/run.ts";
+import type { Draft } from "../../state/draft.ts";
+import { type View, get } from "../../state/view.ts";
+import { type Context, inUse } from "../context.ts";
+import { giveUp } from "./freed.ts";
+import { excludedOf } from "./lease.ts";
+import { reservationsUnder, rootOf } from "./reservationChain.ts";
+import { checkFree, groundOf, parentOf, pieceFor, rangeAround } from "./piece.ts";
+import { checkNetworkHosts, limitsOf, networkQos } from "../workload/qos.ts";
+import { checkQuota, checkTenant, leasesOfTenant, quotasOf } from "./quota.ts";
+import { rangesOf } from "./range.ts";
+import { settleLeases } from "../network/resize.ts";
+
+const PIECE = "piece-";
+
+/** Makes a reservation, or adds a piece to one. */
+export function reserve(draft: Draft, from: string, request: ReserveRequest, context: Context): Network {
+  const { name, tenant } = request;
+  checkName("network", name, "name");
+  const parent = parentOf(draft, from, "network");
+  const old = get(draft.view, "network", name);
+  checkTarget(parent, name, old, tenant);
+  const ranges = old?.spec.ranges ?? [];
+  const piece = { name: nextName(ranges), ...pieceFor(groundOf(draft, parent, context), request) };
+  return putReservation(
+    draft,
+    name,
+    { ...(old?.spec ?? inherited(parent, tenant)), ranges: [...ranges, piece] },
+    context,
+  );
+}
+
+function nextName(ranges: readonly AddressRange[]): string {
+  const numbers = ranges.map(({ name }) => (name.startsWith(PIECE) ? Number(name.slice(PIECE.length)) : 0));
+  return `${PIECE}${Math.max(0, ...numbers.filter(Number.isSafeInteger)) + 1}`;
+}
+
+/** How leases are given is each network's own; a new reservation begins with its parent's way. */
+function inherited({ name, spec }: Network, tenant: string | undefined): NetworkInput {
+  return {
+    subnets: [],
+    reservedFrom: name,
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(spec.strategy === undefined ? {} : { strategy: spec.strategy }),
+    ...(spec.sticky === undefined ? {} : { sticky: spec.sticky }),
+    ...(spec.quarantine === undefined ? {} : { quarantine: spec.quarantine }),
+  };
+}
+
+function checkTarget(parent: Network, name: string, old: Network | undefined, tenant: string | undefined): void {
+  if (name === parent.name) throw fromItself(name, "name");
+  if (old === undefined) return;
+  const why =
+    old.spec.reservedFrom === undefined
+      ? "it is not a reservation"
+      : old.spec.reservedFrom !== parent.name
+        ? `it is reserved from network "${old.spec.reservedFrom}"`
+        : tenant !== undefined && tenant !== old.spec.tenant
+          ? `it is ${old.spec.tenant === undefined ? "of no tenant" : `tenant ${old.spec.tenant}'s`}`
+          : undefined;
+  if (why === undefined) return;
+  const whom = tenant === undefined ? "" : ` for tenant ${tenant}`;
+  throw new Fault("name-taken", {
+    what: `network "${name}" cannot get addresses of network "${parent.name}"${whom}`,
+    where: "name",
+    why,
+    fix: "choose another name for a new reservation",
+  });
+}
+
+function fromItself(name: string, where: string): Fault {
+  return new Fault("request-invalid", {
+    what: `network "${name}" cannot be reserved from itself`,
+    where,
+    fix: "choose another name for the reservation",
+  });
+}
+
+/** Makes or changes a reservation: its pieces are the parent's to give, and nothing may lose its place. */
+export function putReservation(draft: Draft, name: string, input: NetworkInput, context: Context): Network {
+  const { view } = draft;
+  const old = get(view, "network", name);
+  const from = input.reservedFrom ?? "";
+  if (from === name) throw fromItself(name, "spec.reservedFrom");
+  checkStaysReservation(name, old, input);
+  const parent = parentOf(draft, from, "spec.reservedFrom");
+  const root = rootOf(view, parent);
+  checkOwn(input, root);
+  const spec = completed(input, root, old, context);
+  const stray = strayGateway(spec, root);
+  if (stray !== undefined) throw stray;
+  const used = leasesOfTenant(view, parent.name, spec.tenant);
+  // Its own pieces do not stand in its way.
+  draft.put("network", name, { ...spec, ranges: [] });
+  const ranges = piecesOf(draft, parent, spec, context);
+  const network = draft.put("network", name, { ...spec, ranges });
+  checkQuota(view, parent, spec.tenant, used);
+  if (old === undefined) return network;
+  if (!isDeepStrictEqual(limitsOf(network.spec), limitsOf(old.spec)))
+    for (const each of [network, ...reservationsUnder(view, name)]) checkNetworkHosts(view, each);
+  giveUp(draft, old, network, parent, context);
+  settleLeases(draft, old, network, false);
+  settleReservations(draft, network);
+  return network;
+}
+
+/** A network is a reservation from its beginning to its end, and of the same parent: its leases are on that segment. */
+function checkStaysReservation(name: string, old: Network | undefined, input: NetworkInput): void {
+  if (old === undefined || old.spec.reservedFrom === input.reservedFrom) return;
+  const from = old.spec.reservedFrom;
+  throw new Fault("immutable", {
+    what: `network "${name}" is ${from === undefined ? "not a reservation" : `reserved from network "${from}"`}`,
+    where: "spec.reservedFrom",
+    why: "it is so as long as it lives",
+    fix:
+      from === undefined
+        ? "choose another name for a new reservation"
+        : `leave it at "${from}", or delete the network and make it anew`,
+  });
+}
+
+/** What belongs to the segment is the root's. Said as it is there, it may be said. */
+function checkOwn(input: NetworkInput, root: Network): void {
+  const { spec } = root;
+  const field =
+    (["vrf", "driver", "masquerade", "ipam"] as const).find(
+      (name) => input[name] !== undefined && input[name] !== spec[name],
+    ) ??
+    (["vni", "mtu", "slices", "dns", "pool"] as const).find((name) => input[name] !== undefined) ??
+    (input.subnets === undefined || input.subnets.length === 0 || isDeepStrictEqual(input.subnets, spec.subnets)
+      ? undefined
+      : "subnets");
+  if (field !== undefined) {
+    throw new Fault("request-invalid", {
+      what: `a reservation has no ${field} of its own`,
+      where: `spec.${field}`,
+      why: `it is on the segment of network "${root.name}"`,
+      fix: "leave it out; ranges may have their own gateway, dns, mtu and securityGroups",
+    });
+  }
+  if (input.ranges !== undefined && input.ranges.length > 0) return;
+  throw new Fault("request-invalid", {
+    what: "spec.ranges: expected at least one",
+    where: "spec.ranges",
+    why: "a reservation is the pieces that it has",
+    fix: "let one be found (weft network reserve), or delete the network to return all of them",
+  });
+}
+
+function completed(input: NetworkInput, root: Network, old: Network | undefined, context: Context): NetworkSpec {
+  const { tenant } = input;
+  const qos = networkQos(input.qos, "spec.qos");
+  return {
+    driver: "vxlan",
+    ipam: "global",
+    vrf: root.spec.vrf,
+    subnets: [],
+    reservedFrom: input.reservedFrom ?? "",
+    ...(tenant === undefined ? {} : { tenant: checkTenant(tenant, "spec.tenant") }),
+    ...(input.quotas === undefined ? {} : { quotas: quotasOf(input.quotas) }),
+    ranges: rangesOf(input.ranges ?? [], root.spec.subnets, old, context),
+    ...(input.strategy === undefined ? {} : { strategy: input.strategy }),
+    ...(input.sticky === undefined ? {} : { sticky: input.sticky }),
+    ...(input.quarantine === undefined ? {} : { quarantine: input.quarantine }),
+    ...(qos === undefined ? {} : { qos }),
+    ...(input.cni === undefined || input.cni === false ? {} : { cni: input.cni }),
+    masquerade: root.spec.masquerade,
+    enabled: input.enabled ?? true,
+    ...(input.description === undefined ? {} : { description: input.description }),
+  };
+}
+
+/**
+ * Why a piece cannot have its gateway: the bridge of every host has it, so it must be the segment's already, or the
+ * reservation's to give.
+ */
+function strayGateway({ ranges = [] }: NetworkSpec, root: Network): Fault | undefined {
+  const known = excludedOf(root);
+  for (const [i, range] of ranges.entries()) {
+    for (const field of ["gateway", "gateway6"] as const) {
+      const ip = ipOf(range[field] ?? "");
+      const isOwn = ip !== undefined && ranges.some((each) => indexOfIp(planOf(each), ip) !== undefined);
+      if (ip === undefined || isOwn || known[ip.family].includes(ip.value)) continue;
+      return new Fault("address-outside", {
+        what: `gateway ${range[field]} is neither the segment's nor in a piece of the reservation`,
+        where: `spec.ranges[${i}].${field}`,
+        why: "it may be somebody else's",
+        fix: "leave it out, write none, or choose an address that is reserved",
+      });
+    }
+  }
+  return undefined;
+}
+
+/** The pieces, each with the range that it is from; free in the parent, every lease of them. */
+function piecesOf(draft: Draft, parent: Network, { ranges = [] }: NetworkSpec, context: Context): AddressRange[] {
+  const ground = groundOf(draft, parent, context);
+  return ranges.map((range, i) => {
+    const where = `spec.ranges[${i}]`;
+    const plan = planOf(range);
+    const around = rangeAround(parent, range);
+    if (around === undefined || (range.from !== undefined && range.from !== around)) {
+      const kind = parent.spec.ranges === undefined ? "subnet" : "range";
+      throw new Fault("address-outside", {
+        what: `piece "${range.name}" is in no ${kind} of network "${parent.name}"`,
+        where,
+        why: "type, addresses and MACs of a piece are those of the range that it is from",
+        fix: `see \`weft network show ${parent.name}\`, or let one be found (weft network reserve)`,
+      });
+    }
+    if (range.size === undefined || plan.macs !== plan.size) {
+      throw new Fault("request-invalid", {
+        what: `piece "${range.name}" has more leases than MACs`,
+        where: `${where}.size`,
+        why: "each lease of a reservation has a MAC of its own on the segment",
+        fix: "choose a size, of at most 2147483648",
+      });
+    }
+    checkFree(ground, plan, { at: 0n, size: plan.size }, where);
+    return fromRange(range, around);
+  });
+}
+
+function fromRange(range: AddressRange, around: string): AddressRange {
+  const { from: _, ...rest } = range;
+  return around === "" ? rest : { ...rest, from: around };
+}
+
+/** Call with the network as it is now: what is reserved from it must still be its own, and to be given. */
+export function settleReservations(draft: Draft, network: Network): void {
+  const { view } = draft;
+  const excluded = excludedOf(network);
+  const lost: string[] = [];
+  for (const name of view.networks.get(network.name)?.reservations ?? []) {
+    const reservation = get(view, "network", name);
+    if (reservation === undefined) continue;
+    const ranges = (reservation.spec.ranges ?? []).map((range) => {
+      const plan = planOf(range);
+      const around = rangeAround(network, range);
+      const isKept = around !== undefined && obstacleIn(plan, NONE, excluded, 0n, plan.size) === plan.size;
+      if (isKept) return fromRange(range, around);
+      lost.push(`${reservationText(reservation)}: ${range.name}`);
+      return range;
+    });
+    if (lost.length === 0) draft.put("network", name, { ...reservation.spec, ranges });
+  }
+  const root = rootOf(view, network);
+  for (const each of reservationsUnder(view, network.name))
+    if (strayGateway(each.spec, root) !== undefined) lost.push(`${reservationText(each)}: its gateway`);
+  if (lost.length === 0) return;
+  throw inUse(
+    `this change of network "${network.name}" is refused`,
+    "what is reserved from it would lose its place, or be a gateway",
+    "return these pieces first (weft network range remove), or shrink them",
+    lost,
+  );
+}
+
+const NOTHING = { has: () => false, nextFree: (from: bigint) => from, nextUsed: () => undefined };
+const NONE = { 4: NOTHING, 6: NOTHING, mac: NOTHING };
+
+/** Everything reserved from a network, directly or not, as a list for people. */
+export function reservationsText(view: View, name: string): string[] {
+  return reservationsUnder(view, name).map(reservationText);
+}
+
+function reservationText({ name, spec }: Network): string {
+  return `reservation ${name}${spec.tenant === undefined ? "" : ` of tenant ${spec.tenant}`}`;
+}

@@ -1,0 +1,241 @@
+// Security groups: what may be written, and who must not lose what it stands on. Rules are judged here, field by field,
+// so that nothing that the kernel could not do, or that nobody can mean, is ever stored.
+import { isDeepStrictEqual } from "node:util";
+import { type Ip, BITS, formatCidr, formatIp, parseCidr, parseIp, parseMac } from "../../../model/address.ts";
+import { Fault } from "../../../model/fault.ts";
+import {
+  DEFAULT_GROUP,
+  DEFAULT_GROUP_SPEC,
+  type Peer,
+  PROTOCOL_NAMES,
+  type Rule,
+  protocolNumber,
+} from "../../../model/group.ts";
+import type { EndpointPatch, SecurityGroupInput } from "../../../model/input.ts";
+import { checkName } from "../../../model/parse.ts";
+import { portsOf } from "../../../model/ports.ts";
+import type { Key, SecurityGroup } from "../../../model/resource.ts";
+import type { Draft } from "../../state/draft.ts";
+import { type View, get, getKey } from "../../state/view.ts";
+import { builtIn } from "../../state/defaultGroup.ts";
+import { inUse } from "../context.ts";
+
+const TCP = 6;
+const UDP = 17;
+const ICMP = 1;
+const ICMPV6 = 58;
+
+/** `coming` are keys of resources that the same commit makes. */
+export function putGroup(
+  draft: Draft,
+  name: string,
+  input: SecurityGroupInput,
+  coming: ReadonlySet<string> = new Set(),
+): SecurityGroup {
+  checkName("securitygroup", name, "name");
+  const old = get(draft.view, "securitygroup", name);
+  checkCommits(name, input, old);
+  const isThere = (key: Key) =>
+    coming.has(key) || key === `securitygroup/${name}` || getKey(draft.view, key) !== undefined;
+  const rules = input.rules.map((rule, i) => checkedRule(isThere, rule, `spec.rules[${i}]`));
+  const { commits: _, ...rest } = input;
+  const commits = old?.spec.commits;
+  const spec = { ...rest, rules, ...(commits === undefined ? {} : { commits }) };
+  // Nobody has to write what is there anyway; a list of groups has it, and can be applied.
+  if (name === DEFAULT_GROUP && old === undefined && isDeepStrictEqual(spec, DEFAULT_GROUP_SPEC)) return builtIn();
+  return draft.put("securitygroup", name, spec);
+}
+
+/** Who writes what was read writes the server's count, too; nobody else can say it. */
+function checkCommits(name: string, { commits }: SecurityGroupInput, old: SecurityGroup | undefined): void {
+  if (commits === undefined || old === undefined || isDeepStrictEqual(commits, old.spec.commits)) return;
+  throw new Fault("immutable", {
+    what: `group "${name}" has other commits`,
+    where: "spec.commits",
+    why: "the server counts them",
+    fix: "leave it out; to make hosts load the group again: weft sg commit",
+  });
+}
+
+/** Counts one more commit: the text that hosts load differs by it. */
+export function commitGroup(draft: Draft, name: string, hosts: readonly string[] | undefined): SecurityGroup {
+  const group = get(draft.view, "securitygroup", name);
+  if (group === undefined) throw unknownGroup(name, "name");
+  const missing = hosts?.find((host) => get(draft.view, "host", host) === undefined);
+  if (missing !== undefined)
+    throw new Fault("host-unknown", {
+      what: `there is no host "${missing}"`,
+      where: "hosts",
+      fix: "see weft host list",
+    });
+  const commits: Record<string, number> = { ...group.spec.commits };
+  for (const host of hosts ?? ["*"]) commits[host] = (commits[host] ?? 0) + 1;
+  return draft.put("securitygroup", name, { ...group.spec, commits });
+}
+
+/** Refused while anything names it; nobody's policy changes because a group is gone. */
+export function deleteGroup(draft: Draft, name: string): void {
+  if (name === DEFAULT_GROUP) {
+    throw new Fault("forbidden", {
+      what: `the group "${DEFAULT_GROUP}" cannot be deleted`,
+      why: "it is always there",
+      fix: "remove it from networks and endpoints, or change its rules",
+    });
+  }
+  const blockers = usersOf(draft.view, name);
+  if (blockers.length > 0)
+    throw inUse(`security group "${name}" is in use`, "these use the group", "remove it from them first", blockers);
+  draft.remove("securitygroup", name);
+}
+
+/** Everything that names a group: networks, endpoints, and rules of other groups. */
+function usersOf(view: View, name: string): string[] {
+  const users: string[] = [];
+  for (const network of view.network.values())
+    if ([network.spec, ...(network.spec.ranges ?? [])].some((of) => of.securityGroups?.includes(name) === true))
+      users.push(`network/${network.name}`);
+  for (const endpoint of view.endpoint.values())
+    if (endpoint.spec.securityGroups?.includes(name) === true) users.push(`endpoint/${endpoint.name}`);
+  for (const group of view.securitygroup.values())
+    if (group.name !== name && group.spec.rules.some(({ peer }) => peer?.group === name))
+      users.push(`securitygroup/${group.name}`);
+  return users;
+}
+
+/** Groups with a rule whose peer is this network. */
+export function groupsWithPeer(view: View, network: string): string[] {
+  return [...view.securitygroup.values()]
+    .filter(({ spec }) => spec.rules.some(({ peer }) => peer?.network === network))
+    .map(({ name }) => `securitygroup/${name}`);
+}
+
+/** Names of groups, each once and there; `default` is, whether or not anybody has written it. */
+export function checkGroups(view: View, names: readonly string[], where: string): readonly string[] {
+  for (const [i, name] of names.entries()) {
+    if (name !== DEFAULT_GROUP && get(view, "securitygroup", name) === undefined)
+      throw unknownGroup(name, `${where}[${i}]`);
+  }
+  return [...new Set(names)].sort();
+}
+
+function unknownGroup(name: string, where: string): Fault {
+  const what = `there is no security group "${name.slice(0, 80)}"`;
+  return new Fault("group-unknown", { what, where, fix: "see weft sg list" });
+}
+
+/** Further addresses of an endpoint, canonical; the networks it is in do not have to contain them. */
+function checkAllowed(
+  pairs: NonNullable<EndpointPatch["allowedAddresses"]>,
+  where: string,
+): NonNullable<EndpointPatch["allowedAddresses"]> {
+  return pairs.map(({ address, mac }, i) => ({
+    address: formatIp(parseIp(address, `${where}[${i}].address`)),
+    ...(mac === undefined ? {} : { mac: parseMac(mac, `${where}[${i}].mac`) }),
+  }));
+}
+
+type PolicyFields = Pick<EndpointPatch, "securityGroups" | "allowedAddresses">;
+
+/** The fields of a claim or patch that are policy, checked; what is not given is left out. */
+export function policyFields(view: View, given: PolicyFields, at: string): PolicyFields {
+  const { securityGroups, allowedAddresses } = given;
+  return {
+    ...(securityGroups === undefined
+      ? {}
+      : { securityGroups: checkGroups(view, securityGroups, `${at}securityGroups`) }),
+    ...(allowedAddresses === undefined
+      ? {}
+      : { allowedAddresses: checkAllowed(allowedAddresses, `${at}allowedAddresses`) }),
+  };
+}
+
+type IsThere = (key: Key) => boolean;
+
+/** The rule in canonical form: what is stored is what a list prints, and a list can be applied again. */
+function checkedRule(isThere: IsThere, given: Rule, where: string): Rule {
+  const rule = { ...given, protocol: nameOf(given.protocol) };
+  const protocol = protocolNumber(rule.protocol);
+  if (protocol !== undefined && Number.isNaN(protocol))
+    throw wrong(
+      `${where}.protocol`,
+      `"${rule.protocol}" is no protocol`,
+      `choose ${PROTOCOL_NAMES.join(", ")} or a number`,
+    );
+  if (rule.ports !== undefined && protocol !== TCP && protocol !== UDP)
+    throw wrong(`${where}.ports`, `protocol ${rule.protocol} has no ports`, "leave them out, or choose tcp or udp");
+  if (rule.icmpType !== undefined && protocol !== ICMP && protocol !== ICMPV6)
+    throw wrong(
+      `${where}.icmpType`,
+      `protocol ${rule.protocol} has no ICMP type`,
+      "leave it out, or choose icmp or icmpv6",
+    );
+  const ports = rule.ports === undefined ? {} : { ports: checkedPorts(rule.ports, `${where}.ports`) };
+  if (rule.peer === undefined) return { ...rule, ...ports };
+  const peer = checkedPeer(isThere, rule.peer, `${where}.peer`);
+  checkFamily(peer, protocol, `${where}.peer`);
+  return { ...rule, ...ports, peer };
+}
+
+function nameOf(protocol: Rule["protocol"]): Rule["protocol"] {
+  return typeof protocol === "number" ? protocol : protocol.toLowerCase();
+}
+
+/** Each port and range once. */
+function checkedPorts(given: NonNullable<Rule["ports"]>, where: string): (number | string)[] {
+  const ports = given.flatMap((port, i) => {
+    const read = portsOf(String(port));
+    if ("why" in read) throw wrong(`${where}[${i}]`, read.why, "write it like 22, or 80-90; ports end at 65535");
+    return read;
+  });
+  return [...new Set(ports)];
+}
+
+function checkedPeer(isThere: IsThere, peer: Peer, where: string): Peer {
+  const forms = [peer.cidr, peer.first ?? peer.size, peer.network, peer.group].filter((form) => form !== undefined);
+  if (forms.length !== 1)
+    throw wrong(where, "a peer is one of: cidr, first and size, network, group", "give exactly one, or leave peer out");
+  if (peer.cidr !== undefined) {
+    const text = peer.cidr;
+    if (text.includes("/")) return { cidr: formatCidr(parseCidr(text, `${where}.cidr`)) };
+    const ip = parseIp(text, `${where}.cidr`);
+    return { cidr: `${formatIp(ip)}/${BITS[ip.family]}` };
+  }
+  if (peer.network !== undefined) {
+    if (isThere(`network/${peer.network}`)) return peer;
+    throw new Fault("network-unknown", {
+      what: `there is no network "${peer.network}"`,
+      where: `${where}.network`,
+      fix: "see weft network list",
+    });
+  }
+  if (peer.group !== undefined) {
+    if (peer.group === DEFAULT_GROUP || isThere(`securitygroup/${peer.group}`)) return peer;
+    throw unknownGroup(peer.group, `${where}.group`);
+  }
+  if (peer.first === undefined) throw wrong(`${where}.first`, "size without a first address", "give both");
+  if (peer.size === undefined) throw wrong(`${where}.size`, "a first address without size", "give both");
+  const first = parseIp(peer.first, `${where}.first`);
+  checkFits(first, peer.size, `${where}.size`);
+  return { first: formatIp(first), size: peer.size };
+}
+
+function checkFits(first: Ip, size: number, where: string): void {
+  if (first.value + BigInt(size) <= 1n << BigInt(BITS[first.family])) return;
+  throw wrong(where, `${size} addresses from ${formatIp(first)} on run over the end`, "make it smaller");
+}
+
+function checkFamily(peer: Peer, protocol: number | undefined, where: string): void {
+  const address = peer.cidr ?? peer.first;
+  const wanted = protocol === ICMP ? 4 : protocol === ICMPV6 ? 6 : undefined;
+  if (address === undefined || wanted === undefined || address.includes(":") === (wanted === 6)) return;
+  const field = peer.cidr === undefined ? "first" : "cidr";
+  throw wrong(
+    `${where}.${field}`,
+    `${address} is not IPv${wanted}`,
+    `choose ${wanted === 4 ? "icmpv6" : "icmp"}, or another peer`,
+  );
+}
+
+function wrong(where: string, what: string, fix: string): Fault {
+  return new Fault("request-invalid", { what: `${where}: ${what}`, where, fix });
+}

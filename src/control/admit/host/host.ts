@@ -1,0 +1,123 @@
+// Hosts: who may claim a name, and what a host gets when it joins and gives back when it goes. Identity is the host's
+// own token, never its address: a machine that comes back with another address and the right token is the same host.
+import { type Ip, contains, formatIp, parseCidr, parseIp } from "../../../model/address.ts";
+import { Fault } from "../../../model/fault.ts";
+import type { HostClaim } from "../../../model/input.ts";
+import { checkName } from "../../../model/parse.ts";
+import type { Host } from "../../../model/resource.ts";
+import type { Draft } from "../../state/draft.ts";
+import { NOT_UNICAST, UPLINK_RANGES } from "../numbers.ts";
+import { type View, get, hostsInOrder, residentsOf } from "../../state/view.ts";
+import type { Identity } from "../../write.ts";
+import { settleVrf } from "../network/allocate.ts";
+import { type Context, cidrsOf, inUse } from "../context.ts";
+import { unknown } from "../workload/endpoint.ts";
+import { endLease } from "../address/freed.ts";
+import { endMoves } from "../workload/migrate.ts";
+
+/** Makes or updates a host: tunnel endpoints in every VRF with local networks, a block of each enabled one. */
+export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
+  const name = checkName("host", claim.host, "name");
+  const { view } = draft;
+  const old = get(view, "host", name);
+  if (by.role === "host" ? by.host !== name : old !== undefined) throw claimed(name);
+  const underlay = parseIp(claim.underlay, "underlay");
+  checkUnderlay(view, name, underlay);
+  const order = old?.spec.order ?? 1 + Math.max(0, ...[...view.host.values()].map((host) => host.spec.order));
+  const host = draft.put("host", name, {
+    underlay: formatIp(underlay),
+    underlayMtu: claim.underlayMtu,
+    ...(claim.slices === undefined ? {} : { slices: claim.slices }),
+    ...(claim.shaping === undefined ? {} : { shaping: claim.shaping }),
+    order,
+    ...(old?.spec.drained === true ? { drained: true } : {}),
+  });
+  // Also for a host that is known: it gets what it lacked, when something has become free.
+  for (const vrf of view.vrf.keys()) settleVrf(draft, vrf, [host]);
+  return host;
+}
+
+/** Whether the host takes new endpoints from now on. Repeating it changes nothing. */
+export function drainHost(draft: Draft, name: string, drained: boolean): Host {
+  const host = get(draft.view, "host", name);
+  if (host === undefined) throw unknown("host", name, "name");
+  const { drained: _, ...spec } = host.spec;
+  return draft.put("host", name, drained ? { ...spec, drained } : spec);
+}
+
+/** Removes a host and frees what it had; its endpoints too with `force`, else it is refused while there are any. */
+export function deleteHost(draft: Draft, name: string, force: boolean, context: Context): void {
+  const { view } = draft;
+  const endpoints = [...residentsOf(view, name)];
+  if (endpoints.length > 0 && !force) {
+    throw inUse(
+      `host "${name}" has endpoints`,
+      "they would lose their network",
+      "detach them first, or use force if the machine is gone for good",
+      endpoints,
+    );
+  }
+  for (const endpoint of endpoints.map((each) => get(view, "endpoint", each)))
+    if (endpoint !== undefined) endLease(draft, endpoint, context);
+  for (const index of view.networks.values()) {
+    const blocks = index.blocks.get(name);
+    for (const block of [blocks?.[4], blocks?.[6]]) if (block !== undefined) draft.remove("block", block.name);
+  }
+  for (const index of view.vrfs.values()) {
+    const vtep = index.vteps.get(name);
+    if (vtep !== undefined) draft.remove("vtep", vtep.name);
+  }
+  endMoves(draft, ({ spec }) => spec.host === name);
+  draft.remove("host", name);
+  // What became free goes to hosts that wait for it.
+  const others = hostsInOrder(view);
+  for (const vrf of view.vrf.keys()) settleVrf(draft, vrf, others);
+}
+
+function claimed(name: string): Fault {
+  return new Fault("host-claimed", {
+    what: `host "${name}" belongs to another agent`,
+    where: "name",
+    why: "the claim does not carry that host's own token",
+    fix: "give this host another name, or restore its token; if the other machine is gone, delete the host first",
+  });
+}
+
+function checkUnderlay(view: View, name: string, underlay: Ip): void {
+  const text = formatIp(underlay);
+  const other = view.underlays.get(text);
+  if (other !== undefined && other !== name) {
+    throw new Fault("host-claimed", {
+      what: `underlay address ${text} belongs to host "${other}"`,
+      where: "underlay",
+      why: "tunnel packets for both would arrive at one",
+      fix: `correct the address, or delete host "${other}" if this is the same machine under another name`,
+    });
+  }
+  if ([...NOT_UNICAST, ...UPLINK_RANGES].some((range) => contains(range, underlay))) {
+    throw new Fault("address-invalid", {
+      what: `${text} cannot be an underlay address`,
+      where: "underlay",
+      why: "other hosts cannot send to it",
+      fix: "give the address other hosts reach this one by",
+    });
+  }
+  for (const network of view.network.values()) {
+    const met = cidrsOf(network).find((cidr) => contains(cidr, underlay));
+    if (met !== undefined) throw inside(text, `network "${network.name}"`);
+  }
+  for (const vrf of view.vrf.values()) {
+    if (vrf.spec.vtepSubnets.some((subnet) => contains(parseCidr(subnet, `vrf/${vrf.name}`), underlay))) {
+      throw inside(text, `the VTEP subnets of VRF "${vrf.name}"`);
+    }
+  }
+}
+
+function inside(underlay: string, what: string): Fault {
+  return new Fault("overlap", {
+    what: `underlay address ${underlay} lies in ${what}`,
+    where: "underlay",
+    why: "tunnels would run through themselves",
+    fix: "join with another address, or move the network to another range",
+  });
+}

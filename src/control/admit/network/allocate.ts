@@ -1,0 +1,159 @@
+// What the server hands out by itself in a VRF, brought in line with its networks and hosts: the VRF's life, tunnel
+// endpoints, blocks. Repeating it changes nothing. Hosts are served in registration order, each gets the lowest that
+// is free; a host for which nothing is left is skipped, and served when something is (conditions.ts tells who waits).
+import {
+  type Cidr,
+  type Ip,
+  cidrOf,
+  contains,
+  firstOf,
+  formatCidr,
+  formatIp,
+  ipOf,
+  lastOf,
+  parseCidr,
+  vtepMac,
+} from "../../../model/address.ts";
+import { blockName, vtepName } from "../../../model/resource.ts";
+import type { Host, Network, Subnet, Vrf, Vtep, VtepSpec } from "../../../model/resource.ts";
+import { nextVtep } from "../../../ipam/assign.ts";
+import { nextBlock } from "../../../ipam/block.ts";
+import type { Draft } from "../../state/draft.ts";
+import { type View, get } from "../../state/view.ts";
+
+/**
+ * Call after anything that changed a VRF, its networks or its hosts. `hosts` are those who may lack something, in
+ * order; `anew` when the VRF has changed, or a network has come with its blocks, so that what they have may be wrong.
+ */
+export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], anew: "anew" | "" = ""): void {
+  const vrf = get(draft.view, "vrf", name);
+  if (vrf === undefined) return;
+  const locals = networksOf(draft.view, name).filter((network) => network.spec.ipam === "local");
+  // A disabled network keeps the blocks it has, and they are to be reached.
+  if (!locals.some((network) => network.spec.enabled || draft.view.networks.get(network.name)?.blocks.size)) {
+    return removeVteps(draft, name);
+  }
+  const vteps = draft.view.vrfs.get(name)?.vteps;
+  for (const host of hosts) {
+    const vtep = vteps?.get(host.name);
+    if (anew === "anew" || vtep === undefined || familiesOf(vtep) < vrf.spec.vtepSubnets.length)
+      ensureVtep(draft, vrf, host);
+  }
+  for (const network of locals) {
+    if (anew === "anew") dropUnreachable(draft, network);
+    if (network.spec.enabled) for (const host of hosts) ensureBlocks(draft, network, host);
+  }
+}
+
+/**
+ * Call after a network has left the VRF: what hosts had for it goes, and with the last one the VRF, unless it is
+ * kept.
+ */
+export function vacateVrf(draft: Draft, name: string): void {
+  settleVrf(draft, name, []);
+  const vrf = get(draft.view, "vrf", name);
+  if (vrf !== undefined && vrf.spec.kept !== true && networksOf(draft.view, name).length === 0)
+    draft.remove("vrf", name);
+}
+
+export function networksOf(view: View, vrf: string): Network[] {
+  return [...(view.vrfs.get(vrf)?.networks ?? [])]
+    .map((name) => get(view, "network", name))
+    .filter((network) => network !== undefined);
+}
+
+/** Removes blocks that its subnets no longer give: another subnet, another length, a family that is gone. */
+export function dropStaleBlocks(draft: Draft, network: Network): void {
+  const subnets = network.spec.ipam === "local" ? network.spec.subnets : [];
+  for (const blocks of draft.view.networks.get(network.name)?.blocks.values() ?? []) {
+    for (const block of [blocks[4], blocks[6]]) {
+      const cidr = cidrOf(block?.spec.cidr ?? "");
+      if (block !== undefined && !subnets.some((subnet) => cidr !== undefined && gives(subnet, cidr)))
+        draft.remove("block", block.name);
+    }
+  }
+}
+
+function gives(subnet: Subnet, block: Cidr): boolean {
+  const cidr = parseCidr(subnet.cidr, "subnet");
+  return block.length === subnet.hostPrefix && contains(cidr, firstOf(block));
+}
+
+function familiesOf(vtep: Vtep): number {
+  return (vtep.spec.ip === undefined ? 0 : 1) + (vtep.spec.ip6 === undefined ? 0 : 1);
+}
+
+function removeVteps(draft: Draft, vrf: string): void {
+  for (const vtep of draft.view.vrfs.get(vrf)?.vteps.values() ?? []) draft.remove("vtep", vtep.name);
+}
+
+/** Blocks of hosts that have no tunnel endpoint here. */
+function dropUnreachable(draft: Draft, network: Network): void {
+  const vteps = draft.view.vrfs.get(network.spec.vrf)?.vteps;
+  for (const [host, blocks] of draft.view.networks.get(network.name)?.blocks ?? []) {
+    if (vteps?.has(host) === true) continue;
+    for (const block of [blocks[4], blocks[6]]) if (block !== undefined) draft.remove("block", block.name);
+  }
+}
+
+/** All families; while a VTEP subnet has no address left, only what the host had and what is still right. */
+function ensureVtep(draft: Draft, vrf: Vrf, host: Host): void {
+  const index = draft.view.vrfs.get(vrf.name);
+  const old = index?.vteps.get(host.name)?.spec;
+  const ips: { 4?: string; 6?: string } = {};
+  for (const text of vrf.spec.vtepSubnets) {
+    const subnet = parseCidr(text, `vrf/${vrf.name}`);
+    const mine = ipOf((subnet.family === 4 ? old?.ip : old?.ip6) ?? "");
+    const ip =
+      mine !== undefined && isInside(subnet, mine)
+        ? mine
+        : index === undefined
+          ? undefined
+          : nextVtep(subnet, index.assigned[subnet.family]);
+    if (ip === undefined) continue;
+    ips[subnet.family] = formatIp(ip);
+  }
+  const low = ipOf(ips[4] ?? ips[6] ?? "");
+  const isWhole = Object.keys(ips).length === vrf.spec.vtepSubnets.length;
+  if (low === undefined || (old === undefined && !isWhole)) return draft.remove("vtep", vtepName(vrf.name, host.name));
+  const spec: VtepSpec = {
+    vrf: vrf.name,
+    host: host.name,
+    ...(ips[4] === undefined ? {} : { ip: ips[4] }),
+    ...(ips[6] === undefined ? {} : { ip6: ips[6] }),
+    mac: vtepMac(vrf.spec.vtepMacOui, low),
+  };
+  draft.put("vtep", vtepName(vrf.name, host.name), spec);
+}
+
+/** Strictly: neither the first nor the last address. */
+function isInside(subnet: Cidr, ip: Ip): boolean {
+  return ip.family === subnet.family && ip.value > subnet.base && ip.value < lastOf(subnet).value;
+}
+
+/** All families or none: a host that can be reached in one family only is worse than one that visibly waits. */
+function ensureBlocks(draft: Draft, network: Network, host: Host): void {
+  const { view } = draft;
+  // Without a tunnel endpoint nobody could reach the block.
+  if (view.vrfs.get(network.spec.vrf)?.vteps.has(host.name) !== true) return;
+  const index = view.networks.get(network.name);
+  const had = index?.blocks.get(host.name);
+  if (network.spec.subnets.length === (had?.[4] === undefined ? 0 : 1) + (had?.[6] === undefined ? 0 : 1)) return;
+  const wanted: Cidr[] = [];
+  for (const subnet of network.spec.subnets) {
+    const cidr = parseCidr(subnet.cidr, `network/${network.name}`);
+    if (subnet.hostPrefix === undefined || had?.[cidr.family] !== undefined) continue;
+    const block = nextBlock(cidr, subnet.hostPrefix, index?.carved[cidr.family] ?? NOTHING_USED);
+    if (block === undefined) return;
+    wanted.push(block);
+  }
+  for (const block of wanted) {
+    draft.put("block", blockName(network.name, host.name, block.family), {
+      network: network.name,
+      host: host.name,
+      cidr: formatCidr(block),
+    });
+  }
+}
+
+const NOTHING_USED = { has: () => false, nextFree: (from: bigint) => from };

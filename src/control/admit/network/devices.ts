@@ -1,0 +1,78 @@
+// Names of kernel devices that a VRF's networks have on hosts. Long names are cut and hashed (model/device.ts), and
+// people choose names: of two that end in one device the second is refused, or hosts would put both on one segment.
+import { bridgesOf, deviceName } from "../../../model/device.ts";
+import { Fault } from "../../../model/fault.ts";
+import type { Network, NetworkSpec, VrfSpec } from "../../../model/resource.ts";
+import type { View } from "../../state/view.ts";
+import { networksOf } from "./allocate.ts";
+
+/** What a VRF's namespace has beside networks: its loopback, its uplink, and ports and shapers of endpoints. */
+const OTHERS = /^(lo|uplink|wp.*|wq.*)$/;
+/** The mark of a VRF's namespace, an alias, carries its whole name behind the prefix of the agent. */
+const VRF_NAME_MAX = 200;
+
+/** The bridges that hosts have for a network, and its tunnel if it has one of its own. */
+function devicesOf({ name, spec }: Pick<Network, "name" | "spec">): readonly string[] {
+  if (spec.reservedFrom !== undefined) return [];
+  const tunnel = spec.ipam === "global" && spec.vni !== undefined ? [`wx${spec.vni}`] : [];
+  return [...bridgesOf({ name, spec }), ...tunnel];
+}
+
+function tunnelOf(spec: VrfSpec): string {
+  return spec.vtepName ?? `wx${spec.vni}`;
+}
+
+/** A Fault `name-taken` if a network that is new, or has other devices than before, would share one in its VRF. */
+export function checkNetworkDevices(view: View, name: string, spec: NetworkSpec, old: Network | undefined): void {
+  const own = devicesOf({ name, spec });
+  if (old?.spec.vrf === spec.vrf && devicesOf(old).join() === own.join()) return;
+  const taken = new Map(
+    networksOf(view, spec.vrf)
+      .filter((network) => network.name !== name)
+      .flatMap((network) => devicesOf(network).map((device) => [device, `network "${network.name}"`])),
+  );
+  const vrf = view.vrf.get(spec.vrf);
+  if (vrf !== undefined) taken.set(tunnelOf(vrf.spec), `the tunnel of VRF "${spec.vrf}"`);
+  for (const [i, device] of own.entries()) {
+    const owner = OTHERS.test(device) ? "Weft itself" : (taken.get(device) ?? twice(own, i));
+    if (owner !== undefined) throw deviceTaken(`network "${name}"`, device, owner);
+  }
+}
+
+function twice(devices: readonly string[], at: number): string | undefined {
+  return devices.indexOf(devices[at] ?? "") < at ? "another slice of it" : undefined;
+}
+
+/** The same of a VRF: its end of the uplink among all VRFs', its tunnel among its networks' devices. */
+export function checkVrfDevices(view: View, name: string, spec: VrfSpec): void {
+  const tunnel = tunnelOf(spec);
+  const old = view.vrf.get(name);
+  if (old === undefined) checkNewVrf(view, name);
+  if (old !== undefined && tunnelOf(old.spec) === tunnel) return;
+  const met = networksOf(view, name).find((network) => devicesOf(network).includes(tunnel));
+  if (OTHERS.test(tunnel)) throw deviceTaken(`VRF "${name}"`, tunnel, "Weft itself");
+  if (met !== undefined) throw deviceTaken(`VRF "${name}"`, tunnel, `network "${met.name}"`);
+}
+
+function checkNewVrf(view: View, name: string): void {
+  if (name.length > VRF_NAME_MAX) {
+    throw new Fault("name-invalid", {
+      what: `"${name.slice(0, 40)}…" is too long to be the name of a VRF`,
+      where: "name",
+      why: `its namespace carries its name, and there is room for ${VRF_NAME_MAX} characters`,
+      fix: "choose a shorter one",
+    });
+  }
+  const uplink = deviceName("wu", name);
+  for (const other of view.vrf.keys())
+    if (deviceName("wu", other) === uplink) throw deviceTaken(`VRF "${name}"`, uplink, `VRF "${other}"`);
+}
+
+function deviceTaken(what: string, device: string, owner: string): Fault {
+  return new Fault("name-taken", {
+    what: `${what} would have the device ${device}, which is that of ${owner}`,
+    where: "name",
+    why: "hosts name devices after what people name, in 15 characters, and these two end in the same",
+    fix: "choose another name",
+  });
+}

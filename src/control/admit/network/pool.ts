@@ -1,0 +1,202 @@
+// Pools: how a network without subnets of its own gets an id, and subnets from it. An id whose subnets meet something
+// is passed over when the server chooses, and refused with the reason when somebody asked for it. What a network got
+// is recorded on it, so a pool may change at any time: only new networks see it.
+import { isDeepStrictEqual } from "node:util";
+import { cidrOf } from "../../../model/address.ts";
+import { Fault } from "../../../model/fault.ts";
+import type { NetworkInput, PoolInput } from "../../../model/input.ts";
+import { checkName } from "../../../model/parse.ts";
+import type { Network, Pool, Subnet } from "../../../model/resource.ts";
+import type { Draft } from "../../state/draft.ts";
+import { type View, get } from "../../state/view.ts";
+import { type Context, inUse } from "../context.ts";
+import { unknown } from "../workload/endpoint.ts";
+import { placeCollision } from "./overlap.ts";
+import { type Ipam, checkRules, overflowParts, reservedCollision, subnetsAt } from "./poolRules.ts";
+import { subnetsOf } from "./subnet.ts";
+
+/** Makes or changes a pool; networks that came from it stay as they are. */
+export function putPool(draft: Draft, name: string, input: PoolInput): Pool {
+  checkName("pool", name, "name");
+  const { globalSubnets, localSubnets, overflow, description } = input;
+  const spec: Pool["spec"] = {
+    driver: "vxlan",
+    ipam: input.ipam ?? (globalSubnets === undefined && localSubnets !== undefined ? "local" : "global"),
+    ids: input.ids ?? { first: 1, last: 255 },
+    ...(globalSubnets === undefined ? {} : { globalSubnets }),
+    ...(localSubnets === undefined ? {} : { localSubnets }),
+    reserved: input.reserved ?? [],
+    ...(overflow === undefined ? {} : { overflow }),
+    ...(description === undefined ? {} : { description }),
+  };
+  checkRules(name, spec);
+  return draft.put("pool", name, spec);
+}
+
+/** Removes a pool that no network names; with `force` its networks keep their subnets and are nobody's. */
+export function deletePool(draft: Draft, name: string, force: boolean): void {
+  const networks = [...draft.view.network.values()].filter((network) => network.spec.pool?.name === name);
+  if (networks.length > 0 && !force) {
+    throw inUse(
+      `pool "${name}" has networks`,
+      "their ids are counted in it",
+      "delete them first, or use force: they keep their subnets",
+      networks.map((network) => network.name),
+    );
+  }
+  for (const network of networks) {
+    const { pool: _, ...spec } = network.spec;
+    draft.put("network", network.name, spec);
+  }
+  draft.remove("pool", name);
+}
+
+export type WithSubnets = NetworkInput & { readonly subnets: readonly Subnet[] };
+type Drawn = { readonly input: WithSubnets; readonly pool?: { readonly name: string; readonly id: number } };
+
+/** The input with its subnets: its own, or those of its pool, with the id that gave them. */
+export function drawn(
+  view: View,
+  name: string,
+  input: NetworkInput,
+  old: Network | undefined,
+  context: Context,
+): Drawn {
+  if (input.pool === undefined) {
+    if (input.subnets !== undefined) return { input: { ...input, subnets: input.subnets } };
+    throw new Fault("request-invalid", {
+      what: "spec.subnets: expected a value, got nothing",
+      where: "spec.subnets",
+      fix: "give the network addresses, or a pool to take them from",
+    });
+  }
+  const pool = get(view, "pool", input.pool.name);
+  if (pool === undefined) throw unknown("pool", input.pool.name, "spec.pool.name");
+  const same = old?.spec.pool?.name === pool.name ? old : undefined;
+  const ipam = input.ipam ?? same?.spec.ipam ?? pool.spec.ipam;
+  const wanted = input.pool.id ?? same?.spec.pool?.id;
+  const isAsWas = same !== undefined && wanted === same.spec.pool?.id && ipam === same.spec.ipam;
+  const place: Place = { view, pool, ipam, network: name, vrf: input.vrf ?? name, context };
+  const { id, subnets } =
+    isAsWas && wanted !== undefined
+      ? { id: wanted, subnets: same.spec.subnets }
+      : wanted === undefined
+        ? lowestFree(place)
+        : asked(place, wanted);
+  const whole = { ...input, ipam, subnets };
+  checkGiven(input, whole, pool);
+  return { input: whole, pool: { name: pool.name, id } };
+}
+
+/** What is asked of a pool: for which network, in which VRF. */
+type Place = {
+  readonly view: View;
+  readonly pool: Pool;
+  readonly ipam: Ipam;
+  readonly network: string;
+  readonly vrf: string;
+  readonly context: Context;
+};
+type Choice = { readonly id: number; readonly subnets: readonly Subnet[] };
+
+function lowestFree(place: Place): Choice {
+  const { view, pool, ipam, network } = place;
+  const taken = takenIds(view, pool.name, network);
+  const { first, last } = pool.spec.ids;
+  let met: string | undefined;
+  let free = 0;
+  for (let id = first; id <= last + overflowParts(pool.spec); id++) {
+    if (taken.has(id)) continue;
+    const subnets = subnetsAt(pool.spec, ipam, id);
+    if (subnets === undefined) continue;
+    const collision = collisionOf(place, subnets);
+    if (collision === undefined) return { id, subnets };
+    free++;
+    met ??= `id ${id} would be ${collision}`;
+  }
+  throw noneLeft(pool, ipam, free, met);
+}
+
+function noneLeft({ name, spec }: Pool, ipam: Ipam, free: number, met: string | undefined): Fault {
+  const range = `${spec.ids.first} to ${spec.ids.last}`;
+  const beyond = spec.overflow === undefined ? "" : `, and ${spec.overflow.cidr} beyond`;
+  if (met === undefined) {
+    return new Fault("exhausted", {
+      what: `pool "${name}" has no ${ipam} network left`,
+      where: "spec.pool",
+      why: `all ids (${range}${beyond}) are taken`,
+      fix: "delete networks, or give the pool an overflow or a larger one",
+    });
+  }
+  return new Fault("overlap", {
+    what: `pool "${name}" has no ${ipam} network left that meets nothing`,
+    where: "spec.pool",
+    why: `${met}; so it is with all ${free} free ids (${range}${beyond})`,
+    fix: "give the pool an overflow elsewhere, choose the other --ipam, or give the network subnets of its own",
+  });
+}
+
+/** An id that somebody wants, or why not. */
+function asked(place: Place, id: number): Choice {
+  const { view, pool, ipam, network } = place;
+  const where = "spec.pool.id";
+  const holder = takenIds(view, pool.name, network).get(id);
+  if (holder !== undefined) {
+    throw new Fault("id-taken", {
+      what: `id ${id} of pool "${pool.name}" is taken`,
+      where,
+      why: `network "${holder}" has it`,
+      fix: "choose another, or leave it out for the lowest free one",
+    });
+  }
+  const subnets = subnetsAt(pool.spec, ipam, id);
+  if (subnets === undefined) {
+    const { first, last } = pool.spec.ids;
+    throw new Fault("request-invalid", {
+      what: `pool "${pool.name}" has no id ${id} for a ${ipam} network`,
+      where,
+      why: `its ids are ${first} to ${last + overflowParts(pool.spec)}`,
+      fix: "choose one of these, or leave it out",
+    });
+  }
+  const collision = collisionOf(place, subnets);
+  if (collision === undefined) return { id, subnets };
+  throw new Fault("overlap", {
+    what: `id ${id} of pool "${pool.name}" cannot be used`,
+    where,
+    why: `it would be ${collision}`,
+    fix: "choose another, or leave it out and such ids are passed over",
+  });
+}
+
+function takenIds(view: View, pool: string, except: string): Map<number, string> {
+  const taken = new Map<number, string>();
+  for (const { name, spec } of view.network.values()) {
+    if (spec.pool?.name === pool && name !== except) taken.set(spec.pool.id, name);
+  }
+  return taken;
+}
+
+/** What an id's subnets meet, as in `10.3.0.0/16, which overlaps …`. */
+function collisionOf({ view, pool, vrf, network, context }: Place, subnets: readonly Subnet[]): string | undefined {
+  for (const { cidr: text } of subnets) {
+    const cidr = cidrOf(text);
+    if (cidr === undefined) return `${text}, which is not a network`;
+    const met = reservedCollision(pool.spec, cidr) ?? placeCollision(view, network, vrf, cidr, context);
+    if (met !== undefined) return `${text}, which overlaps ${met.with}: ${met.why}`;
+  }
+  return undefined;
+}
+
+/** Subnets that come with a pool must be the pool's: then a network that was read can be written again. */
+function checkGiven(input: NetworkInput, whole: WithSubnets & { readonly ipam: Ipam }, pool: Pool): void {
+  if (input.subnets === undefined) return;
+  const given = subnetsOf({ ...whole, subnets: input.subnets }, whole.ipam);
+  const own = subnetsOf(whole, whole.ipam);
+  if (isDeepStrictEqual(given, own)) return;
+  throw new Fault("request-invalid", {
+    what: `the subnets are not those of pool "${pool.name}": ${own.map(({ cidr }) => cidr).join(", ")}`,
+    where: "spec.subnets",
+    fix: "leave the subnets out, or the pool",
+  });
+}

@@ -1,0 +1,144 @@
+// What a pool's rules give and whether they make sense: subnets of an id, parts of the overflow, what is reserved.
+// Knows no network that is there.
+import { type Cidr, addressCount, cidrOf, formatCidr, overlaps, parseCidr } from "../../../model/address.ts";
+import { Fault } from "../../../model/fault.ts";
+import type { NetworkSpec, Pool, Subnet } from "../../../model/resource.ts";
+import { type Collision, checkUsable } from "./overlap.ts";
+import { subnetsOf } from "./subnet.ts";
+
+export type Ipam = NetworkSpec["ipam"];
+type PoolSpec = Pool["spec"];
+/** A choice looks at one part after another. */
+const OVERFLOW_BITS_MAX = 20;
+
+/** Refuses rules by which no network, or no network of the usual kind, could ever be made. */
+export function checkRules(name: string, spec: PoolSpec): void {
+  checkIds(spec);
+  for (const ipam of ["global", "local"] as const) checkTemplates(spec, ipam);
+  checkOverflow(spec);
+  checkRoom(name, spec);
+}
+
+/** The subnets of an id; undefined when the pool has no such id, or none for this way of assigning. */
+export function subnetsAt(spec: PoolSpec, ipam: Ipam, id: number): readonly Subnet[] | undefined {
+  if (id < spec.ids.first) return undefined;
+  if (id <= spec.ids.last) {
+    return templatesOf(spec, ipam)?.map((subnet) => ({ ...subnet, cidr: subnet.cidr.replaceAll("<id>", String(id)) }));
+  }
+  const { overflow } = spec;
+  const part = id - spec.ids.last - 1;
+  if (overflow === undefined || part >= overflowParts(spec)) return undefined;
+  const all = parseCidr(overflow.cidr, "spec.overflow.cidr");
+  const size = addressCount({ ...all, length: overflow.prefix });
+  const cidr = formatCidr({ ...all, length: overflow.prefix, base: all.base + BigInt(part) * size });
+  if (ipam === "global") return [{ cidr }];
+  return overflow.hostPrefix === undefined ? undefined : [{ cidr, hostPrefix: overflow.hostPrefix }];
+}
+
+function templatesOf(spec: PoolSpec, ipam: Ipam): readonly Subnet[] | undefined {
+  const templates = ipam === "local" ? spec.localSubnets : spec.globalSubnets;
+  return templates === undefined || templates.length === 0 ? undefined : templates;
+}
+
+export function overflowParts({ overflow }: PoolSpec): number {
+  const cidr = cidrOf(overflow?.cidr ?? "");
+  return overflow === undefined || cidr === undefined ? 0 : 2 ** (overflow.prefix - cidr.length);
+}
+
+export function reservedCollision({ reserved }: PoolSpec, cidr: Cidr): Collision | undefined {
+  const met = reserved.find((text) => overlaps(parseCidr(text, "spec.reserved"), cidr));
+  if (met !== undefined) return { with: met, why: "it is reserved in the pool" };
+  try {
+    checkUsable(cidr, "");
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return { with: "what no workload can have", why: error.detail.why ?? error.detail.what };
+  }
+}
+
+function checkIds({ ids }: PoolSpec): void {
+  if (ids.first <= ids.last) return;
+  throw new Fault("request-invalid", {
+    what: `ids from ${ids.first} to ${ids.last} are none`,
+    where: "spec.ids",
+    fix: "write the smaller one as `first`",
+  });
+}
+
+/** With the first and the last id, a template must be what a network takes. */
+function checkTemplates(spec: PoolSpec, ipam: Ipam): void {
+  const field = ipam === "local" ? "localSubnets" : "globalSubnets";
+  const templates = templatesOf(spec, ipam) ?? [];
+  for (const [i, { cidr }] of templates.entries()) {
+    if (cidr.includes("<id>") || spec.ids.first === spec.ids.last) continue;
+    throw new Fault("request-invalid", {
+      what: `"${cidr}" is the same for every id`,
+      where: `spec.${field}[${i}].cidr`,
+      fix: "write <id> where the id belongs, like 10.<id>.0.0/16",
+    });
+  }
+  if (templates.length === 0) return;
+  for (const id of [spec.ids.first, spec.ids.last]) {
+    subnetsFrom({ subnets: subnetsAt(spec, ipam, id) ?? [] }, ipam, `${field} with id ${id}`);
+  }
+}
+
+/** Refuses, under the name of what they were made of, subnets that no network would take. */
+function subnetsFrom(input: Parameters<typeof subnetsOf>[0], ipam: Ipam, source: string): void {
+  try {
+    subnetsOf(input, ipam);
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw new Fault(error.reason, { ...error.detail, where: `spec.${source}` }, { cause: error });
+  }
+}
+
+function checkOverflow(spec: PoolSpec): void {
+  const { overflow } = spec;
+  if (overflow === undefined) return;
+  const cidr = parseCidr(overflow.cidr, "spec.overflow.cidr");
+  const most = cidr.family === 4 ? 32 : 128;
+  const isInside = overflow.prefix >= cidr.length && overflow.prefix <= most;
+  if (!isInside || overflow.prefix - cidr.length > OVERFLOW_BITS_MAX) {
+    throw new Fault("prefix-invalid", {
+      what: `${overflow.cidr} cannot be divided into /${overflow.prefix}s`,
+      where: "spec.overflow.prefix",
+      why: isInside ? `there would be more than ${2 ** OVERFLOW_BITS_MAX}` : "a part is larger than the whole",
+      fix: `choose a prefix from ${cidr.length} to ${Math.min(most, cidr.length + OVERFLOW_BITS_MAX)}`,
+    });
+  }
+  for (const ipam of ["global", "local"] as const) {
+    const subnets = subnetsAt(spec, ipam, spec.ids.last + 1);
+    if (subnets !== undefined) subnetsFrom({ subnets }, ipam, "overflow");
+  }
+}
+
+/** New networks of the usual kind must be possible at all, whatever else there is. */
+function checkRoom(name: string, spec: PoolSpec): void {
+  const { ipam, ids } = spec;
+  let met: string | undefined;
+  for (let id = ids.first; id <= ids.last + overflowParts(spec); id++) {
+    const cidrs = subnetsAt(spec, ipam, id)?.map(({ cidr }) => cidrOf(cidr));
+    if (cidrs === undefined) continue;
+    const collision = cidrs
+      .map((cidr) => (cidr === undefined ? undefined : reservedCollision(spec, cidr)))
+      .find((each) => each !== undefined);
+    if (collision === undefined) return;
+    const texts = cidrs.map((cidr) => (cidr === undefined ? "" : formatCidr(cidr)));
+    met ??= `${texts.join(", ")} overlaps ${collision.with}`;
+  }
+  if (met === undefined) {
+    throw new Fault("request-invalid", {
+      what: `pool "${name}" has no subnets for ${ipam} networks`,
+      where: ipam === "local" ? "spec.localSubnets" : "spec.globalSubnets",
+      fix: "give it some, or change ipam",
+    });
+  }
+  throw new Fault("overlap", {
+    what: `pool "${name}" could make no ${ipam} network`,
+    where: "spec.reserved",
+    why: `every id meets what is reserved: ${met}`,
+    fix: "reserve less, give an overflow elsewhere, or change ipam",
+  });
+}

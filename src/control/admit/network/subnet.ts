@@ -1,0 +1,185 @@
+// A network's subnets and slices, each by itself: strict networks, room for blocks and their parts, a gateway inside.
+import {
+  type Cidr,
+  type Family,
+  cidrOf,
+  contains,
+  firstOf,
+  formatCidr,
+  formatIp,
+  parseCidr,
+  parseIp,
+} from "../../../model/address.ts";
+import { Fault } from "../../../model/fault.ts";
+import type { NetworkInput } from "../../../model/input.ts";
+import type { NetworkSpec, Slice, Subnet } from "../../../model/resource.ts";
+import { defaultGateway, usableRange } from "../../../ipam/assign.ts";
+import { slicePrefix } from "../../../ipam/block.ts";
+import { PREFIX_MAX } from "../numbers.ts";
+import { checkUsable } from "./overlap.ts";
+
+type WithSubnets = Pick<NetworkInput, "slices" | "ranges"> & { readonly subnets: readonly Subnet[] };
+
+/** Subnets in canonical text with their defaults, or the Fault that says which is wrong. At most one per family. */
+export function subnetsOf(input: WithSubnets, ipam: NetworkSpec["ipam"]): Subnet[] {
+  if (input.subnets.length === 0 && (ipam === "local" || (input.ranges ?? []).length === 0)) {
+    throw new Fault("request-invalid", {
+      what: "spec.subnets: expected at least one",
+      where: "spec.subnets",
+      fix: "give the network addresses, or ranges that need no subnet (ether, ip6)",
+    });
+  }
+  const seen = new Set<Family>();
+  return input.subnets.map((subnet, i) => {
+    const where = `spec.subnets[${i}]`;
+    const cidr = parseCidr(subnet.cidr, `${where}.cidr`);
+    checkUsable(cidr, `${where}.cidr`);
+    if (seen.has(cidr.family)) {
+      throw new Fault("request-invalid", {
+        what: `${formatCidr(cidr)} is a second IPv${cidr.family} subnet`,
+        where,
+        why: "a network has at most one per family",
+        fix: "make another network in the same VRF",
+      });
+    }
+    seen.add(cidr.family);
+    return ipam === "local"
+      ? localSubnet(subnet, cidr, where, input.slices?.length ?? 1)
+      : globalSubnet(subnet, cidr, where);
+  });
+}
+
+/**
+ * What is to be written, with the gateway that is there where none is said: a subnet that grows keeps the gateway that
+ * its endpoints have, also if it is no longer the first address.
+ */
+export function withGateways(subnets: readonly Subnet[], old: NetworkSpec | undefined): Subnet[] {
+  if (old?.ipam !== "global") return [...subnets];
+  return subnets.map((subnet) => {
+    const before = old.subnets.find((each) => isWithin(each.cidr, subnet.cidr));
+    const isOpen = subnet.gateway === undefined && subnet.hostPrefix === undefined && before?.gateway !== undefined;
+    return isOpen ? { ...subnet, gateway: before.gateway } : subnet;
+  });
+}
+
+/** Whether all that stands on the old one stands on the new one as well: it is the same, or larger. */
+export function standsOn(old: Subnet, subnet: Subnet): boolean {
+  return isWithin(old.cidr, subnet.cidr) && old.hostPrefix === subnet.hostPrefix && old.gateway === subnet.gateway;
+}
+
+function isWithin(inner: string, outer: string): boolean {
+  const [small, large] = [cidrOf(inner), cidrOf(outer)];
+  return small !== undefined && large !== undefined && small.length >= large.length && contains(large, firstOf(small));
+}
+
+function localSubnet(subnet: Subnet, cidr: Cidr, where: string, slices: number): Subnet {
+  if (subnet.gateway !== undefined) {
+    throw new Fault("request-invalid", {
+      what: "a local network has no gateway of its own",
+      where: `${where}.gateway`,
+      why: "each block's first address is its host's gateway",
+      fix: "leave it out",
+    });
+  }
+  const { hostPrefix } = subnet;
+  if (hostPrefix === undefined) {
+    throw new Fault("prefix-invalid", {
+      what: `${formatCidr(cidr)} has no hostPrefix`,
+      where: `${where}.hostPrefix`,
+      why: "a local network gives each host a block",
+      fix: `give the length of a block, like ${cidr.family === 4 ? 24 : 80}`,
+    });
+  }
+  if (hostPrefix < cidr.length) {
+    throw new Fault("prefix-invalid", {
+      what: `a /${hostPrefix} block does not fit into ${formatCidr(cidr)}`,
+      where: `${where}.hostPrefix`,
+      why: "it is larger than the whole subnet",
+      fix: `choose ${cidr.length} or more`,
+    });
+  }
+  const most = PREFIX_MAX[cidr.family];
+  if (slicePrefix(hostPrefix, slices) > most) {
+    const room = most - Math.ceil(Math.log2(slices));
+    throw new Fault("prefix-invalid", {
+      what: `a /${hostPrefix} block has no room for endpoints${slices > 1 ? ` in ${slices} slices` : ""}`,
+      where: `${where}.hostPrefix`,
+      why: `no part of it may be smaller than /${most}`,
+      fix: room < cidr.length ? "choose a larger subnet" : `choose ${room} or less`,
+    });
+  }
+  return { cidr: formatCidr(cidr), hostPrefix };
+}
+
+function globalSubnet(subnet: Subnet, cidr: Cidr, where: string): Subnet {
+  if (subnet.hostPrefix !== undefined) {
+    throw new Fault("request-invalid", {
+      what: "a global network has no blocks",
+      where: `${where}.hostPrefix`,
+      why: "the server assigns each address itself",
+      fix: "leave hostPrefix out, or set ipam to local",
+    });
+  }
+  if (cidr.length > PREFIX_MAX[cidr.family]) {
+    throw new Fault("prefix-invalid", {
+      what: `${formatCidr(cidr)} has no room for endpoints`,
+      where: `${where}.cidr`,
+      fix: `choose a prefix of /${PREFIX_MAX[cidr.family]} or less`,
+    });
+  }
+  return { cidr: formatCidr(cidr), gateway: gatewayOf(subnet, cidr, `${where}.gateway`) };
+}
+
+function gatewayOf(subnet: Subnet, cidr: Cidr, where: string): string {
+  if (subnet.gateway === "none") return "none";
+  const gateway = subnet.gateway === undefined ? defaultGateway(cidr) : parseIp(subnet.gateway, where);
+  const { first, last } = usableRange(cidr);
+  if (contains(cidr, gateway) && gateway.value >= first && gateway.value <= last) return formatIp(gateway);
+  throw new Fault("address-outside", {
+    what: `gateway ${formatIp(gateway)} is not a usable address of ${formatCidr(cidr)}`,
+    where,
+    fix: `choose one inside, leave it out for ${formatIp(defaultGateway(cidr))}, or write none`,
+  });
+}
+
+/** Slices that divide a block evenly and have bridges of different names. */
+export function checkSlices(
+  slices: readonly Slice[],
+  ipam: NetworkSpec["ipam"],
+  subnets: readonly Subnet[],
+): readonly Slice[] {
+  const where = "spec.slices";
+  if (ipam !== "local") {
+    throw new Fault("request-invalid", {
+      what: "only local networks have slices",
+      where,
+      fix: "leave them out, or give the subnets a hostPrefix",
+    });
+  }
+  if (slices.length === 0 || (slices.length & (slices.length - 1)) !== 0) {
+    throw new Fault("prefix-invalid", {
+      what: `${slices.length} slices do not divide a block of ${subnets[0]?.cidr ?? "the network"} evenly`,
+      where,
+      fix: "choose 1, 2, 4, 8 ... slices, or leave them out",
+    });
+  }
+  for (const [i, slice] of slices.entries()) {
+    for (const field of ["name", "bridge"] as const) {
+      if (!/^[a-zA-Z0-9][a-zA-Z0-9-]{0,30}$/.test(slice[field])) {
+        throw new Fault("name-invalid", {
+          what: `"${slice[field]}" cannot be a slice's ${field}`,
+          where: `${where}[${i}].${field}`,
+          fix: "use letters, digits and dashes",
+        });
+      }
+      if (slices.findIndex((other) => other[field] === slice[field]) !== i) {
+        throw new Fault("name-taken", {
+          what: `two slices have the ${field} "${slice[field]}"`,
+          where: `${where}[${i}].${field}`,
+          fix: "give each its own",
+        });
+      }
+    }
+  }
+  return slices;
+}

@@ -1,0 +1,51 @@
+// Numbers that admission chooses by or holds against: defaults, ranges, what Weft keeps for itself. Nothing else.
+import { type Cidr, type Family, parseCidr } from "../../model/address.ts";
+import { PATHS_VNI } from "../../model/paths.ts";
+
+/** The last one there is tries ways between hosts (PATHS_VNI). */
+export const VNI_MAX = PATHS_VNI - 1;
+/** Where VNIs begin that nobody asked for: DC/OS, flannel, Calico and hand-made tunnels stay below. */
+export const VNI_FIRST = 4096;
+/** Each VRF has four addresses of UPLINK_RANGES, by its index. */
+export const VRF_INDEX_FIRST = 1;
+export const VRF_INDEX_LAST = 4095;
+export const TUNNEL_PORT = 4789;
+export const VTEP_MAC_OUI = "70:b3:d5";
+
+/** Least address length of a block, slice or subnet that still has room for a gateway and an endpoint. */
+export const PREFIX_MAX: { readonly [F in Family]: number } = { 4: 30, 6: 126 };
+/** A VTEP's MAC carries the low 24 bits of its IPv4 address, so a larger subnet would give the same MAC twice. */
+export const VTEP_PREFIX_MIN: { readonly [F in Family]: number } = { 4: 8, 6: 8 };
+/** Outer IP, UDP, VXLAN and inner Ethernet headers, by family of the underlay (RFC 7348). */
+export const TUNNEL_OVERHEAD: { readonly [F in Family]: number } = { 4: 50, 6: 70 };
+/** Least MTU of a link that carries IPv6 (RFC 8200 5). */
+export const IPV6_MTU_MIN = 1280;
+
+/** Weft's own on every host: the ends of uplinks. */
+export const UPLINK_RANGES: readonly Cidr[] = ["169.254.64.0/18", "fd00:7765:6675::/48"].map(known);
+
+/** No workload can have an address of these: unspecified, loopback, multicast and beyond, link-local IPv6. */
+export const NOT_UNICAST: readonly Cidr[] = [
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "224.0.0.0/3",
+  "::/127",
+  "fe80::/10",
+  "ff00::/8",
+]
+  .map(known)
+  // IPv4 written as IPv6 (RFC 4291 2.5.5.2): no packet on a wire has such an address.
+  .concat({ family: 6, base: 0xffff_0000_0000n, length: 96 });
+
+/**
+ * VTEP subnets that nobody asked for, in order of preference: benchmark range (RFC 2544), then shared space (RFC
+ * 6598).
+ */
+export const VTEP_SUBNETS: { readonly [F in Family]: readonly Cidr[] } = {
+  4: ["198.18.0.0/16", "198.19.0.0/16", ...Array.from({ length: 64 }, (_, n) => `100.${64 + n}.0.0/16`)].map(known),
+  6: Array.from({ length: 64 }, (_, n) => `fd00:7765:6674:${n.toString(16)}::/64`).map(known),
+};
+
+function known(text: string): Cidr {
+  return parseCidr(text, "limits");
+}

@@ -1,0 +1,281 @@
+// Endpoints. In a global network the server chooses address and MAC in the commit that makes the endpoint; in a local
+// one the host's agent has chosen from its block, and the server checks. A claim is idempotent by the endpoint's
+// name, so that an agent may repeat it after any answer it did not get.
+import { isDeepStrictEqual } from "node:util";
+import { type Ip, formatIp, macFromIp, macValue, parseIp, parseMac } from "../../../model/address.ts";
+import { drainedFault, Fault } from "../../../model/fault.ts";
+import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
+import { checkEndpointName } from "../../../model/ifname.ts";
+import type { Endpoint, Host, Network } from "../../../model/resource.ts";
+import { qualifiedName } from "../../../model/endpointName.ts";
+import { endpointName } from "../../../model/resource.ts";
+import type { Draft } from "../../state/draft.ts";
+import { type View, get } from "../../state/view.ts";
+import type { Viewer } from "../../write.ts";
+import { gatewayMac, localAddresses, macTaken, noSlice } from "../address/addresses.ts";
+import { type Context, within } from "../context.ts";
+import { endLease } from "../address/freed.ts";
+import { type Lease, globalLease, unknownRange } from "../address/lease.ts";
+import { parseQos, patched } from "../../../model/qos.ts";
+import { checkEndpointHost, levelsIn } from "./qos.ts";
+import { refusalOf, reservationOn } from "../address/obstacle.ts";
+import { checkQuota, checkTenant, leasesOfTenant } from "../address/quota.ts";
+import { lineOf } from "../address/reservationChain.ts";
+import { policyFields } from "../group/group.ts";
+
+/** The endpoint of a claim: as it is, brought up to date, or made. */
+export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
+  const { view } = draft;
+  const name = nameIn(view, claim);
+  if (by.role === "host" && by.host !== claim.host) throw foreign(`an endpoint on host "${claim.host}"`, by.host);
+  const host = get(view, "host", claim.host);
+  if (host === undefined) throw unknown("host", claim.host, "host");
+  const network = get(view, "network", claim.network);
+  if (network === undefined) throw unknown("network", claim.network, "network");
+  if (!claim.netns.startsWith("/") || claim.netns.includes("\0")) {
+    throw new Fault("request-invalid", {
+      what: `"${claim.netns}" is not an absolute path`,
+      where: "netns",
+      fix: "give the path of a network namespace, like /var/run/netns/web",
+    });
+  }
+  const old = get(view, "endpoint", name);
+  if (old !== undefined) return again(draft, old, claim, network);
+  if (claim.tenant !== undefined) checkTenant(claim.tenant, "tenant");
+  for (const one of lineOf(view, network)) checkOpen(one, network);
+  checkTakes(host, network, by);
+  const isGlobal = network.spec.ipam === "global";
+  if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
+  if (isGlobal && claim.slice !== undefined) throw noSlice(network, claim.slice);
+  const qos = patched(undefined, parseQos(claim.qos ?? {}, "qos"));
+  const lease: Lease = isGlobal
+    ? globalLease(draft, network, claim, name, context)
+    : { ips: localAddresses(view, network, claim, name) };
+  const own = { ...(qos === undefined ? {} : { qos }), ...(lease.range === undefined ? {} : { range: lease.range }) };
+  // A local network's endpoint is attached already, by an agent that knows its own kernel.
+  if (isGlobal) checkEndpointHost(host, levelsIn(view, network, own));
+  const before = leasesOfTenant(view, network.name, claim.tenant);
+  const endpoint = draft.put("endpoint", name, {
+    network: network.name,
+    host: claim.host,
+    owner: claim.owner,
+    ifname: claim.ifname,
+    netns: claim.netns,
+    mac: lease.mac ?? macOf(view, network, claim, lease.ips, name),
+    addresses: lease.ips.map(formatIp),
+    ...own,
+    ...(claim.slice === undefined ? {} : { slice: claim.slice }),
+    ...(claim.workload === undefined ? {} : { workload: claim.workload }),
+    ...(claim.joined === true ? { joined: true } : {}),
+    ...(claim.defaultRoute === undefined ? {} : { defaultRoute: claim.defaultRoute }),
+    ...(claim.tenant === undefined ? {} : { tenant: claim.tenant }),
+    ...policyFields(view, claim, ""),
+  });
+  checkQuota(view, network, claim.tenant, before);
+  return endpoint;
+}
+
+/** All of them or none. */
+export function attachAll(draft: Draft, claims: readonly EndpointClaim[], by: Viewer, context: Context): void {
+  const names = new Set<string>();
+  for (const [i, claim] of claims.entries()) {
+    const name = endpointName(claim.owner, claim.ifname);
+    if (names.has(name)) throw taken(name, "it is listed twice");
+    names.add(name);
+    within(`endpoints[${i}]`, () => attach(draft, claim, by, context));
+  }
+}
+
+/** Changes what may change while an endpoint is attached. */
+export function patchEndpoint(draft: Draft, name: string, patch: EndpointPatch): Endpoint {
+  const { view } = draft;
+  const endpoint = get(view, "endpoint", name);
+  if (endpoint === undefined) throw unknown("endpoint", name, "name");
+  const { qos: own, ...spec } = endpoint.spec;
+  const qos = patched(own, parseQos(patch.qos ?? {}, "qos"));
+  const network = get(view, "network", spec.network);
+  if (network !== undefined)
+    checkEndpointHost(
+      get(view, "host", spec.host),
+      levelsIn(view, network, { ...spec, ...(qos === undefined ? {} : { qos }) }),
+    );
+  return draft.put("endpoint", name, {
+    ...spec,
+    ...(qos === undefined ? {} : { qos }),
+    ...policyFields(view, patch, ""),
+  });
+}
+
+/** Removes an endpoint, or marks it so that its host does. Gone already is well for a host, unknown for a person. */
+export function detach(draft: Draft, name: string, by: Viewer, force: boolean, context: Context): Endpoint | undefined {
+  const endpoint = get(draft.view, "endpoint", name);
+  if (endpoint === undefined) {
+    if (by.role === "host") return undefined;
+    throw unknown("endpoint", name, "name");
+  }
+  if (by.role === "host" && endpoint.spec.host !== by.host)
+    throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
+  if (by.role === "admin" && !force) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
+  endLease(draft, endpoint, context);
+  return undefined;
+}
+
+/**
+ * A repeated claim. A local address or a namespace may have changed since; anything else is another endpoint of that
+ * name.
+ */
+function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Network): Endpoint {
+  const { spec } = old;
+  const why =
+    spec.host !== claim.host
+      ? `it is on host "${spec.host}"`
+      : spec.network !== claim.network
+        ? `it is in network "${spec.network}"`
+        : claim.tenant !== undefined && claim.tenant !== spec.tenant
+          ? `it is of ${spec.tenant === undefined ? "no tenant" : `tenant ${spec.tenant}`}`
+          : undefined;
+  if (why !== undefined) throw taken(old.name, why);
+  const isLocal = network.spec.ipam === "local";
+  const ips = isLocal ? localAddresses(draft.view, network, claim, old.name) : undefined;
+  const addresses = ips?.map(formatIp) ?? spec.addresses;
+  const mac =
+    claim.mac === undefined
+      ? spec.mac
+      : isLocal
+        ? macOf(draft.view, network, claim, ips ?? [], old.name)
+        : parseMac(claim.mac, "mac");
+  const missing = (claim.addresses ?? [])
+    .map((text) => formatIp(parseIp(text, "addresses")))
+    .find((text) => !addresses.includes(text));
+  if (missing !== undefined) throw taken(old.name, `it has ${addresses.join(", ")}, not ${missing}`);
+  if (!isLocal && mac !== spec.mac) throw taken(old.name, `it has MAC ${spec.mac}, not ${mac}`);
+  const slice = isLocal ? (claim.slice ?? spec.slice) : spec.slice;
+  const { netns, workload = spec.workload, defaultRoute = spec.defaultRoute } = claim;
+  const next = {
+    ...spec,
+    netns,
+    addresses,
+    mac,
+    ...(slice === undefined ? {} : { slice }),
+    ...(workload === undefined ? {} : { workload }),
+    ...(claim.joined === true ? { joined: true } : {}),
+    ...(defaultRoute === undefined ? {} : { defaultRoute }),
+  };
+  const isSame = isDeepStrictEqual(next, spec);
+  if (!isSame && spec.detaching === true) throw taken(old.name, "it is being detached");
+  return isSame ? old : draft.put("endpoint", old.name, next);
+}
+
+/** An attach to a local network is done when the server hears of it: a name that is another host's is qualified. */
+function nameIn(view: View, claim: EndpointClaim): string {
+  const name = checkEndpointName(claim.owner, claim.ifname);
+  const qualified = qualifiedName(name, claim.host);
+  if (view.endpoint.has(qualified)) return qualified;
+  const { spec } = view.endpoint.get(name) ?? {};
+  const isLocal = view.network.get(claim.network)?.spec.ipam === "local";
+  return isLocal && spec !== undefined && spec.host !== claim.host ? qualified : name;
+}
+
+/** The requested MAC if nobody has it; else one made from the address. */
+function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly Ip[], name: string): string {
+  const gateway = gatewayMac(network.spec);
+  if (claim.mac === undefined) {
+    // Of a global network, also what ranges keep in quarantine and what is held.
+    const isTaken = (mac: string) =>
+      network.spec.ipam === "global"
+        ? view.networks.get(network.name)?.blocked.mac.has(macValue(mac)) === true
+        : holderOfMac(view, network, mac, claim.host, name) !== undefined;
+    const derived = macFromIp(ips[0] ?? { family: 4, value: 0n });
+    // Two IPv6 addresses can share their low 32 bits, and a MAC may have been asked for: three more locally
+    // administered ones.
+    const free = [derived, ...["06", "0e", "12"].map((octet) => octet + derived.slice(2))].find(
+      (each) => each !== gateway && !isTaken(each),
+    );
+    if (free !== undefined) return free;
+    throw new Fault("address-taken", {
+      what: `the MACs made from ${ips.map(formatIp).join(", ")} are taken`,
+      where: "mac",
+      fix: "give a MAC",
+    });
+  }
+  const mac = parseMac(claim.mac, "mac");
+  if (mac === gateway) throw macTaken(network, mac, "the gateway");
+  const holder = holderOfMac(view, network, mac, claim.host, name);
+  if (holder !== undefined) throw macTaken(network, mac, holder);
+  const reservation = reservationOn(view.networks.get(network.name), "mac", macValue(mac));
+  if (reservation !== undefined) throw refusalOf(view, network, mac, { state: "reserved", reservation }, "mac");
+  return mac;
+}
+
+/** A local network's segment ends at the host, so there a MAC must be unique per host only. */
+function holderOfMac(view: View, network: Network, mac: string, host: string, except: string): string | undefined {
+  for (const holder of view.networks.get(network.name)?.macs.get(mac) ?? []) {
+    const there = view.endpoint.get(holder)?.spec.host;
+    if (holder !== except && (network.spec.ipam === "global" || there === host))
+      return `endpoint "${holder}" on host "${there}"`;
+  }
+  return undefined;
+}
+
+/** Whoever is reserved from a disabled network has to wait, too. */
+function checkOpen(network: Network, wanted: Network): void {
+  if (network.spec.enabled) return;
+  throw new Fault("network-disabled", {
+    what: `network "${network.name}" is disabled`,
+    where: "network",
+    why: network === wanted ? "it takes no new endpoints" : `network "${wanted.name}" is reserved from it`,
+    fix: "enable it, or choose another network",
+  });
+}
+
+/**
+ * A drained host takes nothing new. What its agent says about a local network is no request but a fact: the address
+ * was given before the agent could hear of the drain, and who has it must be known.
+ */
+function checkTakes(host: Host, network: Network, by: Viewer): void {
+  if (host.spec.drained !== true || (by.role === "host" && network.spec.ipam === "local")) return;
+  throw drainedFault(host.name);
+}
+
+const LISTS = {
+  network: "network-unknown",
+  host: "host-unknown",
+  endpoint: "endpoint-unknown",
+  vrf: "vrf-unknown",
+  pool: "pool-unknown",
+  membership: "membership-unknown",
+  migration: "migration-unknown",
+  securitygroup: "group-unknown",
+} as const;
+const CALLED: Readonly<Record<string, string>> = { securitygroup: "security group", vrf: "VRF" };
+/** Commands that show what there is, where the kind is not its noun. */
+const COMMANDS: { readonly [K in keyof typeof LISTS]?: string } = {
+  membership: "network members NETWORK",
+  migration: "network migration list",
+  securitygroup: "sg list",
+};
+/** The Fault for a name that is not there. */
+export function unknown(kind: keyof typeof LISTS, name: string, where: string): Fault {
+  return new Fault(LISTS[kind], {
+    what: `there is no ${CALLED[kind] ?? kind} "${name.slice(0, 80)}"`,
+    where,
+    fix: `see \`weft ${COMMANDS[kind] ?? `${kind} list`}\``,
+  });
+}
+
+function foreign(what: string, host: string): Fault {
+  return new Fault("forbidden", {
+    what: `host "${host}" cannot change ${what}`,
+    why: "a host's token is for its own endpoints",
+    fix: "use the other host's token, or an administrator's",
+  });
+}
+
+function taken(name: string, why: string): Fault {
+  return new Fault("name-taken", {
+    what: `endpoint "${name}" exists`,
+    where: "owner",
+    why,
+    fix: "choose another owner or interface name, or detach it first",
+  });
+}

@@ -1,0 +1,272 @@
+// Moving members from one network to another. A migration is an order; it becomes one move per endpoint, which the
+// endpoint's host makes: it attaches the new interface, says so, detaches the old one, and says so. Each step is a
+// commit, so whoever crashes goes on where the last one was.
+import { type Cidr, contains, parseCidr, parseIp } from "../../../model/address.ts";
+import { Fault } from "../../../model/fault.ts";
+import type { MigrationRequest, MoveReport } from "../../../model/input.ts";
+import { isOver, slicesOn } from "../../../model/membership.ts";
+import {
+  type Endpoint,
+  type Migration,
+  type Move,
+  type Network,
+  membershipName,
+  moveName,
+} from "../../../model/resource.ts";
+import { capacity, defaultGateway } from "../../../ipam/assign.ts";
+import { sliceAt } from "../../../ipam/block.ts";
+import type { Draft } from "../../state/draft.ts";
+import { type View, get } from "../../state/view.ts";
+import type { Viewer } from "../../write.ts";
+import { usesOf } from "../../state/usage.ts";
+import { type Context, inUse } from "../context.ts";
+import { unknown } from "./endpoint.ts";
+import { endLease } from "../address/freed.ts";
+import { membershipsOf } from "./membership.ts";
+
+/** Finished migrations that are kept for people to read. */
+const KEPT = 20;
+
+/** Makes the migration and its moves, or says before anything happens why it cannot be done. */
+export function migrate(draft: Draft, request: MigrationRequest): Migration {
+  const { view } = draft;
+  const { from, to, workload, endpoint } = request;
+  for (const [field, name] of [
+    ["from", from],
+    ["to", to],
+  ] as const)
+    if (get(view, "network", name) === undefined) throw unknown("network", name, field);
+  const target = get(view, "network", to);
+  if (target === undefined || from === to) {
+    throw new Fault("request-invalid", {
+      what: `source and destination are the same network, "${to}"`,
+      where: "to",
+      fix: "name two different networks",
+    });
+  }
+  const members = membersOf(view, request);
+  if (!target.spec.enabled) {
+    throw new Fault("network-disabled", {
+      what: `network "${to}" is disabled`,
+      where: "to",
+      why: "it takes no new endpoints",
+      fix: "enable it, or choose another network",
+    });
+  }
+  checkRoom(view, target, members);
+  forgetOld(draft);
+  const name = `m${view.revision + 1}`;
+  if (endpoint === undefined) moveMemberships(draft, from, to, workload);
+  for (const member of members) {
+    draft.put("move", moveName(name, member.name), {
+      migration: name,
+      endpoint: member.name,
+      host: member.spec.host,
+      owner: member.spec.owner,
+      from,
+      to,
+      state: "pending",
+      oldAddresses: member.spec.addresses,
+    });
+  }
+  return draft.put("migration", name, {
+    from,
+    to,
+    ...(workload === undefined ? {} : { workload }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    members: members.length,
+  });
+}
+
+/**
+ * What a host says of its move. When the endpoint has left its address is free in the same commit, whether or not the
+ * host's journal has been settled with the server yet. Late and repeated words change nothing; of a move that is gone
+ * there is no need.
+ */
+export function reportMove(
+  draft: Draft,
+  name: string,
+  report: MoveReport,
+  by: Viewer,
+  context: Context,
+): Move | undefined {
+  const move = get(draft.view, "move", name);
+  if (move === undefined) return undefined;
+  if (by.role === "host" && by.host !== move.spec.host) {
+    throw new Fault("forbidden", {
+      what: `host "${by.host}" cannot say how far a move of host "${move.spec.host}" is`,
+      fix: "use the other host's token",
+    });
+  }
+  if (isOver(move)) return move;
+  const { reason: _, ...spec } = move.spec;
+  const old = get(draft.view, "endpoint", spec.endpoint);
+  if (report.state === "left" && old?.spec.host === spec.host && old.spec.network === spec.from)
+    endLease(draft, old, context);
+  return draft.put("move", name, { ...spec, ...report });
+}
+
+/**
+ * Removes a migration. While it is not over, only with `force`: what has not moved stays where it is, and memberships
+ * that are needed for that come back.
+ */
+export function deleteMigration(draft: Draft, name: string, force: boolean): void {
+  const { view } = draft;
+  const moves = movesOf(view, name);
+  const open = moves.filter((move) => !isOver(move));
+  if (open.length > 0 && !force) {
+    throw inUse(
+      `migration "${name}" is not over`,
+      "members are still on their way",
+      "wait for it, or use force: those that have not moved stay in the old network",
+      open.map((move) => move.spec.endpoint),
+    );
+  }
+  for (const { spec } of open) {
+    const endpoint = get(view, "endpoint", spec.endpoint);
+    const { workload, joined } = endpoint?.spec ?? {};
+    if (joined === true && workload !== undefined)
+      draft.put("membership", membershipName(spec.from, workload), { network: spec.from, workload });
+  }
+  for (const move of moves) draft.remove("move", move.name);
+  draft.remove("migration", name);
+}
+
+/** Moves that can no longer be made end, because their host or one of their networks goes. */
+export function endMoves(draft: Draft, isLost: (move: Move) => boolean): void {
+  for (const move of draft.view.moving.values())
+    if (isLost(move)) draft.put("move", move.name, { ...move.spec, state: "gone" });
+}
+
+/** Endpoints on their way into or out of a network. */
+export function movesThrough(view: View, network: string): string[] {
+  return [...view.moving.values()]
+    .filter(({ spec }) => spec.from === network || spec.to === network)
+    .map(({ spec }) => spec.endpoint);
+}
+
+function movesOf(view: View, migration: string): Move[] {
+  return [...view.move.values()].filter((move) => move.spec.migration === migration);
+}
+
+function membersOf(view: View, { from, workload, endpoint }: MigrationRequest): Endpoint[] {
+  if (endpoint !== undefined && get(view, "endpoint", endpoint) === undefined)
+    throw unknown("endpoint", endpoint, "endpoint");
+  const members = [...(view.networks.get(from)?.endpoints.values() ?? [])].filter(
+    ({ name, spec }) =>
+      (endpoint === undefined || name === endpoint) &&
+      (workload === undefined || spec.workload === workload) &&
+      spec.detaching !== true,
+  );
+  if (members.length === 0) {
+    const whose = endpoint ?? (workload === undefined ? "anything" : `an instance of workload "${workload}"`);
+    throw new Fault("not-found", {
+      what: `network "${from}" does not have ${whose}`,
+      where: endpoint === undefined ? (workload === undefined ? "from" : "workload") : "endpoint",
+      fix: `see \`weft network members ${from}\``,
+    });
+  }
+  const busy = members.filter(({ name }) => view.moving.has(name));
+  if (busy.length > 0) {
+    throw inUse(
+      `endpoints of network "${from}" are on their way already`,
+      "another migration moves them",
+      "wait for it, see `weft network migration list`",
+      busy.map(({ name }) => name),
+    );
+  }
+  const [only] = members;
+  if (endpoint !== undefined && only?.spec.joined === true && isMember(view, only)) {
+    throw new Fault("in-use", {
+      what: `endpoint "${endpoint}" cannot move alone`,
+      why: `workload "${only.spec.workload}" is a member of network "${from}", so its host would make it again`,
+      fix: `migrate the workload: --workload ${only.spec.workload}`,
+    });
+  }
+  return members;
+}
+
+function isMember(view: View, { spec }: Endpoint): boolean {
+  return spec.workload !== undefined && view.membership.has(membershipName(spec.network, spec.workload));
+}
+
+/** Whoever is to be in the old network from now on is to be in the new one. */
+function moveMemberships(draft: Draft, from: string, to: string, only: string | undefined): void {
+  for (const membership of membershipsOf(draft.view, from)) {
+    const { workload } = membership.spec;
+    if (only !== undefined && workload !== only) continue;
+    draft.remove("membership", membership.name);
+    draft.put("membership", membershipName(to, workload), { network: to, workload });
+  }
+}
+
+/** Refuses what would end half done: each family, and in a local network each host, must have room for all. */
+function checkRoom(view: View, to: Network, members: readonly Endpoint[]): void {
+  const there = new Set([...(view.networks.get(to.name)?.endpoints.values() ?? [])].map(({ spec }) => placeOf(spec)));
+  const coming = members.filter(({ spec }) => !there.has(placeOf(spec)));
+  const lacking =
+    to.spec.ipam === "global"
+      ? globalLack(view, to, coming.length)
+      : localLack(
+          view,
+          to,
+          coming.map((m) => m.spec.host),
+        );
+  if (lacking.length === 0) return;
+  throw new Fault("exhausted", {
+    what: `network "${to.name}" has too few free addresses for ${coming.length} members`,
+    where: "to",
+    why: "nothing was moved",
+    fix: "free some, migrate fewer (--workload, --endpoint), or choose a larger network",
+    blockers: lacking,
+  });
+}
+
+function placeOf({ host, owner, netns }: Endpoint["spec"]): string {
+  return `${host} ${owner} ${netns}`;
+}
+
+/** What is in quarantine counts as room: when nothing else is left, it is given. */
+function globalLack(view: View, network: Network, coming: number): string[] {
+  return usesOf(view, network).flatMap(({ family, total, used, held }) => {
+    const free = total - used - held;
+    return free >= coming ? [] : [`IPv${family}: ${free} free for ${coming}`];
+  });
+}
+
+function localLack(view: View, network: Network, hosts: readonly string[]): string[] {
+  const endpoints = [...(view.networks.get(network.name)?.endpoints.values() ?? [])];
+  return [...Map.groupBy(hosts, (host) => host)].flatMap(([host, all]) => {
+    const parts = partsFor(view, network, host);
+    if (parts.length === 0) return [`host ${host}: no block for ${all.length}`];
+    return parts.flatMap((part) => {
+      const used = endpoints.filter(
+        ({ spec }) => spec.host === host && spec.addresses.some((ip) => contains(part, parseIp(ip, ""))),
+      );
+      const free = capacity(part, defaultGateway(part)) - BigInt(used.length);
+      return free >= BigInt(all.length) ? [] : [`host ${host}: ${free} free for ${all.length}`];
+    });
+  });
+}
+
+/** Where a host puts an attach that names no slice: its blocks, or the first slice of them that it has bridges for. */
+function partsFor(view: View, network: Network, name: string): Cidr[] {
+  const blocks = view.networks.get(network.name)?.blocks.get(name);
+  const cidrs = [blocks?.[4], blocks?.[6]].flatMap((b) => (b === undefined ? [] : [parseCidr(b.spec.cidr, b.name)]));
+  const slices = network.spec.slices ?? [];
+  const host = get(view, "host", name);
+  const vrf = get(view, "vrf", network.spec.vrf);
+  if (slices.length === 0 || host === undefined || vrf === undefined) return cidrs;
+  const n = slices.findIndex((slice) => slice === slicesOn(vrf, network, host)[0]);
+  return n < 0 ? [] : cidrs.map((block) => sliceAt(block, n, slices.length));
+}
+
+/** The oldest finished ones go, so that years of them do not pile up. */
+function forgetOld(draft: Draft): void {
+  const { view } = draft;
+  const open = new Set([...view.moving.values()].map((move) => move.spec.migration));
+  const over = [...view.migration.values()]
+    .filter((migration) => !open.has(migration.name))
+    .sort((a, b) => b.revision - a.revision);
+  for (const { name } of over.slice(KEPT - 1)) deleteMigration(draft, name, false);
+}

@@ -1,0 +1,235 @@
+// The queue in front of the store. Writes that arrive in one turn of the event loop are admitted in order and share
+// one durable transaction, each at a revision of its own; nobody hears of a write before it is durable. A write that
+// is refused changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so
+// readers wait for `settled`; whatever fails, the view is made again from the store, which is the truth.
+import assert from "node:assert/strict";
+import type { Clock } from "../../model/clock.ts";
+import { Fault } from "../../model/fault.ts";
+import { type Change, keyOfResource } from "../../model/resource.ts";
+import type { Commit, Precondition, Secret, Store } from "../../store/store.ts";
+import { type Admission, admit } from "../admit/admit.ts";
+import type { Context } from "../admit/context.ts";
+import type { Histories } from "./histories.ts";
+import { Followers } from "./followers.ts";
+import { Journey } from "./replayLog.ts";
+import { leaseEventsOf } from "./leaseLog.ts";
+import { type Before, type View, applyChanges, getKey, viewOf } from "../state/view.ts";
+import type { Outcome, Write } from "../write.ts";
+
+/** Told what happens, for metrics. */
+export type Meter = { committed(commits: number, seconds: number): void; converged(seconds: number): void };
+
+/** What goes with a write, in its transaction. A job without a write only keeps secrets. */
+export type Job = {
+  readonly write?: Write;
+  readonly dryRun?: boolean;
+  /** Asked right before it is admitted; throws what has made it void since it was submitted. */
+  holds?(): void;
+  /** Asked after the write was admitted. */
+  secrets?(admission: Admission): readonly Secret[];
+  /** Called when it is admitted, not durable: for whoever undoes what follows if it never is. Must not throw. */
+  decided?(outcome: Outcome): void;
+  /** Called as soon as it is durable, before anybody else hears of it. */
+  committed?(): void;
+};
+type Queued = Job & { resolve(outcome: Outcome): void; reject(error: unknown): void };
+type Decided = { readonly queued: Queued; readonly outcome: Outcome };
+type Group = {
+  readonly commits: Commit[];
+  readonly befores: Before[];
+  readonly secrets: Secret[];
+  readonly decided: Decided[];
+};
+
+export type CommitterOptions = {
+  readonly clock: Clock;
+  readonly context: Context;
+  readonly meter: Meter;
+  /** Runs the function when the event loop has heard everybody of this turn. */
+  readonly later: (run: () => void) => void;
+  readonly turn: (run: () => void) => void;
+  /** Revisions remembered for watching hosts. */
+  readonly history: number;
+  readonly histories: Histories;
+};
+
+export class Committer {
+  readonly #store: Store;
+  readonly #options: CommitterOptions;
+  #view: View;
+  #journey: Journey;
+  #queue: Queued[] = [];
+  #isScheduled = false;
+  #flushing: Promise<void> | undefined;
+  #isLost = false;
+  #isClosed = false;
+  #isPublishing = false;
+  /** Hosts that watch. */
+  readonly followers = new Followers();
+
+  constructor(store: Store, view: View, options: CommitterOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#view = view;
+    this.#journey = new Journey(view.revision, options.history);
+  }
+
+  /** What is durable; only to be read right after `settled`. */
+  get view(): View {
+    return this.#view;
+  }
+  get journey(): Journey {
+    return this.#journey;
+  }
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  submit(job: Job): Promise<Outcome> {
+    if (this.#isClosed) return Promise.reject(stopping());
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ ...job, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** Resolves when the view is what the store holds; throws `unavailable` while the store cannot be read. */
+  async settled(): Promise<void> {
+    // Whoever asks finds out whether it can be read again: it may be long until somebody writes.
+    while (this.#flushing !== undefined || this.#isLost) await (this.#flushing ?? this.submit({}));
+  }
+
+  /** Finishes what is queued, then ends every watch. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    while (this.#isScheduled || this.#flushing !== undefined) {
+      await (this.#flushing ?? new Promise<void>((resolve) => this.#options.turn(resolve)));
+    }
+    this.#publish();
+    this.followers.wake();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#options.turn(() => {
+      this.#flushing = this.#flush().finally(() => {
+        this.#flushing = undefined;
+        this.#isScheduled = false;
+        // In this order, or followers would never get anything while writes keep coming.
+        if (this.followers.isBehind) this.#publishLater();
+        if (this.#queue.length > 0) this.#schedule();
+      });
+    });
+  }
+
+  /** Whoever wrote goes on first, and hosts get what a burst came to as one message. */
+  #publishLater(): void {
+    if (this.#isPublishing) return;
+    this.#isPublishing = true;
+    this.#options.later(() => {
+      this.#isPublishing = false;
+      this.#publish();
+    });
+  }
+
+  /** Later, if the view is ahead of the store now, or behind it. */
+  #publish(): void {
+    if (this.#flushing === undefined && !this.#isLost) this.followers.publish(this.#view);
+  }
+
+  async #flush(): Promise<void> {
+    const batch = this.#queue;
+    this.#queue = [];
+    try {
+      if (this.#isLost) await this.#reload();
+    } catch {
+      for (const queued of batch) queued.reject(lost());
+      return;
+    }
+    const group: Group = { commits: [], befores: [], secrets: [], decided: [] };
+    for (const queued of batch) this.#decide(queued, group);
+    for (const { queued, outcome } of group.decided) queued.decided?.(outcome);
+    try {
+      if (group.commits.length > 0 || group.secrets.length > 0) await this.#commit(group);
+    } catch (error) {
+      await this.#reload().catch(() => (this.#isLost = true));
+      for (const { queued } of group.decided) queued.reject(error);
+      return;
+    }
+    for (const { queued } of group.decided) queued.committed?.();
+    for (const { queued, outcome } of group.decided) queued.resolve(outcome);
+  }
+
+  /** Admits one write against everything before it in the group. */
+  #decide(queued: Queued, group: Group): void {
+    try {
+      queued.holds?.();
+      const admission = queued.write === undefined ? NOTHING : admit(this.#view, queued.write, this.#options.context);
+      const { changes } = admission;
+      if (queued.dryRun !== true) {
+        group.secrets.push(...(queued.secrets?.(admission) ?? []));
+        if (changes.length > 0) this.#enter(changes, group);
+      }
+      // An answer without changes waits for the others too: what it found may be not durable yet.
+      group.decided.push({ queued, outcome: { ...admission, revision: this.#view.revision } });
+    } catch (error) {
+      queued.reject(error);
+    }
+  }
+
+  #enter(changes: readonly Change[], group: Group): void {
+    const leases = leaseEventsOf(this.#view, changes, this.#options.clock.nowMs());
+    group.commits.push({ changes, preconditions: changes.map((change) => this.#asSeen(change)), leases });
+    group.befores.push(applyChanges(this.#view, changes));
+    this.#view.revision += 1;
+  }
+
+  #asSeen(change: Change): Precondition {
+    const key = "put" in change ? keyOfResource(change.put) : change.remove;
+    return { key, revision: getKey(this.#view, key)?.revision ?? 0 };
+  }
+
+  async #commit(group: Group): Promise<void> {
+    const { clock, meter } = this.#options;
+    const startedAtMs = clock.monotonicMs();
+    const first = this.#journey.revision + 1;
+    const { histories } = this.#options;
+    // Mostly done when the server started; a disk that was full then has room now.
+    const late = histories.isBegun ? undefined : histories.beginning();
+    const secrets = late === undefined ? group.secrets : [...group.secrets, late.secret];
+    const revisions = await this.#store.commit(group.commits, secrets);
+    late?.begun();
+    if (late !== undefined) this.followers.lose();
+    // Another writer on this store would have moved the revisions.
+    assert.deepEqual(
+      revisions,
+      group.commits.map((_, i) => first + i),
+    );
+    const endedAtMs = clock.monotonicMs();
+    // Not read back from the journey: a group may be longer than what it remembers.
+    this.followers.append(group.befores.map((before) => this.#journey.append(before, endedAtMs)));
+    if (group.commits.length > 0) meter.committed(group.commits.length, (endedAtMs - startedAtMs) / 1000);
+  }
+
+  async #reload(): Promise<void> {
+    const { cluster, revision, resources } = await this.#store.read();
+    this.#view = viewOf(cluster, revision, resources);
+    if (revision !== this.#journey.revision) {
+      // Steps between what was remembered and what is there are unknown: whoever watches has to list again.
+      this.#journey = new Journey(revision, this.#options.history);
+      this.followers.lose();
+    }
+    this.#isLost = false;
+  }
+}
+
+const NOTHING: Admission = { changes: [], created: false };
+
+function stopping(): Fault {
+  return new Fault("unavailable", { what: "the server is stopping", fix: "try again when it has started" });
+}
+
+function lost(): Fault {
+  return new Fault("unavailable", { what: "the store cannot be read", fix: "see the server's log; check the disk" });
+}

@@ -1,0 +1,44 @@
+// What ends by itself: holds by the wall clock, because people set when; quarantines by the monotonic one, because they
+// are spans (model/rest.ts).
+import type { Clock } from "../../model/clock.ts";
+import { Fault } from "../../model/fault.ts";
+import type { RestTime } from "../../model/rest.ts";
+import { dueIn } from "../admit/address/hold.ts";
+import type { Committer } from "./committer.ts";
+import type { View } from "../state/view.ts";
+
+/** From the end of a quarantine or hold to the commit that ends it. */
+const EXPIRE_MS = 1000;
+
+/** The clock of quarantines: monotonic, and never before the newest that an earlier process began. */
+export function restClock(clock: Clock, { freed }: View): () => RestTime {
+  let openedMs = clock.monotonicMs();
+  const startedMs = openedMs;
+  for (const { spec } of freed.values()) openedMs = Math.max(openedMs, spec.sinceMs);
+  return () => ({ nowMs: openedMs + clock.monotonicMs() - startedMs, openedMs });
+}
+
+/** Until the signal aborts. A store that fails for a while is asked again a second later. */
+export async function expireOn(
+  committer: Committer,
+  clock: Clock,
+  rest: () => RestTime,
+  signal: AbortSignal,
+): Promise<void> {
+  const times = { nowMs: () => clock.nowMs(), rest };
+  const expire = async (): Promise<boolean> => {
+    await committer.settled();
+    const isDue = () => dueIn(committer.view, times, 1).length > 0;
+    if (isDue()) await committer.submit({ write: { verb: "sweep" } });
+    return isDue();
+  };
+  while (!signal.aborted) {
+    await clock.sleep(EXPIRE_MS, signal);
+    while (!signal.aborted && (await expire().catch(unlessFault)));
+  }
+}
+
+function unlessFault(error: unknown): false {
+  if (error instanceof Fault) return false;
+  throw error;
+}

@@ -1,0 +1,162 @@
+// Hosts that watch. Some time after a group of commits, the view is walked through it once more, and at every
+// revision each follower gets what takes its mirror there: whoever wrote has had the answer by then. Most commits
+// look alike to most hosts (all of it, or nothing but what everybody sees), so they share one change set, which whoever
+// sends it can encode once. A slow reader delays nobody; when too much waits for it, it has to list again.
+import type { Ask } from "../../model/check.ts";
+import type { ChangeSet } from "../../model/resource.ts";
+import type { Committer } from "./committer.ts";
+import { type Passage, changesFor, passageTo } from "../state/visibility.ts";
+import { type Step, compacted, replay } from "./replayLog.ts";
+import type { View } from "../state/view.ts";
+
+/** Sets that may wait for a reader: seconds of a busy cluster. */
+const WAITING_MAX = 8192;
+
+type Follower = {
+  readonly host: string;
+  waiting: ChangeSet[];
+  asks: Ask[];
+  state: "follows" | "lost" | "removed";
+};
+
+export class Followers {
+  readonly #all = new Set<Follower>();
+  /** The last steps up to the view, which followers have not got yet. */
+  #steps: Step[] = [];
+  readonly #asleep = new Set<() => void>();
+
+  /** Whether `publish` has something to do. */
+  get isBehind(): boolean {
+    return this.#steps.length > 0;
+  }
+
+  append(steps: readonly Step[]): void {
+    this.#steps.push(...steps);
+  }
+
+  /** Gives every follower what it sees of the steps since the last time. The view is at the last of them, and stays. */
+  publish(view: View): void {
+    const steps = this.#steps;
+    this.#steps = [];
+    give(view, steps, this.#all);
+    this.wake();
+  }
+
+  /** A follower of everything after these steps, which it gets at once. Call with the view at the last of them. */
+  join(view: View, host: string, steps: readonly Step[]): Follower {
+    this.publish(view);
+    const follower: Follower = { host, waiting: [], asks: [], state: "follows" };
+    give(view, steps, [follower]);
+    this.#all.add(follower);
+    return follower;
+  }
+
+  /** Gives each host its question, after all that it is to hear before; gives the hosts that follow. */
+  ask(asks: ReadonlyMap<string, Ask>): ReadonlySet<string> {
+    const heard = new Set<string>();
+    for (const follower of this.#all) {
+      const ask = asks.get(follower.host);
+      if (ask === undefined || follower.state !== "follows") continue;
+      follower.asks.push(ask);
+      heard.add(follower.host);
+    }
+    this.wake();
+    return heard;
+  }
+
+  leave(follower: Follower): void {
+    this.#all.delete(follower);
+  }
+
+  /** What was remembered does not lead to what is: everybody has to list again. */
+  lose(): void {
+    this.#steps = [];
+    for (const follower of this.#all) follower.state = "lost";
+    this.wake();
+  }
+
+  /** Resolves when there may be something new, or when the signal aborts. */
+  async news(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    let wake = () => {};
+    const woken = new Promise<void>((resolve) => (wake = resolve));
+    this.#asleep.add(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    await woken;
+    signal.removeEventListener("abort", wake);
+    this.#asleep.delete(wake);
+  }
+
+  wake(): void {
+    const asleep = [...this.#asleep];
+    this.#asleep.clear();
+    for (const wake of asleep) wake();
+  }
+}
+
+function give(view: View, steps: readonly Step[], followers: ReadonlySet<Follower> | readonly Follower[]): void {
+  if ([...followers].length === 0) return;
+  replay(view, steps, (step) => {
+    const passage = passageTo(view, step.before);
+    const { revision } = step;
+    const shared = [passage.common, passage.whole].map((changes): ChangeSet => ({ revision, changes }));
+    for (const follower of followers) giveOne(view, follower, revision, passage, shared);
+  });
+}
+
+function giveOne(
+  view: View,
+  follower: Follower,
+  revision: number,
+  passage: Passage,
+  shared: readonly ChangeSet[],
+): void {
+  if (follower.state !== "follows") return;
+  const changes = changesFor(view, passage, follower.host);
+  follower.waiting.push(shared.find((set) => set.changes === changes) ?? { revision, changes });
+  if (!view.host.has(follower.host)) follower.state = "removed";
+  else if (follower.waiting.length > WAITING_MAX) {
+    follower.waiting = [];
+    follower.state = "lost";
+  }
+}
+
+/**
+ * Every revision after `from` as the host sees it; an empty set at the newest says that nothing is missing. Ends with
+ * the signal, with the server, and after the set that removes the host. Throws `compacted` when the reader is too slow.
+ */
+export async function* followAs(
+  committer: Committer,
+  host: string,
+  from: number,
+  signal: AbortSignal,
+  history?: string,
+): AsyncGenerator<ChangeSet> {
+  if (history !== undefined) yield { revision: from, changes: [], history };
+  await committer.settled();
+  const { followers, view, journey } = committer;
+  const follower = followers.join(view, host, journey.after(from));
+  try {
+    let reached = from;
+    for (let isCurrent = false; !signal.aborted; ) {
+      const sets = follower.waiting;
+      follower.waiting = [];
+      for (const set of sets) {
+        reached = set.revision;
+        yield set;
+      }
+      const { asks } = follower;
+      follower.asks = [];
+      for (const ask of asks) yield { revision: reached, changes: [], ask };
+      if (follower.waiting.length > 0 || follower.asks.length > 0) continue;
+      if (follower.state === "lost") throw compacted(reached, "the reader was too slow");
+      if (follower.state === "removed" || committer.isClosed) return;
+      if (isCurrent) await followers.news(signal);
+      // While the reader was busy with this set, others may have come: look again before waiting.
+      else yield { revision: reached, changes: [] };
+      isCurrent = true;
+    }
+  } finally {
+    followers.leave(follower);
+  }
+}

@@ -1,0 +1,142 @@
+// Which history this server's store has. Revisions are numbers, and two pasts may have the same ones: a server restored
+// from a backup, a file that lost its last commits, a copy that went on by itself. So every start of a server begins a
+// piece of history with a random id, written with the first commit at the latest, and the store keeps the list of them:
+//
+//   a0c1… from 0, 77fe… from 120, 19b2… from 4711
+//
+// A host says from which piece and revision it comes. It knows this history if that piece is on the list and went on to
+// its revision or further; else it knows another one, and is refused until a person says that this one holds (decision
+// 23). What it says is never wrong by itself: it names the piece that the server named to it.
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../../model/clock.ts";
+import { Fault } from "../../model/fault.ts";
+import type { Position } from "../../model/resource.ts";
+import type { Secret, Store } from "../../store/store.ts";
+import type { Condition } from "../report/conditions.ts";
+
+type Piece = { readonly id: string; readonly from: number };
+/** `accepted`: `host piece` for which a person has said that this history holds. */
+type Kept = { readonly pieces: readonly Piece[]; readonly accepted: readonly string[] };
+type Refused = { readonly piece: string; readonly message: string; readonly atMs: number };
+
+const KEY = "history";
+/** Starts of a server that are remembered, and hosts that were accepted: far more than anybody needs. */
+const KEPT_MAX = 10_000;
+/** A host that is refused asks again within seconds. */
+const TOLD_MS = 60_000;
+
+export class Histories {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #refused = new Map<string, Refused>();
+  #kept: Kept;
+  #isBegun = false;
+  #isTold = false;
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+    const text = store.secret(KEY);
+    this.#kept = text === undefined ? { pieces: [], accepted: [] } : (JSON.parse(text) as Kept);
+  }
+
+  /** The piece that is being written; undefined for a store to which no server could ever write. */
+  get current(): string | undefined {
+    this.#isTold = true;
+    return this.#kept.pieces.at(-1)?.id;
+  }
+
+  get isBegun(): boolean {
+    return this.#isBegun;
+  }
+
+  /** To be written with the first commit of this server's life, and then `begun`. */
+  beginning(): { readonly secret: Secret; readonly begun: () => void } {
+    const piece = { id: randomBytes(8).toString("hex"), from: this.#store.revision };
+    return this.#change({ ...this.#kept, pieces: [...this.#kept.pieces, piece].slice(-KEPT_MAX) }, () => {
+      this.#isBegun = true;
+    });
+  }
+
+  /**
+   * Without the piece that this life began, if nobody was told of it and nothing is in it: a server that cannot listen,
+   * and is started again and again, must not push out the pieces that hosts know. Undefined if it stays.
+   */
+  withdrawing(): Secret | undefined {
+    const { pieces } = this.#kept;
+    const isUnknown = this.#isBegun && !this.#isTold && pieces.at(-1)?.from === this.#store.revision;
+    return isUnknown ? { key: KEY, value: JSON.stringify({ ...this.#kept, pieces: pieces.slice(0, -1) }) } : undefined;
+  }
+
+  /** The same for what a person says: the host, or every host that was refused lately, may follow this history. */
+  accepting(hosts: readonly string[]): { readonly secret: Secret; readonly begun: () => void } {
+    const marks = hosts.flatMap((host) => {
+      const refused = this.#refused.get(host);
+      return refused === undefined ? [] : [markOf(host, refused.piece)];
+    });
+    return this.#change({ ...this.#kept, accepted: [...this.#kept.accepted, ...marks].slice(-KEPT_MAX) }, () => {
+      for (const host of hosts) this.#refused.delete(host);
+    });
+  }
+
+  /** Hosts that were refused lately, and with what. */
+  get refused(): ReadonlyMap<string, Refused> {
+    const now = this.#clock.monotonicMs();
+    for (const [host, { atMs }] of this.#refused) if (now - atMs > TOLD_MS) this.#refused.delete(host);
+    return this.#refused;
+  }
+
+  /** Throws `another-history` for a host that comes from a past that this store does not have. */
+  check(host: string, { history, revision }: Position): void {
+    const { pieces, accepted } = this.#kept;
+    const index = pieces.findIndex((piece) => piece.id === history);
+    const endedAt = index < 0 ? undefined : (pieces[index + 1]?.from ?? this.#store.revision);
+    const isKnown = endedAt !== undefined && revision <= endedAt;
+    if (isKnown || accepted.includes(markOf(host, history))) return void this.#refused.delete(host);
+    const fault = foreign(host, { history, revision }, endedAt);
+    this.#refused.set(host, { piece: history, message: fault.message, atMs: this.#clock.monotonicMs() });
+    throw fault;
+  }
+
+  conditions(): Condition[] {
+    return [...this.refused].map(([host, { message }]) => ({
+      reason: "another-history",
+      object: `host/${host}`,
+      host,
+      message,
+    }));
+  }
+
+  #change(kept: Kept, then: () => void): { readonly secret: Secret; readonly begun: () => void } {
+    const begun = () => {
+      this.#kept = kept;
+      then();
+    };
+    return { secret: { key: KEY, value: JSON.stringify(kept) }, begun };
+  }
+}
+
+function markOf(host: string, piece: string): string {
+  return `${host} ${piece}`;
+}
+
+export function notRefused(host: string): Fault {
+  return new Fault("not-found", {
+    what: `host "${host}" asks for nothing: it has not shown another history in the last minute`,
+    where: `host/${host}`,
+    fix: "see weft status; a host that knows another history asks every few seconds while its agent runs",
+  });
+}
+
+function foreign(host: string, { history, revision }: Position, endedAt: number | undefined): Fault {
+  const here = endedAt === undefined ? "which it never had" : `which ended here at revision ${endedAt}`;
+  return new Fault("another-history", {
+    what: `host "${host}" has newer data than this server (revision ${revision} of history ${history}, ${here})`,
+    where: `host/${host}`,
+    why: "the server was probably restored from a backup; or its store lost writes, or is a copy",
+    fix:
+      "the host keeps what it has. Start the server with the newer store. Or, if what this server has is to hold " +
+      "from now on: weft network list and weft endpoint list say what the host will keep; everything else on it is " +
+      `removed by weft host accept-history ${host}`,
+  });
+}

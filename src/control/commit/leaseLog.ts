@@ -1,0 +1,34 @@
+// What a commit means for the lease log: which addresses somebody begins to use by it, and which not any more.
+import { type Change, type Endpoint, keyOfResource } from "../../model/resource.ts";
+import type { LeaseEvent } from "../../store/leases.ts";
+import { type View, getKey } from "../state/view.ts";
+
+/** Ends first, so that an address may go from one to another. Call with the view as it was before the changes. */
+export function leaseEventsOf(view: View, changes: readonly Change[], atMs: number): LeaseEvent[] {
+  const ends: LeaseEvent[] = [];
+  const beginnings: LeaseEvent[] = [];
+  for (const change of changes) {
+    const key = "put" in change ? keyOfResource(change.put) : change.remove;
+    if (!key.startsWith("endpoint/")) continue;
+    const before = getKey(view, key);
+    const old = before?.kind === "endpoint" ? before : undefined;
+    const now = "put" in change && change.put.kind === "endpoint" ? change.put : undefined;
+    const isSame = old?.uid === now?.uid;
+    for (const address of placesOf(old)) {
+      if (!isSame || !placesOf(now).includes(address)) ends.push({ network: old?.spec.network ?? "", address, atMs });
+    }
+    if (now === undefined) continue;
+    const { network, owner, ifname, host, mac } = now.spec;
+    for (const address of placesOf(now)) {
+      if (isSame && placesOf(old).includes(address)) continue;
+      beginnings.push({ network, address, atMs, begins: { endpoint: now.name, owner, ifname, host, mac } });
+    }
+  }
+  return [...ends, ...beginnings];
+}
+
+/** A lease without addresses is its MAC. */
+function placesOf(endpoint: Endpoint | undefined): readonly string[] {
+  if (endpoint === undefined) return [];
+  return endpoint.spec.addresses.length === 0 ? [endpoint.spec.mac] : endpoint.spec.addresses;
+}

@@ -1,0 +1,134 @@
+// Who holds which token. The store keeps digests, never tokens; a token is 32 random bytes, so a plain SHA-256 is
+// enough (nothing to guess, nothing to salt). Host tokens are found by their digest: what timing tells about a digest
+// says nothing about a token that has it.
+import { createHash, timingSafeEqual } from "node:crypto";
+import { Fault } from "../../model/fault.ts";
+import type { Secret, Store } from "../../store/store.ts";
+import type { Departures } from "./departures.ts";
+import type { Identity } from "../write.ts";
+
+export type Role = "admin" | "join";
+
+export class Credentials {
+  readonly #store: Store;
+  readonly #departures: Departures;
+  readonly #hosts = new Map<string, string>();
+  /** Digests that joins under way are about to give, and to whom. */
+  readonly #taking = new Map<string, string>();
+
+  constructor(store: Store, departures: Departures, hosts: Iterable<string>) {
+    this.#store = store;
+    this.#departures = departures;
+    for (const host of hosts) this.admit(host);
+  }
+
+  /** Takes up what the store says about a host's token: there is one, there is another, there is none. */
+  admit(host: string): void {
+    for (const [digest, name] of this.#hosts) if (name === host) this.#hosts.delete(digest);
+    const digest = this.#store.secret(hostKey(host));
+    if (digest !== undefined) this.#hosts.set(digest, host);
+  }
+
+  has(role: Role): boolean {
+    return this.#store.secret(`token/${role}`) !== undefined;
+  }
+
+  /** Whoever holds the token; a Fault `token-wrong` if nobody does. */
+  identify(token: string | undefined): Identity {
+    if (token === undefined || token === "") {
+      throw new Fault("token-wrong", {
+        what: "the request carries no token",
+        fix: "send it as `Authorization: Bearer <token>`",
+      });
+    }
+    const digest = digestOf(token);
+    // Hosts first: they ask most, and are known without asking the store.
+    const host = this.#hosts.get(digest);
+    if (host !== undefined) return { role: "host", host };
+    if (isEqual(digest, this.#store.secret("token/admin"))) return { role: "admin" };
+    if (isEqual(digest, this.#store.secret("token/join"))) return { role: "join" };
+    this.refuseDeparted(token);
+    throw new Fault("token-wrong", {
+      what: "the server does not know this token",
+      why: "it is mistyped, or from another server",
+      fix: "use the token that the server wrote when it first started, or join the host again",
+    });
+  }
+
+  /** Throws what became of the host that had this token, if it is no longer. */
+  refuseDeparted(token: string): void {
+    const fault = this.#departures.faultOf(digestOf(token));
+    if (fault !== undefined) throw fault;
+  }
+
+  /** Whether somebody else than this host has the token, or is about to. */
+  isAnothers(host: string, token: string): boolean {
+    const digest = digestOf(token);
+    const owner = this.#hosts.get(digest) ?? this.#taking.get(digest);
+    const isRole = (role: Role) => isEqual(digest, this.#store.secret(`token/${role}`));
+    return (owner !== undefined && owner !== host) || isRole("admin") || isRole("join");
+  }
+
+  /** Keeps the token for the host until `settle`. Throws `token-taken` if it is somebody else's. */
+  take(host: string, token: string): void {
+    if (this.isAnothers(host, token)) throw tokenTaken();
+    this.#taking.set(digestOf(token), host);
+  }
+
+  /** It is given by now, or will not be. */
+  settle(token: string): void {
+    this.#taking.delete(digestOf(token));
+  }
+
+  /** Throws `token-taken` for a token of a role that a host, or the other role, has. */
+  checkRole(role: Role, token: string): void {
+    const digest = digestOf(token);
+    const other = role === "admin" ? "join" : "admin";
+    if (!this.#hosts.has(digest) && !isEqual(digest, this.#store.secret(`token/${other}`))) return;
+    throw new Fault("token-taken", {
+      what: `the ${role} token belongs to somebody already`,
+      where: `${role}.token`,
+      why: `it is the ${other} token, or a host's: whoever has one of them would have both`,
+      fix: `put another into ${role}.token, or remove the file: the server makes a new one`,
+    });
+  }
+
+  /** What the store has of the host's token. */
+  digestOf(host: string): string | undefined {
+    return this.#store.secret(hostKey(host));
+  }
+
+  isTokenOf(host: string, token: string): boolean {
+    return isEqual(digestOf(token), this.#store.secret(hostKey(host)));
+  }
+}
+
+export function roleSecret(role: Role, token: string): Secret {
+  return { key: `token/${role}`, value: digestOf(token) };
+}
+
+/** Undefined revokes. */
+export function hostSecret(host: string, token: string | undefined): Secret {
+  return { key: hostKey(host), value: token === undefined ? undefined : digestOf(token) };
+}
+
+function tokenTaken(): Fault {
+  return new Fault("token-taken", {
+    what: "the credential that the host proposes belongs to somebody",
+    where: "token",
+    why: "a credential says who asks, so no two may have the same: it is the join token, or that of another host",
+    fix: "propose 32 random bytes of this host's own; if its state directory is a copy of another host's, remove it",
+  });
+}
+
+function hostKey(host: string): string {
+  return `token/host/${host}`;
+}
+
+function digestOf(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}
+
+function isEqual(digest: string, stored: string | undefined): boolean {
+  return stored?.length === digest.length && timingSafeEqual(Buffer.from(digest), Buffer.from(stored));
+}

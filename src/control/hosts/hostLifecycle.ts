@@ -1,0 +1,126 @@
+// The lives of hosts on one server: who is ready, suspect or lost, how a host is removed or given up, and what is
+// remembered of those that are no longer. What is decided about liveness is in liveness.ts, what is freed in admit/.
+import type { Clock } from "../../model/clock.ts";
+import { ClockSteps } from "../../model/clockSteps.ts";
+import { formatDuration } from "../../model/duration.ts";
+import { Fault } from "../../model/fault.ts";
+import type { ClusterStatus } from "../../model/status.ts";
+import type { Secret, Store } from "../../store/store.ts";
+import { bootSecret } from "./boots.ts";
+import type { Committer } from "../commit/committer.ts";
+import { type Condition, lossesOf } from "../report/conditions.ts";
+import { type Credentials, hostSecret } from "./credentials.ts";
+import { type Departure, Departures, departureOf } from "./departures.ts";
+import { type LivenessSettings, sweepOf } from "./liveness.ts";
+import { type Prefixes, prefixSecret } from "./prefixes.ts";
+import { Reports } from "../report/reports.ts";
+import { get, getKey } from "../state/view.ts";
+import type { Outcome, Write } from "../write.ts";
+
+/** What a removal takes along: credentials, and what is known of the host. */
+type Parts = {
+  readonly committer: Committer;
+  readonly credentials: Credentials;
+  readonly prefixes: Prefixes;
+};
+type RemoveOptions = { readonly dryRun?: boolean; readonly holds?: () => void };
+
+export class Lives {
+  readonly departures: Departures;
+  readonly reports: Reports;
+  readonly #settings: LivenessSettings;
+  readonly #clock: Clock;
+  readonly #steps: ClockSteps;
+  #calmSinceMs: number;
+  #massLoss: readonly string[] = [];
+
+  constructor(store: Store, settings: LivenessSettings, clock: Clock) {
+    this.departures = new Departures(store);
+    this.reports = new Reports(settings, clock);
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#steps = new ClockSteps(clock);
+    this.#calmSinceMs = clock.monotonicMs();
+  }
+
+  /** Removes a host and what it had, with what it is remembered by. */
+  remove(
+    parts: Parts,
+    write: Extract<Write, { readonly verb: "delete" }>,
+    as: Pick<Departure, "how" | "by">,
+    { dryRun = false, holds }: RemoveOptions,
+  ): Promise<Outcome> {
+    const { committer, credentials, prefixes } = parts;
+    const host = write.name;
+    return this.kept(() =>
+      committer.submit({
+        write,
+        dryRun,
+        ...(holds === undefined ? {} : { holds }),
+        secrets: ({ changes }): Secret[] => {
+          const { view } = committer;
+          const underlay = get(view, "host", host)?.spec.underlay ?? "";
+          const rest = { ...as, atMs: this.#clock.nowMs() };
+          const departure = departureOf({ name: host, underlay }, changes, (key) => getKey(view, key), rest);
+          const told = this.departures.note(departure, credentials.digestOf(host));
+          return [hostSecret(host, undefined), prefixSecret(host, undefined), bootSecret(host, undefined), ...told];
+        },
+        committed: () => {
+          if (dryRun) return;
+          credentials.admit(host);
+          prefixes.forget(host);
+          this.reports.forget(host);
+        },
+      }),
+    );
+  }
+
+  /** Throws `in-use` for a host that is there and not lost. */
+  checkLost(host: string): void {
+    const { state } = this.reports.liveness(host);
+    if (state === "lost") return;
+    const { heardAtMs, hasReported } = this.reports.heard(host);
+    const silence = formatDuration(this.#clock.monotonicMs() - heardAtMs);
+    throw new Fault("in-use", {
+      what: `host "${host}" is ${state}, not lost`,
+      where: `host/${host}`,
+      why: hasReported
+        ? `it reported ${silence} ago, and its workloads may be running`
+        : `this server has run for ${silence} and not heard from it yet`,
+      fix: "wait until it is lost; stop its agent and drain it first; or use force if the machine is gone for good",
+    });
+  }
+
+  /**
+   * Who is to be given up now, if anybody; remembers when many were silent. `apart`: hosts that are there, and may not
+   * be told by their reports.
+   */
+  sweep(hosts: Iterable<string>, apart: { has(host: string): boolean }): string | undefined {
+    this.#steps.look("the server");
+    const heard = [...hosts].filter((host) => !apart.has(host)).map((host) => this.reports.heard(host));
+    const swept = sweepOf(heard, this.#settings, this.#clock.monotonicMs(), this.#calmSinceMs);
+    this.#calmSinceMs = swept.calmSinceMs;
+    this.#massLoss = swept.massLoss;
+    return swept.reclaim;
+  }
+
+  /** Every host with its state, and what a user should know of those that are lost. */
+  status({ view }: Committer): { readonly status: ClusterStatus; readonly losses: readonly Condition[] } {
+    const status = this.reports.status(view, this.departures.list);
+    const losses = lossesOf(view, status.hosts, this.#massLoss, this.#clock.nowMs());
+    const { told } = this.#steps;
+    const stepped: Condition[] =
+      told === undefined ? [] : [{ reason: "clock-stepped", object: "cluster", message: told }];
+    return { status, losses: [...losses, ...stepped] };
+  }
+
+  /** What was noted of departures is only so when it is durable. */
+  async kept<T>(submit: () => Promise<T>): Promise<T> {
+    try {
+      return await submit();
+    } catch (error) {
+      this.departures.reload();
+      throw error;
+    }
+  }
+}

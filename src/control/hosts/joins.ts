@@ -1,0 +1,72 @@
+// How a host becomes one, and stays it: the credential it shows or proposes, the machine it is, and what it says of
+// itself, in one transaction.
+import type { HostClaim } from "../../model/input.ts";
+import type { Host } from "../../model/resource.ts";
+import type { Boots } from "./boots.ts";
+import type { Committer } from "../commit/committer.ts";
+import { type Credentials, hostSecret } from "./credentials.ts";
+import type { Lives } from "./hostLifecycle.ts";
+import { type Prefixes, prefixSecret } from "./prefixes.ts";
+import type { Identity, Write } from "../write.ts";
+
+export type JoinParts = {
+  readonly committer: Committer;
+  readonly credentials: Credentials;
+  readonly prefixes: Prefixes;
+  readonly lives: Lives;
+  readonly boots: Boots;
+  readonly newToken: () => string;
+};
+/** `proposed` is a token that the host made itself. */
+export type Shown = { readonly token: string | undefined; readonly proposed: string | undefined };
+
+/**
+ * Claims a host's name with the join token, or confirms it with the host's own. A claim that carries what the host has
+ * proposed again is the same host, so a join whose answer was lost can be repeated. Faults: token-wrong, token-taken,
+ * host-claimed, host-cloned, overlap, address-invalid, name-invalid.
+ */
+export async function joinWith(
+  parts: JoinParts,
+  claim: HostClaim,
+  { token, proposed }: Shown,
+): Promise<{ readonly token: string; readonly host: Host }> {
+  const { committer, credentials, prefixes, lives, boots } = parts;
+  const by = credentials.identify(token);
+  if (proposed !== undefined) credentials.refuseDeparted(proposed);
+  const own = ownOf(parts, by, claim.host, { token, proposed });
+  const given = own ?? proposed ?? parts.newToken();
+  const write: Write = {
+    verb: "join",
+    claim,
+    by: own === undefined || by.role === "host" ? by : { role: "host", host: claim.host },
+  };
+  // Asked when it is decided: others that were asked at the same moment are decided before.
+  const holds = () => {
+    if (own === undefined) credentials.take(claim.host, given);
+    boots.checkClaim(claim, committer.view.host.get(claim.host)?.spec.underlay);
+  };
+  const secrets = () => {
+    const isNews = prefixes.set(claim.host, claim.hostPrefixes);
+    const credential = own === undefined ? [hostSecret(claim.host, given)] : [];
+    const told = isNews ? [prefixSecret(claim.host, claim.hostPrefixes)] : [];
+    return [...credential, ...told, ...boots.record(claim), ...lives.departures.forget(claim.host)];
+  };
+  const committed = () => {
+    credentials.admit(claim.host);
+    lives.reports.joined(claim.host);
+    boots.taken(claim.host);
+  };
+  try {
+    const outcome = await lives.kept(() => committer.submit({ write, holds, secrets, committed }));
+    if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
+    return { token: given, host: outcome.resource };
+  } finally {
+    credentials.settle(given);
+  }
+}
+
+/** The host's own token, if that is what was shown, or was proposed before. */
+function ownOf({ credentials }: JoinParts, by: Identity, host: string, { token, proposed }: Shown): string | undefined {
+  if (by.role === "host") return token;
+  return proposed !== undefined && credentials.isTokenOf(host, proposed) ? proposed : undefined;
+}

@@ -1,0 +1,112 @@
+// What hosts say they reached: the latest report of each, in memory only, because each agent repeats it. From reports
+// and the times of commits follow how far the cluster is, how each host is, and how long a change takes to reach a
+// kernel.
+import { type Clock, wallOf } from "../../model/clock.ts";
+import type { ClusterStatus, HostCondition, HostReport, HostStatus } from "../../model/status.ts";
+import type { Departure } from "../hosts/departures.ts";
+import { concerns } from "../state/visibility.ts";
+import type { Journey } from "../commit/replayLog.ts";
+import { type Heard, type Liveness, type LivenessSettings, livenessOf } from "../hosts/liveness.ts";
+import { clusterPaths } from "./paths.ts";
+import { type View, hostsInOrder } from "../state/view.ts";
+
+export class Reports {
+  readonly #settings: LivenessSettings;
+  readonly #clock: Clock;
+  /** Before it, this server heard nobody. All times here are of the monotonic clock until somebody is shown them. */
+  readonly #openedAtMs: number;
+  readonly #latest = new Map<string, HostStatus>();
+  /** When a host was first heard of that is ready, or joined. */
+  readonly #sinceMs = new Map<string, number>();
+
+  readonly #sightedAtMs = new Map<string, number>();
+
+  constructor(settings: LivenessSettings, clock: Clock) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#openedAtMs = clock.monotonicMs();
+  }
+
+  /**
+   * Takes a report; returns the lag if this one shows it: from the newest commit that concerns the host to its
+   * report.
+   */
+  receive(report: HostReport, view: View, journey: Journey): number | undefined {
+    const nowMs = this.#clock.monotonicMs();
+    const earlier = this.#latest.get(report.host);
+    const committedAtMs =
+      earlier === undefined
+        ? undefined
+        : journey.lastCommit(earlier.revision, report.revision, (before) => concerns(view, before, report.host));
+    const measured = committedAtMs === undefined ? undefined : Math.max(0, nowMs - committedAtMs);
+    const lagMs = measured ?? earlier?.lagMs;
+    if (earlier === undefined || this.liveness(report.host).state !== "ready") this.#sinceMs.set(report.host, nowMs);
+    this.#latest.set(report.host, { ...report, reportedAtMs: nowMs, ...(lagMs === undefined ? {} : { lagMs }) });
+    return measured;
+  }
+
+  /** A host that has just joined has been heard, too. */
+  joined(host: string): void {
+    if (!this.#latest.has(host)) this.#sinceMs.set(host, this.#clock.monotonicMs());
+  }
+
+  /** It is there, although what it says cannot be taken. */
+  sighted(host: string): void {
+    this.#sightedAtMs.set(host, this.#clock.monotonicMs());
+  }
+
+  forget(host: string): void {
+    this.#latest.delete(host);
+    this.#sinceMs.delete(host);
+    this.#sightedAtMs.delete(host);
+  }
+
+  heard(host: string): Heard {
+    const status = this.#latest.get(host);
+    const saidAtMs = status?.reportedAtMs ?? this.#sinceMs.get(host) ?? this.#openedAtMs;
+    const sightedAtMs = this.#sightedAtMs.get(host);
+    const heardAtMs = Math.max(saidAtMs, sightedAtMs ?? 0);
+    return { host, heardAtMs, hasReported: status !== undefined || sightedAtMs !== undefined };
+  }
+
+  liveness(host: string): Liveness {
+    const liveness = livenessOf(this.heard(host), this.#settings, this.#clock.monotonicMs());
+    return liveness.state === "ready"
+      ? { ...liveness, sinceMs: this.#sinceMs.get(host) ?? liveness.sinceMs }
+      : liveness;
+  }
+
+  /** Hosts in registration order, then those that were reclaimed, then those that a configuration only names. */
+  status(view: View, departures: readonly Departure[]): ClusterStatus {
+    const shown = (monotonicMs: number) => Math.round(wallOf(this.#clock, monotonicMs));
+    const hosts = hostsInOrder(view).map((host): HostCondition => {
+      const status = this.#latest.get(host.name);
+      const { state, sinceMs } = this.liveness(host.name);
+      const known = { host: host.name, underlay: host.spec.underlay, state, sinceMs: shown(sinceMs) };
+      return status === undefined
+        ? known
+        : { ...known, status: { ...status, reportedAtMs: shown(status.reportedAtMs) } };
+    });
+    const reclaimed = departures
+      .filter((one) => one.how === "reclaimed" && !view.host.has(one.host))
+      .map(
+        ({ host, underlay, atMs }): HostCondition => ({ host, underlay, state: "reclaimed" as const, sinceMs: atMs }),
+      );
+    const named = [...view.vrf.values()].flatMap(({ spec }) => [
+      ...(spec.dcos?.masters ?? []),
+      ...(spec.dcos?.agents ?? []),
+    ]);
+    const paths = clusterPaths(hosts);
+    const expected = [...new Set(named)].filter((address) => !view.underlays.has(address));
+    return {
+      cluster: view.cluster,
+      revision: view.revision,
+      ...(paths === undefined ? {} : { paths }),
+      hosts: [
+        ...hosts,
+        ...reclaimed,
+        ...expected.map((address): HostCondition => ({ host: address, underlay: address, state: "expected" })),
+      ],
+    };
+  }
+}

@@ -1,0 +1,63 @@
+// A write in the making: it changes the view as it goes, so that each step sees the ones before, and says at the end
+// what the whole came to. The view is always left as it was found; whoever accepts the result applies it. That makes
+// admission a function from (view, write) to changes, although it works in place.
+import { isDeepStrictEqual } from "node:util";
+import { keyOfResource } from "../../model/resource.ts";
+import type { Change, Key, Kind, Resource, ResourceOf } from "../../model/resource.ts";
+import { type View, applyChanges, get, getKey, undoChanges } from "./view.ts";
+
+export class Draft {
+  readonly view: View;
+  readonly #uid: () => string;
+  readonly #before = new Map<Key, Resource | undefined>();
+
+  constructor(view: View, uid: () => string) {
+    this.view = view;
+    this.#uid = uid;
+  }
+
+  /** Makes the resource, or changes its spec; it keeps its uid. An equal spec changes nothing. */
+  put<K extends Kind>(kind: K, name: string, spec: ResourceOf<K>["spec"]): ResourceOf<K> {
+    const old = get(this.view, kind, name);
+    if (old !== undefined && isDeepStrictEqual(old.spec, spec)) return old;
+    // An envelope of kind K around a spec of kind K; TypeScript cannot see that the union member is K's.
+    const made = {
+      kind,
+      name,
+      uid: old?.uid ?? this.#uid(),
+      revision: this.view.revision + 1,
+      spec,
+    } as unknown as ResourceOf<K>;
+    this.#apply({ put: made });
+    return made;
+  }
+
+  remove(kind: Kind, name: string): void {
+    if (get(this.view, kind, name) !== undefined) this.#apply({ remove: `${kind}/${name}` });
+  }
+
+  /** What all steps came to: one change per key, none for what is again as it was. */
+  changes(): Change[] {
+    const changes: Change[] = [];
+    for (const [key, before] of this.#before) {
+      const after = getKey(this.view, key);
+      if (after === undefined) {
+        if (before !== undefined) changes.push({ remove: key });
+      } else if (before === undefined || before.uid !== after.uid || !isDeepStrictEqual(before.spec, after.spec)) {
+        changes.push({ put: after });
+      }
+    }
+    return changes;
+  }
+
+  rollback(): void {
+    undoChanges(this.view, this.#before);
+    this.#before.clear();
+  }
+
+  #apply(change: Change): void {
+    const key = "put" in change ? keyOfResource(change.put) : change.remove;
+    const old = applyChanges(this.view, [change]).get(key);
+    if (!this.#before.has(key)) this.#before.set(key, old);
+  }
+}

@@ -1,0 +1,287 @@
+// What stands in one network, indexed: blocks, endpoints, holds, leases that were given back and pieces that are
+// reserved, and of all of them the addresses. Kept by view.ts as resources come and go, a change at a cost that does
+// not depend on how much there is. Addresses of endpoints, holds, quarantine and reservations are disjoint (admission
+// sees to it), so `blocked` is their sum.
+import { type Family, cidrOf, ipOf, lastOf, macValue } from "../../model/address.ts";
+import {
+  type Block,
+  type Endpoint,
+  type Freed,
+  type Hold,
+  type Key,
+  type Network,
+  keyOfResource,
+} from "../../model/resource.ts";
+import { type Interval, Intervals } from "../../ipam/intervals.ts";
+import { planOf } from "../../ipam/range.ts";
+import { type Span, spansOfRun } from "../../ipam/run.ts";
+import { Shards } from "../../ipam/shards.ts";
+import { Sorted } from "../../ipam/sorted.ts";
+import type { View } from "./view.ts";
+
+type PerFamily<T> = { readonly [F in Family]: T };
+/** Where addresses are counted: IPv4, IPv6, MACs. */
+type PerSpace<T> = PerFamily<T> & { readonly mac: T };
+/** What happens to a resource by itself at a time. */
+export type Due = { readonly atMs: number; readonly key: Key };
+type HeldSpan = Interval & { readonly name: string };
+
+/** What stands in one network. */
+export type NetworkIndex = {
+  readonly endpoints: Map<string, Endpoint>;
+  /** Blocks by host, at most one per family. */
+  readonly blocks: Map<string, PerFamilyBlocks>;
+  /** Addresses inside anybody's block. */
+  readonly carved: PerFamily<Intervals>;
+  /** Addresses of endpoints. */
+  readonly assigned: PerFamily<Intervals>;
+  /** Everything that cannot be given now: of endpoints, quarantined, held, reserved. */
+  readonly blocked: PerSpace<Intervals>;
+  /** Name of the endpoint that has an address. */
+  readonly holders: Shards<string>;
+  /** Names of endpoints that have a MAC: one, but on several hosts of a local network it may be the same. */
+  readonly macs: Shards<readonly string[]>;
+  /** Name of the freed lease that an address, or a MAC of a range, was last in. */
+  readonly freed: Map<string, string>;
+  /** Names of an endpoint's freed leases. */
+  readonly former: Map<string, readonly string[]>;
+  /** Quarantined leases by range ("" for subnets), the oldest first. */
+  readonly quarantined: Map<string, Sorted<Due>>;
+  /** Held spans, in order. */
+  readonly held: PerSpace<Sorted<HeldSpan>>;
+  /** Spans that reservations have, in order; each by the reservation's name. */
+  readonly reserved: PerSpace<Sorted<HeldSpan>>;
+  /** Networks reserved from this one. */
+  readonly reservations: Set<string>;
+  /** How many leases a tenant has of it: reserved, and endpoints. */
+  readonly tenants: Map<string, number>;
+  /** How many blocks and endpoints a host has here; hosts with none are absent. */
+  readonly members: Map<string, number>;
+};
+type PerFamilyBlocks = { readonly [F in Family]?: Block };
+
+export function addBlock(view: View, block: Block): void {
+  const index = networkIndex(view, block.spec.network);
+  const cidr = cidrOf(block.spec.cidr);
+  if (cidr === undefined) return;
+  index.carved[cidr.family].take(cidr.base, lastOf(cidr).value);
+  index.blocks.set(block.spec.host, { ...index.blocks.get(block.spec.host), [cidr.family]: block });
+  count(index.members, block.spec.host, 1);
+}
+
+export function dropBlock(view: View, block: Block): void {
+  const index = networkIndex(view, block.spec.network);
+  const cidr = cidrOf(block.spec.cidr);
+  if (cidr === undefined) return;
+  index.carved[cidr.family].release(cidr.base, lastOf(cidr).value);
+  const other = index.blocks.get(block.spec.host)?.[cidr.family === 4 ? 6 : 4];
+  if (other === undefined) index.blocks.delete(block.spec.host);
+  else index.blocks.set(block.spec.host, { [cidr.family === 4 ? 6 : 4]: other });
+  count(index.members, block.spec.host, -1);
+  forgetIfEmptyNetwork(view, block.spec.network);
+}
+
+export function addEndpoint(view: View, endpoint: Endpoint): void {
+  const { network, host, mac, addresses, tenant } = endpoint.spec;
+  const index = networkIndex(view, network);
+  index.endpoints.set(endpoint.name, endpoint);
+  if (note(index.macs, mac, endpoint.name)) index.blocked.mac.take(macValue(mac));
+  for (const text of addresses) {
+    index.holders.set(text, endpoint.name);
+    const ip = ipOf(text);
+    if (ip === undefined) continue;
+    index.assigned[ip.family].take(ip.value);
+    index.blocked[ip.family].take(ip.value);
+  }
+  count(index.members, host, 1);
+  if (tenant !== undefined) count(index.tenants, tenant, 1);
+  let residents = view.residents.get(host);
+  if (residents === undefined) view.residents.set(host, (residents = new Set()));
+  residents.add(endpoint.name);
+}
+
+export function dropEndpoint(view: View, endpoint: Endpoint): void {
+  const { network, host, mac, addresses, tenant } = endpoint.spec;
+  const index = networkIndex(view, network);
+  index.endpoints.delete(endpoint.name);
+  if (unnote(index.macs, mac, endpoint.name)) index.blocked.mac.release(macValue(mac));
+  for (const text of addresses) {
+    if (index.holders.get(text) !== endpoint.name) continue;
+    index.holders.delete(text);
+    const ip = ipOf(text);
+    if (ip === undefined) continue;
+    index.assigned[ip.family].release(ip.value);
+    index.blocked[ip.family].release(ip.value);
+  }
+  count(index.members, host, -1);
+  if (tenant !== undefined) count(index.tenants, tenant, -1);
+  forgetIfEmptyNetwork(view, network);
+  const residents = view.residents.get(host);
+  residents?.delete(endpoint.name);
+  if (residents?.size === 0) view.residents.delete(host);
+}
+
+export function addHold(view: View, hold: Hold): void {
+  const { network, expiresAtMs } = hold.spec;
+  const index = networkIndex(view, network);
+  const { space, first, last } = spanOf(hold);
+  index.blocked[space].take(first, last);
+  index.held[space].add({ first, last, name: hold.name });
+  if (expiresAtMs !== undefined) view.expiring.add({ atMs: expiresAtMs, key: keyOfResource(hold) });
+}
+
+export function dropHold(view: View, hold: Hold): void {
+  const { network, expiresAtMs } = hold.spec;
+  const index = networkIndex(view, network);
+  const { space, first, last } = spanOf(hold);
+  index.blocked[space].release(first, last);
+  index.held[space].delete({ first, last, name: hold.name });
+  if (expiresAtMs !== undefined) view.expiring.delete({ atMs: expiresAtMs, key: keyOfResource(hold) });
+  forgetIfEmptyNetwork(view, network);
+}
+
+export function addFreed(view: View, freed: Freed): void {
+  const { network, endpoint, range = "", sinceMs, untilMs } = freed.spec;
+  const index = networkIndex(view, network);
+  for (const text of placesOf(freed)) index.freed.set(text, freed.name);
+  note(index.former, endpoint, freed.name);
+  if (untilMs === undefined) return;
+  for (const { space, value } of placesOf(freed).map(placeOf)) index.blocked[space].take(value);
+  let queue = index.quarantined.get(range);
+  if (queue === undefined) index.quarantined.set(range, (queue = new Sorted(byTime)));
+  queue.add({ atMs: sinceMs, key: keyOfResource(freed) });
+  view.resting.add({ atMs: untilMs, key: keyOfResource(freed) });
+}
+
+export function dropFreed(view: View, freed: Freed): void {
+  const { network, endpoint, range = "", sinceMs, untilMs } = freed.spec;
+  const index = networkIndex(view, network);
+  for (const text of placesOf(freed)) if (index.freed.get(text) === freed.name) index.freed.delete(text);
+  unnote(index.former, endpoint, freed.name);
+  if (untilMs !== undefined) {
+    for (const { space, value } of placesOf(freed).map(placeOf)) index.blocked[space].release(value);
+    const queue = index.quarantined.get(range);
+    queue?.delete({ atMs: sinceMs, key: keyOfResource(freed) });
+    if (queue?.size === 0) index.quarantined.delete(range);
+    view.resting.delete({ atMs: untilMs, key: keyOfResource(freed) });
+  }
+  forgetIfEmptyNetwork(view, network);
+}
+
+/** Takes a reservation's pieces out of the network that it is from. */
+export function addReservation(view: View, { name, spec }: Network): void {
+  if (spec.reservedFrom === undefined) return;
+  const index = networkIndex(view, spec.reservedFrom);
+  index.reservations.add(name);
+  for (const { space, first, last } of piecesOf(spec)) {
+    index.blocked[space].take(first, last);
+    index.reserved[space].add({ first, last, name });
+  }
+  if (spec.tenant !== undefined) count(index.tenants, spec.tenant, leasesOf(spec));
+}
+
+export function dropReservation(view: View, { name, spec }: Network): void {
+  if (spec.reservedFrom === undefined) return;
+  const index = networkIndex(view, spec.reservedFrom);
+  index.reservations.delete(name);
+  for (const { space, first, last } of piecesOf(spec)) {
+    index.blocked[space].release(first, last);
+    index.reserved[space].delete({ first, last, name });
+  }
+  if (spec.tenant !== undefined) count(index.tenants, spec.tenant, -leasesOf(spec));
+  forgetIfEmptyNetwork(view, spec.reservedFrom);
+}
+
+/** All that the pieces of a reservation have, in every space. */
+export function piecesOf({ ranges = [] }: Network["spec"]): Span[] {
+  return ranges.map(planOf).flatMap((plan) => spansOfRun(plan, 0n, plan.size));
+}
+
+/** How many leases a reservation has. */
+function leasesOf({ ranges = [] }: Network["spec"]): number {
+  return ranges.reduce((sum, range) => sum + (range.size ?? 0), 0);
+}
+
+/** What a freed lease keeps from others. A MAC is part of a lease only in a range; elsewhere it follows the address. */
+export function placesOf({ spec: { addresses, mac, range } }: Freed): readonly string[] {
+  return range === undefined ? addresses : [...addresses, mac];
+}
+
+export type Space = Family | "mac";
+/** Where an address or MAC is counted; both are canonical since they were admitted. */
+export function placeOf(text: string): { readonly space: Space; readonly value: bigint } {
+  const ip = ipOf(text);
+  return ip === undefined ? { space: "mac", value: macValue(text) } : { space: ip.family, value: ip.value };
+}
+
+export function spanOf({ spec }: Hold): { readonly space: Space } & Interval {
+  const { space, value } = placeOf(spec.first);
+  return { space, first: value, last: placeOf(spec.last).value };
+}
+
+export function byTime(a: Due, b: Due): number {
+  return a.atMs - b.atMs || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+}
+
+function bySpan(a: HeldSpan, b: HeldSpan): number {
+  return a.first < b.first ? -1 : a.first > b.first ? 1 : 0;
+}
+
+type Names = Pick<Map<string, readonly string[]>, "get"> & {
+  set(key: string, names: readonly string[]): unknown;
+  delete(key: string): unknown;
+};
+
+/** Adds a name to those of a key, in order; whether it is the first. */
+function note(names: Names, key: string, name: string): boolean {
+  const known = names.get(key);
+  names.set(key, known === undefined ? [name] : [...known, name].sort());
+  return known === undefined;
+}
+
+/** Takes it away again; whether it was the last. */
+function unnote(names: Names, key: string, name: string): boolean {
+  const known = names.get(key) ?? [];
+  const left = known.filter((other) => other !== name);
+  if (left.length > 0) names.set(key, left);
+  else names.delete(key);
+  return left.length === 0 && known.length > 0;
+}
+
+export function count(counts: Map<string, number>, key: string, by: number): void {
+  const sum = (counts.get(key) ?? 0) + by;
+  if (sum === 0) counts.delete(key);
+  else counts.set(key, sum);
+}
+
+/** Made when something first stands in the network, whether or not the network itself is there yet. */
+function networkIndex(view: View, name: string): NetworkIndex {
+  let index = view.networks.get(name);
+  if (index === undefined) {
+    index = {
+      endpoints: new Map(),
+      blocks: new Map(),
+      carved: { 4: new Intervals(), 6: new Intervals() },
+      assigned: { 4: new Intervals(), 6: new Intervals() },
+      blocked: { 4: new Intervals(), 6: new Intervals(), mac: new Intervals() },
+      holders: new Shards(),
+      macs: new Shards(),
+      freed: new Map(),
+      former: new Map(),
+      quarantined: new Map(),
+      held: { 4: new Sorted(bySpan), 6: new Sorted(bySpan), mac: new Sorted(bySpan) },
+      reserved: { 4: new Sorted(bySpan), 6: new Sorted(bySpan), mac: new Sorted(bySpan) },
+      reservations: new Set(),
+      tenants: new Map(),
+      members: new Map(),
+    };
+    view.networks.set(name, index);
+  }
+  return index;
+}
+
+function forgetIfEmptyNetwork(view: View, name: string): void {
+  const index = view.networks.get(name);
+  if (index === undefined || index.members.size + index.former.size + index.reservations.size > 0) return;
+  if (index.held[4].size + index.held[6].size + index.held.mac.size === 0) view.networks.delete(name);
+}

@@ -1,0 +1,87 @@
+// The uplink: a veth pair that joins a VRF's namespace to the host's, for the way out and for the host's own access.
+// Its addresses are the same on every host, from the VRF's index: 169.254.64.0/18 in pieces of four (host .1, VRF .2),
+// so 4,096 VRFs. They never leave the host: the VRF's table masquerades to them, the host's table to the host's own
+// address.
+import { formatIp, ipOf } from "../../model/address.ts";
+import { prefixesOf } from "../../model/membership.ts";
+import type { Network, Vrf } from "../../model/resource.ts";
+import { cidrFamily } from "./endpoint.ts";
+import { deviceName } from "../../model/device.ts";
+import { alias } from "../state/names.ts";
+import { subnetsOf } from "../world/reach.ts";
+import type { KernelObject, Ns } from "../state/state.ts";
+import type { World } from "../world/world.ts";
+
+/** Names of the two ends: in the VRF's namespace, and as a pattern in the host's. */
+export const UPLINK = "uplink";
+export const UPLINK_HOST_PREFIX = "wu";
+/** All uplink addresses: reserved, networks must not overlap them. */
+export const UPLINK_RANGE_4 = "169.254.64.0/18";
+export const UPLINK_RANGE_6 = "fd00:7765:6675::/48";
+
+/** The way out is made only where somebody goes out, or the host in. */
+export function usesUplink(vrf: Vrf, networks: readonly Network[]): boolean {
+  return vrf.spec.hostAccess || networks.some((network) => network.spec.masquerade);
+}
+
+export function compileUplink(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {
+  const ns: Ns = `vrf:${vrf.name}`;
+  const hostDev = deviceName(UPLINK_HOST_PREFIX, vrf.name);
+  const mtu = world.self.spec.underlayMtu;
+  const ends = endsOf(vrf.spec.index);
+  const families = new Set(networks.flatMap((network) => prefixesOf(network.spec).map(cidrFamily)));
+  const objects: KernelObject[] = [
+    {
+      kind: "veth",
+      ns,
+      name: UPLINK,
+      mtu,
+      mac: mac(vrf.spec.index, 2),
+      alias: alias("uplink", vrf.name),
+      // A checksum is two bytes of the workload's choice, anywhere in the packet: written later, they would be the port
+      // of a tunnel where hosts are open. Elsewhere that port is closed whatever the packet says.
+      ...(vrf.spec.hostAccess ? { makesChecksums: true as const } : {}),
+      peer: { ns: "host", name: hostDev, mtu, mac: mac(vrf.spec.index, 1) },
+    },
+    // The host routes what leaves the uplink. IPv6 forwarding stays the operator's decision: turning it on would make
+    // the host deaf to the router advertisements that may be its own way out.
+    { kind: "sysctl", ns: "host", key: "ipv4/ip_forward", value: "1" },
+  ];
+  for (const family of families) {
+    const { host, vrf: inner, length } = ends[family];
+    objects.push(
+      { kind: "address", ns, dev: UPLINK, cidr: `${inner}/${length}` },
+      { kind: "address", ns: "host", dev: hostDev, cidr: `${host}/${length}` },
+      // Each knows the other, whatever becomes of the neighbours that the kernel learns: all namespaces share one
+      // table.
+      { kind: "neighbour", ns, dev: UPLINK, ip: host, mac: mac(vrf.spec.index, 1) },
+      { kind: "neighbour", ns: "host", dev: hostDev, ip: inner, mac: mac(vrf.spec.index, 2) },
+      { kind: "route", ns, dst: family === 4 ? "0.0.0.0/0" : "::/0", via: host, dev: UPLINK, onlink: false },
+    );
+    if (!vrf.spec.hostAccess) continue;
+    for (const dst of subnetsOf(world, vrf, family))
+      objects.push({ kind: "route", ns: "host", dst, via: inner, dev: hostDev, onlink: false });
+  }
+  return objects;
+}
+
+function endsOf(index: number) {
+  const offset = index * 4;
+  const net = `169.254.${64 + (offset >> 8)}`;
+  const group = index.toString(16);
+  return {
+    4: { host: `${net}.${(offset & 255) + 1}`, vrf: `${net}.${(offset & 255) + 2}`, length: 30 },
+    6: { host: canonical(`fd00:7765:6675:${group}::1`), vrf: canonical(`fd00:7765:6675:${group}::2`), length: 64 },
+  } as const;
+}
+
+/** Index 0 would leave a zero group beside the "::". */
+function canonical(text: string): string {
+  const ip = ipOf(text);
+  return ip === undefined ? text : formatIp(ip);
+}
+
+function mac(index: number, end: 1 | 2): string {
+  const digits = index.toString(16).padStart(4, "0");
+  return `0a:59:00:0${end}:${digits.slice(0, 2)}:${digits.slice(2)}`;
+}

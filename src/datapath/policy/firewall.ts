@@ -1,0 +1,128 @@
+// Weft's nft tables, one per namespace (`inet weft`), each replaced in one transaction. Sets carry what grows (subnets,
+// members); the rules stay the same whatever the number of networks.
+import { prefixesOf } from "../../model/membership.ts";
+import type { Network, Vrf } from "../../model/resource.ts";
+import { cidrFamily } from "../network/endpoint.ts";
+import { compileGates } from "./gates.ts";
+import { segmentsOf } from "../world/layout.ts";
+import { GATEWAY_OUTPUT, policyOf } from "./groups.ts";
+import { routedDevice } from "../network/routed.ts";
+import { countedChain } from "./connectionLimit.ts";
+import { bridgeTable } from "./filters.ts";
+import { type KernelObject, type Ns, nftDigest } from "../state/state.ts";
+import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
+import { UPLINK, usesUplink } from "../network/uplink.ts";
+import { chain } from "./words.ts";
+import type { World } from "../world/world.ts";
+
+/**
+ * A VRF's table: packets to the outside leave under the uplink's address; what a network of the VRF has no host for is
+ * refused instead of leaking into the underlay; what the host itself sends into the tunnel comes from this host's VTEP,
+ * so that the answer finds back.
+ */
+export function compileFirewall(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject {
+  const policy = policyOf(world, vrf.name);
+  const inside = usesUplink(vrf, networks) ? uplinkChains(world, vrf, networks) : "";
+  const body = (policy.profiles.size > 0 ? GATEWAY_OUTPUT : "") + isolated(world, vrf, networks) + inside;
+  const bridge = bridgeTable(policy, networks);
+  return { kind: "nft", ns: `vrf:${vrf.name}`, digest: nftDigest(body, bridge), body, bridge };
+}
+
+/**
+ * A segment without a gateway leads nowhere: what is sent to its bridge's MAC all the same would be routed like the
+ * rest, though no answer found back.
+ */
+function isolated(world: World, vrf: Vrf, networks: readonly Network[]): string {
+  const drops = ([4, 6] as const).flatMap((family) => {
+    const bridges = networks
+      .filter(({ spec }) => spec.ipam === "global" && prefixesOf(spec).some((cidr) => cidrFamily(cidr) === family))
+      .flatMap((network) => segmentsOf(vrf, network, world.self, []))
+      .filter(({ gateways }) => !gateways.some((cidr) => cidrFamily(cidr) === family))
+      .map(({ bridge }) => `"${bridge}"`)
+      .sort();
+    return bridges.length === 0 ? [] : [`meta nfproto ipv${family} iifname { ${bridges.join(", ")} } drop`];
+  });
+  return drops.length === 0
+    ? ""
+    : chain("isolated", ["type filter hook forward priority filter - 1; policy accept;", ...drops]);
+}
+
+function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): string {
+  const outside = [...dropsToTunnels(world), ...rejectsOf(networks), ...unhidden(vrf, networks)];
+  const inside = [`oifname != "${UPLINK}" ct state != new accept`, `oifname != "${UPLINK}" goto counted`];
+  const forward = [FORWARD, ...inside, ...outside, "goto counted"];
+  const chains = untracked(networks) + chain("forward", forward) + INPUT + uplinkPostrouting(vrf, networks);
+  return countedChain(networks) + chains;
+}
+
+/** What is sent to the namespace's own addresses, as the uplink's. */
+const INPUT = chain("input", [
+  "type filter hook input priority filter; policy accept;",
+  `iifname != "${UPLINK}" goto counted`,
+]);
+
+/** Masquerade needs connection tracking; what stays inside does not, and it would cost half of routing. */
+function untracked(networks: readonly Network[]): string {
+  const inside = ([4, 6] as const).flatMap((family) => {
+    const ip = family === 4 ? "ip" : "ip6";
+    return subnetsIn(networks, family).map((all) => `${ip} saddr ${all} ${ip} daddr ${all} notrack`);
+  });
+  return chain("untracked", ["type filter hook prerouting priority raw; policy accept;", ...inside]);
+}
+
+const FORWARD = "type filter hook forward priority filter; policy accept;";
+
+function rejectsOf(networks: readonly Network[]): string[] {
+  return [
+    ...subnetsIn(networks, 4).map((all) => `ip daddr ${all} reject with icmp net-unreachable`),
+    ...subnetsIn(networks, 6).map((all) => `ip6 daddr ${all} reject with icmpv6 no-route`),
+  ];
+}
+
+/** Nothing leaves with a source that is not hidden, but to a host that has access, which routes to it. */
+function unhidden(vrf: Vrf, networks: readonly Network[]): string[] {
+  const known = vrf.spec.hostAccess ? networks : networks.filter((network) => network.spec.masquerade);
+  return ([4, 6] as const).map((family) => {
+    const [some] = subnetsIn(known, family);
+    const ip = family === 4 ? "ip" : "ip6";
+    const source = some === undefined ? `meta nfproto ipv${family}` : `${ip} saddr != ${some}`;
+    return `${source} reject with icmpx admin-prohibited`;
+  });
+}
+
+function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
+  const hidden = networks.filter((network) => network.spec.masquerade);
+  const lines = ([4, 6] as const).flatMap((family) => {
+    const ip = family === 4 ? "ip" : "ip6";
+    const [all] = subnetsIn(networks, family);
+    return subnetsIn(hidden, family).map(
+      (some) => `oifname "${UPLINK}" ${ip} saddr ${some} ${ip} daddr != ${all} masquerade`,
+    );
+  });
+  return chain("postrouting", [
+    "type nat hook postrouting priority srcnat; policy accept;",
+    ...lines,
+    `iifname "${UPLINK}" oifname "${routedDevice(vrf)}" masquerade`,
+  ]);
+}
+
+/**
+ * Subnets of one family as a set; none if there are none. Without a name, because the contents of named sets are not
+ * part of what the digest of a table watches.
+ */
+function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
+  const subnets = networks
+    .flatMap((network) => prefixesOf(network.spec))
+    .filter((cidr) => cidrFamily(cidr) === family)
+    .sort();
+  return subnets.length === 0 ? [] : [`{ ${subnets.join(", ")} }`];
+}
+
+/** The host's table: tunnels and ways out. Nothing while the host carries no VRF. */
+export function compileProtection(world: World, management: readonly string[]): KernelObject[] {
+  return world.vrfs.length === 0 ? [] : [nft("host", compileTunnels(world) + compileGates(world, management))];
+}
+
+function nft(ns: Ns, body: string): KernelObject {
+  return { kind: "nft", ns, digest: nftDigest(body), body };
+}

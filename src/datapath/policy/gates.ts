@@ -1,0 +1,127 @@
+// What may pass between a VRF and its host's namespace, through the uplink. Packets that leave a VRF look as if their
+// host had sent them, so by default they reach the outside and neither the host's own sockets nor other hosts, nor what
+// a cloud gives to its machines alone. `hostAccess` opens a VRF; what the host's administrator publishes (DNAT, as
+// kube-proxy and CNI's portmap make it) is open to all. Sets carry what grows, so there are as many rules as ever.
+import type { Vrf } from "../../model/resource.ts";
+import { deviceName } from "../../model/device.ts";
+import { NO_TUNNEL_FROM_VRFS, portsBesideTunnels } from "./tunnels.ts";
+import { UPLINK_HOST_PREFIX, UPLINK_RANGE_4, UPLINK_RANGE_6, usesUplink } from "../network/uplink.ts";
+import { chain } from "./words.ts";
+import { type World, familyOf } from "../world/world.ts";
+
+const FROM_VRFS = `iifname "${UPLINK_HOST_PREFIX}-*"`;
+const TO_VRFS = `oifname "${UPLINK_HOST_PREFIX}-*"`;
+const NOT_TO_VRFS = `oifname != "${UPLINK_HOST_PREFIX}-*"`;
+
+/**
+ * Answers, and what the host's administrator publishes. Not errors that tell of a flow: where they come from a workload
+ * it has written them, and the kernel looks for the flow and not whether the error is true.
+ */
+const ASKED = ["ct state established accept", "ct status dnat accept"];
+/** An error that tells of no flow: a host with open VRFs would believe what it says of the way to any other. */
+const MADE_UP = "ct state invalid meta l4proto { icmp, icmpv6 } drop";
+
+/**
+ * Link-local addresses are never forwarded (RFC 3927, 7); clouds give credentials of the machine there, and at the
+ * second address.
+ */
+const MACHINES_ALONE = ["169.254.0.0/16", "fd00:ec2::254"];
+
+/** Chains of the host's `inet weft`; none without an uplink. `management`: where the server is. */
+export function compileGates(world: World, management: readonly string[]): string {
+  const vrfs = world.vrfs.filter((vrf) => usesUplink(vrf, world.networks.get(vrf.name) ?? []));
+  if (vrfs.length === 0) return "";
+  const open = opened(vrfs);
+  return (
+    chain("forward", [
+      "type filter hook forward priority filter - 10; policy accept;",
+      `${FROM_VRFS} goto from_vrfs`,
+      `${TO_VRFS} goto to_vrfs`,
+    ]) +
+    chain("to_vrfs", ["ct state related accept", ...ASKED, "drop"]) +
+    chain("from_vrfs", [
+      // Once more behind the host's own address translation.
+      NO_TUNNEL_FROM_VRFS,
+      MADE_UP,
+      ...ASKED,
+      `${TO_VRFS} drop`,
+      // An inner source that nothing hides: the host's own network could neither answer it nor tell whose it is.
+      `ip saddr != ${UPLINK_RANGE_4} reject with icmpx admin-prohibited`,
+      `ip6 saddr != ${UPLINK_RANGE_6} reject with icmpx admin-prohibited`,
+      ...open,
+      ...resolvers(world, vrfs),
+      ...closedTo(world, management),
+    ]) +
+    chain("input", ["type filter hook input priority filter - 10; policy accept;", `${FROM_VRFS} goto at_host`]) +
+    chain("at_host", [
+      NO_TUNNEL_FROM_VRFS,
+      MADE_UP,
+      ...ASKED,
+      ...open,
+      // The two ends of an uplink find each other, and an administrator sees whether they do.
+      "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+      `ip daddr ${UPLINK_RANGE_4} icmp type echo-request accept`,
+      `ip6 daddr ${UPLINK_RANGE_6} icmpv6 type echo-request accept`,
+      ...resolvers(world, vrfs),
+      "reject with icmpx admin-prohibited",
+    ]) +
+    masquerades(world)
+  );
+}
+
+/**
+ * A connection that a publication leads elsewhere comes from the host, also back into a VRF: else its answers would not
+ * pass by here, and to the VRF that it came from its source would be one of the VRF's own addresses.
+ */
+function masquerades(world: World): string {
+  const hidden = [
+    `ip saddr ${UPLINK_RANGE_4} ${NOT_TO_VRFS}`,
+    `ip6 saddr ${UPLINK_RANGE_6} ${NOT_TO_VRFS}`,
+    `${FROM_VRFS} ct status dnat`,
+  ];
+  return chain("postrouting", [
+    "type nat hook postrouting priority srcnat; policy accept;",
+    // At random, or a workload would choose which of the host's ports are its own, and get what others send there.
+    ...hidden.map((which) => `${which} meta l4proto udp masquerade to :${portsBesideTunnels(world)} fully-random`),
+    ...hidden.map((which) => `${which} masquerade fully-random`),
+  ]);
+}
+
+function opened(vrfs: readonly Vrf[]): string[] {
+  const names = vrfs.filter(({ spec }) => spec.hostAccess).map(({ name }) => `"${hostEnd(name)}"`);
+  return names.length === 0 ? [] : [`iifname { ${names.sort().join(", ")} } accept`];
+}
+
+function hostEnd(vrf: string): string {
+  return deviceName(UPLINK_HOST_PREFIX, vrf);
+}
+
+function closedTo(world: World, management: readonly string[]): string[] {
+  const addresses = [...world.hosts.values()].map(({ spec }) => spec.underlay);
+  const all = [...new Set([...addresses, ...management])].sort();
+  return ([4, 6] as const).map((family) => {
+    const some = all.filter((address) => familyOf(address) === family);
+    const daddr = family === 4 ? "ip daddr" : "ip6 daddr";
+    const alone = MACHINES_ALONE.filter((cidr) => cidr.includes(":") === (family === 6));
+    return `${daddr} { ${[...alone, ...some].join(", ")} } reject with icmpx admin-prohibited`;
+  });
+}
+
+/** A network whose name server is a host's means that its workloads may ask it. */
+function resolvers(world: World, vrfs: readonly Vrf[]): string[] {
+  const asked = vrfs.flatMap(({ name }) =>
+    (world.networks.get(name) ?? []).flatMap(({ spec }) =>
+      [...(spec.dns ?? []), ...(spec.ranges ?? []).flatMap(({ dns }) => dns ?? [])].map((server) => ({
+        family: familyOf(server),
+        key: `"${hostEnd(name)}" . ${server}`,
+      })),
+    ),
+  );
+  return ([4, 6] as const).flatMap((family) => {
+    const keys = [...new Set(asked.filter((one) => one.family === family).map(({ key }) => key))].sort();
+    const daddr = family === 4 ? "ip daddr" : "ip6 daddr";
+    return keys.length === 0
+      ? []
+      : [`iifname . ${daddr} { ${keys.join(", ")} } meta l4proto { tcp, udp } th dport 53 accept`];
+  });
+}

@@ -1,0 +1,95 @@
+// Bridges that learn from frames where MACs are (networks whose `spoofing` allows any): what one port may teach, and
+// how much of what nobody is known to have goes to all. The kernel bounds what a bridge learns, and not what a port
+// teaches it (fdb_max_learned, 6.7), and floods without a limit; so both are said here, in the tables of VRFs with such
+// a network, and in no other.
+import type { Network, Vrf } from "../../model/resource.ts";
+import { macsOf } from "../world/layout.ts";
+import type { Ns, ObjectOf } from "../state/state.ts";
+import { ANY_MAC, NOT_FROM_PORT, STORM, chain, lacks } from "./words.ts";
+
+/**
+ * What a port may teach, beside what is its endpoint's: 128 MACs at once, and two a minute. A MAC is counted when it is
+ * new, and again after 55 minutes; a bridge forgets it five minutes after its last frame. So a port has never more than
+ * 128 + 60 × 2 = 248 of a bridge's.
+ */
+const NEW = "rate over 2/minute burst 128 packets";
+const COUNTED = "55m";
+/** Longer than what a port has used up takes to come back. */
+const ALL_BACK = "65m";
+/** As a bridge forgets (AGEING): a frame to a MAC that has said nothing for as long goes to all. */
+const HEARD = "5m";
+
+const SOURCE = "iifname . @ll,48,48";
+const TARGET = "oifname . @ll,0,48";
+
+/** Chains of `bridge weft`; none if no bridge learns. `isOpen`: no other chain there has marked what a port sends. */
+export function learningChains(networks: readonly Network[], isOpen: boolean): string {
+  const kinds = new Set(networks.map(macsOf));
+  if (kinds.has("flooded")) return shares(isOpen, "goto heard") + flooding();
+  return kinds.has("learned") ? shares(isOpen, "accept") : "";
+}
+
+/** Behind all other filters: what is dropped teaches nothing. */
+function shares(isOpen: boolean, then: string): string {
+  return (
+    `set shares { typeof ${SOURCE}; size 65536; flags dynamic,timeout; }\n` +
+    `set newcomers { type ifname; size 65535; flags dynamic,timeout; timeout ${ALL_BACK}; }\n` +
+    (then === "accept" ? "" : heard()) +
+    chain("sources", [
+      "type filter hook prerouting priority -200; policy accept;",
+      `${isOpen ? NOT_FROM_PORT : lacks(ANY_MAC)} ${then}`,
+      // In entries that no frame moves.
+      `${SOURCE} @macs accept`,
+      `${SOURCE} @shares ${then}`,
+      `update @newcomers { iifname limit ${NEW} } goto drop_15`,
+      // Not again while it is there: else a port could keep what it has, and get more.
+      `add @shares { ${SOURCE} timeout ${COUNTED} } ${then}`,
+      "goto drop_15",
+    ])
+  );
+}
+
+function heard(): string {
+  return (
+    `set heard { typeof ${SOURCE}; size 65536; flags dynamic,timeout; }\n` +
+    chain("heard", [`iifname @floods update @heard { ${SOURCE} timeout ${HEARD} }`])
+  );
+}
+
+/**
+ * Each copy of a frame is looked at where it leaves: to where its target is, it passes. A target that was heard
+ * elsewhere does not count, nor does one that the bridge alone forgot (a port that went down).
+ */
+function flooding(): string {
+  const copies = (hook: string, from: string, over: string) =>
+    chain(hook, [
+      `type filter hook ${hook} priority 0; policy accept;`,
+      "oifname != @floods accept",
+      "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 accept",
+      `${TARGET} @macs accept`,
+      `${TARGET} @heard accept`,
+      `update @copies { ${from} . oifname limit rate ${STORM} } accept`,
+      over,
+    ]);
+  return (
+    "set copies { type ifname . ifname; size 65535; flags dynamic,timeout; timeout 1m; }\n" +
+    copies("forward", "iifname", "goto drop_8") +
+    // What the namespace itself sends comes from no port; nothing else leaves by the port it came from.
+    copies("output", "oifname", "drop")
+  );
+}
+
+/** Of a port of a network that floods, here or to a tunnel; none in others. `macs` are where no frame moves them. */
+export function floodElements(
+  vrf: Vrf,
+  network: Network,
+  port: string,
+  macs: readonly string[],
+): ObjectOf<"element">[] {
+  if (macsOf(network) !== "flooded") return [];
+  const ns: Ns = `vrf:${vrf.name}`;
+  return [
+    { kind: "element", ns, set: "floods", key: port },
+    ...macs.map((mac): ObjectOf<"element"> => ({ kind: "element", ns, set: "macs", key: `${port} . ${mac}` })),
+  ];
+}

@@ -1,0 +1,106 @@
+// The policy as a function: may this flow begin? What the kernel's tables answer for packets, for what is not a packet:
+// flows that go on although the rules have changed, and people who ask which rules count.
+import { ipOf } from "../../model/address.ts";
+import { type Rule, groupsOf, protocolNumber } from "../../model/group.ts";
+import type { Network } from "../../model/resource.ts";
+import { type PlacedRule, portsOf, priorityOf } from "./rules.ts";
+import { type Profile, policyOf, profileKey, setId } from "./groups.ts";
+import type { Side } from "./flows.ts";
+import type { World } from "../world/world.ts";
+
+/** Addresses canonical; a flow in the direction in which it began. */
+export type FlowView = {
+  readonly source: string;
+  readonly destination: string;
+  readonly protocol: number;
+  readonly destinationPort?: number;
+  readonly icmpType?: number;
+};
+
+/**
+ * Judges flows of a VRF on the world's host by the rules as they are now: of both ends, or of the one at a side. An
+ * endpoint of groups that keep their flows has no objections. Undefined if nothing is filtered.
+ */
+export function judgeOf(world: World, vrf: string): ((flow: FlowView, side?: Side) => boolean) | undefined {
+  const policy = policyOf(world, vrf);
+  if (policy.profiles.size === 0) return undefined;
+  const networks = world.networks.get(vrf) ?? [];
+  const owners = ownersOf(world, networks, policy.profiles);
+  const members = membersOf(world, networks, policy.peers);
+  // Of an address that several endpoints may have, all of them: which of them has it now, nobody here knows.
+  const objects = (owner: string, direction: Side, peer: string, flow: FlowView) =>
+    owners
+      .get(owner)
+      ?.some(({ rules, keepsFlows }) => !keepsFlows && !allows(rules, direction, peer, flow, members)) === true;
+  return (flow, side) =>
+    (side === "in" || !objects(flow.source, "out", flow.destination, flow)) &&
+    (side === "out" || !objects(flow.destination, "in", flow.source, flow));
+}
+
+function ownersOf(world: World, networks: readonly Network[], profiles: ReadonlyMap<string, Profile>) {
+  const owners = new Map<string, Profile[]>();
+  for (const network of networks) {
+    for (const { spec } of world.endpoints.get(network.name) ?? []) {
+      if (spec.host !== world.self.name) continue;
+      const profile = profiles.get(profileKey(groupsOf(network.spec, spec)));
+      if (profile === undefined) continue;
+      for (const address of [...spec.addresses, ...(spec.allowedAddresses ?? []).map((pair) => pair.address)])
+        owners.set(address, [...(owners.get(address) ?? []), profile]);
+    }
+  }
+  return owners;
+}
+
+type Members = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** Addresses of the members of each group that is somebody's peer, by the name of its sets. */
+function membersOf(world: World, networks: readonly Network[], peers: readonly string[]): Members {
+  const members = new Map<string, Set<string>>(peers.map((group) => [setId(group), new Set<string>()]));
+  for (const network of peers.length === 0 ? [] : networks) {
+    for (const { spec } of world.endpoints.get(network.name) ?? []) {
+      for (const group of groupsOf(network.spec, spec)) {
+        const set = members.get(setId(group));
+        for (const address of spec.addresses) set?.add(address);
+        for (const { address } of spec.allowedAddresses ?? []) set?.add(address);
+      }
+    }
+  }
+  return members;
+}
+
+/** What the rules say to the first packet of a flow with this peer: the first that matches decides, none says no. */
+function allows(
+  rules: readonly PlacedRule[],
+  direction: "in" | "out",
+  peer: string,
+  flow: FlowView,
+  members: Members,
+): boolean {
+  const matching = rules.filter(
+    (placed) =>
+      placed.rule.direction === direction && isPeer(placed, peer, members) && isService(placed.rule, flow, peer),
+  );
+  const first = Math.min(...matching.map(({ rule }) => priorityOf(rule)));
+  const deciding = matching.filter(({ rule }) => priorityOf(rule) === first);
+  return deciding.length > 0 && deciding.every(({ rule }) => rule.action === "allow");
+}
+
+function isPeer({ peers, members: group }: PlacedRule, peer: string, members: Members): boolean {
+  if (group !== undefined) return members.get(group)?.has(peer) === true;
+  if (peers === undefined) return true;
+  const ip = ipOf(peer);
+  return (
+    ip !== undefined &&
+    peers.some(({ family, first, last }) => family === ip.family && first <= ip.value && ip.value <= last)
+  );
+}
+
+function isService(rule: Rule, flow: FlowView, peer: string): boolean {
+  const protocol = protocolNumber(rule.protocol);
+  if (protocol === undefined) return true;
+  if (protocol !== flow.protocol) return false;
+  if (rule.icmpType !== undefined) return flow.icmpType === rule.icmpType && peer.includes(":") === (protocol === 58);
+  if (rule.ports === undefined) return true;
+  const port = flow.destinationPort === undefined ? undefined : BigInt(flow.destinationPort);
+  return port !== undefined && portsOf(rule).some(({ first, last }) => first <= port && port <= last);
+}

@@ -1,0 +1,51 @@
+// What would share a device with something else of its VRF. Admission refuses that (control/admit/network/devices.ts),
+// and so does the agent's door; but what was there before, or comes by another way, must not be put on one segment,
+// either. So of two the first by name is built, and the other is not.
+import { bridgesOf } from "../../model/device.ts";
+import type { Network } from "../../model/resource.ts";
+import { portName } from "../state/names.ts";
+import type { World } from "./world.ts";
+
+/** Networks of a VRF that have no devices, because another has them; by name. */
+export function crowdedOut(networks: readonly Network[]): ReadonlySet<string> {
+  const taken = new Set<string>();
+  const out = new Set<string>();
+  for (const network of networks.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const bridges = bridgesOf(network);
+    if (bridges.some((bridge) => taken.has(bridge))) out.add(network.name);
+    else for (const bridge of bridges) taken.add(bridge);
+  }
+  return out;
+}
+
+/** The networks that are built, and the world with the endpoints that are. */
+export function apart(world: World, networks: readonly Network[]): readonly [World, readonly Network[]] {
+  const out = crowdedOut(networks);
+  const others = endpointsCrowdedOut(world, networks);
+  if (out.size === 0 && others.size === 0) return [world, networks];
+  const endpoints = new Map(world.endpoints);
+  for (const { name } of networks) {
+    const all = out.has(name) ? [] : (world.endpoints.get(name) ?? []);
+    endpoints.set(
+      name,
+      all.filter((endpoint) => !others.has(endpoint.name)),
+    );
+  }
+  return [{ ...world, endpoints }, networks.filter(({ name }) => !out.has(name))];
+}
+
+/** Endpoints of this host whose port would be another's, by name. */
+function endpointsCrowdedOut(world: World, networks: readonly Network[]): ReadonlySet<string> {
+  const owners = new Map<string, string>();
+  const out = new Set<string>();
+  for (const network of networks) {
+    for (const { name, spec } of world.endpoints.get(network.name) ?? []) {
+      if (spec.host !== world.self.name) continue;
+      const port = portName(name);
+      const other = owners.get(port);
+      if (other === undefined || name < other) owners.set(port, name);
+      if (other !== undefined) out.add(name < other ? other : name);
+    }
+  }
+  return out;
+}

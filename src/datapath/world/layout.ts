@@ -1,0 +1,184 @@
+// Where a network's addresses are on one host: blocks, slices, gateways. Pure arithmetic on a snapshot; the compiler,
+// the agent that assigns local leases and the door that answers an attach all read the same layout.
+import {
+  type Cidr,
+  type Family,
+  type Ip,
+  cidrOf,
+  contains,
+  formatCidr,
+  formatIp,
+  ipOf,
+  macFromIp,
+} from "../../model/address.ts";
+import { prefixesOf, slicesOn } from "../../model/membership.ts";
+import type { AddressRange } from "../../model/range.ts";
+import type { Block, EndpointSpec, Host, Network, Vrf } from "../../model/resource.ts";
+import { deviceName } from "../../model/device.ts";
+import type { Macs } from "../state/state.ts";
+
+/** One bridge of a network on a host, with what it holds per family. */
+export type Segment = {
+  readonly bridge: string;
+  /** How the bridge knows what is behind ports. */
+  readonly macs?: Macs;
+  readonly mac: string;
+  /** Undefined for a network without slices. */
+  readonly slice?: string;
+  readonly ranges: readonly Range[];
+  /** The bridge's own addresses, with length. */
+  readonly gateways: readonly string[];
+  /** Address ranges of a global network, by name: what their leases have otherwise than the rest. */
+  readonly overrides?: ReadonlyMap<string, AddressRange>;
+};
+/**
+ * Addresses of one family on a segment: from `cidr`, endpoints use `cidr.length` as prefix, `gateway` is the bridge's.
+ */
+export type Range = { readonly cidr: Cidr; readonly gateway?: Ip };
+
+/**
+ * The bridges that a host has for a network: one per slice of its blocks, or one; none for a routed network without a
+ * block here or without slices for this host. `blocks` are this host's of this network, at most one per family.
+ */
+export function segmentsOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Block[]): readonly Segment[] {
+  const macs = macsOf(network);
+  const segments = bridgesOf(vrf, network, host, blocks);
+  return macs === undefined ? segments : segments.map((each) => ({ ...each, macs }));
+}
+
+/** Where anything may have any MAC, only frames tell which; what nobody has said for long goes to all if storms may. */
+export function macsOf({ spec: { spoofing } }: Network): Macs | undefined {
+  if (spoofing?.mac !== true) return undefined;
+  return spoofing.broadcasts === true ? "flooded" : "learned";
+}
+
+function bridgesOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Block[]): readonly Segment[] {
+  if (network.spec.ipam === "global") return [globalSegment(network)];
+  const cidrs = blocks.map((block) => mustCidr(block.spec.cidr)).sort((a, b) => a.family - b.family);
+  if (cidrs.length === 0) return [];
+  const all = network.spec.slices ?? [];
+  if (all.length === 0) return [segment(deviceName("wb", network.name), cidrs)];
+  return slicesOn(vrf, network, host).map((slice) => {
+    const parts = cidrs.map((cidr) => part(cidr, all.indexOf(slice), all.length));
+    return { ...segment(deviceName(slice.bridge, network.name), parts), slice: slice.name };
+  });
+}
+
+function segment(bridge: string, cidrs: readonly Cidr[]): Segment {
+  const ranges = cidrs.map((cidr) => ({ cidr, gateway: { family: cidr.family, value: cidr.base + 1n } }));
+  const mac = macFromIp(ranges[0]?.gateway ?? { family: 4, value: 0n });
+  return { bridge, mac, ranges, gateways: gatewaysOf(ranges) };
+}
+
+function gatewaysOf(ranges: readonly Range[]): string[] {
+  return ranges.flatMap(({ cidr, gateway }) => (gateway === undefined ? [] : [`${formatIp(gateway)}/${cidr.length}`]));
+}
+
+/** The n-th of `count` equal parts of a block; count is a power of two (checked when the network is admitted). */
+function part(block: Cidr, n: number, count: number): Cidr {
+  const length = block.length + Math.log2(count);
+  const size = 1n << BigInt((block.family === 4 ? 32 : 128) - length);
+  return { family: block.family, base: block.base + BigInt(n) * size, length };
+}
+
+/** One segment over all hosts; gateway address and MAC are the same on each (anycast). */
+function globalSegment(network: Network): Segment {
+  const { subnets, ranges: wanted = [] } = network.spec;
+  const ranges = prefixesOf(network.spec).map((cidr, i): Range => {
+    // Beyond the subnets come SLAAC prefixes, which have no gateway but a range's own.
+    const gateway = ipOf(subnets[i]?.gateway ?? "");
+    return { cidr: mustCidr(cidr), ...(gateway === undefined ? {} : { gateway }) };
+  });
+  const gateway = ranges.find((range) => range.gateway !== undefined)?.gateway;
+  const more = wanted
+    .flatMap((range) => ownGateways(range, ranges))
+    .flatMap((ip) => ranges.filter(({ cidr }) => contains(cidr, ip)).map(({ cidr }) => ({ cidr, gateway: ip })));
+  return {
+    bridge: deviceName("wb", network.name),
+    mac: gateway === undefined ? isolatedMac(network) : macFromIp(gateway),
+    ranges,
+    gateways: [...new Set(gatewaysOf([...ranges, ...more]))],
+    ...(wanted.length === 0 ? {} : { overrides: new Map(wanted.map((range) => [range.name, range])) }),
+  };
+}
+
+/**
+ * Gateways of an address range. One with two SLAAC prefixes and a gateway in one of them needs the bridge in the other,
+ * too: workloads choose either as their source, and answers have to find back.
+ */
+function ownGateways({ gateway, gateway6, prefix, ula }: AddressRange, ranges: readonly Range[]): Ip[] {
+  const [four, six] = [ipOf(gateway ?? ""), ipOf(gateway6 ?? "")];
+  const others = ranges
+    .filter((range) => range.gateway === undefined && [prefix, ula].includes(formatCidr(range.cidr)))
+    .filter(({ cidr }) => six !== undefined && !contains(cidr, six))
+    .map(({ cidr }): Ip => ({ family: cidr.family, value: cidr.base + 1n }));
+  return [four, six, ...others].filter((ip) => ip !== undefined);
+}
+
+/**
+ * A segment without gateway still needs a fixed MAC: a bridge without one takes its ports' and flushes neighbours when
+ * it changes.
+ */
+function isolatedMac(network: Network): string {
+  const vni = network.spec.vni ?? 0;
+  return `0a:57:00:${[16, 8, 0].map((shift) => ((vni >>> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
+}
+
+/** What goes on an endpoint's interface: addresses with length, and the way out. */
+export type EndpointLayout = {
+  readonly segment: Segment;
+  readonly addresses: readonly string[];
+  readonly gateways: readonly { readonly family: Family; readonly ip: string }[];
+  /** Of its address range: not more than this. */
+  readonly mtu?: number;
+  readonly dns?: readonly string[];
+};
+
+/**
+ * Undefined if none of the segments holds the addresses: the block moved away, or the host has no bridge for them. A
+ * lease of an address range may have none: then it is on the segment with its MAC alone.
+ */
+export function layoutOf(
+  segments: readonly Segment[],
+  { slice, addresses, range: name }: Pick<EndpointSpec, "slice" | "addresses" | "range">,
+): EndpointLayout | undefined {
+  const candidates = segments.filter((s) => slice === undefined || s.slice === slice);
+  const ips = addresses.map((text) => ipOf(text)).filter((ip) => ip !== undefined);
+  for (const candidate of candidates) {
+    const ranges = ips.map((ip) => candidate.ranges.find((range) => contains(range.cidr, ip)));
+    if ((ips.length === 0 && name === undefined) || ranges.some((range) => range === undefined)) continue;
+    const own = candidate.overrides?.get(name ?? "");
+    return {
+      segment: candidate,
+      addresses: ips.map((ip, i) => `${formatIp(ip)}/${ranges[i]?.cidr.length ?? 0}`),
+      gateways: ([4, 6] as const).flatMap((family) => {
+        const ip = gatewayFor(family, ranges, own);
+        return ip === undefined ? [] : [{ family, ip }];
+      }),
+      ...(own?.mtu === undefined ? {} : { mtu: own.mtu }),
+      ...(own?.dns === undefined ? {} : { dns: own.dns }),
+    };
+  }
+  return undefined;
+}
+
+/** The way out for addresses of a family: the lease's own range decides, then the subnet that it is in. */
+function gatewayFor(
+  family: Family,
+  ranges: readonly (Range | undefined)[],
+  own: AddressRange | undefined,
+): string | undefined {
+  const there = ranges.filter((range) => range?.cidr.family === family);
+  if (there.length === 0) return undefined;
+  const wanted = family === 4 ? own?.gateway : own?.gateway6;
+  if (wanted !== undefined) return wanted === "none" ? undefined : wanted;
+  const gateway = there.find((range) => range?.gateway !== undefined)?.gateway;
+  return gateway === undefined ? undefined : formatIp(gateway);
+}
+
+/** Resources are canonical since they were admitted; anything else is a bug. */
+export function mustCidr(text: string): Cidr {
+  const cidr = cidrOf(text);
+  if (cidr === undefined) throw new Error(`not a canonical network: ${text}`);
+  return cidr;
+}

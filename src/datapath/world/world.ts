@@ -1,0 +1,88 @@
+// The indexes that a compile needs, built once per snapshot, so that cost grows with what a host holds and not with its
+// square. Derived only; dropping them changes nothing.
+import { type Family, ipOf } from "../../model/address.ts";
+import { vrfsOn } from "../../model/membership.ts";
+import type {
+  Block,
+  Endpoint,
+  EndpointSpec,
+  Host,
+  Network,
+  SecurityGroup,
+  Snapshot,
+  Vrf,
+  Vtep,
+} from "../../model/resource.ts";
+import { rooted, rootsOf } from "./rooted.ts";
+
+export type World = {
+  /** Without reservations (rooted.ts). */
+  readonly snapshot: Snapshot;
+  /** Name of the network that has the segment, for each reservation. */
+  readonly roots: ReadonlyMap<string, string>;
+  readonly self: Host;
+  readonly hosts: ReadonlyMap<string, Host>;
+  /** VRFs this host carries, by name. */
+  readonly vrfs: readonly Vrf[];
+  readonly networks: ReadonlyMap<string, readonly Network[]>;
+  readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
+  readonly blocks: ReadonlyMap<string, readonly Block[]>;
+  readonly vteps: ReadonlyMap<string, readonly Vtep[]>;
+  readonly groups: ReadonlyMap<string, SecurityGroup>;
+  /** This host's endpoints by their workload's namespace: which of its interfaces leads where (reach.ts). */
+  readonly interfaces: ReadonlyMap<string, readonly EndpointSpec[]>;
+  /**
+   * Hosts that carry a VRF, by its name: their packets may come in, and the tunnel must fit through the least of them.
+   */
+  readonly members: ReadonlyMap<string, ReadonlySet<Host>>;
+};
+
+/** Undefined when the snapshot does not know the host: it has not joined, or has been deleted. */
+export function worldOf(seen: Snapshot, self: string): World | undefined {
+  const snapshot = rooted(seen);
+  const roots = rootsOf(seen.networks);
+  const hosts = new Map(snapshot.hosts.map((host) => [host.name, host]));
+  const host = hosts.get(self);
+  if (host === undefined) return undefined;
+  const carried = vrfsOn(snapshot, self);
+  const networks = Map.groupBy(snapshot.networks, (network) => network.spec.vrf);
+  const endpoints = Map.groupBy(snapshot.endpoints, (endpoint) => endpoint.spec.network);
+  const vteps = Map.groupBy(snapshot.vteps, (vtep) => vtep.spec.vrf);
+  const vrfs = snapshot.vrfs.filter((vrf) => carried.has(vrf.name));
+  const members = new Map(
+    vrfs.map((vrf) => {
+      const names = new Set([self, ...(vteps.get(vrf.name) ?? []).map((vtep) => vtep.spec.host)]);
+      for (const network of networks.get(vrf.name) ?? [])
+        for (const e of endpoints.get(network.name) ?? []) names.add(e.spec.host);
+      return [vrf.name, new Set([...names].map((name) => hosts.get(name)).filter((h) => h !== undefined))] as const;
+    }),
+  );
+  const blocks = Map.groupBy(snapshot.blocks, (block) => block.spec.network);
+  const interfaces = new Map<string, EndpointSpec[]>();
+  for (const { spec } of snapshot.endpoints) {
+    if (spec.host !== self) continue;
+    const beside = interfaces.get(spec.netns);
+    if (beside === undefined) interfaces.set(spec.netns, [spec]);
+    else beside.push(spec);
+  }
+  const groups = new Map(snapshot.securityGroups.map((group) => [group.name, group]));
+  return { snapshot, roots, self: host, hosts, vrfs, networks, endpoints, blocks, vteps, groups, interfaces, members };
+}
+
+/** The network that has the segment of this one, with the ranges of all that is reserved from it. */
+export function rootOf(world: World, vrf: Vrf, network: Network): Network {
+  const name = world.roots.get(network.name) ?? network.name;
+  return world.networks.get(vrf.name)?.find((each) => each.name === name) ?? network;
+}
+
+/** Undefined if the text is no address; resources are checked when they are admitted. */
+export function familyOf(address: string): Family | undefined {
+  return ipOf(address)?.family;
+}
+
+/** Where a peer's tunnel packets go: its underlay address, if this host can reach that family at all. */
+export function tunnelTo(world: World, host: string): string | undefined {
+  const peer = world.hosts.get(host);
+  if (peer === undefined || peer === world.self) return undefined;
+  return familyOf(peer.spec.underlay) === familyOf(world.self.spec.underlay) ? peer.spec.underlay : undefined;
+}

@@ -1,0 +1,29 @@
+import { FakeKernel } from "../../../src/kernel/fake.ts";
+import { OTHERS } from "./others.ts";
+import { PORTS } from "./ports.ts";
+import { REFUSALS } from "./refusals.ts";
+import { STATE } from "./state.ts";
+import { testContract, type World } from "./world.ts";
+
+let workloads = 0;
+
+function makeWorld(): Promise<World> {
+  const kernel = new FakeKernel();
+  return Promise.resolve({
+    kernel,
+    restart: () => new FakeKernel({}, kernel),
+    workload() {
+      const path = `/run/netns/w${++workloads}` as const;
+      kernel.addWorkload(path);
+      return Promise.resolve(path);
+    },
+    removeWorkload: (path) => Promise.resolve(kernel.removeWorkload(path)),
+    plant: (object) => Promise.resolve(kernel.plant(object)),
+    has: (object) => Promise.resolve(kernel.has(object)),
+    disturb: (object) => Promise.resolve(kernel.disturb(object)),
+    addElement: (ns) => Promise.resolve(kernel.disturb({ kind: "nft", ns, digest: "", body: "" })),
+    close: () => Promise.resolve(kernel.close()),
+  });
+}
+
+for (const contract of [STATE, OTHERS, REFUSALS, PORTS]) testContract("fake", contract, makeWorld);

@@ -1,0 +1,72 @@
+// What a detach removes, and what is asked of the kernel about an endpoint.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { portName, shaperName } from "../../../../src/datapath/state/names.ts";
+import { type KernelObject, stateOf, type Veth } from "../../../../src/datapath/state/state.ts";
+import { FakeKernel } from "../../../../src/kernel/fake.ts";
+import type { Endpoint, Network } from "../../../../src/model/resource.ts";
+import { linksOf } from "../../../../src/agent/endpoint/links.ts";
+import { differences } from "../../../../src/agent/endpoint/verify.ts";
+
+const WEB = { name: "web.eth0", spec: { ifname: "eth0", netns: "/run/netns/web" } } as unknown as Endpoint;
+const BLUE = { name: "n", spec: { vrf: "blue" } } as unknown as Network;
+const NETNS: KernelObject = { kind: "netns", ns: "vrf:blue" };
+const BRIDGE: KernelObject = {
+  kind: "bridge",
+  ns: "vrf:blue",
+  name: "wb",
+  mtu: 1450,
+  mac: "02:00:00:00:00:01",
+  alias: "weft:network:n",
+};
+const PORT: Veth = {
+  kind: "veth",
+  ns: "vrf:blue",
+  name: portName("web.eth0"),
+  mtu: 1450,
+  mac: "fe:00:00:00:00:01",
+  alias: "weft:endpoint:web.eth0",
+  master: "wb",
+  peer: { ns: "/run/netns/web", name: "eth0", mtu: 1450, mac: "02:00:00:00:00:02" },
+};
+const SHAPER: KernelObject = {
+  kind: "ifb",
+  ns: "vrf:blue",
+  name: shaperName("web.eth0"),
+  mtu: 1450,
+  mac: "",
+  alias: "weft:x:y",
+};
+
+test("an endpoint's links are its pair, and what shapes it if that is there", () => {
+  const pair = linksOf(WEB, BLUE, stateOf([PORT]));
+  assert.deepEqual(
+    pair.map(({ kind, ns, name }) => [kind, ns, name]),
+    [["veth", "vrf:blue", PORT.name]],
+  );
+  assert.deepEqual([pair[0].peer.ns, pair[0].peer.name], ["/run/netns/web", "eth0"]);
+  const shaped = linksOf(WEB, BLUE, stateOf([PORT, SHAPER])).slice(1);
+  assert.deepEqual(
+    shaped.map(({ kind, ns, name }) => [kind, ns, name]),
+    [["ifb", "vrf:blue", shaperName("web.eth0")]],
+  );
+  const elsewhere = { ...SHAPER, ns: "vrf:red" } as KernelObject;
+  assert.equal(linksOf(WEB, BLUE, stateOf([PORT, elsewhere])).length, 1);
+});
+
+test("what an endpoint stands on is compared with what the kernel has now, and nothing else is", async () => {
+  const kernel = new FakeKernel();
+  kernel.addWorkload("/run/netns/web");
+  const address: KernelObject = { kind: "address", ns: "/run/netns/web", dev: "eth0", cidr: "10.7.0.2/24" };
+  const own = [PORT, address];
+  const add = (objects: readonly KernelObject[]) => kernel.apply(objects.map((object) => ({ op: "add", object })));
+  await add([NETNS, BRIDGE]);
+  const missing = await differences(kernel, "/run/netns/web", own);
+  assert.match(missing.join("\n"), new RegExp(`ip -n \\S+ link add .*${PORT.name}[^]*10\\.7\\.0\\.2/24`));
+  await add(own);
+  assert.deepEqual(await differences(kernel, "/run/netns/web", own), []);
+  kernel.disturb(address);
+  const lines = await differences(kernel, "/run/netns/web", own);
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? "", /10\.7\.0\.2\/24/);
+});

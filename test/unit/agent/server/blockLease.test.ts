@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Fault } from "../../../../src/model/fault.ts";
+import { realFiles } from "../../../../src/files/real.ts";
+import { openDisk } from "../../../../src/agent/server/stateDir.ts";
+import { Standing, type StandingRecord } from "../../../../src/agent/server/blockLease.ts";
+
+const MINUTE = 60_000;
+const clock = {
+  now: 1_000 * MINUTE,
+  offset: 0,
+  nowMs: () => clock.now + clock.offset,
+  monotonicMs: () => clock.now,
+  sleep: () => Promise.resolve(),
+};
+const RECLAIMED = new Fault("host-reclaimed", { what: 'host "h1" was reclaimed', why: "it was lost", fix: "join" });
+const refuses = (standing: Standing, reason: string, text: RegExp) =>
+  assert.throws(
+    () => standing.checkAssign(),
+    (e) => e instanceof Fault && e.reason === reason && text.test(e.message),
+  );
+
+/** A disk, and agents that come and go over it. */
+function life() {
+  let kept: StandingRecord | undefined;
+  return { start: () => new Standing(clock, kept, (record) => (kept = record)) };
+}
+
+test("where the server gives nobody up, a host assigns however long it is alone", () => {
+  const standing = life().start();
+  standing.checkAssign();
+  standing.heard(standing.sending(), undefined);
+  clock.now += 10_000 * MINUTE;
+  standing.checkAssign();
+});
+
+test("a host stops before the server may begin, also after a restart, until it is heard", () => {
+  const disk = life();
+  const standing = disk.start();
+  standing.heard(standing.sending(), 10 * MINUTE);
+  clock.now += 9 * MINUTE - 1;
+  standing.checkAssign();
+  clock.now += 1;
+  refuses(standing, "unavailable", /not reached its server for 9m: .*after 10m \(reclaim-after\)/);
+  // How long it was not heard before it started, nobody knows.
+  const restarted = disk.start();
+  refuses(restarted, "unavailable", /not reached its server since its agent started/);
+  restarted.heard(restarted.sending(), 10 * MINUTE);
+  restarted.checkAssign();
+  restarted.heard(standing.sending(), undefined);
+  disk.start().checkAssign();
+});
+
+test("silence is what the longer of two clocks says: one may be set back, the other stands still in sleep", () => {
+  const standing = life().start();
+  standing.heard(standing.sending(), 10 * MINUTE);
+  clock.offset = -60 * MINUTE;
+  clock.now += 10 * MINUTE;
+  refuses(standing, "unavailable", /not reached its server for 10m/);
+  standing.heard(standing.sending(), 10 * MINUTE);
+  standing.checkAssign();
+  clock.offset += 10 * MINUTE;
+  refuses(standing, "unavailable", /not reached its server for 10m/);
+  clock.offset = 0;
+});
+
+test("a host that is no longer assigns nothing, over any restart, until it has begun anew", () => {
+  const disk = life();
+  const standing = disk.start();
+  standing.begin();
+  assert.equal(standing.life, 0);
+  standing.end(RECLAIMED);
+  assert.equal(standing.life, 1);
+  for (const one of [standing, disk.start()]) {
+    refuses(one, "host-reclaimed", /^host "h1" was reclaimed: it was lost; join$/);
+    assert.deepEqual(one.ended?.detail, RECLAIMED.detail);
+  }
+  standing.begin();
+  standing.checkAssign();
+  disk.start().checkAssign();
+});
+
+test("a host joins anew with a credential that nobody refused, the same until it is answered", () => {
+  const folder = mkdtempSync(join(tmpdir(), "weft-standing-"));
+  try {
+    let made = 0;
+    const make = () => `credential-${++made}`;
+    const disk = openDisk(folder, realFiles);
+    const none = new Set<string>();
+    const first = disk.proposal(make);
+    disk.saveIdentity({ host: "h1", cluster: "c", token: first });
+    const second = disk.nextProposal(make, none);
+    assert.notEqual(second, first, "the first is what was ended");
+    assert.equal(openDisk(folder, realFiles).nextProposal(make, none), second, "the answer may have been lost");
+    assert.equal(disk.proposal(make), second);
+    const third = disk.nextProposal(make, new Set([second]));
+    assert(third !== second && third !== first);
+    disk.saveIdentity({ host: "h1", cluster: "c", token: third });
+    assert.notEqual(disk.nextProposal(make, none), third);
+    disk.saveStanding({ reclaimAfterMs: 5, ended: RECLAIMED });
+    assert.deepEqual(openDisk(folder, realFiles).standing()?.ended?.reason, "host-reclaimed");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+/** A disk that counts, and refuses when it is told to. */
+function countedDisk(record?: StandingRecord) {
+  const disk = { kept: record, writes: 0, isFull: false };
+  const standing = new Standing(clock, record, (next) => {
+    if (disk.isFull) throw new Error("ENOSPC");
+    disk.writes++;
+    disk.kept = next;
+  });
+  return { disk, standing };
+}
+
+test("the disk is written when there is news, and again until it has it", () => {
+  const { disk, standing } = countedDisk();
+  const heard = (reclaimAfterMs?: number) => standing.heard(standing.sending(), reclaimAfterMs);
+  heard();
+  assert.deepEqual([disk.writes, disk.kept], [0, undefined], "there is nothing to keep");
+  heard(5 * MINUTE);
+  heard(5 * MINUTE);
+  assert.deepEqual([disk.writes, disk.kept], [1, { reclaimAfterMs: 5 * MINUTE }]);
+  heard(6 * MINUTE);
+  assert.deepEqual([disk.writes, disk.kept], [2, { reclaimAfterMs: 6 * MINUTE }]);
+  disk.isFull = true;
+  heard();
+  standing.checkAssign();
+  assert.deepEqual(disk.kept, { reclaimAfterMs: 6 * MINUTE });
+  disk.isFull = false;
+  heard();
+  assert.deepEqual([disk.writes, disk.kept], [3, {}]);
+  heard();
+  assert.equal(disk.writes, 3);
+});
+
+test("what is known beside it is kept when a host ends, and when it begins anew", () => {
+  const { disk, standing } = countedDisk({ reclaimAfterMs: 5 * MINUTE });
+  standing.begin();
+  assert.equal(disk.writes, 0, "it has not ended");
+  standing.end(RECLAIMED);
+  const ended = { reason: RECLAIMED.reason, detail: RECLAIMED.detail };
+  assert.deepEqual(disk.kept, { reclaimAfterMs: 5 * MINUTE, ended });
+  standing.heard(standing.sending(), 7 * MINUTE);
+  assert.deepEqual(disk.kept, { reclaimAfterMs: 7 * MINUTE, ended });
+  assert.equal(standing.ended?.reason, "host-reclaimed");
+  disk.isFull = true;
+  assert.throws(() => standing.begin(), /ENOSPC/);
+  assert.equal(standing.ended?.reason, "host-reclaimed", "a restart would still be the old one");
+  disk.isFull = false;
+  standing.begin();
+  assert.deepEqual([disk.kept, standing.ended], [{ reclaimAfterMs: 7 * MINUTE }, undefined]);
+  standing.end(RECLAIMED);
+  assert.equal(standing.life, 2);
+});
+
+test("what was refused by the disk at the end is kept with the next answer, though nothing else is news", () => {
+  const { disk, standing } = countedDisk({});
+  disk.isFull = true;
+  standing.end(RECLAIMED);
+  assert.deepEqual(disk.kept, {});
+  disk.isFull = false;
+  standing.heard(standing.sending(), undefined);
+  assert.equal(disk.kept?.ended?.reason, "host-reclaimed");
+  const { writes } = disk;
+  standing.heard(standing.sending(), undefined);
+  assert.equal(disk.writes, writes);
+});
+
+test("a host whose record was lost assigns nothing until it is heard, whatever the server says then", () => {
+  for (const reclaimAfterMs of [undefined, 5 * MINUTE]) {
+    const { disk, standing } = countedDisk({ isUnsure: true });
+    refuses(standing, "unavailable", /does not know whether its blocks are still its own/);
+    standing.heard(standing.sending(), reclaimAfterMs);
+    standing.checkAssign();
+    assert.deepEqual(disk.kept, reclaimAfterMs === undefined ? {} : { reclaimAfterMs });
+  }
+});

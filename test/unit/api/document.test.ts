@@ -1,0 +1,212 @@
+// What the document promises, against tables that people can read: what each route takes and answers, the fields of
+// answers, and what is said of a resource that is not there.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import Schema from "typebox/schema";
+import { ADMIN, closeAll, isProblem, open } from "./lab.ts";
+import { SCHEMAS, type SchemaName } from "../../../src/api/schemas.ts";
+
+after(closeAll);
+
+/** Query parameters with `?`, headers, the body; then what is answered. Lists and single resources are in KINDS. */
+const ROUTES = `
+GET /livez => 200 text/plain
+GET /metrics => 200 text/plain
+GET /openapi.json => 200 application/json
+GET /readyz => 200 text/plain
+POST /v1/apply ApplyRequest => 200 Applied
+POST /v1/claims => 200 application/x-ndjson
+POST /v1/endpoint-sets EndpointClaims => 200 Applied
+POST /v1/endpoints EndpointClaim => 200 Endpoint, 201 Endpoint
+DELETE /v1/endpoints/{name} ?force If-Match => 200 Done
+PATCH /v1/endpoints/{name} If-Match EndpointPatch => 200 Endpoint
+DELETE /v1/holds ?network ?first ?last => 200 Done
+POST /v1/holds HoldRequest => 201 Hold
+DELETE /v1/hosts/{name} ?force If-Match => 200 Done
+POST /v1/hosts/{name}/accept-history => 200 Done
+POST /v1/hosts/{name}/drain If-Match => 200 Host
+POST /v1/hosts/{name}/inventory InventoryAnswer => 200 Done
+POST /v1/hosts/{name}/join JoinRequest => 200 Joined
+POST /v1/hosts/{name}/reclaim ?force ?dryRun => 200 Applied
+PUT /v1/hosts/{name}/report HostReport => 200 Heard
+POST /v1/hosts/{name}/resume If-Match => 200 Host
+POST /v1/ipam/check CheckRequest => 200 CheckReport
+GET /v1/leases/history ?address ?network ?at ?since ?before ?limit => 200 LeaseHistory
+POST /v1/memberships MembershipClaim => 200 Membership, 201 Membership
+DELETE /v1/memberships/{name} ?force If-Match => 200 Done
+POST /v1/migrations MigrationRequest => 200 Migrated, 201 Migrated
+DELETE /v1/migrations/{name} ?force If-Match => 200 Done
+PUT /v1/moves/{name} MoveReport => 200 Done
+DELETE /v1/networks/{name} ?force If-Match => 200 Done
+PUT /v1/networks/{name} ?force If-Match If-None-Match NetworkPut => 200 Network, 201 Network
+GET /v1/networks/{name}/map => 200 SpaceMap
+POST /v1/networks/{name}/reservations If-Match If-None-Match ReserveRequest => 200 Network, 201 Network
+DELETE /v1/pools/{name} ?force If-Match => 200 Done
+PUT /v1/pools/{name} If-Match If-None-Match PoolPut => 200 Pool, 201 Pool
+DELETE /v1/securitygroups/{name} ?force If-Match => 200 Done
+PUT /v1/securitygroups/{name} If-Match If-None-Match SecurityGroupPut => 200 SecurityGroup, 201 SecurityGroup
+POST /v1/securitygroups/{name}/commit SecurityGroupCommit => 200 SecurityGroup
+GET /v1/snapshot Weft-History => 200 Snapshot
+GET /v1/status => 200 ClusterStatus
+GET /v1/version => 200 Version
+DELETE /v1/vrfs/{name} ?force If-Match => 200 Done
+PUT /v1/vrfs/{name} If-Match If-None-Match VrfPut => 200 Vrf, 201 Vrf
+GET /v1/watch ?from Weft-History => 200 application/x-ndjson
+`;
+
+/** Of each kind: where it is listed, its schema, what it is called, the reason without it, the command to look. */
+const KINDS = `
+vrfs            Vrf            VRF             vrf-unknown         vrf list
+networks        Network        network         network-unknown     network list
+hosts           Host           host            host-unknown        host list
+blocks          Block          block           not-found           network show NETWORK
+vteps           Vtep           vtep            not-found           network show NETWORK
+endpoints       Endpoint       endpoint        endpoint-unknown    endpoint list
+pools           Pool           pool            pool-unknown        pool list
+memberships     Membership     membership      membership-unknown  network members NETWORK
+migrations      Migration      migration       migration-unknown   network migration list
+moves           Move           move            not-found           network migration show NAME
+holds           Hold           hold            hold-unknown        lease list --state held
+freed           Freed          freed lease     not-found           lease list --state quarantined
+cursors         Cursor         cursor          not-found           network show NETWORK
+securitygroups  SecurityGroup  security group  group-unknown       sg list
+`;
+const rowsOf = (table: string) => table.trim().split("\n");
+const kinds = rowsOf(KINDS).map((row) => {
+  const [plural = "", item = "", called = "", reason = "", see = ""] = row.split(/ {2,}/);
+  return { plural, item: item as SchemaName, called, reason: reason as "not-found", see };
+});
+
+type Content = Readonly<Record<string, { readonly schema?: { readonly $ref: string } }>>;
+type Operation = {
+  readonly parameters: readonly { readonly name: string; readonly in: string; readonly description?: string }[];
+  readonly requestBody?: { readonly content: Content };
+  readonly responses: Readonly<Record<string, { readonly content: Content }>>;
+};
+const nameOf = (content: Content | undefined) =>
+  Object.entries(content ?? {}).map(([type, { schema }]) => schema?.$ref.split("/").at(-1) ?? type);
+function rowOf(route: string, { parameters, requestBody, responses }: Operation): string {
+  const asked = parameters.filter((one) => one.in !== "path").map((one) => (one.in === "query" ? "?" : "") + one.name);
+  const answered = Object.entries(responses).filter(([status]) => status !== "default");
+  const answers = answered.map(([status, { content }]) => `${status} ${nameOf(content).join()}`);
+  return [route, ...asked, ...nameOf(requestBody?.content), "=>", answers.join(", ")].join(" ");
+}
+
+test("each route takes and answers what the tables say, and every parameter is described", async () => {
+  const { ask } = await open();
+  const { paths } = (await ask("GET", "/openapi.json")).body as { paths: Record<string, Record<string, Operation>> };
+  const rows = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => rowOf(`${method.toUpperCase()} ${path}`, operation)),
+  );
+  const expected = kinds.flatMap(({ plural, item }) => [
+    `GET /v1/${plural} ?limit ?cursor => 200 ${item}Page`,
+    `GET /v1/${plural}/{name} => 200 ${item}`,
+  ]);
+  assert.deepEqual(rows.toSorted(), [...expected, ...rowsOf(ROUTES)].toSorted());
+  for (const operation of Object.values(paths).flatMap((methods) => Object.values(methods)))
+    for (const { in: place, description } of operation.parameters)
+      assert.ok(place === "path" || (description ?? "").endsWith("."));
+});
+
+test("a parameter that a route does not know is refused by all but those whose callers bring their own", async () => {
+  const { ask } = await open();
+  const { paths } = (await ask("GET", "/openapi.json")).body as { paths: Record<string, Record<string, Operation>> };
+  const lenient: string[] = [];
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const method of Object.keys(methods)) {
+      const reply = await ask(method.toUpperCase(), `${path.replace("{name}", "x")}?colour=blue`, undefined);
+      if (!reply.text.includes("unknown parameter")) lenient.push(`${method} ${path}`);
+    }
+  }
+  assert.deepEqual(lenient, ["get /livez", "get /readyz", "get /metrics", "get /v1/version", "get /openapi.json"]);
+});
+
+test("of a name that is not there each kind says what is missing and where to look", async () => {
+  const { ask } = await open();
+  for (const { plural, called, reason, see } of kinds) {
+    const reply = await ask("GET", `/v1/${plural}/${"x".repeat(90)}`);
+    isProblem(reply, reason, /./);
+    assert.deepEqual(
+      [reply.body.what, reply.body.where, reply.body.fix],
+      [`there is no ${called} "${"x".repeat(80)}"`, "name", `see weft ${see}`],
+    );
+  }
+});
+
+/** Fields of answers; `?`: may be missing. What a resource has is the model's own schema. */
+const FIELDS = `
+Migrated: migration moves
+Joined: cluster token host reclaimAfterMs?
+LeaseHistory: items items[].network items[].address items[].endpoint items[].owner items[].ifname items[].host
+  items[].mac items[].fromMs items[].untilMs?
+ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven paths.unproven[].hosts
+  paths.unproven[].state paths.unproven[].sinceMs paths.unproven[].obstacles hosts hosts[].host hosts[].underlay
+  hosts[].state hosts[].sinceMs? hosts[].status? hosts[].status.host hosts[].status.bootId hosts[].status.version
+  hosts[].status.revision hosts[].status.driftRepaired hosts[].status.errors hosts[].status.networks
+  hosts[].status.conditions hosts[].status.hostPrefixes hosts[].status.objects hosts[].status.policyRevision?
+  hosts[].status.paths? hosts[].status.paths.peers hosts[].status.paths.proven hosts[].status.paths.named
+  hosts[].status.paths.named[].host hosts[].status.paths.named[].state hosts[].status.paths.named[].sinceMs
+  hosts[].status.paths.named[].obstacle? hosts[].status.policyFailed? hosts[].status.reportedAtMs
+  hosts[].status.lagMs? conditions conditions[].reason conditions[].object conditions[].host? conditions[].message
+Applied: revision changes
+Snapshot: cluster revision history? vrfs networks hosts blocks vteps endpoints pools memberships migrations moves
+  holds freed cursors securityGroups
+ChangeSet: revision changes ask? ask.id ask.orders
+Done: revision
+Heard: revision reclaimAfterMs?
+Version: version cluster
+Problem: type title status detail reason what where? why? fix blockers?
+`;
+type Described = {
+  readonly type?: string;
+  readonly items?: Described;
+  readonly properties?: Readonly<Record<string, Described>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: boolean;
+};
+function fieldsOf({ items, properties, required = [], additionalProperties }: Described, at = ""): string[] {
+  if (items !== undefined) return fieldsOf(items, `${at}[]`);
+  if (properties === undefined || at === "spec" || (at !== "" && "spec" in properties)) return [];
+  assert.equal(additionalProperties, false, `${at} takes anything`);
+  return Object.entries(properties).flatMap(([name, schema]) => {
+    const path = at === "" ? name : `${at}.${name}`;
+    return [required.includes(name) ? path : `${path}?`, ...fieldsOf(schema, path)];
+  });
+}
+
+test("answers have these fields, and no other", () => {
+  const expected = Object.fromEntries(
+    rowsOf(FIELDS.replaceAll(/\n {2}/g, " ")).map((row) => {
+      const [name = "", fields = ""] = row.split(": ");
+      return [name, fields.split(" ")] as const;
+    }),
+  );
+  for (const { item } of kinds) {
+    expected[item] = ["kind", "name", "uid", "revision", "spec"];
+    expected[`${item}Page`] = ["revision", "items", "cursor?"];
+  }
+  for (const [name, fields] of Object.entries(expected)) {
+    const schema = SCHEMAS[name as SchemaName] as unknown as Described;
+    assert.deepEqual(fieldsOf(schema), fields, name);
+  }
+});
+
+test("numbers that count begin at nothing", () => {
+  const [revision, unknown] = [{ revision: 0 }, { revision: -1 }];
+  assert.deepEqual([Schema.Errors(SCHEMAS.Done, revision)[0], Schema.Errors(SCHEMAS.Done, unknown)[0]], [true, false]);
+});
+
+test("long paths and names are cut where they are repeated", async () => {
+  const { ask, app } = await open();
+  const reply = await ask("GET", `/${"y".repeat(900)}`);
+  isProblem(reply, "not-found", /y/);
+  assert.deepEqual([reply.body.what.length, reply.body.where.length], [12 + 200, 4 + 200]);
+  const bad = await ask("GET", `/v1/networks?${"z".repeat(60)}=1`);
+  assert.deepEqual([bad.body.where, bad.body.fix], [`?${"z".repeat(40)}`, "known are limit, cursor"]);
+  assert.equal((await ask("GET", "/v1/snapshot?a=1")).body.fix, "leave it out");
+  assert.equal((await ask("GET", "/v1/networks?limit=1&b=1&a=1")).body.where, "?b", "the first of several");
+  // HEAD is no method of anything.
+  const head = { method: "HEAD", url: "/v1/networks", headers: { authorization: `Bearer ${ADMIN}` } } as const;
+  const { statusCode, headers } = await app.inject(head);
+  assert.deepEqual([statusCode, headers["allow"]], [405, "GET"]);
+});

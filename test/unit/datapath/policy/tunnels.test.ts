@@ -1,0 +1,54 @@
+// Who may send to which tunnel, as values; whether the kernel's tables do so is test/netns/tunnels.kernel.test.ts.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Resource, snapshotOf } from "../../../../src/model/resource.ts";
+import { compile } from "../../../../src/datapath/compile.ts";
+
+function make(kind: string, name: string, spec: object): Resource {
+  return { kind, name, uid: name, revision: 1, spec } as Resource;
+}
+
+function host(order: number): Resource {
+  return make("host", `h${order}`, { underlay: `192.0.2.${order}`, underlayMtu: 1500, order });
+}
+
+/** A VRF with its own port, a network, and an endpoint on each of these hosts. */
+function tenant(name: string, index: number, tunnelPort: number, hosts: readonly number[]): Resource[] {
+  const vrf = { index, vni: 4096 + index, tunnelPort, vtepSubnets: [], vtepMacOui: "70:b3:d5", hostAccess: false };
+  const subnets = [{ cidr: `10.${index}.0.0/16` }];
+  const network = { driver: "vxlan", ipam: "global", vrf: name, vni: index, subnets, masquerade: true, enabled: true };
+  const endpoints = hosts.map((n) => {
+    const owner = `${name}${n}`;
+    const place = { network: name, host: `h${n}`, owner, ifname: "eth0", netns: `/run/netns/${owner}` };
+    return make("endpoint", `${owner}.eth0`, {
+      ...place,
+      mac: `02:00:0a:0${index}:00:0${n}`,
+      addresses: [`10.${index}.0.${n}`],
+    });
+  });
+  return [make("vrf", name, vrf), make("network", name, network), ...endpoints];
+}
+
+function tableOf(tenants: readonly Resource[]): string {
+  const table = compile(snapshotOf("c", 1, [host(1), host(2), host(3), ...tenants]), "h1").get("nft host");
+  return table?.kind === "nft" ? table.body : "";
+}
+
+test("a host may send to the tunnel of a VRF that it shares, and not to that of another port", () => {
+  const body = tableOf([...tenant("red", 1, 4789, [1, 2]), ...tenant("blue", 2, 8472, [1, 3])]);
+  assert.deepEqual(body.match(/udp dport .* accept/g), [
+    "udp dport 4789 ip saddr { 192.0.2.2 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
+    "udp dport 8472 ip saddr { 192.0.2.3 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
+  ]);
+  assert.match(body, /udp dport \{ 4789, 8472 \} fib daddr type != unicast drop/);
+});
+
+test("masquerade chooses no port of a tunnel, whose answers would be taken for a tunnel's", () => {
+  const rangeOf = (...ports: readonly number[]) =>
+    /masquerade to :(\d+-\d+)/.exec(tableOf(ports.flatMap((port, i) => tenant(`t${i}`, i + 1, port, [1]))))?.[1];
+  assert.equal(rangeOf(4789), "4790-65535");
+  assert.equal(rangeOf(4789, 40_000), "4790-39999");
+  assert.equal(rangeOf(4789, 32_000), "32001-65535");
+  assert.equal(rangeOf(60_000), "1024-59999");
+  assert.equal(rangeOf(500), "1024-65535");
+});

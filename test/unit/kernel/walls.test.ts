@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { chainsIn, wallsOf } from "../../../src/kernel/walls.ts";
+
+const CHAINS = `table inet weft {
+\tchain tunnels_in {
+\t\ttype filter hook prerouting priority -300; policy accept;
+\t}
+}
+table ip filter {
+\tchain INPUT {
+\t\ttype filter hook input priority 0; policy drop;
+\t}
+\tchain DOCKER {
+\t}
+\tchain FORWARD {
+\t\ttype filter hook forward priority 0; policy drop;
+\t}
+}
+`;
+
+test("base chains that packets to and from the host pass", () => {
+  assert.deepEqual(chainsIn(CHAINS), [
+    { table: "inet weft", name: "tunnels_in", hook: "prerouting", drops: false },
+    { table: "ip filter", name: "INPUT", hook: "input", drops: true },
+  ]);
+});
+
+test("a closed chain is a wall unless a rule names the port, and a rule that drops the port always is", () => {
+  const input = { table: "ip filter", name: "INPUT", hook: "input", drops: true };
+  const chain = (rule: string) => `table ip filter {\n\tchain INPUT {\n\t\t${rule}\n\t}\n}\n`;
+  assert.deepEqual(wallsOf(input, chain("tcp dport 22 accept"), [4789]), [
+    "chain INPUT of table ip filter (hook input) drops what no rule accepts, and none names 4789",
+  ]);
+  assert.deepEqual(wallsOf(input, chain("udp dport 4789 accept"), [4789]), []);
+  assert.deepEqual(wallsOf({ ...input, drops: false }, chain("udp dport 4789 reject"), [4789, 8472]), [
+    "chain INPUT of table ip filter (hook input): udp dport 4789 reject",
+  ]);
+  assert.deepEqual(wallsOf({ ...input, drops: false }, chain("tcp dport 14789 drop"), [4789]), []);
+});

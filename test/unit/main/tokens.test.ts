@@ -1,0 +1,130 @@
+// Token files and the server always agree, whatever was there first.
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { FaultyFiles } from "../files/faulty.ts";
+import { realFiles } from "../../../src/files/real.ts";
+import { Fault } from "../../../src/model/fault.ts";
+import { listenAddress } from "../../../src/main/surroundings.ts";
+import { settleToken, type TokenKeeper, type TokenRole } from "../../../src/main/tokens.ts";
+
+function folder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), "weft-tokens-"));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+let made = 0;
+
+/** What the server accepts now, by role. */
+function keeper(accepted: Map<TokenRole, string>): TokenKeeper {
+  return {
+    hasToken: (role) => accepted.has(role),
+    identify: (token) => {
+      for (const [role, one] of accepted) if (one === token) return { role };
+      throw new Fault("token-wrong", { what: "nobody has this token", fix: "use another" });
+    },
+    setToken: async (role, token) => void accepted.set(role, token),
+    newToken: () => `new-${"x".repeat(32)}-${++made}`,
+  };
+}
+
+test("a file that cannot be read ends no server that knows its token, and says why where there is none", async (t) => {
+  const directory = folder(t);
+  mkdirSync(join(directory, "admin.token"));
+  const known = new Map<TokenRole, string>([["admin", "a".repeat(40)]]);
+  const { said } = await settleToken(keeper(known), "admin", directory, realFiles);
+  assert.match(said ?? "", /cannot be read.*EISDIR.*the earlier token still counts/);
+  assert.equal(known.get("admin"), "a".repeat(40));
+  const none = settleToken(keeper(new Map()), "admin", directory, realFiles);
+  await assert.rejects(none, (error) => error instanceof Fault && error.reason === "unavailable");
+});
+
+test("a first start makes a token that only its owner can read", async (t) => {
+  const accepted = new Map<TokenRole, string>();
+  const { file } = await settleToken(keeper(accepted), "admin", folder(t), realFiles);
+  assert.equal(readFileSync(file, "utf8").trim(), accepted.get("admin"));
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+});
+
+test("a later start changes nothing", async (t) => {
+  const accepted = new Map<TokenRole, string>();
+  const directory = folder(t);
+  const { file } = await settleToken(keeper(accepted), "join", directory, realFiles);
+  const before = readFileSync(file, "utf8");
+  await settleToken(keeper(accepted), "join", directory, realFiles);
+  assert.equal(readFileSync(file, "utf8"), before);
+  assert.equal(accepted.get("join"), before.trim());
+});
+
+test("a removed file gets a new token, and the old one is worth nothing", async (t) => {
+  const accepted = new Map<TokenRole, string>([["admin", "old"]]);
+  const { file } = await settleToken(keeper(accepted), "admin", folder(t), realFiles);
+  assert.notEqual(accepted.get("admin"), "old");
+  assert.equal(readFileSync(file, "utf8").trim(), accepted.get("admin"));
+});
+
+test("a file that was there before the first start is taken; one without a token is refused", async (t) => {
+  const accepted = new Map<TokenRole, string>();
+  const directory = folder(t);
+  writeFileSync(join(directory, "join.token"), `${"p".repeat(32)}\n`);
+  await settleToken(keeper(accepted), "join", directory, realFiles);
+  assert.equal(accepted.get("join"), "p".repeat(32));
+  writeFileSync(join(directory, "admin.token"), "short\n");
+  await assert.rejects(settleToken(keeper(accepted), "admin", directory, realFiles), Fault);
+  assert.equal(accepted.has("admin"), false);
+});
+
+test("a file in which a disk left no token gets a new one, and the server starts", async (t) => {
+  const directory = folder(t);
+  const path = join(directory, "admin.token");
+  const accepted = new Map<TokenRole, string>();
+  await settleToken(keeper(accepted), "admin", directory, realFiles);
+  const whole = readFileSync(path);
+  for (const text of [whole.subarray(0, 0), whole.subarray(0, 10), Buffer.from("\n")]) {
+    writeFileSync(path, text);
+    const before = accepted.get("admin");
+    const { said } = await settleToken(keeper(accepted), "admin", directory, realFiles);
+    assert.match(said ?? "", /new token/);
+    assert.notEqual(accepted.get("admin"), before);
+    assert.equal(readFileSync(path, "utf8").trim(), accepted.get("admin"));
+  }
+});
+
+test("a file with another token, by a hand or a flipped bit: the file counts, and that is said", async (t) => {
+  const directory = folder(t);
+  const path = join(directory, "admin.token");
+  const accepted = new Map<TokenRole, string>([["join", "j".repeat(40)]]);
+  await settleToken(keeper(accepted), "admin", directory, realFiles);
+  const flipped = readFileSync(path);
+  flipped[5] = (flipped[5] ?? 0) ^ 1;
+  writeFileSync(path, flipped);
+  assert.match((await settleToken(keeper(accepted), "admin", directory, realFiles)).said ?? "", /another token/);
+  assert.equal(accepted.get("admin"), flipped.toString().trim());
+  writeFileSync(path, "j".repeat(40));
+  await assert.rejects(settleToken(keeper(accepted), "admin", directory, realFiles), /role join/);
+});
+
+test("on a full disk no half of a token is left, and a server that knows its tokens starts", async (t) => {
+  const directory = folder(t);
+  const accepted = new Map<TokenRole, string>();
+  const files = new FaultyFiles();
+  Object.assign(files, { fault: "full", room: 10 });
+  await assert.rejects(settleToken(keeper(accepted), "admin", directory, files), /ENOSPC/);
+  assert.deepEqual([readdirSync(directory), accepted.size], [[], 0]);
+  accepted.set("admin", "known".repeat(10));
+  const { said } = await settleToken(keeper(accepted), "admin", directory, files);
+  assert.match(said ?? "", /earlier token still counts/);
+  assert.deepEqual([readdirSync(directory), accepted.get("admin")], [[], "known".repeat(10)]);
+});
+
+test("addresses to listen on", () => {
+  assert.deepEqual(listenAddress("127.0.0.1:7474", ""), { host: "127.0.0.1", port: 7474 });
+  assert.deepEqual(listenAddress("[::1]:80", ""), { host: "::1", port: 80 });
+  assert.deepEqual(listenAddress(":80", ""), { host: "::", port: 80 });
+  for (const wrong of ["", "7474", "host:", "host:99999", "::1:80", "[::1]"]) {
+    assert.throws(() => listenAddress(wrong, "--listen"), Fault, wrong);
+  }
+});

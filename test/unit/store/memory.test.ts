@@ -1,0 +1,6 @@
+import { storeContract } from "../../contract/store/contract.ts";
+import { leaseContract } from "../../contract/store/leaseContract.ts";
+import { openMemoryStore } from "../../../src/store/memory.ts";
+
+storeContract("the store in memory", openMemoryStore);
+leaseContract("the store in memory", openMemoryStore);
