@@ -561,6 +561,26 @@ test("limits: a reservation's own count first, then those of what it is from", a
   assert.deepEqual([kept.qos?.inbound, kept.cni], [{ average: 5_000_000 }, true]);
 });
 
+test("limits: the hosts of what is reserved from a reservation are asked, too", async () => {
+  const lab = await labWith(BLUE);
+  const { spec } = await reserve(lab, "blue", "r", 8);
+  await reserve(lab, "r", "inner", 4);
+  await lab.attach("inner", "h1", "a");
+  const limited = put(lab, "r", { ...spec, qos: { outbound: { average: "10mbit" } } });
+  await refuses(lab, "qos-unsupported", /"inner" cannot limit outbound traffic/, limited);
+});
+
+test("of several fields that are the segment's, the refusal names the first", async () => {
+  const lab = await labWith(BLUE);
+  const { spec } = await reserve(lab, "blue", "r", 4);
+  const order = ["vrf", "masquerade", "ipam"] as const;
+  const wrong = { vrf: "other", masquerade: false, ipam: "local" as const };
+  for (const [i, first] of order.entries()) {
+    const said = Object.fromEntries(order.slice(i).map((field) => [field, wrong[field]]));
+    await refuses(lab, "request-invalid", /r/, put(lab, "r", { ...spec, ...said }), `spec.${first}`);
+  }
+});
+
 test("a reservation's gateway is in any one of its pieces, or the segment's; nowhere else", async () => {
   const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/24", gateway: "10.0.0.1" }] });
   const ranges = (gateway: string) => [

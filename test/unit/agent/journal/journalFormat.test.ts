@@ -149,7 +149,9 @@ test("entries of another boot are leaving, those of this one are not", () => {
 test("damage is told, unless all of the file is of an earlier boot", () => {
   const other = sealedAll({ boot: "other" }, { put: entry("b", { bootId: "other" }) });
   assert.equal(readOf(["damaged", ...other]).troubles.length, 0);
+  assert.equal(readOf(["damaged", ...other.slice(0, 1)]).troubles.length, 0);
   assert.equal(readOf(["damaged", ...other, ...WHOLE]).troubles.length, 1);
+  assert.equal(readOf(["damaged", ...sealedAll({ boot: "boot" })]).troubles.length, 1);
   assert.equal(readOf(["damaged", ...WHOLE]).troubles.length, 1);
   // Nothing says of which boot it is.
   assert.equal(readOf(["damaged", "damaged"]).troubles.length, 1);
