@@ -15,32 +15,32 @@ import { vrfsOn } from "../model/membership.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import { Adopter } from "./reconcile/adopt.ts";
-import { portsKept } from "./endpoint/endedFlows.ts";
-import { Line, refusalsOf, type Step } from "./server/session.ts";
+import { portsWithAddresses } from "./endpoint/endedFlows.ts";
+import { Session, refusalsOf, type Step } from "./server/session.ts";
 import {
   merged,
   pairsIn,
-  placeOf,
+  linkOf,
   portsIn,
   record,
-  undone,
+  inverse,
   withoutRemovals,
-  withoutTheirs,
+  withoutWorkloadAddresses,
 } from "./reconcile/knownState.ts";
-import { writeDown } from "./endpoint/limits.ts";
-import { disagreement, freeIn, goneOf, isSameGround, ownOf, rewind } from "./reconcile/localSnapshot.ts";
+import { recordSettings } from "./endpoint/limits.ts";
+import { disagreement, freeIn, endedWorkloads, isSameExceptOwn, ownOf, rewind } from "./reconcile/localSnapshot.ts";
 import { Loop } from "./reconcile/loop.ts";
-import { Hops } from "./reconcile/nextHops.ts";
-import { Looks } from "./reconcile/observe.ts";
-import { Lost } from "./server/decommission.ts";
+import { NextHops } from "./reconcile/nextHops.ts";
+import { Observer } from "./reconcile/observe.ts";
+import { Decommission } from "./server/decommission.ts";
 import type { AgentOptions } from "./options.ts";
-import { beginAnew, keepSaved } from "./server/savedSnapshot.ts";
-import { Paths } from "./server/pathProbes.ts";
-import { keepShares } from "./reconcile/flowShares.ts";
+import { rejoin, saveSnapshots } from "./server/savedSnapshot.ts";
+import { PathProbes } from "./server/pathProbes.ts";
+import { limitFlowShares } from "./reconcile/flowShares.ts";
 import { START_GRACE_MS, SnapshotSource } from "./reconcile/snapshotSource.ts";
 import { brokenOff, outcomeOf } from "./reconcile/outcome.ts";
 import { flowCutter } from "./reconcile/policy.ts";
-import type { Standing } from "./server/blockLease.ts";
+import type { BlockLease } from "./server/blockLease.ts";
 import { together } from "./together.ts";
 
 const PERIOD_MS = 30_000;
@@ -50,9 +50,9 @@ export class Agent {
   readonly #loop: Loop;
   /** Tells the server what the journal knows; of its own, because a slow server must not keep the kernel waiting. */
   readonly #serverLoop: Loop;
-  readonly #line: Line;
-  readonly #paths: Paths;
-  readonly #hops: Hops;
+  readonly #line: Session;
+  readonly #paths: PathProbes;
+  readonly #hops: NextHops;
   readonly #bootId: string;
   /** Attaches between the server's answer and the journal: neither to be released nor to be adopted meanwhile. */
   readonly inFlight = new Set<string>();
@@ -60,12 +60,12 @@ export class Agent {
    * What no round may judge: made for attaches that the server has not answered yet, or cut off and about to be
    * removed. A round would remove the first, bring up the second.
    */
-  readonly apart = new Set<KernelObject>();
+  readonly unreconciled = new Set<KernelObject>();
   /** What to act on: see SnapshotSource. */
   readonly snapshots: SnapshotSource;
   #held = new Map<string, KernelObject>();
   #settled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
-  readonly #looks: Looks;
+  readonly #looks: Observer;
   readonly #cut = flowCutter();
   /** What attaches and detaches did since the look of the running round began, or since it decided what to do. */
   #sinceLook: OpResult[] = [];
@@ -75,7 +75,7 @@ export class Agent {
   /** What only this host knows, and what the server said no to: both are conditions for people. */
   #gone: readonly string[] = [];
   #refused: readonly string[] = [];
-  readonly #lost: Lost;
+  readonly #lost: Decommission;
   readonly #adopter: Adopter;
   /** Whether ports that the journal had lost are in it again: before that, what is free there may be in use. */
   hasAdopted = false;
@@ -86,17 +86,17 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.snapshots = new SnapshotSource(options, () => this.#held.size > 0);
-    this.#lost = new Lost(options);
-    this.#hops = new Hops(options);
+    this.#lost = new Decommission(options);
+    this.#hops = new NextHops(options);
     this.#adopter = new Adopter(options);
     this.#bootId = options.kernel.facts().bootId;
-    this.#looks = new Looks({ ...options, periodMs: PERIOD_MS / 2, poke: () => this.#loop.poke() });
+    this.#looks = new Observer({ ...options, periodMs: PERIOD_MS / 2, poke: () => this.#loop.poke() });
     const { clock, random } = options;
     this.#loop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 5 }, () => this.#tryRound());
     this.#serverLoop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: 100 }, () => this.#settle());
-    this.#paths = new Paths(options);
+    this.#paths = new PathProbes(options);
     this.#paths.onNews = () => this.#line.say({ paths: this.#paths.report });
-    this.#line = new Line(options, {
+    this.#line = new Session(options, {
       host: options.host,
       bootId: this.#bootId,
       version: options.version,
@@ -119,8 +119,9 @@ export class Agent {
       (signal) => this.#loop.run(signal),
       (signal) => this.#serverLoop.run(signal),
       (signal) => this.#paths.run(signal),
-      (signal) => keepSaved(this.#options, signal),
-      (signal) => keepShares(this.#options, signal, () => ({ held: this.#held, snapshot: this.snapshots.known() })),
+      (signal) => saveSnapshots(this.#options, signal),
+      (signal) =>
+        limitFlowShares(this.#options, signal, () => ({ held: this.#held, snapshot: this.snapshots.known() })),
       (signal) => this.#listen(signal),
     ]);
   }
@@ -128,8 +129,8 @@ export class Agent {
   /** To the kernel and to the server; and one look without either, after a grace. */
   async #listen(signal: AbortSignal): Promise<void> {
     const { kernel, mirror, clock } = this.#options;
-    const heard = () => this.#looks.heard(signal);
-    kernel.watch(heard, signal, () => void this.#line.moved());
+    const heard = () => this.#looks.event(signal);
+    kernel.watch(heard, signal, () => void this.#line.addressesChanged());
     mirror.onChange(() => this.#heard(signal));
     mirror.onRewind((revision) => rewind(this.#options.journal, revision));
     await clock.sleep(START_GRACE_MS, signal);
@@ -140,9 +141,9 @@ export class Agent {
   #heard(signal: AbortSignal): void {
     const { isSynced } = this.#options.mirror;
     if (isSynced && !this.#isSynced) {
-      void beginAnew(this.#options, signal, () => this.#loop.poke());
+      void rejoin(this.#options, signal, () => this.#loop.poke());
       this.#serverLoop.poke();
-      this.#line.repeat();
+      this.#line.resend();
     }
     this.#isSynced = isSynced;
     this.#loop.poke();
@@ -156,14 +157,14 @@ export class Agent {
   }
 
   /** A line for each endpoint whose workload had ended without a detach when the last round looked. */
-  get gone(): readonly string[] {
+  get endedWorkloads(): readonly string[] {
     return this.#gone;
   }
   get report(): HostReport {
     return this.#line.report;
   }
-  get standing(): Standing {
-    return this.#options.standing;
+  get blockLease(): BlockLease {
+    return this.#options.blockLease;
   }
   /** Throws why nothing may be asked of a server that has another past. */
   checkFollows(): void {
@@ -183,7 +184,7 @@ export class Agent {
   }
   /** Look again at the kernel, at all of it. */
   poke(): void {
-    this.#looks.askWhole();
+    this.#looks.requestFull();
     this.#loop.poke();
   }
   /** The journal has news for the server. */
@@ -199,7 +200,7 @@ export class Agent {
     await this.#serverLoop.roundNow();
   }
   async roundNow(): Promise<void> {
-    this.#looks.askWhole();
+    this.#looks.requestFull();
     await this.#loop.roundNow();
   }
 
@@ -210,14 +211,14 @@ export class Agent {
     } catch (error) {
       this.#options.log("round", { error: String(error) });
       this.#line.say(brokenOff(this.snapshots.current(), error, this.#line.own));
-      this.#looks.askWhole();
+      this.#looks.requestFull();
       return false;
     }
   }
 
   /** `isJudged`: strays were judged a moment ago, and the look before that is an old one. */
   async #round(isJudged = false): Promise<boolean> {
-    const { kernel, mirror, journal, host, standing } = this.#options;
+    const { kernel, mirror, journal, host, blockLease } = this.#options;
     const snapshot = this.snapshots.current();
     if (snapshot === undefined) return true;
     // A new revision of no concern to this host, as most are, needs no look; a poke of the kernel and the period do.
@@ -227,24 +228,24 @@ export class Agent {
       return true;
     }
     this.#sinceLook = [];
-    const look = await this.#looks.take(this.#held, () => pairsIn(this.#sinceLook, this.apart));
+    const look = await this.#looks.observe(this.#held, () => pairsIn(this.#sinceLook, this.unreconciled));
     // From here to the start of apply() nothing is awaited: an attach writes its journal and tells what it does in one
     // turn, so what is in `actual` is in the journal.
     const seen = this.snapshots.current() ?? snapshot;
     const local = this.snapshots.local(seen);
-    const actual = withoutTheirs(merged(look, this.#sinceLook, this.apart), local.endpoints, host);
-    const strays = standing.ended === undefined ? this.#adopter.strays(actual, this.inFlight) : [];
+    const actual = withoutWorkloadAddresses(merged(look, this.#sinceLook, this.unreconciled), local.endpoints, host);
+    const strays = blockLease.ended === undefined ? this.#adopter.strays(actual, this.inFlight) : [];
     if (strays.length > 0 && !isJudged) {
       await this.#adopter.adopt(actual, strays, seen, mirror.isSynced);
-      this.#looks.askWhole();
+      this.#looks.requestFull();
       return this.#round(true);
     }
     this.hasAdopted ||= this.#adopter.isDone;
     this.#sinceLook = [];
     this.#touched.clear();
-    const wanted = this.#hops.with(compile(local, host, this.#options.management?.() ?? []));
-    const desired = this.#adopter.withKept(wanted, actual, strays);
-    const isSaid = mirror.isSynced || standing.ended !== undefined;
+    const wanted = this.#hops.addTo(compile(local, host, this.#options.management?.() ?? []));
+    const desired = this.#adopter.withStrays(wanted, actual, strays);
+    const isSaid = mirror.isSynced || blockLease.ended !== undefined;
     const ops = diff(
       actual,
       isSaid ? desired : withoutRemovals(this.#adopter.withoutUnexplained(actual), desired, journal.entries.values()),
@@ -254,10 +255,10 @@ export class Agent {
     // What is going is not there any more for an attach: it must not build on a bridge that is about to be removed.
     const going = ops.filter(({ op }) => op === "remove").map((op) => ({ op }));
     this.#held = record(new Map(actual), going);
-    const results = await kernel.apply(ops, ({ object }) => this.#touched.has(placeOf(object)));
-    if (ops.length > 0) this.#looks.did();
-    const missed = this.#hops.judged(results).filter((result) => result.refusal !== undefined);
-    if (missed.length > 0) this.#looks.askWhole();
+    const results = await kernel.apply(ops, ({ object }) => this.#touched.has(linkOf(object)));
+    if (ops.length > 0) this.#looks.changed();
+    const missed = this.#hops.withoutHops(results).filter((result) => result.refusal !== undefined);
+    if (missed.length > 0) this.#looks.requestFull();
     this.#held = record(record(new Map(actual), results), this.#sinceLook);
     // What was refused does not keep the server from hearing of the rest.
     this.#settled = { snapshot: seen, journalVersion: missed.length === 0 ? journalVersion : -1 };
@@ -273,7 +274,7 @@ export class Agent {
   #isSettled(snapshot: Snapshot): boolean {
     const settled = this.#settled;
     if (settled === undefined || settled.journalVersion !== this.#options.journal.version) return false;
-    if (!isSameGround(settled.snapshot, snapshot, this.#options.host)) return false;
+    if (!isSameExceptOwn(settled.snapshot, snapshot, this.#options.host)) return false;
     this.#settled = { ...settled, snapshot };
     return true;
   }
@@ -284,7 +285,7 @@ export class Agent {
     if (ops.length > 0)
       log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
     const carried = vrfsOn(local, host);
-    this.#gone = goneOf(journal.entries.values(), (entry) => this.snapshots.isAlive(entry));
+    this.#gone = endedWorkloads(journal.entries.values(), (entry) => this.snapshots.isAlive(entry));
     const broken = new Set(refused.map(({ op }) => op.object.ns));
     const whole = local.networks.filter(({ spec: { vrf } }) => carried.has(vrf) && !broken.has(`vrf:${vrf}`));
     this.#paths.follow(local);
@@ -310,11 +311,11 @@ export class Agent {
     const { mirror, host, journal, transport, log } = this.#options;
     const snapshot = mirror.snapshot();
     if (snapshot === undefined || !mirror.isSynced || this.#settled === undefined) return true;
-    const kept = () => portsKept(this.#options, snapshot, portsIn(this.#held), this.inFlight);
+    const kept = () => portsWithAddresses(this.#options, snapshot, portsIn(this.#held), this.inFlight);
     const ports = kept();
     const hasPort = (name: string) => ports.has(portName(name));
     const { register, release, detach } = disagreement(snapshot, host, journal.entries, this.inFlight, hasPort);
-    writeDown(snapshot, journal);
+    recordSettings(snapshot, journal);
     for (const name of detach) {
       const entry = journal.entries.get(name);
       if (entry !== undefined) journal.put({ ...entry, state: "detaching" });
@@ -347,17 +348,17 @@ export class Agent {
   async apply(ops: readonly Op[]): Promise<readonly OpResult[]> {
     this.note(ops.map((op) => ({ op })));
     const results = await this.#options.kernel.apply(ops);
-    this.note(results.filter((result) => result.refusal !== undefined).map(({ op }) => ({ op: undone(op) })));
+    this.note(results.filter((result) => result.refusal !== undefined).map(({ op }) => ({ op: inverse(op) })));
     return results;
   }
 
   /** What was just done to the kernel: a round that runs cannot have seen it, and leaves these links alone. */
   note(results: readonly OpResult[]): void {
-    this.#looks.did();
+    this.#looks.changed();
     record(this.#held, results);
     if (this.#loop.isAtRest) return;
     for (const { op } of results) {
-      this.#touched.add(placeOf(op.object));
+      this.#touched.add(linkOf(op.object));
       if (op.object.kind === "veth") this.#touched.add(`${op.object.peer.ns} ${op.object.peer.name}`);
     }
     this.#sinceLook.push(...results);

@@ -2,9 +2,9 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { Journal } from "./journal/journal.ts";
-import type { LineOptions } from "./server/session.ts";
+import type { SessionOptions } from "./server/session.ts";
 
-export type AgentOptions = LineOptions & {
+export type AgentOptions = SessionOptions & {
   readonly host: string;
   readonly version: string;
   readonly kernel: Kernel;

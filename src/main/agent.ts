@@ -12,23 +12,17 @@ import { openDisk, type Disk } from "../agent/server/stateDir.ts";
 import { fileJournal } from "../agent/journal/journal.ts";
 import { Members } from "../agent/workload/members.ts";
 import { agentMetrics } from "../agent/socket/metrics.ts";
-import { Standing } from "../agent/server/blockLease.ts";
+import { BlockLease } from "../agent/server/blockLease.ts";
 import { Underlay } from "../agent/server/underlay.ts";
-import {
-  listenForQuestions,
-  listenOnSocket,
-  type DoorServer,
-  type Hatch,
-  type Page,
-} from "../agent/socket/localApi.ts";
+import { listenReadOnly, listenOnSocket, type ApiServer, type Route, type Page } from "../agent/socket/localApi.ts";
 import { together } from "../agent/together.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/cli.ts";
 import { settingsOf, wordsOf } from "../cli/settings.ts";
 import { serverUrl } from "../client/url.ts";
 import { ownVersion } from "../cli/version.ts";
-import { cniHatch } from "../doors/cni/cni.ts";
-import { keepFiles, type Place } from "../doors/cni/files.ts";
+import { cniRoute } from "../doors/cni/cni.ts";
+import { syncFiles, type CniDirectory } from "../doors/cni/files.ts";
 import { Mirror } from "../client/mirror.ts";
 import { httpTransport } from "../client/transportHttp.ts";
 import type { HostClaim } from "../client/transport.ts";
@@ -81,7 +75,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const { underlay } = await claim();
   const proposed = disk.proposal(newCredential);
   const transport = httpTransport({ url, token, proposed, clock: world.clock });
-  const standing = new Standing(world.clock, disk.standing(), disk.saveStanding);
+  const blockLease = new BlockLease(world.clock, disk.blockLease(), disk.saveBlockLease);
   const journal = fileJournal(disk.journalPath, kernel.facts().bootId, files);
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
@@ -104,7 +98,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
     saveSnapshot: disk.saveSnapshot,
     troubles: () => [...troubles(), ...neighboursFull()],
-    standing,
+    blockLease,
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
     log,
   });
@@ -112,7 +106,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   answerAsks({ host, agent, door, kernel, journal, mirror, transport, log });
   const members = new Members({ agent, door, host, journal, mirror, kernel, transport, clock, random, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
-  const hatches = [cniHatch({ agent, host, door, journal, kernel, clock, log })];
+  const hatches = [cniRoute({ agent, host, door, journal, kernel, clock, log })];
   const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, door, disk, host), hatches);
   if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);
   log("agent starting", { host, underlay, server: url, socket, pid: process.pid });
@@ -266,7 +260,7 @@ function pagesOf(agent: Agent, door: Door, disk: Disk, host: string): readonly P
 }
 
 /** Files for container runtimes follow the networks; this host's only, so a local network needs a block here. */
-function keepCniFiles(place: Place, mirror: Mirror, host: string, log: Surroundings["log"]): void {
+function keepCniFiles(place: CniDirectory, mirror: Mirror, host: string, log: Surroundings["log"]): void {
   let last: readonly unknown[] = [];
   const keep = () => {
     const snapshot = mirror.snapshot();
@@ -278,7 +272,7 @@ function keepCniFiles(place: Place, mirror: Mirror, host: string, log: Surroundi
     const marked = snapshot.networks.filter(
       ({ name, spec }) => (spec.cni ?? false) !== false && (spec.ipam === "global" || here.has(name)),
     );
-    for (const problem of keepFiles(place, marked, mirror.isSynced)) log("cni files", { problem });
+    for (const problem of syncFiles(place, marked, mirror.isSynced)) log("cni files", { problem });
   };
   keep();
   mirror.onChange(keep);
@@ -290,10 +284,10 @@ async function openDoors(
   socket: string,
   http: string | undefined,
   pages: readonly Page[],
-  hatches: readonly Hatch[],
-): Promise<readonly DoorServer[]> {
+  hatches: readonly Route[],
+): Promise<readonly ApiServer[]> {
   const local = await listenOnSocket(socket, agent, door, pages, hatches);
   if (http === undefined) return [local];
   const { host, port } = listenAddress(http, "--http");
-  return [local, await listenForQuestions(host, port, agent, pages).catch(cannotListen(http))];
+  return [local, await listenReadOnly(host, port, agent, pages).catch(cannotListen(http))];
 }

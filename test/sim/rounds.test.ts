@@ -217,6 +217,6 @@ test("whether an attach would be taken is said before it is tried, as an attach 
       await scene.world.clock.advance(10);
     }
     assert.deepEqual([refusal("routed"), refusal("segment")], ["exhausted", "segment"]);
-    scene.running.agent.standing.end(new Fault("host-deleted", { what: "it was deleted", fix: "join" }));
+    scene.running.agent.blockLease.end(new Fault("host-deleted", { what: "it was deleted", fix: "join" }));
     assert.deepEqual([refusal("routed"), refusal("segment")], ["host-deleted", "host-deleted"]);
   }));

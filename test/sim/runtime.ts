@@ -5,7 +5,7 @@ import type { TestContext } from "node:test";
 import { memoryJournal } from "../../src/agent/journal/journal.ts";
 import { compile } from "../../src/datapath/compile.ts";
 import type { KernelObject, Ns } from "../../src/datapath/state/state.ts";
-import { cniHatch } from "../../src/doors/cni/cni.ts";
+import { cniRoute } from "../../src/doors/cni/cni.ts";
 import { CODES, type Code } from "../../src/doors/cni/refusal.ts";
 import { FakeKernel } from "../../src/kernel/fake.ts";
 import { randomFrom } from "./clock.ts";
@@ -84,7 +84,7 @@ export class Runtime {
     const { agent, door } = host.running ?? assert.fail();
     const journal = memoryJournal(host.entries, host.freed);
     const log = (message: string, fields = {}) => void this.logged.push(`${message} ${JSON.stringify(fields)}`);
-    const hatch = cniHatch({ agent, host: "h1", door, journal, kernel: host.kernel, clock: this.world.clock, log });
+    const hatch = cniRoute({ agent, host: "h1", door, journal, kernel: host.kernel, clock: this.world.clock, log });
     assert.equal(hatch.path, "/v1/cni");
     const pairs = Object.entries(env).map(([key, value]) => `${key}=${value}\0`);
     const { status, body } = await this.within(hatch.answer(Buffer.from(`${pairs.join("")}\0${input}`)));

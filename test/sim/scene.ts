@@ -127,7 +127,7 @@ export class Scene {
   async assertClean(label: string): Promise<void> {
     await this.world.clock.advance(150_000);
     const { agent } = this.running;
-    assert.deepEqual([agent.apart.size, agent.inFlight.size], [0, 0], `${label}: in the agent's memory`);
+    assert.deepEqual([agent.unreconciled.size, agent.inFlight.size], [0, 0], `${label}: in the agent's memory`);
     await this.world.assertConverged(label);
     const seen = await this.host.kernel.observe([...this.host.workloads] as Ns[]);
     assert.deepEqual([...agent.held.keys()].sort(), [...seen.keys()].sort(), `${label}: held and there`);

@@ -9,7 +9,7 @@ import { answerAsks } from "../../src/agent/server/checkResponder.ts";
 import { Door } from "../../src/agent/endpoint/attach.ts";
 import { type Entry, type Former, type Journal, memoryJournal } from "../../src/agent/journal/journal.ts";
 import { Members } from "../../src/agent/workload/members.ts";
-import { Standing, type StandingRecord } from "../../src/agent/server/blockLease.ts";
+import { BlockLease, type BlockLeaseRecord } from "../../src/agent/server/blockLease.ts";
 import { Mirror } from "../../src/client/mirror.ts";
 import type { Heard, Transport } from "../../src/client/transport.ts";
 import { Control } from "../../src/control/control.ts";
@@ -53,7 +53,7 @@ export type Host = {
   token: string;
   /** What its agent shows the server now; the one on disk is of the last join. */
   credential: string;
-  standing: StandingRecord | undefined;
+  blockLease: BlockLeaseRecord | undefined;
   /** The server has said that it is no longer, and it has not joined anew since, whatever happened to its agent. */
   told: boolean;
   /** Number of the credential that the host proposes, and of those that it knows to be refused. */
@@ -216,7 +216,7 @@ export class World {
       saved: undefined,
       token: JOIN_TOKEN,
       credential: JOIN_TOKEN,
-      standing: undefined,
+      blockLease: undefined,
       told: false,
       proposal: 1,
       log: [],
@@ -276,8 +276,8 @@ export class World {
         return Promise.resolve();
       },
       troubles: () => [],
-      standing: new Standing(clock, host.standing, (record) => {
-        if (host.running?.agent === agent) host.standing = copy(record);
+      blockLease: new BlockLease(clock, host.blockLease, (record) => {
+        if (host.running?.agent === agent) host.blockLease = copy(record);
       }),
       renew: () => {
         if (host.running?.agent !== agent) return false;

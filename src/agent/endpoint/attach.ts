@@ -17,16 +17,16 @@ import { parseMac } from "../../model/address.ts";
 import { checkEndpointName } from "../../model/ifname.ts";
 import type { AttachRequest, Attachment, EndpointCounters, QueueCounters } from "../../model/status.ts";
 import type { Agent } from "../agent.ts";
-import { Ahead, type Granted, type Wanted } from "./speculative.ts";
-import { type Compiled, bridgeKey, claimOf, ownerOf, present, unplaced } from "./claim.ts";
-import { Departures } from "./detach.ts";
+import { Speculation, type Granted, type Wanted } from "./speculative.ts";
+import { type Compiled, bridgeKey, claimOf, ownerOf, attachmentOf, withoutNetwork } from "./claim.ts";
+import { Detacher } from "./detach.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
-import { assign, inQuarantine } from "../journal/blockAllocator.ts";
+import { allocate, inQuarantine } from "../journal/blockAllocator.ts";
 import { checkShaping, limitsIn, queuesOf } from "./limits.ts";
-import { turnsRoutes } from "../reconcile/localSnapshot.ts";
-import { type Place, Places } from "./networkContext.ts";
+import { changesOtherRoutes } from "../reconcile/localSnapshot.ts";
+import { type NetworkContext, NetworkContexts } from "./networkContext.ts";
 import { PortNames } from "./portNames.ts";
-import { checkGroupsKnown, countersOf, elementsOf, isPlain } from "../reconcile/policy.ts";
+import { checkGroupsKnown, countersOf, elementsOf, canFastPath } from "../reconcile/policy.ts";
 import { attachedAlready, checkTakes, faultOf, netnsReserved, notLooked, notSynced } from "./faults.ts";
 
 export type DoorOptions = {
@@ -48,18 +48,18 @@ const ROUNDS_MAX = 3;
 export class Door {
   readonly #options: DoorOptions;
   readonly #openedMs: number;
-  readonly #places: Places;
-  readonly #departures: Departures;
-  readonly #ahead: Ahead;
+  readonly #places: NetworkContexts;
+  readonly #departures: Detacher;
+  readonly #ahead: Speculation;
   readonly #ports = new PortNames();
   readonly #turns = new Map<string, Promise<void>>();
 
   constructor(options: DoorOptions) {
     this.#options = options;
     this.#openedMs = options.clock.monotonicMs();
-    this.#places = new Places(options.agent, options.host);
-    this.#departures = new Departures({ ...options, places: this.#places });
-    this.#ahead = new Ahead({ ...options, departures: this.#departures });
+    this.#places = new NetworkContexts(options.agent, options.host);
+    this.#departures = new Detacher({ ...options, places: this.#places });
+    this.#ahead = new Speculation({ ...options, departures: this.#departures });
   }
 
   /** Idempotent by (owner, ifname). Rejects with a Fault and leaves nothing behind when it cannot. */
@@ -73,7 +73,7 @@ export class Door {
     const { agent, journal } = this.#options;
     const ifname = request.ifname ?? "eth0";
     const name = endpointName(owner, ifname);
-    const { ended, life } = agent.standing;
+    const { ended, incarnation } = agent.blockLease;
     if (ended !== undefined) throw ended;
     if (!agent.hasAdopted) await agent.roundNow();
     const place = this.#places.of(request.network);
@@ -81,18 +81,18 @@ export class Door {
     const netnsId = this.#netnsOf(request.netns);
     checkGroupsKnown(request.securityGroups, place.world.snapshot);
     // A departure may outlive its entry: the host may have ended meanwhile.
-    const leaving = this.#departures.gone(name);
+    const leaving = this.#departures.pending(name);
     if (leaving !== undefined) await leaving;
     for (const entry of this.#inTheWay(name, netnsId, ifname)) await this.#departures.complete(entry);
     // Routes of a link that is going are there until it is gone, and a second default route would be refused.
     const leftovers = [...journal.inNetns(netnsId)].flatMap(
-      ({ endpoint }) => this.#departures.left(endpoint.name) ?? [],
+      ({ endpoint }) => this.#departures.linkRemoval(endpoint.name) ?? [],
     );
     if (leftovers.length > 0) await Promise.all(leftovers);
     while (this.#ahead.building(netnsId) !== undefined) await this.#ahead.building(netnsId);
     const before = journal.entries.get(name);
     if (before !== undefined) return this.#again(before, netnsId, request, by);
-    checkTakes(place.world.self, place.network, agent.standing);
+    checkTakes(place.world.self, place.network, agent.blockLease);
     checkShaping(place.world.self, place.network, request);
     this.#ports.take(name, journal.entries, (other) => agent.inFlight.has(other));
     agent.inFlight.add(name);
@@ -128,11 +128,11 @@ export class Door {
         await this.#rollBack(endpoint);
         throw error;
       });
-      if (agent.standing.life !== life) throw agent.standing.ended ?? notSynced();
-      if (turnsRoutes(journal.inNetns(netnsId), endpoint)) await agent.roundNow();
+      if (agent.blockLease.incarnation !== incarnation) throw agent.blockLease.ended ?? notSynced();
+      if (changesOtherRoutes(journal.inNetns(netnsId), endpoint)) await agent.roundNow();
       else if (isSettled) agent.settled();
       if (place.network.spec.ipam === "local") agent.pokeServer();
-      return present(place, endpoint, compiled);
+      return attachmentOf(place, endpoint, compiled);
     } finally {
       agent.inFlight.delete(name);
       if (request.workload !== undefined) agent.onNews();
@@ -186,7 +186,7 @@ export class Door {
     if (!kernel.linkNames(spec.netns as Ns).includes(spec.ifname)) {
       await this.#byRounds(compiled.objects, before.endpoint);
     }
-    return present(place, before.endpoint, compiled);
+    return attachmentOf(place, before.endpoint, compiled);
   }
 
   #netnsOf(path: string): NetnsId {
@@ -203,7 +203,7 @@ export class Door {
   }
 
   /** An endpoint with addresses from this host's own block. */
-  #assign(place: Place, claim: EndpointClaim, name: string): Endpoint {
+  #assign(place: NetworkContext, claim: EndpointClaim, name: string): Endpoint {
     const { uid, journal, clock } = this.#options;
     const used = journal.used(claim.network);
     const rest = inQuarantine(journal.freed, place.network, name, {
@@ -211,7 +211,7 @@ export class Door {
       openedMs: this.#openedMs,
     });
     const { addresses: _, mac: __, range: ___, slice: ____, qos: _____, ...who } = claim;
-    const spec = { ...who, ...assign(place.segments, used, claim, rest), ...limitsIn(claim) };
+    const spec = { ...who, ...allocate(place.segments, used, claim, rest), ...limitsIn(claim) };
     return { kind: "endpoint", name, uid: uid(), revision: place.world.snapshot.revision, spec };
   }
 
@@ -224,7 +224,7 @@ export class Door {
         what: `${endpoint.spec.addresses.join(", ")} is on no bridge of this host`,
         fix: "detach and attach again",
       });
-    const isReady = ahead !== "built" && agent.held.has(bridgeKey(port)) && isPlain(objects, endpoint);
+    const isReady = ahead !== "built" && agent.held.has(bridgeKey(port)) && canFastPath(objects, endpoint);
     if (!isReady) return this.#byRounds(objects, endpoint);
     const isAhead = ahead !== undefined && keyOf(ahead) === keyOf(port);
     const results = await agent.apply(
@@ -261,7 +261,7 @@ export class Door {
 
   /** `netnsId`: as the journal has it, or will. */
   #compile(
-    place: Place,
+    place: NetworkContext,
     endpoint: Endpoint,
     netnsId = this.#options.journal.entries.get(endpoint.name)?.netnsId,
   ): Compiled {
@@ -294,7 +294,7 @@ export class Door {
       const { journal, agent } = this.#options;
       const entry = journal.entries.get(name);
       if (entry === undefined || !isMeant(entry)) return;
-      if (!turnsRoutes(journal.entries.values(), entry.endpoint)) return this.#departures.begin(entry);
+      if (!changesOtherRoutes(journal.entries.values(), entry.endpoint)) return this.#departures.begin(entry);
       // What went through this interface goes through another one when it is gone.
       await this.#departures.complete(entry);
       await agent.roundNow();
@@ -336,18 +336,21 @@ export class Door {
   ): { readonly attachment: Attachment; readonly objects: readonly KernelObject[] } {
     const place = this.#places.of(endpoint.spec.network, snapshot);
     const compiled = this.#compile(place, endpoint);
-    return { attachment: present(place, endpoint, compiled), objects: compiled.objects };
+    return { attachment: attachmentOf(place, endpoint, compiled), objects: compiled.objects };
   }
 
   /** The network, or the Fault that an attach to it would be refused with; from memory. */
   networkFor(name: string, slice: string | undefined): Network {
     const { agent } = this.#options;
-    const { ended } = agent.standing;
+    const { ended } = agent.blockLease;
     if (ended !== undefined) throw ended;
     const { network, segments, world } = this.#places.of(name);
-    checkTakes(world.self, network, agent.standing);
+    checkTakes(world.self, network, agent.blockLease);
     if (network.spec.ipam === "local")
-      assign(segments, this.#options.journal.used(name), { network: name, ...(slice === undefined ? {} : { slice }) });
+      allocate(segments, this.#options.journal.used(name), {
+        network: name,
+        ...(slice === undefined ? {} : { slice }),
+      });
     else if (!agent.isServerThere)
       throw new Fault("unavailable", {
         what: `the server cannot be reached, and it assigns the addresses of network "${name}"`,
@@ -367,7 +370,7 @@ export class Door {
         try {
           return this.shown(endpoint, snapshot).attachment;
         } catch (error) {
-          if (error instanceof Fault) return unplaced(endpoint);
+          if (error instanceof Fault) return withoutNetwork(endpoint);
           throw error;
         }
       });

@@ -7,7 +7,7 @@ import type { EndpointClaim } from "../../client/transport.ts";
 import { checkName } from "../../model/parse.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { AttachRequest, Attachment } from "../../model/status.ts";
-import type { Place } from "./networkContext.ts";
+import type { NetworkContext } from "./networkContext.ts";
 
 /** A namespace is named after whoever made it; that of a process after the process. */
 export function ownerOf(netns: string): string {
@@ -48,8 +48,8 @@ export function claimOf(
 export type Compiled = { readonly layout: EndpointLayout | undefined; readonly objects: readonly KernelObject[] };
 
 /** What an attach answers. */
-export function present(
-  { mtu, root }: Pick<Place, "mtu" | "root">,
+export function attachmentOf(
+  { mtu, root }: Pick<NetworkContext, "mtu" | "root">,
   endpoint: Endpoint,
   { layout, objects }: Compiled,
 ): Attachment {
@@ -65,12 +65,16 @@ export function present(
 }
 
 /** What is known of an attachment when its network is not. */
-export function unplaced({ name, spec }: Endpoint): Attachment {
+export function withoutNetwork({ name, spec }: Endpoint): Attachment {
   return { endpoint: name, spec, mtu: 0, routes: [], interfaceAddresses: [], gateways: [], dns: [] };
 }
 
 /** What the pair of an endpoint is before its addresses are known: all but the far end's MAC, if nobody chose one. */
-export function portAhead({ vrf, segments, mtu }: Place, { ifname, netns, mac }: EndpointClaim, name: string) {
+export function speculativePort(
+  { vrf, segments, mtu }: NetworkContext,
+  { ifname, netns, mac }: EndpointClaim,
+  name: string,
+) {
   const [segment] = segments;
   return segment === undefined
     ? undefined

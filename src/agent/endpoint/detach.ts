@@ -15,24 +15,24 @@ import type { Agent } from "../agent.ts";
 import { endFlowsOf } from "./endedFlows.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import { linksOf } from "./links.ts";
-import { turnsRoutes, isInUse } from "../reconcile/localSnapshot.ts";
-import type { Place, Places } from "./networkContext.ts";
+import { changesOtherRoutes, isInUse } from "../reconcile/localSnapshot.ts";
+import type { NetworkContext, NetworkContexts } from "./networkContext.ts";
 import { elementsOf } from "../reconcile/policy.ts";
 import { notSynced } from "./faults.ts";
 
 type Links = readonly (Veth | Ifb)[];
 
-export type DepartureOptions = {
+export type DetacherOptions = {
   readonly agent: Agent;
   readonly kernel: Kernel;
   readonly transport: Transport;
   readonly journal: Journal;
   readonly clock: Clock;
-  readonly places: Places;
+  readonly places: NetworkContexts;
 };
 
-export class Departures {
-  readonly #options: DepartureOptions;
+export class Detacher {
+  readonly #options: DetacherOptions;
   /** By endpoint: resolves when nothing of it is left, or what is left is for the loop to remove. */
   readonly #going = new Map<string, Promise<void>>();
   readonly #leaving = new Map<string, Promise<unknown>>();
@@ -43,7 +43,7 @@ export class Departures {
   }[] = [];
   #isReaping = false;
 
-  constructor(options: DepartureOptions) {
+  constructor(options: DetacherOptions) {
     this.#options = options;
   }
 
@@ -79,12 +79,12 @@ export class Departures {
   }
 
   /** If a departure of this name is at work: resolves when it has ended. */
-  gone(name: string): Promise<void> | undefined {
+  pending(name: string): Promise<void> | undefined {
     return this.#going.get(name);
   }
 
   /** If its link is being removed: resolves when nothing of it is in its workload's namespace any more. */
-  left(name: string): Promise<unknown> | undefined {
+  linkRemoval(name: string): Promise<unknown> | undefined {
     return this.#leaving.get(name);
   }
 
@@ -135,14 +135,14 @@ export class Departures {
     const { agent, journal } = this.#options;
     const entries = () => journal.entries.values();
     if (!wasSettled || endpoint.spec.securityGroups !== undefined) return;
-    if (isInUse(entries(), endpoint.spec.network) && !turnsRoutes(entries(), endpoint)) agent.settled();
+    if (isInUse(entries(), endpoint.spec.network) && !changesOtherRoutes(entries(), endpoint)) agent.settled();
   }
 
   #cutOff(port: Veth, endpoint: Endpoint): void {
     const { agent, kernel } = this.#options;
     const [refusal] = kernel.cutOff([port]);
     if (refusal !== undefined) throw notCutOff(endpoint, refusal);
-    agent.apart.add(port);
+    agent.unreconciled.add(port);
     agent.note([{ op: { op: "remove", object: port } }]);
   }
 
@@ -158,7 +158,7 @@ export class Departures {
    * why not, if it cannot be done.
    */
   #cutFlows(endpoints: readonly Endpoint[]): Refusal | undefined {
-    const vrfOf = (place: Place | undefined) =>
+    const vrfOf = (place: NetworkContext | undefined) =>
       place === undefined || policyOf(place.world, place.vrf.name).profiles.size === 0 ? undefined : place.vrf.name;
     try {
       endFlowsOf(this.#options.kernel, endpoints, (network) => vrfOf(this.#placeOf(network)));
@@ -168,7 +168,7 @@ export class Departures {
     }
   }
 
-  #placeOf(network: string): Place | undefined {
+  #placeOf(network: string): NetworkContext | undefined {
     try {
       return this.#options.places.of(network);
     } catch (error) {
@@ -204,7 +204,7 @@ export class Departures {
       const all = await agent.apply(objects.map((object) => ({ op: "remove", object })));
       const results = all.slice(elements.length);
       const left = this.#cutFlows(endpoints);
-      for (const { links } of batch) for (const link of links) agent.apart.delete(link);
+      for (const { links } of batch) for (const link of links) agent.unreconciled.delete(link);
       // A look that began before may have seen them. What was refused is for the next round.
       agent.note(results.filter((result) => result.refusal === undefined));
       // A promise keeps the first answer it gets: a refusal must come before the rest.

@@ -33,7 +33,7 @@ export type EndedOptions = {
 };
 
 /** Ports that keep an address: those that are there, and those that left flows which could not be ended. */
-export function portsKept(
+export function portsWithAddresses(
   { kernel, journal, log }: EndedOptions,
   snapshot: Snapshot,
   there: ReadonlySet<string>,

@@ -4,7 +4,7 @@ import type { Refusal } from "../../kernel/kernel.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
 import type { Direction } from "../../model/qos.ts";
 import type { Endpoint, Host, Network } from "../../model/resource.ts";
-import type { Standing } from "../server/blockLease.ts";
+import type { BlockLease } from "../server/blockLease.ts";
 
 export function unknownNetwork(name: string, networks: readonly Network[]): Fault {
   const names = networks.map((network) => network.name).sort();
@@ -16,14 +16,14 @@ export function unknownNetwork(name: string, networks: readonly Network[]): Faul
 }
 
 /** Whether the host takes a new endpoint of the network; what is global the server judges. */
-export function checkTakes(host: Host, { name, spec }: Network, standing: Standing): void {
+export function checkTakes(host: Host, { name, spec }: Network, blockLease: BlockLease): void {
   if (!spec.enabled) {
     const fix = "enable it, or use another network";
     throw new Fault("network-disabled", { what: `network "${name}" is disabled`, fix });
   }
   if (spec.ipam === "global") return;
   if (host.spec.drained === true) throw drainedFault(host.name);
-  standing.checkAssign();
+  blockLease.checkAllocate();
 }
 
 export function attachedAlready({ name, spec }: Endpoint): Fault {

@@ -8,7 +8,7 @@ import { nameOnHost } from "../../model/endpointName.ts";
 import type { Host, Network, Snapshot } from "../../model/resource.ts";
 import type { AttachRequest, QueueCounters } from "../../model/status.ts";
 import type { Journal } from "../journal/journal.ts";
-import { asWanted } from "../reconcile/localSnapshot.ts";
+import { withServerSettings } from "../reconcile/localSnapshot.ts";
 import { noShaping } from "./faults.ts";
 
 /** A limit that this host's kernel would not keep is refused: `qos-unsupported`. */
@@ -27,11 +27,11 @@ export function limitsIn(claim: Pick<AttachRequest, "qos">): { readonly qos?: Qo
 }
 
 /** The journal keeps what the server says of its endpoints, for a start without the server. */
-export function writeDown(snapshot: Snapshot, journal: Journal): void {
+export function recordSettings(snapshot: Snapshot, journal: Journal): void {
   for (const endpoint of snapshot.endpoints) {
     const entry = journal.entries.get(nameOnHost(endpoint.spec));
     if (entry === undefined || entry.endpoint.spec.host !== endpoint.spec.host) continue;
-    const wanted = asWanted(entry.endpoint, endpoint);
+    const wanted = withServerSettings(entry.endpoint, endpoint);
     if (wanted !== entry.endpoint) journal.put({ ...entry, endpoint: wanted });
   }
 }

@@ -6,10 +6,10 @@ import { type World, rootOf, worldOf } from "../../datapath/world/world.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Agent } from "../agent.ts";
-import { isSameGround } from "../reconcile/localSnapshot.ts";
+import { isSameExceptOwn } from "../reconcile/localSnapshot.ts";
 import { notSynced, sharesDevice, unknownNetwork } from "./faults.ts";
 
-export type Place = {
+export type NetworkContext = {
   readonly world: World;
   readonly network: Network;
   /** The network itself, or what it is a reservation from in the end: its segment. */
@@ -20,9 +20,9 @@ export type Place = {
 };
 
 /** What was made of a snapshot, and holds as long as nothing but this host's endpoints changes. */
-type Ground = { readonly snapshot: Snapshot; readonly world: World; readonly places: Map<string, Place> };
+type Ground = { readonly snapshot: Snapshot; readonly world: World; readonly places: Map<string, NetworkContext> };
 
-export class Places {
+export class NetworkContexts {
   readonly #agent: Agent;
   readonly #host: string;
   #ground: Ground | undefined;
@@ -33,7 +33,7 @@ export class Places {
   }
 
   /** By the agent's snapshot as it is now, or this one; Faults: `not-synced`, `network-unknown`, `host-unknown`. */
-  of(name: string, snapshot: Snapshot | undefined = this.#agent.snapshots.current()): Place {
+  of(name: string, snapshot: Snapshot | undefined = this.#agent.snapshots.current()): NetworkContext {
     if (snapshot === undefined) throw notSynced();
     const { world, places } = this.#groundIn(snapshot);
     const known = places.get(name);
@@ -54,7 +54,7 @@ export class Places {
   /** Of endpoints, those on other hosts matter: they decide which hosts are peers. This host's come and go. */
   #groundIn(snapshot: Snapshot): Ground {
     const known = this.#ground;
-    if (known !== undefined && isSameGround(known.snapshot, snapshot, this.#host))
+    if (known !== undefined && isSameExceptOwn(known.snapshot, snapshot, this.#host))
       // The next question is mostly about the same snapshot, or about the next one.
       return known.snapshot === snapshot ? known : (this.#ground = { ...known, snapshot });
     const world = worldOf(snapshot, this.#host);

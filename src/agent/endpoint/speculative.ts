@@ -8,23 +8,23 @@ import type { NetnsId, OpResult } from "../../kernel/kernel.ts";
 import type { EndpointClaim, Transport } from "../../client/transport.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { Agent } from "../agent.ts";
-import { type Compiled, bridgeKey, portAhead } from "./claim.ts";
-import type { Departures } from "./detach.ts";
+import { type Compiled, bridgeKey, speculativePort } from "./claim.ts";
+import type { Detacher } from "./detach.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { Place } from "./networkContext.ts";
-import { isPlain } from "../reconcile/policy.ts";
+import type { NetworkContext } from "./networkContext.ts";
+import { canFastPath } from "../reconcile/policy.ts";
 import { notSynced } from "./faults.ts";
 
-type AheadOptions = {
+type SpeculationOptions = {
   readonly agent: Agent;
   readonly journal: Journal;
   readonly transport: Transport;
-  readonly departures: Departures;
+  readonly departures: Detacher;
 };
 
 /** What an attach wants; `compile` says what an endpoint is in the kernel. */
 export type Wanted = {
-  readonly place: Place;
+  readonly place: NetworkContext;
   readonly claim: EndpointClaim;
   readonly name: string;
   readonly netnsId: NetnsId;
@@ -51,12 +51,12 @@ type Built = {
 /** An endpoint that is durable. `pair`: made ahead, and down at the workload's end, unless all is `built`. */
 export type Granted = { readonly endpoint: Endpoint; readonly pair?: Veth; readonly built?: Built };
 
-export class Ahead {
-  readonly #options: AheadOptions;
+export class Speculation {
+  readonly #options: SpeculationOptions;
   /** By namespace: two of one workload must know of each other, because one of them is the way out. */
   readonly #building = new Map<NetnsId, PromiseWithResolvers<void>>();
 
-  constructor(options: AheadOptions) {
+  constructor(options: SpeculationOptions) {
     this.#options = options;
   }
 
@@ -74,13 +74,13 @@ export class Ahead {
     const { place, claim, name, netnsId } = wanted;
     const early = Promise.withResolvers<Endpoint>();
     const kept = this.#inLife(transport.attach(claim, early.resolve));
-    const port = portAhead(place, claim, name);
+    const port = speculativePort(place, claim, name);
     if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await kept };
-    agent.apart.add(port);
+    agent.unreconciled.add(port);
     const [made] = await agent.apply([{ op: "add", object: port }]);
     if (made?.refusal !== undefined) {
       // What was refused is refused again with the whole endpoint, and told then.
-      agent.apart.delete(port);
+      agent.unreconciled.delete(port);
       return { endpoint: await kept };
     }
     const work: Work = { pair: port, netnsId };
@@ -91,7 +91,7 @@ export class Ahead {
       return built === undefined ? { endpoint, pair: port } : { endpoint, built };
     } catch (error) {
       await this.#options.departures.discard(work.whole?.objects ?? [port], work.whole?.endpoint);
-      agent.apart.delete(port);
+      agent.unreconciled.delete(port);
       this.#leave(work);
       throw error;
     }
@@ -105,11 +105,11 @@ export class Ahead {
     const { objects } = compiled;
     const port = objects.find((object) => object.kind === "veth");
     const isReady = port !== undefined && keyOf(port) === keyOf(pair) && agent.held.has(bridgeKey(port));
-    if (!isReady || !isPlain(objects, endpoint)) return undefined;
+    if (!isReady || !canFastPath(objects, endpoint)) return undefined;
     work.whole = { endpoint, objects };
     this.#building.set(netnsId, Promise.withResolvers());
-    for (const object of objects) agent.apart.add(object);
-    agent.apart.delete(pair);
+    for (const object of objects) agent.unreconciled.add(object);
+    agent.unreconciled.delete(pair);
     const journalVersion = journal.version;
     const results = await agent.apply(
       objects.map((object) => (object === port ? { op: "set", from: pair, object } : { op: "add", object })),
@@ -120,7 +120,7 @@ export class Ahead {
   /** What was built is an endpoint of the journal from now on. False if a round has to look at it. */
   adopt({ endpoint, pair, built }: Granted, compile: Wanted["compile"]): boolean {
     const { agent, journal } = this.#options;
-    if (pair !== undefined) agent.apart.delete(pair);
+    if (pair !== undefined) agent.unreconciled.delete(pair);
     if (built === undefined) return false;
     const { objects } = built.compiled;
     const done = built.results.filter(({ refusal }) => refusal === undefined);
@@ -139,7 +139,7 @@ export class Ahead {
     const { agent, departures, transport } = this.#options;
     const objects = built?.compiled.objects ?? (pair === undefined ? [] : [pair]);
     await departures.discard(objects, built === undefined ? undefined : endpoint);
-    if (pair !== undefined) agent.apart.delete(pair);
+    if (pair !== undefined) agent.unreconciled.delete(pair);
     if (built !== undefined) this.#leave(built.work);
     // A server that cannot be told now is told when journal and server are compared.
     await transport.detach(endpoint.name).catch(() => agent.pokeServer());
@@ -147,17 +147,17 @@ export class Ahead {
 
   #leave({ netnsId, whole }: Work): void {
     if (whole === undefined) return;
-    for (const object of whole.objects) this.#options.agent.apart.delete(object);
+    for (const object of whole.objects) this.#options.agent.unreconciled.delete(object);
     this.#building.get(netnsId)?.resolve();
     this.#building.delete(netnsId);
   }
 
   /** The answer, unless this host ends before it: then what was granted is not its own any more. */
   #inLife<T>(answer: Promise<T>): Promise<T> {
-    const { standing } = this.#options.agent;
-    const { life } = standing;
+    const { blockLease } = this.#options.agent;
+    const { incarnation } = blockLease;
     const checked = answer.then((value) => {
-      if (standing.life !== life) throw standing.ended ?? notSynced();
+      if (blockLease.incarnation !== incarnation) throw blockLease.ended ?? notSynced();
       return value;
     });
     // Awaited later; until then nobody listens for a refusal.

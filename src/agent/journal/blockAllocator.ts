@@ -9,8 +9,8 @@ import { Fault } from "../../model/fault.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network } from "../../model/resource.ts";
 import { type RestTime, restsUntil } from "../../model/rest.ts";
-import { type Former, placeOf } from "./journal.ts";
-import type { Taken } from "./usedAddresses.ts";
+import { type Former, addressKey } from "./journal.ts";
+import type { UsedAddresses } from "./usedAddresses.ts";
 
 export type LeaseRequest = {
   readonly network: string;
@@ -34,7 +34,7 @@ export function inQuarantine(
 ): FreedAtMs {
   const keptMs = quarantineMs(network.spec);
   return (address) => {
-    const former = freed.get(placeOf(network.name, address));
+    const former = freed.get(addressKey(network.name, address));
     if (former === undefined || former.endpoint === endpoint) return undefined;
     return restsUntil(former.atMs, keptMs, rest) > rest.nowMs ? former.atMs : undefined;
   };
@@ -44,9 +44,9 @@ export function inQuarantine(
  * One address per family of the segment, the lowest free one unless requested; what was given back lately only when
  * nothing else is free. Faults: request-invalid, address-*, exhausted.
  */
-export function assign(
+export function allocate(
   segments: readonly Segment[],
-  taken: Pick<Taken, "of">,
+  taken: Pick<UsedAddresses, "of">,
   request: LeaseRequest,
   freedAtMs: FreedAtMs = NOTHING_FREED,
 ): Lease {

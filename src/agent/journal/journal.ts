@@ -11,7 +11,7 @@ import { type Files, attempt, notWritten } from "../../files/files.ts";
 import { LineFile } from "../../files/lines.ts";
 import { sealed, unsealed } from "../../files/seal.ts";
 import { type Entry, type Former, type Record, isRecord } from "./record.ts";
-import { Taken } from "./usedAddresses.ts";
+import { UsedAddresses } from "./usedAddresses.ts";
 
 export type { Entry, Former } from "./record.ts";
 
@@ -21,7 +21,7 @@ export interface Journal {
   /** By placeOf(network, address): what was given back lately, the longest ago first. */
   readonly freed: ReadonlyMap<string, Former>;
   /** Addresses of a network that entries have. */
-  used(network: string): Pick<Taken, "of">;
+  used(network: string): Pick<UsedAddresses, "of">;
   /** Entries of one workload's namespace, by its identity. */
   inNetns(id: string): Iterable<Entry>;
   /** Grows with every change: two equal numbers mean that nothing happened in between. */
@@ -36,7 +36,7 @@ export interface Journal {
 }
 
 /** An address within a network, as `freed` knows it. */
-export function placeOf(network: string, address: string): string {
+export function addressKey(network: string, address: string): string {
   return `${network} ${address}`;
 }
 
@@ -51,7 +51,7 @@ class Book {
   readonly entries: Map<string, Entry>;
   readonly freed: Map<string, Former>;
   /** By network. */
-  readonly #used = new Map<string, Taken>();
+  readonly #used = new Map<string, UsedAddresses>();
   readonly #netns = new Map<string, Map<string, Entry>>();
 
   constructor(entries: Map<string, Entry>, freed: Map<string, Former>) {
@@ -73,8 +73,8 @@ class Book {
     if (entry !== undefined) for (const place of placesOf(entry)) this.note(place, { endpoint, atMs });
   }
 
-  used(network: string): Taken {
-    return this.#used.get(network) ?? new Taken();
+  used(network: string): UsedAddresses {
+    return this.#used.get(network) ?? new UsedAddresses();
   }
 
   inNetns(id: string): Iterable<Entry> {
@@ -137,7 +137,7 @@ class Book {
 }
 
 function placesOf({ endpoint: { spec } }: Entry): string[] {
-  return spec.addresses.map((address) => placeOf(spec.network, address));
+  return spec.addresses.map((address) => addressKey(spec.network, address));
 }
 
 /** A namespace does not survive a reboot, so neither does what was attached to it. */
@@ -263,7 +263,7 @@ class FileJournal implements Journal {
     ];
   }
 
-  used(network: string): Pick<Taken, "of"> {
+  used(network: string): Pick<UsedAddresses, "of"> {
     return this.#parts.book.used(network);
   }
 

@@ -3,7 +3,7 @@
 import { Intervals, type Used } from "../../ipam/intervals.ts";
 import { type Family, ipOf } from "../../model/address.ts";
 
-export class Taken {
+export class UsedAddresses {
   /** How many entries have an address: two, while one of them leaves. */
   readonly #counts = new Map<string, number>();
   readonly #values = { 4: new Intervals(), 6: new Intervals() } as const;

@@ -100,7 +100,7 @@ export class Adopter {
   }
 
   /** The desired state with strays as they are, but for those that nothing explains. */
-  withKept(desired: KernelState, actual: KernelState, strays: readonly Veth[]): KernelState {
+  withStrays(desired: KernelState, actual: KernelState, strays: readonly Veth[]): KernelState {
     const kept = strays.filter(({ name }) => !this.#unexplained.has(name));
     if (kept.length === 0) return desired;
     const names = new Set(kept.map(({ name }) => name));
@@ -178,7 +178,7 @@ export class Adopter {
   #fromKernel({ port, name, far }: Stray, actual: KernelState, snapshot: Snapshot): Endpoint | string | undefined {
     const { host } = this.#options;
     const world = worldOf(snapshot, host);
-    const place = world === undefined ? undefined : placeOf(world, port);
+    const place = world === undefined ? undefined : bridgeOf(world, port);
     const owner = name.slice(0, -far.end.name.length - 1);
     if (world === undefined || place === undefined || portName(name) !== port.name) return undefined;
     const addresses = this.#leased(place, far);
@@ -206,7 +206,7 @@ export class Adopter {
   }
 
   /** One address per family of the segment, none of them another's that has a port. */
-  #leased({ network, segment }: Place, far: Far): readonly string[] | undefined {
+  #leased({ network, segment }: LocalBridge, far: Far): readonly string[] | undefined {
     const used = this.#options.journal.used(network.name);
     const isPortless = (text: string) => this.#portless.some((one) => hasAddress(one, network.name, text));
     const addresses = segment.ranges.map(({ cidr }) =>
@@ -240,10 +240,10 @@ function isContradicted(entry: Entry, { spec }: Endpoint, netnsId: string): bool
   return isSameLink || spec.addresses.some((address) => hasAddress(entry, spec.network, address));
 }
 
-type Place = { readonly network: Network; readonly root: Network; readonly segment: Segment };
+type LocalBridge = { readonly network: Network; readonly root: Network; readonly segment: Segment };
 
 /** The local network whose bridge here a port is on. */
-function placeOf(world: World, port: Veth): Place | undefined {
+function bridgeOf(world: World, port: Veth): LocalBridge | undefined {
   const vrf = world.vrfs.find(({ name }) => `vrf:${name}` === port.ns);
   if (vrf === undefined) return undefined;
   for (const network of world.networks.get(vrf.name) ?? []) {
@@ -272,7 +272,7 @@ function farIn(look: KernelState, port: Veth): Far {
  * Whether the kernel filters its port by groups that nobody here knows: to take it in without them would let in what
  * they keep out. One that it does not judge at all is closed, and may have had groups, too.
  */
-function isFiltered(world: World, { network, root }: Place, endpoint: Endpoint, actual: KernelState): boolean {
+function isFiltered(world: World, { network, root }: LocalBridge, endpoint: Endpoint, actual: KernelState): boolean {
   const vrf = world.vrfs.find(({ name }) => name === network.spec.vrf);
   const wanted = vrf === undefined ? [] : endpointElements(world, vrf, root, endpoint);
   const mark = wanted.find(({ set }) => set === "ports");

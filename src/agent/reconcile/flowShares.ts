@@ -18,7 +18,7 @@ export type SharesOptions = {
 };
 
 /** Until the signal aborts: who has most of a set that is half full, loses flows until half of it is free again. */
-export async function keepShares(
+export async function limitFlowShares(
   { host, kernel, clock, log }: SharesOptions,
   signal: AbortSignal,
   now: () => { readonly held: KernelState; readonly snapshot: Snapshot | undefined },

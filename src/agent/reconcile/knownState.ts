@@ -50,7 +50,7 @@ export function pairsIn(since: readonly OpResult[], apart: ReadonlySet<KernelObj
 }
 
 /** The link that an object is, or is on; what is on no link is its own place. */
-export function placeOf(object: KernelObject): string {
+export function linkOf(object: KernelObject): string {
   if (object.kind === "element") return keyOf(object);
   return `${object.ns} ${"name" in object ? object.name : (deviceOf(object) ?? object.kind)}`;
 }
@@ -82,7 +82,7 @@ function forget(state: Map<string, KernelObject>, gone: KernelObject): void {
 }
 
 /** What makes of a refused operation, noted as done, one that was not. */
-export function undone(op: Op): Op {
+export function inverse(op: Op): Op {
   return { op: op.op === "remove" ? "add" : "remove", object: op.object };
 }
 
@@ -102,7 +102,7 @@ export function withoutRemovals(actual: KernelState, desired: KernelState, entri
  * The state without addresses that are the workload's to put on its interface and to take away: all, if Weft gave the
  * endpoint none (frames only), and those that it is allowed beside its own.
  */
-export function withoutTheirs(
+export function withoutWorkloadAddresses(
   state: Map<string, KernelObject>,
   endpoints: readonly Endpoint[],
   host: string,

@@ -25,7 +25,7 @@ export function withLocal(
   const own: Endpoint[] = [];
   for (const entry of entries)
     if (entry.state === "attached" && isAlive(entry))
-      own.push(asWanted(entry.endpoint, known.get(entry.endpoint.name)));
+      own.push(withServerSettings(entry.endpoint, known.get(entry.endpoint.name)));
   return { ...snapshot, endpoints: [...snapshot.endpoints.filter((endpoint) => endpoint.spec.host !== host), ...own] };
 }
 
@@ -40,14 +40,14 @@ export function withoutHost(snapshot: Snapshot, host: string): Snapshot {
 }
 
 /** The journal knows where an endpoint is; what may change while it is attached, the server knows better. */
-export function asWanted(own: Endpoint, known: Endpoint | undefined): Endpoint {
-  if (known === undefined || !isSameLease(own, known) || isSameWish(own, known)) return own;
+export function withServerSettings(own: Endpoint, known: Endpoint | undefined): Endpoint {
+  if (known === undefined || !isSameLease(own, known) || hasSameSettings(own, known)) return own;
   const { qos: _, securityGroups: __, allowedAddresses: ___, ...spec } = own.spec;
-  return { ...own, spec: { ...spec, ...wishOf(known) } };
+  return { ...own, spec: { ...spec, ...settingsOf(known) } };
 }
 
 /** What may change of an endpoint while it is attached, as far as it has it. */
-function wishOf({ spec: { qos, securityGroups, allowedAddresses } }: Endpoint): Partial<Endpoint["spec"]> {
+function settingsOf({ spec: { qos, securityGroups, allowedAddresses } }: Endpoint): Partial<Endpoint["spec"]> {
   return {
     ...(qos === undefined ? {} : { qos }),
     ...(securityGroups === undefined ? {} : { securityGroups }),
@@ -56,16 +56,16 @@ function wishOf({ spec: { qos, securityGroups, allowedAddresses } }: Endpoint): 
 }
 
 /** Somebody other than its host wants it to go. */
-function isToGo(endpoint: Endpoint | undefined): boolean {
+function isDetaching(endpoint: Endpoint | undefined): boolean {
   return endpoint?.spec.detaching === true;
 }
 
-function isSameWish(a: Endpoint | undefined, b: Endpoint): boolean {
+function hasSameSettings(a: Endpoint | undefined, b: Endpoint): boolean {
   const [was, is] = [a?.spec, b.spec];
   // Mostly there are none.
   const isSame = was?.qos === is.qos && was?.securityGroups === is.securityGroups;
   if (isSame && was?.allowedAddresses === is.allowedAddresses) return true;
-  return isDeepStrictEqual(a === undefined ? {} : wishOf(a), wishOf(b));
+  return isDeepStrictEqual(a === undefined ? {} : settingsOf(a), settingsOf(b));
 }
 
 /** What journal and server disagree about. Each list is what has to be done, by whom. */
@@ -155,7 +155,7 @@ function isUnwanted(
 const GROUND = ["vrfs", "networks", "hosts", "blocks", "vteps", "securityGroups"] as const;
 
 /** Whether two snapshots ask the same of a host, but for its own endpoints. */
-export function isSameGround(before: Snapshot, now: Snapshot, host: string): boolean {
+export function isSameExceptOwn(before: Snapshot, now: Snapshot, host: string): boolean {
   return (
     before === now ||
     (GROUND.every((list) => before[list] === now[list]) && isSameElsewhere(before.endpoints, now.endpoints, host))
@@ -170,7 +170,8 @@ export function isSameElsewhere(was: readonly Endpoint[], is: readonly Endpoint[
   for (const endpoint of now) {
     if (endpoint.spec.host !== host) continue;
     const old = own.get(endpoint.name);
-    if (old !== endpoint && (!isSameWish(old, endpoint) || isToGo(old) !== isToGo(endpoint))) return false;
+    if (old !== endpoint && (!hasSameSettings(old, endpoint) || isDetaching(old) !== isDetaching(endpoint)))
+      return false;
   }
   // Side by side, because a list of the others for each attach would be as long as the network.
   let i = 0;
@@ -194,7 +195,7 @@ function trimmed<T>(a: readonly T[], b: readonly T[]): readonly [readonly T[], r
 }
 
 /** A line for each endpoint whose workload has ended without a detach. */
-export function goneOf(entries: Iterable<Entry>, isHere: (entry: Entry) => boolean): string[] {
+export function endedWorkloads(entries: Iterable<Entry>, isHere: (entry: Entry) => boolean): string[] {
   return [...entries]
     .filter((entry) => entry.state === "attached" && !isHere(entry))
     .map(
@@ -204,7 +205,7 @@ export function goneOf(entries: Iterable<Entry>, isHere: (entry: Entry) => boole
 }
 
 /** Whether routes of others in an endpoint's namespace change when it comes or goes: those of all but the way out. */
-export function turnsRoutes(entries: Iterable<Entry>, { name, spec }: Endpoint): boolean {
+export function changesOtherRoutes(entries: Iterable<Entry>, { name, spec }: Endpoint): boolean {
   const beside = [spec];
   for (const { endpoint, state } of entries)
     if (endpoint.spec.netns === spec.netns && endpoint.name !== name && state === "attached")

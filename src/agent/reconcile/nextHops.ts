@@ -11,24 +11,24 @@ type Hop = ObjectOf<"hop">;
 /** How old an answer may be: many rounds may come in a second, and each address is a question to the kernel. */
 const FRESH_MS = 10_000;
 
-export type HopsOptions = {
+export type NextHopsOptions = {
   readonly kernel: Pick<Kernel, "nextHops">;
   readonly clock: Clock;
   readonly management?: () => readonly string[];
 };
 
-export class Hops {
-  readonly #options: HopsOptions;
+export class NextHops {
+  readonly #options: NextHopsOptions;
   #found: { readonly of: string; readonly atMs: number; readonly hops: readonly Hop[] } | undefined;
   /** What this kernel does not take, by key, with its words: the host has to do without. */
   readonly #refused = new Map<string, string>();
 
-  constructor(options: HopsOptions) {
+  constructor(options: NextHopsOptions) {
     this.#options = options;
   }
 
   /** The state with the next hops towards the hosts of its tunnels and the server. */
-  with(wanted: KernelState): KernelState {
+  addTo(wanted: KernelState): KernelState {
     if (wanted.size === 0) return wanted;
     const others = new Set(this.#options.management?.() ?? []);
     for (const object of wanted.values()) if (object.kind === "fdb") others.add(object.dst);
@@ -46,7 +46,7 @@ export class Hops {
   }
 
   /** The results without next hops that were refused: no reason to call a round failed. They are not tried again. */
-  judged(results: readonly OpResult[]): readonly OpResult[] {
+  withoutHops(results: readonly OpResult[]): readonly OpResult[] {
     return results.filter(({ op, refusal }) => {
       if (op.object.kind !== "hop" || refusal === undefined) return true;
       if (op.op === "add" && refusal.class !== "overtaken") this.#refused.set(keyOf(op.object), refusal.message);

@@ -16,7 +16,7 @@ import type { Clock } from "../../model/clock.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import { nearOf } from "./knownState.ts";
 
-export type LooksOptions = {
+export type ObserverOptions = {
   readonly kernel: Kernel;
   readonly journal: Pick<Journal, "entries">;
   readonly clock: Clock;
@@ -31,20 +31,20 @@ const EVENTS_MS = 50;
 /** The same for what may be the echo of what this agent did: a host that fills up must not look all the time. */
 const ECHO_MS = 1_000;
 
-export class Looks {
-  readonly #options: LooksOptions;
+export class Observer {
+  readonly #options: ObserverOptions;
   #isAsked = true;
   #isWholeAsked = true;
   #wholeAtMs = 0;
   #didAtMs = Number.NEGATIVE_INFINITY;
   #isEchoAwaited = false;
 
-  constructor(options: LooksOptions) {
+  constructor(options: ObserverOptions) {
     this.#options = options;
   }
 
   /** This agent has changed something in the kernel, who will say so. */
-  did(): void {
+  changed(): void {
     this.#didAtMs = this.#options.clock.monotonicMs();
   }
 
@@ -52,7 +52,7 @@ export class Looks {
    * The kernel says that something of ours may have changed; mostly it is what an attach just did, and that is looked
    * at once for many. Resolves when more may be said.
    */
-  async heard(signal: AbortSignal): Promise<void> {
+  async event(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     const heardAtMs = clock.monotonicMs();
     await clock.sleep(EVENTS_MS, signal);
@@ -72,7 +72,7 @@ export class Looks {
   }
 
   /** What is held may not be what is there. */
-  askWhole(): void {
+  requestFull(): void {
     this.#isWholeAsked = true;
   }
 
@@ -86,13 +86,13 @@ export class Looks {
   }
 
   /** Answers all that was asked until now; see lookAt(). */
-  take(held: KernelState, touched: () => ReadonlySet<string>): Promise<KernelState> {
+  observe(held: KernelState, touched: () => ReadonlySet<string>): Promise<KernelState> {
     const { kernel, journal, clock } = this.#options;
     const isWhole = this.#isWholeDue;
     if (isWhole) this.#wholeAtMs = clock.monotonicMs();
     this.#isAsked = false;
     this.#isWholeAsked = false;
-    return lookAt(kernel, journal.entries.values(), isWhole ? new Map() : held, touched);
+    return observePartially(kernel, journal.entries.values(), isWhole ? new Map() : held, touched);
   }
 }
 
@@ -101,18 +101,18 @@ export class Looks {
  * that attaches and detaches change meanwhile are left as they are seen: `touched` gives them, by their near ends, when
  * the look is over (see merged()).
  */
-async function lookAt(
+async function observePartially(
   kernel: Kernel,
   entries: Iterable<Entry>,
   held: KernelState,
   touched: () => ReadonlySet<string>,
 ): Promise<KernelState> {
   const list = [...entries];
-  const strangers = new Set(strangersOf(list, held));
+  const strangers = new Set(unknownNamespaces(list, held));
   // An attach notes in `held` what it does while the look goes on.
   const before = new Map(held);
   const look = await kernel.observe([...strangers]);
-  return remembered(look, before, strangers, touched()) ?? kernel.observe([...new Set(list.map(workloadOf))]);
+  return completed(look, before, strangers, touched()) ?? kernel.observe([...new Set(list.map(workloadOf))]);
 }
 
 function workloadOf({ endpoint }: Entry): Ns {
@@ -120,7 +120,7 @@ function workloadOf({ endpoint }: Entry): Ns {
 }
 
 /** Paths of namespaces in which not every endpoint's pair is held: they have to be read, whatever path leads there. */
-function strangersOf(entries: readonly Entry[], held: KernelState): Ns[] {
+function unknownNamespaces(entries: readonly Entry[], held: KernelState): Ns[] {
   const pairs = new Map<string, Veth>();
   for (const object of held.values()) if (object.kind === "veth") pairs.set(object.name, object);
   const strange = new Set<string>();
@@ -133,7 +133,7 @@ function strangersOf(entries: readonly Entry[], held: KernelState): Ns[] {
 }
 
 /** The look with what it left out as that was held; undefined if a near end says that it may be otherwise. */
-export function remembered(
+export function completed(
   look: KernelState,
   held: KernelState,
   read: ReadonlySet<Ns>,

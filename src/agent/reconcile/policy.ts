@@ -12,7 +12,7 @@ import { Fault } from "../../model/fault.ts";
 import { DEFAULT_GROUP } from "../../model/group.ts";
 import type { Endpoint, Snapshot } from "../../model/resource.ts";
 import type { EndpointCounters, HostReport } from "../../model/status.ts";
-import type { Place } from "../endpoint/networkContext.ts";
+import type { NetworkContext } from "../endpoint/networkContext.ts";
 
 function isPolicy({ kind }: KernelObject): boolean {
   return kind === "nft" || kind === "element";
@@ -100,7 +100,7 @@ export function checkGroupsKnown(groups: readonly string[] | undefined, snapshot
 }
 
 /** Elements of an endpoint, as one of its root: before them its port carries nothing. */
-export function elementsOf({ world, vrf, root }: Place, endpoint: Endpoint): KernelObject[] {
+export function elementsOf({ world, vrf, root }: NetworkContext, endpoint: Endpoint): KernelObject[] {
   return [
     ...endpointElements(world, vrf, root, endpoint),
     ...membershipOf(vrf, root, endpoint, policyOf(world, vrf.name).peers),
@@ -108,7 +108,7 @@ export function elementsOf({ world, vrf, root }: Place, endpoint: Endpoint): Ker
 }
 
 /** Whether its objects stand alone: no rules that the tables lack, no address that another endpoint has, too. */
-export function isPlain(objects: readonly KernelObject[], { spec }: Endpoint): boolean {
+export function canFastPath(objects: readonly KernelObject[], { spec }: Endpoint): boolean {
   return spec.allowedAddresses === undefined && !objects.some(lacksProfile);
 }
 

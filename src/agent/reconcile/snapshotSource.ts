@@ -28,8 +28,8 @@ export class SnapshotSource {
 
   /** The snapshot to act on: the server's, or after a grace the one from disk; undefined means no kernel write yet. */
   current(): Snapshot | undefined {
-    const { mirror, clock, host, standing } = this.#options;
-    if (standing.ended !== undefined) return withoutHost(mirror.snapshot() ?? emptySnapshot(""), host);
+    const { mirror, clock, host, blockLease } = this.#options;
+    if (blockLease.ended !== undefined) return withoutHost(mirror.snapshot() ?? emptySnapshot(""), host);
     if (mirror.isSynced) return mirror.snapshot();
     const isGrace = !this.#hasObserved() && clock.monotonicMs() - this.#startedAtMs < START_GRACE_MS;
     return isGrace ? undefined : mirror.snapshot();

@@ -8,7 +8,7 @@ import { formatDuration } from "../../model/duration.ts";
 import { Fault, type FaultDetail, type Reason } from "../../model/fault.ts";
 
 /** What is kept on disk. */
-export type StandingRecord = {
+export type BlockLeaseRecord = {
   /** After how much silence the server gives hosts up; absent: never. */
   readonly reclaimAfterMs?: number;
   /** What the server said when it said that this host is no longer. */
@@ -22,19 +22,19 @@ type Sent = { readonly wallMs: number; readonly monotonicMs: number };
 /** The host stops before the server may begin, also when the two clocks do not go alike. */
 const STOP_AT = 0.9;
 
-export class Standing {
+export class BlockLease {
   readonly #clock: Clock;
-  readonly #save: (record: StandingRecord) => void;
-  #record: StandingRecord;
+  readonly #save: (record: BlockLeaseRecord) => void;
+  #record: BlockLeaseRecord;
   /** When the last request was sent that the server answered; undefined: none in this process's life. */
   #heardAt: Sent | undefined;
   /** Whether the disk has what is known here. */
   #isSaved = true;
   /** Grows when the host ends: what was begun before belongs to nobody. */
-  life = 0;
+  incarnation = 0;
 
   /** `save` throws if the disk refuses it. */
-  constructor(clock: Clock, record: StandingRecord | undefined, save: (record: StandingRecord) => void) {
+  constructor(clock: Clock, record: BlockLeaseRecord | undefined, save: (record: BlockLeaseRecord) => void) {
     this.#clock = clock;
     this.#record = record ?? {};
     this.#save = save;
@@ -48,7 +48,7 @@ export class Standing {
 
   /** At once, whatever the disk says: it is told again with the next answer of the server. */
   end({ reason, detail }: Fault): void {
-    this.life++;
+    this.incarnation++;
     this.#put({ ...this.#record, ended: { reason, detail } });
   }
 
@@ -75,7 +75,7 @@ export class Standing {
   }
 
   /** Throws why no address of this host's blocks may be given now. */
-  checkAssign(): void {
+  checkAllocate(): void {
     const { ended } = this;
     if (ended !== undefined) throw ended;
     const { reclaimAfterMs, isUnsure } = this.#record;
@@ -101,7 +101,7 @@ export class Standing {
     return Math.max(wallMs - this.#heardAt.wallMs, monotonicMs - this.#heardAt.monotonicMs);
   }
 
-  #put(record: StandingRecord): void {
+  #put(record: BlockLeaseRecord): void {
     this.#record = record;
     this.#isSaved = attempt(() => this.#save(record));
   }

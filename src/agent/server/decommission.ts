@@ -6,24 +6,24 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Fault } from "../../model/fault.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { LineOptions } from "./session.ts";
-import type { Standing } from "./blockLease.ts";
+import type { SessionOptions } from "./session.ts";
+import type { BlockLease } from "./blockLease.ts";
 
-type LostOptions = Pick<LineOptions, "log"> & {
+type DecommissionOptions = Pick<SessionOptions, "log"> & {
   readonly journal: Journal;
   readonly kernel: Kernel;
   readonly clock: Clock;
-  readonly standing: Standing;
+  readonly blockLease: BlockLease;
 };
 
 /** Between two attempts to empty the kernel, or to write on a disk that is full. */
 const AGAIN_MS = 1_000;
 
-export class Lost {
-  readonly #options: LostOptions;
+export class Decommission {
+  readonly #options: DecommissionOptions;
   readonly #endpoints = new Map<string, { readonly netns: string; readonly text: string }>();
 
-  constructor(options: LostOptions) {
+  constructor(options: DecommissionOptions) {
     this.#options = options;
   }
 
@@ -33,8 +33,8 @@ export class Lost {
    * gives the ports that are left. Resolves when no address is in use.
    */
   async letGo(fault: Fault, signal: AbortSignal, round: () => Promise<ReadonlySet<string>>): Promise<void> {
-    const { journal, clock, standing, log } = this.#options;
-    standing.end(fault);
+    const { journal, clock, blockLease, log } = this.#options;
+    blockLease.end(fault);
     log("this host is no longer", { reason: fault.reason, why: fault.message });
     this.#disown(fault);
     while (!signal.aborted) {
@@ -66,7 +66,7 @@ export class Lost {
 
   /** Why this host is none, and a line for each endpoint that went with it. */
   conditions(): string[] {
-    const { journal, kernel, standing } = this.#options;
+    const { journal, kernel, blockLease } = this.#options;
     for (const [name, { netns }] of this.#endpoints) {
       const isBack = journal.entries.get(name)?.state === "attached";
       if (isBack || kernel.netnsId(netns) === undefined) this.#endpoints.delete(name);
@@ -74,6 +74,6 @@ export class Lost {
     const lines = [...this.#endpoints].map(
       ([name, { text }]) => `endpoint ${name} was detached and lost ${text}; attach it again`,
     );
-    return standing.ended === undefined ? lines : [standing.ended.message, ...lines];
+    return blockLease.ended === undefined ? lines : [blockLease.ended.message, ...lines];
   }
 }

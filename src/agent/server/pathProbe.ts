@@ -17,7 +17,7 @@ const HEARD_MS = 12_000;
 /** What passes any underlay. */
 export const SMALL_BYTES = 200;
 
-export class Leg {
+export class PathProbe {
   readonly path: Path;
   state: PathState = "unknown";
   /** By the wall clock: to show. */

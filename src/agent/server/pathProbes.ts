@@ -8,9 +8,9 @@ import type { Echo, Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { PATHS_NAMED, type PathSeen, type PathsReport, type PathState } from "../../model/paths.ts";
 import type { Snapshot } from "../../model/resource.ts";
-import { Leg, SMALL_BYTES } from "./pathProbe.ts";
+import { PathProbe, SMALL_BYTES } from "./pathProbe.ts";
 
-type PathsOptions = {
+type PathProbesOptions = {
   readonly host: string;
   readonly kernel: Pick<Kernel, "echo" | "walls">;
   readonly clock: Clock;
@@ -38,13 +38,13 @@ const WALLS_EVERY_MS = 30_000;
 const HEADERS = 48;
 const WOKEN = "woken";
 
-export class Paths {
-  readonly #options: PathsOptions;
-  #legs = new Map<string, Leg>();
+export class PathProbes {
+  readonly #options: PathProbesOptions;
+  #legs = new Map<string, PathProbe>();
   #wake = new AbortController();
   /** Of this process: an answer to an earlier one is none. */
   readonly #nonce = randomBytes(8);
-  readonly #sent = new Map<number, { readonly leg: Leg; readonly size: number }>();
+  readonly #sent = new Map<number, { readonly leg: PathProbe; readonly size: number }>();
   #last = 0;
   #tokens = AT_ONCE;
   #filledAtMs = 0;
@@ -55,7 +55,7 @@ export class Paths {
   /** Called when there may be something new to tell. */
   onNews: () => void = () => undefined;
 
-  constructor(options: PathsOptions) {
+  constructor(options: PathProbesOptions) {
     this.#options = options;
   }
 
@@ -63,10 +63,10 @@ export class Paths {
   follow(snapshot: Snapshot): void {
     const { host, clock } = this.#options;
     const world = worldOf(snapshot, host);
-    const legs = new Map<string, Leg>();
+    const legs = new Map<string, PathProbe>();
     for (const path of world === undefined ? [] : pathsOf(world)) {
       const key = JSON.stringify(path);
-      legs.set(key, this.#legs.get(key) ?? new Leg(path, clock.monotonicMs(), () => clock.nowMs()));
+      legs.set(key, this.#legs.get(key) ?? new PathProbe(path, clock.monotonicMs(), () => clock.nowMs()));
     }
     const isNews = legs.size !== this.#legs.size || [...legs.keys()].some((key) => !this.#legs.has(key));
     this.#legs = legs;
@@ -75,7 +75,7 @@ export class Paths {
 
   /** Each peer once: over several tunnel ports, as it stands with the worst. */
   get report(): PathsReport {
-    const byHost = new Map<string, Leg>();
+    const byHost = new Map<string, PathProbe>();
     for (const leg of this.#legs.values()) {
       const other = byHost.get(leg.path.host);
       if (other === undefined || WORST.indexOf(leg.state) < WORST.indexOf(other.state)) byHost.set(leg.path.host, leg);
@@ -138,7 +138,7 @@ export class Paths {
     }
   }
 
-  #payload(leg: Leg, size: number): Buffer {
+  #payload(leg: PathProbe, size: number): Buffer {
     const payload = Buffer.alloc(size - HEADERS);
     this.#last = (this.#last + 1) >>> 0;
     this.#nonce.copy(payload);
@@ -183,7 +183,7 @@ export class Paths {
     }
   }
 
-  #seen(leg: Leg): PathSeen {
+  #seen(leg: PathProbe): PathSeen {
     const { path, state, sinceMs } = leg;
     const obstacle = this.#obstacle(path, state, leg.isHeard(this.#options.clock.monotonicMs()));
     return { host: path.host, state, sinceMs, ...(obstacle === undefined ? {} : { obstacle }) };

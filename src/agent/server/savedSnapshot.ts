@@ -2,7 +2,7 @@
 import type { Mirror } from "../../client/mirror.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Snapshot } from "../../model/resource.ts";
-import type { Standing } from "./blockLease.ts";
+import type { BlockLease } from "./blockLease.ts";
 
 type SaveOptions = {
   readonly mirror: Mirror;
@@ -11,14 +11,17 @@ type SaveOptions = {
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 };
 
-type BeginOptions = SaveOptions & { readonly standing: Standing };
+type RejoinOptions = SaveOptions & { readonly blockLease: BlockLease };
 
 const SAVE_MS = 1_000;
 /** A disk that is full may have room later. */
 const SAVE_AGAIN_MS = 1_000;
 
 /** Until the signal aborts: at most once a second, and only what is complete and news. */
-export async function keepSaved({ mirror, clock, saveSnapshot, log }: SaveOptions, signal: AbortSignal): Promise<void> {
+export async function saveSnapshots(
+  { mirror, clock, saveSnapshot, log }: SaveOptions,
+  signal: AbortSignal,
+): Promise<void> {
   let saved: Snapshot | undefined;
   while (!signal.aborted) {
     await clock.sleep(SAVE_MS, signal);
@@ -39,16 +42,16 @@ function isSame(a: Snapshot, b: Snapshot | undefined): boolean {
  * What the mirror follows now was listed with the credential of a host that is one: it may give addresses of these
  * blocks, as soon as no restart can find the ones of its earlier life on disk. `begun` is called then.
  */
-export async function beginAnew(options: BeginOptions, signal: AbortSignal, begun: () => void): Promise<void> {
-  const { standing, mirror, saveSnapshot, log, clock } = options;
+export async function rejoin(options: RejoinOptions, signal: AbortSignal, begun: () => void): Promise<void> {
+  const { blockLease, mirror, saveSnapshot, log, clock } = options;
   const snapshot = mirror.snapshot();
-  if (standing.ended === undefined || snapshot === undefined) return;
-  const { life } = standing;
-  const mayGoOn = () => standing.life === life && !signal.aborted;
+  if (blockLease.ended === undefined || snapshot === undefined) return;
+  const { incarnation } = blockLease;
+  const mayGoOn = () => blockLease.incarnation === incarnation && !signal.aborted;
   const isBegun = async () => {
     try {
       await saveSnapshot(snapshot);
-      if (mayGoOn()) standing.begin();
+      if (mayGoOn()) blockLease.begin();
       return true;
     } catch (error) {
       log("save", { error: String(error) });

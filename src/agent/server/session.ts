@@ -8,9 +8,9 @@ import type { Clock } from "../../model/clock.ts";
 import { ClockSteps } from "../../model/clockSteps.ts";
 import { Fault, isEnd, problemOf } from "../../model/fault.ts";
 import type { HostReport } from "../../model/status.ts";
-import type { Standing } from "./blockLease.ts";
+import type { BlockLease } from "./blockLease.ts";
 
-export type LineOptions = {
+export type SessionOptions = {
   readonly transport: Transport;
   readonly mirror: Mirror;
   readonly clock: Clock;
@@ -21,7 +21,7 @@ export type LineOptions = {
   readonly cluster: string | undefined;
   /** Called with the host's own credential, to be kept; again with the next heartbeat if it throws. */
   readonly saveIdentity: (joined: Joined) => void;
-  readonly standing: Standing;
+  readonly blockLease: BlockLease;
   /** Goes on as a host that has not joined yet, with another credential. False if there is no join token. */
   readonly renew: () => boolean;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -41,8 +41,8 @@ const FOREVER_MS = 2_147_483_647;
 const JOIN_FIRST_MS = 200;
 const JOIN_LAST_MS = 10_000;
 
-export class Line {
-  readonly #options: LineOptions;
+export class Session {
+  readonly #options: SessionOptions;
   readonly #steps: ClockSteps;
   #report: HostReport;
   #claimed = "";
@@ -55,7 +55,7 @@ export class Line {
   #unkept: Joined | undefined;
   #wake = new AbortController();
 
-  constructor(options: LineOptions, report: HostReport) {
+  constructor(options: SessionOptions, report: HostReport) {
     this.#options = options;
     this.#steps = new ClockSteps(options.clock);
     this.#report = report;
@@ -84,14 +84,14 @@ export class Line {
   }
 
   /** The host's own addresses have changed: what it says of itself may be otherwise, and its connections dead. */
-  async moved(): Promise<void> {
+  async addressesChanged(): Promise<void> {
     await this.#claimNow().catch(() => undefined);
     this.#isClaimDue = true;
     this.#wake.abort(WOKEN);
   }
 
   /** Send the report again, news or not: the server may be another process than before. */
-  repeat(): void {
+  resend(): void {
     this.#wake.abort(WOKEN);
   }
 
@@ -168,8 +168,8 @@ export class Line {
   }
 
   async #joinAs(claimed: HostClaim): Promise<void> {
-    const { transport, cluster, standing } = this.#options;
-    const sent = standing.sending();
+    const { transport, cluster, blockLease } = this.#options;
+    const sent = blockLease.sending();
     const joined = await transport.join(claimed);
     if (cluster !== undefined && cluster !== joined.cluster) {
       throw new Fault("host-claimed", {
@@ -183,7 +183,7 @@ export class Line {
     // of a quiet round. A report that still said otherwise would undo what the claim has told.
     this.#report = { ...this.#report, hostPrefixes: claimed.hostPrefixes };
     this.#keep(joined);
-    standing.heard(sent, joined.reclaimAfterMs);
+    blockLease.heard(sent, joined.reclaimAfterMs);
   }
 
   /** A join need not be repeated because a disk is full: what was proposed is on it, and is the same credential. */
@@ -198,7 +198,7 @@ export class Line {
   }
 
   async #reportOn(signal: AbortSignal): Promise<void> {
-    const { clock, transport, mirror, standing, log } = this.#options;
+    const { clock, transport, mirror, blockLease, log } = this.#options;
     let claimedAtMs = clock.monotonicMs();
     while (!signal.aborted) {
       this.#wake = new AbortController();
@@ -213,9 +213,9 @@ export class Line {
       }
       if (mirror.isSynced) {
         try {
-          const sent = standing.sending();
+          const sent = blockLease.sending();
           const { reclaimAfterMs } = await transport.report(this.report);
-          standing.heard(sent, reclaimAfterMs);
+          blockLease.heard(sent, reclaimAfterMs);
         } catch (error) {
           const { reason, detail } = problemOf(error);
           log("report", { error: detail });

@@ -8,7 +8,7 @@ import { type Files, attempt, notWritten, replaceFile, replaceFileLater } from "
 import { sealed, unsealed } from "../../files/seal.ts";
 import type { Fault } from "../../model/fault.ts";
 import { type Snapshot, emptySnapshot } from "../../model/resource.ts";
-import type { StandingRecord } from "./blockLease.ts";
+import type { BlockLeaseRecord } from "./blockLease.ts";
 
 /** The host's own credential, and the cluster that gave it. */
 type Identity = { readonly host: string; readonly cluster: string; readonly token: string };
@@ -27,8 +27,8 @@ export type Disk = {
   readonly proposed: () => string | undefined;
   /** One that differs from the credential it has and from those that were refused. */
   readonly nextProposal: (make: () => string, refused: ReadonlySet<string>) => string;
-  readonly standing: () => StandingRecord | undefined;
-  readonly saveStanding: (standing: StandingRecord) => void;
+  readonly blockLease: () => BlockLeaseRecord | undefined;
+  readonly saveBlockLease: (blockLease: BlockLeaseRecord) => void;
   readonly snapshot: () => Snapshot | undefined;
   /** One after the other, in the order of the calls. */
   readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
@@ -64,9 +64,9 @@ export function openDisk(directory: string, files: Files): Disk {
       return kept !== undefined && !refused.has(kept) && kept !== identity()?.token ? kept : propose(make());
     },
     // Whether the host was given up is not known then: it assigns nothing before it has heard from the server.
-    standing: () =>
-      shelf.load("standing.json", isStanding) ?? (shelf.isDamaged("standing.json") ? { isUnsure: true } : undefined),
-    saveStanding: (standing) => shelf.save("standing.json", standing),
+    blockLease: () =>
+      shelf.load("standing.json", isLeaseRecord) ?? (shelf.isDamaged("standing.json") ? { isUnsure: true } : undefined),
+    saveBlockLease: (blockLease) => shelf.save("standing.json", blockLease),
     snapshot() {
       const saved = shelf.load("snapshot.json", isSnapshot);
       // An earlier version may not have known every kind.
@@ -167,7 +167,7 @@ function isProposal(value: unknown): value is Proposal {
   return isFields(value) && isText(value["token"]);
 }
 
-function isStanding(value: unknown): value is StandingRecord {
+function isLeaseRecord(value: unknown): value is BlockLeaseRecord {
   if (!isFields(value)) return false;
   const { reclaimAfterMs, ended, isUnsure, ...rest } = value;
   if (Object.keys(rest).length > 0 || (isUnsure !== undefined && isUnsure !== true)) return false;

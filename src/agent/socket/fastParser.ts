@@ -6,8 +6,8 @@ import { STATUS_CODES, type Server as HttpServer } from "node:http";
 import { type Server, type Socket, createServer } from "node:net";
 
 /** A request with its body. */
-export type Whole = { readonly method: string; readonly url: string; readonly body: Buffer };
-export type Told = { readonly status: number; readonly type: string; readonly body: string };
+export type ParsedRequest = { readonly method: string; readonly url: string; readonly body: Buffer };
+export type Answer = { readonly status: number; readonly type: string; readonly body: string };
 
 /** A connection that says nothing for so long is closed, as node:http does. */
 const SILENCE_MS = 60_000;
@@ -16,8 +16,8 @@ const SILENCE_MS = 60_000;
  * A server whose connections are answered by `answer`, which never rejects, once and then closed; or they get to
  * `other`. `end` closes all of them at once.
  */
-export function wholeServer(
-  answer: (request: Whole) => Promise<Told>,
+export function fastServer(
+  answer: (request: ParsedRequest) => Promise<Answer>,
   other: HttpServer,
 ): { readonly server: Server; readonly end: () => void } {
   const open = new Set<Socket>();
@@ -30,7 +30,7 @@ export function wholeServer(
     socket.setTimeout(SILENCE_MS, stop);
     socket.once("data", (packet) => {
       socket.off("end", stop);
-      const request = wholeIn(packet);
+      const request = parseRequest(packet);
       if (request === undefined) return handOver(socket, packet, other);
       socket.setTimeout(0, stop);
       void answer(request).then((told) => {
@@ -56,7 +56,7 @@ const FIELD = /^([!-9;-~]+):[\t ]*([\x20-\x7e]*?)[\t ]*$/;
 const UNUSUAL = new Set(["transfer-encoding", "expect", "upgrade", "connection"]);
 
 /** The request that a packet is, neither more nor less; undefined if it may be anything else. */
-export function wholeIn(packet: Buffer): Whole | undefined {
+export function parseRequest(packet: Buffer): ParsedRequest | undefined {
   const end = packet.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
   const [first = "", ...fields] = packet.toString("latin1", 0, end).split("\r\n");
@@ -78,7 +78,7 @@ export function wholeIn(packet: Buffer): Whole | undefined {
   return { method, url, body: packet.subarray(end + 4) };
 }
 
-function textOf({ status, type, body }: Told): string {
+function textOf({ status, type, body }: Answer): string {
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nconnection: close\r\n`;
   if (status === 204) return `${head}\r\n`;
   return `${head}content-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;

@@ -8,16 +8,16 @@ import { Fault, problemOf } from "../../model/fault.ts";
 import { parseAttach } from "../../model/parse.ts";
 import type { Agent } from "../agent.ts";
 import type { Door } from "../endpoint/attach.ts";
-import { type Told, type Whole, wholeServer } from "./fastParser.ts";
+import { type Answer, type ParsedRequest, fastServer } from "./fastParser.ts";
 
 /** A page that main adds: the DC/OS view, metrics. GET only. */
 export type Page = { readonly path: string; readonly type: string; readonly body: () => string | Promise<string> };
 
 /** A further way in that main adds: any POST to its path, whole. */
-export type Hatch = { readonly path: string; readonly answer: (body: Buffer) => Promise<HatchAnswer> };
-export type HatchAnswer = { readonly status: number; readonly body: string };
+export type Route = { readonly path: string; readonly answer: (body: Buffer) => Promise<RouteAnswer> };
+export type RouteAnswer = { readonly status: number; readonly body: string };
 
-export type DoorServer = { readonly close: () => Promise<void> };
+export type ApiServer = { readonly close: () => Promise<void> };
 
 /** Listens on a unix socket; a stale one is replaced, one that answers is a second agent and refused. */
 export async function listenOnSocket(
@@ -25,31 +25,31 @@ export async function listenOnSocket(
   agent: Agent,
   door: Door,
   pages: readonly Page[],
-  hatches: readonly Hatch[],
-): Promise<DoorServer> {
+  hatches: readonly Route[],
+): Promise<ApiServer> {
   await makeWay(path, "agent");
-  const tell = (request: Whole) => told(request, agent, door, pages, hatches);
+  const tell = (request: ParsedRequest) => told(request, agent, door, pages, hatches);
   const other = createServer((request, response) => void answer(request, response, tell));
-  const { server, end } = wholeServer(tell, other);
+  const { server, end } = fastServer(tell, other);
   await listenPrivately(server, path);
   return closing(server, end);
 }
 
 /** Listens on `host:port` for questions only: health, metrics, the DC/OS view. */
-export async function listenForQuestions(
+export async function listenReadOnly(
   host: string,
   port: number,
   agent: Agent,
   pages: readonly Page[],
-): Promise<DoorServer> {
-  const tell = (request: Whole) => told(request, agent, undefined, pages, []);
+): Promise<ApiServer> {
+  const tell = (request: ParsedRequest) => told(request, agent, undefined, pages, []);
   const server = createServer((request, response) => void answer(request, response, tell));
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
   return closing(server, () => server.closeAllConnections());
 }
 
 /** `end` closes what is open. */
-function closing(server: Server, end: () => void): DoorServer {
+function closing(server: Server, end: () => void): ApiServer {
   return {
     close: () =>
       new Promise((resolve) => {
@@ -62,7 +62,7 @@ function closing(server: Server, end: () => void): DoorServer {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  tell: (asked: Whole) => Promise<Told>,
+  tell: (asked: ParsedRequest) => Promise<Answer>,
 ): Promise<void> {
   const { method = "", url = "/" } = request;
   const { status, type, body } = await read(request).then(
@@ -77,12 +77,12 @@ async function answer(
 
 /** Never rejects: what goes wrong is told as a problem. */
 async function told(
-  { method, url, body }: Whole,
+  { method, url, body }: ParsedRequest,
   agent: Agent,
   door: Door | undefined,
   pages: readonly Page[],
-  hatches: readonly Hatch[],
-): Promise<Told> {
+  hatches: readonly Route[],
+): Promise<Answer> {
   try {
     const path = url.split("?")[0] ?? "/";
     const page = method === "GET" ? pages.find((p) => p.path === path) : undefined;
@@ -97,14 +97,14 @@ async function told(
   }
 }
 
-function toldOf(error: unknown): Told {
+function toldOf(error: unknown): Answer {
   const problem = problemOf(error);
   return { status: problem.status, type: "application/problem+json", body: JSON.stringify(problem) };
 }
 
-type Answer = { readonly status: number; readonly body?: unknown };
+type Outcome = { readonly status: number; readonly body?: unknown };
 
-function question(method: string, path: string, agent: Agent): Answer {
+function question(method: string, path: string, agent: Agent): Outcome {
   if (method === "GET" && path === "/livez") return { status: 200, body: { status: "ok" } };
   if (method === "GET" && path === "/readyz") {
     if (agent.report.revision > 0) return { status: 200, body: { status: "ok", revision: agent.report.revision } };
@@ -117,7 +117,7 @@ function question(method: string, path: string, agent: Agent): Answer {
   throw new Fault("not-found", { what: `there is no ${method} ${path} here`, fix: "see docs/api.md" });
 }
 
-async function verb(method: string, path: string, body: Buffer, agent: Agent, door: Door): Promise<Answer> {
+async function verb(method: string, path: string, body: Buffer, agent: Agent, door: Door): Promise<Outcome> {
   if (path === "/v1/attachments" && method === "POST")
     return { status: 201, body: await door.attach(parseAttach(jsonIn(body))) };
   if (path === "/v1/attachments" && method === "GET") return { status: 200, body: { items: door.list() } };

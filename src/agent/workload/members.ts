@@ -13,7 +13,7 @@ import type { Agent } from "../agent.ts";
 import type { Door } from "../endpoint/attach.ts";
 import type { Journal } from "../journal/journal.ts";
 import { Loop } from "../reconcile/loop.ts";
-import { type Join, nextInterface, placeOf, wishesOf } from "./membershipPlan.ts";
+import { type Join, nextInterface, instanceOf, planMemberships } from "./membershipPlan.ts";
 
 export type MembersOptions = {
   readonly agent: Agent;
@@ -73,7 +73,7 @@ export class Members {
     return (
       seen.version !== journal.version ||
       seen.isSynced !== mirror.isSynced ||
-      seen.gone !== agent.gone.join() ||
+      seen.gone !== agent.endedWorkloads.join() ||
       seen.snapshot.memberships !== snapshot.memberships ||
       seen.snapshot.moves !== snapshot.moves ||
       seen.snapshot.networks !== snapshot.networks
@@ -88,14 +88,14 @@ export class Members {
       snapshot,
       version: journal.version,
       isSynced: mirror.isSynced,
-      gone: agent.gone.join(),
+      gone: agent.endedWorkloads.join(),
       isIdle:
         snapshot.memberships.length === 0 &&
         snapshot.moves.length === 0 &&
         ![...journal.entries.values()].some(({ endpoint }) => endpoint.spec.joined === true),
     };
     const isAlive = (entry: Parameters<Agent["snapshots"]["isAlive"]>[0]) => agent.snapshots.isAlive(entry);
-    const { joins, leaves, moves } = wishesOf(snapshot, host, journal.entries, isAlive, mirror.isSynced);
+    const { joins, leaves, moves } = planMemberships(snapshot, host, journal.entries, isAlive, mirror.isSynced);
     const refused: string[] = [];
     let isDone = true;
     for (const { what, step } of [
@@ -200,7 +200,7 @@ export class Members {
   #nextName(owner: string, netns: string): string {
     const { journal, kernel } = this.#options;
     const own = [...journal.entries.values()].filter(
-      ({ endpoint }) => placeOf(endpoint.spec) === placeOf({ owner, netns }),
+      ({ endpoint }) => instanceOf(endpoint.spec) === instanceOf({ owner, netns }),
     );
     const last = own.map(({ endpoint }) => endpoint.spec.ifname).reduce((a, b) => (a > b ? a : b), "");
     const links = kernel.linkNames(netns as Ns);

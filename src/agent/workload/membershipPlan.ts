@@ -13,7 +13,7 @@ export type Join = {
   readonly owner: string;
   readonly netns: string;
 };
-export type Wishes = {
+export type MembershipPlan = {
   readonly joins: readonly Join[];
   /** Endpoints that a membership had made, and that nobody asks for any more. */
   readonly leaves: readonly string[];
@@ -24,13 +24,13 @@ export type Wishes = {
  * `isComplete` says that absence in the snapshot is an answer: only then a membership that is not there has ended.
  * `isAlive` tells whether the workload of an entry still runs.
  */
-export function wishesOf(
+export function planMemberships(
   snapshot: Snapshot,
   host: string,
   entries: ReadonlyMap<string, Entry>,
   isAlive: (entry: Entry) => boolean,
   isComplete: boolean,
-): Wishes {
+): MembershipPlan {
   const moves = snapshot.moves.filter((move) => move.spec.host === host && !isOver(move));
   const attached = [...entries.values()].filter((entry) => entry.state === "attached");
   const joined = attached.filter((entry) => entry.endpoint.spec.joined === true);
@@ -54,15 +54,15 @@ function joinsOf(
 ): Join[] {
   const networks = new Set(snapshot.networks.map((network) => network.name));
   // Also those that are on their way out: a name and an address are free only when they are gone.
-  const there = new Set([...entries.values()].map(({ endpoint: { spec } }) => `${spec.network} ${placeOf(spec)}`));
+  const there = new Set([...entries.values()].map(({ endpoint: { spec } }) => `${spec.network} ${instanceOf(spec)}`));
   const coming = new Set(moves.map(({ spec }) => `${spec.to} ${spec.owner}`));
   const instances = Map.groupBy(
-    new Map(alive.map(({ endpoint: { spec } }) => [`${spec.workload} ${placeOf(spec)}`, spec])).values(),
+    new Map(alive.map(({ endpoint: { spec } }) => [`${spec.workload} ${instanceOf(spec)}`, spec])).values(),
     (spec) => spec.workload,
   );
   return snapshot.memberships.flatMap(({ spec: { network, workload } }) =>
     (networks.has(network) ? (instances.get(workload) ?? []) : [])
-      .filter((spec) => !there.has(`${network} ${placeOf(spec)}`) && !coming.has(`${network} ${spec.owner}`))
+      .filter((spec) => !there.has(`${network} ${instanceOf(spec)}`) && !coming.has(`${network} ${spec.owner}`))
       .map(({ owner, netns }): Join => ({ network, workload, owner, netns })),
   );
 }
@@ -75,7 +75,7 @@ function owns(move: Move, endpoint: Endpoint): boolean {
   );
 }
 
-export function placeOf({ owner, netns }: { readonly owner: string; readonly netns: string }): string {
+export function instanceOf({ owner, netns }: { readonly owner: string; readonly netns: string }): string {
   return `${owner} ${netns}`;
 }
 

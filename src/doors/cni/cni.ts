@@ -3,7 +3,7 @@
 import type { Agent } from "../../agent/agent.ts";
 import type { Door } from "../../agent/endpoint/attach.ts";
 import type { Entry, Journal } from "../../agent/journal/journal.ts";
-import type { Hatch, HatchAnswer } from "../../agent/socket/localApi.ts";
+import type { Route, RouteAnswer } from "../../agent/socket/localApi.ts";
 import { differences } from "../../agent/endpoint/verify.ts";
 import type { Ns } from "../../datapath/state/state.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
@@ -29,11 +29,11 @@ export type CniOptions = {
 const NEWEST = "1.1.0";
 
 /** The way in that the shim uses. Status 200 is success, anything else an error in the specification's form. */
-export function cniHatch(options: CniOptions): Hatch {
+export function cniRoute(options: CniOptions): Route {
   return { path: "/v1/cni", answer: (body) => answer(options, body) };
 }
 
-async function answer(options: CniOptions, body: Buffer): Promise<HatchAnswer> {
+async function answer(options: CniOptions, body: Buffer): Promise<RouteAnswer> {
   let version: string = NEWEST;
   try {
     const { environment, input } = partsOf(body);

@@ -12,14 +12,14 @@ const MARK = "keptByWeft";
 const SUFFIX = ".conflist";
 
 /** Where runtimes look, and the agent's socket that their plugin is to find. */
-export type Place = { readonly directory: string; readonly socket: string };
+export type CniDirectory = { readonly directory: string; readonly socket: string };
 
 /**
  * Makes the directory hold the files of these networks and no other file of ours; with `isComplete` false nothing is
  * removed, because more networks may be there than are known. Gives what could not be done, a line each.
  */
-export function keepFiles(
-  { directory, socket }: Place,
+export function syncFiles(
+  { directory, socket }: CniDirectory,
   networks: readonly Network[],
   isComplete: boolean,
 ): readonly string[] {

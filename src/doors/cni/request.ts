@@ -106,7 +106,7 @@ export function requestOf(environment: Environment, json: Json): Request | Versi
       spoken === undefined ? `CNI version "${version}" is not supported` : `there is no ${command} in CNI ${version}`;
     throw new CniRefusal("version", what, `set cniVersion to one of ${VERSIONS.slice(first).join(", ")}`);
   }
-  const place = placeOf(command, environment);
+  const place = targetOf(command, environment);
   if (isLenient) return { command, ...place, config: leftOf(command, spoken, json) };
   const args = command === "ADD" ? argsOf(environment.get("CNI_ARGS") ?? "") : {};
   return { command, ...place, config: configOf(spoken, json, args) };
@@ -117,7 +117,7 @@ function isCommand(command: string): command is Command {
 }
 
 /** Which commands need the container's variables. */
-function placeOf(command: Command, environment: Environment): Pick<Request, "containerId" | "netns" | "ifname"> {
+function targetOf(command: Command, environment: Environment): Pick<Request, "containerId" | "netns" | "ifname"> {
   const of = (name: string) => environment.get(name) ?? "";
   const [containerId, netns, ifname] = [of("CNI_CONTAINERID"), of("CNI_NETNS"), of("CNI_IFNAME")];
   if (command === "STATUS" || command === "GC") return { containerId: "", netns: "", ifname: "" };

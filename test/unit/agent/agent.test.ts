@@ -199,10 +199,13 @@ describe("what is told", () => {
       scene.host.workloads.delete("/run/netns/web");
       await scene.world.clock.advance(2_000);
       const line = "endpoint web.eth0: /run/netns/web is gone; detach it to free 10.1.0.3";
-      assert.deepEqual([scene.running.agent.gone, scene.running.agent.report.conditions], [[line], [line]]);
+      assert.deepEqual([scene.running.agent.endedWorkloads, scene.running.agent.report.conditions], [[line], [line]]);
       const gone = scene.detach(WEB);
       await scene.world.clock.advance(2_000);
-      assert.deepEqual([gone.state, scene.running.agent.gone, scene.running.agent.report.conditions], ["done", [], []]);
+      assert.deepEqual(
+        [gone.state, scene.running.agent.endedWorkloads, scene.running.agent.report.conditions],
+        ["done", [], []],
+      );
       await scene.assertClean("detached");
     }));
 

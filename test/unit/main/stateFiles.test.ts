@@ -22,7 +22,7 @@ function agentIn(directory: string): void {
   const disk = openDisk(directory, realFiles);
   disk.proposal(() => "p".repeat(43));
   disk.saveIdentity({ host: "h1", cluster: "c", token: "p".repeat(43) });
-  disk.saveStanding({});
+  disk.saveBlockLease({});
   fileJournal(disk.journalPath, "boot", realFiles).close();
 }
 

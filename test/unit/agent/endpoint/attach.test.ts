@@ -157,7 +157,7 @@ describe("what is asked", () => {
       for (const network of NETWORKS) assert.equal(reasonOf(await attach(scene, network, "late")), "host-drained");
       await scene.write({ verb: "drain", host: "h1", drained: false });
       valueOf(await attach(scene, "routed", "late"));
-      scene.running.agent.standing.end(new Fault("host-deleted", { what: "deleted", fix: "join" }));
+      scene.running.agent.blockLease.end(new Fault("host-deleted", { what: "deleted", fix: "join" }));
       for (const network of NETWORKS) assert.equal(reasonOf(await attach(scene, network, "web")), "host-deleted");
       assert.deepEqual(scene.running.agent.inFlight.size, 0);
     }));

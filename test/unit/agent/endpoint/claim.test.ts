@@ -5,8 +5,15 @@ import type { EndpointLayout } from "../../../../src/datapath/world/layout.ts";
 import type { KernelObject, Veth } from "../../../../src/datapath/state/state.ts";
 import type { Endpoint, Network } from "../../../../src/model/resource.ts";
 import type { AttachRequest } from "../../../../src/model/status.ts";
-import { bridgeKey, claimOf, ownerOf, portAhead, present, unplaced } from "../../../../src/agent/endpoint/claim.ts";
-import type { Place } from "../../../../src/agent/endpoint/networkContext.ts";
+import {
+  bridgeKey,
+  claimOf,
+  ownerOf,
+  speculativePort,
+  attachmentOf,
+  withoutNetwork,
+} from "../../../../src/agent/endpoint/claim.ts";
+import type { NetworkContext } from "../../../../src/agent/endpoint/networkContext.ts";
 
 const WISH = {
   addresses: ["10.7.0.9"],
@@ -66,7 +73,7 @@ test("an answer says what the workload has: addresses, routes, gateways, name se
     routes: [],
   } as unknown as EndpointLayout;
   const address: KernelObject = { kind: "address", ns: "/run/netns/web", dev: "eth0", cidr: "10.7.0.2/24" };
-  const told = present({ mtu: 1450, root: root() }, endpoint, { layout, objects: [address, route("0.0.0.0/0")] });
+  const told = attachmentOf({ mtu: 1450, root: root() }, endpoint, { layout, objects: [address, route("0.0.0.0/0")] });
   assert.deepEqual(told, {
     endpoint: "web.eth0",
     spec: endpoint.spec,
@@ -81,10 +88,10 @@ test("an answer says what the workload has: addresses, routes, gateways, name se
 test("frames only, or a network that is not known: what there is to say, and no more", () => {
   const nothing = { layout: undefined, objects: [] };
   const empty = { endpoint: "web.eth0", spec: endpoint.spec, routes: [], interfaceAddresses: [], gateways: [] };
-  assert.deepEqual(present({ mtu: 1450, root: root() }, endpoint, nothing), { ...empty, mtu: 1450, dns: [] });
+  assert.deepEqual(attachmentOf({ mtu: 1450, root: root() }, endpoint, nothing), { ...empty, mtu: 1450, dns: [] });
   const dns = ["192.0.2.53"] as unknown as NonNullable<Network["spec"]["dns"]>;
-  assert.deepEqual(present({ mtu: 1450, root: root(dns) }, endpoint, nothing), { ...empty, mtu: 1450, dns });
-  assert.deepEqual(unplaced(endpoint), { ...empty, mtu: 0, dns: [] });
+  assert.deepEqual(attachmentOf({ mtu: 1450, root: root(dns) }, endpoint, nothing), { ...empty, mtu: 1450, dns });
+  assert.deepEqual(withoutNetwork(endpoint), { ...empty, mtu: 0, dns: [] });
 });
 
 test("a pair is made ahead on the bridge of the first segment, with the MAC that was asked for", () => {
@@ -92,24 +99,24 @@ test("a pair is made ahead on the bridge of the first segment, with the MAC that
     vrf: { name: "blue" },
     segments: [{ bridge: "wb1" }, { bridge: "wb2" }],
     mtu: 1450,
-  } as unknown as Place;
-  const pair = portAhead(place, { ...FIXED, mac: WISH.mac }, "web.eth0");
+  } as unknown as NetworkContext;
+  const pair = speculativePort(place, { ...FIXED, mac: WISH.mac }, "web.eth0");
   assert.deepEqual([pair?.ns, pair?.master, pair?.mtu, pair?.peer.ns], ["vrf:blue", "wb1", 1450, "/run/netns/web"]);
   assert.deepEqual([pair?.peer.name, pair?.peer.mac], ["eth0", WISH.mac]);
-  assert.equal(portAhead(place, FIXED, "web.eth0")?.peer.mac, "");
-  assert.equal(portAhead({ ...place, segments: [] }, FIXED, "web.eth0"), undefined);
+  assert.equal(speculativePort(place, FIXED, "web.eth0")?.peer.mac, "");
+  assert.equal(speculativePort({ ...place, segments: [] }, FIXED, "web.eth0"), undefined);
 });
 
 test("where a network's bridge is, and what an endpoint without a place is", () => {
   const pair = { kind: "veth", ns: "vrf:blue", name: "wp1", master: "wb-blue" } as unknown as Veth;
   assert.equal(bridgeKey(pair), "bridge vrf:blue wb-blue");
-  const nowhere = present({ mtu: 1400, root: root() }, endpoint, { layout: undefined, objects: [] });
-  assert.deepEqual(nowhere, { ...unplaced(endpoint), mtu: 1400 });
+  const nowhere = attachmentOf({ mtu: 1400, root: root() }, endpoint, { layout: undefined, objects: [] });
+  assert.deepEqual(nowhere, { ...withoutNetwork(endpoint), mtu: 1400 });
 });
 
 test("an address range may have a smaller MTU of its own", () => {
   const layout = { addresses: [], gateways: [], mtu: 1300 } as unknown as EndpointLayout;
-  assert.equal(present({ mtu: 1450, root: root() }, endpoint, { layout, objects: [] }).mtu, 1300);
+  assert.equal(attachmentOf({ mtu: 1450, root: root() }, endpoint, { layout, objects: [] }).mtu, 1300);
   const larger = { ...layout, mtu: 9000 };
-  assert.equal(present({ mtu: 1450, root: root() }, endpoint, { layout: larger, objects: [] }).mtu, 1450);
+  assert.equal(attachmentOf({ mtu: 1450, root: root() }, endpoint, { layout: larger, objects: [] }).mtu, 1450);
 });

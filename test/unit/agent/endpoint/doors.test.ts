@@ -13,9 +13,9 @@ import type { AttachRequest } from "../../../../src/model/status.ts";
 import type { Agent } from "../../../../src/agent/agent.ts";
 import type { Door } from "../../../../src/agent/endpoint/attach.ts";
 import {
-  type DoorServer,
-  type Hatch,
-  listenForQuestions,
+  type ApiServer,
+  type Route,
+  listenReadOnly,
   listenOnSocket,
   type Page,
 } from "../../../../src/agent/socket/localApi.ts";
@@ -81,7 +81,7 @@ const pages: readonly Page[] = [
   { path: "/later", type: "text/html", body: () => Promise.resolve("later") },
   { path: "/v1/hatch", type: "text/html", body: () => "a page beside a hatch" },
 ];
-const hatches: readonly Hatch[] = [
+const hatches: readonly Route[] = [
   { path: "/v1/hatch", answer: (body) => Promise.resolve({ status: 202, body: `hatch ${body.toString()}` }) },
   { path: "/v1/broken", answer: () => Promise.reject(new Fault("in-use", { what: "shut", fix: "wait" })) },
 ];
@@ -149,7 +149,7 @@ function check(told: Answer, [method, url, , status, type, said]: Expected): voi
 }
 
 describe("the door for workloads", { timeout: 60_000 }, () => {
-  let server: DoorServer;
+  let server: ApiServer;
   before(async () => {
     server = await listenOnSocket(path, agent, door, pages, hatches);
   });
@@ -246,7 +246,7 @@ describe("a door that opens and closes", { timeout: 60_000 }, () => {
     const taken: Server = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as { readonly port: number };
-    await assert.rejects(listenForQuestions("127.0.0.1", port, agent, []), /EADDRINUSE/);
+    await assert.rejects(listenReadOnly("127.0.0.1", port, agent, []), /EADDRINUSE/);
     taken.close();
   });
 });
@@ -257,7 +257,7 @@ test("the door for questions answers them, and does nothing", { timeout: 60_000 
   const { port } = free.address() as { readonly port: number };
   free.close();
   await once(free, "close");
-  const server = await listenForQuestions("127.0.0.1", port, agent, pages);
+  const server = await listenReadOnly("127.0.0.1", port, agent, pages);
   const where = { host: "127.0.0.1", port };
   asked.splice(0);
   for (const expected of QUESTIONS) {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import type { Flow } from "../../../../src/kernel/kernel.ts";
 import { emptySnapshot, type Endpoint, type Network } from "../../../../src/model/resource.ts";
-import { endFlowsOf, portsKept } from "../../../../src/agent/endpoint/endedFlows.ts";
+import { endFlowsOf, portsWithAddresses } from "../../../../src/agent/endpoint/endedFlows.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
 
 const endpoint = (owner: string, network: string, ...addresses: readonly string[]) =>
@@ -61,7 +61,7 @@ test("an address is kept while its port is there, and while flows of what has le
   const log = (message: string) => void logged.push(message);
   const there = new Set(["b.eth0", "c.eth0"].map((name) => portName(name)));
   const kept = (inFlight: readonly string[] = ["d.eth0"]) =>
-    portsKept({ kernel, journal, log }, snapshot, there, new Set(inFlight));
+    portsWithAddresses({ kernel, journal, log }, snapshot, there, new Set(inFlight));
   assert.deepEqual(kept(), there);
   assert.deepEqual(ended, ["vrf:v a1 x"], "b is there, c is attached, d is on its way");
   says.error = new Error("EINTR");

@@ -15,7 +15,7 @@ import {
   sharesDevice,
   unknownNetwork,
 } from "../../../../src/agent/endpoint/faults.ts";
-import type { Standing } from "../../../../src/agent/server/blockLease.ts";
+import type { BlockLease } from "../../../../src/agent/server/blockLease.ts";
 
 const network = (name: string, spec: object = {}) =>
   ({ kind: "network", name, spec: { enabled: true, ipam: "local", ...spec } }) as unknown as Network;
@@ -38,13 +38,13 @@ test("an unknown network is told with the first ten that there are, by name", ()
 test("a host takes endpoints of enabled networks; of local ones unless it is drained, or may not assign", () => {
   const drained = { name: "h1", spec: { drained: true } } as unknown as Host;
   const host = { name: "h1", spec: {} } as unknown as Host;
-  const may = { checkAssign: () => undefined } as unknown as Standing;
+  const may = { checkAssign: () => undefined } as unknown as BlockLease;
   const mayNot = {
     checkAssign: () => {
       throw new Fault("unavailable", { what: "alone", fix: "wait" });
     },
-  } as unknown as Standing;
-  const cases: readonly (readonly [Host, spec: object, Standing, reason: string | undefined])[] = [
+  } as unknown as BlockLease;
+  const cases: readonly (readonly [Host, spec: object, BlockLease, reason: string | undefined])[] = [
     [host, {}, may, undefined],
     [host, { enabled: false }, may, "network-disabled"],
     [host, { enabled: false, ipam: "global" }, may, "network-disabled"],
@@ -54,8 +54,8 @@ test("a host takes endpoints of enabled networks; of local ones unless it is dra
     [drained, {}, mayNot, "host-drained"],
     [host, { ipam: "global" }, mayNot, undefined],
   ];
-  for (const [self, spec, standing, reason] of cases) {
-    const check = () => checkTakes(self, network("blue", spec), standing);
+  for (const [self, spec, blockLease, reason] of cases) {
+    const check = () => checkTakes(self, network("blue", spec), blockLease);
     if (reason === undefined) check();
     else assert.throws(check, { reason }, JSON.stringify(spec));
   }

@@ -16,7 +16,7 @@ import {
   type Vrf,
 } from "../../../../src/model/resource.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
-import { checkShaping, limitsIn, queuesOf, writeDown } from "../../../../src/agent/endpoint/limits.ts";
+import { checkShaping, limitsIn, queuesOf, recordSettings } from "../../../../src/agent/endpoint/limits.ts";
 import { isSameElsewhere, withLocal } from "../../../../src/agent/reconcile/localSnapshot.ts";
 
 const LIMIT = { average: 1_000_000 };
@@ -48,10 +48,10 @@ test("the server's word on limits counts, and is written down; that of an older 
     const journal = journalOf(own);
     const local = withLocal(snapshotWith(known), "h1", journal.entries.values(), () => true);
     assert.deepEqual(local.endpoints[0]?.spec.qos, wanted);
-    writeDown(snapshotWith(known), journal);
+    recordSettings(snapshotWith(known), journal);
     assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec.qos, wanted);
     const { version } = journal;
-    writeDown(snapshotWith(known), journal);
+    recordSettings(snapshotWith(known), journal);
     assert.equal(journal.version, version, "written once");
   }
 });
@@ -149,10 +149,13 @@ test("what the server says of another host's endpoint of the name is not written
   const own = endpoint();
   const journal = journalOf(own);
   const known = endpoint({ inbound: LIMIT });
-  writeDown(snapshotWith(endpoint({ inbound: LIMIT }, ["10.7.0.2"], "h2"), { ...known, name: "web.eth0@h1" }), journal);
+  recordSettings(
+    snapshotWith(endpoint({ inbound: LIMIT }, ["10.7.0.2"], "h2"), { ...known, name: "web.eth0@h1" }),
+    journal,
+  );
   assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec.qos, { inbound: LIMIT });
   const other = journalOf(own);
-  writeDown(snapshotWith(endpoint({ inbound: LIMIT }, ["10.7.0.2"], "h2")), other);
+  recordSettings(snapshotWith(endpoint({ inbound: LIMIT }, ["10.7.0.2"], "h2")), other);
   assert.deepEqual([other.entries.get("web.eth0")?.endpoint.spec.qos, other.version], [undefined, 0]);
 });
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
 import type { Agent } from "../../../../src/agent/agent.ts";
-import { Places } from "../../../../src/agent/endpoint/networkContext.ts";
+import { NetworkContexts } from "../../../../src/agent/endpoint/networkContext.ts";
 
 const make = (kind: string, name: string, spec: object) =>
   ({ kind, name, uid: `uid-${name}`, revision: 1, spec }) as Resource;
@@ -32,7 +32,7 @@ const snapshot = snapshotOf("c", 1, GROUND);
 
 function placesOf(first: Snapshot | undefined) {
   const now = { snapshot: first };
-  const places = new Places({ snapshots: { current: () => now.snapshot } } as unknown as Agent, "h1");
+  const places = new NetworkContexts({ snapshots: { current: () => now.snapshot } } as unknown as Agent, "h1");
   return { now, places };
 }
 

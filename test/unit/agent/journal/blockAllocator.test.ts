@@ -4,8 +4,8 @@ import { Fault } from "../../../../src/model/fault.ts";
 import { cidrOf, ipOf } from "../../../../src/model/address.ts";
 import type { Segment } from "../../../../src/datapath/world/layout.ts";
 import type { Network } from "../../../../src/model/resource.ts";
-import { assign, inQuarantine, type LeaseRequest } from "../../../../src/agent/journal/blockAllocator.ts";
-import { Taken } from "../../../../src/agent/journal/usedAddresses.ts";
+import { allocate, inQuarantine, type LeaseRequest } from "../../../../src/agent/journal/blockAllocator.ts";
+import { UsedAddresses } from "../../../../src/agent/journal/usedAddresses.ts";
 
 const range = (cidr: string, gateway: string) => ({
   cidr: cidrOf(cidr) ?? assert.fail(),
@@ -26,8 +26,8 @@ const docker: Segment = {
   ranges: [range("9.0.1.8/29", "9.0.1.9"), range("fd01::8:0/112", "fd01::8:1")],
 };
 const network = "dcos";
-function taken(...addresses: readonly string[]): Taken {
-  const all = new Taken();
+function taken(...addresses: readonly string[]): UsedAddresses {
+  const all = new UsedAddresses();
   for (const address of addresses) all.add(address);
   return all;
 }
@@ -37,14 +37,14 @@ describe("a lease from the host's block", () => {
   test("is the lowest free address, without network, gateway and broadcast, until none is left", () => {
     const used = taken();
     for (let i = 2; i <= 6; i++) {
-      const lease = assign([mesos, docker], used, { network });
+      const lease = allocate([mesos, docker], used, { network });
       assert.deepEqual(lease.addresses, [`9.0.1.${i}`]);
       assert.equal(lease.slice, "mesos");
       for (const address of lease.addresses) used.add(address);
     }
-    assert.throws(() => assign([mesos, docker], used, { network }), reason("exhausted"));
+    assert.throws(() => allocate([mesos, docker], used, { network }), reason("exhausted"));
     used.delete("9.0.1.3");
-    assert.deepEqual(assign([mesos], used, { network }).addresses, ["9.0.1.3"]);
+    assert.deepEqual(allocate([mesos], used, { network }).addresses, ["9.0.1.3"]);
   });
 
   test("what was given back lately comes last, and of that the oldest first", () => {
@@ -53,7 +53,7 @@ describe("a lease from the host's block", () => {
       ["9.0.1.3", 20],
       ["9.0.1.4", 10],
     ]);
-    const next = () => assign([mesos], used, { network }, (address) => freed.get(address)).addresses[0] ?? "";
+    const next = () => allocate([mesos], used, { network }, (address) => freed.get(address)).addresses[0] ?? "";
     const given = [];
     for (let n = 0; n < 4; n++) {
       given.push(next());
@@ -62,12 +62,12 @@ describe("a lease from the host's block", () => {
     assert.deepEqual(given, ["9.0.1.5", "9.0.1.6", "9.0.1.4", "9.0.1.3"]);
     assert.throws(next, reason("exhausted"));
     used.delete("9.0.1.3");
-    const asked = assign([mesos], used, { network, addresses: ["9.0.1.3"] }, () => 5);
+    const asked = allocate([mesos], used, { network, addresses: ["9.0.1.3"] }, () => 5);
     assert.deepEqual(asked.addresses, ["9.0.1.3"]);
   });
 
   test("has one address per family of the slice, and a MAC from the first", () => {
-    assert.deepEqual(assign([mesos, docker], taken(), { network, slice: "docker" }), {
+    assert.deepEqual(allocate([mesos, docker], taken(), { network, slice: "docker" }), {
       addresses: ["9.0.1.10", "fd01::8:2"],
       mac: "02:00:09:00:01:0a",
       slice: "docker",
@@ -75,7 +75,7 @@ describe("a lease from the host's block", () => {
   });
 
   test("takes what is asked for, and completes it", () => {
-    const lease = assign([docker], taken(), { network, addresses: ["fd01::8:99"], mac: "02:00:00:00:00:AA" });
+    const lease = allocate([docker], taken(), { network, addresses: ["fd01::8:99"], mac: "02:00:00:00:00:AA" });
     assert.deepEqual(lease.addresses, ["9.0.1.10", "fd01::8:99"]);
     assert.equal(lease.mac, "02:00:00:00:00:aa");
   });
@@ -84,15 +84,15 @@ describe("a lease from the host's block", () => {
     const at =
       (addresses: string[], used: string[] = []) =>
       () =>
-        assign([mesos], taken(...used), { network, addresses });
+        allocate([mesos], taken(...used), { network, addresses });
     assert.throws(at(["9.0.2.2"]), reason("address-outside"));
     for (const taken of ["9.0.1.0", "9.0.1.1", "9.0.1.7"]) assert.throws(at([taken]), reason("address-taken"));
     assert.throws(at(["9.0.1.4"], ["9.0.1.4"]), reason("address-taken"));
     assert.throws(at(["nine"]), reason("address-invalid"));
-    assert.throws(() => assign([mesos], taken(), { network, slice: "lxc" }), reason("request-invalid"));
-    assert.throws(() => assign([], taken(), { network }), reason("exhausted"));
+    assert.throws(() => allocate([mesos], taken(), { network, slice: "lxc" }), reason("request-invalid"));
+    assert.throws(() => allocate([], taken(), { network }), reason("exhausted"));
     for (const mac of ["01:00:00:00:00:01", "00:00:00:00:00:00", "x"])
-      assert.throws(() => assign([mesos], taken(), { network, mac }), reason("address-invalid"));
+      assert.throws(() => allocate([mesos], taken(), { network, mac }), reason("address-invalid"));
   });
 });
 
@@ -135,16 +135,16 @@ describe("what was given back", () => {
     const used = taken();
     const given = [];
     for (let n = 0; n < 6; n++) {
-      const [address = ""] = assign([six], used, { network }, (text) => freed.get(text)).addresses;
+      const [address = ""] = allocate([six], used, { network }, (text) => freed.get(text)).addresses;
       used.add(address);
       given.push(address);
     }
     assert.deepEqual(given, ["fd01::8:1", "fd01::8:5", "fd01::8:6", "fd01::8:7", "fd01::8:3", "fd01::8:2"]);
-    assert.throws(() => assign([six], used, { network }, (text) => freed.get(text)), reason("exhausted"));
+    assert.throws(() => allocate([six], used, { network }, (text) => freed.get(text)), reason("exhausted"));
     // The gateway is nobody's, though somebody may have had it before it was one.
     used.delete("fd01::8:2");
     freed.set("fd01::8:4", 1);
-    assert.deepEqual(assign([six], used, { network }, (text) => freed.get(text)).addresses, ["fd01::8:2"]);
+    assert.deepEqual(allocate([six], used, { network }, (text) => freed.get(text)).addresses, ["fd01::8:2"]);
   });
 });
 
@@ -152,7 +152,7 @@ describe("a wish that cannot be", () => {
   const six: Segment = { bridge: "b", mac: "", gateways: [], ranges: [range("fd01::8:0/112", "fd01::8:1")] };
   const told = (segments: readonly Segment[], request: Omit<LeaseRequest, "network">, used = taken()) => {
     try {
-      assign(segments, used, { network, ...request });
+      allocate(segments, used, { network, ...request });
     } catch (error) {
       if (error instanceof Fault) return error;
       throw error;
@@ -186,7 +186,7 @@ describe("a wish that cannot be", () => {
 
   test("of an address that is asked for, neither rest nor another's matters", () => {
     assert.deepEqual(
-      assign([six], taken("fd01::8:2"), { network, addresses: ["fd01::8:3"] }, () => 1),
+      allocate([six], taken("fd01::8:2"), { network, addresses: ["fd01::8:3"] }, () => 1),
       {
         addresses: ["fd01::8:3"],
         mac: "02:00:00:08:00:03",

@@ -12,7 +12,7 @@ import { Fault } from "../../../../src/model/fault.ts";
 import { emptySnapshot } from "../../../../src/model/resource.ts";
 import { openDisk } from "../../../../src/agent/server/stateDir.ts";
 import { type Entry, fileJournal, type Journal } from "../../../../src/agent/journal/journal.ts";
-import { Standing } from "../../../../src/agent/server/blockLease.ts";
+import { BlockLease } from "../../../../src/agent/server/blockLease.ts";
 
 const entry = (name: string, address = name.length): Entry => ({
   netnsId: `4:${name}`,
@@ -185,12 +185,17 @@ describe("the other files of a host on a bad disk", () => {
     const disk = openDisk(folder, realFiles);
     disk.proposal(() => "the-credential");
     disk.saveIdentity({ host: "h", cluster: "c", token: "the-credential" });
-    disk.saveStanding({ reclaimAfterMs: 5_000 });
+    disk.saveBlockLease({ reclaimAfterMs: 5_000 });
     await disk.saveSnapshot(SNAPSHOT);
   }
   const seen = () => {
     const disk = openDisk(folder, realFiles);
-    const values = [disk.identity()?.token, disk.proposal(() => "another"), disk.standing(), disk.snapshot()?.revision];
+    const values = [
+      disk.identity()?.token,
+      disk.proposal(() => "another"),
+      disk.blockLease(),
+      disk.snapshot()?.revision,
+    ];
     return { values, troubles: disk.troubles() };
   };
 
@@ -243,30 +248,30 @@ describe("the other files of a host on a bad disk", () => {
     }
   });
 
-  test("a host whose standing was damaged assigns nothing until it has heard from the server", () => {
+  test("a host whose blockLease was damaged assigns nothing until it has heard from the server", () => {
     writeFileSync(join(folder, "standing.json"), "{");
     const disk = openDisk(folder, realFiles);
     const clock = { nowMs: () => 1_000, monotonicMs: () => 1_000, sleep: () => Promise.resolve() };
-    const standing = new Standing(clock, disk.standing(), disk.saveStanding);
-    assert.throws(() => standing.checkAssign(), /standing\.json/);
-    standing.heard(standing.sending(), undefined);
-    standing.checkAssign();
-    assert.deepEqual(openDisk(folder, realFiles).standing(), {});
+    const blockLease = new BlockLease(clock, disk.blockLease(), disk.saveBlockLease);
+    assert.throws(() => blockLease.checkAllocate(), /blockLease\.json/);
+    blockLease.heard(blockLease.sending(), undefined);
+    blockLease.checkAllocate();
+    assert.deepEqual(openDisk(folder, realFiles).blockLease(), {});
   });
 
   test("a host that ends has ended, also when the disk cannot be told; it begins anew only when it can", () => {
     files.fault = "full";
     const disk = openDisk(folder, files);
     const clock = { nowMs: () => 1_000, monotonicMs: () => 1_000, sleep: () => Promise.resolve() };
-    const standing = new Standing(clock, undefined, disk.saveStanding);
-    standing.end(new Fault("host-reclaimed", { what: "reclaimed", fix: "join" }));
-    assert.throws(() => standing.checkAssign(), /reclaimed/);
-    assert.throws(() => standing.begin(), isRefusal);
-    assert.throws(() => standing.checkAssign(), /reclaimed/);
+    const blockLease = new BlockLease(clock, undefined, disk.saveBlockLease);
+    blockLease.end(new Fault("host-reclaimed", { what: "reclaimed", fix: "join" }));
+    assert.throws(() => blockLease.checkAllocate(), /reclaimed/);
+    assert.throws(() => blockLease.begin(), isRefusal);
+    assert.throws(() => blockLease.checkAllocate(), /reclaimed/);
     files.fault = undefined;
-    standing.heard(standing.sending(), undefined);
-    assert.equal(openDisk(folder, realFiles).standing()?.ended?.reason, "host-reclaimed");
-    standing.begin();
-    standing.checkAssign();
+    blockLease.heard(blockLease.sending(), undefined);
+    assert.equal(openDisk(folder, realFiles).blockLease()?.ended?.reason, "host-reclaimed");
+    blockLease.begin();
+    blockLease.checkAllocate();
   });
 });

@@ -8,7 +8,7 @@ import { FaultyFiles } from "../../files/faulty.ts";
 import { realFiles } from "../../../../src/files/real.ts";
 import { sealed } from "../../../../src/files/seal.ts";
 import type { Family } from "../../../../src/model/address.ts";
-import { type Entry, fileJournal, memoryJournal, placeOf } from "../../../../src/agent/journal/journal.ts";
+import { type Entry, fileJournal, memoryJournal, addressKey } from "../../../../src/agent/journal/journal.ts";
 
 const entry = (name: string, more: Partial<Entry> = {}, spec: Partial<Entry["endpoint"]["spec"]> = {}): Entry => ({
   netnsId: `4:${name}`,
@@ -176,7 +176,7 @@ test("what was given back is kept over rewrites, until it is given again, in the
     sealed({ remove: "a", atMs: 9 }),
   ]);
   assert.deepEqual(again.freed, [freed[1], freed[2], ["n 10.0.0.8", { endpoint: "a", atMs: 9 }]]);
-  assert.equal(placeOf("n", "10.0.0.8"), "n 10.0.0.8");
+  assert.equal(addressKey("n", "10.0.0.8"), "n 10.0.0.8");
 });
 
 test("all addresses of an endpoint are given back, each to its network", () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ipOf } from "../../../../src/model/address.ts";
-import { Taken } from "../../../../src/agent/journal/usedAddresses.ts";
+import { UsedAddresses } from "../../../../src/agent/journal/usedAddresses.ts";
 
 const ADDRESSES = ["10.0.0.2", "10.0.0.3", "10.0.0.4", "fd00::2", "fd00::3"] as const;
 const valueOf = (text: string) => ipOf(text) ?? assert.fail(text);
@@ -12,7 +12,7 @@ test("an address is taken while anybody has it, and the next free one is the low
   const step = fc.record({ address: fc.constantFrom(...ADDRESSES), comes: fc.boolean() });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const taken = new Taken();
+      const taken = new UsedAddresses();
       const counts = new Map<string, number>();
       for (const { address, comes } of steps) {
         const had = counts.get(address) ?? 0;
@@ -37,7 +37,7 @@ test("an address is taken while anybody has it, and the next free one is the low
 });
 
 test("what is no address is counted, and takes none", () => {
-  const taken = new Taken();
+  const taken = new UsedAddresses();
   taken.add("no address");
   assert.equal(taken.isEmpty, false);
   assert.equal(taken.of(4).has(0n), false);

@@ -131,7 +131,7 @@ async function host(built: readonly Endpoint[], server: readonly Endpoint[] = []
     const names = (state: KernelState) =>
       [...state.values()].flatMap((one) => (one.kind === "veth" && one.alias.includes(":endpoint:") ? [one.name] : []));
     const now = adopter.strays(left, new Set());
-    const kept = names(adopter.withKept(new Map(), left, now));
+    const kept = names(adopter.withStrays(new Map(), left, now));
     const open = names(adopter.withoutUnexplained(left)).filter((name) => now.some((port) => port.name === name));
     assert.deepEqual(open, kept, "what is not to be removed stays, whether the server is there or not");
     return { taken: [...journal.entries.keys()], kept };
@@ -426,7 +426,7 @@ describe("a far end", () => {
     const strays = adopter.strays(actual, new Set());
     assert.equal(adopter.withoutUnexplained(actual), actual);
     assert.deepEqual(
-      [...adopter.withKept(new Map(), actual, strays).values()].filter(({ kind }) => kind === "veth"),
+      [...adopter.withStrays(new Map(), actual, strays).values()].filter(({ kind }) => kind === "veth"),
       strays,
     );
     assert.equal(journal.entries.size, 0);
@@ -479,7 +479,7 @@ describe("a port that is kept", () => {
     await adopter.adopt(actual, strays, snapshot, false);
     const name = portName("web.eth0");
     const desired: KernelObject = { kind: "netns", ns: "vrf:v" };
-    const kept = adopter.withKept(new Map([[keyOf(desired), desired]]), actual, strays);
+    const kept = adopter.withStrays(new Map([[keyOf(desired), desired]]), actual, strays);
     const kinds = [...kept.values()].map((one) => one.kind);
     assert.deepEqual([...new Set(kinds)].toSorted(), ["bridge-fdb", "element", "netns", "tbf", "veth"].toSorted());
     for (const one of kept.values()) assert(one === desired || JSON.stringify(one).includes(name), JSON.stringify(one));
@@ -488,9 +488,9 @@ describe("a port that is kept", () => {
     assert.equal(kept.size, 1 + [...actual.values()].filter(isOfPort).length);
     // What is desired of it wins, and without strays it is what was desired.
     const wanted: Veth = { ...(strays[0] ?? assert.fail()), mtu: 1 };
-    assert.deepEqual(adopter.withKept(new Map([[keyOf(wanted), wanted]]), actual, strays).get(keyOf(wanted)), wanted);
+    assert.deepEqual(adopter.withStrays(new Map([[keyOf(wanted), wanted]]), actual, strays).get(keyOf(wanted)), wanted);
     const none = new Map([[keyOf(desired), desired]]);
-    assert.equal(adopter.withKept(none, actual, []), none);
+    assert.equal(adopter.withStrays(none, actual, []), none);
   });
 
   test("what nothing explains is not there for a round that may remove nothing else", async () => {

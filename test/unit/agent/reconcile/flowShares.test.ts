@@ -6,7 +6,7 @@ import { stateOf } from "../../../../src/datapath/state/state.ts";
 import type { Clock } from "../../../../src/model/clock.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
 import { VirtualClock } from "../../../sim/clock.ts";
-import { keepShares } from "../../../../src/agent/reconcile/flowShares.ts";
+import { limitFlowShares } from "../../../../src/agent/reconcile/flowShares.ts";
 
 const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 const endpoint = (name: string, host: string, addresses: readonly string[], allowed: readonly string[] = []) =>
@@ -49,7 +49,7 @@ test("flows of all addresses of an endpoint count as one, of a shared address as
   };
   const logged: string[] = [];
   const log = (message: string) => void logged.push(message);
-  await keepShares({ host: "h1", kernel: { thinFlows }, clock, log }, stop.signal, () => ({ held, snapshot }));
+  await limitFlowShares({ host: "h1", kernel: { thinFlows }, clock, log }, stop.signal, () => ({ held, snapshot }));
   assert.deepEqual([...owners.keys()], ["vrf:blue", "vrf:red"]);
   assert.deepEqual(logged, ["shares"]);
   const of = (...addresses: readonly string[]) => addresses.map((address) => owners.get("vrf:blue")?.(address));
@@ -72,7 +72,7 @@ test("it looks every five seconds, of what the agent knows then, and says what i
     },
   };
   const log = (message: string, fields: object) => void logged.push(`${message} ${JSON.stringify(fields)}`);
-  const done = keepShares({ host: "h1", kernel, clock, log }, stop.signal, () => ({
+  const done = limitFlowShares({ host: "h1", kernel, clock, log }, stop.signal, () => ({
     held: stateOf([table("vrf:blue")]),
     snapshot: now.snapshot,
   }));
@@ -112,6 +112,9 @@ test("a namespace's addresses are those of its VRF's networks: another VRF may h
   ]);
   const clock = { sleep: async () => undefined } as unknown as Clock;
   const log = () => assert.fail("there is nothing to say");
-  await keepShares({ host: "h1", kernel: { thinFlows }, clock, log }, stop.signal, () => ({ held, snapshot: all }));
+  await limitFlowShares({ host: "h1", kernel: { thinFlows }, clock, log }, stop.signal, () => ({
+    held,
+    snapshot: all,
+  }));
   assert.deepEqual(seen, ["vrf:blue a b", "vrf:red r "]);
 });

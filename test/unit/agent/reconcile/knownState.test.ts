@@ -9,12 +9,12 @@ import {
   merged,
   nearOf,
   pairsIn,
-  placeOf,
+  linkOf,
   portsIn,
   record,
-  undone,
+  inverse,
   withoutRemovals,
-  withoutTheirs,
+  withoutWorkloadAddresses,
 } from "../../../../src/agent/reconcile/knownState.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
 
@@ -112,7 +112,7 @@ test("an address that an endpoint of this host is allowed is its workload's to a
       allowedAddresses: allowed.map((address) => ({ address })),
     },
   });
-  const left = (of: Endpoint) => [...withoutTheirs(held(...all), [of], "h1").values()].slice(1);
+  const left = (of: Endpoint) => [...withoutWorkloadAddresses(held(...all), [of], "h1").values()].slice(1);
   // Its own stays ours to keep, although it is allowed once more.
   assert.deepEqual(left(endpoint("h1", "10.7.0.99", "fd07::99", "10.7.0.2")), [all[0], all[3]]);
   assert.deepEqual(left(endpoint("h1", "10.7.0.99")), [all[0], all[2], all[3]]);
@@ -158,9 +158,9 @@ test("what hangs on one link is not forgotten with another, nor what hangs on no
 });
 
 test("an operation that was refused is undone by its opposite", () => {
-  assert.deepEqual(undone({ op: "add", object: PORT }), { op: "remove", object: PORT });
-  assert.deepEqual(undone({ op: "remove", object: PORT }), { op: "add", object: PORT });
-  assert.deepEqual(undone({ op: "set", from: AHEAD, object: PORT }), { op: "remove", object: PORT });
+  assert.deepEqual(inverse({ op: "add", object: PORT }), { op: "remove", object: PORT });
+  assert.deepEqual(inverse({ op: "remove", object: PORT }), { op: "add", object: PORT });
+  assert.deepEqual(inverse({ op: "set", from: AHEAD, object: PORT }), { op: "remove", object: PORT });
 });
 
 test("where something is: the link that it is or is on, the place of a table, an element by itself", () => {
@@ -173,10 +173,10 @@ test("where something is: the link that it is or is on, the place of a table, an
     [{ ...at, kind: "netns" }, "vrf:blue netns"],
     [{ ...at, kind: "nft", digest: "d", body: "" }, "vrf:blue nft"],
   ];
-  for (const [object, place] of objects) assert.equal(placeOf(object), place);
-  const [one, other] = ["wp1", "wp2"].map((key) => placeOf({ ...at, kind: "element", set: "ports", key }));
+  for (const [object, place] of objects) assert.equal(linkOf(object), place);
+  const [one, other] = ["wp1", "wp2"].map((key) => linkOf({ ...at, kind: "element", set: "ports", key }));
   assert.notEqual(one, other);
-  assert.equal(placeOf({ ...at, kind: "element", set: "ports", key: "wp1", value: "1" }), one);
+  assert.equal(linkOf({ ...at, kind: "element", set: "ports", key: "wp1", value: "1" }), one);
 });
 
 test("ports are the near ends of pairs, also of those that were changed or are apart", () => {

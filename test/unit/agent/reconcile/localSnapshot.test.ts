@@ -12,17 +12,17 @@ import {
 } from "../../../../src/model/resource.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
 import {
-  asWanted,
+  withServerSettings,
   disagreement,
   freeIn,
-  goneOf,
+  endedWorkloads,
   isAlive,
   isInUse,
   isSameElsewhere,
-  isSameGround,
+  isSameExceptOwn,
   ownOf,
   rewind,
-  turnsRoutes,
+  changesOtherRoutes,
   withLocal,
   withoutHost,
 } from "../../../../src/agent/reconcile/localSnapshot.ts";
@@ -92,15 +92,15 @@ describe("the snapshot of a host", () => {
           const local = withLocal(snapshotOf({ ...known, name }), "h1", [entry(own)], isThere);
           assert.deepEqual(local.endpoints, [wanted], JSON.stringify([was, is]));
         }
-        assert.deepEqual(asWanted(own, known), wanted);
-        assert.equal(asWanted(own, undefined), own);
+        assert.deepEqual(withServerSettings(own, known), wanted);
+        assert.equal(withServerSettings(own, undefined), own);
         // Of another lease under the same name nothing is taken, nor of another host's.
         for (const other of [{ addresses: ["10.2.1.3"] }, { netns: "/n" }, { network: "wide" }])
-          assert.equal(asWanted(own, endpoint("web", { ...is, ...other })), own, JSON.stringify(other));
+          assert.equal(withServerSettings(own, endpoint("web", { ...is, ...other })), own, JSON.stringify(other));
         const elsewhere = snapshotOf(endpoint("web", { ...is, host: "h2" }));
         assert.deepEqual(withLocal(elsewhere, "h1", [entry(own)], isThere).endpoints.at(-1), own);
       }
-    assert.equal(asWanted(WEB, endpoint("web")), WEB, "the same object, where nothing is news");
+    assert.equal(withServerSettings(WEB, endpoint("web")), WEB, "the same object, where nothing is news");
   });
 
   test("that is no longer has nothing of its own", () => {
@@ -228,11 +228,11 @@ describe("journal and server", () => {
 describe("whether two snapshots ask the same of a host", () => {
   test("every list counts that is part of its ground, and no other does", () => {
     const seen = snapshotOf(endpoint("db", { host: "h2" }));
-    assert.equal(isSameGround(seen, seen, "h1"), true);
-    assert.equal(isSameGround(seen, { ...seen, revision: 11, memberships: [], moves: [], freed: [] }, "h1"), true);
+    assert.equal(isSameExceptOwn(seen, seen, "h1"), true);
+    assert.equal(isSameExceptOwn(seen, { ...seen, revision: 11, memberships: [], moves: [], freed: [] }, "h1"), true);
     for (const list of ["vrfs", "networks", "hosts", "blocks", "vteps", "securityGroups"] as const)
-      assert.equal(isSameGround(seen, { ...seen, [list]: [...seen[list]] }, "h1"), false, list);
-    assert.equal(isSameGround(seen, { ...seen, endpoints: [] }, "h1"), false);
+      assert.equal(isSameExceptOwn(seen, { ...seen, [list]: [...seen[list]] }, "h1"), false, list);
+    assert.equal(isSameExceptOwn(seen, { ...seen, endpoints: [] }, "h1"), false);
   });
 
   test("others' endpoints are compared whole, its own by what may change while attached", () => {
@@ -262,14 +262,14 @@ describe("whether two snapshots ask the same of a host", () => {
 test("workloads that ended without a detach are told, with what is to be freed", () => {
   const two = endpoint("db", { addresses: ["10.2.1.3", "fd02::3"] });
   const isHere = ({ endpoint: { name } }: Entry) => name === "web.eth0";
-  assert.deepEqual(goneOf([entry(WEB), entry(two), entry(endpoint("x"), leaving)], isHere), [
+  assert.deepEqual(endedWorkloads([entry(WEB), entry(two), entry(endpoint("x"), leaving)], isHere), [
     "endpoint db.eth0: /run/netns/db is gone; detach it to free 10.2.1.3, fd02::3",
   ]);
 });
 
 test("routes of others turn when one beside them comes or goes that is not alone there", () => {
   const of = (ifname: string, more: Partial<EndpointSpec> = {}) => endpoint("web", { ifname, ...more });
-  const isTurned = (comes: Endpoint, ...beside: readonly Entry[]) => turnsRoutes(beside, comes);
+  const isTurned = (comes: Endpoint, ...beside: readonly Entry[]) => changesOtherRoutes(beside, comes);
   assert.equal(isTurned(of("eth0")), false);
   assert.equal(isTurned(of("eth1"), entry(of("eth0"))), false, "the first is the way out");
   assert.equal(isTurned(of("eth0"), entry(of("eth1"))), true, "the other is no longer the way out");

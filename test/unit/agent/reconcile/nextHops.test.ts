@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VirtualClock } from "../../../sim/clock.ts";
 import { type KernelObject, type ObjectOf, stateOf } from "../../../../src/datapath/state/state.ts";
-import { Hops } from "../../../../src/agent/reconcile/nextHops.ts";
+import { NextHops } from "../../../../src/agent/reconcile/nextHops.ts";
 
 const hop = (ip: string): ObjectOf<"hop"> => ({ kind: "hop", ns: "host", dev: "eth0", ip });
 const peer = (dst: string): KernelObject => ({
@@ -24,9 +24,9 @@ function started() {
     asked.push(addresses.toSorted().join());
     return addresses.map((address) => hop(ways.get(address) ?? address));
   };
-  const hops = new Hops({ kernel: { nextHops }, clock, management: () => ["192.0.2.1"] });
+  const hops = new NextHops({ kernel: { nextHops }, clock, management: () => ["192.0.2.1"] });
   const ips = (...objects: readonly KernelObject[]) =>
-    [...hops.with(stateOf(objects)).values()].flatMap((o) => (o.kind === "hop" ? [o.ip] : [])).sort();
+    [...hops.addTo(stateOf(objects)).values()].flatMap((o) => (o.kind === "hop" ? [o.ip] : [])).sort();
   return { hops, clock, asked, ways, ips };
 }
 
@@ -54,7 +54,7 @@ test("what the kernel refuses is told once, and not wanted again", () => {
   const refusal = { class: "invalid", message: "EINVAL: invalid argument" } as const;
   const others = { op: { op: "add", object: NS }, refusal } as const;
   const results = [{ op: { op: "add", object: hop("192.0.2.2") }, refusal } as const, others];
-  assert.deepEqual(hops.judged(results), [others]);
+  assert.deepEqual(hops.withoutHops(results), [others]);
   assert.deepEqual(ips(NS, peer("192.0.2.2")), ["192.0.2.1"]);
   assert.match(hops.conditions.join(), /neighbour eth0 192\.0\.2\.2 \(EINVAL/);
 });

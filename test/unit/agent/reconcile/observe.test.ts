@@ -14,7 +14,7 @@ import { VirtualClock } from "../../../sim/clock.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";
 import type { Endpoint } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
-import { Looks, remembered } from "../../../../src/agent/reconcile/observe.ts";
+import { Observer, completed } from "../../../../src/agent/reconcile/observe.ts";
 
 const PERIOD_MS = 15_000;
 const NETNS: KernelObject = { kind: "netns", ns: "vrf:blue" };
@@ -60,30 +60,30 @@ const NOTHING: ReadonlySet<string> = new Set();
 
 test("a look that knows no far end, and nothing else changed, is what was held", () => {
   const look = stateOf([BRIDGE, half(port("a")), half(port("b"))]);
-  assert.deepEqual(remembered(look, HELD, NOBODY, NOTHING), new Map(HELD));
+  assert.deepEqual(completed(look, HELD, NOBODY, NOTHING), new Map(HELD));
 });
 
 test("what a look has read itself is as it was read", () => {
   const look = stateOf([BRIDGE, port("a"), half(port("b"))]);
   const without = new Map(HELD);
   without.delete(keyOf(address("a")));
-  assert.deepEqual(remembered(look, HELD, new Set([pathOf("a")]), NOTHING), without);
+  assert.deepEqual(completed(look, HELD, new Set([pathOf("a")]), NOTHING), without);
 });
 
 test("a near end that changed, or is gone, leaves nothing to be taken for known", () => {
   for (const change of [{ mtu: 0 }, { mtu: 1400 }, { mac: "fe:00:00:00:00:09" }, { alias: "" }, { master: "other" }]) {
     const look = stateOf([BRIDGE, half(port("a", change)), half(port("b"))]);
-    assert.equal(remembered(look, HELD, NOBODY, NOTHING), undefined, JSON.stringify(change));
+    assert.equal(completed(look, HELD, NOBODY, NOTHING), undefined, JSON.stringify(change));
   }
-  assert.equal(remembered(stateOf([BRIDGE, half(port("b"))]), HELD, NOBODY, NOTHING), undefined);
+  assert.equal(completed(stateOf([BRIDGE, half(port("b"))]), HELD, NOBODY, NOTHING), undefined);
   // A path that was read leads to the namespace of a pair that is held under another.
   const other = port("a", { peer: { ...port("a").peer, ns: "/proc/7/ns/net" } });
-  assert.equal(remembered(stateOf([BRIDGE, other, half(port("b"))]), HELD, NOBODY, NOTHING), undefined);
+  assert.equal(completed(stateOf([BRIDGE, other, half(port("b"))]), HELD, NOBODY, NOTHING), undefined);
 });
 
 test("a pair that was changed meanwhile is left as it was seen", () => {
   const touched = new Set([`vrf:blue ${port("a").name}`]);
-  const seen = remembered(stateOf([BRIDGE, half(port("b"))]), HELD, NOBODY, touched);
+  const seen = completed(stateOf([BRIDGE, half(port("b"))]), HELD, NOBODY, touched);
   assert.deepEqual(seen, stateOf([BRIDGE, port("b"), address("b")]));
 });
 
@@ -116,7 +116,7 @@ async function host() {
   const entries = new Map([entry("a"), entry("b")].map((one) => [one.endpoint.name, one]));
   const clock = new VirtualClock();
   let pokes = 0;
-  const looks = new Looks({
+  const looks = new Observer({
     kernel: Object.assign(Object.create(kernel), { observe }) as FakeKernel,
     journal: { entries },
     clock,
@@ -126,7 +126,7 @@ async function host() {
   const whole = await kernel.observe([pathOf("a"), pathOf("b")]);
   const take = async (held: KernelState) => {
     asked.length = 0;
-    assert.deepEqual(await looks.take(held, () => NOTHING), whole);
+    assert.deepEqual(await looks.observe(held, () => NOTHING), whole);
     return asked;
   };
   return { entries, looks, whole, take, clock, pokes: () => pokes };
@@ -139,7 +139,7 @@ test("all is read at first, when somebody asks and once a period; else only who 
   assert.deepEqual(await take(new Map()), [both]);
   assert.equal(looks.isDue, false);
   assert.deepEqual(await take(whole), [[]]);
-  looks.askWhole();
+  looks.requestFull();
   assert.deepEqual(await take(whole), [both]);
   await clock.advance(PERIOD_MS);
   assert.deepEqual(await take(whole), [both]);
@@ -164,20 +164,20 @@ test("what somebody else did is looked at within 50 ms, the echo of what the age
   const { looks, clock, whole, take, pokes } = await host();
   const { signal } = new AbortController();
   await take(new Map());
-  void looks.heard(signal);
+  void looks.event(signal);
   await clock.advance(49);
   assert.deepEqual([looks.isDue, pokes()], [false, 0]);
   await clock.advance(1);
   assert.deepEqual([looks.isDue, pokes()], [true, 1]);
   await take(whole);
   for (let n = 0; n < 5; n++) {
-    looks.did();
-    void looks.heard(signal);
+    looks.changed();
+    void looks.event(signal);
     await clock.advance(100);
     assert.deepEqual([looks.isDue, pokes()], [false, 1]);
   }
   // While an echo is awaited, others are heard.
-  void looks.heard(signal);
+  void looks.event(signal);
   await clock.advance(50);
   assert.deepEqual([looks.isDue, pokes()], [true, 2]);
   await take(whole);

@@ -16,7 +16,7 @@ import {
   countersOf,
   elementsOf,
   flowCutter,
-  isPlain,
+  canFastPath,
   policySaid,
 } from "../../../../src/agent/reconcile/policy.ts";
 
@@ -208,11 +208,11 @@ test("an endpoint stands alone if the tables have its rules, and no other may ha
     key: "k",
     value: value.toString(16),
   });
-  assert.equal(isPlain([mark(5)], one), true);
-  assert.equal(isPlain([], one), true);
-  assert.equal(isPlain([mark(5), mark(NO_PROFILE)], one), false);
+  assert.equal(canFastPath([mark(5)], one), true);
+  assert.equal(canFastPath([], one), true);
+  assert.equal(canFastPath([mark(5), mark(NO_PROFILE)], one), false);
   const allowed = { ...one, spec: { ...one.spec, allowedAddresses: [{ address: "10.1.1.9" }] } };
-  assert.equal(isPlain([mark(5)], allowed), false);
+  assert.equal(canFastPath([mark(5)], allowed), false);
 });
 
 test("counters are told of this host's endpoints, by the names of their reasons", () => {

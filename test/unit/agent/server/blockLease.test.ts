@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Fault } from "../../../../src/model/fault.ts";
 import { realFiles } from "../../../../src/files/real.ts";
 import { openDisk } from "../../../../src/agent/server/stateDir.ts";
-import { Standing, type StandingRecord } from "../../../../src/agent/server/blockLease.ts";
+import { BlockLease, type BlockLeaseRecord } from "../../../../src/agent/server/blockLease.ts";
 
 const MINUTE = 60_000;
 const clock = {
@@ -17,74 +17,74 @@ const clock = {
   sleep: () => Promise.resolve(),
 };
 const RECLAIMED = new Fault("host-reclaimed", { what: 'host "h1" was reclaimed', why: "it was lost", fix: "join" });
-const refuses = (standing: Standing, reason: string, text: RegExp) =>
+const refuses = (blockLease: BlockLease, reason: string, text: RegExp) =>
   assert.throws(
-    () => standing.checkAssign(),
+    () => blockLease.checkAllocate(),
     (e) => e instanceof Fault && e.reason === reason && text.test(e.message),
   );
 
 /** A disk, and agents that come and go over it. */
 function life() {
-  let kept: StandingRecord | undefined;
-  return { start: () => new Standing(clock, kept, (record) => (kept = record)) };
+  let kept: BlockLeaseRecord | undefined;
+  return { start: () => new BlockLease(clock, kept, (record) => (kept = record)) };
 }
 
 test("where the server gives nobody up, a host assigns however long it is alone", () => {
-  const standing = life().start();
-  standing.checkAssign();
-  standing.heard(standing.sending(), undefined);
+  const blockLease = life().start();
+  blockLease.checkAllocate();
+  blockLease.heard(blockLease.sending(), undefined);
   clock.now += 10_000 * MINUTE;
-  standing.checkAssign();
+  blockLease.checkAllocate();
 });
 
 test("a host stops before the server may begin, also after a restart, until it is heard", () => {
   const disk = life();
-  const standing = disk.start();
-  standing.heard(standing.sending(), 10 * MINUTE);
+  const blockLease = disk.start();
+  blockLease.heard(blockLease.sending(), 10 * MINUTE);
   clock.now += 9 * MINUTE - 1;
-  standing.checkAssign();
+  blockLease.checkAllocate();
   clock.now += 1;
-  refuses(standing, "unavailable", /not reached its server for 9m: .*after 10m \(reclaim-after\)/);
+  refuses(blockLease, "unavailable", /not reached its server for 9m: .*after 10m \(reclaim-after\)/);
   // How long it was not heard before it started, nobody knows.
   const restarted = disk.start();
   refuses(restarted, "unavailable", /not reached its server since its agent started/);
   restarted.heard(restarted.sending(), 10 * MINUTE);
-  restarted.checkAssign();
-  restarted.heard(standing.sending(), undefined);
-  disk.start().checkAssign();
+  restarted.checkAllocate();
+  restarted.heard(blockLease.sending(), undefined);
+  disk.start().checkAllocate();
 });
 
 test("silence is what the longer of two clocks says: one may be set back, the other stands still in sleep", () => {
-  const standing = life().start();
-  standing.heard(standing.sending(), 10 * MINUTE);
+  const blockLease = life().start();
+  blockLease.heard(blockLease.sending(), 10 * MINUTE);
   clock.offset = -60 * MINUTE;
   clock.now += 10 * MINUTE;
-  refuses(standing, "unavailable", /not reached its server for 10m/);
-  standing.heard(standing.sending(), 10 * MINUTE);
-  standing.checkAssign();
+  refuses(blockLease, "unavailable", /not reached its server for 10m/);
+  blockLease.heard(blockLease.sending(), 10 * MINUTE);
+  blockLease.checkAllocate();
   clock.offset += 10 * MINUTE;
-  refuses(standing, "unavailable", /not reached its server for 10m/);
+  refuses(blockLease, "unavailable", /not reached its server for 10m/);
   clock.offset = 0;
 });
 
 test("a host that is no longer assigns nothing, over any restart, until it has begun anew", () => {
   const disk = life();
-  const standing = disk.start();
-  standing.begin();
-  assert.equal(standing.life, 0);
-  standing.end(RECLAIMED);
-  assert.equal(standing.life, 1);
-  for (const one of [standing, disk.start()]) {
+  const blockLease = disk.start();
+  blockLease.begin();
+  assert.equal(blockLease.incarnation, 0);
+  blockLease.end(RECLAIMED);
+  assert.equal(blockLease.incarnation, 1);
+  for (const one of [blockLease, disk.start()]) {
     refuses(one, "host-reclaimed", /^host "h1" was reclaimed: it was lost; join$/);
     assert.deepEqual(one.ended?.detail, RECLAIMED.detail);
   }
-  standing.begin();
-  standing.checkAssign();
-  disk.start().checkAssign();
+  blockLease.begin();
+  blockLease.checkAllocate();
+  disk.start().checkAllocate();
 });
 
 test("a host joins anew with a credential that nobody refused, the same until it is answered", () => {
-  const folder = mkdtempSync(join(tmpdir(), "weft-standing-"));
+  const folder = mkdtempSync(join(tmpdir(), "weft-blockLease-"));
   try {
     let made = 0;
     const make = () => `credential-${++made}`;
@@ -100,27 +100,27 @@ test("a host joins anew with a credential that nobody refused, the same until it
     assert(third !== second && third !== first);
     disk.saveIdentity({ host: "h1", cluster: "c", token: third });
     assert.notEqual(disk.nextProposal(make, none), third);
-    disk.saveStanding({ reclaimAfterMs: 5, ended: RECLAIMED });
-    assert.deepEqual(openDisk(folder, realFiles).standing()?.ended?.reason, "host-reclaimed");
+    disk.saveBlockLease({ reclaimAfterMs: 5, ended: RECLAIMED });
+    assert.deepEqual(openDisk(folder, realFiles).blockLease()?.ended?.reason, "host-reclaimed");
   } finally {
     rmSync(folder, { recursive: true });
   }
 });
 
 /** A disk that counts, and refuses when it is told to. */
-function countedDisk(record?: StandingRecord) {
+function countedDisk(record?: BlockLeaseRecord) {
   const disk = { kept: record, writes: 0, isFull: false };
-  const standing = new Standing(clock, record, (next) => {
+  const blockLease = new BlockLease(clock, record, (next) => {
     if (disk.isFull) throw new Error("ENOSPC");
     disk.writes++;
     disk.kept = next;
   });
-  return { disk, standing };
+  return { disk, blockLease };
 }
 
 test("the disk is written when there is news, and again until it has it", () => {
-  const { disk, standing } = countedDisk();
-  const heard = (reclaimAfterMs?: number) => standing.heard(standing.sending(), reclaimAfterMs);
+  const { disk, blockLease } = countedDisk();
+  const heard = (reclaimAfterMs?: number) => blockLease.heard(blockLease.sending(), reclaimAfterMs);
   heard();
   assert.deepEqual([disk.writes, disk.kept], [0, undefined], "there is nothing to keep");
   heard(5 * MINUTE);
@@ -130,7 +130,7 @@ test("the disk is written when there is news, and again until it has it", () => 
   assert.deepEqual([disk.writes, disk.kept], [2, { reclaimAfterMs: 6 * MINUTE }]);
   disk.isFull = true;
   heard();
-  standing.checkAssign();
+  blockLease.checkAllocate();
   assert.deepEqual(disk.kept, { reclaimAfterMs: 6 * MINUTE });
   disk.isFull = false;
   heard();
@@ -140,44 +140,44 @@ test("the disk is written when there is news, and again until it has it", () => 
 });
 
 test("what is known beside it is kept when a host ends, and when it begins anew", () => {
-  const { disk, standing } = countedDisk({ reclaimAfterMs: 5 * MINUTE });
-  standing.begin();
+  const { disk, blockLease } = countedDisk({ reclaimAfterMs: 5 * MINUTE });
+  blockLease.begin();
   assert.equal(disk.writes, 0, "it has not ended");
-  standing.end(RECLAIMED);
+  blockLease.end(RECLAIMED);
   const ended = { reason: RECLAIMED.reason, detail: RECLAIMED.detail };
   assert.deepEqual(disk.kept, { reclaimAfterMs: 5 * MINUTE, ended });
-  standing.heard(standing.sending(), 7 * MINUTE);
+  blockLease.heard(blockLease.sending(), 7 * MINUTE);
   assert.deepEqual(disk.kept, { reclaimAfterMs: 7 * MINUTE, ended });
-  assert.equal(standing.ended?.reason, "host-reclaimed");
+  assert.equal(blockLease.ended?.reason, "host-reclaimed");
   disk.isFull = true;
-  assert.throws(() => standing.begin(), /ENOSPC/);
-  assert.equal(standing.ended?.reason, "host-reclaimed", "a restart would still be the old one");
+  assert.throws(() => blockLease.begin(), /ENOSPC/);
+  assert.equal(blockLease.ended?.reason, "host-reclaimed", "a restart would still be the old one");
   disk.isFull = false;
-  standing.begin();
-  assert.deepEqual([disk.kept, standing.ended], [{ reclaimAfterMs: 7 * MINUTE }, undefined]);
-  standing.end(RECLAIMED);
-  assert.equal(standing.life, 2);
+  blockLease.begin();
+  assert.deepEqual([disk.kept, blockLease.ended], [{ reclaimAfterMs: 7 * MINUTE }, undefined]);
+  blockLease.end(RECLAIMED);
+  assert.equal(blockLease.incarnation, 2);
 });
 
 test("what was refused by the disk at the end is kept with the next answer, though nothing else is news", () => {
-  const { disk, standing } = countedDisk({});
+  const { disk, blockLease } = countedDisk({});
   disk.isFull = true;
-  standing.end(RECLAIMED);
+  blockLease.end(RECLAIMED);
   assert.deepEqual(disk.kept, {});
   disk.isFull = false;
-  standing.heard(standing.sending(), undefined);
+  blockLease.heard(blockLease.sending(), undefined);
   assert.equal(disk.kept?.ended?.reason, "host-reclaimed");
   const { writes } = disk;
-  standing.heard(standing.sending(), undefined);
+  blockLease.heard(blockLease.sending(), undefined);
   assert.equal(disk.writes, writes);
 });
 
 test("a host whose record was lost assigns nothing until it is heard, whatever the server says then", () => {
   for (const reclaimAfterMs of [undefined, 5 * MINUTE]) {
-    const { disk, standing } = countedDisk({ isUnsure: true });
-    refuses(standing, "unavailable", /does not know whether its blocks are still its own/);
-    standing.heard(standing.sending(), reclaimAfterMs);
-    standing.checkAssign();
+    const { disk, blockLease } = countedDisk({ isUnsure: true });
+    refuses(blockLease, "unavailable", /does not know whether its blocks are still its own/);
+    blockLease.heard(blockLease.sending(), reclaimAfterMs);
+    blockLease.checkAllocate();
     assert.deepEqual(disk.kept, reclaimAfterMs === undefined ? {} : { reclaimAfterMs });
   }
 });

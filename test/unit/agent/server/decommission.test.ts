@@ -9,9 +9,9 @@ import { FakeKernel } from "../../../../src/kernel/fake.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import { emptySnapshot, type Endpoint, type Snapshot } from "../../../../src/model/resource.ts";
 import { type Entry, type Former, memoryJournal } from "../../../../src/agent/journal/journal.ts";
-import { Lost } from "../../../../src/agent/server/decommission.ts";
-import { beginAnew, keepSaved } from "../../../../src/agent/server/savedSnapshot.ts";
-import { Standing, type StandingRecord } from "../../../../src/agent/server/blockLease.ts";
+import { Decommission } from "../../../../src/agent/server/decommission.ts";
+import { rejoin, saveSnapshots } from "../../../../src/agent/server/savedSnapshot.ts";
+import { BlockLease, type BlockLeaseRecord } from "../../../../src/agent/server/blockLease.ts";
 
 const RECLAIMED = new Fault("host-reclaimed", { what: "host h1 was reclaimed", why: "lost", fix: "join" });
 const entry = (owner: string, state: Entry["state"] = "attached"): Entry => {
@@ -32,10 +32,10 @@ function lostHost(...entries: readonly Entry[]) {
   });
   const kernel = new FakeKernel();
   for (const { endpoint } of entries) kernel.addWorkload(endpoint.spec.netns as `/${string}`);
-  const standing = new Standing(clock, undefined, () => undefined);
+  const blockLease = new BlockLease(clock, undefined, () => undefined);
   const logged: string[] = [];
   const log = (message: string, fields?: object) => void logged.push(`${message} ${JSON.stringify(fields)}`);
-  const lost = new Lost({ journal, kernel, clock, standing, log });
+  const lost = new Decommission({ journal, kernel, clock, blockLease, log });
   const ports = { left: entries.map(({ endpoint }) => portName(endpoint.name)), rounds: 0 };
   const stop = new AbortController();
   let isDone = false;
@@ -47,14 +47,14 @@ function lostHost(...entries: readonly Entry[]) {
     return lost.letGo(RECLAIMED, stop.signal, round).then(() => void (isDone = true));
   };
   const states = () => Object.fromEntries([...journal.entries].map(([name, { state }]) => [name, state]));
-  return { clock, disk, journal, kernel, standing, logged, lost, ports, stop, letGo, states, isDone: () => isDone };
+  return { clock, disk, journal, kernel, blockLease, logged, lost, ports, stop, letGo, states, isDone: () => isDone };
 }
 
 test("the journal forgets when the last port has gone, and nothing is assigned from the first moment", async () => {
   const host = lostHost(entry("web"), entry("db", "detaching"));
-  const { clock, ports, states, standing, journal, logged } = host;
+  const { clock, ports, states, blockLease, journal, logged } = host;
   void host.letGo();
-  assert.equal(standing.ended?.reason, "host-reclaimed");
+  assert.equal(blockLease.ended?.reason, "host-reclaimed");
   await clock.advance(0);
   assert.deepEqual(states(), { "web.eth0": "detaching", "db.eth0": "detaching" });
   assert.deepEqual([host.isDone(), ports.rounds], [false, 1]);
@@ -106,7 +106,7 @@ test("people are told why the host is none, and what went with it, until it is b
   const line = (name: string) =>
     `endpoint ${name} was detached and lost 10.0.0.2, fd00::2: host h1 was reclaimed; attach it again`;
   assert.deepEqual(told(), [RECLAIMED.message, line("web.eth0"), line("db.eth0")]);
-  host.standing.begin();
+  host.blockLease.begin();
   assert.deepEqual(told(), [line("web.eth0"), line("db.eth0")]);
   host.journal.put(entry("web", "detaching"));
   assert.deepEqual(told(), [line("web.eth0"), line("db.eth0")]);
@@ -119,17 +119,17 @@ test("people are told why the host is none, and what went with it, until it is b
 });
 
 /** A mirror, and a disk that keeps what it is given. */
-function saving(record?: StandingRecord) {
+function saving(record?: BlockLeaseRecord) {
   const clock = new VirtualClock();
   const mirror = { isSynced: true, now: undefined as Snapshot | undefined, snapshot: () => mirror.now };
   const saved: number[] = [];
   const says = { fails: false, wait: Promise.resolve() };
   const logged: string[] = [];
-  const standing = new Standing(clock, record, () => undefined);
+  const blockLease = new BlockLease(clock, record, () => undefined);
   const options = {
     mirror: mirror as unknown as Mirror,
     clock,
-    standing,
+    blockLease,
     saveSnapshot: async ({ revision }: Snapshot) => {
       await says.wait;
       if (says.fails) throw new Error("ENOSPC");
@@ -141,13 +141,13 @@ function saving(record?: StandingRecord) {
     const snapshot = { ...emptySnapshot("c"), revision };
     mirror.now = history === undefined ? snapshot : { ...snapshot, history };
   };
-  return { clock, mirror, saved, says, logged, standing, options, at };
+  return { clock, mirror, saved, says, logged, blockLease, options, at };
 }
 
 test("the newest snapshot is kept, once a second at most, if it is complete and news", async () => {
   const { clock, mirror, saved, says, logged, options, at } = saving();
   const stop = new AbortController();
-  const done = keepSaved(options, stop.signal);
+  const done = saveSnapshots(options, stop.signal);
   await clock.advance(5_000);
   assert.equal(saved.length, 0);
   at(1);
@@ -185,53 +185,53 @@ test("the newest snapshot is kept, once a second at most, if it is complete and 
 const ENDED = { ended: { reason: RECLAIMED.reason, detail: RECLAIMED.detail } } as const;
 
 test("a new life begins when its blocks are on disk, and not before", async () => {
-  const { clock, saved, says, logged, standing, options, at } = saving(ENDED);
+  const { clock, saved, says, logged, blockLease, options, at } = saving(ENDED);
   const { promise, resolve } = Promise.withResolvers<void>();
   says.wait = promise;
   at(5);
   let begun = 0;
-  void beginAnew(options, new AbortController().signal, () => begun++);
+  void rejoin(options, new AbortController().signal, () => begun++);
   await clock.advance(10_000);
-  assert.deepEqual([standing.ended?.reason, begun], ["host-reclaimed", 0]);
+  assert.deepEqual([blockLease.ended?.reason, begun], ["host-reclaimed", 0]);
   says.fails = true;
   resolve();
   await clock.advance(2_500);
-  assert.deepEqual([standing.ended?.reason, begun, logged], ["host-reclaimed", 0, ["save", "save", "save"]]);
+  assert.deepEqual([blockLease.ended?.reason, begun, logged], ["host-reclaimed", 0, ["save", "save", "save"]]);
   says.fails = false;
   await clock.advance(1_000);
-  assert.deepEqual([standing.ended, begun, saved, logged.at(-1)], [undefined, 1, [5], "this host has joined anew"]);
+  assert.deepEqual([blockLease.ended, begun, saved, logged.at(-1)], [undefined, 1, [5], "this host has joined anew"]);
 });
 
 test("no life begins where none ended or none is known, nor when it ends again or the agent stops", async () => {
   const never = () => assert.fail("it began");
   const fine = saving();
   fine.at(5);
-  await beginAnew(fine.options, new AbortController().signal, never);
+  await rejoin(fine.options, new AbortController().signal, never);
   const unknown = saving(ENDED);
-  await beginAnew(unknown.options, new AbortController().signal, never);
-  assert.deepEqual([fine.saved, unknown.saved, unknown.standing.ended?.reason], [[], [], "host-reclaimed"]);
+  await rejoin(unknown.options, new AbortController().signal, never);
+  assert.deepEqual([fine.saved, unknown.saved, unknown.blockLease.ended?.reason], [[], [], "host-reclaimed"]);
   for (const isStopped of [true, false]) {
-    const { clock, says, standing, options, at, saved } = saving(ENDED);
+    const { clock, says, blockLease, options, at, saved } = saving(ENDED);
     const { promise, resolve } = Promise.withResolvers<void>();
     says.wait = promise;
     at(5);
     const stop = new AbortController();
-    const done = beginAnew(options, stop.signal, never);
+    const done = rejoin(options, stop.signal, never);
     await clock.advance(10);
     if (isStopped) stop.abort();
-    else standing.end(RECLAIMED);
+    else blockLease.end(RECLAIMED);
     resolve();
     await clock.advance(5_000);
     await done;
-    assert.deepEqual([standing.ended?.reason, saved], ["host-reclaimed", [5]]);
+    assert.deepEqual([blockLease.ended?.reason, saved], ["host-reclaimed", [5]]);
     const broken = saving(ENDED);
     broken.says.fails = true;
     broken.at(5);
     const end = new AbortController();
-    const tries = beginAnew(broken.options, end.signal, never);
+    const tries = rejoin(broken.options, end.signal, never);
     await broken.clock.advance(10);
     if (isStopped) end.abort();
-    else broken.standing.end(RECLAIMED);
+    else broken.blockLease.end(RECLAIMED);
     await broken.clock.advance(5_000);
     await tries;
     assert.deepEqual(broken.logged, ["save"]);

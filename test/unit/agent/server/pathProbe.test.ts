@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Path } from "../../../../src/datapath/network/paths.ts";
-import { Leg, SMALL_BYTES } from "../../../../src/agent/server/pathProbe.ts";
+import { PathProbe, SMALL_BYTES } from "../../../../src/agent/server/pathProbe.ts";
 
 const SIZE = 1450;
 const AGAIN_MS = 5_000;
@@ -13,7 +13,7 @@ const path = (to: string | undefined) =>
 function legWith(isProven: boolean) {
   let nowMs = 1_000;
   let passes = (_size: number): boolean => isProven;
-  const leg = new Leg(path("fd00::2"), nowMs, () => 7_000_000 + nowMs);
+  const leg = new PathProbe(path("fd00::2"), nowMs, () => 7_000_000 + nowMs);
   const sent: string[] = [];
   const until = (ms: number) => {
     const endMs = nowMs + ms;
@@ -130,5 +130,5 @@ test("a peer is heard while its own tries arrive, and only since the state has t
 });
 
 test("no address there: no time will prove it", () => {
-  assert.equal(new Leg(path(undefined), 0, () => 0).state, "failed");
+  assert.equal(new PathProbe(path(undefined), 0, () => 0).state, "failed");
 });

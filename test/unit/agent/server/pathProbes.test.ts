@@ -4,7 +4,7 @@ import { VirtualClock } from "../../../sim/clock.ts";
 import type { EchoSeen } from "../../../../src/kernel/kernel.ts";
 import type { Host, Snapshot } from "../../../../src/model/resource.ts";
 import { snapshotOf } from "../../../../src/model/resource.ts";
-import { Paths } from "../../../../src/agent/server/pathProbes.ts";
+import { PathProbes } from "../../../../src/agent/server/pathProbes.ts";
 
 const envelope = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec });
 
@@ -62,7 +62,7 @@ function started(snapshot: Snapshot, passes: (to: string, size: number) => boole
     receive: () => arrived.shift(),
   };
   const kernel = { echo: () => echo, walls: () => ["a wall"] };
-  const paths = new Paths({ host: "h1", kernel, clock, random: () => 0.5 });
+  const paths = new PathProbes({ host: "h1", kernel, clock, random: () => 0.5 });
   paths.follow(snapshot);
   const ended = paths.run(stop.signal);
   const end = async () => {

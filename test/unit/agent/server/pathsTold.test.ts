@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { VirtualClock } from "../../../sim/clock.ts";
 import type { EchoSeen } from "../../../../src/kernel/kernel.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
-import { Paths } from "../../../../src/agent/server/pathProbes.ts";
+import { PathProbes } from "../../../../src/agent/server/pathProbes.ts";
 
 const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 
@@ -90,7 +90,7 @@ function started(snapshot: Snapshot | undefined, passes: (sent: Sent) => boolean
       return ["a wall", "another"];
     },
   };
-  const paths = new Paths({ host: "h1", kernel, clock, random: () => random });
+  const paths = new PathProbes({ host: "h1", kernel, clock, random: () => random });
   const provenAt: number[] = [];
   paths.onNews = () => {
     news.push(clock.nowMs() - startMs);

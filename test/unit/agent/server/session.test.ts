@@ -7,8 +7,8 @@ import type { Mirror } from "../../../../src/client/mirror.ts";
 import type { HostClaim, Joined, Transport } from "../../../../src/client/transport.ts";
 import { Fault, type Reason } from "../../../../src/model/fault.ts";
 import type { HostReport } from "../../../../src/model/status.ts";
-import { Line, type LineOptions } from "../../../../src/agent/server/session.ts";
-import { Standing } from "../../../../src/agent/server/blockLease.ts";
+import { Session, type SessionOptions } from "../../../../src/agent/server/session.ts";
+import { BlockLease } from "../../../../src/agent/server/blockLease.ts";
 
 const fault = (reason: Reason) => new Fault(reason, { what: `it is ${reason}`, fix: "wait" });
 const REPORT: HostReport = {
@@ -25,7 +25,7 @@ const REPORT: HostReport = {
 };
 
 /** A line whose server answers as `says` says; everything that arrives there is noted with its time. */
-function lineWith(options: Partial<LineOptions> = {}) {
+function lineWith(options: Partial<SessionOptions> = {}) {
   const clock = new VirtualClock();
   const startMs = clock.nowMs();
   const says = {
@@ -75,8 +75,8 @@ function lineWith(options: Partial<LineOptions> = {}) {
       });
     },
   });
-  const standing = new Standing(clock, undefined, () => undefined);
-  const line = new Line(
+  const blockLease = new BlockLease(clock, undefined, () => undefined);
+  const line = new Session(
     {
       transport,
       mirror: mirror as unknown as Mirror,
@@ -91,7 +91,7 @@ function lineWith(options: Partial<LineOptions> = {}) {
         if (says.save !== undefined) throw says.save;
         kept.push(joined);
       },
-      standing,
+      blockLease,
       renew: () => false,
       log: () => undefined,
       ...options,
@@ -128,7 +128,7 @@ function lineWith(options: Partial<LineOptions> = {}) {
     reports,
     kept,
     mirror,
-    standing,
+    blockLease,
     line,
     ceased,
     outcome,
@@ -217,7 +217,7 @@ test("reports go out with the heartbeat, and soon when there is news: gathered, 
   }
   assert(reports.length <= 4 + 1 + 3, `${reports.length} reports`);
   assert.deepEqual((await after(1_000)).at(-1), 12);
-  line.repeat();
+  line.resend();
   assert.deepEqual(await after(200), [12], "as another process must hear it");
   mirror.isSynced = false;
   line.say({ revision: 13 });
@@ -228,26 +228,26 @@ test("reports go out with the heartbeat, and soon when there is news: gathered, 
 });
 
 test("a report that is refused is sent again, and joins and reports are what the host is heard by", async () => {
-  const { clock, says, reports, standing, run, end } = lineWith();
+  const { clock, says, reports, blockLease, run, end } = lineWith();
   says.reclaimAfterMs = 60_000;
   run();
   await clock.advance(30_000);
-  standing.checkAssign();
+  blockLease.checkAllocate();
   says.report = fault("unavailable");
   await clock.advance(40_000);
-  standing.checkAssign();
+  blockLease.checkAllocate();
   const before = reports.length;
   await clock.advance(20_000);
   assert(reports.length > before);
-  assert.throws(() => standing.checkAssign(), /has not reached its server/);
+  assert.throws(() => blockLease.checkAllocate(), /has not reached its server/);
   says.report = undefined;
   await clock.advance(11_000);
-  standing.checkAssign();
+  blockLease.checkAllocate();
   says.reclaimAfterMs = undefined;
   await clock.advance(11_000);
   says.report = fault("unavailable");
   await clock.advance(1_000_000);
-  standing.checkAssign();
+  blockLease.checkAllocate();
   await end();
 });
 
@@ -258,12 +258,12 @@ test("a host whose address changes says so and lets go of its connections; witho
   assert.deepEqual([joins.length, reconnects()], [1, 0], "what is no news is not said again");
   const claim = says.claim as HostClaim;
   says.claim = { ...claim, underlay: "192.0.2.2", hostPrefixes: ["198.51.100.0/24"] };
-  await line.moved();
+  await line.addressesChanged();
   await clock.advance(500);
   assert.deepEqual([joins.map(({ underlay }) => underlay), reconnects()], [["192.0.2.1", "192.0.2.2"], 1]);
   assert.deepEqual(reports.at(-1)?.report.hostPrefixes, ["198.51.100.0/24"]);
   says.claim = new Fault("address-invalid", { what: "there is no address", fix: "give it one" });
-  await line.moved();
+  await line.addressesChanged();
   await clock.advance(500);
   assert.equal(reconnects(), 2);
   assert.match(reports.at(-1)?.report.conditions[0] ?? "", /there is no address/);
@@ -305,7 +305,7 @@ test("a claim that the server does not take is a condition, and reports go on; o
   await clock.advance(11_000);
   says.report = undefined;
   const cloned = joins.length;
-  line.repeat();
+  line.resend();
   await clock.advance(500);
   assert.equal(joins.length, cloned + 1, "as soon as it says something");
   await end();
@@ -476,7 +476,7 @@ test("conditions of the line's own come first, and are gone when their cause is"
   assert.deepEqual(line.report.conditions, ["the agent's"]);
   mirror.problem = undefined;
   says.claim = new Fault("address-invalid", { what: "there is no address", fix: "give it one" });
-  await line.moved();
+  await line.addressesChanged();
   await clock.advance(200);
   mirror.problem = fault("another-history");
   const [first, second, third] = line.report.conditions;
@@ -534,17 +534,17 @@ test("an agent that starts without an address says so, and joins when it has one
 });
 
 test("a host is heard as of when it asked, not of when it was answered", async () => {
-  const { clock, says, standing, run, end } = lineWith();
+  const { clock, says, blockLease, run, end } = lineWith();
   says.reclaimAfterMs = 60_000;
   says.answerMs = 40_000;
   run();
   // Asked at once, answered after forty seconds; it may assign until fifty-four after it asked.
   await clock.advance(40_000);
-  standing.checkAssign();
+  blockLease.checkAllocate();
   await clock.advance(13_999);
-  standing.checkAssign();
+  blockLease.checkAllocate();
   await clock.advance(1);
-  assert.throws(() => standing.checkAssign(), /has not reached its server/);
+  assert.throws(() => blockLease.checkAllocate(), /has not reached its server/);
   says.answerMs = 0;
   await clock.advance(40_000);
   await end();

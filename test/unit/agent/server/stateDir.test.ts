@@ -40,11 +40,11 @@ describe("the state directory", () => {
   test("has nothing at first, and what was saved ever after, in files for its own user alone", async () => {
     const disk = open();
     assert.deepEqual(
-      [disk.identity(), disk.proposed(), disk.standing(), disk.snapshot(), disk.troubles()],
+      [disk.identity(), disk.proposed(), disk.blockLease(), disk.snapshot(), disk.troubles()],
       [undefined, undefined, undefined, undefined, []],
     );
     disk.saveIdentity(IDENTITY);
-    disk.saveStanding({ reclaimAfterMs: 5 });
+    disk.saveBlockLease({ reclaimAfterMs: 5 });
     await disk.saveSnapshot({ ...emptySnapshot("c"), revision: 3 });
     assert.equal(
       disk.proposal(() => assert.fail("it has one")),
@@ -53,7 +53,7 @@ describe("the state directory", () => {
     disk.nextProposal(() => "second", new Set());
     const again = open();
     assert.deepEqual(again.identity(), IDENTITY);
-    assert.deepEqual([again.proposed(), again.standing()], ["second", { reclaimAfterMs: 5 }]);
+    assert.deepEqual([again.proposed(), again.blockLease()], ["second", { reclaimAfterMs: 5 }]);
     assert.deepEqual(again.snapshot(), { ...emptySnapshot("c"), revision: 3 });
     const names = readdirSync(directory).sort();
     assert.deepEqual(names, ["identity.json", "proposal.json", "snapshot.json", "standing.json"]);
@@ -144,13 +144,13 @@ describe("the state directory", () => {
         const disk = open();
         const text = JSON.stringify(value);
         writeFileSync(join(directory, name), text);
-        const read = [disk.identity(), disk.proposed(), disk.standing(), disk.snapshot()];
+        const read = [disk.identity(), disk.proposed(), disk.blockLease(), disk.snapshot()];
         const unsure = name === "standing.json" ? { isUnsure: true } : undefined;
         assert.deepEqual(read, [undefined, undefined, unsure, undefined], `${name}: ${text}`);
         assert.equal(disk.troubles().length, 1, `${name}: ${text}`);
         assert.match(disk.troubles()[0] ?? "", new RegExp(`${name} was damaged .* put aside as ${name}\\.damaged$`));
         assert.equal(readFileSync(join(directory, `${name}.damaged`), "utf8"), text);
-        assert.deepEqual(disk.standing(), unsure, "also when it is asked again");
+        assert.deepEqual(disk.blockLease(), unsure, "also when it is asked again");
         rmSync(directory, { recursive: true });
       }
   });
@@ -164,7 +164,7 @@ describe("the state directory", () => {
     };
     const disk = open();
     for (const [name, value] of Object.entries(right)) writeFileSync(join(directory, name), JSON.stringify(value));
-    assert.deepEqual([disk.identity(), disk.proposed(), disk.standing()], [IDENTITY, "t", right["standing.json"]]);
+    assert.deepEqual([disk.identity(), disk.proposed(), disk.blockLease()], [IDENTITY, "t", right["standing.json"]]);
     assert.deepEqual(disk.snapshot(), { ...emptySnapshot("c"), ...(right["snapshot.json"] as object) });
     assert.deepEqual(disk.troubles(), []);
   });

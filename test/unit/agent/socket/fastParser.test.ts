@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
-import { wholeIn, wholeServer } from "../../../../src/agent/socket/fastParser.ts";
+import { parseRequest, fastServer } from "../../../../src/agent/socket/fastParser.ts";
 
 const packet = (head: string, body = "") => Buffer.from(`${head.replaceAll("\n", "\r\n")}\r\n\r\n${body}`);
 const shown = (bytes: Buffer) => {
-  const found = wholeIn(bytes);
+  const found = parseRequest(bytes);
   return found && `${found.method} ${found.url} ${found.body.toString()}`;
 };
 
@@ -47,9 +47,9 @@ describe("a request in one packet", () => {
       "a lone line feed": "POST /x HTTP/1.1\nhost: a\ny: z",
     };
     for (const [why, head] of Object.entries(heads)) assert.equal(shown(packet(head, "body")), undefined, why);
-    assert.equal(wholeIn(Buffer.from("POST /x HTTP/1.1\r\nhost: a\ncontent-length: 4\r\n\r\nbody")), undefined);
-    assert.equal(wholeIn(Buffer.from("GET /x HTTP/1.1\r\nhost: a\r\n")), undefined);
-    assert.equal(wholeIn(Buffer.alloc(0)), undefined);
+    assert.equal(parseRequest(Buffer.from("POST /x HTTP/1.1\r\nhost: a\ncontent-length: 4\r\n\r\nbody")), undefined);
+    assert.equal(parseRequest(Buffer.from("GET /x HTTP/1.1\r\nhost: a\r\n")), undefined);
+    assert.equal(parseRequest(Buffer.alloc(0)), undefined);
   });
 
   test("whatever is taken for whole, node:http reads the same way", async () => {
@@ -87,7 +87,7 @@ describe("a request in one packet", () => {
       fc.asyncProperty(requests, async ({ fields, body }) => {
         const head = ["POST /x HTTP/1.1", "host: a", "connection: close", ...fields, "", ""];
         const text = head.join("\r\n") + body;
-        const whole = wholeIn(Buffer.from(text));
+        const whole = parseRequest(Buffer.from(text));
         if (whole === undefined) return;
         seen.length = 0;
         const socket = connect(address.port, "127.0.0.1").on("error", () => undefined);
@@ -110,7 +110,7 @@ describe("the server", () => {
     incoming.on("data", (chunk: Buffer) => (body += chunk.toString()));
     incoming.on("end", () => response.end(`other ${incoming.method} ${body}`));
   });
-  const { server, end } = wholeServer(async ({ method, url, body }) => {
+  const { server, end } = fastServer(async ({ method, url, body }) => {
     asked.push(url);
     if (url === "/waits") await sleep(60_000, undefined, { ref: false });
     return method === "DELETE"

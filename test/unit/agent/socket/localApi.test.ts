@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { test } from "node:test";
 import type { Agent } from "../../../../src/agent/agent.ts";
-import { listenForQuestions } from "../../../../src/agent/socket/localApi.ts";
+import { listenReadOnly } from "../../../../src/agent/socket/localApi.ts";
 
 /** A port that was free a moment ago. */
 async function freePort(): Promise<number> {
@@ -20,7 +20,7 @@ test("who sends a body without an end to the door for questions is answered and 
   timeout: 20_000,
 }, async (t) => {
   const port = await freePort();
-  const door = await listenForQuestions("127.0.0.1", port, {} as Agent, []);
+  const door = await listenReadOnly("127.0.0.1", port, {} as Agent, []);
   t.after(() => door.close());
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => undefined);

@@ -10,7 +10,7 @@ import {
   snapshotOf,
 } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
-import { nextInterface, wishesOf } from "../../../../src/agent/workload/membershipPlan.ts";
+import { nextInterface, planMemberships } from "../../../../src/agent/workload/membershipPlan.ts";
 
 const common = { uid: "u", revision: 1 };
 const network = (name: string): Resource => ({
@@ -50,7 +50,7 @@ type Given = { readonly dead?: readonly string[]; readonly isComplete?: boolean 
 function wishes(resources: readonly Resource[], entries: readonly ReturnType<typeof entry>[], given: Given = {}) {
   const snapshot = snapshotOf("c", 1, [network("a"), network("b"), ...resources]);
   const isAlive = ({ endpoint }: Entry) => given.dead?.includes(endpoint.name) !== true;
-  const { joins, leaves, moves } = wishesOf(snapshot, "h1", new Map(entries), isAlive, given.isComplete ?? true);
+  const { joins, leaves, moves } = planMemberships(snapshot, "h1", new Map(entries), isAlive, given.isComplete ?? true);
   return { joins: joins.map(({ network: of, owner }) => `${owner} ${of}`), leaves, moves: moves.map((m) => m.name) };
 }
 const web = { workload: "web" };
