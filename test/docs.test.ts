@@ -1,10 +1,12 @@
 // Pages that list what the code has, held to it in both directions.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { posix } from "node:path";
 import { test } from "node:test";
 import { RULES } from "../src/model/check.ts";
 import { CODES } from "../src/doors/cni/refusal.ts";
 import { REASONS } from "../src/model/fault.ts";
+import { MAY_IMPORT } from "./tidy.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const page = (name: string) => readFileSync(`${ROOT}docs/${name}`, "utf8");
@@ -59,3 +61,56 @@ test("docs/operations.md explains every finding of a check, with its kind", () =
   );
   assert.deepEqual(described, Object.entries(RULES));
 });
+
+test("docs/architecture.md has every folder, with what it may import", () => {
+  const described = rowsOf(page("architecture.md")).flatMap(([cell, cells]) => {
+    const folder = /^(?:src\/)?(\w+)$/.exec(cell)?.[1] ?? "";
+    return folder in MAY_IMPORT ? [[folder, cells.at(-1)]] : [];
+  });
+  const allowed = Object.entries(MAY_IMPORT).map(([folder, names]) => {
+    const types = names.flatMap((name) => (name.startsWith("types:") ? [name.slice("types:".length)] : []));
+    const code = names.filter((name) => !name.startsWith("types:"));
+    const all = [...code, ...(types.length > 0 ? [`types of ${types.join(" and ")}`] : [])];
+    return [folder, all.length > 0 ? all.join(", ") : "nothing"];
+  });
+  assert.deepEqual(described, allowed);
+});
+
+/** Looks like a path and is none: the mode of a Nomad group. */
+const ELSEWHERE = /^cni\/blue$/;
+
+test("every path of the tree that a page names exists", () => {
+  const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: ROOT })];
+  const missing = pages.flatMap((name) => {
+    const named = readFileSync(ROOT + name, "utf8").matchAll(
+      /(?<![\w./-])((?:src|test|docs|demo|bench|script|examples|cni)\/[\w./*-]*[\w*])/g,
+    );
+    return [...named].flatMap(([, path = ""]) =>
+      ELSEWHERE.test(path) || globSync(path, { cwd: ROOT }).length > 0 ? [] : [`${name}: ${path}`],
+    );
+  });
+  assert.deepEqual(missing, []);
+});
+
+test("every link of a page leads to a file and to a heading of it", () => {
+  const pages = ["README.md", "CHANGELOG.md", ...globSync("docs/**/*.md", { cwd: ROOT })];
+  const broken = pages.flatMap((name) => {
+    const links = readFileSync(ROOT + name, "utf8").matchAll(/\]\((?!\w+:)([^)#]*)(?:#([^)]*))?\)/g);
+    return [...links].flatMap(([, path = "", anchor]) => {
+      const target = path === "" ? name : posix.join(posix.dirname(name), path);
+      if (!existsSync(ROOT + target)) return [`${name}: ${path}`];
+      return anchor === undefined || anchorsOf(target).includes(anchor) ? [] : [`${name}: ${path}#${anchor}`];
+    });
+  });
+  assert.deepEqual(broken, []);
+});
+
+/** Headings of a page as GitHub writes them in links. */
+function anchorsOf(name: string): string[] {
+  return [...readFileSync(ROOT + name, "utf8").matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, "")
+      .replaceAll(" ", "-"),
+  );
+}
