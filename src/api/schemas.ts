@@ -2,13 +2,15 @@
 // resources are the model's own schemas; only answers are put together here.
 import Type, { type TSchema } from "typebox";
 import * as check from "../model/check.ts";
+import { LeaseRecord } from "../model/lease.ts";
 import { SpaceMap } from "../model/map.ts";
 import * as input from "../model/input.ts";
 import { type Kind, SPECS } from "../model/resource.ts";
+import { optional, strict } from "../model/schema.ts";
+import * as status from "../model/status.ts";
 
-const strict = { additionalProperties: false };
 const Revision = Type.Integer({ minimum: 0, description: "Number of the commit; every later one is greater." });
-const ReclaimAfter = Type.Optional(
+const ReclaimAfter = optional(
   Type.Number({ description: "After how much silence the server gives a host's blocks to others. Absent: never." }),
 );
 const Count = Type.Integer({ minimum: 0 });
@@ -53,84 +55,11 @@ function page(item: TSchema) {
     {
       revision: Revision,
       items: Type.Array(item, { description: "In order of their names." }),
-      cursor: Type.Optional(Type.String({ description: "There is more: ask for what follows with ?cursor=" })),
+      cursor: optional(Type.String({ description: "There is more: ask for what follows with ?cursor=" })),
     },
     strict,
   );
 }
-
-const HostStatus = Type.Object(
-  {
-    ...input.HostReport.properties,
-    reportedAtMs: Type.Number({ description: "When the server got the report, ms since 1970." }),
-    lagMs: Type.Optional(
-      Type.Number({
-        description: "From the newest commit that concerned the host to the report that it is in the kernel.",
-      }),
-    ),
-  },
-  strict,
-);
-const HostCondition = Type.Object(
-  {
-    host: Type.String(),
-    underlay: Type.String(),
-    state: Type.Union(
-      (["ready", "suspect", "lost", "reclaimed", "expected"] as const).map((state) => Type.Literal(state)),
-      {
-        description:
-          "ready: reports arrive; suspect: none for a while; lost: none for long, but it still has all it had; " +
-          "reclaimed: what it had was taken; expected: named by a configuration, never joined.",
-      },
-    ),
-    sinceMs: Type.Optional(Type.Number({ description: "Since when it is so, ms since 1970." })),
-    status: Type.Optional(HostStatus),
-  },
-  strict,
-);
-const Condition = Type.Object(
-  {
-    reason: Type.String(),
-    object: Type.String({ description: "kind/name, or cluster" }),
-    host: Type.Optional(Type.String()),
-    message: Type.String(),
-  },
-  strict,
-);
-
-const LeaseRecord = Type.Object(
-  {
-    network: Type.String(),
-    address: Type.String({ description: "Of a lease without any: its MAC." }),
-    endpoint: Type.String(),
-    owner: Type.String(),
-    ifname: Type.String(),
-    host: Type.String(),
-    mac: Type.String(),
-    fromMs: Type.Number({ description: "ms since 1970." }),
-    untilMs: Type.Optional(Type.Number({ description: "Absent while it lasts." })),
-  },
-  strict,
-);
-
-const ClusterPaths = Type.Object(
-  {
-    pairs: Type.Integer({ minimum: 0, description: "Pairs of hosts that share a VRF." }),
-    proven: Type.Integer({ minimum: 0, description: "Those between which packets of full size pass, both ways." }),
-    unproven: Type.Array(
-      Type.Object(
-        {
-          hosts: Type.Array(Type.String(), { minItems: 2, maxItems: 2 }),
-          state: Type.Union([Type.Literal("small"), Type.Literal("failed"), Type.Literal("unknown")]),
-          sinceMs: Type.Number({ description: "ms since 1970." }),
-          obstacles: Type.Array(Type.String(), { description: "What either host sees." }),
-        },
-        strict,
-      ),
-    ),
-  },
-  { ...strict, description: "Absent until a host has told; see operations.md." },
-);
 
 export const SCHEMAS = {
   ...resources,
@@ -176,24 +105,15 @@ export const SCHEMAS = {
   ReserveRequest: input.ReserveRequest,
   LeaseHistory: Type.Object({ items: Type.Array(LeaseRecord, { description: "The newest first." }) }, strict),
   EndpointPatch: input.EndpointPatch,
-  HostReport: input.HostReport,
-  ClusterStatus: Type.Object(
-    {
-      cluster: Type.String(),
-      revision: Revision,
-      paths: Type.Optional(ClusterPaths),
-      hosts: Type.Array(HostCondition),
-      conditions: Type.Array(Condition),
-    },
-    strict,
-  ),
+  HostReport: status.HostReport,
+  ClusterStatus: status.ClusterStatus,
   ApplyRequest: input.ApplyRequest,
   Applied: Type.Object({ revision: Revision, changes: Type.Array(Change) }, strict),
   Snapshot: Type.Object(
     {
       cluster: Type.String(),
       revision: Revision,
-      history: Type.Optional(
+      history: optional(
         Type.String({ description: "Of hosts: of which history the revision is; to be shown again (Weft-History)." }),
       ),
       vrfs: Type.Array(resources.Vrf),
@@ -217,7 +137,7 @@ export const SCHEMAS = {
     {
       revision: Revision,
       changes: Type.Array(Change, { description: "Empty: a sign of life, or a question." }),
-      ask: Type.Optional(
+      ask: optional(
         Type.Object(
           { id: Type.Integer({ minimum: 1 }), orders: Type.Array(check.Order) },
           { ...strict, description: "To a host: answer with POST /v1/hosts/{name}/inventory." },
@@ -241,10 +161,10 @@ export const SCHEMAS = {
       detail: Type.String({ description: "One line a person can act on." }),
       reason: Type.String({ description: "From a closed list: what programs may depend on." }),
       what: Type.String(),
-      where: Type.Optional(Type.String({ description: "A path into the request, or the object concerned." })),
-      why: Type.Optional(Type.String()),
+      where: optional(Type.String({ description: "A path into the request, or the object concerned." })),
+      why: optional(Type.String()),
       fix: Type.String(),
-      blockers: Type.Optional(Type.Array(Type.String(), { description: "What stands in the way." })),
+      blockers: optional(Type.Array(Type.String(), { description: "What stands in the way." })),
     },
     { ...strict, description: "RFC 9457" },
   ),

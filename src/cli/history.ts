@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Cli } from "./cli.ts";
 import { connect } from "./connect.ts";
 import { checkFilter } from "./known.ts";
-import type { LeaseRecord } from "../client/server.ts";
+import type { LeaseRecord } from "../model/lease.ts";
 import { printing, remote, type ReadOptions } from "./options.ts";
 import { printList, type Column } from "./output.ts";
 import { periodOf, timeText } from "./time.ts";

@@ -34,7 +34,7 @@ async function acceptHistory(cli: Cli, names: readonly string[], options: Accept
     throw new Fault("request-invalid", { what: "which hosts?", where: "NAMES", why: "name them, or say --all", fix });
   }
   const server = await connect(cli.io, options);
-  const asking = ((await server.status()).conditions ?? []).filter((one) => one.reason === "another-history");
+  const asking = (await server.status()).conditions.filter((one) => one.reason === "another-history");
   const hosts = options.all === true ? asking.flatMap((one) => one.host ?? []) : names;
   if (hosts.length === 0) return cli.io.err("No host is waiting for accept-history.\n");
   for (const host of hosts) if (!asking.some((one) => one.host === host)) await checkAsks(server, host);

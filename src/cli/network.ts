@@ -194,7 +194,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
     server.status(),
   ]);
   const mtu = await mtuText(network, snapshot);
-  const told = (status.conditions ?? []).filter(
+  const told = status.conditions.filter(
     ({ object }) => object === `network/${name}` || object === `vrf/${network.spec.vrf}`,
   );
   await printOne(cli.io, options, network, `network/${name}`, () => {

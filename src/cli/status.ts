@@ -90,6 +90,6 @@ function remarks(io: Pick<Io, "color">, status: ClusterStatus): string {
     ...(host.status?.conditions ?? []).map((text) => `${host.host}: ${text}\n`),
   ]);
   lines.push(...unprovenLines(io, status));
-  for (const { reason, message } of status.conditions ?? []) lines.push(`${reason}: ${message}\n`);
+  for (const { reason, message } of status.conditions) lines.push(`${reason}: ${message}\n`);
   return lines.length === 0 ? "" : `\n${lines.join("")}`;
 }

@@ -4,7 +4,7 @@ import type { Clock } from "../model/clock.ts";
 import { Fault, faultOf, type Problem } from "../model/fault.ts";
 import type { Endpoint } from "../model/resource.ts";
 import type { HttpClient, Talk } from "./http.ts";
-import type { EndpointClaim } from "./transport.ts";
+import type { EndpointClaim } from "../model/input.ts";
 
 const PATH = "/v1/claims";
 /**

@@ -2,7 +2,16 @@
 // calls are and nothing about when to make them. Answers are believed to have their documented shape: they come from a
 // server of ours, and http.ts has made Faults of its refusals.
 import type { CheckReport, CheckRequest } from "../model/check.ts";
-import type { EndpointPatch } from "../model/input.ts";
+import type {
+  ApplyRequest,
+  EndpointClaim,
+  EndpointPatch,
+  HoldRelease,
+  HoldRequest,
+  MigrationRequest,
+  ReserveRequest,
+} from "../model/input.ts";
+import type { LeaseRecord } from "../model/lease.ts";
 import type {
   Change,
   ChangeSet,
@@ -22,55 +31,19 @@ import { faultOf, type Problem } from "../model/fault.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ClusterStatus } from "../model/status.ts";
 import { type Call, httpClient, type HttpClient } from "./http.ts";
-import type { EndpointClaim } from "./transport.ts";
 
 /** `url`: `http://host:port`, `https://…` or `unix:/path/of.sock`. */
 export type ServerPlace = { readonly url: string; readonly token: string };
 
-type MigrationRequest = {
-  readonly from: string;
-  readonly to: string;
-  readonly workload?: string;
-  readonly endpoint?: string;
-  readonly dryRun?: boolean;
-};
 type Migrated = { readonly migration: Migration; readonly moves: readonly Move[] };
 
-type ApplyRequest = {
-  /** `{kind, name, spec}` each; kinds are network, vrf, pool and securitygroup. */
-  readonly resources: readonly unknown[];
-  /** Networks of this VRF that are not listed are deleted. */
-  readonly pruneVrf?: string;
-  readonly dryRun?: boolean;
-};
+/** As it was read: whether each resource is one is the server's judgement. */
+type UncheckedApply = Omit<ApplyRequest, "resources"> & { readonly resources: readonly unknown[] };
 type Applied = { readonly revision: number; readonly changes: readonly Change[] };
 /** Refused with `revision-stale` if the resource is not as the writer thinks it is. */
 type Match = { readonly createOnly?: boolean; readonly ifRevision?: number };
 /** `force`: also if leases or holds lose their range. */
 type Put = Match & { readonly force?: boolean };
-type Span = { readonly network: string; readonly first: string; readonly last?: string };
-type HoldRequest = Span & { readonly reason: string; readonly owner: string; readonly expiresInSeconds?: number };
-/** `first`: an address or a MAC. */
-type ReserveRequest = {
-  readonly name: string;
-  readonly size: number;
-  readonly range?: string;
-  readonly first?: string;
-  readonly tenant?: string;
-};
-/** Who had an address, or for leases without any a MAC. */
-export type LeaseRecord = {
-  readonly network: string;
-  readonly address: string;
-  readonly endpoint: string;
-  readonly owner: string;
-  readonly ifname: string;
-  readonly host: string;
-  readonly mac: string;
-  readonly fromMs: number;
-  /** Absent while it lasts. */
-  readonly untilMs?: number;
-};
 type HistoryQuery = {
   readonly address: string;
   readonly network?: string;
@@ -107,11 +80,11 @@ export type ServerClient = {
   /** With `dryRun`, what would be made. */
   migrate(request: MigrationRequest): Promise<Migrated>;
   /** All or none, in one revision; with `dryRun` nothing, and the answer says what it would be. */
-  apply(request: ApplyRequest): Promise<Applied>;
+  apply(request: UncheckedApply): Promise<Applied>;
   attach(claim: EndpointClaim): Promise<Endpoint>;
   hold(request: HoldRequest): Promise<Hold>;
   /** Every address of the span must be held. */
-  release(span: Span): Promise<{ readonly revision: number }>;
+  release(span: HoldRelease): Promise<{ readonly revision: number }>;
   /** A reservation is made, or extended; gives it with all its pieces. */
   reserve(network: string, request: ReserveRequest): Promise<Network>;
   /** The newest first. */

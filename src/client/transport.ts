@@ -1,54 +1,14 @@
 // What an agent asks of a server. Two implementations: transportHttp.ts over the API, and the simulation's, which calls
 // the control plane directly and loses, delays, repeats and reorders on purpose.
 import type { InventoryAnswer } from "../model/check.ts";
-import type { AllowedAddress } from "../model/group.ts";
+import type { EndpointClaim, HostClaim, MoveReport } from "../model/input.ts";
 import type { ChangeSet, Endpoint, Host, Position, Snapshot } from "../model/resource.ts";
-import type { Direction, QosInput } from "../model/qos.ts";
 import type { HostReport } from "../model/status.ts";
 
-export type HostClaim = {
-  readonly host: string;
-  readonly underlay: string;
-  readonly underlayMtu: number;
-  readonly slices?: readonly string[];
-  /** Directions in which its kernel can limit traffic. */
-  readonly shaping?: readonly Direction[];
-  /** Of its kernel: tells a restart from a second machine. */
-  readonly bootId?: string;
-  /** The host's own addresses and routes: networks must not overlap them. */
-  readonly hostPrefixes: readonly string[];
-};
 /** `token` is the host's own credential from now on; a claim of a known host without it is refused (`host-claimed`). */
 export type Joined = Heard & { readonly cluster: string; readonly token: string; readonly host: Host };
 /** What the server says to whoever it has heard: after how much silence it gives hosts up; absent: never. */
 export type Heard = { readonly reclaimAfterMs?: number };
-
-/** Global network: the server assigns addresses and MAC unless given. Local network: the agent did, and says so. */
-export type EndpointClaim = {
-  readonly network: string;
-  readonly host: string;
-  readonly owner: string;
-  readonly ifname: string;
-  readonly netns: string;
-  readonly addresses?: readonly string[];
-  readonly mac?: string;
-  readonly range?: string;
-  readonly slice?: string;
-  readonly tenant?: string;
-  readonly workload?: string;
-  readonly joined?: boolean;
-  readonly defaultRoute?: boolean;
-  readonly qos?: QosInput;
-  readonly securityGroups?: readonly string[];
-  readonly allowedAddresses?: readonly AllowedAddress[];
-};
-/** How far this host is with a move. */
-type MoveReport = {
-  readonly state: "joined" | "left" | "failed" | "gone";
-  readonly newEndpoint?: string;
-  readonly newAddresses?: readonly string[];
-  readonly reason?: string;
-};
 
 export interface Transport {
   /** Claims the host's name, or confirms it with the host's own token. Idempotent; updates underlay address and MTU. */

@@ -25,7 +25,7 @@ import { cniRoute } from "../doors/cni/cni.ts";
 import { syncFiles, type CniDirectory } from "../doors/cni/files.ts";
 import { Mirror } from "../client/mirror.ts";
 import { httpTransport } from "../client/transportHttp.ts";
-import type { HostClaim } from "../client/transport.ts";
+import type { HostClaim } from "../model/input.ts";
 import { filesWhile } from "../files/files.ts";
 import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";

@@ -1,10 +1,7 @@
 // Schemas of what is kept of a network's addresses besides leases: held back, given back a moment ago, and where to go
 // on. They are resources like all others; resource.ts says what those are.
 import Type from "typebox";
-
-const strict = { additionalProperties: false };
-const Text = (description: string) => Type.String({ description });
-const optional = Type.Optional;
+import { optional, strict, Text } from "./schema.ts";
 
 /** Addresses that nobody gets, because somebody said so. */
 export const HoldSpec = Type.Object(

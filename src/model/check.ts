@@ -1,18 +1,9 @@
 // What the three truths say about addresses, as values that go over the wire: a host's inventory (its journal and its
 // kernel), what a check of all of them finds, and what can be done about it. Schemas, because an inventory is untrusted
 // input and a report is documented; the judgement is control/findings.ts.
-import Type, { type Static, type TSchema } from "typebox";
+import Type from "typebox";
+import { type Value, oneOf, optional, strict } from "./schema.ts";
 
-type DeepReadonly<T> = T extends readonly (infer U)[]
-  ? readonly DeepReadonly<U>[]
-  : T extends object
-    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
-    : T;
-type Value<S extends TSchema> = DeepReadonly<Static<S>>;
-
-const strict = { additionalProperties: false };
-const optional = Type.Optional;
-const words = <const W extends readonly string[]>(list: W) => Type.Union(list.map((word) => Type.Literal(word)));
 const Addresses = Type.Array(Type.String(), { description: "Without prefix length." });
 
 /** An entry of a host's journal, with what only its host can tell about it. */
@@ -24,7 +15,7 @@ const JournalEntry = Type.Object(
     mac: Type.String(),
     addresses: Addresses,
     revision: Type.Integer({ minimum: 0, description: "The newer of two claims to one address has the greater one." }),
-    state: Type.Union([Type.Literal("attached"), Type.Literal("detaching")]),
+    state: oneOf(["attached", "detaching"]),
     alive: Type.Boolean({ description: "Whether the workload's namespace is still the one it was attached in." }),
   },
   strict,
@@ -124,7 +115,7 @@ export type Rule = keyof typeof RULES;
 
 const Evidence = Type.Object(
   {
-    source: words(["server", "journal", "kernel"] as const),
+    source: oneOf(["server", "journal", "kernel"]),
     host: Type.String({ description: "Whose journal or kernel; of the server, the host it has the endpoint on." }),
     says: Type.String(),
   },
@@ -133,8 +124,8 @@ const Evidence = Type.Object(
 
 const Finding = Type.Object(
   {
-    kind: words(KINDS),
-    rule: words(Object.keys(RULES)),
+    kind: oneOf(KINDS),
+    rule: oneOf(Object.keys(RULES) as Rule[]),
     network: Type.String({ description: "Empty if nobody knows." }),
     vrf: Type.String({ description: "Empty if nobody knows." }),
     addresses: Addresses,
@@ -176,14 +167,6 @@ export type Order = Value<typeof Order>;
 /** A question that travels to a host beside the change sets of its watch. */
 export type Ask = { readonly id: number; readonly orders: readonly Order[] };
 export type CheckRequest = Value<typeof CheckRequest>;
-export type Evidence = {
-  readonly source: "server" | "journal" | "kernel";
-  readonly host: string;
-  readonly says: string;
-};
-export type Finding = Omit<Value<typeof Finding>, "kind" | "rule" | "evidence"> & {
-  readonly kind: (typeof KINDS)[number];
-  readonly rule: Rule;
-  readonly evidence: readonly Evidence[];
-};
-export type CheckReport = Omit<Value<typeof CheckReport>, "findings"> & { readonly findings: readonly Finding[] };
+export type Evidence = Value<typeof Evidence>;
+export type Finding = Value<typeof Finding>;
+export type CheckReport = Value<typeof CheckReport>;

@@ -1,10 +1,8 @@
 // Security groups: who may talk to whom. A group is a list of rules; an endpoint's effective rules are the union of the
 // groups of its network and its own. Without any group nothing is filtered; with one, what no rule allows is dropped.
 // Answers to what was allowed always pass. Here are the words, the built-in group `default`, and which groups count.
-import Type, { type Static } from "typebox";
-
-const strict = { additionalProperties: false };
-const optional = Type.Optional;
+import Type from "typebox";
+import { type Value, oneOf, optional, strict } from "./schema.ts";
 
 const Port = Type.Union([
   Type.Integer({ minimum: 0, maximum: 65_535 }),
@@ -25,10 +23,8 @@ const Peer = Type.Object(
 
 const Rule = Type.Object(
   {
-    direction: Type.Union([Type.Literal("in"), Type.Literal("out")], {
-      description: "Seen from the endpoint: in is what others begin, out what it begins.",
-    }),
-    action: Type.Union([Type.Literal("allow"), Type.Literal("deny")]),
+    direction: oneOf(["in", "out"], "Seen from the endpoint: in is what others begin, out what it begins."),
+    action: oneOf(["allow", "deny"]),
     priority: optional(
       Type.Integer({
         minimum: 0,
@@ -92,17 +88,11 @@ export const AllowedAddress = Type.Object(
   strict,
 );
 
-export type SecurityGroupSpec = DeepReadonly<Static<typeof SecurityGroupSpec>>;
+export type SecurityGroupSpec = Value<typeof SecurityGroupSpec>;
 export type Rule = SecurityGroupSpec["rules"][number];
 export type Peer = NonNullable<Rule["peer"]>;
-export type Spoofing = DeepReadonly<Static<typeof Spoofing>>;
-export type AllowedAddress = DeepReadonly<Static<typeof AllowedAddress>>;
-
-type DeepReadonly<T> = T extends readonly (infer U)[]
-  ? readonly DeepReadonly<U>[]
-  : T extends object
-    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
-    : T;
+export type Spoofing = Value<typeof Spoofing>;
+export type AllowedAddress = Value<typeof AllowedAddress>;
 
 /** The group that is always there. */
 export const DEFAULT_GROUP = "default";

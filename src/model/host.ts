@@ -1,10 +1,8 @@
 // Schemas of hosts and of what the server allots to each: blocks and tunnel endpoints. They are resources like all
 // others; resource.ts says what those are.
 import Type from "typebox";
-
-const strict = { additionalProperties: false };
-const Text = (description: string) => Type.String({ description });
-const optional = Type.Optional;
+import { DIRECTIONS } from "./qos.ts";
+import { oneOf, optional, strict, Text } from "./schema.ts";
 
 export const HostSpec = Type.Object(
   {
@@ -14,7 +12,7 @@ export const HostSpec = Type.Object(
       Type.Array(Type.String(), { description: "Which slices of networks this host has bridges for. Default: all." }),
     ),
     shaping: optional(
-      Type.Array(Type.Union([Type.Literal("inbound"), Type.Literal("outbound")]), {
+      Type.Array(oneOf(DIRECTIONS), {
         description: "Directions in which its kernel can limit traffic. Default: none.",
       }),
     ),

@@ -1,26 +1,15 @@
 // What may be asked, as schemas: the requests of the API. Where a resource has a value that Weft can choose, the
 // request may leave it out. One source for the parser (parse.ts), for the types of what it returns, and for the
 // OpenAPI document.
-import Type, { type Static, type TSchema } from "typebox";
-import { AddressRange } from "./range.ts";
+import Type from "typebox";
+import { type Value, oneOf, optional, strict, Texts } from "./schema.ts";
+import { RangeInput } from "./range.ts";
 import { QosInput } from "./qos.ts";
 import { SecurityGroupSpec } from "./group.ts";
 import { MembershipSpec } from "./members.ts";
-import { PathsReport } from "./paths.ts";
 import { HostSpec } from "./host.ts";
 import { EndpointSpec, NetworkSpec, PoolSpec } from "./resource.ts";
 import { VrfSpec } from "./vrf.ts";
-
-type DeepReadonly<T> = T extends readonly (infer U)[]
-  ? readonly DeepReadonly<U>[]
-  : T extends object
-    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
-    : T;
-type Value<S extends TSchema> = DeepReadonly<Static<S>>;
-
-const strict = { additionalProperties: false };
-const optional = Type.Optional;
-const Texts = (description: string) => Type.Array(Type.String(), { description });
 
 export const NetworkInput = Type.Object(
   {
@@ -28,7 +17,7 @@ export const NetworkInput = Type.Object(
     subnets: optional(NetworkSpec.properties.subnets),
     qos: optional(QosInput),
     ranges: optional(
-      Type.Array(Type.Object({ ...AddressRange.properties, qos: optional(QosInput) }, strict), {
+      Type.Array(RangeInput, {
         description: "ipam global: only these addresses are given. Default: all of the subnets.",
       }),
     ),
@@ -118,7 +107,7 @@ export const MigrationRequest = Type.Object(
 /** What a host says of a move. */
 export const MoveReport = Type.Object(
   {
-    state: Type.Union([Type.Literal("joined"), Type.Literal("left"), Type.Literal("failed"), Type.Literal("gone")]),
+    state: oneOf(["joined", "left", "failed", "gone"]),
     newEndpoint: optional(Type.String()),
     newAddresses: optional(Type.Array(Type.String())),
     reason: optional(Type.String()),
@@ -169,25 +158,6 @@ export const ReserveRequest = Type.Object(
   strict,
 );
 
-export const HostReport = Type.Object(
-  {
-    host: Type.String(),
-    bootId: Type.String(),
-    version: Type.String(),
-    revision: Type.Integer({ minimum: 0 }),
-    driftRepaired: Type.Integer({ minimum: 0 }),
-    errors: Type.Array(Type.String()),
-    networks: Type.Array(Type.String()),
-    conditions: Type.Array(Type.String()),
-    hostPrefixes: Type.Array(Type.String()),
-    objects: Type.Integer({ minimum: 0 }),
-    policyRevision: optional(Type.Integer({ minimum: 0 })),
-    paths: optional(PathsReport),
-    policyFailed: optional(Texts("Endpoints whose policy the kernel refused.")),
-  },
-  strict,
-);
-
 export const NetworkPut = Type.Object({ spec: NetworkInput }, strict);
 export const VrfPut = Type.Object({ spec: VrfInput }, strict);
 export const PoolPut = Type.Object({ spec: PoolInput }, strict);
@@ -228,24 +198,3 @@ export type HoldRelease = Value<typeof HoldRelease>;
 export type ReserveRequest = Value<typeof ReserveRequest>;
 export type ApplyItem = Value<typeof ApplyItem>;
 export type ApplyRequest = Value<typeof ApplyRequest>;
-
-/** What a workload's door asks of the agent of its host. */
-export const AttachRequest = Type.Object(
-  {
-    network: Type.String(),
-    netns: Type.String({ description: "Path of a network namespace." }),
-    ifname: optional(Type.String({ description: "Default: eth0." })),
-    owner: optional(Type.String({ description: "Default: the last part of the path." })),
-    addresses: optional(Texts("Without prefix length. Default: the lowest free ones.")),
-    mac: optional(Type.String()),
-    range: optional(Type.String({ description: "Global networks: only from this address range." })),
-    slice: optional(Type.String()),
-    tenant: optional(Type.String({ minLength: 1, maxLength: 253, description: "Whose quota it counts for." })),
-    workload: EndpointSpec.properties.workload,
-    defaultRoute: EndpointSpec.properties.defaultRoute,
-    qos: optional(QosInput),
-    securityGroups: EndpointSpec.properties.securityGroups,
-    allowedAddresses: EndpointSpec.properties.allowedAddresses,
-  },
-  strict,
-);

@@ -1,15 +1,7 @@
 // A network's address space as intervals, one state each: what the server tells and `weft ipam map` draws. More states
 // may come; whoever draws shows one that it does not know by its name.
-import Type, { type Static, type TSchema } from "typebox";
-
-type DeepReadonly<T> = T extends readonly (infer U)[]
-  ? readonly DeepReadonly<U>[]
-  : T extends object
-    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
-    : T;
-type Value<S extends TSchema> = DeepReadonly<Static<S>>;
-
-const strict = { additionalProperties: false };
+import Type from "typebox";
+import { type Value, oneOf, optional, strict } from "./schema.ts";
 
 const SpaceInterval = Type.Object(
   {
@@ -22,7 +14,7 @@ const SpaceInterval = Type.Object(
         "excluded: never an endpoint's, as the subnet's own and its broadcast address, and what is in none of a " +
         "network's ranges. uncarved: in nobody's block yet.",
     }),
-    host: Type.Optional(Type.String({ description: "Whose block it is in." })),
+    host: optional(Type.String({ description: "Whose block it is in." })),
   },
   strict,
 );
@@ -38,7 +30,7 @@ const BlockUse = Type.Object(
 export const SpaceMap = Type.Object(
   {
     network: Type.String(),
-    ipam: Type.Union([Type.Literal("local"), Type.Literal("global")]),
+    ipam: oneOf(["local", "global"]),
     revision: Type.Integer({ minimum: 0 }),
     subnets: Type.Array(
       Type.Object(

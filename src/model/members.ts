@@ -1,10 +1,7 @@
 // Schemas of who is in which network: memberships of workloads, and members on their way from one network to another.
 // They are resources like all others; resource.ts says what those are.
 import Type from "typebox";
-
-const strict = { additionalProperties: false };
-const Text = (description: string) => Type.String({ description });
-const optional = Type.Optional;
+import { oneOf, optional, strict, Text } from "./schema.ts";
 
 /** Every instance of a workload has an interface in the network, and those that come later will. */
 export const MembershipSpec = Type.Object({ network: Type.String(), workload: Type.String() }, strict);
@@ -30,18 +27,9 @@ export const MoveSpec = Type.Object(
     owner: Type.String(),
     from: Type.String(),
     to: Type.String(),
-    state: Type.Union(
-      [
-        Type.Literal("pending"),
-        Type.Literal("joined"),
-        Type.Literal("left"),
-        Type.Literal("failed"),
-        Type.Literal("gone"),
-      ],
-      {
-        description:
-          "joined: it has both. left: done. failed: its host goes on trying. gone: it ended before it was moved.",
-      },
+    state: oneOf(
+      ["pending", "joined", "left", "failed", "gone"],
+      "joined: it has both. left: done. failed: its host goes on trying. gone: it ended before it was moved.",
     ),
     oldAddresses: Type.Array(Type.String()),
     newEndpoint: optional(Type.String()),

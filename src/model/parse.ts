@@ -10,7 +10,7 @@ import type { Kind } from "./resource.ts";
 import { clean, cutList, widest } from "./cleanText.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
 import { invalid, shapeFault } from "./shape.ts";
-import type { AttachRequest, HostReport } from "./status.ts";
+import { AttachRequest, HostReport } from "./status.ts";
 
 const validators = {
   network: Compile(input.NetworkInput),
@@ -34,9 +34,9 @@ const validators = {
   qos: Compile(QosInput),
   limit: Compile(LimitText),
   reserve: Compile(input.ReserveRequest),
-  report: Compile(input.HostReport),
+  report: Compile(HostReport),
   apply: Compile(input.ApplyRequest),
-  attach: Compile(input.AttachRequest),
+  attach: Compile(AttachRequest),
   check: Compile(CheckRequest),
   answer: Compile(InventoryAnswerSchema),
 };

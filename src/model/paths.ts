@@ -1,38 +1,27 @@
 // Whether packets pass between two hosts: what an agent finds out about the way to each of its peers, and tells.
 import Type from "typebox";
+import { type Value, oneOf, optional, strict } from "./schema.ts";
 
 /** The VNI of what agents send to try the way: no network and no VRF has it. */
 export const PATHS_VNI = 16_777_215;
 
-const strict = { additionalProperties: false };
-
-const PATH_STATES = ["proven", "small", "failed", "unknown"] as const;
-export type PathState = (typeof PATH_STATES)[number];
-
 export const PathSeen = Type.Object(
   {
     host: Type.String({ maxLength: 253, description: "The peer." }),
-    state: Type.Union(
-      PATH_STATES.map((state) => Type.Literal(state)),
-      {
-        description:
-          "proven: packets of full size pass both ways. small: only small ones. failed: none. " +
-          "unknown: not tried for long enough.",
-      },
+    state: oneOf(
+      ["proven", "small", "failed", "unknown"],
+      "proven: packets of full size pass both ways. small: only small ones. failed: none. " +
+        "unknown: not tried for long enough.",
     ),
     sinceMs: Type.Number({ description: "By the clock of the host that says it; ms since 1970." }),
-    obstacle: Type.Optional(
+    obstacle: optional(
       Type.String({ maxLength: 1000, description: "What stands in the way, as far as the host can see." }),
     ),
   },
   strict,
 );
-export type PathSeen = {
-  readonly host: string;
-  readonly state: PathState;
-  readonly sinceMs: number;
-  readonly obstacle?: string;
-};
+export type PathSeen = Value<typeof PathSeen>;
+export type PathState = PathSeen["state"];
 
 /** So many a host names: what is wrong first, then what was proven last. */
 export const PATHS_NAMED = 100;
@@ -46,22 +35,27 @@ export const PathsReport = Type.Object(
   },
   strict,
 );
-export type PathsReport = {
-  readonly peers: number;
-  readonly proven: number;
-  readonly named: readonly PathSeen[];
-};
+export type PathsReport = Value<typeof PathsReport>;
 
 /** A pair of hosts between which packets are not known to pass, with what either says. */
-export type PairSeen = {
-  readonly hosts: readonly [string, string];
-  readonly state: Exclude<PathState, "proven">;
-  readonly sinceMs: number;
-  readonly obstacles: readonly string[];
-};
+const PairSeen = Type.Object(
+  {
+    hosts: Type.Array(Type.String(), { minItems: 2, maxItems: 2 }),
+    state: oneOf(["small", "failed", "unknown"]),
+    sinceMs: Type.Number({ description: "ms since 1970." }),
+    obstacles: Type.Array(Type.String(), { description: "What either host sees." }),
+  },
+  strict,
+);
+export type PairSeen = Value<typeof PairSeen>;
+
 /** All pairs of hosts that share a VRF. `unproven` names those that hosts name: at most PATHS_NAMED each. */
-export type ClusterPaths = {
-  readonly pairs: number;
-  readonly proven: number;
-  readonly unproven: readonly PairSeen[];
-};
+export const ClusterPaths = Type.Object(
+  {
+    pairs: Type.Integer({ minimum: 0, description: "Pairs of hosts that share a VRF." }),
+    proven: Type.Integer({ minimum: 0, description: "Those between which packets of full size pass, both ways." }),
+    unproven: Type.Array(PairSeen),
+  },
+  { ...strict, description: "Absent until a host has told; see operations.md." },
+);
+export type ClusterPaths = Value<typeof ClusterPaths>;

@@ -1,15 +1,13 @@
 // How fast an endpoint may receive and send: the words of a limit, its units, and whose limit counts. Stored in bits
 // per second and bytes; people write `10mbit`, `125kB/s`, `64kB`. What the kernel makes of it is
 // datapath/network/shaping.ts.
-import Type, { type Static } from "typebox";
+import Type from "typebox";
+import { type Value, optional, strict } from "./schema.ts";
 import { Fault } from "./fault.ts";
 
 /** As the workload sees it: inbound is what it receives. */
 export const DIRECTIONS = ["inbound", "outbound"] as const;
 export type Direction = (typeof DIRECTIONS)[number];
-
-const strict = { additionalProperties: false };
-const optional = Type.Optional;
 
 const LimitSchema = Type.Object(
   {
@@ -25,11 +23,9 @@ const LimitSchema = Type.Object(
   },
   strict,
 );
-const choices = (more: "none" | "inherit") =>
-  Type.Union([LimitSchema, Type.Literal("none"), ...(more === "inherit" ? [Type.Literal("inherit")] : [])]);
-
+const LimitOrNone = Type.Union([LimitSchema, Type.Literal("none")]);
 /** A limit per direction. `none`: no limit, whatever a wider one says. */
-export const Qos = Type.Object({ inbound: optional(choices("none")), outbound: optional(choices("none")) }, strict);
+export const Qos = Type.Object({ inbound: optional(LimitOrNone), outbound: optional(LimitOrNone) }, strict);
 
 const Amount = (description: string) => Type.Union([Type.Integer(), Type.String()], { description });
 /** A limit as somebody writes it. */
@@ -45,10 +41,10 @@ const Choice = Type.Union([LimitText, Type.Literal("none"), Type.Literal("inheri
 /** What may be asked: numbers or texts with units. `inherit`: no word of its own. */
 export const QosInput = Type.Object({ inbound: optional(Choice), outbound: optional(Choice) }, strict);
 
-export type Limit = Readonly<Static<typeof LimitSchema>>;
-export type Qos = { readonly [D in Direction]?: Limit | "none" };
-export type LimitInput = Readonly<Static<typeof LimitText>>;
-export type QosInput = { readonly [D in Direction]?: LimitInput | "none" | "inherit" };
+export type Limit = Value<typeof LimitSchema>;
+export type Qos = Value<typeof Qos>;
+export type LimitInput = Value<typeof LimitText>;
+export type QosInput = Value<typeof QosInput>;
 /** A request after parsing: canonical numbers. */
 export type QosPatch = { readonly [D in Direction]?: Limit | "none" | "inherit" };
 

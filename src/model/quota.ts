@@ -1,5 +1,6 @@
 // What a tenant may have of a network at most.
-import Type, { type Static } from "typebox";
+import Type from "typebox";
+import { type Value, strict } from "./schema.ts";
 
 export const Quota = Type.Object(
   {
@@ -9,6 +10,6 @@ export const Quota = Type.Object(
       description: "Addresses reserved from the network for the tenant, and its endpoints in it, together.",
     }),
   },
-  { additionalProperties: false },
+  strict,
 );
-export type Quota = Readonly<Static<typeof Quota>>;
+export type Quota = Value<typeof Quota>;

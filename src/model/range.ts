@@ -1,26 +1,13 @@
 // The form of an address range: a contiguous piece of a global network's address space. What it means is arithmetic
 // (ipam/range.ts); whether it may be is admission's judgement.
-import Type, { type Static } from "typebox";
-import { Qos, type QosInput } from "./qos.ts";
+import Type from "typebox";
+import { type Value, oneOf, optional, strict, Text } from "./schema.ts";
+import { Qos, QosInput } from "./qos.ts";
 
-const strict = { additionalProperties: false };
-const optional = Type.Optional;
-const Text = (description: string) => Type.String({ description });
-
-const RangeType = Type.Union(
-  [
-    Type.Literal("ip4"),
-    Type.Literal("ip6"),
-    Type.Literal("ip6-static"),
-    Type.Literal("ip4-6"),
-    Type.Literal("ip4-6-static"),
-    Type.Literal("ether"),
-  ],
-  {
-    description:
-      "What a lease of it has, besides a MAC. ip6 and the 6 of ip4-6: SLAAC addresses, made from the MAC (EUI-64). " +
-      "ether: nothing.",
-  },
+const RangeType = oneOf(
+  ["ip4", "ip6", "ip6-static", "ip4-6", "ip4-6-static", "ether"],
+  "What a lease of it has, besides a MAC. ip6 and the 6 of ip4-6: SLAAC addresses, made from the MAC (EUI-64). " +
+    "ether: nothing.",
 );
 
 /** Lease i of it has first + i, first6 + i and mac + i. */
@@ -63,14 +50,11 @@ export const AddressRange = Type.Object(
   strict,
 );
 
-type Mutable = Static<typeof AddressRange>;
-export type AddressRange = Readonly<Omit<Mutable, "dns" | "securityGroups" | "qos">> & {
-  readonly dns?: readonly string[];
-  readonly securityGroups?: readonly string[];
-  readonly qos?: Qos;
-};
-/** As somebody asks for it: limits as texts with units, or numbers. */
-export type RangeInput = Omit<AddressRange, "qos"> & { readonly qos?: QosInput };
+/** A range in a request: its limits may be texts with units. */
+export const RangeInput = Type.Object({ ...AddressRange.properties, qos: optional(QosInput) }, strict);
+
+export type AddressRange = Value<typeof AddressRange>;
+export type RangeInput = Value<typeof RangeInput>;
 
 /** How long an address that was given back goes to nobody else, unless its network says otherwise. */
 const QUARANTINE_SECONDS = 60;

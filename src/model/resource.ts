@@ -4,7 +4,8 @@
 //
 // A resource is a value: `kind` and `name` are its identity for people, `uid` survives nothing (a network deleted and
 // made again is another network), `revision` is the commit that last changed it. Status never lives in here.
-import Type, { type Static, type TSchema } from "typebox";
+import Type from "typebox";
+import { type Value, oneOf, optional, strict, Text } from "./schema.ts";
 import type { Ask } from "./check.ts";
 import * as hosts from "./host.ts";
 import { CursorSpec, FreedSpec, HoldSpec } from "./addressRecords.ts";
@@ -15,16 +16,6 @@ import * as routing from "./vrf.ts";
 import { Qos } from "./qos.ts";
 import { AllowedAddress, SecurityGroupSpec, Spoofing } from "./group.ts";
 
-type DeepReadonly<T> = T extends readonly (infer U)[]
-  ? readonly DeepReadonly<U>[]
-  : T extends object
-    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
-    : T;
-type Value<S extends TSchema> = DeepReadonly<Static<S>>;
-
-const strict = { additionalProperties: false };
-const Text = (description: string) => Type.String({ description });
-const optional = Type.Optional;
 const Groups = (description: string) => optional(Type.Array(Type.String(), { maxItems: 32, description }));
 
 export const Subnet = Type.Object(
@@ -57,11 +48,11 @@ const PoolLink = Type.Object(
 export const NetworkSpec = Type.Object(
   {
     driver: Type.Literal("vxlan"),
-    ipam: Type.Union([Type.Literal("local"), Type.Literal("global")], {
-      description:
-        "local: each host has a block and assigns from it, hosts route to each other. " +
+    ipam: oneOf(
+      ["local", "global"],
+      "local: each host has a block and assigns from it, hosts route to each other. " +
         "global: the server assigns, one segment over all hosts.",
-    }),
+    ),
     vrf: Text("Routing domain; by default the network's own name."),
     vni: optional(
       Type.Integer({
@@ -91,9 +82,10 @@ export const NetworkSpec = Type.Object(
       }),
     ),
     strategy: optional(
-      Type.Union([Type.Literal("lowest"), Type.Literal("next"), Type.Literal("random")], {
-        description: "ipam global: which free address comes next. next: after the last one given. Default: lowest.",
-      }),
+      oneOf(
+        ["lowest", "next", "random"],
+        "ipam global: which free address comes next. next: after the last one given. Default: lowest.",
+      ),
     ),
     sticky: optional(
       Type.Boolean({
@@ -141,9 +133,7 @@ export const NetworkSpec = Type.Object(
 export const PoolSpec = Type.Object(
   {
     driver: NetworkSpec.properties.driver,
-    ipam: Type.Union([Type.Literal("local"), Type.Literal("global")], {
-      description: "Of new networks that do not say which.",
-    }),
+    ipam: oneOf(["local", "global"], "Of new networks that do not say which."),
     ids: Type.Object(
       { first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0, maximum: 1_048_575 }) },
       { ...strict, description: "Both ends included; the lowest free one is taken." },

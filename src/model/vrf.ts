@@ -1,9 +1,6 @@
 // Schema of a routing domain. It is a resource like all others; resource.ts says what those are.
 import Type from "typebox";
-
-const strict = { additionalProperties: false };
-const Text = (description: string) => Type.String({ description });
-const optional = Type.Optional;
+import { optional, strict, Text } from "./schema.ts";
 
 /** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
 export const VrfSpec = Type.Object(

@@ -1,7 +1,8 @@
 // The lease log in the SQLite file. A row is a lease; its end is written into it, so that "who had it then" is one
 // look-up however many have had the address since.
 import type { DatabaseSync } from "node:sqlite";
-import type { LeaseBounds, LeaseEvent, LeaseQuery, LeaseRecord } from "./leases.ts";
+import type { LeaseRecord } from "../model/lease.ts";
+import type { LeaseBounds, LeaseEvent, LeaseQuery } from "./leases.ts";
 
 export const LEASE_TABLE = `
 CREATE TABLE lease (id INTEGER PRIMARY KEY, network TEXT NOT NULL, address TEXT NOT NULL, endpoint TEXT NOT NULL,

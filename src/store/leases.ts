@@ -1,6 +1,7 @@
 // The lease log: who had which address from when to when. Beginnings and ends are told with the commit that makes them,
 // and are as durable as it is. Bounded: ended leases go by number and by age, the longest ended first; what is in use
 // stays.
+import type { LeaseRecord } from "../model/lease.ts";
 
 /** Somebody begins to use an address, or ends it. A lease without any address is told by its MAC. */
 export type LeaseEvent = {
@@ -8,21 +9,7 @@ export type LeaseEvent = {
   readonly address: string;
   readonly atMs: number;
   /** Absent: the end of whatever is there. */
-  readonly begins?: {
-    readonly endpoint: string;
-    readonly owner: string;
-    readonly ifname: string;
-    readonly host: string;
-    readonly mac: string;
-  };
-};
-
-export type LeaseRecord = NonNullable<LeaseEvent["begins"]> & {
-  readonly network: string;
-  readonly address: string;
-  readonly fromMs: number;
-  /** Absent while it lasts. */
-  readonly untilMs?: number;
+  readonly begins?: Pick<LeaseRecord, "endpoint" | "owner" | "ifname" | "host" | "mac">;
 };
 
 export type LeaseQuery = {

@@ -1,7 +1,8 @@
 // The port to what lasts: resources at revisions, and what changed since. etcd's revision, watch and compaction are the
 // model. Implementations: memory.ts (the reference), sqlite.ts (one machine); contract.ts holds both to one promise.
 import type { Change, ChangeSet, Key, Resource } from "../model/resource.ts";
-import type { LeaseEvent, LeaseQuery, LeaseRecord } from "./leases.ts";
+import type { LeaseRecord } from "../model/lease.ts";
+import type { LeaseEvent, LeaseQuery } from "./leases.ts";
 
 /** A key must still be as it was: at this revision, or absent (0). */
 export type Precondition = { readonly key: Key; readonly revision: number };

@@ -3,7 +3,7 @@
 import { endpointMtu, portOn } from "../../datapath/network/endpoint.ts";
 import type { EndpointLayout } from "../../datapath/world/layout.ts";
 import type { KernelObject, Veth } from "../../datapath/state/state.ts";
-import type { EndpointClaim } from "../../client/transport.ts";
+import type { EndpointClaim } from "../../model/input.ts";
 import { checkName } from "../../model/parse.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { AttachRequest, Attachment } from "../../model/status.ts";

@@ -5,7 +5,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { type KernelObject, type KernelState, type Veth, keyOf } from "../../datapath/state/state.ts";
 import type { NetnsId, OpResult } from "../../kernel/kernel.ts";
-import type { EndpointClaim, Transport } from "../../client/transport.ts";
+import type { Transport } from "../../client/transport.ts";
+import type { EndpointClaim } from "../../model/input.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { Agent } from "../agent.ts";
 import { type Compiled, bridgeKey, speculativePort } from "./claim.ts";

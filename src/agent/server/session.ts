@@ -3,7 +3,8 @@
 // must act.
 import { isDeepStrictEqual } from "node:util";
 import type { Mirror } from "../../client/mirror.ts";
-import type { HostClaim, Joined, Transport } from "../../client/transport.ts";
+import type { Joined, Transport } from "../../client/transport.ts";
+import type { HostClaim } from "../../model/input.ts";
 import type { Clock } from "../../model/clock.ts";
 import { ClockSteps } from "../../model/clockSteps.ts";
 import { Fault, isEnd, problemOf } from "../../model/fault.ts";

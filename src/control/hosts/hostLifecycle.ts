@@ -4,7 +4,6 @@ import type { Clock } from "../../model/clock.ts";
 import { ClockSteps } from "../../model/clockSteps.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { Fault } from "../../model/fault.ts";
-import type { ClusterStatus } from "../../model/status.ts";
 import type { Secret, Store } from "../../store/store.ts";
 import { bootSecret } from "./boots.ts";
 import type { Committer } from "../commit/committer.ts";
@@ -13,7 +12,7 @@ import { type Credentials, hostSecret } from "./credentials.ts";
 import { type Departure, Departures, departureOf } from "./departures.ts";
 import { type LivenessSettings, sweepOf } from "./liveness.ts";
 import { type Prefixes, prefixSecret } from "./prefixes.ts";
-import { Reports } from "../report/reports.ts";
+import { type HostsStatus, Reports } from "../report/reports.ts";
 import { get, getKey } from "../state/view.ts";
 import type { Outcome, Write } from "../write.ts";
 
@@ -105,7 +104,7 @@ export class Lives {
   }
 
   /** Every host with its state, and what a user should know of those that are lost. */
-  status({ view }: Committer): { readonly status: ClusterStatus; readonly losses: readonly Condition[] } {
+  status({ view }: Committer): { readonly status: HostsStatus; readonly losses: readonly Condition[] } {
     const status = this.reports.status(view, this.departures.list);
     const losses = lossesOf(view, status.hosts, this.#massLoss, this.#clock.nowMs());
     const { told } = this.#steps;

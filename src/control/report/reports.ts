@@ -10,6 +10,9 @@ import { type Heard, type Liveness, type LivenessSettings, livenessOf } from "..
 import { clusterPaths } from "./paths.ts";
 import { type View, hostsInOrder } from "../state/view.ts";
 
+/** Conditions are of more than reports: who asks adds them. */
+export type HostsStatus = Omit<ClusterStatus, "conditions">;
+
 export class Reports {
   readonly #settings: LivenessSettings;
   readonly #clock: Clock;
@@ -77,7 +80,7 @@ export class Reports {
   }
 
   /** Hosts in registration order, then those that were reclaimed, then those that a configuration only names. */
-  status(view: View, departures: readonly Departure[]): ClusterStatus {
+  status(view: View, departures: readonly Departure[]): HostsStatus {
     const shown = (monotonicMs: number) => Math.round(wallOf(this.#clock, monotonicMs));
     const hosts = hostsInOrder(view).map((host): HostCondition => {
       const status = this.#latest.get(host.name);

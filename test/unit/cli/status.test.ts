@@ -26,7 +26,12 @@ function host(name: string, revision: number, more: Partial<HostStatus> = {}): H
 }
 
 test("all hosts have the revision", () => {
-  const text = statusText(plain, { cluster: "c", revision: 7, hosts: [host("h1", 7, { lagMs: 12.4 }), host("h2", 8)] });
+  const text = statusText(plain, {
+    cluster: "c",
+    revision: 7,
+    hosts: [host("h1", 7, { lagMs: 12.4 }), host("h2", 8)],
+    conditions: [],
+  });
   assert.equal(
     text,
     `converged at revision 7 on 2 of 2 hosts
@@ -57,7 +62,7 @@ test("who lags, is away or was never there does not count; errors and conditions
 
 test("an empty cluster has nothing to converge", () => {
   assert.equal(
-    statusText(plain, { cluster: "c", revision: 0, hosts: [] }),
+    statusText(plain, { cluster: "c", revision: 0, hosts: [], conditions: [] }),
     "converged at revision 0 on 0 of 0 hosts\n",
   );
 });
@@ -65,7 +70,7 @@ test("an empty cluster has nothing to converge", () => {
 test("a wait goes on while no host is ready; one that is away beside a ready one is not waited for", () => {
   const away: HostCondition = { ...host("h2", 7), state: "suspect" };
   const gone: HostCondition = { ...host("h3", 7), state: "reclaimed" };
-  const none = { cluster: "c", revision: 7, hosts: [away, gone] };
+  const none = { cluster: "c", revision: 7, hosts: [away, gone], conditions: [] };
   assert.deepEqual(pendingAt(none, 7)?.missing, ["h2 is suspect"]);
   assert.equal(pendingAt({ ...none, hosts: [away, host("h1", 7)] }, 7), undefined);
   assert.equal(pendingAt({ ...none, hosts: [gone] }, 7), undefined);

@@ -1,0 +1,33 @@
+// The parts that all schemas of the model are written with, and the type that a schema describes. TypeScript types of
+// resources, requests and reports are derived from their schemas by `Value`, so that neither can change alone.
+import Type, { type Static, type TLiteral, type TSchema, type TUnion } from "typebox";
+
+/** What a schema describes, as a value that nothing changes. */
+export type Value<S extends TSchema> = DeepReadonly<Static<S>>;
+
+type DeepReadonly<T> = T extends readonly (infer U)[]
+  ? readonly DeepReadonly<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+
+/** Of an object: a field that the schema does not name is refused. */
+export const strict = { additionalProperties: false };
+export const optional = Type.Optional;
+
+export function Text(description: string) {
+  return Type.String({ description });
+}
+
+export function Texts(description: string) {
+  return Type.Array(Type.String(), { description });
+}
+
+/** One of these words. */
+export function oneOf<const W extends string>(words: readonly W[], description?: string): TUnion<[TLiteral<W>]> {
+  // The types of a list of unknown length cannot be a union; the type of one literal with all words is the same.
+  return Type.Union(
+    words.map((word) => Type.Literal(word)),
+    description === undefined ? {} : { description },
+  ) as unknown as TUnion<[TLiteral<W>]>;
+}
