@@ -42,6 +42,8 @@ const DEFECTS: Readonly<Record<string, string>> = {
   "no-restricted-imports": 'import { execFile } from "node:child_process";\nexport const f = execFile.name;',
   "max-lines-per-function": `export function f(): number {\n${"  // .\n".repeat(70)}  return 1;\n}`,
   "max-lines": "// .\n".repeat(401),
+  "max-params":
+    "export function f(a: number, b: number, c: number, d: number, e: number): number { return a + b + c + d + e; }",
   "no-barrel-file": 'export * from "./other.ts";',
   "no-warning-comments": `// ${"TO"}DO: later.`,
 };
@@ -56,12 +58,17 @@ test("each planted defect is found by its rule", (t) => {
   }
 });
 
-test("cycles are found", (t) => {
+test("circles are found, also those that only types close", (t) => {
   const found = lint(t, {
     "src/model/a.ts": 'import { b } from "./b.ts";\nexport const a = (): number => b();\n',
     "src/model/b.ts": 'import { a } from "./a.ts";\nexport const b = (): number => a();\n',
+    "src/model/c.ts": 'import type { D } from "./d.ts";\nexport type C = { readonly d: D | undefined };\n',
+    "src/model/d.ts": 'import type { C } from "./c.ts";\nexport type D = { readonly c: C | undefined };\n',
   });
-  assert.deepEqual(found, ["src/model/a.ts no-cycle", "src/model/b.ts no-cycle"]);
+  assert.deepEqual(
+    found,
+    ["a", "b", "c", "d"].map((file) => `src/model/${file}.ts no-cycle`),
+  );
 });
 
 test("what one folder may do is left alone there", (t) => {

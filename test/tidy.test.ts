@@ -1,9 +1,13 @@
 // The house rules over the whole tree, and proof that each rule can fail.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { globSync, readFileSync, statSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { ALLOWED } from "./allowed.ts";
 import { breachesOf, strayBreachesOf, type Source } from "./tidy.ts";
+import { BANNED } from "./words.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
@@ -11,10 +15,64 @@ function sourceOf(file: string): Source {
   return { file, text: readFileSync(ROOT + file, "utf8") };
 }
 
-test("every source file keeps the house rules", () => {
-  const files = globSync("{src,demo,test,bench}/**/*.ts", { cwd: ROOT });
+const FOLDERS = ["src", "demo", "test", "bench"];
+
+test("every source file keeps the house rules, but for what is allowed for now and needs it", () => {
+  const files = globSync(`{${FOLDERS.join(",")}}/**/*.ts`, { cwd: ROOT });
   assert.ok(files.length > 20, `found only ${files.length} files`);
-  assert.deepEqual(files.map(sourceOf).flatMap(breachesOf), []);
+  const found = files.map(sourceOf).flatMap(breachesOf);
+  assert.deepEqual(
+    found.filter((breach) => !ALLOWED.has(listed(breach))),
+    [],
+  );
+  assert.deepEqual(
+    [...ALLOWED].filter((allowed) => !found.map(listed).includes(allowed)),
+    [],
+    "take it off the list in test/allowed.ts",
+  );
+});
+
+/** `src/a.ts:17: Agent: what is wrong` is on the list as `src/a.ts Agent`. */
+function listed(breach: string): string {
+  return breach.replace(/:\d+: (\w+):.*$/, " $1");
+}
+
+test("what the linter lets pass for now needs it", (t) => {
+  const config = JSON.parse(readFileSync(`${ROOT}.oxlintrc.json`, "utf8").replaceAll(/^ *\/\/.*$/gm, "")) as Lint;
+  const folder = mkdtempSync(join(tmpdir(), "weft-lint-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  for (const rule of ["eslint/max-params", "import/no-cycle"]) {
+    const alone = { plugins: ["import"], categories: { correctness: "off" }, rules: { [rule]: config.rules[rule] } };
+    writeFileSync(join(folder, "one.json"), JSON.stringify(alone));
+    const argv = ["-c", join(folder, "one.json"), "--format=unix", ...FOLDERS];
+    const { stdout } = spawnSync(`${ROOT}node_modules/.bin/oxlint`, argv, { cwd: ROOT, encoding: "utf8" });
+    const found = new Set([...stdout.matchAll(/^(\S+?):\d+:\d+: .*\[Error/gm)].map(([, file]) => file));
+    const allowed = config.overrides.filter(({ rules }) => rules[rule] === "off").flatMap(({ files }) => files);
+    assert.deepEqual(
+      allowed.filter((file) => !found.has(file)),
+      [],
+      `take it off the list of ${rule} at the end of .oxlintrc.json`,
+    );
+  }
+});
+
+type Override = { readonly files: readonly string[]; readonly rules: Readonly<Record<string, unknown>> };
+type Lint = {
+  readonly rules: Readonly<Record<string, unknown>>;
+  readonly overrides: readonly Override[];
+};
+
+const GLOSSARY = "docs/glossary.md";
+
+test("the glossary names the banned words as what not to say", { skip: !isFile(ROOT + GLOSSARY) }, () => {
+  const page = sourceOf(GLOSSARY).text;
+  const cells = [...page.matchAll(/^\| [^|]+ \| [^|]+ \| ([^|]*)\|$/gm)].map(([, not = ""]) => not);
+  const named = cells.flatMap((not) => [...not.matchAll(/`(\w+)`/g)].map(([, word = ""]) => word));
+  assert.deepEqual(
+    [...new Set(named)].toSorted(),
+    [...BANNED],
+    "words in backticks in the column `not`; test/words.ts",
+  );
 });
 
 test("nothing of one machine is in the tree", () => {
@@ -71,9 +129,22 @@ test("openings, columns, names and the clock", () => {
   for (const file of ["src/agent/loop.test.ts", "src/api/lab.ts", "src/store/contract.ts", "src/control/anyWrite.ts"])
     assert.equal(breaches(file, "").length, 1, file);
   assert.deepEqual(breaches("test/unit/control/anyWrite.ts", ""), []);
-  assert.equal(breaches("src/agent/two-words.ts", "").length, 1);
+  for (const file of ["src/agent/two-words.ts", "bench/two-words.ts", "test/sim/Lab.ts", "test/netns/a.root.test.ts"])
+    assert.equal(breaches(file, "").length, 1, file);
   assert.equal(breaches("src/agent/a.ts", "const now = new Date();").length, 1);
   assert.deepEqual(breaches("src/main.ts", "const now = new Date();"), []);
+});
+
+test("a class has at most 200 lines, and exported names no banned word", () => {
+  const ofLines = (lines: number) => `export class A {\n${"  // .\n".repeat(lines - 2)}}`;
+  assert.deepEqual(breaches("src/model/a.ts", ofLines(200)), []);
+  assert.match(
+    breaches("test/a.ts", `const b = ${ofLines(201).slice(7)};`)[0] ?? "",
+    /a.ts:2: A: a class of 201 lines/,
+  );
+  for (const name of ["placeOf", "isKept", "Journey", "readAHEAD", "ON_GROUND"])
+    assert.equal(breaches("src/model/a.ts", `export const ${name} = 1;`).length, 1, name);
+  assert.deepEqual(breaches("src/model/a.ts", "export const replaced = 1;\nconst placeOf = replaced;"), []);
 });
 
 test("paths of a machine, download addresses and registries are found", () => {

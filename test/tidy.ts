@@ -1,11 +1,20 @@
 // The house rules that no linter of others knows: who may import whom, how a file opens, how wide a line is, and what
 // must not be in the tree. Each rule takes text and gives breaches, a line each; tidy.test.ts runs them over the tree,
-// and over planted breaches. Limits on length, clock, programs and unused code are in .oxlintrc.json and knip.json.
+// and over planted breaches. Limits on length, parameters, circles of imports, clock, programs and unused code are in
+// .oxlintrc.json and knip.json.
 import { posix } from "node:path";
+import { shapeBreaches } from "./shapes.ts";
 
 export type Source = { readonly file: string; readonly text: string };
 
+<<<<<<< HEAD
 /** Folders of src/ and what each may import; `types:` is for `import type` alone. design: the water runs one way. */
+=======
+/**
+ * Folders of src/ and what each may import; `types:` is for `import type` alone. Imports run one way. The table of
+ * docs/architecture.md is the same; a test compares the two.
+ */
+>>>>>>> b540251 (test: caps on classes, parameters and circles by type; the import table and the word list are tested)
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   files: ["model"],
@@ -27,28 +36,27 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const COLUMNS_MAX = 120;
 /** Names that say nothing: what has no home has no name yet. */
 const EMPTY_NAMES = /(^|[/-])(utils?|helpers?|common|misc|managers?|services?|index)(\.ts|\/)/;
+/** `kernel` says of a test that it needs root and Linux. */
+const FILE_NAME = /^[a-z][a-zA-Z0-9]*((\.kernel)?\.test)?\.ts$/;
 /** What serves tests alone: it lives in test/, the units' in test/unit, by the folders of src/. */
 const OF_TESTS = /^(src|demo)\/.*(\.test|\/lab|\/samples|[cC]ontract|\/any[A-Z]\w*)\.ts$/;
 
-/** Every breach in one file of src/, test/ or bench/, as `file:line: what`. */
+/** Every breach in one file of src/, demo/, test/ or bench/, as `file:line: what`. */
 export function breachesOf(source: Source): string[] {
-  return [...openingBreaches(source), ...importBreaches(source), ...lineBreaches(source), ...nameBreaches(source)];
+  return [openingBreaches, importBreaches, lineBreaches, nameBreaches, shapeBreaches].flatMap((rule) => rule(source));
 }
 
 function openingBreaches({ file, text }: Source): string[] {
-  // A test beside its subject owns what its subject says.
-  return file.endsWith(".test.ts") || /^(#!.*\n)?\/[/*]/.test(text)
-    ? []
-    : [`${file}:1: opens without a comment that says what it owns`];
+  return /^(#!.*\n)?\/[/*]/.test(text) ? [] : [`${file}:1: opens without a comment that says what it owns`];
 }
 
 function nameBreaches({ file }: Source): string[] {
   return [
     ...(EMPTY_NAMES.test(file) ? [`${file}:1: a name that says nothing; name what it holds`] : []),
     ...(OF_TESTS.test(file) ? [`${file}:1: code of tests among the product's; its place is test/`] : []),
-    ...(!file.startsWith("bench/") && posix.basename(file).includes("-")
-      ? [`${file}:1: files are named likeThis.ts`]
-      : []),
+    ...(FILE_NAME.test(posix.basename(file))
+      ? []
+      : [`${file}:1: files are named likeThis.ts, tests likeThis.test.ts or likeThis.kernel.test.ts`]),
   ];
 }
 

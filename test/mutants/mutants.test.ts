@@ -1,3 +1,4 @@
+// What the planting of bugs promises: each kind is planted, lines stay where they are, and a verdict fits the bug.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

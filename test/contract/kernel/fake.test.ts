@@ -1,3 +1,4 @@
+// The fake kernel keeps the contract of a kernel.
 import { FakeKernel } from "../../../src/kernel/fake.ts";
 import { OTHERS } from "./others.ts";
 import { PORTS } from "./ports.ts";

@@ -1,3 +1,4 @@
+// Kills an agent at any moment of its work on a real kernel; the next one finds every link and finishes the work.
 import { strict as assert } from "node:assert";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,3 +1,4 @@
+// Linux, through our netlink, keeps the contract of a kernel.
 import { strict as assert } from "node:assert";
 import { readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { diff } from "../../../src/datapath/state/diff.ts";

@@ -1,3 +1,4 @@
+// The position of an error in a JSON text.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

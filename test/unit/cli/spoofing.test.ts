@@ -1,3 +1,4 @@
+// The words of --spoofing, both ways.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { spoofingOf, spoofingText } from "../../../src/cli/spoofing.ts";

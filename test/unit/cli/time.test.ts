@@ -1,3 +1,4 @@
+// How moments are read from options and shown.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../../src/model/fault.ts";

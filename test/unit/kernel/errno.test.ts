@@ -1,3 +1,4 @@
+// Faults of the kernel: class, name and text of each errno.
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { refusalOf, refusalOfError, Refused, SystemError } from "../../../src/kernel/errno.ts";

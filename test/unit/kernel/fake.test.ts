@@ -1,3 +1,4 @@
+// The fake kernel's own features: drift, planted faults, workloads and host facts.
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,4 @@
+// Which base chains of others stop packets to and from the host.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chainsIn, wallsOf } from "../../../src/kernel/walls.ts";

@@ -1,3 +1,4 @@
+// Which files `weft purge` removes from an agent's directory.
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";

@@ -1,3 +1,4 @@
+// Addresses, prefixes and MACs: parsing, printing and arithmetic.
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { describe, test } from "node:test";

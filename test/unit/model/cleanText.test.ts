@@ -1,3 +1,4 @@
+// What `cleanText` and its siblings make of text that hosts and people wrote, before it reaches a terminal or a status.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cidrOf } from "../../../src/model/address.ts";

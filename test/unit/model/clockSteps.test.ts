@@ -1,3 +1,4 @@
+// Steps of the wall clock are noticed against the monotonic one.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ClockSteps } from "../../../src/model/clockSteps.ts";

@@ -1,3 +1,4 @@
+// Durations such as `90s` and `1h30m`, read and printed.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

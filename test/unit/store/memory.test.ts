@@ -1,3 +1,4 @@
+// The store in memory keeps the contract of a store.
 import { storeContract } from "../../contract/store/contract.ts";
 import { leaseContract } from "../../contract/store/leaseContract.ts";
 import { openMemoryStore } from "../../../src/store/memory.ts";

@@ -1,3 +1,4 @@
+// How a host chooses an address in its block: which one, which never, and when the block is full.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Fault } from "../../../../src/model/fault.ts";

@@ -1,3 +1,4 @@
+// The journal over restarts, kills, rewriting and damaged files.
 import assert from "node:assert/strict";
 import {
   appendFileSync,

@@ -1,3 +1,4 @@
+// When rounds run: at once, gathered, again after a failure, and periodically.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { settle, VirtualClock } from "../../../sim/clock.ts";

@@ -1,3 +1,4 @@
+// How long a host may assign addresses from its blocks when the server does not answer.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+// Which peers a host probes through its tunnel ports, and what it reports of the answers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VirtualClock } from "../../../sim/clock.ts";

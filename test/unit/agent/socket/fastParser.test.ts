@@ -1,3 +1,4 @@
+// The parser of whole requests agrees with node:http on every request that it takes.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";

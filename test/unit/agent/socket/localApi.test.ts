@@ -1,3 +1,4 @@
+// The agent's socket ends connections that never finish their request.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";

@@ -1,3 +1,4 @@
+// A host is ready, suspect, lost or reclaimed, by its last report, the settings and the clock.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

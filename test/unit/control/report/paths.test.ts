@@ -1,3 +1,4 @@
+// What the server concludes about the path between two hosts from the reports of both.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PathSeen } from "../../../../src/model/paths.ts";

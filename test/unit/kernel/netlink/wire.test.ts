@@ -1,3 +1,4 @@
+// Netlink messages as bytes, both ways.
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import fc from "fast-check";

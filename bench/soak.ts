@@ -35,6 +35,6 @@ await withCluster(1, async (cluster) => {
     values.left += left.length;
   }
   const columns = ["network", "pairs", "shims killed", "agents killed", "failures", "left over"];
-  show({ bench: "cni-soak", values, columns, rows, notes: [`Seed ${seed}.`] }, process.argv);
+  show({ bench: "soak", values, columns, rows, notes: [`Seed ${seed}.`] }, process.argv);
   if (values.failures + values.left > 0) process.exitCode = 1;
 });

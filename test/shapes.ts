@@ -1,0 +1,39 @@
+// What only the syntax tree of a file tells: how long its classes are, how many parameters its functions take, and
+// which names it exports.
+import { type Class, type Node, parseSync, visitorKeys } from "oxc-parser";
+import type { Source } from "./tidy.ts";
+import { bannedIn } from "./words.ts";
+
+const CLASS_LINES_MAX = 200;
+
+/** Breaches of the cap on classes and of the word list, as `file:line: what`. */
+export function shapeBreaches({ file, text }: Source): string[] {
+  const { program, module } = parseSync(file, text);
+  const lineAt = (offset: number) => text.slice(0, offset).split("\n").length;
+  const classes = classesIn(program).flatMap(({ id, start, end }) => {
+    const lines = lineAt(end) - lineAt(start) + 1;
+    return lines > CLASS_LINES_MAX
+      ? [`${file}:${lineAt(start)}: ${id?.name ?? "class"}: a class of ${lines} lines, at most ${CLASS_LINES_MAX}`]
+      : [];
+  });
+  const names = module.staticExports.flatMap(({ entries }) =>
+    entries.flatMap(({ exportName: { name }, start }) => {
+      const banned = bannedIn(name ?? "");
+      return banned === undefined
+        ? []
+        : [`${file}:${lineAt(start)}: ${name}: docs/glossary.md has another word for "${banned}"`];
+    }),
+  );
+  return [...classes, ...names];
+}
+
+function classesIn(node: Node): Class[] {
+  const inner = (visitorKeys[node.type] ?? []).flatMap((key) =>
+    [(node as unknown as Record<string, unknown>)[key]].flat().filter(isNode).flatMap(classesIn),
+  );
+  return node.type === "ClassDeclaration" || node.type === "ClassExpression" ? [node, ...inner] : inner;
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === "object" && value !== null && "type" in value;
+}
