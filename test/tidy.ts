@@ -7,14 +7,10 @@ import { shapeBreaches } from "./shapes.ts";
 
 export type Source = { readonly file: string; readonly text: string };
 
-<<<<<<< HEAD
-/** Folders of src/ and what each may import; `types:` is for `import type` alone. design: the water runs one way. */
-=======
 /**
  * Folders of src/ and what each may import; `types:` is for `import type` alone. Imports run one way. The table of
- * docs/architecture.md is the same; a test compares the two.
+ * docs/architecture.md is the same; test/docs.test.ts compares the two.
  */
->>>>>>> b540251 (test: caps on classes, parameters and circles by type; the import table and the word list are tested)
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   files: ["model"],
