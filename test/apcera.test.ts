@@ -7,7 +7,7 @@ import { PATHS_NS } from "../src/datapath/network/paths.ts";
 import { parseApceraConfig } from "../src/ancestors/apcera/config.ts";
 import { applyOf } from "../src/ancestors/apcera/resources.ts";
 import type { Outcome, Write } from "../src/control/write.ts";
-import type { KernelObject } from "../src/datapath/state/state.ts";
+import type { KernelObject } from "../src/datapath/kinds.ts";
 import { Fault, type Reason } from "../src/model/fault.ts";
 import { parseApply, parseNetworkPut } from "../src/model/parse.ts";
 import type { Endpoint, Network, Snapshot } from "../src/model/resource.ts";

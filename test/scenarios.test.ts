@@ -14,7 +14,8 @@ import { diff } from "../src/datapath/state/diff.ts";
 import { endpointsHit } from "../src/datapath/state/impact.ts";
 import { PATHS_NS } from "../src/datapath/network/paths.ts";
 import { printOps, printState } from "../src/datapath/state/print.ts";
-import { type KernelObject, type KernelState, keyOf } from "../src/datapath/state/state.ts";
+import type { KernelObject } from "../src/datapath/kinds.ts";
+import { type KernelState, keyOf } from "../src/datapath/state/state.ts";
 import { type Resource, type Snapshot, keyOfResource, snapshotOf } from "../src/model/resource.ts";
 
 const folder = join(import.meta.dirname, "scenarios");

@@ -9,7 +9,8 @@
 import { compile } from "../datapath/compile.ts";
 import { diff } from "../datapath/state/diff.ts";
 import { portName } from "../datapath/state/names.ts";
-import type { KernelObject, KernelState, Op } from "../datapath/state/state.ts";
+import type { KernelObject } from "../datapath/kinds.ts";
+import type { KernelState, Op } from "../datapath/state/state.ts";
 import type { OpResult } from "../kernel/kernel.ts";
 import { vrfsOn } from "../model/membership.ts";
 import type { Snapshot } from "../model/resource.ts";
@@ -290,7 +291,7 @@ export class Agent {
     const whole = local.networks.filter(({ spec: { vrf } }) => carried.has(vrf) && !broken.has(`vrf:${vrf}`));
     this.#paths.follow(local);
     this.#line.say({
-      ...outcomeOf(local, refused, this.#line.own, host),
+      ...outcomeOf(local, refused, this.#line.own, this.#options.kernel.netnsPrefix),
       networks: whole.map((network) => network.name),
       driftRepaired: this.report.driftRepaired + repaired,
       conditions: this.#conditions(),

@@ -3,7 +3,9 @@
 // holds wherever it matters; between namespaces nothing depends on it but the far end of a new pair, and near ends go
 // out first.
 import { setImmediate } from "node:timers/promises";
-import { type KernelObject, type Ns, isLink, type ObjectOf, type Op } from "../datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../datapath/kinds.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import { isLink, type Op } from "../datapath/state/state.ts";
 import { Batches, type MadeLinks } from "./batch.ts";
 import type { ElementOp } from "./elements.ts";
 import { refusalOfError } from "./errno.ts";

@@ -2,7 +2,8 @@
 // a time, and what the kernel refused mapped back to the operation. Everything between opening and closing a namespace
 // is synchronous, so one buffer serves all; between sends the event loop gets its turn.
 import { setImmediate } from "node:timers/promises";
-import type { Ns, Op } from "../datapath/state/state.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import type { Op } from "../datapath/state/state.ts";
 import { EACCES, EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
 import { Existing } from "./explain.ts";
 import type { Refusal } from "./kernel.ts";

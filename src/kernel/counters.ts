@@ -1,5 +1,5 @@
 // What is read on demand and never compared: packets of ports, what was dropped of them and why.
-import type { Ns } from "../datapath/state/state.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
 import type { Counted } from "./kernel.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";

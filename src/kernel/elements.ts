@@ -2,8 +2,10 @@
 // text where they go along with a whole table. A transaction fails whole, so what the kernel refuses is left out and
 // the rest sent again.
 import { setOf } from "../datapath/state/sets.ts";
-import { MARK, type Ns, type ObjectOf, keyOf } from "../datapath/state/state.ts";
-import { ipOf } from "../model/address.ts";
+import { type Element, elementText } from "../datapath/kinds/element.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import { MARK } from "../datapath/kinds/mark.ts";
+import { keyOf } from "../datapath/state/state.ts";
 import { EEXIST, GONE, refusalOf, refusalOfError } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
 import * as k from "./netlink/constants.ts";
@@ -11,7 +13,6 @@ import { batchBegin, batchEnd, elementMessage, elementsOf, keyText, readElements
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 
-type Element = ObjectOf<"element">;
 export type ElementOp = { readonly op: "add" | "set" | "remove"; readonly object: Element };
 
 /** An element takes at most 160 bytes, and a send less than the least default of wmem (212,992). */
@@ -101,7 +102,7 @@ export function readSets(socket: NetlinkSocket, ns: Ns, names: readonly string[]
 }
 
 /** The same in the words of nft(8), for the transaction of a whole table. Adds and changes only. */
-export function elementText(ops: readonly ElementOp[]): string {
+export function elementScript(ops: readonly ElementOp[]): string {
   const lines: string[] = [];
   const isOld = (op: ElementOp) => op.op === "set";
   for (const [verb, some] of [
@@ -111,32 +112,11 @@ export function elementText(ops: readonly ElementOp[]): string {
     for (const [set, list] of Map.groupBy(some, ({ object }) => object.set)) {
       const type = setOf(set);
       if (type === undefined) continue;
-      const texts = list.map(({ object }) => `${keyWords(object)}${verb === "add" ? valueWords(object) : ""}`);
+      const texts = list.map(({ object: { value, ...key } }) =>
+        elementText(verb === "add" && value !== undefined ? { ...key, value } : key),
+      );
       lines.push(`${verb} element bridge ${MARK} ${set} { ${texts.join(", ")} }\n`);
     }
   }
   return lines.join("");
-}
-
-/** Sets that are declared by raw expressions take numbers where others take addresses. */
-function keyWords({ set, key }: Element): string {
-  const parts = key.split(" . ");
-  const type = setOf(set);
-  const words = parts.map((part, i) => {
-    const field = type?.fields[i];
-    if (field === "port") return `"${part}"`;
-    if (field === "mac" && set === "macs") return `0x${part.replaceAll(":", "")}`;
-    if (field === "ip6" && set === "bound6") return hexOf(part);
-    return part;
-  });
-  return words.join(" . ");
-}
-
-function hexOf(ip: string): string {
-  const found = ipOf(ip);
-  return `0x${(found?.value ?? 0n).toString(16).padStart(32, "0")}`;
-}
-
-function valueWords({ value }: Element): string {
-  return value === undefined ? "" : ` : 0x${value}`;
 }

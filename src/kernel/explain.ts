@@ -2,7 +2,8 @@
 // anything else is one that names what stands in the way. A list of operations may meet thousands of such entries, so
 // the tables are read once for it.
 import { isDeepStrictEqual } from "node:util";
-import { type ObjectOf, WEFT_ROUTE_METRIC } from "../datapath/state/state.ts";
+import type { ObjectOf } from "../datapath/kinds.ts";
+import { WEFT_ROUTE_METRIC } from "../datapath/kinds/route.ts";
 import { EEXIST, refusalOf } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
 import type { Namespaces, Space } from "./namespaces.ts";

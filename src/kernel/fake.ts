@@ -1,16 +1,12 @@
 // The kernel port in memory, for simulations and for tests that have no root. Beside the port stands what a test needs
 // to be the rest of the world: workloads that come and go, other people's objects, faults, drift. Deterministic: no
 // clock, no chance; a thousand operations are a thousand small steps.
-import {
-  type KernelObject,
-  type KernelState,
-  keyOf,
-  NFT_TAMPERED,
-  type Ns,
-  type Op,
-  stateOf,
-  type Veth,
-} from "../datapath/state/state.ts";
+import type { KernelObject } from "../datapath/kinds.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import { NFT_TAMPERED } from "../datapath/kinds/nft.ts";
+import type { Veth } from "../datapath/kinds/veth.ts";
+import { type KernelState, keyOf, type Op, stateOf } from "../datapath/state/state.ts";
+import { NETNS_PREFIX } from "../datapath/kinds/netns.ts";
 import { type Direction, DIRECTIONS } from "../model/qos.ts";
 import { refusalOfError } from "./errno.ts";
 import {
@@ -63,6 +59,7 @@ const FRESH_SYSCTLS: Readonly<Record<string, string>> = {
 };
 
 export class FakeKernel implements Kernel {
+  readonly netnsPrefix = NETNS_PREFIX;
   readonly #machine: Machine;
   readonly #options: FakeOptions;
   readonly #pokes: Set<() => unknown>;

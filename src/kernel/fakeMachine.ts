@@ -2,19 +2,14 @@
 // a bridge frees its ports, the last IPv4 address takes the routes of its link along. Everything is either ours or
 // somebody else's. Synchronous and deterministic; each operation costs the same whatever else is there.
 import { isDeepStrictEqual } from "node:util";
-import {
-  type Bridge,
-  type Ifb,
-  isLink,
-  type KernelObject,
-  keyOf,
-  type Ns,
-  type ObjectOf,
-  type Op,
-  type Veth,
-  type Vxlan,
-  WEFT_ROUTE_METRIC,
-} from "../datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../datapath/kinds.ts";
+import type { Bridge } from "../datapath/kinds/bridge.ts";
+import type { Ifb } from "../datapath/kinds/ifb.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import { WEFT_ROUTE_METRIC } from "../datapath/kinds/route.ts";
+import type { Veth } from "../datapath/kinds/veth.ts";
+import type { Vxlan } from "../datapath/kinds/vxlan.ts";
+import { isLink, keyOf, type Op } from "../datapath/state/state.ts";
 import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../model/address.ts";
 import { Refused } from "./errno.ts";
 import type { Flow, Refusal } from "./kernel.ts";

@@ -2,7 +2,10 @@
 // fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches
 // Linux.
 import type { Direction } from "../model/qos.ts";
-import type { KernelState, Ns, ObjectOf, Op, Veth } from "../datapath/state/state.ts";
+import type { ObjectOf } from "../datapath/kinds.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import type { Veth } from "../datapath/kinds/veth.ts";
+import type { KernelState, Op } from "../datapath/state/state.ts";
 import type { FlowView } from "../datapath/policy/verdict.ts";
 
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
@@ -86,6 +89,8 @@ export type Counters = {
 };
 
 export interface Kernel {
+  /** What the names of VRF namespaces begin with, below /run/netns: for lines that a user may run. */
+  readonly netnsPrefix: string;
   /**
    * Everything on this host that is ours: marked objects of the host's namespace, all namespaces of VRFs, and in the
    * given workload namespaces the links of ours and what hangs on them. Never an object of somebody else, never what

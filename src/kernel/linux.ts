@@ -1,7 +1,11 @@
 // The port to the kernel on Linux, from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process,
 // without spawning anything. This file only puts the parts together; how each works is in its file.
 import { randomInt } from "node:crypto";
-import type { KernelState, Ns, ObjectOf, Op, Veth } from "../datapath/state/state.ts";
+import type { ObjectOf } from "../datapath/kinds.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import type { Veth } from "../datapath/kinds/veth.ts";
+import type { KernelState, Op } from "../datapath/state/state.ts";
+import { NETNS_PREFIX } from "../datapath/kinds/netns.ts";
 import { Applier } from "./apply.ts";
 import { countersOf } from "./counters.ts";
 import { Echoes } from "./echo.ts";
@@ -42,6 +46,7 @@ export type LinuxOptions = {
 };
 
 export class LinuxKernel implements Kernel {
+  readonly netnsPrefix: string;
   readonly #namespaces: Namespaces;
   readonly #nft: Nft;
   readonly #applier: Applier;
@@ -51,7 +56,8 @@ export class LinuxKernel implements Kernel {
   #isClosed = false;
 
   constructor(options: LinuxOptions = {}) {
-    this.#namespaces = new Namespaces(options.host ?? "/proc/thread-self/ns/net", options.prefix ?? "weft-");
+    this.netnsPrefix = options.prefix ?? NETNS_PREFIX;
+    this.#namespaces = new Namespaces(options.host ?? "/proc/thread-self/ns/net", this.netnsPrefix);
     this.#nft = new Nft(this.#namespaces);
     this.#echoes = new Echoes(this.#namespaces);
     this.#applier = new Applier(this.#namespaces, this.#nft, randomInt(2 ** 30));

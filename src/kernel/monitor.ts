@@ -5,7 +5,8 @@
 // The host's namespace may be busy with other programs' links: there, only what concerns links of ours counts. Learning
 // (bridge ports, ARP) never counts: it is not ours, and there is much of it.
 import { type FSWatcher, closeSync, mkdirSync, readSync, watch as watchDirectory, writeSync } from "node:fs";
-import { type Ns, MARK, WEFT_ROUTE_PROTOCOL } from "../datapath/state/state.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import { MARK, WEFT_PROTOCOL } from "../datapath/kinds/mark.ts";
 import { SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";
 import { type Namespaces, RUN_DIR, type Space } from "./namespaces.ts";
@@ -204,7 +205,7 @@ function concerns(ear: Ear, message: Received): boolean {
     case k.RTM_DELNEIGH: {
       const entry = readNeighbour(message);
       // A next hop of ours tells each time that it is asked for; one that is removed has lost its flags before.
-      if (!isEverywhere && entry.protocol === WEFT_ROUTE_PROTOCOL) return message.type === k.RTM_DELNEIGH;
+      if (!isEverywhere && entry.protocol === WEFT_PROTOCOL) return message.type === k.RTM_DELNEIGH;
       return (isEverywhere || ear.ours.has(entry.index)) && isNotLearned(message.type, entry);
     }
     default:
@@ -228,7 +229,7 @@ function isLinkOfOurs({ ours }: Ear, message: Received): boolean {
 
 function isRouteOfOurs({ ours }: Ear, message: Received): boolean {
   const route = readRoute(message);
-  return route.protocol === WEFT_ROUTE_PROTOCOL || ours.has(route.index);
+  return route.protocol === WEFT_PROTOCOL || ours.has(route.index);
 }
 
 /**

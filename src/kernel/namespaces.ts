@@ -9,7 +9,8 @@
 // are opened for one use, so that a container's namespace dies with the container.
 import { setImmediate } from "node:timers";
 import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs";
-import type { Ns } from "../datapath/state/state.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import { netnsFile } from "../datapath/kinds/netns.ts";
 import { Fault } from "../model/fault.ts";
 import { EEXIST, EINVAL, refusalOfError, SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";
@@ -17,7 +18,7 @@ import * as k from "./netlink/constants.ts";
 import { linkByName, readLink, setLink } from "./netlink/link.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
-import { netnsAlias, netnsFile, vrfOf } from "./ownership.ts";
+import { netnsAlias, vrfOf } from "./ownership.ts";
 
 export const RUN_DIR = "/run/netns";
 const LOOPBACK = 1;

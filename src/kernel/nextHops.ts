@@ -1,5 +1,6 @@
 // By which neighbours the host reaches others: what the kernel's routes say now, whatever tables and rules they are in.
-import { keyOf, type ObjectOf } from "../datapath/state/state.ts";
+import type { ObjectOf } from "../datapath/kinds.ts";
+import { keyOf } from "../datapath/state/state.ts";
 import { ipOf } from "../model/address.ts";
 import type { Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";

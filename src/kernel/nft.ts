@@ -11,9 +11,12 @@
 // their own (elements.ts), and packets change the others. So sets in these texts have no names unless they are such.
 // There a text is replaced in place, chain by chain, so that the elements stay.
 import { setOf } from "../datapath/state/sets.ts";
-import { MARK, NFT_TAMPERED, type ObjectOf, keyOf, nftDigest } from "../datapath/state/state.ts";
+import type { ObjectOf } from "../datapath/kinds.ts";
+import { MARK } from "../datapath/kinds/mark.ts";
+import { NFT_TAMPERED, nftDigest } from "../datapath/kinds/nft.ts";
+import { keyOf } from "../datapath/state/state.ts";
 import type { Flow, Refusal } from "./kernel.ts";
-import { changeElements, type ElementOp, elementText, readSets } from "./elements.ts";
+import { changeElements, type ElementOp, elementScript, readSets } from "./elements.ts";
 import { Refused } from "./errno.ts";
 import { cutFlows, thinFlows } from "./flows.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
@@ -139,7 +142,7 @@ export class Nft {
   /** Makes the tables, with these elements; refused `exists` if the namespace has one. */
   create(space: Space, table: Table, elements: readonly ElementOp[]): void {
     const before = this.#ruleset(space).generation();
-    const made = this.#run(space, `create table ${TABLE}\n${tableText(table)}${elementText(elements)}`);
+    const made = this.#run(space, `create table ${TABLE}\n${tableText(table)}${elementScript(elements)}`);
     if (made.error?.class === "exists") {
       throw new Refused({
         ...made.error,
@@ -156,10 +159,10 @@ export class Nft {
     const { listed, elements: there, generation, own } = this.#look(space);
     const before = generation + own;
     if (table.bridge === undefined || listed === undefined) {
-      const { error } = this.#run(space, anew + elementText(elements));
+      const { error } = this.#run(space, anew + elementScript(elements));
       return this.#confirm(space, table, error, { before, elements: new Map(), ops: elements });
     }
-    const inPlace = `${clearText(listed, table)}${tableText(table)}${elementText(elements)}`;
+    const inPlace = `${clearText(listed, table)}${tableText(table)}${elementScript(elements)}`;
     const made = this.#run(space, inPlace);
     // Somebody else's chain or a set of another type is in the way: all goes, and the next round brings the elements.
     if (made.error === undefined) this.#confirm(space, table, undefined, { before, elements: there, ops: elements });

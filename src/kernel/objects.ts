@@ -4,14 +4,11 @@
 // bridges to the hooks; where packets are routed: forwarding) is given with an MTU of 0, which nobody wants: so the
 // next diff sets it again, and setting a link always restores all of that.
 // So is the near end of a pair whose far end nobody asked about, if it has no carrier: then the far end is not up.
-import {
-  AGEING,
-  GROUPS_SEEN,
-  type KernelObject,
-  type Macs,
-  type Ns,
-  WEFT_ROUTE_METRIC,
-} from "../datapath/state/state.ts";
+import type { KernelObject } from "../datapath/kinds.ts";
+import { AGEING } from "../datapath/kinds/bridge.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import { GROUPS_SEEN, type Macs } from "../datapath/kinds/link.ts";
+import { WEFT_ROUTE_METRIC } from "../datapath/kinds/route.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { QueueInfo } from "./netlink/tc.ts";
 import type { LinkInfo } from "./netlink/link.ts";

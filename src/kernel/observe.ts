@@ -4,7 +4,10 @@
 // Both indexes of a pair are chosen at random by Weft, so two links that name each other's index are a pair, in
 // whatever namespaces they are.
 import { setImmediate } from "node:timers/promises";
-import { type KernelObject, type KernelState, type Ns, WEFT_ROUTE_PROTOCOL, stateOf } from "../datapath/state/state.ts";
+import type { KernelObject } from "../datapath/kinds.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import { WEFT_PROTOCOL } from "../datapath/kinds/mark.ts";
+import { type KernelState, stateOf } from "../datapath/state/state.ts";
 import type { Counters } from "./kernel.ts";
 import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
@@ -116,7 +119,7 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
     const hops = isHost ? hopsIn(neighbours(), linkNames) : [];
     return { names, links, addresses: [], routes: [], ...NO_ENTRIES, hops };
   }
-  const route = (w: MessageWriter) => allRoutes(w, WEFT_ROUTE_PROTOCOL);
+  const route = (w: MessageWriter) => allRoutes(w, WEFT_PROTOCOL);
   const indexes = new Set(links.map(({ index }) => index));
   const fdb = links
     .filter(({ kind, master }) => kind === "bridge" || (kind === "vxlan" && master === 0))
@@ -174,7 +177,7 @@ function dumpWorkload({ socket }: Space, names: readonly Ns[], nears: ReadonlySe
   const indexes = new Set(links.map(({ index }) => index));
   const isOn = ({ index }: { readonly index: number }) => indexes.has(index);
   const address = wanted(readAddress, (one) => isOurAddress(one) && isOn(one));
-  const route = (w: MessageWriter) => allRoutes(w, WEFT_ROUTE_PROTOCOL);
+  const route = (w: MessageWriter) => allRoutes(w, WEFT_PROTOCOL);
   return {
     names,
     links,

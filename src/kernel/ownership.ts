@@ -10,9 +10,11 @@
 //   redirect                 filter of priority 87 on what comes in on a link of ours
 //   next hop                 a neighbour with protocol 87 that is kept from outside
 //   address, neighbour, FDB  it is on a link of ours, and not of the kinds that the kernel makes there by itself
-import { createHash } from "node:crypto";
+import { netnsFile } from "../datapath/kinds/netns.ts";
 import { cut } from "../datapath/state/names.ts";
-import { MARK, type Ns, type ObjectKind, WEFT_ROUTE_PROTOCOL } from "../datapath/state/state.ts";
+import type { ObjectKind } from "../datapath/kinds.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import { MARK, WEFT_PROTOCOL } from "../datapath/kinds/mark.ts";
 import * as k from "./netlink/constants.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { LinkInfo } from "./netlink/link.ts";
@@ -73,12 +75,12 @@ export function isGround(kind: ObjectKind): boolean {
 
 /** The kernel adds link-local addresses by itself, and router advertisements add others. */
 export function isOurAddress(address: AddressInfo): boolean {
-  if (address.protocol === WEFT_ROUTE_PROTOCOL) return true;
+  if (address.protocol === WEFT_PROTOCOL) return true;
   return address.isPermanent && address.protocol === 0 && !/^fe[89ab]/.test(address.ip);
 }
 
 export function isOurRoute(route: RouteInfo): boolean {
-  return route.protocol === WEFT_ROUTE_PROTOCOL && route.table === k.RT_TABLE_MAIN && route.isUnicast;
+  return route.protocol === WEFT_PROTOCOL && route.table === k.RT_TABLE_MAIN && route.isUnicast;
 }
 
 export function isOurNeighbour(entry: NeighbourInfo): boolean {
@@ -88,7 +90,7 @@ export function isOurNeighbour(entry: NeighbourInfo): boolean {
 /** On a link of the host's own. Somebody who makes it permanent makes it theirs. */
 export function isOurHop(entry: NeighbourInfo): boolean {
   const isKept = (entry.flags & k.NTF_EXT_LEARNED) !== 0 && (entry.state & k.NUD_PERMANENT) === 0;
-  return isKept && entry.protocol === WEFT_ROUTE_PROTOCOL && entry.ip !== "";
+  return isKept && entry.protocol === WEFT_PROTOCOL && entry.ip !== "";
 }
 
 /** Whether somebody else sees to it that the neighbour stays known. */
@@ -136,17 +138,6 @@ const HOST_SYSCTLS = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"];
 export function sysctlsOf(ns: Ns): readonly string[] {
   if (ns === "host") return HOST_SYSCTLS;
   return ns.startsWith("vrf:") ? VRF_SYSCTLS : [];
-}
-
-/** Names of namespaces stay short enough to read; the hash keeps them apart. */
-const NETNS_NAME_MAX = 63;
-
-/** The file below /run/netns of a VRF: same name in, same file out. */
-export function netnsFile(prefix: string, vrf: string): string {
-  const whole = prefix + vrf;
-  if (whole.length <= NETNS_NAME_MAX && /^[a-zA-Z0-9._-]+$/.test(whole)) return whole;
-  const hash = createHash("sha256").update(whole).digest("hex").slice(0, 10);
-  return `${whole.replaceAll(/[^a-zA-Z0-9._-]/g, "").slice(0, NETNS_NAME_MAX - hash.length - 1)}-${hash}`;
 }
 
 /** What lo of a VRF's namespace carries. A VRF's name is a DNS label, so it fits. */

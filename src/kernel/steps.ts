@@ -2,17 +2,14 @@
 // a veth pair takes two: the pair in the namespace of the near end, and bringing up the far end in its own. Indexes of
 // new links are chosen here, not asked back: so a link, its mark and all that hangs on it go out in one send per
 // namespace.
-import {
-  type Bridge,
-  FLOOD_MAC,
-  type Ifb,
-  type KernelObject,
-  type Ns,
-  type ObjectOf,
-  type Op,
-  type Veth,
-  type Vxlan,
-} from "../datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../datapath/kinds.ts";
+import type { Bridge } from "../datapath/kinds/bridge.ts";
+import { FLOOD_MAC } from "../datapath/kinds/fdb.ts";
+import type { Ifb } from "../datapath/kinds/ifb.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import type { Veth } from "../datapath/kinds/veth.ts";
+import type { Vxlan } from "../datapath/kinds/vxlan.ts";
+import type { Op } from "../datapath/state/state.ts";
 import { interfaceOf } from "../model/address.ts";
 import { EINVAL, Refused, refusalOf } from "./errno.ts";
 import type { Space } from "./namespaces.ts";

@@ -2,7 +2,7 @@
 // has let go of its lock), so all links of one call are put into a group and deleted with one message, by a thread of
 // the pool. The group's number is new each time: a link that a killed agent left in a group is not taken along later by
 // chance.
-import type { Ns } from "../datapath/state/state.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
 import { GONE, refusalOf, refusalOfError } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
 import type { Namespaces, Space } from "./namespaces.ts";

@@ -23,6 +23,7 @@ import { serverUrl } from "../client/url.ts";
 import { ownVersion } from "../cli/version.ts";
 import { cniRoute } from "../doors/cni/cni.ts";
 import { syncFiles, type CniDirectory } from "../doors/cni/files.ts";
+import { NETNS_PREFIX } from "../datapath/kinds/netns.ts";
 import { Mirror } from "../client/mirror.ts";
 import { httpTransport } from "../client/transportHttp.ts";
 import type { HostClaim } from "../model/input.ts";
@@ -54,7 +55,7 @@ type Settings = Readonly<Partial<Record<(typeof AGENT_SETTINGS)[number], string>
 export const AGENT_DEFAULTS = {
   "state-dir": "/var/lib/weft/agent",
   socket: "/run/weft/agent.sock",
-  "netns-prefix": "weft-",
+  "netns-prefix": NETNS_PREFIX,
 } as const;
 
 export async function runAgent(flags: Flags, world: Surroundings): Promise<number> {

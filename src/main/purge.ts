@@ -10,8 +10,9 @@ import { confirm } from "../cli/refuse.ts";
 import { settingsOf } from "../cli/settings.ts";
 import { agentClient } from "../client/agent.ts";
 import { diff } from "../datapath/state/diff.ts";
-import { printOp } from "../datapath/state/print.ts";
-import type { KernelState, Ns } from "../datapath/state/state.ts";
+import { printOps } from "../datapath/state/print.ts";
+import type { Ns } from "../datapath/kinds/kind.ts";
+import type { KernelState } from "../datapath/state/state.ts";
 import { keptIn } from "../doors/cni/files.ts";
 import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
@@ -80,7 +81,7 @@ async function removeObjects(kernel: LinuxKernel, workloads: readonly Ns[]): Pro
     if (ops.length > 0) await kernel.apply(ops);
   }
   const left = diff(await kernel.observe(workloads), new Map());
-  if (left.length > 0) throw notGone(left.flatMap(printOp));
+  if (left.length > 0) throw notGone(printOps(left, kernel.netnsPrefix));
 }
 
 /** CNI configurations that the agent kept; those of others stay. */

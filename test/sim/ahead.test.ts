@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { portName } from "../../src/datapath/state/names.ts";
-import type { Ns, ObjectOf } from "../../src/datapath/state/state.ts";
+import type { ObjectOf } from "../../src/datapath/kinds.ts";
+import type { Ns } from "../../src/datapath/kinds/kind.ts";
 import { Fault } from "../../src/model/fault.ts";
 import { settle } from "./clock.ts";
 import { onScene, type Scene } from "./scene.ts";

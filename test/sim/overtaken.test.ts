@@ -2,7 +2,8 @@
 // does meanwhile is newer, and the round must not undo it. What is attached is so before the first round, too.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Ns, keyOf } from "../../src/datapath/state/state.ts";
+import type { Ns } from "../../src/datapath/kinds/kind.ts";
+import { keyOf } from "../../src/datapath/state/state.ts";
 import { portName } from "../../src/datapath/state/names.ts";
 import { randomFrom } from "./clock.ts";
 import { type Host, World } from "./world.ts";

@@ -2,7 +2,12 @@
 // bridges, tables. Hop by hop and naive, so that what the compiler builds is judged by something that does not know it.
 import assert from "node:assert/strict";
 import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../../src/model/address.ts";
-import type { Bridge, KernelObject, KernelState, Ns, ObjectOf, Veth, Vxlan } from "../../src/datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../../src/datapath/kinds.ts";
+import type { Bridge } from "../../src/datapath/kinds/bridge.ts";
+import type { Ns } from "../../src/datapath/kinds/kind.ts";
+import type { Veth } from "../../src/datapath/kinds/veth.ts";
+import type { Vxlan } from "../../src/datapath/kinds/vxlan.ts";
+import type { KernelState } from "../../src/datapath/state/state.ts";
 import { type Frame, Table } from "./nft.ts";
 
 export type Machine = {

@@ -2,7 +2,8 @@
 // lets a packet through that must not pass is seen.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KernelObject, Ns } from "../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../src/datapath/kinds.ts";
+import type { Ns } from "../../src/datapath/kinds/kind.ts";
 import type { Snapshot } from "../../src/model/resource.ts";
 import { randomFrom } from "./clock.ts";
 import type { Machine } from "./packets.ts";

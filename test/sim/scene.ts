@@ -2,7 +2,7 @@
 // Answers are looked at where they would hurt: the kernel's ports, the journal, the server's leases.
 import assert from "node:assert/strict";
 import type { Write } from "../../src/control/write.ts";
-import type { Ns } from "../../src/datapath/state/state.ts";
+import type { Ns } from "../../src/datapath/kinds/kind.ts";
 import { Fault, type Reason } from "../../src/model/fault.ts";
 import type { Endpoint } from "../../src/model/resource.ts";
 import type { AttachRequest, Attachment } from "../../src/model/status.ts";

@@ -19,7 +19,8 @@ import { compile } from "../../src/datapath/compile.ts";
 import { diff } from "../../src/datapath/state/diff.ts";
 import { rootsOf } from "../../src/datapath/world/rooted.ts";
 import { printOps } from "../../src/datapath/state/print.ts";
-import type { Ns, Op } from "../../src/datapath/state/state.ts";
+import type { Ns } from "../../src/datapath/kinds/kind.ts";
+import type { Op } from "../../src/datapath/state/state.ts";
 import { FakeKernel } from "../../src/kernel/fake.ts";
 import type { Kernel, OpResult } from "../../src/kernel/kernel.ts";
 import type { CheckReport, CheckRequest } from "../../src/model/check.ts";
@@ -599,6 +600,7 @@ function isPolicy({ kind }: Op["object"]): boolean {
 /** Law 4, and law 8: in each batch the policy comes before the ports. */
 function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolean, what: string): Kernel {
   return {
+    netnsPrefix: kernel.netnsPrefix,
     observe: (workloads) => kernel.observe(workloads),
     nextHops: (addresses) => kernel.nextHops(addresses),
     async apply(ops, isStale): Promise<OpResult[]> {

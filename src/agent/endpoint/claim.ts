@@ -2,7 +2,8 @@
 // which interface name; and what the door answers. Pure.
 import { endpointMtu, portOn } from "../../datapath/network/endpoint.ts";
 import type { EndpointLayout } from "../../datapath/world/layout.ts";
-import type { KernelObject, Veth } from "../../datapath/state/state.ts";
+import type { KernelObject } from "../../datapath/kinds.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import { checkName } from "../../model/parse.ts";
 import type { Endpoint } from "../../model/resource.ts";

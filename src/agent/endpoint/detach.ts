@@ -5,7 +5,9 @@
 // name or interface again waits here for that. A killed agent leaves a port that its successor's first round removes.
 import { policyOf } from "../../datapath/policy/groups.ts";
 import { atRoot } from "../../datapath/world/rooted.ts";
-import type { Ifb, KernelObject, Veth } from "../../datapath/state/state.ts";
+import type { KernelObject } from "../../datapath/kinds.ts";
+import type { Ifb } from "../../datapath/kinds/ifb.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
 import type { Transport } from "../../client/transport.ts";
 import type { Kernel, Refusal } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";

@@ -1,5 +1,5 @@
 // What the door says when it cannot: the kernel's refusals and the journal's, in the terms of who asked.
-import type { Ns } from "../../datapath/state/state.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Refusal } from "../../kernel/kernel.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
 import type { Direction } from "../../model/qos.ts";

@@ -1,7 +1,7 @@
 // Limits of this host's endpoints, as the door needs them: what the kernel cannot do is refused before anything is
 // made, what the server changed is written down, and what went through the queues is told by endpoint.
 import { portName, shaperName } from "../../datapath/state/names.ts";
-import type { Ns } from "../../datapath/state/state.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { limited, patched, parseQos, type Qos } from "../../model/qos.ts";
 import { nameOnHost } from "../../model/endpointName.ts";

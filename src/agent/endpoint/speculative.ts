@@ -3,7 +3,9 @@
 // disk works on what it has granted (docs/decisions/0017). Nobody is told before it is kept: until then what was made
 // is in no journal, no round may judge it, and a crash leaves a port that the next start removes.
 import { isDeepStrictEqual } from "node:util";
-import { type KernelObject, type KernelState, type Veth, keyOf } from "../../datapath/state/state.ts";
+import type { KernelObject } from "../../datapath/kinds.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
+import { type KernelState, keyOf } from "../../datapath/state/state.ts";
 import type { NetnsId, OpResult } from "../../kernel/kernel.ts";
 import type { Transport } from "../../client/transport.ts";
 import type { EndpointClaim } from "../../model/input.ts";

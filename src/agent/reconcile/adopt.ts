@@ -5,15 +5,11 @@
 import { segmentsOf, type Segment } from "../../datapath/world/layout.ts";
 import { portName } from "../../datapath/state/names.ts";
 import { endpointElements } from "../../datapath/policy/spoofing.ts";
-import {
-  type KernelObject,
-  type KernelState,
-  MARK,
-  type Ns,
-  type ObjectOf,
-  type Veth,
-  keyOf,
-} from "../../datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../../datapath/kinds.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
+import { MARK } from "../../datapath/kinds/mark.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
+import { type KernelState, keyOf } from "../../datapath/state/state.ts";
 import { PROFILE_BITS } from "../../datapath/policy/words.ts";
 import { rootOf, type World, worldOf } from "../../datapath/world/world.ts";
 import type { Kernel } from "../../kernel/kernel.ts";

@@ -1,7 +1,8 @@
 // Everybody's share of what a VRF remembers of flows. Sets of nftables have no count per part of a key, so packets
 // alone could fill one from a single port, and keep it full with a few of each. What bounds that: how fast a port may
 // begin flows (datapath/policy/flows.ts), and that the agent looks more often than a port needs to fill half of a set.
-import type { KernelState, Ns } from "../../datapath/state/state.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
+import type { KernelState } from "../../datapath/state/state.ts";
 import { worldOf } from "../../datapath/world/world.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";

@@ -1,12 +1,7 @@
 // What the kernel is known to hold, between two looks at it: the last look, and what was done since.
-import {
-  type KernelObject,
-  type KernelState,
-  deviceOf,
-  keyOf,
-  type Op,
-  type Veth,
-} from "../../datapath/state/state.ts";
+import type { KernelObject } from "../../datapath/kinds.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
+import { type KernelState, deviceOf, keyOf, type Op } from "../../datapath/state/state.ts";
 import { portName } from "../../datapath/state/names.ts";
 import type { OpResult } from "../../kernel/kernel.ts";
 import type { Endpoint } from "../../model/resource.ts";

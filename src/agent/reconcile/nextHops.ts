@@ -2,7 +2,8 @@
 // neighbours serves all namespaces of a machine, and a workload that sweeps addresses fills it; what is kept for the
 // kernel from outside is neither counted nor collected. Which they are, routes say, which are the host's own: so they
 // are no part of compile(), and looked up again now and then.
-import { type KernelState, keyOf, type ObjectOf, stateOf } from "../../datapath/state/state.ts";
+import type { ObjectOf } from "../../datapath/kinds.ts";
+import { type KernelState, keyOf, stateOf } from "../../datapath/state/state.ts";
 import type { Kernel, OpResult } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 

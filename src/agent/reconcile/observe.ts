@@ -3,14 +3,10 @@
 // host's and the VRFs' are read. A pair whose near end is as it was, with a carrier, has its far end up and where it
 // was; what hangs on that is as it was held. Where one near end differs, everything is read.
 import { portName } from "../../datapath/state/names.ts";
-import {
-  type KernelObject,
-  type KernelState,
-  type Ns,
-  type Veth,
-  deviceOf,
-  keyOf,
-} from "../../datapath/state/state.ts";
+import type { KernelObject } from "../../datapath/kinds.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
+import { type KernelState, deviceOf, keyOf } from "../../datapath/state/state.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Entry, Journal } from "../journal/journal.ts";

@@ -1,6 +1,7 @@
 // What a round came to, as the server is told: which revision the kernel holds for certain, and what stands in the way.
 import { printOp } from "../../datapath/state/print.ts";
-import { type KernelObject, type ObjectOf, deviceOf } from "../../datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../../datapath/kinds.ts";
+import { deviceOf } from "../../datapath/state/state.ts";
 import type { OpResult } from "../../kernel/kernel.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { HostReport } from "../../model/status.ts";
@@ -13,15 +14,15 @@ const ERRORS_MAX = 20;
 
 /**
  * Of a round that ended. What the kernel refused holds the revision back, also when it refused to repair what it held
- * before. Not so in a workload's own namespace: its root could keep the whole cluster waiting.
+ * before. Not so in a workload's own namespace: its root could keep the whole cluster waiting. `prefix`: netns-prefix.
  */
-export function outcomeOf(local: Snapshot, refused: readonly OpResult[], before: HostReport, host: string): Outcome {
+export function outcomeOf(local: Snapshot, refused: readonly OpResult[], before: HostReport, prefix: string): Outcome {
   const broken = brokenPorts(refused);
   const isHeldBack = refused.some(({ op }) => !isOfWorkload(op.object, broken));
   return {
     revision: isHeldBack ? heldBack(before.revision, local) : local.revision,
-    ...policySaid(refused, local, host),
-    errors: refused.slice(0, ERRORS_MAX).map(({ op, refusal }) => `${printOp(op).at(0)}: ${refusal?.message}`),
+    ...policySaid(refused, local, before.host),
+    errors: refused.slice(0, ERRORS_MAX).map(({ op, refusal }) => `${printOp(op, prefix).at(0)}: ${refusal?.message}`),
   };
 }
 

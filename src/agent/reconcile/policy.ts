@@ -3,7 +3,9 @@
 import { portName } from "../../datapath/state/names.ts";
 import { policyOf } from "../../datapath/policy/groups.ts";
 import { endpointElements, lacksProfile, membershipOf } from "../../datapath/policy/spoofing.ts";
-import type { KernelObject, Ns, Op } from "../../datapath/state/state.ts";
+import type { KernelObject } from "../../datapath/kinds.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
+import type { Op } from "../../datapath/state/state.ts";
 import { judgeOf } from "../../datapath/policy/verdict.ts";
 import { DROP_REASONS } from "../../datapath/policy/words.ts";
 import { type World, worldOf } from "../../datapath/world/world.ts";

@@ -7,7 +7,7 @@ import type { Clock } from "../../model/clock.ts";
 import { problemOf, type Reason } from "../../model/fault.ts";
 import { plainName } from "../../model/endpointName.ts";
 import { endpointName, type Endpoint, type Move, type Snapshot } from "../../model/resource.ts";
-import type { Ns } from "../../datapath/state/state.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Agent } from "../agent.ts";
 import type { Door } from "../endpoint/attach.ts";

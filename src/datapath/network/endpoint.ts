@@ -5,7 +5,9 @@ import type { Endpoint, EndpointSpec, Vrf } from "../../model/resource.ts";
 import type { EndpointLayout, Segment } from "../world/layout.ts";
 import { alias, portMac, portName } from "../state/names.ts";
 import { isWayOut, reach } from "../world/reach.ts";
-import type { KernelObject, Ns, Veth } from "../state/state.ts";
+import type { KernelObject } from "../kinds.ts";
+import type { Ns } from "../kinds/kind.ts";
+import type { Veth } from "../kinds/veth.ts";
 import type { World } from "../world/world.ts";
 
 /** Nothing without a layout: no segment of this host holds the endpoint's addresses, because its block is gone. */

@@ -12,7 +12,7 @@ import { PATHS_VNI } from "../../model/paths.ts";
 import type { Host, Vrf } from "../../model/resource.ts";
 import { vrfMtu, vxlanMtu } from "../world/mtu.ts";
 import { alias } from "../state/names.ts";
-import type { KernelObject } from "../state/state.ts";
+import type { KernelObject } from "../kinds.ts";
 import { type World, familyOf, tunnelTo } from "../world/world.ts";
 
 /** No VRF has such a name: it would begin with a letter. */

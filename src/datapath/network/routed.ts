@@ -15,7 +15,8 @@ import { cidrFamily } from "./endpoint.ts";
 import { mustCidr } from "../world/layout.ts";
 import { vrfMtu } from "../world/mtu.ts";
 import { alias } from "../state/names.ts";
-import type { KernelObject, Ns } from "../state/state.ts";
+import type { KernelObject } from "../kinds.ts";
+import type { Ns } from "../kinds/kind.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
 export function routedDevice(vrf: Vrf): string {

@@ -10,7 +10,9 @@
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
 import { type Direction, type Limit, levelsOf, limitOf } from "../../model/qos.ts";
 import { alias, portMac, portName, shaperName } from "../state/names.ts";
-import type { KernelObject, Ns, Tbf } from "../state/state.ts";
+import type { KernelObject } from "../kinds.ts";
+import type { Ns } from "../kinds/kind.ts";
+import type { Tbf } from "../kinds/tbf.ts";
 
 /** Ethernet header and a VLAN tag: what a frame has besides the MTU. */
 const FRAME_OVERHEAD = 18;

@@ -15,7 +15,9 @@ import { hasVirtualMac } from "./endpoint.ts";
 import { macsOf } from "../world/layout.ts";
 import { floodElements } from "../policy/learning.ts";
 import { alias } from "../state/names.ts";
-import { FLOOD_MAC, type KernelObject, type Ns } from "../state/state.ts";
+import type { KernelObject } from "../kinds.ts";
+import { FLOOD_MAC } from "../kinds/fdb.ts";
+import type { Ns } from "../kinds/kind.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
 export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: number): KernelObject[] {

@@ -9,7 +9,8 @@ import { cidrFamily } from "./endpoint.ts";
 import { deviceName } from "../../model/device.ts";
 import { alias } from "../state/names.ts";
 import { subnetsOf } from "../world/reach.ts";
-import type { KernelObject, Ns } from "../state/state.ts";
+import type { KernelObject } from "../kinds.ts";
+import type { Ns } from "../kinds/kind.ts";
 import type { World } from "../world/world.ts";
 
 /** Names of the two ends: in the VRF's namespace, and as a pattern in the host's. */

@@ -4,7 +4,8 @@
 // a network, and in no other.
 import type { Network, Vrf } from "../../model/resource.ts";
 import { macsOf } from "../world/layout.ts";
-import type { Ns, ObjectOf } from "../state/state.ts";
+import type { ObjectOf } from "../kinds.ts";
+import type { Ns } from "../kinds/kind.ts";
 import { ANY_MAC, NOT_FROM_PORT, STORM, chain, lacks } from "./words.ts";
 
 /**

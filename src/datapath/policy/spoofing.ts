@@ -7,7 +7,8 @@ import type { Endpoint, EndpointSpec, Network, Vrf } from "../../model/resource.
 import { floodElements } from "./learning.ts";
 import { portName } from "../state/names.ts";
 import { type Policy, policyOf, profileOf, setId } from "./groups.ts";
-import { type KernelObject, type Ns, type ObjectOf } from "../state/state.ts";
+import type { KernelObject, ObjectOf } from "../kinds.ts";
+import type { Ns } from "../kinds/kind.ts";
 import { ANY_IP, ANY_MAC, DHCP_SERVER, KNOWN, NO_PROFILE, PROFILE_BITS, ROUTER, STORMS, TAGS, hex } from "./words.ts";
 import type { World } from "../world/world.ts";
 

@@ -1,47 +1,35 @@
 // The smallest ordered list of operations that turns one kernel state into another. Touches nothing that is already
 // right.
 //
-// Order: stale links go first, because a new one may need the name; then what is new, from the ground up (namespace,
-// policy, bridge, tunnel, port, address, entry, route), so that policy is there before a port; stale entries go last,
-// when what replaces them is there, but for routes that move to another link. What a removed link or namespace takes
-// along needs no operation of its own.
-import {
-  type KernelObject,
-  type KernelState,
-  type ObjectKind,
-  type ObjectOf,
-  type Op,
-  WEFT_ROUTE_METRIC,
-  deviceOf,
-  isLink,
-} from "./state.ts";
+// Order: stale links go first, because a new one may need the name; then what is new, by the layers of the kinds
+// (namespace, policy, bridge, tunnel, port, address, entry, route), so that policy is there before a port; stale
+// entries go last, when their replacements are there, but for routes that move to another link. What a removed link or
+// namespace takes along needs no operation of its own.
+import { type KernelObject, kindOf } from "../kinds.ts";
+import { deviceKey } from "../kinds/kind.ts";
+import { type KernelState, type Op, deviceOf } from "./state.ts";
 
 export function diff(actual: KernelState, desired: KernelState): Op[] {
   const gone = goneWith(actual, desired);
   const ops: Op[] = [];
   for (const [key, object] of actual) {
-    // The kernel has no absent sysctl; what Weft no longer needs it leaves as it is.
-    if (!desired.has(key) && object.kind !== "sysctl" && !gone.takes(object)) ops.push({ op: "remove", object });
+    if (!desired.has(key) && kindOf(object).isRemovable && !gone.takes(object)) ops.push({ op: "remove", object });
   }
   for (const [key, object] of desired) {
     const from = actual.get(key);
     if (from === undefined || gone.takes(from)) ops.push({ op: "add", object });
     else if (!isSame(from, object)) ops.push({ op: "set", from, object });
   }
-  const moved = movedRoutes(ops);
-  return ops.sort((a, b) => rankOf(a, moved) - rankOf(b, moved));
+  const taken = takenSlots(ops);
+  return ops.sort((a, b) => rankOf(a, taken) - rankOf(b, taken));
 }
 
-/**
- * Destinations of new routes: a stale one of the same metric goes before, because the kernel has one per destination
- * and metric. One of another metric goes after, so that there is a route at every moment.
- */
-function movedRoutes(ops: readonly Op[]): ReadonlySet<string> {
-  return new Set(ops.flatMap(({ op, object }) => (op === "add" && object.kind === "route" ? placeOf(object) : [])));
-}
-
-function placeOf({ ns, dst, metric = WEFT_ROUTE_METRIC }: ObjectOf<"route">): string {
-  return `${ns} ${dst} ${metric}`;
+/** Slots that new objects need: a stale object in one goes before its successor comes. */
+function takenSlots(ops: readonly Op[]): ReadonlySet<string | undefined> {
+  const slots = new Set<string | undefined>();
+  for (const { op, object } of ops) if (op === "add") slots.add(kindOf(object).slot(object));
+  slots.delete(undefined);
+  return slots;
 }
 
 /**
@@ -54,74 +42,27 @@ function goneWith(actual: KernelState, desired: KernelState): { takes(object: Ke
   for (const [key, object] of actual) {
     if (desired.has(key)) continue;
     if (object.kind === "netns") namespaces.add(object.ns);
-    if (object.kind !== "veth" && isLink(object)) devices.add(`${object.ns} ${object.name}`);
-    if (object.kind === "veth") devices.add(`${object.ns} ${object.name}`).add(`${object.peer.ns} ${object.peer.name}`);
+    for (const place of kindOf(object).devices(object)) devices.add(place);
   }
   return {
     takes(object) {
       if (object.kind === "netns") return false;
       if (namespaces.has(object.ns)) return true;
       const device = deviceOf(object);
-      return device !== undefined && devices.has(`${object.ns} ${device}`);
+      return device !== undefined && devices.has(deviceKey(object.ns, device));
     },
   };
 }
 
-const LAYER: Readonly<Record<ObjectKind, number>> = {
-  netns: 0,
-  sysctl: 1,
-  nft: 2,
-  // With the tables, in the same transaction where both change.
-  element: 2.5,
-  bridge: 3,
-  vxlan: 4,
-  veth: 5,
-  // Limits before addresses, and a shaper's queue before anything is sent to it.
-  ifb: 5.2,
-  tbf: 5.4,
-  redirect: 5.6,
-  address: 6,
-  neighbour: 7,
-  hop: 7,
-  fdb: 7,
-  "bridge-fdb": 7,
-  route: 8,
-};
-
-function rankOf(op: Op, moved: ReadonlySet<string>): number {
-  const layer = LAYER[op.object.kind];
-  if (isSealed(op)) return LAYER.nft - 0.5;
-  if (op.op !== "remove") return layer;
-  // Before the shaper goes that it leads to: frames redirected to nowhere are lost.
-  if (op.object.kind === "redirect") return -20;
-  if (op.object.kind === "route" && moved.has(placeOf(op.object))) return layer - 0.5;
-  return isLink(op.object) ? -layer : 20 - layer;
+function rankOf(op: Op, taken: ReadonlySet<string | undefined>): number {
+  const { object } = op;
+  const kind = kindOf(object);
+  if (op.op === "add") return kind.layer;
+  if (op.op === "set") return kind.changeRank(op.from, object);
+  return taken.size > 0 && taken.has(kind.slot(object)) ? kind.layer - 0.5 : kind.removal;
 }
 
-/** An uplink writes checksums before the host's table lets more out of it, if nothing else of it changes. */
-function isSealed(op: Op): boolean {
-  if (op.op !== "set" || op.object.kind !== "veth" || op.from.kind !== "veth") return false;
-  return op.object.makesChecksums === true && isEqual({ ...op.from, makesChecksums: true }, op.object);
-}
-
-/** Equal as values; tables by their digest alone, because the kernel cannot give a body back. */
+/** Equal as values; tables by their digest alone. */
 export function isSame(a: KernelObject, b: KernelObject): boolean {
-  return a.kind === "nft" && b.kind === "nft" ? a.digest === b.digest : isEqual(a, b);
-}
-
-/** Flat records, and a record inside a record: the peer of a pair. */
-function isEqual(a: object, b: object): boolean {
-  if (a === b) return true;
-  const left = a as Readonly<Record<string, unknown>>;
-  const right = b as Readonly<Record<string, unknown>>;
-  let count = 0;
-  for (const field in left) {
-    count++;
-    const [value, other] = [left[field], right[field]];
-    if (value === other) continue;
-    if (typeof value !== "object" || value === null || typeof other !== "object" || other === null) return false;
-    if (!isEqual(value, other)) return false;
-  }
-  for (const _ in right) count--;
-  return count === 0;
+  return a.kind === b.kind && kindOf(a).isSame(a, b);
 }

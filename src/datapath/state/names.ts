@@ -1,7 +1,7 @@
 // Names of an endpoint's devices, and the mark that all links of ours carry. Names of people are longer than the 15
 // bytes that Linux has for a device's; the full name is always in the link's ifalias.
 import { DIGITS, hashOf } from "../../model/device.ts";
-import { MARK } from "./state.ts";
+import { MARK } from "../kinds/mark.ts";
 
 /** The port of an endpoint, in its VRF's namespace. */
 export function portName(endpoint: string): string {

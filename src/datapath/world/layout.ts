@@ -15,7 +15,7 @@ import { prefixesOf, slicesOn } from "../../model/membership.ts";
 import type { AddressRange } from "../../model/range.ts";
 import type { Block, EndpointSpec, Host, Network, Vrf } from "../../model/resource.ts";
 import { deviceName } from "../../model/device.ts";
-import type { Macs } from "../state/state.ts";
+import type { Macs } from "../kinds/link.ts";
 
 /** One bridge of a network on a host, with what it holds per family. */
 export type Segment = {

@@ -5,7 +5,7 @@ import type { Door } from "../../agent/endpoint/attach.ts";
 import type { Entry, Journal } from "../../agent/journal/journal.ts";
 import type { Route, RouteAnswer } from "../../agent/socket/localApi.ts";
 import { differences } from "../../agent/endpoint/verify.ts";
-import type { Ns } from "../../datapath/state/state.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { vrfsOn } from "../../model/membership.ts";

@@ -1,6 +1,6 @@
 // What an ADD answers, in the words of each version of the specification. A result that came before (Weft behind
 // another plugin of a list) stays as it is, and Weft's is added to it. Pure.
-import { WEFT_ROUTE_METRIC } from "../../datapath/state/state.ts";
+import { WEFT_ROUTE_METRIC } from "../../datapath/kinds/route.ts";
 import type { Attachment } from "../../model/status.ts";
 import { isObject, type Json } from "./fold.ts";
 import type { Dns, Version } from "./request.ts";

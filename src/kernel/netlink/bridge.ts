@@ -1,5 +1,6 @@
 // rtnetlink's bridges and their ports: what they learn from frames, where they flood, and which groups they forward.
-import { AGEING, FDB_MAX, GROUPS_SEEN, type Macs } from "../../datapath/state/state.ts";
+import { AGEING, FDB_MAX } from "../../datapath/kinds/bridge.ts";
+import { GROUPS_SEEN, type Macs } from "../../datapath/kinds/link.ts";
 import * as k from "./constants.ts";
 import { CREATE, type NewLink, ifinfo } from "./link.ts";
 import type { MessageWriter } from "./wire.ts";

@@ -1,7 +1,8 @@
 // rtnetlink's table entries: addresses, routes, neighbours, FDB entries. How to ask for one, delete it, and read it.
 // Which of them are Weft's is decided elsewhere.
 import type { Ip } from "../../model/address.ts";
-import { WEFT_ROUTE_METRIC, WEFT_ROUTE_PROTOCOL } from "../../datapath/state/state.ts";
+import { WEFT_PROTOCOL } from "../../datapath/kinds/mark.ts";
+import { WEFT_ROUTE_METRIC } from "../../datapath/kinds/route.ts";
 import * as k from "./constants.ts";
 import { type MessageWriter, type Received, eachAttribute, ipTextAt, macAt } from "./wire.ts";
 
@@ -32,7 +33,7 @@ export function address(w: MessageWriter, seq: number, verb: Verb, index: number
   w.u32(index);
   w.attrIp(k.IFA_LOCAL, ip);
   w.attrIp(k.IFA_ADDRESS, ip);
-  if (verb !== "delete") w.attrU8(k.IFA_PROTO, WEFT_ROUTE_PROTOCOL);
+  if (verb !== "delete") w.attrU8(k.IFA_PROTO, WEFT_PROTOCOL);
   w.end();
 }
 
@@ -59,7 +60,7 @@ export function route(w: MessageWriter, seq: number, verb: Verb, request: RouteR
   w.u8(0);
   w.u8(0);
   w.u8(k.RT_TABLE_MAIN);
-  w.u8(WEFT_ROUTE_PROTOCOL);
+  w.u8(WEFT_PROTOCOL);
   // IPv4 wants to hear that nobody is in between; IPv6 does not look.
   w.u8(dst.family === 4 && via === undefined ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE);
   w.u8(k.RTN_UNICAST);
@@ -98,7 +99,7 @@ export function nextHop(w: MessageWriter, seq: number, verb: "create" | "delete"
   w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, k.NLM_F_REQUEST | k.NLM_F_CREATE, seq);
   ndmsg(w, familyNumber(ip), index, 0, k.NTF_EXT_LEARNED);
   w.attrIp(k.NDA_DST, ip);
-  w.attrU8(k.NDA_PROTOCOL, WEFT_ROUTE_PROTOCOL);
+  w.attrU8(k.NDA_PROTOCOL, WEFT_PROTOCOL);
   w.attrU32(k.NDA_FLAGS_EXT, k.NTF_EXT_MANAGED);
   w.end();
 }

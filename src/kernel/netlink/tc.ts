@@ -1,7 +1,8 @@
 // rtnetlink's traffic control, as far as Weft needs it: a token bucket as a link's queue, and an ingress queue whose
 // one filter redirects everything to another link. Interface indexes in, messages out. The layouts are those of
 // pkt_sched.h, pkt_cls.h and tc_act/tc_mirred.h.
-import { REDIRECT_PRIORITY, TBF_HANDLES } from "../../datapath/state/state.ts";
+import { REDIRECT_PRIORITY } from "../../datapath/kinds/redirect.ts";
+import { TBF_HANDLES } from "../../datapath/kinds/tbf.ts";
 import { bytesOfTicks, ticksOf } from "../../datapath/network/shaping.ts";
 import type { Counters } from "../kernel.ts";
 import * as k from "./constants.ts";

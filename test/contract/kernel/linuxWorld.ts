@@ -4,9 +4,11 @@ import { strict as assert } from "node:assert";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import { type KernelObject, type Ns, WEFT_ROUTE_METRIC } from "../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../src/datapath/kinds.ts";
+import type { Ns } from "../../../src/datapath/kinds/kind.ts";
+import { WEFT_ROUTE_METRIC } from "../../../src/datapath/kinds/route.ts";
 import { LinuxKernel, type LinuxOptions } from "../../../src/kernel/linux.ts";
-import { netnsFile } from "../../../src/kernel/ownership.ts";
+import { netnsFile } from "../../../src/datapath/kinds/netns.ts";
 import type { Workload, World } from "./world.ts";
 
 let worlds = 0;

@@ -2,7 +2,10 @@
 // and said; what the kernel removes with something is gone.
 import { strict as assert } from "node:assert";
 import { diff } from "../../../src/datapath/state/diff.ts";
-import { type Bridge, type KernelObject, keyOf, NFT_TAMPERED, stateOf } from "../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../src/datapath/kinds.ts";
+import type { Bridge } from "../../../src/datapath/kinds/bridge.ts";
+import { NFT_TAMPERED } from "../../../src/datapath/kinds/nft.ts";
+import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
 import * as o from "./objects.ts";
 import {
   add,

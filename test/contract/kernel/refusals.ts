@@ -1,6 +1,7 @@
 // How the kernel says no, by class, and what it does not do then.
 import { strict as assert } from "node:assert";
-import { type KernelObject, stateOf } from "../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../src/datapath/kinds.ts";
+import { stateOf } from "../../../src/datapath/state/state.ts";
 import * as o from "./objects.ts";
 import { add, assertHolds, type Contract, converge, mustApply, refusalOf, remove } from "./world.ts";
 

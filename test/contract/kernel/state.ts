@@ -1,6 +1,8 @@
 // The laws: what is applied is observed, whatever it is and whatever was there before; then nothing is left to do.
 import { strict as assert } from "node:assert";
-import { FLOOD_MAC, type KernelObject, keyOf, stateOf } from "../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../src/datapath/kinds.ts";
+import { FLOOD_MAC } from "../../../src/datapath/kinds/fdb.ts";
+import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
 import { wholeTicks } from "../../../src/datapath/network/shaping.ts";
 import * as o from "./objects.ts";
 import {

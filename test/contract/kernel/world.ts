@@ -4,15 +4,9 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { diff } from "../../../src/datapath/state/diff.ts";
-import {
-  type KernelObject,
-  type KernelState,
-  keyOf,
-  type Ns,
-  type ObjectOf,
-  type Op,
-  stateOf,
-} from "../../../src/datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../../../src/datapath/kinds.ts";
+import type { Ns } from "../../../src/datapath/kinds/kind.ts";
+import { type KernelState, keyOf, type Op, stateOf } from "../../../src/datapath/state/state.ts";
 import type { Kernel, OpResult } from "../../../src/kernel/kernel.ts";
 
 export type Workload = `/${string}`;

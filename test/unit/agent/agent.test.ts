@@ -4,7 +4,8 @@ import { describe, test } from "node:test";
 import { settle } from "../../sim/clock.ts";
 import { onScene, type Scene } from "../../sim/scene.ts";
 import { portName } from "../../../src/datapath/state/names.ts";
-import type { KernelObject, Op } from "../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../src/datapath/kinds.ts";
+import type { Op } from "../../../src/datapath/state/state.ts";
 import type { Flow, OpResult } from "../../../src/kernel/kernel.ts";
 import { Fault } from "../../../src/model/fault.ts";
 

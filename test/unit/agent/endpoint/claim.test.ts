@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndpointLayout } from "../../../../src/datapath/world/layout.ts";
-import type { KernelObject, Veth } from "../../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../../src/datapath/kinds.ts";
+import type { Veth } from "../../../../src/datapath/kinds/veth.ts";
 import type { Endpoint, Network } from "../../../../src/model/resource.ts";
 import type { AttachRequest } from "../../../../src/model/status.ts";
 import {

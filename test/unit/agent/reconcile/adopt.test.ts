@@ -4,13 +4,9 @@ import { describe, test } from "node:test";
 import { compile } from "../../../../src/datapath/compile.ts";
 import { diff } from "../../../../src/datapath/state/diff.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
-import {
-  type KernelObject,
-  type KernelState,
-  type ObjectOf,
-  type Veth,
-  keyOf,
-} from "../../../../src/datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../../../../src/datapath/kinds.ts";
+import type { Veth } from "../../../../src/datapath/kinds/veth.ts";
+import { type KernelState, keyOf } from "../../../../src/datapath/state/state.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";
 import type { PortSeen } from "../../../../src/kernel/kernel.ts";
 import {

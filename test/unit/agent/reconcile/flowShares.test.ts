@@ -1,7 +1,8 @@
 // Whose a flow is, by the address of its end on this host: what decides who has to make room.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KernelState, Ns } from "../../../../src/datapath/state/state.ts";
+import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
+import type { KernelState } from "../../../../src/datapath/state/state.ts";
 import { stateOf } from "../../../../src/datapath/state/state.ts";
 import type { Clock } from "../../../../src/model/clock.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";

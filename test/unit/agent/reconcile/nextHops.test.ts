@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VirtualClock } from "../../../sim/clock.ts";
-import { type KernelObject, type ObjectOf, stateOf } from "../../../../src/datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../../../../src/datapath/kinds.ts";
+import { stateOf } from "../../../../src/datapath/state/state.ts";
 import { NextHops } from "../../../../src/agent/reconcile/nextHops.ts";
 
 const hop = (ip: string): ObjectOf<"hop"> => ({ kind: "hop", ns: "host", dev: "eth0", ip });

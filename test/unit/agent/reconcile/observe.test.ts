@@ -1,14 +1,10 @@
 // What a look leaves out it must have right: what it takes for unchanged, nobody reads until the period is over.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  type KernelObject,
-  type KernelState,
-  type Ns,
-  type Veth,
-  keyOf,
-  stateOf,
-} from "../../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../../src/datapath/kinds.ts";
+import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
+import type { Veth } from "../../../../src/datapath/kinds/veth.ts";
+import { type KernelState, keyOf, stateOf } from "../../../../src/datapath/state/state.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import { VirtualClock } from "../../../sim/clock.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";

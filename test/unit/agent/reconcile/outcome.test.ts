@@ -1,7 +1,7 @@
 // What the server is told of a round, by what the kernel refused in it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KernelObject } from "../../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../../src/datapath/kinds.ts";
 import type { OpResult } from "../../../../src/kernel/kernel.ts";
 import { emptySnapshot } from "../../../../src/model/resource.ts";
 import type { HostReport } from "../../../../src/model/status.ts";
@@ -28,7 +28,7 @@ const BRIDGE: KernelObject = { kind: "bridge", ns: "vrf:blue", name: "wb", mtu: 
 const PORT = port("wp1", "/run/netns/web");
 
 test("a round that did all has reached its revision", () => {
-  assert.deepEqual(outcomeOf(at(7), [], before(3), "h1"), {
+  assert.deepEqual(outcomeOf(at(7), [], before(3), "weft-"), {
     revision: 7,
     policyRevision: 7,
     policyFailed: [],
@@ -51,16 +51,16 @@ test("what is refused holds the revision back, but not in a workload's namespace
     ["a namespace", refused(PORT, { kind: "netns", ns: "vrf:blue" }), true],
   ];
   for (const [what, refusals, isHeldBack] of cases) {
-    assert.equal(outcomeOf(at(7), refusals, before(3), "h1").revision, isHeldBack ? 3 : 7, what);
+    assert.equal(outcomeOf(at(7), refusals, before(3), "weft-").revision, isHeldBack ? 3 : 7, what);
     // Also where that revision was reached before: it is not held any more.
-    assert.equal(outcomeOf(at(7), refusals, before(7), "h1").revision, isHeldBack ? 6 : 7, what);
-    assert.equal(outcomeOf(at(0), refusals, before(0), "h1").revision, 0, what);
+    assert.equal(outcomeOf(at(7), refusals, before(7), "weft-").revision, isHeldBack ? 6 : 7, what);
+    assert.equal(outcomeOf(at(0), refusals, before(0), "weft-").revision, 0, what);
   }
 });
 
 test("the first twenty refusals are told, each with what was to be done and what the kernel said", () => {
   const many = refused(...Array.from({ length: 21 }, (_, i) => address("vrf:blue", `d${i}`)));
-  const { errors } = outcomeOf(at(7), many, before(3), "h1");
+  const { errors } = outcomeOf(at(7), many, before(3), "weft-");
   assert.equal(errors.length, 20);
   assert.match(errors[0] ?? "", /address add 10\.7\.0\.2\/24 dev d0: EBUSY$/);
   assert.match(errors[19] ?? "", /dev d19: EBUSY$/);

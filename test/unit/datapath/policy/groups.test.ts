@@ -6,7 +6,7 @@ import fc from "fast-check";
 import type { Rule } from "../../../../src/model/group.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
 import { compile } from "../../../../src/datapath/compile.ts";
-import type { ObjectOf } from "../../../../src/datapath/state/state.ts";
+import type { ObjectOf } from "../../../../src/datapath/kinds.ts";
 import { type FlowView, judgeOf } from "../../../../src/datapath/policy/verdict.ts";
 import { worldOf } from "../../../../src/datapath/world/world.ts";
 

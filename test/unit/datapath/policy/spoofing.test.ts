@@ -7,7 +7,7 @@ import { type EndpointSpec, type Resource, type ResourceOf, snapshotOf } from ".
 import { compile } from "../../../../src/datapath/compile.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import { endpointElements, lacksProfile, membershipOf } from "../../../../src/datapath/policy/spoofing.ts";
-import type { ObjectOf } from "../../../../src/datapath/state/state.ts";
+import type { ObjectOf } from "../../../../src/datapath/kinds.ts";
 import { worldOf } from "../../../../src/datapath/world/world.ts";
 
 function make(kind: string, name: string, spec: object): Resource {

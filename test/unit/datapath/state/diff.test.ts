@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { diff, isSame } from "../../../../src/datapath/state/diff.ts";
-import { type KernelObject, type Ns, type ObjectOf, keyOf, stateOf } from "../../../../src/datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../../../../src/datapath/kinds.ts";
+import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
+import { keyOf, stateOf } from "../../../../src/datapath/state/state.ts";
 
 const NS: Ns = "vrf:blue";
 const FAR: Ns = "/run/netns/w";

@@ -5,7 +5,9 @@ import { deviceName } from "../../../../src/model/device.ts";
 import { type Resource, snapshotOf } from "../../../../src/model/resource.ts";
 import { endpointsHit } from "../../../../src/datapath/state/impact.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
-import type { KernelObject, Ns, Op } from "../../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../../src/datapath/kinds.ts";
+import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
+import type { Op } from "../../../../src/datapath/state/state.ts";
 
 function make(kind: string, name: string, spec: object): Resource {
   return { kind, name, uid: name, revision: 1, spec } as Resource;

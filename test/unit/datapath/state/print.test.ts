@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { printOp, printOps, printState } from "../../../../src/datapath/state/print.ts";
-import { type KernelObject, type Ns, type ObjectOf, stateOf } from "../../../../src/datapath/state/state.ts";
+import { EXAMPLES, type KernelObject, OBJECT_KINDS, type ObjectOf, kindOf } from "../../../../src/datapath/kinds.ts";
+import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
+import { netnsFile } from "../../../../src/datapath/kinds/netns.ts";
+import { stateOf } from "../../../../src/datapath/state/state.ts";
 
 const NS: Ns = "vrf:blue";
 const LINK = { ns: NS, mtu: 1450, mac: "02:00:00:00:00:01", alias: "weft:x:y" } as const;
@@ -42,7 +45,7 @@ test("what is removed is named by what tells it from others", () => {
     [SYSCTL, "# ip netns exec weft-blue sysctl net.ipv4.conf.all.rp_filter stays as it is"],
     [{ kind: "nft", ns: NS, digest: "", body: "" }, "ip netns exec weft-blue nft delete table inet weft"],
     [{ kind: "nft", ns: "host", digest: "", body: "" }, "nft delete table inet weft"],
-    [MEMBER, "ip netns exec weft-blue nft delete element bridge weft macs { wp1 . 02:00:00:00:00:02 }"],
+    [MEMBER, "ip netns exec weft-blue nft delete element bridge weft macs { wp1 . 0x020000000002 }"],
     [MARK, "ip netns exec weft-blue nft delete element bridge weft ports { wp1 : 0x40000000 }"],
     [BRIDGE, "ip -n weft-blue link delete wb-lan"],
     [TUNNEL, "ip -n weft-blue link delete wx7"],
@@ -192,4 +195,50 @@ test("a state is printed from the ground up, whatever the order of its objects",
   const inOrder = [...objects.slice(0, 4), second, first, ...others].filter((one) => one !== undefined).toReversed();
   assert.deepEqual(lines, printOps(inOrder.map((object) => ({ op: "add", object }))).flat());
   assert.deepEqual(printState(stateOf(objects.toReversed())), lines);
+});
+
+test("names of namespaces begin as the agent's setting says, and are those that it makes", () => {
+  const prefixed = (object: KernelObject) => printOps([{ op: "add", object }], "h1-");
+  const ns: Ns = `vrf:${"v".repeat(62)}`;
+  assert.deepEqual(prefixed({ kind: "netns", ns: NS }), ["ip netns add h1-blue"]);
+  assert.deepEqual(prefixed({ kind: "address", ns: NS, dev: "wb-lan", cidr: "10.1.0.1/24" }), [
+    "ip -n h1-blue address add 10.1.0.1/24 dev wb-lan",
+  ]);
+  assert.deepEqual(added({ kind: "netns", ns }), [`ip netns add ${netnsFile("weft-", ns.slice(4))}`]);
+  assert.equal(printState(stateOf([{ kind: "netns", ns: NS }]), "h1-")[0], "ip netns add h1-blue");
+});
+
+test("each table of a namespace is removed as what it is, and replaced without its old rules", () => {
+  const both: ObjectOf<"nft"> = { kind: "nft", ns: NS, digest: "a", body: "a\n", bridge: "b\n" };
+  const { bridge: _, ...one } = both;
+  const inside = "ip netns exec weft-blue nft";
+  assert.deepEqual(removed(both), [`${inside} delete table inet weft`, `${inside} delete table bridge weft`]);
+  const tables = ["table inet weft {", "  a", "}", "table bridge weft {", "  b", "}'"];
+  assert.deepEqual(changed(both, {}), [
+    `${inside} -f - <<< 'flush table inet weft`,
+    "flush table bridge weft",
+    ...tables,
+  ]);
+  assert.deepEqual(printOp({ op: "set", from: one, object: both }), [
+    `${inside} -f - <<< 'flush table inet weft`,
+    ...tables,
+  ]);
+  assert.deepEqual(printOp({ op: "set", from: both, object: one }).slice(0, 2), [
+    `${inside} -f - <<< 'flush table inet weft`,
+    "delete table bridge weft",
+  ]);
+});
+
+test("a port that leaves its bridge is taken out of it", () => {
+  const { master: _, ...alone } = PORT;
+  assert.deepEqual(printOp({ op: "set", from: PORT, object: alone }), ["ip -n weft-blue link set wp1 nomaster"]);
+});
+
+test("the table of kinds is in the order of their layers, and each kind has examples of its own", () => {
+  const first = OBJECT_KINDS.map((kind) => EXAMPLES.find(({ is }) => is.kind === kind) ?? assert.fail(kind));
+  const layers = first.map(({ is }) => kindOf(is).layer);
+  assert.deepEqual(
+    layers,
+    layers.toSorted((a, b) => a - b),
+  );
 });

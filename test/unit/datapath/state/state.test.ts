@@ -4,14 +4,10 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { isAnyFurther, isWayOut } from "../../../../src/datapath/world/reach.ts";
 import { declared, setOf } from "../../../../src/datapath/state/sets.ts";
-import {
-  type KernelObject,
-  type ObjectOf,
-  TBF_HANDLES,
-  deviceOf,
-  keyOf,
-  nftDigest,
-} from "../../../../src/datapath/state/state.ts";
+import type { KernelObject, ObjectOf } from "../../../../src/datapath/kinds.ts";
+import { nftDigest } from "../../../../src/datapath/kinds/nft.ts";
+import { TBF_HANDLES } from "../../../../src/datapath/kinds/tbf.ts";
+import { deviceOf, keyOf } from "../../../../src/datapath/state/state.ts";
 
 const NS = "vrf:blue";
 

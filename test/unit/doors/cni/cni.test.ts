@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type Container, HOSTS_OWN, type Json, type More, Runtime, VRFS_OWN } from "../../../sim/runtime.ts";
-import type { KernelObject, Ns } from "../../../../src/datapath/state/state.ts";
+import type { KernelObject } from "../../../../src/datapath/kinds.ts";
+import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
 import { CODES } from "../../../../src/doors/cni/refusal.ts";
 import { VERSIONS } from "../../../../src/doors/cni/request.ts";
 

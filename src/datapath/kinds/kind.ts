@@ -1,0 +1,109 @@
+// What the datapath has to know about a kind of kernel object, as one record per kind; ../kinds.ts is the table of
+// them. The other half, how a kind gets into the kernel and is read back, is in kernel/kinds/.
+
+/**
+ * Which network namespace an object is in:
+ * `host` the host's own; `vrf:<name>` the namespace of a VRF, made and removed by Weft; an absolute path: a workload's.
+ */
+export type Ns = "host" | `vrf:${string}` | `/${string}`;
+
+export type AnyObject = { readonly kind: string; readonly ns: Ns };
+
+/** Links have names and carry other objects; entries are on a link and go with it; all else stands by itself. */
+type Role<T> = T extends { readonly alias: string } ? "link" : T extends { readonly dev: string } ? "entry" : "alone";
+
+/** Ranks of removals: links go before anything new is made, because a new one may need the name; the rest goes last. */
+const LAST = 20;
+
+export interface Kind<T extends AnyObject> {
+  readonly role: Role<T>;
+  /** Rank at which it is made and changed, from namespaces (0) up to routes (8). */
+  readonly layer: number;
+  /** Rank at which it is removed. */
+  readonly removal: number;
+  /** Rank of one change, where that is not the layer. */
+  readonly changeRank: (from: T, to: T) => number;
+  /** False for what has no absent state: it stays when it is no longer wanted. */
+  readonly isRemovable: boolean;
+  /** What makes two objects the same one; everything else is a value that can be changed in place. */
+  readonly key: (object: T) => string;
+  /**
+   * The place that the kernel has only once: an old object in it goes right before a new one comes, and not after it.
+   * Undefined: there is no such place, or the key says it all.
+   */
+  readonly slot: (object: T) => string | undefined;
+  /** Keys of the devices that go when it goes, and with them all that is on them. */
+  readonly devices: (object: T) => readonly string[];
+  readonly isSame: (a: T, b: T) => boolean;
+  /** The commands that make it, change it in place and remove it. */
+  readonly print: {
+    readonly add: (object: T, shell: Shell) => readonly string[];
+    readonly set: (from: T, to: T, shell: Shell) => readonly string[];
+    readonly remove: (object: T, shell: Shell) => readonly string[];
+  };
+  /** Instances of it: the contract of the kernel port is tested with them on both kernels. */
+  readonly examples: readonly [Example<T>, ...Example<T>[]];
+}
+
+/** An object, what has to be there before it, from the namespace up, and what it may become in place. */
+export type Example<T> = { readonly needs: readonly AnyObject[]; readonly is: T; readonly becomes?: T };
+
+/** How commands are called in a namespace. */
+export type Shell = {
+  readonly ip: (ns: Ns) => string;
+  readonly bridge: (ns: Ns) => string;
+  readonly tc: (ns: Ns) => string;
+  /** What stands before any other command. */
+  readonly inside: (ns: Ns) => string;
+  /** A namespace as `ip netns` lists it; a workload's by its path unless it is one of those. */
+  readonly name: (ns: Ns) => string;
+};
+
+type Optional = "removal" | "changeRank" | "isRemovable" | "slot" | "devices" | "isSame";
+
+/** Every record has all members in one order: the engine then reads each with one and the same code. */
+export function defineKind<T extends AnyObject>(
+  kind: Omit<Kind<T>, Optional> & Partial<Pick<Kind<T>, Optional>>,
+): Kind<T> {
+  const { role, layer, key, print, examples } = kind;
+  return {
+    role,
+    layer,
+    removal: kind.removal ?? (role === "link" ? -layer : LAST - layer),
+    changeRank: kind.changeRank ?? (() => layer),
+    isRemovable: kind.isRemovable ?? true,
+    key,
+    slot: kind.slot ?? (() => undefined),
+    devices: kind.devices ?? (() => []),
+    isSame: kind.isSame ?? isEqual,
+    print,
+    examples,
+  };
+}
+
+/** What an object needs that is on, or beside, the first example of another kind. */
+export function standsOn<T extends AnyObject>({ examples: [first] }: Kind<T>): readonly AnyObject[] {
+  return [...first.needs, first.is];
+}
+
+/** Tells a device from all others: its namespace and name. */
+export function deviceKey(ns: Ns, name: string): string {
+  return `${ns} ${name}`;
+}
+
+/** Equal as values: flat records, and a record inside a record, such as the peer of a pair. */
+export function isEqual(a: object, b: object): boolean {
+  if (a === b) return true;
+  const left = a as Readonly<Record<string, unknown>>;
+  const right = b as Readonly<Record<string, unknown>>;
+  let count = 0;
+  for (const field in left) {
+    count++;
+    const [value, other] = [left[field], right[field]];
+    if (value === other) continue;
+    if (typeof value !== "object" || value === null || typeof other !== "object" || other === null) return false;
+    if (!isEqual(value, other)) return false;
+  }
+  for (const _ in right) count--;
+  return count === 0;
+}
