@@ -3,7 +3,6 @@
 
 export const ALLOWED: ReadonlySet<string> = new Set([
   "bench/leases/claims.ts Taken",
-  "bench/leases/claims.ts Taken",
   "src/agent/agent.ts Agent",
   "src/agent/endpoint/attach.ts Door",
   "src/agent/endpoint/speculative.ts Wanted",
