@@ -2,7 +2,7 @@
 // cluster, go through bin/weft with the arguments a person would type; only waiting asks the server directly.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { connect } from "../src/cli/connect.ts";
+import { connect } from "../src/cli/input/connect.ts";
 import type { Io } from "../src/cli/io.ts";
 import { Fault } from "../src/model/fault.ts";
 import type { Network } from "../src/model/resource.ts";

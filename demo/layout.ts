@@ -6,7 +6,7 @@ export const PREFIX = "weft-demo-";
 export const RUN_DIR = "/run/weft/demo";
 /** Where the logs of a demonstration go that did not come up. */
 export const FAILED_DIR = "/run/weft/demo-failed";
-/** Where the CLI looks when nobody says which server; see cli/place.ts. */
+/** Where the CLI looks when nobody says which server; see cli/input/locate.ts. */
 export const CLI_FILE = "/run/weft/cli.json";
 
 export const SERVER_PORT = 7474;

@@ -1,5 +1,5 @@
 // Whether everybody reaches everybody: pings between workloads, and the answers as a matrix with round-trip times.
-import { table, type Cell } from "../src/cli/table.ts";
+import { table, type Cell } from "../src/cli/output/table.ts";
 import type { Io } from "../src/cli/io.ts";
 import { run } from "./run.ts";
 import { inNetns } from "./underlay.ts";

@@ -3,7 +3,7 @@
 // now. A failed step says why, and takes everything down again.
 import { join } from "node:path";
 import { count, paint, type Io } from "../src/cli/io.ts";
-import { stepsOf } from "../src/cli/progress.ts";
+import { stepsOf } from "../src/cli/output/progress.ts";
 import { Fault } from "../src/model/fault.ts";
 import type { Network } from "../src/model/resource.ts";
 import { attachAll, importNetworks, PROJECT, startAgents, startServer, weft } from "./cluster.ts";

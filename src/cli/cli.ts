@@ -2,32 +2,10 @@
 // the noun that was asked for is loaded, so that `weft network list` does not pay for `weft import`. Nothing in here
 // knows what a verb does.
 import { Command, CommanderError } from "commander";
-import { helpedTo, onceEach, readable } from "./argv.ts";
+import type { Cli, Programs } from "./context.ts";
+import { helpedTo, onceEach, readable } from "./input/argv.ts";
 import { paint, type Io } from "./io.ts";
-import type { PurgeFlags } from "./purge.ts";
-import { EXIT_OK, refuse } from "./refuse.ts";
-
-/** A verb's work; the exit code if it is not 0. Commander hands over arguments, then options. */
-type Verb<Args extends readonly unknown[]> = (...args: Args) => Promise<number | void>;
-
-export type Cli = {
-  readonly io: Io;
-  readonly programs: Programs;
-  /** Wraps a verb for commander and keeps its exit code. */
-  readonly verb: <Args extends readonly unknown[]>(work: Verb<Args>) => (...args: Args) => Promise<void>;
-};
-
-/** Options of a verb that all have a value. */
-export type Flags = Readonly<Record<string, string | undefined>>;
-
-/** What only the composition root can start; each gives an exit code when it ends. */
-export type Programs = {
-  readonly server: (flags: Flags) => Promise<number>;
-  readonly agent: (flags: Flags) => Promise<number>;
-  readonly purge: (io: Io, flags: PurgeFlags) => Promise<number>;
-  readonly demoUp: (io: Io, foreground: boolean) => Promise<number>;
-  readonly demoDown: (io: Io) => Promise<number>;
-};
+import { EXIT_OK, refuse } from "./output/refuse.ts";
 
 type Noun = {
   readonly name: string;
@@ -51,123 +29,123 @@ const NOUNS: readonly Noun[] = [
     alias: "net",
     group: RESOURCES,
     about: "networks: create, list, show, edit, delete, export; range, reserve, quota; join, leave, migrate, migration",
-    load: () => import("./network.ts"),
+    load: () => import("./network/network.ts"),
   },
   {
     name: "endpoint",
     alias: "ep",
     group: RESOURCES,
     about: "endpoints of workloads: list, show, set, delete",
-    load: () => import("./endpoint.ts"),
+    load: () => import("./endpoint/endpoint.ts"),
   },
   {
     name: "host",
     group: RESOURCES,
     about: "hosts with an agent: list, show, drain, resume, reclaim, delete, accept-history",
-    load: () => import("./host.ts"),
+    load: () => import("./host/host.ts"),
   },
   {
     name: "lease",
     alias: "ip",
     group: RESOURCES,
     about: "who has which address, and who had it: list, show, history",
-    load: () => import("./lease.ts"),
+    load: () => import("./address/lease.ts"),
   },
   {
     name: "ipam",
     group: RESOURCES,
     about: "the address space: check that all agree about it, map it, hold and release addresses",
-    load: () => import("./ipam.ts"),
+    load: () => import("./address/ipam.ts"),
   },
   {
     name: "pool",
     group: RESOURCES,
     about: "pools: automatic ids and subnets for new networks: list, show, edit, delete",
-    load: () => import("./pool.ts"),
+    load: () => import("./network/pool.ts"),
   },
   {
     name: "vrf",
     group: RESOURCES,
     about: "routing domains: create, list, show, edit, delete",
-    load: () => import("./vrf.ts"),
+    load: () => import("./network/vrf.ts"),
   },
   {
     name: "sg",
     alias: "security-group",
     group: RESOURCES,
     about: "security groups: create, list, show, edit, delete, effective, status, commit",
-    load: () => import("./group.ts"),
+    load: () => import("./group/group.ts"),
   },
   {
     name: "status",
     group: CHANGES,
     about: "whether every host has reached the newest revision",
-    load: () => import("./status.ts"),
+    load: () => import("./change/status.ts"),
   },
   {
     name: "apply",
     group: CHANGES,
     about: "make networks as a file says, in one atomic step",
-    load: () => import("./apply.ts"),
+    load: () => import("./change/apply.ts"),
   },
   {
     name: "plan",
     group: CHANGES,
     about: "what a file would change, host by host, as ip and nft lines",
-    load: () => import("./plan.ts"),
+    load: () => import("./change/plan.ts"),
   },
   {
     name: "import",
     group: CHANGES,
     about: "take over networks of another system: dcos, apcera",
-    load: () => import("./import.ts"),
+    load: () => import("./change/import.ts"),
   },
   {
     name: "attach",
     group: WORKLOADS,
     about: "give a process or namespace an interface on a network",
-    load: () => import("./attach.ts"),
+    load: () => import("./endpoint/attach.ts"),
   },
-  { name: "detach", group: WORKLOADS, about: "take it away again", load: () => import("./detach.ts") },
+  { name: "detach", group: WORKLOADS, about: "take it away again", load: () => import("./endpoint/detach.ts") },
   {
     name: "server",
     isOrderly: true,
     group: DAEMONS,
     about: "run the server: resources, addresses, API",
-    load: () => import("./server.ts"),
+    load: () => import("./program/server.ts"),
   },
   {
     name: "agent",
     isOrderly: true,
     group: DAEMONS,
     about: "run this host's agent: its kernel follows the resources",
-    load: () => import("./agent.ts"),
+    load: () => import("./program/agent.ts"),
   },
   {
     name: "purge",
     isOrderly: true,
     group: DAEMONS,
     about: "remove all that the agent made in this host's kernel",
-    load: () => import("./purge.ts"),
+    load: () => import("./program/purge.ts"),
   },
   {
     name: "demo",
     isOrderly: true,
     group: OTHER,
     about: "three hosts in namespaces of this machine: up, down",
-    load: () => import("./demo.ts"),
+    load: () => import("./program/demo.ts"),
   },
   {
     name: "completion",
     group: OTHER,
     about: "a script that teaches your shell to complete weft",
-    load: () => import("./completion.ts"),
+    load: () => import("./program/completion.ts"),
   },
   {
     name: "version",
     group: OTHER,
     about: "version of this program and of the server",
-    load: () => import("./version.ts"),
+    load: () => import("./program/version.ts"),
   },
 ];
 
@@ -179,6 +157,7 @@ export async function runCli(argv: readonly string[], io: Io, programs: Programs
   const cli: Cli = {
     io,
     programs,
+    tree: () => programOf(cli, "all"),
     verb:
       (work) =>
       async (...args) => {
@@ -210,7 +189,7 @@ function interrupted(signal: AbortSignal): Promise<never> {
 }
 
 /** The command tree with the verbs of one noun; those of `all` nouns for completion, of none for the overview. */
-export async function programOf(cli: Cli, wanted: string | undefined): Promise<Command> {
+async function programOf(cli: Cli, wanted: string | undefined): Promise<Command> {
   const program = new Command("weft")
     .description("Virtual networks that span Linux hosts, for containers, virtual machines and processes.")
     .exitOverride()

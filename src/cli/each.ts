@@ -1,7 +1,7 @@
 // A verb for several names: each is done or refused by itself, and each is told.
 import { Fault } from "../model/fault.ts";
-import type { Cli } from "./cli.ts";
-import { EXIT_OK, refuse } from "./refuse.ts";
+import type { Cli } from "./context.ts";
+import { EXIT_OK, refuse } from "./output/refuse.ts";
 
 /** In the order given, also after a failure; the exit code is that of the first that failed. */
 export async function eachOf(

@@ -9,8 +9,8 @@ import { Fault } from "../../../src/model/fault.ts";
 import { parseApply } from "../../../src/model/parse.ts";
 import type { Write } from "../../../src/control/write.ts";
 import { openMemoryStore } from "../../../src/store/memory.ts";
-import { itemsOf } from "../../../src/cli/file.ts";
-import { printValue } from "../../../src/cli/output.ts";
+import { itemsOf } from "../../../src/cli/input/resourceFile.ts";
+import { printValue } from "../../../src/cli/output/format.ts";
 
 const clock = { nowMs: () => 1_000_000, monotonicMs: () => 1_000_000, sleep: () => Promise.resolve() };
 const ADMIN = { role: "admin" } as const;

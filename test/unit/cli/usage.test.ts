@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { CommandLine } from "../../commandLine.ts";
-import { readable } from "../../../src/cli/argv.ts";
+import { readable } from "../../../src/cli/input/argv.ts";
 
 const line = new CommandLine();
 const { control } = line;

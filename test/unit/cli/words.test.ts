@@ -5,17 +5,17 @@ import { parseDuration } from "../../../src/model/duration.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import { parseQos, formatLimit } from "../../../src/model/qos.ts";
 import { readsWhole } from "../../slips.ts";
-import { allowedOf } from "../../../src/cli/attach.ts";
-import { itemsOf } from "../../../src/cli/file.ts";
-import { ruleOf, ruleText } from "../../../src/cli/groupRule.ts";
-import { spanOf } from "../../../src/cli/hold.ts";
-import { qosOf } from "../../../src/cli/limit.ts";
-import { draftOf } from "../../../src/cli/networkDraft.ts";
-import { orNone, wholeNumber } from "../../../src/cli/options.ts";
-import { quotaOf } from "../../../src/cli/reserve.ts";
-import { wordsOf } from "../../../src/cli/settings.ts";
-import { spoofingOf } from "../../../src/cli/spoofing.ts";
-import { periodOf, timeText } from "../../../src/cli/time.ts";
+import { allowedOf } from "../../../src/cli/endpoint/attach.ts";
+import { itemsOf } from "../../../src/cli/input/resourceFile.ts";
+import { ruleOf, ruleText } from "../../../src/cli/group/rule.ts";
+import { spanOf } from "../../../src/cli/address/hold.ts";
+import { qosOf } from "../../../src/cli/endpoint/limit.ts";
+import { draftOf } from "../../../src/cli/network/draft.ts";
+import { orNone, wholeNumber } from "../../../src/cli/input/options.ts";
+import { quotaOf } from "../../../src/cli/network/reserve.ts";
+import { wordsOf } from "../../../src/cli/input/settings.ts";
+import { spoofingOf } from "../../../src/cli/network/spoofing.ts";
+import { periodOf, timeText } from "../../../src/cli/address/time.ts";
 
 const refused = (error: unknown) => error instanceof Fault && (error.detail.where ?? "") !== "";
 

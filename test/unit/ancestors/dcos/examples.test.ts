@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
-import { itemsOf } from "../../../../src/cli/file.ts";
+import { itemsOf } from "../../../../src/cli/input/resourceFile.ts";
 import { Control } from "../../../../src/control/control.ts";
 import { DIRECTIONS } from "../../../../src/model/qos.ts";
 import { parseApply } from "../../../../src/model/parse.ts";

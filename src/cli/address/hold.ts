@@ -1,0 +1,74 @@
+// `weft ipam hold` and `release`: addresses that nobody gets, and back again.
+import type { Command } from "commander";
+import { formatIp, macOf, parseIp } from "../../model/address.ts";
+import { parseDuration } from "../../model/duration.ts";
+import type { Cli } from "../context.ts";
+import { connect } from "../input/connect.ts";
+import { needed, remote } from "../input/options.ts";
+import type { RemoteOptions } from "../input/locate.ts";
+import { timeText } from "./time.ts";
+
+type HoldOptions = RemoteOptions & { readonly reason: string; readonly owner: string; readonly expires?: string };
+
+export function registerHolds(noun: Command, cli: Cli): void {
+  const hold = noun.command("hold");
+  needed(hold, "--reason <text>", "why: it is told to those who ask for the address");
+  needed(hold, "--owner <name>", "who holds it")
+    .argument("<network>")
+    .argument("<address>", "an address or a MAC, or a span of them: 10.7.0.10-10.7.0.19")
+    .description("Keep addresses of a global network from everybody.")
+    .option("--expires <duration>", "when it ends by itself, like 30m, 2h or 7d; never by default")
+    .addHelpText(
+      "after",
+      "\nExample:\n  weft ipam hold blue 10.7.0.10-10.7.0.19 --reason printers --owner ops --expires 7d",
+    );
+  remote(hold).action(
+    cli.verb((network: string, address: string, options: HoldOptions) => holdSpan(cli, network, address, options)),
+  );
+
+  const release = noun
+    .command("release")
+    .argument("<network>")
+    .argument("<address>", "as in hold; a part of what is held may be released, too")
+    .description("Give held addresses back.");
+  remote(release).action(
+    cli.verb((network: string, address: string, options: RemoteOptions) => releaseSpan(cli, network, address, options)),
+  );
+}
+
+async function holdSpan(cli: Cli, network: string, address: string, options: HoldOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const { spec } = await server.hold({
+    network,
+    ...spanOf(address),
+    reason: options.reason,
+    owner: options.owner,
+    ...(options.expires === undefined
+      ? {}
+      : { expiresInSeconds: Math.ceil(parseDuration(options.expires, "--expires") / 1000) }),
+  });
+  const end = spec.expiresAtMs === undefined ? "until it is released" : `until ${timeText(spec.expiresAtMs)}`;
+  cli.io.err(`${spanText(spec)} of network ${network} held for ${spec.owner}, ${end}\n`);
+}
+
+async function releaseSpan(cli: Cli, network: string, address: string, options: RemoteOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const span = spanOf(address);
+  await server.release({ network, ...span });
+  cli.io.err(`${spanText(span)} of network ${network} released\n`);
+}
+
+/** Neither addresses nor MACs have a dash in them; a Fault `address-invalid` for what is neither. */
+export function spanOf(text: string): { readonly first: string; readonly last?: string } {
+  const dash = text.indexOf("-");
+  if (dash < 0) return { first: placeOf(text) };
+  return { first: placeOf(text.slice(0, dash)), last: placeOf(text.slice(dash + 1)) };
+}
+
+function placeOf(text: string): string {
+  return macOf(text) ?? formatIp(parseIp(text, "<address>"));
+}
+
+export function spanText({ first, last = first }: { readonly first: string; readonly last?: string }): string {
+  return first === last ? first : `${first}-${last}`;
+}

@@ -1,0 +1,131 @@
+// `weft ipam`: the address space as a whole. `check` compares the three truths and says who says what, `map`
+// draws.
+import type { Command } from "commander";
+import type { CheckReport, CheckRequest, Finding } from "../../model/check.ts";
+import type { Cli } from "../context.ts";
+import { connect } from "../input/connect.ts";
+import { registerHolds } from "./hold.ts";
+import { count, paint, type Io, type Tone } from "../io.ts";
+import { printing, remote, type ReadOptions } from "../input/options.ts";
+import { mapText } from "./map.ts";
+import { type Column, printOne, printValue } from "../output/format.ts";
+import { EXIT_FINDINGS, EXIT_OK, EXIT_UNCHECKED } from "../output/refuse.ts";
+import { table, type Cell } from "../output/table.ts";
+
+type CheckOptions = ReadOptions & CheckRequest;
+
+export function register(noun: Command, cli: Cli): void {
+  const check = noun
+    .command("check")
+    .description("Compare what the server, every host's journal and every host's kernel say about addresses.")
+    .option("--network <name>", "only findings about this network")
+    .option("--host <name>", "ask only this host")
+    .option("--repair", "mend what can be mended, then check again")
+    .option("--evict", "with --repair: of two that hold one address, detach the one that came later")
+    .addHelpText(
+      "after",
+      `
+Without --repair nothing is changed. Exit codes: 0 nothing found, ${EXIT_FINDINGS} something found (and, with --repair,
+still there), ${EXIT_UNCHECKED} nothing found, but some host could not be asked.`,
+    );
+  printing(remote(check)).action(cli.verb((options: CheckOptions) => runCheck(cli, options)));
+
+  const map = noun
+    .command("map")
+    .argument("<network>")
+    .description("Draw a network's address space: what is used, free, and whose.");
+  printing(remote(map)).action(cli.verb((network: string, options: ReadOptions) => showMap(cli, network, options)));
+  registerHolds(noun, cli);
+}
+
+async function showMap(cli: Cli, network: string, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const map = await server.spaceMap(network);
+  await printOne(cli.io, options, map, `network/${network}`, () => mapText(cli.io, map));
+}
+
+async function runCheck(cli: Cli, options: CheckOptions): Promise<number> {
+  const { io } = cli;
+  const server = await connect(io, options);
+  const { network, host, repair, evict } = options;
+  const report = await server.check({
+    ...(network === undefined ? {} : { network }),
+    ...(host === undefined ? {} : { host }),
+    ...(repair === undefined ? {} : { repair }),
+    ...(evict === undefined ? {} : { evict }),
+  });
+  const format = options.output;
+  if (format === "json" || format === "yaml") await printValue(io, format, report);
+  else if (format === "name")
+    io.out(report.findings.map((finding) => `${finding.rule}/${finding.endpoint}\n`).join(""));
+  else io.out(findingsText(io, report, options));
+  for (const line of summary(io, report)) io.err(`${line}\n`);
+  return exitOf(report);
+}
+
+/** What is still there decides; a host that was not asked may hide anything. */
+function exitOf(report: CheckReport): number {
+  if ((report.left ?? report.findings.length) > 0) return EXIT_FINDINGS;
+  return report.unchecked.length > 0 ? EXIT_UNCHECKED : EXIT_OK;
+}
+
+const TONES: Readonly<Record<Finding["kind"], Tone>> = {
+  doubled: "bad",
+  conflicting: "bad",
+  leaked: "warn",
+  orphaned: "warn",
+};
+
+const COLUMNS: readonly Column<Finding>[] = [
+  { header: "KIND", of: ({ kind }) => ({ text: kind, tone: TONES[kind] }) },
+  { header: "ADDRESS", of: ({ addresses }) => addresses.join(",") },
+  { header: "NETWORK", of: ({ network, vrf }) => (network === "" ? `(vrf ${vrf})` : network) },
+  { header: "HOST", of: ({ host }) => host },
+  { header: "ENDPOINT", of: ({ endpoint }) => endpoint },
+  { header: "WHY", of: ({ rule }) => rule },
+];
+const REPAIRED: Column<Finding> = { header: "REPAIR", of: ({ repair }) => repairCell(repair) };
+
+function repairCell(repair: Finding["repair"]): Cell {
+  return repair?.done === true ? { text: "done", tone: "good" } : { text: "not done", tone: "bad" };
+}
+
+/** A row per finding; below, for each, who says what and what is to be done. */
+export function findingsText(io: Pick<Io, "color">, report: CheckReport, options: ReadOptions): string {
+  const { findings } = report;
+  if (findings.length === 0) return "";
+  const columns = report.left === undefined ? COLUMNS : [...COLUMNS, REPAIRED];
+  const headers = options.headers === false ? undefined : columns.map(({ header }) => header);
+  const rows = table(
+    io,
+    headers,
+    findings.map((finding) => columns.map((column) => column.of(finding))),
+  );
+  return rows + findings.map((finding) => `\n${detail(io, finding)}`).join("");
+}
+
+function detail(io: Pick<Io, "color">, finding: Finding): string {
+  const { kind, rule, addresses, endpoint, evidence, remedy, repair, mendable } = finding;
+  const about = [...addresses, endpoint].filter((text) => text !== "").join(" ");
+  const head = `${paint(io, TONES[kind], kind)} ${about} (${rule})`;
+  const lines = evidence.map(({ source, host, says }): Cell[] => [
+    source === "server" ? "  server" : `  ${source} of ${host}`,
+    says,
+  ]);
+  const todo = mendable && repair === undefined ? `${remedy} (--repair)` : remedy;
+  if (repair === undefined) lines.push(["  do", todo]);
+  else lines.push([repair.done ? "  done" : "  not done", repair.done ? repair.says : `${repair.says}; ${remedy}`]);
+  return `${head}\n${table(io, undefined, lines)}`;
+}
+
+function summary(io: Pick<Io, "color">, report: CheckReport): string[] {
+  const { findings, checked, unchecked, endpoints, passing, left } = report;
+  const where = `${count(endpoints, "endpoint")} on ${count(checked.length, "host")} at revision ${report.revision}`;
+  const found = findings.length === 0 ? paint(io, "good", "nothing found") : count(findings.length, "finding");
+  const after = left === undefined || findings.length === 0 ? "" : `, ${findings.length - left} mended, ${left} left`;
+  return [
+    ...unchecked.map(({ host, why }) => `${paint(io, "bad", "not checked:")} host ${host}: ${why}`),
+    ...(passing === 0 ? [] : [`${count(passing, "difference")} went away while looking`]),
+    `${found}${after}: ${where}`,
+  ];
+}

@@ -1,0 +1,98 @@
+// `weft import`: a configuration of another system becomes Weft's resources, in one atomic step. Importing a changed
+// file changes what is there.
+import type { Command } from "commander";
+import type { Cli } from "../context.ts";
+import { toldOf, toldText, type Told } from "../output/changes.ts";
+import { connect, type ServerClient } from "../input/connect.ts";
+import { readText } from "../input/resourceFile.ts";
+import { printing, remote, waiting, wholeNumber, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { printOne } from "../output/format.ts";
+import { confirm } from "../output/refuse.ts";
+import { waitFor } from "./wait.ts";
+
+type ImportOptions = ReadOptions & WriteOptions & { readonly dryRun?: boolean; readonly yes?: boolean };
+type DcosOptions = ImportOptions & { readonly tunnelPort?: string };
+type ApceraOptions = ImportOptions & { readonly pool?: string; readonly overflow?: string };
+type Wanted = Omit<Parameters<ServerClient["apply"]>[0], "dryRun">;
+
+export function register(noun: Command, cli: Cli): void {
+  const dcos = noun
+    .command("dcos")
+    .argument("<file>", "DC/OS's config.yaml; - is stdin")
+    .description("Make the virtual networks of a DC/OS configuration.")
+    .option("--dry-run", "only say what it would do")
+    .option("--tunnel-port <port>", "UDP port of the tunnel (4789 by default; DC/OS itself uses 64000)")
+    .option("-y, --yes", "do not ask before networks are deleted");
+  waiting(printing(remote(dcos))).action(
+    cli.verb((file: string, options: DcosOptions) => importDcos(cli, file, options)),
+  );
+  const apcera = noun
+    .command("apcera")
+    .argument("<file>", "Apcera's cluster.conf; - is stdin")
+    .description("Make a pool from which networks get Apcera's ids and subnets.")
+    .option("--dry-run", "only say what it would do")
+    .option("--pool <name>", "name of the pool (apcera)")
+    .option("--overflow <cidr>", "subnets for networks beyond id 255 (10.224.0.0/12)");
+  waiting(printing(remote(apcera)))
+    .addHelpText(
+      "after",
+      "\nThen, for instance: weft network create web --pool apcera, and weft network join web frontend.",
+    )
+    .action(cli.verb((file: string, options: ApceraOptions) => importApcera(cli, file, options)));
+}
+
+async function importDcos(cli: Cli, file: string, options: DcosOptions): Promise<void> {
+  const [{ parseDcosConfig }, { applyOf }] = await Promise.all([
+    import("../../ancestors/dcos/config.ts"),
+    import("../../ancestors/dcos/resources.ts"),
+  ]);
+  const config = parseDcosConfig(await readText(cli.io, file), file);
+  const tunnelPort = wholeNumber(options.tunnelPort, "--tunnel-port");
+  const wanted = applyOf(config, tunnelPort === undefined ? {} : { tunnelPort });
+  await importAll(cli, file, config.notes, wanted, options);
+}
+
+async function importApcera(cli: Cli, file: string, options: ApceraOptions): Promise<void> {
+  const [{ parseApceraConfig }, { applyOf }] = await Promise.all([
+    import("../../ancestors/apcera/config.ts"),
+    import("../../ancestors/apcera/resources.ts"),
+  ]);
+  const config = parseApceraConfig(await readText(cli.io, file), file);
+  await importAll(cli, file, config.notes, applyOf(config, options), options);
+}
+
+async function importAll(
+  cli: Cli,
+  file: string,
+  notes: readonly string[],
+  wanted: Wanted,
+  options: ImportOptions,
+): Promise<void> {
+  const { io } = cli;
+  for (const note of notes) io.err(`note: ${note}\n`);
+  const server = await connect(io, options);
+  const before = await server.snapshot();
+  const planned = toldOf((await server.apply({ ...wanted, dryRun: true })).changes, before);
+  if (options.dryRun !== true) await confirmLosses(cli, planned, options);
+  const outcome = options.dryRun === true || planned.length === 0 ? undefined : await server.apply(wanted);
+  if (outcome !== undefined) await waitFor(io, options.wait, outcome.revision, () => server.status());
+  const revision = outcome?.revision ?? before.revision;
+  const text = () => toldText(io, planned, outcome === undefined);
+  await printOne(io, options, { revision, changes: planned }, `revision/${revision}`, text);
+  if (planned.length === 0) io.err(`nothing to change: everything is as ${file} says\n`);
+  else if (outcome === undefined) io.err("only a dry run: nothing was changed\n");
+  else io.err(`imported at revision ${outcome.revision}\n`);
+}
+
+async function confirmLosses(cli: Cli, planned: readonly Told[], options: ImportOptions): Promise<void> {
+  const gone = planned
+    .filter(({ verb, key }) => verb === "deleted" && key.startsWith("network/"))
+    .map(({ key }) => key);
+  if (gone.length > 0)
+    await confirm(
+      cli.io,
+      "this import",
+      gone.map((key) => `${key}: the file no longer has it`),
+      options.yes,
+    );
+}

@@ -1,0 +1,97 @@
+// `weft plan`: what a file would do to which host's kernel, and who would lose packets. The server says which
+// resources would change; the rest is arithmetic on values, done here with the same functions that the agents use.
+import type { Command } from "commander";
+import type { Op } from "../../datapath/state/state.ts";
+import type { Change, Snapshot } from "../../model/resource.ts";
+import type { Cli } from "../context.ts";
+import { toldOf, toldText, type Told } from "../output/changes.ts";
+import { connect } from "../input/connect.ts";
+import { checkPruned, itemsOf, readText } from "../input/resourceFile.ts";
+import { checkKnown } from "../input/names.ts";
+import { count, paint, type Io } from "../io.ts";
+import { needed, printing, remote, type ReadOptions } from "../input/options.ts";
+import { byName, printOne } from "../output/format.ts";
+import { EXIT_CHANGES, EXIT_OK } from "../output/refuse.ts";
+
+type PlanOptions = ReadOptions & { readonly file: string; readonly pruneVrf?: string; readonly host?: string };
+
+/** One host's part of a plan. */
+type HostPlan = {
+  readonly host: string;
+  readonly ops: readonly Op[];
+  readonly lines: readonly string[];
+  readonly endpointsHit: readonly string[];
+};
+export type Plan = {
+  readonly revision: number;
+  readonly changes: readonly Told[];
+  readonly hosts: readonly HostPlan[];
+};
+
+export function register(command: Command, cli: Cli): void {
+  needed(command, "-f, --file <file>", "YAML or JSON with networks, VRFs, pools and security groups; - is stdin")
+    .option("--prune-vrf <name>", "as if networks of this VRF that the file does not have were deleted")
+    .option("--host <name>", "only this host");
+  printing(remote(command))
+    .addHelpText("after", `\nExit code: ${EXIT_OK} if nothing would change, ${EXIT_CHANGES} if something would.`)
+    .action(cli.verb((options: PlanOptions) => plan(cli, options)));
+}
+
+async function plan(cli: Cli, options: PlanOptions): Promise<number> {
+  const { io } = cli;
+  const resources = await itemsOf(await readText(io, options.file), options.file);
+  const server = await connect(io, options);
+  const before = await server.snapshot();
+  checkKnown({ host: options.host }, before);
+  checkPruned(options.pruneVrf, resources, before);
+  const { changes } = await server.apply({
+    resources,
+    dryRun: true,
+    ...(options.pruneVrf === undefined ? {} : { pruneVrf: options.pruneVrf }),
+  });
+  const whole = await planOf(before, changes, options.host);
+  await printOne(io, options, shown(whole), `revision/${before.revision}`, () => planText(io, whole));
+  if (whole.changes.length === 0) io.err("nothing would change\n");
+  return whole.changes.length === 0 ? EXIT_OK : EXIT_CHANGES;
+}
+
+/** What programs get: the lines say what the operations are. */
+function shown({ revision, changes, hosts }: Plan): unknown {
+  return { revision, changes, hosts: hosts.map(({ host, lines, endpointsHit }) => ({ host, lines, endpointsHit })) };
+}
+
+async function planOf(before: Snapshot, changes: readonly Change[], host: string | undefined): Promise<Plan> {
+  const [{ compile }, { diff }, { printOps }, { endpointsHit }, { applyChanges }] = await Promise.all([
+    import("../../datapath/compile.ts"),
+    import("../../datapath/state/diff.ts"),
+    import("../../datapath/state/print.ts"),
+    import("../../datapath/state/impact.ts"),
+    import("../../client/mirror.ts"),
+  ]);
+  const after = applyChanges(before, { revision: before.revision + 1, changes });
+  const hosts = byName(before.hosts)
+    .filter(({ name }) => host === undefined || name === host)
+    .map(({ name }): HostPlan => {
+      const ops = diff(compile(before, name), compile(after, name));
+      return { host: name, ops, lines: printOps(ops), endpointsHit: endpointsHit(ops, before, name) };
+    });
+  return { revision: before.revision, changes: toldOf(changes, before), hosts };
+}
+
+export function planText(io: Pick<Io, "color">, { changes, hosts }: Plan): string {
+  const parts = hosts
+    .filter(({ ops }) => ops.length > 0)
+    .map((host) => {
+      const title = `${host.host}: ${count(host.ops.length, "operation")}, ${lossText(host.endpointsHit)}`;
+      return `\n${paint(io, "bold", title)}\n${host.lines.map((line) => `  ${line}\n`).join("")}`;
+    });
+  const untouched = hosts.filter(({ ops }) => ops.length === 0).map(({ host }) => host);
+  const rest = untouched.length === 0 || changes.length === 0 ? "" : `\nNothing to do on ${untouched.join(", ")}.\n`;
+  return toldText(io, changes, true) + parts.join("") + rest;
+}
+
+function lossText(hit: readonly string[]): string {
+  return hit.length === 0
+    ? "no endpoint loses packets"
+    : `${count(hit.length, "endpoint")} would lose packets: ${hit.join(", ")}`;
+}

@@ -1,0 +1,155 @@
+// `weft attach`: the plainest door. Gives a process or a network namespace an interface on a network, through the
+// socket of the host's agent, and says what it got.
+import type { Command } from "commander";
+import { formatIp, parseIp, parseMac } from "../../model/address.ts";
+import { Fault } from "../../model/fault.ts";
+import type { AllowedAddress } from "../../model/group.ts";
+import type { AttachRequest, Attachment } from "../../model/status.ts";
+import type { Cli } from "../context.ts";
+import { connect, connectAgent, type ServerClient } from "../input/connect.ts";
+import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
+import { needed, printing, remote, repeated, waiting, wholeNumber, type ReadOptions } from "../input/options.ts";
+import { fields, printOne } from "../output/format.ts";
+import { pendingAt, waitUntil } from "../change/wait.ts";
+
+type AttachOptions = ReadOptions &
+  LimitFlags & {
+    readonly network: string;
+    readonly netns?: string;
+    readonly pid?: string;
+    readonly ip?: readonly string[];
+    readonly mac?: string;
+    readonly ifname?: string;
+    readonly name?: string;
+    readonly range?: string;
+    readonly slice?: string;
+    readonly workload?: string;
+    readonly tenant?: string;
+    readonly defaultRoute?: boolean;
+    readonly sg?: readonly string[];
+    readonly allowAddress?: readonly string[];
+    readonly host?: string;
+    readonly agentSocket?: string;
+    readonly wait?: string;
+  };
+
+export function register(command: Command, cli: Cli): void {
+  needed(limitFlags(command, "none"), "--network <name>", "the network to join")
+    .option("--netns <path>", "the workload's network namespace: a path, or a name that ip netns lists")
+    .option("--pid <n>", "or a process in it")
+    .option("--name <name>", "what it belongs to; default: the namespace's name")
+    .option("--ip <address>", "a given address instead of a free one; once per family", repeated)
+    .option("--mac <mac>", "a given MAC")
+    .option("--ifname <name>", "interface in the workload (eth0)")
+    .option("--workload <name>", "what it is an instance of: weft network join moves all instances together")
+    .option("--range <name>", "address range of a network that has some")
+    .option("--slice <name>", "slice of a network that has some")
+    .option("--no-default-route", "not the workload's way out: it leads to the networks of the VRF only")
+    .option("--tenant <name>", "whose quota in the network it counts for")
+    .option("--sg <name>", "a security group of its own, beside its network's; repeat", repeated)
+    .option("--allow-address <ip[,mac]>", "a further address it may have, a virtual IP; repeat", repeated)
+    .option("--host <name>", "which agent, where several run on one machine")
+    .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)");
+  waiting(printing(remote(command)))
+    .addHelpText(
+      "after",
+      `
+Examples:
+  ip netns add web && weft attach --netns web --network blue
+  weft attach --netns db --network blue --inbound avg=100mbit --outbound avg=20mbit,peak=100mbit,burst=1MB
+  weft attach --pid 4711 --network blue --name web --ip 10.7.1.10 --wait`,
+    )
+    .action(cli.verb((options: AttachOptions) => attach(cli, options)));
+}
+
+/** The request that the options mean; a Fault `request-invalid` if they contradict each other. */
+export function requestOf(options: AttachOptions): AttachRequest {
+  const pid = wholeNumber(options.pid, "--pid");
+  if (pid !== undefined && options.netns !== undefined) {
+    const fix = "give only one of them";
+    throw new Fault("request-invalid", { what: "both --netns and --pid are given", where: "--pid", fix });
+  }
+  if (pid === undefined && options.netns === undefined) {
+    throw new Fault("request-invalid", {
+      what: "which namespace?",
+      why: "give either --netns or --pid",
+      fix: "for instance: weft attach --pid $$ --network blue",
+    });
+  }
+  const qos = qosOf(options);
+  const owner = options.name ?? (pid === undefined ? undefined : `pid-${pid}`);
+  return {
+    network: options.network,
+    netns: pid === undefined ? pathOf(options.netns ?? "") : `/proc/${pid}/ns/net`,
+    ...(owner === undefined ? {} : { owner }),
+    ...(options.ip === undefined ? {} : { addresses: options.ip }),
+    ...(options.mac === undefined ? {} : { mac: options.mac }),
+    ...(options.ifname === undefined ? {} : { ifname: options.ifname }),
+    ...(options.range === undefined ? {} : { range: options.range }),
+    ...(options.slice === undefined ? {} : { slice: options.slice }),
+    ...(options.workload === undefined ? {} : { workload: options.workload }),
+    // Without the flag commander says true, and that means: as Weft thinks best.
+    ...(options.defaultRoute === false ? { defaultRoute: false } : {}),
+    ...(qos === undefined ? {} : { qos }),
+    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+    ...(options.sg === undefined ? {} : { securityGroups: options.sg }),
+    ...(options.allowAddress === undefined ? {} : { allowedAddresses: options.allowAddress.map(allowedOf) }),
+  };
+}
+
+/** `10.7.0.99`, or with its MAC behind a comma; a Fault `address-invalid` for anything else. */
+export function allowedOf(text: string): AllowedAddress {
+  const where = "--allow-address";
+  const [, ip = text, mac] = /^([^,]*),(.*)$/.exec(text) ?? [];
+  const address = formatIp(parseIp(ip, where));
+  return { address, ...(mac === undefined ? {} : { mac: parseMac(mac, where) }) };
+}
+
+function pathOf(netns: string): string {
+  return netns.includes("/") ? netns : `/run/netns/${netns}`;
+}
+
+async function attach(cli: Cli, options: AttachOptions): Promise<void> {
+  const { io } = cli;
+  const request = requestOf(options);
+  const agent = await connectAgent(io, options);
+  // Who waits asks the server; whether that can be done is found out before anything is.
+  const server = options.wait === undefined ? undefined : await connect(io, options);
+  await server?.status();
+  const attachment = await agent.attach(request);
+  await printOne(io, options, attachment, `endpoint/${attachment.endpoint}`, () => attachmentText(cli, attachment));
+  if (server !== undefined) await waitForPeers(cli, server, attachment, options.wait);
+}
+
+/**
+ * Until the other hosts have the endpoint too. In a local network the agent attaches on its own and tells the server
+ * afterwards, so the endpoint may not be known there yet.
+ */
+async function waitForPeers(
+  cli: Cli,
+  server: ServerClient,
+  { endpoint: name, spec }: Attachment,
+  wait: string | undefined,
+): Promise<void> {
+  await waitUntil(cli.io, wait, async () => {
+    const endpoint = (await server.list("endpoint")).find((one) => one.name === name && one.spec.host === spec.host);
+    if (endpoint === undefined) return { text: "waiting for the server to know it", missing: [name] };
+    return pendingAt(await server.status(), endpoint.revision, wait);
+  });
+}
+
+function attachmentText(cli: Cli, { endpoint, spec, mtu, interfaceAddresses, gateways, dns }: Attachment): string {
+  return fields(cli.io, [
+    ["Endpoint", endpoint],
+    ["Network", `${spec.network}${spec.slice === undefined ? "" : `, slice ${spec.slice}`}`],
+    ["Workload", spec.workload],
+    ["Range", spec.range],
+    ["Host", spec.host],
+    ["Interface", spec.ifname],
+    ["Addresses", interfaceAddresses.join(", ")],
+    ["Gateway", gateways.join(", ")],
+    ["DNS", dns.join(", ")],
+    ["MAC", spec.mac],
+    ["MTU", String(mtu)],
+  ]);
+}

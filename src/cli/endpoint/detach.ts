@@ -1,0 +1,47 @@
+// `weft detach`: takes a workload's interface away again, through the socket of the agent that gave it.
+import type { Command } from "commander";
+import { Fault } from "../../model/fault.ts";
+import type { Cli } from "../context.ts";
+import { connectAgents } from "../input/connect.ts";
+import { eachOf } from "../each.ts";
+
+type DetachOptions = { readonly host?: string; readonly agentSocket?: string };
+
+export function register(command: Command, cli: Cli): void {
+  command
+    .argument("<name...>", "the endpoint, like web1.eth0, or its owner, like web1")
+    .option("--host <name>", "which agent, where several run on one machine")
+    .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)")
+    .action(
+      cli.verb((names: readonly string[], options: DetachOptions) =>
+        eachOf(cli, names, (name) => detach(cli, name, options)),
+      ),
+    );
+}
+
+/** Detaching what is not there is not an error for the agent; for a person who typed a name, it is. */
+async function detach(cli: Cli, name: string, options: DetachOptions): Promise<void> {
+  const agents = await connectAgents(cli.io, options);
+  const found = (
+    await Promise.all(
+      agents.map(async (agent) => (await agent.attachments()).map(({ endpoint, spec }) => ({ agent, endpoint, spec }))),
+    )
+  ).flat();
+  const exact = found.filter(({ endpoint }) => endpoint === name);
+  const matches = exact.length > 0 ? exact : found.filter(({ spec }) => spec.owner === name);
+  const [only, second] = matches;
+  if (only === undefined)
+    throw new Fault("endpoint-unknown", {
+      what: `nothing named "${name}" is attached here`,
+      fix: "see weft endpoint list",
+    });
+  if (second !== undefined) {
+    throw new Fault("request-invalid", {
+      what: `"${name}" has several interfaces`,
+      fix: `name one: ${matches.map(({ endpoint }) => endpoint).join(", ")}`,
+    });
+  }
+  await only.agent.detach(only.endpoint);
+  const { addresses } = only.spec;
+  cli.io.err(`endpoint ${only.endpoint} detached; ${addresses.join(", ")} will be free in a moment\n`);
+}

@@ -1,0 +1,200 @@
+// `weft sg`: security groups, whom they concern, and how far a change of one has come.
+import type { Command } from "commander";
+import { Fault } from "../../model/fault.ts";
+import type { SecurityGroupSpec } from "../../model/group.ts";
+import type { SecurityGroup } from "../../model/resource.ts";
+import type { Cli } from "../context.ts";
+import { isSame, sameText } from "../output/changes.ts";
+import { connect } from "../input/connect.ts";
+import { eachOf } from "../each.ts";
+import { count } from "../io.ts";
+import { RULE_HELP, ruleOf, ruleText } from "./rule.ts";
+import { registerStatus } from "./status.ts";
+import {
+  printing,
+  remote,
+  repeated,
+  waiting,
+  wholeNumber,
+  type ReadOptions,
+  type WriteOptions,
+} from "../input/options.ts";
+import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
+import { waitFor } from "../change/wait.ts";
+
+type RuleFlags = {
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
+  readonly remove?: readonly string[];
+  readonly keepFlows?: boolean;
+  readonly description?: string;
+};
+
+export function register(noun: Command, cli: Cli): void {
+  const list = noun.command("list").alias("ls").description("List security groups.");
+  printing(remote(list)).action(cli.verb((options: ReadOptions) => listGroups(cli, options)));
+
+  const show = noun.command("show").argument("<name>").description("One group: its rules, numbered, and who has it.");
+  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showGroup(cli, name, options)));
+
+  const create = noun
+    .command("create")
+    .argument("<name>")
+    .description("Create a security group. What no rule of an endpoint's groups allows is dropped.")
+    .addHelpText(
+      "after",
+      `${RULE_HELP}
+
+Examples:
+  weft sg create web --allow in:tcp:80,443 --allow in:icmp:8 --allow out:all
+  weft sg create db --allow in:tcp:5432:from=group/web --deny in:all:from=10.9.0.0/16:priority=10`,
+    );
+  waiting(remote(ruleFlags(create))).action(
+    cli.verb((name: string, options: RuleFlags & WriteOptions) => createGroup(cli, name, options)),
+  );
+
+  const edit = noun
+    .command("edit")
+    .argument("<name>")
+    .description("Add and remove rules, for all who have the group at once.")
+    .option("--remove <n>", "the rule with this number in weft sg show; repeat", repeated)
+    .addHelpText("after", RULE_HELP);
+  waiting(remote(ruleFlags(edit))).action(
+    cli.verb((name: string, options: RuleFlags & WriteOptions) => editGroup(cli, name, options)),
+  );
+
+  const remove = noun
+    .command("delete")
+    .alias("rm")
+    .argument("<name...>")
+    .description("Delete groups that nothing uses.");
+  waiting(remote(remove)).action(
+    cli.verb((names: readonly string[], options: WriteOptions) =>
+      eachOf(cli, names, (name) => deleteGroup(cli, name, options)),
+    ),
+  );
+  registerStatus(noun, cli);
+}
+
+function ruleFlags(command: Command): Command {
+  return command
+    .option("--allow <rule>", "a rule that lets through; repeat", repeated)
+    .option("--deny <rule>", "a rule that drops; repeat", repeated)
+    .option("--keep-flows", "existing connections stay open after a change")
+    .option("--no-keep-flows", "a change ends connections that are no longer allowed (default)")
+    .option("--description <text>", "for people");
+}
+
+const COLUMNS: readonly Column<SecurityGroup>[] = [
+  { header: "NAME", of: (g) => g.name },
+  { header: "RULES", of: (g) => String(g.spec.rules.length) },
+  { header: "KEEPS-FLOWS", of: (g) => (g.spec.keepFlows === true ? "yes" : "no"), wide: true },
+  { header: "DESCRIPTION", of: (g) => g.spec.description ?? "" },
+];
+
+async function listGroups(cli: Cli, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const listing = { columns: COLUMNS, name: (g: SecurityGroup) => `securitygroup/${g.name}`, empty: "No groups." };
+  await printList(cli.io, options, listing, byName(await server.list("securitygroup")));
+}
+
+async function showGroup(cli: Cli, name: string, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const [group, networks, endpoints] = await Promise.all([
+    server.get("securitygroup", name),
+    server.list("network"),
+    server.list("endpoint"),
+  ]);
+  const having = (
+    list: readonly { readonly name: string; readonly spec: { readonly securityGroups?: readonly string[] } }[],
+  ) =>
+    byName(list.filter(({ spec }) => spec.securityGroups?.includes(name) === true))
+      .map((one) => one.name)
+      .join(", ");
+  await printOne(cli.io, options, group, `securitygroup/${name}`, () => {
+    const rules = group.spec.rules.map((rule, i) => `  ${String(i).padStart(3)}  ${ruleText(rule)}\n`).join("");
+    return (
+      fields(cli.io, [
+        ["Name", name],
+        ["Description", group.spec.description],
+        ["Networks", having(networks)],
+        ["Endpoints", having(endpoints)],
+        [
+          "Flows",
+          group.spec.keepFlows === true
+            ? "existing connections stay open after a change"
+            : "a change ends connections that are no longer allowed",
+        ],
+        ["Revision", String(group.revision)],
+      ]) + (rules === "" ? "\nNo rules: everything is dropped.\n" : `\nRules:\n${rules}`)
+    );
+  });
+}
+
+function rulesIn({ allow = [], deny = [] }: RuleFlags): SecurityGroupSpec["rules"] {
+  return [...allow.map((text) => ruleOf("allow", text)), ...deny.map((text) => ruleOf("deny", text))];
+}
+
+async function createGroup(cli: Cli, name: string, options: RuleFlags & WriteOptions): Promise<void> {
+  const spec = {
+    rules: rulesIn(options),
+    ...(options.keepFlows === undefined ? {} : { keepFlows: options.keepFlows }),
+    ...(options.description === undefined ? {} : { description: options.description }),
+  };
+  const server = await connect(cli.io, options);
+  const group = await server.put("securitygroup", name, spec, { createOnly: true }).catch(asTaken(name));
+  await waitFor(cli.io, options.wait, group.revision, () => server.status());
+  const rules =
+    group.spec.rules.length === 0 ? "no rules: it drops everything" : count(group.spec.rules.length, "rule");
+  cli.io.err(`security group ${name} created at revision ${group.revision}, ${rules}\n`);
+}
+
+/** To whoever wants to create, "it is not as you think" means that the name is taken. */
+function asTaken(name: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof Fault) || error.reason !== "revision-stale") throw error;
+    const fix = `choose another name, or change it: weft sg edit ${name}`;
+    throw new Fault("name-taken", { what: `there is a group "${name}" already`, where: `securitygroup/${name}`, fix });
+  };
+}
+
+async function editGroup(cli: Cli, name: string, options: RuleFlags & WriteOptions): Promise<void> {
+  const { allow, deny, remove, keepFlows, description } = options;
+  if ([allow, deny, remove, keepFlows, description].every((given) => given === undefined))
+    throw new Fault("request-invalid", { what: "nothing to change", fix: "see weft sg edit --help for what may be" });
+  const server = await connect(cli.io, options);
+  const before = await server.get("securitygroup", name);
+  const gone = new Set((options.remove ?? []).map((text) => wholeNumber(text, "--remove")));
+  const missing = [...gone].find((n) => n !== undefined && n >= before.spec.rules.length);
+  if (missing !== undefined)
+    throw new Fault("request-invalid", {
+      what: `group "${name}" has no rule ${missing}`,
+      where: "--remove",
+      fix: `see weft sg show ${name}`,
+    });
+  const { commits: _, ...spec } = before.spec;
+  const rules = [...spec.rules.filter((_rule, i) => !gone.has(i)), ...rulesIn(options)];
+  const after = await server.put(
+    "securitygroup",
+    name,
+    {
+      ...spec,
+      rules,
+      ...(options.keepFlows === undefined ? {} : { keepFlows: options.keepFlows }),
+      ...(options.description === undefined ? {} : { description: options.description }),
+    },
+    before.revision === 0 ? { createOnly: true } : { ifRevision: before.revision },
+  );
+  await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  if (isSame(before, after)) return cli.io.err(sameText(`security group ${name}`, after));
+  cli.io.err(
+    `security group ${name} changed at revision ${after.revision}: ${count(after.spec.rules.length, "rule")}\n`,
+  );
+}
+
+async function deleteGroup(cli: Cli, name: string, options: WriteOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const { revision } = await server.remove("securitygroup", name);
+  await waitFor(cli.io, options.wait, revision, () => server.status());
+  cli.io.err(`security group ${name} deleted at revision ${revision}\n`);
+}

@@ -1,0 +1,55 @@
+// `weft host accept-history`: hosts that have followed another history than the server's go on with the server's. What
+// they have and the server does not know goes from them then, so it is said before.
+import type { Command } from "commander";
+import { Fault } from "../../model/fault.ts";
+import type { Cli } from "../context.ts";
+import { type ServerClient, connect } from "../input/connect.ts";
+import { count } from "../io.ts";
+import { checkKnown } from "../input/names.ts";
+import { remote } from "../input/options.ts";
+import type { RemoteOptions } from "../input/locate.ts";
+import { confirm } from "../output/refuse.ts";
+
+type AcceptOptions = RemoteOptions & { readonly yes?: boolean; readonly all?: boolean };
+
+export function register(noun: Command, cli: Cli): void {
+  const accept = noun
+    .command("accept-history")
+    .argument("[names...]")
+    .description("Let hosts follow this server although they know another past (another-history in weft status).")
+    .option("--all", "every host that asks for it now")
+    .option("-y, --yes", "do not ask");
+  remote(accept).action(
+    cli.verb((names: readonly string[], options: AcceptOptions) => acceptHistory(cli, names, options)),
+  );
+}
+
+async function acceptHistory(cli: Cli, names: readonly string[], options: AcceptOptions): Promise<void> {
+  if (names.length > 0 && options.all === true) {
+    const fix = "give the names, or --all for every host that waits";
+    throw new Fault("request-invalid", { what: "both names and --all are given", where: "--all", fix });
+  }
+  if (names.length === 0 && options.all !== true) {
+    const fix = "weft host accept-history h1 h2, or weft host accept-history --all";
+    throw new Fault("request-invalid", { what: "which hosts?", where: "NAMES", why: "name them, or say --all", fix });
+  }
+  const server = await connect(cli.io, options);
+  const asking = (await server.status()).conditions.filter((one) => one.reason === "another-history");
+  const hosts = options.all === true ? asking.flatMap((one) => one.host ?? []) : names;
+  if (hosts.length === 0) return cli.io.err("No host is waiting for accept-history.\n");
+  for (const host of hosts) if (!asking.some((one) => one.host === host)) await checkAsks(server, host);
+  const lines = hosts.map((host) => asking.find((one) => one.host === host)?.message ?? `host ${host}`);
+  await confirm(cli.io, "Removing from these hosts everything that this server does not know", lines, options.yes);
+  for (const host of hosts) await server.acceptHistory(host);
+  cli.io.err(`${count(hosts.length, "host")} will follow this server within seconds; see weft status\n`);
+}
+
+/** Before anybody is asked to confirm: a host that there is not, or that follows this server already. */
+async function checkAsks(server: ServerClient, host: string): Promise<void> {
+  checkKnown({ host }, { networks: [], hosts: await server.list("host") });
+  throw new Fault("not-found", {
+    what: `host "${host}" asks for nothing: it has not shown another history in the last minute`,
+    where: `host/${host}`,
+    fix: "see weft status; a host that knows another history asks every few seconds while its agent runs",
+  });
+}

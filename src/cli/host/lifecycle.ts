@@ -1,0 +1,181 @@
+// `weft host drain`, `resume`, `reclaim` and `delete`: how a host goes. Each says before it is done what would be lost.
+import type { Command } from "commander";
+import type { ServerClient } from "../../client/server.ts";
+import { Fault } from "../../model/fault.ts";
+import type { Change, Endpoint, Resource, Snapshot } from "../../model/resource.ts";
+import type { Cli } from "../context.ts";
+import { connect } from "../input/connect.ts";
+import { eachOf } from "../each.ts";
+import { count } from "../io.ts";
+import { remote, sure, waiting, waitingFor, type SureOptions, type WriteOptions } from "../input/options.ts";
+import { confirm } from "../output/refuse.ts";
+import { waitFor, waitUntil } from "../change/wait.ts";
+
+type ReclaimOptions = WriteOptions & SureOptions & { readonly dryRun?: boolean };
+type DeleteOptions = ReclaimOptions & { readonly reclaim?: boolean };
+
+export function register(noun: Command, cli: Cli): void {
+  const drain = noun
+    .command("drain")
+    .argument("<name>")
+    .description("No new endpoints on the host; those it has stay until they are detached.");
+  waitingFor(remote(drain), "it has no endpoints").action(
+    cli.verb((name: string, options: WriteOptions) => drainHost(cli, name, options)),
+  );
+
+  const resume = noun
+    .command("resume")
+    .alias("undrain")
+    .argument("<name>")
+    .description("End a drain: the host takes new endpoints again.");
+  waiting(remote(resume)).action(cli.verb((name: string, options: WriteOptions) => resumeHost(cli, name, options)));
+
+  const reclaim = noun
+    .command("reclaim")
+    .argument("<name>")
+    .description(
+      "Take back what a lost host had: blocks, endpoints, tunnel addresses. Its agent cannot use them again.",
+    )
+    .option("--dry-run", "only say what would be taken");
+  waiting(remote(sure(reclaim, "also if it is not lost"))).action(
+    cli.verb((name: string, options: ReclaimOptions) => reclaimHost(cli, name, options)),
+  );
+
+  const remove = noun
+    .command("delete")
+    .alias("rm")
+    .argument("<name...>")
+    .description("Forget hosts: one that is drained and empty, or gone for good.")
+    .option("--reclaim", "it is lost: take back what it had (as weft host reclaim)")
+    .option("--dry-run", "with --reclaim: only say what would be taken");
+  waiting(remote(sure(remove, "also if it is ready, or has endpoints"))).action(
+    cli.verb((names: readonly string[], options: DeleteOptions) =>
+      eachOf(cli, names, (name) =>
+        options.reclaim === true ? reclaimHost(cli, name, options) : deleteHost(cli, name, options),
+      ),
+    ),
+  );
+}
+
+async function drainHost(cli: Cli, name: string, options: WriteOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const { revision } = await server.drain(name, true);
+  const left = await endpointsOf(server, name);
+  const rest =
+    left.length === 0
+      ? "it has none; it can be deleted"
+      : `${count(left.length, "endpoint")} left:\n${left.map((endpoint) => `  ${endpointText(endpoint)}\n`).join("")}`;
+  cli.io.err(`host ${name} takes no new endpoints (revision ${revision}); ${rest.trimEnd()}\n`);
+  await waitUntil(cli.io, options.wait, async () => {
+    const pending = await endpointsOf(server, name);
+    if (pending.length === 0) return undefined;
+    const text = `waiting for ${count(pending.length, "endpoint")} of host ${name} to be detached`;
+    return { text, missing: pending.map((endpoint) => endpoint.name) };
+  });
+  if (options.wait !== undefined && left.length > 0) cli.io.err(`host ${name} is empty; it can be deleted\n`);
+}
+
+async function resumeHost(cli: Cli, name: string, options: WriteOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const { revision } = await server.drain(name, false);
+  await waitFor(cli.io, options.wait, revision, () => server.status());
+  cli.io.err(`host ${name} takes new endpoints (revision ${revision})\n`);
+}
+
+async function reclaimHost(cli: Cli, name: string, options: ReclaimOptions): Promise<void> {
+  const { io } = cli;
+  const server = await connect(io, options);
+  const force = options.force === true;
+  const [before, { changes }] = await Promise.all([server.snapshot(), server.reclaim(name, { force, dryRun: true })]);
+  const lines = lossesOf(before, changes);
+  if (options.dryRun === true) return io.out(lines.map((line) => `${line}\n`).join(""));
+  await confirm(io, `reclaiming host ${name}`, lines, options.yes);
+  const { revision } = await server.reclaim(name, { force });
+  await waitFor(io, options.wait, revision, () => server.status());
+  io.err(`host ${name} reclaimed at revision ${revision}: ${count(lines.length, "thing")} freed or moved\n`);
+}
+
+/** A line for each thing that goes, and for each that another host gets because of it. */
+function lossesOf(before: Snapshot, changes: readonly Change[]): string[] {
+  const all: readonly Resource[] = [
+    ...before.hosts,
+    ...before.endpoints,
+    ...before.blocks,
+    ...before.vteps,
+    ...before.networks,
+    ...before.vrfs,
+  ];
+  const old = new Map(all.map((resource) => [`${resource.kind}/${resource.name}`, resource]));
+  return changes
+    .map((change) => {
+      if ("put" in change) return `then ${describe(change.put)}`;
+      const resource = old.get(change.remove);
+      return resource === undefined ? change.remove : describe(resource);
+    })
+    .sort();
+}
+
+function describe(resource: Resource): string {
+  switch (resource.kind) {
+    case "endpoint":
+      return `endpoint ${endpointText(resource)}`;
+    case "block":
+      return `block ${resource.spec.cidr} of network ${resource.spec.network}, host ${resource.spec.host}`;
+    case "vtep": {
+      const { ip, ip6, vrf, host } = resource.spec;
+      return `tunnel address ${ip ?? ip6} in VRF ${vrf}, host ${host}`;
+    }
+    case "freed": {
+      const { network, addresses, mac } = resource.spec;
+      return `quarantine of ${addresses.join(", ") || mac} in network ${network}`;
+    }
+    case "host":
+    case "network":
+    case "vrf":
+    case "pool":
+    case "membership":
+    case "migration":
+    case "move":
+    case "hold":
+    case "cursor":
+    case "securitygroup":
+      return `${resource.kind} ${resource.name}`;
+  }
+}
+
+function endpointText({ name, spec }: Endpoint): string {
+  return `${name} (${spec.addresses.join(", ")} in network ${spec.network})`;
+}
+
+async function endpointsOf(server: ServerClient, host: string): Promise<readonly Endpoint[]> {
+  return (await server.list("endpoint")).filter((endpoint) => endpoint.spec.host === host);
+}
+
+async function deleteHost(cli: Cli, name: string, options: DeleteOptions): Promise<void> {
+  if (options.dryRun === true) {
+    const fix = `weft host delete ${name} --reclaim --dry-run, or see weft host show ${name}`;
+    throw new Fault("request-invalid", { what: "--dry-run is for --reclaim", where: "--dry-run", fix });
+  }
+  const server = await connect(cli.io, options);
+  const [status, hosts, own] = await Promise.all([server.status(), server.list("host"), endpointsOf(server, name)]);
+  const state = status.hosts.find((host) => host.host === name)?.state;
+  const isDrained = hosts.some((host) => host.name === name && host.spec.drained === true);
+  if (state === "ready" && !isDrained && options.force !== true) {
+    throw new Fault("in-use", {
+      what: `host ${name} is ready: its agent works`,
+      where: `host/${name}`,
+      fix: `drain it first (weft host drain ${name} --wait), or use --force`,
+    });
+  }
+  if (own.length > 0 && options.force === true)
+    await confirm(
+      cli.io,
+      `deleting host ${name} by force`,
+      own.map((endpoint) => `endpoint ${endpointText(endpoint)}`),
+      options.yes,
+    );
+  const { revision } = await server.remove("host", name, { force: options.force === true });
+  await waitFor(cli.io, options.wait, revision, () => server.status());
+  const along = own.length === 0 ? "" : `, with ${count(own.length, "endpoint")}`;
+  cli.io.err(`host ${name} deleted at revision ${revision}${along}\n`);
+}

@@ -1,0 +1,125 @@
+// Where the server is, and the agents' sockets, when nobody says so: flags, environment and /etc/weft/cli.yaml
+// first, then what the demonstration cluster left in /run/weft/cli.json, then the socket of a server or agent on
+// this machine.
+import { existsSync, readFileSync } from "node:fs";
+import type { ServerPlace } from "../../client/server.ts";
+import { Fault } from "../../model/fault.ts";
+import type { Io } from "../io.ts";
+import { settingsOf, whyUnread } from "./settings.ts";
+
+export type RemoteOptions = { readonly server?: string; readonly tokenFile?: string };
+/** Which agent: by the path of its socket, or by its host where several run on one machine. */
+export type AgentOptions = { readonly agentSocket?: string; readonly host?: string };
+
+const RUN_FILE = "/run/weft/cli.json";
+const LOCAL = { socket: "/run/weft/server.sock", tokenFile: "/var/lib/weft/server/admin.token" } as const;
+const LOCAL_AGENT = "/run/weft/agent.sock";
+
+/** What somebody wrote to /run/weft/cli.json so that the CLI works without options. */
+type RunFile = {
+  readonly server: string;
+  readonly tokenFile: string;
+  readonly agents: Readonly<Record<string, string>>;
+};
+
+/** The server and the token to show it; a Fault says what to give when there is none. */
+export async function locateServer(io: Io, options: RemoteOptions): Promise<ServerPlace> {
+  const given = await settingsOf("cli", ["server", "token-file", "agent-socket"], { ...options }, io.env);
+  const run = given.server === undefined ? runFile() : undefined;
+  const server = given.server ?? run?.server ?? (existsSync(LOCAL.socket) ? `unix:${LOCAL.socket}` : undefined);
+  if (server === undefined) {
+    throw new Fault("unavailable", {
+      what: "no server is known",
+      why: `neither --server nor WEFT_SERVER is set, and there is no ${RUN_FILE} and no ${LOCAL.socket}`,
+      fix: "give --server URL and --token-file FILE, start one with `weft server`, or try `script/up`",
+    });
+  }
+  await checkServer(server, given.server);
+  const token = options.tokenFile === undefined ? (io.env["WEFT_TOKEN"] ?? "").trim() : "";
+  if (token !== "") return { url: server, token: checked(token, "WEFT_TOKEN") };
+  return { url: server, token: tokenOf(given["token-file"] ?? run?.tokenFile ?? LOCAL.tokenFile) };
+}
+
+/** What is wrong with the server is told before what is wrong with a token for it. */
+async function checkServer(server: string, given: string | undefined): Promise<void> {
+  const { serverUrl } = await import("../../client/url.ts");
+  serverUrl(server, given === undefined ? RUN_FILE : "--server");
+  const path = server.startsWith("unix:") ? server.slice("unix:".length) : undefined;
+  if (path === undefined || existsSync(path)) return;
+  throw new Fault("unavailable", {
+    what: "cannot reach the server",
+    where: server,
+    why: "there is no such socket",
+    fix: "start it with `weft server`, or correct the address",
+  });
+}
+
+/** What a header can carry; else nobody could say where the odd character comes from. */
+function checked(token: string, where: string): string {
+  if (/^[\x21-\x7e]{1,512}$/.test(token)) return token;
+  const why = token === "" ? "it is empty" : "it has blanks, line ends or letters that no token has";
+  throw new Fault("token-wrong", { what: "this is no token", where, why, fix: "give the token alone" });
+}
+
+function tokenOf(file: string): string {
+  return checked(textOf(file).trim(), file);
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Fault(
+      "token-wrong",
+      {
+        what: "no token for the server",
+        where: file,
+        why: whyUnread(error),
+        fix: "give WEFT_TOKEN, or a --token-file (the server writes admin.token to its data folder)",
+      },
+      { cause: error },
+    );
+  }
+}
+
+/** Sockets of agents by host; the machine's own agent has no host name here, so it is "". */
+export async function agentSockets(io: Io, options: AgentOptions): Promise<ReadonlyMap<string, string>> {
+  const given = await settingsOf(
+    "cli",
+    ["server", "token-file", "agent-socket"],
+    { agentSocket: options.agentSocket },
+    io.env,
+  );
+  if (given["agent-socket"] !== undefined) return new Map([["", given["agent-socket"]]]);
+  if (existsSync(LOCAL_AGENT)) return new Map([["", LOCAL_AGENT]]);
+  return new Map(Object.entries(runFile()?.agents ?? {}));
+}
+
+/** The one agent to talk to; a Fault lists the choices when there are several, or says how to get one. */
+export async function agentSocket(io: Io, options: AgentOptions): Promise<string> {
+  const sockets = await agentSockets(io, options);
+  const [only] = sockets.values();
+  const named = options.host === undefined ? undefined : sockets.get(options.host);
+  if (named !== undefined) return named;
+  if (only === undefined) {
+    throw new Fault("unavailable", {
+      what: "no agent on this machine",
+      where: LOCAL_AGENT,
+      fix: "start one with `weft agent`, or give --agent-socket PATH",
+    });
+  }
+  if (sockets.has("") || (options.host === undefined && sockets.size === 1)) return only;
+  throw new Fault(options.host === undefined ? "request-invalid" : "host-unknown", {
+    what: options.host === undefined ? "several agents run here" : `no agent of host "${options.host}" runs here`,
+    fix: `choose one with --host: ${[...sockets.keys()].join(", ")}`,
+  });
+}
+
+function runFile(): RunFile | undefined {
+  try {
+    // Written by the demonstration cluster of the same version; a file of somebody else fails at its first use.
+    return JSON.parse(readFileSync(RUN_FILE, "utf8")) as RunFile;
+  } catch {
+    return undefined;
+  }
+}

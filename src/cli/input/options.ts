@@ -1,0 +1,87 @@
+// Options that many verbs share, so that each is spelled and explained once.
+import { Option, type Command } from "commander";
+import { Fault } from "../../model/fault.ts";
+import { FORMATS, type OutputOptions } from "../output/format.ts";
+import { wishOf } from "../change/wait.ts";
+import type { RemoteOptions } from "./locate.ts";
+
+export type ReadOptions = RemoteOptions & OutputOptions;
+export type WriteOptions = RemoteOptions & { readonly wait?: string };
+export type SureOptions = { readonly yes?: boolean; readonly force?: boolean };
+
+/**
+ * An option that has to be given. Told only after options that do not exist, unlike commander's own requiredOption():
+ * one that is missing was often misspelt.
+ */
+export function needed(command: Command, flags: string, description: string): Command {
+  const option = new Option(flags, description);
+  return command.addOption(option).hook("preAction", () => {
+    if (command.getOptionValue(option.attributeName()) !== undefined) return;
+    command.error(`error: required option '${flags}' not specified`);
+  });
+}
+
+/** For verbs that ask the server. */
+export function remote(command: Command): Command {
+  return command
+    .option("--server <url>", "the server: http://HOST:PORT or unix:/PATH")
+    .option("--token-file <file>", "file with the token for the server");
+}
+
+/** For verbs that print resources. */
+export function printing(command: Command): Command {
+  return command
+    .addOption(new Option("-o, --output <format>", "instead of a table").choices(FORMATS))
+    .option("--no-headers", "only the rows of a table");
+}
+
+export function waiting(command: Command): Command {
+  const what = "every ready host has it in its kernel";
+  return command.option("--wait [time]", `until ${what} (${TIMES}); --wait=paths[,TIME]: and packets pass`, (text) => {
+    wishOf(text, true);
+    return text;
+  });
+}
+
+const TIMES = "60 s, or --wait 30, --wait 5m";
+
+/** Read before anything is done: a verb that has written cannot take it back. */
+export function waitingFor(command: Command, what: string): Command {
+  return command.option("--wait [time]", `until ${what} (${TIMES})`, (text: string) => {
+    wishOf(text);
+    return text;
+  });
+}
+
+export function sure(command: Command, force: string): Command {
+  return command.option("--force", force).option("-y, --yes", "do not ask before something is lost");
+}
+
+/** An option's whole number, or undefined if it was not given; a Fault `request-invalid` for anything else. */
+export function wholeNumber(text: string | undefined, option: string, example = 30): number | undefined {
+  if (text === undefined) return undefined;
+  // A leading zero is octal for some readers, so it is refused, as in addresses.
+  if (/^(?:0|[1-9]\d{0,8})$/.test(text)) return Number(text);
+  throw new Fault("request-invalid", {
+    what: `"${text}" is not a whole number`,
+    where: option,
+    fix: `write it like ${option}=${example}`,
+  });
+}
+
+/** For options that may be given several times. */
+export function repeated(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}
+
+/** What was repeated, or nothing for `none` alone; a Fault `request-invalid` for `none` beside others, or one twice. */
+export function orNone(words: readonly string[], option: string): readonly string[] {
+  if (words.length === 1 && words[0] === "none") return [];
+  const twice = words.find((word, i) => words.indexOf(word) !== i);
+  if (twice === undefined && !words.includes("none") && !words.includes("")) return words;
+  throw new Fault("request-invalid", {
+    what: twice === undefined ? `${option} means nothing like ${JSON.stringify(words)}` : `"${twice}" is given twice`,
+    where: option,
+    fix: `give each once, or ${option} none alone`,
+  });
+}

@@ -1,0 +1,105 @@
+// Files of resources, as `weft apply` and `weft plan` take them: YAML with any number of documents, or JSON; each
+// document a resource or a list of them. What `weft network list -o yaml` prints may be applied again. Only shape is
+// judged here; the server judges the rest, so that everybody is told the same.
+import { readFileSync } from "node:fs";
+import { Fault } from "../../model/fault.ts";
+import type { Snapshot } from "../../model/resource.ts";
+import type { Io } from "../io.ts";
+import { whyUnread } from "./settings.ts";
+
+/** What POST /v1/apply takes, before the server has looked at it. */
+export type Item = {
+  readonly kind: "network" | "vrf" | "pool" | "securitygroup";
+  readonly name: string;
+  readonly spec: unknown;
+};
+
+/** The text of a file, or of stdin for `-`; a Fault `request-invalid` if it cannot be read. */
+export async function readText(io: Io, file: string): Promise<string> {
+  if (file === "-") return io.stdin();
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const why = whyUnread(error);
+    throw new Fault(
+      "request-invalid",
+      { what: `${file} cannot be read`, why, fix: "check the path" },
+      { cause: error },
+    );
+  }
+}
+
+/** The resources of a text, in order; every Fault names the place in the file. */
+export async function itemsOf(text: string, file: string): Promise<Item[]> {
+  const { LineCounter, parseAllDocuments, visit } = await import("yaml");
+  const lines = new LineCounter();
+  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
+  const items: Item[] = [];
+  for (const [i, document] of (Array.isArray(documents) ? documents : []).entries()) {
+    const wrong = (at: number, why: string) => {
+      const { line, col } = lines.linePos(at);
+      const where = `${file}:${line}:${col}`;
+      return new Fault("yaml-invalid", { what: "the file is not YAML", where, why, fix: "correct that line" });
+    };
+    // A warning is a tag that nobody knows: its value would be read as if the tag were not there.
+    const [error] = [...document.errors, ...document.warnings];
+    if (error !== undefined) throw wrong(error.pos[0], error.message);
+    visit(document, {
+      Scalar: (_, { value, source = "", range }) => {
+        if (typeof value === "number" && /^[-+]?0\d/.test(source))
+          throw wrong(range?.[0] ?? 0, `${source} begins with a zero: it is octal for some readers`);
+      },
+    });
+    const { line } = lines.linePos(document.contents?.range?.[0] ?? 0);
+    const value: unknown = document.toJS();
+    if (value !== null && value !== undefined) items.push(...itemsIn(value, `${file}:${line} (document ${i + 1})`));
+  }
+  if (items.length === 0)
+    throw new Fault("request-invalid", {
+      what: "the file has no resources",
+      where: file,
+      fix: "write `kind: network`, `name: …`, `spec: …`",
+    });
+  return items;
+}
+
+/** A Fault `vrf-unknown` if networks of a VRF are to go that neither server nor file has. */
+export function checkPruned(vrf: string | undefined, items: readonly Item[], before: Pick<Snapshot, "vrfs">): void {
+  if (vrf === undefined || before.vrfs.some(({ name }) => name === vrf)) return;
+  const places = items.map(({ kind, name, spec }) => (kind === "network" ? (vrfIn(spec) ?? name) : name));
+  if (items.some(({ kind }, i) => (kind === "network" || kind === "vrf") && places[i] === vrf)) return;
+  const what = `there is no VRF "${vrf.slice(0, 80)}"`;
+  throw new Fault("vrf-unknown", { what, where: "--prune-vrf", fix: "see weft vrf list" });
+}
+
+function vrfIn(spec: unknown): unknown {
+  return typeof spec === "object" && spec !== null && "vrf" in spec ? spec.vrf : undefined;
+}
+
+function itemsIn(value: unknown, where: string): Item[] {
+  return Array.isArray(value) ? value.map((item, i) => itemOf(item, `${where}[${i}]`)) : [itemOf(value, where)];
+}
+
+/** `uid` and `revision`, which the server adds to what it prints, are left out: they are not what anybody wants. */
+function itemOf(value: unknown, where: string): Item {
+  if (typeof value !== "object" || value === null) throw shapeless(where, "it is not a resource");
+  const { kind, name, spec, uid: _uid, revision: _revision, ...other } = value as Readonly<Record<string, unknown>>;
+  if (kind !== "network" && kind !== "vrf" && kind !== "pool" && kind !== "securitygroup") {
+    const why = `kind is ${JSON.stringify(kind)}; apply takes network, vrf, pool and securitygroup`;
+    throw shapeless(`${where}.kind`, why);
+  }
+  if (typeof name !== "string") throw shapeless(`${where}.name`, "a resource needs a name");
+  const [stray] = Object.keys(other);
+  if (stray !== undefined)
+    throw shapeless(`${where}.${stray}`, `"${stray}" is not a field of a resource; there are kind, name and spec`);
+  return { kind, name, spec: spec ?? {} };
+}
+
+function shapeless(where: string, why: string): Fault {
+  return new Fault("request-invalid", {
+    what: "the file is not what apply takes",
+    where,
+    why,
+    fix: "correct the file; see examples/",
+  });
+}

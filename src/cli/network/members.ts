@@ -1,0 +1,169 @@
+// `weft network join`, `leave` and `members`: which workloads are in a network, and how far their hosts are with that.
+import type { Command } from "commander";
+import { type Endpoint, type Snapshot, membershipName } from "../../model/resource.ts";
+import type { Cli } from "../context.ts";
+import { connect, type ServerClient } from "../input/connect.ts";
+import { count } from "../io.ts";
+import { printing, remote, waiting, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { printList, type Column } from "../output/format.ts";
+import { pendingAt, waitUntil } from "../change/wait.ts";
+
+export function registerMembers(noun: Command, cli: Cli): void {
+  const join = noun
+    .command("join")
+    .argument("<network>")
+    .argument("<workload>", "what endpoints were attached with: weft attach --workload")
+    .description("Give every instance of a workload, now and later, an interface in a network.");
+  waiting(remote(join)).action(
+    cli.verb((network: string, workload: string, options: WriteOptions) =>
+      joinNetwork(cli, network, workload, options),
+    ),
+  );
+  const leave = noun
+    .command("leave")
+    .argument("<network>")
+    .argument("<workload>")
+    .description("Take those interfaces away again; what was attached by hand stays.");
+  waiting(remote(leave)).action(
+    cli.verb((network: string, workload: string, options: WriteOptions) =>
+      leaveNetwork(cli, network, workload, options),
+    ),
+  );
+  const members = noun.command("members").argument("<name>").description("Who is in a network, and why.");
+  printing(remote(members)).action(
+    cli.verb((network: string, options: ReadOptions) => listMembers(cli, network, options)),
+  );
+}
+
+/** One interface in the network, or one that an instance still lacks. */
+type Member = {
+  readonly workload: string;
+  readonly instance: string;
+  readonly host: string;
+  readonly endpoint: string;
+  readonly addresses: readonly string[];
+  readonly by: "membership" | "hand";
+  readonly state: "attached" | "joining" | "leaving" | "no instance";
+};
+
+const COLUMNS: readonly Column<Member>[] = [
+  { header: "WORKLOAD", of: (m) => m.workload },
+  { header: "INSTANCE", of: (m) => m.instance },
+  { header: "HOST", of: (m) => m.host },
+  { header: "ENDPOINT", of: (m) => m.endpoint },
+  { header: "ADDRESSES", of: (m) => m.addresses.join(", ") },
+  { header: "BY", of: (m) => m.by },
+  { header: "STATE", of: (m) => (m.state === "attached" ? m.state : { text: m.state, tone: "warn" }) },
+];
+
+/** Everybody in the network, and everybody who is to be. */
+function membersOf(snapshot: Snapshot, network: string): Member[] {
+  const memberships = snapshot.memberships.filter(({ spec }) => spec.network === network);
+  const wanted = new Set(memberships.map(({ spec }) => spec.workload));
+  const attached = snapshot.endpoints
+    .filter(({ spec }) => spec.network === network)
+    .map((endpoint): Member => {
+      const { workload, joined, detaching, owner, host, addresses } = endpoint.spec;
+      const isLeaving = detaching === true || (joined === true && !wanted.has(workload ?? ""));
+      return {
+        workload: workload ?? "",
+        instance: owner,
+        host,
+        endpoint: endpoint.name,
+        addresses,
+        by: joined === true ? "membership" : "hand",
+        state: isLeaving ? "leaving" : "attached",
+      };
+    });
+  const lacking = memberships.flatMap(({ spec: { workload } }): Member[] => {
+    const none = { workload, endpoint: "", addresses: [], by: "membership" as const };
+    const instances = instancesOf(snapshot, workload);
+    if (instances.length === 0) return [{ ...none, instance: "", host: "", state: "no instance" }];
+    return lackOf(snapshot, network, instances).map(({ owner, host }) => ({
+      ...none,
+      instance: owner,
+      host,
+      state: "joining",
+    }));
+  });
+  return [...attached, ...lacking].toSorted((a, b) => ORDER.compare(keyOf(a), keyOf(b)));
+}
+const ORDER = new Intl.Collator("en", { numeric: true });
+
+function keyOf({ workload, host, instance, endpoint }: Member): string {
+  return `${workload} ${instance} ${host} ${endpoint}`;
+}
+
+type Instance = Endpoint["spec"];
+function instancesOf(snapshot: Snapshot, workload: string): Instance[] {
+  const own = snapshot.endpoints.filter(({ spec }) => spec.workload === workload);
+  return [...new Map(own.map(({ spec }) => [placeOf(spec), spec])).values()];
+}
+
+function lackOf(snapshot: Snapshot, network: string, instances: readonly Instance[]): Instance[] {
+  const there = snapshot.endpoints.filter(({ spec }) => spec.network === network).map(({ spec }) => placeOf(spec));
+  const places = new Set(there);
+  return instances.filter((instance) => !places.has(placeOf(instance)));
+}
+
+function placeOf({ host, owner, netns }: Instance): string {
+  return `${host} ${owner} ${netns}`;
+}
+
+async function joinNetwork(cli: Cli, network: string, workload: string, options: WriteOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  await server.join(network, workload);
+  const instances = instancesOf(await server.snapshot(), workload);
+  await waitUntil(cli.io, options.wait, async () => {
+    const snapshot = await server.snapshot();
+    const missing = lackOf(snapshot, network, instancesOf(snapshot, workload));
+    if (missing.length > 0) {
+      const conditions = (await server.status()).hosts.flatMap((host) => host.status?.conditions ?? []);
+      const text = `waiting for ${count(missing.length, "instance")} of ${workload} to join ${network}`;
+      return { text, missing: missing.map(({ owner, host }) => whyNot(`${owner} on ${host}`, owner, conditions)) };
+    }
+    return settledAt(server, snapshot, network);
+  });
+  cli.io.err(
+    instances.length === 0
+      ? `workload ${workload} joins network ${network}; it has no instance yet\n`
+      : `workload ${workload} joins network ${network} with ${count(instances.length, "instance")}\n`,
+  );
+}
+
+function whyNot(whose: string, owner: string, conditions: readonly string[]): string {
+  const why = conditions.find((line) => line.startsWith(`${owner} joins `));
+  return why === undefined ? whose : `${whose} (${why})`;
+}
+
+/** Peers have to know of it, too. */
+async function settledAt(server: ServerClient, snapshot: Snapshot, network: string): ReturnType<typeof pendingLater> {
+  const revisions = snapshot.endpoints.filter(({ spec }) => spec.network === network).map((each) => each.revision);
+  return pendingLater(server, Math.max(0, ...revisions));
+}
+
+async function pendingLater(server: ServerClient, revision: number) {
+  return pendingAt(await server.status(), revision);
+}
+
+async function leaveNetwork(cli: Cli, network: string, workload: string, options: WriteOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const { revision } = await server.remove("membership", membershipName(network, workload));
+  await waitUntil(cli.io, options.wait, async () => {
+    const { endpoints } = await server.snapshot();
+    const left = endpoints.filter(
+      ({ spec }) => spec.network === network && spec.workload === workload && spec.joined === true,
+    );
+    if (left.length === 0) return pendingLater(server, revision);
+    const text = `waiting for ${count(left.length, "instance")} of ${workload} to leave ${network}`;
+    return { text, missing: left.map((each) => `${each.name} on ${each.spec.host}`) };
+  });
+  cli.io.err(`workload ${workload} leaves network ${network}\n`);
+}
+
+async function listMembers(cli: Cli, network: string, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const [snapshot] = await Promise.all([server.snapshot(), server.get("network", network)]);
+  const listing = { columns: COLUMNS, name: (m: Member) => m.endpoint, empty: `Nobody is in network ${network}.` };
+  await printList(cli.io, options, listing, membersOf(snapshot, network));
+}

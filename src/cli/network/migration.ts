@@ -1,0 +1,165 @@
+// `weft network migrate` and `weft network migration`: members on their way from one network to another, with their
+// old and new addresses.
+import type { Command } from "commander";
+import type { Migration, Move } from "../../model/resource.ts";
+import type { Cli } from "../context.ts";
+import { connect } from "../input/connect.ts";
+import { eachOf } from "../each.ts";
+import { count } from "../io.ts";
+import {
+  printing,
+  remote,
+  sure,
+  waiting,
+  type ReadOptions,
+  type SureOptions,
+  type WriteOptions,
+} from "../input/options.ts";
+import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
+import { EXIT_OK, confirm } from "../output/refuse.ts";
+import { table, type Cell } from "../output/table.ts";
+import { waitUntil } from "../change/wait.ts";
+
+type MigrateOptions = ReadOptions &
+  WriteOptions & { readonly workload?: string; readonly endpoint?: string; readonly dryRun?: boolean };
+
+/** Exit code when some could not be moved. */
+const EXIT_FAILED = 1;
+
+export function registerMigrations(noun: Command, cli: Cli): void {
+  const migrate = noun
+    .command("migrate")
+    .argument("<from>")
+    .argument("<to>")
+    .description("Move members to another network: each gets its new interface first, then loses the old one.")
+    .option("--workload <name>", "only its instances")
+    .option("--endpoint <name>", "only this one")
+    .option("--dry-run", "only say who would move, and whether there is room");
+  waiting(printing(remote(migrate))).action(
+    cli.verb((from: string, to: string, options: MigrateOptions) => migrateMembers(cli, from, to, options)),
+  );
+  const migration = noun.command("migration").description("Migrations: list, show, delete.");
+  const list = migration.command("list").alias("ls").description("List migrations.");
+  printing(remote(list)).action(cli.verb((options: ReadOptions) => listMigrations(cli, options)));
+  const show = migration.command("show").argument("<name>").description("One migration, member by member.");
+  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showMigration(cli, name, options)));
+  const remove = migration.command("delete").alias("rm").argument("<name...>").description("Forget migrations.");
+  remote(sure(remove, "also while members are on their way: those stay in the old network")).action(
+    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
+      eachOf(cli, names, (name) => deleteMigration(cli, name, options)),
+    ),
+  );
+}
+
+const isPending = ({ spec }: Move): boolean => spec.state === "pending" || spec.state === "joined";
+
+async function migrateMembers(cli: Cli, from: string, to: string, options: MigrateOptions): Promise<number> {
+  const { io } = cli;
+  const server = await connect(io, options);
+  const { workload, endpoint } = options;
+  const dryRun = options.dryRun === true;
+  const made = await server.migrate({
+    from,
+    to,
+    dryRun,
+    ...(workload === undefined ? {} : { workload }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+  });
+  const { migration } = made;
+  let { moves } = made;
+  if (!dryRun) {
+    const look = async () => {
+      moves = movesOf(await server.list("move"), migration.name);
+      return moves.filter(isPending);
+    };
+    await waitUntil(io, options.wait, async () => {
+      const missing = await look();
+      if (missing.length === 0) return undefined;
+      const text = `waiting for ${count(missing.length, "member")} of ${moves.length} to move to ${to}`;
+      return { text, missing: missing.map(({ spec }) => `${spec.endpoint} on ${spec.host} is ${spec.state}`) };
+    });
+  }
+  const whole = { migration, moves: byName(moves) };
+  await printOne(io, options, whole, `migration/${migration.name}`, () => movesText(cli, moves));
+  if (dryRun) io.err(`only a dry run: ${count(moves.length, "member")} would move\n`);
+  else io.err(`migration ${migration.name}: ${stateOf(moves)}; see weft network migration show ${migration.name}\n`);
+  return moves.some(({ spec }) => spec.state === "failed") ? EXIT_FAILED : EXIT_OK;
+}
+
+function movesOf(moves: readonly Move[], migration: string): Move[] {
+  return moves.filter((move) => move.spec.migration === migration);
+}
+
+const STATES = ["pending", "joined", "left", "failed", "gone"] as const;
+/** `2 left, 1 pending`. */
+function stateOf(moves: readonly Move[]): string {
+  return STATES.flatMap((state) => {
+    const n = moves.filter(({ spec }) => spec.state === state).length;
+    return n === 0 ? [] : [`${n} ${state}`];
+  }).join(", ");
+}
+
+function movesText(cli: Cli, moves: readonly Move[]): string {
+  const rows = byName(moves).map(({ spec }): Cell[] => [
+    spec.endpoint,
+    spec.host,
+    spec.oldAddresses.join(", "),
+    spec.newEndpoint ?? "",
+    spec.newAddresses?.join(", ") ?? "",
+    stateCell(spec.state),
+    spec.reason ?? "",
+  ]);
+  return table(cli.io, ["ENDPOINT", "HOST", "OLD-ADDRESSES", "NEW-ENDPOINT", "NEW-ADDRESSES", "STATE", "REASON"], rows);
+}
+
+function stateCell(state: Move["spec"]["state"]): Cell {
+  if (state === "left") return { text: state, tone: "good" };
+  return { text: state, tone: state === "failed" || state === "gone" ? "bad" : "warn" };
+}
+
+async function listMigrations(cli: Cli, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const [migrations, moves] = await Promise.all([server.list("migration"), server.list("move")]);
+  const columns: readonly Column<Migration>[] = [
+    { header: "NAME", of: (m) => m.name },
+    { header: "FROM", of: (m) => m.spec.from },
+    { header: "TO", of: (m) => m.spec.to },
+    { header: "WHO", of: whoOf },
+    { header: "MEMBERS", of: (m) => String(m.spec.members) },
+    { header: "STATE", of: (m) => stateOf(movesOf(moves, m.name)) },
+  ];
+  const listing = { columns, name: (m: Migration) => `migration/${m.name}`, empty: "No migrations." };
+  await printList(cli.io, options, listing, byName(migrations));
+}
+
+function whoOf({ spec }: Migration): string {
+  if (spec.endpoint !== undefined) return `endpoint ${spec.endpoint}`;
+  return spec.workload === undefined ? "everybody" : `workload ${spec.workload}`;
+}
+
+async function showMigration(cli: Cli, name: string, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const [migration, all] = await Promise.all([server.get("migration", name), server.list("move")]);
+  const moves = movesOf(all, name);
+  await printOne(cli.io, options, { migration, moves: byName(moves) }, `migration/${name}`, () => {
+    const head = fields(cli.io, [
+      ["Name", name],
+      ["From", migration.spec.from],
+      ["To", migration.spec.to],
+      ["Who", whoOf(migration)],
+      ["State", stateOf(moves)],
+    ]);
+    return `${head}\n${movesText(cli, moves)}`;
+  });
+}
+
+async function deleteMigration(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  if (options.force === true) {
+    const open = movesOf(await server.list("move"), name).filter(isPending);
+    const lines = open.map(({ spec }) => `${spec.endpoint} on ${spec.host} stays in ${spec.from}`);
+    if (open.length > 0) await confirm(cli.io, `deleting migration ${name} by force`, lines, options.yes);
+  }
+  const { revision } = await server.remove("migration", name, { force: options.force === true });
+  cli.io.err(`migration ${name} deleted at revision ${revision}\n`);
+}

@@ -1,0 +1,123 @@
+// `weft pool`: where networks get ids and subnets from. Pools are made by `weft apply` and `weft import apcera`.
+import type { Command } from "commander";
+import { Fault } from "../../model/fault.ts";
+import type { Network, Pool, Subnet } from "../../model/resource.ts";
+import type { Cli } from "../context.ts";
+import { isSame, sameText } from "../output/changes.ts";
+import { connect } from "../input/connect.ts";
+import { eachOf } from "../each.ts";
+import {
+  needed,
+  printing,
+  remote,
+  sure,
+  type ReadOptions,
+  type SureOptions,
+  type WriteOptions,
+} from "../input/options.ts";
+import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
+import { confirm } from "../output/refuse.ts";
+import { table } from "../output/table.ts";
+
+export function register(noun: Command, cli: Cli): void {
+  const list = noun.command("list").alias("ls").description("List pools.");
+  printing(remote(list)).action(cli.verb((options: ReadOptions) => listPools(cli, options)));
+  const show = noun.command("show").argument("<name>").description("One pool: its rules, and which ids are taken.");
+  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showPool(cli, name, options)));
+  const edit = noun
+    .command("edit")
+    .argument("<name>")
+    .description("Change how new networks get their addresses; those that are there stay as they are.");
+  remote(needed(edit, "--ipam <mode>", "local or global")).action(
+    cli.verb((name: string, options: WriteOptions & { readonly ipam: string }) => editPool(cli, name, options)),
+  );
+  const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete pools.");
+  remote(sure(remove, "also if it has networks: they keep their subnets")).action(
+    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
+      eachOf(cli, names, (name) => deletePool(cli, name, options)),
+    ),
+  );
+}
+
+const COLUMNS: readonly Column<Pool>[] = [
+  { header: "NAME", of: (p) => p.name },
+  { header: "IDS", of: (p) => `${p.spec.ids.first}-${p.spec.ids.last}` },
+  { header: "IPAM", of: (p) => p.spec.ipam },
+  { header: "GLOBAL", of: (p) => textOf(p.spec.globalSubnets) },
+  { header: "LOCAL", of: (p) => textOf(p.spec.localSubnets) },
+  { header: "RESERVED", of: (p) => p.spec.reserved.join(", ") },
+  { header: "OVERFLOW", of: overflowOf, wide: true },
+];
+
+function textOf(subnets: readonly Subnet[] | undefined): string {
+  return (subnets ?? [])
+    .map(({ cidr, hostPrefix }) => (hostPrefix === undefined ? cidr : `${cidr} in /${hostPrefix}s`))
+    .join(", ");
+}
+
+function overflowOf({ spec: { overflow } }: Pool): string {
+  if (overflow === undefined) return "";
+  const blocks = overflow.hostPrefix === undefined ? "" : `, in /${overflow.hostPrefix}s if local`;
+  return `${overflow.cidr} in /${overflow.prefix}s${blocks}`;
+}
+
+async function listPools(cli: Cli, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const listing = {
+    columns: COLUMNS,
+    name: (p: Pool) => `pool/${p.name}`,
+    empty: "No pools. Make one: weft import apcera FILE, or weft apply -f FILE",
+  };
+  await printList(cli.io, options, listing, byName(await server.list("pool")));
+}
+
+async function showPool(cli: Cli, name: string, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const [pool, all] = await Promise.all([server.get("pool", name), server.list("network")]);
+  const networks = all.filter(({ spec }) => spec.pool?.name === name).toSorted((a, b) => idOf(a) - idOf(b));
+  await printOne(cli.io, options, pool, `pool/${name}`, () => {
+    const head = fields(cli.io, [
+      ["Name", name],
+      ["Description", pool.spec.description],
+      ["Ids", `${pool.spec.ids.first} to ${pool.spec.ids.last}`],
+      ["New networks", pool.spec.ipam],
+      ["Global", textOf(pool.spec.globalSubnets)],
+      ["Local", textOf(pool.spec.localSubnets)],
+      ["Reserved", pool.spec.reserved.join(", ")],
+      ["Overflow", overflowOf(pool)],
+      ["Revision", String(pool.revision)],
+    ]);
+    const rows = networks.map((n) => [String(idOf(n)), n.name, n.spec.ipam, textOf(n.spec.subnets)]);
+    return rows.length === 0 ? head : `${head}\n${table(cli.io, ["ID", "NETWORK", "IPAM", "SUBNETS"], rows)}`;
+  });
+}
+
+function idOf(network: Network): number {
+  return network.spec.pool?.id ?? 0;
+}
+
+async function editPool(cli: Cli, name: string, options: WriteOptions & { readonly ipam: string }): Promise<void> {
+  const { ipam } = options;
+  if (ipam !== "local" && ipam !== "global")
+    throw new Fault("request-invalid", {
+      what: `"${ipam}" is not an address mode`,
+      where: "--ipam",
+      fix: "choose local or global",
+    });
+  const server = await connect(cli.io, options);
+  const before = await server.get("pool", name);
+  const after = await server.put("pool", name, { ...before.spec, ipam }, { ifRevision: before.revision });
+  if (isSame(before, after)) return cli.io.err(sameText(`pool ${name}`, after));
+  cli.io.err(`pool ${name}: new networks are ${after.spec.ipam}; those that are there stay as they are\n`);
+}
+
+async function deletePool(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  if (options.force === true) {
+    const networks = (await server.list("network")).filter(({ spec }) => spec.pool?.name === name);
+    const lines = networks.map((network) => `network ${network.name} loses its id ${idOf(network)}`);
+    if (networks.length > 0) await confirm(cli.io, `deleting pool ${name} by force`, lines, options.yes);
+  }
+  const { revision } = await server.remove("pool", name, { force: options.force === true });
+  cli.io.err(`pool ${name} deleted at revision ${revision}\n`);
+}

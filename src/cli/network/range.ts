@@ -1,0 +1,294 @@
+// `weft network range`: a network's address ranges in flags and in a table. A change reads the network, changes one
+// range and writes it back at the revision it read, so that two people cannot undo each other.
+import type { Command } from "commander";
+import { formatIp, formatMac, ipOf, macValue } from "../../model/address.ts";
+import { Fault } from "../../model/fault.ts";
+import type { AddressRange, RangeInput } from "../../model/range.ts";
+import type { Endpoint, Network } from "../../model/resource.ts";
+import { indexOfIp, indexOfMac, leaseAt, planOf } from "../../ipam/range.ts";
+import type { Cli } from "../context.ts";
+import { isSame, sameText } from "../output/changes.ts";
+import { connect, type ServerClient } from "../input/connect.ts";
+import { type LimitFlags, limitFlags, qosOf, shortLimits } from "../endpoint/limit.ts";
+import {
+  printing,
+  remote,
+  repeated,
+  sure,
+  waiting,
+  wholeNumber,
+  type ReadOptions,
+  type SureOptions,
+  type WriteOptions,
+} from "../input/options.ts";
+import { printList, type Column } from "../output/format.ts";
+import { confirm } from "../output/refuse.ts";
+import { waitFor } from "../change/wait.ts";
+
+type RangeFlags = LimitFlags & {
+  readonly type?: string;
+  readonly first?: string;
+  readonly first6?: string;
+  readonly prefixLength?: string;
+  readonly prefix?: string;
+  readonly ula?: string;
+  readonly size?: string;
+  readonly mac?: string;
+  readonly gateway?: string;
+  readonly gateway6?: string;
+  readonly dns?: readonly string[];
+  readonly mtu?: string;
+  readonly securityGroup?: readonly string[];
+};
+type ChangeOptions = RangeFlags & WriteOptions & SureOptions;
+
+const TYPES = ["ip4", "ip6", "ip6-static", "ip4-6", "ip4-6-static", "ether"] as const;
+
+export function registerRanges(noun: Command, cli: Cli): void {
+  const list = noun.command("list").alias("ls").argument("<network>").description("List a network's address ranges.");
+  printing(remote(list)).action(cli.verb((network: string, options: ReadOptions) => listRanges(cli, network, options)));
+
+  const add = noun
+    .command("add")
+    .argument("<network>")
+    .argument("<name>")
+    .description("Add an address range. A network with ranges gives only what is in them.")
+    .option("--type <type>", `${TYPES.join(", ")}; by default what the other flags make it`)
+    .option("--first <address>", "first IPv4 address")
+    .option("--first6 <address>", "first static IPv6 address")
+    .option("--prefix-length <length>", "static IPv6 without --size: the prefix whose end is the range's")
+    .option("--prefix <cidr>", "SLAAC: a /64 that addresses are made in")
+    .option("--ula <cidr>", "SLAAC: a /64 of unique local addresses")
+    .option("--mac <mac>", "first MAC");
+  overrides(add).addHelpText(
+    "after",
+    `
+Examples:
+  weft network range add blue web --first 10.7.0.100 --size 50 --gateway 10.7.0.254
+  weft network range add blue six --prefix fd00:7::/64 --size 1000
+  weft network range add lab frames --size 16`,
+  );
+  waiting(remote(add)).action(
+    cli.verb((network: string, name: string, options: ChangeOptions) => addRange(cli, network, name, options)),
+  );
+
+  const resize = noun
+    .command("resize")
+    .argument("<network>")
+    .argument("<name>")
+    .description("Change a range's size, or what its leases have otherwise than the rest.");
+  waiting(remote(sure(overrides(resize), "also if leases or holds lose their place"))).action(
+    cli.verb((network: string, name: string, options: ChangeOptions) => resizeRange(cli, network, name, options)),
+  );
+
+  const remove = noun
+    .command("remove")
+    .alias("rm")
+    .argument("<network>")
+    .argument("<name>")
+    .description("Remove a range.");
+  waiting(remote(sure(remove, "also if it has leases or holds: their hosts detach them"))).action(
+    cli.verb((network: string, name: string, options: ChangeOptions) => removeRange(cli, network, name, options)),
+  );
+}
+
+function overrides(command: Command): Command {
+  return limitFlags(command, "none")
+    .option("--size <n>", "how many leases")
+    .option("--gateway <address>", "IPv4 gateway of its leases, or none")
+    .option("--gateway6 <address>", "IPv6 gateway of its leases, or none")
+    .option("--dns <address>", "name server of its leases; repeat", repeated)
+    .option("--mtu <bytes>", "MTU of its leases, at most the network's")
+    .option("--security-group <name>", "security group of its leases; repeat", repeated);
+}
+
+type Row = { readonly range: AddressRange; readonly used: number };
+const COLUMNS: readonly Column<Row>[] = [
+  { header: "NAME", of: ({ range }) => range.name },
+  { header: "TYPE", of: ({ range }) => range.type },
+  { header: "FIRST", of: ({ range }) => endText(range, "first") },
+  { header: "LAST", of: ({ range }) => endText(range, "last") },
+  { header: "SIZE", of: ({ range }) => String(planOf(range).size) },
+  { header: "USED", of: ({ used }) => String(used) },
+  { header: "MAC", of: ({ range }) => macText(range), wide: true },
+  { header: "GATEWAY", of: ({ range: r }) => [r.gateway, r.gateway6].filter(Boolean).join(", "), wide: true },
+  { header: "DNS", of: ({ range }) => (range.dns ?? []).join(", "), wide: true },
+  { header: "MTU", of: ({ range }) => String(range.mtu ?? ""), wide: true },
+  { header: "LIMITS", of: ({ range }) => shortLimits(range.qos), wide: true },
+  { header: "GROUPS", of: ({ range }) => (range.securityGroups ?? []).join(", "), wide: true },
+];
+
+function endText(range: AddressRange, end: "first" | "last"): string {
+  const plan = planOf(range);
+  const { ips, mac } = leaseAt(plan, end === "first" ? 0n : plan.size - 1n);
+  return ips.length === 0 && mac !== undefined ? formatMac(mac) : ips.map(formatIp).join(", ");
+}
+
+/** Where a range is, in a few words. */
+export function rangeText(range: AddressRange): string {
+  const [first, last] = [endText(range, "first"), endText(range, "last")];
+  return first === last ? first : `${first} to ${last}`;
+}
+
+function macText(range: AddressRange): string {
+  const { mac } = leaseAt(planOf(range), 0n);
+  return mac === undefined ? "of the address" : formatMac(mac);
+}
+
+async function listRanges(cli: Cli, name: string, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const [network, endpoints] = await Promise.all([server.get("network", name), server.list("endpoint")]);
+  const used = Map.groupBy(
+    endpoints.filter(({ spec }) => spec.network === name),
+    ({ spec }) => spec.range ?? "",
+  );
+  await printList(
+    cli.io,
+    options,
+    {
+      columns: COLUMNS,
+      whole: ({ range }) => range,
+      name: ({ range }) => range.name,
+      empty: `Network ${name} has no ranges: all of its subnets are given.`,
+    },
+    (network.spec.ranges ?? []).map((range) => ({ range, used: used.get(range.name)?.length ?? 0 })),
+  );
+}
+
+async function addRange(cli: Cli, name: string, rangeName: string, options: ChangeOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const network = await server.get("network", name);
+  const ranges = network.spec.ranges ?? [];
+  const range = { name: rangeName, ...placeOf(options), ...changesOf(options) };
+  const after = await put(server, network, [...ranges, { ...range, type: options.type ?? typeOf(options) }], options);
+  await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  const only = ranges.length === 0 ? `; from now on network ${name} gives only what is in ranges` : "";
+  cli.io.err(`range ${rangeName} of network ${name} added at revision ${after.revision}${only}\n`);
+}
+
+async function resizeRange(cli: Cli, name: string, rangeName: string, options: ChangeOptions): Promise<void> {
+  const changes = changesOf(options);
+  if (Object.keys(changes).length === 0)
+    throw new Fault("request-invalid", { what: "nothing to change", fix: "give --size, or another flag of --help" });
+  const server = await connect(cli.io, options);
+  const network = await server.get("network", name);
+  const old = rangeOf(network, rangeName);
+  const size = changes.size ?? old.size;
+  // A direction that nobody speaks of stays.
+  const qos = changes.qos === undefined ? {} : { qos: { ...old.qos, ...changes.qos } };
+  const ranges = (network.spec.ranges ?? []).map((each) => (each === old ? { ...old, ...changes, ...qos } : each));
+  if (options.force === true && size !== undefined && size < planOf(old).size)
+    await confirmLoss(cli, server, network, old, size, `making range ${rangeName} smaller by force`, options);
+  const after = await put(server, network, ranges, options);
+  await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  if (isSame(network, after)) return cli.io.err(sameText(`range ${rangeName} of network ${name}`, after));
+  cli.io.err(`range ${rangeName} of network ${name} changed at revision ${after.revision}\n`);
+}
+
+async function removeRange(cli: Cli, name: string, rangeName: string, options: ChangeOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const network = await server.get("network", name);
+  const old = rangeOf(network, rangeName);
+  if (options.force === true)
+    await confirmLoss(cli, server, network, old, 0, `removing range ${rangeName} by force`, options);
+  const after = await put(
+    server,
+    network,
+    (network.spec.ranges ?? []).filter((each) => each !== old),
+    options,
+  );
+  await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  const all = after.spec.ranges === undefined ? `; from now on network ${name} gives all of its subnets` : "";
+  cli.io.err(`range ${rangeName} of network ${name} removed at revision ${after.revision}${all}\n`);
+}
+
+function rangeOf(network: Network, name: string): AddressRange {
+  const range = network.spec.ranges?.find((each) => each.name === name);
+  if (range !== undefined) return range;
+  throw new Fault("range-unknown", {
+    what: `network "${network.name}" has no address range "${name}"`,
+    where: `network/${network.name}`,
+    fix: `see \`weft network range list ${network.name}\``,
+  });
+}
+
+/** The endpoints that would lose their leases, and a chance to say no. Nobody is asked when there are none. */
+async function confirmLoss(
+  cli: Cli,
+  server: ServerClient,
+  network: Network,
+  old: AddressRange,
+  size: number,
+  what: string,
+  options: SureOptions,
+): Promise<void> {
+  const lost = (await server.list("endpoint")).filter((endpoint) => isLost(endpoint, network, old, size));
+  if (lost.length === 0) return;
+  const losses = lost.map(
+    ({ name, spec }) => `endpoint ${name} on ${spec.host} (${[...spec.addresses, spec.mac].join(", ")})`,
+  );
+  await confirm(cli.io, what, losses, options.yes);
+}
+
+function isLost({ spec }: Endpoint, network: Network, old: AddressRange, size: number): boolean {
+  if (spec.network !== network.name || spec.range !== old.name) return false;
+  const ip = ipOf(spec.addresses[0] ?? "");
+  const plan = planOf(old);
+  const index = ip === undefined ? indexOfMac(plan, macValue(spec.mac)) : indexOfIp(plan, ip);
+  return index === undefined || index >= BigInt(size);
+}
+
+function put(
+  server: ServerClient,
+  network: Network,
+  ranges: readonly object[],
+  options: ChangeOptions,
+): Promise<Network> {
+  const { ranges: _, ...spec } = network.spec;
+  const next = ranges.length === 0 ? spec : { ...spec, ranges };
+  return server.put("network", network.name, next, { ifRevision: network.revision, force: options.force === true });
+}
+
+function typeOf({ first, first6, prefix, ula }: RangeFlags): AddressRange["type"] {
+  const isSlaac = prefix !== undefined || ula !== undefined;
+  if (first !== undefined) return first6 !== undefined ? "ip4-6-static" : isSlaac ? "ip4-6" : "ip4";
+  return first6 !== undefined ? "ip6-static" : isSlaac ? "ip6" : "ether";
+}
+
+/** IPv6 has room for sizes that other whole numbers of the CLI never have. */
+function sizeOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  throw new Fault("request-invalid", {
+    what: `"${text}" is not a size`,
+    where: "--size",
+    fix: "write it like --size 50; static IPv6 may leave it out",
+  });
+}
+
+function placeOf(flags: RangeFlags): Partial<AddressRange> {
+  const prefixLength = wholeNumber(flags.prefixLength, "--prefix-length");
+  return {
+    ...(flags.first === undefined ? {} : { first: flags.first }),
+    ...(flags.first6 === undefined ? {} : { first6: flags.first6 }),
+    ...(prefixLength === undefined ? {} : { prefixLength }),
+    ...(flags.prefix === undefined ? {} : { prefix: flags.prefix }),
+    ...(flags.ula === undefined ? {} : { ula: flags.ula }),
+    ...(flags.mac === undefined ? {} : { mac: flags.mac }),
+  };
+}
+
+function changesOf(flags: RangeFlags): Partial<RangeInput> {
+  const qos = qosOf(flags);
+  const size = sizeOf(flags.size);
+  const mtu = wholeNumber(flags.mtu, "--mtu");
+  return {
+    ...(size === undefined ? {} : { size }),
+    ...(flags.gateway === undefined ? {} : { gateway: flags.gateway }),
+    ...(flags.gateway6 === undefined ? {} : { gateway6: flags.gateway6 }),
+    ...(flags.dns === undefined ? {} : { dns: flags.dns }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(qos === undefined ? {} : { qos }),
+    ...(flags.securityGroup === undefined ? {} : { securityGroups: flags.securityGroup }),
+  };
+}

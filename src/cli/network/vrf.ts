@@ -1,0 +1,161 @@
+// `weft vrf`: routing domains. They come and go with their networks; one that was made or changed here stays.
+import type { Command } from "commander";
+import { formatCidr, parseCidr } from "../../model/address.ts";
+import { Fault } from "../../model/fault.ts";
+import type { VrfInput } from "../../model/input.ts";
+import type { Vrf } from "../../model/resource.ts";
+import type { Cli } from "../context.ts";
+import { isSame, sameText } from "../output/changes.ts";
+import { connect } from "../input/connect.ts";
+import { eachOf } from "../each.ts";
+import {
+  printing,
+  remote,
+  repeated,
+  sure,
+  waiting,
+  wholeNumber,
+  type ReadOptions,
+  type SureOptions,
+  type WriteOptions,
+} from "../input/options.ts";
+import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
+import { confirm } from "../output/refuse.ts";
+import { waitFor } from "../change/wait.ts";
+
+type SpecFlags = {
+  readonly vni?: string;
+  readonly tunnelPort?: string;
+  readonly vtepSubnet?: readonly string[];
+  readonly hostAccess?: boolean;
+};
+
+export function register(noun: Command, cli: Cli): void {
+  const list = noun.command("list").alias("ls").description("List routing domains.");
+  printing(remote(list)).action(cli.verb((options: ReadOptions) => listVrfs(cli, options)));
+  const show = noun.command("show").argument("<name>").description("One routing domain: its tunnel and its networks.");
+  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showVrf(cli, name, options)));
+
+  const create = noun.command("create").argument("<name>").description("Make a routing domain before its networks.");
+  waiting(remote(specFlags(create))).action(
+    cli.verb((name: string, options: SpecFlags & WriteOptions) => createVrf(cli, name, options)),
+  );
+  const edit = noun
+    .command("edit")
+    .argument("<name>")
+    .description("Change a routing domain; what its tunnels are made of, only while it has no endpoints.");
+  waiting(remote(specFlags(edit))).action(
+    cli.verb((name: string, options: SpecFlags & WriteOptions) => editVrf(cli, name, options)),
+  );
+  const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete routing domains.");
+  waiting(remote(sure(remove, "also if they have networks: those go with all their endpoints"))).action(
+    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
+      eachOf(cli, names, (name) => deleteVrf(cli, name, options)),
+    ),
+  );
+}
+
+function specFlags(command: Command): Command {
+  return command
+    .option("--vni <n>", "VNI of its routed networks between hosts")
+    .option("--tunnel-port <port>", "UDP port of its tunnels (4789)")
+    .option("--vtep-subnet <cidr>", "where hosts' tunnel addresses come from; once per family", repeated)
+    .option("--host-access", "a host and its addresses reach each other, as port mappings need")
+    .option("--no-host-access", "they do not (default)");
+}
+
+function specOf(flags: SpecFlags): VrfInput {
+  const vni = wholeNumber(flags.vni, "--vni", 5000);
+  const tunnelPort = wholeNumber(flags.tunnelPort, "--tunnel-port", 4789);
+  const vtepSubnets = flags.vtepSubnet?.map((text) => formatCidr(parseCidr(text, "--vtep-subnet")));
+  return {
+    ...(vni === undefined ? {} : { vni }),
+    ...(tunnelPort === undefined ? {} : { tunnelPort }),
+    ...(vtepSubnets === undefined ? {} : { vtepSubnets }),
+    ...(flags.hostAccess === undefined ? {} : { hostAccess: flags.hostAccess }),
+  };
+}
+
+async function createVrf(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
+  const spec = specOf(options);
+  const server = await connect(cli.io, options);
+  const vrf = await server.put("vrf", name, spec, { createOnly: true }).catch((error: unknown) => {
+    if (!(error instanceof Fault) || error.reason !== "revision-stale") throw error;
+    const fix = `choose another name, or change it: weft vrf edit ${name}`;
+    throw new Fault("name-taken", { what: `there is a VRF "${name}" already`, where: `vrf/${name}`, fix });
+  });
+  await waitFor(cli.io, options.wait, vrf.revision, () => server.status());
+  cli.io.err(`VRF ${name} created at revision ${vrf.revision}: VNI ${vrf.spec.vni}\n`);
+}
+
+async function editVrf(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
+  const changes = specOf(options);
+  const changed = Object.keys(changes);
+  if (changed.length === 0)
+    throw new Fault("request-invalid", { what: "nothing to change", fix: "see weft vrf edit --help for what may be" });
+  const server = await connect(cli.io, options);
+  const before = await server.get("vrf", name);
+  const after = await server.put("vrf", name, { ...before.spec, ...changes }, { ifRevision: before.revision });
+  await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  if (isSame(before, after)) return cli.io.err(sameText(`VRF ${name}`, after));
+  cli.io.err(`VRF ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
+}
+
+async function deleteVrf(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  if (options.force === true) {
+    const { networks, endpoints } = await server.snapshot();
+    const going = new Set(networks.filter(({ spec }) => spec.vrf === name).map((network) => network.name));
+    const losses = [
+      ...[...going].map((network) => `network ${network}`),
+      ...endpoints.filter(({ spec }) => going.has(spec.network)).map((e) => `endpoint ${e.name} on ${e.spec.host}`),
+    ];
+    if (losses.length > 0) await confirm(cli.io, `deleting VRF ${name} by force`, losses, options.yes);
+  }
+  const { revision } = await server.remove("vrf", name, { force: options.force === true });
+  await waitFor(cli.io, options.wait, revision, () => server.status());
+  cli.io.err(`VRF ${name} deleted at revision ${revision}\n`);
+}
+
+const COLUMNS: readonly Column<Vrf>[] = [
+  { header: "NAME", of: (v) => v.name },
+  { header: "VNI", of: (v) => String(v.spec.vni) },
+  { header: "PORT", of: (v) => String(v.spec.tunnelPort) },
+  { header: "VTEPS", of: (v) => v.spec.vtepSubnets.join(", ") },
+  { header: "HOST-ACCESS", of: (v) => (v.spec.hostAccess ? "yes" : "no") },
+  { header: "OUI", of: (v) => v.spec.vtepMacOui, wide: true },
+  { header: "INDEX", of: (v) => String(v.spec.index), wide: true },
+];
+
+async function listVrfs(cli: Cli, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const listing = {
+    columns: COLUMNS,
+    name: (v: Vrf) => `vrf/${v.name}`,
+    empty: "No routing domains: each comes with its first network.",
+  };
+  await printList(cli.io, options, listing, byName(await server.list("vrf")));
+}
+
+async function showVrf(cli: Cli, name: string, options: ReadOptions): Promise<void> {
+  const server = await connect(cli.io, options);
+  const [vrf, networks] = await Promise.all([server.get("vrf", name), server.list("network")]);
+  await printOne(cli.io, options, vrf, `vrf/${name}`, () =>
+    fields(cli.io, [
+      ["Name", name],
+      [
+        "Networks",
+        byName(networks.filter((n) => n.spec.vrf === name))
+          .map((n) => n.name)
+          .join(", "),
+      ],
+      ["VNI", String(vrf.spec.vni)],
+      ["Tunnel", `VXLAN, UDP port ${vrf.spec.tunnelPort}`],
+      ["VTEP subnets", vrf.spec.vtepSubnets.join(", ")],
+      ["VTEP MACs", `${vrf.spec.vtepMacOui}:…`],
+      ["VTEP device", vrf.spec.vtepName],
+      ["Host access", vrf.spec.hostAccess ? "a host and the workloads on it reach each other" : "none"],
+      ["Revision", String(vrf.revision)],
+    ]),
+  );
+}
