@@ -17,9 +17,9 @@ export type ApceraConfig = {
 export function parseApceraConfig(text: string, file: string): ApceraConfig {
   const top = readConf(text, file);
   const ignored: string[] = [];
-  const chef = mapAt(top, "chef", "", file);
-  const continuum = chef && mapAt(chef, "continuum", "chef.", file);
-  const cluster = continuum && mapAt(continuum, "cluster", "chef.continuum.", file);
+  const chef = mapAt(top, "chef", "");
+  const continuum = chef && mapAt(chef, "continuum", "chef.");
+  const cluster = continuum && mapAt(continuum, "cluster", "chef.continuum.");
   note(top, "", ["chef"], ignored);
   note(chef, "chef.", ["continuum"], ignored);
   note(continuum, "chef.continuum.", ["enable_local_ipam", "vxlan_enabled", "cluster"], ignored);
@@ -31,9 +31,9 @@ export function parseApceraConfig(text: string, file: string): ApceraConfig {
       fix: 'write chef: { "continuum": { … } }, or check that this is a cluster.conf',
     });
   }
-  const isLocal = flagAt(continuum, "enable_local_ipam", file) ?? false;
-  refuseGre(continuum, file);
-  const clusterSubnets = cluster === undefined ? [] : subnetsIn(cluster, file);
+  const isLocal = flagAt(continuum, "enable_local_ipam") ?? false;
+  refuseGre(continuum);
+  const clusterSubnets = cluster === undefined ? [] : subnetsIn(cluster);
   return {
     ipam: isLocal ? "local" : "global",
     clusterSubnets,
@@ -48,61 +48,61 @@ export function parseApceraConfig(text: string, file: string): ApceraConfig {
 
 type Block = Extract<Value, { readonly type: "map" }>;
 
-function mapAt(parent: Block, key: string, path: string, file: string): Block | undefined {
+function mapAt(parent: Block, key: string, path: string): Block | undefined {
   const value = parent.members.get(key);
   if (value === undefined || value.type === "map") return value;
-  throw wrongType(value, `${path}${key}`, "a block in braces", file);
+  throw wrongType(value, `${path}${key}`, "a block in braces");
 }
 
-function flagAt(parent: Block, key: string, file: string): boolean | undefined {
+function flagAt(parent: Block, key: string): boolean | undefined {
   const value = parent.members.get(key);
   if (value === undefined) return undefined;
   if (value.type === "word" && !value.quoted && (value.text === "true" || value.text === "false"))
     return value.text === "true";
-  throw wrongType(value, `chef.continuum.${key}`, "true or false", file);
+  throw wrongType(value, `chef.continuum.${key}`, "true or false");
 }
 
-function refuseGre(continuum: Block, file: string): void {
+function refuseGre(continuum: Block): void {
   const value = continuum.members.get("vxlan_enabled");
-  if (flagAt(continuum, "vxlan_enabled", file) !== false || value === undefined) return;
+  if (flagAt(continuum, "vxlan_enabled") !== false || value === undefined) return;
   throw new Fault("unsupported", {
     what: "vxlan_enabled: false asks for GRE tunnels",
-    where: `${placeOf(value, file)} chef.continuum.vxlan_enabled`,
+    where: `${value.at} chef.continuum.vxlan_enabled`,
     why: "Weft has no driver for GRE yet, and Apcera itself gave it up",
     fix: "set it to true, or leave it out: networks are then made with VXLAN",
   });
 }
 
 /** `subnet` is one, `subnets` a list. Any other key might say where machines are, too, so none is passed over. */
-function subnetsIn(cluster: Block, file: string): readonly string[] {
-  const path = "chef.continuum.cluster";
+function subnetsIn(cluster: Block): readonly string[] {
+  const top = "chef.continuum.cluster";
   const subnets: string[] = [];
-  const add = (value: Value, at: string) => {
-    if (value.type !== "word") throw wrongType(value, at, "a subnet in quotes", file);
-    const subnet = formatCidr(parseCidr(value.text, `${placeOf(value, file)} ${at}`));
-    if (subnets.includes(subnet)) throw refused(value, at, file, `${subnet} is given twice`, "keep one of them");
+  const add = (value: Value, path: string) => {
+    if (value.type !== "word") throw wrongType(value, path, "a subnet in quotes");
+    const subnet = formatCidr(parseCidr(value.text, `${value.at} ${path}`));
+    if (subnets.includes(subnet)) throw refused(value, path, `${subnet} is given twice`, "keep one of them");
     subnets.push(subnet);
   };
   for (const [key, value] of cluster.members) {
-    if (key === "subnet") add(value, `${path}.subnet`);
+    if (key === "subnet") add(value, `${top}.subnet`);
     else if (key !== "subnets")
-      throw refused(value, `${path}.${key}`, file, `"${key}" is no key of cluster`, "there are subnet and subnets");
+      throw refused(value, `${top}.${key}`, `"${key}" is no key of cluster`, "there are subnet and subnets");
     else if (value.type !== "list" || value.items.length === 0)
-      throw wrongType(value, `${path}.subnets`, "a list of subnets in quotes", file);
-    else for (const [i, item] of value.items.entries()) add(item, `${path}.subnets[${i}]`);
+      throw wrongType(value, `${top}.subnets`, "a list of subnets in quotes");
+    else for (const [i, item] of value.items.entries()) add(item, `${top}.subnets[${i}]`);
   }
   return subnets;
 }
 
-function refused(value: Value, path: string, file: string, what: string, fix: string): Fault {
-  return new Fault("request-invalid", { what, where: `${placeOf(value, file)} ${path}`, fix });
+function refused(value: Value, path: string, what: string, fix: string): Fault {
+  return new Fault("request-invalid", { what, where: `${value.at} ${path}`, fix });
 }
 
 function note(map: Block | undefined, path: string, known: readonly string[], ignored: string[]): void {
   for (const key of map?.members.keys() ?? []) if (!known.includes(key)) ignored.push(`${path}${key}`);
 }
 
-function wrongType(value: Value, path: string, wanted: string, file: string): Fault {
+function wrongType(value: Value, path: string, wanted: string): Fault {
   const found =
     value.type === "map"
       ? "a block"
@@ -116,11 +116,7 @@ function wrongType(value: Value, path: string, wanted: string, file: string): Fa
   const isQuotedFlag = value.type === "word" && value.quoted && /^(true|false)$/.test(value.text);
   return new Fault("request-invalid", {
     what: `this must be ${wanted}, not ${found}`,
-    where: `${placeOf(value, file)} ${path}`,
+    where: `${value.at} ${path}`,
     fix: isQuotedFlag ? "remove the quotes" : `write ${wanted}`,
   });
-}
-
-function placeOf({ line, column }: Value, file: string): string {
-  return `${file}:${line}:${column}`;
 }

@@ -3,8 +3,8 @@
 // know is refused with line and column, and it includes, substitutes and merges nothing. Knows no key by name.
 import { Fault } from "../../model/fault.ts";
 
-/** A value and where it stands, both counted from 1. */
-export type Value = { readonly line: number; readonly column: number } & (
+/** A value; `at` is its position, `file:line:column`. */
+export type Value = { readonly at: string } & (
   | { readonly type: "map"; readonly members: ReadonlyMap<string, Value> }
   | { readonly type: "list"; readonly items: readonly Value[] }
   /** A bare word may be a number or a flag; a quoted one is text. */
@@ -15,7 +15,7 @@ export type Value = { readonly line: number; readonly column: number } & (
 export function readConf(text: string, file: string): Extract<Value, { readonly type: "map" }> {
   const reader = new Reader(text, file);
   const top = reader.members(undefined);
-  return { type: "map", line: 1, column: 1, members: top };
+  return { type: "map", at: `${file}:1:1`, members: top };
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", '"': '"', "\\": "\\", "/": "/" };
@@ -63,20 +63,20 @@ class Reader {
   }
 
   #value(): Value {
-    const at = this.#at;
-    const place = this.#placeOf(at);
-    const first = this.#text[at];
+    const start = this.#at;
+    const at = this.#position(start);
+    const first = this.#text[start];
     if (first === "{") {
       this.#at++;
-      return { type: "map", ...place, members: this.members(at) };
+      return { type: "map", at, members: this.members(start) };
     }
-    if (first === "[") return { type: "list", ...place, items: this.#items() };
-    if (first === '"' || first === "'") return { type: "word", ...place, text: this.#quoted(first), quoted: true };
-    if (first === "(") return { type: "word", ...place, text: this.#quoted(")"), quoted: true };
-    const word = /^[^\s,;{}[\]()#"']+/.exec(this.#text.slice(at, at + 1024))?.[0];
+    if (first === "[") return { type: "list", at, items: this.#items() };
+    if (first === '"' || first === "'") return { type: "word", at, text: this.#quoted(first), quoted: true };
+    if (first === "(") return { type: "word", at, text: this.#quoted(")"), quoted: true };
+    const word = /^[^\s,;{}[\]()#"']+/.exec(this.#text.slice(start, start + 1024))?.[0];
     if (word === undefined) throw this.#unexpected("a value");
     this.#at += word.length;
-    return { type: "word", ...place, text: word, quoted: false };
+    return { type: "word", at, text: word, quoted: false };
   }
 
   #items(): Value[] {
@@ -135,13 +135,12 @@ class Reader {
   }
 
   #fault(at: number, what: string, fix: string): Fault {
-    const { line, column } = this.#placeOf(at);
-    return new Fault("request-invalid", { what, where: `${this.#file}:${line}:${column}`, fix });
+    return new Fault("request-invalid", { what, where: this.#position(at), fix });
   }
 
-  #placeOf(at: number): { readonly line: number; readonly column: number } {
+  /** Line and column count from 1. */
+  #position(at: number): string {
     const before = this.#text.slice(0, at);
-    const start = before.lastIndexOf("\n") + 1;
-    return { line: before.split("\n").length, column: at - start + 1 };
+    return `${this.#file}:${before.split("\n").length}:${at - before.lastIndexOf("\n")}`;
   }
 }

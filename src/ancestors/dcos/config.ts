@@ -22,37 +22,8 @@ import {
   unfold,
   whereIs,
 } from "./reader.ts";
+import type { DcosConfig, DcosOverlay } from "./overlay.ts";
 import { notesOn, problemsOf } from "./rules.ts";
-
-export type DcosOverlay = {
-  readonly name: string;
-  readonly subnet?: string;
-  readonly prefix?: number;
-  readonly subnet6?: string;
-  readonly prefix6?: number;
-  readonly enabled: boolean;
-};
-
-/** Networks in canonical text; everything else as the file has it, with the installer's defaults. */
-export type DcosConfig = {
-  readonly clusterName?: string;
-  readonly overlayEnable: boolean;
-  readonly overlayMtu?: number;
-  readonly enableIpv6: boolean;
-  readonly vtepSubnet: string;
-  readonly vtepSubnet6?: string;
-  readonly vtepMacOui: string;
-  readonly vtepMtu?: number;
-  readonly overlays: readonly DcosOverlay[];
-  readonly defaultNetwork?: string;
-  /** Only compared with the overlays; Calico itself is none of Weft's business. */
-  readonly calicoCidr?: string;
-  readonly agents: readonly string[];
-  readonly publicAgents: readonly string[];
-  readonly masters: readonly string[];
-  /** What a user should know about the file, each with its place; nothing here is an error. */
-  readonly notes: readonly string[];
-};
 
 /** What the installer of DC/OS 2.x makes of a config.yaml that says nothing about virtual networks. */
 const INSTALLER_DEFAULT = {

@@ -4,7 +4,7 @@
 import { macOf } from "../../model/address.ts";
 import type { ApplyItem, ApplyRequest } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
-import type { DcosConfig, DcosOverlay } from "./config.ts";
+import type { DcosConfig, DcosOverlay } from "./overlay.ts";
 import { LEAST_MTU } from "./rules.ts";
 
 /** The VRF of an imported configuration. */

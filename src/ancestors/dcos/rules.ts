@@ -2,7 +2,7 @@
 // a path stands in the file is reader.ts's. A value that was refused while reading is "" or missing, and skipped.
 import { type Cidr, cidrOf, contains, ipOf, overlaps } from "../../model/address.ts";
 import { checkName } from "../../model/parse.ts";
-import type { DcosConfig, DcosOverlay } from "./config.ts";
+import type { DcosConfig, DcosOverlay } from "./overlay.ts";
 import { type Problem, refusalOf } from "./reader.ts";
 
 /** Bits left to one half of a block: network, gateway, a container and broadcast. */
