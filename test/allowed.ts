@@ -8,7 +8,6 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "src/agent/endpoint/speculative.ts Wanted",
   "src/agent/server/session.ts Session",
   "src/api/json.ts placeOfError",
-  "src/cli/change/wait.ts wishOf",
   "src/client/server.ts ServerPlace",
   "src/control/admit/address/addresses.ts keptBack",
   "src/control/admit/address/addresses.ts macTaken",

@@ -3,9 +3,9 @@
 // knows what a verb does.
 import { Command, CommanderError } from "commander";
 import type { Cli, Programs } from "./context.ts";
-import { helpedTo, onceEach, readable } from "./input/argv.ts";
+import { dropStrayHelp, refuseRepeats, normalize } from "./input/argv.ts";
 import { paint, type Io } from "./io.ts";
-import { EXIT_OK, refuse } from "./output/refuse.ts";
+import { EXIT_OK, printError } from "./output/error.ts";
 
 type Noun = {
   readonly name: string;
@@ -165,17 +165,17 @@ export async function runCli(argv: readonly string[], io: Io, programs: Programs
       },
   };
   try {
-    const words = readable(argv);
+    const words = normalize(argv);
     const noun = nounIn(words);
     const program = await programOf(cli, noun);
-    const work = program.parseAsync(helpedTo(program, words), { from: "user" });
+    const work = program.parseAsync(dropStrayHelp(program, words), { from: "user" });
     const isOrderly = NOUNS.some((one) => one.name === noun && one.isOrderly === true);
     await (isOrderly ? work : Promise.race([work, interrupted(io.signal)]));
     return exit;
   } catch (error) {
     // Commander has already said what was wrong; its own code 1 means wrong usage.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : 2;
-    return refuse(io, error);
+    return printError(io, error);
   }
 }
 
@@ -216,7 +216,7 @@ async function programOf(cli: Cli, wanted: string | undefined): Promise<Command>
     // A noun that was not loaded still has to look as if it had verbs, or commander would treat its name as a leaf.
     else command.allowUnknownOption();
   }
-  onceEach(program);
+  refuseRepeats(program);
   return program;
 }
 

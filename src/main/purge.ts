@@ -6,7 +6,7 @@ import { fileJournal } from "../agent/journal/journal.ts";
 import { openDisk } from "../agent/server/stateDir.ts";
 import { count, type Io } from "../cli/io.ts";
 import type { PurgeFlags } from "../cli/context.ts";
-import { confirm } from "../cli/output/refuse.ts";
+import { confirm } from "../cli/input/confirm.ts";
 import { settingsOf } from "../cli/input/settings.ts";
 import { agentClient } from "../client/agent.ts";
 import { diff } from "../datapath/state/diff.ts";

@@ -4,7 +4,7 @@ import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { checkFilter } from "../input/names.ts";
 import type { LeaseRecord } from "../../model/lease.ts";
-import { printing, remote, type ReadOptions } from "../input/options.ts";
+import { withOutput, withServer, type ReadOptions } from "../input/options.ts";
 import { printList, type Column } from "../output/format.ts";
 import { periodOf, timeText } from "./time.ts";
 
@@ -21,7 +21,7 @@ export function registerHistory(noun: Command, cli: Cli): void {
     .option("--network <name>", "only in this network")
     .option("--at <time>", 'only who had it then: "2026-11-24 15:00", 2026-11-24, tuesday, yesterday, "2h ago"')
     .addHelpText("after", "\nExample:\n  weft lease history 10.1.2.3 --at tuesday");
-  printing(remote(history)).action(
+  withOutput(withServer(history)).action(
     cli.verb((address: string, options: HistoryOptions) => showHistory(cli, address, options)),
   );
 }

@@ -4,7 +4,7 @@ import { formatIp, macOf, parseIp } from "../../model/address.ts";
 import { parseDuration } from "../../model/duration.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { needed, remote } from "../input/options.ts";
+import { requiredOption, withServer } from "../input/options.ts";
 import type { RemoteOptions } from "../input/locate.ts";
 import { timeText } from "./time.ts";
 
@@ -12,8 +12,8 @@ type HoldOptions = RemoteOptions & { readonly reason: string; readonly owner: st
 
 export function registerHolds(noun: Command, cli: Cli): void {
   const hold = noun.command("hold");
-  needed(hold, "--reason <text>", "why: it is told to those who ask for the address");
-  needed(hold, "--owner <name>", "who holds it")
+  requiredOption(hold, "--reason <text>", "why: it is told to those who ask for the address");
+  requiredOption(hold, "--owner <name>", "who holds it")
     .argument("<network>")
     .argument("<address>", "an address or a MAC, or a span of them: 10.7.0.10-10.7.0.19")
     .description("Keep addresses of a global network from everybody.")
@@ -22,7 +22,7 @@ export function registerHolds(noun: Command, cli: Cli): void {
       "after",
       "\nExample:\n  weft ipam hold blue 10.7.0.10-10.7.0.19 --reason printers --owner ops --expires 7d",
     );
-  remote(hold).action(
+  withServer(hold).action(
     cli.verb((network: string, address: string, options: HoldOptions) => holdSpan(cli, network, address, options)),
   );
 
@@ -31,7 +31,7 @@ export function registerHolds(noun: Command, cli: Cli): void {
     .argument("<network>")
     .argument("<address>", "as in hold; a part of what is held may be released, too")
     .description("Give held addresses back.");
-  remote(release).action(
+  withServer(release).action(
     cli.verb((network: string, address: string, options: RemoteOptions) => releaseSpan(cli, network, address, options)),
   );
 }
@@ -61,11 +61,11 @@ async function releaseSpan(cli: Cli, network: string, address: string, options: 
 /** Neither addresses nor MACs have a dash in them; a Fault `address-invalid` for what is neither. */
 export function spanOf(text: string): { readonly first: string; readonly last?: string } {
   const dash = text.indexOf("-");
-  if (dash < 0) return { first: placeOf(text) };
-  return { first: placeOf(text.slice(0, dash)), last: placeOf(text.slice(dash + 1)) };
+  if (dash < 0) return { first: formatAddress(text) };
+  return { first: formatAddress(text.slice(0, dash)), last: formatAddress(text.slice(dash + 1)) };
 }
 
-function placeOf(text: string): string {
+function formatAddress(text: string): string {
   return macOf(text) ?? formatIp(parseIp(text, "<address>"));
 }
 

@@ -6,10 +6,10 @@ import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { registerHolds } from "./hold.ts";
 import { count, paint, type Io, type Tone } from "../io.ts";
-import { printing, remote, type ReadOptions } from "../input/options.ts";
+import { withOutput, withServer, type ReadOptions } from "../input/options.ts";
 import { mapText } from "./map.ts";
 import { type Column, printOne, printValue } from "../output/format.ts";
-import { EXIT_FINDINGS, EXIT_OK, EXIT_UNCHECKED } from "../output/refuse.ts";
+import { EXIT_FINDINGS, EXIT_OK, EXIT_UNCHECKED } from "../output/error.ts";
 import { table, type Cell } from "../output/table.ts";
 
 type CheckOptions = ReadOptions & CheckRequest;
@@ -28,20 +28,22 @@ export function register(noun: Command, cli: Cli): void {
 Without --repair nothing is changed. Exit codes: 0 nothing found, ${EXIT_FINDINGS} something found (and, with --repair,
 still there), ${EXIT_UNCHECKED} nothing found, but some host could not be asked.`,
     );
-  printing(remote(check)).action(cli.verb((options: CheckOptions) => runCheck(cli, options)));
+  withOutput(withServer(check)).action(cli.verb((options: CheckOptions) => runCheck(cli, options)));
 
   const map = noun
     .command("map")
     .argument("<network>")
     .description("Draw a network's address space: what is used, free, and whose.");
-  printing(remote(map)).action(cli.verb((network: string, options: ReadOptions) => showMap(cli, network, options)));
+  withOutput(withServer(map)).action(
+    cli.verb((network: string, options: ReadOptions) => showMap(cli, network, options)),
+  );
   registerHolds(noun, cli);
 }
 
 async function showMap(cli: Cli, network: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const map = await server.spaceMap(network);
-  await printOne(cli.io, options, map, `network/${network}`, () => mapText(cli.io, map));
+  await printOne(cli.io, options, { name: `network/${network}`, value: map }, () => mapText(cli.io, map));
 }
 
 async function runCheck(cli: Cli, options: CheckOptions): Promise<number> {

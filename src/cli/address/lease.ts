@@ -11,7 +11,7 @@ import { registerHistory } from "./history.ts";
 import { leaseAt, planOf } from "../../ipam/range.ts";
 import { spanText } from "./hold.ts";
 import { checkKnown } from "../input/names.ts";
-import { printing, remote, type ReadOptions } from "../input/options.ts";
+import { withOutput, withServer, type ReadOptions } from "../input/options.ts";
 import { fields, printList, printOne, type Column } from "../output/format.ts";
 import { timeText } from "./time.ts";
 
@@ -50,14 +50,14 @@ export function register(noun: Command, cli: Cli): void {
     .option("--host <name>", "only on this host")
     .option("--owner <name>", "only of this owner")
     .option("--state <state>", `only ${STATES.join(", ")}, or all; default: used, held, reserved, quarantined`);
-  printing(remote(list)).action(cli.verb((options: ReadOptions & Filter) => listLeases(cli, options)));
+  withOutput(withServer(list)).action(cli.verb((options: ReadOptions & Filter) => listLeases(cli, options)));
 
   const show = noun
     .command("show")
     .argument("<address>", "an IP address or a MAC")
     .description("What an address is now, in every network that has it.")
     .option("--network <name>", "only in this network");
-  printing(remote(show)).action(
+  withOutput(withServer(show)).action(
     cli.verb((address: string, options: ReadOptions & Filter) => showLease(cli, address, options)),
   );
   registerHistory(noun, cli);
@@ -123,7 +123,7 @@ export function leasesOf(snapshot: Snapshot): Lease[] {
     ...snapshot.holds.map(heldOf),
     ...snapshot.freed.flatMap(quarantinedOf),
     ...snapshot.networks.flatMap(reservedOf),
-    ...snapshot.networks.flatMap(keptOf),
+    ...snapshot.networks.flatMap(unusableOf),
   ]
     .map((lease) => ({ ip: ipOf(firstOf(lease)), lease: { ...lease, vrf: vrfs.get(lease.network) ?? "" } }))
     .toSorted((a, b) => compareText(a.lease.network, b.lease.network) || compareIp(a.ip, b.ip))
@@ -184,7 +184,7 @@ function reservedOf({ name, spec }: Network): Row[] {
 }
 
 /** What no endpoint of a global network ever gets. */
-function keptOf({ name, spec }: Network): Row[] {
+function unusableOf({ name, spec }: Network): Row[] {
   if (spec.ipam !== "global") return [];
   const row = (address: string, state: State, owner: string): Row => ({ address, state, network: name, owner });
   const gateways = [
@@ -233,7 +233,7 @@ async function showLease(cli: Cli, text: string, options: ReadOptions & Filter):
     });
   }
   const free = networks.map(({ name, spec }) => ({ address, state: "free", network: name, vrf: spec.vrf }));
-  await printOne(cli.io, options, [...found, ...free], address, () => {
+  await printOne(cli.io, options, { name: address, value: [...found, ...free] }, () => {
     const used = found.map((lease) => leaseText(cli, lease));
     return [...used, ...free.map((each) => fields(cli.io, pairsOf(each)))].join("\n");
   });

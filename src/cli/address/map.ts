@@ -50,7 +50,7 @@ function subnetText(io: Screen, { network, ipam }: SpaceMap, subnet: Subnet): st
   const shown = new Set<string>();
   let perCell = 1n;
   const label = labelOf(pieces.map(({ cidr }) => cidr));
-  const drawn = pieces.map(({ cidr }) => draw(io, cidr, spans, rows, label));
+  const drawn = pieces.map(({ cidr }) => draw(io, cidr, spans, { rows, label }));
   for (const { cells, perCell: size } of drawn) {
     perCell = size;
     for (const cell of cells) shown.add(cell.state);
@@ -122,7 +122,13 @@ type Drawn = {
   readonly perCell: bigint;
 };
 
-function draw(io: Screen, text: string, spans: readonly Span[], rows: number, label: number): Drawn {
+/** The cells of one network; `label` columns of each row say where it begins. */
+function draw(
+  io: Screen,
+  text: string,
+  spans: readonly Span[],
+  { rows, label }: { readonly rows: number; readonly label: number },
+): Drawn {
   const cidr = cidrOf(text);
   if (cidr === undefined) return { text: "", glyphs: "", cells: [], perCell: 1n };
   const { family, base } = cidr;
@@ -144,11 +150,11 @@ function draw(io: Screen, text: string, spans: readonly Span[], rows: number, la
 /** Rows that look like the one above, but the last of them, become one line, as in a hex dump. */
 function folded(lines: readonly string[], label: number): string {
   const isLike = (a: string | undefined, b: string | undefined) => a?.slice(label) === b?.slice(label);
-  const kept = lines.flatMap((line, i) => {
+  const shown = lines.flatMap((line, i) => {
     if (i === 0 || i === lines.length - 1 || !isLike(line, lines[i - 1]) || !isLike(line, lines[i + 1])) return [line];
     return isLike(lines[i - 1], lines[i - 2]) && i > 1 ? [] : ["  *"];
   });
-  return kept.map((line) => `${line}\n`).join("");
+  return shown.map((line) => `${line}\n`).join("");
 }
 
 /** A power of two that fits, so that rows begin at round addresses. */

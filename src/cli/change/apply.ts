@@ -1,10 +1,17 @@
 // `weft apply`: makes networks as a file says, all of them or none.
 import type { Command } from "commander";
 import type { Cli } from "../context.ts";
-import { toldOf, toldText } from "../output/changes.ts";
+import { changeLinesOf, changesText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
 import { checkPruned, itemsOf, readText } from "../input/resourceFile.ts";
-import { needed, printing, remote, waiting, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import {
+  requiredOption,
+  withOutput,
+  withServer,
+  withWait,
+  type ReadOptions,
+  type WriteOptions,
+} from "../input/options.ts";
 import { printOne } from "../output/format.ts";
 import { waitFor } from "./wait.ts";
 
@@ -12,13 +19,17 @@ type ApplyOptions = ReadOptions &
   WriteOptions & { readonly file: string; readonly dryRun?: boolean; readonly pruneVrf?: string };
 
 export function register(command: Command, cli: Cli): void {
-  needed(command, "-f, --file <file>", "YAML or JSON with networks, VRFs, pools and security groups; - is stdin")
+  requiredOption(
+    command,
+    "-f, --file <file>",
+    "YAML or JSON with networks, VRFs, pools and security groups; - is stdin",
+  )
     .option("--dry-run", "only say what would change")
     .option(
       "--prune-vrf <name>",
       "delete networks of this VRF that the file does not have; refused if they have endpoints",
     );
-  waiting(printing(remote(command))).action(cli.verb((options: ApplyOptions) => apply(cli, options)));
+  withWait(withOutput(withServer(command))).action(cli.verb((options: ApplyOptions) => apply(cli, options)));
 }
 
 async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
@@ -34,8 +45,10 @@ async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
     ...(options.pruneVrf === undefined ? {} : { pruneVrf: options.pruneVrf }),
   });
   if (!dryRun) await waitFor(io, options.wait, outcome.revision, () => server.status());
-  const told = toldOf(outcome.changes, before);
-  await printOne(io, options, outcome, `revision/${outcome.revision}`, () => toldText(io, told, dryRun));
+  const told = changeLinesOf(outcome.changes, before);
+  await printOne(io, options, { name: `revision/${outcome.revision}`, value: outcome }, () =>
+    changesText(io, told, dryRun),
+  );
   if (told.length === 0) io.err("nothing to change\n");
   else io.err(dryRun ? "only a dry run: nothing was changed\n" : `applied at revision ${outcome.revision}\n`);
 }

@@ -2,18 +2,31 @@
 // file changes what is there.
 import type { Command } from "commander";
 import type { Cli } from "../context.ts";
-import { toldOf, toldText, type Told } from "../output/changes.ts";
+import type { Io } from "../io.ts";
+import { changeLinesOf, changesText, type ChangeLine } from "../output/changes.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import { readText } from "../input/resourceFile.ts";
-import { printing, remote, waiting, wholeNumber, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import {
+  withOutput,
+  withServer,
+  withWait,
+  wholeNumber,
+  type ReadOptions,
+  type WriteOptions,
+} from "../input/options.ts";
 import { printOne } from "../output/format.ts";
-import { confirm } from "../output/refuse.ts";
+import { confirm } from "../input/confirm.ts";
 import { waitFor } from "./wait.ts";
 
 type ImportOptions = ReadOptions & WriteOptions & { readonly dryRun?: boolean; readonly yes?: boolean };
 type DcosOptions = ImportOptions & { readonly tunnelPort?: string };
 type ApceraOptions = ImportOptions & { readonly pool?: string; readonly overflow?: string };
-type Wanted = Omit<Parameters<ServerClient["apply"]>[0], "dryRun">;
+/** A file of another system, as what to apply, with what its reader should tell a person. */
+type Translated = {
+  readonly file: string;
+  readonly notes: readonly string[];
+  readonly wanted: Omit<Parameters<ServerClient["apply"]>[0], "dryRun">;
+};
 
 export function register(noun: Command, cli: Cli): void {
   const dcos = noun
@@ -23,7 +36,7 @@ export function register(noun: Command, cli: Cli): void {
     .option("--dry-run", "only say what it would do")
     .option("--tunnel-port <port>", "UDP port of the tunnel (4789 by default; DC/OS itself uses 64000)")
     .option("-y, --yes", "do not ask before networks are deleted");
-  waiting(printing(remote(dcos))).action(
+  withWait(withOutput(withServer(dcos))).action(
     cli.verb((file: string, options: DcosOptions) => importDcos(cli, file, options)),
   );
   const apcera = noun
@@ -33,7 +46,7 @@ export function register(noun: Command, cli: Cli): void {
     .option("--dry-run", "only say what it would do")
     .option("--pool <name>", "name of the pool (apcera)")
     .option("--overflow <cidr>", "subnets for networks beyond id 255 (10.224.0.0/12)");
-  waiting(printing(remote(apcera)))
+  withWait(withOutput(withServer(apcera)))
     .addHelpText(
       "after",
       "\nThen, for instance: weft network create web --pool apcera, and weft network join web frontend.",
@@ -49,7 +62,7 @@ async function importDcos(cli: Cli, file: string, options: DcosOptions): Promise
   const config = parseDcosConfig(await readText(cli.io, file), file);
   const tunnelPort = wholeNumber(options.tunnelPort, "--tunnel-port");
   const wanted = applyOf(config, tunnelPort === undefined ? {} : { tunnelPort });
-  await importAll(cli, file, config.notes, wanted, options);
+  await importAll(cli, { file, notes: config.notes, wanted }, options);
 }
 
 async function importApcera(cli: Cli, file: string, options: ApceraOptions): Promise<void> {
@@ -58,39 +71,33 @@ async function importApcera(cli: Cli, file: string, options: ApceraOptions): Pro
     import("../../ancestors/apcera/resources.ts"),
   ]);
   const config = parseApceraConfig(await readText(cli.io, file), file);
-  await importAll(cli, file, config.notes, applyOf(config, options), options);
+  await importAll(cli, { file, notes: config.notes, wanted: applyOf(config, options) }, options);
 }
 
-async function importAll(
-  cli: Cli,
-  file: string,
-  notes: readonly string[],
-  wanted: Wanted,
-  options: ImportOptions,
-): Promise<void> {
-  const { io } = cli;
+async function importAll({ io }: Cli, { file, notes, wanted }: Translated, options: ImportOptions): Promise<void> {
   for (const note of notes) io.err(`note: ${note}\n`);
   const server = await connect(io, options);
   const before = await server.snapshot();
-  const planned = toldOf((await server.apply({ ...wanted, dryRun: true })).changes, before);
-  if (options.dryRun !== true) await confirmLosses(cli, planned, options);
+  const planned = changeLinesOf((await server.apply({ ...wanted, dryRun: true })).changes, before);
+  if (options.dryRun !== true) await confirmLosses(io, planned, options);
   const outcome = options.dryRun === true || planned.length === 0 ? undefined : await server.apply(wanted);
   if (outcome !== undefined) await waitFor(io, options.wait, outcome.revision, () => server.status());
   const revision = outcome?.revision ?? before.revision;
-  const text = () => toldText(io, planned, outcome === undefined);
-  await printOne(io, options, { revision, changes: planned }, `revision/${revision}`, text);
+  const value = { revision, changes: planned };
+  const text = () => changesText(io, planned, outcome === undefined);
+  await printOne(io, options, { name: `revision/${revision}`, value }, text);
   if (planned.length === 0) io.err(`nothing to change: everything is as ${file} says\n`);
   else if (outcome === undefined) io.err("only a dry run: nothing was changed\n");
   else io.err(`imported at revision ${outcome.revision}\n`);
 }
 
-async function confirmLosses(cli: Cli, planned: readonly Told[], options: ImportOptions): Promise<void> {
+async function confirmLosses(io: Io, planned: readonly ChangeLine[], options: ImportOptions): Promise<void> {
   const gone = planned
     .filter(({ verb, key }) => verb === "deleted" && key.startsWith("network/"))
     .map(({ key }) => key);
   if (gone.length > 0)
     await confirm(
-      cli.io,
+      io,
       "this import",
       gone.map((key) => `${key}: the file no longer has it`),
       options.yes,

@@ -4,14 +4,14 @@ import type { Command } from "commander";
 import type { Op } from "../../datapath/state/state.ts";
 import type { Change, Snapshot } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
-import { toldOf, toldText, type Told } from "../output/changes.ts";
+import { changeLinesOf, changesText, type ChangeLine } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
 import { checkPruned, itemsOf, readText } from "../input/resourceFile.ts";
 import { checkKnown } from "../input/names.ts";
 import { count, paint, type Io } from "../io.ts";
-import { needed, printing, remote, type ReadOptions } from "../input/options.ts";
+import { requiredOption, withOutput, withServer, type ReadOptions } from "../input/options.ts";
 import { byName, printOne } from "../output/format.ts";
-import { EXIT_CHANGES, EXIT_OK } from "../output/refuse.ts";
+import { EXIT_CHANGES, EXIT_OK } from "../output/error.ts";
 
 type PlanOptions = ReadOptions & { readonly file: string; readonly pruneVrf?: string; readonly host?: string };
 
@@ -24,15 +24,19 @@ type HostPlan = {
 };
 export type Plan = {
   readonly revision: number;
-  readonly changes: readonly Told[];
+  readonly changes: readonly ChangeLine[];
   readonly hosts: readonly HostPlan[];
 };
 
 export function register(command: Command, cli: Cli): void {
-  needed(command, "-f, --file <file>", "YAML or JSON with networks, VRFs, pools and security groups; - is stdin")
+  requiredOption(
+    command,
+    "-f, --file <file>",
+    "YAML or JSON with networks, VRFs, pools and security groups; - is stdin",
+  )
     .option("--prune-vrf <name>", "as if networks of this VRF that the file does not have were deleted")
     .option("--host <name>", "only this host");
-  printing(remote(command))
+  withOutput(withServer(command))
     .addHelpText("after", `\nExit code: ${EXIT_OK} if nothing would change, ${EXIT_CHANGES} if something would.`)
     .action(cli.verb((options: PlanOptions) => plan(cli, options)));
 }
@@ -50,7 +54,7 @@ async function plan(cli: Cli, options: PlanOptions): Promise<number> {
     ...(options.pruneVrf === undefined ? {} : { pruneVrf: options.pruneVrf }),
   });
   const whole = await planOf(before, changes, options.host);
-  await printOne(io, options, shown(whole), `revision/${before.revision}`, () => planText(io, whole));
+  await printOne(io, options, { name: `revision/${before.revision}`, value: shown(whole) }, () => planText(io, whole));
   if (whole.changes.length === 0) io.err("nothing would change\n");
   return whole.changes.length === 0 ? EXIT_OK : EXIT_CHANGES;
 }
@@ -75,7 +79,7 @@ async function planOf(before: Snapshot, changes: readonly Change[], host: string
       const ops = diff(compile(before, name), compile(after, name));
       return { host: name, ops, lines: printOps(ops), endpointsHit: endpointsHit(ops, before, name) };
     });
-  return { revision: before.revision, changes: toldOf(changes, before), hosts };
+  return { revision: before.revision, changes: changeLinesOf(changes, before), hosts };
 }
 
 export function planText(io: Pick<Io, "color">, { changes, hosts }: Plan): string {
@@ -87,7 +91,7 @@ export function planText(io: Pick<Io, "color">, { changes, hosts }: Plan): strin
     });
   const untouched = hosts.filter(({ ops }) => ops.length === 0).map(({ host }) => host);
   const rest = untouched.length === 0 || changes.length === 0 ? "" : `\nNothing to do on ${untouched.join(", ")}.\n`;
-  return toldText(io, changes, true) + parts.join("") + rest;
+  return changesText(io, changes, true) + parts.join("") + rest;
 }
 
 function lossText(hit: readonly string[]): string {

@@ -4,7 +4,7 @@ import type { ClusterStatus, HostCondition } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { count, paint, type Io } from "../io.ts";
-import { printing, remote, waiting, type ReadOptions } from "../input/options.ts";
+import { withOutput, withServer, withWait, type ReadOptions } from "../input/options.ts";
 import { printOne } from "../output/format.ts";
 import { provenText, unprovenLines } from "../host/paths.ts";
 import { table, type Cell } from "../output/table.ts";
@@ -16,7 +16,7 @@ const WATCH_MS = 1_000;
 
 export function register(command: Command, cli: Cli): void {
   command.option("-w, --watch", "again whenever something changes");
-  waiting(printing(remote(command))).action(cli.verb((options: StatusOptions) => showStatus(cli, options)));
+  withWait(withOutput(withServer(command))).action(cli.verb((options: StatusOptions) => showStatus(cli, options)));
 }
 
 export function stateCell(state: HostCondition["state"]): Cell {
@@ -32,7 +32,8 @@ async function showStatus(cli: Cli, options: StatusOptions): Promise<void> {
     await waitFor(io, options.wait, status.revision, () => server.status());
     status = await server.status();
   }
-  const print = () => printOne(io, options, status, `revision/${status.revision}`, () => statusText(io, status));
+  const print = () =>
+    printOne(io, options, { name: `revision/${status.revision}`, value: status }, () => statusText(io, status));
   await print();
   let shown = signatureOf(status);
   while (options.watch === true && !io.signal.aborted) {

@@ -52,7 +52,7 @@ export function pendingAt(status: ClusterStatus, revision: number, wait?: string
     };
   }
   const missing = hosts.filter((host) => !hasReached(host, revision));
-  const isForPaths = wait !== undefined && wishOf(wait, true).paths;
+  const isForPaths = wait !== undefined && parseWait(wait, true).paths;
   if (missing.length === 0) return isForPaths ? unprovenAmong(status, hosts) : undefined;
   return {
     text: `waiting for revision ${revision} on ${count(missing.length, "host")} of ${hosts.length}`,
@@ -72,16 +72,16 @@ function unprovenAmong({ paths }: ClusterStatus, ready: readonly HostCondition[]
  * What --wait asks for: `30` is seconds, `5m` a span; with `mayBePaths` also `paths`, and `paths,30`. A Fault
  * `request-invalid` for anything else.
  */
-export function wishOf(wait: string, mayBePaths = false): { readonly ms: number; readonly paths: boolean } {
+export function parseWait(wait: string, mayBePaths = false): { readonly ms: number; readonly paths: boolean } {
   const rest = mayBePaths ? /^paths(?:,(.+))?$/.exec(wait) : null;
   const time = rest === null ? wait : (rest[1] ?? SECONDS);
   const isSpan = /^[1-9]\d*(?:ms|s|m|h|d)$/.test(time);
   const ms = /^(?:0|[1-9]\d{0,6})$/.test(time) ? Number(time) * 1000 : undefined;
-  if (ms === undefined && !isSpan && mayBePaths) throw noWish(wait);
+  if (ms === undefined && !isSpan && mayBePaths) throw notATime(wait);
   return { ms: ms ?? parseDuration(time, "--wait"), paths: rest !== null };
 }
 
-function noWish(wait: string): Fault {
+function notATime(wait: string): Fault {
   return new Fault("request-invalid", {
     what: `"${wait.slice(0, 40)}" is nothing to wait for`,
     where: "--wait",
@@ -96,7 +96,7 @@ export async function waitUntil(
   look: () => Promise<Pending | undefined>,
 ): Promise<void> {
   if (wait === undefined) return;
-  const { ms } = wishOf(wait, true);
+  const { ms } = parseWait(wait, true);
   const startedMs = io.clock.monotonicMs();
   let said = "";
   for (let round = 0; ; round++) {

@@ -8,7 +8,15 @@ import type { AttachRequest, Attachment } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
 import { connect, connectAgent, type ServerClient } from "../input/connect.ts";
 import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
-import { needed, printing, remote, repeated, waiting, wholeNumber, type ReadOptions } from "../input/options.ts";
+import {
+  requiredOption,
+  withOutput,
+  withServer,
+  repeated,
+  withWait,
+  wholeNumber,
+  type ReadOptions,
+} from "../input/options.ts";
 import { fields, printOne } from "../output/format.ts";
 import { pendingAt, waitUntil } from "../change/wait.ts";
 
@@ -34,7 +42,7 @@ type AttachOptions = ReadOptions &
   };
 
 export function register(command: Command, cli: Cli): void {
-  needed(limitFlags(command, "none"), "--network <name>", "the network to join")
+  requiredOption(limitFlags(command, "none"), "--network <name>", "the network to join")
     .option("--netns <path>", "the workload's network namespace: a path, or a name that ip netns lists")
     .option("--pid <n>", "or a process in it")
     .option("--name <name>", "what it belongs to; default: the namespace's name")
@@ -50,7 +58,7 @@ export function register(command: Command, cli: Cli): void {
     .option("--allow-address <ip[,mac]>", "a further address it may have, a virtual IP; repeat", repeated)
     .option("--host <name>", "which agent, where several run on one machine")
     .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)");
-  waiting(printing(remote(command)))
+  withWait(withOutput(withServer(command)))
     .addHelpText(
       "after",
       `
@@ -117,7 +125,9 @@ async function attach(cli: Cli, options: AttachOptions): Promise<void> {
   const server = options.wait === undefined ? undefined : await connect(io, options);
   await server?.status();
   const attachment = await agent.attach(request);
-  await printOne(io, options, attachment, `endpoint/${attachment.endpoint}`, () => attachmentText(cli, attachment));
+  await printOne(io, options, { name: `endpoint/${attachment.endpoint}`, value: attachment }, () =>
+    attachmentText(cli, attachment),
+  );
   if (server !== undefined) await waitForPeers(cli, server, attachment, options.wait);
 }
 

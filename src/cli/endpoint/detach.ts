@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { Fault } from "../../model/fault.ts";
 import type { Cli } from "../context.ts";
 import { connectAgents } from "../input/connect.ts";
-import { eachOf } from "../each.ts";
+import { forEachName } from "../input/each.ts";
 
 type DetachOptions = { readonly host?: string; readonly agentSocket?: string };
 
@@ -14,7 +14,7 @@ export function register(command: Command, cli: Cli): void {
     .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)")
     .action(
       cli.verb((names: readonly string[], options: DetachOptions) =>
-        eachOf(cli, names, (name) => detach(cli, name, options)),
+        forEachName(cli, names, (name) => detach(cli, name, options)),
       ),
     );
 }

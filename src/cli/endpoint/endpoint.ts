@@ -8,24 +8,24 @@ import type { Cli } from "../context.ts";
 import { allowedOf } from "./attach.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { connect, connectAgent, type ServerClient } from "../input/connect.ts";
-import { eachOf } from "../each.ts";
+import { forEachName } from "../input/each.ts";
 import { overriddenText } from "../group/rule.ts";
 import { checkFilter } from "../input/names.ts";
 import { trafficOf, trafficText } from "./traffic.ts";
 import { countersText, type LimitFlags, limitFlags, limitText, qosOf, shortLimits } from "./limit.ts";
 import {
-  orNone,
-  printing,
-  remote,
+  listOrNone,
+  withOutput,
+  withServer,
   repeated,
-  sure,
-  waiting,
+  withForce,
+  withWait,
   type ReadOptions,
   type SureOptions,
   type WriteOptions,
 } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import { confirm } from "../output/refuse.ts";
+import { confirm } from "../input/confirm.ts";
 import { waitFor } from "../change/wait.ts";
 
 type Filter = { readonly network?: string; readonly host?: string };
@@ -37,10 +37,12 @@ export function register(noun: Command, cli: Cli): void {
     .description("List endpoints.")
     .option("--network <name>", "only of this network")
     .option("--host <name>", "only on this host");
-  printing(remote(list)).action(cli.verb((options: ReadOptions & Filter) => listEndpoints(cli, options)));
+  withOutput(withServer(list)).action(cli.verb((options: ReadOptions & Filter) => listEndpoints(cli, options)));
 
   const show = noun.command("show").argument("<name>", "like web1.eth0, or web1").description("One endpoint.");
-  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showEndpoint(cli, name, options)));
+  withOutput(withServer(show)).action(
+    cli.verb((name: string, options: ReadOptions) => showEndpoint(cli, name, options)),
+  );
 
   const set = noun
     .command("set")
@@ -56,7 +58,7 @@ Examples:
   weft endpoint set web --outbound inherit      what its network says, again
   weft endpoint set web --sg web --sg ssh`,
     );
-  waiting(remote(limitFlags(set, "none, or inherit"))).action(
+  withWait(withServer(limitFlags(set, "none, or inherit"))).action(
     cli.verb((name: string, options: SetFlags & WriteOptions) => setEndpoint(cli, name, options)),
   );
 
@@ -65,9 +67,9 @@ Examples:
     .alias("rm")
     .argument("<name...>")
     .description("Ask the endpoints' hosts to detach them: their workloads lose the interfaces.");
-  waiting(remote(sure(remove, "at once, also if its host is gone for good"))).action(
+  withWait(withServer(withForce(remove, "at once, also if its host is gone for good"))).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
-      eachOf(cli, names, (name) => deleteEndpoint(cli, name, options)),
+      forEachName(cli, names, (name) => deleteEndpoint(cli, name, options)),
     ),
   );
 }
@@ -111,11 +113,12 @@ async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promi
   const isLimited = limited(levels.map(([, qos]) => qos)).length > 0;
   const queues = isLimited ? await queuesOf(cli, endpoint) : [];
   const traffic = await trafficOf(cli, endpoint);
-  const counters = {
+  const value = {
+    ...endpoint,
     ...(queues === undefined || !isLimited ? {} : { queues }),
     ...(traffic === undefined ? {} : { traffic }),
   };
-  await printOne(cli.io, options, { ...endpoint, ...counters }, `endpoint/${endpoint.name}`, () =>
+  await printOne(cli.io, options, { name: `endpoint/${endpoint.name}`, value }, () =>
     fields(cli.io, [
       ["Name", endpoint.name],
       ["Network", endpoint.spec.network],
@@ -164,8 +167,10 @@ async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOpti
   const qos = qosOf(options);
   const patch = {
     ...(qos === undefined ? {} : { qos }),
-    ...(sg === undefined ? {} : { securityGroups: orNone(sg, "--sg") }),
-    ...(allowAddress === undefined ? {} : { allowedAddresses: orNone(allowAddress, "--allow-address").map(allowedOf) }),
+    ...(sg === undefined ? {} : { securityGroups: listOrNone(sg, "--sg") }),
+    ...(allowAddress === undefined
+      ? {}
+      : { allowedAddresses: listOrNone(allowAddress, "--allow-address").map(allowedOf) }),
   };
   if (Object.keys(patch).length === 0) {
     const fix = "give --inbound, --outbound, --sg or --allow-address";

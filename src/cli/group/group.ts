@@ -6,15 +6,15 @@ import type { SecurityGroup } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
-import { eachOf } from "../each.ts";
+import { forEachName } from "../input/each.ts";
 import { count } from "../io.ts";
 import { RULE_HELP, ruleOf, ruleText } from "./rule.ts";
 import { registerStatus } from "./status.ts";
 import {
-  printing,
-  remote,
+  withOutput,
+  withServer,
   repeated,
-  waiting,
+  withWait,
   wholeNumber,
   type ReadOptions,
   type WriteOptions,
@@ -32,10 +32,10 @@ type RuleFlags = {
 
 export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List security groups.");
-  printing(remote(list)).action(cli.verb((options: ReadOptions) => listGroups(cli, options)));
+  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listGroups(cli, options)));
 
   const show = noun.command("show").argument("<name>").description("One group: its rules, numbered, and who has it.");
-  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showGroup(cli, name, options)));
+  withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showGroup(cli, name, options)));
 
   const create = noun
     .command("create")
@@ -49,7 +49,7 @@ Examples:
   weft sg create web --allow in:tcp:80,443 --allow in:icmp:8 --allow out:all
   weft sg create db --allow in:tcp:5432:from=group/web --deny in:all:from=10.9.0.0/16:priority=10`,
     );
-  waiting(remote(ruleFlags(create))).action(
+  withWait(withServer(ruleFlags(create))).action(
     cli.verb((name: string, options: RuleFlags & WriteOptions) => createGroup(cli, name, options)),
   );
 
@@ -59,7 +59,7 @@ Examples:
     .description("Add and remove rules, for all who have the group at once.")
     .option("--remove <n>", "the rule with this number in weft sg show; repeat", repeated)
     .addHelpText("after", RULE_HELP);
-  waiting(remote(ruleFlags(edit))).action(
+  withWait(withServer(ruleFlags(edit))).action(
     cli.verb((name: string, options: RuleFlags & WriteOptions) => editGroup(cli, name, options)),
   );
 
@@ -68,9 +68,9 @@ Examples:
     .alias("rm")
     .argument("<name...>")
     .description("Delete groups that nothing uses.");
-  waiting(remote(remove)).action(
+  withWait(withServer(remove)).action(
     cli.verb((names: readonly string[], options: WriteOptions) =>
-      eachOf(cli, names, (name) => deleteGroup(cli, name, options)),
+      forEachName(cli, names, (name) => deleteGroup(cli, name, options)),
     ),
   );
   registerStatus(noun, cli);
@@ -111,7 +111,7 @@ async function showGroup(cli: Cli, name: string, options: ReadOptions): Promise<
     byName(list.filter(({ spec }) => spec.securityGroups?.includes(name) === true))
       .map((one) => one.name)
       .join(", ");
-  await printOne(cli.io, options, group, `securitygroup/${name}`, () => {
+  await printOne(cli.io, options, { name: `securitygroup/${name}`, value: group }, () => {
     const rules = group.spec.rules.map((rule, i) => `  ${String(i).padStart(3)}  ${ruleText(rule)}\n`).join("");
     return (
       fields(cli.io, [

@@ -9,7 +9,7 @@ import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { ruleText } from "./rule.ts";
 import { count } from "../io.ts";
-import { printing, remote, waiting, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { withOutput, withServer, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printList, type Column } from "../output/format.ts";
 import { waitFor } from "../change/wait.ts";
 
@@ -33,7 +33,7 @@ export function registerStatus(noun: Command, cli: Cli): void {
     .command("effective")
     .argument("<endpoint>", "like web1.eth0, or web1")
     .description("Every rule that counts for an endpoint, in the order they are asked, and where it comes from.");
-  printing(remote(effective)).action(
+  withOutput(withServer(effective)).action(
     cli.verb((name: string, options: ReadOptions) => showEffective(cli, name, options)),
   );
 
@@ -41,7 +41,7 @@ export function registerStatus(noun: Command, cli: Cli): void {
     .command("status")
     .argument("[name]", "only endpoints that have this group")
     .description("Per host: endpoints whose rules are up to date in the kernel, pending, or refused by it.");
-  printing(remote(status)).action(
+  withOutput(withServer(status)).action(
     cli.verb((name: string | undefined, options: ReadOptions) => showStatus(cli, name, options)),
   );
 
@@ -50,7 +50,7 @@ export function registerStatus(noun: Command, cli: Cli): void {
     .argument("<name>")
     .description("Make hosts load a group again, even if they already have it.")
     .option("--failed", "only hosts where it failed or is pending");
-  waiting(remote(commit)).action(
+  withWait(withServer(commit)).action(
     cli.verb((name: string, options: WriteOptions & { readonly failed?: boolean }) => commitGroup(cli, name, options)),
   );
 }

@@ -6,9 +6,9 @@ import type { Cli } from "../context.ts";
 import { type ServerClient, connect } from "../input/connect.ts";
 import { count } from "../io.ts";
 import { checkKnown } from "../input/names.ts";
-import { remote } from "../input/options.ts";
+import { withServer } from "../input/options.ts";
 import type { RemoteOptions } from "../input/locate.ts";
-import { confirm } from "../output/refuse.ts";
+import { confirm } from "../input/confirm.ts";
 
 type AcceptOptions = RemoteOptions & { readonly yes?: boolean; readonly all?: boolean };
 
@@ -19,7 +19,7 @@ export function register(noun: Command, cli: Cli): void {
     .description("Let hosts follow this server although they know another past (another-history in weft status).")
     .option("--all", "every host that asks for it now")
     .option("-y, --yes", "do not ask");
-  remote(accept).action(
+  withServer(accept).action(
     cli.verb((names: readonly string[], options: AcceptOptions) => acceptHistory(cli, names, options)),
   );
 }

@@ -7,7 +7,7 @@ import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { register as registerHistory } from "./history.ts";
 import { register as registerLife } from "./lifecycle.ts";
-import { printing, remote, type ReadOptions } from "../input/options.ts";
+import { withOutput, withServer, type ReadOptions } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
 import { pathsTable } from "./paths.ts";
 import { stateCell } from "../change/status.ts";
@@ -15,13 +15,13 @@ import { type Cell, table } from "../output/table.ts";
 
 export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List hosts.");
-  printing(remote(list)).action(cli.verb((options: ReadOptions) => listHosts(cli, options)));
+  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listHosts(cli, options)));
 
   const show = noun
     .command("show")
     .argument("<name>")
     .description("One host: its blocks, tunnel endpoints and condition.");
-  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showHost(cli, name, options)));
+  withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showHost(cli, name, options)));
   registerLife(noun, cli);
   registerHistory(noun, cli);
 }
@@ -93,8 +93,7 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
   await printOne(
     cli.io,
     options,
-    row,
-    `host/${name}`,
+    { name: `host/${name}`, value: row },
     () =>
       fields(cli.io, [
         ["Name", name],

@@ -5,10 +5,10 @@ import { Fault } from "../../model/fault.ts";
 import type { Change, Endpoint, Resource, Snapshot } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { eachOf } from "../each.ts";
+import { forEachName } from "../input/each.ts";
 import { count } from "../io.ts";
-import { remote, sure, waiting, waitingFor, type SureOptions, type WriteOptions } from "../input/options.ts";
-import { confirm } from "../output/refuse.ts";
+import { withServer, withForce, withWait, withWaitFor, type SureOptions, type WriteOptions } from "../input/options.ts";
+import { confirm } from "../input/confirm.ts";
 import { waitFor, waitUntil } from "../change/wait.ts";
 
 type ReclaimOptions = WriteOptions & SureOptions & { readonly dryRun?: boolean };
@@ -19,7 +19,7 @@ export function register(noun: Command, cli: Cli): void {
     .command("drain")
     .argument("<name>")
     .description("No new endpoints on the host; those it has stay until they are detached.");
-  waitingFor(remote(drain), "it has no endpoints").action(
+  withWaitFor(withServer(drain), "it has no endpoints").action(
     cli.verb((name: string, options: WriteOptions) => drainHost(cli, name, options)),
   );
 
@@ -28,7 +28,9 @@ export function register(noun: Command, cli: Cli): void {
     .alias("undrain")
     .argument("<name>")
     .description("End a drain: the host takes new endpoints again.");
-  waiting(remote(resume)).action(cli.verb((name: string, options: WriteOptions) => resumeHost(cli, name, options)));
+  withWait(withServer(resume)).action(
+    cli.verb((name: string, options: WriteOptions) => resumeHost(cli, name, options)),
+  );
 
   const reclaim = noun
     .command("reclaim")
@@ -37,7 +39,7 @@ export function register(noun: Command, cli: Cli): void {
       "Take back what a lost host had: blocks, endpoints, tunnel addresses. Its agent cannot use them again.",
     )
     .option("--dry-run", "only say what would be taken");
-  waiting(remote(sure(reclaim, "also if it is not lost"))).action(
+  withWait(withServer(withForce(reclaim, "also if it is not lost"))).action(
     cli.verb((name: string, options: ReclaimOptions) => reclaimHost(cli, name, options)),
   );
 
@@ -48,9 +50,9 @@ export function register(noun: Command, cli: Cli): void {
     .description("Forget hosts: one that is drained and empty, or gone for good.")
     .option("--reclaim", "it is lost: take back what it had (as weft host reclaim)")
     .option("--dry-run", "with --reclaim: only say what would be taken");
-  waiting(remote(sure(remove, "also if it is ready, or has endpoints"))).action(
+  withWait(withServer(withForce(remove, "also if it is ready, or has endpoints"))).action(
     cli.verb((names: readonly string[], options: DeleteOptions) =>
-      eachOf(cli, names, (name) =>
+      forEachName(cli, names, (name) =>
         options.reclaim === true ? reclaimHost(cli, name, options) : deleteHost(cli, name, options),
       ),
     ),

@@ -9,14 +9,14 @@ const GLOBAL = /^(--server|--token-file|--output|-o)(?:=.*)?$/;
 const ALONE = /^--no-headers$/;
 
 /** The same words, as each verb understands them. */
-export function readable(argv: readonly string[]): readonly string[] {
+export function normalize(argv: readonly string[]): readonly string[] {
   if (argv[0] === "--version" || argv[0] === "-V") return ["version"];
   const words = verbFirst(argv);
-  return withWait(words[0] === "help" ? [...words.slice(1), "--help"] : words);
+  return waitWithValue(words[0] === "help" ? [...words.slice(1), "--help"] : words);
 }
 
 /** The words without --help if they name no command: commander would print the help of what is above it instead. */
-export function helpedTo(program: Command, words: readonly string[]): readonly string[] {
+export function dropStrayHelp(program: Command, words: readonly string[]): readonly string[] {
   let command = program;
   for (const word of words) {
     if (word.startsWith("-") || command.commands.length === 0) return words;
@@ -50,7 +50,7 @@ function verbFirst(argv: readonly string[]): readonly string[] {
 }
 
 /** A value that may be left out would swallow the argument that follows: only a time is taken for that of --wait. */
-function withWait(argv: readonly string[]): readonly string[] {
+function waitWithValue(argv: readonly string[]): readonly string[] {
   const end = argv.indexOf("--");
   return argv.flatMap((word, i) => {
     if (end >= 0 && i > end) return [word];
@@ -66,7 +66,7 @@ function isTime(word: string): boolean {
 }
 
 /** Nothing is given twice, here and below: the first would be passed over. Options to be repeated say so. */
-export function onceEach(command: Command): void {
+export function refuseRepeats(command: Command): void {
   const given = new Map<string, string>();
   for (const option of command.options) {
     if (option.parseArg === repeated) continue;
@@ -77,7 +77,7 @@ export function onceEach(command: Command): void {
       given.set(name, option.long ?? option.flags);
     });
   }
-  for (const sub of command.commands) onceEach(sub);
+  for (const sub of command.commands) refuseRepeats(sub);
 }
 
 function takesValue(option: Option): boolean {

@@ -36,7 +36,7 @@ export async function locateServer(io: Io, options: RemoteOptions): Promise<Serv
   }
   await checkServer(server, given.server);
   const token = options.tokenFile === undefined ? (io.env["WEFT_TOKEN"] ?? "").trim() : "";
-  if (token !== "") return { url: server, token: checked(token, "WEFT_TOKEN") };
+  if (token !== "") return { url: server, token: checkToken(token, "WEFT_TOKEN") };
   return { url: server, token: tokenOf(given["token-file"] ?? run?.tokenFile ?? LOCAL.tokenFile) };
 }
 
@@ -55,14 +55,14 @@ async function checkServer(server: string, given: string | undefined): Promise<v
 }
 
 /** What a header can carry; else nobody could say where the odd character comes from. */
-function checked(token: string, where: string): string {
+function checkToken(token: string, where: string): string {
   if (/^[\x21-\x7e]{1,512}$/.test(token)) return token;
   const why = token === "" ? "it is empty" : "it has blanks, line ends or letters that no token has";
   throw new Fault("token-wrong", { what: "this is no token", where, why, fix: "give the token alone" });
 }
 
 function tokenOf(file: string): string {
-  return checked(textOf(file).trim(), file);
+  return checkToken(textOf(file).trim(), file);
 }
 
 function textOf(file: string): string {

@@ -2,7 +2,7 @@
 import { Option, type Command } from "commander";
 import { Fault } from "../../model/fault.ts";
 import { FORMATS, type OutputOptions } from "../output/format.ts";
-import { wishOf } from "../change/wait.ts";
+import { parseWait } from "../change/wait.ts";
 import type { RemoteOptions } from "./locate.ts";
 
 export type ReadOptions = RemoteOptions & OutputOptions;
@@ -13,7 +13,7 @@ export type SureOptions = { readonly yes?: boolean; readonly force?: boolean };
  * An option that has to be given. Told only after options that do not exist, unlike commander's own requiredOption():
  * one that is missing was often misspelt.
  */
-export function needed(command: Command, flags: string, description: string): Command {
+export function requiredOption(command: Command, flags: string, description: string): Command {
   const option = new Option(flags, description);
   return command.addOption(option).hook("preAction", () => {
     if (command.getOptionValue(option.attributeName()) !== undefined) return;
@@ -22,23 +22,23 @@ export function needed(command: Command, flags: string, description: string): Co
 }
 
 /** For verbs that ask the server. */
-export function remote(command: Command): Command {
+export function withServer(command: Command): Command {
   return command
     .option("--server <url>", "the server: http://HOST:PORT or unix:/PATH")
     .option("--token-file <file>", "file with the token for the server");
 }
 
 /** For verbs that print resources. */
-export function printing(command: Command): Command {
+export function withOutput(command: Command): Command {
   return command
     .addOption(new Option("-o, --output <format>", "instead of a table").choices(FORMATS))
     .option("--no-headers", "only the rows of a table");
 }
 
-export function waiting(command: Command): Command {
+export function withWait(command: Command): Command {
   const what = "every ready host has it in its kernel";
   return command.option("--wait [time]", `until ${what} (${TIMES}); --wait=paths[,TIME]: and packets pass`, (text) => {
-    wishOf(text, true);
+    parseWait(text, true);
     return text;
   });
 }
@@ -46,14 +46,14 @@ export function waiting(command: Command): Command {
 const TIMES = "60 s, or --wait 30, --wait 5m";
 
 /** Read before anything is done: a verb that has written cannot take it back. */
-export function waitingFor(command: Command, what: string): Command {
+export function withWaitFor(command: Command, what: string): Command {
   return command.option("--wait [time]", `until ${what} (${TIMES})`, (text: string) => {
-    wishOf(text);
+    parseWait(text);
     return text;
   });
 }
 
-export function sure(command: Command, force: string): Command {
+export function withForce(command: Command, force: string): Command {
   return command.option("--force", force).option("-y, --yes", "do not ask before something is lost");
 }
 
@@ -75,7 +75,7 @@ export function repeated(value: string, previous: readonly string[] | undefined)
 }
 
 /** What was repeated, or nothing for `none` alone; a Fault `request-invalid` for `none` beside others, or one twice. */
-export function orNone(words: readonly string[], option: string): readonly string[] {
+export function listOrNone(words: readonly string[], option: string): readonly string[] {
   if (words.length === 1 && words[0] === "none") return [];
   const twice = words.find((word, i) => words.indexOf(word) !== i);
   if (twice === undefined && !words.includes("none") && !words.includes("")) return words;

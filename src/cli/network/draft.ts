@@ -4,7 +4,7 @@ import { Fault } from "../../model/fault.ts";
 import type { NetworkInput } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
 import { type LimitFlags, qosOf } from "../endpoint/limit.ts";
-import { orNone, wholeNumber } from "../input/options.ts";
+import { listOrNone, wholeNumber } from "../input/options.ts";
 import { spoofingOf } from "./spoofing.ts";
 
 export type Draft = NetworkInput;
@@ -73,11 +73,11 @@ export function draftOf(flags: SpecFlags): Draft {
     ...(strategy === undefined ? {} : { strategy }),
     ...(flags.sticky === undefined ? {} : { sticky: flags.sticky }),
     ...(quarantine === undefined ? {} : { quarantine }),
-    ...(flags.dns === undefined ? {} : { dns: orNone(flags.dns, "--dns") }),
+    ...(flags.dns === undefined ? {} : { dns: listOrNone(flags.dns, "--dns") }),
     ...(flags.cni === undefined ? {} : { cni: flags.cni }),
     ...(flags.cniPortmap === true ? { cni: "portmap" as const } : {}),
     ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
-    ...(flags.sg === undefined ? {} : { securityGroups: orNone(flags.sg, "--sg") }),
+    ...(flags.sg === undefined ? {} : { securityGroups: listOrNone(flags.sg, "--sg") }),
     ...(flags.spoofing === undefined ? {} : { spoofing: spoofingOf(flags.spoofing) }),
     ...(flags.description === undefined ? {} : { description: flags.description }),
   };

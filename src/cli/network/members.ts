@@ -4,7 +4,7 @@ import { type Endpoint, type Snapshot, membershipName } from "../../model/resour
 import type { Cli } from "../context.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import { count } from "../io.ts";
-import { printing, remote, waiting, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { withOutput, withServer, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printList, type Column } from "../output/format.ts";
 import { pendingAt, waitUntil } from "../change/wait.ts";
 
@@ -14,7 +14,7 @@ export function registerMembers(noun: Command, cli: Cli): void {
     .argument("<network>")
     .argument("<workload>", "what endpoints were attached with: weft attach --workload")
     .description("Give every instance of a workload, now and later, an interface in a network.");
-  waiting(remote(join)).action(
+  withWait(withServer(join)).action(
     cli.verb((network: string, workload: string, options: WriteOptions) =>
       joinNetwork(cli, network, workload, options),
     ),
@@ -24,13 +24,13 @@ export function registerMembers(noun: Command, cli: Cli): void {
     .argument("<network>")
     .argument("<workload>")
     .description("Take those interfaces away again; what was attached by hand stays.");
-  waiting(remote(leave)).action(
+  withWait(withServer(leave)).action(
     cli.verb((network: string, workload: string, options: WriteOptions) =>
       leaveNetwork(cli, network, workload, options),
     ),
   );
   const members = noun.command("members").argument("<name>").description("Who is in a network, and why.");
-  printing(remote(members)).action(
+  withOutput(withServer(members)).action(
     cli.verb((network: string, options: ReadOptions) => listMembers(cli, network, options)),
   );
 }
@@ -97,16 +97,16 @@ function keyOf({ workload, host, instance, endpoint }: Member): string {
 type Instance = Endpoint["spec"];
 function instancesOf(snapshot: Snapshot, workload: string): Instance[] {
   const own = snapshot.endpoints.filter(({ spec }) => spec.workload === workload);
-  return [...new Map(own.map(({ spec }) => [placeOf(spec), spec])).values()];
+  return [...new Map(own.map(({ spec }) => [instanceKey(spec), spec])).values()];
 }
 
 function lackOf(snapshot: Snapshot, network: string, instances: readonly Instance[]): Instance[] {
-  const there = snapshot.endpoints.filter(({ spec }) => spec.network === network).map(({ spec }) => placeOf(spec));
+  const there = snapshot.endpoints.filter(({ spec }) => spec.network === network).map(({ spec }) => instanceKey(spec));
   const places = new Set(there);
-  return instances.filter((instance) => !places.has(placeOf(instance)));
+  return instances.filter((instance) => !places.has(instanceKey(instance)));
 }
 
-function placeOf({ host, owner, netns }: Instance): string {
+function instanceKey({ host, owner, netns }: Instance): string {
   return `${host} ${owner} ${netns}`;
 }
 
@@ -122,7 +122,7 @@ async function joinNetwork(cli: Cli, network: string, workload: string, options:
       const text = `waiting for ${count(missing.length, "instance")} of ${workload} to join ${network}`;
       return { text, missing: missing.map(({ owner, host }) => whyNot(`${owner} on ${host}`, owner, conditions)) };
     }
-    return settledAt(server, snapshot, network);
+    return pendingPeers(server, snapshot, network);
   });
   cli.io.err(
     instances.length === 0
@@ -137,12 +137,16 @@ function whyNot(whose: string, owner: string, conditions: readonly string[]): st
 }
 
 /** Peers have to know of it, too. */
-async function settledAt(server: ServerClient, snapshot: Snapshot, network: string): ReturnType<typeof pendingLater> {
+async function pendingPeers(
+  server: ServerClient,
+  snapshot: Snapshot,
+  network: string,
+): ReturnType<typeof pendingHosts> {
   const revisions = snapshot.endpoints.filter(({ spec }) => spec.network === network).map((each) => each.revision);
-  return pendingLater(server, Math.max(0, ...revisions));
+  return pendingHosts(server, Math.max(0, ...revisions));
 }
 
-async function pendingLater(server: ServerClient, revision: number) {
+async function pendingHosts(server: ServerClient, revision: number) {
   return pendingAt(await server.status(), revision);
 }
 
@@ -154,7 +158,7 @@ async function leaveNetwork(cli: Cli, network: string, workload: string, options
     const left = endpoints.filter(
       ({ spec }) => spec.network === network && spec.workload === workload && spec.joined === true,
     );
-    if (left.length === 0) return pendingLater(server, revision);
+    if (left.length === 0) return pendingHosts(server, revision);
     const text = `waiting for ${count(left.length, "instance")} of ${workload} to leave ${network}`;
     return { text, missing: left.map((each) => `${each.name} on ${each.spec.host}`) };
   });

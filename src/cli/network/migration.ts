@@ -4,19 +4,20 @@ import type { Command } from "commander";
 import type { Migration, Move } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { eachOf } from "../each.ts";
+import { forEachName } from "../input/each.ts";
 import { count } from "../io.ts";
 import {
-  printing,
-  remote,
-  sure,
-  waiting,
+  withOutput,
+  withServer,
+  withForce,
+  withWait,
   type ReadOptions,
   type SureOptions,
   type WriteOptions,
 } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import { EXIT_OK, confirm } from "../output/refuse.ts";
+import { confirm } from "../input/confirm.ts";
+import { EXIT_OK } from "../output/error.ts";
 import { table, type Cell } from "../output/table.ts";
 import { waitUntil } from "../change/wait.ts";
 
@@ -35,18 +36,20 @@ export function registerMigrations(noun: Command, cli: Cli): void {
     .option("--workload <name>", "only its instances")
     .option("--endpoint <name>", "only this one")
     .option("--dry-run", "only say who would move, and whether there is room");
-  waiting(printing(remote(migrate))).action(
+  withWait(withOutput(withServer(migrate))).action(
     cli.verb((from: string, to: string, options: MigrateOptions) => migrateMembers(cli, from, to, options)),
   );
   const migration = noun.command("migration").description("Migrations: list, show, delete.");
   const list = migration.command("list").alias("ls").description("List migrations.");
-  printing(remote(list)).action(cli.verb((options: ReadOptions) => listMigrations(cli, options)));
+  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listMigrations(cli, options)));
   const show = migration.command("show").argument("<name>").description("One migration, member by member.");
-  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showMigration(cli, name, options)));
+  withOutput(withServer(show)).action(
+    cli.verb((name: string, options: ReadOptions) => showMigration(cli, name, options)),
+  );
   const remove = migration.command("delete").alias("rm").argument("<name...>").description("Forget migrations.");
-  remote(sure(remove, "also while members are on their way: those stay in the old network")).action(
+  withServer(withForce(remove, "also while members are on their way: those stay in the old network")).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
-      eachOf(cli, names, (name) => deleteMigration(cli, name, options)),
+      forEachName(cli, names, (name) => deleteMigration(cli, name, options)),
     ),
   );
 }
@@ -79,8 +82,8 @@ async function migrateMembers(cli: Cli, from: string, to: string, options: Migra
       return { text, missing: missing.map(({ spec }) => `${spec.endpoint} on ${spec.host} is ${spec.state}`) };
     });
   }
-  const whole = { migration, moves: byName(moves) };
-  await printOne(io, options, whole, `migration/${migration.name}`, () => movesText(cli, moves));
+  const value = { migration, moves: byName(moves) };
+  await printOne(io, options, { name: `migration/${migration.name}`, value }, () => movesText(cli, moves));
   if (dryRun) io.err(`only a dry run: ${count(moves.length, "member")} would move\n`);
   else io.err(`migration ${migration.name}: ${stateOf(moves)}; see weft network migration show ${migration.name}\n`);
   return moves.some(({ spec }) => spec.state === "failed") ? EXIT_FAILED : EXIT_OK;
@@ -141,7 +144,7 @@ async function showMigration(cli: Cli, name: string, options: ReadOptions): Prom
   const server = await connect(cli.io, options);
   const [migration, all] = await Promise.all([server.get("migration", name), server.list("move")]);
   const moves = movesOf(all, name);
-  await printOne(cli.io, options, { migration, moves: byName(moves) }, `migration/${name}`, () => {
+  await printOne(cli.io, options, { name: `migration/${name}`, value: { migration, moves: byName(moves) } }, () => {
     const head = fields(cli.io, [
       ["Name", name],
       ["From", migration.spec.from],

@@ -7,17 +7,17 @@ import type { Network, Snapshot, Subnet, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
-import { eachOf } from "../each.ts";
+import { forEachName } from "../input/each.ts";
 import { overriddenText } from "../group/rule.ts";
 import { count } from "../io.ts";
 import { limitFlags, limitText, shortLimits } from "../endpoint/limit.ts";
 import { clearedBy, draftOf, mergedSubnets, type SpecFlags } from "./draft.ts";
 import {
-  printing,
-  remote,
+  withOutput,
+  withServer,
   repeated,
-  sure,
-  waiting,
+  withForce,
+  withWait,
   type ReadOptions,
   type SureOptions,
   type WriteOptions,
@@ -26,7 +26,7 @@ import { registerRanges } from "./range.ts";
 import { registerReservations, reservationsText, reservedUnder } from "./reserve.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
 import type { RemoteOptions } from "../input/locate.ts";
-import { confirm } from "../output/refuse.ts";
+import { confirm } from "../input/confirm.ts";
 import { type Cell, table } from "../output/table.ts";
 import { registerMembers } from "./members.ts";
 import { mtuText } from "./mtu.ts";
@@ -36,10 +36,12 @@ import { SPOOFING_WORDS, spoofingText } from "./spoofing.ts";
 
 export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List networks.");
-  printing(remote(list)).action(cli.verb((options: ReadOptions) => listNetworks(cli, options)));
+  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listNetworks(cli, options)));
 
   const show = noun.command("show").argument("<name>").description("One network: its subnets, blocks and use.");
-  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showNetwork(cli, name, options)));
+  withOutput(withServer(show)).action(
+    cli.verb((name: string, options: ReadOptions) => showNetwork(cli, name, options)),
+  );
 
   const create = noun
     .command("create")
@@ -66,7 +68,7 @@ Examples:
     .option("--vrf <name>", "routing domain to be in; its own by default")
     .option("--vni <n>", "ipam global: VNI of the segment")
     .option("--slice <name=bridge>", "ipam local: divide each host's block; repeat", repeated);
-  waiting(remote(create)).action(
+  withWait(withServer(create)).action(
     cli.verb((name: string, options: SpecFlags & WriteOptions) => createNetwork(cli, name, options)),
   );
 
@@ -84,12 +86,12 @@ Examples:
     .option("--socket <path>", "the agent's, if it is not /run/weft/agent.sock")
     .option("--portmap", "chain the portmap plugin behind it (the VRF needs hostAccess)")
     .addHelpText("after", "\nExample:\n  weft network export blue --cni > /etc/cni/net.d/blue.conflist");
-  remote(out).action(cli.verb((name: string, options: ExportOptions) => exportNetwork(cli, name, options)));
+  withServer(out).action(cli.verb((name: string, options: ExportOptions) => exportNetwork(cli, name, options)));
 
   const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete networks.");
-  waiting(remote(sure(remove, "also if it has endpoints: they lose their interfaces"))).action(
+  withWait(withServer(withForce(remove, "also if it has endpoints: they lose their interfaces"))).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
-      eachOf(cli, names, (name) => deleteNetwork(cli, name, options)),
+      forEachName(cli, names, (name) => deleteNetwork(cli, name, options)),
     ),
   );
   registerMembers(noun, cli);
@@ -108,7 +110,7 @@ function registerEdit(noun: Command, cli: Cli): void {
     .option("--tenant <name>", "of a reservation: who it is for; the quota goes along")
     .option("--enabled", "give blocks and endpoints again")
     .option("--no-enabled", "no new blocks, no new endpoints");
-  waiting(remote(edit)).action(
+  withWait(withServer(edit)).action(
     cli.verb((name: string, options: SpecFlags & WriteOptions) => editNetwork(cli, name, options)),
   );
 }
@@ -197,7 +199,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
   const told = status.conditions.filter(
     ({ object }) => object === `network/${name}` || object === `vrf/${network.spec.vrf}`,
   );
-  await printOne(cli.io, options, network, `network/${name}`, () => {
+  await printOne(cli.io, options, { name: `network/${name}`, value: network }, () => {
     const vrf = snapshot.vrfs.find((one) => one.name === network.spec.vrf);
     const endpoints = snapshot.endpoints.filter((endpoint) => endpoint.spec.network === name);
     return (

@@ -5,36 +5,36 @@ import type { Network, Pool, Subnet } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
-import { eachOf } from "../each.ts";
+import { forEachName } from "../input/each.ts";
 import {
-  needed,
-  printing,
-  remote,
-  sure,
+  requiredOption,
+  withOutput,
+  withServer,
+  withForce,
   type ReadOptions,
   type SureOptions,
   type WriteOptions,
 } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import { confirm } from "../output/refuse.ts";
+import { confirm } from "../input/confirm.ts";
 import { table } from "../output/table.ts";
 
 export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List pools.");
-  printing(remote(list)).action(cli.verb((options: ReadOptions) => listPools(cli, options)));
+  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listPools(cli, options)));
   const show = noun.command("show").argument("<name>").description("One pool: its rules, and which ids are taken.");
-  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showPool(cli, name, options)));
+  withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showPool(cli, name, options)));
   const edit = noun
     .command("edit")
     .argument("<name>")
     .description("Change how new networks get their addresses; those that are there stay as they are.");
-  remote(needed(edit, "--ipam <mode>", "local or global")).action(
+  withServer(requiredOption(edit, "--ipam <mode>", "local or global")).action(
     cli.verb((name: string, options: WriteOptions & { readonly ipam: string }) => editPool(cli, name, options)),
   );
   const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete pools.");
-  remote(sure(remove, "also if it has networks: they keep their subnets")).action(
+  withServer(withForce(remove, "also if it has networks: they keep their subnets")).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
-      eachOf(cli, names, (name) => deletePool(cli, name, options)),
+      forEachName(cli, names, (name) => deletePool(cli, name, options)),
     ),
   );
 }
@@ -75,7 +75,7 @@ async function showPool(cli: Cli, name: string, options: ReadOptions): Promise<v
   const server = await connect(cli.io, options);
   const [pool, all] = await Promise.all([server.get("pool", name), server.list("network")]);
   const networks = all.filter(({ spec }) => spec.pool?.name === name).toSorted((a, b) => idOf(a) - idOf(b));
-  await printOne(cli.io, options, pool, `pool/${name}`, () => {
+  await printOne(cli.io, options, { name: `pool/${name}`, value: pool }, () => {
     const head = fields(cli.io, [
       ["Name", name],
       ["Description", pool.spec.description],

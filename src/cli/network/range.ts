@@ -11,18 +11,18 @@ import { isSame, sameText } from "../output/changes.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import { type LimitFlags, limitFlags, qosOf, shortLimits } from "../endpoint/limit.ts";
 import {
-  printing,
-  remote,
+  withOutput,
+  withServer,
   repeated,
-  sure,
-  waiting,
+  withForce,
+  withWait,
   wholeNumber,
   type ReadOptions,
   type SureOptions,
   type WriteOptions,
 } from "../input/options.ts";
 import { printList, type Column } from "../output/format.ts";
-import { confirm } from "../output/refuse.ts";
+import { confirm } from "../input/confirm.ts";
 import { waitFor } from "../change/wait.ts";
 
 type RangeFlags = LimitFlags & {
@@ -46,7 +46,9 @@ const TYPES = ["ip4", "ip6", "ip6-static", "ip4-6", "ip4-6-static", "ether"] as 
 
 export function registerRanges(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").argument("<network>").description("List a network's address ranges.");
-  printing(remote(list)).action(cli.verb((network: string, options: ReadOptions) => listRanges(cli, network, options)));
+  withOutput(withServer(list)).action(
+    cli.verb((network: string, options: ReadOptions) => listRanges(cli, network, options)),
+  );
 
   const add = noun
     .command("add")
@@ -68,7 +70,7 @@ Examples:
   weft network range add blue six --prefix fd00:7::/64 --size 1000
   weft network range add lab frames --size 16`,
   );
-  waiting(remote(add)).action(
+  withWait(withServer(add)).action(
     cli.verb((network: string, name: string, options: ChangeOptions) => addRange(cli, network, name, options)),
   );
 
@@ -77,7 +79,7 @@ Examples:
     .argument("<network>")
     .argument("<name>")
     .description("Change a range's size, or what its leases have otherwise than the rest.");
-  waiting(remote(sure(overrides(resize), "also if leases or holds lose their place"))).action(
+  withWait(withServer(withForce(overrides(resize), "also if leases or holds lose their place"))).action(
     cli.verb((network: string, name: string, options: ChangeOptions) => resizeRange(cli, network, name, options)),
   );
 
@@ -87,7 +89,7 @@ Examples:
     .argument("<network>")
     .argument("<name>")
     .description("Remove a range.");
-  waiting(remote(sure(remove, "also if it has leases or holds: their hosts detach them"))).action(
+  withWait(withServer(withForce(remove, "also if it has leases or holds: their hosts detach them"))).action(
     cli.verb((network: string, name: string, options: ChangeOptions) => removeRange(cli, network, name, options)),
   );
 }
@@ -159,7 +161,7 @@ async function addRange(cli: Cli, name: string, rangeName: string, options: Chan
   const server = await connect(cli.io, options);
   const network = await server.get("network", name);
   const ranges = network.spec.ranges ?? [];
-  const range = { name: rangeName, ...placeOf(options), ...changesOf(options) };
+  const range = { name: rangeName, ...startOf(options), ...changesOf(options) };
   const after = await put(server, network, [...ranges, { ...range, type: options.type ?? typeOf(options) }], options);
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
   const only = ranges.length === 0 ? `; from now on network ${name} gives only what is in ranges` : "";
@@ -178,7 +180,12 @@ async function resizeRange(cli: Cli, name: string, rangeName: string, options: C
   const qos = changes.qos === undefined ? {} : { qos: { ...old.qos, ...changes.qos } };
   const ranges = (network.spec.ranges ?? []).map((each) => (each === old ? { ...old, ...changes, ...qos } : each));
   if (options.force === true && size !== undefined && size < planOf(old).size)
-    await confirmLoss(cli, server, network, old, size, `making range ${rangeName} smaller by force`, options);
+    await confirmLoss(
+      cli,
+      `making range ${rangeName} smaller by force`,
+      await lostBy(server, network, old, size),
+      options,
+    );
   const after = await put(server, network, ranges, options);
   await waitFor(cli.io, options.wait, after.revision, () => server.status());
   if (isSame(network, after)) return cli.io.err(sameText(`range ${rangeName} of network ${name}`, after));
@@ -190,7 +197,7 @@ async function removeRange(cli: Cli, name: string, rangeName: string, options: C
   const network = await server.get("network", name);
   const old = rangeOf(network, rangeName);
   if (options.force === true)
-    await confirmLoss(cli, server, network, old, 0, `removing range ${rangeName} by force`, options);
+    await confirmLoss(cli, `removing range ${rangeName} by force`, await lostBy(server, network, old, 0), options);
   const after = await put(
     server,
     network,
@@ -212,17 +219,8 @@ function rangeOf(network: Network, name: string): AddressRange {
   });
 }
 
-/** The endpoints that would lose their leases, and a chance to say no. Nobody is asked when there are none. */
-async function confirmLoss(
-  cli: Cli,
-  server: ServerClient,
-  network: Network,
-  old: AddressRange,
-  size: number,
-  what: string,
-  options: SureOptions,
-): Promise<void> {
-  const lost = (await server.list("endpoint")).filter((endpoint) => isLost(endpoint, network, old, size));
+/** Names the endpoints that would lose their leases, and lets a person say no; asks nothing when there are none. */
+async function confirmLoss(cli: Cli, what: string, lost: readonly Endpoint[], options: SureOptions): Promise<void> {
   if (lost.length === 0) return;
   const losses = lost.map(
     ({ name, spec }) => `endpoint ${name} on ${spec.host} (${[...spec.addresses, spec.mac].join(", ")})`,
@@ -230,12 +228,15 @@ async function confirmLoss(
   await confirm(cli.io, what, losses, options.yes);
 }
 
-function isLost({ spec }: Endpoint, network: Network, old: AddressRange, size: number): boolean {
-  if (spec.network !== network.name || spec.range !== old.name) return false;
-  const ip = ipOf(spec.addresses[0] ?? "");
-  const plan = planOf(old);
-  const index = ip === undefined ? indexOfMac(plan, macValue(spec.mac)) : indexOfIp(plan, ip);
-  return index === undefined || index >= BigInt(size);
+/** The endpoints with a lease of the range that it would not have with `size` leases. */
+async function lostBy(server: ServerClient, network: Network, range: AddressRange, size: number): Promise<Endpoint[]> {
+  const plan = planOf(range);
+  return (await server.list("endpoint")).filter(({ spec }) => {
+    if (spec.network !== network.name || spec.range !== range.name) return false;
+    const ip = ipOf(spec.addresses[0] ?? "");
+    const index = ip === undefined ? indexOfMac(plan, macValue(spec.mac)) : indexOfIp(plan, ip);
+    return index === undefined || index >= BigInt(size);
+  });
 }
 
 function put(
@@ -266,7 +267,8 @@ function sizeOf(text: string | undefined): number | undefined {
   });
 }
 
-function placeOf(flags: RangeFlags): Partial<AddressRange> {
+/** Where the range begins, in each family, or in MACs. */
+function startOf(flags: RangeFlags): Partial<AddressRange> {
   const prefixLength = wholeNumber(flags.prefixLength, "--prefix-length");
   return {
     ...(flags.first === undefined ? {} : { first: flags.first }),

@@ -8,10 +8,10 @@ import { isSame, sameText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
 import { count } from "../io.ts";
 import {
-  needed,
-  printing,
-  remote,
-  waiting,
+  requiredOption,
+  withOutput,
+  withServer,
+  withWait,
   wholeNumber,
   type ReadOptions,
   type WriteOptions,
@@ -30,7 +30,7 @@ type ReserveOptions = WriteOptions & {
 
 export function registerReservations(noun: Command, cli: Cli): void {
   const reserve = noun.command("reserve");
-  needed(reserve, "--size <n>", "how many leases")
+  requiredOption(reserve, "--size <n>", "how many leases")
     .argument("<parent>", "a global network, or a reservation")
     .argument("<name>", "the reservation: made, or given one more piece")
     .description("Give a contiguous piece of a network a name of its own: a network for a tenant, on the same segment.")
@@ -47,7 +47,7 @@ Examples:
   weft network range remove acme piece-2     # returns a piece
   weft network delete acme                   # returns all of it`,
     );
-  waiting(remote(reserve)).action(
+  withWait(withServer(reserve)).action(
     cli.verb((parent: string, name: string, options: ReserveOptions) => reservePiece(cli, parent, name, options)),
   );
 
@@ -57,7 +57,7 @@ Examples:
     .argument("[tenant=leases...]", "what a tenant may have at most; none lifts it")
     .description("Show or set how much of a network each tenant may have: reserved, and attached with --tenant.")
     .addHelpText("after", "\nExample:\n  weft network quota blue acme=100 zen=20 old=none");
-  waiting(printing(remote(quota))).action(
+  withWait(withOutput(withServer(quota))).action(
     cli.verb((network: string, wanted: readonly string[], options: ReadOptions & WriteOptions) =>
       wanted.length === 0 ? showQuotas(cli, network, options) : setQuotas(cli, network, wanted, options),
     ),

@@ -1,7 +1,7 @@
 // What spoofing filters let pass on a network, in words.
 import { Fault } from "../../model/fault.ts";
 import type { Spoofing } from "../../model/group.ts";
-import { orNone } from "../input/options.ts";
+import { listOrNone } from "../input/options.ts";
 
 const FIELDS: ReadonlyMap<string, keyof Spoofing> = new Map([
   ["mac", "mac"],
@@ -15,7 +15,7 @@ export const SPOOFING_WORDS = [...FIELDS.keys()];
 
 /** All that is allowed from now on; `none` is nothing. A Fault `request-invalid` for another word. */
 export function spoofingOf(words: readonly string[]): Spoofing {
-  const allowed = orNone(words, "--spoofing");
+  const allowed = listOrNone(words, "--spoofing");
   return Object.fromEntries(
     allowed.map((word) => {
       const field = FIELDS.get(word);

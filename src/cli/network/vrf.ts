@@ -7,20 +7,20 @@ import type { Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
-import { eachOf } from "../each.ts";
+import { forEachName } from "../input/each.ts";
 import {
-  printing,
-  remote,
+  withOutput,
+  withServer,
   repeated,
-  sure,
-  waiting,
+  withForce,
+  withWait,
   wholeNumber,
   type ReadOptions,
   type SureOptions,
   type WriteOptions,
 } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import { confirm } from "../output/refuse.ts";
+import { confirm } from "../input/confirm.ts";
 import { waitFor } from "../change/wait.ts";
 
 type SpecFlags = {
@@ -32,25 +32,25 @@ type SpecFlags = {
 
 export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List routing domains.");
-  printing(remote(list)).action(cli.verb((options: ReadOptions) => listVrfs(cli, options)));
+  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listVrfs(cli, options)));
   const show = noun.command("show").argument("<name>").description("One routing domain: its tunnel and its networks.");
-  printing(remote(show)).action(cli.verb((name: string, options: ReadOptions) => showVrf(cli, name, options)));
+  withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showVrf(cli, name, options)));
 
   const create = noun.command("create").argument("<name>").description("Make a routing domain before its networks.");
-  waiting(remote(specFlags(create))).action(
+  withWait(withServer(specFlags(create))).action(
     cli.verb((name: string, options: SpecFlags & WriteOptions) => createVrf(cli, name, options)),
   );
   const edit = noun
     .command("edit")
     .argument("<name>")
     .description("Change a routing domain; what its tunnels are made of, only while it has no endpoints.");
-  waiting(remote(specFlags(edit))).action(
+  withWait(withServer(specFlags(edit))).action(
     cli.verb((name: string, options: SpecFlags & WriteOptions) => editVrf(cli, name, options)),
   );
   const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete routing domains.");
-  waiting(remote(sure(remove, "also if they have networks: those go with all their endpoints"))).action(
+  withWait(withServer(withForce(remove, "also if they have networks: those go with all their endpoints"))).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
-      eachOf(cli, names, (name) => deleteVrf(cli, name, options)),
+      forEachName(cli, names, (name) => deleteVrf(cli, name, options)),
     ),
   );
 }
@@ -140,7 +140,7 @@ async function listVrfs(cli: Cli, options: ReadOptions): Promise<void> {
 async function showVrf(cli: Cli, name: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const [vrf, networks] = await Promise.all([server.get("vrf", name), server.list("network")]);
-  await printOne(cli.io, options, vrf, `vrf/${name}`, () =>
+  await printOne(cli.io, options, { name: `vrf/${name}`, value: vrf }, () =>
     fields(cli.io, [
       ["Name", name],
       [

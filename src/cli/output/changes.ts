@@ -2,19 +2,19 @@
 import { type Change, type Resource, type Snapshot, resourcesIn } from "../../model/resource.ts";
 import { paint, type Io, type Tone } from "../io.ts";
 
-export type Told = {
+export type ChangeLine = {
   readonly verb: "created" | "changed" | "deleted";
   readonly key: string;
   readonly fields: readonly string[];
 };
 
-const TONE: Record<Told["verb"], Tone> = { created: "good", changed: "warn", deleted: "bad" };
-const MARK: Record<Told["verb"], string> = { created: "+", changed: "~", deleted: "-" };
+const TONE: Record<ChangeLine["verb"], Tone> = { created: "good", changed: "warn", deleted: "bad" };
+const MARK: Record<ChangeLine["verb"], string> = { created: "+", changed: "~", deleted: "-" };
 
 /** Networks, VRFs and pools first; what follows from them is only counted by whoever wants to. */
-export function toldOf(changes: readonly Change[], before: Snapshot): Told[] {
+export function changeLinesOf(changes: readonly Change[], before: Snapshot): ChangeLine[] {
   const old = new Map(resourcesIn(before).map((resource) => [`${resource.kind}/${resource.name}`, resource]));
-  return changes.flatMap((change): Told[] => {
+  return changes.flatMap((change): ChangeLine[] => {
     if ("remove" in change) return [{ verb: "deleted", key: change.remove, fields: [] }];
     const key = `${change.put.kind}/${change.put.name}`;
     const previous = old.get(key);
@@ -42,9 +42,9 @@ function changedFields(before: Resource, after: Resource): string[] {
 }
 
 /** One line per network, VRF and pool, and one that counts what follows from them. `isDry`: nothing of it was done. */
-export function toldText(io: Pick<Io, "color">, told: readonly Told[], isDry: boolean): string {
+export function changesText(io: Pick<Io, "color">, told: readonly ChangeLine[], isDry: boolean): string {
   const done = isDry ? "would be " : "";
-  const isMain = ({ key }: Told) => /^(network|vrf|pool|securitygroup)\//.test(key);
+  const isMain = ({ key }: ChangeLine) => /^(network|vrf|pool|securitygroup)\//.test(key);
   const rest = told.filter((one) => !isMain(one));
   const lines = told.filter(isMain).map(({ verb, key, fields }) => {
     const head = paint(io, TONE[verb], `${MARK[verb]} ${key} ${done}${verb}`);

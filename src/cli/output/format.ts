@@ -48,17 +48,16 @@ export async function printList<T>(
   );
 }
 
-/** A single object: json and yaml show it whole, name its name, and otherwise `human` is printed as it is. */
-export async function printOne<T>(
+/** One object: json and yaml print its value, name its name (`network/blue`), and otherwise a person reads `text`. */
+export async function printOne(
   io: Io,
   options: OutputOptions,
-  value: T,
-  name: string,
-  human: () => string,
+  { name, value }: { readonly name: string; readonly value: unknown },
+  text: () => string,
 ): Promise<void> {
   const format = options.output;
   if (format === "json" || format === "yaml") return printValue(io, format, value);
-  io.out(format === "name" ? `${name}\n` : human());
+  io.out(format === "name" ? `${name}\n` : text());
 }
 
 /** A value whole, for programs. */

@@ -57,7 +57,7 @@ type Names = (kind: Kind) => Promise<readonly string[]>;
 /** What may stand in the place of the last word. */
 async function candidates(program: Command, words: readonly string[], names: Names): Promise<readonly string[]> {
   const current = words.at(-1) ?? "";
-  const { command, awaits, given } = placeIn(program, words.slice(0, -1));
+  const { command, awaits, given } = positionIn(program, words.slice(0, -1));
   if (awaits !== undefined) return valuesOf(awaits, names);
   if (current.startsWith("-")) return [...command.options.flatMap(({ long }) => long ?? []), "--help"];
   if (command.commands.length > 0)
@@ -68,10 +68,10 @@ async function candidates(program: Command, words: readonly string[], names: Nam
 }
 const SHELLS = ["bash", "zsh", "fish"];
 
-type Place = { readonly command: Command; readonly awaits: Option | undefined; readonly given: readonly string[] };
+type Position = { readonly command: Command; readonly awaits: Option | undefined; readonly given: readonly string[] };
 
 /** Where the words lead: a command, its arguments so far, and the option whose value comes next. */
-function placeIn(program: Command, words: readonly string[]): Place {
+function positionIn(program: Command, words: readonly string[]): Position {
   let command = program;
   let awaits: Option | undefined;
   const given: string[] = [];

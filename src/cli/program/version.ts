@@ -4,11 +4,11 @@ import { readFileSync } from "node:fs";
 import { Fault } from "../../model/fault.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { remote } from "../input/options.ts";
+import { withServer } from "../input/options.ts";
 import type { RemoteOptions } from "../input/locate.ts";
 
 export function register(command: Command, cli: Cli): void {
-  remote(command)
+  withServer(command)
     .option("--client", "do not ask the server")
     .action(cli.verb((options: RemoteOptions & { readonly client?: boolean }) => version(cli, options)));
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { CommandLine } from "../../commandLine.ts";
-import { readable } from "../../../src/cli/input/argv.ts";
+import { normalize } from "../../../src/cli/input/argv.ts";
 
 const line = new CommandLine();
 const { control } = line;
@@ -28,7 +28,7 @@ test("options of every verb may stand before it, and --wait takes the time behin
     ["network delete --wait 5m blue", "network delete --wait=5m blue"],
     ["--version", "version"],
   ] as const)
-    assert.deepEqual(readable(given.split(" ")), read.split(" "), given);
+    assert.deepEqual(normalize(given.split(" ")), read.split(" "), given);
 });
 
 describe("against a server", () => {

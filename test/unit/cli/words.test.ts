@@ -11,7 +11,7 @@ import { ruleOf, ruleText } from "../../../src/cli/group/rule.ts";
 import { spanOf } from "../../../src/cli/address/hold.ts";
 import { qosOf } from "../../../src/cli/endpoint/limit.ts";
 import { draftOf } from "../../../src/cli/network/draft.ts";
-import { orNone, wholeNumber } from "../../../src/cli/input/options.ts";
+import { listOrNone, wholeNumber } from "../../../src/cli/input/options.ts";
 import { quotaOf } from "../../../src/cli/network/reserve.ts";
 import { wordsOf } from "../../../src/cli/input/settings.ts";
 import { spoofingOf } from "../../../src/cli/network/spoofing.ts";
@@ -134,7 +134,7 @@ test("so are the other words", () => {
     parts: (text) => text.split(",").sort(),
   });
   readsWhole(["web,db", "none"], {
-    read: (text) => orNone(text.split(","), "--sg"),
+    read: (text) => listOrNone(text.split(","), "--sg"),
     print: (groups) => (groups.length === 0 ? "none" : groups.join(",")),
     parts: (text) => [text],
   });

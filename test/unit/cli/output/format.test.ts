@@ -78,7 +78,7 @@ test("nothing to list: data formats stay valid, prose goes to stderr", async () 
 test("one object is printed for people, or whole, or by its name", async () => {
   const print = async (options: OutputOptions) => {
     const { io, out } = capture();
-    await printOne(io, options, ROWS[0], "row/a", () => "human\n");
+    await printOne(io, options, { name: "row/a", value: ROWS[0] }, () => "human\n");
     return out();
   };
   assert.equal(await print({}), "human\n");

@@ -15,7 +15,7 @@ const EXIT_INTERRUPTED = 130;
 const BLOCKERS_SHOWN = 20;
 
 /** Prints the error and gives the exit code. A bug is printed with its stack: somebody has to find it. */
-export function refuse(io: Io, error: unknown): number {
+export function printError(io: Io, error: unknown): number {
   if (!(error instanceof Fault)) {
     if (io.signal.aborted) return EXIT_INTERRUPTED;
     const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -43,30 +43,4 @@ function faultText(io: Io, reason: string, detail: FaultDetail): string {
           .join("")}${more}`,
     line("do", detail.fix),
   ].join("");
-}
-
-/** Lets a person say no. Without one, only --yes passes: a script has to have meant it. */
-export async function confirm(
-  io: Io,
-  what: string,
-  losses: readonly string[],
-  yes: boolean | undefined,
-): Promise<void> {
-  if (yes === true) return;
-  if (io.ask === undefined) {
-    throw new Fault("request-invalid", {
-      what: `${what} needs a confirmation`,
-      why: "there is no terminal to ask on",
-      blockers: losses,
-      isLoss: true,
-      fix: "add --yes if you mean it",
-    });
-  }
-  io.err(`${what} takes with it:\n${losses.map((loss) => `  ${loss}\n`).join("")}`);
-  const answer = await io.ask("Type yes to go on: ");
-  if (answer.trim() !== "yes")
-    throw new Fault("request-invalid", {
-      what: `${what} was not confirmed; nothing was changed`,
-      fix: "answer yes, or add --yes",
-    });
 }

@@ -1,10 +1,10 @@
 // A verb for several names: each is done or refused by itself, and each is told.
-import { Fault } from "../model/fault.ts";
-import type { Cli } from "./context.ts";
-import { EXIT_OK, refuse } from "./output/refuse.ts";
+import { Fault } from "../../model/fault.ts";
+import type { Cli } from "../context.ts";
+import { EXIT_OK, printError } from "../output/error.ts";
 
 /** In the order given, also after a failure; the exit code is that of the first that failed. */
-export async function eachOf(
+export async function forEachName(
   cli: Cli,
   names: readonly string[],
   work: (name: string) => Promise<void>,
@@ -17,7 +17,7 @@ export async function eachOf(
     try {
       await work(name);
     } catch (error) {
-      const code = refuse(cli.io, error);
+      const code = printError(cli.io, error);
       if (exit === EXIT_OK) exit = code;
       if (cli.io.signal.aborted) return exit;
     }
