@@ -4,7 +4,7 @@
 //   host namespace       namespace of the VRF (weft-blue)                      namespaces of workloads
 //   wu-blue ===veth=== uplink                  wb-front ===port=== eth0
 //   nft: who may send    nft: masquerade       wb-back  ===port=== eth0
-//        to the tunnel   wx4096 (VXLAN: routed networks) or as port of wb-* (switched ones)
+//        to the tunnel   wx4096 (tunnel: routed networks) or as port of wb-* (switched ones)
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
 import { apart } from "./world/deviceClash.ts";
 import { compileEndpoint } from "./network/endpoint.ts";
@@ -48,7 +48,7 @@ function compileVrf(world: World, vrf: Vrf): KernelObject[] {
     ...elementsIn(own, vrf, built),
   ];
   for (const network of built) objects.push(...compileNetwork(own, vrf, network));
-  if (networks.some((network) => network.spec.ipam === "local")) objects.push(...compileRouted(world, vrf, networks));
+  objects.push(...compileRouted(world, vrf, networks));
   if (usesUplink(vrf, networks)) objects.push(...compileUplink(world, vrf, networks));
   return objects;
 }

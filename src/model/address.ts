@@ -8,6 +8,11 @@ export type Ip = { readonly family: Family; readonly value: bigint };
 /** A network: `base` has its host bits zero. */
 export type Cidr = { readonly family: Family; readonly base: bigint; readonly length: number };
 
+/** Of an address or network in canonical form. */
+export function familyOf(text: string): Family {
+  return text.includes(":") ? 6 : 4;
+}
+
 export const BITS = { 4: 32, 6: 128 } as const;
 
 /**

@@ -16,9 +16,14 @@ export function deviceName(prefix: string, name: string): string {
   return `${whole.replaceAll(/[^a-zA-Z0-9-]/g, "").slice(0, IFNAME_MAX - tail.length - 1)}-${tail}`;
 }
 
+/** The bridge of a network without slices. */
+export function networkBridge(name: string): string {
+  return deviceName("wb", name);
+}
+
 /** The bridges of a network on hosts: one, or one for each of its slices. */
 export function bridgesOf({ name, spec: { slices = [] } }: Named): readonly string[] {
-  return slices.length === 0 ? [deviceName("wb", name)] : slices.map(({ bridge }) => deviceName(bridge, name));
+  return slices.length === 0 ? [networkBridge(name)] : slices.map(({ bridge }) => deviceName(bridge, name));
 }
 
 type Named = { readonly name: string; readonly spec: { readonly slices?: readonly { readonly bridge: string }[] } };

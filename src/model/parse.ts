@@ -5,6 +5,7 @@ import { Compile, type Validator } from "typebox/compile";
 import { cidrAround, formatCidr, formatIp, interfaceOf, macOf, parseCidr, parseIp, parseMac } from "./address.ts";
 import { Fault } from "./fault.ts";
 import { CheckRequest, type InventoryAnswer, InventoryAnswer as InventoryAnswerSchema } from "./check.ts";
+import { checkDriver } from "./driver.ts";
 import * as input from "./input.ts";
 import type { Kind } from "./resource.ts";
 import { clean, cutList, widest } from "./cleanText.ts";
@@ -302,15 +303,9 @@ function checkQos(holder: unknown, where: string): void {
   checked(validators.qos, qos, at);
 }
 
-/** A driver of other systems, or of a later Weft, is not a spelling mistake. */
 function refuseOtherDrivers(spec: unknown, where: string): void {
   const driver = fieldOf(spec, "driver");
-  if (typeof driver !== "string" || driver === "vxlan") return;
-  throw new Fault("unsupported", {
-    what: `driver "${driver}" is not supported`,
-    where: `${where}.driver`,
-    fix: 'leave it out, or write "vxlan"',
-  });
+  if (typeof driver === "string") checkDriver(driver, `${where}.driver`);
 }
 
 function fieldOf(value: unknown, name: string): unknown {

@@ -8,6 +8,7 @@ import Type from "typebox";
 import { type Value, oneOf, optional, strict, Text } from "./schema.ts";
 import type { Ask } from "./check.ts";
 import * as hosts from "./host.ts";
+import { DriverName } from "./driver.ts";
 import { CursorSpec, FreedSpec, HoldSpec } from "./addressRecords.ts";
 import { MembershipSpec, MigrationSpec, MoveSpec } from "./members.ts";
 import { Quota } from "./quota.ts";
@@ -47,7 +48,7 @@ const PoolLink = Type.Object(
 
 export const NetworkSpec = Type.Object(
   {
-    driver: Type.Literal("vxlan"),
+    driver: DriverName,
     ipam: oneOf(
       ["local", "global"],
       "local: each host has a block and assigns from it, hosts route to each other. " +

@@ -25,9 +25,15 @@ export function Texts(description: string) {
 
 /** One of these words. */
 export function oneOf<const W extends string>(words: readonly W[], description?: string): TUnion<[TLiteral<W>]> {
+  const options = description === undefined ? {} : { description };
+  const [only] = words;
+  const schema =
+    only !== undefined && words.length === 1
+      ? Type.Literal(only, options)
+      : Type.Union(
+          words.map((word) => Type.Literal(word)),
+          options,
+        );
   // The types of a list of unknown length cannot be a union; the type of one literal with all words is the same.
-  return Type.Union(
-    words.map((word) => Type.Literal(word)),
-    description === undefined ? {} : { description },
-  ) as unknown as TUnion<[TLiteral<W>]>;
+  return schema as unknown as TUnion<[TLiteral<W>]>;
 }

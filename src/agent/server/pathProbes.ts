@@ -6,6 +6,7 @@ import { PATHS_NS, type Path, pathsOf } from "../../datapath/network/paths.ts";
 import { worldOf } from "../../datapath/world/world.ts";
 import type { Echo, Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
+import { packetsText } from "../../model/driver.ts";
 import { PATHS_NAMED, type PathSeen, type PathsReport, type PathState } from "../../model/paths.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import { PathProbe, SMALL_BYTES } from "./pathProbe.ts";
@@ -189,16 +190,17 @@ export class PathProbes {
     return { host: path.host, state, sinceMs, ...(obstacle === undefined ? {} : { obstacle }) };
   }
 
-  #obstacle({ host, to, ends, size, port }: Path, state: PathState, isHeard: boolean): string | undefined {
+  #obstacle({ host, to, ends, size, driver, port }: Path, state: PathState, isHeard: boolean): string | undefined {
+    const packets = packetsText(driver, port);
     if (to === undefined) return `no tunnel between addresses of two families: ${ends.replace(" ", " and ")}`;
     if (state === "small") {
-      const which = `of packets to UDP ${port}, those of ${SMALL_BYTES} bytes pass and those of ${size} do not`;
+      const which = `of packets to ${packets}, those of ${SMALL_BYTES} bytes pass and those of ${size} do not`;
       return `${which}: the underlay between carries less than the MTUs of the hosts say`;
     }
     if (state !== "failed") return undefined;
     const which = isHeard
-      ? `packets from ${host} to UDP ${port} arrive here, but ${host} does not answer those from here`
-      : `${host} does not answer on UDP ${port}, and nothing from it arrives here`;
+      ? `packets from ${host} to ${packets} arrive here, but ${host} does not answer those from here`
+      : `${host} does not answer on ${packets}, and nothing from it arrives here`;
     return this.#walls.length === 0 ? which : `${which}; ${this.#walls.join("; ")}`;
   }
 }

@@ -29,6 +29,7 @@ import type { RemoteOptions } from "../input/locate.ts";
 import { confirm } from "../input/confirm.ts";
 import { type Cell, table } from "../output/table.ts";
 import { registerMembers } from "./members.ts";
+import { tunnelText } from "../../model/driver.ts";
 import { mtuText } from "./mtu.ts";
 import { registerMigrations } from "./migration.ts";
 import { waitFor } from "../change/wait.ts";
@@ -195,7 +196,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
     server.snapshot(),
     server.status(),
   ]);
-  const mtu = await mtuText(network, snapshot);
+  const mtu = mtuText(network, snapshot);
   const told = status.conditions.filter(
     ({ object }) => object === `network/${name}` || object === `vrf/${network.spec.vrf}`,
   );
@@ -222,7 +223,7 @@ async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promis
         ["Pool", network.spec.pool && `${network.spec.pool.name}, id ${network.spec.pool.id}`],
         ["VRF", network.spec.vrf],
         ["VNI", String(vniOf(network, vrf) ?? "")],
-        ["Tunnel", vrf === undefined ? undefined : `VXLAN, UDP port ${vrf.spec.tunnelPort}`],
+        ["Tunnel", vrf === undefined ? undefined : tunnelText(network.spec.driver, vrf.spec.tunnelPort)],
         ["MTU", mtu],
         ["Inbound", limitText([["network", network.spec.qos]], "inbound")],
         ["Outbound", limitText([["network", network.spec.qos]], "outbound")],

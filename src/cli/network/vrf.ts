@@ -1,9 +1,10 @@
 // `weft vrf`: routing domains. They come and go with their networks; one that was made or changed here stays.
 import type { Command } from "commander";
 import { formatCidr, parseCidr } from "../../model/address.ts";
+import { DEFAULT_DRIVER, tunnelText } from "../../model/driver.ts";
 import { Fault } from "../../model/fault.ts";
 import type { VrfInput } from "../../model/input.ts";
-import type { Vrf } from "../../model/resource.ts";
+import type { Network, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
@@ -117,6 +118,14 @@ async function deleteVrf(cli: Cli, name: string, options: WriteOptions & SureOpt
   cli.io.err(`VRF ${name} deleted at revision ${revision}\n`);
 }
 
+function tunnelsText({ name, spec }: Vrf, networks: readonly Network[]): string {
+  const drivers = new Set(
+    networks.filter((network) => network.spec.vrf === name).map((network) => network.spec.driver),
+  );
+  if (drivers.size === 0) drivers.add(DEFAULT_DRIVER);
+  return [...drivers].map((driver) => tunnelText(driver, spec.tunnelPort)).join("; ");
+}
+
 const COLUMNS: readonly Column<Vrf>[] = [
   { header: "NAME", of: (v) => v.name },
   { header: "VNI", of: (v) => String(v.spec.vni) },
@@ -150,7 +159,7 @@ async function showVrf(cli: Cli, name: string, options: ReadOptions): Promise<vo
           .join(", "),
       ],
       ["VNI", String(vrf.spec.vni)],
-      ["Tunnel", `VXLAN, UDP port ${vrf.spec.tunnelPort}`],
+      ["Tunnel", tunnelsText(vrf, networks)],
       ["VTEP subnets", vrf.spec.vtepSubnets.join(", ")],
       ["VTEP MACs", `${vrf.spec.vtepMacOui}:…`],
       ["VTEP device", vrf.spec.vtepName],

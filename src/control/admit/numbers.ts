@@ -6,9 +6,6 @@ import { PATHS_VNI } from "../../model/paths.ts";
 export const VNI_MAX = PATHS_VNI - 1;
 /** Where VNIs begin that nobody asked for: DC/OS, flannel, Calico and hand-made tunnels stay below. */
 export const VNI_FIRST = 4096;
-/** Each VRF has four addresses of UPLINK_RANGES, by its index. */
-export const VRF_INDEX_FIRST = 1;
-export const VRF_INDEX_LAST = 4095;
 export const TUNNEL_PORT = 4789;
 export const VTEP_MAC_OUI = "70:b3:d5";
 
@@ -16,13 +13,8 @@ export const VTEP_MAC_OUI = "70:b3:d5";
 export const PREFIX_MAX: { readonly [F in Family]: number } = { 4: 30, 6: 126 };
 /** A VTEP's MAC carries the low 24 bits of its IPv4 address, so a larger subnet would give the same MAC twice. */
 export const VTEP_PREFIX_MIN: { readonly [F in Family]: number } = { 4: 8, 6: 8 };
-/** Outer IP, UDP, VXLAN and inner Ethernet headers, by family of the underlay (RFC 7348). */
-export const TUNNEL_OVERHEAD: { readonly [F in Family]: number } = { 4: 50, 6: 70 };
 /** Least MTU of a link that carries IPv6 (RFC 8200 5). */
 export const IPV6_MTU_MIN = 1280;
-
-/** Weft's own on every host: the ends of uplinks. */
-export const UPLINK_RANGES: readonly Cidr[] = ["169.254.64.0/18", "fd00:7765:6675::/48"].map(known);
 
 /** No workload can have an address of these: unspecified, loopback, multicast and beyond, link-local IPv6. */
 export const NOT_UNICAST: readonly Cidr[] = [

@@ -1,15 +1,15 @@
 // What a user should know although no request was refused: hosts that wait for a block or a tunnel endpoint because
 // there is none left, hosts that have come to stand in a network's way since it was made, and hosts that are lost.
 // Computed from the view when asked: what is no longer so is no longer said.
-import { type Cidr, formatCidr, ipOf, overlaps, parseCidr } from "../../model/address.ts";
+import { type Cidr, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
 import { formatDuration } from "../../model/duration.ts";
+import { tunnelMtu } from "../../model/driver.ts";
 import type { Host, Network, Vrf } from "../../model/resource.ts";
 import type { HostCondition } from "../../model/status.ts";
 import { cidrsOf } from "../admit/context.ts";
 import { DIRECTIONS } from "../../model/qos.ts";
 import { unableHosts } from "../admit/workload/qos.ts";
 import { isDefaultRoute } from "../admit/network/overlap.ts";
-import { TUNNEL_OVERHEAD } from "../admit/numbers.ts";
 import { type View, residentsOf } from "../state/view.ts";
 
 export const CONDITION_REASONS = [
@@ -130,7 +130,7 @@ function clashesOf(view: View, network: Network, prefixes: ReadonlyMap<string, r
   const object = `network/${network.name}`;
   return [...view.host.values()].flatMap((host) => {
     const met = metBy(prefixes.get(host.name), cidrs);
-    const most = host.spec.underlayMtu - TUNNEL_OVERHEAD[ipOf(host.spec.underlay)?.family ?? 4];
+    const most = tunnelMtu(network.spec.driver, host.spec);
     return [
       ...(met.length === 0
         ? []

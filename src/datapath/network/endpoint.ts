@@ -76,10 +76,6 @@ function everything(family: Family): readonly string[] {
   return [family === 4 ? "0.0.0.0/0" : "::/0"];
 }
 
-export function cidrFamily(cidr: string): Family {
-  return cidr.includes(":") ? 6 : 4;
-}
-
 function isPath(netns: string): netns is Ns & `/${string}` {
   return netns.startsWith("/");
 }

@@ -1,29 +1,30 @@
-// The way to each peer, made so that it can be tried: a namespace of the agent's own with one VXLAN device per tunnel
-// port, its UDP socket in the host's namespace as every tunnel's is. What the agent sends there takes exactly the way
-// that workloads' packets take between the two hosts (port, source address, firewalls on both sides), and the peer's
-// kernel answers it, also while the agent there is away.
+// The way to each peer, made so that it can be tried: a namespace of the agent's own with a tunnel per channel (driver
+// and port). What the agent sends there takes the same way between the two hosts as workloads' packets (port, source
+// address, firewalls on both sides), and the peer's kernel answers it, also while the agent there is away.
 //
 //   namespace _paths     path4789, VNI 16777215        fd00:7765:7061:12b5::<order of this host>
 //   neighbour, FDB       one of each per peer          its order -> its MAC -> its underlay address
 //
 // A host's order is its number in the cluster: short, and no two hosts have the same.
 import { formatIp, ipOf } from "../../model/address.ts";
+import { type Driver, tunnelMtu } from "../../model/driver.ts";
 import { PATHS_VNI } from "../../model/paths.ts";
 import type { Host, Vrf } from "../../model/resource.ts";
-import { vrfMtu, vxlanMtu } from "../world/mtu.ts";
+import { vrfMtu } from "../world/mtu.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
-import { type World, familyOf, tunnelTo } from "../world/world.ts";
+import { type Channel, TUNNELS, channelsOf } from "../tunnel/drivers.ts";
+import type { RoutedPeer } from "../tunnel/tunnel.ts";
+import { type World, tunnelTo } from "../world/world.ts";
 
 /** No VRF has such a name: it would begin with a letter. */
 export const PATHS_NS = "vrf:_paths";
 /** Below it a link has no IPv6 (RFC 8200, section 5). Where tunnels carry less, less is sent. */
 const MTU_LEAST = 1280;
 
-/** The way to a peer over one tunnel port. */
-export type Path = {
+/** The way to a peer over one channel. */
+export type Path = Channel & {
   readonly host: string;
-  readonly port: number;
   /** This host's underlay address and the peer's: with others it is another way. */
   readonly ends: string;
   /** Where to send, in the namespace; absent if there can be no tunnel. */
@@ -36,68 +37,64 @@ export type Path = {
 export function pathsOf(world: World): readonly Path[] {
   const paths = new Map<string, Path>();
   for (const vrf of world.vrfs) {
-    const size = sizeIn(world, vrf);
-    const port = vrf.spec.tunnelPort;
-    for (const host of world.members.get(vrf.name) ?? []) {
-      if (host === world.self) continue;
-      const key = `${host.name} ${port}`;
-      const least = paths.get(key)?.size ?? 0;
-      const way = tunnelTo(world, host.name) === undefined ? {} : { to: addressOf(port, host) };
-      const ends = `${world.self.spec.underlay} ${host.spec.underlay}`;
-      paths.set(key, { host: host.name, port, ends, size: Math.max(size, least), ...way });
+    for (const { driver, port } of channelsOf(world, vrf)) {
+      const size = sizeIn(world, vrf, driver);
+      for (const host of world.members.get(vrf.name) ?? []) {
+        if (host === world.self) continue;
+        const key = `${host.name} ${driver} ${port}`;
+        const least = paths.get(key)?.size ?? 0;
+        const way = tunnelTo(world, host.name) === undefined ? {} : { to: addressOf(port, host) };
+        const ends = `${world.self.spec.underlay} ${host.spec.underlay}`;
+        paths.set(key, { host: host.name, driver, port, ends, size: Math.max(size, least), ...way });
+      }
     }
   }
   return [...paths.values()];
 }
 
-/** What the largest of the VRF's networks lets its workloads send. */
-function sizeIn(world: World, vrf: Vrf): number {
-  const most = vrfMtu(world, vrf);
-  const asked = (world.networks.get(vrf.name) ?? []).map(({ spec }) => Math.min(spec.mtu ?? most, most));
-  return asked.length === 0 ? most : Math.max(...asked);
+/** What the largest of the VRF's networks of a driver lets its workloads send. */
+function sizeIn(world: World, vrf: Vrf, driver: Driver): number {
+  const networks = (world.networks.get(vrf.name) ?? []).filter(({ spec }) => spec.driver === driver);
+  const most = vrfMtu(world, vrf, driver);
+  return Math.max(...networks.map(({ spec }) => Math.min(spec.mtu ?? most, most)));
 }
 
 export function compilePaths(world: World): KernelObject[] {
   const paths = pathsOf(world).filter(({ to }) => to !== undefined);
   if (paths.length === 0) return [];
-  const { self } = world;
   const ns = PATHS_NS;
   const objects: KernelObject[] = [
     { kind: "netns", ns },
     { kind: "sysctl", ns, key: "ipv6/conf/default/accept_dad", value: "0" },
     { kind: "sysctl", ns, key: "ipv6/conf/default/accept_ra", value: "0" },
   ];
-  for (const port of new Set(paths.map((path) => path.port))) {
-    const dev = deviceOf(port);
-    objects.push(
-      {
-        kind: "vxlan",
-        ns,
-        name: dev,
-        vni: PATHS_VNI,
-        local: self.spec.underlay,
-        port,
-        mac: macOf(self),
-        mtu: Math.max(MTU_LEAST, vxlanMtu(self.spec.underlayMtu, familyOf(self.spec.underlay) ?? 4)),
-        alias: alias("paths", String(port)),
-      },
-      { kind: "address", ns, dev, cidr: `${addressOf(port, self)}/64` },
-    );
-  }
-  for (const { host: name, port, to } of paths) {
-    const host = world.hosts.get(name);
-    if (host === undefined || to === undefined) continue;
-    const dev = deviceOf(port);
-    objects.push(
-      { kind: "neighbour", ns, dev, ip: to, mac: macOf(host) },
-      { kind: "fdb", ns, dev, mac: macOf(host), dst: host.spec.underlay },
-    );
-  }
+  for (const its of Map.groupBy(paths, ({ driver, port }) => `${driver} ${port}`).values())
+    objects.push(...compileChannel(world, its));
   return objects;
 }
 
-function deviceOf(port: number): string {
-  return `path${port}`;
+/** Over one channel. */
+function compileChannel({ self, hosts }: World, paths: readonly Path[]): readonly KernelObject[] {
+  const [first] = paths;
+  if (first === undefined) return [];
+  const { driver, port } = first;
+  const peers = paths.flatMap(({ host, to }): RoutedPeer[] => {
+    const peer = hosts.get(host);
+    return peer === undefined || to === undefined ? [] : [{ ips: [to], mac: macOf(peer), dst: peer.spec.underlay }];
+  });
+  const { objects } = TUNNELS[driver].routed({
+    ns: PATHS_NS,
+    name: `path${port}`,
+    vni: PATHS_VNI,
+    local: self.spec.underlay,
+    port,
+    mac: macOf(self),
+    mtu: Math.max(MTU_LEAST, tunnelMtu(driver, self.spec)),
+    alias: alias("paths", String(port)),
+    addresses: [`${addressOf(port, self)}/64`],
+    peers,
+  });
+  return objects;
 }
 
 /** Known to nobody outside the namespace. */

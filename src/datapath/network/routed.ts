@@ -1,6 +1,6 @@
-// Routed networks of a VRF: hosts route between their blocks, over one VXLAN device for all of them.
+// Routed networks of a VRF: hosts route between their blocks, over one tunnel device for all of them.
 //
-// The life of a packet from 9.0.1.2 on h1 to 9.0.2.3 on h2 (blocks 9.0.1.0/24 and 9.0.2.0/24):
+// The life of a packet from 9.0.1.2 on h1 to 9.0.2.3 on h2 (blocks 9.0.1.0/24 and 9.0.2.0/24) with VXLAN:
 //   workload   default via 9.0.1.1                         the bridge's address, on h1
 //   VRF on h1  ip route     9.0.2.0/24 via 44.128.0.2 dev vtep1024 onlink      h2's VTEP address
 //              ip neigh     44.128.0.2 lladdr 70:b3:d5:80:00:02 dev vtep1024   its MAC, so that nobody asks
@@ -9,78 +9,80 @@
 //   VRF on h2  9.0.2.0/24 is on its bridge
 // Neighbour maps address to (inner) MAC, FDB maps (inner) MAC to (outer) address. So a peer costs one neighbour and one
 // FDB entry per VRF and one route per network, whatever the number of endpoints, and no frame is ever flooded.
-import { interfaceOf } from "../../model/address.ts";
-import type { Network, Vrf, Vtep } from "../../model/resource.ts";
-import { cidrFamily } from "./endpoint.ts";
+import { BITS, familyOf } from "../../model/address.ts";
+import { type Driver, routedDevice } from "../../model/driver.ts";
+import type { Network, Vrf, Vtep, VtepSpec } from "../../model/resource.ts";
 import { mustCidr } from "../world/layout.ts";
 import { vrfMtu } from "../world/mtu.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
+import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
+import type { RoutedPeer } from "../tunnel/tunnel.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
-export function routedDevice(vrf: Vrf): string {
-  return vrf.spec.vtepName ?? `wx${vrf.spec.vni}`;
-}
-
-/** The VRF's tunnel device, and the way to each peer's blocks. Nothing while this host has no VTEP of the VRF. */
+/** The VRF's tunnels, and the way to each peer's blocks. Nothing while this host has no VTEP of the VRF. */
 export function compileRouted(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {
-  const ns: Ns = `vrf:${vrf.name}`;
-  const dev = routedDevice(vrf);
-  const vteps = world.vteps.get(vrf.name) ?? [];
-  const own = vteps.find((vtep) => vtep.spec.host === world.self.name);
+  const own = world.vteps.get(vrf.name)?.find((vtep) => vtep.spec.host === world.self.name);
   if (own === undefined) return [];
-  const objects: KernelObject[] = [
-    {
-      kind: "vxlan",
-      ns,
-      name: dev,
-      vni: vrf.spec.vni,
-      local: world.self.spec.underlay,
-      port: vrf.spec.tunnelPort,
-      mac: own.spec.mac,
-      mtu: vrfMtu(world, vrf),
-      alias: alias("vrf", vrf.name),
-    },
-    ...addressesOf(vrf, own).map((cidr): KernelObject => ({ kind: "address", ns, dev, cidr })),
-  ];
-  for (const vtep of vteps) {
-    const dst = tunnelTo(world, vtep.spec.host);
-    if (dst === undefined) continue;
-    objects.push({ kind: "fdb", ns, dev, mac: vtep.spec.mac, dst });
-    for (const ip of [vtep.spec.ip, vtep.spec.ip6]) {
-      if (ip !== undefined) objects.push({ kind: "neighbour", ns, dev, ip, mac: vtep.spec.mac });
-    }
-  }
-  const peers = new Map(
-    vteps.filter((vtep) => tunnelTo(world, vtep.spec.host) !== undefined).map((vtep) => [vtep.spec.host, vtep]),
-  );
-  for (const network of networks) objects.push(...routesOf(world, network, peers, ns, dev));
-  return objects;
-}
-
-function routesOf(
-  world: World,
-  network: Network,
-  peers: ReadonlyMap<string, Vtep>,
-  ns: Ns,
-  dev: string,
-): KernelObject[] {
-  return (world.blocks.get(network.name) ?? []).flatMap((block): KernelObject[] => {
-    const peer = peers.get(block.spec.host);
-    const via = cidrFamily(block.spec.cidr) === 4 ? peer?.spec.ip : peer?.spec.ip6;
-    return via === undefined ? [] : [{ kind: "route", ns, dst: block.spec.cidr, via, dev, onlink: true }];
+  const peers = peersOf(world, vrf);
+  const locals = networks.filter(({ spec }) => spec.ipam === "local");
+  return driversOf(locals).flatMap((driver) => {
+    const its = locals.filter(({ spec }) => spec.driver === driver);
+    return compileTunnel(world, { vrf, driver, own, peers }, its);
   });
 }
 
+type Ends = {
+  readonly vrf: Vrf;
+  readonly driver: Driver;
+  readonly own: Vtep;
+  /** By host. */
+  readonly peers: ReadonlyMap<string, RoutedPeer>;
+};
+
+function peersOf(world: World, vrf: Vrf): Ends["peers"] {
+  const peers = new Map<string, RoutedPeer>();
+  for (const { spec } of world.vteps.get(vrf.name) ?? []) {
+    const dst = tunnelTo(world, spec.host);
+    if (dst !== undefined) peers.set(spec.host, { ips: ipsOf(spec), mac: spec.mac, dst });
+  }
+  return peers;
+}
+
+function compileTunnel(world: World, { vrf, driver, own, peers }: Ends, networks: readonly Network[]): KernelObject[] {
+  const ns: Ns = `vrf:${vrf.name}`;
+  const { objects, deviceTo } = TUNNELS[driver].routed({
+    ns,
+    name: routedDevice(driver, vrf.spec),
+    vni: vrf.spec.vni,
+    local: world.self.spec.underlay,
+    port: vrf.spec.tunnelPort,
+    mac: own.spec.mac,
+    mtu: vrfMtu(world, vrf, driver),
+    alias: alias("vrf", vrf.name),
+    addresses: addressesOf(vrf, own),
+    peers: [...peers.values()],
+  });
+  const routes = networks.flatMap(({ name }) =>
+    (world.blocks.get(name) ?? []).flatMap(({ spec: { host, cidr: dst } }): KernelObject[] => {
+      const peer = peers.get(host);
+      const via = peer?.ips.find((ip) => familyOf(ip) === familyOf(dst));
+      if (peer === undefined || via === undefined) return [];
+      return [{ kind: "route", ns, dst, via, dev: deviceTo(peer), onlink: true }];
+    }),
+  );
+  return [...objects, ...routes];
+}
+
+function ipsOf({ ip, ip6 }: VtepSpec): readonly string[] {
+  return [ip, ip6].filter((text) => text !== undefined);
+}
+
 /** With the VTEP subnet's length, so that replies to any VTEP have a route. */
-function addressesOf(vrf: Vrf, vtep: Vtep): string[] {
-  return [vtep.spec.ip, vtep.spec.ip6]
-    .filter((ip) => ip !== undefined)
-    .map((ip) => {
-      const length = vrf.spec.vtepSubnets
-        .map(mustCidr)
-        .find((cidr) => interfaceOf(`${ip}/${cidr.length}`)?.ip.family === cidr.family)?.length;
-      return `${ip}/${length ?? (ip.includes(":") ? 128 : 32)}`;
-    });
+function addressesOf(vrf: Vrf, { spec }: Vtep): string[] {
+  return ipsOf(spec).map((ip) => {
+    const length = vrf.spec.vtepSubnets.map(mustCidr).find(({ family }) => family === familyOf(ip))?.length;
+    return `${ip}/${length ?? BITS[familyOf(ip)]}`;
+  });
 }

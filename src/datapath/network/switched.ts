@@ -1,7 +1,7 @@
-// A switched network: one L2 segment over all its hosts. Its VXLAN device is a port of the bridge and learns nothing;
-// the control plane says where each endpoint is.
+// A switched network: one L2 segment over all its hosts. What leads to other hosts (datapath/tunnel) is a port of the
+// bridge and learns nothing; the control plane says where each endpoint is.
 //
-// Per remote endpoint (here 10.7.0.9, 02:00:0a:07:00:09 on h2):
+// Per remote endpoint (here 10.7.0.9, 02:00:0a:07:00:09 on h2, with VXLAN):
 //   bridge fdb  02:00:0a:07:00:09 dev wx7 dst 172.31.77.12 self   the host behind the MAC
 //   bridge fdb  02:00:0a:07:00:09 dev wx7 master static sticky    the port behind it: unicast is never flooded
 //   ip neigh    10.7.0.9 lladdr 02:00:0a:07:00:09 dev wb-blue     the answer to ARP and ND, which never cross
@@ -9,54 +9,67 @@
 // replication). Where an endpoint has allowed addresses (virtual IPs), whose holder nobody but the workloads knows, ARP
 // and ND cross after all: the holder announces itself, and answers. With learning on, a learned entry would survive its
 // endpoint and shadow the true one (the stale entry of every peer).
-import type { Network, Vrf } from "../../model/resource.ts";
-import { deviceName } from "../../model/device.ts";
+import { switchedDevice } from "../../model/driver.ts";
+import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
+import { networkBridge } from "../../model/device.ts";
 import { hasVirtualMac } from "./endpoint.ts";
 import { macsOf } from "../world/layout.ts";
 import { floodElements } from "../policy/learning.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
-import { FLOOD_MAC } from "../kinds/fdb.ts";
 import type { Ns } from "../kinds/kind.ts";
+import { TUNNELS } from "../tunnel/drivers.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
 export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: number): KernelObject[] {
-  const vni = network.spec.vni;
+  const { driver, vni } = network.spec;
   if (vni === undefined) return [];
   const ns: Ns = `vrf:${vrf.name}`;
-  const dev = `wx${vni}`;
-  const bridge = deviceName("wb", network.name);
+  const bridge = networkBridge(network.name);
   const endpoints = world.endpoints.get(network.name) ?? [];
   const macs = macsOf(network) ?? (endpoints.some(({ spec }) => hasVirtualMac(spec)) ? "learned" : undefined);
-  const objects: KernelObject[] = [
-    {
-      kind: "vxlan",
-      ns,
-      name: dev,
-      vni,
-      local: world.self.spec.underlay,
-      port: vrf.spec.tunnelPort,
-      mtu,
-      mac: tunnelMac(vni),
-      alias: alias("network", network.name),
-      master: bridge,
-      ...(macs === undefined ? {} : { macs }),
-      ...(hasVirtualIps(world, network) ? { floodsArp: true } : {}),
-    },
-  ];
-  const flood = new Set<string>();
-  const remote: string[] = [];
+  const peers = peersOf(world, endpoints);
+  const tunnel = TUNNELS[driver].switched({
+    ns,
+    name: switchedDevice(driver, vni),
+    vni,
+    local: world.self.spec.underlay,
+    port: vrf.spec.tunnelPort,
+    mtu,
+    mac: tunnelMac(vni),
+    alias: alias("network", network.name),
+    bridge,
+    ...(macs === undefined ? {} : { macs }),
+    ...(hasVirtualIps(world, network) ? { floodsArp: true } : {}),
+    peers: [...peers.values()],
+  });
+  const { portTo, unicast, broadcast } = tunnel;
+  const behind = new Map<string, string[]>(tunnel.ports.map((port) => [port, []]));
+  const objects = [...tunnel.devices];
   for (const { spec } of endpoints) {
-    const dst = tunnelTo(world, spec.host);
-    if (dst === undefined) continue;
-    flood.add(dst);
-    remote.push(spec.mac);
-    objects.push({ kind: "fdb", ns, dev, mac: spec.mac, dst }, { kind: "bridge-fdb", ns, dev, mac: spec.mac });
-    for (const ip of spec.addresses) objects.push({ kind: "neighbour", ns, dev: bridge, ip, mac: spec.mac });
+    const peer = peers.get(spec.host);
+    if (peer === undefined) continue;
+    const { mac } = spec;
+    const dev = portTo(peer);
+    behind.get(dev)?.push(mac);
+    if (unicast !== undefined) objects.push(unicast(mac, peer));
+    objects.push({ kind: "bridge-fdb", ns, dev, mac });
+    for (const ip of spec.addresses) objects.push({ kind: "neighbour", ns, dev: bridge, ip, mac });
   }
-  objects.push(...floodElements(vrf, network, dev, remote));
-  for (const dst of flood) objects.push({ kind: "fdb", ns, dev, mac: FLOOD_MAC, dst });
+  for (const [port, itsMacs] of behind) objects.push(...floodElements(vrf, network, port, itsMacs));
+  if (broadcast !== undefined) objects.push(...[...peers.values()].map(broadcast));
   return objects;
+}
+
+/** Underlay addresses of the other hosts with these endpoints, by host. */
+function peersOf(world: World, endpoints: readonly Endpoint[]): ReadonlyMap<string, string> {
+  const peers = new Map<string, string>();
+  for (const { spec } of endpoints) {
+    if (peers.has(spec.host)) continue;
+    const peer = tunnelTo(world, spec.host);
+    if (peer !== undefined) peers.set(spec.host, peer);
+  }
+  return peers;
 }
 
 /** Whether addresses of the network may go from one endpoint to another without the control plane. */

@@ -1,24 +1,14 @@
 // The uplink: a veth pair that joins a VRF's namespace to the host's, for the way out and for the host's own access.
-// Its addresses are the same on every host, from the VRF's index: 169.254.64.0/18 in pieces of four (host .1, VRF .2),
-// so 4,096 VRFs. They never leave the host: the VRF's table masquerades to them, the host's table to the host's own
-// address.
-import { formatIp, ipOf } from "../../model/address.ts";
+// Its addresses never leave the host: the VRF's table masquerades to them, the host's table to the host's own address.
+import { familyOf } from "../../model/address.ts";
+import { UPLINK, uplinkEnds, uplinkHostDevice } from "../../model/uplink.ts";
 import { prefixesOf } from "../../model/membership.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
-import { cidrFamily } from "./endpoint.ts";
-import { deviceName } from "../../model/device.ts";
 import { alias } from "../state/names.ts";
 import { subnetsOf } from "../world/reach.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
 import type { World } from "../world/world.ts";
-
-/** Names of the two ends: in the VRF's namespace, and as a pattern in the host's. */
-export const UPLINK = "uplink";
-export const UPLINK_HOST_PREFIX = "wu";
-/** All uplink addresses: reserved, networks must not overlap them. */
-export const UPLINK_RANGE_4 = "169.254.64.0/18";
-export const UPLINK_RANGE_6 = "fd00:7765:6675::/48";
 
 /** The way out is made only where somebody goes out, or the host in. */
 export function usesUplink(vrf: Vrf, networks: readonly Network[]): boolean {
@@ -27,10 +17,9 @@ export function usesUplink(vrf: Vrf, networks: readonly Network[]): boolean {
 
 export function compileUplink(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {
   const ns: Ns = `vrf:${vrf.name}`;
-  const hostDev = deviceName(UPLINK_HOST_PREFIX, vrf.name);
+  const hostDev = uplinkHostDevice(vrf.name);
   const mtu = world.self.spec.underlayMtu;
-  const ends = endsOf(vrf.spec.index);
-  const families = new Set(networks.flatMap((network) => prefixesOf(network.spec).map(cidrFamily)));
+  const families = new Set(networks.flatMap((network) => prefixesOf(network.spec).map(familyOf)));
   const objects: KernelObject[] = [
     {
       kind: "veth",
@@ -49,7 +38,7 @@ export function compileUplink(world: World, vrf: Vrf, networks: readonly Network
     { kind: "sysctl", ns: "host", key: "ipv4/ip_forward", value: "1" },
   ];
   for (const family of families) {
-    const { host, vrf: inner, length } = ends[family];
+    const { host, vrf: inner, length } = uplinkEnds(vrf.spec.index, family);
     objects.push(
       { kind: "address", ns, dev: UPLINK, cidr: `${inner}/${length}` },
       { kind: "address", ns: "host", dev: hostDev, cidr: `${host}/${length}` },
@@ -64,22 +53,6 @@ export function compileUplink(world: World, vrf: Vrf, networks: readonly Network
       objects.push({ kind: "route", ns: "host", dst, via: inner, dev: hostDev, onlink: false });
   }
   return objects;
-}
-
-function endsOf(index: number) {
-  const offset = index * 4;
-  const net = `169.254.${64 + (offset >> 8)}`;
-  const group = index.toString(16);
-  return {
-    4: { host: `${net}.${(offset & 255) + 1}`, vrf: `${net}.${(offset & 255) + 2}`, length: 30 },
-    6: { host: canonical(`fd00:7765:6675:${group}::1`), vrf: canonical(`fd00:7765:6675:${group}::2`), length: 64 },
-  } as const;
-}
-
-/** Index 0 would leave a zero group beside the "::". */
-function canonical(text: string): string {
-  const ip = ipOf(text);
-  return ip === undefined ? text : formatIp(ip);
 }
 
 function mac(index: number, end: 1 | 2): string {

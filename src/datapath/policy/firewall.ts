@@ -1,19 +1,21 @@
 // Weft's nft tables, one per namespace (`inet weft`), each replaced in one transaction. Sets carry what grows (subnets,
 // members); the rules stay the same whatever the number of networks.
+import { familyOf } from "../../model/address.ts";
+import { routedDevice } from "../../model/driver.ts";
 import { prefixesOf } from "../../model/membership.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
-import { cidrFamily } from "../network/endpoint.ts";
 import { compileGates } from "./gates.ts";
 import { segmentsOf } from "../world/layout.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./groups.ts";
-import { routedDevice } from "../network/routed.ts";
 import { countedChain } from "./connectionLimit.ts";
 import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
 import { nftDigest } from "../kinds/nft.ts";
+import { driversOf } from "../tunnel/drivers.ts";
 import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
-import { UPLINK, usesUplink } from "../network/uplink.ts";
+import { UPLINK } from "../../model/uplink.ts";
+import { usesUplink } from "../network/uplink.ts";
 import { chain } from "./words.ts";
 import type { World } from "../world/world.ts";
 
@@ -37,9 +39,9 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
 function isolated(world: World, vrf: Vrf, networks: readonly Network[]): string {
   const drops = ([4, 6] as const).flatMap((family) => {
     const bridges = networks
-      .filter(({ spec }) => spec.ipam === "global" && prefixesOf(spec).some((cidr) => cidrFamily(cidr) === family))
+      .filter(({ spec }) => spec.ipam === "global" && prefixesOf(spec).some((cidr) => familyOf(cidr) === family))
       .flatMap((network) => segmentsOf(vrf, network, world.self, []))
-      .filter(({ gateways }) => !gateways.some((cidr) => cidrFamily(cidr) === family))
+      .filter(({ gateways }) => !gateways.some((cidr) => familyOf(cidr) === family))
       .map(({ bridge }) => `"${bridge}"`)
       .sort();
     return bridges.length === 0 ? [] : [`meta nfproto ipv${family} iifname { ${bridges.join(", ")} } drop`];
@@ -104,7 +106,9 @@ function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
   return chain("postrouting", [
     "type nat hook postrouting priority srcnat; policy accept;",
     ...lines,
-    `iifname "${UPLINK}" oifname "${routedDevice(vrf)}" masquerade`,
+    ...driversOf(networks).map(
+      (driver) => `iifname "${UPLINK}" oifname "${routedDevice(driver, vrf.spec)}" masquerade`,
+    ),
   ]);
 }
 
@@ -115,7 +119,7 @@ function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
 function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
   const subnets = networks
     .flatMap((network) => prefixesOf(network.spec))
-    .filter((cidr) => cidrFamily(cidr) === family)
+    .filter((cidr) => familyOf(cidr) === family)
     .sort();
   return subnets.length === 0 ? [] : [`{ ${subnets.join(", ")} }`];
 }

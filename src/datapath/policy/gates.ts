@@ -2,12 +2,13 @@
 // host had sent them, so by default they reach the outside and neither the host's own sockets nor other hosts, nor what
 // a cloud gives to its machines alone. `hostAccess` opens a VRF; what the host's administrator publishes (DNAT, as
 // kube-proxy and CNI's portmap make it) is open to all. Sets carry what grows, so there are as many rules as ever.
+import { ipOf } from "../../model/address.ts";
 import type { Vrf } from "../../model/resource.ts";
-import { deviceName } from "../../model/device.ts";
+import { UPLINK_HOST_PREFIX, UPLINK_RANGES, uplinkHostDevice } from "../../model/uplink.ts";
 import { NO_TUNNEL_FROM_VRFS, portsBesideTunnels } from "./tunnels.ts";
-import { UPLINK_HOST_PREFIX, UPLINK_RANGE_4, UPLINK_RANGE_6, usesUplink } from "../network/uplink.ts";
+import { usesUplink } from "../network/uplink.ts";
 import { chain } from "./words.ts";
-import { type World, familyOf } from "../world/world.ts";
+import { type World } from "../world/world.ts";
 
 const FROM_VRFS = `iifname "${UPLINK_HOST_PREFIX}-*"`;
 const TO_VRFS = `oifname "${UPLINK_HOST_PREFIX}-*"`;
@@ -46,8 +47,8 @@ export function compileGates(world: World, management: readonly string[]): strin
       ...ASKED,
       `${TO_VRFS} drop`,
       // An inner source that nothing hides: the host's own network could neither answer it nor tell whose it is.
-      `ip saddr != ${UPLINK_RANGE_4} reject with icmpx admin-prohibited`,
-      `ip6 saddr != ${UPLINK_RANGE_6} reject with icmpx admin-prohibited`,
+      `ip saddr != ${UPLINK_RANGES[4]} reject with icmpx admin-prohibited`,
+      `ip6 saddr != ${UPLINK_RANGES[6]} reject with icmpx admin-prohibited`,
       ...open,
       ...resolvers(world, vrfs),
       ...closedTo(world, management),
@@ -60,8 +61,8 @@ export function compileGates(world: World, management: readonly string[]): strin
       ...open,
       // The two ends of an uplink find each other, and an administrator sees whether they do.
       "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
-      `ip daddr ${UPLINK_RANGE_4} icmp type echo-request accept`,
-      `ip6 daddr ${UPLINK_RANGE_6} icmpv6 type echo-request accept`,
+      `ip daddr ${UPLINK_RANGES[4]} icmp type echo-request accept`,
+      `ip6 daddr ${UPLINK_RANGES[6]} icmpv6 type echo-request accept`,
       ...resolvers(world, vrfs),
       "reject with icmpx admin-prohibited",
     ]) +
@@ -75,8 +76,8 @@ export function compileGates(world: World, management: readonly string[]): strin
  */
 function masquerades(world: World): string {
   const hidden = [
-    `ip saddr ${UPLINK_RANGE_4} ${NOT_TO_VRFS}`,
-    `ip6 saddr ${UPLINK_RANGE_6} ${NOT_TO_VRFS}`,
+    `ip saddr ${UPLINK_RANGES[4]} ${NOT_TO_VRFS}`,
+    `ip6 saddr ${UPLINK_RANGES[6]} ${NOT_TO_VRFS}`,
     `${FROM_VRFS} ct status dnat`,
   ];
   return chain("postrouting", [
@@ -88,19 +89,15 @@ function masquerades(world: World): string {
 }
 
 function opened(vrfs: readonly Vrf[]): string[] {
-  const names = vrfs.filter(({ spec }) => spec.hostAccess).map(({ name }) => `"${hostEnd(name)}"`);
+  const names = vrfs.filter(({ spec }) => spec.hostAccess).map(({ name }) => `"${uplinkHostDevice(name)}"`);
   return names.length === 0 ? [] : [`iifname { ${names.sort().join(", ")} } accept`];
-}
-
-function hostEnd(vrf: string): string {
-  return deviceName(UPLINK_HOST_PREFIX, vrf);
 }
 
 function closedTo(world: World, management: readonly string[]): string[] {
   const addresses = [...world.hosts.values()].map(({ spec }) => spec.underlay);
   const all = [...new Set([...addresses, ...management])].sort();
   return ([4, 6] as const).map((family) => {
-    const some = all.filter((address) => familyOf(address) === family);
+    const some = all.filter((address) => ipOf(address)?.family === family);
     const daddr = family === 4 ? "ip daddr" : "ip6 daddr";
     const alone = MACHINES_ALONE.filter((cidr) => cidr.includes(":") === (family === 6));
     return `${daddr} { ${[...alone, ...some].join(", ")} } reject with icmpx admin-prohibited`;
@@ -112,8 +109,8 @@ function resolvers(world: World, vrfs: readonly Vrf[]): string[] {
   const asked = vrfs.flatMap(({ name }) =>
     (world.networks.get(name) ?? []).flatMap(({ spec }) =>
       [...(spec.dns ?? []), ...(spec.ranges ?? []).flatMap(({ dns }) => dns ?? [])].map((server) => ({
-        family: familyOf(server),
-        key: `"${hostEnd(name)}" . ${server}`,
+        family: ipOf(server)?.family,
+        key: `"${uplinkHostDevice(name)}" . ${server}`,
       })),
     ),
   );

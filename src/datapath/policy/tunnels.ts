@@ -1,9 +1,13 @@
 // Who may send to a tunnel: hosts that share a VRF, from their underlay addresses to this host's own, and nothing else.
 // A tunnel has no secret; what it is told by is a source address, so nothing that could have any source, or another
 // host's, may come near it.
-import { UPLINK_HOST_PREFIX, usesUplink } from "../network/uplink.ts";
+import { familyOf } from "../../model/address.ts";
+import type { Driver } from "../../model/driver.ts";
+import { UPLINK_HOST_PREFIX } from "../../model/uplink.ts";
+import { usesUplink } from "../network/uplink.ts";
+import { type Channel, TUNNELS, channelsOf } from "../tunnel/drivers.ts";
 import { chain } from "./words.ts";
-import { type World, familyOf, tunnelTo } from "../world/world.ts";
+import { type World, tunnelTo } from "../world/world.ts";
 
 /** Goes before all that lets something out of a VRF, and only where VRFs have a way out. */
 export const NO_TUNNEL_FROM_VRFS = "jump no_tunnels";
@@ -16,37 +20,44 @@ export const NO_TUNNEL_FROM_VRFS = "jump no_tunnels";
  * because every packet of every tunnel pays for each hook.
  */
 export function compileTunnels(world: World): string {
-  const ports = tunnelPorts(world);
-  const isTunnel = `udp dport ${oneOf(ports)}`;
+  const used = portsByDriver(world);
+  const toTunnels = [...used].map(([driver, ports]) => TUNNELS[driver].underlay.to(ports));
   const hasUplinks = world.vrfs.some((vrf) => usesUplink(vrf, world.networks.get(vrf.name) ?? []));
   return (
-    (hasUplinks ? noTunnels(ports) : "") +
+    (hasUplinks ? noTunnels(used) : "") +
     chain("tunnels_in", [
       "type filter hook prerouting priority raw; policy accept;",
       // A member's address says nothing about what comes from a workload: it may send under any.
       ...(hasUplinks ? [`iifname "${UPLINK_HOST_PREFIX}-*" goto no_tunnels`] : []),
-      ...ports.flatMap((port) => membersMay(world, port)),
+      ...[...used].flatMap(([driver, ports]) => ports.flatMap((port) => membersMay(world, { driver, port }))),
       // A broadcast or multicast would reach the tunnel's socket as well. Not what the host forwards: somebody else's.
-      `${isTunnel} fib daddr type != unicast drop`,
+      ...toTunnels.map((packets) => `${packets} fib daddr type != unicast drop`),
     ]) +
-    chain("tunnels_out", ["type filter hook output priority raw; policy accept;", `${isTunnel} notrack`])
+    chain("tunnels_out", [
+      "type filter hook output priority raw; policy accept;",
+      ...toTunnels.map((packets) => `${packets} notrack`),
+    ])
   );
 }
 
-/** Of all VRFs that this host carries, in order. */
-function tunnelPorts(world: World): readonly number[] {
-  return [...new Set(world.vrfs.map((vrf) => vrf.spec.tunnelPort))].sort((a, b) => a - b);
+/** Drivers of all VRFs that this host carries, with their ports in order. */
+type UsedPorts = ReadonlyMap<Driver, readonly number[]>;
+
+function portsByDriver(world: World): UsedPorts {
+  const channels = world.vrfs.flatMap((vrf) => channelsOf(world, vrf));
+  return new Map(
+    [...Map.groupBy(channels, ({ driver }) => driver)].map(([driver, its]) => [
+      driver,
+      [...new Set(its.map(({ port }) => port))].sort((a, b) => a - b),
+    ]),
+  );
 }
 
-function oneOf(values: readonly number[]): string {
-  return values.length === 1 ? `${values[0]}` : `{ ${values.join(", ")} }`;
-}
-
-/** Hosts of the VRFs that have this port, from their underlay addresses to this host's. */
-function membersMay(world: World, port: number): string[] {
+/** Hosts of the VRFs that have this channel, from their underlay addresses to this host's. */
+function membersMay(world: World, { driver, port }: Channel): string[] {
   const peers = new Set<string>();
   for (const vrf of world.vrfs) {
-    if (vrf.spec.tunnelPort !== port) continue;
+    if (!channelsOf(world, vrf).some((one) => one.driver === driver && one.port === port)) continue;
     for (const host of world.members.get(vrf.name) ?? []) {
       const address = tunnelTo(world, host.name);
       if (address !== undefined) peers.add(address);
@@ -56,30 +67,36 @@ function membersMay(world: World, port: number): string[] {
   const ip = familyOf(underlay) === 4 ? "ip" : "ip6";
   const from = `${ip} saddr { ${[...peers].sort().join(", ")} } ${ip} daddr ${underlay}`;
   // A frame to many may carry the address of one (RFC 1122, 3.3.6).
-  return peers.size === 0 ? [] : [`udp dport ${port} ${from} meta pkttype host notrack accept`];
+  const packets = TUNNELS[driver].underlay.to([port]);
+  return peers.size === 0 ? [] : [`${packets} ${from} meta pkttype host notrack accept`];
 }
 
 /**
  * What comes out of a VRF reaches no tunnel, here or elsewhere: behind the host's masquerade it would look like the
  * host's own. Nor may it come from a tunnel's port, because the answer would go there, from a host that may send to it.
  */
-function noTunnels(ports: readonly number[]): string {
+function noTunnels(used: UsedPorts): string {
   return chain("no_tunnels", [
-    ...toNoTunnel(ports),
-    `udp sport ${oneOf(ports)} drop`,
+    ...toNoTunnel(used),
+    ...[...used].flatMap(([driver, ports]) => {
+      const { from } = TUNNELS[driver].underlay;
+      return from === undefined ? [] : [`${from(ports)} drop`];
+    }),
     // Connection tracking has put fragments together before this; one that is still alone does not tell its port.
     "ip protocol udp ip frag-off & 0x1fff != 0 drop",
     "frag frag-off != 0 meta l4proto udp drop",
   ]);
 }
 
-function toNoTunnel(ports: readonly number[]): string[] {
-  return [`udp dport ${oneOf(ports)} drop`, "meta l4proto gre drop"];
+function toNoTunnel(used: UsedPorts): string[] {
+  const packets = [...used].map(([driver, ports]) => TUNNELS[driver].underlay.to(ports));
+  // Whatever Weft uses: hosts may have tunnels of others, which a workload's packets must not look like.
+  return [...new Set([...packets, "meta l4proto gre"])].map((which) => `${which} drop`);
 }
 
 /** The same where a VRF's own namespace sends out. */
 export function dropsToTunnels(world: World): readonly string[] {
-  return toNoTunnel(tunnelPorts(world));
+  return toNoTunnel(portsByDriver(world));
 }
 
 /**
@@ -87,7 +104,8 @@ export function dropsToTunnels(world: World): readonly string[] {
  * tunnel's port is not tracked, and taken for a tunnel's.
  */
 export function portsBesideTunnels(world: World): string {
-  const edges = [1023, ...tunnelPorts(world).filter((port) => port > 1023), 65_536];
+  const ports = [...portsByDriver(world).values()].flat().sort((a, b) => a - b);
+  const edges = [1023, ...ports.filter((port) => port > 1023), 65_536];
   const runs = edges.slice(1).map((end, i): [number, number] => [(edges[i] ?? 0) + 1, end - 1]);
   const [first, last] = runs.reduce((best, run) => (run[1] - run[0] > best[1] - best[0] ? run : best));
   return `${first}-${last}`;

@@ -1,6 +1,6 @@
 // Which workloads a list of operations would hurt: what a plan says before anybody says yes.
 import type { Endpoint, Snapshot } from "../../model/resource.ts";
-import { deviceName } from "../../model/device.ts";
+import { deviceName, networkBridge } from "../../model/device.ts";
 import { portName } from "./names.ts";
 import { rooted } from "../world/rooted.ts";
 import type { Op } from "./state.ts";
@@ -26,7 +26,7 @@ export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: strin
       all(
         (endpoint) =>
           inVrf(endpoint, object.ns) &&
-          (object.master === undefined || object.master === deviceName("wb", endpoint.spec.network)),
+          (object.master === undefined || object.master === networkBridge(endpoint.spec.network)),
       );
     if (object.kind === "bridge")
       all((endpoint) => inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.name));
@@ -44,6 +44,6 @@ function bridgesOf(endpoint: Endpoint, networks: ReadonlyMap<string, Snapshot["n
   const slices = networks.get(endpoint.spec.network)?.spec.slices ?? [];
   const own = slices.filter((slice) => endpoint.spec.slice === undefined || slice.name === endpoint.spec.slice);
   return slices.length === 0
-    ? [deviceName("wb", endpoint.spec.network)]
+    ? [networkBridge(endpoint.spec.network)]
     : own.map((slice) => deviceName(slice.bridge, endpoint.spec.network));
 }

@@ -14,8 +14,8 @@ import {
 import { prefixesOf, slicesOn } from "../../model/membership.ts";
 import type { AddressRange } from "../../model/range.ts";
 import type { Block, EndpointSpec, Host, Network, Vrf } from "../../model/resource.ts";
-import { deviceName } from "../../model/device.ts";
 import type { Macs } from "../kinds/link.ts";
+import { deviceName, networkBridge } from "../../model/device.ts";
 
 /** One bridge of a network on a host, with what it holds per family. */
 export type Segment = {
@@ -57,7 +57,7 @@ function bridgesOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Bloc
   const cidrs = blocks.map((block) => mustCidr(block.spec.cidr)).sort((a, b) => a.family - b.family);
   if (cidrs.length === 0) return [];
   const all = network.spec.slices ?? [];
-  if (all.length === 0) return [segment(deviceName("wb", network.name), cidrs)];
+  if (all.length === 0) return [segment(networkBridge(network.name), cidrs)];
   return slicesOn(vrf, network, host).map((slice) => {
     const parts = cidrs.map((cidr) => part(cidr, all.indexOf(slice), all.length));
     return { ...segment(deviceName(slice.bridge, network.name), parts), slice: slice.name };
@@ -94,7 +94,7 @@ function globalSegment(network: Network): Segment {
     .flatMap((range) => ownGateways(range, ranges))
     .flatMap((ip) => ranges.filter(({ cidr }) => contains(cidr, ip)).map(({ cidr }) => ({ cidr, gateway: ip })));
   return {
-    bridge: deviceName("wb", network.name),
+    bridge: networkBridge(network.name),
     mac: gateway === undefined ? isolatedMac(network) : macFromIp(gateway),
     ranges,
     gateways: [...new Set(gatewaysOf([...ranges, ...more]))],

@@ -1,6 +1,6 @@
 // The indexes that a compile needs, built once per snapshot, so that cost grows with what a host holds and not with its
 // square. Derived only; dropping them changes nothing.
-import { type Family, ipOf } from "../../model/address.ts";
+import { familyOf } from "../../model/address.ts";
 import { vrfsOn } from "../../model/membership.ts";
 import type {
   Block,
@@ -73,11 +73,6 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
 export function rootOf(world: World, vrf: Vrf, network: Network): Network {
   const name = world.roots.get(network.name) ?? network.name;
   return world.networks.get(vrf.name)?.find((each) => each.name === name) ?? network;
-}
-
-/** Undefined if the text is no address; resources are checked when they are admitted. */
-export function familyOf(address: string): Family | undefined {
-  return ipOf(address)?.family;
 }
 
 /** Where a peer's tunnel packets go: its underlay address, if this host can reach that family at all. */

@@ -392,12 +392,3 @@ test("a watch from the future, from before memory, of a removed host, and over t
   await control.close();
   assert.equal((await ending).done, true);
 });
-
-test("limits that the compiler of kernel state knows too are the same there", async () => {
-  const { UPLINK_RANGE_4, UPLINK_RANGE_6 } = await import("../../../src/datapath/network/uplink.ts");
-  const { vxlanMtu } = await import("../../../src/datapath/world/mtu.ts");
-  const { TUNNEL_OVERHEAD, UPLINK_RANGES } = await import("../../../src/control/admit/numbers.ts");
-  const { formatCidr } = await import("../../../src/model/address.ts");
-  assert.deepEqual(UPLINK_RANGES.map(formatCidr), [UPLINK_RANGE_4, UPLINK_RANGE_6]);
-  for (const family of [4, 6] as const) assert.equal(vxlanMtu(1500, family), 1500 - TUNNEL_OVERHEAD[family]);
-});

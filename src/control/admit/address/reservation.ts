@@ -162,7 +162,7 @@ function completed(input: NetworkInput, root: Network, old: Network | undefined,
   const { tenant } = input;
   const qos = networkQos(input.qos, "spec.qos");
   return {
-    driver: "vxlan",
+    driver: root.spec.driver,
     ipam: "global",
     vrf: root.spec.vrf,
     subnets: [],

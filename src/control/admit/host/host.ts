@@ -6,7 +6,8 @@ import type { HostClaim } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Host } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
-import { NOT_UNICAST, UPLINK_RANGES } from "../numbers.ts";
+import { UPLINK_CIDRS } from "../../../model/uplink.ts";
+import { NOT_UNICAST } from "../numbers.ts";
 import { type View, get, hostsInOrder, residentsOf } from "../../state/view.ts";
 import type { Identity } from "../../write.ts";
 import { settleVrf } from "../network/allocate.ts";
@@ -94,7 +95,7 @@ function checkUnderlay(view: View, name: string, underlay: Ip): void {
       fix: `correct the address, or delete host "${other}" if this is the same machine under another name`,
     });
   }
-  if ([...NOT_UNICAST, ...UPLINK_RANGES].some((range) => contains(range, underlay))) {
+  if ([...NOT_UNICAST, ...UPLINK_CIDRS].some((range) => contains(range, underlay))) {
     throw new Fault("address-invalid", {
       what: `${text} cannot be an underlay address`,
       where: "underlay",

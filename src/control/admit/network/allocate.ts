@@ -14,6 +14,7 @@ import {
   parseCidr,
   vtepMac,
 } from "../../../model/address.ts";
+import { DRIVERS } from "../../../model/driver.ts";
 import { blockName, vtepName } from "../../../model/resource.ts";
 import type { Host, Network, Subnet, Vrf, Vtep, VtepSpec } from "../../../model/resource.ts";
 import { nextVtep } from "../../../ipam/assign.ts";
@@ -28,7 +29,9 @@ import { type View, get } from "../../state/view.ts";
 export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], anew: "anew" | "" = ""): void {
   const vrf = get(draft.view, "vrf", name);
   if (vrf === undefined) return;
-  const locals = networksOf(draft.view, name).filter((network) => network.spec.ipam === "local");
+  const locals = networksOf(draft.view, name).filter(
+    ({ spec }) => spec.ipam === "local" && DRIVERS[spec.driver].hasVtep,
+  );
   // A disabled network keeps the blocks it has, and they are to be reached.
   if (!locals.some((network) => network.spec.enabled || draft.view.networks.get(network.name)?.blocks.size)) {
     return removeVteps(draft, name);

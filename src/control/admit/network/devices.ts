@@ -1,8 +1,10 @@
 // Names of kernel devices that a VRF's networks have on hosts. Long names are cut and hashed (model/device.ts), and
 // people choose names: of two that end in one device the second is refused, or hosts would put both on one segment.
-import { bridgesOf, deviceName } from "../../../model/device.ts";
+import { bridgesOf } from "../../../model/device.ts";
+import { DRIVERS, DRIVER_NAMES, routedDevice, switchedDevice } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Network, NetworkSpec, VrfSpec } from "../../../model/resource.ts";
+import { uplinkHostDevice } from "../../../model/uplink.ts";
 import type { View } from "../../state/view.ts";
 import { networksOf } from "./allocate.ts";
 
@@ -14,12 +16,13 @@ const VRF_NAME_MAX = 200;
 /** The bridges that hosts have for a network, and its tunnel if it has one of its own. */
 function devicesOf({ name, spec }: Pick<Network, "name" | "spec">): readonly string[] {
   if (spec.reservedFrom !== undefined) return [];
-  const tunnel = spec.ipam === "global" && spec.vni !== undefined ? [`wx${spec.vni}`] : [];
+  const tunnel = spec.ipam === "global" && spec.vni !== undefined ? [switchedDevice(spec.driver, spec.vni)] : [];
   return [...bridgesOf({ name, spec }), ...tunnel];
 }
 
-function tunnelOf(spec: VrfSpec): string {
-  return spec.vtepName ?? `wx${spec.vni}`;
+/** The devices that its routed networks have, or would have. */
+function tunnelsOf(spec: VrfSpec): readonly string[] {
+  return DRIVER_NAMES.filter((driver) => DRIVERS[driver].hasVtep).map((driver) => routedDevice(driver, spec));
 }
 
 /** A Fault `name-taken` if a network that is new, or has other devices than before, would share one in its VRF. */
@@ -32,7 +35,8 @@ export function checkNetworkDevices(view: View, name: string, spec: NetworkSpec,
       .flatMap((network) => devicesOf(network).map((device) => [device, `network "${network.name}"`])),
   );
   const vrf = view.vrf.get(spec.vrf);
-  if (vrf !== undefined) taken.set(tunnelOf(vrf.spec), `the tunnel of VRF "${spec.vrf}"`);
+  for (const tunnel of vrf === undefined ? [] : tunnelsOf(vrf.spec))
+    taken.set(tunnel, `the tunnel of VRF "${spec.vrf}"`);
   for (const [i, device] of own.entries()) {
     const owner = OTHERS.test(device) ? "Weft itself" : (taken.get(device) ?? twice(own, i));
     if (owner !== undefined) throw deviceTaken(`network "${name}"`, device, owner);
@@ -45,13 +49,15 @@ function twice(devices: readonly string[], at: number): string | undefined {
 
 /** The same of a VRF: its end of the uplink among all VRFs', its tunnel among its networks' devices. */
 export function checkVrfDevices(view: View, name: string, spec: VrfSpec): void {
-  const tunnel = tunnelOf(spec);
   const old = view.vrf.get(name);
   if (old === undefined) checkNewVrf(view, name);
-  if (old !== undefined && tunnelOf(old.spec) === tunnel) return;
-  const met = networksOf(view, name).find((network) => devicesOf(network).includes(tunnel));
-  if (OTHERS.test(tunnel)) throw deviceTaken(`VRF "${name}"`, tunnel, "Weft itself");
-  if (met !== undefined) throw deviceTaken(`VRF "${name}"`, tunnel, `network "${met.name}"`);
+  const had = old === undefined ? [] : tunnelsOf(old.spec);
+  for (const tunnel of tunnelsOf(spec)) {
+    if (had.includes(tunnel)) continue;
+    const met = networksOf(view, name).find((network) => devicesOf(network).includes(tunnel));
+    if (OTHERS.test(tunnel)) throw deviceTaken(`VRF "${name}"`, tunnel, "Weft itself");
+    if (met !== undefined) throw deviceTaken(`VRF "${name}"`, tunnel, `network "${met.name}"`);
+  }
 }
 
 function checkNewVrf(view: View, name: string): void {
@@ -63,9 +69,9 @@ function checkNewVrf(view: View, name: string): void {
       fix: "choose a shorter one",
     });
   }
-  const uplink = deviceName("wu", name);
+  const uplink = uplinkHostDevice(name);
   for (const other of view.vrf.keys())
-    if (deviceName("wu", other) === uplink) throw deviceTaken(`VRF "${name}"`, uplink, `VRF "${other}"`);
+    if (uplinkHostDevice(other) === uplink) throw deviceTaken(`VRF "${name}"`, uplink, `VRF "${other}"`);
 }
 
 function deviceTaken(what: string, device: string, owner: string): Fault {

@@ -1,13 +1,14 @@
 // Networks: what may be written, what Weft fills in, and what may change while endpoints are attached.
 import { isDeepStrictEqual } from "node:util";
-import { type Cidr, ipOf, parseCidr } from "../../../model/address.ts";
+import { type Cidr, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import { prefixesOf } from "../../../model/membership.ts";
 import { type Network, type NetworkSpec, cursorName } from "../../../model/resource.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Draft } from "../../state/draft.ts";
-import { IPV6_MTU_MIN, TUNNEL_OVERHEAD } from "../numbers.ts";
+import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../../model/driver.ts";
+import { IPV6_MTU_MIN } from "../numbers.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "../context.ts";
@@ -142,6 +143,7 @@ function completed(
 ): NetworkSpec {
   const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
   const ipam = input.ipam ?? (input.subnets.some((subnet) => subnet.hostPrefix !== undefined) ? "local" : "global");
+  const driver = input.driver ?? old?.spec.driver ?? DEFAULT_DRIVER;
   const qos = networkQos(input.qos, "spec.qos");
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
   const subnets = subnetsOf({ ...input, subnets: withGateways(input.subnets, old?.spec) }, ipam);
@@ -150,10 +152,12 @@ function completed(
   if (ipam === "local") refuseGlobalOnly(input);
   refuseReserved(input);
   return {
-    driver: "vxlan",
+    driver,
     ipam,
     vrf: input.vrf ?? name,
-    ...(ipam === "local" ? {} : { vni: chooseVni(view, input.vni ?? known, `network/${name}`, "spec.vni") }),
+    ...(ipam === "local" || !DRIVERS[driver].hasVni
+      ? {}
+      : { vni: chooseVni(view, input.vni ?? known, `network/${name}`, "spec.vni") }),
     subnets,
     ...(input.ranges === undefined ? {} : { ranges: rangesOf(input.ranges, subnets, old, context) }),
     ...(input.quotas === undefined ? {} : { quotas: quotasOf(input.quotas) }),
@@ -250,7 +254,7 @@ function checkMtu(view: View, spec: NetworkSpec, mtu: number, where: string): vo
     });
   }
   for (const { name, spec: host } of view.host.values()) {
-    const most = host.underlayMtu - TUNNEL_OVERHEAD[ipOf(host.underlay)?.family ?? 4];
+    const most = tunnelMtu(spec.driver, host);
     if (mtu <= most) continue;
     throw new Fault("mtu-invalid", {
       what: `MTU ${mtu} does not fit through the underlay`,

@@ -3,7 +3,8 @@
 import { type Cidr, formatCidr, ipOf, overlaps, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Vrf } from "../../../model/resource.ts";
-import { NOT_UNICAST, UPLINK_RANGES } from "../numbers.ts";
+import { UPLINK_CIDRS } from "../../../model/uplink.ts";
+import { NOT_UNICAST } from "../numbers.ts";
 import type { View } from "../../state/view.ts";
 import { type Context, cidrsOf } from "../context.ts";
 
@@ -21,7 +22,7 @@ export function checkUsable(cidr: Cidr, where: string): void {
       fix: "choose a private range like 10.1.0.0/16 or fd00:1::/64",
     });
   }
-  const own = UPLINK_RANGES.find((range) => overlaps(range, cidr));
+  const own = UPLINK_CIDRS.find((range) => overlaps(range, cidr));
   if (own !== undefined) {
     throw overlapFault(cidr, where, {
       with: `Weft's uplinks (${formatCidr(own)})`,

@@ -3,6 +3,7 @@
 // is recorded on it, so a pool may change at any time: only new networks see it.
 import { isDeepStrictEqual } from "node:util";
 import { cidrOf } from "../../../model/address.ts";
+import { DEFAULT_DRIVER } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput, PoolInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
@@ -20,7 +21,7 @@ export function putPool(draft: Draft, name: string, input: PoolInput): Pool {
   checkName("pool", name, "name");
   const { globalSubnets, localSubnets, overflow, description } = input;
   const spec: Pool["spec"] = {
-    driver: "vxlan",
+    driver: input.driver ?? DEFAULT_DRIVER,
     ipam: input.ipam ?? (globalSubnets === undefined && localSubnets !== undefined ? "local" : "global"),
     ids: input.ids ?? { first: 1, last: 255 },
     ...(globalSubnets === undefined ? {} : { globalSubnets }),
@@ -83,7 +84,8 @@ export function drawn(
       : wanted === undefined
         ? lowestFree(place)
         : asked(place, wanted);
-  const whole = { ...input, ipam, subnets };
+  const driver = input.driver ?? same?.spec.driver ?? pool.spec.driver;
+  const whole = { ...input, driver, ipam, subnets };
   checkGiven(input, whole, pool);
   return { input: whole, pool: { name: pool.name, id } };
 }

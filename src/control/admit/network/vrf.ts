@@ -2,19 +2,18 @@
 // one made on demand goes with its last network (`kept` says which it is). The server counts the index and finds the
 // VNI and the VTEP subnets unless they are given. Once given or found they and the tunnel's port stay, whatever a later
 // put leaves out; a VTEP subnet that a put leaves out of its list goes when no network needs its family.
-import { type Cidr, type Family, formatCidr, overlaps, parseCidr } from "../../../model/address.ts";
+import { type Cidr, type Family, familyOf, formatCidr, overlaps, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Key, Vrf, VrfSpec } from "../../../model/resource.ts";
 import type { VrfInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
+import { VRF_INDEX_FIRST, VRF_INDEX_LAST } from "../../../model/uplink.ts";
 import type { Draft } from "../../state/draft.ts";
 import {
   PREFIX_MAX,
   TUNNEL_PORT,
   VNI_FIRST,
   VNI_MAX,
-  VRF_INDEX_FIRST,
-  VRF_INDEX_LAST,
   VTEP_MAC_OUI,
   VTEP_PREFIX_MIN,
   VTEP_SUBNETS,
@@ -206,10 +205,6 @@ function withFamilies(
 ): readonly string[] {
   const missing = [...new Set(families)].filter((family) => !subnets.some((text) => familyOf(text) === family));
   return [...subnets, ...missing.map((family) => formatCidr(freeVtepSubnet(view, vrf, family, alsoNot, context)))];
-}
-
-function familyOf(cidr: string): Family {
-  return cidr.includes(":") ? 6 : 4;
 }
 
 function checkSpec(view: View, name: string, spec: VrfSpec, context: Context): void {

@@ -1,0 +1,70 @@
+// What a tunnel driver is to the compiler: the devices and entries that carry frames between hosts, and how its packets
+// are told on the underlay. One file per driver beside this one; drivers.ts is the table. How many bytes a driver adds,
+// and what else the server has to know, is model/driver.ts.
+import type { KernelObject } from "../kinds.ts";
+import type { Ns } from "../kinds/kind.ts";
+import type { Macs } from "../kinds/link.ts";
+
+/** One tunnel of a host, in the namespace of a VRF. */
+type Tunnel = {
+  readonly ns: Ns;
+  /** Of its device. */
+  readonly name: string;
+  readonly vni: number;
+  /** Source address of its packets on the underlay. */
+  readonly local: string;
+  /** The VRF's, for drivers that have one. */
+  readonly port: number;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly alias: string;
+};
+
+/** A tunnel that the namespace routes into. */
+export type RoutedTunnel = Tunnel & {
+  /** This host's own in the tunnel, with the length of their prefix. */
+  readonly addresses: readonly string[];
+  readonly peers: readonly RoutedPeer[];
+};
+/** Another host in the tunnel: its addresses and MAC there, and its address on the underlay. */
+export type RoutedPeer = { readonly ips: readonly string[]; readonly mac: string; readonly dst: string };
+
+/** A tunnel that is part of a bridge: one segment over all hosts. */
+export type SwitchedTunnel = Tunnel & {
+  readonly bridge: string;
+  readonly macs?: Macs;
+  readonly floodsArp?: true;
+  /** Underlay addresses of the other hosts with endpoints of the network. */
+  readonly peers: readonly string[];
+};
+
+export type TunnelDriver = {
+  /** What a kernel must be able to make, as modules are called. */
+  readonly features: readonly string[];
+  readonly routed: (tunnel: RoutedTunnel) => RoutedDevices;
+  readonly switched: (tunnel: SwitchedTunnel) => SwitchedDevices;
+  /** Its packets on the underlay, in the words of nft. `ports` are those that VRFs of this host have. */
+  readonly underlay: {
+    /** To a tunnel. Only hosts of the VRF may send them, and no workload to any host. */
+    readonly to: (ports: readonly number[]) => string;
+    /** As a tunnel answers: what a workload sends must not look like it. */
+    readonly from?: (ports: readonly number[]) => string;
+  };
+};
+
+export type RoutedDevices = {
+  /** Devices with their addresses, and for each peer what leads to it. */
+  readonly objects: readonly KernelObject[];
+  /** The device that routes through a peer leave by. */
+  readonly deviceTo: (peer: RoutedPeer) => string;
+};
+
+export type SwitchedDevices = {
+  readonly devices: readonly KernelObject[];
+  /** The port of the bridge that leads to a peer, and all of them. */
+  readonly portTo: (peer: string) => string;
+  readonly ports: readonly string[];
+  /** Where a port leads to several peers: the peer that has a MAC, and one more that gets each broadcast. */
+  readonly unicast?: (mac: string, peer: string) => KernelObject;
+  readonly broadcast?: (peer: string) => KernelObject;
+};

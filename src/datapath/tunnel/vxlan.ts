@@ -1,0 +1,42 @@
+// VXLAN (RFC 7348): frames in UDP. One device for all peers, which learns nothing: its FDB maps the MAC of a frame's
+// target to the underlay address of the host behind it, and broadcasts go to each host of the flood list.
+import type { KernelObject } from "../kinds.ts";
+import { FLOOD_MAC } from "../kinds/fdb.ts";
+import type { TunnelDriver } from "./tunnel.ts";
+
+export const vxlan: TunnelDriver = {
+  features: ["vxlan"],
+
+  routed({ addresses, peers, ...device }) {
+    const { ns, name: dev } = device;
+    const objects: KernelObject[] = [
+      { kind: "vxlan", ...device },
+      ...addresses.map((cidr): KernelObject => ({ kind: "address", ns, dev, cidr })),
+    ];
+    for (const { ips, mac, dst } of peers) {
+      objects.push({ kind: "fdb", ns, dev, mac, dst });
+      for (const ip of ips) objects.push({ kind: "neighbour", ns, dev, ip, mac });
+    }
+    return { objects, deviceTo: () => dev };
+  },
+
+  switched({ bridge, peers: _, ...device }) {
+    const { ns, name: dev } = device;
+    return {
+      devices: [{ kind: "vxlan", ...device, master: bridge }],
+      portTo: () => dev,
+      ports: [dev],
+      unicast: (mac, dst) => ({ kind: "fdb", ns, dev, mac, dst }),
+      broadcast: (dst) => ({ kind: "fdb", ns, dev, mac: FLOOD_MAC, dst }),
+    };
+  },
+
+  underlay: {
+    to: (ports) => `udp dport ${oneOf(ports)}`,
+    from: (ports) => `udp sport ${oneOf(ports)}`,
+  },
+};
+
+function oneOf(ports: readonly number[]): string {
+  return ports.length === 1 ? `${ports[0]}` : `{ ${ports.join(", ")} }`;
+}

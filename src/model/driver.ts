@@ -1,0 +1,82 @@
+// Drivers: how frames of a network cross between hosts. One row says what server, CLI and compiler need to know of a
+// driver; what it makes in the kernel is datapath/tunnel/<driver>.ts.
+import { type Family, familyOf } from "./address.ts";
+import { Fault } from "./fault.ts";
+import { oneOf } from "./schema.ts";
+
+type DriverFacts = {
+  /** As people read it. */
+  readonly title: string;
+  /** Bytes that a tunnel adds to a packet of an endpoint, by family of the underlay. */
+  readonly overhead: Readonly<Record<Family, number>>;
+  /** Protocol of its packets on the underlay. */
+  readonly protocol: string;
+  /** Whether they go to the tunnel port of the VRF. */
+  readonly hasPort: boolean;
+  /** Whether a switched network has a VNI of its own. */
+  readonly hasVni: boolean;
+  /** Whether hosts have an address of their own in it (VTEP), to route to each other. */
+  readonly hasVtep: boolean;
+  /** What its devices are called before the VNI. */
+  readonly device: string;
+};
+
+const ROWS = {
+  vxlan: {
+    title: "VXLAN",
+    // Outer IP, UDP, VXLAN and inner Ethernet headers (RFC 7348).
+    overhead: { 4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14 },
+    protocol: "UDP",
+    hasPort: true,
+    hasVni: true,
+    hasVtep: true,
+    device: "wx",
+  },
+} as const satisfies Readonly<Record<string, DriverFacts>>;
+
+export type Driver = keyof typeof ROWS;
+export const DRIVERS: Readonly<Record<Driver, DriverFacts>> = ROWS;
+export const DRIVER_NAMES = Object.keys(ROWS) as readonly Driver[];
+/** Of networks and pools that do not say which. */
+export const DEFAULT_DRIVER: Driver = "vxlan";
+export const DriverName = oneOf(DRIVER_NAMES);
+
+/** A driver of other systems, or of a later Weft, is not a spelling mistake: a Fault `unsupported` says so. */
+export function checkDriver(name: string, where: string): void {
+  if (Object.hasOwn(DRIVERS, name)) return;
+  throw new Fault("unsupported", {
+    what: `driver "${name}" is not supported`,
+    where,
+    fix: `leave it out, or write ${DRIVER_NAMES.map((driver) => `"${driver}"`).join(" or ")}`,
+  });
+}
+
+type Underlay = { readonly underlay: string; readonly underlayMtu: number };
+type RoutedVrf = { readonly vni: number; readonly vtepName?: string };
+
+/** Largest packet of an endpoint that crosses a host's underlay in one piece. */
+export function tunnelMtu(driver: Driver, host: Underlay): number {
+  return host.underlayMtu - DRIVERS[driver].overhead[familyOf(host.underlay)];
+}
+
+/** The tunnel device of a switched network. */
+export function switchedDevice(driver: Driver, vni: number): string {
+  return `${DRIVERS[driver].device}${vni}`;
+}
+
+/** The tunnel device of a VRF's routed networks. */
+export function routedDevice(driver: Driver, vrf: RoutedVrf): string {
+  return vrf.vtepName ?? switchedDevice(driver, vrf.vni);
+}
+
+/** For people: what passes between hosts, like `UDP 4789`. */
+export function packetsText(driver: Driver, port: number): string {
+  const { protocol, hasPort } = DRIVERS[driver];
+  return hasPort ? `${protocol} ${port}` : protocol;
+}
+
+/** For people: `VXLAN, UDP port 4789`. */
+export function tunnelText(driver: Driver, port: number): string {
+  const { title, protocol, hasPort } = DRIVERS[driver];
+  return hasPort ? `${title}, ${protocol} port ${port}` : title;
+}
