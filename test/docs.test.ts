@@ -2,11 +2,14 @@
 import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { RULES } from "../src/model/check.ts";
 import { CODES } from "../src/doors/cni/refusal.ts";
 import { REASONS } from "../src/model/fault.ts";
 import { MAY_IMPORT } from "./tidy.ts";
+import { closeAll, open } from "./unit/api/lab.ts";
+
+after(closeAll);
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const page = (name: string) => readFileSync(`${ROOT}docs/${name}`, "utf8");
@@ -60,6 +63,24 @@ test("docs/operations.md explains every finding of a check, with its kind", () =
     kinds.has(kind) ? [[rule, kind]] : [],
   );
   assert.deepEqual(described, Object.entries(RULES));
+});
+
+test("docs/api.md has every request of the API", async () => {
+  const { ask } = await open();
+  const { paths } = (await ask("GET", "/openapi.json")).body as { paths: Record<string, Record<string, unknown>> };
+  const text = page("api.md").replaceAll(/\s+/g, " ");
+  // Kinds have lists, single resources and deletes alike: described once, with the kinds in brackets.
+  const isOfKind = (method: string, path: string) => {
+    const [, kind] = /^\/v1\/(\w+)(?:\/\{name\})?$/.exec(path) ?? [];
+    return kind !== undefined && new RegExp(`\`${method} /v1/networks[^|(]*\\([^)]*\`${kind}\``).test(text);
+  };
+  const missing = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods)
+      .map((method) => method.toUpperCase())
+      .filter((method) => !text.includes(`\`${method} ${path}`) && !isOfKind(method, path))
+      .map((method) => `${method} ${path}`),
+  );
+  assert.deepEqual(missing, []);
 });
 
 test("docs/architecture.md has every folder, with what it may import", () => {
