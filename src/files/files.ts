@@ -1,29 +1,31 @@
 // What Weft asks of a disk, in one place: a write that is counted, a file that is replaced whole, an error that says
-// what to do. A port: real.ts asks the file system, faulty.ts is a disk that is full, read-only, or lies about writes.
+// what to do. A port: real.ts is the file system, faulty.ts a disk that is full, read-only, or lies about writes.
 import { dirname } from "node:path";
 import { Fault } from "../model/fault.ts";
 
-/** The calls of a file system that are made. Each throws an error with a `code` (ENOSPC, EROFS, …) when it cannot. */
+/** The calls of a file system that Weft makes. Each throws an error with a `code` (ENOSPC, EROFS, …) when it fails. */
 export type Files = {
   readonly read: (path: string) => string;
   readonly exists: (path: string) => boolean;
   readonly open: (path: string, flags: "ax" | "a" | "r", mode: number) => number;
-  /** How many bytes were taken: fewer than were given is no error (write(2)). */
+  /** How many bytes were written: fewer than given is not an error (write(2)). */
   readonly write: (fd: number, bytes: Uint8Array, from: number) => number;
   readonly sync: (fd: number) => void;
-  /** The same without keeping the process waiting. */
+  /** The same without blocking the process. */
   readonly syncLater: (fd: number) => Promise<void>;
   readonly truncate: (fd: number, length: number) => void;
   readonly length: (fd: number) => number;
-  /** Whether the path leads to the open file: somebody may have removed, moved or replaced it. */
+  /** Whether the path still leads to the open file: it may have been removed, moved or replaced. */
   readonly leads: (path: string, fd: number) => boolean;
   readonly close: (fd: number) => void;
   readonly rename: (from: string, to: string) => void;
-  /** What is not there is as good as removed. */
+  /** Succeeds also when there is no such file. */
   readonly remove: (path: string) => void;
 };
 
-/** All of it, or an error: a disk that fills up takes the first part of a write and says so only at the next one. */
+/**
+ * Writes everything, or throws: a disk that fills up accepts the first part of a write and fails only at the next one.
+ */
 export function writeAll(files: Files, fd: number, bytes: Uint8Array): void {
   for (let from = 0; from < bytes.length; ) {
     const taken = files.write(fd, bytes, from);
@@ -33,14 +35,14 @@ export function writeAll(files: Files, fd: number, bytes: Uint8Array): void {
 }
 
 /**
- * The file has exactly this text, and has it after a power loss, too; or it is as it was, and this throws. Readers
+ * Afterwards the file has exactly this text, also after a power loss; or it is unchanged, and this throws. Readers
  * never see a part of it.
  */
 export function replaceFile(files: Files, path: string, text: string, mode = 0o600): void {
   files.close(replacedFile(files, path, text, mode));
 }
 
-/** replaceFile(), and gives the new file, open at its end. */
+/** replaceFile(), which returns the new file, open at its end. */
 export function replacedFile(files: Files, path: string, text: string, mode = 0o600): number {
   const fd = begun(files, path, mode);
   try {
@@ -54,7 +56,7 @@ export function replacedFile(files: Files, path: string, text: string, mode = 0o
   return fd;
 }
 
-/** replaceFile() that lets others work while the disk does. One at a time for a path. */
+/** replaceFile() without blocking the process during the write. One at a time for a path. */
 export async function replaceFileLater(files: Files, path: string, text: string, mode = 0o600): Promise<void> {
   const fd = begun(files, path, mode);
   try {
@@ -69,18 +71,18 @@ export async function replaceFileLater(files: Files, path: string, text: string,
 }
 
 function begun(files: Files, path: string, mode: number): number {
-  // Left by a process that was killed; whoever writes here has the directory to itself.
+  // Left by a process that was killed; only one process writes in this directory.
   files.remove(nextOf(path));
   return files.open(nextOf(path), "ax", mode);
 }
 
 function named(files: Files, path: string): void {
   files.rename(nextOf(path), path);
-  // The new name is there for everybody who is alive; only a power loss could bring back the old one.
+  // Every living process sees the new name; only a power loss could bring back the old one.
   attempt(() => syncDirectory(files, dirname(path)));
 }
 
-/** What was begun takes room, and there may be none. */
+/** Removes the partial file: it takes room, and there may be none. */
 function abandon(files: Files, path: string, fd: number): void {
   files.close(fd);
   attempt(() => files.remove(nextOf(path)));
@@ -99,12 +101,12 @@ function syncDirectory(files: Files, path: string): void {
   }
 }
 
-/** For what makes a bad situation no worse when it fails. */
+/** Runs what makes a bad situation no worse if it fails. */
 export function attempt(work: () => void): boolean {
   return attemptOf(() => (work(), true)) === true;
 }
 
-/** What it gives; undefined if it throws. */
+/** The result; undefined if it throws. */
 export function attemptOf<T>(work: () => T): T | undefined {
   try {
     return work();
@@ -113,7 +115,7 @@ export function attemptOf<T>(work: () => T): T | undefined {
   }
 }
 
-/** The same files, but nothing is begun in a directory that `isHeld` says is another than the one that was locked. */
+/** The same files, but no new call in a directory that is, according to `isHeld`, not the one that was locked. */
 export function filesWhile(files: Files, isHeld: () => boolean): Files {
   return {
     ...files,
@@ -133,7 +135,7 @@ const FIXES: Readonly<Record<string, string>> = {
   ESTALE: "put back, or mount, the directory that was there; or start the agent again",
 };
 
-/** A Fault `unavailable` for a write that the disk refused; nothing of it was kept. */
+/** A Fault `unavailable` for a write that the disk refused; nothing of it remains. */
 export function notWritten(path: string, cause: unknown): Fault {
   if (cause instanceof Fault) return cause;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";

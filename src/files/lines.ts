@@ -1,12 +1,12 @@
-// A file that grows by lines and is rewritten now and then. A line is in it whole or not at all: what a full disk took
-// of one is cut off again. If even that is refused, nobody knows how the file ends, and the next line waits for a file
-// that is written anew.
+// A file that grows by lines and is rewritten now and then. A line is in it whole or not at all: the part that a full
+// disk accepted is cut off again. If even that is refused, the end of the file is unknown, and the next line waits
+// until the file has been rewritten.
 import { type Files, attempt, attemptOf, replacedFile, writeAll } from "./files.ts";
 
 export class LineFile {
   readonly #files: Files;
   readonly #path: string;
-  /** Undefined: there is none that a line could be added to. */
+  /** Undefined: there is no file to which a line could be added. */
   #fd: number | undefined;
   #length = 0;
 
@@ -15,15 +15,15 @@ export class LineFile {
     this.#path = path;
   }
 
-  /** Whether lines can be added as it is, and be found again: not in a file that was removed under its name. */
+  /** Whether lines can be added now and found again: not in a file whose name was removed. */
   get isSound(): boolean {
     const fd = this.#fd;
     return fd !== undefined && attemptOf(() => this.#files.leads(this.#path, fd)) === true;
   }
 
   /**
-   * Opens what is there, which was read as `text`, for a start on a disk that takes no new file; an end that is not a
-   * line is cut off.
+   * Opens the existing file, which was read as `text`, for a start on a disk that takes no new file; cuts off an
+   * incomplete last line.
    */
   reopen(text: string): void {
     const files = this.#files;
@@ -34,7 +34,7 @@ export class LineFile {
     if (!isAsRead || !attempt(() => files.truncate(fd, this.#length))) this.close();
   }
 
-  /** Survives the process when it returns. Throws with the file as it was, or not sound. */
+  /** When it returns, the line survives the process. When it throws, the file is unchanged, or marked as not sound. */
   append(text: string): void {
     const fd = this.#fd;
     if (fd === undefined) throw new Error(`${this.#path} is not open`);
@@ -48,7 +48,7 @@ export class LineFile {
     this.#length += bytes.length;
   }
 
-  /** The whole file is this text; throws with the file, and what is open, as it was. */
+  /** The whole file becomes this text; when it throws, the file and the open handle are unchanged. */
   rewrite(text: string): void {
     const fd = replacedFile(this.#files, this.#path, text);
     this.close();

@@ -1,5 +1,5 @@
-// JSON with a checksum as its last field, on one line: `{"put":…,"crc":"1a2b3c4d"}`. Still JSON for whoever reads it
-// with jq; and a digit that flipped on the disk does not become another address.
+// JSON with a checksum as its last field, on one line: `{"put":…,"crc":"1a2b3c4d"}`. It is still JSON for jq, and a
+// digit that flipped on the disk does not become another address.
 import { crc32 } from "node:zlib";
 
 const SEAL = /,?"crc":"([0-9a-f]{8})"\}$/;
@@ -11,8 +11,8 @@ export function sealed(value: object): string {
 }
 
 /**
- * The value, and whether it carries a checksum (an earlier version wrote none); undefined if it is not JSON, or the
- * checksum says that it is not what was written.
+ * The value, and whether it has a checksum (an earlier version wrote none); undefined if it is not JSON or the checksum
+ * does not match.
  */
 export function unsealed(line: string): { readonly value: unknown; readonly isSealed: boolean } | undefined {
   const match = SEAL.exec(line);

@@ -1,6 +1,6 @@
-// Which address next. The server assigns in global networks, a host's agent from its block in local ones; both use
-// these functions, so that neither can hand out what the other would refuse. Values in, values out: whoever calls
-// holds the used addresses and makes the choice durable.
+// Chooses the next address. The server uses these functions in global networks, a host's agent for its block in local
+// ones, so that neither gives an address that the other would refuse. Pure: the caller holds the used addresses and
+// makes the choice durable.
 import { type Cidr, type Family, type Ip, firstOf, lastOf } from "../model/address.ts";
 import type { Used } from "./intervals.ts";
 
@@ -21,7 +21,7 @@ export function usableRange(cidr: Cidr): Range {
   return { family: cidr.family, first: cidr.base + 1n, last: cidr.family === 4 ? last - 1n : last };
 }
 
-/** The gateway's address unless somebody chose another: the first usable one. */
+/** The gateway's address if none was chosen: the first usable one. */
 export function defaultGateway(cidr: Cidr): Ip {
   return { family: cidr.family, value: cidr.base + 1n };
 }
@@ -40,13 +40,13 @@ export function nextFree(range: Range, used: Used, exclude: readonly bigint[] = 
   return value <= range.last ? { family: range.family, value } : undefined;
 }
 
-/** Likewise, but from `from` on, and then those before it. */
+/** The same, but from `from` on, and then the addresses before it. */
 export function nextFreeFrom(range: Range, used: Used, exclude: readonly bigint[], from: bigint): Ip | undefined {
   if (from <= range.first || from > range.last) return nextFree(range, used, exclude);
   return nextFree({ ...range, first: from }, used, exclude) ?? nextFree({ ...range, last: from - 1n }, used, exclude);
 }
 
-/** The requested address if an endpoint may have it, else why not; without a request the lowest free one. */
+/** The requested address if an endpoint may have it, else the reason why not; without a request the lowest free one. */
 export function choose(cidr: Cidr, gateway: Ip | undefined, used: Used, requested?: Ip): Choice {
   const range = usableRange(cidr);
   if (requested === undefined) {

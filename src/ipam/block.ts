@@ -1,6 +1,6 @@
-// Carving: a local network's subnet into blocks of one size, one per host, and a block into slices. Nothing is ever
-// listed: the n-th block is arithmetic, and the lowest free one a look-up, whether there are two or 2^64. Both end
-// blocks are handed out, as DC/OS does; unlike there, IPv6 carries across every byte.
+// Divides a local network's subnet into blocks of one size, one per host, and a block into slices. Nothing is listed:
+// the n-th block is arithmetic, and the lowest free one a lookup, whether there are two blocks or 2^64. The first and
+// the last block are used too, as in DC/OS; unlike there, IPv6 carries across every byte.
 import { BITS, type Cidr, lastOf } from "../model/address.ts";
 import type { Used } from "./intervals.ts";
 

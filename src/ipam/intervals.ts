@@ -1,12 +1,12 @@
-// Which values of a space are used, as disjoint intervals. Neighbouring values melt together, so a space that is
-// filled lowest first is one interval however full it is, and the lowest free value is one look-up away. Intervals
-// lie in short sorted chunks: worst case, 100,000 scattered values, an insertion still moves some hundred numbers and
-// no more. Values are bigint, because one index serves IPv4, IPv6, VNIs and everything else that is counted out. It
-// knows no ranges.
+// Which values of a space are used, as disjoint intervals. Adjacent intervals are merged, so a space that is filled
+// lowest first is one interval however full it is, and the lowest free value is one lookup. Intervals are in short
+// sorted chunks: in the worst case, 100,000 scattered values, an insertion still moves only some hundred numbers.
+// Values are bigint, so that one index serves IPv4, IPv6, VNIs and every other counted space. Ranges are not known
+// here.
 
 export type Interval = { readonly first: bigint; readonly last: bigint };
 
-/** What an assignment asks of used values; a host's journal may answer it as well as an index. */
+/** What an allocation asks about used values; a host's journal can answer it as well as an index. */
 export interface Used {
   has(value: bigint): boolean;
   /** The lowest value that is not used, `from` or above. */

@@ -1,7 +1,6 @@
-// Arithmetic of address ranges. A lease is an index into one range, and everything it has follows from that: first + i,
-// first6 + i, mac + i, and the SLAAC addresses that its MAC makes. So what is requested by IP, by MAC or by both comes
-// down to whether all of it is the same index. Values in, values out; the range has been admitted, so its texts are
-// canonical and nothing of it wraps.
+// Arithmetic of address ranges. A lease is an index into one range, and everything it has follows from the index: first
+// + i, first6 + i, mac + i, and the SLAAC addresses made from its MAC. So a request by IP, by MAC or by both is valid
+// if all of it has the same index. Pure. The range was admitted, so its texts are canonical and it does not wrap.
 import { type Ip, cidrAround, ipOf, cidrOf, lastOf, macOfSlaac, macValue, slaacIp } from "../model/address.ts";
 import type { AddressRange } from "../model/range.ts";
 import type { Interval, Used } from "./intervals.ts";
@@ -20,16 +19,16 @@ export type Plan = {
   readonly slaac: readonly bigint[];
 };
 
-/** What is not to be given: values that have no free neighbour in common, by their space. */
+/** Values that must not be given, by space. */
 export type Taken = { readonly 4: Used; readonly 6: Used; readonly mac: Used };
-/** Single addresses and MACs that are kept back: the subnet's own, broadcast, gateways. */
+/** Single addresses and MACs that are not given: the subnet's own, broadcast, gateways. */
 export type Excluded = {
   readonly 4: readonly bigint[];
   readonly 6: readonly bigint[];
   readonly mac: readonly bigint[];
 };
 
-/** A MAC's first octet stays as it is: it says unicast and who administers it. */
+/** A MAC's first octet does not change: it says unicast, and who administers the address. */
 const MAC_ROOM = 1n << 40n;
 
 export function planOf(range: AddressRange): Plan {
@@ -97,7 +96,7 @@ export function indexOfMac(plan: Plan, mac: bigint): bigint | undefined {
   return plan.mac !== undefined && mac >= plan.mac && mac < plan.mac + plan.macs ? mac - plan.mac : undefined;
 }
 
-/** The first lease from `from` on of which nothing is taken or excluded, then those before it; undefined if none is. */
+/** The first lease from `from` on that is entirely free, then one before it; undefined if there is none. */
 export function freeIndex(plan: Plan, taken: Taken, excluded: Excluded, from = 0n): bigint | undefined {
   return freeBetween(plan, taken, excluded, from, plan.size) ?? freeBetween(plan, taken, excluded, 0n, from);
 }
@@ -130,7 +129,7 @@ export function isExcluded(plan: Plan, excluded: Excluded, index: bigint): boole
   );
 }
 
-/** Somebody has the address that SLAAC would make, as a static one. */
+/** Whether a static address is in use that SLAAC would make. */
 function isSlaacTaken(plan: Plan, taken: Taken, excluded: Excluded, index: bigint): boolean {
   if (plan.slaac.length === 0) return false;
   return leaseAt(plan, index).ips.some(

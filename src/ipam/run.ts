@@ -1,5 +1,5 @@
-// Leases in a row: what a reservation is made of. A search goes from one obstacle to the next, so it costs what stands
-// in the range, whatever the size asked for.
+// Runs of leases, of which reservations are made. A search goes from one obstacle to the next, so its cost depends on
+// what is in the range and not on the requested size.
 import { slaacIp, macOfSlaac } from "../model/address.ts";
 import type { Interval } from "./intervals.ts";
 import { type Excluded, type Plan, freeIndex } from "./range.ts";
@@ -15,10 +15,13 @@ export type Run = { readonly at: bigint; readonly size: bigint };
 export type Span = Interval & { readonly space: 4 | 6 | "mac" };
 type Taken = { readonly 4: Stretch; readonly 6: Stretch; readonly mac: Stretch };
 
-/** SLAAC fills the low 24 bits of an address from those of the MAC: so far apart, addresses are in a row, too. */
+/**
+ * SLAAC fills the low 24 bits of an address from those of the MAC, so within this distance addresses are consecutive
+ * too.
+ */
 const ROW = 1n << 24n;
 
-/** The first run of this size of which nothing is taken or excluded; without one, the longest that there is. */
+/** The first run of this size that is entirely free; if there is none, the longest one. */
 export function freeRun(
   plan: Plan,
   taken: Taken,
@@ -38,7 +41,7 @@ export function freeRun(
   return { longest };
 }
 
-/** The first lease in `at` to `end - 1` of which something is taken or excluded; `end` if none is. */
+/** The first lease in `at` to `end - 1` of which something is used or excluded; `end` if there is none. */
 export function obstacleIn(plan: Plan, taken: Taken, excluded: Excluded, at: bigint, end: bigint): bigint {
   let found = end;
   for (const span of spansIn(plan, at, end)) {
@@ -50,7 +53,7 @@ export function obstacleIn(plan: Plan, taken: Taken, excluded: Excluded, at: big
   return found;
 }
 
-/** Everything that leases `at` to `end - 1` have, in as few spans as there are. */
+/** Everything that leases `at` to `end - 1` have, in as few spans as possible. */
 export function spansOfRun(plan: Plan, at: bigint, end: bigint): Span[] {
   return spansIn(plan, at, end).map(({ space, first, last }) => ({ space, first, last }));
 }

@@ -1,6 +1,5 @@
-// Values kept in order: the oldest of what was freed, the next to expire, the span at or below an address, the names of
-// a page. They lie in short sorted chunks, so that a change moves some hundred of them and no more, however many there
-// are.
+// Values in order: the oldest released lease, the next one to expire, the span at or below an address, the names of a
+// page. They are in short sorted chunks, so that a change moves only some hundred of them, however many there are.
 
 const CHUNK_MAX = 512;
 
@@ -22,7 +21,7 @@ export class Sorted<T> {
     return this.#chunks[0]?.[0];
   }
 
-  /** Puts the value in its place, instead of one that compares as the same. */
+  /** Inserts the value, or replaces the one that compares as the same. */
   add(value: T): void {
     const { c, i } = this.#locate(value);
     const chunk = this.#chunks[c];

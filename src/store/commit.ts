@@ -1,4 +1,4 @@
-// What a commit means, whatever holds the resources: shared by the stores, so that they cannot disagree about it.
+// The rules of a commit, shared by all stores so that they cannot differ.
 import assert from "node:assert/strict";
 import { Fault } from "../model/fault.ts";
 import type { Change } from "../model/resource.ts";
@@ -9,7 +9,7 @@ export function stamped(change: Change, revision: number): Change {
   return "put" in change ? { put: { ...change.put, revision } } : change;
 }
 
-/** Throws `revision-stale` unless the key is now at the revision that the writer has seen (0: absent). */
+/** Throws `revision-stale` unless the key is now at the revision that the writer has read (0: absent). */
 export function assertHolds(precondition: Precondition, actual: number): void {
   if (precondition.revision === actual) return;
   const state = (revision: number) => (revision === 0 ? "absent" : `at revision ${revision}`);
@@ -21,7 +21,7 @@ export function assertHolds(precondition: Precondition, actual: number): void {
   });
 }
 
-/** A commit that changes nothing would be a revision that says nothing. */
+/** A commit without changes would be a revision without meaning. */
 export function assertMeaningful(commit: Commit): void {
   assert(commit.changes.length > 0, "a commit has at least one change");
 }

@@ -1,21 +1,21 @@
-// The file under the SQLite store: made, recognised, locked, and what its failures mean to the person who runs the
-// server. Knows the schema and nothing of commits.
+// The file of the SQLite store: creates, recognises and locks it, and says what its failures mean to an operator. Knows
+// the schema and nothing of commits.
 //
-// A file that is there is judged before it is used (SQLite's own check of every page and index). One that is gone or
-// has become empty is not taken for a new one: its cluster's name stands beside it (`<file>.cluster`), or its log.
+// An existing file is checked before it is used (SQLite's own check of every page and index). A file that is missing or
+// has become empty is not taken for a new store if its cluster's name (`<file>.cluster`) or its log is beside it.
 //
 // The lock is an exclusive transaction on an empty file beside the store (`<file>.lock`), held while the process lives:
-// the kernel lets go of it however the process ends, and the store's own file stays readable for `sqlite3 .backup`.
+// the kernel releases it however the process ends, and the store's own file stays readable for `sqlite3 .backup`.
 import { chmodSync, closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { Fault, type Reason } from "../model/fault.ts";
 import { LEASE_TABLE } from "./leaseTable.ts";
 import { pathsHeld } from "./paths.ts";
 
-/** "Weft" in the file header: how `file` and we recognise it. */
+/** "Weft" in the file header: by this, `file` and Weft recognise it. */
 const APPLICATION_ID = 0x57_65_66_74;
 const SCHEMA_VERSION = 2;
-/** How long a start waits for the previous process to let go: a restart must not fail by a hair. */
+/** How long a start waits until the previous process has ended, so that a restart does not fail by milliseconds. */
 const LOCK_WAIT_MS = 2_000;
 
 const SCHEMA = `
@@ -28,7 +28,7 @@ PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** Schema 1 had rows by their key (see sqlite.ts for why that is no more), and no lease log. */
+/** Schema 1 had rows by their key (sqlite.ts says why that ended) and no lease log. */
 const FROM_1 = `
 BEGIN IMMEDIATE;
 ALTER TABLE resource RENAME TO keyed;
@@ -48,8 +48,8 @@ export type Database = {
 };
 
 /**
- * The store's file, locked, durable per transaction (WAL, synchronous=FULL), readable by its owner only; made with
- * `cluster` if it is not there. Throws a Fault if it is another program's, a newer Weft's, damaged, or in use.
+ * The store's file, locked, durable per transaction (WAL, synchronous=FULL), readable by its owner only. Created with
+ * `cluster` if it does not exist. Throws a Fault if it is another program's, a newer Weft's, damaged, or in use.
  */
 export function openDatabase(path: string, cluster: string): Database {
   const lock = lockFile(`${path}.lock`, path);
@@ -65,7 +65,7 @@ export function openDatabase(path: string, cluster: string): Database {
     }
     return {
       db,
-      // The lock, too: without it under its name, a second server would start beside this one.
+      // The lock file too: without it under its name, a second server could start.
       checkHeld: pathsHeld([path, `${path}-wal`, `${path}-shm`, `${path}.lock`]),
       close() {
         db.close();
@@ -82,7 +82,7 @@ function lockFile(lockPath: string, path: string): DatabaseSync {
   try {
     const lock = openPrivate(lockPath);
     try {
-      // Its journal in memory: a header of 512 bytes would keep a server from starting on a full disk.
+      // Its journal is in memory: a header of 512 bytes would keep a server from starting on a full disk.
       lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
       return lock;
     } catch (error) {
@@ -94,13 +94,15 @@ function lockFile(lockPath: string, path: string): DatabaseSync {
   }
 }
 
-/** SQLite gives its -wal and -shm files the mode of the main one, so that has to be right before it is opened. */
+/**
+ * SQLite gives its -wal and -shm files the mode of the main file, so that mode must be right before the file is opened.
+ */
 function openPrivate(path: string): DatabaseSync {
   closeSync(openSync(path, "a", 0o600));
   return new DatabaseSync(path, { timeout: LOCK_WAIT_MS });
 }
 
-/** `isSound`: every page has been looked at just now, which takes seconds in a large store. */
+/** `isSound`: every page was checked just now, which takes seconds in a large store. */
 function prepare(db: DatabaseSync, path: string, cluster: string, isSound: boolean): void {
   const version = versionOf(db, path);
   const mark = `${path}.cluster`;
@@ -130,8 +132,8 @@ function checkSound(db: DatabaseSync, path: string): void {
 }
 
 /**
- * With its log, before anything may be written: a connection that can write puts what the log has into the store when
- * it is closed, so nothing would be left as it is. Says whether there was something to judge.
+ * Includes the log, and runs before anything may be written: a connection that can write moves the log into the store
+ * when it closes, and the files would no longer be as they were. Returns whether there was something to check.
  */
 function judgeLog(path: string): boolean {
   if (sizeOf(`${path}-wal`) === 0) return false;
@@ -151,7 +153,7 @@ function clusterIn(db: DatabaseSync): string | undefined {
   return typeof cluster === "string" ? cluster : undefined;
 }
 
-/** A log of another store that has come to lie beside this one is taken by SQLite for its own, and holds all pages. */
+/** SQLite takes the log of another store beside this one for its own, and that log has all pages. */
 function checkMark(db: DatabaseSync, path: string): void {
   const mark = `${path}.cluster`;
   const cluster = clusterIn(db);
@@ -170,13 +172,15 @@ function writeMark(mark: string, cluster: string): void {
   if (sizeOf(mark) === 0) writeFileSync(mark, `${cluster}\n`, { mode: 0o600 });
 }
 
-/** What is in the file is not what a server wrote there. */
+/** The file does not contain what a server wrote. */
 export function damaged(path: string, why: string, cause?: unknown): Fault {
   const fix = "keep the file, and restore the latest backup; hosts that have seen more say so and keep what they have";
   return new Fault("unavailable", { what: "the store is damaged", why, where: path, fix }, { cause });
 }
 
-/** Before SQLite sees it: that removes the log beside a file that has no byte (pagerOpenWalIfPresent in pager.c). */
+/**
+ * Runs before SQLite opens the file: SQLite removes the log beside an empty file (pagerOpenWalIfPresent in pager.c).
+ */
 function checkNotEmptied(path: string): void {
   if (sizeOf(path) > 0) return;
   const left = [`${path}.cluster`, `${path}-wal`].filter((one) => sizeOf(one) > 0);
@@ -234,7 +238,7 @@ const CANNOT_OPEN: Meaning = {
   why: "it cannot be opened",
   fix: "check that its directory exists and belongs to the server's user",
 };
-/** Primary result codes of SQLite that a person can do something about (sqlite.org/rescode.html). */
+/** Primary result codes of SQLite about which a person can do something (sqlite.org/rescode.html). */
 const MEANING: Readonly<Record<number, Meaning>> = {
   5: { reason: "in-use", why: "another process has it open", fix: "stop the other server: one process serves a store" },
   8: { reason: "unavailable", why: "it is read-only", fix: "let the server's user write the file and its directory" },
@@ -244,7 +248,7 @@ const MEANING: Readonly<Record<number, Meaning>> = {
   14: CANNOT_OPEN,
 };
 const NOT_A_DATABASE = 26;
-/** SQLITE_IOERR_SHMSIZE: a primary code of a disk that failed, and mostly a disk that is full. */
+/** SQLITE_IOERR_SHMSIZE: its primary code says a failed disk, but mostly the disk is full. */
 const NO_ROOM_FOR_SHM = 10 | (19 << 8);
 const NO_ROOM: Meaning = {
   reason: "unavailable",

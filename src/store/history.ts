@@ -1,16 +1,16 @@
-// The last change sets of a store, in memory, and those who watch them. A watcher holds nothing but the revision it
-// wants next and pulls it from here; so a slow one costs no memory and delays no commit: when the window has moved past
-// it, it is told `compacted` and lists again. What a change means, and how it became durable, is the store's business.
+// The latest change sets of a store, in memory, and their watchers. A watcher holds only the revision that it wants
+// next and pulls it from here, so a slow one takes no memory and delays no commit. When the window has moved past it,
+// it gets `compacted` and lists again. The meaning of a change and its durability are the store's business.
 import assert from "node:assert/strict";
 import { Fault } from "../model/fault.ts";
 import type { ChangeSet } from "../model/resource.ts";
 
-/** Changes kept when nobody says otherwise: minutes of a busy cluster, some 20 MB at worst. */
+/** The default number of changes: minutes of a busy cluster, some 20 MB at worst. */
 export const DEFAULT_HISTORY = 20_000;
 
 export class History {
   readonly #limit: number;
-  /** Sets `#floor + 1` to `revision`, from `#head` on: revisions have no gaps, so looking one up is arithmetic. */
+  /** Sets `#floor + 1` to `revision`, from `#head` on. Revisions have no gaps, so finding one is arithmetic. */
   #sets: ChangeSet[] = [];
   #head = 0;
   #floor: number;
@@ -28,7 +28,7 @@ export class History {
     return this.#floor + this.#sets.length - this.#head;
   }
 
-  /** The oldest revision that can be watched from: everything after it is here. */
+  /** The oldest revision from which one can watch: everything after it is here. */
   get floor(): number {
     return this.#floor;
   }
@@ -97,7 +97,7 @@ export class History {
       this.#floor = oldest.revision;
       this.#head++;
     }
-    // Moving the rest down costs its length, so it is done only when as much has been dropped: constant per set.
+    // Moving the rest costs its length, so it happens only when as much has been dropped: constant per set.
     if (this.#head > this.#sets.length / 2) {
       this.#sets = this.#sets.slice(this.#head);
       this.#head = 0;
@@ -105,7 +105,7 @@ export class History {
   }
 }
 
-/** Sets are bounded by what they hold: one apply may change thousands of resources. */
+/** Sets are bounded by their changes: one apply may change thousands of resources. */
 function weightOf(set: ChangeSet): number {
   return Math.max(1, set.changes.length);
 }

@@ -1,5 +1,5 @@
-// The lease log in the SQLite file. A row is a lease; its end is written into it, so that "who had it then" is one
-// look-up however many have had the address since.
+// The lease log in the SQLite file. A row is a lease, and its end is written into it, so "who had it then" is one
+// lookup however many have had the address since.
 import type { DatabaseSync } from "node:sqlite";
 import type { LeaseRecord } from "../model/lease.ts";
 import type { LeaseBounds, LeaseEvent, LeaseQuery } from "./leases.ts";
@@ -27,7 +27,7 @@ export class LeaseTable {
     this.#ended = this.#countEnded();
   }
 
-  /** Within the transaction of the commit that they are about. */
+  /** Call within the transaction of the commit. */
   append(events: readonly LeaseEvent[]): void {
     for (const { network, address, atMs, begins } of events) {
       if (begins === undefined) this.#sincePruned += Number(this.#run.end.run(atMs, address, network).changes);
@@ -40,7 +40,7 @@ export class LeaseTable {
     if (last !== undefined && this.#sincePruned >= PRUNE_EVERY) this.#prune(last.atMs);
   }
 
-  /** Call when the transaction was rolled back: what was counted did not happen. */
+  /** Call when the transaction was rolled back, so that its counts are undone. */
   recount(): void {
     this.#ended = this.#countEnded();
     this.#sincePruned = 0;
@@ -74,7 +74,7 @@ function statementsOf(db: DatabaseSync) {
   return {
     begin: db.prepare(`INSERT INTO lease (network, address, endpoint, owner, ifname, host, mac, from_ms)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`),
-    // The last one only: an address may have had thousands. By number, because a clock may have been set back.
+    // Only the last one: an address may have had thousands. By number, because a clock may have been set back.
     end: db.prepare(`UPDATE lease SET until_ms = ? WHERE until_ms IS NULL AND id =
       (SELECT id FROM lease WHERE address = ? AND network = ? ORDER BY id DESC LIMIT 1)`),
     ended: db.prepare("SELECT count(*) AS n FROM lease WHERE until_ms IS NOT NULL"),

@@ -1,14 +1,14 @@
-// The lease log: who had which address from when to when. Beginnings and ends are told with the commit that makes them,
-// and are as durable as it is. Bounded: ended leases go by number and by age, the longest ended first; what is in use
-// stays.
+// The lease log: who had which address from when to when. A beginning or an end is part of the commit that makes it,
+// and as durable. The log is bounded: ended leases are removed by number and by age, the longest ended first; current
+// leases stay.
 import type { LeaseRecord } from "../model/lease.ts";
 
-/** Somebody begins to use an address, or ends it. A lease without any address is told by its MAC. */
+/** An endpoint begins to use an address, or ends it. A lease without addresses is recorded by its MAC. */
 export type LeaseEvent = {
   readonly network: string;
   readonly address: string;
   readonly atMs: number;
-  /** Absent: the end of whatever is there. */
+  /** Absent: the current lease ends. */
   readonly begins?: Pick<LeaseRecord, "endpoint" | "owner" | "ifname" | "host" | "mac">;
 };
 
@@ -18,11 +18,11 @@ export type LeaseQuery = {
   /** Only leases that lasted at some time from `sinceMs` on, and before `beforeMs`. */
   readonly sinceMs?: number;
   readonly beforeMs?: number;
-  /** At most so many, the newest first. */
+  /** At most this many, the newest first. */
   readonly limit: number;
 };
 
-/** How much is kept of what has ended. */
+/** How much of what has ended is kept. */
 export type LeaseBounds = { readonly records: number; readonly ageMs: number };
 export const LEASE_BOUNDS: LeaseBounds = { records: 1_000_000, ageMs: 400 * 24 * 3600 * 1000 };
 

@@ -1,5 +1,5 @@
-// The store in memory: the reference that other stores are compared with, and the one for tests and simulation. Says in
-// the fewest lines what a store promises; knows nothing of what resources mean.
+// The store in memory: the reference for other stores, and the store of tests and simulation. States in the fewest
+// lines what a store promises; knows nothing of the meaning of resources.
 import { randomUUID } from "node:crypto";
 import { keyOfResource } from "../model/resource.ts";
 import type { ChangeSet, Key, Resource } from "../model/resource.ts";
@@ -24,7 +24,7 @@ export function openMemoryStore(options: MemoryOptions = {}): Store {
 
   function commitNow(commits: readonly Commit[], wanted: readonly Secret[]): number[] {
     if (isClosed) throw storeClosed();
-    // What the commits so far have put or removed; nothing is touched until all of them are known to hold.
+    // What the commits so far have put or removed; nothing is changed until all of them are known to hold.
     const pending = new Map<Key, Resource | undefined>();
     const current = (key: Key) => (pending.has(key) ? pending.get(key) : resources.get(key));
     const sets: ChangeSet[] = [];

@@ -1,12 +1,12 @@
-// Whether the names of the store's files still lead to the files that are open. Somebody may remove, move or replace
-// them while the server runs (a hand, a restore, a mount that goes), and SQLite goes on in files that nobody can find
-// any more: what is acknowledged then is gone with the process (sqlite.org/howtocorrupt.html, 4.1 to 4.4).
+// Whether the names of the store's files still lead to the open files. They may be removed, moved or replaced while the
+// server runs (by a person, a restore, an unmount). SQLite then continues in files that have no name any more, and
+// acknowledged writes are lost with the process (sqlite.org/howtocorrupt.html, 4.1 to 4.4).
 import { statSync } from "node:fs";
 import { Fault } from "../model/fault.ts";
 
 /**
- * To be made when all are open; then a call throws a Fault `unavailable` as soon as one of the names leads elsewhere.
- * Some microseconds, of a commit's hundreds.
+ * Call it when all files are open. The returned function throws a Fault `unavailable` as soon as one of the names leads
+ * elsewhere. It takes some microseconds of a commit's hundreds.
  */
 export function pathsHeld(paths: readonly string[]): () => void {
   const opened = paths.map((path) => ({ path, file: fileAt(path) }));
@@ -15,7 +15,7 @@ export function pathsHeld(paths: readonly string[]): () => void {
   };
 }
 
-/** Which file it is, whatever its name; undefined where none can be reached. */
+/** The file's identity, whatever its name; undefined if there is none. */
 function fileAt(path: string): string | undefined {
   try {
     const stat = statSync(path, { throwIfNoEntry: false });

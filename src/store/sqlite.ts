@@ -1,10 +1,10 @@
 // The store on one machine's disk, over node:sqlite. Everything happens in one synchronous turn on the main thread: the
 // checks of a write and the write itself see the same state without locks, and one fsync carries all commits of a call
-// (measured: 0.2 ms alone, 70 000 commits a second in batches of 128; all of 100 000 endpoints are read in 0.3 s).
-// The change history is in the file too, so that agents resume after the server restarts.
+// (measured: 0.2 ms alone, 70 000 commits a second in batches of 128; reading all of 100 000 endpoints takes 0.3 s).
+// The change history is in the file too, so agents resume after the server restarts.
 //
-// Rows lie in the order they came, and where each key has its row is known here, not in the file. Names have no order
-// (container ids), so an index of them on disk would write a page of its own for nearly every resource: measured with a
+// Rows are in the order in which they came; the row of each key is known in memory, not in the file. Names have no
+// order (container ids), so an index of them on disk would write a page of its own for nearly every resource: with a
 // million of them, a commit cost 2.6 times what it costs in an empty store (script/bench ipam).
 import { randomUUID } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
@@ -26,15 +26,15 @@ export type StoreOptions = {
 };
 type Statements = ReturnType<typeof statementsOf>;
 /**
- * Row of each resource that there is. By kind and name, not by key: names are in memory with their resources already,
- * keys would be a million strings more (measured: 100 MiB).
+ * The row of each resource. By kind and name, not by key: names are in memory with their resources already, keys would
+ * be a million more strings (measured: 100 MiB).
  */
 type Rows = Map<Kind, Map<string, number>>;
 
 /**
- * The store in the file at `path`, made if it is not there (then `cluster` is its name, random unless given). `history`
- * is how many changes a late watcher can still get, `leases` how much of the lease log is kept. Throws a Fault that
- * says what to do if the file cannot be used.
+ * The store in the file at `path`, created if it does not exist (then `cluster` is its name, random unless given).
+ * `history` is how many changes a late watcher can still get, `leases` how much of the lease log is kept. Throws a
+ * Fault that says what to do if the file cannot be used.
  */
 export function openSqliteStore(path: string, options: StoreOptions = {}): Store {
   const file = openDatabase(path, options.cluster ?? randomUUID());
@@ -128,7 +128,7 @@ function statementsOf(db: DatabaseSync, path: string) {
   };
 }
 
-/** A file that cannot be used is let go of, lock and all. */
+/** Closes a file that cannot be used, and releases its lock. */
 function loaded<T>(load: () => T, close: () => void): T {
   try {
     return load();
@@ -140,7 +140,7 @@ function loaded<T>(load: () => T, close: () => void): T {
 
 type Loaded = { readonly cluster: string; readonly history: History; readonly floorInFile: number };
 
-/** What the file remembers. The history passes the same window as live commits, so a smaller limit applies at once. */
+/** Reads the file. The history passes the same window as live commits, so a smaller limit applies at once. */
 function load(run: Statements, limit: number): Loaded {
   const { path } = run;
   const meta = run.meta.get();
@@ -156,7 +156,7 @@ function load(run: Statements, limit: number): Loaded {
   return { cluster: String(meta?.["cluster"]), history, floorInFile };
 }
 
-/** Runs `work` durably or not at all; then `undone` is called. */
+/** Runs `work` durably, or not at all; then it calls `undone`. */
 function inTransaction<T>(db: DatabaseSync, run: Statements, path: string, work: () => T, undone: () => void): T {
   try {
     run.begin.run();
@@ -202,7 +202,7 @@ function writeChange(run: Statements, rows: Rows, change: Change, revision: numb
   return `{"put":${body}}`;
 }
 
-/** One pass over the file, row by row: all of it at once would be in memory twice. */
+/** One pass over the file, row by row: reading all of it at once would hold it in memory twice. */
 function readRows(run: Statements, visit: (resource: Resource) => void): Rows {
   const rows: Rows = new Map();
   for (const { id, body } of run.all.iterate()) {
@@ -219,7 +219,7 @@ function namesOf(rows: Rows, kind: Kind): Map<string, number> {
   return names;
 }
 
-/** Where a key's row is kept: under its name in the map of its kind. */
+/** The row of a key: under its name in the map of its kind. */
 function placeOf(rows: Rows, key: Key): readonly [Map<string, number>, string] {
   const slash = key.indexOf("/");
   // A Key is made of a kind and a name by its type.

@@ -1,5 +1,6 @@
-// The port to what lasts: resources at revisions, and what changed since. etcd's revision, watch and compaction are the
-// model. Implementations: memory.ts (the reference), sqlite.ts (one machine); contract.ts holds both to one promise.
+// The port of the store: resources at revisions, and what changed since. Its model is etcd's revision, watch and
+// compaction. Implementations: memory.ts (the reference) and sqlite.ts (one machine); test/contract/store/contract.ts
+// holds both to the same promises.
 import type { Change, ChangeSet, Key, Resource } from "../model/resource.ts";
 import type { LeaseRecord } from "../model/lease.ts";
 import type { LeaseEvent, LeaseQuery } from "./leases.ts";
@@ -23,7 +24,7 @@ type StoreState = {
 };
 
 export interface Store {
-  /** Made once, with the store: two stores never share it. */
+  /** Created once, with the store: two stores never share it. */
   readonly cluster: string;
   /** The last durable revision. Never goes back, not even over a crash. */
   readonly revision: number;
@@ -38,7 +39,7 @@ export interface Store {
   /**
    * Every change set after `from`, in order, without gaps or repeats, first from history and then as commits become
    * durable. Throws Fault `compacted` if history no longer reaches back to `from`, and `revision-stale` if `from` is in
-   * the future (the reader knew another life of this store). Ends with the signal. A slow reader never delays a commit.
+   * the future (the reader followed another history). Ends with the signal. A slow reader never delays a commit.
    */
   watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
   secret(key: string): string | undefined;
