@@ -1,6 +1,6 @@
-// The composition root: the only file that reads the environment, makes the clock, handles signals and puts the
-// daemons together. Everything else gets what it needs as arguments. Modules of the daemons are loaded only when one
-// is started, because a CLI verb has to feel instant.
+// The composition root: the only file that reads the environment, makes the clock, handles signals and builds the
+// daemons. Everything else gets what it needs as arguments. Modules of the daemons are loaded only when one is started,
+// so that CLI commands start quickly.
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
@@ -29,13 +29,13 @@ const clock: Clock = {
 
 const stopping = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
-  // Whoever sends a second one does not want to wait for an orderly end.
+  // A second signal ends the process at once.
   process.once(name, () => {
     process.once(name, () => process.exit(130));
     stopping.abort(new Error(`stopped by ${name}`));
   });
 }
-// `weft network list | head -1` is no error.
+// `weft network list | head -1` is not an error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 const io: Io = {
@@ -73,7 +73,7 @@ const surroundings: Surroundings = {
   log: logOn(process.stderr, clock),
 };
 
-/** The demonstration is part of the source tree, and not of what a server installs. */
+/** The demonstration is part of the source tree, but a server does not install it. */
 async function demonstration<T>(load: () => Promise<T>): Promise<T> {
   if (existsSync(new URL("../demo", import.meta.url))) return await load();
   throw new Fault("unsupported", {

@@ -1,4 +1,4 @@
-// An agent's local socket as typed calls: what `weft attach` and other doors ask of the agent of their host.
+// Typed calls to an agent's unix socket, for `weft attach` and other doors on the agent's host.
 import type { AttachRequest, Attachment, EndpointCounters, HostReport, QueueCounters } from "../model/status.ts";
 import { type Call, httpClient } from "./http.ts";
 
@@ -6,9 +6,9 @@ export type AgentClient = {
   /** Idempotent by (owner, ifname). Answers when the port is in the kernel, with its policy. */
   attach(request: AttachRequest): Promise<Attachment>;
   attachments(): Promise<readonly Attachment[]>;
-  /** Detaching what is not there succeeds. */
+  /** Succeeds also if nothing of that name is attached. */
   detach(endpoint: string): Promise<void>;
-  /** What went through the queues that limit the host's endpoints. */
+  /** What passed the queues that limit the host's endpoints. */
   queues(): Promise<readonly QueueCounters[]>;
   status(): Promise<HostReport>;
   /** Packets and drops of the host's endpoints. */

@@ -1,5 +1,6 @@
-// An agent's claims over one connection that stays open (docs/api.md, POST /v1/claims). It is opened behind the first
-// claim's back and again when it has ended; whoever finds it closed asks by a request of its own.
+// An agent's claims over one connection that stays open (docs/api.md, POST /v1/claims). The first claim opens it in the
+// background; when it has ended, the next claim opens it again. A claim that finds no open connection is sent as a
+// request of its own.
 import type { Clock } from "../model/clock.ts";
 import { Fault, faultOf, type Problem } from "../model/fault.ts";
 import type { Endpoint } from "../model/resource.ts";
@@ -8,13 +9,13 @@ import type { EndpointClaim } from "../model/input.ts";
 
 const PATH = "/v1/claims";
 /**
- * From a grant to the word that it is on disk. Whoever was granted an address and hears no more must let go of it
- * before a server that has lost it could have started again and granted it to somebody else.
+ * The time from a grant to its confirmation. A host that was granted an address and hears no more must undo it before a
+ * server that lost the grant could have started again and granted the address to another endpoint.
  */
 const KEPT_MS = 5_000;
 const ANSWER_MS = 30_000;
 const LOOK_EVERY_MS = 1_000;
-/** Before a line is opened again that could not be, or was silent: something between may keep what comes. */
+/** The pause after a connection that could not be opened, or was silent: a proxy in between may hold back bodies. */
 const REOPEN_MS = 30_000;
 
 type Said = {
@@ -50,9 +51,9 @@ export class ClaimLine {
   }
 
   /**
-   * The endpoint, when it is durable; `granted` is told it before. Undefined if there is no line, or it ended before
-   * anything was granted: nothing is known of the claim then. Rejects with the Fault of the refusal, or with
-   * `unavailable` or `timeout` if what was granted may be none.
+   * The endpoint, when it is durable; `granted` gets it earlier. Undefined if there is no connection, or it ended
+   * before anything was granted: then nothing is known of the claim. Rejects with the Fault of the refusal, or with
+   * `unavailable` or `timeout` if a grant may not be kept.
    */
   claim(claim: EndpointClaim, granted: (endpoint: Endpoint) => void): Promise<Endpoint | undefined> {
     const talk = this.#talk;
@@ -69,7 +70,7 @@ export class ClaimLine {
     return promise;
   }
 
-  /** Claims under way are refused. The next one opens another line. */
+  /** Refuses the claims in progress. The next one opens another connection. */
   close(): void {
     const why = "the agent stops, or joins anew";
     const fault = new Fault("unavailable", { what: "the line to the server was closed", why, fix: "try again" });
@@ -88,11 +89,11 @@ export class ClaimLine {
         (said) => this.#heard(said as Said),
         (fault) => this.#end(fault),
       );
-      // The host may have become another meanwhile.
+      // The host may have become another one meanwhile.
       if (token === this.#token()) this.#talk = talk;
       else talk.close();
     } catch {
-      // Whatever it is, a request of its own tells the claim that comes next.
+      // The next claim is sent as a request of its own, and that reports any problem.
       this.#reopenAtMs = this.#clock.monotonicMs() + REOPEN_MS;
     } finally {
       this.#isOpening = false;
@@ -112,7 +113,7 @@ export class ClaimLine {
     else waiting.reject(faultOf(problem ?? {}));
   }
 
-  /** Whoever has been granted nothing may ask again. */
+  /** A claim without a grant may be sent again. */
   #end(fault: Fault): void {
     this.#ended.abort();
     this.#ended = new AbortController();
@@ -124,7 +125,7 @@ export class ClaimLine {
     this.#waiting.clear();
   }
 
-  /** One timer for all claims, while there are any. */
+  /** One timer for all claims, as long as there are any. */
   async #look(): Promise<void> {
     this.#isLooking = true;
     while (this.#waiting.size > 0) {

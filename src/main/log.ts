@@ -1,16 +1,16 @@
-// The log: one line per event on stderr, `time message key=value …`, what journald and people read alike. A log that
-// cannot be written (its disk is full, its reader is gone or reads nothing) is no reason to end, nor to wait: such
-// lines are lost, and their number is told with the next one that is taken.
+// The log: one line per event on stderr, `time message key=value …`, readable by journald and people. If a log cannot
+// be written (its disk is full, its reader is gone or slow), the process neither ends nor waits: lines are lost, and
+// the next written line says how many.
 import { fstatSync, writeSync } from "node:fs";
 import type { Clock } from "../model/clock.ts";
 
 export type Log = (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 
-/** Bytes that may wait for a reader who is slow. */
+/** How many bytes may wait for a slow reader. */
 const WAITING_MAX = 1 << 20;
 const STDERR = 2;
 
-/** The log of this process. Also keeps what else is written to stderr from ending it. */
+/** The log of this process. Also keeps other writes to stderr from ending it. */
 export function logOn(stderr: NodeJS.WriteStream, clock: Clock): Log {
   // Without a listener an error of a stream ends the process.
   stderr.on("error", () => undefined);
@@ -23,7 +23,7 @@ export function logOn(stderr: NodeJS.WriteStream, clock: Clock): Log {
   };
 }
 
-/** Whether somebody reads at the other end: writing there may take as long as he likes. */
+/** Whether a process reads at the other end (a pipe or socket): writing there may block for long. */
 function isLine(): boolean {
   try {
     const stat = fstatSync(STDERR);
@@ -41,7 +41,7 @@ function lineTo(stderr: NodeJS.WriteStream): (line: string) => boolean {
   };
 }
 
-/** Not through the stream: one that has failed once takes nothing any more, and a disk may have room again. */
+/** Not through the stream: one that failed once accepts nothing any more, and a disk may have room again. */
 function writtenNow(line: string): boolean {
   try {
     writeSync(STDERR, line);

@@ -1,4 +1,4 @@
-// Where the server is, as this host reaches it. It is no resource, but workloads must not reach it
+// The server's addresses, as this host reaches it. They are not a resource, but workloads must not reach them
 // (datapath/policy/gates.ts).
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
@@ -26,12 +26,12 @@ export class Management {
     return this.#addresses;
   }
 
-  /** The first answer, unless it takes long: a host has to start while names cannot be looked up. */
+  /** The first answer, unless it takes long: a host has to start while names cannot be resolved. */
   async begin(signal: AbortSignal): Promise<void> {
     await Promise.race([this.#look(), this.#clock.sleep(START_MS, signal)]);
   }
 
-  /** Calls `poke` whenever the name has got other addresses. */
+  /** Calls `poke` when the name resolves to other addresses. */
   async run(signal: AbortSignal, poke: () => void): Promise<void> {
     while (!signal.aborted) {
       const before = this.#addresses;
@@ -41,7 +41,7 @@ export class Management {
     }
   }
 
-  /** A name that cannot be looked up now has the addresses that it had. */
+  /** If a name cannot be resolved now, it keeps its addresses. */
   async #look(): Promise<void> {
     if (this.#name === undefined || isIP(this.#name) !== 0) return;
     const found = await lookup(this.#name, { all: true }).catch(() => []);

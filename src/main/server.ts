@@ -1,5 +1,5 @@
-// Puts the server together and runs it until it is told to stop: the store on disk, the control plane over it, and
-// the API in front, on TCP for agents and on a unix socket for root on this machine.
+// Builds the server and runs it until it is told to stop: the store on disk, the control plane over it, and the API in
+// front, on TCP for agents and on a unix socket for root on this machine.
 import { mkdirSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   const liveness = livenessFrom(settings);
   const named = settings["new-network-groups"];
   const groups = named === undefined ? undefined : wordsOf(named, "--new-network-groups");
-  // What is wrong in the settings is told before a store and tokens are made.
+  // Wrong settings are reported before a store and tokens are created.
   listenAddress(settings.listen ?? LISTEN, "--listen");
   optimizeEarly();
   const directory = settings["data-dir"] ?? DATA_DIR;
@@ -56,7 +56,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   return 0;
 }
 
-/** Answers on both doors until the signal aborts. */
+/** Answers on TCP and on the socket until the signal aborts. */
 async function serve(control: Control, metrics: Metrics, listen: string, socket: string, world: Surroundings) {
   const { clock, signal, log } = world;
   const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
@@ -114,10 +114,11 @@ export function dcosRoutesOf(control: Control): Route[] {
   );
 }
 
-/** The same API on a unix socket that only root may open. One that nobody answers on is left from an earlier life. */
+/** The same API on a unix socket that only root may open. A socket on which no process answers is left from a crash. */
 async function listenLocally(path: string, handler: RequestListener): Promise<Server> {
   await makeWay(path, "server");
-  // A line of claims is a request that does not end. Whoever sends a body has shown a token, or is cut off.
+  // A claims request does not end, so there is no time limit. A client that sends a body has shown a token, or is cut
+  // off.
   const server = createServer({ requestTimeout: 0 }, handler);
   await listenPrivately(server, path).catch(cannotListen(path));
   return server;

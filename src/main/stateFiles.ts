@@ -1,19 +1,19 @@
-// The files of an agent that is no more. Only what an agent writes is removed, by its name, and only where an agent has
-// been: a wrong --state-dir or --socket must not cost anybody a directory.
+// The files of an agent that was removed. Only files that an agent writes are removed, by name, and only from a
+// directory that an agent has used: a wrong --state-dir or --socket must not delete anything else.
 import { type Stats, lstatSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../model/fault.ts";
 
-/** What every agent writes as it starts, and when it joins. */
+/** What every agent writes when it starts and when it joins. */
 const SIGNS = ["attachments.ndjson", "proposal.json", "identity.json"];
 const NAMES = [...SIGNS, "snapshot.json", "standing.json"];
-/** A file whose replacement was cut off, and one that was put aside. */
+/** A file whose replacement was interrupted, and one that was put aside. */
 const SUFFIXES = ["", ".next", ".damaged"];
 
 export type StateFiles = { readonly paths: readonly string[]; readonly directory: string | undefined };
 
 /**
- * The agent's files in its state directory, and its socket; none where nothing is. A Fault `request-invalid` if the
+ * The agent's files in its state directory, and its socket; empty if there are none. A Fault `request-invalid` if the
  * directory or the socket is something else.
  */
 export function stateFilesIn(directory: string, socket: string): StateFiles {
@@ -30,7 +30,7 @@ export function stateFilesIn(directory: string, socket: string): StateFiles {
   return { paths: [...sockets, ...named(NAMES).map((name) => join(directory, name))], directory };
 }
 
-/** Gives what was removed: the directory itself if it is empty then. What is not the agent's stays. */
+/** Returns what was removed, including the directory if it is then empty. Files that are not the agent's stay. */
 export function removeStateFiles({ paths, directory }: StateFiles): readonly string[] {
   for (const path of paths) rmSync(path, { force: true });
   if (directory === undefined || readdirSync(directory).length > 0) return paths;

@@ -1,4 +1,4 @@
-// What a daemon gets from the composition root: the world in small pieces, so that nothing below reads it by itself.
+// What a daemon gets from the composition root: clock, log, environment and signal, so that no other file reads them.
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 

@@ -1,5 +1,5 @@
-// The server's round of every few seconds: looks at who is silent, gives up whom its settings say, and writes to the
-// log what a person should know when it begins and when it ends.
+// The server's loop of every few seconds: reclaims hosts as the settings say, and logs each condition when it begins
+// and when it ends.
 import type { Condition } from "../control/report/conditions.ts";
 import type { Control } from "../control/control.ts";
 import { LIVENESS, type LivenessSettings, checkLiveness } from "../control/hosts/liveness.ts";
@@ -7,7 +7,7 @@ import { parseDuration } from "../model/duration.ts";
 import { problemOf } from "../model/fault.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** So also the least time between two hosts that the server gives up by itself. */
+/** Also the least time between two hosts that the server reclaims by itself. */
 const SWEEP_MS = 10_000;
 
 export const LIVENESS_SETTINGS = ["suspect-after", "lost-after", "reclaim-after"] as const;
@@ -26,7 +26,7 @@ export function livenessFrom(settings: Settings): LivenessSettings {
   });
 }
 
-/** Until the signal aborts. A store that cannot be written now can be in ten seconds. */
+/** Runs until the signal aborts. A store that cannot be written now may be writable in ten seconds. */
 export async function sweepOn(control: Control, { clock, signal, log }: Omit<Surroundings, "env">): Promise<void> {
   let known: ReadonlyMap<string, Condition> = new Map();
   while (!signal.aborted) {

@@ -1,11 +1,11 @@
-// The two tokens that no API hands out: files in the server's data folder, readable by their owner only. What is in
-// a file and what the server accepts are kept the same: a missing file gets a new token, and so does one in which a
-// disk left no token; another token that somebody wrote into a file is taken as it is, at any start.
+// The two tokens that no API gives out: files in the server's data directory, readable by their owner only. The file
+// and the server are kept equal at every start: a missing file, or one that lost its token on a bad disk, gets a new
+// token; a token that was written into a file replaces the old one.
 import { join } from "node:path";
 import { type Files, attempt, notWritten, replaceFile } from "../files/files.ts";
 import { Fault } from "../model/fault.ts";
 
-/** What of the control plane decides about tokens. */
+/** The part of the control plane that decides about tokens. */
 export type TokenKeeper = {
   hasToken(role: TokenRole): boolean;
   /** Throws a Fault if the server does not know this token. */
@@ -15,12 +15,12 @@ export type TokenKeeper = {
 };
 export type TokenRole = "admin" | "join";
 
-/** `said`: for people, if the token is another than before, or could not be written. */
+/** `said`: for people, if the token has changed, or could not be written. */
 export type Settled = { readonly file: string; readonly said?: string };
 
 const SHORTEST = 32;
 
-/** Sees to it that the file and the server agree. */
+/** Makes the file and the server agree. */
 export async function settleToken(
   keeper: TokenKeeper,
   role: TokenRole,
@@ -34,13 +34,13 @@ export async function settleToken(
     return { file, said: `${found.message}; the earlier token still counts` };
   }
   if (found !== undefined && found.length >= SHORTEST) return taken(keeper, role, file, found);
-  // Somebody meant something by it; an empty file is what a full disk leaves.
+  // A short text was written on purpose; an empty file is what a full disk leaves.
   if (found !== undefined && found !== "" && !keeper.hasToken(role)) throw noToken(file);
   if (found !== undefined) attempt(() => files.rename(file, `${file}.damaged`));
   return renewed(keeper, role, file, files);
 }
 
-/** Trimmed; or why it cannot be read: a sector that is gone, or something that is no file. */
+/** Trimmed; or why it cannot be read: a bad sector, or not a file. */
 function textIn(files: Files, file: string): string | Fault {
   try {
     return files.read(file).trim();
@@ -64,7 +64,7 @@ async function renewed(keeper: TokenKeeper, role: TokenRole, file: string, files
   const isKnown = keeper.hasToken(role);
   const token = keeper.newToken();
   try {
-    // The file first: a token that the server knows and nobody has would be lost.
+    // The file first: a token that only the server knows would be lost.
     replaceFile(files, file, `${token}\n`);
   } catch (error) {
     const fault = notWritten(file, error);

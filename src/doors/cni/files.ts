@@ -1,5 +1,5 @@
-// Keeps a CNI configuration of every network that is marked for it in a directory that runtimes read (/etc/cni/net.d).
-// A file of ours is known by a key in it and by nothing else: whatever somebody else wrote stays, under whatever name.
+// Keeps a CNI configuration of every marked network in a directory that runtimes read (/etc/cni/net.d). A key in the
+// file shows that Weft wrote it; files without that key stay, whatever their names.
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "../../files/files.ts";
@@ -7,16 +7,16 @@ import { realFiles } from "../../files/real.ts";
 import { cniConfigList } from "../../model/cni.ts";
 import type { Network } from "../../model/resource.ts";
 
-/** In a file that Weft keeps; its value tells people. */
+/** In every file that Weft writes; its value is for people. */
 const MARK = "keptByWeft";
 const SUFFIX = ".conflist";
 
-/** Where runtimes look, and the agent's socket that their plugin is to find. */
+/** The directory in which runtimes look, and the agent's socket for their plugin. */
 export type CniDirectory = { readonly directory: string; readonly socket: string };
 
 /**
- * Makes the directory hold the files of these networks and no other file of ours; with `isComplete` false nothing is
- * removed, because more networks may be there than are known. Gives what could not be done, a line each.
+ * Makes the directory contain the files of these networks and no other file of ours. With `isComplete` false it removes
+ * nothing, because there may be more networks than are known. Returns what failed, a line each.
  */
 export function syncFiles(
   { directory, socket }: CniDirectory,
@@ -58,7 +58,7 @@ function textOf(network: Network, socket: string): string {
   );
 }
 
-/** A runtime never reads half a file. */
+/** Writes the file so that a runtime never reads half of it. */
 function write(path: string, text: string): readonly string[] {
   const there = readText(path);
   if (there === text) return [];

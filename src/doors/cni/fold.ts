@@ -1,6 +1,6 @@
-// Keys of what runtimes send, as the specification writes them. Runtimes and plugins are written in Go, whose JSON
-// reader ignores the case of keys, so some of their writers never cared: containerd says `IngressRate` and `Servers`
-// (go-cni's structs have no tags). Pure.
+// Keys of what runtimes send, in the spelling of the specification. Runtimes and plugins are written in Go, whose JSON
+// reader ignores the case of keys, so some send another case: containerd says `IngressRate` and `Servers` (go-cni's
+// structs have no tags). Pure.
 
 export type Json = { readonly [key: string]: unknown };
 
@@ -8,7 +8,7 @@ export function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The same with the keys that are `known` in any case as they are known; of two, the exact one counts, as in Go. */
+/** The same object with keys in the spelling of `known`; if a key occurs twice, the exact spelling counts, as in Go. */
 export function folded(json: Json, known: readonly string[]): Json {
   if (Object.keys(json).every((key) => known.includes(key))) return json;
   const byLower = new Map(known.map((key) => [key.toLowerCase(), key]));
@@ -19,7 +19,7 @@ export function folded(json: Json, known: readonly string[]): Json {
   return Object.fromEntries(entries);
 }
 
-/** A folded object, or whatever else there is. */
+/** A folded object; any other value as it is. */
 export function foldedIn(value: unknown, known: readonly string[]): unknown {
   return isObject(value) ? folded(value, known) : value;
 }
@@ -31,7 +31,7 @@ const LISTS: Readonly<Record<string, readonly string[]>> = {
   routes: ["dst", "gw", "mtu", "advmss", "priority", "table", "scope"],
 };
 
-/** A result of an ADD, down to what its lists hold. */
+/** A result of an ADD, including the entries of its lists. */
 export function foldedResult(result: Json): Json {
   const top = folded(result, RESULT);
   const lists = Object.entries(LISTS).flatMap(([name, keys]) => {

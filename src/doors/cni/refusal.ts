@@ -1,5 +1,5 @@
-// How the plugin says no: a number of the CNI specification, a sentence, and what to do. Codes below 100 are the
-// specification's own; from 100 on they are Weft's. docs/cni.md lists all of them, and a test compares.
+// How the plugin refuses: a number of the CNI specification, a sentence, and what to do. Codes below 100 are the
+// specification's; from 100 on they are Weft's. docs/cni.md lists all of them, and a test compares.
 import { Fault, problemOf, type Reason } from "../../model/fault.ts";
 
 export const CODES = {
@@ -26,7 +26,7 @@ export const CODES = {
 } as const;
 export type Code = keyof typeof CODES;
 
-/** What a Fault of the agent's is to a runtime; what is not listed is a bug. */
+/** The code for a Fault of the agent; a Fault that is not listed is a bug. */
 const BY_REASON: Readonly<Partial<Record<Reason, Code>>> = {
   "request-invalid": "config",
   "address-invalid": "config",
@@ -62,7 +62,7 @@ const BY_REASON: Readonly<Partial<Record<Reason, Code>>> = {
 
 export class CniRefusal extends Error {
   readonly code: Code;
-  /** What to do about it, or more about why. */
+  /** What to do about it, or more about the reason. */
   readonly details: string;
   constructor(code: Code, message: string, details = "") {
     super(message);

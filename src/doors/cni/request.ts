@@ -1,6 +1,6 @@
-// What a runtime asks, as the shim hands it on: the CNI_ variables, each ended by a zero byte, one more zero byte, and
-// the network configuration as it came on standard input. Everything is looked at here, once; what Weft would have to
-// ignore is refused by its key and value. Pure.
+// A runtime's request as the shim sends it: the CNI_ variables, each ended by a zero byte, one more zero byte, and the
+// network configuration from standard input. Everything is checked here, once; what Weft would have to ignore is
+// refused by its key and value. Pure.
 import { formatIp, interfaceOf, ipOf, isMapped, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import { type CniBandwidth, qosOfCni, type QosInput } from "../../model/qos.ts";
@@ -11,7 +11,7 @@ import { CniRefusal } from "./refusal.ts";
 /** Oldest first. */
 export const VERSIONS = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 export type Version = (typeof VERSIONS)[number];
-/** Since which version there is a command. */
+/** The first version that has a command. */
 const COMMANDS = { ADD: "0.3.1", DEL: "0.3.1", CHECK: "0.4.0", STATUS: "1.1.0", GC: "1.1.0" } as const;
 type Command = keyof typeof COMMANDS;
 
@@ -38,7 +38,7 @@ export type Config = {
   readonly qos?: QosInput;
   readonly dns: Dns;
   readonly prevResult?: Json;
-  /** GC: what is to stay. */
+  /** GC: the attachments that stay. */
   readonly valid?: readonly Attached[];
 };
 export type Request = {
@@ -69,7 +69,7 @@ export function partsOf(message: Buffer): { readonly environment: Environment; r
   }
 }
 
-/** The configuration as JSON, keys in the specification's case; a CniRefusal `decode` if it is none. */
+/** The configuration as JSON, keys in the specification's spelling; a CniRefusal `decode` if it is not JSON. */
 export function decode(input: string): Json {
   let value: unknown;
   try {
@@ -85,7 +85,7 @@ export function decode(input: string): Json {
   return folded(value, KEYS);
 }
 
-/** The version to answer in, however wrong the rest is. */
+/** The version to answer in, also if everything else is wrong. */
 export function versionIn(json: Json): string {
   const { cniVersion } = json;
   return typeof cniVersion === "string" && cniVersion !== "" ? cniVersion : "0.1.0";
@@ -97,7 +97,7 @@ export function requestOf(environment: Environment, json: Json): Request | Versi
   if (command === "VERSION") return { command, version };
   if (!isCommand(command))
     throw invalidVariable("CNI_COMMAND", command, "it is one of ADD, DEL, CHECK, STATUS, GC, VERSION");
-  // What is taken away or looked at was added: whatever became of its configuration since, the container stays its own.
+  // DEL, CHECK and GC name something that was added, whatever happened to its configuration since.
   const isLenient = command === "DEL" || command === "CHECK" || command === "GC";
   const spoken = VERSIONS.find((one) => one === version) ?? (isLenient ? VERSIONS.at(-1) : undefined);
   const first = VERSIONS.indexOf(COMMANDS[command]);
@@ -136,7 +136,7 @@ function invalidVariable(name: string, value: string, why: string): CniRefusal {
 
 type Args = { readonly ip?: string; readonly mac?: string };
 
-/** `IP=10.1.2.3;MAC=…;K8S_POD_NAME=web;IgnoreUnknown=1`: keys that are not ours need the last one. */
+/** `IP=10.1.2.3;MAC=…;K8S_POD_NAME=web;IgnoreUnknown=1`: keys that are not Weft's need the last one. */
 export function argsOf(text: string): Args {
   const pairs = text.split(";").filter((pair) => pair !== "");
   const args = new Map<string, string>();
@@ -162,8 +162,8 @@ export function argsOf(text: string): Args {
 }
 
 /**
- * Keys that any configuration may have, and Weft's own; `socket` is for the shim, who found us by it. Keys of the form
- * `cni.dev/…` are the specification's.
+ * Keys that any configuration may have, and Weft's own; `socket` is for the shim, which found the agent by it. Keys of
+ * the form `cni.dev/…` are the specification's.
  */
 const KEYS: readonly string[] = (
   "cniVersion cniVersions name type args capabilities runtimeConfig prevResult ipMasq ipam dns " +
@@ -171,7 +171,7 @@ const KEYS: readonly string[] = (
 ).split(" ");
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
-/** What is left of a configuration that an ADD may refuse by now: what it says well. Empty text is what it does not. */
+/** The valid parts of a configuration that an ADD may refuse by now; the others are empty text. */
 function leftOf(command: Command, version: Version, json: Json): Config {
   const { name, network, prevResult } = json;
   if (command === "CHECK" && (prevResult ?? undefined) === undefined)
@@ -228,7 +228,7 @@ const NOT_HERE: Readonly<Record<string, string>> = {
 
 const RUNTIME_KEYS = ["ips", "mac", "dns", "bandwidth", ...Object.keys(NOT_HERE)];
 
-/** What the runtime says about this container, as far as the configuration declared that it may. */
+/** What the runtime says about this container, as far as the configuration declared the capability. */
 function runtimeConfigOf(json: Json): Runtime {
   const given = foldedIn(json["runtimeConfig"] ?? {}, RUNTIME_KEYS);
   if (!isObject(given)) throw wrong("runtimeConfig", "an object");
@@ -278,14 +278,14 @@ function checkedMac(mac: unknown): string {
   return parsed;
 }
 
-/** Where the conventions put addresses that are wished for. */
+/** The places for requested addresses, by convention. */
 function argsIps(json: Json): readonly string[] {
   const args = foldedIn(json["args"], ["cni"]);
   const cni = isObject(args) ? foldedIn(args["cni"], ["ips"]) : undefined;
   return isObject(cni) && !isEmpty(cni["ips"]) ? listOf(cni["ips"], "args.cni.ips") : [];
 }
 
-/** With or without a length, which the network knows better; one per family, however often it is said. */
+/** With or without a prefix length, which the network knows better; one per family, even if it is repeated. */
 function addressesOf(texts: readonly string[]): readonly string[] {
   const byFamily = new Map<number, string>();
   for (const text of texts) {
@@ -318,7 +318,7 @@ function macIn(text: string): string | undefined {
   }
 }
 
-/** `domain` and lists of text, as far as they are there and not empty. */
+/** `domain` and lists of text, as far as they are present and not empty. */
 function dnsOf<Key extends string>(
   said: unknown,
   where: string,
@@ -335,7 +335,7 @@ function dnsOf<Key extends string>(
 function validOf(json: Json): readonly Attached[] {
   const given = json["cni.dev/valid-attachments"] ?? json["cni.dev/attachments"];
   const where = "cni.dev/valid-attachments";
-  // Without the list, "everything else" would be everything.
+  // Without the list, GC would remove everything.
   if (!Array.isArray(given)) throw wrong(where, "a list");
   return given.map((item: unknown) => {
     const { containerID, ifname } = isObject(item) ? folded(item, ["containerID", "ifname"]) : {};

@@ -1,11 +1,11 @@
-// What an ADD answers, in the words of each version of the specification. A result that came before (Weft behind
+// The answer to an ADD, in the words of each version of the specification. An earlier result (if Weft runs behind
 // another plugin of a list) stays as it is, and Weft's is added to it. Pure.
 import { WEFT_ROUTE_METRIC } from "../../datapath/kinds/route.ts";
 import type { Attachment } from "../../model/status.ts";
 import { isObject, type Json } from "./fold.ts";
 import type { Dns, Version } from "./request.ts";
 
-/** The interface and everything on it; what came before keeps its place, so its own indexes stay right. */
+/** The interface and everything on it; earlier entries keep their places, so their indexes stay right. */
 export function resultOf(version: Version, attachment: Attachment, dns: Dns, before: Json | undefined): Json {
   const interfaces = listIn(before, "interfaces");
   const { spec, mtu, interfaceAddresses, gateways, routes } = attachment;
@@ -32,7 +32,7 @@ export function resultOf(version: Version, attachment: Attachment, dns: Dns, bef
     interfaces: [...interfaces, own],
     ips: [...listIn(before, "ips"), ...ips],
     routes: [...listIn(before, "routes"), ...routes.map((route) => routeOf(route, version))],
-    // The network's own name servers are for those whom nobody gave any.
+    // The network's own name servers count only if no others were given.
     dns: {
       ...(attachment.dns.length === 0 ? {} : { nameservers: attachment.dns }),
       ...(isObject(dnsBefore) ? dnsBefore : {}),
@@ -47,7 +47,7 @@ function routeOf(text: string, version: Version): Json {
   return { dst, gw, ...(version === "1.1.0" ? { priority: WEFT_ROUTE_METRIC } : {}) };
 }
 
-/** Before 1.0.0 an address said its family. */
+/** Before 1.0.0 an address carried its family. */
 function isBefore1(version: Version): boolean {
   return version.startsWith("0.");
 }
@@ -57,7 +57,7 @@ export function listIn(result: Json | undefined, key: string): readonly Json[] {
   return Array.isArray(list) ? list.filter(isObject) : [];
 }
 
-/** What a result lacks of an attachment, a line each. Later plugins of a list may have added to it. */
+/** What a result lacks of an attachment, a line each. Later plugins of a list may have added to the result. */
 export function lacking(result: Json, { spec, interfaceAddresses }: Attachment): readonly string[] {
   const interfaces = listIn(result, "interfaces");
   const own = interfaces.findIndex((one) => one["name"] === spec.ifname && (one["sandbox"] ?? "") !== "");
