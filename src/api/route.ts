@@ -115,17 +115,20 @@ export function flagIn(call: Call, name: string): boolean {
   });
 }
 
-/** What If-Match and If-None-Match say the resource must be (RFC 9110 13.1). */
+/**
+ * What If-Match and If-None-Match say the resource must be (RFC 9110 13.1). Node's parser has taken the white space
+ * around a header's value away.
+ */
 export function matchOf(call: Call): { readonly ifRevision?: number | "any" } {
   const match = call.header("if-match");
   const none = call.header("if-none-match");
   if (none !== undefined) {
-    if (none.trim() === "*" && match === undefined) return { ifRevision: 0 };
+    if (none === "*" && match === undefined) return { ifRevision: 0 };
     throw headerFault("If-None-Match", none, "send `If-None-Match: *` to create only, and not with If-Match");
   }
   if (match === undefined) return {};
-  if (match.trim() === "*") return { ifRevision: "any" };
-  const revision = /^"(\d{1,15})"$/.exec(match.trim())?.[1];
+  if (match === "*") return { ifRevision: "any" };
+  const revision = /^"(\d{1,15})"$/.exec(match)?.[1];
   if (revision === undefined)
     throw headerFault("If-Match", match, 'send one ETag as you got it, like `If-Match: "42"`');
   return { ifRevision: Number(revision) };

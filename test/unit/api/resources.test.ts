@@ -268,3 +268,16 @@ test("holds, sets of endpoints and history over the wire", async () => {
   assert.equal((await ask("GET", "/v1/leases/history?address=nobody")).body.where, "?address");
   assert.equal((await ask("GET", "/v1/leases/history")).status, 400);
 });
+
+test("a group is loaded again by its name, by all hosts or by some; another, or an unknown host, is refused", async () => {
+  const { ask } = await open();
+  await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN });
+  const rules = [{ direction: "in", action: "allow", protocol: "tcp", ports: ["80"] }];
+  const made = await ask("PUT", "/v1/securitygroups/web", { spec: { rules } });
+  assert.equal(made.status, 201, made.text);
+  const again = await ask("POST", "/v1/securitygroups/web/commit", {});
+  assert.deepEqual([again.status, again.body?.name], [200, "web"], again.text);
+  assert.ok(again.body.revision > made.body.revision);
+  isProblem(await ask("POST", "/v1/securitygroups/other/commit", {}), "group-unknown", /"other"/);
+  isProblem(await ask("POST", "/v1/securitygroups/web/commit", { hosts: ["h9"] }), "host-unknown", /"h9"/);
+});

@@ -452,3 +452,14 @@ test("a host with another history is heard: neither silent nor suspect, also onc
   await reopened.sweep();
   assert.deepEqual([await states(), await reasons()], [["ready", "ready"], []]);
 });
+
+test("a host that joins an old server is not lost before its first report", async () => {
+  const lab = await openLab();
+  lab.time.now += 3_600_000;
+  await lab.join(1);
+  const [host] = (await lab.control.status()).hosts;
+  assert.deepEqual([host?.state, host?.sinceMs], [await stateOf(lab, "h1"), lab.time.now]);
+  assert.notEqual(host?.state, "lost");
+  lab.time.now += 300_001;
+  assert.equal(await stateOf(lab, "h1"), "lost");
+});
