@@ -269,7 +269,7 @@ test("holds, sets of endpoints and history over the wire", async () => {
   assert.equal((await ask("GET", "/v1/leases/history")).status, 400);
 });
 
-test("a group is loaded again by its name, by all hosts or by some; another, or an unknown host, is refused", async () => {
+test("a group is loaded again by its name, by all hosts or by some; another one, or host, is refused", async () => {
   const { ask } = await open();
   await ask("POST", "/v1/hosts/h1/join", claim(1), { token: JOIN });
   const rules = [{ direction: "in", action: "allow", protocol: "tcp", ports: ["80"] }];
