@@ -1,6 +1,6 @@
-// JSON over HTTP for everything that asks a server or an agent: over TCP, TLS or a unix socket, connections kept alive.
-// Every failure leaves here as a Fault: a problem the other side sent, or what a person can do when there is no answer.
-// It is on the CLI's way to its first line of output, so it imports node:http and the table of faults, and no more.
+// JSON over HTTP to a server or an agent: over TCP, TLS or a unix socket, with connections kept alive. Every failure
+// becomes a Fault: the problem that the other side sent, or what to do when there is no answer. The CLI loads this file
+// before its first line of output, so it imports only node:http and the table of faults.
 import type {
   Agent,
   ClientRequest,
@@ -13,7 +13,7 @@ import { urlToHttpOptions } from "node:url";
 import { Fault, faultOf, type Problem, type Reason } from "../model/fault.ts";
 import { serverUrl } from "./url.ts";
 
-/** Who is asked. */
+/** The other side. */
 export type Peer = {
   /** `http://host:port`, `https://…`, or `unix:/path/of.sock`. */
   readonly url: string;
@@ -31,18 +31,18 @@ export type Call = {
   /** Sent as JSON. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** How long the other side may be silent: 30 s for `request`, 60 s for `lines` by default. */
+  /** How long the other side may be silent: by default 30 s for `request`, 60 s for `lines`. */
   readonly timeoutMs?: number;
 };
 
 /** `body` is undefined when the answer has none. */
 type Answer = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: unknown };
 
-/** What is sent after the end goes nowhere: whoever sends has been told, or will be in a moment. */
+/** What is sent after the end is dropped: the sender has been told, or will be in a moment. */
 export type Talk = { send(value: unknown): void; close(): void };
 
 export type HttpClient = {
-  /** The answer, if it is a good one (2xx); otherwise rejects with the Fault that the problem names. */
+  /** The answer if it is a success (2xx); otherwise rejects with the Fault that the problem names. */
   request(call: Call): Promise<Answer>;
   /**
    * The answer as newline-delimited JSON, each value as it arrives; ends with the signal, or when the other side ends
@@ -50,12 +50,12 @@ export type HttpClient = {
    */
   lines(call: Call, signal: AbortSignal): AsyncIterable<unknown>;
   /**
-   * A call whose body goes on for as long as its answer, both newline-delimited JSON; `timeoutMs` is for the head of
-   * the answer. Each value that comes is given to `heard`. `ended` is told once why nothing comes any more, unless it
-   * was closed from here.
+   * A call whose body and answer both continue, as newline-delimited JSON; `timeoutMs` is for the head of the answer.
+   * Each value is passed to `heard`. `ended` gets the reason once when nothing more comes, unless this side closed the
+   * call.
    */
   talk(call: Call, heard: (value: unknown) => void, ended: (fault: Fault) => void): Promise<Talk>;
-  /** Lets go of connections that wait for a next call. */
+  /** Closes idle connections. */
   close(): void;
 };
 
@@ -66,7 +66,7 @@ const TIMEOUT_MS = 30_000;
 const SILENCE_MS = 60_000;
 const KEEP_ALIVE_MS = 15_000;
 
-/** Nothing is connected before the first call. Throws a Fault if the address cannot be one. */
+/** Connects only at the first call. Throws a Fault if the address cannot be valid. */
 export function httpClient(peer: Peer): HttpClient {
   const base = addressOf(peer);
   let line: Promise<Line> | undefined;
@@ -93,7 +93,7 @@ function addressOf({ url }: Peer): RequestOptions {
   return { protocol: parsed.protocol, hostname, port, path: parsed.pathname.replace(/\/$/, "") };
 }
 
-/** TLS is loaded only by those who use it. */
+/** TLS is loaded only when it is used. */
 async function lineOf(base: RequestOptions): Promise<Line> {
   const options = { keepAlive: true, scheduling: "lifo" } as const;
   if (base.protocol !== "https:") return { base, agent: new HttpAgent(options), open: httpRequest };
@@ -143,7 +143,7 @@ async function talkOver(
   const asked = { timeoutMs: TIMEOUT_MS, ...call };
   const request = requestFor(line, asked, { "content-type": "application/x-ndjson" });
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  // Who is told of the end: whoever waits for the head of the answer, and then `ended`.
+  // The end is reported first to the caller that waits for the head of the answer, later to `ended`.
   let tell: ((fault: Fault) => void) | undefined = reject;
   const stop = (error: unknown) => {
     tell?.(faultFrom(error, peer, call));
@@ -162,7 +162,7 @@ async function talkOver(
     throw refusalOf(peer, call, response, text);
   }
   tell = ended;
-  // Silence is all there is between two claims; that the other side is there at all, the kernels find out.
+  // Two claims may be far apart, so silence means nothing; the kernels find out whether the other side is alive.
   request.setTimeout(0);
   response.socket.setKeepAlive(true, KEEP_ALIVE_MS);
   const take = linesIn((text) => {
@@ -180,7 +180,7 @@ async function talkOver(
   return {
     send(value) {
       request.write(`${JSON.stringify(value)}\n`);
-      // Not at the end of this turn, as node would: whoever asked may go on with what takes long.
+      // Now, and not at the end of this turn as node would: the caller may continue with slow work.
       request.socket?.uncork();
     },
     close() {
@@ -219,8 +219,8 @@ async function send(line: Line, peer: Peer, call: Call, cut: AbortController): P
     resolve(response);
   });
   request.on("error", (error) => {
-    // Most likely the other side closed a kept connection just when it was used again. Calls may be repeated, but for
-    // those that say "only if it is still so" (they carry headers): the first may have arrived after all.
+    // Most likely the other side closed an idle connection just as it was used again. Calls may be repeated, except
+    // those with a precondition (they carry headers): the first may have arrived.
     const isStale = request.reusedSocket && /ECONNRESET|EPIPE/.test(codeOf(error)) && call.headers === undefined;
     if (isStale && !isAnswered && !cut.signal.aborted) resolve(send(line, peer, call, cut));
     else reject(error);
@@ -240,7 +240,7 @@ function textOf(response: IncomingMessage): Promise<string> {
   });
 }
 
-/** Whole lines only: what stands after the last newline when the connection ends was cut off. */
+/** Whole lines only: what follows the last newline when the connection ends was cut off. */
 async function* splitLines(response: IncomingMessage): AsyncGenerator<string> {
   response.setEncoding("utf8");
   const lines: string[] = [];
@@ -251,7 +251,7 @@ async function* splitLines(response: IncomingMessage): AsyncGenerator<string> {
   }
 }
 
-/** Takes text as it comes, and gives each line that is whole and not empty. */
+/** Takes text as it arrives, and returns each line that is complete and not empty. */
 function linesIn(give: (line: string) => void): (chunk: string) => void {
   let rest = "";
   return (chunk) => {
@@ -272,7 +272,7 @@ function jsonOf(peer: Peer, text: string): unknown {
   }
 }
 
-/** What to make of a status without a problem in it: something stands between, or it is not Weft at all. */
+/** The Fault for a status without a problem: a proxy in between answered, or the other side is not Weft. */
 const REASON_OF_STATUS: Readonly<Record<number, Reason>> = {
   401: "token-wrong",
   403: "forbidden",

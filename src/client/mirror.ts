@@ -25,9 +25,12 @@ import type { Transport } from "./transport.ts";
 
 const BACKOFF_FIRST_MS = 200;
 const BACKOFF_LAST_MS = 10_000;
-/** A resumed watch that lasted this long has delivered what was missed: history comes as fast as the line takes it. */
+/**
+ * A resumed watch that lasted this long has delivered what was missed: history arrives as fast as the network carries
+ * it.
+ */
 const SETTLED_MS = 3_000;
-/** Changes kept apart when nobody asks for the snapshot. */
+/** How many changes are kept separately while no one asks for the snapshot. */
 const PENDING_MAX = 10_000;
 
 const LIST_AFTER: readonly Reason[] = ["compacted", "revision-stale", "another-history"];
@@ -45,9 +48,9 @@ export class Mirror {
   readonly #options: MirrorOptions;
   #base: Snapshot | undefined;
   #revision: number;
-  /** Of which history the revision is, as a server named it. */
+  /** The history of the revision, as a server named it. */
   #history: string | undefined;
-  /** Changes after `#base`, put into it when somebody asks. */
+  /** Changes after `#base`, applied when the snapshot is asked for. */
   #pending: Change[] = [];
   #isSynced = false;
   #problem: Fault | undefined;
@@ -94,7 +97,7 @@ export class Mirror {
     return () => this.#pokes.delete(poke);
   }
 
-  /** Calls `hear` with each question that the server sends; a line that breaks may bring one twice, or never. */
+  /** Calls `hear` with each question that the server sends. A broken connection may bring one twice, or never. */
   onAsk(hear: (ask: Ask) => void): void {
     this.#hear = hear;
   }
@@ -105,8 +108,8 @@ export class Mirror {
   }
 
   /**
-   * Follows the server until the signal aborts, or the server says that this host is no longer (`isEnd` of the
-   * problem). Never rejects: what is wrong is in `problem`. May be run again, and then begins with a list.
+   * Follows the server until the signal aborts, or the server says that this host was removed (`isEnd` of the problem).
+   * Never rejects: `problem` has what is wrong. May be run again, and then begins with a list.
    */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
@@ -128,7 +131,7 @@ export class Mirror {
     const known = history === undefined ? undefined : { history, revision: this.#revision };
     const listed = await orAborted(this.#options.transport.snapshot(known), signal);
     if (this.#base !== undefined && listed.cluster !== this.#base.cluster) throw otherCluster(this.#base, listed);
-    // A server that was shown what is known here, and named its history, has judged that better than numbers can.
+    // A server that knows this mirror's history, and named its own, has judged that better than numbers can.
     const isJudged = known !== undefined && listed.history !== undefined;
     if (!isJudged && listed.revision < this.#revision) throw earlierLife(this.#revision, listed.revision);
     if (listed.revision < this.#revision) this.#rewound(listed.revision);
@@ -160,10 +163,10 @@ export class Mirror {
 
   #take(set: ChangeSet): void {
     if (set.history !== undefined) return void (this.#history = set.history);
-    // A question comes alone, and says nothing about what is missing here.
+    // A question comes alone, and says nothing about completeness.
     if (set.ask !== undefined) return this.#hear(set.ask);
     if (set.revision <= this.#revision) {
-      // The server repeats its newest revision, empty, when it has nothing more to say: then nothing is missing here.
+      // The server repeats its newest revision, empty, when it has sent everything: then nothing is missing here.
       if (set.revision === this.#revision && set.changes.length === 0) this.#follows();
       return;
     }
@@ -187,7 +190,7 @@ export class Mirror {
     const wasSynced = this.#isSynced;
     this.#isSynced = false;
     this.#problem = fault;
-    // `compacted`: what was missed is not to be had any more. The others: the list will tell which life this is.
+    // `compacted`: the missed sets are no longer available. The others: the list will show which history this is.
     if (LIST_AFTER.includes(fault.reason)) this.#mustList = true;
     if (wasSynced) this.#poke();
   }
@@ -197,9 +200,9 @@ export class Mirror {
   }
 }
 
-/** The snapshot after a change set. Lists that no change concerns are the same values as before. */
+/** The snapshot after a change set. Lists without changes are the same values as before. */
 export function applyChanges(snapshot: Snapshot, { revision, changes }: ChangeSet): Snapshot {
-  // By kind and name, because the last change of a resource decides and names are hashed already.
+  // By kind and name, because the last change of a resource decides, and names are hashed already.
   const last = new Map<string, Map<string, Resource | undefined>>();
   const note = (kind: string, name: string, resource: Resource | undefined) => {
     const names = last.get(kind) ?? new Map<string, Resource | undefined>();
@@ -233,7 +236,7 @@ async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T
   }
 }
 
-/** A bug in a transport must not end the agent: it shows as a problem, and the next attempt may go well. */
+/** A bug in a transport must not end the agent: it becomes a problem, and the next attempt may succeed. */
 function faultFrom(error: unknown): Fault {
   if (error instanceof Fault) return error;
   const why = error instanceof Error ? error.message : problemOf(error).detail;

@@ -1,10 +1,10 @@
-// Sockets of this machine: whether somebody listens on one, and how a daemon comes to its own.
+// Unix sockets of this machine: whether a process listens on one, and how a daemon opens its own.
 import { chmodSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { type Server, connect } from "node:net";
 import { dirname } from "node:path";
 import { Fault } from "../model/fault.ts";
 
-/** Whether somebody listens on a unix socket: a file that nobody answers on is what a killed process left. */
+/** Whether a process listens on a unix socket. A socket without one was left by a killed process. */
 export function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -17,8 +17,8 @@ export function answers(path: string): Promise<boolean> {
 }
 
 /**
- * Removes what a killed process left at the path, and makes its directory. A Fault `in-use` if somebody answers there,
- * `request-invalid` if it is anything but a socket: a wrong path must not cost anybody a file.
+ * Removes what a killed process left at the path, and creates its directory. A Fault `in-use` if a process answers
+ * there, `request-invalid` if it is anything but a socket: a wrong path must not delete a file.
  */
 export async function makeWay(path: string, who: "agent" | "server"): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -35,7 +35,7 @@ export async function makeWay(path: string, who: "agent" | "server"): Promise<vo
   unlinkSync(path);
 }
 
-/** Nobody but this user may connect, nor could between the making of the socket and its mode. */
+/** Only this user may connect, also between the creation of the socket and its chmod. */
 export async function listenPrivately(server: Server, path: string): Promise<void> {
   const mask = process.umask(0o177);
   try {

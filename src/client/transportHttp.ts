@@ -1,4 +1,4 @@
-// An agent's transport over the server's API. Of its own, because the command line starts without it.
+// An agent's transport over the server's API. In a file of its own, because the command line starts without it.
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { Position } from "../model/resource.ts";
@@ -8,15 +8,15 @@ import { type ServerPlace, askWith, httpTo, pathOf, watchOver } from "./server.t
 import type { Joined, Transport } from "./transport.ts";
 
 type HttpTransport = Transport & {
-  /** From now on as a host that has not joined yet. */
+  /** Continues as a host that has not joined yet. */
   renew(joinToken: string, proposed: string): void;
   close(): void;
 };
 
 /**
- * An agent's line to its server. Begins with the join token or the host's own, and goes on with what joining gave.
- * `proposed` is the credential that the host would like; written down before it asks, a join can be repeated when its
- * answer was lost.
+ * An agent's transport to its server. Starts with the join token or the host's own token, and continues with the one
+ * from joining. `proposed` is the credential that the host proposes. It is stored before it is sent, so that a join
+ * whose answer was lost can be repeated.
  */
 export function httpTransport(
   place: ServerPlace & { readonly proposed?: string; readonly clock: Clock },
@@ -51,7 +51,7 @@ export function httpTransport(
     renew(joinToken, another) {
       token = joinToken;
       proposed = another;
-      // It is another host's now.
+      // It is another host now.
       claims.close();
     },
     async moved(move, report) {
@@ -72,7 +72,7 @@ function shown(known: Position | undefined): Pick<Call, "headers"> {
   return known === undefined ? {} : { headers: { "weft-history": `${known.history}@${known.revision}` } };
 }
 
-/** Detaching what is not there succeeds. */
+/** Succeeds also if nothing of that name is attached. */
 function unlessGone(error: unknown): void {
   if (!(error instanceof Fault) || error.reason !== "endpoint-unknown") throw error;
 }

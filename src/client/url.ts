@@ -1,7 +1,7 @@
-// The address of a server as people write it. Whatever of it nobody would use is refused, not passed over.
+// The address of a server as people write it. Parts that would not be used are refused, not ignored.
 import { Fault } from "../model/fault.ts";
 
-/** The text itself; a Fault `request-invalid` at `where`, which names what was probably meant. */
+/** The text itself; a Fault `request-invalid` at `where`, with the address that was probably meant. */
 export function serverUrl(text: string, where: string): string {
   if (/^unix:\/./.test(text)) return text;
   const url = URL.canParse(text) ? new URL(text) : undefined;
