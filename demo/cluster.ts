@@ -1,5 +1,5 @@
-// The parts of the demonstration that run: a server, an agent per host, workloads. All of them, and every change to the
-// cluster, go through bin/weft with the arguments a person would type; only waiting asks the server directly.
+// The running parts of the demonstration: a server, an agent per host, workloads. They are started, and every change is
+// made, through bin/weft with the arguments that a person would type; only waiting asks the server directly.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "../src/cli/input/connect.ts";
@@ -27,7 +27,7 @@ export async function startServer(io: Io): Promise<void> {
   await untilReady(server, () => whyNot(io, () => true), io.clock, START_MS);
 }
 
-/** One after the other: blocks go to hosts in the order in which they join, and so h1 has the first. */
+/** One after the other: hosts get blocks in the order in which they join, so h1 has the first. */
 export async function startAgents(io: Io): Promise<void> {
   for (const host of HOSTS) await startAgent(io, host);
 }
@@ -47,7 +47,7 @@ async function startAgent(io: Io, host: DemoHost): Promise<void> {
   await untilReady(agent, () => whyNot(io, isReady), io.clock, START_MS);
 }
 
-/** Why the cluster is not as it should be yet; undefined once it is. */
+/** Why the cluster is not ready yet; undefined once it is. */
 async function whyNot(io: Io, isReady: (status: ClusterStatus) => boolean): Promise<string | undefined> {
   try {
     const server = await connect(io, { server: `unix:${SERVER.socket}`, tokenFile: join(SERVER.dir, "admin.token") });
@@ -77,7 +77,7 @@ async function attachOne({ name, netns, host, network }: Workload): Promise<Peer
   return { name, netns, host: host.name, network, ip: spec.addresses[0] ?? "" };
 }
 
-/** Runs one CLI verb and gives its stdout; a Fault with what it said unless it succeeds. */
+/** Runs one CLI verb and returns its stdout; throws a Fault with its output unless it succeeds. */
 export async function weft(args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await run([WEFT, ...args]);
   if (code === 0) return stdout;
@@ -89,7 +89,7 @@ export async function weft(args: readonly string[]): Promise<string> {
 }
 
 async function weftJson<T>(args: readonly string[]): Promise<T> {
-  // Our own program of the same version: its output is what its types say.
+  // Our own program of the same version, so its output has the declared type.
   return JSON.parse(await weft([...args, "-o", "json"])) as T;
 }
 

@@ -1,5 +1,6 @@
-// Removes the demonstration, and proves it: stops the processes it noted, deletes its namespaces and files, and then
-// looks again. Works from what is there, not from what was planned, so that a half-built one goes the same way.
+// Removes the demonstration and checks that it is gone: stops the processes that it recorded, deletes its namespaces
+// and files, then looks again. Works from what exists, not from what was planned, so it also removes a half-built
+// demonstration.
 import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { count, type Io } from "../src/cli/io.ts";
@@ -15,7 +16,7 @@ export function isThere(): boolean {
 
 export type Removed = { readonly processes: number; readonly namespaces: number };
 
-/** Everything of the demonstration goes. A Fault `in-use` lists what would not. */
+/** Removes everything of the demonstration. A Fault `in-use` lists what could not be removed. */
 export async function removeDemo(io: Pick<Io, "clock">): Promise<Removed> {
   const noted = notedProcesses();
   const stopped = await stopAll(noted, io.clock);
@@ -50,12 +51,12 @@ export async function down(io: Io): Promise<number> {
   return 0;
 }
 
-/** The folder above is shared with daemons that are no demonstration. */
+/** The directory above is shared with other daemons. */
 function removeIfEmpty(folder: string): void {
   try {
     rmdirSync(folder);
   } catch {
-    // Somebody else uses it.
+    // Another program uses it.
   }
 }
 
@@ -67,7 +68,7 @@ function nameOf(pid: number): string {
   }
 }
 
-/** cli.json names its maker: another installation's is not touched. */
+/** cli.json names the installation that wrote it; another installation's is left alone. */
 function isOurs(file: string): boolean {
   try {
     return readFileSync(file, "utf8").includes(RUN_DIR);

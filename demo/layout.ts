@@ -1,18 +1,17 @@
-// What the demonstration cluster consists of: names, addresses and places, all in one screen. Every namespace it
-// makes starts with weft-demo-, so that what is left over can be counted. Nothing of it is in the machine's own
-// namespace.
+// What the demonstration cluster consists of: names, addresses and paths. Every namespace that it makes starts with
+// weft-demo-, so that leftovers can be counted. It makes nothing in the machine's own namespace.
 
 export const PREFIX = "weft-demo-";
 export const RUN_DIR = "/run/weft/demo";
-/** Where the logs of a demonstration go that did not come up. */
+/** Where the logs of a demonstration that did not start are kept. */
 export const FAILED_DIR = "/run/weft/demo-failed";
-/** Where the CLI looks when nobody says which server; see cli/input/locate.ts. */
+/** Where the CLI looks if no server was named; see cli/input/locate.ts. */
 export const CLI_FILE = "/run/weft/cli.json";
 
 export const SERVER_PORT = 7474;
 /** The namespace of the wire between the hosts, which is also the way out. */
 export const LAN = { netns: `${PREFIX}lan`, bridge: "lan", ip: "172.31.77.1", ip6: "2001:db8:77::1" } as const;
-/** Stands for any address outside the overlays (RFC 5737, documentation); answers at the far side of the wire. */
+/** Stands for any address outside the overlays (RFC 5737, documentation); answers at the other end of the wire. */
 export const OUTSIDE = "198.51.100.7";
 export const MTU = 1500;
 

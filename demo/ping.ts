@@ -1,4 +1,4 @@
-// Whether everybody reaches everybody: pings between workloads, and the answers as a matrix with round-trip times.
+// Pings between all workloads, shown as a matrix of round-trip times.
 import { table, type Cell } from "../src/cli/output/table.ts";
 import type { Io } from "../src/cli/io.ts";
 import { run } from "./run.ts";
@@ -15,7 +15,7 @@ export type Peer = {
 
 const PROBES = 3;
 
-/** Best round-trip time in ms; undefined when nothing came back. */
+/** Best round-trip time in ms; undefined if there was no answer. */
 export async function ping(netns: string, ip: string, probes = PROBES): Promise<number | undefined> {
   const { stdout } = await run(inNetns(netns, ["ping", "-n", "-q", "-c", String(probes), "-i", "0.05", "-W", "1", ip]));
   const best = /= ([\d.]+)\/[\d.]+\/[\d.]+/.exec(stdout)?.[1];

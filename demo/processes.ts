@@ -1,5 +1,5 @@
-// The processes of the demonstration: started here, written down at once, and stopped by id only if the id still
-// means the same process. A note per process survives whoever started it, so that script/down works after any crash.
+// The processes of the demonstration: started here, recorded at once, and stopped by id only if the id still means the
+// same process. The record of a process survives the program that started it, so script/down works after any crash.
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../src/model/clock.ts";
@@ -18,7 +18,7 @@ function logOf(name: string): string {
   return join(RUN_DIR, `${name}.log`);
 }
 
-/** Starts a process of the demonstration and writes it down. */
+/** Starts a process of the demonstration and records it. */
 export async function startNoted(name: string, argv: readonly string[]): Promise<Noted> {
   mkdirSync(NOTES, { recursive: true, mode: 0o700 });
   const started = await start(argv, logOf(name));
@@ -39,7 +39,7 @@ export function notedProcesses(): Noted[] {
   });
 }
 
-/** Moves the logs out of the way of removal. */
+/** Moves the logs away before the directory is removed. */
 export function keepLogs(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -49,8 +49,8 @@ export function keepLogs(folder: string): void {
 }
 
 /**
- * Waits until `whyNotYet` gives no reason any more; a Fault with the last reason and the end of the log if the process
- * dies first or the time is over.
+ * Waits until `whyNotYet` gives no reason any more. Throws a Fault with the last reason and the end of the log if the
+ * process dies first or the time is over.
  */
 export async function untilReady(
   started: Noted,
@@ -74,7 +74,7 @@ export async function untilReady(
   }
 }
 
-/** Asks all to stop, then insists. Gives the names of those that were still running. */
+/** Asks all to stop, then kills them. Returns the names of those that were still running. */
 export async function stopAll(processes: readonly Noted[], clock: Clock): Promise<string[]> {
   const running = processes.filter(isRunning);
   for (const { pid } of running) signal(pid, "SIGTERM");

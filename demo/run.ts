@@ -1,6 +1,5 @@
-// Runs programs for the demonstration: `ip`, `ping` and Weft itself, as argument lists with a deadline; and starts
-// what stays, with its output in a log. The demonstration stands where an operator would, so it uses an operator's
-// tools.
+// Runs programs for the demonstration (`ip`, `ping` and Weft itself) as argument lists with a deadline, and starts
+// those that stay, with their output in a log. The demonstration uses an operator's tools.
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { once } from "node:events";
@@ -10,7 +9,7 @@ export type Ran = { readonly code: number; readonly stdout: string; readonly std
 
 const DEADLINE_MS = 30_000;
 
-/** Runs to the end, whatever the exit code; -1 if the program could not be started or was killed. */
+/** Runs a program to its end, whatever the exit code; -1 if it could not be started or was killed. */
 export async function run(argv: readonly string[], input = ""): Promise<Ran> {
   const [program = "", ...args] = argv;
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], timeout: DEADLINE_MS });
@@ -28,7 +27,7 @@ export async function run(argv: readonly string[], input = ""): Promise<Ran> {
   return { code: child.exitCode ?? -1, stdout, stderr };
 }
 
-/** Runs and gives stdout; a Fault `kernel-refused` with what the program said unless it succeeds. */
+/** Runs a program and returns stdout; throws a Fault `kernel-refused` with the program's message unless it succeeds. */
 export async function must(argv: readonly string[], input = ""): Promise<string> {
   const { code, stdout, stderr } = await run(argv, input);
   if (code === 0) return stdout;

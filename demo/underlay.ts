@@ -1,6 +1,5 @@
-// The wire and the hosts of the demonstration, as network namespaces: one holds a bridge (the wire), an address
-// outside all overlays and the way to it; each host has one port on the bridge. Not a single link is in the
-// machine's own namespace.
+// The wire and the hosts of the demonstration, as network namespaces. One holds a bridge (the wire), an address outside
+// all overlays and the route to it; each host has one port on the bridge. No link is in the machine's own namespace.
 import { readdirSync, readlinkSync, statSync } from "node:fs";
 import { HOSTS, LAN, MTU, OUTSIDE, PREFIX } from "./layout.ts";
 import { must } from "./run.ts";
@@ -66,7 +65,7 @@ export async function removeNamespaces(names: readonly string[]): Promise<void> 
   if (names.length > 0) await must(["ip", "-batch", "-"], lines(names.map((name) => `netns delete ${name}`)));
 }
 
-/** Processes that live in these namespaces, as `pid name`: whoever opened a shell there keeps the namespace alive. */
+/** Processes in these namespaces, as `pid name`: a shell that was opened there keeps the namespace alive. */
 export function processesIn(names: readonly string[]): Map<number, string> {
   const inodes = new Map(names.map((name) => [`net:[${statSync(`${NETNS_DIR}/${name}`).ino}]`, name]));
   const found = new Map<number, string>();
@@ -75,7 +74,7 @@ export function processesIn(names: readonly string[]): Map<number, string> {
       const name = inodes.get(readlinkSync(`/proc/${pid}/ns/net`));
       if (name !== undefined) found.set(pid, name);
     } catch {
-      // It ended while we were looking, or the kernel hides it.
+      // The process ended meanwhile, or the kernel hides it.
     }
   }
   return found;

@@ -1,6 +1,6 @@
-// The demonstration cluster, step by step: a wire, three hosts, a server, an agent per host, networks imported from a
-// DC/OS configuration, workloads, and the proof that they reach each other. Each step says in one line what is there
-// now. A failed step says why, and takes everything down again.
+// Starts the demonstration cluster step by step: a wire, three hosts, a server, an agent per host, networks imported
+// from a DC/OS configuration, workloads, and a check that they reach each other. Each step prints one line. A failed
+// step prints the reason, and everything is removed again.
 import { join } from "node:path";
 import { count, paint, type Io } from "../src/cli/io.ts";
 import { stepsOf } from "../src/cli/output/progress.ts";
@@ -15,10 +15,10 @@ import { isRunning } from "./run.ts";
 import { buildUnderlay } from "./underlay.ts";
 
 const CONFIG = join(PROJECT, "examples/dcos.yaml");
-/** Longer than anybody stays; the largest a timer takes. */
+/** The largest delay that a timer takes. */
 const FOR_EVER_MS = 2 ** 31 - 1;
 
-/** Builds it, shows it, and leaves it running; with `foreground` it stays until Ctrl-C and then removes it. */
+/** Starts it, shows it, and leaves it running; with `foreground` it stays until Ctrl-C and then removes it. */
 export async function up(io: Io, foreground: boolean): Promise<number> {
   if (process.getuid?.() !== 0) {
     const why = "it makes network namespaces";
@@ -117,7 +117,7 @@ async function reachOutside(peers: readonly Peer[]): Promise<number> {
   });
 }
 
-/** The demonstration is already there: says what runs and how it is. */
+/** The demonstration is running already: says what runs and in which state. */
 async function show(io: Io): Promise<number> {
   const noted = notedProcesses();
   const ended = noted.filter((one) => !isRunning(one)).map((one) => one.name);
