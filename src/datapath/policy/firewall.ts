@@ -12,7 +12,7 @@ import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
 import { nftDigest } from "../kinds/nft.ts";
-import { driversOf } from "../tunnel/drivers.ts";
+import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
 import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
 import { UPLINK } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
@@ -107,7 +107,7 @@ function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
     "type nat hook postrouting priority srcnat; policy accept;",
     ...lines,
     ...driversOf(networks).map(
-      (driver) => `iifname "${UPLINK}" oifname "${routedDevice(driver, vrf.spec)}" masquerade`,
+      (driver) => `iifname "${UPLINK}" oifname "${TUNNELS[driver].pattern(routedDevice(driver, vrf.spec))}" masquerade`,
     ),
   ]);
 }

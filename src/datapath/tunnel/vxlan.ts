@@ -6,6 +6,7 @@ import type { TunnelDriver } from "./tunnel.ts";
 
 export const vxlan: TunnelDriver = {
   features: ["vxlan"],
+  pattern: (name) => name,
 
   routed({ addresses, peers, ...device }) {
     const { ns, name: dev } = device;
