@@ -18,7 +18,6 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "src/control/admit/network/vrf.ts VrfWish",
   "src/control/check/judgement.ts Ground",
   "src/control/commit/expire.ts restClock",
-  "src/control/commit/replayLog.ts Journey",
   "src/control/control.ts Control",
   "src/control/hosts/hostLifecycle.ts Lives",
   "src/control/state/networkIndex.ts placeOf",

@@ -11,6 +11,7 @@ import type { ChangeSet, Host, Kind, Position, ResourceOf, Snapshot } from "../m
 import type { RestTime } from "../model/rest.ts";
 import type { ClusterStatus, HostReport } from "../model/status.ts";
 import type { LeaseRecord } from "../model/lease.ts";
+import { WINDOW_CHANGES } from "../store/window.ts";
 import type { LeaseQuery } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
 import { Boots } from "./hosts/boots.ts";
@@ -45,7 +46,7 @@ export type ControlOptions = {
   readonly entropy?: Entropy;
   readonly meter?: Meter;
   readonly newNetworkGroups?: readonly string[] /** Of new networks that name none. Default: none. */;
-  /** Revisions that a watching host may be behind before it has to list again. Default 4096. */
+  /** Changes that a watching host may be behind before it has to list again. Default: WINDOW_CHANGES. */
   readonly history?: number;
   /** When a host is suspect, lost, and given up. */
   readonly liveness?: LivenessSettings;
@@ -122,7 +123,7 @@ export class Control {
       meter: this.#meter,
       turn: options.turn ?? END_OF_TURN,
       later: options.later ?? SOON,
-      history: options.history ?? 4096,
+      history: options.history ?? WINDOW_CHANGES,
     });
     this.#inquiry = new Inquiry(options.clock, (asks) => this.#committer.followers.ask(asks));
   }
@@ -143,7 +144,7 @@ export class Control {
   }
   /** The last durable revision. */
   get revision(): number {
-    return this.#committer.journey.revision;
+    return this.#committer.replayLog.revision;
   }
 
   /**
@@ -256,7 +257,7 @@ export class Control {
   watch(from: number, viewer: Viewer, signal: AbortSignal, history?: string): AsyncIterable<ChangeSet> {
     if (viewer.role === "admin") return this.#store.watch(from, signal);
     if (history !== undefined) this.#checkHistory(viewer.host, { history, revision: from });
-    this.#committer.journey.after(from);
+    this.#committer.replayLog.after(from);
     const named = history === undefined ? undefined : this.#histories.current;
     return followAs(this.#committer, viewer.host, from, signal, named);
   }
@@ -293,12 +294,12 @@ export class Control {
   /** Takes what a host says it reached. Throws `host-unknown`. */
   async report(report: HostReport): Promise<void> {
     await this.#committer.settled();
-    const { view, journey } = this.#committer;
+    const { view, replayLog } = this.#committer;
     if (!view.host.has(report.host)) {
       throw new Fault("host-unknown", { what: `there is no host "${report.host}"`, where: "host", fix: "join first" });
     }
     this.#boots.checkReport(report, view.host.get(report.host)?.spec.underlay ?? "");
-    const lagMs = this.#lives.reports.receive(report, view, journey);
+    const lagMs = this.#lives.reports.receive(report, view, replayLog);
     if (lagMs !== undefined) this.#meter.converged(lagMs / 1000);
     if (!this.#prefixes.set(report.host, report.hostPrefixes)) return;
     await this.#committer.submit({ secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { keyOfResource } from "../model/resource.ts";
 import type { ChangeSet, Key, Resource } from "../model/resource.ts";
 import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
-import { DEFAULT_HISTORY, History } from "./history.ts";
+import { ChangeLog } from "./changeLog.ts";
 import { LEASE_BOUNDS, type LeaseBounds, LeaseLog } from "./leases.ts";
 import type { Commit, Secret, Store } from "./store.ts";
 
@@ -19,7 +19,7 @@ export function openMemoryStore(options: MemoryOptions = {}): Store {
   const resources = new Map<Key, Resource>();
   const secrets = new Map<string, string>();
   const log = new LeaseLog(options.leases ?? LEASE_BOUNDS);
-  const history = new History(0, options.history ?? DEFAULT_HISTORY);
+  const history = new ChangeLog(0, options.history);
   let isClosed = false;
 
   function commitNow(commits: readonly Commit[], wanted: readonly Secret[]): number[] {

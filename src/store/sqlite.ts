@@ -11,7 +11,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Change, ChangeSet, Key, Kind, Resource } from "../model/resource.ts";
 import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
 import { damaged, faultOfSqlite, openDatabase } from "./database.ts";
-import { DEFAULT_HISTORY, History } from "./history.ts";
+import { ChangeLog } from "./changeLog.ts";
 import { LEASE_BOUNDS, type LeaseBounds } from "./leases.ts";
 import { LeaseTable } from "./leaseTable.ts";
 import type { Commit, Secret, Store } from "./store.ts";
@@ -40,7 +40,7 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
   const file = openDatabase(path, options.cluster ?? randomUUID());
   const run = statementsOf(file.db, path);
   const log = new LeaseTable(file.db, options.leases ?? LEASE_BOUNDS);
-  const { cluster, history, floorInFile } = loaded(() => load(run, options.history ?? DEFAULT_HISTORY), file.close);
+  const { cluster, history, floorInFile } = loaded(() => load(run, options.history), file.close);
   let pruned = floorInFile;
   let isOpen = true;
   /** Undefined until it is needed, and after a failure: the file is the truth. */
@@ -138,10 +138,10 @@ function loaded<T>(load: () => T, close: () => void): T {
   }
 }
 
-type Loaded = { readonly cluster: string; readonly history: History; readonly floorInFile: number };
+type Loaded = { readonly cluster: string; readonly history: ChangeLog; readonly floorInFile: number };
 
 /** Reads the file. The history passes the same window as live commits, so a smaller limit applies at once. */
-function load(run: Statements, limit: number): Loaded {
+function load(run: Statements, limit: number | undefined): Loaded {
   const { path } = run;
   const meta = run.meta.get();
   const revision = Number(meta?.["revision"]);
@@ -151,7 +151,7 @@ function load(run: Statements, limit: number): Loaded {
   const newest = Number(run.newest.get()?.["revision"] ?? 0);
   if (!Number.isSafeInteger(revision) || gap >= 0 || newest > revision)
     throw damaged(path, `it says revision ${revision}, and its parts say otherwise`);
-  const history = new History(floorInFile, limit);
+  const history = new ChangeLog(floorInFile, limit);
   history.append(sets);
   return { cluster: String(meta?.["cluster"]), history, floorInFile };
 }

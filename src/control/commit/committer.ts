@@ -11,7 +11,7 @@ import { type Admission, admit } from "../admit/admit.ts";
 import type { Context } from "../admit/context.ts";
 import type { Histories } from "./histories.ts";
 import { Followers } from "./followers.ts";
-import { Journey } from "./replayLog.ts";
+import { ReplayLog } from "./replayLog.ts";
 import { leaseEventsOf } from "./leaseLog.ts";
 import { type Before, type View, applyChanges, getKey, viewOf } from "../state/view.ts";
 import type { Outcome, Write } from "../write.ts";
@@ -48,7 +48,7 @@ export type CommitterOptions = {
   /** Runs the function when the event loop has heard everybody of this turn. */
   readonly later: (run: () => void) => void;
   readonly turn: (run: () => void) => void;
-  /** Revisions remembered for watching hosts. */
+  /** Changes remembered for watching hosts. */
   readonly history: number;
   readonly histories: Histories;
 };
@@ -57,7 +57,7 @@ export class Committer {
   readonly #store: Store;
   readonly #options: CommitterOptions;
   #view: View;
-  #journey: Journey;
+  #replayLog: ReplayLog;
   #queue: Queued[] = [];
   #isScheduled = false;
   #flushing: Promise<void> | undefined;
@@ -71,15 +71,15 @@ export class Committer {
     this.#store = store;
     this.#options = options;
     this.#view = view;
-    this.#journey = new Journey(view.revision, options.history);
+    this.#replayLog = new ReplayLog(view.revision, options.history);
   }
 
   /** What is durable; only to be read right after `settled`. */
   get view(): View {
     return this.#view;
   }
-  get journey(): Journey {
-    return this.#journey;
+  get replayLog(): ReplayLog {
+    return this.#replayLog;
   }
   get isClosed(): boolean {
     return this.#isClosed;
@@ -193,7 +193,7 @@ export class Committer {
   async #commit(group: Group): Promise<void> {
     const { clock, meter } = this.#options;
     const startedAtMs = clock.monotonicMs();
-    const first = this.#journey.revision + 1;
+    const first = this.#replayLog.revision + 1;
     const { histories } = this.#options;
     // Mostly done when the server started; a disk that was full then has room now.
     const late = histories.isBegun ? undefined : histories.beginning();
@@ -207,17 +207,17 @@ export class Committer {
       group.commits.map((_, i) => first + i),
     );
     const endedAtMs = clock.monotonicMs();
-    // Not read back from the journey: a group may be longer than what it remembers.
-    this.followers.append(group.befores.map((before) => this.#journey.append(before, endedAtMs)));
+    // Not read back from the replayLog: a group may be longer than what it remembers.
+    this.followers.append(group.befores.map((before) => this.#replayLog.append(before, endedAtMs)));
     if (group.commits.length > 0) meter.committed(group.commits.length, (endedAtMs - startedAtMs) / 1000);
   }
 
   async #reload(): Promise<void> {
     const { cluster, revision, resources } = await this.#store.read();
     this.#view = viewOf(cluster, revision, resources);
-    if (revision !== this.#journey.revision) {
+    if (revision !== this.#replayLog.revision) {
       // Steps between what was remembered and what is there are unknown: whoever watches has to list again.
-      this.#journey = new Journey(revision, this.#options.history);
+      this.#replayLog = new ReplayLog(revision, this.#options.history);
       this.followers.lose();
     }
     this.#isLost = false;

@@ -6,7 +6,8 @@ import type { Ask } from "../../model/check.ts";
 import type { ChangeSet } from "../../model/resource.ts";
 import type { Committer } from "./committer.ts";
 import { type Passage, changesFor, passageTo } from "../state/visibility.ts";
-import { type Step, compacted, replay } from "./replayLog.ts";
+import { compacted } from "../../store/window.ts";
+import { type Step, replay } from "./replayLog.ts";
 import type { View } from "../state/view.ts";
 
 /** Sets that may wait for a reader: seconds of a busy cluster. */
@@ -134,8 +135,8 @@ export async function* followAs(
 ): AsyncGenerator<ChangeSet> {
   if (history !== undefined) yield { revision: from, changes: [], history };
   await committer.settled();
-  const { followers, view, journey } = committer;
-  const follower = followers.join(view, host, journey.after(from));
+  const { followers, view, replayLog } = committer;
+  const follower = followers.join(view, host, replayLog.after(from));
   try {
     let reached = from;
     for (let isCurrent = false; !signal.aborted; ) {

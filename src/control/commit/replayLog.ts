@@ -1,57 +1,41 @@
-// The recent past, in memory: what each commit replaced and when. Replayed, it tells a host that comes back what it
-// missed, commit by commit and exactly; and how long a change took to reach a kernel. What it has forgotten is
-// `compacted`.
-import { Fault } from "../../model/fault.ts";
-import type { Before, View } from "../state/view.ts";
-import { undoChanges } from "../state/view.ts";
+// What each of the latest commits replaced, and when, in memory. A host that comes back gets from it exactly what it
+// missed, commit by commit; and it tells how long a change took to reach a kernel. The store's change log
+// (store/changeLog.ts) cannot do that: what a host sees depends on what was there before, which only this log holds.
+import { RevisionWindow } from "../../store/window.ts";
+import { type Before, type View, undoChanges } from "../state/view.ts";
 
 export type Step = { readonly revision: number; readonly committedAtMs: number; readonly before: Before };
 
-export class Journey {
-  readonly #limit: number;
-  #steps: Step[] = [];
-  #floor: number;
+export class ReplayLog {
+  readonly #window: RevisionWindow<Step>;
 
-  /** Begins after revision `floor`; keeps at least the last `limit` revisions. */
+  /** Begins after revision `floor`; remembers the newest `limit` changes, and always the last commit. */
   constructor(floor: number, limit: number) {
-    this.#floor = floor;
-    this.#limit = limit;
+    this.#window = new RevisionWindow(floor, limit, ({ before }) => before.size);
   }
 
   get revision(): number {
-    return this.#floor + this.#steps.length;
+    return this.#window.revision;
   }
 
   /** The next revision. */
   append(before: Before, committedAtMs: number): Step {
     const step: Step = { revision: this.revision + 1, committedAtMs, before };
-    this.#steps.push(step);
-    // Dropping in halves keeps an append constant on average.
-    if (this.#steps.length > 2 * this.#limit) {
-      this.#floor += this.#steps.length - this.#limit;
-      this.#steps = this.#steps.slice(-this.#limit);
-    }
+    this.#window.append(step);
     return step;
   }
 
   /** The steps after `from`. Throws `compacted` or `revision-stale` for a revision that it does not know. */
   after(from: number): readonly Step[] {
-    if (from > this.revision) {
-      throw new Fault("revision-stale", {
-        what: `cannot watch from revision ${from}`,
-        why: `the server is at revision ${this.revision}; the reader knew another life of it`,
-        fix: "check that this is the right server, and whether it was restored from a backup",
-      });
-    }
-    if (from < this.#floor) throw compacted(from, `the history begins after revision ${this.#floor}`);
-    return this.#steps.slice(from - this.#floor);
+    return this.#window.after(from);
   }
 
   /** When the newest commit of (after, upTo] happened that meets the condition; undefined if none is remembered. */
   lastCommit(after: number, upTo: number, isMeant: (before: Before) => boolean): number | undefined {
-    for (let revision = Math.min(upTo, this.revision); revision > Math.max(after, this.#floor); revision--) {
-      const step = this.#steps[revision - this.#floor - 1];
-      if (step !== undefined && isMeant(step.before)) return step.committedAtMs;
+    for (let revision = Math.min(upTo, this.revision); revision > after; revision--) {
+      const step = this.#window.at(revision);
+      if (step === undefined) return undefined;
+      if (isMeant(step.before)) return step.committedAtMs;
     }
     return undefined;
   }
@@ -70,12 +54,4 @@ export function replay(view: View, steps: readonly Step[], visit: (step: Step) =
     undoChanges(view, forward.pop() ?? new Map());
     visit(step);
   }
-}
-
-export function compacted(from: number, why: string): Fault {
-  return new Fault("compacted", {
-    what: `cannot watch from revision ${from}`,
-    why,
-    fix: "list again and watch from the revision of the list",
-  });
 }

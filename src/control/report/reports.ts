@@ -5,7 +5,7 @@ import { type Clock, wallOf } from "../../model/clock.ts";
 import type { ClusterStatus, HostCondition, HostReport, HostStatus } from "../../model/status.ts";
 import type { Departure } from "../hosts/departures.ts";
 import { concerns } from "../state/visibility.ts";
-import type { Journey } from "../commit/replayLog.ts";
+import type { ReplayLog } from "../commit/replayLog.ts";
 import { type Heard, type Liveness, type LivenessSettings, livenessOf } from "../hosts/liveness.ts";
 import { clusterPaths } from "./paths.ts";
 import { type View, hostsInOrder } from "../state/view.ts";
@@ -34,13 +34,13 @@ export class Reports {
    * Takes a report; returns the lag if this one shows it: from the newest commit that concerns the host to its
    * report.
    */
-  receive(report: HostReport, view: View, journey: Journey): number | undefined {
+  receive(report: HostReport, view: View, replayLog: ReplayLog): number | undefined {
     const nowMs = this.#clock.monotonicMs();
     const earlier = this.#latest.get(report.host);
     const committedAtMs =
       earlier === undefined
         ? undefined
-        : journey.lastCommit(earlier.revision, report.revision, (before) => concerns(view, before, report.host));
+        : replayLog.lastCommit(earlier.revision, report.revision, (before) => concerns(view, before, report.host));
     const measured = committedAtMs === undefined ? undefined : Math.max(0, nowMs - committedAtMs);
     const lagMs = measured ?? earlier?.lagMs;
     if (earlier === undefined || this.liveness(report.host).state !== "ready") this.#sinceMs.set(report.host, nowMs);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { VrfSpec } from "../../../../src/model/resource.ts";
-import { Journey } from "../../../../src/control/commit/replayLog.ts";
+import { ReplayLog } from "../../../../src/control/commit/replayLog.ts";
 import { LIVENESS } from "../../../../src/control/hosts/liveness.ts";
 import { reportOf } from "../lab.ts";
 import { Reports } from "../../../../src/control/report/reports.ts";
@@ -27,7 +27,7 @@ function lab() {
     vrf("b", ["10.0.0.8"], []),
   ]);
   const reports = new Reports(LIVENESS, clock);
-  const say = (host: string, more = {}) => reports.receive(reportOf(host, more), view, new Journey(0, 100));
+  const say = (host: string, more = {}) => reports.receive(reportOf(host, more), view, new ReplayLog(0, 100));
   const rows = () =>
     reports.status(view, []).hosts.map(({ host, state, sinceMs }) => [host, state, sinceMs && sinceMs - 3_600_000]);
   return { time, reports, say, rows, view };
@@ -106,10 +106,10 @@ test("rows: hosts as they registered, then reclaimed ones, then addresses that a
 
 test("lag is from the newest commit that concerns a host to its report, and stays known", () => {
   const { time, reports, view } = lab();
-  const journey = new Journey(0, 100);
+  const replayLog = new ReplayLog(0, 100);
   const before = (host: string) => new Map([[`host/${host}` as const, undefined]]);
-  const commit = (host: string) => journey.append(before(host), time.now);
-  const say = (revision: number) => reports.receive(reportOf("h1", { revision }), view, journey);
+  const commit = (host: string) => replayLog.append(before(host), time.now);
+  const say = (revision: number) => reports.receive(reportOf("h1", { revision }), view, replayLog);
   commit("h1");
   time.now += 5;
   assert.equal(say(1), undefined, "nothing is known of where it was");

@@ -6,7 +6,7 @@ import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import type { ChangeSet } from "../../../src/model/resource.ts";
 import { refusal } from "../../contract/store/contract.ts";
-import { History } from "../../../src/store/history.ts";
+import { ChangeLog } from "../../../src/store/changeLog.ts";
 
 const never = new AbortController().signal;
 const set = (revision: number, weight: number): ChangeSet => ({
@@ -14,10 +14,10 @@ const set = (revision: number, weight: number): ChangeSet => ({
   changes: Array.from({ length: weight }, (_, n) => ({ remove: `host/h${n}` as const })),
 });
 
-async function first(history: History, from: number, count: number): Promise<ChangeSet[]> {
+async function first(window: ChangeLog, from: number, count: number): Promise<ChangeSet[]> {
   const found: ChangeSet[] = [];
   if (count === 0) return found;
-  for await (const each of history.watch(from, never)) if (found.push(each) === count) break;
+  for await (const each of window.watch(from, never)) if (found.push(each) === count) break;
   return found;
 }
 
@@ -25,22 +25,22 @@ test("the newest sets up to the limit, an empty one counts as one, and the newes
   const batches = fc.array(fc.array(fc.nat(7), { minLength: 1, maxLength: 4 }), { maxLength: 40 });
   await fc.assert(
     fc.asyncProperty(fc.nat(50), fc.integer({ min: 1, max: 12 }), batches, async (floor, limit, all) => {
-      const history = new History(floor, limit);
+      const window = new ChangeLog(floor, limit);
       const log: ChangeSet[] = [];
       for (const batch of all) {
         const sets = batch.map((weight, i) => set(floor + log.length + i + 1, weight));
         log.push(...sets);
-        history.append(sets);
+        window.append(sets);
         let kept = 0;
         for (let weight = 0; kept < log.length; kept++) {
           weight += Math.max(1, log.at(-1 - kept)?.changes.length ?? 0);
           if (weight > limit && kept > 0) break;
         }
         const expected = kept === 0 ? [] : log.slice(-kept);
-        assert.deepEqual([history.revision, history.floor], [floor + log.length, floor + log.length - kept]);
-        assert.deepEqual(await first(history, history.floor, kept), expected);
-        assert.throws(() => history.watch(history.floor - 1, never), refusal("compacted"));
-        assert.throws(() => history.watch(history.revision + 1, never), refusal("revision-stale"));
+        assert.deepEqual([window.revision, window.floor], [floor + log.length, floor + log.length - kept]);
+        assert.deepEqual(await first(window, window.floor, kept), expected);
+        assert.throws(() => window.watch(window.floor - 1, never), refusal("compacted"));
+        assert.throws(() => window.watch(window.revision + 1, never), refusal("revision-stale"));
       }
     }),
     { numRuns: 200 },
@@ -48,40 +48,40 @@ test("the newest sets up to the limit, an empty one counts as one, and the newes
 });
 
 test("a gap is a bug of the store", () => {
-  const history = new History(3, 10);
-  for (const revision of [3, 5]) assert.throws(() => history.append([set(revision, 1)]), /without gaps/);
+  const window = new ChangeLog(3, 10);
+  for (const revision of [3, 5]) assert.throws(() => window.append([set(revision, 1)]), /without gaps/);
 });
 
-test("a watcher that waits is told each set, and ends with its signal or the history", async () => {
+test("a watcher that waits is told each set, and ends with its signal or the window", async () => {
   for (const end of ["signal", "close"] as const) {
-    const history = new History(0, 10);
+    const window = new ChangeLog(0, 10);
     const stop = new AbortController();
     const seen: number[] = [];
     const watching = (async () => {
-      for await (const { revision } of history.watch(0, stop.signal)) seen.push(revision);
+      for await (const { revision } of window.watch(0, stop.signal)) seen.push(revision);
     })();
     for (let revision = 1; revision <= 3; revision++) {
-      history.append([set(revision, 1)]);
+      window.append([set(revision, 1)]);
       // A few turns: an async iterator takes some.
       for (let turn = 0; turn < 10; turn++) await Promise.resolve();
       assert.deepEqual(seen.at(-1), revision);
     }
     if (end === "signal") stop.abort();
-    else history.close();
+    else window.close();
     await watching;
-    assert.deepEqual(await first(history, 0, end === "signal" ? 1 : 0), end === "signal" ? [set(1, 1)] : []);
+    assert.deepEqual(await first(window, 0, end === "signal" ? 1 : 0), end === "signal" ? [set(1, 1)] : []);
   }
 });
 
 test("what has left the window is not kept in memory, however it left", async () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
-  const history = new History(0, 20);
+  const window = new ChangeLog(0, 20);
   const refs: WeakRef<ChangeSet>[] = [];
   const append = (weight: number) => {
-    const one = set(history.revision + 1, weight);
+    const one = set(window.revision + 1, weight);
     refs.push(new WeakRef(one));
-    history.append([one]);
+    window.append([one]);
   };
   for (let n = 0; n < 20; n++) append(1);
   // The first of these pushes out all of those at once.
@@ -92,6 +92,6 @@ test("what has left the window is not kept in memory, however it left", async ()
   const kept = refs.filter((ref) => ref.deref() !== undefined).length;
   assert(
     kept < 10,
-    `${kept} of ${refs.length} sets are in memory, and ${history.revision - history.floor} in the window`,
+    `${kept} of ${refs.length} sets are in memory, and ${window.revision - window.floor} in the window`,
   );
 });
