@@ -6,7 +6,7 @@
 //   nft: who may send    nft: masquerade       wb-back  ===port=== eth0
 //        to the tunnel   wx4096 (tunnel: routed networks) or as port of wb-* (switched ones)
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
-import { apart } from "./world/deviceClash.ts";
+import { withoutClashes } from "./world/deviceClash.ts";
 import { compileEndpoint } from "./network/endpoint.ts";
 import { compileFirewall, compileProtection } from "./policy/firewall.ts";
 import { type Segment, layoutOf, segmentsOf } from "./world/layout.ts";
@@ -39,7 +39,7 @@ export function compile(snapshot: Snapshot, host: string, management: readonly s
 function compileVrf(world: World, vrf: Vrf): KernelObject[] {
   const ns: Ns = `vrf:${vrf.name}`;
   const networks = world.networks.get(vrf.name) ?? [];
-  const [own, built] = apart(world, networks);
+  const [own, built] = withoutClashes(world, networks);
   const objects: KernelObject[] = [
     { kind: "netns", ns },
     ...NAMESPACE_SYSCTLS.map(([key, value]): KernelObject => ({ kind: "sysctl", ns, key, value })),

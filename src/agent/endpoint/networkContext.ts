@@ -1,5 +1,5 @@
 // Where a network is on this host: all that one endpoint of it needs to be compiled.
-import { crowdedOut } from "../../datapath/world/deviceClash.ts";
+import { clashingNetworks } from "../../datapath/world/deviceClash.ts";
 import { type Segment, segmentsOf } from "../../datapath/world/layout.ts";
 import { networkMtu } from "../../datapath/world/mtu.ts";
 import { type World, rootOf, worldOf } from "../../datapath/world/world.ts";
@@ -44,7 +44,7 @@ export class NetworkContexts {
     if (vrf === undefined) throw new Error(`network ${name} is in the unknown VRF ${network.spec.vrf}`);
     const blocks = (world.blocks.get(name) ?? []).filter((block) => block.spec.host === this.#host);
     const root = rootOf(world, vrf, network);
-    if (crowdedOut(world.networks.get(vrf.name) ?? []).has(root.name)) throw sharesDevice(name);
+    if (clashingNetworks(world.networks.get(vrf.name) ?? []).has(root.name)) throw sharesDevice(name);
     const segments = segmentsOf(vrf, root, world.self, blocks);
     const place = { world, network, root, vrf, segments, mtu: networkMtu(world, vrf, root) };
     places.set(name, place);

@@ -5,7 +5,7 @@
 import type { Ask } from "../../model/check.ts";
 import type { ChangeSet } from "../../model/resource.ts";
 import type { Committer } from "./committer.ts";
-import { type Passage, changesFor, passageTo } from "../state/visibility.ts";
+import { type CommitDelta, changesFor, commitDelta } from "../state/visibility.ts";
 import { compacted } from "../../store/window.ts";
 import { type Step, replay } from "./replayLog.ts";
 import type { View } from "../state/view.ts";
@@ -98,10 +98,10 @@ export class Followers {
 function give(view: View, steps: readonly Step[], followers: ReadonlySet<Follower> | readonly Follower[]): void {
   if ([...followers].length === 0) return;
   replay(view, steps, (step) => {
-    const passage = passageTo(view, step.before);
+    const delta = commitDelta(view, step.before);
     const { revision } = step;
-    const shared = [passage.common, passage.whole].map((changes): ChangeSet => ({ revision, changes }));
-    for (const follower of followers) giveOne(view, follower, revision, passage, shared);
+    const shared = [delta.common, delta.whole].map((changes): ChangeSet => ({ revision, changes }));
+    for (const follower of followers) giveOne(view, follower, revision, delta, shared);
   });
 }
 
@@ -109,11 +109,11 @@ function giveOne(
   view: View,
   follower: Follower,
   revision: number,
-  passage: Passage,
+  delta: CommitDelta,
   shared: readonly ChangeSet[],
 ): void {
   if (follower.state !== "follows") return;
-  const changes = changesFor(view, passage, follower.host);
+  const changes = changesFor(view, delta, follower.host);
   follower.waiting.push(shared.find((set) => set.changes === changes) ?? { revision, changes });
   if (!view.host.has(follower.host)) follower.state = "removed";
   else if (follower.waiting.length > WAITING_MAX) {

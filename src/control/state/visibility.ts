@@ -81,7 +81,7 @@ export function isVisible(view: View, host: string, resource: Resource): boolean
 }
 
 /** What a commit did, sorted once for all hosts. */
-export type Passage = {
+export type CommitDelta = {
   readonly before: Before;
   /** Changes of what everybody sees. */
   readonly common: readonly Change[];
@@ -101,9 +101,9 @@ export type Passage = {
 };
 
 /** `before` is what each changed key was. The view is at the revision of the commit. */
-export function passageTo(view: View, before: Before): Passage {
+export function commitDelta(view: View, before: Before): CommitDelta {
   const common: Change[] = [];
-  const particular: Passage["particular"][number][] = [];
+  const particular: CommitDelta["particular"][number][] = [];
   const movers = new Set<string>();
   let everybodyMoves = false;
   for (const [key, old] of before) {
@@ -128,7 +128,7 @@ export function passageTo(view: View, before: Before): Passage {
   return { before, common, whole, particular, movers: everybodyMoves ? "all" : movers, turned, peeredBefore };
 }
 
-/** Groups that rules named as peers where the passage began. */
+/** Groups that rules named as peers where the delta began. */
 function peersBefore(view: View, before: Before): ReadonlyMap<string, number> {
   let counts: Map<string, number> | undefined;
   for (const [key, old] of before) {
@@ -147,7 +147,7 @@ function peersBefore(view: View, before: Before): ReadonlyMap<string, number> {
   return counts ?? view.peered;
 }
 
-function turnedBy(view: View, before: Before, peeredBefore: ReadonlyMap<string, number>): Passage["turned"] {
+function turnedBy(view: View, before: Before, peeredBefore: ReadonlyMap<string, number>): CommitDelta["turned"] {
   const isAnyGroup = [...peeredBefore.keys()].some((group) => !view.peered.has(group));
   const isAny = isAnyGroup || [...view.peered.keys()].some((group) => !peeredBefore.has(group));
   const networks = isAny
@@ -168,53 +168,53 @@ function particularOf(resource: Resource | undefined): Endpoint | Move | undefin
   return resource?.kind === "endpoint" || resource?.kind === "move" ? resource : undefined;
 }
 
-/** What takes this host's mirror along the passage: `common` or `whole` itself if it is the same. */
-export function changesFor(view: View, passage: Passage, host: string): readonly Change[] {
-  const moves = passage.movers === "all" || passage.movers.has(host);
-  if (passage.particular.length === 0 && passage.turned.length === 0 && !moves) return passage.common;
-  const carried = moves ? carriedBefore(view, passage, host) : undefined;
-  const changes = [...passage.common];
+/** What takes this host's mirror along the delta: `common` or `whole` itself if it is the same. */
+export function changesFor(view: View, delta: CommitDelta, host: string): readonly Change[] {
+  const moves = delta.movers === "all" || delta.movers.has(host);
+  if (delta.particular.length === 0 && delta.turned.length === 0 && !moves) return delta.common;
+  const carried = moves ? carriedBefore(view, delta, host) : undefined;
+  const changes = [...delta.common];
   let differs = false;
-  for (const { key, before, after } of passage.particular) {
+  for (const { key, before, after } of delta.particular) {
     if (after !== undefined && isVisible(view, host, after)) changes.push({ put: after });
-    else if (before !== undefined && wasVisible(view, passage, carried, host, before)) {
+    else if (before !== undefined && wasVisible(view, delta, carried, host, before)) {
       changes.push({ remove: key });
       differs ||= after !== undefined;
     } else differs = true;
   }
-  const turns = turnsFor(view, passage, carried, host);
+  const turns = turnsFor(view, delta, carried, host);
   changes.push(...turns);
-  if (carried !== undefined) bringInSight(view, passage, carried, host, changes);
-  if (changes.length === passage.common.length) return passage.common;
-  return differs || turns.length > 0 || changes.length > passage.whole.length ? changes : passage.whole;
+  if (carried !== undefined) bringInSight(view, delta, carried, host, changes);
+  if (changes.length === delta.common.length) return delta.common;
+  return differs || turns.length > 0 || changes.length > delta.whole.length ? changes : delta.whole;
 }
 
 /** Endpoints that did not change, but are of VRFs that the host carries now and did not before, or no longer does. */
 function bringInSight(
   view: View,
-  passage: Passage,
+  delta: CommitDelta,
   carried: ReadonlySet<string>,
   host: string,
   changes: Change[],
 ): void {
-  const turned = new Set(passage.turned.map(({ endpoint }) => endpoint));
+  const turned = new Set(delta.turned.map(({ endpoint }) => endpoint));
   for (const [vrf, index] of view.vrfs) {
     const carriesNow = carries(view, vrf, host);
     if (carriesNow === carried.has(vrf)) continue;
     for (const endpoint of sharedIn(view, index.networks)) {
       const key: Key = `endpoint/${endpoint.name}`;
-      if (passage.before.has(key) || endpoint.spec.host === host || turned.has(endpoint)) continue;
+      if (delta.before.has(key) || endpoint.spec.host === host || turned.has(endpoint)) continue;
       changes.push(carriesNow ? { put: endpoint } : { remove: key });
     }
   }
 }
 
 /** Endpoints that a rule, or their network's groups, brought into sight or out of it. */
-function turnsFor(view: View, passage: Passage, carried: ReadonlySet<string> | undefined, host: string): Change[] {
-  return passage.turned.flatMap(({ endpoint, isShared: isNow }): Change[] => {
+function turnsFor(view: View, delta: CommitDelta, carried: ReadonlySet<string> | undefined, host: string): Change[] {
+  return delta.turned.flatMap(({ endpoint, isShared: isNow }): Change[] => {
     if (endpoint.spec.host === host) return [];
     if (isNow) return isVisible(view, host, endpoint) ? [{ put: endpoint }] : [];
-    return wasVisible(view, passage, carried, host, endpoint) ? [{ remove: `endpoint/${endpoint.name}` }] : [];
+    return wasVisible(view, delta, carried, host, endpoint) ? [{ remove: `endpoint/${endpoint.name}` }] : [];
   });
 }
 
@@ -232,20 +232,20 @@ export function concerns(view: View, before: Before, host: string): boolean {
 
 function wasVisible(
   view: View,
-  passage: Passage,
+  delta: CommitDelta,
   carried: ReadonlySet<string> | undefined,
   host: string,
   resource: Endpoint | Move,
 ): boolean {
   if (resource.spec.host === host) return true;
   if (resource.kind === "move") return false;
-  const network = networkBefore(view, passage, resource.spec.network);
-  if (network === undefined || !isShared(network, resource, passage.peeredBefore)) return false;
+  const network = networkBefore(view, delta, resource.spec.network);
+  if (network === undefined || !isShared(network, resource, delta.peeredBefore)) return false;
   return carried === undefined ? carries(view, network.spec.vrf, host) : carried.has(network.spec.vrf);
 }
 
-function networkBefore(view: View, passage: Passage, name: string): Network | undefined {
-  return networkIn(view, passage.before, name);
+function networkBefore(view: View, delta: CommitDelta, name: string): Network | undefined {
+  return networkIn(view, delta.before, name);
 }
 
 function networkIn(view: View, before: Before, name: string): Network | undefined {
@@ -255,8 +255,8 @@ function networkIn(view: View, before: Before, name: string): Network | undefine
   return network?.kind === "network" ? network : undefined;
 }
 
-/** VRFs that the host carried where the passage began: what it has there now, with the changes taken back. */
-function carriedBefore(view: View, passage: Passage, host: string): ReadonlySet<string> {
+/** VRFs that the host carried where the delta began: what it has there now, with the changes taken back. */
+function carriedBefore(view: View, delta: CommitDelta, host: string): ReadonlySet<string> {
   const members = new Map<string, number>();
   for (const [network, index] of view.networks) {
     const count = index.members.get(host);
@@ -266,13 +266,13 @@ function carriedBefore(view: View, passage: Passage, host: string): ReadonlySet<
     if ((resource?.kind !== "endpoint" && resource?.kind !== "block") || resource.spec.host !== host) return;
     members.set(resource.spec.network, (members.get(resource.spec.network) ?? 0) + by);
   };
-  for (const [key, old] of passage.before) {
+  for (const [key, old] of delta.before) {
     count(getKey(view, key), -1);
     count(old, 1);
   }
   const carried = new Set<string>();
   for (const [name, count] of members) {
-    const vrf = count > 0 ? networkBefore(view, passage, name)?.spec.vrf : undefined;
+    const vrf = count > 0 ? networkBefore(view, delta, name)?.spec.vrf : undefined;
     if (vrf !== undefined) carried.add(vrf);
   }
   return carried;

@@ -7,7 +7,7 @@ import { portName } from "../state/names.ts";
 import type { World } from "./world.ts";
 
 /** Networks of a VRF that have no devices, because another has them; by name. */
-export function crowdedOut(networks: readonly Network[]): ReadonlySet<string> {
+export function clashingNetworks(networks: readonly Network[]): ReadonlySet<string> {
   const taken = new Set<string>();
   const out = new Set<string>();
   for (const network of networks.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -19,9 +19,9 @@ export function crowdedOut(networks: readonly Network[]): ReadonlySet<string> {
 }
 
 /** The networks that are built, and the world with the endpoints that are. */
-export function apart(world: World, networks: readonly Network[]): readonly [World, readonly Network[]] {
-  const out = crowdedOut(networks);
-  const others = endpointsCrowdedOut(world, networks);
+export function withoutClashes(world: World, networks: readonly Network[]): readonly [World, readonly Network[]] {
+  const out = clashingNetworks(networks);
+  const others = clashingEndpoints(world, networks);
   if (out.size === 0 && others.size === 0) return [world, networks];
   const endpoints = new Map(world.endpoints);
   for (const { name } of networks) {
@@ -35,7 +35,7 @@ export function apart(world: World, networks: readonly Network[]): readonly [Wor
 }
 
 /** Endpoints of this host whose port would be another's, by name. */
-function endpointsCrowdedOut(world: World, networks: readonly Network[]): ReadonlySet<string> {
+function clashingEndpoints(world: World, networks: readonly Network[]): ReadonlySet<string> {
   const owners = new Map<string, string>();
   const out = new Set<string>();
   for (const network of networks) {

@@ -10,7 +10,7 @@ import {
   type Snapshot,
   snapshotOf,
 } from "../../../../src/model/resource.ts";
-import { crowdedOut } from "../../../../src/datapath/world/deviceClash.ts";
+import { clashingNetworks } from "../../../../src/datapath/world/deviceClash.ts";
 import { compile } from "../../../../src/datapath/compile.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
 
@@ -139,7 +139,7 @@ test("a network of which any bridge is another's is not built: slices are bridge
       spec: { slices: bridges.map((bridge) => ({ name: bridge, bridge })) },
     }) as unknown as ResourceOf<"network">;
   const [a, b] = twins("m");
-  const crowded = (...networks: readonly ResourceOf<"network">[]) => [...crowdedOut(networks)];
+  const crowded = (...networks: readonly ResourceOf<"network">[]) => [...clashingNetworks(networks)];
   assert.deepEqual(crowded(sliced(a, "m"), sliced(b, "m")), [b]);
   assert.deepEqual(crowded(sliced(b, "m"), sliced(a, "m")), [b]);
   assert.deepEqual(crowded(sliced(b, "x", "m"), sliced(a, "m", "y")), [b], "one of its bridges is enough");
