@@ -48,7 +48,7 @@ export class RevisionWindow<T> {
     return this.#items.slice(this.#head + from - this.#floor);
   }
 
-  /** Throws `revision-stale` for a revision in the future, `compacted` for one of which the window has lost a change. */
+  /** Throws `revision-stale` for a revision in the future, `compacted` for one that the window no longer reaches. */
   check(from: number): void {
     if (from > this.revision) {
       throw new Fault("revision-stale", {
