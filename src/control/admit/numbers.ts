@@ -1,10 +1,10 @@
-// Numbers that admission chooses by or holds against: defaults, ranges, what Weft keeps for itself. Nothing else.
+// Numbers of admission: defaults, ranges, what Weft keeps for itself. Nothing else.
 import { type Cidr, type Family, parseCidr } from "../../model/address.ts";
 import { PATHS_VNI } from "../../model/paths.ts";
 
-/** The last one there is tries ways between hosts (PATHS_VNI). */
+/** The last VNI is for path probes (PATHS_VNI). */
 export const VNI_MAX = PATHS_VNI - 1;
-/** Where VNIs begin that nobody asked for: DC/OS, flannel, Calico and hand-made tunnels stay below. */
+/** The first VNI that the server chooses: DC/OS, flannel, Calico and handmade tunnels stay below. */
 export const VNI_FIRST = 4096;
 export const TUNNEL_PORT = 4789;
 export const VTEP_MAC_OUI = "70:b3:d5";
@@ -16,7 +16,7 @@ export const VTEP_PREFIX_MIN: { readonly [F in Family]: number } = { 4: 8, 6: 8 
 /** Least MTU of a link that carries IPv6 (RFC 8200 5). */
 export const IPV6_MTU_MIN = 1280;
 
-/** No workload can have an address of these: unspecified, loopback, multicast and beyond, link-local IPv6. */
+/** No workload can have one of these addresses: unspecified, loopback, multicast and beyond, link-local IPv6. */
 export const NOT_UNICAST: readonly Cidr[] = [
   "0.0.0.0/8",
   "127.0.0.0/8",
@@ -30,7 +30,7 @@ export const NOT_UNICAST: readonly Cidr[] = [
   .concat({ family: 6, base: 0xffff_0000_0000n, length: 96 });
 
 /**
- * VTEP subnets that nobody asked for, in order of preference: benchmark range (RFC 2544), then shared space (RFC
+ * VTEP subnets that the server chooses, in order of preference: benchmark range (RFC 2544), then shared space (RFC
  * 6598).
  */
 export const VTEP_SUBNETS: { readonly [F in Family]: readonly Cidr[] } = {

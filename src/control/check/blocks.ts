@@ -1,4 +1,4 @@
-// Blocks as the server has them: each of a host that is there, none upon another of its routing domain.
+// Checks the server's blocks: each must belong to an existing host, and none may overlap another of its VRF.
 import { type Cidr, cidrOf, lastOf } from "../../model/address.ts";
 import { type Finding, RULES, type Rule } from "../../model/check.ts";
 import type { Block, Snapshot } from "../../model/resource.ts";
@@ -27,7 +27,7 @@ export function blockFindings(snapshot: Snapshot, ground: Ground): Judgement[] {
 
 type Placed = { readonly block: Block; readonly cidr: Cidr; readonly vrf: string };
 
-/** In order of their first address, two that overlap are neighbours, or something between them overlaps too. */
+/** In order of their first address, two that overlap are adjacent, or one between them overlaps too. */
 function overlaps(placed: readonly Placed[]): Judgement[] {
   const inOrder = placed.toSorted((a, b) => (a.cidr.base < b.cidr.base ? -1 : a.cidr.base > b.cidr.base ? 1 : 0));
   let reach: Placed | undefined;

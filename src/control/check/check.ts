@@ -1,6 +1,6 @@
-// `weft ipam check`: asks every host, compares, and looks again at what is suspicious, because an attach or a
-// register may be on its way while the sources are read one after the other. Only what is so each time is a finding.
-// Repair does what findings.ts says mends each, and judges itself by another check.
+// `weft ipam check`: asks every host, compares, and looks again at what is suspicious, because the sources are read one
+// after the other while attaches and registrations are in progress. A difference is a finding only if every look shows
+// it. Repair does what findings.ts says for each finding, and runs another check to judge itself.
 import type { CheckReport, CheckRequest, Finding, Inventory, Order } from "../../model/check.ts";
 import type { Clock } from "../../model/clock.ts";
 import { Fault, problemOf } from "../../model/fault.ts";
@@ -9,18 +9,18 @@ import { findingsOf } from "./findings.ts";
 import type { Judgement } from "./judgement.ts";
 import type { Answers } from "./inquiry.ts";
 
-/** Longer than an agent that has nothing else to do takes to tell the server what it did by itself. */
+/** Longer than an idle agent takes to tell the server what it has done. */
 const LOOK_AGAIN_MS = 500;
-/** A host that has workloads come and go all the time is always telling something. */
+/** A host whose workloads come and go all the time is always telling the server something. */
 const LOOKS_MAX = 5;
-/** What the first repair lays open, the second mends. */
+/** A first repair may uncover what the second repairs. */
 const REPAIRS_MAX = 2;
 
 export type CheckParts = {
   readonly clock: Clock;
   readonly snapshot: () => Promise<Snapshot>;
   readonly ask: (questions: ReadonlyMap<string, readonly Order[]>) => Promise<Answers>;
-  /** Lets go of a lease, if it is still at this revision. */
+  /** Releases a lease, if it is still at this revision. */
   readonly release: (endpoint: string, revision: number) => Promise<unknown>;
 };
 
@@ -30,7 +30,7 @@ type Look = {
   readonly unchecked: ReadonlyMap<string, string>;
   readonly judgements: readonly Judgement[];
 };
-/** What was seen each time. */
+/** What every look has shown. */
 type Checked = Look & { readonly passing: number };
 
 /** Faults: `network-unknown`, `host-unknown`, `request-invalid`. */
@@ -68,7 +68,10 @@ function checkRequest(snapshot: Snapshot, { network, host, repair, evict }: Chec
     });
 }
 
-/** Looks until what is left was seen each time, at least twice, and no agent is about to tell the server of it. */
+/**
+ * Looks until every remaining difference was seen each time, at least twice, and no agent is about to tell the server
+ * of it.
+ */
 async function looks(parts: CheckParts, request: CheckRequest): Promise<Checked> {
   const { hosts } = await parts.snapshot();
   const asked = hosts.map((host) => host.name).filter((name) => request.host === undefined || name === request.host);
@@ -81,12 +84,12 @@ async function looks(parts: CheckParts, request: CheckRequest): Promise<Checked>
     now = { ...next, judgements: next.judgements.filter((judgement) => keys.has(keyOf(judgement))) };
   }
   const left = new Set(now.judgements.map(keyOf));
-  // What a host said that answers no more did not go away: the host is named as not checked.
+  // A finding about a host that no longer answers has not gone away: the host is named as not checked.
   const passed = [...first].filter(([key, host]) => !left.has(key) && now.inventories.has(host));
   return { ...now, passing: passed.length };
 }
 
-/** Hosts that a finding is about, of those that answer. */
+/** The answering hosts that a finding is about. */
 function suspectsOf({ judgements, inventories }: Look): string[] {
   const suspects = judgements.flatMap(({ finding }) => [finding.host, ...finding.evidence.map(({ host }) => host)]);
   return [...new Set(suspects)].filter((host) => inventories.has(host));
@@ -96,7 +99,7 @@ function isTold(look: Look): boolean {
   return suspectsOf(look).some((host) => look.inventories.get(host)?.telling === true);
 }
 
-/** `earlier`: what hosts that are not asked now said before. */
+/** `earlier`: earlier answers of hosts that are not asked now. */
 async function look(parts: CheckParts, request: CheckRequest, hosts: readonly string[], earlier?: Look): Promise<Look> {
   const { answers, unanswered } = await parts.ask(new Map(hosts.map((host) => [host, []])));
   const snapshot = await parts.snapshot();
@@ -108,7 +111,7 @@ async function look(parts: CheckParts, request: CheckRequest, hosts: readonly st
   return { snapshot, inventories, unchecked: new Map([...(earlier?.unchecked ?? []), ...unanswered]), judgements };
 }
 
-/** What nobody knows the network of is about every network of its VRF. */
+/** A finding without a known network is about every network of its VRF. */
 function isAbout(finding: Finding, snapshot: Snapshot, { network, host }: CheckRequest): boolean {
   if (host !== undefined && finding.host !== host && !finding.evidence.some((one) => one.host === host)) return false;
   if (network === undefined || finding.network === network) return true;
@@ -120,7 +123,7 @@ function keyOf({ finding: { rule, vrf, host, endpoint, addresses } }: Judgement)
   return [rule, vrf, host, endpoint, ...addresses].join(" ");
 }
 
-/** Does what mends each; gives why not, by finding. */
+/** Carries out the repair of each finding; returns the reasons why not, by finding. */
 async function mend(parts: CheckParts, judgements: readonly Judgement[]): Promise<ReadonlyMap<string, string>> {
   const failed = new Map<string, string>();
   const orders: { readonly key: string; readonly host: string; readonly order: Order; readonly text: string }[] = [];
@@ -133,7 +136,7 @@ async function mend(parts: CheckParts, judgements: readonly Judgement[]): Promis
     } else if (act?.do === "order") orders.push({ ...act, key, text: JSON.stringify(act.order) });
   }
   if (orders.length === 0) return failed;
-  // Findings may ask for the same; a host gets each order once.
+  // Findings may need the same order; a host gets each order once.
   const byHost = new Map(
     [...Map.groupBy(orders, ({ host }) => host)].map(([host, all]) => [
       host,
@@ -173,7 +176,7 @@ function reportOf({ snapshot, inventories, unchecked, judgements, passing }: Che
   };
 }
 
-/** Mended is what a later check does not find. */
+/** Repaired is what a later check does not find. */
 function repairedReport(before: Checked, after: Checked, said: ReadonlyMap<string, string>): CheckReport {
   const left = new Set(after.judgements.map(keyOf));
   const known = new Set(before.judgements.map(keyOf));
@@ -189,7 +192,7 @@ function repairedReport(before: Checked, after: Checked, said: ReadonlyMap<strin
 
 const KIND_ORDER: readonly Finding["kind"][] = ["doubled", "conflicting", "leaked", "orphaned"];
 
-/** What harms traffic first. */
+/** What harms traffic comes first. */
 function inOrder(a: Finding, b: Finding): number {
   const text = ({ network, host, endpoint, rule }: Finding) => [network, host, endpoint, rule].join(" ");
   return KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) || (text(a) < text(b) ? -1 : 1);

@@ -1,5 +1,5 @@
-// One address held twice in a routing domain: by two leases of the server, by a lease and somebody's journal, by two
-// journals, or by two kernels. Of each such address one holder stays, and every other is a finding.
+// One address held twice in a VRF: by two leases of the server, by a lease and a journal, by two journals, or by two
+// kernels. For each such address one holder stays, and every other is a finding.
 import type { Evidence } from "../../model/check.ts";
 import { type Ground, type Judgement, type Seen, evidenceOf, judgement } from "./judgement.ts";
 
@@ -18,7 +18,7 @@ export function doubled(seen: readonly Seen[], ground: Ground, evict: boolean): 
   return [...held.values()].flatMap((holders) => (holders.all.length > 1 ? judge(holders, ground, evict) : []));
 }
 
-/** What one endpoint holds, whoever says so; an address may come several times, in a row. */
+/** What one endpoint holds, in any source; an address may come several times, in a row. */
 function heldBy({ lease, entry, port }: Seen, ground: Ground): [vrf: string, address: string][] {
   const held: [string, string][] = [];
   const hold = (vrf: string | undefined, addresses: readonly string[]) => {
@@ -26,7 +26,7 @@ function heldBy({ lease, entry, port }: Seen, ground: Ground): [vrf: string, add
   };
   hold(ground.networks.get(lease?.spec.network ?? "")?.spec.vrf, lease?.spec.addresses ?? []);
   hold(ground.networks.get(entry?.network ?? "")?.spec.vrf, entry?.addresses ?? []);
-  // On an interface that Weft gave no address, whatever is there is the workload's.
+  // If Weft gave an interface no address, any address on it is the workload's.
   const given = entry?.addresses ?? lease?.spec.addresses;
   if (given === undefined || given.length > 0) hold(port?.vrf, port?.far?.addresses ?? []);
   return held;
@@ -63,7 +63,10 @@ function judged(one: Seen, first: Seen, ground: Ground, evict: boolean): Judgeme
   return judgement("two-holders", one, ground, text, { do: "order", host, order });
 }
 
-/** Who may stay comes first: what lives before what does not, what came earlier before what came later. */
+/**
+ * Order in which holders may stay: one whose workload lives before one whose workload is gone, the earlier before the
+ * later.
+ */
 function bySeniority(a: Seen, b: Seen): number {
   return rank(a) - rank(b) || since(a) - since(b) || (a.host + a.endpoint < b.host + b.endpoint ? -1 : 1);
 }

@@ -1,4 +1,4 @@
-// One endpoint on one host: does what the server, the journal and the kernel say exist, and do they say the same?
+// Checks one endpoint on one host: does everything that server, journal and kernel name exist, and do they agree?
 import { type Ip, cidrOf, contains, ipOf } from "../../model/address.ts";
 import type { JournalEntry, KernelPort, Order } from "../../model/check.ts";
 import { prefixesOf } from "../../model/membership.ts";
@@ -40,7 +40,7 @@ function portUnknown(seen: Seen, ground: Ground): Judgement {
   return judgement("port-unknown", seen, ground, "the agent removes the port", settle(seen));
 }
 
-/** The journal has it: does what it speaks of exist? */
+/** The journal has the endpoint: do its namespace, port and network exist? */
 function missing(seen: Seen, entry: JournalEntry, ground: Ground): Judgement | undefined {
   const { endpoint, addresses } = entry;
   const act = order(seen, { do: "detach", endpoint, addresses, alive: false });
@@ -103,12 +103,12 @@ function kernelDiffers(seen: Seen, entry: JournalEntry, port: KernelPort, ground
     : judgement("kernel-differs", seen, ground, "the agent sets the kernel right", settle(seen));
 }
 
-/** On an interface that Weft gave no address, whatever is there is the workload's. */
+/** If Weft gave an interface no address, any address on it is the workload's. */
 function isItsOwn(there: readonly string[], given: readonly string[]): boolean {
   return given.length === 0 || isSameSet(there, given);
 }
 
-/** An address that the network, or in a local one the host's block, does not have. */
+/** An address outside the network, or in a local network outside the host's block. */
 function outside(seen: Seen, ground: Ground): Judgement | undefined {
   const claim = seen.lease?.spec ?? seen.entry;
   const network = ground.networks.get(claim?.network ?? "");
@@ -124,7 +124,7 @@ function outside(seen: Seen, ground: Ground): Judgement | undefined {
   return judgement("outside", seen, ground, text, undefined);
 }
 
-/** What says whether a network has an address on a host: a reservation only what is in its pieces. */
+/** Whether a network has an address on a host; of a reservation, only addresses in its pieces. */
 function placesOf({ name, spec }: Network, host: string, ground: Ground): (ip: Ip) => boolean {
   if (spec.reservedFrom !== undefined) {
     const plans = (spec.ranges ?? []).map(planOf);

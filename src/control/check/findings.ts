@@ -1,7 +1,7 @@
-// What is wrong with addresses, from what the server, the journals and the kernels say at about one time. Pure: a
-// snapshot and the inventories of some hosts in, findings out; nothing is said about the journals and kernels of other
-// hosts. A difference is not yet an error, because the sources were not read in one moment: whoever asks looks twice
-// (check.ts). To add a rule: a row in RULES (model/check.ts), a judge beside the others, a line in docs/operations.md.
+// Finds what is wrong with addresses, from what the server, the journals and the kernels say at about one time. Pure: a
+// snapshot and the inventories of some hosts in, findings out. It says nothing about hosts without an inventory. A
+// difference is not yet an error, because the sources were not read at one moment: the caller looks twice (check.ts).
+// To add a rule: a row in RULES (model/check.ts), a judge here, a line in docs/operations.md.
 import { type Cidr, cidrOf } from "../../model/address.ts";
 import type { Inventory } from "../../model/check.ts";
 import { nameOnHost } from "../../model/endpointName.ts";
@@ -11,7 +11,9 @@ import { doubled } from "./doubled.ts";
 import { judgeEndpoint } from "./endpoints.ts";
 import type { Ground, Judgement, Seen } from "./judgement.ts";
 
-/** Every finding, in no particular order. `evict`: of two that hold one address, the later one is to go. */
+/**
+ * Every finding, in no particular order. `evict`: of two endpoints with one address, the later one is to be detached.
+ */
 export function findingsOf(
   snapshot: Snapshot,
   inventories: ReadonlyMap<string, Inventory>,
@@ -42,7 +44,7 @@ function groundOf(snapshot: Snapshot, inventories: ReadonlyMap<string, Inventory
   };
 }
 
-/** Endpoints that an attach or detach is busy with are nobody's to judge now. */
+/** Endpoints that an attach or detach is working on are not judged now. */
 function seenIn(snapshot: Snapshot, inventories: ReadonlyMap<string, Inventory>): Seen[] {
   const all = new Map<string, Seen>();
   const at = (host: string, endpoint: string): Seen => {

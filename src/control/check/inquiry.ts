@@ -1,20 +1,20 @@
-// Questions to hosts: they go out beside the change sets of each host's watch, and are answered by a request of the
-// host's. A host that does not follow is not asked, one that does not answer in time is silent; neither holds up the
-// others. Costs nothing while nobody asks.
+// Questions to hosts: sent with the change sets of each host's watch, and answered by a request of the host. A host
+// that does not follow is not asked, and one that does not answer in time counts as silent; neither delays the others.
+// It costs nothing while no check runs.
 import type { Ask, InventoryAnswer, Order } from "../../model/check.ts";
 import type { Clock } from "../../model/clock.ts";
 
-/** A look takes a host some milliseconds; what is not there by then is not coming. */
+/** Reading everything takes a host some milliseconds; after this time there will be no answer. */
 const LOOK_MS = 3_000;
 /** Detaching a thousand endpoints takes a second or two. */
 const ORDERS_MS = 20_000;
 
-/** Sends each host its question; gives the hosts that follow now. */
+/** Sends each host its question; returns the hosts that follow now. */
 export type Send = (asks: ReadonlyMap<string, Ask>) => ReadonlySet<string>;
 
 export type Answers = {
   readonly answers: ReadonlyMap<string, InventoryAnswer>;
-  /** Hosts that said nothing, and why. */
+  /** Hosts that did not answer, and why. */
   readonly unanswered: ReadonlyMap<string, string>;
 };
 
@@ -31,7 +31,10 @@ export class Inquiry {
     this.#send = send;
   }
 
-  /** Asks each host for its inventory, after it has done what it is told; resolves when all answered, or late. */
+  /**
+   * Asks each host for its inventory, after the host has carried out its orders; resolves when all have answered, or
+   * when the time is over.
+   */
   async ask(questions: ReadonlyMap<string, readonly Order[]>): Promise<Answers> {
     const id = ++this.#lastId;
     const heard = this.#send(new Map([...questions].map(([host, orders]) => [host, { id, orders }])));
@@ -50,7 +53,7 @@ export class Inquiry {
     return { answers: open.answers, unanswered: new Map(unanswered) };
   }
 
-  /** Takes a host's answer; one that nobody waits for any more is nothing. */
+  /** Takes a host's answer; an answer that comes too late is ignored. */
   take(host: string, answer: InventoryAnswer): void {
     const open = this.#open.get(answer.ask);
     if (open === undefined || !open.waiting.delete(host)) return;

@@ -1,18 +1,18 @@
-// What a finding is made of: one endpoint on one host as each source has it, what judges look things up in, and how
-// evidence is written.
+// What a finding consists of: one endpoint on one host as each source has it, the indexes of the judges, and the text
+// of evidence.
 import type { Cidr } from "../../model/address.ts";
 import { type Evidence, type Finding, type JournalEntry, type KernelPort } from "../../model/check.ts";
 import { type Order, RULES, type Rule } from "../../model/check.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 
-/** What mends a finding: an order to a host, or the server lets go of a lease. */
+/** The repair of a finding: an order to a host, or the release of a lease. */
 export type Act =
   | { readonly do: "release"; readonly endpoint: string; readonly revision: number }
   | { readonly do: "order"; readonly host: string; readonly order: Order };
 /** `act` is undefined where only a person can decide. */
 export type Judgement = { readonly finding: Finding; readonly act: Act | undefined };
 
-/** One endpoint on one host, as each source has it; absent where the source does not know it. */
+/** One endpoint on one host, as each source has it; absent if the source does not have it. */
 export type Seen = {
   readonly host: string;
   readonly endpoint: string;
@@ -21,18 +21,18 @@ export type Seen = {
   port?: KernelPort;
 };
 
-/** What judges look things up in. */
+/** The indexes of the judges. */
 export type Ground = {
   readonly networks: ReadonlyMap<string, Network>;
   readonly hosts: ReadonlySet<string>;
   /** Hosts that gave an inventory. */
   readonly checked: ReadonlySet<string>;
   readonly leases: ReadonlyMap<string, Endpoint>;
-  /** Where addresses of a network may be on a host, by `network host`. */
+  /** The prefixes of a network on a host, by `network host`. */
   readonly pieces: ReadonlyMap<string, readonly Cidr[]>;
 };
 
-/** A finding about one endpoint on one host, with everything that anybody says about it. */
+/** A finding about one endpoint on one host, with what each source says about it. */
 export function judgement(rule: Rule, seen: Seen, ground: Ground, remedy: string, act: Act | undefined): Judgement {
   const { host, endpoint, lease, entry, port } = seen;
   const network = entry?.network ?? lease?.spec.network ?? "";

@@ -1,4 +1,4 @@
-// What ends by itself: holds by the wall clock, because people set when; quarantines by the monotonic one, because they
+// Expires holds by the wall clock, because people set the time, and quarantines by the monotonic clock, because they
 // are spans (model/rest.ts).
 import type { Clock } from "../../model/clock.ts";
 import { Fault } from "../../model/fault.ts";
@@ -7,7 +7,7 @@ import { dueIn } from "../admit/address/hold.ts";
 import type { Committer } from "./committer.ts";
 import type { View } from "../state/view.ts";
 
-/** From the end of a quarantine or hold to the commit that ends it. */
+/** From the end of a quarantine or hold to the commit that removes it. */
 const EXPIRE_MS = 1000;
 
 /** The clock of quarantines: monotonic, and never before the newest that an earlier process began. */
@@ -18,7 +18,7 @@ export function restClock(clock: Clock, { freed }: View): () => RestTime {
   return () => ({ nowMs: openedMs + clock.monotonicMs() - startedMs, openedMs });
 }
 
-/** Until the signal aborts. A store that fails for a while is asked again a second later. */
+/** Runs until the signal aborts. If the store fails, it is asked again a second later. */
 export async function expireOn(
   committer: Committer,
   clock: Clock,

@@ -1,12 +1,12 @@
-// Which history this server's store has. Revisions are numbers, and two pasts may have the same ones: a server restored
-// from a backup, a file that lost its last commits, a copy that went on by itself. So every start of a server begins a
-// piece of history with a random id, written with the first commit at the latest, and the store keeps the list of them:
+// The history of this server's store. Revisions are numbers, and two histories may have the same ones: a server that was
+// restored from a backup, a file that lost its last commits, a copy that continued separately. So every start of a server
+// begins a piece of history with a random id, written with its first commit at the latest, and the store keeps the list:
 //
 //   a0c1… from 0, 77fe… from 120, 19b2… from 4711
 //
-// A host says from which piece and revision it comes. It knows this history if that piece is on the list and went on to
-// its revision or further; else it knows another one, and is refused until a person says that this one holds (decision
-// 23). What it says is never wrong by itself: it names the piece that the server named to it.
+// A host names the piece and revision that it has followed. It has this history if the list has the piece and the piece
+// went on to that revision or further. Otherwise it has another history, and is refused until a person decides that this
+// one counts (decision 23). A host cannot be mistaken: it repeats the piece that the server named.
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../model/clock.ts";
 import { Fault } from "../../model/fault.ts";
@@ -15,12 +15,12 @@ import type { Secret, Store } from "../../store/store.ts";
 import type { Condition } from "../report/conditions.ts";
 
 type Piece = { readonly id: string; readonly from: number };
-/** `accepted`: `host piece` for which a person has said that this history holds. */
+/** `accepted`: `host piece` for which a person has decided that this history counts. */
 type Kept = { readonly pieces: readonly Piece[]; readonly accepted: readonly string[] };
 type Refused = { readonly piece: string; readonly message: string; readonly atMs: number };
 
 const KEY = "history";
-/** Starts of a server that are remembered, and hosts that were accepted: far more than anybody needs. */
+/** How many starts of a server, and how many accepted hosts, are remembered: far more than are needed. */
 const KEPT_MAX = 10_000;
 /** A host that is refused asks again within seconds. */
 const TOLD_MS = 60_000;
@@ -40,7 +40,7 @@ export class Histories {
     this.#kept = text === undefined ? { pieces: [], accepted: [] } : (JSON.parse(text) as Kept);
   }
 
-  /** The piece that is being written; undefined for a store to which no server could ever write. */
+  /** The piece of this process; undefined for a store that no server has ever written. */
   get current(): string | undefined {
     this.#isTold = true;
     return this.#kept.pieces.at(-1)?.id;
@@ -50,7 +50,7 @@ export class Histories {
     return this.#isBegun;
   }
 
-  /** To be written with the first commit of this server's life, and then `begun`. */
+  /** Records for the first commit of this process; then call `begun`. */
   beginning(): { readonly secret: Secret; readonly begun: () => void } {
     const piece = { id: randomBytes(8).toString("hex"), from: this.#store.revision };
     return this.#change({ ...this.#kept, pieces: [...this.#kept.pieces, piece].slice(-KEPT_MAX) }, () => {
@@ -59,8 +59,8 @@ export class Histories {
   }
 
   /**
-   * Without the piece that this life began, if nobody was told of it and nothing is in it: a server that cannot listen,
-   * and is started again and again, must not push out the pieces that hosts know. Undefined if it stays.
+   * Records without the piece of this process, if no host was told of it and it has no commit: a server that cannot
+   * listen, and is started again and again, must not push out the pieces that hosts know. Undefined if the piece stays.
    */
   withdrawing(): Secret | undefined {
     const { pieces } = this.#kept;
@@ -68,7 +68,7 @@ export class Histories {
     return isUnknown ? { key: KEY, value: JSON.stringify({ ...this.#kept, pieces: pieces.slice(0, -1) }) } : undefined;
   }
 
-  /** The same for what a person says: the host, or every host that was refused lately, may follow this history. */
+  /** The same for a person's decision: the host, or every host that was refused lately, may follow this history. */
   accepting(hosts: readonly string[]): { readonly secret: Secret; readonly begun: () => void } {
     const marks = hosts.flatMap((host) => {
       const refused = this.#refused.get(host);
@@ -86,7 +86,7 @@ export class Histories {
     return this.#refused;
   }
 
-  /** Throws `another-history` for a host that comes from a past that this store does not have. */
+  /** Throws `another-history` for a host whose history this store does not have. */
   check(host: string, { history, revision }: Position): void {
     const { pieces, accepted } = this.#kept;
     const index = pieces.findIndex((piece) => piece.id === history);

@@ -1,9 +1,9 @@
-// What a commit means for the lease log: which addresses somebody begins to use by it, and which not any more.
+// What a commit means for the lease log: which addresses an endpoint begins to use by it, and which it no longer uses.
 import { type Change, type Endpoint, keyOfResource } from "../../model/resource.ts";
 import type { LeaseEvent } from "../../store/leases.ts";
 import { type View, getKey } from "../state/view.ts";
 
-/** Ends first, so that an address may go from one to another. Call with the view as it was before the changes. */
+/** Ends come first, so that an address may go from one endpoint to another. Call with the view before the changes. */
 export function leaseEventsOf(view: View, changes: readonly Change[], atMs: number): LeaseEvent[] {
   const ends: LeaseEvent[] = [];
   const beginnings: LeaseEvent[] = [];
@@ -27,7 +27,7 @@ export function leaseEventsOf(view: View, changes: readonly Change[], atMs: numb
   return [...ends, ...beginnings];
 }
 
-/** A lease without addresses is its MAC. */
+/** A lease without addresses is recorded by its MAC. */
 function placesOf(endpoint: Endpoint | undefined): readonly string[] {
   if (endpoint === undefined) return [];
   return endpoint.spec.addresses.length === 0 ? [endpoint.spec.mac] : endpoint.spec.addresses;

@@ -1,5 +1,5 @@
-// An endpoint's addresses in a local network, checked against its host's block; and what local and global networks
-// refuse in the same words.
+// Checks an endpoint's addresses in a local network against its host's block; and the refusals that local and global
+// networks share.
 import {
   type Cidr,
   type Ip,
@@ -24,8 +24,8 @@ import { type Obstacle, refusalOf } from "./obstacle.ts";
 export const NOTHING_USED: Used = { has: () => false, nextFree: (from) => from };
 
 /**
- * The addresses that the host's agent chose, if they are its to choose. `except` is the endpoint that may have them
- * already.
+ * The addresses that the host's agent chose, if the agent may choose them. `except` is the endpoint that may already
+ * have them.
  */
 export function localAddresses(view: View, network: Network, claim: EndpointClaim, except: string): Ip[] {
   const index = view.networks.get(network.name);
@@ -72,7 +72,7 @@ function holderOf(index: NetworkIndex | undefined, text: string, except: string)
   return endpoint === undefined || endpoint === except ? undefined : { state: "used", endpoint };
 }
 
-/** The host's blocks, or of each the piece that a slice has. */
+/** The host's blocks; with a slice, the slice's part of each. */
 function partsOf(network: Network, blocks: readonly Cidr[], slice: string | undefined): Cidr[] {
   const slices = network.spec.slices ?? [];
   if (slice === undefined) return [...blocks];
@@ -81,7 +81,7 @@ function partsOf(network: Network, blocks: readonly Cidr[], slice: string | unde
   throw noSlice(network, slice);
 }
 
-/** A network without slices, or without this one. */
+/** The network has no slices, or not this one. */
 export function noSlice({ name: network, spec: { slices = [] } }: Network, slice: string): Fault {
   return new Fault("request-invalid", {
     what: `network "${network}" has no slice "${slice}"`,
@@ -133,7 +133,7 @@ export function gatewayOf(subnet: Subnet | undefined): Ip | undefined {
   return subnet?.gateway === undefined || subnet.gateway === "none" ? undefined : parseIp(subnet.gateway, "gateway");
 }
 
-/** Nothing of a subnet is free, nor in quarantine. */
+/** Neither a free nor a quarantined address is left in a subnet. */
 export function exhausted(
   network: Network,
   cidr: Cidr,
@@ -150,7 +150,7 @@ export function exhausted(
   });
 }
 
-/** An address that no endpoint gets, whoever asks. Without a subnet around it, it is a range's gateway. */
+/** An address that no endpoint can get. Without a subnet around it, it is a range's gateway. */
 export function keptBack(cidr: Cidr | undefined, gateway: Ip | undefined, ip: Ip, where = "addresses"): Fault {
   const role =
     ip.value === gateway?.value

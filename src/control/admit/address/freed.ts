@@ -1,5 +1,5 @@
-// The end of a lease. What it had is kept from others for the network's quarantine, and remembered for its owner where
-// the network is sticky; a lease that takes any of it ends that.
+// Releases a lease. Its addresses are quarantined for the network's time, and remembered for their owner if the network
+// is sticky. A new lease of any of them ends both.
 import { ipOf, macValue } from "../../../model/address.ts";
 import { quarantineMs } from "../../../model/range.ts";
 import type { Endpoint, Freed, Network } from "../../../model/resource.ts";
@@ -10,7 +10,7 @@ import { get } from "../../state/view.ts";
 import type { Context } from "../context.ts";
 import { isKept } from "./obstacle.ts";
 
-/** Removes the endpoint; in a global network, what it had is quarantined in the same commit. */
+/** Removes the endpoint; in a global network, its addresses are quarantined in the same commit. */
 export function endLease(draft: Draft, endpoint: Endpoint, context: Context): void {
   const network = get(draft.view, "network", endpoint.spec.network);
   draft.remove("endpoint", endpoint.name);
@@ -19,7 +19,7 @@ export function endLease(draft: Draft, endpoint: Endpoint, context: Context): vo
   const sinceMs = Math.round(context.rest().nowMs);
   const keptMs = quarantineMs(network.spec);
   if (keptMs === 0 && network.spec.sticky !== true) return;
-  // A lease that a force has left outside its range is not kept: nobody could get it.
+  // A lease that a forced change left outside its range is not quarantined, because no endpoint could get it.
   if (range !== undefined && network.spec.ranges?.some((one) => one.name === range) !== true) return;
   // Named after the lease's own uid: the same endpoint may come and go several times within a quarantine.
   draft.put("freed", `${network.name}:${endpoint.uid}`, {
@@ -34,8 +34,8 @@ export function endLease(draft: Draft, endpoint: Endpoint, context: Context): vo
 }
 
 /**
- * What a reservation has in quarantine and has no longer itself, its parent keeps on: the addresses are on the same
- * segment. Call with the reservation as it is now, or undefined if it goes.
+ * Quarantined addresses that a reservation no longer has stay quarantined in its parent, because they are on the same
+ * segment. Call with the reservation as it is now, or undefined if it is deleted.
  */
 export function giveUp(draft: Draft, old: Network, now: Network | undefined, parent: Network, context: Context): void {
   const index = draft.view.networks.get(old.name);
@@ -60,7 +60,10 @@ export function giveUp(draft: Draft, old: Network, now: Network | undefined, par
   }
 }
 
-/** What these addresses and MACs were in before ends, because somebody gets them now; what else it kept stays kept. */
+/**
+ * Ends the quarantine of these addresses and MACs, because an endpoint gets them now; other addresses of the same lease
+ * stay quarantined.
+ */
 export function endMemory(draft: Draft, network: Network, texts: readonly string[], context: Context): void {
   for (const text of texts) {
     const index = draft.view.networks.get(network.name);
@@ -73,7 +76,9 @@ export function endMemory(draft: Draft, network: Network, texts: readonly string
   }
 }
 
-/** The lease that an endpoint had last, if it is to have it again: while it is quarantined, or because it is sticky. */
+/**
+ * The lease that an endpoint had last, if it gets it again: while it is quarantined, or because the network is sticky.
+ */
 export function formerLease(draft: Draft, network: Network, endpoint: string, context: Context): Freed | undefined {
   const names = draft.view.networks.get(network.name)?.former.get(endpoint) ?? [];
   const leases = names.map((name) => draft.view.freed.get(name)).filter((freed) => freed !== undefined);
@@ -82,7 +87,7 @@ export function formerLease(draft: Draft, network: Network, endpoint: string, co
     .toSorted((a, b) => b.spec.sinceMs - a.spec.sinceMs || b.revision - a.revision)[0];
 }
 
-/** Ends quarantines and memories of which nothing is left in the network as it is now. */
+/** Ends quarantines and memories of addresses that the network no longer has. */
 export function endForeignMemories(draft: Draft, network: Network, isInside: (text: string, freed: Freed) => boolean) {
   const index = draft.view.networks.get(network.name);
   for (const name of new Set(index?.freed.values() ?? [])) {

@@ -1,7 +1,7 @@
-// Which lease an endpoint of a global network gets: the one it asks for, the one it had, or the next one free, by the
-// network's strategy. Where nothing is free, what has been in quarantine longest: that an address was given back a
-// moment ago must not stop a workload. Networks without ranges give an address per subnet; networks with ranges give
-// one lease of one range, and everything in it belongs together.
+// Chooses the lease of an endpoint in a global network: the requested one, the one that it had, or the next free one by
+// the network's strategy. If none is free, it takes the one that has been in quarantine longest: quarantine must not
+// stop a workload. A network without ranges gives an address per subnet; a network with ranges gives one lease of one
+// range, with everything that belongs to it.
 import {
   type Cidr,
   type Ip,
@@ -40,7 +40,7 @@ import { obstacleTo, refusalOf } from "./obstacle.ts";
 /** `mac` is absent where it is made from the address. */
 export type Lease = { readonly ips: readonly Ip[]; readonly mac?: string; readonly range?: string };
 
-/** One claim on one network, and all that deciding about it needs. */
+/** One claim on one network, with everything that the decision needs. */
 type Case = {
   readonly draft: Draft;
   readonly network: Network;
@@ -51,7 +51,7 @@ type Case = {
   readonly index: NetworkIndex | undefined;
 };
 
-/** Chooses a lease and takes it out of quarantine; the caller puts the endpoint. Faults say precisely why not. */
+/** Chooses a lease and ends its quarantine; the caller puts the endpoint. Faults give the exact reason. */
 export function globalLease(
   draft: Draft,
   network: Network,
@@ -105,7 +105,7 @@ function subnetLease(one: Case): Lease {
   return { ips };
 }
 
-/** What the endpoint had, if all of it is there to be had again. */
+/** The endpoint's earlier lease, if all of it can be given again. */
 function formerAddresses(one: Case, rooms: readonly Room[]): readonly string[] {
   const freed = formerLease(one.draft, one.network, one.name, one.context);
   if (freed === undefined) return [];
@@ -191,7 +191,7 @@ export function plansOf(network: Network, only?: string): readonly Plan[] {
   return ranges.map(planOf);
 }
 
-/** Single addresses that no lease gets: the subnets' own, broadcast, every gateway. */
+/** Single addresses that no lease has: the subnets' own, broadcast, every gateway. */
 export function excludedOf({ name, spec }: Network): Excluded {
   const bridge = gatewayMac(spec);
   const excluded = { 4: [] as bigint[], 6: [] as bigint[], mac: bridge === undefined ? [] : [macValue(bridge)] };
@@ -221,7 +221,7 @@ function indexOf(plan: Plan, text: string): bigint | undefined {
   return ip === undefined ? indexOfMac(plan, macValue(text)) : indexOfIp(plan, ip);
 }
 
-/** Where everything that was asked for is; undefined if nothing was. */
+/** The index at which everything requested is; undefined if nothing was requested. */
 function requestedSpot({ claim, network }: Case, plans: readonly Plan[]): Spot | undefined {
   const wishes = (claim.addresses ?? []).map((text, i) => {
     const where = `addresses[${i}]`;
@@ -253,14 +253,14 @@ function formerSpot(one: Case, plans: readonly Plan[], excluded: Excluded): Spot
   return spot !== undefined && textsOf(leaseOf(spot)).every((text) => isFree(one, text)) ? spot : undefined;
 }
 
-/** Where a lease was, if the range still gives it. */
+/** The index of an earlier lease, if the range still has it. */
 function spotOf({ spec }: Freed, plans: readonly Plan[], excluded: Excluded): Spot | undefined {
   const plan = plans.find((each) => each.name === spec.range);
   const at = plan === undefined ? undefined : indexOf(plan, spec.addresses[0] ?? spec.mac);
   return plan === undefined || at === undefined || isExcluded(plan, excluded, at) ? undefined : { plan, at };
 }
 
-/** What has been in quarantine longest, if nothing else stands in its way. */
+/** The lease that has been in quarantine longest and is otherwise free. */
 function oldestSpot(one: Case, plans: readonly Plan[], excluded: Excluded): Spot | undefined {
   const { draft, index } = one;
   let oldest: { readonly spot: Spot; readonly sinceMs: number } | undefined;

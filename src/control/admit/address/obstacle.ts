@@ -1,6 +1,5 @@
-// Why an address or MAC that somebody asks for cannot be theirs: who has it, who holds it, whom it is reserved for,
-// whose it was a moment ago.
-// Look-ups in the network's index, and the one precise refusal for each.
+// Why a requested address or MAC cannot be given: an endpoint has it, it is held, reserved, or quarantined. Lookups in
+// the network's index, and one precise refusal for each reason.
 import { Fault } from "../../../model/fault.ts";
 import type { Freed, Hold, Network } from "../../../model/resource.ts";
 import { type RestTime, restsUntil } from "../../../model/rest.ts";
@@ -13,7 +12,10 @@ export type Obstacle =
   | { readonly state: "reserved"; readonly reservation: string }
   | { readonly state: "quarantined"; readonly freed: Freed };
 
-/** Undefined if endpoint `by` may have the address or MAC, as far as others are concerned. */
+/**
+ * Undefined if endpoint `by` may have the address or MAC as far as other endpoints, holds and reservations are
+ * concerned.
+ */
 export function obstacleTo(
   view: View,
   index: NetworkIndex | undefined,
@@ -39,7 +41,7 @@ export function reservationOn(index: NetworkIndex | undefined, space: Space, val
   return below !== undefined && below.last >= value ? below.name : undefined;
 }
 
-/** Whether it is still kept from others. */
+/** Whether it is still in quarantine. */
 export function isKept({ spec: { sinceMs, untilMs } }: Freed, rest: RestTime): boolean {
   return untilMs !== undefined && restsUntil(sinceMs, untilMs - sinceMs, rest) > rest.nowMs;
 }

@@ -1,5 +1,5 @@
-// Where a piece of a network is, and where one could be: arithmetic on the ranges that a network gives, or on its
-// subnets where it has no ranges. Searches find the lowest run that is free; refusals say what was there instead.
+// Where a piece of a network is, and where one could be: arithmetic on the network's ranges, or on its subnets if it
+// has no ranges. A search finds the lowest free run; a refusal says what was in the way.
 import {
   type Cidr,
   addressCount,
@@ -34,21 +34,21 @@ const MAC_BITS = 1n << 32n;
 const DRAWS = 64;
 const FREE = { 4: new Intervals(), 6: new Intervals(), mac: new Intervals() };
 
-/** A network that is reserved from, and where in it. */
+/** A network to reserve from, and where in it. */
 type Ground = {
   readonly draft: Draft;
   readonly parent: Network;
   readonly excluded: Excluded;
   readonly context: Context;
 };
-/** A range that a network gives, or one of its subnets as if it were one. */
+/** A range of a network, or one of its subnets treated as a range. */
 type Field = { readonly range: AddressRange; readonly plan: Plan };
 
 export function groundOf(draft: Draft, parent: Network, context: Context): Ground {
   return { draft, parent, excluded: excludedOf(parent), context };
 }
 
-/** A piece of the size asked for, without a name; the lowest that is free, or exactly where it is wanted. */
+/** A piece of the requested size, without a name: the lowest free one, or the one at the requested place. */
 export function pieceFor(ground: Ground, request: ReserveRequest): Omit<AddressRange, "name"> {
   const { parent } = ground;
   const size = BigInt(request.size);
@@ -71,7 +71,10 @@ function fieldsOf({ spec }: Network, plans: readonly Plan[]): Field[] {
   });
 }
 
-/** Networks without ranges give an address of each subnet: so does a piece, wherever in each there is room. */
+/**
+ * A network without ranges gives an address of each subnet, and so does its piece, wherever in each subnet there is
+ * room.
+ */
 function pieceOfSubnets(ground: Ground, request: ReserveRequest, size: bigint): Omit<AddressRange, "name"> {
   const { parent } = ground;
   if (request.range !== undefined) plansOf(parent, request.range);
@@ -137,7 +140,7 @@ function pieceAt(ground: Ground, fields: readonly Field[], first: string, size: 
   return cut(ground, field, run);
 }
 
-/** Everything in the run is nobody's; a Fault says whose the first of it is that is somebody's. */
+/** Throws a Fault unless the whole run is free; the Fault names the first obstacle. */
 export function checkFree(ground: Ground, plan: Plan, { at, size }: Run, where: string): void {
   const { draft, parent, excluded, context } = ground;
   const index = draft.view.networks.get(parent.name);
@@ -149,7 +152,7 @@ export function checkFree(ground: Ground, plan: Plan, { at, size }: Run, where: 
       const text = textOf(space, value);
       const obstacle = obstacleTo(draft.view, index, text, "", context.rest());
       if (obstacle !== undefined) throw refusalOf(draft.view, parent, text, obstacle, where);
-      // Its quarantine is over, and only waits to be swept.
+      // Its quarantine is over, but has not been removed yet.
       endMemory(draft, parent, [text], context);
       value = blocked?.nextUsed(value + 1n);
     }
@@ -176,7 +179,7 @@ function excludedFault({ draft, parent, excluded }: Ground, plan: Plan, at: bigi
   );
 }
 
-/** Leases of a field as a range of their own: same addresses, same MACs. */
+/** A part of a range as a range of its own: same addresses, same MACs. */
 function cut(ground: Ground, { range, plan }: Field, { at, size }: Run): Omit<AddressRange, "name"> {
   const { type, prefix, ula } = range;
   const mac =
@@ -220,7 +223,7 @@ function freeMacs({ draft, parent, excluded, context }: Ground, first6: bigint, 
 
 /**
  * The parent's range that a piece is in, "" for a subnet; undefined if it is in none. Leases of a piece are leases of
- * its parent's, MAC and all, as far as those have one.
+ * its parent, including the MAC, as far as those have one.
  */
 export function rangeAround(parent: Network, piece: AddressRange): string | undefined {
   const own = planOf(piece);

@@ -1,5 +1,5 @@
-// What tenants may have of a network at most: addresses reserved for them, and their endpoints, together. A write that
-// takes more is refused; a limit that is put below what is used takes nothing away.
+// How much of a network a tenant may have: its reservations and endpoints together. A write that exceeds the quota is
+// refused; a quota below the current use takes nothing away.
 import { Fault } from "../../../model/fault.ts";
 import type { Quota } from "../../../model/quota.ts";
 import type { Network } from "../../../model/resource.ts";
@@ -20,7 +20,7 @@ export function quotasOf(wanted: readonly Quota[]): Quota[] {
   return wanted.toSorted((a, b) => (a.tenant < b.tenant ? -1 : 1));
 }
 
-/** Names of tenants come from elsewhere, and may be whatever people there write in a line. */
+/** Names of tenants come from other systems; any text of one line is valid. */
 export function checkTenant(tenant: string, where: string): string {
   if (/^[^\s\p{C}](?:[^\p{C}]{0,251}[^\s\p{C}])?$/u.test(tenant)) return tenant;
   throw new Fault("name-invalid", {
@@ -31,12 +31,12 @@ export function checkTenant(tenant: string, where: string): string {
   });
 }
 
-/** How many leases a tenant has of a network; none for nobody. */
+/** How many leases a tenant has of a network; 0 without a tenant. */
 export function leasesOfTenant(view: View, network: string, tenant: string | undefined): number {
   return view.networks.get(network)?.tenants.get(tenant ?? "") ?? 0;
 }
 
-/** Call after the change, with what the tenant had before it. Who has too much already may still give back. */
+/** Call after the change, with what the tenant had before it. A tenant above its quota may still release. */
 export function checkQuota(view: View, { name }: Network, tenant: string | undefined, before: number): void {
   if (tenant === undefined) return;
   const limit = get(view, "network", name)?.spec.quotas?.find((quota) => quota.tenant === tenant)?.leases;

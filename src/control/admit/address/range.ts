@@ -1,5 +1,5 @@
-// A network's address ranges, each by itself and beside the others: fields that belong to the type, nothing that wraps,
-// addresses inside a subnet, nothing given twice. What has no MAC of its own gets one here, once.
+// A network's address ranges, each alone and against the others: only fields of the type, no wrapping, addresses inside
+// a subnet, nothing given twice. A range without a MAC of its own gets one here, once.
 import {
   type Cidr,
   type Ip,
@@ -42,10 +42,10 @@ const ULA: Cidr = { family: 6, base: 0xfcn << 120n, length: 7 };
 /** MACs that Weft makes up: 02:00 and 32 bits. */
 const MAC_BASE = 0x0200_0000_0000n;
 const MAC_BITS = 1n << 32n;
-/** Draws of a random MAC before a range is too large to find one. */
+/** How many random MACs are tried; after that, the range is too large to find one. */
 const DRAWS = 64;
 
-/** Ranges in canonical text with their MACs, or the Fault that says which is wrong. */
+/** Ranges in canonical text with their MACs; throws the Fault that names the wrong one. */
 export function rangesOf(
   wanted: readonly RangeInput[],
   subnets: readonly Subnet[],
@@ -261,7 +261,7 @@ function looseMac(text: string, where: string): string {
   return parseMac(isLoose ? padded.join(":") : text, where);
 }
 
-/** What has no IPv4 address to make MACs from gets a random first one, and keeps it as long as it lives. */
+/** A range without an IPv4 address to make MACs from gets a random first MAC and keeps it. */
 function withMac(
   range: AddressRange,
   old: Network | undefined,
@@ -278,7 +278,7 @@ function withMac(
     const drawn = { ...range, mac: formatMac(mac) };
     if (meeting(planOf(drawn), others) === undefined) return drawn;
   }
-  // So many addresses have no MAC each; then each is made from the address.
+  // There are not enough MACs for so many addresses; each is made from the address.
   if (range.type === "ip6-static") return range;
   throw new Fault("address-outside", {
     what: `range "${range.name}" has ${size} leases, and not so many MACs in a row are free`,

@@ -1,6 +1,6 @@
-// Reservations: networks whose ranges are pieces of another's, on the same segment. In the parent the addresses are
-// blocked, an interval per piece, so that a large reservation costs what a small one does. A reservation may be
-// reserved from. What it gives back is the parent's in the same commit, quarantine included.
+// Reservations: networks whose ranges are pieces of another network's, on the same segment. The parent's index has one
+// interval per piece, so the size of a reservation does not matter. A reservation can be reserved from. What it returns
+// is the parent's in the same commit, including quarantine.
 import { isDeepStrictEqual } from "node:util";
 import { ipOf } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
@@ -24,7 +24,7 @@ import { settleLeases } from "../network/resize.ts";
 
 const PIECE = "piece-";
 
-/** Makes a reservation, or adds a piece to one. */
+/** Creates a reservation, or adds a piece to one. */
 export function reserve(draft: Draft, from: string, request: ReserveRequest, context: Context): Network {
   const { name, tenant } = request;
   checkName("network", name, "name");
@@ -46,7 +46,7 @@ function nextName(ranges: readonly AddressRange[]): string {
   return `${PIECE}${Math.max(0, ...numbers.filter(Number.isSafeInteger)) + 1}`;
 }
 
-/** How leases are given is each network's own; a new reservation begins with its parent's way. */
+/** The strategy is each network's own; a new reservation starts with its parent's. */
 function inherited({ name, spec }: Network, tenant: string | undefined): NetworkInput {
   return {
     subnets: [],
@@ -87,7 +87,9 @@ function fromItself(name: string, where: string): Fault {
   });
 }
 
-/** Makes or changes a reservation: its pieces are the parent's to give, and nothing may lose its place. */
+/**
+ * Creates or changes a reservation: its pieces must be the parent's and free, and no lease or hold may lose its place.
+ */
 export function putReservation(draft: Draft, name: string, input: NetworkInput, context: Context): Network {
   const { view } = draft;
   const old = get(view, "network", name);
@@ -101,7 +103,7 @@ export function putReservation(draft: Draft, name: string, input: NetworkInput, 
   const stray = strayGateway(spec, root);
   if (stray !== undefined) throw stray;
   const used = leasesOfTenant(view, parent.name, spec.tenant);
-  // Its own pieces do not stand in its way.
+  // Its own pieces are no obstacle.
   draft.put("network", name, { ...spec, ranges: [] });
   const ranges = piecesOf(draft, parent, spec, context);
   const network = draft.put("network", name, { ...spec, ranges });
@@ -115,7 +117,7 @@ export function putReservation(draft: Draft, name: string, input: NetworkInput, 
   return network;
 }
 
-/** A network is a reservation from its beginning to its end, and of the same parent: its leases are on that segment. */
+/** A network cannot become a reservation or stop being one, nor change its parent: its leases are on that segment. */
 function checkStaysReservation(name: string, old: Network | undefined, input: NetworkInput): void {
   if (old === undefined || old.spec.reservedFrom === input.reservedFrom) return;
   const from = old.spec.reservedFrom;
@@ -130,7 +132,7 @@ function checkStaysReservation(name: string, old: Network | undefined, input: Ne
   });
 }
 
-/** What belongs to the segment is the root's. Said as it is there, it may be said. */
+/** Settings of the segment are the root network's. A put may repeat them, but not change them. */
 function checkOwn(input: NetworkInput, root: Network): void {
   const { spec } = root;
   const field =
@@ -182,8 +184,8 @@ function completed(input: NetworkInput, root: Network, old: Network | undefined,
 }
 
 /**
- * Why a piece cannot have its gateway: the bridge of every host has it, so it must be the segment's already, or the
- * reservation's to give.
+ * Why a piece cannot have its gateway: the bridge on every host has the address, so it must already be the segment's,
+ * or belong to the reservation.
  */
 function strayGateway({ ranges = [] }: NetworkSpec, root: Network): Fault | undefined {
   const known = excludedOf(root);
@@ -203,7 +205,7 @@ function strayGateway({ ranges = [] }: NetworkSpec, root: Network): Fault | unde
   return undefined;
 }
 
-/** The pieces, each with the range that it is from; free in the parent, every lease of them. */
+/** The pieces, each with the range that it is from; every lease of them must be free in the parent. */
 function piecesOf(draft: Draft, parent: Network, { ranges = [] }: NetworkSpec, context: Context): AddressRange[] {
   const ground = groundOf(draft, parent, context);
   return ranges.map((range, i) => {
@@ -237,7 +239,7 @@ function fromRange(range: AddressRange, around: string): AddressRange {
   return around === "" ? rest : { ...rest, from: around };
 }
 
-/** Call with the network as it is now: what is reserved from it must still be its own, and to be given. */
+/** Call with the network as it is now: it must still have what is reserved from it. */
 export function settleReservations(draft: Draft, network: Network): void {
   const { view } = draft;
   const excluded = excludedOf(network);

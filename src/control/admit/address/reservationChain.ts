@@ -1,8 +1,8 @@
-// Which networks a reservation is from, up to the one that has the segment.
+// The networks from a reservation up to the one that has the segment.
 import type { Network } from "../../../model/resource.ts";
 import { type View, get } from "../../state/view.ts";
 
-/** The network itself, what it is reserved from, and so on; the last is not a reservation. */
+/** The network, its parent, and so on; the last is not a reservation. */
 export function lineOf(view: View, network: Network): Network[] {
   const line: Network[] = [];
   for (let at: Network | undefined = network; at !== undefined; at = get(view, "network", at.spec.reservedFrom ?? ""))

@@ -1,6 +1,6 @@
-// What the server hands out by itself in a VRF, brought in line with its networks and hosts: the VRF's life, tunnel
-// endpoints, blocks. Repeating it changes nothing. Hosts are served in registration order, each gets the lowest that
-// is free; a host for which nothing is left is skipped, and served when something is (conditions.ts tells who waits).
+// Brings what the server allocates in a VRF in line with its networks and hosts: the VRF itself, VTEPs, blocks.
+// Repeating it changes nothing. Hosts are served in registration order, each gets the lowest free value. A host for
+// which nothing is left is skipped, and served when there is something again (conditions.ts names the hosts that wait).
 import {
   type Cidr,
   type Ip,
@@ -23,8 +23,8 @@ import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 
 /**
- * Call after anything that changed a VRF, its networks or its hosts. `hosts` are those who may lack something, in
- * order; `anew` when the VRF has changed, or a network has come with its blocks, so that what they have may be wrong.
+ * Call after any change of a VRF, its networks or its hosts. `hosts` are those that may lack something, in order.
+ * `anew`: the VRF has changed, or a network has come with its blocks, so existing VTEPs and blocks may be wrong.
  */
 export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], anew: "anew" | "" = ""): void {
   const vrf = get(draft.view, "vrf", name);
@@ -32,7 +32,7 @@ export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], an
   const locals = networksOf(draft.view, name).filter(
     ({ spec }) => spec.ipam === "local" && DRIVERS[spec.driver].hasVtep,
   );
-  // A disabled network keeps the blocks it has, and they are to be reached.
+  // A disabled network keeps its blocks, and they must stay reachable.
   if (!locals.some((network) => network.spec.enabled || draft.view.networks.get(network.name)?.blocks.size)) {
     return removeVteps(draft, name);
   }
@@ -49,8 +49,8 @@ export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], an
 }
 
 /**
- * Call after a network has left the VRF: what hosts had for it goes, and with the last one the VRF, unless it is
- * kept.
+ * Call after a network has left the VRF: hosts lose its blocks, and with the last network the VRF is deleted, unless it
+ * is kept.
  */
 export function vacateVrf(draft: Draft, name: string): void {
   settleVrf(draft, name, []);
@@ -65,7 +65,7 @@ export function networksOf(view: View, vrf: string): Network[] {
     .filter((network) => network !== undefined);
 }
 
-/** Removes blocks that its subnets no longer give: another subnet, another length, a family that is gone. */
+/** Removes blocks that the network's subnets no longer give: another subnet, another length, a family that is gone. */
 export function dropStaleBlocks(draft: Draft, network: Network): void {
   const subnets = network.spec.ipam === "local" ? network.spec.subnets : [];
   for (const blocks of draft.view.networks.get(network.name)?.blocks.values() ?? []) {
@@ -99,7 +99,7 @@ function dropUnreachable(draft: Draft, network: Network): void {
   }
 }
 
-/** All families; while a VTEP subnet has no address left, only what the host had and what is still right. */
+/** All families; while a VTEP subnet is full, only what the host has and is still right. */
 function ensureVtep(draft: Draft, vrf: Vrf, host: Host): void {
   const index = draft.view.vrfs.get(vrf.name);
   const old = index?.vteps.get(host.name)?.spec;
@@ -134,10 +134,10 @@ function isInside(subnet: Cidr, ip: Ip): boolean {
   return ip.family === subnet.family && ip.value > subnet.base && ip.value < lastOf(subnet).value;
 }
 
-/** All families or none: a host that can be reached in one family only is worse than one that visibly waits. */
+/** All families or none: a host that is reachable in one family only is worse than a host that visibly waits. */
 function ensureBlocks(draft: Draft, network: Network, host: Host): void {
   const { view } = draft;
-  // Without a tunnel endpoint nobody could reach the block.
+  // Without a VTEP no host could reach the block.
   if (view.vrfs.get(network.spec.vrf)?.vteps.has(host.name) !== true) return;
   const index = view.networks.get(network.name);
   const had = index?.blocks.get(host.name);

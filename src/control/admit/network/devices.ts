@@ -1,5 +1,6 @@
 // Names of kernel devices that a VRF's networks have on hosts. Long names are cut and hashed (model/device.ts), and
-// people choose names: of two that end in one device the second is refused, or hosts would put both on one segment.
+// users choose names freely. If two names end in the same device, the second is refused; otherwise hosts would put both
+// networks on one segment.
 import { bridgesOf } from "../../../model/device.ts";
 import { DRIVERS, DRIVER_NAMES, routedDevice, switchedDevice } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
@@ -8,7 +9,7 @@ import { uplinkHostDevice } from "../../../model/uplink.ts";
 import type { View } from "../../state/view.ts";
 import { networksOf } from "./allocate.ts";
 
-/** What a VRF's namespace has beside networks: its loopback, its uplink, and ports and shapers of endpoints. */
+/** Other devices of a VRF's namespace: its loopback, its uplink, and ports and shapers of endpoints. */
 const OTHERS = /^(lo|uplink|wp.*|wq.*)$/;
 /** The mark of a VRF's namespace, an alias, carries its whole name behind the prefix of the agent. */
 const VRF_NAME_MAX = 200;

@@ -1,5 +1,5 @@
-// Addresses that must not meet: networks of one VRF, the VRF's VTEP subnets, what hosts have themselves, and what
-// Weft keeps for its uplinks. Both directions always: containing is as bad as being contained.
+// Addresses that must not overlap: networks of one VRF, the VRF's VTEP subnets, hosts' own addresses and routes, and
+// the range of Weft's uplinks. In both directions: containing is as bad as being contained.
 import { type Cidr, formatCidr, ipOf, overlaps, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Vrf } from "../../../model/resource.ts";
@@ -8,10 +8,10 @@ import { NOT_UNICAST } from "../numbers.ts";
 import type { View } from "../../state/view.ts";
 import { type Context, cidrsOf } from "../context.ts";
 
-/** What a range meets: ready for the `why` of a refusal. */
+/** What a range overlaps: text for the `why` of a refusal. */
 export type Collision = { readonly with: string; readonly why: string };
 
-/** Refuses ranges that nobody's workload can use: multicast, loopback, Weft's own uplinks. */
+/** Refuses ranges that no workload can use: multicast, loopback, Weft's own uplinks. */
 export function checkUsable(cidr: Cidr, where: string): void {
   const special = NOT_UNICAST.find((range) => overlaps(range, cidr));
   if (special !== undefined) {
@@ -40,7 +40,7 @@ export function overlapFault(cidr: Cidr, where: string, { with: other, why }: Co
   });
 }
 
-/** Another network of the VRF that meets the range, and will when the write is done. */
+/** Another network of the VRF that overlaps the range, now or after the write. */
 export function networkCollision(
   view: View,
   vrf: string,
@@ -67,7 +67,7 @@ function vtepCollision(vrf: Vrf, cidr: Cidr): Collision | undefined {
     : { with: `the VTEP subnet ${formatCidr(met)}`, why: `hosts have tunnel addresses from it in VRF "${vrf.name}"` };
 }
 
-/** Hosts reach every VRF with hostAccess from one routing table, so networks of two such VRFs must not meet. */
+/** A host reaches all VRFs with hostAccess by one routing table, so networks of two such VRFs must not overlap. */
 export function hostAccessCollision(view: View, vrf: string, cidr: Cidr, context: Context): Collision | undefined {
   for (const other of view.vrf.values()) {
     if (other.name === vrf || !other.spec.hostAccess) continue;
@@ -98,7 +98,7 @@ export function hostCollision(view: View, cidr: Cidr, context: Context): Collisi
   return undefined;
 }
 
-/** Everything that a range must not meet in the VRF it is to be in, or on any host. */
+/** Everything that a range must not overlap in its VRF, or on any host. */
 export function placeCollision(
   view: View,
   network: string,
@@ -115,7 +115,7 @@ export function placeCollision(
   );
 }
 
-/** The way to everything says nothing about overlap, whole or in the two halves that VPNs use. */
+/** A default route is no overlap, whole or in the two halves that VPNs use. */
 export function isDefaultRoute(prefix: Cidr): boolean {
   return prefix.length <= 1;
 }

@@ -1,5 +1,5 @@
-// What a pool's rules give and whether they make sense: subnets of an id, parts of the overflow, what is reserved.
-// Knows no network that is there.
+// What a pool's rules give, and whether they are valid: subnets of an id, parts of the overflow, reserved prefixes.
+// Knows no existing network.
 import { type Cidr, addressCount, cidrOf, formatCidr, overlaps, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkSpec, Pool, Subnet } from "../../../model/resource.ts";
@@ -11,7 +11,7 @@ type PoolSpec = Pool["spec"];
 /** A choice looks at one part after another. */
 const OVERFLOW_BITS_MAX = 20;
 
-/** Refuses rules by which no network, or no network of the usual kind, could ever be made. */
+/** Refuses rules by which no network, or no network of the default kind, could ever be made. */
 export function checkRules(name: string, spec: PoolSpec): void {
   checkIds(spec);
   for (const ipam of ["global", "local"] as const) checkTemplates(spec, ipam);
@@ -19,7 +19,7 @@ export function checkRules(name: string, spec: PoolSpec): void {
   checkRoom(name, spec);
 }
 
-/** The subnets of an id; undefined when the pool has no such id, or none for this way of assigning. */
+/** The subnets of an id; undefined if the pool has no such id, or no template for this `ipam`. */
 export function subnetsAt(spec: PoolSpec, ipam: Ipam, id: number): readonly Subnet[] | undefined {
   if (id < spec.ids.first) return undefined;
   if (id <= spec.ids.last) {
@@ -66,7 +66,7 @@ function checkIds({ ids }: PoolSpec): void {
   });
 }
 
-/** With the first and the last id, a template must be what a network takes. */
+/** With the first and the last id, a template must give subnets that a network accepts. */
 function checkTemplates(spec: PoolSpec, ipam: Ipam): void {
   const field = ipam === "local" ? "localSubnets" : "globalSubnets";
   const templates = templatesOf(spec, ipam) ?? [];
@@ -84,7 +84,7 @@ function checkTemplates(spec: PoolSpec, ipam: Ipam): void {
   }
 }
 
-/** Refuses, under the name of what they were made of, subnets that no network would take. */
+/** Refuses subnets that no network would accept, and names the template that they come from. */
 function subnetsFrom(input: Parameters<typeof subnetsOf>[0], ipam: Ipam, source: string): void {
   try {
     subnetsOf(input, ipam);
@@ -114,7 +114,7 @@ function checkOverflow(spec: PoolSpec): void {
   }
 }
 
-/** New networks of the usual kind must be possible at all, whatever else there is. */
+/** At least one network of the default kind must be possible. */
 function checkRoom(name: string, spec: PoolSpec): void {
   const { ipam, ids } = spec;
   let met: string | undefined;

@@ -1,5 +1,5 @@
-// What a change of a network's ranges does to leases and holds that stand in them: nothing may lose its place, unless
-// it is forced. Then its host is asked to detach it; until it does, the endpoint keeps what it has.
+// What a change of a network's ranges does to existing leases and holds. None may lose its place unless the change is
+// forced. Then the lease's host is asked to detach the endpoint, which keeps everything until that is done.
 import { isDeepStrictEqual } from "node:util";
 import { ipOf, macValue } from "../../../model/address.ts";
 import type { Endpoint, Hold, Network } from "../../../model/resource.ts";
@@ -14,7 +14,7 @@ import { endForeignHolds, holdsOf, isWithin } from "../address/hold.ts";
 import { excludedOf, plansOf } from "../address/lease.ts";
 import { spanText } from "../address/obstacle.ts";
 
-/** Call with the network as it is now; throws `in-use` with a list of who would lose what, unless `force`. */
+/** Call with the network as it is now; throws `in-use` with a list of what would be lost, unless `force`. */
 export function settleLeases(draft: Draft, old: Network, network: Network, force: boolean): void {
   if (old.spec.ipam !== "global") return;
   if (network.spec.sticky !== true) endSticky(draft, network);
@@ -34,7 +34,7 @@ export function settleLeases(draft: Draft, old: Network, network: Network, force
   }
 }
 
-/** Most changes of a network are of something else, and looking at every lease of a large one takes its time. */
+/** Most changes of a network concern something else, and walking over every lease of a large network takes time. */
 function isSamePlace(old: Network, network: Network): boolean {
   return (["ipam", "subnets", "ranges", "strategy"] as const).every((field) =>
     isDeepStrictEqual(old.spec[field], network.spec[field]),
@@ -60,7 +60,7 @@ function standingIn(network: Network): Standing {
     return range === undefined && ip !== undefined && isInSubnet(network, text);
   };
   return {
-    // An endpoint from before there were ranges stands on its subnet.
+    // An endpoint that is older than the network's ranges is in its subnet.
     lease({ spec }) {
       if (spec.range === undefined) return spec.addresses.every((text) => isIn(text, undefined));
       const plan = plans.get(spec.range);

@@ -1,4 +1,4 @@
-// A network's subnets and slices, each by itself: strict networks, room for blocks and their parts, a gateway inside.
+// A network's subnets and slices, each alone: no host bits, room for blocks and their slices, a gateway inside.
 import {
   type Cidr,
   type Family,
@@ -20,7 +20,7 @@ import { checkUsable } from "./overlap.ts";
 
 type WithSubnets = Pick<NetworkInput, "slices" | "ranges"> & { readonly subnets: readonly Subnet[] };
 
-/** Subnets in canonical text with their defaults, or the Fault that says which is wrong. At most one per family. */
+/** Subnets in canonical text with their defaults; throws the Fault that names the wrong one. At most one per family. */
 export function subnetsOf(input: WithSubnets, ipam: NetworkSpec["ipam"]): Subnet[] {
   if (input.subnets.length === 0 && (ipam === "local" || (input.ranges ?? []).length === 0)) {
     throw new Fault("request-invalid", {
@@ -50,8 +50,8 @@ export function subnetsOf(input: WithSubnets, ipam: NetworkSpec["ipam"]): Subnet
 }
 
 /**
- * What is to be written, with the gateway that is there where none is said: a subnet that grows keeps the gateway that
- * its endpoints have, also if it is no longer the first address.
+ * The subnets to write; without a gateway they keep the existing one. So a subnet that grows keeps the gateway that its
+ * endpoints have, even if it is no longer the first address.
  */
 export function withGateways(subnets: readonly Subnet[], old: NetworkSpec | undefined): Subnet[] {
   if (old?.ipam !== "global") return [...subnets];
@@ -62,7 +62,7 @@ export function withGateways(subnets: readonly Subnet[], old: NetworkSpec | unde
   });
 }
 
-/** Whether all that stands on the old one stands on the new one as well: it is the same, or larger. */
+/** Whether the new subnet contains the old one. */
 export function standsOn(old: Subnet, subnet: Subnet): boolean {
   return isWithin(old.cidr, subnet.cidr) && old.hostPrefix === subnet.hostPrefix && old.gateway === subnet.gateway;
 }

@@ -1,5 +1,5 @@
-// Limits: which words a network and an endpoint keep of a request, and whether the hosts concerned can do it at all. A
-// host says in its claim what its kernel has; a limit that a host could only ignore is refused.
+// Limits: what a network and an endpoint keep of a request, and whether the hosts concerned can enforce it. A host says
+// in its claim what its kernel can do; a limit that a host could only ignore is refused.
 import { Fault } from "../../../model/fault.ts";
 import {
   type Direction,
@@ -16,7 +16,7 @@ import type { Host, Network, NetworkSpec } from "../../../model/resource.ts";
 import { type View, get } from "../../state/view.ts";
 import { lineOf } from "../address/reservationChain.ts";
 
-/** A network's own limits; there is nothing wider that `none` or `inherit` could speak of. */
+/** A network's own limits; it inherits from nothing, so `none` and `inherit` have no meaning here. */
 export function networkQos(input: QosInput | undefined, where: string): Qos | undefined {
   if (input === undefined) return undefined;
   const said = patched(undefined, parseQos(input, where)) ?? {};
@@ -27,14 +27,14 @@ export function networkQos(input: QosInput | undefined, where: string): Qos | un
   return kept.length === 0 ? undefined : Object.fromEntries(kept);
 }
 
-/** Everything that a network says of limits itself, to compare. */
+/** All limits that a network itself sets, for comparison. */
 export function limitsOf({ qos, ranges = [] }: NetworkSpec): unknown[] {
   return [qos, ...ranges.map((range) => [range.name, range.qos])];
 }
 
 /**
- * Whose word counts for a lease, from the narrowest to the widest: its own, its range's, the network's; of a
- * reservation then those of the range and the network that it is from, and so on.
+ * The limits of a lease, from the narrowest to the widest: its own, its range's, the network's; for a reservation then
+ * those of its parent's range and network, and so on.
  */
 export function levelsIn(
   view: View,
@@ -48,7 +48,9 @@ export function levelsIn(
   return [...levels, ...levelsIn(view, parent, range === undefined ? {} : { range })];
 }
 
-/** Whether all hosts that carry a network can do what it newly asks for; a Fault `qos-unsupported` with the others. */
+/**
+ * Checks that all hosts that carry a network can enforce its new limits; a Fault `qos-unsupported` names the others.
+ */
 export function checkNetworkHosts(view: View, network: Network): void {
   for (const direction of DIRECTIONS) {
     const unable = unableHosts(view, network, direction);
@@ -64,8 +66,8 @@ export function checkNetworkHosts(view: View, network: Network): void {
 }
 
 /**
- * Hosts that carry a network and would have to limit a direction that they cannot. A routed network gives every host
- * addresses; of any other, who has no endpoint that is limited has nothing to do.
+ * Hosts that carry a network and would have to limit a direction that they cannot limit. Every host has addresses of a
+ * routed network; of a switched one only hosts with a limited endpoint matter.
  */
 export function unableHosts(view: View, network: Network, direction: Direction): string[] {
   const { qos } = network.spec;
@@ -84,7 +86,7 @@ function isLimiting({ spec: { qos, ranges = [] } }: Network): boolean {
   return qos !== undefined || ranges.some((range) => range.qos !== undefined);
 }
 
-/** What a kernel needs; `weft host show` tells which directions a host can limit. */
+/** The kernel modules that a direction needs; `weft host show` shows which directions a host can limit. */
 const NEEDS: Readonly<Record<Direction, string>> = {
   inbound: "their kernels lack sch_tbf",
   outbound: "their kernels lack one of sch_tbf, ifb, sch_ingress, cls_u32, act_mirred",
