@@ -1,12 +1,13 @@
-// The history of this server's store. Revisions are numbers, and two histories may have the same ones: a server that was
-// restored from a backup, a file that lost its last commits, a copy that continued separately. So every start of a server
-// begins a piece of history with a random id, written with its first commit at the latest, and the store keeps the list:
+// The history of this server's store. Revisions are numbers, and two histories may have the same ones: a server that
+// was restored from a backup, a file that lost its last commits, a copy that continued separately. So every start of a
+// server begins a piece of history with a random id, written with its first commit at the latest, and the store keeps
+// the list:
 //
 //   a0c1… from 0, 77fe… from 120, 19b2… from 4711
 //
 // A host names the piece and revision that it has followed. It has this history if the list has the piece and the piece
-// went on to that revision or further. Otherwise it has another history, and is refused until a person decides that this
-// one counts (decision 23). A host cannot be mistaken: it repeats the piece that the server named.
+// went on to that revision or further. Otherwise it has another history, and is refused until a person decides that
+// this one counts (decision 23). A host cannot be mistaken: it repeats the piece that the server named.
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../model/clock.ts";
 import { Fault } from "../../model/fault.ts";

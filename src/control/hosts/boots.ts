@@ -1,7 +1,7 @@
 // Which boot of which machine is a host. A copy of a machine (a cloned disk, a restored image) has the host's token and
-// its journal, whose leases it would release as those of an earlier boot; what it does not have is the boot. So while a
-// host is heard, nobody else is that host: another boot at another address is refused, and both are named. Another boot
-// at the same address is a restart, another address in the same boot a host that moved.
+// its journal, and would release the journal's leases as those of an earlier boot. But it has another boot id. So while
+// a host is heard, another boot at another address is refused, and both are named. Another boot at the same address is
+// a restart; another address in the same boot is a host that moved.
 import type { Clock } from "../../model/clock.ts";
 import { Fault } from "../../model/fault.ts";
 import type { HostClaim } from "../../model/input.ts";
@@ -13,7 +13,7 @@ import type { Reports } from "../report/reports.ts";
 
 type Refused = { readonly message: string; readonly atMs: number };
 
-/** A machine that is refused asks again within seconds: one that has not for so long has stopped. */
+/** A refused machine asks again within seconds; one that has not for this long has stopped. */
 const TOLD_MS = 60_000;
 
 export class Boots {
@@ -30,7 +30,7 @@ export class Boots {
     this.#aliveMs = suspectAfterMs;
   }
 
-  /** Throws `host-cloned` for a claim of another machine. `underlay`: the host's, as it is known. */
+  /** Throws `host-cloned` for a claim of another machine. `underlay`: the host's known address. */
   checkClaim({ host, bootId, underlay }: HostClaim, known: string | undefined): void {
     const boot = this.#bootOf(host);
     if (known === undefined || boot === undefined || bootId === undefined || bootId === boot) return;
@@ -38,14 +38,17 @@ export class Boots {
     throw this.#refuse(host, `${known} (boot ${boot})`, `${underlay} (boot ${bootId})`);
   }
 
-  /** Throws `host-cloned` for a report from another boot than the one that joined last: whoever boots joins first. */
+  /**
+   * Throws `host-cloned` for a report from another boot than the one that joined last: after a boot, a host joins
+   * first.
+   */
   checkReport({ host, bootId }: HostReport, known: string): void {
     const boot = this.#bootOf(host);
     if (boot === undefined || boot === bootId) return;
     throw this.#refuse(host, `${known} (boot ${boot})`, `the one that reports from boot ${bootId}`);
   }
 
-  /** What is to be kept with a claim that is taken. */
+  /** The records to write with an accepted claim. */
   record({ host, bootId }: HostClaim): Secret[] {
     return this.#bootOf(host) === bootId ? [] : [bootSecret(host, bootId)];
   }
@@ -65,7 +68,7 @@ export class Boots {
     }));
   }
 
-  /** A server that has just started has heard nobody, and gives everybody the time to be heard. */
+  /** A server that has just started has heard no host, and gives each the time to be heard. */
   #isHeard(host: string): boolean {
     return this.#clock.monotonicMs() - this.#reports.heard(host).heardAtMs <= this.#aliveMs;
   }
@@ -88,7 +91,7 @@ export class Boots {
   }
 }
 
-/** Undefined: nothing is known of it any more. */
+/** Undefined removes what is recorded. */
 export function bootSecret(host: string, bootId: string | undefined): Secret {
   return { key: bootKey(host), value: bootId };
 }

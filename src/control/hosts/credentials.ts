@@ -1,6 +1,6 @@
-// Who holds which token. The store keeps digests, never tokens; a token is 32 random bytes, so a plain SHA-256 is
-// enough (nothing to guess, nothing to salt). Host tokens are found by their digest: what timing tells about a digest
-// says nothing about a token that has it.
+// Which role or host a token belongs to. The store has digests, never tokens. A token is 32 random bytes, so a plain
+// SHA-256 is enough (nothing to guess, nothing to salt). Host tokens are found by their digest: what timing reveals
+// about a digest reveals nothing about its token.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Fault } from "../../model/fault.ts";
 import type { Secret, Store } from "../../store/store.ts";
@@ -13,7 +13,7 @@ export class Credentials {
   readonly #store: Store;
   readonly #departures: Departures;
   readonly #hosts = new Map<string, string>();
-  /** Digests that joins under way are about to give, and to whom. */
+  /** Digests that joins in progress are about to assign, and to which host. */
   readonly #taking = new Map<string, string>();
 
   constructor(store: Store, departures: Departures, hosts: Iterable<string>) {
@@ -22,7 +22,7 @@ export class Credentials {
     for (const host of hosts) this.admit(host);
   }
 
-  /** Takes up what the store says about a host's token: there is one, there is another, there is none. */
+  /** Takes over what the store says about a host's token: a first one, another one, or none. */
   admit(host: string): void {
     for (const [digest, name] of this.#hosts) if (name === host) this.#hosts.delete(digest);
     const digest = this.#store.secret(hostKey(host));
@@ -33,7 +33,7 @@ export class Credentials {
     return this.#store.secret(`token/${role}`) !== undefined;
   }
 
-  /** Whoever holds the token; a Fault `token-wrong` if nobody does. */
+  /** The owner of the token; a Fault `token-wrong` if there is none. */
   identify(token: string | undefined): Identity {
     if (token === undefined || token === "") {
       throw new Fault("token-wrong", {
@@ -42,7 +42,7 @@ export class Credentials {
       });
     }
     const digest = digestOf(token);
-    // Hosts first: they ask most, and are known without asking the store.
+    // Hosts first: they ask most, and are known without reading the store.
     const host = this.#hosts.get(digest);
     if (host !== undefined) return { role: "host", host };
     if (isEqual(digest, this.#store.secret("token/admin"))) return { role: "admin" };
@@ -55,13 +55,13 @@ export class Credentials {
     });
   }
 
-  /** Throws what became of the host that had this token, if it is no longer. */
+  /** Throws what became of the host that had this token, if it was removed. */
   refuseDeparted(token: string): void {
     const fault = this.#departures.faultOf(digestOf(token));
     if (fault !== undefined) throw fault;
   }
 
-  /** Whether somebody else than this host has the token, or is about to. */
+  /** Whether another host has the token, or is about to get it. */
   isAnothers(host: string, token: string): boolean {
     const digest = digestOf(token);
     const owner = this.#hosts.get(digest) ?? this.#taking.get(digest);
@@ -69,13 +69,13 @@ export class Credentials {
     return (owner !== undefined && owner !== host) || isRole("admin") || isRole("join");
   }
 
-  /** Keeps the token for the host until `settle`. Throws `token-taken` if it is somebody else's. */
+  /** Reserves the token for the host until `settle`. Throws `token-taken` if it is in use. */
   take(host: string, token: string): void {
     if (this.isAnothers(host, token)) throw tokenTaken();
     this.#taking.set(digestOf(token), host);
   }
 
-  /** It is given by now, or will not be. */
+  /** Ends the reservation: the token was assigned, or will not be. */
   settle(token: string): void {
     this.#taking.delete(digestOf(token));
   }
@@ -93,7 +93,7 @@ export class Credentials {
     });
   }
 
-  /** What the store has of the host's token. */
+  /** The store's record of the host's token. */
   digestOf(host: string): string | undefined {
     return this.#store.secret(hostKey(host));
   }

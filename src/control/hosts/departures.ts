@@ -1,6 +1,6 @@
-// Hosts that are no longer: what each had, and the token it had, so that an agent that comes back is told what became
-// of its host instead of "wrong token". Kept with the store. The list that people see ends when the name joins again
-// or is deleted; what a token says stays.
+// Removed hosts: what each had, and its token. The agent of a removed host gets `host-reclaimed` or `host-deleted`
+// instead of `token-wrong`. Kept in the store. The list for people ends when the name joins again or is deleted; the
+// answer to a token stays.
 import { Fault } from "../../model/fault.ts";
 import type { Change, Resource } from "../../model/resource.ts";
 import type { Secret, Store } from "../../store/store.ts";
@@ -9,7 +9,7 @@ export type Departure = {
   readonly host: string;
   readonly underlay: string;
   readonly atMs: number;
-  /** deleted: somebody wanted it gone. reclaimed: it was lost, and what it had was needed. */
+  /** deleted: on request. reclaimed: the host was lost, and what it had was needed. */
   readonly how: "deleted" | "reclaimed";
   readonly by: "person" | "server";
   readonly blocks: readonly string[];
@@ -22,7 +22,7 @@ const NAMES_MAX = 20;
 
 export class Departures {
   readonly #store: Store;
-  /** As the store has it, and what goes there with the transaction under way. */
+  /** The durable records, and those of the transaction in progress. */
   #list: readonly Departure[] = [];
 
   constructor(store: Store) {
@@ -35,12 +35,12 @@ export class Departures {
     return this.#list;
   }
 
-  /** What is durable: call when a transaction with these records failed. */
+  /** Returns to what is durable: call when a transaction with these records failed. */
   reload(): void {
     this.#list = listIn(this.#store.secret(LIST));
   }
 
-  /** Records to be written with the removal of the host. `digest` is of the token it had. */
+  /** Records to write with the removal of the host. `digest` is that of its token. */
   note(departure: Departure, digest: string | undefined): Secret[] {
     const others = this.#list.filter(({ host }) => host !== departure.host);
     this.#list = [...others, departure].slice(-LISTED_MAX);
@@ -48,14 +48,14 @@ export class Departures {
     return [{ key: LIST, value: JSON.stringify(this.#list) }, ...(digest === undefined ? [] : [told])];
   }
 
-  /** Records to be written when the name is in use again, or nobody wants to hear of it any more. */
+  /** Records to write when the name is in use again, or a person deletes the entry. */
   forget(host: string): Secret[] {
     if (!this.#list.some((one) => one.host === host)) return [];
     this.#list = this.#list.filter((one) => one.host !== host);
     return [{ key: LIST, value: JSON.stringify(this.#list) }];
   }
 
-  /** The Fault for whoever shows the token of a host that is no longer; undefined if no host ever had it. */
+  /** The Fault for a request with the token of a removed host; undefined if no host ever had the token. */
   faultOf(digest: string): Fault | undefined {
     const text = this.#store.secret(tokenKey(digest));
     return text === undefined ? undefined : departed(JSON.parse(text) as Departure);
@@ -70,7 +70,7 @@ function tokenKey(digest: string): string {
   return `departed/${digest}`;
 }
 
-/** What a host had, from the changes that remove it. `find` gives a resource as it was before. */
+/** What a host had, from the changes that remove it. `find` returns a resource as it was before. */
 export function departureOf(
   host: { readonly name: string; readonly underlay: string },
   changes: readonly Change[],

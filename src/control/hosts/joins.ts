@@ -1,5 +1,5 @@
-// How a host becomes one, and stays it: the credential it shows or proposes, the machine it is, and what it says of
-// itself, in one transaction.
+// How a host joins, and joins again: in one transaction it checks the credential that the host shows or proposes, and
+// the machine, and stores what the host says about itself.
 import type { HostClaim } from "../../model/input.ts";
 import type { Host } from "../../model/resource.ts";
 import type { Boots } from "./boots.ts";
@@ -21,9 +21,9 @@ export type JoinParts = {
 export type Shown = { readonly token: string | undefined; readonly proposed: string | undefined };
 
 /**
- * Claims a host's name with the join token, or confirms it with the host's own. A claim that carries what the host has
- * proposed again is the same host, so a join whose answer was lost can be repeated. Faults: token-wrong, token-taken,
- * host-claimed, host-cloned, overlap, address-invalid, name-invalid.
+ * Claims a host's name with the join token, or confirms it with the host's own token. A claim with the credential that
+ * the host proposed before is the same host, so a join whose answer was lost can be repeated. Faults: token-wrong,
+ * token-taken, host-claimed, host-cloned, overlap, address-invalid, name-invalid.
  */
 export async function joinWith(
   parts: JoinParts,
@@ -40,7 +40,7 @@ export async function joinWith(
     claim,
     by: own === undefined || by.role === "host" ? by : { role: "host", host: claim.host },
   };
-  // Asked when it is decided: others that were asked at the same moment are decided before.
+  // Checked at the time of the decision: earlier requests of the same turn are decided before.
   const holds = () => {
     if (own === undefined) credentials.take(claim.host, given);
     boots.checkClaim(claim, committer.view.host.get(claim.host)?.spec.underlay);
@@ -65,7 +65,7 @@ export async function joinWith(
   }
 }
 
-/** The host's own token, if that is what was shown, or was proposed before. */
+/** The host's own token, if it was shown now or proposed before. */
 function ownOf({ credentials }: JoinParts, by: Identity, host: string, { token, proposed }: Shown): string | undefined {
   if (by.role === "host") return token;
   return proposed !== undefined && credentials.isTokenOf(host, proposed) ? proposed : undefined;

@@ -1,5 +1,5 @@
-// What each host has of addresses and routes itself, from its latest claim or report. Networks must not meet them, so
-// they are kept with the store: a server that has just started knows them before the first report.
+// Each host's own addresses and routes, from its latest claim or report. Networks must not overlap them, so they are
+// kept in the store: a server that has just started knows them before the first report.
 import { type Cidr, cidrOf } from "../../model/address.ts";
 import type { Secret, Store } from "../../store/store.ts";
 
@@ -18,7 +18,7 @@ export class Prefixes {
     return this.#byHost;
   }
 
-  /** Takes canonical networks; what is none is left out. True if that is news. */
+  /** Takes canonical prefixes and ignores other text. True if something changed. */
   set(host: string, texts: readonly string[]): boolean {
     const text = [...texts].sort().join(" ");
     if (this.#texts.get(host) === text) return false;

@@ -1,6 +1,6 @@
-// What a user should know although no request was refused: hosts that wait for a block or a tunnel endpoint because
-// there is none left, hosts that have come to stand in a network's way since it was made, and hosts that are lost.
-// Computed from the view when asked: what is no longer so is no longer said.
+// What a user should know although no request was refused: hosts that wait for a block or a VTEP because none is left,
+// hosts whose addresses overlap a network that is older, and lost hosts. Computed from the view on request: a condition
+// ends with its cause.
 import { type Cidr, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { tunnelMtu } from "../../model/driver.ts";
@@ -25,9 +25,9 @@ export const CONDITION_REASONS = [
 ] as const;
 export type Condition = {
   readonly reason: (typeof CONDITION_REASONS)[number];
-  /** `network/blue`, `vrf/blue`, `host/h1`, or `cluster` for what concerns all. */
+  /** `network/blue`, `vrf/blue`, `host/h1`, or `cluster` if it concerns all. */
   readonly object: string;
-  /** Absent when it is about no single host. */
+  /** Absent if it does not concern a single host. */
   readonly host?: string;
   readonly message: string;
 };
@@ -47,7 +47,7 @@ export function conditionsOf(view: View, prefixes: ReadonlyMap<string, readonly 
   return conditions;
 }
 
-/** Lost hosts with what they still hold, and why none is reclaimed when too many are silent. */
+/** Lost hosts with what they still have, and why none is reclaimed when too many are silent. */
 export function lossesOf(
   view: View,
   hosts: readonly HostCondition[],
@@ -124,7 +124,7 @@ function missingVteps(view: View, vrf: string): Condition[] {
   });
 }
 
-/** What was refused when the network was made may come later: a VPN comes up, a host with a smaller MTU joins. */
+/** An overlap that would have been refused may appear later: a VPN starts, a host with a smaller MTU joins. */
 function clashesOf(view: View, network: Network, prefixes: ReadonlyMap<string, readonly Cidr[]>): Condition[] {
   const cidrs = cidrsOf(network);
   const object = `network/${network.name}`;
@@ -156,7 +156,10 @@ function clashesOf(view: View, network: Network, prefixes: ReadonlyMap<string, r
   });
 }
 
-/** Tunnel addresses are routed by the host's VRF namespaces, but a host that has the range itself may mean another. */
+/**
+ * VTEP addresses are routed by the host's VRF namespaces, but a host that has the prefix itself may mean another
+ * machine.
+ */
 function vtepClashesOf(view: View, vrf: Vrf, prefixes: ReadonlyMap<string, readonly Cidr[]>): Condition[] {
   if (view.vrfs.get(vrf.name)?.vteps.size === 0) return [];
   const subnets = vrf.spec.vtepSubnets.map((text) => parseCidr(text, `vrf/${vrf.name}`));
@@ -169,7 +172,7 @@ function vtepClashesOf(view: View, vrf: Vrf, prefixes: ReadonlyMap<string, reado
 }
 
 const MET_MAX = 5;
-/** What a host has itself that meets one of the ranges, in both directions. */
+/** A host's own prefix that overlaps one of the ranges, in either direction. */
 function metBy(prefixes: readonly Cidr[] | undefined, ranges: readonly Cidr[]): string[] {
   return (prefixes ?? [])
     .filter((prefix) => !isDefaultRoute(prefix) && ranges.some((range) => overlaps(prefix, range)))
@@ -177,7 +180,7 @@ function metBy(prefixes: readonly Cidr[] | undefined, ranges: readonly Cidr[]): 
     .slice(0, MET_MAX);
 }
 
-/** Hosts that carry the network and came, or came back, without what its limits need: nothing attaches there. */
+/** Hosts that carry the network and joined, or rebooted, without what its limits need: nothing attaches there. */
 function unlimitedOn(view: View, network: Network): Condition[] {
   return DIRECTIONS.flatMap((direction) =>
     unableHosts(view, network, direction).map((host) => ({

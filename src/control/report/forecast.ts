@@ -1,12 +1,12 @@
-// When a network will be full, if it goes on growing as it did: the slope of a straight line through what was used in
-// the last hour. Samples are taken whenever somebody asks, in memory: a server that has just started has no opinion.
+// When a network will be full, if it grows as it did: the slope of a straight line through its use in the last hour.
+// Samples are taken at each request, in memory; a server that has just started has no forecast.
 
 type Use = { readonly network: string; readonly family: number; readonly used: number; readonly total: number };
 export type Foreseen<U> = U & { readonly fullInSeconds?: number };
 type Sample = { readonly atMs: number; readonly used: number };
 
 const WINDOW_MS = 3_600_000;
-/** Several who ask at once give one sample. */
+/** Requests at the same time give one sample. */
 const SPACING_MS = 10_000;
 /** Below this, a burst looks like a trend. */
 const LEAST_MS = 300_000;
@@ -26,8 +26,8 @@ export class Forecast {
   }
 
   /**
-   * Takes what is used of each now, forgets what is not named any more, and gives seconds until each is full; those
-   * that do not grow, or are not known for long enough, are absent.
+   * Takes a sample of each use, drops networks that are not named any more, and returns the seconds until each is full.
+   * A network that does not grow, or is not known for long enough, is absent.
    */
   next(
     nowMs: number,

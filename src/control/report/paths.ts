@@ -1,14 +1,14 @@
-// Between which hosts packets pass, from what each says of its peers. A pair is proven when none of the two says
-// otherwise; a host that is silent says nothing, and its pairs stand as the other side sees them.
+// Between which hosts packets pass, from what each host says of its peers. A pair is proven unless one of the two says
+// otherwise. A silent host says nothing, so its pairs are as the other host sees them.
 import type { ClusterPaths, PairSeen, PathSeen, PathState } from "../../model/paths.ts";
 import type { HostCondition } from "../../model/status.ts";
 
-/** Undefined while no host has told anything, or none has a peer. */
+/** Undefined while no host has reported paths, or none has a peer. */
 export function clusterPaths(hosts: readonly HostCondition[]): ClusterPaths | undefined {
   const telling = hosts.filter(({ status }) => (status?.paths?.peers ?? 0) > 0);
   if (telling.length === 0) return undefined;
   const unproven = [...pairsOf(hosts).values()];
-  // A host with more than PATHS_NAMED peers names only some: sums are exact where names are not. Both ends count each
+  // A host with more than PATHS_NAMED peers names only some; sums are exact where names are not. Both ends count each
   // pair, so half of the sum are pairs.
   const peers = sum(telling, ({ status }) => status?.paths?.peers ?? 0);
   const proven = sum(telling, (host) => provenBy(host, unproven));
@@ -16,7 +16,7 @@ export function clusterPaths(hosts: readonly HostCondition[]): ClusterPaths | un
   return { pairs, proven: Math.min(Math.floor(proven / 2), pairs - unproven.length), unproven };
 }
 
-/** What a silent host proved once is worth what its peers say now. */
+/** A silent host's proven paths count as what its peers say now. */
 function provenBy({ host, state, status }: HostCondition, unproven: readonly PairSeen[]): number {
   const { peers = 0, proven = 0 } = status?.paths ?? {};
   if (state === "ready") return proven;
@@ -38,7 +38,7 @@ function pairsOf(hosts: readonly HostCondition[]): ReadonlyMap<string, PairSeen>
   return pairs;
 }
 
-/** An agent that says nothing of ways at all is of an earlier version: its kernel does not answer. */
+/** An agent that reports no paths is of an earlier version: its kernel does not answer. */
 function withPeer(seen: PathSeen, { host, state, status }: HostCondition): PathSeen {
   if (status !== undefined && status.paths === undefined)
     return { ...seen, state: "unknown", obstacle: `the agent of ${host} is too old to be asked` };

@@ -1,7 +1,7 @@
-// What stands in one network, indexed: blocks, endpoints, holds, leases that were given back and pieces that are
-// reserved, and of all of them the addresses. Kept by view.ts as resources come and go, a change at a cost that does
-// not depend on how much there is. Addresses of endpoints, holds, quarantine and reservations are disjoint (admission
-// sees to it), so `blocked` is their sum.
+// The contents of one network, indexed: blocks, endpoints, holds, released leases and reserved pieces, and the
+// addresses of all of them. view.ts updates it with each change, at a cost that does not depend on the amount.
+// Addresses of endpoints, holds, quarantine and reservations are disjoint (admission ensures that), so `blocked` is
+// their sum.
 import { type Family, cidrOf, ipOf, lastOf, macValue } from "../../model/address.ts";
 import {
   type Block,
@@ -20,28 +20,31 @@ import { Sorted } from "../../ipam/sorted.ts";
 import type { View } from "./view.ts";
 
 type PerFamily<T> = { readonly [F in Family]: T };
-/** Where addresses are counted: IPv4, IPv6, MACs. */
+/** The spaces in which addresses are counted: IPv4, IPv6, MACs. */
 type PerSpace<T> = PerFamily<T> & { readonly mac: T };
-/** What happens to a resource by itself at a time. */
+/** What expires at a given time. */
 export type Due = { readonly atMs: number; readonly key: Key };
 type HeldSpan = Interval & { readonly name: string };
 
-/** What stands in one network. */
+/** The contents of one network. */
 export type NetworkIndex = {
   readonly endpoints: Map<string, Endpoint>;
   /** Blocks by host, at most one per family. */
   readonly blocks: Map<string, PerFamilyBlocks>;
-  /** Addresses inside anybody's block. */
+  /** Addresses inside any block. */
   readonly carved: PerFamily<Intervals>;
   /** Addresses of endpoints. */
   readonly assigned: PerFamily<Intervals>;
-  /** Everything that cannot be given now: of endpoints, quarantined, held, reserved. */
+  /** All addresses that cannot be given now: of endpoints, quarantined, held, reserved. */
   readonly blocked: PerSpace<Intervals>;
   /** Name of the endpoint that has an address. */
   readonly holders: Shards<string>;
-  /** Names of endpoints that have a MAC: one, but on several hosts of a local network it may be the same. */
+  /**
+   * Names of endpoints that have a MAC: usually one, but endpoints on different hosts of a local network may share a
+   * MAC.
+   */
   readonly macs: Shards<readonly string[]>;
-  /** Name of the freed lease that an address, or a MAC of a range, was last in. */
+  /** Name of the latest freed lease with an address, or with a MAC of a range. */
   readonly freed: Map<string, string>;
   /** Names of an endpoint's freed leases. */
   readonly former: Map<string, readonly string[]>;
@@ -168,7 +171,7 @@ export function dropFreed(view: View, freed: Freed): void {
   forgetIfEmptyNetwork(view, network);
 }
 
-/** Takes a reservation's pieces out of the network that it is from. */
+/** Removes a reservation's pieces from the index of its parent. */
 export function addReservation(view: View, { name, spec }: Network): void {
   if (spec.reservedFrom === undefined) return;
   const index = networkIndex(view, spec.reservedFrom);
@@ -202,7 +205,10 @@ function leasesOf({ ranges = [] }: Network["spec"]): number {
   return ranges.reduce((sum, range) => sum + (range.size ?? 0), 0);
 }
 
-/** What a freed lease keeps from others. A MAC is part of a lease only in a range; elsewhere it follows the address. */
+/**
+ * What a freed lease keeps from other endpoints. A MAC is part of a lease only in a range; elsewhere it follows the
+ * address.
+ */
 export function placesOf({ spec: { addresses, mac, range } }: Freed): readonly string[] {
   return range === undefined ? addresses : [...addresses, mac];
 }
@@ -232,14 +238,14 @@ type Names = Pick<Map<string, readonly string[]>, "get"> & {
   delete(key: string): unknown;
 };
 
-/** Adds a name to those of a key, in order; whether it is the first. */
+/** Adds a name to those of a key, in order; returns whether it is the first. */
 function note(names: Names, key: string, name: string): boolean {
   const known = names.get(key);
   names.set(key, known === undefined ? [name] : [...known, name].sort());
   return known === undefined;
 }
 
-/** Takes it away again; whether it was the last. */
+/** Removes the name; returns whether it was the last. */
 function unnote(names: Names, key: string, name: string): boolean {
   const known = names.get(key) ?? [];
   const left = known.filter((other) => other !== name);
@@ -254,7 +260,7 @@ export function count(counts: Map<string, number>, key: string, by: number): voi
   else counts.set(key, sum);
 }
 
-/** Made when something first stands in the network, whether or not the network itself is there yet. */
+/** Created with the first content of a network, whether or not the network itself exists yet. */
 function networkIndex(view: View, name: string): NetworkIndex {
   let index = view.networks.get(name);
   if (index === undefined) {

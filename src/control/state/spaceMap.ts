@@ -1,5 +1,5 @@
-// A network's address space as intervals, from the indexes of a view. Pure. Whatever is to be seen on the map is paint
-// of some span; where two overlap, the one that is painted later stays.
+// A network's address space as intervals, from the indexes of a view. Pure. Everything on the map is paint on a span;
+// where two overlap, the later one counts.
 import {
   type Cidr,
   type Family,
@@ -21,7 +21,7 @@ import { type NetworkIndex, piecesOf } from "./networkIndex.ts";
 import { type View, getKey } from "./view.ts";
 
 type Paint = Interval & { readonly state: string; readonly host?: string };
-/** A piece that addresses are given out of, with its own gateway: a subnet, a block, or a slice of one. */
+/** A piece from which addresses are given, with its own gateway: a subnet, a block, or a slice of one. */
 type Part = { readonly cidr: Cidr; readonly gateway: bigint | undefined; readonly host?: string };
 
 export function spaceMapOf(view: View, network: Network): SpaceMap {
@@ -61,7 +61,7 @@ function subnetMap(
   };
 }
 
-/** Of a reservation, the least subnets that have its pieces in them; of IPv6, one per /64. */
+/** For a reservation, the smallest subnets that contain its pieces; for IPv6, one per /64. */
 function surroundings(spec: Network["spec"]): Subnet[] {
   const spans = piecesOf(spec).flatMap(({ space, first, last }) =>
     space === "mac" ? [] : [{ family: space, first, last }],
@@ -104,7 +104,7 @@ function partPaints({ cidr, gateway, host }: Part): Paint[] {
   ];
 }
 
-/** Where ranges give addresses, and what in them nobody gets. */
+/** The addresses that ranges give, and those in them that no endpoint gets. */
 function rangePaints(network: Network, { family, base, length }: Cidr): Paint[] {
   const last = lastOf({ family, base, length }).value;
   const spans = piecesOf(network.spec).filter(({ space }) => space === family);
@@ -129,7 +129,7 @@ function quarantinedIn(view: View, index: NetworkIndex | undefined, family: Fami
 }
 
 /**
- * Disjoint intervals that cover `whole`, each with the last paint put on it; neighbours that look alike are one. Costs
+ * Disjoint intervals that cover `whole`, each with the last paint on it; equal adjacent intervals are merged. Costs
  * paints × log(paints).
  */
 export function painted(whole: Interval, paints: readonly Paint[]): Paint[] {

@@ -1,4 +1,4 @@
-// How full networks are, from the indexes: a few look-ups per network, however many endpoints there are.
+// How full networks are, from the indexes: a few lookups per network, however many endpoints there are.
 import { type Family, type Ip, addressCount, ipOf, parseCidr } from "../../model/address.ts";
 import { capacity, defaultGateway } from "../../ipam/assign.ts";
 import { blockCount } from "../../ipam/block.ts";
@@ -12,13 +12,13 @@ export type AddressUse = {
   readonly network: string;
   readonly family: Family;
   readonly ipam: "local" | "global";
-  /** Addresses endpoints have, and that they could have at most. A number beyond 2^53 is rounded. */
+  /** Addresses in use, and how many could be. A number beyond 2^53 is rounded. */
   readonly used: number;
   readonly total: number;
-  /** Of those that are not used: what somebody holds, and what was given back a moment ago. */
+  /** Of the others: how many are held, and how many quarantined. */
   readonly held: number;
   readonly quarantined: number;
-  /** ipam local: blocks that hosts have, and that there are. */
+  /** ipam local: blocks that hosts have, and how many exist. */
   readonly blocksUsed: number;
   readonly blocksTotal: number;
 };
@@ -88,14 +88,14 @@ function rangesUse(view: View, network: Network): AddressUse[] {
   });
 }
 
-/** How many addresses of a family are another network's to give. */
+/** How many addresses of a family are reserved, so that another network gives them. */
 function reservedOf(index: NetworkIndex | undefined, family: Family): bigint {
   let sum = 0n;
   for (const { first, last } of index?.reserved[family] ?? []) sum += last - first + 1n;
   return sum;
 }
 
-/** How many leases a range can give: all but those with an address that is kept back. */
+/** How many leases a range can give: all except those with an excluded address. */
 function leasesOf(plan: Plan, kept: Excluded): bigint {
   const ips = ([4, 6] as const).flatMap((family) => kept[family].map((value): Ip => ({ family, value })));
   const indexes = [...ips.map((ip) => indexOfIp(plan, ip)), ...kept.mac.map((mac) => indexOfMac(plan, mac))];
