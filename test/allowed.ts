@@ -33,7 +33,6 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "src/kernel/sweep.ts Doomed",
   "src/kernel/sweep.ts reapLinks",
   "src/kernel/sweep.ts reapNamespace",
-  "src/main/tokens.ts Settled",
   "src/model/parse.ts parsePlace",
   "src/model/rest.ts RestTime",
   "src/store/paths.ts pathsHeld",

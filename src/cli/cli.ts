@@ -35,32 +35,32 @@ const NOUNS: readonly Noun[] = [
     name: "endpoint",
     alias: "ep",
     group: RESOURCES,
-    about: "endpoints of workloads: list, show, set, delete",
+    about: "interfaces of workloads: list, show, set, delete",
     load: () => import("./endpoint/endpoint.ts"),
   },
   {
     name: "host",
     group: RESOURCES,
-    about: "hosts with an agent: list, show, drain, resume, reclaim, delete, accept-history",
+    about: "machines with an agent: list, show, drain, resume, reclaim, delete, accept-history",
     load: () => import("./host/host.ts"),
   },
   {
     name: "lease",
     alias: "ip",
     group: RESOURCES,
-    about: "who has which address, and who had it: list, show, history",
+    about: "which owner has an address, or had it: list, show, history",
     load: () => import("./address/lease.ts"),
   },
   {
     name: "ipam",
     group: RESOURCES,
-    about: "the address space: check that all agree about it, map it, hold and release addresses",
+    about: "addresses: check server against hosts, map a network, hold and release",
     load: () => import("./address/ipam.ts"),
   },
   {
     name: "pool",
     group: RESOURCES,
-    about: "pools: automatic ids and subnets for new networks: list, show, edit, delete",
+    about: "sources of ids and subnets for new networks: list, show, edit, delete",
     load: () => import("./network/pool.ts"),
   },
   {
@@ -79,72 +79,77 @@ const NOUNS: readonly Noun[] = [
   {
     name: "status",
     group: CHANGES,
-    about: "whether every host has reached the newest revision",
+    about: "show whether every host has applied the newest revision",
     load: () => import("./change/status.ts"),
   },
   {
     name: "apply",
     group: CHANGES,
-    about: "make networks as a file says, in one atomic step",
+    about: "create and change resources from a file, all or none",
     load: () => import("./change/apply.ts"),
   },
   {
     name: "plan",
     group: CHANGES,
-    about: "what a file would change, host by host, as ip and nft lines",
+    about: "show what a file would change on each host, as ip and nft commands",
     load: () => import("./change/plan.ts"),
   },
   {
     name: "import",
     group: CHANGES,
-    about: "take over networks of another system: dcos, apcera",
+    about: "take over the networks of another system: dcos, apcera",
     load: () => import("./change/import.ts"),
   },
   {
     name: "attach",
     group: WORKLOADS,
-    about: "give a process or namespace an interface on a network",
+    about: "give a process or a namespace an interface in a network",
     load: () => import("./endpoint/attach.ts"),
   },
-  { name: "detach", group: WORKLOADS, about: "take it away again", load: () => import("./endpoint/detach.ts") },
+  {
+    name: "detach",
+    group: WORKLOADS,
+    about: "remove an interface that attach made",
+    load: () => import("./endpoint/detach.ts"),
+  },
   {
     name: "server",
     isOrderly: true,
     group: DAEMONS,
-    about: "run the server: resources, addresses, API",
+    about: "run the server: it keeps the resources and serves the API",
     load: () => import("./program/server.ts"),
   },
   {
     name: "agent",
     isOrderly: true,
     group: DAEMONS,
-    about: "run this host's agent: its kernel follows the resources",
+    about: "run the agent of this host: it configures the kernel",
     load: () => import("./program/agent.ts"),
   },
   {
     name: "purge",
     isOrderly: true,
     group: DAEMONS,
-    about: "remove all that the agent made in this host's kernel",
+    about: "remove everything the agent made in this host's kernel",
     load: () => import("./program/purge.ts"),
   },
   {
     name: "demo",
     isOrderly: true,
     group: OTHER,
-    about: "three hosts in namespaces of this machine: up, down",
+    about: "a cluster of three hosts in namespaces of this machine: up, down",
     load: () => import("./program/demo.ts"),
   },
   {
     name: "completion",
     group: OTHER,
-    about: "a script that teaches your shell to complete weft",
+    about: "print a script that lets your shell complete weft commands",
     load: () => import("./program/completion.ts"),
   },
   {
     name: "version",
     group: OTHER,
-    about: "version of this program and of the server",
+    about: "show the version of this program and of the server",
     load: () => import("./program/version.ts"),
   },
 ];
@@ -201,10 +206,10 @@ async function programOf(cli: Cli, wanted: string | undefined): Promise<Command>
       outputError: (text, write) => write(text.replace(/^error: /, `${paint(cli.io, "bad", "weft:")} `)),
     })
     .configureHelp({ subcommandTerm: (command) => [command.name(), ...command.aliases()].join(", ") })
-    .showHelpAfterError("Run with --help to see what it takes.")
+    .showHelpAfterError("Run it with --help to see its arguments and options.")
     .commandsGroup(OTHER)
     .helpCommand("help [command]", "show help for a command")
-    .addHelpText("after", "\nEach command explains itself: weft network --help, weft network create --help.");
+    .addHelpText("after", "\nEvery command has its own help: weft network --help, weft network create --help.");
   for (const noun of NOUNS) {
     const command = program
       .command(noun.name)

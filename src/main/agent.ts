@@ -1,5 +1,5 @@
-// Puts one host's agent together and runs it until it is told to stop. The kernel is left as it is then: traffic
-// does not depend on this process.
+// Builds the agent of one host and runs it until it is told to stop. The kernel then stays as it is: traffic does not
+// depend on this process.
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ import { Members } from "../agent/workload/members.ts";
 import { agentMetrics } from "../agent/socket/metrics.ts";
 import { BlockLease } from "../agent/server/blockLease.ts";
 import { Underlay } from "../agent/server/underlay.ts";
-import { listenReadOnly, listenOnSocket, type ApiServer, type Route, type Page } from "../agent/socket/localApi.ts";
+import { listenReadOnly, listenOnSocket, type ApiServer, type Page } from "../agent/socket/localApi.ts";
 import { together } from "../agent/together.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/context.ts";
@@ -72,7 +72,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
   const find = settings.underlay === undefined ? { find: () => sourceAddress(url) } : {};
   const claim = claimOf(kernel, host, new Underlay({ kernel, address, ...find }), settings);
-  // An address that the host does not have is told at once, not with the first join.
+  // Fails here, and not at the first join, if the host does not have the address.
   const { underlay } = await claim();
   const proposed = disk.proposal(newCredential);
   const transport = httpTransport({ url, token, proposed, clock: world.clock });
@@ -108,7 +108,9 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const members = new Members({ agent, door, host, journal, mirror, kernel, transport, clock, random, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
   const hatches = [cniRoute({ agent, host, door, journal, kernel, clock, log })];
-  const doors = await openDoors(agent, door, socket, settings.http, pagesOf(agent, door, disk, host), hatches);
+  const pages = pagesOf(agent, door, disk, host);
+  const local = await listenOnSocket(socket, agent, door, pages, hatches);
+  const listeners = [local, ...(settings.http === undefined ? [] : [await listenOnTcp(settings.http, agent, pages)])];
   if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);
   log("agent starting", { host, underlay, server: url, socket, pid: process.pid });
   try {
@@ -118,7 +120,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
       (either) => management.run(either, () => agent.poke()),
     ]);
   } finally {
-    await Promise.all(doors.map((one) => one.close()));
+    await Promise.all(listeners.map((one) => one.close()));
     transport.close();
     kernel.close();
   }
@@ -126,7 +128,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   return 0;
 }
 
-/** What is wrong in the settings is told before anything is made. */
+/** Refuses wrong settings before anything is made. */
 function checkSettings({ http, slices }: Settings): void {
   if (http !== undefined) listenAddress(http, "--http");
   if (slices !== undefined) wordsOf(slices, "--slices");
@@ -139,7 +141,7 @@ function notRoot(): Fault {
 
 function missingServer(): never {
   const fix = "give --server http://HOST:PORT, or WEFT_SERVER, or `server:` in /etc/weft/agent.yaml";
-  throw new Fault("request-invalid", { what: "which server?", where: "--server", fix });
+  throw new Fault("request-invalid", { what: "the URL of the server is not given", where: "--server", fix });
 }
 
 /** The host's own token once it has joined, the join token until then. */
@@ -169,7 +171,7 @@ function tokenOf(disk: Disk, host: string, settings: Settings): string {
   }
 }
 
-/** Held until the process ends: whatever else it still does then, it does alone. */
+/** The state directory, locked until the process ends: no second agent uses it. */
 async function lockedState(directory: string, clock: Surroundings["clock"]) {
   let isHeld = (): boolean => true;
   const files = filesWhile(realFiles, () => isHeld());
@@ -180,12 +182,12 @@ async function lockedState(directory: string, clock: Surroundings["clock"]) {
 
 function notHeld(directory: string): string {
   return (
-    `the state directory ${directory} was removed, moved or replaced while the agent runs: nothing can be kept, so ` +
-    "nothing is attached or detached; put back, or mount, the one that was there, or start the agent again"
+    `the state directory ${directory} was removed, moved or replaced while the agent runs: it cannot write its ` +
+    "journal, so it attaches and detaches nothing; put the directory back, or restart the agent"
   );
 }
 
-/** Join anew when the host that this was is no longer: with the join token, and another credential of its own. */
+/** Joins again after the host was removed: with the join token, and with a new credential of its own. */
 function renewal(disk: Disk, file: string | undefined, renew: (token: string, proposed: string) => void) {
   const refused = new Set<string>();
   return () => {
@@ -217,7 +219,7 @@ function claimOf(
   });
 }
 
-/** The address that packets to the server leave with. Connecting a datagram socket asks the routes, sends nothing. */
+/** The source address of packets to the server. Connecting a datagram socket looks up the route and sends nothing. */
 async function sourceAddress(url: string): Promise<string | undefined> {
   if (!URL.canParse(url) || url.startsWith("unix:")) return undefined;
   const { hostname: name, port } = new URL(url);
@@ -234,17 +236,17 @@ async function sourceAddress(url: string): Promise<string | undefined> {
   }
 }
 
-/** What it was the last time: a host has to start while names cannot be looked up. */
+/** The address of the last run: an agent must start even while names cannot be looked up. */
 function lastUnderlay(disk: Disk, host: string): string | undefined {
   return disk.snapshot()?.hosts.find((one) => one.name === host)?.spec.underlay;
 }
 
 function noWay(url: string): never {
-  const fix = "give --underlay ADDRESS, or see to a route to the server";
+  const fix = "give --underlay ADDRESS, or add a route to the server";
   throw new Fault("unavailable", { what: `no address of this host leads to ${url}`, where: "--underlay", fix });
 }
 
-/** What the agent answers besides its own verbs. */
+/** Pages that the agent serves beside its own verbs. */
 function pagesOf(agent: Agent, door: Door, disk: Disk, host: string): readonly Page[] {
   const look = () => ({
     snapshot: agent.snapshots.current() ?? disk.snapshot() ?? emptySnapshot(""),
@@ -260,8 +262,8 @@ function pagesOf(agent: Agent, door: Door, disk: Disk, host: string): readonly P
   ];
 }
 
-/** Files for container runtimes follow the networks; this host's only, so a local network needs a block here. */
-function keepCniFiles(place: CniDirectory, mirror: Mirror, host: string, log: Surroundings["log"]): void {
+/** Keeps the CNI configurations of this host's networks current. A local network is one of them if it has a block here. */
+function keepCniFiles(target: CniDirectory, mirror: Mirror, host: string, log: Surroundings["log"]): void {
   let last: readonly unknown[] = [];
   const keep = () => {
     const snapshot = mirror.snapshot();
@@ -273,22 +275,13 @@ function keepCniFiles(place: CniDirectory, mirror: Mirror, host: string, log: Su
     const marked = snapshot.networks.filter(
       ({ name, spec }) => (spec.cni ?? false) !== false && (spec.ipam === "global" || here.has(name)),
     );
-    for (const problem of syncFiles(place, marked, mirror.isSynced)) log("cni files", { problem });
+    for (const problem of syncFiles(target, marked, mirror.isSynced)) log("cni files", { problem });
   };
   keep();
   mirror.onChange(keep);
 }
 
-async function openDoors(
-  agent: Agent,
-  door: Door,
-  socket: string,
-  http: string | undefined,
-  pages: readonly Page[],
-  hatches: readonly Route[],
-): Promise<readonly ApiServer[]> {
-  const local = await listenOnSocket(socket, agent, door, pages, hatches);
-  if (http === undefined) return [local];
+async function listenOnTcp(http: string, agent: Agent, pages: readonly Page[]): Promise<ApiServer> {
   const { host, port } = listenAddress(http, "--http");
-  return [local, await listenReadOnly(host, port, agent, pages).catch(cannotListen(http))];
+  return await listenReadOnly(host, port, agent, pages).catch(cannotListen(http));
 }

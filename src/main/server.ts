@@ -18,7 +18,7 @@ import { openSqliteStore } from "../store/sqlite.ts";
 import { optimizeEarly } from "./optimize.ts";
 import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
 import { LIVENESS_SETTINGS, livenessFrom, sweepOn } from "./sweep.ts";
-import { settleToken } from "./tokens.ts";
+import { syncToken } from "./tokens.ts";
 
 const SETTINGS = ["listen", "data-dir", "socket", "new-network-groups", ...LIVENESS_SETTINGS] as const;
 const LISTEN = "127.0.0.1:7474";
@@ -45,9 +45,9 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   });
   try {
     for (const role of ["admin", "join"] as const) {
-      world.log("token", { role, ...(await settleToken(control, role, directory, realFiles)) });
+      world.log("token", { role, ...(await syncToken(control, role, directory, realFiles)) });
     }
-    await serve(control, metrics, settings.listen ?? LISTEN, settings.socket ?? SOCKET, world);
+    await serve(control, metrics, { listen: LISTEN, socket: SOCKET, ...settings }, world);
   } finally {
     await control.close();
     await store.close();
@@ -56,8 +56,10 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   return 0;
 }
 
+type Listeners = { readonly listen: string; readonly socket: string };
+
 /** Answers on TCP and on the socket until the signal aborts. */
-async function serve(control: Control, metrics: Metrics, listen: string, socket: string, world: Surroundings) {
+async function serve(control: Control, metrics: Metrics, { listen, socket }: Listeners, world: Surroundings) {
   const { clock, signal, log } = world;
   const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
   const api = createApi(control, { clock, version: ownVersion(), metrics, routes: dcosRoutesOf(control), onError });
@@ -80,10 +82,10 @@ function makeDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    const fix = "give --data-dir a folder that can be made, or run it as root";
+    const fix = "give --data-dir a directory that can be created, or run it as root";
     throw new Fault(
       "forbidden",
-      { what: "cannot make the data folder", where: directory, why: String(cause), fix },
+      { what: "cannot create the data directory", where: directory, why: String(cause), fix },
       { cause },
     );
   }

@@ -15,23 +15,23 @@ export type TokenKeeper = {
 };
 export type TokenRole = "admin" | "join";
 
-/** `said`: for people, if the token has changed, or could not be written. */
-export type Settled = { readonly file: string; readonly said?: string };
+/** `said`: a sentence for the log if the token has changed or could not be written. */
+export type SyncedToken = { readonly file: string; readonly said?: string };
 
 const SHORTEST = 32;
 
-/** Makes the file and the server agree. */
-export async function settleToken(
+/** Makes the file and the server agree on the token of a role. */
+export async function syncToken(
   keeper: TokenKeeper,
   role: TokenRole,
   directory: string,
   files: Files,
-): Promise<Settled> {
+): Promise<SyncedToken> {
   const file = join(directory, `${role}.token`);
   const found = files.exists(file) ? textIn(files, file) : undefined;
   if (found instanceof Fault) {
     if (!keeper.hasToken(role)) throw found;
-    return { file, said: `${found.message}; the earlier token still counts` };
+    return { file, said: `${found.message}; the earlier token is still valid` };
   }
   if (found !== undefined && found.length >= SHORTEST) return taken(keeper, role, file, found);
   // A short text was written on purpose; an empty file is what a full disk leaves.
@@ -46,21 +46,21 @@ function textIn(files: Files, file: string): string | Fault {
     return files.read(file).trim();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    const fix = "see to it that the file can be read, or remove it: the server makes a new one";
+    const fix = "make the file readable, or remove it: the server makes a new one";
     return new Fault("unavailable", { what: "a token file cannot be read", where: file, why, fix });
   }
 }
 
-async function taken(keeper: TokenKeeper, role: TokenRole, file: string, token: string): Promise<Settled> {
+async function taken(keeper: TokenKeeper, role: TokenRole, file: string, token: string): Promise<SyncedToken> {
   const owner = ownerOf(keeper, token);
   if (owner === role) return { file };
   if (owner !== undefined) throw somebodyElses(file, owner);
   const isNew = keeper.hasToken(role);
   await keeper.setToken(role, token);
-  return isNew ? { file, said: "the file has another token than before: only that one counts now" } : { file };
+  return isNew ? { file, said: "the file has another token than before; only this one is valid now" } : { file };
 }
 
-async function renewed(keeper: TokenKeeper, role: TokenRole, file: string, files: Files): Promise<Settled> {
+async function renewed(keeper: TokenKeeper, role: TokenRole, file: string, files: Files): Promise<SyncedToken> {
   const isKnown = keeper.hasToken(role);
   const token = keeper.newToken();
   try {
@@ -69,12 +69,12 @@ async function renewed(keeper: TokenKeeper, role: TokenRole, file: string, files
   } catch (error) {
     const fault = notWritten(file, error);
     // Agents and people have copies of the old one.
-    if (isKnown) return { file, said: `${fault.message}; the earlier token still counts` };
+    if (isKnown) return { file, said: `${fault.message}; the earlier token is still valid` };
     throw fault;
   }
   await keeper.setToken(role, token);
   return isKnown
-    ? { file, said: "the file was lost or damaged: it has a new token, and the earlier one is void" }
+    ? { file, said: "the file was lost or damaged; it has a new token, and the earlier one is no longer valid" }
     : { file };
 }
 
@@ -89,7 +89,7 @@ function ownerOf(keeper: TokenKeeper, token: string): string | undefined {
 
 function noToken(file: string): Fault {
   return new Fault("token-wrong", {
-    what: "a token file holds no token",
+    what: "a token file does not hold a token",
     where: file,
     why: `a token has at least ${SHORTEST} characters`,
     fix: "remove the file: the server makes a new one",
@@ -98,7 +98,7 @@ function noToken(file: string): Fault {
 
 function somebodyElses(file: string, owner: string): Fault {
   return new Fault("token-wrong", {
-    what: "a token file holds a token that is for something else",
+    what: "a token file holds the token of another role",
     where: file,
     why: `it is the token of ${owner === "host" ? "a host" : `role ${owner}`}`,
     fix: "remove the file: the server makes a new one",

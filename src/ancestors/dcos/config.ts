@@ -171,7 +171,7 @@ function ouiOf(field: Field): string | undefined {
 function mtuOf(field: Field, quotes: Quotes): number | undefined {
   const mtu = integerOf(field, quotes);
   if (mtu === undefined || (mtu >= 552 && mtu <= 65_450)) return mtu;
-  complain(field.reading, field.path, "mtu-invalid", { what: `${mtu} bytes is no MTU`, fix: "give 552 to 65450" });
+  complain(field.reading, field.path, "mtu-invalid", { what: `${mtu} bytes is not an MTU`, fix: "give 552 to 65450" });
   return undefined;
 }
 

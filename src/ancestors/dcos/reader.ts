@@ -133,7 +133,7 @@ export function integerOf(field: Field, quotes: Quotes): number | undefined {
   if (/^[-+]?0\d+$/.test(text)) {
     const why = "it begins with a zero: DC/OS reads it as octal, newer YAML as decimal";
     complain(field.reading, field.path, "yaml-invalid", {
-      what: `${text} is no whole number`,
+      what: `${text} is not a whole number`,
       why,
       fix: "remove the zero",
     });

@@ -16,10 +16,10 @@ const LIMIT = 1000;
 export function registerHistory(noun: Command, cli: Cli): void {
   const history = noun
     .command("history")
-    .argument("<address>", "an IP address; or a MAC, of leases that have none")
-    .description("Who had an address, the newest first.")
+    .argument("<address>", "an IP address, or a MAC for leases without an address")
+    .description("List the owners of an address, newest first.")
     .option("--network <name>", "only in this network")
-    .option("--at <time>", 'only who had it then: "2026-11-24 15:00", 2026-11-24, tuesday, yesterday, "2h ago"')
+    .option("--at <time>", 'only the owner at this time: "2026-11-24 15:00", 2026-11-24, tuesday, yesterday, "2h ago"')
     .addHelpText("after", "\nExample:\n  weft lease history 10.1.2.3 --at tuesday");
   withOutput(withServer(history)).action(
     cli.verb((address: string, options: HistoryOptions) => showHistory(cli, address, options)),
@@ -53,7 +53,7 @@ async function showHistory(cli: Cli, address: string, options: HistoryOptions): 
     {
       columns: COLUMNS,
       name: (r) => `endpoint/${r.endpoint}`,
-      empty: `Nobody had ${address}${options.at === undefined ? "" : " then"}.`,
+      empty: `No owner of ${address} is known${options.at === undefined ? "" : " at that time"}.`,
     },
     records,
   );

@@ -12,12 +12,12 @@ type HoldOptions = RemoteOptions & { readonly reason: string; readonly owner: st
 
 export function registerHolds(noun: Command, cli: Cli): void {
   const hold = noun.command("hold");
-  requiredOption(hold, "--reason <text>", "why: it is told to those who ask for the address");
-  requiredOption(hold, "--owner <name>", "who holds it")
+  requiredOption(hold, "--reason <text>", "reason; shown to anyone who requests the address");
+  requiredOption(hold, "--owner <name>", "owner of the hold")
     .argument("<network>")
-    .argument("<address>", "an address or a MAC, or a span of them: 10.7.0.10-10.7.0.19")
-    .description("Keep addresses of a global network from everybody.")
-    .option("--expires <duration>", "when it ends by itself, like 30m, 2h or 7d; never by default")
+    .argument("<address>", "an address, a MAC, or a span: 10.7.0.10-10.7.0.19")
+    .description("Hold addresses of a global network: no endpoint gets them.")
+    .option("--expires <duration>", "end the hold after 30m, 2h or 7d (default: never)")
     .addHelpText(
       "after",
       "\nExample:\n  weft ipam hold blue 10.7.0.10-10.7.0.19 --reason printers --owner ops --expires 7d",
@@ -29,8 +29,8 @@ export function registerHolds(noun: Command, cli: Cli): void {
   const release = noun
     .command("release")
     .argument("<network>")
-    .argument("<address>", "as in hold; a part of what is held may be released, too")
-    .description("Give held addresses back.");
+    .argument("<address>", "an address, a MAC, or a span; it may be a part of what is held")
+    .description("Release held addresses.");
   withServer(release).action(
     cli.verb((network: string, address: string, options: RemoteOptions) => releaseSpan(cli, network, address, options)),
   );

@@ -17,23 +17,23 @@ type CheckOptions = ReadOptions & CheckRequest;
 export function register(noun: Command, cli: Cli): void {
   const check = noun
     .command("check")
-    .description("Compare what the server, every host's journal and every host's kernel say about addresses.")
-    .option("--network <name>", "only findings about this network")
-    .option("--host <name>", "ask only this host")
-    .option("--repair", "mend what can be mended, then check again")
-    .option("--evict", "with --repair: of two that hold one address, detach the one that came later")
+    .description("Compare the addresses of the server, of each host's journal and of each host's kernel.")
+    .option("--network <name>", "only findings in this network")
+    .option("--host <name>", "check only this host")
+    .option("--repair", "repair what can be repaired, then check again")
+    .option("--evict", "with --repair: if two endpoints have one address, detach the later one")
     .addHelpText(
       "after",
       `
-Without --repair nothing is changed. Exit codes: 0 nothing found, ${EXIT_FINDINGS} something found (and, with --repair,
-still there), ${EXIT_UNCHECKED} nothing found, but some host could not be asked.`,
+Without --repair it changes nothing. Exit codes: 0: no findings; ${EXIT_FINDINGS}: findings (with --repair: findings that are left);
+${EXIT_UNCHECKED}: no findings, but a host could not be checked.`,
     );
   withOutput(withServer(check)).action(cli.verb((options: CheckOptions) => runCheck(cli, options)));
 
   const map = noun
     .command("map")
     .argument("<network>")
-    .description("Draw a network's address space: what is used, free, and whose.");
+    .description("Draw which addresses of a network are used, free, held or reserved.");
   withOutput(withServer(map)).action(
     cli.verb((network: string, options: ReadOptions) => showMap(cli, network, options)),
   );

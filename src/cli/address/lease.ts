@@ -45,17 +45,17 @@ export function register(noun: Command, cli: Cli): void {
   const list = noun
     .command("list")
     .alias("ls")
-    .description("List addresses that are not free, and who has them.")
-    .option("--network <name>", "only of this network")
+    .description("List addresses that are not free, and their owners.")
+    .option("--network <name>", "only in this network")
     .option("--host <name>", "only on this host")
     .option("--owner <name>", "only of this owner")
-    .option("--state <state>", `only ${STATES.join(", ")}, or all; default: used, held, reserved, quarantined`);
+    .option("--state <state>", `one of ${STATES.join(", ")}, or all (default: used, held, reserved, quarantined)`);
   withOutput(withServer(list)).action(cli.verb((options: ReadOptions & Filter) => listLeases(cli, options)));
 
   const show = noun
     .command("show")
     .argument("<address>", "an IP address or a MAC")
-    .description("What an address is now, in every network that has it.")
+    .description("Show the state of an address in every network that contains it.")
     .option("--network <name>", "only in this network");
   withOutput(withServer(show)).action(
     cli.verb((address: string, options: ReadOptions & Filter) => showLease(cli, address, options)),
@@ -90,7 +90,7 @@ async function listLeases(cli: Cli, options: ReadOptions & Filter): Promise<void
     {
       columns: COLUMNS,
       name: (l) => l.address,
-      empty: isNarrowed(options) ? "No address that you asked for." : "No address is in use.",
+      empty: isNarrowed(options) ? "No address matches." : "No address is in use.",
     },
     leases,
   );
@@ -229,7 +229,7 @@ async function showLease(cli: Cli, text: string, options: ReadOptions & Filter):
   if (found.length + networks.length === 0) {
     throw new Fault("not-found", {
       what: `${address} is in no network${options.network === undefined ? "" : ` "${options.network}"`}`,
-      fix: "see `weft network list`; who had it once: `weft lease history`",
+      fix: "see weft network list; for a former owner see weft lease history",
     });
   }
   const free = networks.map(({ name, spec }) => ({ address, state: "free", network: name, vrf: spec.vrf }));

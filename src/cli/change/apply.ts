@@ -22,12 +22,12 @@ export function register(command: Command, cli: Cli): void {
   requiredOption(
     command,
     "-f, --file <file>",
-    "YAML or JSON with networks, VRFs, pools and security groups; - is stdin",
+    "YAML or JSON with networks, VRFs, pools and security groups; - for stdin",
   )
-    .option("--dry-run", "only say what would change")
+    .option("--dry-run", "only show what would change")
     .option(
       "--prune-vrf <name>",
-      "delete networks of this VRF that the file does not have; refused if they have endpoints",
+      "delete networks of this VRF that are not in the file; refused if they have endpoints",
     );
   withWait(withOutput(withServer(command))).action(cli.verb((options: ApplyOptions) => apply(cli, options)));
 }

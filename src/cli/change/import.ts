@@ -31,26 +31,23 @@ type Translated = {
 export function register(noun: Command, cli: Cli): void {
   const dcos = noun
     .command("dcos")
-    .argument("<file>", "DC/OS's config.yaml; - is stdin")
-    .description("Make the virtual networks of a DC/OS configuration.")
-    .option("--dry-run", "only say what it would do")
-    .option("--tunnel-port <port>", "UDP port of the tunnel (4789 by default; DC/OS itself uses 64000)")
-    .option("-y, --yes", "do not ask before networks are deleted");
+    .argument("<file>", "config.yaml of DC/OS; - for stdin")
+    .description("Create the virtual networks of a DC/OS configuration.")
+    .option("--dry-run", "only show what would change")
+    .option("--tunnel-port <port>", "UDP port of the tunnel (default: 4789; DC/OS uses 64000)")
+    .option("-y, --yes", "do not ask for confirmation before networks are deleted");
   withWait(withOutput(withServer(dcos))).action(
     cli.verb((file: string, options: DcosOptions) => importDcos(cli, file, options)),
   );
   const apcera = noun
     .command("apcera")
-    .argument("<file>", "Apcera's cluster.conf; - is stdin")
-    .description("Make a pool from which networks get Apcera's ids and subnets.")
-    .option("--dry-run", "only say what it would do")
-    .option("--pool <name>", "name of the pool (apcera)")
-    .option("--overflow <cidr>", "subnets for networks beyond id 255 (10.224.0.0/12)");
+    .argument("<file>", "cluster.conf of Apcera; - for stdin")
+    .description("Create a pool that gives networks the ids and subnets of Apcera.")
+    .option("--dry-run", "only show what would change")
+    .option("--pool <name>", "name of the pool (default: apcera)")
+    .option("--overflow <cidr>", "subnets of networks after id 255 (default: 10.224.0.0/12)");
   withWait(withOutput(withServer(apcera)))
-    .addHelpText(
-      "after",
-      "\nThen, for instance: weft network create web --pool apcera, and weft network join web frontend.",
-    )
+    .addHelpText("after", "\nNext: weft network create web --pool apcera, then weft network join web frontend.")
     .action(cli.verb((file: string, options: ApceraOptions) => importApcera(cli, file, options)));
 }
 

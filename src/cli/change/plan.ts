@@ -32,12 +32,12 @@ export function register(command: Command, cli: Cli): void {
   requiredOption(
     command,
     "-f, --file <file>",
-    "YAML or JSON with networks, VRFs, pools and security groups; - is stdin",
+    "YAML or JSON with networks, VRFs, pools and security groups; - for stdin",
   )
-    .option("--prune-vrf <name>", "as if networks of this VRF that the file does not have were deleted")
+    .option("--prune-vrf <name>", "also delete networks of this VRF that are not in the file")
     .option("--host <name>", "only this host");
   withOutput(withServer(command))
-    .addHelpText("after", `\nExit code: ${EXIT_OK} if nothing would change, ${EXIT_CHANGES} if something would.`)
+    .addHelpText("after", `\nIt changes nothing. Exit codes: ${EXIT_OK}: nothing to change; ${EXIT_CHANGES}: changes.`)
     .action(cli.verb((options: PlanOptions) => plan(cli, options)));
 }
 

@@ -15,7 +15,7 @@ type StatusOptions = ReadOptions & { readonly watch?: boolean; readonly wait?: s
 const WATCH_MS = 1_000;
 
 export function register(command: Command, cli: Cli): void {
-  command.option("-w, --watch", "again whenever something changes");
+  command.option("-w, --watch", "print it again after each change");
   withWait(withOutput(withServer(command))).action(cli.verb((options: StatusOptions) => showStatus(cli, options)));
 }
 

@@ -83,7 +83,7 @@ export function parseWait(wait: string, mayBePaths = false): { readonly ms: numb
 
 function notATime(wait: string): Fault {
   return new Fault("request-invalid", {
-    what: `"${wait.slice(0, 40)}" is nothing to wait for`,
+    what: `"${wait.slice(0, 40)}" is not a value of --wait`,
     where: "--wait",
     fix: "write it like --wait, --wait=30, --wait=5m, --wait=paths or --wait=paths,30",
   });
@@ -115,7 +115,7 @@ function late(seconds: number, { text, missing }: Pending): Fault {
   return new Fault("timeout", {
     what: `gave up after ${seconds} s ${text}`,
     blockers: missing,
-    fix: "hosts go on by themselves, and nothing has to be undone; see weft status",
+    fix: "the change is made and hosts continue to apply it; see weft status",
   });
 }
 

@@ -42,22 +42,22 @@ type AttachOptions = ReadOptions &
   };
 
 export function register(command: Command, cli: Cli): void {
-  requiredOption(limitFlags(command, "none"), "--network <name>", "the network to join")
-    .option("--netns <path>", "the workload's network namespace: a path, or a name that ip netns lists")
-    .option("--pid <n>", "or a process in it")
-    .option("--name <name>", "what it belongs to; default: the namespace's name")
-    .option("--ip <address>", "a given address instead of a free one; once per family", repeated)
-    .option("--mac <mac>", "a given MAC")
-    .option("--ifname <name>", "interface in the workload (eth0)")
-    .option("--workload <name>", "what it is an instance of: weft network join moves all instances together")
-    .option("--range <name>", "address range of a network that has some")
-    .option("--slice <name>", "slice of a network that has some")
-    .option("--no-default-route", "not the workload's way out: it leads to the networks of the VRF only")
-    .option("--tenant <name>", "whose quota in the network it counts for")
-    .option("--sg <name>", "a security group of its own, beside its network's; repeat", repeated)
-    .option("--allow-address <ip[,mac]>", "a further address it may have, a virtual IP; repeat", repeated)
-    .option("--host <name>", "which agent, where several run on one machine")
-    .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)");
+  requiredOption(limitFlags(command, "none"), "--network <name>", "network of the new interface")
+    .option("--netns <path>", "network namespace of the workload: a path, or a name that ip netns lists")
+    .option("--pid <n>", "a process in that namespace, instead of --netns")
+    .option("--name <name>", "owner of the interface (default: name of the namespace)")
+    .option("--ip <address>", "use this address, not the next free one; once per family", repeated)
+    .option("--mac <mac>", "use this MAC")
+    .option("--ifname <name>", "name of the interface in the workload (default: eth0)")
+    .option("--workload <name>", "workload it is an instance of; weft network join adds all its instances to a network")
+    .option("--range <name>", "address range of the network")
+    .option("--slice <name>", "slice of the network")
+    .option("--no-default-route", "no default route through this interface, only routes to the networks of its VRF")
+    .option("--tenant <name>", "tenant whose quota it counts against")
+    .option("--sg <name>", "security group of this endpoint, in addition to the network's; repeatable", repeated)
+    .option("--allow-address <ip[,mac]>", "additional address the endpoint may use (virtual IP); repeatable", repeated)
+    .option("--host <name>", "host of the agent, if several run on this machine")
+    .option("--agent-socket <path>", "socket of the agent (default: /run/weft/agent.sock)");
   withWait(withOutput(withServer(command)))
     .addHelpText(
       "after",
@@ -79,9 +79,10 @@ export function requestOf(options: AttachOptions): AttachRequest {
   }
   if (pid === undefined && options.netns === undefined) {
     throw new Fault("request-invalid", {
-      what: "which namespace?",
-      why: "give either --netns or --pid",
-      fix: "for instance: weft attach --pid $$ --network blue",
+      what: "no network namespace is given",
+      where: "--netns",
+      why: "attach makes an interface in a namespace: --netns names it, --pid names a process in it",
+      fix: "give one of them, for instance: weft attach --pid $$ --network blue",
     });
   }
   const qos = qosOf(options);

@@ -9,9 +9,9 @@ type DetachOptions = { readonly host?: string; readonly agentSocket?: string };
 
 export function register(command: Command, cli: Cli): void {
   command
-    .argument("<name...>", "the endpoint, like web1.eth0, or its owner, like web1")
-    .option("--host <name>", "which agent, where several run on one machine")
-    .option("--agent-socket <path>", "socket of the agent (/run/weft/agent.sock)")
+    .argument("<name...>", "the endpoint (web1.eth0), or its owner (web1)")
+    .option("--host <name>", "host of the agent, if several run on this machine")
+    .option("--agent-socket <path>", "socket of the agent (default: /run/weft/agent.sock)")
     .action(
       cli.verb((names: readonly string[], options: DetachOptions) =>
         forEachName(cli, names, (name) => detach(cli, name, options)),
@@ -33,12 +33,13 @@ async function detach(cli: Cli, name: string, options: DetachOptions): Promise<v
   if (only === undefined)
     throw new Fault("endpoint-unknown", {
       what: `nothing named "${name}" is attached here`,
-      fix: "see weft endpoint list",
+      fix: "see weft endpoint list; an endpoint of another host is detached there, or with weft endpoint delete",
     });
   if (second !== undefined) {
     throw new Fault("request-invalid", {
       what: `"${name}" has several interfaces`,
-      fix: `name one: ${matches.map(({ endpoint }) => endpoint).join(", ")}`,
+      where: "<name>",
+      fix: `name one of its endpoints: ${matches.map(({ endpoint }) => endpoint).join(", ")}`,
     });
   }
   await only.agent.detach(only.endpoint);

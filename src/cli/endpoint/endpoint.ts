@@ -35,27 +35,30 @@ export function register(noun: Command, cli: Cli): void {
     .command("list")
     .alias("ls")
     .description("List endpoints.")
-    .option("--network <name>", "only of this network")
+    .option("--network <name>", "only in this network")
     .option("--host <name>", "only on this host");
   withOutput(withServer(list)).action(cli.verb((options: ReadOptions & Filter) => listEndpoints(cli, options)));
 
-  const show = noun.command("show").argument("<name>", "like web1.eth0, or web1").description("One endpoint.");
+  const show = noun
+    .command("show")
+    .argument("<name>", "the endpoint (web1.eth0), or its owner (web1)")
+    .description("Show an endpoint: its addresses, limits and traffic.");
   withOutput(withServer(show)).action(
     cli.verb((name: string, options: ReadOptions) => showEndpoint(cli, name, options)),
   );
 
   const set = noun
     .command("set")
-    .argument("<name>", "like web1.eth0, or web1")
-    .description("Change an endpoint while it is attached: its limits, its own groups, its further addresses.")
-    .option("--sg <name>", "its own security groups from now on, none for none; repeat", repeated)
-    .option("--allow-address <ip[,mac]>", "its further addresses from now on, none for none; repeat", repeated)
+    .argument("<name>", "the endpoint (web1.eth0), or its owner (web1)")
+    .description("Change an attached endpoint: its limits, its own security groups, its additional addresses.")
+    .option("--sg <name>", "replace its own security groups, or none; repeatable", repeated)
+    .option("--allow-address <ip[,mac]>", "replace its additional addresses, or none; repeatable", repeated)
     .addHelpText(
       "after",
       `
 Examples:
   weft endpoint set web --inbound avg=10mbit
-  weft endpoint set web --outbound inherit      what its network says, again
+  weft endpoint set web --outbound inherit      # the limit of its network
   weft endpoint set web --sg web --sg ssh`,
     );
   withWait(withServer(limitFlags(set, "none, or inherit"))).action(
@@ -66,8 +69,8 @@ Examples:
     .command("delete")
     .alias("rm")
     .argument("<name...>")
-    .description("Ask the endpoints' hosts to detach them: their workloads lose the interfaces.");
-  withWait(withServer(withForce(remove, "at once, also if its host is gone for good"))).action(
+    .description("Tell the hosts to detach endpoints; their workloads lose the interfaces.");
+  withWait(withServer(withForce(remove, "remove the record at once, even if the host does not answer"))).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
       forEachName(cli, names, (name) => deleteEndpoint(cli, name, options)),
     ),
@@ -174,7 +177,7 @@ async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOpti
   };
   if (Object.keys(patch).length === 0) {
     const fix = "give --inbound, --outbound, --sg or --allow-address";
-    throw new Fault("request-invalid", { what: "nothing to change", fix });
+    throw new Fault("request-invalid", { what: "no change is given", fix });
   }
   const server = await connect(cli.io, options);
   const endpoint = await findEndpoint(server, name);
@@ -199,7 +202,8 @@ async function findEndpoint(server: ServerClient, name: string): Promise<Endpoin
   if (second === undefined) return only;
   throw new Fault("request-invalid", {
     what: `"${name}" has several interfaces`,
-    fix: `name one: ${matches.map((e) => e.name).join(", ")}`,
+    where: "<name>",
+    fix: `name one of its endpoints: ${matches.map((e) => e.name).join(", ")}`,
   });
 }
 

@@ -11,8 +11,8 @@ export type LimitFlags = { readonly [D in Direction]?: string };
 /** `more`: what else than a limit it may be. */
 export function limitFlags(command: Command, more: string): Command {
   return command
-    .option("--inbound <limit>", `what an endpoint may receive: avg=10mbit[,peak=20mbit][,burst=64kB], or ${more}`)
-    .option("--outbound <limit>", "what it may send, likewise");
+    .option("--inbound <limit>", `limit of received traffic: avg=10mbit[,peak=20mbit][,burst=64kB], or ${more}`)
+    .option("--outbound <limit>", "limit of sent traffic, in the same form");
 }
 
 /** What the flags say, undefined if nothing; a Fault `request-invalid` for a form that cannot be meant. */

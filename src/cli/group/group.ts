@@ -34,13 +34,16 @@ export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List security groups.");
   withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listGroups(cli, options)));
 
-  const show = noun.command("show").argument("<name>").description("One group: its rules, numbered, and who has it.");
+  const show = noun
+    .command("show")
+    .argument("<name>")
+    .description("Show a security group: its rules, numbered, and the networks and endpoints that have it.");
   withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showGroup(cli, name, options)));
 
   const create = noun
     .command("create")
     .argument("<name>")
-    .description("Create a security group. What no rule of an endpoint's groups allows is dropped.")
+    .description("Create a security group. Traffic that no rule of an endpoint's groups allows is dropped.")
     .addHelpText(
       "after",
       `${RULE_HELP}
@@ -56,8 +59,8 @@ Examples:
   const edit = noun
     .command("edit")
     .argument("<name>")
-    .description("Add and remove rules, for all who have the group at once.")
-    .option("--remove <n>", "the rule with this number in weft sg show; repeat", repeated)
+    .description("Add and remove rules, for all endpoints of the group at once.")
+    .option("--remove <n>", "remove the rule with this number (see weft sg show); repeatable", repeated)
     .addHelpText("after", RULE_HELP);
   withWait(withServer(ruleFlags(edit))).action(
     cli.verb((name: string, options: RuleFlags & WriteOptions) => editGroup(cli, name, options)),
@@ -67,7 +70,7 @@ Examples:
     .command("delete")
     .alias("rm")
     .argument("<name...>")
-    .description("Delete groups that nothing uses.");
+    .description("Delete security groups that no network, range or endpoint uses.");
   withWait(withServer(remove)).action(
     cli.verb((names: readonly string[], options: WriteOptions) =>
       forEachName(cli, names, (name) => deleteGroup(cli, name, options)),
@@ -78,11 +81,11 @@ Examples:
 
 function ruleFlags(command: Command): Command {
   return command
-    .option("--allow <rule>", "a rule that lets through; repeat", repeated)
-    .option("--deny <rule>", "a rule that drops; repeat", repeated)
+    .option("--allow <rule>", "add a rule that lets traffic pass; repeatable", repeated)
+    .option("--deny <rule>", "add a rule that drops traffic; repeatable", repeated)
     .option("--keep-flows", "existing connections stay open after a change")
     .option("--no-keep-flows", "a change ends connections that are no longer allowed (default)")
-    .option("--description <text>", "for people");
+    .option("--description <text>", "text that list and show print");
 }
 
 const COLUMNS: readonly Column<SecurityGroup>[] = [
@@ -161,7 +164,10 @@ function asTaken(name: string): (error: unknown) => never {
 async function editGroup(cli: Cli, name: string, options: RuleFlags & WriteOptions): Promise<void> {
   const { allow, deny, remove, keepFlows, description } = options;
   if ([allow, deny, remove, keepFlows, description].every((given) => given === undefined))
-    throw new Fault("request-invalid", { what: "nothing to change", fix: "see weft sg edit --help for what may be" });
+    throw new Fault("request-invalid", {
+      what: "no change is given",
+      fix: "see weft sg edit --help for what can change",
+    });
   const server = await connect(cli.io, options);
   const before = await server.get("securitygroup", name);
   const gone = new Set((options.remove ?? []).map((text) => wholeNumber(text, "--remove")));

@@ -13,12 +13,12 @@ import { portsOf } from "../../model/ports.ts";
 
 export const RULE_HELP = `
 A rule is DIRECTION:PROTOCOL[:PORTS][:from=PEER|:to=PEER][:priority=N][:log]
-  DIRECTION  in or inbound: what others begin; out or outbound: what the endpoint begins
+  DIRECTION  in or inbound: connections to the endpoint; out or outbound: connections it opens
   PROTOCOL   all, tcp, udp, icmp, icmpv6, ipsec, or a number
-  PORTS      22,80-90 or 22,80:90; for icmp and icmpv6 a type
+  PORTS      22,80-90 or 22,80:90; with icmp and icmpv6 the type
   PEER       10.0.0.0/8, 10.0.0.5, 10.0.0.5+10 (ten addresses), network/NAME, group/NAME
-  N          0 to 1000, smaller is asked first; of equals deny wins; ${PRIORITY_DEFAULT} by default
-Words may be in upper case; each part is given once.`;
+  N          0 to 1000 (default: ${PRIORITY_DEFAULT}); the smallest is checked first, deny before allow
+Upper and lower case are the same. Each part may be given once.`;
 
 const DIRECTIONS = new Map<string, Rule["direction"]>([
   ["in", "in"],
@@ -35,7 +35,7 @@ export function ruleOf(action: Rule["action"], text: string): Rule {
   const no = (why: string) => wrong(`--${action}`, text, why);
   const [way = "", protocol = "", ...rest] = text.split(":");
   const direction = DIRECTIONS.get(way.toLowerCase());
-  if (direction === undefined) throw no("it begins with in: or out:");
+  if (direction === undefined) throw no("a rule begins with in: or out:");
   const rule = { direction, action, protocol: protocolOf(protocol, no) };
   const more: Partial<Rule> = {};
   for (const part of partsOf(rest)) {
@@ -54,7 +54,7 @@ function protocolOf(text: string, no: (why: string) => Fault): Rule["protocol"] 
   if (number !== undefined) return number;
   const name = text.toLowerCase();
   if (PROTOCOL_NAMES.includes(name)) return name;
-  throw no(`"${text}" is no protocol: there are ${PROTOCOL_NAMES.join(", ")}, and numbers up to ${BYTE_MAX}`);
+  throw no(`"${text}" is not a protocol: there are ${PROTOCOL_NAMES.join(", ")}, and numbers up to ${BYTE_MAX}`);
 }
 
 /** What begins with a known word; all else goes on with what is before it: peers and ranges have colons, too. */
@@ -76,7 +76,7 @@ function fieldOf(part: string, rule: Pick<Rule, "direction" | "protocol">, no: (
   const name = key.toLowerCase();
   if (name === "priority") {
     const priority = numberOf(value, PRIORITY_MAX);
-    if (priority === undefined) throw no(`"${value}" is no priority: it is 0 to ${PRIORITY_MAX}`);
+    if (priority === undefined) throw no(`"${value}" is not a priority: it is 0 to ${PRIORITY_MAX}`);
     return { priority };
   }
   const side = rule.direction === "in" ? "from" : "to";
@@ -90,11 +90,11 @@ function serviceOf(part: string, protocol: number | undefined, no: (why: string)
   if (part === "") throw no("a part of it is empty");
   if (protocol === ICMP || protocol === ICMPV6) {
     const icmpType = numberOf(part, BYTE_MAX);
-    if (icmpType === undefined) throw no(`"${part}" is no type of ICMP: it is 0 to ${BYTE_MAX}`);
+    if (icmpType === undefined) throw no(`"${part}" is not a type of ICMP: it is 0 to ${BYTE_MAX}`);
     return { icmpType };
   }
   const ports = portsOf(part);
-  if ("why" in ports) throw no(/^[\d,:-]+$/.test(part) ? ports.why : `"${part}" is no part of a rule`);
+  if ("why" in ports) throw no(/^[\d,:-]+$/.test(part) ? ports.why : `"${part}" is not a part of a rule`);
   if (protocol !== TCP && protocol !== UDP) throw no("only tcp and udp rules may have ports");
   const twice = ports.find((port, i) => ports.indexOf(port) !== i);
   if (twice !== undefined) throw no(`port ${twice} is given twice`);
@@ -115,15 +115,15 @@ function peerOf(text: string, no: (why: string) => Fault): Peer {
   if (first === undefined && cidrOf(text) !== undefined) return { cidr: text.toLowerCase() };
   const ip = ipOf(address);
   if (ip === undefined || isMapped(ip))
-    throw no(`"${text}" is no peer: give an address, a network, network/NAME or group/NAME`);
+    throw no(`"${text}" is not a peer: give an address, a network, network/NAME or group/NAME`);
   if (first === undefined) return { cidr: text.toLowerCase() };
-  if (!/^[1-9]\d{0,14}$/.test(size)) throw no(`"${size}" is no number of addresses`);
+  if (!/^[1-9]\d{0,14}$/.test(size)) throw no(`"${size}" is not a number of addresses`);
   return { first: first.toLowerCase(), size: Number(size) };
 }
 
 function wrong(where: string, text: string, why: string): Fault {
   return new Fault("request-invalid", {
-    what: `"${text.slice(0, 200)}" is no rule`,
+    what: `"${text.slice(0, 200)}" is not a rule`,
     where,
     why,
     fix: "see weft sg create --help",

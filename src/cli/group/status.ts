@@ -32,15 +32,15 @@ export function registerStatus(noun: Command, cli: Cli): void {
   const effective = noun
     .command("effective")
     .argument("<endpoint>", "like web1.eth0, or web1")
-    .description("Every rule that counts for an endpoint, in the order they are asked, and where it comes from.");
+    .description("List all rules of an endpoint in the order they are checked, and where each comes from.");
   withOutput(withServer(effective)).action(
     cli.verb((name: string, options: ReadOptions) => showEffective(cli, name, options)),
   );
 
   const status = noun
     .command("status")
-    .argument("[name]", "only endpoints that have this group")
-    .description("Per host: endpoints whose rules are up to date in the kernel, pending, or refused by it.");
+    .argument("[name]", "count only endpoints with this group")
+    .description("Show for each host how many endpoints have their rules in the kernel, wait for them, or failed.");
   withOutput(withServer(status)).action(
     cli.verb((name: string | undefined, options: ReadOptions) => showStatus(cli, name, options)),
   );
@@ -48,7 +48,7 @@ export function registerStatus(noun: Command, cli: Cli): void {
   const commit = noun
     .command("commit")
     .argument("<name>")
-    .description("Make hosts load a group again, even if they already have it.")
+    .description("Make hosts load a security group again, even if they have it.")
     .option("--failed", "only hosts where it failed or is pending");
   withWait(withServer(commit)).action(
     cli.verb((name: string, options: WriteOptions & { readonly failed?: boolean }) => commitGroup(cli, name, options)),

@@ -16,9 +16,11 @@ export function register(noun: Command, cli: Cli): void {
   const accept = noun
     .command("accept-history")
     .argument("[names...]")
-    .description("Let hosts follow this server although they know another past (another-history in weft status).")
-    .option("--all", "every host that asks for it now")
-    .option("-y, --yes", "do not ask");
+    .description(
+      "Let hosts follow this server although they followed another history (another-history in weft status).",
+    )
+    .option("--all", "every host that waits for it now")
+    .option("-y, --yes", "do not ask for confirmation");
   withServer(accept).action(
     cli.verb((names: readonly string[], options: AcceptOptions) => acceptHistory(cli, names, options)),
   );
@@ -30,8 +32,8 @@ async function acceptHistory(cli: Cli, names: readonly string[], options: Accept
     throw new Fault("request-invalid", { what: "both names and --all are given", where: "--all", fix });
   }
   if (names.length === 0 && options.all !== true) {
-    const fix = "weft host accept-history h1 h2, or weft host accept-history --all";
-    throw new Fault("request-invalid", { what: "which hosts?", where: "NAMES", why: "name them, or say --all", fix });
+    const fix = "name them: weft host accept-history h1 h2; or take all that wait: weft host accept-history --all";
+    throw new Fault("request-invalid", { what: "no host is given", where: "[names...]", fix });
   }
   const server = await connect(cli.io, options);
   const asking = (await server.status()).conditions.filter((one) => one.reason === "another-history");
@@ -48,8 +50,9 @@ async function acceptHistory(cli: Cli, names: readonly string[], options: Accept
 async function checkAsks(server: ServerClient, host: string): Promise<void> {
   checkKnown({ host }, { networks: [], hosts: await server.list("host") });
   throw new Fault("not-found", {
-    what: `host "${host}" asks for nothing: it has not shown another history in the last minute`,
+    what: `host "${host}" does not wait for accept-history`,
     where: `host/${host}`,
-    fix: "see weft status; a host that knows another history asks every few seconds while its agent runs",
+    why: "its agent has not shown another history in the last minute",
+    fix: "see weft status; an agent with another history shows it every few seconds while it runs",
   });
 }

@@ -20,7 +20,7 @@ export function register(noun: Command, cli: Cli): void {
   const show = noun
     .command("show")
     .argument("<name>")
-    .description("One host: its blocks, tunnel endpoints and condition.");
+    .description("Show a host: its state, blocks, tunnel addresses and paths to other hosts.");
   withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showHost(cli, name, options)));
   registerLife(noun, cli);
   registerHistory(noun, cli);

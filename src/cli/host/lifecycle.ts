@@ -18,8 +18,8 @@ export function register(noun: Command, cli: Cli): void {
   const drain = noun
     .command("drain")
     .argument("<name>")
-    .description("No new endpoints on the host; those it has stay until they are detached.");
-  withWaitFor(withServer(drain), "it has no endpoints").action(
+    .description("Let the host take no new endpoints; those it has stay until they are detached.");
+  withWaitFor(withServer(drain), "the host has no endpoints").action(
     cli.verb((name: string, options: WriteOptions) => drainHost(cli, name, options)),
   );
 
@@ -36,10 +36,10 @@ export function register(noun: Command, cli: Cli): void {
     .command("reclaim")
     .argument("<name>")
     .description(
-      "Take back what a lost host had: blocks, endpoints, tunnel addresses. Its agent cannot use them again.",
+      "Remove a lost host and release what it had: blocks, endpoints, tunnel addresses. Its agent cannot use them again.",
     )
-    .option("--dry-run", "only say what would be taken");
-  withWait(withServer(withForce(reclaim, "also if it is not lost"))).action(
+    .option("--dry-run", "only show what would be released");
+  withWait(withServer(withForce(reclaim, "even if the host is not lost"))).action(
     cli.verb((name: string, options: ReclaimOptions) => reclaimHost(cli, name, options)),
   );
 
@@ -47,10 +47,10 @@ export function register(noun: Command, cli: Cli): void {
     .command("delete")
     .alias("rm")
     .argument("<name...>")
-    .description("Forget hosts: one that is drained and empty, or gone for good.")
-    .option("--reclaim", "it is lost: take back what it had (as weft host reclaim)")
-    .option("--dry-run", "with --reclaim: only say what would be taken");
-  withWait(withServer(withForce(remove, "also if it is ready, or has endpoints"))).action(
+    .description("Delete hosts that are drained and empty, or do not come back.")
+    .option("--reclaim", "the host is lost: release what it had, as weft host reclaim does")
+    .option("--dry-run", "with --reclaim: only show what would be released");
+  withWait(withServer(withForce(remove, "even if the host is ready or has endpoints"))).action(
     cli.verb((names: readonly string[], options: DeleteOptions) =>
       forEachName(cli, names, (name) =>
         options.reclaim === true ? reclaimHost(cli, name, options) : deleteHost(cli, name, options),
@@ -164,7 +164,7 @@ async function deleteHost(cli: Cli, name: string, options: DeleteOptions): Promi
   const isDrained = hosts.some((host) => host.name === name && host.spec.drained === true);
   if (state === "ready" && !isDrained && options.force !== true) {
     throw new Fault("in-use", {
-      what: `host ${name} is ready: its agent works`,
+      what: `host ${name} is ready: its agent reports`,
       where: `host/${name}`,
       fix: `drain it first (weft host drain ${name} --wait), or use --force`,
     });

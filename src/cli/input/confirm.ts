@@ -16,11 +16,11 @@ export async function confirm(
       why: "there is no terminal to ask on",
       blockers: losses,
       isLoss: true,
-      fix: "add --yes if you mean it",
+      fix: "add --yes to confirm it",
     });
   }
   io.err(`${what} takes with it:\n${losses.map((loss) => `  ${loss}\n`).join("")}`);
-  const answer = await io.ask("Type yes to go on: ");
+  const answer = await io.ask("Type yes to continue: ");
   if (answer.trim() !== "yes")
     throw new Fault("request-invalid", {
       what: `${what} was not confirmed; nothing was changed`,

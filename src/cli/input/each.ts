@@ -11,7 +11,11 @@ export async function forEachName(
 ): Promise<number> {
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined)
-    throw new Fault("request-invalid", { what: `"${twice}" is named twice`, where: "<name>", fix: "name each once" });
+    throw new Fault("request-invalid", {
+      what: `"${twice}" is named twice`,
+      where: "<name>",
+      fix: "give each name once",
+    });
   let exit: number = EXIT_OK;
   for (const name of names) {
     try {

@@ -29,7 +29,7 @@ export async function locateServer(io: Io, options: RemoteOptions): Promise<Serv
   const server = given.server ?? run?.server ?? (existsSync(LOCAL.socket) ? `unix:${LOCAL.socket}` : undefined);
   if (server === undefined) {
     throw new Fault("unavailable", {
-      what: "no server is known",
+      what: "the address of the server is not known",
       why: `neither --server nor WEFT_SERVER is set, and there is no ${RUN_FILE} and no ${LOCAL.socket}`,
       fix: "give --server URL and --token-file FILE, start one with `weft server`, or try `script/up`",
     });
@@ -57,8 +57,8 @@ async function checkServer(server: string, given: string | undefined): Promise<v
 /** What a header can carry; else nobody could say where the odd character comes from. */
 function checkToken(token: string, where: string): string {
   if (/^[\x21-\x7e]{1,512}$/.test(token)) return token;
-  const why = token === "" ? "it is empty" : "it has blanks, line ends or letters that no token has";
-  throw new Fault("token-wrong", { what: "this is no token", where, why, fix: "give the token alone" });
+  const why = token === "" ? "it is empty" : "it contains blanks, line ends or characters that no token contains";
+  throw new Fault("token-wrong", { what: "this is not a token", where, why, fix: "give the token and nothing else" });
 }
 
 function tokenOf(file: string): string {
@@ -72,10 +72,10 @@ function textOf(file: string): string {
     throw new Fault(
       "token-wrong",
       {
-        what: "no token for the server",
+        what: "there is no token for the server",
         where: file,
         why: whyUnread(error),
-        fix: "give WEFT_TOKEN, or a --token-file (the server writes admin.token to its data folder)",
+        fix: "give --token-file FILE or WEFT_TOKEN; the server writes admin.token to its data directory",
       },
       { cause: error },
     );
@@ -103,14 +103,15 @@ export async function agentSocket(io: Io, options: AgentOptions): Promise<string
   if (named !== undefined) return named;
   if (only === undefined) {
     throw new Fault("unavailable", {
-      what: "no agent on this machine",
+      what: "no agent runs on this machine",
       where: LOCAL_AGENT,
       fix: "start one with `weft agent`, or give --agent-socket PATH",
     });
   }
   if (sockets.has("") || (options.host === undefined && sockets.size === 1)) return only;
   throw new Fault(options.host === undefined ? "request-invalid" : "host-unknown", {
-    what: options.host === undefined ? "several agents run here" : `no agent of host "${options.host}" runs here`,
+    what: `${options.host === undefined ? "several agents run" : `no agent of host "${options.host}" runs`} on this machine`,
+    where: "--host",
     fix: `choose one with --host: ${[...sockets.keys()].join(", ")}`,
   });
 }

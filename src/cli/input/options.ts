@@ -24,37 +24,38 @@ export function requiredOption(command: Command, flags: string, description: str
 /** For verbs that ask the server. */
 export function withServer(command: Command): Command {
   return command
-    .option("--server <url>", "the server: http://HOST:PORT or unix:/PATH")
-    .option("--token-file <file>", "file with the token for the server");
+    .option("--server <url>", "URL of the server: http://HOST:PORT or unix:/PATH")
+    .option("--token-file <file>", "file that holds the bearer token");
 }
 
 /** For verbs that print resources. */
 export function withOutput(command: Command): Command {
   return command
-    .addOption(new Option("-o, --output <format>", "instead of a table").choices(FORMATS))
-    .option("--no-headers", "only the rows of a table");
+    .addOption(new Option("-o, --output <format>", "print another format than the table").choices(FORMATS))
+    .option("--no-headers", "print the table without its header");
 }
 
 export function withWait(command: Command): Command {
-  const what = "every ready host has it in its kernel";
-  return command.option("--wait [time]", `until ${what} (${TIMES}); --wait=paths[,TIME]: and packets pass`, (text) => {
+  const what = "wait until every ready host has the change in its kernel";
+  const paths = "--wait=paths[,TIME] also until packets pass between the hosts";
+  return command.option("--wait [time]", `${what} (${TIMES}); ${paths}`, (text) => {
     parseWait(text, true);
     return text;
   });
 }
 
-const TIMES = "60 s, or --wait 30, --wait 5m";
+const TIMES = "at most 60 s; or --wait 30, --wait 5m";
 
 /** Read before anything is done: a verb that has written cannot take it back. */
 export function withWaitFor(command: Command, what: string): Command {
-  return command.option("--wait [time]", `until ${what} (${TIMES})`, (text: string) => {
+  return command.option("--wait [time]", `wait until ${what} (${TIMES})`, (text: string) => {
     parseWait(text);
     return text;
   });
 }
 
 export function withForce(command: Command, force: string): Command {
-  return command.option("--force", force).option("-y, --yes", "do not ask before something is lost");
+  return command.option("--force", force).option("-y, --yes", "do not ask for confirmation");
 }
 
 /** An option's whole number, or undefined if it was not given; a Fault `request-invalid` for anything else. */
@@ -80,8 +81,8 @@ export function listOrNone(words: readonly string[], option: string): readonly s
   const twice = words.find((word, i) => words.indexOf(word) !== i);
   if (twice === undefined && !words.includes("none") && !words.includes("")) return words;
   throw new Fault("request-invalid", {
-    what: twice === undefined ? `${option} means nothing like ${JSON.stringify(words)}` : `"${twice}" is given twice`,
+    what: twice === undefined ? `${option} cannot be ${JSON.stringify(words)}` : `"${twice}" is given twice`,
     where: option,
-    fix: `give each once, or ${option} none alone`,
+    fix: `give each value once, or only ${option} none`,
   });
 }

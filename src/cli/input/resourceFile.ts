@@ -82,7 +82,8 @@ function itemsIn(value: unknown, where: string): Item[] {
 
 /** `uid` and `revision`, which the server adds to what it prints, are left out: they are not what anybody wants. */
 function itemOf(value: unknown, where: string): Item {
-  if (typeof value !== "object" || value === null) throw shapeless(where, "it is not a resource");
+  if (typeof value !== "object" || value === null)
+    throw shapeless(where, "this is not a resource: kind, name and spec");
   const { kind, name, spec, uid: _uid, revision: _revision, ...other } = value as Readonly<Record<string, unknown>>;
   if (kind !== "network" && kind !== "vrf" && kind !== "pool" && kind !== "securitygroup") {
     const why = `kind is ${JSON.stringify(kind)}; apply takes network, vrf, pool and securitygroup`;
@@ -97,7 +98,7 @@ function itemOf(value: unknown, where: string): Item {
 
 function shapeless(where: string, why: string): Fault {
   return new Fault("request-invalid", {
-    what: "the file is not what apply takes",
+    what: "the file cannot be applied",
     where,
     why,
     fix: "correct the file; see examples/",

@@ -43,7 +43,7 @@ async function readSettings(file: string, names: readonly string[]): Promise<Rec
   const value: unknown = parseOr(file, () => parse(text, { schema: "failsafe" }));
   if (value === null || value === undefined || value === "") return {};
   if (typeof value !== "object" || Array.isArray(value))
-    throw wrongFile(file, "it is not a list of `name: value` lines");
+    throw wrongFile(file, "it does not consist of `name: value` lines");
   const settings: Record<string, string> = {};
   for (const [name, setting] of Object.entries(value)) {
     if (!names.includes(name))
@@ -61,7 +61,7 @@ export function wordsOf(text: string, where: string): readonly string[] {
   const twice = words.find((word, i) => words.indexOf(word) !== i);
   if (twice === undefined && !words.includes("")) return words;
   const why = words.includes("") ? "a word of it is empty" : `"${twice}" is given twice`;
-  throw wrong(`"${text}" is no list of words`, where, why, `write it like ${where} one,two`);
+  throw wrong(`"${text}" is not a list of words`, where, why, `write it like ${where} one,two`);
 }
 
 function textOf(file: string): string | undefined {
@@ -71,7 +71,7 @@ function textOf(file: string): string | undefined {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw new Fault(
       "forbidden",
-      { what: `${file} cannot be read`, why: whyUnread(error), fix: "make it readable for you, or remove it" },
+      { what: `${file} cannot be read`, why: whyUnread(error), fix: "make it readable for this user, or remove it" },
       { cause: error },
     );
   }

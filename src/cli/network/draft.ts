@@ -56,8 +56,9 @@ export function draftOf(flags: SpecFlags): Draft {
   }
   const id = wholeNumber(flags.id, "--id");
   if (id !== undefined && flags.pool === undefined) {
-    const fix = "give --pool, or leave it out";
-    throw new Fault("request-invalid", { what: "an id of which pool?", where: "--id", fix });
+    const why = "an id is one of a pool, and no pool is given";
+    const fix = `add --pool NAME, or leave out --id`;
+    throw new Fault("request-invalid", { what: "--id needs --pool", where: "--id", why, fix });
   }
   return {
     ...(ipam === undefined ? {} : { ipam }),
@@ -103,7 +104,8 @@ export function mergedSubnets(before: readonly Subnet[], given: readonly Subnet[
 function subnetsOf(cidrs: readonly string[], { hostPrefix = [], gateway = [] }: SpecFlags): Subnet[] {
   if (hostPrefix.length > cidrs.length || gateway.length > cidrs.length) {
     throw new Fault("request-invalid", {
-      what: "more --host-prefix or --gateway than --subnet",
+      what: "there are more --host-prefix or --gateway options than --subnet options",
+      where: "--subnet",
       fix: "give each once per --subnet, in the same order",
     });
   }

@@ -12,8 +12,8 @@ export function registerMembers(noun: Command, cli: Cli): void {
   const join = noun
     .command("join")
     .argument("<network>")
-    .argument("<workload>", "what endpoints were attached with: weft attach --workload")
-    .description("Give every instance of a workload, now and later, an interface in a network.");
+    .argument("<workload>", "as given to weft attach --workload")
+    .description("Give every instance of a workload, present and future, an interface in a network.");
   withWait(withServer(join)).action(
     cli.verb((network: string, workload: string, options: WriteOptions) =>
       joinNetwork(cli, network, workload, options),
@@ -23,13 +23,16 @@ export function registerMembers(noun: Command, cli: Cli): void {
     .command("leave")
     .argument("<network>")
     .argument("<workload>")
-    .description("Take those interfaces away again; what was attached by hand stays.");
+    .description("Remove the interfaces that join made; those attached by hand stay.");
   withWait(withServer(leave)).action(
     cli.verb((network: string, workload: string, options: WriteOptions) =>
       leaveNetwork(cli, network, workload, options),
     ),
   );
-  const members = noun.command("members").argument("<name>").description("Who is in a network, and why.");
+  const members = noun
+    .command("members")
+    .argument("<name>")
+    .description("List the interfaces in a network, and whether a membership or a person made them.");
   withOutput(withServer(members)).action(
     cli.verb((network: string, options: ReadOptions) => listMembers(cli, network, options)),
   );
@@ -168,6 +171,6 @@ async function leaveNetwork(cli: Cli, network: string, workload: string, options
 async function listMembers(cli: Cli, network: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const [snapshot] = await Promise.all([server.snapshot(), server.get("network", network)]);
-  const listing = { columns: COLUMNS, name: (m: Member) => m.endpoint, empty: `Nobody is in network ${network}.` };
+  const listing = { columns: COLUMNS, name: (m: Member) => m.endpoint, empty: `Network ${network} has no members.` };
   await printList(cli.io, options, listing, membersOf(snapshot, network));
 }

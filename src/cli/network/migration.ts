@@ -33,21 +33,21 @@ export function registerMigrations(noun: Command, cli: Cli): void {
     .argument("<from>")
     .argument("<to>")
     .description("Move members to another network: each gets its new interface first, then loses the old one.")
-    .option("--workload <name>", "only its instances")
-    .option("--endpoint <name>", "only this one")
-    .option("--dry-run", "only say who would move, and whether there is room");
+    .option("--workload <name>", "only the instances of this workload")
+    .option("--endpoint <name>", "only this endpoint")
+    .option("--dry-run", "only show which endpoints would move, and whether there are enough addresses");
   withWait(withOutput(withServer(migrate))).action(
     cli.verb((from: string, to: string, options: MigrateOptions) => migrateMembers(cli, from, to, options)),
   );
   const migration = noun.command("migration").description("Migrations: list, show, delete.");
   const list = migration.command("list").alias("ls").description("List migrations.");
   withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listMigrations(cli, options)));
-  const show = migration.command("show").argument("<name>").description("One migration, member by member.");
+  const show = migration.command("show").argument("<name>").description("Show a migration, endpoint by endpoint.");
   withOutput(withServer(show)).action(
     cli.verb((name: string, options: ReadOptions) => showMigration(cli, name, options)),
   );
-  const remove = migration.command("delete").alias("rm").argument("<name...>").description("Forget migrations.");
-  withServer(withForce(remove, "also while members are on their way: those stay in the old network")).action(
+  const remove = migration.command("delete").alias("rm").argument("<name...>").description("Delete migrations.");
+  withServer(withForce(remove, "even if endpoints have not moved yet; those stay in the old network")).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
       forEachName(cli, names, (name) => deleteMigration(cli, name, options)),
     ),

@@ -39,7 +39,10 @@ export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List networks.");
   withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listNetworks(cli, options)));
 
-  const show = noun.command("show").argument("<name>").description("One network: its subnets, blocks and use.");
+  const show = noun
+    .command("show")
+    .argument("<name>")
+    .description("Show a network: its subnets, its blocks and how many addresses are used.");
   withOutput(withServer(show)).action(
     cli.verb((name: string, options: ReadOptions) => showNetwork(cli, name, options)),
   );
@@ -59,16 +62,16 @@ Examples:
   specFlags(create)
     .option(
       "--ipam <mode>",
-      "local: a block per host, routed; global: one segment over all hosts (default without --host-prefix)",
+      "local: routed, a block per host; global: one switched segment over all hosts (default without --host-prefix)",
     )
-    .option("--subnet <cidr>", "its addresses; once per family", repeated)
-    .option("--pool <name>", "instead of --subnet: a pool gives it an id and subnets")
-    .option("--id <n>", "with --pool: this id instead of the lowest free one")
-    .option("--host-prefix <length>", "ipam local: length of each host's block; once per --subnet", repeated)
-    .option("--gateway <address>", "ipam global: the gateway, or none; once per --subnet", repeated)
-    .option("--vrf <name>", "routing domain to be in; its own by default")
+    .option("--subnet <cidr>", "addresses of the network; once per family", repeated)
+    .option("--pool <name>", "take id and subnets from this pool, instead of --subnet")
+    .option("--id <n>", "with --pool: take this id, not the lowest free one")
+    .option("--host-prefix <length>", "ipam local: prefix length of each host's block; once per --subnet", repeated)
+    .option("--gateway <address>", "ipam global: gateway address, or none; once per --subnet", repeated)
+    .option("--vrf <name>", "routing domain (default: one with the name of the network)")
     .option("--vni <n>", "ipam global: VNI of the segment")
-    .option("--slice <name=bridge>", "ipam local: divide each host's block; repeat", repeated);
+    .option("--slice <name=bridge>", "ipam local: a slice of each host's block, and its bridge; repeatable", repeated);
   withWait(withServer(create)).action(
     cli.verb((name: string, options: SpecFlags & WriteOptions) => createNetwork(cli, name, options)),
   );
@@ -81,16 +84,18 @@ Examples:
   const out = noun
     .command("export")
     .argument("<name>")
-    .description("Print a network in the form of another system.")
-    .option("--cni", "a CNI configuration list, for /etc/cni/net.d")
-    .option("--slice <name>", "for endpoints in this slice")
-    .option("--socket <path>", "the agent's, if it is not /run/weft/agent.sock")
-    .option("--portmap", "chain the portmap plugin behind it (the VRF needs hostAccess)")
+    .description("Print a network in the format of another system.")
+    .option("--cni", "as a CNI configuration list, for /etc/cni/net.d")
+    .option("--slice <name>", "put the endpoints into this slice")
+    .option("--socket <path>", "socket of the agent (default: /run/weft/agent.sock)")
+    .option("--portmap", "add the portmap plugin after Weft (needs a VRF with hostAccess)")
     .addHelpText("after", "\nExample:\n  weft network export blue --cni > /etc/cni/net.d/blue.conflist");
   withServer(out).action(cli.verb((name: string, options: ExportOptions) => exportNetwork(cli, name, options)));
 
   const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete networks.");
-  withWait(withServer(withForce(remove, "also if it has endpoints: they lose their interfaces"))).action(
+  withWait(
+    withServer(withForce(remove, "even if the network has endpoints; their workloads lose the interfaces")),
+  ).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
       forEachName(cli, names, (name) => deleteNetwork(cli, name, options)),
     ),
@@ -100,17 +105,17 @@ Examples:
 }
 
 function registerEdit(noun: Command, cli: Cli): void {
-  const edit = noun.command("edit").argument("<name>").description("Change what may change while a network is in use.");
+  const edit = noun.command("edit").argument("<name>").description("Change a network while it is in use.");
   specFlags(edit)
     .option(
       "--subnet <cidr>",
-      "instead of the one of its family, larger while it has endpoints; or a further family",
+      "replace the subnet of this family (by a larger one if it has endpoints), or add a family",
       repeated,
     )
-    .option("--host-prefix <length>", "ipam local: of a further family; once per --subnet", repeated)
-    .option("--tenant <name>", "of a reservation: who it is for; the quota goes along")
-    .option("--enabled", "give blocks and endpoints again")
-    .option("--no-enabled", "no new blocks, no new endpoints");
+    .option("--host-prefix <length>", "ipam local: block length in an added family; once per --subnet", repeated)
+    .option("--tenant <name>", "of a reservation: its tenant, whose quota it counts against")
+    .option("--enabled", "allow new blocks and endpoints again")
+    .option("--no-enabled", "allow no new blocks and no new endpoints");
   withWait(withServer(edit)).action(
     cli.verb((name: string, options: SpecFlags & WriteOptions) => editNetwork(cli, name, options)),
   );
@@ -118,24 +123,24 @@ function registerEdit(noun: Command, cli: Cli): void {
 
 function specFlags(command: Command): Command {
   return limitFlags(command, "none")
-    .option("--strategy <name>", "ipam global: which free address is next: lowest, next or random")
-    .option("--sticky", "ipam global: an owner that comes back gets the address it had")
-    .option("--no-sticky", "ipam global: it may get another (default)")
-    .option("--quarantine <seconds>", "how long an address that was given back goes to nobody else (60)")
-    .option("--dns <address>", "name server that endpoints are told, none for none; repeat", repeated)
-    .option("--mtu <bytes>", "or auto: what the underlay of its hosts leaves (default)")
-    .option("--masquerade", "its endpoints reach the outside under their host's address (default)")
-    .option("--no-masquerade", "they do not")
-    .option("--cni", "hosts keep a CNI configuration of it, if their cni-dir is set")
-    .option("--cni-portmap", "the same, with the portmap plugin behind Weft (the VRF needs hostAccess)")
-    .option("--no-cni", "they do not (default)")
-    .option("--sg <name>", "security group of all its endpoints, none for no filtering; repeat", repeated)
+    .option("--strategy <name>", "ipam global: choice of a free address: lowest, next or random")
+    .option("--sticky", "ipam global: give a returning owner its former address")
+    .option("--no-sticky", "ipam global: give it any free address (default)")
+    .option("--quarantine <seconds>", "time in which a released address goes only to its former owner (default: 60)")
+    .option("--dns <address>", "name server for the endpoints, or none; repeatable", repeated)
+    .option("--mtu <bytes>", "MTU, or auto: as large as the hosts' underlay allows (default)")
+    .option("--masquerade", "endpoints reach other networks under their host's address (default)")
+    .option("--no-masquerade", "endpoints keep their own address")
+    .option("--cni", "hosts that have a cni-dir write a CNI configuration for the network")
+    .option("--cni-portmap", "the same, with the portmap plugin after Weft (needs a VRF with hostAccess)")
+    .option("--no-cni", "hosts write no CNI configuration (default)")
+    .option("--sg <name>", "security group of all endpoints, or none: nothing is filtered; repeatable", repeated)
     .option(
       "--spoofing <what>",
-      `what its endpoints may send although filtered by default: ${SPOOFING_WORDS.join(", ")}; none; repeat`,
+      `allow what the spoofing filter drops: ${SPOOFING_WORDS.join(", ")}; or none; repeatable`,
       repeated,
     )
-    .option("--description <text>", "for people");
+    .option("--description <text>", "text that list and show print");
 }
 
 async function listNetworks(cli: Cli, options: ReadOptions): Promise<void> {
@@ -283,8 +288,8 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
       what: "a network needs addresses",
       where: "--subnet",
       fix:
-        `for instance: weft network create ${name} --subnet 10.7.0.0/16; or give it a --pool; ` +
-        "without any, see examples/addresses.yaml",
+        `for instance: weft network create ${name} --subnet 10.7.0.0/16; or take them from a --pool; ` +
+        "for a network without addresses see examples/addresses.yaml",
     });
   }
   const server = await connect(cli.io, options);
@@ -324,7 +329,8 @@ async function exportNetwork(
   if (cni !== true) {
     throw new Fault("request-invalid", {
       what: "no format is given",
-      fix: `say which format; --cni is the only one: weft network export ${name} --cni`,
+      where: "--cni",
+      fix: `the only format is --cni: weft network export ${name} --cni`,
     });
   }
   const server = await connect(cli.io, options);
@@ -350,8 +356,8 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
   const changed = [...new Set([...Object.keys(draft), ...cleared])];
   if (changed.length === 0)
     throw new Fault("request-invalid", {
-      what: "nothing to change",
-      fix: "see weft network edit --help for what may be",
+      what: "no change is given",
+      fix: "see weft network edit --help for what can change",
     });
   const server = await connect(cli.io, options);
   const before = await server.get("network", name);

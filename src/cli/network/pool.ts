@@ -22,17 +22,20 @@ import { table } from "../output/table.ts";
 export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List pools.");
   withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listPools(cli, options)));
-  const show = noun.command("show").argument("<name>").description("One pool: its rules, and which ids are taken.");
+  const show = noun
+    .command("show")
+    .argument("<name>")
+    .description("Show a pool: its rules, and which networks have its ids.");
   withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showPool(cli, name, options)));
   const edit = noun
     .command("edit")
     .argument("<name>")
-    .description("Change how new networks get their addresses; those that are there stay as they are.");
+    .description("Change the address mode of new networks; existing ones stay as they are.");
   withServer(requiredOption(edit, "--ipam <mode>", "local or global")).action(
     cli.verb((name: string, options: WriteOptions & { readonly ipam: string }) => editPool(cli, name, options)),
   );
   const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete pools.");
-  withServer(withForce(remove, "also if it has networks: they keep their subnets")).action(
+  withServer(withForce(remove, "even if networks have its ids; they keep their subnets")).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
       forEachName(cli, names, (name) => deletePool(cli, name, options)),
     ),

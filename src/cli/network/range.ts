@@ -54,12 +54,12 @@ export function registerRanges(noun: Command, cli: Cli): void {
     .command("add")
     .argument("<network>")
     .argument("<name>")
-    .description("Add an address range. A network with ranges gives only what is in them.")
-    .option("--type <type>", `${TYPES.join(", ")}; by default what the other flags make it`)
+    .description("Add an address range. A network with ranges gives leases only from its ranges.")
+    .option("--type <type>", `${TYPES.join(", ")} (default: follows from the other options)`)
     .option("--first <address>", "first IPv4 address")
     .option("--first6 <address>", "first static IPv6 address")
-    .option("--prefix-length <length>", "static IPv6 without --size: the prefix whose end is the range's")
-    .option("--prefix <cidr>", "SLAAC: a /64 that addresses are made in")
+    .option("--prefix-length <length>", "static IPv6 without --size: the range ends with the prefix of this length")
+    .option("--prefix <cidr>", "SLAAC: a /64 in which addresses are made")
     .option("--ula <cidr>", "SLAAC: a /64 of unique local addresses")
     .option("--mac <mac>", "first MAC");
   overrides(add).addHelpText(
@@ -78,8 +78,10 @@ Examples:
     .command("resize")
     .argument("<network>")
     .argument("<name>")
-    .description("Change a range's size, or what its leases have otherwise than the rest.");
-  withWait(withServer(withForce(overrides(resize), "also if leases or holds lose their place"))).action(
+    .description("Change the size of a range, or the settings of its leases.");
+  withWait(
+    withServer(withForce(overrides(resize), "even if leases or holds are outside the new size; hosts detach them")),
+  ).action(
     cli.verb((network: string, name: string, options: ChangeOptions) => resizeRange(cli, network, name, options)),
   );
 
@@ -89,19 +91,19 @@ Examples:
     .argument("<network>")
     .argument("<name>")
     .description("Remove a range.");
-  withWait(withServer(withForce(remove, "also if it has leases or holds: their hosts detach them"))).action(
+  withWait(withServer(withForce(remove, "even if it has leases or holds; hosts detach them"))).action(
     cli.verb((network: string, name: string, options: ChangeOptions) => removeRange(cli, network, name, options)),
   );
 }
 
 function overrides(command: Command): Command {
   return limitFlags(command, "none")
-    .option("--size <n>", "how many leases")
+    .option("--size <n>", "number of leases")
     .option("--gateway <address>", "IPv4 gateway of its leases, or none")
     .option("--gateway6 <address>", "IPv6 gateway of its leases, or none")
-    .option("--dns <address>", "name server of its leases; repeat", repeated)
+    .option("--dns <address>", "name server of its leases; repeatable", repeated)
     .option("--mtu <bytes>", "MTU of its leases, at most the network's")
-    .option("--security-group <name>", "security group of its leases; repeat", repeated);
+    .option("--security-group <name>", "security group of its leases; repeatable", repeated);
 }
 
 type Row = { readonly range: AddressRange; readonly used: number };
@@ -171,7 +173,7 @@ async function addRange(cli: Cli, name: string, rangeName: string, options: Chan
 async function resizeRange(cli: Cli, name: string, rangeName: string, options: ChangeOptions): Promise<void> {
   const changes = changesOf(options);
   if (Object.keys(changes).length === 0)
-    throw new Fault("request-invalid", { what: "nothing to change", fix: "give --size, or another flag of --help" });
+    throw new Fault("request-invalid", { what: "no change is given", fix: "give --size, or another option of --help" });
   const server = await connect(cli.io, options);
   const network = await server.get("network", name);
   const old = rangeOf(network, rangeName);
@@ -215,7 +217,7 @@ function rangeOf(network: Network, name: string): AddressRange {
   throw new Fault("range-unknown", {
     what: `network "${network.name}" has no address range "${name}"`,
     where: `network/${network.name}`,
-    fix: `see \`weft network range list ${network.name}\``,
+    fix: `see weft network range list ${network.name}`,
   });
 }
 

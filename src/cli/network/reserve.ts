@@ -30,14 +30,14 @@ type ReserveOptions = WriteOptions & {
 
 export function registerReservations(noun: Command, cli: Cli): void {
   const reserve = noun.command("reserve");
-  requiredOption(reserve, "--size <n>", "how many leases")
+  requiredOption(reserve, "--size <n>", "number of leases")
     .argument("<parent>", "a global network, or a reservation")
-    .argument("<name>", "the reservation: made, or given one more piece")
-    .description("Give a contiguous piece of a network a name of its own: a network for a tenant, on the same segment.")
+    .argument("<name>", "the reservation; if it exists, it gets one more piece")
+    .description("Reserve a contiguous piece of a network: a network of its own, for a tenant, on the same segment.")
     .option("--range <name>", "only from this range of the parent")
-    .option("--first <address>", "beginning with this address; by default the lowest free run")
-    .option("--mac <mac>", "or beginning with this MAC")
-    .option("--tenant <name>", "who it is for: its quota counts")
+    .option("--first <address>", "first address of the piece (default: the lowest free piece)")
+    .option("--mac <mac>", "first MAC of the piece, instead of --first")
+    .option("--tenant <name>", "tenant whose quota the piece counts against")
     .addHelpText(
       "after",
       `
@@ -54,8 +54,8 @@ Examples:
   const quota = noun
     .command("quota")
     .argument("<network>")
-    .argument("[tenant=leases...]", "what a tenant may have at most; none lifts it")
-    .description("Show or set how much of a network each tenant may have: reserved, and attached with --tenant.")
+    .argument("[tenant=leases...]", "most leases of a tenant; none removes the quota")
+    .description("Show or set the quota of each tenant: leases it may reserve, and attach with --tenant.")
     .addHelpText("after", "\nExample:\n  weft network quota blue acme=100 zen=20 old=none");
   withWait(withOutput(withServer(quota))).action(
     cli.verb((network: string, wanted: readonly string[], options: ReadOptions & WriteOptions) =>
@@ -69,7 +69,7 @@ async function reservePiece(cli: Cli, parent: string, name: string, options: Res
   const size = wholeNumber(text, "--size") ?? 0;
   if (first !== undefined && mac !== undefined) {
     throw new Fault("request-invalid", {
-      what: "both --first and --mac",
+      what: "both --first and --mac are given",
       where: "--mac",
       fix: "give one of them: a lease's address and MAC go together",
     });

@@ -21,9 +21,9 @@ export function spoofingOf(words: readonly string[]): Spoofing {
       const field = FIELDS.get(word);
       if (field !== undefined) return [field, true];
       throw new Fault("request-invalid", {
-        what: `"${word}" is nothing that spoofing filters look at`,
+        what: `"${word}" is not something that spoofing filters can allow`,
         where: "--spoofing",
-        fix: `choose from ${SPOOFING_WORDS.join(", ")}; none for nothing`,
+        fix: `choose from ${SPOOFING_WORDS.join(", ")}, or only none`,
       });
     }),
   );

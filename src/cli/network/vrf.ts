@@ -34,22 +34,28 @@ type SpecFlags = {
 export function register(noun: Command, cli: Cli): void {
   const list = noun.command("list").alias("ls").description("List routing domains.");
   withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listVrfs(cli, options)));
-  const show = noun.command("show").argument("<name>").description("One routing domain: its tunnel and its networks.");
+  const show = noun
+    .command("show")
+    .argument("<name>")
+    .description("Show a routing domain: its tunnel and its networks.");
   withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showVrf(cli, name, options)));
 
-  const create = noun.command("create").argument("<name>").description("Make a routing domain before its networks.");
+  const create = noun
+    .command("create")
+    .argument("<name>")
+    .description("Create a routing domain before its networks. Otherwise it comes with its first network.");
   withWait(withServer(specFlags(create))).action(
     cli.verb((name: string, options: SpecFlags & WriteOptions) => createVrf(cli, name, options)),
   );
   const edit = noun
     .command("edit")
     .argument("<name>")
-    .description("Change a routing domain; what its tunnels are made of, only while it has no endpoints.");
+    .description("Change a routing domain. VNI, port and VTEP subnets can change only while it has no endpoints.");
   withWait(withServer(specFlags(edit))).action(
     cli.verb((name: string, options: SpecFlags & WriteOptions) => editVrf(cli, name, options)),
   );
   const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete routing domains.");
-  withWait(withServer(withForce(remove, "also if they have networks: those go with all their endpoints"))).action(
+  withWait(withServer(withForce(remove, "even if it has networks; they are deleted with all their endpoints"))).action(
     cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
       forEachName(cli, names, (name) => deleteVrf(cli, name, options)),
     ),
@@ -58,11 +64,11 @@ export function register(noun: Command, cli: Cli): void {
 
 function specFlags(command: Command): Command {
   return command
-    .option("--vni <n>", "VNI of its routed networks between hosts")
-    .option("--tunnel-port <port>", "UDP port of its tunnels (4789)")
-    .option("--vtep-subnet <cidr>", "where hosts' tunnel addresses come from; once per family", repeated)
-    .option("--host-access", "a host and its addresses reach each other, as port mappings need")
-    .option("--no-host-access", "they do not (default)");
+    .option("--vni <n>", "VNI of the tunnels of its routed networks")
+    .option("--tunnel-port <port>", "UDP port of its tunnels (default: 4789)")
+    .option("--vtep-subnet <cidr>", "subnet of the hosts' tunnel addresses; once per family", repeated)
+    .option("--host-access", "host and endpoints on it reach each other, which port mappings need")
+    .option("--no-host-access", "host and endpoints do not reach each other (default)");
 }
 
 function specOf(flags: SpecFlags): VrfInput {
@@ -93,7 +99,10 @@ async function editVrf(cli: Cli, name: string, options: SpecFlags & WriteOptions
   const changes = specOf(options);
   const changed = Object.keys(changes);
   if (changed.length === 0)
-    throw new Fault("request-invalid", { what: "nothing to change", fix: "see weft vrf edit --help for what may be" });
+    throw new Fault("request-invalid", {
+      what: "no change is given",
+      fix: "see weft vrf edit --help for what can change",
+    });
   const server = await connect(cli.io, options);
   const before = await server.get("vrf", name);
   const after = await server.put("vrf", name, { ...before.spec, ...changes }, { ifRevision: before.revision });

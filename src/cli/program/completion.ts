@@ -10,8 +10,8 @@ import { SPOOFING_WORDS } from "../network/spoofing.ts";
 
 export function register(command: Command, cli: Cli): void {
   command
-    .argument("<shell>", "bash, zsh or fish; or words, which is what the script asks")
-    .argument("[words...]", "with words: the line so far, the last of it what is being typed")
+    .argument("<shell>", "bash, zsh or fish; words is for the script itself")
+    .argument("[words...]", "with words: the words of the line so far; the last one is being typed")
     .addHelpText(
       "after",
       "\nExamples:\n  source <(weft completion bash)\n  weft completion fish > ~/.config/fish/completions/weft.fish",
@@ -28,7 +28,7 @@ async function complete(cli: Cli, shell: string, words: readonly string[]): Prom
   if (shell === "zsh") return cli.io.out(`autoload -Uz bashcompinit && bashcompinit\n${BASH}`);
   if (shell === "fish") return cli.io.out(FISH);
   throw new Fault("request-invalid", {
-    what: `no completion for "${shell}"`,
+    what: `there is no completion for "${shell}"`,
     where: "<shell>",
     fix: "choose bash, zsh or fish",
   });

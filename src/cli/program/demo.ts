@@ -5,8 +5,8 @@ import type { Cli } from "../context.ts";
 export function register(noun: Command, cli: Cli): void {
   noun
     .command("up")
-    .description("Build it, show it, and leave it running.")
-    .option("--foreground", "stay until Ctrl-C, then remove it")
+    .description("Start the cluster, show it, and leave it running.")
+    .option("--foreground", "stay in the foreground until Ctrl-C, then remove it")
     .action(
       cli.verb((options: { readonly foreground?: boolean }) =>
         cli.programs.demoUp(cli.io, options.foreground === true),
@@ -14,6 +14,6 @@ export function register(noun: Command, cli: Cli): void {
     );
   noun
     .command("down")
-    .description("Remove it, and prove that nothing is left.")
+    .description("Remove the cluster, and check that nothing is left.")
     .action(cli.verb(() => cli.programs.demoDown(cli.io)));
 }

@@ -4,16 +4,16 @@ import type { Cli, PurgeFlags } from "../context.ts";
 
 export function register(command: Command, cli: Cli): void {
   command
-    .option("--state-dir <dir>", "of the agent that made it: its files there go, too (/var/lib/weft/agent)")
-    .option("--socket <path>", "of that agent, which must not be running (/run/weft/agent.sock)")
-    .option("--netns-prefix <text>", "as the agent had it (weft-)")
-    .option("--cni-dir <dir>", "where the agent kept CNI configurations: its files there go, too")
-    .option("-y, --yes", "do not ask")
+    .option("--state-dir <dir>", "state directory of the agent; its files are removed (default: /var/lib/weft/agent)")
+    .option("--socket <path>", "socket of the agent, which must not be running (default: /run/weft/agent.sock)")
+    .option("--netns-prefix <text>", "the agent's --netns-prefix (default: weft-)")
+    .option("--cni-dir <dir>", "the agent's --cni-dir; the files it wrote are removed")
+    .option("-y, --yes", "do not ask for confirmation")
     .addHelpText(
       "after",
       [
-        "\nWorkloads lose their interfaces. It asks before it removes anything. Only files that the agent wrote are",
-        "removed; what else is in these directories stays. The server still knows the host: see weft host delete.",
+        "\nWorkloads lose their interfaces. It asks for confirmation first. It removes only files that the agent wrote;",
+        "other files in these directories stay. The server still knows the host: see weft host delete.",
       ].join("\n"),
     )
     .action(cli.verb((flags: PurgeFlags) => cli.programs.purge(cli.io, flags)));

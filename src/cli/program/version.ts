@@ -9,7 +9,7 @@ import type { RemoteOptions } from "../input/locate.ts";
 
 export function register(command: Command, cli: Cli): void {
   withServer(command)
-    .option("--client", "do not ask the server")
+    .option("--client", "show only the version of this program")
     .action(cli.verb((options: RemoteOptions & { readonly client?: boolean }) => version(cli, options)));
 }
 
@@ -28,6 +28,6 @@ async function version(cli: Cli, options: RemoteOptions & { readonly client?: bo
   } catch (error) {
     // Without a word about a server, that there is none is no failure of this question.
     if (options.server !== undefined || !(error instanceof Fault)) throw error;
-    cli.io.err(`the server's version is not known: ${error.detail.what}\n`);
+    cli.io.err(`the version of the server is unknown: ${error.detail.what}\n`);
   }
 }

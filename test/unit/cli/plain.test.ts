@@ -25,7 +25,7 @@ test("what is so already is not told as changed", async () => {
   assert.match((await weft("vrf edit same --no-host-access".split(" "))).stderr, new RegExp(again));
   assert.equal((await weft("sg create idle --allow in:tcp:80".split(" "))).code, 0);
   assert.match((await weft("sg edit idle --no-keep-flows".split(" "))).stderr, /1 rule\n|already/);
-  await fails("sg edit idle", 2, /nothing to change/);
+  await fails("sg edit idle", 2, /no change is given/);
   await line.joinHost("h1", "192.0.2.1");
   const claim = { network: "same", host: "h1", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
   await line.control.write({ verb: "attach", claim, by: { role: "host", host: "h1" } });

@@ -53,7 +53,7 @@ describe("against a server", () => {
     assert.equal((await weft(["network", "list", ...file], { env: { WEFT_TOKEN: "w".repeat(40) } })).code, 0);
     const odd = await weft(["network", "list"], { env: { WEFT_TOKEN: "a\nb" } });
     assert.deepEqual([odd.code, odd.stdout], [5, ""]);
-    assert.match(odd.stderr, /this is no token[\s\S]*WEFT_TOKEN/);
+    assert.match(odd.stderr, /this is not a token[\s\S]*WEFT_TOKEN/);
   });
 
   test("an address without a scheme is refused with what was meant", async () => {

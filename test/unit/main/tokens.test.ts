@@ -8,7 +8,7 @@ import { FaultyFiles } from "../files/faulty.ts";
 import { realFiles } from "../../../src/files/real.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import { listenAddress } from "../../../src/main/surroundings.ts";
-import { settleToken, type TokenKeeper, type TokenRole } from "../../../src/main/tokens.ts";
+import { syncToken, type TokenKeeper, type TokenRole } from "../../../src/main/tokens.ts";
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "weft-tokens-"));
@@ -35,16 +35,16 @@ test("a file that cannot be read ends no server that knows its token, and says w
   const directory = folder(t);
   mkdirSync(join(directory, "admin.token"));
   const known = new Map<TokenRole, string>([["admin", "a".repeat(40)]]);
-  const { said } = await settleToken(keeper(known), "admin", directory, realFiles);
-  assert.match(said ?? "", /cannot be read.*EISDIR.*the earlier token still counts/);
+  const { said } = await syncToken(keeper(known), "admin", directory, realFiles);
+  assert.match(said ?? "", /cannot be read.*EISDIR.*the earlier token is still valid/);
   assert.equal(known.get("admin"), "a".repeat(40));
-  const none = settleToken(keeper(new Map()), "admin", directory, realFiles);
+  const none = syncToken(keeper(new Map()), "admin", directory, realFiles);
   await assert.rejects(none, (error) => error instanceof Fault && error.reason === "unavailable");
 });
 
 test("a first start makes a token that only its owner can read", async (t) => {
   const accepted = new Map<TokenRole, string>();
-  const { file } = await settleToken(keeper(accepted), "admin", folder(t), realFiles);
+  const { file } = await syncToken(keeper(accepted), "admin", folder(t), realFiles);
   assert.equal(readFileSync(file, "utf8").trim(), accepted.get("admin"));
   assert.equal(statSync(file).mode & 0o777, 0o600);
 });
@@ -52,16 +52,16 @@ test("a first start makes a token that only its owner can read", async (t) => {
 test("a later start changes nothing", async (t) => {
   const accepted = new Map<TokenRole, string>();
   const directory = folder(t);
-  const { file } = await settleToken(keeper(accepted), "join", directory, realFiles);
+  const { file } = await syncToken(keeper(accepted), "join", directory, realFiles);
   const before = readFileSync(file, "utf8");
-  await settleToken(keeper(accepted), "join", directory, realFiles);
+  await syncToken(keeper(accepted), "join", directory, realFiles);
   assert.equal(readFileSync(file, "utf8"), before);
   assert.equal(accepted.get("join"), before.trim());
 });
 
 test("a removed file gets a new token, and the old one is worth nothing", async (t) => {
   const accepted = new Map<TokenRole, string>([["admin", "old"]]);
-  const { file } = await settleToken(keeper(accepted), "admin", folder(t), realFiles);
+  const { file } = await syncToken(keeper(accepted), "admin", folder(t), realFiles);
   assert.notEqual(accepted.get("admin"), "old");
   assert.equal(readFileSync(file, "utf8").trim(), accepted.get("admin"));
 });
@@ -70,10 +70,10 @@ test("a file that was there before the first start is taken; one without a token
   const accepted = new Map<TokenRole, string>();
   const directory = folder(t);
   writeFileSync(join(directory, "join.token"), `${"p".repeat(32)}\n`);
-  await settleToken(keeper(accepted), "join", directory, realFiles);
+  await syncToken(keeper(accepted), "join", directory, realFiles);
   assert.equal(accepted.get("join"), "p".repeat(32));
   writeFileSync(join(directory, "admin.token"), "short\n");
-  await assert.rejects(settleToken(keeper(accepted), "admin", directory, realFiles), Fault);
+  await assert.rejects(syncToken(keeper(accepted), "admin", directory, realFiles), Fault);
   assert.equal(accepted.has("admin"), false);
 });
 
@@ -81,12 +81,12 @@ test("a file in which a disk left no token gets a new one, and the server starts
   const directory = folder(t);
   const path = join(directory, "admin.token");
   const accepted = new Map<TokenRole, string>();
-  await settleToken(keeper(accepted), "admin", directory, realFiles);
+  await syncToken(keeper(accepted), "admin", directory, realFiles);
   const whole = readFileSync(path);
   for (const text of [whole.subarray(0, 0), whole.subarray(0, 10), Buffer.from("\n")]) {
     writeFileSync(path, text);
     const before = accepted.get("admin");
-    const { said } = await settleToken(keeper(accepted), "admin", directory, realFiles);
+    const { said } = await syncToken(keeper(accepted), "admin", directory, realFiles);
     assert.match(said ?? "", /new token/);
     assert.notEqual(accepted.get("admin"), before);
     assert.equal(readFileSync(path, "utf8").trim(), accepted.get("admin"));
@@ -97,14 +97,14 @@ test("a file with another token, by a hand or a flipped bit: the file counts, an
   const directory = folder(t);
   const path = join(directory, "admin.token");
   const accepted = new Map<TokenRole, string>([["join", "j".repeat(40)]]);
-  await settleToken(keeper(accepted), "admin", directory, realFiles);
+  await syncToken(keeper(accepted), "admin", directory, realFiles);
   const flipped = readFileSync(path);
   flipped[5] = (flipped[5] ?? 0) ^ 1;
   writeFileSync(path, flipped);
-  assert.match((await settleToken(keeper(accepted), "admin", directory, realFiles)).said ?? "", /another token/);
+  assert.match((await syncToken(keeper(accepted), "admin", directory, realFiles)).said ?? "", /another token/);
   assert.equal(accepted.get("admin"), flipped.toString().trim());
   writeFileSync(path, "j".repeat(40));
-  await assert.rejects(settleToken(keeper(accepted), "admin", directory, realFiles), /role join/);
+  await assert.rejects(syncToken(keeper(accepted), "admin", directory, realFiles), /role join/);
 });
 
 test("on a full disk no half of a token is left, and a server that knows its tokens starts", async (t) => {
@@ -112,11 +112,11 @@ test("on a full disk no half of a token is left, and a server that knows its tok
   const accepted = new Map<TokenRole, string>();
   const files = new FaultyFiles();
   Object.assign(files, { fault: "full", room: 10 });
-  await assert.rejects(settleToken(keeper(accepted), "admin", directory, files), /ENOSPC/);
+  await assert.rejects(syncToken(keeper(accepted), "admin", directory, files), /ENOSPC/);
   assert.deepEqual([readdirSync(directory), accepted.size], [[], 0]);
   accepted.set("admin", "known".repeat(10));
-  const { said } = await settleToken(keeper(accepted), "admin", directory, files);
-  assert.match(said ?? "", /earlier token still counts/);
+  const { said } = await syncToken(keeper(accepted), "admin", directory, files);
+  assert.match(said ?? "", /earlier token is still valid/);
   assert.deepEqual([readdirSync(directory), accepted.get("admin")], [[], "known".repeat(10)]);
 });
 

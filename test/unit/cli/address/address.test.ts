@@ -153,7 +153,7 @@ describe("addresses", () => {
       "10.30.0.11",
     );
     await works(/lan +web +h7/, "lease", "history", "10.30.0.11", "--at", "today");
-    await works(/Nobody had 10.30.0.11 then/, "lease", "history", "10.30.0.11", "--at", "2020-02-02");
+    await works(/No owner of 10.30.0.11 is known at that time/, "lease", "history", "10.30.0.11", "--at", "2020-02-02");
     await fails(2, /"someday" is not a time/, "lease", "history", "10.30.0.11", "--at", "someday");
     assert.equal((await weft(["network", "delete", "lan", "--force", "--yes"])).code, 0);
     assert.equal((await weft(["host", "delete", "h7"])).code, 0);

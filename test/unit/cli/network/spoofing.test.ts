@@ -14,6 +14,6 @@ test("words become what is allowed, and are read back in words", () => {
 test("another word is refused with those that there are", () => {
   assert.throws(() => spoofingOf(["ip", "dhcp"]), {
     reason: "request-invalid",
-    message: /"dhcp" is nothing .*--spoofing.*choose from mac, ip, dhcp-server/s,
+    message: /"dhcp" is not something .*--spoofing.*choose from mac, ip, dhcp-server/s,
   });
 });
