@@ -262,7 +262,7 @@ function pagesOf(agent: Agent, door: Door, disk: Disk, host: string): readonly P
   ];
 }
 
-/** Keeps the CNI configurations of this host's networks current. A local network is one of them if it has a block here. */
+/** Keeps CNI configurations of this host's networks current; a local network is one of them if it has a block here. */
 function keepCniFiles(target: CniDirectory, mirror: Mirror, host: string, log: Surroundings["log"]): void {
   let last: readonly unknown[] = [];
   const keep = () => {

@@ -25,8 +25,8 @@ export function register(noun: Command, cli: Cli): void {
     .addHelpText(
       "after",
       `
-Without --repair it changes nothing. Exit codes: 0: no findings; ${EXIT_FINDINGS}: findings (with --repair: findings that are left);
-${EXIT_UNCHECKED}: no findings, but a host could not be checked.`,
+Without --repair it changes nothing. Exit codes: 0: no findings; ${EXIT_FINDINGS}: findings (with --repair: findings
+that are left); ${EXIT_UNCHECKED}: no findings, but a host could not be checked.`,
     );
   withOutput(withServer(check)).action(cli.verb((options: CheckOptions) => runCheck(cli, options)));
 

@@ -36,7 +36,7 @@ export function register(noun: Command, cli: Cli): void {
     .command("reclaim")
     .argument("<name>")
     .description(
-      "Remove a lost host and release what it had: blocks, endpoints, tunnel addresses. Its agent cannot use them again.",
+      "Remove a lost host and release what it had (blocks, endpoints, tunnel addresses). Its agent must join anew.",
     )
     .option("--dry-run", "only show what would be released");
   withWait(withServer(withForce(reclaim, "even if the host is not lost"))).action(

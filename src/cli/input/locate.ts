@@ -110,7 +110,7 @@ export async function agentSocket(io: Io, options: AgentOptions): Promise<string
   }
   if (sockets.has("") || (options.host === undefined && sockets.size === 1)) return only;
   throw new Fault(options.host === undefined ? "request-invalid" : "host-unknown", {
-    what: `${options.host === undefined ? "several agents run" : `no agent of host "${options.host}" runs`} on this machine`,
+    what: options.host === undefined ? "several agents run here" : `no agent of host "${options.host}" runs here`,
     where: "--host",
     fix: `choose one with --host: ${[...sockets.keys()].join(", ")}`,
   });

@@ -12,8 +12,8 @@ export function register(command: Command, cli: Cli): void {
     .addHelpText(
       "after",
       [
-        "\nWorkloads lose their interfaces. It asks for confirmation first. It removes only files that the agent wrote;",
-        "other files in these directories stay. The server still knows the host: see weft host delete.",
+        "\nWorkloads lose their interfaces. It asks for confirmation first. It removes only files that the agent",
+        "wrote; other files in these directories stay. The server still knows the host: see weft host delete.",
       ].join("\n"),
     )
     .action(cli.verb((flags: PurgeFlags) => cli.programs.purge(cli.io, flags)));
