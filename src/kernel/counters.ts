@@ -1,4 +1,4 @@
-// What is read on demand and never compared: packets of ports, what was dropped of them and why.
+// What is read on demand and never compared: packets of ports, and dropped packets by reason.
 import type { Ns } from "../datapath/kinds/kind.ts";
 import type { Counted } from "./kernel.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
@@ -7,7 +7,7 @@ import { elementsOf, keyText, readElements } from "./netlink/element.ts";
 import { allLinks, readTraffic } from "./netlink/link.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 
-/** Drops, and traffic by port. Nothing for a namespace that is not there. */
+/** Drops, and traffic by port. Empty if the namespace does not exist. */
 export function countersOf(namespaces: Namespaces, ns: Ns): Counted {
   return (
     namespaces.use(ns, (space) => {
@@ -31,7 +31,7 @@ function dropsIn(nft: NetlinkSocket): Counted["drops"] {
       packets,
     }));
   } catch {
-    // Nobody's endpoints are here.
+    // This namespace has no endpoints.
     return [];
   }
 }

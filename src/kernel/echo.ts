@@ -1,5 +1,5 @@
-// Echo requests from a namespace of ours, by a raw socket in it. The kernel at the other end answers by itself; what
-// comes to this socket are the answers, and copies of what others ask. Nothing here waits.
+// Echo requests from one of Weft's namespaces, by a raw socket in it. The kernel at the other end answers by itself.
+// This socket receives the answers, and copies of peers' requests. Nothing here waits.
 import { type Ip, ipOf } from "../model/address.ts";
 import { SystemError } from "./errno.ts";
 import type { Echo, EchoSeen } from "./kernel.ts";
@@ -11,7 +11,7 @@ import { ipTextAt } from "./netlink/wire.ts";
 const IPPROTO_ICMPV6 = 58;
 const ECHO_REQUEST = 128;
 const ECHO_REPLY = 129;
-/** Peers' requests wait here until somebody looks: a second's worth of full packets of a large cluster. */
+/** Peers' requests wait here until they are read: a second's worth of full packets of a large cluster. */
 const QUEUE_BYTES = 1024 * 1024;
 const HEADER = 8;
 const inbox = Buffer.alloc(65_536);
@@ -55,7 +55,7 @@ class EchoSocket implements Echo {
       libc.sendTo(this.#fd, message, addressOf(ip));
       return true;
     } catch (error) {
-      // No device, no route, no room: as good as lost on the way.
+      // No device, no route, no room: counted as lost on the way.
       if (error instanceof SystemError) return false;
       throw error;
     }

@@ -1,6 +1,6 @@
-// Elements of a namespace's sets: what a list of operations on them does in one transaction, what is there, and their
-// text where they go along with a whole table. A transaction fails whole, so what the kernel refuses is left out and
-// the rest sent again.
+// Elements of a namespace's sets: operations on them in one transaction, reading them, and their text for a transaction
+// with a whole table. A transaction fails as a whole, so elements that the kernel refuses are left out and the rest is
+// sent again.
 import { setOf } from "../datapath/state/sets.ts";
 import { type Element, elementText } from "../datapath/kinds/element.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
@@ -40,7 +40,7 @@ export function changeElements(
   return { refusals, transactions };
 }
 
-/** Places that the kernel, or the text of their keys, refused; nothing was done if there is one. */
+/** Operations that the kernel, or the text of their keys, refused. If there is one, nothing was done. */
 function sendSome(
   socket: NetlinkSocket,
   ops: readonly ElementOp[],
@@ -67,12 +67,12 @@ function sendSome(
     }
   }
   if (refused.size > 0) return refused;
-  // One is enough to know that there was an answer; what is refused is told anyway.
+  // One acknowledgement shows that there was an answer; refusals are always reported.
   writer.askForAck();
   batchEnd(writer, socket.nextSeq());
   socket.exchange(writer, (seq, errno, text) => {
     const of = bySeq.get(seq);
-    // Of the batch as a whole: nothing of it was done.
+    // It concerns the batch as a whole: nothing of it was done.
     for (const at of of === undefined ? places : [of.at]) {
       refused.add(at);
       if (of?.isDelete === true && GONE.has(errno)) continue;

@@ -1,10 +1,10 @@
-// What the kernel says when it says no, classified once. Callers decide by the class; people read the message.
+// The kernel's refusals, classified once. Callers decide by the class; people read the message.
 import { getSystemErrorMap } from "node:util";
 import type { Refusal } from "./kernel.ts";
 
 const NAMES = getSystemErrorMap();
 
-/** errno.h of Linux (asm-generic), as far as the code decides by it. */
+/** Linux' errno.h (asm-generic), as far as the code depends on it. */
 const ENOENT = 2;
 const ENXIO = 6;
 export const EACCES = 13;
@@ -24,7 +24,7 @@ export class SystemError extends Error {
   }
 }
 
-/** What the table of names lacks. BR_MAX_PORTS is 1 << 10 (6.18). */
+/** Names that Node's table lacks. BR_MAX_PORTS is 1 << 10 (6.18). */
 const MORE_NAMES: ReadonlyMap<number, readonly [string, string]> = new Map([
   [54, ["EXFULL", "the bridge has as many ports as it can have (1,023)"]],
 ]);
@@ -35,7 +35,7 @@ function errnoText(errno: number): string {
   return `${name}: ${text}`;
 }
 
-/** What a removal may meet when there is nothing to remove: no link, no entry, no route, no address. */
+/** Errors that a removal may meet when there is nothing to remove: no link, no entry, no route, no address. */
 export const GONE: ReadonlySet<number> = new Set([ENOENT, ENODEV, ESRCH, ENXIO, EADDRNOTAVAIL]);
 
 const CLASSES: Readonly<Record<string, Refusal["class"]>> = {
@@ -68,7 +68,7 @@ const CLASSES: Readonly<Record<string, Refusal["class"]>> = {
   ENOPROTOOPT: "unsupported",
 };
 
-/** `said` is what the kernel added in its own words (extended acknowledgement), or what is in the way. */
+/** `said` is the kernel's own text (extended acknowledgement), or what is in the way. */
 export function refusalOf(errno: number, said = ""): Refusal {
   const name = NAMES.get(-errno)?.[0] ?? "";
   return {
@@ -77,7 +77,7 @@ export function refusalOf(errno: number, said = ""): Refusal {
   };
 }
 
-/** A refusal as an exception, inside this folder: whoever encodes an operation may find that it cannot be. */
+/** A refusal as an exception, inside this folder: the encoder of an operation may find that it cannot be encoded. */
 export class Refused extends Error {
   readonly refusal: Refusal;
   constructor(refusal: Refusal) {
@@ -87,7 +87,7 @@ export class Refused extends Error {
   }
 }
 
-/** The refusal behind an exception of a system call; anything else is a bug and thrown again. */
+/** The refusal behind an exception of a system call; any other exception is a bug and is thrown again. */
 export function refusalOfError(error: unknown): Refusal {
   if (error instanceof Refused) return error.refusal;
   if (error instanceof SystemError) return { ...refusalOf(error.errno), message: error.message };

@@ -1,4 +1,4 @@
-// What the host has of its own, without Weft's: for overlap checks and for the tunnel's source address.
+// The host's own addresses and routes, without Weft's: for overlap checks and for the tunnel's source address.
 import { readFileSync } from "node:fs";
 import { type Cidr, cidrOf, contains, interfaceOf } from "../model/address.ts";
 import type { HostFacts } from "./kernel.ts";
@@ -8,7 +8,9 @@ import { type AddressInfo, type RouteInfo, allAddresses, allRoutes, readAddress,
 import { type LinkInfo, allLinks, readLink } from "./netlink/link.ts";
 import { isOurs } from "./ownership.ts";
 
-/** Loopback and link-local: every host has them, none of them can clash. Multicast: no unicast network can be in it. */
+/**
+ * Loopback and link-local: every host has them, so they cannot conflict. Multicast: no unicast network can be in it.
+ */
 const NOT_UNIQUE: readonly Cidr[] = ["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "::1/128", "fe80::/10", "ff00::/8"]
   .map(cidrOf)
   .filter((cidr) => cidr !== undefined);

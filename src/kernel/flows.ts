@@ -1,4 +1,4 @@
-// Flows that packets have put into a VRF's sets (datapath/policy/flows.ts), and how to end some of them.
+// Flows that packets have put into a VRF's sets (datapath/policy/flows.ts), and how to end them.
 import { setTimeout } from "node:timers/promises";
 import { FLOWS, FLOW_SETS, type FlowSet } from "../datapath/policy/flows.ts";
 import { GONE, SystemError } from "./errno.ts";
@@ -14,11 +14,13 @@ const TCP = 6;
 const UDP = 17;
 const ICMP = 1;
 const ICMPV6 = 58;
-/** The only messages of ICMP that begin a flow. */
+/** The only ICMP messages that begin a flow. */
 const ECHO_REQUEST: Readonly<Record<number, number>> = { [ICMP]: 8, [ICMPV6]: 128 };
 const writer = new MessageWriter(64 * 1024);
 
-/** Ends the flows for which `isAllowed` says no: how many, in how many transactions. Nothing without such sets. */
+/**
+ * Ends the flows that `isAllowed` forbids; returns how many, in how many transactions. Does nothing without such sets.
+ */
 export function cutFlows(
   socket: NetlinkSocket,
   isAllowed: (flow: Flow) => boolean,
@@ -32,12 +34,12 @@ export function cutFlows(
   return { cut, transactions };
 }
 
-/** Where the kernel has no membarrier(2) that waits (nohz_full, a seccomp filter): far longer than a packet takes. */
+/** For kernels without a membarrier(2) that waits (nohz_full, a seccomp filter): far longer than a packet takes. */
 const PASSING_MS = 1_000;
 
 /**
- * Waits until no packet is in a rule that it has reached before. Rules run under rcu_read_lock() (nf_hook), and a rule
- * that has found a flow, or allowed one, may put it into its set again right after somebody took it out.
+ * Waits until no packet is in a rule that it reached before the call. Rules run under rcu_read_lock() (nf_hook), and a
+ * rule that has found a flow, or allowed one, may put it into its set again right after it was deleted.
  */
 export async function packetsPassed(): Promise<void> {
   try {
@@ -48,13 +50,13 @@ export async function packetsPassed(): Promise<void> {
   }
 }
 
-/** A set that has no more than one part in this many has room for everybody. */
+/** A set that is filled to at most this part has room for all. */
 const ROOM = 2;
 
 /**
- * Makes room in sets that are more than half full, at the expense of those who have most: nobody with less than another
- * loses a flow. `ownerOf` says whose a flow is by its address: its sender's in sets of senders, else its receiver's.
- * How many were ended, in how many transactions. Nothing without such sets.
+ * Makes room in sets that are more than half full: the owners with most flows lose some, and an owner with fewer loses
+ * none. `ownerOf` names the owner of a flow by its address: the sender in sets of senders, else the receiver. Returns
+ * how many flows were ended, in how many transactions. Does nothing without such sets.
  */
 export function thinFlows(
   socket: NetlinkSocket,
@@ -97,7 +99,7 @@ function tooMany(socket: NetlinkSocket, set: FlowSet, ownerOf: (address: string)
   });
 }
 
-/** The most that each may keep, so that all together have no more than `room`; without limit if they have not. */
+/** How many flows each owner may keep, so that all together have at most `room`; without limit if they have less. */
 export function levelOf(counts: readonly number[], room: number): number {
   let left = room;
   const ascending = [...counts].sort((a, b) => a - b);
@@ -115,7 +117,7 @@ function ownerPlace({ side, family }: FlowSet, key: number): readonly [number, n
   return [from, from + size];
 }
 
-/** Keys of the flows that `isWanted`. There may be many thousands of others, so nothing is made of those but a look. */
+/** Keys of the flows that `isWanted`. There may be many thousands of others, so no objects are made of those. */
 function keysIn(socket: NetlinkSocket, set: FlowSet, isWanted: (bytes: Buffer, from: number) => boolean): Buffer[] {
   // A dump that was interrupted is taken again.
   const keys = new Map<string, Buffer>();
@@ -133,7 +135,7 @@ function eachFlow(socket: NetlinkSocket, set: FlowSet, visit: (bytes: Buffer, fr
       (message) => eachKey(message, visit),
     );
   } catch (error) {
-    // No groups, so no such set. Anything else must not look as if there were no flows.
+    // Without groups there is no such set. Any other error must not look as if there were no flows.
     if (!(error instanceof SystemError && GONE.has(error.errno))) throw error;
   }
 }
@@ -165,7 +167,7 @@ function removeKeys(socket: NetlinkSocket, { name }: FlowSet, keys: readonly Buf
 }
 
 /**
- * One transaction fails whole: a flow that ended by itself meanwhile is left out, and the rest sent again. Throws
+ * A transaction fails as a whole: a flow that ended by itself meanwhile is left out, and the rest is sent again. Throws
  * SystemError if the kernel keeps one.
  */
 function removeAll(socket: NetlinkSocket, set: string, keys: readonly Buffer[]): number {

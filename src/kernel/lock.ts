@@ -1,18 +1,18 @@
 // One process per directory. The lock is on the directory itself (flock(2)), so it needs no file, works on a disk that
-// is full or read-only, and goes with the process however it ends.
+// is full or read-only, and ends with the process however the process ends.
 import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import { SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";
 
-/** How long a start waits for the process before it: what was killed takes a moment to be gone. */
+/** How long a start waits for the previous process: a killed process takes a moment to disappear. */
 const WAIT_MS = 2_000;
 const AGAIN_MS = 50;
 const EAGAIN = 11;
 
 export type Lock = {
-  /** Whether the path still leads to the directory that is locked: another one may be another process's. */
+  /** Whether the path still leads to the locked directory: another one may be in use by another process. */
   readonly isHeld: () => boolean;
   readonly release: () => void;
 };

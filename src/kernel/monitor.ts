@@ -26,7 +26,7 @@ const ROUTE_GROUPS = [
   k.RTNLGRP_IPV4_ROUTE,
   k.RTNLGRP_IPV6_ROUTE,
 ];
-/** Every message of nftables that names a table does so in its first attribute. */
+/** Every nftables message that names a table does so in its first attribute. */
 const NFTA_TABLE = 1;
 /** A process that ends without closing waits at most this long for the thread. */
 const POLL_MS = 1000;
@@ -44,14 +44,16 @@ export class Monitor {
   readonly #namespaces: Namespaces;
   readonly #poke: () => unknown;
   readonly #moved: () => void;
-  /** By inode: a namespace made again under its old name is another one. */
+  /** By inode: a namespace that was made again under its old name is another one. */
   readonly #ears = new Map<string, Ear>();
   readonly #wake = libc.eventfd();
   readonly #directory: FSWatcher;
   #isStale = false;
   #isClosed = false;
 
-  /** Listens until close(). `poke` is told of all that is ours, `moved` of addresses of the host's own. */
+  /**
+   * Listens until close(). Calls `poke` for changes of Weft's objects, `moved` for changes of the host's own addresses.
+   */
   constructor(namespaces: Namespaces, poke: () => unknown, moved: () => void) {
     this.#namespaces = namespaces;
     this.#poke = poke;
@@ -61,7 +63,7 @@ export class Monitor {
       this.refresh();
       void poke();
     };
-    // Others' namespaces come and go in the same directory.
+    // Other programs' namespaces come and go in the same directory.
     this.#directory = watchDirectory(RUN_DIR, { persistent: false }, (_event, file) => {
       if (file === null || namespaces.mayOwn(file)) look();
     }).on("error", look);
@@ -75,7 +77,7 @@ export class Monitor {
     this.#wakeUp();
   }
 
-  /** Everything is let go of as soon as the waiting thread is back, which is at once. */
+  /** Closes everything as soon as the waiting thread returns, which is at once. */
   close(): void {
     this.#isClosed = true;
     this.#directory.close();
@@ -101,15 +103,15 @@ export class Monitor {
       }
       if (this.#isClosed) break;
       if (this.#isStale && this.#listen()) isConcerned = true;
-      // Until the promise resolves nothing is read: a burst costs one look, and what does not fit the queue is an
-      // event, too.
+      // Nothing is read until the promise resolves: a burst causes one observation, and an overflow of the queue is an
+      // event too.
       if (isConcerned) await this.#poke();
     }
     for (const ear of this.#ears.values()) closeEar(ear);
     closeSync(this.#wake);
   }
 
-  /** Whether anything that waits in the queue concerns us. */
+  /** Whether any message in the queue concerns Weft. */
   #drain(fd: number, ear: Ear): boolean {
     let isConcerned = false;
     let hasMoved = false;
@@ -121,7 +123,7 @@ export class Monitor {
         });
       }
     } catch (error) {
-      // ENOBUFS: more happened than the queue holds. What it was, nobody knows.
+      // ENOBUFS: more happened than the queue holds, and it is unknown what.
       if (!(error instanceof SystemError)) throw error;
       isConcerned = true;
       hasMoved = true;
@@ -131,8 +133,8 @@ export class Monitor {
   }
 
   /**
-   * Opens and closes ears so that there is one per namespace; whether there is a new one, which missed what came
-   * before.
+   * Opens and closes sockets so that there is one pair per namespace; returns whether there is a new one, which missed
+   * earlier events.
    */
   #listen(): boolean {
     this.#isStale = false;
@@ -184,7 +186,7 @@ function isOurTable({ bytes, start, end }: Received): boolean {
 }
 
 function concerns(ear: Ear, message: Received): boolean {
-  // All that is in a VRF's namespace is ours, whatever the message says.
+  // Everything in a VRF's namespace is Weft's, whatever the message says.
   const isEverywhere = ear.ns !== "host";
   switch (message.type) {
     case k.RTM_NEWLINK:
@@ -204,7 +206,7 @@ function concerns(ear: Ear, message: Received): boolean {
     case k.RTM_NEWNEIGH:
     case k.RTM_DELNEIGH: {
       const entry = readNeighbour(message);
-      // A next hop of ours tells each time that it is asked for; one that is removed has lost its flags before.
+      // One of Weft's next hops sends an event each time it is resolved; a removed one has lost its flags before.
       if (!isEverywhere && entry.protocol === WEFT_PROTOCOL) return message.type === k.RTM_DELNEIGH;
       return (isEverywhere || ear.ours.has(entry.index)) && isNotLearned(message.type, entry);
     }
@@ -213,14 +215,14 @@ function concerns(ear: Ear, message: Received): boolean {
   }
 }
 
-/** Not of our links, and not what every link gets by itself: containers come and go with those. */
+/** Not of Weft's links, and not what every link gets by itself: containers come and go with those. */
 function isHostsAddress({ ns, ours }: Ear, message: Received): boolean {
   if (ns !== "host" || (message.type !== k.RTM_NEWADDR && message.type !== k.RTM_DELADDR)) return false;
   const { index, ip } = readAddress(message);
   return !ours.has(index) && !/^fe[89ab]/.test(ip);
 }
 
-/** A link that lost its mark is known by its index. */
+/** A link that lost its mark is recognised by its index. */
 function isLinkOfOurs({ ours }: Ear, message: Received): boolean {
   const link = readLink(message);
   if (isOurs(link)) ours.add(link.index);

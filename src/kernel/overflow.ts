@@ -1,6 +1,6 @@
-// Whether the kernel had no room for a neighbour. One table per family holds those of all namespaces, so any workload
-// that is root in its own, or sweeps what is on its link, may fill it: 1,024 entries that are younger than five seconds
-// are enough by default (neigh_forced_gc). Permanent entries, as all of Weft's are, are neither counted nor refused.
+// Whether the kernel had no room for a neighbour. One table per family has the neighbours of all namespaces. So any
+// workload that is root in its own namespace can fill it: 1,024 entries that are younger than five seconds are enough
+// by default (neigh_forced_gc). Permanent entries, as all of Weft's are, are neither counted nor refused.
 import { readFileSync } from "node:fs";
 
 const TABLES = [
@@ -8,13 +8,13 @@ const TABLES = [
   { family: "IPv6", statistics: "/proc/net/stat/ndisc_cache", limit: "net.ipv6.neigh.default.gc_thresh3" },
 ] as const;
 
-/** How long it is told that a table was full. */
+/** How long a full table is reported. */
 const TOLD_MS = 60_000;
 
 /**
- * A function that says, a line per family, which tables were full within the last minute: what their counters have
- * gained from one call to the next. Nothing outside the machine's first network namespace, because only there the
- * kernel shows them. `spentMs` only ever grows.
+ * Returns a function that reports, a line per family, which tables were full within the last minute: it compares
+ * counters from one call to the next. Only the machine's first network namespace shows them; elsewhere the function
+ * reports nothing. `spentMs` only grows.
  */
 export function neighbourOverflows(
   spentMs: () => number,

@@ -1,6 +1,7 @@
-// Ports of endpoints as they stand in the kernel, whoever knows of them, and what their far ends carry. A far end is
-// asked about from its port's namespace, by the id that this one has for the other (IFLA_TARGET_NETNSID): so it is read
-// also where no path leads, and a workload's namespace is never entered. Two messages per port, some 40 µs.
+// Ports of endpoints in the kernel, whether or not the journal has them, and what their far ends have. A far end is
+// read from its port's namespace, by the id that this namespace has for the other one (IFLA_TARGET_NETNSID). So it can
+// be read also where no path leads to it, and a workload's namespace is never entered. Two messages per port, some 40
+// µs.
 import { setImmediate } from "node:timers/promises";
 import { SystemError } from "./errno.ts";
 import type { PortSeen } from "./kernel.ts";
@@ -10,7 +11,7 @@ import { addressesOfLink, readAddress } from "./netlink/entry.ts";
 import { allLinks, type LinkInfo, linkByIndex, readLink } from "./netlink/link.ts";
 import { ENDPOINT_ALIAS, isOurAddress, pathOf } from "./ownership.ts";
 
-/** Ports after which the event loop gets its turn: some milliseconds. */
+/** The number of ports after which the event loop gets its turn: some milliseconds. */
 const TURN_PORTS = 64;
 
 export async function portsOf(namespaces: Namespaces): Promise<PortSeen[]> {
@@ -19,7 +20,7 @@ export async function portsOf(namespaces: Namespaces): Promise<PortSeen[]> {
     const links = namespaces.use(ns, portLinks) ?? [];
     for (let from = 0; from < links.length; from += TURN_PORTS) {
       const some = links.slice(from, from + TURN_PORTS);
-      // By name, not as it was open: it may be removed, or replaced, while the event loop has its turn.
+      // Opened again by name: the namespace may be removed or replaced while the event loop has its turn.
       namespaces.use(ns, (space) => {
         for (const link of some) ports.push(portIn(space, ns.slice("vrf:".length), link));
       });
@@ -42,9 +43,9 @@ function portIn(space: Space, vrf: string, link: LinkInfo): PortSeen {
   return far === undefined ? port : { ...port, ...far };
 }
 
-/** Undefined if the workload, and with it the pair, is just going. */
+/** Undefined if the workload, and with it the pair, is just being removed. */
 function farEnd({ socket }: Space, { peer, peerNsid }: LinkInfo): Pick<PortSeen, "far" | "netns"> | undefined {
-  // NETNSA_NSID_NOT_ASSIGNED: the namespace is on its way out, and has no id any more.
+  // NETNSA_NSID_NOT_ASSIGNED: the namespace is being removed and has no id any more.
   if (peerNsid !== undefined && peerNsid < 0) return undefined;
   const end = socket.ask(k.RTM_GETLINK, (w) => linkByIndex(w, peer, peerNsid), readLink);
   if (end === undefined || end.index !== peer) return undefined;

@@ -28,8 +28,8 @@ function isBridgeKey(key: string): boolean {
 }
 
 /**
- * Lets a workload's interface have IPv6 addresses where its namespace gives new interfaces none (Docker's default
- * without IPv6). Whether it did not have them before.
+ * Lets a workload's interface have IPv6 addresses if its namespace gives new interfaces none (Docker's default without
+ * IPv6). Returns whether that was the case.
  */
 export function enableIpv6(namespaces: Namespaces, space: Space, dev: string): boolean {
   const file = `/proc/sys/net/ipv6/conf/${dev}/disable_ipv6`;

@@ -1,6 +1,6 @@
-// Which nftables chains of others may keep tunnel packets from arriving or leaving. Pure: listings in, sentences out.
-// A hint for people, not a simulation: a rule that drops the port is quoted, and so is a chain that drops what none of
-// its rules accepts, if none of them names the port.
+// Which nftables chains of other programs may block tunnel packets. Pure: listings in, sentences out. A hint for
+// people, not a simulation: it quotes a rule that drops the port, and a chain that drops what none of its rules
+// accepts, if none of them names the port.
 
 type Chain = { readonly table: string; readonly name: string; readonly hook: string; readonly drops: boolean };
 
@@ -18,7 +18,7 @@ export function chainsIn(listing: string): readonly Chain[] {
   return chains;
 }
 
-/** What stands in the way in one chain, listed by `list chain`. */
+/** What may block packets in one chain, listed by `list chain`. */
 export function wallsOf({ table, name, hook, drops }: Chain, listing: string, ports: readonly number[]): string[] {
   const place = `chain ${name} of table ${table} (hook ${hook})`;
   const rules = listing.split("\n").map((line) => line.trim());

@@ -1,5 +1,6 @@
-// Port, addresses and routes of one endpoint of this host: all that an attach puts into the kernel. The peer is born in
-// the workload's namespace, because moving it there afterwards costs an RCU barrier under RTNL (20 ms against 0.8).
+// Port, addresses and routes of one endpoint of this host: everything that an attach adds to the kernel. The far end is
+// created in the workload's namespace, because moving it there afterwards costs an RCU barrier under RTNL (20 ms
+// against 0.8).
 import type { Family } from "../../model/address.ts";
 import type { Endpoint, EndpointSpec, Vrf } from "../../model/resource.ts";
 import type { EndpointLayout, Segment } from "../world/layout.ts";
@@ -10,7 +11,7 @@ import type { Ns } from "../kinds/kind.ts";
 import type { Veth } from "../kinds/veth.ts";
 import type { World } from "../world/world.ts";
 
-/** Nothing without a layout: no segment of this host holds the endpoint's addresses, because its block is gone. */
+/** Empty without a layout: no segment of this host has the endpoint's addresses, because its block is gone. */
 export function compileEndpoint(
   world: World,
   vrf: Vrf,
@@ -59,19 +60,21 @@ export function portOn({ name, spec }: PortOwner, vrf: string, segment: Segment,
 }
 
 /**
- * Whether it may have a MAC beside its own, which is where its frames say that it is: several may have the same one.
- * Spoofing filters see to it that it says so of no other.
+ * Whether the endpoint may send from a further MAC. Several endpoints may have the same one, so frames show where it
+ * is; spoofing filters ensure that the endpoint uses no other MAC.
  */
 export function hasVirtualMac({ mac, allowedAddresses = [] }: Pick<EndpointSpec, "mac" | "allowedAddresses">): boolean {
   return allowedAddresses.some((allowed) => allowed.mac !== undefined && allowed.mac !== mac);
 }
 
-/** On both ends of its port: what its range says, never more than the network's. */
+/** For both ends of its port: the MTU of its range, never more than the network's. */
 export function endpointMtu({ mtu }: EndpointLayout, networkMtu: number): number {
   return Math.min(mtu ?? networkMtu, networkMtu);
 }
 
-/** Destinations behind the gateway of a workload's first interface (by name, unless it is said). */
+/**
+ * Destinations behind the gateway of a workload's first interface (first by name, unless the attach says otherwise).
+ */
 function everything(family: Family): readonly string[] {
   return [family === 4 ? "0.0.0.0/0" : "::/0"];
 }

@@ -17,23 +17,23 @@ import { type Channel, TUNNELS, channelsOf } from "../tunnel/drivers.ts";
 import type { RoutedPeer } from "../tunnel/tunnel.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
-/** No VRF has such a name: it would begin with a letter. */
+/** No VRF can have this name: VRF names begin with a letter or digit. */
 export const PATHS_NS = "vrf:_paths";
-/** Below it a link has no IPv6 (RFC 8200, section 5). Where tunnels carry less, less is sent. */
+/** Below this MTU a link has no IPv6 (RFC 8200, section 5). If tunnels carry less, probes are smaller. */
 const MTU_LEAST = 1280;
 
-/** The way to a peer over one channel. */
+/** The path to a peer over one channel. */
 export type Path = Channel & {
   readonly host: string;
-  /** This host's underlay address and the peer's: with others it is another way. */
+  /** This host's underlay address and the peer's; other addresses are another path. */
   readonly ends: string;
-  /** Where to send, in the namespace; absent if there can be no tunnel. */
+  /** The address to probe, in the namespace; absent if there can be no tunnel. */
   readonly to?: string;
   /** The largest packet that a workload sends there. */
   readonly size: number;
 };
 
-/** The ways to all hosts that share a VRF with this one. */
+/** The paths to all hosts that share a VRF with this one. */
 export function pathsOf(world: World): readonly Path[] {
   const paths = new Map<string, Path>();
   for (const vrf of world.vrfs) {
@@ -52,7 +52,7 @@ export function pathsOf(world: World): readonly Path[] {
   return [...paths.values()];
 }
 
-/** What the largest of the VRF's networks of a driver lets its workloads send. */
+/** The largest packet that the VRF's networks of a driver let their workloads send. */
 function sizeIn(world: World, vrf: Vrf, driver: Driver): number {
   const networks = (world.networks.get(vrf.name) ?? []).filter(({ spec }) => spec.driver === driver);
   const most = vrfMtu(world, vrf, driver);
@@ -97,7 +97,7 @@ function compileChannel({ self, hosts }: World, paths: readonly Path[]): readonl
   return objects;
 }
 
-/** Known to nobody outside the namespace. */
+/** Known only in this namespace. */
 function addressOf(port: number, { spec }: Host): string {
   const order = spec.order.toString(16).padStart(8, "0");
   const text = `fd00:7765:7061:${port.toString(16)}::${order.slice(0, 4)}:${order.slice(4)}`;

@@ -21,7 +21,7 @@ import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
 import type { RoutedPeer } from "../tunnel/tunnel.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
-/** The VRF's tunnels, and the way to each peer's blocks. Nothing while this host has no VTEP of the VRF. */
+/** The VRF's tunnels, and the route to each peer's blocks. Empty while this host has no VTEP of the VRF. */
 export function compileRouted(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {
   const own = world.vteps.get(vrf.name)?.find((vtep) => vtep.spec.host === world.self.name);
   if (own === undefined) return [];

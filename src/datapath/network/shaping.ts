@@ -14,23 +14,23 @@ import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
 import type { Tbf } from "../kinds/tbf.ts";
 
-/** Ethernet header and a VLAN tag: what a frame has besides the MTU. */
+/** Ethernet header and a VLAN tag: what a frame has in addition to the MTU. */
 const FRAME_OVERHEAD = 18;
-/** The default burst: 10 ms of the average, so that timers that come a little late lose nothing. */
+/** The default burst: 10 ms of the average, so that a late timer loses nothing. */
 const BURST_MS = 10;
 const BURST_MIN = 4000;
-/** A burst at its peak is as long as this in one go: what timers can do. */
+/** The length of one piece of a burst at its peak: what timers can do. */
 const PEAK_MS = 1;
-/** What may wait: 50 ms of traffic at the average, and room for one offloaded packet. */
+/** How much may wait: 50 ms of traffic at the average, and room for one offloaded packet. */
 const QUEUE_MS = 50;
 const QUEUE_MIN = 64 * 1024;
 const QUEUE_MAX = 1_000_000_000;
-/** The kernel cuts a bucket, silently, at 4.29 s of its rate; a frame must fit. */
+/** The kernel silently cuts a bucket at 4.29 s of its rate; a frame must fit. */
 const FRAME_SECONDS = 4;
 
 /**
- * Nothing for an endpoint without limits. In one list with its port, limits are there first: the far end of the pair
- * comes up after all that is in the VRF's namespace. Frames are at most `mtu` and a header.
+ * Empty for an endpoint without limits. If limits and port are in one list, limits come first, because the far end of
+ * the pair comes up last. Frames have at most `mtu` and a header.
  */
 export function compileShaping(vrf: Vrf, network: Network, endpoint: Endpoint, mtu: number): KernelObject[] {
   const levels = levelsOf(network, endpoint.spec);

@@ -72,12 +72,12 @@ function peersOf(world: World, endpoints: readonly Endpoint[]): ReadonlyMap<stri
   return peers;
 }
 
-/** Whether addresses of the network may go from one endpoint to another without the control plane. */
+/** Whether addresses of the network may move from one endpoint to another without the control plane. */
 function hasVirtualIps(world: World, { name }: Network): boolean {
   return (world.endpoints.get(name) ?? []).some(({ spec }) => (spec.allowedAddresses ?? []).length > 0);
 }
 
-/** No frame ever has it as source or destination; it is given so that nothing else chooses one later. */
+/** No frame has it as source or destination; it is set so that the kernel does not choose one later. */
 function tunnelMac(vni: number): string {
   return `0a:58:00:${[16, 8, 0].map((shift) => ((vni >>> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
 }

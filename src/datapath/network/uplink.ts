@@ -10,7 +10,7 @@ import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
 import type { World } from "../world/world.ts";
 
-/** The way out is made only where somebody goes out, or the host in. */
+/** There is an uplink only if a network of the VRF masquerades, or the VRF has hostAccess. */
 export function usesUplink(vrf: Vrf, networks: readonly Network[]): boolean {
   return vrf.spec.hostAccess || networks.some((network) => network.spec.masquerade);
 }
@@ -28,13 +28,13 @@ export function compileUplink(world: World, vrf: Vrf, networks: readonly Network
       mtu,
       mac: mac(vrf.spec.index, 2),
       alias: alias("uplink", vrf.name),
-      // A checksum is two bytes of the workload's choice, anywhere in the packet: written later, they would be the port
-      // of a tunnel where hosts are open. Elsewhere that port is closed whatever the packet says.
+      // A checksum is two bytes of the workload's choice, anywhere in the packet. If they were written later, they
+      // could become the port of a tunnel where hosts are open. Elsewhere that port is closed whatever the packet says.
       ...(vrf.spec.hostAccess ? { makesChecksums: true as const } : {}),
       peer: { ns: "host", name: hostDev, mtu, mac: mac(vrf.spec.index, 1) },
     },
-    // The host routes what leaves the uplink. IPv6 forwarding stays the operator's decision: turning it on would make
-    // the host deaf to the router advertisements that may be its own way out.
+    // The host routes what leaves the uplink. IPv6 forwarding is left to the operator: with it, the host would ignore
+    // the router advertisements that may give it its own default route.
     { kind: "sysctl", ns: "host", key: "ipv4/ip_forward", value: "1" },
   ];
   for (const family of families) {
@@ -42,8 +42,8 @@ export function compileUplink(world: World, vrf: Vrf, networks: readonly Network
     objects.push(
       { kind: "address", ns, dev: UPLINK, cidr: `${inner}/${length}` },
       { kind: "address", ns: "host", dev: hostDev, cidr: `${host}/${length}` },
-      // Each knows the other, whatever becomes of the neighbours that the kernel learns: all namespaces share one
-      // table.
+      // Each end knows the other permanently, so that a full table of learned neighbours does not matter: all
+      // namespaces share one table.
       { kind: "neighbour", ns, dev: UPLINK, ip: host, mac: mac(vrf.spec.index, 1) },
       { kind: "neighbour", ns: "host", dev: hostDev, ip: inner, mac: mac(vrf.spec.index, 2) },
       { kind: "route", ns, dst: family === 4 ? "0.0.0.0/0" : "::/0", via: host, dev: UPLINK, onlink: false },

@@ -5,10 +5,10 @@ import { type Family, BITS, cidrOf, formatIp, interfaceOf, ipOf, lastOf } from "
 import { PRIORITY_DEFAULT, type Rule, protocolNumber } from "../../model/group.ts";
 import { type Box, type Interval, disjoint, union } from "./boxes.ts";
 
-/** A rule with what it came from, and its peer as addresses: none is anybody. */
+/** A rule with its origin, and its peer as addresses; without addresses it matches any peer. */
 export type PlacedRule = {
   readonly group: string;
-  /** Its place in the group, from 0. */
+  /** Its index in the group, from 0. */
   readonly index: number;
   readonly rule: Rule;
   readonly peers?: readonly PeerAddresses[];
@@ -24,16 +24,16 @@ const TCP = 6;
 const UDP = 17;
 const ICMPV6 = 58;
 
-/** What a rule looks at beside the peer: a header field, and which of its values. */
+/** What a rule matches besides the peer: a header field and its values. */
 type Service = { readonly field: string; readonly values: readonly Interval[]; readonly family?: Family };
 
-/** The statements of a chain, in order; what none of them decides falls through. */
+/** The statements of a chain, in order; a packet that none of them decides falls through. */
 export function statementsOf(rules: readonly PlacedRule[]): string[] {
   const steps = Map.groupBy(rules, stepNumber);
   return [...steps.keys()].sort((a, b) => a - b).flatMap((number) => stepOf(steps.get(number) ?? []));
 }
 
-/** By priority; within one, what is denied goes first. */
+/** By priority; within one, deny comes first. */
 function stepNumber({ rule }: PlacedRule): number {
   return 2 * priorityOf(rule) + (rule.action === "deny" ? 0 : 1);
 }
@@ -57,12 +57,12 @@ function stepOf(rules: readonly PlacedRule[]): string[] {
   return lines;
 }
 
-/** As a log line names it. The kernel's prefix has room for 127 characters. */
+/** The rule's name in a log line. The kernel's prefix has room for 127 characters. */
 function labelOf({ group, index }: PlacedRule): string {
   return `${group.slice(0, 60)}[${index}]`;
 }
 
-/** Matches (with a space at the end, or empty for everything) that together are what the rules match. */
+/** Matches that together are what the rules match, each with a space at its end; empty matches everything. */
 function matchesOf(rules: readonly PlacedRule[]): string[] {
   const out: string[] = [];
   const anybody = rules.filter(({ peers, members }) => peers === undefined && members === undefined);
@@ -147,7 +147,7 @@ export function portsOf({ ports }: Rule): readonly Interval[] {
   });
 }
 
-/** The addresses of a rule's own words; undefined if it has none, or names a network or group. */
+/** The addresses of a rule's own peer; undefined if it has none, or names a network or group. */
 export function addressesIn(peer: Rule["peer"]): PeerAddresses | undefined {
   if (peer?.cidr !== undefined) return intervalOf(peer.cidr);
   const first = peer?.first === undefined ? undefined : ipOf(peer.first);

@@ -1,5 +1,5 @@
-// The policy as a function: may this flow begin? What the kernel's tables answer for packets, for what is not a packet:
-// flows that go on although the rules have changed, and people who ask which rules count.
+// The policy as a function: may this flow begin? The kernel's tables decide about packets; this function decides about
+// existing flows after the rules have changed, and shows people which rules count.
 import { ipOf } from "../../model/address.ts";
 import { type Rule, groupsOf, protocolNumber } from "../../model/group.ts";
 import type { Network } from "../../model/resource.ts";
@@ -8,7 +8,7 @@ import { type Profile, policyOf, profileKey, setId } from "./groups.ts";
 import type { Side } from "./flows.ts";
 import type { World } from "../world/world.ts";
 
-/** Addresses canonical; a flow in the direction in which it began. */
+/** Addresses are canonical; a flow is in the direction in which it began. */
 export type FlowView = {
   readonly source: string;
   readonly destination: string;
@@ -18,8 +18,8 @@ export type FlowView = {
 };
 
 /**
- * Judges flows of a VRF on the world's host by the rules as they are now: of both ends, or of the one at a side. An
- * endpoint of groups that keep their flows has no objections. Undefined if nothing is filtered.
+ * Judges flows of a VRF on this host by the current rules of both ends, or of the end at one side. An endpoint whose
+ * groups keep their flows allows them. Undefined if nothing is filtered.
  */
 export function judgeOf(world: World, vrf: string): ((flow: FlowView, side?: Side) => boolean) | undefined {
   const policy = policyOf(world, vrf);
@@ -27,7 +27,7 @@ export function judgeOf(world: World, vrf: string): ((flow: FlowView, side?: Sid
   const networks = world.networks.get(vrf) ?? [];
   const owners = ownersOf(world, networks, policy.profiles);
   const members = membersOf(world, networks, policy.peers);
-  // Of an address that several endpoints may have, all of them: which of them has it now, nobody here knows.
+  // If several endpoints may have an address, all of them are asked, because it is not known here which has it now.
   const objects = (owner: string, direction: Side, peer: string, flow: FlowView) =>
     owners
       .get(owner)
@@ -53,7 +53,7 @@ function ownersOf(world: World, networks: readonly Network[], profiles: Readonly
 
 type Members = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** Addresses of the members of each group that is somebody's peer, by the name of its sets. */
+/** Addresses of the members of each group that is a peer in some rule, by the name of its sets. */
 function membersOf(world: World, networks: readonly Network[], peers: readonly string[]): Members {
   const members = new Map<string, Set<string>>(peers.map((group) => [setId(group), new Set<string>()]));
   for (const network of peers.length === 0 ? [] : networks) {
@@ -68,7 +68,7 @@ function membersOf(world: World, networks: readonly Network[], peers: readonly s
   return members;
 }
 
-/** What the rules say to the first packet of a flow with this peer: the first that matches decides, none says no. */
+/** The decision about the first packet of a flow with this peer: the first rule that matches; without a match, deny. */
 function allows(
   rules: readonly PlacedRule[],
   direction: "in" | "out",

@@ -1,9 +1,9 @@
-// Words that the texts of all tables share: chains, the bits of marks, and the numbers under which drops are counted.
+// Terms that the texts of all tables share: chains, the bits of marks, and the numbers by which drops are counted.
 
 /**
- * Bits of a packet's mark: which profile judges it (0 is unfiltered), what its port may send beside its own addresses
- * and behind tags of VLANs, that the port is an endpoint's, and that the VRF's own namespace sent it, which no port's
- * mark says.
+ * Bits of a packet's mark: the profile that judges it (0 is unfiltered); what its port may send besides its own
+ * addresses and behind VLAN tags; that the port is an endpoint's; and that the VRF's own namespace sent it, which no
+ * port's mark has.
  */
 export const PROFILE_BITS = 0x00ff_ffff;
 export const ANY_MAC = 0x0100_0000;
@@ -15,10 +15,10 @@ export const OF_GATEWAY = 0x2000_0000;
 export const KNOWN = 0x4000_0000;
 export const TAGS = 0x8000_0000;
 
-/** A profile that no chain has: everything new is dropped. */
+/** A profile without a chain: everything new is dropped. */
 export const NO_PROFILE = 0x00ff_fffe;
 
-/** Why a frame was dropped, by the number that counts it in the set `drops`. */
+/** Why a frame was dropped, by the number under which the set `drops` counts it. */
 export const DROP_REASONS: Readonly<Record<number, string>> = {
   1: "unknown-port",
   2: "source-mac",
@@ -38,8 +38,8 @@ export const DROP_REASONS: Readonly<Record<number, string>> = {
 };
 
 /**
- * Broadcasts and multicasts of one port, and from one to another what nobody is known to have: ARP and discovery of a
- * busy workload stay far below.
+ * Broadcasts and multicasts of one port, and frames to unknown MACs from one port to another: ARP and neighbour
+ * discovery of a busy workload stay far below.
  */
 export const STORM = "2000/second burst 2000 packets";
 

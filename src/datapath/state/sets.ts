@@ -1,10 +1,10 @@
-// The sets and maps of a VRF's tables whose elements are objects of their own: which there are, what their keys are
-// made of. The compiler fills them, the kernel folder reads and writes them; nothing else in the tables grows.
+// The sets and maps of a VRF's tables whose elements are objects of their own, with the fields of their keys. The
+// compiler fills them, and src/kernel reads and writes them; nothing else in the tables grows.
 
-/** What a field of a key is, and so how many bytes it takes: ifname 16, mac 8 (6 and padding), ip4 4, ip6 16. */
+/** The type of a field of a key, which gives its size: ifname 16, mac 8 (6 and padding), ip4 4, ip6 16. */
 export type Field = "port" | "mac" | "ip4" | "ip6";
 export type SetType = {
-  /** In the words of nft. Raw expressions, where one set answers for several places of a packet. */
+  /** In the words of nft. Raw expressions where one set answers for several fields of a packet. */
   readonly declared: string;
   readonly fields: readonly Field[];
   readonly isMap: boolean;
@@ -14,15 +14,15 @@ const FIXED: Readonly<Record<string, SetType>> = {
   /** What a port may do, as a mark; a port that is not here carries nothing. */
   ports: { declared: "type ifname : mark", fields: ["port"], isMap: true },
   /**
-   * Link-layer addresses of a port: of the frame, and of options in neighbour discovery. Of a tunnel, where it is in
-   * `floods`: those of the endpoints behind it.
+   * MACs of a port: of the frame, and of options in neighbour discovery. Of a tunnel that is in `floods`: those of the
+   * endpoints behind it.
    */
   macs: { declared: "typeof iifname . @ll,48,48", fields: ["port", "mac"], isMap: false },
-  /** Ports and tunnels to which goes what nobody is known to have. */
+  /** Ports and tunnels that get frames to unknown MACs. */
   floods: { declared: "type ifname", fields: ["port"], isMap: false },
   /**
-   * Addresses of a port with the MAC they go with, as source of IPv4 and in ARP; and the port's mark again, so that one
-   * look-up is enough for most packets.
+   * Addresses of a port with the MAC that belongs to each, for the source in IPv4 and ARP; the value is the port's mark
+   * again, so that one lookup is enough for most packets.
    */
   bound4: {
     declared: "type ifname . ether_addr . ipv4_addr : mark",
@@ -40,7 +40,7 @@ const FIXED: Readonly<Record<string, SetType>> = {
 const MEMBERS4: SetType = { declared: "type ipv4_addr", fields: ["ip4"], isMap: false };
 const MEMBERS6: SetType = { declared: "type ipv6_addr", fields: ["ip6"], isMap: false };
 
-/** Undefined for a set whose elements, if any, belong to the table's text. */
+/** Undefined for a set whose elements, if any, are part of the table's text. */
 export function setOf(name: string): SetType | undefined {
   if (name.startsWith("members4_")) return MEMBERS4;
   if (name.startsWith("members6_")) return MEMBERS6;

@@ -1,12 +1,12 @@
-// What would share a device with something else of its VRF. Admission refuses that (control/admit/network/devices.ts),
-// and so does the agent's door; but what was there before, or comes by another way, must not be put on one segment,
-// either. So of two the first by name is built, and the other is not.
+// Networks and ports that would share a device with another of their VRF. Admission refuses that
+// (control/admit/network/devices.ts), and so does the agent's attach. But older resources may exist, and two networks
+// must not be put on one segment. So of two, only the first by name is built.
 import { bridgesOf } from "../../model/device.ts";
 import type { Network } from "../../model/resource.ts";
 import { portName } from "../state/names.ts";
 import type { World } from "./world.ts";
 
-/** Networks of a VRF that have no devices, because another has them; by name. */
+/** Networks of a VRF that have no devices, because another network has them; by name. */
 export function clashingNetworks(networks: readonly Network[]): ReadonlySet<string> {
   const taken = new Set<string>();
   const out = new Set<string>();
@@ -18,7 +18,7 @@ export function clashingNetworks(networks: readonly Network[]): ReadonlySet<stri
   return out;
 }
 
-/** The networks that are built, and the world with the endpoints that are. */
+/** The networks that are built, and the world with only the endpoints that are built. */
 export function withoutClashes(world: World, networks: readonly Network[]): readonly [World, readonly Network[]] {
   const out = clashingNetworks(networks);
   const others = clashingEndpoints(world, networks);
@@ -34,7 +34,7 @@ export function withoutClashes(world: World, networks: readonly Network[]): read
   return [{ ...world, endpoints }, networks.filter(({ name }) => !out.has(name))];
 }
 
-/** Endpoints of this host whose port would be another's, by name. */
+/** Endpoints of this host whose port would be another endpoint's, by name. */
 function clashingEndpoints(world: World, networks: readonly Network[]): ReadonlySet<string> {
   const owners = new Map<string, string>();
   const out = new Set<string>();

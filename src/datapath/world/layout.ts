@@ -1,5 +1,5 @@
-// Where a network's addresses are on one host: blocks, slices, gateways. Pure arithmetic on a snapshot; the compiler,
-// the agent that assigns local leases and the door that answers an attach all read the same layout.
+// A network's addresses on one host: blocks, slices, gateways. Pure arithmetic on a snapshot. The compiler, the agent's
+// allocation of local leases and the answer to an attach all use this layout.
 import {
   type Cidr,
   type Family,
@@ -17,10 +17,10 @@ import type { Block, EndpointSpec, Host, Network, Vrf } from "../../model/resour
 import type { Macs } from "../kinds/link.ts";
 import { deviceName, networkBridge } from "../../model/device.ts";
 
-/** One bridge of a network on a host, with what it holds per family. */
+/** One bridge of a network on a host, with its addresses per family. */
 export type Segment = {
   readonly bridge: string;
-  /** How the bridge knows what is behind ports. */
+  /** How the bridge learns which MACs are behind its ports. */
   readonly macs?: Macs;
   readonly mac: string;
   /** Undefined for a network without slices. */
@@ -28,7 +28,7 @@ export type Segment = {
   readonly ranges: readonly Range[];
   /** The bridge's own addresses, with length. */
   readonly gateways: readonly string[];
-  /** Address ranges of a global network, by name: what their leases have otherwise than the rest. */
+  /** Address ranges of a global network, by name, with the settings of their leases. */
   readonly overrides?: ReadonlyMap<string, AddressRange>;
 };
 /**
@@ -46,7 +46,10 @@ export function segmentsOf(vrf: Vrf, network: Network, host: Host, blocks: reado
   return macs === undefined ? segments : segments.map((each) => ({ ...each, macs }));
 }
 
-/** Where anything may have any MAC, only frames tell which; what nobody has said for long goes to all if storms may. */
+/**
+ * If workloads may have any MAC, only frames show where one is; frames to a MAC that was silent for long go to all
+ * ports if the network allows storms.
+ */
 export function macsOf({ spec: { spoofing } }: Network): Macs | undefined {
   if (spoofing?.mac !== true) return undefined;
   return spoofing.broadcasts === true ? "flooded" : "learned";
@@ -85,7 +88,7 @@ function part(block: Cidr, n: number, count: number): Cidr {
 function globalSegment(network: Network): Segment {
   const { subnets, ranges: wanted = [] } = network.spec;
   const ranges = prefixesOf(network.spec).map((cidr, i): Range => {
-    // Beyond the subnets come SLAAC prefixes, which have no gateway but a range's own.
+    // After the subnets come SLAAC prefixes, whose only gateway is a range's own.
     const gateway = ipOf(subnets[i]?.gateway ?? "");
     return { cidr: mustCidr(cidr), ...(gateway === undefined ? {} : { gateway }) };
   });
@@ -103,8 +106,8 @@ function globalSegment(network: Network): Segment {
 }
 
 /**
- * Gateways of an address range. One with two SLAAC prefixes and a gateway in one of them needs the bridge in the other,
- * too: workloads choose either as their source, and answers have to find back.
+ * Gateways of an address range. A range with two SLAAC prefixes and a gateway in one of them needs the bridge in the
+ * other as well: workloads choose either as their source, and answers must find their way back.
  */
 function ownGateways({ gateway, gateway6, prefix, ula }: AddressRange, ranges: readonly Range[]): Ip[] {
   const [four, six] = [ipOf(gateway ?? ""), ipOf(gateway6 ?? "")];
@@ -116,15 +119,15 @@ function ownGateways({ gateway, gateway6, prefix, ula }: AddressRange, ranges: r
 }
 
 /**
- * A segment without gateway still needs a fixed MAC: a bridge without one takes its ports' and flushes neighbours when
- * it changes.
+ * A segment without a gateway still needs a fixed MAC: otherwise the bridge takes a MAC of its ports and flushes
+ * neighbours when that changes.
  */
 function isolatedMac(network: Network): string {
   const vni = network.spec.vni ?? 0;
   return `0a:57:00:${[16, 8, 0].map((shift) => ((vni >>> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
 }
 
-/** What goes on an endpoint's interface: addresses with length, and the way out. */
+/** What an endpoint's interface gets: addresses with length, and the default gateway. */
 export type EndpointLayout = {
   readonly segment: Segment;
   readonly addresses: readonly string[];
@@ -135,8 +138,8 @@ export type EndpointLayout = {
 };
 
 /**
- * Undefined if none of the segments holds the addresses: the block moved away, or the host has no bridge for them. A
- * lease of an address range may have none: then it is on the segment with its MAC alone.
+ * Undefined if no segment has the addresses: the block moved away, or the host has no bridge for them. A lease of an
+ * address range may have no addresses; then it is on the segment with its MAC alone.
  */
 export function layoutOf(
   segments: readonly Segment[],
@@ -162,7 +165,7 @@ export function layoutOf(
   return undefined;
 }
 
-/** The way out for addresses of a family: the lease's own range decides, then the subnet that it is in. */
+/** The gateway for addresses of a family: that of the lease's own range, else of the subnet. */
 function gatewayFor(
   family: Family,
   ranges: readonly (Range | undefined)[],
@@ -176,7 +179,7 @@ function gatewayFor(
   return gateway === undefined ? undefined : formatIp(gateway);
 }
 
-/** Resources are canonical since they were admitted; anything else is a bug. */
+/** Resources were made canonical by admission; anything else is a bug. */
 export function mustCidr(text: string): Cidr {
   const cidr = cidrOf(text);
   if (cidr === undefined) throw new Error(`not a canonical network: ${text}`);

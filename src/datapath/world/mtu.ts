@@ -11,7 +11,7 @@ export function vrfMtu(world: World, vrf: Vrf, driver: Driver): number {
   return tunnelMtu(driver, { underlay, underlayMtu: least });
 }
 
-/** What users asked for, never more than the tunnel carries. */
+/** The network's own MTU, never more than the tunnel carries. */
 export function networkMtu(world: World, vrf: Vrf, { spec }: Network): number {
   return Math.min(spec.mtu ?? Number.POSITIVE_INFINITY, vrfMtu(world, vrf, spec.driver));
 }

@@ -1,6 +1,6 @@
-// Which interface of a workload a destination is routed through. The kernel chooses a route by destination alone, and
-// an interface may send only from its own addresses (spoofing.ts): so what leads to a network that the workload has an
-// address in must leave by the interface that has it. Pure; interfaces in any order give the same answer.
+// Chooses the interface of a workload through which a destination is routed. The kernel chooses a route by destination
+// alone, and an interface may send only from its own addresses (spoofing.ts). So traffic to a network in which the
+// workload has an address must leave by the interface with that address. Pure; the order of interfaces does not matter.
 import { type Family, cidrAround, contains, formatCidr, interfaceOf, ipOf } from "../../model/address.ts";
 import { prefixesOf } from "../../model/membership.ts";
 import type { EndpointSpec, Network, Vrf } from "../../model/resource.ts";
@@ -9,19 +9,19 @@ import type { World } from "./world.ts";
 
 type Named = Pick<EndpointSpec, "ifname" | "defaultRoute">;
 
-/** Whether an interface has its workload's default route: the first by name, unless it is said. */
+/** Whether an interface has its workload's default route: the first by name, unless an attach says otherwise. */
 export function isWayOut({ ifname, defaultRoute }: Named, beside: readonly Named[]): boolean {
   return defaultRoute ?? !beside.some((other) => other.defaultRoute !== false && other.ifname < ifname);
 }
 
-/** Whether the routes of an interface depend on which others there are: of all but the way out. */
+/** Whether the routes of an interface depend on the other interfaces: true unless it has the default route. */
 export function isAnyFurther(interfaces: readonly Named[], except: string): boolean {
   return interfaces.some((one) => one.ifname !== except && !isWayOut(one, interfaces));
 }
 
 /**
- * What is routed through the gateway of a further interface: of its VRF's subnets those that are its part (`carrier`),
- * but for what is on the link, which needs no gateway (the kernel would refuse a second route to it).
+ * What is routed through the gateway of a further interface: those of its VRF's subnets that it leads to (`carrier`),
+ * except those on the link, which need no gateway (the kernel would refuse a second route to them).
  */
 export function reach(
   world: World,
@@ -37,8 +37,9 @@ export function reach(
 }
 
 /**
- * The one interface that leads to a destination: of those with an address in it; or else of those that have a gateway
- * in a VRF with it. The way out is preferred, whose default route says it already; then the first by name.
+ * The one interface that leads to a destination: among those with an address in it, or else among those with a gateway
+ * in its VRF. The interface with the default route is preferred, because that route covers it already; then the first
+ * by name.
  */
 function carrier(world: World, dst: string, all: readonly EndpointSpec[]): EndpointSpec | undefined {
   const cidr = mustCidr(dst);
@@ -76,7 +77,7 @@ function networkOf(address: string): string {
   return spread === undefined ? address : formatCidr(cidrAround(spread.ip, spread.length));
 }
 
-/** What a VRF has addresses in, of one family. */
+/** All prefixes of a VRF, of one family. */
 export function subnetsOf(world: World, vrf: Vrf, family: Family): readonly string[] {
   return (world.networks.get(vrf.name) ?? [])
     .flatMap((network) => prefixesOf(network.spec))

@@ -1,10 +1,9 @@
-// Reservations as the kernel sees them: not at all. What is reserved from a network is on its segment, so endpoints of
-// a reservation become the root's, under ranges that say what is otherwise for them. Pure; the same snapshot if nothing
-// is reserved.
+// Removes reservations before compile. A reservation is on the segment of its root, so its endpoints become the root's,
+// with ranges that carry the reservation's own settings. Pure; returns the same snapshot if there are no reservations.
 import type { AddressRange } from "../../model/range.ts";
 import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
 
-/** Fields of a range that a piece has from the range it is in, unless it has its own. */
+/** Fields that a piece inherits from the range it is in, unless it has its own. */
 const OVERRIDES = ["gateway", "gateway6", "dns", "mtu", "securityGroups"] as const;
 
 /** The snapshot without reservations: their endpoints and ranges are their roots'. */
@@ -33,7 +32,7 @@ export function rootsOf(networks: readonly Network[]): ReadonlyMap<string, strin
   return roots;
 }
 
-/** The endpoint as one of its root; itself if its network is none of a reservation. */
+/** The endpoint as one of its root; unchanged if its network is not a reservation. */
 export function atRoot(endpoint: Endpoint, roots: ReadonlyMap<string, string>): Endpoint {
   const { network, range } = endpoint.spec;
   const root = roots.get(network);
@@ -46,7 +45,7 @@ export function atRoot(endpoint: Endpoint, roots: ReadonlyMap<string, string>): 
   return { ...endpoint, spec };
 }
 
-/** No network's own range has such a name: a slash is not allowed in one. */
+/** No network's own range can have this name: a slash is not allowed in one. */
 function nameAtRoot(reservation: string, range: string): string {
   return `${reservation}/${range}`;
 }
@@ -77,7 +76,7 @@ function piecesByRoot(networks: readonly Network[]): ReadonlyMap<string, readonl
   return pieces;
 }
 
-/** What the range has otherwise, and for the rest what the range has that it is a piece of. */
+/** The range's own settings, and for the rest those of the range that it is a piece of. */
 function overridesOf(
   byName: ReadonlyMap<string, Network>,
   network: Network,
@@ -89,9 +88,9 @@ function overridesOf(
   const own = Object.fromEntries(
     OVERRIDES.filter((field) => range[field] !== undefined).map((field) => [field, range[field]]),
   );
-  // A limit is per direction, and a reservation may have one for all of its pieces.
+  // Limits are per direction, and a reservation may have one for all of its pieces.
   const qos = { ...above.qos, ...network.spec.qos, ...range.qos };
-  // Groups of a reservation are those of all of its pieces.
+  // A reservation's groups apply to all of its pieces.
   const groups = [...(range.securityGroups ?? above.securityGroups ?? []), ...(network.spec.securityGroups ?? [])];
   return {
     ...above,
