@@ -285,3 +285,30 @@ test("a rewrite that the disk refuses is told, and tried again after a thousand 
   assert.equal(journal.entries.size, 400);
   journal.close();
 });
+
+/** A disk that takes no new file while `isFull`, and appends. */
+function withoutNewFiles() {
+  const disk = { isFull: true };
+  const files = {
+    ...realFiles,
+    open(name: string, flags: "ax" | "a" | "r", mode: number) {
+      if (disk.isFull && flags === "ax") throw Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" });
+      return realFiles.open(name, flags, mode);
+    },
+  };
+  return { disk, files };
+}
+
+test("a start on a disk that takes no new file goes on in the old one, and says so until it has a new one", () => {
+  writeFileSync(path, `${WHOLE.join("\n")}\n`);
+  const { disk, files } = withoutNewFiles();
+  const journal = fileJournal(path, "boot", files);
+  assert.match(journal.troubles.join(), /ENOSPC/);
+  journal.put(entry("b"));
+  assert.deepEqual(journal.troubles, [], "the record is in the file");
+  journal.close();
+  disk.isFull = false;
+  const next = fileJournal(path, "boot", files);
+  assert.deepEqual([[...next.entries.keys()], next.troubles], [["a", "b"], []]);
+  next.close();
+});
