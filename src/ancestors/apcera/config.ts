@@ -1,5 +1,5 @@
-// What Apcera's cluster.conf says about virtual networks, out of `chef.continuum`: which way new networks get their
-// addresses, which tunnel they use, and the subnet that the cluster's own machines are in.
+// Reads what Apcera's cluster.conf says about virtual networks, in `chef.continuum`: how new networks get their
+// addresses, which tunnel they use, and the subnet of the cluster's own machines.
 import { formatCidr, parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import { type Value, readConf } from "./reader.ts";
@@ -7,9 +7,9 @@ import { type Value, readConf } from "./reader.ts";
 export type ApceraConfig = {
   /** Of new networks. Apcera's own default is global. */
   readonly ipam: "local" | "global";
-  /** Where the cluster's own machines are: canonical, each once. */
+  /** The subnets of the cluster's own machines: canonical, each once. */
   readonly clusterSubnets: readonly string[];
-  /** What was read past, a sentence each. */
+  /** Ignored keys, a sentence each. */
   readonly notes: readonly string[];
 };
 
@@ -73,7 +73,7 @@ function refuseGre(continuum: Block): void {
   });
 }
 
-/** `subnet` is one, `subnets` a list. Any other key might say where machines are, too, so none is passed over. */
+/** `subnet` is one, `subnets` a list. Any other key might name machines as well, so none is ignored. */
 function subnetsIn(cluster: Block): readonly string[] {
   const top = "chef.continuum.cluster";
   const subnets: string[] = [];

@@ -1,6 +1,6 @@
-// Reads the configuration language of Apcera's cluster.conf: braces, lists, bare and quoted words, comments; colon,
-// equals sign or nothing between a key and its value; comma or line end between members. Strict: what it does not
-// know is refused with line and column, and it includes, substitutes and merges nothing. Knows no key by name.
+// Reads the configuration language of Apcera's cluster.conf: braces, lists, bare and quoted words, comments; a colon,
+// an equals sign or nothing between a key and its value; a comma or a line end between members. Strict: it refuses what
+// it does not know, with line and column, and includes, substitutes and merges nothing. It knows no key by name.
 import { Fault } from "../../model/fault.ts";
 
 /** A value; `at` is its position, `file:line:column`. */
@@ -11,7 +11,7 @@ export type Value = { readonly at: string } & (
   | { readonly type: "word"; readonly text: string; readonly quoted: boolean }
 );
 
-/** The file's top as a map; a Fault `request-invalid` names the place where it stops being one. */
+/** The top of the file as a map; a Fault `request-invalid` names the first wrong place. */
 export function readConf(text: string, file: string): Extract<Value, { readonly type: "map" }> {
   const reader = new Reader(text, file);
   const top = reader.members(undefined);

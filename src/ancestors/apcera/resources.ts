@@ -1,16 +1,16 @@
-// An Apcera cluster in Weft's own words: one pool, from which networks get their ids and Apcera's subnets. Pure.
-// Importing a changed file changes the pool, and so only networks that are made afterwards: as Apcera's switch does.
+// Turns an Apcera cluster into Weft's resources: one pool, from which networks get their ids and Apcera's subnets.
+// Pure. A changed file changes the pool, and so only networks that are made afterwards, as in Apcera.
 import { formatCidr, parseCidr } from "../../model/address.ts";
 import type { ApplyRequest, PoolInput } from "../../model/input.ts";
 import type { ApceraConfig } from "./config.ts";
 
-/** The default pool of Apcera 3.0, which gave up making subnets of ids: here for networks beyond the last id. */
+/** The default pool of Apcera 3.0, which no longer made subnets from ids; here it is for networks after the last id. */
 const OVERFLOW = "10.224.0.0/12";
 
 export type ResourceOptions = {
   /** Name of the pool; `apcera` by default. */
   readonly pool?: string;
-  /** Where subnets come from when all ids are taken. */
+  /** The subnets for networks when all ids are used. */
   readonly overflow?: string;
 };
 

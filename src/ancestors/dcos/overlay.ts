@@ -21,11 +21,11 @@ export type DcosConfig = {
   readonly vtepMtu?: number;
   readonly overlays: readonly DcosOverlay[];
   readonly defaultNetwork?: string;
-  /** Only compared with the overlays; Calico itself is none of Weft's business. */
+  /** Only compared with the overlays; Weft does not use Calico. */
   readonly calicoCidr?: string;
   readonly agents: readonly string[];
   readonly publicAgents: readonly string[];
   readonly masters: readonly string[];
-  /** What a user should know about the file, each with its place; nothing here is an error. */
+  /** What a user should know about the file, each with its position; none of it is an error. */
   readonly notes: readonly string[];
 };

@@ -1,6 +1,7 @@
-// A DC/OS configuration in Weft's own words: one VRF that all overlays share, as they share one VTEP and one VNI there,
-// and a routed network for each. Pure. Importing a changed file is the live form of what DC/OS asks a reinstallation
-// for: what the file no longer says goes, what it says otherwise is changed, and what endpoints need stays (refused).
+// Turns a DC/OS configuration into Weft's resources: one VRF for all overlays, because they share one VTEP and one VNI
+// in DC/OS, and a routed network for each. Pure. Importing a changed file does live what DC/OS needs a reinstallation
+// for: networks that the file no longer has are removed, others are changed, and a change that endpoints prevent is
+// refused.
 import { macOf } from "../../model/address.ts";
 import type { ApplyItem, ApplyRequest } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
@@ -18,11 +19,11 @@ type NetworkItem = Extract<ApplyItem, { readonly kind: "network" }> & {
 };
 
 export type ResourceOptions = {
-  /** UDP; by default what is there, or 4789 (RFC 7348). DC/OS itself uses 64000. */
+  /** UDP; by default the existing port, or 4789 (RFC 7348). DC/OS itself uses 64000. */
   readonly tunnelPort?: number;
 };
 
-/** The VRF and the networks that the file asks for: none if it switches overlays off. */
+/** The VRF and the networks of the file; none if it switches overlays off. */
 export function resourcesOf(
   config: DcosConfig,
   options: ResourceOptions = {},
@@ -34,8 +35,8 @@ export function resourcesOf(
 }
 
 /**
- * Makes the VRF what the file says, also one that switches overlays off, and removes its networks that the file does
- * not have: what is there afterwards does not depend on the files before.
+ * Makes the VRF as the file says, also if the file switches overlays off, and removes its networks that the file does
+ * not have: the result does not depend on earlier files.
  */
 export function applyOf(config: DcosConfig, options: ResourceOptions = {}): ApplyRequest {
   const { vrf, networks } = resourcesOf(config, options);
@@ -65,7 +66,7 @@ function vrfOf(config: DcosConfig, tunnelPort: number | undefined): VrfItem {
 }
 
 function networkOf({ enableIpv6, overlayMtu }: DcosConfig, overlay: DcosOverlay): NetworkItem {
-  // With IPv6 switched off, DC/OS disables overlays that have nothing else, and gives containers of the others none.
+  // With IPv6 switched off, DC/OS disables overlays that have only IPv6, and gives containers of the others none.
   const without4 = overlay.subnet === undefined;
   const subnets = [
     ...subnetOf(overlay.subnet, overlay.prefix),
@@ -80,7 +81,7 @@ function networkOf({ enableIpv6, overlayMtu }: DcosConfig, overlay: DcosOverlay)
       vrf: DCOS_VRF,
       subnets,
       ...(overlayMtu === undefined ? {} : { mtu: Math.max(overlayMtu, LEAST_MTU) }),
-      // In this order: Mesos has the lower half of each block, Docker the upper one.
+      // In this order: Mesos has the lower half of each block, Docker the upper half.
       slices: [
         { name: "mesos", bridge: "m" },
         { name: "docker", bridge: "d" },

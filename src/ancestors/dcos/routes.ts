@@ -1,5 +1,5 @@
-// The overlay master's HTTP interface for tools that know DC/OS: what it shows, and the removal of agents. Data and
-// functions only: whoever serves HTTP mounts them, checks the token first, and turns Faults into problems.
+// The overlay master's HTTP interface for DC/OS tools: the state, and the removal of agents. Data and functions only:
+// the server mounts them, checks the token first, and turns Faults into problems.
 import type { Control } from "../../control/control.ts";
 import { ipOf } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
@@ -43,7 +43,7 @@ async function stateOf(cluster: Cluster): Promise<State> {
   throw new Fault("vrf-unknown", { what, fix: "import a config.yaml with `weft import dcos`" });
 }
 
-/** Removes the hosts with these underlay addresses and all they have; naming strangers changes nothing. */
+/** Removes the hosts with these underlay addresses and all they have; unknown addresses change nothing. */
 async function deleteAgents(cluster: Cluster, body: string): Promise<State> {
   const addresses = agentsIn(body);
   await stateOf(cluster);
@@ -58,7 +58,7 @@ async function deleteHost(cluster: Cluster, name: string): Promise<void> {
   try {
     await cluster.write({ verb: "delete", kind: "host", name, force: true });
   } catch (error) {
-    // Somebody else was faster.
+    // Another request has removed it meanwhile.
     if (!(error instanceof Fault && error.reason === "host-unknown")) throw error;
   }
 }
@@ -98,7 +98,7 @@ function jsonOrScript(value: unknown, callback: unknown): DcosReply {
   throw new Fault("request-invalid", { what: "jsonp is not the name of a function", where: "jsonp", fix });
 }
 
-/** GET /overlay-agent/overlay of a host's agent. `look` gives what the agent holds now. */
+/** GET /overlay-agent/overlay of a host's agent. `look` returns what the agent has now. */
 export function overlayPage(
   host: string,
   look: () => { readonly snapshot: Snapshot; readonly report: HostReport | undefined },

@@ -1,17 +1,18 @@
-// What the values of a config.yaml must be together. Pure: a config in, problems and notes with their paths out; where
-// a path stands in the file is reader.ts's. A value that was refused while reading is "" or missing, and skipped.
+// Checks the values of a config.yaml against each other. Pure: a config in, problems and notes with their paths out;
+// reader.ts knows the position of a path in the file. A value that was refused while reading is "" or missing, and
+// skipped.
 import { type Cidr, cidrOf, contains, ipOf, overlaps } from "../../model/address.ts";
 import { checkName } from "../../model/parse.ts";
 import type { DcosConfig, DcosOverlay } from "./overlay.ts";
 import { type Problem, refusalOf } from "./reader.ts";
 
-/** Bits left to one half of a block: network, gateway, a container and broadcast. */
+/** Address bits of one half of a block at least: network, gateway, a container and broadcast. */
 const HALF_BITS = 2;
 /** The least MTU that a network of Weft can have (model/resource.ts). */
 export const LEAST_MTU = 576;
 const IPV6_LEAST_MTU = 1280;
 
-/** Address space that nobody on the internet has: private (RFC 1918, 4193), shared (6598), benchmarks (2544). */
+/** Address space without owners on the internet: private (RFC 1918, 4193), shared (6598), benchmarks (2544). */
 const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7"].map(
   mustCidr,
 );
@@ -21,7 +22,7 @@ type Note = { readonly path: string; readonly message: string };
 /** Addresses with the path that gives them, and a name for messages. */
 type Space = { readonly path: string; readonly cidr: Cidr; readonly title: string };
 
-/** Everything that is wrong with values that are each right. */
+/** Everything that is wrong between values that are each right. */
 export function problemsOf(config: DcosConfig): readonly Problem[] {
   return RULES.flatMap((rule) => rule(config));
 }
@@ -98,7 +99,7 @@ function spacesApart(config: DcosConfig): readonly Problem[] {
   );
 }
 
-/** A host whose own address is inside a network would be looked for in the tunnel that its address is to carry. */
+/** If a host's own address is inside a network, packets to it would go into the tunnel that needs this address. */
 function hostsOutside(config: DcosConfig): readonly Problem[] {
   const hosts = [
     ...config.agents.map((address, i) => ({ address, path: `agent_list[${i}]` })),
@@ -129,7 +130,7 @@ function defaultName({ defaultNetwork, overlays }: DcosConfig): readonly Problem
   return [{ path: "dcos_overlay_network_default_name", reason: "network-unknown", detail: { what, fix } }];
 }
 
-/** What is allowed and still deserves a word. */
+/** What is allowed but should be mentioned. */
 export function notesOn(config: DcosConfig): readonly Note[] {
   const off = { path: "dcos_overlay_enable", message: "false: the file asks for no virtual network" };
   return [

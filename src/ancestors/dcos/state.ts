@@ -168,7 +168,10 @@ function vxlanOf({ vrf, dcos }: World, vtep: Vtep): VxlanInfo {
   };
 }
 
-/** The state of a network on a host, from the host's last report: DC/OS, too, leaves alone what once was well. */
+/**
+ * The state of a network on a host, from the host's last report; DC/OS, too, does not change a state that was once
+ * good.
+ */
 function statusOf(network: string, revision: number, status: HostReport | undefined): OverlayStatus {
   if (status === undefined) return { status: "STATUS_CONFIGURING" };
   if (status.networks.includes(network) && status.revision >= revision) return { status: "STATUS_OK" };
@@ -176,7 +179,7 @@ function statusOf(network: string, revision: number, status: HostReport | undefi
   return { status: "STATUS_CONFIGURING" };
 }
 
-/** Bridges are shown with the network of their half, not with their own address: so does DC/OS. */
+/** Bridges are shown with the network of their half, not with their own address, as in DC/OS. */
 function bridgeOf(segments: readonly Segment[], slice: string): BridgeInfo | undefined {
   const segment = segments.find((candidate) => candidate.slice === slice);
   if (segment === undefined) return undefined;
