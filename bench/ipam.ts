@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { median, quantilesOf, show } from "./lab/report.ts";
 import { Child } from "./leases/child.ts";
 import type { Question as Request } from "./leases/client.ts";
-import { type Taken, claimOf } from "./leases/claims.ts";
+import { type ClaimsRun, claimOf } from "./leases/claims.ts";
 import { AddressFiles, type Way } from "./leases/files.ts";
 import { type Reserved, growthOf, reserveNote, reserveTimes } from "./leases/reserve.ts";
 import type { Answer, Opened, Question, Span } from "./leases/server.ts";
@@ -35,10 +35,10 @@ const CONNECTIONS = 32;
 const OPENNEBULA = { leasesPerSecondNearEmpty: 392, leasesPerSecondAt16k: 33 } as const;
 
 type Server = Child<Question, Answer>;
-type Client = Child<Request, Taken>;
+type Client = Child<Request, ClaimsRun>;
 type Level = (typeof LEVELS)[number] & { readonly server: Server; readonly opened: Opened; readonly bytes: number };
 /** Of one level: a window of each round, and how long one lease of a file allocator takes in milliseconds. */
-type Measured = { readonly inside: Taken[]; readonly http: Taken[] };
+type Measured = { readonly inside: ClaimsRun[]; readonly http: ClaimsRun[] };
 type Files = { readonly [way in Way]: number };
 
 const children: Pick<Server, "end">[] = [];
@@ -49,7 +49,7 @@ async function main(folder: string): Promise<void> {
   progress("starting a server at each level");
   const levels: Level[] = [];
   for (const level of LEVELS) levels.push({ ...level, ...(await start(pathOf(folder, level.used))) });
-  const clients = Array.from({ length: PROCESSES }, () => begun(new Child<Request, Taken>("client.ts", [])));
+  const clients = Array.from({ length: PROCESSES }, () => begun(new Child<Request, ClaimsRun>("client.ts", [])));
   const measured = await inTurns(levels, clients);
   for (const child of children) await child.end();
   progress("reserving");
@@ -87,7 +87,7 @@ async function inTurns(levels: readonly Level[], clients: readonly Client[]): Pr
       const n = (i + round) % levels.length;
       const { server, opened } = levels[n] ?? unreachable();
       const [first, second] = [spanOf(2 * round), spanOf(2 * round + 1)];
-      const inside = (await server.ask({ ask: "take", clients: CLIENTS, ...first })) as Taken;
+      const inside = (await server.ask({ ask: "take", clients: CLIENTS, ...first })) as ClaimsRun;
       await server.ask({ ask: "giveBack", ...first });
       const http = await overHttp(clients, opened, second);
       await server.ask({ ask: "giveBack", ...second });
@@ -103,7 +103,7 @@ function spanOf(n: number): Span {
   return { from: SPAN.from + n * SPAN.count, count: SPAN.count };
 }
 
-async function overHttp(clients: readonly Client[], { port, token }: Opened, span: Span): Promise<Taken> {
+async function overHttp(clients: readonly Client[], { port, token }: Opened, span: Span): Promise<ClaimsRun> {
   const step = clients.length;
   const taken = await Promise.all(
     clients.map((client, i) =>
@@ -227,7 +227,7 @@ type Figures = {
 };
 
 function figuresOf({ opened, bytes }: Level, { inside, http }: Measured, files: Files): Figures {
-  const rate = (windows: readonly Taken[]) => (SPAN.count / median(windows.map(({ ms }) => ms))) * 1000;
+  const rate = (windows: readonly ClaimsRun[]) => (SPAN.count / median(windows.map(({ ms }) => ms))) * 1000;
   const [quantiles, httpQuantiles] = [inside, http].map((all) => quantilesOf(all.flatMap(({ samples }) => samples)));
   return {
     perSecond: rate(inside),

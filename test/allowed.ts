@@ -2,7 +2,6 @@
 // needed any more. What is allowed for the linter's rules is at the end of .oxlintrc.json.
 
 export const ALLOWED: ReadonlySet<string> = new Set([
-  "bench/leases/claims.ts Taken",
   "src/agent/agent.ts Agent",
   "src/agent/endpoint/attach.ts Door",
   "src/agent/endpoint/speculative.ts Wanted",
@@ -17,12 +16,10 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "src/control/admit/network/overlap.ts placeCollision",
   "src/control/admit/network/vrf.ts VrfWish",
   "src/control/check/judgement.ts Ground",
-  "src/control/commit/expire.ts restClock",
   "src/control/control.ts Control",
   "src/control/hosts/hostLifecycle.ts Lives",
   "src/control/state/networkIndex.ts placeOf",
   "src/doors/cni/files.ts keptIn",
-  "src/ipam/range.ts Taken",
   "src/kernel/fake.ts FakeKernel",
   "src/kernel/fakeMachine.ts Machine",
   "src/kernel/kernel.ts OVERTAKEN",

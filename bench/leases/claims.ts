@@ -23,7 +23,7 @@ export function endpointOf(n: number): string {
  * What leases took: milliseconds from the first question to the last answer, those of each, and microseconds of
  * processor time of the process that asked.
  */
-export type Taken = { readonly ms: number; readonly samples: readonly number[]; readonly cpuUs: number };
+export type ClaimsRun = { readonly ms: number; readonly samples: readonly number[]; readonly cpuUs: number };
 
 /**
  * Asks for every item, `clients` at a time: each client waits for an answer before it asks again, as real ones do.
@@ -32,7 +32,7 @@ export async function inFlight<T>(
   items: readonly T[],
   clients: number,
   ask: (item: T, client: number) => Promise<unknown>,
-): Promise<Taken> {
+): Promise<ClaimsRun> {
   const samples: number[] = [];
   let next = 0;
   const startedMs = performance.now();

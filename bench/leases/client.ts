@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { type Socket, connect } from "node:net";
 import { answering } from "./child.ts";
-import { type Taken, claimOf, inFlight } from "./claims.ts";
+import { type ClaimsRun, claimOf, inFlight } from "./claims.ts";
 
 /** Takes every `step`-th lease of `from`…`from + count`: the others are other processes'. */
 export type Question = {
@@ -16,7 +16,7 @@ export type Question = {
   readonly connections: number;
 };
 
-async function answer({ from, count, step, port, token, connections }: Question): Promise<Taken> {
+async function answer({ from, count, step, port, token, connections }: Question): Promise<ClaimsRun> {
   const requests: string[] = [];
   for (let n = from; n < from + count; n += step) requests.push(requestOf(n, token));
   const lines = await Promise.all(Array.from({ length: connections }, () => Line.open(port)));

@@ -6,7 +6,7 @@ import { Control } from "../../src/control/control.ts";
 import type { Clock } from "../../src/model/clock.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { answering } from "./child.ts";
-import { HOST, NETWORK, type Taken, claimOf, endpointOf, inFlight } from "./claims.ts";
+import { HOST, NETWORK, type ClaimsRun, claimOf, endpointOf, inFlight } from "./claims.ts";
 
 /** Range of leases: from, and how many. */
 export type Span = { readonly from: number; readonly count: number };
@@ -16,7 +16,7 @@ export type Question =
   | ({ readonly ask: "giveBack" } & Span)
   | { readonly ask: "memory" };
 export type Opened = { readonly port: number; readonly token: string; readonly startMs: number };
-export type Answer = Opened | Taken | { readonly bytes: number };
+export type Answer = Opened | ClaimsRun | { readonly bytes: number };
 
 const CLOCK: Clock = {
   nowMs: () => Date.now(),

@@ -22,7 +22,7 @@ import { type Condition, conditionsOf } from "./report/conditions.ts";
 import { groupsFor, pageWithDefault, withDefaultGroup } from "./state/defaultGroup.ts";
 import { Credentials, type Role, roleSecret } from "./hosts/credentials.ts";
 import type { Departure } from "./hosts/departures.ts";
-import { expireOn, restClock } from "./commit/expire.ts";
+import { expireOn, quarantineClock } from "./commit/expire.ts";
 import { followAs } from "./commit/followers.ts";
 import { Forecast, type Foreseen } from "./report/forecast.ts";
 import { fullSnapshot, isVisible, snapshotFor } from "./state/visibility.ts";
@@ -104,7 +104,7 @@ export class Control {
     this.#entropy = entropy;
     this.#meter = options.meter ?? NO_METER;
     this.#prefixes = new Prefixes(store, hosts);
-    this.#rest = restClock(options.clock, view);
+    this.#rest = quarantineClock(options.clock, view);
     this.#liveness = checkLiveness(options.liveness ?? LIVENESS);
     this.#lives = new Lives(store, this.#liveness, options.clock);
     this.#boots = new Boots(store, options.clock, this.#lives.reports, this.#liveness);

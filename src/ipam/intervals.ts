@@ -15,7 +15,7 @@ export interface Used {
 
 type Chunk = { readonly firsts: bigint[]; readonly lasts: bigint[] };
 /** Interval `i` of chunk `c`; `i` is -1 for "before the first of all". */
-type Place = { readonly c: number; readonly i: number };
+type ChunkIndex = { readonly c: number; readonly i: number };
 
 const CHUNK_MAX = 512;
 
@@ -89,7 +89,7 @@ export class Intervals implements Used {
   }
 
   /** The interval with the greatest `first` that is not above `value`. */
-  #locate(value: bigint): Place {
+  #locate(value: bigint): ChunkIndex {
     const c = Math.max(
       0,
       lastNotAbove(this.#chunks.length, (n) => this.#chunks[n]?.firsts[0], value),
@@ -98,27 +98,27 @@ export class Intervals implements Used {
     return { c, i: lastNotAbove(firsts.length, (n) => firsts[n], value) };
   }
 
-  #at({ c, i }: Place): Interval | undefined {
+  #at({ c, i }: ChunkIndex): Interval | undefined {
     const first = this.#chunks[c]?.firsts[i];
     const last = this.#chunks[c]?.lasts[i];
     return first === undefined || last === undefined ? undefined : { first, last };
   }
 
-  #after({ c, i }: Place): Place {
+  #after({ c, i }: ChunkIndex): ChunkIndex {
     return i + 1 < (this.#chunks[c]?.firsts.length ?? 0) ? { c, i: i + 1 } : { c: c + 1, i: 0 };
   }
 
-  #setFirst({ c, i }: Place, value: bigint): void {
+  #setFirst({ c, i }: ChunkIndex, value: bigint): void {
     const chunk = this.#chunks[c];
     if (chunk !== undefined) chunk.firsts[i] = value;
   }
 
-  #setLast({ c, i }: Place, value: bigint): void {
+  #setLast({ c, i }: ChunkIndex, value: bigint): void {
     const chunk = this.#chunks[c];
     if (chunk !== undefined) chunk.lasts[i] = value;
   }
 
-  #insertAfter({ c, i }: Place, first: bigint, last: bigint): void {
+  #insertAfter({ c, i }: ChunkIndex, first: bigint, last: bigint): void {
     const chunk = this.#chunks[c];
     if (chunk === undefined) return;
     chunk.firsts.splice(i + 1, 0, first);
@@ -128,7 +128,7 @@ export class Intervals implements Used {
     this.#chunks.splice(c + 1, 0, { firsts: chunk.firsts.splice(half), lasts: chunk.lasts.splice(half) });
   }
 
-  #remove({ c, i }: Place): void {
+  #remove({ c, i }: ChunkIndex): void {
     const chunk = this.#chunks[c];
     if (chunk === undefined) return;
     chunk.firsts.splice(i, 1);

@@ -20,7 +20,7 @@ export type Plan = {
 };
 
 /** Values that must not be given, by space. */
-export type Taken = { readonly 4: Used; readonly 6: Used; readonly mac: Used };
+export type UsedValues = { readonly 4: Used; readonly 6: Used; readonly mac: Used };
 /** Single addresses and MACs that are not given: the subnet's own, broadcast, gateways. */
 export type Excluded = {
   readonly 4: readonly bigint[];
@@ -97,11 +97,11 @@ export function indexOfMac(plan: Plan, mac: bigint): bigint | undefined {
 }
 
 /** The first lease from `from` on that is entirely free, then one before it; undefined if there is none. */
-export function freeIndex(plan: Plan, taken: Taken, excluded: Excluded, from = 0n): bigint | undefined {
+export function freeIndex(plan: Plan, taken: UsedValues, excluded: Excluded, from = 0n): bigint | undefined {
   return freeBetween(plan, taken, excluded, from, plan.size) ?? freeBetween(plan, taken, excluded, 0n, from);
 }
 
-function freeBetween(plan: Plan, taken: Taken, excluded: Excluded, from: bigint, end: bigint): bigint | undefined {
+function freeBetween(plan: Plan, taken: UsedValues, excluded: Excluded, from: bigint, end: bigint): bigint | undefined {
   for (let index = from; index < end; ) {
     const next = step(plan, taken, excluded, index);
     if (next === index) return index;
@@ -111,7 +111,7 @@ function freeBetween(plan: Plan, taken: Taken, excluded: Excluded, from: bigint,
 }
 
 /** The same index if it is free, else a greater one with nothing free before it. */
-function step(plan: Plan, taken: Taken, excluded: Excluded, index: bigint): bigint {
+function step(plan: Plan, taken: UsedValues, excluded: Excluded, index: bigint): bigint {
   const { first4, first6, mac } = plan;
   let next = index;
   if (first4 !== undefined) next = taken[4].nextFree(first4 + next) - first4;
@@ -130,7 +130,7 @@ export function isExcluded(plan: Plan, excluded: Excluded, index: bigint): boole
 }
 
 /** Whether a static address is in use that SLAAC would make. */
-function isSlaacTaken(plan: Plan, taken: Taken, excluded: Excluded, index: bigint): boolean {
+function isSlaacTaken(plan: Plan, taken: UsedValues, excluded: Excluded, index: bigint): boolean {
   if (plan.slaac.length === 0) return false;
   return leaseAt(plan, index).ips.some(
     ({ family, value }) => taken[family].has(value) || excluded[family].includes(value),

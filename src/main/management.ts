@@ -1,5 +1,5 @@
 // The server's addresses, as this host reaches it. They are not a resource, but workloads must not reach them
-// (datapath/policy/gates.ts).
+// (datapath/policy/uplinkFilter.ts).
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { Clock } from "../model/clock.ts";

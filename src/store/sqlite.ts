@@ -174,7 +174,7 @@ function inTransaction<T>(db: DatabaseSync, run: Statements, path: string, work:
 function write(run: Statements, rows: Rows, commit: Commit, revision: number): ChangeSet {
   assertMeaningful(commit);
   for (const { key, revision: seen } of commit.preconditions) {
-    const [names, name] = placeOf(rows, key);
+    const [names, name] = rowsFor(rows, key);
     const row = names.get(name);
     assertHolds({ key, revision: seen }, row === undefined ? 0 : Number(run.revisionOf.get(row)?.["revision"]));
   }
@@ -187,7 +187,7 @@ function write(run: Statements, rows: Rows, commit: Commit, revision: number): C
 /** Returns the change as JSON: a resource is turned into text once for both of its places. */
 function writeChange(run: Statements, rows: Rows, change: Change, revision: number): string {
   if ("remove" in change) {
-    const [names, name] = placeOf(rows, change.remove);
+    const [names, name] = rowsFor(rows, change.remove);
     const row = names.get(name);
     if (row !== undefined) run.remove.run(row);
     names.delete(name);
@@ -220,7 +220,7 @@ function namesOf(rows: Rows, kind: Kind): Map<string, number> {
 }
 
 /** The row of a key: under its name in the map of its kind. */
-function placeOf(rows: Rows, key: Key): readonly [Map<string, number>, string] {
+function rowsFor(rows: Rows, key: Key): readonly [Map<string, number>, string] {
   const slash = key.indexOf("/");
   // A Key is made of a kind and a name by its type.
   return [namesOf(rows, key.slice(0, slash) as Kind), key.slice(slash + 1)];

@@ -17,7 +17,7 @@ import type { LivenessSettings } from "../../src/control/hosts/liveness.ts";
 import type { Outcome } from "../../src/control/write.ts";
 import { compile } from "../../src/datapath/compile.ts";
 import { diff } from "../../src/datapath/state/diff.ts";
-import { rootsOf } from "../../src/datapath/world/rooted.ts";
+import { segmentOwners } from "../../src/datapath/world/reservations.ts";
 import { printOps } from "../../src/datapath/state/print.ts";
 import type { Ns } from "../../src/datapath/kinds/kind.ts";
 import type { Op } from "../../src/datapath/state/state.ts";
@@ -571,7 +571,7 @@ function turnFrom(ops: readonly Op[], from: number): readonly [end: number, wait
  * or is held: never two of them.
  */
 function assertApart(snapshot: Snapshot, label: string): void {
-  const roots = rootsOf(snapshot.networks);
+  const roots = segmentOwners(snapshot.networks);
   const global = new Set(snapshot.networks.filter(({ spec }) => spec.ipam === "global").map(({ name }) => name));
   const seen = new Map<string, string>();
   const take = (name: string, text: string, who: string) => {

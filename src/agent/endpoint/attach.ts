@@ -5,7 +5,7 @@
 import { compileEndpoint } from "../../datapath/network/endpoint.ts";
 import { portName } from "../../datapath/state/names.ts";
 import { layoutOf } from "../../datapath/world/layout.ts";
-import { atRoot } from "../../datapath/world/rooted.ts";
+import { ofSegmentOwner } from "../../datapath/world/reservations.ts";
 import { compileShaping } from "../../datapath/network/shaping.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
@@ -272,15 +272,15 @@ export class Door {
     const beside: EndpointSpec[] = [];
     for (const entry of netnsId === undefined ? [] : this.#options.journal.inNetns(netnsId)) {
       if (entry.endpoint.spec.netns === endpoint.spec.netns && entry.state === "attached")
-        beside.push(atRoot(entry.endpoint, place.world.roots).spec);
+        beside.push(ofSegmentOwner(entry.endpoint, place.world.segmentOwners).spec);
     }
     const world = { ...place.world, interfaces: new Map([[endpoint.spec.netns, beside]]) };
-    const rooted = atRoot(endpoint, world.roots);
-    const layout = layoutOf(place.segments, rooted.spec);
-    const [port, ...rest] = compileEndpoint(world, place.vrf, layout, rooted, place.mtu);
+    const atOwner = ofSegmentOwner(endpoint, world.segmentOwners);
+    const layout = layoutOf(place.segments, atOwner.spec);
+    const [port, ...rest] = compileEndpoint(world, place.vrf, layout, atOwner, place.mtu);
     if (port === undefined) return { layout, objects: [] };
-    const limits = compileShaping(place.vrf, place.root, rooted, place.mtu);
-    return { layout, objects: [...elementsOf(place, rooted), port, ...limits, ...rest] };
+    const limits = compileShaping(place.vrf, place.root, atOwner, place.mtu);
+    return { layout, objects: [...elementsOf(place, atOwner), port, ...limits, ...rest] };
   }
 
   /** Nothing of a failed attach stays: port, journal, and the server's lease. */

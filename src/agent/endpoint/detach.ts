@@ -4,7 +4,7 @@
 // server lets go; the journal forgets. So an address is never free before its link is gone, and whoever wants the same
 // name or interface again waits here for that. A killed agent leaves a port that its successor's first round removes.
 import { policyOf } from "../../datapath/policy/groups.ts";
-import { atRoot } from "../../datapath/world/rooted.ts";
+import { ofSegmentOwner } from "../../datapath/world/reservations.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
 import type { Ifb } from "../../datapath/kinds/ifb.ts";
 import type { Veth } from "../../datapath/kinds/veth.ts";
@@ -152,7 +152,9 @@ export class Detacher {
   #elementsOf(endpoint: Endpoint): readonly KernelObject[] {
     const { allowedAddresses: _, ...spec } = endpoint.spec;
     const place = this.#placeOf(spec.network);
-    return place === undefined ? [] : elementsOf(place, atRoot({ ...endpoint, spec }, place.world.roots));
+    return place === undefined
+      ? []
+      : elementsOf(place, ofSegmentOwner({ ...endpoint, spec }, place.world.segmentOwners));
   }
 
   /**

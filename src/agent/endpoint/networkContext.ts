@@ -2,7 +2,7 @@
 import { clashingNetworks } from "../../datapath/world/deviceClash.ts";
 import { type Segment, segmentsOf } from "../../datapath/world/layout.ts";
 import { networkMtu } from "../../datapath/world/mtu.ts";
-import { type World, rootOf, worldOf } from "../../datapath/world/world.ts";
+import { type World, segmentOwner, worldOf } from "../../datapath/world/world.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Agent } from "../agent.ts";
@@ -43,7 +43,7 @@ export class NetworkContexts {
     const vrf = snapshot.vrfs.find((one) => one.name === network.spec.vrf);
     if (vrf === undefined) throw new Error(`network ${name} is in the unknown VRF ${network.spec.vrf}`);
     const blocks = (world.blocks.get(name) ?? []).filter((block) => block.spec.host === this.#host);
-    const root = rootOf(world, vrf, network);
+    const root = segmentOwner(world, vrf, network);
     if (clashingNetworks(world.networks.get(vrf.name) ?? []).has(root.name)) throw sharesDevice(name);
     const segments = segmentsOf(vrf, root, world.self, blocks);
     const place = { world, network, root, vrf, segments, mtu: networkMtu(world, vrf, root) };

@@ -10,8 +10,8 @@ import type { Ns } from "../../datapath/kinds/kind.ts";
 import { MARK } from "../../datapath/kinds/mark.ts";
 import type { Veth } from "../../datapath/kinds/veth.ts";
 import { type KernelState, keyOf } from "../../datapath/state/state.ts";
-import { PROFILE_BITS } from "../../datapath/policy/words.ts";
-import { rootOf, type World, worldOf } from "../../datapath/world/world.ts";
+import { PROFILE_BITS } from "../../datapath/policy/tableParts.ts";
+import { segmentOwner, type World, worldOf } from "../../datapath/world/world.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { contains, ipOf } from "../../model/address.ts";
 import { nameOnHost } from "../../model/endpointName.ts";
@@ -245,7 +245,7 @@ function bridgeOf(world: World, port: Veth): LocalBridge | undefined {
   for (const network of world.networks.get(vrf.name) ?? []) {
     if (network.spec.ipam !== "local") continue;
     const blocks = (world.blocks.get(network.name) ?? []).filter(({ spec }) => spec.host === world.self.name);
-    const root = rootOf(world, vrf, network);
+    const root = segmentOwner(world, vrf, network);
     const segment = segmentsOf(vrf, root, world.self, blocks).find(({ bridge }) => bridge === port.master);
     if (segment !== undefined) return { network, root, segment };
   }

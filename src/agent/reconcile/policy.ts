@@ -7,7 +7,7 @@ import type { KernelObject } from "../../datapath/kinds.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Op } from "../../datapath/state/state.ts";
 import { judgeOf } from "../../datapath/policy/verdict.ts";
-import { DROP_REASONS } from "../../datapath/policy/words.ts";
+import { DROP_REASONS } from "../../datapath/policy/tableParts.ts";
 import { type World, worldOf } from "../../datapath/world/world.ts";
 import type { Flow, Kernel, OpResult, Traffic } from "../../kernel/kernel.ts";
 import { Fault } from "../../model/fault.ts";

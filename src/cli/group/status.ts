@@ -69,8 +69,8 @@ function withoutPriority({ priority: _, ...rule }: Rule): Rule {
 async function showEffective(cli: Cli, name: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const [seen, groups] = await Promise.all([server.snapshot(), server.list("securitygroup")]);
-  const { rooted } = await import("../../datapath/world/rooted.ts");
-  const snapshot = rooted(seen);
+  const { withoutReservations } = await import("../../datapath/world/reservations.ts");
+  const snapshot = withoutReservations(seen);
   const endpoint = snapshot.endpoints.find((one) => one.name === name || one.spec.owner === name);
   if (endpoint === undefined)
     throw new Fault("endpoint-unknown", { what: `there is no endpoint "${name}"`, fix: "see weft endpoint list" });
@@ -148,8 +148,8 @@ async function showStatus(cli: Cli, name: string | undefined, options: ReadOptio
   if (name !== undefined) await server.get("securitygroup", name);
   const [snapshot, status] = await Promise.all([server.snapshot(), server.status()]);
   const listing = { columns: HOST_COLUMNS, name: ({ host }: HostProgress) => host, empty: "No endpoint has a group." };
-  const { rooted } = await import("../../datapath/world/rooted.ts");
-  await printList(cli.io, options, listing, progressOf(rooted(snapshot), status, name));
+  const { withoutReservations } = await import("../../datapath/world/reservations.ts");
+  await printList(cli.io, options, listing, progressOf(withoutReservations(snapshot), status, name));
 }
 
 /** Hosts with endpoints that have the group, or any; by what their agents reported. */
@@ -181,8 +181,8 @@ async function commitGroup(
   let hosts: readonly string[] | undefined;
   if (options.failed === true) {
     const [snapshot, status] = await Promise.all([server.snapshot(), server.status()]);
-    const { rooted } = await import("../../datapath/world/rooted.ts");
-    hosts = progressOf(rooted(snapshot), status, name)
+    const { withoutReservations } = await import("../../datapath/world/reservations.ts");
+    hosts = progressOf(withoutReservations(snapshot), status, name)
       .filter(({ pending, failed }) => pending.length + failed.length > 0)
       .map(({ host }) => host);
     if (hosts.length === 0) {

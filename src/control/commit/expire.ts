@@ -11,7 +11,7 @@ import type { View } from "../state/view.ts";
 const EXPIRE_MS = 1000;
 
 /** The clock of quarantines: monotonic, and never before the newest that an earlier process began. */
-export function restClock(clock: Clock, { freed }: View): () => RestTime {
+export function quarantineClock(clock: Clock, { freed }: View): () => RestTime {
   let openedMs = clock.monotonicMs();
   const startedMs = openedMs;
   for (const { spec } of freed.values()) openedMs = Math.max(openedMs, spec.sinceMs);

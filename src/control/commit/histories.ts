@@ -17,20 +17,20 @@ import type { Condition } from "../report/conditions.ts";
 
 type Piece = { readonly id: string; readonly from: number };
 /** `accepted`: `host piece` for which a person has decided that this history counts. */
-type Kept = { readonly pieces: readonly Piece[]; readonly accepted: readonly string[] };
+type HistoryRecord = { readonly pieces: readonly Piece[]; readonly accepted: readonly string[] };
 type Refused = { readonly piece: string; readonly message: string; readonly atMs: number };
 
 const KEY = "history";
 /** How many starts of a server, and how many accepted hosts, are remembered: far more than are needed. */
-const KEPT_MAX = 10_000;
+const REMEMBERED_MAX = 10_000;
 /** A host that is refused asks again within seconds. */
-const TOLD_MS = 60_000;
+const ASKED_AGAIN_MS = 60_000;
 
 export class Histories {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #refused = new Map<string, Refused>();
-  #kept: Kept;
+  #record: HistoryRecord;
   #isBegun = false;
   #isTold = false;
 
@@ -38,13 +38,13 @@ export class Histories {
     this.#store = store;
     this.#clock = clock;
     const text = store.secret(KEY);
-    this.#kept = text === undefined ? { pieces: [], accepted: [] } : (JSON.parse(text) as Kept);
+    this.#record = text === undefined ? { pieces: [], accepted: [] } : (JSON.parse(text) as HistoryRecord);
   }
 
   /** The piece of this process; undefined for a store that no server has ever written. */
   get current(): string | undefined {
     this.#isTold = true;
-    return this.#kept.pieces.at(-1)?.id;
+    return this.#record.pieces.at(-1)?.id;
   }
 
   get isBegun(): boolean {
@@ -54,7 +54,7 @@ export class Histories {
   /** Records for the first commit of this process; then call `begun`. */
   beginning(): { readonly secret: Secret; readonly begun: () => void } {
     const piece = { id: randomBytes(8).toString("hex"), from: this.#store.revision };
-    return this.#change({ ...this.#kept, pieces: [...this.#kept.pieces, piece].slice(-KEPT_MAX) }, () => {
+    return this.#change({ ...this.#record, pieces: [...this.#record.pieces, piece].slice(-REMEMBERED_MAX) }, () => {
       this.#isBegun = true;
     });
   }
@@ -64,9 +64,11 @@ export class Histories {
    * listen, and is started again and again, must not push out the pieces that hosts know. Undefined if the piece stays.
    */
   withdrawing(): Secret | undefined {
-    const { pieces } = this.#kept;
+    const { pieces } = this.#record;
     const isUnknown = this.#isBegun && !this.#isTold && pieces.at(-1)?.from === this.#store.revision;
-    return isUnknown ? { key: KEY, value: JSON.stringify({ ...this.#kept, pieces: pieces.slice(0, -1) }) } : undefined;
+    return isUnknown
+      ? { key: KEY, value: JSON.stringify({ ...this.#record, pieces: pieces.slice(0, -1) }) }
+      : undefined;
   }
 
   /** The same for a person's decision: the host, or every host that was refused lately, may follow this history. */
@@ -75,21 +77,24 @@ export class Histories {
       const refused = this.#refused.get(host);
       return refused === undefined ? [] : [markOf(host, refused.piece)];
     });
-    return this.#change({ ...this.#kept, accepted: [...this.#kept.accepted, ...marks].slice(-KEPT_MAX) }, () => {
-      for (const host of hosts) this.#refused.delete(host);
-    });
+    return this.#change(
+      { ...this.#record, accepted: [...this.#record.accepted, ...marks].slice(-REMEMBERED_MAX) },
+      () => {
+        for (const host of hosts) this.#refused.delete(host);
+      },
+    );
   }
 
   /** Hosts that were refused lately, and with what. */
   get refused(): ReadonlyMap<string, Refused> {
     const now = this.#clock.monotonicMs();
-    for (const [host, { atMs }] of this.#refused) if (now - atMs > TOLD_MS) this.#refused.delete(host);
+    for (const [host, { atMs }] of this.#refused) if (now - atMs > ASKED_AGAIN_MS) this.#refused.delete(host);
     return this.#refused;
   }
 
   /** Throws `another-history` for a host whose history this store does not have. */
   check(host: string, { history, revision }: Position): void {
-    const { pieces, accepted } = this.#kept;
+    const { pieces, accepted } = this.#record;
     const index = pieces.findIndex((piece) => piece.id === history);
     const endedAt = index < 0 ? undefined : (pieces[index + 1]?.from ?? this.#store.revision);
     const isKnown = endedAt !== undefined && revision <= endedAt;
@@ -108,12 +113,12 @@ export class Histories {
     }));
   }
 
-  #change(kept: Kept, then: () => void): { readonly secret: Secret; readonly begun: () => void } {
+  #change(record: HistoryRecord, then: () => void): { readonly secret: Secret; readonly begun: () => void } {
     const begun = () => {
-      this.#kept = kept;
+      this.#record = record;
       then();
     };
-    return { secret: { key: KEY, value: JSON.stringify(kept) }, begun };
+    return { secret: { key: KEY, value: JSON.stringify(record) }, begun };
   }
 }
 

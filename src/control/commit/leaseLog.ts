@@ -14,13 +14,14 @@ export function leaseEventsOf(view: View, changes: readonly Change[], atMs: numb
     const old = before?.kind === "endpoint" ? before : undefined;
     const now = "put" in change && change.put.kind === "endpoint" ? change.put : undefined;
     const isSame = old?.uid === now?.uid;
-    for (const address of placesOf(old)) {
-      if (!isSame || !placesOf(now).includes(address)) ends.push({ network: old?.spec.network ?? "", address, atMs });
+    for (const address of leasedAddresses(old)) {
+      if (!isSame || !leasedAddresses(now).includes(address))
+        ends.push({ network: old?.spec.network ?? "", address, atMs });
     }
     if (now === undefined) continue;
     const { network, owner, ifname, host, mac } = now.spec;
-    for (const address of placesOf(now)) {
-      if (isSame && placesOf(old).includes(address)) continue;
+    for (const address of leasedAddresses(now)) {
+      if (isSame && leasedAddresses(old).includes(address)) continue;
       beginnings.push({ network, address, atMs, begins: { endpoint: now.name, owner, ifname, host, mac } });
     }
   }
@@ -28,7 +29,7 @@ export function leaseEventsOf(view: View, changes: readonly Change[], atMs: numb
 }
 
 /** A lease without addresses is recorded by its MAC. */
-function placesOf(endpoint: Endpoint | undefined): readonly string[] {
+function leasedAddresses(endpoint: Endpoint | undefined): readonly string[] {
   if (endpoint === undefined) return [];
   return endpoint.spec.addresses.length === 0 ? [endpoint.spec.mac] : endpoint.spec.addresses;
 }

@@ -7,7 +7,7 @@
 // that asks for bytes which a packet does not have does not match, and connection tracking sees to it that these three
 // have theirs, no others.
 import type { Network } from "../../model/resource.ts";
-import { chain } from "./words.ts";
+import { chain } from "./tableParts.ts";
 
 /** For each last byte, of one address and of a VRF: 12,288 and 65,536. */
 const OF_ADDRESS = 48;
@@ -22,7 +22,7 @@ const SET_OF_VRF = "set tracked { typeof @th,8,8; size 1024; flags dynamic; }\n"
  * Sets, and the chain `counted`, where packets go that may begin a connection. One that is dropped before it is through
  * has none.
  */
-export function countedChain(networks: readonly Network[]): string {
+export function connectionLimitChain(networks: readonly Network[]): string {
   const isLoose = networks.some(hasAnyAddress);
   const shares = [...sharesOf(4, isLoose), ...sharesOf(6, isLoose)];
   return (isLoose ? SET_OF_VRF : "") + SETS + chain("counted", ["ct state != new accept", ...shares]);

@@ -21,7 +21,7 @@ import {
   chain,
   has,
   lacks,
-} from "./words.ts";
+} from "./tableParts.ts";
 
 /** Of what is sent at once and cut into packets later (GSO), each counts as one: so their bytes count as well. */
 const STORM_BYTES = "4 mbytes/second burst 4 mbytes";

@@ -4,10 +4,10 @@ import { familyOf } from "../../model/address.ts";
 import { routedDevice } from "../../model/driver.ts";
 import { prefixesOf } from "../../model/membership.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
-import { compileGates } from "./gates.ts";
+import { compileUplinkFilter } from "./uplinkFilter.ts";
 import { segmentsOf } from "../world/layout.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./groups.ts";
-import { countedChain } from "./connectionLimit.ts";
+import { connectionLimitChain } from "./connectionLimit.ts";
 import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
@@ -16,7 +16,7 @@ import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
 import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
 import { UPLINK } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
-import { chain } from "./words.ts";
+import { chain } from "./tableParts.ts";
 import type { World } from "../world/world.ts";
 
 /**
@@ -56,7 +56,7 @@ function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): str
   const inside = [`oifname != "${UPLINK}" ct state != new accept`, `oifname != "${UPLINK}" goto counted`];
   const forward = [FORWARD, ...inside, ...outside, "goto counted"];
   const chains = untracked(networks) + chain("forward", forward) + INPUT + uplinkPostrouting(vrf, networks);
-  return countedChain(networks) + chains;
+  return connectionLimitChain(networks) + chains;
 }
 
 /** What is sent to the namespace's own addresses, as the uplink's. */
@@ -126,7 +126,7 @@ function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
 
 /** The host's table: tunnels and ways out. Nothing while the host carries no VRF. */
 export function compileProtection(world: World, management: readonly string[]): KernelObject[] {
-  return world.vrfs.length === 0 ? [] : [nft("host", compileTunnels(world) + compileGates(world, management))];
+  return world.vrfs.length === 0 ? [] : [nft("host", compileTunnels(world) + compileUplinkFilter(world, management))];
 }
 
 function nft(ns: Ns, body: string): KernelObject {

@@ -14,7 +14,18 @@ import type { Endpoint, Network } from "../../model/resource.ts";
 import { SIDES, type Side, flowChains, flowSets } from "./flows.ts";
 import { type PeerAddresses, type PlacedRule, addressesIn, intervalOf, statementsOf } from "./rules.ts";
 import { declared } from "../state/sets.ts";
-import { KNOWN, NOT_TO_PORT, NO_PROFILE, OF_GATEWAY, PROFILE_BITS, TAGS, chain, has, hex, lacks } from "./words.ts";
+import {
+  KNOWN,
+  NOT_TO_PORT,
+  NO_PROFILE,
+  OF_GATEWAY,
+  PROFILE_BITS,
+  TAGS,
+  chain,
+  has,
+  hex,
+  lacks,
+} from "./tableParts.ts";
 import type { World } from "../world/world.ts";
 
 /** What a set of groups says. */

@@ -6,7 +6,7 @@ import type { Network, Vrf } from "../../model/resource.ts";
 import { macsOf } from "../world/layout.ts";
 import type { ObjectOf } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
-import { ANY_MAC, NOT_FROM_PORT, STORM, chain, lacks } from "./words.ts";
+import { ANY_MAC, NOT_FROM_PORT, STORM, chain, lacks } from "./tableParts.ts";
 
 /**
  * What a port may teach, beside what is its endpoint's: 128 MACs at once, and two a minute. A MAC is counted when it is

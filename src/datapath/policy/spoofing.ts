@@ -9,7 +9,18 @@ import { portName } from "../state/names.ts";
 import { type Policy, policyOf, profileOf, setId } from "./groups.ts";
 import type { KernelObject, ObjectOf } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
-import { ANY_IP, ANY_MAC, DHCP_SERVER, KNOWN, NO_PROFILE, PROFILE_BITS, ROUTER, STORMS, TAGS, hex } from "./words.ts";
+import {
+  ANY_IP,
+  ANY_MAC,
+  DHCP_SERVER,
+  KNOWN,
+  NO_PROFILE,
+  PROFILE_BITS,
+  ROUTER,
+  STORMS,
+  TAGS,
+  hex,
+} from "./tableParts.ts";
 import type { World } from "../world/world.ts";
 
 /** The elements of one endpoint of this host: without them its port carries nothing. */

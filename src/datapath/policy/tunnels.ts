@@ -6,7 +6,7 @@ import type { Driver } from "../../model/driver.ts";
 import { UPLINK_HOST_PREFIX } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
 import { type Channel, TUNNELS, channelsOf } from "../tunnel/drivers.ts";
-import { chain } from "./words.ts";
+import { chain } from "./tableParts.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
 /** Goes before all that lets something out of a VRF, and only where VRFs have a way out. */

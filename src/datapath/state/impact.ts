@@ -2,7 +2,7 @@
 import type { Endpoint, Snapshot } from "../../model/resource.ts";
 import { deviceName, networkBridge } from "../../model/device.ts";
 import { portName } from "./names.ts";
-import { rooted } from "../world/rooted.ts";
+import { withoutReservations } from "../world/reservations.ts";
 import type { Op } from "./state.ts";
 
 /**
@@ -10,7 +10,7 @@ import type { Op } from "./state.ts";
  * is made anew. Entries and routes are replaced without a gap, so they hurt nobody.
  */
 export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: string): string[] {
-  const plain = rooted(snapshot);
+  const plain = withoutReservations(snapshot);
   const networks = new Map(plain.networks.map((network) => [network.name, network]));
   const local = plain.endpoints.filter((endpoint) => endpoint.spec.host === host);
   const hit = new Set<string>();

@@ -13,13 +13,13 @@ import type {
   Vrf,
   Vtep,
 } from "../../model/resource.ts";
-import { rooted, rootsOf } from "./rooted.ts";
+import { withoutReservations, segmentOwners } from "./reservations.ts";
 
 export type World = {
-  /** Without reservations (rooted.ts). */
+  /** Without reservations (reservations.ts). */
   readonly snapshot: Snapshot;
-  /** Name of the network that has the segment, for each reservation. */
-  readonly roots: ReadonlyMap<string, string>;
+  /** The network that owns the segment, by the name of each reservation. */
+  readonly segmentOwners: ReadonlyMap<string, string>;
   readonly self: Host;
   readonly hosts: ReadonlyMap<string, Host>;
   /** VRFs this host carries, by name. */
@@ -39,8 +39,8 @@ export type World = {
 
 /** Undefined when the snapshot does not know the host: it has not joined, or has been deleted. */
 export function worldOf(seen: Snapshot, self: string): World | undefined {
-  const snapshot = rooted(seen);
-  const roots = rootsOf(seen.networks);
+  const snapshot = withoutReservations(seen);
+  const owners = segmentOwners(seen.networks);
   const hosts = new Map(snapshot.hosts.map((host) => [host.name, host]));
   const host = hosts.get(self);
   if (host === undefined) return undefined;
@@ -66,12 +66,25 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
     else beside.push(spec);
   }
   const groups = new Map(snapshot.securityGroups.map((group) => [group.name, group]));
-  return { snapshot, roots, self: host, hosts, vrfs, networks, endpoints, blocks, vteps, groups, interfaces, members };
+  return {
+    snapshot,
+    segmentOwners: owners,
+    self: host,
+    hosts,
+    vrfs,
+    networks,
+    endpoints,
+    blocks,
+    vteps,
+    groups,
+    interfaces,
+    members,
+  };
 }
 
-/** The network that has the segment of this one, with the ranges of all that is reserved from it. */
-export function rootOf(world: World, vrf: Vrf, network: Network): Network {
-  const name = world.roots.get(network.name) ?? network.name;
+/** The owner of a network's segment, with the ranges of all that is reserved from it. */
+export function segmentOwner(world: World, vrf: Vrf, network: Network): Network {
+  const name = world.segmentOwners.get(network.name) ?? network.name;
   return world.networks.get(vrf.name)?.find((each) => each.name === name) ?? network;
 }
 

@@ -21,7 +21,7 @@ import { choose, nextFreeFrom, usableRange } from "../../../ipam/assign.ts";
 import {
   type Excluded,
   type Plan,
-  type Taken,
+  type UsedValues,
   freeIndex,
   indexOfIp,
   indexOfMac,
@@ -160,7 +160,7 @@ function* quarantinedIn(draft: Draft, index: NetworkIndex | undefined, range: st
 
 type Spot = { readonly plan: Plan; readonly at: bigint };
 
-const NOTHING_TAKEN: Taken = { 4: NOTHING_USED, 6: NOTHING_USED, mac: NOTHING_USED };
+const NOTHING_TAKEN: UsedValues = { 4: NOTHING_USED, 6: NOTHING_USED, mac: NOTHING_USED };
 
 function rangeLease(one: Case): Lease {
   const { network, claim, index } = one;

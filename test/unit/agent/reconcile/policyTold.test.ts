@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { portName } from "../../../../src/datapath/state/names.ts";
-import { NO_PROFILE } from "../../../../src/datapath/policy/words.ts";
+import { NO_PROFILE } from "../../../../src/datapath/policy/tableParts.ts";
 import { policyOf } from "../../../../src/datapath/policy/groups.ts";
 import type { KernelObject } from "../../../../src/datapath/kinds.ts";
 import type { Ns } from "../../../../src/datapath/kinds/kind.ts";

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Network, NetworkSpec } from "../../../../src/model/resource.ts";
-import { countedChain } from "../../../../src/datapath/policy/connectionLimit.ts";
+import { connectionLimitChain } from "../../../../src/datapath/policy/connectionLimit.ts";
 
 const network = (more: Partial<NetworkSpec>) =>
   ({ name: "blue", spec: { subnets: [], ...more } }) as unknown as Network;
 const ETHER = { name: "e", type: "ether", mac: "02:00:00:00:01:00", size: 4 } as const;
-const isCountedTogether = (...networks: readonly Network[]) => countedChain(networks).includes("set tracked {");
+const isCountedTogether = (...networks: readonly Network[]) => connectionLimitChain(networks).includes("set tracked {");
 
 test("a VRF's connections are counted together where a workload of it may have any address", () => {
   const usual = network({});
@@ -19,7 +19,7 @@ test("a VRF's connections are counted together where a workload of it may have a
 });
 
 test("by its own byte, before an address is, and every address everywhere", () => {
-  const lines = countedChain([network({ spoofing: { ip: true } })]).split("\n");
+  const lines = connectionLimitChain([network({ spoofing: { ip: true } })]).split("\n");
   const adds = lines.flatMap(
     (line) => /add (@tracked\S*) \{ (?:ip6? saddr \. )?(\S+) ct count over (\d+)/.exec(line) ?? [],
   );
@@ -29,5 +29,5 @@ test("by its own byte, before an address is, and every address everywhere", () =
     ...["@th,40,8", "@th,8,8", "@nh,152,8"].flatMap((part) => both("@tracked4", part)),
     ...["@th,40,8", "@th,8,8", "@nh,312,8"].flatMap((part) => both("@tracked6", part)),
   ]);
-  assert.equal(countedChain([network({})]).match(/@tracked[46] /g)?.length, 6);
+  assert.equal(connectionLimitChain([network({})]).match(/@tracked[46] /g)?.length, 6);
 });

@@ -1,5 +1,5 @@
 // A VRF's own table, chain by chain, for each mixture of networks: what is tracked, what is refused on the way out, and
-// what leaves under the uplink's address. Whether the kernel does so is test/netns/gates.kernel.test.ts and
+// what leaves under the uplink's address. Whether the kernel does so is test/netns/uplinkFilter.kernel.test.ts and
 // test/netns/tracked.kernel.test.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";

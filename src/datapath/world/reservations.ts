@@ -1,52 +1,53 @@
-// Removes reservations before compile. A reservation is on the segment of its root, so its endpoints become the root's,
-// with ranges that carry the reservation's own settings. Pure; returns the same snapshot if there are no reservations.
+// Reservations have no objects of their own in the kernel. A reservation is on the segment of the network that it was
+// made from, directly or through other reservations: the segment's owner. So endpoints and ranges of a reservation
+// become the owner's; its ranges carry what differs for them. Pure; the same snapshot if nothing is reserved.
 import type { AddressRange } from "../../model/range.ts";
 import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
 
 /** Fields that a piece inherits from the range it is in, unless it has its own. */
 const OVERRIDES = ["gateway", "gateway6", "dns", "mtu", "securityGroups"] as const;
 
-/** The snapshot without reservations: their endpoints and ranges are their roots'. */
-export function rooted(snapshot: Snapshot): Snapshot {
+/** The snapshot without reservations: their endpoints and ranges are those of the segments' owners. */
+export function withoutReservations(snapshot: Snapshot): Snapshot {
   if (!snapshot.networks.some(isReservation)) return snapshot;
-  const roots = rootsOf(snapshot.networks);
-  const pieces = piecesByRoot(snapshot.networks);
+  const owners = segmentOwners(snapshot.networks);
+  const pieces = piecesByOwner(snapshot.networks);
   return {
     ...snapshot,
     networks: snapshot.networks
       .filter((network) => !isReservation(network))
       .map((network) => withPieces(network, pieces.get(network.name) ?? [])),
-    endpoints: snapshot.endpoints.map((endpoint) => atRoot(endpoint, roots)),
+    endpoints: snapshot.endpoints.map((endpoint) => ofSegmentOwner(endpoint, owners)),
   };
 }
 
-/** Name of the root that each reservation is from, directly or not. */
-export function rootsOf(networks: readonly Network[]): ReadonlyMap<string, string> {
+/** The network that owns the segment, by the name of each reservation. */
+export function segmentOwners(networks: readonly Network[]): ReadonlyMap<string, string> {
   const byName = new Map(networks.map((network) => [network.name, network]));
-  const roots = new Map<string, string>();
+  const owners = new Map<string, string>();
   for (const network of networks) {
     let at: Network | undefined = network;
     while (at?.spec.reservedFrom !== undefined) at = byName.get(at.spec.reservedFrom);
-    if (at !== undefined && at !== network) roots.set(network.name, at.name);
+    if (at !== undefined && at !== network) owners.set(network.name, at.name);
   }
-  return roots;
+  return owners;
 }
 
-/** The endpoint as one of its root; unchanged if its network is not a reservation. */
-export function atRoot(endpoint: Endpoint, roots: ReadonlyMap<string, string>): Endpoint {
+/** The endpoint as one of the segment's owner; itself unless its network is a reservation. */
+export function ofSegmentOwner(endpoint: Endpoint, owners: ReadonlyMap<string, string>): Endpoint {
   const { network, range } = endpoint.spec;
-  const root = roots.get(network);
-  if (root === undefined) return endpoint;
+  const owner = owners.get(network);
+  if (owner === undefined) return endpoint;
   const spec = {
     ...endpoint.spec,
-    network: root,
-    ...(range === undefined ? {} : { range: nameAtRoot(network, range) }),
+    network: owner,
+    ...(range === undefined ? {} : { range: rangeOfReservation(network, range) }),
   };
   return { ...endpoint, spec };
 }
 
-/** No network's own range can have this name: a slash is not allowed in one. */
-function nameAtRoot(reservation: string, range: string): string {
+/** No network's own range has such a name: a slash is not allowed in one. */
+function rangeOfReservation(reservation: string, range: string): string {
   return `${reservation}/${range}`;
 }
 
@@ -59,19 +60,19 @@ function withPieces(network: Network, pieces: readonly AddressRange[]): Network 
   return { ...network, spec: { ...network.spec, ranges: [...(network.spec.ranges ?? []), ...pieces] } };
 }
 
-function piecesByRoot(networks: readonly Network[]): ReadonlyMap<string, readonly AddressRange[]> {
+function piecesByOwner(networks: readonly Network[]): ReadonlyMap<string, readonly AddressRange[]> {
   const byName = new Map(networks.map((network) => [network.name, network]));
-  const roots = rootsOf(networks);
+  const owners = segmentOwners(networks);
   const pieces = new Map<string, AddressRange[]>();
   for (const network of networks) {
-    const root = roots.get(network.name);
-    if (root === undefined) continue;
+    const owner = owners.get(network.name);
+    if (owner === undefined) continue;
     const own = (network.spec.ranges ?? []).map((range) => ({
       ...range,
       ...overridesOf(byName, network, range),
-      name: nameAtRoot(network.name, range.name),
+      name: rangeOfReservation(network.name, range.name),
     }));
-    pieces.set(root, [...(pieces.get(root) ?? []), ...own]);
+    pieces.set(owner, [...(pieces.get(owner) ?? []), ...own]);
   }
   return pieces;
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Resource, type ResourceOf, snapshotOf } from "../../../../src/model/resource.ts";
-import { atRoot, rooted, rootsOf } from "../../../../src/datapath/world/rooted.ts";
+import { ofSegmentOwner, withoutReservations, segmentOwners } from "../../../../src/datapath/world/reservations.ts";
 
 function make<K extends "network" | "endpoint">(kind: K, name: string, spec: object): ResourceOf<K> {
   return { kind, name, uid: name, revision: 1, spec } as unknown as ResourceOf<K>;
@@ -12,7 +12,7 @@ const snapshot = (...resources: readonly Resource[]) => snapshotOf("c", 1, resou
 
 /** Ranges of the network `blue` when reservations are gone, by name. */
 function ranges(...networks: readonly ResourceOf<"network">[]) {
-  const plain = rooted(snapshot(...networks));
+  const plain = withoutReservations(snapshot(...networks));
   assert.deepEqual(
     plain.networks.map(({ name }) => name),
     networks.filter(({ spec }) => spec.reservedFrom === undefined).map(({ name }) => name),
@@ -96,7 +96,7 @@ test("groups of a reservation are those of all its pieces, beside the piece's or
 
 test("a snapshot without reservations is what it was, and each reservation has its root, however far", () => {
   const plain = snapshot(blue);
-  assert.equal(rooted(plain), plain);
+  assert.equal(withoutReservations(plain), plain);
   const networks = [
     reservation("team", "acme", []),
     reservation("acme", "blue", []),
@@ -104,7 +104,7 @@ test("a snapshot without reservations is what it was, and each reservation has i
     reservation("lost", "gone", []),
   ];
   assert.deepEqual(
-    [...rootsOf(networks)],
+    [...segmentOwners(networks)],
     [
       ["team", "blue"],
       ["acme", "blue"],
@@ -116,10 +116,10 @@ test("an endpoint of a reservation is its root's, in the range that the piece be
   const roots = new Map([["acme", "blue"]]);
   const place = { host: "h1", owner: "a" };
   const own = make("endpoint", "a", { network: "blue", range: "main", ...place });
-  assert.equal(atRoot(own, roots), own);
+  assert.equal(ofSegmentOwner(own, roots), own);
   const of = (range?: string) => {
     const spec = { network: "acme", ...(range === undefined ? {} : { range }), ...place };
-    return atRoot(make("endpoint", "a", spec), roots).spec;
+    return ofSegmentOwner(make("endpoint", "a", spec), roots).spec;
   };
   assert.deepEqual(of("p"), { network: "blue", range: "acme/p", ...place });
   assert.deepEqual(of(), { network: "blue", ...place });

@@ -1,5 +1,5 @@
 // The host's table, chain by chain: what passes between VRFs and their host, and who may send to a tunnel, for hosts of
-// both families and VRFs of every kind. Whether the kernel does so is test/netns/gates.kernel.test.ts and
+// both families and VRFs of every kind. Whether the kernel does so is test/netns/uplinkFilter.kernel.test.ts and
 // test/netns/tunnels.kernel.test.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,13 +1,13 @@
 // Profiles: which sets of groups a host's tables have chains for, under which number, and where nothing is looked at.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Rule, SecurityGroupSpec, Spoofing } from "../../../src/model/group.ts";
-import { type Resource, type ResourceOf, snapshotOf } from "../../../src/model/resource.ts";
-import { compile } from "../../../src/datapath/compile.ts";
-import { bridgeTable } from "../../../src/datapath/policy/filters.ts";
-import { compilePolicy, policyOf, profileKey, profileOf, setId } from "../../../src/datapath/policy/groups.ts";
-import { worldOf } from "../../../src/datapath/world/world.ts";
-import { NO_PROFILE } from "../../../src/datapath/policy/words.ts";
+import type { Rule, SecurityGroupSpec, Spoofing } from "../../../../src/model/group.ts";
+import { type Resource, type ResourceOf, snapshotOf } from "../../../../src/model/resource.ts";
+import { compile } from "../../../../src/datapath/compile.ts";
+import { bridgeTable } from "../../../../src/datapath/policy/filters.ts";
+import { compilePolicy, policyOf, profileKey, profileOf, setId } from "../../../../src/datapath/policy/groups.ts";
+import { worldOf } from "../../../../src/datapath/world/world.ts";
+import { NO_PROFILE } from "../../../../src/datapath/policy/tableParts.ts";
 
 function make(kind: string, name: string, spec: object): Resource {
   return { kind, name, uid: name, revision: 1, spec } as Resource;

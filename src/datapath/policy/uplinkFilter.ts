@@ -7,7 +7,7 @@ import type { Vrf } from "../../model/resource.ts";
 import { UPLINK_HOST_PREFIX, UPLINK_RANGES, uplinkHostDevice } from "../../model/uplink.ts";
 import { NO_TUNNEL_FROM_VRFS, portsBesideTunnels } from "./tunnels.ts";
 import { usesUplink } from "../network/uplink.ts";
-import { chain } from "./words.ts";
+import { chain } from "./tableParts.ts";
 import { type World } from "../world/world.ts";
 
 const FROM_VRFS = `iifname "${UPLINK_HOST_PREFIX}-*"`;
@@ -29,7 +29,7 @@ const MADE_UP = "ct state invalid meta l4proto { icmp, icmpv6 } drop";
 const MACHINES_ALONE = ["169.254.0.0/16", "fd00:ec2::254"];
 
 /** Chains of the host's `inet weft`; none without an uplink. `management`: where the server is. */
-export function compileGates(world: World, management: readonly string[]): string {
+export function compileUplinkFilter(world: World, management: readonly string[]): string {
   const vrfs = world.vrfs.filter((vrf) => usesUplink(vrf, world.networks.get(vrf.name) ?? []));
   if (vrfs.length === 0) return "";
   const open = opened(vrfs);
