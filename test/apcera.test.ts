@@ -49,7 +49,7 @@ class Cluster {
 
   async create(name: string, more: object = {}): Promise<Network> {
     const spec = { pool: { name: "apcera" }, ...more };
-    const { resource } = await this.write({ verb: "put-network", name, spec });
+    const { resource } = await this.write({ verb: "put", kind: "network", name, spec });
     return resource?.kind === "network" ? resource : assert.fail("no network");
   }
 
@@ -395,9 +395,9 @@ test("AP-13 a migration that does not fit is refused before anything happens", a
   await cluster.create("old");
   for (const owner of ["a", "b"]) await cluster.attach("h1", "old", owner);
   const small = { subnets: [{ cidr: "172.20.0.0/30" }] };
-  await cluster.write({ verb: "put-network", name: "small", spec: small });
+  await cluster.write({ verb: "put", kind: "network", name: "small", spec: small });
   const blocks = { subnets: [{ cidr: "172.21.0.0/24", hostPrefix: 30 }] };
-  await cluster.write({ verb: "put-network", name: "blocks", spec: blocks });
+  await cluster.write({ verb: "put", kind: "network", name: "blocks", spec: blocks });
   const migrate =
     (to: string, more: object = {}) =>
     () =>

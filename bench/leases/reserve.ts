@@ -27,7 +27,7 @@ export async function reserveTimes(folder: string): Promise<readonly Reserved[]>
   };
   const control = await Control.open(store, { clock });
   for (const [i, name] of NETWORKS.entries())
-    await control.write({ verb: "put-network", name, spec: { subnets: [{ cidr: `${10 + i}.0.0.0/8` }] } });
+    await control.write({ verb: "put", kind: "network", name, spec: { subnets: [{ cidr: `${10 + i}.0.0.0/8` }] } });
   await holdEverySecond(control);
   const times = SIZES.map((size) => ({ size, empty: [] as number[], full: [] as number[] }));
   for (let round = 0; round <= ROUNDS; round++) {

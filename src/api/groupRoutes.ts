@@ -17,7 +17,7 @@ export function policyRoutes({ control }: { readonly control: Control }): Route[
       handle: async (call) =>
         putAnswer(
           await control.write({
-            verb: "put-group",
+            verb: "put", kind: "securitygroup",
             name: call.params["name"] ?? "",
             spec: parseGroupPut(jsonOf(call)),
             ...matchOf(call),

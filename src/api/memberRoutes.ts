@@ -18,7 +18,7 @@ export function memberRoutes(control: Control): readonly Route[] {
       handle: async (call) =>
         putAnswer(
           await control.write({
-            verb: "put-pool",
+            verb: "put", kind: "pool",
             name: call.params["name"] ?? "",
             spec: parsePoolPut(jsonOf(call)),
             ...matchOf(call),

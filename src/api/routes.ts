@@ -200,7 +200,7 @@ function writeRoutes({ control }: Parts): Route[] {
       handle: async (call) =>
         putAnswer(
           await control.write({
-            verb: "put-network",
+            verb: "put", kind: "network",
             name: call.params["name"] ?? "",
             spec: parseNetworkPut(jsonOf(call)),
             force: flagIn(call, "force"),
@@ -220,7 +220,7 @@ function writeRoutes({ control }: Parts): Route[] {
       handle: async (call) =>
         putAnswer(
           await control.write({
-            verb: "put-vrf",
+            verb: "put", kind: "vrf",
             name: call.params["name"] ?? "",
             spec: parseVrfPut(jsonOf(call)),
             ...matchOf(call),

@@ -10,12 +10,9 @@ import type {
   MembershipClaim,
   MigrationRequest,
   MoveReport,
-  NetworkInput,
-  PoolInput,
   ReserveRequest,
-  SecurityGroupInput,
-  VrfInput,
 } from "../model/input.ts";
+import type { DeletableKind } from "../model/kinds.ts";
 import type { Change, Resource } from "../model/resource.ts";
 
 /** Whoever holds a token: an administrator, somebody who may only join hosts, or one host's agent. */
@@ -26,31 +23,21 @@ export type Viewer = { readonly role: "admin" } | { readonly role: "host"; reado
 /** The resource must be at this revision; 0: it must not exist; "any": it must exist. */
 type Match = { readonly ifRevision?: number | "any" };
 
+/** A resource as its writer wants it. `force`: also if something is lost, like a lease its range. */
+export type Put<Input> = { readonly name: string; readonly spec: Input; readonly force?: boolean };
+/** `force` takes along what stands in the way: endpoints, and the networks of a VRF. */
+export type Delete = { readonly name: string; readonly force?: boolean };
+
 export type Write =
-  /** `force`: also if leases or holds lose their range; their hosts are asked to detach what does. */
-  | ({
-      readonly verb: "put-network";
-      readonly name: string;
-      readonly spec: NetworkInput;
-      readonly force?: boolean;
-    } & Match)
-  | ({ readonly verb: "put-vrf"; readonly name: string; readonly spec: VrfInput } & Match)
-  | ({ readonly verb: "put-pool"; readonly name: string; readonly spec: PoolInput } & Match)
+  | ({ readonly verb: "put" } & ApplyItem & Pick<Put<unknown>, "force"> & Match)
   | { readonly verb: "join-network"; readonly claim: MembershipClaim }
   | { readonly verb: "migrate"; readonly request: MigrationRequest }
   | { readonly verb: "move"; readonly move: string; readonly report: MoveReport; readonly by: Viewer }
-  | ({ readonly verb: "put-group"; readonly name: string; readonly spec: SecurityGroupInput } & Match)
   /** Hosts load it again, even if they already have it: these, or all. */
   | { readonly verb: "commit-group"; readonly name: string; readonly hosts?: readonly string[] }
   /** What may change while an endpoint is attached; what is left out stays. */
   | ({ readonly verb: "patch-endpoint"; readonly name: string; readonly patch: EndpointPatch } & Match)
-  /** `force` takes along what stands in the way: endpoints, and the networks of a VRF. */
-  | ({
-      readonly verb: "delete";
-      readonly kind: "network" | "vrf" | "host" | "pool" | "membership" | "migration" | "securitygroup";
-      readonly name: string;
-      readonly force?: boolean;
-    } & Match)
+  | ({ readonly verb: "delete"; readonly kind: DeletableKind } & Delete & Match)
   | { readonly verb: "join"; readonly claim: HostClaim; readonly by: Identity }
   | ({ readonly verb: "drain"; readonly host: string; readonly drained: boolean } & Match)
   | { readonly verb: "attach"; readonly claim: EndpointClaim; readonly by: Viewer }

@@ -77,7 +77,7 @@ async function makeNetworks(world: World): Promise<void> {
       name === "local"
         ? { subnets: [{ cidr: `10.${n}.0.0/24`, hostPrefix: 28 }], quarantine: 1 }
         : { subnets: [{ cidr: `10.${n}.0.0/24` }], ranges, strategy: name, sticky: n === 0, quarantine: 1 };
-    const written = world.control?.write({ verb: "put-network", name, spec });
+    const written = world.control?.write({ verb: "put", kind: "network", name, spec });
     await world.clock.advance(10);
     await written;
   }

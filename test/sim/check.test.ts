@@ -20,8 +20,8 @@ async function withCluster(body: (world: World, one: Host, two: Host) => Promise
     await world.clock.advance(2_000);
     const near = { ipam: "local", subnets: [{ cidr: "10.1.0.0/16", hostPrefix: 24 }] } as const;
     const wide = { ipam: "global", subnets: [{ cidr: "10.2.0.0/16" }] } as const;
-    await control.write({ verb: "put-network", name: "near", spec: near });
-    await control.write({ verb: "put-network", name: "wide", spec: wide });
+    await control.write({ verb: "put", kind: "network", name: "near", spec: near });
+    await control.write({ verb: "put", kind: "network", name: "wide", spec: wide });
     await world.clock.advance(2_000);
     for (const host of [one, two]) {
       for (const n of [1, 2]) for (const network of ["near", "wide"]) await attach(world, host, network, n);

@@ -60,7 +60,7 @@ async function cluster(): Promise<{ readonly world: World; readonly host: Host }
   world.startAgent(world.addHost("h2"));
   await world.clock.advance(2_000);
   const spec = { subnets: [{ cidr: "10.7.0.0/16", hostPrefix: 24 }] };
-  const made = control.write({ verb: "put-network", name: "blue", spec });
+  const made = control.write({ verb: "put", kind: "network", name: "blue", spec });
   await world.clock.advance(2_000);
   await made;
   for (const name of ["a", "b", "c"]) {

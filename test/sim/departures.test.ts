@@ -177,7 +177,7 @@ test("without the server a local address is free at once; a global one, and its 
 test("flows of an endpoint's addresses end with it, and those of others go on", () =>
   onScene(async (scene) => {
     const rules = [{ direction: "in", action: "allow", protocol: "tcp", ports: [80] }] as const;
-    await scene.write({ verb: "put-group", name: "web", spec: { rules: [...rules] } });
+    await scene.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules: [...rules] } });
     for (const network of ["routed", "segment"]) {
       const groups = { securityGroups: ["web"] };
       const [address = ""] = await attached(scene, network, "web", groups);

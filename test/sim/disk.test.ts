@@ -17,9 +17,9 @@ async function cluster(seed: number): Promise<{ readonly world: World; readonly 
   await world.startServer();
   const host = world.addHost("h1");
   for (const one of [host, world.addHost("h2")]) world.startAgent(one);
-  for (const [name, spec] of Object.entries(NETWORKS)) await world.control?.write({ verb: "put-network", name, spec });
+  for (const [name, spec] of Object.entries(NETWORKS)) await world.control?.write({ verb: "put", kind: "network", name, spec });
   const rules = [{ direction: "in", action: "allow", protocol: "tcp", ports: [80] }] as const;
-  await world.control?.write({ verb: "put-group", name: "g", spec: { rules } });
+  await world.control?.write({ verb: "put", kind: "securitygroup", name: "g", spec: { rules } });
   await world.clock.advance(5_000);
   return { world, host };
 }
@@ -99,7 +99,7 @@ test("a port that the journal lost, on a disk that takes nothing, keeps nothing 
   const ports = await host.kernel.ports();
   await loseJournal(world, host, async () => void (host.isDiskFull = true));
   const spec = { ...NETWORKS.near, mtu: 1333 };
-  await world.control?.write({ verb: "put-network", name: "near", spec });
+  await world.control?.write({ verb: "put", kind: "network", name: "near", spec });
   await world.clock.advance(10_000);
   const state = await host.kernel.observe([]);
   const bridges = [...state.values()].filter((one) => one.kind === "bridge" && one.ns === "vrf:near");

@@ -100,7 +100,7 @@ async function held(host: Host): Promise<readonly string[]> {
 async function put(world: World, name: string): Promise<void> {
   const n = { kept: 1, lost: 2 }[name] ?? 3 + Number(name.replace("other", ""));
   const spec = { subnets: [{ cidr: `10.${n}.0.0/16`, hostPrefix: 24 }] };
-  const made = world.control?.write({ verb: "put-network", name, spec });
+  const made = world.control?.write({ verb: "put", kind: "network", name, spec });
   await world.clock.advance(100);
   await made;
 }

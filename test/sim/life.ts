@@ -74,7 +74,7 @@ export class Life {
       assert.equal(host.ended, undefined, this.#label);
     }
     // What was lost with a backup, and the journals of hosts still name.
-    for (const name of ["g0", "g1", "g2"]) await this.#write({ verb: "put-group", name, spec: { rules: [] } });
+    for (const name of ["g0", "g1", "g2"]) await this.#write({ verb: "put", kind: "securitygroup", name, spec: { rules: [] } });
     await clock.advance(30_000);
     for (let asked = 0; asked < 5; asked++) {
       const told =
@@ -138,7 +138,7 @@ export class Life {
     const vrf = random(3) === 0 ? { vrf: "shared" } : {};
     const addressing = !isLocal && random(2) === 0 ? this.#addressing(n) : {};
     const spec = { subnets, ...vrf, ...addressing, ...this.#qos() };
-    if (await this.#write({ verb: "put-network", name, spec })) this.#networks.add(name);
+    if (await this.#write({ verb: "put", kind: "network", name, spec })) this.#networks.add(name);
   }
 
   /** Ranges so small that they are soon full, and quarantines that matter. */
@@ -165,7 +165,7 @@ export class Life {
     if (network?.spec.ranges === undefined) return;
     const ranges = network.spec.ranges.map((range) => (random(2) === 0 ? range : { ...range, size: 1 + random(8) }));
     const spec = { ...network.spec, ranges };
-    await this.#write({ verb: "put-network", name: network.name, spec, force: random(2) === 0 });
+    await this.#write({ verb: "put", kind: "network", name: network.name, spec, force: random(2) === 0 });
   }
 
   async #holdOrRelease(): Promise<void> {
@@ -191,7 +191,7 @@ export class Life {
       mtu: 1300 + this.#world.random(100),
       ...this.#qos(),
     };
-    await this.#write({ verb: "put-network", name: network.name, spec });
+    await this.#write({ verb: "put", kind: "network", name: network.name, spec });
   }
 
   /** Mostly nothing, as most networks and endpoints have. */
@@ -219,7 +219,7 @@ export class Life {
       ports: [random(100)],
       ...peers[random(3)],
     }));
-    await this.#write({ verb: "put-group", name: `g${random(3)}`, spec: { rules } });
+    await this.#write({ verb: "put", kind: "securitygroup", name: `g${random(3)}`, spec: { rules } });
   }
 
   async #assignGroups(): Promise<void> {
@@ -229,7 +229,7 @@ export class Life {
     const network = name === undefined ? undefined : await control?.find("network", name, { role: "admin" });
     const endpoint = this.#anyOf((await this.#snapshot()).endpoints);
     if (network !== undefined && random(2) === 0)
-      await this.#write({ verb: "put-network", name: network.name, spec: { ...network.spec, securityGroups } });
+      await this.#write({ verb: "put", kind: "network", name: network.name, spec: { ...network.spec, securityGroups } });
     else if (endpoint !== undefined)
       await this.#write({ verb: "patch-endpoint", name: endpoint.name, patch: { securityGroups } });
   }

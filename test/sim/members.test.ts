@@ -103,10 +103,10 @@ class Life {
       globalSubnets: [{ cidr: "192.168.<id>.0/28" }],
       localSubnets: [{ cidr: "10.<id>.0.0/16", hostPrefix: 28 }],
     };
-    await this.#write({ verb: "put-pool", name: "apcera", spec: pool });
+    await this.#write({ verb: "put", kind: "pool", name: "apcera", spec: pool });
     for (const [i, name] of ["a", "b", "c", "d"].entries()) {
       const ipam = i % 2 === 0 ? "global" : "local";
-      await this.#write({ verb: "put-network", name, spec: { pool: { name: "apcera" }, ipam } });
+      await this.#write({ verb: "put", kind: "network", name, spec: { pool: { name: "apcera" }, ipam } });
     }
     assert.equal((await this.snapshot()).networks.length, 4);
     await this.#world.clock.advance(500);
@@ -202,7 +202,7 @@ class Life {
     const name = this.#anyOf("abcd") ?? "";
     await this.#write({ verb: "delete", kind: "network", name, force: true });
     const ipam = this.#world.random(2) === 0 ? "global" : "local";
-    await this.#write({ verb: "put-network", name, spec: { pool: { name: "apcera" }, ipam } });
+    await this.#write({ verb: "put", kind: "network", name, spec: { pool: { name: "apcera" }, ipam } });
   }
 
   async #endWorkload(): Promise<void> {

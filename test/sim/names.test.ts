@@ -98,7 +98,7 @@ async function cluster(random: (n: number) => number, hosts: number): Promise<Wo
   await world.clock.advance(2_000);
   const networks = { routed: { cidr: "10.1.0.0/16", hostPrefix: 24 }, segment: { cidr: "10.2.0.0/24" } };
   for (const [name, subnet] of Object.entries(networks)) {
-    const made = control.write({ verb: "put-network", name, spec: { subnets: [subnet] } });
+    const made = control.write({ verb: "put", kind: "network", name, spec: { subnets: [subnet] } });
     await world.clock.advance(1_000);
     await made;
   }

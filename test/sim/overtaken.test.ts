@@ -14,7 +14,7 @@ async function hostWith(world: World, workloads: readonly string[]): Promise<Hos
   world.startAgent(host);
   await world.clock.advance(2000);
   const made = world.control?.write({
-    verb: "put-network",
+    verb: "put", kind: "network",
     name: "blue",
     spec: { subnets: [{ cidr: "10.7.0.0/16", hostPrefix: 24 }] },
   });
@@ -126,7 +126,7 @@ describe("a lease that is told before it is on disk", () => {
     const world = new World(randomFrom(1));
     const host = await hostWith(world, ["web", "other"]);
     const spec = { ipam: "global", subnets: [{ cidr: "10.8.0.0/24" }] } as const;
-    await finish(world, world.control?.write({ verb: "put-network", name: "red", spec }) ?? assert.fail());
+    await finish(world, world.control?.write({ verb: "put", kind: "network", name: "red", spec }) ?? assert.fail());
     await finish(world, attachTo(host, "red", "other"));
     await world.clock.advance(2000);
     return { world, host };
@@ -245,7 +245,7 @@ describe("a lease that is told before it is on disk", () => {
     ]) {
       const { world, host } = await granting();
       const spec = { ipam: "global", subnets: [{ cidr: "10.10.0.0/24" }] } as const;
-      await finish(world, world.control?.write({ verb: "put-network", name: "green", spec }) ?? assert.fail());
+      await finish(world, world.control?.write({ verb: "put", kind: "network", name: "green", spec }) ?? assert.fail());
       await finish(world, attachTo(host, "green", "other"));
       await world.clock.advance(2000);
       const { promise, resolve } = Promise.withResolvers<void>();

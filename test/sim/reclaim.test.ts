@@ -74,7 +74,7 @@ class Life {
   }
 
   async put(name: string, spec: object): Promise<void> {
-    const made = this.#world.control?.write({ verb: "put-network", name, spec: spec as never });
+    const made = this.#world.control?.write({ verb: "put", kind: "network", name, spec: spec as never });
     await this.#world.clock.advance(10);
     await made;
   }

@@ -149,10 +149,10 @@ test("a move that cannot be made is told once, and is made when it can be", () =
     await scene.world.clock.advance(5_000);
     assert.equal(web.state, "done");
     const spec = { subnets: [{ cidr: "10.9.0.0/24", hostPrefix: 26 }] };
-    await scene.write({ verb: "put-network", name: "closed", spec });
+    await scene.write({ verb: "put", kind: "network", name: "closed", spec });
     scene.world.killAgent(scene.host);
     await scene.write({ verb: "migrate", request: { from: "segment", to: "closed", endpoint: WEB } });
-    await scene.write({ verb: "put-network", name: "closed", spec: { ...spec, enabled: false } });
+    await scene.write({ verb: "put", kind: "network", name: "closed", spec: { ...spec, enabled: false } });
     scene.world.startAgent(scene.host);
     await scene.world.clock.advance(10_000);
     const move = async () =>
@@ -162,7 +162,7 @@ test("a move that cannot be made is told once, and is made when it can be", () =
     assert.match(failed?.spec.reason ?? "", /disabled/);
     await restlessMinute(scene);
     assert.equal((await move())?.revision, failed?.revision, "it is not told again");
-    await scene.write({ verb: "put-network", name: "closed", spec });
+    await scene.write({ verb: "put", kind: "network", name: "closed", spec });
     await scene.world.clock.advance(60_000);
     assert.deepEqual([(await move())?.spec.state, await scene.hasPort(WEB)], ["left", false]);
     await scene.assertClean("made after all");

@@ -56,7 +56,7 @@ export class Runtime {
   }
 
   async put(name: string, spec: object): Promise<void> {
-    const write = { verb: "put-network", name, spec } as const;
+    const write = { verb: "put", kind: "network", name, spec } as const;
     await this.within(this.world.control?.write(write) ?? assert.fail());
     await this.world.clock.advance(2_000);
   }

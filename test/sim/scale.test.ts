@@ -10,7 +10,7 @@ async function cluster(hosts: number): Promise<{ readonly world: World; readonly
   for (let i = 1; i <= hosts; i++) world.startAgent(world.addHost(`h${i}`));
   await world.clock.advance(5000);
   const put = async (name: string, spec: object) => {
-    const made = world.control?.write({ verb: "put-network", name, spec: spec as never });
+    const made = world.control?.write({ verb: "put", kind: "network", name, spec: spec as never });
     await world.clock.advance(10);
     await made;
   };

@@ -37,11 +37,11 @@ export class Scene {
     await world.clock.advance(2_000);
     const scene = new Scene(world, host);
     await scene.write({
-      verb: "put-network",
+      verb: "put", kind: "network",
       name: "routed",
       spec: { subnets: [{ cidr: "10.1.0.0/24", hostPrefix: 26 }] },
     });
-    await scene.write({ verb: "put-network", name: "segment", spec: { subnets: [{ cidr: "10.2.0.0/24" }] } });
+    await scene.write({ verb: "put", kind: "network", name: "segment", spec: { subnets: [{ cidr: "10.2.0.0/24" }] } });
     for (const network of ["routed", "segment"]) {
       const asked = scene.attach(network, `first-${network}`);
       await world.clock.advance(5_000);

@@ -18,6 +18,8 @@ export type Context = {
   readonly prefixes: ReadonlyMap<string, readonly Cidr[]>;
   /** Networks that are put later in the same write: what they have now is not what they will have. */
   readonly moving?: ReadonlySet<string>;
+  /** Keys of what the same write puts, earlier or later. */
+  readonly listed?: ReadonlySet<string>;
   /** Families that local networks will have which are put later in the same write, by their VRF. */
   readonly coming?: ReadonlyMap<string, ReadonlySet<Family>>;
   /** Groups of a new network that names none; a setting of the cluster. */

@@ -83,7 +83,7 @@ describe("what is repaired", () => {
         /10\.1\.0\.2\/26.*: EBUSY: a fault of the test/,
       );
       assert.equal(refused.revision, before.revision);
-      await scene.write({ verb: "put-group", name: "g", spec: { rules: [] } });
+      await scene.write({ verb: "put", kind: "securitygroup", name: "g", spec: { rules: [] } });
       await scene.world.clock.advance(1_000);
       // It is of one workload: neither its network nor the revision wait for it.
       assert(agent.report.revision > before.revision);
@@ -107,7 +107,7 @@ describe("what is repaired", () => {
       for (const object of state.values()) if (isElement(object)) scene.host.kernel.disturb(object);
       await scene.world.clock.advance(2_000);
       const before = scene.running.agent.report.revision;
-      await scene.write({ verb: "put-group", name: "g", spec: { rules: [] } });
+      await scene.write({ verb: "put", kind: "securitygroup", name: "g", spec: { rules: [] } });
       await scene.world.clock.advance(1_000);
       const { report } = scene.running.agent;
       assert.equal(report.revision, before, "what is refused is not held");
@@ -135,7 +135,7 @@ describe("when the kernel is looked at", () => {
       assert.equal(agent.report.policyRevision, agent.report.revision);
       assert.deepEqual(looks, []);
       await scene.write({
-        verb: "put-network",
+        verb: "put", kind: "network",
         name: "new",
         spec: { subnets: [{ cidr: "10.9.0.0/24", hostPrefix: 26 }] },
       });
@@ -359,7 +359,7 @@ describe("a departure", () => {
 
   test("flows that cannot be ended keep an address; those of all that leave together are ended by one look", () =>
     onScene(async (scene) => {
-      await scene.write({ verb: "put-group", name: "g", spec: { rules: [...RULES] } });
+      await scene.write({ verb: "put", kind: "securitygroup", name: "g", spec: { rules: [...RULES] } });
       const names = ["a", "b", "c"];
       for (const name of names) await attached(scene, "routed", name, { securityGroups: ["g"] });
       await scene.world.clock.advance(40_000);
@@ -388,7 +388,7 @@ describe("a departure", () => {
 
   test("flows of an address end before it is free, also where a round removed the port", () =>
     onScene(async (scene) => {
-      await scene.write({ verb: "put-group", name: "g", spec: { rules: [...RULES] } });
+      await scene.write({ verb: "put", kind: "securitygroup", name: "g", spec: { rules: [...RULES] } });
       for (const network of ["routed", "segment"]) {
         for (const name of ["web", "other"]) await attached(scene, network, name, { securityGroups: ["g"] });
         await scene.world.clock.advance(40_000);
@@ -427,7 +427,7 @@ describe("a departure", () => {
 
   test("an address that others may have, too, stays theirs; its own elements go before its link", () =>
     onScene(async (scene) => {
-      await scene.write({ verb: "put-group", name: "g", spec: { rules: [...RULES] } });
+      await scene.write({ verb: "put", kind: "securitygroup", name: "g", spec: { rules: [...RULES] } });
       const allowed = { securityGroups: ["g"], allowedAddresses: [{ address: "10.1.0.50" }] };
       for (const name of ["a", "b"]) await attached(scene, "routed", name, allowed);
       await scene.world.clock.advance(40_000);

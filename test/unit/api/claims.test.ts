@@ -40,7 +40,7 @@ async function open() {
   );
   await control.setToken("admin", ADMIN);
   await control.setToken("join", JOIN);
-  await control.write({ verb: "put-network", name: "blue", spec: { subnets: [{ cidr: "10.7.0.0/22" }] } });
+  await control.write({ verb: "put", kind: "network", name: "blue", spec: { subnets: [{ cidr: "10.7.0.0/22" }] } });
   const { token } = await control.join({ host: "h1", ...facts(1) }, JOIN);
   const errors: unknown[] = [];
   const app = createApi(control, { clock, version: "0", onError: (error) => errors.push(error) });

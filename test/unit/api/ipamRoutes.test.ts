@@ -25,7 +25,7 @@ test("the map of a network, and a forecast once its growth is known", async () =
       "j".repeat(40),
     );
     const spec = { ipam: "global", subnets: [{ cidr: "10.7.0.0/24" }] } as const;
-    await control.write({ verb: "put-network", name: "blue", spec });
+    await control.write({ verb: "put", kind: "network", name: "blue", spec });
     const gauge = 'weft_addresses_full_in_seconds{network="blue",family="ipv4"}';
     for (let n = 0; n < 5; n++) {
       assert.equal((await get("/metrics")).body.includes(gauge), false, `minute ${n}`);

@@ -57,7 +57,7 @@ const watchersOf = async (app: FastifyInstance) =>
     (await app.inject({ url: "/metrics", headers: { authorization: `Bearer ${ADMIN}` } })).body,
   )?.[1];
 const put = (control: Control, name: string, spec: object) =>
-  control.write({ verb: "put-network", name, spec: { subnets: [{ cidr: "10.7.0.0/16" }], ...spec } });
+  control.write({ verb: "put", kind: "network", name, spec: { subnets: [{ cidr: "10.7.0.0/16" }], ...spec } });
 
 test("change sets arrive as they become durable; bookmarks between; the end of the server ends them", async () => {
   const { app, control, clock, url, claim } = await open();

@@ -299,7 +299,7 @@ describe("pools and members", () => {
 describe("convergence", () => {
   test("a host is drained and deleted; one that is gone is reclaimed after a look at what it had", async () => {
     await joinHost("h5", "192.0.2.5");
-    await control.write({ verb: "put-network", name: "aisle", spec: { subnets: [{ cidr: "10.55.0.0/24" }] } });
+    await control.write({ verb: "put", kind: "network", name: "aisle", spec: { subnets: [{ cidr: "10.55.0.0/24" }] } });
     const claim = { network: "aisle", host: "h5", owner: "web", ifname: "eth0", netns: "/run/netns/web" };
     const by = { role: "host", host: "h5" } as const;
     await control.write({ verb: "attach", claim, by });
@@ -346,7 +346,7 @@ describe("convergence", () => {
 
   test("a later conflict shows where people look for it", async () => {
     await joinHost("h4", "192.0.2.4");
-    await control.write({ verb: "put-network", name: "office", spec: { subnets: [{ cidr: "10.66.0.0/16" }] } });
+    await control.write({ verb: "put", kind: "network", name: "office", spec: { subnets: [{ cidr: "10.66.0.0/16" }] } });
     await control.report({ ...QUIET, host: "h4", revision: 1, hostPrefixes: ["10.66.3.0/24"] });
     const text = /network "office" overlaps 10\.66\.3\.0\/24, which host "h4" has itself/;
     assert.match((await weft(["status"])).stdout, text);

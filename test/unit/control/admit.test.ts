@@ -49,7 +49,7 @@ test("a network gets its defaults, and a VRF of its own that goes with it", asyn
 
 test("a VRF that was put stays, one made on demand goes with its last network", async () => {
   const lab = await openLab();
-  await lab.control.write({ verb: "put-vrf", name: "tenant", spec: { vni: 7000 } });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "tenant", spec: { vni: 7000 } });
   await lab.put("a", { ...v4("10.1.0.0/16"), vrf: "tenant" });
   await lab.put("b", { ...v4("10.1.0.0/16"), vrf: "shared" });
   await lab.put("c", { ...v4("10.2.0.0/16"), vrf: "shared" });
@@ -64,7 +64,7 @@ test("a VRF that was put stays, one made on demand goes with its last network", 
 test("DC/OS 2.x sample: three nodes get what they get there", async () => {
   const lab = await openLab();
   await lab.control.write({
-    verb: "put-vrf",
+    verb: "put", kind: "vrf",
     name: "dcos",
     spec: {
       vni: 1024,
@@ -125,7 +125,7 @@ test("a full subnet is skipped for that host, is seen, and heals when a host goe
 
 test("DC/OS: a VTEP subnet of /30 has two hosts; the third is seen waiting, without a block", async () => {
   const lab = await openLab();
-  await lab.control.write({ verb: "put-vrf", name: "dcos", spec: { vtepSubnets: ["44.128.0.0/30"] } });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "dcos", spec: { vtepSubnets: ["44.128.0.0/30"] } });
   await lab.put("dcos", { ...v4("9.0.0.0/8", 24), vrf: "dcos" });
   for (const n of [1, 2, 3]) await lab.join(n);
   assert.deepEqual(Object.keys(await blocksOf(lab)), ["h1 4", "h2 4"]);
@@ -188,9 +188,9 @@ test("a network that is wrong is refused: what, where, why, what to do", async (
   const lab = await openLab();
   await lab.join(1, { hostPrefixes: ["172.17.0.0/16", "0.0.0.0/0", "128.0.0.0/1"] });
   await lab.put("green", { ...v4("10.0.0.0/9"), vrf: "shared" });
-  await lab.control.write({ verb: "put-vrf", name: "open1", spec: { hostAccess: true } });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "open1", spec: { hostAccess: true } });
   await lab.put("open", { ...v4("10.200.0.0/16"), vrf: "open1" });
-  await lab.control.write({ verb: "put-vrf", name: "open2", spec: { hostAccess: true } });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "open2", spec: { hostAccess: true } });
   const cases: readonly (readonly [Reason, RegExp, NetworkInput, string?])[] = [
     [
       "cidr-invalid",
@@ -353,7 +353,7 @@ test("a VRF that is wrong is refused", async () => {
   const put =
     (spec: object, name = "tenant") =>
     () =>
-      lab.control.write({ verb: "put-vrf", name, spec });
+      lab.control.write({ verb: "put", kind: "vrf", name, spec });
   await refuses(lab, "vni-taken", /belongs to vrf\/shared/, put({ vni: 4096 }), "spec.vni");
   await refuses(lab, "vni-invalid", /1 to 16777214/, put({ vni: 0 }));
   await refuses(lab, "vni-invalid", /1 to 16777214/, put({ vni: 16_777_215 }));

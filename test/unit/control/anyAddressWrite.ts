@@ -55,11 +55,11 @@ export const CLUSTER: readonly Write[] = [
     const claim = { host: each, underlay: `192.168.0.${i + 1}`, underlayMtu: 1500, hostPrefixes: [] };
     return { verb: "join", claim, by: { role: "host", host: each } };
   }),
-  { verb: "put-network", name: "red", spec: { vrf: "one", ...places.mixed } },
+  { verb: "put", kind: "network", name: "red", spec: { vrf: "one", ...places.mixed } },
   {
-    verb: "put-network",
+    verb: "put", kind: "network",
     name: "green",
     spec: { vrf: "two", ...places.small, quotas: [{ tenant: "acme", leases: 3 }] },
   },
-  { verb: "put-network", name: "blue", spec: { vrf: "one", ...places.dualRanges } },
+  { verb: "put", kind: "network", name: "blue", spec: { vrf: "one", ...places.dualRanges } },
 ];

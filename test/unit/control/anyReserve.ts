@@ -46,7 +46,7 @@ const puts: fc.Arbitrary<Write> = fc
     quarantine: fc.constantFrom(0, 60),
   })
   .map(({ name, tenant, ...rest }): Write => {
-    return { verb: "put-network", name, spec: { ...rest, ...(tenant === undefined ? {} : { tenant }) } };
+    return { verb: "put", kind: "network", name, spec: { ...rest, ...(tenant === undefined ? {} : { tenant }) } };
   });
 const deletes: fc.Arbitrary<Write> = fc
   .record({ name: reservation, force: fc.boolean() })

@@ -114,8 +114,8 @@ const beginning: readonly Write[] = [
     claim: { host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] },
     by: { role: "host", host: "h1" },
   },
-  { verb: "put-network", name: "red", spec: { subnets: [{ cidr: "10.0.0.0/29" }] } },
-  { verb: "put-network", name: "green", spec: { subnets: [{ cidr: "10.0.1.0/28" }] } },
+  { verb: "put", kind: "network", name: "red", spec: { subnets: [{ cidr: "10.0.0.0/29" }] } },
+  { verb: "put", kind: "network", name: "green", spec: { subnets: [{ cidr: "10.0.1.0/28" }] } },
   {
     verb: "attach",
     by: ADMIN,
@@ -145,16 +145,16 @@ export function aimed(write: Write, moves: readonly Move[]): Write {
 export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
   {
     weight: 3,
-    arbitrary: fc.record({ verb: fc.constant("put-network" as const), name, spec: network, force: fc.boolean() }),
+    arbitrary: fc.record({ verb: fc.constant("put" as const), kind: fc.constant("network" as const), name, spec: network, force: fc.boolean() }),
   },
   {
     weight: 1,
-    arbitrary: fc.record({ verb: fc.constant("put-vrf" as const), name: fc.constantFrom("one", "two"), spec: vrf }),
+    arbitrary: fc.record({ verb: fc.constant("put" as const), kind: fc.constant("vrf" as const), name: fc.constantFrom("one", "two"), spec: vrf }),
   },
   {
     weight: 2,
     arbitrary: fc.record({
-      verb: fc.constant("put-group" as const),
+      verb: fc.constant("put" as const), kind: fc.constant("securitygroup" as const),
       name: fc.constantFrom("web", "db"),
       spec: group,
     }),
@@ -217,7 +217,7 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      verb: fc.constant("put-pool" as const),
+      verb: fc.constant("put" as const), kind: fc.constant("pool" as const),
       name: fc.constantFrom("small", "large"),
       spec: fc.record(
         {
@@ -235,7 +235,7 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
-      verb: fc.constant("put-network" as const),
+      verb: fc.constant("put" as const), kind: fc.constant("network" as const),
       name,
       spec: fc.record(
         {

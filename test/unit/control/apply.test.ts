@@ -72,7 +72,7 @@ test("apply keeps a VRF made on demand when all its networks are replaced", asyn
 test("a write for another revision than there is now is refused", async () => {
   const lab = await openLab();
   const put = (ifRevision: number | "any") => () =>
-    lab.control.write({ verb: "put-network", name: "blue", spec: v4("10.7.0.0/16"), ifRevision });
+    lab.control.write({ verb: "put", kind: "network", name: "blue", spec: v4("10.7.0.0/16"), ifRevision });
   await refuses(lab, "revision-stale", /does not exist/, put("any"));
   await put(0)();
   await refuses(lab, "revision-stale", /is at revision 1: the write was to make it/, put(0));

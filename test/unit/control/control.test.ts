@@ -121,10 +121,10 @@ test("a server that starts again over the same store goes on where the last answ
   assert.deepEqual([control.hasToken("admin"), control.hasToken("join")], [true, true]);
   // What the host has of its own is known before its first report.
   await assert.rejects(
-    control.write({ verb: "put-network", name: "n", spec: { subnets: [{ cidr: "172.19.1.0/24" }] } }),
+    control.write({ verb: "put", kind: "network", name: "n", spec: { subnets: [{ cidr: "172.19.1.0/24" }] } }),
     isFault("overlap"),
   );
-  await control.write({ verb: "put-network", name: "n", spec: { subnets: [{ cidr: "172.18.1.0/24" }] } });
+  await control.write({ verb: "put", kind: "network", name: "n", spec: { subnets: [{ cidr: "172.18.1.0/24" }] } });
   const status = await control.status();
   assert.deepEqual(status.hosts, [{ host: "h1", underlay: "192.168.0.1", state: "suspect", sinceMs: 0 }]);
 });
@@ -148,7 +148,7 @@ test("status: who reports, how far, how long it took", async () => {
   const lab = await openLab();
   for (const n of [1, 2]) await lab.join(n);
   await lab.control.write({
-    verb: "put-vrf",
+    verb: "put", kind: "vrf",
     name: "dcos",
     spec: { dcos: { vtepMacOui: "70:B3:D5:00:00:00", masters: ["192.168.0.1"], agents: ["192.168.0.7"] } },
   });
@@ -229,9 +229,9 @@ const PREAMBLE: readonly Write[] = [
       claim: { host: `h${n}`, underlay: `192.168.0.${n}`, underlayMtu: 1500, hostPrefixes: [] },
     }),
   ),
-  { verb: "put-network", name: "red", spec: { vrf: "one", subnets: [{ cidr: "10.0.0.0/29" }] } },
+  { verb: "put", kind: "network", name: "red", spec: { vrf: "one", subnets: [{ cidr: "10.0.0.0/29" }] } },
   {
-    verb: "put-network",
+    verb: "put", kind: "network",
     name: "green",
     spec: { vrf: "two", subnets: [{ cidr: "10.0.1.0/28" }, { cidr: "fd00:1::/64" }] },
   },

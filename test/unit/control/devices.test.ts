@@ -47,11 +47,11 @@ test("two VRFs never have one uplink, and a tunnel has a name of its own", async
   await refuses(lab, "name-taken", new RegExp(`${b}.*device.*${a}`), () =>
     lab.put("y", { ...v4("10.2.0.0/16"), vrf: b }),
   );
-  const put = (spec: object) => () => lab.control.write({ verb: "put-vrf", name: b, spec });
+  const put = (spec: object) => () => lab.control.write({ verb: "put", kind: "vrf", name: b, spec });
   await refuses(lab, "name-taken", /device/, put({}));
-  const other = (vtepName: string) => () => lab.control.write({ verb: "put-vrf", name: "other", spec: { vtepName } });
+  const other = (vtepName: string) => () => lab.control.write({ verb: "put", kind: "vrf", name: "other", spec: { vtepName } });
   for (const name of ["uplink", "lo", "wp0"]) await refuses(lab, "name-taken", /Weft itself/, other(name));
-  await lab.control.write({ verb: "put-vrf", name: "other", spec: { vtepName: "wb-front" } });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "other", spec: { vtepName: "wb-front" } });
   await refuses(lab, "name-taken", /wb-front.*tunnel of VRF/, () =>
     lab.put("front", { ...v4("10.5.0.0/16"), vrf: "other" }),
   );
@@ -61,5 +61,5 @@ test("two VRFs never have one uplink, and a tunnel has a name of its own", async
   await other("wb-front")();
   await other("vtep9")();
   const long = "v".repeat(201);
-  await refuses(lab, "name-invalid", /too long/, () => lab.control.write({ verb: "put-vrf", name: long, spec: {} }));
+  await refuses(lab, "name-invalid", /too long/, () => lab.control.write({ verb: "put", kind: "vrf", name: long, spec: {} }));
 });

@@ -164,9 +164,9 @@ test("a dry run says what would be, and changes nothing", async () => {
   await lab.attach("blue", "h1", "web");
   const claim = { network: "blue", host: "h1", owner: "db", ifname: "eth0", netns: "/run/netns/db" };
   const writes: readonly Asked[] = [
-    { verb: "put-network", name: "red", spec: v4("10.9.0.0/24") },
-    { verb: "put-vrf", name: "kept", spec: {} },
-    { verb: "put-group", name: "g", spec: { rules: [] } },
+    { verb: "put", kind: "network", name: "red", spec: v4("10.9.0.0/24") },
+    { verb: "put", kind: "vrf", name: "kept", spec: {} },
+    { verb: "put", kind: "securitygroup", name: "g", spec: { rules: [] } },
     { verb: "attach", claim, by: HOST },
     { verb: "attach-all", claims: [{ ...claim, owner: "vm" }], by: HOST },
     { verb: "patch-endpoint", name: "web.eth0", patch: { securityGroups: ["default"] } },
@@ -261,7 +261,7 @@ for (const fate of ["is kept", "fails"] as const)
     const control = await Control.open(store, { clock, later: (run) => waiting.push(run) });
     const tell = () => waiting.splice(0).forEach((run) => run());
     const put = (description: string) =>
-      control.write({ verb: "put-network", name: "red", spec: { ...v4("10.8.0.0/16"), description } });
+      control.write({ verb: "put", kind: "network", name: "red", spec: { ...v4("10.8.0.0/16"), description } });
     await control.setToken("join", JOIN_TOKEN);
     await control.join({ host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] }, JOIN_TOKEN);
     await turns();
@@ -312,7 +312,7 @@ test("how long a transaction takes is told, with its commits; and how long a cha
   assert.deepEqual(told, [], "a transaction without commits is none of them");
   await control.join({ host: "h1", underlay: "192.168.0.1", underlayMtu: 1500, hostPrefixes: [] }, JOIN_TOKEN);
   disk.before = async () => void (time.now += 250);
-  const put = (name: string) => control.write({ verb: "put-network", name, spec: v4("10.7.0.0/16") });
+  const put = (name: string) => control.write({ verb: "put", kind: "network", name, spec: v4("10.7.0.0/16") });
   await Promise.all([put("a"), put("b"), put("a")]);
   await control.report(reportOf("h1", { revision: 1 }));
   time.now += 1500;

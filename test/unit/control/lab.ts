@@ -63,7 +63,7 @@ export async function openLab(
     store,
     time,
     async put(name, spec) {
-      const { resource } = await control.write({ verb: "put-network", name, spec });
+      const { resource } = await control.write({ verb: "put", kind: "network", name, spec });
       if (resource?.kind !== "network") throw new Error("no network");
       return resource;
     },

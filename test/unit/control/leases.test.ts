@@ -370,7 +370,7 @@ test("the server sweeps by itself, and goes on when the store has failed for a w
     sleep: () => new Promise<void>((resolve) => ticks.push(resolve)),
   };
   const control = await Control.open(store, { clock });
-  await control.write({ verb: "put-network", name: "net", spec: subnet });
+  await control.write({ verb: "put", kind: "network", name: "net", spec: subnet });
   const request = { network: "net", reason: "r", owner: "o", expiresInSeconds: 5 };
   for (const first of ["10.0.0.2", "10.0.0.3"]) await control.write({ verb: "hold", request: { ...request, first } });
   const stop = new AbortController();

@@ -22,7 +22,7 @@ const RULES: PoolInput = {
   globalSubnets: [{ cidr: "10.0.<id>.0/24" }],
   localSubnets: [{ cidr: "9.<id>.0.0/16", hostPrefix: 24 }],
 };
-const putPool = (lab: Lab, spec: PoolInput, name = "p") => lab.control.write({ verb: "put-pool", name, spec });
+const putPool = (lab: Lab, spec: PoolInput, name = "p") => lab.control.write({ verb: "put", kind: "pool", name, spec });
 const from = (more: object = {}, spec: Partial<NetworkInput> = {}): NetworkInput => ({
   ...spec,
   pool: { name: "p", ...more },

@@ -26,7 +26,7 @@ const wish =
   () =>
     lab.attach("net", "h1", owner, more);
 const putting = (lab: Lab, spec: NetworkInput, force = false) =>
-  lab.control.write({ verb: "put-network", name: "net", spec, force });
+  lab.control.write({ verb: "put", kind: "network", name: "net", spec, force });
 const hold = (lab: Lab, span: { first: string; last?: string }, more: object = {}) =>
   lab.control.write({ verb: "hold", request: { network: "net", reason: "a printer", owner: "ops", ...span, ...more } });
 const release = (lab: Lab, span: { first: string; last?: string }) =>
@@ -125,7 +125,7 @@ test("I13: where a range with leases is does not change; without leases it may",
   await refuses(lab, "in-use", /lose their place/, () =>
     putting(lab, { subnets, ranges: [{ ...ip4, type: "ip4-6", prefix: "fd00:1::/64" }] }),
   );
-  await lab.control.write({ verb: "put-group", name: "web", spec: { rules: [] } });
+  await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules: [] } });
   await putting(lab, { subnets, ranges: [{ ...ip4, mtu: 1400, dns: ["10.0.0.53"], securityGroups: ["web"] }] });
 });
 
@@ -406,7 +406,7 @@ test("an address that is leased does not become a gateway; by force its host is 
   const put = (more: object) => {
     const ranges = [{ name: "a", type: "ip4" as const, first: "10.7.0.8", size: 8, ...more }];
     const spec = { subnets: [{ cidr: "10.7.0.0/24" }], ranges };
-    return (force: boolean) => lab.control.write({ verb: "put-network", name: "net", spec, force });
+    return (force: boolean) => lab.control.write({ verb: "put", kind: "network", name: "net", spec, force });
   };
   await put({})(false);
   await lab.attach("net", "h1", "web", { addresses: ["10.7.0.9"] });

@@ -24,7 +24,7 @@ async function reserve(lab: Lab, network: string, name: string, size: number, mo
 const remove = (lab: Lab, name: string, force = false) =>
   lab.control.write({ verb: "delete", kind: "network", name, force });
 const put = (lab: Lab, name: string, spec: NetworkInput) => () =>
-  lab.control.write({ verb: "put-network", name, spec });
+  lab.control.write({ verb: "put", kind: "network", name, spec });
 
 async function networkIn(lab: Lab, name: string): Promise<Network> {
   return (await lab.control.find("network", name, ADMIN)) ?? assert.fail(`no network ${name}`);
@@ -328,7 +328,7 @@ test("a piece shrinks to its last lease and no further, not even by force; anoth
   await hold(lab, "10.0.0.5", "10.0.0.5", "r");
   const sized = (size: number, force = false) => {
     const ranges = (spec.ranges ?? []).map((range) => ({ ...range, size }));
-    return () => lab.control.write({ verb: "put-network", name: "r", spec: { ...spec, ranges }, force });
+    return () => lab.control.write({ verb: "put", kind: "network", name: "r", spec: { ...spec, ranges }, force });
   };
   const blockers = ["endpoint web.eth0 on h1 (10.0.0.4, 02:00:0a:00:00:04)", "hold 10.0.0.5 of ops"];
   for (const force of [false, true]) {
@@ -376,7 +376,7 @@ test("the parent keeps what reservations stand on", async () => {
   const lab = await labWith(TWO);
   await reserve(lab, "blue", "r", 10);
   const change = (spec: Partial<NetworkInput>, force = true) => {
-    return () => lab.control.write({ verb: "put-network", name: "blue", spec: { ...TWO, ...spec }, force });
+    return () => lab.control.write({ verb: "put", kind: "network", name: "blue", spec: { ...TWO, ...spec }, force });
   };
   const [zero, one] = TWO.ranges ?? [];
   assert.ok(zero !== undefined && one !== undefined);
@@ -389,7 +389,7 @@ test("the parent keeps what reservations stand on", async () => {
   await refuses(lab, "in-use", /the subnets of network/, change({ subnets: [{ cidr: "10.0.0.0/8", gateway }] }));
   await refuses(lab, "in-use", /the ipam of network/, () =>
     lab.control.write({
-      verb: "put-network",
+      verb: "put", kind: "network",
       name: "blue",
       spec: { subnets: [{ cidr: "10.0.0.0/8", hostPrefix: 24 }] },
       force: true,

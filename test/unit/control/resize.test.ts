@@ -21,13 +21,13 @@ async function labWith(spec: NetworkInput): Promise<Lab> {
   return lab;
 }
 const put = (lab: Lab, spec: NetworkInput, force = false) =>
-  lab.control.write({ verb: "put-network", name: "net", spec, force });
+  lab.control.write({ verb: "put", kind: "network", name: "net", spec, force });
 const hold = (lab: Lab, first: string, last = first) =>
   lab.control.write({ verb: "hold", request: { network: "net", first, last, reason: "r", owner: "ops" } });
 /** Those who would lose their place: refused with their names, or nobody. */
 async function losers(lab: Lab, spec: NetworkInput): Promise<readonly string[]> {
   try {
-    await lab.control.write({ verb: "put-network", name: "net", spec }, { dryRun: true });
+    await lab.control.write({ verb: "put", kind: "network", name: "net", spec }, { dryRun: true });
     return [];
   } catch {
     const { detail } = await refuses(lab, "in-use", /would lose their place/, () => put(lab, spec));

@@ -83,7 +83,7 @@ test("a host without a block, and one without bridges, has no room", async () =>
   const { detail } = await refuses(lab, "exhausted", /for 3 members/, migrate(lab));
   assert.deepEqual(detail.blockers, ["host h2: no block for 2"]);
   const dcos = { vtepMacOui: "70:B3:D5:00:00:00", masters: ["192.168.0.1"], agents: [] };
-  await lab.control.write({ verb: "put-vrf", name: "v", spec: { dcos } });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "v", spec: { dcos } });
   const slices = ["a", "b"].map((name) => ({ name, bridge: name }));
   await lab.put("new", { vrf: "v", subnets: [{ cidr: "9.0.0.0/16", hostPrefix: 29 }], slices });
   const master = await refuses(lab, "exhausted", /for 3 members/, migrate(lab));

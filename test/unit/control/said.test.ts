@@ -13,7 +13,7 @@ const RULES = [{ direction: "in", action: "allow", protocol: "tcp", ports: [22] 
 async function labWithHost(): Promise<Lab> {
   const lab = await openLab();
   await lab.join(1, { shaping: SHAPING });
-  await lab.control.write({ verb: "put-group", name: "web", spec: { rules: RULES } });
+  await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules: RULES } });
   return lab;
 }
 async function find(lab: Lab, kind: Kind, name: string): Promise<object> {
@@ -22,7 +22,7 @@ async function find(lab: Lab, kind: Kind, name: string): Promise<object> {
 /** What is read is written again, and changes nothing. */
 async function isStable(lab: Lab, name: string): Promise<void> {
   const { spec } = (await lab.control.find("network", name, ADMIN)) ?? assert.fail();
-  const { changes } = await lab.control.write({ verb: "put-network", name, spec });
+  const { changes } = await lab.control.write({ verb: "put", kind: "network", name, spec });
   assert.deepEqual(changes, [], `${name} as it was read`);
 }
 
@@ -245,14 +245,14 @@ test("pools, VRFs, hosts, groups, holds, memberships, migrations", async () => {
     overflow: { cidr: "10.224.0.0/12", prefix: 20, hostPrefix: 24 },
     description: "of the site",
   } as const;
-  await lab.control.write({ verb: "put-pool", name: "p", spec: pool });
+  await lab.control.write({ verb: "put", kind: "pool", name: "p", spec: pool });
   assert.deepEqual(await find(lab, "pool", "p"), pool);
   for (const [input, ipam] of [
     [{ localSubnets: pool.localSubnets }, "local"],
     [{ globalSubnets: pool.globalSubnets, localSubnets: pool.localSubnets }, "global"],
     [{ globalSubnets: pool.globalSubnets }, "global"],
   ] as const) {
-    await lab.control.write({ verb: "put-pool", name: "q", spec: input });
+    await lab.control.write({ verb: "put", kind: "pool", name: "q", spec: input });
     assert.deepEqual(await find(lab, "pool", "q"), {
       driver: "vxlan",
       ipam,
@@ -273,9 +273,9 @@ test("pools, VRFs, hosts, groups, holds, memberships, migrations", async () => {
     kept: false,
     dcos,
   };
-  await lab.control.write({ verb: "put-vrf", name: "dcos", spec: vrf });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "dcos", spec: vrf });
   assert.deepEqual(await find(lab, "vrf", "dcos"), { index: 1, ...vrf });
-  await lab.control.write({ verb: "put-vrf", name: "plain", spec: {} });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "plain", spec: {} });
   assert.deepEqual(await find(lab, "vrf", "plain"), {
     index: 2,
     vni: 4096,

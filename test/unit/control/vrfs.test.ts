@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { NetworkInput, VrfInput } from "../../../src/model/input.ts";
 import { ADMIN, type Lab, blocksOf, openLab, refuses, v4 } from "./lab.ts";
 
-const putVrf = (lab: Lab, name: string, spec: VrfInput) => () => lab.control.write({ verb: "put-vrf", name, spec });
+const putVrf = (lab: Lab, name: string, spec: VrfInput) => () => lab.control.write({ verb: "put", kind: "vrf", name, spec });
 async function vtepSubnets(lab: Lab, name: string): Promise<readonly string[] | undefined> {
   return (await lab.control.find("vrf", name, ADMIN))?.spec.vtepSubnets;
 }
@@ -116,7 +116,7 @@ test("one file may change a VRF's subnets and its networks: judged by the famili
     { cidr: "9.<id>.0.0/16", hostPrefix: 24 },
     { cidr: "fd09:<id>::/64", hostPrefix: 80 },
   ];
-  await lab.control.write({ verb: "put-pool", name: "p", spec: { localSubnets } });
+  await lab.control.write({ verb: "put", kind: "pool", name: "p", spec: { localSubnets } });
   await lab.put("near", { ...unsaid, pool: { name: "p" } });
   // It does not say its subnets, and has them from before.
   await apply(lab, [FOUR], { ...unsaid, pool: { name: "p" } });

@@ -18,25 +18,24 @@ import type { Key, SecurityGroup } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get, getKey } from "../../state/view.ts";
 import { builtIn } from "../../state/defaultGroup.ts";
-import { inUse } from "../context.ts";
+import type { Delete, Put } from "../../write.ts";
+import { type Context, inUse } from "../context.ts";
 
 const TCP = 6;
 const UDP = 17;
 const ICMP = 1;
 const ICMPV6 = 58;
 
-/** `coming` are keys of resources that the same commit makes. */
 export function putGroup(
   draft: Draft,
-  name: string,
-  input: SecurityGroupInput,
-  coming: ReadonlySet<string> = new Set(),
+  { name, spec: input }: Put<SecurityGroupInput>,
+  { listed }: Pick<Context, "listed">,
 ): SecurityGroup {
   checkName("securitygroup", name, "name");
   const old = get(draft.view, "securitygroup", name);
   checkCommits(name, input, old);
   const isThere = (key: Key) =>
-    coming.has(key) || key === `securitygroup/${name}` || getKey(draft.view, key) !== undefined;
+    listed?.has(key) === true || key === `securitygroup/${name}` || getKey(draft.view, key) !== undefined;
   const rules = input.rules.map((rule, i) => checkedRule(isThere, rule, `spec.rules[${i}]`));
   const { commits: _, ...rest } = input;
   const commits = old?.spec.commits;
@@ -74,7 +73,7 @@ export function commitGroup(draft: Draft, name: string, hosts: readonly string[]
 }
 
 /** Refused while anything names it; nobody's policy changes because a group is gone. */
-export function deleteGroup(draft: Draft, name: string): void {
+export function deleteGroup(draft: Draft, { name }: Delete): void {
   if (name === DEFAULT_GROUP) {
     throw new Fault("forbidden", {
       what: `the group "${DEFAULT_GROUP}" cannot be deleted`,

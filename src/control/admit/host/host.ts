@@ -9,7 +9,7 @@ import type { Draft } from "../../state/draft.ts";
 import { UPLINK_CIDRS } from "../../../model/uplink.ts";
 import { NOT_UNICAST } from "../numbers.ts";
 import { type View, get, hostsInOrder, residentsOf } from "../../state/view.ts";
-import type { Identity } from "../../write.ts";
+import type { Delete, Identity } from "../../write.ts";
 import { settleVrf } from "../network/allocate.ts";
 import { type Context, cidrsOf, inUse } from "../context.ts";
 import { unknown } from "../workload/endpoint.ts";
@@ -47,10 +47,10 @@ export function drainHost(draft: Draft, name: string, drained: boolean): Host {
 }
 
 /** Removes a host and frees what it had; its endpoints too with `force`, else it is refused while there are any. */
-export function deleteHost(draft: Draft, name: string, force: boolean, context: Context): void {
+export function deleteHost(draft: Draft, { name, force }: Delete, context: Context): void {
   const { view } = draft;
   const endpoints = [...residentsOf(view, name)];
-  if (endpoints.length > 0 && !force) {
+  if (endpoints.length > 0 && force !== true) {
     throw inUse(
       `host "${name}" has endpoints`,
       "they would lose their network",

@@ -7,6 +7,7 @@ import { prefixesOf } from "../../../model/membership.ts";
 import { type Network, type NetworkSpec, cursorName } from "../../../model/resource.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Draft } from "../../state/draft.ts";
+import type { Delete, Put } from "../../write.ts";
 import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../../model/driver.ts";
 import { IPV6_MTU_MIN } from "../numbers.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
@@ -30,7 +31,7 @@ import { checkSlices, standsOn, subnetsOf, withGateways } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
 /** Makes or changes a network, with its VRF, tunnel endpoints and blocks. */
-export function putNetwork(draft: Draft, name: string, input: NetworkInput, context: Context, force: boolean): Network {
+export function putNetwork(draft: Draft, { name, spec: input, force }: Put<NetworkInput>, context: Context): Network {
   checkName("network", name, "name");
   const { view } = draft;
   const old = get(view, "network", name);
@@ -50,7 +51,7 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
   const network = draft.put("network", name, spec);
   if (old !== undefined) {
     dropStaleBlocks(draft, network);
-    settleLeases(draft, old, network, force);
+    settleLeases(draft, old, network, force === true);
     settleReservations(draft, network);
   }
   const hosts = hostsInOrder(view);
@@ -63,7 +64,7 @@ export function putNetwork(draft: Draft, name: string, input: NetworkInput, cont
 }
 
 /** Removes a network; its endpoints too with `force`, else it is refused while there are any. */
-export function deleteNetwork(draft: Draft, name: string, force: boolean, context: Context): void {
+export function deleteNetwork(draft: Draft, { name, force = false }: Delete, context: Context): void {
   const { view } = draft;
   const network = get(view, "network", name);
   if (network === undefined) return;

@@ -9,6 +9,7 @@ import type { NetworkInput, PoolInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Network, Pool, Subnet } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
+import type { Delete, Put } from "../../write.ts";
 import { type View, get } from "../../state/view.ts";
 import { type Context, inUse } from "../context.ts";
 import { unknown } from "../workload/endpoint.ts";
@@ -17,7 +18,7 @@ import { type Ipam, checkRules, overflowParts, reservedCollision, subnetsAt } fr
 import { subnetsOf } from "./subnet.ts";
 
 /** Makes or changes a pool; networks that came from it stay as they are. */
-export function putPool(draft: Draft, name: string, input: PoolInput): Pool {
+export function putPool(draft: Draft, { name, spec: input }: Put<PoolInput>): Pool {
   checkName("pool", name, "name");
   const { globalSubnets, localSubnets, overflow, description } = input;
   const spec: Pool["spec"] = {
@@ -35,9 +36,9 @@ export function putPool(draft: Draft, name: string, input: PoolInput): Pool {
 }
 
 /** Removes a pool that no network names; with `force` its networks keep their subnets and are nobody's. */
-export function deletePool(draft: Draft, name: string, force: boolean): void {
+export function deletePool(draft: Draft, { name, force }: Delete): void {
   const networks = [...draft.view.network.values()].filter((network) => network.spec.pool?.name === name);
-  if (networks.length > 0 && !force) {
+  if (networks.length > 0 && force !== true) {
     throw inUse(
       `pool "${name}" has networks`,
       "their ids are counted in it",

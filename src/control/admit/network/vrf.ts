@@ -9,6 +9,7 @@ import type { VrfInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import { VRF_INDEX_FIRST, VRF_INDEX_LAST } from "../../../model/uplink.ts";
 import type { Draft } from "../../state/draft.ts";
+import type { Delete, Put } from "../../write.ts";
 import {
   PREFIX_MAX,
   TUNNEL_PORT,
@@ -32,7 +33,7 @@ import {
 } from "./overlap.ts";
 
 /** Makes or changes a VRF as its user wants it. */
-export function putVrf(draft: Draft, name: string, input: VrfInput, context: Context): Vrf {
+export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>, context: Context): Vrf {
   checkName("vrf", name, "name");
   const { view } = draft;
   const old = get(view, "vrf", name);
@@ -83,10 +84,10 @@ export function ensureVrf(draft: Draft, name: string, wish: VrfWish, context: Co
 }
 
 /** Removes a VRF; with `force` its networks and their endpoints too. */
-export function deleteVrf(draft: Draft, name: string, force: boolean, removeNetwork: (name: string) => void): void {
+export function deleteVrf(draft: Draft, { name, force }: Delete, removeNetwork: (name: string) => void): void {
   const { view } = draft;
   const networks = networksOf(view, name).map((network) => network.name);
-  if (networks.length > 0 && !force) {
+  if (networks.length > 0 && force !== true) {
     throw inUse(
       `VRF "${name}" has networks`,
       "it goes only when they are gone",

@@ -17,7 +17,7 @@ import { capacity, defaultGateway } from "../../../ipam/assign.ts";
 import { sliceAt } from "../../../ipam/block.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
-import type { Viewer } from "../../write.ts";
+import type { Delete, Viewer } from "../../write.ts";
 import { usesOf } from "../../state/usage.ts";
 import { type Context, inUse } from "../context.ts";
 import { unknown } from "./endpoint.ts";
@@ -110,11 +110,11 @@ export function reportMove(
  * Removes a migration. While it is not over, only with `force`: what has not moved stays where it is, and memberships
  * that are needed for that come back.
  */
-export function deleteMigration(draft: Draft, name: string, force: boolean): void {
+export function deleteMigration(draft: Draft, { name, force }: Delete): void {
   const { view } = draft;
   const moves = movesOf(view, name);
   const open = moves.filter((move) => !isOver(move));
-  if (open.length > 0 && !force) {
+  if (open.length > 0 && force !== true) {
     throw inUse(
       `migration "${name}" is not over`,
       "members are still on their way",
@@ -268,5 +268,5 @@ function forgetOld(draft: Draft): void {
   const over = [...view.migration.values()]
     .filter((migration) => !open.has(migration.name))
     .sort((a, b) => b.revision - a.revision);
-  for (const { name } of over.slice(KEPT - 1)) deleteMigration(draft, name, false);
+  for (const { name } of over.slice(KEPT - 1)) deleteMigration(draft, { name });
 }

@@ -79,7 +79,7 @@ describe("what is asked", () => {
 
   test("all that was wished is in the journal and at the server, and what was not is not", () =>
     onScene(async (scene) => {
-      await scene.write({ verb: "put-group", name: "g", spec: { rules: [] } });
+      await scene.write({ verb: "put", kind: "securitygroup", name: "g", spec: { rules: [] } });
       const wish = {
         workload: "w",
         tenant: "t",
@@ -120,7 +120,7 @@ describe("what is asked", () => {
   test("refusals leave nothing: namespaces, groups, networks, hosts and addresses that cannot be", () =>
     onScene(async (scene) => {
       await scene.write({
-        verb: "put-network",
+        verb: "put", kind: "network",
         name: "shut",
         spec: { subnets: [{ cidr: "10.9.0.0/24", hostPrefix: 26 }], enabled: false },
       });

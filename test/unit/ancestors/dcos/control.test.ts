@@ -493,7 +493,7 @@ test("a file that switches overlays off removes them all, unless endpoints stand
 test("what the file does not own stays: networks of other VRFs", async () => {
   const cluster = await memoryCluster();
   const subnets = [{ cidr: "10.77.0.0/16", hostPrefix: 24 }];
-  await cluster.control.write({ verb: "put-network", name: "blue", spec: { ipam: "local", subnets } });
+  await cluster.control.write({ verb: "put", kind: "network", name: "blue", spec: { ipam: "local", subnets } });
   await cluster.import(configOf([ONE]));
   await cluster.import(configOf([TWO]));
   assert.equal((await cluster.control.find("network", "blue", ADMIN))?.spec.vrf, "blue");

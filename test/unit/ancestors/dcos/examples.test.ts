@@ -77,7 +77,7 @@ test("apcera.conf: networks get what its comments say", async () => {
     ["back", { pool, ipam: "local" }],
     ["next", { pool, ipam: "local" }],
   ] as const) {
-    const { resource } = await control.write({ verb: "put-network", name, spec });
+    const { resource } = await control.write({ verb: "put", kind: "network", name, spec });
     made.push(resource?.kind === "network" ? resource.spec.subnets.map(({ cidr }) => cidr).join() : "");
   }
   assert.deepEqual(made, ["192.168.1.0/24", "10.2.0.0/16", "10.4.0.0/16"]);

@@ -63,7 +63,7 @@ before(async () => {
   await api.ready();
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   const subnets = [{ cidr: "10.7.0.0/16" }];
-  await control.write({ verb: "put-network", name: "blue", spec: { ipam: "global", subnets } });
+  await control.write({ verb: "put", kind: "network", name: "blue", spec: { ipam: "global", subnets } });
   await transport.join({ host: "h1", underlay: "192.0.2.1", underlayMtu: 1500, hostPrefixes: [] });
   for (const owner of ["web", "db"])
     await transport.attach({ network: "blue", host: "h1", owner, ifname: "eth0", netns: `/run/netns/${owner}` });

@@ -141,7 +141,7 @@ test("a server whose disk was full when it started begins its history with its f
   await watch.next();
   const next = watch.next();
   isFull = false;
-  await control.write({ verb: "put-network", name: "blue", spec: v4("10.7.0.0/16") });
+  await control.write({ verb: "put", kind: "network", name: "blue", spec: v4("10.7.0.0/16") });
   await assert.rejects(next, { reason: "compacted" });
   const { history } = await control.snapshot(HOST);
   assert.notEqual(history, known);

@@ -20,7 +20,7 @@ test("a host waits for a block of each family, unless the network is disabled or
   await lab.put("near", { ...spec, enabled: false });
   assert.deepEqual(await told(lab), []);
   await lab.put("near", spec);
-  await lab.control.write({ verb: "put-vrf", name: "v", spec: { vtepSubnets: ["44.0.0.0/30"] } });
+  await lab.control.write({ verb: "put", kind: "vrf", name: "v", spec: { vtepSubnets: ["44.0.0.0/30"] } });
   await lab.join(3);
   // What it lacks first is a tunnel.
   assert.deepEqual(await told(lab), ["exhausted network/near h2", "exhausted vrf/v h3"]);

@@ -12,7 +12,7 @@ async function refusalOf(more: object): Promise<string> {
   const lab = await openLab();
   try {
     const spec = parseGroupPut({ spec: { rules: [rule({ ports: [22] }), rule(more)] } });
-    await lab.control.write({ verb: "put-group", name: "web", spec });
+    await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec });
     return "";
   } catch (error) {
     assert(error instanceof Fault);
@@ -62,9 +62,9 @@ const rules: readonly Rule[] = [{ direction: "in", action: "allow", protocol: "a
 test("a group that somebody has, or names, stays; `default` always does", async () => {
   const lab = await openLab();
   await lab.join(1);
-  for (const name of ["web", "db"]) await lab.control.write({ verb: "put-group", name, spec: { rules } });
+  for (const name of ["web", "db"]) await lab.control.write({ verb: "put", kind: "securitygroup", name, spec: { rules } });
   await lab.control.write({
-    verb: "put-group",
+    verb: "put", kind: "securitygroup",
     name: "db",
     spec: { rules: [{ direction: "in", action: "allow", protocol: "tcp", peer: { group: "web" } }] },
   });
@@ -112,7 +112,7 @@ test("`default` is listed like any other; one file may bring groups and networks
 test("an endpoint's own groups change while it is attached; a commit counts by host", async () => {
   const lab = await openLab();
   await lab.join(1);
-  await lab.control.write({ verb: "put-group", name: "web", spec: { rules } });
+  await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules } });
   await lab.put("blue", { subnets: [{ cidr: "10.7.0.0/16" }] });
   await lab.attach("blue", "h1", "a");
   const { resource } = await lab.control.write({
@@ -125,7 +125,7 @@ test("an endpoint's own groups change while it is attached; a commit counts by h
   assert.deepEqual(resource.spec.allowedAddresses, [{ address: "10.7.0.99" }]);
   for (const hosts of [undefined, ["h1"], ["h1"]])
     await lab.control.write({ verb: "commit-group", name: "web", ...(hosts === undefined ? {} : { hosts }) });
-  await lab.control.write({ verb: "put-group", name: "web", spec: { rules: [] } });
+  await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules: [] } });
   const group = await lab.control.find("securitygroup", "web", { role: "admin" });
   assert.deepEqual(group?.spec.commits, { "*": 1, h1: 2 });
   const nobody = lab.control.write({ verb: "commit-group", name: "web", hosts: ["h9"] });
@@ -137,7 +137,7 @@ test("rules are kept in one form: names of protocols, prefixes of addresses, eac
   await lab.put("blue", { subnets: [{ cidr: "10.7.0.0/16" }] });
   const kept = async (more: object) => {
     const spec = parseGroupPut({ spec: { rules: [rule(more)] } });
-    await lab.control.write({ verb: "put-group", name: "web", spec });
+    await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec });
     return (await lab.control.find("securitygroup", "web", { role: "admin" }))?.spec.rules[0];
   };
   const cases: readonly (readonly [object, object])[] = [
@@ -179,7 +179,7 @@ test("rules are kept in one form: names of protocols, prefixes of addresses, eac
       lab,
       "request-invalid",
       fix,
-      () => lab.control.write({ verb: "put-group", name: "web", spec }),
+      () => lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec }),
       `spec.rules[0].${where}`,
     );
   }
@@ -190,7 +190,7 @@ test("who names a group keeps it: a network, a range of one, an endpoint, anothe
   await lab.join(1);
   const put = (name: string, peer?: object) =>
     lab.control.write({
-      verb: "put-group",
+      verb: "put", kind: "securitygroup",
       name,
       spec: { rules: [{ ...rules[0], ...(peer === undefined ? {} : { peer }) } as Rule] },
     });
@@ -225,7 +225,7 @@ test("who names a group keeps it: a network, a range of one, an endpoint, anothe
 test("groups of networks and endpoints: each once, in order, and there", async () => {
   const lab = await openLab();
   await lab.join(1);
-  for (const name of ["a", "b"]) await lab.control.write({ verb: "put-group", name, spec: { rules } });
+  for (const name of ["a", "b"]) await lab.control.write({ verb: "put", kind: "securitygroup", name, spec: { rules } });
   const of = (securityGroups: readonly string[]) => ({ subnets: [{ cidr: "10.7.0.0/16" }], securityGroups });
   assert.deepEqual((await lab.put("blue", of(["b", "default", "a", "b"]))).spec.securityGroups, ["a", "b", "default"]);
   assert.deepEqual((await lab.attach("blue", "h1", "x", { securityGroups: ["b", "a", "b"] })).spec.securityGroups, [
@@ -258,7 +258,7 @@ test("groups of networks and endpoints: each once, in order, and there", async (
 test("commits are counted by the server alone: for all hosts, or for some that are there", async () => {
   const lab = await openLab();
   for (const n of [1, 2]) await lab.join(n);
-  const put = (more: object = {}) => lab.control.write({ verb: "put-group", name: "web", spec: { rules, ...more } });
+  const put = (more: object = {}) => lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules, ...more } });
   const commit =
     (hosts?: readonly string[], name = "web") =>
     () =>
@@ -286,9 +286,9 @@ test("`default` as it is always is nobody's to write; another one is, and that o
   const find = () => lab.control.find("securitygroup", "default", { role: "admin" });
   const before = (await find()) ?? assert.fail();
   const put = (spec: object) =>
-    lab.control.write({ verb: "put-group", name: "default", spec: spec as typeof before.spec });
+    lab.control.write({ verb: "put", kind: "securitygroup", name: "default", spec: spec as typeof before.spec });
   assert.deepEqual((await put(before.spec)).changes, []);
-  const { resource } = await lab.control.write({ verb: "put-group", name: "same", spec: before.spec });
+  const { resource } = await lab.control.write({ verb: "put", kind: "securitygroup", name: "same", spec: before.spec });
   assert.deepEqual([resource?.name, resource?.revision], ["same", 1], "only the name makes it that group");
   await lab.control.write({ verb: "delete", kind: "securitygroup", name: "same" });
   assert.equal((await find())?.revision, 0);
@@ -301,7 +301,7 @@ test("`default` as it is always is nobody's to write; another one is, and that o
     const { items, hasMore } = await lab.control.list("securitygroup", { role: "admin" }, { after, limit });
     return [...items.map(({ name }) => name), hasMore];
   };
-  for (const name of ["a", "z"]) await lab.control.write({ verb: "put-group", name, spec: { rules } });
+  for (const name of ["a", "z"]) await lab.control.write({ verb: "put", kind: "securitygroup", name, spec: { rules } });
   assert.deepEqual(await page("", 2), ["a", "default", true]);
   assert.deepEqual(await page("", 3), ["a", "default", "z", false]);
   assert.deepEqual(await page("default", 2), ["z", false]);

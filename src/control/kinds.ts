@@ -1,0 +1,35 @@
+// Kinds with a judgement of their own: how each is put, and what its end takes along. The record in model/kinds says
+// which these are, and one that says so and is missing here does not compile. All other kinds need nothing here:
+// admit/resource.ts puts and deletes them by their record alone.
+import type { InputOf, Kind, OwnDelete, OwnPut } from "../model/kinds.ts";
+import type { ResourceOf } from "../model/resource.ts";
+import { deleteGroup, putGroup } from "./admit/group/group.ts";
+import type { Context } from "./admit/context.ts";
+import { deleteHost } from "./admit/host/host.ts";
+import { deleteNetwork, putNetwork, removeNetwork } from "./admit/network/network.ts";
+import { deletePool, putPool } from "./admit/network/pool.ts";
+import { deleteVrf, putVrf } from "./admit/network/vrf.ts";
+import { deleteMigration } from "./admit/workload/migrate.ts";
+import type { Draft } from "./state/draft.ts";
+import type { Delete, Put } from "./write.ts";
+
+type Puts = {
+  readonly [K in OwnPut]: (draft: Draft, put: Put<InputOf<K>>, context: Context) => ResourceOf<K>;
+};
+type Deletes = { readonly [K in OwnDelete]: (draft: Draft, wanted: Delete, context: Context) => void };
+
+export const PUTS: Puts & { readonly [K in Kind]?: unknown } = {
+  network: putNetwork,
+  vrf: putVrf,
+  pool: putPool,
+  securitygroup: putGroup,
+};
+
+export const DELETES: Deletes & { readonly [K in Kind]?: unknown } = {
+  network: deleteNetwork,
+  vrf: (draft, wanted, context) => deleteVrf(draft, wanted, (network) => removeNetwork(draft, network, context)),
+  host: deleteHost,
+  pool: deletePool,
+  migration: deleteMigration,
+  securitygroup: deleteGroup,
+};
