@@ -9,7 +9,7 @@ import { applyOf } from "../src/ancestors/apcera/resources.ts";
 import type { Outcome, Write } from "../src/control/write.ts";
 import type { KernelObject } from "../src/datapath/kinds.ts";
 import { Fault, type Reason } from "../src/model/fault.ts";
-import { parseApply, parseNetworkPut } from "../src/model/parse.ts";
+import { parseApply, parsePut } from "../src/model/parse.ts";
 import type { Endpoint, Network, Snapshot } from "../src/model/resource.ts";
 import { type Host, World } from "./sim/world.ts";
 
@@ -192,7 +192,7 @@ test("AP-5 GRE is refused, and says that Weft has no such driver", async (t) => 
     cluster.import(gre),
   );
   await cluster.refuses("unsupported", /driver "gre" is not supported/, async () =>
-    cluster.create("net1", parseNetworkPut({ spec: { driver: "gre", pool: { name: "apcera" } } })),
+    cluster.create("net1", parsePut("network", { spec: { driver: "gre", pool: { name: "apcera" } } })),
   );
 });
 
@@ -201,7 +201,7 @@ test("AP-6 so there is no GRE network to convert, and none becomes one", async (
   const { spec } = await cluster.create("net1");
   await cluster.attach("h1", "net1", "a");
   await cluster.refuses("unsupported", /driver "gre" is not supported/, async () =>
-    cluster.create("net1", parseNetworkPut({ spec: { ...spec, driver: "gre" } })),
+    cluster.create("net1", parsePut("network", { spec: { ...spec, driver: "gre" } })),
   );
 });
 

@@ -39,7 +39,12 @@ const url = new URL(await api.listen({ host: "127.0.0.1", port: 0 }));
 
 async function prepare(): Promise<void> {
   await control.setToken("join", JOIN);
-  await control.write({ verb: "put", kind: "network", name: NETWORK.name, spec: { ipam: "global", subnets: [NETWORK] } });
+  await control.write({
+    verb: "put",
+    kind: "network",
+    name: NETWORK.name,
+    spec: { ipam: "global", subnets: [NETWORK] },
+  });
 }
 
 async function answer(question: Question): Promise<Answer> {

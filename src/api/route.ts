@@ -3,6 +3,7 @@
 import type { ServerResponse } from "node:http";
 import type { Identity, Outcome, Viewer } from "../control/write.ts";
 import { Fault } from "../model/fault.ts";
+import { type Kind, seeOf, unknownFault } from "../model/kinds.ts";
 import type { Resource } from "../model/resource.ts";
 import { placeOfError } from "./json.ts";
 import type { SchemaName } from "./schemas.ts";
@@ -52,6 +53,8 @@ export type Route = {
   readonly handle: (call: Call) => Answer | Promise<Answer>;
 };
 
+/** Of writes that take along what stands in the way. */
+export const FORCE = { force: "true: also what stands in the way." };
 /** Headers of writes that depend on what is there. */
 export const MATCH = { "If-Match": "Only if the resource still has this ETag." };
 
@@ -74,6 +77,12 @@ export function jsonOf(call: Call): unknown {
       { cause: error },
     );
   }
+}
+
+/** The Fault for a name in a path that is not there. */
+export function missing(kind: Kind, name: string): Fault {
+  const { detail, reason } = unknownFault(kind, name, "name");
+  return new Fault(reason, { ...detail, fix: `see weft ${seeOf(kind)}` });
 }
 
 /** The caller as somebody who sees resources; a Fault `forbidden` for a join token. */

@@ -5,7 +5,16 @@ import * as check from "../model/check.ts";
 import { LeaseRecord } from "../model/lease.ts";
 import { SpaceMap } from "../model/map.ts";
 import * as input from "../model/input.ts";
-import { type Kind, SPECS } from "../model/resource.ts";
+import {
+  ALL_KINDS,
+  type Kind,
+  type TypeName,
+  WRITABLE_KINDS,
+  type WritableKind,
+  putOf,
+  recordOf,
+  typeNameOf,
+} from "../model/kinds.ts";
 import { optional, strict } from "../model/schema.ts";
 import * as status from "../model/status.ts";
 
@@ -22,28 +31,19 @@ function envelope(kind: Kind) {
       name: Type.String({ description: "Identity for people, unique among its kind." }),
       uid: Type.String({ description: "A resource deleted and made again is another one." }),
       revision: Type.Integer({ minimum: 0, description: "The commit that last changed it; 0: built in." }),
-      spec: SPECS[kind],
+      spec: recordOf(kind).spec,
     },
     strict,
   );
 }
 
-const resources = {
-  Vrf: envelope("vrf"),
-  Network: envelope("network"),
-  Host: envelope("host"),
-  Block: envelope("block"),
-  Vtep: envelope("vtep"),
-  Endpoint: envelope("endpoint"),
-  Pool: envelope("pool"),
-  Membership: envelope("membership"),
-  Migration: envelope("migration"),
-  Move: envelope("move"),
-  Hold: envelope("hold"),
-  Freed: envelope("freed"),
-  Cursor: envelope("cursor"),
-  SecurityGroup: envelope("securitygroup"),
-};
+/** A schema for each kind, under a name that begins with the kind's. */
+function named<K extends Kind, End extends string>(kinds: readonly K[], end: End, schemaOf: (kind: K) => TSchema) {
+  const entries = kinds.map((kind) => [`${typeNameOf(kind)}${end}`, schemaOf(kind)]);
+  return Object.fromEntries(entries) as Readonly<Record<`${TypeName}${End}`, TSchema>>;
+}
+
+const resources = named(ALL_KINDS, "", envelope);
 const Resource = Type.Union(Object.values(resources));
 const Change = Type.Union([
   Type.Object({ put: Resource }, strict),
@@ -61,27 +61,22 @@ function page(item: TSchema) {
   );
 }
 
+function listSchema(kind: Kind) {
+  const description = "This and what follows: for administrators.";
+  return Type.Array(resources[typeNameOf(kind)], kind === "hold" ? { description } : {});
+}
+
+function putSchema(kind: WritableKind) {
+  return Type.Object({ spec: putOf(kind).input }, strict);
+}
+
 export const SCHEMAS = {
   ...resources,
-  VrfPage: page(resources.Vrf),
-  NetworkPage: page(resources.Network),
-  HostPage: page(resources.Host),
-  BlockPage: page(resources.Block),
-  VtepPage: page(resources.Vtep),
-  EndpointPage: page(resources.Endpoint),
-  PoolPage: page(resources.Pool),
-  MembershipPage: page(resources.Membership),
-  MigrationPage: page(resources.Migration),
-  MovePage: page(resources.Move),
-  HoldPage: page(resources.Hold),
-  FreedPage: page(resources.Freed),
-  CursorPage: page(resources.Cursor),
-  SecurityGroupPage: page(resources.SecurityGroup),
-  SecurityGroupPut: input.SecurityGroupPut,
+  ...named(ALL_KINDS, "Page", (kind) => page(resources[typeNameOf(kind)])),
+  // These two first: people compare documents, and the order of schemas is none of their business.
+  ...named(["securitygroup"], "Put", putSchema),
   SecurityGroupCommit: input.SecurityGroupCommit,
-  NetworkPut: input.NetworkPut,
-  VrfPut: input.VrfPut,
-  PoolPut: input.PoolPut,
+  ...named(WRITABLE_KINDS, "Put", putSchema),
   MembershipClaim: input.MembershipClaim,
   MigrationRequest: input.MigrationRequest,
   Migrated: Type.Object(
@@ -116,20 +111,7 @@ export const SCHEMAS = {
       history: optional(
         Type.String({ description: "Of hosts: of which history the revision is; to be shown again (Weft-History)." }),
       ),
-      vrfs: Type.Array(resources.Vrf),
-      networks: Type.Array(resources.Network),
-      hosts: Type.Array(resources.Host),
-      blocks: Type.Array(resources.Block),
-      vteps: Type.Array(resources.Vtep),
-      endpoints: Type.Array(resources.Endpoint),
-      pools: Type.Array(resources.Pool),
-      memberships: Type.Array(resources.Membership),
-      migrations: Type.Array(resources.Migration),
-      moves: Type.Array(resources.Move),
-      holds: Type.Array(resources.Hold, { description: "This and what follows: for administrators." }),
-      freed: Type.Array(resources.Freed),
-      cursors: Type.Array(resources.Cursor),
-      securityGroups: Type.Array(resources.SecurityGroup),
+      ...Object.fromEntries(ALL_KINDS.map((kind) => [recordOf(kind).list, listSchema(kind)])),
     },
     strict,
   ),

@@ -11,6 +11,8 @@ import type {
   MigrationRequest,
   ReserveRequest,
 } from "../model/input.ts";
+import { pluralOf } from "../model/kind.ts";
+import type { WritableKind } from "../model/kinds.ts";
 import type { LeaseRecord } from "../model/lease.ts";
 import type {
   Change,
@@ -57,12 +59,7 @@ export type ServerClient = {
   /** All of a kind, over as many pages as it takes. */
   list<K extends Kind>(kind: K): Promise<readonly ResourceOf<K>[]>;
   get<K extends Kind>(kind: K, name: string): Promise<ResourceOf<K>>;
-  put<K extends "network" | "vrf" | "pool" | "securitygroup">(
-    kind: K,
-    name: string,
-    spec: unknown,
-    how?: Put,
-  ): Promise<ResourceOf<K>>;
+  put<K extends WritableKind>(kind: K, name: string, spec: unknown, how?: Put): Promise<ResourceOf<K>>;
   /** Hosts load the group again: these, or all. */
   commitGroup(name: string, hosts: readonly string[] | undefined): Promise<SecurityGroup>;
   /** What may change while it is attached; what is left out stays. */
@@ -188,10 +185,6 @@ async function listAll<K extends Kind>(ask: Ask, kind: K): Promise<readonly Reso
 
 export function pathOf(kind: Kind, name: string): string {
   return `/v1/${pluralOf(kind)}/${encodeURIComponent(name)}`;
-}
-
-function pluralOf(kind: Kind): string {
-  return kind === "freed" ? kind : `${kind}s`;
 }
 
 function headersOf({ createOnly, ifRevision }: Match): { readonly headers?: Readonly<Record<string, string>> } {

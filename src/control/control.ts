@@ -6,6 +6,7 @@ import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
+import { recordOf } from "../model/kinds.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ChangeSet, Host, Kind, Position, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { RestTime } from "../model/rest.ts";
@@ -19,7 +20,7 @@ import { check } from "./check/check.ts";
 import { Inquiry } from "./check/inquiry.ts";
 import { Committer, type Job, type Meter } from "./commit/committer.ts";
 import { type Condition, conditionsOf } from "./report/conditions.ts";
-import { groupsFor, pageWithDefault, withDefaultGroup } from "./state/defaultGroup.ts";
+import { builtIn, withBuiltIn } from "./state/builtIn.ts";
 import { Credentials, type Role, roleSecret } from "./hosts/credentials.ts";
 import type { Departure } from "./hosts/departures.ts";
 import { expireOn, quarantineClock } from "./commit/expire.ts";
@@ -118,7 +119,7 @@ export class Control {
         nowMs: () => options.clock.nowMs(),
         rest: this.#rest,
         prefixes: this.#prefixes.byHost,
-        ...groupsFor(options),
+        ...(options.newNetworkGroups === undefined ? {} : { newNetworkGroups: options.newNetworkGroups }),
       },
       meter: this.#meter,
       turn: options.turn ?? END_OF_TURN,
@@ -155,6 +156,9 @@ export class Control {
     options: Pick<Job, "dryRun" | "decided"> = {},
   ): Promise<Outcome> {
     if (write.verb !== "delete" || write.kind !== "host") return this.#committer.submit({ write, ...options });
+    // One that was reclaimed is only a line in lists.
+    if (options.dryRun !== true && (await this.forgetDeparture(write.name)))
+      return { revision: this.revision, changes: [], created: false };
     return this.#lives.remove(this.#parts(), write, { how: "deleted", by: "person" }, options);
   }
 
@@ -270,7 +274,10 @@ export class Control {
   ): Promise<Listing<K>> {
     await this.#committer.settled();
     const { view } = this.#committer;
-    if (kind === "securitygroup") return pageWithDefault(view.revision, kind, listOf(view, kind), after, limit);
+    if (recordOf(kind).builtIn !== undefined) {
+      const rest = withBuiltIn(kind, listOf(view, kind)).filter(({ name }) => name > after);
+      return { revision: view.revision, items: rest.slice(0, limit), hasMore: rest.length > limit };
+    }
     const items: ResourceOf<K>[] = [];
     for (const name of namesOf(view, kind).after(after)) {
       const item = get(view, kind, name);
@@ -285,7 +292,7 @@ export class Control {
   async find<K extends Kind>(kind: K, name: string, viewer: Viewer): Promise<ResourceOf<K> | undefined> {
     await this.#committer.settled();
     const { view } = this.#committer;
-    const resource = get(view, kind, name) ?? withDefaultGroup(kind, []).find((one) => one.name === name);
+    const resource = get(view, kind, name) ?? builtIn(kind, name);
     return resource === undefined || (viewer.role === "host" && !isVisible(view, viewer.host, resource))
       ? undefined
       : resource;

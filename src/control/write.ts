@@ -21,7 +21,7 @@ export type Identity = Viewer | { readonly role: "join" };
 export type Viewer = { readonly role: "admin" } | { readonly role: "host"; readonly host: string };
 
 /** The resource must be at this revision; 0: it must not exist; "any": it must exist. */
-type Match = { readonly ifRevision?: number | "any" };
+export type Match = { readonly ifRevision?: number | "any" };
 
 /** A resource as its writer wants it. `force`: also if something is lost, like a lease its range. */
 export type Put<Input> = { readonly name: string; readonly spec: Input; readonly force?: boolean };

@@ -4,6 +4,9 @@
 import Type from "typebox";
 import { type Value, oneOf, optional, strict } from "./schema.ts";
 
+/** Names of groups, as networks, ranges and endpoints have them. */
+export const GroupNames = (description: string) => optional(Type.Array(Type.String(), { maxItems: 32, description }));
+
 const Port = Type.Union([
   Type.Integer({ minimum: 0, maximum: 65_535 }),
   Type.String({ description: "A range like 80-90 or 80:90, first to last; also several, like 22,80:90." }),

@@ -3,41 +3,11 @@
 // OpenAPI document.
 import Type from "typebox";
 import { type Value, oneOf, optional, strict, Texts } from "./schema.ts";
-import { RangeInput } from "./range.ts";
+import { type InputOf, WRITABLE_KINDS, type WritableKind, putOf } from "./kinds.ts";
+import { EndpointSpec } from "./kinds/endpoint.ts";
+import { HostSpec } from "./kinds/host.ts";
+import { MembershipSpec } from "./kinds/membership.ts";
 import { QosInput } from "./qos.ts";
-import { SecurityGroupSpec } from "./group.ts";
-import { MembershipSpec } from "./members.ts";
-import { HostSpec } from "./host.ts";
-import { EndpointSpec, NetworkSpec, PoolSpec } from "./resource.ts";
-import { VrfSpec } from "./vrf.ts";
-
-export const NetworkInput = Type.Object(
-  {
-    ...Type.Partial(NetworkSpec).properties,
-    subnets: optional(NetworkSpec.properties.subnets),
-    qos: optional(QosInput),
-    ranges: optional(
-      Type.Array(RangeInput, {
-        description: "ipam global: only these addresses are given. Default: all of the subnets.",
-      }),
-    ),
-    pool: optional(
-      Type.Object(
-        {
-          name: Type.String(),
-          id: optional(Type.Integer({ minimum: 0, description: "Default: the lowest whose subnets meet nothing." })),
-        },
-        { ...strict, description: "Instead of subnets: the pool gives them." },
-      ),
-    ),
-  },
-  strict,
-);
-/** A pool without what Weft can choose. */
-export const PoolInput = Type.Partial(PoolSpec, strict);
-export const VrfInput = Type.Partial(VrfSpec, strict);
-/** As it is read, too: `commits` may be what the server has counted. */
-export const SecurityGroupInput = SecurityGroupSpec;
 
 const claimed = {
   underlay: HostSpec.properties.underlay,
@@ -158,20 +128,15 @@ export const ReserveRequest = Type.Object(
   strict,
 );
 
-export const NetworkPut = Type.Object({ spec: NetworkInput }, strict);
-export const VrfPut = Type.Object({ spec: VrfInput }, strict);
-export const PoolPut = Type.Object({ spec: PoolInput }, strict);
-export const SecurityGroupPut = Type.Object({ spec: SecurityGroupInput }, strict);
 export const SecurityGroupCommit = Type.Object(
   { hosts: optional(Texts("Only these hosts load it again. Default: all.")) },
   strict,
 );
-const ApplyItem = Type.Union([
-  Type.Object({ kind: Type.Literal("network"), name: Type.String(), spec: NetworkInput }, strict),
-  Type.Object({ kind: Type.Literal("vrf"), name: Type.String(), spec: VrfInput }, strict),
-  Type.Object({ kind: Type.Literal("pool"), name: Type.String(), spec: PoolInput }, strict),
-  Type.Object({ kind: Type.Literal("securitygroup"), name: Type.String(), spec: SecurityGroupInput }, strict),
-]);
+const ApplyItem = Type.Union(
+  WRITABLE_KINDS.map((kind) =>
+    Type.Object({ kind: Type.Literal(kind), name: Type.String(), spec: putOf(kind).input }, strict),
+  ),
+);
 export const ApplyRequest = Type.Object(
   {
     resources: Type.Array(ApplyItem),
@@ -181,14 +146,14 @@ export const ApplyRequest = Type.Object(
   strict,
 );
 
-export type NetworkInput = Value<typeof NetworkInput>;
-export type VrfInput = Value<typeof VrfInput>;
-export type PoolInput = Value<typeof PoolInput>;
+export type NetworkInput = InputOf<"network">;
+export type VrfInput = InputOf<"vrf">;
+export type PoolInput = InputOf<"pool">;
+export type SecurityGroupInput = InputOf<"securitygroup">;
 export type MembershipClaim = Value<typeof MembershipClaim>;
 export type MigrationRequest = Value<typeof MigrationRequest>;
 export type MoveReport = Value<typeof MoveReport>;
 export type EndpointPatch = Value<typeof EndpointPatch>;
-export type SecurityGroupInput = Value<typeof SecurityGroupInput>;
 export type SecurityGroupCommit = Value<typeof SecurityGroupCommit>;
 export type HostClaim = Value<typeof HostClaim>;
 export type JoinRequest = Value<typeof JoinRequest>;
@@ -196,5 +161,7 @@ export type EndpointClaim = Value<typeof EndpointClaim>;
 export type HoldRequest = Value<typeof HoldRequest>;
 export type HoldRelease = Value<typeof HoldRelease>;
 export type ReserveRequest = Value<typeof ReserveRequest>;
-export type ApplyItem = Value<typeof ApplyItem>;
-export type ApplyRequest = Value<typeof ApplyRequest>;
+export type ApplyItem = {
+  readonly [K in WritableKind]: { readonly kind: K; readonly name: string; readonly spec: InputOf<K> };
+}[WritableKind];
+export type ApplyRequest = Omit<Value<typeof ApplyRequest>, "resources"> & { readonly resources: readonly ApplyItem[] };

@@ -1,30 +1,35 @@
 // Untrusted JSON in, typed values out; the only place that does it. A refusal names the field by its path. Past this
 // line a value has its shape and its names are names; whether it makes sense beside everything else is admission's
 // judgement.
+import Type from "typebox";
 import { Compile, type Validator } from "typebox/compile";
-import { cidrAround, formatCidr, formatIp, interfaceOf, macOf, parseCidr, parseIp, parseMac } from "./address.ts";
+import { cidrAround, formatIp, interfaceOf, macOf, parseCidr, parseIp, parseMac } from "./address.ts";
 import { Fault } from "./fault.ts";
 import { CheckRequest, type InventoryAnswer, InventoryAnswer as InventoryAnswerSchema } from "./check.ts";
 import { checkDriver } from "./driver.ts";
 import * as input from "./input.ts";
-import type { Kind } from "./resource.ts";
+import {
+  type InputOf,
+  KINDS,
+  type Kind,
+  WRITABLE_KINDS,
+  type WritableKind,
+  inWords,
+  isWritable,
+  putOf,
+  recordOf,
+  writableText,
+} from "./kinds.ts";
 import { clean, cutList, widest } from "./cleanText.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
+import { strict } from "./schema.ts";
 import { invalid, shapeFault } from "./shape.ts";
 import { AttachRequest, HostReport } from "./status.ts";
 
 const validators = {
-  network: Compile(input.NetworkInput),
-  vrf: Compile(input.VrfInput),
-  networkPut: Compile(input.NetworkPut),
-  vrfPut: Compile(input.VrfPut),
-  pool: Compile(input.PoolInput),
-  poolPut: Compile(input.PoolPut),
   membership: Compile(input.MembershipClaim),
   migration: Compile(input.MigrationRequest),
   move: Compile(input.MoveReport),
-  securitygroup: Compile(input.SecurityGroupInput),
-  groupPut: Compile(input.SecurityGroupPut),
   groupCommit: Compile(input.SecurityGroupCommit),
   join: Compile(input.JoinRequest),
   endpoint: Compile(input.EndpointClaim),
@@ -42,22 +47,31 @@ const validators = {
   answer: Compile(InventoryAnswerSchema),
 };
 
-/** The body of PUT /v1/networks/{name}, addresses canonical. */
-export function parseNetworkPut(body: unknown): input.NetworkInput {
-  refuseOtherDrivers(fieldOf(body, "spec"), "spec");
-  checkQos(fieldOf(body, "spec"), "spec");
-  return canonicalNetwork(checked<{ readonly spec: input.NetworkInput }>(validators.networkPut, body, "").spec, "spec");
+type PutValidators = { readonly input: Validator; readonly body: Validator };
+/** Of what a writer says of each kind: alone, and as the body of its PUT. */
+const puts = Object.fromEntries(
+  WRITABLE_KINDS.map((kind): [WritableKind, PutValidators] => {
+    const { input: said } = putOf(kind);
+    return [kind, { input: Compile(said), body: Compile(Type.Object({ spec: said }, strict)) }];
+  }),
+) as Readonly<Record<WritableKind, PutValidators>>;
+
+/** The body of a kind's PUT, addresses canonical. */
+export function parsePut<K extends WritableKind>(kind: K, body: unknown): InputOf<K> {
+  checkFirst(kind, fieldOf(body, "spec"), "spec");
+  return canonical(kind, checked<{ readonly spec: InputOf<K> }>(puts[kind].body, body, "").spec, "spec");
 }
 
-/** The body of PUT /v1/vrfs/{name}. */
-export function parseVrfPut(body: unknown): input.VrfInput {
-  return canonicalVrf(checked<{ readonly spec: input.VrfInput }>(validators.vrfPut, body, "").spec, "spec");
+/** What the shape's own error would not say well. */
+function checkFirst(kind: WritableKind, spec: unknown, where: string): void {
+  const { properties } = KINDS[kind].put.input;
+  if ("driver" in properties) refuseOtherDrivers(spec, where);
+  if ("qos" in properties) checkQos(spec, where);
 }
 
-/** The body of PUT /v1/pools/{name}. */
-export function parsePoolPut(body: unknown): input.PoolInput {
-  refuseOtherDrivers(fieldOf(body, "spec"), "spec");
-  return canonicalPool(checked<{ readonly spec: input.PoolInput }>(validators.poolPut, body, "").spec, "spec");
+function canonical<Input>(kind: WritableKind, input: Input, where: string): Input {
+  // The record gives back what it takes.
+  return (putOf(kind).canonical?.(input as never, where) ?? input) as Input;
 }
 
 export function parseMembership(body: unknown): input.MembershipClaim {
@@ -71,11 +85,6 @@ export function parseMigration(body: unknown): input.MigrationRequest {
 
 export function parseMoveReport(body: unknown): input.MoveReport {
   return clean(checked<input.MoveReport>(validators.move, body, ""));
-}
-
-/** The body of PUT /v1/securitygroups/{name}; what its rules say is admission's to judge. */
-export function parseGroupPut(body: unknown): input.SecurityGroupInput {
-  return checked<{ readonly spec: input.SecurityGroupInput }>(validators.groupPut, body, "").spec;
 }
 
 /** The body of POST /v1/securitygroups/{name}/commit. */
@@ -181,28 +190,26 @@ export function parseApply(body: unknown): input.ApplyRequest {
   const request = checked<input.ApplyRequest>(validators.apply, body, "");
   return {
     ...request,
-    resources: request.resources.map((item, i): input.ApplyItem => {
-      const where = `resources[${i}].spec`;
-      if (item.kind === "securitygroup") return item;
-      if (item.kind === "network") return { ...item, spec: canonicalNetwork(item.spec, where) };
-      if (item.kind === "pool") return { ...item, spec: canonicalPool(item.spec, where) };
-      return { ...item, spec: canonicalVrf(item.spec, where) };
-    }),
+    resources: request.resources.map(
+      (item, i) => ({ ...item, spec: canonical(item.kind, item.spec, `resources[${i}].spec`) }) as input.ApplyItem,
+    ),
   };
 }
 
 function checkItem(item: unknown, where: string): void {
   const kind = fieldOf(item, "kind");
-  if (kind !== "network" && kind !== "vrf" && kind !== "pool" && kind !== "securitygroup") {
-    const kinds = '"network", "vrf", "pool" or "securitygroup"';
-    throw invalid(`${where}.kind`, kinds, kind, "apply takes networks, VRFs, pools and security groups");
+  if (!isWritable(kind)) {
+    const kinds = inWords(
+      WRITABLE_KINDS.map((each) => `"${each}"`),
+      "or",
+    );
+    throw invalid(`${where}.kind`, kinds, kind, `apply takes ${writableText()}`);
   }
   if (typeof fieldOf(item, "name") !== "string")
     throw invalid(`${where}.name`, "string", fieldOf(item, "name"), "give it a name");
   const spec = fieldOf(item, "spec");
-  if (kind === "network" || kind === "pool") refuseOtherDrivers(spec, `${where}.spec`);
-  if (kind === "network") checkQos(spec, `${where}.spec`);
-  checked(validators[kind], spec, `${where}.spec`);
+  checkFirst(kind, spec, `${where}.spec`);
+  checked(puts[kind].input, spec, `${where}.spec`);
 }
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,252}$/;
@@ -219,7 +226,7 @@ export function checkName(kind: Kind | "workload", name: string, where: string):
       fix: "choose another name",
     });
   }
-  if ((kind === "network" || kind === "vrf") && RESERVED.has(name)) {
+  if (kind !== "workload" && recordOf(kind).hasReservedNames === true && RESERVED.has(name)) {
     throw new Fault("name-reserved", {
       what: `"${name}" cannot be the name of a ${kind}`,
       where,
@@ -233,44 +240,6 @@ export function checkName(kind: Kind | "workload", name: string, where: string):
 /** The canonical text of an IP address or a MAC. */
 export function parsePlace(text: string, where: string): string {
   return macOf(text) === undefined ? formatIp(parseIp(text, where)) : parseMac(text, where);
-}
-
-function canonicalNetwork(spec: input.NetworkInput, where: string): input.NetworkInput {
-  if (spec.subnets === undefined && spec.pool === undefined)
-    throw invalid(`${where}.subnets`, "a value", undefined, "give it one, or a pool to take it from");
-  const subnets = spec.subnets?.map((subnet, i) => {
-    const at = `${where}.subnets[${i}]`;
-    const cidr = formatCidr(parseCidr(subnet.cidr, `${at}.cidr`));
-    if (subnet.gateway === undefined || subnet.gateway === "none") return { ...subnet, cidr };
-    return { ...subnet, cidr, gateway: formatIp(parseIp(subnet.gateway, `${at}.gateway`)) };
-  });
-  return {
-    ...spec,
-    ...(subnets === undefined ? {} : { subnets }),
-    ...(spec.dns === undefined
-      ? {}
-      : { dns: spec.dns.map((text, i) => formatIp(parseIp(text, `${where}.dns[${i}]`))) }),
-  };
-}
-
-function canonicalPool(spec: input.PoolInput, where: string): input.PoolInput {
-  const { reserved, overflow } = spec;
-  return {
-    ...spec,
-    ...(reserved === undefined ? {} : { reserved: canonicalCidrs(reserved, `${where}.reserved`) }),
-    ...(overflow === undefined
-      ? {}
-      : { overflow: { ...overflow, cidr: formatCidr(parseCidr(overflow.cidr, `${where}.overflow.cidr`)) } }),
-  };
-}
-
-function canonicalVrf(spec: input.VrfInput, where: string): input.VrfInput {
-  if (spec.vtepSubnets === undefined) return spec;
-  return { ...spec, vtepSubnets: canonicalCidrs(spec.vtepSubnets, `${where}.vtepSubnets`) };
-}
-
-function canonicalCidrs(texts: readonly string[], where: string): string[] {
-  return texts.map((text, i) => formatCidr(parseCidr(text, `${where}[${i}]`)));
 }
 
 /** A host's address with its length, or a route: either way the network that it covers. */

@@ -4,7 +4,7 @@
 import Type from "typebox";
 import { ClusterPaths, PathsReport } from "./paths.ts";
 import { type Direction, QosInput } from "./qos.ts";
-import { EndpointSpec } from "./resource.ts";
+import { EndpointSpec } from "./kinds/endpoint.ts";
 import { type Value, oneOf, optional, strict, Texts } from "./schema.ts";
 
 /** What an agent says after a round that changed something, and at least every heartbeat. */

@@ -164,7 +164,8 @@ test("a host that ends before the server answers, or before it keeps, has attach
 test("a host that ends while rounds make an endpoint does not say that it is attached", () =>
   onScene(async (scene) => {
     await scene.write({
-      verb: "put", kind: "network",
+      verb: "put",
+      kind: "network",
       name: "new",
       spec: { subnets: [{ cidr: "10.3.0.0/24", hostPrefix: 26 }] },
     });

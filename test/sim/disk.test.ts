@@ -17,7 +17,8 @@ async function cluster(seed: number): Promise<{ readonly world: World; readonly 
   await world.startServer();
   const host = world.addHost("h1");
   for (const one of [host, world.addHost("h2")]) world.startAgent(one);
-  for (const [name, spec] of Object.entries(NETWORKS)) await world.control?.write({ verb: "put", kind: "network", name, spec });
+  for (const [name, spec] of Object.entries(NETWORKS))
+    await world.control?.write({ verb: "put", kind: "network", name, spec });
   const rules = [{ direction: "in", action: "allow", protocol: "tcp", ports: [80] }] as const;
   await world.control?.write({ verb: "put", kind: "securitygroup", name: "g", spec: { rules } });
   await world.clock.advance(5_000);

@@ -74,7 +74,8 @@ export class Life {
       assert.equal(host.ended, undefined, this.#label);
     }
     // What was lost with a backup, and the journals of hosts still name.
-    for (const name of ["g0", "g1", "g2"]) await this.#write({ verb: "put", kind: "securitygroup", name, spec: { rules: [] } });
+    for (const name of ["g0", "g1", "g2"])
+      await this.#write({ verb: "put", kind: "securitygroup", name, spec: { rules: [] } });
     await clock.advance(30_000);
     for (let asked = 0; asked < 5; asked++) {
       const told =
@@ -229,7 +230,12 @@ export class Life {
     const network = name === undefined ? undefined : await control?.find("network", name, { role: "admin" });
     const endpoint = this.#anyOf((await this.#snapshot()).endpoints);
     if (network !== undefined && random(2) === 0)
-      await this.#write({ verb: "put", kind: "network", name: network.name, spec: { ...network.spec, securityGroups } });
+      await this.#write({
+        verb: "put",
+        kind: "network",
+        name: network.name,
+        spec: { ...network.spec, securityGroups },
+      });
     else if (endpoint !== undefined)
       await this.#write({ verb: "patch-endpoint", name: endpoint.name, patch: { securityGroups } });
   }

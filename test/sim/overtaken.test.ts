@@ -14,7 +14,8 @@ async function hostWith(world: World, workloads: readonly string[]): Promise<Hos
   world.startAgent(host);
   await world.clock.advance(2000);
   const made = world.control?.write({
-    verb: "put", kind: "network",
+    verb: "put",
+    kind: "network",
     name: "blue",
     spec: { subnets: [{ cidr: "10.7.0.0/16", hostPrefix: 24 }] },
   });

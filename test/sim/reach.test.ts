@@ -34,14 +34,16 @@ async function cluster(t: { after(end: () => void): void }): Promise<Cluster> {
   ] as const;
   await write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules } });
   await write({
-    verb: "put", kind: "network",
+    verb: "put",
+    kind: "network",
     name: "l",
     spec: { vrf: "v", subnets: [{ cidr: "10.1.0.0/16", hostPrefix: 24 }] },
   });
   const spec = { vrf: "v", subnets: [{ cidr: "fd02::/64" }], securityGroups: ["web"] };
   await write({ verb: "put", kind: "network", name: "g", spec });
   await write({
-    verb: "put", kind: "network",
+    verb: "put",
+    kind: "network",
     name: "x",
     spec: { vrf: "other", subnets: [{ cidr: "10.1.0.0/16", hostPrefix: 24 }] },
   });

@@ -37,7 +37,8 @@ export class Scene {
     await world.clock.advance(2_000);
     const scene = new Scene(world, host);
     await scene.write({
-      verb: "put", kind: "network",
+      verb: "put",
+      kind: "network",
       name: "routed",
       spec: { subnets: [{ cidr: "10.1.0.0/24", hostPrefix: 26 }] },
     });

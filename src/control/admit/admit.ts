@@ -1,26 +1,20 @@
 // The server's judgement: a write becomes a complete set of changes (defaults, VNIs, addresses, everything that
 // follows), or a Fault that says why not. A function of view, write and context: the view is used as a scratchpad and
 // left as it was.
-import type { Family } from "../../model/address.ts";
-import { Fault } from "../../model/fault.ts";
-import { DEFAULT_GROUP } from "../../model/group.ts";
-import type { ApplyItem } from "../../model/input.ts";
 import { type Change, type Resource, keyOfResource } from "../../model/resource.ts";
 import { Draft } from "../state/draft.ts";
 import { type View, get } from "../state/view.ts";
 import type { Write } from "../write.ts";
-import { networksOf, vacateVrf } from "./network/allocate.ts";
-import { type Context, inUse, within } from "./context.ts";
-import { attach, attachAll, detach, patchEndpoint, unknown } from "./workload/endpoint.ts";
 import { hold, release, sweep } from "./address/hold.ts";
-import { commitGroup, deleteGroup, putGroup } from "./group/group.ts";
-import { deleteHost, drainHost, joinHost } from "./host/host.ts";
-import { joinNetwork, leaveNetwork } from "./workload/membership.ts";
-import { deleteMigration, migrate, reportMove } from "./workload/migrate.ts";
-import { deleteNetwork, endpointsOf, putNetwork, removeNetwork } from "./network/network.ts";
-import { deletePool, putPool } from "./network/pool.ts";
-import { reservationsText, reserve } from "./address/reservation.ts";
-import { deleteVrf, putVrf } from "./network/vrf.ts";
+import { reserve } from "./address/reservation.ts";
+import { apply } from "./apply.ts";
+import type { Context } from "./context.ts";
+import { commitGroup } from "./group/group.ts";
+import { drainHost, joinHost } from "./host/host.ts";
+import { checkMatch, deleteResource, putResource, settleReferences } from "./resource.ts";
+import { attach, attachAll, detach, patchEndpoint } from "./workload/endpoint.ts";
+import { joinNetwork } from "./workload/membership.ts";
+import { migrate, reportMove } from "./workload/migrate.ts";
 
 /** `resource` is what was put, marked or found; its revision is of the coming commit if it is among the changes. */
 export type Admission = {
@@ -34,6 +28,7 @@ export function admit(view: View, write: Write, context: Context): Admission {
   const draft = new Draft(view, context.uid);
   try {
     const resource = decide(draft, write, context);
+    settleReferences(draft, write);
     const changes = draft.changes();
     if (resource === undefined) return { changes, created: false };
     const key = keyOfResource(resource);

@@ -3,12 +3,21 @@
 import { Fault } from "../../model/fault.ts";
 import type { ApplyItem } from "../../model/input.ts";
 import type { Reader } from "../../model/kind.ts";
-import { type Key, KINDS, type Kind, builtInOf, keyOf, partsOf, referencesIn, unknownFault } from "../../model/kinds.ts";
+import {
+  ALL_KINDS,
+  KINDS,
+  type Kind,
+  builtInOf,
+  calledOf,
+  putOf,
+  referencesIn,
+  unknownFault,
+} from "../../model/kinds.ts";
 import { checkName } from "../../model/parse.ts";
-import type { Resource } from "../../model/resource.ts";
+import { type Key, type Resource, keyOfResource } from "../../model/resource.ts";
 import { DELETES, PUTS } from "../kinds.ts";
 import type { Draft } from "../state/draft.ts";
-import { type View, get, getKey, listOf } from "../state/view.ts";
+import { type View, get, listOf } from "../state/view.ts";
 import type { Delete, Match, Put, Write } from "../write.ts";
 import { type Context, inUse } from "./context.ts";
 
@@ -18,15 +27,14 @@ type OwnDelete = (draft: Draft, wanted: Delete, context: Context) => void;
 /** Makes the resource, or changes it to what its writer wants. */
 export function putResource(draft: Draft, item: ApplyItem & Pick<Put<never>, "force">, context: Context): Resource {
   const { kind, name } = item;
-  // Each judgement is under the kind whose input it takes; TypeScript cannot relate the two by itself.
+  // Each is under the kind whose input it takes; TypeScript cannot relate the two by itself.
   const own = PUTS[kind] as OwnPut | undefined;
-  if (own !== undefined) return own(draft, item as Put<never>, context);
+  if (own !== undefined) return own(draft, item as unknown as Put<never>, context);
   checkName(kind, name, "name");
-  const { complete, judge } = KINDS[kind].put as KindPut;
-  const spec = complete === undefined ? item.spec : complete(item.spec as never);
-  for (const { key, field } of referencesIn(kind, spec))
-    if (!isThere(draft.view, key) && context.listed?.has(key) !== true)
-      throw unknownFault(...partsOf(key), `spec.${field}`);
+  const { complete, judge } = putOf(kind);
+  const spec = (complete?.(item.spec as never) ?? item.spec) as Resource["spec"];
+  for (const { kind: to, name: other, field } of referencesIn(kind, spec))
+    if (!isThere(draft.view, to, other)) throw unknownFault(to, other, `spec.${field}`);
   judge?.(spec as never, readerOf(draft.view), name);
   return draft.put(kind, name, spec as never);
 }
@@ -65,16 +73,43 @@ export function checkMatch({ view }: Draft, kind: Kind, name: string, { ifRevisi
   });
 }
 
+function isThere(view: View, kind: Kind, name: string): boolean {
+  return get(view, kind, name) !== undefined || builtInOf(kind, name) !== undefined;
+}
+
+/** What a record's judgement may ask. */
+function readerOf(view: View): Reader {
+  const kindOf = (record: object): Kind => {
+    const kind = ALL_KINDS.find((each) => KINDS[each] === record);
+    if (kind === undefined) throw new Error("a record that is not in the table of kinds");
+    return kind;
+  };
+  return {
+    // The spec of a kind is what its record's schema describes; TypeScript cannot relate the two by itself.
+    get: (record, name) => get(view, kindOf(record), name)?.spec as never,
+    all: (record) => listOf(view, kindOf(record)) as never,
+  };
+}
+
 /**
- * After a write: what refers to something that it removed goes along. If somebody who deletes or applies has not said
- * `force`, that is refused instead.
+ * After a write: what refers to something that it removed goes along. If a person deletes or applies without `force`,
+ * that is refused instead.
  */
 export function settleReferences(draft: Draft, write: Write): void {
   const { referrers } = draft.view;
   if (referrers.size === 0) return;
   const isAsked = write.verb === "apply" || (write.verb === "delete" && write.force !== true);
-  for (let gone = goneWith(draft); gone.length > 0; gone = goneWith(draft)) {
-    if (isAsked) {
+  for (let again = true; again; ) {
+    again = false;
+    for (const gone of draft.removed()) {
+      const names = [...(referrers.get(keyOfResource(gone)) ?? [])];
+      if (names.length > 0 && isAsked) throw referredTo(gone, names);
+      for (const key of names) draft.removeKey(key);
+      again ||= names.length > 0;
     }
   }
+}
+
+function referredTo({ kind, name }: Resource, by: readonly Key[]): Fault {
+  return inUse(`${calledOf(kind)} "${name}" is in use`, "these refer to it", "delete them first, or use force", by);
 }

@@ -5,7 +5,7 @@
 import type { Ask } from "../../model/check.ts";
 import type { ChangeSet } from "../../model/resource.ts";
 import type { Committer } from "./committer.ts";
-import { type CommitDelta, changesFor, commitDelta } from "../state/visibility.ts";
+import { changesFor, commitDelta } from "../state/visibility.ts";
 import { compacted } from "../../store/window.ts";
 import { type Step, replay } from "./replayLog.ts";
 import type { View } from "../state/view.ts";
@@ -101,25 +101,17 @@ function give(view: View, steps: readonly Step[], followers: ReadonlySet<Followe
     const delta = commitDelta(view, step.before);
     const { revision } = step;
     const shared = [delta.common, delta.whole].map((changes): ChangeSet => ({ revision, changes }));
-    for (const follower of followers) giveOne(view, follower, revision, delta, shared);
+    for (const follower of followers) {
+      if (follower.state !== "follows") continue;
+      const changes = changesFor(view, delta, follower.host);
+      follower.waiting.push(shared.find((set) => set.changes === changes) ?? { revision, changes });
+      if (!view.host.has(follower.host)) follower.state = "removed";
+      else if (follower.waiting.length > WAITING_MAX) {
+        follower.waiting = [];
+        follower.state = "lost";
+      }
+    }
   });
-}
-
-function giveOne(
-  view: View,
-  follower: Follower,
-  revision: number,
-  delta: CommitDelta,
-  shared: readonly ChangeSet[],
-): void {
-  if (follower.state !== "follows") return;
-  const changes = changesFor(view, delta, follower.host);
-  follower.waiting.push(shared.find((set) => set.changes === changes) ?? { revision, changes });
-  if (!view.host.has(follower.host)) follower.state = "removed";
-  else if (follower.waiting.length > WAITING_MAX) {
-    follower.waiting = [];
-    follower.state = "lost";
-  }
 }
 
 /**
@@ -135,8 +127,8 @@ export async function* followAs(
 ): AsyncGenerator<ChangeSet> {
   if (history !== undefined) yield { revision: from, changes: [], history };
   await committer.settled();
-  const { followers, view, replayLog } = committer;
-  const follower = followers.join(view, host, replayLog.after(from));
+  const { followers, view, journey } = committer;
+  const follower = followers.join(view, host, journey.after(from));
   try {
     let reached = from;
     for (let isCurrent = false; !signal.aborted; ) {

@@ -33,7 +33,18 @@ export class Draft {
   }
 
   remove(kind: Kind, name: string): void {
-    if (get(this.view, kind, name) !== undefined) this.#apply({ remove: `${kind}/${name}` });
+    this.removeKey(`${kind}/${name}`);
+  }
+
+  removeKey(key: Key): void {
+    if (getKey(this.view, key) !== undefined) this.#apply({ remove: key });
+  }
+
+  /** What was there before, and is not any more. */
+  removed(): Resource[] {
+    return [...this.#before].flatMap(([key, old]) =>
+      old !== undefined && getKey(this.view, key) === undefined ? [old] : [],
+    );
   }
 
   /** What all steps came to: one change per key, none for what is again as it was. */

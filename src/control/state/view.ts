@@ -3,28 +3,9 @@
 // resources: a view rebuilt from a list of them is the same view (a test compares). It judges nothing.
 import { type Family, type Ip, ipOf } from "../../model/address.ts";
 import { isOver } from "../../model/membership.ts";
+import { ALL_KINDS, recordOf, referencesIn } from "../../model/kinds.ts";
 import { keyOfResource } from "../../model/resource.ts";
-import type {
-  Block,
-  Change,
-  Cursor,
-  Endpoint,
-  Freed,
-  Hold,
-  Host,
-  Key,
-  Kind,
-  Membership,
-  Migration,
-  Move,
-  Network,
-  Pool,
-  Resource,
-  ResourceOf,
-  SecurityGroup,
-  Vrf,
-  Vtep,
-} from "../../model/resource.ts";
+import type { Change, Host, Key, Kind, Move, Resource, ResourceOf, Vtep } from "../../model/resource.ts";
 import { peersIn } from "../../model/group.ts";
 import { Intervals } from "../../ipam/intervals.ts";
 import { Sorted } from "../../ipam/sorted.ts";
@@ -55,24 +36,12 @@ type VrfIndex = {
 export type View = {
   readonly cluster: string;
   revision: number;
-  readonly vrf: Map<string, Vrf>;
-  readonly network: Map<string, Network>;
-  readonly host: Map<string, Host>;
-  readonly block: Map<string, Block>;
-  readonly vtep: Map<string, Vtep>;
-  readonly endpoint: Map<string, Endpoint>;
-  readonly pool: Map<string, Pool>;
-  readonly membership: Map<string, Membership>;
-  readonly migration: Map<string, Migration>;
-  readonly move: Map<string, Move>;
   /** Moves that are not over, by the endpoint that goes. */
   readonly moving: Map<string, Move>;
-  readonly hold: Map<string, Hold>;
-  readonly freed: Map<string, Freed>;
-  readonly cursor: Map<string, Cursor>;
-  readonly securitygroup: Map<string, SecurityGroup>;
   /** How many rules name a group as their peer: hosts need to know its members. */
   readonly peered: Map<string, number>;
+  /** Keys of resources that refer to another, by its key: of kinds whose record says so. */
+  readonly referrers: Map<Key, Set<Key>>;
   readonly networks: Map<string, NetworkIndex>;
   readonly vrfs: Map<string, VrfIndex>;
   /** Endpoint names by host. */
@@ -90,28 +59,17 @@ export type View = {
   readonly lists: Map<Kind, readonly Resource[]>;
   /** Names in order, of kinds that somebody has listed in pages. */
   readonly names: Map<Kind, Sorted<string>>;
-};
+} & Maps;
+type Maps = { readonly [K in Kind]: Map<string, ResourceOf<K>> };
 
 export function emptyView(cluster: string): View {
   return {
+    ...(Object.fromEntries(ALL_KINDS.map((kind) => [kind, new Map()])) as unknown as Maps),
     cluster,
     revision: 0,
-    vrf: new Map(),
-    network: new Map(),
-    host: new Map(),
-    block: new Map(),
-    vtep: new Map(),
-    endpoint: new Map(),
-    pool: new Map(),
-    membership: new Map(),
-    migration: new Map(),
-    move: new Map(),
     moving: new Map(),
-    hold: new Map(),
-    freed: new Map(),
-    cursor: new Map(),
-    securitygroup: new Map(),
     peered: new Map(),
+    referrers: new Map(),
     networks: new Map(),
     vrfs: new Map(),
     residents: new Map(),
@@ -225,86 +183,104 @@ function mapOf<K extends Kind>(view: View, kind: K): Map<string, ResourceOf<K>> 
 }
 
 function add(view: View, resource: Resource): void {
-  view.lists.delete(resource.kind);
-  view.names.get(resource.kind)?.add(resource.name);
-  mapOf(view, resource.kind).set(resource.name, resource);
-  switch (resource.kind) {
-    case "vrf":
-      ownVni(view, resource.spec.vni, keyOfResource(resource));
-      view.vrfIndexes.take(BigInt(resource.spec.index));
-      return;
-    case "network":
-      if (resource.spec.vni !== undefined) ownVni(view, resource.spec.vni, keyOfResource(resource));
-      vrfIndex(view, resource.spec.vrf).networks.add(resource.name);
-      return addReservation(view, resource);
-    case "host":
-      view.underlays.set(resource.spec.underlay, resource.name);
-      return;
-    case "block":
-      return addBlock(view, resource);
-    case "vtep":
-      return addVtep(view, resource);
-    case "endpoint":
-      return addEndpoint(view, resource);
-    case "move":
-      if (!isOver(resource)) view.moving.set(resource.spec.endpoint, resource);
-      return;
-    case "pool":
-    case "membership":
-    case "migration":
-      return;
-    case "hold":
-      return addHold(view, resource);
-    case "freed":
-      return addFreed(view, resource);
-    case "cursor":
-      return;
-    case "securitygroup":
-      for (const group of peersIn(resource.spec)) count(view.peered, group, 1);
-      return;
-  }
+  const { kind, name } = resource;
+  view.lists.delete(kind);
+  view.names.get(kind)?.add(name);
+  mapOf(view, kind).set(name, resource);
+  for (const index of indexesOf(kind)) index.add(view, resource);
 }
 
 function drop(view: View, resource: Resource): void {
-  view.lists.delete(resource.kind);
-  view.names.get(resource.kind)?.delete(resource.name);
-  mapOf(view, resource.kind).delete(resource.name);
-  switch (resource.kind) {
-    case "vrf":
-      disownVni(view, resource.spec.vni, keyOfResource(resource));
-      view.vrfIndexes.release(BigInt(resource.spec.index));
-      return;
-    case "network":
-      if (resource.spec.vni !== undefined) disownVni(view, resource.spec.vni, keyOfResource(resource));
-      vrfIndex(view, resource.spec.vrf).networks.delete(resource.name);
-      dropReservation(view, resource);
-      return forgetIfEmptyVrf(view, resource.spec.vrf);
-    case "host":
-      if (view.underlays.get(resource.spec.underlay) === resource.name) view.underlays.delete(resource.spec.underlay);
-      return;
-    case "block":
-      return dropBlock(view, resource);
-    case "vtep":
-      return dropVtep(view, resource);
-    case "endpoint":
-      return dropEndpoint(view, resource);
-    case "move":
-      if (!isOver(resource)) view.moving.delete(resource.spec.endpoint);
-      return;
-    case "pool":
-    case "membership":
-    case "migration":
-      return;
-    case "hold":
-      return dropHold(view, resource);
-    case "freed":
-      return dropFreed(view, resource);
-    case "cursor":
-      return;
-    case "securitygroup":
-      for (const group of peersIn(resource.spec)) count(view.peered, group, -1);
-      return;
-  }
+  const { kind, name } = resource;
+  view.lists.delete(kind);
+  view.names.get(kind)?.delete(name);
+  mapOf(view, kind).delete(name);
+  for (const index of indexesOf(kind)) index.drop(view, resource);
+}
+
+type Index<R> = { readonly add: (view: View, resource: R) => void; readonly drop: (view: View, resource: R) => void };
+
+/** What is known besides the resources themselves, of kinds with indexes of their own. */
+const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
+  vrf: {
+    add(view, vrf) {
+      ownVni(view, vrf.spec.vni, keyOfResource(vrf));
+      view.vrfIndexes.take(BigInt(vrf.spec.index));
+    },
+    drop(view, vrf) {
+      disownVni(view, vrf.spec.vni, keyOfResource(vrf));
+      view.vrfIndexes.release(BigInt(vrf.spec.index));
+    },
+  },
+  network: {
+    add(view, network) {
+      if (network.spec.vni !== undefined) ownVni(view, network.spec.vni, keyOfResource(network));
+      vrfIndex(view, network.spec.vrf).networks.add(network.name);
+      addReservation(view, network);
+    },
+    drop(view, network) {
+      if (network.spec.vni !== undefined) disownVni(view, network.spec.vni, keyOfResource(network));
+      vrfIndex(view, network.spec.vrf).networks.delete(network.name);
+      dropReservation(view, network);
+      forgetIfEmptyVrf(view, network.spec.vrf);
+    },
+  },
+  host: {
+    add: (view, { name, spec }) => void view.underlays.set(spec.underlay, name),
+    drop(view, { name, spec }) {
+      if (view.underlays.get(spec.underlay) === name) view.underlays.delete(spec.underlay);
+    },
+  },
+  block: { add: addBlock, drop: dropBlock },
+  vtep: { add: addVtep, drop: dropVtep },
+  endpoint: { add: addEndpoint, drop: dropEndpoint },
+  move: {
+    add(view, move) {
+      if (!isOver(move)) view.moving.set(move.spec.endpoint, move);
+    },
+    drop(view, move) {
+      if (!isOver(move)) view.moving.delete(move.spec.endpoint);
+    },
+  },
+  hold: { add: addHold, drop: dropHold },
+  freed: { add: addFreed, drop: dropFreed },
+  securitygroup: {
+    add(view, { spec }) {
+      for (const group of peersIn(spec)) count(view.peered, group, 1);
+    },
+    drop(view, { spec }) {
+      for (const group of peersIn(spec)) count(view.peered, group, -1);
+    },
+  },
+};
+
+const REFERENCES: Index<Resource> = {
+  add(view, resource) {
+    for (const to of referencesIn(resource.kind, resource.spec)) {
+      const known = view.referrers.get(keyOfResource(to));
+      if (known === undefined) view.referrers.set(keyOfResource(to), new Set([keyOfResource(resource)]));
+      else known.add(keyOfResource(resource));
+    }
+  },
+  drop(view, resource) {
+    for (const to of referencesIn(resource.kind, resource.spec)) {
+      const known = view.referrers.get(keyOfResource(to));
+      known?.delete(keyOfResource(resource));
+      if (known?.size === 0) view.referrers.delete(keyOfResource(to));
+    }
+  },
+};
+
+/** Of every kind, looked up once: a view of a million resources asks for each. */
+const INDEXES_OF = new Map(
+  ALL_KINDS.map((kind) => [
+    kind,
+    [INDEXES[kind], recordOf(kind).refersTo && REFERENCES].filter((index) => index !== undefined),
+  ]),
+) as ReadonlyMap<Kind, readonly Index<Resource>[]>;
+
+function indexesOf(kind: Kind): readonly Index<Resource>[] {
+  return INDEXES_OF.get(kind) ?? [];
 }
 
 function ownVni(view: View, vni: number, owner: Key): void {

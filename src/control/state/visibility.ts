@@ -1,22 +1,22 @@
-// What one host needs to see. Everybody sees VRFs, networks, hosts, tunnel endpoints and blocks: that is what routes
-// are made of, and it grows with hosts, not with workloads. Endpoints a host sees only if they are its own, or shared
-// in a VRF that it carries: those of switched networks, where each is an FDB entry, and members of a security group
-// that some rule has as its peer. So a first endpoint in a VRF brings all the others into sight, the last one's end
-// takes them out of it, and a rule shows or hides a group's members, without any of them having changed. Memberships
-// everybody sees, so that a first instance of a workload finds its networks while the server is away, too; moves only
-// the host that makes them; pools, migrations, holds and what was given back none: they are the server's and people's.
+// What one host sees, by the records of kinds (`seenBy`): VRFs, networks, hosts, tunnel endpoints and blocks are for
+// all, because routes are made of them, and they grow with hosts, not with workloads. A host sees its own endpoints,
+// and the shared endpoints of the VRFs that it carries: those of switched networks, where each is an FDB entry, and
+// members of a security group that a rule has as its peer. Its first endpoint in a VRF therefore makes the others
+// visible, its last one hides them again, and a rule shows or hides a group's members, although none of them changed.
 //
 // Pure: a view at one revision, and what was before the commit that led to it.
 import { groupsOf, peersIn } from "../../model/group.ts";
+import { ALL_KINDS, recordOf } from "../../model/kinds.ts";
 import {
   type Change,
   type Endpoint,
   type Key,
   type Kind,
-  type Move,
   type Network,
   type Resource,
+  type ResourceOf,
   type Snapshot,
+  keyOfResource,
   snapshotWith,
 } from "../../model/resource.ts";
 import { type Before, type View, carries, getKey, listOf, residentsOf } from "./view.ts";
@@ -28,22 +28,14 @@ export function fullSnapshot(view: View): Snapshot {
 
 /** What one host sees. */
 export function snapshotFor(view: View, host: string): Snapshot {
-  return {
+  return snapshotWith(view, <K extends Kind>(kind: K): readonly ResourceOf<K>[] => {
+    const { seenBy } = recordOf(kind);
+    if (seenBy === "none") return [];
+    if (seenBy === "all") return listOf(view, kind);
     // The list of all endpoints is the long one: it is made for those who see them all.
-    ...snapshotWith(view, (kind) => (kind === "endpoint" ? [] : listOf(view, kind))),
-    endpoints: [...endpointsFor(view, host)],
-    moves: listOf(view, "move").filter((move) => move.spec.host === host),
-    pools: [],
-    migrations: [],
-    holds: [],
-    freed: [],
-    cursors: [],
-  };
-}
-
-/** What only the server decides by: where networks and addresses come from. No kernel needs it. */
-function isForNobody(kind: Kind): boolean {
-  return kind === "pool" || kind === "migration" || kind === "hold" || kind === "freed" || kind === "cursor";
+    if (kind === "endpoint") return [...endpointsFor(view, host)] as readonly Resource[] as readonly ResourceOf<K>[];
+    return listOf(view, kind).filter((resource) => isVisible(view, host, resource));
+  });
 }
 
 function* endpointsFor(view: View, host: string): Generator<Endpoint> {
@@ -73,11 +65,21 @@ function isShared(network: Network | undefined, { spec }: Endpoint, peered: Read
 }
 
 export function isVisible(view: View, host: string, resource: Resource): boolean {
-  if (isForNobody(resource.kind)) return false;
-  if (resource.kind === "move") return resource.spec.host === host;
-  if (resource.kind !== "endpoint" || resource.spec.host === host) return true;
+  const { seenBy } = recordOf(resource.kind);
+  if (typeof seenBy === "string") return seenBy === "all";
+  if ("carriersOf" in seenBy) {
+    const network = view.network.get(fieldOf(resource, seenBy.carriersOf));
+    return network !== undefined && carries(view, network.spec.vrf, host);
+  }
+  if (fieldOf(resource, seenBy.host) === host) return true;
+  if (resource.kind !== "endpoint") return false;
   const network = view.network.get(resource.spec.network);
   return network !== undefined && isShared(network, resource, view.peered) && carries(view, network.spec.vrf, host);
+}
+
+/** The name in a field that the kind's record speaks of. */
+function fieldOf({ spec }: Resource, field: string): string {
+  return String((spec as { readonly [field: string]: unknown })[field]);
 }
 
 /** What a commit did, sorted once for all hosts. */
@@ -87,11 +89,11 @@ export type CommitDelta = {
   readonly common: readonly Change[];
   /** These, and every one of the particular. */
   readonly whole: readonly Change[];
-  /** Endpoints and moves: who sees them depends on where they are. */
+  /** Changes of what some hosts see. */
   readonly particular: readonly {
     readonly key: Key;
-    readonly before: Endpoint | Move | undefined;
-    readonly after: Endpoint | Move | undefined;
+    readonly before: Resource | undefined;
+    readonly after: Resource | undefined;
   }[];
   /** Hosts that may carry other VRFs than before; "all" when a network has moved to another VRF. */
   readonly movers: ReadonlySet<string> | "all";
@@ -109,14 +111,14 @@ export function commitDelta(view: View, before: Before): CommitDelta {
   for (const [key, old] of before) {
     const now = getKey(view, key);
     const kind = (now ?? old)?.kind;
-    if (kind === undefined || isForNobody(kind)) continue;
+    const seenBy = kind === undefined ? "none" : recordOf(kind).seenBy;
+    if (seenBy === "none") continue;
     for (const resource of [old, now]) {
       if (resource?.kind === "endpoint" || resource?.kind === "block") movers.add(resource.spec.host);
     }
     if (old?.kind === "network" && now?.kind === "network" && old.spec.vrf !== now.spec.vrf) everybodyMoves = true;
-    if (kind === "endpoint" || kind === "move") {
-      particular.push({ key, before: particularOf(old), after: particularOf(now) });
-    } else if (now !== undefined) common.push({ put: now });
+    if (seenBy !== "all") particular.push({ key, before: old, after: now });
+    else if (now !== undefined) common.push({ put: now });
     else if (old !== undefined) common.push({ remove: key });
   }
   const whole = [
@@ -164,39 +166,39 @@ function turnedBy(view: View, before: Before, peeredBefore: ReadonlyMap<string, 
   });
 }
 
-function particularOf(resource: Resource | undefined): Endpoint | Move | undefined {
-  return resource?.kind === "endpoint" || resource?.kind === "move" ? resource : undefined;
-}
+/** How a host looks at a delta; `carried`: the VRFs it carried before, if those may be others now. */
+type Sight = {
+  readonly view: View;
+  readonly delta: CommitDelta;
+  readonly host: string;
+  readonly carried: ReadonlySet<string> | undefined;
+};
 
 /** What takes this host's mirror along the delta: `common` or `whole` itself if it is the same. */
 export function changesFor(view: View, delta: CommitDelta, host: string): readonly Change[] {
   const moves = delta.movers === "all" || delta.movers.has(host);
   if (delta.particular.length === 0 && delta.turned.length === 0 && !moves) return delta.common;
-  const carried = moves ? carriedBefore(view, delta, host) : undefined;
+  const sight: Sight = { view, delta, host, carried: moves ? carriedBefore(view, delta, host) : undefined };
   const changes = [...delta.common];
   let differs = false;
   for (const { key, before, after } of delta.particular) {
     if (after !== undefined && isVisible(view, host, after)) changes.push({ put: after });
-    else if (before !== undefined && wasVisible(view, delta, carried, host, before)) {
+    else if (before !== undefined && wasVisible(sight, before)) {
       changes.push({ remove: key });
       differs ||= after !== undefined;
     } else differs = true;
   }
-  const turns = turnsFor(view, delta, carried, host);
-  changes.push(...turns);
-  if (carried !== undefined) bringInSight(view, delta, carried, host, changes);
+  const turns = turnsFor(sight);
+  changes.push(...turns, ...carriedAnew(sight));
   if (changes.length === delta.common.length) return delta.common;
   return differs || turns.length > 0 || changes.length > delta.whole.length ? changes : delta.whole;
 }
 
-/** Endpoints that did not change, but are of VRFs that the host carries now and did not before, or no longer does. */
-function bringInSight(
-  view: View,
-  delta: CommitDelta,
-  carried: ReadonlySet<string>,
-  host: string,
-  changes: Change[],
-): void {
+/** What did not change, but is of VRFs that the host carries now and did not before, or no longer does. */
+function carriedAnew(sight: Sight): Change[] {
+  const { view, delta, host, carried } = sight;
+  if (carried === undefined) return [];
+  const changes: Change[] = [];
   const turned = new Set(delta.turned.map(({ endpoint }) => endpoint));
   for (const [vrf, index] of view.vrfs) {
     const carriesNow = carries(view, vrf, host);
@@ -207,14 +209,31 @@ function bringInSight(
       changes.push(carriesNow ? { put: endpoint } : { remove: key });
     }
   }
+  for (const resource of carriedKinds(view)) {
+    const key = keyOfResource(resource);
+    const isNow = isVisible(view, host, resource);
+    if (delta.before.has(key) || isNow === wasVisible(sight, resource)) continue;
+    changes.push(isNow ? { put: resource } : { remove: key });
+  }
+  return changes;
 }
 
+/** All that hosts see if they carry the VRF of its network. */
+function carriedKinds(view: View): readonly Resource[] {
+  return CARRIED_KINDS.flatMap((kind): readonly Resource[] => listOf(view, kind));
+}
+const CARRIED_KINDS = ALL_KINDS.filter((kind) => {
+  const { seenBy } = recordOf(kind);
+  return typeof seenBy === "object" && "carriersOf" in seenBy;
+});
+
 /** Endpoints that a rule, or their network's groups, brought into sight or out of it. */
-function turnsFor(view: View, delta: CommitDelta, carried: ReadonlySet<string> | undefined, host: string): Change[] {
+function turnsFor(sight: Sight): Change[] {
+  const { view, delta, host } = sight;
   return delta.turned.flatMap(({ endpoint, isShared: isNow }): Change[] => {
     if (endpoint.spec.host === host) return [];
     if (isNow) return isVisible(view, host, endpoint) ? [{ put: endpoint }] : [];
-    return wasVisible(view, delta, carried, host, endpoint) ? [{ remove: `endpoint/${endpoint.name}` }] : [];
+    return wasVisible(sight, endpoint) ? [{ remove: `endpoint/${endpoint.name}` }] : [];
   });
 }
 
@@ -230,18 +249,18 @@ export function concerns(view: View, before: Before, host: string): boolean {
   return false;
 }
 
-function wasVisible(
-  view: View,
-  delta: CommitDelta,
-  carried: ReadonlySet<string> | undefined,
-  host: string,
-  resource: Endpoint | Move,
-): boolean {
-  if (resource.spec.host === host) return true;
-  if (resource.kind === "move") return false;
+function wasVisible({ view, delta, host, carried }: Sight, resource: Resource): boolean {
+  const { seenBy } = recordOf(resource.kind);
+  if (typeof seenBy === "string") return seenBy === "all";
+  const hasCarried = (vrf: string) => (carried === undefined ? carries(view, vrf, host) : carried.has(vrf));
+  if ("carriersOf" in seenBy) {
+    const network = networkBefore(view, delta, fieldOf(resource, seenBy.carriersOf));
+    return network !== undefined && hasCarried(network.spec.vrf);
+  }
+  if (fieldOf(resource, seenBy.host) === host) return true;
+  if (resource.kind !== "endpoint") return false;
   const network = networkBefore(view, delta, resource.spec.network);
-  if (network === undefined || !isShared(network, resource, delta.peeredBefore)) return false;
-  return carried === undefined ? carries(view, network.spec.vrf, host) : carried.has(network.spec.vrf);
+  return network !== undefined && isShared(network, resource, delta.peeredBefore) && hasCarried(network.spec.vrf);
 }
 
 function networkBefore(view: View, delta: CommitDelta, name: string): Network | undefined {

@@ -135,7 +135,8 @@ describe("when the kernel is looked at", () => {
       assert.equal(agent.report.policyRevision, agent.report.revision);
       assert.deepEqual(looks, []);
       await scene.write({
-        verb: "put", kind: "network",
+        verb: "put",
+        kind: "network",
         name: "new",
         spec: { subnets: [{ cidr: "10.9.0.0/24", hostPrefix: 26 }] },
       });

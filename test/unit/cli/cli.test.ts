@@ -346,7 +346,12 @@ describe("convergence", () => {
 
   test("a later conflict shows where people look for it", async () => {
     await joinHost("h4", "192.0.2.4");
-    await control.write({ verb: "put", kind: "network", name: "office", spec: { subnets: [{ cidr: "10.66.0.0/16" }] } });
+    await control.write({
+      verb: "put",
+      kind: "network",
+      name: "office",
+      spec: { subnets: [{ cidr: "10.66.0.0/16" }] },
+    });
     await control.report({ ...QUIET, host: "h4", revision: 1, hostPrefixes: ["10.66.3.0/24"] });
     const text = /network "office" overlaps 10\.66\.3\.0\/24, which host "h4" has itself/;
     assert.match((await weft(["status"])).stdout, text);

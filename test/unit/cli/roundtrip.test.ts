@@ -53,16 +53,31 @@ async function tryAll(control: Control, writes: readonly Write[]): Promise<void>
   }
 }
 
-const group = (rules: readonly object[]): Write => ({ verb: "put", kind: "securitygroup", name: "g", spec: { rules } as never });
+const group = (rules: readonly object[]): Write => ({
+  verb: "put",
+  kind: "securitygroup",
+  name: "g",
+  spec: { rules } as never,
+});
 const GROUPS: readonly Write[] = [
   group([
     { direction: "in", action: "allow", protocol: "TCP", ports: ["22,80:90", 443, "443"], peer: { cidr: "10.1.2.3" } },
     { direction: "out", action: "deny", protocol: 47, peer: { first: "FD00::1", size: 9 }, priority: 3, log: true },
   ]),
   { verb: "commit-group", name: "g" },
-  { verb: "put", kind: "pool", name: "p", spec: { ids: { first: 1, last: 9 }, globalSubnets: [{ cidr: "10.<id>.0.0/16" }] } },
+  {
+    verb: "put",
+    kind: "pool",
+    name: "p",
+    spec: { ids: { first: 1, last: 9 }, globalSubnets: [{ cidr: "10.<id>.0.0/16" }] },
+  },
   { verb: "put", kind: "network", name: "pooled", spec: { pool: { name: "p" }, securityGroups: ["g", "default"] } },
-  { verb: "put", kind: "vrf", name: "kept", spec: { vtepSubnets: ["198.18.0.0/20", "FD01:A::/64"], vtepMacOui: "70:B3:D5" } },
+  {
+    verb: "put",
+    kind: "vrf",
+    name: "kept",
+    spec: { vtepSubnets: ["198.18.0.0/20", "FD01:A::/64"], vtepMacOui: "70:B3:D5" },
+  },
 ];
 
 test("list, then apply: no changes", async () => {

@@ -64,7 +64,8 @@ test("a VRF that was put stays, one made on demand goes with its last network", 
 test("DC/OS 2.x sample: three nodes get what they get there", async () => {
   const lab = await openLab();
   await lab.control.write({
-    verb: "put", kind: "vrf",
+    verb: "put",
+    kind: "vrf",
     name: "dcos",
     spec: {
       vni: 1024,

@@ -57,7 +57,8 @@ export const CLUSTER: readonly Write[] = [
   }),
   { verb: "put", kind: "network", name: "red", spec: { vrf: "one", ...places.mixed } },
   {
-    verb: "put", kind: "network",
+    verb: "put",
+    kind: "network",
     name: "green",
     spec: { vrf: "two", ...places.small, quotas: [{ tenant: "acme", leases: 3 }] },
   },

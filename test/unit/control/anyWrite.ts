@@ -145,16 +145,28 @@ export function aimed(write: Write, moves: readonly Move[]): Write {
 export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
   {
     weight: 3,
-    arbitrary: fc.record({ verb: fc.constant("put" as const), kind: fc.constant("network" as const), name, spec: network, force: fc.boolean() }),
+    arbitrary: fc.record({
+      verb: fc.constant("put" as const),
+      kind: fc.constant("network" as const),
+      name,
+      spec: network,
+      force: fc.boolean(),
+    }),
   },
   {
     weight: 1,
-    arbitrary: fc.record({ verb: fc.constant("put" as const), kind: fc.constant("vrf" as const), name: fc.constantFrom("one", "two"), spec: vrf }),
+    arbitrary: fc.record({
+      verb: fc.constant("put" as const),
+      kind: fc.constant("vrf" as const),
+      name: fc.constantFrom("one", "two"),
+      spec: vrf,
+    }),
   },
   {
     weight: 2,
     arbitrary: fc.record({
-      verb: fc.constant("put" as const), kind: fc.constant("securitygroup" as const),
+      verb: fc.constant("put" as const),
+      kind: fc.constant("securitygroup" as const),
       name: fc.constantFrom("web", "db"),
       spec: group,
     }),
@@ -217,7 +229,8 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      verb: fc.constant("put" as const), kind: fc.constant("pool" as const),
+      verb: fc.constant("put" as const),
+      kind: fc.constant("pool" as const),
       name: fc.constantFrom("small", "large"),
       spec: fc.record(
         {
@@ -235,7 +248,8 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
-      verb: fc.constant("put" as const), kind: fc.constant("network" as const),
+      verb: fc.constant("put" as const),
+      kind: fc.constant("network" as const),
       name,
       spec: fc.record(
         {

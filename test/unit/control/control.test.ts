@@ -148,7 +148,8 @@ test("status: who reports, how far, how long it took", async () => {
   const lab = await openLab();
   for (const n of [1, 2]) await lab.join(n);
   await lab.control.write({
-    verb: "put", kind: "vrf",
+    verb: "put",
+    kind: "vrf",
     name: "dcos",
     spec: { dcos: { vtepMacOui: "70:B3:D5:00:00:00", masters: ["192.168.0.1"], agents: ["192.168.0.7"] } },
   });
@@ -231,7 +232,8 @@ const PREAMBLE: readonly Write[] = [
   ),
   { verb: "put", kind: "network", name: "red", spec: { vrf: "one", subnets: [{ cidr: "10.0.0.0/29" }] } },
   {
-    verb: "put", kind: "network",
+    verb: "put",
+    kind: "network",
     name: "green",
     spec: { vrf: "two", subnets: [{ cidr: "10.0.1.0/28" }, { cidr: "fd00:1::/64" }] },
   },

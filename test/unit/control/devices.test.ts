@@ -49,7 +49,8 @@ test("two VRFs never have one uplink, and a tunnel has a name of its own", async
   );
   const put = (spec: object) => () => lab.control.write({ verb: "put", kind: "vrf", name: b, spec });
   await refuses(lab, "name-taken", /device/, put({}));
-  const other = (vtepName: string) => () => lab.control.write({ verb: "put", kind: "vrf", name: "other", spec: { vtepName } });
+  const other = (vtepName: string) => () =>
+    lab.control.write({ verb: "put", kind: "vrf", name: "other", spec: { vtepName } });
   for (const name of ["uplink", "lo", "wp0"]) await refuses(lab, "name-taken", /Weft itself/, other(name));
   await lab.control.write({ verb: "put", kind: "vrf", name: "other", spec: { vtepName: "wb-front" } });
   await refuses(lab, "name-taken", /wb-front.*tunnel of VRF/, () =>
@@ -61,5 +62,7 @@ test("two VRFs never have one uplink, and a tunnel has a name of its own", async
   await other("wb-front")();
   await other("vtep9")();
   const long = "v".repeat(201);
-  await refuses(lab, "name-invalid", /too long/, () => lab.control.write({ verb: "put", kind: "vrf", name: long, spec: {} }));
+  await refuses(lab, "name-invalid", /too long/, () =>
+    lab.control.write({ verb: "put", kind: "vrf", name: long, spec: {} }),
+  );
 });

@@ -389,7 +389,8 @@ test("the parent keeps what reservations stand on", async () => {
   await refuses(lab, "in-use", /the subnets of network/, change({ subnets: [{ cidr: "10.0.0.0/8", gateway }] }));
   await refuses(lab, "in-use", /the ipam of network/, () =>
     lab.control.write({
-      verb: "put", kind: "network",
+      verb: "put",
+      kind: "network",
       name: "blue",
       spec: { subnets: [{ cidr: "10.0.0.0/8", hostPrefix: 24 }] },
       force: true,

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import type { NetworkInput, VrfInput } from "../../../src/model/input.ts";
 import { ADMIN, type Lab, blocksOf, openLab, refuses, v4 } from "./lab.ts";
 
-const putVrf = (lab: Lab, name: string, spec: VrfInput) => () => lab.control.write({ verb: "put", kind: "vrf", name, spec });
+const putVrf = (lab: Lab, name: string, spec: VrfInput) => () =>
+  lab.control.write({ verb: "put", kind: "vrf", name, spec });
 async function vtepSubnets(lab: Lab, name: string): Promise<readonly string[] | undefined> {
   return (await lab.control.find("vrf", name, ADMIN))?.spec.vtepSubnets;
 }

@@ -9,9 +9,8 @@ import {
   parseApply,
   parseEndpointClaim,
   parseJoin,
-  parseNetworkPut,
+  parsePut,
   parseReport,
-  parseVrfPut,
 } from "../../../src/model/parse.ts";
 
 function refusal(reason: Reason, text: RegExp, parse: () => unknown, where?: string): void {
@@ -66,11 +65,11 @@ test("a wrong shape is named by its path", () => {
     [undefined, /body: expected object, got nothing/, "body"],
   ];
   for (const [body, text, where] of cases)
-    refusal("request-invalid", text, () => parseNetworkPut(body), where === "" ? undefined : where);
+    refusal("request-invalid", text, () => parsePut("network", body), where === "" ? undefined : where);
 });
 
 test("numbers out of range, other drivers, addresses and networks have reasons of their own", () => {
-  const put = (spec: object) => () => parseNetworkPut({ spec: { subnets, ...spec } });
+  const put = (spec: object) => () => parsePut("network", { spec: { subnets, ...spec } });
   refusal("vni-invalid", /spec.vni: expected a number <= 16777215, got 16777216/, put({ vni: 16_777_216 }), "spec.vni");
   refusal("vni-invalid", />= 1, got 0/, put({ vni: 0 }));
   refusal("mtu-invalid", /spec.mtu: expected a number >= 576, got 100/, put({ mtu: 100 }), "spec.mtu");
@@ -90,7 +89,7 @@ test("numbers out of range, other drivers, addresses and networks have reasons o
   refusal(
     "cidr-invalid",
     /vtepSubnets/,
-    () => parseVrfPut({ spec: { vtepSubnets: ["44.128.0.0"] } }),
+    () => parsePut("vrf", { spec: { vtepSubnets: ["44.128.0.0"] } }),
     "spec.vtepSubnets[0]",
   );
 });
@@ -103,14 +102,14 @@ test("addresses come out canonical, everything else as it was", () => {
     ],
     description: "x",
   };
-  assert.deepEqual(parseNetworkPut({ spec }), {
+  assert.deepEqual(parsePut("network", { spec }), {
     ...spec,
     subnets: [
       { cidr: "fd00::/64", gateway: "fd00::1" },
       { cidr: "10.1.0.0/16", gateway: "none" },
     ],
   });
-  assert.deepEqual(parseVrfPut({ spec: {} }), {});
+  assert.deepEqual(parsePut("vrf", { spec: {} }), {});
   const claim = { network: "n", host: "h", owner: "o", ifname: "eth0", netns: "/n" };
   assert.deepEqual(parseEndpointClaim({ ...claim, addresses: ["FD00::0A"], mac: "0A:00:00:00:00:FF" }), {
     ...claim,
@@ -225,8 +224,8 @@ test("MACs of one interface only", () => {
 
 test("whatever the JSON, the answer is a value or a Fault with a place and a way out", () => {
   const parsers = [
-    parseNetworkPut,
-    parseVrfPut,
+    (body: unknown) => parsePut("network", body),
+    (body: unknown) => parsePut("vrf", body),
     parseEndpointClaim,
     parseApply,
     (body: unknown) => parseJoin("h1", body),

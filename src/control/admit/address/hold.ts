@@ -3,6 +3,7 @@
 // expiry, quarantines.
 import { formatIp, formatMac, ipOf, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
+import { unknownFault } from "../../../model/kinds.ts";
 import type { HoldRelease, HoldRequest } from "../../../model/input.ts";
 import { parsePlace } from "../../../model/parse.ts";
 import { type Hold, type Key, type Network, holdName } from "../../../model/resource.ts";
@@ -13,7 +14,6 @@ import { type Space, placeOf, spanOf } from "../../state/networkIndex.ts";
 import { type View, get, getKey } from "../../state/view.ts";
 import { keptBack } from "./addresses.ts";
 import type { Context } from "../context.ts";
-import { unknown } from "../workload/endpoint.ts";
 import { endMemory } from "./freed.ts";
 import { excludedOf, plansOf } from "./lease.ts";
 import { isKept, refusalOf } from "./obstacle.ts";
@@ -102,7 +102,7 @@ export function holdsOf(draft: Draft, network: string): Hold[] {
 
 function globalNetwork(draft: Draft, name: string): Network {
   const network = get(draft.view, "network", name);
-  if (network === undefined) throw unknown("network", name, "network");
+  if (network === undefined) throw unknownFault("network", name, "network");
   if (network.spec.ipam === "global") return network;
   throw new Fault("unsupported", {
     what: `addresses of network "${name}" cannot be held`,

@@ -3,21 +3,14 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Ip, BITS, formatCidr, formatIp, parseCidr, parseIp, parseMac } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
-import {
-  DEFAULT_GROUP,
-  DEFAULT_GROUP_SPEC,
-  type Peer,
-  PROTOCOL_NAMES,
-  type Rule,
-  protocolNumber,
-} from "../../../model/group.ts";
+import { DEFAULT_GROUP, type Peer, PROTOCOL_NAMES, type Rule, protocolNumber } from "../../../model/group.ts";
 import type { EndpointPatch, SecurityGroupInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import { portsOf } from "../../../model/ports.ts";
 import type { Key, SecurityGroup } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get, getKey } from "../../state/view.ts";
-import { builtIn } from "../../state/defaultGroup.ts";
+import { builtIn } from "../../state/builtIn.ts";
 import type { Delete, Put } from "../../write.ts";
 import { type Context, inUse } from "../context.ts";
 
@@ -41,7 +34,8 @@ export function putGroup(
   const commits = old?.spec.commits;
   const spec = { ...rest, rules, ...(commits === undefined ? {} : { commits }) };
   // Nobody has to write what is there anyway; a list of groups has it, and can be applied.
-  if (name === DEFAULT_GROUP && old === undefined && isDeepStrictEqual(spec, DEFAULT_GROUP_SPEC)) return builtIn();
+  const own = old === undefined ? builtIn("securitygroup", name) : undefined;
+  if (own !== undefined && isDeepStrictEqual(spec, own.spec)) return own;
   return draft.put("securitygroup", name, spec);
 }
 

@@ -2,6 +2,7 @@
 // own token, never its address: a machine that comes back with another address and the right token is the same host.
 import { type Ip, contains, formatIp, parseCidr, parseIp } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
+import { unknownFault } from "../../../model/kinds.ts";
 import type { HostClaim } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Host } from "../../../model/resource.ts";
@@ -12,7 +13,6 @@ import { type View, get, hostsInOrder, residentsOf } from "../../state/view.ts";
 import type { Delete, Identity } from "../../write.ts";
 import { settleVrf } from "../network/allocate.ts";
 import { type Context, cidrsOf, inUse } from "../context.ts";
-import { unknown } from "../workload/endpoint.ts";
 import { endLease } from "../address/freed.ts";
 import { endMoves } from "../workload/migrate.ts";
 
@@ -41,7 +41,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
 /** Whether the host takes new endpoints from now on. Repeating it changes nothing. */
 export function drainHost(draft: Draft, name: string, drained: boolean): Host {
   const host = get(draft.view, "host", name);
-  if (host === undefined) throw unknown("host", name, "name");
+  if (host === undefined) throw unknownFault("host", name, "name");
   const { drained: _, ...spec } = host.spec;
   return draft.put("host", name, drained ? { ...spec, drained } : spec);
 }

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import { cidrOf } from "../../../model/address.ts";
 import { DEFAULT_DRIVER } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
+import { unknownFault } from "../../../model/kinds.ts";
 import type { NetworkInput, PoolInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Network, Pool, Subnet } from "../../../model/resource.ts";
@@ -12,7 +13,6 @@ import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
 import { type View, get } from "../../state/view.ts";
 import { type Context, inUse } from "../context.ts";
-import { unknown } from "../workload/endpoint.ts";
 import { placeCollision } from "./overlap.ts";
 import { type Ipam, checkRules, overflowParts, reservedCollision, subnetsAt } from "./poolRules.ts";
 import { subnetsOf } from "./subnet.ts";
@@ -73,7 +73,7 @@ export function drawn(
     });
   }
   const pool = get(view, "pool", input.pool.name);
-  if (pool === undefined) throw unknown("pool", input.pool.name, "spec.pool.name");
+  if (pool === undefined) throw unknownFault("pool", input.pool.name, "spec.pool.name");
   const same = old?.spec.pool?.name === pool.name ? old : undefined;
   const ipam = input.ipam ?? same?.spec.ipam ?? pool.spec.ipam;
   const wanted = input.pool.id ?? same?.spec.pool?.id;

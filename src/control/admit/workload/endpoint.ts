@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Ip, formatIp, macFromIp, macValue, parseIp, parseMac } from "../../../model/address.ts";
 import { drainedFault, Fault } from "../../../model/fault.ts";
+import { unknownFault } from "../../../model/kinds.ts";
 import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
 import { checkEndpointName } from "../../../model/ifname.ts";
 import type { Endpoint, Host, Network } from "../../../model/resource.ts";
@@ -11,7 +12,7 @@ import { qualifiedName } from "../../../model/endpointName.ts";
 import { endpointName } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
-import type { Viewer } from "../../write.ts";
+import type { Viewer, Write } from "../../write.ts";
 import { gatewayMac, localAddresses, macTaken, noSlice } from "../address/addresses.ts";
 import { type Context, within } from "../context.ts";
 import { endLease } from "../address/freed.ts";
@@ -29,9 +30,9 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
   const name = nameIn(view, claim);
   if (by.role === "host" && by.host !== claim.host) throw foreign(`an endpoint on host "${claim.host}"`, by.host);
   const host = get(view, "host", claim.host);
-  if (host === undefined) throw unknown("host", claim.host, "host");
+  if (host === undefined) throw unknownFault("host", claim.host, "host");
   const network = get(view, "network", claim.network);
-  if (network === undefined) throw unknown("network", claim.network, "network");
+  if (network === undefined) throw unknownFault("network", claim.network, "network");
   if (!claim.netns.startsWith("/") || claim.netns.includes("\0")) {
     throw new Fault("request-invalid", {
       what: `"${claim.netns}" is not an absolute path`,
@@ -90,7 +91,7 @@ export function attachAll(draft: Draft, claims: readonly EndpointClaim[], by: Vi
 export function patchEndpoint(draft: Draft, name: string, patch: EndpointPatch): Endpoint {
   const { view } = draft;
   const endpoint = get(view, "endpoint", name);
-  if (endpoint === undefined) throw unknown("endpoint", name, "name");
+  if (endpoint === undefined) throw unknownFault("endpoint", name, "name");
   const { qos: own, ...spec } = endpoint.spec;
   const qos = patched(own, parseQos(patch.qos ?? {}, "qos"));
   const network = get(view, "network", spec.network);
@@ -107,15 +108,19 @@ export function patchEndpoint(draft: Draft, name: string, patch: EndpointPatch):
 }
 
 /** Removes an endpoint, or marks it so that its host does. Gone already is well for a host, unknown for a person. */
-export function detach(draft: Draft, name: string, by: Viewer, force: boolean, context: Context): Endpoint | undefined {
+export function detach(
+  draft: Draft,
+  { endpoint: name, by, force }: Extract<Write, { readonly verb: "detach" }>,
+  context: Context,
+): Endpoint | undefined {
   const endpoint = get(draft.view, "endpoint", name);
   if (endpoint === undefined) {
     if (by.role === "host") return undefined;
-    throw unknown("endpoint", name, "name");
+    throw unknownFault("endpoint", name, "name");
   }
   if (by.role === "host" && endpoint.spec.host !== by.host)
     throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
-  if (by.role === "admin" && !force) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
+  if (by.role === "admin" && force !== true) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
   endLease(draft, endpoint, context);
   return undefined;
 }
@@ -235,32 +240,6 @@ function checkOpen(network: Network, wanted: Network): void {
 function checkTakes(host: Host, network: Network, by: Viewer): void {
   if (host.spec.drained !== true || (by.role === "host" && network.spec.ipam === "local")) return;
   throw drainedFault(host.name);
-}
-
-const LISTS = {
-  network: "network-unknown",
-  host: "host-unknown",
-  endpoint: "endpoint-unknown",
-  vrf: "vrf-unknown",
-  pool: "pool-unknown",
-  membership: "membership-unknown",
-  migration: "migration-unknown",
-  securitygroup: "group-unknown",
-} as const;
-const CALLED: Readonly<Record<string, string>> = { securitygroup: "security group", vrf: "VRF" };
-/** Commands that show what there is, where the kind is not its noun. */
-const COMMANDS: { readonly [K in keyof typeof LISTS]?: string } = {
-  membership: "network members NETWORK",
-  migration: "network migration list",
-  securitygroup: "sg list",
-};
-/** The Fault for a name that is not there. */
-export function unknown(kind: keyof typeof LISTS, name: string, where: string): Fault {
-  return new Fault(LISTS[kind], {
-    what: `there is no ${CALLED[kind] ?? kind} "${name.slice(0, 80)}"`,
-    where,
-    fix: `see \`weft ${COMMANDS[kind] ?? `${kind} list`}\``,
-  });
 }
 
 function foreign(what: string, host: string): Fault {

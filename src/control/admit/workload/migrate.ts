@@ -3,7 +3,8 @@
 // commit, so whoever crashes goes on where the last one was.
 import { type Cidr, contains, parseCidr, parseIp } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
-import type { MigrationRequest, MoveReport } from "../../../model/input.ts";
+import { unknownFault } from "../../../model/kinds.ts";
+import type { MigrationRequest } from "../../../model/input.ts";
 import { isOver, slicesOn } from "../../../model/membership.ts";
 import {
   type Endpoint,
@@ -17,10 +18,9 @@ import { capacity, defaultGateway } from "../../../ipam/assign.ts";
 import { sliceAt } from "../../../ipam/block.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
-import type { Delete, Viewer } from "../../write.ts";
+import type { Delete, Write } from "../../write.ts";
 import { usesOf } from "../../state/usage.ts";
 import { type Context, inUse } from "../context.ts";
-import { unknown } from "./endpoint.ts";
 import { endLease } from "../address/freed.ts";
 import { membershipsOf } from "./membership.ts";
 
@@ -35,7 +35,7 @@ export function migrate(draft: Draft, request: MigrationRequest): Migration {
     ["from", from],
     ["to", to],
   ] as const)
-    if (get(view, "network", name) === undefined) throw unknown("network", name, field);
+    if (get(view, "network", name) === undefined) throw unknownFault("network", name, field);
   const target = get(view, "network", to);
   if (target === undefined || from === to) {
     throw new Fault("request-invalid", {
@@ -85,9 +85,7 @@ export function migrate(draft: Draft, request: MigrationRequest): Migration {
  */
 export function reportMove(
   draft: Draft,
-  name: string,
-  report: MoveReport,
-  by: Viewer,
+  { move: name, report, by }: Extract<Write, { readonly verb: "move" }>,
   context: Context,
 ): Move | undefined {
   const move = get(draft.view, "move", name);
@@ -151,7 +149,7 @@ function movesOf(view: View, migration: string): Move[] {
 
 function membersOf(view: View, { from, workload, endpoint }: MigrationRequest): Endpoint[] {
   if (endpoint !== undefined && get(view, "endpoint", endpoint) === undefined)
-    throw unknown("endpoint", endpoint, "endpoint");
+    throw unknownFault("endpoint", endpoint, "endpoint");
   const members = [...(view.networks.get(from)?.endpoints.values() ?? [])].filter(
     ({ name, spec }) =>
       (endpoint === undefined || name === endpoint) &&

@@ -120,7 +120,8 @@ describe("what is asked", () => {
   test("refusals leave nothing: namespaces, groups, networks, hosts and addresses that cannot be", () =>
     onScene(async (scene) => {
       await scene.write({
-        verb: "put", kind: "network",
+        verb: "put",
+        kind: "network",
         name: "shut",
         spec: { subnets: [{ cidr: "10.9.0.0/24", hostPrefix: 26 }], enabled: false },
       });

@@ -5,7 +5,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { cidrOf, contains, ipOf, overlaps } from "../../../../src/model/address.ts";
 import { prefixesOf, vrfsOn } from "../../../../src/model/membership.ts";
-import { KINDS, type Resource, snapshotOf } from "../../../../src/model/resource.ts";
+import { ALL_KINDS } from "../../../../src/model/kinds.ts";
+import { type Resource, snapshotOf } from "../../../../src/model/resource.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import { type Admission, admit } from "../../../../src/control/admit/admit.ts";
 import { CLUSTER, anyAddressWrite } from "../anyAddressWrite.ts";
@@ -46,7 +47,7 @@ function tryAdmit(view: View, write: Write): Admission | undefined {
 }
 
 function everything(view: View): Resource[] {
-  return KINDS.flatMap((kind): readonly Resource[] => listOf(view, kind));
+  return ALL_KINDS.flatMap((kind): readonly Resource[] => listOf(view, kind));
 }
 
 /** What no sequence of writes may break. */
@@ -214,7 +215,7 @@ function holdLaws(any: fc.Arbitrary<readonly Write[]>, runs: fc.Parameters<[read
         const admission = tryAdmit(view, write);
         assert.deepEqual(dump(view), before, "admission leaves no trace");
         if (admission === undefined || admission.changes.length === 0) continue;
-        reach(write.verb);
+        reach(write.verb === "put" ? `put a ${write.kind}` : write.verb);
         for (const change of admission.changes) reach("put" in change ? `put ${change.put.kind}` : "removed");
         const undo = applyChanges(view, admission.changes);
         const after = dump(view);
@@ -261,6 +262,6 @@ test("likewise where addresses are reserved, leased, held and given back on one 
     .array(anyAddressWrite, { minLength: 10, maxLength: 60, size: "max" })
     .map((writes) => [...CLUSTER, ...writes]);
   const reached = holdLawsTwice(lives, 150);
-  for (const verb of ["reserve", "attach", "hold", "put-network"])
+  for (const verb of ["reserve", "attach", "hold", "put a network"])
     assert.ok((reached.get(verb) ?? 0) > 50, `${verb} was admitted ${reached.get(verb)} times`);
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../../../../src/model/fault.ts";
 import type { Rule } from "../../../../../src/model/group.ts";
-import { parseGroupPut } from "../../../../../src/model/parse.ts";
+import { parsePut } from "../../../../../src/model/parse.ts";
 import { openLab, refuses } from "../../lab.ts";
 
 const rule = (more: object) => ({ direction: "in", action: "allow", protocol: "tcp", ...more });
@@ -11,7 +11,7 @@ const rule = (more: object) => ({ direction: "in", action: "allow", protocol: "t
 async function refusalOf(more: object): Promise<string> {
   const lab = await openLab();
   try {
-    const spec = parseGroupPut({ spec: { rules: [rule({ ports: [22] }), rule(more)] } });
+    const spec = parsePut("securitygroup", { spec: { rules: [rule({ ports: [22] }), rule(more)] } });
     await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec });
     return "";
   } catch (error) {
@@ -62,9 +62,11 @@ const rules: readonly Rule[] = [{ direction: "in", action: "allow", protocol: "a
 test("a group that somebody has, or names, stays; `default` always does", async () => {
   const lab = await openLab();
   await lab.join(1);
-  for (const name of ["web", "db"]) await lab.control.write({ verb: "put", kind: "securitygroup", name, spec: { rules } });
+  for (const name of ["web", "db"])
+    await lab.control.write({ verb: "put", kind: "securitygroup", name, spec: { rules } });
   await lab.control.write({
-    verb: "put", kind: "securitygroup",
+    verb: "put",
+    kind: "securitygroup",
     name: "db",
     spec: { rules: [{ direction: "in", action: "allow", protocol: "tcp", peer: { group: "web" } }] },
   });
@@ -136,7 +138,7 @@ test("rules are kept in one form: names of protocols, prefixes of addresses, eac
   const lab = await openLab();
   await lab.put("blue", { subnets: [{ cidr: "10.7.0.0/16" }] });
   const kept = async (more: object) => {
-    const spec = parseGroupPut({ spec: { rules: [rule(more)] } });
+    const spec = parsePut("securitygroup", { spec: { rules: [rule(more)] } });
     await lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec });
     return (await lab.control.find("securitygroup", "web", { role: "admin" }))?.spec.rules[0];
   };
@@ -174,7 +176,7 @@ test("rules are kept in one form: names of protocols, prefixes of addresses, eac
     [{ peer: { first: "10.0.0.1", size: 2, cidr: "10.0.0.0/8" } }, "peer", /exactly one/],
     [{ peer: { size: 2, network: "blue" } }, "peer", /exactly one/],
   ] as const) {
-    const spec = parseGroupPut({ spec: { rules: [rule(more)] } });
+    const spec = parsePut("securitygroup", { spec: { rules: [rule(more)] } });
     await refuses(
       lab,
       "request-invalid",
@@ -190,7 +192,8 @@ test("who names a group keeps it: a network, a range of one, an endpoint, anothe
   await lab.join(1);
   const put = (name: string, peer?: object) =>
     lab.control.write({
-      verb: "put", kind: "securitygroup",
+      verb: "put",
+      kind: "securitygroup",
       name,
       spec: { rules: [{ ...rules[0], ...(peer === undefined ? {} : { peer }) } as Rule] },
     });
@@ -258,7 +261,8 @@ test("groups of networks and endpoints: each once, in order, and there", async (
 test("commits are counted by the server alone: for all hosts, or for some that are there", async () => {
   const lab = await openLab();
   for (const n of [1, 2]) await lab.join(n);
-  const put = (more: object = {}) => lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules, ...more } });
+  const put = (more: object = {}) =>
+    lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec: { rules, ...more } });
   const commit =
     (hosts?: readonly string[], name = "web") =>
     () =>

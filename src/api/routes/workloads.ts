@@ -1,30 +1,10 @@
-// The routes about pools, which networks come from, and about which workloads are in which networks: memberships,
-// migrations and the moves they are made of.
-import type { Control } from "../control/control.ts";
-import { parseMembership, parseMigration, parseMoveReport, parsePoolPut } from "../model/parse.ts";
-import { MATCH, type Route, jsonOf, matchOf, putAnswer, viewerOf } from "./route.ts";
+// Routes about which workloads are in which networks: memberships, migrations and the moves they are made of.
+import { parseMembership, parseMigration, parseMoveReport } from "../../model/parse.ts";
+import type { Parts } from "../parts.ts";
+import { type Route, jsonOf, putAnswer, viewerOf } from "../route.ts";
 
-export function memberRoutes(control: Control): readonly Route[] {
+export function workloadRoutes({ control }: Parts): Route[] {
   return [
-    {
-      method: "PUT",
-      path: "/v1/pools/{name}",
-      summary: "Makes or changes a pool; networks that came from it stay as they are.",
-      access: "admin",
-      query: {},
-      headers: { ...MATCH, "If-None-Match": "*: only if there is none." },
-      body: "PoolPut",
-      answers: { 200: "Pool", 201: "Pool" },
-      handle: async (call) =>
-        putAnswer(
-          await control.write({
-            verb: "put", kind: "pool",
-            name: call.params["name"] ?? "",
-            spec: parsePoolPut(jsonOf(call)),
-            ...matchOf(call),
-          }),
-        ),
-    },
     {
       method: "POST",
       path: "/v1/memberships",

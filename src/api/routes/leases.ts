@@ -1,25 +1,11 @@
-// Routes about addresses: several endpoints at once, holds, reservations, who had what.
-import type { Control } from "../control/control.ts";
-import { parseEndpointClaims, parseHold, parsePlace, parseRelease, parseReserve } from "../model/parse.ts";
-import { PAGE_DEFAULT, PAGE_MAX } from "./page.ts";
-import { MATCH, type Route, jsonOf, matchOf, numberIn, putAnswer, viewerOf } from "./route.ts";
+// Routes about addresses: who had what, holds, reservations.
+import { parseHold, parsePlace, parseRelease, parseReserve } from "../../model/parse.ts";
+import { PAGE_DEFAULT, PAGE_MAX } from "../page.ts";
+import type { Parts } from "../parts.ts";
+import { MATCH, type Route, jsonOf, matchOf, numberIn, putAnswer } from "../route.ts";
 
-export function leaseRoutes(control: Control): Route[] {
+export function leaseRoutes({ control }: Parts): Route[] {
   return [
-    {
-      method: "POST",
-      path: "/v1/endpoint-sets",
-      summary: "Makes or confirms several endpoints: all in one commit or none.",
-      access: "viewer",
-      query: {},
-      body: "EndpointClaims",
-      answers: { 200: "Applied" },
-      async handle(call) {
-        const claims = parseEndpointClaims(jsonOf(call));
-        const { revision, changes } = await control.write({ verb: "attach-all", claims, by: viewerOf(call) });
-        return { body: { revision, changes } };
-      },
-    },
     {
       method: "GET",
       path: "/v1/leases/history",
@@ -72,11 +58,6 @@ export function leaseRoutes(control: Control): Route[] {
         return { body: { revision } };
       },
     },
-  ];
-}
-
-export function reservationRoutes(control: Control): Route[] {
-  return [
     {
       method: "POST",
       path: "/v1/networks/{name}/reservations",

@@ -1,9 +1,11 @@
-// Schema of a routing domain. It is a resource like all others; resource.ts says what those are.
+// VRFs: routing domains.
 import Type from "typebox";
-import { optional, strict, Text } from "./schema.ts";
+import { canonicalCidrs } from "../address.ts";
+import type { KindRecord } from "../kind.ts";
+import { type Value, optional, strict, Text } from "../schema.ts";
 
 /** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
-export const VrfSpec = Type.Object(
+const VrfSpec = Type.Object(
   {
     index: Type.Integer({ description: "Small number the server gives; each host's uplink addresses derive from it." }),
     vni: Type.Integer({
@@ -48,3 +50,28 @@ export const VrfSpec = Type.Object(
   },
   strict,
 );
+
+const VrfInput = Type.Partial(VrfSpec, strict);
+type VrfInput = Value<typeof VrfInput>;
+
+export const vrf = {
+  spec: VrfSpec,
+  list: "vrfs",
+  called: "VRF",
+  unknown: "vrf-unknown",
+  seenBy: "all",
+  hasReservedNames: true,
+  put: {
+    input: VrfInput,
+    own: true,
+    order: 1,
+    canonical: canonicalVrf,
+    summary: "Makes or changes a routing domain; what is left out gets its default.",
+  },
+  remove: "own",
+} as const satisfies KindRecord;
+
+function canonicalVrf(spec: VrfInput, where: string): VrfInput {
+  if (spec.vtepSubnets === undefined) return spec;
+  return { ...spec, vtepSubnets: canonicalCidrs(spec.vtepSubnets, `${where}.vtepSubnets`) };
+}

@@ -1,11 +1,10 @@
 // Routes about the address space as a whole: its map, the check of the three truths, and the answers of hosts
 // to that.
-import type { Control } from "../control/control.ts";
-import { Fault } from "../model/fault.ts";
-import { parseCheck, parseInventory } from "../model/parse.ts";
-import { type Route, adminOnly, jsonOf } from "./route.ts";
+import { parseCheck, parseInventory } from "../../model/parse.ts";
+import type { Parts } from "../parts.ts";
+import { type Route, adminOnly, jsonOf, missing } from "../route.ts";
 
-export function ipamRoutes(control: Control): Route[] {
+export function ipamRoutes({ control }: Parts): Route[] {
   return [
     {
       method: "POST",
@@ -28,8 +27,7 @@ export function ipamRoutes(control: Control): Route[] {
         const name = call.params["name"] ?? "";
         const map = await control.spaceMap(name);
         if (map !== undefined) return { body: map };
-        const fix = "see weft network list";
-        throw new Fault("network-unknown", { what: `there is no network "${name.slice(0, 80)}"`, where: "name", fix });
+        throw missing("network", name);
       },
     },
     {

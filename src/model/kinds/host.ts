@@ -1,8 +1,8 @@
-// Schemas of hosts and of what the server allots to each: blocks and tunnel endpoints. They are resources like all
-// others; resource.ts says what those are.
+// Hosts: machines with an agent.
 import Type from "typebox";
-import { DIRECTIONS } from "./qos.ts";
-import { oneOf, optional, strict, Text } from "./schema.ts";
+import type { KindRecord } from "../kind.ts";
+import { DIRECTIONS } from "../qos.ts";
+import { oneOf, optional, strict, Text } from "../schema.ts";
 
 export const HostSpec = Type.Object(
   {
@@ -22,17 +22,10 @@ export const HostSpec = Type.Object(
   strict,
 );
 
-/** The piece of a local network's address space that one host owns. One per network, host and family. */
-export const BlockSpec = Type.Object({ network: Type.String(), host: Type.String(), cidr: Type.String() }, strict);
-
-/** A host's tunnel endpoint in one VRF. */
-export const VtepSpec = Type.Object(
-  {
-    vrf: Type.String(),
-    host: Type.String(),
-    ip: optional(Type.String()),
-    ip6: optional(Type.String()),
-    mac: Type.String(),
-  },
-  strict,
-);
+export const host = {
+  spec: HostSpec,
+  list: "hosts",
+  unknown: "host-unknown",
+  seenBy: "all",
+  remove: "own",
+} as const satisfies KindRecord;

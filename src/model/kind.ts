@@ -1,0 +1,72 @@
+// What the record of a resource kind has. A kind is one file in kinds/ with its record, and a row in kinds.ts; what is
+// the same for all kinds (types, API, client, command line, completion, which hosts see it) is derived from these.
+import type { TSchema } from "typebox";
+import type { Reason } from "./fault.ts";
+import type { Value } from "./schema.ts";
+
+export type KindRecord = {
+  /** What is stored of it. */
+  readonly spec: TSchema;
+  /** Its list in a snapshot. In lower case, its path in the API; without the s, and with a capital, its schema there. */
+  readonly list: string;
+  /** What people call one. Default: the kind. */
+  readonly called?: string;
+  /** The command that lists what there is. Default: `KIND list`. */
+  readonly see?: string;
+  /** The reason of a Fault about a name that is not there. Default: `not-found`. */
+  readonly unknown?: Reason;
+  readonly seenBy: SeenBy;
+  /** Names that container runtimes give a meaning of their own are refused. */
+  readonly hasReservedNames?: true;
+  /** One that is there before it is written, and shown at revision 0 until then. */
+  readonly builtIn?: { readonly name: string; readonly spec: object };
+  /** Fields of the spec that name a resource, and its kind: it must be there, and does not go without this one. */
+  readonly refersTo?: Readonly<Record<string, string>>;
+  /** How users put it. Absent: they do not, or by requests of its own. */
+  readonly put?: KindPut;
+  /** Whether administrators delete it; own: what that takes along is decided in control/kinds.ts. */
+  readonly remove?: "own" | "plain";
+  /** Fields of the spec that a list shows, for a kind without a command of its own. Default: all that are plain. */
+  readonly columns?: readonly string[];
+};
+
+/**
+ * Which hosts see it: all; none, because only the server decides by it; the one that a field names, and perhaps others
+ * that share it; those that carry the VRF of the network that a field names.
+ */
+type SeenBy =
+  | "all"
+  | "none"
+  | { readonly host: string; readonly elsewhere?: "shared" }
+  | { readonly carriersOf: string };
+
+export type KindPut = {
+  /** What a writer says: the spec without what Weft can choose. */
+  readonly input: TSchema;
+  /** Judged in control/kinds.ts. Absent: by `judge` alone. */
+  readonly own?: true;
+  /** Place in an apply: what others refer to is put first. Networks are 4. */
+  readonly order: number;
+  /** Of its route, for the OpenAPI document. */
+  readonly summary: string;
+  /** What `force` does, if there is a `force`. */
+  readonly force?: string;
+  /** The input with addresses and the like in canonical form; a Fault names the field by its path. */
+  readonly canonical?: (input: never, where: string) => unknown;
+  /** The spec that the input comes to. Default: the input itself. */
+  readonly complete?: (input: never) => unknown;
+  /** Throws a Fault for a spec that does not fit to what is there. References have been found. */
+  readonly judge?: (spec: never, reader: Reader, name: string) => void;
+};
+
+/** What a judgement may ask. A kind is told by its record. */
+export type Reader = {
+  /** Undefined if there is none of this name. */
+  get<S extends TSchema>(kind: { readonly spec: S }, name: string): Value<S> | undefined;
+  all<S extends TSchema>(kind: { readonly spec: S }): readonly { readonly name: string; readonly spec: Value<S> }[];
+};
+
+/** In paths of the API; without the table of kinds, because a client need not load all schemas for a path. */
+export function pluralOf(kind: string): string {
+  return kind === "freed" ? kind : `${kind}s`;
+}

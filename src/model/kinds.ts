@@ -1,0 +1,136 @@
+// The table of resource kinds, a row for each, and what follows from their records.
+import { Fault } from "./fault.ts";
+import type { KindPut, KindRecord } from "./kind.ts";
+import { block } from "./kinds/block.ts";
+import { cursor } from "./kinds/cursor.ts";
+import { endpoint } from "./kinds/endpoint.ts";
+import { freed } from "./kinds/freed.ts";
+import { hold } from "./kinds/hold.ts";
+import { host } from "./kinds/host.ts";
+import { membership } from "./kinds/membership.ts";
+import { migration } from "./kinds/migration.ts";
+import { move } from "./kinds/move.ts";
+import { network } from "./kinds/network.ts";
+import { pool } from "./kinds/pool.ts";
+import { securitygroup } from "./kinds/securitygroup.ts";
+import { vrf } from "./kinds/vrf.ts";
+import { vtep } from "./kinds/vtep.ts";
+import type { Value } from "./schema.ts";
+
+export const KINDS = {
+  vrf,
+  network,
+  host,
+  block,
+  vtep,
+  endpoint,
+  pool,
+  membership,
+  migration,
+  move,
+  hold,
+  freed,
+  cursor,
+  securitygroup,
+} as const satisfies Readonly<Record<string, KindRecord>>;
+
+type Records = typeof KINDS;
+export type Kind = keyof Records;
+/** Kinds whose record has a member like this. */
+type KindsWith<Member> = { [K in Kind]: Records[K] extends Member ? K : never }[Kind];
+/** Users put it by name, in a request of its own or in an apply. */
+export type WritableKind = KindsWith<{ readonly put: object }>;
+export type DeletableKind = KindsWith<{ readonly remove: string }>;
+export type OwnPut = KindsWith<{ readonly put: { readonly own: true } }>;
+export type OwnDelete = KindsWith<{ readonly remove: "own" }>;
+
+export type SpecOf<K extends Kind> = Value<Records[K]["spec"]>;
+export type InputOf<K extends WritableKind> = Value<Records[K]["put"]["input"]>;
+/** Where a snapshot has the resources of a kind. */
+export type ListOf<K extends Kind> = Records[K]["list"];
+/** What the API calls the schema of a kind. */
+export type TypeName = Capitalize<Singular<ListOf<Kind>>>;
+type Singular<List extends string> = List extends `${infer One}s` ? One : List;
+
+// KINDS has the kinds as its keys.
+export const ALL_KINDS = Object.keys(KINDS) as readonly Kind[];
+/** Networks first: they are what most files are about. */
+export const WRITABLE_KINDS = [
+  "network",
+  ...ALL_KINDS.filter(isWritable).filter((kind) => kind !== "network"),
+] as const;
+export const DELETABLE_KINDS = ALL_KINDS.filter((kind): kind is DeletableKind => recordOf(kind).remove !== undefined);
+
+/** The record with all that it may have. */
+export function recordOf(kind: Kind): KindRecord {
+  return KINDS[kind];
+}
+
+export function putOf(kind: WritableKind): KindPut {
+  return KINDS[kind].put;
+}
+
+export function isWritable(kind: unknown): kind is WritableKind {
+  return isKind(kind) && recordOf(kind).put !== undefined;
+}
+
+function isKind(kind: unknown): kind is Kind {
+  return typeof kind === "string" && Object.hasOwn(KINDS, kind);
+}
+
+/** What people call one of the kind. */
+export function calledOf(kind: Kind): string {
+  return recordOf(kind).called ?? kind;
+}
+
+/** `networks, VRFs, pools and security groups`: what users put. */
+export function writableText(): string {
+  return inWords(
+    WRITABLE_KINDS.map((kind) => `${calledOf(kind)}s`),
+    "and",
+  );
+}
+
+/** `a, b and c`. */
+export function inWords(words: readonly string[], last: "and" | "or"): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`;
+}
+
+/** The command that lists what there is of a kind. */
+export function seeOf(kind: Kind): string {
+  return recordOf(kind).see ?? `${kind} list`;
+}
+
+/** `SecurityGroup` for `securityGroups`. */
+export function typeNameOf(kind: Kind): TypeName {
+  const { list } = recordOf(kind);
+  // TypeName says the same of the type of `list`.
+  return `${list.charAt(0).toUpperCase()}${list.slice(1).replace(/s$/, "")}` as TypeName;
+}
+
+/** The spec of the one that is there before it is written. */
+export function builtInOf(kind: Kind, name: string): object | undefined {
+  const { builtIn } = recordOf(kind);
+  return builtIn?.name === name ? builtIn.spec : undefined;
+}
+
+/** What a spec refers to, and in which field. */
+export function referencesIn(
+  kind: Kind,
+  spec: object,
+): readonly { readonly kind: Kind; readonly name: string; readonly field: string }[] {
+  return Object.entries(recordOf(kind).refersTo ?? {}).flatMap(([field, to]) => {
+    const name: unknown = (spec as { readonly [field: string]: unknown })[field];
+    // A test holds the table to kinds that there are.
+    return typeof name === "string" ? [{ kind: to as Kind, name, field }] : [];
+  });
+}
+
+/** The Fault for a name that is not there. */
+export function unknownFault(kind: Kind, name: string, where: string): Fault {
+  return new Fault(recordOf(kind).unknown ?? "not-found", {
+    what: `there is no ${calledOf(kind)} "${name.slice(0, 80)}"`,
+    where,
+    fix: `see \`weft ${seeOf(kind)}\``,
+  });
+}

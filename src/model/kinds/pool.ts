@@ -1,0 +1,69 @@
+// Pools: how a network without subnets of its own gets an id, and subnets from it.
+import Type from "typebox";
+import { canonicalCidrs, formatCidr, parseCidr } from "../address.ts";
+import type { KindRecord } from "../kind.ts";
+import { type Value, oneOf, optional, strict, Text } from "../schema.ts";
+import { NetworkSpec, Subnet } from "./network.ts";
+
+/** How networks get an id, and subnets from it. A change concerns new networks only. */
+const PoolSpec = Type.Object(
+  {
+    driver: NetworkSpec.properties.driver,
+    ipam: oneOf(["local", "global"], "Of new networks that do not say which."),
+    ids: Type.Object(
+      { first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0, maximum: 1_048_575 }) },
+      { ...strict, description: "Both ends included; the lowest free one is taken." },
+    ),
+    globalSubnets: optional(
+      Type.Array(Subnet, { maxItems: 2, description: "Of a global network; `<id>` in a cidr becomes the id." }),
+    ),
+    localSubnets: optional(
+      Type.Array(Subnet, { maxItems: 2, description: "Of a local network, like 10.<id>.0.0/16 in blocks of /24." }),
+    ),
+    reserved: Type.Array(Type.String(), {
+      description: "What no network of the pool may meet, like the cluster's own subnet: such ids are passed over.",
+    }),
+    overflow: optional(
+      Type.Object(
+        {
+          cidr: Text("Networks beyond the last id get the next free part of it."),
+          prefix: Type.Integer({ description: "Length of a part." }),
+          hostPrefix: optional(Type.Integer({ description: "ipam local: length of each host's block." })),
+        },
+        strict,
+      ),
+    ),
+    description: optional(Type.String()),
+  },
+  strict,
+);
+
+/** A pool without what Weft can choose. */
+const PoolInput = Type.Partial(PoolSpec, strict);
+type PoolInput = Value<typeof PoolInput>;
+
+export const pool = {
+  spec: PoolSpec,
+  list: "pools",
+  unknown: "pool-unknown",
+  seenBy: "none",
+  put: {
+    input: PoolInput,
+    own: true,
+    order: 2,
+    canonical: canonicalPool,
+    summary: "Makes or changes a pool; networks that came from it stay as they are.",
+  },
+  remove: "own",
+} as const satisfies KindRecord;
+
+function canonicalPool(spec: PoolInput, where: string): PoolInput {
+  const { reserved, overflow } = spec;
+  return {
+    ...spec,
+    ...(reserved === undefined ? {} : { reserved: canonicalCidrs(reserved, `${where}.reserved`) }),
+    ...(overflow === undefined
+      ? {}
+      : { overflow: { ...overflow, cidr: formatCidr(parseCidr(overflow.cidr, `${where}.overflow.cidr`)) } }),
+  };
+}

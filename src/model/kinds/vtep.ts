@@ -1,0 +1,23 @@
+// VTEPs: addresses of tunnels.
+import Type from "typebox";
+import type { KindRecord } from "../kind.ts";
+import { optional, strict } from "../schema.ts";
+
+/** A host's tunnel endpoint in one VRF. */
+const VtepSpec = Type.Object(
+  {
+    vrf: Type.String(),
+    host: Type.String(),
+    ip: optional(Type.String()),
+    ip6: optional(Type.String()),
+    mac: Type.String(),
+  },
+  strict,
+);
+
+export const vtep = {
+  spec: VtepSpec,
+  list: "vteps",
+  see: "network show NETWORK",
+  seenBy: "all",
+} as const satisfies KindRecord;
