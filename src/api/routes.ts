@@ -8,6 +8,7 @@ import { hostRoutes } from "./routes/hosts.ts";
 import { ipamRoutes } from "./routes/ipam.ts";
 import { leaseRoutes } from "./routes/leases.ts";
 import { processRoutes } from "./routes/process.ts";
+import { reservationRoutes } from "./routes/reservations.ts";
 import { resourceRoutes } from "./routes/resources.ts";
 import { groupRoutes } from "./routes/securitygroups.ts";
 import { workloadRoutes } from "./routes/workloads.ts";
@@ -20,6 +21,7 @@ export function routesOf(parts: Parts): readonly Route[] {
     workloadRoutes,
     endpointRoutes,
     leaseRoutes,
+    reservationRoutes,
     groupRoutes,
     hostRoutes,
     ipamRoutes,

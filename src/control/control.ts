@@ -6,7 +6,6 @@ import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
-import { recordOf } from "../model/kinds.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ChangeSet, Host, Kind, Position, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { RestTime } from "../model/rest.ts";
@@ -20,13 +19,13 @@ import { check } from "./check/check.ts";
 import { Inquiry } from "./check/inquiry.ts";
 import { Committer, type Job, type Meter } from "./commit/committer.ts";
 import { type Condition, conditionsOf } from "./report/conditions.ts";
-import { builtIn, withBuiltIn } from "./state/builtIn.ts";
+import { type Listing, type Page, findIn, listingOf } from "./state/listing.ts";
 import { Credentials, type Role, roleSecret } from "./hosts/credentials.ts";
 import type { Departure } from "./hosts/departures.ts";
 import { expireOn, quarantineClock } from "./commit/expire.ts";
 import { followAs } from "./commit/followers.ts";
 import { Forecast, type Foreseen } from "./report/forecast.ts";
-import { fullSnapshot, isVisible, snapshotFor } from "./state/visibility.ts";
+import { fullSnapshot, snapshotFor } from "./state/visibility.ts";
 import { Histories, notRefused } from "./commit/histories.ts";
 import { joinWith } from "./hosts/joins.ts";
 import { LIVENESS, type LivenessSettings, checkLiveness } from "./hosts/liveness.ts";
@@ -34,7 +33,7 @@ import { Lives } from "./hosts/hostLifecycle.ts";
 import { spaceMapOf } from "./state/spaceMap.ts";
 import { Prefixes, prefixSecret } from "./hosts/prefixes.ts";
 import { type AddressUse, addressUseOf } from "./state/usage.ts";
-import { get, listOf, namesOf, viewOf } from "./state/view.ts";
+import { get, viewOf } from "./state/view.ts";
 import type { Identity, Outcome, Viewer, Write } from "./write.ts";
 
 export type { Meter } from "./commit/committer.ts";
@@ -57,12 +56,6 @@ export type ControlOptions = {
   readonly later?: (run: () => void) => void;
 };
 
-export type Listing<K extends Kind> = {
-  readonly revision: number;
-  readonly items: readonly ResourceOf<K>[];
-  /** Whether there are others after these. */
-  readonly hasMore: boolean;
-};
 export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
 export type ControlStatus = ClusterStatus & { readonly conditions: readonly Condition[] };
 
@@ -267,35 +260,15 @@ export class Control {
   }
 
   /** In order of names: those after `after` (default: all), at most `limit` of them. */
-  async list<K extends Kind>(
-    kind: K,
-    viewer: Viewer,
-    { after = "", limit = Number.POSITIVE_INFINITY }: { readonly after?: string; readonly limit?: number } = {},
-  ): Promise<Listing<K>> {
+  async list<K extends Kind>(kind: K, viewer: Viewer, page: Page = {}): Promise<Listing<K>> {
     await this.#committer.settled();
-    const { view } = this.#committer;
-    if (recordOf(kind).builtIn !== undefined) {
-      const rest = withBuiltIn(kind, listOf(view, kind)).filter(({ name }) => name > after);
-      return { revision: view.revision, items: rest.slice(0, limit), hasMore: rest.length > limit };
-    }
-    const items: ResourceOf<K>[] = [];
-    for (const name of namesOf(view, kind).after(after)) {
-      const item = get(view, kind, name);
-      if (item === undefined || (viewer.role === "host" && !isVisible(view, viewer.host, item))) continue;
-      if (items.length === limit) return { revision: view.revision, items, hasMore: true };
-      items.push(item);
-    }
-    return { revision: view.revision, items, hasMore: false };
+    return listingOf(this.#committer.view, kind, viewer, page);
   }
 
   /** Undefined if it is not there, or not this viewer's to see. */
   async find<K extends Kind>(kind: K, name: string, viewer: Viewer): Promise<ResourceOf<K> | undefined> {
     await this.#committer.settled();
-    const { view } = this.#committer;
-    const resource = get(view, kind, name) ?? builtIn(kind, name);
-    return resource === undefined || (viewer.role === "host" && !isVisible(view, viewer.host, resource))
-      ? undefined
-      : resource;
+    return findIn(this.#committer.view, kind, name, viewer);
   }
 
   /** Takes what a host says it reached. Throws `host-unknown`. */

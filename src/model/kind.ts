@@ -7,7 +7,7 @@ import type { Value } from "./schema.ts";
 export type KindRecord = {
   /** What is stored of it. */
   readonly spec: TSchema;
-  /** Its list in a snapshot. In lower case, its path in the API; without the s, and with a capital, its schema there. */
+  /** Its list in a snapshot; without the s, and with a capital, what the API calls its schema. */
   readonly list: string;
   /** What people call one. Default: the kind. */
   readonly called?: string;

@@ -1,8 +1,8 @@
-// Routes about addresses: who had what, holds, reservations.
-import { parseHold, parsePlace, parseRelease, parseReserve } from "../../model/parse.ts";
+// Routes about addresses: who had what, and holds.
+import { parseHold, parsePlace, parseRelease } from "../../model/parse.ts";
 import { PAGE_DEFAULT, PAGE_MAX } from "../page.ts";
 import type { Parts } from "../parts.ts";
-import { MATCH, type Route, jsonOf, matchOf, numberIn, putAnswer } from "../route.ts";
+import { type Route, jsonOf, numberIn, putAnswer } from "../route.ts";
 
 export function leaseRoutes({ control }: Parts): Route[] {
   return [
@@ -57,25 +57,6 @@ export function leaseRoutes({ control }: Parts): Route[] {
         const { revision } = await control.write({ verb: "release", span: parseRelease(call.query) });
         return { body: { revision } };
       },
-    },
-    {
-      method: "POST",
-      path: "/v1/networks/{name}/reservations",
-      summary: "Gives a contiguous piece of a global network to a reservation: a new one, or one that is there.",
-      access: "admin",
-      query: {},
-      headers: { ...MATCH, "If-None-Match": "*: only if there is no such reservation yet." },
-      body: "ReserveRequest",
-      answers: { 200: "Network", 201: "Network" },
-      handle: async (call) =>
-        putAnswer(
-          await control.write({
-            verb: "reserve",
-            network: call.params["name"] ?? "",
-            request: parseReserve(jsonOf(call)),
-            ...matchOf(call),
-          }),
-        ),
     },
   ];
 }

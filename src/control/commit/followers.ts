@@ -127,8 +127,8 @@ export async function* followAs(
 ): AsyncGenerator<ChangeSet> {
   if (history !== undefined) yield { revision: from, changes: [], history };
   await committer.settled();
-  const { followers, view, journey } = committer;
-  const follower = followers.join(view, host, journey.after(from));
+  const { followers, view, replayLog } = committer;
+  const follower = followers.join(view, host, replayLog.after(from));
   try {
     let reached = from;
     for (let isCurrent = false; !signal.aborted; ) {

@@ -1,5 +1,5 @@
 // Resources that are there before anybody has written them, as kinds' records say: shown like any other, at revision 0.
-import { type Kind, builtInOf, recordOf } from "../../model/kinds.ts";
+import { type Kind, builtInOf } from "../../model/kinds.ts";
 import type { ResourceOf } from "../../model/resource.ts";
 
 /** The one of this name as it is until it is written; undefined if the kind has none. */
@@ -7,12 +7,4 @@ export function builtIn<K extends Kind>(kind: K, name: string): ResourceOf<K> | 
   const spec = builtInOf(kind, name);
   // An envelope of kind K around a spec of kind K; TypeScript cannot see that the union member is K's.
   return spec === undefined ? undefined : ({ kind, name, uid: name, revision: 0, spec } as unknown as ResourceOf<K>);
-}
-
-/** In order of names, with the one that is built in. */
-export function withBuiltIn<K extends Kind>(kind: K, written: readonly ResourceOf<K>[]): readonly ResourceOf<K>[] {
-  const name = recordOf(kind).builtIn?.name ?? "";
-  const own = written.some((one) => one.name === name) ? undefined : builtIn(kind, name);
-  const all = own === undefined ? written : [...written, own];
-  return all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -1,0 +1,49 @@
+// Resources as a viewer sees them: pages in order of names, and one by its name.
+import { type Kind, recordOf } from "../../model/kinds.ts";
+import type { ResourceOf } from "../../model/resource.ts";
+import type { Viewer } from "../write.ts";
+import { builtIn } from "./builtIn.ts";
+import { type View, get, listOf, namesOf } from "./view.ts";
+import { isVisible } from "./visibility.ts";
+
+export type Listing<K extends Kind> = {
+  readonly revision: number;
+  readonly items: readonly ResourceOf<K>[];
+  /** Whether there are others after these. */
+  readonly hasMore: boolean;
+};
+/** Those after `after` (default: all), at most `limit` of them. */
+export type Page = { readonly after?: string; readonly limit?: number };
+
+export function listingOf<K extends Kind>(view: View, kind: K, viewer: Viewer, page: Page): Listing<K> {
+  const { after = "", limit = Number.POSITIVE_INFINITY } = page;
+  if (recordOf(kind).builtIn !== undefined) {
+    const rest = withBuiltIn(kind, listOf(view, kind)).filter(({ name }) => name > after);
+    return { revision: view.revision, items: rest.slice(0, limit), hasMore: rest.length > limit };
+  }
+  const items: ResourceOf<K>[] = [];
+  for (const name of namesOf(view, kind).after(after)) {
+    const item = get(view, kind, name);
+    if (item === undefined || !isSeen(view, viewer, item)) continue;
+    if (items.length === limit) return { revision: view.revision, items, hasMore: true };
+    items.push(item);
+  }
+  return { revision: view.revision, items, hasMore: false };
+}
+
+export function findIn<K extends Kind>(view: View, kind: K, name: string, viewer: Viewer): ResourceOf<K> | undefined {
+  const resource = get(view, kind, name) ?? builtIn(kind, name);
+  return resource !== undefined && isSeen(view, viewer, resource) ? resource : undefined;
+}
+
+function isSeen(view: View, viewer: Viewer, resource: ResourceOf<Kind>): boolean {
+  return viewer.role === "admin" || isVisible(view, viewer.host, resource);
+}
+
+/** In order of names, with the one that is built in. */
+function withBuiltIn<K extends Kind>(kind: K, written: readonly ResourceOf<K>[]): readonly ResourceOf<K>[] {
+  const name = recordOf(kind).builtIn?.name ?? "";
+  const own = written.some((one) => one.name === name) ? undefined : builtIn(kind, name);
+  const all = own === undefined ? written : [...written, own];
+  return all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
