@@ -78,12 +78,12 @@ async function build(io: Io): Promise<void> {
   const matrices = await step(
     "ping",
     () => pingNetworks(names, peers),
-    () => "everybody reaches everybody",
+    () => "the workloads of each network reach each other",
   );
   await step(
     "outside",
     () => reachOutside(peers),
-    (ms) => `${peers[0]?.name ?? ""} reaches ${OUTSIDE}, as its host: ${ms.toFixed(2)} ms`,
+    (ms) => `${peers[0]?.name ?? ""} reaches ${OUTSIDE} under its host's address: ${ms.toFixed(2)} ms`,
   );
   for (const matrix of matrices) {
     const network = networks.find((one) => one.name === matrix.peers[0]?.network);

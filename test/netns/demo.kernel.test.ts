@@ -35,7 +35,7 @@ describe("the demonstration", { skip: whyNot, timeout: 120_000 }, () => {
   // Also when a test failed: what is left would be in everybody's way.
   after(() => run(join(ROOT, "script/down")));
 
-  test("comes up, and everybody reaches everybody", async () => {
+  test("comes up, and all workloads reach each other", async () => {
     const before = await links();
     const up = await run(join(ROOT, "bin/weft"), "demo", "up");
     assert.equal(up.code, 0, up.stderr);
