@@ -1,5 +1,5 @@
-// Breaches of the time when a rule came, as `file name`. The list only shrinks: tidy.test.ts fails when an entry is not
-// needed any more. What is allowed for the linter's rules is at the end of .oxlintrc.json.
+// Breaches that are older than their rule, as `file name`. The list only shrinks: tidy.test.ts fails when an entry is
+// no longer needed. What is allowed for the linter's rules is at the end of .oxlintrc.json.
 
 export const ALLOWED: ReadonlySet<string> = new Set([
   "src/agent/agent.ts Agent",

@@ -1,5 +1,5 @@
-// What Apcera's virtual networks did, case by case (AP-1 to AP-13): the outcome it had, or Weft's refusal where it is
-// the better one. Everything goes through a real control plane and real agents over kernels in memory; packets are in
+// Apcera's virtual networks, case by case (AP-1 to AP-13): the same outcome, or Weft's refusal where that is better.
+// Everything runs on a real control plane and real agents over kernels in memory; the tests with packets are in
 // test/netns/members.kernel.test.ts.
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";

@@ -1,4 +1,4 @@
-// Pages that list what the code has, held to it in both directions.
+// Compares pages with the code, in both directions.
 import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { posix } from "node:path";

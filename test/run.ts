@@ -1,6 +1,6 @@
-// Runs everything that says whether Weft is right, and ends with one summary. `fast`: the checks, and the tests that
-// need nothing but Node. `kernel`: the tests on the real kernel, as root, one file at a time. `all` (the default):
-// both, and the simulation. Each test file runs in a process of its own, under a deadline; see runner/file.ts.
+// Runs all checks and tests, and ends with one summary. `fast`: the checks, and the tests that need only Node.
+// `kernel`: the tests on the real kernel, as root, one file at a time. `all` (the default): both, and the simulation.
+// Each test file runs in a process of its own, under a deadline; see runner/file.ts.
 import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { CHECKS, runCheck, type CheckResult } from "./runner/checks.ts";

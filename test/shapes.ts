@@ -1,5 +1,4 @@
-// What only the syntax tree of a file tells: how long its classes are, how many parameters its functions take, and
-// which names it exports.
+// Rules that need the syntax tree of a file: the length of classes, the number of parameters, and the exported names.
 import { type Class, type Node, parseSync, visitorKeys } from "oxc-parser";
 import type { Source } from "./tidy.ts";
 import { bannedIn } from "./words.ts";

@@ -1,5 +1,5 @@
-// For tests of what reads words of people: what a slip of the hand makes of a word that is right, and the promise that
-// nothing of it is passed over.
+// For tests of parsers of user input: typing mistakes made from a valid text, and the promise that none of them is
+// ignored.
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Fault } from "../src/model/fault.ts";

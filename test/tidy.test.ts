@@ -1,4 +1,4 @@
-// The house rules over the whole tree, and proof that each rule can fail.
+// Checks the house rules over the whole tree, and that each rule can fail.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";

@@ -1,6 +1,6 @@
-// The house rules that no linter of others knows: who may import whom, how a file opens, how wide a line is, and what
-// must not be in the tree. Each rule takes text and gives breaches, a line each; tidy.test.ts runs them over the tree,
-// and over planted breaches. Limits on length, parameters, circles of imports, clock, programs and unused code are in
+// House rules that no other linter knows: which folder may import which, how a file opens, how wide a line is, and what
+// must not be in the tree. Each rule takes text and returns breaches, a line each; tidy.test.ts runs them over the
+// tree, and over planted breaches. Limits on length, parameters, import circles, clock, programs and unused code are in
 // .oxlintrc.json and knip.json.
 import { posix } from "node:path";
 import { shapeBreaches } from "./shapes.ts";

@@ -1,5 +1,5 @@
 // Words that no exported name may contain: those in code type in the column "not" of docs/glossary.md, which has the
-// word to take instead beside each.
+// word to use instead.
 import { readFileSync } from "node:fs";
 
 /** The words in code type of the last column of each table, in lower case. */

@@ -1,5 +1,5 @@
-// Which bugs types and lint let through: only those can get into the tree. Many are tried at once in a copy of the
-// source, and an error belongs to the bug in whose function it stands. When that is not clear, the batch is halved.
+// Which bugs types and lint accept: only those can get into the tree. Many are tried at once in a copy of the source,
+// and an error belongs to the bug in the same function. When that is unclear, the batch is halved.
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// Which bugs are planted: chance by a seed, all kinds alike, so that a frequent kind does not hide the others.
+// Which bugs are planted: random by a seed, all kinds alike, so that a frequent kind does not hide the others.
 import { randomFrom } from "../sim/clock.ts";
 import type { Judge } from "./accept.ts";
 import type { Mutant } from "./edit.ts";

@@ -1,4 +1,4 @@
-// A planted bug as a value: one edit of one file. Lines stay where they are, so that an error or a stack names the same
+// A planted bug as a value: one edit of one file. Line numbers do not change, so an error or a stack names the same
 // place in the mutant as in the source.
 export type Edit = { readonly kind: string; readonly start: number; readonly end: number; readonly text: string };
 export type Mutant = Edit & {

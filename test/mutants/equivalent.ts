@@ -1,5 +1,5 @@
-// Planted bugs that change nothing anybody could see, each with the reason. They are named by file and by the line
-// before and after, so that they stay named when lines move; an entry that fits nothing is out of date.
+// Planted bugs without any observable effect, each with the reason. They are named by file and by the line before and
+// after, so they are still found when lines move; an entry that fits nothing is out of date.
 import { readFileSync } from "node:fs";
 
 export type Equivalent = {

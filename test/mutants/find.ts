@@ -1,5 +1,5 @@
-// Every place of one source file where a bug can be planted. What is only words (faults, errors, logs, descriptions) is
-// left out: no behaviour hangs on it.
+// Every place of one source file where a bug can be planted. Text for people (faults, errors, logs, descriptions) is
+// left out: no behaviour depends on it.
 import { type Node, parseSync, visitorKeys } from "oxc-parser";
 import { lineAt, type Mutant, planted } from "./edit.ts";
 import { KINDS, wordNameOf } from "./kinds.ts";

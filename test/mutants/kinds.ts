@@ -1,5 +1,5 @@
-// The kinds of bugs that are planted: what people get wrong in one line and a compiler accepts. Each rule looks at one
-// node of the syntax tree and gives edits; most that make no sense are sorted out by types and lint afterwards.
+// The kinds of bugs that are planted: mistakes of one line that a compiler accepts. Each rule looks at one node of the
+// syntax tree and returns edits; types and lint reject most of the senseless ones afterwards.
 import type { Node } from "oxc-parser";
 import type { Edit } from "./edit.ts";
 import { familyEdits } from "./families.ts";

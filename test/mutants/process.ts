@@ -1,5 +1,5 @@
-// One test file in a process group of its own, with a folder for temporary files that goes with it. Nothing of a trial
-// outlives it, whatever the planted bug made it start.
+// One test file in a process group of its own, with a directory for temporary files that is removed with it. Nothing of
+// a trial outlives it, whatever the planted bug started.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,4 +1,4 @@
-// What became of the planted bugs: a table by place and by kind, and every survivor with its line before and after.
+// The result of the planted bugs: a table by place and by kind, and every survivor with its line before and after.
 import { changeOf, lineAt } from "./edit.ts";
 import { type Equivalent, isSame } from "./equivalent.ts";
 import type { Verdict } from "./trial.ts";

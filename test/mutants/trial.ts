@@ -1,5 +1,5 @@
-// One planted bug against the tests that execute it, the nearest first, until one fails. A test that does not end is a
-// test that fails.
+// One planted bug against the tests that execute it, the nearest first, until one fails. A test that does not end
+// counts as failed.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// A kernel port that was closed: the numbers of its descriptors may be other files' by now.
+// A closed kernel port: the numbers of its descriptors may belong to other files by now.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";

@@ -1,5 +1,5 @@
-// The CNI specification on the real kernel: the shim as runtimes execute it, real agents, real packets. What a request
-// or a result looks like in detail is in src/doors/cni; here is what each command does, and every code of the
+// The CNI specification on the real kernel: the shim as runtimes execute it, real agents, real packets. The unit tests
+// in test/unit/doors/cni check requests and results in detail; here is what each command does, and every code of the
 // specification.
 import assert from "node:assert/strict";
 import { closeSync, existsSync, openSync } from "node:fs";

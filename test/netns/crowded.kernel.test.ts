@@ -1,4 +1,5 @@
-// A workload's root puts more into its namespace than anybody reads: the agent takes no longer for it than for others.
+// Root in a workload fills its namespace with more than an observation reads: the agent takes no longer for it than for
+// others.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

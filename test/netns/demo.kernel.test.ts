@@ -1,5 +1,5 @@
-// The first minute of a newcomer: script/up builds what it says, what it prints next works as printed, and script/down
-// leaves nothing behind. The demonstration has fixed names, so the test stands back if somebody has it running.
+// The first minute with Weft: script/up builds what it says, the commands that it prints work, and script/down leaves
+// nothing. The demonstration has fixed names, so the test is skipped while it is running.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

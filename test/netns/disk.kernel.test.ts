@@ -1,5 +1,5 @@
 // Agents as processes on real disks: a full one under the state directory, one directory for two agents, and agents
-// whom the server says no.
+// that the server refuses.
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

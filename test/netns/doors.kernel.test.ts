@@ -1,5 +1,5 @@
-// What the doors for workloads refuse and what they take, on the real kernel: names and namespaces that are not a
-// workload's to have, at the socket and by CNI; configurations that changed since the ADD; an agent that restarts.
+// What attach and CNI refuse and what they accept, on the real kernel: names and namespaces that a workload must not
+// have; configurations that changed since the ADD; an agent that restarts.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { after, before, describe, test } from "node:test";

@@ -1,6 +1,6 @@
-// What a workload makes up about others' packets and addresses: errors of ICMP that tell of flows it has no part in,
-// and probes for addresses that others are about to use. Each is sent with its own addresses, so spoofing filters alone
-// have nothing to say; what others notice of it is looked for in their packets and in what kernels remember.
+// What a workload forges about others' packets and addresses: ICMP errors that quote flows it has no part in, and
+// probes for addresses that others are about to use. Each is sent from its own addresses, so spoofing filters alone do
+// not stop it. The test looks at others' packets and at what kernels remember.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";

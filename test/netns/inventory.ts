@@ -1,4 +1,4 @@
-// What a host, its kernel and the server each say is attached: after whatever happened, they must agree.
+// What a host, its kernel and the server each have as attached: in the end they must agree.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { call, type Cluster, type Json, must, run, until } from "./cluster.ts";

@@ -1,6 +1,5 @@
-// A host whose journal is gone, emptied, cut or damaged while its agent is dead: the ports that the kernel has are
-// taken in again before anything is removed, traffic does not notice, and no address is given twice; also with the
-// server away.
+// A host whose journal is gone, emptied, cut or damaged while its agent is dead: the agent adopts the ports in the
+// kernel before it removes anything, traffic does not notice, and no address is given twice; also with the server away.
 import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type ChildProcess, spawn } from "node:child_process";

@@ -1,6 +1,6 @@
-// Where any MAC may be (`mac`, and `broadcasts`), bridges learn from frames and flood what they have not learned. One
-// port takes its share of what a bridge learns and no more, and what is for nobody is bounded, on its own host and on
-// others; what is for somebody is not.
+// Networks that allow any MAC (`mac`, and `broadcasts`): bridges learn from frames and flood what they have not
+// learned. One port takes no more than its share of what a bridge learns. Frames to unknown MACs are limited, on their
+// own host and on others; frames to known MACs are not.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";

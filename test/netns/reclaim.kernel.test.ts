@@ -1,5 +1,5 @@
-// How a host goes and comes back, on the real kernel: drained, cut off, given up, told; and what a VPN that comes up on
-// a host makes known.
+// How a host leaves and comes back, on the real kernel: drained, cut off, reclaimed, informed; and what a VPN that
+// appears on a host causes.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// What a workload's root does within its own namespace is nobody else's matter: it may have thousands of links and
-// addresses, change them faster than they are read, and take the name of its interface for another. Its host goes on.
+// What root in a workload does in its own namespace does not affect others: it may have thousands of links and
+// addresses, change them faster than they are read, and swap the name of its interface. Its host continues.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";

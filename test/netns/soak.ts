@@ -1,6 +1,6 @@
-// Many ADD and DEL pairs while whoever takes part is killed at random: the shim in the middle of a call, as by a
-// runtime that dies; the agent; a container's namespace before its DEL. What must never happen is collected, what is
-// left afterwards is for the caller to look at.
+// Many ADD and DEL pairs while processes are killed at random: the shim in the middle of a call, as by a runtime that
+// dies; the agent; a container's namespace before its DEL. It collects what must never happen; the caller checks what
+// is left.
 import { setTimeout } from "node:timers/promises";
 import { type Cluster, must, run } from "./cluster.ts";
 import { plugin, type Told } from "./plugin.ts";

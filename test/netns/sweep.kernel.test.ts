@@ -1,5 +1,6 @@
-// The kernel has one table of neighbours for all namespaces of a machine, and a workload can fill it. What a host needs
-// to reach its peers and its server stays known, and is known again when somebody removes it, while the table is full.
+// The kernel has one neighbour table for all namespaces of a machine, and a workload can fill it. The neighbours that a
+// host needs for its peers and its server stay known, and are restored when another program removes them, while the
+// table is full.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 // Who can put a frame into a network through the tunnel: packets that carry a whole frame of another tenant's network
-// are sent by every way there is, from workloads and from a machine of the underlay that is no member. A member's own
-// show that the packets are right; none of the others may arrive. It says how many were tried.
+// are sent in every possible way, from workloads and from a machine of the underlay that is not a member. A member's
+// own packets show that they are well-formed; none of the others may arrive. The test prints how many it tried.
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";

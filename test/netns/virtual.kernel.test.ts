@@ -1,7 +1,6 @@
-// Virtual IPs, as keepalived moves them: an address that several endpoints may have is put on one's interface and taken
-// from the other's, and its new holder says so with one gratuitous ARP, or one unsolicited advertisement. Clients on
-// both hosts know where it was, and would not ask again for half a minute. With a MAC of its own (`use_vmac`), the
-// MAC moves.
+// Virtual IPs, as keepalived moves them: an allowed address of several endpoints moves from one interface to another,
+// and its new holder announces it with one gratuitous ARP, or one unsolicited advertisement. Clients on both hosts know
+// the old place, and would not ask again for half a minute. With a MAC of its own (`use_vmac`), the MAC moves.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, test } from "node:test";

@@ -1,4 +1,4 @@
-// The checks that are programs of others: compiler, formatter, linter, dead code. Each is one line of the summary.
+// The checks by other programs: compiler, formatter, linter, dead code. Each is one line of the summary.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";

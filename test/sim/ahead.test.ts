@@ -1,5 +1,5 @@
-// What an attach to a global network makes before the server's word is final: it carries nothing that was not granted,
-// no round judges it, nobody is told too early, and of what is refused, lost or overtaken nothing stays.
+// Speculative attach to a global network: it builds nothing that was not granted, no round judges what it builds, it
+// answers only after the server's confirmation, and a refused, lost or stale attach leaves nothing.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { portName } from "../../src/datapath/state/names.ts";

@@ -1,5 +1,5 @@
-// Eight agents that allocate at once, all the time, from ranges too small for all of them, while agents and server are
-// killed and lines are cut and lose answers: no address and no MAC is ever given twice, and in the end nothing has
+// Eight agents allocate at once, all the time, from ranges too small for all of them, while agents and server are
+// killed and connections break and lose answers: no address and no MAC is ever given twice, and in the end nothing has
 // leaked.
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,5 +1,5 @@
-// `weft ipam check` over whole clusters: what is planted in the store, a journal or a kernel is found, what passes by
-// itself is not, and after a repair nothing is left.
+// `weft ipam check` over whole clusters: it finds what is planted in the store, a journal or a kernel, it does not
+// report what passes by itself, and after a repair nothing is left.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { answerAsks } from "../../src/agent/server/checkResponder.ts";

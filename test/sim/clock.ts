@@ -1,4 +1,5 @@
-// Time and chance for simulation: a clock that moves only when it is told to, and random numbers that a seed repeats.
+// Time and randomness for the simulation: a clock that moves only when it is told to, and random numbers that a seed
+// repeats.
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../src/model/clock.ts";
 

@@ -1,4 +1,4 @@
-// Somebody sets a clock, while everything goes on: nothing waits by it, and the step is named.
+// A wall clock is set while everything runs: nothing waits by it, and the step is reported.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomFrom } from "./clock.ts";

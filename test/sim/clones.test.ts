@@ -1,4 +1,4 @@
-// A machine that is a copy of a host: its disk has the host's token, and leases of what is an earlier boot to it.
+// A machine that is a copy of a host: its disk has the host's token, and leases that belong to an earlier boot for it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomFrom } from "./clock.ts";

@@ -1,5 +1,6 @@
-// What a detach leaves behind when one of its steps is refused: the port carries nothing, or the caller is told; the
-// address is nobody else's before its link is gone and the server has let go; and in the end nothing is left.
+// What a detach leaves when one of its steps is refused: the port carries nothing, or the caller gets an error; the
+// address is not given to another endpoint before its link is gone and the server has released it; and in the end
+// nothing is left.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { portName, shaperName } from "../../src/datapath/state/names.ts";

@@ -1,5 +1,5 @@
-// Hosts whose disk refuses the journal, and hosts that lost it: what is refused leaves nothing anywhere, what was
-// attached stays as it is.
+// Hosts whose disk refuses the journal, and hosts that lost it: a refused attach leaves nothing anywhere, and what was
+// attached stays.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { portName } from "../../src/datapath/state/names.ts";

@@ -1,5 +1,5 @@
-// The server's store goes back, is replaced, and goes on: a host that has seen more, or something else, keeps what it
-// has until a person says which past holds. Whatever the numbers are.
+// The server's store goes back, is replaced, and continues: a host that has seen more, or something else, keeps what it
+// has until a person decides which history counts, whatever the revisions are.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomFrom } from "./clock.ts";

@@ -1,7 +1,7 @@
 // Random lives of workloads: they join networks, leave them and move between them while agents and the server die,
-// lines are cut and answers are lost. At the end everything heals; then every instance is where its memberships say,
-// nobody is anywhere because of a membership that has ended, and every move is over or says why it cannot be made.
-// A failure prints the seed; run it again with WEFT_SEED=n. WEFT_SEEDS=n runs that many lives.
+// connections break and answers are lost. At the end everything heals. Then every instance has exactly the interfaces
+// of its memberships, and every move is finished or shows why it cannot be. A failure prints the seed; run it again
+// with WEFT_SEED=n. WEFT_SEEDS=n runs that many lives.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Write } from "../../src/control/write.ts";

@@ -1,5 +1,6 @@
-// Plain processes have the namespace names that people give them, on every host the same. What a host has said yes to
-// is registered, under its name or a qualified one, whoever has it elsewhere, and whatever happens meanwhile.
+// Processes have the namespace names that people give them, often the same on every host. An endpoint that a host has
+// attached is registered, under its name or a qualified one, whichever host has the name and whatever happens
+// meanwhile.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";

@@ -1,5 +1,5 @@
-// What holds between two rounds. A round decides what to do and then needs time to do it: what an attach or a detach
-// does meanwhile is newer, and the round must not undo it. What is attached is so before the first round, too.
+// What holds between two rounds. A round decides what to do and then takes time to do it. Attaches and detaches in that
+// time are newer, and the round must not undo them. An attached endpoint is also listed before the first round.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Ns } from "../../src/datapath/kinds/kind.ts";

@@ -1,5 +1,5 @@
-// Where a packet goes, by what is in the kernels and by nothing else: routes, neighbours, FDB entries, ports of
-// bridges, tables. Hop by hop and naive, so that what the compiler builds is judged by something that does not know it.
+// Follows a packet through the kernels' state alone: routes, neighbours, FDB entries, ports of bridges, tables. Hop by
+// hop and naive, so that the compiler's work is judged by code that does not share it.
 import assert from "node:assert/strict";
 import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../../src/model/address.ts";
 import type { KernelObject, ObjectOf } from "../../src/datapath/kinds.ts";

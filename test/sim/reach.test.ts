@@ -1,5 +1,5 @@
-// The judge of packets can say no: every kind of thing that a packet needs is missed when it is not there, and what
-// lets a packet through that must not pass is seen.
+// The judge of packets can fail: it notices the absence of everything that a packet needs, and everything that lets a
+// forbidden packet pass.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KernelObject } from "../../src/datapath/kinds.ts";

@@ -1,5 +1,5 @@
-// Who should reach whom, by a direct reading of the resources, compared with where packets go. Runs when a simulated
-// cluster has converged.
+// Which endpoints should reach each other, by a direct reading of the resources, compared with where packets go. Runs
+// when a simulated cluster has converged.
 import assert from "node:assert/strict";
 import { contains, cidrOf, ipOf } from "../../src/model/address.ts";
 import type { Rule } from "../../src/model/group.ts";

@@ -1,7 +1,7 @@
-// Eight agents that give addresses at once, while their processes and the server are killed, lines are cut, hosts
-// are drained, given up by the server or by a person, and come back; clocks are set. No address has two owners, at
-// any moment and among all hosts that are one; and whoever comes back has nothing of its earlier life. A failure
-// prints the seed; run it again with WEFT_SEED=n. WEFT_SEEDS=n runs that many lives.
+// Eight agents allocate at once, while their processes and the server are killed, connections break, hosts are drained,
+// reclaimed by the server or by a person, and come back, and clocks are set. No address has two owners at any moment,
+// and a host that comes back has nothing from before. A failure prints the seed; run it again with WEFT_SEED=n.
+// WEFT_SEEDS=n runs that many lives.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";

@@ -1,5 +1,5 @@
-// Rounds that fail pause, whoever pokes, and what they could not do is done when it can be; what moves from one network
-// to another tells each step when it is true.
+// Rounds that fail pause, also when they are poked, and catch up when they can; each step of a move between networks is
+// reported when it is true.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";

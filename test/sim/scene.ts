@@ -1,5 +1,5 @@
-// One host and its server without chance: what an attach or a detach leaves behind, when each of its steps goes wrong.
-// Answers are looked at where they would hurt: the kernel's ports, the journal, the server's leases.
+// One host and its server without randomness: what an attach or a detach leaves when one of its steps fails. Results
+// are checked in the kernel's ports, the journal and the server's leases.
 import assert from "node:assert/strict";
 import type { Write } from "../../src/control/write.ts";
 import type { Ns } from "../../src/datapath/kinds/kind.ts";

@@ -1,5 +1,5 @@
-// A world on Linux: a fresh network namespace is the host, nothing touches the machine's own. Other people's hands are
-// iproute2 and nft.
+// A world on Linux: a new network namespace is the host, and nothing touches the machine's own. Other programs are
+// played by iproute2 and nft.
 import { strict as assert } from "node:assert";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";

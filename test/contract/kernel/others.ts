@@ -1,5 +1,5 @@
-// The rest of the world: what is somebody else's is neither seen nor touched; what others do to what is ours is seen,
-// and said; what the kernel removes with something is gone.
+// The rest of the world: objects of other programs are neither seen nor touched; what others do to Weft's objects is
+// seen and reported; what the kernel removes together with an object is gone.
 import { strict as assert } from "node:assert";
 import { diff } from "../../../src/datapath/state/diff.ts";
 import type { KernelObject } from "../../../src/datapath/kinds.ts";

@@ -1,4 +1,4 @@
-// The inventory of ports: every endpoint's, with what its far end carries, also where nobody knows the namespace.
+// The inventory of ports: every endpoint's, with what its far end has, also if the path of its namespace is unknown.
 import { strict as assert } from "node:assert";
 import type { PortSeen } from "../../../src/kernel/kernel.ts";
 import * as o from "./objects.ts";

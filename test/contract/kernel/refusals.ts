@@ -1,4 +1,4 @@
-// How the kernel says no, by class, and what it does not do then.
+// The kernel's refusals, by class, and what was not done.
 import { strict as assert } from "node:assert";
 import type { KernelObject } from "../../../src/datapath/kinds.ts";
 import { stateOf } from "../../../src/datapath/state/state.ts";

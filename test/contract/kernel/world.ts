@@ -1,5 +1,6 @@
-// What both kernels promise: the one on Linux and the one in memory run the same tests. A world is a fresh machine with
-// one host, and a hand for everybody else who works on it; each test gets its own and asserts what is there afterwards.
+// What both kernels promise: the one on Linux and the one in memory run the same tests. A world is a new machine with
+// one host, and a handle for everything that other programs do on it; each test gets its own and asserts the resulting
+// state.
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
