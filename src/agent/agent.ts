@@ -263,7 +263,7 @@ export class Agent {
     this.#held = record(record(new Map(actual), results), this.#sinceLook);
     // What was refused does not keep the server from hearing of the rest.
     this.#settled = { snapshot: seen, journalVersion: missed.length === 0 ? journalVersion : -1 };
-    const refused = missed.filter((result) => result.refusal?.class !== "overtaken");
+    const refused = missed.filter((result) => result.refusal?.class !== "stale");
     await this.#cut(kernel, local, host, ops);
     this.#say(local, ops, refused, isDrift);
     if (!isDrift) this.#serverLoop.poke();

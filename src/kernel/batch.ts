@@ -5,17 +5,20 @@ import { setImmediate } from "node:timers/promises";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import type { Op } from "../datapath/state/state.ts";
 import { EACCES, EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
-import { Existing } from "./explain.ts";
 import type { Refusal } from "./kernel.ts";
+import { kernelKindOf } from "./kinds.ts";
+import type { Existing, Step, StepContext } from "./kinds/kind.ts";
+import { describeLink } from "./kinds/link.ts";
 import * as libc from "./libc.ts";
-import { type Namespaces, type Space, openNetns } from "./namespaces.ts";
+import { type Namespaces, type Space, inNamespace, openNetns, refuseMissing } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { type LinkInfo, linkByName, readLink } from "./netlink/link.ts";
 import { BATCH_BYTES, BATCH_MESSAGES } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
-import { isGround, isOurs, mayHoldEntries } from "./ownership.ts";
+import * as offload from "./offload.ts";
+import type { OpList } from "./opList.ts";
+import { isOurs } from "./ownership.ts";
 import { enableIpv6 } from "./sysctl.ts";
-import { type Desk, type Step, type SteppedOp, describeLink, stepsOf } from "./steps.ts";
 
 /** Descriptors of other namespaces that one send may hold: one per new pair, and each pair takes the kernel 0.5 ms. */
 const BATCH_DESCRIPTORS = 16;
@@ -32,47 +35,33 @@ const writer = new MessageWriter(BATCH_BYTES + 16 * 1024);
  */
 export type MadeLinks = Map<Ns, Map<string, number>>;
 
+/** What a list of operations shares: refusals are noted in `list`; `number` gives a new index for a link. */
+type Shared = {
+  readonly namespaces: Namespaces;
+  readonly list: OpList;
+  readonly made: MadeLinks;
+  readonly number: () => number;
+};
+
 export class Batches {
   readonly #namespaces: Namespaces;
-  readonly #ops: readonly Op[];
-  readonly #refusals: (Refusal | undefined)[];
-  readonly #noteStale: (at: number) => void;
-  readonly #nextIndex: () => number;
+  readonly #list: OpList;
+  readonly #newNumber: () => number;
   readonly #queues = new Map<Ns, Step[]>();
   readonly #made: MadeLinks;
-
   /** What stands in the way, per namespace; forgotten after each flush. */
-  readonly #existing = new Map<Ns, Existing>();
+  readonly #tables = new Map<Ns, Map<string, unknown>>();
 
-  /**
-   * Refusals are noted in `refusals`, at the operation's place in `ops`; `noteStale` does so for what is no longer to
-   * be done.
-   */
-  constructor(
-    namespaces: Namespaces,
-    made: MadeLinks,
-    ops: readonly Op[],
-    refusals: (Refusal | undefined)[],
-    noteStale: (at: number) => void,
-    nextIndex: () => number,
-  ) {
+  constructor({ namespaces, list, made, number }: Shared) {
     this.#namespaces = namespaces;
+    this.#list = list;
     this.#made = made;
-    this.#ops = ops;
-    this.#refusals = refusals;
-    this.#noteStale = noteStale;
-    this.#nextIndex = nextIndex;
+    this.#newNumber = number;
   }
 
-  add(op: SteppedOp, at: number): void {
-    if (isUnseen(op.object)) {
-      this.#refusals[at] = {
-        class: "unsupported",
-        message: `Weft keeps no ${op.object.kind} in a workload's namespace`,
-      };
-      return;
-    }
-    for (const step of stepsOf(op, at)) {
+  /** Queues the steps of the operation at this place. */
+  add(op: Op, at: number): void {
+    for (const step of kernelKindOf(op.object).steps(op, at)) {
       const queue = this.#queues.get(step.ns);
       if (queue === undefined) this.#queues.set(step.ns, [step]);
       else queue.push(step);
@@ -102,7 +91,7 @@ export class Batches {
       }
     }
     if (this.#made.size > MADE_MAX) this.#made.clear();
-    this.#existing.clear();
+    this.#tables.clear();
   }
 
   /** One send; gives the place of the first step that is left. */
@@ -110,17 +99,15 @@ export class Batches {
     let next = steps.length;
     let refusal: Refusal | undefined;
     try {
-      const isThere = this.#namespaces.use(ns, (space) => {
+      inNamespace(this.#namespaces, ns, (space) => {
         next = this.#send(space, steps, from);
-        return true;
       });
-      if (isThere === undefined) refusal = { class: "missing", message: `there is no network namespace ${ns}` };
     } catch (error) {
       refusal = refusalOfError(error);
     }
     if (refusal !== undefined) {
       for (const step of steps.slice(from, next)) {
-        if (!(step.isRemoval && refusal.class === "missing")) this.#refusals[step.at] ??= refusal;
+        if (!(step.isRemoval && refusal.class === "missing")) this.#list.refuse(step.at, refusal);
       }
     }
     return next;
@@ -129,21 +116,20 @@ export class Batches {
   #send(space: Space, steps: readonly Step[], from: number): number {
     for (const [name, index] of this.#made.get(space.ns) ?? []) space.indexes.set(name, index);
     this.#made.delete(space.ns);
-    const batch = new Batch(this.#namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
+    const batch = this.#batch(space);
     let next = from;
     for (let step = steps[next]; step !== undefined && !batch.isFull; step = steps[++next]) {
-      this.#noteStale(step.at);
       // A pair that was not made has no far end to bring up.
-      if (this.#refusals[step.at] === undefined) this.#write(batch, step);
+      if (this.#list.isDue(step.at)) this.#write(batch, step);
     }
-    const stale = this.#settle(space, batch);
-    if (stale.length === 0) return next;
+    const repeatable = this.#transact(space, batch);
+    if (repeatable.length === 0) return next;
     // A remembered index was that of a link that is gone (ask again), or an interface had no IPv6.
     space.indexes.clear();
-    for (const step of stale) {
-      const again = new Batch(this.#namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
+    for (const step of repeatable) {
+      const again = this.#batch(space);
       this.#write(again, step);
-      for (const failed of this.#settle(space, again)) this.#refusals[failed.at] ??= refusalOf(ENODEV);
+      for (const failed of this.#transact(space, again)) this.#list.refuse(failed.at, refusalOf(ENODEV));
     }
     return next;
   }
@@ -155,23 +141,23 @@ export class Batches {
       const refusal = refusalOfError(error);
       // No such link, or one that is somebody else's: nothing of ours is left on it.
       const isGone = refusal.class === "missing" || refusal.class === "exists";
-      if (!(step.isRemoval && isGone)) this.#refusals[step.at] = refusal;
+      if (!(step.isRemoval && isGone)) this.#list.refuse(step.at, refusal);
     }
   }
 
   /** Sends and notes what was refused; gives the steps that may succeed when they are tried again, once. */
-  #settle(space: Space, batch: Batch): Step[] {
-    const stale: Step[] = [];
+  #transact(space: Space, batch: Batch): Step[] {
+    const repeatable: Step[] = [];
     const awake = new Set<string>();
     for (const [step, { errno, text }] of batch.transact()) {
-      const op = this.#ops[step.at];
+      const op = this.#list.ops[step.at];
       if (op === undefined || (step.isRemoval && GONE.has(errno))) continue;
-      if ((errno === ENODEV || errno === EINVAL) && batch.usedMemory.has(step)) stale.push(step);
-      else if (this.#allowsIpv6(space, op, errno, awake)) stale.push(step);
-      else if (errno === EEXIST) this.#refusals[step.at] ??= this.#explain(space, op as SteppedOp, text);
-      else this.#refusals[step.at] ??= refusalOf(errno, text);
+      if ((errno === ENODEV || errno === EINVAL) && batch.usedMemory.has(step)) repeatable.push(step);
+      else if (this.#allowsIpv6(space, op, errno, awake)) repeatable.push(step);
+      else if (errno === EEXIST) this.#list.refuse(step.at, this.#explain(space, op, text));
+      else this.#list.refuse(step.at, refusalOf(errno, text));
     }
-    return stale;
+    return repeatable;
   }
 
   /**
@@ -186,14 +172,18 @@ export class Batches {
     return true;
   }
 
-  #explain(space: Space, op: SteppedOp, said: string): Refusal | undefined {
-    const existing = this.#existing.get(space.ns) ?? new Existing(this.#namespaces);
-    this.#existing.set(space.ns, existing);
-    return existing.explain(space, op, said);
+  #explain(space: Space, { object }: Op, said: string): Refusal | undefined {
+    const tables = this.#tables.get(space.ns) ?? new Map<string, unknown>();
+    this.#tables.set(space.ns, tables);
+    return kernelKindOf(object).explain(existingIn(this.#namespaces, space, tables), object, said);
+  }
+
+  #batch(space: Space): Batch {
+    return new Batch(this.#namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
   }
 
   #chooseIndex(space: Space, ns: Ns, name: string): number {
-    const index = this.#nextIndex();
+    const index = this.#newNumber();
     if (ns === space.ns) {
       space.indexes.set(name, index);
     } else if (ns.startsWith("/")) {
@@ -206,17 +196,13 @@ export class Batches {
   }
 }
 
-/** What could be applied but never observed. */
-function isUnseen({ kind, ns }: SteppedOp["object"]): boolean {
-  return isGround(kind) && !mayHoldEntries(ns);
-}
-
 function rankOf(ns: Ns): number {
   return ns === "host" ? 1 : ns.startsWith("vrf:") ? 0 : 2;
 }
 
 /** One send to one namespace. */
-class Batch implements Desk {
+class Batch implements StepContext {
+  readonly offload = offload;
   readonly w = writer;
   readonly space: Space;
   /** Steps that trusted a remembered index. */
@@ -309,6 +295,19 @@ class Batch implements Desk {
   }
 }
 
-function refuseMissing(ns: Ns): never {
-  throw new Refused({ class: "missing", message: `there is no network namespace ${ns}` });
+function existingIn(namespaces: Namespaces, space: Space, tables: Map<string, unknown>): Existing {
+  return {
+    space,
+    table<V>(name: string, read: () => V, has: (table: V) => boolean): V {
+      const known = tables.get(name) as V | undefined;
+      if (known !== undefined && has(known)) return known;
+      const table = read();
+      tables.set(name, table);
+      return table;
+    },
+    linkText(ns, name) {
+      const link = namespaces.use(ns, ({ socket }) => socket.ask(k.RTM_GETLINK, (w) => linkByName(w, name), readLink));
+      return link === undefined ? "" : describeLink(link, ns);
+    },
+  };
 }

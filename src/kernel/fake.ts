@@ -3,24 +3,12 @@
 // clock, no chance; a thousand operations are a thousand small steps.
 import type { KernelObject } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
-import { NFT_TAMPERED } from "../datapath/kinds/nft.ts";
+import { NETNS_PREFIX, isVrfNs } from "../datapath/kinds/netns.ts";
 import type { Veth } from "../datapath/kinds/veth.ts";
-import { type KernelState, keyOf, type Op, stateOf } from "../datapath/state/state.ts";
-import { NETNS_PREFIX } from "../datapath/kinds/netns.ts";
+import { type KernelState, type LinkObject, type Op, isLink, stateOf } from "../datapath/state/state.ts";
 import { type Direction, DIRECTIONS } from "../model/qos.ts";
-import { refusalOfError } from "./errno.ts";
-import {
-  type Device,
-  type FakeSpace,
-  isLinkObject,
-  isSameEntry,
-  type LinkObject,
-  Machine,
-  refuse,
-  runElement,
-  setSysctl,
-  setTable,
-} from "./fakeMachine.ts";
+import { Refused, refusalOfError } from "./errno.ts";
+import { Machine } from "./fakeMachine.ts";
 import {
   type Counters,
   type Counted,
@@ -28,14 +16,16 @@ import {
   type HostFacts,
   type Kernel,
   type NetnsId,
-  OVERTAKEN,
   type OpResult,
   type PortSeen,
   type Refusal,
+  STALE,
   UNGUARDED,
   guardsOf,
 } from "./kernel.ts";
-import { ENDPOINT_ALIAS, isGround, mayHoldEntries, sysctlsOf } from "./ownership.ts";
+import { ALL_KINDS, kernelKindOf, misplaced } from "./kinds.ts";
+import type { FakeDevice } from "./kinds/fake.ts";
+import { ENDPOINT_ALIAS, sysctlsOf } from "./ownership.ts";
 
 export type FakeOptions = {
   /** The host's own addresses, with the MTU of their links. */
@@ -49,15 +39,6 @@ export type FakeOptions = {
 
 const STUCK: Refusal = { class: "busy", message: "EBUSY: it is stuck" };
 
-/** What a new namespace has; others are 0. */
-const FRESH_SYSCTLS: Readonly<Record<string, string>> = {
-  "ipv6/conf/default/accept_dad": "1",
-  "ipv6/conf/default/accept_ra": "1",
-  "bridge/bridge-nf-call-iptables": "1",
-  "bridge/bridge-nf-call-ip6tables": "1",
-  "bridge/bridge-nf-call-arptables": "1",
-};
-
 export class FakeKernel implements Kernel {
   readonly netnsPrefix = NETNS_PREFIX;
   readonly #machine: Machine;
@@ -67,7 +48,10 @@ export class FakeKernel implements Kernel {
   /** Names of links that this kernel does not let go of for now. */
   readonly stuck = new Set<string>();
   /** What a namespace's tables say, which no kernel gives back: for who judges packets by it. */
-  readonly tableText = (ns: Ns) => this.#machine.spaces.get(ns)?.table?.text ?? "";
+  readonly tableText = (ns: Ns) => {
+    const table = this.#machine.spaces.get(ns)?.table;
+    return table === undefined ? "" : table.body + (table.bridge ?? "");
+  };
 
   /** `other`: a kernel port of the same machine, as a restarted agent would open it. */
   constructor(options: FakeOptions = {}, other?: FakeKernel) {
@@ -77,27 +61,11 @@ export class FakeKernel implements Kernel {
   }
 
   observe(workloads: readonly Ns[]): Promise<KernelState> {
-    return Promise.resolve(this.#state(new Set(workloads)));
-  }
-
-  #state(workloads: ReadonlySet<Ns>): KernelState {
-    const objects: KernelObject[] = [];
-    for (const space of this.#machine.spaces.values()) {
-      const isWorkload = space.ns.startsWith("/");
-      if (isWorkload ? !workloads.has(space.ns) : !space.isOurs) continue;
-      if (!isWorkload) objects.push(...standing(space));
-      for (const { link, entries, foreign, ...device } of space.devices.values()) {
-        if (link.isOurs && device.name === link.object.name && device.ns === link.object.ns)
-          objects.push(seen(link.object, workloads));
-        for (const [key, entry] of entries)
-          if (link.isOurs ? !foreign.has(key) : entry.kind === "hop") objects.push(entry);
-      }
-    }
-    return stateOf(objects);
+    return Promise.resolve(stateIn(this.#machine, new Set(workloads)));
   }
 
   ports(): Promise<readonly PortSeen[]> {
-    const spaces = [...this.#machine.spaces.values()].filter(({ ns, isOurs }) => isVrf(ns) && isOurs);
+    const spaces = [...this.#machine.spaces.values()].filter(({ ns, isOurs }) => isVrfNs(ns) && isOurs);
     return Promise.resolve(spaces.flatMap(({ devices }) => [...devices.values()].flatMap(portOn)));
   }
 
@@ -107,7 +75,7 @@ export class FakeKernel implements Kernel {
       const refusal = this.#judge(op, isStale, unguarded);
       if (refusal === undefined) return { op };
       const isPolicy = op.object.kind === "nft" || op.object.kind === "element";
-      if (isPolicy && refusal !== OVERTAKEN) unguarded.add(op.object.ns);
+      if (isPolicy && refusal !== STALE) unguarded.add(op.object.ns);
       return { op, refusal };
     });
     if (ops.length > 0) this.#poke();
@@ -115,7 +83,7 @@ export class FakeKernel implements Kernel {
   }
 
   #judge(op: Op, isStale: (op: Op) => boolean, unguarded: ReadonlySet<Ns>): Refusal | undefined {
-    if (isStale(op)) return OVERTAKEN;
+    if (isStale(op)) return STALE;
     if (guardsOf(op).some((ns) => unguarded.has(ns))) return UNGUARDED;
     return this.#faults.shift() ?? this.#try(op);
   }
@@ -133,57 +101,15 @@ export class FakeKernel implements Kernel {
   }
 
   #run(op: Op): void {
-    const { object } = op;
-    const machine = this.#machine;
-    if (object.kind === "netns") return op.op === "remove" ? this.#removeNetns(object.ns) : this.#addNetns(object.ns);
-    if (object.kind === "sysctl") return op.op === "remove" ? undefined : setSysctl(machine.space(object.ns), object);
-    if (object.kind === "nft") return setTable(machine.space(object.ns), object, op.op);
-    if (object.kind === "element") return runElement(machine.space(object.ns), op.op, object);
-    if (isGround(object.kind) && !mayHoldEntries(object.ns))
-      refuse("unsupported", `Weft keeps no ${object.kind} in a workload's namespace`);
-    if (isLinkObject(object)) return this.#runLink(op.op, object);
-    const device = machine.device(object.ns, object.dev);
-    if (!device.link.isOurs && object.kind !== "hop") refuse("exists", `${object.dev} in ${object.ns} is not ours`);
-    if (op.op === "remove") return machine.removeEntry(object);
-    if (op.op === "set") machine.replaceEntry(object);
-    else machine.addEntry(object);
-  }
-
-  #runLink(verb: Op["op"], object: LinkObject): void {
-    const machine = this.#machine;
-    if (verb === "add") {
-      const master = "master" in object ? object.master : undefined;
-      if (master !== undefined && !machine.device(object.ns, master).link.isOurs)
-        refuse("exists", `${master} is not ours`);
-      return machine.addLink(object, true);
-    }
-    const { link } = machine.device(object.ns, object.name);
-    if (!link.isOurs) refuse("exists", `${object.name} in ${object.ns} is not ours`);
-    if (verb === "set") machine.setLink(link, object);
-    else if (link.object.kind === object.kind) machine.removeLink(link);
-  }
-
-  #addNetns(ns: `vrf:${string}`): void {
-    this.#machine.addSpace(ns, true);
-    const { sysctls } = this.#machine.space(ns);
-    for (const key of sysctlsOf(ns)) sysctls.set(key, FRESH_SYSCTLS[key] ?? "0");
-  }
-
-  #removeNetns(ns: Ns): void {
-    if (this.#machine.space(ns).isOurs) this.#machine.removeSpace(ns);
+    const refusal = misplaced(op.object);
+    if (refusal !== undefined) throw new Refused(refusal);
+    kernelKindOf(op.object).fake.run(this.#machine, op);
   }
 
   cutOff(ports: readonly Veth[]): readonly (Refusal | undefined)[] {
-    const refusals = ports.map((port) => this.#faults.shift() ?? this.#takeDown(port));
+    const refusals = ports.map((port) => this.#faults.shift() ?? takeDown(this.#machine, port));
     this.#poke();
     return refusals;
-  }
-
-  /** As everywhere, an MTU of 0 stands for a link that is down. */
-  #takeDown({ ns, name }: Veth): undefined {
-    const link = this.#machine.spaces.get(ns)?.devices.get(name)?.link;
-    if (link?.isOurs === true && link.object.kind === "veth") this.#machine.setLink(link, { ...link.object, mtu: 0 });
-    return undefined;
   }
 
   /** Nothing is sent in memory, and nobody else filters. */
@@ -275,41 +201,22 @@ export class FakeKernel implements Kernel {
     this.#faults.push(...new Array<Refusal>(count).fill(refusal));
   }
 
-  /** Somebody else makes something. It is never observed and never touched. */
+  /** Another makes something. It is never observed and never touched. */
   plant(object: KernelObject): void {
-    const machine = this.#machine;
-    if (object.kind === "netns") machine.addSpace(object.ns, false);
-    else if (object.kind === "nft")
-      machine.space(object.ns).table = { digest: object.digest, isOurs: false, text: object.body };
-    else if (isLinkObject(object)) machine.addLink(object, false);
-    else if (object.kind === "element") machine.space(object.ns).elements.set(keyOf(object), object);
-    else if (object.kind !== "sysctl") machine.addEntry(object, false);
+    kernelKindOf(object).fake.plant(this.#machine, object);
     this.#poke();
   }
 
-  /** Whether an object is there, whosever it is. */
+  /** Whether an object is there, ours or another's. */
   has(object: KernelObject): boolean {
-    const space = this.#machine.spaces.get(object.ns);
-    if (object.kind === "netns") return space !== undefined;
-    if (object.kind === "sysctl") return space?.sysctls.get(object.key) === object.value;
-    if (object.kind === "nft") return space?.table?.digest === object.digest;
-    if (object.kind === "element") return space?.elements.get(keyOf(object))?.value === object.value;
-    if (isLinkObject(object)) return space?.devices.get(object.name)?.link.object.kind === object.kind;
-    return [...(space?.devices.get(object.dev)?.entries.values() ?? [])].some((entry) => isSameEntry(entry, object));
+    return kernelKindOf(object).fake.has(this.#machine.spaces.get(object.ns), object);
   }
 
   /**
-   * Somebody else removes something, ours or not; a table or a sysctl is changed instead. Throws if it is not there.
+   * Another removes something, ours or not; a table or a sysctl is changed instead. Throws if it is not there.
    */
   disturb(object: KernelObject): void {
-    const machine = this.#machine;
-    const space = machine.space(object.ns);
-    if (object.kind === "netns") machine.removeSpace(object.ns);
-    else if (object.kind === "sysctl") space.sysctls.set(object.key, object.value === "1" ? "0" : "1");
-    else if (object.kind === "nft") space.table = { digest: NFT_TAMPERED, isOurs: true, text: space.table?.text ?? "" };
-    else if (object.kind === "element") space.elements.delete(keyOf(object));
-    else if (isLinkObject(object)) machine.removeLink(machine.device(object.ns, object.name).link);
-    else machine.removeEntry(object);
+    kernelKindOf(object).fake.disturb(this.#machine, object);
     this.#poke();
   }
 
@@ -318,10 +225,10 @@ export class FakeKernel implements Kernel {
    * what it was; undefined if nothing is ours.
    */
   drift(n: number): KernelObject | undefined {
-    const ours = [...this.#state(new Set(this.#machine.spaces.keys())).values()];
+    const ours = [...stateIn(this.#machine, new Set(this.#machine.spaces.keys())).values()];
     const object = ours[Math.floor(n / 2) % ours.length];
     if (object === undefined) return undefined;
-    if (isLinkObject(object) && n % 2 === 1) {
+    if (isLink(object) && n % 2 === 1) {
       this.#machine.setLink(this.#machine.device(object.ns, object.name).link, { ...object, mtu: object.mtu - 1 });
       this.#poke();
     } else {
@@ -337,20 +244,32 @@ function newMachine(): Machine {
   return machine;
 }
 
-/** What belongs to a namespace and not to a link in it. */
-function standing({ ns, sysctls, table, elements }: FakeSpace): KernelObject[] {
-  const objects: KernelObject[] = isVrf(ns) ? [{ kind: "netns", ns }] : [];
-  for (const [key, value] of sysctls) objects.push({ kind: "sysctl", ns, key, value });
-  if (table?.isOurs === true) objects.push({ kind: "nft", ns, digest: table.digest, body: "" }, ...elements.values());
-  return objects;
+/** As everywhere, an MTU of 0 stands for a link that is down. */
+function takeDown(machine: Machine, { ns, name }: Veth): undefined {
+  const link = machine.spaces.get(ns)?.devices.get(name)?.link;
+  if (link?.isOurs === true && link.object.kind === "veth") machine.setLink(link, { ...link.object, mtu: 0 });
+  return undefined;
 }
 
-function isVrf(ns: Ns): ns is `vrf:${string}` {
-  return ns.startsWith("vrf:");
+/** What is ours; in workloads' namespaces, of those given. */
+function stateIn({ spaces }: Machine, workloads: ReadonlySet<Ns>): KernelState {
+  const objects: KernelObject[] = [];
+  for (const space of spaces.values()) {
+    const isWorkload = space.ns.startsWith("/");
+    if (isWorkload ? !workloads.has(space.ns) : !space.isOurs) continue;
+    if (!isWorkload) for (const { fake } of ALL_KINDS) objects.push(...(fake.standing?.(space) ?? []));
+    for (const device of space.devices.values()) {
+      const { link, entries, foreign } = device;
+      if (link.isOurs && device === link.devices[0]) objects.push(seen(link.object, workloads));
+      for (const [key, entry] of entries)
+        if (link.isOurs ? !foreign.has(key) : kernelKindOf(entry).fake.entry?.isOnAnyLink === true) objects.push(entry);
+    }
+  }
+  return stateOf(objects);
 }
 
 /** The endpoint's port that this device is, if it is one. */
-function portOn(device: Device): PortSeen[] {
+function portOn(device: FakeDevice): PortSeen[] {
   const { object, isOurs, devices } = device.link;
   if (!isOurs || object.kind !== "veth" || device !== devices[0] || !object.alias.startsWith(ENDPOINT_ALIAS)) return [];
   const addresses = [...(devices[1]?.entries.values() ?? [])].flatMap((entry) =>

@@ -11,10 +11,10 @@ import type { FlowView } from "../datapath/policy/verdict.ts";
 /** Why the kernel said no; what the loop does about it depends on the class, never on the text. */
 export type Refusal = {
   /**
-   * missing, exists: our view was stale, look again. busy: back off. overtaken: never tried, because the caller's
+   * missing, exists: our view was stale, look again. busy: back off. stale: never tried, because the caller's
    * `isStale` said so. The others: do not repeat until the desired state changes.
    */
-  readonly class: "missing" | "exists" | "busy" | "overtaken" | "denied" | "unsupported" | "invalid";
+  readonly class: "missing" | "exists" | "busy" | "stale" | "denied" | "unsupported" | "invalid";
   /** What the kernel itself said, with the errno's name: `EEXIST: file already exists`. */
   readonly message: string;
 };
@@ -30,7 +30,7 @@ export function guardsOf({ op, object }: Op): readonly Ns[] {
   if (object.kind === "vxlan") return ["host"];
   return object.kind === "veth" ? [object.ns, object.peer.ns] : [];
 }
-export const OVERTAKEN: Refusal = { class: "overtaken", message: "something else was done to it meanwhile" };
+export const STALE: Refusal = { class: "stale", message: "something else was done to it meanwhile" };
 
 /** What identifies a namespace however it is reached: the inode behind its path. Paths of processes are reused. */
 export type NetnsId = string;

@@ -1,9 +1,5 @@
-// Network namespaces: which there are, how to be in one for a moment, how they are made and removed. `vrf:blue` is the
+// Network namespaces: which there are, how they are opened, made and removed. `vrf:blue` is the
 // file /run/netns/weft-blue, where `ip netns` finds it too.
-//
-// The calling thread enters a namespace only inside a synchronous block and always comes back: a thread of the pool
-// that libuv started meanwhile would inherit the foreign namespace for ever. If coming back fails, nothing this process
-// does afterwards could be trusted, so it dies.
 //
 // A socket or descriptor of a namespace keeps it alive. Those of the host and of VRFs are kept open; those of workloads
 // are opened for one use, so that a container's namespace dies with the container.
@@ -12,12 +8,13 @@ import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unli
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { netnsFile } from "../datapath/kinds/netns.ts";
 import { Fault } from "../model/fault.ts";
-import { EEXIST, EINVAL, refusalOfError, SystemError } from "./errno.ts";
+import { EEXIST, EINVAL, Refused, refusalOfError, SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";
 import * as k from "./netlink/constants.ts";
 import { linkByName, readLink, setLink } from "./netlink/link.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
+import { ThreadNetns } from "./threadNetns.ts";
 import { netnsAlias, vrfOf } from "./ownership.ts";
 
 export const RUN_DIR = "/run/netns";
@@ -42,7 +39,7 @@ export type Space = {
 };
 
 export class Namespaces {
-  readonly #home: number;
+  readonly #thread = new ThreadNetns();
   readonly #host: Space;
   readonly #prefix: string;
   readonly #files = new Map<string, string>();
@@ -55,7 +52,6 @@ export class Namespaces {
   /** `host` is a path: the namespace that is to be this agent's host. */
   constructor(host: string, prefix: string) {
     this.#prefix = prefix;
-    this.#home = libc.open("/proc/thread-self/ns/net");
     const space = this.#open("host", host, inodeOf(host) ?? "");
     if (space === undefined) throw new Error(`${host} is not a network namespace`);
     this.#host = space;
@@ -64,36 +60,17 @@ export class Namespaces {
   /** Runs `inside` in the namespace behind `fd`. `inside` must not start anything asynchronous. */
   within<T>(fd: number, inside: () => T): T {
     this.#mustBeOpen();
-    libc.setns(fd);
-    try {
-      return inside();
-    } finally {
-      this.#comeHome();
-    }
+    return this.#thread.within(fd, inside);
   }
 
   /** Calls `inside` with a netlink socket of a new namespace, which is gone afterwards with all that is in it. */
   scratch<T>(inside: (socket: NetlinkSocket) => T): T {
     this.#mustBeOpen();
-    libc.unshareNetwork();
-    let socket: NetlinkSocket;
-    try {
-      socket = new NetlinkSocket(k.NETLINK_ROUTE);
-    } finally {
-      this.#comeHome();
-    }
+    const socket = this.#thread.inNew(() => new NetlinkSocket(k.NETLINK_ROUTE));
     try {
       return inside(socket);
     } finally {
       socket.close();
-    }
-  }
-
-  #comeHome(): void {
-    try {
-      libc.setns(this.#home);
-    } catch {
-      process.abort();
     }
   }
 
@@ -200,13 +177,10 @@ export class Namespaces {
     this.#forget(this.#fileOf(name));
     if (isNetns(path)) throw new SystemError(`network namespace ${path}`, EEXIST);
     closeSync(openSync(path, "a", 0o444));
-    libc.unshareNetwork();
-    try {
+    this.#thread.inNew(() => {
       markLoopback(netnsAlias(this.#prefix, name));
       libc.mount("/proc/thread-self/ns/net", path, "none", MS_BIND);
-    } finally {
-      this.#comeHome();
-    }
+    });
   }
 
   /**
@@ -261,8 +235,21 @@ export class Namespaces {
     this.#closeLeaving();
     for (const file of this.#vrfs.keys()) this.#forget(file);
     closeSpace(this.#host);
-    libc.close(this.#home);
+    this.#thread.close();
   }
+}
+
+/** Calls `inside` with the open namespace. Throws Refused `missing` if there is none. */
+export function inNamespace(namespaces: Namespaces, ns: Ns, inside: (space: Space) => void): void {
+  const isThere = namespaces.use(ns, (space) => {
+    inside(space);
+    return true;
+  });
+  if (isThere === undefined) refuseMissing(ns);
+}
+
+export function refuseMissing(ns: Ns): never {
+  throw new Refused({ class: "missing", message: `there is no network namespace ${ns}` });
 }
 
 function closeSpace(space: Space): void {

@@ -6,7 +6,7 @@ import type { Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { allNeighbours, readNeighbour, readRoute, routeTo } from "./netlink/entry.ts";
 import { type LinkInfo, linkByIndex, readLink } from "./netlink/link.ts";
-import { isKeptByOthers } from "./ownership.ts";
+import { isManagedByOthers } from "./ownership.ts";
 
 type Hop = ObjectOf<"hop">;
 
@@ -34,7 +34,7 @@ export function nextHopsOf({ socket }: Space, addresses: readonly string[]): rea
   const kept = new Set(
     socket.list(k.RTM_GETNEIGH, allNeighbours, (message) => {
       const entry = readNeighbour(message);
-      return isKeptByOthers(entry) ? `${entry.index} ${entry.ip}` : undefined;
+      return isManagedByOthers(entry) ? `${entry.index} ${entry.ip}` : undefined;
     }),
   );
   return [...hops.values()].filter(({ index, ip }) => !kept.has(`${index} ${ip}`)).map(({ index: _, ...hop }) => hop);

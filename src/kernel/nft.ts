@@ -69,10 +69,18 @@ export class Nft {
   }
 
   /**
-   * The digest of the text that is loaded, NFT_TAMPERED if the tables are not (or no longer) what was loaded, undefined
-   * if there is none. In the host's namespace a table without our mark is somebody else's: undefined as well.
+   * The tables as an object: the digest of the text that is loaded, or NFT_TAMPERED if they are not (or no longer) what
+   * was loaded. Undefined if there are none; in the host's namespace a table without our mark is another's, and
+   * undefined as well.
    */
-  digest(space: Space): string | undefined {
+  observed(space: Space): Table | undefined {
+    const { digest, listed } = this.#look(space);
+    if (digest === undefined) return undefined;
+    const bridge = listed === undefined || listed.bridge === "" ? {} : { bridge: "" };
+    return { kind: "nft", ns: space.ns, digest, body: "", ...bridge };
+  }
+
+  #digest(space: Space): string | undefined {
     return this.#look(space).digest;
   }
 
@@ -171,7 +179,7 @@ export class Nft {
 
   /** Nothing of ours to remove is no error. */
   remove(space: Space): void {
-    if (this.digest(space) === undefined) return;
+    if (this.#digest(space) === undefined) return;
     const { error } = this.#run(space, dropText(space));
     if (error !== undefined && error.class !== "missing") throw new Refused(error);
   }
@@ -233,7 +241,7 @@ export class Nft {
   #refuseForeign(space: Space): void {
     if (
       space.ns === "host" &&
-      this.digest(space) === undefined &&
+      this.#digest(space) === undefined &&
       this.#run(space, `list table ${TABLE}\n`).error === undefined
     ) {
       throw new Refused({ class: "exists", message: `table ${TABLE} is ${this.#describe(space)}` });
@@ -241,7 +249,7 @@ export class Nft {
   }
 
   #describe(space: Space): string {
-    const digest = this.digest(space);
+    const digest = this.#digest(space);
     if (digest === undefined) return "somebody else's: it does not carry our mark; remove it or rename it";
     return digest === NFT_TAMPERED ? "ours, changed by somebody" : `ours, with body ${digest}`;
   }

@@ -1,49 +1,39 @@
 // Reads what is Weft's on this host. First each namespace is dumped as the kernel tells it, by interface index; then,
-// without the kernel, that becomes objects by name: which links are ours, whose far end is whose, what hangs on them.
+// without the kernel, that becomes objects by name: which links are ours, whose far end is whose, what is on them.
 //
 // Both indexes of a pair are chosen at random by Weft, so two links that name each other's index are a pair, in
 // whatever namespaces they are.
 import { setImmediate } from "node:timers/promises";
 import type { KernelObject } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
-import { WEFT_PROTOCOL } from "../datapath/kinds/mark.ts";
 import { type KernelState, stateOf } from "../datapath/state/state.ts";
 import type { Counters } from "./kernel.ts";
+import { ALL_KINDS, type AnyKind, linkKindOf } from "./kinds.ts";
+import { filtered } from "./kinds/entry.ts";
+import type { EntryReader, Indexed, Reading, SeenLink } from "./kinds/kind.ts";
 import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
-import {
-  type NeighbourInfo,
-  addressesOfLink,
-  allAddresses,
-  fdbIn,
-  fdbOf,
-  allNeighbours,
-  allRoutes,
-  readAddress,
-  readNeighbour,
-  readRoute,
-} from "./netlink/entry.ts";
+import { type NeighbourInfo, allNeighbours, fdbIn, fdbOf, readNeighbour } from "./netlink/entry.ts";
 import { type LinkInfo, allLinks, readLink } from "./netlink/link.ts";
-import { type QueueInfo, allQueues, ingressFilters, readQueue, readRedirect } from "./netlink/tc.ts";
-import type { MessageWriter, Received } from "./netlink/wire.ts";
+import { type QueueInfo, allQueues, isOurQueue, readQueue } from "./netlink/tc.ts";
 import type { Nft } from "./nft.ts";
-import { makesChecksums } from "./offload.ts";
-import { type Dump, objectsOf } from "./objects.ts";
-import {
-  isOurAddress,
-  isOurBridgeFdb,
-  isOurHop,
-  isOurNeighbour,
-  isOurRoute,
-  isOurTunnelFdb,
-  isOurs,
-  isUplink,
-  WORKLOAD_MOST,
-} from "./ownership.ts";
-import { readSysctls } from "./sysctl.ts";
+import * as offload from "./offload.ts";
+import { isKnownNeighbour, isOurBridgeFdb, isOurTunnelFdb, isOurs, isPrimary, isRouted, peerNs } from "./ownership.ts";
 
 /** Namespaces after which the event loop gets its turn: some milliseconds. */
 const TURN_NAMESPACES = 32;
+
+/** One namespace as the kernel tells it, less what is plainly not Weft's. */
+type Dump = {
+  /** All names this namespace goes by here; a workload's may be given under several paths. */
+  readonly names: readonly Ns[];
+  readonly links: readonly LinkInfo[];
+  /** Names of all its links, also of others'. */
+  readonly linkNames: ReadonlyMap<number, string>;
+  /** Indexes of links of which isExtra() said so. */
+  readonly extras: ReadonlySet<number>;
+  readonly entries: readonly (readonly [EntryReader<KernelObject>, readonly Indexed[]])[];
+};
 
 export async function observe(namespaces: Namespaces, nft: Nft, workloads: readonly Ns[]): Promise<KernelState> {
   const objects: KernelObject[] = [];
@@ -58,7 +48,8 @@ export async function observe(namespaces: Namespaces, nft: Nft, workloads: reado
     namespaces.use(ns, (space) => {
       dumps.push(dumpSpace(space, [ns, ...(paths.get(space.inode) ?? [])]));
       paths.delete(space.inode);
-      objects.push(...standing(namespaces, nft, space));
+      for (const { observe: kind } of ALL_KINDS)
+        if (kind.standing !== undefined) objects.push(...kind.standing(space, { namespaces, nft }));
     });
     await breathe();
   }
@@ -86,157 +77,162 @@ function pathsByInode(workloads: readonly Ns[]): Map<string, Ns[]> {
   return paths;
 }
 
-/** What belongs to a namespace and not to a link in it. */
-function standing(namespaces: Namespaces, nft: Nft, space: Space): KernelObject[] {
-  const { ns } = space;
-  const objects: KernelObject[] = isVrf(ns) ? [{ kind: "netns", ns }] : [];
-  for (const [key, value] of readSysctls(namespaces, space)) objects.push({ kind: "sysctl", ns, key, value });
-  const digest = nft.digest(space);
-  if (digest !== undefined) objects.push({ kind: "nft", ns, digest, body: "" }, ...nft.elements(space));
-  return objects;
-}
-
-function isVrf(ns: Ns): ns is `vrf:${string}` {
-  return ns.startsWith("vrf:");
-}
-
 function dumpSpace(space: Space, names: readonly Ns[]): Dump {
-  const { socket } = space;
   const isHost = space.ns === "host";
   const linkNames = new Map<number, string>();
-  const links = socket.list(
+  const links = space.socket.list(
     k.RTM_GETLINK,
     allLinks,
-    wanted(readLink, (link) => {
+    filtered(readLink, (link) => {
       linkNames.set(link.index, link.name);
       return link.kind === "veth" || isOurs(link);
     }),
   );
-  const isEntry = (entry: NeighbourInfo) => isOurNeighbour(entry) || (isHost && isOurHop(entry));
-  const neighbours = () => socket.list(k.RTM_GETNEIGH, allNeighbours, wanted(readNeighbour, isEntry));
-  // The host has many links and tables of others; without one of ours there is nothing of ours on them but next hops.
-  if (links.length === 0 || (isHost && !links.some(isOurs))) {
-    const hops = isHost ? hopsIn(neighbours(), linkNames) : [];
-    return { names, links, addresses: [], routes: [], ...NO_ENTRIES, hops };
-  }
-  const route = (w: MessageWriter) => allRoutes(w, WEFT_PROTOCOL);
-  const indexes = new Set(links.map(({ index }) => index));
-  const fdb = links
-    .filter(({ kind, master }) => kind === "bridge" || (kind === "vxlan" && master === 0))
-    .flatMap(({ kind, index }) =>
-      socket.list(
-        k.RTM_GETNEIGH,
-        (w) => (kind === "bridge" ? fdbIn(w, index) : fdbOf(w, index)),
-        wanted(readNeighbour, (e) => indexes.has(e.index) && (isOurTunnelFdb(e) || isOurBridgeFdb(e))),
-      ),
-    );
-  const entries = neighbours();
-  return {
-    names,
-    links,
-    addresses: socket.list(k.RTM_GETADDR, allAddresses, wanted(readAddress, isOurAddress)),
-    routes: socket.list(k.RTM_GETROUTE, route, wanted(readRoute, isOurRoute)),
-    hops: isHost ? hopsIn(entries, linkNames) : [],
-    neighbours: entries.filter(isOurNeighbour),
-    tunnelFdb: fdb.filter(isOurTunnelFdb),
-    bridgeFdb: fdb.filter(isOurBridgeFdb),
-    makesChecksums: new Set(
-      links.filter((link) => isUplink(link) && makesChecksums(space, link.name)).map(({ index }) => index),
-    ),
-    ...queuesOf(space, new Set(links.map((link) => link.index))),
-  };
+  // The host has many links and tables of others; where no link is ours, only what may be on any link is.
+  const isEmpty = links.length === 0 || (isHost && !links.some(isOurs));
+  const reading = readingOf(space, links);
+  const entries = entriesIn(reading, (kind) => !isEmpty || kind.observe.entry?.isOnAnyLink === true);
+  const extras = links.filter((link) => linkKindOf(link.kind)?.observe.isExtra?.(link, space, offload) === true);
+  return { names, links, linkNames, extras: new Set(extras.map(({ index }) => index)), entries };
 }
 
-function hopsIn(entries: readonly NeighbourInfo[], linkNames: ReadonlyMap<number, string>): Dump["hops"] {
-  return entries.filter(isOurHop).map(({ index, ip }) => ({ dev: linkNames.get(index) ?? `index ${index}`, ip }));
+function entriesIn(reading: Reading, isRead: (kind: AnyKind) => boolean): Dump["entries"] {
+  return ALL_KINDS.flatMap((kind) => {
+    const { entry } = kind.observe;
+    return entry === undefined || !isRead(kind) ? [] : [[entry, entry.list(reading)] as const];
+  });
 }
 
-const NO_QUEUES = { queues: [], redirects: [] };
-const NO_ENTRIES = {
-  neighbours: [],
-  hops: [],
-  tunnelFdb: [],
-  bridgeFdb: [],
-  makesChecksums: new Set<number>(),
-  ...NO_QUEUES,
-};
+/** Far ends, and what is on them: all else in a workload's namespace is its own. */
+function dumpWorkload(space: Space, names: readonly Ns[], nears: ReadonlySet<string>): Dump {
+  const isFarEnd = ({ kind, index, peer }: LinkInfo) =>
+    kind === "veth" && nears.has(pairKey({ index: peer, peer: index }));
+  const links = space.socket.listAny(k.RTM_GETLINK, allLinks, filtered(readLink, isFarEnd));
+  const entries = entriesIn(readingOf(space, links), ({ isInWorkloads }) => links.length > 0 && isInWorkloads);
+  return { names, links, linkNames: new Map(), extras: new Set(), entries };
+}
 
 /** Both ends of a pair, the near one first. */
 function pairKey({ index, peer }: Pick<LinkInfo, "index" | "peer">): string {
   return `${index} ${peer}`;
 }
 
-/**
- * Far ends, and what hangs on them. All else in there is the workload's: its root may have any number of links and
- * addresses, and change them all the time; so addresses are asked for by link.
- */
-function dumpWorkload({ socket }: Space, names: readonly Ns[], nears: ReadonlySet<string>): Dump {
-  const isFarEnd = ({ kind, index, peer }: LinkInfo) =>
-    kind === "veth" && nears.has(pairKey({ index: peer, peer: index }));
-  const links = socket.listAny(k.RTM_GETLINK, allLinks, wanted(readLink, isFarEnd));
+function readingOf(space: Space, links: readonly LinkInfo[]): Reading {
+  const { ns, socket } = space;
   const indexes = new Set(links.map(({ index }) => index));
-  const isOn = ({ index }: { readonly index: number }) => indexes.has(index);
-  const address = wanted(readAddress, (one) => isOurAddress(one) && isOn(one));
-  const route = (w: MessageWriter) => allRoutes(w, WEFT_PROTOCOL);
+  const known = filtered(readNeighbour, isKnownNeighbour);
   return {
-    names,
+    space,
+    isWorkload: ns.startsWith("/"),
+    isHost: ns === "host",
     links,
-    addresses: [...indexes].flatMap((index) =>
-      socket.listAny(k.RTM_GETADDR, (w) => addressesOfLink(w, index, undefined), address),
+    indexes,
+    neighbours: once(() => socket.list(k.RTM_GETNEIGH, allNeighbours, known)),
+    fdb: once(() => fdbEntries(space, links, indexes)),
+    queues: once(() =>
+      socket.list(
+        k.RTM_GETQDISC,
+        allQueues,
+        filtered(readQueue, (one) => isWatched(one, indexes)),
+      ),
     ),
-    routes:
-      links.length === 0
-        ? []
-        : socket.listAny(
-            k.RTM_GETROUTE,
-            route,
-            wanted(readRoute, (one) => isOurRoute(one) && isOn(one)),
-            // The last that is asked of this socket.
-            WORKLOAD_MOST,
-          ),
-    ...NO_ENTRIES,
   };
 }
 
-/** Of these links. Only links that have an ingress queue at all are asked for its filters. */
-function queuesOf({ socket }: Space, links: ReadonlySet<number>): Pick<Dump, "queues" | "redirects"> {
-  const isWanted = ({ index, kind }: QueueInfo) => (kind === "tbf" || kind === "ingress") && links.has(index);
-  const all = socket.list(k.RTM_GETQDISC, allQueues, wanted(readQueue, isWanted));
-  const redirects = all.flatMap(({ index, kind }) =>
-    kind !== "ingress"
-      ? []
-      : socket
-          .list(k.RTM_GETTFILTER, (w) => ingressFilters(w, index), readRedirect)
-          .slice(0, 1)
-          .map((target) => ({ index, target })),
-  );
-  return { queues: all.filter((queue) => queue.isOurTbf), redirects };
+/** Of bridges, with their tunnels' own; and of tunnels that are no port of one. */
+function fdbEntries({ socket }: Space, links: readonly LinkInfo[], indexes: ReadonlySet<number>): NeighbourInfo[] {
+  const isOurEntry = (entry: NeighbourInfo) =>
+    indexes.has(entry.index) && (isOurTunnelFdb(entry) || isOurBridgeFdb(entry));
+  return links
+    .filter(({ kind, master }) => kind === "bridge" || (kind === "vxlan" && master === 0))
+    .flatMap(({ kind, index }) =>
+      socket.list(
+        k.RTM_GETNEIGH,
+        (w) => (kind === "bridge" ? fdbIn(w, index) : fdbOf(w, index)),
+        filtered(readNeighbour, isOurEntry),
+      ),
+    );
+}
+
+function isWatched({ kind, index }: QueueInfo, indexes: ReadonlySet<number>): boolean {
+  return (kind === "tbf" || kind === "ingress") && indexes.has(index);
+}
+
+function once<T>(read: () => T): () => T {
+  let value: { readonly of: T } | undefined;
+  return () => (value ??= { of: read() }).of;
+}
+
+type Device = { readonly ns: Ns; readonly name: string };
+
+/** Pure: dumps in, objects out. */
+function objectsOf(dumps: readonly Dump[]): KernelObject[] {
+  const objects: KernelObject[] = [];
+  const devices = new Map<Dump, Map<number, Device>>(dumps.map((dump) => [dump, new Map()]));
+  const ends = pairEnds(dumps);
+  for (const dump of dumps) {
+    const [ns] = dump.names;
+    if (ns === undefined) continue;
+    for (const link of dump.links) {
+      const kind = isPrimary(link) ? linkKindOf(link.kind) : undefined;
+      if (kind?.observe.link === undefined) continue;
+      const end = link.kind === "veth" ? ends.get(`${link.peer} ${link.index}`) : undefined;
+      const farNs = end === undefined ? undefined : peerNs(end.link, end.dump.names);
+      const far = end === undefined || farNs === undefined ? undefined : { ns: farNs, link: end.link };
+      objects.push(kind.observe.link(link, seenLink(ns, dump, link, far)));
+      devices.get(dump)?.set(link.index, { ns, name: link.name });
+      if (end !== undefined && far !== undefined)
+        devices.get(end.dump)?.set(far.link.index, { ns: far.ns, name: far.link.name });
+    }
+  }
+  for (const [dump, found] of devices) objects.push(...entriesOf(dump, found));
+  return objects;
+}
+
+/** Every veth end by its own index and its peer's. */
+function pairEnds(dumps: readonly Dump[]): Map<string, { readonly dump: Dump; readonly link: LinkInfo }> {
+  const ends = new Map<string, { readonly dump: Dump; readonly link: LinkInfo }>();
+  for (const dump of dumps) {
+    for (const link of dump.links) if (link.kind === "veth") ends.set(pairKey(link), { dump, link });
+  }
+  return ends;
+}
+
+function seenLink(ns: Ns, { linkNames, extras }: Dump, link: LinkInfo, far: SeenLink["far"]): SeenLink {
+  const { name, mac, alias, index } = link;
+  const isRight = link.isUp && (link.forwards || !isRouted(link));
+  return {
+    ns,
+    common: (isIntact) => ({ ns, name, mtu: isRight && isIntact ? link.mtu : 0, mac, alias }),
+    master: link.master === 0 ? undefined : (linkNames.get(link.master) ?? `index ${link.master}`),
+    far,
+    isExtra: extras.has(index),
+  };
+}
+
+function entriesOf({ names: [ns], linkNames, entries }: Dump, devices: ReadonlyMap<number, Device>): KernelObject[] {
+  const objects: KernelObject[] = [];
+  const nameOf = (index: number) => devices.get(index)?.name;
+  for (const [kind, items] of entries) {
+    for (const item of items) {
+      const device = devices.get(item.index);
+      if (device !== undefined) objects.push(kind.decode(item, { ns: device.ns, dev: device.name }, nameOf));
+      else if (kind.isOnAnyLink && ns !== undefined)
+        objects.push(kind.decode(item, { ns, dev: linkNames.get(item.index) ?? `index ${item.index}` }, nameOf));
+    }
+  }
+  return objects;
 }
 
 /** What went through the queues of ours, by the link they are on. */
 export function queuesIn({ socket }: Space): ReadonlyMap<string, Counters> {
-  const names = new Map(
-    socket.list(k.RTM_GETLINK, allLinks, wanted(readLink, isOurs)).map((link) => [link.index, link.name]),
-  );
-  const queues = socket.list(
-    k.RTM_GETQDISC,
-    allQueues,
-    wanted(readQueue, (queue) => queue.isOurTbf),
-  );
+  const links = socket.list(k.RTM_GETLINK, allLinks, filtered(readLink, isOurs));
+  const names = new Map(links.map((link) => [link.index, link.name]));
+  const queues = socket.list(k.RTM_GETQDISC, allQueues, filtered(readQueue, isOurQueue));
   return new Map(
     queues.flatMap(({ index, counters }) => {
       const name = names.get(index);
       return name === undefined ? [] : [[name, counters]];
     }),
   );
-}
-
-function wanted<T>(
-  read: (message: Received) => T,
-  isWanted: (item: T) => boolean,
-): (message: Received) => T | undefined {
-  return (message) => {
-    const item = read(message);
-    return isWanted(item) ? item : undefined;
-  };
 }

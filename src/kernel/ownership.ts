@@ -1,18 +1,7 @@
-// How a fresh agent without memory recognises what is Weft's:
-//
-//   link                     ifalias `weft:<kind>:<name>`; the far end of a veth pair `weft:peer:<its namespace>`
-//   namespace of a VRF       its file's prefix, and lo's ifalias `weft:netns:<prefix>:<VRF>`: the file may be
-//                            anybody's, and two agents on one machine share /run/netns
-//   sysctl                   the keys in sysctlsOf(): whatever they are
-//   nft table                its name, and a chain whose name holds two hashes (nft.ts)
-//   route                    protocol 87
-//   queue                    handle 7766: or 7767:, on a link of ours
-//   redirect                 filter of priority 87 on what comes in on a link of ours
-//   next hop                 a neighbour with protocol 87 that is kept from outside
-//   address, neighbour, FDB  it is on a link of ours, and not of the kinds that the kernel makes there by itself
+// How a fresh agent without memory recognises what is Weft's: by a mark that the kernel keeps with an object, or by the
+// link that it is on. Each file in kinds/ says which it is for its kind.
 import { netnsFile } from "../datapath/kinds/netns.ts";
 import { cut } from "../datapath/state/names.ts";
-import type { ObjectKind } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { MARK, WEFT_PROTOCOL } from "../datapath/kinds/mark.ts";
 import * as k from "./netlink/constants.ts";
@@ -63,16 +52,6 @@ export function peerNs(link: LinkInfo, candidates: readonly Ns[]): Ns | undefine
   return candidates.find((ns) => peerAlias(ns) === link.alias) ?? candidates[0];
 }
 
-/** Neighbours and FDB entries of ours are in namespaces that Weft routes or bridges in: a workload's are its own. */
-export function mayHoldEntries(ns: Ns): boolean {
-  return !ns.startsWith("/");
-}
-
-/** Kinds that are only looked for where mayHoldEntries() says so. */
-export function isGround(kind: ObjectKind): boolean {
-  return ["neighbour", "fdb", "bridge-fdb", "tbf", "redirect", "ifb"].includes(kind);
-}
-
 /** The kernel adds link-local addresses by itself, and router advertisements add others. */
 export function isOurAddress(address: AddressInfo): boolean {
   if (address.protocol === WEFT_PROTOCOL) return true;
@@ -83,8 +62,9 @@ export function isOurRoute(route: RouteInfo): boolean {
   return route.protocol === WEFT_PROTOCOL && route.table === k.RT_TABLE_MAIN && route.isUnicast;
 }
 
-export function isOurNeighbour(entry: NeighbourInfo): boolean {
-  return (entry.state & k.NUD_PERMANENT) !== 0 && entry.mac !== "" && entry.ip !== "";
+/** Kept from outside, and not learned: a neighbour or next hop that may be Weft's. */
+export function isKnownNeighbour({ state, flags, ip }: NeighbourInfo): boolean {
+  return ip !== "" && ((state & k.NUD_PERMANENT) !== 0 || (flags & k.NTF_EXT_LEARNED) !== 0);
 }
 
 /** On a link of the host's own. Somebody who makes it permanent makes it theirs. */
@@ -94,7 +74,7 @@ export function isOurHop(entry: NeighbourInfo): boolean {
 }
 
 /** Whether somebody else sees to it that the neighbour stays known. */
-export function isKeptByOthers(entry: NeighbourInfo): boolean {
+export function isManagedByOthers(entry: NeighbourInfo): boolean {
   return !isOurHop(entry) && ((entry.state & k.NUD_PERMANENT) !== 0 || (entry.flags & k.NTF_EXT_LEARNED) !== 0);
 }
 

@@ -2,9 +2,10 @@
 // list, and the kernel loads others on demand.
 import { DIRECTIONS, type Direction } from "../model/qos.ts";
 import type { Namespaces } from "./namespaces.ts";
-import { newIfb } from "./netlink/link.ts";
+import { newIfb } from "./kinds/ifb.ts";
+import { addIngress, addRedirect } from "./kinds/redirect.ts";
+import { addTbf } from "./kinds/tbf.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
-import { addIngress, addRedirect, addTbf } from "./netlink/tc.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 
 /** The first index of every namespace. */

@@ -1,10 +1,12 @@
 // Removes links and namespaces. Deleting a link makes the caller wait for an RCU barrier (15-20 ms, after the kernel
 // has let go of its lock), so all links of one call are put into a group and deleted with one message, by a thread of
-// the pool. The group's number is new each time: a link that a killed agent left in a group is not taken along later by
-// chance.
+// the pool. Each call has a fresh group number, so that links left behind by a crashed agent are never deleted with a
+// later group.
 import type { Ns } from "../datapath/kinds/kind.ts";
+import { isLink } from "../datapath/state/state.ts";
 import { GONE, refusalOf, refusalOfError } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
+import type { OpList, Range } from "./opList.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { allLinks, deleteGroup, linkByName, readLink, setDown, setGroup } from "./netlink/link.ts";
@@ -12,16 +14,61 @@ import { BATCH_MESSAGES, NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 import { isOurs } from "./ownership.ts";
 
-/** A link to remove: gone, or somebody else's by now, is as good as removed. */
-export type Doomed = { readonly name: string; readonly kind: string };
+/** Namespaces swept at the same time; each waits in a thread of the pool. */
+const CONCURRENCY = 16;
+
+/** A link to remove: gone, or another's by now, is as good as removed. */
+type NamedLink = { readonly name: string; readonly kind: string };
+
+/** Gives a new number for a group of links, each time another. */
+type NewGroup = () => number;
+
+/** Consecutive removals of links: those of a namespace in one message, the namespaces side by side. */
+export async function sweepLinks(namespaces: Namespaces, list: OpList, range: Range, group: NewGroup): Promise<void> {
+  await sweep(list, range, async (ns, places) => {
+    const links = places.flatMap((at): NamedLink[] => {
+      const object = list.ops[at]?.object;
+      return object !== undefined && isLink(object) ? [object] : [];
+    });
+    return await removeLinks(namespaces, ns, links, group);
+  });
+}
+
+/** Consecutive removals of VRFs' namespaces, side by side. */
+export async function sweepNamespaces(
+  namespaces: Namespaces,
+  list: OpList,
+  range: Range,
+  group: NewGroup,
+): Promise<void> {
+  await sweep(list, range, async (ns) => await removeNamespace(namespaces, ns.slice("vrf:".length), group));
+}
+
+async function sweep(
+  list: OpList,
+  [from, end]: Range,
+  remove: (ns: Ns, places: readonly number[]) => Promise<Refusal | undefined>,
+): Promise<void> {
+  const due = Array.from({ length: end - from }, (_, i) => from + i).filter((at) => list.isDue(at));
+  const waiting = [...Map.groupBy(due, (at) => list.ops[at]?.object.ns)];
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [ns, places] = next;
+      if (ns === undefined) continue;
+      const refusal = await remove(ns, places).catch(refusalOfError);
+      for (const at of places) list.refuse(at, refusal);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, waiting.length) }, worker));
+}
 
 /** Takes a link of ours down, which its far end cannot undo; gives a refusal if it may still carry something. */
-export function cutOff(namespaces: Namespaces, ns: Ns, doomed: Doomed): Refusal | undefined {
+export function cutOff(namespaces: Namespaces, ns: Ns, named: NamedLink): Refusal | undefined {
   let refusal: Refusal | undefined;
   try {
     namespaces.use(ns, (space) => {
       const { socket } = space;
-      const index = indexOf(space, doomed);
+      const index = indexOf(space, named);
       if (index === undefined) return;
       const w = new MessageWriter(128);
       setDown(w, socket.nextSeq(), index);
@@ -36,39 +83,35 @@ export function cutOff(namespaces: Namespaces, ns: Ns, doomed: Doomed): Refusal 
 }
 
 /** Removes links of ours from one namespace; gives a refusal if some could not be removed. */
-export async function reapLinks(
+async function removeLinks(
   namespaces: Namespaces,
   ns: Ns,
-  doomed: readonly Doomed[],
-  group: () => number,
+  links: readonly NamedLink[],
+  group: NewGroup,
 ): Promise<Refusal | undefined> {
   const found = namespaces.use(ns, (space) => {
-    const indexes = doomed.map((link) => indexOf(space, link)).filter((index) => index !== undefined);
-    for (const { name } of doomed) space.indexes.delete(name);
+    const indexes = links.map((link) => indexOf(space, link)).filter((index) => index !== undefined);
+    for (const { name } of links) space.indexes.delete(name);
     return { indexes, socket: ownSocket(namespaces, space) };
   });
-  return found === undefined ? undefined : await reap(found.socket, found.indexes, group);
+  return found === undefined ? undefined : await deleteGrouped(found.socket, found.indexes, group);
 }
 
 /** Removes a VRF's namespace with everything of ours in it. Not there, or not ours, is as good as removed. */
-export async function reapNamespace(
-  namespaces: Namespaces,
-  vrf: string,
-  group: () => number,
-): Promise<Refusal | undefined> {
+async function removeNamespace(namespaces: Namespaces, vrf: string, group: NewGroup): Promise<Refusal | undefined> {
   const space = namespaces.vrf(vrf);
   if (space === undefined) return undefined;
   const indexes = space.socket.list(k.RTM_GETLINK, allLinks, (message) => {
     const link = readLink(message);
     return isOurs(link) && !link.isLoopback ? link.index : undefined;
   });
-  const refusal = await reap(ownSocket(namespaces, space), indexes, group);
+  const refusal = await deleteGrouped(ownSocket(namespaces, space), indexes, group);
   // Links first: the kernel would remove them with the namespace, but later, in its own time.
   if (refusal === undefined) namespaces.remove(vrf);
   return refusal;
 }
 
-function indexOf(space: Space, { name, kind }: Doomed): number | undefined {
+function indexOf(space: Space, { name, kind }: NamedLink): number | undefined {
   const link = space.socket.ask(k.RTM_GETLINK, (w) => linkByName(w, name), readLink);
   return link !== undefined && isOurs(link) && link.kind === kind ? link.index : undefined;
 }
@@ -79,10 +122,10 @@ function ownSocket(namespaces: Namespaces, space: Space): NetlinkSocket {
 }
 
 /** Closes the socket. */
-async function reap(
+async function deleteGrouped(
   socket: NetlinkSocket,
   indexes: readonly number[],
-  group: () => number,
+  group: NewGroup,
 ): Promise<Refusal | undefined> {
   let refusal: Refusal | undefined;
   try {

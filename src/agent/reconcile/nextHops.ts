@@ -50,7 +50,7 @@ export class NextHops {
   withoutHops(results: readonly OpResult[]): readonly OpResult[] {
     return results.filter(({ op, refusal }) => {
       if (op.object.kind !== "hop" || refusal === undefined) return true;
-      if (op.op === "add" && refusal.class !== "overtaken") this.#refused.set(keyOf(op.object), refusal.message);
+      if (op.op === "add" && refusal.class !== "stale") this.#refused.set(keyOf(op.object), refusal.message);
       return false;
     });
   }

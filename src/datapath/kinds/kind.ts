@@ -7,6 +7,9 @@
  */
 export type Ns = "host" | `vrf:${string}` | `/${string}`;
 
+/** An interface as it is seen in one namespace. */
+export type Device = { readonly ns: Ns; readonly name: string };
+
 export type AnyObject = { readonly kind: string; readonly ns: Ns };
 
 /** Links have names and carry other objects; entries are on a link and go with it; all else stands by itself. */
@@ -32,8 +35,8 @@ export interface Kind<T extends AnyObject> {
    * Undefined: there is no such place, or the key says it all.
    */
   readonly slot: (object: T) => string | undefined;
-  /** Keys of the devices that go when it goes, and with them all that is on them. */
-  readonly devices: (object: T) => readonly string[];
+  /** The devices that a link is, a pair at both ends: they go with it, and with them all that is on them. */
+  readonly devices: (object: T) => readonly Device[];
   readonly isSame: (a: T, b: T) => boolean;
   /** The commands that make it, change it in place and remove it. */
   readonly print: {
@@ -84,11 +87,6 @@ export function defineKind<T extends AnyObject>(
 /** What an object needs that is on, or beside, the first example of another kind. */
 export function standsOn<T extends AnyObject>({ examples: [first] }: Kind<T>): readonly AnyObject[] {
   return [...first.needs, first.is];
-}
-
-/** Tells a device from all others: its namespace and name. */
-export function deviceKey(ns: Ns, name: string): string {
-  return `${ns} ${name}`;
 }
 
 /** Equal as values: flat records, and a record inside a record, such as the peer of a pair. */

@@ -1,6 +1,6 @@
 // What all links have in common: how they are told from others, printed and changed field by field; and what a link
 // is as a port of a bridge.
-import { type AnyObject, type Shell, deviceKey } from "./kind.ts";
+import { type AnyObject, type Device, type Shell } from "./kind.ts";
 
 /** A link is always up, and always carries its ownership mark as ifalias (`weft:<kind>:<name>`). */
 export type Link = AnyObject & {
@@ -24,7 +24,7 @@ export type PortOfBridge = { readonly master?: string; readonly macs?: Macs };
  * Groups of bridges (01:80:c2:00:00:00 to 0f) that a port forwards, so that filters see them: all but 01, which the
  * kernel drops. Others go to the stack of the bridge's namespace, past the bridge's hooks (br_handle_frame).
  */
-export const GROUPS_SEEN = 0xfffd;
+const GROUPS_SEEN = 0xfffd;
 
 /** Groups that a port of a bridge forwards, as a mask. */
 export function groupsOf({ macs }: PortOfBridge): number {
@@ -36,8 +36,8 @@ export function learningText({ macs }: PortOfBridge): string {
   return `learning ${macs === undefined ? "off" : "on"} flood ${macs === "flooded" ? "on" : "off"}`;
 }
 
-export function devicesOf({ ns, name }: Link): readonly string[] {
-  return [deviceKey(ns, name)];
+export function devicesOf({ ns, name }: Link): readonly Device[] {
+  return [{ ns, name }];
 }
 
 export function bringUp({ ns, name, alias }: Link, shell: Shell): string {

@@ -1,6 +1,6 @@
 // A veth pair: the port of an endpoint, or the uplink of a VRF.
 import { bridge } from "./bridge.ts";
-import { type Ns, type Shell, defineKind, isEqual, deviceKey, standsOn } from "./kind.ts";
+import { type Ns, type Shell, defineKind, isEqual, standsOn } from "./kind.ts";
 import {
   type Field,
   type Link,
@@ -80,7 +80,7 @@ export const veth = defineKind<Veth>({
   changeRank: (from, to) =>
     to.makesChecksums === true && isEqual({ ...from, makesChecksums: true }, to) ? nft.layer - 0.5 : LAYER,
   key: ({ ns, name, peer }) => `veth ${ns} ${name} ${peer.ns} ${peer.name}`,
-  devices: (o) => [...devicesOf(o), deviceKey(o.peer.ns, o.peer.name)],
+  devices: (o) => [...devicesOf(o), o.peer],
   print: {
     add: (o, shell) => [
       `${shell.ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu}` +

@@ -6,7 +6,6 @@
 // entries go last, when their replacements are there, but for routes that move to another link. What a removed link or
 // namespace takes along needs no operation of its own.
 import { type KernelObject, kindOf } from "../kinds.ts";
-import { deviceKey } from "../kinds/kind.ts";
 import { type KernelState, type Op, deviceOf } from "./state.ts";
 
 export function diff(actual: KernelState, desired: KernelState): Op[] {
@@ -42,14 +41,14 @@ function goneWith(actual: KernelState, desired: KernelState): { takes(object: Ke
   for (const [key, object] of actual) {
     if (desired.has(key)) continue;
     if (object.kind === "netns") namespaces.add(object.ns);
-    for (const place of kindOf(object).devices(object)) devices.add(place);
+    for (const { ns, name } of kindOf(object).devices(object)) devices.add(`${ns} ${name}`);
   }
   return {
     takes(object) {
       if (object.kind === "netns") return false;
       if (namespaces.has(object.ns)) return true;
       const device = deviceOf(object);
-      return device !== undefined && devices.has(deviceKey(object.ns, device));
+      return device !== undefined && devices.has(`${object.ns} ${device}`);
     },
   };
 }

@@ -6,10 +6,11 @@ import { type KernelObject, kindOf } from "../kinds.ts";
 export type KernelState = ReadonlyMap<string, KernelObject>;
 
 /** `set` changes in place what `from` already is; anything that cannot be is a remove and an add. */
-export type Op =
-  | { readonly op: "add"; readonly object: KernelObject }
-  | { readonly op: "set"; readonly from: KernelObject; readonly object: KernelObject }
-  | { readonly op: "remove"; readonly object: KernelObject };
+export type OpOn<T> =
+  | { readonly op: "add"; readonly object: T }
+  | { readonly op: "set"; readonly from: T; readonly object: T }
+  | { readonly op: "remove"; readonly object: T };
+export type Op = OpOn<KernelObject>;
 
 /** What makes two objects "the same one"; everything else is a value that can be changed in place. */
 export function keyOf(object: KernelObject): string {
@@ -23,7 +24,7 @@ export function stateOf(objects: Iterable<KernelObject>): KernelState {
 }
 
 /** An object that is on a link, and goes with it. */
-type Entry = Extract<KernelObject, { readonly dev: string }>;
+export type EntryObject = Extract<KernelObject, { readonly dev: string }>;
 /** An object that is in a namespace by a name of its own, and takes along what is on it. */
 export type LinkObject = Extract<KernelObject, { readonly alias: string }>;
 
@@ -31,7 +32,7 @@ export function isLink(object: KernelObject): object is LinkObject {
   return kindOf(object).role === "link";
 }
 
-function isEntry(object: KernelObject): object is Entry {
+function isEntry(object: KernelObject): object is EntryObject {
   return kindOf(object).role === "entry";
 }
 

@@ -1,80 +1,17 @@
-// rtnetlink's table entries: addresses, routes, neighbours, FDB entries. How to ask for one, delete it, and read it.
-// Which of them are Weft's is decided elsewhere.
-import type { Ip } from "../../model/address.ts";
-import { WEFT_PROTOCOL } from "../../datapath/kinds/mark.ts";
-import { WEFT_ROUTE_METRIC } from "../../datapath/kinds/route.ts";
+// rtnetlink's table entries: addresses, routes, neighbours, FDB entries. How to ask for them and read them; the kinds
+// say which are Weft's, and how they are made.
+import { type Ip, interfaceOf } from "../../model/address.ts";
+import { EINVAL, Refused, refusalOf } from "../errno.ts";
 import * as k from "./constants.ts";
 import { type MessageWriter, type Received, eachAttribute, ipTextAt, macAt } from "./wire.ts";
 
-/** create: refused if it is there; replace: made, or made so; append: one more of a set; delete. */
-export type Verb = "create" | "replace" | "append" | "delete";
-const FLAGS: Readonly<Record<Verb, number>> = {
-  create: k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_EXCL,
-  replace: k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_REPLACE,
-  append: k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_APPEND,
-  delete: k.NLM_F_REQUEST,
-};
-
 /** The number of an address family: AF_INET, AF_INET6. */
-function familyNumber(ip: Ip): number {
+export function familyNumber(ip: Ip): number {
   return ip.family === 4 ? k.AF_INET : k.AF_INET6;
 }
 
-/**
- * An address; IPv6 without duplicate address detection. It carries our protocol number, where the kernel keeps one
- * (5.18).
- */
-export function address(w: MessageWriter, seq: number, verb: Verb, index: number, ip: Ip, length: number): void {
-  w.begin(verb === "delete" ? k.RTM_DELADDR : k.RTM_NEWADDR, FLAGS[verb], seq);
-  w.u8(familyNumber(ip));
-  w.u8(length);
-  w.u8(ip.family === 6 && verb !== "delete" ? k.IFA_F_NODAD : 0);
-  w.u8(k.RT_SCOPE_UNIVERSE);
-  w.u32(index);
-  w.attrIp(k.IFA_LOCAL, ip);
-  w.attrIp(k.IFA_ADDRESS, ip);
-  if (verb !== "delete") w.attrU8(k.IFA_PROTO, WEFT_PROTOCOL);
-  w.end();
-}
-
-export type RouteRequest = {
-  readonly index: number;
-  readonly dst: Ip;
-  readonly length: number;
-  readonly via?: Ip;
-  readonly src?: Ip;
-  readonly onlink: boolean;
-  /** Default: ours. */
-  readonly metric?: number;
-};
-
-/**
- * A unicast route of the main table with our protocol number and metric; deleting matches both, so never somebody
- * else's. A metric of 0 in a deletion means any, and takes the least, which is the one of 0 if there is one.
- */
-export function route(w: MessageWriter, seq: number, verb: Verb, request: RouteRequest): void {
-  const { dst, via, src, metric = WEFT_ROUTE_METRIC } = request;
-  w.begin(verb === "delete" ? k.RTM_DELROUTE : k.RTM_NEWROUTE, FLAGS[verb], seq);
-  w.u8(familyNumber(dst));
-  w.u8(request.length);
-  w.u8(0);
-  w.u8(0);
-  w.u8(k.RT_TABLE_MAIN);
-  w.u8(WEFT_PROTOCOL);
-  // IPv4 wants to hear that nobody is in between; IPv6 does not look.
-  w.u8(dst.family === 4 && via === undefined ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE);
-  w.u8(k.RTN_UNICAST);
-  w.u32(request.onlink && verb !== "delete" ? k.RTNH_F_ONLINK : 0);
-  if (request.length > 0) w.attrIp(k.RTA_DST, dst);
-  w.attrU32(k.RTA_OIF, request.index);
-  w.attrU32(k.RTA_PRIORITY, metric);
-  if (via !== undefined) w.attrIp(k.RTA_GATEWAY, via);
-  if (src !== undefined) w.attrIp(k.RTA_PREFSRC, src);
-  w.end();
-}
-
 /** struct ndmsg: family, interface, state, flags, type. */
-function ndmsg(w: MessageWriter, family: number, index: number, state: number, flags: number): void {
+export function ndmsg(w: MessageWriter, family: number, index: number, state: number, flags: number): void {
   w.u32(family);
   w.u32(index);
   w.u16(state);
@@ -82,43 +19,11 @@ function ndmsg(w: MessageWriter, family: number, index: number, state: number, f
   w.u8(0);
 }
 
-/** A permanent neighbour. `mac` is not needed to delete it. */
-export function neighbour(w: MessageWriter, seq: number, verb: Verb, index: number, ip: Ip, mac: string): void {
-  w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], seq);
-  ndmsg(w, familyNumber(ip), index, k.NUD_PERMANENT, 0);
-  w.attrIp(k.NDA_DST, ip);
-  if (verb !== "delete") w.attrMac(k.NDA_LLADDR, mac);
-  w.end();
-}
-
-/**
- * A neighbour that the kernel is to find and to keep (5.16; from 5.0 on, it keeps what is found when somebody sends).
- * Neither counted nor collected (neigh_alloc, neigh_update_gc_list).
- */
-export function nextHop(w: MessageWriter, seq: number, verb: "create" | "delete", index: number, ip: Ip): void {
-  w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, k.NLM_F_REQUEST | k.NLM_F_CREATE, seq);
-  ndmsg(w, familyNumber(ip), index, 0, k.NTF_EXT_LEARNED);
-  w.attrIp(k.NDA_DST, ip);
-  w.attrU8(k.NDA_PROTOCOL, WEFT_PROTOCOL);
-  w.attrU32(k.NDA_FLAGS_EXT, k.NTF_EXT_MANAGED);
-  w.end();
-}
-
-/** An entry of a VXLAN device: the host behind a MAC. */
-export function tunnelFdb(w: MessageWriter, seq: number, verb: Verb, index: number, mac: string, dst: Ip): void {
-  w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], seq);
-  ndmsg(w, k.AF_BRIDGE, index, k.NUD_PERMANENT | k.NUD_NOARP, k.NTF_SELF);
-  w.attrIp(k.NDA_DST, dst);
-  w.attrMac(k.NDA_LLADDR, mac);
-  w.end();
-}
-
-/** An entry of a bridge: the port behind a MAC. It never ages, and no frame moves it: only the next of these does. */
-export function bridgeFdb(w: MessageWriter, seq: number, verb: Verb, index: number, mac: string): void {
-  w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], seq);
-  ndmsg(w, k.AF_BRIDGE, index, k.NUD_NOARP, verb === "delete" ? k.NTF_MASTER : k.NTF_MASTER | k.NTF_STICKY);
-  w.attrMac(k.NDA_LLADDR, mac);
-  w.end();
+/** An address with a length; objects carry canonical text, so anything else is refused as the kernel would. */
+export function interfaceIn(text: string): NonNullable<ReturnType<typeof interfaceOf>> {
+  const spread = interfaceOf(text);
+  if (spread === undefined) throw new Refused(refusalOf(EINVAL, `"${text}" is not an address with a length`));
+  return spread;
 }
 
 /** The fixed part of a request for all addresses, routes of one protocol, neighbours, or FDB entries. */

@@ -1,9 +1,7 @@
-// rtnetlink's links: how to ask for a VXLAN device, a veth pair; how to change, group and delete links; how to read
-// them. Interface indexes and file descriptors in, messages out; what is Weft's and what is wanted is decided
-// elsewhere.
-import type { Ip } from "../../model/address.ts";
+// rtnetlink's links: how to change, group and delete them, ask for them and read them. Interface indexes in, messages
+// out; the kinds say how links are made, and which are Weft's.
 import * as k from "./constants.ts";
-import { type MessageWriter, type Received, eachAttribute, ipTextAt, macAt, textAt } from "./wire.ts";
+import { type MessageWriter, type Received, eachAttribute, macAt, textAt } from "./wire.ts";
 
 export const CREATE = k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_EXCL;
 
@@ -15,87 +13,15 @@ export function ifinfo(w: MessageWriter, family: number, index: number, flags: n
   w.u32(flags);
 }
 
-export type NewLink = { readonly index: number; readonly name: string; readonly mac: string };
+export type NewLink = { readonly index: number; readonly name: string; readonly mac: string; readonly mtu: number };
 
-export type NewVxlan = NewLink & {
-  readonly mtu: number;
-  readonly vni: number;
-  readonly local: Ip;
-  readonly port: number;
-  readonly master?: number;
-  /** Id, in the device's namespace, of the namespace that its UDP socket is to be in; without, the device's own. */
-  readonly socketNsid?: number;
-};
-
-/**
- * A VXLAN device that is up and learns nothing, born in the namespace of the netlink socket, its own UDP socket in
- * another: IFLA_LINK_NETNSID names the latter. So creation and mark are one send, in one namespace, that nothing can
- * interrupt.
- */
-export function newVxlan(w: MessageWriter, seq: number, link: NewVxlan): void {
-  w.begin(k.RTM_NEWLINK, CREATE, seq);
-  ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
-  w.attrText(k.IFLA_IFNAME, link.name);
-  w.attrMac(k.IFLA_ADDRESS, link.mac);
-  w.attrU32(k.IFLA_MTU, link.mtu);
-  if (link.master !== undefined) w.attrU32(k.IFLA_MASTER, link.master);
-  if (link.socketNsid !== undefined) w.attrU32(k.IFLA_LINK_NETNSID, link.socketNsid);
-  w.nest(k.IFLA_LINKINFO, () => {
-    w.attrText(k.IFLA_INFO_KIND, "vxlan");
-    w.nest(k.IFLA_INFO_DATA, () => {
-      w.attrU32(k.IFLA_VXLAN_ID, link.vni);
-      w.attrIp(link.local.family === 4 ? k.IFLA_VXLAN_LOCAL : k.IFLA_VXLAN_LOCAL6, link.local);
-      w.attrU16Be(k.IFLA_VXLAN_PORT, link.port);
-      w.attrU8(k.IFLA_VXLAN_LEARNING, 0);
-    });
-  });
-  w.end();
-}
-
-export type NewVeth = NewLink & {
-  readonly mtu: number;
-  readonly master?: number;
-  readonly peer: NewLink & { readonly mtu: number; readonly nsFd: number };
-};
-
-/**
- * A veth pair in one message: this end up and in its bridge, the peer born in its namespace. The peer is brought up
- * later, in its own namespace: with IFF_UP here the kernel answers ENOTCONN (6.18). One queue per end: with more,
- * creation waits for an expedited RCU grace period (0.1 ms of 0.5).
- */
-export function newVeth(w: MessageWriter, seq: number, link: NewVeth): void {
-  w.begin(k.RTM_NEWLINK, CREATE, seq);
-  ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
-  oneQueue(w, link);
-  if (link.master !== undefined) w.attrU32(k.IFLA_MASTER, link.master);
-  w.nest(k.IFLA_LINKINFO, () => {
-    w.attrText(k.IFLA_INFO_KIND, "veth");
-    w.nest(k.IFLA_INFO_DATA, () => {
-      w.nest(k.VETH_INFO_PEER, () => {
-        ifinfo(w, k.AF_UNSPEC, link.peer.index, 0);
-        oneQueue(w, link.peer);
-        w.attrU32(k.IFLA_NET_NS_FD, link.peer.nsFd);
-      });
-    });
-  });
-  w.end();
-}
-
-function oneQueue(w: MessageWriter, end: NewLink & { readonly mtu: number }): void {
+/** Of a link, or of one end of a pair, that is to have one queue; with `mac` empty the kernel chooses one. */
+export function newLinkAttributes(w: MessageWriter, end: Omit<NewLink, "index">): void {
   w.attrText(k.IFLA_IFNAME, end.name);
   if (end.mac !== "") w.attrMac(k.IFLA_ADDRESS, end.mac);
   w.attrU32(k.IFLA_MTU, end.mtu);
   w.attrU32(k.IFLA_NUM_TX_QUEUES, 1);
   w.attrU32(k.IFLA_NUM_RX_QUEUES, 1);
-}
-
-/** A device for redirected frames, up, with one queue. */
-export function newIfb(w: MessageWriter, seq: number, link: NewLink & { readonly mtu: number }): void {
-  w.begin(k.RTM_NEWLINK, CREATE, seq);
-  ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
-  oneQueue(w, link);
-  w.nest(k.IFLA_LINKINFO, () => w.attrText(k.IFLA_INFO_KIND, "ifb"));
-  w.end();
 }
 
 /** What changes; the link is also brought up. `master` 0 takes it out of its bridge. */
@@ -201,7 +127,6 @@ export type LinkInfo = {
   readonly peer: number;
   /** Id that this namespace has for the peer's; absent if the peer is in this one. */
   readonly peerNsid?: number;
-  readonly vxlan?: { readonly vni: number; readonly local: string; readonly port: number };
   /** As a port of a bridge: whether it learns, whether it gets what nobody is known to have, and which groups pass. */
   readonly learning: boolean;
   readonly floods: boolean;
@@ -209,11 +134,11 @@ export type LinkInfo = {
   readonly neighSuppress: boolean;
   /** `net.ipv4.conf.<link>.forwarding`; true where the kernel does not say. */
   readonly forwards: boolean;
-  /** As a bridge: whether it looks at multicast, or at frames to the groups of bridges. */
-  readonly snoops: boolean;
-  /** As a bridge: for how many seconds it remembers what it learned. */
-  readonly ageing: number;
+  /** The attributes of its kind (IFLA_INFO_DATA). */
+  readonly data: Buffer;
 };
+
+const NO_DATA = Buffer.alloc(0);
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -237,8 +162,7 @@ export function readLink({ bytes, start, end }: Received): LinkInfo {
     groups: 0,
     neighSuppress: false,
     forwards: true,
-    snoops: false,
-    ageing: 0,
+    data: NO_DATA,
   };
   eachAttribute(bytes, start + 16, end, (type, from, to) => {
     switch (type) {
@@ -289,9 +213,8 @@ function readForwards(bytes: Buffer, start: number, end: number): boolean {
 function readLinkInfo(bytes: Buffer, start: number, end: number, link: Mutable<LinkInfo>): void {
   eachAttribute(bytes, start, end, (type, from, to) => {
     if (type === k.IFLA_INFO_KIND) link.kind = textAt(bytes, from, to);
-    // The kind comes before its data (rtnl_link_fill).
-    else if (type === k.IFLA_INFO_DATA && link.kind === "vxlan") link.vxlan = readVxlan(bytes, from, to);
-    else if (type === k.IFLA_INFO_DATA && link.kind === "bridge") readBridge(bytes, from, to, link);
+    // A copy: the buffer is the next dump's.
+    else if (type === k.IFLA_INFO_DATA) link.data = Buffer.from(bytes.subarray(from, to));
     else if (type === k.IFLA_INFO_SLAVE_DATA) {
       eachAttribute(bytes, from, to, (flag, at) => {
         if (flag === k.IFLA_BRPORT_LEARNING) link.learning = bytes[at] !== 0;
@@ -301,22 +224,4 @@ function readLinkInfo(bytes: Buffer, start: number, end: number, link: Mutable<L
       });
     }
   });
-}
-
-function readBridge(bytes: Buffer, start: number, end: number, link: Mutable<LinkInfo>): void {
-  eachAttribute(bytes, start, end, (type, from) => {
-    if (type === k.IFLA_BR_AGEING_TIME) link.ageing = Math.round(bytes.readUInt32LE(from) / k.USER_HZ);
-    if (type === k.IFLA_BR_MCAST_SNOOPING && bytes[from] !== 0) link.snoops = true;
-    if (type === k.IFLA_BR_MULTI_BOOLOPT && ((bytes[from] ?? 0) & k.BR_BOOLOPT_NO_LL_LEARN) === 0) link.snoops = true;
-  });
-}
-
-function readVxlan(bytes: Buffer, start: number, end: number): { vni: number; local: string; port: number } {
-  const vxlan = { vni: 0, local: "", port: 0 };
-  eachAttribute(bytes, start, end, (type, from, to) => {
-    if (type === k.IFLA_VXLAN_ID) vxlan.vni = bytes.readUInt32LE(from);
-    else if (type === k.IFLA_VXLAN_LOCAL || type === k.IFLA_VXLAN_LOCAL6) vxlan.local = ipTextAt(bytes, from, to);
-    else if (type === k.IFLA_VXLAN_PORT) vxlan.port = bytes.readUInt16BE(from);
-  });
-  return vxlan;
 }

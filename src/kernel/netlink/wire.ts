@@ -70,6 +70,12 @@ export class MessageWriter {
     this.#pad();
   }
 
+  attrU16(type: number, value: number): void {
+    this.#attr(type, 2);
+    this.u16(value);
+    this.#pad();
+  }
+
   /** Network byte order: ports. */
   attrU16Be(type: number, value: number): void {
     this.#attr(type, 2);

@@ -163,7 +163,7 @@ export const REFUSALS: Contract = {
     });
     assert.deepEqual(
       results.map(({ refusal }) => refusal?.class),
-      [undefined, "overtaken", undefined],
+      [undefined, "stale", undefined],
     );
     await assertHolds(world.kernel, stateOf([...lan, o.address("wb7", "10.7.0.1/16")]), [workload]);
     await converge(world, [], [workload]);

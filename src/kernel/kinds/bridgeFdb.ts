@@ -1,0 +1,36 @@
+// An entry of a bridge is ours if it is sticky, on a link of ours; and so is what was made as learned elsewhere, which
+// gives way to frames.
+import type { BridgeFdb } from "../../datapath/kinds/bridgeFdb.ts";
+import { keyOf } from "../../datapath/state/state.ts";
+import * as k from "../netlink/constants.ts";
+import { type NeighbourInfo, ndmsg } from "../netlink/entry.ts";
+import { isFixed, isOurBridgeFdb } from "../ownership.ts";
+import { FLAGS, entryKind, verbOf } from "./entry.ts";
+import { masterOf, refuse } from "./fake.ts";
+
+export const bridgeFdb = entryKind<BridgeFdb, NeighbourInfo>({
+  isInWorkloads: false,
+  // It never ages, and no frame moves it: only the next of these does.
+  encode(context, op) {
+    const { w } = context;
+    const verb = verbOf(op, "replace");
+    const index = context.indexOf(op.object.dev);
+    w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], context.seq());
+    ndmsg(w, k.AF_BRIDGE, index, k.NUD_NOARP, verb === "delete" ? k.NTF_MASTER : k.NTF_MASTER | k.NTF_STICKY);
+    w.attrMac(k.NDA_LLADDR, op.object.mac);
+    w.end();
+  },
+  list: (reading) => reading.fdb().filter(isOurBridgeFdb),
+  decode: (entry, on) => ({ kind: "bridge-fdb", ...on, mac: entry.mac, ...(isFixed(entry) ? {} : { loose: true }) }),
+  fake: {
+    lostWith: "master",
+    check(machine, { link, name, ns }, { mac }) {
+      const master = masterOf(link.object);
+      if (master === undefined) return refuse("unsupported", `${name} is not a port of a bridge`);
+      // A bridge has one port behind a MAC.
+      for (const port of machine.space(ns).ports.get(master) ?? [])
+        for (const device of port.devices)
+          device.entries.delete(keyOf({ kind: "bridge-fdb", ns, dev: device.name, mac }));
+    },
+  },
+});

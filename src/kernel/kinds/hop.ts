@@ -1,0 +1,49 @@
+// A next hop is ours if it has protocol 87 and is kept from outside. It is on a link of the host's own, where the
+// kernel may have learned it, and others may keep it.
+import type { Hop } from "../../datapath/kinds/hop.ts";
+import { WEFT_PROTOCOL } from "../../datapath/kinds/mark.ts";
+import { Refused } from "../errno.ts";
+import * as k from "../netlink/constants.ts";
+import { type NeighbourInfo, familyNumber, ndmsg, oneNeighbour, readNeighbour } from "../netlink/entry.ts";
+import { ipIn } from "../netlink/wire.ts";
+import { isManagedByOthers, isOurHop } from "../ownership.ts";
+import { entryKind } from "./entry.ts";
+import { refuse } from "./fake.ts";
+import type { OpOn } from "../../datapath/state/state.ts";
+import type { StepContext } from "./kind.ts";
+
+export const hop = entryKind<Hop, NeighbourInfo>({
+  isInWorkloads: false,
+  encode,
+  list: (reading) => (reading.isHost ? reading.neighbours().filter(isOurHop) : []),
+  decode: ({ ip }, { dev }) => ({ kind: "hop", ns: "host", dev, ip }),
+  fake: {
+    isOnAnyLink: true,
+    check(_machine, { entries }, { ip, dev }) {
+      if ([...entries.values()].some((entry) => entry.kind === "neighbour" && entry.ip === ip))
+        refuse("exists", `the neighbour ${ip} on ${dev} is not ours`);
+    },
+  },
+});
+
+/**
+ * The kernel finds and keeps it (5.16; from 5.0 on, it keeps what is found when somebody sends); neither counted nor
+ * collected (neigh_alloc, neigh_update_gc_list). What the kernel has learned by itself is taken over.
+ */
+function encode(context: StepContext, { op, object }: OpOn<Hop>): void {
+  const { w, space } = context;
+  const isRemoval = op === "remove";
+  const link = context.link(object.dev);
+  const ip = ipIn(object.ip);
+  if (link === undefined)
+    throw new Refused({ class: "missing", message: `there is no link ${object.dev} in ${object.ns}` });
+  const there = space.socket.ask(k.RTM_GETNEIGH, (request) => oneNeighbour(request, link.index, ip), readNeighbour);
+  if (there !== undefined && (isRemoval ? !isOurHop(there) : isManagedByOthers(there)))
+    throw new Refused({ class: "exists", message: `the neighbour ${object.ip} on ${object.dev} is not ours` });
+  w.begin(isRemoval ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, k.NLM_F_REQUEST | k.NLM_F_CREATE, context.seq());
+  ndmsg(w, familyNumber(ip), link.index, 0, k.NTF_EXT_LEARNED);
+  w.attrIp(k.NDA_DST, ip);
+  w.attrU8(k.NDA_PROTOCOL, WEFT_PROTOCOL);
+  w.attrU32(k.NDA_FLAGS_EXT, k.NTF_EXT_MANAGED);
+  w.end();
+}

@@ -1,0 +1,40 @@
+// Weft's tables are ours by their name, and by a chain whose name holds two hashes (../nft.ts).
+import { type Nft, NFT_TAMPERED } from "../../datapath/kinds/nft.ts";
+import { type FakeSpace, hasSet, refuse } from "./fake.ts";
+import { aloneKind } from "./kind.ts";
+import type { OpOn } from "../../datapath/state/state.ts";
+
+export const nft = aloneKind<Nft>({
+  way: { put: "transaction", remove: "transaction" },
+  standing(space, tools) {
+    const table = tools.nft.observed(space);
+    return table === undefined ? [] : [table];
+  },
+  fake: {
+    run: (machine, op) => setTable(machine.space(op.object.ns), op),
+    plant: (machine, { ns, ...table }) => void (machine.space(ns).table = { ...table, isOurs: false }),
+    disturb(machine, { ns }) {
+      const space = machine.space(ns);
+      space.table = { body: "", ...space.table, digest: NFT_TAMPERED, isOurs: true };
+    },
+    has: (space, { digest }) => space?.table?.digest === digest,
+    standing({ ns, table }) {
+      if (table?.isOurs !== true) return [];
+      const { digest, bridge } = table;
+      return [{ kind: "nft", ns, digest, body: "", ...(bridge === undefined ? {} : { bridge: "" }) }];
+    },
+  },
+});
+
+function setTable(space: FakeSpace, { op, object }: OpOn<Nft>): void {
+  const { table } = space;
+  if (table !== undefined && !table.isOurs) {
+    if (op === "remove") return;
+    refuse("exists", "the table is somebody else's");
+  }
+  if (op === "add" && table !== undefined) refuse("exists", `the table is ours, with body ${table.digest}`);
+  if (op === "remove") delete space.table;
+  else space.table = { ...object, isOurs: true };
+  // Sets that the new text does not have go with their elements.
+  for (const [key, { set }] of space.elements) if (!hasSet(space, set)) space.elements.delete(key);
+}

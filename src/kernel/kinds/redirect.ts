@@ -1,0 +1,104 @@
+// A redirect is ours by the priority of its filter, 87, on what comes in on a link of ours. Anything else that was on
+// the way in of such a link gives way.
+import { REDIRECT_PRIORITY, type Redirect } from "../../datapath/kinds/redirect.ts";
+import * as k from "../netlink/constants.ts";
+import { INGRESS_HANDLE, tcmsg } from "../netlink/tc.ts";
+import { type MessageWriter, type Received, eachAttribute } from "../netlink/wire.ts";
+import { entryKind } from "./entry.ts";
+import type { Indexed, Reading, StepContext } from "./kind.ts";
+
+/** All protocols, in network byte order, below the priority. */
+const FILTER_INFO = REDIRECT_PRIORITY * 0x1_0000 + 0x0300;
+
+/** Where everything goes that comes in on a link. */
+type Redirected = Indexed & { readonly target: number };
+
+export const redirect = entryKind<Redirect, Redirected>({
+  isInWorkloads: false,
+  encode(context, { op, object }) {
+    if (op === "remove") deleteIngress(context.w, context.seq(), context.indexOf(object.dev));
+    else put(context, object);
+  },
+  list,
+  decode: ({ target }, on, nameOf) => ({ kind: "redirect", ...on, to: nameOf(target) ?? "" }),
+  fake: { check: (machine, _device, { ns, to }) => void machine.device(ns, to) },
+});
+
+function put(context: StepContext, object: Redirect): void {
+  const index = context.indexOf(object.dev);
+  const target = context.indexOf(object.to);
+  // Mostly there is none, and the kernel says so: not this step's error.
+  deleteIngress(context.w, context.space.socket.nextSeq(), index);
+  addIngress(context.w, context.seq(), index);
+  addRedirect(context.w, context.seq(), index, target);
+}
+
+/** Only links that have an ingress queue at all are asked for its filters. */
+function list(reading: Reading): readonly Redirected[] {
+  const queues = reading.queues().filter(({ kind }) => kind === "ingress");
+  return queues.flatMap(({ index }) => {
+    const filters = (w: MessageWriter) => tcmsg(w, index, 0, INGRESS_HANDLE, 0);
+    const targets = reading.space.socket.list(k.RTM_GETTFILTER, filters, readRedirect);
+    return targets.slice(0, 1).map((target) => ({ index, target }));
+  });
+}
+
+export function addIngress(w: MessageWriter, seq: number, index: number): void {
+  w.begin(k.RTM_NEWQDISC, k.NLM_F_REQUEST | k.NLM_F_CREATE, seq);
+  tcmsg(w, index, INGRESS_HANDLE, k.TC_H_INGRESS, 0);
+  w.attrText(k.TCA_KIND, "ingress");
+  w.end();
+}
+
+/** With its filters. Refused with ENOENT if there is none. */
+function deleteIngress(w: MessageWriter, seq: number, index: number): void {
+  w.begin(k.RTM_DELQDISC, k.NLM_F_REQUEST, seq);
+  tcmsg(w, index, 0, k.TC_H_INGRESS, 0);
+  w.end();
+}
+
+/** u32 with a key that everything matches, because matchall is younger and missing more often. */
+export function addRedirect(w: MessageWriter, seq: number, index: number, target: number): void {
+  w.begin(k.RTM_NEWTFILTER, k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_EXCL, seq);
+  tcmsg(w, index, 0, INGRESS_HANDLE, FILTER_INFO);
+  w.attrText(k.TCA_KIND, "u32");
+  w.nest(k.TCA_OPTIONS, () => {
+    // struct tc_u32_sel with one struct tc_u32_key, all zero: mask 0 at offset 0.
+    w.attr(k.TCA_U32_SEL, () => {
+      w.u8(k.TC_U32_TERMINAL);
+      w.u8(0);
+      w.u8(1);
+      for (let byte = 3; byte < 32; byte++) w.u8(0);
+    });
+    w.nest(k.TCA_U32_ACT, () => {
+      w.nest(1, () => {
+        w.attrText(k.TCA_ACT_KIND, "mirred");
+        w.nest(k.TCA_ACT_OPTIONS, () => {
+          // struct tc_mirred: index, capab, action, refcnt, bindcnt, eaction, ifindex.
+          w.attr(k.TCA_MIRRED_PARMS, () => {
+            for (const value of [0, 0, k.TC_ACT_STOLEN, 0, 0, k.TCA_EGRESS_REDIR, target]) w.u32(value);
+          });
+        });
+      });
+    });
+  });
+  w.end();
+}
+
+/**
+ * Where a filter of ours sends everything, by interface index (0: the link is gone); undefined for any other filter,
+ * and for what else a dump of filters tells.
+ */
+function readRedirect({ bytes, start, end }: Received): number | undefined {
+  if (bytes.readUInt32LE(start + 16) >>> 16 !== REDIRECT_PRIORITY) return undefined;
+  let target: number | undefined;
+  const inside = (path: readonly number[], from: number, to: number): void => {
+    eachAttribute(bytes, from, to, (type, at, until) => {
+      if (type !== path[0]) return;
+      if (path.length > 1) inside(path.slice(1), at, until);
+      else target = bytes.readUInt32LE(at + 24);
+    });
+  };
+  inside([k.TCA_OPTIONS, k.TCA_U32_ACT, 1, k.TCA_ACT_OPTIONS, k.TCA_MIRRED_PARMS], start + 20, end);
+  return target;
+}

@@ -1,0 +1,115 @@
+// A route is ours by its protocol number, in the main table.
+import { WEFT_PROTOCOL } from "../../datapath/kinds/mark.ts";
+import { type Route, WEFT_ROUTE_METRIC, route as routeKind } from "../../datapath/kinds/route.ts";
+import { cidrOf, contains, ipOf } from "../../model/address.ts";
+import { EEXIST, refusalOf } from "../errno.ts";
+import * as k from "../netlink/constants.ts";
+import { type RouteInfo, allRoutes, familyNumber, interfaceIn, readRoute } from "../netlink/entry.ts";
+import { type MessageWriter, ipIn } from "../netlink/wire.ts";
+import { isOurRoute, WORKLOAD_MOST } from "../ownership.ts";
+import { FLAGS, entryKind, listIn, verbOf, filtered } from "./entry.ts";
+import { type FakeDevice, type FakeMachine, refuse } from "./fake.ts";
+import type { OpOn } from "../../datapath/state/state.ts";
+import type { Existing, Reading, StepContext } from "./kind.ts";
+
+export const route = entryKind<Route, RouteInfo>({
+  isInWorkloads: true,
+  encode,
+  explain,
+  list,
+  decode: ({ dst, via, src, onlink, metric }, on) => ({
+    kind: "route",
+    ...on,
+    dst,
+    onlink,
+    ...(via === "" ? {} : { via }),
+    ...(src === "" ? {} : { src }),
+    ...(metric === WEFT_ROUTE_METRIC ? {} : { metric }),
+  }),
+  fake: {
+    check,
+    connects: ({ via, dst }) => (via === undefined ? cidrOf(dst) : undefined),
+    // The kernel removes only what it is shown whole.
+    isMeant: (there, named) => there.via === named.via,
+  },
+});
+
+/**
+ * A unicast route of the main table with our protocol number and metric; a removal matches both, so never another's. A
+ * metric of 0 in a removal means any, and takes the least, which is the one of 0 if there is one.
+ */
+function encode(context: StepContext, op: OpOn<Route>): void {
+  const { w } = context;
+  const { dev, dst, via, src, onlink, metric = WEFT_ROUTE_METRIC } = op.object;
+  const verb = verbOf(op, "create");
+  const { ip, length } = interfaceIn(dst);
+  const index = context.indexOf(dev);
+  const [gateway, source] = [via, src].map((text) => (text === undefined ? undefined : ipIn(text)));
+  w.begin(verb === "delete" ? k.RTM_DELROUTE : k.RTM_NEWROUTE, FLAGS[verb], context.seq());
+  w.u8(familyNumber(ip));
+  w.u8(length);
+  w.u8(0);
+  w.u8(0);
+  w.u8(k.RT_TABLE_MAIN);
+  w.u8(WEFT_PROTOCOL);
+  // Without a gateway, IPv4 demands the scope of the link; IPv6 does not look.
+  w.u8(ip.family === 4 && gateway === undefined ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE);
+  w.u8(k.RTN_UNICAST);
+  w.u32(onlink && verb !== "delete" ? k.RTNH_F_ONLINK : 0);
+  if (length > 0) w.attrIp(k.RTA_DST, ip);
+  w.attrU32(k.RTA_OIF, index);
+  w.attrU32(k.RTA_PRIORITY, metric);
+  if (gateway !== undefined) w.attrIp(k.RTA_GATEWAY, gateway);
+  if (source !== undefined) w.attrIp(k.RTA_PREFSRC, source);
+  w.end();
+}
+
+function explain(existing: Existing, object: Route) {
+  const { space } = existing;
+  const { dst, metric = WEFT_ROUTE_METRIC } = object;
+  const read = () => {
+    const all = listIn(space)(k.RTM_GETROUTE, (w) => allRoutes(w, 0), readRoute);
+    return Map.groupBy(
+      all.filter((found) => found.table === k.RT_TABLE_MAIN),
+      (found) => found.dst,
+    );
+  };
+  const same = existing.table("routes", read, (table) => table.has(dst)).get(dst) ?? [];
+  const there = same.filter((found) => found.metric === metric);
+  if (there.some((found) => isThis(found, object, space.indexes.get(object.dev)))) return undefined;
+  const texts = there.map((found) => `${found.dst} via ${found.via || "no gateway"} protocol ${found.protocol}`);
+  return refusalOf(EEXIST, `there is ${texts.join(", ")}`);
+}
+
+function isThis(found: RouteInfo, { via = "", src = "", onlink }: Route, index: number | undefined): boolean {
+  const isSame = found.via === via && found.src === src && found.onlink === onlink;
+  return isSame && isOurRoute(found) && found.index === index;
+}
+
+/** Of a workload's namespace, the last that is asked of this socket: a dump may be cut off (listAny). */
+function list({ space: { socket }, isWorkload, indexes }: Reading): readonly RouteInfo[] {
+  const body = (w: MessageWriter) => allRoutes(w, WEFT_PROTOCOL);
+  if (!isWorkload) return socket.list(k.RTM_GETROUTE, body, filtered(readRoute, isOurRoute));
+  const read = filtered(readRoute, (one) => isOurRoute(one) && indexes.has(one.index));
+  return socket.listAny(k.RTM_GETROUTE, body, read, WORKLOAD_MOST);
+}
+
+function check(machine: FakeMachine, device: FakeDevice, object: Route): void {
+  const space = machine.space(object.ns);
+  const there = space.slots.get(routeKind.slot(object) ?? "");
+  if (there?.kind === "route") {
+    const isForeign = machine.device(there.ns, there.dev).foreign.has(routeKind.key(there));
+    if (isForeign || !isSameRoute(there, object))
+      refuse("exists", `there is ${there.dst} via ${there.via ?? "no gateway"}`);
+  }
+  if (object.src !== undefined && !space.locals.has(object.src))
+    refuse("invalid", `${object.src} is not an address here`);
+  if (object.via === undefined || object.onlink) return;
+  const gateway = ipOf(object.via);
+  if (gateway === undefined || ![...device.connected.values()].some((cidr) => contains(cidr, gateway)))
+    refuse("invalid", "nexthop has invalid gateway");
+}
+
+function isSameRoute(a: Route, b: Route): boolean {
+  return a.dev === b.dev && a.via === b.via && a.onlink === b.onlink && a.src === b.src;
+}
