@@ -16,7 +16,8 @@ export const bridgeFdb = entryKind<BridgeFdb, NeighbourInfo>({
     const verb = verbOf(op, "replace");
     const index = context.indexOf(op.object.dev);
     w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], context.seq());
-    ndmsg(w, k.AF_BRIDGE, index, k.NUD_NOARP, verb === "delete" ? k.NTF_MASTER : k.NTF_MASTER | k.NTF_STICKY);
+    const flags = verb === "delete" ? k.NTF_MASTER : k.NTF_MASTER | k.NTF_STICKY;
+    ndmsg(w, { family: k.AF_BRIDGE, index, state: k.NUD_NOARP, flags });
     w.attrMac(k.NDA_LLADDR, op.object.mac);
     w.end();
   },

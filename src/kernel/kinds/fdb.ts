@@ -17,7 +17,7 @@ export const fdb = entryKind<Fdb, NeighbourInfo>({
     const index = context.indexOf(dev);
     const ip = ipIn(dst);
     w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], context.seq());
-    ndmsg(w, k.AF_BRIDGE, index, k.NUD_PERMANENT | k.NUD_NOARP, k.NTF_SELF);
+    ndmsg(w, { family: k.AF_BRIDGE, index, state: k.NUD_PERMANENT | k.NUD_NOARP, flags: k.NTF_SELF });
     w.attrMac(k.NDA_LLADDR, mac);
     w.attrIp(k.NDA_DST, ip);
     w.end();

@@ -41,7 +41,7 @@ function encode(context: StepContext, { op, object }: OpOn<Hop>): void {
   if (there !== undefined && (isRemoval ? !isOurHop(there) : isManagedByOthers(there)))
     throw new Refused({ class: "exists", message: `the neighbour ${object.ip} on ${object.dev} is not ours` });
   w.begin(isRemoval ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, k.NLM_F_REQUEST | k.NLM_F_CREATE, context.seq());
-  ndmsg(w, familyNumber(ip), link.index, 0, k.NTF_EXT_LEARNED);
+  ndmsg(w, { family: familyNumber(ip), index: link.index, flags: k.NTF_EXT_LEARNED });
   w.attrIp(k.NDA_DST, ip);
   w.attrU8(k.NDA_PROTOCOL, WEFT_PROTOCOL);
   w.attrU32(k.NDA_FLAGS_EXT, k.NTF_EXT_MANAGED);

@@ -15,7 +15,7 @@ export const neighbour = entryKind<Neighbour, NeighbourInfo>({
     const index = context.indexOf(dev);
     const ip = ipIn(text);
     w.begin(verb === "delete" ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, FLAGS[verb], context.seq());
-    ndmsg(w, familyNumber(ip), index, k.NUD_PERMANENT, 0);
+    ndmsg(w, { family: familyNumber(ip), index, state: k.NUD_PERMANENT });
     w.attrIp(k.NDA_DST, ip);
     if (verb !== "delete") w.attrMac(k.NDA_LLADDR, mac);
     w.end();

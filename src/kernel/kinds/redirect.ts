@@ -37,7 +37,7 @@ function put(context: StepContext, object: Redirect): void {
 function list(reading: Reading): readonly Redirected[] {
   const queues = reading.queues().filter(({ kind }) => kind === "ingress");
   return queues.flatMap(({ index }) => {
-    const filters = (w: MessageWriter) => tcmsg(w, index, 0, INGRESS_HANDLE, 0);
+    const filters = (w: MessageWriter) => tcmsg(w, { index, parent: INGRESS_HANDLE });
     const targets = reading.space.socket.list(k.RTM_GETTFILTER, filters, readRedirect);
     return targets.slice(0, 1).map((target) => ({ index, target }));
   });
@@ -45,7 +45,7 @@ function list(reading: Reading): readonly Redirected[] {
 
 export function addIngress(w: MessageWriter, seq: number, index: number): void {
   w.begin(k.RTM_NEWQDISC, k.NLM_F_REQUEST | k.NLM_F_CREATE, seq);
-  tcmsg(w, index, INGRESS_HANDLE, k.TC_H_INGRESS, 0);
+  tcmsg(w, { index, handle: INGRESS_HANDLE, parent: k.TC_H_INGRESS });
   w.attrText(k.TCA_KIND, "ingress");
   w.end();
 }
@@ -53,14 +53,14 @@ export function addIngress(w: MessageWriter, seq: number, index: number): void {
 /** With its filters. Refused with ENOENT if there is none. */
 function deleteIngress(w: MessageWriter, seq: number, index: number): void {
   w.begin(k.RTM_DELQDISC, k.NLM_F_REQUEST, seq);
-  tcmsg(w, index, 0, k.TC_H_INGRESS, 0);
+  tcmsg(w, { index, parent: k.TC_H_INGRESS });
   w.end();
 }
 
 /** u32 with a key that everything matches, because matchall is younger and missing more often. */
 export function addRedirect(w: MessageWriter, seq: number, index: number, target: number): void {
   w.begin(k.RTM_NEWTFILTER, k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_EXCL, seq);
-  tcmsg(w, index, 0, INGRESS_HANDLE, FILTER_INFO);
+  tcmsg(w, { index, parent: INGRESS_HANDLE, info: FILTER_INFO });
   w.attrText(k.TCA_KIND, "u32");
   w.nest(k.TCA_OPTIONS, () => {
     // struct tc_u32_sel with one struct tc_u32_key, all zero: mask 0 at offset 0.

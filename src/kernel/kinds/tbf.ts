@@ -72,7 +72,7 @@ function largestIn({ burst, peak }: TbfRequest): number {
 }
 
 function bucket(w: MessageWriter, index: number, handle: number, { rate, burst, limit, peak }: TbfRequest): void {
-  tcmsg(w, index, handle, k.TC_H_ROOT, 0);
+  tcmsg(w, { index, handle, parent: k.TC_H_ROOT });
   w.attrText(k.TCA_KIND, "tbf");
   w.nest(k.TCA_OPTIONS, () => {
     w.attr(k.TCA_TBF_PARMS, () => {
@@ -100,6 +100,6 @@ function ratespec(w: MessageWriter, rate: number): void {
 
 function remove(w: MessageWriter, seq: number, there: QueueInfo): void {
   w.begin(k.RTM_DELQDISC, k.NLM_F_REQUEST, seq);
-  tcmsg(w, there.index, there.handle, k.TC_H_ROOT, 0);
+  tcmsg(w, { index: there.index, handle: there.handle, parent: k.TC_H_ROOT });
   w.end();
 }

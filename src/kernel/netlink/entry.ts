@@ -10,8 +10,10 @@ export function familyNumber(ip: Ip): number {
   return ip.family === 4 ? k.AF_INET : k.AF_INET6;
 }
 
-/** struct ndmsg: family, interface, state, flags, type. */
-export function ndmsg(w: MessageWriter, family: number, index: number, state: number, flags: number): void {
+type Ndmsg = { readonly family: number; readonly index?: number; readonly state?: number; readonly flags?: number };
+
+/** struct ndmsg, the fixed part of neighbours and FDB entries: family, interface, state, flags, type. */
+export function ndmsg(w: MessageWriter, { family, index = 0, state = 0, flags = 0 }: Ndmsg): void {
   w.u32(family);
   w.u32(index);
   w.u16(state);
@@ -58,20 +60,20 @@ export function routeTo(w: MessageWriter, dst: Ip): void {
   w.attrIp(k.RTA_DST, dst);
 }
 export function oneNeighbour(w: MessageWriter, index: number, ip: Ip): void {
-  ndmsg(w, familyNumber(ip), index, 0, 0);
+  ndmsg(w, { family: familyNumber(ip), index });
   w.attrIp(k.NDA_DST, ip);
 }
 export function allNeighbours(w: MessageWriter): void {
-  ndmsg(w, k.AF_UNSPEC, 0, 0, 0);
+  ndmsg(w, { family: k.AF_UNSPEC });
 }
 /** Of one tunnel. */
 export function fdbOf(w: MessageWriter, tunnel: number): void {
-  ndmsg(w, k.AF_BRIDGE, 0, 0, 0);
+  ndmsg(w, { family: k.AF_BRIDGE });
   w.attrU32(k.NDA_IFINDEX, tunnel);
 }
 /** Of one bridge, and its tunnel's own: the kernel walks the bridge's once per port. */
 export function fdbIn(w: MessageWriter, bridge: number): void {
-  ndmsg(w, k.AF_BRIDGE, 0, 0, 0);
+  ndmsg(w, { family: k.AF_BRIDGE });
   w.attrU32(k.NDA_MASTER, bridge);
 }
 

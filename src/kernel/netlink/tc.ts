@@ -8,8 +8,10 @@ import { type MessageWriter, type Received, eachAttribute, textAt } from "./wire
 /** An ingress queue has no other handle. */
 export const INGRESS_HANDLE = 0xffff_0000;
 
-/** struct tcmsg: family and padding, index, handle, parent, info. */
-export function tcmsg(w: MessageWriter, index: number, handle: number, parent: number, info: number): void {
+type Tcmsg = { readonly index?: number; readonly handle?: number; readonly parent?: number; readonly info?: number };
+
+/** struct tcmsg, the fixed part of all traffic control: family and padding, interface, handle, parent, info. */
+export function tcmsg(w: MessageWriter, { index = 0, handle = 0, parent = 0, info = 0 }: Tcmsg): void {
   w.u32(k.AF_UNSPEC);
   w.u32(index);
   w.u32(handle);
@@ -23,12 +25,12 @@ export type TbfRequest = Bucket & { readonly limit: number; readonly peak?: Buck
 
 /** The fixed part of a question for a link's own queue, to follow RTM_GETQDISC. */
 export function ownQueue(w: MessageWriter, index: number): void {
-  tcmsg(w, index, 0, k.TC_H_ROOT, 0);
+  tcmsg(w, { index, parent: k.TC_H_ROOT });
 }
 
 /** Every queue of a namespace, to follow RTM_GETQDISC. */
 export function allQueues(w: MessageWriter): void {
-  tcmsg(w, 0, 0, 0, 0);
+  tcmsg(w, {});
 }
 
 export type QueueInfo = {
