@@ -15,7 +15,7 @@ import { readTrace, type Sent, traced } from "./lab/trace.ts";
 const HOST = "h1";
 const RECORDED = 40;
 const BUSY_ROUNDS = 6;
-/** An agent runs for months; what V8 makes of its code in the first seconds is not what is asked here. */
+/** An agent runs for months; its performance in the first seconds, before V8 has optimised it, is not the question. */
 const WARM_UP_ROUNDS = 40;
 const SETTLE_MS = 60;
 const TARGET = { local: 2.0, global: 3.0 } as const;
@@ -48,11 +48,11 @@ async function detach(cluster: Cluster, endpoint: string): Promise<void> {
   if (status !== 204) throw new Error(`detach: ${status} ${JSON.stringify(body)}\n${cluster.log(HOST)}`);
 }
 
-/** Stops the agent, and starts it again as `wrap` wants it. */
+/** Stops the agent, and starts it again as `wrap` says. */
 async function restartAgent(cluster: Cluster, wrap: readonly string[] = []): Promise<void> {
   await cluster.kill(HOST, "SIGTERM");
   await cluster.startAgent(HOST, wrap);
-  // The server's status is that of the agent's earlier life until it reports again.
+  // The server's status is from the agent's earlier process until it reports again.
   const ready = async () => (await call(cluster.agentSocket(HOST), "GET", "/readyz")).status === 200;
   await until("the agent is ready", ready);
 }
@@ -67,7 +67,7 @@ async function record(cluster: Cluster, mode: Mode, workloads: readonly string[]
     const endpoint = await attach(cluster, mode, netns);
     const attachedMs = wallMs();
     await detach(cluster, endpoint);
-    // The link goes after the answer.
+    // The link is removed after the answer.
     await settle();
     cuts.push({ netns, attach: [startedMs, attachedMs], detach: [attachedMs, wallMs()] });
   }
@@ -77,7 +77,7 @@ async function record(cluster: Cluster, mode: Mode, workloads: readonly string[]
   const recordings = cuts.map(({ netns, attach: [startedMs, attachedMs], detach: cut }): Recording => {
     return { netns, startedMs, attach: within([startedMs, attachedMs]), detach: within(cut) };
   });
-  // A look at everything that fell into a window may have sent something too; what only the attach sent is the least.
+  // An observation may also have sent something in that time; the shortest recording is of the attach alone.
   const size = ({ attach: one, detach: other }: Recording) => one.length + other.length;
   const least = Math.min(...recordings.map(size));
   return recordings.filter((recording) => size(recording) === least);
@@ -132,9 +132,7 @@ function stepsFor(sends: readonly Sent[], startedMs: number, places: ReadonlyMap
 
 type Times = { attach: number[]; detach: number[]; replayAttach: number[]; replayDetach: number[] };
 
-/**
- * Lets the agent finish the look that its last change made it take: what is measured is a workload that starts alone.
- */
+/** Lets the agent finish the observation that its last change caused, so that the measured workload starts alone. */
 function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
 }
@@ -200,8 +198,8 @@ async function prepare(cluster: Cluster, mode: Mode): Promise<Lab> {
 
 /**
  * One workload after the other without a pause, as on a host that fills up. Weft and the replay take turns, all
- * workloads each, so that neither has to wake up after the other. Whoever runs first after a pause would pay for the
- * processor's sleep, 0.5 ms in each of its first thirty attaches: so each round begins with one that is not measured.
+ * workloads each, so that neither has to wake up after the other. The first to run after a pause would pay for the
+ * processor's sleep, 0.5 ms in each of its first thirty attaches; so each round begins with one that is not measured.
  */
 async function measureBusy(lab: Lab): Promise<Times> {
   const { mode, socket, watch, pairs } = lab;
@@ -233,7 +231,7 @@ async function warmUp({ mode, socket, watch, pairs }: Lab): Promise<void> {
   await Promise.all(attached.map(({ endpoint }) => call(socket, "DELETE", `/v1/attachments/${endpoint}`)));
 }
 
-/** One workload that starts alone on a quiet host: everything has to wake up first, except the replay. */
+/** One workload that starts alone on a quiet host: everything except the replay has to wake up first. */
 async function measureIdle({ mode, socket, watch, pairs }: Lab): Promise<Times> {
   const times = noTimes();
   for (const { recording, netns, places } of pairs) {

@@ -1,5 +1,5 @@
-// Benches must not rot between the times somebody looks at them: each opens with the question it answers, and the one
-// that needs nothing but Node runs. No time is asserted.
+// Keeps benches working between their runs: each opens with the question it answers, and the one that needs only Node
+// runs. No time is asserted.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";

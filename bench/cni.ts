@@ -1,6 +1,6 @@
 // How long does a container runtime wait for a CNI plugin? ADD and DEL by Weft's plugin, in a local and in a global
 // network, against the reference plugins `bridge` with `host-local`: programs started from C, one at a time, 20 and 100
-// at once; Weft and the reference take turns. Beside it what the agent needs for it.
+// at once; Weft and the reference take turns. Also what the agent needs for it.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Cluster, must } from "../test/netns/cluster.ts";

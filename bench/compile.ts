@@ -1,7 +1,7 @@
-// What does one look at everything cost? Compiles the desired state of one host and compares it with the actual one,
-// for about 10,000 kernel objects: a switched network with an endpoint on every host (an FDB entry on the tunnel, one
-// on the bridge and a neighbour for each remote endpoint), and a routed VRF (a route, a neighbour and an FDB entry for
-// each peer). See docs/decisions/0001: the budget is 100 ms for compile and diff together.
+// What does it cost to compile a whole host and compare? Compiles the desired state of one host and compares it with
+// the actual one, for about 10,000 kernel objects: a switched network with an endpoint on every host (an FDB entry on
+// the tunnel, one on the bridge and a neighbour for each remote endpoint), and a routed VRF (a route, a neighbour and
+// an FDB entry for each peer). See docs/decisions/0001: the budget is 100 ms for compile and diff together.
 import { strict as assert } from "node:assert";
 import { compile } from "../src/datapath/compile.ts";
 import { diff } from "../src/datapath/state/diff.ts";
@@ -80,7 +80,7 @@ function bigSnapshot(): Snapshot {
   };
 }
 
-/** The same objects as new values, in another order: what observing a kernel gives. */
+/** The same objects as new values, in another order: what observing a kernel returns. */
 function observed(state: KernelState): KernelState {
   return stateOf([...state.values()].toReversed().map((object) => structuredClone(object)));
 }

@@ -1,7 +1,7 @@
-// Does anything leak or double when containers come and go while everybody is killed? Ten thousand ADD and DEL pairs
-// by CNI, half in a local and half in a global network, with random kills of shims, of the agent, and of namespaces
-// before their DEL. Afterwards journal, server, kernel and `weft ipam check` must agree that nothing is left. In the
-// environment: WEFT_PAIRS, WEFT_SEED.
+// Does anything leak when containers come and go and processes are killed? Ten thousand ADD and DEL pairs by CNI, half
+// in a local and half in a global network, with random kills of shims, of the agent, and of namespaces before their
+// DEL. Afterwards journal, server, kernel and `weft ipam check` must agree that nothing is left, and no address was
+// given twice. In the environment: WEFT_PAIRS, WEFT_SEED.
 import { agreed } from "../test/netns/inventory.ts";
 import { soak } from "../test/netns/soak.ts";
 import { randomFrom } from "../test/sim/clock.ts";
