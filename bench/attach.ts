@@ -6,7 +6,7 @@ import { strict as assert } from "node:assert";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compile } from "../src/datapath/compile.ts";
-import { type Cluster, call, must, until } from "../test/netns/cluster.ts";
+import { type Cluster, call, must, until } from "../test/netns/lab/cluster.ts";
 import { addNamespace, inside, ip, pathOf, withCluster } from "./lab/lab.ts";
 import { cellsOf, quantilesOf, show } from "./lab/report.ts";
 import { Stopwatch, type Step } from "./lab/stopwatch.ts";

@@ -3,8 +3,8 @@
 // at once; Weft and the reference take turns. Also what the agent needs for it.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Cluster, must } from "../test/netns/cluster.ts";
-import { PLUGIN, REFERENCE_PLUGINS } from "../test/netns/plugin.ts";
+import { type Cluster, must } from "../test/netns/lab/cluster.ts";
+import { PLUGIN, REFERENCE_PLUGINS } from "../test/netns/lab/plugin.ts";
 import { pathOf, withCluster } from "./lab/lab.ts";
 import { type Job, Launcher } from "./lab/launcher.ts";
 import { cellsOf, median, type Quantiles, quantilesOf, show } from "./lab/report.ts";

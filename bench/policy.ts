@@ -3,9 +3,9 @@
 // chains on a segment made by hand, in turns. Then how long a change takes to reach the kernel for 1,000 endpoints of a
 // host, and how many forbidden packets are answered during 1,000 changes.
 import type { Endpoint } from "../src/model/resource.ts";
-import { call, type Cluster, must, until } from "../test/netns/cluster.ts";
-import * as frames from "../test/netns/frames.ts";
-import { Interface } from "../test/netns/interface.ts";
+import { call, type Cluster, must, until } from "../test/netns/lab/cluster.ts";
+import * as frames from "../test/netns/lab/frames.ts";
+import { Interface } from "../test/netns/lab/interface.ts";
 import { addBareHosts, handmadeSwitched, type Pair } from "./lab/handmade.ts";
 import { inside, pathOf, withCluster } from "./lab/lab.ts";
 import { median, quantilesOf, show } from "./lab/report.ts";

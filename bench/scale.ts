@@ -4,7 +4,7 @@
 // bridge of their own. A Linux bridge has at most 1,023 ports, so this is as many as one can hold.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Cluster, call, must } from "../test/netns/cluster.ts";
+import { type Cluster, call, must } from "../test/netns/lab/cluster.ts";
 import { addNamespace, ip, pathOf, withCluster } from "./lab/lab.ts";
 import { cellsOf, quantilesOf, show } from "./lab/report.ts";
 

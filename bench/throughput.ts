@@ -3,7 +3,7 @@
 // between two that do not. Those made by hand have no spoofing filters and no way out, so the same settings are those
 // of an open network; what the usual ones cost is told beside it. A ratio is the median of the ratios of neighbouring
 // samples, so that a machine that gets slower or faster meanwhile does not matter.
-import type { Cluster } from "../test/netns/cluster.ts";
+import type { Cluster } from "../test/netns/lab/cluster.ts";
 import { addBareHosts, handmadeRouted, handmadeSwitched, type Pair } from "./lab/handmade.ts";
 import { pathOf, withCluster } from "./lab/lab.ts";
 import { median, show } from "./lab/report.ts";

@@ -23,8 +23,8 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "src/model/parse.ts parsePlace",
   "src/model/rest.ts RestTime",
   "src/store/paths.ts pathsHeld",
-  "test/netns/cluster.ts Cluster",
-  "test/sim/life.ts Life",
-  "test/sim/world.ts World",
+  "test/netns/lab/cluster.ts Cluster",
+  "test/sim/lab/life.ts Life",
+  "test/sim/lab/world.ts World",
   "test/unit/control/anyLease.ts keptBack",
 ]);

@@ -37,6 +37,9 @@ const FILE_NAME = /^[a-z][a-zA-Z0-9]*((\.kernel)?\.test)?\.ts$/;
 /** What serves tests alone: it lives in test/, the units' in test/unit, by the folders of src/. */
 const OF_TESTS = /^(src|demo)\/.*(\.test|\/lab|\/samples|[cC]ontract|\/any[A-Z]\w*)\.ts$/;
 
+/** Files of the simulations and of the kernel tests are tests, or lie in the folder `lab` beside them. */
+const OUTSIDE_LAB = /^test\/(sim|netns)\/\w+\.ts$/;
+
 /** Every breach in one file of src/, demo/, test/ or bench/, as `file:line: what`. */
 export function breachesOf(source: Source): string[] {
   return [openingBreaches, importBreaches, lineBreaches, nameBreaches, shapeBreaches].flatMap((rule) => rule(source));
@@ -49,6 +52,7 @@ function openingBreaches({ file, text }: Source): string[] {
 function nameBreaches({ file }: Source): string[] {
   return [
     ...(EMPTY_NAMES.test(file) ? [`${file}:1: a name that says nothing; name what it holds`] : []),
+    ...(OUTSIDE_LAB.test(file) ? [`${file}:1: neither a test nor in lab/, where tests have what they share`] : []),
     ...(OF_TESTS.test(file) ? [`${file}:1: code of tests among the product's; its place is test/`] : []),
     ...(FILE_NAME.test(posix.basename(file))
       ? []

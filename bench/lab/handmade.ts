@@ -1,7 +1,7 @@
 // The same networks made by hand, with `ip` and `bridge` and nothing else: what an operator would type, with the
 // settings that Weft uses (VXLAN device born in a namespace of its own, its socket in the host's; learning off; MTU
 // 1450), on hosts of their own.
-import { type Cluster, must } from "../../test/netns/cluster.ts";
+import { type Cluster, must } from "../../test/netns/lab/cluster.ts";
 import { addNamespace, bridge, inside, ip, pathOf } from "./lab.ts";
 
 export type Pair = { readonly from: string; readonly to: string; readonly address: string };

@@ -2,7 +2,7 @@
 // when it fails or is interrupted. No packet is sent outside these namespaces.
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { Cluster, must } from "../../test/netns/cluster.ts";
+import { Cluster, must } from "../../test/netns/lab/cluster.ts";
 
 export async function withCluster(hostCount: number, work: (cluster: Cluster) => Promise<void>): Promise<void> {
   const cluster = new Cluster(hostCount);

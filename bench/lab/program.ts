@@ -3,7 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
-import { must } from "../../test/netns/cluster.ts";
+import { must } from "../../test/netns/lab/cluster.ts";
 
 export class Program {
   readonly #name: string;

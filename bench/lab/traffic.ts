@@ -2,7 +2,7 @@
 // the round trip. Each call is one sample.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { must, run, until } from "../../test/netns/cluster.ts";
+import { must, run, until } from "../../test/netns/lab/cluster.ts";
 import type { Pair } from "./handmade.ts";
 import { inside } from "./lab.ts";
 

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { CheckReport } from "../../src/model/check.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, must, run, until, type Workload } from "./cluster.ts";
-import { editJournal } from "./journal.ts";
+import { Cluster, must, run, until, type Workload } from "./lab/cluster.ts";
+import { editJournal } from "./lab/journal.ts";
 
 describe("a check of addresses", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
   const cluster = new Cluster(2);

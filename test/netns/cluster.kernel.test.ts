@@ -8,7 +8,7 @@ import { setTimeout } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { PATHS_VNI } from "../../src/model/paths.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, OUTSIDE, packetsAt, run, until, type Json, type Workload } from "./cluster.ts";
+import { call, Cluster, must, OUTSIDE, packetsAt, run, until, type Json, type Workload } from "./lab/cluster.ts";
 
 /** Tunnel packets between hosts, the hosts' own packets, and what IPv6 says on any link. */
 const ON_THE_WIRE = new RegExp(

@@ -10,12 +10,12 @@ import { after, before, describe, test } from "node:test";
 import { CODES } from "../../src/doors/cni/refusal.ts";
 import { VERSIONS } from "../../src/doors/cni/request.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, type Json, must, run, until } from "./cluster.ts";
-import { randomFrom } from "../sim/clock.ts";
-import { agreed } from "./inventory.ts";
-import { ofAnotherBoot } from "./journal.ts";
-import { type Call, plugin, PLUGIN, REFERENCE_PLUGINS, type Told } from "./plugin.ts";
-import { soak } from "./soak.ts";
+import { call, Cluster, type Json, must, run, until } from "./lab/cluster.ts";
+import { randomFrom } from "../sim/lab/clock.ts";
+import { agreed } from "./lab/inventory.ts";
+import { ofAnotherBoot } from "./lab/journal.ts";
+import { type Call, plugin, PLUGIN, REFERENCE_PLUGINS, type Told } from "./lab/plugin.ts";
+import { soak } from "./lab/soak.ts";
 
 const noReference = existsSync(join(REFERENCE_PLUGINS, "portmap")) ? false : "containernetworking-plugins is missing";
 

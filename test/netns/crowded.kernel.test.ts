@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { BOTH_DATAPATHS, Cluster, must, until, type Workload } from "./cluster.ts";
+import { BOTH_DATAPATHS, Cluster, must, until, type Workload } from "./lab/cluster.ts";
 
 /** With the mark of the agent's. */
 const ROUTES = 12_000;

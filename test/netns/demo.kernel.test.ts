@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { run, until } from "./cluster.ts";
+import { run, until } from "./lab/cluster.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const RUN_DIR = "/run/weft/demo";

@@ -5,8 +5,8 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { type Answer, BOTH_DATAPATHS, call, Cluster, type Json, must, type Ran, run, until } from "./cluster.ts";
-import { agreed } from "./inventory.ts";
+import { type Answer, BOTH_DATAPATHS, call, Cluster, type Json, must, type Ran, run, until } from "./lab/cluster.ts";
+import { agreed } from "./lab/inventory.ts";
 
 const WEFT = join(import.meta.dirname, "../../bin/weft");
 

@@ -5,9 +5,9 @@ import { spawn } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { CODES } from "../../src/doors/cni/refusal.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, type Json, must, run, until } from "./cluster.ts";
-import { agreed } from "./inventory.ts";
-import { type Call, plugin, type Told } from "./plugin.ts";
+import { call, Cluster, type Json, must, run, until } from "./lab/cluster.ts";
+import { agreed } from "./lab/inventory.ts";
+import { type Call, plugin, type Told } from "./lab/plugin.ts";
 
 describe("the doors of a host", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
   const cluster = new Cluster(1);

@@ -4,9 +4,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { BOTH_DATAPATHS, Cluster, must, OUTSIDE, run, until, type Workload } from "./cluster.ts";
-import * as frames from "./frames.ts";
-import { Interface } from "./interface.ts";
+import { BOTH_DATAPATHS, Cluster, must, OUTSIDE, run, until, type Workload } from "./lab/cluster.ts";
+import * as frames from "./lab/frames.ts";
+import { Interface } from "./lab/interface.ts";
 
 type Station = Workload & { readonly wire: Interface };
 

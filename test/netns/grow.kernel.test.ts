@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, must, until, type Json, type Workload } from "./cluster.ts";
+import { Cluster, must, until, type Json, type Workload } from "./lab/cluster.ts";
 
 describe("a subnet that grows, over two hosts", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
   const cluster = new Cluster(2);

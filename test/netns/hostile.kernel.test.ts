@@ -5,10 +5,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { BOTH_DATAPATHS, Cluster, must, until, type Workload } from "./cluster.ts";
-import * as frames from "./frames.ts";
-import { KINDS, type Scene } from "./hostileFrames.ts";
-import { Interface } from "./interface.ts";
+import { BOTH_DATAPATHS, Cluster, must, until, type Workload } from "./lab/cluster.ts";
+import * as frames from "./lab/frames.ts";
+import { KINDS, type Scene } from "./lab/hostileFrames.ts";
+import { Interface } from "./lab/interface.ts";
 
 type Station = Workload & { readonly wire: Interface };
 

@@ -5,9 +5,9 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type ChildProcess, spawn } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { BOTH_DATAPATHS, call, Cluster, type Json, must, until, type Workload } from "./cluster.ts";
-import { agreed } from "./inventory.ts";
-import { journalPath } from "./journal.ts";
+import { BOTH_DATAPATHS, call, Cluster, type Json, must, until, type Workload } from "./lab/cluster.ts";
+import { agreed } from "./lab/inventory.ts";
+import { journalPath } from "./lab/journal.ts";
 
 const pingers = new Set<ChildProcess>();
 

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, must, run, until, type Workload } from "./cluster.ts";
-import { plugin, REFERENCE_PLUGINS } from "./plugin.ts";
-import { dial, Listener } from "./tcp.ts";
+import { Cluster, must, run, until, type Workload } from "./lab/cluster.ts";
+import { plugin, REFERENCE_PLUGINS } from "./lab/plugin.ts";
+import { dial, Listener } from "./lab/tcp.ts";
 
 const PORT = 8080;
 const NODE_PORT = 30_080;

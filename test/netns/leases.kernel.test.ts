@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, until, type Answer, type Json } from "./cluster.ts";
-import { ofAnotherBoot } from "./journal.ts";
+import { call, Cluster, must, until, type Answer, type Json } from "./lab/cluster.ts";
+import { ofAnotherBoot } from "./lab/journal.ts";
 
 const AT_ONCE = 24;
 

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, must, run, until, type Json, type Workload } from "./cluster.ts";
+import { Cluster, must, run, until, type Json, type Workload } from "./lab/cluster.ts";
 
 const EXAMPLE = join(import.meta.dirname, "../../examples/apcera.conf");
 

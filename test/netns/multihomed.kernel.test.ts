@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, until, type Workload } from "./cluster.ts";
+import { call, Cluster, must, until, type Workload } from "./lab/cluster.ts";
 
 const SPECS = {
   one: {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { BOTH_DATAPATHS, Cluster, must, run, until, type Json } from "./cluster.ts";
+import { BOTH_DATAPATHS, Cluster, must, run, until, type Json } from "./lab/cluster.ts";
 
 describe("paths between hosts", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
   const cluster = new Cluster(3);

@@ -5,9 +5,9 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test, type TestContext } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, type Json, run, until } from "./cluster.ts";
-import { agreed } from "./inventory.ts";
-import { Podman } from "./podman.ts";
+import { Cluster, type Json, run, until } from "./lab/cluster.ts";
+import { agreed } from "./lab/inventory.ts";
+import { Podman } from "./lab/podman.ts";
 
 describe("podman with Weft as its CNI plugin", { skip: whyNoKernelTests() ?? false, timeout: 180_000 }, () => {
   const cluster = new Cluster(2);

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFi
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, run, until } from "./cluster.ts";
+import { Cluster, run, until } from "./lab/cluster.ts";
 
 const WEFT = join(import.meta.dirname, "../../bin/weft");
 

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { after, before, describe, test, type TestContext } from "node:test";
-import { Cluster, type Json, type Workload, call, must, run, until } from "./cluster.ts";
+import { Cluster, type Json, type Workload, call, must, run, until } from "./lab/cluster.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const cluster = new Cluster(2);

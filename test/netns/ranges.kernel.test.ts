@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, run, until, type Json, type Workload } from "./cluster.ts";
+import { call, Cluster, must, run, until, type Json, type Workload } from "./lab/cluster.ts";
 
 const RANGES = [
   { name: "main", type: "ip4-6-static", first: "10.7.1.0", first6: "fd07::1:0", size: 16 },

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { call, Cluster, must, run, until, type Json, type Workload } from "./cluster.ts";
+import { call, Cluster, must, run, until, type Json, type Workload } from "./lab/cluster.ts";
 
 /** A host reports every ten seconds: lost must be more than that. */
 const QUICK = ["--suspect-after", "12s", "--lost-after", "15s"];

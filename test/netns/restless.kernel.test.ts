@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, must, until, type Workload } from "./cluster.ts";
+import { Cluster, must, until, type Workload } from "./lab/cluster.ts";
 
 const ADDRESSES = 12_000;
 const LINKS = 120;

@@ -13,8 +13,8 @@ import type { Flow } from "../../src/kernel/kernel.ts";
 import { LinuxKernel } from "../../src/kernel/linux.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../src/model/resource.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { must, run, until } from "./cluster.ts";
-import * as frames from "./frames.ts";
+import { must, run, until } from "./lab/cluster.ts";
+import * as frames from "./lab/frames.ts";
 
 const TIMES = 60;
 /** A flood's flows: their first port, and how many. */
@@ -83,7 +83,7 @@ describe("a flow that is cut stays cut", { skip: whyNoKernelTests() ?? false, ti
     const ends = { fromMac: A.mac, toMac: B.mac, from: A.address, to: B.address };
     for (const first of [FIRST, FIRST + FLOWS]) {
       const list = Array.from({ length: FLOWS }, (_, n) => frames.udp(ends, OPEN, "flood", first + n).toString("hex"));
-      const argv = [process.execPath, join(import.meta.dirname, "flood.ts"), A.netns, "eth0", ...list];
+      const argv = [process.execPath, join(import.meta.dirname, "lab/flood.ts"), A.netns, "eth0", ...list];
       floods.push(spawn("setpriv", ["--pdeathsig", "KILL", ...argv], { stdio: "ignore" }));
     }
   });

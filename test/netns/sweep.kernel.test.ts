@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { BOTH_DATAPATHS, Cluster, must, run, until, type Workload } from "./cluster.ts";
+import { BOTH_DATAPATHS, Cluster, must, run, until, type Workload } from "./lab/cluster.ts";
 
 const LIMIT = "/proc/sys/net/ipv4/neigh/default/gc_thresh3";
 const SERVER = "172.31.77.1";

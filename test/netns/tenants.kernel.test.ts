@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, must, packetsAt, run, type Workload } from "./cluster.ts";
+import { Cluster, must, packetsAt, run, type Workload } from "./lab/cluster.ts";
 
 const TENANTS = ["red", "blue"] as const;
 const KINDS = {

@@ -4,9 +4,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { BOTH_DATAPATHS, Cluster, must, OUTSIDE, until, type Workload } from "./cluster.ts";
-import * as frames from "./frames.ts";
-import { checksums, gathers, Interface, setChecksums } from "./interface.ts";
+import { BOTH_DATAPATHS, Cluster, must, OUTSIDE, until, type Workload } from "./lab/cluster.ts";
+import * as frames from "./lab/frames.ts";
+import { checksums, gathers, Interface, setChecksums } from "./lab/interface.ts";
 
 type Station = Workload & { readonly wire: Interface };
 /** Where a forged frame is to arrive: the tunnel that leads there, and the frame itself. */

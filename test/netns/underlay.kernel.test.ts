@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { BOTH_DATAPATHS, Cluster, must, until, type Workload } from "./cluster.ts";
+import { BOTH_DATAPATHS, Cluster, must, until, type Workload } from "./lab/cluster.ts";
 
 describe("an underlay address that changes", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
   const cluster = new Cluster(3);

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, must, OUTSIDE, packetsAt, run, until, type Workload } from "./cluster.ts";
-import { dial, Listener } from "./tcp.ts";
+import { Cluster, must, OUTSIDE, packetsAt, run, until, type Workload } from "./lab/cluster.ts";
+import { dial, Listener } from "./lab/tcp.ts";
 
 const SERVER = "172.31.77.1";
 const OUTSIDE6 = "2001:db8::7";

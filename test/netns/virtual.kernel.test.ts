@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
-import { Cluster, must, run, until, type Workload } from "./cluster.ts";
-import * as frames from "./frames.ts";
-import { Interface } from "./interface.ts";
+import { Cluster, must, run, until, type Workload } from "./lab/cluster.ts";
+import * as frames from "./lab/frames.ts";
+import { Interface } from "./lab/interface.ts";
 
 const VIPS = ["10.7.200.1", "fd07::200:1"] as const;
 /** What a takeover may take, as the clients see it. */

@@ -6,8 +6,8 @@ import { portName } from "../../src/datapath/state/names.ts";
 import type { ObjectOf } from "../../src/datapath/kinds.ts";
 import type { Ns } from "../../src/datapath/kinds/kind.ts";
 import { Fault } from "../../src/model/fault.ts";
-import { settle } from "./clock.ts";
-import { onScene, type Scene } from "./scene.ts";
+import { settle } from "./lab/clock.ts";
+import { onScene, type Scene } from "./lab/scene.ts";
 
 const WEB = "web.eth0";
 const ENDED = new Fault("host-reclaimed", { what: "this host was given up", fix: "join anew" });

@@ -1,8 +1,8 @@
 // A wall clock is set while everything runs: nothing waits by it, and the step is reported.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { randomFrom } from "./clock.ts";
-import { World } from "./world.ts";
+import { randomFrom } from "./lab/clock.ts";
+import { World } from "./lab/world.ts";
 
 const HOUR = 3_600_000;
 const LIVENESS = { suspectAfterMs: 30_000, lostAfterMs: 60_000, reclaimAfterMs: 90_000 };

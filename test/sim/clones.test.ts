@@ -1,8 +1,8 @@
 // A machine that is a copy of a host: its disk has the host's token, and leases that belong to an earlier boot for it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { randomFrom } from "./clock.ts";
-import { type Host, World } from "./world.ts";
+import { randomFrom } from "./lab/clock.ts";
+import { type Host, World } from "./lab/world.ts";
 
 const ELSEWHERE = "172.16.9.9";
 

@@ -6,8 +6,8 @@ import { test } from "node:test";
 import { portName, shaperName } from "../../src/datapath/state/names.ts";
 import type { Flow } from "../../src/kernel/kernel.ts";
 import { Fault } from "../../src/model/fault.ts";
-import { settle } from "./clock.ts";
-import { onScene, type Scene } from "./scene.ts";
+import { settle } from "./lab/clock.ts";
+import { onScene, type Scene } from "./lab/scene.ts";
 
 const WEB = "web.eth0";
 

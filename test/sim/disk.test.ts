@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { portName } from "../../src/datapath/state/names.ts";
 import { Fault } from "../../src/model/fault.ts";
-import { randomFrom } from "./clock.ts";
-import { type Host, World } from "./world.ts";
+import { randomFrom } from "./lab/clock.ts";
+import { type Host, World } from "./lab/world.ts";
 
 const NETWORKS = {
   wide: { ipam: "global", subnets: [{ cidr: "10.1.0.0/24" }] },

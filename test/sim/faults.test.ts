@@ -7,9 +7,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { randomFrom } from "./clock.ts";
-import { Life, STEPS } from "./life.ts";
-import { World } from "./world.ts";
+import { randomFrom } from "./lab/clock.ts";
+import { Life, STEPS } from "./lab/life.ts";
+import { World } from "./lab/world.ts";
 
 const first = Number(process.env["WEFT_SEED"] ?? 1);
 const count = process.env["WEFT_SEED"] === undefined ? Number(process.env["WEFT_SEEDS"] ?? 40) : 1;

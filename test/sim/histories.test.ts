@@ -2,9 +2,9 @@
 // has until a person decides which history counts, whatever the revisions are.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { randomFrom } from "./clock.ts";
+import { randomFrom } from "./lab/clock.ts";
 import { portName } from "../../src/datapath/state/names.ts";
-import { type Host, World } from "./world.ts";
+import { type Host, World } from "./lab/world.ts";
 
 const first = Number(process.env["WEFT_SEED"] ?? 1);
 const count = process.env["WEFT_SEED"] === undefined ? Number(process.env["WEFT_SEEDS"] ?? 20) : 1;

@@ -7,8 +7,8 @@ import { after, test } from "node:test";
 import type { Write } from "../../src/control/write.ts";
 import { Fault } from "../../src/model/fault.ts";
 import type { Endpoint, Snapshot } from "../../src/model/resource.ts";
-import { randomFrom } from "./clock.ts";
-import { assertUnique, type Host, World } from "./world.ts";
+import { randomFrom } from "./lab/clock.ts";
+import { assertUnique, type Host, World } from "./lab/world.ts";
 
 const first = Number(process.env["WEFT_SEED"] ?? 1);
 const count = process.env["WEFT_SEED"] === undefined ? Number(process.env["WEFT_SEEDS"] ?? 30) : 1;

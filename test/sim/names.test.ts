@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";
 import { nameOnHost } from "../../src/model/endpointName.ts";
-import { randomFrom } from "./clock.ts";
-import { type Host, World } from "./world.ts";
+import { randomFrom } from "./lab/clock.ts";
+import { type Host, World } from "./lab/world.ts";
 
 const first = Number(process.env["WEFT_SEED"] ?? 1);
 const count = process.env["WEFT_SEED"] === undefined ? Number(process.env["WEFT_SEEDS"] ?? 20) : 1;

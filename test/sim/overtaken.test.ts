@@ -5,8 +5,8 @@ import { describe, test } from "node:test";
 import type { Ns } from "../../src/datapath/kinds/kind.ts";
 import { keyOf } from "../../src/datapath/state/state.ts";
 import { portName } from "../../src/datapath/state/names.ts";
-import { randomFrom } from "./clock.ts";
-import { type Host, World } from "./world.ts";
+import { randomFrom } from "./lab/clock.ts";
+import { type Host, World } from "./lab/world.ts";
 
 async function hostWith(world: World, workloads: readonly string[]): Promise<Host> {
   await world.startServer();

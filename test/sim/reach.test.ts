@@ -5,10 +5,10 @@ import { test } from "node:test";
 import type { KernelObject } from "../../src/datapath/kinds.ts";
 import type { Ns } from "../../src/datapath/kinds/kind.ts";
 import type { Snapshot } from "../../src/model/resource.ts";
-import { randomFrom } from "./clock.ts";
-import type { Machine } from "./packets.ts";
-import { assertReach } from "./reach.ts";
-import { World } from "./world.ts";
+import { randomFrom } from "./lab/clock.ts";
+import type { Machine } from "./lab/packets.ts";
+import { assertReach } from "./lab/reach.ts";
+import { World } from "./lab/world.ts";
 
 type Cluster = { readonly snapshot: Snapshot; readonly machines: readonly Machine[] };
 

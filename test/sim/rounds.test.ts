@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";
-import { onScene, type Scene } from "./scene.ts";
+import { onScene, type Scene } from "./lab/scene.ts";
 
 const WEB = "web.eth0";
 const ADMIN = { role: "admin" } as const;

@@ -1,8 +1,8 @@
 // Size: two hundred hosts with every kind of network, and a thousand endpoints on one host, converge and stay so.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { randomFrom } from "./clock.ts";
-import { type Host, World } from "./world.ts";
+import { randomFrom } from "./lab/clock.ts";
+import { type Host, World } from "./lab/world.ts";
 
 async function cluster(hosts: number): Promise<{ readonly world: World; readonly list: readonly Host[] }> {
   const world = new World(randomFrom(1));

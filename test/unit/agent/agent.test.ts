@@ -1,8 +1,8 @@
 // Rounds of one host with its server, in memory: what is looked at and when, what is repaired, what is told.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { settle } from "../../sim/clock.ts";
-import { onScene, type Scene } from "../../sim/scene.ts";
+import { settle } from "../../sim/lab/clock.ts";
+import { onScene, type Scene } from "../../sim/lab/scene.ts";
 import { portName } from "../../../src/datapath/state/names.ts";
 import type { KernelObject } from "../../../src/datapath/kinds.ts";
 import type { Op } from "../../../src/datapath/state/state.ts";

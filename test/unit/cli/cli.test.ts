@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { CommandLine } from "../../commandLine.ts";
+import { CommandLine } from "./commandLine.ts";
 
 const line = new CommandLine();
 const { folder, control } = line;

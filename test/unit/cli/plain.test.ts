@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { CommandLine } from "../../commandLine.ts";
+import { CommandLine } from "./commandLine.ts";
 
 const line = new CommandLine();
 const weft: CommandLine["weft"] = (...args) => line.weft(...args);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
-import { CommandLine } from "../../commandLine.ts";
+import { CommandLine } from "./commandLine.ts";
 import { normalize } from "../../../src/cli/input/argv.ts";
 
 const line = new CommandLine();

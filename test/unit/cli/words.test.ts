@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { parseDuration } from "../../../src/model/duration.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import { parseQos, formatLimit } from "../../../src/model/qos.ts";
-import { readsWhole } from "../../slips.ts";
+import { readsWhole } from "../slips.ts";
 import { allowedOf } from "../../../src/cli/endpoint/attach.ts";
 import { itemsOf } from "../../../src/cli/input/resourceFile.ts";
 import { ruleOf, ruleText } from "../../../src/cli/group/rule.ts";

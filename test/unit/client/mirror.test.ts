@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { VirtualClock } from "../../sim/clock.ts";
+import { VirtualClock } from "../../sim/lab/clock.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import { keyOfResource, resourcesIn, snapshotOf } from "../../../src/model/resource.ts";
 import type { Change, ChangeSet, Endpoint, Host, Resource, Snapshot } from "../../../src/model/resource.ts";

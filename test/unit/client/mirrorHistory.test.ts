@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
-import { settle, VirtualClock } from "../../sim/clock.ts";
+import { settle, VirtualClock } from "../../sim/lab/clock.ts";
 import { Fault, type Reason } from "../../../src/model/fault.ts";
 import { type ChangeSet, type Host, type Position, type Snapshot, snapshotOf } from "../../../src/model/resource.ts";
 import { Mirror } from "../../../src/client/mirror.ts";

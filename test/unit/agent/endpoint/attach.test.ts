@@ -2,7 +2,7 @@
 // server, in memory.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { onScene, type Scene } from "../../../sim/scene.ts";
+import { onScene, type Scene } from "../../../sim/lab/scene.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import type { KernelObject } from "../../../../src/datapath/kinds.ts";
 import type { Op } from "../../../../src/datapath/state/state.ts";

@@ -6,7 +6,7 @@ import type { KernelState } from "../../../../src/datapath/state/state.ts";
 import { stateOf } from "../../../../src/datapath/state/state.ts";
 import type { Clock } from "../../../../src/model/clock.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
-import { VirtualClock } from "../../../sim/clock.ts";
+import { VirtualClock } from "../../../sim/lab/clock.ts";
 import { limitFlowShares } from "../../../../src/agent/reconcile/flowShares.ts";
 
 const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;

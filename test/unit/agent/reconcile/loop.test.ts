@@ -1,7 +1,7 @@
 // When rounds run: at once, gathered, again after a failure, and periodically.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { settle, VirtualClock } from "../../../sim/clock.ts";
+import { settle, VirtualClock } from "../../../sim/lab/clock.ts";
 import { Loop } from "../../../../src/agent/reconcile/loop.ts";
 
 function started(round: (n: number) => Promise<boolean>) {

@@ -2,7 +2,7 @@
 // one that the kernel does not take is told, and is no reason to call a round failed.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { VirtualClock } from "../../../sim/clock.ts";
+import { VirtualClock } from "../../../sim/lab/clock.ts";
 import type { KernelObject, ObjectOf } from "../../../../src/datapath/kinds.ts";
 import { stateOf } from "../../../../src/datapath/state/state.ts";
 import { NextHops } from "../../../../src/agent/reconcile/nextHops.ts";

@@ -6,7 +6,7 @@ import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
 import type { Veth } from "../../../../src/datapath/kinds/veth.ts";
 import { type KernelState, keyOf, stateOf } from "../../../../src/datapath/state/state.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
-import { VirtualClock } from "../../../sim/clock.ts";
+import { VirtualClock } from "../../../sim/lab/clock.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";
 import type { Endpoint } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";

@@ -2,7 +2,7 @@
 // forgets; and what began before joins no later life.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { VirtualClock } from "../../../sim/clock.ts";
+import { VirtualClock } from "../../../sim/lab/clock.ts";
 import type { Mirror } from "../../../../src/client/mirror.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";

@@ -1,7 +1,7 @@
 // Which peers a host probes through its tunnel ports, and what it reports of the answers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { VirtualClock } from "../../../sim/clock.ts";
+import { VirtualClock } from "../../../sim/lab/clock.ts";
 import type { EchoSeen } from "../../../../src/kernel/kernel.ts";
 import type { Host, Snapshot } from "../../../../src/model/resource.ts";
 import { snapshotOf } from "../../../../src/model/resource.ts";

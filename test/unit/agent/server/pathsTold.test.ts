@@ -1,7 +1,7 @@
 // When ways to peers are tried, what counts as an answer, and what is told of them. Time is virtual, the wire a script.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { VirtualClock } from "../../../sim/clock.ts";
+import { VirtualClock } from "../../../sim/lab/clock.ts";
 import type { EchoSeen } from "../../../../src/kernel/kernel.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
 import { PathProbes } from "../../../../src/agent/server/pathProbes.ts";

@@ -2,7 +2,7 @@
 // is virtual, the server a script.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { settle, VirtualClock, WallClock } from "../../../sim/clock.ts";
+import { settle, VirtualClock, WallClock } from "../../../sim/lab/clock.ts";
 import type { Mirror } from "../../../../src/client/mirror.ts";
 import type { Joined, Transport } from "../../../../src/client/transport.ts";
 import type { HostClaim } from "../../../../src/model/input.ts";

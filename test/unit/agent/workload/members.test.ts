@@ -2,7 +2,7 @@
 // here is a journal; what attaches and detaches do is in attach.test.ts.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { VirtualClock } from "../../../sim/clock.ts";
+import { VirtualClock } from "../../../sim/lab/clock.ts";
 import type { Mirror } from "../../../../src/client/mirror.ts";
 import type { MoveReport } from "../../../../src/model/input.ts";
 import type { Kernel } from "../../../../src/kernel/kernel.ts";

@@ -1,7 +1,7 @@
 // What the command line says about addresses: ranges, holds, the address book and its history, against a real server.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { CommandLine } from "../../../commandLine.ts";
+import { CommandLine } from "../commandLine.ts";
 
 const line = new CommandLine();
 const { control } = line;

@@ -1,7 +1,7 @@
 // Reservations and quotas at the command line: bin/weft against a real server.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { CommandLine } from "../../../commandLine.ts";
+import { CommandLine } from "../commandLine.ts";
 
 const line = new CommandLine();
 const done = async (...args: readonly string[]): Promise<string> => {

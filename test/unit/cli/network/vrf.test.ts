@@ -1,7 +1,7 @@
 // Routing domains and what a network has by default, set by flags and taken back, against a real server.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { CommandLine } from "../../../commandLine.ts";
+import { CommandLine } from "../commandLine.ts";
 
 const line = new CommandLine();
 before(() => line.open());

@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { CommandLine } from "../../../commandLine.ts";
+import { CommandLine } from "../commandLine.ts";
 
 const line = new CommandLine();
 before(async () => {

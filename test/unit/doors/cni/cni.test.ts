@@ -1,7 +1,7 @@
 // The door as a runtime sees it: what each command answers, and what is in the kernel and in the journal afterwards.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { type Container, HOSTS_OWN, type Json, type More, Runtime, VRFS_OWN } from "../../../sim/runtime.ts";
+import { type Container, HOSTS_OWN, type Json, type More, Runtime, VRFS_OWN } from "../../../sim/lab/runtime.ts";
 import type { KernelObject } from "../../../../src/datapath/kinds.ts";
 import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
 import { CODES } from "../../../../src/doors/cni/refusal.ts";

@@ -2,13 +2,13 @@
 // in memory and a real control plane, and looks at what is in that kernel and on the disk of the host.
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { memoryJournal } from "../../src/agent/journal/journal.ts";
-import { compile } from "../../src/datapath/compile.ts";
-import type { KernelObject } from "../../src/datapath/kinds.ts";
-import type { Ns } from "../../src/datapath/kinds/kind.ts";
-import { cniRoute } from "../../src/doors/cni/cni.ts";
-import { CODES, type Code } from "../../src/doors/cni/refusal.ts";
-import { FakeKernel } from "../../src/kernel/fake.ts";
+import { memoryJournal } from "../../../src/agent/journal/journal.ts";
+import { compile } from "../../../src/datapath/compile.ts";
+import type { KernelObject } from "../../../src/datapath/kinds.ts";
+import type { Ns } from "../../../src/datapath/kinds/kind.ts";
+import { cniRoute } from "../../../src/doors/cni/cni.ts";
+import { CODES, type Code } from "../../../src/doors/cni/refusal.ts";
+import { FakeKernel } from "../../../src/kernel/fake.ts";
 import { randomFrom } from "./clock.ts";
 import { type Host, World } from "./world.ts";
 

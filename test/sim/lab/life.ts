@@ -1,8 +1,8 @@
 // What happens in the random life of a cluster, and what was acknowledged in it (faults.test.ts).
 import assert from "node:assert/strict";
-import { Fault } from "../../src/model/fault.ts";
-import type { QosInput } from "../../src/model/qos.ts";
-import { type Network, snapshotOf } from "../../src/model/resource.ts";
+import { Fault } from "../../../src/model/fault.ts";
+import type { QosInput } from "../../../src/model/qos.ts";
+import { type Network, snapshotOf } from "../../../src/model/resource.ts";
 import { assertUnique, type Host, type World } from "./world.ts";
 
 export const STEPS = 60;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { sealed, unsealed } from "../../src/files/seal.ts";
+import { sealed, unsealed } from "../../../src/files/seal.ts";
 import type { Cluster, Json } from "./cluster.ts";
 
 export function journalPath(cluster: Cluster, host: string): string {

@@ -5,11 +5,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createApi } from "../src/api/api.ts";
-import { Control } from "../src/control/control.ts";
-import { openMemoryStore } from "../src/store/memory.ts";
+import { createApi } from "../../../src/api/api.ts";
+import { Control } from "../../../src/control/control.ts";
+import { openMemoryStore } from "../../../src/store/memory.ts";
 
-const WEFT = join(import.meta.dirname, "../bin/weft");
+const WEFT = join(import.meta.dirname, "../../../bin/weft");
 const clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now(), sleep: () => Promise.resolve() };
 const opened = await Control.open(openMemoryStore(), { clock });
 

@@ -1,6 +1,6 @@
 // Frames as bytes: what a test sends into a workload's interface, whatever that workload's own stack would have said.
 // Checksums are right, because connection tracking looks at them.
-import { ipBytes, ipOf } from "../../src/model/address.ts";
+import { ipBytes, ipOf } from "../../../src/model/address.ts";
 
 export type Ends = {
   readonly fromMac: string;

@@ -1,7 +1,7 @@
 // Time and randomness for the simulation: a clock that moves only when it is told to, and random numbers that a seed
 // repeats.
 import { setImmediate } from "node:timers/promises";
-import type { Clock } from "../../src/model/clock.ts";
+import type { Clock } from "../../../src/model/clock.ts";
 
 type Timer = { readonly atMs: number; readonly order: number; readonly fire: () => void; isDone: boolean };
 

@@ -1,8 +1,8 @@
 // A workload's interface in the hands of a test: frames in, frames out, without the workload's own stack. Packet
 // sockets belong to the namespace in which they were made, so the test's process has one in each and never waits for
 // another process.
-import { SystemError } from "../../src/kernel/errno.ts";
-import * as libc from "../../src/kernel/libc.ts";
+import { SystemError } from "../../../src/kernel/errno.ts";
+import * as libc from "../../../src/kernel/libc.ts";
 import { must } from "./cluster.ts";
 
 const AF_PACKET = 17;

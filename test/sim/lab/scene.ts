@@ -1,11 +1,11 @@
 // One host and its server without randomness: what an attach or a detach leaves when one of its steps fails. Results
 // are checked in the kernel's ports, the journal and the server's leases.
 import assert from "node:assert/strict";
-import type { Write } from "../../src/control/write.ts";
-import type { Ns } from "../../src/datapath/kinds/kind.ts";
-import { Fault, type Reason } from "../../src/model/fault.ts";
-import type { Endpoint } from "../../src/model/resource.ts";
-import type { AttachRequest, Attachment } from "../../src/model/status.ts";
+import type { Write } from "../../../src/control/write.ts";
+import type { Ns } from "../../../src/datapath/kinds/kind.ts";
+import { Fault, type Reason } from "../../../src/model/fault.ts";
+import type { Endpoint } from "../../../src/model/resource.ts";
+import type { AttachRequest, Attachment } from "../../../src/model/status.ts";
 import { type Host, World } from "./world.ts";
 
 const ADMIN = { role: "admin" } as const;

@@ -2,7 +2,7 @@
 // ignored.
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Fault } from "../src/model/fault.ts";
+import { Fault } from "../../src/model/fault.ts";
 
 const SEPARATORS = /[:,;=+/.\- ]/g;
 const GARBAGE = [" x", "x", "(x)", "\n", "\0", ",", ":", "=", "-", "+1", "/", ":log", ",0", "=1", "٣", "%d"];

@@ -1,8 +1,8 @@
 // The disk of a simulated host: the journal's real file, behind faults that stay while agents come and go.
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileJournal, type Journal } from "../../src/agent/journal/journal.ts";
-import { type DiskFault, FaultyFiles } from "../unit/files/faulty.ts";
+import { fileJournal, type Journal } from "../../../src/agent/journal/journal.ts";
+import { type DiskFault, FaultyFiles } from "../../unit/files/faulty.ts";
 
 type Faults = {
   readonly fault: DiskFault | undefined;

@@ -1,9 +1,9 @@
 // Which endpoints should reach each other, by a direct reading of the resources, compared with where packets go. Runs
 // when a simulated cluster has converged.
 import assert from "node:assert/strict";
-import { contains, cidrOf, ipOf } from "../../src/model/address.ts";
-import type { Rule } from "../../src/model/group.ts";
-import type { Endpoint, Network, Snapshot } from "../../src/model/resource.ts";
+import { contains, cidrOf, ipOf } from "../../../src/model/address.ts";
+import type { Rule } from "../../../src/model/group.ts";
+import type { Endpoint, Network, Snapshot } from "../../../src/model/resource.ts";
 import { type Machine, type Packet, Wire } from "./packets.ts";
 
 type Place = {

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import type { Json } from "./cluster.ts";
 
-export const PLUGIN = join(import.meta.dirname, "../../build/weft");
+export const PLUGIN = join(import.meta.dirname, "../../../build/weft");
 export const REFERENCE_PLUGINS = "/usr/lib/cni";
 
 export type Call = {

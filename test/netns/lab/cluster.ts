@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 
-const WEFT = join(import.meta.dirname, "../../bin/weft");
+const WEFT = join(import.meta.dirname, "../../../bin/weft");
 const SERVER_IP = "172.31.77.1";
 /** Stands for any address beyond the overlays (RFC 5737). */
 export const OUTSIDE = "198.51.100.7";

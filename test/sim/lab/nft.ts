@@ -2,7 +2,7 @@
 // words that the tables use and no more, and fails at one that it does not know. Shares nothing with what writes the
 // tables.
 import assert from "node:assert/strict";
-import { cidrOf, ipOf } from "../../src/model/address.ts";
+import { cidrOf, ipOf } from "../../../src/model/address.ts";
 
 /** An Ethernet frame on its way; `mark` is the packet's within one host. */
 export type Frame = {

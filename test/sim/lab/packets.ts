@@ -1,13 +1,13 @@
 // Follows a packet through the kernels' state alone: routes, neighbours, FDB entries, ports of bridges, tables. Hop by
 // hop and naive, so that the compiler's work is judged by code that does not share it.
 import assert from "node:assert/strict";
-import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../../src/model/address.ts";
-import type { KernelObject, ObjectOf } from "../../src/datapath/kinds.ts";
-import type { Bridge } from "../../src/datapath/kinds/bridge.ts";
-import type { Ns } from "../../src/datapath/kinds/kind.ts";
-import type { Veth } from "../../src/datapath/kinds/veth.ts";
-import type { Vxlan } from "../../src/datapath/kinds/vxlan.ts";
-import type { KernelState } from "../../src/datapath/state/state.ts";
+import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../../../src/model/address.ts";
+import type { KernelObject, ObjectOf } from "../../../src/datapath/kinds.ts";
+import type { Bridge } from "../../../src/datapath/kinds/bridge.ts";
+import type { Ns } from "../../../src/datapath/kinds/kind.ts";
+import type { Veth } from "../../../src/datapath/kinds/veth.ts";
+import type { Vxlan } from "../../../src/datapath/kinds/vxlan.ts";
+import type { KernelState } from "../../../src/datapath/state/state.ts";
 import { type Frame, Table } from "./nft.ts";
 
 export type Machine = {
