@@ -2,9 +2,9 @@
 // in a local and half in a global network, with random kills of shims, of the agent, and of namespaces before their
 // DEL. Afterwards journal, server, kernel and `weft ipam check` must agree that nothing is left, and no address was
 // given twice. In the environment: WEFT_PAIRS, WEFT_SEED.
-import { agreed } from "../test/netns/inventory.ts";
-import { soak } from "../test/netns/soak.ts";
-import { randomFrom } from "../test/sim/clock.ts";
+import { agreed } from "../test/netns/lab/inventory.ts";
+import { soak } from "../test/netns/lab/soak.ts";
+import { randomFrom } from "../test/sim/lab/clock.ts";
 import { withCluster } from "./lab/lab.ts";
 import { show } from "./lab/report.ts";
 

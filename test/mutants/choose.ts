@@ -1,5 +1,5 @@
 // Which bugs are planted: random by a seed, all kinds alike, so that a frequent kind does not hide the others.
-import { randomFrom } from "../sim/clock.ts";
+import { randomFrom } from "../sim/lab/clock.ts";
 import type { Judge } from "./accept.ts";
 import type { Mutant } from "./edit.ts";
 
