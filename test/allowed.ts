@@ -2,10 +2,6 @@
 // no longer needed. What is allowed for the linter's rules is at the end of .oxlintrc.json.
 
 export const ALLOWED: ReadonlySet<string> = new Set([
-  "src/agent/agent.ts Agent",
-  "src/agent/endpoint/attach.ts Door",
-  "src/agent/endpoint/speculative.ts Wanted",
-  "src/agent/server/session.ts Session",
   "src/api/json.ts placeOfError",
   "src/client/server.ts ServerPlace",
   "src/control/admit/address/addresses.ts keptBack",
@@ -19,7 +15,6 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "src/control/control.ts Control",
   "src/control/hosts/hostLifecycle.ts Lives",
   "src/control/state/networkIndex.ts placeOf",
-  "src/doors/cni/files.ts keptIn",
   "src/model/parse.ts parsePlace",
   "src/model/rest.ts RestTime",
   "src/store/paths.ts pathsHeld",

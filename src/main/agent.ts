@@ -6,15 +6,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { randomBytes, randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { Agent } from "../agent/agent.ts";
-import { answerAsks } from "../agent/server/checkResponder.ts";
-import { Door } from "../agent/endpoint/attach.ts";
 import { openDisk, type Disk } from "../agent/server/stateDir.ts";
 import { fileJournal } from "../agent/journal/journal.ts";
-import { Members } from "../agent/workload/members.ts";
-import { agentMetrics } from "../agent/socket/metrics.ts";
-import { BlockLease } from "../agent/server/blockLease.ts";
+import { METRICS_TYPE, agentMetrics } from "../agent/socket/metrics.ts";
+import { BlockLease } from "../agent/journal/blockLease.ts";
 import { Underlay } from "../agent/server/underlay.ts";
-import { listenReadOnly, listenOnSocket, type ApiServer, type Page } from "../agent/socket/localApi.ts";
+import { type ApiServer, listenOnAddress, listenOnSocket } from "../agent/socket/listen.ts";
+import { type LocalApi, localApi, type Route } from "../agent/socket/localApi.ts";
 import { together } from "../agent/together.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/context.ts";
@@ -100,24 +98,24 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     saveSnapshot: disk.saveSnapshot,
     troubles: () => [...troubles(), ...neighboursFull()],
     blockLease,
+    uid: () => randomUUID(),
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
     log,
   });
-  const door = new Door({ agent, host, kernel, transport, clock: world.clock, journal, uid: () => randomUUID() });
-  answerAsks({ host, agent, door, kernel, journal, mirror, transport, log });
-  const members = new Members({ agent, door, host, journal, mirror, kernel, transport, clock, random, log });
   const socket = settings.socket ?? AGENT_DEFAULTS.socket;
-  const hatches = [cniRoute({ agent, host, door, journal, kernel, clock, log })];
-  const pages = pagesOf(agent, door, disk, host);
-  const local = await listenOnSocket(socket, agent, door, pages, hatches);
-  const listeners = [local, ...(settings.http === undefined ? [] : [await listenOnTcp(settings.http, agent, pages)])];
+  const { door, inspection, snapshots, rounds } = agent;
+  const report = () => agent.report;
+  const cni = cniRoute({ door, inspection, snapshots, rounds, report, host, journal, kernel, clock, log });
+  const routes = readRoutes(agent, disk, host);
+  const local = localApi({ report, routes: [...routes, cni], endpoints: { door, inspection } });
+  const listeners = [await listenOnSocket(socket, local)];
+  if (settings.http !== undefined) listeners.push(await listenOnTcp(settings.http, localApi({ report, routes })));
   if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);
   log("agent starting", { host, underlay, server: url, socket, pid: process.pid });
   try {
     await together(signal, [
       (either) => agent.run(either),
-      (either) => members.run(either),
-      (either) => management.run(either, () => agent.poke()),
+      (either) => management.run(either, () => rounds.pokeFull()),
     ]);
   } finally {
     await Promise.all(listeners.map((one) => one.close()));
@@ -246,19 +244,21 @@ function noWay(url: string): never {
   throw new Fault("unavailable", { what: `no address of this host leads to ${url}`, where: "--underlay", fix });
 }
 
-/** Pages that the agent serves beside its own verbs. */
-function pagesOf(agent: Agent, door: Door, disk: Disk, host: string): readonly Page[] {
+/** Questions that the agent answers beside its own: metrics, and what DC/OS asks. */
+function readRoutes(agent: Agent, disk: Disk, host: string): readonly Route[] {
   const look = () => ({
     snapshot: agent.snapshots.current() ?? disk.snapshot() ?? emptySnapshot(""),
     report: agent.report,
   });
+  const metrics = ({ report, inspection }: Agent) => agentMetrics(report, inspection.queues(), inspection.counters());
+  const { path, type, body } = overlayPage(host, look);
   return [
     {
+      method: "GET",
       path: "/metrics",
-      type: "text/plain; version=0.0.4",
-      body: () => agentMetrics(agent.report, door.queues(), door.counters()),
+      answer: async () => ({ status: 200, type: METRICS_TYPE, body: await metrics(agent) }),
     },
-    overlayPage(host, look),
+    { method: "GET", path, answer: () => ({ status: 200, type, body: body() }) },
   ];
 }
 
@@ -281,7 +281,7 @@ function keepCniFiles(target: CniDirectory, mirror: Mirror, host: string, log: S
   mirror.onChange(keep);
 }
 
-async function listenOnTcp(http: string, agent: Agent, pages: readonly Page[]): Promise<ApiServer> {
+async function listenOnTcp(http: string, api: LocalApi): Promise<ApiServer> {
   const { host, port } = listenAddress(http, "--http");
-  return await listenReadOnly(host, port, agent, pages).catch(cannotListen(http));
+  return await listenOnAddress(host, port, api).catch(cannotListen(http));
 }

@@ -13,7 +13,7 @@ import { diff } from "../datapath/state/diff.ts";
 import { printOps } from "../datapath/state/print.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import type { KernelState } from "../datapath/state/state.ts";
-import { keptIn } from "../doors/cni/files.ts";
+import { ownFilesIn } from "../doors/cni/files.ts";
 import { realFiles } from "../files/real.ts";
 import { LinuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
@@ -86,7 +86,7 @@ async function removeObjects(kernel: LinuxKernel, workloads: readonly Ns[]): Pro
 
 /** CNI configurations that the agent kept; those of others stay. */
 function keptFiles(directory: string | undefined): readonly string[] {
-  return directory === undefined ? [] : keptIn(directory).map((file) => join(directory, file));
+  return directory === undefined ? [] : ownFilesIn(directory).map((file) => join(directory, file));
 }
 
 /** What Weft may have made and leaves, with what to do about it: nobody can tell who else relies on it by now. */
@@ -94,7 +94,7 @@ function staying(state: KernelState, cniDir: string | undefined): readonly strin
   const forwards = [...state.values()].some(
     (o) => o.kind === "sysctl" && o.key === "ipv4/ip_forward" && o.value === "1",
   );
-  const files = cniDir === undefined ? keptIn(USUAL_CNI_DIR) : [];
+  const files = cniDir === undefined ? ownFilesIn(USUAL_CNI_DIR) : [];
   return [
     ...(forwards
       ? ["net.ipv4.ip_forward stays 1, as others may need it by now; if not: sysctl -w net.ipv4.ip_forward=0"]

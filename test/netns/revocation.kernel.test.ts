@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { flowCutter } from "../../src/agent/reconcile/policy.ts";
+import { flowCutter } from "../../src/agent/reconcile/cutFlows.ts";
 import { compile } from "../../src/datapath/compile.ts";
 import { diff } from "../../src/datapath/state/diff.ts";
 import type { KernelState } from "../../src/datapath/state/state.ts";
@@ -94,12 +94,12 @@ describe("a flow that is cut stays cut", { skip: whyNoKernelTests() ?? false, ti
   });
 
   test(`${TIMES} times, in the middle of a flood`, async () => {
-    const cut = flowCutter();
-    await cut(kernel, world(OPEN), "h1", []);
+    const cut = flowCutter(kernel, "h1");
+    await cut(world(OPEN), []);
     for (let n = 0; n < TIMES; n++) {
       await until("all flows are there", async () => flowsToB().length === 2 * FLOWS);
       const ops = await to(world(OPEN + 1));
-      await cut(kernel, world(OPEN + 1), "h1", ops);
+      await cut(world(OPEN + 1), ops);
       // Whatever a packet does after it was told.
       await kernel.packetsPassed();
       assert.deepEqual(flowsToB(), [], `there is a flow after the change was told, time ${n}`);

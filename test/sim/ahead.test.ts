@@ -27,7 +27,7 @@ test("while the server decides, the pair is there without an address, and no rou
     const web = scene.attach("segment", "web");
     await settle();
     assert.deepEqual((await scene.ports())[WEB], []);
-    const round = scene.running.agent.roundNow();
+    const round = scene.running.agent.rounds.now();
     await settle();
     await round;
     assert.deepEqual([await scene.hasPort(WEB), web.state, scene.journal(WEB)], [true, "pending", undefined]);
@@ -45,7 +45,7 @@ test("of what the server refuses nothing stays, and the next attach of the name 
       assert.equal(await scene.hasPort(WEB), true);
       await scene.world.clock.advance(1_000);
       assert.deepEqual([web.reason, await scene.hasPort(WEB)], ["range-unknown", false]);
-      assert.deepEqual([scene.running.agent.unreconciled.size, scene.running.agent.inFlight.size], [0, 0]);
+      assert.deepEqual([scene.running.agent.view.unreconciled.size, scene.running.agent.view.inFlight.size], [0, 0]);
     }
     await scene.assertClean("refused");
     const again = scene.attach("segment", "web");
@@ -146,16 +146,20 @@ test("a host that ends before the server answers, or before it keeps, has attach
       if (ms > 0) await scene.world.clock.advance(ms);
       else await settle();
       assert.equal(await scene.hasPort(`${name}.eth0`), true, moment);
-      scene.running.agent.blockLease.end(ENDED);
+      scene.running.blockLease.end(ENDED);
       release();
       await scene.world.clock.advance(100);
       assert.deepEqual([web.reason, scene.journal(`${name}.eth0`)], ["host-reclaimed", undefined], moment);
       assert.equal(await scene.hasPort(`${name}.eth0`), false, moment);
-      assert.deepEqual([scene.running.agent.unreconciled.size, scene.running.agent.inFlight.size], [0, 0], moment);
+      assert.deepEqual(
+        [scene.running.agent.view.unreconciled.size, scene.running.agent.view.inFlight.size],
+        [0, 0],
+        moment,
+      );
       const next = scene.attach("routed", "late");
       await settle();
       assert.deepEqual([next.reason, await scene.hasPort("late.eth0")], ["host-reclaimed", false], moment);
-      scene.running.agent.blockLease.begin();
+      scene.running.blockLease.begin();
       await scene.world.clock.advance(60_000);
     }
     await scene.assertClean("after its end");
@@ -170,7 +174,7 @@ test("a host that ends while rounds make an endpoint does not say that it is att
       spec: { subnets: [{ cidr: "10.3.0.0/24", hostPrefix: 26 }] },
     });
     const web = scene.attach("new", "web");
-    scene.running.agent.blockLease.end(ENDED);
+    scene.running.blockLease.end(ENDED);
     await scene.world.clock.advance(1_000);
     assert.equal(web.state, "refused");
     assert.equal(await scene.hasPort(WEB), false);
@@ -270,7 +274,7 @@ test("a journal that refuses what was granted: the attach is refused, and kernel
     const second = await granted(scene);
     refuse();
     second.release();
-    for (let ms = 0; scene.running.agent.unreconciled.size > 0 && ms < 100; ms++) {
+    for (let ms = 0; scene.running.agent.view.unreconciled.size > 0 && ms < 100; ms++) {
       if ((await scene.lease(WEB)) !== undefined) scene.host.isCut = second.web.state === "refused";
       await scene.world.clock.advance(1);
     }

@@ -76,7 +76,7 @@ for (const network of ["routed", "segment"]) {
       assert.notDeepEqual(other.value?.spec.addresses, addresses);
       assert.deepEqual([other.state, same.state, same.reason], ["done", "refused", "unavailable"]);
       assert.equal(beside.state, "refused", "nor the interface under another name");
-      assert.deepEqual(scene.running.agent.inFlight.size, 0);
+      assert.deepEqual(scene.running.agent.view.inFlight.size, 0);
       scene.host.kernel.stuck.clear();
       await scene.world.clock.advance(60_000);
       assert.deepEqual(

@@ -66,7 +66,7 @@ test("a port that is detached while a round is about to make it again stays away
   const [web, old] = [(await portOf(host, "web")) ?? assert.fail(), host.entries.get("old.eth0") ?? assert.fail()];
   host.entries.set("old.eth0", { ...old, state: "detaching" });
   host.kernel.disturb(web);
-  agent.poke();
+  agent.rounds.pokeFull();
   await world.clock.advance(10);
   assert.equal(await portOf(host, "old"), undefined, "the round has begun");
   assert.equal(await portOf(host, "web"), undefined, "and is not over");
@@ -83,7 +83,7 @@ test("a port that is detached while a round is about to make it again stays away
 test("an agent that has just started tells what is attached, with the server away and without a snapshot", async () => {
   const world = new World(randomFrom(1));
   const host = await hostWith(world, ["web"]);
-  const list = () => host.running?.door.list() ?? assert.fail("no agent");
+  const list = () => host.running?.agent.inspection.list() ?? assert.fail("no agent");
   const before = list();
   assert.equal(before.length, 1);
   world.killServer();
@@ -155,7 +155,7 @@ describe("a lease that is told before it is on disk", () => {
     await world.clock.advance(1000);
     assert.deepEqual([await addressesOf(host), answers], [["10.8.0.3/24"], []]);
     // A round finds something in the kernel of which the journal knows nothing, and is not to judge it.
-    host.running?.agent.poke();
+    host.running?.agent.rounds.pokeFull();
     await world.clock.advance(1000);
     assert.deepEqual([await addressesOf(host), host.entries.has("web.red"), answers], [["10.8.0.3/24"], false, []]);
     resolve();
@@ -214,7 +214,7 @@ describe("a lease that is told before it is on disk", () => {
       changed.push(...ops.map(({ op, object }) => `${op} ${keyOf(object)}`));
       return apply(ops, isStale);
     };
-    agent.poke();
+    agent.rounds.pokeFull();
     await world.clock.advance(1000);
     disk.resolve();
     await world.clock.advance(100);

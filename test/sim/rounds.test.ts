@@ -21,8 +21,8 @@ async function isConverged({ world }: Scene): Promise<boolean> {
 /** A minute in which somebody changes something ten times a second. */
 async function restlessMinute(scene: Scene): Promise<void> {
   for (let tenth = 0; tenth < 600; tenth++) {
-    scene.running.agent.poke();
-    scene.running.agent.pokeServer();
+    scene.running.agent.rounds.pokeFull();
+    scene.running.agent.registrar.poke();
     await scene.world.clock.advance(100);
   }
 }
@@ -194,10 +194,10 @@ test("what leaves by its own while it is to move is nowhere then, and the server
 
 test("whether an attach would be taken is said before it is tried, as an attach would say it", () =>
   onScene(async (scene) => {
-    const { door } = scene.running;
+    const { inspection } = scene.running.agent;
     const refusal = (network: string, slice?: string) => {
       try {
-        return door.networkFor(network, slice).name;
+        return inspection.networkFor(network, slice).name;
       } catch (error) {
         return error instanceof Fault ? error.reason : String(error);
       }
@@ -217,6 +217,6 @@ test("whether an attach would be taken is said before it is tried, as an attach 
       await scene.world.clock.advance(10);
     }
     assert.deepEqual([refusal("routed"), refusal("segment")], ["exhausted", "segment"]);
-    scene.running.agent.blockLease.end(new Fault("host-deleted", { what: "it was deleted", fix: "join" }));
+    scene.running.blockLease.end(new Fault("host-deleted", { what: "it was deleted", fix: "join" }));
     assert.deepEqual([refusal("routed"), refusal("segment")], ["host-deleted", "host-deleted"]);
   }));

@@ -1,29 +1,31 @@
-// What a workload's door asks, as what is claimed from the server or from this host's block: who it belongs to, under
-// which interface name; and what the door answers. Pure.
+// From a local request to a claim (what the endpoint is to be: owner, interface, wishes), and from an endpoint to the
+// answer. Pure.
 import { endpointMtu, portOn } from "../../datapath/network/endpoint.ts";
-import type { EndpointLayout } from "../../datapath/world/layout.ts";
-import type { KernelObject } from "../../datapath/kinds.ts";
 import type { Veth } from "../../datapath/kinds/veth.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import { checkName } from "../../model/parse.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { AttachRequest, Attachment } from "../../model/status.ts";
+import type { Compiled } from "./compile.ts";
 import type { NetworkContext } from "./networkContext.ts";
 
-/** A namespace is named after whoever made it; that of a process after the process. */
+/** A request with the parts of the endpoint's name. */
+export type NamedRequest = AttachRequest & { readonly owner: string; readonly ifname: string };
+
+/** The request with owner and interface filled in: by default, the namespace's file name and `eth0`. */
+export function named(request: AttachRequest): NamedRequest {
+  return { ...request, owner: request.owner ?? ownerOf(request.netns), ifname: request.ifname ?? "eth0" };
+}
+
+/** The owner if the request names none: the file name of the namespace, or `pid-N` for that of a process. */
 export function ownerOf(netns: string): string {
   const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(netns)?.[1];
   return checkName("endpoint", pid === undefined ? (netns.split("/").at(-1) ?? "") : `pid-${pid}`, "owner");
 }
 
-export function claimOf(
-  request: AttachRequest,
-  host: string,
-  owner: string,
-  ifname: string,
-  joined: boolean,
-): EndpointClaim {
-  const { network, netns, addresses, mac, range, slice, workload, tenant, defaultRoute, qos } = request;
+/** `joined`: it is made for a membership. */
+export function claimOf(request: NamedRequest, host: string, joined: boolean): EndpointClaim {
+  const { network, owner, ifname, netns, addresses, mac, range, slice, workload, tenant, defaultRoute, qos } = request;
   const { securityGroups, allowedAddresses } = request;
   return {
     network,
@@ -45,10 +47,7 @@ export function claimOf(
   };
 }
 
-/** What an endpoint is in the kernel: nothing, if no segment of this host holds its addresses. */
-export type Compiled = { readonly layout: EndpointLayout | undefined; readonly objects: readonly KernelObject[] };
-
-/** What an attach answers. */
+/** The answer to an attach. */
 export function attachmentOf(
   { mtu, root }: Pick<NetworkContext, "mtu" | "root">,
   endpoint: Endpoint,
@@ -65,17 +64,14 @@ export function attachmentOf(
   };
 }
 
-/** What is known of an attachment when its network is not. */
+/** The same for an endpoint whose network is not known. */
 export function withoutNetwork({ name, spec }: Endpoint): Attachment {
   return { endpoint: name, spec, mtu: 0, routes: [], interfaceAddresses: [], gateways: [], dns: [] };
 }
 
-/** What the pair of an endpoint is before its addresses are known: all but the far end's MAC, if nobody chose one. */
-export function speculativePort(
-  { vrf, segments, mtu }: NetworkContext,
-  { ifname, netns, mac }: EndpointClaim,
-  name: string,
-) {
+/** The pair of an endpoint whose addresses are not known yet; the far end's MAC is empty unless the claim has one. */
+export function speculativePort({ vrf, segments, mtu }: NetworkContext, claim: EndpointClaim, name: string) {
+  const { ifname, netns, mac } = claim;
   const [segment] = segments;
   return segment === undefined
     ? undefined

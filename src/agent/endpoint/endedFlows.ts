@@ -1,6 +1,6 @@
-// Flows of endpoints that have left: whoever gets their addresses next must not inherit them. A detach ends them as its
-// link goes; what rounds removed instead (an administrator's wish, what a killed agent began, a refusal in between) has
-// them ended here before its address is free.
+// Flows of detached endpoints: the next owners of their addresses must not inherit them. A detach ends them when its
+// link is removed. If a round removed the port instead (the server wanted it, or a killed agent had begun the detach),
+// they are ended here, before the address is free.
 import { portName } from "../../datapath/state/names.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Endpoint, Snapshot } from "../../model/resource.ts";
@@ -8,7 +8,7 @@ import type { Journal } from "../journal/journal.ts";
 
 type FlowKernel = Pick<Kernel, "cutFlows">;
 
-/** A VRF's flows are read once for all of them. `vrfOf` knows the VRF of a network. Throws if the kernel cannot. */
+/** Reads each VRF's flows once for all its endpoints. `vrfOf`: the VRF of a network. Throws if the kernel refuses. */
 export function endFlowsOf(
   kernel: FlowKernel,
   endpoints: Iterable<Endpoint>,
@@ -26,28 +26,28 @@ export function endFlowsOf(
     kernel.cutFlows(`vrf:${vrf}`, ({ source, destination }) => !gone.has(source) && !gone.has(destination));
 }
 
-export type EndedOptions = {
+export type EndedFlowsOptions = {
   readonly kernel: FlowKernel;
   readonly journal: Pick<Journal, "entries">;
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 };
 
-/** Ports that keep an address: those that are there, and those that left flows which could not be ended. */
+/** Ports whose addresses are not free: those in the kernel (`existing`), and those whose flows could not be ended. */
 export function portsWithAddresses(
-  { kernel, journal, log }: EndedOptions,
+  { kernel, journal, log }: EndedFlowsOptions,
   snapshot: Snapshot,
-  there: ReadonlySet<string>,
+  existing: ReadonlySet<string>,
   inFlight: ReadonlySet<string>,
 ): ReadonlySet<string> {
   const gone = [...journal.entries.values()].flatMap(({ endpoint, state }) =>
-    state === "detaching" && !inFlight.has(endpoint.name) && !there.has(portName(endpoint.name)) ? [endpoint] : [],
+    state === "detaching" && !inFlight.has(endpoint.name) && !existing.has(portName(endpoint.name)) ? [endpoint] : [],
   );
   const vrfs = new Map(snapshot.networks.map(({ name, spec }) => [name, spec.vrf]));
   try {
     endFlowsOf(kernel, gone, (network) => vrfs.get(network));
-    return there;
+    return existing;
   } catch (error) {
     log("flows of endpoints that left cannot be ended", { error: String(error) });
-    return new Set([...there, ...gone.map(({ name }) => portName(name))]);
+    return new Set([...existing, ...gone.map(({ name }) => portName(name))]);
   }
 }

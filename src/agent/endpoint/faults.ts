@@ -1,10 +1,11 @@
-// What the door says when it cannot: the kernel's refusals and the journal's, in the terms of who asked.
+// Why an attach or detach is refused, in the words of its caller.
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Refusal } from "../../kernel/kernel.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
 import type { Direction } from "../../model/qos.ts";
-import type { Endpoint, Host, Network } from "../../model/resource.ts";
-import type { BlockLease } from "../server/blockLease.ts";
+import type { Endpoint, Host, Network, Snapshot } from "../../model/resource.ts";
+import { DEFAULT_GROUP } from "../../model/group.ts";
+import type { BlockLease } from "../journal/blockLease.ts";
 
 export function unknownNetwork(name: string, networks: readonly Network[]): Fault {
   const names = networks.map((network) => network.name).sort();
@@ -15,8 +16,8 @@ export function unknownNetwork(name: string, networks: readonly Network[]): Faul
   });
 }
 
-/** Whether the host takes a new endpoint of the network; what is global the server judges. */
-export function checkTakes(host: Host, { name, spec }: Network, blockLease: BlockLease): void {
+/** Throws if the host takes no new endpoint of the network; of a global network the server decides the rest. */
+export function checkTakes(host: Host, { name, spec }: Network, blockLease: Pick<BlockLease, "checkAllocate">): void {
   if (!spec.enabled) {
     const fix = "enable it, or use another network";
     throw new Fault("network-disabled", { what: `network "${name}" is disabled`, fix });
@@ -35,7 +36,7 @@ export function attachedAlready({ name, spec }: Endpoint): Fault {
   });
 }
 
-/** What the kernel said, in the terms of who asked. */
+/** The kernel's refusal as a Fault. */
 export function faultOf(refusal: Refusal, { name, spec }: Endpoint): Fault {
   if (refusal.class === "exists") {
     return new Fault("interface-taken", {
@@ -59,7 +60,7 @@ export function faultOf(refusal: Refusal, { name, spec }: Endpoint): Fault {
   });
 }
 
-/** By whatever path: a workload has a namespace of its own. */
+/** A workload needs a namespace of its own, whatever path leads to it. */
 export function netnsReserved(path: string, ns: Ns): Fault {
   return new Fault("netns-reserved", {
     what: `${path} is ${ns === "host" ? "the host's own network namespace" : `the namespace of VRF "${ns.slice(4)}"`}`,
@@ -69,7 +70,7 @@ export function netnsReserved(path: string, ns: Ns): Fault {
   });
 }
 
-/** A server of an earlier build may have admitted both. */
+/** A server of an earlier version may have admitted both networks. */
 export function sharesDevice(network: string): Fault {
   return new Fault("name-taken", {
     what: `network "${network}" would share its bridge with another network of its VRF`,
@@ -95,11 +96,44 @@ export function notSynced(): Fault {
   });
 }
 
-/** Before that, an address that is free in the journal may be a port's that the journal has lost. */
-export function notLooked(): Fault {
+/** Before the first round, an address that is free in the journal may belong to a port that the journal lost. */
+export function notObserved(): Fault {
   return new Fault("unavailable", {
     what: "this host does not know yet what its kernel has",
     why: "its first look has failed, or is not over",
     fix: "try again; if it stays, see the agent's log",
+  });
+}
+
+export function netnsMissing(path: string): Fault {
+  return new Fault("netns-missing", {
+    what: `there is no network namespace at "${path}"`,
+    where: "netns",
+    fix: "give an absolute path such as /run/netns/NAME or /proc/PID/ns/net (see `ip netns list`)",
+  });
+}
+
+export function beingDetached(name: string): Fault {
+  return new Fault("unavailable", {
+    what: `"${name}" is detached, but the server cannot be told`,
+    why: "its address is not free before the server has let go of it",
+    fix: "try again when the server is back, or give this one another name",
+  });
+}
+
+/** Throws if the snapshot lacks a group of the request: for a local network no one else checks it. */
+export function checkGroupsKnown(groups: readonly string[] | undefined, snapshot: Snapshot): void {
+  for (const [i, name] of (groups ?? []).entries()) {
+    if (name === DEFAULT_GROUP || snapshot.securityGroups.some((group) => group.name === name)) continue;
+    const what = `there is no security group "${name}"`;
+    throw new Fault("group-unknown", { what, where: `securityGroups[${i}]`, fix: "see weft sg list" });
+  }
+}
+
+export function notCutOff({ name }: Endpoint, { message }: Refusal): Fault {
+  return new Fault("kernel-refused", {
+    what: `the kernel did not take the port of endpoint "${name}" down`,
+    why: message,
+    fix: "see the agent's log and `weft status`; the agent goes on trying",
   });
 }

@@ -1,42 +1,42 @@
-// Where a network is on this host: all that one endpoint of it needs to be compiled.
+// A network on this host: everything that is needed to compile one endpoint of it.
 import { clashingNetworks } from "../../datapath/world/deviceClash.ts";
 import { type Segment, segmentsOf } from "../../datapath/world/layout.ts";
 import { networkMtu } from "../../datapath/world/mtu.ts";
 import { type World, segmentOwner, worldOf } from "../../datapath/world/world.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
-import type { Agent } from "../agent.ts";
 import { isSameExceptOwn } from "../reconcile/localSnapshot.ts";
+import type { SnapshotSource } from "../reconcile/snapshotSource.ts";
 import { notSynced, sharesDevice, unknownNetwork } from "./faults.ts";
 
 export type NetworkContext = {
   readonly world: World;
   readonly network: Network;
-  /** The network itself, or what it is a reservation from in the end: its segment. */
+  /** The network itself; of a reservation, the network that it is reserved from in the end. */
   readonly root: Network;
   readonly vrf: Vrf;
   readonly segments: readonly Segment[];
   readonly mtu: number;
 };
 
-/** What was made of a snapshot, and holds as long as nothing but this host's endpoints changes. */
-type Ground = { readonly snapshot: Snapshot; readonly world: World; readonly places: Map<string, NetworkContext> };
+/** Made from a snapshot, and valid until something other than this host's endpoints changes. */
+type Cache = { readonly snapshot: Snapshot; readonly world: World; readonly contexts: Map<string, NetworkContext> };
 
 export class NetworkContexts {
-  readonly #agent: Agent;
+  readonly #snapshots: Pick<SnapshotSource, "current">;
   readonly #host: string;
-  #ground: Ground | undefined;
+  #cache: Cache | undefined;
 
-  constructor(agent: Agent, host: string) {
-    this.#agent = agent;
+  constructor(snapshots: Pick<SnapshotSource, "current">, host: string) {
+    this.#snapshots = snapshots;
     this.#host = host;
   }
 
-  /** By the agent's snapshot as it is now, or this one; Faults: `not-synced`, `network-unknown`, `host-unknown`. */
-  of(name: string, snapshot: Snapshot | undefined = this.#agent.snapshots.current()): NetworkContext {
+  /** In the snapshot to act on, or in this one; throws a Fault `not-synced`, `network-unknown` or `host-unknown`. */
+  of(name: string, snapshot: Snapshot | undefined = this.#snapshots.current()): NetworkContext {
     if (snapshot === undefined) throw notSynced();
-    const { world, places } = this.#groundIn(snapshot);
-    const known = places.get(name);
+    const { world, contexts } = this.#cacheFor(snapshot);
+    const known = contexts.get(name);
     if (known !== undefined) return known;
     const network = snapshot.networks.find((one) => one.name === name);
     if (network === undefined) throw unknownNetwork(name, snapshot.networks);
@@ -46,17 +46,17 @@ export class NetworkContexts {
     const root = segmentOwner(world, vrf, network);
     if (clashingNetworks(world.networks.get(vrf.name) ?? []).has(root.name)) throw sharesDevice(name);
     const segments = segmentsOf(vrf, root, world.self, blocks);
-    const place = { world, network, root, vrf, segments, mtu: networkMtu(world, vrf, root) };
-    places.set(name, place);
-    return place;
+    const context = { world, network, root, vrf, segments, mtu: networkMtu(world, vrf, root) };
+    contexts.set(name, context);
+    return context;
   }
 
-  /** Of endpoints, those on other hosts matter: they decide which hosts are peers. This host's come and go. */
-  #groundIn(snapshot: Snapshot): Ground {
-    const known = this.#ground;
+  /** Endpoints on other hosts count: they decide which hosts are peers. This host's own do not. */
+  #cacheFor(snapshot: Snapshot): Cache {
+    const known = this.#cache;
     if (known !== undefined && isSameExceptOwn(known.snapshot, snapshot, this.#host))
-      // The next question is mostly about the same snapshot, or about the next one.
-      return known.snapshot === snapshot ? known : (this.#ground = { ...known, snapshot });
+      // The next call is usually about this snapshot, or about the one after it.
+      return known.snapshot === snapshot ? known : (this.#cache = { ...known, snapshot });
     const world = worldOf(snapshot, this.#host);
     if (world === undefined)
       throw new Fault("host-unknown", {
@@ -64,6 +64,6 @@ export class NetworkContexts {
         why: "it was deleted there",
         fix: "start the agent again with the join token",
       });
-    return (this.#ground = { snapshot, world, places: new Map() });
+    return (this.#cache = { snapshot, world, contexts: new Map() });
   }
 }

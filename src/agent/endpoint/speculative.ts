@@ -1,169 +1,171 @@
-// What an attach to a global network does before the server's word is final. The pair needs no address, and is the
-// greater part of what the kernel has to do: it is made while the server decides. The rest is made while the server's
-// disk works on what it has granted (docs/decisions/0017). Nobody is told before it is kept: until then what was made
-// is in no journal, no round may judge it, and a crash leaves a port that the next start removes.
+// Speculative attach to a global network: builds the endpoint while the server allocates its lease, and undoes it if
+// the server refuses. The veth pair needs no address and is most of the kernel's work, so it is made while the server
+// decides. The rest is made while the server writes the lease to its disk (docs/decisions/0017). The caller is answered
+// only when the lease is durable. Until then no journal has the endpoint and no round may judge it, and after a crash
+// the next start removes the port.
 import { isDeepStrictEqual } from "node:util";
 import type { KernelObject } from "../../datapath/kinds.ts";
-import type { Veth } from "../../datapath/kinds/veth.ts";
 import { type KernelState, keyOf } from "../../datapath/state/state.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
 import type { NetnsId, OpResult } from "../../kernel/kernel.ts";
-import type { Transport } from "../../client/transport.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import type { Endpoint } from "../../model/resource.ts";
-import type { Agent } from "../agent.ts";
-import { type Compiled, bridgeKey, speculativePort } from "./claim.ts";
-import type { Detacher } from "./detach.ts";
-import type { Journal } from "../journal/journal.ts";
-import type { NetworkContext } from "./networkContext.ts";
-import { canFastPath } from "../reconcile/policy.ts";
+import { bridgeKey, speculativePort } from "./claim.ts";
+import { type Compiled, canFastPath, compiled } from "./compile.ts";
 import { notSynced } from "./faults.ts";
+import type { LinkRemovals } from "./linkRemovals.ts";
+import type { NetworkContext } from "./networkContext.ts";
+import type { EndpointParts } from "./parts.ts";
 
-type SpeculationOptions = {
-  readonly agent: Agent;
-  readonly journal: Journal;
-  readonly transport: Transport;
-  readonly departures: Detacher;
-};
-
-/** What an attach wants; `compile` says what an endpoint is in the kernel. */
-export type Wanted = {
-  readonly place: NetworkContext;
+/** An endpoint to be: what it claims, and where. */
+export type AttachPlan = {
+  readonly context: NetworkContext;
   readonly claim: EndpointClaim;
   readonly name: string;
   readonly netnsId: NetnsId;
-  readonly compile: (endpoint: Endpoint) => Compiled;
+  /** Of the host, when the attach began (see BlockLease). */
+  readonly incarnation: number;
 };
 
 type Work = {
   readonly pair: Veth;
   readonly netnsId: NetnsId;
-  /** As soon as more than the pair may be in the kernel. */
+  /** Set as soon as more than the pair may be in the kernel. */
   whole?: { readonly endpoint: Endpoint; readonly objects: readonly KernelObject[] };
 };
 
-/** What stands in the kernel and in no journal. */
+/** An endpoint that is in the kernel and in no journal. */
 type Built = {
   readonly work: Work;
   readonly compiled: Compiled;
   readonly results: readonly OpResult[];
-  /** What the journal said then, and what the kernel was known to hold: another state after each round. */
+  /**
+   * Version of the journal, and the kernel's known state, when it was built; the latter is another after each round.
+   */
   readonly journalVersion: number;
-  readonly held: KernelState;
+  readonly state: KernelState;
 };
 
-/** An endpoint that is durable. `pair`: made ahead, and down at the workload's end, unless all is `built`. */
+/** A durable endpoint. `pair`: the pair is in the kernel, down at the workload's end. `built`: all of it is. */
 export type Granted = { readonly endpoint: Endpoint; readonly pair?: Veth; readonly built?: Built };
 
 export class Speculation {
-  readonly #options: SpeculationOptions;
-  /** By namespace: two of one workload must know of each other, because one of them is the way out. */
+  readonly #parts: EndpointParts;
+  readonly #removals: LinkRemovals;
+  /**
+   * By namespace: of two endpoints of one workload the second is built after the first, which has the default route.
+   */
   readonly #building = new Map<NetnsId, PromiseWithResolvers<void>>();
 
-  constructor(options: SpeculationOptions) {
-    this.#options = options;
+  constructor(parts: EndpointParts, removals: LinkRemovals) {
+    this.#parts = parts;
+    this.#removals = removals;
   }
 
-  /** If something in this namespace is built that the journal does not know: resolves when that is over. */
+  /** If an endpoint that the journal does not have is being built in this namespace: resolves when that has ended. */
   building(netnsId: NetnsId): Promise<void> | undefined {
     return this.#building.get(netnsId)?.promise;
   }
 
   /**
-   * An endpoint as the server keeps it. Whoever gets it writes the journal and calls `adopt`, all in one turn; if it is
-   * not built, after waiting for what else is.
+   * The endpoint as the server keeps it. If it is not built, the caller waits for others in the namespace; then it
+   * writes the journal and calls adopt() in one turn.
    */
-  async granted(wanted: Wanted): Promise<Granted> {
-    const { agent, transport } = this.#options;
-    const { place, claim, name, netnsId } = wanted;
+  async granted(plan: AttachPlan): Promise<Granted> {
+    const { view, transport } = this.#parts;
+    const { context, claim, name, netnsId } = plan;
     const early = Promise.withResolvers<Endpoint>();
-    const kept = this.#inLife(transport.attach(claim, early.resolve));
-    const port = speculativePort(place, claim, name);
-    if (port === undefined || !agent.held.has(bridgeKey(port))) return { endpoint: await kept };
-    agent.unreconciled.add(port);
-    const [made] = await agent.apply([{ op: "add", object: port }]);
+    const kept = this.#unlessEnded(transport.attach(claim, early.resolve));
+    const port = speculativePort(context, claim, name);
+    if (port === undefined || !view.state.has(bridgeKey(port))) return { endpoint: await kept };
+    view.unreconciled.add(port);
+    const [made] = await view.apply([{ op: "add", object: port }]);
     if (made?.refusal !== undefined) {
-      // What was refused is refused again with the whole endpoint, and told then.
-      agent.unreconciled.delete(port);
+      // It will be refused again with the whole endpoint, and reported then.
+      view.unreconciled.delete(port);
       return { endpoint: await kept };
     }
     const work: Work = { pair: port, netnsId };
     try {
       const endpoint = await Promise.race([early.promise, kept]);
-      const built = this.#building.has(netnsId) ? undefined : await this.#build(wanted, endpoint, work);
+      const built = this.#building.has(netnsId) ? undefined : await this.#build(plan, endpoint, work);
       await kept;
       return built === undefined ? { endpoint, pair: port } : { endpoint, built };
     } catch (error) {
-      await this.#options.departures.discard(work.whole?.objects ?? [port], work.whole?.endpoint);
-      agent.unreconciled.delete(port);
-      this.#leave(work);
+      await this.#removals.discard(work.whole?.objects ?? [port], work.whole?.endpoint);
+      view.unreconciled.delete(port);
+      this.#ended(work);
       throw error;
     }
   }
 
-  /** The whole endpoint into the kernel; undefined if rounds have to do it. */
-  async #build({ compile }: Wanted, endpoint: Endpoint, work: Work): Promise<Built | undefined> {
-    const { agent, journal } = this.#options;
+  /** Applies the whole endpoint; undefined if rounds have to do that. */
+  async #build({ context }: AttachPlan, endpoint: Endpoint, work: Work): Promise<Built | undefined> {
+    const { view, journal } = this.#parts;
     const { pair, netnsId } = work;
-    const compiled = compile(endpoint);
-    const { objects } = compiled;
+    const result = compiled(context, endpoint, journal, netnsId);
+    const { objects } = result;
     const port = objects.find((object) => object.kind === "veth");
-    const isReady = port !== undefined && keyOf(port) === keyOf(pair) && agent.held.has(bridgeKey(port));
+    const isReady = port !== undefined && keyOf(port) === keyOf(pair) && view.state.has(bridgeKey(port));
     if (!isReady || !canFastPath(objects, endpoint)) return undefined;
     work.whole = { endpoint, objects };
     this.#building.set(netnsId, Promise.withResolvers());
-    for (const object of objects) agent.unreconciled.add(object);
-    agent.unreconciled.delete(pair);
+    for (const object of objects) view.unreconciled.add(object);
+    view.unreconciled.delete(pair);
     const journalVersion = journal.version;
-    const results = await agent.apply(
+    const results = await view.apply(
       objects.map((object) => (object === port ? { op: "set", from: pair, object } : { op: "add", object })),
     );
-    return { compiled, results, journalVersion, held: agent.held, work };
+    return { compiled: result, results, journalVersion, state: view.state, work };
   }
 
-  /** What was built is an endpoint of the journal from now on. False if a round has to look at it. */
-  adopt({ endpoint, pair, built }: Granted, compile: Wanted["compile"]): boolean {
-    const { agent, journal } = this.#options;
-    if (pair !== undefined) agent.unreconciled.delete(pair);
+  /**
+   * The journal has the endpoint now, so rounds may judge it. False if the caller still has to put it in the kernel.
+   */
+  adopt({ endpoint, pair, built }: Granted, { context, netnsId }: AttachPlan): boolean {
+    const { view, journal } = this.#parts;
+    if (pair !== undefined) view.unreconciled.delete(pair);
     if (built === undefined) return false;
     const { objects } = built.compiled;
     const done = built.results.filter(({ refusal }) => refusal === undefined);
-    // A round in between left out what is apart, and may have removed what hangs on something else.
-    const isHeld = agent.held === built.held || objects.every((object) => agent.held.has(keyOf(object)));
-    this.#leave(built.work);
-    agent.note(done);
-    // One is the entry of this endpoint itself.
+    // A round meanwhile left out what is unreconciled, and may have removed something that it depends on.
+    const isThere = view.state === built.state || objects.every((object) => view.state.has(keyOf(object)));
+    this.#ended(built.work);
+    view.note(done);
+    // The one change of the journal is this endpoint's own entry.
     const isSame =
-      journal.version === built.journalVersion + 1 || isDeepStrictEqual(compile(endpoint).objects, objects);
-    return done.length === objects.length && isHeld && isSame;
+      journal.version === built.journalVersion + 1 ||
+      isDeepStrictEqual(compiled(context, endpoint, journal, netnsId).objects, objects);
+    return done.length === objects.length && isThere && isSame;
   }
 
-  /** What was granted and could not be written down: nothing of it stays, neither here nor at the server. */
+  /** The journal refused a granted endpoint: removes it from the kernel and releases its lease. */
   async abandon({ endpoint, pair, built }: Granted): Promise<void> {
-    const { agent, departures, transport } = this.#options;
+    const { view, transport, pokeRegistrar } = this.#parts;
     const objects = built?.compiled.objects ?? (pair === undefined ? [] : [pair]);
-    await departures.discard(objects, built === undefined ? undefined : endpoint);
-    if (pair !== undefined) agent.unreconciled.delete(pair);
-    if (built !== undefined) this.#leave(built.work);
-    // A server that cannot be told now is told when journal and server are compared.
-    await transport.detach(endpoint.name).catch(() => agent.pokeServer());
+    await this.#removals.discard(objects, built === undefined ? undefined : endpoint);
+    if (pair !== undefined) view.unreconciled.delete(pair);
+    if (built !== undefined) this.#ended(built.work);
+    // If the server cannot be reached now, the comparison with the journal releases it.
+    await transport.detach(endpoint.name).catch(pokeRegistrar);
   }
 
-  #leave({ netnsId, whole }: Work): void {
+  #ended({ netnsId, whole }: Work): void {
     if (whole === undefined) return;
-    for (const object of whole.objects) this.#options.agent.unreconciled.delete(object);
+    for (const object of whole.objects) this.#parts.view.unreconciled.delete(object);
     this.#building.get(netnsId)?.resolve();
     this.#building.delete(netnsId);
   }
 
-  /** The answer, unless this host ends before it: then what was granted is not its own any more. */
-  #inLife<T>(answer: Promise<T>): Promise<T> {
-    const { blockLease } = this.#options.agent;
+  /** The answer, unless the server removes this host before it comes: then the lease is no longer its own. */
+  #unlessEnded<T>(answer: Promise<T>): Promise<T> {
+    const { blockLease } = this.#parts;
     const { incarnation } = blockLease;
     const checked = answer.then((value) => {
       if (blockLease.incarnation !== incarnation) throw blockLease.ended ?? notSynced();
       return value;
     });
-    // Awaited later; until then nobody listens for a refusal.
+    // Awaited later; until then a rejection has no listener.
     checked.catch(() => undefined);
     return checked;
   }

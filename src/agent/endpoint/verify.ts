@@ -1,4 +1,4 @@
-// Whether the kernel holds what an endpoint stands on, asked anew and not remembered.
+// Compares the objects of one endpoint with the kernel, which is read anew.
 import { diff } from "../../datapath/state/diff.ts";
 import { printOps } from "../../datapath/state/print.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
@@ -6,9 +6,9 @@ import type { Ns } from "../../datapath/kinds/kind.ts";
 import { keyOf, stateOf } from "../../datapath/state/state.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 
-/** What would have to be done to make it so, as `ip` lines; empty if it is. `netns` is the workload's. */
+/** The operations that would restore them, as `ip` lines; none if nothing is wrong. `netns` is the workload's. */
 export async function differences(
-  kernel: Kernel,
+  kernel: Pick<Kernel, "observe" | "netnsPrefix">,
   netns: string,
   objects: readonly KernelObject[],
 ): Promise<readonly string[]> {

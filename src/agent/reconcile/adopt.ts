@@ -1,7 +1,8 @@
-// Ports that the kernel has and the journal does not know. A journal may have lost what it said of them (a disk, a
-// hand), and nobody can see that of a file that ends early: so they are taken in again before a round may remove them.
-// What an endpoint is, the server says; of a local network's the kernel alone, because its server may never have heard
-// of it. Only what neither explains is removed, and only when the server's word is complete and current.
+// Adopts strays: ports that the kernel has and the journal does not. A journal may have lost entries (a damaged disk,
+// an old copy), and a file that ends early cannot be told from a whole one, so strays are adopted before a round may
+// remove them. The endpoint of a stray is what the server has. Of a local network the server may not have heard yet, so
+// there the kernel's own state is enough. A stray that neither explains is removed, and only if the snapshot is
+// complete.
 import { segmentsOf, type Segment } from "../../datapath/world/layout.ts";
 import { portName } from "../../datapath/state/names.ts";
 import { endpointElements } from "../../datapath/policy/spoofing.ts";
@@ -14,12 +15,11 @@ import { PROFILE_BITS } from "../../datapath/policy/tableParts.ts";
 import { segmentOwner, type World, worldOf } from "../../datapath/world/world.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { contains, ipOf } from "../../model/address.ts";
-import { nameOnHost } from "../../model/endpointName.ts";
 import { Fault } from "../../model/fault.ts";
 import { type Endpoint, type Network, type Snapshot, endpointName } from "../../model/resource.ts";
 import { portsIn } from "./knownState.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
-import { ownOf } from "./localSnapshot.ts";
+import { leasesByName } from "./localSnapshot.ts";
 
 type AdoptOptions = {
   readonly host: string;
@@ -30,31 +30,31 @@ type AdoptOptions = {
 
 const ENDPOINT = `${MARK}:endpoint:`;
 
-/** What the far end of a stray is: in a namespace that has a path, or its workload is no longer. */
+/** The far end of a stray, in a namespace that has a path. */
 type Far = { readonly end: Veth["peer"]; readonly addresses: readonly string[]; readonly isWayOut: boolean };
 type Stray = { readonly port: Veth; readonly name: string; readonly far: Far };
 
 export class Adopter {
   readonly #options: AdoptOptions;
-  /** Ports of which is known that nothing explains them: a round may remove them. */
+  /** Ports that nothing explains: rounds remove them. */
   #unexplained: ReadonlySet<string> = new Set();
-  /** Ports that were there and could not be taken in, and why. */
-  #kept = new Map<string, string>();
-  /** Attached entries that had no port when strays were looked for, and nobody at work on one. */
+  /** Ports that could not be adopted, and why. */
+  #failures = new Map<string, string>();
+  /** Attached entries that had no port when strays were looked for, and no attach or detach at work. */
   #portless: readonly Entry[] = [];
-  /** Whether the journal has all that could be taken in: before that, what it knows as free may be in use. */
+  /** Whether every stray that can be adopted is; before that, an address that the journal has as free may be in use. */
   isDone = true;
 
   constructor(options: AdoptOptions) {
     this.#options = options;
   }
 
-  /** A line for each port that could not be taken in. */
+  /** A line for each port that could not be adopted. */
   get conditions(): readonly string[] {
-    return [...this.#kept.values()];
+    return [...this.#failures.values()];
   }
 
-  /** Ports of endpoints that are not in the journal, nor on their way into it. */
+  /** Ports of endpoints that are neither in the journal nor being attached. */
   strays(actual: KernelState, inFlight: ReadonlySet<string>): readonly Veth[] {
     const known = new Set([...this.#options.journal.entries.keys(), ...inFlight].map(portName));
     const ports: Veth[] = [];
@@ -65,41 +65,41 @@ export class Adopter {
   }
 
   /**
-   * Takes into the journal what can be; a round after it must look anew. `isCurrent`: the snapshot is complete, and
-   * what is not in it is gone. Throws if the kernel cannot be read; then nothing may be removed. A port that the
-   * journal's disk refuses stays as it is, until a later round.
+   * Adopts what can be adopted; observe again afterwards. `isComplete`: the server does not have what the snapshot
+   * lacks. Throws if the kernel cannot be read; then nothing may be removed. If the journal's disk refuses an entry,
+   * its port stays as it is, for a later round.
    */
-  async adopt(actual: KernelState, strays: readonly Veth[], snapshot: Snapshot, isCurrent: boolean): Promise<void> {
+  async adopt(actual: KernelState, strays: readonly Veth[], snapshot: Snapshot, isComplete: boolean): Promise<void> {
     this.#unexplained = new Set();
     this.isDone = true;
     const seen = await this.#seen(strays, snapshot);
     const unexplained = new Set<string>();
-    this.#kept = new Map();
+    this.#failures = new Map();
     for (const port of strays) {
       const stray = seen.get(port.name);
-      const found = stray === undefined ? undefined : this.#explained(stray, actual, snapshot, isCurrent);
+      const found = stray === undefined ? undefined : this.#explained(stray, actual, snapshot, isComplete);
       if (typeof found === "string") {
-        // The tables lose its groups' rules with it: it goes, rather than that it is open.
-        this.#kept.set(port.name, found);
+        // Its security groups are not known, so without them it would be open: it is removed instead.
+        this.#failures.set(port.name, found);
         unexplained.add(port.name);
       }
-      if (typeof found === "object") this.#tryTake(found, snapshot, port.name);
-      else if (isCurrent) unexplained.add(port.name);
+      if (typeof found === "object") this.#tryAdd(found, snapshot, port.name);
+      else if (isComplete) unexplained.add(port.name);
     }
     this.#unexplained = unexplained;
   }
 
-  /** What is known to be there, without what is to go whatever the server says. */
+  /** The actual state without ports that nothing explains: these are removed also if the snapshot lacks something. */
   withoutUnexplained(actual: KernelState): KernelState {
     if (this.#unexplained.size === 0) return actual;
     return new Map([...actual].filter(([, one]) => one.kind !== "veth" || !this.#unexplained.has(one.name)));
   }
 
-  /** The desired state with strays as they are, but for those that nothing explains. */
+  /** The desired state with all strays as they are, except those that nothing explains. */
   withStrays(desired: KernelState, actual: KernelState, strays: readonly Veth[]): KernelState {
-    const kept = strays.filter(({ name }) => !this.#unexplained.has(name));
-    if (kept.length === 0) return desired;
-    const names = new Set(kept.map(({ name }) => name));
+    const staying = strays.filter(({ name }) => !this.#unexplained.has(name));
+    if (staying.length === 0) return desired;
+    const names = new Set(staying.map(({ name }) => name));
     const isOf = (object: KernelObject) =>
       (object.kind === "veth" && names.has(object.name)) ||
       (object.kind === "element" && names.has(object.key.split(" . ")[0] ?? "")) ||
@@ -107,21 +107,21 @@ export class Adopter {
     return new Map([...[...actual].filter(([, object]) => isOf(object)), ...desired]);
   }
 
-  /** A disk that takes nothing must not keep the rest of the kernel from its changes. */
-  #tryTake(endpoint: Endpoint, snapshot: Snapshot, port: string): void {
+  /** A full disk must not keep rounds from changing the rest of the kernel. */
+  #tryAdd(endpoint: Endpoint, snapshot: Snapshot, port: string): void {
     try {
-      this.#take(endpoint, snapshot);
+      this.#add(endpoint, snapshot);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       this.isDone = false;
-      this.#kept.set(
+      this.#failures.set(
         port,
         `endpoint ${endpoint.name} is in the kernel and cannot be put into the journal: ${error.message}`,
       );
     }
   }
 
-  #take(endpoint: Endpoint, snapshot: Snapshot): void {
+  #add(endpoint: Endpoint, snapshot: Snapshot): void {
     const { journal, kernel, log } = this.#options;
     const netnsId = kernel.netnsId(endpoint.spec.netns);
     const networkUid = snapshot.networks.find((network) => network.name === endpoint.spec.network)?.uid;
@@ -135,53 +135,58 @@ export class Adopter {
     log("adopted", { endpoint: endpoint.name, addresses: endpoint.spec.addresses.join(", ") });
   }
 
-  /** What the far ends are, found through the paths that the server, or the mark on them, gives. */
+  /** The strays with their far ends, found by the paths that the server has, or that the ports' marks give. */
   async #seen(strays: readonly Veth[], snapshot: Snapshot): Promise<ReadonlyMap<string, Stray>> {
     const { kernel, host } = this.#options;
     const names = new Set(strays.map(({ name }) => name));
     const marked = (await kernel.ports()).flatMap(({ name, netns }) => (names.has(name) ? (netns ?? []) : []));
-    const known = ownOf(snapshot, host).endpoints.filter(({ spec }) => names.has(portName(nameOnHost(spec))));
-    const paths = new Set([...marked, ...known.map(({ spec }) => spec.netns)]);
+    const known = [...leasesByName(snapshot, host)].filter(([name]) => names.has(portName(name)));
+    const paths = new Set([...marked, ...known.map(([, { spec }]) => spec.netns)]);
     const look = await kernel.observe([...paths].filter((path): path is Ns & `/${string}` => path.startsWith("/")));
     const seen = new Map<string, Stray>();
     for (const port of look.values()) {
       const isAlive = port.kind === "veth" && names.has(port.name) && port.peer.ns.startsWith("/");
-      // A look that does not know a far end says `/` for its namespace.
+      // An observation that does not know where a far end is says `/` for its namespace.
       if (!isAlive || port.peer.ns === "/") continue;
       seen.set(port.name, { port, name: port.alias.slice(ENDPOINT.length), far: farIn(look, port) });
     }
     return seen;
   }
 
-  /** The endpoint that a stray is; why it stays without being one; or undefined, if nothing explains it. */
-  #explained(stray: Stray, actual: KernelState, snapshot: Snapshot, isCurrent: boolean): Endpoint | string | undefined {
+  /** The endpoint of a stray; or why it cannot be adopted; or undefined, if nothing explains it. */
+  #explained(
+    stray: Stray,
+    actual: KernelState,
+    snapshot: Snapshot,
+    isComplete: boolean,
+  ): Endpoint | string | undefined {
     const { host } = this.#options;
     const { port, far } = stray;
-    const own = ownOf(snapshot, host).endpoints.map((one) => ({ ...one, name: nameOnHost(one.spec) }));
-    const record = own.find(({ name }) => portName(name) === port.name);
+    const [found] = [...leasesByName(snapshot, host)].filter(([name]) => portName(name) === port.name);
+    const record = found && { ...found[1], name: found[0] };
     const network = snapshot.networks.find(({ name }) => name === record?.spec.network);
     const isThere = record?.spec.netns === far.end.ns && record.spec.ifname === far.end.name;
     const isSame = record?.spec.addresses.every((address) => far.addresses.includes(address)) === true;
-    // Of a global network the server's word counts, also where the agent died before it was in the kernel.
-    const isGranted = isCurrent && network?.spec.ipam === "global";
+    // In a global network the server decides, also if the agent died before the addresses were in the kernel.
+    const isGranted = isComplete && network?.spec.ipam === "global";
     if (record !== undefined && isThere && (isSame || isGranted))
-      return record.spec.detaching === true && isCurrent ? undefined : record;
+      return record.spec.detaching === true && isComplete ? undefined : record;
     if (record !== undefined && network?.spec.ipam !== "local") return undefined;
     return this.#fromKernel(stray, actual, snapshot);
   }
 
-  /** An endpoint of a local network as its port says it: its addresses are of this host's own block. */
+  /** An endpoint of a local network, read from its port: its addresses are from this host's own block. */
   #fromKernel({ port, name, far }: Stray, actual: KernelState, snapshot: Snapshot): Endpoint | string | undefined {
     const { host } = this.#options;
     const world = worldOf(snapshot, host);
-    const place = world === undefined ? undefined : bridgeOf(world, port);
+    const bridge = world === undefined ? undefined : bridgeOf(world, port);
     const owner = name.slice(0, -far.end.name.length - 1);
-    if (world === undefined || place === undefined || portName(name) !== port.name) return undefined;
-    const addresses = this.#leased(place, far);
+    if (world === undefined || bridge === undefined || portName(name) !== port.name) return undefined;
+    const addresses = this.#leased(bridge, far);
     if (addresses === undefined || endpointName(owner, far.end.name) !== name) return undefined;
-    const { slice } = place.segment;
+    const { slice } = bridge.segment;
     const spec = {
-      network: place.network.name,
+      network: bridge.network.name,
       host,
       owner,
       ifname: far.end.name,
@@ -198,10 +203,10 @@ export class Adopter {
       revision: snapshot.revision,
       spec,
     };
-    return isFiltered(world, place, endpoint, actual) ? cannotTell(endpoint) : endpoint;
+    return isFiltered(world, bridge, endpoint, actual) ? cannotTell(endpoint) : endpoint;
   }
 
-  /** One address per family of the segment, none of them another's that has a port. */
+  /** One address per family of the segment; none of another endpoint that has a port. */
   #leased({ network, segment }: LocalBridge, far: Far): readonly string[] | undefined {
     const used = this.#options.journal.used(network.name);
     const isPortless = (text: string) => this.#portless.some((one) => hasAddress(one, network.name, text));
@@ -228,8 +233,8 @@ function hasAddress({ endpoint: { spec } }: Entry, network: string, address: str
 }
 
 /**
- * Whether an entry without a port has what a port has that is there: the entry is of an older journal, which somebody
- * has put back, and its endpoint was detached since.
+ * Whether an entry without a port has the link or an address of a port that exists: the entry is from an old copy of
+ * the journal, and its endpoint was detached since.
  */
 function isContradicted(entry: Entry, { spec }: Endpoint, netnsId: string): boolean {
   const isSameLink = entry.netnsId === netnsId && entry.endpoint.spec.ifname === spec.ifname;
@@ -238,7 +243,7 @@ function isContradicted(entry: Entry, { spec }: Endpoint, netnsId: string): bool
 
 type LocalBridge = { readonly network: Network; readonly root: Network; readonly segment: Segment };
 
-/** The local network whose bridge here a port is on. */
+/** The local network to whose bridge on this host a port belongs. */
 function bridgeOf(world: World, port: Veth): LocalBridge | undefined {
   const vrf = world.vrfs.find(({ name }) => `vrf:${name}` === port.ns);
   if (vrf === undefined) return undefined;
@@ -265,8 +270,8 @@ function farIn(look: KernelState, port: Veth): Far {
 }
 
 /**
- * Whether the kernel filters its port by groups that nobody here knows: to take it in without them would let in what
- * they keep out. One that it does not judge at all is closed, and may have had groups, too.
+ * Whether the kernel filters the port by security groups that this host does not know: adopted without them, it would
+ * let in what they keep out. A port without a mark passes nothing, and may have had groups, too.
  */
 function isFiltered(world: World, { network, root }: LocalBridge, endpoint: Endpoint, actual: KernelState): boolean {
   const vrf = world.vrfs.find(({ name }) => name === network.spec.vrf);

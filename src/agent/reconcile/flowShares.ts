@@ -1,34 +1,37 @@
-// Everybody's share of what a VRF remembers of flows. Sets of nftables have no count per part of a key, so packets
-// alone could fill one from a single port, and keep it full with a few of each. What bounds that: how fast a port may
-// begin flows (datapath/policy/flows.ts), and that the agent looks more often than a port needs to fill half of a set.
-import type { Ns } from "../../datapath/kinds/kind.ts";
+// Fair shares of a VRF's flow sets. nftables counts no elements per part of a key, so packets from one port could fill
+// a set, and a few more keep it full. Two things bound that: a port may begin only so many flows per second
+// (datapath/policy/flows.ts), and the agent checks the sets more often than a port can fill half of one.
 import type { KernelState } from "../../datapath/state/state.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
 import { worldOf } from "../../datapath/world/world.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Snapshot } from "../../model/resource.ts";
 
-/** In it, one port can begin 5,000 + 5 × 500 flows, and 10,000 + 5 × 2,000 can be begun to one: of 65,536. */
+/** In this time one port can begin 5,000 + 5 × 500 flows, and receive 10,000 + 5 × 2,000, of 65,536 in a set. */
 const PERIOD_MS = 5_000;
 
-export type SharesOptions = {
+export type FlowSharesOptions = {
   readonly host: string;
   readonly kernel: Pick<Kernel, "thinFlows">;
   readonly clock: Clock;
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 };
 
-/** Until the signal aborts: who has most of a set that is half full, loses flows until half of it is free again. */
+/**
+ * Runs until the signal aborts. If a set is half full, flows of the endpoints that have most of it are ended until half
+ * of it is free.
+ */
 export async function limitFlowShares(
-  { host, kernel, clock, log }: SharesOptions,
+  { host, kernel, clock, log }: FlowSharesOptions,
   signal: AbortSignal,
-  now: () => { readonly held: KernelState; readonly snapshot: Snapshot | undefined },
+  now: () => { readonly state: KernelState; readonly snapshot: Snapshot | undefined },
 ): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(PERIOD_MS, signal);
     if (signal.aborted) return;
-    const { held, snapshot } = now();
-    for (const ns of filteredIn(held)) {
+    const { state, snapshot } = now();
+    for (const ns of filteredIn(state)) {
       try {
         const ended = kernel.thinFlows(ns, ownersIn(snapshot, host, ns));
         if (ended > 0) log("flows of those who have most are ended: a table was more than half full", { ns, ended });
@@ -39,12 +42,12 @@ export async function limitFlowShares(
   }
 }
 
-function filteredIn(held: KernelState): Ns[] {
-  return [...held.values()].filter(({ kind, ns }) => kind === "nft" && ns !== "host").map(({ ns }) => ns);
+function filteredIn(state: KernelState): Ns[] {
+  return [...state.values()].filter(({ kind, ns }) => kind === "nft" && ns !== "host").map(({ ns }) => ns);
 }
 
 /**
- * Whose an address is; made when somebody asks, because mostly nobody does. Addresses of no endpoint share one name.
+ * Which endpoint has an address; read at the first question, which is rare. Addresses of no endpoint share one name.
  */
 function ownersIn(snapshot: Snapshot | undefined, host: string, ns: Ns): (address: string) => string {
   let owners: Map<string, string> | undefined;
@@ -54,7 +57,7 @@ function ownersIn(snapshot: Snapshot | undefined, host: string, ns: Ns): (addres
   };
 }
 
-/** Of an address that several endpoints may have, all are one owner. */
+/** Endpoints that are allowed the same address count as one owner, under that address. */
 function makeOwners(snapshot: Snapshot | undefined, host: string, ns: Ns): Map<string, string> {
   const owners = new Map<string, string>();
   const world = snapshot === undefined ? undefined : worldOf(snapshot, host);

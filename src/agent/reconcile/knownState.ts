@@ -1,13 +1,13 @@
-// What the kernel is known to hold, between two looks at it: the last look, and what was done since.
+// Functions on kernel states: what is known after an observation and the changes since, and what a round may not judge.
 import type { KernelObject } from "../../datapath/kinds.ts";
-import type { Veth } from "../../datapath/kinds/veth.ts";
 import { type KernelState, deviceOf, keyOf, type Op } from "../../datapath/state/state.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
 import { portName } from "../../datapath/state/names.ts";
 import type { OpResult } from "../../kernel/kernel.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { Entry } from "../journal/journal.ts";
 
-/** Notes in `state` what these operations did, as far as they were accepted. */
+/** Records in `state` what these operations did, except those that were refused. */
 export function record(state: Map<string, KernelObject>, results: readonly OpResult[]): Map<string, KernelObject> {
   for (const { op, refusal } of results) {
     if (refusal !== undefined) continue;
@@ -18,33 +18,33 @@ export function record(state: Map<string, KernelObject>, results: readonly OpRes
 }
 
 /**
- * What the kernel holds: a look, and what was done since it began. Of a pair made meanwhile a look may know the near
- * end and not whose it is (nobody named it the workload's namespace): such a pair is taken from what was done. Those in
- * `apart` are left out: they are not in the journal yet, or no longer, so nobody may judge them.
+ * The actual state: an observation, and the changes since it began. If a pair was made meanwhile, the observation may
+ * have its near end and not know in which namespace its far end is, so the pair is taken from the changes. Objects that
+ * are `unreconciled` are left out: they are not in the journal yet, or no longer.
  */
 export function merged(
-  look: KernelState,
+  observed: KernelState,
   since: readonly OpResult[],
-  apart: ReadonlySet<KernelObject>,
+  unreconciled: ReadonlySet<KernelObject>,
 ): Map<string, KernelObject> {
-  const pairs = pairsIn(since, apart);
-  const state = new Map(look);
-  for (const object of pairs.size === 0 ? [] : look.values())
+  const pairs = pairsIn(since, unreconciled);
+  const state = new Map(observed);
+  for (const object of pairs.size === 0 ? [] : observed.values())
     if (object.kind === "veth" && pairs.has(nearOf(object))) forget(state, object);
   record(state, since);
-  for (const object of apart) forget(state, object);
+  for (const object of unreconciled) forget(state, object);
   return state;
 }
 
-/** Near ends of the pairs that were changed, and of those apart. */
-export function pairsIn(since: readonly OpResult[], apart: ReadonlySet<KernelObject>): Set<string> {
+/** Near ends of the pairs that were changed or are unreconciled. */
+export function pairsIn(since: readonly OpResult[], unreconciled: ReadonlySet<KernelObject>): Set<string> {
   const pairs = new Set<string>();
-  for (const object of apart) if (object.kind === "veth") pairs.add(nearOf(object));
+  for (const object of unreconciled) if (object.kind === "veth") pairs.add(nearOf(object));
   for (const { op } of since) if (op.object.kind === "veth") pairs.add(nearOf(op.object));
   return pairs;
 }
 
-/** The link that an object is, or is on; what is on no link is its own place. */
+/** The link that an object is, or is on; an element, and an object without a link, stands for itself. */
 export function linkOf(object: KernelObject): string {
   if (object.kind === "element") return keyOf(object);
   return `${object.ns} ${"name" in object ? object.name : (deviceOf(object) ?? object.kind)}`;
@@ -55,12 +55,14 @@ export function portsIn(state: KernelState): ReadonlySet<string> {
   return new Set([...state.values()].flatMap((object) => (object.kind === "veth" ? [object.name] : [])));
 }
 
-/** Where a pair's end on our side is. */
+/** Namespace and name of a pair's near end. */
 export function nearOf({ ns, name }: Veth): string {
   return `${ns} ${name}`;
 }
 
-/** A namespace goes with all that is in it, a link with all that hangs on it, a pair at both ends. */
+/**
+ * Removes an object with what the kernel removes along: all of a namespace, all that is on a link, both ends of a pair.
+ */
 function forget(state: Map<string, KernelObject>, gone: KernelObject): void {
   state.delete(keyOf(gone));
   if (gone.kind === "netns") {
@@ -76,48 +78,48 @@ function forget(state: Map<string, KernelObject>, gone: KernelObject): void {
   }
 }
 
-/** What makes of a refused operation, noted as done, one that was not. */
+/** The operation that takes a refused one, recorded as done, back. */
 export function inverse(op: Op): Op {
   return { op: op.op === "remove" ? "add" : "remove", object: op.object };
 }
 
 /**
- * What is desired while the snapshot is not complete and current: nothing is removed, except ports that the journal
- * says are leaving. One of which it says nothing may be one that it lost.
+ * The desired state while the snapshot may lack something: everything stays, except ports of endpoints that are being
+ * detached. A port that the journal does not mention may be one that it lost.
  */
 export function withoutRemovals(actual: KernelState, desired: KernelState, entries: Iterable<Entry>): KernelState {
-  const leaving = new Set([...entries].filter((e) => e.state === "detaching").map((e) => portName(e.endpoint.name)));
-  const kept = [...actual].filter(
-    ([key, object]) => desired.has(key) || object.kind !== "veth" || !leaving.has(object.name),
+  const detaching = new Set([...entries].filter((e) => e.state === "detaching").map((e) => portName(e.endpoint.name)));
+  const staying = [...actual].filter(
+    ([key, object]) => desired.has(key) || object.kind !== "veth" || !detaching.has(object.name),
   );
-  return new Map([...kept, ...desired]);
+  return new Map([...staying, ...desired]);
 }
 
 /**
- * The state without addresses that are the workload's to put on its interface and to take away: all, if Weft gave the
- * endpoint none (frames only), and those that it is allowed beside its own.
+ * The state without addresses that the workload itself may add to its interface and remove: all of them, if the
+ * endpoint has no address of Weft's (frames only), else the allowed addresses beside its own.
  */
 export function withoutWorkloadAddresses(
   state: Map<string, KernelObject>,
   endpoints: readonly Endpoint[],
   host: string,
 ): Map<string, KernelObject> {
-  const theirs = new Map<string, (ip: string) => boolean>();
+  const ofWorkload = new Map<string, (ip: string) => boolean>();
   for (const { spec } of endpoints) {
     const { addresses, allowedAddresses = [] } = spec;
     if (spec.host !== host) continue;
-    const isTheirs = (ip: string) => allowedAddresses.some(({ address }) => address === ip) && !addresses.includes(ip);
-    if (addresses.length === 0) theirs.set(`${spec.netns} ${spec.ifname}`, () => true);
-    else if (allowedAddresses.length > 0) theirs.set(`${spec.netns} ${spec.ifname}`, isTheirs);
+    const isAllowed = (ip: string) => allowedAddresses.some(({ address }) => address === ip) && !addresses.includes(ip);
+    if (addresses.length === 0) ofWorkload.set(`${spec.netns} ${spec.ifname}`, () => true);
+    else if (allowedAddresses.length > 0) ofWorkload.set(`${spec.netns} ${spec.ifname}`, isAllowed);
   }
-  if (theirs.size === 0) return state;
+  if (ofWorkload.size === 0) return state;
   for (const [key, object] of state)
-    if (object.kind === "address" && theirs.get(`${object.ns} ${object.dev}`)?.(ipIn(object.cidr)) === true)
+    if (object.kind === "address" && ofWorkload.get(`${object.ns} ${object.dev}`)?.(ipIn(object.cidr)) === true)
       state.delete(key);
   return state;
 }
 
-/** An address without its length. */
+/** An address without its prefix length. */
 function ipIn(cidr: string): string {
   return cidr.slice(0, cidr.indexOf("/"));
 }

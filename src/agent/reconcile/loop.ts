@@ -1,16 +1,16 @@
-// The loop: events only say "look again". However many pokes arrive while a round runs, one more round follows, and it
-// reads the newest state at its start. Nothing is queued but the fact that something changed.
+// A loop of rounds. Events only poke it: however many pokes arrive during a round, one more round follows, and it reads
+// the newest state at its start. Nothing is queued except that something changed.
 import type { Clock } from "../../model/clock.ts";
 
 export type LoopOptions = {
   readonly clock: Clock;
-  /** 0 <= random() < 1: jitter, so that a thousand hosts never look at the same moment. */
+  /** 0 <= random() < 1: jitter, so that a thousand hosts do not start their rounds at the same moment. */
   readonly random: () => number;
-  /** Look again after this long even if nobody poked. */
+  /** A round follows after this long without a poke. */
   readonly periodMs: number;
   /**
-   * From a poke to the round it asks for: what comes meanwhile shares the round, and whoever poked (an attach that
-   * still has to answer) goes first.
+   * From a poke to its round. Pokes that follow within this time share the round, and the caller that poked (an attach
+   * that has not answered yet) goes first.
    */
   readonly gatherMs: number;
 };
@@ -18,9 +18,9 @@ export type LoopOptions = {
 const BACKOFF_FIRST_MS = 200;
 const BACKOFF_LAST_MS = 30_000;
 const BACKOFF_DEAF_MS = 2000;
-/** A round may take at most one part in this many of the time: a storm of events must not starve attaches. */
+/** Rounds take at most one part in this many of the time: a storm of events must not starve attaches. */
 const DUTY = 4;
-/** A reason given spares the making of a DOMException with its stack (0.1 ms). */
+/** An abort with a reason of our own creates no DOMException with its stack (0.1 ms). */
 const WOKEN = "woken";
 
 export class Loop {
@@ -32,13 +32,13 @@ export class Loop {
   #isRunning = false;
   #hasEnded = false;
 
-  /** `round` says whether it ended clean; after one that did not, or threw, the loop backs off and tries again. */
+  /** `round` resolves to whether it was clean; if not, or if it rejects, the loop backs off and tries again. */
   constructor(options: LoopOptions, round: () => Promise<boolean>) {
     this.#options = options;
     this.#round = round;
   }
 
-  /** Whether no round runs, and none was asked for. */
+  /** Whether no round runs and none is due. */
   get isAtRest(): boolean {
     return !this.#isRunning && !this.#dirty;
   }
@@ -48,7 +48,7 @@ export class Loop {
     this.#wake.abort(WOKEN);
   }
 
-  /** Resolves after a round that began after this call has ended, clean or not; at once when no round will be. */
+  /** Resolves at the end of a round that began after this call, clean or not; at once after run() has ended. */
   async roundNow(): Promise<void> {
     if (this.#hasEnded) return;
     const ended = new Promise<void>((resolve) => this.#waiters.push(resolve));
@@ -56,7 +56,7 @@ export class Loop {
     await ended;
   }
 
-  /** Runs until the signal aborts. Never rejects: a round reports its own errors. */
+  /** Runs until the signal aborts. Never rejects: rounds report their own errors. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, periodMs, gatherMs } = this.#options;
     let backoffMs = 0;
@@ -73,7 +73,7 @@ export class Loop {
       const tookMs = clock.monotonicMs() - startMs;
       backoffMs = isClean ? 0 : Math.min(BACKOFF_LAST_MS, Math.max(BACKOFF_FIRST_MS, backoffMs * 2));
       if (isClean && this.#waiters.length > 0) continue;
-      // Not to be cut short by pokes: a round that fails may cause the very events that ask for the next.
+      // Pokes do not shorten this: a failing round may cause the very events that poke.
       const pauseMs = Math.max(tookMs * (DUTY - 1), Math.min(backoffMs, BACKOFF_DEAF_MS));
       if (pauseMs > 0) await clock.sleep(pauseMs, signal);
       const restMs = (isClean ? periodMs * (0.75 + random() / 2) : backoffMs) - pauseMs;

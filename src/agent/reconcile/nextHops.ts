@@ -1,15 +1,15 @@
-// The host's own neighbours that its tunnels and its server depend on: the next hops towards them. One table of
-// neighbours serves all namespaces of a machine, and a workload that sweeps addresses fills it; what is kept for the
-// kernel from outside is neither counted nor collected. Which they are, routes say, which are the host's own: so they
-// are no part of compile(), and looked up again now and then.
-import type { ObjectOf } from "../../datapath/kinds.ts";
+// The host's neighbours that lead to other hosts and to the server: its next hops. All namespaces of a machine share
+// one neighbour table, and a workload that scans addresses fills it. Entries that a process manages are neither counted
+// nor collected by the kernel, so the agent keeps these. The host's own routes say which they are, therefore they are
+// no part of compile(), and are looked up again from time to time.
 import { type KernelState, keyOf, stateOf } from "../../datapath/state/state.ts";
+import type { ObjectOf } from "../../datapath/kinds.ts";
 import type { Kernel, OpResult } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 
 type Hop = ObjectOf<"hop">;
 
-/** How old an answer may be: many rounds may come in a second, and each address is a question to the kernel. */
+/** How long an answer is used: there may be many rounds in a second, and each address costs a request. */
 const FRESH_MS = 10_000;
 
 export type NextHopsOptions = {
@@ -21,20 +21,20 @@ export type NextHopsOptions = {
 export class NextHops {
   readonly #options: NextHopsOptions;
   #found: { readonly of: string; readonly atMs: number; readonly hops: readonly Hop[] } | undefined;
-  /** What this kernel does not take, by key, with its words: the host has to do without. */
+  /** Next hops that this kernel refuses, by key, with its message. */
   readonly #refused = new Map<string, string>();
 
   constructor(options: NextHopsOptions) {
     this.#options = options;
   }
 
-  /** The state with the next hops towards the hosts of its tunnels and the server. */
-  addTo(wanted: KernelState): KernelState {
-    if (wanted.size === 0) return wanted;
+  /** The desired state with the next hops to the hosts of its tunnels and to the server. */
+  addTo(desired: KernelState): KernelState {
+    if (desired.size === 0) return desired;
     const others = new Set(this.#options.management?.() ?? []);
-    for (const object of wanted.values()) if (object.kind === "fdb") others.add(object.dst);
+    for (const object of desired.values()) if (object.kind === "fdb") others.add(object.dst);
     const hops = this.#towards([...others]);
-    return new Map([...wanted, ...stateOf(hops.filter((hop) => !this.#refused.has(keyOf(hop))))]);
+    return new Map([...desired, ...stateOf(hops.filter((hop) => !this.#refused.has(keyOf(hop))))]);
   }
 
   #towards(addresses: readonly string[]): readonly Hop[] {
@@ -46,7 +46,7 @@ export class NextHops {
     return this.#found.hops;
   }
 
-  /** The results without next hops that were refused: no reason to call a round failed. They are not tried again. */
+  /** The results without refused next hops: they do not make a round fail, and are not tried again. */
   withoutHops(results: readonly OpResult[]): readonly OpResult[] {
     return results.filter(({ op, refusal }) => {
       if (op.object.kind !== "hop" || refusal === undefined) return true;

@@ -1,55 +1,61 @@
-// Answers what the server asks beside its change sets: does what it is told about single endpoints, then says what
-// journal and kernel have. Every order goes the way that a workload's own request, or a round, would go, so none can do
-// more than those, and each may come twice.
+// Answers the server's checks (`weft ipam check`): carries out its orders about single endpoints, then sends the
+// inventory of journal and kernel. An order does what a workload's own request or a round would do, and no more; it may
+// come twice.
 import type { Mirror } from "../../client/mirror.ts";
 import type { Transport } from "../../client/transport.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Ask, Order } from "../../model/check.ts";
 import { Fault, problemOf } from "../../model/fault.ts";
 import { nameOnHost } from "../../model/endpointName.ts";
-import type { Agent } from "../agent.ts";
-import type { Door } from "../endpoint/attach.ts";
+import type { Door } from "../endpoint/door.ts";
 import { inventoryOf } from "./inventory.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
+import type { KernelView } from "../reconcile/kernelView.ts";
 import { isAlive } from "../reconcile/localSnapshot.ts";
+import type { Rounds } from "../reconcile/rounds.ts";
+import type { Registrar } from "./register.ts";
 
 type OrderTo<D extends Order["do"]> = Extract<Order, { readonly do: D }>;
 
-export type AnswerOptions = {
+export type CheckResponderOptions = {
   readonly host: string;
-  readonly agent: Agent;
-  readonly door: Door;
-  readonly kernel: Kernel;
+  readonly bootId: string;
+  readonly view: Pick<KernelView, "inFlight">;
+  readonly rounds: Pick<Rounds, "now">;
+  readonly registrar: Pick<Registrar, "now" | "isAtRest">;
+  readonly door: Pick<Door, "detach">;
+  readonly kernel: Pick<Kernel, "ports" | "netnsId">;
   readonly journal: Journal;
   readonly mirror: Pick<Mirror, "onAsk" | "snapshot">;
   readonly transport: Pick<Transport, "attach" | "answer">;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 };
 
-/** From now on, for as long as the mirror follows. A question that cannot be answered is logged: the server waits. */
-export function answerAsks(options: AnswerOptions): void {
+/** Answers every check from now on. One that cannot be answered is logged; the server waits for it in vain. */
+export function answerChecks(options: CheckResponderOptions): void {
   options.mirror.onAsk((ask) => {
     void answer(options, ask).catch((error: unknown) => options.log("ask", { error: problemOf(error).detail }));
   });
 }
 
-async function answer(options: AnswerOptions, { id, orders }: Ask): Promise<void> {
-  const { host, agent, kernel, journal, mirror, transport, log } = options;
+async function answer(options: CheckResponderOptions, { id, orders }: Ask): Promise<void> {
+  const { host, bootId, view, rounds, registrar, kernel, journal, mirror, transport, log } = options;
   const done = await Promise.all(orders.map((order) => obey(options, order)));
   if (orders.length > 0) {
     log("orders", { orders: orders.length, refused: done.filter((why) => why !== "").length });
-    // Whatever was changed is in the kernel, and known to the server, before it is looked at.
-    await agent.roundNow();
-    await agent.settleNow();
+    // The inventory must show the changes in the kernel and at the server.
+    await rounds.now();
+    await registrar.now();
   }
-  const { bootId, inFlight, isTelling } = agent;
+  const { inFlight } = view;
   const snapshot = mirror.snapshot();
-  const inventory = await inventoryOf({ host, bootId, kernel, journal, inFlight, snapshot, isTelling });
+  const isRegistering = !registrar.isAtRest;
+  const inventory = await inventoryOf({ host, bootId, kernel, journal, inFlight, snapshot, isRegistering });
   await transport.answer({ ask: id, done, inventory });
 }
 
-/** Empty if it was done, else why not. */
-async function obey(options: AnswerOptions, order: Order): Promise<string> {
+/** An empty text if it was done, otherwise why not. */
+async function obey(options: CheckResponderOptions, order: Order): Promise<string> {
   try {
     if (order.do === "detach") await detach(options, order);
     if (order.do === "take") await tell(options, take(options, order.endpoint));
@@ -60,38 +66,41 @@ async function obey(options: AnswerOptions, order: Order): Promise<string> {
   }
 }
 
-/** Since the server looked, the name may have gone to another workload, or the workload may be there again. */
-async function detach({ journal, agent, kernel, door }: AnswerOptions, order: OrderTo<"detach">): Promise<void> {
+/** Since the server decided, the name may have gone to another workload, or the workload may be back. */
+async function detach(
+  { journal, bootId, kernel, door }: CheckResponderOptions,
+  order: OrderTo<"detach">,
+): Promise<void> {
   const entry = journal.entries.get(order.endpoint);
   const what = `"${order.endpoint}" is not detached`;
   if (entry !== undefined && entry.endpoint.spec.addresses.join() !== order.addresses.join())
     throw new Fault("in-use", { what, why: "it has other addresses now", fix: "check again" });
-  if (!order.alive && entry?.state === "attached" && isAlive(entry, agent.bootId, kernel))
+  if (!order.alive && entry?.state === "attached" && isAlive(entry, bootId, kernel))
     throw new Fault("in-use", { what, why: "its workload is there", fix: "check again" });
   await door.detach(order.endpoint);
 }
 
-/** The journal as the server has it; but in which namespace the workload is, only its host can know. */
-function take(options: AnswerOptions, name: string): Entry {
+/** The journal takes over the server's lease, except the workload's namespace, which only its host knows. */
+function take(options: CheckResponderOptions, name: string): Entry {
   const { journal, mirror, host } = options;
   const entry = entryOf(options, name);
   const lease = mirror.snapshot()?.endpoints.find((one) => nameOnHost(one.spec) === name && one.spec.host === host);
   if (lease === undefined)
     throw new Fault("endpoint-unknown", { what: `the server has no "${name}" on host ${host}`, fix: "check again" });
-  const taken = { ...entry, endpoint: { ...lease, name, spec: { ...lease.spec, netns: entry.endpoint.spec.netns } } };
-  journal.put(taken);
-  return taken;
+  const changed = { ...entry, endpoint: { ...lease, name, spec: { ...lease.spec, netns: entry.endpoint.spec.netns } } };
+  journal.put(changed);
+  return changed;
 }
 
-async function tell({ transport }: AnswerOptions, { endpoint }: Entry): Promise<void> {
+async function tell({ transport }: CheckResponderOptions, { endpoint }: Entry): Promise<void> {
   const { detaching: _, ...claim } = endpoint.spec;
   await transport.attach(claim);
 }
 
-/** An entry that nobody is busy with. */
-function entryOf({ journal, agent }: AnswerOptions, name: string): Entry {
+/** The entry of an endpoint that is attached, with no attach or detach running. */
+function entryOf({ journal, view }: CheckResponderOptions, name: string): Entry {
   const entry = journal.entries.get(name);
-  if (entry?.state === "attached" && !agent.inFlight.has(name)) return entry;
+  if (entry?.state === "attached" && !view.inFlight.has(name)) return entry;
   throw new Fault(entry === undefined ? "endpoint-unknown" : "in-use", {
     what: entry === undefined ? `"${name}" is not attached here` : `"${name}" is being attached or detached`,
     fix: "check again",

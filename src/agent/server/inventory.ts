@@ -1,5 +1,5 @@
-// What this host knows of addresses, for whoever compares: its journal and its kernel, read one after the other while
-// workloads go on coming and going. Endpoints that changed meanwhile are named, so that nobody takes them for errors.
+// The inventory of this host's addresses, for a check: its journal and its kernel, read one after the other while
+// attaches and detaches go on. Endpoints that changed meanwhile are named, so that the check takes none for an error.
 import { portName } from "../../datapath/state/names.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Inventory } from "../../model/check.ts";
@@ -13,15 +13,16 @@ export type InventoryParts = {
   readonly bootId: string;
   readonly kernel: Pick<Kernel, "ports" | "netnsId">;
   readonly journal: Pick<Journal, "entries">;
-  /** Attaches and detaches that are on their way. */
+  /** Endpoints whose attach or detach is running. */
   readonly inFlight: ReadonlySet<string>;
   readonly snapshot: Snapshot | undefined;
-  readonly isTelling: boolean;
+  /** The journal may have something that the server does not know yet. */
+  readonly isRegistering: boolean;
 };
 
 /** Throws if the kernel cannot be read. */
 export async function inventoryOf(parts: InventoryParts): Promise<Inventory> {
-  const { host, bootId, kernel, journal, inFlight, snapshot, isTelling } = parts;
+  const { host, bootId, kernel, journal, inFlight, snapshot, isRegistering } = parts;
   const before = new Map(journal.entries);
   const busy = new Set(inFlight);
   const ports = await kernel.ports();
@@ -29,7 +30,7 @@ export async function inventoryOf(parts: InventoryParts): Promise<Inventory> {
   for (const name of new Set([...before.keys(), ...journal.entries.keys()]))
     if (before.get(name) !== journal.entries.get(name)) busy.add(name);
   const leases = (snapshot?.endpoints ?? []).filter((endpoint) => endpoint.spec.host === host);
-  // A port's mark may be cut short; its name is a hash of the whole.
+  // A port's alias may be truncated; its name is a hash of the endpoint's whole name.
   const names = new Map(
     [...journal.entries.keys(), ...leases.map(({ spec }) => nameOnHost(spec))].map((n) => [portName(n), n]),
   );
@@ -44,7 +45,7 @@ export async function inventoryOf(parts: InventoryParts): Promise<Inventory> {
       ...(far === undefined ? {} : { far }),
     })),
     busy: [...busy],
-    telling: isTelling,
+    telling: isRegistering,
   };
 }
 

@@ -1,8 +1,8 @@
-// Keeps the newest snapshot for a start without the server, and for a life that begins anew.
+// Saves the newest snapshot, for a start without the server; and joins a removed host anew.
 import type { Mirror } from "../../client/mirror.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Snapshot } from "../../model/resource.ts";
-import type { BlockLease } from "./blockLease.ts";
+import type { BlockLease } from "../journal/blockLease.ts";
 
 type SaveOptions = {
   readonly mirror: Mirror;
@@ -14,10 +14,10 @@ type SaveOptions = {
 type RejoinOptions = SaveOptions & { readonly blockLease: BlockLease };
 
 const SAVE_MS = 1_000;
-/** A disk that is full may have room later. */
-const SAVE_AGAIN_MS = 1_000;
+/** A full disk may have room later. */
+const SAVE_RETRY_MS = 1_000;
 
-/** Until the signal aborts: at most once a second, and only what is complete and news. */
+/** Runs until the signal aborts. Saves at most once a second, and only complete snapshots that are new. */
 export async function saveSnapshots(
   { mirror, clock, saveSnapshot, log }: SaveOptions,
   signal: AbortSignal,
@@ -39,8 +39,8 @@ function isSame(a: Snapshot, b: Snapshot | undefined): boolean {
 }
 
 /**
- * What the mirror follows now was listed with the credential of a host that is one: it may give addresses of these
- * blocks, as soon as no restart can find the ones of its earlier life on disk. `begun` is called then.
+ * After a removed host has joined again: the mirror's snapshot is the new host's. Saves it first, so that no restart
+ * can use the blocks of the removed host; then the host may allocate again. Calls `begun` at that moment.
  */
 export async function rejoin(options: RejoinOptions, signal: AbortSignal, begun: () => void): Promise<void> {
   const { blockLease, mirror, saveSnapshot, log, clock } = options;
@@ -58,7 +58,7 @@ export async function rejoin(options: RejoinOptions, signal: AbortSignal, begun:
       return false;
     }
   };
-  while (mayGoOn() && !(await isBegun())) await clock.sleep(SAVE_AGAIN_MS, signal);
+  while (mayGoOn() && !(await isBegun())) await clock.sleep(SAVE_RETRY_MS, signal);
   if (!mayGoOn()) return;
   log("this host has joined anew", { revision: snapshot.revision });
   begun();

@@ -1,112 +1,96 @@
-// The agent's line to its server: joins, follows, reports. However long the server is away, it goes on trying; only
-// when the server says no (another cluster, a wrong token, a name that is taken) it gives up, because then a person
-// must act.
+// The agent's session with its server: join, follow the watch, report. While the server is away the agent goes on
+// trying. It gives up only if the server refuses the host (another cluster, a wrong token, a name that is taken),
+// because then a person must act.
 import { isDeepStrictEqual } from "node:util";
 import type { Mirror } from "../../client/mirror.ts";
-import type { Joined, Transport } from "../../client/transport.ts";
-import type { HostClaim } from "../../model/input.ts";
-import type { Clock } from "../../model/clock.ts";
+import type { Transport } from "../../client/transport.ts";
 import { ClockSteps } from "../../model/clockSteps.ts";
-import { Fault, isEnd, problemOf } from "../../model/fault.ts";
+import { type Fault, isEnd, problemOf } from "../../model/fault.ts";
 import type { HostReport } from "../../model/status.ts";
-import type { BlockLease } from "./blockLease.ts";
+import { HostJoin, type JoinOptions } from "./join.ts";
 
-export type SessionOptions = {
+export type SessionOptions = JoinOptions & {
   readonly transport: Transport;
   readonly mirror: Mirror;
-  readonly clock: Clock;
-  readonly random: () => number;
-  /** What the host says of itself now; sent at the start and when it changes. Rejects with a Fault while it cannot. */
-  readonly claim: () => Promise<HostClaim>;
-  /** The cluster this host belonged to before, if it ever joined one. */
-  readonly cluster: string | undefined;
-  /** Called with the host's own credential, to be kept; again with the next heartbeat if it throws. */
-  readonly saveIdentity: (joined: Joined) => void;
-  readonly blockLease: BlockLease;
   /** Goes on as a host that has not joined yet, with another credential. False if there is no join token. */
   readonly renew: () => boolean;
-  readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 };
 
 const HEARTBEAT_MS = 10_000;
-/** The same while the host has no address for its tunnels: a route may come after the address. */
-const ASTRAY_MS = 1_000;
-/** News of this long go out as one report. */
+/** The heartbeat while the host has no underlay address: a route may come after its address. */
+const NO_CLAIM_MS = 1_000;
+/** News within this time go into one report. */
 const GATHER_MS = 20;
-/** Between two reports of a host that always has news: they took attaches in a row a tenth of the processor. */
+/** Between two reports of a host that always has news: without it, attaches in a row cost a tenth of the processor. */
 const SPACING_MS = 100;
-/** A reason given spares the making of a DOMException with its stack (0.1 ms). */
+/** An abort with a reason of our own creates no DOMException with its stack (0.1 ms). */
 const WOKEN = "woken";
-/** Until the signal. */
+/** The longest sleep there is: until the signal aborts. */
 const FOREVER_MS = 2_147_483_647;
-const JOIN_FIRST_MS = 200;
-const JOIN_LAST_MS = 10_000;
 
 export class Session {
   readonly #options: SessionOptions;
+  readonly #join: HostJoin;
   readonly #steps: ClockSteps;
   #report: HostReport;
-  #claimed = "";
-  /** The underlay address of the last claim; undefined before the first, and while there is none. */
-  #address: string | undefined;
-  /** Why what the host would say of itself cannot be said, or was refused: a condition for people. */
-  #astray: string | undefined;
-  #isClaimDue = false;
-  /** What the disk refused to keep. */
-  #unkept: Joined | undefined;
+  #isRefreshDue = false;
   #wake = new AbortController();
 
   constructor(options: SessionOptions, report: HostReport) {
     this.#options = options;
+    this.#join = new HostJoin(options, () => this.resend());
     this.#steps = new ClockSteps(options.clock);
     this.#report = report;
   }
 
+  /** What the server is told now. */
   get report(): HostReport {
     const { told } = this.#steps;
     const stepped = told === undefined ? undefined : `clock-stepped: ${told}`;
     const { problem } = this.#options.mirror;
     const other = problem?.reason === "another-history" ? problem.message : undefined;
-    const own = [other, this.#astray, stepped].filter((text) => text !== undefined);
-    return own.length === 0 ? this.#report : { ...this.#report, conditions: [...own, ...this.#report.conditions] };
+    const own = [other, this.#join.problem, stepped].filter((text) => text !== undefined);
+    // What the claim has told, a report must not undo: the host's routes are read for the claim, once a heartbeat.
+    const report = { ...this.#report, hostPrefixes: this.#join.prefixes ?? this.#report.hostPrefixes };
+    return own.length === 0 ? report : { ...report, conditions: [...own, ...report.conditions] };
   }
 
-  /** What was said, without what the line itself knows. */
+  /** The same without the conditions of the session itself. */
   get own(): HostReport {
     return this.#report;
   }
 
-  /** The server hears of it soon if it is news, else with the next heartbeat. */
+  /** Changes the report. It is sent soon if the change is news, otherwise with the next heartbeat. */
   say(news: Partial<HostReport>): void {
     const before: Partial<Record<string, unknown>> = this.#report;
     this.#report = { ...this.#report, ...news };
     const isNews = Object.entries(news).some(([key, value]) => !isDeepStrictEqual(value, before[key]));
-    if (isNews) this.#wake.abort(WOKEN);
+    if (isNews) this.resend();
   }
 
-  /** The host's own addresses have changed: what it says of itself may be otherwise, and its connections dead. */
+  /** The host's own addresses have changed: so may its claim, and connections may be dead. */
   async addressesChanged(): Promise<void> {
-    await this.#claimNow().catch(() => undefined);
-    this.#isClaimDue = true;
-    this.#wake.abort(WOKEN);
+    await this.#join.claimNow().catch(() => undefined);
+    this.#isRefreshDue = true;
+    this.resend();
   }
 
-  /** Send the report again, news or not: the server may be another process than before. */
+  /** Sends the report again soon: the server may be another process than before. */
   resend(): void {
     this.#wake.abort(WOKEN);
   }
 
   /**
-   * Until the signal aborts; rejects with the Fault of a server that says no to joining. When the server says that this
-   * host is no longer, `cease` lets go of all it had. Then a host that was reclaimed joins anew, and one that somebody
-   * deleted does when its agent is started again; both only with a join token.
+   * Runs until the signal aborts; rejects with the Fault of a server that refuses to let the host join. If the server
+   * has removed this host, `decommission` detaches everything. Then a reclaimed host joins again at once, and a deleted
+   * one when its agent is started again; both need a join token.
    */
-  async run(signal: AbortSignal, cease: (fault: Fault) => Promise<void>): Promise<void> {
+  async run(signal: AbortSignal, decommission: (fault: Fault) => Promise<void>): Promise<void> {
     for (let hasJoined = false; !signal.aborted; ) {
-      const ended = await this.#live(signal);
+      const ended = await this.#untilRemoved(signal);
       if (ended === undefined) return;
       hasJoined ||= ended.hadJoined;
-      await cease(ended.fault);
+      await decommission(ended.fault);
       if (signal.aborted) return;
       const mayReturn = ended.fault.reason === "host-reclaimed" || !hasJoined;
       if (mayReturn && this.#options.renew()) continue;
@@ -115,10 +99,12 @@ export class Session {
     }
   }
 
-  /** One life of the host, from joining to the word that it is no longer; undefined when the agent stops. */
-  async #live(signal: AbortSignal): Promise<{ readonly fault: Fault; readonly hadJoined: boolean } | undefined> {
+  /** From joining until the server says that it has removed the host; undefined when the agent stops. */
+  async #untilRemoved(
+    signal: AbortSignal,
+  ): Promise<{ readonly fault: Fault; readonly hadJoined: boolean } | undefined> {
     try {
-      await this.#joinAtLast(signal);
+      await this.#join.join(signal);
     } catch (error) {
       if (isEnd(error)) return { fault: error, hadJoined: false };
       throw error;
@@ -130,138 +116,43 @@ export class Session {
     return signal.aborted || !isEnd(mirror.problem) ? undefined : { fault: mirror.problem, hadJoined: true };
   }
 
-  async #joinAtLast(signal: AbortSignal): Promise<void> {
-    const { clock, random, log } = this.#options;
-    for (let waitMs = JOIN_FIRST_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, JOIN_LAST_MS)) {
-      try {
-        return await this.#join();
-      } catch (error) {
-        const { reason, detail } = problemOf(error);
-        if (reason !== "unavailable" && reason !== "timeout" && reason !== "host-cloned") throw error;
-        log("join", { error: detail });
-        await clock.sleep(waitMs * (0.5 + random()), signal);
-      }
-    }
-  }
-
-  /** A connection from an address that the host no longer has is only noticed after its time: it is let go of here. */
-  async #claimNow(): Promise<HostClaim> {
-    const { claim, transport } = this.#options;
-    const claimed = await claim().catch((error: unknown) => problemOf(error));
-    const address = "underlay" in claimed ? claimed.underlay : undefined;
-    if (this.#address !== undefined && address !== this.#address) transport.reconnect();
-    this.#address = address;
-    if ("underlay" in claimed) return claimed;
-    this.#strays(claimed.detail);
-    const fix = "nothing: it goes on by itself when the host has an address";
-    throw new Fault("unavailable", { what: claimed.detail, fix });
-  }
-
-  #strays(why: string | undefined): void {
-    if (this.#astray === why) return;
-    this.#astray = why;
-    if (why !== undefined) this.#options.log("claim", { error: why });
-    this.#wake.abort(WOKEN);
-  }
-
-  async #join(): Promise<void> {
-    await this.#joinAs(await this.#claimNow());
-  }
-
-  async #joinAs(claimed: HostClaim): Promise<void> {
-    const { transport, cluster, blockLease } = this.#options;
-    const sent = blockLease.sending();
-    const joined = await transport.join(claimed);
-    if (cluster !== undefined && cluster !== joined.cluster) {
-      throw new Fault("host-claimed", {
-        what: `this host belongs to cluster ${cluster}, and the server is of cluster ${joined.cluster}`,
-        why: "the kernel state of one cluster must not be taken for another's",
-        fix: "point --server at the right one; to change clusters, run `weft purge` and remove the state directory",
-      });
-    }
-    this.#claimed = JSON.stringify(claimed);
-    // What the host has itself is read for the claim, once a heartbeat: a dump of its routes costs more than the rest
-    // of a quiet round. A report that still said otherwise would undo what the claim has told.
-    this.#report = { ...this.#report, hostPrefixes: claimed.hostPrefixes };
-    this.#keep(joined);
-    blockLease.heard(sent, joined.reclaimAfterMs);
-  }
-
-  /** A join need not be repeated because a disk is full: what was proposed is on it, and is the same credential. */
-  #keep(joined: Joined): void {
-    try {
-      this.#options.saveIdentity(joined);
-      this.#unkept = undefined;
-    } catch (error) {
-      this.#unkept = joined;
-      this.#options.log("save", { error: problemOf(error).detail });
-    }
-  }
-
   async #reportOn(signal: AbortSignal): Promise<void> {
-    const { clock, transport, mirror, blockLease, log } = this.#options;
+    const { clock, mirror, log } = this.#options;
     let claimedAtMs = clock.monotonicMs();
     while (!signal.aborted) {
       this.#wake = new AbortController();
-      // Asking the kernel takes longer than reporting: with the heartbeat, not with every piece of news.
-      const claimAfterMs = this.#astray === undefined ? HEARTBEAT_MS : ASTRAY_MS;
-      if (this.#isClaimDue || clock.monotonicMs() - claimedAtMs >= claimAfterMs) {
+      // Making the claim takes longer than a report: with the heartbeat, not with all news.
+      if (this.#isRefreshDue || clock.monotonicMs() - claimedAtMs >= this.#heartbeatMs) {
         claimedAtMs = clock.monotonicMs();
         const step = this.#steps.look(`host "${this.#report.host}"`);
         if (step !== undefined) log("clock stepped", { step });
-        if (this.#unkept !== undefined) this.#keep(this.#unkept);
-        await this.#reclaim();
+        this.#isRefreshDue = false;
+        await this.#join.refresh();
       }
-      if (mirror.isSynced) {
-        try {
-          const sent = blockLease.sending();
-          const { reclaimAfterMs } = await transport.report(this.report);
-          blockLease.heard(sent, reclaimAfterMs);
-        } catch (error) {
-          const { reason, detail } = problemOf(error);
-          log("report", { error: detail });
-          // Another machine was taken for this host while it was not heard: it is told so when it claims to be it.
-          if (reason === "host-cloned") this.#isClaimDue = true;
-          if (reason === "host-cloned") this.#claimed = "";
-        }
-      }
+      if (mirror.isSynced) await this.#send();
       const reportedAtMs = clock.monotonicMs();
-      const restMs = this.#astray === undefined ? HEARTBEAT_MS : ASTRAY_MS;
-      await clock.sleep(restMs, AbortSignal.any([signal, this.#wake.signal]));
+      await clock.sleep(this.#heartbeatMs, AbortSignal.any([signal, this.#wake.signal]));
       await clock.sleep(Math.max(GATHER_MS, reportedAtMs + SPACING_MS - clock.monotonicMs()), signal);
     }
   }
 
-  /** Says anew what the host is, if that is news. Whatever becomes of it, reports go on. */
-  async #reclaim(): Promise<void> {
-    this.#isClaimDue = false;
+  get #heartbeatMs(): number {
+    return this.#join.problem === undefined ? HEARTBEAT_MS : NO_CLAIM_MS;
+  }
+
+  async #send(): Promise<void> {
+    const { transport, blockLease, log } = this.#options;
     try {
-      const claimed = await this.#claimNow();
-      if (this.#claimed !== JSON.stringify(claimed)) await this.#joinAs(claimed);
-      this.#strays(undefined);
+      const sent = blockLease.sending();
+      const { reclaimAfterMs } = await transport.report(this.report);
+      blockLease.heard(sent, reclaimAfterMs);
     } catch (error) {
       const { reason, detail } = problemOf(error);
-      // Told already, or the server is away: then nothing else is told it either.
-      if (reason === "unavailable" || reason === "timeout") return this.#options.log("join", { error: detail });
-      this.#strays(`the server does not take what this host says of itself now: ${detail}`);
+      log("report", { error: detail });
+      if (reason !== "host-cloned") return;
+      // The server took another machine for this host while it was silent, and says so when this one joins.
+      this.#isRefreshDue = true;
+      this.#join.invalidate();
     }
   }
-}
-
-/** What is so if the server says no, and how it is asked. */
-export type Step = readonly [otherwise: string, ask: () => Promise<unknown>];
-
-/** Does each step, whatever becomes of the others, and gives what was refused; a server that is away is asked once. */
-export async function refusalsOf(steps: readonly Step[]): Promise<readonly string[]> {
-  const refused: string[] = [];
-  for (const [otherwise, ask] of steps) {
-    try {
-      await ask();
-    } catch (error) {
-      const { reason, detail } = problemOf(error);
-      refused.push(`${otherwise}: ${detail}`);
-      if (reason === "unavailable" || reason === "timeout") break;
-    }
-  }
-  return refused;
 }

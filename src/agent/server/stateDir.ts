@@ -8,7 +8,7 @@ import { type Files, attempt, notWritten, replaceFile, replaceFileLater } from "
 import { sealed, unsealed } from "../../files/seal.ts";
 import type { Fault } from "../../model/fault.ts";
 import { type Snapshot, emptySnapshot } from "../../model/resource.ts";
-import type { BlockLeaseRecord } from "./blockLease.ts";
+import type { BlockLeaseRecord } from "../journal/blockLease.ts";
 
 /** The host's own credential, and the cluster that gave it. */
 type Identity = { readonly host: string; readonly cluster: string; readonly token: string };

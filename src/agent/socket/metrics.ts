@@ -1,87 +1,70 @@
-// The agent's report as a Prometheus page (text format 0.0.4). Pure: the numbers are the report's, so that what a graph
-// shows and what `weft status` says never differ. Labels carry the endpoints of this host, and no addresses.
+// The agent's report as Prometheus metrics. The numbers are the report's, so that a graph and `weft status` never
+// differ. Labels are endpoints of this host, never addresses.
+import { Counter, Gauge, Registry } from "prom-client";
 import type { EndpointCounters, HostReport, QueueCounters } from "../../model/status.ts";
 
-type Metric = {
-  readonly name: string;
-  readonly type: "gauge" | "counter";
-  readonly help: string;
-  readonly value: number;
-};
+export const METRICS_TYPE = "text/plain; version=0.0.4";
 
-export function agentMetrics(
+type Labels = Readonly<Record<string, string>>;
+type Sample = readonly [labels: Labels, value: number];
+
+/** The page: everything that these say, and nothing that was said before. */
+export async function agentMetrics(
   report: HostReport,
   queues: readonly QueueCounters[],
   counters: readonly EndpointCounters[],
-): string {
-  const metrics: readonly Metric[] = [
-    { name: "weft_agent_revision", type: "gauge", help: "Revision that the kernel holds.", value: report.revision },
-    { name: "weft_agent_objects", type: "gauge", help: "Kernel objects held.", value: report.objects },
-    { name: "weft_agent_networks", type: "gauge", help: "Networks in the kernel.", value: report.networks.length },
-    { name: "weft_agent_errors", type: "gauge", help: "What the kernel refused last.", value: report.errors.length },
-    { name: "weft_agent_conditions", type: "gauge", help: "Conditions to look at.", value: report.conditions.length },
-    { name: "weft_agent_peers", type: "gauge", help: "Hosts that share a VRF.", value: report.paths?.peers ?? 0 },
-    {
-      name: "weft_agent_paths_proven",
-      type: "gauge",
-      help: "Peers with which packets of full size are exchanged.",
-      value: report.paths?.proven ?? 0,
-    },
-    {
-      name: "weft_agent_drift_repaired_total",
-      type: "counter",
-      help: "Operations that repaired what somebody else changed.",
-      value: report.driftRepaired,
-    },
-  ];
-  const pages = metrics.map(
-    ({ name, type, help, value }) => `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name} ${value}\n`,
-  );
-  const info = { version: report.version, host: report.host, boot_id: report.bootId };
-  const labels = Object.entries(info).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  pages.push("# HELP weft_agent_info This agent.\n# TYPE weft_agent_info gauge\n");
-  pages.push(`weft_agent_info{${labels.join(",")}} 1\n`, ...QUEUE_METRICS.map((metric) => queuePage(metric, queues)));
-  return `${pages.join("")}${trafficPage(counters)}${dropsPage(counters)}`;
+): Promise<string> {
+  const registry = new Registry();
+  const metric = (name: string, help: string, ...samples: readonly Sample[]) => {
+    // A metric without labels has a value even before it has one: of endpoints there may be none.
+    const labelNames = Object.keys(samples[0]?.[0] ?? { endpoint: "" });
+    const options = { name, help, labelNames, registers: [registry] };
+    // The convention for names: what only grows ends in _total.
+    const made = name.endsWith("_total") ? new Counter(options) : new Gauge(options);
+    for (const [labels, value] of samples) made.inc(labels, value);
+  };
+  const { version, host, bootId, paths } = report;
+  metric("weft_agent_revision", "Revision that the kernel holds.", [{}, report.revision]);
+  metric("weft_agent_objects", "Kernel objects held.", [{}, report.objects]);
+  metric("weft_agent_networks", "Networks in the kernel.", [{}, report.networks.length]);
+  metric("weft_agent_errors", "What the kernel refused last.", [{}, report.errors.length]);
+  metric("weft_agent_conditions", "Conditions to look at.", [{}, report.conditions.length]);
+  metric("weft_agent_peers", "Hosts that share a VRF.", [{}, paths?.peers ?? 0]);
+  const proven = "Peers with which packets of full size are exchanged.";
+  metric("weft_agent_paths_proven", proven, [{}, paths?.proven ?? 0]);
+  const repaired = "Operations that repaired what somebody else changed.";
+  metric("weft_agent_drift_repaired_total", repaired, [{}, report.driftRepaired]);
+  metric("weft_agent_info", "This agent.", [{ version, host, boot_id: bootId }, 1]);
+  for (const [name, help, of] of queues.length === 0 ? [] : QUEUE_METRICS)
+    metric(name, help, ...queues.map((queue): Sample => [labelsOf(queue), queue[of]]));
+  const [traffic, dropped] = ["What an endpoint sent and received.", "Packets dropped by groups and spoofing filters."];
+  metric("weft_endpoint_packets_total", traffic, ...counters.flatMap((one) => both(one, "Packets")));
+  metric("weft_endpoint_bytes_total", traffic, ...counters.flatMap((one) => both(one, "Bytes")));
+  metric("weft_endpoint_drops_total", dropped, ...counters.flatMap(dropsOf));
+  return registry.metrics();
 }
 
+/** Only if something is limited. */
 const QUEUE_METRICS = [
-  { of: "bytes", name: "weft_endpoint_limit_bytes_total", type: "counter", help: "Bytes that passed a limit." },
-  { of: "packets", name: "weft_endpoint_limit_packets_total", type: "counter", help: "Packets that passed a limit." },
-  { of: "drops", name: "weft_endpoint_limit_drops_total", type: "counter", help: "Packets that a limit dropped." },
-  { of: "backlog", name: "weft_endpoint_limit_backlog_bytes", type: "gauge", help: "Bytes that wait at a limit." },
+  ["weft_endpoint_limit_bytes_total", "Bytes that passed a limit.", "bytes"],
+  ["weft_endpoint_limit_packets_total", "Packets that passed a limit.", "packets"],
+  ["weft_endpoint_limit_drops_total", "Packets that a limit dropped.", "drops"],
+  ["weft_endpoint_limit_backlog_bytes", "Bytes that wait at a limit.", "backlog"],
 ] as const;
 
-/** Nothing where nothing is limited. */
-function queuePage({ of, name, type, help }: (typeof QUEUE_METRICS)[number], queues: readonly QueueCounters[]): string {
-  if (queues.length === 0) return "";
-  const lines = queues.map(
-    (queue) => `${name}{endpoint=${JSON.stringify(queue.endpoint)},direction="${queue.direction}"} ${queue[of]}\n`,
-  );
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
+function labelsOf({ endpoint, direction }: Pick<QueueCounters, "endpoint" | "direction">): Labels {
+  return { endpoint, direction };
 }
 
-/** Directions are the workload's: sent is what came out of it. */
-function trafficPage(counters: readonly EndpointCounters[]): string {
-  const page = (unit: "packets" | "bytes") => {
-    const name = `weft_endpoint_${unit}_total`;
-    const lines = counters.flatMap((one) => {
-      const [sent, received] =
-        unit === "packets" ? [one.sentPackets, one.receivedPackets] : [one.sentBytes, one.receivedBytes];
-      const label = `endpoint=${JSON.stringify(one.endpoint)}`;
-      return [`${name}{${label},direction="out"} ${sent}\n`, `${name}{${label},direction="in"} ${received}\n`];
-    });
-    return `# HELP ${name} What an endpoint sent and received.\n# TYPE ${name} counter\n${lines.join("")}`;
-  };
-  return page("packets") + page("bytes");
+/** Directions are the workload's: out is what it sent. */
+function both(one: EndpointCounters, unit: "Packets" | "Bytes"): readonly Sample[] {
+  const { endpoint } = one;
+  return [
+    [{ endpoint, direction: "out" }, one[`sent${unit}`]],
+    [{ endpoint, direction: "in" }, one[`received${unit}`]],
+  ];
 }
 
-function dropsPage(counters: readonly EndpointCounters[]): string {
-  const name = "weft_endpoint_drops_total";
-  const lines = counters.flatMap(({ endpoint, drops }) =>
-    Object.entries(drops).map(
-      ([reason, packets]) =>
-        `${name}{endpoint=${JSON.stringify(endpoint)},reason=${JSON.stringify(reason)}} ${packets}\n`,
-    ),
-  );
-  return `# HELP ${name} Packets dropped by groups and spoofing filters.\n# TYPE ${name} counter\n${lines.join("")}`;
+function dropsOf({ endpoint, drops }: EndpointCounters): readonly Sample[] {
+  return Object.entries(drops).map(([reason, packets]) => [{ endpoint, reason }, packets]);
 }

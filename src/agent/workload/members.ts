@@ -1,7 +1,6 @@
-// Makes memberships and moves true on this host, through the same door as people do. Its own loop: what a network
-// lacks must not keep the kernel waiting. It remembers nothing: journal and mirror say what is left to do, so it goes
-// on after any crash. Without memberships it has nothing to look at.
-import type { Mirror } from "../../client/mirror.ts";
+// Carries out memberships and moves on this host, with the same attach and detach that people use. It has a loop of its
+// own, because an attach may fail for long and must not delay the kernel's rounds. It keeps no state: journal and
+// snapshot say what is left to do, so it goes on after any crash.
 import type { Transport } from "../../client/transport.ts";
 import type { Clock } from "../../model/clock.ts";
 import { problemOf, type Reason } from "../../model/fault.ts";
@@ -9,28 +8,31 @@ import { plainName } from "../../model/endpointName.ts";
 import { endpointName, type Endpoint, type Move, type Snapshot } from "../../model/resource.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import type { Agent } from "../agent.ts";
-import type { Door } from "../endpoint/attach.ts";
+import type { Door } from "../endpoint/door.ts";
 import type { Journal } from "../journal/journal.ts";
 import { Loop } from "../reconcile/loop.ts";
+import type { SnapshotSource } from "../reconcile/snapshotSource.ts";
 import { type Join, nextInterface, instanceOf, planMemberships } from "./membershipPlan.ts";
 
 export type MembersOptions = {
-  readonly agent: Agent;
-  readonly door: Door;
+  readonly door: Pick<Door, "attach" | "detach">;
   readonly host: string;
-  readonly journal: Journal;
-  readonly mirror: Mirror;
-  readonly kernel: Kernel;
+  readonly journal: Pick<Journal, "entries" | "version">;
+  readonly snapshots: Pick<SnapshotSource, "current" | "isSynced" | "isAlive">;
+  readonly kernel: Pick<Kernel, "linkNames">;
   readonly transport: Pick<Transport, "moved">;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  /** A line for each endpoint whose workload has ended. */
+  readonly endedWorkloads: () => readonly string[];
+  /** Called with what instances should have and could not get, a line each; also when that is nothing. */
+  readonly onRefused: (refused: readonly string[]) => void;
 };
 
 const PERIOD_MS = 30_000;
 const GATHER_MS = 10;
-/** What passes by itself: tried again, and nobody's failure. */
+/** Refusals that end by themselves: tried again, and not reported. */
 const PASSING: ReadonlySet<Reason> = new Set(["unavailable", "timeout", "not-synced", "in-use", "internal"]);
 
 export class Members {
@@ -41,39 +43,40 @@ export class Members {
         readonly snapshot: Snapshot;
         readonly version: number;
         readonly isSynced: boolean;
-        /** Endpoints whose workload has ended. */
-        readonly gone: string;
-        /** Nobody is to be anywhere, or has been because of a membership. */
+        readonly ended: string;
+        /** There are no memberships and moves, and no endpoints of memberships. */
         readonly isIdle: boolean;
       }
     | undefined;
 
   constructor(options: MembersOptions) {
     this.#options = options;
-    const { clock, random, agent } = options;
+    const { clock, random } = options;
     this.#loop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: GATHER_MS }, () => this.#round());
-    agent.onNews = () => {
-      if (this.#isNews()) this.#loop.poke();
-    };
   }
 
-  /** Until the signal aborts; never rejects. */
+  /** The snapshot or the journal may have changed. */
+  poke(): void {
+    if (this.#isNews()) this.#loop.poke();
+  }
+
+  /** Runs until the signal aborts; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#loop.run(signal);
   }
 
-  /** Most of what a cluster says is not about members; and most clusters have none. */
+  /** Most changes do not concern memberships, and most clusters have none. */
   #isNews(): boolean {
-    const { agent, journal, mirror } = this.#options;
-    const snapshot = agent.snapshots.current();
+    const { snapshots, journal, endedWorkloads } = this.#options;
+    const snapshot = snapshots.current();
     const seen = this.#seen;
     if (snapshot === undefined) return false;
     if (seen === undefined) return true;
     if (seen.isIdle && snapshot.memberships.length === 0 && snapshot.moves.length === 0) return false;
     return (
       seen.version !== journal.version ||
-      seen.isSynced !== mirror.isSynced ||
-      seen.gone !== agent.endedWorkloads.join() ||
+      seen.isSynced !== snapshots.isSynced ||
+      seen.ended !== endedWorkloads().join() ||
       seen.snapshot.memberships !== snapshot.memberships ||
       seen.snapshot.moves !== snapshot.moves ||
       seen.snapshot.networks !== snapshot.networks
@@ -81,21 +84,25 @@ export class Members {
   }
 
   async #round(): Promise<boolean> {
-    const { agent, journal, mirror, host } = this.#options;
-    const snapshot = agent.snapshots.current();
+    const { snapshots, journal, host, endedWorkloads, onRefused } = this.#options;
+    const snapshot = snapshots.current();
     if (snapshot === undefined) return true;
     this.#seen = {
       snapshot,
       version: journal.version,
-      isSynced: mirror.isSynced,
-      gone: agent.endedWorkloads.join(),
+      isSynced: snapshots.isSynced,
+      ended: endedWorkloads().join(),
       isIdle:
         snapshot.memberships.length === 0 &&
         snapshot.moves.length === 0 &&
         ![...journal.entries.values()].some(({ endpoint }) => endpoint.spec.joined === true),
     };
-    const isAlive = (entry: Parameters<Agent["snapshots"]["isAlive"]>[0]) => agent.snapshots.isAlive(entry);
-    const { joins, leaves, moves } = planMemberships(snapshot, host, journal.entries, isAlive, mirror.isSynced);
+    const { joins, leaves, moves } = planMemberships(snapshot, {
+      host,
+      entries: journal.entries,
+      isAlive: (entry) => snapshots.isAlive(entry),
+      isComplete: snapshots.isSynced,
+    });
     const refused: string[] = [];
     let isDone = true;
     for (const { what, step } of [
@@ -113,7 +120,7 @@ export class Members {
         if (reason === "unavailable" || reason === "timeout") break;
       }
     }
-    agent.unjoined(refused);
+    onRefused(refused);
     return isDone;
   }
 
@@ -122,17 +129,16 @@ export class Members {
     await this.#options.door.attach({ network, workload, owner, netns, ifname }, { joined: true });
   }
 
-  /** One step after another, each told: false while it waits for something. */
+  /** One step after another, each reported to the server; false while it has to wait. */
   async #move(move: Move, snapshot: Snapshot): Promise<boolean> {
-    const { agent, door, journal } = this.#options;
+    const { snapshots, door, journal } = this.#options;
     const { spec } = move;
     const name = plainName(spec.endpoint, spec.host);
     const old = journal.entries.get(name);
-    if (old?.endpoint.spec.network !== spec.from || !agent.snapshots.isAlive(old))
-      return this.#moveEnded(move, snapshot);
+    if (old?.endpoint.spec.network !== spec.from || !snapshots.isAlive(old)) return this.#moveEnded(move, snapshot);
     const there = this.#targetOf(spec, old.endpoint.spec.netns);
     if (there === undefined && old.state === "detaching") {
-      // Somebody takes it away: then it is not to be anywhere else, either.
+      // It is being detached for another reason, so it must not appear elsewhere.
       await this.#tell(move, { state: "gone" });
       return true;
     }
@@ -145,15 +151,17 @@ export class Members {
     return true;
   }
 
-  /** The endpoint is not here any more: this host has let it go after it made the new one, or somebody else has. */
+  /**
+   * The endpoint is gone: this host detached it after it had made the new one, or it was detached for another reason.
+   */
   async #moveEnded(move: Move, snapshot: Snapshot): Promise<boolean> {
-    const { journal, mirror } = this.#options;
+    const { journal, snapshots } = this.#options;
     const { spec } = move;
     const isKnown = snapshot.endpoints.some((endpoint) => endpoint.name === spec.endpoint);
     const isHere = journal.entries.has(plainName(spec.endpoint, spec.host));
-    // The journal may have been lost, and the endpoint be adopted in a moment.
-    if (!mirror.isSynced || (isKnown && !isHere)) return false;
-    // What is still here, but not alive, has not moved: its workload has ended.
+    // The journal may have lost it, and a round is about to adopt it.
+    if (!snapshots.isSynced || (isKnown && !isHere)) return false;
+    // If its entry is still here, its workload has ended before the move.
     const target = isHere ? undefined : this.#targetOf(spec, undefined);
     const arrived = target && { newEndpoint: target.name, newAddresses: target.spec.addresses };
     await this.#tell(move, arrived === undefined ? { state: "gone" } : { state: "left", ...arrived });
@@ -169,7 +177,7 @@ export class Members {
     return undefined;
   }
 
-  /** The new interface; undefined if it cannot be, which the server is told once. */
+  /** The new interface; undefined if it is refused, which is reported to the server once. */
   async #attachTarget(move: Move, { spec }: Endpoint): Promise<Endpoint | undefined> {
     const { owner, netns, workload, joined, securityGroups, qos } = spec;
     const request = {
@@ -178,7 +186,7 @@ export class Members {
       netns,
       ifname: this.#nextName(owner, netns),
       ...(workload === undefined ? {} : { workload }),
-      // Its own, not the old network's: without them it would be open, or unlimited, where it comes to.
+      // The endpoint's own: without them it would be open, or unlimited, in the new network.
       ...(securityGroups === undefined ? {} : { securityGroups }),
       ...(qos === undefined ? {} : { qos }),
     };

@@ -1,6 +1,6 @@
-// What memberships and moves ask of this host, by its journal. Pure: an instance of a workload is a namespace in which
-// an owner has an interface with that workload; whoever made the interface. So an instance that has moved away from
-// the network it came with still is one, and one that has no interface left is nobody's.
+// What memberships and moves ask of this host. An instance of a workload is a namespace in which an owner has an
+// interface of that workload, in any network: it remains an instance after it has left the network it was attached to
+// first, and ends with its last interface. Pure.
 import { plainName } from "../../model/endpointName.ts";
 import type { Endpoint, Move, Snapshot } from "../../model/resource.ts";
 import { isOver } from "../../model/membership.ts";
@@ -13,23 +13,27 @@ export type Join = {
   readonly owner: string;
   readonly netns: string;
 };
+export type HostWorkloads = {
+  readonly host: string;
+  readonly entries: ReadonlyMap<string, Entry>;
+  /** Whether the workload of an entry still runs. */
+  readonly isAlive: (entry: Entry) => boolean;
+  /** Whether the server does not have what the snapshot lacks. */
+  readonly isComplete: boolean;
+};
 export type MembershipPlan = {
   readonly joins: readonly Join[];
-  /** Endpoints that a membership had made, and that nobody asks for any more. */
+  /** Endpoints that were made for a membership and that no membership asks for now. */
   readonly leaves: readonly string[];
   readonly moves: readonly Move[];
 };
 
 /**
- * `isComplete` says that absence in the snapshot is an answer: only then a membership that is not there has ended.
- * `isAlive` tells whether the workload of an entry still runs.
+ * If the snapshot is not complete, a membership that it lacks may still exist, and no endpoint leaves for that.
  */
 export function planMemberships(
   snapshot: Snapshot,
-  host: string,
-  entries: ReadonlyMap<string, Entry>,
-  isAlive: (entry: Entry) => boolean,
-  isComplete: boolean,
+  { host, entries, isAlive, isComplete }: HostWorkloads,
 ): MembershipPlan {
   const moves = snapshot.moves.filter((move) => move.spec.host === host && !isOver(move));
   const attached = [...entries.values()].filter((entry) => entry.state === "attached");
@@ -53,7 +57,7 @@ function joinsOf(
   moves: readonly Move[],
 ): Join[] {
   const networks = new Set(snapshot.networks.map((network) => network.name));
-  // Also those that are on their way out: a name and an address are free only when they are gone.
+  // Also those that are being detached: until they are gone their names and addresses are not free.
   const there = new Set([...entries.values()].map(({ endpoint: { spec } }) => `${spec.network} ${instanceOf(spec)}`));
   const coming = new Set(moves.map(({ spec }) => `${spec.to} ${spec.owner}`));
   const instances = Map.groupBy(
@@ -67,7 +71,7 @@ function joinsOf(
   );
 }
 
-/** A move takes care of what it takes from and of what it has made. */
+/** The endpoint that a move takes away, and the one that it made, are the move's business. */
 function owns(move: Move, endpoint: Endpoint): boolean {
   return (
     plainName(move.spec.endpoint, move.spec.host) === endpoint.name ||
@@ -75,13 +79,14 @@ function owns(move: Move, endpoint: Endpoint): boolean {
   );
 }
 
+/** The same for all interfaces of an instance. */
 export function instanceOf({ owner, netns }: { readonly owner: string; readonly netns: string }): string {
   return `${owner} ${netns}`;
 }
 
 /**
- * Name of a further interface: the next after the instance's last one. In the order of names, because the first has
- * the way to everything, and a workload that joins a network must not lose it.
+ * The name for a further interface: after the instance's last one in the order of names. The first in that order has
+ * the default route, which a workload must not lose when it joins a network.
  */
 export function nextInterface(last: string, isTaken: (name: string) => boolean): string {
   const stem = last.replace(/\d+$/, "");

@@ -1,56 +1,65 @@
-// The CNI door: what each command of the specification (1.1.0 and back to 0.3.1) means here. The shim that a runtime
-// executes only carries a request to the agent's socket and an answer back; all judgement is in this folder.
-import type { Agent } from "../../agent/agent.ts";
-import type { Door } from "../../agent/endpoint/attach.ts";
-import type { Entry, Journal } from "../../agent/journal/journal.ts";
-import type { Route, RouteAnswer } from "../../agent/socket/localApi.ts";
+// The CNI commands (specification 1.1.0, back to 0.3.1) as calls of the agent. The plugin that a runtime executes
+// (cni/weft-cni.c) only carries a request to the agent's socket and the answer back; everything else is in this folder.
+import type { Door } from "../../agent/endpoint/door.ts";
+import type { Inspection } from "../../agent/endpoint/inspection.ts";
 import { differences } from "../../agent/endpoint/verify.ts";
+import type { Entry, Journal } from "../../agent/journal/journal.ts";
+import type { Rounds } from "../../agent/reconcile/rounds.ts";
+import type { SnapshotSource } from "../../agent/reconcile/snapshotSource.ts";
+import type { Answer, Route } from "../../agent/socket/localApi.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { vrfsOn } from "../../model/membership.ts";
 import { endpointName, type Network } from "../../model/resource.ts";
-import type { AttachRequest } from "../../model/status.ts";
+import type { AttachRequest, HostReport } from "../../model/status.ts";
 import type { Json } from "./fold.ts";
 import { CniRefusal, errorJson, refusalOf } from "./refusal.ts";
 import { type Config, decode, partsOf, type Request, requestOf, VERSIONS, versionIn } from "./request.ts";
 import { lacking, listIn, resultOf } from "./result.ts";
 
 export type CniOptions = {
-  readonly agent: Agent;
   readonly host: string;
-  readonly door: Door;
-  readonly journal: Journal;
-  readonly kernel: Kernel;
+  readonly door: Pick<Door, "attach" | "detach">;
+  readonly inspection: Pick<Inspection, "shown" | "networkFor">;
+  readonly snapshots: Pick<SnapshotSource, "current" | "known" | "local" | "isSynced">;
+  readonly rounds: Pick<Rounds, "pokeFull">;
+  readonly report: () => HostReport;
+  readonly journal: Pick<Journal, "entries">;
+  readonly kernel: Pick<Kernel, "netnsId" | "ownNetns" | "linkNames" | "observe" | "netnsPrefix">;
   readonly clock: Clock;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 };
 
 const NEWEST = "1.1.0";
 
-/** The way in that the shim uses. Status 200 is success, anything else an error in the specification's form. */
+/** The route of the plugin. Status 200 is success, any other an error in the specification's form. */
 export function cniRoute(options: CniOptions): Route {
-  return { path: "/v1/cni", answer: (body) => answer(options, body) };
+  return { method: "POST", path: "/v1/cni", answer: (body) => answer(options, body) };
 }
 
-async function answer(options: CniOptions, body: Buffer): Promise<RouteAnswer> {
+async function answer(options: CniOptions, body: Buffer): Promise<Answer> {
   let version: string = NEWEST;
   try {
     const { environment, input } = partsOf(body);
     const command = environment.get("CNI_COMMAND");
-    // A runtime may ask for the versions without any configuration, and wants to be rid of a container whatever it is.
+    // VERSION may come without a configuration, and DEL must succeed whatever the configuration is.
     const json = command === "VERSION" && input.trim() === "" ? { cniVersion: NEWEST } : decoded(command, input);
     version = versionIn(json);
     const request = requestOf(environment, json);
     if (request.command === "VERSION")
-      return { status: 200, body: JSON.stringify({ cniVersion: request.version, supportedVersions: VERSIONS }) };
+      return answerOf(200, JSON.stringify({ cniVersion: request.version, supportedVersions: VERSIONS }));
     if (request.netns !== "") refuseOwnNamespace(options, request);
-    return { status: 200, body: await run(options, request) };
+    return answerOf(200, await run(options, request));
   } catch (error) {
     const refusal = refusalOf(error);
     if (refusal.code === "internal" || refusal.code === "io") options.log("cni", { error: String(error) });
-    return { status: 500, body: errorJson(refusal, version) };
+    return answerOf(500, errorJson(refusal, version));
   }
+}
+
+function answerOf(status: number, body: string): Answer {
+  return { status, type: "application/json", body };
 }
 
 function decoded(command: string | undefined, input: string): Json {
@@ -62,7 +71,7 @@ function decoded(command: string | undefined, input: string): Json {
   }
 }
 
-/** A container that shares the host's namespace has the host's network already; a VRF's is no container's. */
+/** A container in the host's namespace has the host's network already, and a VRF's namespace is no container's. */
 function refuseOwnNamespace({ kernel }: CniOptions, { command, netns }: Request): void {
   const id = command === "DEL" ? undefined : kernel.netnsId(netns);
   const ns = id === undefined ? undefined : kernel.ownNetns(id);
@@ -71,16 +80,16 @@ function refuseOwnNamespace({ kernel }: CniOptions, { command, netns }: Request)
   throw new CniRefusal("environment", `CNI_NETNS is invalid: "${netns}"`, `it is ${whose}`);
 }
 
-/** How long an ADD waits for an agent that has just started: a little longer than that waits for its server. */
+/** How long an ADD waits for an agent that has just started: longer than the agent waits for its server. */
 const START_MS = 5_000;
-const LOOK_MS = 20;
+const POLL_MS = 20;
 
-async function started({ agent, clock }: CniOptions): Promise<void> {
-  const isUnsaid = () => agent.snapshots.current() === undefined;
-  for (let waited = 0; isUnsaid() && waited < START_MS; waited += LOOK_MS) await clock.sleep(LOOK_MS);
+async function started({ snapshots, clock }: CniOptions): Promise<void> {
+  const isStarting = () => snapshots.current() === undefined;
+  for (let waited = 0; isStarting() && waited < START_MS; waited += POLL_MS) await clock.sleep(POLL_MS);
 }
 
-/** What goes to standard output. */
+/** The plugin's standard output. */
 async function run(options: CniOptions, request: Request): Promise<string> {
   switch (request.command) {
     case "ADD":
@@ -108,9 +117,9 @@ async function add(options: CniOptions, request: Request) {
   return resultOf(config.version, attachment, config.dns, config.prevResult);
 }
 
-/** What needs no attempt: a contradiction, and a network whose addresses are the server's while that is away. */
-function refuseAtOnce({ agent, journal }: CniOptions, { containerId, ifname, config }: Request): void {
-  const network = agent.snapshots.known()?.networks.find((one) => one.name === config.network);
+/** Refuses what cannot succeed: a contradiction to the network, and a global network while the server is away. */
+function refuseAtOnce({ snapshots, journal }: CniOptions, { containerId, ifname, config }: Request): void {
+  const network = snapshots.known()?.networks.find((one) => one.name === config.network);
   if (network === undefined) return;
   const { masquerade, ipam } = network.spec;
   if (config.ipMasq !== undefined && config.ipMasq !== masquerade) {
@@ -121,7 +130,7 @@ function refuseAtOnce({ agent, journal }: CniOptions, { containerId, ifname, con
     );
   }
   const isAttached = journal.entries.get(endpointName(containerId, ifname))?.state === "attached";
-  if (ipam === "global" && !agent.isServerThere && !isAttached) {
+  if (ipam === "global" && !snapshots.isSynced && !isAttached) {
     const why = "the server assigns this network's addresses and cannot be reached";
     throw new CniRefusal("try-again", `network ${network.name} takes no endpoints now`, why);
   }
@@ -129,7 +138,7 @@ function refuseAtOnce({ agent, journal }: CniOptions, { containerId, ifname, con
 
 function attachRequestOf(options: CniOptions, { containerId, netns, ifname, config }: Request): AttachRequest {
   const { network, slice, addresses, mac, qos } = config;
-  const defaultRoute = config.defaultRoute ?? wayOut(options, netns, ifname, config);
+  const defaultRoute = config.defaultRoute ?? defaultRouteFor(options, netns, ifname, config);
   return {
     network,
     netns,
@@ -144,10 +153,15 @@ function attachRequestOf(options: CniOptions, { containerId, netns, ifname, conf
 }
 
 /**
- * Behind a plugin that has given the container a way out, and on any interface but the container's first, Weft leads to
- * its own networks only. Undefined: as the agent thinks best.
+ * If an earlier plugin gave the container a default route, or this is not its first interface, Weft adds routes to its
+ * own networks only. Undefined: the agent decides.
  */
-function wayOut({ kernel }: CniOptions, netns: string, ifname: string, { prevResult }: Config): boolean | undefined {
+function defaultRouteFor(
+  { kernel }: CniOptions,
+  netns: string,
+  ifname: string,
+  { prevResult }: Config,
+): boolean | undefined {
   const isDefault = (dst: unknown) => dst === "0.0.0.0/0" || dst === "::/0";
   if (listIn(prevResult, "routes").some((route) => isDefault(route["dst"]))) return false;
   if (ifname === "eth0") return undefined;
@@ -155,15 +169,15 @@ function wayOut({ kernel }: CniOptions, netns: string, ifname: string, { prevRes
   return others.some((name) => name < ifname) ? false : undefined;
 }
 
-/** Whether an entry of the journal is what this request is about: that of a configuration with another name is not. */
+/** Whether a request means this entry of the journal: another configuration may have an endpoint of the same name. */
 function isMeant({ cni, endpoint: { spec } }: Entry, { containerId, ifname, config }: Request): boolean {
-  // After the journal was lost an endpoint is known again, but not by which configuration it was made.
+  // An adopted endpoint does not say which configuration it was made by.
   const [ours, said] = cni === undefined ? [spec.network, config.network] : [cni, config.name];
   const isOurs = said === "" || said === ours;
   return isOurs && spec.owner === containerId && spec.ifname === ifname;
 }
 
-/** Never asks whether there is a namespace, or was an ADD: what is not there is as good as deleted. */
+/** Succeeds without a namespace, and without an ADD before: then there is nothing to delete. */
 async function del({ door }: CniOptions, request: Request): Promise<void> {
   await door.detach(endpointName(request.containerId, request.ifname), (entry) => isMeant(entry, request));
 }
@@ -173,8 +187,8 @@ async function check(options: CniOptions, request: Request): Promise<void> {
   const entry = options.journal.entries.get(endpointName(containerId, ifname));
   if (entry?.state !== "attached" || !isMeant(entry, request))
     throw new CniRefusal("container-unknown", `container ${containerId} has no ${ifname} in network ${config.network}`);
-  const { attachment, objects } = options.door.shown(entry.endpoint);
-  const network = options.agent.snapshots.known()?.networks.find(({ name }) => name === attachment.spec.network);
+  const { attachment, objects } = options.inspection.shown(entry.endpoint);
+  const network = options.snapshots.known()?.networks.find(({ name }) => name === attachment.spec.network);
   const wrong = [
     ...(entry.netnsId === options.kernel.netnsId(netns) ? [] : [`${netns} is another network namespace than at ADD`]),
     ...lacking(config.prevResult ?? {}, attachment),
@@ -182,7 +196,7 @@ async function check(options: CniOptions, request: Request): Promise<void> {
     ...(network === undefined ? [] : unreachable(options, network)),
   ];
   if (wrong.length === 0) return;
-  options.agent.poke();
+  options.rounds.pokeFull();
   throw new CniRefusal(
     "not-as-it-should-be",
     `${ifname} of container ${containerId} is not as it should be`,
@@ -190,11 +204,11 @@ async function check(options: CniOptions, request: Request): Promise<void> {
   );
 }
 
-/** From memory: runtimes ask every few seconds. */
+/** Reads nothing from the kernel: runtimes ask every few seconds. */
 function status(options: CniOptions, config: Config): void {
   let network: Network;
   try {
-    network = options.door.networkFor(config.network, config.slice);
+    network = options.inspection.networkFor(config.network, config.slice);
   } catch (error) {
     const { message, details } = refusalOf(error);
     throw new CniRefusal("not-available", message, details);
@@ -204,18 +218,18 @@ function status(options: CniOptions, config: Config): void {
   throw new CniRefusal("limited-connectivity", `network ${network.name} is not whole on this host`, errors.join("; "));
 }
 
-/** What the last round could not do, if this host carries the network and it is not whole. */
-function unreachable({ agent, host }: CniOptions, { name, spec }: Network): readonly string[] {
-  const { networks, errors } = agent.report;
-  const snapshot = agent.snapshots.known();
+/** What the last round could not do, if that affects the network on this host. */
+function unreachable({ report, snapshots, host }: CniOptions, { name, spec }: Network): readonly string[] {
+  const { networks, errors } = report();
+  const snapshot = snapshots.known();
   if (errors.length === 0 || networks.includes(name) || snapshot === undefined) return [];
-  return vrfsOn(agent.snapshots.local(snapshot), host).has(spec.vrf) ? errors : [];
+  return vrfsOn(snapshots.local(snapshot), host).has(spec.vrf) ? errors : [];
 }
 
-/** Goes on after an error; says at the end what could not be taken away. */
+/** Goes on after an error, and reports at the end what could not be removed. */
 async function collect(options: CniOptions, { name, valid = [] }: Config): Promise<void> {
   const stays = new Set(valid.map(({ containerId, ifname }) => endpointName(containerId, ifname)));
-  // Without a name nothing is known to be this configuration's.
+  // A configuration without a name has no endpoints.
   const isOurs = ({ cni }: Entry) => cni === name;
   const names = [...options.journal.entries.values()].filter(isOurs).map(({ endpoint }) => endpoint.name);
   const leftovers = names.filter((endpoint) => !stays.has(endpoint));

@@ -28,7 +28,7 @@ export function syncFiles(
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
     for (const [file, text] of wanted) problems.push(...write(join(directory, file), text));
-    for (const file of isComplete ? keptIn(directory) : [])
+    for (const file of isComplete ? ownFilesIn(directory) : [])
       if (!wanted.has(file)) rmSync(join(directory, file), { force: true });
   } catch (error) {
     problems.push(`${directory}: ${error instanceof Error ? error.message : String(error)}`);
@@ -37,7 +37,7 @@ export function syncFiles(
 }
 
 /** Names of the files of ours in a directory; none if it cannot be read. */
-export function keptIn(directory: string): readonly string[] {
+export function ownFilesIn(directory: string): readonly string[] {
   const isKept = (file: string) => /^weft-.*\.conflist$/.test(file) && isOurs(readText(join(directory, file)));
   try {
     return readdirSync(directory).filter(isKept);

@@ -83,12 +83,17 @@ export class Runtime {
   async send(env: Readonly<Record<string, string>>, input: string): Promise<Told> {
     const { host } = this;
     const { agent, door } = host.running ?? assert.fail();
+    const { inspection, snapshots, rounds } = agent;
     const journal = memoryJournal(host.entries, host.freed);
     const log = (message: string, fields = {}) => void this.logged.push(`${message} ${JSON.stringify(fields)}`);
-    const hatch = cniRoute({ agent, host: "h1", door, journal, kernel: host.kernel, clock: this.world.clock, log });
-    assert.equal(hatch.path, "/v1/cni");
+    const own = { host: "h1", journal, kernel: host.kernel, clock: this.world.clock, log };
+    const report = () => agent.report;
+    const route = cniRoute({ door, inspection, snapshots, rounds, report, ...own });
+    assert.deepEqual([route.method, route.path], ["POST", "/v1/cni"]);
     const pairs = Object.entries(env).map(([key, value]) => `${key}=${value}\0`);
-    const { status, body } = await this.within(hatch.answer(Buffer.from(`${pairs.join("")}\0${input}`)));
+    const { status, body } = await this.within(
+      Promise.resolve(route.answer(Buffer.from(`${pairs.join("")}\0${input}`))),
+    );
     return { status, body, json: body === "" ? undefined : JSON.parse(body) };
   }
 

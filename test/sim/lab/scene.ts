@@ -119,7 +119,7 @@ export class Scene {
 
   /** A look at the kernel and all that follows, as often as it takes; no time passes for anybody else. */
   async round(): Promise<void> {
-    const round = asked(this.running.agent.roundNow());
+    const round = asked(this.running.agent.rounds.now());
     for (let ms = 0; round.state === "pending" && ms < 1_000; ms++) await this.world.clock.advance(1);
     assert.equal(round.state, "done");
   }
@@ -128,10 +128,14 @@ export class Scene {
   async assertClean(label: string): Promise<void> {
     await this.world.clock.advance(150_000);
     const { agent } = this.running;
-    assert.deepEqual([agent.unreconciled.size, agent.inFlight.size], [0, 0], `${label}: in the agent's memory`);
+    assert.deepEqual(
+      [agent.view.unreconciled.size, agent.view.inFlight.size],
+      [0, 0],
+      `${label}: in the agent's memory`,
+    );
     await this.world.assertConverged(label);
     const seen = await this.host.kernel.observe([...this.host.workloads] as Ns[]);
-    assert.deepEqual([...agent.held.keys()].sort(), [...seen.keys()].sort(), `${label}: held and there`);
+    assert.deepEqual([...agent.view.state.keys()].sort(), [...seen.keys()].sort(), `${label}: held and there`);
     this.world.killAgent(this.host);
     this.world.startAgent(this.host);
     await this.world.clock.advance(10_000);

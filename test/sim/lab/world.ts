@@ -5,11 +5,9 @@ import { DIRECTIONS } from "../../../src/model/qos.ts";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Agent } from "../../../src/agent/agent.ts";
-import { answerAsks } from "../../../src/agent/server/checkResponder.ts";
-import { Door } from "../../../src/agent/endpoint/attach.ts";
+import type { Door } from "../../../src/agent/endpoint/door.ts";
 import { type Entry, type Former, type Journal, memoryJournal } from "../../../src/agent/journal/journal.ts";
-import { Members } from "../../../src/agent/workload/members.ts";
-import { BlockLease, type BlockLeaseRecord } from "../../../src/agent/server/blockLease.ts";
+import { BlockLease, type BlockLeaseRecord } from "../../../src/agent/journal/blockLease.ts";
 import { Mirror } from "../../../src/client/mirror.ts";
 import type { Heard, Transport } from "../../../src/client/transport.ts";
 import { Control } from "../../../src/control/control.ts";
@@ -65,7 +63,13 @@ export type Host = {
   ended: unknown;
   /** Undefined while the agent is dead. */
   running:
-    | { readonly agent: Agent; readonly door: Door; readonly stop: AbortController; readonly mirror: Mirror }
+    | {
+        readonly agent: Agent;
+        readonly door: Door;
+        readonly stop: AbortController;
+        readonly mirror: Mirror;
+        readonly blockLease: BlockLease;
+      }
     | undefined;
   isCut: boolean;
   /** Its journal takes no record. */
@@ -250,9 +254,13 @@ export class World {
     host.credential = host.token;
     const mirror = new Mirror({ transport, clock, random, ...saved });
     const journal = openJournal(host);
-    const agent = new Agent({
+    const blockLease = new BlockLease(clock, host.blockLease, (record) => {
+      if (host.running?.agent === agent) host.blockLease = copy(record);
+    });
+    const agent: Agent = new Agent({
       host: host.name,
       version: "simulated",
+      uid: () => `local-${++this.#uids}`,
       kernel,
       transport,
       mirror,
@@ -277,9 +285,7 @@ export class World {
         return Promise.resolve();
       },
       troubles: () => [],
-      blockLease: new BlockLease(clock, host.blockLease, (record) => {
-        if (host.running?.agent === agent) host.blockLease = copy(record);
-      }),
+      blockLease,
       renew: () => {
         if (host.running?.agent !== agent) return false;
         if (host.token === proposedBy(host) || refused.has(host.proposal)) host.proposal++;
@@ -294,26 +300,9 @@ export class World {
       },
     });
     const stop = new AbortController();
-    const uid = () => `local-${++this.#uids}`;
-    const door = new Door({ agent, host: host.name, kernel, transport, clock, journal, uid });
-    const log = () => undefined;
-    answerAsks({ host: host.name, agent, door, kernel, journal, mirror, transport, log });
-    const members = new Members({
-      agent,
-      door,
-      host: host.name,
-      journal,
-      mirror,
-      kernel,
-      transport,
-      clock,
-      random,
-      log,
-    });
-    host.running = { agent, door, stop, mirror };
+    host.running = { agent, door: agent.door, stop, mirror, blockLease };
     host.ended = undefined;
     void agent.run(stop.signal).catch((error: unknown) => (host.ended = error));
-    void members.run(stop.signal);
   }
 
   /** As kill -9: kernel and disk stay as they are. */

@@ -119,7 +119,7 @@ describe("what is repaired", () => {
       const whole = scene.running.agent.report;
       assert.deepEqual([whole.errors, whole.networks.length, whole.policyFailed], [[], 2, []]);
       assert.equal(whole.policyRevision, whole.revision);
-      assert.equal(whole.objects, scene.running.agent.held.size);
+      assert.equal(whole.objects, scene.running.agent.view.state.size);
     }));
 });
 
@@ -148,7 +148,7 @@ describe("when the kernel is looked at", () => {
     onScene(async (scene) => {
       await scene.world.clock.advance(20_000);
       const looks = looksOf(scene);
-      scene.running.agent.poke();
+      scene.running.agent.rounds.pokeFull();
       await scene.world.clock.advance(100);
       assert.deepEqual(looks, [2], "both workloads were read");
       await scene.round();
@@ -171,10 +171,10 @@ describe("when the kernel is looked at", () => {
       assert.notEqual(scene.running.agent.snapshots.known(), undefined);
       await scene.world.clock.advance(300);
       assert.deepEqual((await scene.ports())["first-routed.eth0"], ["10.1.0.2"]);
-      assert.equal(scene.running.agent.isServerThere, false);
+      assert.equal(scene.running.agent.snapshots.isSynced, false);
       await scene.world.startServer();
       await scene.world.clock.advance(30_000);
-      assert.equal(scene.running.agent.isServerThere, true);
+      assert.equal(scene.running.agent.snapshots.isSynced, true);
     }));
 
   test("while the server is away nothing is removed, and what is missing is put back", () =>
@@ -201,11 +201,14 @@ describe("what is told", () => {
       scene.host.workloads.delete("/run/netns/web");
       await scene.world.clock.advance(2_000);
       const line = "endpoint web.eth0: /run/netns/web is gone; detach it to free 10.1.0.3";
-      assert.deepEqual([scene.running.agent.endedWorkloads, scene.running.agent.report.conditions], [[line], [line]]);
+      assert.deepEqual(
+        [scene.running.agent.reporter.endedWorkloads, scene.running.agent.report.conditions],
+        [[line], [line]],
+      );
       const gone = scene.detach(WEB);
       await scene.world.clock.advance(2_000);
       assert.deepEqual(
-        [gone.state, scene.running.agent.endedWorkloads, scene.running.agent.report.conditions],
+        [gone.state, scene.running.agent.reporter.endedWorkloads, scene.running.agent.report.conditions],
         ["done", [], []],
       );
       await scene.assertClean("detached");
@@ -214,24 +217,24 @@ describe("what is told", () => {
   test("what members could not get, until they can", () =>
     onScene(async (scene) => {
       const { agent } = scene.running;
-      agent.unjoined(["web joins b: full"]);
+      agent.reporter.unjoined(["web joins b: full"]);
       assert.deepEqual(agent.report.conditions, ["web joins b: full"]);
       scene.host.kernel.disturb(ADDRESS);
       await scene.world.clock.advance(1_000);
       assert.deepEqual(agent.report.conditions, ["web joins b: full"], "rounds leave it");
-      agent.unjoined([]);
+      agent.reporter.unjoined([]);
       assert.deepEqual(agent.report.conditions, []);
     }));
 
   test("a server of another past is asked for nothing", () =>
     onScene(async (scene) => {
       const { mirror, agent } = scene.running;
-      agent.checkFollows();
+      agent.snapshots.checkHistory();
       for (const reason of ["unavailable", "another-history"] as const) {
         const problem = new Fault(reason, { what: "another past", fix: "see" });
         Object.defineProperty(mirror, "problem", { configurable: true, get: () => problem });
-        if (reason === "unavailable") agent.checkFollows();
-        else assert.throws(() => agent.checkFollows(), { reason });
+        if (reason === "unavailable") agent.snapshots.checkHistory();
+        else assert.throws(() => agent.snapshots.checkHistory(), { reason });
       }
       const web = scene.attach("segment", "web");
       const near = scene.attach("routed", "near");
@@ -276,15 +279,15 @@ describe("journal and server", () => {
     onScene(async (scene) => {
       await scene.world.clock.advance(5_000);
       const { agent } = scene.running;
-      assert.equal(agent.isTelling, false);
-      agent.pokeServer();
-      assert.equal(agent.isTelling, true);
+      assert.equal(agent.registrar.isAtRest, true);
+      agent.registrar.poke();
+      assert.equal(agent.registrar.isAtRest, false);
       await scene.world.clock.advance(1_000);
-      assert.equal(agent.isTelling, false);
+      assert.equal(agent.registrar.isAtRest, true);
       let isDone = false;
-      void agent.settleNow().then(() => (isDone = true));
+      void agent.registrar.now().then(() => (isDone = true));
       await settle();
-      assert.equal(agent.isTelling || isDone, true);
+      assert.equal(!agent.registrar.isAtRest || isDone, true);
       await scene.world.clock.advance(1_000);
       assert.equal(isDone, true);
     }));
@@ -305,7 +308,7 @@ describe("a departure", () => {
         const gone = scene.detach(WEB);
         await scene.world.clock.advance(100);
         assert.equal(gone.state, "done");
-        void scene.running.agent.settleNow();
+        void scene.running.agent.registrar.now();
         await scene.world.clock.advance(1_000);
         assert.deepEqual([await scene.hasPort(WEB), scene.journal(WEB)], [true, "detaching"]);
         assert.notEqual(await scene.lease(WEB), undefined, "the server has it still");
@@ -348,7 +351,7 @@ describe("a departure", () => {
         const gone = scene.detach(WEB);
         await scene.world.clock.advance(900);
         assert.deepEqual([gone.reason, await scene.hasPort(WEB)], ["kernel-refused", false], network);
-        assert.equal(scene.running.agent.inFlight.size, 0);
+        assert.equal(scene.running.agent.view.inFlight.size, 0);
         await scene.world.clock.advance(5_000);
         assert.deepEqual([scene.journal(WEB), await scene.lease(WEB)], [undefined, undefined]);
       }

@@ -9,7 +9,7 @@ import type { Op } from "../../../../src/datapath/state/state.ts";
 import type { OpResult, Refusal } from "../../../../src/kernel/kernel.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import type { Attachment, AttachRequest } from "../../../../src/model/status.ts";
-import type { Door } from "../../../../src/agent/endpoint/attach.ts";
+import type { Door } from "../../../../src/agent/endpoint/door.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
 
 type By = Parameters<Door["attach"]>[1];
@@ -37,7 +37,12 @@ function workload(scene: Scene, name: string): `/${string}` {
   return netns;
 }
 
-function attach(scene: Scene, network: string, name: string, more: Partial<AttachRequest> = {}, by?: By) {
+function attach(
+  scene: Scene,
+  network: string,
+  name: string,
+  { by, ...more }: Partial<AttachRequest> & { readonly by?: By } = {},
+) {
   const netns = workload(scene, name);
   const request = { network, netns, ...more };
   const { door } = scene.running;
@@ -91,7 +96,7 @@ describe("what is asked", () => {
       for (const network of NETWORKS) {
         const address = network === "routed" ? "10.1.0.20" : "10.2.0.20";
         const asked = { ...wish, addresses: [address] };
-        const { spec } = valueOf(await attach(scene, network, network, asked, { joined: true }));
+        const { spec } = valueOf(await attach(scene, network, network, { by: { joined: true }, ...asked }));
         const expected = {
           ...asked,
           network,
@@ -143,7 +148,7 @@ describe("what is asked", () => {
       for (const [reason, more] of cases) {
         assert.equal(reasonOf(await attach(scene, "routed", "web", more)), reason, JSON.stringify(more));
         assert.deepEqual([...scene.host.entries.keys()], before);
-        assert.equal(scene.running.agent.inFlight.size, 0);
+        assert.equal(scene.running.agent.view.inFlight.size, 0);
       }
       assert.throws(() => scene.running.door.attach({ network: "routed", netns: "/run/netns/web", owner: "a b" }), {
         reason: "name-invalid",
@@ -159,9 +164,9 @@ describe("what is asked", () => {
       for (const network of NETWORKS) assert.equal(reasonOf(await attach(scene, network, "late")), "host-drained");
       await scene.write({ verb: "drain", host: "h1", drained: false });
       valueOf(await attach(scene, "routed", "late"));
-      scene.running.agent.blockLease.end(new Fault("host-deleted", { what: "deleted", fix: "join" }));
+      scene.running.blockLease.end(new Fault("host-deleted", { what: "deleted", fix: "join" }));
       for (const network of NETWORKS) assert.equal(reasonOf(await attach(scene, network, "web")), "host-deleted");
-      assert.deepEqual(scene.running.agent.inFlight.size, 0);
+      assert.deepEqual(scene.running.agent.view.inFlight.size, 0);
     }));
 });
 
@@ -201,13 +206,13 @@ describe("an attach that is repeated", () => {
     onScene(async (scene) => {
       valueOf(await attach(scene, "routed", "web"));
       assert.equal(entryOf(scene, "web.eth0").cni, undefined);
-      valueOf(await attach(scene, "routed", "web", {}, { cni: "one" }));
+      valueOf(await attach(scene, "routed", "web", { by: { cni: "one" } }));
       assert.equal(entryOf(scene, "web.eth0").cni, "one");
-      valueOf(await attach(scene, "routed", "web", {}, { cni: "one" }));
+      valueOf(await attach(scene, "routed", "web", { by: { cni: "one" } }));
       valueOf(await attach(scene, "routed", "web"));
-      assert.equal(reasonOf(await attach(scene, "routed", "web", {}, { cni: "two" })), "name-taken");
+      assert.equal(reasonOf(await attach(scene, "routed", "web", { by: { cni: "two" } })), "name-taken");
       assert.equal(entryOf(scene, "web.eth0").cni, "one");
-      valueOf(await attach(scene, "segment", "db", {}, { cni: "two" }));
+      valueOf(await attach(scene, "segment", "db", { by: { cni: "two" } }));
       assert.equal(entryOf(scene, "db.eth0").cni, "two");
       assert.equal(entryOf(scene, "db.eth0").endpoint.spec.joined, undefined);
       await scene.assertClean("cni");
@@ -275,13 +280,13 @@ describe("interfaces of one workload", () => {
         ["eth2", "routed"],
       ] as const) {
         const told = valueOf(await attach(scene, network, "web", { ifname }));
-        const { attachment, objects } = scene.running.door.shown(entryOf(scene, `web.${ifname}`).endpoint);
+        const { attachment, objects } = scene.running.agent.inspection.shown(entryOf(scene, `web.${ifname}`).endpoint);
         assert.deepEqual(attachment, told);
         for (const object of objects) assert(scene.host.kernel.has(object), JSON.stringify(object));
         assert(objects.length > 5);
       }
       assert.deepEqual(
-        scene.running.door
+        scene.running.agent.inspection
           .list()
           .filter(({ spec }) => spec.owner === "web")
           .map(({ endpoint }) => endpoint),
@@ -298,14 +303,14 @@ describe("a kernel that says no", () => {
     onScene(async (scene) => {
       for (const network of NETWORKS) {
         const restore = refuse(scene, isPort("web.eth0"), { class: "invalid", message: "EINVAL: nonsense" }, 99);
-        const answer = await attach(scene, network, "web", {}, undefined);
+        const answer = await attach(scene, network, "web");
         assert.equal(reasonOf(answer), "kernel-refused");
         assert.match("message" in answer ? answer.message : "", /EINVAL: nonsense/);
         restore();
         await scene.world.clock.advance(2_000);
         assert.deepEqual([scene.journal("web.eth0"), await scene.hasPort("web.eth0")], [undefined, false], network);
         assert.equal(await scene.lease("web.eth0"), undefined);
-        assert.equal(scene.running.agent.inFlight.size, 0);
+        assert.equal(scene.running.agent.view.inFlight.size, 0);
       }
       await scene.assertClean("refused for good");
     }));
@@ -372,7 +377,7 @@ describe("a kernel that says no", () => {
 describe("what leaves", () => {
   test("is detached if it is what is meant, and nothing else of the name", () =>
     onScene(async (scene) => {
-      valueOf(await attach(scene, "routed", "web", {}, { cni: "one" }));
+      valueOf(await attach(scene, "routed", "web", { by: { cni: "one" } }));
       const { door } = scene.running;
       const isOf = (cni: string) => (entry: Entry) => entry.cni === cni;
       valueOf(await answered(scene, door.detach("web.eth0", isOf("two"))));
@@ -426,16 +431,16 @@ describe("what is told of what is attached", () => {
   test("also of a network that is not known any more, and not of what is leaving", () =>
     onScene(async (scene) => {
       const web = valueOf(await attach(scene, "routed", "web"));
-      const { door } = scene.running;
-      const names = () => door.list().map(({ endpoint }) => endpoint);
+      const { inspection } = scene.running.agent;
+      const names = () => inspection.list().map(({ endpoint }) => endpoint);
       assert.deepEqual(names(), ["first-routed.eth0", "first-segment.eth0", "web.eth0"]);
-      assert.deepEqual(door.list().at(-1), web);
+      assert.deepEqual(inspection.list().at(-1), web);
       const entry = entryOf(scene, "web.eth0");
       scene.host.entries.set("web.eth0", { ...entry, state: "detaching" });
       assert.deepEqual(names(), ["first-routed.eth0", "first-segment.eth0"]);
       const spec = { ...entry.endpoint.spec, network: "gone" };
       scene.host.entries.set("web.eth0", { ...entry, endpoint: { ...entry.endpoint, spec } });
-      const unknown = door.list().at(-1);
+      const unknown = inspection.list().at(-1);
       assert.deepEqual(unknown, {
         endpoint: "web.eth0",
         spec,
@@ -451,16 +456,16 @@ describe("what is told of what is attached", () => {
   test("counters of every endpoint, queues of those that are limited", () =>
     onScene(async (scene) => {
       valueOf(await attach(scene, "routed", "web", { qos: { inbound: { average: 8_000_000 } } }));
-      const { door } = scene.running;
+      const { inspection } = scene.running.agent;
       const none = { sentPackets: 0, sentBytes: 0, receivedPackets: 0, receivedBytes: 0, drops: {} };
       assert.deepEqual(
-        new Set(door.counters().map(({ endpoint, ...rest }) => [endpoint, JSON.stringify(rest)].join())),
+        new Set(inspection.counters().map(({ endpoint, ...rest }) => [endpoint, JSON.stringify(rest)].join())),
         new Set(
           ["first-routed.eth0", "first-segment.eth0", "web.eth0"].map((name) => `${name},${JSON.stringify(none)}`),
         ),
       );
       assert.deepEqual(
-        door.queues().map(({ endpoint, direction }) => `${endpoint} ${direction}`),
+        inspection.queues().map(({ endpoint, direction }) => `${endpoint} ${direction}`),
         ["web.eth0 inbound"],
       );
     }));

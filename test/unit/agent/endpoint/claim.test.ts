@@ -9,6 +9,7 @@ import type { AttachRequest } from "../../../../src/model/status.ts";
 import {
   bridgeKey,
   claimOf,
+  named,
   ownerOf,
   speculativePort,
   attachmentOf,
@@ -29,16 +30,20 @@ const WISH = {
   allowedAddresses: [{ address: "10.7.0.99" }],
 } as const satisfies Partial<AttachRequest>;
 const PLAIN = { network: "blue", netns: "/run/netns/web" };
-const FIXED = { ...PLAIN, host: "h1", owner: "web", ifname: "eth0" };
+const NAMED = { ...PLAIN, owner: "web", ifname: "eth0" };
+const FIXED = { ...NAMED, host: "h1" };
 
 test("each wish is claimed as it was asked, alone or with all others; what was not asked is not there", () => {
-  assert.deepEqual(claimOf(PLAIN, "h1", "web", "eth0", false), FIXED);
-  assert.deepEqual(claimOf({ ...PLAIN, ...WISH }, "h1", "web", "eth0", true), { ...FIXED, ...WISH, joined: true });
+  assert.deepEqual(claimOf(NAMED, "h1", false), FIXED);
+  assert.deepEqual(claimOf({ ...NAMED, ...WISH }, "h1", true), { ...FIXED, ...WISH, joined: true });
   for (const [key, value] of Object.entries(WISH))
-    assert.deepEqual(claimOf({ ...PLAIN, [key]: value }, "h1", "web", "eth0", false), { ...FIXED, [key]: value });
-  // Who asked by which name is said already.
-  const said = { ...PLAIN, owner: "other", ifname: "eth9" };
-  assert.deepEqual(claimOf(said, "h1", "web", "eth0", false), FIXED);
+    assert.deepEqual(claimOf({ ...NAMED, [key]: value }, "h1", false), { ...FIXED, [key]: value });
+});
+
+test("owner and interface are those of the request, or the namespace's name and eth0", () => {
+  const given = { ...PLAIN, owner: "other", ifname: "eth9" };
+  assert.deepEqual(named(given), given);
+  assert.deepEqual(named(PLAIN), NAMED);
 });
 
 test("a namespace is named after its file, that of a process after the process", () => {

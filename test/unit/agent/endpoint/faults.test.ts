@@ -10,12 +10,12 @@ import {
   faultOf,
   netnsReserved,
   noShaping,
-  notLooked,
+  notObserved,
   notSynced,
   sharesDevice,
   unknownNetwork,
 } from "../../../../src/agent/endpoint/faults.ts";
-import type { BlockLease } from "../../../../src/agent/server/blockLease.ts";
+import type { BlockLease } from "../../../../src/agent/journal/blockLease.ts";
 
 const network = (name: string, spec: object = {}) =>
   ({ kind: "network", name, spec: { enabled: true, ipam: "local", ...spec } }) as unknown as Network;
@@ -38,13 +38,18 @@ test("an unknown network is told with the first ten that there are, by name", ()
 test("a host takes endpoints of enabled networks; of local ones unless it is drained, or may not assign", () => {
   const drained = { name: "h1", spec: { drained: true } } as unknown as Host;
   const host = { name: "h1", spec: {} } as unknown as Host;
-  const may = { checkAssign: () => undefined } as unknown as BlockLease;
+  const may = { checkAllocate: () => undefined };
   const mayNot = {
-    checkAssign: () => {
+    checkAllocate: () => {
       throw new Fault("unavailable", { what: "alone", fix: "wait" });
     },
-  } as unknown as BlockLease;
-  const cases: readonly (readonly [Host, spec: object, BlockLease, reason: string | undefined])[] = [
+  };
+  const cases: readonly (readonly [
+    Host,
+    spec: object,
+    Pick<BlockLease, "checkAllocate">,
+    reason: string | undefined,
+  ])[] = [
     [host, {}, may, undefined],
     [host, { enabled: false }, may, "network-disabled"],
     [host, { enabled: false, ipam: "global" }, may, "network-disabled"],
@@ -91,7 +96,7 @@ test("other refusals name what stands in the way", () => {
     [sharesDevice("blue"), "name-taken", /network "blue" would share its bridge/],
     [noShaping("h1", "inbound"), "qos-unsupported", /host "h1" cannot limit inbound traffic.*--inbound none/],
     [notSynced(), "not-synced", /has not heard from its server/],
-    [notLooked(), "unavailable", /does not know yet/],
+    [notObserved(), "unavailable", /does not know yet/],
   ];
   for (const [fault, reason, text] of cases) {
     assert.equal(fault.reason, reason);

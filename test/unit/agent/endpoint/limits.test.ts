@@ -16,7 +16,9 @@ import {
   type Vrf,
 } from "../../../../src/model/resource.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
-import { checkShaping, limitsIn, queuesOf, recordSettings } from "../../../../src/agent/endpoint/limits.ts";
+import { queuesOf } from "../../../../src/agent/endpoint/counters.ts";
+import { checkShaping, limitsIn } from "../../../../src/agent/endpoint/limits.ts";
+import { recordSettings } from "../../../../src/agent/server/register.ts";
 import { isSameElsewhere, withLocal } from "../../../../src/agent/reconcile/localSnapshot.ts";
 
 const LIMIT = { average: 1_000_000 };

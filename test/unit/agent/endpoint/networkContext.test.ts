@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
-import type { Agent } from "../../../../src/agent/agent.ts";
 import { NetworkContexts } from "../../../../src/agent/endpoint/networkContext.ts";
 
 const make = (kind: string, name: string, spec: object) =>
@@ -32,7 +31,7 @@ const snapshot = snapshotOf("c", 1, GROUND);
 
 function placesOf(first: Snapshot | undefined) {
   const now = { snapshot: first };
-  const places = new NetworkContexts({ snapshots: { current: () => now.snapshot } } as unknown as Agent, "h1");
+  const places = new NetworkContexts({ current: () => now.snapshot }, "h1");
   return { now, places };
 }
 

@@ -12,7 +12,7 @@ import { Fault } from "../../../../src/model/fault.ts";
 import { emptySnapshot } from "../../../../src/model/resource.ts";
 import { openDisk } from "../../../../src/agent/server/stateDir.ts";
 import { type Entry, fileJournal, type Journal } from "../../../../src/agent/journal/journal.ts";
-import { BlockLease } from "../../../../src/agent/server/blockLease.ts";
+import { BlockLease } from "../../../../src/agent/journal/blockLease.ts";
 
 const entry = (name: string, address = name.length): Entry => ({
   netnsId: `4:${name}`,
@@ -248,12 +248,12 @@ describe("the other files of a host on a bad disk", () => {
     }
   });
 
-  test("a host whose blockLease was damaged assigns nothing until it has heard from the server", () => {
+  test("a host whose block lease was damaged allocates nothing until it has heard from the server", () => {
     writeFileSync(join(folder, "standing.json"), "{");
     const disk = openDisk(folder, realFiles);
     const clock = { nowMs: () => 1_000, monotonicMs: () => 1_000, sleep: () => Promise.resolve() };
     const blockLease = new BlockLease(clock, disk.blockLease(), disk.saveBlockLease);
-    assert.throws(() => blockLease.checkAllocate(), /blockLease\.json/);
+    assert.throws(() => blockLease.checkAllocate(), /standing\.json/);
     blockLease.heard(blockLease.sending(), undefined);
     blockLease.checkAllocate();
     assert.deepEqual(openDisk(folder, realFiles).blockLease(), {});

@@ -30,7 +30,7 @@ const snapshot = snapshotOf("c", 1, [
   endpoint("c", "h2", ["10.7.0.4"]),
 ]);
 const table = (ns: Ns) => ({ kind: "nft", ns, digest: "", body: "" }) as const;
-const held: KernelState = stateOf([
+const state: KernelState = stateOf([
   table("host"),
   table("vrf:blue"),
   table("vrf:red"),
@@ -50,7 +50,7 @@ test("flows of all addresses of an endpoint count as one, of a shared address as
   };
   const logged: string[] = [];
   const log = (message: string) => void logged.push(message);
-  await limitFlowShares({ host: "h1", kernel: { thinFlows }, clock, log }, stop.signal, () => ({ held, snapshot }));
+  await limitFlowShares({ host: "h1", kernel: { thinFlows }, clock, log }, stop.signal, () => ({ state, snapshot }));
   assert.deepEqual([...owners.keys()], ["vrf:blue", "vrf:red"]);
   assert.deepEqual(logged, ["shares"]);
   const of = (...addresses: readonly string[]) => addresses.map((address) => owners.get("vrf:blue")?.(address));
@@ -74,7 +74,7 @@ test("it looks every five seconds, of what the agent knows then, and says what i
   };
   const log = (message: string, fields: object) => void logged.push(`${message} ${JSON.stringify(fields)}`);
   const done = limitFlowShares({ host: "h1", kernel, clock, log }, stop.signal, () => ({
-    held: stateOf([table("vrf:blue")]),
+    state: stateOf([table("vrf:blue")]),
     snapshot: now.snapshot,
   }));
   await clock.advance(5_000);
@@ -114,7 +114,7 @@ test("a namespace's addresses are those of its VRF's networks: another VRF may h
   const clock = { sleep: async () => undefined } as unknown as Clock;
   const log = () => assert.fail("there is nothing to say");
   await limitFlowShares({ host: "h1", kernel: { thinFlows }, clock, log }, stop.signal, () => ({
-    held,
+    state,
     snapshot: all,
   }));
   assert.deepEqual(seen, ["vrf:blue a b", "vrf:red r "]);

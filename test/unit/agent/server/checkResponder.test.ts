@@ -8,9 +8,7 @@ import type { PortSeen } from "../../../../src/kernel/kernel.ts";
 import type { Ask, InventoryAnswer, Order } from "../../../../src/model/check.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import { emptySnapshot, type Endpoint, type EndpointSpec, type Snapshot } from "../../../../src/model/resource.ts";
-import type { Agent } from "../../../../src/agent/agent.ts";
-import { answerAsks } from "../../../../src/agent/server/checkResponder.ts";
-import type { Door } from "../../../../src/agent/endpoint/attach.ts";
+import { answerChecks } from "../../../../src/agent/server/checkResponder.ts";
 import { inventoryOf } from "../../../../src/agent/server/inventory.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
 
@@ -46,13 +44,9 @@ function host(attached: readonly Endpoint[], leases: readonly Endpoint[] = [], c
   const answers: InventoryAnswer[] = [];
   const says = { detach: undefined as Error | undefined, claim: undefined as Error | undefined, round: true };
   let onAsk: (ask: Ask) => void = () => assert.fail("nobody listens");
-  const agent = {
-    bootId: "fake",
-    inFlight: new Set<string>(),
-    isTelling: false,
-    roundNow: async () => void did.push("round"),
-    settleNow: async () => void did.push("settle"),
-  };
+  const view = { inFlight: new Set<string>() };
+  const rounds = { now: async () => void did.push("round") };
+  const registrar = { isAtRest: true, now: async () => void did.push("register") };
   const door = {
     detach: async (name: string) => {
       did.push(`detach ${name}`);
@@ -60,10 +54,13 @@ function host(attached: readonly Endpoint[], leases: readonly Endpoint[] = [], c
       journal.remove(name, 1);
     },
   };
-  answerAsks({
+  answerChecks({
     host: "h1",
-    agent: agent as unknown as Agent,
-    door: door as unknown as Door,
+    bootId: "fake",
+    view,
+    rounds,
+    registrar,
+    door,
     kernel,
     journal,
     mirror: { onAsk: (listener) => void (onAsk = listener), snapshot: () => snapshot },
@@ -88,7 +85,7 @@ function host(attached: readonly Endpoint[], leases: readonly Endpoint[] = [], c
     await new Promise((resolve) => setImmediate(resolve));
     return answers.at(-1);
   };
-  return { kernel, journal, agent, says, did, logged, ask };
+  return { kernel, journal, view, registrar, says, did, logged, ask };
 }
 
 const WEB = endpoint("web");
@@ -100,9 +97,9 @@ const isRefused = (answer: InventoryAnswer | undefined, why: RegExp) => {
 };
 
 test("a question without orders is answered from what is there, and asks for no round", async () => {
-  const { ask, did, logged, agent } = host([WEB], [endpoint("db")]);
-  agent.inFlight.add("db.eth0");
-  agent.isTelling = true;
+  const { ask, did, logged, view, registrar } = host([WEB], [endpoint("db")]);
+  view.inFlight.add("db.eth0");
+  registrar.isAtRest = false;
   const answer = await ask();
   assert.deepEqual(did, ["answer"]);
   assert.deepEqual(logged, []);
@@ -128,7 +125,7 @@ test("an answer that cannot be sent is logged", async () => {
 test("what was changed is in the kernel and at the server before it is looked at", async () => {
   const { ask, did, logged } = host([WEB]);
   const answer = await ask({ ...DETACH, alive: true });
-  assert.deepEqual(did, ["detach web.eth0", "round", "settle", "answer"]);
+  assert.deepEqual(did, ["detach web.eth0", "round", "register", "answer"]);
   assert.deepEqual([answer?.done, answer?.inventory.entries, logged], [[""], [], ["orders"]]);
 });
 
@@ -136,7 +133,7 @@ test("an order to compare is a round, and a comparison with the server", async (
   const { ask, did, journal } = host([WEB], [WEB]);
   const { version } = journal;
   assert.deepEqual((await ask({ do: "settle" }))?.done, [""]);
-  assert.deepEqual([did, journal.version], [["round", "settle", "answer"], version]);
+  assert.deepEqual([did, journal.version], [["round", "register", "answer"], version]);
 });
 
 test("an endpoint is detached as it was seen: with the addresses it had then, and dead if it was dead", async () => {
@@ -169,7 +166,7 @@ test("an endpoint is detached as it was seen: with the addresses it had then, an
   const refused = host([WEB]);
   refused.says.detach = new Fault("kernel-refused", { what: "the kernel says no", fix: "see" });
   isRefused(await refused.ask({ ...DETACH, alive: true }), /the kernel says no/);
-  assert.deepEqual(refused.did, ["detach web.eth0", "round", "settle", "answer"]);
+  assert.deepEqual(refused.did, ["detach web.eth0", "round", "register", "answer"]);
 });
 
 test("the server is told what the journal has, as a workload's own claim", async () => {
@@ -178,7 +175,7 @@ test("the server is told what the journal has, as a workload's own claim", async
   const { version } = journal;
   assert.deepEqual((await ask({ do: "tell", endpoint: "web.eth0" }))?.done, [""]);
   const { detaching: _, ...claim } = joined.spec;
-  assert.deepEqual(did, [`tell ${JSON.stringify(claim)}`, "round", "settle", "answer"]);
+  assert.deepEqual(did, [`tell ${JSON.stringify(claim)}`, "round", "register", "answer"]);
   assert.equal(journal.version, version);
 });
 
@@ -198,7 +195,7 @@ test("the journal takes what the server has, but for where the workload is, and 
   const none = host([WEB], [others]);
   const { version } = none.journal;
   isRefused(await none.ask({ do: "take", endpoint: "web.eth0" }), /the server has no "web\.eth0" on host h1/);
-  assert.deepEqual([none.journal.version, none.did], [version, ["round", "settle", "answer"]]);
+  assert.deepEqual([none.journal.version, none.did], [version, ["round", "register", "answer"]]);
 });
 
 test("nothing is taken or told of what is not attached, or what somebody is busy with", async () => {
@@ -207,9 +204,9 @@ test("nothing is taken or told of what is not attached, or what somebody is busy
     isRefused(await host([], [WEB]).ask(order), /"web\.eth0" is not attached here/);
     isRefused(await host([WEB], [WEB], { state: "detaching" }).ask(order), /is being attached or detached/);
     const busy = host([WEB], [WEB]);
-    busy.agent.inFlight.add("web.eth0");
+    busy.view.inFlight.add("web.eth0");
     isRefused(await busy.ask(order), /is being attached or detached/);
-    assert.deepEqual(busy.did, ["round", "settle", "answer"]);
+    assert.deepEqual(busy.did, ["round", "register", "answer"]);
     const away = host([WEB], [WEB]);
     away.says.claim = new Fault("unavailable", { what: "the server is away", fix: "wait" });
     isRefused(await away.ask(order), /the server is away/);
@@ -259,7 +256,7 @@ test("an inventory names what changed while the kernel was read, and ports by wh
     revision: 4,
     endpoints: [endpoint("leased"), endpoint("elsewhere", { host: "h2" })],
   };
-  const parts = { host: "h1", bootId: "b", kernel, journal, inFlight, isTelling: false };
+  const parts = { host: "h1", bootId: "b", kernel, journal, inFlight, isRegistering: false };
   const told = await inventoryOf({ ...parts, snapshot });
   assert.deepEqual(new Set(told.busy), new Set(["early.eth0", "late.eth0", "goes.eth0", "changes.eth0", "comes.eth0"]));
   assert.equal(told.busy.length, 5);

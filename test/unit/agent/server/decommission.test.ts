@@ -11,7 +11,7 @@ import { emptySnapshot, type Endpoint, type Snapshot } from "../../../../src/mod
 import { type Entry, type Former, memoryJournal } from "../../../../src/agent/journal/journal.ts";
 import { Decommission } from "../../../../src/agent/server/decommission.ts";
 import { rejoin, saveSnapshots } from "../../../../src/agent/server/savedSnapshot.ts";
-import { BlockLease, type BlockLeaseRecord } from "../../../../src/agent/server/blockLease.ts";
+import { BlockLease, type BlockLeaseRecord } from "../../../../src/agent/journal/blockLease.ts";
 
 const RECLAIMED = new Fault("host-reclaimed", { what: "host h1 was reclaimed", why: "lost", fix: "join" });
 const entry = (owner: string, state: Entry["state"] = "attached"): Entry => {
@@ -35,17 +35,15 @@ function lostHost(...entries: readonly Entry[]) {
   const blockLease = new BlockLease(clock, undefined, () => undefined);
   const logged: string[] = [];
   const log = (message: string, fields?: object) => void logged.push(`${message} ${JSON.stringify(fields)}`);
-  const lost = new Decommission({ journal, kernel, clock, blockLease, log });
   const ports = { left: entries.map(({ endpoint }) => portName(endpoint.name)), rounds: 0 };
   const stop = new AbortController();
   let isDone = false;
-  const letGo = () => {
-    const round = async () => {
-      ports.rounds++;
-      return new Set(ports.left);
-    };
-    return lost.letGo(RECLAIMED, stop.signal, round).then(() => void (isDone = true));
+  const round = async () => {
+    ports.rounds++;
+    return new Set(ports.left);
   };
+  const lost = new Decommission({ journal, kernel, clock, blockLease, log, round });
+  const letGo = () => lost.run(RECLAIMED, stop.signal).then(() => void (isDone = true));
   const states = () => Object.fromEntries([...journal.entries].map(([name, { state }]) => [name, state]));
   return { clock, disk, journal, kernel, blockLease, logged, lost, ports, stop, letGo, states, isDone: () => isDone };
 }

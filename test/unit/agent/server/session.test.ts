@@ -9,7 +9,7 @@ import type { HostClaim } from "../../../../src/model/input.ts";
 import { Fault, type Reason } from "../../../../src/model/fault.ts";
 import type { HostReport } from "../../../../src/model/status.ts";
 import { Session, type SessionOptions } from "../../../../src/agent/server/session.ts";
-import { BlockLease } from "../../../../src/agent/server/blockLease.ts";
+import { BlockLease } from "../../../../src/agent/journal/blockLease.ts";
 
 const fault = (reason: Reason) => new Fault(reason, { what: `it is ${reason}`, fix: "wait" });
 const REPORT: HostReport = {

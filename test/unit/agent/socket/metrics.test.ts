@@ -25,9 +25,9 @@ const COUNTERS = {
 };
 const SAMPLE = /^# (HELP|TYPE) \w+ .+$|^\w+(\{.*\})? \d+$/;
 
-test("every line is a comment or a sample, and the numbers are the report's", () => {
-  const page = agentMetrics(REPORT, [], [COUNTERS]);
-  for (const line of page.trimEnd().split("\n")) assert.match(line, SAMPLE);
+test("every line is a comment or a sample, and the numbers are the report's", async () => {
+  const page = await agentMetrics(REPORT, [], [COUNTERS]);
+  for (const line of page.trimEnd().split(/\n+/)) assert.match(line, SAMPLE);
   const samples = page.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   assert.deepEqual(samples, [
     "weft_agent_revision 7",
@@ -47,10 +47,10 @@ test("every line is a comment or a sample, and the numbers are the report's", ()
   ]);
 });
 
-test("a limit has its counters by endpoint and direction", () => {
+test("a limit has its counters by endpoint and direction", async () => {
   const counters = { bytes: 1500, packets: 2, drops: 3, backlog: 4 };
-  const page = agentMetrics(REPORT, [{ endpoint: "web.eth0", direction: "outbound", ...counters }], []);
-  for (const line of page.trimEnd().split("\n")) assert.match(line, SAMPLE);
+  const page = await agentMetrics(REPORT, [{ endpoint: "web.eth0", direction: "outbound", ...counters }], []);
+  for (const line of page.trimEnd().split(/\n+/)) assert.match(line, SAMPLE);
   const labels = '{endpoint="web.eth0",direction="outbound"}';
   assert.deepEqual(
     page.split("\n").filter((line) => line.startsWith("weft_endpoint")),
@@ -63,7 +63,7 @@ test("a limit has its counters by endpoint and direction", () => {
   );
 });
 
-test("each metric is of one kind and told once, and ways to peers are numbers of the report", () => {
+test("each metric is of one kind and told once, and ways to peers are numbers of the report", async () => {
   const counters = { bytes: 1, packets: 2, drops: 3, backlog: 4 };
   const queues = [
     { endpoint: "a", direction: "inbound", ...counters },
@@ -71,7 +71,7 @@ test("each metric is of one kind and told once, and ways to peers are numbers of
   ] as const;
   const paths = { peers: 5, proven: 4, named: [] };
   const report = { ...REPORT, conditions: ["c"], paths };
-  const page = agentMetrics(report, queues, [COUNTERS, { ...COUNTERS, endpoint: "db.eth0", drops: {} }]);
+  const page = await agentMetrics(report, queues, [COUNTERS, { ...COUNTERS, endpoint: "db.eth0", drops: {} }]);
   const kinds = page.split("\n").flatMap((line) => /^# TYPE (\w+) (\w+)$/.exec(line)?.slice(1).join(" ") ?? []);
   assert.deepEqual(kinds, [
     "weft_agent_revision gauge",
@@ -93,7 +93,7 @@ test("each metric is of one kind and told once, and ways to peers are numbers of
   ]);
   // Every sample stands below its own metric's comments.
   let metric = "";
-  for (const line of page.trimEnd().split("\n")) {
+  for (const line of page.trimEnd().split(/\n+/)) {
     const [, comment] = /^# HELP (\w+)/.exec(line) ?? [];
     metric = comment ?? metric;
     assert(line.startsWith("# TYPE ") || line.startsWith("# HELP ") || line.startsWith(metric), line);

@@ -3,63 +3,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { VirtualClock } from "../../../sim/lab/clock.ts";
-import type { Mirror } from "../../../../src/client/mirror.ts";
 import type { MoveReport } from "../../../../src/model/input.ts";
-import type { Kernel } from "../../../../src/kernel/kernel.ts";
 import { Fault, type Reason } from "../../../../src/model/fault.ts";
-import {
-  type EndpointSpec,
-  type Move,
-  type Resource,
-  type Snapshot,
-  membershipName,
-  moveName,
-  snapshotOf,
-} from "../../../../src/model/resource.ts";
-import type { AttachRequest } from "../../../../src/model/status.ts";
-import type { Agent } from "../../../../src/agent/agent.ts";
-import type { Door } from "../../../../src/agent/endpoint/attach.ts";
+import { type Move, type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
+import type { Attachment, AttachRequest } from "../../../../src/model/status.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
 import { Members } from "../../../../src/agent/workload/members.ts";
+import { entryNamed as entry, localNetwork as network, membership, move } from "../samples.ts";
 
-const common = { uid: "u", revision: 1 };
-const network = (name: string): Resource => ({
-  ...common,
-  kind: "network",
-  name,
-  spec: { driver: "vxlan", ipam: "local", vrf: name, subnets: [], masquerade: true, enabled: true },
-});
-const membership = (of: string, workload: string): Resource => ({
-  ...common,
-  kind: "membership",
-  name: membershipName(of, workload),
-  spec: { network: of, workload },
-});
-const move = (endpoint: string, more: Partial<Move["spec"]> = {}): Resource => {
-  const owner = endpoint.split(".")[0] ?? "";
-  const spec = {
-    migration: "m",
-    endpoint,
-    host: "h1",
-    owner,
-    from: "a",
-    to: "b",
-    state: "pending",
-    oldAddresses: [],
-  } as const;
-  return { ...common, kind: "move", name: moveName("m", endpoint), spec: { ...spec, ...more } };
-};
-const entry = (
-  name: string,
-  of: string,
-  more: Partial<EndpointSpec> = {},
-  state: Entry["state"] = "attached",
-): Entry => {
-  const [owner = "", ifname = ""] = name.split(".");
-  const place = { network: of, host: "h1", owner, ifname, netns: `/n/${owner}` };
-  const spec = { ...place, mac: "", addresses: [`address of ${name}`], ...more };
-  return { endpoint: { ...common, kind: "endpoint", name, spec }, netnsId: "1", bootId: "b", state };
-};
 const NETWORKS = ["a", "b", "c"].map((name) => network(name));
 const WEB = { workload: "web" };
 const JOINED = { workload: "web", joined: true };
@@ -78,21 +29,17 @@ function host(entries: readonly Entry[], resources: readonly Resource[]) {
     refuses: new Map<string, Reason>(),
     links: [] as readonly string[],
   };
-  const mirror = { isSynced: true };
   const refused = (what: string) => {
     const reason = says.refuses.get(what);
     if (reason !== undefined) throw new Fault(reason, { what: `${what} is ${reason}`, fix: "wait" });
   };
-  const agent = {
-    onNews: () => undefined as void,
-    snapshots: { current: () => says.snapshot, isAlive: (one: Entry) => !says.dead.has(one.endpoint.name) },
-    get gone() {
-      return [...says.dead];
-    },
-    unjoined: (lines: readonly string[]) => void unjoined.push(lines),
+  const mirror = {
+    isSynced: true,
+    current: () => says.snapshot,
+    isAlive: (one: Entry) => !says.dead.has(one.endpoint.name),
   };
   const door = {
-    attach: async (request: AttachRequest, { joined }: { readonly joined?: boolean }) => {
+    attach: async (request: AttachRequest, { joined }: { readonly joined?: boolean } = {}) => {
       asked.push(request);
       const name = `${request.owner}.${request.ifname}`;
       did.push(`${joined === true ? "join" : "attach"} ${name} ${request.network}`);
@@ -100,7 +47,7 @@ function host(entries: readonly Entry[], resources: readonly Resource[]) {
       const more = joined === true ? { joined } : {};
       const { workload } = request;
       journal.put(entry(name, request.network, { ...(workload === undefined ? {} : { workload }), ...more }));
-      return { endpoint: name };
+      return { endpoint: name } as Attachment;
     },
     detach: async (name: string) => {
       did.push(`detach ${name}`);
@@ -116,16 +63,17 @@ function host(entries: readonly Entry[], resources: readonly Resource[]) {
     },
   };
   const members = new Members({
-    agent: agent as unknown as Agent,
-    door: door as unknown as Door,
+    door,
     host: "h1",
     journal,
-    mirror: mirror as unknown as Mirror,
-    kernel: { linkNames: () => says.links } as unknown as Kernel,
+    snapshots: mirror,
+    kernel: { linkNames: () => says.links },
     transport,
     clock,
     random: () => 0.5,
     log: (message) => void logged.push(message),
+    endedWorkloads: () => [...says.dead],
+    onRefused: (lines) => void unjoined.push(lines),
   });
   const stop = new AbortController();
   let ended: Promise<void> | undefined;
@@ -141,7 +89,7 @@ function host(entries: readonly Entry[], resources: readonly Resource[]) {
     await clock.advance(ms);
     return did.splice(0);
   };
-  return { clock, journal, did, asked, told, unjoined, logged, says, mirror, agent, end, set, done };
+  return { clock, journal, did, asked, told, unjoined, logged, says, mirror, members, end, set, done };
 }
 
 describe("memberships", () => {
@@ -210,14 +158,14 @@ describe("memberships", () => {
   });
 
   test("nothing is done without a snapshot, and all when there is one", async () => {
-    const { done, says, agent, end } = host([entry("w1.eth0", "a", WEB)], [membership("b", "web")]);
+    const { done, says, members, end } = host([entry("w1.eth0", "a", WEB)], [membership("b", "web")]);
     const { snapshot } = says;
     says.snapshot = undefined;
     assert.deepEqual(await done(), []);
-    agent.onNews();
+    members.poke();
     assert.deepEqual(await done(), []);
     says.snapshot = snapshot;
-    agent.onNews();
+    members.poke();
     assert.deepEqual(await done(), ["join w1.eth1 b"]);
     await end();
   });
@@ -225,39 +173,39 @@ describe("memberships", () => {
 
 describe("news", () => {
   test("each change that may ask for something is followed by a round", async () => {
-    const { done, journal, set, agent, mirror, says, end, unjoined } = host(
+    const { done, journal, set, members, mirror, says, end, unjoined } = host(
       [entry("w1.eth0", "a", WEB), entry("w1.eth1", "b", JOINED)],
       [membership("b", "web")],
     );
     assert.deepEqual(await done(), []);
     const rounds = () => unjoined.length;
     const before = rounds();
-    agent.onNews();
+    members.poke();
     await done(1_000);
     assert.equal(rounds(), before, "nothing is news");
     says.snapshot = { ...(says.snapshot ?? assert.fail()), revision: 5, endpoints: [], hosts: [] };
-    agent.onNews();
+    members.poke();
     await done(1_000);
     assert.equal(rounds(), before, "that concerns others");
     journal.put(entry("w2.eth0", "a", WEB));
-    agent.onNews();
+    members.poke();
     assert.deepEqual(await done(), ["join w2.eth1 b"]);
-    agent.onNews();
+    members.poke();
     await done();
     set(membership("b", "web"), membership("c", "web"));
-    agent.onNews();
+    members.poke();
     assert.deepEqual(await done(), ["join w1.eth2 c", "join w2.eth2 c"]);
     set(membership("b", "web"), membership("c", "web"), move("w1.eth0", { to: "b" }));
-    agent.onNews();
+    members.poke();
     assert.deepEqual(await done(), ["tell m~w1.eth0 joined", "detach w1.eth0", "tell m~w1.eth0 left"]);
-    agent.onNews();
+    members.poke();
     await done();
     mirror.isSynced = false;
     set();
-    agent.onNews();
+    members.poke();
     assert.deepEqual(await done(), [], "what is missing is no answer");
     mirror.isSynced = true;
-    agent.onNews();
+    members.poke();
     assert.deepEqual(
       (await done()).toSorted((a, b) => (a < b ? -1 : 1)),
       ["detach w1.eth1", "detach w1.eth2", "detach w2.eth1", "detach w2.eth2"],
@@ -266,17 +214,17 @@ describe("news", () => {
   });
 
   test("a workload that has ended is news, and a network that comes", async () => {
-    const { done, agent, says, end } = host([entry("w1.eth1", "b", JOINED)], [membership("b", "web")]);
+    const { done, members, says, end } = host([entry("w1.eth1", "b", JOINED)], [membership("b", "web")]);
     await done();
     says.dead.add("w1.eth1");
-    agent.onNews();
+    members.poke();
     assert.deepEqual(await done(), ["detach w1.eth1"]);
     await end();
     const other = host([entry("w1.eth0", "a", WEB)], [membership("d", "web")]);
     assert.deepEqual(await other.done(), []);
     const before = other.says.snapshot ?? assert.fail();
     other.says.snapshot = { ...before, networks: other.set(network("d")).networks };
-    other.agent.onNews();
+    other.members.poke();
     assert.deepEqual(await other.done(), ["join w1.eth1 d"]);
     await other.end();
   });
@@ -287,25 +235,25 @@ describe("news", () => {
     const before = idle.unjoined.length;
     for (let n = 0; n < 5; n++) {
       idle.journal.put(entry(`x${n}.eth0`, "a", WEB));
-      idle.agent.onNews();
+      idle.members.poke();
       await idle.done(100);
     }
     assert.equal(idle.unjoined.length, before);
     idle.set(membership("b", "web"));
-    idle.agent.onNews();
+    idle.members.poke();
     assert.equal((await idle.done()).length, 6);
     await idle.end();
     const moving = host([entry("w1.eth0", "a", WEB)], []);
     await moving.done();
     moving.set(move("w1.eth0"));
-    moving.agent.onNews();
+    moving.members.poke();
     assert.equal((await moving.done()).length, 4);
     await moving.end();
     const joined = host([entry("w1.eth0", "a", WEB), entry("w1.eth1", "b", JOINED)], []);
     joined.mirror.isSynced = false;
     assert.deepEqual(await joined.done(), []);
     joined.mirror.isSynced = true;
-    joined.agent.onNews();
+    joined.members.poke();
     assert.deepEqual(await joined.done(), ["detach w1.eth1"]);
     await joined.end();
   });

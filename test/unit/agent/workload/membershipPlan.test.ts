@@ -1,56 +1,24 @@
 // What memberships and moves ask of a host, by its journal.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  type EndpointSpec,
-  type Move,
-  type Resource,
-  membershipName,
-  moveName,
-  snapshotOf,
-} from "../../../../src/model/resource.ts";
+import { type Move, type Resource, snapshotOf } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
 import { nextInterface, planMemberships } from "../../../../src/agent/workload/membershipPlan.ts";
+import { entryNamed, localNetwork as network, membership, move as moveOf } from "../samples.ts";
 
-const common = { uid: "u", revision: 1 };
-const network = (name: string): Resource => ({
-  ...common,
-  kind: "network",
-  name,
-  spec: { driver: "vxlan", ipam: "local", vrf: name, subnets: [], masquerade: true, enabled: true },
-});
-const membership = (of: string, workload: string): Resource => ({
-  ...common,
-  kind: "membership",
-  name: membershipName(of, workload),
-  spec: { network: of, workload },
-});
-const move = (endpoint: string, to: string, more: Partial<Move["spec"]> = {}): Resource => ({
-  ...common,
-  kind: "move",
-  name: moveName("m1", endpoint),
-  spec: {
-    migration: "m1",
-    endpoint,
-    host: "h1",
-    owner: endpoint.split(".")[0] ?? "",
-    from: "a",
-    to,
-    state: "pending",
-    oldAddresses: [],
-    ...more,
-  },
-});
-const entry = (name: string, of: string, more: Partial<EndpointSpec> = {}, state: Entry["state"] = "attached") => {
-  const [owner = "", ifname = ""] = name.split(".");
-  const spec = { network: of, host: "h1", owner, ifname, netns: `/n/${owner}`, mac: "", addresses: [], ...more };
-  return [name, { endpoint: { ...common, kind: "endpoint", name, spec }, netnsId: "1", bootId: "b", state }] as const;
-};
+const move = (endpoint: string, to: string, more: Partial<Move["spec"]> = {}) =>
+  moveOf(endpoint, { migration: "m1", to, ...more });
+const entry = (...[name, ...rest]: Parameters<typeof entryNamed>) => [name, entryNamed(name, ...rest)] as const;
 type Given = { readonly dead?: readonly string[]; readonly isComplete?: boolean };
 function wishes(resources: readonly Resource[], entries: readonly ReturnType<typeof entry>[], given: Given = {}) {
   const snapshot = snapshotOf("c", 1, [network("a"), network("b"), ...resources]);
   const isAlive = ({ endpoint }: Entry) => given.dead?.includes(endpoint.name) !== true;
-  const { joins, leaves, moves } = planMemberships(snapshot, "h1", new Map(entries), isAlive, given.isComplete ?? true);
+  const { joins, leaves, moves } = planMemberships(snapshot, {
+    host: "h1",
+    entries: new Map(entries),
+    isAlive,
+    isComplete: given.isComplete ?? true,
+  });
   return { joins: joins.map(({ network: of, owner }) => `${owner} ${of}`), leaves, moves: moves.map((m) => m.name) };
 }
 const web = { workload: "web" };

@@ -10,7 +10,7 @@ import { VirtualClock } from "../../../sim/lab/clock.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";
 import type { Endpoint } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
-import { Observer, completed } from "../../../../src/agent/reconcile/observe.ts";
+import { Observer, completed } from "../../../../src/agent/reconcile/observer.ts";
 
 const PERIOD_MS = 15_000;
 const NETNS: KernelObject = { kind: "netns", ns: "vrf:blue" };
@@ -116,7 +116,7 @@ async function host() {
     kernel: Object.assign(Object.create(kernel), { observe }) as FakeKernel,
     journal: { entries },
     clock,
-    periodMs: PERIOD_MS,
+    fullEveryMs: PERIOD_MS,
     poke: () => pokes++,
   });
   const whole = await kernel.observe([pathOf("a"), pathOf("b")]);

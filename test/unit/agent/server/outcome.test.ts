@@ -5,7 +5,7 @@ import type { KernelObject } from "../../../../src/datapath/kinds.ts";
 import type { OpResult } from "../../../../src/kernel/kernel.ts";
 import { emptySnapshot } from "../../../../src/model/resource.ts";
 import type { HostReport } from "../../../../src/model/status.ts";
-import { brokenOff, outcomeOf } from "../../../../src/agent/reconcile/outcome.ts";
+import { failedOutcome, outcomeOf } from "../../../../src/agent/server/outcome.ts";
 
 const at = (revision: number) => ({ ...emptySnapshot("c"), revision });
 const before = (revision: number, policyRevision?: number) =>
@@ -68,13 +68,13 @@ test("the first twenty refusals are told, each with what was to be done and what
 
 test("a round that broke off has reached nothing, and says why", () => {
   const error = new Error("no dump");
-  const told = brokenOff(at(7), error, before(7, 7));
+  const told = failedOutcome(at(7), error, before(7, 7));
   assert.deepEqual([told.revision, told.policyRevision, told.errors.length], [6, 6, 1]);
   assert.match(told.errors[0] ?? "", /: no dump$/);
-  assert.match(brokenOff(at(7), "text", before(7)).errors[0] ?? "", /: text$/);
-  const older = brokenOff(at(9), error, before(5, 4));
+  assert.match(failedOutcome(at(7), "text", before(7)).errors[0] ?? "", /: text$/);
+  const older = failedOutcome(at(9), error, before(5, 4));
   assert.deepEqual([older.revision, older.policyRevision], [5, 4]);
-  assert.equal("policyRevision" in brokenOff(at(9), error, before(5)), false);
-  assert.deepEqual(brokenOff(undefined, error, before(5)).revision, 5);
-  assert.deepEqual(brokenOff(at(0), error, before(5)).revision, 0);
+  assert.equal("policyRevision" in failedOutcome(at(9), error, before(5)), false);
+  assert.deepEqual(failedOutcome(undefined, error, before(5)).revision, 5);
+  assert.deepEqual(failedOutcome(at(0), error, before(5)).revision, 0);
 });

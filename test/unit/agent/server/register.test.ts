@@ -1,14 +1,16 @@
-// What a server refuses of several things that it is told one after the other.
+// How the server is told what the journal has: what it refuses, and what the journal takes over from it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault, type Reason } from "../../../../src/model/fault.ts";
-import { refusalsOf, type Step } from "../../../../src/agent/server/session.ts";
+import { memoryJournal } from "../../../../src/agent/journal/journal.ts";
+import { refusalsOf, rewind, type ServerRequest } from "../../../../src/agent/server/register.ts";
+import { endpoint, entriesOf, entry } from "../samples.ts";
 
 const fault = (reason: Reason) => new Fault(reason, { what: `it is ${reason}`, fix: "wait" });
 
 test("steps are done whatever becomes of the others, but a server that is away is asked once", async () => {
   const done: number[] = [];
-  const step = (n: number, why?: Fault): Step => [
+  const step = (n: number, why?: Fault): ServerRequest => [
     `${n} is not done`,
     async () => {
       done.push(n);
@@ -30,4 +32,15 @@ test("steps are done whatever becomes of the others, but a server that is away i
     ]);
     assert.deepEqual(done, [1, 2]);
   }
+});
+
+test("what the journal knows from higher revisions is older than a server that went back", () => {
+  const all = [endpoint("a", {}, 4), endpoint("b", {}, 5), endpoint("c", {}, 6)];
+  const journal = memoryJournal(entriesOf(...all.map((one) => entry(one))));
+  rewind(journal, 5);
+  assert.deepEqual(
+    [...journal.entries.values()],
+    [...all.slice(0, 2).map((one) => entry(one)), entry(endpoint("c", {}, 5))],
+  );
+  assert.equal(journal.version, 1);
 });

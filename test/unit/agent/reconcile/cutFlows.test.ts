@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { Op } from "../../../../src/datapath/state/state.ts";
 import { type Flow } from "../../../../src/kernel/kernel.ts";
 import { type Resource, snapshotOf } from "../../../../src/model/resource.ts";
-import { flowCutter } from "../../../../src/agent/reconcile/policy.ts";
+import { flowCutter } from "../../../../src/agent/reconcile/cutFlows.ts";
 
 const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 const vrf = (name: string, index: number) => [
@@ -52,7 +52,6 @@ const changed = (ns: "vrf:blue" | "vrf:red"): Op => ({
 
 /** A cutter, and which namespaces it asks of; it fails for those in `broken`. */
 function cutting() {
-  const cut = flowCutter();
   const broken = new Set<string>();
   /** How often packets on their way bring a flow back that was taken out. */
   const comesBack = new Map<string, number>();
@@ -66,10 +65,11 @@ function cutting() {
     return left > 0 ? 1 : 0;
   };
   const packetsPassed = async () => void waits++;
+  const cut = flowCutter({ cutFlows, packetsPassed }, "h1");
   const round = async (...ops: readonly Op[]): Promise<readonly string[]> => {
     asked.length = 0;
     waits = 0;
-    await cut({ cutFlows, packetsPassed }, snapshot, "h1", ops);
+    await cut(snapshot, ops);
     return [...asked];
   };
   return { broken, comesBack, round, waits: () => waits };

@@ -2,27 +2,24 @@
 // name, and what counters say.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { portName } from "../../../../src/datapath/state/names.ts";
-import { NO_PROFILE } from "../../../../src/datapath/policy/tableParts.ts";
-import { policyOf } from "../../../../src/datapath/policy/groups.ts";
-import type { KernelObject } from "../../../../src/datapath/kinds.ts";
-import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
-import { type Op, stateOf } from "../../../../src/datapath/state/state.ts";
-import { compile } from "../../../../src/datapath/compile.ts";
-import { worldOf } from "../../../../src/datapath/world/world.ts";
-import { FakeKernel } from "../../../../src/kernel/fake.ts";
-import type { Counted, Flow, OpResult } from "../../../../src/kernel/kernel.ts";
-import { type Endpoint, type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
-import {
-  checkGroupsKnown,
-  countersOf,
-  elementsOf,
-  flowCutter,
-  canFastPath,
-  policySaid,
-} from "../../../../src/agent/reconcile/policy.ts";
+import { portName } from "../../../src/datapath/state/names.ts";
+import { NO_PROFILE } from "../../../src/datapath/policy/tableParts.ts";
+import { policyOf } from "../../../src/datapath/policy/groups.ts";
+import type { KernelObject } from "../../../src/datapath/kinds.ts";
+import type { Ns } from "../../../src/datapath/kinds/kind.ts";
+import { type Op, stateOf } from "../../../src/datapath/state/state.ts";
+import { compile } from "../../../src/datapath/compile.ts";
+import { worldOf } from "../../../src/datapath/world/world.ts";
+import { FakeKernel } from "../../../src/kernel/fake.ts";
+import type { Counted, Flow, OpResult } from "../../../src/kernel/kernel.ts";
+import { type Endpoint, type Snapshot, snapshotOf } from "../../../src/model/resource.ts";
+import { canFastPath, elementsOf } from "../../../src/agent/endpoint/compile.ts";
+import { countersOf } from "../../../src/agent/endpoint/counters.ts";
+import { checkGroupsKnown } from "../../../src/agent/endpoint/faults.ts";
+import { flowCutter } from "../../../src/agent/reconcile/cutFlows.ts";
+import { policyOutcome } from "../../../src/agent/server/outcome.ts";
+import { make } from "./samples.ts";
 
-const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 const ADDRESSES: Readonly<Record<string, string>> = { "a h1": "2", "b h1": "3", "c h2": "4" };
 /** A VRF with a network, and endpoints `a` and `b` of this host and `c` of another. */
 const vrf = (name: string, index: number, securityGroups: readonly string[]) => [
@@ -80,7 +77,7 @@ async function cut(of: Snapshot, host: string, ops: readonly Op[] = []): Promise
     asked.push({ ns, isAllowed });
     return 0;
   };
-  await flowCutter()({ cutFlows, packetsPassed: () => Promise.resolve() }, of, host, ops);
+  await flowCutter({ cutFlows, packetsPassed: () => Promise.resolve() }, host)(of, ops);
   return asked;
 }
 
@@ -116,15 +113,15 @@ test("a host that is none, and VRFs without groups, have no flows to end", async
 });
 
 test("what may narrow the rules asks for a look: tables, marks that change or go, members in any way", async () => {
-  const cutter = flowCutter();
   let asked: Ns[] = [];
   const cutFlows = (ns: Ns) => {
     asked.push(ns);
     return 0;
   };
+  const cutter = flowCutter({ cutFlows, packetsPassed: () => Promise.resolve() }, "h1");
   const look = async (...ops: readonly Op[]) => {
     asked = [];
-    await cutter({ cutFlows, packetsPassed: () => Promise.resolve() }, snapshot, "h1", ops);
+    await cutter(snapshot, ops);
     return [...new Set(asked)];
   };
   await look();
@@ -151,22 +148,25 @@ test("the server is told the revision of the policy, or whose was refused", () =
   const element: KernelObject = { kind: "element", ns: "vrf:red", set: "ports", key: "k" };
   const bridge: KernelObject = { kind: "bridge", ns: "vrf:blue", name: "wb", mtu: 1, mac: "", alias: "" };
   const fine = { policyRevision: 7, policyFailed: [] };
-  assert.deepEqual(policySaid([], snapshot, "h1"), fine);
-  assert.deepEqual(policySaid([refused(bridge)], snapshot, "h1"), fine);
-  assert.deepEqual(policySaid([refused(table("vrf:blue")), refused(bridge)], snapshot, "h1"), {
+  assert.deepEqual(policyOutcome([], snapshot, "h1"), fine);
+  assert.deepEqual(policyOutcome([refused(bridge)], snapshot, "h1"), fine);
+  assert.deepEqual(policyOutcome([refused(table("vrf:blue")), refused(bridge)], snapshot, "h1"), {
     policyFailed: ["a-blue.eth0", "b-blue.eth0"],
   });
-  assert.deepEqual(policySaid([refused(table("vrf:blue"))], snapshot, "h2"), { policyFailed: ["c-blue.eth0"] });
-  assert.deepEqual(policySaid([refused(element), refused(table("vrf:blue"))], snapshot, "h1"), {
+  assert.deepEqual(policyOutcome([refused(table("vrf:blue"))], snapshot, "h2"), { policyFailed: ["c-blue.eth0"] });
+  assert.deepEqual(policyOutcome([refused(element), refused(table("vrf:blue"))], snapshot, "h1"), {
     policyFailed: ["a-blue.eth0", "a-red.eth0", "b-blue.eth0", "b-red.eth0"],
   });
   // The host's own table is nobody's, and what is of no network is of no VRF.
-  assert.deepEqual(policySaid([refused(table("host"))], snapshot, "h1"), { policyFailed: [] });
-  assert.deepEqual(policySaid([refused(table("vrf:"))], { ...snapshot, networks: [] }, "h2").policyFailed?.length, 3);
+  assert.deepEqual(policyOutcome([refused(table("host"))], snapshot, "h1"), { policyFailed: [] });
+  assert.deepEqual(
+    policyOutcome([refused(table("vrf:"))], { ...snapshot, networks: [] }, "h2").policyFailed?.length,
+    3,
+  );
   const [one] = snapshot.endpoints;
   assert(one !== undefined);
   const many = Array.from({ length: 1_001 }, (_, i) => ({ ...one, name: `e${1_000 - i}` }));
-  const { policyFailed } = policySaid([refused(table("vrf:blue"))], { ...snapshot, endpoints: many }, "h1");
+  const { policyFailed } = policyOutcome([refused(table("vrf:blue"))], { ...snapshot, endpoints: many }, "h1");
   assert.deepEqual([policyFailed?.length, policyFailed?.[0], policyFailed?.[2]], [1_000, "e0", "e10"]);
 });
 

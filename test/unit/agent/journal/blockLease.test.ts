@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { Fault } from "../../../../src/model/fault.ts";
 import { realFiles } from "../../../../src/files/real.ts";
 import { openDisk } from "../../../../src/agent/server/stateDir.ts";
-import { BlockLease, type BlockLeaseRecord } from "../../../../src/agent/server/blockLease.ts";
+import { BlockLease, type BlockLeaseRecord } from "../../../../src/agent/journal/blockLease.ts";
 
 const MINUTE = 60_000;
 const clock = {

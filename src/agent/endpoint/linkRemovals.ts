@@ -1,0 +1,116 @@
+// Removes links of endpoints, with their elements and flows. Removing a link takes the kernel 15-20 ms, and many at
+// once take hardly longer, so all that wait while one group is being removed are the next group.
+import type { Ifb } from "../../datapath/kinds/ifb.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
+import type { KernelObject } from "../../datapath/kinds.ts";
+import { policyOf } from "../../datapath/policy/groups.ts";
+import { ofSegmentOwner } from "../../datapath/world/reservations.ts";
+import type { Refusal } from "../../kernel/kernel.ts";
+import { Fault } from "../../model/fault.ts";
+import type { Endpoint } from "../../model/resource.ts";
+import { elementsOf } from "./compile.ts";
+import { endFlowsOf } from "./endedFlows.ts";
+import type { NetworkContext } from "./networkContext.ts";
+import type { EndpointParts } from "./parts.ts";
+
+export type Links = readonly (Veth | Ifb)[];
+
+type Removal = {
+  readonly links: Links;
+  /** Absent if only its pair was made. */
+  readonly endpoint: Endpoint | undefined;
+  readonly done: (refusal: Refusal | undefined) => void;
+};
+
+export class LinkRemovals {
+  readonly #parts: Pick<EndpointParts, "view" | "kernel" | "contexts">;
+  readonly #running = new Map<string, Promise<unknown>>();
+  #queue: Removal[] = [];
+  #isRemoving = false;
+
+  constructor(parts: Pick<EndpointParts, "view" | "kernel" | "contexts">) {
+    this.#parts = parts;
+  }
+
+  /** If this endpoint's link is being removed: resolves when nothing of it is in its workload's namespace any more. */
+  pending(name: string): Promise<unknown> | undefined {
+    return this.#running.get(name);
+  }
+
+  /** Resolves to why the kernel refused, if it did; then the next round removes what is left. */
+  async remove(links: Links, endpoint: Endpoint): Promise<Refusal | undefined> {
+    const removal = this.#enqueue(links, endpoint);
+    this.#running.set(endpoint.name, removal);
+    return await removal.finally(() => this.#running.delete(endpoint.name));
+  }
+
+  /** Removes what was built for an attach that failed: a pair, or a whole endpoint. */
+  async discard(objects: readonly KernelObject[], endpoint: Endpoint | undefined): Promise<void> {
+    const links = objects.filter((object) => object.kind === "veth" || object.kind === "ifb");
+    if (links.length === 0) return;
+    if ((await this.#enqueue(links, endpoint)) !== undefined) this.#parts.view.diverged();
+  }
+
+  /** Ends flows: the next owners of the addresses must not inherit them. Returns why the kernel refused, if it did. */
+  endFlows(endpoints: readonly Endpoint[]): Refusal | undefined {
+    const vrfOf = (context: NetworkContext | undefined) => {
+      if (context === undefined || policyOf(context.world, context.vrf.name).profiles.size === 0) return undefined;
+      return context.vrf.name;
+    };
+    try {
+      endFlowsOf(this.#parts.kernel, endpoints, (network) => vrfOf(this.#contextOf(network)));
+      return undefined;
+    } catch (error) {
+      return { class: "invalid", message: `flows cannot be ended: ${String(error)}` };
+    }
+  }
+
+  #enqueue(links: Links, endpoint: Endpoint | undefined): Promise<Refusal | undefined> {
+    const done = new Promise<Refusal | undefined>((resolve) => this.#queue.push({ links, endpoint, done: resolve }));
+    if (!this.#isRemoving) void this.#removeQueued();
+    return done;
+  }
+
+  async #removeQueued(): Promise<void> {
+    const { view } = this.#parts;
+    this.#isRemoving = true;
+    while (this.#queue.length > 0) {
+      const group = this.#queue;
+      this.#queue = [];
+      const removals = group.flatMap(({ links, done }) => links.map((object) => ({ object, done })));
+      // Elements first: they go at once, so a round that runs while the links are removed finds no leftovers.
+      const endpoints = group.flatMap(({ endpoint }) => endpoint ?? []);
+      const elements = endpoints.flatMap((endpoint) => this.#elementsOf(endpoint));
+      const objects = [...elements, ...removals.map(({ object }) => object)];
+      const all = await view.apply(objects.map((object) => ({ op: "remove", object })));
+      const results = all.slice(elements.length);
+      const left = this.endFlows(endpoints);
+      for (const { links } of group) for (const link of links) view.unreconciled.delete(link);
+      // An observation that began earlier may have read them. The next round removes what was refused.
+      view.note(results.filter((result) => result.refusal === undefined));
+      // A promise keeps its first result, so refusals come before successes.
+      for (const isRefusal of [true, false])
+        for (const [i, { done }] of removals.entries())
+          if (((results[i]?.refusal ?? left) !== undefined) === isRefusal) done(results[i]?.refusal ?? left);
+    }
+    this.#isRemoving = false;
+  }
+
+  /** The elements of an endpoint; allowed addresses, which others may have, too, are left to the next round. */
+  #elementsOf(endpoint: Endpoint): readonly KernelObject[] {
+    const { allowedAddresses: _, ...spec } = endpoint.spec;
+    const context = this.#contextOf(spec.network);
+    return context === undefined
+      ? []
+      : elementsOf(context, ofSegmentOwner({ ...endpoint, spec }, context.world.segmentOwners));
+  }
+
+  #contextOf(network: string): NetworkContext | undefined {
+    try {
+      return this.#parts.contexts.of(network);
+    } catch (error) {
+      if (error instanceof Fault) return undefined;
+      throw error;
+    }
+  }
+}

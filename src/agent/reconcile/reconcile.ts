@@ -1,0 +1,101 @@
+// One round: makes the kernel what the snapshot and the journal ask of this host. Read it from top to bottom;
+// everything that the agent does to the kernel by itself is done here. Attaches and detaches do their part at once,
+// through the same KernelView, and what they leave undone a round does.
+import { compile } from "../../datapath/compile.ts";
+import { diff } from "../../datapath/state/diff.ts";
+import type { KernelState, Op } from "../../datapath/state/state.ts";
+import type { Veth } from "../../datapath/kinds/veth.ts";
+import type { OpResult } from "../../kernel/kernel.ts";
+import type { Snapshot } from "../../model/resource.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { Adopter } from "./adopt.ts";
+import type { FlowCutter } from "./cutFlows.ts";
+import type { KernelView } from "./kernelView.ts";
+import { withoutRemovals } from "./knownState.ts";
+import type { NextHops } from "./nextHops.ts";
+import type { SnapshotSource } from "./snapshotSource.ts";
+
+export type ReconcileParts = {
+  readonly host: string;
+  readonly snapshots: SnapshotSource;
+  readonly journal: Pick<Journal, "entries" | "version">;
+  readonly adopter: Adopter;
+  readonly nextHops: NextHops;
+  readonly cutFlows: FlowCutter;
+  /** Addresses that workloads must not reach, beside other hosts': the server's. */
+  readonly management?: () => readonly string[];
+};
+
+/** What a round did. */
+export type Reconciled = {
+  /** What was compiled: the snapshot with this host's own endpoints. */
+  readonly local: Snapshot;
+  readonly ops: readonly Op[];
+  readonly refused: readonly OpResult[];
+  /** The kernel had converged before: the operations repaired what something else changed. */
+  readonly isDrift: boolean;
+  /** Some operations were stale: an attach or detach changed the same links meanwhile. Another round has to follow. */
+  readonly hasStale: boolean;
+};
+
+/** Throws if the kernel cannot be read, or not be changed at all; a refused operation only counts in the result. */
+export async function reconcile(snapshot: Snapshot, view: KernelView, parts: ReconcileParts): Promise<Reconciled> {
+  const { host, snapshots, journal, adopter, nextHops, cutFlows, management = () => [] } = parts;
+
+  // Observe. From each observation to applyRound() nothing is awaited: an attach writes its journal and records its
+  // changes in one turn, so every port in `actual` is in the journal, or is a stray.
+  let seen = judged(await view.observe(), snapshot, view, parts);
+
+  // Adopt ports that the journal lost, and observe again. What cannot be adopted then stays, or is removed.
+  if (seen.strays.length > 0) {
+    await adopter.adopt(seen.actual, seen.strays, seen.snapshot, snapshots.isComplete);
+    view.requestFull();
+    seen = judged(await view.observe(), seen.snapshot, view, parts);
+  }
+  const { actual, strays, local } = seen;
+  view.hasAdopted ||= adopter.isDone;
+
+  // Compile.
+  const desired = adopter.withStrays(nextHops.addTo(compile(local, host, management())), actual, strays);
+
+  // Diff. A snapshot that may lack something removes nothing.
+  const ops = snapshots.isComplete
+    ? diff(actual, desired)
+    : diff(actual, withoutRemovals(adopter.withoutUnexplained(actual), desired, journal.entries.values()));
+  const isDrift = view.isConverged(seen.snapshot);
+  const { version } = journal;
+
+  // Apply.
+  const results = nextHops.withoutHops(await view.applyRound(actual, ops));
+  const missed = results.filter(({ refusal }) => refusal !== undefined);
+  if (missed.length > 0) view.requestFull();
+  view.reconciled(seen.snapshot, missed.length === 0 ? version : undefined);
+  await cutFlows(local, ops);
+
+  // Report.
+  const refused = missed.filter(({ refusal }) => refusal?.class !== "stale");
+  return { local, ops, refused, isDrift, hasStale: missed.length > refused.length };
+}
+
+type Seen = {
+  /** The newest snapshot when the observation ended. */
+  readonly snapshot: Snapshot;
+  readonly local: Snapshot;
+  readonly actual: KernelState;
+  /** Ports that are not in the journal, nor on their way into it. */
+  readonly strays: readonly Veth[];
+};
+
+/** Not async: nothing may happen between the end of the observation and the use of the answer. */
+function judged(
+  observed: KernelState,
+  before: Snapshot,
+  view: KernelView,
+  { snapshots, adopter }: ReconcileParts,
+): Seen {
+  const snapshot = snapshots.current() ?? before;
+  const local = snapshots.local(snapshot);
+  const actual = view.actual(observed, local.endpoints);
+  const strays = snapshots.hasEnded ? [] : adopter.strays(actual, view.inFlight);
+  return { snapshot, local, actual, strays };
+}
