@@ -1,6 +1,6 @@
-// The HTTP server: carries routes, and turns everything that goes wrong into a problem (RFC 9457). Nothing answers
-// without a token but what says it is open. The framework parses no body and checks no schema: model/parse.ts does,
-// and says where.
+// The HTTP server: registers routes, and turns every error into a problem (RFC 9457). Every route that does not say
+// that it is open needs a token. The framework parses no body and checks no schema: model/parse.ts does, and names the
+// wrong field.
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Control } from "../control/control.ts";
 import type { Identity } from "../control/write.ts";
@@ -16,21 +16,21 @@ import { Watches } from "./watches.ts";
 export type ApiOptions = {
   readonly clock: Clock;
   readonly version: string;
-  /** The ones whose meter the control plane was opened with; without, only states are shown. */
+  /** The metrics whose meter the control plane was opened with; without them, only states are shown. */
   readonly metrics?: Metrics;
   /** More routes, like another system's paths. */
   readonly routes?: readonly Route[];
-  /** Told about every internal error: the answer does not show it. */
+  /** Called with every internal error, because the answer does not show it. */
   readonly onError?: (error: unknown) => void;
 };
 
 /** Largest request: an apply of several thousand networks. */
 const BODY_LIMIT = 16 * 1024 * 1024;
 
-/** How long a reader has to take what it was told before the server closes. */
+/** How long a reader has to read the rest before the server closes. */
 const LEAVE_MS = 2_000;
 
-/** The server's HTTP side; `listen` and `close` are the caller's. Closing ends all watches first. */
+/** The server's HTTP side; the caller calls `listen` and `close`. Closing ends all watches first. */
 export function createApi(control: Control, options: ApiOptions): FastifyInstance {
   const app = fastify({
     logger: false,
@@ -62,7 +62,7 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
   app.addHook("preClose", async () => {
     watches.close();
     claims.close();
-    // Whoever reads has had the end by then; whoever does not read never would.
+    // By then a client that reads has had the end; one that does not read never would.
     void options.clock.sleep(LEAVE_MS, closed.signal).then(() => app.server.closeAllConnections());
   });
   app.addHook("onClose", async () => closed.abort());
@@ -82,7 +82,7 @@ function openApiRoute(routes: readonly Route[], version: string): Route {
 }
 
 function register(app: FastifyInstance, control: Control, route: Route): void {
-  // Identified before the body is read: nobody without a token sends us megabytes.
+  // Identified before the body is read, so that a client without a token cannot send megabytes.
   const identities = new WeakMap<FastifyRequest, Identity>();
   app.route({
     method: route.method,
@@ -129,7 +129,7 @@ function checkQuery(call: Call, known: Readonly<Record<string, string>>): void {
   });
 }
 
-// Never returns the reply: it is a thenable, and waiting for it is waiting until the caller has read everything.
+// Never returns the reply: it is a thenable, and awaiting it means to wait until the client has read everything.
 async function send(reply: FastifyReply, answer: Answer): Promise<void> {
   if ("stream" in answer) {
     reply.hijack();
@@ -149,7 +149,7 @@ function tokenOf(request: FastifyRequest): string | undefined {
   return /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? "")?.[1];
 }
 
-/** Refusals that have a status of their own in HTTP, beyond the one of their reason. */
+/** Refusals whose HTTP status is not that of their reason. */
 class StatusFault extends Fault {
   readonly status: number;
   constructor(status: number, fault: Fault) {
@@ -162,7 +162,7 @@ function sendProblem(reply: FastifyReply, error: unknown, options: ApiOptions): 
   const problem = problemOf(error);
   if (problem.reason === "internal") options.onError?.(error);
   const status = error instanceof StatusFault ? error.status : problem.status;
-  // Nobody without a token goes on sending, either.
+  // A client without a token must not continue to send.
   if (status === 401) reply.headers({ "www-authenticate": "Bearer", connection: "close" });
   void reply
     .code(status)
@@ -170,7 +170,7 @@ function sendProblem(reply: FastifyReply, error: unknown, options: ApiOptions): 
     .send(JSON.stringify({ ...problem, status }));
 }
 
-/** A path nobody has, or one that has other methods (405, with Allow). */
+/** A path that does not exist, or one with other methods (405, with Allow). */
 function notFound(routes: readonly Route[], request: FastifyRequest, reply: FastifyReply, options: ApiOptions): void {
   const path = request.url.split("?")[0] ?? "";
   const methods = routes.filter((route) => patternOf(route).test(path)).map((route) => route.method);

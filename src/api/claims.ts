@@ -1,6 +1,6 @@
-// Claims of a host over one connection: a request whose body goes on, one line of JSON for each claim, and an answer
-// that goes on likewise (docs/decisions/0017). An answer's first line may come before the write is durable, for a host
-// that tells nobody and undoes what it made of it if the second line is a problem, or never comes.
+// Claims of a host over one connection: the body of the request stays open, one line of JSON for each claim, and so
+// does the answer (docs/decisions/0017). The first line of an answer may come before the write is durable. The host
+// then answers no caller yet, and undoes what it built if the second line is a problem, or never comes.
 import type { ServerResponse } from "node:http";
 import type { Control } from "../control/control.ts";
 import type { Outcome, Viewer } from "../control/write.ts";
@@ -10,7 +10,7 @@ import { LINES_HEAD, type Route, viewerOf } from "./route.ts";
 
 /** Characters of one claim. */
 const LINE_MAX = 1024 * 1024;
-/** Claims of one host that are being decided; it is not heard while there are as many. */
+/** Claims of one host in progress; while there are this many, no more are read. */
 const WAITING_MAX = 256;
 
 type Asked = { readonly id: number; readonly claim: unknown };
@@ -21,7 +21,7 @@ export class ClaimLines {
   readonly #open = new Set<Line>();
   readonly #onError: (error: unknown) => void;
 
-  /** `onError` is told about every internal error: the answer does not show it. */
+  /** `onError` is called with every internal error, because the answer does not show it. */
   constructor(control: Control, onError: (error: unknown) => void) {
     this.#control = control;
     this.#onError = onError;
@@ -37,14 +37,14 @@ export class ClaimLines {
       query: {},
       isOpenEnded: true,
       answers: { 200: { type: "application/x-ndjson" } },
-      // Whoever opened the connection may have lost its right since.
+      // The host may have lost its right since it opened the connection.
       handle: (call) => ({
         stream: this.#serve(() => viewerOf({ ...call, identity: this.#control.identify(call.token) })),
       }),
     };
   }
 
-  /** No line takes more; each ends when what was asked is answered. */
+  /** Accepts no more claims; each connection ends when its claims are answered. */
   close(): void {
     for (const line of this.#open) end(line);
   }
@@ -69,7 +69,7 @@ export class ClaimLines {
   #listen(line: Line, by: () => Viewer): void {
     const { response } = line;
     const { req: request } = response;
-    // Whoever does not read what it is told is not heard either.
+    // While a host does not read its answers, its claims are not read.
     const isBusy = () => line.waiting >= WAITING_MAX || response.writableNeedDrain;
     const goOn = () => (isBusy() ? request.pause() : request.resume());
     let rest = "";
@@ -98,7 +98,7 @@ export class ClaimLines {
   async #answer(response: ServerResponse, { id, claim }: Asked, by: () => Viewer): Promise<void> {
     const decided = ({ resource }: Outcome) => {
       say(response, { id, granted: resource });
-      // Not at the end of this turn, as node would: the disk comes before that.
+      // Not at the end of this turn, as node would: the disk write comes before that.
       response.socket?.uncork();
     };
     try {
@@ -130,7 +130,7 @@ function askedIn(line: string): Asked | undefined {
   }
 }
 
-/** What cannot be told which claim it answers ends the line. */
+/** A problem that belongs to no claim ends the connection. */
 function refuse(line: Line, why: string): void {
   const fix = "send one JSON value in each line, like {id, claim}; a claim is as in POST /v1/endpoints";
   const fault = new Fault("request-invalid", { what: "body: expected lines with a claim", why, where: "body", fix });

@@ -1,11 +1,11 @@
-// Metrics in Prometheus' text form. What counts events is told as they happen; what is a state is read when it is
-// asked for. Labels are networks, hosts and states: never an endpoint or an address.
+// Metrics in Prometheus' text form. Events are counted when they happen; states are read at each scrape. Labels are
+// networks, hosts and states: never an endpoint or an address.
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { CONDITION_REASONS } from "../control/report/conditions.ts";
 import type { Control, Meter } from "../control/control.ts";
 
 export type Metrics = {
-  /** For the control plane, which is made first. */
+  /** For the control plane, which is built first. */
   readonly meter: Meter;
   readonly type: string;
   /** All values, now. */
@@ -85,7 +85,7 @@ function createStates(registers: Registry[]) {
       addresses.set({ ...label, state: "used" }, used);
       addresses.set({ ...label, state: "held" }, held);
       addresses.set({ ...label, state: "quarantined" }, quarantined);
-      // A hold may span addresses that were nobody's to have.
+      // A hold may contain addresses that no endpoint could have.
       addresses.set({ ...label, state: "free" }, Math.max(0, total - used - held - quarantined));
       if (fullInSeconds !== undefined) fullIn.set(label, fullInSeconds);
       if (blocksTotal === 0) continue;

@@ -1,6 +1,5 @@
-// Lists in pages: resources in order of their names, and the last name as the cursor. A page is of one revision, and
-// each says which; pages of one list may be of different ones. A resource that is there all the time is in exactly
-// one page.
+// Lists in pages: resources in order of their names, with the last name as the cursor. Each page is of one revision and
+// names it; pages of one list may have different ones. A resource that exists all the time is in exactly one page.
 import type { Listing } from "../control/state/listing.ts";
 import type { Kind } from "../model/resource.ts";
 

@@ -1,4 +1,4 @@
-// What routes answer from.
+// What the routes need to answer.
 import type { Control } from "../control/control.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Watches } from "./watches.ts";

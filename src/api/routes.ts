@@ -1,5 +1,5 @@
-// Every route of the API, in the order of the OpenAPI document: HTTP in, one call of the control plane, HTTP out. They
-// judge nothing.
+// Every route of the API, in the order of the OpenAPI document: HTTP in, one call of the control plane, HTTP out.
+// Routes decide nothing.
 import type { Parts } from "./parts.ts";
 import type { Route } from "./route.ts";
 import { clusterRoutes } from "./routes/cluster.ts";

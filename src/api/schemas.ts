@@ -73,7 +73,7 @@ function putSchema(kind: WritableKind) {
 export const SCHEMAS = {
   ...resources,
   ...named(ALL_KINDS, "Page", (kind) => page(resources[typeNameOf(kind)])),
-  // These two first: people compare documents, and the order of schemas is none of their business.
+  // These two come first, so that the order of schemas in the document does not change.
   ...named(["securitygroup"], "Put", putSchema),
   SecurityGroupCommit: input.SecurityGroupCommit,
   ...named(WRITABLE_KINDS, "Put", putSchema),

@@ -1,6 +1,6 @@
-// Watches over HTTP: change sets as newline-delimited JSON, as they become durable. An empty set is a sign of life,
-// at least every 15 s. A reader that goes away ends its watch; one that is slow waits in its own socket. If a watch
-// fails after it has begun, its last line is the problem.
+// Watches over HTTP: change sets as newline-delimited JSON, as they become durable. An empty set is a sign of life, at
+// least every 15 s. When the reader disconnects, its watch ends; for a slow reader, sets wait in its own socket. If a
+// watch fails after it has begun, its last line is the problem.
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../model/clock.ts";
@@ -10,11 +10,11 @@ import { LINES_HEAD } from "./route.ts";
 
 const BOOKMARK_EVERY_MS = 15_000;
 
-/** A reader that takes nothing for so long is ended: what waits for it is kept in memory. It may watch again. */
+/** A reader that reads nothing for this long is cut off, because what waits for it is in memory. It may watch again. */
 const STUCK_MS = 30_000;
 
 type Open = { readonly response: ServerResponse; reached: number; waitsSinceMs: number | undefined };
-/** Sets that many hosts get alike are encoded once. */
+/** Sets that many hosts get are encoded once. */
 const lines = new WeakMap<ChangeSet, string>();
 
 export class Watches {
@@ -31,10 +31,7 @@ export class Watches {
     return this.#open.size;
   }
 
-  /**
-   * Starts a watch; whatever `begin` throws is thrown at once. The result writes the answer until either side ends
-   * it.
-   */
+  /** Starts a watch; if `begin` throws, this throws at once. The result writes the answer until either side ends it. */
   serve(
     from: number,
     begin: (signal: AbortSignal) => AsyncIterable<ChangeSet>,
@@ -74,7 +71,7 @@ export class Watches {
     open.waitsSinceMs = undefined;
   }
 
-  /** One timer for all watches, while there are any. */
+  /** One timer for all watches, as long as there are any. */
   #tick(): void {
     if (this.#isTicking) return;
     this.#isTicking = true;

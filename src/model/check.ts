@@ -1,12 +1,12 @@
-// What the three truths say about addresses, as values that go over the wire: a host's inventory (its journal and its
-// kernel), what a check of all of them finds, and what can be done about it. Schemas, because an inventory is untrusted
-// input and a report is documented; the judgement is control/findings.ts.
+// Values of a check of addresses that go over the wire: a host's inventory (its journal and its kernel), the findings
+// of a check, and their repairs. They have schemas because an inventory is untrusted input and a report is documented;
+// control/check/findings.ts judges.
 import Type from "typebox";
 import { type Value, oneOf, optional, strict } from "./schema.ts";
 
 const Addresses = Type.Array(Type.String(), { description: "Without prefix length." });
 
-/** An entry of a host's journal, with what only its host can tell about it. */
+/** An entry of a host's journal, with what only the host knows about it. */
 const JournalEntry = Type.Object(
   {
     endpoint: Type.String(),
@@ -49,7 +49,7 @@ export const Inventory = Type.Object(
   strict,
 );
 
-/** What a host is told to do about a finding. Each may be done twice without harm. */
+/** An order to a host for the repair of a finding. Repeating it does no harm. */
 export const Order = Type.Union([
   Type.Object(
     {
@@ -63,15 +63,15 @@ export const Order = Type.Union([
       description: "Takes the port away and frees the addresses, if the endpoint still has exactly these.",
     },
   ),
-  /** Compares kernel, journal and server once more, and mends as ever. */
+  /** Compares kernel, journal and server once more, and repairs as usual. */
   Type.Object({ do: Type.Literal("settle") }, strict),
-  /** Makes the journal say what the server says of the endpoint: in a global network the server's word counts. */
+  /** Writes the server's record of the endpoint into the journal: in a global network the server's record counts. */
   Type.Object({ do: Type.Literal("take"), endpoint: Type.String() }, strict),
-  /** Tells the server what the journal says of the endpoint: in a local network the host's word counts. */
+  /** Sends the journal's record of the endpoint to the server: in a local network the host's record counts. */
   Type.Object({ do: Type.Literal("tell"), endpoint: Type.String() }, strict),
 ]);
 
-/** The answer to an ask: what became of each order, then what there is. */
+/** The answer to a question: the result of each order, then the inventory. */
 export const InventoryAnswer = Type.Object(
   {
     ask: Type.Integer({ minimum: 1 }),
@@ -164,7 +164,7 @@ export type KernelPort = Value<typeof KernelPort>;
 export type Inventory = Value<typeof Inventory>;
 export type InventoryAnswer = Value<typeof InventoryAnswer>;
 export type Order = Value<typeof Order>;
-/** A question that travels to a host beside the change sets of its watch. */
+/** A question that the server sends to a host with the change sets of its watch. */
 export type Ask = { readonly id: number; readonly orders: readonly Order[] };
 export type CheckRequest = Value<typeof CheckRequest>;
 export type Evidence = Value<typeof Evidence>;

@@ -1,15 +1,15 @@
-// What hosts say, made fit to be kept and shown: bounded, and without what a terminal would obey. A host may be broken,
-// or somebody else's by now; a report that is too long is cut and not refused, because a host whose reports are refused
-// would count as lost.
+// Cleans texts of hosts before they are stored and shown: bounded, and without terminal escapes. A host may be broken
+// or compromised. A report that is too long is cut and not refused, because a host whose reports are refused would
+// count as lost.
 import { type Cidr, formatCidr } from "./address.ts";
 
 /** Characters of one text, and texts of one list. */
 const TEXT_MAX = 2_000;
 const LIST_MAX = 1_000;
-/** Of addresses and routes of a host: more are more than an overlap check needs. */
+/** The most addresses and routes of a host: an overlap check needs no more. */
 export const PREFIXES_MAX = 4_096;
 
-/** C0 and C1 controls (ECMA-48: escape sequences begin with one), line separators, what turns the writing around. */
+/** C0 and C1 controls (ECMA-48: escape sequences begin with one), line separators, changes of text direction. */
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 export function cleanText(text: string): string {
@@ -34,7 +34,7 @@ export function cutList(texts: readonly string[]): readonly string[] {
   return [...texts.slice(0, LIST_MAX), `and ${texts.length - LIST_MAX} more`];
 }
 
-/** Each once; of too many the widest, because they are what most networks could meet. */
+/** Each once; if there are too many, the widest, because most networks could overlap those. */
 export function widest(cidrs: readonly Cidr[]): string[] {
   const once = new Map(cidrs.map((cidr) => [formatCidr(cidr), cidr]));
   if (once.size <= PREFIXES_MAX) return [...once.keys()];

@@ -1,12 +1,12 @@
-// Time as an argument: the real one in production, a virtual one in simulation. There are two, because people and time
-// servers set the wall clock, by an hour or by a year, while things are going on.
+// Time as an argument: the real clock in production, a virtual one in simulation. There are two times, because people
+// and time servers set the wall clock, by an hour or by a year, while everything runs.
 
 export interface Clock {
-  /** Milliseconds since the epoch, as people see them: to show, and for what people set a time for. May jump. */
+  /** Milliseconds since the epoch, for times that people read or set. May jump. */
   nowMs(): number;
   /**
-   * Milliseconds that only go on, whatever is done to the wall clock: what spans are measured by. Begins where the wall
-   * clock stands when the process begins, so that it may be written down. Stands still while the machine sleeps.
+   * Milliseconds that only increase, whatever happens to the wall clock; they measure spans. Starts at the wall clock
+   * when the process starts, so that it may be written down. Stands still while the machine sleeps.
    */
   monotonicMs(): number;
   /** Resolves after `ms`, or as soon as the signal aborts; never rejects. */

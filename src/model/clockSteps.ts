@@ -1,10 +1,10 @@
-// Steps of the wall clock: somebody, or a time server, has set it. Nothing here waits by that clock, but people read
-// times that it gave, and certificates and logs elsewhere go by it: so a step is named. Slewing is none: it changes the
-// rate of both clocks alike (man 2 adjtimex).
+// Steps of the wall clock: a person or a time server has set it. Weft waits for nothing by that clock, but people read
+// its times, and certificates and logs elsewhere depend on it; so a step is reported. Slewing is not a step: it changes
+// the rate of both clocks alike (man 2 adjtimex).
 import type { Clock } from "./clock.ts";
 import { formatDuration } from "./duration.ts";
 
-/** Smaller ones concern nobody who reads times in seconds. */
+/** Smaller steps do not matter to readers of times in seconds. */
 const LEAST_MS = 2_000;
 const TOLD_MS = 3_600_000;
 
@@ -18,7 +18,7 @@ export class ClockSteps {
     this.#aheadMs = clock.nowMs() - clock.monotonicMs();
   }
 
-  /** To be called every few seconds. What was done to `whose` clock since the last call, if anything was. */
+  /** Call it every few seconds. Returns what happened to `whose` clock since the last call, if anything did. */
   look(whose: string): string | undefined {
     const aheadMs = this.#clock.nowMs() - this.#clock.monotonicMs();
     const stepMs = aheadMs - this.#aheadMs;

@@ -1,21 +1,21 @@
-// How a network is written as a CNI configuration list: what `weft network export --cni` prints and an agent keeps in
+// A network as a CNI configuration list, as `weft network export --cni` prints it and agents write it to
 // /etc/cni/net.d. Pure.
 import type { Network, Vrf } from "./resource.ts";
 
-/** Where the plugin looks for the agent when nobody says otherwise. */
+/** The default path of the agent's socket for the plugin. */
 const USUAL_SOCKET = "/run/weft/agent.sock";
 
 export type CniExport = {
   readonly slice?: string;
   /** Chains the `portmap` plugin behind Weft; the network's VRF then needs `hostAccess`. */
   readonly portmap?: boolean;
-  /** The agent's, if it is not the usual one. */
+  /** The agent's socket, if it is not the default. */
   readonly socket?: string;
 };
 
 /**
- * The list, as JSON with a line break at its end. Runtimes that know `cniVersions` (libcni 1.2) choose the newest they
- * speak, and ask STATUS and GC then; older ones go by `cniVersion`. `more` are further keys at the top.
+ * The list, as JSON with a line break at its end. Runtimes that know `cniVersions` (libcni 1.2) choose their newest
+ * one, and then call STATUS and GC; older ones use `cniVersion`. `more` are further keys at the top.
  */
 export function cniConfigList(network: Network, { slice, portmap, socket }: CniExport, more: object = {}): string {
   const weft = {
@@ -35,7 +35,7 @@ export function cniConfigList(network: Network, { slice, portmap, socket }: CniE
   return `${JSON.stringify(list, undefined, 2)}\n`;
 }
 
-/** What Kubernetes, or `portmap`, will miss of a network, as a line for people; empty if nothing. */
+/** What Kubernetes, or `portmap`, would lack with a network, as a line for people; empty if nothing. */
 export function shortcomings({ name, spec }: Network, vrf: Vrf, portmap: boolean): string {
   const access = vrf.spec.hostAccess ? [] : [`hostAccess on VRF ${vrf.name}`];
   const missing = [...(spec.ipam === "local" ? [] : [`ipam local (${name} is global)`]), ...access];

@@ -1,5 +1,5 @@
-// Names of kernel devices. Linux gives them 15 bytes (IFNAMSIZ - 1) and people give networks what they like, so a name
-// that does not fit is cut and ends in a hash of the whole.
+// Names of kernel devices. Linux allows 15 bytes (IFNAMSIZ - 1) and users choose names freely, so a name that does not
+// fit is cut and ends in a hash of the whole.
 
 const IFNAME_MAX = 15;
 

@@ -1,4 +1,4 @@
-// Who had which address, and when: an entry of the lease log, as the store keeps it and the API answers it.
+// An entry of the lease log, as the store keeps it and the API answers it: who had which address, and when.
 import Type from "typebox";
 import { type Value, optional, strict } from "./schema.ts";
 

@@ -1,5 +1,5 @@
-// A network's address space as intervals, one state each: what the server tells and `weft ipam map` draws. More states
-// may come; whoever draws shows one that it does not know by its name.
+// A network's address space as intervals, one state each: the server's answer that `weft ipam map` draws. More states
+// may be added; a client shows an unknown state by its name.
 import Type from "typebox";
 import { type Value, oneOf, optional, strict } from "./schema.ts";
 

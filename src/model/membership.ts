@@ -1,5 +1,5 @@
-// Which hosts and prefixes a network concerns: what the server allocates, what an agent needs to see, and what it
-// compiles, all ask here.
+// Which hosts and prefixes a network concerns. The server's allocation, the agent's visibility and the compiler use
+// these functions.
 import { cidrOf, overlaps } from "./address.ts";
 import type { Host, Move, Network, NetworkSpec, Slice, Snapshot, Vrf } from "./resource.ts";
 

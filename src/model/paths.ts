@@ -1,8 +1,8 @@
-// Whether packets pass between two hosts: what an agent finds out about the way to each of its peers, and tells.
+// Whether packets pass between two hosts: the results of an agent's probes to its peers.
 import Type from "typebox";
 import { type Value, oneOf, optional, strict } from "./schema.ts";
 
-/** The VNI of what agents send to try the way: no network and no VRF has it. */
+/** The VNI of the probes: no network and no VRF has it. */
 export const PATHS_VNI = 16_777_215;
 
 export const PathSeen = Type.Object(
@@ -23,10 +23,10 @@ export const PathSeen = Type.Object(
 export type PathSeen = Value<typeof PathSeen>;
 export type PathState = PathSeen["state"];
 
-/** So many a host names: what is wrong first, then what was proven last. */
+/** How many peers a host names: broken paths first, then those proven last. */
 export const PATHS_NAMED = 100;
 
-/** What a host says of the ways to its peers: the hosts that share a VRF with it. */
+/** A host's report of the paths to its peers: the hosts that share a VRF with it. */
 export const PathsReport = Type.Object(
   {
     peers: Type.Integer({ minimum: 0 }),
@@ -37,7 +37,7 @@ export const PathsReport = Type.Object(
 );
 export type PathsReport = Value<typeof PathsReport>;
 
-/** A pair of hosts between which packets are not known to pass, with what either says. */
+/** A pair of hosts whose path is not proven, with what either says. */
 const PairSeen = Type.Object(
   {
     hosts: Type.Array(Type.String(), { minItems: 2, maxItems: 2 }),

@@ -1,5 +1,5 @@
-// Lists of ports as people and iptables write them: `22,53,80:90`, `1024-65535`. One reader for commands and files, so
-// that both understand the same and neither understands half.
+// Lists of ports as people and iptables write them: `22,53,80:90`, `1024-65535`. One parser for commands and files, so
+// that both accept the same texts.
 
 /** A port, or a range as rules keep it: `80-90`. */
 type Port = number | string;
@@ -9,7 +9,7 @@ const NUMBER = "0|[1-9]\\d{0,4}";
 const PORT = new RegExp(`^(${NUMBER})(?:[:-](${NUMBER}))?$`);
 const PORT_MAX = 65_535;
 
-/** Each port and range, in canonical form and in the order given; a sentence when there is one that cannot be meant. */
+/** Each port and range, in canonical form and in the given order; a sentence if one of them is invalid. */
 export function portsOf(text: string): readonly Port[] | { readonly why: string } {
   const ports: Port[] = [];
   for (const part of text.split(",")) {

@@ -1,6 +1,6 @@
-// How fast an endpoint may receive and send: the words of a limit, its units, and whose limit counts. Stored in bits
-// per second and bytes; people write `10mbit`, `125kB/s`, `64kB`. What the kernel makes of it is
-// datapath/network/shaping.ts.
+// How fast an endpoint may receive and send: the texts of a limit, its units, and which limit counts. Stored in bits
+// per second and bytes; people write `10mbit`, `125kB/s`, `64kB`. datapath/network/shaping.ts makes kernel objects of
+// it.
 import Type from "typebox";
 import { type Value, optional, strict } from "./schema.ts";
 import { Fault } from "./fault.ts";
@@ -24,11 +24,11 @@ const LimitSchema = Type.Object(
   strict,
 );
 const LimitOrNone = Type.Union([LimitSchema, Type.Literal("none")]);
-/** A limit per direction. `none`: no limit, whatever a wider one says. */
+/** A limit per direction. `none`: no limit, whatever a wider level says. */
 export const Qos = Type.Object({ inbound: optional(LimitOrNone), outbound: optional(LimitOrNone) }, strict);
 
 const Amount = (description: string) => Type.Union([Type.Integer(), Type.String()], { description });
-/** A limit as somebody writes it. */
+/** A limit as a request writes it. */
 export const LimitText = Type.Object(
   {
     average: Amount("Bits per second, or a text like 10mbit or 125kB/s."),
@@ -38,7 +38,7 @@ export const LimitText = Type.Object(
   strict,
 );
 const Choice = Type.Union([LimitText, Type.Literal("none"), Type.Literal("inherit")]);
-/** What may be asked: numbers or texts with units. `inherit`: no word of its own. */
+/** A request: numbers or texts with units. `inherit`: no limit of its own. */
 export const QosInput = Type.Object({ inbound: optional(Choice), outbound: optional(Choice) }, strict);
 
 export type Limit = Value<typeof LimitSchema>;
@@ -121,7 +121,7 @@ export function formatLimit({ average, peak, burst }: Limit): string {
   ].join(", ");
 }
 
-/** Canonical numbers; a Fault `qos-invalid` with the field's path for what cannot be meant or cannot be done. */
+/** Canonical numbers; a Fault `qos-invalid` with the field's path for an invalid or impossible limit. */
 export function parseQos(input: QosInput, where: string): QosPatch {
   const parsed: { [D in Direction]?: Limit | "none" | "inherit" } = {};
   for (const direction of DIRECTIONS) {
@@ -188,7 +188,7 @@ function peakTooLow(peak: number, average: number, where: string): Fault {
   });
 }
 
-/** What a patch makes of a resource's own word; undefined when nothing of its own is left. */
+/** The resource's own limits after a patch; undefined when none is left. */
 export function patched(own: Qos | undefined, patch: QosPatch): Qos | undefined {
   const next: { [D in Direction]?: Limit | "none" } = { ...own };
   for (const direction of DIRECTIONS) {
@@ -199,7 +199,7 @@ export function patched(own: Qos | undefined, patch: QosPatch): Qos | undefined 
   return Object.keys(next).length === 0 ? undefined : next;
 }
 
-/** The limit that counts: the first level that says something, from the narrowest to the widest. */
+/** The limit that counts: that of the first level that has one, from the narrowest to the widest. */
 export function limitOf(levels: readonly (Qos | undefined)[], direction: Direction): Limit | undefined {
   for (const level of levels) {
     const said = level?.[direction];
@@ -211,7 +211,7 @@ export function limitOf(levels: readonly (Qos | undefined)[], direction: Directi
 type Holder = { readonly qos?: Qos };
 type Network = { readonly spec: Holder & { readonly ranges?: readonly (Holder & { readonly name: string })[] } };
 
-/** Whose word counts for a lease, from the narrowest to the widest: its own, its range's, the network's. */
+/** The levels of a lease's limits, from the narrowest to the widest: its own, its range's, the network's. */
 export function levelsOf(network: Network, { qos, range }: Holder & { readonly range?: string }): (Qos | undefined)[] {
   const own = range === undefined ? undefined : network.spec.ranges?.find(({ name }) => name === range);
   return [qos, own?.qos, network.spec.qos];
@@ -231,8 +231,8 @@ export type CniBandwidth = {
 };
 
 /**
- * What a pod asks for by CNI, as a request of Weft: ingress is into the pod. CNI's usual burst of 2^31 or more means
- * "as much as there is", so a burst is never taken for more than Weft allows at its rate.
+ * A pod's CNI limits as a request of Weft: ingress is into the pod. CNI's usual burst of 2^31 or more means "no limit",
+ * so a burst is cut to what Weft allows at its rate.
  */
 export function qosOfCni({ ingressRate, ingressBurst, egressRate, egressBurst }: CniBandwidth): QosInput {
   const inbound = cniLimit(ingressRate, ingressBurst);

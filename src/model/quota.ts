@@ -1,4 +1,4 @@
-// What a tenant may have of a network at most.
+// How much of a network a tenant may have.
 import Type from "typebox";
 import { type Value, strict } from "./schema.ts";
 

@@ -1,5 +1,5 @@
-// The form of an address range: a contiguous piece of a global network's address space. What it means is arithmetic
-// (ipam/range.ts); whether it may be is admission's judgement.
+// The form of an address range: a contiguous piece of a global network's address space. ipam/range.ts has its
+// arithmetic; admission decides whether it is allowed.
 import Type from "typebox";
 import { type Value, oneOf, optional, strict, Text } from "./schema.ts";
 import { Qos, QosInput } from "./qos.ts";
@@ -56,7 +56,7 @@ export const RangeInput = Type.Object({ ...AddressRange.properties, qos: optiona
 export type AddressRange = Value<typeof AddressRange>;
 export type RangeInput = Value<typeof RangeInput>;
 
-/** How long an address that was given back goes to nobody else, unless its network says otherwise. */
+/** The default quarantine of a network. */
 const QUARANTINE_SECONDS = 60;
 
 export function quarantineMs({ quarantine }: { readonly quarantine?: number }): number {

@@ -48,11 +48,11 @@ export function keyOfResource(resource: { readonly kind: Kind; readonly name: st
   return `${resource.kind}/${resource.name}`;
 }
 
-/** All (relevant) resources at one revision. Lists are in no particular order; nobody may depend on it. */
+/** All (visible) resources at one revision. Lists have no particular order, and no code may depend on one. */
 export type Snapshot = {
   readonly cluster: string;
   readonly revision: number;
-  /** Of which history the revision is: two pasts of one cluster may have the same numbers (a restored backup). */
+  /** The history of the revision: two histories of one cluster may have the same revisions (a restored backup). */
   readonly history?: string;
 } & { readonly [K in Kind as ListOf<K>]: readonly ResourceOf<K>[] };
 
@@ -81,17 +81,17 @@ export function resourcesIn(snapshot: Snapshot): readonly Resource[] {
 /** One resource put, or removed, by the commit of a revision. */
 export type Change = { readonly put: Resource } | { readonly remove: Key };
 /**
- * Everything one commit did. A watch delivers these in revision order; `changes` may be empty (a bookmark). A host's
- * watch may also bring a question that the host answers by itself; then there are no changes.
+ * Everything that one commit did. A watch delivers change sets in the order of revisions; `changes` may be empty (a
+ * bookmark). A host's watch may also carry a question that the agent answers; then there are no changes.
  */
 export type ChangeSet = {
   readonly revision: number;
   readonly changes: readonly Change[];
   readonly ask?: Ask;
-  /** Only in the first set of a watch, which says nothing else: of which history all that follows is. */
+  /** Only in the first set of a watch, alone: the history of everything that follows. */
   readonly history?: string;
 };
-/** How far somebody has followed a server: revisions of different histories are not to be compared. */
+/** How far a host has followed a server: revisions of different histories cannot be compared. */
 export type Position = { readonly history: string; readonly revision: number };
 
 /** Name of a block: one per network, host and family. */
@@ -106,7 +106,7 @@ export function endpointName(owner: string, ifname: string): string {
   return `${owner}.${ifname}`;
 }
 
-/** Names are made of names with a character that none can have. */
+/** A name made of two names, joined by a character that no name has. */
 export function membershipName(network: string, workload: string): string {
   return `${network}~${workload}`;
 }

@@ -11,7 +11,7 @@ type SchemaError = {
 };
 
 /**
- * The Fault for the first error that helps: `request-invalid`, or what a number out of range means. `root` is put
+ * The Fault for the first error that helps: `request-invalid`, or the reason for a number out of range. `root` is put
  * before paths.
  */
 export function shapeFault(errors: readonly SchemaError[], value: unknown, root: string): Fault {
@@ -78,7 +78,7 @@ function choicesAt(errors: readonly SchemaError[], pointer: string): string {
   return values.length === 0 ? "one of its forms" : values.join(" or ");
 }
 
-/** A number out of its range is a reason of its own where people look for it. */
+/** A number out of range has a reason of its own if users would search for it. */
 function rangeReason(where: string): Reason {
   const field = where.slice(where.lastIndexOf(".") + 1);
   if (field === "vni") return "vni-invalid";

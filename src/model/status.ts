@@ -1,13 +1,13 @@
-// What a host reached, and what its agent is asked and answers. Status is a record of its own, never inside a resource:
-// an agent reports it, the server keeps the latest per host in memory, and a restarted server has it again after each
-// agent's next report.
+// What a host has reached, and the requests and answers of its agent. Status is separate from resources: an agent
+// reports it, the server keeps the latest per host in memory, and a restarted server has it again after each agent's
+// next report.
 import Type from "typebox";
 import { ClusterPaths, PathsReport } from "./paths.ts";
 import { type Direction, QosInput } from "./qos.ts";
 import { EndpointSpec } from "./kinds/endpoint.ts";
 import { type Value, oneOf, optional, strict, Texts } from "./schema.ts";
 
-/** What an agent says after a round that changed something, and at least every heartbeat. */
+/** An agent sends it after a round that changed something, and at least every heartbeat. */
 export const HostReport = Type.Object(
   {
     host: Type.String(),
@@ -21,7 +21,7 @@ export const HostReport = Type.Object(
     errors: Type.Array(Type.String()),
     /** Networks that are in the kernel without any error. */
     networks: Type.Array(Type.String()),
-    /** What a user should know and is no error: a workload's namespace is gone, a block is full. */
+    /** What a user should know but is not an error: a workload's namespace is gone, a block is full. */
     conditions: Type.Array(Type.String()),
     /** The host's own addresses (with prefix length) and routes, without Weft's: what networks must not overlap. */
     hostPrefixes: Type.Array(Type.String()),
@@ -67,7 +67,7 @@ const HostCondition = Type.Object(
 );
 export type HostCondition = Value<typeof HostCondition>;
 
-/** What a user should know that no answer said: a host waits for a block, or stands in a network's way. */
+/** What a user should know although no request was refused: a host waits for a block, or overlaps a network. */
 const Condition = Type.Object(
   {
     reason: Type.String(),
@@ -91,7 +91,7 @@ export const ClusterStatus = Type.Object(
 );
 export type ClusterStatus = Value<typeof ClusterStatus>;
 
-/** What a workload's door asks of the agent of its host. */
+/** A request to attach, to the agent of the workload's host. */
 export const AttachRequest = Type.Object(
   {
     network: Type.String(),
@@ -113,7 +113,7 @@ export const AttachRequest = Type.Object(
 );
 export type AttachRequest = Value<typeof AttachRequest>;
 
-/** What the workload got: everything needed to print it, or to hand it to a container runtime. */
+/** What the workload got: everything needed to print it, or to pass it to a container runtime. */
 export type Attachment = {
   readonly endpoint: string;
   readonly spec: EndpointSpec;
@@ -137,7 +137,7 @@ export type EndpointCounters = {
   readonly drops: Readonly<Record<string, number>>;
 };
 
-/** What went through the queue that limits an endpoint in one direction, since the queue was made. */
+/** What passed the queue that limits an endpoint in one direction, since the queue was made. */
 export type QueueCounters = {
   readonly endpoint: string;
   readonly direction: Direction;

@@ -1,4 +1,4 @@
-// Routes of hosts: how one joins, reports, is drained and given up.
+// Routes of hosts: join, report, drain, reclaim.
 import type { Control } from "../../control/control.ts";
 import { parseJoin, parseReport } from "../../model/parse.ts";
 import type { Parts } from "../parts.ts";
@@ -75,7 +75,7 @@ export function hostRoutes({ control }: Parts): Route[] {
   ];
 }
 
-/** An agent must know how long its blocks are its own when nobody hears it. */
+/** An agent must know for how long it may allocate from its blocks without hearing the server. */
 function heardBy({ reclaimAfterMs }: Control): { readonly reclaimAfterMs?: number } {
   return reclaimAfterMs === undefined ? {} : { reclaimAfterMs };
 }

@@ -1,5 +1,4 @@
-// Routes about the address space as a whole: its map, the check of the three truths, and the answers of hosts
-// to that.
+// Routes about the address space: its map, the check of store, journals and kernels, and the hosts' answers to it.
 import { parseCheck, parseInventory } from "../../model/parse.ts";
 import type { Parts } from "../parts.ts";
 import { type Route, adminOnly, jsonOf, missing } from "../route.ts";
