@@ -262,7 +262,8 @@ function stateIn({ spaces }: Machine, workloads: ReadonlySet<Ns>): KernelState {
       const { link, entries, foreign } = device;
       if (link.isOurs && device === link.devices[0]) objects.push(seen(link.object, workloads));
       for (const [key, entry] of entries)
-        if (link.isOurs ? !foreign.has(key) : kernelKindOf(entry).fake.entry?.isOnAnyLink === true) objects.push(entry);
+        if (!foreign.has(key) && (link.isOurs || kernelKindOf(entry).fake.entry?.isOnAnyLink === true))
+          objects.push(entry);
     }
   }
   return stateOf(objects);

@@ -138,17 +138,16 @@ export class Machine implements FakeMachine {
     link.object = object;
   }
 
-  /** Others' routes are known by their protocol; whatever else is on a link is its owner's. */
   addEntry(object: EntryObject, isOurs: boolean): void {
     const device = this.device(object.ns, object.dev);
-    const { check, connects, added } = hooksOf(object);
+    const { check, connects, added, isMarked } = hooksOf(object);
     check?.(this, device, object);
     const key = keyOf(object);
     const isNew = !device.entries.has(key);
     device.entries.set(key, object);
     const slot = kindOf(object).slot(object);
     if (slot !== undefined) this.space(object.ns).slots.set(slot, object);
-    if (slot !== undefined && !isOurs) device.foreign.add(key);
+    if (isMarked === true && !isOurs) device.foreign.add(key);
     const connected = connects?.(object);
     if (connected !== undefined) device.connected.set(key, connected);
     added?.(this, device, object, isNew);

@@ -42,9 +42,10 @@ export const bridge = defineKind<Bridge>({
   devices: devicesOf,
   print: {
     add: (o, shell) => [
-      `${shell.ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu} type bridge` +
+      `${shell.ip(o.ns)} link add ${o.name} address ${o.mac} type bridge` +
         ` ageing_time ${ageing(o)} mcast_snooping 0 no_linklocal_learn 1 fdb_max_learned ${FDB_MAX}`,
-      bringUp(o, shell),
+      // Only an MTU that was changed stays when ports come and go.
+      bringUp(o, shell, `mtu ${o.mtu} `),
     ],
     set: (from, to, shell) => setFields(`${shell.ip(to.ns)} link set ${to.name}`, fieldsOf(from), fieldsOf(to)),
     remove: removeLink,

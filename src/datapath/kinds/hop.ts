@@ -1,7 +1,7 @@
 // A neighbour on a link of the host's own: the next hop towards a peer or the server.
-import { bridge } from "./bridge.ts";
 import { defineKind } from "./kind.ts";
 import { WEFT_PROTOCOL } from "./mark.ts";
+import { veth } from "./veth.ts";
 
 /**
  * The kernel finds its MAC and keeps it, also when its table is full (`extern_learn`, `managed`); with our protocol
@@ -9,7 +9,8 @@ import { WEFT_PROTOCOL } from "./mark.ts";
  */
 export type Hop = { readonly kind: "hop"; readonly ns: "host"; readonly dev: string; readonly ip: string };
 
-const [, { is: onHost } = bridge.examples[0]] = bridge.examples;
+/** The end of an uplink that the host has. */
+const [, { needs, is: uplink } = veth.examples[0]] = veth.examples;
 
 export const hop = defineKind<Hop>({
   role: "entry",
@@ -22,5 +23,5 @@ export const hop = defineKind<Hop>({
     set: () => [],
     remove: ({ ns, dev, ip }, shell) => [`${shell.ip(ns)} neigh delete ${ip} dev ${dev}`],
   },
-  examples: [{ needs: [onHost], is: { kind: "hop", ns: "host", dev: onHost.name, ip: "10.7.0.9" } }],
+  examples: [{ needs: [...needs, uplink], is: { kind: "hop", ns: "host", dev: uplink.peer.name, ip: "169.254.64.9" } }],
 });

@@ -40,8 +40,9 @@ export function devicesOf({ ns, name }: Link): readonly Device[] {
   return [{ ns, name }];
 }
 
-export function bringUp({ ns, name, alias }: Link, shell: Shell): string {
-  return `${shell.ip(ns)} link set ${name} alias ${alias} up`;
+/** `more`: what else is set. */
+export function bringUp({ ns, name, alias }: Link, shell: Shell, more = ""): string {
+  return `${shell.ip(ns)} link set ${name} ${more}alias ${alias} up`;
 }
 
 export function removeLink({ ns, name }: Link, shell: Shell): readonly string[] {

@@ -71,6 +71,15 @@ function checksums({ ns, name, makesChecksums }: Veth, shell: Shell): string {
   return `${shell.inside(ns)}ethtool -K ${name} tx ${makesChecksums === true ? "off" : "on"}`;
 }
 
+/** From the host's namespace where one end is there, because that may have no name. */
+function create(o: Veth, shell: Shell): string {
+  const [near, far] = o.peer.ns === "host" ? [o.peer, o] : [o, o.peer];
+  const end = ({ name, mac, mtu }: Veth["peer"], inside = "") => `${name}${inside} address ${mac} mtu ${mtu}`;
+  const master = o.master === undefined ? "" : ` master ${o.master}`;
+  const peer = end(far, ` netns ${shell.name(far.ns)}`);
+  return `${shell.ip(near.ns)} link add ${end(near)}${master} type veth peer name ${peer}`;
+}
+
 const LAYER = 5;
 
 export const veth = defineKind<Veth>({
@@ -83,9 +92,7 @@ export const veth = defineKind<Veth>({
   devices: (o) => [...devicesOf(o), o.peer],
   print: {
     add: (o, shell) => [
-      `${shell.ip(o.ns)} link add ${o.name} address ${o.mac} mtu ${o.mtu}` +
-        (o.master === undefined ? "" : ` master ${o.master}`) +
-        ` type veth peer name ${o.peer.name} netns ${shell.name(o.peer.ns)} address ${o.peer.mac} mtu ${o.peer.mtu}`,
+      create(o, shell),
       bringUp(o, shell),
       ...(o.master === undefined
         ? []

@@ -33,6 +33,8 @@ export type LinkHooks<T> = {
 export type EntryHooks<T> = {
   /** Entries of this kind are on links of others, too. */
   readonly isOnAnyLink?: true;
+  /** Known as ours by a mark of its own, and not by its link. */
+  readonly isMarked?: true;
   /** The change of its link that makes the kernel forget it. */
   readonly lostWith?: "mac" | "master";
   /** Throws Refused as the kernel would. */
@@ -58,7 +60,7 @@ export type FakeDevice = {
   readonly entries: Map<string, EntryObject>;
   /** Networks that are reached without a gateway, by the key of the address or route they come from. */
   readonly connected: Map<string, Cidr>;
-  /** Keys of routes that somebody else put on this link, whoever's the link is. */
+  /** Keys of marked entries that are another's, whoever's the link is. */
   readonly foreign: Set<string>;
 };
 export type FakeLink = { object: LinkObject; readonly isOurs: boolean; readonly devices: FakeDevice[] };

@@ -2,6 +2,7 @@
 // kernel may have learned it, and others may keep it.
 import type { Hop } from "../../datapath/kinds/hop.ts";
 import { WEFT_PROTOCOL } from "../../datapath/kinds/mark.ts";
+import { keyOf } from "../../datapath/state/state.ts";
 import { Refused } from "../errno.ts";
 import * as k from "../netlink/constants.ts";
 import { type NeighbourInfo, familyNumber, ndmsg, oneNeighbour, readNeighbour } from "../netlink/entry.ts";
@@ -19,9 +20,11 @@ export const hop = entryKind<Hop, NeighbourInfo>({
   decode: ({ ip }, { dev }) => ({ kind: "hop", ns: "host", dev, ip }),
   fake: {
     isOnAnyLink: true,
-    check(_machine, { entries }, { ip, dev }) {
-      if ([...entries.values()].some((entry) => entry.kind === "neighbour" && entry.ip === ip))
-        refuse("exists", `the neighbour ${ip} on ${dev} is not ours`);
+    isMarked: true,
+    check(_machine, { entries, foreign }, object) {
+      const isTheirs = [...entries.values()].some((entry) => entry.kind === "neighbour" && entry.ip === object.ip);
+      if (isTheirs || foreign.has(keyOf(object)))
+        refuse("exists", `the neighbour ${object.ip} on ${object.dev} is not ours`);
     },
   },
 });
@@ -33,15 +36,17 @@ export const hop = entryKind<Hop, NeighbourInfo>({
 function encode(context: StepContext, { op, object }: OpOn<Hop>): void {
   const { w, space } = context;
   const isRemoval = op === "remove";
-  const link = context.link(object.dev);
+  // A link of ours may be made by the same list of operations.
+  const isKnown = space.indexes.has(object.dev);
+  const index = isKnown ? context.indexOf(object.dev) : context.link(object.dev)?.index;
   const ip = ipIn(object.ip);
-  if (link === undefined)
+  if (index === undefined)
     throw new Refused({ class: "missing", message: `there is no link ${object.dev} in ${object.ns}` });
-  const there = space.socket.ask(k.RTM_GETNEIGH, (request) => oneNeighbour(request, link.index, ip), readNeighbour);
+  const there = space.socket.ask(k.RTM_GETNEIGH, (request) => oneNeighbour(request, index, ip), readNeighbour);
   if (there !== undefined && (isRemoval ? !isOurHop(there) : isManagedByOthers(there)))
     throw new Refused({ class: "exists", message: `the neighbour ${object.ip} on ${object.dev} is not ours` });
   w.begin(isRemoval ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, k.NLM_F_REQUEST | k.NLM_F_CREATE, context.seq());
-  ndmsg(w, { family: familyNumber(ip), index: link.index, flags: k.NTF_EXT_LEARNED });
+  ndmsg(w, { family: familyNumber(ip), index, flags: k.NTF_EXT_LEARNED });
   w.attrIp(k.NDA_DST, ip);
   w.attrU8(k.NDA_PROTOCOL, WEFT_PROTOCOL);
   w.attrU32(k.NDA_FLAGS_EXT, k.NTF_EXT_MANAGED);

@@ -27,6 +27,7 @@ export const route = entryKind<Route, RouteInfo>({
     ...(metric === WEFT_ROUTE_METRIC ? {} : { metric }),
   }),
   fake: {
+    isMarked: true,
     check,
     connects: ({ via, dst }) => (via === undefined ? cidrOf(dst) : undefined),
     // The kernel removes only what it is shown whole.

@@ -1,5 +1,6 @@
 // The fake kernel keeps the contract of a kernel.
 import { FakeKernel } from "../../../src/kernel/fake.ts";
+import { KINDS } from "./kinds.ts";
 import { OTHERS } from "./others.ts";
 import { PORTS } from "./ports.ts";
 import { REFUSALS } from "./refusals.ts";
@@ -21,10 +22,11 @@ function makeWorld(): Promise<World> {
     removeWorkload: (path) => Promise.resolve(kernel.removeWorkload(path)),
     plant: (object) => Promise.resolve(kernel.plant(object)),
     has: (object) => Promise.resolve(kernel.has(object)),
+    isStillThere: (object) => Promise.resolve(kernel.has(object)),
     disturb: (object) => Promise.resolve(kernel.disturb(object)),
     addElement: (ns) => Promise.resolve(kernel.disturb({ kind: "nft", ns, digest: "", body: "" })),
     close: () => Promise.resolve(kernel.close()),
   });
 }
 
-for (const contract of [STATE, OTHERS, REFUSALS, PORTS]) testContract("fake", contract, makeWorld);
+for (const contract of [KINDS, STATE, OTHERS, REFUSALS, PORTS]) testContract("fake", contract, makeWorld);

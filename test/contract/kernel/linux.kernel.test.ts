@@ -10,6 +10,8 @@ import type { Flow } from "../../../src/kernel/kernel.ts";
 import { inodeOf } from "../../../src/kernel/namespaces.ts";
 import { LinuxWorld, obstacle, run } from "./linuxWorld.ts";
 import * as o from "./objects.ts";
+import { KINDS } from "./kinds.ts";
+import { PASTED } from "./pasted.ts";
 import { OTHERS } from "./others.ts";
 import { PORTS } from "./ports.ts";
 import { REFUSALS } from "./refusals.ts";
@@ -428,5 +430,5 @@ function inside(world: World, ns: Ns, ...argv: readonly string[]): string {
 }
 
 const skip = obstacle();
-for (const contract of [STATE, OTHERS, REFUSALS, PORTS, LINUX_ONLY])
+for (const contract of [KINDS, PASTED, STATE, OTHERS, REFUSALS, PORTS, LINUX_ONLY])
   testContract("linux", contract, async () => new LinuxWorld(), skip);

@@ -1,14 +1,16 @@
 // A world on Linux: a new network namespace is the host, and nothing touches the machine's own. Other programs are
 // played by iproute2 and nft.
 import { strict as assert } from "node:assert";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import type { KernelObject } from "../../../src/datapath/kinds.ts";
+import type { KernelObject, ObjectOf } from "../../../src/datapath/kinds.ts";
 import type { Ns } from "../../../src/datapath/kinds/kind.ts";
 import { WEFT_ROUTE_METRIC } from "../../../src/datapath/kinds/route.ts";
 import { LinuxKernel, type LinuxOptions } from "../../../src/kernel/linux.ts";
 import { netnsFile } from "../../../src/datapath/kinds/netns.ts";
+import { printOps } from "../../../src/datapath/state/print.ts";
+import type { Op } from "../../../src/datapath/state/state.ts";
 import type { Workload, World } from "./world.ts";
 
 let worlds = 0;
@@ -81,30 +83,17 @@ export class LinuxWorld implements World {
     return run("nsenter", `--net=/run/netns/${this.name(ns)}`, ...argv);
   }
 
+  /** Runs lines that Weft prints, as a user of this host would. */
+  paste(lines: readonly string[]): void {
+    this.inside("host", "bash", "-ec", lines.map(understood).join("\n"));
+  }
+
+  print(ops: readonly Op[]): readonly string[] {
+    return printOps(ops, this.options.prefix);
+  }
+
   plant(object: KernelObject): Promise<void> {
-    switch (object.kind) {
-      case "netns":
-        run("ip", "netns", "add", this.name(object.ns));
-        break;
-      case "bridge":
-        this.#ip(object.ns, "link", "add", object.name, "address", object.mac, "type", "bridge");
-        break;
-      case "address":
-        this.#ip(object.ns, "address", "add", object.cidr, "dev", object.dev);
-        this.#ip(object.ns, "link", "set", object.dev, "up");
-        break;
-      case "route":
-        this.#ip(object.ns, "route", "add", ...routeWords(object), "proto", "static");
-        break;
-      case "neighbour":
-        this.#ip(object.ns, "neigh", "add", object.ip, "lladdr", object.mac, "dev", object.dev, "nud", "permanent");
-        break;
-      case "nft":
-        this.inside(object.ns, "nft", `table inet weft {\n${object.body}}`);
-        break;
-      default:
-        assert.fail(`nobody plants ${object.kind}`);
-    }
+    this.paste(this.print([{ op: "add", object }]).map(unmarked));
     return Promise.resolve();
   }
 
@@ -131,50 +120,20 @@ export class LinuxWorld implements World {
     }
   }
 
-  disturb(object: KernelObject): Promise<void> {
-    const { ns } = object;
-    switch (object.kind) {
-      case "netns":
-        run("ip", "netns", "del", this.name(ns));
-        break;
-      case "sysctl":
-        this.inside(ns, "sysctl", "-w", `net.${object.key.replaceAll("/", ".")}=${object.value === "1" ? 0 : 1}`);
-        break;
-      case "nft":
-        this.inside(ns, "nft", "add", "rule", "inet", "weft", "forward", "counter", "drop");
-        break;
-      case "element":
-        this.inside(ns, "nft", "delete", "element", "bridge", "weft", object.set, keyOfElement(object));
-        break;
-      case "bridge":
-      case "vxlan":
-      case "veth":
-      case "ifb":
-        this.#ip(ns, "link", "del", object.name);
-        break;
-      case "tbf":
-        run("tc", "-n", this.name(ns), "qdisc", "del", "dev", object.dev, "root");
-        break;
-      case "redirect":
-        run("tc", "-n", this.name(ns), "qdisc", "del", "dev", object.dev, "ingress");
-        break;
-      case "address":
-        this.#ip(ns, "address", "del", object.cidr, "dev", object.dev);
-        break;
-      case "route":
-        this.#ip(ns, ...(object.dst.includes(":") ? ["-6"] : []), "route", "del", ...routeWords(object));
-        break;
-      case "hop":
-      case "neighbour":
-        this.#ip(ns, "neighbour", "del", object.ip, "dev", object.dev);
-        break;
-      case "fdb":
-        run("bridge", "-n", this.name(ns), "fdb", "del", object.mac, "dev", object.dev, "dst", object.dst, "self");
-        break;
-      case "bridge-fdb":
-        run("bridge", "-n", this.name(ns), "fdb", "del", object.mac, "dev", object.dev, "master");
-        break;
+  isStillThere(object: KernelObject): Promise<boolean> {
+    try {
+      this.paste(this.print([{ op: "remove", object }]).map(unmarked));
+      return Promise.resolve(true);
+    } catch {
+      return Promise.resolve(false);
     }
+  }
+
+  disturb(object: KernelObject): Promise<void> {
+    if (object.kind === "nft")
+      this.inside(object.ns, "nft", "add", "rule", "inet", "weft", "forward", "counter", "drop");
+    else if (object.kind === "sysctl") this.paste(this.print([{ op: "add", object: switched(object) }]));
+    else this.paste(this.print([{ op: "remove", object }]));
     return Promise.resolve();
   }
 
@@ -193,9 +152,20 @@ export class LinuxWorld implements World {
   }
 }
 
-function keyOfElement({ key }: Extract<KernelObject, { kind: "element" }>): string {
-  return `{ ${key} }`;
+function switched(object: ObjectOf<"sysctl">): KernelObject {
+  return { ...object, value: object.value === "1" ? "0" : "1" };
 }
+
+/** Without what tells our objects from others'. */
+function unmarked(line: string): string {
+  return line.replace(/ alias \S*/, "").replace(/ (proto|protocol) 87\b/, " $1 static");
+}
+
+/** Without the one word that `ip` lacks before 6.7. */
+function understood(line: string): string {
+  return hasFdbMax ? line : line.replace(/ fdb_max_learned \d+/, "");
+}
+const hasFdbMax = spawnSync("ip", ["link", "help", "bridge"], { encoding: "utf8" }).stderr.includes("fdb_max_learned");
 
 function routeWords(object: Extract<KernelObject, { kind: "route" }>): string[] {
   const via = object.via === undefined ? [] : ["via", object.via];

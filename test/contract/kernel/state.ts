@@ -1,7 +1,6 @@
 // The laws: what is applied is observed, whatever it is and whatever was there before; then nothing is left to do.
 import { strict as assert } from "node:assert";
 import type { KernelObject } from "../../../src/datapath/kinds.ts";
-import { FLOOD_MAC } from "../../../src/datapath/kinds/fdb.ts";
 import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
 import { wholeTicks } from "../../../src/datapath/network/shaping.ts";
 import * as o from "./objects.ts";
@@ -19,8 +18,8 @@ import {
 
 const MAC = "02:00:0a:07:00:09";
 
-/** For each kind: what it needs, what it is, and what it may become in place. */
-function kinds(
+/** What the examples of kinds (kinds.ts) leave open: what an object needs, what it is, and what it may become. */
+function variants(
   workload: Workload,
 ): readonly (readonly [needs: KernelObject[], is: KernelObject, becomes?: KernelObject])[] {
   const net = [o.NETNS];
@@ -31,56 +30,29 @@ function kinds(
   const veth = o.port(workload);
   const { master: _, ...loose } = veth;
   return [
-    [[], o.NETNS],
-    [
-      net,
-      { kind: "sysctl", ns: o.NS, key: "ipv4/ip_forward", value: "1" },
-      { kind: "sysctl", ns: o.NS, key: "ipv4/ip_forward", value: "0" },
-    ],
     [net, { kind: "sysctl", ns: o.NS, key: "ipv6/conf/all/disable_ipv6", value: "1" }],
-    [[], { kind: "sysctl", ns: "host", key: "ipv6/conf/all/forwarding", value: "1" }],
     [net, o.table(), o.table(4790)],
     [[], o.table(4789, "host"), o.table(4790, "host")],
     [net, o.policyTables(), o.policyTables(23)],
     [net, o.table(), o.policyTables()],
     [net, o.policyTables(), o.table()],
-    [tables, o.element("ports", "wp1", "40000001"), o.element("ports", "wp1", "40000002")],
-    [tables, o.element("macs", `wp1 . ${MAC}`)],
-    ...[`wp12345678901 . ${MAC} . 10.7.0.5`, `wp1 . ${MAC} . fd00:7::5`].map((key) => {
-      const set = key.endsWith("fd00:7::5") ? "bound6" : "bound4";
-      return [tables, o.element(set, key, "40000001"), o.element(set, key, "40000002")] as const;
-    }),
+    [
+      tables,
+      o.element("bound4", `wp12345678901 . ${MAC} . 10.7.0.5`, "40000001"),
+      o.element("bound4", `wp12345678901 . ${MAC} . 10.7.0.5`, "40000002"),
+    ],
     [tables, o.element("members4_a", "10.7.0.5")],
-    [net, o.bridge(), { ...o.bridge(), mtu: 1400, mac: "02:00:00:00:00:02", alias: "weft:network:other" }],
-    [[], o.bridge("wb7", "host")],
-    [net, o.bridge(), { ...o.bridge(), forgets: true }],
     [net, { ...o.bridge(), forgets: true }, o.bridge()],
-    [lan, o.tunnel(7, "wb7"), { ...o.tunnel(7, "wb7"), mtu: 1300, mac: "02:00:00:00:00:03" }],
     [lan, o.tunnel(7, "wb7"), o.tunnel()],
     [lan, o.tunnel(), o.tunnel(7, "wb7")],
-    [net, { ...o.tunnel(), local: "2001:db8::1" }],
-    [
-      lan,
-      veth,
-      {
-        ...veth,
-        mtu: 1300,
-        mac: "fe:00:00:00:00:01",
-        alias: "weft:endpoint:x",
-        peer: { ...veth.peer, mtu: 1300, mac: MAC },
-      },
-    ],
+    [lan, veth, { ...veth, mac: "fe:00:00:00:00:01", alias: "weft:endpoint:x" }],
     [lan, veth, { ...veth, macs: "learned" }],
     [lan, { ...veth, macs: "flooded" }, veth],
-    [lan, o.tunnel(7, "wb7"), { ...o.tunnel(7, "wb7"), macs: "learned" }],
     [lan, { ...o.tunnel(7, "wb7"), macs: "flooded" }, o.tunnel(7, "wb7")],
     [port, o.bridgeFdb(MAC, "wp0")],
     [lan, veth, loose],
     [lan, loose, veth],
-    [net, o.uplink(), { ...o.uplink(), makesChecksums: true }],
     [net, { ...o.uplink(), makesChecksums: true }, o.uplink()],
-    [lan, o.shaper(), { ...o.shaper(), mtu: 1300, alias: "weft:shaper:other" }],
-    [port, o.tbf("wp0", 2_500_000), { ...o.tbf("wp0", 125_001), limit: 7000 }],
     // Above 2^32 bytes per second the kernel wants another attribute.
     [port, o.tbf("wp0", 12_500_000_123), o.tbf("wp0", 16_000)],
     [
@@ -93,31 +65,17 @@ function kinds(
       o.tbf("wp0", 1_000_000_007),
       { ...o.tbf("wp0", 1_000_000_007), peak: { rate: 5_000_000_011, burst: wholeTicks(5_000_000_011, 5_000_123) } },
     ],
-    [[...port, o.shaper()], o.redirect()],
-    [[...port, o.shaper(), o.shaper(1)], o.redirect(), o.redirect("wp0", "wq1")],
-    [tunnel, o.address("wx7", "44.128.0.1/20")],
     [tunnel, o.address("wx7", "fd44::1/64")],
     [tunnel, o.address("wx7", "10.0.0.1/32")],
     [port, o.address("eth0", "10.7.0.5/16", workload)],
     [port, o.address("eth0", "fd00:7::5/128", workload)],
-    [tunnel, o.neighbour("44.128.0.2", MAC), o.neighbour("44.128.0.2", "02:00:00:00:00:01")],
-    [tunnel, o.neighbour("fd44::2", MAC, "wx7"), o.neighbour("fd44::2", "02:00:00:00:00:01", "wx7")],
-    [tunnel, o.fdb(MAC, "192.0.2.2"), o.fdb(MAC, "192.0.2.3")],
-    [tunnel, o.fdb(FLOOD_MAC, "192.0.2.2")],
     [[...net, { ...o.tunnel(), local: "2001:db8::1" }], o.fdb(MAC, "2001:db8::2"), o.fdb(MAC, "2001:db8::3")],
-    [[...lan, o.tunnel(7, "wb7")], o.bridgeFdb(MAC)],
-    [
-      [...lan, o.address("wb7", "10.7.0.1/16")],
-      o.route("10.9.0.0/16", "wb7", "10.7.0.2"),
-      o.route("10.9.0.0/16", "wb7", "10.7.0.3"),
-    ],
     [
       [...lan, o.address("wb7", "fd00:7::1/64")],
       o.route("fd09::/64", "wb7", "fd00:7::2"),
       o.route("fd09::/64", "wb7", "fd00:7::3"),
     ],
     [lan, o.route("10.9.0.0/16", "wb7"), { ...o.route("10.9.0.0/16", "wb7", "44.0.0.2"), onlink: true }],
-    [lan, { ...o.route("fd09::/64", "wb7", "fd44::2"), onlink: true }],
     [
       [...lan, o.address("wb7", "10.7.0.1/16")],
       { ...o.route("10.9.0.0/16", "wb7"), src: "10.7.0.1" },
@@ -133,9 +91,9 @@ export const STATE: Contract = {
     assert.deepEqual(await oursIn(world.kernel), []);
   },
 
-  async "every kind of object is observed as applied, changes in place, and goes"(world) {
+  async "each variant of an object is observed as applied, changes in place, and goes"(world) {
     const workload = await world.workload();
-    for (const [needs, is, becomes] of kinds(workload)) {
+    for (const [needs, is, becomes] of variants(workload)) {
       await converge(world, [...needs, is], [workload]);
       if (becomes !== undefined) {
         await mustApply(world, [{ op: "set", from: is, object: becomes }]);

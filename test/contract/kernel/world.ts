@@ -22,6 +22,8 @@ export type World = {
   plant(object: KernelObject): Promise<void>;
   /** Whether it is there, whosever it is. */
   has(object: KernelObject): Promise<boolean>;
+  /** Whether it is there, whosever it is; it need not be afterwards. */
+  isStillThere(object: KernelObject): Promise<boolean>;
   /** Somebody else removes this; a sysctl is switched, a table gets one more rule. */
   disturb(object: KernelObject): Promise<void>;
   /** Somebody else adds an element to the set `members` of our table. */

@@ -1,0 +1,98 @@
+// What is promised of every kind of object, tried with the examples in its record: a kind has these tests by being in
+// the table.
+import { strict as assert } from "node:assert";
+import { EXAMPLES, type KernelObject, kindOf } from "../../../src/datapath/kinds.ts";
+import { diff } from "../../../src/datapath/state/diff.ts";
+import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
+import {
+  add,
+  assertHolds,
+  type Contract,
+  converge,
+  mustApply,
+  oursIn,
+  refusalOf,
+  remove,
+  until,
+  type Workload,
+  type World,
+} from "./world.ts";
+
+/** The workload's namespace that examples name. */
+const NAMED = "/run/netns/web";
+
+export type Case = {
+  readonly needs: readonly KernelObject[];
+  readonly is: KernelObject;
+  readonly becomes?: KernelObject;
+};
+
+/** An example, with a workload of the world's. */
+export function caseFor(example: Case, workload: Workload): Case {
+  return JSON.parse(JSON.stringify(example).replaceAll(NAMED, workload)) as Case;
+}
+
+/** A contract with a test per example, named by what is tried and the object's key. */
+export function eachExample(what: string, body: (world: World, example: Case) => Promise<void>): Contract {
+  const tests = EXAMPLES.map((example) => [`${keyOf(example.is)}: ${what}`, example] as const);
+  return Object.fromEntries(tests.map(([name, example]) => [name, (world: World) => body(world, example)]));
+}
+
+async function observedChangedAndRemoved(world: World, example: Case): Promise<void> {
+  const workload = await world.workload();
+  const { needs, is, becomes } = caseFor(example, workload);
+  await converge(world, [...needs, is], [workload]);
+  const again = await refusalOf(world, { op: "add", object: is });
+  assert(["none", "exists"].includes(again), again);
+  await assertHolds(world.kernel, stateOf([...needs, is]), [workload]);
+  if (becomes !== undefined) {
+    await mustApply(world, [{ op: "set", from: is, object: becomes }]);
+    await assertHolds(world.kernel, stateOf([...needs, becomes]), [workload]);
+  }
+  const last = becomes ?? is;
+  for (let time = 0; time < 2; time++) {
+    await mustApply(world, remove(last));
+    await assertHolds(world.kernel, stateOf(kindOf(last).isRemovable ? needs : [...needs, last]), [workload]);
+  }
+  await converge(world, [], [workload]);
+}
+
+async function repaired(world: World, example: Case): Promise<void> {
+  const workload = await world.workload();
+  const { needs, is } = caseFor(example, workload);
+  const desired = stateOf([...needs, is]);
+  await converge(world, [...needs, is], [workload]);
+  await world.disturb(is);
+  assert.notDeepEqual(diff(await world.kernel.observe([workload]), desired), [], "it is seen");
+  // The kernel may not have let go of what went with it yet.
+  await until("it is as it was", async () => {
+    const ops = diff(await world.kernel.observe([workload]), desired);
+    await world.kernel.apply(ops);
+    return ops.length === 0;
+  });
+  await assertHolds(world.kernel, desired, [workload]);
+}
+
+/** A VRF's namespace is Weft's own: tables and sysctls in it are ours, whoever made them. */
+function mayBeForeign({ is }: Case): boolean {
+  return kindOf(is).role !== "alone" || is.kind === "netns" || is.ns === "host";
+}
+
+async function leftAlone(world: World, example: Case): Promise<void> {
+  if (!mayBeForeign(example)) return;
+  const workload = await world.workload();
+  const { needs, is } = caseFor(example, workload);
+  const own = needs.filter(({ kind }) => kind === "netns");
+  await mustApply(world, add(...own));
+  for (const object of needs.filter(({ kind }) => kind !== "netns")) await world.plant(object);
+  await world.plant(is);
+  assert.deepEqual(await oursIn(world.kernel, [workload]), own, "another's is not ours");
+  await mustApply(world, remove(is));
+  assert(await world.isStillThere(is));
+}
+
+export const KINDS: Contract = {
+  ...eachExample("is observed as applied, changes in place, and goes", observedChangedAndRemoved),
+  ...eachExample("what others do to it is seen and repaired", repaired),
+  ...eachExample("another's is neither seen nor touched", leftAlone),
+};
