@@ -8,7 +8,7 @@ import { Fault } from "../src/model/fault.ts";
 import type { Network } from "../src/model/resource.ts";
 import { attachAll, importNetworks, PROJECT, startAgents, startServer, weft } from "./cluster.ts";
 import { down, isThere, removeDemo } from "./down.ts";
-import { FAILED_DIR, HOSTS, LAN, OUTSIDE, RUN_DIR, SERVER, workloadsOf } from "./layout.ts";
+import { FAILED_DIR, HOSTS, LAN, OUTSIDE, PREFIX, RUN_DIR, SERVER, workloadsOf } from "./layout.ts";
 import { isComplete, matrixText, ping, pingAll, type Matrix, type Peer } from "./ping.ts";
 import { keepLogs, notedProcesses } from "./processes.ts";
 import { isRunning } from "./run.ts";
@@ -140,7 +140,10 @@ function nextSteps(io: Io, peers: readonly Peer[]): string {
     ["bin/weft status", "is every change in every kernel?"],
     ["bin/weft lease list", "who has which address"],
     ["bin/weft network show dcos", "its blocks and tunnel endpoints"],
-    ["bin/weft plan -f examples/networks.yaml --host h1", "two more networks: what would h1 do?"],
+    [
+      `bin/weft plan -f examples/networks.yaml --host h1 --netns-prefix ${PREFIX}h1-`,
+      "two more networks: what would h1 do?",
+    ],
     [
       `ip netns exec ${first?.netns ?? ""} ping -c 3 ${second?.ip ?? ""}`,
       `${first?.name ?? ""} to ${second?.name ?? ""}`,

@@ -13,7 +13,12 @@ import { requiredOption, withOutput, withServer, type ReadOptions } from "../inp
 import { byName, printOne } from "../output/format.ts";
 import { EXIT_CHANGES, EXIT_OK } from "../output/error.ts";
 
-type PlanOptions = ReadOptions & { readonly file: string; readonly pruneVrf?: string; readonly host?: string };
+type PlanOptions = ReadOptions & {
+  readonly file: string;
+  readonly pruneVrf?: string;
+  readonly host?: string;
+  readonly netnsPrefix?: string;
+};
 
 /** One host's part of a plan. */
 type HostPlan = {
@@ -35,7 +40,8 @@ export function register(command: Command, cli: Cli): void {
     "YAML or JSON with networks, VRFs, pools and security groups; - for stdin",
   )
     .option("--prune-vrf <name>", "also delete networks of this VRF that are not in the file")
-    .option("--host <name>", "only this host");
+    .option("--host <name>", "only this host")
+    .option("--netns-prefix <text>", "as the host's agent has it, for lines that can be pasted there (weft-)");
   withOutput(withServer(command))
     .addHelpText("after", `\nIt changes nothing. Exit codes: ${EXIT_OK}: nothing to change; ${EXIT_CHANGES}: changes.`)
     .action(cli.verb((options: PlanOptions) => plan(cli, options)));
@@ -53,7 +59,7 @@ async function plan(cli: Cli, options: PlanOptions): Promise<number> {
     dryRun: true,
     ...(options.pruneVrf === undefined ? {} : { pruneVrf: options.pruneVrf }),
   });
-  const whole = await planOf(before, changes, options.host);
+  const whole = await planOf(before, changes, options);
   await printOne(io, options, { name: `revision/${before.revision}`, value: shown(whole) }, () => planText(io, whole));
   if (whole.changes.length === 0) io.err("nothing would change\n");
   return whole.changes.length === 0 ? EXIT_OK : EXIT_CHANGES;
@@ -64,7 +70,8 @@ function shown({ revision, changes, hosts }: Plan): unknown {
   return { revision, changes, hosts: hosts.map(({ host, lines, endpointsHit }) => ({ host, lines, endpointsHit })) };
 }
 
-async function planOf(before: Snapshot, changes: readonly Change[], host: string | undefined): Promise<Plan> {
+async function planOf(before: Snapshot, changes: readonly Change[], options: PlanOptions): Promise<Plan> {
+  const { host, netnsPrefix } = options;
   const [{ compile }, { diff }, { printOps }, { endpointsHit }, { applyChanges }] = await Promise.all([
     import("../../datapath/compile.ts"),
     import("../../datapath/state/diff.ts"),
@@ -77,7 +84,7 @@ async function planOf(before: Snapshot, changes: readonly Change[], host: string
     .filter(({ name }) => host === undefined || name === host)
     .map(({ name }): HostPlan => {
       const ops = diff(compile(before, name), compile(after, name));
-      return { host: name, ops, lines: printOps(ops), endpointsHit: endpointsHit(ops, before, name) };
+      return { host: name, ops, lines: printOps(ops, netnsPrefix), endpointsHit: endpointsHit(ops, before, name) };
     });
   return { revision: before.revision, changes: changeLinesOf(changes, before), hosts };
 }

@@ -172,6 +172,9 @@ spec: {subnets: [{cidr: 10.21.0.0/24}]}
     assert.match(planned.stdout, /^\+ network\/one would be created$/m);
     assert.match(planned.stdout, /^h1: \d+ operations, no endpoint loses packets\n {2}ip netns add weft-one$/m);
     assert.match(planned.stdout, /fdb replace \S+ dev \S+ dst 192\.0\.2\.2/);
+    const prefixed = await weft(["plan", "-f", "-", "--netns-prefix", "h1-"], { input: TWO });
+    assert.match(prefixed.stdout, /^ {2}ip netns add h1-one$/m);
+    assert.doesNotMatch(prefixed.stdout, /weft-one/);
     assert.deepEqual(await json("network", "list"), []);
 
     const dry = await weft(["apply", "-f", "-", "--dry-run"], { input: TWO });
