@@ -136,6 +136,18 @@ test("DC/OS: a VTEP subnet of /30 has two hosts; the third is seen waiting, with
   );
 });
 
+test("VTEPs of IPv6 alone: addresses of that family, and MACs with their low 24 bits", async () => {
+  const lab = await openLab();
+  await lab.control.write({ verb: "put", kind: "vrf", name: "six", spec: { vtepSubnets: ["fd01:a::/64"] } });
+  await lab.put("six", { ...v4("fd09::/48", 64), vrf: "six" });
+  for (const n of [1, 2]) await lab.join(n);
+  assert.deepEqual(
+    (await lab.snapshot()).vteps.map(({ spec }) => spec),
+    [1, 2].map((n) => ({ vrf: "six", host: `h${n}`, ip6: `fd01:a::${n}`, mac: `70:b3:d5:00:00:0${n}` })),
+  );
+  assert.deepEqual(Object.keys(await blocksOf(lab, "six")), ["h1 6", "h2 6"]);
+});
+
 test("a new network gives blocks to every host in the order in which they joined", async () => {
   const lab = await openLab();
   for (const n of [3, 1, 2]) await lab.join(n);

@@ -395,3 +395,15 @@ test("the server sweeps by itself, and goes on when the store has failed for a w
   await tick();
   await sweeping;
 });
+
+test("many holds that end at once are removed in several commits", async () => {
+  const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/19" }] });
+  const ends = Array.from({ length: 2001 }, (_, n) => `10.0.${(n >> 7) + 1}.${(n & 127) * 2}`);
+  await Promise.all(ends.map((address) => hold(lab, address, address, 60)));
+  assert.equal((await holds(lab)).length, 2001);
+  lab.time.now += 61 * SECOND;
+  await sweep(lab);
+  assert.equal((await holds(lab)).length, 1);
+  await sweep(lab);
+  assert.equal((await holds(lab)).length, 0);
+});
