@@ -8,7 +8,7 @@ import type { Resource } from "../model/resource.ts";
 import { placeOfError } from "./json.ts";
 import type { SchemaName } from "./schemas.ts";
 
-/** Who may ask. open: anybody, without a token. any: whoever has one. viewer: administrators and hosts. */
+/** Who may ask. open: without a token. any: with any token. viewer: administrators and hosts. */
 type Access = "open" | "any" | "viewer" | "admin";
 
 export type Call = {
@@ -29,7 +29,7 @@ export type Answer =
   /** The route writes head and body itself, later and for long. */
   | { readonly stream: (response: ServerResponse) => Promise<void> };
 
-/** Head of an answer that goes on line by line: nobody in between may keep it, or gather what comes. */
+/** Head of an answer that continues line by line: a proxy may neither store it nor buffer it. */
 export const LINES_HEAD = {
   "content-type": "application/x-ndjson",
   "cache-control": "no-store",
@@ -85,7 +85,7 @@ export function missing(kind: Kind, name: string): Fault {
   return new Fault(reason, { ...detail, fix: `see weft ${seeOf(kind)}` });
 }
 
-/** The caller as somebody who sees resources; a Fault `forbidden` for a join token. */
+/** The caller as a viewer of resources; a Fault `forbidden` for a join token. */
 export function viewerOf(call: Call): Viewer {
   if (call.identity.role !== "join") return call.identity;
   throw new Fault("forbidden", {

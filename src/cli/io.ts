@@ -8,16 +8,16 @@ export type Io = {
   readonly out: (text: string) => void;
   /** Prose. */
   readonly err: (text: string) => void;
-  /** Whether tables may use colour: a terminal, and nobody said NO_COLOR (https://no-color.org). */
+  /** Whether tables may use colour: on a terminal without NO_COLOR (https://no-color.org). */
   readonly color: boolean;
   /** Whether progress may overwrite its own line. */
   readonly live: boolean;
   /** Columns of the terminal; 80 where there is none. */
   readonly columns: number;
-  /** Columns that tables must fit into; undefined where nobody looks: what is piped is whole. */
+  /** Columns that tables must fit into; undefined when output is piped: then it is whole. */
   readonly fit?: number | undefined;
   readonly stdin: () => Promise<string>;
-  /** Asks a person and gives the answer; undefined when nobody is there to ask. */
+  /** Asks a person and returns the answer; undefined without a terminal. */
   readonly ask: ((question: string) => Promise<string>) | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;

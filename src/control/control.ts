@@ -38,7 +38,7 @@ import type { Identity, Outcome, Viewer, Write } from "./write.ts";
 
 export type { Meter } from "./commit/committer.ts";
 
-/** Where chance comes from: names of resources, and tokens nobody can guess. */
+/** The source of randomness: uids of resources, and tokens that cannot be guessed. */
 export type Entropy = { uid(): string; token(): string };
 
 export type ControlOptions = {
@@ -52,7 +52,7 @@ export type ControlOptions = {
   readonly liveness?: LivenessSettings;
   /** When to commit what has been asked for: by default after everything that this turn of the event loop brings. */
   readonly turn?: (run: () => void) => void;
-  /** When hosts that watch hear of it: by default 5 ms later, so that whoever wrote goes on first. */
+  /** When hosts that watch hear of it: by default 5 ms later, so that the writer continues first. */
   readonly later?: (run: () => void) => void;
 };
 
@@ -163,7 +163,7 @@ export class Control {
     host: string,
     options: { readonly dryRun?: boolean; readonly force?: boolean; readonly by?: Departure["by"] } = {},
   ): Promise<Outcome> {
-    // Asked when it is decided: it may have been heard since somebody looked.
+    // Asked at the time of the decision: it may have been heard meanwhile.
     const holds = () => {
       if (options.force !== true && this.#committer.view.host.has(host)) this.#lives.checkLost(host);
     };
@@ -205,7 +205,7 @@ export class Control {
       await this.reclaim(host, { by: "server" });
       return host;
     } catch (error) {
-      // It has been heard, or somebody removed it, in the last moment.
+      // It was heard, or removed, in the last moment.
       if (error instanceof Fault && (error.reason === "in-use" || error.reason === "host-unknown")) return undefined;
       throw error;
     }
@@ -343,7 +343,7 @@ export class Control {
     await expireOn(this.#committer, this.#clock, this.#rest, signal);
   }
 
-  /** Whoever holds the token; a Fault `token-wrong` otherwise. */
+  /** The owner of the token; a Fault `token-wrong` if there is none. */
   identify(token: string | undefined): Identity {
     return this.#credentials.identify(token);
   }
@@ -356,7 +356,7 @@ export class Control {
     this.#credentials.checkRole(role, token);
     await this.#committer.submit({ secrets: () => [roleSecret(role, token)] });
   }
-  /** A token that nobody can guess. */
+  /** A token that cannot be guessed. */
   newToken(): string {
     return this.#entropy.token();
   }

@@ -15,7 +15,7 @@ import type {
 import type { DeletableKind } from "../model/kinds.ts";
 import type { Change, Resource } from "../model/resource.ts";
 
-/** Whoever holds a token: an administrator, somebody who may only join hosts, or one host's agent. */
+/** The owner of a token: an administrator, a joining host, or one host's agent. */
 export type Identity = Viewer | { readonly role: "join" };
 /** Who sees resources: an administrator everything, a host what concerns it. */
 export type Viewer = { readonly role: "admin" } | { readonly role: "host"; readonly host: string };

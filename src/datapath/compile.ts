@@ -53,7 +53,7 @@ function compileVrf(world: World, vrf: Vrf): KernelObject[] {
   return objects;
 }
 
-/** What a fresh namespace gets wrong for a router of somebody else's packets. */
+/** Settings that a new namespace has wrong for a router. */
 const NAMESPACE_SYSCTLS: readonly (readonly [string, string])[] = [
   ["ipv4/ip_forward", "1"],
   ["ipv6/conf/all/forwarding", "1"],
@@ -61,7 +61,7 @@ const NAMESPACE_SYSCTLS: readonly (readonly [string, string])[] = [
   ["ipv4/conf/all/rp_filter", "0"],
   ["ipv4/conf/default/rp_filter", "0"],
   // A router has no use for errors about packets too big, and what a workload makes up the kernel would believe: any
-  // MTU, for any destination, of everybody's packets (icmp_err() and ip_mtu_locked()). IPv6 routes by the link's.
+  // MTU, for any destination, of all packets (icmp_err() and ip_mtu_locked()). IPv6 routes by the link's.
   ["ipv4/ip_no_pmtu_disc", "2"],
   // Addresses are assigned, never negotiated: detection would only delay the first packet by a second.
   ["ipv6/conf/default/accept_dad", "0"],

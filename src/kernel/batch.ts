@@ -139,7 +139,7 @@ export class Batches {
       batch.write(step);
     } catch (error) {
       const refusal = refusalOfError(error);
-      // No such link, or one that is somebody else's: nothing of ours is left on it.
+      // No such link, or another program's: nothing of ours is left on it.
       const isGone = refusal.class === "missing" || refusal.class === "exists";
       if (!(step.isRemoval && isGone)) this.#list.refuse(step.at, refusal);
     }

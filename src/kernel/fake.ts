@@ -112,7 +112,7 @@ export class FakeKernel implements Kernel {
     return refusals;
   }
 
-  /** Nothing is sent in memory, and nobody else filters. */
+  /** Nothing is sent in memory, and no other program filters. */
   readonly echo = () => undefined;
   readonly walls = () => [];
 
@@ -281,7 +281,7 @@ function portOn(device: FakeDevice): PortSeen[] {
   return [{ vrf: object.ns.slice("vrf:".length), name: object.name, endpoint, netns: object.peer.ns, far }];
 }
 
-/** A pair whose far end is in a workload that nobody asked about is one that nobody wants. */
+/** A pair whose far end is in a namespace that was not asked about is not desired. */
 function seen(object: LinkObject, workloads: ReadonlySet<Ns>): LinkObject {
   const isUnknown = object.kind === "veth" && object.peer.ns.startsWith("/") && !workloads.has(object.peer.ns);
   return isUnknown ? { ...object, peer: { ns: "/", name: "unknown", mtu: 0, mac: "" } } : object;

@@ -35,7 +35,7 @@ export const STALE: Refusal = { class: "stale", message: "something else was don
 /** What identifies a namespace however it is reached: the inode behind its path. Paths of processes are reused. */
 export type NetnsId = string;
 
-/** What has come to an Echo: an answer, or what somebody else asked (the kernel has answered it). */
+/** What an Echo received: an answer, or a peer's request (the kernel has answered it). */
 export type EchoSeen = { readonly isAnswer: boolean; readonly from: string; readonly payload: Buffer };
 /** Echo requests over ICMPv6 from a namespace of ours. */
 export interface Echo {
@@ -52,7 +52,7 @@ export type HostFacts = {
   readonly bootId: string;
 };
 
-/** The port of an endpoint in a VRF's namespace, whoever knows of it. */
+/** The port of an endpoint in a VRF's namespace, whether or not the journal has it. */
 export type PortSeen = {
   readonly vrf: string;
   readonly name: string;
@@ -60,7 +60,7 @@ export type PortSeen = {
   readonly endpoint: string;
   /** The path under which its far end was made; a very long one lacks the end, and it may lead elsewhere by now. */
   readonly netns?: string;
-  /** The workload's end, with the addresses that somebody put on it; absent if it cannot be read. */
+  /** The workload's end, with all its addresses; absent if it cannot be read. */
   readonly far?: { readonly ifname: string; readonly mac: string; readonly addresses: readonly string[] };
 };
 /** What the ports of a namespace have carried, and what was dropped there. */
@@ -93,7 +93,7 @@ export interface Kernel {
   readonly netnsPrefix: string;
   /**
    * Everything on this host that is ours: marked objects of the host's namespace, all namespaces of VRFs, and in the
-   * given workload namespaces the links of ours and what hangs on them. Never an object of somebody else, never what
+   * given workload namespaces the links of ours and what hangs on them. Never another program's object, never what
    * the kernel makes by itself (link-local addresses, connected routes, learned entries). A dump that the kernel marks
    * interrupted is repeated. A workload namespace that is gone is simply not there. Throws if the kernel cannot be
    * read. A link that is there but not as Weft leaves every link (down, say) has an MTU of 0, so that it differs. Of a

@@ -32,7 +32,7 @@ export type Space = {
   readonly fd: number;
   readonly socket: NetlinkSocket;
   readonly indexes: Map<string, number>;
-  /** Id of the host's namespace in this one, once somebody asked. */
+  /** Id of the host's namespace in this one, once it was asked for. */
   hostNsid?: number;
   /** What others keep open in it, and for as long. */
   readonly closeWith: { close(): void }[];
@@ -104,7 +104,7 @@ export class Namespaces {
     }
   }
 
-  /** Letting go of a socket takes the kernel 15 us: whoever waits for an answer need not wait for that. */
+  /** Closing a socket takes the kernel 15 us; an answer need not wait for that. */
   #closeLater(space: Space): void {
     if (this.#leaving.push(space) > 1) return;
     setImmediate(() => this.#closeLeaving());
@@ -116,7 +116,7 @@ export class Namespaces {
 
   /**
    * The namespace of a VRF; undefined if it is not there or not ours. Kept open until it is removed, or until vrfs()
-   * finds that somebody else removed or replaced it: not looking each time saves an attach a tenth of its time.
+   * finds that it was removed or replaced: not looking each time saves an attach a tenth of its time.
    */
   vrf(name: string): Space | undefined {
     this.#mustBeOpen();
@@ -138,7 +138,7 @@ export class Namespaces {
       .sort((a, b) => (a.ns < b.ns ? -1 : 1));
   }
 
-  /** The host's, and those of VRFs that are open: all that were made, or were there when somebody looked. */
+  /** The host's, and those of VRFs that are open: all that were made here or found. */
   known(): readonly Space[] {
     return [this.#host, ...this.#vrfs.values()];
   }
@@ -168,7 +168,7 @@ export class Namespaces {
 
   /**
    * Makes a VRF's namespace, with its mark on a loopback that is up. The mark is there before the file is, so whatever
-   * is found under the file is either complete or somebody else's. Throws SystemError EEXIST if it is there.
+   * is found under the file is either complete or another program's. Throws SystemError EEXIST if it is there.
    */
   create(name: string): void {
     this.#mustBeOpen();
@@ -184,7 +184,7 @@ export class Namespaces {
   }
 
   /**
-   * Takes the name away; the kernel destroys the namespace when nobody holds it any more. What is not there is no
+   * Takes the name away; the kernel destroys the namespace when it is no longer in use. What is not there is no
    * error.
    */
   remove(name: string): void {

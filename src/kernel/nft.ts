@@ -3,9 +3,9 @@
 //
 //   chain weft_<digest of the text>_<hash of the listing> { }
 //
-// A fresh agent reads from it which text is loaded, and, by listing the tables again, whether somebody changed a rule
-// or an element since. Until the listing's hash is known the mark ends in `pending`, which no listing matches: a death
-// in between leaves a table that is ours and will be replaced. Counters are left out of the listing.
+// A fresh agent reads from it which text is loaded, and, by listing the tables again, whether another program changed a
+// rule or an element since. Until the listing's hash is known the mark ends in `pending`, which no listing matches: a
+// death in between leaves a table that is ours and will be replaced. Counters are left out of the listing.
 //
 // Where there is a bridge table, elements of named sets are no part of the listing: those that matter are objects of
 // their own (elements.ts), and packets change the others. So sets in these texts have no names unless they are such.
@@ -37,7 +37,7 @@ type Seen = {
   readonly generation: number;
   readonly digest: string | undefined;
   readonly listed: Listed | undefined;
-  /** Read when somebody asks. */
+  /** Read on demand. */
   elements?: Map<string, Element>;
   /** Transactions of ours since, whose elements are noted here: nothing else may have changed. */
   own: number;
@@ -172,7 +172,7 @@ export class Nft {
     }
     const inPlace = `${clearText(listed, table)}${tableText(table)}${elementScript(elements)}`;
     const made = this.#run(space, inPlace);
-    // Somebody else's chain or a set of another type is in the way: all goes, and the next round brings the elements.
+    // Another program's chain or a set of another type is in the way: all is removed; the next round adds the elements.
     if (made.error === undefined) this.#confirm(space, table, undefined, { before, elements: there, ops: elements });
     else this.#confirm(space, table, this.#run(space, anew).error);
   }

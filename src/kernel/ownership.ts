@@ -67,13 +67,13 @@ export function isKnownNeighbour({ state, flags, ip }: NeighbourInfo): boolean {
   return ip !== "" && ((state & k.NUD_PERMANENT) !== 0 || (flags & k.NTF_EXT_LEARNED) !== 0);
 }
 
-/** On a link of the host's own. Somebody who makes it permanent makes it theirs. */
+/** On a link of the host's own. A program that makes it permanent makes it its own. */
 export function isOurHop(entry: NeighbourInfo): boolean {
   const isKept = (entry.flags & k.NTF_EXT_LEARNED) !== 0 && (entry.state & k.NUD_PERMANENT) === 0;
   return isKept && entry.protocol === WEFT_PROTOCOL && entry.ip !== "";
 }
 
-/** Whether somebody else sees to it that the neighbour stays known. */
+/** Whether another program keeps the neighbour known. */
 export function isManagedByOthers(entry: NeighbourInfo): boolean {
   return !isOurHop(entry) && ((entry.state & k.NUD_PERMANENT) !== 0 || (entry.flags & k.NTF_EXT_LEARNED) !== 0);
 }

@@ -89,7 +89,7 @@ function keptFiles(directory: string | undefined): readonly string[] {
   return directory === undefined ? [] : ownFilesIn(directory).map((file) => join(directory, file));
 }
 
-/** What Weft may have made and leaves, with what to do about it: nobody can tell who else relies on it by now. */
+/** What Weft may have made and leaves, with what to do about it: other programs may rely on it by now. */
 function staying(state: KernelState, cniDir: string | undefined): readonly string[] {
   const forwards = [...state.values()].some(
     (o) => o.kind === "sysctl" && o.key === "ipv4/ip_forward" && o.value === "1",

@@ -55,7 +55,7 @@ export const REASONS = {
   "qos-unsupported": { status: 409, exit: 4 },
   "revision-stale": { status: 412, exit: 4 },
   "precondition-missing": { status: 428, exit: 4 },
-  // Whoever asks may not.
+  // The caller may not do it.
   "token-wrong": { status: 401, exit: 5 },
   forbidden: { status: 403, exit: 5 },
   "host-deleted": { status: 403, exit: 5 },

@@ -99,7 +99,7 @@ export type AllowedAddress = Value<typeof AllowedAddress>;
 
 /** The group that is always there. */
 export const DEFAULT_GROUP = "default";
-/** What it says until somebody changes it. */
+/** Its rules until they are changed. */
 export const DEFAULT_GROUP_SPEC: SecurityGroupSpec = {
   rules: [
     { direction: "in", action: "allow", protocol: "all" },

@@ -30,7 +30,7 @@ export class BlockLease {
   #heardAt: Sent | undefined;
   /** Whether the disk has what is known here. */
   #isSaved = true;
-  /** Grows when the host ends: what was begun before belongs to nobody. */
+  /** Grows when the host is removed: what was begun before is void. */
   incarnation = 0;
 
   /** `save` throws if the disk refuses it. */

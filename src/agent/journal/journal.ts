@@ -6,7 +6,7 @@
 //
 // Each line has a checksum. One that is damaged is passed over and told: what it said of an endpoint is found again in
 // the kernel and at the server (adopt.ts). A file that ends early at the end of a line cannot be told from a whole one,
-// so nobody may conclude from the journal alone that a port is nobody's.
+// so the journal alone does not prove that a port has no endpoint.
 import { type Files, attempt, notWritten } from "../../files/files.ts";
 import { LineFile } from "../../files/lines.ts";
 import { sealed, unsealed } from "../../files/seal.ts";
@@ -341,7 +341,7 @@ function replay(text: string, bootId: string): Pick<FileParts, "book" | "damaged
     const found = recordIn(line, isSealed);
     isSealed ||= found?.isSealed === true;
     if (found !== undefined) take(book, found.record, boots, damaged.length > 0);
-    // A last line without its end is what a killed agent leaves: nobody was answered for it.
+    // A last line without its end is what a killed agent leaves: its caller got no answer.
     else if (i < lines.length - 1) damaged.push(i + 1);
   }
   releaseEarlierBoots(book, bootId);

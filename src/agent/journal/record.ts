@@ -36,7 +36,7 @@ function isFormer(value: unknown): value is Former {
   return typeof endpoint === "string" && typeof atMs === "number";
 }
 
-/** Whole enough for everybody who reads it: a checksum says that it was written so, not by which version. */
+/** Whether a record has what its readers need: a checksum shows that it was written so, not by which version. */
 function isEntry(value: unknown): value is Entry {
   if (typeof value !== "object" || value === null || !("endpoint" in value) || !("state" in value)) return false;
   const { endpoint, state, netnsId, bootId } = value as Partial<Entry>;

@@ -33,7 +33,7 @@ export class PathProbe {
   #turnedAtMs: number;
   readonly #wall: () => number;
 
-  /** All times but `wall` are of a clock that nobody sets. */
+  /** All times but `wall` are of the monotonic clock. */
   constructor(path: Path, nowMs: number, wall: () => number) {
     this.path = path;
     this.#wall = wall;

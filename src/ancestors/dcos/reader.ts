@@ -30,7 +30,7 @@ export function readYaml(text: string, file: string): { readonly reading: Readin
   // YAML 1.2: `10:20:30:00:00:00` stays text, where 1.1 would read a number in base sixty.
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const reading: Reading = { file, lines, doc, places: new Map(), problems: [] };
-  // A warning is a tag that nobody knows: its value would be read as if the tag were not there.
+  // A warning is an unknown tag: its value would be read as if the tag were not there.
   for (const [i, error] of [...doc.errors, ...doc.warnings].entries()) {
     const path = `error[${i}]`;
     place(reading, path, error.pos[0]);

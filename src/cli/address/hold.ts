@@ -1,4 +1,4 @@
-// `weft ipam hold` and `release`: addresses that nobody gets, and back again.
+// `weft ipam hold` and `release`: keep addresses from endpoints, and give them back.
 import type { Command } from "commander";
 import { formatIp, macOf, parseIp } from "../../model/address.ts";
 import { parseDuration } from "../../model/duration.ts";

@@ -1,4 +1,4 @@
-// Times as people write and read them: moments, days, "tuesday". In the time zone of whoever asks.
+// Times as people write and read them: moments, days, "tuesday". In the reader's time zone.
 import { parseDuration } from "../../model/duration.ts";
 import { Fault } from "../../model/fault.ts";
 

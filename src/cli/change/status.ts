@@ -84,7 +84,7 @@ function rowOf({ host, state, underlay, status }: HostCondition, revision: numbe
   ];
 }
 
-/** Errors and conditions in full, each with its host: a number alone helps nobody. */
+/** Errors and conditions in full, each with its host: a number alone would not help. */
 function remarks(io: Pick<Io, "color">, status: ClusterStatus): string {
   const lines = status.hosts.flatMap((host) => [
     ...(host.status?.errors ?? []).map((text) => `${host.host}: ${paint(io, "bad", "error")} ${text}\n`),

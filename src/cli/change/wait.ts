@@ -15,7 +15,7 @@ export function hasReached(host: HostCondition, revision: number): boolean {
   return (host.status?.revision ?? 0) >= revision;
 }
 
-/** Hosts that count: those that report. One that is away catches up when it is back; nobody can wait for that. */
+/** Hosts that count: those that report. One that is away catches up when it is back; a wait does not include that. */
 export function readyHosts(status: ClusterStatus): readonly HostCondition[] {
   // One with another history is heard, and reports nothing.
   return status.hosts.filter((host) => host.state === "ready" && host.status !== undefined);
@@ -41,7 +41,7 @@ export async function waitFor(
 export function pendingAt(status: ClusterStatus, revision: number, wait?: string): Pending | undefined {
   const hosts = readyHosts(status);
   const silent = status.hosts.filter(({ state }) => state !== "reclaimed" && state !== "expected");
-  // With none that reports, what is stored is in nobody's kernel: that is no success.
+  // If no host reports, the change is in no kernel: that is not a success.
   if (hosts.length === 0 && silent.length > 0) {
     const text = `waiting for a host that reports, of ${count(silent.length, "host")}`;
     return {

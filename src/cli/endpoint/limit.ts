@@ -55,7 +55,7 @@ function notALimit(text: string, option: string): Fault {
   });
 }
 
-/** One direction, with where its limit comes from; undefined where nobody says anything. */
+/** One direction, with where its limit comes from; undefined if there is none. */
 export function limitText(levels: readonly (readonly [from: string, qos: Qos | undefined])[], direction: Direction) {
   const source = levels.find(([, qos]) => qos?.[direction] !== undefined);
   if (source === undefined) return undefined;

@@ -152,7 +152,7 @@ async function createGroup(cli: Cli, name: string, options: RuleFlags & WriteOpt
   cli.io.err(`security group ${name} created at revision ${group.revision}, ${rules}\n`);
 }
 
-/** To whoever wants to create, "it is not as you think" means that the name is taken. */
+/** For a create, a failed precondition means that the name is taken. */
 function asTaken(name: string): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof Fault) || error.reason !== "revision-stale") throw error;

@@ -1,4 +1,5 @@
-// From options to a client: finds the place and shows the token. The client is loaded only by verbs that ask somebody.
+// From options to a client: finds the place and shows the token. The client is loaded only by verbs that send a
+// request.
 import type { AgentClient } from "../../client/agent.ts";
 import type { ServerClient } from "../../client/server.ts";
 import type { Io } from "../io.ts";

@@ -1,4 +1,4 @@
-// Where the server is, and the agents' sockets, when nobody says so: flags, environment and /etc/weft/cli.yaml
+// Where the server and the agents' sockets are: flags, environment and /etc/weft/cli.yaml
 // first, then what the demonstration cluster left in /run/weft/cli.json, then the socket of a server or agent on
 // this machine.
 import { existsSync, readFileSync } from "node:fs";
@@ -15,7 +15,7 @@ const RUN_FILE = "/run/weft/cli.json";
 const LOCAL = { socket: "/run/weft/server.sock", tokenFile: "/var/lib/weft/server/admin.token" } as const;
 const LOCAL_AGENT = "/run/weft/agent.sock";
 
-/** What somebody wrote to /run/weft/cli.json so that the CLI works without options. */
+/** /run/weft/cli.json: with it the CLI works without options. */
 type RunFile = {
   readonly server: string;
   readonly tokenFile: string;
@@ -54,7 +54,7 @@ async function checkServer(server: string, given: string | undefined): Promise<v
   });
 }
 
-/** What a header can carry; else nobody could say where the odd character comes from. */
+/** What a header can carry; otherwise the source of an odd character would be hard to find. */
 function checkToken(token: string, where: string): string {
   if (/^[\x21-\x7e]{1,512}$/.test(token)) return token;
   const why = token === "" ? "it is empty" : "it contains blanks, line ends or characters that no token contains";
@@ -118,7 +118,7 @@ export async function agentSocket(io: Io, options: AgentOptions): Promise<string
 
 function runFile(): RunFile | undefined {
   try {
-    // Written by the demonstration cluster of the same version; a file of somebody else fails at its first use.
+    // Written by the demonstration cluster of the same version; another program's file fails at its first use.
     return JSON.parse(readFileSync(RUN_FILE, "utf8")) as RunFile;
   } catch {
     return undefined;

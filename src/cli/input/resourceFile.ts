@@ -1,6 +1,6 @@
 // Files of resources, as `weft apply` and `weft plan` take them: YAML with any number of documents, or JSON; each
 // document a resource or a list of them. What `weft network list -o yaml` prints may be applied again. Only shape is
-// judged here; the server judges the rest, so that everybody is told the same.
+// judged here; the server judges the rest, so that all clients get the same answer.
 import { readFileSync } from "node:fs";
 import { Fault } from "../../model/fault.ts";
 import type { Snapshot } from "../../model/resource.ts";
@@ -41,7 +41,7 @@ export async function itemsOf(text: string, file: string): Promise<Item[]> {
       const where = `${file}:${line}:${col}`;
       return new Fault("yaml-invalid", { what: "the file is not YAML", where, why, fix: "correct that line" });
     };
-    // A warning is a tag that nobody knows: its value would be read as if the tag were not there.
+    // A warning is an unknown tag: its value would be read as if the tag were not there.
     const [error] = [...document.errors, ...document.warnings];
     if (error !== undefined) throw wrong(error.pos[0], error.message);
     visit(document, {

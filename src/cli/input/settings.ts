@@ -13,7 +13,7 @@ function camel(name: string): string {
 }
 
 /**
- * The settings of these names that somebody gave. A key the file should not have, or a setting without a value, is a
+ * The settings of these names that were given. A key the file should not have, or a setting without a value, is a
  * Fault `request-invalid`; an empty variable of the environment is one that is not set.
  */
 export async function settingsOf<Name extends string>(

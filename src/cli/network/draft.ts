@@ -1,5 +1,5 @@
 // A network's spec in flags: what `weft network create` and `edit` understand. Says nothing about defaults: what
-// nobody said is not sent, and the server fills it in.
+// was not given is not sent, and the server fills it in.
 import { Fault } from "../../model/fault.ts";
 import type { NetworkInput } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";

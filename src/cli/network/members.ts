@@ -59,7 +59,7 @@ const COLUMNS: readonly Column<Member>[] = [
   { header: "STATE", of: (m) => (m.state === "attached" ? m.state : { text: m.state, tone: "warn" }) },
 ];
 
-/** Everybody in the network, and everybody who is to be. */
+/** All members of the network, and those that are still to join. */
 function membersOf(snapshot: Snapshot, network: string): Member[] {
   const memberships = snapshot.memberships.filter(({ spec }) => spec.network === network);
   const wanted = new Set(memberships.map(({ spec }) => spec.workload));

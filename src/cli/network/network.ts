@@ -305,7 +305,7 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
   );
 }
 
-/** To whoever wants to create, "it is not as you think" means that the name is taken. */
+/** For a create, a failed precondition means that the name is taken. */
 function asTaken(name: string): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof Fault) || error.reason !== "revision-stale") throw error;
@@ -361,7 +361,7 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
     });
   const server = await connect(cli.io, options);
   const before = await server.get("network", name);
-  // A direction that nobody speaks of stays.
+  // A direction that is not given stays.
   const qos = draft.qos === undefined ? {} : { qos: { ...before.spec.qos, ...draft.qos } };
   const subnets = mergedSubnets(before.spec.subnets, draft.subnets);
   const whole = Object.entries({ ...before.spec, ...draft, ...qos, subnets });

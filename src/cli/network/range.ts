@@ -178,7 +178,7 @@ async function resizeRange(cli: Cli, name: string, rangeName: string, options: C
   const network = await server.get("network", name);
   const old = rangeOf(network, rangeName);
   const size = changes.size ?? old.size;
-  // A direction that nobody speaks of stays.
+  // A direction that is not given stays.
   const qos = changes.qos === undefined ? {} : { qos: { ...old.qos, ...changes.qos } };
   const ranges = (network.spec.ranges ?? []).map((each) => (each === old ? { ...old, ...changes, ...qos } : each));
   if (options.force === true && size !== undefined && size < planOf(old).size)

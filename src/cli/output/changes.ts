@@ -11,7 +11,7 @@ export type ChangeLine = {
 const TONE: Record<ChangeLine["verb"], Tone> = { created: "good", changed: "warn", deleted: "bad" };
 const MARK: Record<ChangeLine["verb"], string> = { created: "+", changed: "~", deleted: "-" };
 
-/** Networks, VRFs and pools first; what follows from them is only counted by whoever wants to. */
+/** Networks, VRFs and pools first; what follows from them is only counted on request. */
 export function changeLinesOf(changes: readonly Change[], before: Snapshot): ChangeLine[] {
   const old = new Map(resourcesIn(before).map((resource) => [`${resource.kind}/${resource.name}`, resource]));
   return changes.flatMap((change): ChangeLine[] => {

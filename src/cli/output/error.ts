@@ -14,7 +14,7 @@ const EXIT_INTERRUPTED = 130;
 
 const BLOCKERS_SHOWN = 20;
 
-/** Prints the error and gives the exit code. A bug is printed with its stack: somebody has to find it. */
+/** Prints the error and gives the exit code. A bug is printed with its stack. */
 export function printError(io: Io, error: unknown): number {
   if (!(error instanceof Fault)) {
     if (io.signal.aborted) return EXIT_INTERRUPTED;

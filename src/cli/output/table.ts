@@ -1,5 +1,5 @@
 // Tables as kubectl prints them: upper-case headers, two spaces between columns, no borders, no trailing blanks, so
-// that both eyes and awk can read them. Knows text only; whoever calls decides what a row is.
+// that both eyes and awk can read them. Knows text only; the caller decides what a row is.
 import { paint, type Io, type Tone } from "../io.ts";
 
 export type Cell = string | { readonly text: string; readonly tone: Tone };

@@ -31,7 +31,7 @@ export function cidrsOf(network: Network): Cidr[] {
   return prefixesOf(network.spec).map((cidr) => parseCidr(cidr, `network/${network.name}`));
 }
 
-/** A number below `limit` that nobody foresees: uids are where chance comes from. */
+/** A random number below `limit`, from the source of uids. */
 export function chance(context: Context, limit: bigint): bigint {
   const digest = createHash("sha256").update(context.uid()).digest("hex");
   return BigInt(`0x${digest}`) % limit;

@@ -1,5 +1,5 @@
 // The queue in front of the store. Writes that arrive in one turn of the event loop are admitted in order and share
-// one durable transaction, each at a revision of its own; nobody hears of a write before it is durable. A write that
+// one durable transaction, each at a revision of its own; no one hears of a write before it is durable. A write that
 // is refused changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so
 // readers wait for `settled`; whatever fails, the view is made again from the store, which is the truth.
 import assert from "node:assert/strict";
@@ -27,7 +27,7 @@ export type Job = {
   holds?(): void;
   /** Asked after the write was admitted. */
   secrets?(admission: Admission): readonly Secret[];
-  /** Called when it is admitted, not durable: for whoever undoes what follows if it never is. Must not throw. */
+  /** Called when it is admitted, not durable: for a caller that undoes its work if it never is. Must not throw. */
   decided?(outcome: Outcome): void;
   /** Called as soon as it is durable, before anybody else hears of it. */
   committed?(): void;
@@ -45,7 +45,7 @@ export type CommitterOptions = {
   readonly clock: Clock;
   readonly context: Context;
   readonly meter: Meter;
-  /** Runs the function when the event loop has heard everybody of this turn. */
+  /** Runs the function when the event loop has taken all writes of this turn. */
   readonly later: (run: () => void) => void;
   readonly turn: (run: () => void) => void;
   /** Changes remembered for watching hosts. */
@@ -95,7 +95,7 @@ export class Committer {
 
   /** Resolves when the view is what the store holds; throws `unavailable` while the store cannot be read. */
   async settled(): Promise<void> {
-    // Whoever asks finds out whether it can be read again: it may be long until somebody writes.
+    // A reader finds out whether it can be read again: the next write may be far away.
     while (this.#flushing !== undefined || this.#isLost) await (this.#flushing ?? this.submit({}));
   }
 
@@ -123,7 +123,7 @@ export class Committer {
     });
   }
 
-  /** Whoever wrote goes on first, and hosts get what a burst came to as one message. */
+  /** The writer continues first, and hosts get a burst as one message. */
   #publishLater(): void {
     if (this.#isPublishing) return;
     this.#isPublishing = true;
@@ -216,7 +216,7 @@ export class Committer {
     const { cluster, revision, resources } = await this.#store.read();
     this.#view = viewOf(cluster, revision, resources);
     if (revision !== this.#replayLog.revision) {
-      // Steps between what was remembered and what is there are unknown: whoever watches has to list again.
+      // Steps between what was remembered and what is there are unknown: watchers have to list again.
       this.#replayLog = new ReplayLog(revision, this.#options.history);
       this.followers.lose();
     }

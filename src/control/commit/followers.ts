@@ -69,7 +69,7 @@ export class Followers {
     this.#all.delete(follower);
   }
 
-  /** What was remembered does not lead to what is: everybody has to list again. */
+  /** What was remembered does not lead to the present state: all followers have to list again. */
   lose(): void {
     this.#steps = [];
     for (const follower of this.#all) follower.state = "lost";

@@ -16,7 +16,7 @@ export type HostsStatus = Omit<ClusterStatus, "conditions">;
 export class Reports {
   readonly #settings: LivenessSettings;
   readonly #clock: Clock;
-  /** Before it, this server heard nobody. All times here are of the monotonic clock until somebody is shown them. */
+  /** Before it, this server heard no host. All times here are of the monotonic clock until they are shown. */
   readonly #openedAtMs: number;
   readonly #latest = new Map<string, HostStatus>();
   /** When a host was first heard of that is ready, or joined. */

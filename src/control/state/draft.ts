@@ -1,5 +1,5 @@
 // A write in the making: it changes the view as it goes, so that each step sees the ones before, and says at the end
-// what the whole came to. The view is always left as it was found; whoever accepts the result applies it. That makes
+// what the whole came to. The view is always left as it was found; the caller applies the result. That makes
 // admission a function from (view, write) to changes, although it works in place.
 import { isDeepStrictEqual } from "node:util";
 import { keyOfResource } from "../../model/resource.ts";

@@ -57,7 +57,7 @@ export type View = {
   readonly resting: Sorted<Due>;
   /** Lists made from the maps, until the next change of their kind. */
   readonly lists: Map<Kind, readonly Resource[]>;
-  /** Names in order, of kinds that somebody has listed in pages. */
+  /** Names in order, of kinds that were listed in pages. */
   readonly names: Map<Kind, Sorted<string>>;
 } & Maps;
 type Maps = { readonly [K in Kind]: Map<string, ResourceOf<K>> };

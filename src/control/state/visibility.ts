@@ -85,7 +85,7 @@ function fieldOf({ spec }: Resource, field: string): string {
 /** What a commit did, sorted once for all hosts. */
 export type CommitDelta = {
   readonly before: Before;
-  /** Changes of what everybody sees. */
+  /** Changes that all hosts see. */
   readonly common: readonly Change[];
   /** These, and every one of the particular. */
   readonly whole: readonly Change[];

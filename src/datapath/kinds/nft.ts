@@ -16,7 +16,7 @@ export type Nft = {
   readonly bridge?: string;
 };
 
-/** The digest of a table that somebody else changed, or that has no mark of ours: never that of a body. */
+/** The digest of a table that was changed, or that lacks Weft's mark: never that of a body. */
 export const NFT_TAMPERED = "tampered";
 
 /** Names the text of tables, short enough to be carried in the name of a chain: 16 hexadecimal digits. */

@@ -21,7 +21,8 @@ export type Route = {
 
 /**
  * Metric of every route of ours (rtm priority): what the kernel gives an IPv6 route without one. A route that a
- * workload or host has from somebody else (metric 0 in IPv4) wins over it, and neither is refused because of the other.
+ * workload or host has from another program (metric 0 in IPv4) wins over it, and neither is refused because of the
+ * other.
  */
 export const WEFT_ROUTE_METRIC = 1024;
 

@@ -3,7 +3,7 @@
 // The life of a packet from 9.0.1.2 on h1 to 9.0.2.3 on h2 (blocks 9.0.1.0/24 and 9.0.2.0/24) with VXLAN:
 //   workload   default via 9.0.1.1                         the bridge's address, on h1
 //   VRF on h1  ip route     9.0.2.0/24 via 44.128.0.2 dev vtep1024 onlink      h2's VTEP address
-//              ip neigh     44.128.0.2 lladdr 70:b3:d5:80:00:02 dev vtep1024   its MAC, so that nobody asks
+//              ip neigh     44.128.0.2 lladdr 70:b3:d5:80:00:02 dev vtep1024   its MAC, so no ARP
 //              bridge fdb   70:b3:d5:80:00:02 dev vtep1024 dst 172.31.77.12    the host behind that MAC
 //   underlay   UDP to h2's tunnel port, VNI of the VRF
 //   VRF on h2  9.0.2.0/24 is on its bridge

@@ -80,7 +80,7 @@ type Pass = (then: string, when?: string) => readonly string[];
 /**
  * Nearly all is TCP from a bound address, and takes the shortest way. The rest is told by its protocol, behind whatever
  * options; what has none that can be found (a wrong length, a chain of headers that goes on in the next fragment) does
- * not pass, because nobody knows what it is.
+ * not pass, because its content is unknown.
  */
 function fromV4(pass: Pass): string {
   const known = ["@nh,72,8 != 6 goto v4_own", ...pass("out4_tcp")];

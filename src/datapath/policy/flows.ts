@@ -281,7 +281,7 @@ function discovery(side: Side): readonly string[] {
   return [`icmpv6 type { ${side === "out" ? "130-133, 135, 136" : "130-136"}, 143 } accept`];
 }
 
-/** Behind extensions, nobody here would know where a port is; behind AH, the rules look at each packet. */
+/** Behind extensions, the position of a port is unknown here; behind AH, the rules look at each packet. */
 function extensionLines({ side, name, words: { outer } }: Part): readonly string[] {
   return [
     `${outer.protocol} ${FRAGMENT} goto ${name}_piece`,

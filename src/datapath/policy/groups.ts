@@ -112,7 +112,7 @@ function placedRules(world: World, group: string, spec: SecurityGroupSpec): Plac
   });
 }
 
-/** Nobody, if the network is gone. */
+/** Empty if the network is gone. */
 function networkAddresses(world: World, name: string): readonly PeerAddresses[] {
   const network = world.snapshot.networks.find((one) => one.name === name);
   return network === undefined ? [] : prefixesOf(network.spec).flatMap((cidr) => intervalOf(cidr) ?? []);
@@ -173,7 +173,7 @@ export function compilePolicy(policy: Policy): string {
     chains.join("") +
     chain("begin_out", judged("out")) +
     chain("begin_in", [
-      // Errors and answers of the gateway, which is nobody's endpoint.
+      // Errors and answers of the gateway, which is not an endpoint.
       `meta mark ${hex(OF_GATEWAY)} accept`,
       ...port,
       `${lacks(KNOWN)} goto refused_1`,

@@ -58,7 +58,7 @@ function markOf(policy: Policy, network: Network, spec: EndpointSpec): number {
     KNOWN |
     profileOf(policy, network, spec) |
     (mac === true ? ANY_MAC | ANY_IP : 0) |
-    // Of a range of MACs only, nobody knows the addresses.
+    // The addresses of a range of MACs are unknown.
     (ip === true || spec.addresses.length === 0 ? ANY_IP : 0) |
     (dhcpServer === true ? DHCP_SERVER : 0) |
     (routerAdvertisements === true ? ROUTER : 0) |

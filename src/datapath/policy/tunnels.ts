@@ -30,7 +30,8 @@ export function compileTunnels(world: World): string {
       // A member's address says nothing about what comes from a workload: it may send under any.
       ...(hasUplinks ? [`iifname "${UPLINK_HOST_PREFIX}-*" goto no_tunnels`] : []),
       ...[...used].flatMap(([driver, ports]) => ports.flatMap((port) => membersMay(world, { driver, port }))),
-      // A broadcast or multicast would reach the tunnel's socket as well. Not what the host forwards: somebody else's.
+      // A broadcast or multicast would reach the tunnel's socket as well. Not what the host forwards: that is not
+      // Weft's.
       ...toTunnels.map((packets) => `${packets} fib daddr type != unicast drop`),
     ]) +
     chain("tunnels_out", [

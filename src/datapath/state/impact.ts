@@ -7,7 +7,7 @@ import type { Op } from "./state.ts";
 
 /**
  * Names of the host's endpoints that would lose packets: their port, bridge, tunnel, gateway or namespace goes away or
- * is made anew. Entries and routes are replaced without a gap, so they hurt nobody.
+ * is made anew. Entries and routes are replaced without a gap, so they hurt no traffic.
  */
 export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: string): string[] {
   const plain = withoutReservations(snapshot);

@@ -30,8 +30,8 @@ export const hop = entryKind<Hop, NeighbourInfo>({
 });
 
 /**
- * The kernel finds and keeps it (5.16; from 5.0 on, it keeps what is found when somebody sends); neither counted nor
- * collected (neigh_alloc, neigh_update_gc_list). What the kernel has learned by itself is taken over.
+ * The kernel finds and keeps it (5.16; from 5.0 on, it keeps what is resolved when something is sent); neither counted
+ * nor collected (neigh_alloc, neigh_update_gc_list). What the kernel has learned by itself is taken over.
  */
 function encode(context: StepContext, { op, object }: OpOn<Hop>): void {
   const { w, space } = context;

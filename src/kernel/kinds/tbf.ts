@@ -49,7 +49,7 @@ function queueOf(space: Space, index: number): QueueInfo | undefined {
   return space.socket.ask(k.RTM_GETQDISC, (w) => ownQueue(w, index), readQueue, k.NLM_F_ECHO);
 }
 
-/** Refused with EEXIST if the link has a queue that somebody gave it. */
+/** Refused with EEXIST if another program gave the link a queue. */
 export function addTbf(w: MessageWriter, seq: number, index: number, request: TbfRequest): void {
   w.begin(k.RTM_NEWQDISC, k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_EXCL, seq);
   bucket(w, index, FIRST, request);

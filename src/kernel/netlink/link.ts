@@ -127,7 +127,7 @@ export type LinkInfo = {
   readonly peer: number;
   /** Id that this namespace has for the peer's; absent if the peer is in this one. */
   readonly peerNsid?: number;
-  /** As a port of a bridge: whether it learns, whether it gets what nobody is known to have, and which groups pass. */
+  /** As a port of a bridge: whether it learns, whether it gets frames to unknown MACs, and which groups pass. */
   readonly learning: boolean;
   readonly floods: boolean;
   readonly groups: number;

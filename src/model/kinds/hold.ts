@@ -3,7 +3,7 @@ import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
 import { optional, strict, Text } from "../schema.ts";
 
-/** Addresses that nobody gets, because somebody said so. */
+/** Addresses that no endpoint gets until they are released. */
 const HoldSpec = Type.Object(
   {
     network: Type.String(),

@@ -1,4 +1,4 @@
-// Holds: spans of addresses, or of MACs, that nobody gets because somebody said so. Spans of a network are disjoint.
+// Holds: spans of addresses, or of MACs, that no endpoint gets. Spans of a network are disjoint.
 // What is released must be held; a release in the middle leaves the two ends. Also what ends by itself: holds with an
 // expiry, quarantines.
 import { formatIp, formatMac, ipOf, parseCidr } from "../../../model/address.ts";
@@ -25,7 +25,7 @@ const SWEEP_MAX = 2000;
 
 type Span = Interval & { readonly space: Space };
 
-/** Keeps a span from everybody. Quarantine in it ends: it is free for nobody now. */
+/** Holds a span. Quarantine in it ends, because no endpoint can get it now. */
 export function hold(draft: Draft, request: HoldRequest, context: Context): Hold {
   const network = globalNetwork(draft, request.network);
   const span = spanIn(request);
@@ -75,7 +75,7 @@ export function dueIn(view: View, { nowMs, rest }: Pick<Context, "nowMs" | "rest
   return keys;
 }
 
-/** Ends what is due. A sticky network remembers whose a lease was until somebody else has it. */
+/** Ends what is due. A sticky network remembers the owner of a lease until another owner has it. */
 export function sweep(draft: Draft, context: Context): void {
   const { view } = draft;
   for (const key of dueIn(view, context, SWEEP_MAX)) {

@@ -1,5 +1,5 @@
 // Security groups: what may be written, and who must not lose what it stands on. Rules are judged here, field by field,
-// so that nothing that the kernel could not do, or that nobody can mean, is ever stored.
+// so that no rule is stored that is meaningless or that the kernel cannot apply.
 import { isDeepStrictEqual } from "node:util";
 import { type Ip, BITS, formatCidr, formatIp, parseCidr, parseIp, parseMac } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
@@ -33,13 +33,13 @@ export function putGroup(
   const { commits: _, ...rest } = input;
   const commits = old?.spec.commits;
   const spec = { ...rest, rules, ...(commits === undefined ? {} : { commits }) };
-  // Nobody has to write what is there anyway; a list of groups has it, and can be applied.
+  // The built-in group need not be written; a list of groups has it, and can be applied.
   const own = old === undefined ? builtIn("securitygroup", name) : undefined;
   if (own !== undefined && isDeepStrictEqual(spec, own.spec)) return own;
   return draft.put("securitygroup", name, spec);
 }
 
-/** Who writes what was read writes the server's count, too; nobody else can say it. */
+/** A writer that puts what it has read puts the server's count, too; other counts are refused. */
 function checkCommits(name: string, { commits }: SecurityGroupInput, old: SecurityGroup | undefined): void {
   if (commits === undefined || old === undefined || isDeepStrictEqual(commits, old.spec.commits)) return;
   throw new Fault("immutable", {
@@ -66,7 +66,7 @@ export function commitGroup(draft: Draft, name: string, hosts: readonly string[]
   return draft.put("securitygroup", name, { ...group.spec, commits });
 }
 
-/** Refused while anything names it; nobody's policy changes because a group is gone. */
+/** Refused while anything names it: no endpoint's policy may change because a group is gone. */
 export function deleteGroup(draft: Draft, { name }: Delete): void {
   if (name === DEFAULT_GROUP) {
     throw new Fault("forbidden", {

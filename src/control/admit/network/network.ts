@@ -123,7 +123,7 @@ export function removeNetwork(draft: Draft, name: string, context: Context): voi
   draft.remove("network", name);
 }
 
-/** What was just somebody's stays in quarantine; what else a reservation had is free in its parent at once. */
+/** Addresses in quarantine stay in it; all others of a reservation are free in its parent at once. */
 function returnTo(draft: Draft, network: Network, parent: Network, context: Context): void {
   for (const endpoint of draft.view.networks.get(network.name)?.endpoints.values() ?? [])
     endLease(draft, endpoint, context);

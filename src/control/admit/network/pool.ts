@@ -1,5 +1,5 @@
 // Pools: how a network without subnets of its own gets an id, and subnets from it. An id whose subnets meet something
-// is passed over when the server chooses, and refused with the reason when somebody asked for it. What a network got
+// is passed over when the server chooses, and refused with the reason when it was requested. What a network got
 // is recorded on it, so a pool may change at any time: only new networks see it.
 import { isDeepStrictEqual } from "node:util";
 import { cidrOf } from "../../../model/address.ts";
@@ -35,7 +35,7 @@ export function putPool(draft: Draft, { name, spec: input }: Put<PoolInput>): Po
   return draft.put("pool", name, spec);
 }
 
-/** Removes a pool that no network names; with `force` its networks keep their subnets and are nobody's. */
+/** Removes a pool that no network names; with `force` its networks keep their subnets and have no pool. */
 export function deletePool(draft: Draft, { name, force }: Delete): void {
   const networks = [...draft.view.network.values()].filter((network) => network.spec.pool?.name === name);
   if (networks.length > 0 && force !== true) {
@@ -139,7 +139,7 @@ function noneLeft({ name, spec }: Pool, ipam: Ipam, free: number, met: string | 
   });
 }
 
-/** An id that somebody wants, or why not. */
+/** The requested id, or the reason why not. */
 function asked(place: Place, id: number): Choice {
   const { view, pool, ipam, network } = place;
   const where = "spec.pool.id";

@@ -101,7 +101,7 @@ export function deleteVrf(draft: Draft, { name, force }: Delete, removeNetwork: 
 }
 
 /**
- * The VNI asked for, unless somebody other than `owner` has it; without a wish the lowest free one from 4096 up, but
+ * The VNI asked for, unless another than `owner` has it; without a wish the lowest free one from 4096 up, but
  * `not`.
  */
 export function chooseVni(view: View, wanted: number | undefined, owner: Key, where: string, not?: number): number {

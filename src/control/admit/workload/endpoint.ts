@@ -181,7 +181,7 @@ function nameIn(view: View, claim: EndpointClaim): string {
   return isLocal && spec !== undefined && spec.host !== claim.host ? qualified : name;
 }
 
-/** The requested MAC if nobody has it; else one made from the address. */
+/** The requested MAC if it is free; without a request, one made from the address. */
 function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly Ip[], name: string): string {
   const gateway = gatewayMac(network.spec);
   if (claim.mac === undefined) {
@@ -222,7 +222,7 @@ function holderOfMac(view: View, network: Network, mac: string, host: string, ex
   return undefined;
 }
 
-/** Whoever is reserved from a disabled network has to wait, too. */
+/** Reservations of a disabled network take no endpoints either. */
 function checkOpen(network: Network, wanted: Network): void {
   if (network.spec.enabled) return;
   throw new Fault("network-disabled", {

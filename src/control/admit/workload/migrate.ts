@@ -1,6 +1,6 @@
 // Moving members from one network to another. A migration is an order; it becomes one move per endpoint, which the
 // endpoint's host makes: it attaches the new interface, says so, detaches the old one, and says so. Each step is a
-// commit, so whoever crashes goes on where the last one was.
+// commit, so after a crash it continues where the last one was.
 import { type Cidr, contains, parseCidr, parseIp } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import { unknownFault } from "../../../model/kinds.ts";
@@ -188,7 +188,7 @@ function isMember(view: View, { spec }: Endpoint): boolean {
   return spec.workload !== undefined && view.membership.has(membershipName(spec.network, spec.workload));
 }
 
-/** Whoever is to be in the old network from now on is to be in the new one. */
+/** Memberships of the old network become memberships of the new one. */
 function moveMemberships(draft: Draft, from: string, to: string, only: string | undefined): void {
   for (const membership of membershipsOf(draft.view, from)) {
     const { workload } = membership.spec;
