@@ -90,7 +90,7 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
   if (network.spec.ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
   for (const endpoint of world.endpoints.get(network.name) ?? []) {
     if (endpoint.spec.host !== world.self.name) continue;
-    const own = compileEndpoint(world, vrf, layoutOf(segments, endpoint.spec), endpoint, mtu);
+    const own = compileEndpoint(world, { vrf, layout: layoutOf(segments, endpoint.spec), mtu }, endpoint);
     objects.push(...own, ...(own.length === 0 ? [] : compileShaping(vrf, network, endpoint, mtu)));
   }
   return objects;

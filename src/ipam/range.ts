@@ -98,10 +98,13 @@ export function indexOfMac(plan: Plan, mac: bigint): bigint | undefined {
 
 /** The first lease from `from` on that is entirely free, then one before it; undefined if there is none. */
 export function freeIndex(plan: Plan, taken: UsedValues, excluded: Excluded, from = 0n): bigint | undefined {
-  return freeBetween(plan, taken, excluded, from, plan.size) ?? freeBetween(plan, taken, excluded, 0n, from);
+  const behind = freeBetween(plan, taken, excluded, { from, end: plan.size });
+  return behind ?? freeBetween(plan, taken, excluded, { from: 0n, end: from });
 }
 
-function freeBetween(plan: Plan, taken: UsedValues, excluded: Excluded, from: bigint, end: bigint): bigint | undefined {
+type Part = { readonly from: bigint; readonly end: bigint };
+
+function freeBetween(plan: Plan, taken: UsedValues, excluded: Excluded, { from, end }: Part): bigint | undefined {
   for (let index = from; index < end; ) {
     const next = step(plan, taken, excluded, index);
     if (next === index) return index;

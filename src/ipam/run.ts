@@ -33,7 +33,7 @@ export function freeRun(
     const at = freeIndex(plan, taken, excluded, from);
     // Nothing is free from here on if the search has gone round.
     if (at === undefined || at < from) break;
-    const end = obstacleIn(plan, taken, excluded, at, least(at + size, plan.size));
+    const end = obstacleIn(plan, taken, excluded, { at, size: least(size, plan.size - at) });
     if (end - at === size) return { run: { at, size } };
     if (end - at > longest.size) longest = { at, size: end - at };
     from = end;
@@ -41,8 +41,9 @@ export function freeRun(
   return { longest };
 }
 
-/** The first lease in `at` to `end - 1` of which something is used or excluded; `end` if there is none. */
-export function obstacleIn(plan: Plan, taken: Taken, excluded: Excluded, at: bigint, end: bigint): bigint {
+/** The first lease of a run of which something is used or excluded; the one behind the run if there is none. */
+export function obstacleIn(plan: Plan, taken: Taken, excluded: Excluded, { at, size }: Run): bigint {
+  const end = at + size;
   let found = end;
   for (const span of spansIn(plan, at, end)) {
     const used = taken[span.space].nextUsed(span.first);

@@ -65,7 +65,7 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
       run.advance.run(history.revision + written.length);
       return [written, current] as const;
     };
-    const [sets, kept] = inTransaction(file.db, run, path, work, () => log.recount());
+    const [sets, kept] = inTransaction(file.db, run, work, () => log.recount());
     rows = kept;
     pruned = floor;
     history.append(sets);
@@ -157,7 +157,7 @@ function load(run: Statements, limit: number | undefined): Loaded {
 }
 
 /** Runs `work` durably, or not at all; then it calls `undone`. */
-function inTransaction<T>(db: DatabaseSync, run: Statements, path: string, work: () => T, undone: () => void): T {
+function inTransaction<T>(db: DatabaseSync, run: Statements, work: () => T, undone: () => void): T {
   try {
     run.begin.run();
     const result = work();
@@ -167,7 +167,7 @@ function inTransaction<T>(db: DatabaseSync, run: Statements, path: string, work:
     // A full disk or a failed one has already rolled back.
     if (db.isTransaction) run.rollback.run();
     undone();
-    throw faultOfSqlite(error, path);
+    throw faultOfSqlite(error, run.path);
   }
 }
 

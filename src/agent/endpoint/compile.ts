@@ -29,7 +29,7 @@ export function compiled(
   const world = { ...context.world, interfaces: new Map([[endpoint.spec.netns, beside]]) };
   const rooted = ofSegmentOwner(endpoint, world.segmentOwners);
   const layout = layoutOf(segments, rooted.spec);
-  const [port, ...rest] = compileEndpoint(world, vrf, layout, rooted, mtu);
+  const [port, ...rest] = compileEndpoint(world, { vrf, layout, mtu }, rooted);
   if (port === undefined) return { layout, objects: [] };
   const limits = compileShaping(vrf, root, rooted, mtu);
   return { layout, objects: [...elementsOf(context, rooted), port, ...limits, ...rest] };

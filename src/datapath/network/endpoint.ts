@@ -11,17 +11,17 @@ import type { Ns } from "../kinds/kind.ts";
 import type { Veth } from "../kinds/veth.ts";
 import type { World } from "../world/world.ts";
 
-/** Empty without a layout: no segment of this host has the endpoint's addresses, because its block is gone. */
-export function compileEndpoint(
-  world: World,
-  vrf: Vrf,
-  layout: EndpointLayout | undefined,
-  endpoint: Endpoint,
-  networkMtu: number,
-): KernelObject[] {
+/**
+ * Where an endpoint is: its VRF, and its place on the network's segment. Without a layout no segment of this host has
+ * the endpoint's addresses, because its block is gone.
+ */
+type Attached = { readonly vrf: Vrf; readonly layout: EndpointLayout | undefined; readonly mtu: number };
+
+/** Empty without a layout. `mtu` is the network's. */
+export function compileEndpoint(world: World, { vrf, layout, mtu }: Attached, endpoint: Endpoint): KernelObject[] {
   const { netns, ifname } = endpoint.spec;
   if (layout === undefined || !isPath(netns)) return [];
-  const port = portOn(endpoint, vrf.name, layout.segment, endpointMtu(layout, networkMtu));
+  const port = portOn(endpoint, vrf.name, layout.segment, endpointMtu(layout, mtu));
   if (port === undefined) return [];
   const isFirst = isWayOut(endpoint.spec, world.interfaces.get(netns) ?? []);
   return [

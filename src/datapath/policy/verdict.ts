@@ -31,7 +31,7 @@ export function judgeOf(world: World, vrf: string): ((flow: FlowView, side?: Sid
   const objects = (owner: string, direction: Side, peer: string, flow: FlowView) =>
     owners
       .get(owner)
-      ?.some(({ rules, keepsFlows }) => !keepsFlows && !allows(rules, direction, peer, flow, members)) === true;
+      ?.some(({ rules, keepsFlows }) => !keepsFlows && !allows(rules, { direction, peer, flow }, members)) === true;
   return (flow, side) =>
     (side === "in" || !objects(flow.source, "out", flow.destination, flow)) &&
     (side === "out" || !objects(flow.destination, "in", flow.source, flow));
@@ -68,14 +68,11 @@ function membersOf(world: World, networks: readonly Network[], peers: readonly s
   return members;
 }
 
+/** A flow as one of its ends sees it. */
+type Attempt = { readonly direction: Side; readonly peer: string; readonly flow: FlowView };
+
 /** The decision about the first packet of a flow with this peer: the first rule that matches; without a match, deny. */
-function allows(
-  rules: readonly PlacedRule[],
-  direction: "in" | "out",
-  peer: string,
-  flow: FlowView,
-  members: Members,
-): boolean {
+function allows(rules: readonly PlacedRule[], { direction, peer, flow }: Attempt, members: Members): boolean {
   const matching = rules.filter(
     (placed) =>
       placed.rule.direction === direction && isPeer(placed, peer, members) && isService(placed.rule, flow, peer),

@@ -72,7 +72,7 @@ test("the first obstacle of a stretch, and its spans, as by looking at every lea
       const [from, end] = [BigInt(at), BigInt(Math.min(40, at + size))];
       let naive = from;
       while (naive < end && !gone.has(naive) && !isExcluded(plan, excluded, naive)) naive++;
-      assert.equal(obstacleIn(plan, taken, excluded, from, end), end < from ? end : naive);
+      assert.equal(obstacleIn(plan, taken, excluded, { at: from, size: end - from }), end < from ? end : naive);
       const values = (space: 4 | 6 | "mac") =>
         spansOfRun(plan, from, end)
           .flatMap((span) => (span.space === space ? spread(span.first, span.last) : []))

@@ -144,7 +144,7 @@ function pieceAt(ground: Ground, fields: readonly Field[], first: string, size: 
 export function checkFree(ground: Ground, plan: Plan, { at, size }: Run, where: string): void {
   const { draft, parent, excluded, context } = ground;
   const index = draft.view.networks.get(parent.name);
-  const kept = obstacleIn(plan, FREE, excluded, at, at + size);
+  const kept = obstacleIn(plan, FREE, excluded, { at, size });
   if (kept < at + size) throw excludedFault(ground, plan, kept, where);
   for (const { space, first, last } of spansOfRun(plan, at, at + size)) {
     const blocked = index?.blocked[space];
@@ -205,7 +205,7 @@ function freeMacs({ draft, parent, excluded, context }: Ground, first6: bigint, 
   const taken = draft.view.networks.get(parent.name)?.blocked ?? FREE;
   const isFree = (mac: bigint) => {
     const plan: Plan = { name: "", size, mac, macs: size, slaac: [] };
-    return obstacleIn(plan, taken, excluded, 0n, size) === size;
+    return obstacleIn(plan, taken, excluded, { at: 0n, size }) === size;
   };
   const low = first6 % MAC_BITS;
   if (low + size <= MAC_BITS && isFree(MAC_BASE + low)) return MAC_BASE + low;

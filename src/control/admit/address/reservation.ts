@@ -250,7 +250,8 @@ export function settleReservations(draft: Draft, network: Network): void {
     const ranges = (reservation.spec.ranges ?? []).map((range) => {
       const plan = planOf(range);
       const around = rangeAround(network, range);
-      const isKept = around !== undefined && obstacleIn(plan, NONE, excluded, 0n, plan.size) === plan.size;
+      const isKept =
+        around !== undefined && obstacleIn(plan, NONE, excluded, { at: 0n, size: plan.size }) === plan.size;
       if (isKept) return fromRange(range, around);
       lost.push(`${reservationText(reservation)}: ${range.name}`);
       return range;
