@@ -23,7 +23,7 @@ import { type Listing, type Page, findIn, listingOf } from "./state/listing.ts";
 import { Credentials, type Role, roleSecret } from "./hosts/credentials.ts";
 import type { Departure } from "./hosts/departures.ts";
 import { expireOn, quarantineClock } from "./commit/expire.ts";
-import { followAs } from "./commit/followers.ts";
+import { followAs } from "./commit/follow.ts";
 import { Forecast, type Foreseen } from "./report/forecast.ts";
 import { fullSnapshot, snapshotFor } from "./state/visibility.ts";
 import { Histories, notRefused } from "./commit/histories.ts";
@@ -256,7 +256,7 @@ export class Control {
     if (history !== undefined) this.#checkHistory(viewer.host, { history, revision: from });
     this.#committer.replayLog.after(from);
     const named = history === undefined ? undefined : this.#histories.current;
-    return followAs(this.#committer, viewer.host, from, signal, named);
+    return followAs(viewer.host, this.#committer, { from, history: named }, signal);
   }
 
   /** In order of names: those after `after` (default: all), at most `limit` of them. */

@@ -4,9 +4,7 @@
 // sends it can encode once. A slow reader delays nobody; when too much waits for it, it has to list again.
 import type { Ask } from "../../model/check.ts";
 import type { ChangeSet } from "../../model/resource.ts";
-import type { Committer } from "./committer.ts";
 import { changesFor, commitDelta } from "../state/visibility.ts";
-import { compacted } from "../../store/window.ts";
 import { type Step, replay } from "./replayLog.ts";
 import type { View } from "../state/view.ts";
 
@@ -112,44 +110,4 @@ function give(view: View, steps: readonly Step[], followers: ReadonlySet<Followe
       }
     }
   });
-}
-
-/**
- * Every revision after `from` as the host sees it; an empty set at the newest says that nothing is missing. Ends with
- * the signal, with the server, and after the set that removes the host. Throws `compacted` when the reader is too slow.
- */
-export async function* followAs(
-  committer: Committer,
-  host: string,
-  from: number,
-  signal: AbortSignal,
-  history?: string,
-): AsyncGenerator<ChangeSet> {
-  if (history !== undefined) yield { revision: from, changes: [], history };
-  await committer.settled();
-  const { followers, view, replayLog } = committer;
-  const follower = followers.join(view, host, replayLog.after(from));
-  try {
-    let reached = from;
-    for (let isCurrent = false; !signal.aborted; ) {
-      const sets = follower.waiting;
-      follower.waiting = [];
-      for (const set of sets) {
-        reached = set.revision;
-        yield set;
-      }
-      const { asks } = follower;
-      follower.asks = [];
-      for (const ask of asks) yield { revision: reached, changes: [], ask };
-      if (follower.waiting.length > 0 || follower.asks.length > 0) continue;
-      if (follower.state === "lost") throw compacted(reached, "the reader was too slow");
-      if (follower.state === "removed" || committer.isClosed) return;
-      if (isCurrent) await followers.news(signal);
-      // While the reader was busy with this set, others may have come: look again before waiting.
-      else yield { revision: reached, changes: [] };
-      isCurrent = true;
-    }
-  } finally {
-    followers.leave(follower);
-  }
 }

@@ -17,7 +17,6 @@ import { planOf } from "../../ipam/range.ts";
 import { type Span, spansOfRun } from "../../ipam/run.ts";
 import { Shards } from "../../ipam/shards.ts";
 import { Sorted } from "../../ipam/sorted.ts";
-import type { View } from "./view.ts";
 
 type PerFamily<T> = { readonly [F in Family]: T };
 /** The spaces in which addresses are counted: IPv4, IPv6, MACs. */
@@ -63,7 +62,17 @@ export type NetworkIndex = {
 };
 type PerFamilyBlocks = { readonly [F in Family]?: Block };
 
-export function addBlock(view: View, block: Block): void {
+/** What of a view is indexed by the contents of networks. */
+export type NetworkIndexes = {
+  readonly networks: Map<string, NetworkIndex>;
+  /** Endpoint names by host. */
+  readonly residents: Map<string, Set<string>>;
+  /** Ends of holds by the wall clock, and of quarantines by the other one (model/rest.ts), the next first. */
+  readonly expiring: Sorted<Due>;
+  readonly resting: Sorted<Due>;
+};
+
+export function addBlock(view: NetworkIndexes, block: Block): void {
   const index = networkIndex(view, block.spec.network);
   const cidr = cidrOf(block.spec.cidr);
   if (cidr === undefined) return;
@@ -72,7 +81,7 @@ export function addBlock(view: View, block: Block): void {
   count(index.members, block.spec.host, 1);
 }
 
-export function dropBlock(view: View, block: Block): void {
+export function dropBlock(view: NetworkIndexes, block: Block): void {
   const index = networkIndex(view, block.spec.network);
   const cidr = cidrOf(block.spec.cidr);
   if (cidr === undefined) return;
@@ -84,7 +93,7 @@ export function dropBlock(view: View, block: Block): void {
   forgetIfEmptyNetwork(view, block.spec.network);
 }
 
-export function addEndpoint(view: View, endpoint: Endpoint): void {
+export function addEndpoint(view: NetworkIndexes, endpoint: Endpoint): void {
   const { network, host, mac, addresses, tenant } = endpoint.spec;
   const index = networkIndex(view, network);
   index.endpoints.set(endpoint.name, endpoint);
@@ -103,7 +112,7 @@ export function addEndpoint(view: View, endpoint: Endpoint): void {
   residents.add(endpoint.name);
 }
 
-export function dropEndpoint(view: View, endpoint: Endpoint): void {
+export function dropEndpoint(view: NetworkIndexes, endpoint: Endpoint): void {
   const { network, host, mac, addresses, tenant } = endpoint.spec;
   const index = networkIndex(view, network);
   index.endpoints.delete(endpoint.name);
@@ -124,7 +133,7 @@ export function dropEndpoint(view: View, endpoint: Endpoint): void {
   if (residents?.size === 0) view.residents.delete(host);
 }
 
-export function addHold(view: View, hold: Hold): void {
+export function addHold(view: NetworkIndexes, hold: Hold): void {
   const { network, expiresAtMs } = hold.spec;
   const index = networkIndex(view, network);
   const { space, first, last } = spanOf(hold);
@@ -133,7 +142,7 @@ export function addHold(view: View, hold: Hold): void {
   if (expiresAtMs !== undefined) view.expiring.add({ atMs: expiresAtMs, key: keyOfResource(hold) });
 }
 
-export function dropHold(view: View, hold: Hold): void {
+export function dropHold(view: NetworkIndexes, hold: Hold): void {
   const { network, expiresAtMs } = hold.spec;
   const index = networkIndex(view, network);
   const { space, first, last } = spanOf(hold);
@@ -143,7 +152,7 @@ export function dropHold(view: View, hold: Hold): void {
   forgetIfEmptyNetwork(view, network);
 }
 
-export function addFreed(view: View, freed: Freed): void {
+export function addFreed(view: NetworkIndexes, freed: Freed): void {
   const { network, endpoint, range = "", sinceMs, untilMs } = freed.spec;
   const index = networkIndex(view, network);
   for (const text of placesOf(freed)) index.freed.set(text, freed.name);
@@ -156,7 +165,7 @@ export function addFreed(view: View, freed: Freed): void {
   view.resting.add({ atMs: untilMs, key: keyOfResource(freed) });
 }
 
-export function dropFreed(view: View, freed: Freed): void {
+export function dropFreed(view: NetworkIndexes, freed: Freed): void {
   const { network, endpoint, range = "", sinceMs, untilMs } = freed.spec;
   const index = networkIndex(view, network);
   for (const text of placesOf(freed)) if (index.freed.get(text) === freed.name) index.freed.delete(text);
@@ -172,7 +181,7 @@ export function dropFreed(view: View, freed: Freed): void {
 }
 
 /** Removes a reservation's pieces from the index of its parent. */
-export function addReservation(view: View, { name, spec }: Network): void {
+export function addReservation(view: NetworkIndexes, { name, spec }: Network): void {
   if (spec.reservedFrom === undefined) return;
   const index = networkIndex(view, spec.reservedFrom);
   index.reservations.add(name);
@@ -183,7 +192,7 @@ export function addReservation(view: View, { name, spec }: Network): void {
   if (spec.tenant !== undefined) count(index.tenants, spec.tenant, leasesOf(spec));
 }
 
-export function dropReservation(view: View, { name, spec }: Network): void {
+export function dropReservation(view: NetworkIndexes, { name, spec }: Network): void {
   if (spec.reservedFrom === undefined) return;
   const index = networkIndex(view, spec.reservedFrom);
   index.reservations.delete(name);
@@ -261,7 +270,7 @@ export function count(counts: Map<string, number>, key: string, by: number): voi
 }
 
 /** Created with the first content of a network, whether or not the network itself exists yet. */
-function networkIndex(view: View, name: string): NetworkIndex {
+function networkIndex(view: NetworkIndexes, name: string): NetworkIndex {
   let index = view.networks.get(name);
   if (index === undefined) {
     index = {
@@ -286,7 +295,7 @@ function networkIndex(view: View, name: string): NetworkIndex {
   return index;
 }
 
-function forgetIfEmptyNetwork(view: View, name: string): void {
+function forgetIfEmptyNetwork(view: NetworkIndexes, name: string): void {
   const index = view.networks.get(name);
   if (index === undefined || index.members.size + index.former.size + index.reservations.size > 0) return;
   if (index.held[4].size + index.held[6].size + index.held.mac.size === 0) view.networks.delete(name);

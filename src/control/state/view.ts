@@ -10,8 +10,7 @@ import { peersIn } from "../../model/group.ts";
 import { Intervals } from "../../ipam/intervals.ts";
 import { Sorted } from "../../ipam/sorted.ts";
 import {
-  type Due,
-  type NetworkIndex,
+  type NetworkIndexes,
   addBlock,
   addEndpoint,
   addFreed,
@@ -33,7 +32,7 @@ type VrfIndex = {
   readonly assigned: PerFamily<Intervals>;
 };
 
-export type View = {
+export type View = NetworkIndexes & {
   readonly cluster: string;
   revision: number;
   /** Moves that are not over, by the endpoint that goes. */
@@ -42,19 +41,13 @@ export type View = {
   readonly peered: Map<string, number>;
   /** Keys of resources that refer to another, by its key: of kinds whose record says so. */
   readonly referrers: Map<Key, Set<Key>>;
-  readonly networks: Map<string, NetworkIndex>;
   readonly vrfs: Map<string, VrfIndex>;
-  /** Endpoint names by host. */
-  readonly residents: Map<string, Set<string>>;
   /** Host names by underlay address. */
   readonly underlays: Map<string, string>;
   /** Who has a VNI: a VRF or a switched network. */
   readonly vniOwners: Map<number, Key>;
   readonly vnis: Intervals;
   readonly vrfIndexes: Intervals;
-  /** Ends of holds by the wall clock, and of quarantines by the other one (model/rest.ts), the next first. */
-  readonly expiring: Sorted<Due>;
-  readonly resting: Sorted<Due>;
   /** Lists made from the maps, until the next change of their kind. */
   readonly lists: Map<Kind, readonly Resource[]>;
   /** Names in order, of kinds that were listed in pages. */
