@@ -6,7 +6,7 @@ const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const NUMBER_OR_WORD = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
 /** `line 2, column 14` of the first character that cannot be there; its end if the text is cut off. */
-export function placeOfError(text: string): string {
+export function errorPosition(text: string): string {
   const before = text.slice(0, errorOffset(text)).split("\n");
   return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
 }

@@ -5,7 +5,7 @@ import type { Identity, Outcome, Viewer } from "../control/write.ts";
 import { Fault } from "../model/fault.ts";
 import { type Kind, seeOf, unknownFault } from "../model/kinds.ts";
 import type { Resource } from "../model/resource.ts";
-import { placeOfError } from "./json.ts";
+import { errorPosition } from "./json.ts";
 import type { SchemaName } from "./schemas.ts";
 
 /** Who may ask. open: without a token. any: with any token. viewer: administrators and hosts. */
@@ -73,7 +73,7 @@ export function jsonOf(call: Call): unknown {
     const why = error instanceof Error ? error.message : String(error);
     throw new Fault(
       "request-invalid",
-      { what: "body: not JSON", where: placeOfError(call.text), why, fix: "correct the JSON" },
+      { what: "body: not JSON", where: errorPosition(call.text), why, fix: "correct the JSON" },
       { cause: error },
     );
   }

@@ -35,7 +35,7 @@ import type { ClusterStatus } from "../model/status.ts";
 import { type Call, httpClient, type HttpClient } from "./http.ts";
 
 /** `url`: `http://host:port`, `https://…` or `unix:/path/of.sock`. */
-export type ServerPlace = { readonly url: string; readonly token: string };
+export type ServerLocation = { readonly url: string; readonly token: string };
 
 type Migrated = { readonly migration: Migration; readonly moves: readonly Move[] };
 
@@ -100,7 +100,7 @@ export type ServerClient = {
 const CHECK_TIMEOUT_MS = 90_000;
 
 /** Calls with the right of `token`. Nothing is connected before the first. */
-export function serverClient({ url, token }: ServerPlace): ServerClient {
+export function serverClient({ url, token }: ServerLocation): ServerClient {
   const http = httpTo(url);
   const ask = askWith(http, () => token);
   return {

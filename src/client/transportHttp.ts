@@ -4,7 +4,7 @@ import { Fault } from "../model/fault.ts";
 import type { Position } from "../model/resource.ts";
 import { ClaimLine } from "./claims.ts";
 import type { Call } from "./http.ts";
-import { type ServerPlace, askWith, httpTo, pathOf, watchOver } from "./server.ts";
+import { type ServerLocation, askWith, httpTo, pathOf, watchOver } from "./server.ts";
 import type { Joined, Transport } from "./transport.ts";
 
 type HttpTransport = Transport & {
@@ -19,7 +19,7 @@ type HttpTransport = Transport & {
  * whose answer was lost can be repeated.
  */
 export function httpTransport(
-  place: ServerPlace & { readonly proposed?: string; readonly clock: Clock },
+  place: ServerLocation & { readonly proposed?: string; readonly clock: Clock },
 ): HttpTransport {
   const http = httpTo(place.url);
   let { token, proposed } = place;

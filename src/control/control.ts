@@ -8,7 +8,7 @@ import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ChangeSet, Host, Kind, Position, ResourceOf, Snapshot } from "../model/resource.ts";
-import type { RestTime } from "../model/rest.ts";
+import type { QuarantineTime } from "../model/quarantine.ts";
 import type { ClusterStatus, HostReport } from "../model/status.ts";
 import type { LeaseRecord } from "../model/lease.ts";
 import { WINDOW_CHANGES } from "../store/window.ts";
@@ -80,7 +80,7 @@ export class Control {
   readonly #lives: Lives;
   readonly #boots: Boots;
   readonly #histories: Histories;
-  readonly #rest: () => RestTime;
+  readonly #quarantineTime: () => QuarantineTime;
 
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
@@ -98,7 +98,7 @@ export class Control {
     this.#entropy = entropy;
     this.#meter = options.meter ?? NO_METER;
     this.#prefixes = new Prefixes(store, hosts);
-    this.#rest = quarantineClock(options.clock, view);
+    this.#quarantineTime = quarantineClock(options.clock, view);
     this.#liveness = checkLiveness(options.liveness ?? LIVENESS);
     this.#lives = new Lives(store, this.#liveness, options.clock);
     this.#boots = new Boots(store, options.clock, this.#lives.reports, this.#liveness);
@@ -110,7 +110,7 @@ export class Control {
       context: {
         uid: () => entropy.uid(),
         nowMs: () => options.clock.nowMs(),
-        rest: this.#rest,
+        quarantineTime: this.#quarantineTime,
         prefixes: this.#prefixes.byHost,
         ...(options.newNetworkGroups === undefined ? {} : { newNetworkGroups: options.newNetworkGroups }),
       },
@@ -340,7 +340,7 @@ export class Control {
 
   /** Ends quarantines and holds whose time has come, until the signal aborts. */
   async expireOn(signal: AbortSignal): Promise<void> {
-    await expireOn(this.#committer, this.#clock, this.#rest, signal);
+    await expireOn(this.#committer, this.#clock, this.#quarantineTime, signal);
   }
 
   /** The owner of the token; a Fault `token-wrong` if there is none. */

@@ -142,7 +142,7 @@ export function parseHold(body: unknown): input.HoldRequest {
 /** The body of POST /v1/networks/{name}/reservations. */
 export function parseReserve(body: unknown): input.ReserveRequest {
   const request = checked<input.ReserveRequest>(validators.reserve, body, "");
-  return request.first === undefined ? request : { ...request, first: parsePlace(request.first, "first") };
+  return request.first === undefined ? request : { ...request, first: parseAddressOrMac(request.first, "first") };
 }
 
 /** The query of DELETE /v1/holds. */
@@ -238,7 +238,7 @@ export function checkName(kind: Kind | "workload", name: string, where: string):
 }
 
 /** The canonical text of an IP address or a MAC. */
-export function parsePlace(text: string, where: string): string {
+export function parseAddressOrMac(text: string, where: string): string {
   return macOf(text) === undefined ? formatIp(parseIp(text, where)) : parseMac(text, where);
 }
 

@@ -10,7 +10,7 @@ import { chmodSync, closeSync, existsSync, openSync, readFileSync, statSync, wri
 import { DatabaseSync } from "node:sqlite";
 import { Fault, type Reason } from "../model/fault.ts";
 import { LEASE_TABLE } from "./leaseTable.ts";
-import { pathsHeld } from "./paths.ts";
+import { pathGuard } from "./paths.ts";
 
 /** "Weft" in the file header: by this, `file` and Weft recognise it. */
 const APPLICATION_ID = 0x57_65_66_74;
@@ -66,7 +66,7 @@ export function openDatabase(path: string, cluster: string): Database {
     return {
       db,
       // The lock file too: without it under its name, a second server could start.
-      checkHeld: pathsHeld([path, `${path}-wal`, `${path}-shm`, `${path}.lock`]),
+      checkHeld: pathGuard([path, `${path}-wal`, `${path}-shm`, `${path}.lock`]),
       close() {
         db.close();
         lock.close();

@@ -8,7 +8,7 @@ import { Fault } from "../model/fault.ts";
  * Call it when all files are open. The returned function throws a Fault `unavailable` as soon as one of the names leads
  * elsewhere. It takes some microseconds of a commit's hundreds.
  */
-export function pathsHeld(paths: readonly string[]): () => void {
+export function pathGuard(paths: readonly string[]): () => void {
   const opened = paths.map((path) => ({ path, file: fileAt(path) }));
   return () => {
     for (const { path, file } of opened) if (fileAt(path) !== file) throw moved(path);

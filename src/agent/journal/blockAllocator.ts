@@ -8,7 +8,7 @@ import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp, parseMac }
 import { Fault } from "../../model/fault.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network } from "../../model/resource.ts";
-import { type RestTime, restsUntil } from "../../model/rest.ts";
+import { type QuarantineTime, quarantineEnd } from "../../model/quarantine.ts";
 import { type Former, addressKey } from "./journal.ts";
 import type { UsedAddresses } from "./usedAddresses.ts";
 
@@ -30,13 +30,13 @@ export function inQuarantine(
   freed: ReadonlyMap<string, Former>,
   network: Network,
   endpoint: string,
-  rest: RestTime,
+  time: QuarantineTime,
 ): FreedAtMs {
   const keptMs = quarantineMs(network.spec);
   return (address) => {
     const former = freed.get(addressKey(network.name, address));
     if (former === undefined || former.endpoint === endpoint) return undefined;
-    return restsUntil(former.atMs, keptMs, rest) > rest.nowMs ? former.atMs : undefined;
+    return quarantineEnd(former.atMs, keptMs, time) > time.nowMs ? former.atMs : undefined;
   };
 }
 

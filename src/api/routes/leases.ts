@@ -1,5 +1,5 @@
 // Routes about addresses: who had what, and holds.
-import { parseHold, parsePlace, parseRelease } from "../../model/parse.ts";
+import { parseHold, parseAddressOrMac, parseRelease } from "../../model/parse.ts";
 import { PAGE_DEFAULT, PAGE_MAX } from "../page.ts";
 import type { Parts } from "../parts.ts";
 import { type Route, jsonOf, numberIn, putAnswer } from "../route.ts";
@@ -27,7 +27,7 @@ export function leaseRoutes({ control }: Parts): Route[] {
         const beforeMs = atMs === undefined ? ms("before") : atMs + 1;
         const { network } = call.query;
         const items = await control.leaseHistory({
-          address: parsePlace(call.query["address"] ?? "", "?address"),
+          address: parseAddressOrMac(call.query["address"] ?? "", "?address"),
           ...(network === undefined ? {} : { network }),
           ...(sinceMs === undefined ? {} : { sinceMs }),
           ...(beforeMs === undefined ? {} : { beforeMs }),

@@ -2,7 +2,7 @@
 // first, then what the demonstration cluster left in /run/weft/cli.json, then the socket of a server or agent on
 // this machine.
 import { existsSync, readFileSync } from "node:fs";
-import type { ServerPlace } from "../../client/server.ts";
+import type { ServerLocation } from "../../client/server.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Io } from "../io.ts";
 import { settingsOf, whyUnread } from "./settings.ts";
@@ -23,7 +23,7 @@ type RunFile = {
 };
 
 /** The server and the token to show it; a Fault says what to give when there is none. */
-export async function locateServer(io: Io, options: RemoteOptions): Promise<ServerPlace> {
+export async function locateServer(io: Io, options: RemoteOptions): Promise<ServerLocation> {
   const given = await settingsOf("cli", ["server", "token-file", "agent-socket"], { ...options }, io.env);
   const run = given.server === undefined ? runFile() : undefined;
   const server = given.server ?? run?.server ?? (existsSync(LOCAL.socket) ? `unix:${LOCAL.socket}` : undefined);

@@ -4,7 +4,7 @@ import type { Cidr, Family } from "../../model/address.ts";
 import { parseCidr } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Network } from "../../model/resource.ts";
-import type { RestTime } from "../../model/rest.ts";
+import type { QuarantineTime } from "../../model/quarantine.ts";
 import { prefixesOf } from "../../model/membership.ts";
 
 export type Context = {
@@ -13,7 +13,7 @@ export type Context = {
   /** Milliseconds since the epoch, by the wall clock: for what people set a time for. */
   readonly nowMs: () => number;
   /** The clock of quarantines. */
-  readonly rest: () => RestTime;
+  readonly quarantineTime: () => QuarantineTime;
   /** Each host's own addresses and routes, from its latest claim or report. */
   readonly prefixes: ReadonlyMap<string, readonly Cidr[]>;
   /** Networks that are put later in the same write: what they have now is not what they will have. */

@@ -2,15 +2,15 @@
 import { type Cidr, cidrOf, lastOf } from "../../model/address.ts";
 import { type Finding, RULES, type Rule } from "../../model/check.ts";
 import type { Block, Snapshot } from "../../model/resource.ts";
-import type { Ground, Judgement } from "./judgement.ts";
+import type { CheckContext, Judgement } from "./judgement.ts";
 
-export function blockFindings(snapshot: Snapshot, ground: Ground): Judgement[] {
+export function blockFindings(snapshot: Snapshot, context: CheckContext): Judgement[] {
   const placed = snapshot.blocks.flatMap((block) => {
     const cidr = cidrOf(block.spec.cidr);
-    const vrf = ground.networks.get(block.spec.network)?.spec.vrf;
+    const vrf = context.networks.get(block.spec.network)?.spec.vrf;
     return cidr === undefined || vrf === undefined ? [] : [{ block, cidr, vrf }];
   });
-  const strays = placed.filter(({ block }) => !ground.hosts.has(block.spec.host));
+  const strays = placed.filter(({ block }) => !context.hosts.has(block.spec.host));
   return [
     ...strays.map(({ block, vrf }) =>
       finding(

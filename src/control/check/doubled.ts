@@ -1,66 +1,66 @@
 // One address held twice in a VRF: by two leases of the server, by a lease and a journal, by two journals, or by two
 // kernels. For each such address one holder stays, and every other is a finding.
 import type { Evidence } from "../../model/check.ts";
-import { type Ground, type Judgement, type Seen, evidenceOf, judgement } from "./judgement.ts";
+import { type CheckContext, type Judgement, type Seen, evidenceOf, judgement } from "./judgement.ts";
 
 type Holders = { readonly vrf: string; readonly address: string; readonly all: Seen[] };
 
-export function doubled(seen: readonly Seen[], ground: Ground, evict: boolean): Judgement[] {
+export function doubled(seen: readonly Seen[], context: CheckContext, evict: boolean): Judgement[] {
   const held = new Map<string, Holders>();
   for (const one of seen) {
-    for (const [vrf, address] of heldBy(one, ground)) {
+    for (const [vrf, address] of heldBy(one, context)) {
       const key = `${vrf} ${address}`;
       const holders = held.get(key);
       if (holders === undefined) held.set(key, { vrf, address, all: [one] });
       else if (holders.all.at(-1) !== one) holders.all.push(one);
     }
   }
-  return [...held.values()].flatMap((holders) => (holders.all.length > 1 ? judge(holders, ground, evict) : []));
+  return [...held.values()].flatMap((holders) => (holders.all.length > 1 ? judge(holders, context, evict) : []));
 }
 
 /** What one endpoint holds, in any source; an address may come several times, in a row. */
-function heldBy({ lease, entry, port }: Seen, ground: Ground): [vrf: string, address: string][] {
+function heldBy({ lease, entry, port }: Seen, context: CheckContext): [vrf: string, address: string][] {
   const held: [string, string][] = [];
   const hold = (vrf: string | undefined, addresses: readonly string[]) => {
     if (vrf !== undefined) for (const address of addresses) held.push([vrf, address]);
   };
-  hold(ground.networks.get(lease?.spec.network ?? "")?.spec.vrf, lease?.spec.addresses ?? []);
-  hold(ground.networks.get(entry?.network ?? "")?.spec.vrf, entry?.addresses ?? []);
+  hold(context.networks.get(lease?.spec.network ?? "")?.spec.vrf, lease?.spec.addresses ?? []);
+  hold(context.networks.get(entry?.network ?? "")?.spec.vrf, entry?.addresses ?? []);
   // If Weft gave an interface no address, any address on it is the workload's.
   const given = entry?.addresses ?? lease?.spec.addresses;
   if (given === undefined || given.length > 0) hold(port?.vrf, port?.far?.addresses ?? []);
   return held;
 }
 
-function judge({ vrf, address, all }: Holders, ground: Ground, evict: boolean): Judgement[] {
+function judge({ vrf, address, all }: Holders, context: CheckContext, evict: boolean): Judgement[] {
   const [first, ...others] = all.toSorted(bySeniority);
   if (first === undefined) return [];
   return others.map((one) => {
-    const found = judged(one, first, ground, evict);
+    const found = judged(one, first, context, evict);
     const evidence = [first, one].flatMap((holder) =>
-      evidenceOf(holder, ground).map((item): Evidence => ({ ...item, says: `${holder.endpoint}: ${item.says}` })),
+      evidenceOf(holder, context).map((item): Evidence => ({ ...item, says: `${holder.endpoint}: ${item.says}` })),
     );
     return { ...found, finding: { ...found.finding, vrf, addresses: [address], evidence } };
   });
 }
 
-function judged(one: Seen, first: Seen, ground: Ground, evict: boolean): Judgement {
+function judged(one: Seen, first: Seen, context: CheckContext, evict: boolean): Judgement {
   const { host, endpoint, lease, entry } = one;
   if (lease === undefined && entry === undefined) {
     const text = "the agent removes the port that nobody knows";
-    return judgement("two-holders", one, ground, text, { do: "order", host, order: { do: "settle" } });
+    return judgement("two-holders", one, context, text, { do: "order", host, order: { do: "settle" } });
   }
   const before = `${first.endpoint} on ${first.host} had it before`;
-  if (!ground.checked.has(host) || entry === undefined)
-    return judgement("two-holders", one, ground, `${before}; see to ${endpoint} on ${host} first`, undefined);
+  if (!context.checked.has(host) || entry === undefined)
+    return judgement("two-holders", one, context, `${before}; see to ${endpoint} on ${host} first`, undefined);
   if (!evict) {
     const text = `${before}; --repair --evict detaches ${endpoint} on ${host}`;
-    return judgement("two-holders", one, ground, text, undefined);
+    return judgement("two-holders", one, context, text, undefined);
   }
   const text = `the agent of ${host} detaches ${endpoint}: ${before}`;
   const { addresses } = entry;
   const order = { do: "detach", endpoint, addresses, alive: true } as const;
-  return judgement("two-holders", one, ground, text, { do: "order", host, order });
+  return judgement("two-holders", one, context, text, { do: "order", host, order });
 }
 
 /**

@@ -4,103 +4,108 @@ import type { JournalEntry, KernelPort, Order } from "../../model/check.ts";
 import { prefixesOf } from "../../model/membership.ts";
 import { indexOfIp, planOf } from "../../ipam/range.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
-import { type Act, type Ground, type Judgement, type Seen, judgement, leaseSays } from "./judgement.ts";
+import { type Act, type CheckContext, type Judgement, type Seen, judgement, leaseSays } from "./judgement.ts";
 
-export function judgeEndpoint(seen: Seen, ground: Ground): Judgement[] {
+export function judgeEndpoint(seen: Seen, context: CheckContext): Judgement[] {
   const { host, lease, entry, port } = seen;
-  if (lease !== undefined && !ground.hosts.has(host)) return [hostGone(seen, lease, ground)];
-  if (!ground.checked.has(host)) return [outside(seen, ground)].filter((one) => one !== undefined);
+  if (lease !== undefined && !context.hosts.has(host)) return [hostGone(seen, lease, context)];
+  if (!context.checked.has(host)) return [outside(seen, context)].filter((one) => one !== undefined);
   if (entry === undefined) {
-    if (lease !== undefined) return [unknownToHost(seen, lease, ground)];
-    return port === undefined ? [] : [portUnknown(seen, ground)];
+    if (lease !== undefined) return [unknownToHost(seen, lease, context)];
+    return port === undefined ? [] : [portUnknown(seen, context)];
   }
-  const existence = missing(seen, entry, ground);
+  const existence = missing(seen, entry, context);
   if (existence !== undefined) return [existence];
   return [
-    lease === undefined ? unknownToServer(seen, entry, ground) : leaseDiffers(seen, lease, entry, ground),
-    port === undefined ? undefined : kernelDiffers(seen, entry, port, ground),
-    outside(seen, ground),
+    lease === undefined ? unknownToServer(seen, entry, context) : leaseDiffers(seen, lease, entry, context),
+    port === undefined ? undefined : kernelDiffers(seen, entry, port, context),
+    outside(seen, context),
   ].filter((one) => one !== undefined);
 }
 
-function hostGone(seen: Seen, lease: Endpoint, ground: Ground): Judgement {
+function hostGone(seen: Seen, lease: Endpoint, context: CheckContext): Judgement {
   const act = release(lease);
-  return judgement("host-gone", seen, ground, "the server lets go of the lease: there is no such host", act);
+  return judgement("host-gone", seen, context, "the server lets go of the lease: there is no such host", act);
 }
 
-function unknownToHost(seen: Seen, lease: Endpoint, ground: Ground): Judgement {
+function unknownToHost(seen: Seen, lease: Endpoint, context: CheckContext): Judgement {
   if (seen.port !== undefined) {
     const text = "the agent takes the endpoint into its journal again: its port is there";
-    return judgement("unknown-to-host", seen, ground, text, settle(seen));
+    return judgement("unknown-to-host", seen, context, text, settle(seen));
   }
-  return judgement("unknown-to-host", seen, ground, "the server lets go of the lease", release(lease));
+  return judgement("unknown-to-host", seen, context, "the server lets go of the lease", release(lease));
 }
 
-function portUnknown(seen: Seen, ground: Ground): Judgement {
-  return judgement("port-unknown", seen, ground, "the agent removes the port", settle(seen));
+function portUnknown(seen: Seen, context: CheckContext): Judgement {
+  return judgement("port-unknown", seen, context, "the agent removes the port", settle(seen));
 }
 
 /** The journal has the endpoint: do its namespace, port and network exist? */
-function missing(seen: Seen, entry: JournalEntry, ground: Ground): Judgement | undefined {
+function missing(seen: Seen, entry: JournalEntry, context: CheckContext): Judgement | undefined {
   const { endpoint, addresses } = entry;
   const act = order(seen, { do: "detach", endpoint, addresses, alive: false });
   const text = "the agent detaches it and frees its addresses";
-  if (entry.state === "detaching") return judgement("detach-unfinished", seen, ground, text, act);
-  if (!ground.networks.has(entry.network)) {
+  if (entry.state === "detaching") return judgement("detach-unfinished", seen, context, text, act);
+  if (!context.networks.has(entry.network)) {
     const also = order(seen, { do: "detach", endpoint, addresses, alive: true });
-    return judgement("network-gone", seen, ground, text, also);
+    return judgement("network-gone", seen, context, text, also);
   }
-  if (!entry.alive) return judgement("workload-gone", seen, ground, text, act);
+  if (!entry.alive) return judgement("workload-gone", seen, context, text, act);
   if (seen.port !== undefined) return undefined;
-  return judgement("port-missing", seen, ground, "the agent makes the port again", settle(seen));
+  return judgement("port-missing", seen, context, "the agent makes the port again", settle(seen));
 }
 
-function unknownToServer(seen: Seen, entry: JournalEntry, ground: Ground): Judgement {
-  const elsewhere = ground.leases.get(seen.endpoint);
+function unknownToServer(seen: Seen, entry: JournalEntry, context: CheckContext): Judgement {
+  const elsewhere = context.leases.get(seen.endpoint);
   // In a local network two hosts may each have an endpoint of one name, with addresses of their own.
-  const isOther = !isGlobal(entry.network, ground) && !isSameSet(elsewhere?.spec.addresses ?? [], entry.addresses);
+  const isOther = !isGlobal(entry.network, context) && !isSameSet(elsewhere?.spec.addresses ?? [], entry.addresses);
   if (elsewhere !== undefined && !isOther) {
     const text = `detach it on the host where it does not belong: weft detach ${seen.endpoint} --host ${seen.host}`;
-    const found = judgement("wrong-host", seen, ground, text, undefined);
+    const found = judgement("wrong-host", seen, context, text, undefined);
     return { ...found, finding: { ...found.finding, evidence: [...found.finding.evidence, leaseSays(elsewhere)] } };
   }
-  if (isGlobal(entry.network, ground)) {
+  if (isGlobal(entry.network, context)) {
     const text = "the agent detaches it: in a global network the server's word counts";
-    return judgement("unknown-to-server", seen, ground, text, settle(seen));
+    return judgement("unknown-to-server", seen, context, text, settle(seen));
   }
   const act = order(seen, { do: "tell", endpoint: seen.endpoint });
-  return judgement("unknown-to-server", seen, ground, "the agent tells the server", act);
+  return judgement("unknown-to-server", seen, context, "the agent tells the server", act);
 }
 
-function leaseDiffers(seen: Seen, lease: Endpoint, entry: JournalEntry, ground: Ground): Judgement | undefined {
+function leaseDiffers(seen: Seen, lease: Endpoint, entry: JournalEntry, context: CheckContext): Judgement | undefined {
   const { network, netns, mac, addresses } = lease.spec;
   const isSame =
     network === entry.network && netns === entry.netns && mac === entry.mac && isSameSet(addresses, entry.addresses);
   if (isSame) return undefined;
-  return isGlobal(entry.network, ground)
+  return isGlobal(entry.network, context)
     ? judgement(
         "lease-differs",
         seen,
-        ground,
+        context,
         "the agent takes what the server says into its journal and kernel",
         order(seen, { do: "take", endpoint: seen.endpoint }),
       )
     : judgement(
         "lease-differs",
         seen,
-        ground,
+        context,
         "the agent tells the server what its journal says",
         order(seen, { do: "tell", endpoint: seen.endpoint }),
       );
 }
 
-function kernelDiffers(seen: Seen, entry: JournalEntry, port: KernelPort, ground: Ground): Judgement | undefined {
+function kernelDiffers(
+  seen: Seen,
+  entry: JournalEntry,
+  port: KernelPort,
+  context: CheckContext,
+): Judgement | undefined {
   const isSame =
-    port.vrf === ground.networks.get(entry.network)?.spec.vrf &&
+    port.vrf === context.networks.get(entry.network)?.spec.vrf &&
     (port.far === undefined || (port.far.mac === entry.mac && isItsOwn(port.far.addresses, entry.addresses)));
   return isSame
     ? undefined
-    : judgement("kernel-differs", seen, ground, "the agent sets the kernel right", settle(seen));
+    : judgement("kernel-differs", seen, context, "the agent sets the kernel right", settle(seen));
 }
 
 /** If Weft gave an interface no address, any address on it is the workload's. */
@@ -109,11 +114,11 @@ function isItsOwn(there: readonly string[], given: readonly string[]): boolean {
 }
 
 /** An address outside the network, or in a local network outside the host's block. */
-function outside(seen: Seen, ground: Ground): Judgement | undefined {
+function outside(seen: Seen, context: CheckContext): Judgement | undefined {
   const claim = seen.lease?.spec ?? seen.entry;
-  const network = ground.networks.get(claim?.network ?? "");
+  const network = context.networks.get(claim?.network ?? "");
   if (claim === undefined || network === undefined) return undefined;
-  const isIn = placesOf(network, seen.host, ground);
+  const isIn = addressesOn(network, seen.host, context);
   const isInside = claim.addresses.every((text) => {
     const ip = ipOf(text);
     return ip !== undefined && isIn(ip);
@@ -121,18 +126,18 @@ function outside(seen: Seen, ground: Ground): Judgement | undefined {
   if (isInside) return undefined;
   const place = network.spec.ipam === "local" ? "its host's block" : "its network";
   const text = `detach it and attach it again, so that it gets an address of ${place}`;
-  return judgement("outside", seen, ground, text, undefined);
+  return judgement("outside", seen, context, text, undefined);
 }
 
 /** Whether a network has an address on a host; of a reservation, only addresses in its pieces. */
-function placesOf({ name, spec }: Network, host: string, ground: Ground): (ip: Ip) => boolean {
+function addressesOn({ name, spec }: Network, host: string, context: CheckContext): (ip: Ip) => boolean {
   if (spec.reservedFrom !== undefined) {
     const plans = (spec.ranges ?? []).map(planOf);
     return (ip) => plans.some((plan) => indexOfIp(plan, ip) !== undefined);
   }
   const cidrs =
     spec.ipam === "local"
-      ? (ground.pieces.get(`${name} ${host}`) ?? [])
+      ? (context.pieces.get(`${name} ${host}`) ?? [])
       : prefixesOf(spec).flatMap((text) => cidrOf(text) ?? []);
   return (ip) => cidrs.some((cidr) => contains(cidr, ip));
 }
@@ -149,8 +154,8 @@ function order({ host }: Seen, order: Order): Act {
   return { do: "order", host, order };
 }
 
-function isGlobal(network: string, ground: Ground): boolean {
-  return ground.networks.get(network)?.spec.ipam === "global";
+function isGlobal(network: string, context: CheckContext): boolean {
+  return context.networks.get(network)?.spec.ipam === "global";
 }
 
 function isSameSet(a: readonly string[], b: readonly string[]): boolean {

@@ -9,7 +9,7 @@ import type { Snapshot } from "../../model/resource.ts";
 import { blockFindings } from "./blocks.ts";
 import { doubled } from "./doubled.ts";
 import { judgeEndpoint } from "./endpoints.ts";
-import type { Ground, Judgement, Seen } from "./judgement.ts";
+import type { CheckContext, Judgement, Seen } from "./judgement.ts";
 
 /**
  * Every finding, in no particular order. `evict`: of two endpoints with one address, the later one is to be detached.
@@ -19,16 +19,16 @@ export function findingsOf(
   inventories: ReadonlyMap<string, Inventory>,
   { evict = false }: { readonly evict?: boolean } = {},
 ): Judgement[] {
-  const ground = groundOf(snapshot, inventories);
+  const context = groundOf(snapshot, inventories);
   const seen = seenIn(snapshot, inventories);
   return [
-    ...seen.flatMap((one) => judgeEndpoint(one, ground)),
-    ...doubled(seen, ground, evict),
-    ...blockFindings(snapshot, ground),
+    ...seen.flatMap((one) => judgeEndpoint(one, context)),
+    ...doubled(seen, context, evict),
+    ...blockFindings(snapshot, context),
   ];
 }
 
-function groundOf(snapshot: Snapshot, inventories: ReadonlyMap<string, Inventory>): Ground {
+function groundOf(snapshot: Snapshot, inventories: ReadonlyMap<string, Inventory>): CheckContext {
   const pieces = new Map<string, Cidr[]>();
   for (const { spec } of snapshot.blocks) {
     const cidr = cidrOf(spec.cidr);

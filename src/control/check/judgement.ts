@@ -22,7 +22,7 @@ export type Seen = {
 };
 
 /** The indexes of the judges. */
-export type Ground = {
+export type CheckContext = {
   readonly networks: ReadonlyMap<string, Network>;
   readonly hosts: ReadonlySet<string>;
   /** Hosts that gave an inventory. */
@@ -33,27 +33,33 @@ export type Ground = {
 };
 
 /** A finding about one endpoint on one host, with what each source says about it. */
-export function judgement(rule: Rule, seen: Seen, ground: Ground, remedy: string, act: Act | undefined): Judgement {
+export function judgement(
+  rule: Rule,
+  seen: Seen,
+  context: CheckContext,
+  remedy: string,
+  act: Act | undefined,
+): Judgement {
   const { host, endpoint, lease, entry, port } = seen;
   const network = entry?.network ?? lease?.spec.network ?? "";
   const finding: Finding = {
     kind: RULES[rule],
     rule,
     network,
-    vrf: ground.networks.get(network)?.spec.vrf ?? port?.vrf ?? "",
+    vrf: context.networks.get(network)?.spec.vrf ?? port?.vrf ?? "",
     addresses: entry?.addresses ?? lease?.spec.addresses ?? port?.far?.addresses ?? [],
     endpoint,
     host,
-    evidence: evidenceOf(seen, ground),
+    evidence: evidenceOf(seen, context),
     remedy,
     mendable: act !== undefined,
   };
   return { finding, act };
 }
 
-export function evidenceOf({ host, lease, entry, port }: Seen, ground: Ground): Evidence[] {
+export function evidenceOf({ host, lease, entry, port }: Seen, context: CheckContext): Evidence[] {
   const server: Evidence = lease === undefined ? { source: "server", host, says: "has no lease" } : leaseSays(lease);
-  if (!ground.checked.has(host)) return [server];
+  if (!context.checked.has(host)) return [server];
   return [
     server,
     { source: "journal", host, says: entry === undefined ? "does not know it" : entryText(entry) },

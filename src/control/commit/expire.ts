@@ -1,8 +1,8 @@
 // Expires holds by the wall clock, because people set the time, and quarantines by the monotonic clock, because they
-// are spans (model/rest.ts).
+// are spans (model/quarantine.ts).
 import type { Clock } from "../../model/clock.ts";
 import { Fault } from "../../model/fault.ts";
-import type { RestTime } from "../../model/rest.ts";
+import type { QuarantineTime } from "../../model/quarantine.ts";
 import { dueIn } from "../admit/address/hold.ts";
 import type { Committer } from "./committer.ts";
 import type { View } from "../state/view.ts";
@@ -11,7 +11,7 @@ import type { View } from "../state/view.ts";
 const EXPIRE_MS = 1000;
 
 /** The clock of quarantines: monotonic, and never before the newest that an earlier process began. */
-export function quarantineClock(clock: Clock, { freed }: View): () => RestTime {
+export function quarantineClock(clock: Clock, { freed }: View): () => QuarantineTime {
   let openedMs = clock.monotonicMs();
   const startedMs = openedMs;
   for (const { spec } of freed.values()) openedMs = Math.max(openedMs, spec.sinceMs);
@@ -22,10 +22,10 @@ export function quarantineClock(clock: Clock, { freed }: View): () => RestTime {
 export async function expireOn(
   committer: Committer,
   clock: Clock,
-  rest: () => RestTime,
+  quarantineTime: () => QuarantineTime,
   signal: AbortSignal,
 ): Promise<void> {
-  const times = { nowMs: () => clock.nowMs(), rest };
+  const times = { nowMs: () => clock.nowMs(), quarantineTime };
   const expire = async (): Promise<boolean> => {
     await committer.settled();
     const isDue = () => dueIn(committer.view, times, 1).length > 0;

@@ -67,9 +67,9 @@ export type NetworkIndexes = {
   readonly networks: Map<string, NetworkIndex>;
   /** Endpoint names by host. */
   readonly residents: Map<string, Set<string>>;
-  /** Ends of holds by the wall clock, and of quarantines by the other one (model/rest.ts), the next first. */
+  /** Ends of holds by the wall clock, and of quarantines by the other one (model/quarantine.ts), the next first. */
   readonly expiring: Sorted<Due>;
-  readonly resting: Sorted<Due>;
+  readonly quarantines: Sorted<Due>;
 };
 
 export function addBlock(view: NetworkIndexes, block: Block): void {
@@ -155,27 +155,27 @@ export function dropHold(view: NetworkIndexes, hold: Hold): void {
 export function addFreed(view: NetworkIndexes, freed: Freed): void {
   const { network, endpoint, range = "", sinceMs, untilMs } = freed.spec;
   const index = networkIndex(view, network);
-  for (const text of placesOf(freed)) index.freed.set(text, freed.name);
+  for (const text of quarantinedOf(freed)) index.freed.set(text, freed.name);
   note(index.former, endpoint, freed.name);
   if (untilMs === undefined) return;
-  for (const { space, value } of placesOf(freed).map(placeOf)) index.blocked[space].take(value);
+  for (const { space, value } of quarantinedOf(freed).map(spaceValue)) index.blocked[space].take(value);
   let queue = index.quarantined.get(range);
   if (queue === undefined) index.quarantined.set(range, (queue = new Sorted(byTime)));
   queue.add({ atMs: sinceMs, key: keyOfResource(freed) });
-  view.resting.add({ atMs: untilMs, key: keyOfResource(freed) });
+  view.quarantines.add({ atMs: untilMs, key: keyOfResource(freed) });
 }
 
 export function dropFreed(view: NetworkIndexes, freed: Freed): void {
   const { network, endpoint, range = "", sinceMs, untilMs } = freed.spec;
   const index = networkIndex(view, network);
-  for (const text of placesOf(freed)) if (index.freed.get(text) === freed.name) index.freed.delete(text);
+  for (const text of quarantinedOf(freed)) if (index.freed.get(text) === freed.name) index.freed.delete(text);
   unnote(index.former, endpoint, freed.name);
   if (untilMs !== undefined) {
-    for (const { space, value } of placesOf(freed).map(placeOf)) index.blocked[space].release(value);
+    for (const { space, value } of quarantinedOf(freed).map(spaceValue)) index.blocked[space].release(value);
     const queue = index.quarantined.get(range);
     queue?.delete({ atMs: sinceMs, key: keyOfResource(freed) });
     if (queue?.size === 0) index.quarantined.delete(range);
-    view.resting.delete({ atMs: untilMs, key: keyOfResource(freed) });
+    view.quarantines.delete({ atMs: untilMs, key: keyOfResource(freed) });
   }
   forgetIfEmptyNetwork(view, network);
 }
@@ -218,20 +218,20 @@ function leasesOf({ ranges = [] }: Network["spec"]): number {
  * What a freed lease keeps from other endpoints. A MAC is part of a lease only in a range; elsewhere it follows the
  * address.
  */
-export function placesOf({ spec: { addresses, mac, range } }: Freed): readonly string[] {
+export function quarantinedOf({ spec: { addresses, mac, range } }: Freed): readonly string[] {
   return range === undefined ? addresses : [...addresses, mac];
 }
 
 export type Space = Family | "mac";
 /** Where an address or MAC is counted; both are canonical since they were admitted. */
-export function placeOf(text: string): { readonly space: Space; readonly value: bigint } {
+export function spaceValue(text: string): { readonly space: Space; readonly value: bigint } {
   const ip = ipOf(text);
   return ip === undefined ? { space: "mac", value: macValue(text) } : { space: ip.family, value: ip.value };
 }
 
 export function spanOf({ spec }: Hold): { readonly space: Space } & Interval {
-  const { space, value } = placeOf(spec.first);
-  return { space, first: value, last: placeOf(spec.last).value };
+  const { space, value } = spaceValue(spec.first);
+  return { space, first: value, last: spaceValue(spec.last).value };
 }
 
 export function byTime(a: Due, b: Due): number {

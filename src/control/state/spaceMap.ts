@@ -47,8 +47,8 @@ function subnetMap(
   const used = [...(index?.assigned[cidr.family] ?? [])];
   const whole: Interval = { first: cidr.base, last: lastOf(cidr).value };
   const parts = partsOf(network, subnet, cidr, index);
-  const ground = network.spec.ipam === "local" ? "uncarved" : "free";
-  const paints: Paint[] = [{ ...whole, state: ground }, ...parts.flatMap(partPaints)];
+  const base = network.spec.ipam === "local" ? "uncarved" : "free";
+  const paints: Paint[] = [{ ...whole, state: base }, ...parts.flatMap(partPaints)];
   if (network.spec.ranges !== undefined) paints.push({ ...whole, state: "excluded" }, ...rangePaints(network, cidr));
   for (const { first, last } of index?.held[cidr.family] ?? []) paints.push({ first, last, state: "held" });
   for (const { first, last } of index?.reserved[cidr.family] ?? []) paints.push({ first, last, state: "reserved" });

@@ -71,7 +71,7 @@ export function emptyView(cluster: string): View {
     vnis: new Intervals(),
     vrfIndexes: new Intervals(),
     expiring: new Sorted(byTime),
-    resting: new Sorted(byTime),
+    quarantines: new Sorted(byTime),
     lists: new Map(),
     names: new Map(),
   };

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { placeOfError } from "../../../src/api/json.ts";
+import { errorPosition } from "../../../src/api/json.ts";
 
 test("the place is that of the first character that cannot be there", () => {
   const places: readonly (readonly [text: string, place: string])[] = [
@@ -37,7 +37,7 @@ test("the place is that of the first character that cannot be there", () => {
   ];
   for (const [text, place] of places) {
     assert.throws(() => JSON.parse(text), text);
-    assert.equal(placeOfError(text), place, text);
+    assert.equal(errorPosition(text), place, text);
   }
 });
 
@@ -46,7 +46,7 @@ test("of a value with something after it, the place is where that begins", () =>
     fc.property(fc.jsonValue(), fc.constantFrom(0, 2), (value, indent) => {
       const text = JSON.stringify(value, undefined, indent);
       const lines = text.split("\n");
-      assert.equal(placeOfError(`${text}?`), `line ${lines.length}, column ${(lines.at(-1)?.length ?? 0) + 1}`);
+      assert.equal(errorPosition(`${text}?`), `line ${lines.length}, column ${(lines.at(-1)?.length ?? 0) + 1}`);
     }),
   );
 });

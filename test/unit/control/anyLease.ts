@@ -75,7 +75,7 @@ export function endsOf(cidr: string): string[] {
   const all = leasesOfSubnet(cidr).flatMap(({ addresses }) => addresses);
   return [...all.slice(0, 1), ...(cidr.includes(":") ? [] : all.slice(-1))];
 }
-export function keptBack({ spec }: Network): Set<string> {
+export function neverGiven({ spec }: Network): Set<string> {
   const gateways = [
     ...spec.subnets.map(({ gateway }) => gateway),
     ...(spec.ranges ?? []).flatMap(({ gateway, gateway6 }) => [gateway, gateway6]),

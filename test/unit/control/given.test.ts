@@ -16,7 +16,7 @@ import {
   isMac,
   isSlaac,
   isV6,
-  keptBack,
+  neverGiven,
   macFor,
   plus,
   splitText,
@@ -77,7 +77,7 @@ function judged(step: Step, name: string, wish: Wish): Given | string {
 
 function judgedInRanges(step: Step, name: string, wish: Wish): Given | string {
   const { network } = step;
-  const kept = keptBack(network);
+  const kept = neverGiven(network);
   const fields = fieldsOf(network).filter(([lease]) => wish.range === undefined || lease?.range === wish.range);
   if (fields.length === 0) return "range-unknown";
   const leases = fields.flat();
@@ -125,7 +125,7 @@ function judgedInRanges(step: Step, name: string, wish: Wish): Given | string {
 function judgedInSubnets(step: Step, name: string, wish: Wish): Given | string {
   const { network } = step;
   if (wish.range !== undefined) return "range-unknown";
-  const kept = keptBack(network);
+  const kept = neverGiven(network);
   const fields = fieldsOf(network).map((field) => field.flatMap(({ addresses }) => addresses));
   const former = formerOf(step, name)?.spec.addresses ?? [];
   const isThere = (t: string) => fields.flat().includes(t) && !kept.has(t) && obstacle(step, t, name) === undefined;
@@ -188,7 +188,7 @@ function turned(step: Step, leases: readonly Lease[], range: string): readonly L
 // Where a piece goes, what may be held.
 
 function judgedPiece(step: Step, size: number, range: string | undefined): string {
-  const kept = keptBack(step.network);
+  const kept = neverGiven(step.network);
   const fields = fieldsOf(step.network).filter(([lease]) => range === undefined || lease?.range === range);
   if (range !== undefined && (fields.length === 0 || step.network.spec.ranges === undefined)) return "range-unknown";
   const isFree = (lease: Lease) => !textsOf(lease).some((text) => kept.has(text) || isBlocked(step, text));
@@ -205,7 +205,7 @@ const placeOf = (runs: readonly Lease[]) =>
     : (runs[0]?.mac ?? "");
 
 function judgedHold(step: Step, first: string, last: string): string | undefined {
-  const kept = keptBack(step.network);
+  const kept = neverGiven(step.network);
   const isInRanges = step.network.spec.ranges !== undefined;
   const [a, b] = [splitText(first), splitText(last)];
   if (a.space !== b.space || a.front !== b.front || a.n > b.n) return "request-invalid";
@@ -353,7 +353,7 @@ async function returns(lab: Lab, step: Step) {
 async function isDrawn(lab: Lab, name: string) {
   const step = await stepIn(lab, name);
   if (step === undefined) return;
-  const kept = keptBack(step.network);
+  const kept = neverGiven(step.network);
   const given = fieldsOf(step.network).flat().flatMap(textsOf);
   const { spec } = step.network;
   const ends = new Set(spec.subnets.flatMap(({ cidr }) => endsOf(cidr)));

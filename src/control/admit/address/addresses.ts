@@ -50,7 +50,7 @@ export function localAddresses(view: View, network: Network, claim: EndpointClai
     });
   }
   const parts = partsOf(network, cidrs, claim.slice);
-  const wanted = wantedIn(
+  const wanted = requestedByFamily(
     claim.addresses,
     parts,
     network,
@@ -60,7 +60,7 @@ export function localAddresses(view: View, network: Network, claim: EndpointClai
     const ip = wanted.get(part.family);
     if (ip === undefined) return [];
     const choice = choose(part, defaultGateway(part), NOTHING_USED, ip);
-    if (!choice.ok) throw keptBack(part, defaultGateway(part), ip);
+    if (!choice.ok) throw unassignableFault(part, defaultGateway(part), ip);
     const obstacle = holderOf(index, formatIp(ip), except);
     if (obstacle !== undefined) throw refusalOf(view, network, formatIp(ip), obstacle, "addresses");
     return [ip];
@@ -91,7 +91,7 @@ export function noSlice({ name: network, spec: { slices = [] } }: Network, slice
 }
 
 /** Requested addresses by family, each inside one of the cidrs, which are at most one per family. */
-export function wantedIn(
+export function requestedByFamily(
   requested: readonly string[],
   cidrs: readonly Cidr[],
   network: Network,
@@ -151,7 +151,7 @@ export function exhausted(
 }
 
 /** An address that no endpoint can get. Without a subnet around it, it is a range's gateway. */
-export function keptBack(cidr: Cidr | undefined, gateway: Ip | undefined, ip: Ip, where = "addresses"): Fault {
+export function unassignableFault(cidr: Cidr | undefined, gateway: Ip | undefined, ip: Ip, where = "addresses"): Fault {
   const role =
     ip.value === gateway?.value
       ? "the gateway"
@@ -174,7 +174,7 @@ export function gatewayMac({ ipam, subnets }: NetworkSpec): string | undefined {
   return gateway === undefined ? undefined : macFromIp(parseIp(gateway, "gateway"));
 }
 
-export function macTaken(network: Network, mac: string, holder: string): Fault {
+export function macFault(network: Network, mac: string, holder: string): Fault {
   return new Fault("address-taken", {
     what: `MAC ${mac} is taken in network "${network.name}"`,
     where: "mac",

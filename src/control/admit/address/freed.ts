@@ -5,10 +5,10 @@ import { quarantineMs } from "../../../model/range.ts";
 import type { Endpoint, Freed, Network } from "../../../model/resource.ts";
 import { indexOfIp, indexOfMac, planOf } from "../../../ipam/range.ts";
 import type { Draft } from "../../state/draft.ts";
-import { placesOf } from "../../state/networkIndex.ts";
+import { quarantinedOf } from "../../state/networkIndex.ts";
 import { get } from "../../state/view.ts";
 import type { Context } from "../context.ts";
-import { isKept } from "./obstacle.ts";
+import { isQuarantined } from "./obstacle.ts";
 
 /** Removes the endpoint; in a global network, its addresses are quarantined in the same commit. */
 export function endLease(draft: Draft, endpoint: Endpoint, context: Context): void {
@@ -16,7 +16,7 @@ export function endLease(draft: Draft, endpoint: Endpoint, context: Context): vo
   draft.remove("endpoint", endpoint.name);
   if (network?.spec.ipam !== "global") return;
   const { addresses, mac, range } = endpoint.spec;
-  const sinceMs = Math.round(context.rest().nowMs);
+  const sinceMs = Math.round(context.quarantineTime().nowMs);
   const keptMs = quarantineMs(network.spec);
   if (keptMs === 0 && network.spec.sticky !== true) return;
   // A lease that a forced change left outside its range is not quarantined, because no endpoint could get it.
@@ -47,9 +47,9 @@ export function giveUp(draft: Draft, old: Network, now: Network | undefined, par
     });
   for (const name of new Set(index?.freed.values() ?? [])) {
     const freed = get(draft.view, "freed", name);
-    if (freed === undefined || placesOf(freed).every(isStill)) continue;
+    if (freed === undefined || quarantinedOf(freed).every(isStill)) continue;
     draft.remove("freed", name);
-    if (!isKept(freed, context.rest())) continue;
+    if (!isQuarantined(freed, context.quarantineTime())) continue;
     const { range: piece, ...rest } = freed.spec;
     const range = old.spec.ranges?.find((each) => each.name === piece)?.from;
     draft.put("freed", `${parent.name}:${name.slice(name.indexOf(":") + 1)}`, {
@@ -70,7 +70,7 @@ export function endMemory(draft: Draft, network: Network, texts: readonly string
     const freed = get(draft.view, "freed", index?.freed.get(text) ?? "");
     if (freed === undefined) continue;
     const addresses = freed.spec.addresses.filter((address) => !texts.includes(address));
-    if (freed.spec.range !== undefined || addresses.length === 0 || !isKept(freed, context.rest()))
+    if (freed.spec.range !== undefined || addresses.length === 0 || !isQuarantined(freed, context.quarantineTime()))
       draft.remove("freed", freed.name);
     else draft.put("freed", freed.name, { ...freed.spec, addresses });
   }
@@ -83,7 +83,7 @@ export function formerLease(draft: Draft, network: Network, endpoint: string, co
   const names = draft.view.networks.get(network.name)?.former.get(endpoint) ?? [];
   const leases = names.map((name) => draft.view.freed.get(name)).filter((freed) => freed !== undefined);
   return leases
-    .filter((freed) => network.spec.sticky === true || isKept(freed, context.rest()))
+    .filter((freed) => network.spec.sticky === true || isQuarantined(freed, context.quarantineTime()))
     .toSorted((a, b) => b.spec.sinceMs - a.spec.sinceMs || b.revision - a.revision)[0];
 }
 
@@ -92,6 +92,7 @@ export function endForeignMemories(draft: Draft, network: Network, isInside: (te
   const index = draft.view.networks.get(network.name);
   for (const name of new Set(index?.freed.values() ?? [])) {
     const freed = get(draft.view, "freed", name);
-    if (freed !== undefined && !placesOf(freed).every((text) => isInside(text, freed))) draft.remove("freed", name);
+    if (freed !== undefined && !quarantinedOf(freed).every((text) => isInside(text, freed)))
+      draft.remove("freed", name);
   }
 }

@@ -5,18 +5,18 @@ import { formatIp, formatMac, ipOf, parseCidr } from "../../../model/address.ts"
 import { Fault } from "../../../model/fault.ts";
 import { unknownFault } from "../../../model/kinds.ts";
 import type { HoldRelease, HoldRequest } from "../../../model/input.ts";
-import { parsePlace } from "../../../model/parse.ts";
+import { parseAddressOrMac } from "../../../model/parse.ts";
 import { type Hold, type Key, type Network, holdName } from "../../../model/resource.ts";
 import type { Interval } from "../../../ipam/intervals.ts";
 import { indexOfIp, indexOfMac } from "../../../ipam/range.ts";
 import type { Draft } from "../../state/draft.ts";
-import { type Space, placeOf, spanOf } from "../../state/networkIndex.ts";
+import { type Space, spaceValue, spanOf } from "../../state/networkIndex.ts";
 import { type View, get, getKey } from "../../state/view.ts";
-import { keptBack } from "./addresses.ts";
+import { unassignableFault } from "./addresses.ts";
 import type { Context } from "../context.ts";
 import { endMemory } from "./freed.ts";
 import { excludedOf, plansOf } from "./lease.ts";
-import { isKept, refusalOf } from "./obstacle.ts";
+import { isQuarantined, refusalOf } from "./obstacle.ts";
 
 /** Names in a refusal. */
 const BLOCKERS_MAX = 100;
@@ -59,18 +59,22 @@ export function release(draft: Draft, wanted: HoldRelease): void {
 }
 
 /** Holds and quarantines whose time has come, at most so many. */
-export function dueIn(view: View, { nowMs, rest }: Pick<Context, "nowMs" | "rest">, limit: number): readonly Key[] {
+export function dueIn(
+  view: View,
+  { nowMs, quarantineTime }: Pick<Context, "nowMs" | "quarantineTime">,
+  limit: number,
+): readonly Key[] {
   const keys: Key[] = [];
   const wallMs = nowMs();
   for (const { atMs, key } of view.expiring) {
     if (atMs > wallMs || keys.length === limit) break;
     keys.push(key);
   }
-  const time = rest();
-  for (const { atMs, key } of view.resting) {
+  const time = quarantineTime();
+  for (const { atMs, key } of view.quarantines) {
     if (atMs > time.nowMs || keys.length === limit) break;
     const freed = getKey(view, key);
-    if (freed?.kind === "freed" && !isKept(freed, time)) keys.push(key);
+    if (freed?.kind === "freed" && !isQuarantined(freed, time)) keys.push(key);
   }
   return keys;
 }
@@ -113,7 +117,7 @@ function globalNetwork(draft: Draft, name: string): Network {
 }
 
 function spanIn({ first, last = first }: HoldRelease): Span {
-  const [a, b] = [placeOf(parsePlace(first, "first")), placeOf(parsePlace(last, "last"))];
+  const [a, b] = [spaceValue(parseAddressOrMac(first, "first")), spaceValue(parseAddressOrMac(last, "last"))];
   if (a.space === b.space && a.value <= b.value) return { space: a.space, first: a.value, last: b.value };
   throw new Fault("request-invalid", {
     what: `${first} to ${last} is not a span of addresses`,
@@ -143,7 +147,7 @@ function checkInside(network: Network, { space, first, last }: Span): void {
   const subnet = network.spec.subnets.find(({ cidr }) => cidr.includes(":") === (space === 6));
   const gateway = ipOf(subnet?.gateway ?? "");
   const ip = { family: space, value: first };
-  throw keptBack(subnet === undefined ? undefined : parseCidr(subnet.cidr, "subnet"), gateway, ip, "first");
+  throw unassignableFault(subnet === undefined ? undefined : parseCidr(subnet.cidr, "subnet"), gateway, ip, "first");
 }
 
 /** Whether a span lies in one subnet, or in one range where there are some. */

@@ -32,7 +32,15 @@ import {
 import type { Draft } from "../../state/draft.ts";
 import type { NetworkIndex } from "../../state/networkIndex.ts";
 import { get } from "../../state/view.ts";
-import { NOTHING_USED, exhausted, gatewayMac, gatewayOf, keptBack, macTaken, wantedIn } from "./addresses.ts";
+import {
+  NOTHING_USED,
+  exhausted,
+  gatewayMac,
+  gatewayOf,
+  unassignableFault,
+  macFault,
+  requestedByFamily,
+} from "./addresses.ts";
 import { type Context, chance } from "../context.ts";
 import { endMemory, formerLease } from "./freed.ts";
 import { obstacleTo, refusalOf } from "./obstacle.ts";
@@ -71,11 +79,11 @@ function textsOf({ ips, mac }: Lease): string[] {
 }
 
 function isFree({ draft, index, name, context }: Case, text: string): boolean {
-  return obstacleTo(draft.view, index, text, name, context.rest()) === undefined;
+  return obstacleTo(draft.view, index, text, name, context.quarantineTime()) === undefined;
 }
 
 function assertFree({ draft, network, index, name, context }: Case, text: string, where: string): void {
-  const obstacle = obstacleTo(draft.view, index, text, name, context.rest());
+  const obstacle = obstacleTo(draft.view, index, text, name, context.quarantineTime());
   if (obstacle !== undefined) throw refusalOf(draft.view, network, text, obstacle, where);
 }
 
@@ -91,7 +99,7 @@ function subnetLease(one: Case): Lease {
     return { cidr, gateway: gatewayOf(subnet) };
   });
   const requested = claim.addresses ?? [];
-  const wanted = wantedIn(
+  const wanted = requestedByFamily(
     requested.length > 0 ? requested : formerAddresses(one, rooms),
     rooms.map(({ cidr }) => cidr),
     network,
@@ -119,7 +127,7 @@ function formerAddresses(one: Case, rooms: readonly Room[]): readonly string[] {
 
 function requestedIn(one: Case, { cidr, gateway }: Room, ip: Ip): Ip {
   const choice = choose(cidr, gateway, NOTHING_USED, ip);
-  if (!choice.ok) throw keptBack(cidr, gateway, ip);
+  if (!choice.ok) throw unassignableFault(cidr, gateway, ip);
   assertFree(one, formatIp(ip), "addresses");
   return ip;
 }
@@ -352,6 +360,6 @@ function excludedFault(network: Network, lease: Lease, excluded: Excluded, where
     .map((one) => ({ cidr: parseCidr(one.cidr, "subnet"), gateway: gatewayOf(one) }))
     .find(({ cidr }) => cidr.family === ip?.family);
   const isIp = ip !== undefined && excluded[ip.family].includes(ip.value);
-  if (!isIp) return macTaken(network, lease.mac ?? "", "the gateway");
-  return keptBack(subnet?.cidr, subnet?.gateway, ip, where);
+  if (!isIp) return macFault(network, lease.mac ?? "", "the gateway");
+  return unassignableFault(subnet?.cidr, subnet?.gateway, ip, where);
 }

@@ -2,8 +2,8 @@
 // the network's index, and one precise refusal for each reason.
 import { Fault } from "../../../model/fault.ts";
 import type { Freed, Hold, Network } from "../../../model/resource.ts";
-import { type RestTime, restsUntil } from "../../../model/rest.ts";
-import { type NetworkIndex, type Space, placeOf, spanOf } from "../../state/networkIndex.ts";
+import { type QuarantineTime, quarantineEnd } from "../../../model/quarantine.ts";
+import { type NetworkIndex, type Space, spaceValue, spanOf } from "../../state/networkIndex.ts";
 import type { View } from "../../state/view.ts";
 
 export type Obstacle =
@@ -21,16 +21,17 @@ export function obstacleTo(
   index: NetworkIndex | undefined,
   text: string,
   by: string,
-  rest: RestTime,
+  time: QuarantineTime,
 ): Obstacle | undefined {
   if (index === undefined) return undefined;
   const endpoint = index.holders.get(text) ?? index.macs.get(text)?.[0];
   if (endpoint !== undefined) return endpoint === by ? undefined : { state: "used", endpoint };
   const freed = view.freed.get(index.freed.get(text) ?? "");
-  if (freed !== undefined && isKept(freed, rest) && freed.spec.endpoint !== by) return { state: "quarantined", freed };
+  if (freed !== undefined && isQuarantined(freed, time) && freed.spec.endpoint !== by)
+    return { state: "quarantined", freed };
   const hold = holdOn(view, index, text);
   if (hold !== undefined) return { state: "held", hold };
-  const { space, value } = placeOf(text);
+  const { space, value } = spaceValue(text);
   const reservation = reservationOn(index, space, value);
   return reservation === undefined ? undefined : { state: "reserved", reservation };
 }
@@ -42,12 +43,12 @@ export function reservationOn(index: NetworkIndex | undefined, space: Space, val
 }
 
 /** Whether it is still in quarantine. */
-export function isKept({ spec: { sinceMs, untilMs } }: Freed, rest: RestTime): boolean {
-  return untilMs !== undefined && restsUntil(sinceMs, untilMs - sinceMs, rest) > rest.nowMs;
+export function isQuarantined({ spec: { sinceMs, untilMs } }: Freed, time: QuarantineTime): boolean {
+  return untilMs !== undefined && quarantineEnd(sinceMs, untilMs - sinceMs, time) > time.nowMs;
 }
 
 function holdOn(view: View, index: NetworkIndex, text: string): Hold | undefined {
-  const { space, value } = placeOf(text);
+  const { space, value } = spaceValue(text);
   const below = index.held[space].atOrBelow({ first: value, last: value, name: "" });
   const hold = below === undefined ? undefined : view.hold.get(below.name);
   return hold !== undefined && spanOf(hold).last >= value ? hold : undefined;

@@ -12,7 +12,7 @@ import {
 } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { ReserveRequest } from "../../../model/input.ts";
-import { parsePlace } from "../../../model/parse.ts";
+import { parseAddressOrMac } from "../../../model/parse.ts";
 import type { AddressRange } from "../../../model/range.ts";
 import type { Network } from "../../../model/resource.ts";
 import { Intervals } from "../../../ipam/intervals.ts";
@@ -20,7 +20,7 @@ import { type Excluded, type Plan, indexOfIp, indexOfMac, leaseAt, planOf } from
 import { type Run, freeRun, obstacleIn, spansOfRun } from "../../../ipam/run.ts";
 import type { Draft } from "../../state/draft.ts";
 import { get } from "../../state/view.ts";
-import { keptBack } from "./addresses.ts";
+import { unassignableFault } from "./addresses.ts";
 import { type Context, chance } from "../context.ts";
 import { endMemory } from "./freed.ts";
 import { textOf } from "./hold.ts";
@@ -35,7 +35,7 @@ const DRAWS = 64;
 const FREE = { 4: new Intervals(), 6: new Intervals(), mac: new Intervals() };
 
 /** A network to reserve from, and where in it. */
-type Ground = {
+type PieceSource = {
   readonly draft: Draft;
   readonly parent: Network;
   readonly excluded: Excluded;
@@ -44,21 +44,21 @@ type Ground = {
 /** A range of a network, or one of its subnets treated as a range. */
 type Field = { readonly range: AddressRange; readonly plan: Plan };
 
-export function groundOf(draft: Draft, parent: Network, context: Context): Ground {
+export function pieceSource(draft: Draft, parent: Network, context: Context): PieceSource {
   return { draft, parent, excluded: excludedOf(parent), context };
 }
 
 /** A piece of the requested size, without a name: the lowest free one, or the one at the requested place. */
-export function pieceFor(ground: Ground, request: ReserveRequest): Omit<AddressRange, "name"> {
-  const { parent } = ground;
+export function pieceFor(source: PieceSource, request: ReserveRequest): Omit<AddressRange, "name"> {
+  const { parent } = source;
   const size = BigInt(request.size);
-  if (parent.spec.ranges === undefined) return pieceOfSubnets(ground, request, size);
+  if (parent.spec.ranges === undefined) return pieceOfSubnets(source, request, size);
   const fields = fieldsOf(parent, plansOf(parent, request.range));
-  if (request.first !== undefined) return pieceAt(ground, fields, request.first, size);
+  if (request.first !== undefined) return pieceAt(source, fields, request.first, size);
   const longest: { readonly field: Field; readonly run: Run }[] = [];
   for (const field of fields) {
-    const found = search(ground, field.plan, size);
-    if ("run" in found) return cut(ground, field, found.run);
+    const found = search(source, field.plan, size);
+    if ("run" in found) return cut(source, field, found.run);
     longest.push({ field, run: found.longest });
   }
   throw tooShort(parent, size, longest);
@@ -75,18 +75,18 @@ function fieldsOf({ spec }: Network, plans: readonly Plan[]): Field[] {
  * A network without ranges gives an address of each subnet, and so does its piece, wherever in each subnet there is
  * room.
  */
-function pieceOfSubnets(ground: Ground, request: ReserveRequest, size: bigint): Omit<AddressRange, "name"> {
-  const { parent } = ground;
+function pieceOfSubnets(source: PieceSource, request: ReserveRequest, size: bigint): Omit<AddressRange, "name"> {
+  const { parent } = source;
   if (request.range !== undefined) plansOf(parent, request.range);
-  const wanted = request.first === undefined ? undefined : parsePlace(request.first, "first");
+  const wanted = request.first === undefined ? undefined : parseAddressOrMac(request.first, "first");
   const fields = parent.spec.subnets.map(subnetField);
   const isMet = wanted === undefined || fields.some(({ plan }) => indexOf(plan, wanted) !== undefined);
   if (!isMet) throw outside(parent, wanted, fields);
   const pieces = fields.map((field) => {
     if (wanted !== undefined && indexOf(field.plan, wanted) !== undefined)
-      return pieceAt(ground, [field], wanted, size);
-    const found = search(ground, field.plan, size);
-    if ("run" in found) return cut(ground, field, found.run);
+      return pieceAt(source, [field], wanted, size);
+    const found = search(source, field.plan, size);
+    if ("run" in found) return cut(source, field, found.run);
     throw tooShort(parent, size, [{ field, run: found.longest }]);
   });
   const [one, two] = pieces;
@@ -116,41 +116,46 @@ function rangeOfSubnet(cidr: Cidr): AddressRange {
   return { name, type: "ip4", first, size: Number(addressCount(cidr)) };
 }
 
-function search({ draft, parent, excluded }: Ground, plan: Plan, size: bigint) {
+function search({ draft, parent, excluded }: PieceSource, plan: Plan, size: bigint) {
   return freeRun(plan, draft.view.networks.get(parent.name)?.blocked ?? FREE, excluded, size);
 }
 
 /** The piece that begins with an address or MAC; every lease of it must be free. */
-function pieceAt(ground: Ground, fields: readonly Field[], first: string, size: bigint): Omit<AddressRange, "name"> {
-  const text = parsePlace(first, "first");
+function pieceAt(
+  source: PieceSource,
+  fields: readonly Field[],
+  first: string,
+  size: bigint,
+): Omit<AddressRange, "name"> {
+  const text = parseAddressOrMac(first, "first");
   const field = fields.find(({ plan }) => indexOf(plan, text) !== undefined);
   const at = field === undefined ? undefined : indexOf(field.plan, text);
-  if (field === undefined || at === undefined) throw outside(ground.parent, text, fields);
+  if (field === undefined || at === undefined) throw outside(source.parent, text, fields);
   const room = field.plan.size - at;
   if (room < size) {
     throw new Fault("exhausted", {
-      what: `there are not ${size} addresses of network "${ground.parent.name}" from ${text} on`,
+      what: `there are not ${size} addresses of network "${source.parent.name}" from ${text} on`,
       where: "size",
       why: `${placeText(field)} ends after ${room}`,
       fix: `choose a size of at most ${room}, or begin lower`,
     });
   }
   const run = { at, size };
-  checkFree(ground, field.plan, run, "first");
-  return cut(ground, field, run);
+  checkFree(source, field.plan, run, "first");
+  return cut(source, field, run);
 }
 
 /** Throws a Fault unless the whole run is free; the Fault names the first obstacle. */
-export function checkFree(ground: Ground, plan: Plan, { at, size }: Run, where: string): void {
-  const { draft, parent, excluded, context } = ground;
+export function checkFree(source: PieceSource, plan: Plan, { at, size }: Run, where: string): void {
+  const { draft, parent, excluded, context } = source;
   const index = draft.view.networks.get(parent.name);
   const kept = obstacleIn(plan, FREE, excluded, { at, size });
-  if (kept < at + size) throw excludedFault(ground, plan, kept, where);
+  if (kept < at + size) throw excludedFault(source, plan, kept, where);
   for (const { space, first, last } of spansOfRun(plan, at, at + size)) {
     const blocked = index?.blocked[space];
     for (let value = blocked?.nextUsed(first); value !== undefined && value <= last; ) {
       const text = textOf(space, value);
-      const obstacle = obstacleTo(draft.view, index, text, "", context.rest());
+      const obstacle = obstacleTo(draft.view, index, text, "", context.quarantineTime());
       if (obstacle !== undefined) throw refusalOf(draft.view, parent, text, obstacle, where);
       // Its quarantine is over, but has not been removed yet.
       endMemory(draft, parent, [text], context);
@@ -159,7 +164,7 @@ export function checkFree(ground: Ground, plan: Plan, { at, size }: Run, where: 
   }
 }
 
-function excludedFault({ draft, parent, excluded }: Ground, plan: Plan, at: bigint, where: string): Fault {
+function excludedFault({ draft, parent, excluded }: PieceSource, plan: Plan, at: bigint, where: string): Fault {
   const { ips, mac } = leaseAt(plan, at);
   const ip = ips.find(({ family, value }) => excluded[family].includes(value));
   if (ip === undefined) {
@@ -171,7 +176,7 @@ function excludedFault({ draft, parent, excluded }: Ground, plan: Plan, at: bigi
     });
   }
   const subnet = rootOf(draft.view, parent).spec.subnets.find(({ cidr }) => cidr.includes(":") === (ip.family === 6));
-  return keptBack(
+  return unassignableFault(
     subnet === undefined ? undefined : parseCidr(subnet.cidr, "subnet"),
     ipOf(subnet?.gateway ?? ""),
     ip,
@@ -180,14 +185,14 @@ function excludedFault({ draft, parent, excluded }: Ground, plan: Plan, at: bigi
 }
 
 /** A part of a range as a range of its own: same addresses, same MACs. */
-function cut(ground: Ground, { range, plan }: Field, { at, size }: Run): Omit<AddressRange, "name"> {
+function cut(source: PieceSource, { range, plan }: Field, { at, size }: Run): Omit<AddressRange, "name"> {
   const { type, prefix, ula } = range;
   const mac =
     plan.mac !== undefined && at + size <= plan.macs
       ? range.mac === undefined
         ? undefined
         : plan.mac + at
-      : freeMacs(ground, (plan.first6 ?? 0n) + at, size);
+      : freeMacs(source, (plan.first6 ?? 0n) + at, size);
   return {
     type,
     ...(plan.first4 === undefined ? {} : { first: formatIp({ family: 4, value: plan.first4 + at }) }),
@@ -196,12 +201,12 @@ function cut(ground: Ground, { range, plan }: Field, { at, size }: Run): Omit<Ad
     ...(ula === undefined ? {} : { ula }),
     ...(mac === undefined ? {} : { mac: formatMac(mac) }),
     size: Number(size),
-    ...(ground.parent.spec.ranges === undefined ? {} : { from: range.name }),
+    ...(source.parent.spec.ranges === undefined ? {} : { from: range.name }),
   };
 }
 
 /** MACs for IPv6 addresses that have none of their own: those made from the first address, else any in a row. */
-function freeMacs({ draft, parent, excluded, context }: Ground, first6: bigint, size: bigint): bigint {
+function freeMacs({ draft, parent, excluded, context }: PieceSource, first6: bigint, size: bigint): bigint {
   const taken = draft.view.networks.get(parent.name)?.blocked ?? FREE;
   const isFree = (mac: bigint) => {
     const plan: Plan = { name: "", size, mac, macs: size, slaac: [] };

@@ -16,7 +16,7 @@ import { type Context, inUse } from "../context.ts";
 import { giveUp } from "./freed.ts";
 import { excludedOf } from "./lease.ts";
 import { reservationsUnder, rootOf } from "./reservationChain.ts";
-import { checkFree, groundOf, parentOf, pieceFor, rangeAround } from "./piece.ts";
+import { checkFree, pieceSource, parentOf, pieceFor, rangeAround } from "./piece.ts";
 import { checkNetworkHosts, limitsOf, networkQos } from "../workload/qos.ts";
 import { checkQuota, checkTenant, leasesOfTenant, quotasOf } from "./quota.ts";
 import { rangesOf } from "./range.ts";
@@ -32,7 +32,7 @@ export function reserve(draft: Draft, from: string, request: ReserveRequest, con
   const old = get(draft.view, "network", name);
   checkTarget(parent, name, old, tenant);
   const ranges = old?.spec.ranges ?? [];
-  const piece = { name: nextName(ranges), ...pieceFor(groundOf(draft, parent, context), request) };
+  const piece = { name: nextName(ranges), ...pieceFor(pieceSource(draft, parent, context), request) };
   return putReservation(
     draft,
     name,
@@ -207,7 +207,7 @@ function strayGateway({ ranges = [] }: NetworkSpec, root: Network): Fault | unde
 
 /** The pieces, each with the range that it is from; every lease of them must be free in the parent. */
 function piecesOf(draft: Draft, parent: Network, { ranges = [] }: NetworkSpec, context: Context): AddressRange[] {
-  const ground = groundOf(draft, parent, context);
+  const source = pieceSource(draft, parent, context);
   return ranges.map((range, i) => {
     const where = `spec.ranges[${i}]`;
     const plan = planOf(range);
@@ -229,7 +229,7 @@ function piecesOf(draft: Draft, parent: Network, { ranges = [] }: NetworkSpec, c
         fix: "choose a size, of at most 2147483648",
       });
     }
-    checkFree(ground, plan, { at: 0n, size: plan.size }, where);
+    checkFree(source, plan, { at: 0n, size: plan.size }, where);
     return fromRange(range, around);
   });
 }

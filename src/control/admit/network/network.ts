@@ -20,7 +20,7 @@ import { holdsOf } from "../address/hold.ts";
 import { reservationsUnder } from "../address/reservationChain.ts";
 import { membershipsOf } from "../workload/membership.ts";
 import { endMoves, movesThrough } from "../workload/migrate.ts";
-import { overlapFault, placeCollision } from "./overlap.ts";
+import { overlapFault, subnetCollision } from "./overlap.ts";
 import { type WithSubnets, drawn } from "./pool.ts";
 import { quotasOf } from "../address/quota.ts";
 import { rangesOf } from "../address/range.ts";
@@ -44,7 +44,7 @@ export function putNetwork(draft: Draft, { name, spec: input, force }: Put<Netwo
   ensureNetworkVrf(draft, name, whole, spec, cidrs, context);
   for (const [i, cidr] of cidrs.entries()) {
     const where = i < spec.subnets.length ? `spec.subnets[${i}].cidr` : "spec.ranges";
-    checkPlace(view, name, spec.vrf, cidr, where, context);
+    checkSubnet(view, name, spec.vrf, cidr, where, context);
   }
   for (const [mtu, where] of mtusOf(spec)) checkMtu(view, spec, mtu, where);
   checkNetworkDevices(view, name, spec, old);
@@ -209,8 +209,8 @@ function ensureNetworkVrf(
 }
 
 /** Everything the range must not meet. */
-function checkPlace(view: View, name: string, vrfName: string, cidr: Cidr, where: string, context: Context): void {
-  const met = placeCollision(view, name, vrfName, cidr, context);
+function checkSubnet(view: View, name: string, vrfName: string, cidr: Cidr, where: string, context: Context): void {
+  const met = subnetCollision(view, name, vrfName, cidr, context);
   if (met !== undefined) throw overlapFault(cidr, where, met);
 }
 

@@ -99,7 +99,7 @@ export function hostCollision(view: View, cidr: Cidr, context: Context): Collisi
 }
 
 /** Everything that a range must not overlap in its VRF, or on any host. */
-export function placeCollision(
+export function subnetCollision(
   view: View,
   network: string,
   vrfName: string,

@@ -13,7 +13,7 @@ import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
 import { type View, get } from "../../state/view.ts";
 import { type Context, inUse } from "../context.ts";
-import { placeCollision } from "./overlap.ts";
+import { subnetCollision } from "./overlap.ts";
 import { type Ipam, checkRules, overflowParts, reservedCollision, subnetsAt } from "./poolRules.ts";
 import { subnetsOf } from "./subnet.ts";
 
@@ -78,7 +78,7 @@ export function drawn(
   const ipam = input.ipam ?? same?.spec.ipam ?? pool.spec.ipam;
   const wanted = input.pool.id ?? same?.spec.pool?.id;
   const isAsWas = same !== undefined && wanted === same.spec.pool?.id && ipam === same.spec.ipam;
-  const place: Place = { view, pool, ipam, network: name, vrf: input.vrf ?? name, context };
+  const place: PoolRequest = { view, pool, ipam, network: name, vrf: input.vrf ?? name, context };
   const { id, subnets } =
     isAsWas && wanted !== undefined
       ? { id: wanted, subnets: same.spec.subnets }
@@ -92,7 +92,7 @@ export function drawn(
 }
 
 /** What is asked of a pool: for which network, in which VRF. */
-type Place = {
+type PoolRequest = {
   readonly view: View;
   readonly pool: Pool;
   readonly ipam: Ipam;
@@ -102,7 +102,7 @@ type Place = {
 };
 type Choice = { readonly id: number; readonly subnets: readonly Subnet[] };
 
-function lowestFree(place: Place): Choice {
+function lowestFree(place: PoolRequest): Choice {
   const { view, pool, ipam, network } = place;
   const taken = takenIds(view, pool.name, network);
   const { first, last } = pool.spec.ids;
@@ -140,7 +140,7 @@ function noneLeft({ name, spec }: Pool, ipam: Ipam, free: number, met: string | 
 }
 
 /** The requested id, or the reason why not. */
-function asked(place: Place, id: number): Choice {
+function asked(place: PoolRequest, id: number): Choice {
   const { view, pool, ipam, network } = place;
   const where = "spec.pool.id";
   const holder = takenIds(view, pool.name, network).get(id);
@@ -181,11 +181,14 @@ function takenIds(view: View, pool: string, except: string): Map<number, string>
 }
 
 /** What an id's subnets meet, as in `10.3.0.0/16, which overlaps …`. */
-function collisionOf({ view, pool, vrf, network, context }: Place, subnets: readonly Subnet[]): string | undefined {
+function collisionOf(
+  { view, pool, vrf, network, context }: PoolRequest,
+  subnets: readonly Subnet[],
+): string | undefined {
   for (const { cidr: text } of subnets) {
     const cidr = cidrOf(text);
     if (cidr === undefined) return `${text}, which is not a network`;
-    const met = reservedCollision(pool.spec, cidr) ?? placeCollision(view, network, vrf, cidr, context);
+    const met = reservedCollision(pool.spec, cidr) ?? subnetCollision(view, network, vrf, cidr, context);
     if (met !== undefined) return `${text}, which overlaps ${met.with}: ${met.why}`;
   }
   return undefined;

@@ -47,7 +47,7 @@ export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>, conte
 }
 
 /** What a network asks of the VRF it is put into. */
-export type VrfWish = {
+export type VrfRequest = {
   readonly subnets: readonly Cidr[];
   readonly isLocal: boolean;
   readonly vni?: number;
@@ -58,7 +58,7 @@ export type VrfWish = {
  * The VRF of a network that is being put, made if it is not there; with a VTEP subnet for each family of a local
  * network.
  */
-export function ensureVrf(draft: Draft, name: string, wish: VrfWish, context: Context): Vrf {
+export function ensureVrf(draft: Draft, name: string, wish: VrfRequest, context: Context): Vrf {
   checkName("vrf", name, "spec.vrf");
   const { view } = draft;
   const old = get(view, "vrf", name);

@@ -13,7 +13,7 @@ import { endpointName } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Viewer, Write } from "../../write.ts";
-import { gatewayMac, localAddresses, macTaken, noSlice } from "../address/addresses.ts";
+import { gatewayMac, localAddresses, macFault, noSlice } from "../address/addresses.ts";
 import { type Context, within } from "../context.ts";
 import { endLease } from "../address/freed.ts";
 import { type Lease, globalLease, unknownRange } from "../address/lease.ts";
@@ -204,9 +204,9 @@ function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly
     });
   }
   const mac = parseMac(claim.mac, "mac");
-  if (mac === gateway) throw macTaken(network, mac, "the gateway");
+  if (mac === gateway) throw macFault(network, mac, "the gateway");
   const holder = holderOfMac(view, network, mac, claim.host, name);
-  if (holder !== undefined) throw macTaken(network, mac, holder);
+  if (holder !== undefined) throw macFault(network, mac, holder);
   const reservation = reservationOn(view.networks.get(network.name), "mac", macValue(mac));
   if (reservation !== undefined) throw refusalOf(view, network, mac, { state: "reserved", reservation }, "mac");
   return mac;

@@ -200,8 +200,8 @@ function moveMemberships(draft: Draft, from: string, to: string, only: string | 
 
 /** Refuses what would end half done: each family, and in a local network each host, must have room for all. */
 function checkRoom(view: View, to: Network, members: readonly Endpoint[]): void {
-  const there = new Set([...(view.networks.get(to.name)?.endpoints.values() ?? [])].map(({ spec }) => placeOf(spec)));
-  const coming = members.filter(({ spec }) => !there.has(placeOf(spec)));
+  const there = new Set([...(view.networks.get(to.name)?.endpoints.values() ?? [])].map(({ spec }) => residence(spec)));
+  const coming = members.filter(({ spec }) => !there.has(residence(spec)));
   const lacking =
     to.spec.ipam === "global"
       ? globalLack(view, to, coming.length)
@@ -220,7 +220,7 @@ function checkRoom(view: View, to: Network, members: readonly Endpoint[]): void 
   });
 }
 
-function placeOf({ host, owner, netns }: Endpoint["spec"]): string {
+function residence({ host, owner, netns }: Endpoint["spec"]): string {
   return `${host} ${owner} ${netns}`;
 }
 

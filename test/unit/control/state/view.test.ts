@@ -15,7 +15,7 @@ import { rootOf } from "../../../../src/control/admit/address/reservationChain.t
 import { textOf } from "../../../../src/control/admit/address/hold.ts";
 import { rangeAround } from "../../../../src/control/admit/address/piece.ts";
 import { dump } from "../lab.ts";
-import { piecesOf, placeOf, placesOf } from "../../../../src/control/state/networkIndex.ts";
+import { piecesOf, spaceValue, quarantinedOf } from "../../../../src/control/state/networkIndex.ts";
 import {
   type View,
   applyChanges,
@@ -33,7 +33,7 @@ const time = { now: 0 };
 const context = {
   uid: () => `uid-${++uids}`,
   nowMs: () => time.now,
-  rest: () => ({ nowMs: time.now, openedMs: 0 }),
+  quarantineTime: () => ({ nowMs: time.now, openedMs: 0 }),
   prefixes: new Map(),
 };
 
@@ -185,14 +185,14 @@ function checkAddresses(view: View): void {
       if (spec.network === network.name) for (const text of [...spec.addresses, spec.mac]) isNew(text, name);
     for (const freed of view.freed.values())
       if (freed.spec.network === network.name && freed.spec.untilMs !== undefined)
-        for (const text of placesOf(freed)) isNew(text, freed.name);
+        for (const text of quarantinedOf(freed)) isNew(text, freed.name);
     for (const { name, spec } of view.hold.values()) {
       if (spec.network !== network.name) continue;
-      const { space, value } = placeOf(spec.first);
+      const { space, value } = spaceValue(spec.first);
       for (const text of seen.keys())
-        if (placeOf(text).space === space)
+        if (spaceValue(text).space === space)
           assert.ok(
-            placeOf(text).value < value || placeOf(text).value > placeOf(spec.last).value,
+            spaceValue(text).value < value || spaceValue(text).value > spaceValue(spec.last).value,
             `${name} holds nothing of ${seen.get(text)}`,
           );
     }

@@ -4,13 +4,13 @@
 // this process, whatever the clock says, and never longer than it should.
 
 /** The monotonic clock, now and when the process began. */
-export type RestTime = { readonly nowMs: number; readonly openedMs: number };
+export type QuarantineTime = { readonly nowMs: number; readonly openedMs: number };
 
 /** After this time nothing is in flight to a former owner, and neighbours have forgotten it: QUARANTINE_SECONDS. */
 const SETTLE_MS = 60_000;
 
 /** When a quarantine of `keptMs` ends that began at `sinceMs`, by the clock of this process or of an earlier one. */
-export function restsUntil(sinceMs: number, keptMs: number, { nowMs, openedMs }: RestTime): number {
+export function quarantineEnd(sinceMs: number, keptMs: number, { nowMs, openedMs }: QuarantineTime): number {
   if (sinceMs > nowMs) return openedMs + keptMs;
   const untilMs = sinceMs + keptMs;
   return sinceMs < openedMs ? Math.max(untilMs, openedMs + Math.min(keptMs, SETTLE_MS)) : untilMs;
