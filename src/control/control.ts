@@ -29,7 +29,7 @@ import { fullSnapshot, snapshotFor } from "./state/visibility.ts";
 import { Histories, notRefused } from "./commit/histories.ts";
 import { joinWith } from "./hosts/joins.ts";
 import { LIVENESS, type LivenessSettings, checkLiveness } from "./hosts/liveness.ts";
-import { Lives } from "./hosts/hostLifecycle.ts";
+import { HostLifecycle } from "./hosts/hostLifecycle.ts";
 import { spaceMapOf } from "./state/spaceMap.ts";
 import { Prefixes, prefixSecret } from "./hosts/prefixes.ts";
 import { type AddressUse, addressUseOf } from "./state/usage.ts";
@@ -77,7 +77,7 @@ export class Control {
   readonly #inquiry: Inquiry;
   readonly #forecast = new Forecast();
   readonly #liveness: LivenessSettings;
-  readonly #lives: Lives;
+  readonly #hosts: HostLifecycle;
   readonly #boots: Boots;
   readonly #histories: Histories;
   readonly #quarantineTime: () => QuarantineTime;
@@ -100,9 +100,9 @@ export class Control {
     this.#prefixes = new Prefixes(store, hosts);
     this.#quarantineTime = quarantineClock(options.clock, view);
     this.#liveness = checkLiveness(options.liveness ?? LIVENESS);
-    this.#lives = new Lives(store, this.#liveness, options.clock);
-    this.#boots = new Boots(store, options.clock, this.#lives.reports, this.#liveness);
-    this.#credentials = new Credentials(store, this.#lives.departures, hosts);
+    this.#hosts = new HostLifecycle(store, this.#liveness, options.clock);
+    this.#boots = new Boots(store, options.clock, this.#hosts.reports, this.#liveness);
+    this.#credentials = new Credentials(store, this.#hosts.departures, hosts);
     this.#histories = new Histories(store, options.clock);
     this.#committer = new Committer(store, view, {
       histories: this.#histories,
@@ -152,7 +152,7 @@ export class Control {
     // One that was reclaimed is only a line in lists.
     if (options.dryRun !== true && (await this.forgetDeparture(write.name)))
       return { revision: this.revision, changes: [], created: false };
-    return this.#lives.remove(this.#parts(), write, { how: "deleted", by: "person" }, options);
+    return this.#hosts.remove(this.#parts(), write, { how: "deleted", by: "person" }, options);
   }
 
   /**
@@ -165,10 +165,10 @@ export class Control {
   ): Promise<Outcome> {
     // Asked at the time of the decision: it may have been heard meanwhile.
     const holds = () => {
-      if (options.force !== true && this.#committer.view.host.has(host)) this.#lives.checkLost(host);
+      if (options.force !== true && this.#committer.view.host.has(host)) this.#hosts.checkLost(host);
     };
     const write = { verb: "delete", kind: "host", name: host, force: true } as const;
-    return this.#lives.remove(
+    return this.#hosts.remove(
       this.#parts(),
       write,
       { how: "reclaimed", by: options.by ?? "person" },
@@ -187,9 +187,9 @@ export class Control {
 
   /** Forgets that a host was reclaimed; its token stays worth nothing. False if there is nothing to forget. */
   async forgetDeparture(host: string): Promise<boolean> {
-    const { departures } = this.#lives;
+    const { departures } = this.#hosts;
     if (this.#committer.view.host.has(host) || !departures.list.some((one) => one.host === host)) return false;
-    await this.#lives.kept(() => this.#committer.submit({ secrets: () => departures.forget(host) }));
+    await this.#hosts.kept(() => this.#committer.submit({ secrets: () => departures.forget(host) }));
     return true;
   }
 
@@ -199,7 +199,7 @@ export class Control {
    */
   async sweep(): Promise<string | undefined> {
     await this.#committer.settled();
-    const host = this.#lives.sweep(this.#committer.view.host.keys(), this.#histories.refused);
+    const host = this.#hosts.sweep(this.#committer.view.host.keys(), this.#histories.refused);
     if (host === undefined) return undefined;
     try {
       await this.reclaim(host, { by: "server" });
@@ -213,7 +213,7 @@ export class Control {
 
   /** Claims a host's name, or confirms it; see joins.ts. */
   async join(claim: HostClaim, token: string | undefined, proposed?: string): Promise<Joined> {
-    const parts = { ...this.#parts(), lives: this.#lives, boots: this.#boots, newToken: () => this.#entropy.token() };
+    const parts = { ...this.#parts(), lives: this.#hosts, boots: this.#boots, newToken: () => this.#entropy.token() };
     return { cluster: this.cluster, ...(await joinWith(parts, claim, { token, proposed })) };
   }
 
@@ -232,7 +232,7 @@ export class Control {
       this.#histories.check(host, known);
     } catch (error) {
       // It is alive, and must not be given up for what this server has lost.
-      this.#lives.reports.sighted(host);
+      this.#hosts.reports.sighted(host);
       throw error;
     }
   }
@@ -279,7 +279,7 @@ export class Control {
       throw new Fault("host-unknown", { what: `there is no host "${report.host}"`, where: "host", fix: "join first" });
     }
     this.#boots.checkReport(report, view.host.get(report.host)?.spec.underlay ?? "");
-    const lagMs = this.#lives.reports.receive(report, view, replayLog);
+    const lagMs = this.#hosts.reports.receive(report, view, replayLog);
     if (lagMs !== undefined) this.#meter.converged(lagMs / 1000);
     if (!this.#prefixes.set(report.host, report.hostPrefixes)) return;
     await this.#committer.submit({ secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });
@@ -287,7 +287,7 @@ export class Control {
 
   async status(): Promise<ControlStatus> {
     await this.#committer.settled();
-    const { status, losses } = this.#lives.status(this.#committer);
+    const { status, losses } = this.#hosts.status(this.#committer);
     const conditions = conditionsOf(this.#committer.view, this.#prefixes.byHost);
     return {
       ...status,

@@ -24,7 +24,7 @@ type Parts = {
 };
 type RemoveOptions = { readonly dryRun?: boolean; readonly holds?: () => void };
 
-export class Lives {
+export class HostLifecycle {
   readonly departures: Departures;
   readonly reports: Reports;
   readonly #settings: LivenessSettings;

@@ -5,7 +5,7 @@ import type { Host } from "../../model/resource.ts";
 import type { Boots } from "./boots.ts";
 import type { Committer } from "../commit/committer.ts";
 import { type Credentials, hostSecret } from "./credentials.ts";
-import type { Lives } from "./hostLifecycle.ts";
+import type { HostLifecycle } from "./hostLifecycle.ts";
 import { type Prefixes, prefixSecret } from "./prefixes.ts";
 import type { Identity, Write } from "../write.ts";
 
@@ -13,7 +13,7 @@ export type JoinParts = {
   readonly committer: Committer;
   readonly credentials: Credentials;
   readonly prefixes: Prefixes;
-  readonly lives: Lives;
+  readonly lives: HostLifecycle;
   readonly boots: Boots;
   readonly newToken: () => string;
 };
