@@ -1,9 +1,8 @@
-/* The CNI plugin as runtimes execute it: a program that starts in a millisecond and decides nothing. It hands the CNI_
- * variables and standard input to the agent's unix socket, prints the answer, and ends as the answer says. Only what to
- * say when there is no agent is known here, and that one who restarts is worth waiting for: ADD and DEL are asked again
- * for WAIT_MS, which may be done because both may be repeated. The key `socket` of the configuration names another
- * socket than the default (found as libcni writes JSON, without spaces), or else WEFT_SOCKET: not every runtime passes
- * its environment on. */
+/* The CNI plugin that container runtimes execute: it starts in a millisecond and decides nothing. It sends the CNI_
+ * variables and its standard input to the agent's unix socket, prints the answer, and exits as the answer says. If there
+ * is no agent, ADD and DEL are sent again for WAIT_MS, because it may be restarting and both may be repeated; then the
+ * plugin says so itself. The socket is the key `socket` of the configuration (found as libcni writes JSON, without
+ * spaces), or WEFT_SOCKET, or the default: not every runtime passes its environment on. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 enum { WAIT_MS = 5000, PAUSE_MS = 50 };
+#define HEAD "POST /v1/cni HTTP/1.1\r\nhost: weft\r\nconnection: close\r\ncontent-length: %zu\r\n\r\n"
 
 extern char **environ;
 static char request[1 << 20], answer[1 << 20];
@@ -22,7 +22,7 @@ static int fail(int code, const char *what) {
   return 1;
 }
 
-/* A command for which the agent did not answer: try again later, but STATUS has a code of its own. */
+/* The agent does not answer: "try again later", for which STATUS has a code of its own. */
 static int away(const char *command) {
   if (!strcmp(command, "VERSION"))
     return puts("{\"cniVersion\":\"1.1.0\",\"supportedVersions\":[\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\"]}") < 0;
@@ -40,8 +40,8 @@ static int connected(const char *config) {
   return -1;
 }
 
-/* The body of a whole answer to what is from `start` to `end`; NULL without one. An agent that dies while it works has
- * not said how it ended: whoever asks again finds out. */
+/* Sends the request from `start` to `end`, and returns the body of the answer; NULL if it is not complete. An agent that
+ * dies meanwhile has perhaps done its work: the same request again tells. */
 static const char *asked(size_t start, size_t end, const char *config) {
   int fd = connected(config);
   if (fd < 0) return NULL;
@@ -63,7 +63,7 @@ static long now(void) {
 
 int main(void) {
   const char *command = getenv("CNI_COMMAND") ? getenv("CNI_COMMAND") : "";
-  /* The variables, each ended by a zero byte, one more, and the configuration; after room for the head. */
+  /* Behind room for the head: the variables, each ended by a zero byte, one more zero byte, and the configuration. */
   size_t start = 256, end = start;
   for (char **variable = environ; *variable; variable++) {
     size_t length = strlen(*variable) + 1;
@@ -77,8 +77,9 @@ int main(void) {
   while (end < sizeof request - 1 && (n = read(0, request + end, sizeof request - 1 - end)) > 0) end += n;
   if (n != 0) return fail(5, "the network configuration cannot be read from standard input");
 
+  /* What the agent answers without a general HTTP parser (src/agent/socket/fastParser.ts). */
   char head[256];
-  int length = snprintf(head, sizeof head, "POST /v1/cni HTTP/1.0\r\ncontent-length: %zu\r\n\r\n", end - start);
+  int length = snprintf(head, sizeof head, HEAD, end - start);
   start -= length;
   memcpy(request + start, head, length);
   int waits = !strcmp(command, "ADD") || !strcmp(command, "DEL");
