@@ -1,11 +1,11 @@
-// Parts of a daemon that live and end together.
+// Runs the loops of a daemon together: if one fails, all end.
 
 /** A part runs until its signal aborts. */
 type Part = (signal: AbortSignal) => Promise<unknown>;
 
 /**
- * Runs all until the signal aborts. When one rejects, the others are told to stop; rejects with what it said when all
- * have ended, so that nobody works on what is taken down then.
+ * Runs all until the signal aborts. If one rejects, the signal of the others aborts; when all have ended, rejects with
+ * the first error. So none of them still runs when the caller closes what they use.
  */
 export async function together(signal: AbortSignal, parts: readonly Part[]): Promise<void> {
   const failed = new AbortController();

@@ -1,9 +1,9 @@
-// Which endpoint of this host has which port. Ports are named by a hash of the endpoint's name, and people choose
-// names: one whose port would be another's is refused, instead of sharing it.
+// Which endpoint of this host has which port. Ports are named by a hash of the endpoint's name. If a new endpoint's
+// port would have the name of another's, the attach is refused.
 import { portName } from "../../datapath/state/names.ts";
 import { Fault } from "../../model/fault.ts";
 
-/** What is kept of endpoints that are gone, beside one for each that is there. */
+/** So many names of detached endpoints may stay in the map. */
 const SPARE = 1000;
 
 export class PortNames {
@@ -14,7 +14,7 @@ export class PortNames {
     this.#portOf = portOf;
   }
 
-  /** Notes a name that is being attached, or throws a Fault; `there` are those that are attached or on their way. */
+  /** Records the port of an endpoint that is being attached; throws a Fault if another has it. */
   take(name: string, there: ReadonlyMap<string, unknown>, isOnItsWay: (name: string) => boolean): void {
     if (this.#owners.size === 0 || this.#owners.size > 2 * there.size + SPARE) this.#read(there.keys());
     const port = this.#portOf(name);

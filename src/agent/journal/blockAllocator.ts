@@ -1,6 +1,5 @@
-// Addresses from this host's own blocks: what makes an attach to a local network work with the server away. Pure; the
-// used addresses come from the journal, which is locked by being one process's. Which address is next is decided where
-// the server decides it, too (ipam).
+// Allocates addresses from this host's own blocks, so that attaches to local networks work without the server. The used
+// addresses come from the journal, which only one process has. The choice itself is in ipam, as for the server. Pure.
 import type { Range, Segment } from "../../datapath/world/layout.ts";
 import { type Choice, choose, usableRange } from "../../ipam/assign.ts";
 import type { Used } from "../../ipam/intervals.ts";
@@ -21,11 +20,11 @@ export type LeaseRequest = {
 };
 export type Lease = { readonly slice?: string; readonly addresses: readonly string[]; readonly mac: string };
 
-/** When an address that is in quarantine was given back, by the monotonic clock; undefined if it is not. */
+/** When an address in quarantine was released, by the monotonic clock; undefined if it is not in quarantine. */
 export type FreedAtMs = (address: string) => number | undefined;
 const NOTHING_FREED: FreedAtMs = () => undefined;
 
-/** For a lease of this endpoint, which may have back at once what it had itself. */
+/** For a lease of this endpoint, whose own former addresses are free for it at once. */
 export function inQuarantine(
   freed: ReadonlyMap<string, Former>,
   network: Network,
@@ -41,12 +40,12 @@ export function inQuarantine(
 }
 
 /**
- * One address per family of the segment, the lowest free one unless requested; what was given back lately only when
- * nothing else is free. Faults: request-invalid, address-*, exhausted.
+ * One address per family of the segment: the requested one, or the lowest free one. Addresses in quarantine are given
+ * only if no other is free. Throws a Fault `request-invalid`, `address-*` or `exhausted`.
  */
 export function allocate(
   segments: readonly Segment[],
-  taken: Pick<UsedAddresses, "of">,
+  usedAddresses: Pick<UsedAddresses, "of">,
   request: LeaseRequest,
   freedAtMs: FreedAtMs = NOTHING_FREED,
 ): Lease {
@@ -58,8 +57,13 @@ export function allocate(
   }
   const ips = segment.ranges.map((range) => {
     const ip = wanted.find((one) => contains(range.cidr, one));
-    const used = taken.of(range.cidr.family);
-    const choice = choose(range.cidr, range.gateway, ip === undefined ? rested(used, range, freedAtMs) : used, ip);
+    const used = usedAddresses.of(range.cidr.family);
+    const choice = choose(
+      range.cidr,
+      range.gateway,
+      ip === undefined ? withQuarantined(used, range, freedAtMs) : used,
+      ip,
+    );
     if (choice.ok) return choice.ip;
     const oldest = ip === undefined ? oldestIn(range, used, freedAtMs) : undefined;
     return oldest ?? refuse(choice, range, ip, request.network);
@@ -68,7 +72,9 @@ export function allocate(
   return { addresses: ips.map(formatIp), mac, ...(segment.slice === undefined ? {} : { slice: segment.slice }) };
 }
 
-/** The free address whose quarantine began first; the walk is over a block in which nothing else is free. */
+/**
+ * The unused address that has been in quarantine longest; called only if no other is free, so every address is tried.
+ */
 function oldestIn(range: Range, used: Used, freedAtMs: FreedAtMs): Ip | undefined {
   const { family, first, last } = usableRange(range.cidr);
   let oldest: { readonly ip: Ip; readonly atMs: number } | undefined;
@@ -80,14 +86,14 @@ function oldestIn(range: Range, used: Used, freedAtMs: FreedAtMs): Ip | undefine
   return oldest?.ip;
 }
 
-/** What is in quarantine counts as used, too. */
-function rested(used: Used, { cidr: { family } }: Range, freedAtMs: FreedAtMs): Used {
-  const isResting = (value: bigint) => freedAtMs(formatIp({ family, value })) !== undefined;
+/** Addresses in quarantine count as used, too. */
+function withQuarantined(used: Used, { cidr: { family } }: Range, freedAtMs: FreedAtMs): Used {
+  const isQuarantined = (value: bigint) => freedAtMs(formatIp({ family, value })) !== undefined;
   return {
-    has: (value) => used.has(value) || isResting(value),
+    has: (value) => used.has(value) || isQuarantined(value),
     nextFree(from) {
       let value = used.nextFree(from);
-      while (isResting(value)) value = used.nextFree(value + 1n);
+      while (isQuarantined(value)) value = used.nextFree(value + 1n);
       return value;
     },
   };

@@ -1,36 +1,36 @@
-// How this host stands with its server: whether it may give addresses of the blocks it knows. Its blocks are its own
-// only as long as the server has not given it up, and it must know that of itself when it cannot be told: where hosts
-// are reclaimed by the server, a host that has not been heard for nearly that long assigns nothing until it is. Kept on
-// disk, so that a restart with the server away changes nothing about it.
+// The block lease: whether this host may allocate from its blocks. It may only until the server reclaims it, and when
+// the server cannot be reached the host has to know that by itself: it stops shortly before the time after which the
+// server reclaims silent hosts, and goes on when the server has answered. The record is on disk (standing.json), so a
+// restart without the server does not change it.
 import { attempt } from "../../files/files.ts";
 import type { Clock } from "../../model/clock.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { Fault, type FaultDetail, type Reason } from "../../model/fault.ts";
 
-/** What is kept on disk. */
+/** The record on disk. */
 export type BlockLeaseRecord = {
-  /** After how much silence the server gives hosts up; absent: never. */
+  /** The server reclaims hosts that are silent for so long; absent: never. */
   readonly reclaimAfterMs?: number;
-  /** What the server said when it said that this host is no longer. */
+  /** Set when the server has removed this host: what it said. */
   readonly ended?: { readonly reason: Reason; readonly detail: FaultDetail };
-  /** What was kept is lost: neither is known before the server has been heard. */
+  /** The record was damaged: neither is known before the server has answered. */
   readonly isUnsure?: true;
 };
 
 type Sent = { readonly wallMs: number; readonly monotonicMs: number };
 
-/** The host stops before the server may begin, also when the two clocks do not go alike. */
+/** The host stops before the server may reclaim it, also if the two clocks differ in speed. */
 const STOP_AT = 0.9;
 
 export class BlockLease {
   readonly #clock: Clock;
   readonly #save: (record: BlockLeaseRecord) => void;
   #record: BlockLeaseRecord;
-  /** When the last request was sent that the server answered; undefined: none in this process's life. */
+  /** When the last answered request was sent; undefined: none since this process started. */
   #heardAt: Sent | undefined;
-  /** Whether the disk has what is known here. */
+  /** Whether the disk has the record. */
   #isSaved = true;
-  /** Grows when the host is removed: what was begun before is void. */
+  /** Grows when the server removes the host: an attach that began before must not go on. */
   incarnation = 0;
 
   /** `save` throws if the disk refuses it. */
@@ -40,19 +40,21 @@ export class BlockLease {
     this.#save = save;
   }
 
-  /** Set from the moment the server says that the host is no longer until it has joined anew and knows its blocks. */
+  /**
+   * Set from the moment the server says that it has removed the host, until the host has joined again and has blocks.
+   */
   get ended(): Fault | undefined {
     const { ended } = this.#record;
     return ended === undefined ? undefined : new Fault(ended.reason, ended.detail);
   }
 
-  /** At once, whatever the disk says: it is told again with the next answer of the server. */
+  /** The server has removed the host. Holds at once, also if the disk refuses it: the server will say it again. */
   end({ reason, detail }: Fault): void {
     this.incarnation++;
     this.#put({ ...this.#record, ended: { reason, detail } });
   }
 
-  /** A new life has begun; throws while the disk refuses that, because a restart would go on with the old one. */
+  /** The host has joined again. Throws while the disk refuses that, because a restart would forget it. */
   begin(): void {
     if (this.#record.ended === undefined) return;
     const { ended: _, ...rest } = this.#record;
@@ -61,12 +63,12 @@ export class BlockLease {
     this.#isSaved = true;
   }
 
-  /** To be taken before a request is sent, and given to `heard`. */
+  /** Call before a request is sent, and pass the result to `heard`. */
   sending(): Sent {
     return { wallMs: this.#clock.nowMs(), monotonicMs: this.#clock.monotonicMs() };
   }
 
-  /** The server has answered what was sent then. */
+  /** The server has answered the request that was sent then. */
   heard(sent: Sent, reclaimAfterMs: number | undefined): void {
     this.#heardAt = sent;
     const { reclaimAfterMs: known, isUnsure, ...rest } = this.#record;
@@ -74,7 +76,7 @@ export class BlockLease {
     this.#put(reclaimAfterMs === undefined ? rest : { ...rest, reclaimAfterMs });
   }
 
-  /** Throws why no address of this host's blocks may be given now. */
+  /** Throws a Fault if the host must not allocate from its blocks now. */
   checkAllocate(): void {
     const { ended } = this;
     if (ended !== undefined) throw ended;
@@ -92,8 +94,8 @@ export class BlockLease {
   }
 
   /**
-   * The longer of what the clocks say: the monotonic one stands still while the machine sleeps, the wall clock may have
-   * been set back. Too long a silence only refuses what the next report allows.
+   * By the clock that says longer: the monotonic clock stops while the machine sleeps, the wall clock may be set back.
+   * A silence that is too long only refuses attaches until the next answer.
    */
   get #silentMs(): number | undefined {
     if (this.#heardAt === undefined) return undefined;

@@ -1,12 +1,11 @@
-// What is attached on this host: the truth for its own workloads, also while the server is away. A file of one JSON
-// record per line, written before the kernel is touched and before memory says so: a killed agent knows what it began,
-// and a disk that refuses a record has changed nothing. It is not forced to the disk, because it has nothing to say
-// after a power loss: the namespaces it speaks of are gone with the kernel. Its first line names the boot; of an
-// earlier one, every entry is only something to release.
+// The journal: what is attached on this host, also while the server is away. It is a file of one JSON record per line.
+// A record is written before memory and kernel change, so a killed agent knows what it had begun, and a disk that
+// refuses a record has changed nothing. It is not synced to the disk, because after a power loss the namespaces it
+// names are gone with the kernel. The first line names the boot; entries of an earlier boot are only to be released.
 //
-// Each line has a checksum. One that is damaged is passed over and told: what it said of an endpoint is found again in
-// the kernel and at the server (adopt.ts). A file that ends early at the end of a line cannot be told from a whole one,
-// so the journal alone does not prove that a port has no endpoint.
+// Each line has a checksum. A damaged line is skipped and reported; its endpoint is found again in the kernel and at
+// the server (reconcile/adopt.ts). A file that ends early at the end of a line cannot be told from a whole one, so the
+// journal alone never proves that a port has no endpoint.
 import { type Files, attempt, notWritten } from "../../files/files.ts";
 import { LineFile } from "../../files/lines.ts";
 import { sealed, unsealed } from "../../files/seal.ts";
@@ -18,36 +17,41 @@ export type { Entry, Former } from "./record.ts";
 export interface Journal {
   /** By endpoint name. */
   readonly entries: ReadonlyMap<string, Entry>;
-  /** By placeOf(network, address): what was given back lately, the longest ago first. */
+  /**
+   * By addressKey(network, address): former owners of addresses that were released lately, the oldest release first.
+   */
   readonly freed: ReadonlyMap<string, Former>;
   /** Addresses of a network that entries have. */
   used(network: string): Pick<UsedAddresses, "of">;
   /** Entries of one workload's namespace, by its identity. */
   inNetns(id: string): Iterable<Entry>;
-  /** Grows with every change: two equal numbers mean that nothing happened in between. */
+  /** Grows with every change. */
   readonly version: number;
-  /** Survives `kill -9` when it returns. A Fault `unavailable` if the disk refuses it: then nothing has changed. */
+  /**
+   * When it returns, the entry survives `kill -9`. Throws a Fault `unavailable` if the disk refuses it; nothing changes
+   * then.
+   */
   put(entry: Entry): void;
   /** `atMs`: now. Throws as put() does. */
   remove(endpoint: string, atMs: number): void;
-  /** For people: what of the file could not be read, and why it cannot be written. */
+  /** What of the file could not be read, and why it cannot be written, a line each. */
   readonly troubles: readonly string[];
   close(): void;
 }
 
-/** An address within a network, as `freed` knows it. */
+/** The key of an address in `freed`. */
 export function addressKey(network: string, address: string): string {
   return `${network} ${address}`;
 }
 
-/** Addresses remembered at most: more than any host gives back within a quarantine. */
+/** At most so many former owners are remembered: more than a host releases within a quarantine. */
 const FREED_MAX = 10_000;
 
 /**
- * What both journals do alike. An attach asks who has an address and who is in a namespace: both are known without a
- * walk over all entries.
+ * The entries with their indexes, which both journals share: an attach asks for a network's used addresses and for a
+ * namespace's entries.
  */
-class Book {
+class Entries {
   readonly entries: Map<string, Entry>;
   readonly freed: Map<string, Former>;
   /** By network. */
@@ -64,13 +68,13 @@ class Book {
     this.#forget(entry.endpoint.name);
     this.entries.set(entry.endpoint.name, entry);
     this.#index(entry);
-    for (const place of placesOf(entry)) this.freed.delete(place);
+    for (const key of keysOf(entry)) this.freed.delete(key);
   }
 
   remove(endpoint: string, atMs: number): void {
     const entry = this.#forget(endpoint);
     this.entries.delete(endpoint);
-    if (entry !== undefined) for (const place of placesOf(entry)) this.note(place, { endpoint, atMs });
+    if (entry !== undefined) for (const key of keysOf(entry)) this.note(key, { endpoint, atMs });
   }
 
   used(network: string): UsedAddresses {
@@ -82,8 +86,8 @@ class Book {
   }
 
   /**
-   * Attached entries that a later one contradicts, because it has their address or interface: the line that removed
-   * them was lost.
+   * Attached entries that a later one contradicts, because it has their address or interface: the line with their
+   * removal was lost.
    */
   disproved(entry: Entry): readonly string[] {
     const { network, addresses, ifname } = entry.endpoint.spec;
@@ -109,7 +113,7 @@ class Book {
     this.#netns.set(entry.netnsId, netns.set(name, entry));
   }
 
-  /** Of the indexes; gives what they had. */
+  /** Removes the entry from the indexes, and returns it. */
   #forget(name: string): Entry | undefined {
     const entry = this.entries.get(name);
     if (entry === undefined) return undefined;
@@ -123,43 +127,43 @@ class Book {
     return entry;
   }
 
-  note(place: string, former: Former): void {
-    this.freed.delete(place);
-    this.freed.set(place, former);
+  note(key: string, former: Former): void {
+    this.freed.delete(key);
+    this.freed.set(key, former);
     const [oldest] = this.freed.keys();
     if (this.freed.size > FREED_MAX && oldest !== undefined) this.freed.delete(oldest);
   }
 
   get text(): string {
-    const freed = [...this.freed].map(([place, former]) => lineOf({ freed: place, former }));
+    const freed = [...this.freed].map(([key, former]) => lineOf({ freed: key, former }));
     return freed.join("") + [...this.entries.values()].map((entry) => lineOf({ put: entry })).join("");
   }
 }
 
-function placesOf({ endpoint: { spec } }: Entry): string[] {
+function keysOf({ endpoint: { spec } }: Entry): string[] {
   return spec.addresses.map((address) => addressKey(spec.network, address));
 }
 
-/** A namespace does not survive a reboot, so neither does what was attached to it. */
-function releaseEarlierBoots(book: Book, bootId: string): void {
+/** Namespaces do not survive a reboot, so their endpoints are detached. */
+function releaseEarlierBoots(book: Entries, bootId: string): void {
   for (const entry of book.entries.values())
     if (entry.bootId !== bootId && entry.state === "attached") book.put({ ...entry, state: "detaching" });
 }
 
 type Simulated = {
-  /** Entries of others are to be released, as in a file. */
+  /** Entries of other boots are to be released, as in a file. */
   readonly bootId?: string;
   /** Throws if the disk refuses a record. */
   readonly write?: () => void;
 };
 
-/** For simulation: what was written survives the agent, as a file does. */
+/** A journal in memory, for simulations: the maps survive the agent, as a file does. */
 export function memoryJournal(
   entries: Map<string, Entry> = new Map(),
   freed: Map<string, Former> = new Map(),
   { bootId, write = () => undefined }: Simulated = {},
 ): Journal {
-  const book = new Book(entries, freed);
+  const book = new Entries(entries, freed);
   if (bootId !== undefined) releaseEarlierBoots(book, bootId);
   let version = 0;
   return {
@@ -185,12 +189,15 @@ export function memoryJournal(
   };
 }
 
-/** History that may pile up behind what is attached before the file is rewritten. */
+/** The file is rewritten when it has so many records more than there are endpoints. */
 const HISTORY_MAX = 10_000;
-/** Records until a rewrite that the disk refused is tried again. */
+/** After a refused rewrite, so many records are appended before the next attempt. */
 const REWRITE_AGAIN = 1_000;
 
-/** The journal in a file, mode 0600; created if missing, rewritten when opened and when it is mostly history. */
+/**
+ * The journal in a file of mode 0600; made if it is missing, rewritten when it is opened and when most of it is
+ * history.
+ */
 export function fileJournal(path: string, bootId: string, files: Files): Journal {
   const read = textIn(path, files);
   const text = read instanceof Error ? "" : read;
@@ -202,12 +209,12 @@ function textIn(path: string, files: Files): string | Error {
   try {
     return files.exists(path) ? files.read(path) : "";
   } catch (error) {
-    // A sector that is gone, a directory, a file that is longer than a text can be.
+    // An unreadable sector, a directory, a file that is longer than a string can be.
     return error instanceof Error ? error : new Error(String(error));
   }
 }
 
-/** An agent starts whatever became of its journal: what is attached is found again in the kernel. */
+/** An agent starts also if its journal is unreadable: what is attached is found again in the kernel. */
 function putAside(path: string, files: Files, { message }: Error): string {
   attempt(() => files.rename(path, `${path}.damaged`));
   return `journal ${path} cannot be read (${message}) and was put aside; what it said is looked for in the kernel`;
@@ -216,10 +223,10 @@ function putAside(path: string, files: Files, { message }: Error): string {
 type FileParts = {
   readonly path: string;
   readonly bootId: string;
-  readonly book: Book;
+  readonly book: Entries;
   /** Numbers of the lines that could not be read. */
   readonly damaged: readonly number[];
-  /** Why the whole file could not be. */
+  /** Why the whole file could not be read. */
   readonly aside: string | undefined;
 };
 
@@ -235,7 +242,7 @@ class FileJournal implements Journal {
     this.#file = file;
     this.#parts = parts;
     if (this.#rewrite("") === undefined) return;
-    // An agent has to start also on a full disk: what is attached stays attached.
+    // An agent must start also on a full disk: what is attached stays attached.
     try {
       file.reopen(text);
     } catch {
@@ -285,7 +292,7 @@ class FileJournal implements Journal {
     this.#file.close();
   }
 
-  /** The disk first: what it refused must not be in memory. */
+  /** Writes to the disk before memory changes: a refused record must not be in memory. */
   #write(record: Record): void {
     const line = lineOf(record);
     const isDue = ++this.#history > HISTORY_MAX + this.entries.size || !this.#file.isSound;
@@ -304,7 +311,10 @@ class FileJournal implements Journal {
     }
   }
 
-  /** A new file of what is attached and this record; why not, if the disk refuses it, and then all is as it was. */
+  /**
+   * Writes a new file with the entries and this record. Returns why the disk refused, if it did; the old file stays
+   * then.
+   */
   #rewrite(line: string): Error | undefined {
     const { bootId, book } = this.#parts;
     try {
@@ -329,9 +339,9 @@ function lineOf(record: Record): string {
   return `${sealed(record)}\n`;
 }
 
-/** What the file says, as far as it can be read. Entries of an earlier boot are to be released. */
+/** Reads the file, as far as it is readable. Entries of an earlier boot are to be released. */
 function replay(text: string, bootId: string): Pick<FileParts, "book" | "damaged"> {
-  const book = new Book(new Map(), new Map());
+  const book = new Entries(new Map(), new Map());
   const damaged: number[] = [];
   const lines = text.split("\n");
   const boots = new Set<string>();
@@ -341,16 +351,16 @@ function replay(text: string, bootId: string): Pick<FileParts, "book" | "damaged
     const found = recordIn(line, isSealed);
     isSealed ||= found?.isSealed === true;
     if (found !== undefined) take(book, found.record, boots, damaged.length > 0);
-    // A last line without its end is what a killed agent leaves: its caller got no answer.
+    // An incomplete last line is what a killed agent leaves; its caller has had no answer.
     else if (i < lines.length - 1) damaged.push(i + 1);
   }
   releaseEarlierBoots(book, bootId);
-  // A power loss damages what it likes, and takes along what the lines were about.
+  // Damage by a power loss does not matter: the endpoints of the damaged lines are gone, too.
   const isOfAnother = boots.size > 0 && !boots.has(bootId);
   return { book, damaged: isOfAnother ? [] : damaged };
 }
 
-function take(book: Book, record: Record, boots: Set<string>, isAfterDamage: boolean): void {
+function take(book: Entries, record: Record, boots: Set<string>, isAfterDamage: boolean): void {
   if ("boot" in record) boots.add(record.boot);
   else if ("put" in record) {
     boots.add(record.put.bootId);
@@ -360,7 +370,7 @@ function take(book: Book, record: Record, boots: Set<string>, isAfterDamage: boo
   else if ("freed" in record) book.note(record.freed, record.former);
 }
 
-/** Lines without a checksum are an earlier version's, and stand before all that have one. */
+/** Lines without a checksum were written by an earlier version, so they come before all lines with one. */
 function recordIn(
   line: string,
   mustBeSealed: boolean,

@@ -1,19 +1,21 @@
-// The records of the journal, and what of a line's JSON is one.
+// The records of the journal, and their validation.
 import { ipOf } from "../../model/address.ts";
 import type { Endpoint } from "../../model/resource.ts";
 
-/** `detaching`: its port goes or has gone; the address is not free before the server has heard of it. */
+/**
+ * `detaching`: its port is being removed or is gone; its address is not free before the server has released the lease.
+ */
 export type Entry = {
   readonly endpoint: Endpoint;
   readonly netnsId: string;
   readonly bootId: string;
-  /** Of its network: one that was deleted and made again under the same name is another. */
+  /** Of its network: a network that was deleted and made again under the same name is another one. */
   readonly networkUid?: string;
   readonly state: "attached" | "detaching";
-  /** Name of the CNI configuration it was made by, if it was: what that configuration's GC may take away. */
+  /** The CNI configuration that it was made by, whose GC may detach it. */
   readonly cni?: string;
 };
-/** Whose an address was, until when. */
+/** The last owner of an address, and when it was released. */
 export type Former = { readonly endpoint: string; readonly atMs: number };
 export type Record =
   | { readonly boot: string }
@@ -21,7 +23,7 @@ export type Record =
   | { readonly remove: string; readonly atMs: number }
   | { readonly freed: string; readonly former: Former };
 
-/** Whole enough to be used. */
+/** Whether a line's JSON is a record. */
 export function isRecord(value: unknown): value is Record {
   if (typeof value !== "object" || value === null) return false;
   if ("boot" in value) return typeof value.boot === "string";
@@ -36,7 +38,7 @@ function isFormer(value: unknown): value is Former {
   return typeof endpoint === "string" && typeof atMs === "number";
 }
 
-/** Whether a record has what its readers need: a checksum shows that it was written so, not by which version. */
+/** A checksum proves that the line is as it was written, not that this version's fields are in it. */
 function isEntry(value: unknown): value is Entry {
   if (typeof value !== "object" || value === null || !("endpoint" in value) || !("state" in value)) return false;
   const { endpoint, state, netnsId, bootId } = value as Partial<Entry>;

@@ -1,10 +1,9 @@
-// Addresses of one network that entries of the journal have: the lowest free one is a look-up away, however many are
-// taken.
+// The used addresses of one network on this host. The lowest free one is found at once, however many are used.
 import { Intervals, type Used } from "../../ipam/intervals.ts";
 import { type Family, ipOf } from "../../model/address.ts";
 
 export class UsedAddresses {
-  /** How many entries have an address: two, while one of them leaves. */
+  /** How many entries have an address: two while one of them is being detached. */
   readonly #counts = new Map<string, number>();
   readonly #values = { 4: new Intervals(), 6: new Intervals() } as const;
 

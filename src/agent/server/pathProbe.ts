@@ -1,50 +1,49 @@
-// What is known of the way to one peer. Pure: told the time, what was answered and what was heard; says what to send
-// next, and how it stands.
+// The state of one path. It is told the time, the answers and the peer's own probes, and says what to send next. Pure.
 import type { Path } from "../../datapath/network/paths.ts";
 import type { PathState } from "../../model/paths.ts";
 
-/** After a first packet without an answer. */
+/** After a first probe without an answer. */
 const RETRY_MS = 1_000;
-/** A way that was never tried is tried faster: its peer may be making its end of it at this moment. */
+/** A new path is probed more often: its peer may be setting up its end at this moment. */
 const FIRST_RETRY_MS = 100;
-/** A way that is known to be broken. */
+/** While a path is broken. */
 const BROKEN_MS = 3_000;
-/** So many packets without an answer, over so long, are no accident. */
+/** A path is broken after so many probes without an answer, over so long. */
 const MISSES = 3;
 const DOUBT_MS = 2_500;
-/** A peer that this host is not answered by tries every few seconds itself. */
+/** A peer whose path is broken sends probes itself every few seconds. */
 const HEARD_MS = 12_000;
-/** What passes any underlay. */
+/** A size that passes any underlay. */
 export const SMALL_BYTES = 200;
 
 export class PathProbe {
   readonly path: Path;
   state: PathState = "unknown";
-  /** By the wall clock: to show. */
+  /** By the wall clock, for people. */
   sinceMs: number;
   nextAtMs: number;
-  /** When the peer's own tries last arrived here. */
+  /** When a probe of the peer last arrived here. */
   heardAtMs = Number.NEGATIVE_INFINITY;
   #misses = 0;
-  /** Whether a packet is under way that may still be answered. */
+  /** Whether a probe may still be answered. */
   isAwaited = false;
   #doubtedSinceMs = 0;
   #hasSmallPassed = false;
   #turnedAtMs: number;
   readonly #wall: () => number;
 
-  /** All times but `wall` are of the monotonic clock. */
+  /** All times except `wall` are of the monotonic clock. */
   constructor(path: Path, nowMs: number, wall: () => number) {
     this.path = path;
     this.#wall = wall;
     this.sinceMs = wall();
     this.#turnedAtMs = nowMs;
     this.nextAtMs = nowMs;
-    // IPv4 here, IPv6 there: no time will prove it.
+    // One host has IPv4, the other IPv6: the path can never work.
     if (path.to === undefined) this.state = "failed";
   }
 
-  /** Sizes of the packets to send now. A packet that was not answered until now is a miss. */
+  /** Sizes of the probes to send now. A probe that is unanswered by now is a miss. */
   take(nowMs: number): readonly number[] {
     if (this.isAwaited) this.#miss(nowMs);
     this.isAwaited = true;
@@ -52,10 +51,10 @@ export class PathProbe {
     return this.#misses === 0 ? [this.path.size] : [this.path.size, SMALL_BYTES];
   }
 
-  /** `againMs`: when to try a way that is proven again. */
+  /** `againMs`: the next probe of a proven path follows after this. */
   answered(size: number, nowMs: number, againMs: number): void {
     if (size < this.path.size) {
-      // Late, behind the large one, it says nothing.
+      // If it comes after the answer to the large one, it says nothing.
       this.#hasSmallPassed ||= this.isAwaited;
       return;
     }
@@ -66,7 +65,7 @@ export class PathProbe {
     this.nextAtMs = nowMs + againMs;
   }
 
-  /** Whether the peer's tries arrive, and not only before this way failed. */
+  /** Whether probes of the peer have arrived since the state last changed. */
   isHeard(nowMs: number): boolean {
     return this.heardAtMs > this.#turnedAtMs && nowMs - this.heardAtMs < HEARD_MS;
   }

@@ -1,6 +1,6 @@
-// Whether packets pass between this host and its peers, found out by sending some: echo requests through the tunnel
-// port itself (datapath/network/paths.ts), which the peer's kernel answers. An answer proves both directions. The
-// requests of peers arrive here, too, and tell which direction is broken when there is no answer.
+// Probes the paths to this host's peers: sends echo requests through the tunnel port itself
+// (datapath/network/paths.ts), which the peer's kernel answers. An answer proves both directions. If there is none, the
+// requests of the peer, which arrive here, too, tell which direction is broken.
 import { randomBytes } from "node:crypto";
 import { PATHS_NS, type Path, pathsOf } from "../../datapath/network/paths.ts";
 import { worldOf } from "../../datapath/world/world.ts";
@@ -19,21 +19,21 @@ type PathProbesOptions = {
   readonly random: () => number;
 };
 
-/** Packets a second, whatever the number of peers, and how many at once: 200 peers are proven within five seconds. */
+/** Probes per second for any number of peers, and how many at once: 200 paths are proven within five seconds. */
 const RATE = 50;
 const AT_ONCE = 10;
-/** A way that is proven is tried again after this long, and after longer where there are more than a hundred peers. */
+/** A proven path is probed again after this long; with more than a hundred peers, less often. */
 const AGAIN_MS = 5_000;
 const AGAIN_EACH_MS = 50;
-/** How often answers are taken while some are awaited, of a way that was never tried and of others. */
+/** How often answers are read while some are awaited: for a new path, and for others. */
 const SOON_MS = 20;
 const AWAITED_MS = 100;
 const IDLE_MS = 1_000;
-/** While the namespace is not there; a round that makes it says so. */
+/** While there is no namespace; the round that makes it wakes the loop. */
 const AWAY_MS = 10_000;
-/** Between two looks whether there is something to tell. */
+/** Between two checks whether the report has changed. */
 const SPACING_MS = 1_000;
-/** Reading what filters others have takes some milliseconds. */
+/** Reading the filters of others takes some milliseconds. */
 const WALLS_EVERY_MS = 30_000;
 /** Bytes of IPv6 and ICMPv6 headers. */
 const HEADERS = 48;
@@ -41,11 +41,11 @@ const WOKEN = "woken";
 
 export class PathProbes {
   readonly #options: PathProbesOptions;
-  #legs = new Map<string, PathProbe>();
+  #probes = new Map<string, PathProbe>();
   #wake = new AbortController();
-  /** Of this process: an answer to an earlier one is none. */
+  /** Of this process: answers to an earlier one do not count. */
   readonly #nonce = randomBytes(8);
-  readonly #sent = new Map<number, { readonly leg: PathProbe; readonly size: number }>();
+  readonly #sent = new Map<number, { readonly probe: PathProbe; readonly size: number }>();
   #last = 0;
   #tokens = AT_ONCE;
   #filledAtMs = 0;
@@ -53,42 +53,43 @@ export class PathProbes {
   #toldAtMs = 0;
   #walls: readonly string[] = [];
   #lookedAtMs = Number.NEGATIVE_INFINITY;
-  /** Called when there may be something new to tell. */
+  /** Called when the report may have changed. */
   onNews: () => void = () => undefined;
 
   constructor(options: PathProbesOptions) {
     this.#options = options;
   }
 
-  /** The snapshot that the kernel was made to hold: ways that are in it are tried. */
+  /** The kernel has this snapshot now: its paths are probed. */
   follow(snapshot: Snapshot): void {
     const { host, clock } = this.#options;
     const world = worldOf(snapshot, host);
-    const legs = new Map<string, PathProbe>();
+    const probes = new Map<string, PathProbe>();
     for (const path of world === undefined ? [] : pathsOf(world)) {
       const key = JSON.stringify(path);
-      legs.set(key, this.#legs.get(key) ?? new PathProbe(path, clock.monotonicMs(), () => clock.nowMs()));
+      probes.set(key, this.#probes.get(key) ?? new PathProbe(path, clock.monotonicMs(), () => clock.nowMs()));
     }
-    const isNews = legs.size !== this.#legs.size || [...legs.keys()].some((key) => !this.#legs.has(key));
-    this.#legs = legs;
+    const isNews = probes.size !== this.#probes.size || [...probes.keys()].some((key) => !this.#probes.has(key));
+    this.#probes = probes;
     if (isNews) this.#wake.abort(WOKEN);
   }
 
-  /** Each peer once: over several tunnel ports, as it stands with the worst. */
+  /** Each peer once, with the worst state of its tunnel ports. */
   get report(): PathsReport {
     const byHost = new Map<string, PathProbe>();
-    for (const leg of this.#legs.values()) {
-      const other = byHost.get(leg.path.host);
-      if (other === undefined || WORST.indexOf(leg.state) < WORST.indexOf(other.state)) byHost.set(leg.path.host, leg);
+    for (const probe of this.#probes.values()) {
+      const other = byHost.get(probe.path.host);
+      if (other === undefined || WORST.indexOf(probe.state) < WORST.indexOf(other.state))
+        byHost.set(probe.path.host, probe);
     }
-    const legs = [...byHost.values()].sort(
+    const probes = [...byHost.values()].sort(
       (a, b) => WORST.indexOf(a.state) - WORST.indexOf(b.state) || b.sinceMs - a.sinceMs,
     );
-    const proven = legs.filter(({ state }) => state === "proven").length;
-    return { peers: legs.length, proven, named: legs.slice(0, PATHS_NAMED).map((leg) => this.#seen(leg)) };
+    const proven = probes.filter(({ state }) => state === "proven").length;
+    return { peers: probes.length, proven, named: probes.slice(0, PATHS_NAMED).map((probe) => this.#seen(probe)) };
   }
 
-  /** Until the signal aborts. Never rejects: what cannot be sent was not answered. */
+  /** Runs until the signal aborts. Never rejects: a probe that cannot be sent counts as unanswered. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, kernel } = this.#options;
     while (!signal.aborted) {
@@ -107,64 +108,64 @@ export class PathProbes {
   #take(echo: Echo): void {
     const { clock, random } = this.#options;
     const nowMs = clock.monotonicMs();
-    const againMs = Math.max(AGAIN_MS, this.#legs.size * AGAIN_EACH_MS);
+    const againMs = Math.max(AGAIN_MS, this.#probes.size * AGAIN_EACH_MS);
     for (let seen = echo.receive(); seen !== undefined; seen = echo.receive()) {
       const { isAnswer, payload, from } = seen;
       if (!isAnswer) this.#hear(from, nowMs);
       else if (payload.length >= 12 && payload.subarray(0, 8).equals(this.#nonce)) {
         const sent = this.#sent.get(payload.readUInt32BE(8));
         this.#sent.delete(payload.readUInt32BE(8));
-        sent?.leg.answered(sent.size, nowMs, againMs * (0.75 + random() / 2));
+        sent?.probe.answered(sent.size, nowMs, againMs * (0.75 + random() / 2));
       }
     }
   }
 
   #hear(from: string, nowMs: number): void {
-    for (const leg of this.#legs.values()) if (leg.path.to === from) leg.heardAtMs = nowMs;
+    for (const probe of this.#probes.values()) if (probe.path.to === from) probe.heardAtMs = nowMs;
   }
 
-  /** Those that wait longest go first, as many as the budget allows. */
+  /** Those that have waited longest go first, as many as the budget allows. */
   #send(echo: Echo): void {
     const nowMs = this.#options.clock.monotonicMs();
     this.#tokens = Math.min(AT_ONCE, this.#tokens + ((nowMs - this.#filledAtMs) * RATE) / 1000);
     this.#filledAtMs = nowMs;
-    const due = [...this.#legs.values()].filter(({ path, nextAtMs }) => path.to !== undefined && nextAtMs <= nowMs);
+    const due = [...this.#probes.values()].filter(({ path, nextAtMs }) => path.to !== undefined && nextAtMs <= nowMs);
     due.sort((a, b) => a.nextAtMs - b.nextAtMs);
-    for (const leg of due) {
+    for (const probe of due) {
       if (this.#tokens < 1) return;
-      for (const size of leg.take(nowMs)) {
+      for (const size of probe.take(nowMs)) {
         this.#tokens--;
-        echo.send(leg.path.to ?? "", this.#payload(leg, size));
+        echo.send(probe.path.to ?? "", this.#payload(probe, size));
       }
     }
   }
 
-  #payload(leg: PathProbe, size: number): Buffer {
+  #payload(probe: PathProbe, size: number): Buffer {
     const payload = Buffer.alloc(size - HEADERS);
     this.#last = (this.#last + 1) >>> 0;
     this.#nonce.copy(payload);
     payload.writeUInt32BE(this.#last, 8);
-    this.#sent.set(this.#last, { leg, size });
-    // What is that old is answered no more; a map keeps the order in which it was filled.
-    const [oldest] = this.#sent.size > 4 * (this.#legs.size + AT_ONCE) ? this.#sent.keys() : [];
+    this.#sent.set(this.#last, { probe, size });
+    // The oldest probe is not answered any more; a map keeps the order of insertion.
+    const [oldest] = this.#sent.size > 4 * (this.#probes.size + AT_ONCE) ? this.#sent.keys() : [];
     if (oldest !== undefined) this.#sent.delete(oldest);
     return payload;
   }
 
   #restMs(): number {
     const nowMs = this.#options.clock.monotonicMs();
-    const legs = [...this.#legs.values()].filter(({ path }) => path.to !== undefined);
-    if (legs.length === 0) return AWAY_MS;
-    if (legs.some(({ state }) => state === "unknown")) return SOON_MS;
-    const nextAtMs = Math.min(...legs.map((leg) => leg.nextAtMs));
-    const isAwaited = legs.some((leg) => leg.isAwaited);
+    const probes = [...this.#probes.values()].filter(({ path }) => path.to !== undefined);
+    if (probes.length === 0) return AWAY_MS;
+    if (probes.some(({ state }) => state === "unknown")) return SOON_MS;
+    const nextAtMs = Math.min(...probes.map((probe) => probe.nextAtMs));
+    const isAwaited = probes.some((probe) => probe.isAwaited);
     return Math.max(SOON_MS, Math.min(isAwaited ? AWAITED_MS : IDLE_MS, nextAtMs - nowMs));
   }
 
-  /** At once when the last way is known, else a second after the last look: reports are not for every packet. */
+  /** At once when the last unknown path is decided, otherwise at most once a second. */
   #tell(): void {
     const nowMs = this.#options.clock.monotonicMs();
-    const isKnown = [...this.#legs.values()].every(({ state }) => state !== "unknown");
+    const isKnown = [...this.#probes.values()].every(({ state }) => state !== "unknown");
     if (isKnown === this.#wasKnown && nowMs - this.#toldAtMs < SPACING_MS) return;
     this.#wasKnown = isKnown;
     this.#toldAtMs = nowMs;
@@ -172,9 +173,9 @@ export class PathProbes {
     this.onNews();
   }
 
-  /** What others' filters there are on this host, while something does not pass. */
+  /** Reads the filters of others on this host, while a path is broken. */
   #look(nowMs: number): void {
-    const broken = [...this.#legs.values()].filter(({ path, state }) => path.to !== undefined && state === "failed");
+    const broken = [...this.#probes.values()].filter(({ path, state }) => path.to !== undefined && state === "failed");
     if (broken.length === 0) {
       this.#walls = [];
       this.#lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -184,9 +185,9 @@ export class PathProbes {
     }
   }
 
-  #seen(leg: PathProbe): PathSeen {
-    const { path, state, sinceMs } = leg;
-    const obstacle = this.#obstacle(path, state, leg.isHeard(this.#options.clock.monotonicMs()));
+  #seen(probe: PathProbe): PathSeen {
+    const { path, state, sinceMs } = probe;
+    const obstacle = this.#obstacle(path, state, probe.isHeard(this.#options.clock.monotonicMs()));
     return { host: path.host, state, sinceMs, ...(obstacle === undefined ? {} : { obstacle }) };
   }
 

@@ -1,7 +1,6 @@
-// What an agent keeps on disk besides its journal: who it is, and the last snapshot, so that a host boots its networks
-// with the server away. Files of mode 0600 in the state directory, each with a checksum, each replaced whole. One that
-// is damaged is put aside, told, and rebuilt from the others and from the server: an agent starts whatever became of
-// its disk.
+// The state directory: an agent's files besides its journal. They hold its identity and the last snapshot, with which a
+// host brings up its networks without the server. Each file has mode 0600 and a checksum, and is replaced as a whole. A
+// damaged file is put aside, reported, and rebuilt from the others and from the server, so an agent always starts.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Files, attempt, notWritten, replaceFile, replaceFileLater } from "../../files/files.ts";
@@ -14,26 +13,26 @@ import type { BlockLeaseRecord } from "../journal/blockLease.ts";
 type Identity = { readonly host: string; readonly cluster: string; readonly token: string };
 type Proposal = { readonly token: string };
 
-/** What saves throws a Fault `unavailable` if the disk refuses it; then the file is as it was. */
+/** Functions that save throw a Fault `unavailable` if the disk refuses it; the file is unchanged then. */
 export type Disk = {
   readonly identity: () => Identity | undefined;
   readonly saveIdentity: (identity: Identity) => void;
   /**
-   * The credential this host proposes when it joins, kept before it is sent: a join whose answer is lost can be
-   * repeated.
+   * The credential that this host proposes when it joins. It is saved before it is sent, so a join whose answer is lost
+   * can be repeated.
    */
   readonly proposal: (make: () => string) => string;
-  /** What was proposed last, if anything was. */
+  /** The last proposal, if there is one. */
   readonly proposed: () => string | undefined;
-  /** One that differs from the credential it has and from those that were refused. */
+  /** A proposal that differs from the host's credential and from those that were refused. */
   readonly nextProposal: (make: () => string, refused: ReadonlySet<string>) => string;
   readonly blockLease: () => BlockLeaseRecord | undefined;
   readonly saveBlockLease: (blockLease: BlockLeaseRecord) => void;
   readonly snapshot: () => Snapshot | undefined;
-  /** One after the other, in the order of the calls. */
+  /** Saves run one after another, in the order of the calls. */
   readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
   readonly journalPath: string;
-  /** For people, a line each: files that were damaged, and what could not be written. */
+  /** Files that were damaged, and what could not be written, a line each. */
   readonly troubles: () => readonly string[];
 };
 
@@ -44,46 +43,47 @@ export function openDisk(directory: string, files: Files): Disk {
   } catch (cause) {
     throw notWritten(directory, cause);
   }
-  const shelf = new Shelf(directory, files);
-  const identity = () => shelf.load("identity.json", isIdentity);
-  const proposed = () => shelf.load("proposal.json", isProposal)?.token;
+  const jsonFiles = new JsonFiles(directory, files);
+  const identity = () => jsonFiles.load("identity.json", isIdentity);
+  const proposed = () => jsonFiles.load("proposal.json", isProposal)?.token;
   const propose = (token: string) => {
-    shelf.save("proposal.json", { token });
+    jsonFiles.save("proposal.json", { token });
     return token;
   };
   let saving = Promise.resolve();
   return {
     identity,
-    saveIdentity: (joined) => shelf.save("identity.json", joined),
-    // Both files hold the same credential while a host lives: each rebuilds the other.
+    saveIdentity: (joined) => jsonFiles.save("identity.json", joined),
+    // Both files have the same credential as long as the host exists, so each can replace the other.
     proposed,
     proposal: (make) => proposed() ?? identity()?.token ?? propose(make()),
     nextProposal(make, refused) {
-      const kept = proposed();
-      // What was proposed and never answered may be known to the server, as this host's.
-      return kept !== undefined && !refused.has(kept) && kept !== identity()?.token ? kept : propose(make());
+      const last = proposed();
+      // The server may know an unanswered proposal as this host's credential.
+      return last !== undefined && !refused.has(last) && last !== identity()?.token ? last : propose(make());
     },
-    // Whether the host was given up is not known then: it assigns nothing before it has heard from the server.
+    // If it is damaged, the host may have been reclaimed: it allocates nothing before the server has answered.
     blockLease: () =>
-      shelf.load("standing.json", isLeaseRecord) ?? (shelf.isDamaged("standing.json") ? { isUnsure: true } : undefined),
-    saveBlockLease: (blockLease) => shelf.save("standing.json", blockLease),
+      jsonFiles.load("standing.json", isLeaseRecord) ??
+      (jsonFiles.isDamaged("standing.json") ? { isUnsure: true } : undefined),
+    saveBlockLease: (blockLease) => jsonFiles.save("standing.json", blockLease),
     snapshot() {
-      const saved = shelf.load("snapshot.json", isSnapshot);
-      // An earlier version may not have known every kind.
+      const saved = jsonFiles.load("snapshot.json", isSnapshot);
+      // An earlier version may have lacked a kind.
       return saved === undefined ? undefined : { ...emptySnapshot(saved.cluster), ...saved };
     },
     saveSnapshot(snapshot) {
-      // Two at once would write one file, and the second would find it renamed.
-      saving = saving.catch(() => undefined).then(() => shelf.saveLater("snapshot.json", snapshot));
+      // Two at once would write the same temporary file.
+      saving = saving.catch(() => undefined).then(() => jsonFiles.saveLater("snapshot.json", snapshot));
       return saving;
     },
     journalPath: join(directory, "attachments.ndjson"),
-    troubles: () => shelf.troubles,
+    troubles: () => jsonFiles.troubles,
   };
 }
 
 /** Files of one JSON object each. */
-class Shelf {
+class JsonFiles {
   readonly #directory: string;
   readonly #files: Files;
   readonly #damaged = new Set<string>();
@@ -124,7 +124,7 @@ class Shelf {
     this.#refused.delete(name);
   }
 
-  /** The same of what is large. */
+  /** The same for large values. */
   async saveLater(name: string, value: object): Promise<void> {
     try {
       await replaceFileLater(this.#files, this.#path(name), sealed(value));
@@ -149,7 +149,7 @@ function readable(files: Files, path: string): { readonly value: unknown } | und
   try {
     return unsealed(files.read(path));
   } catch {
-    // A sector that cannot be read, and bytes that are no text.
+    // An unreadable sector, or bytes that are not UTF-8.
     return undefined;
   }
 }
@@ -178,7 +178,7 @@ function isLeaseRecord(value: unknown): value is BlockLeaseRecord {
 function isSnapshot(value: unknown): value is Snapshot {
   if (!isFields(value) || !isText(value["cluster"]) || typeof value["revision"] !== "number") return false;
   const { cluster: _, revision: __, ...lists } = emptySnapshot("");
-  // Lists that an earlier version did not know are missing, not wrong.
+  // A list that an earlier version did not know may be missing.
   return Object.keys(lists).every((name) => {
     const list = value[name];
     return list === undefined || (Array.isArray(list) && list.every(isResource));

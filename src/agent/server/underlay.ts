@@ -1,13 +1,13 @@
-// The address that other hosts send this host's tunnel packets to. One that was given (`--underlay`) is a person's word
-// and stays; one that the agent found itself is found anew when the host no longer has it (DHCP, another NIC).
+// The underlay address, to which other hosts send tunnel packets. An address that was given (`--underlay`) stays; one
+// that the agent found by itself is looked up again when the host no longer has it (DHCP, another NIC).
 import { Fault } from "../../model/fault.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 
 type UnderlayOptions = {
   readonly kernel: Pick<Kernel, "underlayMtu">;
-  /** What it is as the agent starts. */
+  /** The address when the agent starts. */
   readonly address: string;
-  /** The address that packets to the server leave with; absent if the address was given and is not to be looked for. */
+  /** Finds the source address of packets to the server; absent if the address was given. */
   readonly find?: () => Promise<string | undefined>;
 };
 
@@ -20,10 +20,10 @@ export class Underlay {
     this.#address = options.address;
   }
 
-  /** The address now, with the MTU of its link. Throws a Fault `address-invalid` while the host has none to give. */
+  /** The address now, with the MTU of its link. Throws a Fault `address-invalid` while the host has none. */
   async now(): Promise<{ readonly underlay: string; readonly underlayMtu: number }> {
     const { kernel, find } = this.#options;
-    // As long as the host has it, it stays: two ways to the server must not make the tunnels change with the routes.
+    // It stays while the host has it: with two routes to the server, tunnels must not change whenever the routes do.
     const mtu = kernel.underlayMtu(this.#address);
     if (mtu !== undefined) return { underlay: this.#address, underlayMtu: mtu };
     const found = await find?.();
