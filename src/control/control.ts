@@ -1,6 +1,6 @@
-// The control plane of one server: writes are judged and made durable, readers see what is durable, hosts see what
-// concerns them. Holds the store, the view of it, credentials and reports together; each of them is decided
-// elsewhere. After `kill -9` at any line, opening the same store again goes on where the last answer was.
+// The control plane of one server: admits writes and makes them durable, shows readers what is durable, and hosts what
+// concerns them. Holds the store, the view of it, credentials and reports together; other files decide about each.
+// After `kill -9` at any point, opening the same store again continues at the last answer.
 import { randomBytes, randomUUID } from "node:crypto";
 import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.ts";
 import type { Clock } from "../model/clock.ts";

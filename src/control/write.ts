@@ -1,5 +1,5 @@
-// What can be asked of the control plane, as values: a closed union that the queue carries and admission decides about.
-// Inputs are typed (model/parse.ts made them from untrusted JSON) but not yet judged.
+// Writes of the control plane as values: a closed union that the queue carries and admission decides about. Inputs are
+// typed (model/parse.ts made them from untrusted JSON) but not yet admitted.
 import type {
   ApplyItem,
   EndpointClaim,

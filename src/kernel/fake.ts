@@ -1,6 +1,6 @@
-// The kernel port in memory, for simulations and for tests that have no root. Beside the port stands what a test needs
-// to be the rest of the world: workloads that come and go, other people's objects, faults, drift. Deterministic: no
-// clock, no chance; a thousand operations are a thousand small steps.
+// The kernel port in memory, for simulations and for tests without root. Besides the port it has what a test needs to
+// play the rest of the world: workloads that come and go, other programs' objects, faults, drift. Deterministic: no
+// clock, no randomness; a thousand operations are a thousand small steps.
 import type { KernelObject } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { NETNS_PREFIX, isVrfNs } from "../datapath/kinds/netns.ts";

@@ -1,6 +1,6 @@
-// A machine's network in memory, with the kernel's habits: what is on a link goes with it, a pair goes at both ends, a
-// bridge frees its ports. Everything is either ours or another's. What a kind has of its own is in kinds/. Synchronous
-// and deterministic; each operation costs the same whatever else is there.
+// A machine's network in memory, with the kernel's habits: objects on a link are removed with it, a pair is removed at
+// both ends, removing a bridge frees its ports. Everything is either Weft's or another program's. What is special to a
+// kind is in kinds/. Synchronous and deterministic; each operation costs the same whatever else exists.
 import { kindOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { type EntryObject, type LinkObject, keyOf } from "../datapath/state/state.ts";

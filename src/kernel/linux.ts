@@ -1,5 +1,5 @@
 // The port to the kernel on Linux, from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process,
-// without spawning anything. This file only puts the parts together; how each works is in its file.
+// without starting programs. This file only combines the parts; how each works is in its file.
 import { randomInt } from "node:crypto";
 import type { ObjectOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";

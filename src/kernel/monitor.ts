@@ -1,9 +1,9 @@
-// Says "look again" when the kernel says that something of ours may have changed. Two sockets per namespace (the host's
-// and each VRF's), rtnetlink and nftables, all waited for by one poll() in one thread of the pool; a directory watch
-// tells of VRF namespaces that come and go behind our back. Lost events are events too.
+// Pokes the agent when the kernel reports that something of Weft's may have changed. Two sockets per namespace (the
+// host's and each VRF's), rtnetlink and nftables, are all waited for by one poll() in one thread of the pool; a
+// directory watch reports VRF namespaces that other programs add or remove. Lost events count as events.
 //
-// The host's namespace may be busy with other programs' links: there, only what concerns links of ours counts. Learning
-// (bridge ports, ARP) never counts: it is not ours, and there is much of it.
+// The host's namespace may be busy with other programs' links: there, only events about Weft's links count. Learning
+// (bridge ports, ARP) never counts: it is not Weft's, and there is much of it.
 import { type FSWatcher, closeSync, mkdirSync, readSync, watch as watchDirectory, writeSync } from "node:fs";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { MARK, WEFT_PROTOCOL } from "../datapath/kinds/mark.ts";

@@ -1,6 +1,6 @@
-// The server's judgement: a write becomes a complete set of changes (defaults, VNIs, addresses, everything that
-// follows), or a Fault that says why not. A function of view, write and context: the view is used as a scratchpad and
-// left as it was.
+// Admission: turns a write into a complete set of changes (defaults, VNIs, addresses, everything that follows), or
+// throws a Fault with the reason. A function of view, write and context: the view is used as a scratchpad and left as
+// it was.
 import { type Change, type Resource, keyOfResource } from "../../model/resource.ts";
 import { Draft } from "../state/draft.ts";
 import { type View, get } from "../state/view.ts";

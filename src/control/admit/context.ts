@@ -1,4 +1,4 @@
-// What admission knows beside the view, and words that its parts share.
+// What admission needs besides the view, and what its parts share.
 import { createHash } from "node:crypto";
 import type { Cidr, Family } from "../../model/address.ts";
 import { parseCidr } from "../../model/address.ts";

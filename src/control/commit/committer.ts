@@ -1,7 +1,7 @@
-// The queue in front of the store. Writes that arrive in one turn of the event loop are admitted in order and share
-// one durable transaction, each at a revision of its own; no one hears of a write before it is durable. A write that
-// is refused changes nothing and disturbs no other. While a commit is under way the view is ahead of the store, so
-// readers wait for `settled`; whatever fails, the view is made again from the store, which is the truth.
+// The queue in front of the store. Writes that arrive in one turn of the event loop are admitted in order and share one
+// durable transaction, each with a revision of its own; no one hears of a write before it is durable. A refused write
+// changes nothing and delays no other. During a commit the view is ahead of the store, so readers wait for `settled`.
+// If anything fails, the view is read again from the store.
 import assert from "node:assert/strict";
 import type { Clock } from "../../model/clock.ts";
 import { Fault } from "../../model/fault.ts";

@@ -1,7 +1,7 @@
-// Hosts that watch. Some time after a group of commits, the view is walked through it once more, and at every
-// revision each follower gets what takes its mirror there: whoever wrote has had the answer by then. Most commits
-// look alike to most hosts (all of it, or nothing but what everybody sees), so they share one change set, which whoever
-// sends it can encode once. A slow reader delays nobody; when too much waits for it, it has to list again.
+// Hosts that watch. Some time after a group of commits, the view is walked through them once more, and at every
+// revision each follower gets the change set for its mirror; the writer has had its answer by then. Most commits look
+// alike to most hosts, so hosts share change sets, which are encoded once. A slow reader delays no other; when too much
+// waits for it, it has to list again.
 import type { Ask } from "../../model/check.ts";
 import type { ChangeSet } from "../../model/resource.ts";
 import { changesFor, commitDelta } from "../state/visibility.ts";

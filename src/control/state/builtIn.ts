@@ -1,4 +1,4 @@
-// Resources that are there before anybody has written them, as kinds' records say: shown like any other, at revision 0.
+// Resources that exist before they are written, by the records of their kinds: shown like any other, at revision 0.
 import { type Kind, builtInOf } from "../../model/kinds.ts";
 import type { ResourceOf } from "../../model/resource.ts";
 

@@ -1,6 +1,6 @@
-// A write in the making: it changes the view as it goes, so that each step sees the ones before, and says at the end
-// what the whole came to. The view is always left as it was found; the caller applies the result. That makes
-// admission a function from (view, write) to changes, although it works in place.
+// A write in progress: it changes the view as it goes, so that each step sees the earlier ones, and returns all changes
+// at the end. Then the view is as it was before; the caller applies the result. So admission is a function from (view,
+// write) to changes, although it works in place.
 import { isDeepStrictEqual } from "node:util";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Key, Kind, Resource, ResourceOf } from "../../model/resource.ts";

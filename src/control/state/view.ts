@@ -1,6 +1,6 @@
-// All resources at one revision, with the indexes that admission and interest ask. It changes in place, a change at a
-// cost that does not depend on how much there is, and any change can be undone. Every index is a function of the
-// resources: a view rebuilt from a list of them is the same view (a test compares). It judges nothing.
+// All resources at one revision, with the indexes for admission and visibility. It changes in place, each change at a
+// cost that does not depend on the amount, and every change can be undone. Every index is a function of the resources:
+// a view that is rebuilt from a list of them is equal (a test compares). It decides nothing.
 import { type Family, type Ip, ipOf } from "../../model/address.ts";
 import { isOver } from "../../model/membership.ts";
 import { ALL_KINDS, recordOf, referencesIn } from "../../model/kinds.ts";

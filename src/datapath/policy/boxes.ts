@@ -1,5 +1,5 @@
-// Plain geometry for interval sets: the kernel refuses elements that overlap, and rules of people overlap all the time.
-// A box is an interval of addresses times an interval of ports (or types, or protocols), ends included.
+// Geometry for interval sets: the kernel refuses elements that overlap, and rules of people often overlap. A box is an
+// interval of addresses times an interval of ports (or types, or protocols), ends included.
 
 export type Interval = { readonly first: bigint; readonly last: bigint };
 export type Box = { readonly x: Interval; readonly y: Interval };

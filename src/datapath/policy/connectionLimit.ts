@@ -1,11 +1,11 @@
-// How many connections of a VRF are tracked. Each is an entry in its namespace, and one in the host's table, which the
+// Limits the tracked connections of a VRF. Each is an entry in its namespace, and one in the host's table, which the
 // host and all its VRFs share (nf_conntrack_max, 262,144 by default with 4 GB and more). So an address of a workload
-// has a share of it; and where a workload may have any address, its VRF has one.
+// has a share of it; and if a workload may have any address, its VRF has one.
 //
-// They are counted apart by the last byte of their port, of an echo's identifier, or of what has neither of where it
-// goes: to count some, the kernel walks all of a key (nf_conncount_add; 8,192 take it 1.4 ms for one packet). A rule
-// that asks for bytes which a packet does not have does not match, and connection tracking sees to it that these three
-// have theirs, no others.
+// Connections are counted separately by the last byte of their port, of an echo's identifier, or, for a protocol
+// without either, of the destination, because the kernel walks all connections of a key to count them
+// (nf_conncount_add; 8,192 take 1.4 ms for one packet). A rule that asks for bytes that a packet does not have does not
+// match; connection tracking ensures that these three kinds of packets have them.
 import type { Network } from "../../model/resource.ts";
 import { chain } from "./tableParts.ts";
 

@@ -1,7 +1,7 @@
-// What a port may send: frames of IP and ARP, with its own MAC and addresses in frames, ARP and neighbour discovery; no
-// answers of a DHCP server, nothing that only routers say, no storms. What is not on the list does not pass: a filter
-// that looks for what is forbidden is blind to what it cannot read, as behind a tag of a VLAN. The rules are the same
-// for every network; what differs is in elements of sets and in bits of the port's mark (spoofing.ts).
+// What a port may send: IP and ARP frames with its own MAC and addresses (in frames, ARP and neighbour discovery); no
+// answers of a DHCP server, nothing that only routers send, no storms. Everything else is dropped: a filter that looks
+// for what is forbidden is blind to what it cannot read, such as behind a VLAN tag. The rules are the same for every
+// network; what differs is in elements of sets and in bits of the port's mark (spoofing.ts).
 import type { Network } from "../../model/resource.ts";
 import { learningChains } from "./learning.ts";
 import { type Policy, compilePolicy } from "./groups.ts";

@@ -1,11 +1,11 @@
-// Flows that were allowed, as elements of sets that packets fill: `sent_…` by what the sender's rules allowed,
-// `received_…` by what the receiver's did, each in the direction in which the flow began. A packet passes if its flow
-// is in its own side's set, or if it is an answer: turned around, in the other's. Everything else begins a flow, which
-// is for the rules to judge (groups.ts).
+// Allowed flows, as elements of sets that packets fill: `sent_…` has those that the sender's rules allowed,
+// `received_…` those that the receiver's rules allowed, each in the direction in which the flow began. A packet passes
+// if its flow is in its own side's set, or if it is an answer: reversed, in the other side's set. Any other packet
+// begins a flow, and the rules decide (groups.ts).
 //
-// It is what connection tracking does, in the bridge family, where most kernels have none, for half of its price
-// (docs/decisions/0015). Keys are raw places of a packet: sources and targets of errors have to be of one type, and
-// a typed expression costs the check of what it stands on once more in each rule.
+// It does what connection tracking does, for half of its price, in the bridge family, where most kernels have no
+// connection tracking (docs/decisions/0015). Keys are raw offsets in a packet: sources and targets of errors must have
+// one type, and a typed expression repeats its protocol check in each rule.
 import type { Family } from "../../model/address.ts";
 
 export type Side = "out" | "in";

@@ -1,7 +1,7 @@
-// Bridges that learn from frames where MACs are (networks whose `spoofing` allows any): what one port may teach, and
-// how much of what nobody is known to have goes to all. The kernel bounds what a bridge learns, and not what a port
-// teaches it (fdb_max_learned, 6.7), and floods without a limit; so both are said here, in the tables of VRFs with such
-// a network, and in no other.
+// Limits for bridges that learn from frames (networks whose `spoofing` allows any MAC): how many MACs one port may
+// teach its bridge, and how many frames to unknown MACs are flooded. The kernel limits only what a bridge learns as a
+// whole (fdb_max_learned, 6.7) and floods without a limit. So both limits are rules in the tables of VRFs with such a
+// network, and in no other.
 import type { Network, Vrf } from "../../model/resource.ts";
 import { macsOf } from "../world/layout.ts";
 import type { ObjectOf } from "../kinds.ts";

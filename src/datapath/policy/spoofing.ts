@@ -1,6 +1,6 @@
-// What is bound to a port: its MAC and addresses, as elements of sets, and what its network allows, as bits of its
-// mark. The rules that ask for them are in filters.ts. A port without a mark carries nothing: so an endpoint is cut off
-// until its elements are there, by construction.
+// What belongs to a port: its MAC and addresses, as elements of sets, and what its network allows, as bits of its mark.
+// The rules that use them are in filters.ts. A port without a mark carries nothing, so an endpoint is closed until its
+// elements are there.
 import { formatIp, macValue, slaacIp } from "../../model/address.ts";
 import { groupsOf } from "../../model/group.ts";
 import type { Endpoint, EndpointSpec, Network, Vrf } from "../../model/resource.ts";

@@ -1,6 +1,6 @@
-// Who may send to a tunnel: hosts that share a VRF, from their underlay addresses to this host's own, and nothing else.
-// A tunnel has no secret; what it is told by is a source address, so nothing that could have any source, or another
-// host's, may come near it.
+// Which packets may enter a tunnel: those of hosts that share a VRF, from their underlay addresses to this host's own,
+// and nothing else. A tunnel has no secret; it recognises a peer by its source address. So packets that could have any
+// source, or another host's, must not reach it.
 import { familyOf } from "../../model/address.ts";
 import type { Driver } from "../../model/driver.ts";
 import { UPLINK_HOST_PREFIX } from "../../model/uplink.ts";

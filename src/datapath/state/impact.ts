@@ -1,4 +1,4 @@
-// Which workloads a list of operations would hurt: what a plan says before anybody says yes.
+// Which workloads would lose packets by a list of operations: what a plan shows before it is applied.
 import type { Endpoint, Snapshot } from "../../model/resource.ts";
 import { deviceName, networkBridge } from "../../model/device.ts";
 import { portName } from "./names.ts";

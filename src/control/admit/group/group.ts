@@ -1,4 +1,4 @@
-// Security groups: what may be written, and who must not lose what it stands on. Rules are judged here, field by field,
+// Security groups: which rules are valid, and which groups cannot be deleted. Rules are checked here, field by field,
 // so that no rule is stored that is meaningless or that the kernel cannot apply.
 import { isDeepStrictEqual } from "node:util";
 import { type Ip, BITS, formatCidr, formatIp, parseCidr, parseIp, parseMac } from "../../../model/address.ts";

@@ -1,5 +1,6 @@
-// Hosts: who may claim a name, and what a host gets when it joins and gives back when it goes. Identity is the host's
-// own token, never its address: a machine that comes back with another address and the right token is the same host.
+// Hosts: which machine may claim a name, what a host gets when it joins, and what is released when it is removed.
+// Identity is the host's own token, never its address: a machine that comes back with another address and the right
+// token is the same host.
 import { type Ip, contains, formatIp, parseCidr, parseIp } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import { unknownFault } from "../../../model/kinds.ts";

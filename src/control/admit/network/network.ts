@@ -1,4 +1,4 @@
-// Networks: what may be written, what Weft fills in, and what may change while endpoints are attached.
+// Networks: which specs are valid, which defaults Weft fills in, and what may change while endpoints are attached.
 import { isDeepStrictEqual } from "node:util";
 import { type Cidr, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";

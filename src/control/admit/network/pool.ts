@@ -1,6 +1,6 @@
-// Pools: how a network without subnets of its own gets an id, and subnets from it. An id whose subnets meet something
-// is passed over when the server chooses, and refused with the reason when it was requested. What a network got
-// is recorded on it, so a pool may change at any time: only new networks see it.
+// Pools: how a network without subnets of its own gets an id, and subnets made from it. When the server chooses, it
+// skips an id whose subnets overlap something; a requested one is refused with the reason. The network records its id
+// and subnets, so a pool may change at any time: only new networks are affected.
 import { isDeepStrictEqual } from "node:util";
 import { cidrOf } from "../../../model/address.ts";
 import { DEFAULT_DRIVER } from "../../../model/driver.ts";

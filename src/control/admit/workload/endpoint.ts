@@ -1,6 +1,6 @@
-// Endpoints. In a global network the server chooses address and MAC in the commit that makes the endpoint; in a local
-// one the host's agent has chosen from its block, and the server checks. A claim is idempotent by the endpoint's
-// name, so that an agent may repeat it after any answer it did not get.
+// Endpoints. In a global network the server chooses address and MAC in the commit that makes the endpoint. In a local
+// network the host's agent has chosen them from its block, and the server checks. A claim is idempotent by the
+// endpoint's name, so an agent may repeat it when the answer was lost.
 import { isDeepStrictEqual } from "node:util";
 import { type Ip, formatIp, macFromIp, macValue, parseIp, parseMac } from "../../../model/address.ts";
 import { drainedFault, Fault } from "../../../model/fault.ts";

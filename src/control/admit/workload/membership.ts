@@ -1,4 +1,4 @@
-// Which workloads are in which networks. A membership is a wish; hosts make it true for every instance they have.
+// Which workloads are in which networks. A membership is a wish; hosts fulfil it for every instance they have.
 import { Fault } from "../../../model/fault.ts";
 import { unknownFault } from "../../../model/kinds.ts";
 import type { MembershipClaim } from "../../../model/input.ts";

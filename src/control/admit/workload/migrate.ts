@@ -1,6 +1,6 @@
-// Moving members from one network to another. A migration is an order; it becomes one move per endpoint, which the
-// endpoint's host makes: it attaches the new interface, says so, detaches the old one, and says so. Each step is a
-// commit, so after a crash it continues where the last one was.
+// Moves members from one network to another. A migration becomes one move per endpoint, which the endpoint's host
+// carries out: it attaches the new interface, reports that, detaches the old one, and reports that. Each step is a
+// commit, so after a crash it continues after the last one.
 import { type Cidr, contains, parseCidr, parseIp } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import { unknownFault } from "../../../model/kinds.ts";
