@@ -96,6 +96,11 @@ test("imports run one way", () => {
   assert.equal(breaches("src/model/a.ts", 'import {\n  b,\n  c,\n} from "../ipam/range.ts";').length, 1);
   assert.equal(breaches("src/api/a.ts", 'export { main } from "../main.ts";').length, 1);
   assert.equal(breaches("src/agent/a.ts", 'import { lab } from "../../test/lab.ts";').length, 1);
+  assert.match(
+    breaches("src/agent/endpoint/a.ts", 'import type { b } from "../server/b.ts";')[0] ?? "",
+    /a.ts:2: agent\/endpoint must not import agent\/server/,
+  );
+  assert.equal(breaches("src/agent/journal/a.ts", 'import { b } from "../agent.ts";').length, 1);
 });
 
 test("what may be imported is left alone", () => {
@@ -104,6 +109,10 @@ test("what may be imported is left alone", () => {
     [],
   );
   assert.deepEqual(breaches("src/main.ts", 'import { b } from "./api/server.ts";'), []);
+  const ofAgent =
+    'import { b } from "../journal/b.ts";\nimport { c } from "./c.ts";\nimport { d } from "../../model/d.ts";';
+  assert.deepEqual(breaches("src/agent/endpoint/a.ts", ofAgent), []);
+  assert.deepEqual(breaches("src/agent/agent.ts", 'import { b } from "./server/b.ts";'), []);
   assert.deepEqual(breaches("test/sim/a.test.ts", 'import { b } from "../../src/api/server.ts";'), []);
 });
 

@@ -29,6 +29,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // beside src/, because a server does not install it.
   demo: ["model", "client", "cli"],
 };
+/** Folders of src/agent: each imports only those before it, and agent.ts all (see docs/architecture.md). */
+const AGENT_FOLDERS = ["journal", "reconcile", "endpoint", "workload", "server", "socket"];
 const COLUMNS_MAX = 120;
 /** Names that say nothing: what has no home has no name yet. */
 const EMPTY_NAMES = /(^|[/-])(utils?|helpers?|common|misc|managers?|services?|index)(\.ts|\/)/;
@@ -94,10 +96,19 @@ function importBreaches({ file, text }: Source): string[] {
     const target = posix.join(posix.dirname(file), match[2] ?? match[3] ?? match[4] ?? "");
     const to = folderOf(target);
     const isType = match[1] !== undefined;
-    if (to === from || (to !== undefined && mayImport(from, to, isType))) return [];
     const line = text.slice(0, match.index).split("\n").length;
+    if (to === "agent" && from === to) return agentBreach(file, target).map((what) => `${file}:${line}: ${what}`);
+    if (to === from || (to !== undefined && mayImport(from, to, isType))) return [];
     return [`${file}:${line}: ${from} must not import ${to ?? target}${isType ? " (not even its types)" : ""}`];
   });
+}
+
+function agentBreach(file: string, target: string): string[] {
+  const [, , from = ""] = file.split("/");
+  const [, , to = ""] = target.split("/");
+  if (from === to || !AGENT_FOLDERS.includes(from)) return [];
+  const before = AGENT_FOLDERS.slice(0, AGENT_FOLDERS.indexOf(from));
+  return before.includes(to) ? [] : [`agent/${from} must not import agent/${to}`];
 }
 
 function mayImport(from: string, to: string, isType: boolean): boolean {
