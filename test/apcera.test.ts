@@ -11,7 +11,8 @@ import type { KernelObject } from "../src/datapath/kinds.ts";
 import { Fault, type Reason } from "../src/model/fault.ts";
 import { parseApply, parsePut } from "../src/model/parse.ts";
 import type { Endpoint, Network, Snapshot } from "../src/model/resource.ts";
-import { type Host, World } from "./sim/lab/world.ts";
+import type { Host } from "./sim/lab/host.ts";
+import { World } from "./sim/lab/world.ts";
 
 const ADMIN = { role: "admin" } as const;
 const LOCAL = "chef: { continuum: { enable_local_ipam: true } }";

@@ -7,7 +7,8 @@ import { memoryJournal } from "../../src/agent/journal/journal.ts";
 import type { Ask, CheckReport, InventoryAnswer } from "../../src/model/check.ts";
 import type { Endpoint } from "../../src/model/resource.ts";
 import { randomFrom } from "./lab/clock.ts";
-import { type Host, World } from "./lab/world.ts";
+import type { Host } from "./lab/host.ts";
+import { World } from "./lab/world.ts";
 
 /** Two hosts with two endpoints each on a local network, `near`, and on a global one, `wide`. */
 async function withCluster(body: (world: World, one: Host, two: Host) => Promise<void>, seed = 7): Promise<void> {

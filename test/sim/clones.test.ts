@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomFrom } from "./lab/clock.ts";
-import { type Host, World } from "./lab/world.ts";
+import type { Host } from "./lab/host.ts";
+import { World } from "./lab/world.ts";
 
 const ELSEWHERE = "172.16.9.9";
 

@@ -5,7 +5,8 @@ import { test } from "node:test";
 import { portName } from "../../src/datapath/state/names.ts";
 import { Fault } from "../../src/model/fault.ts";
 import { randomFrom } from "./lab/clock.ts";
-import { type Host, World } from "./lab/world.ts";
+import type { Host } from "./lab/host.ts";
+import { World } from "./lab/world.ts";
 
 const NETWORKS = {
   wide: { ipam: "global", subnets: [{ cidr: "10.1.0.0/24" }] },

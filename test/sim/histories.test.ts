@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomFrom } from "./lab/clock.ts";
 import { portName } from "../../src/datapath/state/names.ts";
-import { type Host, World } from "./lab/world.ts";
+import type { Host } from "./lab/host.ts";
+import { World } from "./lab/world.ts";
 
 const first = Number(process.env["WEFT_SEED"] ?? 1);
 const count = process.env["WEFT_SEED"] === undefined ? Number(process.env["WEFT_SEEDS"] ?? 20) : 1;

@@ -8,7 +8,9 @@ import type { Write } from "../../src/control/write.ts";
 import { Fault } from "../../src/model/fault.ts";
 import type { Endpoint, Snapshot } from "../../src/model/resource.ts";
 import { randomFrom } from "./lab/clock.ts";
-import { assertUnique, type Host, World } from "./lab/world.ts";
+import type { Host } from "./lab/host.ts";
+import { assertUnique } from "./lab/laws.ts";
+import { World } from "./lab/world.ts";
 
 const first = Number(process.env["WEFT_SEED"] ?? 1);
 const count = process.env["WEFT_SEED"] === undefined ? Number(process.env["WEFT_SEEDS"] ?? 30) : 1;

@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { Fault } from "../../src/model/fault.ts";
 import { nameOnHost } from "../../src/model/endpointName.ts";
 import { randomFrom } from "./lab/clock.ts";
-import { type Host, World } from "./lab/world.ts";
+import type { Host } from "./lab/host.ts";
+import { World } from "./lab/world.ts";
 
 const first = Number(process.env["WEFT_SEED"] ?? 1);
 const count = process.env["WEFT_SEED"] === undefined ? Number(process.env["WEFT_SEEDS"] ?? 20) : 1;

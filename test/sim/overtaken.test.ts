@@ -6,7 +6,8 @@ import type { Ns } from "../../src/datapath/kinds/kind.ts";
 import { keyOf } from "../../src/datapath/state/state.ts";
 import { portName } from "../../src/datapath/state/names.ts";
 import { randomFrom } from "./lab/clock.ts";
-import { type Host, World } from "./lab/world.ts";
+import type { Host } from "./lab/host.ts";
+import { World } from "./lab/world.ts";
 
 async function hostWith(world: World, workloads: readonly string[]): Promise<Host> {
   await world.startServer();

@@ -9,7 +9,9 @@ import { Fault } from "../../src/model/fault.ts";
 import { cidrOf, contains, ipOf } from "../../src/model/address.ts";
 import { type Snapshot, snapshotOf } from "../../src/model/resource.ts";
 import { randomFrom } from "./lab/clock.ts";
-import { assertUnique, type Host, World } from "./lab/world.ts";
+import type { Host } from "./lab/host.ts";
+import { assertUnique } from "./lab/laws.ts";
+import { World } from "./lab/world.ts";
 
 const first = Number(process.env["WEFT_SEED"] ?? 1);
 const count = process.env["WEFT_SEED"] === undefined ? Number(process.env["WEFT_SEEDS"] ?? 25) : 1;

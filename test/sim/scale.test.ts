@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { randomFrom } from "./lab/clock.ts";
-import { type Host, World } from "./lab/world.ts";
+import type { Host } from "./lab/host.ts";
+import { World } from "./lab/world.ts";
 
 async function cluster(hosts: number): Promise<{ readonly world: World; readonly list: readonly Host[] }> {
   const world = new World(randomFrom(1));

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { Fault } from "../../../src/model/fault.ts";
 import type { QosInput } from "../../../src/model/qos.ts";
 import { type Network, snapshotOf } from "../../../src/model/resource.ts";
-import { assertUnique, type Host, type World } from "./world.ts";
+import type { Host } from "./host.ts";
+import { assertUnique } from "./laws.ts";
+import type { World } from "./world.ts";
 
 export const STEPS = 60;
 

@@ -10,7 +10,8 @@ import { cniRoute } from "../../../src/doors/cni/cni.ts";
 import { CODES, type Code } from "../../../src/doors/cni/refusal.ts";
 import { FakeKernel } from "../../../src/kernel/fake.ts";
 import { randomFrom } from "./clock.ts";
-import { type Host, World } from "./world.ts";
+import type { Host } from "./host.ts";
+import { World } from "./world.ts";
 
 /** What a door answered, looked into without types. */
 // oxlint-disable-next-line typescript/no-explicit-any

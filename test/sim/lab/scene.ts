@@ -6,7 +6,8 @@ import type { Ns } from "../../../src/datapath/kinds/kind.ts";
 import { Fault, type Reason } from "../../../src/model/fault.ts";
 import type { Endpoint } from "../../../src/model/resource.ts";
 import type { AttachRequest, Attachment } from "../../../src/model/status.ts";
-import { type Host, World } from "./world.ts";
+import type { Host } from "./host.ts";
+import { World } from "./world.ts";
 
 const ADMIN = { role: "admin" } as const;
 

@@ -1,0 +1,112 @@
+// The line between a simulated host and its server: requests, answers and change sets are late, lost, doubled, or cut.
+import type { Heard, Transport } from "../../../src/client/transport.ts";
+import type { Control } from "../../../src/control/control.ts";
+import type { Outcome } from "../../../src/control/write.ts";
+import type { Clock } from "../../../src/model/clock.ts";
+import { Fault } from "../../../src/model/fault.ts";
+import type { ChangeSet, Endpoint } from "../../../src/model/resource.ts";
+import { type Host, proposedBy } from "./host.ts";
+
+export type Wire = {
+  readonly clock: Clock;
+  readonly random: (n: number) => number;
+  readonly control: Control | undefined;
+  /** Chance in a hundred that a request or its answer is lost. */
+  readonly lossPercent: number;
+};
+
+export const away = () => new Fault("unavailable", { what: "the line is cut", fix: "wait" });
+/** What goes over a line is a copy. */
+const copy = <T>(value: T): T => structuredClone(value);
+
+/** The line of one host: each request, and each answer, may be lost; a cut line loses all and ends its watches. */
+export function lineOf(wire: Wire, host: Host): Transport {
+  const ask = async <T>(call: (control: Control) => Promise<T>): Promise<T> => {
+    await wire.clock.sleep(1 + wire.random(5));
+    const { control } = wire;
+    if (control === undefined || host.isCut || wire.random(100) < wire.lossPercent) throw away();
+    const answer = await call(control);
+    await wire.clock.sleep(wire.random(5));
+    if (wire.control !== control || host.isCut || wire.random(100) < wire.lossPercent) throw away();
+    return copy(answer);
+  };
+  const viewer = (control: Control) => viewerOf(control, host);
+  return {
+    join: (claim) =>
+      ask(async (control) => ({
+        ...(await control.join(copy(claim), host.credential, proposedBy(host))),
+        ...heardBy(control),
+      })),
+    snapshot: (known) => ask((control) => control.snapshot(viewer(control), known)),
+    watch: (from, signal, history) => watch(wire, host, from, { signal, history }),
+    reconnect: () => undefined,
+    report: (report) =>
+      ask(async (control) => {
+        viewer(control);
+        await control.report(copy(report));
+        host.heardAtMs = wire.clock.nowMs();
+        return heardBy(control);
+      }),
+    answer: (answer) =>
+      ask((control) => {
+        viewer(control);
+        return Promise.resolve(control.answer(host.name, copy(answer)));
+      }),
+    attach: (claim, granted) =>
+      ask(async (control) => {
+        const write = { verb: "attach", claim: copy(claim), by: viewer(control) } as const;
+        if (granted === undefined) return (await control.write(write)).resource as Endpoint;
+        const decided = ({ resource }: Outcome) => {
+          const early = copy(resource as Endpoint);
+          void wire.clock.sleep(wire.random(5)).then(() => !host.isCut && granted(early));
+        };
+        // It dies with what it has granted: nothing of that is on its disk.
+        const isForgotten = wire.random(100) < wire.lossPercent;
+        if (isForgotten) {
+          decided(await control.write(write, { dryRun: true }));
+          await wire.clock.sleep(wire.random(10));
+          throw away();
+        }
+        return (await control.write(write, { decided })).resource as Endpoint;
+      }),
+    detach: (endpoint) =>
+      ask(async (control) => {
+        const by = viewer(control);
+        await control.write({ verb: "detach", endpoint, by }).catch((error: unknown) => {
+          if (!(error instanceof Fault && error.reason === "endpoint-unknown")) throw error;
+        });
+      }),
+    moved: (move, report) =>
+      ask(async (control) => {
+        await control.write({ verb: "move", move, report: copy(report), by: viewer(control) });
+      }),
+  };
+}
+
+/** Who the host is by the credential that its agent shows. */
+function viewerOf(control: Control, { credential }: Host) {
+  const by = control.identify(credential);
+  if (by.role === "join") throw new Fault("forbidden", { what: "not joined", fix: "join" });
+  return by;
+}
+
+async function* watch(
+  wire: Wire,
+  host: Host,
+  from: number,
+  { signal, history }: { readonly signal: AbortSignal; readonly history: string | undefined },
+): AsyncGenerator<ChangeSet> {
+  const { control } = wire;
+  if (control === undefined || host.isCut) throw away();
+  for await (const set of control.watch(from, viewerOf(control, host), signal, history)) {
+    await wire.clock.sleep(wire.random(20), signal);
+    if (wire.control !== control || host.isCut || wire.random(100) < wire.lossPercent) throw away();
+    yield copy(set);
+    if (wire.random(20) === 0) yield copy(set);
+  }
+  if (!signal.aborted) throw away();
+}
+
+function heardBy({ reclaimAfterMs }: Control): Heard {
+  return reclaimAfterMs === undefined ? {} : { reclaimAfterMs };
+}
