@@ -4,6 +4,4 @@
 export const ALLOWED: ReadonlySet<string> = new Set([
   "src/control/control.ts Control",
   "test/netns/lab/cluster.ts Cluster",
-  "test/sim/lab/life.ts Life",
-  "test/sim/lab/world.ts World",
 ]);

@@ -1,5 +1,5 @@
-// The kernel as a simulated agent gets it: checks the order of writes, takes the time that a real kernel takes, and lets
-// other work run in between.
+// The kernel as a simulated agent gets it: checks the order of writes, takes the time that a real kernel takes, and
+// lets other work run in between.
 import assert from "node:assert/strict";
 import type { Op } from "../../../src/datapath/state/state.ts";
 import type { FakeKernel } from "../../../src/kernel/fake.ts";
