@@ -10,6 +10,8 @@ import { EXIT_OK, printError } from "./output/error.ts";
 type Noun = {
   readonly name: string;
   readonly alias?: string;
+  /** Whose command it is, if it is not called as the kind. */
+  readonly kind?: string;
   readonly group: string;
   readonly about: string;
   /** Ends in its own way when it is interrupted; everything else just stops. */
@@ -72,6 +74,7 @@ const NOUNS: readonly Noun[] = [
   {
     name: "sg",
     alias: "security-group",
+    kind: "securitygroup",
     group: RESOURCES,
     about: "security groups: create, list, show, edit, delete, effective, status, commit",
     load: () => import("./group/group.ts"),
@@ -210,7 +213,7 @@ async function programOf(cli: Cli, wanted: string | undefined): Promise<Command>
     .commandsGroup(OTHER)
     .helpCommand("help [command]", "show help for a command")
     .addHelpText("after", "\nEvery command has its own help: weft network --help, weft network create --help.");
-  for (const noun of NOUNS) {
+  for (const noun of await nounsFor(wanted)) {
     const command = program
       .command(noun.name)
       .summary(noun.about)
@@ -223,6 +226,25 @@ async function programOf(cli: Cli, wanted: string | undefined): Promise<Command>
   }
   refuseRepeats(program);
   return program;
+}
+
+/** Kinds that have no command of their own get one; the table of kinds is loaded only if none of ours is wanted. */
+async function nounsFor(wanted: string | undefined): Promise<readonly Noun[]> {
+  if (NOUNS.some(({ name, alias }) => wanted !== undefined && (name === wanted || alias === wanted))) return NOUNS;
+  const { WRITABLE_KINDS, calledOf } = await import("../model/kinds.ts");
+  const others = WRITABLE_KINDS.filter((kind) => !NOUNS.some((noun) => (noun.kind ?? noun.name) === kind));
+  const made = others.map(
+    (kind): Noun => ({
+      name: kind,
+      group: RESOURCES,
+      about: `${calledOf(kind)}s: list, show, create, delete`,
+      async load() {
+        const { register } = await import("./resource/noun.ts");
+        return { register: (command, cli) => register(command, cli, kind) };
+      },
+    }),
+  );
+  return [...NOUNS, ...made];
 }
 
 function nounIn(argv: readonly string[]): string | undefined {

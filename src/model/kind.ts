@@ -26,7 +26,7 @@ export type KindRecord = {
   readonly put?: KindPut;
   /** Whether administrators delete it; own: what that takes along is decided in control/kinds.ts. */
   readonly remove?: "own" | "plain";
-  /** Fields of the spec that a list shows, for a kind without a command of its own. Default: all that are plain. */
+  /** Fields of the spec that a list shows, for a kind without a command of its own. Default: all. */
   readonly columns?: readonly string[];
 };
 

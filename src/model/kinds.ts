@@ -1,4 +1,5 @@
 // The table of resource kinds, a row for each, and what follows from their records.
+import type { TObject } from "typebox";
 import { Fault } from "./fault.ts";
 import type { KindPut, KindRecord } from "./kind.ts";
 import { block } from "./kinds/block.ts";
@@ -59,7 +60,7 @@ export const WRITABLE_KINDS = [
   "network",
   ...ALL_KINDS.filter(isWritable).filter((kind) => kind !== "network"),
 ] as const;
-export const DELETABLE_KINDS = ALL_KINDS.filter((kind): kind is DeletableKind => recordOf(kind).remove !== undefined);
+export const DELETABLE_KINDS = ALL_KINDS.filter(isDeletable);
 
 /** The record with all that it may have. */
 export function recordOf(kind: Kind): KindRecord {
@@ -94,6 +95,16 @@ export function writableText(): string {
 /** `a, b and c`. */
 export function inWords(words: readonly string[], last: "and" | "or"): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`;
+}
+
+export function isDeletable(kind: Kind): kind is DeletableKind {
+  return recordOf(kind).remove !== undefined;
+}
+
+/** Fields that a list shows of a kind without a command of its own. */
+export function columnsOf(kind: Kind): readonly string[] {
+  const { columns, spec } = recordOf(kind);
+  return columns ?? Object.keys((spec as Partial<TObject>).properties ?? {});
 }
 
 /** The command that lists what there is of a kind. */

@@ -1,5 +1,6 @@
 // `weft apply`: makes networks as a file says, all of them or none.
 import type { Command } from "commander";
+import { writableText } from "../../model/kinds.ts";
 import type { Cli } from "../context.ts";
 import { changeLinesOf, changesText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
@@ -19,11 +20,7 @@ type ApplyOptions = ReadOptions &
   WriteOptions & { readonly file: string; readonly dryRun?: boolean; readonly pruneVrf?: string };
 
 export function register(command: Command, cli: Cli): void {
-  requiredOption(
-    command,
-    "-f, --file <file>",
-    "YAML or JSON with networks, VRFs, pools and security groups; - for stdin",
-  )
+  requiredOption(command, "-f, --file <file>", `YAML or JSON with ${writableText()}; - for stdin`)
     .option("--dry-run", "only show what would change")
     .option(
       "--prune-vrf <name>",

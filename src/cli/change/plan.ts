@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import type { Op } from "../../datapath/state/state.ts";
 import type { Change, Snapshot } from "../../model/resource.ts";
+import { writableText } from "../../model/kinds.ts";
 import type { Cli } from "../context.ts";
 import { changeLinesOf, changesText, type ChangeLine } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
@@ -34,11 +35,7 @@ export type Plan = {
 };
 
 export function register(command: Command, cli: Cli): void {
-  requiredOption(
-    command,
-    "-f, --file <file>",
-    "YAML or JSON with networks, VRFs, pools and security groups; - for stdin",
-  )
+  requiredOption(command, "-f, --file <file>", `YAML or JSON with ${writableText()}; - for stdin`)
     .option("--prune-vrf <name>", "also delete networks of this VRF that are not in the file")
     .option("--host <name>", "only this host")
     .option("--netns-prefix <text>", "as the host's agent has it, for lines that can be pasted there (weft-)");

@@ -6,7 +6,6 @@ import type { SecurityGroup } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
-import { forEachName } from "../input/each.ts";
 import { count } from "../io.ts";
 import { RULE_HELP, ruleOf, ruleText } from "./rule.ts";
 import { registerStatus } from "./status.ts";
@@ -19,7 +18,8 @@ import {
   type ReadOptions,
   type WriteOptions,
 } from "../input/options.ts";
-import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
+import { byName, fields, printOne, type Column } from "../output/format.ts";
+import { nameTaken, registerDelete, registerList } from "../resource/verbs.ts";
 import { waitFor } from "../change/wait.ts";
 
 type RuleFlags = {
@@ -31,8 +31,7 @@ type RuleFlags = {
 };
 
 export function register(noun: Command, cli: Cli): void {
-  const list = noun.command("list").alias("ls").description("List security groups.");
-  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listGroups(cli, options)));
+  registerList(noun, cli, "securitygroup", { about: "List security groups.", columns: COLUMNS, empty: "No groups." });
 
   const show = noun
     .command("show")
@@ -66,16 +65,10 @@ Examples:
     cli.verb((name: string, options: RuleFlags & WriteOptions) => editGroup(cli, name, options)),
   );
 
-  const remove = noun
-    .command("delete")
-    .alias("rm")
-    .argument("<name...>")
-    .description("Delete security groups that no network, range or endpoint uses.");
-  withWait(withServer(remove)).action(
-    cli.verb((names: readonly string[], options: WriteOptions) =>
-      forEachName(cli, names, (name) => deleteGroup(cli, name, options)),
-    ),
-  );
+  registerDelete(noun, cli, "securitygroup", {
+    about: "Delete security groups that no network, range or endpoint uses.",
+    hasWait: true,
+  });
   registerStatus(noun, cli);
 }
 
@@ -94,12 +87,6 @@ const COLUMNS: readonly Column<SecurityGroup>[] = [
   { header: "KEEPS-FLOWS", of: (g) => (g.spec.keepFlows === true ? "yes" : "no"), wide: true },
   { header: "DESCRIPTION", of: (g) => g.spec.description ?? "" },
 ];
-
-async function listGroups(cli: Cli, options: ReadOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const listing = { columns: COLUMNS, name: (g: SecurityGroup) => `securitygroup/${g.name}`, empty: "No groups." };
-  await printList(cli.io, options, listing, byName(await server.list("securitygroup")));
-}
 
 async function showGroup(cli: Cli, name: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
@@ -145,20 +132,13 @@ async function createGroup(cli: Cli, name: string, options: RuleFlags & WriteOpt
     ...(options.description === undefined ? {} : { description: options.description }),
   };
   const server = await connect(cli.io, options);
-  const group = await server.put("securitygroup", name, spec, { createOnly: true }).catch(asTaken(name));
+  const group = await server
+    .put("securitygroup", name, spec, { createOnly: true })
+    .catch(nameTaken("group", `securitygroup/${name}`, "sg edit"));
   await waitFor(cli.io, options.wait, group.revision, () => server.status());
   const rules =
     group.spec.rules.length === 0 ? "no rules: it drops everything" : count(group.spec.rules.length, "rule");
   cli.io.err(`security group ${name} created at revision ${group.revision}, ${rules}\n`);
-}
-
-/** For a create, a failed precondition means that the name is taken. */
-function asTaken(name: string): (error: unknown) => never {
-  return (error) => {
-    if (!(error instanceof Fault) || error.reason !== "revision-stale") throw error;
-    const fix = `choose another name, or change it: weft sg edit ${name}`;
-    throw new Fault("name-taken", { what: `there is a group "${name}" already`, where: `securitygroup/${name}`, fix });
-  };
 }
 
 async function editGroup(cli: Cli, name: string, options: RuleFlags & WriteOptions): Promise<void> {
@@ -196,11 +176,4 @@ async function editGroup(cli: Cli, name: string, options: RuleFlags & WriteOptio
   cli.io.err(
     `security group ${name} changed at revision ${after.revision}: ${count(after.spec.rules.length, "rule")}\n`,
   );
-}
-
-async function deleteGroup(cli: Cli, name: string, options: WriteOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const { revision } = await server.remove("securitygroup", name);
-  await waitFor(cli.io, options.wait, revision, () => server.status());
-  cli.io.err(`security group ${name} deleted at revision ${revision}\n`);
 }

@@ -131,16 +131,7 @@ function describe(resource: Resource): string {
       const { network, addresses, mac } = resource.spec;
       return `quarantine of ${addresses.join(", ") || mac} in network ${network}`;
     }
-    case "host":
-    case "network":
-    case "vrf":
-    case "pool":
-    case "membership":
-    case "migration":
-    case "move":
-    case "hold":
-    case "cursor":
-    case "securitygroup":
+    default:
       return `${resource.kind} ${resource.name}`;
   }
 }

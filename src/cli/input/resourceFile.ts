@@ -3,13 +3,14 @@
 // judged here; the server judges the rest, so that all clients get the same answer.
 import { readFileSync } from "node:fs";
 import { Fault } from "../../model/fault.ts";
+import { WRITABLE_KINDS, type WritableKind, inWords, isWritable } from "../../model/kinds.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { Io } from "../io.ts";
 import { whyUnread } from "./settings.ts";
 
 /** What POST /v1/apply takes, before the server has looked at it. */
 export type Item = {
-  readonly kind: "network" | "vrf" | "pool" | "securitygroup";
+  readonly kind: WritableKind;
   readonly name: string;
   readonly spec: unknown;
 };
@@ -85,8 +86,8 @@ function itemOf(value: unknown, where: string): Item {
   if (typeof value !== "object" || value === null)
     throw shapeless(where, "this is not a resource: kind, name and spec");
   const { kind, name, spec, uid: _uid, revision: _revision, ...other } = value as Readonly<Record<string, unknown>>;
-  if (kind !== "network" && kind !== "vrf" && kind !== "pool" && kind !== "securitygroup") {
-    const why = `kind is ${JSON.stringify(kind)}; apply takes network, vrf, pool and securitygroup`;
+  if (!isWritable(kind)) {
+    const why = `kind is ${JSON.stringify(kind)}; apply takes ${inWords(WRITABLE_KINDS, "and")}`;
     throw shapeless(`${where}.kind`, why);
   }
   if (typeof name !== "string") throw shapeless(`${where}.name`, "a resource needs a name");

@@ -4,19 +4,10 @@ import type { Command } from "commander";
 import type { Migration, Move } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { forEachName } from "../input/each.ts";
 import { count } from "../io.ts";
-import {
-  withOutput,
-  withServer,
-  withForce,
-  withWait,
-  type ReadOptions,
-  type SureOptions,
-  type WriteOptions,
-} from "../input/options.ts";
+import { withOutput, withServer, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import { confirm } from "../input/confirm.ts";
+import { registerDelete } from "../resource/verbs.ts";
 import { EXIT_OK } from "../output/error.ts";
 import { table, type Cell } from "../output/table.ts";
 import { waitUntil } from "../change/wait.ts";
@@ -46,12 +37,14 @@ export function registerMigrations(noun: Command, cli: Cli): void {
   withOutput(withServer(show)).action(
     cli.verb((name: string, options: ReadOptions) => showMigration(cli, name, options)),
   );
-  const remove = migration.command("delete").alias("rm").argument("<name...>").description("Delete migrations.");
-  withServer(withForce(remove, "even if endpoints have not moved yet; those stay in the old network")).action(
-    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
-      forEachName(cli, names, (name) => deleteMigration(cli, name, options)),
-    ),
-  );
+  registerDelete(migration, cli, "migration", {
+    about: "Delete migrations.",
+    force: "even if endpoints have not moved yet; those stay in the old network",
+    losses: async (server, name) =>
+      movesOf(await server.list("move"), name)
+        .filter(isPending)
+        .map(({ spec }) => `${spec.endpoint} on ${spec.host} stays in ${spec.from}`),
+  });
 }
 
 const isPending = ({ spec }: Move): boolean => spec.state === "pending" || spec.state === "joined";
@@ -154,15 +147,4 @@ async function showMigration(cli: Cli, name: string, options: ReadOptions): Prom
     ]);
     return `${head}\n${movesText(cli, moves)}`;
   });
-}
-
-async function deleteMigration(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  if (options.force === true) {
-    const open = movesOf(await server.list("move"), name).filter(isPending);
-    const lines = open.map(({ spec }) => `${spec.endpoint} on ${spec.host} stays in ${spec.from}`);
-    if (open.length > 0) await confirm(cli.io, `deleting migration ${name} by force`, lines, options.yes);
-  }
-  const { revision } = await server.remove("migration", name, { force: options.force === true });
-  cli.io.err(`migration ${name} deleted at revision ${revision}\n`);
 }

@@ -32,6 +32,7 @@ import { registerMembers } from "./members.ts";
 import { tunnelText } from "../../model/driver.ts";
 import { mtuText } from "./mtu.ts";
 import { registerMigrations } from "./migration.ts";
+import { nameTaken } from "../resource/verbs.ts";
 import { waitFor } from "../change/wait.ts";
 import { SPOOFING_WORDS, spoofingText } from "./spoofing.ts";
 
@@ -295,7 +296,9 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
   const server = await connect(cli.io, options);
   const draft = draftOf(options);
   const isNewVrf = draft.vrf !== undefined && !(await server.list("vrf")).some((vrf) => vrf.name === draft.vrf);
-  const network = await server.put("network", name, draft, { createOnly: true }).catch(asTaken(name));
+  const network = await server
+    .put("network", name, draft, { createOnly: true })
+    .catch(nameTaken("network", `network/${name}`, "network edit"));
   await waitFor(cli.io, options.wait, network.revision, () => server.status());
   const place = isNewVrf ? `, in the new VRF "${network.spec.vrf}"` : "";
   cli.io.err(
@@ -303,15 +306,6 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
       `${network.spec.subnets.map(subnetText).join(", ")}\n` +
       overriddenText(network.spec.securityGroups),
   );
-}
-
-/** For a create, a failed precondition means that the name is taken. */
-function asTaken(name: string): (error: unknown) => never {
-  return (error) => {
-    if (!(error instanceof Fault) || error.reason !== "revision-stale") throw error;
-    const fix = `choose another name, or change it: weft network edit ${name}`;
-    throw new Fault("name-taken", { what: `there is a network "${name}" already`, where: `network/${name}`, fix });
-  };
 }
 
 type ExportOptions = RemoteOptions & {

@@ -5,23 +5,17 @@ import type { Network, Pool, Subnet } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { isSame, sameText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
-import { forEachName } from "../input/each.ts";
-import {
-  requiredOption,
-  withOutput,
-  withServer,
-  withForce,
-  type ReadOptions,
-  type SureOptions,
-  type WriteOptions,
-} from "../input/options.ts";
-import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import { confirm } from "../input/confirm.ts";
+import { requiredOption, withOutput, withServer, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { fields, printOne, type Column } from "../output/format.ts";
+import { registerDelete, registerList } from "../resource/verbs.ts";
 import { table } from "../output/table.ts";
 
 export function register(noun: Command, cli: Cli): void {
-  const list = noun.command("list").alias("ls").description("List pools.");
-  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listPools(cli, options)));
+  registerList(noun, cli, "pool", {
+    about: "List pools.",
+    columns: COLUMNS,
+    empty: "No pools. Make one: weft import apcera FILE, or weft apply -f FILE",
+  });
   const show = noun
     .command("show")
     .argument("<name>")
@@ -34,12 +28,14 @@ export function register(noun: Command, cli: Cli): void {
   withServer(requiredOption(edit, "--ipam <mode>", "local or global")).action(
     cli.verb((name: string, options: WriteOptions & { readonly ipam: string }) => editPool(cli, name, options)),
   );
-  const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete pools.");
-  withServer(withForce(remove, "even if networks have its ids; they keep their subnets")).action(
-    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
-      forEachName(cli, names, (name) => deletePool(cli, name, options)),
-    ),
-  );
+  registerDelete(noun, cli, "pool", {
+    about: "Delete pools.",
+    force: "even if networks have its ids; they keep their subnets",
+    losses: async (server, name) =>
+      (await server.list("network"))
+        .filter(({ spec }) => spec.pool?.name === name)
+        .map((network) => `network ${network.name} loses its id ${idOf(network)}`),
+  });
 }
 
 const COLUMNS: readonly Column<Pool>[] = [
@@ -62,16 +58,6 @@ function overflowOf({ spec: { overflow } }: Pool): string {
   if (overflow === undefined) return "";
   const blocks = overflow.hostPrefix === undefined ? "" : `, in /${overflow.hostPrefix}s if local`;
   return `${overflow.cidr} in /${overflow.prefix}s${blocks}`;
-}
-
-async function listPools(cli: Cli, options: ReadOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const listing = {
-    columns: COLUMNS,
-    name: (p: Pool) => `pool/${p.name}`,
-    empty: "No pools. Make one: weft import apcera FILE, or weft apply -f FILE",
-  };
-  await printList(cli.io, options, listing, byName(await server.list("pool")));
 }
 
 async function showPool(cli: Cli, name: string, options: ReadOptions): Promise<void> {
@@ -112,15 +98,4 @@ async function editPool(cli: Cli, name: string, options: WriteOptions & { readon
   const after = await server.put("pool", name, { ...before.spec, ipam }, { ifRevision: before.revision });
   if (isSame(before, after)) return cli.io.err(sameText(`pool ${name}`, after));
   cli.io.err(`pool ${name}: new networks are ${after.spec.ipam}; those that are there stay as they are\n`);
-}
-
-async function deletePool(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  if (options.force === true) {
-    const networks = (await server.list("network")).filter(({ spec }) => spec.pool?.name === name);
-    const lines = networks.map((network) => `network ${network.name} loses its id ${idOf(network)}`);
-    if (networks.length > 0) await confirm(cli.io, `deleting pool ${name} by force`, lines, options.yes);
-  }
-  const { revision } = await server.remove("pool", name, { force: options.force === true });
-  cli.io.err(`pool ${name} deleted at revision ${revision}\n`);
 }

@@ -7,21 +7,18 @@ import type { VrfInput } from "../../model/input.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { isSame, sameText } from "../output/changes.ts";
-import { connect } from "../input/connect.ts";
-import { forEachName } from "../input/each.ts";
+import { connect, type ServerClient } from "../input/connect.ts";
 import {
   withOutput,
   withServer,
   repeated,
-  withForce,
   withWait,
   wholeNumber,
   type ReadOptions,
-  type SureOptions,
   type WriteOptions,
 } from "../input/options.ts";
-import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import { confirm } from "../input/confirm.ts";
+import { byName, fields, printOne, type Column } from "../output/format.ts";
+import { nameTaken, registerDelete, registerList } from "../resource/verbs.ts";
 import { waitFor } from "../change/wait.ts";
 
 type SpecFlags = {
@@ -32,8 +29,11 @@ type SpecFlags = {
 };
 
 export function register(noun: Command, cli: Cli): void {
-  const list = noun.command("list").alias("ls").description("List routing domains.");
-  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listVrfs(cli, options)));
+  registerList(noun, cli, "vrf", {
+    about: "List routing domains.",
+    columns: COLUMNS,
+    empty: "No routing domains: each comes with its first network.",
+  });
   const show = noun
     .command("show")
     .argument("<name>")
@@ -54,12 +54,12 @@ export function register(noun: Command, cli: Cli): void {
   withWait(withServer(specFlags(edit))).action(
     cli.verb((name: string, options: SpecFlags & WriteOptions) => editVrf(cli, name, options)),
   );
-  const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete routing domains.");
-  withWait(withServer(withForce(remove, "even if it has networks; they are deleted with all their endpoints"))).action(
-    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
-      forEachName(cli, names, (name) => deleteVrf(cli, name, options)),
-    ),
-  );
+  registerDelete(noun, cli, "vrf", {
+    about: "Delete routing domains.",
+    force: "even if it has networks; they are deleted with all their endpoints",
+    losses: lossesOf,
+    hasWait: true,
+  });
 }
 
 function specFlags(command: Command): Command {
@@ -86,11 +86,9 @@ function specOf(flags: SpecFlags): VrfInput {
 async function createVrf(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
   const spec = specOf(options);
   const server = await connect(cli.io, options);
-  const vrf = await server.put("vrf", name, spec, { createOnly: true }).catch((error: unknown) => {
-    if (!(error instanceof Fault) || error.reason !== "revision-stale") throw error;
-    const fix = `choose another name, or change it: weft vrf edit ${name}`;
-    throw new Fault("name-taken", { what: `there is a VRF "${name}" already`, where: `vrf/${name}`, fix });
-  });
+  const vrf = await server
+    .put("vrf", name, spec, { createOnly: true })
+    .catch(nameTaken("VRF", `vrf/${name}`, "vrf edit"));
   await waitFor(cli.io, options.wait, vrf.revision, () => server.status());
   cli.io.err(`VRF ${name} created at revision ${vrf.revision}: VNI ${vrf.spec.vni}\n`);
 }
@@ -111,20 +109,13 @@ async function editVrf(cli: Cli, name: string, options: SpecFlags & WriteOptions
   cli.io.err(`VRF ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
 }
 
-async function deleteVrf(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  if (options.force === true) {
-    const { networks, endpoints } = await server.snapshot();
-    const going = new Set(networks.filter(({ spec }) => spec.vrf === name).map((network) => network.name));
-    const losses = [
-      ...[...going].map((network) => `network ${network}`),
-      ...endpoints.filter(({ spec }) => going.has(spec.network)).map((e) => `endpoint ${e.name} on ${e.spec.host}`),
-    ];
-    if (losses.length > 0) await confirm(cli.io, `deleting VRF ${name} by force`, losses, options.yes);
-  }
-  const { revision } = await server.remove("vrf", name, { force: options.force === true });
-  await waitFor(cli.io, options.wait, revision, () => server.status());
-  cli.io.err(`VRF ${name} deleted at revision ${revision}\n`);
+async function lossesOf(server: ServerClient, name: string): Promise<readonly string[]> {
+  const { networks, endpoints } = await server.snapshot();
+  const going = new Set(networks.filter(({ spec }) => spec.vrf === name).map((network) => network.name));
+  return [
+    ...[...going].map((network) => `network ${network}`),
+    ...endpoints.filter(({ spec }) => going.has(spec.network)).map((e) => `endpoint ${e.name} on ${e.spec.host}`),
+  ];
 }
 
 function tunnelsText({ name, spec }: Vrf, networks: readonly Network[]): string {
@@ -144,16 +135,6 @@ const COLUMNS: readonly Column<Vrf>[] = [
   { header: "OUI", of: (v) => v.spec.vtepMacOui, wide: true },
   { header: "INDEX", of: (v) => String(v.spec.index), wide: true },
 ];
-
-async function listVrfs(cli: Cli, options: ReadOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const listing = {
-    columns: COLUMNS,
-    name: (v: Vrf) => `vrf/${v.name}`,
-    empty: "No routing domains: each comes with its first network.",
-  };
-  await printList(cli.io, options, listing, byName(await server.list("vrf")));
-}
 
 async function showVrf(cli: Cli, name: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);

@@ -1,4 +1,5 @@
 // What a write did, or would do, in a line per resource: created, changed with the fields, deleted.
+import { isWritable } from "../../model/kinds.ts";
 import { type Change, type Resource, type Snapshot, resourcesIn } from "../../model/resource.ts";
 import { paint, type Io, type Tone } from "../io.ts";
 
@@ -11,7 +12,7 @@ export type ChangeLine = {
 const TONE: Record<ChangeLine["verb"], Tone> = { created: "good", changed: "warn", deleted: "bad" };
 const MARK: Record<ChangeLine["verb"], string> = { created: "+", changed: "~", deleted: "-" };
 
-/** Networks, VRFs and pools first; what follows from them is only counted on request. */
+/** In the order of the changes. */
 export function changeLinesOf(changes: readonly Change[], before: Snapshot): ChangeLine[] {
   const old = new Map(resourcesIn(before).map((resource) => [`${resource.kind}/${resource.name}`, resource]));
   return changes.flatMap((change): ChangeLine[] => {
@@ -41,10 +42,10 @@ function changedFields(before: Resource, after: Resource): string[] {
     .map((name) => `${name}: ${old.get(name) ?? "unset"} -> ${now.get(name) ?? "unset"}`);
 }
 
-/** One line per network, VRF and pool, and one that counts what follows from them. `isDry`: nothing of it was done. */
+/** One line for each resource that users put, and one that counts what follows from them. `isDry`: nothing of it was done. */
 export function changesText(io: Pick<Io, "color">, told: readonly ChangeLine[], isDry: boolean): string {
   const done = isDry ? "would be " : "";
-  const isMain = ({ key }: ChangeLine) => /^(network|vrf|pool|securitygroup)\//.test(key);
+  const isMain = ({ key }: ChangeLine) => isWritable(key.slice(0, key.indexOf("/")));
   const rest = told.filter((one) => !isMain(one));
   const lines = told.filter(isMain).map(({ verb, key, fields }) => {
     const head = paint(io, TONE[verb], `${MARK[verb]} ${key} ${done}${verb}`);

@@ -3,7 +3,7 @@
 // answer within the two seconds that the script gives it completes nothing.
 import type { Command, Option } from "commander";
 import { Fault } from "../../model/fault.ts";
-import type { Kind } from "../../model/resource.ts";
+import { ALL_KINDS, type Kind } from "../../model/kinds.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { SPOOFING_WORDS } from "../network/spoofing.ts";
@@ -92,15 +92,11 @@ function optionOf(command: Command, word: string): Option | undefined {
   return command.options.find(({ long, short, required }) => required && (long === word || short === word));
 }
 
+/** Options that are not called as the kind whose names they take. */
 const KIND_OF_OPTION: ReadonlyMap<string, Kind> = new Map([
-  ["--network", "network"],
-  ["--host", "host"],
-  ["--vrf", "vrf"],
   ["--prune-vrf", "vrf"],
-  ["--pool", "pool"],
   ["--sg", "securitygroup"],
   ["--security-group", "securitygroup"],
-  ["--endpoint", "endpoint"],
 ]);
 const VALUES_OF_OPTION: ReadonlyMap<string, readonly string[]> = new Map([
   ["--ipam", ["local", "global"]],
@@ -110,21 +106,26 @@ const VALUES_OF_OPTION: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 async function valuesOf({ long, argChoices }: Option, names: Names): Promise<readonly string[]> {
-  const kind = KIND_OF_OPTION.get(long ?? "");
+  const kind = KIND_OF_OPTION.get(long ?? "") ?? kindCalled(long?.slice("--".length));
   if (kind !== undefined) return names(kind);
   return argChoices ?? VALUES_OF_OPTION.get(long ?? "") ?? [];
 }
 
+/** Commands that are not called as the kind that they are about. */
 const KIND_OF_NOUN: ReadonlyMap<string, Kind> = new Map([
-  ["network", "network"],
-  ["endpoint", "endpoint"],
-  ["host", "host"],
-  ["vrf", "vrf"],
-  ["pool", "pool"],
   ["sg", "securitygroup"],
-  ["migration", "migration"],
   ["detach", "endpoint"],
 ]);
+
+function kindCalled(name: string | undefined): Kind | undefined {
+  return ALL_KINDS.find((kind) => kind === name);
+}
+
+function kindOfNoun(command: Command | null): Kind | undefined {
+  const name = command?.name() ?? "";
+  return KIND_OF_NOUN.get(name) ?? kindCalled(name);
+}
+
 /** Their name is of something that is not there yet. */
 const MAKING: ReadonlySet<string> = new Set(["create", "reserve", "add"]);
 
@@ -136,5 +137,5 @@ function argumentKind(command: Command, at: number): Kind | undefined {
   if (["network", "from", "to", "parent"].includes(argument.name())) return "network";
   if (argument.name() !== "name" || MAKING.has(command.name())) return undefined;
   if (command.name() === "effective") return "endpoint";
-  return KIND_OF_NOUN.get(command.name()) ?? KIND_OF_NOUN.get(command.parent?.name() ?? "");
+  return kindOfNoun(command) ?? kindOfNoun(command.parent);
 }
