@@ -31,19 +31,15 @@ export type KindRecord = {
 };
 
 /**
- * Which hosts see it: all; none, because only the server decides by it; the one that a field names, and perhaps others
- * that share it; those that carry the VRF of the network that a field names.
+ * Which hosts see it: all; none, because only the server decides by it; the one that a field names; those that carry the
+ * VRF of the network that a field names.
  */
-type SeenBy =
-  | "all"
-  | "none"
-  | { readonly host: string; readonly elsewhere?: "shared" }
-  | { readonly carriersOf: string };
+type SeenBy = "all" | "none" | { readonly host: string } | { readonly carriersOf: string };
 
 export type KindPut = {
   /** What a writer says: the spec without what Weft can choose. */
   readonly input: TSchema;
-  /** Judged in control/kinds.ts. Absent: by `judge` alone. */
+  /** Judged in control/kinds.ts. Absent: by `admit` alone. */
   readonly own?: true;
   /** Place in an apply: what others refer to is put first. Networks are 4. */
   readonly order: number;
@@ -56,7 +52,7 @@ export type KindPut = {
   /** The spec that the input comes to. Default: the input itself. */
   readonly complete?: (input: never) => unknown;
   /** Throws a Fault for a spec that does not fit to what is there. References have been found. */
-  readonly judge?: (spec: never, reader: Reader, name: string) => void;
+  readonly admit?: (spec: never, reader: Reader, name: string) => void;
 };
 
 /** What a judgement may ask. A kind is told by its record. */

@@ -70,7 +70,9 @@ export function snapshotWith(
 }
 
 export function listIn<K extends Kind>(snapshot: Snapshot, kind: K): readonly ResourceOf<K>[] {
-  return snapshot[KINDS[kind].list] as unknown as readonly ResourceOf<K>[];
+  // Of a version that did not know the kind, it has no such list.
+  const list: readonly Resource[] | undefined = snapshot[KINDS[kind].list];
+  return (list ?? []) as readonly ResourceOf<K>[];
 }
 
 /** Every resource of a snapshot. */

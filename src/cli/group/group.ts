@@ -19,7 +19,7 @@ import {
   type WriteOptions,
 } from "../input/options.ts";
 import { byName, fields, printOne, type Column } from "../output/format.ts";
-import { nameTaken, registerDelete, registerList } from "../resource/verbs.ts";
+import { nameExists, registerDelete, registerList } from "../resource/verbs.ts";
 import { waitFor } from "../change/wait.ts";
 
 type RuleFlags = {
@@ -134,7 +134,7 @@ async function createGroup(cli: Cli, name: string, options: RuleFlags & WriteOpt
   const server = await connect(cli.io, options);
   const group = await server
     .put("securitygroup", name, spec, { createOnly: true })
-    .catch(nameTaken("group", `securitygroup/${name}`, "sg edit"));
+    .catch(nameExists("group", `securitygroup/${name}`, "sg edit"));
   await waitFor(cli.io, options.wait, group.revision, () => server.status());
   const rules =
     group.spec.rules.length === 0 ? "no rules: it drops everything" : count(group.spec.rules.length, "rule");

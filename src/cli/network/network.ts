@@ -32,7 +32,7 @@ import { registerMembers } from "./members.ts";
 import { tunnelText } from "../../model/driver.ts";
 import { mtuText } from "./mtu.ts";
 import { registerMigrations } from "./migration.ts";
-import { nameTaken } from "../resource/verbs.ts";
+import { nameExists } from "../resource/verbs.ts";
 import { waitFor } from "../change/wait.ts";
 import { SPOOFING_WORDS, spoofingText } from "./spoofing.ts";
 
@@ -298,7 +298,7 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
   const isNewVrf = draft.vrf !== undefined && !(await server.list("vrf")).some((vrf) => vrf.name === draft.vrf);
   const network = await server
     .put("network", name, draft, { createOnly: true })
-    .catch(nameTaken("network", `network/${name}`, "network edit"));
+    .catch(nameExists("network", `network/${name}`, "network edit"));
   await waitFor(cli.io, options.wait, network.revision, () => server.status());
   const place = isNewVrf ? `, in the new VRF "${network.spec.vrf}"` : "";
   cli.io.err(

@@ -18,7 +18,7 @@ import {
   type WriteOptions,
 } from "../input/options.ts";
 import { byName, fields, printOne, type Column } from "../output/format.ts";
-import { nameTaken, registerDelete, registerList } from "../resource/verbs.ts";
+import { nameExists, registerDelete, registerList } from "../resource/verbs.ts";
 import { waitFor } from "../change/wait.ts";
 
 type SpecFlags = {
@@ -88,7 +88,7 @@ async function createVrf(cli: Cli, name: string, options: SpecFlags & WriteOptio
   const server = await connect(cli.io, options);
   const vrf = await server
     .put("vrf", name, spec, { createOnly: true })
-    .catch(nameTaken("VRF", `vrf/${name}`, "vrf edit"));
+    .catch(nameExists("VRF", `vrf/${name}`, "vrf edit"));
   await waitFor(cli.io, options.wait, vrf.revision, () => server.status());
   cli.io.err(`VRF ${name} created at revision ${vrf.revision}: VNI ${vrf.spec.vni}\n`);
 }

@@ -42,7 +42,7 @@ function changedFields(before: Resource, after: Resource): string[] {
     .map((name) => `${name}: ${old.get(name) ?? "unset"} -> ${now.get(name) ?? "unset"}`);
 }
 
-/** One line for each resource that users put, and one that counts what follows from them. `isDry`: nothing of it was done. */
+/** A line for each resource that users put, and one that counts what follows from them. `isDry`: nothing was done. */
 export function changesText(io: Pick<Io, "color">, told: readonly ChangeLine[], isDry: boolean): string {
   const done = isDry ? "would be " : "";
   const isMain = ({ key }: ChangeLine) => isWritable(key.slice(0, key.indexOf("/")));

@@ -31,11 +31,11 @@ export function putResource(draft: Draft, item: ApplyItem & Pick<Put<never>, "fo
   const own = PUTS[kind] as OwnPut | undefined;
   if (own !== undefined) return own(draft, item as unknown as Put<never>, context);
   checkName(kind, name, "name");
-  const { complete, judge } = putOf(kind);
+  const { complete, admit } = putOf(kind);
   const spec = (complete?.(item.spec as never) ?? item.spec) as Resource["spec"];
   for (const { kind: to, name: other, field } of referencesIn(kind, spec))
     if (!isThere(draft.view, to, other)) throw unknownFault(to, other, `spec.${field}`);
-  judge?.(spec as never, readerOf(draft.view), name);
+  admit?.(spec as never, readerOf(draft.view), name);
   return draft.put(kind, name, spec as never);
 }
 

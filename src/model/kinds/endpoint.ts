@@ -48,5 +48,6 @@ export const endpoint = {
   spec: EndpointSpec,
   list: "endpoints",
   unknown: "endpoint-unknown",
-  seenBy: { host: "host", elsewhere: "shared" },
+  // Shared ones also by other hosts of the VRF: control/state/visibility.ts.
+  seenBy: { host: "host" },
 } as const satisfies KindRecord;
