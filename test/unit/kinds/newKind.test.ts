@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import type { Host, Network } from "../../../src/model/resource.ts";
 import "./row.ts";
 
-const { CommandLine } = await import("../../commandLine.ts");
+const { CommandLine } = await import("../cli/commandLine.ts");
 const { Reader, openLab, sorted, v4 } = await import("../control/lab.ts");
 const { open, closeAll } = await import("../api/lab.ts");
 const line = new CommandLine();
