@@ -69,7 +69,7 @@ export function registerDelete(noun: Command, cli: Cli, kind: DeletableKind, ver
   );
 }
 
-/** For a write that was to make something: that there is one already means that the name is taken. */
+/** For a create, a failed precondition means that the name is taken. */
 export function nameExists(called: string, key: `${Kind}/${string}`, edit: string): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof Fault) || error.reason !== "revision-stale") throw error;
