@@ -31,8 +31,8 @@ export type KindRecord = {
 };
 
 /**
- * Which hosts see it: all; none, because only the server decides by it; the one that a field names; those that carry the
- * VRF of the network that a field names.
+ * Which hosts see it: all; none, because only the server decides by it; the one that a field names; those that carry
+ * the VRF of the network that a field names.
  */
 type SeenBy = "all" | "none" | { readonly host: string } | { readonly carriersOf: string };
 
