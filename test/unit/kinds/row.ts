@@ -1,5 +1,5 @@
-// For tests: loads the table of kinds with one more row, as if a kind had been added. Import it before whatever may load
-// the table; a program of its own gets it by `--import`.
+// For tests: loads the table of kinds with one more row, as if a kind had been added. Import it before any module that
+// loads the table; a program of its own gets it by `--import`.
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { fileURLToPath } from "node:url";
