@@ -46,7 +46,7 @@ export class Machine implements FakeMachine {
       slots: new Map(),
       locals: new Map(),
       flows: [],
-      elements: new Map(),
+      alone: new Map(),
     });
   }
 

@@ -1,5 +1,5 @@
 // How a kind behaves in a machine in memory (../fakeMachine.ts), where everything is ours or another's.
-import { type ObjectOf, kindOf } from "../../datapath/kinds.ts";
+import { type KernelObject, kindOf } from "../../datapath/kinds.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import { type EntryObject, type LinkObject, type OpOn, keyOf } from "../../datapath/state/state.ts";
 import type { Cidr } from "../../model/address.ts";
@@ -79,8 +79,8 @@ export type FakeSpace = {
   readonly flows: Flow[];
   /** Weft's tables, or another's of that name. */
   table?: { readonly digest: string; readonly isOurs: boolean; readonly body: string; readonly bridge?: string };
-  /** Elements of sets, by key of the object. */
-  readonly elements: Map<string, ObjectOf<"element">>;
+  /** Objects that stand alone, by key: of the kinds that need nothing else (fakeAlone). */
+  readonly alone: Map<string, { readonly object: KernelObject; readonly isOurs: boolean }>;
 };
 
 export type FakeMachine = {
@@ -129,6 +129,41 @@ function addLink(machine: FakeMachine, object: LinkObject): void {
 
 export function masterOf(object: LinkObject): string | undefined {
   return "master" in object ? object.master : undefined;
+}
+
+type AloneHooks<T> = {
+  /** Throws Refused as the kernel would. */
+  readonly check?: (space: FakeSpace, op: OpOn<T>, isThere: boolean) => void;
+};
+
+/** For kinds whose objects are there or not, each with its value. */
+export function fakeAlone<T extends KernelObject>(kind: T["kind"], { check }: AloneHooks<T> = {}): Fake<T> {
+  return {
+    run(machine, op) {
+      const { object } = op;
+      const space = machine.space(object.ns);
+      const there = space.alone.get(keyOf(object));
+      if (op.op === "remove") {
+        if (there?.isOurs === true) space.alone.delete(keyOf(object));
+        return;
+      }
+      check?.(space, op, there !== undefined);
+      const isSame = there !== undefined && kindOf(object as KernelObject).isSame(there.object, object);
+      if (there?.isOurs === false || (op.op === "add" && there !== undefined && !isSame))
+        refuse("exists", `there is ${JSON.stringify(there?.object)}`);
+      space.alone.set(keyOf(object), { object, isOurs: true });
+    },
+    plant: (machine, object) => void machine.space(object.ns).alone.set(keyOf(object), { object, isOurs: false }),
+    disturb: (machine, object) => void machine.space(object.ns).alone.delete(keyOf(object)),
+    has(space, object) {
+      const there = space?.alone.get(keyOf(object));
+      return there !== undefined && kindOf(object as KernelObject).isSame(there.object, object);
+    },
+    standing({ alone }) {
+      const ours = [...alone.values()].filter(({ object, isOurs }) => isOurs && object.kind === kind);
+      return ours.map(({ object }) => object as T);
+    },
+  };
 }
 
 export function fakeEntry<T extends EntryObject>(entry: EntryHooks<T>): Fake<T> {

@@ -36,5 +36,6 @@ function setTable(space: FakeSpace, { op, object }: OpOn<Nft>): void {
   if (op === "remove") delete space.table;
   else space.table = { ...object, isOurs: true };
   // Sets that the new text does not have go with their elements.
-  for (const [key, { set }] of space.elements) if (!hasSet(space, set)) space.elements.delete(key);
+  for (const [key, { object: one }] of space.alone)
+    if (one.kind === "element" && !hasSet(space, one.set)) space.alone.delete(key);
 }
