@@ -30,8 +30,8 @@ const MADE_MAX = 64;
 const writer = new MessageWriter(BATCH_BYTES + 16 * 1024);
 
 /**
- * Indexes of links made in namespaces that are opened anew each time: asked for once, by whoever puts something on them
- * next.
+ * Indexes of links made in namespaces that are opened anew each time: known to the next operation that puts something
+ * on them.
  */
 export type MadeLinks = Map<Ns, Map<string, number>>;
 

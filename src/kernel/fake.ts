@@ -31,7 +31,7 @@ export type FakeOptions = {
   /** The host's own addresses, with the MTU of their links. */
   readonly addresses?: ReadonlyMap<string, number>;
   readonly facts?: HostFacts;
-  /** By which neighbours others are reached; default: by none that can be kept. */
+  /** By which neighbours others are reached; default: by none. */
   readonly nextHops?: Kernel["nextHops"];
   /** Default: both. */
   readonly shaping?: readonly Direction[];
@@ -166,8 +166,8 @@ export class FakeKernel implements Kernel {
   readonly counters = (): Counted => ({ drops: [], ports: [] });
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number {
     const flows = this.#machine.spaces.get(ns)?.flows ?? [];
-    const kept = flows.filter(isAllowed);
-    return flows.length - (flows.splice(0, flows.length, ...kept), kept.length);
+    const allowed = flows.filter(isAllowed);
+    return flows.splice(0, flows.length, ...allowed).length - allowed.length;
   }
 
   /** Its flows are few, and no packet is ever on its way. */

@@ -126,8 +126,8 @@ export interface Kernel {
    */
   watch(poke: () => unknown, signal: AbortSignal, moved?: () => void): void;
   /**
-   * Every port of an endpoint that the kernel has, with what its far end carries, in whatever namespace that is: what
-   * nobody knows of any more, too. Throws if the kernel cannot be read.
+   * Every port of an endpoint that the kernel has, with what its far end carries, in whatever namespace that is, also
+   * ports that the agent does not know. Throws if the kernel cannot be read.
    */
   ports(): Promise<readonly PortSeen[]>;
   /** Identity of the namespace behind a path; undefined if there is none. */
@@ -141,7 +141,7 @@ export interface Kernel {
   facts(): HostFacts;
   /**
    * The neighbours of the host's own by which packets to these addresses leave, each once: gateways, or the addresses
-   * themselves. Without those that somebody else keeps known, and those on links where nobody is asked for a MAC.
+   * themselves. Without those that others keep known, and those on links without neighbours.
    */
   nextHops(addresses: readonly string[]): readonly ObjectOf<"hop">[];
   /** MTU of the link that carries this address of the host; undefined if the host does not have the address. */

@@ -27,7 +27,7 @@ const MNT_DETACH = 2;
 /** An open namespace. `indexes` remembers interface indexes by name, as far as they were needed. */
 export type Space = {
   readonly ns: Ns;
-  /** As inodeOf() has it: of the host and of VRFs, whose spaces are kept. */
+  /** As inodeOf() has it: of the host and of VRFs, whose spaces stay open. */
   readonly inode: string;
   readonly fd: number;
   readonly socket: NetlinkSocket;
@@ -87,7 +87,7 @@ export class Namespaces {
     return file;
   }
 
-  /** Calls `inside` with the open namespace; undefined if there is none. Nothing of it may be kept. */
+  /** Calls `inside` with the open namespace; undefined if there is none. Nothing of it may be used afterwards. */
   use<T>(ns: Ns, inside: (space: Space) => T): T | undefined {
     this.#mustBeOpen();
     if (ns === "host") return inside(this.#host);

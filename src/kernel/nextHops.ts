@@ -31,11 +31,13 @@ export function nextHopsOf({ socket }: Space, addresses: readonly string[]): rea
     hops.set(keyOf(hop), { ...hop, index: link.index });
   }
   if (hops.size === 0) return [];
-  const kept = new Set(
+  const managed = new Set(
     socket.list(k.RTM_GETNEIGH, allNeighbours, (message) => {
       const entry = readNeighbour(message);
       return isManagedByOthers(entry) ? `${entry.index} ${entry.ip}` : undefined;
     }),
   );
-  return [...hops.values()].filter(({ index, ip }) => !kept.has(`${index} ${ip}`)).map(({ index: _, ...hop }) => hop);
+  return [...hops.values()]
+    .filter(({ index, ip }) => !managed.has(`${index} ${ip}`))
+    .map(({ index: _, ...hop }) => hop);
 }

@@ -219,7 +219,7 @@ export class Nft {
 
   /**
    * Second half of loading a text: the mark gets the hash of the listing. If `before` counted every transaction but
-   * these two, nobody has to list again what is known now.
+   * these two, the tables need not be listed again.
    */
   #confirm(space: Space, table: Table, error: Refusal | undefined, loaded?: Loaded): void {
     if (error !== undefined) throw new Refused(error);
@@ -250,8 +250,8 @@ export class Nft {
 
   #describe(space: Space): string {
     const digest = this.#digest(space);
-    if (digest === undefined) return "somebody else's: it does not carry our mark; remove it or rename it";
-    return digest === NFT_TAMPERED ? "ours, changed by somebody" : `ours, with body ${digest}`;
+    if (digest === undefined) return "another program's: it does not carry our mark; remove it or rename it";
+    return digest === NFT_TAMPERED ? "ours, changed by another program" : `ours, with body ${digest}`;
   }
 }
 
@@ -283,8 +283,8 @@ function clearText(listed: Listed, { body, bridge = "" }: Table): string {
   return parts
     .filter(([, old]) => old !== "")
     .map(([table, old, text]) => {
-      const kept = new Set(namesOf(text, "").map(({ name }) => name));
-      const stale = namesOf(old, "\t").filter(({ name }) => !kept.has(name));
+      const stays = new Set(namesOf(text, "").map(({ name }) => name));
+      const stale = namesOf(old, "\t").filter(({ name }) => !stays.has(name));
       // Chains first: what refers to them, rules, is gone.
       const chains = stale.filter(({ kind }) => kind === "chain");
       const sets = stale.filter(({ kind }) => kind !== "chain");

@@ -1,5 +1,5 @@
-// What this kernel can do, by trying it in a namespace that is gone afterwards: a module may be missing that nobody can
-// list, and the kernel loads others on demand.
+// What this kernel can do, by trying it in a namespace that is gone afterwards: a missing module cannot be told
+// from one that the kernel loads on demand.
 import { DIRECTIONS, type Direction } from "../model/qos.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { newIfb } from "./kinds/ifb.ts";

@@ -16,6 +16,7 @@ import {
 } from "../netlink/entry.ts";
 import { isOurAddress } from "../ownership.ts";
 import { FLAGS, entryKind, listIn, filtered } from "./entry.ts";
+import { ADDRESS_EVENTS } from "./events.ts";
 import { type FakeDevice, type FakeMachine, refuse } from "./fake.ts";
 import type { OpOn } from "../../datapath/state/state.ts";
 import type { Existing, Reading, StepContext } from "./kind.ts";
@@ -26,6 +27,7 @@ export const address = entryKind<Address, AddressInfo>({
   explain,
   list,
   decode: ({ ip, length }, on) => ({ kind: "address", ...on, cidr: `${ip}/${length}` }),
+  events: ADDRESS_EVENTS,
   fake: {
     check: (_machine, device, object) => check(device, object),
     added(machine, { ns }, object, isNew) {

@@ -6,6 +6,7 @@ import * as k from "../netlink/constants.ts";
 import { type NeighbourInfo, ndmsg } from "../netlink/entry.ts";
 import { isFixed, isOurBridgeFdb } from "../ownership.ts";
 import { FLAGS, entryKind, verbOf } from "./entry.ts";
+import { NEIGHBOUR_EVENTS } from "./events.ts";
 import { masterOf, refuse } from "./fake.ts";
 
 export const bridgeFdb = entryKind<BridgeFdb, NeighbourInfo>({
@@ -23,6 +24,7 @@ export const bridgeFdb = entryKind<BridgeFdb, NeighbourInfo>({
   },
   list: (reading) => reading.fdb().filter(isOurBridgeFdb),
   decode: (entry, on) => ({ kind: "bridge-fdb", ...on, mac: entry.mac, ...(isFixed(entry) ? {} : { loose: true }) }),
+  events: NEIGHBOUR_EVENTS,
   fake: {
     lostWith: "master",
     check(machine, { link, name, ns }, { mac }) {

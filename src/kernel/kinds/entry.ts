@@ -5,6 +5,7 @@ import * as k from "../netlink/constants.ts";
 import type { Space } from "../namespaces.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { WORKLOAD_MOST } from "../ownership.ts";
+import type { Events } from "./events.ts";
 import { type EntryHooks, fakeEntry } from "./fake.ts";
 import {
   type EntryReader,
@@ -25,17 +26,19 @@ type EntryKind<T extends EntryObject, I extends Indexed> = {
   readonly list: (reading: Reading) => readonly I[];
   /** The object that one is. `nameOf`: name of another device of ours in that namespace. */
   readonly decode: (item: I, on: On, nameOf: (index: number) => string | undefined) => T;
+  readonly events: Events;
   readonly fake: EntryHooks<T>;
 };
 
 export function entryKind<T extends EntryObject, I extends Indexed>(kind: EntryKind<T, I>): KernelKind<T> {
-  const { isInWorkloads, encode, list, decode, fake } = kind;
+  const { isInWorkloads, encode, list, decode, events, fake } = kind;
   return kernelKind<T>({
     isInWorkloads,
     steps: oneStep(encode),
     ...(kind.explain === undefined ? {} : { explain: kind.explain }),
     // What a kind lists, it decodes.
     observe: { entry: { list, decode: decode as EntryReader<T>["decode"], isOnAnyLink: fake.isOnAnyLink ?? false } },
+    events,
     fake: fakeEntry(fake),
   });
 }

@@ -60,7 +60,7 @@ export type FakeDevice = {
   readonly entries: Map<string, EntryObject>;
   /** Networks that are reached without a gateway, by the key of the address or route they come from. */
   readonly connected: Map<string, Cidr>;
-  /** Keys of marked entries that are another's, whoever's the link is. */
+  /** Keys of marked entries that are another's, also on links of ours. */
   readonly foreign: Set<string>;
 };
 export type FakeLink = { object: LinkObject; readonly isOurs: boolean; readonly devices: FakeDevice[] };

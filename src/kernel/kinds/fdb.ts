@@ -6,6 +6,7 @@ import { type NeighbourInfo, ndmsg } from "../netlink/entry.ts";
 import { ipIn } from "../netlink/wire.ts";
 import { isOurTunnelFdb } from "../ownership.ts";
 import { FLAGS, entryKind, verbOf } from "./entry.ts";
+import { NEIGHBOUR_EVENTS } from "./events.ts";
 import { refuse } from "./fake.ts";
 
 export const fdb = entryKind<Fdb, NeighbourInfo>({
@@ -24,6 +25,7 @@ export const fdb = entryKind<Fdb, NeighbourInfo>({
   },
   list: (reading) => reading.fdb().filter(isOurTunnelFdb),
   decode: ({ ip, mac }, on) => ({ kind: "fdb", ...on, mac, dst: ip }),
+  events: NEIGHBOUR_EVENTS,
   fake: {
     check(_machine, { link, name }) {
       if (link.object.kind !== "vxlan") refuse("unsupported", `${name} is no tunnel`);

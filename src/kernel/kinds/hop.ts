@@ -9,6 +9,7 @@ import { type NeighbourInfo, familyNumber, ndmsg, oneNeighbour, readNeighbour } 
 import { ipIn } from "../netlink/wire.ts";
 import { isManagedByOthers, isOurHop } from "../ownership.ts";
 import { entryKind } from "./entry.ts";
+import { NEIGHBOUR_EVENTS } from "./events.ts";
 import { refuse } from "./fake.ts";
 import type { OpOn } from "../../datapath/state/state.ts";
 import type { StepContext } from "./kind.ts";
@@ -18,6 +19,7 @@ export const hop = entryKind<Hop, NeighbourInfo>({
   encode,
   list: (reading) => (reading.isHost ? reading.neighbours().filter(isOurHop) : []),
   decode: ({ ip }, { dev }) => ({ kind: "hop", ns: "host", dev, ip }),
+  events: NEIGHBOUR_EVENTS,
   fake: {
     isOnAnyLink: true,
     isMarked: true,

@@ -13,6 +13,7 @@ import type { QueueInfo } from "../netlink/tc.ts";
 import type { MessageWriter } from "../netlink/wire.ts";
 import type { Nft } from "../nft.ts";
 import type * as offload from "../offload.ts";
+import type { Events } from "./events.ts";
 import type { Fake } from "./fake.ts";
 
 /**
@@ -37,6 +38,8 @@ export type KernelKind<T extends KernelObject> = {
   readonly explain: (existing: Existing, object: T, said: string) => Refusal | undefined;
   /** How it is read back, and how a fresh agent without memory recognises it as Weft's. */
   readonly observe: Observe<T>;
+  /** What the kernel tells when one changes; undefined if it tells nothing, or nftables does. */
+  readonly events: Events | undefined;
   readonly fake: Fake<T>;
 };
 
@@ -152,7 +155,7 @@ export type SeenLink = {
   readonly isExtra: boolean;
 };
 
-type Common = "way" | "steps" | "call" | "explain" | "isInWorkloads";
+type Common = "way" | "steps" | "call" | "explain" | "isInWorkloads" | "events";
 
 /** Every record has all members in one order: the engine then reads each with one and the same code. */
 export function kernelKind<T extends KernelObject>(
@@ -165,6 +168,7 @@ export function kernelKind<T extends KernelObject>(
     call: kind.call ?? (() => undefined),
     explain: kind.explain ?? ((_existing, _object, said) => refusalOf(EEXIST, said)),
     observe: kind.observe,
+    events: kind.events,
     fake: kind.fake,
   };
 }
@@ -172,7 +176,7 @@ export function kernelKind<T extends KernelObject>(
 /** A kind whose objects are in a namespace by themselves. */
 export function aloneKind<T extends Exclude<KernelObject, LinkObject | EntryObject>>(
   kind: Pick<KernelKind<T>, "way" | "fake"> &
-    Partial<Pick<KernelKind<T>, "call" | "steps" | "explain">> &
+    Partial<Pick<KernelKind<T>, "call" | "steps" | "explain" | "events">> &
     Required<Pick<Observe<T>, "standing">>,
 ): KernelKind<T> {
   const { standing, ...rest } = kind;

@@ -10,6 +10,7 @@ import * as k from "../netlink/constants.ts";
 import { type LinkInfo, setLink } from "../netlink/link.ts";
 import type { MessageWriter } from "../netlink/wire.ts";
 import { isOurs, isRouted } from "../ownership.ts";
+import { LINK_EVENTS } from "./events.ts";
 import { type LinkHooks, fakeLink, masterOf } from "./fake.ts";
 import { type KernelKind, type Observe, type SeenLink, type StepContext, kernelKind, oneStep } from "./kind.ts";
 
@@ -39,6 +40,7 @@ export function linkKind<T extends LinkObject>({ create, configure, steps, decod
       return refusalOf(EEXIST, texts.filter((text) => text !== "").join("; "));
     },
     observe: { link: decode, ...(isExtra === undefined ? {} : { isExtra }) },
+    events: LINK_EVENTS,
     fake: fakeLink(fake),
   });
 }

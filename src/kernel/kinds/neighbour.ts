@@ -5,6 +5,7 @@ import * as k from "../netlink/constants.ts";
 import { type NeighbourInfo, familyNumber, ndmsg } from "../netlink/entry.ts";
 import { ipIn } from "../netlink/wire.ts";
 import { FLAGS, entryKind, verbOf } from "./entry.ts";
+import { NEIGHBOUR_EVENTS } from "./events.ts";
 
 export const neighbour = entryKind<Neighbour, NeighbourInfo>({
   isInWorkloads: false,
@@ -22,5 +23,6 @@ export const neighbour = entryKind<Neighbour, NeighbourInfo>({
   },
   list: (reading) => reading.neighbours().filter(({ state, mac }) => (state & k.NUD_PERMANENT) !== 0 && mac !== ""),
   decode: ({ ip, mac }, on) => ({ kind: "neighbour", ...on, ip, mac }),
+  events: NEIGHBOUR_EVENTS,
   fake: { lostWith: "mac" },
 });

@@ -30,7 +30,7 @@ function setTable(space: FakeSpace, { op, object }: OpOn<Nft>): void {
   const { table } = space;
   if (table !== undefined && !table.isOurs) {
     if (op === "remove") return;
-    refuse("exists", "the table is somebody else's");
+    refuse("exists", "the table is another's");
   }
   if (op === "add" && table !== undefined) refuse("exists", `the table is ours, with body ${table.digest}`);
   if (op === "remove") delete space.table;

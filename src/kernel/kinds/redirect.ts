@@ -5,6 +5,7 @@ import * as k from "../netlink/constants.ts";
 import { INGRESS_HANDLE, tcmsg } from "../netlink/tc.ts";
 import { type MessageWriter, type Received, eachAttribute } from "../netlink/wire.ts";
 import { entryKind } from "./entry.ts";
+import { QUEUE_EVENTS } from "./events.ts";
 import type { Indexed, Reading, StepContext } from "./kind.ts";
 
 /** All protocols, in network byte order, below the priority. */
@@ -21,6 +22,7 @@ export const redirect = entryKind<Redirect, Redirected>({
   },
   list,
   decode: ({ target }, on, nameOf) => ({ kind: "redirect", ...on, to: nameOf(target) ?? "" }),
+  events: QUEUE_EVENTS,
   fake: { check: (machine, _device, { ns, to }) => void machine.device(ns, to) },
 });
 

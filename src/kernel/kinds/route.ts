@@ -8,6 +8,7 @@ import { type RouteInfo, allRoutes, familyNumber, interfaceIn, readRoute } from 
 import { type MessageWriter, ipIn } from "../netlink/wire.ts";
 import { isOurRoute, WORKLOAD_MOST } from "../ownership.ts";
 import { FLAGS, entryKind, listIn, verbOf, filtered } from "./entry.ts";
+import { ROUTE_EVENTS } from "./events.ts";
 import { type FakeDevice, type FakeMachine, refuse } from "./fake.ts";
 import type { OpOn } from "../../datapath/state/state.ts";
 import type { Existing, Reading, StepContext } from "./kind.ts";
@@ -26,6 +27,7 @@ export const route = entryKind<Route, RouteInfo>({
     ...(src === "" ? {} : { src }),
     ...(metric === WEFT_ROUTE_METRIC ? {} : { metric }),
   }),
+  events: ROUTE_EVENTS,
   fake: {
     isMarked: true,
     check,

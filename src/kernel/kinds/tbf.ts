@@ -9,6 +9,7 @@ import * as k from "../netlink/constants.ts";
 import { type QueueInfo, type TbfRequest, isOurQueue, ownQueue, readQueue, tcmsg } from "../netlink/tc.ts";
 import type { MessageWriter } from "../netlink/wire.ts";
 import { entryKind } from "./entry.ts";
+import { QUEUE_EVENTS } from "./events.ts";
 import { refuse } from "./fake.ts";
 
 const [FIRST, SECOND] = TBF_HANDLES.map((major) => major * 0x1_0000) as [number, number];
@@ -33,6 +34,7 @@ export const tbf = entryKind<Tbf, QueueInfo>({
   },
   list: (reading) => reading.queues().filter(isOurQueue),
   decode: ({ tbf: request }, on) => ({ kind: "tbf", ...on, ...request }),
+  events: QUEUE_EVENTS,
   fake: {
     check(_machine, device, object) {
       const there = device.entries.get(keyOf(object));

@@ -1,6 +1,7 @@
 // What is promised of every kind of object, tried with the examples in its record: a kind has these tests by being in
 // the table.
 import { strict as assert } from "node:assert";
+import { setTimeout } from "node:timers/promises";
 import { EXAMPLES, type KernelObject, kindOf } from "../../../src/datapath/kinds.ts";
 import { diff } from "../../../src/datapath/state/diff.ts";
 import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
@@ -62,7 +63,19 @@ async function repaired(world: World, example: Case): Promise<void> {
   const { needs, is } = caseFor(example, workload);
   const desired = stateOf([...needs, is]);
   await converge(world, [...needs, is], [workload]);
+  const stop = new AbortController();
+  let pokes = 0;
+  world.kernel.watch(() => pokes++, stop.signal);
+  // The kernel says nothing of sysctls; and a watch that has just begun pokes for each namespace that it has found.
+  await until("the watch is quiet", async () => {
+    const before = pokes;
+    await setTimeout(20);
+    return pokes === before;
+  });
+  const before = pokes;
   await world.disturb(is);
+  if (is.kind !== "sysctl") await until("a poke", () => pokes > before);
+  stop.abort();
   assert.notDeepEqual(diff(await world.kernel.observe([workload]), desired), [], "it is seen");
   // The kernel may not have let go of what went with it yet.
   await until("it is as it was", async () => {
