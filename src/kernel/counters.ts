@@ -6,6 +6,7 @@ import * as k from "./netlink/constants.ts";
 import { elementsOf, keyText, readElements } from "./netlink/element.ts";
 import { allLinks, readTraffic } from "./netlink/link.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
+import { PORT_PREFIX } from "../model/device.ts";
 
 /** Drops, and traffic by port. Empty if the namespace does not exist. */
 export function countersOf(namespaces: Namespaces, ns: Ns): Counted {
@@ -37,7 +38,7 @@ function dropsIn(nft: NetlinkSocket): Counted["drops"] {
 }
 
 function portsOf(space: Space): Counted["ports"] {
-  return space.socket.list(k.RTM_GETLINK, allLinks, readTraffic).filter(({ name }) => name.startsWith("wp"));
+  return space.socket.list(k.RTM_GETLINK, allLinks, readTraffic).filter(({ name }) => name.startsWith(PORT_PREFIX));
 }
 
 function netfilterSocket(namespaces: Namespaces, space: Space): NetlinkSocket {

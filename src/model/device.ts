@@ -3,6 +3,10 @@
 
 const IFNAME_MAX = 15;
 
+/** What the devices of endpoints begin with: a port, and what shapes the frames that it gets. */
+export const PORT_PREFIX = "wp";
+export const SHAPER_PREFIX = "wq";
+
 /**
  * `m-dcos`, `wb-blue`; `wb-a-very-1k9fq2` when the name is long. Same name in, same
  * device out. Two long names may end in one: who admits a name has to look (control/admit/network/devices.ts).

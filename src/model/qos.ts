@@ -133,45 +133,54 @@ export function parseQos(input: QosInput, where: string): QosPatch {
 }
 
 function parseLimit(input: LimitInput, where: string): Limit {
-  const average = amountIn(input.average, `${where}.average`, rateOf, RATE_FIX);
-  checkRange(average, AVERAGE_MIN, RATE_MAX, `${where}.average`, formatRate);
-  const peak = input.peak === undefined ? undefined : amountIn(input.peak, `${where}.peak`, rateOf, RATE_FIX);
-  if (peak !== undefined) {
-    checkRange(peak, AVERAGE_MIN, RATE_MAX, `${where}.peak`, formatRate);
-    // As the kernel sees them: whole bytes per second.
-    if (Math.floor(peak / 8) <= Math.floor(average / 8)) throw peakTooLow(peak, average, `${where}.peak`);
-  }
-  const burst = input.burst === undefined ? undefined : amountIn(input.burst, `${where}.burst`, sizeOf, SIZE_FIX);
-  if (burst !== undefined) checkRange(burst, BURST_MIN, mostBurst(average), `${where}.burst`, formatSize);
+  const average = amountIn(input.average, `${where}.average`, RATE, [AVERAGE_MIN, RATE_MAX]);
+  const peak =
+    input.peak === undefined ? undefined : amountIn(input.peak, `${where}.peak`, RATE, [AVERAGE_MIN, RATE_MAX]);
+  // As the kernel sees them: whole bytes per second.
+  if (peak !== undefined && Math.floor(peak / 8) <= Math.floor(average / 8))
+    throw peakTooLow(peak, average, `${where}.peak`);
+  const sizes = [BURST_MIN, mostBurst(average)] as const;
+  const burst = input.burst === undefined ? undefined : amountIn(input.burst, `${where}.burst`, SIZE, sizes);
   return { average, ...(peak === undefined ? {} : { peak }), ...(burst === undefined ? {} : { burst }) };
 }
 
-const RATE_FIX = "write a rate like 10mbit, 1gbit or 125kB/s";
-const SIZE_FIX = "write a size like 64kB or 1MB";
+/** What an amount is measured in. */
+type Unit = {
+  readonly what: string;
+  readonly read: (text: string) => number | undefined;
+  readonly format: (value: number) => string;
+  readonly fix: string;
+};
+const RATE: Unit = {
+  what: "a rate",
+  read: rateOf,
+  format: formatRate,
+  fix: "write a rate like 10mbit, 1gbit or 125kB/s",
+};
+const SIZE: Unit = { what: "a size", read: sizeOf, format: formatSize, fix: "write a size like 64kB or 1MB" };
 
+/** The amount, from the least to the most. */
 function amountIn(
   value: number | string,
   where: string,
-  read: (text: string) => number | undefined,
-  fix: string,
+  { what, read, format, fix }: Unit,
+  [least, most]: readonly [number, number],
 ): number {
   const amount = typeof value === "number" ? value : read(value.trim());
-  if (amount !== undefined) return amount;
-  const isAmbiguous = typeof value === "string" && /bps$/i.test(value.trim());
+  if (amount === undefined) {
+    const isAmbiguous = typeof value === "string" && /bps$/i.test(value.trim());
+    throw new Fault("qos-invalid", {
+      what: `"${String(value).slice(0, 40)}" is not ${what}`,
+      where,
+      ...(isAmbiguous ? { why: "some read bps as bits and some as bytes per second" } : {}),
+      fix,
+    });
+  }
+  if (amount >= least && amount <= most) return amount;
   throw new Fault("qos-invalid", {
-    what: `"${String(value).slice(0, 40)}" is not ${read === rateOf ? "a rate" : "a size"}`,
+    what: `${format(amount)} is out of range`,
     where,
-    ...(isAmbiguous ? { why: "some read bps as bits and some as bytes per second" } : {}),
-    fix,
-  });
-}
-
-function checkRange(value: number, least: number, most: number, where: string, shown: (value: number) => string): void {
-  if (value >= least && value <= most) return;
-  throw new Fault("qos-invalid", {
-    what: `${shown(value)} is out of range`,
-    where,
-    fix: `choose from ${shown(least)} to ${shown(most)}`,
+    fix: `choose from ${format(least)} to ${format(most)}`,
   });
 }
 

@@ -3,8 +3,9 @@
 // next report.
 import Type from "typebox";
 import { ClusterPaths, PathsReport } from "./paths.ts";
-import { type Direction, QosInput } from "./qos.ts";
-import { EndpointSpec } from "./kinds/endpoint.ts";
+import { EndpointClaim } from "./input.ts";
+import type { Direction } from "./qos.ts";
+import type { EndpointSpec } from "./kinds/endpoint.ts";
 import { type Value, oneOf, optional, strict, Texts } from "./schema.ts";
 
 /** An agent sends it after a round that changed something, and at least every heartbeat. */
@@ -91,23 +92,15 @@ export const ClusterStatus = Type.Object(
 );
 export type ClusterStatus = Value<typeof ClusterStatus>;
 
+const { host: _host, joined: _joined, ...wanted } = EndpointClaim.properties;
 /** A request to attach, to the agent of the workload's host. */
 export const AttachRequest = Type.Object(
   {
-    network: Type.String(),
+    ...wanted,
     netns: Type.String({ description: "Path of a network namespace." }),
     ifname: optional(Type.String({ description: "Default: eth0." })),
     owner: optional(Type.String({ description: "Default: the last part of the path." })),
     addresses: optional(Texts("Without prefix length. Default: the lowest free ones.")),
-    mac: optional(Type.String()),
-    range: optional(Type.String({ description: "Global networks: only from this address range." })),
-    slice: optional(Type.String()),
-    tenant: optional(Type.String({ minLength: 1, maxLength: 253, description: "Whose quota it counts for." })),
-    workload: EndpointSpec.properties.workload,
-    defaultRoute: EndpointSpec.properties.defaultRoute,
-    qos: optional(QosInput),
-    securityGroups: EndpointSpec.properties.securityGroups,
-    allowedAddresses: EndpointSpec.properties.allowedAddresses,
   },
   strict,
 );

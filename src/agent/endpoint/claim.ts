@@ -49,7 +49,7 @@ export function claimOf(request: NamedRequest, host: string, joined: boolean): E
 
 /** The answer to an attach. */
 export function attachmentOf(
-  { mtu, root }: Pick<NetworkContext, "mtu" | "root">,
+  { mtu, segmentOwner }: Pick<NetworkContext, "mtu" | "segmentOwner">,
   endpoint: Endpoint,
   { layout, objects }: Compiled,
 ): Attachment {
@@ -60,7 +60,7 @@ export function attachmentOf(
     routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
     interfaceAddresses: layout?.addresses ?? [],
     gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
-    dns: layout?.dns ?? root.spec.dns ?? [],
+    dns: layout?.dns ?? segmentOwner.spec.dns ?? [],
   };
 }
 

@@ -20,28 +20,29 @@ export function compiled(
   journal: Pick<Journal, "entries" | "inNetns">,
   netnsId = journal.entries.get(endpoint.name)?.netnsId,
 ): Compiled {
-  const { vrf, root, mtu, segments } = context;
+  const { vrf, segmentOwner, mtu, segments } = context;
   const beside: EndpointSpec[] = [];
   for (const entry of netnsId === undefined ? [] : journal.inNetns(netnsId)) {
     if (entry.endpoint.spec.netns === endpoint.spec.netns && entry.state === "attached")
       beside.push(ofSegmentOwner(entry.endpoint, context.world.segmentOwners).spec);
   }
   const world = { ...context.world, interfaces: new Map([[endpoint.spec.netns, beside]]) };
-  const rooted = ofSegmentOwner(endpoint, world.segmentOwners);
-  const layout = layoutOf(segments, rooted.spec);
-  const [port, ...rest] = compileEndpoint(world, { vrf, layout, mtu }, rooted);
+  const atOwner = ofSegmentOwner(endpoint, world.segmentOwners);
+  const layout = layoutOf(segments, atOwner.spec);
+  const [port, ...rest] = compileEndpoint(world, { vrf, layout, mtu }, atOwner);
   if (port === undefined) return { layout, objects: [] };
-  const limits = compileShaping(vrf, root, rooted, mtu);
-  return { layout, objects: [...elementsOf(context, rooted), port, ...limits, ...rest] };
+  const limits = compileShaping(vrf, segmentOwner, atOwner, mtu);
+  return { layout, objects: [...elementsOf(context, atOwner), port, ...limits, ...rest] };
 }
 
 /**
- * The endpoint's elements in the sets of its VRF: without them its port passes nothing. `endpoint` is one of its root.
+ * The endpoint's elements in the sets of its VRF: without them its port passes nothing. `endpoint` is one
+ * of the segment owner.
  */
-export function elementsOf({ world, vrf, root }: NetworkContext, endpoint: Endpoint): KernelObject[] {
+export function elementsOf({ world, vrf, segmentOwner }: NetworkContext, endpoint: Endpoint): KernelObject[] {
   return [
-    ...endpointElements(world, vrf, root, endpoint),
-    ...membershipOf(vrf, root, endpoint, policyOf(world, vrf.name).peers),
+    ...endpointElements(world, vrf, segmentOwner, endpoint),
+    ...membershipOf(vrf, segmentOwner, endpoint, policyOf(world, vrf.name).peers),
   ];
 }
 

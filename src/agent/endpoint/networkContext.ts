@@ -2,7 +2,7 @@
 import { clashingNetworks } from "../../datapath/world/deviceClash.ts";
 import { type Segment, segmentsOf } from "../../datapath/world/layout.ts";
 import { networkMtu } from "../../datapath/world/mtu.ts";
-import { type World, segmentOwner, worldOf } from "../../datapath/world/world.ts";
+import { type World, segmentOwnerOf, worldOf } from "../../datapath/world/world.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
 import { isSameExceptOwn } from "../reconcile/localSnapshot.ts";
@@ -13,7 +13,7 @@ export type NetworkContext = {
   readonly world: World;
   readonly network: Network;
   /** The network itself; of a reservation, the network that it is reserved from in the end. */
-  readonly root: Network;
+  readonly segmentOwner: Network;
   readonly vrf: Vrf;
   readonly segments: readonly Segment[];
   readonly mtu: number;
@@ -43,10 +43,10 @@ export class NetworkContexts {
     const vrf = snapshot.vrfs.find((one) => one.name === network.spec.vrf);
     if (vrf === undefined) throw new Error(`network ${name} is in the unknown VRF ${network.spec.vrf}`);
     const blocks = (world.blocks.get(name) ?? []).filter((block) => block.spec.host === this.#host);
-    const root = segmentOwner(world, vrf, network);
-    if (clashingNetworks(world.networks.get(vrf.name) ?? []).has(root.name)) throw sharesDevice(name);
-    const segments = segmentsOf(vrf, root, world.self, blocks);
-    const context = { world, network, root, vrf, segments, mtu: networkMtu(world, vrf, root) };
+    const segmentOwner = segmentOwnerOf(world, vrf, network);
+    if (clashingNetworks(world.networks.get(vrf.name) ?? []).has(segmentOwner.name)) throw sharesDevice(name);
+    const segments = segmentsOf(vrf, segmentOwner, world.self, blocks);
+    const context = { world, network, segmentOwner, vrf, segments, mtu: networkMtu(world, vrf, segmentOwner) };
     contexts.set(name, context);
     return context;
   }

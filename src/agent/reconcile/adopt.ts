@@ -12,7 +12,7 @@ import { MARK } from "../../datapath/kinds/mark.ts";
 import type { Veth } from "../../datapath/kinds/veth.ts";
 import { type KernelState, keyOf } from "../../datapath/state/state.ts";
 import { PROFILE_BITS } from "../../datapath/policy/tableParts.ts";
-import { segmentOwner, type World, worldOf } from "../../datapath/world/world.ts";
+import { segmentOwnerOf, type World, worldOf } from "../../datapath/world/world.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { contains, ipOf } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
@@ -241,7 +241,7 @@ function isContradicted(entry: Entry, { spec }: Endpoint, netnsId: string): bool
   return isSameLink || spec.addresses.some((address) => hasAddress(entry, spec.network, address));
 }
 
-type LocalBridge = { readonly network: Network; readonly root: Network; readonly segment: Segment };
+type LocalBridge = { readonly network: Network; readonly segmentOwner: Network; readonly segment: Segment };
 
 /** The local network to whose bridge on this host a port belongs. */
 function bridgeOf(world: World, port: Veth): LocalBridge | undefined {
@@ -250,9 +250,9 @@ function bridgeOf(world: World, port: Veth): LocalBridge | undefined {
   for (const network of world.networks.get(vrf.name) ?? []) {
     if (network.spec.ipam !== "local") continue;
     const blocks = (world.blocks.get(network.name) ?? []).filter(({ spec }) => spec.host === world.self.name);
-    const root = segmentOwner(world, vrf, network);
-    const segment = segmentsOf(vrf, root, world.self, blocks).find(({ bridge }) => bridge === port.master);
-    if (segment !== undefined) return { network, root, segment };
+    const segmentOwner = segmentOwnerOf(world, vrf, network);
+    const segment = segmentsOf(vrf, segmentOwner, world.self, blocks).find(({ bridge }) => bridge === port.master);
+    if (segment !== undefined) return { network, segmentOwner, segment };
   }
   return undefined;
 }
@@ -273,9 +273,14 @@ function farIn(look: KernelState, port: Veth): Far {
  * Whether the kernel filters the port by security groups that this host does not know: adopted without them, it would
  * let in what they keep out. A port without a mark passes nothing, and may have had groups, too.
  */
-function isFiltered(world: World, { network, root }: LocalBridge, endpoint: Endpoint, actual: KernelState): boolean {
+function isFiltered(
+  world: World,
+  { network, segmentOwner }: LocalBridge,
+  endpoint: Endpoint,
+  actual: KernelState,
+): boolean {
   const vrf = world.vrfs.find(({ name }) => name === network.spec.vrf);
-  const wanted = vrf === undefined ? [] : endpointElements(world, vrf, root, endpoint);
+  const wanted = vrf === undefined ? [] : endpointElements(world, vrf, segmentOwner, endpoint);
   const mark = wanted.find(({ set }) => set === "ports");
   const now = mark === undefined ? undefined : actual.get(keyOf(mark));
   return now?.kind !== "element" || profileIn(now) !== profileIn(mark);

@@ -1,4 +1,5 @@
 // Terms that the texts of all tables share: chains, the bits of marks, and the numbers by which drops are counted.
+import { PORT_PREFIX } from "../../model/device.ts";
 
 /**
  * Bits of a packet's mark: the profile that judges it (0 is unfiltered); what its port may send besides its own
@@ -47,8 +48,8 @@ export const lacks = (bit: number) => `meta mark & ${hex(bit)} == 0`;
 export const has = (bits: number) => `meta mark & ${hex(bits)} != 0`;
 
 /** Ports of endpoints, by name. */
-export const NOT_FROM_PORT = 'iifname != "wp*"';
-export const NOT_TO_PORT = 'oifname != "wp*"';
+export const NOT_FROM_PORT = `iifname != "${PORT_PREFIX}*"`;
+export const NOT_TO_PORT = `oifname != "${PORT_PREFIX}*"`;
 
 export function chain(name: string, lines: readonly string[]): string {
   return `chain ${name} {\n${lines.map((line) => `  ${line}\n`).join("")}}\n`;

@@ -1,16 +1,16 @@
 // Names of an endpoint's devices, and the mark of Weft's links. Users' names are longer than the 15 bytes of a Linux
 // device name; the full name is in the link's ifalias.
-import { DIGITS, hashOf } from "../../model/device.ts";
+import { DIGITS, PORT_PREFIX, SHAPER_PREFIX, hashOf } from "../../model/device.ts";
 import { MARK } from "../kinds/mark.ts";
 
 /** The port of an endpoint, in its VRF's namespace. */
 export function portName(endpoint: string): string {
-  return `wp${hashOf(endpoint).text}`;
+  return `${PORT_PREFIX}${hashOf(endpoint).text}`;
 }
 
 /** The device that shapes what an endpoint sends, beside its port. */
 export function shaperName(endpoint: string): string {
-  return `wq${hashOf(endpoint).text}`;
+  return `${SHAPER_PREFIX}${hashOf(endpoint).text}`;
 }
 
 /**

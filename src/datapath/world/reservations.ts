@@ -10,7 +10,7 @@ const OVERRIDES = ["gateway", "gateway6", "dns", "mtu", "securityGroups"] as con
 /** The snapshot without reservations: their endpoints and ranges are those of the segments' owners. */
 export function withoutReservations(snapshot: Snapshot): Snapshot {
   if (!snapshot.networks.some(isReservation)) return snapshot;
-  const owners = segmentOwners(snapshot.networks);
+  const owners = segmentOwnersOf(snapshot.networks);
   const pieces = piecesByOwner(snapshot.networks);
   return {
     ...snapshot,
@@ -22,7 +22,7 @@ export function withoutReservations(snapshot: Snapshot): Snapshot {
 }
 
 /** The network that owns the segment, by the name of each reservation. */
-export function segmentOwners(networks: readonly Network[]): ReadonlyMap<string, string> {
+export function segmentOwnersOf(networks: readonly Network[]): ReadonlyMap<string, string> {
   const byName = new Map(networks.map((network) => [network.name, network]));
   const owners = new Map<string, string>();
   for (const network of networks) {
@@ -62,7 +62,7 @@ function withPieces(network: Network, pieces: readonly AddressRange[]): Network 
 
 function piecesByOwner(networks: readonly Network[]): ReadonlyMap<string, readonly AddressRange[]> {
   const byName = new Map(networks.map((network) => [network.name, network]));
-  const owners = segmentOwners(networks);
+  const owners = segmentOwnersOf(networks);
   const pieces = new Map<string, AddressRange[]>();
   for (const network of networks) {
     const owner = owners.get(network.name);

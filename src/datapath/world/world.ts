@@ -13,7 +13,7 @@ import type {
   Vrf,
   Vtep,
 } from "../../model/resource.ts";
-import { withoutReservations, segmentOwners } from "./reservations.ts";
+import { withoutReservations, segmentOwnersOf } from "./reservations.ts";
 
 export type World = {
   /** Without reservations (reservations.ts). */
@@ -40,7 +40,7 @@ export type World = {
 /** Undefined when the snapshot does not know the host: it has not joined, or has been deleted. */
 export function worldOf(seen: Snapshot, self: string): World | undefined {
   const snapshot = withoutReservations(seen);
-  const owners = segmentOwners(seen.networks);
+  const owners = segmentOwnersOf(seen.networks);
   const hosts = new Map(snapshot.hosts.map((host) => [host.name, host]));
   const host = hosts.get(self);
   if (host === undefined) return undefined;
@@ -83,7 +83,7 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
 }
 
 /** The owner of a network's segment, with the ranges of all that is reserved from it. */
-export function segmentOwner(world: World, vrf: Vrf, network: Network): Network {
+export function segmentOwnerOf(world: World, vrf: Vrf, network: Network): Network {
   const name = world.segmentOwners.get(network.name) ?? network.name;
   return world.networks.get(vrf.name)?.find((each) => each.name === name) ?? network;
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Control } from "../../../src/control/control.ts";
 import { compile } from "../../../src/datapath/compile.ts";
 import { diff } from "../../../src/datapath/state/diff.ts";
-import { segmentOwners } from "../../../src/datapath/world/reservations.ts";
+import { segmentOwnersOf } from "../../../src/datapath/world/reservations.ts";
 import { printOps } from "../../../src/datapath/state/print.ts";
 import type { Ns } from "../../../src/datapath/kinds/kind.ts";
 import { formatIp, ipOf } from "../../../src/model/address.ts";
@@ -87,11 +87,11 @@ export function assertUnique(snapshot: Snapshot, label: string): void {
  * or is held: never two of them.
  */
 function assertOneOwner(snapshot: Snapshot, label: string): void {
-  const roots = segmentOwners(snapshot.networks);
+  const owners = segmentOwnersOf(snapshot.networks);
   const global = new Set(snapshot.networks.filter(({ spec }) => spec.ipam === "global").map(({ name }) => name));
   const seen = new Map<string, string>();
   const take = (name: string, text: string, who: string) => {
-    const network = roots.get(name) ?? name;
+    const network = owners.get(name) ?? name;
     const key = `${network} ${text}`;
     assert.equal(seen.get(key), undefined, `${label}: ${text} of ${network} is of ${seen.get(key)} and of ${who}`);
     seen.set(key, who);

@@ -25,7 +25,7 @@ import { type Context, chance } from "../context.ts";
 import { endMemory } from "./freed.ts";
 import { textOf } from "./hold.ts";
 import { excludedOf, plansOf } from "./lease.ts";
-import { rootOf } from "./reservationChain.ts";
+import { segmentOwnerOf } from "./reservationChain.ts";
 import { obstacleTo, refusalOf } from "./obstacle.ts";
 
 /** MACs that Weft makes up: 02:00 and 32 bits. */
@@ -175,7 +175,9 @@ function excludedFault({ draft, parent, excluded }: PieceSource, plan: Plan, at:
       fix: "begin behind it, or reserve less",
     });
   }
-  const subnet = rootOf(draft.view, parent).spec.subnets.find(({ cidr }) => cidr.includes(":") === (ip.family === 6));
+  const subnet = segmentOwnerOf(draft.view, parent).spec.subnets.find(
+    ({ cidr }) => cidr.includes(":") === (ip.family === 6),
+  );
   return unassignableFault(
     subnet === undefined ? undefined : parseCidr(subnet.cidr, "subnet"),
     ipOf(subnet?.gateway ?? ""),

@@ -15,7 +15,7 @@ import { type View, get } from "../../state/view.ts";
 import { type Context, inUse } from "../context.ts";
 import { giveUp } from "./freed.ts";
 import { excludedOf } from "./lease.ts";
-import { reservationsUnder, rootOf } from "./reservationChain.ts";
+import { reservationsUnder, segmentOwnerOf } from "./reservationChain.ts";
 import { checkFree, pieceSource, parentOf, pieceFor, rangeAround } from "./piece.ts";
 import { checkNetworkHosts, limitsOf, networkQos } from "../workload/qos.ts";
 import { checkQuota, checkTenant, leasesOfTenant, quotasOf } from "./quota.ts";
@@ -97,10 +97,10 @@ export function putReservation(draft: Draft, name: string, input: NetworkInput, 
   if (from === name) throw fromItself(name, "spec.reservedFrom");
   checkStaysReservation(name, old, input);
   const parent = parentOf(draft, from, "spec.reservedFrom");
-  const root = rootOf(view, parent);
-  checkOwn(input, root);
-  const spec = completed(input, root, old, context);
-  const stray = strayGateway(spec, root);
+  const segmentOwner = segmentOwnerOf(view, parent);
+  checkOwn(input, segmentOwner);
+  const spec = completed(input, segmentOwner, old, context);
+  const stray = strayGateway(spec, segmentOwner);
   if (stray !== undefined) throw stray;
   const used = leasesOfTenant(view, parent.name, spec.tenant);
   // Its own pieces are no obstacle.
@@ -132,9 +132,9 @@ function checkStaysReservation(name: string, old: Network | undefined, input: Ne
   });
 }
 
-/** Settings of the segment are the root network's. A put may repeat them, but not change them. */
-function checkOwn(input: NetworkInput, root: Network): void {
-  const { spec } = root;
+/** Settings of the segment are the segment owner's. A put may repeat them, but not change them. */
+function checkOwn(input: NetworkInput, segmentOwner: Network): void {
+  const { spec } = segmentOwner;
   const field =
     (["vrf", "driver", "masquerade", "ipam"] as const).find(
       (name) => input[name] !== undefined && input[name] !== spec[name],
@@ -147,7 +147,7 @@ function checkOwn(input: NetworkInput, root: Network): void {
     throw new Fault("request-invalid", {
       what: `a reservation has no ${field} of its own`,
       where: `spec.${field}`,
-      why: `it is on the segment of network "${root.name}"`,
+      why: `it is on the segment of network "${segmentOwner.name}"`,
       fix: "leave it out; ranges may have their own gateway, dns, mtu and securityGroups",
     });
   }
@@ -160,24 +160,29 @@ function checkOwn(input: NetworkInput, root: Network): void {
   });
 }
 
-function completed(input: NetworkInput, root: Network, old: Network | undefined, context: Context): NetworkSpec {
+function completed(
+  input: NetworkInput,
+  segmentOwner: Network,
+  old: Network | undefined,
+  context: Context,
+): NetworkSpec {
   const { tenant } = input;
   const qos = networkQos(input.qos, "spec.qos");
   return {
-    driver: root.spec.driver,
+    driver: segmentOwner.spec.driver,
     ipam: "global",
-    vrf: root.spec.vrf,
+    vrf: segmentOwner.spec.vrf,
     subnets: [],
     reservedFrom: input.reservedFrom ?? "",
     ...(tenant === undefined ? {} : { tenant: checkTenant(tenant, "spec.tenant") }),
     ...(input.quotas === undefined ? {} : { quotas: quotasOf(input.quotas) }),
-    ranges: rangesOf(input.ranges ?? [], root.spec.subnets, old, context),
+    ranges: rangesOf(input.ranges ?? [], segmentOwner.spec.subnets, old, context),
     ...(input.strategy === undefined ? {} : { strategy: input.strategy }),
     ...(input.sticky === undefined ? {} : { sticky: input.sticky }),
     ...(input.quarantine === undefined ? {} : { quarantine: input.quarantine }),
     ...(qos === undefined ? {} : { qos }),
     ...(input.cni === undefined || input.cni === false ? {} : { cni: input.cni }),
-    masquerade: root.spec.masquerade,
+    masquerade: segmentOwner.spec.masquerade,
     enabled: input.enabled ?? true,
     ...(input.description === undefined ? {} : { description: input.description }),
   };
@@ -187,8 +192,8 @@ function completed(input: NetworkInput, root: Network, old: Network | undefined,
  * Why a piece cannot have its gateway: the bridge on every host has the address, so it must already be the segment's,
  * or belong to the reservation.
  */
-function strayGateway({ ranges = [] }: NetworkSpec, root: Network): Fault | undefined {
-  const known = excludedOf(root);
+function strayGateway({ ranges = [] }: NetworkSpec, segmentOwner: Network): Fault | undefined {
+  const known = excludedOf(segmentOwner);
   for (const [i, range] of ranges.entries()) {
     for (const field of ["gateway", "gateway6"] as const) {
       const ip = ipOf(range[field] ?? "");
@@ -258,9 +263,9 @@ export function settleReservations(draft: Draft, network: Network): void {
     });
     if (lost.length === 0) draft.put("network", name, { ...reservation.spec, ranges });
   }
-  const root = rootOf(view, network);
+  const segmentOwner = segmentOwnerOf(view, network);
   for (const each of reservationsUnder(view, network.name))
-    if (strayGateway(each.spec, root) !== undefined) lost.push(`${reservationText(each)}: its gateway`);
+    if (strayGateway(each.spec, segmentOwner) !== undefined) lost.push(`${reservationText(each)}: its gateway`);
   if (lost.length === 0) return;
   throw inUse(
     `this change of network "${network.name}" is refused`,

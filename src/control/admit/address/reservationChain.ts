@@ -3,16 +3,16 @@ import type { Network } from "../../../model/resource.ts";
 import { type View, get } from "../../state/view.ts";
 
 /** The network, its parent, and so on; the last is not a reservation. */
-export function lineOf(view: View, network: Network): Network[] {
-  const line: Network[] = [];
+export function reservationChain(view: View, network: Network): Network[] {
+  const chain: Network[] = [];
   for (let at: Network | undefined = network; at !== undefined; at = get(view, "network", at.spec.reservedFrom ?? ""))
-    line.push(at);
-  return line;
+    chain.push(at);
+  return chain;
 }
 
 /** The network that has the segment; itself for one that is not a reservation. */
-export function rootOf(view: View, network: Network): Network {
-  return lineOf(view, network).at(-1) ?? network;
+export function segmentOwnerOf(view: View, network: Network): Network {
+  return reservationChain(view, network).at(-1) ?? network;
 }
 
 /** Everything reserved from a network, directly or not; what is nearer to it comes first. */

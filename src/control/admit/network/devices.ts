@@ -1,16 +1,16 @@
 // Names of kernel devices that a VRF's networks have on hosts. Long names are cut and hashed (model/device.ts), and
 // users choose names freely. If two names end in the same device, the second is refused; otherwise hosts would put both
 // networks on one segment.
-import { bridgesOf } from "../../../model/device.ts";
+import { PORT_PREFIX, SHAPER_PREFIX, bridgesOf } from "../../../model/device.ts";
 import { DRIVERS, DRIVER_NAMES, routedDevice, switchedDevice } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Network, NetworkSpec, VrfSpec } from "../../../model/resource.ts";
-import { uplinkHostDevice } from "../../../model/uplink.ts";
+import { UPLINK, uplinkHostDevice } from "../../../model/uplink.ts";
 import type { View } from "../../state/view.ts";
 import { networksOf } from "./allocate.ts";
 
 /** Other devices of a VRF's namespace: its loopback, its uplink, and ports and shapers of endpoints. */
-const OTHERS = /^(lo|uplink|wp.*|wq.*)$/;
+const OTHERS = new RegExp(`^(lo|${UPLINK}|${PORT_PREFIX}.*|${SHAPER_PREFIX}.*)$`);
 /** The mark of a VRF's namespace, an alias, carries its whole name behind the prefix of the agent. */
 const VRF_NAME_MAX = 200;
 

@@ -21,7 +21,7 @@ import { parseQos, patched } from "../../../model/qos.ts";
 import { checkEndpointHost, levelsIn } from "./qos.ts";
 import { refusalOf, reservationOn } from "../address/obstacle.ts";
 import { checkQuota, checkTenant, leasesOfTenant } from "../address/quota.ts";
-import { lineOf } from "../address/reservationChain.ts";
+import { reservationChain } from "../address/reservationChain.ts";
 import { policyFields } from "../group/group.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
@@ -43,7 +43,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
   const old = get(view, "endpoint", name);
   if (old !== undefined) return again(draft, old, claim, network);
   if (claim.tenant !== undefined) checkTenant(claim.tenant, "tenant");
-  for (const one of lineOf(view, network)) checkOpen(one, network);
+  for (const one of reservationChain(view, network)) checkOpen(one, network);
   checkTakes(host, network, by);
   const isGlobal = network.spec.ipam === "global";
   if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);

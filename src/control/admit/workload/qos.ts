@@ -14,7 +14,7 @@ import {
 } from "../../../model/qos.ts";
 import type { Host, Network, NetworkSpec } from "../../../model/resource.ts";
 import { type View, get } from "../../state/view.ts";
-import { lineOf } from "../address/reservationChain.ts";
+import { reservationChain } from "../address/reservationChain.ts";
 
 /** A network's own limits; it inherits from nothing, so `none` and `inherit` have no meaning here. */
 export function networkQos(input: QosInput | undefined, where: string): Qos | undefined {
@@ -71,7 +71,7 @@ export function checkNetworkHosts(view: View, network: Network): void {
  */
 export function unableHosts(view: View, network: Network, direction: Direction): string[] {
   const { qos } = network.spec;
-  if (!lineOf(view, network).some(isLimiting)) return [];
+  if (!reservationChain(view, network).some(isLimiting)) return [];
   const index = view.networks.get(network.name);
   const isLimited = (levels: readonly (Qos | undefined)[]) => limitOf(levels, direction) !== undefined;
   const hosts = new Set<string>();

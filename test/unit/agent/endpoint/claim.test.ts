@@ -69,7 +69,8 @@ const route = (dst: string): KernelObject => ({
   dev: "eth0",
   onlink: false,
 });
-const root = (dns?: Network["spec"]["dns"]) => ({ name: "blue", spec: dns === undefined ? {} : { dns } }) as Network;
+const segmentOwner = (dns?: Network["spec"]["dns"]) =>
+  ({ name: "blue", spec: dns === undefined ? {} : { dns } }) as Network;
 
 test("an answer says what the workload has: addresses, routes, gateways, name servers", () => {
   const layout = {
@@ -79,7 +80,10 @@ test("an answer says what the workload has: addresses, routes, gateways, name se
     routes: [],
   } as unknown as EndpointLayout;
   const address: KernelObject = { kind: "address", ns: "/run/netns/web", dev: "eth0", cidr: "10.7.0.2/24" };
-  const told = attachmentOf({ mtu: 1450, root: root() }, endpoint, { layout, objects: [address, route("0.0.0.0/0")] });
+  const told = attachmentOf({ mtu: 1450, segmentOwner: segmentOwner() }, endpoint, {
+    layout,
+    objects: [address, route("0.0.0.0/0")],
+  });
   assert.deepEqual(told, {
     endpoint: "web.eth0",
     spec: endpoint.spec,
@@ -94,9 +98,17 @@ test("an answer says what the workload has: addresses, routes, gateways, name se
 test("frames only, or a network that is not known: what there is to say, and no more", () => {
   const nothing = { layout: undefined, objects: [] };
   const empty = { endpoint: "web.eth0", spec: endpoint.spec, routes: [], interfaceAddresses: [], gateways: [] };
-  assert.deepEqual(attachmentOf({ mtu: 1450, root: root() }, endpoint, nothing), { ...empty, mtu: 1450, dns: [] });
+  assert.deepEqual(attachmentOf({ mtu: 1450, segmentOwner: segmentOwner() }, endpoint, nothing), {
+    ...empty,
+    mtu: 1450,
+    dns: [],
+  });
   const dns = ["192.0.2.53"] as unknown as NonNullable<Network["spec"]["dns"]>;
-  assert.deepEqual(attachmentOf({ mtu: 1450, root: root(dns) }, endpoint, nothing), { ...empty, mtu: 1450, dns });
+  assert.deepEqual(attachmentOf({ mtu: 1450, segmentOwner: segmentOwner(dns) }, endpoint, nothing), {
+    ...empty,
+    mtu: 1450,
+    dns,
+  });
   assert.deepEqual(withoutNetwork(endpoint), { ...empty, mtu: 0, dns: [] });
 });
 
@@ -116,13 +128,19 @@ test("a pair is made ahead on the bridge of the first segment, with the MAC that
 test("where a network's bridge is, and what an endpoint without a place is", () => {
   const pair = { kind: "veth", ns: "vrf:blue", name: "wp1", master: "wb-blue" } as unknown as Veth;
   assert.equal(bridgeKey(pair), "bridge vrf:blue wb-blue");
-  const nowhere = attachmentOf({ mtu: 1400, root: root() }, endpoint, { layout: undefined, objects: [] });
+  const nowhere = attachmentOf({ mtu: 1400, segmentOwner: segmentOwner() }, endpoint, {
+    layout: undefined,
+    objects: [],
+  });
   assert.deepEqual(nowhere, { ...withoutNetwork(endpoint), mtu: 1400 });
 });
 
 test("an address range may have a smaller MTU of its own", () => {
   const layout = { addresses: [], gateways: [], mtu: 1300 } as unknown as EndpointLayout;
-  assert.equal(attachmentOf({ mtu: 1450, root: root() }, endpoint, { layout, objects: [] }).mtu, 1300);
+  assert.equal(attachmentOf({ mtu: 1450, segmentOwner: segmentOwner() }, endpoint, { layout, objects: [] }).mtu, 1300);
   const larger = { ...layout, mtu: 9000 };
-  assert.equal(attachmentOf({ mtu: 1450, root: root() }, endpoint, { layout: larger, objects: [] }).mtu, 1450);
+  assert.equal(
+    attachmentOf({ mtu: 1450, segmentOwner: segmentOwner() }, endpoint, { layout: larger, objects: [] }).mtu,
+    1450,
+  );
 });

@@ -39,7 +39,7 @@ test("is what of its network and VRF is on this host: its own blocks, and no oth
   const { places } = placesOf(snapshot);
   const place = places.of("near");
   assert.deepEqual(
-    [place.network.name, place.root.name, place.vrf.name, place.world.self.name],
+    [place.network.name, place.segmentOwner.name, place.vrf.name, place.world.self.name],
     ["near", "near", "v", "h1"],
   );
   assert.deepEqual(
@@ -54,10 +54,10 @@ test("a reservation is in the segment of what it is from", () => {
   const part = network("part", { ipam: "global", reservedFrom: "wide", subnets: [{ cidr: "10.6.0.0/28" }] });
   const seen = snapshotOf("c", 1, [...GROUND, whole, part]);
   const { places } = placesOf(seen);
-  const [of, root] = ["part", "wide"].map((name) => places.of(name));
+  const [of, segmentOwner] = ["part", "wide"].map((name) => places.of(name));
   assert.equal(of?.network.name, "part");
-  assert.equal(of.root.name, "wide");
-  assert.deepEqual(of.segments, root?.segments);
+  assert.equal(of.segmentOwner.name, "wide");
+  assert.deepEqual(of.segments, segmentOwner?.segments);
 });
 
 test("it is made once, while nothing but this host's endpoints changes, and anew when anything else does", () => {

@@ -11,7 +11,7 @@ import { Fault } from "../../../../src/model/fault.ts";
 import { type Admission, admit } from "../../../../src/control/admit/admit.ts";
 import { CLUSTER, anyAddressWrite } from "../anyAddressWrite.ts";
 import { aimed, anyLife } from "../anyWrite.ts";
-import { rootOf } from "../../../../src/control/admit/address/reservationChain.ts";
+import { segmentOwnerOf } from "../../../../src/control/admit/address/reservationChain.ts";
 import { textOf } from "../../../../src/control/admit/address/hold.ts";
 import { rangeAround } from "../../../../src/control/admit/address/piece.ts";
 import { dump } from "../lab.ts";
@@ -69,7 +69,7 @@ function checkInvariants(view: View): void {
       const ip = ipOf(text);
       const room =
         network.spec.ipam === "global"
-          ? prefixesOf(rootOf(view, network).spec)
+          ? prefixesOf(segmentOwnerOf(view, network).spec)
           : all.flatMap((b) =>
               b.kind === "block" && b.spec.network === network.name && b.spec.host === spec.host ? [b.spec.cidr] : [],
             );
@@ -166,7 +166,7 @@ function checkReservations(view: View): void {
   for (const { name, spec } of view.endpoint.values()) {
     const network = view.network.get(spec.network);
     if (network?.spec.ipam !== "global") continue;
-    const mac = `${rootOf(view, network).name} ${spec.mac}`;
+    const mac = `${segmentOwnerOf(view, network).name} ${spec.mac}`;
     assert.ok(!macs.has(mac), `${name} alone has MAC ${spec.mac} on its segment`);
     macs.add(mac);
   }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Resource, type ResourceOf, snapshotOf } from "../../../../src/model/resource.ts";
-import { ofSegmentOwner, withoutReservations, segmentOwners } from "../../../../src/datapath/world/reservations.ts";
+import { ofSegmentOwner, withoutReservations, segmentOwnersOf } from "../../../../src/datapath/world/reservations.ts";
 
 function make<K extends "network" | "endpoint">(kind: K, name: string, spec: object): ResourceOf<K> {
   return { kind, name, uid: name, revision: 1, spec } as unknown as ResourceOf<K>;
@@ -104,7 +104,7 @@ test("a snapshot without reservations is what it was, and each reservation has i
     reservation("lost", "gone", []),
   ];
   assert.deepEqual(
-    [...segmentOwners(networks)],
+    [...segmentOwnersOf(networks)],
     [
       ["team", "blue"],
       ["acme", "blue"],
