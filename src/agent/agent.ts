@@ -7,6 +7,8 @@
 //   workload --attach--> journal --> compile --> diff <-- observe <-- kernel
 //                                      |          +--> apply ------> kernel
 //                                      +-- report --> server
+import type { Kernel } from "../kernel/kernel.ts";
+import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import { Attacher } from "./endpoint/attach.ts";
 import { Detacher } from "./endpoint/detach.ts";
@@ -16,24 +18,42 @@ import { Installer } from "./endpoint/install.ts";
 import { LinkRemovals } from "./endpoint/linkRemovals.ts";
 import { NetworkContexts } from "./endpoint/networkContext.ts";
 import type { EndpointParts } from "./endpoint/parts.ts";
-import type { AgentOptions } from "./options.ts";
+import type { BlockLease } from "./journal/blockLease.ts";
+import type { Journal } from "./journal/journal.ts";
 import { Adopter } from "./reconcile/adopt.ts";
 import { flowCutter } from "./reconcile/cutFlows.ts";
 import { limitFlowShares } from "./reconcile/flowShares.ts";
 import { KernelView } from "./reconcile/kernelView.ts";
 import { portsIn } from "./reconcile/knownState.ts";
+import type { Loop } from "./reconcile/loop.ts";
 import { NextHops } from "./reconcile/nextHops.ts";
 import { PERIOD_MS, Rounds } from "./reconcile/rounds.ts";
 import { START_GRACE_MS, SnapshotSource } from "./reconcile/snapshotSource.ts";
 import { answerChecks } from "./server/checkResponder.ts";
 import { Decommission } from "./server/decommission.ts";
 import { PathProbes } from "./server/pathProbes.ts";
-import { Registrar, rewind } from "./server/register.ts";
+import { registrarOf, rewind } from "./server/register.ts";
 import { firstReport, Reporter } from "./server/report.ts";
 import { rejoin, saveSnapshots } from "./server/savedSnapshot.ts";
-import { Session } from "./server/session.ts";
+import { Session, type SessionOptions } from "./server/session.ts";
 import { together } from "./together.ts";
 import { Members } from "./workload/members.ts";
+
+export type AgentOptions = SessionOptions & {
+  readonly host: string;
+  readonly version: string;
+  readonly kernel: Kernel;
+  readonly journal: Journal;
+  readonly blockLease: BlockLease;
+  /** A new identifier for each endpoint of a local network. */
+  readonly uid: () => string;
+  /** Called with the newest snapshot, at most once a second: kept for a start without the server. */
+  readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
+  /** What is wrong with this host's files or its kernel's tables, a line each; reported as conditions. */
+  readonly troubles: () => readonly string[];
+  /** Addresses that workloads must not reach, beside other hosts': the server's. */
+  readonly management?: () => readonly string[];
+};
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -45,7 +65,7 @@ export class Agent {
   readonly snapshots: SnapshotSource;
   readonly rounds: Rounds;
   readonly reporter: Reporter;
-  readonly registrar: Registrar;
+  readonly registrar: Loop;
   readonly door: Door;
   readonly inspection: Inspection;
   #wasSynced = false;
@@ -78,7 +98,7 @@ export class Agent {
     const cutFlows = flowCutter(kernel, host);
     this.rounds = new Rounds({ ...shared, adopter, nextHops, cutFlows }, this.reporter, () => this.registrar.poke());
     const onRefused = (refused: readonly string[]) => this.reporter.unregistered(refused);
-    this.registrar = new Registrar({ ...shared, rounds: this.rounds, onRefused });
+    this.registrar = registrarOf({ ...shared, rounds: this.rounds, onRefused });
 
     const contexts = new NetworkContexts(this.snapshots, host);
     const pokeRegistrar = () => this.registrar.poke();

@@ -7,8 +7,7 @@ import type { Veth } from "../../datapath/kinds/veth.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 import type { Entry } from "../journal/journal.ts";
 import { notCutOff, notSynced } from "./faults.ts";
-import type { LinkRemovals, Links } from "./linkRemovals.ts";
-import { linksOf } from "./links.ts";
+import { type LinkRemovals, type Links, linksOf } from "./linkRemovals.ts";
 import type { EndpointParts } from "./parts.ts";
 import { changesOtherRoutes, isInUse } from "./sideEffects.ts";
 

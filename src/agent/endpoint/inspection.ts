@@ -1,5 +1,9 @@
 // What can be asked about the endpoints of this host without changing anything.
 import type { KernelObject } from "../../datapath/kinds.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
+import { diff } from "../../datapath/state/diff.ts";
+import { printOps } from "../../datapath/state/print.ts";
+import { keyOf, stateOf } from "../../datapath/state/state.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
 import type { Attachment, EndpointCounters, QueueCounters } from "../../model/status.ts";
@@ -40,6 +44,14 @@ export class Inspection {
     const context = this.#parts.contexts.of(endpoint.spec.network, snapshot);
     const result = compiled(context, endpoint, this.#parts.journal);
     return { attachment: attachmentOf(context, endpoint, result), objects: result.objects };
+  }
+
+  /** The operations that would restore these objects of an endpoint, as `ip` lines; reads the kernel. */
+  async differences({ spec }: Endpoint, objects: readonly KernelObject[]): Promise<readonly string[]> {
+    const { kernel } = this.#parts;
+    const seen = await kernel.observe([spec.netns as Ns]);
+    const existing = objects.flatMap((object) => seen.get(keyOf(object)) ?? []);
+    return printOps(diff(stateOf(existing), stateOf(objects)), kernel.netnsPrefix);
   }
 
   /**

@@ -1,19 +1,32 @@
 // Removes links of endpoints, with their elements and flows. Removing a link takes the kernel 15-20 ms, and many at
 // once take hardly longer, so all that wait while one group is being removed are the next group.
 import type { Ifb } from "../../datapath/kinds/ifb.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Veth } from "../../datapath/kinds/veth.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
 import { policyOf } from "../../datapath/policy/groups.ts";
+import { portName, shaperName } from "../../datapath/state/names.ts";
+import { type KernelState, keyOf } from "../../datapath/state/state.ts";
 import { ofSegmentOwner } from "../../datapath/world/reservations.ts";
 import type { Refusal } from "../../kernel/kernel.ts";
 import { Fault } from "../../model/fault.ts";
-import type { Endpoint } from "../../model/resource.ts";
+import type { Endpoint, Network } from "../../model/resource.ts";
 import { elementsOf } from "./compile.ts";
 import { endFlowsOf } from "./endedFlows.ts";
 import type { NetworkContext } from "./networkContext.ts";
 import type { EndpointParts } from "./parts.ts";
 
 export type Links = readonly (Veth | Ifb)[];
+
+/**
+ * The pair, with which everything on both its ends goes; and the shaping device, if the kernel is known to have one.
+ */
+export function linksOf({ name, spec }: Endpoint, network: Network, known: KernelState): readonly [Veth, ...Ifb[]] {
+  const link = { ns: `vrf:${network.spec.vrf}`, mtu: 0, mac: "", alias: "" } as const;
+  const peer = { ns: spec.netns as Ns, name: spec.ifname, mtu: 0, mac: "" };
+  const shaper: Ifb = { kind: "ifb", ...link, name: shaperName(name) };
+  return [{ kind: "veth", ...link, name: portName(name), peer }, ...(known.has(keyOf(shaper)) ? [shaper] : [])];
+}
 
 type Removal = {
   readonly links: Links;

@@ -49,7 +49,7 @@ export class Loop {
   }
 
   /** Resolves at the end of a round that began after this call, clean or not; at once after run() has ended. */
-  async roundNow(): Promise<void> {
+  async now(): Promise<void> {
     if (this.#hasEnded) return;
     const ended = new Promise<void>((resolve) => this.#waiters.push(resolve));
     this.poke();

@@ -58,7 +58,7 @@ export class Rounds {
   /** Resolves at the end of a round that began after this call and observed everything. */
   async now(): Promise<void> {
     this.#options.view.requestFull();
-    await this.#loop.roundNow();
+    await this.#loop.now();
   }
 
   async #round(): Promise<boolean> {

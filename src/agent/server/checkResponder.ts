@@ -12,8 +12,8 @@ import { inventoryOf } from "./inventory.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import type { KernelView } from "../reconcile/kernelView.ts";
 import { isAlive } from "../reconcile/localSnapshot.ts";
+import type { Loop } from "../reconcile/loop.ts";
 import type { Rounds } from "../reconcile/rounds.ts";
-import type { Registrar } from "./register.ts";
 
 type OrderTo<D extends Order["do"]> = Extract<Order, { readonly do: D }>;
 
@@ -22,7 +22,7 @@ export type CheckResponderOptions = {
   readonly bootId: string;
   readonly view: Pick<KernelView, "inFlight">;
   readonly rounds: Pick<Rounds, "now">;
-  readonly registrar: Pick<Registrar, "now" | "isAtRest">;
+  readonly registrar: Pick<Loop, "now" | "isAtRest">;
   readonly door: Pick<Door, "detach">;
   readonly kernel: Pick<Kernel, "ports" | "netnsId">;
   readonly journal: Journal;

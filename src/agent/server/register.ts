@@ -2,105 +2,64 @@
 // registered, detached ones released and then removed from the journal. It has a loop of its own, because a slow server
 // must not delay the kernel's rounds.
 import type { Mirror } from "../../client/mirror.ts";
-import type { Transport } from "../../client/transport.ts";
-import type { Kernel } from "../../kernel/kernel.ts";
-import type { Clock } from "../../model/clock.ts";
 import { problemOf } from "../../model/fault.ts";
 import { nameOnHost } from "../../model/endpointName.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import { portsWithAddresses } from "../endpoint/endedFlows.ts";
+import type { EndpointParts } from "../endpoint/parts.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { KernelView } from "../reconcile/kernelView.ts";
 import { portsIn } from "../reconcile/knownState.ts";
 import { withServerSettings } from "../reconcile/localSnapshot.ts";
 import { Loop } from "../reconcile/loop.ts";
-import type { Rounds } from "../reconcile/rounds.ts";
 import { disagreement, forgettable, type HostEndpoints } from "./disagreement.ts";
 
-export type RegistrarOptions = {
-  readonly host: string;
+type Parts = Pick<EndpointParts, "host" | "journal" | "kernel" | "transport" | "view" | "rounds" | "clock" | "onNews">;
+export type RegistrarOptions = Parts & {
   readonly mirror: Pick<Mirror, "snapshot" | "isSynced">;
-  readonly journal: Journal;
-  readonly kernel: Pick<Kernel, "cutFlows">;
-  readonly transport: Pick<Transport, "attach" | "detach">;
-  readonly view: KernelView;
-  readonly rounds: Pick<Rounds, "now">;
-  readonly clock: Clock;
   readonly random: () => number;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
   /** Called with what the server refused, a line each; also when that is nothing. */
   readonly onRefused: (refused: readonly string[]) => void;
-  /** Called when the journal may have changed. */
-  readonly onNews: () => void;
 };
 
-const PERIOD_MS = 30_000;
-const GATHER_MS = 100;
+/** The loop that compares; poke it when the journal may have something that the server does not know. */
+export function registrarOf(options: RegistrarOptions): Loop {
+  const { clock, random } = options;
+  return new Loop({ clock, random, periodMs: 30_000, gatherMs: 100 }, () => compareWithServer(options));
+}
 
-export class Registrar {
-  readonly #options: RegistrarOptions;
-  readonly #loop: Loop;
-
-  constructor(options: RegistrarOptions) {
-    this.#options = options;
-    const { clock, random } = options;
-    this.#loop = new Loop({ clock, random, periodMs: PERIOD_MS, gatherMs: GATHER_MS }, () => this.#compare());
+async function compareWithServer(options: RegistrarOptions): Promise<boolean> {
+  const { mirror, journal, transport, view, rounds, clock, log, onRefused, onNews } = options;
+  const snapshot = mirror.snapshot();
+  if (snapshot === undefined || !mirror.isSynced || !view.hasReconciled) return true;
+  const { register, release, detach } = disagreement(snapshot, endpointsOf(options, snapshot));
+  recordSettings(snapshot, journal);
+  for (const name of detach) {
+    const entry = journal.entries.get(name);
+    if (entry !== undefined) journal.put({ ...entry, state: "detaching" });
   }
+  if (detach.length > 0) await rounds.now();
+  // Releases first: another endpoint may have a released local address by now.
+  const refused = await refusalsOf([
+    ...release.map((name): ServerRequest => [`endpoint ${name} is not released`, () => transport.detach(name)]),
+    ...register.map(({ name, spec: { detaching: _, ...claim } }): ServerRequest => {
+      return [`endpoint ${name} is not registered`, () => transport.attach(claim)];
+    }),
+  ]);
+  for (const error of refused) log("register", { error });
+  onRefused(refused);
+  if (refused.length === 0)
+    for (const name of forgettable(snapshot, endpointsOf(options, snapshot), release))
+      journal.remove(name, clock.monotonicMs());
+  onNews();
+  return refused.length === 0;
+}
 
-  /** Runs until the signal aborts. */
-  run(signal: AbortSignal): Promise<void> {
-    return this.#loop.run(signal);
-  }
-
-  /** The journal may have something that the server does not know. */
-  poke(): void {
-    this.#loop.poke();
-  }
-
-  /** Resolves at the end of a comparison that began after this call. */
-  now(): Promise<void> {
-    return this.#loop.roundNow();
-  }
-
-  /** Whether the server knows what the journal had at the last poke. */
-  get isAtRest(): boolean {
-    return this.#loop.isAtRest;
-  }
-
-  async #compare(): Promise<boolean> {
-    const { mirror, journal, transport, view, rounds, clock, log, onRefused, onNews } = this.#options;
-    const snapshot = mirror.snapshot();
-    if (snapshot === undefined || !mirror.isSynced || !view.hasReconciled) return true;
-    const { register, release, detach } = disagreement(snapshot, this.#endpoints(snapshot));
-    recordSettings(snapshot, journal);
-    for (const name of detach) {
-      const entry = journal.entries.get(name);
-      if (entry !== undefined) journal.put({ ...entry, state: "detaching" });
-    }
-    if (detach.length > 0) await rounds.now();
-    // Releases first: another endpoint may have a released local address by now.
-    const refused = await refusalsOf([
-      ...release.map((name): ServerRequest => [`endpoint ${name} is not released`, () => transport.detach(name)]),
-      ...register.map(({ name, spec: { detaching: _, ...claim } }): ServerRequest => {
-        return [`endpoint ${name} is not registered`, () => transport.attach(claim)];
-      }),
-    ]);
-    for (const error of refused) log("register", { error });
-    onRefused(refused);
-    if (refused.length === 0)
-      for (const name of forgettable(snapshot, this.#endpoints(snapshot), release))
-        journal.remove(name, clock.monotonicMs());
-    onNews();
-    return refused.length === 0;
-  }
-
-  /** Flows of detached endpoints are ended first: the next owner of an address must not inherit them. */
-  #endpoints(snapshot: Snapshot): HostEndpoints {
-    const { host, journal, view } = this.#options;
-    const { inFlight } = view;
-    const ports = portsWithAddresses(this.#options, snapshot, portsIn(view.state), inFlight);
-    return { host, entries: journal.entries, inFlight, ports };
-  }
+/** Flows of detached endpoints are ended first: the next owner of an address must not inherit them. */
+function endpointsOf(options: RegistrarOptions, snapshot: Snapshot): HostEndpoints {
+  const { host, journal, view } = options;
+  const ports = portsWithAddresses(options, snapshot, portsIn(view.state), view.inFlight);
+  return { host, entries: journal.entries, inFlight: view.inFlight, ports };
 }
 
 /** The journal takes over the settings that the server has for attached endpoints, for a start without the server. */

@@ -2,7 +2,6 @@
 // (cni/weft-cni.c) only carries a request to the agent's socket and the answer back; everything else is in this folder.
 import type { Door } from "../../agent/endpoint/door.ts";
 import type { Inspection } from "../../agent/endpoint/inspection.ts";
-import { differences } from "../../agent/endpoint/verify.ts";
 import type { Entry, Journal } from "../../agent/journal/journal.ts";
 import type { Rounds } from "../../agent/reconcile/rounds.ts";
 import type { SnapshotSource } from "../../agent/reconcile/snapshotSource.ts";
@@ -21,12 +20,12 @@ import { lacking, listIn, resultOf } from "./result.ts";
 export type CniOptions = {
   readonly host: string;
   readonly door: Pick<Door, "attach" | "detach">;
-  readonly inspection: Pick<Inspection, "shown" | "networkFor">;
+  readonly inspection: Pick<Inspection, "shown" | "differences" | "networkFor">;
   readonly snapshots: Pick<SnapshotSource, "current" | "known" | "local" | "isSynced">;
   readonly rounds: Pick<Rounds, "pokeFull">;
   readonly report: () => HostReport;
   readonly journal: Pick<Journal, "entries">;
-  readonly kernel: Pick<Kernel, "netnsId" | "ownNetns" | "linkNames" | "observe" | "netnsPrefix">;
+  readonly kernel: Pick<Kernel, "netnsId" | "ownNetns" | "linkNames">;
   readonly clock: Clock;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 };
@@ -192,7 +191,7 @@ async function check(options: CniOptions, request: Request): Promise<void> {
   const wrong = [
     ...(entry.netnsId === options.kernel.netnsId(netns) ? [] : [`${netns} is another network namespace than at ADD`]),
     ...lacking(config.prevResult ?? {}, attachment),
-    ...(await differences(options.kernel, entry.endpoint.spec.netns, objects)).map((line) => `it takes: ${line}`),
+    ...(await options.inspection.differences(entry.endpoint, objects)).map((line) => `it takes: ${line}`),
     ...(network === undefined ? [] : unreachable(options, network)),
   ];
   if (wrong.length === 0) return;

@@ -66,7 +66,7 @@ describe("the loop", () => {
     );
     await settle();
     let isDone = false;
-    const done = loop.roundNow().then(() => (isDone = true));
+    const done = loop.now().then(() => (isDone = true));
     await settle();
     assert.equal(isDone, false);
     release();
@@ -79,7 +79,7 @@ describe("the loop", () => {
   test("ends with its signal and lets nobody wait for ever", async () => {
     const { loop, stop } = started(async () => true);
     await settle();
-    const waiting = loop.roundNow();
+    const waiting = loop.now();
     await stop();
     await waiting;
   });
@@ -118,7 +118,7 @@ describe("the loop", () => {
     // Who waits has the next round at once.
     loop.poke();
     await clock.advance(10);
-    const waiting = loop.roundNow();
+    const waiting = loop.now();
     await clock.advance(200);
     await waiting;
     assert.equal(rounds.length, 4);
@@ -166,7 +166,7 @@ describe("the loop", () => {
     await clock.advance(100);
     assert.equal(loop.isAtRest, true);
     await stop();
-    await loop.roundNow();
+    await loop.now();
     assert.equal(at.length, 2);
   });
 
@@ -174,7 +174,7 @@ describe("the loop", () => {
     const { clock, loop, at, stop } = started(async (n) => n === 1);
     await clock.advance(100);
     const told: string[] = [];
-    for (const name of ["a", "b"]) void loop.roundNow().then(() => told.push(`${name} ${at.length}`));
+    for (const name of ["a", "b"]) void loop.now().then(() => told.push(`${name} ${at.length}`));
     await clock.advance(10);
     assert.deepEqual(told, ["a 2", "b 2"]);
     await stop();
