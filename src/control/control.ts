@@ -194,12 +194,12 @@ export class Control {
   }
 
   /**
-   * Looks at who is silent, and gives up at most one host, if that is what the settings say. To be called every few
-   * seconds, by one server of a store. Gives the host it reclaimed.
+   * Reclaims at most one silent host, if the settings say so, and returns it. Call it every few seconds, from one
+   * server of a store.
    */
-  async sweep(): Promise<string | undefined> {
+  async reclaimLost(): Promise<string | undefined> {
     await this.#committer.settled();
-    const host = this.#hosts.sweep(this.#committer.view.host.keys(), this.#histories.refused);
+    const host = this.#hosts.nextToReclaim(this.#committer.view.host.keys(), this.#histories.refused);
     if (host === undefined) return undefined;
     try {
       await this.reclaim(host, { by: "server" });

@@ -50,7 +50,7 @@ export type Write =
   /** A piece of the network for a reservation, which is made if it is not there. */
   | ({ readonly verb: "reserve"; readonly network: string; readonly request: ReserveRequest } & Match)
   /** Ends quarantines and holds whose time has come; the server asks it of itself. */
-  | { readonly verb: "sweep" }
+  | { readonly verb: "expire" }
   /** All or nothing. Networks of `pruneVrf` that are not among the items are deleted. */
   | { readonly verb: "apply"; readonly items: readonly ApplyItem[]; readonly pruneVrf?: string };
 

@@ -17,7 +17,7 @@ import { Fault } from "../model/fault.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { optimizeEarly } from "./optimize.ts";
 import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
-import { LIVENESS_SETTINGS, livenessFrom, sweepOn } from "./sweep.ts";
+import { LIVENESS_SETTINGS, livenessFrom, reclaimLostOn } from "./reclaim.ts";
 import { syncToken } from "./tokens.ts";
 
 const SETTINGS = ["listen", "data-dir", "socket", "new-network-groups", ...LIVENESS_SETTINGS] as const;
@@ -69,7 +69,7 @@ async function serve(control: Control, metrics: Metrics, { listen, socket }: Lis
     await api.listen(listenAddress(listen, "--listen")).catch(cannotListen(listen));
     local = socket === "none" ? undefined : await listenLocally(socket, (...args) => api.routing(...args));
     log("server started", { cluster: control.cluster, revision: control.revision, listen, socket });
-    await Promise.all([aborted(signal), sweepOn(control, world), control.expireOn(signal)]);
+    await Promise.all([aborted(signal), reclaimLostOn(control, world), control.expireOn(signal)]);
   } finally {
     const closed = api.close();
     local?.close();

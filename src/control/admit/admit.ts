@@ -5,7 +5,7 @@ import { type Change, type Resource, keyOfResource } from "../../model/resource.
 import { Draft } from "../state/draft.ts";
 import { type View, get } from "../state/view.ts";
 import type { Write } from "../write.ts";
-import { hold, release, sweep } from "./address/hold.ts";
+import { hold, release, expire } from "./address/hold.ts";
 import { reserve } from "./address/reservation.ts";
 import { apply } from "./apply.ts";
 import type { Context } from "./context.ts";
@@ -86,8 +86,8 @@ function decide(draft: Draft, write: Write, context: Context): Resource | undefi
     case "reserve":
       checkMatch(draft, "network", write.request.name, write);
       return reserve(draft, write.network, write.request, context);
-    case "sweep":
-      sweep(draft, context);
+    case "expire":
+      expire(draft, context);
       return undefined;
   }
 }

@@ -29,7 +29,7 @@ export async function expireOn(
   const expire = async (): Promise<boolean> => {
     await committer.settled();
     const isDue = () => dueIn(committer.view, times, 1).length > 0;
-    if (isDue()) await committer.submit({ write: { verb: "sweep" } });
+    if (isDue()) await committer.submit({ write: { verb: "expire" } });
     return isDue();
   };
   while (!signal.aborted) {

@@ -1,5 +1,5 @@
-// The lives of hosts on one server: who is ready, suspect or lost, how a host is removed or given up, and what is
-// remembered of those that are no longer. What is decided about liveness is in liveness.ts, what is freed in admit/.
+// The lifecycle of hosts on one server: ready, suspect or lost; how a host is removed or reclaimed; and what is
+// remembered of removed ones. liveness.ts decides about the states, admit/ about what is released.
 import type { Clock } from "../../model/clock.ts";
 import { ClockSteps } from "../../model/clockSteps.ts";
 import { formatDuration } from "../../model/duration.ts";
@@ -10,13 +10,13 @@ import type { Committer } from "../commit/committer.ts";
 import { type Condition, lossesOf } from "../report/conditions.ts";
 import { type Credentials, hostSecret } from "./credentials.ts";
 import { type Departure, Departures, departureOf } from "./departures.ts";
-import { type LivenessSettings, sweepOf } from "./liveness.ts";
+import { type LivenessSettings, reclaimDecision } from "./liveness.ts";
 import { type Prefixes, prefixSecret } from "./prefixes.ts";
 import { type HostsStatus, Reports } from "../report/reports.ts";
 import { get, getKey } from "../state/view.ts";
 import type { Outcome, Write } from "../write.ts";
 
-/** What a removal takes along: credentials, and what is known of the host. */
+/** What a removal includes: credentials, and what is known of the host. */
 type Parts = {
   readonly committer: Committer;
   readonly credentials: Credentials;
@@ -42,7 +42,7 @@ export class HostLifecycle {
     this.#calmSinceMs = clock.monotonicMs();
   }
 
-  /** Removes a host and what it had, with what it is remembered by. */
+  /** Removes a host and what it had, and records the removal. */
   remove(
     parts: Parts,
     write: Extract<Write, { readonly verb: "delete" }>,
@@ -74,7 +74,7 @@ export class HostLifecycle {
     );
   }
 
-  /** Throws `in-use` for a host that is there and not lost. */
+  /** Throws `in-use` for a host that is not lost. */
   checkLost(host: string): void {
     const { state } = this.reports.liveness(host);
     if (state === "lost") return;
@@ -91,19 +91,18 @@ export class HostLifecycle {
   }
 
   /**
-   * Who is to be given up now, if anybody; remembers when many were silent. `apart`: hosts that are there, and may not
-   * be told by their reports.
+   * The host to reclaim now, if any; remembers when many were silent. `except`: hosts that are heard but cannot report.
    */
-  sweep(hosts: Iterable<string>, apart: { has(host: string): boolean }): string | undefined {
+  nextToReclaim(hosts: Iterable<string>, except: { has(host: string): boolean }): string | undefined {
     this.#steps.look("the server");
-    const heard = [...hosts].filter((host) => !apart.has(host)).map((host) => this.reports.heard(host));
-    const swept = sweepOf(heard, this.#settings, this.#clock.monotonicMs(), this.#calmSinceMs);
-    this.#calmSinceMs = swept.calmSinceMs;
-    this.#massLoss = swept.massLoss;
-    return swept.reclaim;
+    const heard = [...hosts].filter((host) => !except.has(host)).map((host) => this.reports.heard(host));
+    const decision = reclaimDecision(heard, this.#settings, this.#clock.monotonicMs(), this.#calmSinceMs);
+    this.#calmSinceMs = decision.calmSinceMs;
+    this.#massLoss = decision.massLoss;
+    return decision.reclaim;
   }
 
-  /** Every host with its state, and what a user should know of those that are lost. */
+  /** Every host with its state, and what a user should know about lost ones. */
   status({ view }: Committer): { readonly status: HostsStatus; readonly losses: readonly Condition[] } {
     const status = this.reports.status(view, this.departures.list);
     const losses = lossesOf(view, status.hosts, this.#massLoss, this.#clock.nowMs());
@@ -113,7 +112,7 @@ export class HostLifecycle {
     return { status, losses: [...losses, ...stepped] };
   }
 
-  /** What was noted of departures is only so when it is durable. */
+  /** Records of departures count only when they are durable. */
   async kept<T>(submit: () => Promise<T>): Promise<T> {
     try {
       return await submit();

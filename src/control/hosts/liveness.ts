@@ -1,7 +1,7 @@
-// How hosts are, from what they last said and the clock, and whom the server may give up by itself. Pure: values in,
-// values out. Silence alone takes nothing from a host, because its traffic may still flow; a host is given up
-// (reclaimed) by a person, or after `reclaimAfterMs` if somebody has set it, and then never when many fall silent at
-// once: what looks like the loss of everybody is mostly the server's own.
+// The state of hosts, from their last reports and the clock, and which host the server may reclaim by itself. Pure.
+// Silence alone takes nothing from a host, because its traffic may still flow. A host is reclaimed by a person, or
+// after `reclaimAfterMs` if that is set, and then never while many are silent at once: when all hosts seem lost, the
+// fault is mostly the server's own.
 import { Fault } from "../../model/fault.ts";
 
 /** All counted from the last report. */
@@ -19,7 +19,9 @@ export const LIVENESS: LivenessSettings = {
   reclaimAfterMs: undefined,
 };
 
-/** The settings, if each step comes after the one before; else a Fault `request-invalid` that names it. */
+/**
+ * The settings, if each time is longer than the one before; throws a Fault `request-invalid` that names the wrong one.
+ */
 export function checkLiveness(settings: LivenessSettings): LivenessSettings {
   const { suspectAfterMs, lostAfterMs, reclaimAfterMs } = settings;
   const wrong = (where: string, what: string, fix: string) =>
@@ -31,11 +33,11 @@ export function checkLiveness(settings: LivenessSettings): LivenessSettings {
   return settings;
 }
 
-/** When a host last said something; of one that never has in this server's life, when that life began. */
+/** The time of a host's last report; for a host that has not reported to this process, the start of the process. */
 export type Heard = { readonly host: string; readonly heardAtMs: number; readonly hasReported: boolean };
 export type Liveness = {
   readonly state: "ready" | "suspect" | "lost";
-  /** When it came to be so; of a ready host, its last report. */
+  /** When the state began; for a ready host, its last report. */
   readonly sinceMs: number;
 };
 
@@ -48,29 +50,29 @@ export function livenessOf({ heardAtMs, hasReported }: Heard, settings: Liveness
   return { state: "ready", sinceMs: heardAtMs };
 }
 
-/** More silent hosts than this part of all, and at least so many, are a loss of many. */
+/** A loss of many: more silent hosts than this part of all, and at least this many. */
 const MASS_PART = 1 / 3;
 const MASS_LEAST = 2;
 
-export type Sweep = {
-  /** The host to reclaim now: one at a time, whoever is silent longest. */
+export type ReclaimDecision = {
+  /** The host to reclaim now: one at a time, the one that is silent longest. */
   readonly reclaim: string | undefined;
   /** Silent hosts, when they are too many for any to be reclaimed. */
   readonly massLoss: readonly string[];
-  /** To be handed to the next sweep: when there last was a loss of many. */
+  /** For the next decision: when there last was a loss of many. */
   readonly calmSinceMs: number;
 };
 
 /**
- * Whom to give up. Silence counts from the last loss of many at the earliest, so that when the server's network is
- * back, hosts that come back later than others have all of their time again.
+ * Decides which host to reclaim. Silence counts from the last loss of many at the earliest, so that after a fault of
+ * the server's network all hosts have their whole time again.
  */
-export function sweepOf(
+export function reclaimDecision(
   hosts: readonly Heard[],
   settings: LivenessSettings,
   nowMs: number,
   calmSinceMs: number,
-): Sweep {
+): ReclaimDecision {
   const silent = hosts.filter((host) => livenessOf(host, settings, nowMs).state !== "ready");
   const isMass =
     silent.length > 0 &&

@@ -1,6 +1,5 @@
-// What hosts say they reached: the latest report of each, in memory only, because each agent repeats it. From reports
-// and the times of commits follow how far the cluster is, how each host is, and how long a change takes to reach a
-// kernel.
+// The latest report of each host, in memory only, because each agent repeats it. Reports and the times of commits show
+// how far the cluster is, how each host is, and how long a change takes to reach a kernel.
 import { type Clock, wallOf } from "../../model/clock.ts";
 import type { ClusterStatus, HostCondition, HostReport, HostStatus } from "../../model/status.ts";
 import type { Departure } from "../hosts/departures.ts";
@@ -10,7 +9,7 @@ import { type Heard, type Liveness, type LivenessSettings, livenessOf } from "..
 import { clusterPaths } from "./paths.ts";
 import { type View, hostsInOrder } from "../state/view.ts";
 
-/** Conditions are of more than reports: who asks adds them. */
+/** Conditions do not come from reports alone: the caller adds them. */
 export type HostsStatus = Omit<ClusterStatus, "conditions">;
 
 export class Reports {

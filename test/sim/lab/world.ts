@@ -87,7 +87,7 @@ export class World {
       await this.clock.sleep(10_000);
       if (this.control !== control) return;
       const before = (await this.store.read()).resources;
-      const name = await control.sweep();
+      const name = await control.reclaimLost();
       const gone = before.find((one) => one.kind === "host" && one.name === name);
       if (gone !== undefined) this.givenUp.add(gone.uid);
       const silentMs = this.clock.nowMs() - (this.hosts.get(name ?? "")?.heardAtMs ?? 0);

@@ -44,7 +44,7 @@ export const anyAddressWrite: fc.Arbitrary<Write> = fc.oneof(
   { weight: 2, arbitrary: holds },
   { weight: 1, arbitrary: releases },
   { weight: 1, arbitrary: migrates },
-  { weight: 1, arbitrary: fc.constant<Write>({ verb: "sweep" }) },
+  { weight: 1, arbitrary: fc.constant<Write>({ verb: "expire" }) },
   { weight: 3, arbitrary: anyWrite },
 );
 

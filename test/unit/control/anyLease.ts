@@ -131,7 +131,7 @@ export const action = fc.oneof(
   },
   { weight: 7, arbitrary: fc.record({ do: fc.constant("detach" as const), owner }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("wait" as const), seconds: fc.constantFrom(30, 61) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("sweep" as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("expire" as const) }) },
   {
     weight: 5,
     arbitrary: fc.record({

@@ -342,7 +342,7 @@ export const anyWrite: fc.Arbitrary<Write> = fc.oneof(
       }),
     ),
   },
-  { weight: 2, arbitrary: fc.constant<Write>({ verb: "sweep" }) },
+  { weight: 2, arbitrary: fc.constant<Write>({ verb: "expire" }) },
   { weight: 3, arbitrary: anyReserve },
   {
     weight: 3,

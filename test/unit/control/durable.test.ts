@@ -124,7 +124,7 @@ test("nobody sees a write that failed while the store is read again, nor while i
     () => control.leaseHistory({ address: "10.8.0.2", limit: 1 }),
     () => control.report(reportOf("h1")),
     () => control.acceptHistory("h1"),
-    () => control.sweep(),
+    () => control.reclaimLost(),
     () => control.ready(),
     () => control.check({}),
     () => control.setToken("join", JOIN_TOKEN),

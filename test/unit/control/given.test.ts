@@ -384,7 +384,7 @@ async function act(lab: Lab, one: Action): Promise<void> {
     const there = await stepIn(lab, one.network);
     if (there !== undefined) await attaches(lab, there, one);
   } else if (one.do === "wait") lab.time.now += one.seconds * 1000;
-  else if (one.do === "sweep") await lab.control.write({ verb: "sweep" });
+  else if (one.do === "expire") await lab.control.write({ verb: "expire" });
   else if (one.do === "detach") await detaches(lab, step.all, one.owner);
   else if (one.do === "hold" || one.do === "release") await holdsOrReleases(lab, step, one);
   else if (one.do === "reserve") await reserves(lab, step, one);

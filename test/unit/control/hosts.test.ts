@@ -31,7 +31,7 @@ test("silence takes nothing: a lost host keeps all it had, and is ready when it 
     lab.time.now += ms;
     await reportAll(lab, "h2");
     seen.push(await stateOf(lab, "h1"));
-    assert.equal(await lab.control.sweep(), undefined);
+    assert.equal(await lab.control.reclaimLost(), undefined);
   }
   assert.deepEqual(seen, ["ready", "suspect", "suspect", "lost"]);
   assert.deepEqual(sorted(await lab.snapshot()), before);
@@ -132,7 +132,7 @@ test("the server gives up a host by itself only when told to, never many, nor wh
     for (const end = time.now + ms; time.now < end; ) {
       time.now += 10_000;
       await report(...hosts);
-      const one = await control.sweep();
+      const one = await control.reclaimLost();
       if (one !== undefined) given.push(one);
     }
     return given;
@@ -157,7 +157,7 @@ test("a step of the server's clock makes no host silent, gives none up, and is n
   for (const step of [60 * MINUTE, -120 * MINUTE, 24 * 60 * MINUTE]) {
     lab.time.offset += step;
     lab.time.now += 10_000;
-    assert.equal(await lab.control.sweep(), undefined);
+    assert.equal(await lab.control.reclaimLost(), undefined);
     for (const n of [1, 2, 3]) await lab.control.report(reportOf(`h${n}`));
     const { hosts } = await lab.control.status();
     assert.deepEqual(
@@ -175,11 +175,11 @@ test("a step of the server's clock makes no host silent, gives none up, and is n
   for (let n = 0; n < 62; n++) {
     lab.time.now += 10_000;
     for (const each of [1, 2, 3]) await lab.control.report(reportOf(`h${each}`));
-    given.push(await lab.control.sweep());
+    given.push(await lab.control.reclaimLost());
   }
   assert.deepEqual(given.filter(Boolean), ["h4"]);
   lab.time.now += 60 * MINUTE;
-  await lab.control.sweep();
+  await lab.control.reclaimLost();
   assert.deepEqual(await stepped(), []);
 });
 
@@ -440,7 +440,7 @@ test("a host with another history is heard: neither silent nor suspect, also onc
   assert.deepEqual(await states(), ["suspect", "suspect"]);
   for (const host of ["h1", "h2"])
     await assert.rejects(reopened.snapshot({ role: "host", host }, { history: "other", revision: 999 }));
-  await reopened.sweep();
+  await reopened.reclaimLost();
   assert.deepEqual(
     [await states(), await reasons()],
     [
@@ -449,7 +449,7 @@ test("a host with another history is heard: neither silent nor suspect, also onc
     ],
   );
   for (const host of ["h1", "h2"]) await reopened.acceptHistory(host);
-  await reopened.sweep();
+  await reopened.reclaimLost();
   assert.deepEqual([await states(), await reasons()], [["ready", "ready"], []]);
 });
 

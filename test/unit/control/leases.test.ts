@@ -25,7 +25,7 @@ const asking =
   (lab: Lab, address: string, owner = "asker") =>
   () =>
     lab.attach("net", "h1", owner, { addresses: [address] });
-const sweep = (lab: Lab) => lab.control.write({ verb: "sweep" });
+const expire = (lab: Lab) => lab.control.write({ verb: "expire" });
 const hold = (lab: Lab, first: string, last = first, expiresInSeconds?: number) =>
   lab.control.write({
     verb: "hold",
@@ -52,10 +52,10 @@ test("an address that was given back is nobody else's for a minute, while any ot
   const refused = await refuses(lab, "address-quarantined", /10.0.0.2 is in quarantine/, asking(lab, "10.0.0.2"));
   assert.match(refused.message, /"a.eth0" gave it back.*free at 1970-01-01T00:17:40.000Z/);
   lab.time.now += 59 * SECOND;
-  await sweep(lab);
+  await expire(lab);
   assert.equal(await attach(lab, "d"), "10.0.0.5");
   lab.time.now += 1 * SECOND;
-  await sweep(lab);
+  await expire(lab);
   assert.deepEqual((await lab.snapshot()).freed, []);
   assert.equal(await attach(lab, "e"), "10.0.0.2");
 });
@@ -78,10 +78,10 @@ test("setting the clock ends no quarantine early, and blocks no address for long
     await lab.detach("a.eth0");
     lab.time.offset += step;
     lab.time.now += 59 * SECOND;
-    await sweep(lab);
+    await expire(lab);
     await refuses(lab, "address-quarantined", /10.0.0.2 is in quarantine/, asking(lab, "10.0.0.2"));
     lab.time.now += SECOND;
-    await sweep(lab);
+    await expire(lab);
     await asking(lab, "10.0.0.2")();
   }
 });
@@ -95,10 +95,10 @@ test("over a restart of the server, too, whose process begins with the clock as 
     await before.control.close();
     const lab = await openLab(store, {}, { now: before.time.now + step, offset: 0 });
     lab.time.now += 59 * SECOND;
-    await sweep(lab);
+    await expire(lab);
     await refuses(lab, "address-quarantined", /10.0.0.2 is in quarantine/, asking(lab, "10.0.0.2"));
     lab.time.now += SECOND;
-    await sweep(lab);
+    await expire(lab);
     await asking(lab, "10.0.0.2")();
   }
 });
@@ -130,7 +130,7 @@ test("quarantine in a range: the whole lease, MAC and addresses", async () => {
   assert.equal(await attach(lab, "c"), "10.0.0.10,fd00::10");
   await detach(lab, "c");
   lab.time.now += 61 * SECOND;
-  // Its time is over, whether or not the sweep has come by.
+  // Its time is over, whether or not it has been removed yet.
   assert.equal(await attach(lab, "d", { addresses: ["10.0.0.10"] }), "10.0.0.10,fd00::10");
 });
 
@@ -160,7 +160,7 @@ test("sticky: who comes back has the same address, until somebody else needed it
   for (const owner of ["a", "b"]) await attach(lab, owner);
   for (const owner of ["a", "b"]) await detach(lab, owner);
   lab.time.now += 11 * SECOND;
-  await sweep(lab);
+  await expire(lab);
   assert.equal(await attach(lab, "b"), "10.0.0.3");
   // Only remembered, so free for others.
   assert.equal(await attach(lab, "c"), "10.0.0.2");
@@ -168,7 +168,7 @@ test("sticky: who comes back has the same address, until somebody else needed it
   assert.deepEqual((await lab.snapshot()).freed, []);
   await detach(lab, "a");
   lab.time.now += 11 * SECOND;
-  await sweep(lab);
+  await expire(lab);
   assert.equal((await lab.snapshot()).freed.length, 1);
   await lab.put("net", { ...subnet, sticky: false });
   assert.deepEqual((await lab.snapshot()).freed, [], "nothing is remembered where nobody asks for it");
@@ -257,10 +257,10 @@ test("holds: spans, partial release, expiry", async () => {
   await release(lab, "10.0.0.6", "10.0.0.8");
   await hold(lab, "10.0.0.6", "10.0.0.8", 7200);
   lab.time.now += 7199 * SECOND;
-  await sweep(lab);
+  await expire(lab);
   assert.deepEqual(await holds(lab), ["10.0.0.3-10.0.0.4", "10.0.0.6-10.0.0.8"]);
   lab.time.now += SECOND;
-  await sweep(lab);
+  await expire(lab);
   assert.deepEqual(await holds(lab), ["10.0.0.3-10.0.0.4"]);
 });
 
@@ -345,7 +345,7 @@ test("history of leases without addresses goes by their MAC; a local one begins 
   assert.deepEqual(await who("10.1.0.6"), [["web", false]]);
 });
 
-test("the server sweeps by itself, and goes on when the store has failed for a while", async () => {
+test("the server expires by itself, and goes on when the store has failed for a while", async () => {
   const inner = openMemoryStore({ cluster: "lab" });
   let isBroken = false;
   const store: Store = {
@@ -374,8 +374,8 @@ test("the server sweeps by itself, and goes on when the store has failed for a w
   const request = { network: "net", reason: "r", owner: "o", expiresInSeconds: 5 };
   for (const first of ["10.0.0.2", "10.0.0.3"]) await control.write({ verb: "hold", request: { ...request, first } });
   const stop = new AbortController();
-  let isSweeping = true;
-  const sweeping = control.expireOn(stop.signal).then(() => (isSweeping = false));
+  let isExpiring = true;
+  const expiring = control.expireOn(stop.signal).then(() => (isExpiring = false));
   /** One second later, and everything that follows from it. */
   const tick = async () => {
     time.now += SECOND;
@@ -390,10 +390,10 @@ test("the server sweeps by itself, and goes on when the store has failed for a w
   isBroken = false;
   assert.equal(await count(), 2);
   await tick();
-  assert.deepEqual([await count(), isSweeping], [0, true]);
+  assert.deepEqual([await count(), isExpiring], [0, true]);
   stop.abort();
   await tick();
-  await sweeping;
+  await expiring;
 });
 
 test("many holds that end at once are removed in several commits", async () => {
@@ -402,8 +402,8 @@ test("many holds that end at once are removed in several commits", async () => {
   await Promise.all(ends.map((address) => hold(lab, address, address, 60)));
   assert.equal((await holds(lab)).length, 2001);
   lab.time.now += 61 * SECOND;
-  await sweep(lab);
+  await expire(lab);
   assert.equal((await holds(lab)).length, 1);
-  await sweep(lab);
+  await expire(lab);
   assert.equal((await holds(lab)).length, 0);
 });

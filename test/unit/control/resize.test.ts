@@ -147,7 +147,7 @@ test("a memory without a quarantine ends with sticky; a quarantine does not", as
     });
     await lab.detach(`${owner}.eth0`);
     lab.time.now += 6000;
-    if (owner === "a") await lab.control.write({ verb: "sweep" });
+    if (owner === "a") await lab.control.write({ verb: "expire" });
   }
   const remembered = async () =>
     (await lab.snapshot()).freed.map(({ spec }) => [spec.endpoint, spec.untilMs !== undefined]);

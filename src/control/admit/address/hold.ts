@@ -20,8 +20,8 @@ import { isQuarantined, refusalOf } from "./obstacle.ts";
 
 /** Names in a refusal. */
 const BLOCKERS_MAX = 100;
-/** What one sweep ends: more in one commit would keep others waiting. */
-const SWEEP_MAX = 2000;
+/** How many expire in one commit: more would keep others waiting. */
+const EXPIRE_MAX = 2000;
 
 type Span = Interval & { readonly space: Space };
 
@@ -80,9 +80,9 @@ export function dueIn(
 }
 
 /** Ends what is due. A sticky network remembers the owner of a lease until another owner has it. */
-export function sweep(draft: Draft, context: Context): void {
+export function expire(draft: Draft, context: Context): void {
   const { view } = draft;
-  for (const key of dueIn(view, context, SWEEP_MAX)) {
+  for (const key of dueIn(view, context, EXPIRE_MAX)) {
     const due = getKey(view, key);
     if (due?.kind === "hold") draft.remove("hold", due.name);
     if (due?.kind !== "freed") continue;

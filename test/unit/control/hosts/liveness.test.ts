@@ -3,14 +3,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Fault } from "../../../../src/model/fault.ts";
-import { LIVENESS, checkLiveness, livenessOf, sweepOf, type Heard } from "../../../../src/control/hosts/liveness.ts";
+import {
+  LIVENESS,
+  checkLiveness,
+  livenessOf,
+  reclaimDecision,
+  type Heard,
+} from "../../../../src/control/hosts/liveness.ts";
 
 const MINUTE = 60_000;
 const settings = { ...LIVENESS, reclaimAfterMs: 10 * MINUTE };
 const NOW = 1_000 * MINUTE;
 const silent = (host: string, ms: number): Heard => ({ host, heardAtMs: NOW - ms, hasReported: true });
 const ready = (n: number) => Array.from({ length: n }, (_, i) => silent(`r${i}`, 1_000));
-const sweep = (hosts: readonly Heard[], calmSinceMs = 0) => sweepOf(hosts, settings, NOW, calmSinceMs);
+const decide = (hosts: readonly Heard[], calmSinceMs = 0) => reclaimDecision(hosts, settings, NOW, calmSinceMs);
 
 test("a host is ready, then suspect, then lost, by nothing but its silence", () => {
   for (const [ms, state, sinceMs] of [
@@ -34,25 +40,25 @@ test("steps that do not follow each other are refused", () => {
 });
 
 test("without a setting nobody is ever given up", () => {
-  assert.equal(sweepOf([silent("h", 1e9), ...ready(9)], LIVENESS, NOW, 0).reclaim, undefined);
+  assert.equal(reclaimDecision([silent("h", 1e9), ...ready(9)], LIVENESS, NOW, 0).reclaim, undefined);
 });
 
 test("one at a time, whoever is silent longest, and only after its time", () => {
   const hosts = [silent("a", 10 * MINUTE + 1), silent("b", 12 * MINUTE), silent("c", 10 * MINUTE), ...ready(9)];
-  assert.equal(sweep(hosts).reclaim, "b");
-  assert.equal(sweep(hosts.filter(({ host }) => host !== "b")).reclaim, "a");
-  assert.equal(sweep(hosts.filter(({ host }) => host > "b")).reclaim, undefined);
+  assert.equal(decide(hosts).reclaim, "b");
+  assert.equal(decide(hosts.filter(({ host }) => host !== "b")).reclaim, "a");
+  assert.equal(decide(hosts.filter(({ host }) => host > "b")).reclaim, undefined);
 });
 
 test("many at once are nobody's loss: none is reclaimed, and all have their time again", () => {
   const gone = [silent("a", 60 * MINUTE), silent("b", 60 * MINUTE)];
-  assert.deepEqual(sweep([...gone, ...ready(3)]), { reclaim: undefined, massLoss: ["a", "b"], calmSinceMs: NOW });
-  assert.equal(sweep([...gone, ...ready(4)]).reclaim, "a", "two of six are a third, not more");
-  assert.deepEqual(sweep([silent("a", 60 * MINUTE)]).massLoss, ["a"], "everybody is one host");
-  assert.equal(sweep([silent("a", 60 * MINUTE), ...ready(1)]).reclaim, "a", "one host is not many");
+  assert.deepEqual(decide([...gone, ...ready(3)]), { reclaim: undefined, massLoss: ["a", "b"], calmSinceMs: NOW });
+  assert.equal(decide([...gone, ...ready(4)]).reclaim, "a", "two of six are a third, not more");
+  assert.deepEqual(decide([silent("a", 60 * MINUTE)]).massLoss, ["a"], "everybody is one host");
+  assert.equal(decide([silent("a", 60 * MINUTE), ...ready(1)]).reclaim, "a", "one host is not many");
   // The network is back, and those that need longer are not given up for what was before.
-  assert.equal(sweep([silent("a", 60 * MINUTE), ...ready(5)], NOW - 10 * MINUTE).reclaim, undefined);
-  assert.equal(sweep([silent("a", 60 * MINUTE), ...ready(5)], NOW - 10 * MINUTE - 1).reclaim, "a");
+  assert.equal(decide([silent("a", 60 * MINUTE), ...ready(5)], NOW - 10 * MINUTE).reclaim, undefined);
+  assert.equal(decide([silent("a", 60 * MINUTE), ...ready(5)], NOW - 10 * MINUTE - 1).reclaim, "a");
 });
 
 test("property: whoever is given up was silent for all of its time, and never with a third of the others", () => {
@@ -66,7 +72,7 @@ test("property: whoever is given up was silent for all of its time, and never wi
   );
   fc.assert(
     fc.property(hosts, fc.integer({ min: NOW - 30 * MINUTE, max: NOW }), (all, calm) => {
-      const { reclaim, massLoss, calmSinceMs } = sweep(all, calm);
+      const { reclaim, massLoss, calmSinceMs } = decide(all, calm);
       const unwell = all.filter((one) => livenessOf(one, settings, NOW).state !== "ready");
       assert(calmSinceMs === (massLoss.length > 0 ? NOW : calm));
       if (unwell.length > Math.max(1, all.length / 3)) assert.equal(massLoss.length, unwell.length);

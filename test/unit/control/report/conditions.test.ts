@@ -77,7 +77,7 @@ test("lost hosts: what they keep and for how long; many at once are named, the f
   await lab.attach("near", "h10", "web", { addresses: ["9.0.0.2"] });
   const heard = async (hosts: readonly string[]) => {
     for (const host of hosts) await lab.control.report(reportOf(host));
-    await lab.control.sweep();
+    await lab.control.reclaimLost();
   };
   await heard(all);
   lab.time.now += 420_000;

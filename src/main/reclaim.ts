@@ -8,7 +8,7 @@ import { problemOf } from "../model/fault.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** Also the least time between two hosts that the server reclaims by itself. */
-const SWEEP_MS = 10_000;
+const PERIOD_MS = 10_000;
 
 export const LIVENESS_SETTINGS = ["suspect-after", "lost-after", "reclaim-after"] as const;
 type Settings = Readonly<Partial<Record<(typeof LIVENESS_SETTINGS)[number], string>>>;
@@ -27,17 +27,20 @@ export function livenessFrom(settings: Settings): LivenessSettings {
 }
 
 /** Runs until the signal aborts. A store that cannot be written now may be writable in ten seconds. */
-export async function sweepOn(control: Control, { clock, signal, log }: Omit<Surroundings, "env">): Promise<void> {
+export async function reclaimLostOn(
+  control: Control,
+  { clock, signal, log }: Omit<Surroundings, "env">,
+): Promise<void> {
   let known: ReadonlyMap<string, Condition> = new Map();
   while (!signal.aborted) {
-    await clock.sleep(SWEEP_MS, signal);
+    await clock.sleep(PERIOD_MS, signal);
     if (signal.aborted) return;
     try {
-      const reclaimed = await control.sweep();
+      const reclaimed = await control.reclaimLost();
       if (reclaimed !== undefined) log("host reclaimed", { host: reclaimed, by: "server" });
       known = tell(known, await control.conditions(), log);
     } catch (error) {
-      log("sweep", { error: problemOf(error).detail });
+      log("reclaim", { error: problemOf(error).detail });
     }
   }
 }
