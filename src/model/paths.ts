@@ -1,9 +1,10 @@
 // Whether packets pass between two hosts: the results of an agent's probes to its peers.
 import Type from "typebox";
+import { VNI_LAST } from "./limits.ts";
 import { type Value, oneOf, optional, strict } from "./schema.ts";
 
 /** The VNI of the probes: no network and no VRF has it. */
-export const PATHS_VNI = 16_777_215;
+export const PATHS_VNI = VNI_LAST;
 
 export const PathSeen = Type.Object(
   {

@@ -1,6 +1,7 @@
 // The form of an address range: a contiguous piece of a global network's address space. ipam/range.ts has its
 // arithmetic; admission decides whether it is allowed.
 import Type from "typebox";
+import { NETWORK_MTU } from "./limits.ts";
 import { type Value, oneOf, optional, strict, Text } from "./schema.ts";
 import { Qos, QosInput } from "./qos.ts";
 
@@ -40,7 +41,7 @@ export const AddressRange = Type.Object(
       ),
     ),
     dns: optional(Type.Array(Type.String(), { description: "Name servers of its leases. Default: the network's." })),
-    mtu: optional(Type.Integer({ minimum: 576, maximum: 65_450, description: "At most the network's is used." })),
+    mtu: optional(Type.Integer({ ...NETWORK_MTU, description: "At most the network's is used." })),
     qos: optional(Qos),
     securityGroups: optional(Type.Array(Type.String(), { description: "Names of security groups of its leases." })),
     from: optional(

@@ -6,7 +6,7 @@ import { macOf } from "../../model/address.ts";
 import type { ApplyItem, ApplyRequest } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
 import type { DcosConfig, DcosOverlay } from "./overlay.ts";
-import { LEAST_MTU } from "./rules.ts";
+import { NETWORK_MTU } from "../../model/limits.ts";
 
 /** The VRF of an imported configuration. */
 const DCOS_VRF = "dcos";
@@ -80,7 +80,7 @@ function networkOf({ enableIpv6, overlayMtu }: DcosConfig, overlay: DcosOverlay)
       ipam: "local",
       vrf: DCOS_VRF,
       subnets,
-      ...(overlayMtu === undefined ? {} : { mtu: Math.max(overlayMtu, LEAST_MTU) }),
+      ...(overlayMtu === undefined ? {} : { mtu: Math.max(overlayMtu, NETWORK_MTU.minimum) }),
       // In this order: Mesos has the lower half of each block, Docker the upper half.
       slices: [
         { name: "mesos", bridge: "m" },

@@ -2,15 +2,13 @@
 // reader.ts knows the position of a path in the file. A value that was refused while reading is "" or missing, and
 // skipped.
 import { type Cidr, cidrOf, contains, ipOf, overlaps } from "../../model/address.ts";
+import { IPV6_MTU_MIN, NETWORK_MTU } from "../../model/limits.ts";
 import { checkName } from "../../model/parse.ts";
 import type { DcosConfig, DcosOverlay } from "./overlay.ts";
 import { type Problem, refusalOf } from "./reader.ts";
 
 /** Address bits of one half of a block at least: network, gateway, a container and broadcast. */
 const HALF_BITS = 2;
-/** The least MTU that a network of Weft can have (model/resource.ts). */
-export const LEAST_MTU = 576;
-const IPV6_LEAST_MTU = 1280;
 
 /** Address space without owners on the internet: private (RFC 1918, 4193), shared (6598), benchmarks (2544). */
 const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "198.18.0.0/15", "fc00::/7"].map(
@@ -183,15 +181,15 @@ function room(config: DcosConfig): readonly Note[] {
 
 function mtuForIpv6({ overlayMtu, overlays, enableIpv6 }: DcosConfig): readonly Problem[] {
   const first = overlays.findIndex((overlay) => overlay.subnet6 !== undefined);
-  if (overlayMtu === undefined || overlayMtu >= IPV6_LEAST_MTU || !enableIpv6 || first < 0) return [];
-  const why = `overlays[${first}] has IPv6, which needs ${IPV6_LEAST_MTU} bytes (RFC 8200)`;
+  if (overlayMtu === undefined || overlayMtu >= IPV6_MTU_MIN || !enableIpv6 || first < 0) return [];
+  const why = `overlays[${first}] has IPv6, which needs ${IPV6_MTU_MIN} bytes (RFC 8200)`;
   const detail = { what: `an MTU of ${overlayMtu} is too small`, why, fix: "raise it, or set enable_ipv6 to false" };
   return [{ path: "dcos_overlay_mtu", reason: "mtu-invalid", detail }];
 }
 
 function leastMtu({ overlayMtu }: DcosConfig): readonly Note[] {
-  if (overlayMtu === undefined || overlayMtu >= LEAST_MTU) return [];
-  const message = `the least MTU of a Weft network is ${LEAST_MTU}; it is used instead`;
+  if (overlayMtu === undefined || overlayMtu >= NETWORK_MTU.minimum) return [];
+  const message = `the least MTU of a Weft network is ${NETWORK_MTU.minimum}; it is used instead`;
   return [{ path: "dcos_overlay_mtu", message }];
 }
 

@@ -4,6 +4,7 @@ import { formatCidr, parseCidr } from "../../model/address.ts";
 import { DEFAULT_DRIVER, tunnelText } from "../../model/driver.ts";
 import { Fault } from "../../model/fault.ts";
 import type { VrfInput } from "../../model/input.ts";
+import { TUNNEL_PORT } from "../../model/limits.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { isSame, sameText } from "../output/changes.ts";
@@ -65,7 +66,7 @@ export function register(noun: Command, cli: Cli): void {
 function specFlags(command: Command): Command {
   return command
     .option("--vni <n>", "VNI of the tunnels of its routed networks")
-    .option("--tunnel-port <port>", "UDP port of its tunnels (default: 4789)")
+    .option("--tunnel-port <port>", `UDP port of its tunnels (default: ${TUNNEL_PORT})`)
     .option("--vtep-subnet <cidr>", "subnet of the hosts' tunnel addresses; once per family", repeated)
     .option("--host-access", "host and endpoints on it reach each other, which port mappings need")
     .option("--no-host-access", "host and endpoints do not reach each other (default)");
@@ -73,7 +74,7 @@ function specFlags(command: Command): Command {
 
 function specOf(flags: SpecFlags): VrfInput {
   const vni = wholeNumber(flags.vni, "--vni", 5000);
-  const tunnelPort = wholeNumber(flags.tunnelPort, "--tunnel-port", 4789);
+  const tunnelPort = wholeNumber(flags.tunnelPort, "--tunnel-port", TUNNEL_PORT);
   const vtepSubnets = flags.vtepSubnet?.map((text) => formatCidr(parseCidr(text, "--vtep-subnet")));
   return {
     ...(vni === undefined ? {} : { vni }),

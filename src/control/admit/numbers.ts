@@ -6,15 +6,12 @@ import { PATHS_VNI } from "../../model/paths.ts";
 export const VNI_MAX = PATHS_VNI - 1;
 /** The first VNI that the server chooses: DC/OS, flannel, Calico and handmade tunnels stay below. */
 export const VNI_FIRST = 4096;
-export const TUNNEL_PORT = 4789;
 export const VTEP_MAC_OUI = "70:b3:d5";
 
 /** Least address length of a block, slice or subnet that still has room for a gateway and an endpoint. */
 export const PREFIX_MAX: { readonly [F in Family]: number } = { 4: 30, 6: 126 };
 /** A VTEP's MAC carries the low 24 bits of its IPv4 address, so a larger subnet would give the same MAC twice. */
 export const VTEP_PREFIX_MIN: { readonly [F in Family]: number } = { 4: 8, 6: 8 };
-/** Least MTU of a link that carries IPv6 (RFC 8200 5). */
-export const IPV6_MTU_MIN = 1280;
 
 /** No workload can have one of these addresses: unspecified, loopback, multicast and beyond, link-local IPv6. */
 export const NOT_UNICAST: readonly Cidr[] = [

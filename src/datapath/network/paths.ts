@@ -8,6 +8,7 @@
 // A host's order is its number in the cluster: short, and no two hosts have the same.
 import { formatIp, ipOf } from "../../model/address.ts";
 import { type Driver, tunnelMtu } from "../../model/driver.ts";
+import { IPV6_MTU_MIN } from "../../model/limits.ts";
 import { PATHS_VNI } from "../../model/paths.ts";
 import type { Host, Vrf } from "../../model/resource.ts";
 import { vrfMtu } from "../world/mtu.ts";
@@ -19,8 +20,6 @@ import { type World, tunnelTo } from "../world/world.ts";
 
 /** No VRF can have this name: VRF names begin with a letter or digit. */
 export const PATHS_NS = "vrf:_paths";
-/** Below this MTU a link has no IPv6 (RFC 8200, section 5). If tunnels carry less, probes are smaller. */
-const MTU_LEAST = 1280;
 
 /** The path to a peer over one channel. */
 export type Path = Channel & {
@@ -89,7 +88,8 @@ function compileChannel({ self, hosts }: World, paths: readonly Path[]): readonl
     local: self.spec.underlay,
     port,
     mac: macOf(self),
-    mtu: Math.max(MTU_LEAST, tunnelMtu(driver, self.spec)),
+    // With less the link has no IPv6. If tunnels carry less, probes are smaller.
+    mtu: Math.max(IPV6_MTU_MIN, tunnelMtu(driver, self.spec)),
     alias: alias("paths", String(port)),
     addresses: [`${addressOf(port, self)}/64`],
     peers,

@@ -1,13 +1,14 @@
 // Hosts: machines with an agent.
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
+import { NETWORK_MTU } from "../limits.ts";
 import { DIRECTIONS } from "../qos.ts";
 import { oneOf, optional, strict, Text } from "../schema.ts";
 
 export const HostSpec = Type.Object(
   {
     underlay: Text("The address other hosts send tunnel packets to."),
-    underlayMtu: Type.Integer({ minimum: 576, maximum: 65_535 }),
+    underlayMtu: Type.Integer({ minimum: NETWORK_MTU.minimum, maximum: 65_535 }),
     slices: optional(
       Type.Array(Type.String(), { description: "Which slices of networks this host has bridges for. Default: all." }),
     ),

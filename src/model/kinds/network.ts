@@ -5,6 +5,7 @@ import { formatCidr, formatIp, parseCidr, parseIp } from "../address.ts";
 import { DriverName } from "../driver.ts";
 import { GroupNames, Spoofing } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
+import { NETWORK_MTU, VNI_LAST } from "../limits.ts";
 import { Qos, QosInput } from "../qos.ts";
 import { Quota } from "../quota.ts";
 import { AddressRange, RangeInput } from "../range.ts";
@@ -50,7 +51,7 @@ export const NetworkSpec = Type.Object(
     vni: optional(
       Type.Integer({
         minimum: 1,
-        maximum: 16_777_215,
+        maximum: VNI_LAST,
         description: "ipam global: the segment's VNI. Routed networks use their VRF's, reservations their parent's.",
       }),
     ),
@@ -95,8 +96,7 @@ export const NetworkSpec = Type.Object(
     dns: optional(Type.Array(Type.String(), { description: "Name servers that endpoints are told." })),
     mtu: optional(
       Type.Integer({
-        minimum: 576,
-        maximum: 65_450,
+        ...NETWORK_MTU,
         description: "Default: the least underlay MTU of its hosts minus the tunnel's overhead.",
       }),
     ),

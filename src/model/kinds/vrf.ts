@@ -2,6 +2,7 @@
 import Type from "typebox";
 import { canonicalCidrs } from "../address.ts";
 import type { KindRecord } from "../kind.ts";
+import { TUNNEL_PORT, VNI_LAST } from "../limits.ts";
 import { type Value, optional, strict, Text } from "../schema.ts";
 
 /** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
@@ -10,10 +11,14 @@ const VrfSpec = Type.Object(
     index: Type.Integer({ description: "Small number the server gives; each host's uplink addresses derive from it." }),
     vni: Type.Integer({
       minimum: 1,
-      maximum: 16_777_215,
+      maximum: VNI_LAST,
       description: "VNI that carries the VRF's routed networks between hosts.",
     }),
-    tunnelPort: Type.Integer({ minimum: 1, maximum: 65_535, description: "UDP port of the tunnel (4789 by default)." }),
+    tunnelPort: Type.Integer({
+      minimum: 1,
+      maximum: 65_535,
+      description: `UDP port of the tunnel (${TUNNEL_PORT} by default).`,
+    }),
     vtepSubnets: Type.Array(Type.String(), {
       description: "Where each host's tunnel endpoint address comes from, at most one per family.",
     }),

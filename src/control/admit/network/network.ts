@@ -9,7 +9,7 @@ import { checkName } from "../../../model/parse.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
 import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../../model/driver.ts";
-import { IPV6_MTU_MIN } from "../numbers.ts";
+import { IPV6_MTU_MIN } from "../../../model/limits.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
 import { type Context, inUse } from "../context.ts";

@@ -7,18 +7,11 @@ import { Fault } from "../../../model/fault.ts";
 import type { Key, Vrf, VrfSpec } from "../../../model/resource.ts";
 import type { VrfInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
+import { TUNNEL_PORT } from "../../../model/limits.ts";
 import { VRF_INDEX_FIRST, VRF_INDEX_LAST } from "../../../model/uplink.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
-import {
-  PREFIX_MAX,
-  TUNNEL_PORT,
-  VNI_FIRST,
-  VNI_MAX,
-  VTEP_MAC_OUI,
-  VTEP_PREFIX_MIN,
-  VTEP_SUBNETS,
-} from "../numbers.ts";
+import { PREFIX_MAX, VNI_FIRST, VNI_MAX, VTEP_MAC_OUI, VTEP_PREFIX_MIN, VTEP_SUBNETS } from "../numbers.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { networksOf, settleVrf } from "./allocate.ts";
 import { type Context, cidrsOf, inUse } from "../context.ts";
