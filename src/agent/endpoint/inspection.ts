@@ -54,9 +54,7 @@ export class Inspection {
     return printOps(diff(stateOf(existing), stateOf(objects)), kernel.netnsPrefix);
   }
 
-  /**
-   * The network, if an attach to it would succeed now; otherwise throws the attach's Fault. Asks nothing of a server.
-   */
+  /** The network, if an attach to it would succeed now; otherwise throws the attach's Fault. Asks no server. */
   networkFor(name: string, slice: string | undefined): Network {
     const { contexts, journal, snapshots, blockLease } = this.#parts;
     const { ended } = blockLease;

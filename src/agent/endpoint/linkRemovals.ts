@@ -18,9 +18,7 @@ import type { EndpointParts } from "./parts.ts";
 
 export type Links = readonly (Veth | Ifb)[];
 
-/**
- * The pair, with which everything on both its ends goes; and the shaping device, if the kernel is known to have one.
- */
+/** The pair, whose removal takes everything on both ends along; and the shaping device, if one is known. */
 export function linksOf({ name, spec }: Endpoint, network: Network, known: KernelState): readonly [Veth, ...Ifb[]] {
   const link = { ns: `vrf:${network.spec.vrf}`, mtu: 0, mac: "", alias: "" } as const;
   const peer = { ns: spec.netns as Ns, name: spec.ifname, mtu: 0, mac: "" };

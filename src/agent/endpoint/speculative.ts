@@ -39,9 +39,7 @@ type Built = {
   readonly work: Work;
   readonly compiled: Compiled;
   readonly results: readonly OpResult[];
-  /**
-   * Version of the journal, and the kernel's known state, when it was built; the latter is another after each round.
-   */
+  /** Journal version and known kernel state when it was built; the state is another map after each round. */
   readonly journalVersion: number;
   readonly state: KernelState;
 };
@@ -52,9 +50,7 @@ export type Granted = { readonly endpoint: Endpoint; readonly pair?: Veth; reado
 export class Speculation {
   readonly #parts: EndpointParts;
   readonly #removals: LinkRemovals;
-  /**
-   * By namespace: of two endpoints of one workload the second is built after the first, which has the default route.
-   */
+  /** By namespace: of one workload's endpoints the second is built after the first, which has the default route. */
   readonly #building = new Map<NetnsId, PromiseWithResolvers<void>>();
 
   constructor(parts: EndpointParts, removals: LinkRemovals) {
@@ -119,9 +115,7 @@ export class Speculation {
     return { compiled: result, results, journalVersion, state: view.state, work };
   }
 
-  /**
-   * The journal has the endpoint now, so rounds may judge it. False if the caller still has to put it in the kernel.
-   */
+  /** The journal has the endpoint now, so rounds may judge it. False if the caller still has to install it. */
   adopt({ endpoint, pair, built }: Granted, { context, netnsId }: AttachPlan): boolean {
     const { view, journal } = this.#parts;
     if (pair !== undefined) view.unreconciled.delete(pair);

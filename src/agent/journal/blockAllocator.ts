@@ -72,9 +72,7 @@ export function allocate(
   return { addresses: ips.map(formatIp), mac, ...(segment.slice === undefined ? {} : { slice: segment.slice }) };
 }
 
-/**
- * The unused address that has been in quarantine longest; called only if no other is free, so every address is tried.
- */
+/** The unused address that is in quarantine longest; no other is free, so every address is tried. */
 function oldestIn(range: Range, used: Used, freedAtMs: FreedAtMs): Ip | undefined {
   const { family, first, last } = usableRange(range.cidr);
   let oldest: { readonly ip: Ip; readonly atMs: number } | undefined;

@@ -40,9 +40,7 @@ export class BlockLease {
     this.#save = save;
   }
 
-  /**
-   * Set from the moment the server says that it has removed the host, until the host has joined again and has blocks.
-   */
+  /** Set from the moment the server says that it removed the host until the host has joined again. */
   get ended(): Fault | undefined {
     const { ended } = this.#record;
     return ended === undefined ? undefined : new Fault(ended.reason, ended.detail);

@@ -17,9 +17,7 @@ export type { Entry, Former } from "./record.ts";
 export interface Journal {
   /** By endpoint name. */
   readonly entries: ReadonlyMap<string, Entry>;
-  /**
-   * By addressKey(network, address): former owners of addresses that were released lately, the oldest release first.
-   */
+  /** By addressKey(network, address): former owners of lately released addresses, the oldest release first. */
   readonly freed: ReadonlyMap<string, Former>;
   /** Addresses of a network that entries have. */
   used(network: string): Pick<UsedAddresses, "of">;

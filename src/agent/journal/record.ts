@@ -2,9 +2,7 @@
 import { ipOf } from "../../model/address.ts";
 import type { Endpoint } from "../../model/resource.ts";
 
-/**
- * `detaching`: its port is being removed or is gone; its address is not free before the server has released the lease.
- */
+/** `detaching`: its port goes or is gone; its address is not free before the server has released the lease. */
 export type Entry = {
   readonly endpoint: Endpoint;
   readonly netnsId: string;

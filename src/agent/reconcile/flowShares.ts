@@ -46,9 +46,7 @@ function filteredIn(state: KernelState): Ns[] {
   return [...state.values()].filter(({ kind, ns }) => kind === "nft" && ns !== "host").map(({ ns }) => ns);
 }
 
-/**
- * Which endpoint has an address; read at the first question, which is rare. Addresses of no endpoint share one name.
- */
+/** Which endpoint has an address; computed at the first call, which is rare. Other addresses share one name. */
 function ownersIn(snapshot: Snapshot | undefined, host: string, ns: Ns): (address: string) => string {
   let owners: Map<string, string> | undefined;
   return (address) => {

@@ -131,9 +131,7 @@ export class KernelView {
     return true;
   }
 
-  /**
-   * A round for this snapshot has ended; `journalVersion`: of what is in the kernel, undefined if some of it is not.
-   */
+  /** A round for this snapshot has ended. `journalVersion` is undefined if it did not do everything. */
   reconciled(snapshot: Snapshot, journalVersion: number | undefined): void {
     this.#reconciled = { snapshot, journalVersion: journalVersion ?? -1 };
   }

@@ -60,9 +60,7 @@ export function nearOf({ ns, name }: Veth): string {
   return `${ns} ${name}`;
 }
 
-/**
- * Removes an object with what the kernel removes along: all of a namespace, all that is on a link, both ends of a pair.
- */
+/** Removes an object and what goes with it: all of a namespace, all that is on a link, both ends of a pair. */
 function forget(state: Map<string, KernelObject>, gone: KernelObject): void {
   state.delete(keyOf(gone));
   if (gone.kind === "netns") {

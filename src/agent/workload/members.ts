@@ -151,9 +151,7 @@ export class Members {
     return true;
   }
 
-  /**
-   * The endpoint is gone: this host detached it after it had made the new one, or it was detached for another reason.
-   */
+  /** The endpoint is gone: this host detached it after it made the new one, or it went for another reason. */
   async #moveEnded(move: Move, snapshot: Snapshot): Promise<boolean> {
     const { journal, snapshots } = this.#options;
     const { spec } = move;

@@ -28,9 +28,7 @@ export type MembershipPlan = {
   readonly moves: readonly Move[];
 };
 
-/**
- * If the snapshot is not complete, a membership that it lacks may still exist, and no endpoint leaves for that.
- */
+/** If the snapshot is not complete, a membership that it lacks may still exist, and no endpoint leaves. */
 export function planMemberships(
   snapshot: Snapshot,
   { host, entries, isAlive, isComplete }: HostWorkloads,

@@ -18,19 +18,12 @@ import { countersOf } from "../../../src/agent/endpoint/counters.ts";
 import { checkGroupsKnown } from "../../../src/agent/endpoint/faults.ts";
 import { flowCutter } from "../../../src/agent/reconcile/cutFlows.ts";
 import { policyOutcome } from "../../../src/agent/server/outcome.ts";
-import { make } from "./samples.ts";
+import { hostNumber, make, vrf as routingDomain } from "./samples.ts";
 
 const ADDRESSES: Readonly<Record<string, string>> = { "a h1": "2", "b h1": "3", "c h2": "4" };
 /** A VRF with a network, and endpoints `a` and `b` of this host and `c` of another. */
 const vrf = (name: string, index: number, securityGroups: readonly string[]) => [
-  make("vrf", name, {
-    index,
-    vni: 4096 + index,
-    tunnelPort: 4789,
-    vtepSubnets: ["198.18.0.0/20"],
-    vtepMacOui: "70:b3:d5",
-    hostAccess: false,
-  }),
+  routingDomain(name, index),
   make("network", `n-${name}`, {
     driver: "vxlan",
     ipam: "local",
@@ -62,8 +55,8 @@ const allow = (direction: "in" | "out", port: number) => ({
   priority: 500,
 });
 const snapshot = snapshotOf("c", 7, [
-  make("host", "h1", { underlay: "192.0.2.1", underlayMtu: 1500, order: 1 }),
-  make("host", "h2", { underlay: "192.0.2.2", underlayMtu: 1500, order: 2 }),
+  hostNumber(1),
+  hostNumber(2),
   ...vrf("blue", 1, ["web"]),
   ...vrf("red", 2, ["web"]),
   ...vrf("open", 3, []),

@@ -20,6 +20,17 @@ export function make(kind: string, name: string, spec: object): Resource {
   return { kind, name, uid: `uid-${name}`, revision: 1, spec } as Resource;
 }
 
+/** A VRF as the server numbers it. */
+export function vrf(name: string, index: number): Resource {
+  const vteps = { vtepSubnets: ["198.18.0.0/20"], vtepMacOui: "70:b3:d5" };
+  return make("vrf", name, { index, vni: 4096 + index, tunnelPort: 4789, ...vteps, hostAccess: false });
+}
+
+/** Host `hN`. */
+export function hostNumber(order: number): Resource {
+  return make("host", `h${order}`, { underlay: `192.0.2.${order}`, underlayMtu: 1500, order });
+}
+
 /** An endpoint of host h1, with one address in the local network `near`. */
 export function endpoint(owner: string, more: Partial<EndpointSpec> = {}, revision = 3): Endpoint {
   const spec = {

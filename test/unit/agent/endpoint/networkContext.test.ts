@@ -1,11 +1,10 @@
 // Where a network is on this host, and how long that is remembered.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
+import { type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
 import { NetworkContexts } from "../../../../src/agent/endpoint/networkContext.ts";
+import { hostNumber, make, vrf } from "../samples.ts";
 
-const make = (kind: string, name: string, spec: object) =>
-  ({ kind, name, uid: `uid-${name}`, revision: 1, spec }) as Resource;
 const network = (name: string, more: object = {}) =>
   make("network", name, {
     driver: "vxlan",
@@ -17,15 +16,8 @@ const network = (name: string, more: object = {}) =>
     ...more,
   });
 const block = (of: string, host: string, cidr: string) => make("block", `${of}.${host}.4`, { network: of, host, cidr });
-const HOST = make("host", "h1", { underlay: "192.0.2.1", underlayMtu: 1500, order: 1 });
-const VRF = make("vrf", "v", {
-  index: 1,
-  vni: 4097,
-  tunnelPort: 4789,
-  vtepSubnets: ["198.18.0.0/20"],
-  vtepMacOui: "70:b3:d5",
-  hostAccess: false,
-});
+const HOST = hostNumber(1);
+const VRF = vrf("v", 1);
 const GROUND = [HOST, VRF, network("near"), block("near", "h2", "10.2.2.0/24"), block("near", "h1", "10.2.1.0/24")];
 const snapshot = snapshotOf("c", 1, GROUND);
 

@@ -19,25 +19,15 @@ import {
 import { Fault } from "../../../../src/model/fault.ts";
 import { Adopter } from "../../../../src/agent/reconcile/adopt.ts";
 import { memoryJournal } from "../../../../src/agent/journal/journal.ts";
+import { hostNumber, make, vrf } from "../samples.ts";
 
 const REVISION = 9;
-const make = (kind: string, name: string, spec: object) =>
-  ({ kind, name, uid: `uid-${name}`, revision: 1, spec }) as Resource;
-const vrf = (name: string, index: number) =>
-  make("vrf", name, {
-    index,
-    vni: 4096 + index,
-    tunnelPort: 4789,
-    vtepSubnets: ["198.18.0.0/20"],
-    vtepMacOui: "70:b3:d5",
-    hostAccess: false,
-  });
 const common = { driver: "vxlan", masquerade: false, enabled: true } as const;
 const near = (name: string, subnets: readonly object[], more: object = {}) =>
   make("network", name, { ...common, ipam: "local", vrf: "v", subnets, ...more });
 const GROUND: readonly Resource[] = [
-  make("host", "h1", { underlay: "192.0.2.1", underlayMtu: 1500, order: 1 }),
-  make("host", "h2", { underlay: "192.0.2.2", underlayMtu: 1500, order: 2 }),
+  hostNumber(1),
+  hostNumber(2),
   vrf("u", 1),
   vrf("v", 2),
   // With a way out: a pair that is no endpoint's.

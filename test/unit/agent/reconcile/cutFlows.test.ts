@@ -4,19 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Op } from "../../../../src/datapath/state/state.ts";
 import { type Flow } from "../../../../src/kernel/kernel.ts";
-import { type Resource, snapshotOf } from "../../../../src/model/resource.ts";
+import { snapshotOf } from "../../../../src/model/resource.ts";
 import { flowCutter } from "../../../../src/agent/reconcile/cutFlows.ts";
+import { hostNumber, make, vrf as routingDomain } from "../samples.ts";
 
-const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 const vrf = (name: string, index: number) => [
-  make("vrf", name, {
-    index,
-    vni: 4096 + index,
-    tunnelPort: 4789,
-    vtepSubnets: ["198.18.0.0/20"],
-    vtepMacOui: "70:b3:d5",
-    hostAccess: false,
-  }),
+  routingDomain(name, index),
   make("network", name, {
     driver: "vxlan",
     ipam: "local",
@@ -39,7 +32,7 @@ const vrf = (name: string, index: number) => [
 ];
 const web = { direction: "in", action: "allow", protocol: "tcp", ports: [80], priority: 500 };
 const snapshot = snapshotOf("c", 1, [
-  make("host", "h1", { underlay: "192.0.2.1", underlayMtu: 1500, order: 1 }),
+  hostNumber(1),
   ...vrf("blue", 1),
   ...vrf("red", 2),
   make("securitygroup", "web", { rules: [web] }),

@@ -5,11 +5,11 @@ import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
 import type { KernelState } from "../../../../src/datapath/state/state.ts";
 import { stateOf } from "../../../../src/datapath/state/state.ts";
 import type { Clock } from "../../../../src/model/clock.ts";
-import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
+import { type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
 import { VirtualClock } from "../../../sim/lab/clock.ts";
 import { limitFlowShares } from "../../../../src/agent/reconcile/flowShares.ts";
+import { hostNumber, make } from "../samples.ts";
 
-const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 const endpoint = (name: string, host: string, addresses: readonly string[], allowed: readonly string[] = []) =>
   make("endpoint", name, {
     network: "blue",
@@ -22,7 +22,7 @@ const endpoint = (name: string, host: string, addresses: readonly string[], allo
     allowedAddresses: allowed.map((address) => ({ address })),
   });
 const snapshot = snapshotOf("c", 1, [
-  make("host", "h1", { underlay: "192.0.2.1", underlayMtu: 1500, order: 1 }),
+  hostNumber(1),
   make("vrf", "blue", { index: 1, vni: 4097, tunnelPort: 4789, vtepSubnets: [], vtepMacOui: "", hostAccess: false }),
   make("network", "blue", { driver: "vxlan", ipam: "global", vrf: "blue", vni: 7, subnets: [{ cidr: "10.7.0.0/16" }] }),
   endpoint("a", "h1", ["10.7.0.2", "fd07::2"], ["10.7.0.99", "10.7.0.98"]),
@@ -105,7 +105,7 @@ test("a namespace's addresses are those of its VRF's networks: another VRF may h
     make("endpoint", "r", { ...endpoint("r", "h1", ["10.7.0.2"]).spec, network: "red" }),
   ];
   const all = snapshotOf("c", 1, [
-    make("host", "h1", { underlay: "192.0.2.1", underlayMtu: 1500, order: 1 }),
+    hostNumber(1),
     ...snapshot.vrfs,
     ...snapshot.networks,
     ...snapshot.endpoints,

@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VirtualClock } from "../../../sim/lab/clock.ts";
 import type { EchoSeen } from "../../../../src/kernel/kernel.ts";
-import { type Resource, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
+import { type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
 import { PathProbes } from "../../../../src/agent/server/pathProbes.ts";
-
-const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
+import { make } from "../samples.ts";
 
 /** `h1` and its peers, all in one VRF per tunnel port. */
 function snapshotWith(
