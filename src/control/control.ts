@@ -1,144 +1,70 @@
 // The control plane of one server: admits writes and makes them durable, shows readers what is durable, and hosts what
 // concerns them. Holds the store, the view of it, credentials and reports together; other files decide about each.
 // After `kill -9` at any point, opening the same store again continues at the last answer.
-import { randomBytes, randomUUID } from "node:crypto";
 import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.ts";
-import type { Clock } from "../model/clock.ts";
-import { Fault } from "../model/fault.ts";
 import type { HostClaim } from "../model/input.ts";
+import type { LeaseRecord } from "../model/lease.ts";
 import type { SpaceMap } from "../model/map.ts";
 import type { ChangeSet, Host, Kind, Position, ResourceOf, Snapshot } from "../model/resource.ts";
-import type { QuarantineTime } from "../model/quarantine.ts";
-import type { ClusterStatus, HostReport } from "../model/status.ts";
-import type { LeaseRecord } from "../model/lease.ts";
-import { WINDOW_CHANGES } from "../store/window.ts";
+import type { HostReport } from "../model/status.ts";
 import type { LeaseQuery } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
-import { Boots } from "./hosts/boots.ts";
-import { check } from "./check/check.ts";
-import { Inquiry } from "./check/inquiry.ts";
-import { Committer, type Job, type Meter } from "./commit/committer.ts";
-import { type Condition, conditionsOf } from "./report/conditions.ts";
-import { type Listing, type Page, findIn, listingOf } from "./state/listing.ts";
-import { Credentials, type Role, roleSecret } from "./hosts/credentials.ts";
-import type { Departure } from "./hosts/departures.ts";
-import { expireOn, quarantineClock } from "./commit/expire.ts";
+import { runCheck } from "./check/run.ts";
+import type { Job } from "./commit/committer.ts";
+import { expireOn } from "./commit/expire.ts";
 import { followAs } from "./commit/follow.ts";
-import { Forecast, type Foreseen } from "./report/forecast.ts";
-import { fullSnapshot, snapshotFor } from "./state/visibility.ts";
-import { Histories, notRefused } from "./commit/histories.ts";
+import { type Role, roleSecret } from "./hosts/credentials.ts";
+import { acceptHistory, checkHistory } from "./hosts/history.ts";
 import { joinWith } from "./hosts/joins.ts";
-import { LIVENESS, type LivenessSettings, checkLiveness } from "./hosts/liveness.ts";
-import { HostLifecycle } from "./hosts/hostLifecycle.ts";
+import { type ReclaimOptions, forgetDeparture, reclaimHost, reclaimLost, removeHost } from "./hosts/removal.ts";
+import { type ControlOptions, type Parts, assemble } from "./parts.ts";
+import type { Condition } from "./report/conditions.ts";
+import type { Foreseen } from "./report/forecast.ts";
+import { type ControlStatus, statusOf, takeReport } from "./report/status.ts";
+import { type Listing, type Page, findIn, listingOf } from "./state/listing.ts";
 import { spaceMapOf } from "./state/spaceMap.ts";
-import { Prefixes, prefixSecret } from "./hosts/prefixes.ts";
 import { type AddressUse, addressUseOf } from "./state/usage.ts";
 import { get, viewOf } from "./state/view.ts";
+import { fullSnapshot, snapshotFor } from "./state/visibility.ts";
 import type { Identity, Outcome, Viewer, Write } from "./write.ts";
 
+export type { ControlOptions } from "./parts.ts";
 export type { Meter } from "./commit/committer.ts";
 
-/** The source of randomness: uids of resources, and tokens that cannot be guessed. */
-export type Entropy = { uid(): string; token(): string };
-
-export type ControlOptions = {
-  readonly clock: Clock;
-  readonly entropy?: Entropy;
-  readonly meter?: Meter;
-  readonly newNetworkGroups?: readonly string[] /** Of new networks that name none. Default: none. */;
-  /** Changes that a watching host may be behind before it has to list again. Default: WINDOW_CHANGES. */
-  readonly history?: number;
-  /** When a host is suspect, lost, and given up. */
-  readonly liveness?: LivenessSettings;
-  /** When to commit what has been asked for: by default after everything that this turn of the event loop brings. */
-  readonly turn?: (run: () => void) => void;
-  /** When hosts that watch hear of it: by default 5 ms later, so that the writer continues first. */
-  readonly later?: (run: () => void) => void;
-};
-
 export type Joined = { readonly cluster: string; readonly token: string; readonly host: Host };
-export type ControlStatus = ClusterStatus & { readonly conditions: readonly Condition[] };
-
-const SYSTEM_ENTROPY: Entropy = { uid: () => randomUUID(), token: () => randomBytes(32).toString("base64url") };
-const NO_METER: Meter = { committed: () => {}, converged: () => {} };
-// oxlint-disable-next-line no-restricted-globals -- not time but order: the end of this turn of the event loop
-const END_OF_TURN = (run: () => void): void => void setImmediate(run);
-// oxlint-disable-next-line no-restricted-globals -- nothing depends on the time: after those who are served first
-const SOON = (run: () => void): void => void setTimeout(run, 5);
 
 export class Control {
-  readonly #store: Store;
-  readonly #clock: Clock;
-  readonly #entropy: Entropy;
-  readonly #meter: Meter;
-  readonly #committer: Committer;
-  readonly #credentials: Credentials;
-  readonly #prefixes: Prefixes;
-  readonly #inquiry: Inquiry;
-  readonly #forecast = new Forecast();
-  readonly #liveness: LivenessSettings;
-  readonly #hosts: HostLifecycle;
-  readonly #boots: Boots;
-  readonly #histories: Histories;
-  readonly #quarantineTime: () => QuarantineTime;
+  readonly #parts: Parts;
 
   /** Reads the store; the store stays the caller's to close, after the control plane. */
   static async open(store: Store, options: ControlOptions): Promise<Control> {
     const { cluster, revision, resources } = await store.read();
-    const control = new Control(store, viewOf(cluster, revision, resources), options);
+    const control = new Control(assemble(store, viewOf(cluster, revision, resources), options));
     await control.#begin();
     return control;
   }
 
-  private constructor(store: Store, view: ReturnType<typeof viewOf>, options: ControlOptions) {
-    const entropy = options.entropy ?? SYSTEM_ENTROPY;
-    const hosts = [...view.host.keys()];
-    this.#store = store;
-    this.#clock = options.clock;
-    this.#entropy = entropy;
-    this.#meter = options.meter ?? NO_METER;
-    this.#prefixes = new Prefixes(store, hosts);
-    this.#quarantineTime = quarantineClock(options.clock, view);
-    this.#liveness = checkLiveness(options.liveness ?? LIVENESS);
-    this.#hosts = new HostLifecycle(store, this.#liveness, options.clock);
-    this.#boots = new Boots(store, options.clock, this.#hosts.reports, this.#liveness);
-    this.#credentials = new Credentials(store, this.#hosts.departures, hosts);
-    this.#histories = new Histories(store, options.clock);
-    this.#committer = new Committer(store, view, {
-      histories: this.#histories,
-      clock: options.clock,
-      context: {
-        uid: () => entropy.uid(),
-        nowMs: () => options.clock.nowMs(),
-        quarantineTime: this.#quarantineTime,
-        prefixes: this.#prefixes.byHost,
-        ...(options.newNetworkGroups === undefined ? {} : { newNetworkGroups: options.newNetworkGroups }),
-      },
-      meter: this.#meter,
-      turn: options.turn ?? END_OF_TURN,
-      later: options.later ?? SOON,
-      history: options.history ?? WINDOW_CHANGES,
-    });
-    this.#inquiry = new Inquiry(options.clock, (asks) => this.#committer.followers.ask(asks));
+  private constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
   /** A disk on which nothing can be written now is still one to read from. */
   async #begin(): Promise<void> {
-    const { secret, begun } = this.#histories.beginning();
-    await this.#store.commit([], [secret]).then(begun, () => undefined);
+    const { secret, begun } = this.#parts.histories.beginning();
+    await this.#parts.store.commit([], [secret]).then(begun, () => undefined);
   }
 
   /** After how much silence this server gives hosts up by itself. */
   get reclaimAfterMs(): number | undefined {
-    return this.#liveness.reclaimAfterMs;
+    return this.#parts.liveness.reclaimAfterMs;
   }
 
   get cluster(): string {
-    return this.#store.cluster;
+    return this.#parts.store.cluster;
   }
   /** The last durable revision. */
   get revision(): number {
-    return this.#committer.replayLog.revision;
+    return this.#parts.committer.replayLog.revision;
   }
 
   /**
@@ -148,101 +74,49 @@ export class Control {
     write: Exclude<Write, { readonly verb: "join" }>,
     options: Pick<Job, "dryRun" | "decided"> = {},
   ): Promise<Outcome> {
-    if (write.verb !== "delete" || write.kind !== "host") return this.#committer.submit({ write, ...options });
-    // One that was reclaimed is only a line in lists.
-    if (options.dryRun !== true && (await this.forgetDeparture(write.name)))
-      return { revision: this.revision, changes: [], created: false };
-    return this.#hosts.remove(this.#parts(), write, { how: "deleted", by: "person" }, options);
+    if (write.verb === "delete" && write.kind === "host") return removeHost(this.#parts, write, options);
+    return this.#parts.committer.submit({ write, ...options });
   }
 
   /**
    * Frees everything a lost host had; its token is worth nothing from then on. `dryRun` only says what would go.
    * Throws `in-use` for a host that is not lost, unless forced, and `host-unknown`.
    */
-  reclaim(
-    host: string,
-    options: { readonly dryRun?: boolean; readonly force?: boolean; readonly by?: Departure["by"] } = {},
-  ): Promise<Outcome> {
-    // Asked at the time of the decision: it may have been heard meanwhile.
-    const holds = () => {
-      if (options.force !== true && this.#committer.view.host.has(host)) this.#hosts.checkLost(host);
-    };
-    const write = { verb: "delete", kind: "host", name: host, force: true } as const;
-    return this.#hosts.remove(
-      this.#parts(),
-      write,
-      { how: "reclaimed", by: options.by ?? "person" },
-      { ...options, holds },
-    );
-  }
-
-  /** What the removal of a host takes along. */
-  #parts() {
-    return {
-      committer: this.#committer,
-      credentials: this.#credentials,
-      prefixes: this.#prefixes,
-    };
+  reclaim(host: string, options: ReclaimOptions = {}): Promise<Outcome> {
+    return reclaimHost(this.#parts, host, options);
   }
 
   /** Forgets that a host was reclaimed; its token stays worth nothing. False if there is nothing to forget. */
-  async forgetDeparture(host: string): Promise<boolean> {
-    const { departures } = this.#hosts;
-    if (this.#committer.view.host.has(host) || !departures.list.some((one) => one.host === host)) return false;
-    await this.#hosts.kept(() => this.#committer.submit({ secrets: () => departures.forget(host) }));
-    return true;
+  forgetDeparture(host: string): Promise<boolean> {
+    return forgetDeparture(this.#parts, host);
   }
 
   /**
    * Reclaims at most one silent host, if the settings say so, and returns it. Call it every few seconds, from one
    * server of a store.
    */
-  async reclaimLost(): Promise<string | undefined> {
-    await this.#committer.settled();
-    const host = this.#hosts.nextToReclaim(this.#committer.view.host.keys(), this.#histories.refused);
-    if (host === undefined) return undefined;
-    try {
-      await this.reclaim(host, { by: "server" });
-      return host;
-    } catch (error) {
-      // It was heard, or removed, in the last moment.
-      if (error instanceof Fault && (error.reason === "in-use" || error.reason === "host-unknown")) return undefined;
-      throw error;
-    }
+  reclaimLost(): Promise<string | undefined> {
+    return reclaimLost(this.#parts);
   }
 
   /** Claims a host's name, or confirms it; see joins.ts. */
   async join(claim: HostClaim, token: string | undefined, proposed?: string): Promise<Joined> {
-    const parts = { ...this.#parts(), lives: this.#hosts, boots: this.#boots, newToken: () => this.#entropy.token() };
-    return { cluster: this.cluster, ...(await joinWith(parts, claim, { token, proposed })) };
+    return { cluster: this.cluster, ...(await joinWith(this.#parts, claim, { token, proposed })) };
   }
 
   /** What the viewer sees, at one durable revision. Throws `another-history` if `known`, a host's, is of one. */
   async snapshot(viewer: Viewer, known?: Position): Promise<Snapshot> {
-    await this.#committer.settled();
-    const { view } = this.#committer;
+    await this.#parts.committer.settled();
+    const { view } = this.#parts.committer;
     if (viewer.role === "admin") return fullSnapshot(view);
-    if (known !== undefined) this.#checkHistory(viewer.host, known);
-    const history = this.#histories.current;
+    if (known !== undefined) checkHistory(this.#parts, viewer.host, known);
+    const history = this.#parts.histories.current;
     return { ...snapshotFor(view, viewer.host), ...(history === undefined ? {} : { history }) };
   }
 
-  #checkHistory(host: string, known: Position): void {
-    try {
-      this.#histories.check(host, known);
-    } catch (error) {
-      // It is alive, and must not be given up for what this server has lost.
-      this.#hosts.reports.sighted(host);
-      throw error;
-    }
-  }
-
   /** From now on this host follows what this server has, although it knows another past. */
-  async acceptHistory(host: string): Promise<void> {
-    await this.#committer.settled();
-    if (!this.#histories.refused.has(host)) throw notRefused(host);
-    const { secret, begun } = this.#histories.accepting([host]);
-    await this.#committer.submit({ secrets: () => [secret], committed: begun });
+  acceptHistory(host: string): Promise<void> {
+    return acceptHistory(this.#parts, host);
   }
 
   /**
@@ -252,73 +126,50 @@ export class Control {
    * there yet. `history`: of which the revision is; then the first set says of which the others are.
    */
   watch(from: number, viewer: Viewer, signal: AbortSignal, history?: string): AsyncIterable<ChangeSet> {
-    if (viewer.role === "admin") return this.#store.watch(from, signal);
-    if (history !== undefined) this.#checkHistory(viewer.host, { history, revision: from });
-    this.#committer.replayLog.after(from);
-    const named = history === undefined ? undefined : this.#histories.current;
-    return followAs(viewer.host, this.#committer, { from, history: named }, signal);
+    if (viewer.role === "admin") return this.#parts.store.watch(from, signal);
+    if (history !== undefined) checkHistory(this.#parts, viewer.host, { history, revision: from });
+    this.#parts.committer.replayLog.after(from);
+    const named = history === undefined ? undefined : this.#parts.histories.current;
+    return followAs(viewer.host, this.#parts.committer, { from, history: named }, signal);
   }
 
   /** In order of names: those after `after` (default: all), at most `limit` of them. */
   async list<K extends Kind>(kind: K, viewer: Viewer, page: Page = {}): Promise<Listing<K>> {
-    await this.#committer.settled();
-    return listingOf(this.#committer.view, kind, viewer, page);
+    await this.#parts.committer.settled();
+    return listingOf(this.#parts.committer.view, kind, viewer, page);
   }
 
   /** Undefined if it is not there, or not this viewer's to see. */
   async find<K extends Kind>(kind: K, name: string, viewer: Viewer): Promise<ResourceOf<K> | undefined> {
-    await this.#committer.settled();
-    return findIn(this.#committer.view, kind, name, viewer);
+    await this.#parts.committer.settled();
+    return findIn(this.#parts.committer.view, kind, name, viewer);
   }
 
   /** Takes what a host says it reached. Throws `host-unknown`. */
-  async report(report: HostReport): Promise<void> {
-    await this.#committer.settled();
-    const { view, replayLog } = this.#committer;
-    if (!view.host.has(report.host)) {
-      throw new Fault("host-unknown", { what: `there is no host "${report.host}"`, where: "host", fix: "join first" });
-    }
-    this.#boots.checkReport(report, view.host.get(report.host)?.spec.underlay ?? "");
-    const lagMs = this.#hosts.reports.receive(report, view, replayLog);
-    if (lagMs !== undefined) this.#meter.converged(lagMs / 1000);
-    if (!this.#prefixes.set(report.host, report.hostPrefixes)) return;
-    await this.#committer.submit({ secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });
+  report(report: HostReport): Promise<void> {
+    return takeReport(this.#parts, report);
   }
 
   async status(): Promise<ControlStatus> {
-    await this.#committer.settled();
-    const { status, losses } = this.#hosts.status(this.#committer);
-    const conditions = conditionsOf(this.#committer.view, this.#prefixes.byHost);
-    return {
-      ...status,
-      conditions: [...conditions, ...losses, ...this.#boots.conditions(), ...this.#histories.conditions()],
-    };
+    return statusOf(this.#parts);
   }
 
   /** Every address of a network, by state; undefined if there is no such network. */
   async spaceMap(name: string): Promise<SpaceMap | undefined> {
-    await this.#committer.settled();
-    const { view } = this.#committer;
+    await this.#parts.committer.settled();
+    const { view } = this.#parts.committer;
     const network = get(view, "network", name);
     return network === undefined ? undefined : spaceMapOf(view, network);
   }
 
   /** Compares what the store, the journals and the kernels of hosts say about addresses; see check/check.ts. */
-  async check(request: CheckRequest): Promise<CheckReport> {
-    const admin = { role: "admin" } as const;
-    const parts = {
-      clock: this.#clock,
-      snapshot: () => this.snapshot(admin),
-      ask: (questions: Parameters<Inquiry["ask"]>[0]) => this.#inquiry.ask(questions),
-      release: (endpoint: string, ifRevision: number) =>
-        this.write({ verb: "detach", endpoint, by: admin, force: true, ifRevision }),
-    };
-    return await check(parts, request);
+  check(request: CheckRequest): Promise<CheckReport> {
+    return runCheck(this.#parts, request);
   }
 
   /** Takes a host's answer to a question of `check`. */
   answer(host: string, answer: InventoryAnswer): void {
-    this.#inquiry.take(host, answer);
+    this.#parts.inquiry.take(host, answer);
   }
 
   /** What a user should know that no answer said: who waits for a block, stands in a network's way, is lost. */
@@ -328,48 +179,48 @@ export class Control {
 
   /** How full each network is, by family, and when it will be full if it goes on growing; for metrics. */
   async addressUse(): Promise<readonly Foreseen<AddressUse>[]> {
-    await this.#committer.settled();
-    return this.#forecast.of(this.#clock.monotonicMs(), addressUseOf(this.#committer.view));
+    await this.#parts.committer.settled();
+    return this.#parts.forecast.of(this.#parts.clock.monotonicMs(), addressUseOf(this.#parts.committer.view));
   }
 
   /** Who had an address or, for leases without any, a MAC: the newest first. */
   async leaseHistory(query: LeaseQuery): Promise<readonly LeaseRecord[]> {
-    await this.#committer.settled();
-    return this.#store.leases(query);
+    await this.#parts.committer.settled();
+    return this.#parts.store.leases(query);
   }
 
   /** Ends quarantines and holds whose time has come, until the signal aborts. */
   async expireOn(signal: AbortSignal): Promise<void> {
-    await expireOn(this.#committer, this.#clock, this.#quarantineTime, signal);
+    await expireOn(this.#parts.committer, this.#parts.clock, this.#parts.quarantineTime, signal);
   }
 
   /** The owner of the token; a Fault `token-wrong` if there is none. */
   identify(token: string | undefined): Identity {
-    return this.#credentials.identify(token);
+    return this.#parts.credentials.identify(token);
   }
   /** Whether a token of this role was ever set in this store. */
   hasToken(role: Role): boolean {
-    return this.#credentials.has(role);
+    return this.#parts.credentials.has(role);
   }
   /** From now on, durably, this is the token of the role; the one before is worth nothing. */
   async setToken(role: Role, token: string): Promise<void> {
-    this.#credentials.checkRole(role, token);
-    await this.#committer.submit({ secrets: () => [roleSecret(role, token)] });
+    this.#parts.credentials.checkRole(role, token);
+    await this.#parts.committer.submit({ secrets: () => [roleSecret(role, token)] });
   }
   /** A token that cannot be guessed. */
   newToken(): string {
-    return this.#entropy.token();
+    return this.#parts.entropy.token();
   }
 
   /** Resolves if it can answer; throws `unavailable` otherwise. */
   async ready(): Promise<void> {
-    await this.#committer.settled();
+    await this.#parts.committer.settled();
   }
 
   /** Finishes what was asked, refuses the rest, ends every host's watch. */
   async close(): Promise<void> {
-    await this.#committer.close();
-    const secret = this.#histories.withdrawing();
-    if (secret !== undefined) await this.#store.commit([], [secret]).catch(() => undefined);
+    await this.#parts.committer.close();
+    const secret = this.#parts.histories.withdrawing();
+    if (secret !== undefined) await this.#parts.store.commit([], [secret]).catch(() => undefined);
   }
 }

@@ -2,21 +2,11 @@
 // the machine, and stores what the host says about itself.
 import type { HostClaim } from "../../model/input.ts";
 import type { Host } from "../../model/resource.ts";
-import type { Boots } from "./boots.ts";
-import type { Committer } from "../commit/committer.ts";
-import { type Credentials, hostSecret } from "./credentials.ts";
-import type { HostLifecycle } from "./hostLifecycle.ts";
-import { type Prefixes, prefixSecret } from "./prefixes.ts";
+import { hostSecret } from "./credentials.ts";
+import { prefixSecret } from "./prefixes.ts";
+import type { Parts } from "../parts.ts";
 import type { Identity, Write } from "../write.ts";
 
-export type JoinParts = {
-  readonly committer: Committer;
-  readonly credentials: Credentials;
-  readonly prefixes: Prefixes;
-  readonly lives: HostLifecycle;
-  readonly boots: Boots;
-  readonly newToken: () => string;
-};
 /** `proposed` is a token that the host made itself. */
 export type Shown = { readonly token: string | undefined; readonly proposed: string | undefined };
 
@@ -26,15 +16,15 @@ export type Shown = { readonly token: string | undefined; readonly proposed: str
  * token-taken, host-claimed, host-cloned, overlap, address-invalid, name-invalid.
  */
 export async function joinWith(
-  parts: JoinParts,
+  parts: Parts,
   claim: HostClaim,
   { token, proposed }: Shown,
 ): Promise<{ readonly token: string; readonly host: Host }> {
-  const { committer, credentials, prefixes, lives, boots } = parts;
+  const { committer, credentials, prefixes, lifecycle, boots } = parts;
   const by = credentials.identify(token);
   if (proposed !== undefined) credentials.refuseDeparted(proposed);
   const own = ownOf(parts, by, claim.host, { token, proposed });
-  const given = own ?? proposed ?? parts.newToken();
+  const given = own ?? proposed ?? parts.entropy.token();
   const write: Write = {
     verb: "join",
     claim,
@@ -49,15 +39,15 @@ export async function joinWith(
     const isNews = prefixes.set(claim.host, claim.hostPrefixes);
     const credential = own === undefined ? [hostSecret(claim.host, given)] : [];
     const told = isNews ? [prefixSecret(claim.host, claim.hostPrefixes)] : [];
-    return [...credential, ...told, ...boots.record(claim), ...lives.departures.forget(claim.host)];
+    return [...credential, ...told, ...boots.record(claim), ...lifecycle.departures.forget(claim.host)];
   };
   const committed = () => {
     credentials.admit(claim.host);
-    lives.reports.joined(claim.host);
+    lifecycle.reports.joined(claim.host);
     boots.taken(claim.host);
   };
   try {
-    const outcome = await lives.kept(() => committer.submit({ write, holds, secrets, committed }));
+    const outcome = await lifecycle.kept(() => committer.submit({ write, holds, secrets, committed }));
     if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
     return { token: given, host: outcome.resource };
   } finally {
@@ -66,7 +56,7 @@ export async function joinWith(
 }
 
 /** The host's own token, if it was shown now or proposed before. */
-function ownOf({ credentials }: JoinParts, by: Identity, host: string, { token, proposed }: Shown): string | undefined {
+function ownOf({ credentials }: Parts, by: Identity, host: string, { token, proposed }: Shown): string | undefined {
   if (by.role === "host") return token;
   return proposed !== undefined && credentials.isTokenOf(host, proposed) ? proposed : undefined;
 }

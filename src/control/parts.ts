@@ -1,0 +1,100 @@
+// What a control plane is made of, put together over a store and a view of it.
+import { randomBytes, randomUUID } from "node:crypto";
+import type { Clock } from "../model/clock.ts";
+import type { QuarantineTime } from "../model/quarantine.ts";
+import type { Store } from "../store/store.ts";
+import { WINDOW_CHANGES } from "../store/window.ts";
+import { Inquiry } from "./check/inquiry.ts";
+import { Committer, type Meter } from "./commit/committer.ts";
+import { quarantineClock } from "./commit/expire.ts";
+import { Histories } from "./commit/histories.ts";
+import { Boots } from "./hosts/boots.ts";
+import { Credentials } from "./hosts/credentials.ts";
+import { HostLifecycle } from "./hosts/hostLifecycle.ts";
+import { LIVENESS, type LivenessSettings, checkLiveness } from "./hosts/liveness.ts";
+import { Prefixes } from "./hosts/prefixes.ts";
+import { Forecast } from "./report/forecast.ts";
+import type { View } from "./state/view.ts";
+
+/** The source of randomness: uids of resources, and tokens that cannot be guessed. */
+export type Entropy = { uid(): string; token(): string };
+
+export type ControlOptions = {
+  readonly clock: Clock;
+  readonly entropy?: Entropy;
+  readonly meter?: Meter;
+  readonly newNetworkGroups?: readonly string[] /** Of new networks that name none. Default: none. */;
+  /** Changes that a watching host may be behind before it has to list again. Default: WINDOW_CHANGES. */
+  readonly history?: number;
+  /** When a host is suspect, lost, and given up. */
+  readonly liveness?: LivenessSettings;
+  /** When to commit what has been asked for: by default after everything that this turn of the event loop brings. */
+  readonly turn?: (run: () => void) => void;
+  /** When hosts that watch hear of it: by default 5 ms later, so that the writer continues first. */
+  readonly later?: (run: () => void) => void;
+};
+
+export type Parts = {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly meter: Meter;
+  readonly committer: Committer;
+  readonly credentials: Credentials;
+  readonly prefixes: Prefixes;
+  readonly inquiry: Inquiry;
+  readonly forecast: Forecast;
+  readonly liveness: LivenessSettings;
+  readonly lifecycle: HostLifecycle;
+  readonly boots: Boots;
+  readonly histories: Histories;
+  readonly quarantineTime: () => QuarantineTime;
+};
+
+const SYSTEM_ENTROPY: Entropy = { uid: () => randomUUID(), token: () => randomBytes(32).toString("base64url") };
+const NO_METER: Meter = { committed: () => {}, converged: () => {} };
+// oxlint-disable-next-line no-restricted-globals -- not time but order: the end of this turn of the event loop
+const END_OF_TURN = (run: () => void): void => void setImmediate(run);
+// oxlint-disable-next-line no-restricted-globals -- nothing depends on the time: after those who are served first
+const SOON = (run: () => void): void => void setTimeout(run, 5);
+
+export function assemble(store: Store, view: View, options: ControlOptions): Parts {
+  const { clock, entropy = SYSTEM_ENTROPY, meter = NO_METER } = options;
+  const hosts = [...view.host.keys()];
+  const prefixes = new Prefixes(store, hosts);
+  const quarantineTime = quarantineClock(clock, view);
+  const liveness = checkLiveness(options.liveness ?? LIVENESS);
+  const lifecycle = new HostLifecycle(store, liveness, clock);
+  const histories = new Histories(store, clock);
+  const committer = new Committer(store, view, {
+    histories,
+    clock,
+    context: {
+      uid: () => entropy.uid(),
+      nowMs: () => clock.nowMs(),
+      quarantineTime,
+      prefixes: prefixes.byHost,
+      ...(options.newNetworkGroups === undefined ? {} : { newNetworkGroups: options.newNetworkGroups }),
+    },
+    meter,
+    turn: options.turn ?? END_OF_TURN,
+    later: options.later ?? SOON,
+    history: options.history ?? WINDOW_CHANGES,
+  });
+  return {
+    store,
+    clock,
+    entropy,
+    meter,
+    committer,
+    prefixes,
+    quarantineTime,
+    liveness,
+    lifecycle,
+    histories,
+    boots: new Boots(store, clock, lifecycle.reports, liveness),
+    credentials: new Credentials(store, lifecycle.departures, hosts),
+    forecast: new Forecast(),
+    inquiry: new Inquiry(clock, (asks) => committer.followers.ask(asks)),
+  };
+}

@@ -1,0 +1,29 @@
+// What hosts report, taken in, and the status that it comes to.
+import { Fault } from "../../model/fault.ts";
+import type { ClusterStatus, HostReport } from "../../model/status.ts";
+import { prefixSecret } from "../hosts/prefixes.ts";
+import type { Parts } from "../parts.ts";
+import { type Condition, conditionsOf } from "./conditions.ts";
+
+export type ControlStatus = ClusterStatus & { readonly conditions: readonly Condition[] };
+
+export async function takeReport(parts: Parts, report: HostReport): Promise<void> {
+  const { committer, boots, lifecycle, prefixes, meter } = parts;
+  await committer.settled();
+  const { view, replayLog } = committer;
+  if (!view.host.has(report.host)) {
+    throw new Fault("host-unknown", { what: `there is no host "${report.host}"`, where: "host", fix: "join first" });
+  }
+  boots.checkReport(report, view.host.get(report.host)?.spec.underlay ?? "");
+  const lagMs = lifecycle.reports.receive(report, view, replayLog);
+  if (lagMs !== undefined) meter.converged(lagMs / 1000);
+  if (!prefixes.set(report.host, report.hostPrefixes)) return;
+  await committer.submit({ secrets: () => [prefixSecret(report.host, report.hostPrefixes)] });
+}
+
+export async function statusOf({ committer, lifecycle, prefixes, boots, histories }: Parts): Promise<ControlStatus> {
+  await committer.settled();
+  const { status, losses } = lifecycle.status(committer);
+  const conditions = conditionsOf(committer.view, prefixes.byHost);
+  return { ...status, conditions: [...conditions, ...losses, ...boots.conditions(), ...histories.conditions()] };
+}
