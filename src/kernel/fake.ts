@@ -221,8 +221,8 @@ export class FakeKernel implements Kernel {
   }
 
   /**
-   * Somebody else disturbs one of our objects, chosen by `n`: changes a link if `n` is odd, otherwise removes it. Gives
-   * what it was; undefined if nothing is ours.
+   * Another program disturbs one of Weft's objects, chosen by `n`: changes a link if `n` is odd, otherwise removes it.
+   * Returns the object as it was; undefined if there is none.
    */
   drift(n: number): KernelObject | undefined {
     const ours = [...stateIn(this.#machine, new Set(this.#machine.spaces.keys())).values()];

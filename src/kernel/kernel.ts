@@ -158,8 +158,8 @@ export interface Kernel {
    */
   cutFlows(ns: Ns, isAllowed: (flow: Flow) => boolean): number;
   /**
-   * Makes room where flows fill more than half of what a namespace can remember of their kind: those end of whoever has
-   * most, until half is left; how many. `ownerOf` names whose a flow is, by the address of its end on this side.
+   * Makes room where flows of a kind fill more than half of their set: the owners with most flows lose some, until half
+   * is left; returns how many. `ownerOf` names the owner of a flow by the address of its end on this side.
    */
   thinFlows(ns: Ns, ownerOf: (address: string) => string): number;
   /**

@@ -215,7 +215,7 @@ function unusedKeys(keys: Members, network: Field, note: (path: string, message:
   ];
   return [
     ...groups.flatMap(([members, known]) =>
-      [...members].filter(([key]) => !known.includes(key)).map(([, { path }]) => note(path, "nobody reads this key")),
+      [...members].filter(([key]) => !known.includes(key)).map(([, { path }]) => note(path, "this key has no effect")),
     ),
     ...(others.length === 0 ? [] : [note("", `these keys have no effect in Weft: ${others.join(", ")}`)]),
   ];

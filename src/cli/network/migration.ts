@@ -130,7 +130,7 @@ async function listMigrations(cli: Cli, options: ReadOptions): Promise<void> {
 
 function whoOf({ spec }: Migration): string {
   if (spec.endpoint !== undefined) return `endpoint ${spec.endpoint}`;
-  return spec.workload === undefined ? "everybody" : `workload ${spec.workload}`;
+  return spec.workload === undefined ? "all members" : `workload ${spec.workload}`;
 }
 
 async function showMigration(cli: Cli, name: string, options: ReadOptions): Promise<void> {

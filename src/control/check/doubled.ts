@@ -47,7 +47,7 @@ function judge({ vrf, address, all }: Holders, context: CheckContext, evict: boo
 function judged(one: Seen, first: Seen, context: CheckContext, evict: boolean): Judgement {
   const { host, endpoint, lease, entry } = one;
   if (lease === undefined && entry === undefined) {
-    const text = "the agent removes the port that nobody knows";
+    const text = "the agent removes the unknown port";
     return judgement("two-holders", one, context, text, { do: "order", host, order: { do: "settle" } });
   }
   const before = `${first.endpoint} on ${first.host} had it before`;

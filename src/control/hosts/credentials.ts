@@ -86,9 +86,9 @@ export class Credentials {
     const other = role === "admin" ? "join" : "admin";
     if (!this.#hosts.has(digest) && !isEqual(digest, this.#store.secret(`token/${other}`))) return;
     throw new Fault("token-taken", {
-      what: `the ${role} token belongs to somebody already`,
+      what: `the ${role} token is already in use`,
       where: `${role}.token`,
-      why: `it is the ${other} token, or a host's: whoever has one of them would have both`,
+      why: `it is the ${other} token, or a host's: its owner would have the rights of both`,
       fix: `put another into ${role}.token, or remove the file: the server makes a new one`,
     });
   }
@@ -114,7 +114,7 @@ export function hostSecret(host: string, token: string | undefined): Secret {
 
 function tokenTaken(): Fault {
   return new Fault("token-taken", {
-    what: "the credential that the host proposes belongs to somebody",
+    what: "the credential that the host proposes is already in use",
     where: "token",
     why: "a credential says who asks, so no two may have the same: it is the join token, or that of another host",
     fix: "propose 32 random bytes of this host's own; if its state directory is a copy of another host's, remove it",

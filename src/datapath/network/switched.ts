@@ -6,7 +6,7 @@
 //   bridge fdb  02:00:0a:07:00:09 dev wx7 master static sticky    the port behind it: unicast is never flooded
 //   ip neigh    10.7.0.9 lladdr 02:00:0a:07:00:09 dev wb-blue     the answer to ARP and ND, which never cross
 // Per host with endpoints of the network, an all-zero FDB entry: where broadcast and multicast go (head-end
-// replication). Where an endpoint has allowed addresses (virtual IPs), whose holder nobody but the workloads knows, ARP
+// replication). Where an endpoint has allowed addresses (virtual IPs), only the workloads know the holder, so ARP
 // and ND cross after all: the holder announces itself, and answers. With learning on, a learned entry would survive its
 // endpoint and shadow the true one (the stale entry of every peer).
 import { switchedDevice } from "../../model/driver.ts";

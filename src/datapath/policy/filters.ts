@@ -181,8 +181,8 @@ const FROM_PORT =
     // Of Ethernet and IPv4; a request or an answer.
     "@nh,0,48 != 0x000108000604 goto drop_4",
     "@nh,48,16 != { 1, 2 } goto drop_4",
-    // The sender's address is its own, or it asks whether somebody has what it is about to use (a probe). Of another's
-    // address that would be a conflict to the other, who is just asking the same (RFC 5227, 2.1.1).
+    // The sender's address is its own, or the packet is a probe for an address that it is about to use. A probe for
+    // another's address would be a conflict for its owner, which may be probing at the same time (RFC 5227, 2.1.1).
     `${lacks(ANY_MAC)} iifname . @nh,64,48 != @macs goto drop_4`,
     `${has(ANY_IP)} accept`,
     "meta protocol arp meta mark set iifname . arp saddr ether . arp saddr ip map @bound4 accept",
@@ -194,8 +194,8 @@ const FROM_PORT =
     "@nh,0,4 != 6 goto drop_14",
     OWN_MAC,
     `${has(ANY_IP)} goto v6_own`,
-    // Before it has an address: is somebody using it, and which groups it listens to. To ask so for another's keeps
-    // the other from having it (RFC 4862, 5.4.3).
+    // Before it has an address: whether the address is in use, and which groups it listens to. Such a question about
+    // another's address keeps its owner from using it (RFC 4862, 5.4.3).
     "ip6 saddr :: @nh,48,8 58 @th,0,8 135 meta mark set iifname . ether saddr . @th,64,128 map @bound6 goto solicit",
     "ip6 saddr :: @nh,48,8 58 @th,0,8 135 goto drop_5",
     "ip6 saddr :: meta l4proto icmpv6 @th,0,8 { 131, 143 } accept",

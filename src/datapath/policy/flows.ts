@@ -34,9 +34,9 @@ function setName(side: Side, kind: Kind, family: Family): string {
 export const FLOWS: Readonly<Record<Kind, number>> = { tcp: 65_536, udp: 65_536, other: 65_536 };
 
 /**
- * How many flows a port may begin, and how many may be begun to it: sets are the VRF's, and nobody may fill them for
- * all before the agent looks (agent/reconcile/flowShares.ts). What comes may be more than what one port sends, or one
- * port could keep all others from another.
+ * How many flows a port may begin, and how many may be begun to it: sets belong to the VRF, and no port may fill one
+ * before the agent counts (agent/reconcile/flowShares.ts). The second rate is higher than the first; otherwise one port
+ * could keep all others from another.
  */
 const BEGINNINGS: Readonly<Record<Side, string>> = {
   out: "limit rate over 500/second burst 5000 packets",

@@ -62,7 +62,8 @@ function textOf(network: Network, socket: string): string {
 function write(path: string, text: string): readonly string[] {
   const there = readText(path);
   if (there === text) return [];
-  if (there !== undefined && !isOurs(there)) return [`${path} is somebody else's and stays; its network is not in it`];
+  if (there !== undefined && !isOurs(there))
+    return [`${path} is another program's and stays; its network is not in it`];
   replaceFile(realFiles, path, text, 0o644);
   return [];
 }

@@ -360,7 +360,7 @@ test("a credential belongs to one: a join proposes neither a token of the server
     await refuses(
       lab,
       "token-taken",
-      /belongs to somebody.*of this host's own/,
+      /is already in use.*of this host's own/,
       () => lab.control.join(claim(2), JOIN_TOKEN, proposed),
       "token",
     );
@@ -376,7 +376,7 @@ test("a credential belongs to one: a join proposes neither a token of the server
   assert.deepEqual(lab.control.identify(own), { role: "host", host: "h2" });
   assert.equal((await lab.control.join(claim(2), JOIN_TOKEN, own)).token, own, "a join may be repeated");
   for (const token of [own, ADMIN_TOKEN])
-    await assert.rejects(lab.control.setToken("join", token), isFault("token-taken", /join token belongs to somebody/));
+    await assert.rejects(lab.control.setToken("join", token), isFault("token-taken", /join token is already in use/));
 });
 
 test("a credential of a join that was refused is free for another host", async () => {

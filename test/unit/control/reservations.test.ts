@@ -332,7 +332,7 @@ test("a piece shrinks to its last lease and no further, not even by force; anoth
   };
   const blockers = ["endpoint web.eth0 on h1 (10.0.0.4, 02:00:0a:00:00:04)", "hold 10.0.0.5 of ops"];
   for (const force of [false, true]) {
-    const { detail } = await refuses(lab, "in-use", /may be somebody else's at once/, sized(3, force));
+    const { detail } = await refuses(lab, "in-use", /may get a returned address at once/, sized(3, force));
     assert.deepEqual(detail.blockers, blockers);
   }
   await sized(5)();

@@ -202,7 +202,7 @@ function strayGateway({ ranges = [] }: NetworkSpec, segmentOwner: Network): Faul
       return new Fault("address-outside", {
         what: `gateway ${range[field]} is neither the segment's nor in a piece of the reservation`,
         where: `spec.ranges[${i}].${field}`,
-        why: "it may be somebody else's",
+        why: "it may be in use",
         fix: "leave it out, write none, or choose an address that is reserved",
       });
     }

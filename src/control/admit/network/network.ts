@@ -96,7 +96,7 @@ export function deleteNetwork(draft: Draft, { name, force = false }: Delete, con
   }
   const groups = groupsWithPeer(view, name);
   if (groups.length > 0 && !force) {
-    const why = "their rules would mean nobody";
+    const why = "their rules would match no peer";
     throw inUse(`network "${name}" is the peer of security groups`, why, "change them first, or use force", groups);
   }
   removeNetwork(draft, name, context);

@@ -105,7 +105,7 @@ function refusal(network: Network, losers: readonly Endpoint[], holds: readonly 
     "leases and holds would lose their place",
     network.spec.reservedFrom === undefined
       ? "detach and release them first, or use --force: endpoints are detached, holds are released"
-      : "detach and release them first: what is returned may be somebody else's at once",
+      : "detach and release them first: another endpoint may get a returned address at once",
     blockers,
   );
 }

@@ -378,7 +378,7 @@ test("notes tell what is allowed and still matters", () => {
   assert.match(notesOf(fileWith(OK, [], ["dcos_overlay_enable: false"])), /asks for no virtual network/);
   assert.match(
     notesOf(fileWith([...OK, "perfix: 3"])),
-    /f:8:13 dcos_overlay_network.overlays\[0\].perfix: nobody reads/,
+    /f:8:13 dcos_overlay_network.overlays\[0\].perfix: this key has no effect/,
   );
   assert.match(notesOf(fileWith(OK, [], ["dcos_overlay_mtu: 560"])), /least MTU of a Weft network is 576/);
 });

@@ -1,4 +1,4 @@
-// Files of ours follow the networks; whatever somebody else wrote stays.
+// Files of Weft's follow the networks; files of other programs stay.
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -50,7 +50,7 @@ test("what somebody changed in a file of ours is overwritten, what is not ours n
   assert.equal(readFileSync(path, "utf8"), text);
   const theirs = { "10-mine.conflist": "{}", "weft-red.conflist": '{"name":"mine"}', "weft-old.conflist": "not JSON" };
   for (const [file, content] of Object.entries(theirs)) writeFileSync(join(directory, file), content);
-  assert.match(syncFiles(placeOf(directory), [network("red")], true).join(), /weft-red.conflist is somebody else's/);
+  assert.match(syncFiles(placeOf(directory), [network("red")], true).join(), /weft-red.conflist is another program's/);
   for (const [file, content] of Object.entries(theirs))
     assert.equal(readFileSync(join(directory, file), "utf8"), content);
   assert.deepEqual(readdirSync(directory).toSorted(), Object.keys(theirs).toSorted());
