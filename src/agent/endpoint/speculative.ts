@@ -71,21 +71,21 @@ export class Speculation {
     const { view, transport } = this.#parts;
     const { context, claim, name, netnsId } = plan;
     const early = Promise.withResolvers<Endpoint>();
-    const kept = this.#unlessEnded(transport.attach(claim, early.resolve));
+    const durable = this.#unlessEnded(transport.attach(claim, early.resolve));
     const port = speculativePort(context, claim, name);
-    if (port === undefined || !view.state.has(bridgeKey(port))) return { endpoint: await kept };
+    if (port === undefined || !view.state.has(bridgeKey(port))) return { endpoint: await durable };
     view.unreconciled.add(port);
     const [made] = await view.apply([{ op: "add", object: port }]);
     if (made?.refusal !== undefined) {
       // It will be refused again with the whole endpoint, and reported then.
       view.unreconciled.delete(port);
-      return { endpoint: await kept };
+      return { endpoint: await durable };
     }
     const work: Work = { pair: port, netnsId };
     try {
-      const endpoint = await Promise.race([early.promise, kept]);
+      const endpoint = await Promise.race([early.promise, durable]);
       const built = this.#building.has(netnsId) ? undefined : await this.#build(plan, endpoint, work);
-      await kept;
+      await durable;
       return built === undefined ? { endpoint, pair: port } : { endpoint, built };
     } catch (error) {
       await this.#removals.discard(work.whole?.objects ?? [port], work.whole?.endpoint);

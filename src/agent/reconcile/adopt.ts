@@ -142,13 +142,13 @@ export class Adopter {
     const marked = (await kernel.ports()).flatMap(({ name, netns }) => (names.has(name) ? (netns ?? []) : []));
     const known = [...leasesByName(snapshot, host)].filter(([name]) => names.has(portName(name)));
     const paths = new Set([...marked, ...known.map(([, { spec }]) => spec.netns)]);
-    const look = await kernel.observe([...paths].filter((path): path is Ns & `/${string}` => path.startsWith("/")));
+    const observed = await kernel.observe([...paths].filter((path): path is Ns & `/${string}` => path.startsWith("/")));
     const seen = new Map<string, Stray>();
-    for (const port of look.values()) {
+    for (const port of observed.values()) {
       const isAlive = port.kind === "veth" && names.has(port.name) && port.peer.ns.startsWith("/");
       // An observation that does not know where a far end is says `/` for its namespace.
       if (!isAlive || port.peer.ns === "/") continue;
-      seen.set(port.name, { port, name: port.alias.slice(ENDPOINT.length), far: farIn(look, port) });
+      seen.set(port.name, { port, name: port.alias.slice(ENDPOINT.length), far: farIn(observed, port) });
     }
     return seen;
   }
@@ -257,11 +257,11 @@ function bridgeOf(world: World, port: Veth): LocalBridge | undefined {
   return undefined;
 }
 
-function farIn(look: KernelState, port: Veth): Far {
+function farIn(observed: KernelState, port: Veth): Far {
   const { ns, name } = port.peer;
   const addresses: string[] = [];
   let isWayOut = false;
-  for (const object of look.values()) {
+  for (const object of observed.values()) {
     if (object.ns !== ns || !("dev" in object) || object.dev !== name) continue;
     if (object.kind === "address") addresses.push(object.cidr.slice(0, object.cidr.indexOf("/")));
     if (object.kind === "route" && /^(0\.0\.0\.0|::)\/0$/.test(object.dst)) isWayOut = true;

@@ -169,12 +169,12 @@ export class PathProbes {
     if (isKnown === this.#wasKnown && nowMs - this.#toldAtMs < SPACING_MS) return;
     this.#wasKnown = isKnown;
     this.#toldAtMs = nowMs;
-    this.#look(nowMs);
+    this.#checkWalls(nowMs);
     this.onNews();
   }
 
   /** Reads the filters of others on this host, while a path is broken. */
-  #look(nowMs: number): void {
+  #checkWalls(nowMs: number): void {
     const broken = [...this.#probes.values()].filter(({ path, state }) => path.to !== undefined && state === "failed");
     if (broken.length === 0) {
       this.#walls = [];

@@ -106,10 +106,10 @@ export function requestOf(environment: Environment, json: Json): Request | Versi
       spoken === undefined ? `CNI version "${version}" is not supported` : `there is no ${command} in CNI ${version}`;
     throw new CniRefusal("version", what, `set cniVersion to one of ${VERSIONS.slice(first).join(", ")}`);
   }
-  const place = targetOf(command, environment);
-  if (isLenient) return { command, ...place, config: leftOf(command, spoken, json) };
+  const target = targetOf(command, environment);
+  if (isLenient) return { command, ...target, config: leftOf(command, spoken, json) };
   const args = command === "ADD" ? argsOf(environment.get("CNI_ARGS") ?? "") : {};
-  return { command, ...place, config: configOf(spoken, json, args) };
+  return { command, ...target, config: configOf(spoken, json, args) };
 }
 
 function isCommand(command: string): command is Command {
