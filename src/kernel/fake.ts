@@ -114,7 +114,7 @@ export class FakeKernel implements Kernel {
 
   /** Nothing is sent in memory, and no other program filters. */
   readonly echo = () => undefined;
-  readonly walls = () => [];
+  readonly blockingFilters = () => [];
 
   watch(poke: () => unknown, signal: AbortSignal): void {
     if (signal.aborted) return;

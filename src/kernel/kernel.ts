@@ -173,7 +173,7 @@ export interface Kernel {
    * Filters of others in the host's namespace that drop what is sent to these UDP ports, or may, in words for people.
    * Nothing if they cannot be read.
    */
-  walls(ports: readonly number[]): readonly string[];
+  blockingFilters(ports: readonly number[]): readonly string[];
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */
   close(): void;
 }

@@ -145,8 +145,8 @@ export class LinuxKernel implements Kernel {
     return this.#namespaces.use(ns, (space) => this.#echoes.of(space));
   }
 
-  walls(ports: readonly number[]): readonly string[] {
-    return this.#nft.walls(this.#namespaces.host, ports);
+  blockingFilters(ports: readonly number[]): readonly string[] {
+    return this.#nft.blockingFilters(this.#namespaces.host, ports);
   }
 
   close(): void {

@@ -4,6 +4,7 @@
 //
 // The host's namespace may be busy with other programs' links: there, only events about Weft's links count. Learning
 // (bridge ports, ARP) never counts: it is not Weft's, and there is much of it.
+// Which messages count is in kinds/events.ts.
 import { type FSWatcher, closeSync, mkdirSync, readSync, watch as watchDirectory, writeSync } from "node:fs";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { MARK } from "../datapath/kinds/mark.ts";

@@ -22,7 +22,7 @@ import { cutFlows, thinFlows } from "./flows.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import { type Ran, Ruleset } from "./ruleset.ts";
-import { chainsIn, wallsOf } from "./walls.ts";
+import { chainsIn, blockingRules } from "./blockingFilters.ts";
 
 const TABLE = `inet ${MARK}`;
 const BRIDGE_TABLE = `bridge ${MARK}`;
@@ -116,15 +116,15 @@ export class Nft {
     return this.#ruleset(space).run(script);
   }
 
-  /** See Kernel.walls. Read chain by chain: others' rulesets may be long. */
-  walls(space: Space, ports: readonly number[]): readonly string[] {
+  /** See Kernel.blockingFilters. Read chain by chain: others' rulesets may be long. */
+  blockingFilters(space: Space, ports: readonly number[]): readonly string[] {
     const { output, error } = this.#ruleset(space).list("list chains\n", true);
     if (error !== undefined) return [];
     return chainsIn(output)
       .filter(({ table }) => table !== TABLE)
       .flatMap((chain) => {
         const rules = this.#ruleset(space).list(`list chain ${chain.table} ${chain.name}\n`, true);
-        return wallsOf(chain, rules.output, ports);
+        return blockingRules(chain, rules.output, ports);
       });
   }
 

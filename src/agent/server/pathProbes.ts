@@ -13,7 +13,7 @@ import { PathProbe, SMALL_BYTES } from "./pathProbe.ts";
 
 type PathProbesOptions = {
   readonly host: string;
-  readonly kernel: Pick<Kernel, "echo" | "walls">;
+  readonly kernel: Pick<Kernel, "echo" | "blockingFilters">;
   readonly clock: Clock;
   /** 0 <= random() < 1 */
   readonly random: () => number;
@@ -51,7 +51,7 @@ export class PathProbes {
   #filledAtMs = 0;
   #wasKnown = true;
   #toldAtMs = 0;
-  #walls: readonly string[] = [];
+  #filters: readonly string[] = [];
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   /** Called when the report may have changed. */
   onNews: () => void = () => undefined;
@@ -177,11 +177,11 @@ export class PathProbes {
   #checkWalls(nowMs: number): void {
     const broken = [...this.#probes.values()].filter(({ path, state }) => path.to !== undefined && state === "failed");
     if (broken.length === 0) {
-      this.#walls = [];
+      this.#filters = [];
       this.#lookedAtMs = Number.NEGATIVE_INFINITY;
     } else if (nowMs - this.#lookedAtMs >= WALLS_EVERY_MS) {
       this.#lookedAtMs = nowMs;
-      this.#walls = this.#options.kernel.walls([...new Set(broken.map(({ path }) => path.port))]);
+      this.#filters = this.#options.kernel.blockingFilters([...new Set(broken.map(({ path }) => path.port))]);
     }
   }
 
@@ -202,7 +202,7 @@ export class PathProbes {
     const which = isHeard
       ? `packets from ${host} to ${packets} arrive here, but ${host} does not answer those from here`
       : `${host} does not answer on ${packets}, and nothing from it arrives here`;
-    return this.#walls.length === 0 ? which : `${which}; ${this.#walls.join("; ")}`;
+    return this.#filters.length === 0 ? which : `${which}; ${this.#filters.join("; ")}`;
   }
 }
 

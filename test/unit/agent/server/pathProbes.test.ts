@@ -62,7 +62,7 @@ function started(snapshot: Snapshot, passes: (to: string, size: number) => boole
     },
     receive: () => arrived.shift(),
   };
-  const kernel = { echo: () => echo, walls: () => ["a wall"] };
+  const kernel = { echo: () => echo, blockingFilters: () => ["a wall"] };
   const paths = new PathProbes({ host: "h1", kernel, clock, random: () => 0.5 });
   paths.follow(snapshot);
   const ended = paths.run(stop.signal);

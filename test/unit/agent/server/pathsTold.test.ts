@@ -84,7 +84,7 @@ function started(snapshot: Snapshot | undefined, passes: (sent: Sent) => boolean
   };
   const kernel = {
     echo: () => (wire.isThere ? echo : undefined),
-    walls: (ports: readonly number[]) => {
+    blockingFilters: (ports: readonly number[]) => {
       walls.push({ atMs: clock.nowMs() - startMs, ports });
       return ["a wall", "another"];
     },

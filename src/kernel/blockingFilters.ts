@@ -19,7 +19,11 @@ export function chainsIn(listing: string): readonly Chain[] {
 }
 
 /** What may block packets in one chain, listed by `list chain`. */
-export function wallsOf({ table, name, hook, drops }: Chain, listing: string, ports: readonly number[]): string[] {
+export function blockingRules(
+  { table, name, hook, drops }: Chain,
+  listing: string,
+  ports: readonly number[],
+): string[] {
   const place = `chain ${name} of table ${table} (hook ${hook})`;
   const rules = listing.split("\n").map((line) => line.trim());
   return ports.flatMap((port) => {
