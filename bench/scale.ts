@@ -23,7 +23,12 @@ async function attachMs(cluster: Cluster, netns: string): Promise<number> {
 /**
  * Milliseconds per port that `ip` takes for ports `from`…`to` of a bridge, their far ends up in one other namespace.
  */
-async function byHandMs(cluster: Cluster, bridge: string, far: string, from: number, to: number): Promise<number> {
+async function byHandMs(
+  cluster: Cluster,
+  { bridge, far }: { readonly bridge: string; readonly far: string },
+  from: number,
+  to: number,
+): Promise<number> {
   const numbers = Array.from({ length: to - from }, (_, i) => from + i);
   const queues = "numtxqueues 1 numrxqueues 1";
   const pairs = numbers.map(
@@ -44,9 +49,9 @@ async function growthByHand(cluster: Cluster): Promise<{ readonly first: number;
   const bridge = await addNamespace(cluster, "hand");
   const far = await addNamespace(cluster, "far");
   await ip(bridge, ["link add br0 address 02:00:00:00:00:01 type bridge", "link set br0 up"]);
-  const first = await byHandMs(cluster, bridge, far, 0, EDGE);
-  await byHandMs(cluster, bridge, far, EDGE, ENDPOINTS - EDGE);
-  return { first, last: await byHandMs(cluster, bridge, far, ENDPOINTS - EDGE, ENDPOINTS) };
+  const first = await byHandMs(cluster, { bridge, far }, 0, EDGE);
+  await byHandMs(cluster, { bridge, far }, EDGE, ENDPOINTS - EDGE);
+  return { first, last: await byHandMs(cluster, { bridge, far }, ENDPOINTS - EDGE, ENDPOINTS) };
 }
 
 /** Resident memory of the agent in MB. */

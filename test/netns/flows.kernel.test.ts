@@ -165,14 +165,14 @@ describe("flows that groups allowed", { skip: whyNoKernelTests() ?? false, timeo
           const seconds = await left();
           return seconds !== undefined && seconds > least && seconds <= most;
         });
-      a.wire.send(frames.tcp(by, 80, newTag(), port));
+      a.wire.send(frames.tcp(by, 80, newTag(), { sourcePort: port }));
       await within("opening", 0, 60);
-      b.wire.send(frames.tcp(back, port, newTag(), 80, psh | ack));
+      b.wire.send(frames.tcp(back, port, newTag(), { sourcePort: 80, flags: psh | ack }));
       await within("open", 80_000, 86_400);
-      a.wire.send(frames.tcp(by, 80, newTag(), port, fin | ack));
+      a.wire.send(frames.tcp(by, 80, newTag(), { sourcePort: port, flags: fin | ack }));
       await within("closing", 0, 60);
       const tag = newTag();
-      b.wire.send(frames.tcp(back, port, tag, 80, ack));
+      b.wire.send(frames.tcp(back, port, tag, { sourcePort: 80, flags: ack }));
       await until("the last acknowledgement", async () => a.wire.has(tag));
       await within("closed", 0, 60);
     }

@@ -135,7 +135,7 @@ describe("what workloads make up", { skip: whyNoKernelTests() ?? false, timeout:
       const ports = Array.from({ length: 20 }, (_, n) => 51_820 + n);
       for (const port of ports) {
         a.wire.send(frames.udp(outside, port, `<udp ${port}>`, port));
-        a.wire.send(frames.tcp(outside, port, `<tcp ${port}>`, port));
+        a.wire.send(frames.tcp(outside, port, `<tcp ${port}>`, { sourcePort: port }));
       }
       const portOf = (tag: string) =>
         wire
@@ -159,13 +159,13 @@ describe("what workloads make up", { skip: whyNoKernelTests() ?? false, timeout:
     test(`an error of IPv${family} passes groups to the end of its flow, and to no other`, async () => {
       const [speaker, listener] = [of("speaker"), of("listener")];
       const port = 50_000 + family;
-      const asked = frames.tcp(between(speaker, listener, family), 443, "", port);
+      const asked = frames.tcp(between(speaker, listener, family), 443, "", { sourcePort: port });
       const begun = `begun ${family}`;
       await until("the flow begins", async () => {
-        speaker.wire.send(frames.tcp(between(speaker, listener, family), 443, begun, port));
+        speaker.wire.send(frames.tcp(between(speaker, listener, family), 443, begun, { sourcePort: port }));
         return listener.wire.has(begun);
       });
-      const answer = frames.tcp(between(listener, speaker, family), port, "", 443);
+      const answer = frames.tcp(between(listener, speaker, family), port, "", { sourcePort: 443 });
       const sent = ["listener", "t", "deaf", "far"].map((name) => ({ name, tag: `<made up ${family} for ${name}>` }));
       for (const { name, tag } of sent)
         for (const about of [answer, asked])

@@ -107,8 +107,8 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
   };
   const group = (name: string, rules: readonly unknown[], more: object = {}) =>
     put(`/v1/securitygroups/${name}`, { spec: { rules, ...more } });
-  const station = async (host: string, network: string, name: string, groups: readonly string[], more: object = {}) => {
-    const workload = await cluster.attach(host, network, name, { securityGroups: groups, ...more });
+  const station = async (host: string, network: string, name: string, more: Readonly<Record<string, unknown>>) => {
+    const workload = await cluster.attach(host, network, name, more);
     const { body } = await call(cluster.agentSocket(host), "GET", "/v1/attachments");
     const gateways = (body.items as { endpoint: string; gateways: string[] }[]).find(
       (one) => one.endpoint === workload.endpoint,
@@ -130,8 +130,7 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
   };
   /** Sends all, then a fence that is allowed; what has not come when the fence has, does not come. */
   const passed = async (
-    from: Station,
-    to: Station,
+    [from, to]: readonly [Station, Station],
     by: frames.Ends,
     list: readonly Buffer[],
     tagsOf: readonly string[],
@@ -157,9 +156,9 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
     await group("nobody", []);
     await cluster.converged();
     for (const network of ["switched", "routed"]) {
-      await station("h1", network, `${network}-a`, ["client"]);
-      await station("h1", network, `${network}-b`, ["server"]);
-      await station("h2", network, `${network}-c`, ["server"]);
+      await station("h1", network, `${network}-a`, { securityGroups: ["client"] });
+      await station("h1", network, `${network}-b`, { securityGroups: ["server"] });
+      await station("h2", network, `${network}-c`, { securityGroups: ["server"] });
     }
     await cluster.converged();
   });
@@ -179,8 +178,7 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
           const tagged = PROBES.map((probe) => ({ probe, tag: newTag() }));
           const list = tagged.map(({ probe, tag }) => probe.frame(by, tag));
           const got = await passed(
-            a,
-            to,
+            [a, to],
             by,
             list,
             tagged.map(({ tag }) => tag),
@@ -211,7 +209,7 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
       await until("the fence is back", async () => a.wire.has(fence));
       return a.wire.has(tag);
     };
-    await passed(a, b, by, [frames.udp(by, 53, newTag())], []);
+    await passed([a, b], by, [frames.udp(by, 53, newTag())], []);
     assert.equal(await isThere(40_000), true, "the answer");
     assert.equal(await isThere(40_001), false, "not an answer");
     const without = rules.filter((rule) => !("ports" in rule && String(rule.ports) === "53"));
@@ -222,7 +220,7 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
     await cluster.converged();
     assert.equal(await isThere(40_000), false, "the flow is cut");
     const tag = newTag();
-    assert.deepEqual(await passed(a, b, by, [frames.udp(by, 53, tag)], [tag]), [false], "and does not begin again");
+    assert.deepEqual(await passed([a, b], by, [frames.udp(by, 53, tag)], [tag]), [false], "and does not begin again");
   });
 
   test("a workload speaks under its own addresses only", async () => {
@@ -251,8 +249,7 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
     ];
     b.wire.forget();
     const got = await passed(
-      a,
-      b,
+      [a, b],
       by,
       forged.map(([, frame]) => frame),
       forged.map(([, , mark]) => mark),
@@ -276,13 +273,13 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
     for (const reason of reasons) assert((drops?.[reason] ?? 0) > 0, `${reason} in ${JSON.stringify(drops)}`);
 
     const late = newTag();
-    assert.deepEqual(await passed(a, b, by, [frames.udp({ ...by, from: vip }, 53, late)], [late]), [false]);
+    assert.deepEqual(await passed([a, b], by, [frames.udp({ ...by, from: vip }, 53, late)], [late]), [false]);
     const patched = await cluster.api("PATCH", `/v1/endpoints/${a.endpoint}`, { allowedAddresses: [{ address: vip }] });
     assert.equal(patched.status, 200, JSON.stringify(patched.body));
     await cluster.converged();
     const now = newTag();
     assert.deepEqual(
-      await passed(a, b, by, [frames.udp({ ...by, from: vip }, 53, now)], [now]),
+      await passed([a, b], by, [frames.udp({ ...by, from: vip }, 53, now)], [now]),
       [true],
       "a virtual IP",
     );
@@ -300,8 +297,8 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
     };
     await put("/v1/networks/open", { spec: { ...spec, spoofing } });
     await cluster.converged();
-    await station("h1", "open", "open-a", []);
-    await station("h2", "open", "open-b", []);
+    await station("h1", "open", "open-a", { securityGroups: [] });
+    await station("h2", "open", "open-b", { securityGroups: [] });
     await cluster.converged();
     const [a, b] = [of("open-a"), of("open-b")];
     const by = await ends(a, b, 4, false);
@@ -311,11 +308,11 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
       return (await must(...table)).match(/hook \w+/g);
     };
     const [before, after, own] = [newTag(), newTag(), newTag()];
-    assert.deepEqual(await passed(a, b, by, [frames.udp(forged, 53, before)], [before]), [true]);
+    assert.deepEqual(await passed([a, b], by, [frames.udp(forged, 53, before)], [before]), [true]);
     assert.deepEqual((await hooks())?.toSorted(), ["hook forward", "hook output", "hook prerouting"]);
     await put("/v1/networks/open", { spec });
     await cluster.converged();
-    const got = await passed(a, b, by, [frames.udp(forged, 53, after), frames.udp(by, 53, own)], [after, own]);
+    const got = await passed([a, b], by, [frames.udp(forged, 53, after), frames.udp(by, 53, own)], [after, own]);
     assert.deepEqual(got, [false, true]);
     assert.deepEqual(await hooks(), ["hook prerouting"]);
   });
@@ -325,7 +322,7 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
     const by = await ends(a, b, 4, false);
     const tag = newTag();
     for (let i = 0; i < 10_000; i++) a.wire.send(frames.arp({ ...by, toMac: frames.BROADCAST }, 1, tag));
-    await passed(a, b, by, [], []);
+    await passed([a, b], by, [], []);
     const came = b.wire.count(tag);
     assert(came > 1000 && came < 8000, `${came} of 10,000`);
   });
@@ -354,7 +351,7 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
     }
     await cluster.converged();
     flood();
-    await passed(a, b, by, [], []);
+    await passed([a, b], by, [], []);
     assert.equal(b.wire.count(forbidden), 0, "during 25 changes");
 
     const netns = await cluster.addWorkloadNetns("newcomer");
@@ -391,12 +388,12 @@ describe("security groups", { skip: whyNoKernelTests() ?? false, timeout: 180_00
 
     await cluster.kill("h1");
     flood();
-    await passed(a, b, by, [], []);
+    await passed([a, b], by, [], []);
     assert.equal(b.wire.count(forbidden), 0, "without an agent");
     await cluster.startAgent("h1");
     await cluster.converged();
     flood();
-    await passed(a, b, by, [], []);
+    await passed([a, b], by, [], []);
     assert.equal(b.wire.count(forbidden), 0, "after its start");
   });
 

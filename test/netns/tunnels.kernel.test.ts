@@ -62,7 +62,7 @@ const WAYS: readonly Way[] = [
 const WAYS_INSIDE: readonly Way[] = [
   ...WAYS,
   // What answers it answers to the tunnel of its sender.
-  ["from the tunnel's port", (ends, vni, inner) => [frames.vxlan(ends, vni, inner, 7777, 4789)]],
+  ["from the tunnel's port", (ends, vni, inner) => [frames.vxlan(ends, vni, inner, { port: 7777, sourcePort: 4789 })]],
   ["from a member's address", under(member)],
   ["from a member's address, tagged", under(member, behind([0x8100, 0]))],
   ["from a member's address, to many", under(member, to(TO_ALL))],

@@ -28,8 +28,7 @@ async function cluster(seed: number): Promise<{ readonly world: World; readonly 
 
 /** The answer, or the reason of the Fault. */
 async function attached(
-  world: World,
-  host: Host,
+  { world, host }: { readonly world: World; readonly host: Host },
   network: string,
   name: string,
   more: { readonly securityGroups?: readonly string[]; readonly addresses?: readonly string[] } = {},
@@ -49,10 +48,11 @@ async function attached(
 for (const seed of [1, 2, 3])
   test(`a disk that refuses an attach: nothing of it is in the kernel or at the server (seed ${seed})`, async () => {
     const { world, host } = await cluster(seed);
-    for (const network of ["wide", "near"]) assert.notEqual(await attached(world, host, network, `${network}1`), "");
+    for (const network of ["wide", "near"])
+      assert.notEqual(await attached({ world, host }, network, `${network}1`), "");
     host.isDiskFull = true;
     for (const network of ["wide", "near"])
-      assert.equal(await attached(world, host, network, `${network}2`), "unavailable");
+      assert.equal(await attached({ world, host }, network, `${network}2`), "unavailable");
     await world.clock.advance(60_000);
     assert.deepEqual([...host.entries.keys()], ["wide1.eth0", "near1.eth0"]);
     for (const path of ["/run/netns/wide2", "/run/netns/near2"] as const) {
@@ -63,7 +63,7 @@ for (const seed of [1, 2, 3])
     await world.assertConverged(`seed ${seed}`);
     host.isDiskFull = false;
     for (const network of ["wide", "near"])
-      assert.notEqual(await attached(world, host, network, `${network}3`), "unavailable");
+      assert.notEqual(await attached({ world, host }, network, `${network}3`), "unavailable");
     await world.heal();
     await world.assertConverged(`seed ${seed}, with room`);
   });
@@ -75,7 +75,8 @@ for (const [name, isServerAway] of [
   test(`a journal that is lost while the agent is dead is found again in the kernel, ${name} the server`, async () => {
     const { world, host } = await cluster(7);
     const before = new Map<string, readonly string[] | string>();
-    for (const one of ["near1", "near2", "wide1"]) before.set(one, await attached(world, host, one.slice(0, 4), one));
+    for (const one of ["near1", "near2", "wide1"])
+      before.set(one, await attached({ world, host }, one.slice(0, 4), one));
     await world.clock.advance(10_000);
     world.killAgent(host);
     const ports = await host.kernel.ports();
@@ -84,7 +85,7 @@ for (const [name, isServerAway] of [
     world.startAgent(host);
     await world.clock.advance(10_000);
     assert.deepEqual(await host.kernel.ports(), ports);
-    const late = await attached(world, host, "near", "late");
+    const late = await attached({ world, host }, "near", "late");
     assert(Array.isArray(late), String(late));
     for (const addresses of before.values()) assert.notDeepEqual(late, addresses);
     await world.heal();
@@ -96,7 +97,7 @@ for (const [name, isServerAway] of [
 
 test("a port that the journal lost, on a disk that takes nothing, keeps nothing else from the kernel", async () => {
   const { world, host } = await cluster(17);
-  for (const one of ["near1", "near2"]) await attached(world, host, "near", one);
+  for (const one of ["near1", "near2"]) await attached({ world, host }, "near", one);
   await world.clock.advance(10_000);
   const ports = await host.kernel.ports();
   await loseJournal(world, host, async () => void (host.isDiskFull = true));
@@ -114,7 +115,7 @@ test("a port that the journal lost, on a disk that takes nothing, keeps nothing 
     ports.map(({ name }) => name),
   );
   assert.match(host.running?.agent.report.conditions.join() ?? "", /near1\.eth0 .* cannot be put into the journal/);
-  assert.equal(await attached(world, host, "near", "near3"), "unavailable", "what seems free may be in use");
+  assert.equal(await attached({ world, host }, "near", "near3"), "unavailable", "what seems free may be in use");
   await world.heal();
   assert.deepEqual([...host.entries.keys()].toSorted(), ["near1.eth0", "near2.eth0"]);
   host.kernel.removeWorkload("/run/netns/near3");
@@ -128,15 +129,15 @@ for (const [name, isServerAway] of [
 ] as const)
   test(`an older journal brings back nothing whose address is now another's, ${name}`, async () => {
     const { world, host } = await cluster(17);
-    await attached(world, host, "near", "stays");
-    const address = await attached(world, host, "near", "ended");
+    await attached({ world, host }, "near", "stays");
+    const address = await attached({ world, host }, "near", "ended");
     await world.clock.advance(10_000);
     const old = new Map(host.entries);
     if (isServerAway) world.killServer();
     await host.running?.door.detach("ended.eth0");
     await world.clock.advance(5_000);
     assert(Array.isArray(address));
-    assert.deepEqual(await attached(world, host, "near", "later", { addresses: address }), address);
+    assert.deepEqual(await attached({ world, host }, "near", "later", { addresses: address }), address);
     await world.clock.advance(10_000);
     const ports = await host.kernel.ports();
     await loseJournal(world, host, async () => {
@@ -165,8 +166,8 @@ test("a lost journal comes back by its names, with groups, where others have the
   const { world, host } = await cluster(11);
   const other = world.hosts.get("h2") ?? assert.fail();
   const before = [
-    await attached(world, host, "near", "web", GROUPED),
-    await attached(world, other, "near", "web", GROUPED),
+    await attached({ world, host }, "near", "web", GROUPED),
+    await attached({ world, host: other }, "near", "web", GROUPED),
   ];
   await world.clock.advance(10_000);
   for (const [i, one] of [host, other].entries()) {
@@ -190,11 +191,11 @@ test("a lost journal comes back by its names, with groups, where others have the
 /** A port that neither journal nor server has, beside some that the server has: its groups are not known. */
 async function closes(groups: object, harm: (host: Host) => Promise<unknown>): Promise<void> {
   const { world, host } = await cluster(13);
-  await attached(world, host, "near", "told", GROUPED);
-  await attached(world, host, "near", "plain");
+  await attached({ world, host }, "near", "told", GROUPED);
+  await attached({ world, host }, "near", "plain");
   await world.clock.advance(10_000);
   world.killServer();
-  const said = await attached(world, host, "near", "late", groups);
+  const said = await attached({ world, host }, "near", "late", groups);
   assert(Array.isArray(said), String(said));
   await loseJournal(world, host, () => harm(host));
   const left = async () => (await host.kernel.ports()).map(({ name }) => name).toSorted();
@@ -204,7 +205,7 @@ async function closes(groups: object, harm: (host: Host) => Promise<unknown>): P
   assert.match(host.running?.agent.report.conditions.join() ?? "", /late\.eth0 .* security groups are not known/);
   await world.heal();
   assert.deepEqual([...host.entries.keys()].toSorted(), kept.toSorted());
-  assert.notEqual(await attached(world, host, "near", "late", groups), "unavailable");
+  assert.notEqual(await attached({ world, host }, "near", "late", groups), "unavailable");
   await world.heal();
   await world.assertConverged("attached again");
 }

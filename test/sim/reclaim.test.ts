@@ -204,7 +204,8 @@ class Life {
           const owner = `${endpoint.name} on ${host.name}`;
           assert.equal(owners.get(address), undefined, `${label}: ${address} belongs to ${owner}, and to another`);
           owners.set(address, owner);
-          if (network !== "segment") assertInBlock(snapshot, host.name, network, address, `${label}: ${owner}`);
+          if (network !== "segment")
+            assertInBlock(snapshot, { host: host.name, network }, address, `${label}: ${owner}`);
         }
       }
     }
@@ -217,7 +218,12 @@ class Life {
   }
 }
 
-function assertInBlock(snapshot: Snapshot, host: string, network: string, address: string, what: string): void {
+function assertInBlock(
+  snapshot: Snapshot,
+  { host, network }: { readonly host: string; readonly network: string },
+  address: string,
+  what: string,
+): void {
   const ip = ipOf(address) ?? assert.fail(what);
   const blocks = snapshot.blocks.filter(({ spec }) => spec.host === host && spec.network === network);
   const isInside = blocks.some(({ spec }) => contains(cidrOf(spec.cidr) ?? assert.fail(what), ip));

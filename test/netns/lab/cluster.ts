@@ -1,12 +1,13 @@
 // A real cluster for tests: hosts as network namespaces on a wire of their own, one server and one agent per host as
 // real processes. Names are unique to the test process, nothing touches the machine's own namespace, and close()
 // removes all of it, whatever happened before.
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { Processes } from "./processes.ts";
 
 const WEFT = join(import.meta.dirname, "../../../bin/weft");
 const SERVER_IP = "172.31.77.1";
@@ -55,12 +56,12 @@ export type Answer = { readonly status: number; readonly body: Json };
 
 /** One JSON request over a unix socket. */
 export function call(
-  socketPath: string,
+  to: string | { readonly socketPath: string; readonly token: string },
   method: string,
   path: string,
   body?: unknown,
-  token?: string,
 ): Promise<Answer> {
+  const { socketPath, token } = typeof to === "string" ? { socketPath: to, token: undefined } : to;
   return new Promise((resolve, reject) => {
     const headers = {
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -130,7 +131,7 @@ export class Cluster {
   readonly id = `wt${process.pid.toString(36)}${counter++}`;
   readonly folder = mkdtempSync(join(tmpdir(), "weft-netns-"));
   readonly hosts: readonly string[];
-  readonly #processes = new Map<string, ChildProcess>();
+  readonly #processes = new Processes(this.folder);
 
   /** Hosts whose agents look for their underlay address themselves. */
   readonly floating = new Set<string>();
@@ -169,8 +170,7 @@ export class Cluster {
     return readFileSync(join(this.folder, "server", "admin.token"), "utf8").trim();
   }
   log(name: string): string {
-    const path = join(this.folder, `${name}.log`);
-    return existsSync(path) ? readFileSync(path, "utf8") : "";
+    return this.#processes.log(name);
   }
 
   async open(): Promise<void> {
@@ -205,7 +205,7 @@ export class Cluster {
   }
 
   async startServer(): Promise<void> {
-    this.#start(
+    this.#processes.start(
       "server",
       this.wire,
       WEFT,
@@ -226,7 +226,7 @@ export class Cluster {
 
   /** `wrap` goes before the agent's own argument list: a tracer. */
   async startAgent(host: string, wrap: readonly string[] = []): Promise<void> {
-    this.#start(host, this.netnsOf(host), ...wrap, WEFT, ...this.agentArgs(host));
+    this.#processes.start(host, this.netnsOf(host), ...wrap, WEFT, ...this.agentArgs(host));
     await until(
       `agent of ${host} answers`,
       async () => (await call(this.agentSocket(host), "GET", "/livez").catch(() => undefined))?.status === 200,
@@ -254,30 +254,13 @@ export class Cluster {
     ];
   }
 
-  #start(name: string, netns: string, ...argv: readonly string[]): void {
-    const log = openSync(join(this.folder, `${name}.log`), "a");
-    // nsenter, not `ip netns exec`: that would give the process a mount namespace of its own, and what it mounts would
-    // be its alone.
-    this.#processes.set(
-      name,
-      spawn("setpriv", ["--pdeathsig", "KILL", "nsenter", `--net=/run/netns/${netns}`, ...argv], {
-        stdio: ["ignore", log, log],
-      }),
-    );
-  }
-
   pidOf(name: string): number | undefined {
-    return this.#processes.get(name)?.pid;
+    return this.#processes.pidOf(name);
   }
 
   /** The process is gone when this resolves. */
   async kill(name: string, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
-    const child = this.#processes.get(name);
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill(signal);
-    await gone;
-    this.#processes.delete(name);
+    await this.#processes.kill(name, signal);
   }
 
   /** The CLI against this cluster. */
@@ -292,7 +275,7 @@ export class Cluster {
     );
   }
   api(method: string, path: string, body?: unknown): Promise<Answer> {
-    return call(this.serverSocket, method, path, body, this.token());
+    return call({ socketPath: this.serverSocket, token: this.token() }, method, path, body);
   }
   async status(): Promise<{
     revision: number;
@@ -363,7 +346,7 @@ export class Cluster {
   }
 
   async close(): Promise<void> {
-    for (const name of this.#processes.keys()) await this.kill(name);
+    await this.#processes.killAll();
     const left = readdirSync("/run/netns").filter((name) => name.startsWith(`${this.id}-`));
     for (const name of left) await run("ip", "netns", "delete", name);
     rmSync(this.folder, { recursive: true, force: true });

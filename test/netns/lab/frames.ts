@@ -14,7 +14,12 @@ export const BROADCAST = "ff:ff:ff:ff:ff:ff";
 export const FLAGS = { fin: 0x01, syn: 0x02, psh: 0x08, ack: 0x10 } as const;
 
 /** Five words of header; SYN unless said otherwise. */
-export function tcp(ends: Ends, port: number, tag: string, sourcePort = 40_000, flags: number = FLAGS.syn): Buffer {
+export function tcp(
+  ends: Ends,
+  port: number,
+  tag: string,
+  { sourcePort = 40_000, flags = FLAGS.syn }: { readonly sourcePort?: number; readonly flags?: number } = {},
+): Buffer {
   const head = Buffer.alloc(20);
   head.writeUInt16BE(sourcePort, 0);
   head.writeUInt16BE(port, 2);
@@ -34,7 +39,12 @@ export function udp(ends: Ends, port: number, content: string | Buffer, sourcePo
 }
 
 /** A frame of another network in a datagram for a tunnel's port (RFC 7348). */
-export function vxlan(ends: Ends, vni: number, inner: Buffer, port = 4789, sourcePort = 40_000): Buffer {
+export function vxlan(
+  ends: Ends,
+  vni: number,
+  inner: Buffer,
+  { port = 4789, sourcePort = 40_000 }: { readonly port?: number; readonly sourcePort?: number } = {},
+): Buffer {
   const head = Buffer.from("0800000000000000", "hex");
   head.writeUIntBE(vni, 4, 3);
   return udp(ends, port, Buffer.concat([head, inner]), sourcePort);
@@ -45,7 +55,7 @@ export function vxlan(ends: Ends, vni: number, inner: Buffer, port = 4789, sourc
  * where it is the tunnel's port. The one of UDP is said not to be there, so no masquerade changes it.
  */
 export function vxlanBehindSum(ends: Ends, vni: number, inner: Buffer, port = 4789): Buffer {
-  const frame = vxlan(ends, vni, Buffer.concat([inner, Buffer.alloc(2 + (inner.length % 2))]), 5000);
+  const frame = vxlan(ends, vni, Buffer.concat([inner, Buffer.alloc(2 + (inner.length % 2))]), { port: 5000 });
   frame.writeUInt16BE(0, 40);
   frame.writeUInt16BE(folded(0xffff - port + 0xffff - sumOf(frame.subarray(36))), frame.length - 2);
   return frame;
@@ -67,7 +77,7 @@ export function udpInPieces(ends: Ends, port: number, tag: string): readonly [Bu
   const [first, second] = [whole.subarray(0, 16), whole.subarray(16)];
   return isV6
     ? [packet(ends, 44, piece6(first, 0, true)), packet(ends, 44, piece6(second, 2, false))]
-    : [packet(ends, 17, first, 64, 0x2000), packet(ends, 17, second, 64, 2)];
+    : [packet(ends, 17, first, { fragment: 0x2000 }), packet(ends, 17, second, { fragment: 2 })];
 }
 
 /** RFC 8200, 4.5; an offset in units of eight bytes. */
@@ -99,7 +109,7 @@ export function solicitation(fromMac: string, target: string): Buffer {
   const toMac = ["33", "33", "ff", ...(low.toString("hex").match(/../g) ?? [])].join(":");
   const ends = { fromMac, toMac, from: "::", to };
   const body = Buffer.concat([Buffer.from("8700000000000000", "hex"), address(target)]);
-  return packet(ends, 58, summed(ends, 58, body, 2), 255);
+  return packet(ends, 58, summed(ends, 58, body, 2), { hops: 255 });
 }
 
 /** A header of IPv4 with an option (NOP four times) between it and the ports. */
@@ -141,12 +151,12 @@ export function arp(ends: Ends, operation: 1 | 2, tag: string, claims = ends.fro
 export function advertisement(ends: Ends, target: string, mac: string): Buffer {
   const head = Buffer.from("8800000020000000", "hex");
   const option = Buffer.concat([Buffer.from("0201", "hex"), macBytes(mac)]);
-  return packet(ends, 58, summed(ends, 58, Buffer.concat([head, address(target), option]), 2), 255);
+  return packet(ends, 58, summed(ends, 58, Buffer.concat([head, address(target), option]), 2), { hops: 255 });
 }
 
 /** A router advertisement with a lifetime, and nothing else. */
 export function routerAdvertisement(ends: Ends): Buffer {
-  return packet(ends, 58, summed(ends, 58, Buffer.from("86000000400007080000000000000000", "hex"), 2), 255);
+  return packet(ends, 58, summed(ends, 58, Buffer.from("86000000400007080000000000000000", "hex"), 2), { hops: 255 });
 }
 
 /** With tags of VLANs behind the addresses, the outermost first: type and number of each. */
@@ -163,7 +173,7 @@ export function tagged(frame: Buffer, ...tags: readonly (readonly [type: number,
 /** A membership message (RFC 2236), with a tag behind. */
 export function igmp(ends: Ends, type: number, tag: string): Buffer {
   const body = Buffer.concat([Buffer.from([type, 100, 0, 0, 0, 0, 0, 0]), Buffer.from(tag)]);
-  return packet(ends, 2, withSum(body, body, 2), 1);
+  return packet(ends, 2, withSum(body, body, 2), { hops: 1 });
 }
 
 /** With another type, or a length of 802.3. */
@@ -231,7 +241,12 @@ function ethernet({ fromMac, toMac }: Ends, type: number): Buffer {
 }
 
 /** `fragment` is the field of IPv4 with flags and offset. */
-function packet(ends: Ends, protocol: number, payload: Buffer, hops = 64, fragment = 0): Buffer {
+function packet(
+  ends: Ends,
+  protocol: number,
+  payload: Buffer,
+  { hops = 64, fragment = 0 }: { readonly hops?: number; readonly fragment?: number } = {},
+): Buffer {
   if (ends.to.includes(":")) {
     const head = Buffer.alloc(8);
     head[0] = 0x60;

@@ -24,12 +24,26 @@ export type Soaked = {
   readonly failures: readonly string[];
 };
 
-type Tally = { pairs: number; shimsKilled: number; agentsKilled: number; retries: number; failures: string[] };
+type Tally = {
+  pairs: number;
+  shimsKilled: number;
+  agentsKilled: number;
+  retries: number;
+  failures: string[];
+  /** Who has which address at the moment, of all workers. */
+  readonly owners: Map<string, string>;
+};
 
 export async function soak(cluster: Cluster, options: SoakOptions): Promise<Soaked> {
-  const tally: Tally = { pairs: 0, shimsKilled: 0, agentsKilled: 0, retries: 0, failures: [] };
-  const owners = new Map<string, string>();
-  const workers = Array.from({ length: options.workers }, (_, n) => new Worker(cluster, options, tally, owners, n));
+  const tally = {
+    pairs: 0,
+    shimsKilled: 0,
+    agentsKilled: 0,
+    retries: 0,
+    failures: [],
+    owners: new Map<string, string>(),
+  };
+  const workers = Array.from({ length: options.workers }, (_, n) => new Worker(cluster, options, tally, n));
   let isOver = false;
   const killer = killOn(cluster, options, tally, () => isOver);
   try {
@@ -56,16 +70,13 @@ class Worker {
   readonly #cluster: Cluster;
   readonly #options: SoakOptions;
   readonly #tally: Tally;
-  /** Who has which address at the moment, of all workers. */
-  readonly #owners: Map<string, string>;
   readonly #netns: string;
   readonly #n: number;
 
-  constructor(cluster: Cluster, options: SoakOptions, tally: Tally, owners: Map<string, string>, n: number) {
+  constructor(cluster: Cluster, options: SoakOptions, tally: Tally, n: number) {
     this.#cluster = cluster;
     this.#options = options;
     this.#tally = tally;
-    this.#owners = owners;
     this.#n = n;
     this.#netns = `${cluster.id}-soak${n}`;
   }
@@ -85,13 +96,13 @@ class Worker {
     const told = await this.#add(container);
     const address: string | undefined = told?.answer?.ips?.[0]?.address;
     if (address !== undefined) {
-      const other = this.#owners.get(address);
+      const other = this.#tally.owners.get(address);
       if (other !== undefined) this.#tally.failures.push(`${address} is ${other}'s and ${container}'s`);
-      this.#owners.set(address, container);
+      this.#tally.owners.set(address, container);
       const shown = await run("ip", "-n", this.#netns, "-o", "address", "show", "dev", "eth0");
       if (!shown.stdout.includes(` ${address} `))
         this.#tally.failures.push(`${container} has no ${address}: ${shown.stdout}${shown.stderr}`);
-      this.#owners.delete(address);
+      this.#tally.owners.delete(address);
     }
     const isGone = random() < 0.1;
     if (isGone) await must("ip", "netns", "delete", this.#netns);

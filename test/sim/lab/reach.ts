@@ -82,7 +82,7 @@ function exchange(wire: Wire, a: Place, b: Place, dport: number): string | undef
 
 function mayReach(snapshot: Snapshot, a: Place, b: Place, port: number): boolean {
   if (a.network.spec.vrf !== b.network.spec.vrf || !hasWay(a, b)) return false;
-  return mayPass(snapshot, a, b, "out", port) && mayPass(snapshot, b, a, "in", port);
+  return mayPass(snapshot, [a, b], "out", port) && mayPass(snapshot, [b, a], "in", port);
 }
 
 /** On one link, or each behind a gateway. */
@@ -113,7 +113,12 @@ function groupsOf({ endpoint, network }: Place): string[] {
   ];
 }
 
-function mayPass(snapshot: Snapshot, own: Place, peer: Place, direction: "in" | "out", port: number): boolean {
+function mayPass(
+  snapshot: Snapshot,
+  [own, peer]: readonly [Place, Place],
+  direction: "in" | "out",
+  port: number,
+): boolean {
   const groups = groupsOf(own);
   if (groups.length === 0) return true;
   const isKnown = snapshot.securityGroups.some(({ name }) => name === "default");

@@ -30,9 +30,9 @@ const block = (of: string, on: string, cidr: string): Resource => ({
   ...META,
   spec: { network: of, host: on, cidr },
 });
-const lease = (owner: string, of: string, on: string, address: string, revision = 5): Endpoint => {
+const lease = (owner: string, of: string, on: string, address: string): Endpoint => {
   const spec = { network: of, host: on, owner, ifname: "eth0", netns: `/n/${owner}`, mac: "02:00:00:00:00:01" };
-  return { kind: "endpoint", name: `${owner}.eth0`, uid: "u", revision, spec: { ...spec, addresses: [address] } };
+  return { kind: "endpoint", name: `${owner}.eth0`, uid: "u", revision: 5, spec: { ...spec, addresses: [address] } };
 };
 const entryOf = ({ name, revision, spec }: Endpoint, more: Partial<JournalEntry> = {}): JournalEntry => {
   const { network: of, netns, mac, addresses } = spec;
@@ -221,7 +221,7 @@ test("of one host, or of one network and what nobody knows the network of in its
 });
 
 test("a repair gives each host its orders, each once, lets go of leases, and reports what is left", async () => {
-  const gone = lease("gone", "wide", "h1", "10.3.0.9", 7);
+  const gone = { ...lease("gone", "wide", "h1", "10.3.0.9"), revision: 7 };
   const world: World = {
     resources: [...GROUND, web, gone],
     // Two ports and a missing one: all of it is "settle".
@@ -362,8 +362,8 @@ test("what each finding would do, and whose word counts", () => {
 });
 
 test("of those that hold one address the living stay, then those that have a lease, then the earliest", () => {
-  const a = lease("a", "wide", "h1", "10.3.0.2", 5);
-  const b = lease("b", "wide", "h2", "10.3.0.2", 9);
+  const a = lease("a", "wide", "h1", "10.3.0.2");
+  const b = { ...lease("b", "wide", "h2", "10.3.0.2"), revision: 9 };
   type Side = { readonly lease?: boolean; readonly entry?: Partial<JournalEntry> | undefined };
   const goes = (one: Side, two: Side, evict = true) => {
     const sides = [
