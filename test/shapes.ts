@@ -1,7 +1,8 @@
 // Rules that need the syntax tree of a file: the length of classes, the number of parameters, and the exported names.
 import { type Class, type Node, parseSync, visitorKeys } from "oxc-parser";
-import type { Source } from "./tidy.ts";
 import { bannedIn } from "./words.ts";
+
+export type Source = { readonly file: string; readonly text: string };
 
 const CLASS_LINES_MAX = 200;
 

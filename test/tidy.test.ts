@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ALLOWED } from "./allowed.ts";
-import { breachesOf, strayBreachesOf, type Source } from "./tidy.ts";
+import type { Source } from "./shapes.ts";
+import { breachesOf, strayBreachesOf } from "./tidy.ts";
 import { bannedBy } from "./words.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;

@@ -3,9 +3,7 @@
 // tree, and over planted breaches. Limits on length, parameters, import circles, clock, programs and unused code are in
 // .oxlintrc.json and knip.json.
 import { posix } from "node:path";
-import { shapeBreaches } from "./shapes.ts";
-
-export type Source = { readonly file: string; readonly text: string };
+import { shapeBreaches, type Source } from "./shapes.ts";
 
 /**
  * Folders of src/ and what each may import; `types:` is for `import type` alone. Imports run one way. The table of

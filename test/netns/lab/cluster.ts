@@ -2,19 +2,16 @@
 // real processes. Names are unique to the test process, nothing touches the machine's own namespace, and close()
 // removes all of it, whatever happened before.
 import { execFile, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { Layout, SERVER_IP } from "./layout.ts";
 import { Processes } from "./processes.ts";
 
 const WEFT = join(import.meta.dirname, "../../../bin/weft");
-const SERVER_IP = "172.31.77.1";
 /** Stands for any address beyond the overlays (RFC 5737). */
 export const OUTSIDE = "198.51.100.7";
-
-let counter = 0;
 
 export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
@@ -127,48 +124,18 @@ export const BOTH_DATAPATHS = {
   },
 } as const;
 
-export class Cluster {
-  readonly id = `wt${process.pid.toString(36)}${counter++}`;
-  readonly folder = mkdtempSync(join(tmpdir(), "weft-netns-"));
+export class Cluster extends Layout {
   readonly hosts: readonly string[];
   readonly #processes = new Processes(this.folder);
-
-  /** Hosts whose agents look for their underlay address themselves. */
-  readonly floating = new Set<string>();
   readonly #serverArgs: readonly string[];
 
   /** `serverArgs` are further flags of the server. */
   constructor(size: number, serverArgs: readonly string[] = []) {
+    super();
     this.#serverArgs = serverArgs;
     this.hosts = Array.from({ length: size }, (_, i) => `h${i + 1}`);
   }
 
-  get wire(): string {
-    return `${this.id}-u`;
-  }
-  netnsOf(host: string): string {
-    return `${this.id}-${host}`;
-  }
-  /** Namespace of a VRF on a host, as the agent makes it. */
-  vrfNetns(host: string, vrf: string): string {
-    return `${this.netnsOf(host)}-${vrf}`;
-  }
-  underlayOf(host: string): string {
-    return `172.31.77.${10 + Number(host.slice(1))}`;
-  }
-  get serverSocket(): string {
-    return join(this.folder, "server.sock");
-  }
-  agentSocket(host: string): string {
-    return join(this.folder, host, "agent.sock");
-  }
-  /** Where the agent keeps CNI configurations of networks that are marked for it. */
-  cniDir(host: string): string {
-    return join(this.folder, host, "net.d");
-  }
-  token(): string {
-    return readFileSync(join(this.folder, "server", "admin.token"), "utf8").trim();
-  }
   log(name: string): string {
     return this.#processes.log(name);
   }
@@ -231,27 +198,6 @@ export class Cluster {
       `agent of ${host} answers`,
       async () => (await call(this.agentSocket(host), "GET", "/livez").catch(() => undefined))?.status === 200,
     );
-  }
-
-  agentArgs(host: string, stateDir = join(this.folder, host)): string[] {
-    return [
-      "agent",
-      "--server",
-      `http://${SERVER_IP}:7474`,
-      "--join-token-file",
-      join(this.folder, "server", "join.token"),
-      "--host",
-      host,
-      ...(this.floating.has(host) ? [] : ["--underlay", this.underlayOf(host)]),
-      "--state-dir",
-      stateDir,
-      "--socket",
-      join(stateDir, "agent.sock"),
-      "--netns-prefix",
-      `${this.netnsOf(host)}-`,
-      "--cni-dir",
-      this.cniDir(host),
-    ];
   }
 
   pidOf(name: string): number | undefined {

@@ -1,0 +1,62 @@
+// Names in a test's cluster: namespaces, addresses, files and sockets, unique to the test process.
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const SERVER_IP = "172.31.77.1";
+
+let counter = 0;
+
+export class Layout {
+  readonly id = `wt${process.pid.toString(36)}${counter++}`;
+  readonly folder = mkdtempSync(join(tmpdir(), "weft-netns-"));
+  /** Hosts whose agents look for their underlay address themselves. */
+  readonly floating = new Set<string>();
+
+  get wire(): string {
+    return `${this.id}-u`;
+  }
+  netnsOf(host: string): string {
+    return `${this.id}-${host}`;
+  }
+  /** Namespace of a VRF on a host, as the agent makes it. */
+  vrfNetns(host: string, vrf: string): string {
+    return `${this.netnsOf(host)}-${vrf}`;
+  }
+  underlayOf(host: string): string {
+    return `172.31.77.${10 + Number(host.slice(1))}`;
+  }
+  get serverSocket(): string {
+    return join(this.folder, "server.sock");
+  }
+  agentSocket(host: string): string {
+    return join(this.folder, host, "agent.sock");
+  }
+  /** Where the agent keeps CNI configurations of networks that are marked for it. */
+  cniDir(host: string): string {
+    return join(this.folder, host, "net.d");
+  }
+  token(): string {
+    return readFileSync(join(this.folder, "server", "admin.token"), "utf8").trim();
+  }
+  agentArgs(host: string, stateDir = join(this.folder, host)): string[] {
+    return [
+      "agent",
+      "--server",
+      `http://${SERVER_IP}:7474`,
+      "--join-token-file",
+      join(this.folder, "server", "join.token"),
+      "--host",
+      host,
+      ...(this.floating.has(host) ? [] : ["--underlay", this.underlayOf(host)]),
+      "--state-dir",
+      stateDir,
+      "--socket",
+      join(stateDir, "agent.sock"),
+      "--netns-prefix",
+      `${this.netnsOf(host)}-`,
+      "--cni-dir",
+      this.cniDir(host),
+    ];
+  }
+}
