@@ -349,7 +349,8 @@ test("a network that is wrong is refused: what, where, why, what to do", async (
     ["mtu-invalid", /too small for IPv6/, { ...v4("fd00:1::/64"), mtu: 1200 }],
     ["name-reserved", /"default" cannot be the name of a vrf/, { ...v4("10.1.0.0/16"), vrf: "default" }, "spec.vrf"],
   ];
-  for (const [reason, text, spec, where] of cases) await refuses(lab, reason, text, () => lab.put("blue", spec), where);
+  for (const [reason, text, spec, where] of cases)
+    await refuses(lab, [reason, where], text, () => lab.put("blue", spec));
   await lab.put("six", { ...v4("fd00:1::/64"), mtu: 1280 });
   await lab.put("four", { ...v4("10.99.0.0/16"), mtu: 576 });
   for (const name of ["host", "bridge", "default", "none"])
@@ -367,10 +368,10 @@ test("a VRF that is wrong is refused", async () => {
     (spec: object, name = "tenant") =>
     () =>
       lab.control.write({ verb: "put", kind: "vrf", name, spec });
-  await refuses(lab, "vni-taken", /belongs to vrf\/shared/, put({ vni: 4096 }), "spec.vni");
+  await refuses(lab, ["vni-taken", "spec.vni"], /belongs to vrf\/shared/, put({ vni: 4096 }));
   await refuses(lab, "vni-invalid", /1 to 16777214/, put({ vni: 0 }));
   await refuses(lab, "vni-invalid", /1 to 16777214/, put({ vni: 16_777_215 }));
-  await refuses(lab, "prefix-invalid", /24 bits/, put({ vtepSubnets: ["44.0.0.0/7"] }), "spec.vtepSubnets[0]");
+  await refuses(lab, ["prefix-invalid", "spec.vtepSubnets[0]"], /24 bits/, put({ vtepSubnets: ["44.0.0.0/7"] }));
   await refuses(lab, "prefix-invalid", /no room for two hosts/, put({ vtepSubnets: ["44.0.0.0/31"] }));
   await refuses(lab, "overlap", /network "green"/, put({ vtepSubnets: ["10.1.0.0/24"] }, "shared"));
   await refuses(lab, "overlap", /underlay address/, put({ vtepSubnets: ["192.168.0.0/24"] }));

@@ -16,17 +16,15 @@ test("apply: all in one commit or nothing, and says which item is wrong", async 
   const wrap = (items: readonly (ReturnType<typeof net> | typeof vrf)[]) => items;
   await refuses(
     lab,
-    "overlap",
+    ["overlap", "resources[1].spec.subnets[0].cidr"],
     /overlaps network "old"/,
     apply([net("a", v4("10.0.0.0/8", 24)), net("b", v4("9.1.0.0/16", 24))]),
-    "resources[1].spec.subnets[0].cidr",
   );
   await refuses(
     lab,
-    "request-invalid",
+    ["request-invalid", "resources[1].name"],
     /network\/a is listed twice/,
     apply([net("a", v4("10.0.0.0/8")), net("a", v4("11.0.0.0/8"))]),
-    "resources[1].name",
   );
   // The new network takes the place of the one that goes.
   const { revision, changes, created, resource } = await apply([vrf, net("new", v4("9.0.0.0/8", 24))], "dcos")();
@@ -98,12 +96,8 @@ test("apply is judged by what it comes to: networks may change places, with the 
   assert.deepEqual(await blocksOf(lab, "a"), { "h1 4": "10.3.0.0/25" });
   assert.deepEqual(await blocksOf(lab, "b"), { "h1 4": "10.1.0.0/24" });
   // In whatever order the items come, an end in which two meet is refused, and names the one that is in the way.
-  await refuses(
-    lab,
-    "overlap",
-    /overlaps network "a"/,
-    () => apply([net("a", "10.1.0.0/16", 24), net("b", "10.1.128.0/17", 24)]),
-    "resources[1].spec.subnets[0].cidr",
+  await refuses(lab, ["overlap", "resources[1].spec.subnets[0].cidr"], /overlaps network "a"/, () =>
+    apply([net("a", "10.1.0.0/16", 24), net("b", "10.1.128.0/17", 24)]),
   );
   await refuses(lab, "overlap", /overlaps network "b"/, () => apply([net("a", "10.1.0.0/16", 24)]));
   // With endpoints a network stays where it is, and so nobody can take its place.

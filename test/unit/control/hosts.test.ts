@@ -281,7 +281,9 @@ test("an underlay address is one host's, however it is written; those that diffe
     ["FD01::1:0:0:0002", "h1"],
     ["192.168.1.11", "h5"],
   ] as const)
-    await refuses(lab, "host-claimed", new RegExp(`belongs to host "${owner}"`), () => join("late", text), "underlay");
+    await refuses(lab, ["host-claimed", "underlay"], new RegExp(`belongs to host "${owner}"`), () =>
+      join("late", text),
+    );
 });
 
 test("hosts: a name belongs to whoever has its token", async () => {
@@ -291,12 +293,8 @@ test("hosts: a name belongs to whoever has its token", async () => {
   await refuses(lab, "host-claimed", /host "h1" belongs to another agent.*delete the host first/, () =>
     lab.control.join(claim, JOIN_TOKEN),
   );
-  await refuses(
-    lab,
-    "host-claimed",
-    /192.168.0.1 belongs to host "h1"/,
-    () => lab.control.join({ ...claim, host: "h2" }, JOIN_TOKEN),
-    "underlay",
+  await refuses(lab, ["host-claimed", "underlay"], /192.168.0.1 belongs to host "h1"/, () =>
+    lab.control.join({ ...claim, host: "h2" }, JOIN_TOKEN),
   );
   await refuses(lab, "host-claimed", /belongs to/, () =>
     lab.control.join({ ...claim, host: "h2", underlay: "192.168.0.2" }, token),
@@ -357,12 +355,8 @@ test("a credential belongs to one: a join proposes neither a token of the server
     hostPrefixes: [],
   });
   for (const proposed of [JOIN_TOKEN, ADMIN_TOKEN, theirs])
-    await refuses(
-      lab,
-      "token-taken",
-      /is already in use.*of this host's own/,
-      () => lab.control.join(claim(2), JOIN_TOKEN, proposed),
-      "token",
+    await refuses(lab, ["token-taken", "token"], /is already in use.*of this host's own/, () =>
+      lab.control.join(claim(2), JOIN_TOKEN, proposed),
     );
   assert.deepEqual(lab.control.identify(JOIN_TOKEN), { role: "join" });
   assert.deepEqual(lab.control.identify(theirs), { role: "host", host: "h1" });

@@ -102,11 +102,11 @@ export function reportOf(host: string, more: Partial<HostReport> = {}): HostRepo
 /** The write is refused for this reason, says where and what to do, and has changed nothing. */
 export async function refuses(
   lab: Lab,
-  reason: Reason,
+  expected: Reason | readonly [reason: Reason, where: string | undefined],
   text: RegExp,
   attempt: () => Promise<unknown>,
-  where?: string,
 ): Promise<Fault> {
+  const [reason, where] = typeof expected === "string" ? [expected] : expected;
   const before = sorted(await lab.snapshot());
   const error = await attempt().then(
     () => undefined,

@@ -1,5 +1,6 @@
 // Address ranges and leases of global networks: the cases that the classic managers are known by, with their outcome,
 // or with a refusal where they silently took what cannot work. The I-numbers are those of the conformance table.
+import type { Reason } from "../../../src/model/fault.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndpointClaim, NetworkInput } from "../../../src/model/input.ts";
@@ -62,12 +63,8 @@ test("I8: three interfaces and one free address: nothing is left behind", async 
     return { network: "net", host: "h1", owner: "vm", ifname, netns: "/run/netns/vm" };
   });
   const all = (list: readonly EndpointClaim[]) => lab.control.write({ verb: "attach-all", claims: list, by: ADMIN });
-  await refuses(
-    lab,
-    "exhausted",
-    /every lease of range "main" \(3\) is used/,
-    () => all(claims),
-    "endpoints[1].network",
+  await refuses(lab, ["exhausted", "endpoints[1].network"], /every lease of range "main" \(3\) is used/, () =>
+    all(claims),
   );
   const { changes } = await all(claims.slice(0, 1));
   assert.equal(changes.length, 1);
@@ -156,10 +153,9 @@ test("I23: an IP and a MAC together, if they are of one lease", async () => {
   const both = { addresses: ["10.0.0.12"], mac: "02:00:0a:00:00:0c" };
   await refuses(
     lab,
-    "request-invalid",
+    ["request-invalid", "mac"],
     /are not of one lease: one is of the lease 10.0.0.12, 02:00:0a:00:00:0c, the other of 10.0.0.13/,
     wish(lab, { ...both, mac: "02:00:0a:00:00:0d" }),
-    "mac",
   );
   assert.equal(await first(lab, "a", both), "10.0.0.12");
   await refuses(lab, "address-taken", /endpoint "a.eth0" on host "h1" has it/, wish(lab, both));
@@ -176,10 +172,9 @@ test("QA: the first, a requested one, one beyond the end; holds are nobody's", a
   assert.equal(await first(lab, "b", { addresses: ["10.0.1.23"] }), "10.0.1.23");
   await refuses(
     lab,
-    "address-outside",
+    ["address-outside", "addresses[0]"],
     /10.0.1.253 is in no range/,
     wish(lab, { addresses: ["10.0.1.253"] }),
-    "addresses[0]",
   );
   await hold(lab, { first: "10.0.0.3" });
   await refuses(
@@ -236,7 +231,7 @@ test("what the classic managers took and could not work is refused", async () =>
       ranges: [{ name: "r", ...range } as AddressRange],
     });
   const at = (field: string) => `spec.ranges[0].${field}`;
-  const cases: [object, Parameters<typeof refuses>[1], RegExp, string, string[]?][] = [
+  const cases: [object, Reason, RegExp, string, string[]?][] = [
     [
       { type: "ip4", first: "10.0.0.250", size: 7 },
       "address-outside",
@@ -314,9 +309,9 @@ test("what the classic managers took and could not work is refused", async () =>
     ],
   ];
   for (const [range, reason, text, where, cidrs] of cases)
-    await refuses(lab, reason, text, () => put(range, cidrs), where);
+    await refuses(lab, [reason, where], text, () => put(range, cidrs));
   const slaac = { name: "r", type: "ip6", prefix: "fd00:1::/64", size: 1 } as const;
-  await refuses(lab, "request-invalid", /at least one/, () => lab.put("net", { subnets: [] }), "spec.subnets");
+  await refuses(lab, ["request-invalid", "spec.subnets"], /at least one/, () => lab.put("net", { subnets: [] }));
   await refuses(lab, "request-invalid", /a local network has no ranges/, () =>
     lab.put("net", { subnets: [{ cidr: "10.0.0.0/16", hostPrefix: 24 }], ranges: [slaac] }),
   );
@@ -473,10 +468,10 @@ test("a SLAAC range has its gateway in one of its prefixes, or none; a static on
   }
   const where = "spec.ranges[0].gateway6";
   for (const gateway6 of ["fd00:3::1", "fd00::1", "fd00:1::", "10.0.0.1"])
-    await refuses(lab, "address-outside", /is not a usable address/, put({ gateway6 }), where);
+    await refuses(lab, ["address-outside", where], /is not a usable address/, put({ gateway6 }));
   const fixed = { name: "f", type: "ip6-static", first6: "fd00::10", size: 4 };
   await put({ gateway6: "fd00::99" }, fixed)();
-  await refuses(lab, "address-outside", /fd00:1::1 is not a usable/, put({ gateway6: "fd00:1::1" }, fixed), where);
+  await refuses(lab, ["address-outside", where], /fd00:1::1 is not a usable/, put({ gateway6: "fd00:1::1" }, fixed));
 });
 
 test("a gateway is any usable address of the subnet, from the first to the last", async () => {
@@ -536,16 +531,15 @@ test("which fields a type of range needs, and which it may not have", async () =
       if ((needed as readonly string[]).includes(field))
         await refuses(
           lab,
-          "request-invalid",
+          ["request-invalid", where],
           /./,
           put(
             type,
             needed.filter((one) => one !== field),
           ),
-          where,
         );
       else if (!allowed.includes(field))
-        await refuses(lab, "request-invalid", /has no/, put(type, [...needed, field]), where);
+        await refuses(lab, ["request-invalid", where], /has no/, put(type, [...needed, field]));
     }
   }
   // Of the two prefixes of SLAAC one is enough.
@@ -570,15 +564,14 @@ test("a range ends where its subnet, its prefix or its MACs do, and not one earl
     [{ type: "ether", mac: "02:ff:ff:ff:ff:fa" }, 6, /has 7 leases and 6 MACs.*end at 02:ff:ff:ff:ff:ff/],
   ] as const) {
     await put({ ...range, size: most })();
-    await refuses(lab, "address-outside", text, put({ ...range, size: most + 1 }), "spec.ranges[0].size");
+    await refuses(lab, ["address-outside", "spec.ranges[0].size"], text, put({ ...range, size: most + 1 }));
   }
   for (const prefixLength of [63, 129])
     await refuses(
       lab,
-      "prefix-invalid",
+      ["prefix-invalid", "spec.ranges[0].prefixLength"],
       /choose 64 to 128/,
       put({ type: "ip6-static", first6: "fd00::1", prefixLength }),
-      "spec.ranges[0].prefixLength",
     );
   for (const prefixLength of [64, 128]) await put({ type: "ip6-static", first6: "fd00::1", prefixLength })();
   assert.equal((await put({ type: "ip6-static", first6: "fd00::1" })()).spec.ranges?.[0]?.prefixLength, 64);

@@ -10,14 +10,18 @@ import { openMemoryStore } from "../../../src/store/memory.ts";
 import { ADMIN, type Lab, openLab, refuses } from "./lab.ts";
 
 const BLUE: NetworkInput = { subnets: [{ cidr: "10.0.0.0/24", gateway: "none" }] };
-type Wish = { readonly range?: string; readonly first?: string; readonly tenant?: string };
+type Request = {
+  readonly name: string;
+  readonly size: number;
+  readonly range?: string;
+  readonly first?: string;
+  readonly tenant?: string;
+};
 
-const reserving =
-  (lab: Lab, network: string, name: string, size: number, more: Wish = {}) =>
-  () =>
-    lab.control.write({ verb: "reserve", network, request: { name, size, ...more } });
-async function reserve(lab: Lab, network: string, name: string, size: number, more: Wish = {}): Promise<Network> {
-  const { resource } = await reserving(lab, network, name, size, more)();
+const reserving = (lab: Lab, network: string, request: Request) => () =>
+  lab.control.write({ verb: "reserve", network, request });
+async function reserve(lab: Lab, network: string, request: Request): Promise<Network> {
+  const { resource } = await reserving(lab, network, request)();
   if (resource?.kind !== "network") throw new Error("no network");
   return resource;
 }
@@ -59,19 +63,21 @@ const TWO: NetworkInput = {
 test("I16 to I19: the first run that is long enough, of the first range that has one; a piece more", async () => {
   const lab = await labWith(TWO);
   await hold(lab, "10.6.0.2");
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r1", 3)), ["10.6.0.3 +3 of 0"]);
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r2", 90)), ["10.7.0.0 +90 of 1"]);
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r3", 2, { range: "0", first: "10.6.0.7" })), [
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r1", size: 3 })), ["10.6.0.3 +3 of 0"]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r2", size: 90 })), ["10.7.0.0 +90 of 1"]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r3", size: 2, range: "0", first: "10.6.0.7" })), [
     "10.6.0.7 +2 of 0",
   ]);
   await refuses(
     lab,
-    "address-reserved",
+    ["address-reserved", "first"],
     /10\.6\.0\.7 is reserved .* it is of the network "r3"/,
-    reserving(lab, "blue", "r4", 2, { range: "0", first: "10.6.0.7" }),
-    "first",
+    reserving(lab, "blue", { name: "r4", size: 2, range: "0", first: "10.6.0.7" }),
   );
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r1", 1)), ["10.6.0.3 +3 of 0", "10.6.0.0 +1 of 0"]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r1", size: 1 })), [
+    "10.6.0.3 +3 of 0",
+    "10.6.0.0 +1 of 0",
+  ]);
 });
 
 test("I20: not over two ranges at once, but the refusal says where the longest run is", async () => {
@@ -80,20 +86,22 @@ test("I20: not over two ranges at once, but the refusal says where the longest r
   await hold(lab, "10.7.0.10", "10.7.0.99");
   await refuses(
     lab,
-    "exhausted",
+    ["exhausted", "size"],
     /no 12 free .* longest free run has 10, from 10\.7\.0\.0 in range "1" .*at most 10, and the rest/,
-    reserving(lab, "blue", "r", 12),
-    "size",
+    reserving(lab, "blue", { name: "r", size: 12 }),
   );
-  await reserve(lab, "blue", "r", 10);
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r", 2)), ["10.7.0.0 +10 of 1", "10.6.0.0 +2 of 0"]);
+  await reserve(lab, "blue", { name: "r", size: 10 });
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r", size: 2 })), [
+    "10.7.0.0 +10 of 1",
+    "10.6.0.0 +2 of 0",
+  ]);
 });
 
 test("I21: what is deleted is the parent's at once, and nobody's who had it a moment ago", async () => {
   const lab = await labWith({ ...BLUE, subnets: [{ cidr: "10.0.0.0/29", gateway: "none" }] });
   const free = async () => (await lab.control.addressUse()).find(({ network }) => network === "blue")?.total;
   assert.equal(await free(), 6);
-  await reserve(lab, "blue", "r", 4);
+  await reserve(lab, "blue", { name: "r", size: 4 });
   assert.equal(await free(), 2);
   assert.equal((await lab.control.addressUse()).find(({ network }) => network === "blue")?.quarantined, 0);
   await lab.attach("r", "h1", "web");
@@ -112,7 +120,7 @@ test("I21: what is deleted is the parent's at once, and nobody's who had it a mo
 
 test("deleted by force: endpoints go, and what they had rests in the parent", async () => {
   const lab = await labWith(BLUE);
-  await reserve(lab, "blue", "r", 4);
+  await reserve(lab, "blue", { name: "r", size: 4 });
   await lab.attach("r", "h1", "web");
   await remove(lab, "r", true);
   assert.deepEqual((await lab.snapshot()).endpoints, []);
@@ -121,14 +129,13 @@ test("deleted by force: endpoints go, and what they had rests in the parent", as
 
 test("I22: a quota counts what is reserved and what is attached for a tenant", async () => {
   const lab = await labWith({ ...BLUE, quotas: [{ tenant: "m", leases: 6 }] });
-  await reserve(lab, "blue", "r", 4, { tenant: "m" });
+  await reserve(lab, "blue", { name: "r", size: 4, tenant: "m" });
   await address(lab, "blue", "a", { tenant: "m" });
   await refuses(
     lab,
-    "quota-exceeded",
+    ["quota-exceeded", "tenant"],
     /tenant "m" cannot have 9 more of network "blue": the quota is 6, and 5 are used/,
-    reserving(lab, "blue", "r2", 9, { tenant: "m" }),
-    "tenant",
+    reserving(lab, "blue", { name: "r2", size: 9, tenant: "m" }),
   );
   const two = ["eth0", "eth1"].map((ifname) => ({
     network: "blue",
@@ -151,9 +158,9 @@ test("I22: a quota counts what is reserved and what is attached for a tenant", a
 
 test("a quota below what is used takes nothing away, and lets nothing come", async () => {
   const lab = await labWith(BLUE);
-  await reserve(lab, "blue", "r", 4, { tenant: "m" });
+  await reserve(lab, "blue", { name: "r", size: 4, tenant: "m" });
   await lab.put("blue", { ...BLUE, quotas: [{ tenant: "m", leases: 2 }] });
-  await refuses(lab, "quota-exceeded", /quota is 2, and 4 are used/, reserving(lab, "blue", "r", 1));
+  await refuses(lab, "quota-exceeded", /quota is 2, and 4 are used/, reserving(lab, "blue", { name: "r", size: 1 }));
   const smaller = [{ name: "piece-1", type: "ip4", first: "10.0.0.1", size: 3 }] as const;
   await put(lab, "r", { subnets: [], reservedFrom: "blue", tenant: "m", ranges: smaller })();
   await refuses(
@@ -177,8 +184,8 @@ test("a reservation that goes to another tenant takes its count along", async ()
     { tenant: "n", leases: 3 },
   ];
   const lab = await labWith({ ...BLUE, quotas });
-  const { spec } = await reserve(lab, "blue", "r", 4, { tenant: "m" });
-  await refuses(lab, "quota-exceeded", /2 more/, reserving(lab, "blue", "r2", 2, { tenant: "m" }));
+  const { spec } = await reserve(lab, "blue", { name: "r", size: 4, tenant: "m" });
+  await refuses(lab, "quota-exceeded", /2 more/, reserving(lab, "blue", { name: "r2", size: 2, tenant: "m" }));
   await refuses(
     lab,
     "quota-exceeded",
@@ -187,9 +194,9 @@ test("a reservation that goes to another tenant takes its count along", async ()
   );
   await lab.put("blue", { ...BLUE, quotas: [{ tenant: "m", leases: 5 }] });
   await put(lab, "r", { ...spec, tenant: "n" })();
-  await reserve(lab, "blue", "r2", 5, { tenant: "m" });
+  await reserve(lab, "blue", { name: "r2", size: 5, tenant: "m" });
   await remove(lab, "r2");
-  await reserve(lab, "blue", "r3", 5, { tenant: "m" });
+  await reserve(lab, "blue", { name: "r3", size: 5, tenant: "m" });
 });
 
 /** Twenty workloads, of which some are gone: 10.0.0.1, .4, .5 and .9 to .14 are free, and everything from .21 on. */
@@ -221,56 +228,77 @@ test("reservations with holes: the lowest run that is long enough, and after a r
     [4, 20, "10.0.0.21 +20 of 0"],
     [5, 240, "10.0.1.0 +240 of 1"],
   ] as const)
-    assert.deepEqual(pieces(await reserve(lab, "blue", `r${n}`, size)), [expected]);
+    assert.deepEqual(pieces(await reserve(lab, "blue", { name: `r${n}`, size })), [expected]);
   await refuses(
     lab,
     "exhausted",
     /no 440 free .* longest free run has 160, from 10\.0\.0\.41/,
-    reserving(lab, "blue", "r6", 440),
+    reserving(lab, "blue", { name: "r6", size: 440 }),
   );
-  assert.deepEqual(pieces(await reserve(lab, "blue", "six", 10, { range: "2" })), ["2001:db8::1 +10 of 2"]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "six", size: 10, range: "2" })), ["2001:db8::1 +10 of 2"]);
   const before = await lab.snapshot();
   await lab.control.close();
   const again = await openLab(store);
   assert.deepEqual((await again.snapshot()).networks, before.networks);
-  assert.deepEqual(pieces(await reserve(again, "blue", "r7", 1)), ["10.0.0.41 +1 of 0"]);
+  assert.deepEqual(pieces(await reserve(again, "blue", { name: "r7", size: 1 })), ["10.0.0.41 +1 of 0"]);
   assert.equal(await address(again, "r2", "in"), "10.0.0.9");
   assert.equal(await address(again, "six", "in6"), "2001:db8::1");
 });
 
 test("beginning with an address or a MAC, in the range given or in whichever has it", async () => {
   const lab = await holes();
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r1", 5, { first: "10.0.0.57" })), ["10.0.0.57 +5 of 0"]);
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r2", 2, { first: "02:00:0a:00:00:0d" })), ["10.0.0.13 +2 of 0"]);
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r3", 10, { first: "2001:db8::5" })), ["2001:db8::5 +10 of 2"]);
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r4", 1, { range: "1" })), ["10.0.1.0 +1 of 1"]);
-  const wrong = (more: Wish, size = 2) => reserving(lab, "blue", "wrong", size, more);
-  await refuses(lab, "address-taken", /10\.0\.0\.15 is taken .*"vm15\.eth0"/, wrong({ first: "10.0.0.15" }), "first");
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r1", size: 5, first: "10.0.0.57" })), [
+    "10.0.0.57 +5 of 0",
+  ]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r2", size: 2, first: "02:00:0a:00:00:0d" })), [
+    "10.0.0.13 +2 of 0",
+  ]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r3", size: 10, first: "2001:db8::5" })), [
+    "2001:db8::5 +10 of 2",
+  ]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r4", size: 1, range: "1" })), ["10.0.1.0 +1 of 1"]);
+  const wrong = (more: Partial<Request>, size = 2) => reserving(lab, "blue", { name: "wrong", size, ...more });
+  await refuses(lab, ["address-taken", "first"], /10\.0\.0\.15 is taken .*"vm15\.eth0"/, wrong({ first: "10.0.0.15" }));
   await refuses(lab, "address-reserved", /2001:db8::e is reserved/, wrong({ first: "2001:db8::e" }));
-  await refuses(lab, "address-outside", /10\.9\.0\.1 is not an address/, wrong({ first: "10.9.0.1" }), "first");
+  await refuses(lab, ["address-outside", "first"], /10\.9\.0\.1 is not an address/, wrong({ first: "10.9.0.1" }));
   await refuses(lab, "address-outside", /10\.0\.1\.0 is not .*range "0"/, wrong({ first: "10.0.1.0", range: "0" }));
   await refuses(lab, "address-outside", /02:00:0b:00:00:01 is not/, wrong({ first: "02:00:0b:00:00:01" }));
   await refuses(lab, "address-invalid", /not/, wrong({ first: "02:00:zz:00:00:01" }));
-  await refuses(lab, "exhausted", /range "0" ends after 1 /, wrong({ first: "10.0.0.200" }), "size");
-  await refuses(lab, "range-unknown", /no address range "7"/, wrong({ range: "7" }), "range");
+  await refuses(lab, ["exhausted", "size"], /range "0" ends after 1 /, wrong({ first: "10.0.0.200" }));
+  await refuses(lab, ["range-unknown", "range"], /no address range "7"/, wrong({ range: "7" }));
 });
 
 test("who cannot be reserved from, or into", async () => {
   const lab = await labWith(BLUE);
   await lab.put("red", { subnets: [{ cidr: "10.9.0.0/24" }] });
   await lab.put("near", { subnets: [{ cidr: "10.8.0.0/16", hostPrefix: 24 }] });
-  await reserve(lab, "blue", "r", 2, { tenant: "m" });
-  await refuses(lab, "network-unknown", /"none"/, reserving(lab, "none", "x", 1), "network");
-  await refuses(lab, "unsupported", /"near" cannot be reserved: it is local/, reserving(lab, "near", "x", 1));
-  await refuses(lab, "name-taken", /"red" cannot get .* not a reservation/, reserving(lab, "blue", "red", 1), "name");
-  await refuses(lab, "name-taken", /"r" .* reserved from network "blue"/, reserving(lab, "red", "r", 1));
-  await refuses(lab, "name-taken", /it is tenant m's/, reserving(lab, "blue", "r", 1, { tenant: "n" }));
-  await refuses(lab, "request-invalid", /from itself/, reserving(lab, "blue", "blue", 1));
+  await reserve(lab, "blue", { name: "r", size: 2, tenant: "m" });
+  await refuses(lab, ["network-unknown", "network"], /"none"/, reserving(lab, "none", { name: "x", size: 1 }));
+  await refuses(
+    lab,
+    "unsupported",
+    /"near" cannot be reserved: it is local/,
+    reserving(lab, "near", { name: "x", size: 1 }),
+  );
+  await refuses(
+    lab,
+    ["name-taken", "name"],
+    /"red" cannot get .* not a reservation/,
+    reserving(lab, "blue", { name: "red", size: 1 }),
+  );
+  await refuses(
+    lab,
+    "name-taken",
+    /"r" .* reserved from network "blue"/,
+    reserving(lab, "red", { name: "r", size: 1 }),
+  );
+  await refuses(lab, "name-taken", /it is tenant m's/, reserving(lab, "blue", { name: "r", size: 1, tenant: "n" }));
+  await refuses(lab, "request-invalid", /from itself/, reserving(lab, "blue", { name: "blue", size: 1 }));
   await refuses(lab, "request-invalid", /from itself/, put(lab, "x", { subnets: [], reservedFrom: "x", ranges: [] }));
-  await refuses(lab, "name-reserved", /"none"/, reserving(lab, "blue", "none", 1));
+  await refuses(lab, "name-reserved", /"none"/, reserving(lab, "blue", { name: "none", size: 1 }));
   const { spec } = await networkIn(lab, "r");
   const { reservedFrom: _, ...rest } = spec;
-  await refuses(lab, "immutable", /"r" is reserved from network "blue"/, put(lab, "r", rest), "spec.reservedFrom");
+  await refuses(lab, ["immutable", "spec.reservedFrom"], /"r" is reserved from network "blue"/, put(lab, "r", rest));
   await refuses(lab, "immutable", /"red" is not a reservation/, put(lab, "red", { ...spec, tenant: "m" }));
   await refuses(lab, "immutable", /"r" is reserved/, put(lab, "r", { ...spec, reservedFrom: "red" }));
   await refuses(lab, "request-invalid", /only a reservation has a tenant/, put(lab, "red", { ...BLUE, tenant: "m" }));
@@ -278,7 +306,7 @@ test("who cannot be reserved from, or into", async () => {
 
 test("the segment is the root's: what a reservation has not of its own", async () => {
   const lab = await labWith({ ...BLUE, dns: ["10.0.0.53"], vni: 5000 });
-  const { spec } = await reserve(lab, "blue", "r", 4);
+  const { spec } = await reserve(lab, "blue", { name: "r", size: 4 });
   assert.deepEqual(
     [spec.vrf, spec.vni, spec.subnets, spec.ipam, spec.dns],
     ["blue", undefined, [], "global", undefined],
@@ -297,7 +325,7 @@ test("the segment is the root's: what a reservation has not of its own", async (
       new RegExp(`no ${field} of its own`),
       put(lab, "r", { ...spec, [field]: value }),
     );
-  await refuses(lab, "request-invalid", /at least one/, put(lab, "r", { ...spec, ranges: [] }), "spec.ranges");
+  await refuses(lab, ["request-invalid", "spec.ranges"], /at least one/, put(lab, "r", { ...spec, ranges: [] }));
   await put(lab, "r", { ...spec, subnets: [{ cidr: "10.0.0.0/24", gateway: "none" }] })();
   assert.deepEqual((await networkIn(lab, "r")).spec.subnets, []);
 });
@@ -311,19 +339,22 @@ test("pieces may be written by hand: of the parent's space, in one range, and no
   assert.deepEqual(pieces(await networkIn(lab, "r")), ["10.6.0.5 +5 of 0"]);
   const [mine] = (await networkIn(lab, "r")).spec.ranges ?? [];
   assert.ok(mine !== undefined);
-  await refuses(lab, "address-outside", /"mine" is in no range/, by([{ ...mine, size: 6 }]), "spec.ranges[0]");
+  await refuses(lab, ["address-outside", "spec.ranges[0]"], /"mine" is in no range/, by([{ ...mine, size: 6 }]));
   await refuses(lab, "address-outside", /"mine" is in no range/, by([{ ...mine, mac: "02:00:00:00:00:01" }]));
   await refuses(lab, "address-outside", /"mine" is in no range/, by([{ ...mine, from: "1" }]));
-  await refuses(lab, "address-taken", /10\.6\.0\.4 is taken/, by([{ ...mine, first: "10.6.0.4" }]), "spec.ranges[0]");
+  await refuses(lab, ["address-taken", "spec.ranges[0]"], /10\.6\.0\.4 is taken/, by([{ ...mine, first: "10.6.0.4" }]));
   await refuses(lab, "overlap", /overlaps range "mine"/, by([mine, { ...mine, name: "again" }]));
   await by([{ ...mine, size: 2 }])();
   assert.equal(await address(lab, "blue", "w2", { addresses: ["10.6.0.7"] }), "10.6.0.7");
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r", 2)), ["10.6.0.5 +2 of 0", "10.6.0.0 +2 of 0"]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r", size: 2 })), [
+    "10.6.0.5 +2 of 0",
+    "10.6.0.0 +2 of 0",
+  ]);
 });
 
 test("a piece shrinks to its last lease and no further, not even by force; another goes alone", async () => {
   const lab = await labWith(BLUE);
-  const { spec } = await reserve(lab, "blue", "r", 8);
+  const { spec } = await reserve(lab, "blue", { name: "r", size: 8 });
   await address(lab, "r", "web", { addresses: ["10.0.0.4"] });
   await hold(lab, "10.0.0.5", "10.0.0.5", "r");
   const sized = (size: number, force = false) => {
@@ -338,7 +369,7 @@ test("a piece shrinks to its last lease and no further, not even by force; anoth
   await sized(5)();
   assert.equal(await address(lab, "blue", "next"), "10.0.0.6");
   await refuses(lab, "address-taken", /10\.0\.0\.6/, sized(8));
-  const two = await reserve(lab, "blue", "r", 3);
+  const two = await reserve(lab, "blue", { name: "r", size: 3 });
   assert.deepEqual(pieces(two), ["10.0.0.1 +5", "10.0.0.7 +3"]);
   await put(lab, "r", { ...two.spec, ranges: two.spec.ranges?.slice(0, 1) ?? [] })();
   assert.equal(await address(lab, "blue", "w2"), "10.0.0.7");
@@ -346,12 +377,17 @@ test("a piece shrinks to its last lease and no further, not even by force; anoth
 
 test("a reservation of a reservation: its own space, its own quotas, the same segment", async () => {
   const lab = await labWith(BLUE);
-  await reserve(lab, "blue", "org", 100, { tenant: "org" });
+  await reserve(lab, "blue", { name: "org", size: 100, tenant: "org" });
   const { spec } = await networkIn(lab, "org");
   await put(lab, "org", { ...spec, quotas: [{ tenant: "team", leases: 12 }] })();
-  const team = await reserve(lab, "org", "team", 10, { tenant: "team" });
+  const team = await reserve(lab, "org", { name: "team", size: 10, tenant: "team" });
   assert.deepEqual([pieces(team), team.spec.vrf], [["10.0.0.1 +10 of piece-1"], "blue"]);
-  await refuses(lab, "quota-exceeded", /of network "org": the quota is 12/, reserving(lab, "org", "team", 3));
+  await refuses(
+    lab,
+    "quota-exceeded",
+    /of network "org": the quota is 12/,
+    reserving(lab, "org", { name: "team", size: 3 }),
+  );
   assert.equal(await address(lab, "team", "a"), "10.0.0.1");
   assert.equal(await address(lab, "org", "b"), "10.0.0.11");
   assert.equal(await address(lab, "blue", "c"), "10.0.0.101");
@@ -374,7 +410,7 @@ test("a reservation of a reservation: its own space, its own quotas, the same se
 
 test("the parent keeps what reservations stand on", async () => {
   const lab = await labWith(TWO);
-  await reserve(lab, "blue", "r", 10);
+  await reserve(lab, "blue", { name: "r", size: 10 });
   const change = (spec: Partial<NetworkInput>, force = true) => {
     return () => lab.control.write({ verb: "put", kind: "network", name: "blue", spec: { ...TWO, ...spec }, force });
   };
@@ -416,30 +452,30 @@ test("held, leased, quarantined, excluded: all of it is stepped over, and none o
   await address(lab, "blue", "b", { addresses: ["10.0.0.8"] });
   await lab.detach("b.eth0");
   await hold(lab, "10.0.0.12");
-  const wish = (first: string) => reserving(lab, "blue", "r", 1, { first });
+  const wish = (first: string) => reserving(lab, "blue", { name: "r", size: 1, first });
   await refuses(lab, "address-taken", /10\.0\.0\.1 cannot .* gateway/, wish("10.0.0.1"));
   await refuses(lab, "address-taken", /10\.0\.0\.0 cannot .* network itself/, wish("10.0.0.0"));
   await refuses(lab, "address-taken", /10\.0\.0\.15 cannot .* broadcast/, wish("10.0.0.15"));
   await refuses(lab, "address-quarantined", /10\.0\.0\.8 is in quarantine/, wish("10.0.0.8"));
   await refuses(lab, "address-held", /10\.0\.0\.12 is held/, wish("10.0.0.12"));
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r", 3)), ["10.0.0.5 +3"]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r", size: 3 })), ["10.0.0.5 +3"]);
   await refuses(
     lab,
     "exhausted",
     /no 4 free .* longest free run has 3, from 10\.0\.0\.9 in 10\.0\.0\.0\/28/,
-    reserving(lab, "blue", "r", 4),
+    reserving(lab, "blue", { name: "r", size: 4 }),
   );
   await lab.detach("a.eth0");
-  await refuses(lab, "address-reserved", /10\.0\.0\.5 is reserved/, () => hold(lab, "10.0.0.4", "10.0.0.6"), "first");
+  await refuses(lab, ["address-reserved", "first"], /10\.0\.0\.5 is reserved/, () => hold(lab, "10.0.0.4", "10.0.0.6"));
   lab.time.now += 31_000;
-  assert.deepEqual(pieces(await reserve(lab, "blue", "q", 1, { first: "10.0.0.8" })), ["10.0.0.8 +1"]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "q", size: 1, first: "10.0.0.8" })), ["10.0.0.8 +1"]);
 });
 
 test("both families of a network without ranges; a MAC of the segment is nobody's twice", async () => {
   const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/24" }, { cidr: "fd00::/64" }] });
   await address(lab, "blue", "a");
   await address(lab, "blue", "b", { mac: "02:00:0a:00:00:05" });
-  const { spec } = await reserve(lab, "blue", "r", 4);
+  const { spec } = await reserve(lab, "blue", { name: "r", size: 4 });
   const [piece] = spec.ranges ?? [];
   // The MAC made from .5 is b's, so the run begins behind it.
   assert.deepEqual([piece?.type, piece?.first, piece?.first6], ["ip4-6-static", "10.0.0.6", "fd00::4"]);
@@ -448,19 +484,19 @@ test("both families of a network without ranges; a MAC of the segment is nobody'
   await refuses(lab, "address-reserved", /MAC 02:00:0a:00:00:07 is reserved/, () =>
     lab.attach("blue", "h1", "d", { mac: "02:00:0a:00:00:07" }),
   );
-  const at = await reserve(lab, "blue", "at", 2, { first: "fd00::100" });
+  const at = await reserve(lab, "blue", { name: "at", size: 2, first: "fd00::100" });
   assert.deepEqual([at.spec.ranges?.[0]?.first, at.spec.ranges?.[0]?.first6], ["10.0.0.10", "fd00::100"]);
 });
 
 test("of IPv6 alone a piece gets MACs in a row: those made from its addresses, while they are free", async () => {
   const lab = await labWith({ subnets: [{ cidr: "fd00::/64", gateway: "none" }] });
-  const one = await reserve(lab, "blue", "r1", 4);
+  const one = await reserve(lab, "blue", { name: "r1", size: 4 });
   assert.deepEqual(
     one.spec.ranges?.map(({ first6, mac }) => [first6, mac]),
     [["fd00::1", "02:00:00:00:00:01"]],
   );
   await address(lab, "blue", "a", { addresses: ["fd00::8"], mac: "02:00:00:00:01:02" });
-  const two = await reserve(lab, "blue", "r2", 4, { first: "fd00::100" });
+  const two = await reserve(lab, "blue", { name: "r2", size: 4, first: "fd00::100" });
   const mac = two.spec.ranges?.[0]?.mac ?? "";
   assert.match(mac, /^02:00:/);
   assert.notEqual(mac, "02:00:00:00:01:00", "one of those is taken");
@@ -480,25 +516,34 @@ test("SLAAC and frames: MACs in a row, and the addresses made from them", async 
   });
   // The address that SLAAC makes of the second lease, as a static one.
   await address(lab, "blue", "a", { addresses: ["fd00:1::ff:feff:fffd"] });
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r", 5, { range: "s" })), ["02:00:00:ff:ff:fe +5 of s"]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r", size: 5, range: "s" })), [
+    "02:00:00:ff:ff:fe +5 of s",
+  ]);
   const inside = await lab.attach("r", "h1", "b");
   assert.deepEqual(inside.spec.addresses, ["fd00:1::ff:feff:fffe", "fd00:2::ff:feff:fffe"]);
   await refuses(lab, "address-reserved", /fd00:1::1ff:fe00:1 is reserved/, () =>
     lab.attach("blue", "h1", "c", { addresses: ["fd00:1::1ff:fe00:1"], range: "static" }),
   );
-  assert.deepEqual(pieces(await reserve(lab, "blue", "f", 4, { range: "e" })), ["02:00:01:00:01:00 +4 of e"]);
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "f", size: 4, range: "e" })), [
+    "02:00:01:00:01:00 +4 of e",
+  ]);
   assert.deepEqual((await lab.attach("f", "h1", "d")).spec.addresses, []);
-  await refuses(lab, "exhausted", /no 1 free .*: none is free/, reserving(lab, "blue", "g", 1, { range: "e" }));
+  await refuses(
+    lab,
+    "exhausted",
+    /no 1 free .*: none is free/,
+    reserving(lab, "blue", { name: "g", size: 1, range: "e" }),
+  );
 });
 
 test("a piece may have its own gateway, if that is nobody else's", async () => {
   const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/24" }] });
-  const { spec } = await reserve(lab, "blue", "r", 4);
+  const { spec } = await reserve(lab, "blue", { name: "r", size: 4 });
   const having = (gateway: string) => {
     const ranges = (spec.ranges ?? []).map((range) => ({ ...range, gateway }));
     return put(lab, "r", { ...spec, ranges });
   };
-  await refuses(lab, "address-outside", /10\.0\.0\.77 is neither/, having("10.0.0.77"), "spec.ranges[0].gateway");
+  await refuses(lab, ["address-outside", "spec.ranges[0].gateway"], /10\.0\.0\.77 is neither/, having("10.0.0.77"));
   await having("10.0.0.1")();
   await having("none")();
   await having("10.0.0.2")();
@@ -510,7 +555,7 @@ test("a piece may have its own gateway, if that is nobody else's", async () => {
 
 test("a reservation waits with a parent that is disabled, and hosts see what it is from", async () => {
   const lab = await labWith(BLUE);
-  await reserve(lab, "blue", "r", 4);
+  await reserve(lab, "blue", { name: "r", size: 4 });
   await lab.put("blue", { ...BLUE, enabled: false });
   await refuses(lab, "network-disabled", /"blue" is disabled: network "r" is reserved from it/, () =>
     lab.attach("r", "h1", "a"),
@@ -528,7 +573,7 @@ test("a reservation waits with a parent that is disabled, and hosts see what it 
 test("the map: pieces are reserved in the parent, and all there is in the reservation", async () => {
   const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/28", gateway: "none" }] });
   await address(lab, "blue", "a");
-  await reserve(lab, "blue", "r", 4);
+  await reserve(lab, "blue", { name: "r", size: 4 });
   await address(lab, "r", "b");
   const drawn = async (name: string) =>
     ((await lab.control.spaceMap(name))?.subnets ?? []).flatMap(({ cidr, intervals }) => [
@@ -548,15 +593,15 @@ test("the map: pieces are reserved in the parent, and all there is in the reserv
 
 test("limits: a reservation's own count first, then those of what it is from", async () => {
   const lab = await labWith(BLUE);
-  const { spec } = await reserve(lab, "blue", "r", 4);
+  const { spec } = await reserve(lab, "blue", { name: "r", size: 4 });
   await lab.attach("r", "h1", "a");
   const limited = { outbound: { average: "10mbit" } };
   const unable = /cannot limit outbound traffic/;
-  await refuses(lab, "qos-unsupported", unable, put(lab, "r", { ...spec, qos: limited }), "spec.qos.outbound");
+  await refuses(lab, ["qos-unsupported", "spec.qos.outbound"], unable, put(lab, "r", { ...spec, qos: limited }));
   await refuses(lab, "qos-unsupported", unable, put(lab, "blue", { ...BLUE, qos: limited }));
   await lab.detach("a.eth0");
   await lab.put("blue", { ...BLUE, qos: limited });
-  await refuses(lab, "qos-unsupported", unable, () => lab.attach("r", "h1", "b"), "qos.outbound");
+  await refuses(lab, ["qos-unsupported", "qos.outbound"], unable, () => lab.attach("r", "h1", "b"));
   await put(lab, "r", { ...spec, qos: { inbound: { average: "5mbit" } }, cni: true })();
   const kept = (await networkIn(lab, "r")).spec;
   assert.deepEqual([kept.qos?.inbound, kept.cni], [{ average: 5_000_000 }, true]);
@@ -564,8 +609,8 @@ test("limits: a reservation's own count first, then those of what it is from", a
 
 test("limits: the hosts of what is reserved from a reservation are asked, too", async () => {
   const lab = await labWith(BLUE);
-  const { spec } = await reserve(lab, "blue", "r", 8);
-  await reserve(lab, "r", "inner", 4);
+  const { spec } = await reserve(lab, "blue", { name: "r", size: 8 });
+  await reserve(lab, "r", { name: "inner", size: 4 });
   await lab.attach("inner", "h1", "a");
   const limited = put(lab, "r", { ...spec, qos: { outbound: { average: "10mbit" } } });
   await refuses(lab, "qos-unsupported", /"inner" cannot limit outbound traffic/, limited);
@@ -573,12 +618,12 @@ test("limits: the hosts of what is reserved from a reservation are asked, too", 
 
 test("of several fields that are the segment's, the refusal names the first", async () => {
   const lab = await labWith(BLUE);
-  const { spec } = await reserve(lab, "blue", "r", 4);
+  const { spec } = await reserve(lab, "blue", { name: "r", size: 4 });
   const order = ["vrf", "masquerade", "ipam"] as const;
   const wrong = { vrf: "other", masquerade: false, ipam: "local" as const };
   for (const [i, first] of order.entries()) {
     const said = Object.fromEntries(order.slice(i).map((field) => [field, wrong[field]]));
-    await refuses(lab, "request-invalid", /r/, put(lab, "r", { ...spec, ...said }), `spec.${first}`);
+    await refuses(lab, ["request-invalid", `spec.${first}`], /r/, put(lab, "r", { ...spec, ...said }));
   }
 });
 
@@ -607,7 +652,7 @@ test("a further piece is numbered behind those there are, whatever people have c
     [["apiece-9"], "piece-1"],
   ] as const) {
     await named(...names)();
-    const { spec } = await reserve(lab, "blue", "r", 1);
+    const { spec } = await reserve(lab, "blue", { name: "r", size: 1 });
     assert.deepEqual(
       spec.ranges?.map(({ name }) => name),
       [...names, next],
@@ -624,7 +669,7 @@ test("a piece of IPv6 without a size, or with more leases than MACs, is none", a
       ranges: [{ name: "p", type: "ip6-static", first6: "fd00::10", ...more } as AddressRange],
     });
   for (const more of [{}, { prefixLength: 124 }, { size: 2_147_483_649 }])
-    await refuses(lab, "request-invalid", /more leases than MACs/, by(more), "spec.ranges[0].size");
+    await refuses(lab, ["request-invalid", "spec.ranges[0].size"], /more leases than MACs/, by(more));
   await by({ size: 4 })();
 });
 
@@ -638,7 +683,7 @@ test("pieces of a network without ranges lie in its subnets, in each family, and
   const by = (range: object) =>
     put(lab, "r", { reservedFrom: "blue", ranges: [{ name: "p", size: 2, ...range } as AddressRange] });
   const none = /"p" is in no subnet/;
-  await refuses(lab, "address-outside", none, by({ type: "ip6", prefix: "fd00::/64" }), "spec.ranges[0]");
+  await refuses(lab, ["address-outside", "spec.ranges[0]"], none, by({ type: "ip6", prefix: "fd00::/64" }));
   await refuses(lab, "address-outside", none, by({ type: "ip4-6", first: "10.0.0.9", ula: "fd00:2::/64" }));
   await refuses(lab, "address-outside", none, by({ type: "ether" }));
   await refuses(lab, "address-outside", none, by({ type: "ip4", first: "10.0.0.9", from: "0" }));
@@ -650,7 +695,7 @@ test("pieces of a network without ranges lie in its subnets, in each family, and
 test("a piece that is returned takes its quarantine to the parent, whole, and what is over is forgotten", async () => {
   for (const parent of [TWO, { subnets: TWO.subnets ?? [] }]) {
     const lab = await labWith(parent);
-    const { spec } = await reserve(lab, "blue", "r", 4, { first: "10.6.0.4" });
+    const { spec } = await reserve(lab, "blue", { name: "r", size: 4, first: "10.6.0.4" });
     const names = ["a", "b", "c"];
     for (const owner of names) await lab.attach("r", "h1", owner);
     const uids = new Map((await lab.snapshot()).endpoints.map(({ name, uid }) => [name, uid]));
@@ -681,14 +726,14 @@ test("the bridge's MAC is in no piece", async () => {
     subnets: [{ cidr: "10.0.0.0/24", gateway: "10.0.0.5" }],
     ranges: [{ name: "e", type: "ether", mac: "02:00:0a:00:00:03", size: 6 }],
   });
-  assert.deepEqual(pieces(await reserve(lab, "blue", "r", 3)), ["02:00:0a:00:00:06 +3 of e"]);
-  const wish = reserving(lab, "blue", "q", 1, { first: "02:00:0a:00:00:05" });
-  await refuses(lab, "address-taken", /MAC 02:00:0a:00:00:05 cannot be reserved: the gateway/, wish, "first");
+  assert.deepEqual(pieces(await reserve(lab, "blue", { name: "r", size: 3 })), ["02:00:0a:00:00:06 +3 of e"]);
+  const wish = reserving(lab, "blue", { name: "q", size: 1, first: "02:00:0a:00:00:05" });
+  await refuses(lab, ["address-taken", "first"], /MAC 02:00:0a:00:00:05 cannot be reserved: the gateway/, wish);
   await refuses(
     lab,
     "exhausted",
     /ends after 1 .*at most 1/,
-    reserving(lab, "blue", "q", 2, { first: "02:00:0a:00:00:08" }),
+    reserving(lab, "blue", { name: "q", size: 2, first: "02:00:0a:00:00:08" }),
   );
 });
 
@@ -696,19 +741,18 @@ test("where in the network a run of its subnets may be asked for: by an address 
   const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/24" }, { cidr: "fd00::/64" }] });
   await refuses(
     lab,
-    "range-unknown",
+    ["range-unknown", "range"],
     /has no address range "x"/,
-    reserving(lab, "blue", "r", 1, { range: "x" }),
-    "range",
+    reserving(lab, "blue", { name: "r", size: 1, range: "x" }),
   );
   await refuses(
     lab,
     "address-outside",
     /it gives 10\.0\.0\.0\/24 and fd00::\/64/,
-    reserving(lab, "blue", "r", 1, { first: "10.0.1.1" }),
+    reserving(lab, "blue", { name: "r", size: 1, first: "10.0.1.1" }),
   );
   const at = async (name: string, size: number, first: string) => {
-    const [piece] = (await reserve(lab, "blue", name, size, { first })).spec.ranges ?? [];
+    const [piece] = (await reserve(lab, "blue", { name, size, first })).spec.ranges ?? [];
     return [piece?.type, piece?.first, piece?.first6, piece?.size, piece?.mac, piece?.from];
   };
   assert.deepEqual(await at("a", 2, "10.0.0.9"), ["ip4-6-static", "10.0.0.9", "fd00::2", 2, undefined, undefined]);
@@ -722,15 +766,14 @@ test("where in the network a run of its subnets may be asked for: by an address 
   ]);
   await refuses(
     lab,
-    "address-reserved",
+    ["address-reserved", "first"],
     /fd00::3 is reserved/,
-    reserving(lab, "blue", "c", 1, { first: "fd00::3" }),
-    "first",
+    reserving(lab, "blue", { name: "c", size: 1, first: "fd00::3" }),
   );
   await refuses(
     lab,
     "exhausted",
     /no 230 free .* has 222, from 10\.0\.0\.33 in 10\.0\.0\.0\/24/,
-    reserving(lab, "blue", "c", 230),
+    reserving(lab, "blue", { name: "c", size: 230 }),
   );
 });

@@ -32,7 +32,7 @@ test("a segment must have room for all: what is free, and what rests, but nothin
   await migrate(lab)();
   await lab.control.write({ verb: "delete", kind: "migration", name: `m${lab.control.revision}`, force: true });
   await hold("10.2.0.5");
-  const { detail } = await refuses(lab, "exhausted", /too few free addresses for 3 members/, migrate(lab), "to");
+  const { detail } = await refuses(lab, ["exhausted", "to"], /too few free addresses for 3 members/, migrate(lab));
   assert.deepEqual(detail.blockers, ["IPv4: 2 free for 3"]);
   for (const first of ["fd02::4", "fd02::5", "fd02::6", "fd02::7"]) await hold(first);
   const both = await refuses(lab, "exhausted", /3 members/, migrate(lab));
@@ -128,22 +128,21 @@ test("who moves: all, one workload's, or one; nobody who is being detached or on
     assert.deepEqual(busy.detail.blockers, expected);
     await lab.control.write({ verb: "delete", kind: "migration", name: `m${lab.control.revision}`, force: true });
   }
-  await refuses(lab, "not-found", /does not have m2-1\.eth0/, migrate(lab, { endpoint: "m2-1.eth0" }), "endpoint");
+  await refuses(lab, ["not-found", "endpoint"], /does not have m2-1\.eth0/, migrate(lab, { endpoint: "m2-1.eth0" }));
   await refuses(
     lab,
-    "not-found",
+    ["not-found", "endpoint"],
     /does not have m1-1/,
     migrate(lab, { endpoint: "m1-1.eth0", workload: "db" }),
-    "endpoint",
   );
-  await refuses(lab, "not-found", /an instance of workload "x"/, migrate(lab, { workload: "x" }), "workload");
-  await refuses(lab, "not-found", /does not have anything/, migrate(lab, { from: "new", to: "old" }), "from");
-  await refuses(lab, "endpoint-unknown", /no endpoint "x\.eth0"/, migrate(lab, { endpoint: "x.eth0" }), "endpoint");
-  await refuses(lab, "network-unknown", /no network "x"/, migrate(lab, { from: "x" }), "from");
-  await refuses(lab, "network-unknown", /no network "x"/, migrate(lab, { to: "x" }), "to");
-  await refuses(lab, "request-invalid", /same network/, migrate(lab, { to: "old" }), "to");
+  await refuses(lab, ["not-found", "workload"], /an instance of workload "x"/, migrate(lab, { workload: "x" }));
+  await refuses(lab, ["not-found", "from"], /does not have anything/, migrate(lab, { from: "new", to: "old" }));
+  await refuses(lab, ["endpoint-unknown", "endpoint"], /no endpoint "x\.eth0"/, migrate(lab, { endpoint: "x.eth0" }));
+  await refuses(lab, ["network-unknown", "from"], /no network "x"/, migrate(lab, { from: "x" }));
+  await refuses(lab, ["network-unknown", "to"], /no network "x"/, migrate(lab, { to: "x" }));
+  await refuses(lab, ["request-invalid", "to"], /same network/, migrate(lab, { to: "old" }));
   await lab.put("new", { ...v4("10.2.0.0/24"), vrf: "v", enabled: false });
-  await refuses(lab, "network-disabled", /"new" is disabled/, migrate(lab), "to");
+  await refuses(lab, ["network-disabled", "to"], /"new" is disabled/, migrate(lab));
 });
 
 test("memberships go where their instances go, but for one endpoint alone; what is broken off comes back", async () => {

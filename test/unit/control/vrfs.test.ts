@@ -140,7 +140,7 @@ test("what tunnels are made of does not change under endpoints, and does without
     assert.deepEqual(detail.blockers, ["db.eth0", "web.eth0"]);
   }
   await putVrf(lab, "v", { ...spec, hostAccess: true, kept: false, index: 1 })();
-  await refuses(lab, "immutable", /VRF "v" has index 1/, putVrf(lab, "v", { ...spec, index: 2 }), "spec.index");
+  await refuses(lab, ["immutable", "spec.index"], /VRF "v" has index 1/, putVrf(lab, "v", { ...spec, index: 2 }));
   // What a put leaves out: number and port stay, the rest has its default.
   await refuses(lab, "in-use", /the vtepMacOui/, putVrf(lab, "v", {}));
   for (const name of ["web.eth0", "db.eth0"]) await lab.detach(name);
@@ -203,7 +203,7 @@ test("sizes of VTEP subnets, from end to end", async () => {
     const lab = await openLab();
     const put = putVrf(lab, "v", { vtepSubnets: [cidr] });
     if (isGood) await put();
-    else await refuses(lab, "prefix-invalid", /has a prefix of/, put, "spec.vtepSubnets[0]");
+    else await refuses(lab, ["prefix-invalid", "spec.vtepSubnets[0]"], /has a prefix of/, put);
   }
   const lab = await openLab();
   await refuses(lab, "request-invalid", /expected at least one/, putVrf(lab, "v", { vtepSubnets: [] }));
@@ -233,7 +233,7 @@ test("a default VTEP subnet is the first that meets nothing; without one the VRF
     const full = await openLab();
     await full.join(1, { hostPrefixes });
     const text = new RegExp(`no default IPv${family} VTEP subnet is free for VRF "v"`);
-    await refuses(full, "overlap", text, () => full.put("near", local(4, 6)), "spec.vtepSubnets");
+    await refuses(full, ["overlap", "spec.vtepSubnets"], text, () => full.put("near", local(4, 6)));
   }
 });
 
@@ -249,10 +249,9 @@ test("VRFs that hosts have access to do not overlap, whichever comes last; other
   const open = putVrf(lab, "b", { hostAccess: true });
   await refuses(
     lab,
-    "overlap",
+    ["overlap", "spec.hostAccess"],
     /10\.1\.5\.0\/24 overlaps network "in-a" .*VRF "b" and VRF "a"/,
     open,
-    "spec.hostAccess",
   );
   await refuses(lab, "overlap", /both VRF "a" and VRF "c"/, async () => {
     await lab.control.write({

@@ -177,12 +177,8 @@ test("rules are kept in one form: names of protocols, prefixes of addresses, eac
     [{ peer: { size: 2, network: "blue" } }, "peer", /exactly one/],
   ] as const) {
     const spec = parsePut("securitygroup", { spec: { rules: [rule(more)] } });
-    await refuses(
-      lab,
-      "request-invalid",
-      fix,
-      () => lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec }),
-      `spec.rules[0].${where}`,
+    await refuses(lab, ["request-invalid", `spec.rules[0].${where}`], fix, () =>
+      lab.control.write({ verb: "put", kind: "securitygroup", name: "web", spec }),
     );
   }
 });
@@ -216,7 +212,7 @@ test("who names a group keeps it: a network, a range of one, an endpoint, anothe
   const [users] = [await refuses(lab, "in-use", /"other" is in use/, remove("other"))];
   assert.deepEqual(users.detail.blockers, ["endpoint/db.eth0"]);
   await refuses(lab, "forbidden", /cannot be deleted/, remove("default"));
-  await refuses(lab, "group-unknown", /no security group "gone"/, remove("gone"), "name");
+  await refuses(lab, ["group-unknown", "name"], /no security group "gone"/, remove("gone"));
   // A network that is somebody's peer goes by force only.
   await put("other", { network: "green" });
   const green = (force: boolean) => () => lab.control.write({ verb: "delete", kind: "network", name: "green", force });
@@ -236,26 +232,21 @@ test("groups of networks and endpoints: each once, in order, and there", async (
     "b",
   ]);
   const attach = (more: object) => () => lab.attach("blue", "h1", "y", more);
-  await refuses(lab, "group-unknown", /"c"/, attach({ securityGroups: ["a", "c"] }), "securityGroups[1]");
-  await refuses(
-    lab,
-    "group-unknown",
-    /"c"/,
-    () => lab.put("blue", of(["default", "a", "c"])),
-    "spec.securityGroups[2]",
+  await refuses(lab, ["group-unknown", "securityGroups[1]"], /"c"/, attach({ securityGroups: ["a", "c"] }));
+  await refuses(lab, ["group-unknown", "spec.securityGroups[2]"], /"c"/, () =>
+    lab.put("blue", of(["default", "a", "c"])),
   );
   const allowed = (one: object) => ({ allowedAddresses: [{ address: "10.9.0.1" }, one] });
-  await refuses(lab, "address-invalid", /"x"/, attach(allowed({ address: "x" })), "allowedAddresses[1].address");
+  await refuses(lab, ["address-invalid", "allowedAddresses[1].address"], /"x"/, attach(allowed({ address: "x" })));
   await refuses(
     lab,
-    "address-invalid",
+    ["address-invalid", "allowedAddresses[1].mac"],
     /"x"/,
     attach(allowed({ address: "10.9.0.2", mac: "x" })),
-    "allowedAddresses[1].mac",
   );
   const patch = { securityGroups: ["c"] };
   const patching = () => lab.control.write({ verb: "patch-endpoint", name: "x.eth0", patch });
-  await refuses(lab, "group-unknown", /"c"/, patching, "securityGroups[0]");
+  await refuses(lab, ["group-unknown", "securityGroups[0]"], /"c"/, patching);
 });
 
 test("commits are counted by the server alone: for all hosts, or for some that are there", async () => {
@@ -279,9 +270,9 @@ test("commits are counted by the server alone: for all hosts, or for some that a
   await put({ commits: { "*": 2, h1: 1, h2: 2 } });
   assert.deepEqual(await commits(), { "*": 2, h1: 1, h2: 2 });
   for (const wrong of [{}, { "*": 3, h1: 1, h2: 2 }])
-    await refuses(lab, "immutable", /"web" has other commits/, () => put({ commits: wrong }), "spec.commits");
-  await refuses(lab, "host-unknown", /no host "h3"/, commit(["h1", "h3"]), "hosts");
-  await refuses(lab, "group-unknown", /"gone"/, commit(undefined, "gone"), "name");
+    await refuses(lab, ["immutable", "spec.commits"], /"web" has other commits/, () => put({ commits: wrong }));
+  await refuses(lab, ["host-unknown", "hosts"], /no host "h3"/, commit(["h1", "h3"]));
+  await refuses(lab, ["group-unknown", "name"], /"gone"/, commit(undefined, "gone"));
   assert.deepEqual(await commits(), { "*": 2, h1: 1, h2: 2 });
 });
 
