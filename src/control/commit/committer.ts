@@ -29,7 +29,7 @@ export type Job = {
   secrets?(admission: Admission): readonly Secret[];
   /** Called when it is admitted, not durable: for a caller that undoes its work if it never is. Must not throw. */
   decided?(outcome: Outcome): void;
-  /** Called as soon as it is durable, before anybody else hears of it. */
+  /** Called as soon as it is durable, before any other caller hears of it. */
   committed?(): void;
 };
 type Queued = Job & { resolve(outcome: Outcome): void; reject(error: unknown): void };

@@ -102,7 +102,7 @@ export function groupsWithPeer(view: View, network: string): string[] {
     .map(({ name }) => `securitygroup/${name}`);
 }
 
-/** Names of groups, each once and there; `default` is, whether or not anybody has written it. */
+/** Names of groups that exist, each once; `default` always does. */
 export function checkGroups(view: View, names: readonly string[], where: string): readonly string[] {
   for (const [i, name] of names.entries()) {
     if (name !== DEFAULT_GROUP && get(view, "securitygroup", name) === undefined)

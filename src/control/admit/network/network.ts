@@ -31,13 +31,14 @@ import { checkSlices, standsOn, subnetsOf, withGateways } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
 /** Makes or changes a network, with its VRF, tunnel endpoints and blocks. */
-export function putNetwork(draft: Draft, { name, spec: input, force }: Put<NetworkInput>, context: Context): Network {
+export function putNetwork(draft: Draft, put: Put<NetworkInput>, context: Context): Network {
+  const { name, spec: input, force } = put;
   checkName("network", name, "name");
   const { view } = draft;
   const old = get(view, "network", name);
   if (input.reservedFrom !== undefined || old?.spec.reservedFrom !== undefined)
     return putReservation(draft, name, input, context);
-  const { input: whole, pool } = drawn(view, name, input, old, context);
+  const { input: whole, pool } = drawn(view, put, old, context);
   const spec = { ...completed(view, name, whole, old, context), ...(pool === undefined ? {} : { pool }) };
   if (old !== undefined) checkChange(view, old, spec);
   const cidrs = prefixesOf(spec).map((cidr) => parseCidr(cidr, "spec.subnets"));

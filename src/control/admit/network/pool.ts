@@ -59,8 +59,7 @@ type Drawn = { readonly input: WithSubnets; readonly pool?: { readonly name: str
 /** The input with its subnets: its own, or those of its pool, with the id that gave them. */
 export function drawn(
   view: View,
-  name: string,
-  input: NetworkInput,
+  { name, spec: input }: Put<NetworkInput>,
   old: Network | undefined,
   context: Context,
 ): Drawn {
