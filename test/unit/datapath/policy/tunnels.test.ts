@@ -47,6 +47,12 @@ test("masquerade chooses no port of a tunnel, whose answers would be taken for a
   const rangeOf = (...ports: readonly number[]) =>
     /masquerade to :(\d+-\d+)/.exec(tableOf(ports.flatMap((port, i) => tenant(`t${i}`, i + 1, port, [1]))))?.[1];
   assert.equal(rangeOf(4789), "4790-65535");
+  for (const ports of [
+    [4789, 20_000, 60_000],
+    [60_000, 20_000, 4789],
+    [20_000, 60_000, 4789],
+  ])
+    assert.equal(rangeOf(...ports), "20001-59999");
   assert.equal(rangeOf(4789, 40_000), "4790-39999");
   assert.equal(rangeOf(4789, 32_000), "32001-65535");
   assert.equal(rangeOf(60_000), "1024-59999");
