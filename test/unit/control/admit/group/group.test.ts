@@ -192,7 +192,12 @@ test("who names a group keeps it: a network, a range of one, an endpoint, anothe
       kind: "securitygroup",
       name,
       // A rule of two names it.
-      spec: { rules: [{ ...rules[0], protocol: "tcp", ports: ["99"] } as Rule, { ...rules[0], ...(peer && { peer }) } as Rule] },
+      spec: {
+        rules: [
+          { ...rules[0], protocol: "tcp", ports: ["99"] } as Rule,
+          { ...rules[0], ...(peer && { peer }) } as Rule,
+        ],
+      },
     });
   await put("web");
   await put("web", { group: "web" });
@@ -213,13 +218,9 @@ test("who names a group keeps it: a network, a range of one, an endpoint, anothe
   const [users] = [await refuses(lab, "in-use", /"other" is in use/, remove("other"))];
   assert.deepEqual(users.detail.blockers, ["endpoint/db.eth0"]);
   await refuses(lab, "forbidden", /cannot be deleted/, remove("default"));
-<<<<<<< HEAD
   await refuses(lab, ["group-unknown", "name"], /no security group "gone"/, remove("gone"));
-=======
-  await refuses(lab, "group-unknown", /no security group "gone"/, remove("gone"), "name");
   const long = () => lab.attach("plain", "h1", "long", { securityGroups: ["x".repeat(253)] });
-  await refuses(lab, "group-unknown", /no security group "x{80}"/, long, "securityGroups[0]");
->>>>>>> 0f96278 (test: who names a group in one rule of two; ports of several tunnels in any order)
+  await refuses(lab, ["group-unknown", "securityGroups[0]"], /no security group "x{80}"/, long);
   // A network that is somebody's peer goes by force only.
   await put("other", { network: "green" });
   const green = (force: boolean) => () => lab.control.write({ verb: "delete", kind: "network", name: "green", force });
