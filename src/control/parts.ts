@@ -17,7 +17,7 @@ import { Forecast } from "./report/forecast.ts";
 import type { View } from "./state/view.ts";
 
 /** The source of randomness: uids of resources, and tokens that cannot be guessed. */
-export type Entropy = { uid(): string; token(): string };
+type Entropy = { uid(): string; token(): string };
 
 export type ControlOptions = {
   readonly clock: Clock;

@@ -32,7 +32,6 @@ export type Migration = ResourceOf<"migration">;
 export type Move = ResourceOf<"move">;
 export type Hold = ResourceOf<"hold">;
 export type Freed = ResourceOf<"freed">;
-export type Cursor = ResourceOf<"cursor">;
 export type SecurityGroup = ResourceOf<"securitygroup">;
 export type VrfSpec = Vrf["spec"];
 export type NetworkSpec = Network["spec"];

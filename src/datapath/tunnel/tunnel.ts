@@ -21,7 +21,7 @@ type Tunnel = {
 };
 
 /** A tunnel that the namespace routes into. */
-export type RoutedTunnel = Tunnel & {
+type RoutedTunnel = Tunnel & {
   /** This host's own in the tunnel, with the length of their prefix. */
   readonly addresses: readonly string[];
   readonly peers: readonly RoutedPeer[];
@@ -30,7 +30,7 @@ export type RoutedTunnel = Tunnel & {
 export type RoutedPeer = { readonly ips: readonly string[]; readonly mac: string; readonly dst: string };
 
 /** A tunnel that is part of a bridge: one segment over all hosts. */
-export type SwitchedTunnel = Tunnel & {
+type SwitchedTunnel = Tunnel & {
   readonly bridge: string;
   readonly macs?: Macs;
   readonly floodsArp?: true;
@@ -54,14 +54,14 @@ export type TunnelDriver = {
   };
 };
 
-export type RoutedDevices = {
+type RoutedDevices = {
   /** Devices with their addresses, and for each peer what leads to it. */
   readonly objects: readonly KernelObject[];
   /** The device that routes through a peer leave by. */
   readonly deviceTo: (peer: RoutedPeer) => string;
 };
 
-export type SwitchedDevices = {
+type SwitchedDevices = {
   readonly devices: readonly KernelObject[];
   /** The port of the bridge that leads to a peer, and all of them. */
   readonly portTo: (peer: string) => string;

@@ -25,7 +25,7 @@ export const Subnet = Type.Object(
   strict,
 );
 
-export const Slice = Type.Object(
+const Slice = Type.Object(
   {
     name: Text("What attaches ask for, like `mesos` or `docker`."),
     bridge: Text("Prefix of the bridge's name, like `m`: the bridge is `m-<network>`."),
