@@ -110,7 +110,7 @@ export function startAgent(host: Host, { transport, random, uid }: AgentParts): 
   const refused = new Set<number>();
   host.credential = host.token;
   const mirror = new Mirror({ transport, clock, random, ...saved });
-  const journal = openJournal(host);
+  const journal = openJournal(host, () => host.running?.agent === agent);
   const blockLease = new BlockLease(clock, host.blockLease, (record) => {
     if (host.running?.agent === agent) host.blockLease = copy(record);
   });
@@ -162,8 +162,10 @@ export function startAgent(host: Host, { transport, random, uid }: AgentParts): 
   void agent.run(stop.signal).catch((error: unknown) => (host.ended = error));
 }
 
-function openJournal(host: Host): Journal {
+/** A killed agent's promises go on in this process; its journal must not be written by them any more. */
+function openJournal(host: Host, isAlive: () => boolean): Journal {
   const write = () => {
+    if (!isAlive()) throw new Fault("unavailable", { what: "the process has ended", fix: "wait" });
     if (host.isDiskFull) throw new Fault("unavailable", { what: "the disk is full", fix: "free some space" });
   };
   if (host.disk === undefined) return memoryJournal(host.entries, host.freed, { bootId: host.bootId, write });
