@@ -70,7 +70,7 @@ export class Attacher {
     if (!view.hasAdopted) throw notObserved();
     const netnsId = this.#netnsOf(request.netns);
     checkGroupsKnown(request.securityGroups, context.world.snapshot);
-    await this.#detached(name, netnsId, request.ifname);
+    if (this.#isInTheWay(name, netnsId)) await this.#detached(name, netnsId, request.ifname);
     while (this.#speculation.building(netnsId) !== undefined) await this.#speculation.building(netnsId);
     const before = journal.entries.get(name);
     if (before !== undefined) return this.#again(before, netnsId, request, by);
@@ -128,6 +128,14 @@ export class Attacher {
     else if (wasConverged) view.stayConverged();
     if (spec.ipam === "local") pokeRegistrar();
     return attachmentOf(context, endpoint, result);
+  }
+
+  /** Whether detached() has to wait: usually not, and then an attach to a local network is in the journal in one turn. */
+  #isInTheWay(name: string, netnsId: NetnsId): boolean {
+    const { journal, snapshots } = this.#parts;
+    const own = journal.entries.get(name);
+    if (this.#detacher.pending(name) !== undefined || (own !== undefined && !snapshots.isAlive(own))) return true;
+    return own?.state === "detaching" || [...journal.inNetns(netnsId)].some(({ state }) => state === "detaching");
   }
 
   /**
