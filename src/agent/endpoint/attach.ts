@@ -130,7 +130,7 @@ export class Attacher {
     return attachmentOf(context, endpoint, result);
   }
 
-  /** Whether detached() has to wait: usually not, and then an attach to a local network is in the journal in one turn. */
+  /** Whether detached() has to wait. Usually not, and then an attach to a local network is journalled in one turn. */
   #isInTheWay(name: string, netnsId: NetnsId): boolean {
     const { journal, snapshots } = this.#parts;
     const own = journal.entries.get(name);
