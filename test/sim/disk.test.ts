@@ -95,6 +95,59 @@ for (const [name, isServerAway] of [
     await world.assertConverged(name);
   });
 
+for (const server of ["there", "away"])
+  test(`a detach right after a start finds the port that the journal lost, server ${server}`, async () => {
+    const { world, host } = await cluster(23);
+    for (const one of ["near1", "wide1"]) await attached({ world, host }, one.slice(0, 4), one);
+    await world.clock.advance(10_000);
+    world.killAgent(host);
+    host.entries.clear();
+    if (server === "away") world.killServer();
+    world.startAgent(host);
+    const answers = new Map<string, string>();
+    const detachAll = async (ms: number) => {
+      for (const one of ["near1", "wide1", "none"])
+        void host.running?.door.detach(`${one}.eth0`).then(
+          () => answers.set(one, "detached"),
+          (error: unknown) => answers.set(one, error instanceof Fault ? error.reason : String(error)),
+        );
+      await world.clock.advance(ms);
+    };
+    await detachAll(0);
+    assert.deepEqual([...answers.values()].toSorted(), ["detached", "unavailable", "unavailable"]);
+    assert.equal(answers.get("none"), "detached");
+    await world.clock.advance(10_000);
+    await detachAll(10_000);
+    assert.deepEqual(new Set(answers.values()), new Set(["detached"]));
+    await world.heal();
+    assert.deepEqual([[...host.entries.keys()], await host.kernel.ports()], [[], []]);
+    await world.assertConverged("detached");
+  });
+
+test("a detach of a port that only the server can explain is refused until the server is there", async () => {
+  const { world, host } = await cluster(24);
+  await attached({ world, host }, "wide", "wide1");
+  await world.clock.advance(10_000);
+  await loseJournal(world, host, async () => {
+    world.killServer();
+    host.saved = undefined;
+  });
+  const detach = async () => {
+    const asked = host.running?.door.detach("wide1.eth0").then(
+      () => "detached",
+      (error: unknown) => (error instanceof Fault ? error.reason : assert.fail(String(error))),
+    );
+    await world.clock.advance(10_000);
+    return asked;
+  };
+  assert.equal(await detach(), "unavailable");
+  assert.equal((await host.kernel.ports()).length, 1);
+  await world.heal();
+  assert.equal(await detach(), "detached");
+  await world.heal();
+  assert.deepEqual([[...host.entries.keys()], await host.kernel.ports()], [[], []]);
+});
+
 test("a port that the journal lost, on a disk that takes nothing, keeps nothing else from the kernel", async () => {
   const { world, host } = await cluster(17);
   for (const one of ["near1", "near2"]) await attached({ world, host }, "near", one);

@@ -4,9 +4,11 @@
 // the journal forgets the endpoint. So an address is never free before its link is gone, and an attach of the same name
 // or interface waits for that here. A killed agent leaves a port that the first round of the next one removes.
 import type { Veth } from "../../datapath/kinds/veth.ts";
+import { portName } from "../../datapath/state/names.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 import type { Entry } from "../journal/journal.ts";
-import { notCutOff, notSynced } from "./faults.ts";
+import { portsIn } from "../reconcile/knownState.ts";
+import { notAdopted, notCutOff, notSynced } from "./faults.ts";
 import { type LinkRemovals, type Links, linksOf } from "./linkRemovals.ts";
 import type { EndpointParts } from "./parts.ts";
 import { changesOtherRoutes, isInUse } from "./sideEffects.ts";
@@ -24,10 +26,16 @@ export class Detacher {
 
   /**
    * Detaches what the journal has under this name and `isMeant` agrees to, which may be nothing. Resolves when the
-   * endpoint passes no traffic any more.
+   * endpoint passes no traffic any more. Rejects with a Fault `unavailable` if the kernel has a port of this name whose
+   * endpoint is not known yet: it may be adopted later, and would stay for good.
    */
   async detach(name: string, isMeant: (entry: Entry) => boolean): Promise<void> {
     const { journal, rounds } = this.#parts;
+    // Usually there is an entry, and then it says `detaching` in the same turn.
+    if (!journal.entries.has(name) && (await this.#isStray(name))) {
+      await rounds.now();
+      if (await this.#isStray(name)) throw notAdopted(name);
+    }
     const entry = journal.entries.get(name);
     if (entry === undefined || !isMeant(entry)) return;
     if (!changesOtherRoutes(journal.entries.values(), entry.endpoint)) return this.begin(entry);
@@ -70,6 +78,15 @@ export class Detacher {
   /** If an endpoint of this name is being detached: resolves when that has ended. */
   pending(name: string): Promise<void> | undefined {
     return this.#pending.get(name);
+  }
+
+  /** Whether the kernel has a port of this name and the journal no entry. */
+  async #isStray(name: string): Promise<boolean> {
+    const { view, journal, kernel } = this.#parts;
+    if (journal.entries.has(name)) return false;
+    const port = portName(name);
+    if (view.hasAdopted) return portsIn(view.state).has(port);
+    return (await kernel.ports()).some((seen) => seen.name === port);
   }
 
   #networkOf({ spec }: Endpoint): Network | undefined {

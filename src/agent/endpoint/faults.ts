@@ -105,6 +105,15 @@ export function notObserved(): Fault {
   });
 }
 
+/** A port that the journal lost, and that no round could adopt or remove: the snapshot does not say whose it is. */
+export function notAdopted(name: string): Fault {
+  return new Fault("unavailable", {
+    what: `endpoint "${name}" is not detached`,
+    why: "the kernel has a port of this name that the journal has lost, and the server has not said yet whose it is",
+    fix: "wait for the agent to reach the server (see its log), then try again",
+  });
+}
+
 export function netnsMissing(path: string): Fault {
   return new Fault("netns-missing", {
     what: `there is no network namespace at "${path}"`,
