@@ -5,7 +5,6 @@ import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ALLOWED } from "./allowed.ts";
 import type { Source } from "./shapes.ts";
 import { breachesOf, strayBreachesOf } from "./tidy.ts";
 import { bannedBy } from "./words.ts";
@@ -18,25 +17,11 @@ function sourceOf(file: string): Source {
 
 const FOLDERS = ["src", "demo", "test", "bench"];
 
-test("every source file keeps the house rules, but for what is allowed for now and needs it", () => {
+test("every source file keeps the house rules", () => {
   const files = globSync(`{${FOLDERS.join(",")}}/**/*.ts`, { cwd: ROOT });
   assert.ok(files.length > 20, `found only ${files.length} files`);
-  const found = files.map(sourceOf).flatMap(breachesOf);
-  assert.deepEqual(
-    found.filter((breach) => !ALLOWED.has(listed(breach))),
-    [],
-  );
-  assert.deepEqual(
-    [...ALLOWED].filter((allowed) => !found.map(listed).includes(allowed)),
-    [],
-    "take it off the list in test/allowed.ts",
-  );
+  assert.deepEqual(files.map(sourceOf).flatMap(breachesOf), []);
 });
-
-/** `src/a.ts:17: Agent: what is wrong` is on the list as `src/a.ts Agent`. */
-function listed(breach: string): string {
-  return breach.replace(/:\d+: (\w+):.*$/, " $1");
-}
 
 test("what the linter lets pass for now needs it", (t) => {
   const config = JSON.parse(readFileSync(`${ROOT}.oxlintrc.json`, "utf8").replaceAll(/^ *\/\/.*$/gm, "")) as Lint;

@@ -83,6 +83,13 @@ export function entryNamed(
   return entry(endpoint(owner, { network, ifname, ...spec }, 1), { netnsId: "1", state });
 }
 
+/** An entry of the journal's own tests, of network `n`, host `h` and boot `boot`. */
+export function journalEntry(name: string, more: Partial<Entry> = {}, spec: Partial<EndpointSpec> = {}): Entry {
+  const where = { network: "n", host: "h", mac: "02:00:00:00:00:01", addresses: [`10.0.0.${name.charCodeAt(0)}`] };
+  const { networkUid: _, ...rest } = entry({ ...endpoint(name, { ...where, ...spec }, 1), name, uid: name });
+  return { ...rest, netnsId: `4:${name}`, bootId: "boot", ...more };
+}
+
 export function localNetwork(name: string): Resource {
   const spec = { driver: "vxlan", ipam: "local", vrf: name, subnets: [], masquerade: true, enabled: true };
   return make("network", name, spec);

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
 import { type DiskFault, FaultyFiles } from "../../files/faulty.ts";
+import { journalEntry } from "../samples.ts";
 import { realFiles } from "../../../../src/files/real.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import { emptySnapshot } from "../../../../src/model/resource.ts";
@@ -14,26 +15,8 @@ import { openDisk } from "../../../../src/agent/server/stateDir.ts";
 import { type Entry, fileJournal, type Journal } from "../../../../src/agent/journal/journal.ts";
 import { BlockLease } from "../../../../src/agent/journal/blockLease.ts";
 
-const entry = (name: string, address = name.length): Entry => ({
-  netnsId: `4:${name}`,
-  bootId: "boot",
-  state: "attached",
-  endpoint: {
-    kind: "endpoint",
-    name,
-    uid: name,
-    revision: 1,
-    spec: {
-      network: "n",
-      host: "h",
-      owner: name,
-      ifname: "eth0",
-      netns: `/run/netns/${name}`,
-      mac: "02:00:00:00:00:01",
-      addresses: [`10.0.0.${address}`],
-    },
-  },
-});
+const entry = (name: string, address = name.length): Entry =>
+  journalEntry(name, {}, { addresses: [`10.0.0.${address}`] });
 const FAULTS: readonly DiskFault[] = ["full", "read-only", "failing"];
 const namesIn = (journal: Journal) => [...journal.entries.keys()].sort();
 const isRefusal = (error: unknown) => error instanceof Fault && error.reason === "unavailable";

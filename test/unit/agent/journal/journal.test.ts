@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
 import { filesWhile } from "../../../../src/files/files.ts";
+import { journalEntry } from "../samples.ts";
 import { realFiles } from "../../../../src/files/real.ts";
 import { sealed } from "../../../../src/files/seal.ts";
 import { ipOf } from "../../../../src/model/address.ts";
@@ -28,26 +29,7 @@ import {
   memoryJournal,
 } from "../../../../src/agent/journal/journal.ts";
 
-const entry = (name: string): Entry => ({
-  netnsId: "4:1",
-  bootId: "boot",
-  state: "attached",
-  endpoint: {
-    kind: "endpoint",
-    name,
-    uid: name,
-    revision: 1,
-    spec: {
-      network: "n",
-      host: "h",
-      owner: name,
-      ifname: "eth0",
-      netns: `/run/netns/${name}`,
-      mac: "02:00:00:00:00:01",
-      addresses: ["10.0.0.2"],
-    },
-  },
-});
+const entry = (name: string): Entry => journalEntry(name, { netnsId: "4:1" }, { addresses: ["10.0.0.2"] });
 
 /** Names of what a journal's text says is attached, read by nothing of the journal's own. */
 function entriesIn(text: string): string[] {

@@ -5,33 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { FaultyFiles } from "../../files/faulty.ts";
+import { journalEntry as entry } from "../samples.ts";
 import { realFiles } from "../../../../src/files/real.ts";
 import { sealed } from "../../../../src/files/seal.ts";
 import type { Family } from "../../../../src/model/address.ts";
 import { type Entry, fileJournal, memoryJournal, addressKey } from "../../../../src/agent/journal/journal.ts";
-
-const entry = (name: string, more: Partial<Entry> = {}, spec: Partial<Entry["endpoint"]["spec"]> = {}): Entry => ({
-  netnsId: `4:${name}`,
-  bootId: "boot",
-  state: "attached",
-  endpoint: {
-    kind: "endpoint",
-    name,
-    uid: name,
-    revision: 1,
-    spec: {
-      network: "n",
-      host: "h",
-      owner: name,
-      ifname: "eth0",
-      netns: `/run/netns/${name}`,
-      mac: "02:00:00:00:00:01",
-      addresses: [`10.0.0.${name.charCodeAt(0)}`],
-      ...spec,
-    },
-  },
-  ...more,
-});
 
 let folder = "";
 let path = "";
