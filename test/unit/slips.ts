@@ -48,6 +48,14 @@ export function readsWhole<T>(words: readonly string[], { read, print, parts = p
   );
 }
 
+/** An IPv6 address that ends like an IPv4 address is printed in hexadecimal (RFC 5952, section 5). */
+export function inHexadecimal(text: string): string {
+  return text.replaceAll(/(?<=:)(\d+)\.(\d+)\.(\d+)\.(\d+)/g, (_, ...bytes: string[]) => {
+    const [a = 0, b = 0, c = 0, d = 0] = bytes.slice(0, 4).map(Number);
+    return `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
+  });
+}
+
 function partsOf(text: string): readonly string[] {
   return text.toLowerCase().split(SEPARATORS).sort();
 }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { parseDuration } from "../../../src/model/duration.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import { parseQos, formatLimit } from "../../../src/model/qos.ts";
-import { readsWhole } from "../slips.ts";
+import { inHexadecimal, readsWhole } from "../slips.ts";
 import { allowedOf } from "../../../src/cli/endpoint/attach.ts";
 import { itemsOf } from "../../../src/cli/input/resourceFile.ts";
 import { ruleOf, ruleText } from "../../../src/cli/group/rule.ts";
@@ -66,8 +66,7 @@ test("a rule: what is empty, given twice or of no meaning is refused, and the an
 
 test("whatever a hand slips to, a rule is refused or read whole, and reads as it is printed", () => {
   const canonical = (text: string) =>
-    text
-      .toLowerCase()
+    inHexadecimal(text.toLowerCase())
       .replace(/^inbound:/, "in:")
       .replace(/^outbound:/, "out:")
       .replaceAll(/(?<=[:,])(\d+)[:-]\1(?=[:,]|$)/g, "$1");
@@ -94,7 +93,7 @@ test("whatever a hand slips to, a rule is refused or read whole, and reads as it
 
 /** Zeros aside, which IPv6 writes in many ways. */
 function digits(text: string): readonly string[] {
-  return [text.toLowerCase().replaceAll(/[^1-9a-f]/g, "")];
+  return [inHexadecimal(text.toLowerCase()).replaceAll(/[^1-9a-f]/g, "")];
 }
 
 test("so are the other words", () => {
