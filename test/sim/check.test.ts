@@ -240,15 +240,13 @@ async function churn(world: World, host: Host, id: number, signal: AbortSignal):
   }
 }
 
-// What a host does at this pace its simulated line carries ever later: a check takes longer than the one before, and
-// from the fifth or so on hosts answer too late, and nothing can be found about them.
-for (const seed of [8, 9, 10])
+for (const seed of [7, 8, 9])
   test(`seed ${seed}: attaches and detaches that go on all the time are no findings`, () =>
     withCluster(async (world, one, two) => {
       const stop = new AbortController();
       const churning = Promise.all([one, two, one].map((host, id) => churn(world, host, id, stop.signal)));
       const reports: CheckReport[] = [];
-      for (let i = 0; i < 4; i++) reports.push((await world.check({})).report);
+      for (let i = 0; i < 8; i++) reports.push((await world.check({})).report);
       stop.abort();
       await world.clock.advance(5_000);
       await churning;

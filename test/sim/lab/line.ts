@@ -98,8 +98,11 @@ async function* watch(
 ): AsyncGenerator<ChangeSet> {
   const { control } = wire;
   if (control === undefined || host.isCut) throw away();
+  let heardAtMs = -1;
   for await (const set of control.watch(from, viewerOf(control, host), signal, history)) {
-    await wire.clock.sleep(wire.random(20), signal);
+    // A line is late, not narrow: sets that were made while one was on its way arrive with it.
+    if (wire.clock.nowMs() > heardAtMs) await wire.clock.sleep(wire.random(20), signal);
+    heardAtMs = wire.clock.nowMs();
     if (wire.control !== control || host.isCut || wire.random(100) < wire.lossPercent) throw away();
     yield copy(set);
     if (wire.random(20) === 0) yield copy(set);
