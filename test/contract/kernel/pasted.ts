@@ -1,7 +1,6 @@
 // Lines that Weft prints do by hand what Weft would do: pasted into a shell they make, change and remove the same
 // objects. What they lack is the mark of a namespace and of tables, which is no business of a hand.
 import { strict as assert } from "node:assert";
-import { spawnSync } from "node:child_process";
 import type { KernelObject } from "../../../src/datapath/kinds.ts";
 import { NFT_TAMPERED } from "../../../src/datapath/kinds/nft.ts";
 import { diff } from "../../../src/datapath/state/diff.ts";
@@ -9,8 +8,6 @@ import { type KernelState, type Op, stateOf } from "../../../src/datapath/state/
 import { type Case, caseFor, eachExample } from "./kinds.ts";
 import { LinuxWorld } from "./linuxWorld.ts";
 import { add, type Contract, mustApply, type Workload, type World } from "./world.ts";
-
-const HAS_ETHTOOL = spawnSync("ethtool", ["--version"]).error === undefined;
 
 /** Links that are made by hand forward what their namespace does. */
 const FORWARDING: readonly KernelObject[] = ["vrf:blue" as const, "host" as const].map((ns) => ({
@@ -44,10 +41,7 @@ async function pasted(world: World, example: Case): Promise<void> {
   world.paste(world.print(add(...forwarding, ...others)));
   await assertPasted(world, there, workload);
   if (becomes !== undefined) {
-    const lines = world.print([{ op: "set", from: is, object: becomes }]);
-    // Not every machine that can run these tests has it.
-    if (!HAS_ETHTOOL && lines.some((line) => line.includes("ethtool "))) return;
-    world.paste(lines);
+    world.paste(world.print([{ op: "set", from: is, object: becomes }]));
     await assertPasted(world, [...needs, becomes], workload);
   }
   const removal: Op = { op: "remove", object: becomes ?? is };
