@@ -15,7 +15,7 @@ import {
   recordOf,
   typeNameOf,
 } from "../model/kinds.ts";
-import { optional, strict } from "../model/schema.ts";
+import { Text, Texts, optional, strictObject } from "../model/schema.ts";
 import * as status from "../model/status.ts";
 
 const Revision = Type.Integer({ minimum: 0, description: "Number of the commit; every later one is greater." });
@@ -25,16 +25,13 @@ const ReclaimAfter = optional(
 const Count = Type.Integer({ minimum: 0 });
 
 function envelope(kind: Kind) {
-  return Type.Object(
-    {
-      kind: Type.Literal(kind),
-      name: Type.String({ description: "Identity for people, unique among its kind." }),
-      uid: Type.String({ description: "A resource deleted and made again is another one." }),
-      revision: Type.Integer({ minimum: 0, description: "The commit that last changed it; 0: built in." }),
-      spec: recordOf(kind).spec,
-    },
-    strict,
-  );
+  return strictObject({
+    kind: Type.Literal(kind),
+    name: Text("Identity for people, unique among its kind."),
+    uid: Text("A resource deleted and made again is another one."),
+    revision: Type.Integer({ minimum: 0, description: "The commit that last changed it; 0: built in." }),
+    spec: recordOf(kind).spec,
+  });
 }
 
 /** A schema for each kind, under a name that begins with the kind's. */
@@ -45,20 +42,14 @@ function named<K extends Kind, End extends string>(kinds: readonly K[], end: End
 
 const resources = named(ALL_KINDS, "", envelope);
 const Resource = Type.Union(Object.values(resources));
-const Change = Type.Union([
-  Type.Object({ put: Resource }, strict),
-  Type.Object({ remove: Type.String({ description: "kind/name" }) }, strict),
-]);
+const Change = Type.Union([strictObject({ put: Resource }), strictObject({ remove: Text("kind/name") })]);
 
 function page(item: TSchema) {
-  return Type.Object(
-    {
-      revision: Revision,
-      items: Type.Array(item, { description: "In order of their names." }),
-      cursor: optional(Type.String({ description: "There is more: ask for what follows with ?cursor=" })),
-    },
-    strict,
-  );
+  return strictObject({
+    revision: Revision,
+    items: Type.Array(item, { description: "In order of their names." }),
+    cursor: optional(Text("There is more: ask for what follows with ?cursor=")),
+  });
 }
 
 function listSchema(kind: Kind) {
@@ -67,7 +58,7 @@ function listSchema(kind: Kind) {
 }
 
 function putSchema(kind: WritableKind) {
-  return Type.Object({ spec: putOf(kind).input }, strict);
+  return strictObject({ spec: putOf(kind).input });
 }
 
 export const SCHEMAS = {
@@ -79,76 +70,65 @@ export const SCHEMAS = {
   ...named(WRITABLE_KINDS, "Put", putSchema),
   MembershipClaim: input.MembershipClaim,
   MigrationRequest: input.MigrationRequest,
-  Migrated: Type.Object(
-    { migration: resources.Migration, moves: Type.Array(resources.Move, { description: "One per endpoint." }) },
-    strict,
-  ),
+  Migrated: strictObject({
+    migration: resources.Migration,
+    moves: Type.Array(resources.Move, { description: "One per endpoint." }),
+  }),
   MoveReport: input.MoveReport,
   JoinRequest: input.JoinRequest,
-  Joined: Type.Object(
-    {
-      cluster: Type.String({ description: "Two servers with different stores never have the same." }),
-      token: Type.String({ description: "The host's own credential from now on." }),
-      host: resources.Host,
-      reclaimAfterMs: ReclaimAfter,
-    },
-    strict,
-  ),
+  Joined: strictObject({
+    cluster: Text("Two servers with different stores never have the same."),
+    token: Text("The host's own credential from now on."),
+    host: resources.Host,
+    reclaimAfterMs: ReclaimAfter,
+  }),
   EndpointClaim: input.EndpointClaim,
   EndpointClaims: input.EndpointClaims,
   HoldRequest: input.HoldRequest,
   ReserveRequest: input.ReserveRequest,
-  LeaseHistory: Type.Object({ items: Type.Array(LeaseRecord, { description: "The newest first." }) }, strict),
+  LeaseHistory: strictObject({ items: Type.Array(LeaseRecord, { description: "The newest first." }) }),
   EndpointPatch: input.EndpointPatch,
   HostReport: status.HostReport,
   ClusterStatus: status.ClusterStatus,
   ApplyRequest: input.ApplyRequest,
-  Applied: Type.Object({ revision: Revision, changes: Type.Array(Change) }, strict),
-  Snapshot: Type.Object(
-    {
-      cluster: Type.String(),
-      revision: Revision,
-      history: optional(
-        Type.String({ description: "Of hosts: of which history the revision is; to be shown again (Weft-History)." }),
+  Applied: strictObject({ revision: Revision, changes: Type.Array(Change) }),
+  Snapshot: strictObject({
+    cluster: Type.String(),
+    revision: Revision,
+    history: optional(Text("Of hosts: of which history the revision is; to be shown again (Weft-History).")),
+    ...Object.fromEntries(ALL_KINDS.map((kind) => [recordOf(kind).list, listSchema(kind)])),
+  }),
+  ChangeSet: strictObject({
+    revision: Revision,
+    changes: Type.Array(Change, { description: "Empty: a sign of life, or a question." }),
+    ask: optional(
+      strictObject(
+        { id: Type.Integer({ minimum: 1 }), orders: Type.Array(check.Order) },
+        "To a host: answer with POST /v1/hosts/{name}/inventory.",
       ),
-      ...Object.fromEntries(ALL_KINDS.map((kind) => [recordOf(kind).list, listSchema(kind)])),
-    },
-    strict,
-  ),
-  ChangeSet: Type.Object(
-    {
-      revision: Revision,
-      changes: Type.Array(Change, { description: "Empty: a sign of life, or a question." }),
-      ask: optional(
-        Type.Object(
-          { id: Type.Integer({ minimum: 1 }), orders: Type.Array(check.Order) },
-          { ...strict, description: "To a host: answer with POST /v1/hosts/{name}/inventory." },
-        ),
-      ),
-    },
-    strict,
-  ),
+    ),
+  }),
   CheckRequest: check.CheckRequest,
   CheckReport: check.CheckReport,
   InventoryAnswer: check.InventoryAnswer,
   SpaceMap,
-  Done: Type.Object({ revision: Revision }, strict),
-  Heard: Type.Object({ revision: Revision, reclaimAfterMs: ReclaimAfter }, strict),
-  Version: Type.Object({ version: Type.String(), cluster: Type.String() }, strict),
-  Problem: Type.Object(
+  Done: strictObject({ revision: Revision }),
+  Heard: strictObject({ revision: Revision, reclaimAfterMs: ReclaimAfter }),
+  Version: strictObject({ version: Type.String(), cluster: Type.String() }),
+  Problem: strictObject(
     {
-      type: Type.String({ description: "urn:weft:problem:<reason>" }),
+      type: Text("urn:weft:problem:<reason>"),
       title: Type.String(),
       status: Count,
-      detail: Type.String({ description: "One line a person can act on." }),
-      reason: Type.String({ description: "From a closed list: what programs may depend on." }),
+      detail: Text("One line a person can act on."),
+      reason: Text("From a closed list: what programs may depend on."),
       what: Type.String(),
-      where: optional(Type.String({ description: "A path into the request, or the object concerned." })),
+      where: optional(Text("A path into the request, or the object concerned.")),
       why: optional(Type.String()),
       fix: Type.String(),
-      blockers: optional(Type.Array(Type.String(), { description: "What stands in the way." })),
+      blockers: optional(Texts("What stands in the way.")),
     },
-    { ...strict, description: "RFC 9457" },
+    "RFC 9457",
   ),
 } as const;
 

@@ -2,96 +2,76 @@
 // of a check, and their repairs. They have schemas because an inventory is untrusted input and a report is documented;
 // control/check/findings.ts judges.
 import Type from "typebox";
-import { type Value, oneOf, optional, strict } from "./schema.ts";
+import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
-const Addresses = Type.Array(Type.String(), { description: "Without prefix length." });
+const Addresses = Texts("Without prefix length.");
 
 /** An entry of a host's journal, with what only the host knows about it. */
-const JournalEntry = Type.Object(
-  {
-    endpoint: Type.String(),
-    network: Type.String(),
-    netns: Type.String(),
-    mac: Type.String(),
-    addresses: Addresses,
-    revision: Type.Integer({ minimum: 0, description: "The newer of two claims to one address has the greater one." }),
-    state: oneOf(["attached", "detaching"]),
-    alive: Type.Boolean({ description: "Whether the workload's namespace is still the one it was attached in." }),
-  },
-  strict,
-);
+const JournalEntry = strictObject({
+  endpoint: Type.String(),
+  network: Type.String(),
+  netns: Type.String(),
+  mac: Type.String(),
+  addresses: Addresses,
+  revision: Type.Integer({ minimum: 0, description: "The newer of two claims to one address has the greater one." }),
+  state: oneOf(["attached", "detaching"]),
+  alive: Flag("Whether the workload's namespace is still the one it was attached in."),
+});
 
 /** A port of an endpoint as the kernel has it. */
-const KernelPort = Type.Object(
-  {
-    endpoint: Type.String({ description: "By its mark." }),
-    vrf: Type.String(),
-    name: Type.String(),
-    far: optional(
-      Type.Object(
-        { ifname: Type.String(), mac: Type.String(), addresses: Addresses },
-        { ...strict, description: "The workload's end; absent if it cannot be read." },
-      ),
+const KernelPort = strictObject({
+  endpoint: Text("By its mark."),
+  vrf: Type.String(),
+  name: Type.String(),
+  far: optional(
+    strictObject(
+      { ifname: Type.String(), mac: Type.String(), addresses: Addresses },
+      "The workload's end; absent if it cannot be read.",
     ),
-  },
-  strict,
-);
+  ),
+});
 
-export const Inventory = Type.Object(
-  {
-    host: Type.String(),
-    revision: Type.Integer({ minimum: 0, description: "The newest that this host had heard of." }),
-    entries: Type.Array(JournalEntry),
-    ports: Type.Array(KernelPort),
-    busy: Type.Array(Type.String(), { description: "Endpoints being attached or detached while this was read." }),
-    telling: Type.Boolean({ description: "Whether the agent is just telling the server what its journal knows." }),
-  },
-  strict,
-);
+export const Inventory = strictObject({
+  host: Type.String(),
+  revision: Type.Integer({ minimum: 0, description: "The newest that this host had heard of." }),
+  entries: Type.Array(JournalEntry),
+  ports: Type.Array(KernelPort),
+  busy: Texts("Endpoints being attached or detached while this was read."),
+  telling: Flag("Whether the agent is just telling the server what its journal knows."),
+});
 
 /** An order to a host for the repair of a finding. Repeating it does no harm. */
 export const Order = Type.Union([
-  Type.Object(
+  strictObject(
     {
       do: Type.Literal("detach"),
       endpoint: Type.String(),
       addresses: Addresses,
-      alive: Type.Boolean({ description: "Also if its workload runs." }),
+      alive: Flag("Also if its workload runs."),
     },
-    {
-      ...strict,
-      description: "Takes the port away and frees the addresses, if the endpoint still has exactly these.",
-    },
+    "Takes the port away and frees the addresses, if the endpoint still has exactly these.",
   ),
   /** Compares kernel, journal and server once more, and repairs as usual. */
-  Type.Object({ do: Type.Literal("settle") }, strict),
+  strictObject({ do: Type.Literal("settle") }),
   /** Writes the server's record of the endpoint into the journal: in a global network the server's record counts. */
-  Type.Object({ do: Type.Literal("take"), endpoint: Type.String() }, strict),
+  strictObject({ do: Type.Literal("take"), endpoint: Type.String() }),
   /** Sends the journal's record of the endpoint to the server: in a local network the host's record counts. */
-  Type.Object({ do: Type.Literal("tell"), endpoint: Type.String() }, strict),
+  strictObject({ do: Type.Literal("tell"), endpoint: Type.String() }),
 ]);
 
 /** The answer to a question: the result of each order, then the inventory. */
-export const InventoryAnswer = Type.Object(
-  {
-    ask: Type.Integer({ minimum: 1 }),
-    done: Type.Array(Type.String(), { description: "One per order: empty if it was done, else why not." }),
-    inventory: Inventory,
-  },
-  strict,
-);
+export const InventoryAnswer = strictObject({
+  ask: Type.Integer({ minimum: 1 }),
+  done: Texts("One per order: empty if it was done, else why not."),
+  inventory: Inventory,
+});
 
-export const CheckRequest = Type.Object(
-  {
-    network: optional(Type.String({ description: "Only findings about this network." })),
-    host: optional(Type.String({ description: "Only this host is asked, and only findings about it count." })),
-    repair: optional(Type.Boolean({ description: "Mend what can be mended, then check again." })),
-    evict: optional(
-      Type.Boolean({ description: "With repair: of two that hold one address, detach the one that came later." }),
-    ),
-  },
-  strict,
-);
+export const CheckRequest = strictObject({
+  network: optional(Text("Only findings about this network.")),
+  host: optional(Text("Only this host is asked, and only findings about it count.")),
+  repair: optional(Flag("Mend what can be mended, then check again.")),
+  evict: optional(Flag("With repair: of two that hold one address, detach the one that came later.")),
+});
 
 const KINDS = ["leaked", "doubled", "orphaned", "conflicting"] as const;
 /** Why something is a finding; docs/operations.md has a line for each. */
@@ -113,51 +93,37 @@ export const RULES = {
 } as const satisfies Record<string, (typeof KINDS)[number]>;
 export type Rule = keyof typeof RULES;
 
-const Evidence = Type.Object(
-  {
-    source: oneOf(["server", "journal", "kernel"]),
-    host: Type.String({ description: "Whose journal or kernel; of the server, the host it has the endpoint on." }),
-    says: Type.String(),
-  },
-  strict,
-);
+const Evidence = strictObject({
+  source: oneOf(["server", "journal", "kernel"]),
+  host: Text("Whose journal or kernel; of the server, the host it has the endpoint on."),
+  says: Type.String(),
+});
 
-const Finding = Type.Object(
-  {
-    kind: oneOf(KINDS),
-    rule: oneOf(Object.keys(RULES) as Rule[]),
-    network: Type.String({ description: "Empty if nobody knows." }),
-    vrf: Type.String({ description: "Empty if nobody knows." }),
-    addresses: Addresses,
-    endpoint: Type.String(),
-    host: Type.String(),
-    evidence: Type.Array(Evidence),
-    remedy: Type.String({ description: "What --repair does, or what a person has to do." }),
-    mendable: Type.Boolean({ description: "Whether repair does it." }),
-    repair: optional(
-      Type.Object(
-        { done: Type.Boolean(), says: Type.String() },
-        { ...strict, description: "With repair: what was done about it." },
-      ),
-    ),
-  },
-  strict,
-);
+const Finding = strictObject({
+  kind: oneOf(KINDS),
+  rule: oneOf(Object.keys(RULES) as Rule[]),
+  network: Text("Empty if nobody knows."),
+  vrf: Text("Empty if nobody knows."),
+  addresses: Addresses,
+  endpoint: Type.String(),
+  host: Type.String(),
+  evidence: Type.Array(Evidence),
+  remedy: Text("What --repair does, or what a person has to do."),
+  mendable: Flag("Whether repair does it."),
+  repair: optional(strictObject({ done: Type.Boolean(), says: Type.String() }, "With repair: what was done about it.")),
+});
 
-export const CheckReport = Type.Object(
-  {
-    revision: Type.Integer({ minimum: 0 }),
-    endpoints: Type.Integer({ description: "That the server knows." }),
-    checked: Type.Array(Type.String(), { description: "Hosts that were asked and answered." }),
-    unchecked: Type.Array(Type.Object({ host: Type.String(), why: Type.String() }, strict), {
-      description: "Hosts that could not be asked: nothing is said about their journals and kernels.",
-    }),
-    passing: Type.Integer({ description: "Differences of a first look that a second one did not see again." }),
-    findings: Type.Array(Finding),
-    left: optional(Type.Integer({ description: "With repair: findings that a check afterwards still has." })),
-  },
-  strict,
-);
+export const CheckReport = strictObject({
+  revision: Type.Integer({ minimum: 0 }),
+  endpoints: Type.Integer({ description: "That the server knows." }),
+  checked: Texts("Hosts that were asked and answered."),
+  unchecked: Type.Array(strictObject({ host: Type.String(), why: Type.String() }), {
+    description: "Hosts that could not be asked: nothing is said about their journals and kernels.",
+  }),
+  passing: Type.Integer({ description: "Differences of a first look that a second one did not see again." }),
+  findings: Type.Array(Finding),
+  left: optional(Type.Integer({ description: "With repair: findings that a check afterwards still has." })),
+});
 
 export type JournalEntry = Value<typeof JournalEntry>;
 export type KernelPort = Value<typeof KernelPort>;

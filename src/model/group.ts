@@ -2,94 +2,73 @@
 // groups of its network and its own. Without any group nothing is filtered; with one, what no rule allows is dropped.
 // Answers to what was allowed always pass. Here are the words, the built-in group `default`, and which groups count.
 import Type from "typebox";
-import { type Value, oneOf, optional, strict } from "./schema.ts";
+import { type Value, Flag, Text, oneOf, optional, strictObject } from "./schema.ts";
 
 /** Names of groups, as networks, ranges and endpoints have them. */
 export const GroupNames = (description: string) => optional(Type.Array(Type.String(), { maxItems: 32, description }));
 
 const Port = Type.Union([
   Type.Integer({ minimum: 0, maximum: 65_535 }),
-  Type.String({ description: "A range like 80-90 or 80:90, first to last; also several, like 22,80:90." }),
+  Text("A range like 80-90 or 80:90, first to last; also several, like 22,80:90."),
 ]);
 
 /** Exactly one of its forms; admission says which are missing or too many. */
-const Peer = Type.Object(
-  {
-    cidr: optional(Type.String({ description: "A network like 10.0.0.0/8, or one address." })),
-    first: optional(Type.String({ description: "First of `size` consecutive addresses." })),
-    size: optional(Type.Integer({ minimum: 1, description: "How many addresses from `first` on." })),
-    network: optional(Type.String({ description: "All addresses of a network, whatever it has at the moment." })),
-    group: optional(Type.String({ description: "The endpoints that a group is assigned to, wherever they are." })),
-  },
-  strict,
-);
+const Peer = strictObject({
+  cidr: optional(Text("A network like 10.0.0.0/8, or one address.")),
+  first: optional(Text("First of `size` consecutive addresses.")),
+  size: optional(Type.Integer({ minimum: 1, description: "How many addresses from `first` on." })),
+  network: optional(Text("All addresses of a network, whatever it has at the moment.")),
+  group: optional(Text("The endpoints that a group is assigned to, wherever they are.")),
+});
 
-const Rule = Type.Object(
-  {
-    direction: oneOf(["in", "out"], "Seen from the endpoint: in is what others begin, out what it begins."),
-    action: oneOf(["allow", "deny"]),
-    priority: optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 1000,
-        description: "Smaller is asked first; of equals deny wins. Default 500.",
-      }),
-    ),
-    protocol: Type.Union([Type.String(), Type.Integer({ minimum: 0, maximum: 255 })], {
-      description: "all, tcp, udp, icmp, icmpv6, ipsec (ESP), in any case, or the number of an IP protocol.",
+const Rule = strictObject({
+  direction: oneOf(["in", "out"], "Seen from the endpoint: in is what others begin, out what it begins."),
+  action: oneOf(["allow", "deny"]),
+  priority: optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 1000,
+      description: "Smaller is asked first; of equals deny wins. Default 500.",
     }),
-    ports: optional(
-      Type.Array(Port, { minItems: 1, description: "tcp and udp: destination ports and ranges. Default: all." }),
-    ),
-    icmpType: optional(Type.Integer({ minimum: 0, maximum: 255, description: "icmp and icmpv6: only this type." })),
-    peer: optional(Peer),
-    log: optional(Type.Boolean({ description: "What it decides is logged by the kernel, at most ten a second." })),
-    description: optional(Type.String()),
-  },
-  strict,
-);
+  ),
+  protocol: Type.Union([Type.String(), Type.Integer({ minimum: 0, maximum: 255 })], {
+    description: "all, tcp, udp, icmp, icmpv6, ipsec (ESP), in any case, or the number of an IP protocol.",
+  }),
+  ports: optional(
+    Type.Array(Port, { minItems: 1, description: "tcp and udp: destination ports and ranges. Default: all." }),
+  ),
+  icmpType: optional(Type.Integer({ minimum: 0, maximum: 255, description: "icmp and icmpv6: only this type." })),
+  peer: optional(Peer),
+  log: optional(Flag("What it decides is logged by the kernel, at most ten a second.")),
+  description: optional(Type.String()),
+});
 
-export const SecurityGroupSpec = Type.Object(
-  {
-    rules: Type.Array(Rule, { maxItems: 5000 }),
-    keepFlows: optional(
-      Type.Boolean({
-        description: "Flows that a change no longer allows go on until they end. Default: they are cut.",
-      }),
-    ),
-    commits: optional(
-      Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
-        description: "How often hosts were told to load it again, by host; * is all. The server counts.",
-      }),
-    ),
-    description: optional(Type.String()),
-  },
-  strict,
-);
+export const SecurityGroupSpec = strictObject({
+  rules: Type.Array(Rule, { maxItems: 5000 }),
+  keepFlows: optional(Flag("Flows that a change no longer allows go on until they end. Default: they are cut.")),
+  commits: optional(
+    Type.Record(Type.String(), Type.Integer({ minimum: 1 }), {
+      description: "How often hosts were told to load it again, by host; * is all. The server counts.",
+    }),
+  ),
+  description: optional(Type.String()),
+});
 
 /** What a network's endpoints may send; all is refused unless it is said here. */
-export const Spoofing = Type.Object(
-  {
-    mac: optional(Type.Boolean({ description: "Any source MAC, and so any address." })),
-    ip: optional(Type.Boolean({ description: "Any source address, in IP, ARP and neighbour discovery." })),
-    dhcpServer: optional(Type.Boolean({ description: "Answers of a DHCP server." })),
-    routerAdvertisements: optional(Type.Boolean({ description: "IPv6 router advertisements and redirects." })),
-    broadcasts: optional(Type.Boolean({ description: "More than 2,000 broadcasts and multicasts a second." })),
-    tags: optional(
-      Type.Boolean({ description: "Frames with one tag of a VLAN, which are filtered by what is behind it." }),
-    ),
-  },
-  strict,
-);
+export const Spoofing = strictObject({
+  mac: optional(Flag("Any source MAC, and so any address.")),
+  ip: optional(Flag("Any source address, in IP, ARP and neighbour discovery.")),
+  dhcpServer: optional(Flag("Answers of a DHCP server.")),
+  routerAdvertisements: optional(Flag("IPv6 router advertisements and redirects.")),
+  broadcasts: optional(Flag("More than 2,000 broadcasts and multicasts a second.")),
+  tags: optional(Flag("Frames with one tag of a VLAN, which are filtered by what is behind it.")),
+});
 
 /** A further address of an endpoint: a virtual IP it may have at the moment. */
-export const AllowedAddress = Type.Object(
-  {
-    address: Type.String({ description: "One address, without prefix length." }),
-    mac: optional(Type.String({ description: "With this source MAC; default: the endpoint's own." })),
-  },
-  strict,
-);
+export const AllowedAddress = strictObject({
+  address: Text("One address, without prefix length."),
+  mac: optional(Text("With this source MAC; default: the endpoint's own.")),
+});
 
 export type SecurityGroupSpec = Value<typeof SecurityGroupSpec>;
 export type Rule = SecurityGroupSpec["rules"][number];

@@ -1,11 +1,11 @@
 // Untrusted JSON in, typed values out; the only place that does it. A refusal names the field by its path. Past this
 // line a value has its shape and its names are names; whether it makes sense beside everything else is admission's
 // judgement.
-import Type from "typebox";
+import type { TSchema } from "typebox";
 import { Compile, type Validator } from "typebox/compile";
 import { cidrAround, formatIp, interfaceOf, macOf, parseCidr, parseIp, parseMac } from "./address.ts";
 import { Fault } from "./fault.ts";
-import { CheckRequest, type InventoryAnswer, InventoryAnswer as InventoryAnswerSchema } from "./check.ts";
+import { CheckRequest, InventoryAnswer } from "./check.ts";
 import { checkDriver } from "./driver.ts";
 import * as input from "./input.ts";
 import {
@@ -22,50 +22,67 @@ import {
 } from "./kinds.ts";
 import { clean, cutList, widest } from "./cleanText.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
-import { strict } from "./schema.ts";
+import { type Value, strictObject } from "./schema.ts";
 import { invalid, shapeFault } from "./shape.ts";
 import { AttachRequest, HostReport } from "./status.ts";
 
-const validators = {
-  membership: Compile(input.MembershipClaim),
-  migration: Compile(input.MigrationRequest),
-  move: Compile(input.MoveReport),
-  groupCommit: Compile(input.SecurityGroupCommit),
-  join: Compile(input.JoinRequest),
-  endpoint: Compile(input.EndpointClaim),
-  endpoints: Compile(input.EndpointClaims),
-  hold: Compile(input.HoldRequest),
-  release: Compile(input.HoldRelease),
-  endpointPatch: Compile(input.EndpointPatch),
-  qos: Compile(QosInput),
-  limit: Compile(LimitText),
-  reserve: Compile(input.ReserveRequest),
-  report: Compile(HostReport),
-  apply: Compile(input.ApplyRequest),
-  attach: Compile(AttachRequest),
-  check: Compile(CheckRequest),
-  answer: Compile(InventoryAnswerSchema),
+/** A parser of values with the schema's shape. A Fault names the field by its path, behind `where`. */
+function parserOf<S extends TSchema>(schema: S) {
+  const validator: Validator = Compile(schema);
+  return (value: unknown, where = ""): Value<S> => {
+    if (validator.Check(value)) return value as Value<S>;
+    throw shapeFault(validator.Errors(value), value, where);
+  };
+}
+
+/** The body of POST /v1/migrations. */
+export const parseMigration = parserOf(input.MigrationRequest);
+/** The body of POST /v1/securitygroups/{name}/commit. */
+export const parseGroupCommit = parserOf(input.SecurityGroupCommit);
+/** The body of POST /v1/holds. */
+export const parseHold = parserOf(input.HoldRequest);
+/** The query of DELETE /v1/holds. */
+export const parseRelease = parserOf(input.HoldRelease);
+/** The body of POST /v1/ipam/check. */
+export const parseCheck = parserOf(CheckRequest);
+
+/** Of requests whose shape is not all that is judged. */
+const shapes = {
+  membership: parserOf(input.MembershipClaim),
+  move: parserOf(input.MoveReport),
+  join: parserOf(input.JoinRequest),
+  endpoint: parserOf(input.EndpointClaim),
+  endpoints: parserOf(input.EndpointClaims),
+  endpointPatch: parserOf(input.EndpointPatch),
+  qos: parserOf(QosInput),
+  limit: parserOf(LimitText),
+  reserve: parserOf(input.ReserveRequest),
+  report: parserOf(HostReport),
+  apply: parserOf(input.ApplyRequest),
+  attach: parserOf(AttachRequest),
+  answer: parserOf(InventoryAnswer),
 };
 
-type PutValidators = { readonly input: Validator; readonly body: Validator };
-/** Of what a writer says of each kind: alone, and as the body of its PUT. */
-const puts = Object.fromEntries(
-  WRITABLE_KINDS.map((kind): [WritableKind, PutValidators] => {
-    const { input: said } = putOf(kind);
-    return [kind, { input: Compile(said), body: Compile(Type.Object({ spec: said }, strict)) }];
-  }),
-) as Readonly<Record<WritableKind, PutValidators>>;
+/** Of what a writer says of a kind: alone, and as the body of its PUT. */
+function putParsers(kind: WritableKind) {
+  const { input: said } = putOf(kind);
+  return { input: parserOf(said), body: parserOf(strictObject({ spec: said })) };
+}
+const puts = Object.fromEntries(WRITABLE_KINDS.map((kind) => [kind, putParsers(kind)])) as Readonly<
+  Record<WritableKind, ReturnType<typeof putParsers>>
+>;
 
 /** The body of a kind's PUT, addresses canonical. */
 export function parsePut<K extends WritableKind>(kind: K, body: unknown): InputOf<K> {
   checkFirst(kind, fieldOf(body, "spec"), "spec");
-  return canonical(kind, checked<{ readonly spec: InputOf<K> }>(puts[kind].body, body, "").spec, "spec");
+  return canonical(kind, puts[kind].body(body).spec as InputOf<K>, "spec");
 }
 
 /** What the shape's own error would not say well. */
 function checkFirst(kind: WritableKind, spec: unknown, where: string): void {
   const { properties } = KINDS[kind].put.input;
-  if ("driver" in properties) refuseOtherDrivers(spec, where);
+  const driver = fieldOf(spec, "driver");
+  if ("driver" in properties && typeof driver === "string") checkDriver(driver, `${where}.driver`);
   if ("qos" in properties) checkQos(spec, where);
 }
 
@@ -75,26 +92,17 @@ function canonical<Input>(kind: WritableKind, input: Input, where: string): Inpu
 }
 
 export function parseMembership(body: unknown): input.MembershipClaim {
-  const claim = checked<input.MembershipClaim>(validators.membership, body, "");
+  const claim = shapes.membership(body);
   return { ...claim, workload: checkName("workload", claim.workload, "workload") };
 }
 
-export function parseMigration(body: unknown): input.MigrationRequest {
-  return checked<input.MigrationRequest>(validators.migration, body, "");
-}
-
 export function parseMoveReport(body: unknown): input.MoveReport {
-  return clean(checked<input.MoveReport>(validators.move, body, ""));
-}
-
-/** The body of POST /v1/securitygroups/{name}/commit. */
-export function parseGroupCommit(body: unknown): input.SecurityGroupCommit {
-  return checked<input.SecurityGroupCommit>(validators.groupCommit, body, "");
+  return clean(shapes.move(body));
 }
 
 /** The body of POST /v1/hosts/{name}/join. */
 export function parseJoin(host: string, body: unknown): { readonly claim: input.HostClaim; readonly token?: string } {
-  const { token, hostPrefixes, ...claimed } = checked<input.JoinRequest>(validators.join, body, "");
+  const { token, hostPrefixes, ...claimed } = shapes.join(body);
   const claim = {
     host: checkName("host", host, "name"),
     ...clean(claimed),
@@ -107,19 +115,19 @@ export function parseJoin(host: string, body: unknown): { readonly claim: input.
 /** The body of PATCH /v1/endpoints/{name}. */
 export function parseEndpointPatch(body: unknown): input.EndpointPatch {
   checkQos(body, "");
-  return checked<input.EndpointPatch>(validators.endpointPatch, body, "");
+  return shapes.endpointPatch(body);
 }
 
 export function parseEndpointClaim(body: unknown): input.EndpointClaim {
   checkQos(body, "");
-  return canonicalClaim(checked<input.EndpointClaim>(validators.endpoint, body, ""), "");
+  return canonicalClaim(shapes.endpoint(body), "");
 }
 
 /** The body of POST /v1/endpoint-sets. */
 export function parseEndpointClaims(body: unknown): input.EndpointClaim[] {
   const list = fieldOf(body, "endpoints");
   if (Array.isArray(list)) for (const [i, claim] of list.entries()) checkQos(claim, `endpoints[${i}]`);
-  const { endpoints } = checked<{ readonly endpoints: readonly input.EndpointClaim[] }>(validators.endpoints, body, "");
+  const { endpoints } = shapes.endpoints(body);
   return endpoints.map((claim, i) => canonicalClaim(claim, `endpoints[${i}].`));
 }
 
@@ -134,26 +142,16 @@ function canonicalClaim(claim: input.EndpointClaim, where: string): input.Endpoi
   };
 }
 
-/** The body of POST /v1/holds. */
-export function parseHold(body: unknown): input.HoldRequest {
-  return checked<input.HoldRequest>(validators.hold, body, "");
-}
-
 /** The body of POST /v1/networks/{name}/reservations. */
 export function parseReserve(body: unknown): input.ReserveRequest {
-  const request = checked<input.ReserveRequest>(validators.reserve, body, "");
+  const request = shapes.reserve(body);
   return request.first === undefined ? request : { ...request, first: parseAddressOrMac(request.first, "first") };
-}
-
-/** The query of DELETE /v1/holds. */
-export function parseRelease(query: unknown): input.HoldRelease {
-  return checked<input.HoldRelease>(validators.release, query, "");
 }
 
 /** What a workload's door asks of an agent. */
 export function parseAttach(body: unknown): AttachRequest {
   checkQos(body, "");
-  const request = checked<AttachRequest>(validators.attach, body, "");
+  const request = shapes.attach(body);
   if (request.owner !== undefined) checkName("endpoint", request.owner, "owner");
   if (request.workload !== undefined) checkName("workload", request.workload, "workload");
   return request;
@@ -161,7 +159,7 @@ export function parseAttach(body: unknown): AttachRequest {
 
 /** The body of PUT /v1/hosts/{name}/report; it must name the same host. */
 export function parseReport(host: string, body: unknown): HostReport {
-  const report = checked<HostReport>(validators.report, body, "");
+  const report = shapes.report(body);
   if (report.host !== host) throw invalid("host", `"${host}", as in the path`, report.host, "report for one host only");
   const { hostPrefixes, ...said } = report;
   const { errors, conditions, ...rest } = clean(said);
@@ -169,14 +167,9 @@ export function parseReport(host: string, body: unknown): HostReport {
   return { ...rest, ...lists, hostPrefixes: coveredCidrs(hostPrefixes, "hostPrefixes") };
 }
 
-/** The body of POST /v1/ipam/check. */
-export function parseCheck(body: unknown): CheckRequest {
-  return checked<CheckRequest>(validators.check, body, "");
-}
-
 /** The body of POST /v1/hosts/{name}/inventory; it must name the same host. */
 export function parseInventory(host: string, body: unknown): InventoryAnswer {
-  const answer = checked<InventoryAnswer>(validators.answer, body, "");
+  const answer = shapes.answer(body);
   const named = answer.inventory.host;
   if (named !== host) throw invalid("inventory.host", `"${host}", as in the path`, named, "answer for one host only");
   return clean(answer);
@@ -187,7 +180,7 @@ export function parseApply(body: unknown): input.ApplyRequest {
   const resources = fieldOf(body, "resources");
   // A union's own error says only "none of these fit"; looked at one by one, each says which field is wrong.
   if (Array.isArray(resources)) for (const [i, item] of resources.entries()) checkItem(item, `resources[${i}]`);
-  const request = checked<input.ApplyRequest>(validators.apply, body, "");
+  const request: input.ApplyRequest = shapes.apply(body);
   return {
     ...request,
     resources: request.resources.map(
@@ -209,7 +202,7 @@ function checkItem(item: unknown, where: string): void {
     throw invalid(`${where}.name`, "string", fieldOf(item, "name"), "give it a name");
   const spec = fieldOf(item, "spec");
   checkFirst(kind, spec, `${where}.spec`);
-  checked(puts[kind].input, spec, `${where}.spec`);
+  puts[kind].input(spec, `${where}.spec`);
 }
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,252}$/;
@@ -252,12 +245,6 @@ function coveredCidrs(texts: readonly string[], where: string): string[] {
   );
 }
 
-/** The value, if it has the schema's shape; the type parameter names what the validator's schema describes. */
-function checked<T>(validator: Validator, value: unknown, where: string): T {
-  if (validator.Check(value)) return value as T;
-  throw shapeFault(validator.Errors(value), value, where);
-}
-
 /** Each limit by itself: the error of "one of these forms" would not say which field is wrong. */
 function checkQos(holder: unknown, where: string): void {
   const ranges = fieldOf(holder, "ranges");
@@ -267,14 +254,9 @@ function checkQos(holder: unknown, where: string): void {
   const at = where === "" ? "qos" : `${where}.qos`;
   for (const direction of DIRECTIONS) {
     const said = fieldOf(qos, direction);
-    if (typeof said === "object") checked(validators.limit, said, `${at}.${direction}`);
+    if (typeof said === "object") shapes.limit(said, `${at}.${direction}`);
   }
-  checked(validators.qos, qos, at);
-}
-
-function refuseOtherDrivers(spec: unknown, where: string): void {
-  const driver = fieldOf(spec, "driver");
-  if (typeof driver === "string") checkDriver(driver, `${where}.driver`);
+  shapes.qos(qos, at);
 }
 
 function fieldOf(value: unknown, name: string): unknown {

@@ -1,26 +1,23 @@
 // Whether packets pass between two hosts: the results of an agent's probes to its peers.
 import Type from "typebox";
 import { VNI_LAST } from "./limits.ts";
-import { type Value, oneOf, optional, strict } from "./schema.ts";
+import { type Value, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
 /** The VNI of the probes: no network and no VRF has it. */
 export const PATHS_VNI = VNI_LAST;
 
-export const PathSeen = Type.Object(
-  {
-    host: Type.String({ maxLength: 253, description: "The peer." }),
-    state: oneOf(
-      ["proven", "small", "failed", "unknown"],
-      "proven: packets of full size pass both ways. small: only small ones. failed: none. " +
-        "unknown: not tried for long enough.",
-    ),
-    sinceMs: Type.Number({ description: "By the clock of the host that says it; ms since 1970." }),
-    obstacle: optional(
-      Type.String({ maxLength: 1000, description: "What stands in the way, as far as the host can see." }),
-    ),
-  },
-  strict,
-);
+export const PathSeen = strictObject({
+  host: Type.String({ maxLength: 253, description: "The peer." }),
+  state: oneOf(
+    ["proven", "small", "failed", "unknown"],
+    "proven: packets of full size pass both ways. small: only small ones. failed: none. " +
+      "unknown: not tried for long enough.",
+  ),
+  sinceMs: Type.Number({ description: "By the clock of the host that says it; ms since 1970." }),
+  obstacle: optional(
+    Type.String({ maxLength: 1000, description: "What stands in the way, as far as the host can see." }),
+  ),
+});
 export type PathSeen = Value<typeof PathSeen>;
 export type PathState = PathSeen["state"];
 
@@ -28,35 +25,29 @@ export type PathState = PathSeen["state"];
 export const PATHS_NAMED = 100;
 
 /** A host's report of the paths to its peers: the hosts that share a VRF with it. */
-export const PathsReport = Type.Object(
-  {
-    peers: Type.Integer({ minimum: 0 }),
-    proven: Type.Integer({ minimum: 0 }),
-    named: Type.Array(PathSeen, { maxItems: PATHS_NAMED }),
-  },
-  strict,
-);
+export const PathsReport = strictObject({
+  peers: Type.Integer({ minimum: 0 }),
+  proven: Type.Integer({ minimum: 0 }),
+  named: Type.Array(PathSeen, { maxItems: PATHS_NAMED }),
+});
 export type PathsReport = Value<typeof PathsReport>;
 
 /** A pair of hosts whose path is not proven, with what either says. */
-const PairSeen = Type.Object(
-  {
-    hosts: Type.Array(Type.String(), { minItems: 2, maxItems: 2 }),
-    state: oneOf(["small", "failed", "unknown"]),
-    sinceMs: Type.Number({ description: "ms since 1970." }),
-    obstacles: Type.Array(Type.String(), { description: "What either host sees." }),
-  },
-  strict,
-);
+const PairSeen = strictObject({
+  hosts: Type.Array(Type.String(), { minItems: 2, maxItems: 2 }),
+  state: oneOf(["small", "failed", "unknown"]),
+  sinceMs: Type.Number({ description: "ms since 1970." }),
+  obstacles: Texts("What either host sees."),
+});
 export type PairSeen = Value<typeof PairSeen>;
 
 /** All pairs of hosts that share a VRF. `unproven` names those that hosts name: at most PATHS_NAMED each. */
-export const ClusterPaths = Type.Object(
+export const ClusterPaths = strictObject(
   {
     pairs: Type.Integer({ minimum: 0, description: "Pairs of hosts that share a VRF." }),
     proven: Type.Integer({ minimum: 0, description: "Those between which packets of full size pass, both ways." }),
     unproven: Type.Array(PairSeen),
   },
-  { ...strict, description: "Absent until a host has told; see operations.md." },
+  "Absent until a host has told; see operations.md.",
 );
 export type ClusterPaths = Value<typeof ClusterPaths>;

@@ -2,44 +2,38 @@
 // per second and bytes; people write `10mbit`, `125kB/s`, `64kB`. datapath/network/shaping.ts makes kernel objects of
 // it.
 import Type from "typebox";
-import { type Value, optional, strict } from "./schema.ts";
+import { type Value, optional, strictObject } from "./schema.ts";
 import { Fault } from "./fault.ts";
 
 /** As the workload sees it: inbound is what it receives. */
 export const DIRECTIONS = ["inbound", "outbound"] as const;
 export type Direction = (typeof DIRECTIONS)[number];
 
-const LimitSchema = Type.Object(
-  {
-    average: Type.Integer({ description: "Bits per second that pass in the long run, Ethernet headers included." }),
-    peak: optional(
-      Type.Integer({ description: "Bits per second at which a burst goes out. Default: as fast as the link is." }),
-    ),
-    burst: optional(
-      Type.Integer({
-        description: "Bytes that may pass above the average after a pause. Default: 10 ms of it, at least 4,000.",
-      }),
-    ),
-  },
-  strict,
-);
+const LimitSchema = strictObject({
+  average: Type.Integer({ description: "Bits per second that pass in the long run, Ethernet headers included." }),
+  peak: optional(
+    Type.Integer({ description: "Bits per second at which a burst goes out. Default: as fast as the link is." }),
+  ),
+  burst: optional(
+    Type.Integer({
+      description: "Bytes that may pass above the average after a pause. Default: 10 ms of it, at least 4,000.",
+    }),
+  ),
+});
 const LimitOrNone = Type.Union([LimitSchema, Type.Literal("none")]);
 /** A limit per direction. `none`: no limit, whatever a wider level says. */
-export const Qos = Type.Object({ inbound: optional(LimitOrNone), outbound: optional(LimitOrNone) }, strict);
+export const Qos = strictObject({ inbound: optional(LimitOrNone), outbound: optional(LimitOrNone) });
 
 const Amount = (description: string) => Type.Union([Type.Integer(), Type.String()], { description });
 /** A limit as a request writes it. */
-export const LimitText = Type.Object(
-  {
-    average: Amount("Bits per second, or a text like 10mbit or 125kB/s."),
-    peak: optional(Amount("The same; more than the average.")),
-    burst: optional(Amount("Bytes, or a text like 64kB.")),
-  },
-  strict,
-);
+export const LimitText = strictObject({
+  average: Amount("Bits per second, or a text like 10mbit or 125kB/s."),
+  peak: optional(Amount("The same; more than the average.")),
+  burst: optional(Amount("Bytes, or a text like 64kB.")),
+});
 const Choice = Type.Union([LimitText, Type.Literal("none"), Type.Literal("inherit")]);
 /** A request: numbers or texts with units. `inherit`: no limit of its own. */
-export const QosInput = Type.Object({ inbound: optional(Choice), outbound: optional(Choice) }, strict);
+export const QosInput = strictObject({ inbound: optional(Choice), outbound: optional(Choice) });
 
 export type Limit = Value<typeof LimitSchema>;
 export type Qos = Value<typeof Qos>;

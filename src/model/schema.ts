@@ -1,6 +1,6 @@
 // The parts that all schemas of the model are written with, and the type that a schema describes. TypeScript types of
 // resources, requests and reports are derived from their schemas by `Value`, so that neither can change alone.
-import Type, { type Static, type TLiteral, type TSchema, type TUnion } from "typebox";
+import Type, { type Static, type TLiteral, type TObject, type TProperties, type TSchema, type TUnion } from "typebox";
 
 /** What a schema describes, as a value that nothing changes. */
 export type Value<S extends TSchema> = DeepReadonly<Static<S>>;
@@ -11,9 +11,15 @@ type DeepReadonly<T> = T extends readonly (infer U)[]
     ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
     : T;
 
-/** Of an object: a field that the schema does not name is refused. */
-export const strict = { additionalProperties: false };
 export const optional = Type.Optional;
+
+/** An object in which a field that the schema does not name is refused. */
+export function strictObject<P extends TProperties>(properties: P, description?: string): TObject<P> {
+  return Type.Object(properties, {
+    additionalProperties: false,
+    ...(description === undefined ? {} : { description }),
+  });
+}
 
 export function Text(description: string) {
   return Type.String({ description });
@@ -21,6 +27,10 @@ export function Text(description: string) {
 
 export function Texts(description: string) {
   return Type.Array(Type.String(), { description });
+}
+
+export function Flag(description: string) {
+  return Type.Boolean({ description });
 }
 
 /** One of these words. */

@@ -1,10 +1,10 @@
 // Blocks: what each host has of a local network's addresses.
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
-import { strict } from "../schema.ts";
+import { strictObject } from "../schema.ts";
 
 /** The piece of a local network's address space that one host owns. One per network, host and family. */
-const BlockSpec = Type.Object({ network: Type.String(), host: Type.String(), cidr: Type.String() }, strict);
+const BlockSpec = strictObject({ network: Type.String(), host: Type.String(), cidr: Type.String() });
 
 export const block = {
   spec: BlockSpec,

@@ -1,23 +1,20 @@
 // Freed leases: what was given back a moment ago.
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
-import { optional, strict, Text } from "../schema.ts";
+import { Text, optional, strictObject } from "../schema.ts";
 
 /** A lease that was given back: kept from others for a while, and remembered for its owner. */
-const FreedSpec = Type.Object(
-  {
-    network: Type.String(),
-    endpoint: Text("Name of the endpoint that had it."),
-    addresses: Type.Array(Type.String()),
-    mac: Type.String(),
-    range: optional(Type.String()),
-    sinceMs: Type.Number({ description: "When it was given back, ms since 1970." }),
-    untilMs: optional(
-      Type.Number({ description: "Quarantined until then; absent: only remembered (`sticky`), and free for others." }),
-    ),
-  },
-  strict,
-);
+const FreedSpec = strictObject({
+  network: Type.String(),
+  endpoint: Text("Name of the endpoint that had it."),
+  addresses: Type.Array(Type.String()),
+  mac: Type.String(),
+  range: optional(Type.String()),
+  sinceMs: Type.Number({ description: "When it was given back, ms since 1970." }),
+  untilMs: optional(
+    Type.Number({ description: "Quarantined until then; absent: only remembered (`sticky`), and free for others." }),
+  ),
+});
 
 export const freed = {
   spec: FreedSpec,

@@ -1,10 +1,10 @@
 // Memberships: which workloads are in which networks.
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
-import { strict } from "../schema.ts";
+import { strictObject } from "../schema.ts";
 
 /** Every instance of a workload has an interface in the network, and those that come later will. */
-export const MembershipSpec = Type.Object({ network: Type.String(), workload: Type.String() }, strict);
+export const MembershipSpec = strictObject({ network: Type.String(), workload: Type.String() });
 
 export const membership = {
   spec: MembershipSpec,

@@ -9,141 +9,118 @@ import { NETWORK_MTU, VNI_LAST } from "../limits.ts";
 import { Qos, QosInput } from "../qos.ts";
 import { Quota } from "../quota.ts";
 import { AddressRange, RangeInput } from "../range.ts";
-import { type Value, oneOf, optional, strict, Text } from "../schema.ts";
+import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { invalid } from "../shape.ts";
 
-export const Subnet = Type.Object(
-  {
-    cidr: Text("The network's addresses, like 10.1.0.0/16."),
-    hostPrefix: optional(Type.Integer({ description: "ipam local: length of the block each host gets, like 24." })),
-    gateway: optional(
-      Text(
-        "ipam global: the gateway's address on every host; `none` for an isolated segment. Default: the first address.",
-      ),
+export const Subnet = strictObject({
+  cidr: Text("The network's addresses, like 10.1.0.0/16."),
+  hostPrefix: optional(Type.Integer({ description: "ipam local: length of the block each host gets, like 24." })),
+  gateway: optional(
+    Text(
+      "ipam global: the gateway's address on every host; `none` for an isolated segment. Default: the first address.",
     ),
-  },
-  strict,
-);
+  ),
+});
 
-const Slice = Type.Object(
-  {
-    name: Text("What attaches ask for, like `mesos` or `docker`."),
-    bridge: Text("Prefix of the bridge's name, like `m`: the bridge is `m-<network>`."),
-  },
-  strict,
-);
+const Slice = strictObject({
+  name: Text("What attaches ask for, like `mesos` or `docker`."),
+  bridge: Text("Prefix of the bridge's name, like `m`: the bridge is `m-<network>`."),
+});
 
 /** Which pool a network's subnets come from, and under which id. */
-const PoolLink = Type.Object(
-  { name: Type.String(), id: Type.Integer({ minimum: 0, description: "Unique in the pool; it makes the subnets." }) },
-  strict,
-);
+const PoolLink = strictObject({
+  name: Type.String(),
+  id: Type.Integer({ minimum: 0, description: "Unique in the pool; it makes the subnets." }),
+});
 
-export const NetworkSpec = Type.Object(
-  {
-    driver: DriverName,
-    ipam: oneOf(
-      ["local", "global"],
-      "local: each host has a block and assigns from it, hosts route to each other. " +
-        "global: the server assigns, one segment over all hosts.",
-    ),
-    vrf: Text("Routing domain; by default the network's own name."),
-    vni: optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: VNI_LAST,
-        description: "ipam global: the segment's VNI. Routed networks use their VRF's, reservations their parent's.",
-      }),
-    ),
-    subnets: Type.Array(Subnet, {
-      maxItems: 2,
-      description: "At most one per family; none only if all ranges are `ether` or SLAAC, or for a reservation.",
+const RANGES = { description: "ipam global: only these addresses are given. Default: all of the subnets." };
+
+export const NetworkSpec = strictObject({
+  driver: DriverName,
+  ipam: oneOf(
+    ["local", "global"],
+    "local: each host has a block and assigns from it, hosts route to each other. " +
+      "global: the server assigns, one segment over all hosts.",
+  ),
+  vrf: Text("Routing domain; by default the network's own name."),
+  vni: optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: VNI_LAST,
+      description: "ipam global: the segment's VNI. Routed networks use their VRF's, reservations their parent's.",
     }),
-    pool: optional(PoolLink),
-    reservedFrom: optional(
-      Text(
-        "A reservation: the network that its ranges are pieces of. It is on the same segment, with the same VNI, " +
-          "gateway and MTU; its addresses are its own.",
-      ),
+  ),
+  subnets: Type.Array(Subnet, {
+    maxItems: 2,
+    description: "At most one per family; none only if all ranges are `ether` or SLAAC, or for a reservation.",
+  }),
+  pool: optional(PoolLink),
+  reservedFrom: optional(
+    Text(
+      "A reservation: the network that its ranges are pieces of. It is on the same segment, with the same VNI, " +
+        "gateway and MTU; its addresses are its own.",
     ),
-    tenant: optional(Text("Who a reservation is for: a name for people and quotas.")),
-    quotas: optional(
-      Type.Array(Quota, { description: "ipam global: what tenants may have of it. Who is not listed is not limited." }),
+  ),
+  tenant: optional(Text("Who a reservation is for: a name for people and quotas.")),
+  quotas: optional(
+    Type.Array(Quota, { description: "ipam global: what tenants may have of it. Who is not listed is not limited." }),
+  ),
+  ranges: optional(Type.Array(AddressRange, RANGES)),
+  strategy: optional(
+    oneOf(
+      ["lowest", "next", "random"],
+      "ipam global: which free address comes next. next: after the last one given. Default: lowest.",
     ),
-    ranges: optional(
-      Type.Array(AddressRange, {
-        description: "ipam global: only these addresses are given. Default: all of the subnets.",
-      }),
-    ),
-    strategy: optional(
-      oneOf(
-        ["lowest", "next", "random"],
-        "ipam global: which free address comes next. next: after the last one given. Default: lowest.",
-      ),
-    ),
-    sticky: optional(
-      Type.Boolean({
-        description: "ipam global: an owner and interface that come back get the address they had, if it is free.",
-      }),
-    ),
-    quarantine: optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 31_536_000,
-        description: "Seconds in which an address that was given back goes to nobody else. Default: 60.",
-      }),
-    ),
-    dns: optional(Type.Array(Type.String(), { description: "Name servers that endpoints are told." })),
-    mtu: optional(
-      Type.Integer({
-        ...NETWORK_MTU,
-        description: "Default: the least underlay MTU of its hosts minus the tunnel's overhead.",
-      }),
-    ),
-    slices: optional(
-      Type.Array(Slice, {
-        description: "ipam local: each host's block is divided evenly between these, in this order (a power of two).",
-      }),
-    ),
-    masquerade: Type.Boolean({ description: "Whether its endpoints reach the outside under the host's address." }),
-    qos: optional(Qos),
-    enabled: Type.Boolean({ description: "A disabled network gets no new blocks and takes no new endpoints." }),
-    cni: optional(
-      Type.Union([Type.Boolean(), Type.Literal("portmap")], {
-        description:
-          "Whether hosts that are told where (`cni-dir`) keep a CNI configuration of it for container runtimes; " +
-          "`portmap`: with the plugin of that name behind Weft, which publishes ports (its VRF needs `hostAccess`).",
-      }),
-    ),
-    securityGroups: GroupNames("Groups of all its endpoints. None, here or at an endpoint: nothing is filtered."),
-    spoofing: optional(Spoofing),
-    description: optional(Type.String()),
-  },
-  strict,
-);
+  ),
+  sticky: optional(Flag("ipam global: an owner and interface that come back get the address they had, if it is free.")),
+  quarantine: optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 31_536_000,
+      description: "Seconds in which an address that was given back goes to nobody else. Default: 60.",
+    }),
+  ),
+  dns: optional(Texts("Name servers that endpoints are told.")),
+  mtu: optional(
+    Type.Integer({
+      ...NETWORK_MTU,
+      description: "Default: the least underlay MTU of its hosts minus the tunnel's overhead.",
+    }),
+  ),
+  slices: optional(
+    Type.Array(Slice, {
+      description: "ipam local: each host's block is divided evenly between these, in this order (a power of two).",
+    }),
+  ),
+  masquerade: Flag("Whether its endpoints reach the outside under the host's address."),
+  qos: optional(Qos),
+  enabled: Flag("A disabled network gets no new blocks and takes no new endpoints."),
+  cni: optional(
+    Type.Union([Type.Boolean(), Type.Literal("portmap")], {
+      description:
+        "Whether hosts that are told where (`cni-dir`) keep a CNI configuration of it for container runtimes; " +
+        "`portmap`: with the plugin of that name behind Weft, which publishes ports (its VRF needs `hostAccess`).",
+    }),
+  ),
+  securityGroups: GroupNames("Groups of all its endpoints. None, here or at an endpoint: nothing is filtered."),
+  spoofing: optional(Spoofing),
+  description: optional(Type.String()),
+});
 
-const NetworkInput = Type.Object(
-  {
-    ...Type.Partial(NetworkSpec).properties,
-    subnets: optional(NetworkSpec.properties.subnets),
-    qos: optional(QosInput),
-    ranges: optional(
-      Type.Array(RangeInput, {
-        description: "ipam global: only these addresses are given. Default: all of the subnets.",
-      }),
+const NetworkInput = strictObject({
+  ...Type.Partial(NetworkSpec).properties,
+  qos: optional(QosInput),
+  ranges: optional(Type.Array(RangeInput, RANGES)),
+  pool: optional(
+    strictObject(
+      {
+        name: Type.String(),
+        id: optional(Type.Integer({ minimum: 0, description: "Default: the lowest whose subnets meet nothing." })),
+      },
+      "Instead of subnets: the pool gives them.",
     ),
-    pool: optional(
-      Type.Object(
-        {
-          name: Type.String(),
-          id: optional(Type.Integer({ minimum: 0, description: "Default: the lowest whose subnets meet nothing." })),
-        },
-        { ...strict, description: "Instead of subnets: the pool gives them." },
-      ),
-    ),
-  },
-  strict,
-);
+  ),
+});
 type NetworkInput = Value<typeof NetworkInput>;
 
 export const network = {

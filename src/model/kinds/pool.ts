@@ -2,44 +2,36 @@
 import Type from "typebox";
 import { canonicalCidrs, formatCidr, parseCidr } from "../address.ts";
 import type { KindRecord } from "../kind.ts";
-import { type Value, oneOf, optional, strict, Text } from "../schema.ts";
+import { type Value, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkSpec, Subnet } from "./network.ts";
 
 /** How networks get an id, and subnets from it. A change concerns new networks only. */
-const PoolSpec = Type.Object(
-  {
-    driver: NetworkSpec.properties.driver,
-    ipam: oneOf(["local", "global"], "Of new networks that do not say which."),
-    ids: Type.Object(
-      { first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0, maximum: 1_048_575 }) },
-      { ...strict, description: "Both ends included; the lowest free one is taken." },
-    ),
-    globalSubnets: optional(
-      Type.Array(Subnet, { maxItems: 2, description: "Of a global network; `<id>` in a cidr becomes the id." }),
-    ),
-    localSubnets: optional(
-      Type.Array(Subnet, { maxItems: 2, description: "Of a local network, like 10.<id>.0.0/16 in blocks of /24." }),
-    ),
-    reserved: Type.Array(Type.String(), {
-      description: "What no network of the pool may meet, like the cluster's own subnet: such ids are passed over.",
+const PoolSpec = strictObject({
+  driver: NetworkSpec.properties.driver,
+  ipam: oneOf(["local", "global"], "Of new networks that do not say which."),
+  ids: strictObject(
+    { first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0, maximum: 1_048_575 }) },
+    "Both ends included; the lowest free one is taken.",
+  ),
+  globalSubnets: optional(
+    Type.Array(Subnet, { maxItems: 2, description: "Of a global network; `<id>` in a cidr becomes the id." }),
+  ),
+  localSubnets: optional(
+    Type.Array(Subnet, { maxItems: 2, description: "Of a local network, like 10.<id>.0.0/16 in blocks of /24." }),
+  ),
+  reserved: Texts("What no network of the pool may meet, like the cluster's own subnet: such ids are passed over."),
+  overflow: optional(
+    strictObject({
+      cidr: Text("Networks beyond the last id get the next free part of it."),
+      prefix: Type.Integer({ description: "Length of a part." }),
+      hostPrefix: optional(Type.Integer({ description: "ipam local: length of each host's block." })),
     }),
-    overflow: optional(
-      Type.Object(
-        {
-          cidr: Text("Networks beyond the last id get the next free part of it."),
-          prefix: Type.Integer({ description: "Length of a part." }),
-          hostPrefix: optional(Type.Integer({ description: "ipam local: length of each host's block." })),
-        },
-        strict,
-      ),
-    ),
-    description: optional(Type.String()),
-  },
-  strict,
-);
+  ),
+  description: optional(Type.String()),
+});
 
 /** A pool without what Weft can choose. */
-const PoolInput = Type.Partial(PoolSpec, strict);
+const PoolInput = strictObject(Type.Partial(PoolSpec).properties);
 type PoolInput = Value<typeof PoolInput>;
 
 export const pool = {

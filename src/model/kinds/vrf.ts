@@ -3,60 +3,46 @@ import Type from "typebox";
 import { canonicalCidrs } from "../address.ts";
 import type { KindRecord } from "../kind.ts";
 import { TUNNEL_PORT, VNI_LAST } from "../limits.ts";
-import { type Value, optional, strict, Text } from "../schema.ts";
+import { type Value, Flag, Text, Texts, optional, strictObject } from "../schema.ts";
 
 /** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
-const VrfSpec = Type.Object(
-  {
-    index: Type.Integer({ description: "Small number the server gives; each host's uplink addresses derive from it." }),
-    vni: Type.Integer({
-      minimum: 1,
-      maximum: VNI_LAST,
-      description: "VNI that carries the VRF's routed networks between hosts.",
+const VrfSpec = strictObject({
+  index: Type.Integer({ description: "Small number the server gives; each host's uplink addresses derive from it." }),
+  vni: Type.Integer({
+    minimum: 1,
+    maximum: VNI_LAST,
+    description: "VNI that carries the VRF's routed networks between hosts.",
+  }),
+  tunnelPort: Type.Integer({
+    minimum: 1,
+    maximum: 65_535,
+    description: `UDP port of the tunnel (${TUNNEL_PORT} by default).`,
+  }),
+  vtepSubnets: Texts("Where each host's tunnel endpoint address comes from, at most one per family."),
+  vtepMacOui: Text(
+    "First three octets of every tunnel endpoint's MAC; the last three are the low 24 bits of its IPv4 address.",
+  ),
+  vtepName: optional(
+    Text("Name of the VXLAN device for routed networks, when it must be a given one (DC/OS: vtep1024)."),
+  ),
+  hostAccess: Flag(
+    "Whether a host and the VRF reach each other: processes of the host the VRF's addresses, and workloads the " +
+      "host's own sockets, other hosts and the server. Default: false.",
+  ),
+  kept: optional(
+    Flag("Whether it stays when its last network goes: true for one that was put, not for one made with a network."),
+  ),
+  dcos: optional(
+    strictObject({
+      vtepMacOui: Text("vtep_mac_oui as it was written in config.yaml; shown again by the state endpoint."),
+      vtepMtu: optional(Type.Integer()),
+      masters: Texts("Addresses of hosts that are members without bridges."),
+      agents: Texts("Addresses of the hosts that config.yaml lists as agents."),
     }),
-    tunnelPort: Type.Integer({
-      minimum: 1,
-      maximum: 65_535,
-      description: `UDP port of the tunnel (${TUNNEL_PORT} by default).`,
-    }),
-    vtepSubnets: Type.Array(Type.String(), {
-      description: "Where each host's tunnel endpoint address comes from, at most one per family.",
-    }),
-    vtepMacOui: Text(
-      "First three octets of every tunnel endpoint's MAC; the last three are the low 24 bits of its IPv4 address.",
-    ),
-    vtepName: optional(
-      Text("Name of the VXLAN device for routed networks, when it must be a given one (DC/OS: vtep1024)."),
-    ),
-    hostAccess: Type.Boolean({
-      description:
-        "Whether a host and the VRF reach each other: processes of the host the VRF's addresses, and workloads the " +
-        "host's own sockets, other hosts and the server. Default: false.",
-    }),
-    kept: optional(
-      Type.Boolean({
-        description:
-          "Whether it stays when its last network goes: true for one that was put, not for one made with a network.",
-      }),
-    ),
-    dcos: optional(
-      Type.Object(
-        {
-          vtepMacOui: Text("vtep_mac_oui as it was written in config.yaml; shown again by the state endpoint."),
-          vtepMtu: optional(Type.Integer()),
-          masters: Type.Array(Type.String(), { description: "Addresses of hosts that are members without bridges." }),
-          agents: Type.Array(Type.String(), {
-            description: "Addresses of the hosts that config.yaml lists as agents.",
-          }),
-        },
-        strict,
-      ),
-    ),
-  },
-  strict,
-);
+  ),
+});
 
-const VrfInput = Type.Partial(VrfSpec, strict);
+const VrfInput = strictObject(Type.Partial(VrfSpec).properties);
 type VrfInput = Value<typeof VrfInput>;
 
 export const vrf = {

@@ -1,19 +1,16 @@
 // VTEPs: addresses of tunnels.
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
-import { optional, strict } from "../schema.ts";
+import { optional, strictObject } from "../schema.ts";
 
 /** A host's tunnel endpoint in one VRF. */
-const VtepSpec = Type.Object(
-  {
-    vrf: Type.String(),
-    host: Type.String(),
-    ip: optional(Type.String()),
-    ip6: optional(Type.String()),
-    mac: Type.String(),
-  },
-  strict,
-);
+const VtepSpec = strictObject({
+  vrf: Type.String(),
+  host: Type.String(),
+  ip: optional(Type.String()),
+  ip6: optional(Type.String()),
+  mac: Type.String(),
+});
 
 export const vtep = {
   spec: VtepSpec,

@@ -1,19 +1,15 @@
 // For tests: a made-up kind with a rule of its own. A note is pinned to a network, is seen by hosts that carry it, and
 // no network has the same text twice.
-import Type from "typebox";
 import { Fault } from "../../../src/model/fault.ts";
 import type { KindRecord, Reader } from "../../../src/model/kind.ts";
-import { type Value, oneOf, optional, strict, Text } from "../../../src/model/schema.ts";
+import { type Value, Text, oneOf, optional, strictObject } from "../../../src/model/schema.ts";
 
-const NoteSpec = Type.Object(
-  {
-    network: Text("The network it is pinned to."),
-    text: Text("What it says."),
-    urgency: oneOf(["low", "high"]),
-  },
-  strict,
-);
-const NoteInput = Type.Object({ ...NoteSpec.properties, urgency: optional(NoteSpec.properties.urgency) }, strict);
+const NoteSpec = strictObject({
+  network: Text("The network it is pinned to."),
+  text: Text("What it says."),
+  urgency: oneOf(["low", "high"]),
+});
+const NoteInput = strictObject({ ...NoteSpec.properties, urgency: optional(NoteSpec.properties.urgency) });
 
 export const note = {
   spec: NoteSpec,
