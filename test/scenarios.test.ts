@@ -13,10 +13,11 @@ import { compile } from "../src/datapath/compile.ts";
 import { diff } from "../src/datapath/state/diff.ts";
 import { endpointsHit } from "../src/datapath/state/impact.ts";
 import { PATHS_NS } from "../src/datapath/network/paths.ts";
-import { printOps, printState } from "../src/datapath/state/print.ts";
+import { printOps } from "../src/datapath/state/print.ts";
 import type { KernelObject } from "../src/datapath/kinds.ts";
 import { type KernelState, keyOf } from "../src/datapath/state/state.ts";
 import { type Resource, type Snapshot, keyOfResource, snapshotOf } from "../src/model/resource.ts";
+import { printState } from "./unit/datapath/state/printState.ts";
 
 const folder = join(import.meta.dirname, "scenarios");
 type Section = { readonly name: string; readonly text: string };

@@ -10,7 +10,7 @@ import { withoutClashes } from "./world/deviceClash.ts";
 import { compileEndpoint } from "./network/endpoint.ts";
 import { compileFirewall, compileProtection } from "./policy/firewall.ts";
 import { type Segment, layoutOf, segmentsOf } from "./world/layout.ts";
-import { networkMtu } from "./world/mtu.ts";
+import { type World, networkMtu, worldOf } from "./world/world.ts";
 import { alias } from "./state/names.ts";
 import { compilePaths } from "./network/paths.ts";
 import { compileRouted } from "./network/routed.ts";
@@ -21,7 +21,6 @@ import type { Ns } from "./kinds/kind.ts";
 import { type KernelState, stateOf } from "./state/state.ts";
 import { compileSwitched } from "./network/switched.ts";
 import { compileUplink, usesUplink } from "./network/uplink.ts";
-import { type World, worldOf } from "./world/world.ts";
 
 /**
  * Desired kernel state of a host; empty if the snapshot does not know it. `management`: where the host reaches its

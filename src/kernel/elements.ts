@@ -1,10 +1,8 @@
 // Elements of a namespace's sets: operations on them in one transaction, reading them, and their text for a transaction
 // with a whole table. A transaction fails as a whole, so elements that the kernel refuses are left out and the rest is
 // sent again.
-import { setOf } from "../datapath/state/sets.ts";
-import { type Element, elementText } from "../datapath/kinds/element.ts";
-import type { Ns } from "../datapath/kinds/kind.ts";
-import { MARK } from "../datapath/kinds/mark.ts";
+import { type Element, elementText, setOf } from "../datapath/kinds/tables.ts";
+import { MARK, type Ns } from "../datapath/kinds/kind.ts";
 import { keyOf } from "../datapath/state/state.ts";
 import { EEXIST, GONE, refusalOf, refusalOfError } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";

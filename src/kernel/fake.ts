@@ -3,8 +3,8 @@
 // clock, no randomness; a thousand operations are a thousand small steps.
 import type { KernelObject } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
-import { NETNS_PREFIX, isVrfNs } from "../datapath/kinds/netns.ts";
-import type { Veth } from "../datapath/kinds/veth.ts";
+import { NETNS_PREFIX, isVrfNs } from "../datapath/kinds/namespaces.ts";
+import type { Veth } from "../datapath/kinds/links.ts";
 import { type KernelState, type LinkObject, type Op, isLink, stateOf } from "../datapath/state/state.ts";
 import { type Direction, DIRECTIONS } from "../model/qos.ts";
 import { Refused, refusalOfError } from "./errno.ts";

@@ -4,7 +4,7 @@
 import type { Direction } from "../model/qos.ts";
 import type { ObjectOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
-import type { Veth } from "../datapath/kinds/veth.ts";
+import type { Veth } from "../datapath/kinds/links.ts";
 import type { KernelState, Op } from "../datapath/state/state.ts";
 import type { FlowView } from "../datapath/policy/verdict.ts";
 

@@ -3,9 +3,9 @@
 import { randomInt } from "node:crypto";
 import type { ObjectOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
-import type { Veth } from "../datapath/kinds/veth.ts";
+import type { Veth } from "../datapath/kinds/links.ts";
 import type { KernelState, Op } from "../datapath/state/state.ts";
-import { NETNS_PREFIX } from "../datapath/kinds/netns.ts";
+import { NETNS_PREFIX } from "../datapath/kinds/namespaces.ts";
 import { Applier } from "./apply.ts";
 import { countersOf } from "./counters.ts";
 import { Echoes } from "./echo.ts";

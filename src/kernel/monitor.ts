@@ -6,8 +6,7 @@
 // (bridge ports, ARP) never counts: it is not Weft's, and there is much of it.
 // Which messages count is in kinds/events.ts.
 import { type FSWatcher, closeSync, mkdirSync, readSync, watch as watchDirectory, writeSync } from "node:fs";
-import type { Ns } from "../datapath/kinds/kind.ts";
-import { MARK } from "../datapath/kinds/mark.ts";
+import { MARK, type Ns } from "../datapath/kinds/kind.ts";
 import { SystemError } from "./errno.ts";
 import { ALL_KINDS } from "./kinds.ts";
 import * as libc from "./libc.ts";

@@ -6,7 +6,7 @@
 import { setImmediate } from "node:timers";
 import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs";
 import type { Ns } from "../datapath/kinds/kind.ts";
-import { netnsFile } from "../datapath/kinds/netns.ts";
+import { netnsFile } from "../datapath/kinds/namespaces.ts";
 import { Fault } from "../model/fault.ts";
 import { EEXIST, EINVAL, Refused, refusalOfError, SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";

@@ -10,10 +10,9 @@
 // Where there is a bridge table, elements of named sets are no part of the listing: those that matter are objects of
 // their own (elements.ts), and packets change the others. So sets in these texts have no names unless they are such.
 // There a text is replaced in place, chain by chain, so that the elements stay.
-import { setOf } from "../datapath/state/sets.ts";
+import { NFT_TAMPERED, nftDigest, setOf } from "../datapath/kinds/tables.ts";
 import type { ObjectOf } from "../datapath/kinds.ts";
-import { MARK } from "../datapath/kinds/mark.ts";
-import { NFT_TAMPERED, nftDigest } from "../datapath/kinds/nft.ts";
+import { MARK } from "../datapath/kinds/kind.ts";
 import { keyOf } from "../datapath/state/state.ts";
 import type { Flow, Refusal } from "./kernel.ts";
 import { changeElements, type ElementOp, elementScript, readSets } from "./elements.ts";

@@ -1,9 +1,8 @@
 // How a fresh agent without memory recognises what is Weft's: by a mark that the kernel keeps with an object, or by the
 // link that it is on. Each file in kinds/ says which it is for its kind.
-import { netnsFile } from "../datapath/kinds/netns.ts";
+import { netnsFile } from "../datapath/kinds/namespaces.ts";
 import { cut } from "../datapath/state/names.ts";
-import type { Ns } from "../datapath/kinds/kind.ts";
-import { MARK, WEFT_PROTOCOL } from "../datapath/kinds/mark.ts";
+import { MARK, type Ns, WEFT_PROTOCOL } from "../datapath/kinds/kind.ts";
 import * as k from "./netlink/constants.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { LinkInfo } from "./netlink/link.ts";

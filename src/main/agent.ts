@@ -21,7 +21,7 @@ import { serverUrl } from "../client/url.ts";
 import { ownVersion } from "../cli/program/version.ts";
 import { cniRoute } from "../doors/cni/cni.ts";
 import { syncFiles, type CniDirectory } from "../doors/cni/files.ts";
-import { NETNS_PREFIX } from "../datapath/kinds/netns.ts";
+import { NETNS_PREFIX } from "../datapath/kinds/namespaces.ts";
 import { Mirror } from "../client/mirror.ts";
 import { httpTransport } from "../client/transportHttp.ts";
 import type { HostClaim } from "../model/input.ts";

@@ -1,7 +1,7 @@
 // From a local request to a claim (what the endpoint is to be: owner, interface, wishes), and from an endpoint to the
 // answer. Pure.
 import { endpointMtu, portOn } from "../../datapath/network/endpoint.ts";
-import type { Veth } from "../../datapath/kinds/veth.ts";
+import type { Veth } from "../../datapath/kinds/links.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import { checkName } from "../../model/parse.ts";
 import type { Endpoint } from "../../model/resource.ts";

@@ -3,7 +3,7 @@
 // this order: the endpoint's elements and links are removed, all that wait as one group; the server releases the lease;
 // the journal forgets the endpoint. So an address is never free before its link is gone, and an attach of the same name
 // or interface waits for that here. A killed agent leaves a port that the first round of the next one removes.
-import type { Veth } from "../../datapath/kinds/veth.ts";
+import type { Veth } from "../../datapath/kinds/links.ts";
 import { portName } from "../../datapath/state/names.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 import type { Entry } from "../journal/journal.ts";

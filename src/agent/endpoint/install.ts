@@ -3,7 +3,7 @@
 import { portName } from "../../datapath/state/names.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
-import type { Veth } from "../../datapath/kinds/veth.ts";
+import type { Veth } from "../../datapath/kinds/links.ts";
 import { keyOf } from "../../datapath/state/state.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Endpoint } from "../../model/resource.ts";

@@ -1,8 +1,7 @@
 // Removes links of endpoints, with their elements and flows. Removing a link takes the kernel 15-20 ms, and many at
 // once take hardly longer, so all that wait while one group is being removed are the next group.
-import type { Ifb } from "../../datapath/kinds/ifb.ts";
+import type { Ifb, Veth } from "../../datapath/kinds/links.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
-import type { Veth } from "../../datapath/kinds/veth.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
 import { policyOf } from "../../datapath/policy/groups.ts";
 import { portName, shaperName } from "../../datapath/state/names.ts";

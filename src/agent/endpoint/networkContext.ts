@@ -1,8 +1,7 @@
 // A network on this host: everything that is needed to compile one endpoint of it.
 import { clashingNetworks } from "../../datapath/world/deviceClash.ts";
 import { type Segment, segmentsOf } from "../../datapath/world/layout.ts";
-import { networkMtu } from "../../datapath/world/mtu.ts";
-import { type World, segmentOwnerOf, worldOf } from "../../datapath/world/world.ts";
+import { type World, networkMtu, segmentOwnerOf, worldOf } from "../../datapath/world/world.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
 import { isSameExceptOwn } from "../reconcile/localSnapshot.ts";

@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { KernelObject } from "../../datapath/kinds.ts";
 import { type KernelState, keyOf } from "../../datapath/state/state.ts";
-import type { Veth } from "../../datapath/kinds/veth.ts";
+import type { Veth } from "../../datapath/kinds/links.ts";
 import type { NetnsId, OpResult } from "../../kernel/kernel.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import type { Endpoint } from "../../model/resource.ts";

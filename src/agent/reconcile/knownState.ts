@@ -1,7 +1,7 @@
 // Functions on kernel states: what is known after an observation and the changes since, and what a round may not judge.
 import type { KernelObject } from "../../datapath/kinds.ts";
 import { type KernelState, deviceOf, keyOf, type Op } from "../../datapath/state/state.ts";
-import type { Veth } from "../../datapath/kinds/veth.ts";
+import type { Veth } from "../../datapath/kinds/links.ts";
 import { portName } from "../../datapath/state/names.ts";
 import type { OpResult } from "../../kernel/kernel.ts";
 import type { Endpoint } from "../../model/resource.ts";

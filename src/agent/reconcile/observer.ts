@@ -7,7 +7,7 @@ import { portName } from "../../datapath/state/names.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
 import { type KernelState, deviceOf, keyOf } from "../../datapath/state/state.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
-import type { Veth } from "../../datapath/kinds/veth.ts";
+import type { Veth } from "../../datapath/kinds/links.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Entry, Journal } from "../journal/journal.ts";

@@ -4,7 +4,7 @@
 import { compile } from "../../datapath/compile.ts";
 import { diff } from "../../datapath/state/diff.ts";
 import type { KernelState, Op } from "../../datapath/state/state.ts";
-import type { Veth } from "../../datapath/kinds/veth.ts";
+import type { Veth } from "../../datapath/kinds/links.ts";
 import type { OpResult } from "../../kernel/kernel.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { Journal } from "../journal/journal.ts";

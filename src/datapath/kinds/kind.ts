@@ -1,6 +1,14 @@
 // What the datapath has to know about a kind of kernel object, as one record per kind; ../kinds.ts is the table of
 // them. The other half, how a kind gets into the kernel and is read back, is in kernel/kinds/.
 
+/** Links, tables and namespaces of Weft are recognised by this mark. */
+export const MARK = "weft";
+/**
+ * Routes of ours in any table, addresses and next hops are recognised by this number (rtm_protocol; unassigned in
+ * iproute2's rt_protos).
+ */
+export const WEFT_PROTOCOL = 87;
+
 /**
  * Which network namespace an object is in:
  * `host` the host's own; `vrf:<name>` the namespace of a VRF, made and removed by Weft; an absolute path: a workload's.
@@ -13,7 +21,11 @@ export type Device = { readonly ns: Ns; readonly name: string };
 export type AnyObject = { readonly kind: string; readonly ns: Ns };
 
 /** Links have names and carry other objects; entries are on a link and go with it; all else stands by itself. */
-type Role<T> = T extends { readonly alias: string } ? "link" : T extends { readonly dev: string } ? "entry" : "alone";
+export type Role<T> = T extends { readonly alias: string }
+  ? "link"
+  : T extends { readonly dev: string }
+    ? "entry"
+    : "alone";
 
 /** Ranks of removals: links go before anything new is made, because a new one may need the name; the rest goes last. */
 const LAST = 20;
@@ -38,37 +50,41 @@ export interface Kind<T extends AnyObject> {
   /** The devices that a link is, a pair at both ends: they go with it, and with them all that is on them. */
   readonly devices: (object: T) => readonly Device[];
   readonly isSame: (a: T, b: T) => boolean;
-  /** The commands that make it, change it in place and remove it. */
-  readonly print: {
-    readonly add: (object: T, shell: Shell) => readonly string[];
-    readonly set: (from: T, to: T, shell: Shell) => readonly string[];
-    readonly remove: (object: T, shell: Shell) => readonly string[];
-  };
-  /** Instances of it: the contract of the kernel port is tested with them on both kernels. */
-  readonly examples: readonly [Example<T>, ...Example<T>[]];
+  readonly print: Print<T>;
 }
 
-/** An object, what has to be there before it, from the namespace up, and what it may become in place. */
-export type Example<T> = { readonly needs: readonly AnyObject[]; readonly is: T; readonly becomes?: T };
+/** The commands that make an object, change it in place and remove it; `shell` is of the object's namespace. */
+export type Print<T> = {
+  readonly add: (object: T, shell: Shell) => readonly string[];
+  readonly set: (from: T, to: T, shell: Shell) => readonly string[];
+  readonly remove: (object: T, shell: Shell) => readonly string[];
+};
 
 /** How commands are called in a namespace. */
 export type Shell = {
-  readonly ip: (ns: Ns) => string;
-  readonly bridge: (ns: Ns) => string;
-  readonly tc: (ns: Ns) => string;
+  readonly ip: string;
+  readonly bridge: string;
+  readonly tc: string;
   /** What stands before any other command. */
-  readonly inside: (ns: Ns) => string;
-  /** A namespace as `ip netns` lists it; a workload's by its path unless it is one of those. */
-  readonly name: (ns: Ns) => string;
+  readonly inside: string;
+  /** The namespace as `ip netns` lists it; a workload's by its path unless it is one of those. */
+  readonly name: string;
+  /** In another namespace. */
+  readonly at: (ns: Ns) => Shell;
 };
 
 type Optional = "removal" | "changeRank" | "isRemovable" | "slot" | "devices" | "isSame";
 
-/** Every record has all members in one order: the engine then reads each with one and the same code. */
+/**
+ * Every record has all members in one order: the engine then reads each with one and the same code. Without a `set`, an
+ * object is changed as it is added.
+ */
 export function defineKind<T extends AnyObject>(
-  kind: Omit<Kind<T>, Optional> & Partial<Pick<Kind<T>, Optional>>,
+  kind: Omit<Kind<T>, Optional | "print"> &
+    Partial<Pick<Kind<T>, Optional>> & { readonly print: Omit<Print<T>, "set"> & Partial<Pick<Print<T>, "set">> },
 ): Kind<T> {
-  const { role, layer, key, print, examples } = kind;
+  const { role, layer, key, print } = kind;
+  const { add, set = (_, to, shell) => add(to, shell), remove } = print;
   return {
     role,
     layer,
@@ -79,14 +95,8 @@ export function defineKind<T extends AnyObject>(
     slot: kind.slot ?? (() => undefined),
     devices: kind.devices ?? (() => []),
     isSame: kind.isSame ?? isEqual,
-    print,
-    examples,
+    print: { add, set, remove },
   };
-}
-
-/** What an object needs that is on, or beside, the first example of another kind. */
-export function standsOn<T extends AnyObject>({ examples: [first] }: Kind<T>): readonly AnyObject[] {
-  return [...first.needs, first.is];
 }
 
 /** Equal as values: flat records, and a record inside a record, such as the peer of a pair. */

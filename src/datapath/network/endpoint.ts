@@ -8,7 +8,7 @@ import { alias, portMac, portName } from "../state/names.ts";
 import { isWayOut, reach } from "../world/reach.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
-import type { Veth } from "../kinds/veth.ts";
+import type { Veth } from "../kinds/links.ts";
 import type { World } from "../world/world.ts";
 
 /**

@@ -11,12 +11,11 @@ import { type Driver, tunnelMtu } from "../../model/driver.ts";
 import { IPV6_MTU_MIN } from "../../model/limits.ts";
 import { PATHS_VNI } from "../../model/paths.ts";
 import type { Host, Vrf } from "../../model/resource.ts";
-import { vrfMtu } from "../world/mtu.ts";
+import { type World, tunnelTo, vrfMtu } from "../world/world.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
 import { type Channel, TUNNELS, channelsOf } from "../tunnel/drivers.ts";
 import type { RoutedPeer } from "../tunnel/tunnel.ts";
-import { type World, tunnelTo } from "../world/world.ts";
 
 /** No VRF can have this name: VRF names begin with a letter or digit. */
 export const PATHS_NS = "vrf:_paths";

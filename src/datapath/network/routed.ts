@@ -13,13 +13,12 @@ import { BITS, familyOf } from "../../model/address.ts";
 import { type Driver, routedDevice } from "../../model/driver.ts";
 import type { Network, Vrf, Vtep, VtepSpec } from "../../model/resource.ts";
 import { mustCidr } from "../world/layout.ts";
-import { vrfMtu } from "../world/mtu.ts";
+import { type World, tunnelTo, vrfMtu } from "../world/world.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
 import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
 import type { RoutedPeer } from "../tunnel/tunnel.ts";
-import { type World, tunnelTo } from "../world/world.ts";
 
 /** The VRF's tunnels, and the route to each peer's blocks. Empty while this host has no VTEP of the VRF. */
 export function compileRouted(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {

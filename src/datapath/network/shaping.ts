@@ -12,7 +12,7 @@ import { type Direction, type Limit, levelsOf, limitOf } from "../../model/qos.t
 import { alias, portMac, portName, shaperName } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
-import type { Tbf } from "../kinds/tbf.ts";
+import type { Tbf } from "../kinds/entries.ts";
 
 /** Ethernet header and a VLAN tag: what a frame has in addition to the MTU. */
 const FRAME_OVERHEAD = 18;

@@ -5,7 +5,7 @@
 import type { Network } from "../../model/resource.ts";
 import { learningChains } from "./learning.ts";
 import { type Policy, compilePolicy } from "./groups.ts";
-import { declared } from "../state/sets.ts";
+import { declared } from "../kinds/tables.ts";
 import {
   ANY_IP,
   ANY_MAC,

@@ -11,7 +11,7 @@ import { connectionLimitChain } from "./connectionLimit.ts";
 import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
-import { nftDigest } from "../kinds/nft.ts";
+import { nftDigest } from "../kinds/tables.ts";
 import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
 import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
 import { UPLINK } from "../../model/uplink.ts";

@@ -13,7 +13,7 @@ import { prefixesOf } from "../../model/membership.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 import { SIDES, type Side, flowChains, flowSets } from "./flows.ts";
 import { type PeerAddresses, type PlacedRule, addressesIn, intervalOf, statementsOf } from "./rules.ts";
-import { declared } from "../state/sets.ts";
+import { declared } from "../kinds/tables.ts";
 import {
   KNOWN,
   NOT_TO_PORT,

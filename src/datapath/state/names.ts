@@ -1,7 +1,7 @@
 // Names of an endpoint's devices, and the mark of Weft's links. Users' names are longer than the 15 bytes of a Linux
 // device name; the full name is in the link's ifalias.
 import { DIGITS, PORT_PREFIX, SHAPER_PREFIX, hashOf } from "../../model/device.ts";
-import { MARK } from "../kinds/mark.ts";
+import { MARK } from "../kinds/kind.ts";
 
 /** The port of an endpoint, in its VRF's namespace. */
 export function portName(endpoint: string): string {

@@ -3,7 +3,7 @@
 // and what else the server has to know, is model/driver.ts.
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
-import type { Macs } from "../kinds/link.ts";
+import type { Macs } from "../kinds/links.ts";
 
 /** One tunnel of a host, in the namespace of a VRF. */
 type Tunnel = {

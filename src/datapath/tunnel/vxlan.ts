@@ -1,7 +1,7 @@
 // VXLAN (RFC 7348): frames in UDP. One device for all peers, which learns nothing: its FDB maps the MAC of a frame's
 // target to the underlay address of the host behind it, and broadcasts go to each host of the flood list.
 import type { KernelObject } from "../kinds.ts";
-import { FLOOD_MAC } from "../kinds/fdb.ts";
+import { FLOOD_MAC } from "../kinds/entries.ts";
 import type { TunnelDriver } from "./tunnel.ts";
 
 export const vxlan: TunnelDriver = {

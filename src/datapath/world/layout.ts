@@ -14,7 +14,7 @@ import {
 import { prefixesOf, slicesOn } from "../../model/membership.ts";
 import type { AddressRange } from "../../model/range.ts";
 import type { Block, EndpointSpec, Host, Network, Vrf } from "../../model/resource.ts";
-import type { Macs } from "../kinds/link.ts";
+import type { Macs } from "../kinds/links.ts";
 import { deviceName, networkBridge } from "../../model/device.ts";
 
 /** One bridge of a network on a host, with its addresses per family. */

@@ -1,6 +1,7 @@
 // The indexes that a compile needs, built once per snapshot, so that cost grows with what a host holds and not with its
 // square. Derived only; dropping them changes nothing.
 import { familyOf } from "../../model/address.ts";
+import { type Driver, tunnelMtu } from "../../model/driver.ts";
 import { vrfsOn } from "../../model/membership.ts";
 import type {
   Block,
@@ -93,4 +94,17 @@ export function tunnelTo(world: World, host: string): string | undefined {
   const peer = world.hosts.get(host);
   if (peer === undefined || peer === world.self) return undefined;
   return familyOf(peer.spec.underlay) === familyOf(world.self.spec.underlay) ? peer.spec.underlay : undefined;
+}
+
+/** What a VRF's tunnel carries: the least underlay MTU among the hosts that carry the VRF, less the overhead. */
+export function vrfMtu(world: World, vrf: Vrf, driver: Driver): number {
+  const { underlay, underlayMtu } = world.self.spec;
+  let least = underlayMtu;
+  for (const host of world.members.get(vrf.name) ?? []) least = Math.min(least, host.spec.underlayMtu);
+  return tunnelMtu(driver, { underlay, underlayMtu: least });
+}
+
+/** The network's own MTU, never more than the tunnel carries. */
+export function networkMtu(world: World, vrf: Vrf, { spec }: Network): number {
+  return Math.min(spec.mtu ?? Number.POSITIVE_INFINITY, vrfMtu(world, vrf, spec.driver));
 }

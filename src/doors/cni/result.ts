@@ -1,6 +1,6 @@
 // The answer to an ADD, in the words of each version of the specification. An earlier result (if Weft runs behind
 // another plugin of a list) stays as it is, and Weft's is added to it. Pure.
-import { WEFT_ROUTE_METRIC } from "../../datapath/kinds/route.ts";
+import { WEFT_ROUTE_METRIC } from "../../datapath/kinds/entries.ts";
 import type { Attachment } from "../../model/status.ts";
 import { isObject, type Json } from "./fold.ts";
 import type { Dns, Version } from "./request.ts";

@@ -1,7 +1,7 @@
 // An address is ours if it is on a link of ours and the kernel does not make its like by itself: link-local addresses,
 // and those of router advertisements.
-import type { Address } from "../../datapath/kinds/address.ts";
-import { WEFT_PROTOCOL } from "../../datapath/kinds/mark.ts";
+import type { Address } from "../../datapath/kinds/entries.ts";
+import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
 import { keyOf } from "../../datapath/state/state.ts";
 import { cidrAround, interfaceOf } from "../../model/address.ts";
 import { EEXIST, refusalOf } from "../errno.ts";

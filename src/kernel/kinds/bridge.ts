@@ -1,5 +1,5 @@
 // A bridge. Like every link it is ours by its ifalias, `weft:<kind>:<name>`.
-import { AGEING, type Bridge, FDB_MAX } from "../../datapath/kinds/bridge.ts";
+import { AGEING, type Bridge, FDB_MAX } from "../../datapath/kinds/links.ts";
 import * as k from "../netlink/constants.ts";
 import { CREATE, ifinfo, setLink } from "../netlink/link.ts";
 import { type MessageWriter, eachAttribute } from "../netlink/wire.ts";

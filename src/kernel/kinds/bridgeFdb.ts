@@ -1,6 +1,6 @@
 // An entry of a bridge is ours if it is sticky, on a link of ours; and so is what was made as learned elsewhere, which
 // gives way to frames.
-import type { BridgeFdb } from "../../datapath/kinds/bridgeFdb.ts";
+import type { BridgeFdb } from "../../datapath/kinds/entries.ts";
 import { keyOf } from "../../datapath/state/state.ts";
 import * as k from "../netlink/constants.ts";
 import { type NeighbourInfo, ndmsg } from "../netlink/entry.ts";

@@ -1,5 +1,5 @@
 // An element is ours by the set that it is in.
-import type { Element } from "../../datapath/kinds/element.ts";
+import type { Element } from "../../datapath/kinds/tables.ts";
 import { fakeAlone, hasSet, refuse } from "./fake.ts";
 import { aloneKind } from "./kind.ts";
 

@@ -1,7 +1,7 @@
 // Which messages of rtnetlink tell that something of ours may have changed. In a VRF's namespace everything is ours; in
 // the host's, which may be busy with links of other programs, only what concerns links of ours counts. Learning (bridge
 // ports, ARP) never counts: it is not ours, and there is much of it.
-import { WEFT_PROTOCOL } from "../../datapath/kinds/mark.ts";
+import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
 import * as k from "../netlink/constants.ts";
 import { type NeighbourInfo, readAddress, readNeighbour, readRoute } from "../netlink/entry.ts";
 import { readLink } from "../netlink/link.ts";

@@ -1,6 +1,6 @@
 // An entry of a VXLAN device is ours if it is permanent and has a destination, on a link of ours: not what was learned,
 // and not the device's own.
-import { FLOOD_MAC, type Fdb } from "../../datapath/kinds/fdb.ts";
+import { FLOOD_MAC, type Fdb } from "../../datapath/kinds/entries.ts";
 import * as k from "../netlink/constants.ts";
 import { type NeighbourInfo, ndmsg } from "../netlink/entry.ts";
 import { ipIn } from "../netlink/wire.ts";

@@ -1,7 +1,7 @@
 // A next hop is ours if it has protocol 87 and is kept from outside. It is on a link of the host's own, where the
 // kernel may have learned it, and others may keep it.
-import type { Hop } from "../../datapath/kinds/hop.ts";
-import { WEFT_PROTOCOL } from "../../datapath/kinds/mark.ts";
+import type { Hop } from "../../datapath/kinds/entries.ts";
+import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
 import { keyOf } from "../../datapath/state/state.ts";
 import { Refused } from "../errno.ts";
 import * as k from "../netlink/constants.ts";

@@ -1,5 +1,5 @@
 // A device for redirected frames. Like every link it is ours by its ifalias, `weft:<kind>:<name>`.
-import type { Ifb } from "../../datapath/kinds/ifb.ts";
+import type { Ifb } from "../../datapath/kinds/links.ts";
 import * as k from "../netlink/constants.ts";
 import { CREATE, type NewLink, ifinfo, newLinkAttributes, setLink } from "../netlink/link.ts";
 import type { MessageWriter } from "../netlink/wire.ts";

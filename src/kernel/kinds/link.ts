@@ -2,7 +2,7 @@
 // there but not as Weft leaves every link is read with an MTU of 0, which is never desired: so the next diff sets it
 // again, and setting a link restores all of that.
 import type { LinkObject } from "../../datapath/state/state.ts";
-import { type Macs, type PortOfBridge, groupsOf } from "../../datapath/kinds/link.ts";
+import { type Macs, type PortOfBridge, groupsOf } from "../../datapath/kinds/links.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import { kindOf } from "../../datapath/kinds.ts";
 import { EEXIST, Refused, refusalOf } from "../errno.ts";

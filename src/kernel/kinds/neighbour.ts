@@ -1,6 +1,6 @@
 // A neighbour is ours if it is permanent, on a link of ours. What the kernel learns by itself may be there already and
 // must give way.
-import type { Neighbour } from "../../datapath/kinds/neighbour.ts";
+import type { Neighbour } from "../../datapath/kinds/entries.ts";
 import * as k from "../netlink/constants.ts";
 import { type NeighbourInfo, familyNumber, ndmsg } from "../netlink/entry.ts";
 import { ipIn } from "../netlink/wire.ts";

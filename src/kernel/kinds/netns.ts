@@ -1,7 +1,7 @@
 // The namespace of a VRF. It is ours by its file's prefix and by the alias of lo, `weft:netns:<prefix>:<VRF>`: the file
 // may be another's, and two agents of one machine share /run/netns.
 import type { Ns } from "../../datapath/kinds/kind.ts";
-import { type Netns, isVrfNs } from "../../datapath/kinds/netns.ts";
+import { type Netns, isVrfNs } from "../../datapath/kinds/namespaces.ts";
 import { sysctlsOf } from "../ownership.ts";
 import { aloneKind } from "./kind.ts";
 

@@ -1,5 +1,5 @@
 // Weft's tables are ours by their name, and by a chain whose name holds two hashes (../nft.ts).
-import { type Nft, NFT_TAMPERED } from "../../datapath/kinds/nft.ts";
+import { NFT_TAMPERED, type Nft } from "../../datapath/kinds/tables.ts";
 import { type FakeSpace, hasSet, refuse } from "./fake.ts";
 import { aloneKind } from "./kind.ts";
 import type { OpOn } from "../../datapath/state/state.ts";

@@ -1,6 +1,6 @@
 // A redirect is ours by the priority of its filter, 87, on what comes in on a link of ours. Anything else that was on
 // the way in of such a link gives way.
-import { REDIRECT_PRIORITY, type Redirect } from "../../datapath/kinds/redirect.ts";
+import { REDIRECT_PRIORITY, type Redirect } from "../../datapath/kinds/entries.ts";
 import * as k from "../netlink/constants.ts";
 import { INGRESS_HANDLE, tcmsg } from "../netlink/tc.ts";
 import { type MessageWriter, type Received, eachAttribute } from "../netlink/wire.ts";

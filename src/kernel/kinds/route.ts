@@ -1,6 +1,6 @@
 // A route is ours by its protocol number, in the main table.
-import { WEFT_PROTOCOL } from "../../datapath/kinds/mark.ts";
-import { type Route, WEFT_ROUTE_METRIC, route as routeKind } from "../../datapath/kinds/route.ts";
+import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
+import { ENTRY_KINDS, type Route, WEFT_ROUTE_METRIC } from "../../datapath/kinds/entries.ts";
 import { cidrOf, contains, ipOf } from "../../model/address.ts";
 import { EEXIST, refusalOf } from "../errno.ts";
 import * as k from "../netlink/constants.ts";
@@ -99,9 +99,9 @@ function list({ space: { socket }, isWorkload, indexes }: Reading): readonly Rou
 
 function check(machine: FakeMachine, device: FakeDevice, object: Route): void {
   const space = machine.space(object.ns);
-  const there = space.slots.get(routeKind.slot(object) ?? "");
+  const there = space.slots.get(ENTRY_KINDS.route.slot(object) ?? "");
   if (there?.kind === "route") {
-    const isForeign = machine.device(there.ns, there.dev).foreign.has(routeKind.key(there));
+    const isForeign = machine.device(there.ns, there.dev).foreign.has(ENTRY_KINDS.route.key(there));
     if (isForeign || !isSameRoute(there, object))
       refuse("exists", `there is ${there.dst} via ${there.via ?? "no gateway"}`);
   }

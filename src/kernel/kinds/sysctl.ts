@@ -1,5 +1,5 @@
 // A sysctl is Weft's if its key is one of sysctlsOf(), whatever its value.
-import type { Sysctl } from "../../datapath/kinds/sysctl.ts";
+import type { Sysctl } from "../../datapath/kinds/namespaces.ts";
 import { sysctlsOf } from "../ownership.ts";
 import { readSysctls, writeSysctl } from "../sysctl.ts";
 import { refuse } from "./fake.ts";

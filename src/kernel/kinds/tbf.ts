@@ -1,6 +1,6 @@
 // A queue is ours by its handle, 7766: or 7767:, on a link of ours.
 import { isDeepStrictEqual } from "node:util";
-import { type Tbf, TBF_HANDLES } from "../../datapath/kinds/tbf.ts";
+import { TBF_HANDLES, type Tbf } from "../../datapath/kinds/entries.ts";
 import { keyOf } from "../../datapath/state/state.ts";
 import { ticksOf } from "../../datapath/network/shaping.ts";
 import { EEXIST, Refused, refusalOf } from "../errno.ts";

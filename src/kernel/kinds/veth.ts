@@ -1,7 +1,6 @@
 // A veth pair: two steps, the pair in the namespace of its near end, and the far end in its own, nothing passing before
 // it is up. The near end is ours by its ifalias, `weft:<kind>:<name>`; the far one carries `weft:peer:<its namespace>`.
-import type { Veth } from "../../datapath/kinds/veth.ts";
-import { groupsOf } from "../../datapath/kinds/link.ts";
+import { type Veth, groupsOf } from "../../datapath/kinds/links.ts";
 import { Refused } from "../errno.ts";
 import * as k from "../netlink/constants.ts";
 import { CREATE, type LinkInfo, ifinfo, newLinkAttributes, setLink } from "../netlink/link.ts";

@@ -1,5 +1,5 @@
 // A VXLAN device. Like every link it is ours by its ifalias, `weft:<kind>:<name>`.
-import type { Vxlan } from "../../datapath/kinds/vxlan.ts";
+import type { Vxlan } from "../../datapath/kinds/links.ts";
 import * as k from "../netlink/constants.ts";
 import { CREATE, ifinfo, setLink } from "../netlink/link.ts";
 import { eachAttribute, ipIn, ipTextAt } from "../netlink/wire.ts";

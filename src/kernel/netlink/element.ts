@@ -1,8 +1,8 @@
 // Elements of nftables sets as netlink messages: batches that are one transaction, and dumps. Keys are concatenations
 // of fixed-size fields; the kernel gives them back as they were given.
-import { type Field, setOf } from "../../datapath/state/sets.ts";
+import { type Field, setOf } from "../../datapath/kinds/tables.ts";
 import type { ObjectOf } from "../../datapath/kinds.ts";
-import { MARK } from "../../datapath/kinds/mark.ts";
+import { MARK } from "../../datapath/kinds/kind.ts";
 import { ipFromBytes, formatIp } from "../../model/address.ts";
 import { EINVAL, Refused, refusalOf } from "../errno.ts";
 import * as k from "./constants.ts";

@@ -1,5 +1,5 @@
 // rtnetlink's traffic control: how to ask for queues and read them. The layouts are those of pkt_sched.h.
-import { TBF_HANDLES } from "../../datapath/kinds/tbf.ts";
+import { TBF_HANDLES } from "../../datapath/kinds/entries.ts";
 import { bytesOfTicks } from "../../datapath/network/shaping.ts";
 import type { Counters } from "../kernel.ts";
 import * as k from "./constants.ts";

@@ -1,10 +1,10 @@
-// What is promised of every kind of object, tried with the examples in its record: a kind has these tests by being in
-// the table.
+// What is promised of every kind of object, tried with its examples (examples.ts).
 import { strict as assert } from "node:assert";
 import { setTimeout } from "node:timers/promises";
-import { EXAMPLES, type KernelObject, kindOf } from "../../../src/datapath/kinds.ts";
+import { kindOf } from "../../../src/datapath/kinds.ts";
 import { diff } from "../../../src/datapath/state/diff.ts";
 import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
+import { EXAMPLES, type Example } from "./examples.ts";
 import {
   add,
   assertHolds,
@@ -22,24 +22,18 @@ import {
 /** The workload's namespace that examples name. */
 const NAMED = "/run/netns/web";
 
-export type Case = {
-  readonly needs: readonly KernelObject[];
-  readonly is: KernelObject;
-  readonly becomes?: KernelObject;
-};
-
 /** An example, with a workload of the world's. */
-export function caseFor(example: Case, workload: Workload): Case {
-  return JSON.parse(JSON.stringify(example).replaceAll(NAMED, workload)) as Case;
+export function caseFor(example: Example, workload: Workload): Example {
+  return JSON.parse(JSON.stringify(example).replaceAll(NAMED, workload)) as Example;
 }
 
 /** A contract with a test per example, named by what is tried and the object's key. */
-export function eachExample(what: string, body: (world: World, example: Case) => Promise<void>): Contract {
+export function eachExample(what: string, body: (world: World, example: Example) => Promise<void>): Contract {
   const tests = EXAMPLES.map((example) => [`${keyOf(example.is)}: ${what}`, example] as const);
   return Object.fromEntries(tests.map(([name, example]) => [name, (world: World) => body(world, example)]));
 }
 
-async function observedChangedAndRemoved(world: World, example: Case): Promise<void> {
+async function observedChangedAndRemoved(world: World, example: Example): Promise<void> {
   const workload = await world.workload();
   const { needs, is, becomes } = caseFor(example, workload);
   await converge(world, [...needs, is], [workload]);
@@ -58,7 +52,7 @@ async function observedChangedAndRemoved(world: World, example: Case): Promise<v
   await converge(world, [], [workload]);
 }
 
-async function repaired(world: World, example: Case): Promise<void> {
+async function repaired(world: World, example: Example): Promise<void> {
   const workload = await world.workload();
   const { needs, is } = caseFor(example, workload);
   const desired = stateOf([...needs, is]);
@@ -87,11 +81,11 @@ async function repaired(world: World, example: Case): Promise<void> {
 }
 
 /** A VRF's namespace is Weft's own: tables and sysctls in it are ours, whoever made them. */
-function mayBeForeign({ is }: Case): boolean {
+function mayBeForeign({ is }: Example): boolean {
   return kindOf(is).role !== "alone" || is.kind === "netns" || is.ns === "host";
 }
 
-async function leftAlone(world: World, example: Case): Promise<void> {
+async function leftAlone(world: World, example: Example): Promise<void> {
   if (!mayBeForeign(example)) return;
   const workload = await world.workload();
   const { needs, is } = caseFor(example, workload);

@@ -4,7 +4,7 @@ import { readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { diff } from "../../../src/datapath/state/diff.ts";
 import { flowSets } from "../../../src/datapath/policy/flows.ts";
 import type { Ns } from "../../../src/datapath/kinds/kind.ts";
-import { nftDigest } from "../../../src/datapath/kinds/nft.ts";
+import { nftDigest } from "../../../src/datapath/kinds/tables.ts";
 import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
 import type { Flow } from "../../../src/kernel/kernel.ts";
 import { inodeOf } from "../../../src/kernel/namespaces.ts";

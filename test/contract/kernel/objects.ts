@@ -1,13 +1,9 @@
 // Objects for the tests of the kernel port: small networks as a compiler would want them, in one VRF and one host.
 import type { KernelObject, ObjectOf } from "../../../src/datapath/kinds.ts";
-import type { Bridge } from "../../../src/datapath/kinds/bridge.ts";
-import { FLOOD_MAC } from "../../../src/datapath/kinds/fdb.ts";
-import type { Ifb } from "../../../src/datapath/kinds/ifb.ts";
+import type { Bridge, Ifb, Veth, Vxlan } from "../../../src/datapath/kinds/links.ts";
+import { FLOOD_MAC, type Tbf } from "../../../src/datapath/kinds/entries.ts";
 import type { Ns } from "../../../src/datapath/kinds/kind.ts";
-import { nftDigest } from "../../../src/datapath/kinds/nft.ts";
-import type { Tbf } from "../../../src/datapath/kinds/tbf.ts";
-import type { Veth } from "../../../src/datapath/kinds/veth.ts";
-import type { Vxlan } from "../../../src/datapath/kinds/vxlan.ts";
+import { nftDigest } from "../../../src/datapath/kinds/tables.ts";
 import { wholeTicks } from "../../../src/datapath/network/shaping.ts";
 import type { Workload } from "./world.ts";
 

@@ -3,8 +3,8 @@
 import { strict as assert } from "node:assert";
 import { diff } from "../../../src/datapath/state/diff.ts";
 import type { KernelObject } from "../../../src/datapath/kinds.ts";
-import type { Bridge } from "../../../src/datapath/kinds/bridge.ts";
-import { NFT_TAMPERED } from "../../../src/datapath/kinds/nft.ts";
+import type { Bridge } from "../../../src/datapath/kinds/links.ts";
+import { NFT_TAMPERED } from "../../../src/datapath/kinds/tables.ts";
 import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
 import * as o from "./objects.ts";
 import {

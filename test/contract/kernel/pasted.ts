@@ -2,10 +2,11 @@
 // objects. What they lack is the mark of a namespace and of tables, which is no business of a hand.
 import { strict as assert } from "node:assert";
 import type { KernelObject } from "../../../src/datapath/kinds.ts";
-import { NFT_TAMPERED } from "../../../src/datapath/kinds/nft.ts";
+import { NFT_TAMPERED } from "../../../src/datapath/kinds/tables.ts";
 import { diff } from "../../../src/datapath/state/diff.ts";
 import { type KernelState, type Op, stateOf } from "../../../src/datapath/state/state.ts";
-import { type Case, caseFor, eachExample } from "./kinds.ts";
+import type { Example } from "./examples.ts";
+import { caseFor, eachExample } from "./kinds.ts";
 import { LinuxWorld } from "./linuxWorld.ts";
 import { add, type Contract, mustApply, type Workload, type World } from "./world.ts";
 
@@ -28,7 +29,7 @@ async function assertPasted(world: LinuxWorld, objects: readonly KernelObject[],
   assert.deepEqual(diff(stateOf(actual), asPasted(objects)), []);
 }
 
-async function pasted(world: World, example: Case): Promise<void> {
+async function pasted(world: World, example: Example): Promise<void> {
   assert(world instanceof LinuxWorld);
   const workload = await world.workload();
   const { needs, is, becomes } = caseFor(example, workload);

@@ -3,10 +3,8 @@
 import assert from "node:assert/strict";
 import { type Cidr, cidrAround, cidrOf, contains, interfaceOf, ipOf } from "../../../src/model/address.ts";
 import type { KernelObject, ObjectOf } from "../../../src/datapath/kinds.ts";
-import type { Bridge } from "../../../src/datapath/kinds/bridge.ts";
+import type { Bridge, Veth, Vxlan } from "../../../src/datapath/kinds/links.ts";
 import type { Ns } from "../../../src/datapath/kinds/kind.ts";
-import type { Veth } from "../../../src/datapath/kinds/veth.ts";
-import type { Vxlan } from "../../../src/datapath/kinds/vxlan.ts";
 import type { KernelState } from "../../../src/datapath/state/state.ts";
 import { type Frame, Table } from "./nft.ts";
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndpointLayout } from "../../../../src/datapath/world/layout.ts";
 import type { KernelObject } from "../../../../src/datapath/kinds.ts";
-import type { Veth } from "../../../../src/datapath/kinds/veth.ts";
+import type { Veth } from "../../../../src/datapath/kinds/links.ts";
 import type { Endpoint, Network } from "../../../../src/model/resource.ts";
 import type { AttachRequest } from "../../../../src/model/status.ts";
 import {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { portName, shaperName } from "../../../../src/datapath/state/names.ts";
 import type { KernelObject } from "../../../../src/datapath/kinds.ts";
-import type { Veth } from "../../../../src/datapath/kinds/veth.ts";
+import type { Veth } from "../../../../src/datapath/kinds/links.ts";
 import { stateOf } from "../../../../src/datapath/state/state.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";
 import type { Endpoint, Network } from "../../../../src/model/resource.ts";

@@ -5,7 +5,7 @@ import { compile } from "../../../../src/datapath/compile.ts";
 import { diff } from "../../../../src/datapath/state/diff.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import type { KernelObject, ObjectOf } from "../../../../src/datapath/kinds.ts";
-import type { Veth } from "../../../../src/datapath/kinds/veth.ts";
+import type { Veth } from "../../../../src/datapath/kinds/links.ts";
 import { type KernelState, keyOf } from "../../../../src/datapath/state/state.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";
 import type { PortSeen } from "../../../../src/kernel/kernel.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KernelObject } from "../../../../src/datapath/kinds.ts";
-import type { Veth } from "../../../../src/datapath/kinds/veth.ts";
+import type { Veth } from "../../../../src/datapath/kinds/links.ts";
 import { keyOf, stateOf } from "../../../../src/datapath/state/state.ts";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import type { Endpoint } from "../../../../src/model/resource.ts";

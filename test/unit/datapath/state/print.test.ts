@@ -1,11 +1,13 @@
 // Every kind of object, as the line that would add, change or remove it by hand.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { printOp, printOps, printState } from "../../../../src/datapath/state/print.ts";
-import { EXAMPLES, type KernelObject, OBJECT_KINDS, type ObjectOf, kindOf } from "../../../../src/datapath/kinds.ts";
+import { printOp, printOps } from "../../../../src/datapath/state/print.ts";
+import { type KernelObject, OBJECT_KINDS, type ObjectOf, kindOf } from "../../../../src/datapath/kinds.ts";
 import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
-import { netnsFile } from "../../../../src/datapath/kinds/netns.ts";
+import { netnsFile } from "../../../../src/datapath/kinds/namespaces.ts";
 import { stateOf } from "../../../../src/datapath/state/state.ts";
+import { EXAMPLES } from "../../../contract/kernel/examples.ts";
+import { printState } from "./printState.ts";
 
 const NS: Ns = "vrf:blue";
 const LINK = { ns: NS, mtu: 1450, mac: "02:00:00:00:00:01", alias: "weft:x:y" } as const;

@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { isAnyFurther, isWayOut } from "../../../../src/datapath/world/reach.ts";
-import { declared, setOf } from "../../../../src/datapath/state/sets.ts";
+import { declared, nftDigest, setOf } from "../../../../src/datapath/kinds/tables.ts";
 import type { KernelObject, ObjectOf } from "../../../../src/datapath/kinds.ts";
-import { nftDigest } from "../../../../src/datapath/kinds/nft.ts";
-import { TBF_HANDLES } from "../../../../src/datapath/kinds/tbf.ts";
+import { TBF_HANDLES } from "../../../../src/datapath/kinds/entries.ts";
 import { deviceOf, keyOf } from "../../../../src/datapath/state/state.ts";
 
 const NS = "vrf:blue";

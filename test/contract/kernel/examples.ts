@@ -1,0 +1,194 @@
+// Instances of every kind of kernel object: the contract of the kernel port is tested with them on both kernels, and
+// their printed lines in a shell. A kind without a row here does not compile.
+import type { KernelObject, ObjectKind, ObjectOf } from "../../../src/datapath/kinds.ts";
+import { FLOOD_MAC } from "../../../src/datapath/kinds/entries.ts";
+import { nftDigest } from "../../../src/datapath/kinds/tables.ts";
+
+/** An object, what has to be there before it, from the namespace up, and what it may become in place. */
+export type Example<T extends KernelObject = KernelObject> = {
+  readonly needs: readonly KernelObject[];
+  readonly is: T;
+  readonly becomes?: T;
+};
+
+const NETNS: ObjectOf<"netns"> = { kind: "netns", ns: "vrf:blue" };
+
+const CHAIN = "chain forward {\n  type filter hook forward priority filter; policy accept;\n}\n";
+const OTHER_CHAIN = CHAIN.replace("forward {", "output {").replace("hook forward", "hook output");
+const FRAMES = `set members4_a { type ipv4_addr; }
+map ports { type ifname : mark; }
+map bound6 { typeof iifname . ether saddr . @nh,64,128 : meta mark; }
+set macs { typeof iifname . @ll,48,48; }
+`;
+const tables = (body: string): ObjectOf<"nft"> => ({
+  kind: "nft",
+  ns: "vrf:blue",
+  digest: nftDigest(body, FRAMES),
+  body,
+  bridge: FRAMES,
+});
+const HOST_TABLE: ObjectOf<"nft"> = { kind: "nft", ns: "host", digest: nftDigest(CHAIN), body: CHAIN };
+
+const BRIDGE: ObjectOf<"bridge"> = {
+  kind: "bridge",
+  ns: "vrf:blue",
+  name: "wb7",
+  mtu: 1450,
+  mac: "02:00:0a:07:00:01",
+  alias: "weft:network:lan",
+};
+const TUNNEL: ObjectOf<"vxlan"> = {
+  kind: "vxlan",
+  ns: "vrf:blue",
+  name: "wx7",
+  mtu: 1450,
+  mac: "70:b3:d5:01:00:01",
+  alias: "weft:network:lan",
+  vni: 7,
+  local: "192.0.2.1",
+  port: 4789,
+};
+const PORT: ObjectOf<"veth"> = {
+  kind: "veth",
+  ns: "vrf:blue",
+  name: "wp1",
+  mtu: 1450,
+  mac: "fe:00:0a:07:00:05",
+  alias: "weft:endpoint:web.eth0",
+  master: "wb7",
+  peer: { ns: "/run/netns/web", name: "eth0", mtu: 1450, mac: "02:00:0a:07:00:05" },
+};
+const UPLINK: ObjectOf<"veth"> = {
+  kind: "veth",
+  ns: "vrf:blue",
+  name: "uplink",
+  mtu: 1500,
+  mac: "0a:59:00:02:00:00",
+  alias: "weft:uplink:blue",
+  peer: { ns: "host", name: "wu-blue", mtu: 1500, mac: "0a:59:00:01:00:00" },
+};
+const SHAPER: ObjectOf<"ifb"> = {
+  kind: "ifb",
+  ns: "vrf:blue",
+  name: "wq1",
+  mtu: 1450,
+  mac: "fe:00:0a:07:01:05",
+  alias: "weft:shaper:web.eth0",
+};
+const REDIRECT: ObjectOf<"redirect"> = { kind: "redirect", ns: "vrf:blue", dev: "wp1", to: "wq1" };
+
+const GATEWAY: ObjectOf<"address"> = { kind: "address", ns: "vrf:blue", dev: "wb7", cidr: "10.7.0.1/16" };
+const NEIGHBOUR: ObjectOf<"neighbour"> = {
+  kind: "neighbour",
+  ns: "vrf:blue",
+  dev: "wx7",
+  ip: "44.128.0.2",
+  mac: "70:b3:d5:80:00:02",
+};
+const FDB: ObjectOf<"fdb"> = { kind: "fdb", ns: "vrf:blue", dev: "wx7", mac: "70:b3:d5:80:00:02", dst: "192.0.2.2" };
+const ROUTE: ObjectOf<"route"> = { kind: "route", ns: "vrf:blue", dst: "10.9.0.0/16", dev: "wb7", onlink: false };
+
+const ON_TABLES = [NETNS, tables(CHAIN)];
+const ON_BRIDGE = [NETNS, BRIDGE];
+const ON_TUNNEL = [...ON_BRIDGE, { ...TUNNEL, master: "wb7" }];
+const ON_PORT = [...ON_BRIDGE, PORT];
+
+const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...Example<ObjectOf<K>>[]] } = {
+  netns: [{ needs: [], is: NETNS }],
+  sysctl: [
+    {
+      needs: [NETNS],
+      is: { kind: "sysctl", ns: "vrf:blue", key: "ipv4/ip_forward", value: "1" },
+      becomes: { kind: "sysctl", ns: "vrf:blue", key: "ipv4/ip_forward", value: "0" },
+    },
+    { needs: [], is: { kind: "sysctl", ns: "host", key: "ipv6/conf/all/forwarding", value: "1" } },
+  ],
+  nft: [
+    { needs: [NETNS], is: tables(CHAIN), becomes: tables(OTHER_CHAIN) },
+    { needs: [], is: HOST_TABLE },
+  ],
+  element: [
+    {
+      needs: ON_TABLES,
+      is: { kind: "element", ns: "vrf:blue", set: "ports", key: "wp1", value: "40000001" },
+      becomes: { kind: "element", ns: "vrf:blue", set: "ports", key: "wp1", value: "40000002" },
+    },
+    {
+      needs: ON_TABLES,
+      is: {
+        kind: "element",
+        ns: "vrf:blue",
+        set: "bound6",
+        key: "wp1 . 02:00:0a:07:00:09 . fd00:7::5",
+        value: "40000001",
+      },
+    },
+    { needs: ON_TABLES, is: { kind: "element", ns: "vrf:blue", set: "macs", key: "wp1 . 02:00:0a:07:00:09" } },
+  ],
+  bridge: [
+    {
+      needs: [NETNS],
+      is: BRIDGE,
+      becomes: { ...BRIDGE, mtu: 1400, mac: "02:00:00:00:00:02", alias: "weft:network:other", forgets: true },
+    },
+    { needs: [], is: { ...BRIDGE, ns: "host", forgets: true } },
+  ],
+  vxlan: [
+    {
+      needs: ON_BRIDGE,
+      is: { ...TUNNEL, master: "wb7" },
+      becomes: { ...TUNNEL, master: "wb7", mtu: 1300, mac: "02:00:00:00:00:03", macs: "learned", floodsArp: true },
+    },
+    { needs: [NETNS], is: { ...TUNNEL, local: "2001:db8::1" } },
+  ],
+  veth: [
+    {
+      needs: ON_BRIDGE,
+      is: PORT,
+      becomes: { ...PORT, mtu: 1300, macs: "flooded", peer: { ...PORT.peer, mtu: 1300, mac: "02:00:0a:07:00:09" } },
+    },
+    { needs: [NETNS], is: UPLINK, becomes: { ...UPLINK, makesChecksums: true } },
+  ],
+  ifb: [{ needs: [NETNS], is: SHAPER, becomes: { ...SHAPER, mtu: 1300, alias: "weft:shaper:other" } }],
+  tbf: [
+    {
+      needs: ON_PORT,
+      is: { kind: "tbf", ns: "vrf:blue", dev: "wp1", rate: 2_500_000, burst: 20_000, limit: 100_000 },
+      becomes: { kind: "tbf", ns: "vrf:blue", dev: "wp1", rate: 125_000, burst: 20_000, limit: 7_000 },
+    },
+  ],
+  redirect: [
+    {
+      needs: [...ON_PORT, SHAPER, { ...SHAPER, name: "wq2" }],
+      is: REDIRECT,
+      becomes: { ...REDIRECT, to: "wq2" },
+    },
+  ],
+  address: [
+    { needs: ON_BRIDGE, is: GATEWAY },
+    { needs: ON_PORT, is: { kind: "address", ns: "/run/netns/web", dev: "eth0", cidr: "fd00:7::5/64" } },
+  ],
+  neighbour: [
+    { needs: ON_TUNNEL, is: NEIGHBOUR, becomes: { ...NEIGHBOUR, mac: "70:b3:d5:80:00:03" } },
+    { needs: ON_TUNNEL, is: { ...NEIGHBOUR, ip: "fd44::2" } },
+  ],
+  // On the end of an uplink that the host has.
+  hop: [{ needs: [NETNS, UPLINK], is: { kind: "hop", ns: "host", dev: UPLINK.peer.name, ip: "169.254.64.9" } }],
+  fdb: [
+    { needs: ON_TUNNEL, is: FDB, becomes: { ...FDB, dst: "192.0.2.3" } },
+    { needs: ON_TUNNEL, is: { ...FDB, mac: FLOOD_MAC } },
+  ],
+  "bridge-fdb": [
+    { needs: ON_TUNNEL, is: { kind: "bridge-fdb", ns: "vrf:blue", dev: "wx7", mac: "02:00:0a:07:00:09" } },
+  ],
+  route: [
+    {
+      needs: [...ON_BRIDGE, GATEWAY],
+      is: { ...ROUTE, via: "10.7.0.2", src: "10.7.0.1" },
+      becomes: { ...ROUTE, via: "10.7.0.3" },
+    },
+    { needs: [...ON_BRIDGE, GATEWAY], is: { ...ROUTE, dst: "fd09::/64", via: "fd44::2", onlink: true } },
+  ],
+};
+
+export const EXAMPLES: readonly Example[] = Object.values(BY_KIND).flat();
