@@ -7,7 +7,6 @@ import { listenPrivately, makeWay } from "../client/socket.ts";
 import { dcosRoutes } from "../ancestors/dcos/routes.ts";
 import { createApi } from "../api/api.ts";
 import { createMetrics, type Metrics } from "../api/metrics.ts";
-import type { Route } from "../api/route.ts";
 import type { Flags } from "../cli/context.ts";
 import { settingsOf, wordsOf } from "../cli/input/settings.ts";
 import { ownVersion } from "../cli/program/version.ts";
@@ -62,7 +61,7 @@ type Listeners = { readonly listen: string; readonly socket: string };
 async function serve(control: Control, metrics: Metrics, { listen, socket }: Listeners, world: Surroundings) {
   const { clock, signal, log } = world;
   const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
-  const api = createApi(control, { clock, version: ownVersion(), metrics, routes: dcosRoutesOf(control), onError });
+  const api = createApi(control, { clock, version: ownVersion(), metrics, routes: dcosRoutes(control), onError });
   await api.ready();
   let local: Server | undefined;
   try {
@@ -94,26 +93,6 @@ function makeDirectory(directory: string): void {
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}
-
-/** DC/OS's paths among the API's own, for administrators. */
-export function dcosRoutesOf(control: Control): Route[] {
-  return dcosRoutes(control).flatMap(({ method, paths, handle }) =>
-    paths.map(
-      (path): Route => ({
-        method,
-        path,
-        summary:
-          method === "GET" ? "As DC/OS's overlay master shows its state." : "As DC/OS's overlay master removes agents.",
-        access: "admin",
-        answers: { 200: { type: "application/json" } },
-        handle: async ({ query, text }) => {
-          const { type, body } = await handle({ query, body: text });
-          return { type, text: body };
-        },
-      }),
-    ),
-  );
 }
 
 /** The same API on a unix socket that only root may open. A socket on which no process answers is left from a crash. */

@@ -1,5 +1,5 @@
-// The overlay master's HTTP interface for DC/OS tools: the state, and the removal of agents. Data and functions only:
-// the server mounts them, checks the token first, and turns Faults into problems.
+// The overlay master's HTTP interface for DC/OS tools: the state, and the removal of agents.
+import type { Route } from "../../api/route.ts";
 import type { Control } from "../../control/control.ts";
 import { ipOf } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
@@ -10,27 +10,27 @@ import { type State, agentOverlay, overlayState } from "./state.ts";
 /** What the routes need of the control plane. */
 export type Cluster = Pick<Control, "snapshot" | "status" | "write">;
 
-type DcosRequest = { readonly query: Readonly<Record<string, unknown>>; readonly body: string };
-type DcosReply = { readonly type: string; readonly body: string };
-/** Served at each of `paths`, for an administrator; methods other than `method` get a 405. The body comes unparsed. */
-export type DcosRoute = {
-  readonly method: "GET" | "POST";
-  readonly paths: readonly string[];
-  readonly handle: (request: DcosRequest) => Promise<DcosReply>;
+type TextAnswer = { readonly type: string; readonly text: string };
+type DcosRoute = Omit<Route, "handle"> & {
+  readonly handle: (call: Readonly<{ query: Readonly<Record<string, unknown>>; text: string }>) => Promise<TextAnswer>;
 };
 
+/** DC/OS's paths among the API's own, for administrators. */
 export function dcosRoutes(cluster: Cluster): readonly DcosRoute[] {
+  const answers = { 200: { type: "application/json" } };
+  const both = (path: string, route: Pick<DcosRoute, "method" | "summary" | "handle">) =>
+    [path, `/mesos${path}`].map((each): DcosRoute => ({ ...route, path: each, access: "admin", answers }));
   return [
-    {
+    ...both("/overlay-master/state", {
       method: "GET",
-      paths: ["/overlay-master/state", "/mesos/overlay-master/state"],
-      handle: async (request) => jsonOrScript(await stateOf(cluster), request.query["jsonp"]),
-    },
-    {
+      summary: "As DC/OS's overlay master shows its state.",
+      handle: async ({ query }) => jsonOrScript(await stateOf(cluster), query["jsonp"]),
+    }),
+    ...both("/overlay-master/agents/delete", {
       method: "POST",
-      paths: ["/overlay-master/agents/delete", "/mesos/overlay-master/agents/delete"],
-      handle: async (request) => jsonOrScript(await deleteAgents(cluster, request.body), undefined),
-    },
+      summary: "As DC/OS's overlay master removes agents.",
+      handle: async ({ text }) => jsonOrScript(await deleteAgents(cluster, text), undefined),
+    }),
   ];
 }
 
@@ -88,11 +88,11 @@ function agentsMember(body: string): unknown {
 }
 
 /** JSON, or with a callback's name a script that calls it (JSONP). */
-function jsonOrScript(value: unknown, callback: unknown): DcosReply {
+function jsonOrScript(value: unknown, callback: unknown): TextAnswer {
   const json = JSON.stringify(value);
-  if (callback === undefined) return { type: "application/json", body: json };
+  if (callback === undefined) return { type: "application/json", text: json };
   if (typeof callback === "string" && /^[A-Za-z_$][\w$.]{0,99}$/.test(callback)) {
-    return { type: "text/javascript", body: `${callback}(${json});` };
+    return { type: "text/javascript", text: `${callback}(${json});` };
   }
   const fix = "give the name of a function, like ?jsonp=show";
   throw new Fault("request-invalid", { what: "jsonp is not the name of a function", where: "jsonp", fix });
@@ -107,10 +107,8 @@ export function overlayPage(
     const { snapshot, report } = look();
     const overlay = agentOverlay(snapshot, host, report);
     if (overlay !== undefined) return JSON.stringify(overlay);
-    throw new Fault("not-synced", {
-      what: "this host has not joined yet",
-      fix: "wait for its agent to reach the server",
-    });
+    const fix = "wait for its agent to reach the server";
+    throw new Fault("not-synced", { what: "this host has not joined yet", fix });
   };
   return { path: "/overlay-agent/overlay", type: "application/json", body };
 }

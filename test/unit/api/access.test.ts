@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
-import { dcosRoutesOf } from "../../../src/main/server.ts";
+import { dcosRoutes } from "../../../src/ancestors/dcos/routes.ts";
 import { REASONS } from "../../../src/model/fault.ts";
 import { ADMIN, JOIN, blue, claim, closeAll, open, report, until, web } from "./lab.ts";
 
@@ -94,7 +94,7 @@ type Credential = (typeof CREDENTIALS)[number];
 
 /** A server with hosts that are there (h1, h2) and that are not (h3, h4), and something of each kind that is h1's. */
 async function cluster() {
-  const api = await open(dcosRoutesOf);
+  const api = await open(dcosRoutes);
   const { ask, app, control } = api;
   for (const name of ["blue", "green"]) await ask("PUT", `/v1/networks/${name}`, subnetOf(name));
   await ask("PUT", "/v1/securitygroups/web", { spec: { rules: [] } });

@@ -26,7 +26,7 @@ type Cluster = Awaited<ReturnType<typeof clusterOver>>;
 async function clusterOver(store: Store) {
   const control = await Control.open(store, { clock });
   await control.setToken("join", JOIN_TOKEN);
-  const [stateRoute, deleteRoute] = dcosRoutes(control);
+  const [stateRoute, , deleteRoute] = dcosRoutes(control);
   assert.ok(stateRoute !== undefined && deleteRoute !== undefined);
   return {
     control,
@@ -61,9 +61,9 @@ async function clusterOver(store: Store) {
       const names = networks.map(({ name }) => name);
       await control.report({ host, bootId: "b", version: "1", revision, networks: names, ...nothing });
     },
-    state: async (): Promise<State> => JSON.parse((await stateRoute.handle({ query: {}, body: "" })).body) as State,
+    state: async (): Promise<State> => JSON.parse((await stateRoute.handle({ query: {}, text: "" })).text) as State,
     deleteAgents: async (...agents: string[]): Promise<State> =>
-      JSON.parse((await deleteRoute.handle({ query: {}, body: JSON.stringify({ agents }) })).body) as State,
+      JSON.parse((await deleteRoute.handle({ query: {}, text: JSON.stringify({ agents }) })).text) as State,
     agentView: async (host: string) => agentOverlay(await control.snapshot({ role: "host", host }), host, undefined),
   };
 }

@@ -41,13 +41,13 @@ async function namesIn(control: Control): Promise<readonly string[]> {
 }
 
 function routeAt(cluster: Cluster, path: string) {
-  const route = dcosRoutes(cluster).find(({ paths }) => paths.includes(path));
+  const route = dcosRoutes(cluster).find((each) => each.path === path);
   assert.ok(route !== undefined, path);
   return route;
 }
 
 const DELETE = "/overlay-master/agents/delete";
-const remove = (cluster: Cluster, body: string) => routeAt(cluster, DELETE).handle({ query: {}, body });
+const remove = (cluster: Cluster, body: string) => routeAt(cluster, DELETE).handle({ query: {}, text: body });
 
 async function faultOf(promise: Promise<unknown>): Promise<Fault> {
   try {
@@ -64,20 +64,20 @@ test("the state is JSON, or a script that calls a function", async () => {
   for (const path of ["/overlay-master/state", "/mesos/overlay-master/state"]) {
     const route = routeAt(control, path);
     assert.equal(route.method, "GET");
-    const json = await route.handle({ query: {}, body: "" });
+    const json = await route.handle({ query: {}, text: "" });
     assert.equal(json.type, "application/json");
-    assert.deepEqual(Object.keys(JSON.parse(json.body)), ["agents", "network"]);
-    const script = await route.handle({ query: { jsonp: "show.state" }, body: "" });
-    assert.deepEqual(script, { type: "text/javascript", body: `show.state(${json.body});` });
+    assert.deepEqual(Object.keys(JSON.parse(json.text)), ["agents", "network"]);
+    const script = await route.handle({ query: { jsonp: "show.state" }, text: "" });
+    assert.deepEqual(script, { type: "text/javascript", text: `show.state(${json.text});` });
     for (const jsonp of ["alert(1)//", "", "a b", ["a"]]) {
-      assert.equal((await faultOf(route.handle({ query: { jsonp }, body: "" }))).reason, "request-invalid");
+      assert.equal((await faultOf(route.handle({ query: { jsonp }, text: "" }))).reason, "request-invalid");
     }
   }
 });
 
 test("without an imported configuration there is no state, and nobody is removed", async () => {
   const control = await clusterOf({ isEmpty: true });
-  const fault = await faultOf(routeAt(control, "/overlay-master/state").handle({ query: {}, body: "" }));
+  const fault = await faultOf(routeAt(control, "/overlay-master/state").handle({ query: {}, text: "" }));
   assert.equal(fault.reason, "vrf-unknown");
   assert.match(fault.message, /weft import dcos/);
   assert.equal((await faultOf(remove(control, '{"agents":["10.0.0.1"]}'))).reason, "vrf-unknown");
@@ -90,7 +90,7 @@ test("agents are removed by POST, by their addresses, again and again", async ()
   const reply = await remove(control, '{"agents":["10.0.0.1","10.9.9.9","10.0.0.1"]}');
   assert.equal(reply.type, "application/json");
   assert.deepEqual(
-    JSON.parse(reply.body).agents.map(({ ip }: { readonly ip: string }) => ip),
+    JSON.parse(reply.text).agents.map(({ ip }: { readonly ip: string }) => ip),
     ["10.0.0.2"],
   );
   assert.deepEqual(await namesIn(control), ["h2"]);
