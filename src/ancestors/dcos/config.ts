@@ -13,6 +13,7 @@ import {
   flagOf,
   integerOf,
   itemsOf,
+  judged,
   membersOf,
   networkTextOf,
   readYaml,
@@ -22,6 +23,8 @@ import {
   unfold,
   whereIs,
 } from "./reader.ts";
+import { defined } from "../../model/defined.ts";
+import { checkName } from "../../model/parse.ts";
 import type { DcosConfig, DcosOverlay } from "./overlay.ts";
 import { notesOn, problemsOf } from "./rules.ts";
 
@@ -59,11 +62,12 @@ type Members = ReadonlyMap<string, Field>;
  */
 export function parseDcosConfig(text: string, file: string): DcosConfig {
   const { reading, root } = readYaml(text, file);
+  const top = { reading, path: "" };
   if (root === undefined)
-    complain(reading, "", "yaml-invalid", { what: "the file is empty", fix: "give the config.yaml of a cluster" });
+    complain(top, "yaml-invalid", { what: "the file is empty", fix: "give the config.yaml of a cluster" });
   const keys = (root && membersOf(root)) ?? new Map<string, Field>();
   if (root !== undefined && !FILE_KEYS.some((key) => keys.has(key)))
-    complain(reading, "", "yaml-invalid", {
+    complain(top, "yaml-invalid", {
       what: "the file has none of the keys that Weft reads of a DC/OS configuration",
       fix: `check that this is the config.yaml of a cluster; it has, for instance, ${FILE_KEYS.slice(0, 3).join(", ")}`,
     });
@@ -72,16 +76,18 @@ export function parseDcosConfig(text: string, file: string): DcosConfig {
   const given = keys.get("dcos_overlay_network");
   const network = given ?? { reading, path: "dcos_overlay_network", node: reading.doc.createNode(INSTALLER_DEFAULT) };
   const config = {
-    ...optional("clusterName", keys.get("cluster_name"), titleOf),
+    ...defined({
+      clusterName: at(keys, "cluster_name", titleOf),
+      overlayMtu: at(keys, "dcos_overlay_mtu", (field) => mtuOf(field, "quoted")),
+      defaultNetwork: at(keys, "dcos_overlay_network_default_name", textOf),
+      calicoCidr: at(keys, "calico_network_cidr", (field) => networkTextOf(field, 4)),
+    }),
     overlayEnable: flag(keys, "dcos_overlay_enable", "quoted"),
-    ...optional("overlayMtu", keys.get("dcos_overlay_mtu"), (field) => mtuOf(field, "quoted")),
     enableIpv6: flag(keys, "enable_ipv6", "quoted"),
     ...networkOf(unfold(network)),
-    ...optional("defaultNetwork", keys.get("dcos_overlay_network_default_name"), textOf),
-    ...optional("calicoCidr", keys.get("calico_network_cidr"), (field) => networkTextOf(field, 4)),
-    agents: list(keys, "agent_list"),
-    publicAgents: list(keys, "public_agent_list"),
-    masters: list(keys, "master_list"),
+    agents: at(keys, "agent_list", addressesOf) ?? [],
+    publicAgents: at(keys, "public_agent_list", addressesOf) ?? [],
+    masters: at(keys, "master_list", addressesOf) ?? [],
     notes: [],
   };
   reading.problems.push(...problemsOf(config));
@@ -100,53 +106,53 @@ function networkOf(
   const keys = membersOf(field);
   // Not a mapping: that its parts are missing too would be noise.
   if (keys === undefined) return { vtepSubnet: "", vtepMacOui: "", overlays: [] };
-  const overlays = required(field, keys, "overlays");
-  const items = overlays && itemsOf(overlays);
+  const items = required(field, keys, "overlays", itemsOf);
   if (items?.length === 0)
-    complain(field.reading, `${field.path}.overlays`, "yaml-invalid", {
-      what: "there is no overlay",
-      fix: "list at least one",
-    });
-  const oui = required(field, keys, "vtep_mac_oui");
-  const subnet = required(field, keys, "vtep_subnet");
+    complain(inside(field, "overlays"), "yaml-invalid", { what: "there is no overlay", fix: "list at least one" });
   return {
-    vtepSubnet: (subnet && networkTextOf(subnet, 4)) ?? "",
-    ...optional("vtepSubnet6", keys.get("vtep_subnet6"), (at) => networkTextOf(at, 6)),
-    vtepMacOui: (oui && ouiOf(oui)) ?? "",
-    ...optional("vtepMtu", keys.get("vtep_mtu"), (at) => mtuOf(at, "bare")),
+    vtepSubnet: required(field, keys, "vtep_subnet", (each) => networkTextOf(each, 4)) ?? "",
+    vtepMacOui: required(field, keys, "vtep_mac_oui", ouiOf) ?? "",
     overlays: (items ?? []).map(overlayOf),
+    ...defined({
+      vtepSubnet6: at(keys, "vtep_subnet6", (each) => networkTextOf(each, 6)),
+      vtepMtu: at(keys, "vtep_mtu", (each) => mtuOf(each, "bare")),
+    }),
   };
 }
 
 function overlayOf(field: Field): DcosOverlay {
   const keys = membersOf(field);
   if (keys === undefined) return { name: "", enabled: true };
-  const name = required(field, keys, "name");
   if (!keys.has("subnet") && !keys.has("subnet6")) {
-    complain(field.reading, field.path, "yaml-invalid", {
-      what: "the overlay has no addresses",
-      fix: "give it subnet and prefix, or subnet6 and prefix6",
-    });
+    const fix = "give it subnet and prefix, or subnet6 and prefix6";
+    complain(field, "yaml-invalid", { what: "the overlay has no addresses", fix });
   }
-  for (const [subnet, prefix] of [
+  for (const pair of [
     ["subnet", "prefix"],
     ["subnet6", "prefix6"],
   ] as const) {
-    const [missing, there] = keys.has(subnet) ? [prefix, subnet] : [subnet, prefix];
-    if (keys.has(subnet) === keys.has(prefix)) continue;
-    complain(field.reading, `${field.path}.${missing}`, "prefix-invalid", {
-      what: `${there} is given without ${missing}`,
-      fix: "a network needs both: all its addresses, and the length of each host's part",
-    });
+    const there = pair.find((key) => keys.has(key));
+    const missing = pair.find((key) => !keys.has(key));
+    if (there === undefined || missing === undefined) continue;
+    const fix = "a network needs both: all its addresses, and the length of each host's part";
+    complain(inside(field, missing), "prefix-invalid", { what: `${there} is given without ${missing}`, fix });
   }
   return {
-    name: (name && textOf(name)) ?? "",
-    ...optional("subnet", keys.get("subnet"), (at) => networkTextOf(at, 4)),
-    ...optional("prefix", keys.get("prefix"), (at) => integerOf(at, "bare")),
-    ...optional("subnet6", keys.get("subnet6"), (at) => networkTextOf(at, 6)),
-    ...optional("prefix6", keys.get("prefix6"), (at) => integerOf(at, "bare")),
+    name: required(field, keys, "name", nameOf) ?? "",
+    ...defined({
+      subnet: at(keys, "subnet", (each) => networkTextOf(each, 4)),
+      prefix: at(keys, "prefix", (each) => integerOf(each, "bare")),
+      subnet6: at(keys, "subnet6", (each) => networkTextOf(each, 6)),
+      prefix6: at(keys, "prefix6", (each) => integerOf(each, "bare")),
+    }),
     enabled: flag(keys, "enabled", "bare"),
   };
+}
+
+function nameOf(field: Field): string | undefined {
+  const name = textOf(field);
+  if (name !== undefined) judged(field, () => checkName("network", name, field.path));
+  return name;
 }
 
 /** Six octets, the last three zero; the first three begin the MAC of every VTEP. */
@@ -155,15 +161,14 @@ function ouiOf(field: Field): string | undefined {
   if (text === undefined) return undefined;
   const mac = macOf(text);
   const no = (why: string) =>
-    complain(field.reading, field.path, "address-invalid", {
+    complain(field, "address-invalid", {
       what: `"${text}" is not an OUI`,
       why,
       fix: "write it like 70:B3:D5:00:00:00",
     });
   if (mac === undefined) no("it has not six octets of two hexadecimal digits");
   else if (!mac.endsWith(":00:00:00")) no("its last three octets are not zero");
-  else if ((Number.parseInt(mac.slice(0, 2), 16) & 1) === 1)
-    no("its first octet is odd, as that of a multicast address");
+  else if (Number.parseInt(mac.slice(0, 2), 16) % 2 === 1) no("its first octet is odd, as that of a multicast address");
   return text;
 }
 
@@ -171,35 +176,29 @@ function ouiOf(field: Field): string | undefined {
 function mtuOf(field: Field, quotes: Quotes): number | undefined {
   const mtu = integerOf(field, quotes);
   if (mtu === undefined || (mtu >= 552 && mtu <= 65_450)) return mtu;
-  complain(field.reading, field.path, "mtu-invalid", { what: `${mtu} bytes is not an MTU`, fix: "give 552 to 65450" });
-  return undefined;
+  return complain(field, "mtu-invalid", { what: `${mtu} bytes is not an MTU`, fix: "give 552 to 65450" });
 }
 
-function required(field: Field, keys: Members, key: string): Field | undefined {
-  if (!keys.has(key))
-    complain(field.reading, `${field.path}.${key}`, "yaml-invalid", { what: `${key} is missing`, fix: "add it" });
-  return keys.get(key);
+/** What `read` makes of a key's value; undefined if the file does not have the key. */
+function at<T>(keys: Members, key: string, read: (field: Field) => T | undefined): T | undefined {
+  const field = keys.get(key);
+  return field && read(field);
 }
 
-/** A member of the value to be built; none when the file has none, or one that was complained about. */
-function optional<K extends string, T>(
-  name: K,
-  field: Field | undefined,
-  read: (field: Field) => T | undefined,
-): { readonly [key in K]?: T } {
-  const value = field && read(field);
-  return (value === undefined ? {} : { [name]: value }) as { readonly [key in K]?: T };
+/** The same of a key that `field` must have. */
+function required<T>(field: Field, keys: Members, key: string, read: (field: Field) => T | undefined): T | undefined {
+  if (!keys.has(key)) complain(inside(field, key), "yaml-invalid", { what: `${key} is missing`, fix: "add it" });
+  return at(keys, key, read);
+}
+
+/** Where a field has, or would have, a key. */
+function inside({ reading, path }: Field, key: string): Omit<Field, "node"> {
+  return { reading, path: `${path}.${key}` };
 }
 
 /** true unless the file says otherwise: every flag of DC/OS that matters here is. */
 function flag(keys: Members, key: string, quotes: Quotes): boolean {
-  const field = keys.get(key);
-  return (field && flagOf(field, quotes)) ?? true;
-}
-
-function list(keys: Members, key: string): readonly string[] {
-  const field = keys.get(key);
-  return field === undefined ? [] : addressesOf(field);
+  return at(keys, key, (field) => flagOf(field, quotes)) ?? true;
 }
 
 /** One line for all other keys of the installer; one each for those inside dcos_overlay_network, which are slips. */

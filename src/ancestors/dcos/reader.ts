@@ -2,11 +2,12 @@
 // `config.yaml:14:17 overlays[1].subnet`. It goes on after a mistake: a person mends a file once, not once per mistake.
 // It knows YAML and types; what the fields mean is config.ts.
 import { type Document, type Node, LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml";
-import { type Family, cidrOf, formatCidr, parseCidr, parseIp } from "../../model/address.ts";
+import { type Family, formatCidr, parseCidr, parseIp } from "../../model/address.ts";
 import { Fault, type FaultDetail, type Reason } from "../../model/fault.ts";
 
+type Detail = Omit<FaultDetail, "where">;
 /** What is wrong with the field at `path` (`overlays[1].subnet`). */
-export type Problem = { readonly path: string; readonly reason: Reason; readonly detail: Omit<FaultDetail, "where"> };
+export type Problem = { readonly path: string; readonly reason: Reason } & Detail;
 
 /** One file being read. `places` and `problems` grow as it is. */
 export type Reading = {
@@ -34,11 +35,8 @@ export function readYaml(text: string, file: string): { readonly reading: Readin
   for (const [i, error] of [...doc.errors, ...doc.warnings].entries()) {
     const path = `error[${i}]`;
     place(reading, path, error.pos[0]);
-    complain(reading, path, "yaml-invalid", {
-      what: "this is not YAML",
-      why: error.message,
-      fix: "correct the syntax",
-    });
+    const detail = { what: "this is not YAML", why: error.message, fix: "correct the syntax" };
+    complain({ reading, path }, "yaml-invalid", detail);
   }
   throwProblems(reading);
   const node = doc.contents;
@@ -52,8 +50,9 @@ function place({ places, file, lines }: Reading, path: string, offset: number): 
   places.set(path, `${file}:${line}:${col}`);
 }
 
-export function complain(reading: Reading, path: string, reason: Reason, detail: Omit<FaultDetail, "where">): void {
-  reading.problems.push({ path, reason, detail });
+/** Returns what a reader of a wrong value returns. */
+export function complain({ reading, path }: Omit<Field, "node">, reason: Reason, detail: Detail): undefined {
+  reading.problems.push({ path, reason, ...detail });
 }
 
 /** `config.yaml:14:17 overlays[1].subnet`; what is not in the file stands where it should be in. */
@@ -67,15 +66,16 @@ export function whereIs({ places, file }: Reading, path: string): string {
 
 /** Throws all complaints, from top to bottom of the file, as one Fault; its reason is theirs if they agree. */
 export function throwProblems(reading: Reading): void {
-  const { file } = reading;
-  const problems = reading.problems.toSorted((a, b) => byPlace(whereIs(reading, a.path), whereIs(reading, b.path)));
-  const first = problems[0];
+  const problems = reading.problems
+    .map(({ path, reason, ...detail }) => ({ where: whereIs(reading, path), reason, detail }))
+    .sort((a, b) => byPlace(a.where, b.where));
+  const [first] = problems;
   if (first === undefined) return;
-  if (problems.length === 1) throw new Fault(first.reason, { ...first.detail, where: whereIs(reading, first.path) });
+  if (problems.length === 1) throw new Fault(first.reason, { ...first.detail, where: first.where });
   const reason = problems.every((problem) => problem.reason === first.reason) ? first.reason : "yaml-invalid";
   throw new Fault(reason, {
-    what: `${file} has ${problems.length} problems`,
-    blockers: problems.map(({ path, detail }) => `${whereIs(reading, path)}: ${new Fault(reason, detail).message}`),
+    what: `${reading.file} has ${problems.length} problems`,
+    blockers: problems.map(({ where, detail }) => `${where}: ${new Fault(reason, detail).message}`),
     fix: "correct each of them",
   });
 }
@@ -90,7 +90,7 @@ export function membersOf(field: Field): ReadonlyMap<string, Field> | undefined 
   for (const { key, value } of node.items) {
     if (!isScalar(key) || key.value === "<<") {
       const what = isScalar(key) ? "this file merges mappings with <<" : "a key of this mapping is not text";
-      complain(field.reading, field.path, "unsupported", { what, fix: "write out what is meant" });
+      complain(field, "unsupported", { what, fix: "write out what is meant" });
       continue;
     }
     if (isNothing(value)) continue;
@@ -132,12 +132,7 @@ export function integerOf(field: Field, quotes: Quotes): number | undefined {
   const text = isScalar(node) ? (node.source ?? "") : "";
   if (/^[-+]?0\d+$/.test(text)) {
     const why = "it begins with a zero: DC/OS reads it as octal, newer YAML as decimal";
-    complain(field.reading, field.path, "yaml-invalid", {
-      what: `${text} is not a whole number`,
-      why,
-      fix: "remove the zero",
-    });
-    return undefined;
+    return complain(field, "yaml-invalid", { what: `${text} is not a whole number`, why, fix: "remove the zero" });
   }
   const number = quotes === "quoted" && typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   return typeof number === "number" && Number.isSafeInteger(number) ? number : wrongType(field, "a whole number");
@@ -157,38 +152,29 @@ export function flagOf(field: Field, quotes: Quotes): boolean | undefined {
 
 /** A network of one family in canonical text, host bits zero. */
 export function networkTextOf(field: Field, family: Family): string | undefined {
-  const { reading, path } = field;
   const text = textOf(field);
-  if (text === undefined) return undefined;
-  const refusal = refusalOf(path, () => parseCidr(text, path));
-  if (refusal !== undefined) reading.problems.push(refusal);
-  const cidr = cidrOf(text);
+  const cidr = text === undefined ? undefined : judged(field, () => parseCidr(text, field.path));
   if (cidr === undefined || cidr.family === family) return cidr && formatCidr(cidr);
   const fix = family === 4 ? "write it like 9.0.0.0/8" : "write it like fd01:b::/64";
-  complain(reading, path, "cidr-invalid", { what: `"${text}" is not an IPv${family} network`, fix });
-  return undefined;
+  return complain(field, "cidr-invalid", { what: `"${text}" is not an IPv${family} network`, fix });
 }
 
-/** What a parser of the model has against a value, if anything. */
-export function refusalOf(path: string, parse: () => unknown): Problem | undefined {
+/** What a parser of the model makes of a field; undefined, with a complaint, if it refuses the field. */
+export function judged<T>(field: Field, parse: () => T): T | undefined {
   try {
-    parse();
-    return undefined;
+    return parse();
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    const { what, why, fix } = error.detail;
-    return { path, reason: error.reason, detail: { what, fix, ...(why === undefined ? {} : { why }) } };
+    const { where: _, ...detail } = error.detail;
+    return complain(field, error.reason, detail);
   }
 }
 
 /** The IP addresses of a list; one that is none becomes "" so that the others keep their place. */
 export function addressesOf(field: Field): readonly string[] {
   return (itemsOf(unfold(field)) ?? []).map((item) => {
-    const address = textOf(item);
-    const refusal = address === undefined ? undefined : refusalOf(item.path, () => parseIp(address, item.path));
-    if (refusal === undefined) return address ?? "";
-    item.reading.problems.push(refusal);
-    return "";
+    const text = textOf(item);
+    return text !== undefined && judged(item, () => parseIp(text, item.path)) !== undefined ? text : "";
   });
 }
 
@@ -235,8 +221,7 @@ function wrongType(field: Field, wanted: string): undefined {
     : wanted === "text" && isScalar(node)
       ? "put it in quotes"
       : `write ${wanted}`;
-  complain(field.reading, field.path, "yaml-invalid", { what: `this must be ${wanted}, not ${found}`, fix });
-  return undefined;
+  return complain(field, "yaml-invalid", { what: `this must be ${wanted}, not ${found}`, fix });
 }
 
 function described(value: unknown): string {

@@ -1,7 +1,8 @@
 // What DC/OS shows of its overlays, made from Weft's snapshot and the hosts' reports: the State of the overlay master
 // and the AgentInfo of an overlay agent. Pure. Members of every object are in alphabetical order, as Mesos prints
 // them, so that a recorded answer and ours compare as text. Schema: messages.proto of DC/OS's overlay modules, 1.8-2.2.
-import { cidrOf, formatCidr } from "../../model/address.ts";
+import { cidrOf, familyOf, formatCidr } from "../../model/address.ts";
+import { defined } from "../../model/defined.ts";
 import type { Block, Host, Network, Snapshot, Vrf, Vtep } from "../../model/resource.ts";
 import type { HostReport } from "../../model/status.ts";
 import { type Segment, segmentsOf } from "../../datapath/world/layout.ts";
@@ -10,48 +11,8 @@ type OverlayStatus = {
   readonly error?: string;
   readonly status: "STATUS_OK" | "STATUS_FAILED" | "STATUS_CONFIGURING";
 };
-type OverlayInfo = {
-  /** Shown only when it is false, because it was not there before DC/OS 1.11. */
-  readonly enabled?: false;
-  readonly name: string;
-  readonly prefix?: number;
-  readonly prefix6?: number;
-  readonly subnet?: string;
-  readonly subnet6?: string;
-};
-type BridgeInfo = { readonly ip?: string; readonly ip6?: string; readonly name: string };
-type VxlanInfo = {
-  readonly vni: number;
-  readonly vtep_ip?: string;
-  readonly vtep_ip6?: string;
-  readonly vtep_mac: string;
-  readonly vtep_mtu?: number;
-  readonly vtep_name: string;
-};
-export type AgentOverlayInfo = {
-  readonly backend: { readonly vxlan: VxlanInfo };
-  readonly docker_bridge?: BridgeInfo;
-  readonly info: OverlayInfo;
-  readonly mesos_bridge?: BridgeInfo;
-  readonly state: OverlayStatus;
-  readonly subnet?: string;
-  readonly subnet6?: string;
-};
-export type AgentInfo = {
-  readonly configuration_attempts?: number;
-  readonly ip: string;
-  readonly overlays: readonly AgentOverlayInfo[];
-};
-export type State = {
-  readonly agents: readonly AgentInfo[];
-  readonly network: {
-    readonly overlays: readonly OverlayInfo[];
-    readonly vtep_mac_oui: string;
-    readonly vtep_mtu?: number;
-    readonly vtep_subnet?: string;
-    readonly vtep_subnet6?: string;
-  };
-};
+export type AgentOverlayInfo = ReturnType<typeof overlaysOn>[number];
+export type State = NonNullable<ReturnType<typeof overlayState>>;
 
 /** The configuration in a snapshot. Blocks are indexed once: with many hosts, a search per host would be a square. */
 type World = {
@@ -65,7 +26,7 @@ type World = {
  * What GET /overlay-master/state answers; undefined if no DC/OS configuration was imported. Statuses are by host name.
  * Hosts in the order in which they registered, overlays by name.
  */
-export function overlayState(snapshot: Snapshot, statuses: ReadonlyMap<string, HostReport>): State | undefined {
+export function overlayState(snapshot: Snapshot, statuses: ReadonlyMap<string, HostReport>) {
   const world = worldOf(snapshot);
   if (world === undefined) return undefined;
   const vteps = new Map(
@@ -78,25 +39,22 @@ export function overlayState(snapshot: Snapshot, statuses: ReadonlyMap<string, H
       ip: host.spec.underlay,
       overlays: overlaysOn(world, host, vteps.get(host.name), statuses.get(host.name)),
     })),
-    network: {
+    network: defined({
+      // `enabled` was not there before DC/OS 1.11, so it is shown only when it is false.
       overlays: world.networks.map((network) => ({
         ...(network.spec.enabled ? {} : { enabled: false }),
         ...infoOf(network),
       })),
       vtep_mac_oui: world.dcos.vtepMacOui,
-      ...member("vtep_mtu", world.dcos.vtepMtu),
-      ...member("vtep_subnet", ofFamily(vtepSubnets, 4)),
-      ...member("vtep_subnet6", ofFamily(vtepSubnets, 6)),
-    },
+      vtep_mtu: world.dcos.vtepMtu,
+      vtep_subnet: ofFamily(vtepSubnets, 4),
+      vtep_subnet6: ofFamily(vtepSubnets, 6),
+    }),
   };
 }
 
 /** What a host's agent answers at /overlay-agent/overlay; undefined if the snapshot does not have the host. */
-export function agentOverlay(
-  snapshot: Snapshot,
-  hostName: string,
-  status: HostReport | undefined,
-): AgentInfo | undefined {
+export function agentOverlay(snapshot: Snapshot, hostName: string, status: HostReport | undefined) {
   const world = worldOf(snapshot);
   const host = snapshot.hosts.find((candidate) => candidate.name === hostName);
   if (host === undefined) return undefined;
@@ -118,54 +76,42 @@ function worldOf(snapshot: Snapshot): World | undefined {
   return { blocks: Map.groupBy(snapshot.blocks, (block) => block.spec.host), vrf, networks, dcos: vrf.spec.dcos };
 }
 
-function overlaysOn(
-  world: World,
-  host: Host,
-  vtep: Vtep | undefined,
-  status: HostReport | undefined,
-): readonly AgentOverlayInfo[] {
+function overlaysOn(world: World, host: Host, vtep: Vtep | undefined, status: HostReport | undefined) {
   if (vtep === undefined) return [];
   const vxlan = vxlanOf(world, vtep);
   const blocks = world.blocks.get(host.name) ?? [];
-  return world.networks.flatMap((network): AgentOverlayInfo[] => {
+  return world.networks.flatMap((network) => {
     const own = blocks.filter((block) => block.spec.network === network.name);
     // A network that was disabled before the host came, or that has no block left for it.
     if (own.length === 0) return [];
     const subnets = own.map((block) => block.spec.cidr);
     const segments = segmentsOf(world.vrf, network, host, own);
-    const revision = Math.max(
-      network.revision,
-      world.vrf.revision,
-      vtep.revision,
-      ...own.map((block) => block.revision),
-    );
-    return [
-      {
-        backend: { vxlan },
-        ...member("docker_bridge", bridgeOf(segments, "docker")),
-        info: infoOf(network),
-        ...member("mesos_bridge", bridgeOf(segments, "mesos")),
-        state: statusOf(network.name, revision, status),
-        ...member("subnet", ofFamily(subnets, 4)),
-        ...member("subnet6", ofFamily(subnets, 6)),
-      },
-    ];
+    const revision = Math.max(...[network, world.vrf, vtep, ...own].map((resource) => resource.revision));
+    return defined({
+      backend: { vxlan },
+      docker_bridge: bridgeOf(segments, "docker"),
+      info: infoOf(network),
+      mesos_bridge: bridgeOf(segments, "mesos"),
+      state: statusOf(network.name, revision, status),
+      subnet: ofFamily(subnets, 4),
+      subnet6: ofFamily(subnets, 6),
+    });
   });
 }
 
-function vxlanOf({ vrf, dcos }: World, vtep: Vtep): VxlanInfo {
+function vxlanOf({ vrf, dcos }: World, vtep: Vtep) {
   const withLength = (ip: string | undefined, family: 4 | 6) => {
     const subnet = cidrOf(ofFamily(vrf.spec.vtepSubnets, family) ?? "");
     return ip === undefined || subnet === undefined ? undefined : `${ip}/${subnet.length}`;
   };
-  return {
+  return defined({
     vni: vrf.spec.vni,
-    ...member("vtep_ip", withLength(vtep.spec.ip, 4)),
-    ...member("vtep_ip6", withLength(vtep.spec.ip6, 6)),
+    vtep_ip: withLength(vtep.spec.ip, 4),
+    vtep_ip6: withLength(vtep.spec.ip6, 6),
     vtep_mac: vtep.spec.mac,
-    ...member("vtep_mtu", dcos.vtepMtu),
+    vtep_mtu: dcos.vtepMtu,
     vtep_name: vrf.spec.vtepName ?? `vtep${vrf.spec.vni}`,
-  };
+  });
 }
 
 /**
@@ -180,32 +126,22 @@ function statusOf(network: string, revision: number, status: HostReport | undefi
 }
 
 /** Bridges are shown with the network of their half, not with their own address, as in DC/OS. */
-function bridgeOf(segments: readonly Segment[], slice: string): BridgeInfo | undefined {
+function bridgeOf(segments: readonly Segment[], slice: string) {
   const segment = segments.find((candidate) => candidate.slice === slice);
   if (segment === undefined) return undefined;
   const cidrs = segment.ranges.map((range) => formatCidr(range.cidr));
-  return { ...member("ip", ofFamily(cidrs, 4)), ...member("ip6", ofFamily(cidrs, 6)), name: segment.bridge };
+  return defined({ ip: ofFamily(cidrs, 4), ip6: ofFamily(cidrs, 6), name: segment.bridge });
 }
 
-function infoOf({ name, spec }: Network): Omit<OverlayInfo, "enabled"> {
+function infoOf({ name, spec }: Network) {
   const [v4, v6] = ([4, 6] as const).map((family) =>
-    spec.subnets.find((subnet) => ofFamily([subnet.cidr], family) !== undefined),
+    spec.subnets.find(({ cidr }) => ofFamily([cidr], family) !== undefined),
   );
-  return {
-    name,
-    ...member("prefix", v4?.hostPrefix),
-    ...member("prefix6", v6?.hostPrefix),
-    ...member("subnet", v4?.cidr),
-    ...member("subnet6", v6?.cidr),
-  };
+  return defined({ name, prefix: v4?.hostPrefix, prefix6: v6?.hostPrefix, subnet: v4?.cidr, subnet6: v6?.cidr });
 }
 
 function ofFamily(cidrs: readonly string[], family: 4 | 6): string | undefined {
-  return cidrs.find((cidr) => cidr.includes(":") === (family === 6));
-}
-
-function member<K extends string, T>(name: K, value: T | undefined): { readonly [key in K]?: T } {
-  return (value === undefined ? {} : { [name]: value }) as { readonly [key in K]?: T };
+  return cidrs.find((cidr) => familyOf(cidr) === family);
 }
 
 function compare(a: string, b: string): number {
