@@ -2,7 +2,7 @@
 // in DC/OS, and a routed network for each. Pure. Importing a changed file does live what DC/OS needs a reinstallation
 // for: networks that the file no longer has are removed, others are changed, and a change that endpoints prevent is
 // refused.
-import { macOf } from "../../model/address.ts";
+import { defined } from "../../model/defined.ts";
 import type { ApplyItem, ApplyRequest } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
 import type { DcosConfig, DcosOverlay } from "./overlay.ts";
@@ -13,59 +13,31 @@ const DCOS_VRF = "dcos";
 /** Constant in DC/OS, for every overlay of every cluster. */
 const DCOS_VNI = 1024;
 
-type VrfItem = Extract<ApplyItem, { readonly kind: "vrf" }>;
-type NetworkItem = Extract<ApplyItem, { readonly kind: "network" }> & {
-  readonly spec: { readonly subnets: readonly Subnet[] };
-};
-
-export type ResourceOptions = {
-  /** UDP; by default the existing port, or 4789 (RFC 7348). DC/OS itself uses 64000. */
-  readonly tunnelPort?: number;
-};
-
-/** The VRF and the networks of the file; none if it switches overlays off. */
-export function resourcesOf(
-  config: DcosConfig,
-  options: ResourceOptions = {},
-): { readonly vrf: VrfItem; readonly networks: readonly NetworkItem[] } {
-  return {
-    vrf: vrfOf(config, options.tunnelPort),
-    networks: config.overlayEnable ? config.overlays.map((overlay) => networkOf(config, overlay)) : [],
-  };
-}
-
 /**
- * Makes the VRF as the file says, also if the file switches overlays off, and removes its networks that the file does
- * not have: the result does not depend on earlier files.
+ * The VRF and the networks of the file. Makes the VRF also if the file switches overlays off, and removes its networks
+ * that the file does not have: the result does not depend on earlier files. `tunnelPort`: UDP; by default the existing
+ * port, or 4789 (RFC 7348). DC/OS itself uses 64000.
  */
-export function applyOf(config: DcosConfig, options: ResourceOptions = {}): ApplyRequest {
-  const { vrf, networks } = resourcesOf(config, options);
-  return { resources: [vrf, ...networks], pruneVrf: DCOS_VRF };
+export function applyOf(config: DcosConfig, tunnelPort?: number): ApplyRequest {
+  const networks = config.overlayEnable ? config.overlays.map((overlay) => networkOf(config, overlay)) : [];
+  return { resources: [vrfOf(config, tunnelPort), ...networks], pruneVrf: DCOS_VRF };
 }
 
-function vrfOf(config: DcosConfig, tunnelPort: number | undefined): VrfItem {
-  const { vtepSubnet, vtepSubnet6, vtepMacOui, vtepMtu } = config;
-  return {
-    kind: "vrf",
-    name: DCOS_VRF,
-    spec: {
-      vni: DCOS_VNI,
-      ...(tunnelPort === undefined ? {} : { tunnelPort }),
-      vtepSubnets: vtepSubnet6 === undefined ? [vtepSubnet] : [vtepSubnet, vtepSubnet6],
-      vtepMacOui: (macOf(vtepMacOui) ?? "").slice(0, 8),
-      vtepName: `vtep${DCOS_VNI}`,
-      hostAccess: true,
-      dcos: {
-        vtepMacOui,
-        ...(vtepMtu === undefined ? {} : { vtepMtu }),
-        masters: config.masters,
-        agents: [...config.agents, ...config.publicAgents],
-      },
-    },
-  };
+function vrfOf(config: DcosConfig, tunnelPort: number | undefined): ApplyItem {
+  const { vtepSubnet, vtepSubnet6, vtepMacOui, vtepMtu, masters, agents, publicAgents } = config;
+  const spec = defined({
+    vni: DCOS_VNI,
+    tunnelPort,
+    vtepSubnets: vtepSubnet6 === undefined ? [vtepSubnet] : [vtepSubnet, vtepSubnet6],
+    vtepMacOui: vtepMacOui.slice(0, 8).toLowerCase(),
+    vtepName: `vtep${DCOS_VNI}`,
+    hostAccess: true,
+    dcos: defined({ vtepMacOui, vtepMtu, masters, agents: [...agents, ...publicAgents] }),
+  });
+  return { kind: "vrf", name: DCOS_VRF, spec };
 }
 
-function networkOf({ enableIpv6, overlayMtu }: DcosConfig, overlay: DcosOverlay): NetworkItem {
+function networkOf({ enableIpv6, overlayMtu }: DcosConfig, overlay: DcosOverlay): ApplyItem {
   // With IPv6 switched off, DC/OS disables overlays that have only IPv6, and gives containers of the others none.
   const without4 = overlay.subnet === undefined;
   const subnets = [

@@ -57,8 +57,7 @@ async function importDcos(cli: Cli, file: string, options: DcosOptions): Promise
     import("../../ancestors/dcos/resources.ts"),
   ]);
   const config = parseDcosConfig(await readText(cli.io, file), file);
-  const tunnelPort = wholeNumber(options.tunnelPort, "--tunnel-port");
-  const wanted = applyOf(config, tunnelPort === undefined ? {} : { tunnelPort });
+  const wanted = applyOf(config, wholeNumber(options.tunnelPort, "--tunnel-port"));
   await importAll(cli, { file, notes: config.notes, wanted }, options);
 }
 

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseApply } from "../../../../src/model/parse.ts";
 import { parseDcosConfig } from "../../../../src/ancestors/dcos/config.ts";
-import { applyOf, resourcesOf } from "../../../../src/ancestors/dcos/resources.ts";
-import { COMMUNITY, ENTERPRISE } from "./samples.ts";
+import { applyOf } from "../../../../src/ancestors/dcos/resources.ts";
+import { COMMUNITY, ENTERPRISE, resourcesOf } from "./samples.ts";
 
 test("the community sample is one VRF with two networks", () => {
-  const { vrf, networks } = resourcesOf(parseDcosConfig(COMMUNITY, "config.yaml"));
+  const { vrf, networks } = resourcesOf(COMMUNITY);
   assert.deepEqual(vrf, {
     kind: "vrf",
     name: "dcos",
@@ -44,16 +44,13 @@ test("the community sample is one VRF with two networks", () => {
 
 test("the API takes every sample as it is", () => {
   for (const text of [COMMUNITY, ENTERPRISE, "cluster_name: defaults\n"]) {
-    const apply = applyOf(parseDcosConfig(text, "config.yaml"), { tunnelPort: 64_000 });
+    const apply = applyOf(parseDcosConfig(text, "config.yaml"), 64_000);
     assert.deepEqual(parseApply(JSON.parse(JSON.stringify(apply))), apply);
   }
 });
 
 function networksOf(...lines: string[]) {
-  return resourcesOf(parseDcosConfig(`${lines.join("\n")}\n`, "config.yaml")).networks.map(({ name, spec }) => ({
-    name,
-    ...spec,
-  }));
+  return resourcesOf(`${lines.join("\n")}\n`).networks.map(({ name, spec }) => ({ name, ...spec }));
 }
 
 test("without IPv6, networks that have nothing else are disabled, the others have only IPv4", () => {
@@ -61,8 +58,8 @@ test("without IPv6, networks that have nothing else are disabled, the others hav
     networksOf("enable_ipv6: false").map(({ name, enabled, subnets }) => [
       name,
       enabled,
-      subnets[0]?.cidr,
-      subnets.length,
+      subnets?.[0]?.cidr,
+      subnets?.length,
     ]),
     [
       ["dcos", true, "9.0.0.0/8", 1],

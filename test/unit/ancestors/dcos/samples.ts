@@ -1,4 +1,21 @@
 // Configurations and states that DC/OS publishes, as data of tests: what they say is fact, and ours must say the same.
+import assert from "node:assert/strict";
+import type { ApplyItem } from "../../../../src/model/input.ts";
+import { parseDcosConfig } from "../../../../src/ancestors/dcos/config.ts";
+import { applyOf } from "../../../../src/ancestors/dcos/resources.ts";
+
+type Item<K extends ApplyItem["kind"]> = Extract<ApplyItem, { readonly kind: K }>;
+
+/** The VRF and the networks that a file becomes. */
+export function resourcesOf(text: string): {
+  readonly vrf: Item<"vrf">;
+  readonly networks: readonly Item<"network">[];
+} {
+  const { resources } = applyOf(parseDcosConfig(text, "config.yaml"));
+  const [vrf, ...networks] = resources;
+  assert.ok(vrf?.kind === "vrf");
+  return { vrf, networks: networks.filter((item) => item.kind === "network") };
+}
 
 /** Community edition, 1.8/1.9: two networks. */
 export const COMMUNITY = `

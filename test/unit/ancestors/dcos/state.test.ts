@@ -5,16 +5,14 @@ import { blockAt } from "../../../../src/ipam/block.ts";
 import { formatCidr, formatIp, parseCidr, vtepMac } from "../../../../src/model/address.ts";
 import { type Resource, type Snapshot, blockName, snapshotOf, vtepName } from "../../../../src/model/resource.ts";
 import type { HostReport } from "../../../../src/model/status.ts";
-import { parseDcosConfig } from "../../../../src/ancestors/dcos/config.ts";
-import { resourcesOf } from "../../../../src/ancestors/dcos/resources.ts";
-import { STATE, STATE_2, STATE_2_CONFIG, STATE_CONFIG } from "./samples.ts";
+import { STATE, STATE_2, STATE_2_CONFIG, STATE_CONFIG, resourcesOf } from "./samples.ts";
 import { agentOverlay, overlayState } from "../../../../src/ancestors/dcos/state.ts";
 
 type Member = { readonly name: string; readonly underlay: string; readonly slices?: readonly string[] };
 
 /** The n-th member with the n-th block of each network and the n-th VTEP; everything at revision 5. */
 function snapshotFor(config: string, members: readonly Member[]): Snapshot {
-  const { vrf, networks } = resourcesOf(parseDcosConfig(config, "config.yaml"));
+  const { vrf, networks } = resourcesOf(config);
   const common = { uid: "u", revision: 5 };
   const hosts = members.map(({ name, ...rest }, order): Resource => {
     return { kind: "host", name, ...common, spec: { underlayMtu: 1500, order, ...rest } };
@@ -35,7 +33,7 @@ function snapshotFor(config: string, members: readonly Member[]): Snapshot {
   });
   const blocks = networks.flatMap(({ name: network, spec }) =>
     members.flatMap(({ name: host }, n) =>
-      spec.subnets.map(({ cidr, hostPrefix }): Resource => {
+      (spec.subnets ?? []).map(({ cidr, hostPrefix }): Resource => {
         const subnet = parseCidr(cidr, "");
         const block = blockAt(subnet, hostPrefix ?? 0, BigInt(n));
         assert.ok(block !== undefined);
