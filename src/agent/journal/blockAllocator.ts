@@ -41,7 +41,7 @@ export function inQuarantine(
 
 /**
  * One address per family of the segment: the requested one, or the lowest free one. Addresses in quarantine are given
- * only if no other is free. Throws a Fault `request-invalid`, `address-*` or `exhausted`.
+ * only if no other is free. Throws a Fault `request-invalid`, `range-unknown`, `address-*` or `exhausted`.
  */
 export function allocate(
   segments: readonly Segment[],
@@ -52,8 +52,9 @@ export function allocate(
   if (request.range !== undefined) throw noRanges(request.network);
   const segment = chosen(segments, request);
   const wanted = (request.addresses ?? []).map((text, i) => parseIp(text, `addresses[${i}]`));
-  for (const ip of wanted) {
+  for (const [i, ip] of wanted.entries()) {
     if (!segment.ranges.some((range) => contains(range.cidr, ip))) throw outside(ip, segment, request.network);
+    if (wanted.findIndex(({ family }) => family === ip.family) < i) throw second(ip, i);
   }
   const ips = segment.ranges.map((range) => {
     const ip = wanted.find((one) => contains(range.cidr, one));
@@ -128,6 +129,14 @@ function outside(ip: Ip, segment: Segment, network: string): Fault {
     what: `${formatIp(ip)} is not in this host's part of network "${network}"`,
     where: "addresses",
     fix: `choose from ${segment.ranges.map((r) => formatCidr(r.cidr)).join(" or ")}, or leave the address out`,
+  });
+}
+
+function second(ip: Ip, i: number): Fault {
+  return new Fault("request-invalid", {
+    what: `${formatIp(ip)} is a second IPv${ip.family} address`,
+    where: `addresses[${i}]`,
+    fix: "give one per family",
   });
 }
 

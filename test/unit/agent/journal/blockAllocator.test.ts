@@ -81,6 +81,14 @@ describe("a lease from the host's block", () => {
     assert.equal(lease.mac, "02:00:00:00:00:aa");
   });
 
+  test("takes one of each family in either order, and gives them in the order of the block", () => {
+    for (const addresses of [
+      ["9.0.1.12", "fd01::8:99"],
+      ["fd01::8:99", "9.0.1.12"],
+    ])
+      assert.deepEqual(allocate([docker], taken(), { network, addresses }).addresses, ["9.0.1.12", "fd01::8:99"]);
+  });
+
   test("refuses what cannot be, and says which", () => {
     const at =
       (addresses: string[], used: string[] = []) =>
@@ -174,6 +182,16 @@ describe("a wish that cannot be", () => {
         /^10\.0\.0\.1 .*9\.0\.1\.8\/29 or fd01::8:0\/112/,
       ],
       [told([docker], { addresses: ["9.0.1.10", "x"] }), "address-invalid", /addresses\[1\]/],
+      [
+        told([docker], { addresses: ["9.0.1.10", "9.0.1.11"] }),
+        "request-invalid",
+        /^9\.0\.1\.11 is a second IPv4.*\[1\]/,
+      ],
+      [
+        told([docker], { addresses: ["fd01::8:4", "9.0.1.10", "fd01::8:5"] }),
+        "request-invalid",
+        /^fd01::8:5 is a second IPv6.*\[2\]/,
+      ],
       [told([docker], { addresses: ["9.0.1.9"] }), "address-taken", /the subnet's own, its broadcast or its gateway's/],
       [told([docker], { addresses: ["fd01::8:5"] }, taken("fd01::8:5")), "address-taken", /an endpoint has it/],
     ];
