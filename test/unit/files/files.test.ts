@@ -127,7 +127,7 @@ for (const [name, replace] of Object.entries(WAYS))
       assert.deepEqual(readdirSync(folder), ["file"]);
     });
 
-    test("at whichever call the disk fails, the file is the old one and this throws, or it is the new one", async () => {
+    test("at whichever call the disk fails, the file is the old one and this throws, or is the new one", async () => {
       const named = steps("600").findIndex((step) => step.startsWith("rename"));
       for (const [at, step] of steps("600").entries()) {
         if (step.startsWith("close")) continue;

@@ -10,7 +10,7 @@ import type { PortSeen } from "../../../../src/kernel/kernel.ts";
 import { type Endpoint, type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import type { Adopter } from "../../../../src/agent/reconcile/adopt.ts";
-import { endpoint, GROUND, host, KEPT, readdress, REMOVED, REVISION, TAKEN, WEB } from "./strayHost.ts";
+import { endpoint, RESOURCES, host, STAYING, readdress, REMOVED, REVISION, ADOPTED, WEB } from "./strayHost.ts";
 
 describe("strays", () => {
   test("are ports of endpoints that are neither in the journal nor on their way into it", async () => {
@@ -38,7 +38,7 @@ describe("an endpoint of a local network that the server never heard of", () => 
     test(`is taken in as its port says it, whether the server is there or not: ${what}`, async () => {
       for (const isCurrent of [true, false]) {
         const { adopt, journal, kernel, logged, adopter } = await host([built]);
-        assert.deepEqual(await adopt(isCurrent), TAKEN);
+        assert.deepEqual(await adopt(isCurrent), ADOPTED);
         assert.deepEqual(
           [...journal.entries.values()],
           [
@@ -101,7 +101,7 @@ describe("an endpoint of a local network that the server never heard of", () => 
     const other = endpoint("near", ["10.2.1.2"], { owner: "db", netns: "/run/netns/db", mac: "02:00:0a:00:00:09" });
     const taken = await host([WEB, other]);
     taken.journal.put({ endpoint: other, netnsId: "1", bootId: "this boot", state: "attached" });
-    assert.deepEqual(await taken.adopt(false), { taken: ["db.eth0"], kept: KEPT.kept });
+    assert.deepEqual(await taken.adopt(false), { taken: ["db.eth0"], kept: STAYING.kept });
     assert.deepEqual(await taken.adopt(true), { taken: ["db.eth0"], kept: [] });
     const own = { near: ["10.2.1.2"], both: ["10.3.1.2", "fd03:0:0:1::2"] } as const;
     for (const [network, there] of [
@@ -111,7 +111,7 @@ describe("an endpoint of a local network that the server never heard of", () => 
     ] as const) {
       const { adopt, kernel } = await host([endpoint(network, own[network])]);
       await readdress(kernel, there);
-      assert.deepEqual(await adopt(false), KEPT, there.join());
+      assert.deepEqual(await adopt(false), STAYING, there.join());
       assert.deepEqual(await adopt(true), REMOVED, there.join());
     }
   });
@@ -119,7 +119,7 @@ describe("an endpoint of a local network that the server never heard of", () => 
   test("another address beside its own is the workload's, wherever it stands", async () => {
     const { adopt, kernel, journal } = await host([WEB]);
     await readdress(kernel, ["10.9.9.9/32", "10.2.1.2/24", "10.9.9.8/32"]);
-    assert.deepEqual(await adopt(true), TAKEN);
+    assert.deepEqual(await adopt(true), ADOPTED);
     assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec.addresses, ["10.2.1.2"]);
   });
 
@@ -128,7 +128,7 @@ describe("an endpoint of a local network that the server never heard of", () => 
       const { adopt, kernel, port } = await host([WEB]);
       const from = await port();
       await kernel.apply([{ op: "set", from, object: { ...from, alias } }]);
-      assert.deepEqual(await adopt(false), KEPT, alias);
+      assert.deepEqual(await adopt(false), STAYING, alias);
       assert.deepEqual(await adopt(true), REMOVED, alias);
     }
   });
@@ -136,14 +136,14 @@ describe("an endpoint of a local network that the server never heard of", () => 
   test("is not, if it is on no bridge of a local network's block here, or in no VRF that is there", async () => {
     const wide = endpoint("wide", ["10.6.0.2"]);
     const global = await host([wide]);
-    assert.deepEqual(await global.adopt(false), KEPT);
+    assert.deepEqual(await global.adopt(false), STAYING);
     assert.deepEqual(await global.adopt(true), REMOVED);
     for (const gone of ["v", "near", "h1", "near.h1.4"]) {
       const { adopt } = await host([WEB]);
       const kept = (list: Snapshot["networks"]) => list.filter(({ name, spec }) => name !== gone && spec.vrf !== gone);
-      const without = GROUND.filter(({ name }) => name !== gone);
+      const without = RESOURCES.filter(({ name }) => name !== gone);
       const seen = snapshotOf("c", REVISION, without);
-      assert.deepEqual(await adopt(false, { ...seen, networks: kept(seen.networks) }), KEPT, gone);
+      assert.deepEqual(await adopt(false, { ...seen, networks: kept(seen.networks) }), STAYING, gone);
       assert.deepEqual(await adopt(true, { ...seen, networks: kept(seen.networks) }), REMOVED, gone);
     }
   });
@@ -166,7 +166,7 @@ describe("an endpoint that the server knows", () => {
     for (const isCurrent of [true, false])
       for (const one of [LEASE, endpoint("wide", ["10.6.0.2"], { securityGroups: ["g"] })]) {
         const { adopt, journal } = await host([one], [one]);
-        assert.deepEqual(await adopt(isCurrent), TAKEN);
+        assert.deepEqual(await adopt(isCurrent), ADOPTED);
         assert.deepEqual(journal.entries.get("web.eth0")?.endpoint, { ...one, name: "web.eth0" });
       }
   });
@@ -175,7 +175,7 @@ describe("an endpoint that the server knows", () => {
     const known = { ...LEASE, name: "web.eth0@h1" };
     const others = { ...LEASE, spec: { ...LEASE.spec, host: "h2" } };
     const { adopt, journal } = await host([LEASE], [others, known]);
-    assert.deepEqual(await adopt(true), TAKEN);
+    assert.deepEqual(await adopt(true), ADOPTED);
     assert.deepEqual(journal.entries.get("web.eth0")?.endpoint, { ...known, name: "web.eth0" });
   });
 
@@ -183,7 +183,7 @@ describe("an endpoint that the server knows", () => {
     const leaving = { ...LEASE, spec: { ...LEASE.spec, detaching: true as const } };
     const { adopt } = await host([LEASE], [leaving]);
     assert.deepEqual(await adopt(true), REMOVED);
-    assert.deepEqual(await adopt(false), TAKEN);
+    assert.deepEqual(await adopt(false), ADOPTED);
   });
 
   test("elsewhere, or with other addresses, is an old record: the kernel counts for a local network", async () => {
@@ -191,7 +191,7 @@ describe("an endpoint that the server knows", () => {
     for (const [key, other] of Object.entries(others)) {
       const record = { ...endpoint("near", ["10.2.1.2"]), name: "web.eth0" };
       const { adopt, journal } = await host([WEB], [{ ...record, spec: { ...record.spec, ...other } }]);
-      assert.deepEqual(await adopt(true), TAKEN, key);
+      assert.deepEqual(await adopt(true), ADOPTED, key);
       assert.equal(journal.entries.get("web.eth0")?.endpoint.uid, `adopted-${portName("web.eth0")}`, key);
       assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec, WEB.spec, key);
     }
@@ -201,13 +201,13 @@ describe("an endpoint that the server knows", () => {
     const wide = endpoint("wide", ["10.6.0.2"]);
     const moved = { ...wide, spec: { ...wide.spec, netns: "/run/netns/other" } };
     const elsewhere = await host([wide], [moved]);
-    assert.deepEqual(await elsewhere.adopt(false), KEPT);
+    assert.deepEqual(await elsewhere.adopt(false), STAYING);
     assert.deepEqual(await elsewhere.adopt(true), REMOVED);
     // The agent died before the address was in the kernel.
     const granted = { ...wide, spec: { ...wide.spec, addresses: ["10.6.0.9"] } };
     const early = await host([wide], [granted]);
-    assert.deepEqual(await early.adopt(false), KEPT);
-    assert.deepEqual(await early.adopt(true), TAKEN);
+    assert.deepEqual(await early.adopt(false), STAYING);
+    assert.deepEqual(await early.adopt(true), ADOPTED);
     assert.deepEqual(early.journal.entries.get("web.eth0")?.endpoint, granted);
   });
 
@@ -215,7 +215,7 @@ describe("an endpoint that the server knows", () => {
     const record = endpoint("wide", ["10.6.0.2"]);
     const other = { ...record, spec: { ...record.spec, netns: "/run/netns/other" } };
     const { adopt } = await host([WEB], [other]);
-    assert.deepEqual(await adopt(false), KEPT);
+    assert.deepEqual(await adopt(false), STAYING);
     assert.deepEqual(await adopt(true), REMOVED);
   });
 });
@@ -242,7 +242,7 @@ describe("groups that nobody knows", () => {
   test("a port with the profile of its network is taken in; with another one, or none, it is not", async () => {
     const network = endpoint("closed", ["10.5.1.2"]);
     const plain = await host([network]);
-    assert.deepEqual(await plain.adopt(false), TAKEN);
+    assert.deepEqual(await plain.adopt(false), ADOPTED);
     const own = await host([endpoint("closed", ["10.5.1.2"], { securityGroups: ["h"] })]);
     assert.deepEqual(await own.adopt(false), REMOVED);
     isTold(own.adopter);
@@ -265,15 +265,15 @@ describe("a far end", () => {
       (await kernel.ports()).map(({ netns: _, ...port }): PortSeen => port);
     const lone = await host([WEB]);
     lone.says.ports = unnamed(lone.kernel);
-    assert.deepEqual(await lone.adopt(false), KEPT);
+    assert.deepEqual(await lone.adopt(false), STAYING);
     assert.deepEqual(await lone.adopt(true), REMOVED);
     const known = await host([WEB], [WEB]);
     known.says.ports = unnamed(known.kernel);
-    assert.deepEqual(await known.adopt(true), TAKEN);
+    assert.deepEqual(await known.adopt(true), ADOPTED);
     const elsewhere = await host([WEB], [WEB]);
     elsewhere.says.ports = async () =>
       (await elsewhere.kernel.ports()).map((port): PortSeen => ({ ...port, netns: "no path" }));
-    assert.deepEqual(await elsewhere.adopt(true), TAKEN);
+    assert.deepEqual(await elsewhere.adopt(true), ADOPTED);
   });
 
   test("of a kernel that cannot be read nothing is concluded: nothing is taken in, and nothing removed", async () => {
@@ -298,7 +298,7 @@ describe("a far end", () => {
       throw new Fault("unavailable", { what: "the disk is full", fix: "make room" });
     };
     for (const isCurrent of [true, false]) {
-      assert.deepEqual(await adopt(isCurrent), KEPT);
+      assert.deepEqual(await adopt(isCurrent), STAYING);
       assert.equal(adopter.isDone, false);
       assert.match(
         adopter.conditions.join("\n"),
@@ -310,7 +310,7 @@ describe("a far end", () => {
     };
     await assert.rejects(adopt(true), /a bug/);
     journal.put = put;
-    assert.deepEqual(await adopt(true), TAKEN);
+    assert.deepEqual(await adopt(true), ADOPTED);
     assert.deepEqual([adopter.isDone, adopter.conditions], [true, []]);
     assert.equal(kernel.linkNames("/run/netns/web").length, 2);
   });
@@ -356,7 +356,7 @@ describe("a port that is kept", () => {
       endpoint("wide", ["10.6.0.2"], { owner: "db", netns: "/run/netns/db" }),
       WEB,
     ]);
-    assert.deepEqual(await adopt(true), TAKEN);
+    assert.deepEqual(await adopt(true), ADOPTED);
     const actual = await kernel.observe([]);
     const left = adopter.withoutUnexplained(actual);
     assert.deepEqual(

@@ -5,7 +5,7 @@ import { portName } from "../../../../src/datapath/state/names.ts";
 import { stateOf } from "../../../../src/datapath/state/state.ts";
 import type { Endpoint, EndpointSpec } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
-import { endpoint, host, KEPT, REMOVED, TAKEN, WEB } from "./strayHost.ts";
+import { endpoint, host, STAYING, REMOVED, ADOPTED, WEB } from "./strayHost.ts";
 
 const ELSEWHERE = { owner: "old", netns: "/run/netns/old", ifname: "eth7" };
 
@@ -107,13 +107,13 @@ describe("a stray whose place changed since it was seen", () => {
   test("stays as it is without its namespace or its network, for a later round", async () => {
     const gone = await host([WEB], [WEB]);
     gone.says.netnsId = () => undefined;
-    assert.deepEqual(await gone.adopt(true), KEPT);
+    assert.deepEqual(await gone.adopt(true), STAYING);
     gone.says.netnsId = (path) => gone.kernel.netnsId(path);
     const { networks } = gone.snapshot;
     const without = { ...gone.snapshot, networks: networks.filter(({ name }) => name !== "near") };
-    assert.deepEqual(await gone.adopt(true, without), KEPT);
+    assert.deepEqual(await gone.adopt(true, without), STAYING);
     assert.deepEqual([gone.logged, gone.adopter.conditions], [[], []]);
-    assert.deepEqual(await gone.adopt(true), TAKEN);
+    assert.deepEqual(await gone.adopt(true), ADOPTED);
   });
 
   test("is judged by all of its addresses: the server's record of some of them is an old one", async () => {
@@ -124,7 +124,7 @@ describe("a stray whose place changed since it was seen", () => {
     ]) {
       const record = endpoint("both", addresses, { workload: "w" });
       const { adopt, journal } = await host([built], [record]);
-      assert.deepEqual(await adopt(false), TAKEN);
+      assert.deepEqual(await adopt(false), ADOPTED);
       assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec, built.spec);
     }
   });
@@ -141,7 +141,7 @@ describe("a stray whose place changed since it was seen", () => {
         }),
       );
     };
-    assert.deepEqual(await adopt(false), KEPT);
+    assert.deepEqual(await adopt(false), STAYING);
     assert.deepEqual(await adopt(true), REMOVED);
   });
 });

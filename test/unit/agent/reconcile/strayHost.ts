@@ -22,7 +22,7 @@ export const REVISION = 9;
 const common = { driver: "vxlan", masquerade: false, enabled: true } as const;
 const near = (name: string, subnets: readonly object[], more: object = {}) =>
   make("network", name, { ...common, ipam: "local", vrf: "v", subnets, ...more });
-export const GROUND: readonly Resource[] = [
+export const RESOURCES: readonly Resource[] = [
   hostNumber(1),
   hostNumber(2),
   vrf("u", 1),
@@ -83,7 +83,7 @@ export const WEB = endpoint("near", ["10.2.1.2"]);
  * A host whose kernel has what these endpoints need, and whose journal is lost. `server`: what the server knows of
  * endpoints.
  */
-export async function host(built: readonly Endpoint[], server: readonly Endpoint[] = [], ground = GROUND) {
+export async function host(built: readonly Endpoint[], server: readonly Endpoint[] = [], ground = RESOURCES) {
   const kernel = new FakeKernel({ facts: { prefixes: [], bootId: "this boot" } });
   const paths = [...new Set(built.map(({ spec }) => spec.netns as `/${string}`))];
   for (const path of paths) kernel.addWorkload(path);
@@ -141,6 +141,6 @@ export async function readdress(kernel: FakeKernel, cidrs: readonly string[]): P
     assert.equal(refusal, undefined);
 }
 
-export const TAKEN = { taken: ["web.eth0"], kept: [] };
+export const ADOPTED = { taken: ["web.eth0"], kept: [] };
 export const REMOVED = { taken: [], kept: [] };
-export const KEPT = { taken: [], kept: [portName("web.eth0")] };
+export const STAYING = { taken: [], kept: [portName("web.eth0")] };
