@@ -4,7 +4,6 @@
 import type { InputOf, Kind, OwnDelete, OwnPut } from "../model/kinds.ts";
 import type { ResourceOf } from "../model/resource.ts";
 import { deleteGroup, putGroup } from "./admit/group/group.ts";
-import type { Context } from "./admit/context.ts";
 import { deleteHost } from "./admit/host/host.ts";
 import { deleteNetwork, putNetwork, removeNetwork } from "./admit/network/network.ts";
 import { deletePool, putPool } from "./admit/network/pool.ts";
@@ -13,10 +12,8 @@ import { deleteMigration } from "./admit/workload/migrate.ts";
 import type { Draft } from "./state/draft.ts";
 import type { Delete, Put } from "./write.ts";
 
-type Puts = {
-  readonly [K in OwnPut]: (draft: Draft, put: Put<InputOf<K>>, context: Context) => ResourceOf<K>;
-};
-type Deletes = { readonly [K in OwnDelete]: (draft: Draft, wanted: Delete, context: Context) => void };
+type Puts = { readonly [K in OwnPut]: (draft: Draft, put: Put<InputOf<K>>) => ResourceOf<K> };
+type Deletes = { readonly [K in OwnDelete]: (draft: Draft, wanted: Delete) => void };
 
 export const PUTS: Puts & { readonly [K in Kind]?: unknown } = {
   network: putNetwork,
@@ -27,7 +24,7 @@ export const PUTS: Puts & { readonly [K in Kind]?: unknown } = {
 
 export const DELETES: Deletes & { readonly [K in Kind]?: unknown } = {
   network: deleteNetwork,
-  vrf: (draft, wanted, context) => deleteVrf(draft, wanted, (network) => removeNetwork(draft, network, context)),
+  vrf: (draft, wanted) => deleteVrf(draft, wanted, (network) => removeNetwork(draft, network)),
   host: deleteHost,
   pool: deletePool,
   migration: deleteMigration,

@@ -1,7 +1,7 @@
 // Chooses the next address. The server uses these functions in global networks, a host's agent for its block in local
 // ones, so that neither gives an address that the other would refuse. Pure: the caller holds the used addresses and
 // makes the choice durable.
-import { type Cidr, type Family, type Ip, firstOf, lastOf } from "../model/address.ts";
+import { type Cidr, type Family, type Ip, contains, lastOf } from "../model/address.ts";
 import type { Used } from "./intervals.ts";
 
 /** Addresses that endpoints may have, both ends included; empty when `first` is above `last`. */
@@ -21,6 +21,12 @@ export function usableRange(cidr: Cidr): Range {
   return { family: cidr.family, first: cidr.base + 1n, last: cidr.family === 4 ? last - 1n : last };
 }
 
+/** Whether the address is one of those, and not the gateway. */
+export function isAssignable(cidr: Cidr, gateway: Ip | undefined, { family, value }: Ip): boolean {
+  const { first, last } = usableRange(cidr);
+  return family === cidr.family && value >= first && value <= last && value !== gateway?.value;
+}
+
 /** The gateway's address if none was chosen: the first usable one. */
 export function defaultGateway(cidr: Cidr): Ip {
   return { family: cidr.family, value: cidr.base + 1n };
@@ -30,7 +36,7 @@ export function defaultGateway(cidr: Cidr): Ip {
 export function capacity(cidr: Cidr, gateway: Ip | undefined): bigint {
   const { first, last } = usableRange(cidr);
   const all = last < first ? 0n : last - first + 1n;
-  return gateway !== undefined && gateway.value >= first && gateway.value <= last ? all - 1n : all;
+  return gateway !== undefined && isAssignable(cidr, undefined, gateway) ? all - 1n : all;
 }
 
 /** The lowest address of the range that is neither used nor excluded; undefined if there is none. */
@@ -48,16 +54,13 @@ export function nextFreeFrom(range: Range, used: Used, exclude: readonly bigint[
 
 /** The requested address if an endpoint may have it, else the reason why not; without a request the lowest free one. */
 export function choose(cidr: Cidr, gateway: Ip | undefined, used: Used, requested?: Ip): Choice {
-  const range = usableRange(cidr);
   if (requested === undefined) {
-    const ip = nextFree(range, used, gateway === undefined ? [] : [gateway.value]);
+    const ip = nextFree(usableRange(cidr), used, gateway === undefined ? [] : [gateway.value]);
     return ip === undefined ? { ok: false, why: "exhausted" } : { ok: true, ip };
   }
-  const { family, value } = requested;
-  if (family !== cidr.family || value < firstOf(cidr).value || value > lastOf(cidr).value)
-    return { ok: false, why: "outside" };
-  if (value < range.first || value > range.last || value === gateway?.value) return { ok: false, why: "reserved" };
-  return used.has(value) ? { ok: false, why: "taken" } : { ok: true, ip: requested };
+  if (!contains(cidr, requested)) return { ok: false, why: "outside" };
+  if (!isAssignable(cidr, gateway, requested)) return { ok: false, why: "reserved" };
+  return used.has(requested.value) ? { ok: false, why: "taken" } : { ok: true, ip: requested };
 }
 
 /**

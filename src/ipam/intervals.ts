@@ -1,8 +1,8 @@
 // Which values of a space are used, as disjoint intervals. Adjacent intervals are merged, so a space that is filled
 // lowest first is one interval however full it is, and the lowest free value is one lookup. Intervals are in short
 // sorted chunks: in the worst case, 100,000 scattered values, an insertion still moves only some hundred numbers.
-// Values are bigint, so that one index serves IPv4, IPv6, VNIs and every other counted space. Ranges are not known
-// here.
+// Values are bigint, so that one index serves IPv4, IPv6, VNIs and every other counted space.
+import { lastWhere } from "./sorted.ts";
 
 export type Interval = { readonly first: bigint; readonly last: bigint };
 
@@ -12,6 +12,12 @@ export interface Used {
   /** The lowest value that is not used, `from` or above. */
   nextFree(from: bigint): bigint;
 }
+/** What a search for a run of free values asks besides. */
+export interface UsedRuns extends Used {
+  /** The lowest used value, `from` or above. */
+  nextUsed(from: bigint): bigint | undefined;
+}
+export const NOTHING_USED: UsedRuns = { has: () => false, nextFree: (from) => from, nextUsed: () => undefined };
 
 type Chunk = { readonly firsts: bigint[]; readonly lasts: bigint[] };
 /** Interval `i` of chunk `c`; `i` is -1 for "before the first of all". */
@@ -19,7 +25,7 @@ type ChunkIndex = { readonly c: number; readonly i: number };
 
 const CHUNK_MAX = 512;
 
-export class Intervals implements Used {
+export class Intervals implements UsedRuns {
   #chunks: Chunk[] = [{ firsts: [], lasts: [] }];
   #count = 0n;
 
@@ -38,7 +44,6 @@ export class Intervals implements Used {
     return interval !== undefined && interval.last >= from ? interval.last + 1n : from;
   }
 
-  /** The lowest used value, `from` or above. */
   nextUsed(from: bigint): bigint | undefined {
     const place = this.#locate(from);
     const interval = this.#at(place);
@@ -90,12 +95,13 @@ export class Intervals implements Used {
 
   /** The interval with the greatest `first` that is not above `value`. */
   #locate(value: bigint): ChunkIndex {
+    const isNotAbove = (first: bigint | undefined) => first !== undefined && first <= value;
     const c = Math.max(
       0,
-      lastNotAbove(this.#chunks.length, (n) => this.#chunks[n]?.firsts[0], value),
+      lastWhere(this.#chunks.length, (n) => isNotAbove(this.#chunks[n]?.firsts[0])),
     );
     const firsts = this.#chunks[c]?.firsts ?? [];
-    return { c, i: lastNotAbove(firsts.length, (n) => firsts[n], value) };
+    return { c, i: lastWhere(firsts.length, (n) => isNotAbove(firsts[n])) };
   }
 
   #at({ c, i }: ChunkIndex): Interval | undefined {
@@ -142,20 +148,4 @@ export function intervalsOf(values: Iterable<bigint>): Intervals {
   const used = new Intervals();
   for (const value of values) used.take(value);
   return used;
-}
-
-/**
- * Greatest n below `length` whose value is not above `value`, by bisection of an ascending sequence; -1 if there is
- * none.
- */
-function lastNotAbove(length: number, valueAt: (n: number) => bigint | undefined, value: bigint): number {
-  let low = 0;
-  let high = length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const there = valueAt(middle);
-    if (there !== undefined && there <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
 }

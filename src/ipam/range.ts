@@ -2,8 +2,9 @@
 // + i, first6 + i, mac + i, and the SLAAC addresses made from its MAC. So a request by IP, by MAC or by both is valid
 // if all of it has the same index. Pure. The range was admitted, so its texts are canonical and it does not wrap.
 import { type Ip, cidrAround, ipOf, cidrOf, lastOf, macOfSlaac, macValue, slaacIp } from "../model/address.ts";
+import { defined } from "../model/defined.ts";
 import type { AddressRange } from "../model/range.ts";
-import type { Interval, Used } from "./intervals.ts";
+import { type Interval, NOTHING_USED, type Used, type UsedRuns } from "./intervals.ts";
 
 /** A range as numbers. */
 export type Plan = {
@@ -19,34 +20,25 @@ export type Plan = {
   readonly slaac: readonly bigint[];
 };
 
+type PerSpace<T> = { readonly 4: T; readonly 6: T; readonly mac: T };
 /** Values that must not be given, by space. */
-export type UsedValues = { readonly 4: Used; readonly 6: Used; readonly mac: Used };
+export type UsedValues<U extends Used = Used> = PerSpace<U>;
+export const NOTHING_TAKEN: UsedValues<UsedRuns> = { 4: NOTHING_USED, 6: NOTHING_USED, mac: NOTHING_USED };
 /** Single addresses and MACs that are not given: the subnet's own, broadcast, gateways. */
-export type Excluded = {
-  readonly 4: readonly bigint[];
-  readonly 6: readonly bigint[];
-  readonly mac: readonly bigint[];
-};
+export type Excluded = PerSpace<readonly bigint[]>;
 
 /** A MAC's first octet does not change: it says unicast, and who administers the address. */
 const MAC_ROOM = 1n << 40n;
 
 export function planOf(range: AddressRange): Plan {
-  const first4 = valueOf(range.first);
-  const first6 = valueOf(range.first6);
+  const first4 = ipOf(range.first ?? "")?.value;
+  const first6 = ipOf(range.first6 ?? "")?.value;
   const size = range.size === undefined ? toEndOfPrefix(first6 ?? 0n, range.prefixLength ?? 128) : BigInt(range.size);
   const mac =
     range.mac === undefined ? (first4 === undefined ? undefined : 0x0200_0000_0000n | first4) : macValue(range.mac);
   const slaac = [range.prefix, range.ula].map((text) => cidrOf(text ?? "")?.base).filter((base) => base !== undefined);
-  return {
-    name: range.name,
-    size,
-    ...(first4 === undefined ? {} : { first4 }),
-    ...(first6 === undefined ? {} : { first6 }),
-    ...(mac === undefined ? {} : { mac }),
-    macs: mac === undefined ? 0n : least(size, macRoom(mac)),
-    slaac,
-  };
+  const macs = mac === undefined ? 0n : least(size, macRoom(mac));
+  return { name: range.name, size, ...defined({ first4, first6, mac }), macs, slaac };
 }
 
 /** How many MACs from this one on share its first octet. */
@@ -60,13 +52,10 @@ function toEndOfPrefix(first6: bigint, length: number): bigint {
 }
 
 /** Everything between the first and the last lease, by space. */
-export function spansOf(plan: Plan): { readonly 4?: Interval; readonly 6?: Interval; readonly mac?: Interval } {
-  const span = (first: bigint, count: bigint): Interval => ({ first, last: first + count - 1n });
-  return {
-    ...(plan.first4 === undefined ? {} : { 4: span(plan.first4, plan.size) }),
-    ...(plan.first6 === undefined ? {} : { 6: span(plan.first6, plan.size) }),
-    ...(plan.mac === undefined ? {} : { mac: span(plan.mac, plan.macs) }),
-  };
+export function spansOf({ first4, first6, mac, size, macs }: Plan): Partial<PerSpace<Interval>> {
+  const span = (first: bigint | undefined, count: bigint): Interval | undefined =>
+    first === undefined ? undefined : { first, last: first + count - 1n };
+  return defined({ 4: span(first4, size), 6: span(first6, size), mac: span(mac, macs) });
 }
 
 /** Addresses of lease `index`, IPv4 first; and its MAC, unless it is made from the address. */
@@ -96,19 +85,28 @@ export function indexOfMac(plan: Plan, mac: bigint): bigint | undefined {
   return plan.mac !== undefined && mac >= plan.mac && mac < plan.mac + plan.macs ? mac - plan.mac : undefined;
 }
 
-/** The first lease from `from` on that is entirely free, then one before it; undefined if there is none. */
-export function freeIndex(plan: Plan, taken: UsedValues, excluded: Excluded, from = 0n): bigint | undefined {
-  const behind = freeBetween(plan, taken, excluded, { from, end: plan.size });
-  return behind ?? freeBetween(plan, taken, excluded, { from: 0n, end: from });
+/** Which lease has this value of a space; undefined if none of the range does. */
+export function indexOfValue(plan: Plan, space: 4 | 6 | "mac", value: bigint): bigint | undefined {
+  return space === "mac" ? indexOfMac(plan, value) : indexOfIp(plan, { family: space, value });
 }
 
-type Part = { readonly from: bigint; readonly end: bigint };
+/** The same of an address or MAC in canonical text. */
+export function indexOfText(plan: Plan, text: string): bigint | undefined {
+  const ip = ipOf(text);
+  return ip === undefined ? indexOfMac(plan, macValue(text)) : indexOfIp(plan, ip);
+}
 
-function freeBetween(plan: Plan, taken: UsedValues, excluded: Excluded, { from, end }: Part): bigint | undefined {
-  for (let index = from; index < end; ) {
-    const next = step(plan, taken, excluded, index);
-    if (next === index) return index;
-    index = next;
+/** The first lease from `from` on that is entirely free, then one before it; undefined if there is none. */
+export function freeIndex(plan: Plan, taken: UsedValues, excluded: Excluded, from = 0n): bigint | undefined {
+  for (const [start, end] of [
+    [from, plan.size],
+    [0n, from],
+  ] as const) {
+    for (let index = start; index < end; ) {
+      const next = step(plan, taken, excluded, index);
+      if (next === index) return index;
+      index = next;
+    }
   }
   return undefined;
 }
@@ -140,10 +138,6 @@ function isSlaacTaken(plan: Plan, taken: UsedValues, excluded: Excluded, index: 
   );
 }
 
-function valueOf(text: string | undefined): bigint | undefined {
-  return text === undefined ? undefined : ipOf(text)?.value;
-}
-
-function least(a: bigint, b: bigint): bigint {
+export function least(a: bigint, b: bigint): bigint {
   return a < b ? a : b;
 }

@@ -1,33 +1,20 @@
 // Runs of leases, of which reservations are made. A search goes from one obstacle to the next, so its cost depends on
 // what is in the range and not on the requested size.
-import { slaacIp, macOfSlaac } from "../model/address.ts";
-import type { Interval } from "./intervals.ts";
-import { type Excluded, type Plan, freeIndex } from "./range.ts";
+import { slaacIp } from "../model/address.ts";
+import type { Interval, UsedRuns } from "./intervals.ts";
+import { type Excluded, type Plan, type UsedValues, freeIndex, indexOfValue, least } from "./range.ts";
 
-/** What a search for a run asks of used values. */
-interface Stretch {
-  has(value: bigint): boolean;
-  nextFree(from: bigint): bigint;
-  nextUsed(from: bigint): bigint | undefined;
-}
 /** Leases `at` to `at + size - 1` of a range. */
 export type Run = { readonly at: bigint; readonly size: bigint };
 export type Span = Interval & { readonly space: 4 | 6 | "mac" };
-type Taken = { readonly 4: Stretch; readonly 6: Stretch; readonly mac: Stretch };
+type FreeRun = { readonly run: Run } | { readonly longest: Run };
+type Taken = UsedValues<UsedRuns>;
 
-/**
- * SLAAC fills the low 24 bits of an address from those of the MAC, so within this distance addresses are consecutive
- * too.
- */
+/** SLAAC fills the low 24 bits of an address from those of the MAC, so addresses this near are consecutive too. */
 const ROW = 1n << 24n;
 
 /** The first run of this size that is entirely free; if there is none, the longest one. */
-export function freeRun(
-  plan: Plan,
-  taken: Taken,
-  excluded: Excluded,
-  size: bigint,
-): { readonly run: Run } | { readonly longest: Run } {
+export function freeRun(plan: Plan, taken: Taken, excluded: Excluded, size: bigint): FreeRun {
   let longest: Run = { at: 0n, size: 0n };
   for (let from = 0n; from < plan.size; ) {
     const at = freeIndex(plan, taken, excluded, from);
@@ -45,28 +32,19 @@ export function freeRun(
 export function obstacleIn(plan: Plan, taken: Taken, excluded: Excluded, { at, size }: Run): bigint {
   const end = at + size;
   let found = end;
-  for (const span of spansIn(plan, at, end)) {
-    const used = taken[span.space].nextUsed(span.first);
-    const kept = excluded[span.space].filter((value) => value >= span.first);
+  for (const { space, first, last } of spansOfRun(plan, at, end)) {
+    const used = taken[space].nextUsed(first);
+    const kept = excluded[space].filter((value) => value >= first);
     for (const value of used === undefined ? kept : [used, ...kept])
-      if (value <= span.last) found = least(found, span.indexOf(value));
+      if (value <= last) found = least(found, indexOfValue(plan, space, value) ?? end);
   }
   return found;
 }
 
 /** Everything that leases `at` to `end - 1` have, in as few spans as possible. */
 export function spansOfRun(plan: Plan, at: bigint, end: bigint): Span[] {
-  return spansIn(plan, at, end).map(({ space, first, last }) => ({ space, first, last }));
-}
-
-type IndexedSpan = Span & { readonly indexOf: (value: bigint) => bigint };
-
-function spansIn(plan: Plan, at: bigint, end: bigint): IndexedSpan[] {
-  if (at >= end) return [];
-  const straight = (space: Span["space"], base: bigint | undefined, until: bigint): IndexedSpan[] =>
-    base === undefined || at >= until
-      ? []
-      : [{ space, first: base + at, last: base + until - 1n, indexOf: (value) => value - base }];
+  const straight = (space: Span["space"], base: bigint | undefined, until: bigint): Span[] =>
+    base === undefined || at >= until ? [] : [{ space, first: base + at, last: base + until - 1n }];
   const macsEnd = least(end, plan.macs);
   return [
     ...straight(4, plan.first4, end),
@@ -76,20 +54,13 @@ function spansIn(plan: Plan, at: bigint, end: bigint): IndexedSpan[] {
   ];
 }
 
-function slaacSpans(plan: Plan, base: bigint, at: bigint, end: bigint): IndexedSpan[] {
-  const { mac } = plan;
+function slaacSpans({ mac }: Plan, base: bigint, at: bigint, end: bigint): Span[] {
   if (mac === undefined) return [];
-  const spans: IndexedSpan[] = [];
+  const spans: Span[] = [];
   for (let from = at; from < end; ) {
     const until = least(end, from + ROW - ((mac + from) % ROW));
-    const first = slaacIp(base, mac + from).value;
-    const last = slaacIp(base, mac + until - 1n).value;
-    spans.push({ space: 6, first, last, indexOf: (value) => (macOfSlaac(value) ?? mac) - mac });
+    spans.push({ space: 6, first: slaacIp(base, mac + from).value, last: slaacIp(base, mac + until - 1n).value });
     from = until;
   }
   return spans;
-}
-
-function least(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
 }

@@ -66,23 +66,24 @@ export class Sorted<T> {
 
   /** Where the greatest value is that is not above this one; `i` is -1 for "before the first of all". */
   #locate(value: T): { readonly c: number; readonly i: number } {
+    const isNotAbove = (there: T | undefined) => there !== undefined && this.#compare(there, value) <= 0;
     const c = Math.max(
       0,
-      this.#lastNotAbove(this.#chunks.length, (n) => this.#chunks[n]?.[0], value),
+      lastWhere(this.#chunks.length, (n) => isNotAbove(this.#chunks[n]?.[0])),
     );
     const chunk = this.#chunks[c] ?? [];
-    return { c, i: this.#lastNotAbove(chunk.length, (n) => chunk[n], value) };
+    return { c, i: lastWhere(chunk.length, (n) => isNotAbove(chunk[n])) };
   }
+}
 
-  #lastNotAbove(length: number, at: (n: number) => T | undefined, value: T): number {
-    let low = 0;
-    let high = length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const there = at(middle);
-      if (there !== undefined && this.#compare(there, value) <= 0) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+/** By bisection: the greatest n below `length` for which it is so, as it is for all before it; -1 if there is none. */
+export function lastWhere(length: number, isSo: (n: number) => boolean): number {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (isSo(middle)) low = middle + 1;
+    else high = middle;
   }
+  return low - 1;
 }

@@ -25,9 +25,9 @@ export type Admission = {
 
 /** Throws a Fault for a refusal. No changes: everything is so already. */
 export function admit(view: View, write: Write, context: Context): Admission {
-  const draft = new Draft(view, context.uid);
+  const draft = new Draft(view, context);
   try {
-    const resource = decide(draft, write, context);
+    const resource = decide(draft, write);
     settleReferences(draft, write);
     const changes = draft.changes();
     if (resource === undefined) return { changes, created: false };
@@ -45,49 +45,46 @@ export function admit(view: View, write: Write, context: Context): Admission {
   }
 }
 
-function decide(draft: Draft, write: Write, context: Context): Resource | undefined {
+function decide(draft: Draft, write: Write): Resource | undefined {
   switch (write.verb) {
     case "put":
       checkMatch(draft, write.kind, write.name, write);
-      return putResource(draft, write, context);
+      return putResource(draft, write);
     case "delete":
-      return deleteResource(draft, write, context);
+      return deleteResource(draft, write);
     case "apply":
-      return apply(draft, write, context);
+      return apply(draft, write);
     case "join":
       return joinHost(draft, write.claim, write.by);
     case "drain":
       checkMatch(draft, "host", write.host, write);
       return drainHost(draft, write.host, write.drained);
     case "attach":
-      return attach(draft, write.claim, write.by, context);
+      return attach(draft, write.claim, write.by);
     case "attach-all":
-      attachAll(draft, write.claims, write.by, context);
-      return undefined;
+      return attachAll(draft, write.claims, write.by);
     case "patch-endpoint":
       checkMatch(draft, "endpoint", write.name, write);
       return patchEndpoint(draft, write.name, write.patch);
     case "detach":
       checkMatch(draft, "endpoint", write.endpoint, write);
-      return detach(draft, write, context);
+      return detach(draft, write);
     case "join-network":
       return joinNetwork(draft, write.claim);
     case "migrate":
       return migrate(draft, write.request);
     case "move":
-      return reportMove(draft, write, context);
+      return reportMove(draft, write);
     case "commit-group":
       return commitGroup(draft, write.name, write.hosts);
     case "hold":
-      return hold(draft, write.request, context);
+      return hold(draft, write.request);
     case "release":
-      release(draft, write.span);
-      return undefined;
+      return release(draft, write.span);
     case "reserve":
       checkMatch(draft, "network", write.request.name, write);
-      return reserve(draft, write.network, write.request, context);
+      return reserve(draft, write.network, write.request);
     case "expire":
-      expire(draft, context);
-      return undefined;
+      return expire(draft);
   }
 }

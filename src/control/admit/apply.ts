@@ -8,38 +8,33 @@ import type { Draft } from "../state/draft.ts";
 import { type View, get } from "../state/view.ts";
 import type { Write } from "../write.ts";
 import { reservationsText } from "./address/reservation.ts";
-import { type Context, inUse, within } from "./context.ts";
-import { networksOf, vacateVrf } from "./network/allocate.ts";
-import { endpointsOf, removeNetwork } from "./network/network.ts";
+import { refuseWhile, within } from "./context.ts";
+import { endpointsOf, networksOf, vacateVrf } from "./network/allocate.ts";
+import { removeNetwork } from "./network/network.ts";
 import { putResource } from "./resource.ts";
 
 /**
  * Networks that are no longer listed go before others are put, so that their addresses are free. All is judged by what
  * it comes to: each network against those that are where they will be, so that two may change places.
  */
-export function apply(
-  draft: Draft,
-  { items, pruneVrf }: Extract<Write, { readonly verb: "apply" }>,
-  context: Context,
-): undefined {
+export function apply(draft: Draft, { items, pruneVrf }: Extract<Write, { readonly verb: "apply" }>): undefined {
   checkDistinct(items);
   const networks = new Set(items.filter((item) => item.kind === "network").map((item) => item.name));
   const pruned = pruneVrf === undefined ? [] : prunable(draft.view, pruneVrf, networks);
   const moving = new Set([...networks, ...pruned.map((network) => network.name)]);
-  const listed = new Set(items.map((item) => `${item.kind}/${item.name}`));
-  const after = { ...context, moving, listed, coming: comingFamilies(draft.view, items) };
+  const keys = new Set(items.map((item) => `${item.kind}/${item.name}`));
+  draft.coming = { networks: moving, keys, families: comingFamilies(draft.view, items) };
   const put = ([i, item]: readonly [number, ApplyItem]) => {
     if (item.kind === "network") moving.delete(item.name);
-    within(`resources[${i}]`, () => putResource(draft, item, after));
+    within(`resources[${i}]`, () => putResource(draft, item));
   };
   const inOrder = [...items.entries()].sort(([, a], [, b]) => orderOf(a) - orderOf(b));
   const isBefore = ([, item]: readonly [number, ApplyItem]) => orderOf(item) < KINDS.network.put.order;
   inOrder.filter(isBefore).forEach(put);
-  for (const network of pruned) removeNetwork(draft, network.name, context);
+  for (const network of pruned) removeNetwork(draft, network.name);
   inOrder.filter((entry) => !isBefore(entry)).forEach(put);
   // Only now: a VRF that gets a new network must not go with its last old one and come back as another.
   if (pruned.length > 0 && pruneVrf !== undefined) vacateVrf(draft, pruneVrf);
-  return undefined;
 }
 
 function orderOf({ kind }: ApplyItem): number {
@@ -51,15 +46,14 @@ function prunable(view: View, vrf: string, listed: ReadonlySet<string>): readonl
   // What is reserved from a network goes with it, or stays.
   const pruned = networksOf(view, vrf).filter(({ name, spec }) => !listed.has(name) && spec.reservedFrom === undefined);
   const blockers = pruned.flatMap(({ name }) => [...endpointsOf(view, name), ...reservationsText(view, name)]);
-  if (blockers.length === 0) return pruned;
   const have = blockers.some((each) => each.startsWith("reservation ")) ? "reservations" : "endpoints";
   const names = pruned.map((network) => `"${network.name}"`).sort();
-  throw inUse(
-    `networks ${names.join(", ")} of VRF "${vrf}" cannot go`,
-    `they are not listed, but have ${have}`,
-    "detach or delete them first, or list the networks",
-    blockers,
-  );
+  refuseWhile(blockers, {
+    what: `networks ${names.join(", ")} of VRF "${vrf}" cannot go`,
+    why: `they are not listed, but have ${have}`,
+    fix: "detach or delete them first, or list the networks",
+  });
+  return pruned;
 }
 
 /** Families of the local networks of a file, by VRF; what a pool will give to a new one is added when it is put. */

@@ -1,11 +1,13 @@
 // What admission needs besides the view, and what its parts share.
 import { createHash } from "node:crypto";
-import type { Cidr, Family } from "../../model/address.ts";
-import { parseCidr } from "../../model/address.ts";
-import { Fault } from "../../model/fault.ts";
-import type { Network } from "../../model/resource.ts";
+import { type Cidr, formatIp, formatMac, parseCidr } from "../../model/address.ts";
+import { Fault, type FaultDetail } from "../../model/fault.ts";
+import { type Kind, unknownFault } from "../../model/kinds.ts";
+import type { Network, ResourceOf } from "../../model/resource.ts";
 import type { QuarantineTime } from "../../model/quarantine.ts";
 import { prefixesOf } from "../../model/membership.ts";
+import type { Space } from "../state/networkIndex.ts";
+import { type View, get } from "../state/view.ts";
 
 export type Context = {
   /** A new resource's uid. */
@@ -16,29 +18,45 @@ export type Context = {
   readonly quarantineTime: () => QuarantineTime;
   /** Each host's own addresses and routes, from its latest claim or report. */
   readonly prefixes: ReadonlyMap<string, readonly Cidr[]>;
-  /** Networks that are put later in the same write: what they have now is not what they will have. */
-  readonly moving?: ReadonlySet<string>;
-  /** Keys of what the same write puts, earlier or later. */
-  readonly listed?: ReadonlySet<string>;
-  /** Families that local networks will have which are put later in the same write, by their VRF. */
-  readonly coming?: ReadonlyMap<string, ReadonlySet<Family>>;
   /** Groups of a new network that names none; a setting of the cluster. */
   readonly newNetworkGroups?: readonly string[];
 };
 
+/** The resource; a Fault at `where` if there is none of that name. */
+export function existing<K extends Kind>(view: View, kind: K, name: string, where = "name"): ResourceOf<K> {
+  const resource = get(view, kind, name);
+  if (resource === undefined) throw unknownFault(kind, name, where);
+  return resource;
+}
+
 /** A network's prefixes as values; they are canonical since they were admitted. */
-export function cidrsOf(network: Network): Cidr[] {
-  return prefixesOf(network.spec).map((cidr) => parseCidr(cidr, `network/${network.name}`));
+export function cidrsOf({ name, spec }: Pick<Network, "name" | "spec">): Cidr[] {
+  return prefixesOf(spec).map((cidr) => parseCidr(cidr, `network/${name}`));
+}
+
+export function textOf(space: Space, value: bigint): string {
+  return space === "mac" ? formatMac(value) : formatIp({ family: space, value });
 }
 
 /** A random number below `limit`, from the source of uids. */
-export function chance(context: Context, limit: bigint): bigint {
-  const digest = createHash("sha256").update(context.uid()).digest("hex");
-  return BigInt(`0x${digest}`) % limit;
+export function chance({ uid }: Context, limit: bigint): bigint {
+  return BigInt(`0x${createHash("sha256").update(uid()).digest("hex")}`) % limit;
 }
 
-export function inUse(what: string, why: string, fix: string, blockers: Iterable<string>): Fault {
-  return new Fault("in-use", { what, why, fix, blockers: [...blockers].sort() });
+/** Refuses what would take something away from these, if there are any. */
+export function refuseWhile(blockers: readonly string[], detail: Pick<FaultDetail, "what" | "why" | "fix">): void {
+  if (blockers.length > 0) throw new Fault("in-use", { ...detail, blockers: blockers.toSorted() });
+}
+
+/** Refuses a network that takes no new endpoints. */
+export function checkEnabled({ name, spec }: Network, where: string, why = "it takes no new endpoints"): void {
+  if (spec.enabled) return;
+  throw new Fault("network-disabled", {
+    what: `network "${name}" is disabled`,
+    where,
+    why,
+    fix: "enable it, or choose another network",
+  });
 }
 
 /** Says in a refusal which part of the request it is about. */

@@ -7,6 +7,9 @@ export const VNI_MAX = PATHS_VNI - 1;
 /** The first VNI that the server chooses: DC/OS, flannel, Calico and handmade tunnels stay below. */
 export const VNI_FIRST = 4096;
 export const VTEP_MAC_OUI = "70:b3:d5";
+/** MACs that Weft makes up: 02:00 and 32 bits. */
+export const MAC_BASE = 0x0200_0000_0000n;
+export const MAC_BITS = 1n << 32n;
 
 /** Least address length of a block, slice or subnet that still has room for a gateway and an endpoint. */
 export const PREFIX_MAX: { readonly [F in Family]: number } = { 4: 30, 6: 126 };

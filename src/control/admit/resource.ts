@@ -14,22 +14,22 @@ import {
   unknownFault,
 } from "../../model/kinds.ts";
 import { checkName } from "../../model/parse.ts";
-import { type Key, type Resource, keyOfResource } from "../../model/resource.ts";
+import { type Resource, keyOfResource } from "../../model/resource.ts";
 import { DELETES, PUTS } from "../kinds.ts";
 import type { Draft } from "../state/draft.ts";
 import { type View, get, listOf } from "../state/view.ts";
 import type { Delete, Match, Put, Write } from "../write.ts";
-import { type Context, inUse } from "./context.ts";
+import { existing, refuseWhile } from "./context.ts";
 
-type OwnPut = (draft: Draft, put: Put<never>, context: Context) => Resource;
-type OwnDelete = (draft: Draft, wanted: Delete, context: Context) => void;
+type OwnPut = (draft: Draft, put: Put<never>) => Resource;
+type OwnDelete = (draft: Draft, wanted: Delete) => void;
 
 /** Makes the resource, or changes it to what its writer wants. */
-export function putResource(draft: Draft, item: ApplyItem & Pick<Put<never>, "force">, context: Context): Resource {
+export function putResource(draft: Draft, item: ApplyItem & Pick<Put<never>, "force">): Resource {
   const { kind, name } = item;
   // Each is under the kind whose input it takes; TypeScript cannot relate the two by itself.
   const own = PUTS[kind] as OwnPut | undefined;
-  if (own !== undefined) return own(draft, item as unknown as Put<never>, context);
+  if (own !== undefined) return own(draft, item as unknown as Put<never>);
   checkName(kind, name, "name");
   const { complete, admit } = putOf(kind);
   const spec = (complete?.(item.spec as never) ?? item.spec) as Resource["spec"];
@@ -40,19 +40,15 @@ export function putResource(draft: Draft, item: ApplyItem & Pick<Put<never>, "fo
 }
 
 /** Removes the resource; with `force` also if something stands on it. */
-export function deleteResource(
-  draft: Draft,
-  write: Extract<Write, { readonly verb: "delete" }>,
-  context: Context,
-): undefined {
+export function deleteResource(draft: Draft, write: Extract<Write, { readonly verb: "delete" }>): undefined {
   const { kind, name } = write;
   if (builtInOf(kind, name) === undefined) {
-    if (get(draft.view, kind, name) === undefined) throw unknownFault(kind, name, "name");
+    existing(draft.view, kind, name);
     checkMatch(draft, kind, name, write);
   }
   const own = DELETES[kind] as OwnDelete | undefined;
   if (own === undefined) draft.remove(kind, name);
-  else own(draft, write, context);
+  else own(draft, write);
 }
 
 /** What the writer has seen must still be so. */
@@ -103,13 +99,14 @@ export function settleReferences(draft: Draft, write: Write): void {
     again = false;
     for (const gone of draft.removed()) {
       const names = [...(referrers.get(keyOfResource(gone)) ?? [])];
-      if (names.length > 0 && isAsked) throw referredTo(gone, names);
+      if (isAsked)
+        refuseWhile(names, {
+          what: `${calledOf(gone.kind)} "${gone.name}" is in use`,
+          why: "these refer to it",
+          fix: "delete them first, or use force",
+        });
       for (const key of names) draft.removeKey(key);
       again ||= names.length > 0;
     }
   }
-}
-
-function referredTo({ kind, name }: Resource, by: readonly Key[]): Fault {
-  return inUse(`${calledOf(kind)} "${name}" is in use`, "these refer to it", "delete them first, or use force", by);
 }

@@ -2,18 +2,33 @@
 // at the end. Then the view is as it was before; the caller applies the result. So admission is a function from (view,
 // write) to changes, although it works in place.
 import { isDeepStrictEqual } from "node:util";
+import type { Family } from "../../model/address.ts";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Key, Kind, Resource, ResourceOf } from "../../model/resource.ts";
+import type { Context } from "../admit/context.ts";
 import { type View, applyChanges, get, getKey, undoChanges } from "./view.ts";
+
+/** What a write of several resources comes to, while one of them is judged. */
+type Coming = {
+  /** Networks that are put later: what they have now is not what they will have. */
+  readonly networks: ReadonlySet<string>;
+  /** Keys of all that is put, earlier or later. */
+  readonly keys: ReadonlySet<string>;
+  /** Families that local networks will have, by their VRF. */
+  readonly families: ReadonlyMap<string, ReadonlySet<Family>>;
+};
+
+const NOTHING_COMING: Coming = { networks: new Set(), keys: new Set(), families: new Map() };
 
 export class Draft {
   readonly view: View;
-  readonly #uid: () => string;
+  readonly context: Context;
+  coming: Coming = NOTHING_COMING;
   readonly #before = new Map<Key, Resource | undefined>();
 
-  constructor(view: View, uid: () => string) {
+  constructor(view: View, context: Context) {
     this.view = view;
-    this.#uid = uid;
+    this.context = context;
   }
 
   /** Makes the resource, or changes its spec; it keeps its uid. An equal spec changes nothing. */
@@ -24,7 +39,7 @@ export class Draft {
     const made = {
       kind,
       name,
-      uid: old?.uid ?? this.#uid(),
+      uid: old?.uid ?? this.context.uid(),
       revision: this.view.revision + 1,
       spec,
     } as unknown as ResourceOf<K>;

@@ -6,6 +6,7 @@ import {
   contains,
   formatCidr,
   formatIp,
+  ipOf,
   lastOf,
   macFromIp,
   parseCidr,
@@ -13,27 +14,53 @@ import {
 } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { EndpointClaim } from "../../../model/input.ts";
-import type { Network, NetworkSpec, Subnet } from "../../../model/resource.ts";
-import { capacity, choose, defaultGateway } from "../../../ipam/assign.ts";
+import type { Network, NetworkSpec } from "../../../model/resource.ts";
+import { capacity, defaultGateway, isAssignable } from "../../../ipam/assign.ts";
 import { sliceAt } from "../../../ipam/block.ts";
-import type { Used } from "../../../ipam/intervals.ts";
+import type { Draft } from "../../state/draft.ts";
 import type { NetworkIndex } from "../../state/networkIndex.ts";
 import type { View } from "../../state/view.ts";
-import { type Obstacle, refusalOf } from "./obstacle.ts";
+import { existing } from "../context.ts";
+import { refusalOf } from "./obstacle.ts";
 
-export const NOTHING_USED: Used = { has: () => false, nextFree: (from) => from };
+/** One claim on one network, with everything that the choice of addresses needs. */
+export type AttachRequest = {
+  readonly draft: Draft;
+  readonly network: Network;
+  readonly claim: EndpointClaim;
+  /** Of the endpoint. */
+  readonly name: string;
+  readonly index: NetworkIndex | undefined;
+};
 
-/**
- * The addresses that the host's agent chose, if the agent may choose them. `except` is the endpoint that may already
- * have them.
- */
-export function localAddresses(view: View, network: Network, claim: EndpointClaim, except: string): Ip[] {
-  const index = view.networks.get(network.name);
-  const blocks = index?.blocks.get(claim.host);
-  const cidrs = [blocks?.[4], blocks?.[6]]
-    .filter((block) => block !== undefined)
-    .map((block) => parseCidr(block.spec.cidr, block.name));
-  if (cidrs.length === 0) {
+type Done = { readonly done: string; readonly fix: string };
+
+/** The network; a Fault if it is local, so that nothing can be `done` with its addresses here. */
+export function globalNetwork(view: View, name: string, where: string, { done, fix }: Done): Network {
+  const network = existing(view, "network", name, where);
+  if (network.spec.ipam === "global") return network;
+  throw new Fault("unsupported", {
+    what: `addresses of network "${name}" cannot be ${done}`,
+    where,
+    why: "it is local: each host's agent assigns from its block, also while the server is away",
+    fix,
+  });
+}
+
+/** A subnet, block or slice that endpoints get addresses of. */
+export type Room = { readonly cidr: Cidr; readonly gateway: Ip | undefined };
+
+export function roomsOf({ name, spec }: Network): Room[] {
+  return spec.subnets.map(({ cidr, gateway = "" }) => ({
+    cidr: parseCidr(cidr, `network/${name}`),
+    gateway: ipOf(gateway),
+  }));
+}
+
+/** The addresses that the host's agent chose, if the agent may choose them. */
+export function localAddresses({ draft, network, claim, name, index }: AttachRequest): Ip[] {
+  const blocks = Object.values(index?.blocks.get(claim.host) ?? {});
+  if (blocks.length === 0) {
     throw new Fault("exhausted", {
       what: `host "${claim.host}" has no block of network "${network.name}"`,
       where: "network",
@@ -49,27 +76,21 @@ export function localAddresses(view: View, network: Network, claim: EndpointClai
       fix: "attach through the host's agent",
     });
   }
+  const cidrs = blocks.map((block) => parseCidr(block.spec.cidr, block.name));
   const parts = partsOf(network, cidrs, claim.slice);
-  const wanted = requestedByFamily(
-    claim.addresses,
-    parts,
-    network,
-    `the part of network "${network.name}" that host "${claim.host}" has`,
-  );
-  return parts.flatMap((part) => {
-    const ip = wanted.get(part.family);
+  const part = `the part of network "${network.name}" that host "${claim.host}" has`;
+  const wanted = requestedByFamily(claim.addresses, parts, network, part);
+  return parts.flatMap((cidr) => {
+    const ip = wanted.get(cidr.family);
     if (ip === undefined) return [];
-    const choice = choose(part, defaultGateway(part), NOTHING_USED, ip);
-    if (!choice.ok) throw unassignableFault(part, defaultGateway(part), ip);
-    const obstacle = holderOf(index, formatIp(ip), except);
-    if (obstacle !== undefined) throw refusalOf(view, network, formatIp(ip), obstacle, "addresses");
+    const gateway = defaultGateway(cidr);
+    if (!isAssignable(cidr, gateway, ip)) throw unassignableFault({ cidr, gateway }, ip);
+    const text = formatIp(ip);
+    const endpoint = index?.holders.get(text);
+    if (endpoint !== undefined && endpoint !== name)
+      throw refusalOf(draft.view, network, { text, state: "used", endpoint }, "addresses");
     return [ip];
   });
-}
-
-function holderOf(index: NetworkIndex | undefined, text: string, except: string): Obstacle | undefined {
-  const endpoint = index?.holders.get(text);
-  return endpoint === undefined || endpoint === except ? undefined : { state: "used", endpoint };
 }
 
 /** The host's blocks; with a slice, the slice's part of each. */
@@ -129,17 +150,8 @@ export function requestedByFamily(
   return wanted;
 }
 
-export function gatewayOf(subnet: Subnet | undefined): Ip | undefined {
-  return subnet?.gateway === undefined || subnet.gateway === "none" ? undefined : parseIp(subnet.gateway, "gateway");
-}
-
 /** Neither a free nor a quarantined address is left in a subnet. */
-export function exhausted(
-  network: Network,
-  cidr: Cidr,
-  gateway: Ip | undefined,
-  index: NetworkIndex | undefined,
-): never {
+export function exhausted({ network, index }: AttachRequest, { cidr, gateway }: Room): never {
   const used = index?.assigned[cidr.family].count ?? 0n;
   const held = (index?.blocked[cidr.family].count ?? 0n) - used;
   throw new Fault("exhausted", {
@@ -150,20 +162,26 @@ export function exhausted(
   });
 }
 
+/** An address that no endpoint of the network can get. */
+export function excludedFault(network: Network, ip: Ip, where: string): Fault {
+  const room = roomsOf(network).find(({ cidr }) => cidr.family === ip.family);
+  return unassignableFault(room, ip, where);
+}
+
 /** An address that no endpoint can get. Without a subnet around it, it is a range's gateway. */
-export function unassignableFault(cidr: Cidr | undefined, gateway: Ip | undefined, ip: Ip, where = "addresses"): Fault {
+export function unassignableFault(room: Room | undefined, ip: Ip, where = "addresses"): Fault {
   const role =
-    ip.value === gateway?.value
+    ip.value === room?.gateway?.value
       ? "the gateway"
-      : ip.value === cidr?.base
+      : ip.value === room?.cidr.base
         ? "the network itself"
-        : ip.family === 4 && cidr !== undefined && ip.value === lastOf(cidr).value
+        : ip.family === 4 && room !== undefined && ip.value === lastOf(room.cidr).value
           ? "broadcast"
           : "a gateway";
   return new Fault("address-taken", {
     what: `${formatIp(ip)} cannot be an endpoint's address`,
     where,
-    why: `${cidr === undefined ? "" : `in ${formatCidr(cidr)} `}it is kept for ${role}`,
+    why: `${room === undefined ? "" : `in ${formatCidr(room.cidr)} `}it is kept for ${role}`,
     fix: "choose another, or leave it out",
   });
 }

@@ -1,51 +1,54 @@
 // Holds: spans of addresses, or of MACs, that no endpoint gets. Spans of a network are disjoint.
 // What is released must be held; a release in the middle leaves the two ends. Also what ends by itself: holds with an
 // expiry, quarantines.
-import { formatIp, formatMac, ipOf, parseCidr } from "../../../model/address.ts";
+import { addressCount, parseCidr } from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
-import { unknownFault } from "../../../model/kinds.ts";
 import type { HoldRelease, HoldRequest } from "../../../model/input.ts";
 import { parseAddressOrMac } from "../../../model/parse.ts";
 import { type Hold, type Key, type Network, holdName } from "../../../model/resource.ts";
-import type { Interval } from "../../../ipam/intervals.ts";
-import { indexOfIp, indexOfMac } from "../../../ipam/range.ts";
+import { indexOfValue } from "../../../ipam/range.ts";
+import type { Span } from "../../../ipam/run.ts";
 import type { Draft } from "../../state/draft.ts";
-import { type Space, spaceValue, spanOf } from "../../state/networkIndex.ts";
+import { spaceValue, spanOf } from "../../state/networkIndex.ts";
 import { type View, get, getKey } from "../../state/view.ts";
-import { unassignableFault } from "./addresses.ts";
-import type { Context } from "../context.ts";
+import { excludedFault, globalNetwork } from "./addresses.ts";
+import { type Context, textOf } from "../context.ts";
 import { endMemory } from "./freed.ts";
 import { excludedOf, plansOf } from "./lease.ts";
-import { isQuarantined, refusalOf } from "./obstacle.ts";
+import { isQuarantined, lastMeeting, refusalOf } from "./obstacle.ts";
 
+const HELD = { done: "held", fix: "attach an endpoint with that address, or use a global network" };
 /** Names in a refusal. */
 const BLOCKERS_MAX = 100;
 /** How many expire in one commit: more would keep others waiting. */
 const EXPIRE_MAX = 2000;
 
-type Span = Interval & { readonly space: Space };
-
 /** Holds a span. Quarantine in it ends, because no endpoint can get it now. */
-export function hold(draft: Draft, request: HoldRequest, context: Context): Hold {
-  const network = globalNetwork(draft, request.network);
+export function hold(draft: Draft, request: HoldRequest): Hold {
+  const network = globalNetwork(draft.view, request.network, "network", HELD);
   const span = spanIn(request);
   checkInside(network, span);
   checkUnused(draft, network, span);
-  endQuarantine(draft, network, span, context);
+  const texts = [...blockedIn(draft, network, span)].map((value) => textOf(span.space, value));
+  endMemory(draft, network, texts);
   const { reason, owner, expiresInSeconds } = request;
-  return draft.put("hold", holdName(network.name, textOf(span.space, span.first)), {
+  const first = textOf(span.space, span.first);
+  const last = textOf(span.space, span.last);
+  const expiresAtMs = expiresInSeconds === undefined ? undefined : draft.context.nowMs() + expiresInSeconds * 1000;
+  return draft.put("hold", holdName(network.name, first), {
     network: network.name,
-    first: textOf(span.space, span.first),
-    last: textOf(span.space, span.last),
+    first,
+    last,
     reason,
     owner,
-    ...(expiresInSeconds === undefined ? {} : { expiresAtMs: context.nowMs() + expiresInSeconds * 1000 }),
+    ...defined({ expiresAtMs }),
   });
 }
 
 /** Gives a span back; every address of it must be held. */
-export function release(draft: Draft, wanted: HoldRelease): void {
-  const network = globalNetwork(draft, wanted.network);
+export function release(draft: Draft, wanted: HoldRelease): undefined {
+  const network = globalNetwork(draft.view, wanted.network, "network", HELD);
   const span = spanIn(wanted);
   const held = heldIn(draft, network, span);
   let at = span.first;
@@ -80,9 +83,9 @@ export function dueIn(
 }
 
 /** Ends what is due. A sticky network remembers the owner of a lease until another owner has it. */
-export function expire(draft: Draft, context: Context): void {
+export function expire(draft: Draft): undefined {
   const { view } = draft;
-  for (const key of dueIn(view, context, EXPIRE_MAX)) {
+  for (const key of dueIn(view, draft.context, EXPIRE_MAX)) {
     const due = getKey(view, key);
     if (due?.kind === "hold") draft.remove("hold", due.name);
     if (due?.kind !== "freed") continue;
@@ -93,27 +96,9 @@ export function expire(draft: Draft, context: Context): void {
   }
 }
 
-/** Ends holds, or parts of them, that are in nothing the network has now. */
-export function endForeignHolds(draft: Draft, network: Network, isInside: (hold: Hold) => boolean): void {
-  for (const each of holdsOf(draft, network.name)) if (!isInside(each)) draft.remove("hold", each.name);
-}
-
-export function holdsOf(draft: Draft, network: string): Hold[] {
-  const held = draft.view.networks.get(network)?.held;
-  const names = held === undefined ? [] : [held[4], held[6], held.mac].flatMap((spans) => [...spans]);
-  return names.map(({ name }) => get(draft.view, "hold", name)).filter((each) => each !== undefined);
-}
-
-function globalNetwork(draft: Draft, name: string): Network {
-  const network = get(draft.view, "network", name);
-  if (network === undefined) throw unknownFault("network", name, "network");
-  if (network.spec.ipam === "global") return network;
-  throw new Fault("unsupported", {
-    what: `addresses of network "${name}" cannot be held`,
-    where: "network",
-    why: "it is local: each host's agent assigns from its block, also while the server is away",
-    fix: "attach an endpoint with that address, or use a global network",
-  });
+export function holdsOf(view: View, network: string): Hold[] {
+  const spans = Object.values(view.networks.get(network)?.held ?? {}).flatMap((each) => [...each]);
+  return spans.map(({ name }) => get(view, "hold", name)).filter((each) => each !== undefined);
 }
 
 function spanIn({ first, last = first }: HoldRelease): Span {
@@ -127,60 +112,48 @@ function spanIn({ first, last = first }: HoldRelease): Span {
   });
 }
 
-export function textOf(space: Space, value: bigint): string {
-  return space === "mac" ? formatMac(value) : formatIp({ family: space, value });
-}
-
-function checkInside(network: Network, { space, first, last }: Span): void {
-  const ends = [first, last].map((value) => textOf(space, value));
-  if (!isWithin(network, space, first, last)) {
+function checkInside(network: Network, span: Span): void {
+  const { space, first, last } = span;
+  if (!isWithin(network, span)) {
+    const ends = new Set([textOf(space, first), textOf(space, last)]);
+    const part = network.spec.ranges === undefined ? "subnet" : "range";
     throw new Fault("address-outside", {
-      what: `${[...new Set(ends)].join(" to ")} is not inside one ${
-        network.spec.ranges === undefined ? "subnet" : "range"
-      } of network "${network.name}"`,
+      what: `${[...ends].join(" to ")} is not inside one ${part} of network "${network.name}"`,
       where: "first",
       fix: "hold what the network gives; each of its ranges by itself",
     });
   }
-  const excluded = space === "mac" || first !== last ? [] : excludedOf(network)[space];
-  if (!excluded.includes(first) || space === "mac") return;
-  const subnet = network.spec.subnets.find(({ cidr }) => cidr.includes(":") === (space === 6));
-  const gateway = ipOf(subnet?.gateway ?? "");
-  const ip = { family: space, value: first };
-  throw unassignableFault(subnet === undefined ? undefined : parseCidr(subnet.cidr, "subnet"), gateway, ip, "first");
+  if (space !== "mac" && first === last && excludedOf(network)[space].includes(first))
+    throw excludedFault(network, { family: space, value: first }, "first");
 }
 
-/** Whether a span lies in one subnet, or in one range where there are some. */
-export function isWithin(network: Network, space: Space, first: bigint, last: bigint): boolean {
+/** Whether a span lies in one subnet, or in one range where there are some; SLAAC addresses do not. */
+export function isWithin(network: Network, { space, first, last }: Span): boolean {
   if (network.spec.ranges === undefined) {
     return network.spec.subnets.some(({ cidr: text }) => {
       const cidr = parseCidr(text, "subnet");
-      if (cidr.family !== space) return false;
-      const room = 1n << BigInt((space === 4 ? 32 : 128) - cidr.length);
-      return first >= cidr.base && last < cidr.base + room;
+      return cidr.family === space && first >= cidr.base && last < cidr.base + addressCount(cidr);
     });
   }
-  return plansOf(network).some((plan) =>
-    [first, last].every((value) =>
-      space === "mac"
-        ? indexOfMac(plan, value) !== undefined
-        : (space === 4 || plan.first6 !== undefined) && indexOfIp(plan, { family: space, value }) !== undefined,
-    ),
+  return plansOf(network).some(
+    (plan) =>
+      (space !== 6 || plan.first6 !== undefined) &&
+      [first, last].every((value) => indexOfValue(plan, space, value) !== undefined),
   );
 }
 
 function checkUnused(draft: Draft, network: Network, span: Span): void {
   const index = draft.view.networks.get(network.name);
+  const textFrom = (first: bigint) => textOf(span.space, first > span.first ? first : span.first);
   const [held] = heldIn(draft, network, span);
   if (held !== undefined) {
-    const { first } = spanOf(held);
-    const text = textOf(span.space, first > span.first ? first : span.first);
-    throw refusalOf(draft.view, network, text, { state: "held", hold: held }, "first");
+    const text = textFrom(spanOf(held).first);
+    throw refusalOf(draft.view, network, { text, state: "held", hold: held }, "first");
   }
-  const reserved = reservedIn(draft, network, span);
+  const reserved = lastMeeting(index?.reserved[span.space], span.first, span.last);
   if (reserved !== undefined) {
-    const text = textOf(span.space, reserved.first > span.first ? reserved.first : span.first);
-    throw refusalOf(draft.view, network, text, { state: "reserved", reservation: reserved.name }, "first");
+    const text = textFrom(reserved.first);
+    throw refusalOf(draft.view, network, { text, state: "reserved", reservation: reserved.name }, "first");
   }
   const blockers: string[] = [];
   let taken: string | undefined;
@@ -201,12 +174,8 @@ function checkUnused(draft: Draft, network: Network, span: Span): void {
   });
 }
 
-function endQuarantine(draft: Draft, network: Network, span: Span, context: Context): void {
-  const texts = [...blockedIn(draft, network, span)].map((value) => textOf(span.space, value));
-  endMemory(draft, network, texts, context);
-}
-
-function* blockedIn(draft: Draft, network: Network, { space, first, last }: Span): Generator<bigint> {
+/** What of the span cannot be given now. */
+export function* blockedIn(draft: Draft, network: Network, { space, first, last }: Span): Generator<bigint> {
   const blocked = draft.view.networks.get(network.name)?.blocked[space];
   for (let at = blocked?.nextUsed(first); at !== undefined && at <= last; at = blocked?.nextUsed(at + 1n)) yield at;
 }
@@ -214,20 +183,13 @@ function* blockedIn(draft: Draft, network: Network, { space, first, last }: Span
 /** Holds that meet the span, in order. */
 function heldIn(draft: Draft, network: Network, span: Span): Hold[] {
   const spans = draft.view.networks.get(network.name)?.held[span.space];
-  const start = { first: span.first, last: span.first, name: "" };
-  const below = spans?.atOrBelow(start);
-  const names = below !== undefined && below.last >= span.first ? [below.name] : [];
-  for (const { first, name } of spans?.after(start) ?? []) {
+  const below = lastMeeting(spans, span.first);
+  const names = below === undefined ? [] : [below.name];
+  for (const { first, name } of spans?.after({ first: span.first, last: span.first, name: "" }) ?? []) {
     if (first > span.last) break;
     names.push(name);
   }
   return names.map((name) => get(draft.view, "hold", name)).filter((each) => each !== undefined);
-}
-
-/** The last of the reserved spans that meet the span. */
-function reservedIn(draft: Draft, network: Network, { space, first, last }: Span) {
-  const below = draft.view.networks.get(network.name)?.reserved[space].atOrBelow({ first: last, last, name: "" });
-  return below !== undefined && below.last >= first ? below : undefined;
 }
 
 /** What is left of a hold without the span: nothing, one end, or both. */

@@ -1,45 +1,46 @@
 // Why a requested address or MAC cannot be given: an endpoint has it, it is held, reserved, or quarantined. Lookups in
 // the network's index, and one precise refusal for each reason.
+import { macOf } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Freed, Hold, Network } from "../../../model/resource.ts";
 import { type QuarantineTime, quarantineEnd } from "../../../model/quarantine.ts";
-import { type NetworkIndex, type Space, spaceValue, spanOf } from "../../state/networkIndex.ts";
+import type { Draft } from "../../state/draft.ts";
+import { type NetworkIndex, spaceValue } from "../../state/networkIndex.ts";
 import type { View } from "../../state/view.ts";
 
-export type Obstacle =
+export type Obstacle = { readonly text: string } & (
   | { readonly state: "used"; readonly endpoint: string }
   | { readonly state: "held"; readonly hold: Hold }
   | { readonly state: "reserved"; readonly reservation: string }
-  | { readonly state: "quarantined"; readonly freed: Freed };
+  | { readonly state: "quarantined"; readonly freed: Freed }
+);
 
-/**
- * Undefined if endpoint `by` may have the address or MAC as far as other endpoints, holds and reservations are
- * concerned.
- */
+/** Undefined if the address or MAC is free for endpoint `by`: from other endpoints, holds and reservations. */
 export function obstacleTo(
-  view: View,
+  { view, context }: Draft,
   index: NetworkIndex | undefined,
   text: string,
   by: string,
-  time: QuarantineTime,
 ): Obstacle | undefined {
   if (index === undefined) return undefined;
   const endpoint = index.holders.get(text) ?? index.macs.get(text)?.[0];
-  if (endpoint !== undefined) return endpoint === by ? undefined : { state: "used", endpoint };
+  if (endpoint !== undefined) return endpoint === by ? undefined : { text, state: "used", endpoint };
   const freed = view.freed.get(index.freed.get(text) ?? "");
-  if (freed !== undefined && isQuarantined(freed, time) && freed.spec.endpoint !== by)
-    return { state: "quarantined", freed };
-  const hold = holdOn(view, index, text);
-  if (hold !== undefined) return { state: "held", hold };
+  if (freed !== undefined && freed.spec.endpoint !== by && isQuarantined(freed, context.quarantineTime()))
+    return { text, state: "quarantined", freed };
   const { space, value } = spaceValue(text);
-  const reservation = reservationOn(index, space, value);
-  return reservation === undefined ? undefined : { state: "reserved", reservation };
+  const hold = view.hold.get(lastMeeting(index.held[space], value)?.name ?? "");
+  if (hold !== undefined) return { text, state: "held", hold };
+  const reserved = lastMeeting(index.reserved[space], value);
+  return reserved === undefined ? undefined : { text, state: "reserved", reservation: reserved.name };
 }
 
-/** The name of the reservation that an address or MAC is in. */
-export function reservationOn(index: NetworkIndex | undefined, space: Space, value: bigint): string | undefined {
-  const below = index?.reserved[space].atOrBelow({ first: value, last: value, name: "" });
-  return below !== undefined && below.last >= value ? below.name : undefined;
+type Spans = NetworkIndex["held"]["mac"];
+
+/** The last of these spans that meets the one from `first` to `last`. */
+export function lastMeeting(spans: Spans | undefined, first: bigint, last = first): ReturnType<Spans["atOrBelow"]> {
+  const below = spans?.atOrBelow({ first: last, last, name: "" });
+  return below !== undefined && below.last >= first ? below : undefined;
 }
 
 /** Whether it is still in quarantine. */
@@ -47,16 +48,10 @@ export function isQuarantined({ spec: { sinceMs, untilMs } }: Freed, time: Quara
   return untilMs !== undefined && quarantineEnd(sinceMs, untilMs - sinceMs, time) > time.nowMs;
 }
 
-function holdOn(view: View, index: NetworkIndex, text: string): Hold | undefined {
-  const { space, value } = spaceValue(text);
-  const below = index.held[space].atOrBelow({ first: value, last: value, name: "" });
-  const hold = below === undefined ? undefined : view.hold.get(below.name);
-  return hold !== undefined && spanOf(hold).last >= value ? hold : undefined;
-}
-
-export function refusalOf(view: View, network: Network, text: string, obstacle: Obstacle, where: string): Fault {
+export function refusalOf(view: View, network: Network, obstacle: Obstacle, where: string): Fault {
+  const { text } = obstacle;
   const place = `network "${network.name}"`;
-  const what = text.includes(":") && text.length === 17 && text.split(":").length === 6 ? `MAC ${text}` : text;
+  const what = macOf(text) === undefined ? text : `MAC ${text}`;
   switch (obstacle.state) {
     case "used": {
       const host = view.endpoint.get(obstacle.endpoint)?.spec.host ?? "";

@@ -2,6 +2,7 @@
 // a subnet, nothing given twice. A range without a MAC of its own gets one here, once.
 import {
   type Cidr,
+  type Family,
   type Ip,
   cidrAround,
   contains,
@@ -9,19 +10,24 @@ import {
   formatIp,
   formatMac,
   lastOf,
+  macValue,
   overlaps,
   parseCidr,
   parseIp,
   parseMac,
 } from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import { checkName } from "../../../model/parse.ts";
 import { parseQos, patched } from "../../../model/qos.ts";
 import type { AddressRange, RangeInput } from "../../../model/range.ts";
 import type { Network, Subnet } from "../../../model/resource.ts";
-import { usableRange } from "../../../ipam/assign.ts";
+import { isAssignable } from "../../../ipam/assign.ts";
 import { type Plan, macRoom, planOf, spansOf } from "../../../ipam/range.ts";
-import { type Context, chance } from "../context.ts";
+import type { Draft } from "../../state/draft.ts";
+import type { Space } from "../../state/networkIndex.ts";
+import { type Context, chance, textOf, within } from "../context.ts";
+import { MAC_BASE, MAC_BITS } from "../numbers.ts";
 import { checkUsable } from "../network/overlap.ts";
 
 type Type = AddressRange["type"];
@@ -39,18 +45,15 @@ const FIELDS: { readonly [T in Type]: { readonly needs: readonly Field[]; readon
 const PLACE: readonly Field[] = ["first", "first6", "prefixLength", "prefix", "ula", "size", "gateway", "gateway6"];
 
 const ULA: Cidr = { family: 6, base: 0xfcn << 120n, length: 7 };
-/** MACs that Weft makes up: 02:00 and 32 bits. */
-const MAC_BASE = 0x0200_0000_0000n;
-const MAC_BITS = 1n << 32n;
 /** How many random MACs are tried; after that, the range is too large to find one. */
 const DRAWS = 64;
 
 /** Ranges in canonical text with their MACs; throws the Fault that names the wrong one. */
 export function rangesOf(
+  { context }: Draft,
   wanted: readonly RangeInput[],
   subnets: readonly Subnet[],
   old: Network | undefined,
-  context: Context,
 ): AddressRange[] {
   if (wanted.length === 0) {
     throw new Fault("request-invalid", {
@@ -62,64 +65,57 @@ export function rangesOf(
   const cidrs = subnets.map((subnet) => parseCidr(subnet.cidr, "spec.subnets"));
   const ranges: AddressRange[] = [];
   for (const [i, each] of wanted.entries()) {
-    const where = `spec.ranges[${i}]`;
-    checkName("network", each.name, `${where}.name`);
-    if (ranges.some((other) => other.name === each.name)) {
-      throw new Fault("name-taken", {
-        what: `two ranges have the name "${each.name}"`,
-        where: `${where}.name`,
-        fix: "give each its own",
-      });
-    }
-    const range = withMac(canonical(each, cidrs, where), old, ranges, context, where);
-    checkApart(range, ranges, where);
-    ranges.push(range);
+    within(`spec.ranges[${i}]`, () => {
+      checkName("network", each.name, "name");
+      if (ranges.some(({ name }) => name === each.name)) {
+        const what = `two ranges have the name "${each.name}"`;
+        throw new Fault("name-taken", { what, where: "name", fix: "give each its own" });
+      }
+      const before = old?.spec.ranges?.find(({ name, type }) => name === each.name && type === each.type);
+      const range = withMac(canonical(each, cidrs), before?.mac, ranges, context);
+      checkApart(range, ranges);
+      ranges.push(range);
+    });
   }
   return ranges;
 }
 
-function canonical(given: RangeInput, cidrs: readonly Cidr[], where: string): AddressRange {
-  const { qos: said, ...range } = given;
-  const qos = patched(undefined, parseQos(said ?? {}, `${where}.qos`));
-  checkFields(range, where);
-  const first = addressIn(range.first, 4, `${where}.first`);
-  const first6 = addressIn(range.first6, 6, `${where}.first6`);
-  const subnet4 = subnetOf(first, range, cidrs, `${where}.first`);
-  const subnet6 = subnetOf(first6, range, cidrs, `${where}.first6`);
-  const slaac = (["prefix", "ula"] as const).flatMap((field) => {
-    const text = range[field];
-    return text === undefined ? [] : [slaacPrefix(text, field, cidrs, `${where}.${field}`)];
-  });
-  const rooms6 = subnet6 === undefined ? slaac : [subnet6];
-  const gateway = gatewayIn(range.gateway, subnet4 === undefined ? [] : [subnet4], `${where}.gateway`);
-  const gateway6 = gatewayIn(range.gateway6, rooms6, `${where}.gateway6`);
-  const length = first6 === undefined ? undefined : prefixLengthOf(range, first6, subnet6, where);
+function canonical(given: RangeInput, cidrs: readonly Cidr[]): AddressRange {
+  const { qos: limits, ...range } = given;
+  const qos = patched(undefined, parseQos(limits ?? {}, "qos"));
+  checkFields(range);
+  const first = addressIn(range, "first", 4);
+  const first6 = addressIn(range, "first6", 6);
+  const subnet4 = first && subnetOf(first, range.name, cidrs, "first");
+  const subnet6 = first6 && subnetOf(first6, range.name, cidrs, "first6");
+  const prefix = slaacPrefix(range, "prefix", cidrs);
+  const ula = slaacPrefix(range, "ula", cidrs);
   const canonicalRange: AddressRange = {
     ...range,
-    ...(qos === undefined ? {} : { qos }),
-    ...(first === undefined ? {} : { first: formatIp(first) }),
-    ...(first6 === undefined ? {} : { first6: formatIp(first6) }),
-    ...(length === undefined ? {} : { prefixLength: length }),
-    ...(range.prefix === undefined ? {} : { prefix: formatCidr(parseCidr(range.prefix, `${where}.prefix`)) }),
-    ...(range.ula === undefined ? {} : { ula: formatCidr(parseCidr(range.ula, `${where}.ula`)) }),
-    ...(range.mac === undefined ? {} : { mac: looseMac(range.mac, `${where}.mac`) }),
-    ...(gateway === undefined ? {} : { gateway }),
-    ...(gateway6 === undefined ? {} : { gateway6 }),
-    ...(range.dns === undefined
-      ? {}
-      : { dns: range.dns.map((text, i) => formatIp(parseIp(text, `${where}.dns[${i}]`))) }),
+    ...defined({
+      qos,
+      first: first && formatIp(first),
+      first6: first6 && formatIp(first6),
+      prefixLength: first6 && prefixLengthOf(range, first6, subnet6),
+      prefix: prefix && formatCidr(prefix),
+      ula: ula && formatCidr(ula),
+      mac: range.mac === undefined ? undefined : looseMac(range.mac),
+      gateway: gatewayIn(range, "gateway", [subnet4]),
+      gateway6: gatewayIn(range, "gateway6", [subnet6, prefix, ula]),
+      dns: range.dns?.map((text, i) => formatIp(parseIp(text, `dns[${i}]`))),
+    }),
   };
-  checkEnd(canonicalRange, subnet4, subnet6, where);
+  checkEnd(canonicalRange, subnet4, subnet6);
   return canonicalRange;
 }
 
-function checkFields(range: AddressRange, where: string): void {
+function checkFields(range: AddressRange): void {
   const { needs, may } = FIELDS[range.type];
   const missing = needs.find((field) => range[field] === undefined);
   if (missing !== undefined) {
     throw new Fault("request-invalid", {
-      what: `${where}.${missing}: expected a value, got nothing`,
-      where: `${where}.${missing}`,
+      what: `${missing}: expected a value, got nothing`,
+      where: missing,
       why: `a range of type ${range.type} needs ${needs.join(" and ")}`,
       fix: "give it one",
     });
@@ -128,20 +124,21 @@ function checkFields(range: AddressRange, where: string): void {
   if (stray !== undefined) {
     throw new Fault("request-invalid", {
       what: `a range of type ${range.type} has no ${stray}`,
-      where: `${where}.${stray}`,
+      where: stray,
       fix: `leave it out, or choose a type that has one`,
     });
   }
   if (!may.includes("prefix") || range.prefix !== undefined || range.ula !== undefined) return;
   throw new Fault("request-invalid", {
     what: `a range of type ${range.type} has neither prefix nor ula`,
-    where: `${where}.prefix`,
+    where: "prefix",
     why: "its leases would have no IPv6 address but the link's own",
     fix: `give a /64 like fd00:1::/64, or choose the type ${range.type === "ip6" ? "ether" : "ip4"}`,
   });
 }
 
-function addressIn(text: string | undefined, family: 4 | 6, where: string): Ip | undefined {
+function addressIn(range: AddressRange, where: "first" | "first6", family: Family): Ip | undefined {
+  const text = range[where];
   if (text === undefined) return undefined;
   const ip = parseIp(text, where);
   if (ip.family === family) return ip;
@@ -152,24 +149,20 @@ function addressIn(text: string | undefined, family: 4 | 6, where: string): Ip |
   });
 }
 
-function subnetOf(
-  first: Ip | undefined,
-  { name }: AddressRange,
-  cidrs: readonly Cidr[],
-  where: string,
-): Cidr | undefined {
-  if (first === undefined) return undefined;
+function subnetOf(first: Ip, range: string, cidrs: readonly Cidr[], where: string): Cidr {
   const cidr = cidrs.find((each) => contains(each, first));
   if (cidr !== undefined) return cidr;
   throw new Fault("address-outside", {
-    what: `range "${name}" begins at ${formatIp(first)}, outside every subnet of the network`,
+    what: `range "${range}" begins at ${formatIp(first)}, outside every subnet of the network`,
     where,
     why: "mask and gateway come from the subnet",
     fix: cidrs.length === 0 ? "give the network a subnet" : `begin in ${cidrs.map(formatCidr).join(" or ")}`,
   });
 }
 
-function slaacPrefix(text: string, field: "prefix" | "ula", cidrs: readonly Cidr[], where: string): Cidr {
+function slaacPrefix(range: AddressRange, where: "prefix" | "ula", cidrs: readonly Cidr[]): Cidr | undefined {
+  const text = range[where];
+  if (text === undefined) return undefined;
   const cidr = parseCidr(text, where);
   if (cidr.family !== 6 || cidr.length !== 64) {
     throw new Fault("prefix-invalid", {
@@ -180,7 +173,7 @@ function slaacPrefix(text: string, field: "prefix" | "ula", cidrs: readonly Cidr
     });
   }
   checkUsable(cidr, where);
-  if (field === "ula" && !contains(ULA, { family: 6, value: cidr.base })) {
+  if (where === "ula" && !contains(ULA, { family: 6, value: cidr.base })) {
     throw new Fault("prefix-invalid", {
       what: `${formatCidr(cidr)} is not unique local`,
       where,
@@ -197,35 +190,37 @@ function slaacPrefix(text: string, field: "prefix" | "ula", cidrs: readonly Cidr
   });
 }
 
-function prefixLengthOf(range: AddressRange, first6: Ip, subnet: Cidr | undefined, where: string): number {
+function prefixLengthOf(range: AddressRange, first6: Ip, subnet: Cidr | undefined): number {
   const least = subnet?.length ?? 0;
   const length = range.prefixLength ?? least;
   if (length >= least && length <= 128) return length;
   throw new Fault("prefix-invalid", {
     what: `prefixLength ${length} does not fit range "${range.name}"`,
-    where: `${where}.prefixLength`,
+    where: "prefixLength",
     why: `${formatIp(first6)} lies in a /${least}, and an address has 128 bits`,
     fix: `choose ${least} to 128, or leave it out`,
   });
 }
 
-function gatewayIn(text: string | undefined, rooms: readonly Cidr[], where: string): string | undefined {
+function gatewayIn(
+  range: AddressRange,
+  where: "gateway" | "gateway6",
+  around: readonly (Cidr | undefined)[],
+): string | undefined {
+  const text = range[where];
   if (text === undefined || text === "none") return text;
   const ip = parseIp(text, where);
-  const isUsable = rooms.some((cidr) => {
-    const { first, last } = usableRange(cidr);
-    return cidr.family === ip.family && ip.value >= first && ip.value <= last;
-  });
-  if (isUsable) return formatIp(ip);
+  const cidrs = around.filter((cidr) => cidr !== undefined);
+  if (cidrs.some((cidr) => isAssignable(cidr, undefined, ip))) return formatIp(ip);
   throw new Fault("address-outside", {
-    what: `gateway ${formatIp(ip)} is not a usable address of ${rooms.map(formatCidr).join(" or ")}`,
+    what: `gateway ${formatIp(ip)} is not a usable address of ${cidrs.map(formatCidr).join(" or ")}`,
     where,
     fix: "choose one inside, leave it out, or write none",
   });
 }
 
 /** Nothing wraps: the last address is in the same subnet and prefix as the first, and the last MAC has one, too. */
-function checkEnd(range: AddressRange, subnet4: Cidr | undefined, subnet6: Cidr | undefined, where: string): void {
+function checkEnd(range: AddressRange, subnet4: Cidr | undefined, subnet6: Cidr | undefined): void {
   const plan = planOf(range);
   const spans = spansOf(plan);
   for (const [span, cidr] of [
@@ -239,7 +234,7 @@ function checkEnd(range: AddressRange, subnet4: Cidr | undefined, subnet6: Cidr 
     if (span.last <= last) continue;
     throw new Fault("address-outside", {
       what: `range "${range.name}" ends outside ${formatCidr(prefix)}`,
-      where: `${where}.size`,
+      where: "size",
       why: `from ${formatIp({ family: cidr.family, value: span.first })} on it has ${last - span.first + 1n} addresses`,
       fix: `choose a size of at most ${last - span.first + 1n}, or begin lower`,
     });
@@ -248,58 +243,61 @@ function checkEnd(range: AddressRange, subnet4: Cidr | undefined, subnet6: Cidr 
   if (plan.mac === undefined || !needsMacs || plan.macs === plan.size) return;
   throw new Fault("address-outside", {
     what: `range "${range.name}" has ${plan.size} leases and ${macRoom(plan.mac)} MACs`,
-    where: `${where}.size`,
+    where: "size",
     why: `MACs end at ${formatMac(plan.mac + macRoom(plan.mac) - 1n)}: the first octet must stay as it is`,
     fix: `choose a size of at most ${macRoom(plan.mac)}, or begin with a lower MAC`,
   });
 }
 
 /** One or two digits per octet, as people write them. */
-function looseMac(text: string, where: string): string {
+function looseMac(text: string): string {
   const isLoose = /^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text);
   const padded = text.split(":").map((octet) => octet.padStart(2, "0"));
-  return parseMac(isLoose ? padded.join(":") : text, where);
+  return parseMac(isLoose ? padded.join(":") : text, "mac");
 }
 
 /** A range without an IPv4 address to make MACs from gets a random first MAC and keeps it. */
 function withMac(
   range: AddressRange,
-  old: Network | undefined,
+  known: string | undefined,
   others: readonly AddressRange[],
   context: Context,
-  where: string,
 ): AddressRange {
   if (range.mac !== undefined || range.first !== undefined) return range;
-  const known = old?.spec.ranges?.find((each) => each.name === range.name && each.type === range.type)?.mac;
   const { size } = planOf(range);
-  if (known !== undefined && size <= macRoom(BigInt(`0x${known.replaceAll(":", "")}`))) return { ...range, mac: known };
-  for (let draw = 0; size <= MAC_BITS / 2n && draw < DRAWS; draw++) {
-    const mac = MAC_BASE + chance(context, MAC_BITS - size + 1n);
-    const drawn = { ...range, mac: formatMac(mac) };
-    if (meeting(planOf(drawn), others) === undefined) return drawn;
-  }
+  if (known !== undefined && size <= macRoom(macValue(known))) return { ...range, mac: known };
+  const isFree = (mac: bigint) => meeting(planOf({ ...range, mac: formatMac(mac) }), others) === undefined;
+  const mac = size > MAC_BITS / 2n ? undefined : drawnMacs(context, size, isFree);
+  if (mac !== undefined) return { ...range, mac: formatMac(mac) };
   // There are not enough MACs for so many addresses; each is made from the address.
   if (range.type === "ip6-static") return range;
   throw new Fault("address-outside", {
     what: `range "${range.name}" has ${size} leases, and not so many MACs in a row are free`,
-    where: `${where}.size`,
+    where: "size",
     fix: "choose a smaller size, or give the first MAC",
   });
 }
 
-function checkApart(range: AddressRange, others: readonly AddressRange[], where: string): void {
-  const plan = planOf(range);
-  const met = meeting(plan, others);
+/** The first of so many free MACs in a row, by chance; undefined if none was found. */
+export function drawnMacs(context: Context, size: bigint, isFree: (first: bigint) => boolean): bigint | undefined {
+  for (let draw = 0; draw < DRAWS; draw++) {
+    const mac = MAC_BASE + chance(context, MAC_BITS - size + 1n);
+    if (isFree(mac)) return mac;
+  }
+  return undefined;
+}
+
+function checkApart(range: AddressRange, others: readonly AddressRange[]): void {
+  const met = meeting(planOf(range), others);
   if (met === undefined) return;
   throw new Fault("overlap", {
     what: `range "${range.name}" overlaps range "${met.other}"`,
-    where,
-    why: `both would give ${met.text}`,
+    why: `both would give ${textOf(met.space, met.value)}`,
     fix: met.space === "mac" ? "give it another first MAC" : "choose another first address or size",
   });
 }
 
-type Meeting = { readonly other: string; readonly text: string; readonly space: 4 | 6 | "mac" };
+type Meeting = { readonly other: string; readonly space: Space; readonly value: bigint };
 function meeting(plan: Plan, others: readonly AddressRange[]): Meeting | undefined {
   const own = spansOf(plan);
   for (const each of others) {
@@ -307,12 +305,7 @@ function meeting(plan: Plan, others: readonly AddressRange[]): Meeting | undefin
     for (const space of [4, 6, "mac"] as const) {
       const [a, b] = [own[space], spans[space]];
       if (a === undefined || b === undefined || a.first > b.last || b.first > a.last) continue;
-      const value = a.first > b.first ? a.first : b.first;
-      return {
-        other: each.name,
-        space,
-        text: space === "mac" ? formatMac(value) : formatIp({ family: space, value }),
-      };
+      return { other: each.name, space, value: a.first > b.first ? a.first : b.first };
     }
   }
   return undefined;

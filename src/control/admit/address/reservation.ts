@@ -3,42 +3,40 @@
 // is the parent's in the same commit, including quarantine.
 import { isDeepStrictEqual } from "node:util";
 import { ipOf } from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput, ReserveRequest } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { AddressRange } from "../../../model/range.ts";
 import type { Network, NetworkSpec } from "../../../model/resource.ts";
-import { indexOfIp, planOf } from "../../../ipam/range.ts";
+import { NOTHING_TAKEN, indexOfIp, planOf } from "../../../ipam/range.ts";
 import { obstacleIn } from "../../../ipam/run.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
-import { type Context, inUse } from "../context.ts";
+import { globalNetwork } from "./addresses.ts";
+import { refuseWhile } from "../context.ts";
 import { giveUp } from "./freed.ts";
 import { excludedOf } from "./lease.ts";
 import { reservationsUnder, segmentOwnerOf } from "./reservationChain.ts";
-import { checkFree, pieceSource, parentOf, pieceFor, rangeAround } from "./piece.ts";
-import { checkNetworkHosts, limitsOf, networkQos } from "../workload/qos.ts";
+import { checkFree, pieceSource, pieceFor, rangeAround } from "./piece.ts";
+import { checkLimits, networkQos } from "../workload/qos.ts";
 import { checkQuota, checkTenant, leasesOfTenant, quotasOf } from "./quota.ts";
 import { rangesOf } from "./range.ts";
 import { settleLeases } from "../network/resize.ts";
 
 const PIECE = "piece-";
+const RESERVED = { done: "reserved", fix: "reserve from a global network" };
 
 /** Creates a reservation, or adds a piece to one. */
-export function reserve(draft: Draft, from: string, request: ReserveRequest, context: Context): Network {
+export function reserve(draft: Draft, from: string, request: ReserveRequest): Network {
   const { name, tenant } = request;
   checkName("network", name, "name");
-  const parent = parentOf(draft, from, "network");
+  const parent = globalNetwork(draft.view, from, "network", RESERVED);
   const old = get(draft.view, "network", name);
   checkTarget(parent, name, old, tenant);
   const ranges = old?.spec.ranges ?? [];
-  const piece = { name: nextName(ranges), ...pieceFor(pieceSource(draft, parent, context), request) };
-  return putReservation(
-    draft,
-    name,
-    { ...(old?.spec ?? inherited(parent, tenant)), ranges: [...ranges, piece] },
-    context,
-  );
+  const piece = { name: nextName(ranges), ...pieceFor(pieceSource(draft, parent), request) };
+  return putReservation(draft, name, { ...(old?.spec ?? inherited(parent, tenant)), ranges: [...ranges, piece] });
 }
 
 function nextName(ranges: readonly AddressRange[]): string {
@@ -48,14 +46,8 @@ function nextName(ranges: readonly AddressRange[]): string {
 
 /** The strategy is each network's own; a new reservation starts with its parent's. */
 function inherited({ name, spec }: Network, tenant: string | undefined): NetworkInput {
-  return {
-    subnets: [],
-    reservedFrom: name,
-    ...(tenant === undefined ? {} : { tenant }),
-    ...(spec.strategy === undefined ? {} : { strategy: spec.strategy }),
-    ...(spec.sticky === undefined ? {} : { sticky: spec.sticky }),
-    ...(spec.quarantine === undefined ? {} : { quarantine: spec.quarantine }),
-  };
+  const { strategy, sticky, quarantine } = spec;
+  return { subnets: [], reservedFrom: name, ...defined({ tenant, strategy, sticky, quarantine }) };
 }
 
 function checkTarget(parent: Network, name: string, old: Network | undefined, tenant: string | undefined): void {
@@ -90,28 +82,27 @@ function fromItself(name: string, where: string): Fault {
 /**
  * Creates or changes a reservation: its pieces must be the parent's and free, and no lease or hold may lose its place.
  */
-export function putReservation(draft: Draft, name: string, input: NetworkInput, context: Context): Network {
+export function putReservation(draft: Draft, name: string, input: NetworkInput): Network {
   const { view } = draft;
   const old = get(view, "network", name);
   const from = input.reservedFrom ?? "";
   if (from === name) throw fromItself(name, "spec.reservedFrom");
   checkStaysReservation(name, old, input);
-  const parent = parentOf(draft, from, "spec.reservedFrom");
+  const parent = globalNetwork(view, from, "spec.reservedFrom", RESERVED);
   const segmentOwner = segmentOwnerOf(view, parent);
   checkOwn(input, segmentOwner);
-  const spec = completed(input, segmentOwner, old, context);
+  const spec = completed(draft, input, segmentOwner, old);
   const stray = strayGateway(spec, segmentOwner);
   if (stray !== undefined) throw stray;
   const used = leasesOfTenant(view, parent.name, spec.tenant);
   // Its own pieces are no obstacle.
   draft.put("network", name, { ...spec, ranges: [] });
-  const ranges = piecesOf(draft, parent, spec, context);
+  const ranges = piecesOf(draft, parent, spec);
   const network = draft.put("network", name, { ...spec, ranges });
   checkQuota(view, parent, spec.tenant, used);
   if (old === undefined) return network;
-  if (!isDeepStrictEqual(limitsOf(network.spec), limitsOf(old.spec)))
-    for (const each of [network, ...reservationsUnder(view, name)]) checkNetworkHosts(view, each);
-  giveUp(draft, old, network, parent, context);
+  checkLimits(view, old, network);
+  giveUp(draft, old, network, parent);
   settleLeases(draft, old, network, false);
   settleReservations(draft, network);
   return network;
@@ -160,32 +151,27 @@ function checkOwn(input: NetworkInput, segmentOwner: Network): void {
   });
 }
 
-function completed(
-  input: NetworkInput,
-  segmentOwner: Network,
-  old: Network | undefined,
-  context: Context,
-): NetworkSpec {
-  const { tenant } = input;
-  const qos = networkQos(input.qos, "spec.qos");
-  return {
-    driver: segmentOwner.spec.driver,
+function completed(draft: Draft, input: NetworkInput, segmentOwner: Network, old: Network | undefined): NetworkSpec {
+  const { reservedFrom = "", tenant, quotas, strategy, sticky, quarantine, enabled = true, description } = input;
+  const { driver, vrf, subnets, masquerade } = segmentOwner.spec;
+  return defined({
+    driver,
     ipam: "global",
-    vrf: segmentOwner.spec.vrf,
+    vrf,
     subnets: [],
-    reservedFrom: input.reservedFrom ?? "",
-    ...(tenant === undefined ? {} : { tenant: checkTenant(tenant, "spec.tenant") }),
-    ...(input.quotas === undefined ? {} : { quotas: quotasOf(input.quotas) }),
-    ranges: rangesOf(input.ranges ?? [], segmentOwner.spec.subnets, old, context),
-    ...(input.strategy === undefined ? {} : { strategy: input.strategy }),
-    ...(input.sticky === undefined ? {} : { sticky: input.sticky }),
-    ...(input.quarantine === undefined ? {} : { quarantine: input.quarantine }),
-    ...(qos === undefined ? {} : { qos }),
-    ...(input.cni === undefined || input.cni === false ? {} : { cni: input.cni }),
-    masquerade: segmentOwner.spec.masquerade,
-    enabled: input.enabled ?? true,
-    ...(input.description === undefined ? {} : { description: input.description }),
-  };
+    reservedFrom,
+    tenant: tenant === undefined ? undefined : checkTenant(tenant, "spec.tenant"),
+    quotas: quotas && quotasOf(quotas),
+    ranges: rangesOf(draft, input.ranges ?? [], subnets, old),
+    strategy,
+    sticky,
+    quarantine,
+    qos: networkQos(input.qos),
+    cni: input.cni === false ? undefined : input.cni,
+    masquerade,
+    enabled,
+    description,
+  });
 }
 
 /**
@@ -211,8 +197,8 @@ function strayGateway({ ranges = [] }: NetworkSpec, segmentOwner: Network): Faul
 }
 
 /** The pieces, each with the range that it is from; every lease of them must be free in the parent. */
-function piecesOf(draft: Draft, parent: Network, { ranges = [] }: NetworkSpec, context: Context): AddressRange[] {
-  const source = pieceSource(draft, parent, context);
+function piecesOf(draft: Draft, parent: Network, { ranges = [] }: NetworkSpec): AddressRange[] {
+  const source = pieceSource(draft, parent);
   return ranges.map((range, i) => {
     const where = `spec.ranges[${i}]`;
     const plan = planOf(range);
@@ -256,7 +242,7 @@ export function settleReservations(draft: Draft, network: Network): void {
       const plan = planOf(range);
       const around = rangeAround(network, range);
       const isKept =
-        around !== undefined && obstacleIn(plan, NONE, excluded, { at: 0n, size: plan.size }) === plan.size;
+        around !== undefined && obstacleIn(plan, NOTHING_TAKEN, excluded, { at: 0n, size: plan.size }) === plan.size;
       if (isKept) return fromRange(range, around);
       lost.push(`${reservationText(reservation)}: ${range.name}`);
       return range;
@@ -266,17 +252,12 @@ export function settleReservations(draft: Draft, network: Network): void {
   const segmentOwner = segmentOwnerOf(view, network);
   for (const each of reservationsUnder(view, network.name))
     if (strayGateway(each.spec, segmentOwner) !== undefined) lost.push(`${reservationText(each)}: its gateway`);
-  if (lost.length === 0) return;
-  throw inUse(
-    `this change of network "${network.name}" is refused`,
-    "what is reserved from it would lose its place, or be a gateway",
-    "return these pieces first (weft network range remove), or shrink them",
-    lost,
-  );
+  refuseWhile(lost, {
+    what: `this change of network "${network.name}" is refused`,
+    why: "what is reserved from it would lose its place, or be a gateway",
+    fix: "return these pieces first (weft network range remove), or shrink them",
+  });
 }
-
-const NOTHING = { has: () => false, nextFree: (from: bigint) => from, nextUsed: () => undefined };
-const NONE = { 4: NOTHING, 6: NOTHING, mac: NOTHING };
 
 /** Everything reserved from a network, directly or not, as a list for people. */
 export function reservationsText(view: View, name: string): string[] {

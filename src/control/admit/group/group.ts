@@ -2,8 +2,10 @@
 // so that no rule is stored that is meaningless or that the kernel cannot apply.
 import { isDeepStrictEqual } from "node:util";
 import { type Ip, BITS, formatCidr, formatIp, parseCidr, parseIp, parseMac } from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import { DEFAULT_GROUP, type Peer, PROTOCOL_NAMES, type Rule, protocolNumber } from "../../../model/group.ts";
+import { unknownFault } from "../../../model/kinds.ts";
 import type { EndpointPatch, SecurityGroupInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import { portsOf } from "../../../model/ports.ts";
@@ -12,23 +14,20 @@ import type { Draft } from "../../state/draft.ts";
 import { type View, get, getKey } from "../../state/view.ts";
 import { builtIn } from "../../state/builtIn.ts";
 import type { Delete, Put } from "../../write.ts";
-import { type Context, inUse } from "../context.ts";
+import { existing, refuseWhile } from "../context.ts";
 
 const TCP = 6;
 const UDP = 17;
 const ICMP = 1;
 const ICMPV6 = 58;
 
-export function putGroup(
-  draft: Draft,
-  { name, spec: input }: Put<SecurityGroupInput>,
-  { listed }: Pick<Context, "listed">,
-): SecurityGroup {
+export function putGroup(draft: Draft, { name, spec: input }: Put<SecurityGroupInput>): SecurityGroup {
   checkName("securitygroup", name, "name");
-  const old = get(draft.view, "securitygroup", name);
+  const { view, coming } = draft;
+  const old = get(view, "securitygroup", name);
   checkCommits(name, input, old);
   const isThere = (key: Key) =>
-    listed?.has(key) === true || key === `securitygroup/${name}` || getKey(draft.view, key) !== undefined;
+    coming.keys.has(key) || key === `securitygroup/${name}` || getKey(view, key) !== undefined;
   const rules = input.rules.map((rule, i) => checkedRule(isThere, rule, `spec.rules[${i}]`));
   const { commits: _, ...rest } = input;
   const commits = old?.spec.commits;
@@ -52,15 +51,8 @@ function checkCommits(name: string, { commits }: SecurityGroupInput, old: Securi
 
 /** Counts one more commit: the text that hosts load differs by it. */
 export function commitGroup(draft: Draft, name: string, hosts: readonly string[] | undefined): SecurityGroup {
-  const group = get(draft.view, "securitygroup", name);
-  if (group === undefined) throw unknownGroup(name, "name");
-  const missing = hosts?.find((host) => get(draft.view, "host", host) === undefined);
-  if (missing !== undefined)
-    throw new Fault("host-unknown", {
-      what: `there is no host "${missing}"`,
-      where: "hosts",
-      fix: "see weft host list",
-    });
+  const group = existing(draft.view, "securitygroup", name);
+  for (const host of hosts ?? []) existing(draft.view, "host", host, "hosts");
   const commits: Record<string, number> = { ...group.spec.commits };
   for (const host of hosts ?? ["*"]) commits[host] = (commits[host] ?? 0) + 1;
   return draft.put("securitygroup", name, { ...group.spec, commits });
@@ -75,9 +67,11 @@ export function deleteGroup(draft: Draft, { name }: Delete): void {
       fix: "remove it from networks and endpoints, or change its rules",
     });
   }
-  const blockers = usersOf(draft.view, name);
-  if (blockers.length > 0)
-    throw inUse(`security group "${name}" is in use`, "these use the group", "remove it from them first", blockers);
+  refuseWhile(usersOf(draft.view, name), {
+    what: `security group "${name}" is in use`,
+    why: "these use the group",
+    fix: "remove it from them first",
+  });
   draft.remove("securitygroup", name);
 }
 
@@ -104,42 +98,29 @@ export function groupsWithPeer(view: View, network: string): string[] {
 
 /** Names of groups that exist, each once; `default` always does. */
 export function checkGroups(view: View, names: readonly string[], where: string): readonly string[] {
-  for (const [i, name] of names.entries()) {
-    if (name !== DEFAULT_GROUP && get(view, "securitygroup", name) === undefined)
-      throw unknownGroup(name, `${where}[${i}]`);
-  }
+  for (const [i, name] of names.entries())
+    if (name !== DEFAULT_GROUP) existing(view, "securitygroup", name, `${where}[${i}]`);
   return [...new Set(names)].sort();
 }
 
-function unknownGroup(name: string, where: string): Fault {
-  const what = `there is no security group "${name.slice(0, 80)}"`;
-  return new Fault("group-unknown", { what, where, fix: "see weft sg list" });
-}
-
 /** Further addresses of an endpoint, canonical; the networks it is in do not have to contain them. */
-function checkAllowed(
-  pairs: NonNullable<EndpointPatch["allowedAddresses"]>,
-  where: string,
-): NonNullable<EndpointPatch["allowedAddresses"]> {
-  return pairs.map(({ address, mac }, i) => ({
-    address: formatIp(parseIp(address, `${where}[${i}].address`)),
-    ...(mac === undefined ? {} : { mac: parseMac(mac, `${where}[${i}].mac`) }),
-  }));
+function checkAllowed({ address, mac }: Allowed, i: number): Allowed {
+  const where = `allowedAddresses[${i}]`;
+  return {
+    address: formatIp(parseIp(address, `${where}.address`)),
+    ...(mac === undefined ? {} : { mac: parseMac(mac, `${where}.mac`) }),
+  };
 }
 
 type PolicyFields = Pick<EndpointPatch, "securityGroups" | "allowedAddresses">;
+type Allowed = NonNullable<PolicyFields["allowedAddresses"]>[number];
 
 /** The fields of a claim or patch that are policy, checked; what is not given is left out. */
-export function policyFields(view: View, given: PolicyFields, at: string): PolicyFields {
-  const { securityGroups, allowedAddresses } = given;
-  return {
-    ...(securityGroups === undefined
-      ? {}
-      : { securityGroups: checkGroups(view, securityGroups, `${at}securityGroups`) }),
-    ...(allowedAddresses === undefined
-      ? {}
-      : { allowedAddresses: checkAllowed(allowedAddresses, `${at}allowedAddresses`) }),
-  };
+export function policyFields(view: View, { securityGroups, allowedAddresses }: PolicyFields): PolicyFields {
+  return defined({
+    securityGroups: securityGroups && checkGroups(view, securityGroups, "securityGroups"),
+    allowedAddresses: allowedAddresses?.map(checkAllowed),
+  });
 }
 
 type IsThere = (key: Key) => boolean;
@@ -195,15 +176,11 @@ function checkedPeer(isThere: IsThere, peer: Peer, where: string): Peer {
   }
   if (peer.network !== undefined) {
     if (isThere(`network/${peer.network}`)) return peer;
-    throw new Fault("network-unknown", {
-      what: `there is no network "${peer.network}"`,
-      where: `${where}.network`,
-      fix: "see weft network list",
-    });
+    throw unknownFault("network", peer.network, `${where}.network`);
   }
   if (peer.group !== undefined) {
     if (peer.group === DEFAULT_GROUP || isThere(`securitygroup/${peer.group}`)) return peer;
-    throw unknownGroup(peer.group, `${where}.group`);
+    throw unknownFault("securitygroup", peer.group, `${where}.group`);
   }
   if (peer.first === undefined) throw wrong(`${where}.first`, "size without a first address", "give both");
   if (peer.size === undefined) throw wrong(`${where}.size`, "a first address without size", "give both");

@@ -2,8 +2,8 @@
 // Identity is the host's own token, never its address: a machine that comes back with another address and the right
 // token is the same host.
 import { type Ip, contains, formatIp, parseCidr, parseIp } from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
-import { unknownFault } from "../../../model/kinds.ts";
 import type { HostClaim } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Host } from "../../../model/resource.ts";
@@ -13,7 +13,7 @@ import { NOT_UNICAST } from "../numbers.ts";
 import { type View, get, hostsInOrder, residentsOf } from "../../state/view.ts";
 import type { Delete, Identity } from "../../write.ts";
 import { settleVrf } from "../network/allocate.ts";
-import { type Context, cidrsOf, inUse } from "../context.ts";
+import { cidrsOf, existing, refuseWhile } from "../context.ts";
 import { endLease } from "../address/freed.ts";
 import { endMoves } from "../workload/migrate.ts";
 
@@ -26,13 +26,12 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   const underlay = parseIp(claim.underlay, "underlay");
   checkUnderlay(view, name, underlay);
   const order = old?.spec.order ?? 1 + Math.max(0, ...[...view.host.values()].map((host) => host.spec.order));
+  const { underlayMtu, slices, shaping } = claim;
+  const { drained } = old?.spec ?? {};
   const host = draft.put("host", name, {
     underlay: formatIp(underlay),
-    underlayMtu: claim.underlayMtu,
-    ...(claim.slices === undefined ? {} : { slices: claim.slices }),
-    ...(claim.shaping === undefined ? {} : { shaping: claim.shaping }),
-    order,
-    ...(old?.spec.drained === true ? { drained: true } : {}),
+    underlayMtu,
+    ...defined({ slices, shaping, order, drained }),
   });
   // Also for a host that is known: it gets what it lacked, when something has become free.
   for (const vrf of view.vrf.keys()) settleVrf(draft, vrf, [host]);
@@ -41,30 +40,26 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
 
 /** Whether the host takes new endpoints from now on. Repeating it changes nothing. */
 export function drainHost(draft: Draft, name: string, drained: boolean): Host {
-  const host = get(draft.view, "host", name);
-  if (host === undefined) throw unknownFault("host", name, "name");
+  const host = existing(draft.view, "host", name);
   const { drained: _, ...spec } = host.spec;
   return draft.put("host", name, drained ? { ...spec, drained } : spec);
 }
 
 /** Removes a host and frees what it had; its endpoints too with `force`, else it is refused while there are any. */
-export function deleteHost(draft: Draft, { name, force }: Delete, context: Context): void {
+export function deleteHost(draft: Draft, { name, force }: Delete): void {
   const { view } = draft;
   const endpoints = [...residentsOf(view, name)];
-  if (endpoints.length > 0 && force !== true) {
-    throw inUse(
-      `host "${name}" has endpoints`,
-      "they would lose their network",
-      "detach them first, or use force if the machine is gone for good",
-      endpoints,
-    );
+  if (force !== true) {
+    refuseWhile(endpoints, {
+      what: `host "${name}" has endpoints`,
+      why: "they would lose their network",
+      fix: "detach them first, or use force if the machine is gone for good",
+    });
   }
   for (const endpoint of endpoints.map((each) => get(view, "endpoint", each)))
-    if (endpoint !== undefined) endLease(draft, endpoint, context);
-  for (const index of view.networks.values()) {
-    const blocks = index.blocks.get(name);
-    for (const block of [blocks?.[4], blocks?.[6]]) if (block !== undefined) draft.remove("block", block.name);
-  }
+    if (endpoint !== undefined) endLease(draft, endpoint);
+  for (const index of view.networks.values())
+    for (const block of Object.values(index.blocks.get(name) ?? {})) draft.remove("block", block.name);
   for (const index of view.vrfs.values()) {
     const vtep = index.vteps.get(name);
     if (vtep !== undefined) draft.remove("vtep", vtep.name);

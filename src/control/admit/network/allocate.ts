@@ -16,7 +16,9 @@ import {
 } from "../../../model/address.ts";
 import { DRIVERS } from "../../../model/driver.ts";
 import { blockName, vtepName } from "../../../model/resource.ts";
-import type { Host, Network, Subnet, Vrf, Vtep, VtepSpec } from "../../../model/resource.ts";
+import type { Block, Host, Network, Subnet, Vrf, Vtep } from "../../../model/resource.ts";
+import { defined } from "../../../model/defined.ts";
+import { NOTHING_USED } from "../../../ipam/intervals.ts";
 import { nextVtep } from "../../../ipam/assign.ts";
 import { nextBlock } from "../../../ipam/block.ts";
 import type { Draft } from "../../state/draft.ts";
@@ -65,15 +67,20 @@ export function networksOf(view: View, vrf: string): Network[] {
     .filter((network) => network !== undefined);
 }
 
+export function endpointsOf(view: View, network: string): string[] {
+  return [...(view.networks.get(network)?.endpoints.keys() ?? [])];
+}
+
+export function blocksOf(view: View, network: string): Block[] {
+  return [...(view.networks.get(network)?.blocks.values() ?? [])].flatMap((blocks) => Object.values(blocks));
+}
+
 /** Removes blocks that the network's subnets no longer give: another subnet, another length, a family that is gone. */
 export function dropStaleBlocks(draft: Draft, network: Network): void {
   const subnets = network.spec.ipam === "local" ? network.spec.subnets : [];
-  for (const blocks of draft.view.networks.get(network.name)?.blocks.values() ?? []) {
-    for (const block of [blocks[4], blocks[6]]) {
-      const cidr = cidrOf(block?.spec.cidr ?? "");
-      if (block !== undefined && !subnets.some((subnet) => cidr !== undefined && gives(subnet, cidr)))
-        draft.remove("block", block.name);
-    }
+  for (const block of blocksOf(draft.view, network.name)) {
+    const cidr = cidrOf(block.spec.cidr);
+    if (!subnets.some((subnet) => cidr !== undefined && gives(subnet, cidr))) draft.remove("block", block.name);
   }
 }
 
@@ -93,10 +100,8 @@ function removeVteps(draft: Draft, vrf: string): void {
 /** Blocks of hosts that have no tunnel endpoint here. */
 function dropUnreachable(draft: Draft, network: Network): void {
   const vteps = draft.view.vrfs.get(network.spec.vrf)?.vteps;
-  for (const [host, blocks] of draft.view.networks.get(network.name)?.blocks ?? []) {
-    if (vteps?.has(host) === true) continue;
-    for (const block of [blocks[4], blocks[6]]) if (block !== undefined) draft.remove("block", block.name);
-  }
+  for (const { name, spec } of blocksOf(draft.view, network.name))
+    if (vteps?.has(spec.host) !== true) draft.remove("block", name);
 }
 
 /** All families; while a VTEP subnet is full, only what the host has and is still right. */
@@ -110,23 +115,19 @@ function ensureVtep(draft: Draft, vrf: Vrf, host: Host): void {
     const ip =
       mine !== undefined && isInside(subnet, mine)
         ? mine
-        : index === undefined
-          ? undefined
-          : nextVtep(subnet, index.assigned[subnet.family]);
-    if (ip === undefined) continue;
-    ips[subnet.family] = formatIp(ip);
+        : nextVtep(subnet, index?.assigned[subnet.family] ?? NOTHING_USED);
+    if (ip !== undefined) ips[subnet.family] = formatIp(ip);
   }
   const low = ipOf(ips[4] ?? ips[6] ?? "");
   const isWhole = Object.keys(ips).length === vrf.spec.vtepSubnets.length;
-  if (low === undefined || (old === undefined && !isWhole)) return draft.remove("vtep", vtepName(vrf.name, host.name));
-  const spec: VtepSpec = {
+  const name = vtepName(vrf.name, host.name);
+  if (low === undefined || (old === undefined && !isWhole)) return draft.remove("vtep", name);
+  draft.put("vtep", name, {
     vrf: vrf.name,
     host: host.name,
-    ...(ips[4] === undefined ? {} : { ip: ips[4] }),
-    ...(ips[6] === undefined ? {} : { ip6: ips[6] }),
+    ...defined({ ip: ips[4], ip6: ips[6] }),
     mac: vtepMac(vrf.spec.vtepMacOui, low),
-  };
-  draft.put("vtep", vtepName(vrf.name, host.name), spec);
+  });
 }
 
 /** Strictly: neither the first nor the last address. */
@@ -140,12 +141,12 @@ function ensureBlocks(draft: Draft, network: Network, host: Host): void {
   // Without a VTEP no host could reach the block.
   if (view.vrfs.get(network.spec.vrf)?.vteps.has(host.name) !== true) return;
   const index = view.networks.get(network.name);
-  const had = index?.blocks.get(host.name);
-  if (network.spec.subnets.length === (had?.[4] === undefined ? 0 : 1) + (had?.[6] === undefined ? 0 : 1)) return;
+  const had = index?.blocks.get(host.name) ?? {};
+  if (network.spec.subnets.length === Object.keys(had).length) return;
   const wanted: Cidr[] = [];
   for (const subnet of network.spec.subnets) {
     const cidr = parseCidr(subnet.cidr, `network/${network.name}`);
-    if (subnet.hostPrefix === undefined || had?.[cidr.family] !== undefined) continue;
+    if (subnet.hostPrefix === undefined || had[cidr.family] !== undefined) continue;
     const block = nextBlock(cidr, subnet.hostPrefix, index?.carved[cidr.family] ?? NOTHING_USED);
     if (block === undefined) return;
     wanted.push(block);
@@ -158,5 +159,3 @@ function ensureBlocks(draft: Draft, network: Network, host: Host): void {
     });
   }
 }
-
-const NOTHING_USED = { has: () => false, nextFree: (from: bigint) => from };

@@ -1,6 +1,6 @@
 // Networks: which specs are valid, which defaults Weft fills in, and what may change while endpoints are attached.
 import { isDeepStrictEqual } from "node:util";
-import { type Cidr, parseCidr } from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import { prefixesOf } from "../../../model/membership.ts";
@@ -11,13 +11,12 @@ import type { Delete, Put } from "../../write.ts";
 import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../../model/driver.ts";
 import { IPV6_MTU_MIN } from "../../../model/limits.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
-import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
-import { type Context, inUse } from "../context.ts";
+import { blocksOf, dropStaleBlocks, endpointsOf, settleVrf, vacateVrf } from "./allocate.ts";
+import { cidrsOf, refuseWhile } from "../context.ts";
 import { checkNetworkDevices } from "./devices.ts";
-import { endLease, giveUp } from "../address/freed.ts";
+import { endLease, freedOf, giveUp } from "../address/freed.ts";
 import { checkGroups, groupsWithPeer } from "../group/group.ts";
 import { holdsOf } from "../address/hold.ts";
-import { reservationsUnder } from "../address/reservationChain.ts";
 import { membershipsOf } from "../workload/membership.ts";
 import { endMoves, movesThrough } from "../workload/migrate.ts";
 import { overlapFault, subnetCollision } from "./overlap.ts";
@@ -26,28 +25,29 @@ import { quotasOf } from "../address/quota.ts";
 import { rangesOf } from "../address/range.ts";
 import { putReservation, reservationsText, settleReservations } from "../address/reservation.ts";
 import { settleLeases } from "./resize.ts";
-import { checkNetworkHosts, limitsOf, networkQos } from "../workload/qos.ts";
+import { checkLimits, networkQos } from "../workload/qos.ts";
 import { checkSlices, standsOn, subnetsOf, withGateways } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
 /** Makes or changes a network, with its VRF, tunnel endpoints and blocks. */
-export function putNetwork(draft: Draft, put: Put<NetworkInput>, context: Context): Network {
+export function putNetwork(draft: Draft, put: Put<NetworkInput>): Network {
   const { name, spec: input, force } = put;
   checkName("network", name, "name");
   const { view } = draft;
   const old = get(view, "network", name);
   if (input.reservedFrom !== undefined || old?.spec.reservedFrom !== undefined)
-    return putReservation(draft, name, input, context);
-  const { input: whole, pool } = drawn(view, put, old, context);
-  const spec = { ...completed(view, name, whole, old, context), ...(pool === undefined ? {} : { pool }) };
+    return putReservation(draft, name, input);
+  const { input: whole, pool } = drawn(draft, put, old);
+  const spec: NetworkSpec = { ...completed(draft, name, whole, old), ...defined({ pool }) };
   if (old !== undefined) checkChange(view, old, spec);
-  const cidrs = prefixesOf(spec).map((cidr) => parseCidr(cidr, "spec.subnets"));
-  ensureNetworkVrf(draft, name, whole, spec, cidrs, context);
-  for (const [i, cidr] of cidrs.entries()) {
+  ensureNetworkVrf(draft, { name, spec }, whole.vni);
+  for (const [i, cidr] of cidrsOf({ name, spec }).entries()) {
+    const met = subnetCollision(draft, name, spec.vrf, cidr);
     const where = i < spec.subnets.length ? `spec.subnets[${i}].cidr` : "spec.ranges";
-    checkSubnet(view, name, spec.vrf, cidr, where, context);
+    if (met !== undefined) throw overlapFault(cidr, where, met);
   }
-  for (const [mtu, where] of mtusOf(spec)) checkMtu(view, spec, mtu, where);
+  checkMtu(view, spec, spec.mtu, "spec.mtu");
+  for (const [i, { mtu }] of (spec.ranges ?? []).entries()) checkMtu(view, spec, mtu, `spec.ranges[${i}].mtu`);
   checkNetworkDevices(view, name, spec, old);
   const network = draft.put("network", name, spec);
   if (old !== undefined) {
@@ -55,164 +55,121 @@ export function putNetwork(draft: Draft, put: Put<NetworkInput>, context: Contex
     settleLeases(draft, old, network, force === true);
     settleReservations(draft, network);
   }
-  const hosts = hostsInOrder(view);
   const isMoved = old !== undefined && old.spec.vrf !== spec.vrf;
-  settleVrf(draft, spec.vrf, hosts, isMoved ? "anew" : "");
+  settleVrf(draft, spec.vrf, hostsInOrder(view), isMoved ? "anew" : "");
   if (isMoved) vacateVrf(draft, old.spec.vrf);
-  if (!isDeepStrictEqual(limitsOf(spec), old === undefined ? [] : limitsOf(old.spec)))
-    for (const each of [network, ...reservationsUnder(view, name)]) checkNetworkHosts(view, each);
+  checkLimits(view, old, network);
   return network;
 }
 
 /** Removes a network; its endpoints too with `force`, else it is refused while there are any. */
-export function deleteNetwork(draft: Draft, { name, force = false }: Delete, context: Context): void {
+export function deleteNetwork(draft: Draft, { name, force = false }: Delete): void {
   const { view } = draft;
   const network = get(view, "network", name);
   if (network === undefined) return;
-  const reservations = reservationsText(view, name);
-  if (reservations.length > 0 && !force) {
-    throw inUse(
-      `network "${name}" has reservations`,
-      "they are pieces of it",
-      "delete them first, or use force to delete all of them with their endpoints",
-      reservations,
-    );
-  }
-  const endpoints = endpointsOf(view, name);
-  if (endpoints.length > 0 && !force) {
-    throw inUse(
-      `network "${name}" has endpoints`,
-      "they would lose their network",
-      "detach them first, or use force",
-      endpoints,
-    );
-  }
-  const wishes = [
-    ...membershipsOf(view, name).map(({ spec }) => `workload ${spec.workload}`),
-    ...movesThrough(view, name).map((endpoint) => `migration of ${endpoint}`),
-  ];
-  if (wishes.length > 0 && !force) {
-    const fix = `let them leave first (weft network leave ${name} WORKLOAD), or use force`;
-    throw inUse(`network "${name}" has members`, "their instances are to be in it", fix, wishes);
-  }
-  const groups = groupsWithPeer(view, name);
-  if (groups.length > 0 && !force) {
-    const why = "their rules would match no peer";
-    throw inUse(`network "${name}" is the peer of security groups`, why, "change them first, or use force", groups);
-  }
-  removeNetwork(draft, name, context);
+  if (!force) checkUnused(view, name);
+  removeNetwork(draft, name);
   vacateVrf(draft, network.spec.vrf);
 }
 
+function checkUnused(view: View, name: string): void {
+  refuseWhile(reservationsText(view, name), {
+    what: `network "${name}" has reservations`,
+    why: "they are pieces of it",
+    fix: "delete them first, or use force to delete all of them with their endpoints",
+  });
+  refuseWhile(endpointsOf(view, name), {
+    what: `network "${name}" has endpoints`,
+    why: "they would lose their network",
+    fix: "detach them first, or use force",
+  });
+  const members = membershipsOf(view, name).map(({ spec }) => `workload ${spec.workload}`);
+  refuseWhile([...members, ...movesThrough(view, name).map((endpoint) => `migration of ${endpoint}`)], {
+    what: `network "${name}" has members`,
+    why: "their instances are to be in it",
+    fix: `let them leave first (weft network leave ${name} WORKLOAD), or use force`,
+  });
+  refuseWhile(groupsWithPeer(view, name), {
+    what: `network "${name}" is the peer of security groups`,
+    why: "their rules would match no peer",
+    fix: "change them first, or use force",
+  });
+}
+
 /** Removes a network, all that stands in it and all that is reserved from it; its VRF is the caller's to settle. */
-export function removeNetwork(draft: Draft, name: string, context: Context): void {
+export function removeNetwork(draft: Draft, name: string): void {
   const { view } = draft;
-  for (const each of view.networks.get(name)?.reservations ?? []) removeNetwork(draft, each, context);
+  for (const each of view.networks.get(name)?.reservations ?? []) removeNetwork(draft, each);
   const network = get(view, "network", name);
   const parent = get(view, "network", network?.spec.reservedFrom ?? "");
-  if (network !== undefined && parent !== undefined) returnTo(draft, network, parent, context);
+  if (network !== undefined && parent !== undefined) returnTo(draft, network, parent);
   for (const endpoint of endpointsOf(view, name)) draft.remove("endpoint", endpoint);
-  for (const freed of new Set(view.networks.get(name)?.freed.values() ?? [])) draft.remove("freed", freed);
-  for (const hold of holdsOf(draft, name)) draft.remove("hold", hold.name);
+  for (const freed of freedOf(view, name)) draft.remove("freed", freed.name);
+  for (const hold of holdsOf(view, name)) draft.remove("hold", hold.name);
   for (const range of ["", ...(get(view, "network", name)?.spec.ranges ?? []).map((each) => each.name)])
     draft.remove("cursor", cursorName(name, range));
-  for (const blocks of view.networks.get(name)?.blocks.values() ?? []) {
-    for (const block of [blocks[4], blocks[6]]) if (block !== undefined) draft.remove("block", block.name);
-  }
+  for (const block of blocksOf(view, name)) draft.remove("block", block.name);
   for (const membership of membershipsOf(view, name)) draft.remove("membership", membership.name);
   endMoves(draft, ({ spec }) => spec.from === name || spec.to === name);
   draft.remove("network", name);
 }
 
 /** Addresses in quarantine stay in it; all others of a reservation are free in its parent at once. */
-function returnTo(draft: Draft, network: Network, parent: Network, context: Context): void {
-  for (const endpoint of draft.view.networks.get(network.name)?.endpoints.values() ?? [])
-    endLease(draft, endpoint, context);
+function returnTo(draft: Draft, network: Network, parent: Network): void {
+  for (const endpoint of draft.view.networks.get(network.name)?.endpoints.values() ?? []) endLease(draft, endpoint);
   draft.put("network", network.name, { ...network.spec, ranges: [] });
-  giveUp(draft, network, undefined, parent, context);
+  giveUp(draft, network, undefined, parent);
 }
 
-export function endpointsOf(view: View, network: string): string[] {
-  return [...(view.networks.get(network)?.endpoints.keys() ?? [])];
-}
-
-function completed(
-  view: View,
-  name: string,
-  input: WithSubnets,
-  old: Network | undefined,
-  context: Context,
-): NetworkSpec {
-  const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
+function completed(draft: Draft, name: string, input: WithSubnets, old: Network | undefined): NetworkSpec {
+  const { view, context } = draft;
   const ipam = input.ipam ?? (input.subnets.some((subnet) => subnet.hostPrefix !== undefined) ? "local" : "global");
   const driver = input.driver ?? old?.spec.driver ?? DEFAULT_DRIVER;
-  const qos = networkQos(input.qos, "spec.qos");
+  const qos = networkQos(input.qos);
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
   const subnets = subnetsOf({ ...input, subnets: withGateways(input.subnets, old?.spec) }, ipam);
   for (const [i, range] of (input.ranges ?? []).entries())
     checkGroups(view, range.securityGroups ?? [], `spec.ranges[${i}].securityGroups`);
   if (ipam === "local") refuseGlobalOnly(input);
   refuseReserved(input);
-  return {
+  const { vrf = name, masquerade = true, enabled = true } = input;
+  const { ranges, quotas, strategy, sticky, quarantine, dns, mtu, slices, cni, spoofing, description } = input;
+  const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
+  const hasVni = ipam === "global" && DRIVERS[driver].hasVni;
+  return defined({
     driver,
     ipam,
-    vrf: input.vrf ?? name,
-    ...(ipam === "local" || !DRIVERS[driver].hasVni
-      ? {}
-      : { vni: chooseVni(view, input.vni ?? known, `network/${name}`, "spec.vni") }),
+    vrf,
+    vni: hasVni ? chooseVni(view, input.vni ?? known, `network/${name}`) : undefined,
     subnets,
-    ...(input.ranges === undefined ? {} : { ranges: rangesOf(input.ranges, subnets, old, context) }),
-    ...(input.quotas === undefined ? {} : { quotas: quotasOf(input.quotas) }),
-    ...(input.strategy === undefined ? {} : { strategy: input.strategy }),
-    ...(input.sticky === undefined ? {} : { sticky: input.sticky }),
-    ...(input.quarantine === undefined ? {} : { quarantine: input.quarantine }),
-    ...(input.dns === undefined ? {} : { dns: input.dns }),
-    ...(input.mtu === undefined ? {} : { mtu: input.mtu }),
-    ...(input.slices === undefined ? {} : { slices: checkSlices(input.slices, ipam, input.subnets) }),
-    ...(qos === undefined ? {} : { qos }),
-    masquerade: input.masquerade ?? true,
-    enabled: input.enabled ?? true,
-    ...(input.cni === undefined || input.cni === false ? {} : { cni: input.cni }),
-    ...(groups === undefined ? {} : { securityGroups: checkGroups(view, groups, "spec.securityGroups") }),
-    ...(input.spoofing === undefined ? {} : { spoofing: input.spoofing }),
-    ...(input.description === undefined ? {} : { description: input.description }),
-  };
+    ranges: ranges && rangesOf(draft, ranges, subnets, old),
+    quotas: quotas && quotasOf(quotas),
+    strategy,
+    sticky,
+    quarantine,
+    dns,
+    mtu,
+    slices: slices && checkSlices(slices, ipam, input.subnets),
+    qos,
+    masquerade,
+    enabled,
+    cni: cni === false ? undefined : cni,
+    securityGroups: groups && checkGroups(view, groups, "spec.securityGroups"),
+    spoofing,
+    description,
+  });
 }
 
 /** A local network's VNI is its VRF's: one that is given makes or meets it. */
-function ensureNetworkVrf(
-  draft: Draft,
-  name: string,
-  input: NetworkInput,
-  spec: NetworkSpec,
-  subnets: readonly Cidr[],
-  context: Context,
-): void {
-  const isLocal = spec.ipam === "local";
-  const vrf = ensureVrf(
-    draft,
-    spec.vrf,
-    {
-      subnets,
-      isLocal,
-      ...(isLocal && input.vni !== undefined ? { vni: input.vni } : {}),
-      ...(spec.vni === undefined ? {} : { notVni: spec.vni }),
-    },
-    context,
-  );
-  if (!isLocal || input.vni === undefined || input.vni === vrf.spec.vni) return;
+function ensureNetworkVrf(draft: Draft, network: Pick<Network, "name" | "spec">, vni: number | undefined): void {
+  const vrf = ensureVrf(draft, network, vni);
+  if (network.spec.ipam !== "local" || vni === undefined || vni === vrf.spec.vni) return;
   throw new Fault("vni-invalid", {
-    what: `network "${name}" cannot have VNI ${input.vni}`,
+    what: `network "${network.name}" cannot have VNI ${vni}`,
     where: "spec.vni",
     why: `routed networks use the VNI of their VRF, and VRF "${vrf.name}" has ${vrf.spec.vni}`,
     fix: "leave it out, or put the network into a VRF of its own",
   });
-}
-
-/** Everything the range must not meet. */
-function checkSubnet(view: View, name: string, vrfName: string, cidr: Cidr, where: string, context: Context): void {
-  const met = subnetCollision(view, name, vrfName, cidr, context);
-  if (met !== undefined) throw overlapFault(cidr, where, met);
 }
 
 /** What hosts' agents do for themselves cannot be asked of the server. */
@@ -238,15 +195,8 @@ function refuseReserved(input: NetworkInput): void {
   });
 }
 
-function mtusOf(spec: NetworkSpec): (readonly [number, string])[] {
-  const own = spec.mtu === undefined ? [] : [[spec.mtu, "spec.mtu"] as const];
-  const ranges = (spec.ranges ?? []).flatMap(({ mtu }, i) =>
-    mtu === undefined ? [] : [[mtu, `spec.ranges[${i}].mtu`] as const],
-  );
-  return [...own, ...ranges];
-}
-
-function checkMtu(view: View, spec: NetworkSpec, mtu: number, where: string): void {
+function checkMtu(view: View, spec: NetworkSpec, mtu: number | undefined, where: string): void {
+  if (mtu === undefined) return;
   if (mtu < IPV6_MTU_MIN && prefixesOf(spec).some((cidr) => cidr.includes(":"))) {
     throw new Fault("mtu-invalid", {
       what: `MTU ${mtu} is too small for IPv6`,
@@ -272,18 +222,18 @@ function checkMtu(view: View, spec: NetworkSpec, mtu: number, where: string): vo
  * grow; what they stand on may not go.
  */
 function checkChange(view: View, old: Network, spec: NetworkSpec): void {
-  const blockers = [...endpointsOf(view, old.name), ...reservationsText(view, old.name)];
+  const endpoints = endpointsOf(view, old.name);
+  const blockers = [...endpoints, ...reservationsText(view, old.name)];
   if (blockers.length === 0) return;
   const field =
     (["driver", "ipam", "vrf", "vni"] as const).find((name) => spec[name] !== old.spec[name]) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
     (old.spec.subnets.every((subnet) => spec.subnets.some((s) => standsOn(subnet, s))) ? undefined : "subnets");
   if (field === undefined) return;
-  const users = endpointsOf(view, old.name).length > 0 ? "endpoints" : "reservations";
-  throw inUse(
-    `the ${field} of network "${old.name}" cannot change`,
-    `${users} use ${field === "subnets" ? "these subnets" : "it"}`,
-    "detach or delete them first",
-    blockers,
-  );
+  const users = endpoints.length > 0 ? "endpoints" : "reservations";
+  refuseWhile(blockers, {
+    what: `the ${field} of network "${old.name}" cannot change`,
+    why: `${users} use ${field === "subnets" ? "these subnets" : "it"}`,
+    fix: "detach or delete them first",
+  });
 }

@@ -1,12 +1,11 @@
 // Addresses that must not overlap: networks of one VRF, the VRF's VTEP subnets, hosts' own addresses and routes, and
 // the range of Weft's uplinks. In both directions: containing is as bad as being contained.
-import { type Cidr, formatCidr, ipOf, overlaps, parseCidr } from "../../../model/address.ts";
+import { type Cidr, contains, formatCidr, ipOf, overlaps, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
-import type { Vrf } from "../../../model/resource.ts";
 import { UPLINK_CIDRS } from "../../../model/uplink.ts";
 import { NOT_UNICAST } from "../numbers.ts";
-import type { View } from "../../state/view.ts";
-import { type Context, cidrsOf } from "../context.ts";
+import type { Draft } from "../../state/draft.ts";
+import { cidrsOf } from "../context.ts";
 
 /** What a range overlaps: text for the `why` of a refusal. */
 export type Collision = { readonly with: string; readonly why: string };
@@ -42,14 +41,13 @@ export function overlapFault(cidr: Cidr, where: string, { with: other, why }: Co
 
 /** Another network of the VRF that overlaps the range, now or after the write. */
 export function networkCollision(
-  view: View,
+  { view, coming }: Draft,
   vrf: string,
   cidr: Cidr,
-  { moving }: Context,
   except?: string,
 ): Collision | undefined {
   for (const name of view.vrfs.get(vrf)?.networks ?? []) {
-    const network = name === except || moving?.has(name) === true ? undefined : view.network.get(name);
+    const network = name === except || coming.networks.has(name) ? undefined : view.network.get(name);
     const met = network === undefined ? undefined : cidrsOf(network).find((other) => overlaps(other, cidr));
     if (met !== undefined)
       return { with: `network "${name}" (${formatCidr(met)})`, why: `both would be in VRF "${vrf}"` };
@@ -58,20 +56,18 @@ export function networkCollision(
 }
 
 /** A VTEP subnet of the VRF that meets the range. */
-function vtepCollision(vrf: Vrf, cidr: Cidr): Collision | undefined {
-  const met = vrf.spec.vtepSubnets
-    .map((text) => parseCidr(text, `vrf/${vrf.name}`))
-    .find((other) => overlaps(other, cidr));
+function vtepCollision({ view }: Draft, vrf: string, cidr: Cidr): Collision | undefined {
+  const met = view.vrf.get(vrf)?.spec.vtepSubnets.find((text) => overlaps(parseCidr(text, `vrf/${vrf}`), cidr));
   return met === undefined
     ? undefined
-    : { with: `the VTEP subnet ${formatCidr(met)}`, why: `hosts have tunnel addresses from it in VRF "${vrf.name}"` };
+    : { with: `the VTEP subnet ${met}`, why: `hosts have tunnel addresses from it in VRF "${vrf}"` };
 }
 
 /** A host reaches all VRFs with hostAccess by one routing table, so networks of two such VRFs must not overlap. */
-export function hostAccessCollision(view: View, vrf: string, cidr: Cidr, context: Context): Collision | undefined {
-  for (const other of view.vrf.values()) {
+export function hostAccessCollision(draft: Draft, vrf: string, cidr: Cidr): Collision | undefined {
+  for (const other of draft.view.vrf.values()) {
     if (other.name === vrf || !other.spec.hostAccess) continue;
-    const met = networkCollision(view, other.name, cidr, context);
+    const met = networkCollision(draft, other.name, cidr);
     if (met !== undefined)
       return { with: met.with, why: `hosts have access to both VRF "${vrf}" and VRF "${other.name}"` };
   }
@@ -79,39 +75,29 @@ export function hostAccessCollision(view: View, vrf: string, cidr: Cidr, context
 }
 
 /** An underlay address, an address or a route of a host that meets the range. */
-export function hostCollision(view: View, cidr: Cidr, context: Context): Collision | undefined {
-  for (const host of view.host.values()) {
-    const underlay = ipOf(host.spec.underlay);
-    if (
-      underlay !== undefined &&
-      overlaps(cidr, { family: underlay.family, base: underlay.value, length: underlay.family === 4 ? 32 : 128 })
-    ) {
+export function hostCollision({ view, context }: Draft, cidr: Cidr): Collision | undefined {
+  for (const { name, spec } of view.host.values()) {
+    const underlay = ipOf(spec.underlay);
+    if (underlay !== undefined && contains(cidr, underlay)) {
       return {
-        with: `the underlay address ${host.spec.underlay} of host "${host.name}"`,
+        with: `the underlay address ${spec.underlay} of host "${name}"`,
         why: "tunnels would run through themselves",
       };
     }
-    const met = context.prefixes.get(host.name)?.find((prefix) => !isDefaultRoute(prefix) && overlaps(prefix, cidr));
+    const met = context.prefixes.get(name)?.find((prefix) => !isDefaultRoute(prefix) && overlaps(prefix, cidr));
     if (met !== undefined)
-      return { with: `${formatCidr(met)} of host "${host.name}"`, why: "the host has that address or route itself" };
+      return { with: `${formatCidr(met)} of host "${name}"`, why: "the host has that address or route itself" };
   }
   return undefined;
 }
 
-/** Everything that a range must not overlap in its VRF, or on any host. */
-export function subnetCollision(
-  view: View,
-  network: string,
-  vrfName: string,
-  cidr: Cidr,
-  context: Context,
-): Collision | undefined {
-  const vrf = view.vrf.get(vrfName);
+/** Everything that a network's range must not overlap in its VRF, or on any host. */
+export function subnetCollision(draft: Draft, network: string, vrf: string, cidr: Cidr): Collision | undefined {
   return (
-    networkCollision(view, vrfName, cidr, context, network) ??
-    (vrf === undefined ? undefined : vtepCollision(vrf, cidr)) ??
-    (vrf?.spec.hostAccess === true ? hostAccessCollision(view, vrfName, cidr, context) : undefined) ??
-    hostCollision(view, cidr, context)
+    networkCollision(draft, vrf, cidr, network) ??
+    vtepCollision(draft, vrf, cidr) ??
+    (draft.view.vrf.get(vrf)?.spec.hostAccess === true ? hostAccessCollision(draft, vrf, cidr) : undefined) ??
+    hostCollision(draft, cidr)
   );
 }
 

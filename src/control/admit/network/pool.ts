@@ -4,15 +4,14 @@
 import { isDeepStrictEqual } from "node:util";
 import { cidrOf } from "../../../model/address.ts";
 import { DEFAULT_DRIVER } from "../../../model/driver.ts";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
-import { unknownFault } from "../../../model/kinds.ts";
 import type { NetworkInput, PoolInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Network, Pool, Subnet } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
-import { type View, get } from "../../state/view.ts";
-import { type Context, inUse } from "../context.ts";
+import { existing, refuseWhile } from "../context.ts";
 import { subnetCollision } from "./overlap.ts";
 import { type Ipam, checkRules, overflowParts, reservedCollision, subnetsAt } from "./poolRules.ts";
 import { subnetsOf } from "./subnet.ts";
@@ -21,16 +20,9 @@ import { subnetsOf } from "./subnet.ts";
 export function putPool(draft: Draft, { name, spec: input }: Put<PoolInput>): Pool {
   checkName("pool", name, "name");
   const { globalSubnets, localSubnets, overflow, description } = input;
-  const spec: Pool["spec"] = {
-    driver: input.driver ?? DEFAULT_DRIVER,
-    ipam: input.ipam ?? (globalSubnets === undefined && localSubnets !== undefined ? "local" : "global"),
-    ids: input.ids ?? { first: 1, last: 255 },
-    ...(globalSubnets === undefined ? {} : { globalSubnets }),
-    ...(localSubnets === undefined ? {} : { localSubnets }),
-    reserved: input.reserved ?? [],
-    ...(overflow === undefined ? {} : { overflow }),
-    ...(description === undefined ? {} : { description }),
-  };
+  const { driver = DEFAULT_DRIVER, ids = { first: 1, last: 255 }, reserved = [] } = input;
+  const ipam = input.ipam ?? (globalSubnets === undefined && localSubnets !== undefined ? "local" : "global");
+  const spec = defined({ driver, ipam, ids, globalSubnets, localSubnets, reserved, overflow, description });
   checkRules(name, spec);
   return draft.put("pool", name, spec);
 }
@@ -38,12 +30,14 @@ export function putPool(draft: Draft, { name, spec: input }: Put<PoolInput>): Po
 /** Removes a pool that no network names; with `force` its networks keep their subnets and have no pool. */
 export function deletePool(draft: Draft, { name, force }: Delete): void {
   const networks = [...draft.view.network.values()].filter((network) => network.spec.pool?.name === name);
-  if (networks.length > 0 && force !== true) {
-    throw inUse(
-      `pool "${name}" has networks`,
-      "their ids are counted in it",
-      "delete them first, or use force: they keep their subnets",
+  if (force !== true) {
+    refuseWhile(
       networks.map((network) => network.name),
+      {
+        what: `pool "${name}" has networks`,
+        why: "their ids are counted in it",
+        fix: "delete them first, or use force: they keep their subnets",
+      },
     );
   }
   for (const network of networks) {
@@ -57,12 +51,7 @@ export type WithSubnets = NetworkInput & { readonly subnets: readonly Subnet[] }
 type Drawn = { readonly input: WithSubnets; readonly pool?: { readonly name: string; readonly id: number } };
 
 /** The input with its subnets: its own, or those of its pool, with the id that gave them. */
-export function drawn(
-  view: View,
-  { name, spec: input }: Put<NetworkInput>,
-  old: Network | undefined,
-  context: Context,
-): Drawn {
+export function drawn(draft: Draft, { name, spec: input }: Put<NetworkInput>, old: Network | undefined): Drawn {
   if (input.pool === undefined) {
     if (input.subnets !== undefined) return { input: { ...input, subnets: input.subnets } };
     throw new Fault("request-invalid", {
@@ -71,13 +60,12 @@ export function drawn(
       fix: "give the network addresses, or a pool to take them from",
     });
   }
-  const pool = get(view, "pool", input.pool.name);
-  if (pool === undefined) throw unknownFault("pool", input.pool.name, "spec.pool.name");
+  const pool = existing(draft.view, "pool", input.pool.name, "spec.pool.name");
   const same = old?.spec.pool?.name === pool.name ? old : undefined;
   const ipam = input.ipam ?? same?.spec.ipam ?? pool.spec.ipam;
   const wanted = input.pool.id ?? same?.spec.pool?.id;
   const isAsWas = same !== undefined && wanted === same.spec.pool?.id && ipam === same.spec.ipam;
-  const place: PoolRequest = { view, pool, ipam, network: name, vrf: input.vrf ?? name, context };
+  const place: PoolRequest = { draft, pool, ipam, network: name, vrf: input.vrf ?? name };
   const { id, subnets } =
     isAsWas && wanted !== undefined
       ? { id: wanted, subnets: same.spec.subnets }
@@ -92,18 +80,17 @@ export function drawn(
 
 /** What is asked of a pool: for which network, in which VRF. */
 type PoolRequest = {
-  readonly view: View;
+  readonly draft: Draft;
   readonly pool: Pool;
   readonly ipam: Ipam;
   readonly network: string;
   readonly vrf: string;
-  readonly context: Context;
 };
 type Choice = { readonly id: number; readonly subnets: readonly Subnet[] };
 
 function lowestFree(place: PoolRequest): Choice {
-  const { view, pool, ipam, network } = place;
-  const taken = takenIds(view, pool.name, network);
+  const { pool, ipam } = place;
+  const taken = takenIds(place);
   const { first, last } = pool.spec.ids;
   let met: string | undefined;
   let free = 0;
@@ -140,9 +127,9 @@ function noneLeft({ name, spec }: Pool, ipam: Ipam, free: number, met: string | 
 
 /** The requested id, or the reason why not. */
 function asked(place: PoolRequest, id: number): Choice {
-  const { view, pool, ipam, network } = place;
+  const { pool, ipam } = place;
   const where = "spec.pool.id";
-  const holder = takenIds(view, pool.name, network).get(id);
+  const holder = takenIds(place).get(id);
   if (holder !== undefined) {
     throw new Fault("id-taken", {
       what: `id ${id} of pool "${pool.name}" is taken`,
@@ -171,23 +158,20 @@ function asked(place: PoolRequest, id: number): Choice {
   });
 }
 
-function takenIds(view: View, pool: string, except: string): Map<number, string> {
+/** Networks of the pool by their ids; not the one that asks. */
+function takenIds({ draft, pool, network }: PoolRequest): Map<number, string> {
   const taken = new Map<number, string>();
-  for (const { name, spec } of view.network.values()) {
-    if (spec.pool?.name === pool && name !== except) taken.set(spec.pool.id, name);
-  }
+  for (const { name, spec } of draft.view.network.values())
+    if (spec.pool?.name === pool.name && name !== network) taken.set(spec.pool.id, name);
   return taken;
 }
 
 /** What an id's subnets meet, as in `10.3.0.0/16, which overlaps …`. */
-function collisionOf(
-  { view, pool, vrf, network, context }: PoolRequest,
-  subnets: readonly Subnet[],
-): string | undefined {
+function collisionOf({ draft, pool, vrf, network }: PoolRequest, subnets: readonly Subnet[]): string | undefined {
   for (const { cidr: text } of subnets) {
     const cidr = cidrOf(text);
     if (cidr === undefined) return `${text}, which is not a network`;
-    const met = reservedCollision(pool.spec, cidr) ?? subnetCollision(view, network, vrf, cidr, context);
+    const met = reservedCollision(pool.spec, cidr) ?? subnetCollision(draft, network, vrf, cidr);
     if (met !== undefined) return `${text}, which overlaps ${met.with}: ${met.why}`;
   }
   return undefined;

@@ -2,9 +2,18 @@
 // one made on demand goes with its last network (`kept` says which it is). The server counts the index and finds the
 // VNI and the VTEP subnets unless they are given. Once given or found they and the tunnel's port stay, whatever a later
 // put leaves out; a VTEP subnet that a put leaves out of its list goes when no network needs its family.
-import { type Cidr, type Family, familyOf, formatCidr, overlaps, parseCidr } from "../../../model/address.ts";
+import {
+  type Cidr,
+  type Family,
+  canonicalCidrs,
+  familyOf,
+  formatCidr,
+  overlaps,
+  parseCidr,
+} from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
-import type { Key, Vrf, VrfSpec } from "../../../model/resource.ts";
+import type { Key, Network, Vrf, VrfSpec } from "../../../model/resource.ts";
 import type { VrfInput } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import { TUNNEL_PORT } from "../../../model/limits.ts";
@@ -13,8 +22,8 @@ import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
 import { PREFIX_MAX, VNI_FIRST, VNI_MAX, VTEP_MAC_OUI, VTEP_PREFIX_MIN, VTEP_SUBNETS } from "../numbers.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
-import { networksOf, settleVrf } from "./allocate.ts";
-import { type Context, cidrsOf, inUse } from "../context.ts";
+import { endpointsOf, networksOf, settleVrf } from "./allocate.ts";
+import { cidrsOf, refuseWhile } from "../context.ts";
 import { checkVrfDevices } from "./devices.ts";
 import {
   type Collision,
@@ -26,47 +35,41 @@ import {
 } from "./overlap.ts";
 
 /** Makes or changes a VRF as its user wants it. */
-export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>, context: Context): Vrf {
+export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>): Vrf {
   checkName("vrf", name, "name");
   const { view } = draft;
   const old = get(view, "vrf", name);
-  const spec = completed(view, name, input, old, context);
-  checkSpec(view, name, spec, context);
-  if (old !== undefined) checkChange(view, old, spec, input, neededFamilies(view, name, context));
+  const spec = completed(draft, name, input, old);
+  checkSpec(draft, name, spec);
+  if (old !== undefined) checkChange(draft, old, spec, input);
   checkVrfDevices(view, name, spec);
   const vrf = draft.put("vrf", name, spec);
   settleVrf(draft, name, hostsInOrder(view), "anew");
   return vrf;
 }
 
-/** What a network asks of the VRF it is put into. */
-export type VrfRequest = {
-  readonly subnets: readonly Cidr[];
-  readonly isLocal: boolean;
-  readonly vni?: number;
-  readonly notVni?: number;
-};
-
 /**
  * The VRF of a network that is being put, made if it is not there; with a VTEP subnet for each family of a local
- * network.
+ * network. A local network's VNI is its VRF's: one that is asked for makes it.
  */
-export function ensureVrf(draft: Draft, name: string, wish: VrfRequest, context: Context): Vrf {
+export function ensureVrf(draft: Draft, network: Pick<Network, "name" | "spec">, vni: number | undefined): Vrf {
+  const { vrf: name, ipam } = network.spec;
   checkName("vrf", name, "spec.vrf");
   const { view } = draft;
   const old = get(view, "vrf", name);
-  const families = wish.subnets.map((cidr) => cidr.family);
+  const subnets = cidrsOf(network);
+  const families = subnets.map((cidr) => cidr.family);
+  const wish = { vrf: name, avoid: subnets };
   if (old !== undefined) {
-    const vtepSubnets = wish.isLocal
-      ? withFamilies(view, name, old.spec.vtepSubnets, families, wish.subnets, context)
-      : old.spec.vtepSubnets;
-    return draft.put("vrf", name, { ...old.spec, vtepSubnets });
+    const { vtepSubnets } = old.spec;
+    if (ipam !== "local") return old;
+    return draft.put("vrf", name, { ...old.spec, vtepSubnets: withFamilies(draft, wish, vtepSubnets, families) });
   }
   const spec: VrfSpec = {
     index: freeIndex(view),
-    vni: chooseVni(view, wish.vni, `vrf/${name}`, "spec.vni", wish.notVni),
+    vni: chooseVni(view, ipam === "local" ? vni : undefined, `vrf/${name}`, network.spec.vni),
     tunnelPort: TUNNEL_PORT,
-    vtepSubnets: withFamilies(view, name, [], [4, ...families], wish.subnets, context),
+    vtepSubnets: withFamilies(draft, wish, [], [4, ...families]),
     vtepMacOui: VTEP_MAC_OUI,
     hostAccess: false,
     // Said, so that a list of it can be applied again: a put that does not say makes it one that stays.
@@ -78,26 +81,22 @@ export function ensureVrf(draft: Draft, name: string, wish: VrfRequest, context:
 
 /** Removes a VRF; with `force` its networks and their endpoints too. */
 export function deleteVrf(draft: Draft, { name, force }: Delete, removeNetwork: (name: string) => void): void {
-  const { view } = draft;
-  const networks = networksOf(view, name).map((network) => network.name);
-  if (networks.length > 0 && force !== true) {
-    throw inUse(
-      `VRF "${name}" has networks`,
-      "it goes only when they are gone",
-      "delete them first, or use force to delete all of them with their endpoints",
-      networks,
-    );
+  const networks = networksOf(draft.view, name).map((network) => network.name);
+  if (force !== true) {
+    refuseWhile(networks, {
+      what: `VRF "${name}" has networks`,
+      why: "it goes only when they are gone",
+      fix: "delete them first, or use force to delete all of them with their endpoints",
+    });
   }
   for (const network of networks) removeNetwork(network);
   settleVrf(draft, name, []);
   draft.remove("vrf", name);
 }
 
-/**
- * The VNI asked for, unless another than `owner` has it; without a wish the lowest free one from 4096 up, but
- * `not`.
- */
-export function chooseVni(view: View, wanted: number | undefined, owner: Key, where: string, not?: number): number {
+/** The VNI asked for, unless another than `owner` has it; else the lowest free one from 4096 up, but `not`. */
+export function chooseVni(view: View, wanted: number | undefined, owner: Key, not?: number): number {
+  const where = "spec.vni";
   if (wanted !== undefined) {
     if (!Number.isInteger(wanted) || wanted < 1 || wanted > VNI_MAX) {
       throw new Fault("vni-invalid", {
@@ -128,21 +127,20 @@ export function chooseVni(view: View, wanted: number | undefined, owner: Key, wh
   return Number(vni);
 }
 
-function completed(view: View, name: string, input: VrfInput, old: Vrf | undefined, context: Context): VrfSpec {
-  return {
+function completed(draft: Draft, name: string, input: VrfInput, old: Vrf | undefined): VrfSpec {
+  const { view } = draft;
+  const { vni, tunnelPort, vtepMacOui, hostAccess = false, kept = true, vtepName, dcos } = input;
+  return defined({
     index: old?.spec.index ?? freeIndex(view),
-    vni:
-      input.vni === undefined && old !== undefined
-        ? old.spec.vni
-        : chooseVni(view, input.vni, `vrf/${name}`, "spec.vni"),
-    tunnelPort: input.tunnelPort ?? old?.spec.tunnelPort ?? TUNNEL_PORT,
-    vtepSubnets: vtepSubnetsOf(view, name, input, old, context),
-    vtepMacOui: ouiOf(input.vtepMacOui ?? VTEP_MAC_OUI),
-    hostAccess: input.hostAccess ?? false,
-    kept: input.kept ?? true,
-    ...(input.vtepName === undefined ? {} : { vtepName: deviceName(input.vtepName) }),
-    ...(input.dcos === undefined ? {} : { dcos: input.dcos }),
-  };
+    vni: vni === undefined && old !== undefined ? old.spec.vni : chooseVni(view, vni, `vrf/${name}`),
+    tunnelPort: tunnelPort ?? old?.spec.tunnelPort ?? TUNNEL_PORT,
+    vtepSubnets: vtepSubnetsOf(draft, name, input, old?.spec.vtepSubnets),
+    vtepMacOui: ouiOf(vtepMacOui ?? VTEP_MAC_OUI),
+    hostAccess,
+    kept,
+    vtepName: vtepName === undefined ? undefined : deviceName(vtepName),
+    dcos,
+  });
 }
 
 /**
@@ -150,58 +148,51 @@ function completed(view: View, name: string, input: VrfInput, old: Vrf | undefin
  * all.
  */
 function vtepSubnetsOf(
-  view: View,
-  name: string,
+  draft: Draft,
+  vrf: string,
   input: VrfInput,
-  old: Vrf | undefined,
-  context: Context,
+  old: readonly string[] | undefined,
 ): readonly string[] {
-  const families = stayingFamilies(view, name, context);
-  const given = input.vtepSubnets?.map((text, i) => formatCidr(parseCidr(text, `spec.vtepSubnets[${i}]`)));
-  if (given === undefined)
-    return withFamilies(
-      view,
-      name,
-      old?.spec.vtepSubnets ?? [],
-      old === undefined ? [4, ...families] : families,
-      [],
-      context,
-    );
-  const needed = neededFamilies(view, name, context);
-  const had = (old?.spec.vtepSubnets ?? []).filter(
+  const families = stayingFamilies(draft, vrf);
+  const wish = { vrf, avoid: [] };
+  if (input.vtepSubnets === undefined)
+    return withFamilies(draft, wish, old ?? [], old === undefined ? [4, ...families] : families);
+  const given = canonicalCidrs(input.vtepSubnets, "spec.vtepSubnets");
+  const needed = neededFamilies(draft, vrf);
+  const had = (old ?? []).filter(
     (text) => needed.has(familyOf(text)) && !given.some((other) => familyOf(other) === familyOf(text)),
   );
-  return withFamilies(view, name, [...given, ...had], families, [], context);
+  return withFamilies(draft, wish, [...given, ...had], families);
 }
 
 /** Of local networks that the write leaves as they are. */
-function stayingFamilies(view: View, name: string, { moving }: Context): Family[] {
-  const locals = networksOf(view, name).filter(({ spec }) => spec.ipam === "local");
-  return locals
-    .filter((network) => moving?.has(network.name) !== true)
+function stayingFamilies({ view, coming }: Draft, vrf: string): Family[] {
+  return networksOf(view, vrf)
+    .filter(({ name, spec }) => spec.ipam === "local" && !coming.networks.has(name))
     .flatMap(cidrsOf)
     .map((cidr) => cidr.family);
 }
 
 /** Of all local networks that the VRF has when the write is done. */
-function neededFamilies(view: View, name: string, context: Context): ReadonlySet<Family> {
-  return new Set([...stayingFamilies(view, name, context), ...(context.coming?.get(name) ?? [])]);
+function neededFamilies(draft: Draft, vrf: string): ReadonlySet<Family> {
+  return new Set([...stayingFamilies(draft, vrf), ...(draft.coming.families.get(vrf) ?? [])]);
 }
+
+/** For which VRF VTEP subnets are sought, and what they must not meet besides: subnets of a network that is put. */
+type VtepWish = { readonly vrf: string; readonly avoid: readonly Cidr[] };
 
 /** The subnets, and a default one for each family that has none. */
 function withFamilies(
-  view: View,
-  vrf: string,
+  draft: Draft,
+  wish: VtepWish,
   subnets: readonly string[],
   families: readonly Family[],
-  alsoNot: readonly Cidr[],
-  context: Context,
 ): readonly string[] {
   const missing = [...new Set(families)].filter((family) => !subnets.some((text) => familyOf(text) === family));
-  return [...subnets, ...missing.map((family) => formatCidr(freeVtepSubnet(view, vrf, family, alsoNot, context)))];
+  return [...subnets, ...missing.map((family) => formatCidr(freeVtepSubnet(draft, wish, family)))];
 }
 
-function checkSpec(view: View, name: string, spec: VrfSpec, context: Context): void {
+function checkSpec(draft: Draft, name: string, spec: VrfSpec): void {
   if (spec.vtepSubnets.length === 0) {
     throw new Fault("request-invalid", {
       what: "spec.vtepSubnets: expected at least one",
@@ -222,14 +213,14 @@ function checkSpec(view: View, name: string, spec: VrfSpec, context: Context): v
       });
     }
     seen.add(cidr.family);
-    const met = vtepSubnetCollision(view, name, cidr, [], context);
+    const met = vtepSubnetCollision(draft, { vrf: name, avoid: [] }, cidr);
     if (met !== undefined) throw overlapFault(cidr, where, met);
   }
   if (!spec.hostAccess) return;
-  for (const network of networksOf(view, name)) {
-    if (context.moving?.has(network.name) === true) continue;
+  for (const network of networksOf(draft.view, name)) {
+    if (draft.coming.networks.has(network.name)) continue;
     for (const cidr of cidrsOf(network)) {
-      const met = hostAccessCollision(view, name, cidr, context);
+      const met = hostAccessCollision(draft, name, cidr);
       if (met !== undefined) throw overlapFault(cidr, "spec.hostAccess", met);
     }
   }
@@ -252,7 +243,7 @@ function checkVtepSubnet(cidr: Cidr, where: string): void {
  * What every tunnel between hosts is made of cannot change under traffic. A family can be added; one that no network
  * needs carries nothing and can go, unless the MACs of the tunnels are made of its addresses.
  */
-function checkChange(view: View, old: Vrf, spec: VrfSpec, input: VrfInput, needed: ReadonlySet<Family>): void {
+function checkChange(draft: Draft, old: Vrf, spec: VrfSpec, input: VrfInput): void {
   if (input.index !== undefined && input.index !== old.spec.index) {
     throw new Fault("immutable", {
       what: `VRF "${old.name}" has index ${old.spec.index}`,
@@ -261,6 +252,7 @@ function checkChange(view: View, old: Vrf, spec: VrfSpec, input: VrfInput, neede
       fix: "leave it out",
     });
   }
+  const needed = neededFamilies(draft, old.name);
   const ofMacs = old.spec.vtepSubnets.some((text) => familyOf(text) === 4) ? 4 : 6;
   const isIdle = (text: string) => !needed.has(familyOf(text)) && familyOf(text) !== ofMacs;
   const fixed = ["vni", "tunnelPort", "vtepMacOui", "vtepName"] as const;
@@ -268,37 +260,25 @@ function checkChange(view: View, old: Vrf, spec: VrfSpec, input: VrfInput, neede
     fixed.find((name) => spec[name] !== old.spec[name]) ??
     (old.spec.vtepSubnets.every((text) => spec.vtepSubnets.includes(text) || isIdle(text)) ? undefined : "vtepSubnets");
   if (field === undefined) return;
-  const endpoints = networksOf(view, old.name).flatMap((network) => [
-    ...(view.networks.get(network.name)?.endpoints.keys() ?? []),
-  ]);
-  if (endpoints.length === 0) return;
-  throw inUse(
-    `the ${field} of VRF "${old.name}" cannot change`,
-    "its tunnels carry endpoints",
-    "detach them first",
-    endpoints,
-  );
+  const endpoints = networksOf(draft.view, old.name).flatMap(({ name }) => endpointsOf(draft.view, name));
+  refuseWhile(endpoints, {
+    what: `the ${field} of VRF "${old.name}" cannot change`,
+    why: "its tunnels carry endpoints",
+    fix: "detach them first",
+  });
 }
 
-function vtepSubnetCollision(
-  view: View,
-  vrf: string,
-  cidr: Cidr,
-  alsoNot: readonly Cidr[],
-  context: Context,
-): Collision | undefined {
-  const coming = alsoNot.find((other) => overlaps(other, cidr));
-  if (coming !== undefined) return { with: formatCidr(coming), why: "it is the network's own" };
-  return networkCollision(view, vrf, cidr, context) ?? hostCollision(view, cidr, context);
+function vtepSubnetCollision(draft: Draft, { vrf, avoid }: VtepWish, cidr: Cidr): Collision | undefined {
+  const own = avoid.find((other) => overlaps(other, cidr));
+  if (own !== undefined) return { with: formatCidr(own), why: "it is the network's own" };
+  return networkCollision(draft, vrf, cidr) ?? hostCollision(draft, cidr);
 }
 
-function freeVtepSubnet(view: View, vrf: string, family: Family, alsoNot: readonly Cidr[], context: Context): Cidr {
-  const free = VTEP_SUBNETS[family].find(
-    (cidr) => vtepSubnetCollision(view, vrf, cidr, alsoNot, context) === undefined,
-  );
+function freeVtepSubnet(draft: Draft, wish: VtepWish, family: Family): Cidr {
+  const free = VTEP_SUBNETS[family].find((cidr) => vtepSubnetCollision(draft, wish, cidr) === undefined);
   if (free !== undefined) return free;
   throw new Fault("overlap", {
-    what: `no default IPv${family} VTEP subnet is free for VRF "${vrf}"`,
+    what: `no default IPv${family} VTEP subnet is free for VRF "${wish.vrf}"`,
     where: "spec.vtepSubnets",
     why: "all of them meet its networks, or addresses and routes of hosts",
     fix: `put the VRF with vtepSubnets of your own first`,

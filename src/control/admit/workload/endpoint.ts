@@ -3,6 +3,7 @@
 // endpoint's name, so an agent may repeat it when the answer was lost.
 import { isDeepStrictEqual } from "node:util";
 import { type Ip, formatIp, macFromIp, macValue, parseIp, parseMac } from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
 import { drainedFault, Fault } from "../../../model/fault.ts";
 import { unknownFault } from "../../../model/kinds.ts";
 import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
@@ -13,26 +14,24 @@ import { endpointName } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Viewer, Write } from "../../write.ts";
-import { gatewayMac, localAddresses, macFault, noSlice } from "../address/addresses.ts";
-import { type Context, within } from "../context.ts";
+import { type AttachRequest, gatewayMac, localAddresses, macFault, noSlice } from "../address/addresses.ts";
+import { checkEnabled, existing, within } from "../context.ts";
 import { endLease } from "../address/freed.ts";
 import { type Lease, globalLease, unknownRange } from "../address/lease.ts";
 import { parseQos, patched } from "../../../model/qos.ts";
 import { checkEndpointHost, levelsIn } from "./qos.ts";
-import { refusalOf, reservationOn } from "../address/obstacle.ts";
+import { lastMeeting, refusalOf } from "../address/obstacle.ts";
 import { checkQuota, checkTenant, leasesOfTenant } from "../address/quota.ts";
 import { reservationChain } from "../address/reservationChain.ts";
 import { policyFields } from "../group/group.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
-export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: Context): Endpoint {
+export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint {
   const { view } = draft;
   const name = nameIn(view, claim);
   if (by.role === "host" && by.host !== claim.host) throw foreign(`an endpoint on host "${claim.host}"`, by.host);
-  const host = get(view, "host", claim.host);
-  if (host === undefined) throw unknownFault("host", claim.host, "host");
-  const network = get(view, "network", claim.network);
-  if (network === undefined) throw unknownFault("network", claim.network, "network");
+  const host = existing(view, "host", claim.host, "host");
+  const network = existing(view, "network", claim.network, "network");
   if (!claim.netns.startsWith("/") || claim.netns.includes("\0")) {
     throw new Fault("request-invalid", {
       what: `"${claim.netns}" is not an absolute path`,
@@ -40,78 +39,64 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer, context: 
       fix: "give the path of a network namespace, like /var/run/netns/web",
     });
   }
+  const request: AttachRequest = { draft, network, claim, name, index: view.networks.get(network.name) };
   const old = get(view, "endpoint", name);
-  if (old !== undefined) return again(draft, old, claim, network);
+  if (old !== undefined) return again(request, old);
   if (claim.tenant !== undefined) checkTenant(claim.tenant, "tenant");
-  for (const one of reservationChain(view, network)) checkOpen(one, network);
+  for (const each of reservationChain(view, network))
+    checkEnabled(each, "network", each === network ? undefined : `network "${network.name}" is reserved from it`);
   checkTakes(host, network, by);
   const isGlobal = network.spec.ipam === "global";
   if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
   if (isGlobal && claim.slice !== undefined) throw noSlice(network, claim.slice);
   const qos = patched(undefined, parseQos(claim.qos ?? {}, "qos"));
-  const lease: Lease = isGlobal
-    ? globalLease(draft, network, claim, name, context)
-    : { ips: localAddresses(view, network, claim, name) };
-  const own = { ...(qos === undefined ? {} : { qos }), ...(lease.range === undefined ? {} : { range: lease.range }) };
+  const lease: Lease = isGlobal ? globalLease(request) : { ips: localAddresses(request) };
+  const own = defined({ qos, range: lease.range });
   // A local network's endpoint is attached already, by an agent that knows its own kernel.
   if (isGlobal) checkEndpointHost(host, levelsIn(view, network, own));
   const before = leasesOfTenant(view, network.name, claim.tenant);
+  const { owner, ifname, netns, slice, workload, joined, defaultRoute, tenant } = claim;
   const endpoint = draft.put("endpoint", name, {
     network: network.name,
     host: claim.host,
-    owner: claim.owner,
-    ifname: claim.ifname,
-    netns: claim.netns,
-    mac: lease.mac ?? macOf(view, network, claim, lease.ips, name),
+    owner,
+    ifname,
+    netns,
+    mac: lease.mac ?? macOf(request, lease.ips),
     addresses: lease.ips.map(formatIp),
     ...own,
-    ...(claim.slice === undefined ? {} : { slice: claim.slice }),
-    ...(claim.workload === undefined ? {} : { workload: claim.workload }),
-    ...(claim.joined === true ? { joined: true } : {}),
-    ...(claim.defaultRoute === undefined ? {} : { defaultRoute: claim.defaultRoute }),
-    ...(claim.tenant === undefined ? {} : { tenant: claim.tenant }),
-    ...policyFields(view, claim, ""),
+    ...defined({ slice, workload, joined: joined === true ? true : undefined, defaultRoute, tenant }),
+    ...policyFields(view, claim),
   });
-  checkQuota(view, network, claim.tenant, before);
+  checkQuota(view, network, tenant, before);
   return endpoint;
 }
 
 /** All of them or none. */
-export function attachAll(draft: Draft, claims: readonly EndpointClaim[], by: Viewer, context: Context): void {
+export function attachAll(draft: Draft, claims: readonly EndpointClaim[], by: Viewer): undefined {
   const names = new Set<string>();
   for (const [i, claim] of claims.entries()) {
     const name = endpointName(claim.owner, claim.ifname);
     if (names.has(name)) throw taken(name, "it is listed twice");
     names.add(name);
-    within(`endpoints[${i}]`, () => attach(draft, claim, by, context));
+    within(`endpoints[${i}]`, () => attach(draft, claim, by));
   }
 }
 
 /** Changes what may change while an endpoint is attached. */
 export function patchEndpoint(draft: Draft, name: string, patch: EndpointPatch): Endpoint {
   const { view } = draft;
-  const endpoint = get(view, "endpoint", name);
-  if (endpoint === undefined) throw unknownFault("endpoint", name, "name");
-  const { qos: own, ...spec } = endpoint.spec;
-  const qos = patched(own, parseQos(patch.qos ?? {}, "qos"));
+  const { qos: own, ...spec } = existing(view, "endpoint", name).spec;
+  const changed = { ...spec, ...defined({ qos: patched(own, parseQos(patch.qos ?? {}, "qos")) }) };
   const network = get(view, "network", spec.network);
-  if (network !== undefined)
-    checkEndpointHost(
-      get(view, "host", spec.host),
-      levelsIn(view, network, { ...spec, ...(qos === undefined ? {} : { qos }) }),
-    );
-  return draft.put("endpoint", name, {
-    ...spec,
-    ...(qos === undefined ? {} : { qos }),
-    ...policyFields(view, patch, ""),
-  });
+  if (network !== undefined) checkEndpointHost(get(view, "host", spec.host), levelsIn(view, network, changed));
+  return draft.put("endpoint", name, { ...changed, ...policyFields(view, patch) });
 }
 
 /** Removes an endpoint, or marks it so that its host does. Gone already is well for a host, unknown for a person. */
 export function detach(
   draft: Draft,
   { endpoint: name, by, force }: Extract<Write, { readonly verb: "detach" }>,
-  context: Context,
 ): Endpoint | undefined {
   const endpoint = get(draft.view, "endpoint", name);
   if (endpoint === undefined) {
@@ -121,7 +106,7 @@ export function detach(
   if (by.role === "host" && endpoint.spec.host !== by.host)
     throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
   if (by.role === "admin" && force !== true) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
-  endLease(draft, endpoint, context);
+  endLease(draft, endpoint);
   return undefined;
 }
 
@@ -129,7 +114,8 @@ export function detach(
  * A repeated claim. A local address or a namespace may have changed since; anything else is another endpoint of that
  * name.
  */
-function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Network): Endpoint {
+function again(request: AttachRequest, old: Endpoint): Endpoint {
+  const { draft, network, claim } = request;
   const { spec } = old;
   const why =
     spec.host !== claim.host
@@ -141,14 +127,9 @@ function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Netwo
           : undefined;
   if (why !== undefined) throw taken(old.name, why);
   const isLocal = network.spec.ipam === "local";
-  const ips = isLocal ? localAddresses(draft.view, network, claim, old.name) : undefined;
+  const ips = isLocal ? localAddresses(request) : undefined;
   const addresses = ips?.map(formatIp) ?? spec.addresses;
-  const mac =
-    claim.mac === undefined
-      ? spec.mac
-      : isLocal
-        ? macOf(draft.view, network, claim, ips ?? [], old.name)
-        : parseMac(claim.mac, "mac");
+  const mac = claim.mac === undefined ? spec.mac : isLocal ? macOf(request, ips ?? []) : parseMac(claim.mac, "mac");
   const missing = (claim.addresses ?? [])
     .map((text) => formatIp(parseIp(text, "addresses")))
     .find((text) => !addresses.includes(text));
@@ -156,16 +137,8 @@ function again(draft: Draft, old: Endpoint, claim: EndpointClaim, network: Netwo
   if (!isLocal && mac !== spec.mac) throw taken(old.name, `it has MAC ${spec.mac}, not ${mac}`);
   const slice = isLocal ? (claim.slice ?? spec.slice) : spec.slice;
   const { netns, workload = spec.workload, defaultRoute = spec.defaultRoute } = claim;
-  const next = {
-    ...spec,
-    netns,
-    addresses,
-    mac,
-    ...(slice === undefined ? {} : { slice }),
-    ...(workload === undefined ? {} : { workload }),
-    ...(claim.joined === true ? { joined: true } : {}),
-    ...(defaultRoute === undefined ? {} : { defaultRoute }),
-  };
+  const joined = claim.joined === true || spec.joined;
+  const next = { ...spec, netns, addresses, mac, ...defined({ slice, workload, joined, defaultRoute }) };
   const isSame = isDeepStrictEqual(next, spec);
   if (!isSame && spec.detaching === true) throw taken(old.name, "it is being detached");
   return isSame ? old : draft.put("endpoint", old.name, next);
@@ -182,14 +155,15 @@ function nameIn(view: View, claim: EndpointClaim): string {
 }
 
 /** The requested MAC if it is free; without a request, one made from the address. */
-function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly Ip[], name: string): string {
+function macOf(request: AttachRequest, ips: readonly Ip[]): string {
+  const { draft, network, claim, index } = request;
   const gateway = gatewayMac(network.spec);
   if (claim.mac === undefined) {
     // Of a global network, also what ranges keep in quarantine and what is held.
     const isTaken = (mac: string) =>
       network.spec.ipam === "global"
-        ? view.networks.get(network.name)?.blocked.mac.has(macValue(mac)) === true
-        : holderOfMac(view, network, mac, claim.host, name) !== undefined;
+        ? index?.blocked.mac.has(macValue(mac)) === true
+        : holderOfMac(request, mac) !== undefined;
     const derived = macFromIp(ips[0] ?? { family: 4, value: 0n });
     // Two IPv6 addresses can share their low 32 bits, and a MAC may have been asked for: three more locally
     // administered ones.
@@ -204,33 +178,22 @@ function macOf(view: View, network: Network, claim: EndpointClaim, ips: readonly
     });
   }
   const mac = parseMac(claim.mac, "mac");
-  if (mac === gateway) throw macFault(network, mac, "the gateway");
-  const holder = holderOfMac(view, network, mac, claim.host, name);
+  const holder = mac === gateway ? "the gateway" : holderOfMac(request, mac);
   if (holder !== undefined) throw macFault(network, mac, holder);
-  const reservation = reservationOn(view.networks.get(network.name), "mac", macValue(mac));
-  if (reservation !== undefined) throw refusalOf(view, network, mac, { state: "reserved", reservation }, "mac");
+  const reservation = lastMeeting(index?.reserved.mac, macValue(mac))?.name;
+  if (reservation !== undefined)
+    throw refusalOf(draft.view, network, { text: mac, state: "reserved", reservation }, "mac");
   return mac;
 }
 
 /** A local network's segment ends at the host, so there a MAC must be unique per host only. */
-function holderOfMac(view: View, network: Network, mac: string, host: string, except: string): string | undefined {
-  for (const holder of view.networks.get(network.name)?.macs.get(mac) ?? []) {
-    const there = view.endpoint.get(holder)?.spec.host;
-    if (holder !== except && (network.spec.ipam === "global" || there === host))
+function holderOfMac({ draft, network, claim, name, index }: AttachRequest, mac: string): string | undefined {
+  for (const holder of index?.macs.get(mac) ?? []) {
+    const there = draft.view.endpoint.get(holder)?.spec.host;
+    if (holder !== name && (network.spec.ipam === "global" || there === claim.host))
       return `endpoint "${holder}" on host "${there}"`;
   }
   return undefined;
-}
-
-/** Reservations of a disabled network take no endpoints either. */
-function checkOpen(network: Network, wanted: Network): void {
-  if (network.spec.enabled) return;
-  throw new Fault("network-disabled", {
-    what: `network "${network.name}" is disabled`,
-    where: "network",
-    why: network === wanted ? "it takes no new endpoints" : `network "${wanted.name}" is reserved from it`,
-    fix: "enable it, or choose another network",
-  });
 }
 
 /**

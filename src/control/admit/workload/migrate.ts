@@ -2,8 +2,8 @@
 // carries out: it attaches the new interface, reports that, detaches the old one, and reports that. Each step is a
 // commit, so after a crash it continues after the last one.
 import { type Cidr, contains, parseCidr, parseIp } from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
-import { unknownFault } from "../../../model/kinds.ts";
 import type { MigrationRequest } from "../../../model/input.ts";
 import { isOver, slicesOn } from "../../../model/membership.ts";
 import {
@@ -20,7 +20,7 @@ import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Delete, Write } from "../../write.ts";
 import { usesOf } from "../../state/usage.ts";
-import { type Context, inUse } from "../context.ts";
+import { checkEnabled, existing, refuseWhile } from "../context.ts";
 import { endLease } from "../address/freed.ts";
 import { membershipsOf } from "./membership.ts";
 
@@ -31,13 +31,9 @@ const KEPT = 20;
 export function migrate(draft: Draft, request: MigrationRequest): Migration {
   const { view } = draft;
   const { from, to, workload, endpoint } = request;
-  for (const [field, name] of [
-    ["from", from],
-    ["to", to],
-  ] as const)
-    if (get(view, "network", name) === undefined) throw unknownFault("network", name, field);
-  const target = get(view, "network", to);
-  if (target === undefined || from === to) {
+  existing(view, "network", from, "from");
+  const target = existing(view, "network", to, "to");
+  if (from === to) {
     throw new Fault("request-invalid", {
       what: `source and destination are the same network, "${to}"`,
       where: "to",
@@ -45,37 +41,17 @@ export function migrate(draft: Draft, request: MigrationRequest): Migration {
     });
   }
   const members = membersOf(view, request);
-  if (!target.spec.enabled) {
-    throw new Fault("network-disabled", {
-      what: `network "${to}" is disabled`,
-      where: "to",
-      why: "it takes no new endpoints",
-      fix: "enable it, or choose another network",
-    });
-  }
+  checkEnabled(target, "to");
   checkRoom(view, target, members);
   forgetOld(draft);
   const name = `m${view.revision + 1}`;
   if (endpoint === undefined) moveMemberships(draft, from, to, workload);
   for (const member of members) {
-    draft.put("move", moveName(name, member.name), {
-      migration: name,
-      endpoint: member.name,
-      host: member.spec.host,
-      owner: member.spec.owner,
-      from,
-      to,
-      state: "pending",
-      oldAddresses: member.spec.addresses,
-    });
+    const { host, owner, addresses: oldAddresses } = member.spec;
+    const move = { migration: name, endpoint: member.name, host, owner, from, to, oldAddresses };
+    draft.put("move", moveName(name, member.name), { ...move, state: "pending" });
   }
-  return draft.put("migration", name, {
-    from,
-    to,
-    ...(workload === undefined ? {} : { workload }),
-    ...(endpoint === undefined ? {} : { endpoint }),
-    members: members.length,
-  });
+  return draft.put("migration", name, { from, to, ...defined({ workload, endpoint }), members: members.length });
 }
 
 /**
@@ -86,7 +62,6 @@ export function migrate(draft: Draft, request: MigrationRequest): Migration {
 export function reportMove(
   draft: Draft,
   { move: name, report, by }: Extract<Write, { readonly verb: "move" }>,
-  context: Context,
 ): Move | undefined {
   const move = get(draft.view, "move", name);
   if (move === undefined) return undefined;
@@ -99,8 +74,7 @@ export function reportMove(
   if (isOver(move)) return move;
   const { reason: _, ...spec } = move.spec;
   const old = get(draft.view, "endpoint", spec.endpoint);
-  if (report.state === "left" && old?.spec.host === spec.host && old.spec.network === spec.from)
-    endLease(draft, old, context);
+  if (report.state === "left" && old?.spec.host === spec.host && old.spec.network === spec.from) endLease(draft, old);
   return draft.put("move", name, { ...spec, ...report });
 }
 
@@ -112,17 +86,18 @@ export function deleteMigration(draft: Draft, { name, force }: Delete): void {
   const { view } = draft;
   const moves = movesOf(view, name);
   const open = moves.filter((move) => !isOver(move));
-  if (open.length > 0 && force !== true) {
-    throw inUse(
-      `migration "${name}" is not over`,
-      "members are still on their way",
-      "wait for it, or use force: those that have not moved stay in the old network",
+  if (force !== true) {
+    refuseWhile(
       open.map((move) => move.spec.endpoint),
+      {
+        what: `migration "${name}" is not over`,
+        why: "members are still on their way",
+        fix: "wait for it, or use force: those that have not moved stay in the old network",
+      },
     );
   }
   for (const { spec } of open) {
-    const endpoint = get(view, "endpoint", spec.endpoint);
-    const { workload, joined } = endpoint?.spec ?? {};
+    const { workload, joined } = get(view, "endpoint", spec.endpoint)?.spec ?? {};
     if (joined === true && workload !== undefined)
       draft.put("membership", membershipName(spec.from, workload), { network: spec.from, workload });
   }
@@ -148,8 +123,7 @@ function movesOf(view: View, migration: string): Move[] {
 }
 
 function membersOf(view: View, { from, workload, endpoint }: MigrationRequest): Endpoint[] {
-  if (endpoint !== undefined && get(view, "endpoint", endpoint) === undefined)
-    throw unknownFault("endpoint", endpoint, "endpoint");
+  if (endpoint !== undefined) existing(view, "endpoint", endpoint, "endpoint");
   const members = [...(view.networks.get(from)?.endpoints.values() ?? [])].filter(
     ({ name, spec }) =>
       (endpoint === undefined || name === endpoint) &&
@@ -164,15 +138,15 @@ function membersOf(view: View, { from, workload, endpoint }: MigrationRequest): 
       fix: `see \`weft network members ${from}\``,
     });
   }
-  const busy = members.filter(({ name }) => view.moving.has(name));
-  if (busy.length > 0) {
-    throw inUse(
-      `endpoints of network "${from}" are on their way already`,
-      "another migration moves them",
-      "wait for it, see `weft network migration list`",
-      busy.map(({ name }) => name),
-    );
-  }
+  const names = members.map(({ name }) => name);
+  refuseWhile(
+    names.filter((name) => view.moving.has(name)),
+    {
+      what: `endpoints of network "${from}" are on their way already`,
+      why: "another migration moves them",
+      fix: "wait for it, see `weft network migration list`",
+    },
+  );
   const [only] = members;
   if (endpoint !== undefined && only?.spec.joined === true && isMember(view, only)) {
     throw new Fault("in-use", {
@@ -249,8 +223,8 @@ function localLack(view: View, network: Network, hosts: readonly string[]): stri
 
 /** Where a host puts an attach that names no slice: its blocks, or the first slice of them that it has bridges for. */
 function partsFor(view: View, network: Network, name: string): Cidr[] {
-  const blocks = view.networks.get(network.name)?.blocks.get(name);
-  const cidrs = [blocks?.[4], blocks?.[6]].flatMap((b) => (b === undefined ? [] : [parseCidr(b.spec.cidr, b.name)]));
+  const blocks = Object.values(view.networks.get(network.name)?.blocks.get(name) ?? {});
+  const cidrs = blocks.map((block) => parseCidr(block.spec.cidr, block.name));
   const slices = network.spec.slices ?? [];
   const host = get(view, "host", name);
   const vrf = get(view, "vrf", network.spec.vrf);

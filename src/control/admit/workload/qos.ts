@@ -1,5 +1,7 @@
 // Limits: what a network and an endpoint keep of a request, and whether the hosts concerned can enforce it. A host says
 // in its claim what its kernel can do; a limit that a host could only ignore is refused.
+import { isDeepStrictEqual } from "node:util";
+import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import {
   type Direction,
@@ -14,21 +16,17 @@ import {
 } from "../../../model/qos.ts";
 import type { Host, Network, NetworkSpec } from "../../../model/resource.ts";
 import { type View, get } from "../../state/view.ts";
-import { reservationChain } from "../address/reservationChain.ts";
+import { reservationChain, reservationsUnder } from "../address/reservationChain.ts";
 
 /** A network's own limits; it inherits from nothing, so `none` and `inherit` have no meaning here. */
-export function networkQos(input: QosInput | undefined, where: string): Qos | undefined {
-  if (input === undefined) return undefined;
-  const said = patched(undefined, parseQos(input, where)) ?? {};
-  const kept = DIRECTIONS.flatMap((direction) => {
-    const limit = said[direction];
-    return limit === undefined || limit === "none" ? [] : [[direction, limit] as const];
-  });
+export function networkQos(input: QosInput = {}): Qos | undefined {
+  const limits = Object.entries(patched(undefined, parseQos(input, "spec.qos")) ?? {});
+  const kept = limits.filter(([, limit]) => limit !== "none");
   return kept.length === 0 ? undefined : Object.fromEntries(kept);
 }
 
 /** All limits that a network itself sets, for comparison. */
-export function limitsOf({ qos, ranges = [] }: NetworkSpec): unknown[] {
+function limitsOf({ qos, ranges = [] }: NetworkSpec): unknown[] {
   return [qos, ...ranges.map((range) => [range.name, range.qos])];
 }
 
@@ -45,13 +43,17 @@ export function levelsIn(
   const parent = get(view, "network", network.spec.reservedFrom ?? "");
   if (parent === undefined) return levels;
   const range = network.spec.ranges?.find(({ name }) => name === own.range)?.from;
-  return [...levels, ...levelsIn(view, parent, range === undefined ? {} : { range })];
+  return [...levels, ...levelsIn(view, parent, defined({ range }))];
 }
 
-/**
- * Checks that all hosts that carry a network can enforce its new limits; a Fault `qos-unsupported` names the others.
- */
-export function checkNetworkHosts(view: View, network: Network): void {
+/** Where limits are new, all hosts that carry the network must be able to enforce them; so in what is reserved from it. */
+export function checkLimits(view: View, old: Network | undefined, network: Network): void {
+  if (isDeepStrictEqual(limitsOf(network.spec), old === undefined ? [] : limitsOf(old.spec))) return;
+  for (const each of [network, ...reservationsUnder(view, network.name)]) checkNetworkHosts(view, each);
+}
+
+/** A Fault `qos-unsupported` names the hosts that carry a network and cannot enforce its limits. */
+function checkNetworkHosts(view: View, network: Network): void {
   for (const direction of DIRECTIONS) {
     const unable = unableHosts(view, network, direction);
     if (unable.length === 0) continue;

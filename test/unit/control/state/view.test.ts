@@ -12,7 +12,7 @@ import { type Admission, admit } from "../../../../src/control/admit/admit.ts";
 import { CLUSTER, anyAddressWrite } from "../anyAddressWrite.ts";
 import { aimed, anyLife } from "../anyWrite.ts";
 import { segmentOwnerOf } from "../../../../src/control/admit/address/reservationChain.ts";
-import { textOf } from "../../../../src/control/admit/address/hold.ts";
+import { textOf } from "../../../../src/control/admit/context.ts";
 import { rangeAround } from "../../../../src/control/admit/address/piece.ts";
 import { dump } from "../lab.ts";
 import { piecesOf, spaceValue, quarantinedOf } from "../../../../src/control/state/networkIndex.ts";
