@@ -23,7 +23,7 @@ export type Plan = {
 type PerSpace<T> = { readonly 4: T; readonly 6: T; readonly mac: T };
 /** Values that must not be given, by space. */
 export type UsedValues<U extends Used = Used> = PerSpace<U>;
-export const NOTHING_TAKEN: UsedValues<UsedRuns> = { 4: NOTHING_USED, 6: NOTHING_USED, mac: NOTHING_USED };
+export const ALL_SPACES_FREE: UsedValues<UsedRuns> = { 4: NOTHING_USED, 6: NOTHING_USED, mac: NOTHING_USED };
 /** Single addresses and MACs that are not given: the subnet's own, broadcast, gateways. */
 export type Excluded = PerSpace<readonly bigint[]>;
 

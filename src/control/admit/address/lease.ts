@@ -10,7 +10,7 @@ import { isAssignable, nextFreeFrom, usableRange } from "../../../ipam/assign.ts
 import { NOTHING_USED } from "../../../ipam/intervals.ts";
 import {
   type Excluded,
-  NOTHING_TAKEN,
+  ALL_SPACES_FREE,
   type Plan,
   freeIndex,
   indexOfText,
@@ -140,7 +140,7 @@ function rangeLease(request: AttachRequest): Lease {
   const former = formerSpot(request, plans, excluded);
   if (former !== undefined) return leaseOf(former);
   for (const plan of plans) {
-    const at = freeIndex(plan, index?.blocked ?? NOTHING_TAKEN, excluded, startOf(request, plan));
+    const at = freeIndex(plan, index?.blocked ?? ALL_SPACES_FREE, excluded, startOf(request, plan));
     if (at === undefined) continue;
     const lease = leaseOf({ plan, at });
     moveOn(request, plan.name, textsOf(lease).slice(0, 1));

@@ -17,7 +17,7 @@ import type { AddressRange } from "../../../model/range.ts";
 import type { Network } from "../../../model/resource.ts";
 import {
   type Excluded,
-  NOTHING_TAKEN,
+  ALL_SPACES_FREE,
   type Plan,
   indexOfIp,
   indexOfMac,
@@ -101,7 +101,7 @@ function rangeOfSubnet(cidr: Cidr): AddressRange {
 }
 
 function search({ draft, parent, excluded }: PieceSource, plan: Plan, size: bigint) {
-  return freeRun(plan, draft.view.networks.get(parent.name)?.blocked ?? NOTHING_TAKEN, excluded, size);
+  return freeRun(plan, draft.view.networks.get(parent.name)?.blocked ?? ALL_SPACES_FREE, excluded, size);
 }
 
 /** The piece that begins with an address or MAC; every lease of it must be free. */
@@ -127,7 +127,7 @@ function pieceAt(source: PieceSource, fields: readonly Field[], first: string, s
 /** Throws a Fault unless the whole run is free; the Fault names the first obstacle. */
 export function checkFree(source: PieceSource, plan: Plan, { at, size }: Run, where: string): void {
   const { draft, parent, excluded } = source;
-  const kept = obstacleIn(plan, NOTHING_TAKEN, excluded, { at, size });
+  const kept = obstacleIn(plan, ALL_SPACES_FREE, excluded, { at, size });
   if (kept < at + size) throw keptFault(source, plan, kept, where);
   for (const span of spansOfRun(plan, at, at + size)) {
     for (const value of blockedIn(draft, parent, span)) {
@@ -175,7 +175,7 @@ function cut(source: PieceSource, { range, plan }: Field, { at, size }: Run): Pi
 
 /** MACs for IPv6 addresses that have none of their own: those made from the first address, else any in a row. */
 function freeMacs({ draft, parent, excluded }: PieceSource, first6: bigint, size: bigint): bigint {
-  const taken = draft.view.networks.get(parent.name)?.blocked ?? NOTHING_TAKEN;
+  const taken = draft.view.networks.get(parent.name)?.blocked ?? ALL_SPACES_FREE;
   const isFree = (mac: bigint) =>
     obstacleIn({ name: "", size, mac, macs: size, slaac: [] }, taken, excluded, { at: 0n, size }) === size;
   const made = MAC_BASE + (first6 % MAC_BITS);

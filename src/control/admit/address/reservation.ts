@@ -9,7 +9,7 @@ import type { NetworkInput, ReserveRequest } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { AddressRange } from "../../../model/range.ts";
 import type { Network, NetworkSpec } from "../../../model/resource.ts";
-import { NOTHING_TAKEN, indexOfIp, planOf } from "../../../ipam/range.ts";
+import { ALL_SPACES_FREE, indexOfIp, planOf } from "../../../ipam/range.ts";
 import { obstacleIn } from "../../../ipam/run.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
@@ -242,7 +242,7 @@ export function settleReservations(draft: Draft, network: Network): void {
       const plan = planOf(range);
       const around = rangeAround(network, range);
       const isKept =
-        around !== undefined && obstacleIn(plan, NOTHING_TAKEN, excluded, { at: 0n, size: plan.size }) === plan.size;
+        around !== undefined && obstacleIn(plan, ALL_SPACES_FREE, excluded, { at: 0n, size: plan.size }) === plan.size;
       if (isKept) return fromRange(range, around);
       lost.push(`${reservationText(reservation)}: ${range.name}`);
       return range;

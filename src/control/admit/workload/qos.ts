@@ -46,7 +46,7 @@ export function levelsIn(
   return [...levels, ...levelsIn(view, parent, defined({ range }))];
 }
 
-/** Where limits are new, all hosts that carry the network must be able to enforce them; so in what is reserved from it. */
+/** All hosts that carry the network, or what is reserved from it, must be able to enforce limits that are new. */
 export function checkLimits(view: View, old: Network | undefined, network: Network): void {
   if (isDeepStrictEqual(limitsOf(network.spec), old === undefined ? [] : limitsOf(old.spec))) return;
   for (const each of [network, ...reservationsUnder(view, network.name)]) checkNetworkHosts(view, each);
