@@ -77,7 +77,7 @@ int main(void) {
   while (end < sizeof request - 1 && (n = read(0, request + end, sizeof request - 1 - end)) > 0) end += n;
   if (n != 0) return fail(5, "the network configuration cannot be read from standard input");
 
-  /* What the agent answers without a general HTTP parser (src/agent/socket/fastParser.ts). */
+  /* What the agent answers without a general HTTP parser (src/agent/socket/listen.ts). */
   char head[256];
   int length = snprintf(head, sizeof head, HEAD, end - start);
   start -= length;

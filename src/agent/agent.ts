@@ -10,32 +10,26 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
-import { Attacher } from "./endpoint/attach.ts";
-import { Detacher } from "./endpoint/detach.ts";
-import { Door } from "./endpoint/door.ts";
+import { Door } from "./endpoint/attach.ts";
+import { NetworkContexts } from "./endpoint/compile.ts";
 import { Inspection } from "./endpoint/inspection.ts";
-import { Installer } from "./endpoint/install.ts";
-import { LinkRemovals } from "./endpoint/linkRemovals.ts";
-import { NetworkContexts } from "./endpoint/networkContext.ts";
 import type { EndpointParts } from "./endpoint/parts.ts";
 import type { BlockLease } from "./journal/blockLease.ts";
 import type { Journal } from "./journal/journal.ts";
 import { Adopter } from "./reconcile/adopt.ts";
-import { flowCutter } from "./reconcile/cutFlows.ts";
-import { limitFlowShares } from "./reconcile/flowShares.ts";
+import { flowCutter, limitFlowShares } from "./reconcile/cutFlows.ts";
 import { KernelView } from "./reconcile/kernelView.ts";
 import { portsIn } from "./reconcile/knownState.ts";
 import type { Loop } from "./reconcile/loop.ts";
 import { NextHops } from "./reconcile/nextHops.ts";
 import { PERIOD_MS, Rounds } from "./reconcile/rounds.ts";
-import { START_GRACE_MS, SnapshotSource } from "./reconcile/snapshotSource.ts";
+import { SnapshotSource, START_GRACE_MS } from "./reconcile/snapshotSource.ts";
 import { answerChecks } from "./server/checkResponder.ts";
-import { Decommission } from "./server/decommission.ts";
+import { Decommission, rejoin } from "./server/decommission.ts";
 import { PathProbes } from "./server/pathProbes.ts";
 import { registrarOf, rewind } from "./server/register.ts";
 import { firstReport, Reporter } from "./server/report.ts";
-import { rejoin, saveSnapshots } from "./server/savedSnapshot.ts";
-import { Session, type SessionOptions } from "./server/session.ts";
+import { saveSnapshots, Session, type SessionOptions } from "./server/session.ts";
 import { together } from "./together.ts";
 import { Members } from "./workload/members.ts";
 
@@ -72,7 +66,7 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    const { host, version, kernel, journal, blockLease, troubles } = options;
+    const { host, version, kernel, journal, troubles } = options;
     const { bootId, prefixes: hostPrefixes } = kernel.facts();
     const onNews = () => this.#members.poke();
 
@@ -102,11 +96,9 @@ export class Agent {
 
     const contexts = new NetworkContexts(this.snapshots, host);
     const pokeRegistrar = () => this.registrar.poke();
-    const parts: EndpointParts = { ...shared, rounds: this.rounds, contexts, blockLease, pokeRegistrar };
-    const removals = new LinkRemovals(parts);
-    const detacher = new Detacher(parts, removals);
-    const installer = new Installer(parts, () => this.report.errors);
-    this.door = new Door(new Attacher(parts, { detacher, installer, removals }), detacher);
+    const errors = () => this.report.errors;
+    const parts: EndpointParts = { ...shared, rounds: this.rounds, contexts, pokeRegistrar, errors };
+    this.door = new Door(parts);
     this.inspection = new Inspection(parts);
 
     this.#members = new Members({
@@ -133,7 +125,7 @@ export class Agent {
       (signal) => this.registrar.run(signal),
       (signal) => this.#members.run(signal),
       (signal) => this.#probes.run(signal),
-      (signal) => saveSnapshots(this.#options, signal),
+      (signal) => saveSnapshots(this.#options, this.#options.saveSnapshot, signal),
       (signal) => limitFlowShares(this.#options, signal, flows),
       (signal) => this.#listen(signal),
     ]);

@@ -8,10 +8,10 @@ import { portName } from "../../datapath/state/names.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 import type { Entry } from "../journal/journal.ts";
 import { portsIn } from "../reconcile/knownState.ts";
+import { changesOtherRoutes, isInUse } from "./compile.ts";
 import { notAdopted, notCutOff, notSynced } from "./faults.ts";
 import { type LinkRemovals, type Links, linksOf } from "./linkRemovals.ts";
 import type { EndpointParts } from "./parts.ts";
-import { changesOtherRoutes, isInUse } from "./sideEffects.ts";
 
 export class Detacher {
   readonly #parts: EndpointParts;

@@ -1,10 +1,11 @@
-// Why an attach or detach is refused, in the words of its caller.
+// Why an attach or detach is refused, in the words of its caller; and the checks that refuse one before anything is made.
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Refusal } from "../../kernel/kernel.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
-import type { Direction } from "../../model/qos.ts";
-import type { Endpoint, Host, Network, Snapshot } from "../../model/resource.ts";
 import { DEFAULT_GROUP } from "../../model/group.ts";
+import { limited, parseQos, patched, type Qos } from "../../model/qos.ts";
+import type { Endpoint, Host, Network, Snapshot } from "../../model/resource.ts";
+import type { AttachRequest } from "../../model/status.ts";
 import type { BlockLease } from "../journal/blockLease.ts";
 
 export function unknownNetwork(name: string, networks: readonly Network[]): Fault {
@@ -80,15 +81,6 @@ export function sharesDevice(network: string): Fault {
   });
 }
 
-export function noShaping(host: string, direction: Direction): Fault {
-  return new Fault("qos-unsupported", {
-    what: `host "${host}" cannot limit ${direction} traffic`,
-    where: `qos.${direction}`,
-    why: "its kernel lacks what that needs (docs/qos.md)",
-    fix: `load the modules and start the agent again, or attach with --${direction} none`,
-  });
-}
-
 export function notSynced(): Fault {
   return new Fault("not-synced", {
     what: "this host has not heard from its server yet and has no saved snapshot",
@@ -145,4 +137,25 @@ export function notCutOff({ name }: Endpoint, { message }: Refusal): Fault {
     why: message,
     fix: "see the agent's log and `weft status`; the agent goes on trying",
   });
+}
+
+/** Throws a Fault `qos-unsupported` if this host's kernel cannot keep a limit. */
+export function checkShaping(self: Host, network: Network, request: AttachRequest): void {
+  // In a global network the server checks this when it grants the lease, whose range may have limits, too.
+  if (network.spec.ipam === "global") return;
+  const levels = [limitsIn(request).qos, network.spec.qos];
+  const direction = limited(levels).find((each) => self.spec.shaping?.includes(each) !== true);
+  if (direction === undefined) return;
+  throw new Fault("qos-unsupported", {
+    what: `host "${self.name}" cannot limit ${direction} traffic`,
+    where: `qos.${direction}`,
+    why: "its kernel lacks what that needs (docs/qos.md)",
+    fix: `load the modules and start the agent again, or attach with --${direction} none`,
+  });
+}
+
+/** A new endpoint's own limits, canonical; throws a Fault `qos-invalid` if they cannot be understood. */
+export function limitsIn(claim: Pick<AttachRequest, "qos">): { readonly qos?: Qos } {
+  const qos = patched(undefined, parseQos(claim.qos ?? {}, "qos"));
+  return qos === undefined ? {} : { qos };
 }

@@ -1,18 +1,17 @@
 // Removes links of endpoints, with their elements and flows. Removing a link takes the kernel 15-20 ms, and many at
 // once take hardly longer, so all that wait while one group is being removed are the next group.
-import type { Ifb, Veth } from "../../datapath/kinds/links.ts";
-import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
+import type { Ifb, Veth } from "../../datapath/kinds/links.ts";
 import { policyOf } from "../../datapath/policy/groups.ts";
 import { portName, shaperName } from "../../datapath/state/names.ts";
 import { type KernelState, keyOf } from "../../datapath/state/state.ts";
 import { ofSegmentOwner } from "../../datapath/world/reservations.ts";
-import type { Refusal } from "../../kernel/kernel.ts";
+import type { Kernel, Refusal } from "../../kernel/kernel.ts";
 import { Fault } from "../../model/fault.ts";
-import type { Endpoint, Network } from "../../model/resource.ts";
-import { elementsOf } from "./compile.ts";
-import { endFlowsOf } from "./endedFlows.ts";
-import type { NetworkContext } from "./networkContext.ts";
+import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
+import type { Journal } from "../journal/journal.ts";
+import { elementsOf, type NetworkContext } from "./compile.ts";
 import type { EndpointParts } from "./parts.ts";
 
 export type Links = readonly (Veth | Ifb)[];
@@ -122,5 +121,51 @@ export class LinkRemovals {
       if (error instanceof Fault) return undefined;
       throw error;
     }
+  }
+}
+
+type FlowKernel = Pick<Kernel, "cutFlows">;
+
+/** Reads each VRF's flows once for all its endpoints. `vrfOf`: the VRF of a network. Throws if the kernel refuses. */
+export function endFlowsOf(
+  kernel: FlowKernel,
+  endpoints: Iterable<Endpoint>,
+  vrfOf: (network: string) => string | undefined,
+): void {
+  const byVrf = new Map<string, Set<string>>();
+  for (const { spec } of endpoints) {
+    const vrf = vrfOf(spec.network);
+    if (vrf === undefined) continue;
+    const addresses = byVrf.get(vrf) ?? new Set();
+    byVrf.set(vrf, addresses);
+    for (const address of spec.addresses) addresses.add(address);
+  }
+  for (const [vrf, gone] of byVrf)
+    kernel.cutFlows(`vrf:${vrf}`, ({ source, destination }) => !gone.has(source) && !gone.has(destination));
+}
+
+export type EndedFlowsOptions = {
+  readonly kernel: FlowKernel;
+  readonly journal: Pick<Journal, "entries">;
+  readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+};
+
+/** Ports whose addresses are not free: those in the kernel (`existing`), and those whose flows could not be ended. */
+export function portsWithAddresses(
+  { kernel, journal, log }: EndedFlowsOptions,
+  snapshot: Snapshot,
+  existing: ReadonlySet<string>,
+  inFlight: ReadonlySet<string>,
+): ReadonlySet<string> {
+  const gone = [...journal.entries.values()].flatMap(({ endpoint, state }) =>
+    state === "detaching" && !inFlight.has(endpoint.name) && !existing.has(portName(endpoint.name)) ? [endpoint] : [],
+  );
+  const vrfs = new Map(snapshot.networks.map(({ name, spec }) => [name, spec.vrf]));
+  try {
+    endFlowsOf(kernel, gone, (network) => vrfs.get(network));
+    return existing;
+  } catch (error) {
+    log("flows of endpoints that left cannot be ended", { error: String(error) });
+    return new Set([...existing, ...gone.map(({ name }) => portName(name))]);
   }
 }

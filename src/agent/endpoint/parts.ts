@@ -7,7 +7,7 @@ import type { Journal } from "../journal/journal.ts";
 import type { KernelView } from "../reconcile/kernelView.ts";
 import type { Rounds } from "../reconcile/rounds.ts";
 import type { SnapshotSource } from "../reconcile/snapshotSource.ts";
-import type { NetworkContexts } from "./networkContext.ts";
+import type { NetworkContexts } from "./compile.ts";
 
 export type EndpointParts = {
   readonly host: string;
@@ -22,6 +22,8 @@ export type EndpointParts = {
   readonly blockLease: BlockLease;
   readonly clock: Clock;
   readonly uid: () => string;
+  /** What the last round could not do, a line each. */
+  readonly errors: () => readonly string[];
   /** The journal has something that the server does not know. */
   readonly pokeRegistrar: () => void;
   /** Called when an endpoint of a workload came or went. */

@@ -5,16 +5,22 @@
 // the next start removes the port.
 import { isDeepStrictEqual } from "node:util";
 import type { KernelObject } from "../../datapath/kinds.ts";
-import { type KernelState, keyOf } from "../../datapath/state/state.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";
+import { type KernelState, keyOf } from "../../datapath/state/state.ts";
 import type { NetnsId, OpResult } from "../../kernel/kernel.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import type { Endpoint } from "../../model/resource.ts";
-import { bridgeKey, speculativePort } from "./claim.ts";
-import { type Compiled, canFastPath, compiled } from "./compile.ts";
+import {
+  canFastPath,
+  type Compiled,
+  compiled,
+  hasBridge,
+  type NetworkContext,
+  opsFor,
+  speculativePort,
+} from "./compile.ts";
 import { notSynced } from "./faults.ts";
 import type { LinkRemovals } from "./linkRemovals.ts";
-import type { NetworkContext } from "./networkContext.ts";
 import type { EndpointParts } from "./parts.ts";
 
 /** An endpoint to be: what it claims, and where. */
@@ -73,7 +79,7 @@ export class Speculation {
     const early = Promise.withResolvers<Endpoint>();
     const durable = this.#unlessEnded(transport.attach(claim, early.resolve));
     const port = speculativePort(context, claim, name);
-    if (port === undefined || !view.state.has(bridgeKey(port))) return { endpoint: await durable };
+    if (port === undefined || !hasBridge(view.state, port)) return { endpoint: await durable };
     view.unreconciled.add(port);
     const [made] = await view.apply([{ op: "add", object: port }]);
     if (made?.refusal !== undefined) {
@@ -102,16 +108,14 @@ export class Speculation {
     const result = compiled(context, endpoint, journal, netnsId);
     const { objects } = result;
     const port = objects.find((object) => object.kind === "veth");
-    const isReady = port !== undefined && keyOf(port) === keyOf(pair) && view.state.has(bridgeKey(port));
+    const isReady = port !== undefined && keyOf(port) === keyOf(pair) && hasBridge(view.state, port);
     if (!isReady || !canFastPath(objects, endpoint)) return undefined;
     work.whole = { endpoint, objects };
     this.#building.set(netnsId, Promise.withResolvers());
     for (const object of objects) view.unreconciled.add(object);
     view.unreconciled.delete(pair);
     const journalVersion = journal.version;
-    const results = await view.apply(
-      objects.map((object) => (object === port ? { op: "set", from: pair, object } : { op: "add", object })),
-    );
+    const results = await view.apply(opsFor(objects, port, pair));
     return { compiled: result, results, journalVersion, state: view.state, work };
   }
 

@@ -5,10 +5,10 @@ import { type Choice, choose, usableRange } from "../../ipam/assign.ts";
 import type { Used } from "../../ipam/intervals.ts";
 import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
+import { quarantineEnd, type QuarantineTime } from "../../model/quarantine.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network } from "../../model/resource.ts";
-import { type QuarantineTime, quarantineEnd } from "../../model/quarantine.ts";
-import { type Former, addressKey } from "./journal.ts";
+import { addressKey, type Former } from "./journal.ts";
 import type { UsedAddresses } from "./usedAddresses.ts";
 
 export type LeaseRequest = {

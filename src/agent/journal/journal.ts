@@ -6,10 +6,10 @@
 // Each line has a checksum. A damaged line is skipped and reported; its endpoint is found again in the kernel and at
 // the server (reconcile/adopt.ts). A file that ends early at the end of a line cannot be told from a whole one, so the
 // journal alone never proves that a port has no endpoint.
-import { type Files, attempt, notWritten } from "../../files/files.ts";
+import { attempt, type Files, notWritten } from "../../files/files.ts";
 import { LineFile } from "../../files/lines.ts";
 import { sealed, unsealed } from "../../files/seal.ts";
-import { type Entry, type Former, type Record, isRecord } from "./record.ts";
+import { type Entry, type Former, isRecord, type Record } from "./record.ts";
 import { UsedAddresses } from "./usedAddresses.ts";
 
 export type { Entry, Former } from "./record.ts";
@@ -22,7 +22,7 @@ export interface Journal {
   /** Addresses of a network that entries have. */
   used(network: string): Pick<UsedAddresses, "of">;
   /** Entries of one workload's namespace, by its identity. */
-  inNetns(id: string): Iterable<Entry>;
+  inNetns(id: string): IteratorObject<Entry>;
   /** Grows with every change. */
   readonly version: number;
   /**
@@ -79,8 +79,8 @@ class Entries {
     return this.#used.get(network) ?? new UsedAddresses();
   }
 
-  inNetns(id: string): Iterable<Entry> {
-    return this.#netns.get(id)?.values() ?? [];
+  inNetns(id: string): IteratorObject<Entry> {
+    return this.#netns.get(id)?.values() ?? [].values();
   }
 
   /**
@@ -272,7 +272,7 @@ class FileJournal implements Journal {
     return this.#parts.book.used(network);
   }
 
-  inNetns(id: string): Iterable<Entry> {
+  inNetns(id: string): IteratorObject<Entry> {
     return this.#parts.book.inNetns(id);
   }
 

@@ -3,21 +3,21 @@
 // remove them. The endpoint of a stray is what the server has. Of a local network the server may not have heard yet, so
 // there the kernel's own state is enough. A stray that neither explains is removed, and only if the snapshot is
 // complete.
-import { segmentsOf, type Segment } from "../../datapath/world/layout.ts";
-import { portName } from "../../datapath/state/names.ts";
-import { endpointElements } from "../../datapath/policy/spoofing.ts";
 import type { KernelObject, ObjectOf } from "../../datapath/kinds.ts";
 import { MARK, type Ns } from "../../datapath/kinds/kind.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";
-import { type KernelState, keyOf } from "../../datapath/state/state.ts";
+import { endpointElements } from "../../datapath/policy/spoofing.ts";
 import { PROFILE_BITS } from "../../datapath/policy/tableParts.ts";
+import { portName } from "../../datapath/state/names.ts";
+import { type KernelState, keyOf } from "../../datapath/state/state.ts";
+import { type Segment, segmentsOf } from "../../datapath/world/layout.ts";
 import { segmentOwnerOf, type World, worldOf } from "../../datapath/world/world.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { contains, ipOf } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
-import { type Endpoint, type Network, type Snapshot, endpointName } from "../../model/resource.ts";
-import { portsIn } from "./knownState.ts";
+import { type Endpoint, endpointName, type Network, type Snapshot } from "../../model/resource.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
+import { portsIn } from "./knownState.ts";
 import { leasesByName } from "./localSnapshot.ts";
 
 type AdoptOptions = {

@@ -1,8 +1,8 @@
 // Functions on kernel states: what is known after an observation and the changes since, and what a round may not judge.
 import type { KernelObject } from "../../datapath/kinds.ts";
-import { type KernelState, deviceOf, keyOf, type Op } from "../../datapath/state/state.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";
 import { portName } from "../../datapath/state/names.ts";
+import { deviceOf, type KernelState, keyOf, type Op } from "../../datapath/state/state.ts";
 import type { OpResult } from "../../kernel/kernel.ts";
 import type { Endpoint } from "../../model/resource.ts";
 import type { Entry } from "../journal/journal.ts";

@@ -2,8 +2,8 @@
 // one neighbour table, and a workload that scans addresses fills it. Entries that a process manages are neither counted
 // nor collected by the kernel, so the agent keeps these. The host's own routes say which they are, therefore they are
 // no part of compile(), and are looked up again from time to time.
-import { type KernelState, keyOf, stateOf } from "../../datapath/state/state.ts";
 import type { ObjectOf } from "../../datapath/kinds.ts";
+import { type KernelState, keyOf, stateOf } from "../../datapath/state/state.ts";
 import type { Kernel, OpResult } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 

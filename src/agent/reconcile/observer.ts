@@ -3,11 +3,11 @@
 // A partial observation reads the host's and the VRFs' namespaces. If the near end of a veth pair is unchanged and has
 // a carrier, its far end is up and has not moved, and what depends on that is taken from the last observation. If one
 // near end differs, everything is read.
-import { portName } from "../../datapath/state/names.ts";
 import type { KernelObject } from "../../datapath/kinds.ts";
-import { type KernelState, deviceOf, keyOf } from "../../datapath/state/state.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";
+import { portName } from "../../datapath/state/names.ts";
+import { deviceOf, type KernelState, keyOf } from "../../datapath/state/state.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Entry, Journal } from "../journal/journal.ts";

@@ -2,9 +2,9 @@
 // everything that the agent does to the kernel by itself is done here. Attaches and detaches do their part at once,
 // through the same KernelView, and what they leave undone a round does.
 import { compile } from "../../datapath/compile.ts";
+import type { Veth } from "../../datapath/kinds/links.ts";
 import { diff } from "../../datapath/state/diff.ts";
 import type { KernelState, Op } from "../../datapath/state/state.ts";
-import type { Veth } from "../../datapath/kinds/links.ts";
 import type { OpResult } from "../../kernel/kernel.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { Journal } from "../journal/journal.ts";

@@ -4,7 +4,7 @@ import type { Clock } from "../../model/clock.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { KernelView } from "./kernelView.ts";
 import { Loop } from "./loop.ts";
-import { type Reconciled, type ReconcileParts, reconcile } from "./reconcile.ts";
+import { reconcile, type Reconciled, type ReconcileParts } from "./reconcile.ts";
 
 export type RoundsOptions = ReconcileParts & {
   readonly view: KernelView;

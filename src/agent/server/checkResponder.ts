@@ -3,12 +3,12 @@
 // come twice.
 import type { Mirror } from "../../client/mirror.ts";
 import type { Transport } from "../../client/transport.ts";
+import { portName } from "../../datapath/state/names.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
-import type { Ask, Order } from "../../model/check.ts";
-import { Fault, problemOf } from "../../model/fault.ts";
+import type { Ask, Inventory, Order } from "../../model/check.ts";
 import { nameOnHost } from "../../model/endpointName.ts";
-import type { Door } from "../endpoint/door.ts";
-import { inventoryOf } from "./inventory.ts";
+import { Fault, problemOf } from "../../model/fault.ts";
+import type { Door } from "../endpoint/attach.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import type { KernelView } from "../reconcile/kernelView.ts";
 import { isAlive } from "../reconcile/localSnapshot.ts";
@@ -39,7 +39,7 @@ export function answerChecks(options: CheckResponderOptions): void {
 }
 
 async function answer(options: CheckResponderOptions, { id, orders }: Ask): Promise<void> {
-  const { host, bootId, view, rounds, registrar, kernel, journal, mirror, transport, log } = options;
+  const { rounds, registrar, transport, log } = options;
   const done = await Promise.all(orders.map((order) => obey(options, order)));
   if (orders.length > 0) {
     log("orders", { orders: orders.length, refused: done.filter((why) => why !== "").length });
@@ -47,11 +47,7 @@ async function answer(options: CheckResponderOptions, { id, orders }: Ask): Prom
     await rounds.now();
     await registrar.now();
   }
-  const { inFlight } = view;
-  const snapshot = mirror.snapshot();
-  const isRegistering = !registrar.isAtRest;
-  const inventory = await inventoryOf({ host, bootId, kernel, journal, inFlight, snapshot, isRegistering });
-  await transport.answer({ ask: id, done, inventory });
+  await transport.answer({ ask: id, done, inventory: await inventoryOf(options) });
 }
 
 /** An empty text if it was done, otherwise why not. */
@@ -105,4 +101,41 @@ function entryOf({ journal, view }: CheckResponderOptions, name: string): Entry 
     what: entry === undefined ? `"${name}" is not attached here` : `"${name}" is being attached or detached`,
     fix: "check again",
   });
+}
+
+/**
+ * Journal and kernel, read one after the other while attaches and detaches go on. Endpoints that changed meanwhile are
+ * named, so that the check takes none for an error. Throws if the kernel cannot be read.
+ */
+export async function inventoryOf(
+  options: Omit<CheckResponderOptions, "rounds" | "door" | "transport" | "log">,
+): Promise<Inventory> {
+  const { host, bootId, kernel, journal, mirror, registrar, view } = options;
+  const { inFlight } = view;
+  const snapshot = mirror.snapshot();
+  const telling = !registrar.isAtRest;
+  const before = new Map(journal.entries);
+  const busy = new Set(inFlight);
+  const ports = await kernel.ports();
+  for (const name of inFlight) busy.add(name);
+  for (const name of new Set([...before.keys(), ...journal.entries.keys()]))
+    if (before.get(name) !== journal.entries.get(name)) busy.add(name);
+  const leases = (snapshot?.endpoints ?? []).filter((endpoint) => endpoint.spec.host === host);
+  // A port's alias may be truncated; its name is a hash of the endpoint's whole name.
+  const names = new Map(
+    [...journal.entries.keys(), ...leases.map(({ spec }) => nameOnHost(spec))].map((n) => [portName(n), n]),
+  );
+  return {
+    host,
+    revision: snapshot?.revision ?? 0,
+    entries: [...journal.entries.values()].map((entry) => {
+      const { name, revision, spec } = entry.endpoint;
+      const { network, netns, mac, addresses } = spec;
+      const alive = isAlive(entry, bootId, kernel);
+      return { endpoint: name, network, netns, mac, addresses, revision, state: entry.state, alive };
+    }),
+    ports: ports.map(({ netns: _, ...port }) => ({ ...port, endpoint: names.get(port.name) ?? port.endpoint })),
+    busy: [...busy],
+    telling,
+  };
 }

@@ -1,10 +1,12 @@
 // Decommission: what the agent does when the server has removed its host. Everything is detached, and the lost
-// endpoints are reported as conditions until they are attached again or their workloads end.
+// endpoints are reported as conditions until they are attached again or their workloads end. The host may join anew.
+import type { Mirror } from "../../client/mirror.ts";
 import { portName } from "../../datapath/state/names.ts";
 import { attempt } from "../../files/files.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import type { Fault } from "../../model/fault.ts";
+import type { Snapshot } from "../../model/resource.ts";
 import type { BlockLease } from "../journal/blockLease.ts";
 import type { Journal } from "../journal/journal.ts";
 
@@ -18,7 +20,7 @@ export type DecommissionOptions = {
   readonly round: () => Promise<ReadonlySet<string>>;
 };
 
-/** Between two attempts to remove the ports, or to write on a full disk. */
+/** Between two attempts to remove the ports, or to write on a full disk, which may have room later. */
 const RETRY_MS = 1_000;
 
 export class Decommission {
@@ -77,4 +79,35 @@ export class Decommission {
     );
     return blockLease.ended === undefined ? lines : [blockLease.ended.message, ...lines];
   }
+}
+
+type RejoinOptions = Pick<DecommissionOptions, "clock" | "blockLease" | "log"> & {
+  readonly mirror: Pick<Mirror, "snapshot">;
+  readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>;
+};
+
+/**
+ * After a removed host has joined again: the mirror's snapshot is the new host's. Saves it first, so that no restart
+ * can use the blocks of the removed host; then the host may allocate again. Calls `begun` at that moment.
+ */
+export async function rejoin(options: RejoinOptions, signal: AbortSignal, begun: () => void): Promise<void> {
+  const { blockLease, mirror, saveSnapshot, log, clock } = options;
+  const snapshot = mirror.snapshot();
+  if (blockLease.ended === undefined || snapshot === undefined) return;
+  const { incarnation } = blockLease;
+  const mayGoOn = () => blockLease.incarnation === incarnation && !signal.aborted;
+  const isBegun = async () => {
+    try {
+      await saveSnapshot(snapshot);
+      if (mayGoOn()) blockLease.begin();
+      return true;
+    } catch (error) {
+      log("save", { error: String(error) });
+      return false;
+    }
+  };
+  while (mayGoOn() && !(await isBegun())) await clock.sleep(RETRY_MS, signal);
+  if (!mayGoOn()) return;
+  log("this host has joined anew", { revision: snapshot.revision });
+  begun();
 }

@@ -1,9 +1,9 @@
 // How a host joins its cluster, and how it tells the server when what it is has changed: underlay address, prefixes,
 // shaping.
 import type { Joined, Transport } from "../../client/transport.ts";
-import type { HostClaim } from "../../model/input.ts";
 import type { Clock } from "../../model/clock.ts";
 import { Fault, problemOf } from "../../model/fault.ts";
+import type { HostClaim } from "../../model/input.ts";
 import type { BlockLease } from "../journal/blockLease.ts";
 
 export type JoinOptions = {

@@ -2,16 +2,16 @@
 // registered, detached ones released and then removed from the journal. It has a loop of its own, because a slow server
 // must not delay the kernel's rounds.
 import type { Mirror } from "../../client/mirror.ts";
-import { problemOf } from "../../model/fault.ts";
+import { portName } from "../../datapath/state/names.ts";
 import { nameOnHost } from "../../model/endpointName.ts";
-import type { Snapshot } from "../../model/resource.ts";
-import { portsWithAddresses } from "../endpoint/endedFlows.ts";
+import { problemOf } from "../../model/fault.ts";
+import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
+import { portsWithAddresses } from "../endpoint/linkRemovals.ts";
 import type { EndpointParts } from "../endpoint/parts.ts";
-import type { Journal } from "../journal/journal.ts";
+import type { Entry, Journal } from "../journal/journal.ts";
 import { portsIn } from "../reconcile/knownState.ts";
-import { withServerSettings } from "../reconcile/localSnapshot.ts";
+import { isSameLease, leasesByName, withServerSettings } from "../reconcile/localSnapshot.ts";
 import { Loop } from "../reconcile/loop.ts";
-import { disagreement, forgettable, type HostEndpoints } from "./disagreement.ts";
 
 type Parts = Pick<EndpointParts, "host" | "journal" | "kernel" | "transport" | "view" | "rounds" | "clock" | "onNews">;
 export type RegistrarOptions = Parts & {
@@ -99,4 +99,77 @@ export async function refusalsOf(requests: readonly ServerRequest[]): Promise<re
     }
   }
   return refusals;
+}
+
+/** What this host has. */
+export type HostEndpoints = {
+  readonly host: string;
+  readonly entries: ReadonlyMap<string, Entry>;
+  /** Endpoints whose attach or detach is running. */
+  readonly inFlight: ReadonlySet<string>;
+  /** Ports that the kernel has, or whose flows could not be ended. */
+  readonly ports: ReadonlySet<string>;
+};
+
+export type Disagreement = {
+  /** Endpoints of local networks that are attached here and that the server does not have: it registers them. */
+  readonly register: readonly Endpoint[];
+  /** Endpoints that the server has and this host has not: it releases them. */
+  readonly release: readonly string[];
+  /** Endpoints that are attached here and that the server wants detached, or whose network is gone. */
+  readonly detach: readonly string[];
+};
+
+/** Call only with a complete and current snapshot: what it lacks, the server does not have. */
+export function disagreement(snapshot: Snapshot, own: HostEndpoints): Disagreement {
+  const { entries, inFlight } = own;
+  const networks = new Map(snapshot.networks.map((network) => [network.name, network]));
+  const known = leasesByName(snapshot, own.host);
+  const register: Endpoint[] = [];
+  const detach: string[] = [];
+  for (const [name, entry] of entries) {
+    const { endpoint, state } = entry;
+    if (state === "detaching" || inFlight.has(name)) continue;
+    const network = networks.get(endpoint.spec.network);
+    if (isUnwanted(entry, known.get(name), network, snapshot.revision)) detach.push(name);
+    else if (!known.has(name) && network?.spec.ipam === "local") register.push(endpoint);
+  }
+  const release = [...known].flatMap(([name, lease]) => (isToRelease(name, lease, own) ? [lease.name] : []));
+  return { register, release, detach };
+}
+
+function isToRelease(name: string, lease: Endpoint, { entries, inFlight, ports }: HostEndpoints): boolean {
+  const entry = entries.get(name);
+  if (inFlight.has(name)) return false;
+  if (entry?.state === "attached") return !isSameLease(entry.endpoint, lease);
+  // The journal lost its entry, and rounds adopt the port (adopt.ts), unless the server wants it detached.
+  if (entry === undefined && lease.spec.detaching === true) return true;
+  // An address is not free before its link is gone.
+  return !ports.has(portName(name));
+}
+
+/** Its network is gone, the server wants it detached, or the server forgot it after this host had it from there. */
+function isUnwanted(
+  { endpoint, networkUid }: Entry,
+  known: Endpoint | undefined,
+  network: Network | undefined,
+  revision: number,
+): boolean {
+  // The journal may know a network from an answer that is newer than the mirror.
+  if (network === undefined || (networkUid !== undefined && networkUid !== network.uid))
+    return revision >= endpoint.revision;
+  if (known !== undefined) return known.spec.detaching === true;
+  return network.spec.ipam === "global" && revision >= endpoint.revision;
+}
+
+/** Endpoints to remove from the journal: detached, without a port, and no longer at the server. */
+export function forgettable(snapshot: Snapshot, own: HostEndpoints, released: readonly string[]): string[] {
+  const { entries, inFlight, ports } = own;
+  const leases = leasesByName(snapshot, own.host);
+  const gone = new Set(released);
+  return [...entries].flatMap(([name, { state }]) => {
+    if (state !== "detaching" || inFlight.has(name) || ports.has(portName(name))) return [];
+    const lease = leases.get(name);
+    return lease === undefined || gone.has(lease.name) ? [name] : [];
+  });
 }

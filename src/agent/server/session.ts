@@ -1,11 +1,12 @@
 // The agent's session with its server: join, follow the watch, report. While the server is away the agent goes on
-// trying. It gives up only if the server refuses the host (another cluster, a wrong token, a name that is taken),
-// because then a person must act.
+// trying, and the newest snapshot is saved for a start without the server. It gives up only if the server refuses the
+// host (another cluster, a wrong token, a name that is taken), because then a person must act.
 import { isDeepStrictEqual } from "node:util";
 import type { Mirror } from "../../client/mirror.ts";
 import type { Transport } from "../../client/transport.ts";
 import { ClockSteps } from "../../model/clockSteps.ts";
 import { type Fault, isEnd, problemOf } from "../../model/fault.ts";
+import type { Snapshot } from "../../model/resource.ts";
 import type { HostReport } from "../../model/status.ts";
 import { HostJoin, type JoinOptions } from "./join.ts";
 
@@ -154,5 +155,26 @@ export class Session {
       this.#isRefreshDue = true;
       this.#join.invalidate();
     }
+  }
+}
+
+const SAVE_MS = 1_000;
+
+/** Runs until the signal aborts. Saves at most once a second, and only complete snapshots that are new. */
+export async function saveSnapshots(
+  { mirror, clock, log }: Pick<SessionOptions, "mirror" | "clock" | "log">,
+  save: (snapshot: Snapshot) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  let saved: Snapshot | undefined;
+  while (!signal.aborted) {
+    await clock.sleep(SAVE_MS, signal);
+    const snapshot = mirror.snapshot();
+    if (!mirror.isSynced || snapshot === undefined) continue;
+    if (snapshot.revision === saved?.revision && snapshot.history === saved.history) continue;
+    await save(snapshot).then(
+      () => (saved = snapshot),
+      (error: unknown) => log("save", { error: String(error) }),
+    );
   }
 }

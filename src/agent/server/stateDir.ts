@@ -3,10 +3,10 @@
 // damaged file is put aside, reported, and rebuilt from the others and from the server, so an agent always starts.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Files, attempt, notWritten, replaceFile, replaceFileLater } from "../../files/files.ts";
+import { attempt, type Files, notWritten, replaceFile, replaceFileLater } from "../../files/files.ts";
 import { sealed, unsealed } from "../../files/seal.ts";
 import type { Fault } from "../../model/fault.ts";
-import { type Snapshot, emptySnapshot } from "../../model/resource.ts";
+import { emptySnapshot, type Snapshot } from "../../model/resource.ts";
 import type { BlockLeaseRecord } from "../journal/blockLease.ts";
 
 /** The host's own credential, and the cluster that gave it. */

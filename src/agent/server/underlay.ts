@@ -1,7 +1,7 @@
 // The underlay address, to which other hosts send tunnel packets. An address that was given (`--underlay`) stays; one
 // that the agent found by itself is looked up again when the host no longer has it (DHCP, another NIC).
-import { Fault } from "../../model/fault.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
+import { Fault } from "../../model/fault.ts";
 
 type UnderlayOptions = {
   readonly kernel: Pick<Kernel, "underlayMtu">;

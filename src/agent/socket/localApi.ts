@@ -3,7 +3,7 @@
 import { Fault, problemOf } from "../../model/fault.ts";
 import { parseAttach } from "../../model/parse.ts";
 import type { HostReport } from "../../model/status.ts";
-import type { Door } from "../endpoint/door.ts";
+import type { Door } from "../endpoint/attach.ts";
 import type { Inspection } from "../endpoint/inspection.ts";
 
 export type LocalRequest = { readonly method: string; readonly url: string; readonly body: Buffer };

@@ -1,6 +1,6 @@
 // The CNI commands (specification 1.1.0, back to 0.3.1) as calls of the agent. The plugin that a runtime executes
 // (cni/weft-cni.c) only carries a request to the agent's socket and the answer back; everything else is in this folder.
-import type { Door } from "../../agent/endpoint/door.ts";
+import type { Door } from "../../agent/endpoint/attach.ts";
 import type { Inspection } from "../../agent/endpoint/inspection.ts";
 import type { Entry, Journal } from "../../agent/journal/journal.ts";
 import type { Rounds } from "../../agent/reconcile/rounds.ts";
@@ -14,7 +14,7 @@ import { endpointName, type Network } from "../../model/resource.ts";
 import type { AttachRequest, HostReport } from "../../model/status.ts";
 import type { Json } from "./fold.ts";
 import { CniRefusal, errorJson, refusalOf } from "./refusal.ts";
-import { type Config, decode, partsOf, type Request, requestOf, VERSIONS, versionIn } from "./request.ts";
+import { type Config, decode, partsOf, type Request, requestOf, versionIn, VERSIONS } from "./request.ts";
 import { lacking, listIn, resultOf } from "./result.ts";
 
 export type CniOptions = {

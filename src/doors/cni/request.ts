@@ -3,8 +3,8 @@
 // refused by its key and value. Pure.
 import { formatIp, interfaceOf, ipOf, isMapped, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
-import { type CniBandwidth, qosOfCni, type QosInput } from "../../model/qos.ts";
 import { IFNAME_RULE, isIfname } from "../../model/ifname.ts";
+import { type CniBandwidth, type QosInput, qosOfCni } from "../../model/qos.ts";
 import { folded, foldedIn, foldedResult, isObject, type Json } from "./fold.ts";
 import { CniRefusal } from "./refusal.ts";
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DIRECTIONS } from "../../../src/model/qos.ts";
 import { Agent } from "../../../src/agent/agent.ts";
-import type { Door } from "../../../src/agent/endpoint/door.ts";
+import type { Door } from "../../../src/agent/endpoint/attach.ts";
 import { type Entry, type Former, type Journal, memoryJournal } from "../../../src/agent/journal/journal.ts";
 import { BlockLease, type BlockLeaseRecord } from "../../../src/agent/journal/blockLease.ts";
 import { Mirror } from "../../../src/client/mirror.ts";

@@ -14,10 +14,10 @@ import { FakeKernel } from "../../../src/kernel/fake.ts";
 import type { Counted, Flow, OpResult } from "../../../src/kernel/kernel.ts";
 import { type Endpoint, type Snapshot, snapshotOf } from "../../../src/model/resource.ts";
 import { canFastPath, elementsOf } from "../../../src/agent/endpoint/compile.ts";
-import { countersOf } from "../../../src/agent/endpoint/counters.ts";
+import { countersOf } from "../../../src/agent/endpoint/inspection.ts";
 import { checkGroupsKnown } from "../../../src/agent/endpoint/faults.ts";
 import { flowCutter } from "../../../src/agent/reconcile/cutFlows.ts";
-import { policyOutcome } from "../../../src/agent/server/outcome.ts";
+import { policyOutcome } from "../../../src/agent/server/report.ts";
 import { hostNumber, make, vrf as routingDomain } from "./samples.ts";
 
 const ADDRESSES: Readonly<Record<string, string>> = { "a h1": "2", "b h1": "3", "c h2": "4" };

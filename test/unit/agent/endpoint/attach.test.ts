@@ -9,7 +9,7 @@ import type { Op } from "../../../../src/datapath/state/state.ts";
 import type { OpResult, Refusal } from "../../../../src/kernel/kernel.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import type { Attachment, AttachRequest } from "../../../../src/model/status.ts";
-import type { Door } from "../../../../src/agent/endpoint/door.ts";
+import type { Door } from "../../../../src/agent/endpoint/attach.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
 
 type By = Parameters<Door["attach"]>[1];

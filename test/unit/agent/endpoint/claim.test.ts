@@ -6,16 +6,15 @@ import type { KernelObject } from "../../../../src/datapath/kinds.ts";
 import type { Veth } from "../../../../src/datapath/kinds/links.ts";
 import type { Endpoint, Network } from "../../../../src/model/resource.ts";
 import type { AttachRequest } from "../../../../src/model/status.ts";
+import { claimOf, ownerOf } from "../../../../src/agent/endpoint/attach.ts";
 import {
-  bridgeKey,
-  claimOf,
-  named,
-  ownerOf,
-  speculativePort,
   attachmentOf,
+  hasBridge,
+  type NetworkContext,
+  speculativePort,
   withoutNetwork,
-} from "../../../../src/agent/endpoint/claim.ts";
-import type { NetworkContext } from "../../../../src/agent/endpoint/networkContext.ts";
+} from "../../../../src/agent/endpoint/compile.ts";
+import { keyOf } from "../../../../src/datapath/state/state.ts";
 
 const WISH = {
   addresses: ["10.7.0.9"],
@@ -42,8 +41,8 @@ test("each wish is claimed as it was asked, alone or with all others; what was n
 
 test("owner and interface are those of the request, or the namespace's name and eth0", () => {
   const given = { ...PLAIN, owner: "other", ifname: "eth9" };
-  assert.deepEqual(named(given), given);
-  assert.deepEqual(named(PLAIN), NAMED);
+  assert.deepEqual(claimOf(given, "h1", false), { ...given, host: "h1" });
+  assert.deepEqual(claimOf(PLAIN, "h1", false), FIXED);
 });
 
 test("a namespace is named after its file, that of a process after the process", () => {
@@ -127,7 +126,9 @@ test("a pair is made ahead on the bridge of the first segment, with the MAC that
 
 test("where a network's bridge is, and what an endpoint without a place is", () => {
   const pair = { kind: "veth", ns: "vrf:blue", name: "wp1", master: "wb-blue" } as unknown as Veth;
-  assert.equal(bridgeKey(pair), "bridge vrf:blue wb-blue");
+  const bridge = { kind: "bridge", ns: "vrf:blue", name: "wb-blue" } as unknown as KernelObject;
+  assert.equal(hasBridge(new Map([[keyOf(bridge), bridge]]), pair), true);
+  assert.equal(hasBridge(new Map([[keyOf(bridge), bridge]]), { ...pair, master: "wb-other" }), false);
   const nowhere = attachmentOf({ mtu: 1400, segmentOwner: segmentOwner() }, endpoint, {
     layout: undefined,
     objects: [],

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import type { Flow } from "../../../../src/kernel/kernel.ts";
 import { emptySnapshot, type Endpoint, type Network } from "../../../../src/model/resource.ts";
-import { endFlowsOf, portsWithAddresses } from "../../../../src/agent/endpoint/endedFlows.ts";
+import { endFlowsOf, portsWithAddresses } from "../../../../src/agent/endpoint/linkRemovals.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
 
 const endpoint = (owner: string, network: string, ...addresses: readonly string[]) =>

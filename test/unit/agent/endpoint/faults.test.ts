@@ -9,7 +9,6 @@ import {
   checkTakes,
   faultOf,
   netnsReserved,
-  noShaping,
   notObserved,
   notSynced,
   sharesDevice,
@@ -94,7 +93,6 @@ test("other refusals name what stands in the way", () => {
     [netnsReserved("/proc/1/ns/net", "host"), "netns-reserved", /is the host's own network namespace/],
     [netnsReserved("/run/netns/weft-blue", "vrf:blue"), "netns-reserved", /is the namespace of VRF "blue"/],
     [sharesDevice("blue"), "name-taken", /network "blue" would share its bridge/],
-    [noShaping("h1", "inbound"), "qos-unsupported", /host "h1" cannot limit inbound traffic.*--inbound none/],
     [notSynced(), "not-synced", /has not heard from its server/],
     [notObserved(), "unavailable", /does not know yet/],
   ];

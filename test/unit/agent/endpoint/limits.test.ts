@@ -16,8 +16,8 @@ import {
   type Vrf,
 } from "../../../../src/model/resource.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
-import { queuesOf } from "../../../../src/agent/endpoint/counters.ts";
-import { checkShaping, limitsIn } from "../../../../src/agent/endpoint/limits.ts";
+import { queuesOf } from "../../../../src/agent/endpoint/inspection.ts";
+import { checkShaping, limitsIn } from "../../../../src/agent/endpoint/faults.ts";
 import { recordSettings } from "../../../../src/agent/server/register.ts";
 import { isSameElsewhere, withLocal } from "../../../../src/agent/reconcile/localSnapshot.ts";
 
@@ -74,6 +74,10 @@ test("an attach that would be limited is refused where the kernel cannot, and on
   const request = { network: "blue", netns: "/run/netns/web" };
   checkShaping(bare, network(), request);
   const isRefused = { name: "Fault", reason: "qos-unsupported" };
+  assert.throws(() => checkShaping(bare, network({ inbound: LIMIT }), request), {
+    ...isRefused,
+    message: /host "h1" cannot limit inbound traffic.*--inbound none/,
+  });
   assert.throws(() => checkShaping(bare, network({ inbound: LIMIT }), request), isRefused);
   assert.throws(() => checkShaping(host(["inbound"]), network({ outbound: LIMIT }), request), isRefused);
   checkShaping(host(["inbound"]), network({ inbound: LIMIT }), request);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
-import { NetworkContexts } from "../../../../src/agent/endpoint/networkContext.ts";
+import { NetworkContexts } from "../../../../src/agent/endpoint/compile.ts";
 import { hostNumber, make, vrf } from "../samples.ts";
 
 const network = (name: string, more: object = {}) =>

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Endpoint, EndpointSpec } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
-import { changesOtherRoutes, isInUse } from "../../../../src/agent/endpoint/sideEffects.ts";
+import { changesOtherRoutes, isInUse } from "../../../../src/agent/endpoint/compile.ts";
 import { DETACHING, endpoint, entry, WEB, WIDE } from "../samples.ts";
 
 test("routes of others turn when one beside them comes or goes that is not alone there", () => {

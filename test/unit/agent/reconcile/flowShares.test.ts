@@ -7,7 +7,7 @@ import { stateOf } from "../../../../src/datapath/state/state.ts";
 import type { Clock } from "../../../../src/model/clock.ts";
 import { type Snapshot, snapshotOf } from "../../../../src/model/resource.ts";
 import { VirtualClock } from "../../../sim/lab/clock.ts";
-import { limitFlowShares } from "../../../../src/agent/reconcile/flowShares.ts";
+import { limitFlowShares } from "../../../../src/agent/reconcile/cutFlows.ts";
 import { hostNumber, make } from "../samples.ts";
 
 const endpoint = (name: string, host: string, addresses: readonly string[], allowed: readonly string[] = []) =>

@@ -8,8 +8,7 @@ import type { PortSeen } from "../../../../src/kernel/kernel.ts";
 import type { Ask, InventoryAnswer, Order } from "../../../../src/model/check.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import { emptySnapshot, type Endpoint, type EndpointSpec, type Snapshot } from "../../../../src/model/resource.ts";
-import { answerChecks } from "../../../../src/agent/server/checkResponder.ts";
-import { inventoryOf } from "../../../../src/agent/server/inventory.ts";
+import { answerChecks, inventoryOf } from "../../../../src/agent/server/checkResponder.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
 
 const endpoint = (owner: string, more: Partial<EndpointSpec> = {}): Endpoint => ({
@@ -256,8 +255,10 @@ test("an inventory names what changed while the kernel was read, and ports by wh
     revision: 4,
     endpoints: [endpoint("leased"), endpoint("elsewhere", { host: "h2" })],
   };
-  const parts = { host: "h1", bootId: "b", kernel, journal, inFlight, isRegistering: false };
-  const told = await inventoryOf({ ...parts, snapshot });
+  const registrar = { isAtRest: true, now: async () => undefined };
+  const mirrorOf = (known?: Snapshot) => ({ onAsk: () => undefined, snapshot: () => known });
+  const parts = { host: "h1", bootId: "b", kernel, journal, view: { inFlight }, registrar };
+  const told = await inventoryOf({ ...parts, mirror: mirrorOf(snapshot) });
   assert.deepEqual(new Set(told.busy), new Set(["early.eth0", "late.eth0", "goes.eth0", "changes.eth0", "comes.eth0"]));
   assert.equal(told.busy.length, 5);
   assert.deepEqual(told.ports, [
@@ -267,7 +268,7 @@ test("an inventory names what changed while the kernel was read, and ports by wh
     { vrf: "v", name: portName("elsewhere.eth0"), endpoint: "els" },
   ]);
   assert.deepEqual([told.revision, told.telling], [4, false]);
-  assert.equal((await inventoryOf({ ...parts, snapshot: undefined })).revision, 0);
-  const dead = { ...parts, bootId: "another", snapshot };
+  assert.equal((await inventoryOf({ ...parts, mirror: mirrorOf() })).revision, 0);
+  const dead = { ...parts, bootId: "another", mirror: mirrorOf(snapshot) };
   assert.deepEqual([...new Set((await inventoryOf(dead)).entries.map(({ alive }) => alive))], [false]);
 });

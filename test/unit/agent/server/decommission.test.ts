@@ -9,8 +9,8 @@ import { FakeKernel } from "../../../../src/kernel/fake.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import { emptySnapshot, type Endpoint, type Snapshot } from "../../../../src/model/resource.ts";
 import { type Entry, type Former, memoryJournal } from "../../../../src/agent/journal/journal.ts";
-import { Decommission } from "../../../../src/agent/server/decommission.ts";
-import { rejoin, saveSnapshots } from "../../../../src/agent/server/savedSnapshot.ts";
+import { Decommission, rejoin } from "../../../../src/agent/server/decommission.ts";
+import { saveSnapshots } from "../../../../src/agent/server/session.ts";
 import { BlockLease, type BlockLeaseRecord } from "../../../../src/agent/journal/blockLease.ts";
 
 const RECLAIMED = new Fault("host-reclaimed", { what: "host h1 was reclaimed", why: "lost", fix: "join" });
@@ -145,7 +145,7 @@ function saving(record?: BlockLeaseRecord) {
 test("the newest snapshot is kept, once a second at most, if it is complete and news", async () => {
   const { clock, mirror, saved, says, logged, options, at } = saving();
   const stop = new AbortController();
-  const done = saveSnapshots(options, stop.signal);
+  const done = saveSnapshots(options, options.saveSnapshot, stop.signal);
   await clock.advance(5_000);
   assert.equal(saved.length, 0);
   at(1);

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import type { Endpoint, Snapshot } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
-import { disagreement, forgettable } from "../../../../src/agent/server/disagreement.ts";
+import { disagreement, forgettable } from "../../../../src/agent/server/register.ts";
 import { DETACHING, endpoint, entriesOf, entry, REVISION, snapshotWith, WEB, WIDE } from "../samples.ts";
 
 describe("journal and server", () => {

@@ -5,7 +5,7 @@ import type { KernelObject } from "../../../../src/datapath/kinds.ts";
 import type { OpResult } from "../../../../src/kernel/kernel.ts";
 import { emptySnapshot } from "../../../../src/model/resource.ts";
 import type { HostReport } from "../../../../src/model/status.ts";
-import { failedOutcome, outcomeOf } from "../../../../src/agent/server/outcome.ts";
+import { failedOutcome, outcomeOf } from "../../../../src/agent/server/report.ts";
 
 const at = (revision: number) => ({ ...emptySnapshot("c"), revision });
 const before = (revision: number, policyRevision?: number) =>

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
-import { parseRequest, fastServer } from "../../../../src/agent/socket/fastParser.ts";
+import { parseRequest, fastServer } from "../../../../src/agent/socket/listen.ts";
 
 const packet = (head: string, body = "") => Buffer.from(`${head.replaceAll("\n", "\r\n")}\r\n\r\n${body}`);
 const shown = (bytes: Buffer) => {

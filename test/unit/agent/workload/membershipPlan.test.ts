@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Move, type Resource, snapshotOf } from "../../../../src/model/resource.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
-import { nextInterface, planMemberships } from "../../../../src/agent/workload/membershipPlan.ts";
+import { nextInterface, planMemberships } from "../../../../src/agent/workload/members.ts";
 import { entryNamed, localNetwork as network, membership, move as moveOf } from "../samples.ts";
 
 const move = (endpoint: string, to: string, more: Partial<Move["spec"]> = {}) =>
