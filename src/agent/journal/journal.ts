@@ -25,10 +25,7 @@ export interface Journal {
   inNetns(id: string): IteratorObject<Entry>;
   /** Grows with every change. */
   readonly version: number;
-  /**
-   * When it returns, the entry survives `kill -9`. Throws a Fault `unavailable` if the disk refuses it; nothing changes
-   * then.
-   */
+  /** When it returns, the entry survives `kill -9`. Throws a Fault `unavailable` if the disk refuses it. */
   put(entry: Entry): void;
   /** `atMs`: now. Throws as put() does. */
   remove(endpoint: string, atMs: number): void;
@@ -84,22 +81,19 @@ class Entries {
   }
 
   /**
-   * Attached entries that a later one contradicts, because it has their address or interface: the line with their
+   * Drops attached entries that a later one contradicts, because it has their address or interface: the line with their
    * removal was lost.
    */
-  disproved(entry: Entry): readonly string[] {
-    const { network, addresses, ifname } = entry.endpoint.spec;
-    const isContradicted = ({ endpoint: { name, spec }, netnsId, state }: Entry) =>
-      name !== entry.endpoint.name &&
-      state === "attached" &&
-      ((netnsId === entry.netnsId && spec.ifname === ifname) ||
-        (spec.network === network && spec.addresses.some((one) => addresses.includes(one))));
-    return [...this.entries.values()].filter(isContradicted).map(({ endpoint }) => endpoint.name);
-  }
-
-  drop(endpoint: string): void {
-    this.#forget(endpoint);
-    this.entries.delete(endpoint);
+  dropDisproved(by: Entry): void {
+    const { network, addresses, ifname } = by.endpoint.spec;
+    for (const { endpoint, netnsId, state } of this.entries.values()) {
+      const { name, spec } = endpoint;
+      if (name === by.endpoint.name || state !== "attached") continue;
+      const isSameLink = netnsId === by.netnsId && spec.ifname === ifname;
+      if (!isSameLink && !(spec.network === network && spec.addresses.some((one) => addresses.includes(one)))) continue;
+      this.#forget(name);
+      this.entries.delete(name);
+    }
   }
 
   #index(entry: Entry): void {
@@ -148,6 +142,45 @@ function releaseEarlierBoots(book: Entries, bootId: string): void {
     if (entry.bootId !== bootId && entry.state === "attached") book.put({ ...entry, state: "detaching" });
 }
 
+/** Where the records go. */
+type JournalDisk = {
+  /** Throws a Fault `unavailable` if the disk refuses the record. */
+  write(record: Record): void;
+  readonly troubles: readonly string[];
+  close(): void;
+};
+
+/** Writes to the disk before memory changes: a refused record must not be in memory. */
+class KeptEntries extends Entries implements Journal {
+  readonly #disk: JournalDisk;
+  version = 0;
+
+  constructor(entries: Map<string, Entry>, freed: Map<string, Former>, disk: JournalDisk) {
+    super(entries, freed);
+    this.#disk = disk;
+  }
+
+  override put(entry: Entry): void {
+    this.#disk.write({ put: entry });
+    this.version++;
+    super.put(entry);
+  }
+
+  override remove(endpoint: string, atMs: number): void {
+    this.#disk.write({ remove: endpoint, atMs });
+    this.version++;
+    super.remove(endpoint, atMs);
+  }
+
+  get troubles(): readonly string[] {
+    return this.#disk.troubles;
+  }
+
+  close(): void {
+    this.#disk.close();
+  }
+}
+
 type Simulated = {
   /** Entries of other boots are to be released, as in a file. */
   readonly bootId?: string;
@@ -161,30 +194,8 @@ export function memoryJournal(
   freed: Map<string, Former> = new Map(),
   { bootId, write = () => undefined }: Simulated = {},
 ): Journal {
-  const book = new Entries(entries, freed);
-  if (bootId !== undefined) releaseEarlierBoots(book, bootId);
-  let version = 0;
-  return {
-    entries,
-    freed,
-    used: (network) => book.used(network),
-    inNetns: (id) => book.inNetns(id),
-    get version() {
-      return version;
-    },
-    put(entry) {
-      write();
-      version++;
-      book.put(entry);
-    },
-    remove(endpoint, atMs) {
-      write();
-      version++;
-      book.remove(endpoint, atMs);
-    },
-    troubles: [],
-    close: () => undefined,
-  };
+  if (bootId !== undefined) releaseEarlierBoots(new Entries(entries, freed), bootId);
+  return new KeptEntries(entries, freed, { write, troubles: [], close: () => undefined });
 }
 
 /** The file is rewritten when it has so many records more than there are endpoints. */
@@ -192,112 +203,75 @@ const HISTORY_MAX = 10_000;
 /** After a refused rewrite, so many records are appended before the next attempt. */
 const REWRITE_AGAIN = 1_000;
 
-/**
- * The journal in a file of mode 0600; made if it is missing, rewritten when it is opened and when most of it is
- * history.
- */
+/** The journal in a file of mode 0600; made if missing, rewritten when it is opened and when most of it is history. */
 export function fileJournal(path: string, bootId: string, files: Files): Journal {
   const read = textIn(path, files);
-  const text = read instanceof Error ? "" : read;
-  const aside = read instanceof Error ? putAside(path, files, read) : undefined;
-  return new FileJournal(new LineFile(files, path), { path, bootId, text, aside, ...replay(text, bootId) });
-}
-
-function textIn(path: string, files: Files): string | Error {
-  try {
-    return files.exists(path) ? files.read(path) : "";
-  } catch (error) {
-    // An unreadable sector, a directory, a file that is longer than a string can be.
-    return error instanceof Error ? error : new Error(String(error));
-  }
+  const { book, damaged } = replay(read.text, bootId);
+  const file = new JournalFile(new LineFile(files, path), { path, bootId, ...read, book, damaged });
+  return new KeptEntries(book.entries, book.freed, file);
 }
 
 /** An agent starts also if its journal is unreadable: what is attached is found again in the kernel. */
-function putAside(path: string, files: Files, { message }: Error): string {
-  attempt(() => files.rename(path, `${path}.damaged`));
-  return `journal ${path} cannot be read (${message}) and was put aside; what it said is looked for in the kernel`;
+function textIn(path: string, files: Files): Pick<FileParts, "text" | "aside"> {
+  try {
+    return { text: files.exists(path) ? files.read(path) : "", aside: [] };
+  } catch (error) {
+    // An unreadable sector, a directory, a file that is longer than a string can be.
+    const why = error instanceof Error ? error.message : String(error);
+    attempt(() => files.rename(path, `${path}.damaged`));
+    const then = "and was put aside; what it said is looked for in the kernel";
+    return { text: "", aside: [`journal ${path} cannot be read (${why}) ${then}`] };
+  }
 }
 
 type FileParts = {
   readonly path: string;
   readonly bootId: string;
+  /** What it said when it was opened. */
+  readonly text: string;
+  /** Why nothing of it could be read. */
+  readonly aside: readonly string[];
   readonly book: Entries;
   /** Numbers of the lines that could not be read. */
   readonly damaged: readonly number[];
-  /** Why the whole file could not be read. */
-  readonly aside: string | undefined;
 };
 
-class FileJournal implements Journal {
+class JournalFile implements JournalDisk {
   readonly #file: LineFile;
   readonly #parts: FileParts;
-  #version = 0;
   #history = 0;
   /** Why the last write was refused. */
   #refused: string | undefined;
 
-  constructor(file: LineFile, { text, ...parts }: FileParts & { readonly text: string }) {
+  constructor(file: LineFile, parts: FileParts) {
     this.#file = file;
     this.#parts = parts;
-    if (this.#rewrite("") === undefined) return;
-    // An agent must start also on a full disk: what is attached stays attached.
-    try {
-      file.reopen(text);
-    } catch {
-      // There is no file: the next record needs a new one.
-    }
+    // An agent must start also on a full disk: what is attached stays attached. If there is no file, the next record
+    // needs a new one.
+    if (this.#rewrite("") !== undefined) attempt(() => file.reopen(parts.text));
   }
 
-  get entries(): ReadonlyMap<string, Entry> {
-    return this.#parts.book.entries;
-  }
-  get freed(): ReadonlyMap<string, Former> {
-    return this.#parts.book.freed;
-  }
-  get version(): number {
-    return this.#version;
-  }
   get troubles(): readonly string[] {
     const { path, damaged, aside } = this.#parts;
     const lines = damaged.slice(0, 10).join(", ");
     const read = `journal ${path}: line ${lines} is damaged; what it said is looked for in the kernel`;
     return [
-      ...(aside === undefined ? [] : [aside]),
+      ...aside,
       ...(damaged.length === 0 ? [] : [read]),
       ...(this.#refused === undefined ? [] : [`journal: ${this.#refused}`]),
     ];
-  }
-
-  used(network: string): Pick<UsedAddresses, "of"> {
-    return this.#parts.book.used(network);
-  }
-
-  inNetns(id: string): IteratorObject<Entry> {
-    return this.#parts.book.inNetns(id);
-  }
-
-  put(entry: Entry): void {
-    this.#write({ put: entry });
-    this.#parts.book.put(entry);
-  }
-
-  remove(endpoint: string, atMs: number): void {
-    this.#write({ remove: endpoint, atMs });
-    this.#parts.book.remove(endpoint, atMs);
   }
 
   close(): void {
     this.#file.close();
   }
 
-  /** Writes to the disk before memory changes: a refused record must not be in memory. */
-  #write(record: Record): void {
+  write(record: Record): void {
     const line = lineOf(record);
-    const isDue = ++this.#history > HISTORY_MAX + this.entries.size || !this.#file.isSound;
+    const isDue = ++this.#history > HISTORY_MAX + this.#parts.book.entries.size || !this.#file.isSound;
     const refusal = isDue ? this.#rewrite(line) : undefined;
     if (refusal !== undefined && !this.#file.isSound) throw refusal;
     if (!isDue || refusal !== undefined) this.#append(line);
-    this.#version++;
   }
 
   #append(line: string): void {
@@ -309,10 +283,7 @@ class FileJournal implements Journal {
     }
   }
 
-  /**
-   * Writes a new file with the entries and this record. Returns why the disk refused, if it did; the old file stays
-   * then.
-   */
+  /** A new file with the entries and this record. Returns why the disk refused, if it did; the old file stays then. */
   #rewrite(line: string): Error | undefined {
     const { bootId, book } = this.#parts;
     try {
@@ -346,9 +317,12 @@ function replay(text: string, bootId: string): Pick<FileParts, "book" | "damaged
   let isSealed = false;
   for (const [i, line] of lines.entries()) {
     if (line === "") continue;
-    const found = recordIn(line, isSealed);
-    isSealed ||= found?.isSealed === true;
-    if (found !== undefined) take(book, found.record, boots, damaged.length > 0);
+    const read = unsealed(line);
+    // Lines without a checksum were written by an earlier version, so they come before all lines with one.
+    if (read !== undefined && (read.isSealed || !isSealed) && isRecord(read.value)) {
+      isSealed = read.isSealed;
+      take(book, read.value, boots, damaged.length > 0);
+    }
     // An incomplete last line is what a killed agent leaves; its caller has had no answer.
     else if (i < lines.length - 1) damaged.push(i + 1);
   }
@@ -362,18 +336,8 @@ function take(book: Entries, record: Record, boots: Set<string>, isAfterDamage: 
   if ("boot" in record) boots.add(record.boot);
   else if ("put" in record) {
     boots.add(record.put.bootId);
-    if (isAfterDamage) for (const name of book.disproved(record.put)) book.drop(name);
+    if (isAfterDamage) book.dropDisproved(record.put);
     book.put(record.put);
   } else if ("remove" in record) book.remove(record.remove, record.atMs);
   else if ("freed" in record) book.note(record.freed, record.former);
-}
-
-/** Lines without a checksum were written by an earlier version, so they come before all lines with one. */
-function recordIn(
-  line: string,
-  mustBeSealed: boolean,
-): { readonly record: Record; readonly isSealed: boolean } | undefined {
-  const read = unsealed(line);
-  if (read === undefined || (mustBeSealed && !read.isSealed) || !isRecord(read.value)) return undefined;
-  return { record: read.value, isSealed: read.isSealed };
 }
