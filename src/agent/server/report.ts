@@ -32,18 +32,14 @@ export type ReporterOptions = {
 
 export class Reporter implements RoundListener {
   readonly #options: ReporterOptions;
-  #endedWorkloads: readonly string[] = [];
+  /** A line for each endpoint whose workload had ended without a detach at the last round. */
+  endedWorkloads: readonly string[] = [];
   #unregistered: readonly string[] = [];
   #unjoined: readonly string[] = [];
 
   constructor(options: ReporterOptions) {
     this.#options = options;
     options.probes.onNews = () => options.session.say({ paths: options.probes.report });
-  }
-
-  /** A line for each endpoint whose workload had ended without a detach at the last round. */
-  get endedWorkloads(): readonly string[] {
-    return this.#endedWorkloads;
   }
 
   unchanged({ revision }: Snapshot): void {
@@ -63,7 +59,7 @@ export class Reporter implements RoundListener {
     if (ops.length > 0)
       log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
     const carried = vrfsOn(local, host);
-    this.#endedWorkloads = endedWorkloads(journal.entries.values(), (entry) => snapshots.isAlive(entry));
+    this.endedWorkloads = endedWorkloads(journal.entries.values(), (entry) => snapshots.isAlive(entry));
     const broken = new Set(refused.map(({ op }) => op.object.ns));
     const complete = local.networks.filter(({ spec: { vrf } }) => carried.has(vrf) && !broken.has(`vrf:${vrf}`));
     probes.follow(local);
@@ -92,7 +88,7 @@ export class Reporter implements RoundListener {
   }
 
   #conditions(): readonly string[] {
-    return [...this.#options.conditions(), ...this.#endedWorkloads, ...this.#unregistered, ...this.#unjoined];
+    return [...this.#options.conditions(), ...this.endedWorkloads, ...this.#unregistered, ...this.#unjoined];
   }
 }
 
@@ -105,10 +101,9 @@ export function firstReport(host: Pick<HostReport, "host" | "bootId" | "version"
 export function endedWorkloads(entries: Iterable<Entry>, isAlive: (entry: Entry) => boolean): string[] {
   return [...entries]
     .filter((entry) => entry.state === "attached" && !isAlive(entry))
-    .map(
-      ({ endpoint: { name, spec } }) =>
-        `endpoint ${name}: ${spec.netns} is gone; detach it to free ${spec.addresses.join(", ")}`,
-    );
+    .map(({ endpoint: { name, spec } }) => {
+      return `endpoint ${name}: ${spec.netns} is gone; detach it to free ${spec.addresses.join(", ")}`;
+    });
 }
 
 type Outcome = Partial<HostReport> & Pick<HostReport, "errors">;
@@ -123,7 +118,10 @@ const FAILED_MAX = 1_000;
  * names of VRF namespaces.
  */
 export function outcomeOf(local: Snapshot, refused: readonly OpResult[], before: HostReport, prefix: string): Outcome {
-  const broken = brokenPorts(refused);
+  // Near ends of pairs that could not be made or changed: what is on them was refused because of that.
+  const broken = new Set(
+    refused.flatMap(({ op: { object } }) => (isPort(object) ? `${object.ns} ${object.name}` : [])),
+  );
   const isHeldBack = refused.some(({ op }) => !isOfWorkload(op.object, broken));
   return {
     revision: isHeldBack ? heldBack(before.revision, local) : local.revision,
@@ -163,11 +161,6 @@ export function policyOutcome(
     .map(({ name }) => name)
     .sort();
   return { policyFailed: endpoints.slice(0, FAILED_MAX) };
-}
-
-/** Near ends of pairs that could not be made or changed: what is on them was refused because of that. */
-function brokenPorts(refused: readonly OpResult[]): ReadonlySet<string> {
-  return new Set(refused.flatMap(({ op: { object } }) => (isPort(object) ? `${object.ns} ${object.name}` : [])));
 }
 
 function isOfWorkload(object: KernelObject, broken: ReadonlySet<string>): boolean {

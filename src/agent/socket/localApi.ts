@@ -22,26 +22,31 @@ export type LocalApiOptions = {
   readonly report: () => HostReport;
   readonly routes: readonly Route[];
   /** Absent: answers only questions. */
-  readonly endpoints?: {
-    readonly door: Pick<Door, "attach" | "detach">;
-    readonly inspection: Pick<Inspection, "list" | "queues" | "counters">;
-  };
+  readonly endpoints?: Endpoints;
+};
+type Endpoints = {
+  readonly door: Pick<Door, "attach" | "detach">;
+  readonly inspection: Pick<Inspection, "list" | "queues" | "counters">;
 };
 
 const JSON_TYPE = "application/json";
 const ATTACHMENTS = "/v1/attachments";
 
-export function localApi(options: LocalApiOptions): LocalApi {
-  const routes = new Map<string, Route["answer"]>();
-  for (const [name, answer] of [...questions(options.report), ...verbs(options.endpoints)]) routes.set(name, answer);
-  for (const { method, path, answer } of options.routes) routes.set(`${method} ${path}`, answer);
+export function localApi({ report, routes, endpoints }: LocalApiOptions): LocalApi {
+  const answers = new Map<string, Route["answer"]>([
+    ["GET /livez", () => json(200, { status: "ok" })],
+    ["GET /v1/status", () => json(200, report())],
+    ["GET /readyz", () => json(200, { status: "ok", revision: revisionOf(report()) })],
+    ...(endpoints === undefined ? [] : verbs(endpoints)),
+    ...routes.map(({ method, path, answer }) => [`${method} ${path}`, answer] as const),
+  ]);
   return async ({ method, url, body }) => {
     try {
       const path = url.split("?")[0] ?? "/";
-      const answer = routes.get(`${method} ${path}`);
+      const answer = answers.get(`${method} ${path}`);
       if (answer !== undefined) return await answer(body);
-      if (options.endpoints !== undefined && method === "DELETE" && path.startsWith(`${ATTACHMENTS}/`)) {
-        await options.endpoints.door.detach(nameIn(path.slice(ATTACHMENTS.length + 1)));
+      if (endpoints !== undefined && method === "DELETE" && path.startsWith(`${ATTACHMENTS}/`)) {
+        await endpoints.door.detach(nameIn(path.slice(ATTACHMENTS.length + 1)));
         return { status: 204, type: JSON_TYPE, body: "" };
       }
       throw new Fault("not-found", { what: `there is no ${method} ${path} here`, fix: "see docs/api.md" });
@@ -57,29 +62,14 @@ export function problemAnswer(error: unknown): Answer {
   return { status: problem.status, type: "application/problem+json", body: JSON.stringify(problem) };
 }
 
-type NamedRoute = readonly [name: string, answer: Route["answer"]];
-
-function questions(report: () => HostReport): readonly NamedRoute[] {
-  return [
-    ["GET /livez", () => json(200, { status: "ok" })],
-    ["GET /v1/status", () => json(200, report())],
-    [
-      "GET /readyz",
-      () => {
-        const { revision } = report();
-        if (revision > 0) return json(200, { status: "ok", revision });
-        throw new Fault("not-synced", {
-          what: "no snapshot is in the kernel yet",
-          fix: "wait for the first round; see the agent's log",
-        });
-      },
-    ],
-  ];
+/** The revision in the kernel; throws a Fault `not-synced` if there is none yet. */
+function revisionOf({ revision }: HostReport): number {
+  if (revision > 0) return revision;
+  const fix = "wait for the first round; see the agent's log";
+  throw new Fault("not-synced", { what: "no snapshot is in the kernel yet", fix });
 }
 
-function verbs(endpoints: LocalApiOptions["endpoints"]): readonly NamedRoute[] {
-  if (endpoints === undefined) return [];
-  const { door, inspection } = endpoints;
+function verbs({ door, inspection }: Endpoints): readonly (readonly [string, Route["answer"]])[] {
   return [
     [`POST ${ATTACHMENTS}`, async (body) => json(201, await door.attach(parseAttach(jsonIn(body))))],
     [`GET ${ATTACHMENTS}`, () => json(200, { items: inspection.list() })],

@@ -1,6 +1,9 @@
 // Carries out memberships and moves on this host, with the same attach and detach that people use. It has a loop of its
 // own, because an attach may fail for long and must not delay the kernel's rounds. It keeps no state: journal and
 // snapshot say what is left to do, so it goes on after any crash.
+//
+// An instance of a workload is a namespace in which an owner has an interface of that workload, in any network: it
+// remains an instance after it has left the network it was attached to first, and ends with its last interface.
 import type { Transport } from "../../client/transport.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
@@ -38,16 +41,10 @@ const PASSING: ReadonlySet<Reason> = new Set(["unavailable", "timeout", "not-syn
 export class Members {
   readonly #options: MembersOptions;
   readonly #loop: Loop;
-  #seen:
-    | {
-        readonly snapshot: Snapshot;
-        readonly version: number;
-        readonly isSynced: boolean;
-        readonly ended: string;
-        /** There are no memberships and moves, and no endpoints of memberships. */
-        readonly isIdle: boolean;
-      }
-    | undefined;
+  /** What the last round looked at. */
+  #seen: readonly unknown[] | undefined;
+  /** It had no memberships and moves, and no endpoints of memberships. */
+  #wasIdle = false;
 
   constructor(options: MembersOptions) {
     this.#options = options;
@@ -61,42 +58,32 @@ export class Members {
   }
 
   /** Runs until the signal aborts; never rejects. */
-  async run(signal: AbortSignal): Promise<void> {
-    await this.#loop.run(signal);
+  run(signal: AbortSignal): Promise<void> {
+    return this.#loop.run(signal);
   }
 
   /** Most changes do not concern memberships, and most clusters have none. */
   #isNews(): boolean {
-    const { snapshots, journal, endedWorkloads } = this.#options;
-    const snapshot = snapshots.current();
+    const snapshot = this.#options.snapshots.current();
     const seen = this.#seen;
     if (snapshot === undefined) return false;
     if (seen === undefined) return true;
-    if (seen.isIdle && snapshot.memberships.length === 0 && snapshot.moves.length === 0) return false;
-    return (
-      seen.version !== journal.version ||
-      seen.isSynced !== snapshots.isSynced ||
-      seen.ended !== endedWorkloads().join() ||
-      seen.snapshot.memberships !== snapshot.memberships ||
-      seen.snapshot.moves !== snapshot.moves ||
-      seen.snapshot.networks !== snapshot.networks
-    );
+    if (this.#wasIdle && asksNothing(snapshot)) return false;
+    return this.#inputs(snapshot).some((input, i) => input !== seen[i]);
+  }
+
+  #inputs({ memberships, moves, networks }: Snapshot): readonly unknown[] {
+    const { snapshots, journal, endedWorkloads } = this.#options;
+    return [memberships, moves, networks, journal.version, snapshots.isSynced, endedWorkloads().join()];
   }
 
   async #round(): Promise<boolean> {
-    const { snapshots, journal, host, endedWorkloads, onRefused } = this.#options;
+    const { snapshots, journal, host, onRefused } = this.#options;
     const snapshot = snapshots.current();
     if (snapshot === undefined) return true;
-    this.#seen = {
-      snapshot,
-      version: journal.version,
-      isSynced: snapshots.isSynced,
-      ended: endedWorkloads().join(),
-      isIdle:
-        snapshot.memberships.length === 0 &&
-        snapshot.moves.length === 0 &&
-        ![...journal.entries.values()].some(({ endpoint }) => endpoint.spec.joined === true),
-    };
+    this.#seen = this.#inputs(snapshot);
+    const hasJoined = journal.entries.values().some(({ endpoint }) => endpoint.spec.joined === true);
+    this.#wasIdle = asksNothing(snapshot) && !hasJoined;
     const { joins, leaves, moves } = planMemberships(snapshot, {
       host,
       entries: journal.entries,
@@ -212,6 +199,10 @@ export class Members {
     const links = kernel.linkNames(netns as Ns);
     return nextInterface(last, (name) => links.includes(name) || journal.entries.has(endpointName(owner, name)));
   }
+}
+
+function asksNothing({ memberships, moves }: Snapshot): boolean {
+  return memberships.length === 0 && moves.length === 0;
 }
 
 /** An interface that an instance lacks. */
