@@ -31,7 +31,8 @@ const ENDPOINT = `${MARK}:endpoint:`;
 
 /** The far end of a stray, in a namespace that has a path. */
 type Far = { readonly end: Veth["peer"]; readonly addresses: readonly string[]; readonly isWayOut: boolean };
-type Stray = { readonly port: Veth; readonly name: string; readonly far: Far };
+/** `lease`: what the server has, under its name on this host. */
+type Stray = { readonly port: Veth; readonly name: string; readonly far: Far; readonly lease: Endpoint | undefined };
 
 export class Adopter {
   readonly #options: AdoptOptions;
@@ -82,7 +83,7 @@ export class Adopter {
         this.#failures.set(port.name, found);
         unexplained.add(port.name);
       }
-      if (typeof found === "object") this.#tryAdd(found, snapshot, port.name);
+      if (typeof found === "object") this.#add(found, snapshot, port.name);
       else if (isComplete) unexplained.add(port.name);
     }
     this.#unexplained = unexplained;
@@ -106,32 +107,27 @@ export class Adopter {
     return new Map([...[...actual].filter(([, object]) => isOf(object)), ...desired]);
   }
 
-  /** A full disk must not keep rounds from changing the rest of the kernel. */
-  #tryAdd(endpoint: Endpoint, snapshot: Snapshot, port: string): void {
+  #add(endpoint: Endpoint, snapshot: Snapshot, port: string): void {
+    const { journal, kernel, log } = this.#options;
+    const { name, spec } = endpoint;
+    const netnsId = kernel.netnsId(spec.netns);
+    const networkUid = snapshot.networks.find((network) => network.name === spec.network)?.uid;
+    if (netnsId === undefined || networkUid === undefined || journal.entries.has(name)) return;
+    const { bootId } = kernel.facts();
     try {
-      this.#add(endpoint, snapshot);
+      for (const entry of this.#portless.filter((one) => isContradicted(one, endpoint, netnsId))) {
+        journal.put({ ...entry, state: "detaching" });
+        log("disproved", { endpoint: entry.endpoint.name, by: name });
+      }
+      journal.put({ endpoint, netnsId, bootId, networkUid, state: "attached" });
+      log("adopted", { endpoint: name, addresses: spec.addresses.join(", ") });
     } catch (error) {
+      // A full disk must not keep rounds from changing the rest of the kernel.
       if (!(error instanceof Fault)) throw error;
       this.isDone = false;
-      this.#failures.set(
-        port,
-        `endpoint ${endpoint.name} is in the kernel and cannot be put into the journal: ${error.message}`,
-      );
+      const what = "is in the kernel and cannot be put into the journal";
+      this.#failures.set(port, `endpoint ${name} ${what}: ${error.message}`);
     }
-  }
-
-  #add(endpoint: Endpoint, snapshot: Snapshot): void {
-    const { journal, kernel, log } = this.#options;
-    const netnsId = kernel.netnsId(endpoint.spec.netns);
-    const networkUid = snapshot.networks.find((network) => network.name === endpoint.spec.network)?.uid;
-    if (netnsId === undefined || networkUid === undefined || journal.entries.has(endpoint.name)) return;
-    const { bootId } = kernel.facts();
-    for (const entry of this.#portless.filter((one) => isContradicted(one, endpoint, netnsId))) {
-      journal.put({ ...entry, state: "detaching" });
-      log("disproved", { endpoint: entry.endpoint.name, by: endpoint.name });
-    }
-    journal.put({ endpoint, netnsId, bootId, networkUid, state: "attached" } satisfies Entry);
-    log("adopted", { endpoint: endpoint.name, addresses: endpoint.spec.addresses.join(", ") });
   }
 
   /** The strays with their far ends, found by the paths that the server has, or that the ports' marks give. */
@@ -139,15 +135,18 @@ export class Adopter {
     const { kernel, host } = this.#options;
     const names = new Set(strays.map(({ name }) => name));
     const marked = (await kernel.ports()).flatMap(({ name, netns }) => (names.has(name) ? (netns ?? []) : []));
-    const known = [...leasesByName(snapshot, host)].filter(([name]) => names.has(portName(name)));
-    const paths = new Set([...marked, ...known.map(([, { spec }]) => spec.netns)]);
+    const leases = new Map<string, Endpoint>();
+    for (const [name, lease] of leasesByName(snapshot, host))
+      if (names.has(portName(name))) leases.set(portName(name), { ...lease, name });
+    const paths = new Set([...marked, ...leases.values().map(({ spec }) => spec.netns)]);
     const observed = await kernel.observe([...paths].filter((path): path is Ns & `/${string}` => path.startsWith("/")));
     const seen = new Map<string, Stray>();
     for (const port of observed.values()) {
       const isAlive = port.kind === "veth" && names.has(port.name) && port.peer.ns.startsWith("/");
       // An observation that does not know where a far end is says `/` for its namespace.
       if (!isAlive || port.peer.ns === "/") continue;
-      seen.set(port.name, { port, name: port.alias.slice(ENDPOINT.length), far: farIn(observed, port) });
+      const name = port.alias.slice(ENDPOINT.length);
+      seen.set(port.name, { port, name, far: farIn(observed, port), lease: leases.get(port.name) });
     }
     return seen;
   }
@@ -159,19 +158,16 @@ export class Adopter {
     snapshot: Snapshot,
     isComplete: boolean,
   ): Endpoint | string | undefined {
-    const { host } = this.#options;
-    const { port, far } = stray;
-    const [found] = [...leasesByName(snapshot, host)].filter(([name]) => portName(name) === port.name);
-    const record = found && { ...found[1], name: found[0] };
-    const network = snapshot.networks.find(({ name }) => name === record?.spec.network);
-    const isThere = record?.spec.netns === far.end.ns && record.spec.ifname === far.end.name;
-    const isSame = record?.spec.addresses.every((address) => far.addresses.includes(address)) === true;
+    const { far, lease } = stray;
+    if (lease === undefined) return this.#fromKernel(stray, actual, snapshot);
+    const { spec } = lease;
+    const ipam = snapshot.networks.find(({ name }) => name === spec.network)?.spec.ipam;
+    const isThere = spec.netns === far.end.ns && spec.ifname === far.end.name;
+    const isSame = spec.addresses.every((address) => far.addresses.includes(address));
     // In a global network the server decides, also if the agent died before the addresses were in the kernel.
-    const isGranted = isComplete && network?.spec.ipam === "global";
-    if (record !== undefined && isThere && (isSame || isGranted))
-      return record.spec.detaching === true && isComplete ? undefined : record;
-    if (record !== undefined && network?.spec.ipam !== "local") return undefined;
-    return this.#fromKernel(stray, actual, snapshot);
+    const isGranted = isComplete && ipam === "global";
+    if (isThere && (isSame || isGranted)) return spec.detaching === true && isComplete ? undefined : lease;
+    return ipam === "local" ? this.#fromKernel(stray, actual, snapshot) : undefined;
   }
 
   /** An endpoint of a local network, read from its port: its addresses are from this host's own block. */
@@ -184,24 +180,15 @@ export class Adopter {
     const addresses = this.#leased(bridge, far);
     if (addresses === undefined || endpointName(owner, far.end.name) !== name) return undefined;
     const { slice } = bridge.segment;
+    const { name: ifname, ns: netns, mac } = far.end;
     const spec = {
       network: bridge.network.name,
-      host,
-      owner,
-      ifname: far.end.name,
-      netns: far.end.ns,
-      mac: far.end.mac,
-      addresses,
+      ...{ host, owner, ifname, netns, mac, addresses },
       ...(slice === undefined ? {} : { slice }),
       ...(far.isWayOut ? {} : { defaultRoute: false }),
     };
-    const endpoint: Endpoint = {
-      kind: "endpoint",
-      name,
-      uid: `adopted-${port.name}`,
-      revision: snapshot.revision,
-      spec,
-    };
+    const { revision } = snapshot;
+    const endpoint: Endpoint = { kind: "endpoint", name, uid: `adopted-${port.name}`, revision, spec };
     return isFiltered(world, bridge, endpoint, actual) ? cannotTell(endpoint) : endpoint;
   }
 

@@ -3,9 +3,8 @@
 // damaged file is put aside, reported, and rebuilt from the others and from the server, so an agent always starts.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { attempt, type Files, notWritten, replaceFile, replaceFileLater } from "../../files/files.ts";
+import { attempt, attemptOf, type Files, notWritten, replaceFile, replaceFileLater } from "../../files/files.ts";
 import { sealed, unsealed } from "../../files/seal.ts";
-import type { Fault } from "../../model/fault.ts";
 import { emptySnapshot, type Snapshot } from "../../model/resource.ts";
 import type { BlockLeaseRecord } from "../journal/blockLease.ts";
 
@@ -108,8 +107,9 @@ class JsonFiles {
   load<T>(name: string, isWhole: (value: unknown) => value is T): T | undefined {
     const path = this.#path(name);
     if (!this.#files.exists(path)) return undefined;
-    const read = readable(this.#files, path);
-    if (read !== undefined && isWhole(read.value)) return read.value;
+    // It may have an unreadable sector, or bytes that are not UTF-8.
+    const value = attemptOf(() => unsealed(this.#files.read(path))?.value);
+    if (isWhole(value)) return value;
     this.#damaged.add(name);
     attempt(() => this.#files.rename(path, `${path}.damaged`));
     return undefined;
@@ -119,38 +119,25 @@ class JsonFiles {
     try {
       replaceFile(this.#files, this.#path(name), sealed(value));
     } catch (error) {
-      throw this.#noted(name, error);
+      this.#refuse(name, error);
     }
     this.#refused.delete(name);
   }
 
   /** The same for large values. */
   async saveLater(name: string, value: object): Promise<void> {
-    try {
-      await replaceFileLater(this.#files, this.#path(name), sealed(value));
-    } catch (error) {
-      throw this.#noted(name, error);
-    }
+    await replaceFileLater(this.#files, this.#path(name), sealed(value)).catch((e: unknown) => this.#refuse(name, e));
     this.#refused.delete(name);
   }
 
-  #noted(name: string, error: unknown): Fault {
+  #refuse(name: string, error: unknown): never {
     const fault = notWritten(this.#path(name), error);
     this.#refused.set(name, fault.message);
-    return fault;
+    throw fault;
   }
 
   #path(name: string): string {
     return join(this.#directory, name);
-  }
-}
-
-function readable(files: Files, path: string): { readonly value: unknown } | undefined {
-  try {
-    return unsealed(files.read(path));
-  } catch {
-    // An unreadable sector, or bytes that are not UTF-8.
-    return undefined;
   }
 }
 
