@@ -180,10 +180,11 @@ export class Adopter {
     const addresses = this.#leased(bridge, far);
     if (addresses === undefined || endpointName(owner, far.end.name) !== name) return undefined;
     const { slice } = bridge.segment;
+    const network = bridge.network.name;
     const { name: ifname, ns: netns, mac } = far.end;
+    const where = { network, host, owner, ifname, netns, mac, addresses };
     const spec = {
-      network: bridge.network.name,
-      ...{ host, owner, ifname, netns, mac, addresses },
+      ...where,
       ...(slice === undefined ? {} : { slice }),
       ...(far.isWayOut ? {} : { defaultRoute: false }),
     };
