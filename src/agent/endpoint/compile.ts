@@ -1,5 +1,5 @@
-// What one endpoint is in the kernel (the same objects that a round compiles for it), what is answered about it, and what
-// it changes for others on its host. Pure, but for the network contexts that are kept.
+// What one endpoint is in the kernel (the same objects that a round compiles for it), the answer about it, and what it
+// changes for others on its host. Pure, but for the contexts of networks, which are kept.
 import type { KernelObject } from "../../datapath/kinds.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";
 import { compileEndpoint, endpointMtu, portOn } from "../../datapath/network/endpoint.ts";

@@ -1,4 +1,4 @@
-// Why an attach or detach is refused, in the words of its caller; and the checks that refuse one before anything is made.
+// Why an attach or detach is refused, in the words of its caller; and what is checked before anything is made.
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Refusal } from "../../kernel/kernel.ts";
 import { drainedFault, Fault } from "../../model/fault.ts";
