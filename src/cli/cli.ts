@@ -12,7 +12,6 @@ type Noun = {
   readonly alias?: string;
   /** Whose command it is, if it is not called as the kind. */
   readonly kind?: string;
-  readonly group: string;
   readonly about: string;
   /** Ends in its own way when it is interrupted; everything else just stops. */
   readonly isOrderly?: true;
@@ -20,142 +19,128 @@ type Noun = {
 };
 
 const RESOURCES = "Resources:";
-const CHANGES = "Changes:";
-const WORKLOADS = "Workloads:";
-const DAEMONS = "Daemons:";
 const OTHER = "Other:";
 
-const NOUNS: readonly Noun[] = [
-  {
-    name: "network",
-    alias: "net",
-    group: RESOURCES,
-    about: "networks: create, list, show, edit, delete, export; range, reserve, quota; join, leave, migrate, migration",
-    load: () => import("./network/network.ts"),
-  },
-  {
-    name: "endpoint",
-    alias: "ep",
-    group: RESOURCES,
-    about: "interfaces of workloads: list, show, set, delete",
-    load: () => import("./endpoint/endpoint.ts"),
-  },
-  {
-    name: "host",
-    group: RESOURCES,
-    about: "machines with an agent: list, show, drain, resume, reclaim, delete, accept-history",
-    load: () => import("./host/host.ts"),
-  },
-  {
-    name: "lease",
-    alias: "ip",
-    group: RESOURCES,
-    about: "which owner has an address, or had it: list, show, history",
-    load: () => import("./address/lease.ts"),
-  },
-  {
-    name: "ipam",
-    group: RESOURCES,
-    about: "addresses: check server against hosts, map a network, hold and release",
-    load: () => import("./address/ipam.ts"),
-  },
-  {
-    name: "pool",
-    group: RESOURCES,
-    about: "sources of ids and subnets for new networks: list, show, edit, delete",
-    load: () => import("./network/pool.ts"),
-  },
-  {
-    name: "vrf",
-    group: RESOURCES,
-    about: "routing domains: create, list, show, edit, delete",
-    load: () => import("./network/vrf.ts"),
-  },
-  {
-    name: "sg",
-    alias: "security-group",
-    kind: "securitygroup",
-    group: RESOURCES,
-    about: "security groups: create, list, show, edit, delete, effective, status, commit",
-    load: () => import("./group/group.ts"),
-  },
-  {
-    name: "status",
-    group: CHANGES,
-    about: "show whether every host has applied the newest revision",
-    load: () => import("./change/status.ts"),
-  },
-  {
-    name: "apply",
-    group: CHANGES,
-    about: "create and change resources from a file, all or none",
-    load: () => import("./change/apply.ts"),
-  },
-  {
-    name: "plan",
-    group: CHANGES,
-    about: "show what a file would change on each host, as ip and nft commands",
-    load: () => import("./change/plan.ts"),
-  },
-  {
-    name: "import",
-    group: CHANGES,
-    about: "take over the networks of another system: dcos, apcera",
-    load: () => import("./change/import.ts"),
-  },
-  {
-    name: "attach",
-    group: WORKLOADS,
-    about: "give a process or a namespace an interface in a network",
-    load: () => import("./endpoint/attach.ts"),
-  },
-  {
-    name: "detach",
-    group: WORKLOADS,
-    about: "remove an interface that attach made",
-    load: () => import("./endpoint/detach.ts"),
-  },
-  {
-    name: "server",
-    isOrderly: true,
-    group: DAEMONS,
-    about: "run the server: it keeps the resources and serves the API",
-    load: () => import("./program/server.ts"),
-  },
-  {
-    name: "agent",
-    isOrderly: true,
-    group: DAEMONS,
-    about: "run the agent of this host: it configures the kernel",
-    load: () => import("./program/agent.ts"),
-  },
-  {
-    name: "purge",
-    isOrderly: true,
-    group: DAEMONS,
-    about: "remove everything the agent made in this host's kernel",
-    load: () => import("./program/purge.ts"),
-  },
-  {
-    name: "demo",
-    isOrderly: true,
-    group: OTHER,
-    about: "a cluster of three hosts in namespaces of this machine: up, down",
-    load: () => import("./program/demo.ts"),
-  },
-  {
-    name: "completion",
-    group: OTHER,
-    about: "print a script that lets your shell complete weft commands",
-    load: () => import("./program/completion.ts"),
-  },
-  {
-    name: "version",
-    group: OTHER,
-    about: "show the version of this program and of the server",
-    load: () => import("./program/version.ts"),
-  },
-];
+/** By what the overview calls them. */
+const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
+  [RESOURCES]: [
+    {
+      name: "network",
+      alias: "net",
+      about:
+        "networks: create, list, show, edit, delete, export; range, reserve, quota; join, leave, migrate, migration",
+      load: () => import("./network/network.ts"),
+    },
+    {
+      name: "endpoint",
+      alias: "ep",
+      about: "interfaces of workloads: list, show, set, delete",
+      load: () => import("./endpoint/endpoint.ts"),
+    },
+    {
+      name: "host",
+      about: "machines with an agent: list, show, drain, resume, reclaim, delete, accept-history",
+      load: () => import("./host/host.ts"),
+    },
+    {
+      name: "lease",
+      alias: "ip",
+      about: "which owner has an address, or had it: list, show, history",
+      load: () => import("./address/lease.ts"),
+    },
+    {
+      name: "ipam",
+      about: "addresses: check server against hosts, map a network, hold and release",
+      load: () => import("./address/ipam.ts"),
+    },
+    {
+      name: "pool",
+      about: "sources of ids and subnets for new networks: list, show, edit, delete",
+      load: () => import("./network/pool.ts"),
+    },
+    {
+      name: "vrf",
+      about: "routing domains: create, list, show, edit, delete",
+      load: () => import("./network/vrf.ts"),
+    },
+    {
+      name: "sg",
+      alias: "security-group",
+      kind: "securitygroup",
+      about: "security groups: create, list, show, edit, delete, effective, status, commit",
+      load: () => import("./group/group.ts"),
+    },
+  ],
+  "Changes:": [
+    {
+      name: "status",
+      about: "show whether every host has applied the newest revision",
+      load: () => import("./change/status.ts"),
+    },
+    {
+      name: "apply",
+      about: "create and change resources from a file, all or none",
+      load: () => import("./change/apply.ts"),
+    },
+    {
+      name: "plan",
+      about: "show what a file would change on each host, as ip and nft commands",
+      load: () => import("./change/plan.ts"),
+    },
+    {
+      name: "import",
+      about: "take over the networks of another system: dcos, apcera",
+      load: () => import("./change/import.ts"),
+    },
+  ],
+  "Workloads:": [
+    {
+      name: "attach",
+      about: "give a process or a namespace an interface in a network",
+      load: () => import("./endpoint/attach.ts"),
+    },
+    { name: "detach", about: "remove an interface that attach made", load: () => import("./endpoint/detach.ts") },
+  ],
+  "Daemons:": [
+    {
+      name: "server",
+      isOrderly: true,
+      about: "run the server: it keeps the resources and serves the API",
+      load: async () => ({ register: (await import("./program/programs.ts")).registerServer }),
+    },
+    {
+      name: "agent",
+      isOrderly: true,
+      about: "run the agent of this host: it configures the kernel",
+      load: async () => ({ register: (await import("./program/programs.ts")).registerAgent }),
+    },
+    {
+      name: "purge",
+      isOrderly: true,
+      about: "remove everything the agent made in this host's kernel",
+      load: async () => ({ register: (await import("./program/programs.ts")).registerPurge }),
+    },
+  ],
+  [OTHER]: [
+    {
+      name: "demo",
+      isOrderly: true,
+      about: "a cluster of three hosts in namespaces of this machine: up, down",
+      load: async () => ({ register: (await import("./program/programs.ts")).registerDemo }),
+    },
+    {
+      name: "completion",
+      about: "print a script that lets your shell complete weft commands",
+      load: () => import("./program/completion.ts"),
+    },
+    {
+      name: "version",
+      about: "show the version of this program and of the server",
+      load: () => import("./program/version.ts"),
+    },
+  ],
+};
+const NOUNS = Object.values(GROUPS).flat();
 
 const HELP_WIDTH = 100;
 
@@ -169,7 +154,7 @@ export async function runCli(argv: readonly string[], io: Io, programs: Programs
     verb:
       (work) =>
       async (...args) => {
-        exit = (await work(...args)) ?? EXIT_OK;
+        exit = (await work(cli, ...args)) ?? EXIT_OK;
       },
   };
   try {
@@ -213,30 +198,30 @@ async function programOf(cli: Cli, wanted: string | undefined): Promise<Command>
     .commandsGroup(OTHER)
     .helpCommand("help [command]", "show help for a command")
     .addHelpText("after", "\nEvery command has its own help: weft network --help, weft network create --help.");
-  for (const noun of await nounsFor(wanted)) {
-    const command = program
-      .command(noun.name)
-      .summary(noun.about)
-      .description(`${capital(noun.about)}.`)
-      .helpGroup(noun.group);
-    if (noun.alias !== undefined) command.alias(noun.alias);
-    if (wanted === "all" || wanted === noun.name || wanted === noun.alias) (await noun.load()).register(command, cli);
-    // A noun that was not loaded still has to look as if it had verbs, or commander would treat its name as a leaf.
-    else command.allowUnknownOption();
-  }
+  for (const [group, nouns] of Object.entries(await groupsFor(wanted)))
+    for (const noun of nouns) {
+      const command = program
+        .command(noun.name)
+        .summary(noun.about)
+        .description(`${capital(noun.about)}.`)
+        .helpGroup(group);
+      if (noun.alias !== undefined) command.alias(noun.alias);
+      if (wanted === "all" || wanted === noun.name || wanted === noun.alias) (await noun.load()).register(command, cli);
+      // A noun that was not loaded still has to look as if it had verbs, or commander would treat its name as a leaf.
+      else command.allowUnknownOption();
+    }
   refuseRepeats(program);
   return program;
 }
 
 /** Kinds that have no command of their own get one; the table of kinds is loaded only if none of ours is wanted. */
-async function nounsFor(wanted: string | undefined): Promise<readonly Noun[]> {
-  if (NOUNS.some(({ name, alias }) => wanted !== undefined && (name === wanted || alias === wanted))) return NOUNS;
+async function groupsFor(wanted: string | undefined): Promise<typeof GROUPS> {
+  if (NOUNS.some(({ name, alias }) => wanted !== undefined && (name === wanted || alias === wanted))) return GROUPS;
   const { WRITABLE_KINDS, calledOf } = await import("../model/kinds.ts");
   const others = WRITABLE_KINDS.filter((kind) => !NOUNS.some((noun) => (noun.kind ?? noun.name) === kind));
   const made = others.map(
     (kind): Noun => ({
       name: kind,
-      group: RESOURCES,
       about: `${calledOf(kind)}s: list, show, create, delete`,
       async load() {
         const { register } = await import("./resource/noun.ts");
@@ -244,12 +229,11 @@ async function nounsFor(wanted: string | undefined): Promise<readonly Noun[]> {
       },
     }),
   );
-  return [...NOUNS, ...made];
+  return { ...GROUPS, [RESOURCES]: [...(GROUPS[RESOURCES] ?? []), ...made] };
 }
 
 function nounIn(argv: readonly string[]): string | undefined {
-  const words = argv.filter((word) => !word.startsWith("-"));
-  return words[0];
+  return argv.find((word) => !word.startsWith("-"));
 }
 
 function capital(text: string): string {

@@ -3,15 +3,15 @@
 import type { Command } from "commander";
 import type { Io } from "./io.ts";
 
-/** A verb's work; the exit code if it is not 0. Commander hands over arguments, then options. */
-type Verb<Args extends readonly unknown[]> = (...args: Args) => Promise<number | void>;
+/** A verb's work; gives the exit code if it is not 0. Commander hands over arguments, then options. */
+type Verb<Args extends readonly unknown[]> = (cli: Cli, ...args: Args) => Promise<number | void>;
 
 export type Cli = {
   readonly io: Io;
   readonly programs: Programs;
   /** The command tree with the verbs of all nouns. */
   readonly tree: () => Promise<Command>;
-  /** Wraps a verb for commander and keeps its exit code. */
+  /** A verb for commander, whose exit code is kept. */
   readonly verb: <Args extends readonly unknown[]>(work: Verb<Args>) => (...args: Args) => Promise<void>;
 };
 

@@ -70,11 +70,11 @@ const KEEP_ALIVE_MS = 15_000;
 export function httpClient(peer: Peer): HttpClient {
   const base = addressOf(peer);
   let line: Promise<Line> | undefined;
-  const connect = () => (line ??= lineOf(base));
+  const connect = () => (line ??= lineTo(peer, base));
   return {
-    request: async (call) => requestOver(await connect(), peer, call),
+    request: async (call) => requestOver(await connect(), call),
     lines: (call, signal) => linesOver(connect, peer, call, signal),
-    talk: async (call, heard, ended) => talkOver(await connect(), peer, call, heard, ended),
+    talk: async (call, heard, ended) => talkOver(await connect(), call, { heard, ended }),
     close() {
       void line?.then(({ agent }) => agent.destroy());
       line = undefined;
@@ -82,7 +82,27 @@ export function httpClient(peer: Peer): HttpClient {
   };
 }
 
-type Line = { readonly base: RequestOptions; readonly agent: Agent; readonly open: typeof httpRequest };
+/** `T` is what docs/api.md promises of the path. */
+export type Ask = <T>(method: Call["method"], path: string, more?: Omit<Call, "method" | "path">) => Promise<T>;
+
+export function askWith(http: HttpClient, token?: () => string): Ask {
+  return async <T>(...[method, path, more]: Parameters<Ask>) => {
+    const call = { method, path, ...(token === undefined ? {} : { token: token() }), ...more };
+    return (await http.request(call)).body as T;
+  };
+}
+
+/** A list that the API gives in one page. */
+export async function itemsAt<T>(ask: Ask, path: string): Promise<readonly T[]> {
+  return (await ask<{ readonly items: readonly T[] }>("GET", path)).items;
+}
+
+type Line = {
+  readonly peer: Peer;
+  readonly base: RequestOptions;
+  readonly agent: Agent;
+  readonly open: typeof httpRequest;
+};
 
 function addressOf({ url }: Peer): RequestOptions {
   const socketPath = /^unix:(\/.+)$/.exec(serverUrl(url, "--server"))?.[1];
@@ -94,35 +114,38 @@ function addressOf({ url }: Peer): RequestOptions {
 }
 
 /** TLS is loaded only when it is used. */
-async function lineOf(base: RequestOptions): Promise<Line> {
+async function lineTo(peer: Peer, base: RequestOptions): Promise<Line> {
   const options = { keepAlive: true, scheduling: "lifo" } as const;
-  if (base.protocol !== "https:") return { base, agent: new HttpAgent(options), open: httpRequest };
+  if (base.protocol !== "https:") return { peer, base, agent: new HttpAgent(options), open: httpRequest };
   const { Agent: TlsAgent, request } = await import("node:https");
-  return { base, agent: new TlsAgent(options), open: request };
+  return { peer, base, agent: new TlsAgent(options), open: request };
 }
 
-async function requestOver(line: Line, peer: Peer, call: Call): Promise<Answer> {
+async function requestOver(line: Line, call: Call): Promise<Answer> {
   const cut = new AbortController();
   try {
-    const response = await send(line, peer, { timeoutMs: TIMEOUT_MS, ...call }, cut);
+    const response = await send(line, { timeoutMs: TIMEOUT_MS, ...call }, cut);
     const text = await textOf(response);
     const status = response.statusCode ?? 0;
-    if (status >= 400) throw refusalOf(peer, call, response, text);
-    return { status, headers: response.headers, body: text === "" ? undefined : jsonOf(peer, text) };
+    if (status >= 400) throw refusalOf(line.peer, call, response, text);
+    return { status, headers: response.headers, body: text === "" ? undefined : jsonOf(line.peer, text) };
   } catch (error) {
-    throw faultFrom(cut.signal.reason ?? error, peer, call);
+    throw faultFrom(cut.signal.reason ?? error, line.peer, call);
   }
 }
 
-type Connect = () => Promise<Line>;
-
-async function* linesOver(connect: Connect, peer: Peer, call: Call, signal: AbortSignal): AsyncGenerator<unknown> {
+async function* linesOver(
+  connect: () => Promise<Line>,
+  peer: Peer,
+  call: Call,
+  signal: AbortSignal,
+): AsyncGenerator<unknown> {
   const cut = new AbortController();
   const stop = () => cut.abort();
   signal.addEventListener("abort", stop);
   try {
     signal.throwIfAborted();
-    const response = await send(await connect(), peer, { timeoutMs: SILENCE_MS, ...call }, cut);
+    const response = await send(await connect(), { timeoutMs: SILENCE_MS, ...call }, cut);
     if ((response.statusCode ?? 0) >= 400) throw refusalOf(peer, call, response, await textOf(response));
     for await (const text of splitLines(response)) yield jsonOf(peer, text);
   } catch (error) {
@@ -133,13 +156,10 @@ async function* linesOver(connect: Connect, peer: Peer, call: Call, signal: Abor
   }
 }
 
-async function talkOver(
-  line: Line,
-  peer: Peer,
-  call: Call,
-  heard: (value: unknown) => void,
-  ended: (fault: Fault) => void,
-): Promise<Talk> {
+type Listener = { readonly heard: (value: unknown) => void; readonly ended: (fault: Fault) => void };
+
+async function talkOver(line: Line, call: Call, { heard, ended }: Listener): Promise<Talk> {
+  const { peer } = line;
   const asked = { timeoutMs: TIMEOUT_MS, ...call };
   const request = requestFor(line, asked, { "content-type": "application/x-ndjson" });
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -202,7 +222,7 @@ function requestFor(line: Line, call: Call, more: OutgoingHttpHeaders): ClientRe
 }
 
 /** Resolves when the head of the answer is there. `cut` ends the exchange at any time; silence cuts it with a Fault. */
-async function send(line: Line, peer: Peer, call: Call, cut: AbortController): Promise<IncomingMessage> {
+async function send(line: Line, call: Call, cut: AbortController): Promise<IncomingMessage> {
   cut.signal.throwIfAborted();
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
   const ofBody =
@@ -212,7 +232,7 @@ async function send(line: Line, peer: Peer, call: Call, cut: AbortController): P
   const stop = () => request.destroy(new Error("the exchange was ended"));
   cut.signal.addEventListener("abort", stop);
   request.on("close", () => cut.signal.removeEventListener("abort", stop));
-  request.on("timeout", () => cut.abort(silence(peer, call)));
+  request.on("timeout", () => cut.abort(silence(line.peer, call)));
   let isAnswered = false;
   request.on("response", (response) => {
     isAnswered = true;
@@ -222,7 +242,7 @@ async function send(line: Line, peer: Peer, call: Call, cut: AbortController): P
     // Most likely the other side closed an idle connection just as it was used again. Calls may be repeated, except
     // those with a precondition (they carry headers): the first may have arrived.
     const isStale = request.reusedSocket && /ECONNRESET|EPIPE/.test(codeOf(error)) && call.headers === undefined;
-    if (isStale && !isAnswered && !cut.signal.aborted) resolve(send(line, peer, call, cut));
+    if (isStale && !isAnswered && !cut.signal.aborted) resolve(send(line, call, cut));
     else reject(error);
   });
   request.end(body);

@@ -2,37 +2,15 @@
 // calls are and nothing about when to make them. Answers are believed to have their documented shape: they come from a
 // server of ours, and http.ts has made Faults of its refusals.
 import type { CheckReport, CheckRequest } from "../model/check.ts";
-import type {
-  ApplyRequest,
-  EndpointClaim,
-  EndpointPatch,
-  HoldRelease,
-  HoldRequest,
-  MigrationRequest,
-  ReserveRequest,
-} from "../model/input.ts";
+import { faultOf, type Problem } from "../model/fault.ts";
+import type * as input from "../model/input.ts";
 import { pluralOf } from "../model/kind.ts";
 import type { WritableKind } from "../model/kinds.ts";
 import type { LeaseRecord } from "../model/lease.ts";
-import type {
-  Change,
-  ChangeSet,
-  Endpoint,
-  Hold,
-  Host,
-  Kind,
-  Membership,
-  Migration,
-  Move,
-  Network,
-  ResourceOf,
-  SecurityGroup,
-  Snapshot,
-} from "../model/resource.ts";
-import { faultOf, type Problem } from "../model/fault.ts";
 import type { SpaceMap } from "../model/map.ts";
+import type { Change, ChangeSet, Kind, Migration, Move, ResourceOf, Snapshot } from "../model/resource.ts";
 import type { ClusterStatus } from "../model/status.ts";
-import { type Call, httpClient, type HttpClient } from "./http.ts";
+import { type Ask, askWith, type Call, httpClient, type HttpClient, itemsAt } from "./http.ts";
 
 /** `url`: `http://host:port`, `https://…` or `unix:/path/of.sock`. */
 export type ServerLocation = { readonly url: string; readonly token: string };
@@ -40,12 +18,11 @@ export type ServerLocation = { readonly url: string; readonly token: string };
 type Migrated = { readonly migration: Migration; readonly moves: readonly Move[] };
 
 /** As it was read: whether each resource is one is the server's judgement. */
-type UncheckedApply = Omit<ApplyRequest, "resources"> & { readonly resources: readonly unknown[] };
+type UncheckedApply = Omit<input.ApplyRequest, "resources"> & { readonly resources: readonly unknown[] };
 type Applied = { readonly revision: number; readonly changes: readonly Change[] };
 /** Refused with `revision-stale` if the resource is not as the writer thinks it is. */
 type Match = { readonly createOnly?: boolean; readonly ifRevision?: number };
-/** `force`: also if leases or holds lose their range. */
-type Put = Match & { readonly force?: boolean };
+type Force = { readonly force?: boolean };
 type HistoryQuery = {
   readonly address: string;
   readonly network?: string;
@@ -55,103 +32,69 @@ type HistoryQuery = {
   readonly limit: number;
 };
 
-export type ServerClient = {
-  /** All of a kind, over as many pages as it takes. */
-  list<K extends Kind>(kind: K): Promise<readonly ResourceOf<K>[]>;
-  get<K extends Kind>(kind: K, name: string): Promise<ResourceOf<K>>;
-  put<K extends WritableKind>(kind: K, name: string, spec: unknown, how?: Put): Promise<ResourceOf<K>>;
-  /** Hosts load the group again: these, or all. */
-  commitGroup(name: string, hosts: readonly string[] | undefined): Promise<SecurityGroup>;
-  /** What may change while it is attached; what is left out stays. */
-  patchEndpoint(name: string, patch: EndpointPatch): Promise<Endpoint>;
-  /** An endpoint without `force` is only marked; its host detaches it. */
-  remove(kind: Kind, name: string, options?: { readonly force?: boolean }): Promise<{ readonly revision: number }>;
-  /** Frees all that a lost host had; with `dryRun` nothing, and the answer says what it would be. */
-  reclaim(host: string, options?: { readonly force?: boolean; readonly dryRun?: boolean }): Promise<Applied>;
-  /** The host follows this server from now on, although it knows another past. */
-  acceptHistory(host: string): Promise<void>;
-  /** Whether the host takes new endpoints. */
-  drain(host: string, drained: boolean): Promise<Host>;
-  /** Repeating it changes nothing. */
-  join(network: string, workload: string): Promise<Membership>;
-  /** With `dryRun`, what would be made. */
-  migrate(request: MigrationRequest): Promise<Migrated>;
-  /** All or none, in one revision; with `dryRun` nothing, and the answer says what it would be. */
-  apply(request: UncheckedApply): Promise<Applied>;
-  attach(claim: EndpointClaim): Promise<Endpoint>;
-  hold(request: HoldRequest): Promise<Hold>;
-  /** Every address of the span must be held. */
-  release(span: HoldRelease): Promise<{ readonly revision: number }>;
-  /** A reservation is made, or extended; gives it with all its pieces. */
-  reserve(network: string, request: ReserveRequest): Promise<Network>;
-  /** The newest first. */
-  leaseHistory(query: HistoryQuery): Promise<readonly LeaseRecord[]>;
-  snapshot(): Promise<Snapshot>;
-  status(): Promise<ClusterStatus>;
-  watch(from: number, signal: AbortSignal): AsyncIterable<ChangeSet>;
-  spaceMap(network: string): Promise<SpaceMap>;
-  /** May take as long as hosts do not answer, and repairs take. */
-  check(request: CheckRequest): Promise<CheckReport>;
-  version(): Promise<{ readonly version: string }>;
-  close(): void;
-};
-
 /** Two repairs, with a check around each, and a host that is silent in all of them. */
 const CHECK_TIMEOUT_MS = 90_000;
 
+export type ServerClient = ReturnType<typeof serverClient>;
+
 /** Calls with the right of `token`. Nothing is connected before the first. */
-export function serverClient({ url, token }: ServerLocation): ServerClient {
+export function serverClient({ url, token }: ServerLocation) {
   const http = httpTo(url);
   const ask = askWith(http, () => token);
   return {
-    list: (kind) => listAll(ask, kind),
-    get: (kind, name) => ask({ method: "GET", path: pathOf(kind, name) }),
-    put: (kind, name, spec, { force = false, ...match } = {}) =>
-      ask({
-        method: "PUT",
-        path: `${pathOf(kind, name)}${force ? "?force=true" : ""}`,
-        body: { spec },
-        ...headersOf(match),
-      }),
-    commitGroup: (name, hosts) =>
-      ask({
-        method: "POST",
-        path: `${pathOf("securitygroup", name)}/commit`,
+    /** All of a kind, over as many pages as it takes. */
+    list: <K extends Kind>(kind: K) => listAll(ask, kind),
+    get: <K extends Kind>(kind: K, name: string) => ask<ResourceOf<K>>("GET", pathOf(kind, name)),
+    /** `force`: also if leases or holds lose their range. */
+    put: <K extends WritableKind>(kind: K, name: string, spec: unknown, { force, ...match }: Match & Force = {}) =>
+      ask<ResourceOf<K>>("PUT", pathOf(kind, name) + forced(force), { body: { spec }, ...headersOf(match) }),
+    /** Hosts load the group again: these, or all. */
+    commitGroup: (name: string, hosts: readonly string[] | undefined) =>
+      ask<ResourceOf<"securitygroup">>("POST", `${pathOf("securitygroup", name)}/commit`, {
         body: hosts === undefined ? {} : { hosts },
       }),
-    patchEndpoint: (name, patch) => ask({ method: "PATCH", path: pathOf("endpoint", name), body: patch }),
-    remove: (kind, name, { force = false } = {}) =>
-      ask({ method: "DELETE", path: `${pathOf(kind, name)}${force ? "?force=true" : ""}` }),
-    reclaim: (host, { force = false, dryRun = false } = {}) =>
-      ask({ method: "POST", path: `${pathOf("host", host)}/reclaim?force=${force}&dryRun=${dryRun}` }),
-    async acceptHistory(host) {
-      await ask({ method: "POST", path: `${pathOf("host", host)}/accept-history` });
+    /** What may change while it is attached; what is left out stays. */
+    patchEndpoint: (name: string, body: input.EndpointPatch) =>
+      ask<ResourceOf<"endpoint">>("PATCH", pathOf("endpoint", name), { body }),
+    /** An endpoint without `force` is only marked; its host detaches it. */
+    remove: (kind: Kind, name: string, { force }: Force = {}) =>
+      ask<{ readonly revision: number }>("DELETE", pathOf(kind, name) + forced(force)),
+    /** Frees all that a lost host had; with `dryRun` nothing, and the answer says what it would be. */
+    reclaim: (host: string, { force = false, dryRun = false }: Force & { readonly dryRun?: boolean } = {}) =>
+      ask<Applied>("POST", `${pathOf("host", host)}/reclaim?force=${force}&dryRun=${dryRun}`),
+    /** The host follows this server from now on, although it knows another past. */
+    acceptHistory: (host: string) => ask<unknown>("POST", `${pathOf("host", host)}/accept-history`),
+    /** Whether the host takes new endpoints. */
+    drain: (host: string, drained: boolean) =>
+      ask<ResourceOf<"host">>("POST", `${pathOf("host", host)}/${drained ? "drain" : "resume"}`),
+    /** Repeating it changes nothing. */
+    join: (network: string, workload: string) =>
+      ask<ResourceOf<"membership">>("POST", "/v1/memberships", { body: { network, workload } }),
+    /** With `dryRun`, what would be made. */
+    migrate: (body: input.MigrationRequest) => ask<Migrated>("POST", "/v1/migrations", { body }),
+    /** All or none, in one revision; with `dryRun` nothing, and the answer says what it would be. */
+    apply: (body: UncheckedApply) => ask<Applied>("POST", "/v1/apply", { body }),
+    attach: (body: input.EndpointClaim) => ask<ResourceOf<"endpoint">>("POST", "/v1/endpoints", { body }),
+    hold: (body: input.HoldRequest) => ask<ResourceOf<"hold">>("POST", "/v1/holds", { body }),
+    /** Every address of the span must be held. */
+    release: (span: input.HoldRelease) => ask<unknown>("DELETE", `/v1/holds?${new URLSearchParams(span).toString()}`),
+    /** A reservation is made, or extended; gives it with all its pieces. */
+    reserve: (network: string, body: input.ReserveRequest) =>
+      ask<ResourceOf<"network">>("POST", `${pathOf("network", network)}/reservations`, { body }),
+    /** The newest first. */
+    leaseHistory: ({ limit, sinceMs: since, beforeMs: before, ...query }: HistoryQuery) => {
+      const said = Object.entries({ ...query, limit, since, before }).flatMap(([name, value]) =>
+        value === undefined ? [] : [[name, String(value)] as [string, string]],
+      );
+      return itemsAt<LeaseRecord>(ask, `/v1/leases/history?${new URLSearchParams(said).toString()}`);
     },
-    drain: (host, drained) => ask({ method: "POST", path: `${pathOf("host", host)}/${drained ? "drain" : "resume"}` }),
-    join: (network, workload) => ask({ method: "POST", path: "/v1/memberships", body: { network, workload } }),
-    migrate: (request) => ask({ method: "POST", path: "/v1/migrations", body: request }),
-    apply: (request) => ask({ method: "POST", path: "/v1/apply", body: request }),
-    attach: (claim) => ask({ method: "POST", path: "/v1/endpoints", body: claim }),
-    hold: (request) => ask({ method: "POST", path: "/v1/holds", body: request }),
-    release: (span) => ask({ method: "DELETE", path: `/v1/holds?${new URLSearchParams(span).toString()}` }),
-    reserve: (network, request) =>
-      ask({ method: "POST", path: `${pathOf("network", network)}/reservations`, body: request }),
-    async leaseHistory({ limit, sinceMs, beforeMs, ...query }) {
-      const search = new URLSearchParams({ ...query, limit: String(limit) });
-      if (sinceMs !== undefined) search.set("since", String(sinceMs));
-      if (beforeMs !== undefined) search.set("before", String(beforeMs));
-      const { items } = await ask<{ readonly items: readonly LeaseRecord[] }>({
-        method: "GET",
-        path: `/v1/leases/history?${search.toString()}`,
-      });
-      return items;
-    },
-    snapshot: () => ask({ method: "GET", path: "/v1/snapshot" }),
-    status: () => ask({ method: "GET", path: "/v1/status" }),
-    watch: (from, signal) => watchOver(http, token, from, signal),
-    spaceMap: (network) => ask({ method: "GET", path: `${pathOf("network", network)}/map` }),
-    check: (request) => ask({ method: "POST", path: "/v1/ipam/check", body: request, timeoutMs: CHECK_TIMEOUT_MS }),
-    version: () => ask({ method: "GET", path: "/v1/version" }),
+    snapshot: () => ask<Snapshot>("GET", "/v1/snapshot"),
+    status: () => ask<ClusterStatus>("GET", "/v1/status"),
+    watch: (from: number, signal: AbortSignal) => watchOver(http, from, signal, { token }),
+    spaceMap: (network: string) => ask<SpaceMap>("GET", `${pathOf("network", network)}/map`),
+    /** May take as long as hosts do not answer, and repairs take. */
+    check: (body: CheckRequest) => ask<CheckReport>("POST", "/v1/ipam/check", { body, timeoutMs: CHECK_TIMEOUT_MS }),
+    version: () => ask<{ readonly version: string }>("GET", "/v1/version"),
     close: () => http.close(),
   };
 }
@@ -164,19 +107,12 @@ export function httpTo(url: string): HttpClient {
   });
 }
 
-/** `T` is what docs/api.md promises of the path. */
-type Ask = <T>(call: Call) => Promise<T>;
-
-export function askWith(http: HttpClient, token: () => string): Ask {
-  return async <T>(call: Call) => (await http.request({ token: token(), ...call })).body as T;
-}
-
 type Page<K extends Kind> = { readonly items: readonly ResourceOf<K>[]; readonly cursor?: string };
 
 async function listAll<K extends Kind>(ask: Ask, kind: K): Promise<readonly ResourceOf<K>[]> {
   const items: ResourceOf<K>[] = [];
   for (let query = ""; ; ) {
-    const page: Page<K> = await ask({ method: "GET", path: `/v1/${pluralOf(kind)}${query}` });
+    const page: Page<K> = await ask("GET", `/v1/${pluralOf(kind)}${query}`);
     for (const item of page.items) items.push(item);
     if (page.cursor === undefined) return items;
     query = `?cursor=${encodeURIComponent(page.cursor)}`;
@@ -187,21 +123,22 @@ export function pathOf(kind: Kind, name: string): string {
   return `/v1/${pluralOf(kind)}/${encodeURIComponent(name)}`;
 }
 
-function headersOf({ createOnly, ifRevision }: Match): { readonly headers?: Readonly<Record<string, string>> } {
+function forced(force = false): string {
+  return force ? "?force=true" : "";
+}
+
+function headersOf({ createOnly, ifRevision }: Match): Pick<Call, "headers"> {
   if (createOnly === true) return { headers: { "if-none-match": "*" } };
   return ifRevision === undefined ? {} : { headers: { "if-match": `"${ifRevision}"` } };
 }
 
-type Sets = AsyncGenerator<ChangeSet>;
-
 export async function* watchOver(
   http: HttpClient,
-  token: string,
   from: number,
   signal: AbortSignal,
-  more: Pick<Call, "headers"> = {},
-): Sets {
-  for await (const line of http.lines({ method: "GET", path: `/v1/watch?from=${from}`, token, ...more }, signal)) {
+  as: Pick<Call, "token" | "headers">,
+): AsyncGenerator<ChangeSet> {
+  for await (const line of http.lines({ method: "GET", path: `/v1/watch?from=${from}`, ...as }, signal)) {
     const said = line as ChangeSet | Problem;
     // A watch that fails after it began says why in its last line.
     if ("reason" in said) throw faultOf(said);

@@ -3,8 +3,8 @@ import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
 import type { Position } from "../model/resource.ts";
 import { ClaimLine } from "./claims.ts";
-import type { Call } from "./http.ts";
-import { type ServerLocation, askWith, httpTo, pathOf, watchOver } from "./server.ts";
+import { askWith, type Call } from "./http.ts";
+import { type ServerLocation, httpTo, pathOf, watchOver } from "./server.ts";
 import type { Joined, Transport } from "./transport.ts";
 
 type HttpTransport = Transport & {
@@ -27,36 +27,29 @@ export function httpTransport(
   const claims = new ClaimLine(http, () => token, place.clock);
   return {
     async join({ host, ...claim }) {
-      const path = `/v1/hosts/${encodeURIComponent(host)}/join`;
       const body = proposed === undefined ? claim : { ...claim, token: proposed };
-      const joined = await ask<Joined>({ method: "POST", path, body });
+      const joined = await ask<Joined>("POST", `${pathOf("host", host)}/join`, { body });
       token = joined.token;
       return joined;
     },
-    snapshot: (known) => ask({ method: "GET", path: "/v1/snapshot", ...shown(known) }),
+    snapshot: (known) => ask("GET", "/v1/snapshot", shown(known)),
     watch: (from, signal, history) =>
-      watchOver(http, token, from, signal, shown(history === undefined ? undefined : { history, revision: from })),
-    report: (report) =>
-      ask({ method: "PUT", path: `/v1/hosts/${encodeURIComponent(report.host)}/report`, body: report }),
-    async answer(answer) {
-      const path = `/v1/hosts/${encodeURIComponent(answer.inventory.host)}/inventory`;
-      await ask({ method: "POST", path, body: answer });
-    },
-    async attach(claim, granted = () => undefined) {
-      return (await claims.claim(claim, granted)) ?? ask({ method: "POST", path: "/v1/endpoints", body: claim });
-    },
-    async detach(endpoint) {
-      await ask({ method: "DELETE", path: pathOf("endpoint", endpoint) }).catch(unlessGone);
-    },
+      watchOver(http, from, signal, {
+        token,
+        ...shown(history === undefined ? undefined : { history, revision: from }),
+      }),
+    report: (body) => ask("PUT", `${pathOf("host", body.host)}/report`, { body }),
+    answer: (body) => ask("POST", `${pathOf("host", body.inventory.host)}/inventory`, { body }),
+    attach: async (body, granted = () => undefined) =>
+      (await claims.claim(body, granted)) ?? ask("POST", "/v1/endpoints", { body }),
+    detach: (endpoint) => ask<void>("DELETE", pathOf("endpoint", endpoint)).catch(unlessGone),
     renew(joinToken, another) {
       token = joinToken;
       proposed = another;
       // It is another host now.
       claims.close();
     },
-    async moved(move, report) {
-      await ask({ method: "PUT", path: pathOf("move", move), body: report });
-    },
+    moved: (move, body) => ask("PUT", pathOf("move", move), { body }),
     reconnect() {
       claims.close();
       http.close();

@@ -4,7 +4,7 @@ import { formatIp, macOf, parseIp } from "../../model/address.ts";
 import { parseDuration } from "../../model/duration.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { requiredOption, withServer } from "../input/options.ts";
+import { given, requiredOption, withServer } from "../input/options.ts";
 import type { RemoteOptions } from "../input/locate.ts";
 import { timeText } from "./time.ts";
 
@@ -22,31 +22,21 @@ export function registerHolds(noun: Command, cli: Cli): void {
       "after",
       "\nExample:\n  weft ipam hold blue 10.7.0.10-10.7.0.19 --reason printers --owner ops --expires 7d",
     );
-  withServer(hold).action(
-    cli.verb((network: string, address: string, options: HoldOptions) => holdSpan(cli, network, address, options)),
-  );
+  withServer(hold).action(cli.verb(holdSpan));
 
   const release = noun
-    .command("release")
-    .argument("<network>")
+    .command("release <network>")
     .argument("<address>", "an address, a MAC, or a span; it may be a part of what is held")
     .description("Release held addresses.");
-  withServer(release).action(
-    cli.verb((network: string, address: string, options: RemoteOptions) => releaseSpan(cli, network, address, options)),
-  );
+  withServer(release).action(cli.verb(releaseSpan));
 }
 
 async function holdSpan(cli: Cli, network: string, address: string, options: HoldOptions): Promise<void> {
   const server = await connect(cli.io, options);
-  const { spec } = await server.hold({
-    network,
-    ...spanOf(address),
-    reason: options.reason,
-    owner: options.owner,
-    ...(options.expires === undefined
-      ? {}
-      : { expiresInSeconds: Math.ceil(parseDuration(options.expires, "--expires") / 1000) }),
-  });
+  const { reason, owner, expires } = options;
+  const span = spanOf(address);
+  const expiresInSeconds = expires === undefined ? undefined : Math.ceil(parseDuration(expires, "--expires") / 1000);
+  const { spec } = await server.hold({ network, ...span, reason, owner, ...given({ expiresInSeconds }) });
   const end = spec.expiresAtMs === undefined ? "until it is released" : `until ${timeText(spec.expiresAtMs)}`;
   cli.io.err(`${spanText(spec)} of network ${network} held for ${spec.owner}, ${end}\n`);
 }

@@ -6,7 +6,7 @@ import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { registerHolds } from "./hold.ts";
 import { count, paint, type Io, type Tone } from "../io.ts";
-import { withOutput, withServer, type ReadOptions } from "../input/options.ts";
+import { given, reading, type ReadOptions } from "../input/options.ts";
 import { mapText } from "./map.ts";
 import { type Column, printOne, printValue } from "../output/format.ts";
 import { EXIT_FINDINGS, EXIT_OK, EXIT_UNCHECKED } from "../output/error.ts";
@@ -28,15 +28,11 @@ export function register(noun: Command, cli: Cli): void {
 Without --repair it changes nothing. Exit codes: 0: no findings; ${EXIT_FINDINGS}: findings (with --repair: findings
 that are left); ${EXIT_UNCHECKED}: no findings, but a host could not be checked.`,
     );
-  withOutput(withServer(check)).action(cli.verb((options: CheckOptions) => runCheck(cli, options)));
-
+  reading(check).action(cli.verb(runCheck));
   const map = noun
-    .command("map")
-    .argument("<network>")
+    .command("map <network>")
     .description("Draw which addresses of a network are used, free, held or reserved.");
-  withOutput(withServer(map)).action(
-    cli.verb((network: string, options: ReadOptions) => showMap(cli, network, options)),
-  );
+  reading(map).action(cli.verb(showMap));
   registerHolds(noun, cli);
 }
 
@@ -50,12 +46,7 @@ async function runCheck(cli: Cli, options: CheckOptions): Promise<number> {
   const { io } = cli;
   const server = await connect(io, options);
   const { network, host, repair, evict } = options;
-  const report = await server.check({
-    ...(network === undefined ? {} : { network }),
-    ...(host === undefined ? {} : { host }),
-    ...(repair === undefined ? {} : { repair }),
-    ...(evict === undefined ? {} : { evict }),
-  });
+  const report = await server.check(given({ network, host, repair, evict }));
   const format = options.output;
   if (format === "json" || format === "yaml") await printValue(io, format, report);
   else if (format === "name")
@@ -86,24 +77,19 @@ const COLUMNS: readonly Column<Finding>[] = [
   { header: "ENDPOINT", of: ({ endpoint }) => endpoint },
   { header: "WHY", of: ({ rule }) => rule },
 ];
-const REPAIRED: Column<Finding> = { header: "REPAIR", of: ({ repair }) => repairCell(repair) };
-
-function repairCell(repair: Finding["repair"]): Cell {
-  return repair?.done === true ? { text: "done", tone: "good" } : { text: "not done", tone: "bad" };
-}
+const REPAIRED: Column<Finding> = {
+  header: "REPAIR",
+  of: ({ repair }) => (repair?.done === true ? { text: "done", tone: "good" } : { text: "not done", tone: "bad" }),
+};
 
 /** A row per finding; below, for each, who says what and what is to be done. */
-export function findingsText(io: Pick<Io, "color">, report: CheckReport, options: ReadOptions): string {
+function findingsText(io: Pick<Io, "color">, report: CheckReport, options: ReadOptions): string {
   const { findings } = report;
   if (findings.length === 0) return "";
   const columns = report.left === undefined ? COLUMNS : [...COLUMNS, REPAIRED];
   const headers = options.headers === false ? undefined : columns.map(({ header }) => header);
-  const rows = table(
-    io,
-    headers,
-    findings.map((finding) => columns.map((column) => column.of(finding))),
-  );
-  return rows + findings.map((finding) => `\n${detail(io, finding)}`).join("");
+  const rows = findings.map((finding) => columns.map((column) => column.of(finding)));
+  return table(io, headers, rows) + findings.map((finding) => `\n${detail(io, finding)}`).join("");
 }
 
 function detail(io: Pick<Io, "color">, finding: Finding): string {

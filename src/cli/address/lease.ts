@@ -1,19 +1,19 @@
 // `weft lease`: the address book. One row per address: who has it, who holds it, whose it was a moment ago, where, and
-// out of which block or range it came.
+// out of which block or range it came; and whose an address was from when to when.
 import type { Command } from "commander";
+import { leaseAt, planOf } from "../../ipam/range.ts";
 import { contains, cidrOf, formatIp, formatMac, ipOf, lastOf, macOf, type Ip } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
+import type { LeaseRecord } from "../../model/lease.ts";
 import { prefixesOf } from "../../model/membership.ts";
 import type { Endpoint, Freed, Hold, Network, Snapshot } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { registerHistory } from "./history.ts";
-import { leaseAt, planOf } from "../../ipam/range.ts";
-import { spanText } from "./hold.ts";
-import { checkKnown } from "../input/names.ts";
-import { withOutput, withServer, type ReadOptions } from "../input/options.ts";
+import { checkFilter, checkKnown } from "../input/names.ts";
+import { given, reading, wordOf, type ReadOptions } from "../input/options.ts";
 import { fields, printList, printOne, type Column } from "../output/format.ts";
-import { timeText } from "./time.ts";
+import { spanText } from "./hold.ts";
+import { periodOf, timeText } from "./time.ts";
 
 /** `gateway` and `excluded` (the subnet's own and broadcast) are shown when they are asked for. */
 const STATES = ["used", "held", "reserved", "quarantined", "gateway", "excluded"] as const;
@@ -50,17 +50,21 @@ export function register(noun: Command, cli: Cli): void {
     .option("--host <name>", "only on this host")
     .option("--owner <name>", "only of this owner")
     .option("--state <state>", `one of ${STATES.join(", ")}, or all (default: used, held, reserved, quarantined)`);
-  withOutput(withServer(list)).action(cli.verb((options: ReadOptions & Filter) => listLeases(cli, options)));
-
+  reading(list).action(cli.verb(listLeases));
   const show = noun
     .command("show")
     .argument("<address>", "an IP address or a MAC")
     .description("Show the state of an address in every network that contains it.")
     .option("--network <name>", "only in this network");
-  withOutput(withServer(show)).action(
-    cli.verb((address: string, options: ReadOptions & Filter) => showLease(cli, address, options)),
-  );
-  registerHistory(noun, cli);
+  reading(show).action(cli.verb(showLease));
+  const history = noun
+    .command("history")
+    .argument("<address>", "an IP address, or a MAC for leases without an address")
+    .description("List the owners of an address, newest first.")
+    .option("--network <name>", "only in this network")
+    .option("--at <time>", 'only the owner at this time: "2026-11-24 15:00", 2026-11-24, tuesday, yesterday, "2h ago"')
+    .addHelpText("after", "\nExample:\n  weft lease history 10.1.2.3 --at tuesday");
+  reading(history).action(cli.verb(showHistory));
 }
 
 const COLUMNS: readonly Column<Lease>[] = [
@@ -77,39 +81,23 @@ const COLUMNS: readonly Column<Lease>[] = [
 ];
 
 async function listLeases(cli: Cli, options: ReadOptions & Filter): Promise<void> {
-  const states = statesOf(options.state);
+  const { network, host, owner, state } = options;
+  const states = statesOf(state);
   const server = await connect(cli.io, options);
   const snapshot = await server.snapshot();
   checkKnown(options, snapshot);
   const leases = leasesOf(snapshot)
     .filter((lease) => states.includes(lease.state))
     .filter((lease) => (["network", "host", "owner"] as const).every((f) => (options[f] ?? lease[f]) === lease[f]));
-  await printList(
-    cli.io,
-    options,
-    {
-      columns: COLUMNS,
-      name: (l) => l.address,
-      empty: isNarrowed(options) ? "No address matches." : "No address is in use.",
-    },
-    leases,
-  );
-}
-
-function isNarrowed({ network, host, owner, state }: Filter): boolean {
-  return [network, host, owner, state].some((given) => given !== undefined);
+  const isNarrowed = Object.keys(given({ network, host, owner, state })).length > 0;
+  const empty = isNarrowed ? "No address matches." : "No address is in use.";
+  await printList(cli.io, options, { columns: COLUMNS, name: (l) => l.address, empty }, leases);
 }
 
 function statesOf(text: string | undefined): readonly State[] {
-  if (text === undefined) return ["used", "held", "reserved", "quarantined"];
-  if (text === "all") return STATES;
-  const state = STATES.find((each) => each === text);
-  if (state !== undefined) return [state];
-  throw new Fault("request-invalid", {
-    what: `"${text}" is not a state of an address`,
-    where: "--state",
-    fix: `choose ${STATES.join(", ")} or all`,
-  });
+  const state = wordOf(text, "--state", "a state of an address", [...STATES, "all"]);
+  if (state === "all") return STATES;
+  return state === undefined ? ["used", "held", "reserved", "quarantined"] : [state];
 }
 
 /** Every address that is not free, by network and then in order. */
@@ -134,12 +122,12 @@ type Row = Omit<Lease, "vrf">;
 
 function usedOf({ spec }: Endpoint, blockOf: (spec: Endpoint["spec"], ip: Ip) => string | undefined): Row[] {
   const { network, host, owner, ifname, mac, range, addresses } = spec;
-  const rest = { state: "used", network, host, owner, ifname, mac, ...(range === undefined ? {} : { range }) } as const;
+  const rest = { state: "used", network, host, owner, ifname, mac, ...given({ range }) } as const;
   if (addresses.length === 0) return [{ address: mac, ...rest }];
   return addresses.flatMap((address) => {
     const ip = ipOf(address);
     const block = ip === undefined ? undefined : blockOf(spec, ip);
-    return ip === undefined ? [] : [{ address, ...rest, ...(block === undefined ? {} : { block }) }];
+    return ip === undefined ? [] : [{ address, ...rest, ...given({ block }) }];
   });
 }
 
@@ -152,34 +140,25 @@ function heldOf({ spec }: Hold): Row {
 function quarantinedOf({ spec }: Freed): Row[] {
   const { network, endpoint, addresses, mac, range, untilMs } = spec;
   if (untilMs === undefined) return [];
-  const rest = {
-    state: "quarantined",
-    network,
-    owner: endpoint,
-    mac,
-    ...(range === undefined ? {} : { range }),
-  } as const;
   const note = `until ${timeText(untilMs)}`;
-  return (addresses.length === 0 ? [mac] : addresses).map((address) => ({ address, ...rest, note }));
+  const rest = { state: "quarantined", network, owner: endpoint, mac, ...given({ range }), note } as const;
+  return (addresses.length === 0 ? [mac] : addresses).map((address) => ({ address, ...rest }));
 }
 
 /** Pieces of a reservation, in the network that they are of. */
 function reservedOf({ name, spec }: Network): Row[] {
   const { reservedFrom: network, tenant, ranges = [] } = spec;
   if (network === undefined) return [];
-  const note = tenant === undefined ? "" : { note: `for ${tenant}` };
+  const note = tenant === undefined ? undefined : `for ${tenant}`;
   return ranges.flatMap((range) => {
     const plan = planOf(range);
-    const [firsts, lasts] = [leaseAt(plan, 0n), leaseAt(plan, plan.size - 1n)];
-    const spans = firsts.ips.flatMap((ip, i) => {
-      const last = lasts.ips[i];
-      return last === undefined ? [] : [spanText({ first: formatIp(ip), last: formatIp(last) })];
-    });
-    const macs = [firsts.mac, lasts.mac].map((mac) => formatMac(mac ?? 0n));
-    const all = spans.length > 0 ? spans : [spanText({ first: macs[0] ?? "", last: macs[1] ?? "" })];
-    return all.map(
-      (address): Row => ({ address, state: "reserved", network, owner: name, ...(note === "" ? {} : note) }),
+    const [first, last] = [leaseAt(plan, 0n), leaseAt(plan, plan.size - 1n)].map(({ ips, mac = 0n }) =>
+      ips.length > 0 ? ips.map(formatIp) : [formatMac(mac)],
     );
+    return (first ?? []).map((address, i): Row => {
+      const span = spanText({ first: address, ...given({ last: last?.[i] }) });
+      return { address: span, state: "reserved", network, owner: name, ...given({ note }) };
+    });
   });
 }
 
@@ -233,10 +212,9 @@ async function showLease(cli: Cli, text: string, options: ReadOptions & Filter):
     });
   }
   const free = networks.map(({ name, spec }) => ({ address, state: "free", network: name, vrf: spec.vrf }));
-  await printOne(cli.io, options, { name: address, value: [...found, ...free] }, () => {
-    const used = found.map((lease) => leaseText(cli, lease));
-    return [...used, ...free.map((each) => fields(cli.io, pairsOf(each)))].join("\n");
-  });
+  await printOne(cli.io, options, { name: address, value: [...found, ...free] }, () =>
+    [...found, ...free].map((lease) => fields(cli.io, pairsOf(lease))).join("\n"),
+  );
 }
 
 /** Whether a row is about the address: a hold may span it, and a lease is of its MAC, too. */
@@ -253,23 +231,19 @@ function isInMacs(lease: Lease, mac: string): boolean {
   return first !== undefined && last !== undefined && first <= mac && mac <= last;
 }
 
-function leaseText(cli: Cli, lease: Lease): string {
-  return fields(cli.io, pairsOf(lease));
-}
-
-function pairsOf(lease: Partial<Lease> | { readonly state: string }): [string, string | undefined][] {
-  const value = (name: keyof Lease): string | undefined => (lease as Partial<Lease>)[name];
+/** Of an address that is free, little is known. */
+function pairsOf(lease: Omit<Partial<Lease>, "state"> & { readonly state: string }): [string, string | undefined][] {
   return [
-    ["Address", value("address")],
-    ["Network", value("network")],
+    ["Address", lease.address],
+    ["Network", lease.network],
     ["State", lease.state],
-    ["Owner", value("owner")],
-    ["Host", value("host")],
-    ["Interface", value("ifname")],
-    ["MAC", value("mac")],
-    ["Block", value("block")],
-    ["Range", value("range")],
-    ["Note", value("note")],
+    ["Owner", lease.owner],
+    ["Host", lease.host],
+    ["Interface", lease.ifname],
+    ["MAC", lease.mac],
+    ["Block", lease.block],
+    ["Range", lease.range],
+    ["Note", lease.note],
   ];
 }
 
@@ -292,4 +266,35 @@ function compareIp(a: Ip | undefined, b: Ip | undefined): number {
 
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+type HistoryOptions = ReadOptions & { readonly network?: string; readonly at?: string };
+
+/** As many as the server gives in one answer. */
+const LIMIT = 1000;
+
+const HISTORY_COLUMNS: readonly Column<LeaseRecord>[] = [
+  { header: "FROM", of: (r) => timeText(r.fromMs) },
+  { header: "UNTIL", of: (r) => (r.untilMs === undefined ? { text: "now", tone: "good" } : timeText(r.untilMs)) },
+  { header: "NETWORK", of: (r) => r.network },
+  { header: "OWNER", of: (r) => r.owner },
+  { header: "HOST", of: (r) => r.host },
+  { header: "INTERFACE", of: (r) => r.ifname, wide: true },
+  { header: "MAC", of: (r) => r.mac, wide: true },
+];
+
+async function showHistory(cli: Cli, address: string, options: HistoryOptions): Promise<void> {
+  const period = options.at === undefined ? {} : periodOf(options.at, cli.io.clock.nowMs(), "--at");
+  const server = await connect(cli.io, options);
+  const records = await server.leaseHistory({
+    address,
+    limit: LIMIT,
+    ...given({ network: options.network }),
+    ...period,
+  });
+  // A network that is gone has its history, too.
+  if (records.length === 0) await checkFilter(server, options);
+  const empty = `No owner of ${address} is known${options.at === undefined ? "" : " at that time"}.`;
+  const listing = { columns: HISTORY_COLUMNS, name: (r: LeaseRecord) => `endpoint/${r.endpoint}`, empty };
+  await printList(cli.io, options, listing, records);
 }

@@ -5,14 +5,7 @@ import type { Cli } from "../context.ts";
 import { changeLinesOf, changesText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
 import { checkPruned, itemsOf, readText } from "../input/resourceFile.ts";
-import {
-  requiredOption,
-  withOutput,
-  withServer,
-  withWait,
-  type ReadOptions,
-  type WriteOptions,
-} from "../input/options.ts";
+import { given, reading, requiredOption, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printOne } from "../output/format.ts";
 import { waitFor } from "./wait.ts";
 
@@ -26,21 +19,17 @@ export function register(command: Command, cli: Cli): void {
       "--prune-vrf <name>",
       "delete networks of this VRF that are not in the file; refused if they have endpoints",
     );
-  withWait(withOutput(withServer(command))).action(cli.verb((options: ApplyOptions) => apply(cli, options)));
+  withWait(reading(command)).action(cli.verb(apply));
 }
 
 async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   const { io } = cli;
-  const resources = await itemsOf(await readText(io, options.file), options.file);
+  const { file, pruneVrf, dryRun = false } = options;
+  const resources = await itemsOf(await readText(io, file), file);
   const server = await connect(io, options);
   const before = await server.snapshot();
-  checkPruned(options.pruneVrf, resources, before);
-  const dryRun = options.dryRun === true;
-  const outcome = await server.apply({
-    resources,
-    dryRun,
-    ...(options.pruneVrf === undefined ? {} : { pruneVrf: options.pruneVrf }),
-  });
+  checkPruned(pruneVrf, resources, before);
+  const outcome = await server.apply({ resources, dryRun, ...given({ pruneVrf }) });
   if (!dryRun) await waitFor(io, options.wait, outcome.revision, () => server.status());
   const told = changeLinesOf(outcome.changes, before);
   await printOne(io, options, { name: `revision/${outcome.revision}`, value: outcome }, () =>

@@ -6,14 +6,7 @@ import type { Io } from "../io.ts";
 import { changeLinesOf, changesText, type ChangeLine } from "../output/changes.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import { readText } from "../input/resourceFile.ts";
-import {
-  withOutput,
-  withServer,
-  withWait,
-  wholeNumber,
-  type ReadOptions,
-  type WriteOptions,
-} from "../input/options.ts";
+import { reading, wholeNumber, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printOne } from "../output/format.ts";
 import { confirm } from "../input/confirm.ts";
 import { waitFor } from "./wait.ts";
@@ -36,9 +29,7 @@ export function register(noun: Command, cli: Cli): void {
     .option("--dry-run", "only show what would change")
     .option("--tunnel-port <port>", "UDP port of the tunnel (default: 4789; DC/OS uses 64000)")
     .option("-y, --yes", "do not ask for confirmation before networks are deleted");
-  withWait(withOutput(withServer(dcos))).action(
-    cli.verb((file: string, options: DcosOptions) => importDcos(cli, file, options)),
-  );
+  withWait(reading(dcos)).action(cli.verb(importDcos));
   const apcera = noun
     .command("apcera")
     .argument("<file>", "cluster.conf of Apcera; - for stdin")
@@ -46,9 +37,9 @@ export function register(noun: Command, cli: Cli): void {
     .option("--dry-run", "only show what would change")
     .option("--pool <name>", "name of the pool (default: apcera)")
     .option("--overflow <cidr>", "subnets of networks after id 255 (default: 10.224.0.0/12)");
-  withWait(withOutput(withServer(apcera)))
+  withWait(reading(apcera))
     .addHelpText("after", "\nNext: weft network create web --pool apcera, then weft network join web frontend.")
-    .action(cli.verb((file: string, options: ApceraOptions) => importApcera(cli, file, options)));
+    .action(cli.verb(importApcera));
 }
 
 async function importDcos(cli: Cli, file: string, options: DcosOptions): Promise<void> {
@@ -88,14 +79,8 @@ async function importAll({ io }: Cli, { file, notes, wanted }: Translated, optio
 }
 
 async function confirmLosses(io: Io, planned: readonly ChangeLine[], options: ImportOptions): Promise<void> {
-  const gone = planned
+  const losses = planned
     .filter(({ verb, key }) => verb === "deleted" && key.startsWith("network/"))
-    .map(({ key }) => key);
-  if (gone.length > 0)
-    await confirm(
-      io,
-      "this import",
-      gone.map((key) => `${key}: the file no longer has it`),
-      options.yes,
-    );
+    .map(({ key }) => `${key}: the file no longer has it`);
+  await confirm(io, "this import", losses, options.yes);
 }

@@ -10,7 +10,7 @@ import { connect } from "../input/connect.ts";
 import { checkPruned, itemsOf, readText } from "../input/resourceFile.ts";
 import { checkKnown } from "../input/names.ts";
 import { count, paint, type Io } from "../io.ts";
-import { requiredOption, withOutput, withServer, type ReadOptions } from "../input/options.ts";
+import { given, reading, requiredOption, type ReadOptions } from "../input/options.ts";
 import { byName, printOne } from "../output/format.ts";
 import { EXIT_CHANGES, EXIT_OK } from "../output/error.ts";
 
@@ -28,7 +28,7 @@ type HostPlan = {
   readonly lines: readonly string[];
   readonly endpointsHit: readonly string[];
 };
-export type Plan = {
+type Plan = {
   readonly revision: number;
   readonly changes: readonly ChangeLine[];
   readonly hosts: readonly HostPlan[];
@@ -39,36 +39,30 @@ export function register(command: Command, cli: Cli): void {
     .option("--prune-vrf <name>", "also delete networks of this VRF that are not in the file")
     .option("--host <name>", "only this host")
     .option("--netns-prefix <text>", "as the host's agent has it, for lines that can be pasted there (weft-)");
-  withOutput(withServer(command))
+  reading(command)
     .addHelpText("after", `\nIt changes nothing. Exit codes: ${EXIT_OK}: nothing to change; ${EXIT_CHANGES}: changes.`)
-    .action(cli.verb((options: PlanOptions) => plan(cli, options)));
+    .action(cli.verb(plan));
 }
 
 async function plan(cli: Cli, options: PlanOptions): Promise<number> {
   const { io } = cli;
-  const resources = await itemsOf(await readText(io, options.file), options.file);
+  const { file, host, pruneVrf } = options;
+  const resources = await itemsOf(await readText(io, file), file);
   const server = await connect(io, options);
   const before = await server.snapshot();
-  checkKnown({ host: options.host }, before);
-  checkPruned(options.pruneVrf, resources, before);
-  const { changes } = await server.apply({
-    resources,
-    dryRun: true,
-    ...(options.pruneVrf === undefined ? {} : { pruneVrf: options.pruneVrf }),
-  });
+  checkKnown({ host }, before);
+  checkPruned(pruneVrf, resources, before);
+  const { changes } = await server.apply({ resources, dryRun: true, ...given({ pruneVrf }) });
   const whole = await planOf(before, changes, options);
-  await printOne(io, options, { name: `revision/${before.revision}`, value: shown(whole) }, () => planText(io, whole));
-  if (whole.changes.length === 0) io.err("nothing would change\n");
-  return whole.changes.length === 0 ? EXIT_OK : EXIT_CHANGES;
+  // The lines say what the operations are.
+  const value = { ...whole, hosts: whole.hosts.map(({ ops: _, ...shown }) => shown) };
+  await printOne(io, options, { name: `revision/${before.revision}`, value }, () => planText(io, whole));
+  if (whole.changes.length > 0) return EXIT_CHANGES;
+  io.err("nothing would change\n");
+  return EXIT_OK;
 }
 
-/** What programs get: the lines say what the operations are. */
-function shown({ revision, changes, hosts }: Plan): unknown {
-  return { revision, changes, hosts: hosts.map(({ host, lines, endpointsHit }) => ({ host, lines, endpointsHit })) };
-}
-
-async function planOf(before: Snapshot, changes: readonly Change[], options: PlanOptions): Promise<Plan> {
-  const { host, netnsPrefix } = options;
+async function planOf(before: Snapshot, changes: readonly Change[], { host, netnsPrefix }: PlanOptions): Promise<Plan> {
   const [{ compile }, { diff }, { printOps }, { endpointsHit }, { applyChanges }] = await Promise.all([
     import("../../datapath/compile.ts"),
     import("../../datapath/state/diff.ts"),
@@ -86,7 +80,7 @@ async function planOf(before: Snapshot, changes: readonly Change[], options: Pla
   return { revision: before.revision, changes: changeLinesOf(changes, before), hosts };
 }
 
-export function planText(io: Pick<Io, "color">, { changes, hosts }: Plan): string {
+function planText(io: Pick<Io, "color">, { changes, hosts }: Plan): string {
   const parts = hosts
     .filter(({ ops }) => ops.length > 0)
     .map((host) => {

@@ -4,7 +4,7 @@ import type { ClusterStatus, HostCondition } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { count, paint, type Io } from "../io.ts";
-import { withOutput, withServer, withWait, type ReadOptions } from "../input/options.ts";
+import { reading, withWait, type ReadOptions } from "../input/options.ts";
 import { printOne } from "../output/format.ts";
 import { provenText, unprovenLines } from "../host/paths.ts";
 import { table, type Cell } from "../output/table.ts";
@@ -16,7 +16,7 @@ const WATCH_MS = 1_000;
 
 export function register(command: Command, cli: Cli): void {
   command.option("-w, --watch", "print it again after each change");
-  withWait(withOutput(withServer(command))).action(cli.verb((options: StatusOptions) => showStatus(cli, options)));
+  withWait(reading(command)).action(cli.verb(showStatus));
 }
 
 export function stateCell(state: HostCondition["state"]): Cell {
@@ -57,15 +57,12 @@ export function statusText(io: Pick<Io, "color">, status: ClusterStatus): string
   const reached = ready.filter((host) => hasReached(host, status.revision));
   const wanted = status.hosts.filter((host) => host.state !== "reclaimed").length;
   const isConverged = reached.length === wanted;
-  const hostCount = count(wanted, "host");
-  const headline = `converged at revision ${status.revision} on ${reached.length} of ${hostCount}`;
+  const headline = `converged at revision ${status.revision} on ${reached.length} of ${count(wanted, "host")}`;
   const { paths } = status;
   const isProven = paths === undefined || paths.proven === paths.pairs;
+  const headers = ["HOST", "STATE", "UNDERLAY", "REVISION", "LAG", "OBJECTS", "DRIFT-REPAIRED", "ERRORS"];
   const rows = status.hosts.map((host) => rowOf(host, status.revision));
-  const hosts =
-    rows.length === 0
-      ? ""
-      : `\n${table(io, ["HOST", "STATE", "UNDERLAY", "REVISION", "LAG", "OBJECTS", "DRIFT-REPAIRED", "ERRORS"], rows)}`;
+  const hosts = rows.length === 0 ? "" : `\n${table(io, headers, rows)}`;
   const tone = isConverged && isProven ? "good" : "warn";
   return `${paint(io, tone, `${headline}${provenText(status)}`)}\n${hosts}${remarks(io, status)}`;
 }

@@ -4,6 +4,7 @@ import { parseDuration } from "../../model/duration.ts";
 import { Fault } from "../../model/fault.ts";
 import type { ClusterStatus, HostCondition } from "../../model/status.ts";
 import { count, type Io } from "../io.ts";
+import { misuse } from "../output/error.ts";
 import { pairText } from "../host/paths.ts";
 
 /** What --wait says without a number. */
@@ -77,16 +78,13 @@ export function parseWait(wait: string, mayBePaths = false): { readonly ms: numb
   const time = rest === null ? wait : (rest[1] ?? SECONDS);
   const isSpan = /^[1-9]\d*(?:ms|s|m|h|d)$/.test(time);
   const ms = /^(?:0|[1-9]\d{0,6})$/.test(time) ? Number(time) * 1000 : undefined;
-  if (ms === undefined && !isSpan && mayBePaths) throw notATime(wait);
+  if (ms === undefined && !isSpan && mayBePaths)
+    throw misuse(
+      "--wait",
+      `"${wait.slice(0, 40)}" is not a value of --wait`,
+      "write it like --wait, --wait=30, --wait=5m, --wait=paths or --wait=paths,30",
+    );
   return { ms: ms ?? parseDuration(time, "--wait"), paths: rest !== null };
-}
-
-function notATime(wait: string): Fault {
-  return new Fault("request-invalid", {
-    what: `"${wait.slice(0, 40)}" is not a value of --wait`,
-    where: "--wait",
-    fix: "write it like --wait, --wait=30, --wait=5m, --wait=paths or --wait=paths,30",
-  });
 }
 
 /** With --wait: looks again and again until nothing is pending; without, does not look at all. */

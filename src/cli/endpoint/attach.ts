@@ -2,25 +2,19 @@
 // socket of the host's agent, and says what it got.
 import type { Command } from "commander";
 import { formatIp, parseIp, parseMac } from "../../model/address.ts";
-import { Fault } from "../../model/fault.ts";
 import type { AllowedAddress } from "../../model/group.ts";
 import type { AttachRequest, Attachment } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
-import { connect, connectAgent, type ServerClient } from "../input/connect.ts";
+import { connect, connectAgent } from "../input/connect.ts";
 import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
-import {
-  requiredOption,
-  withOutput,
-  withServer,
-  repeated,
-  withWait,
-  wholeNumber,
-  type ReadOptions,
-} from "../input/options.ts";
+import { given, reading, repeated, requiredOption, wholeNumber, withWait, type ReadOptions } from "../input/options.ts";
+import type { AgentOptions } from "../input/locate.ts";
+import { misuse } from "../output/error.ts";
 import { fields, printOne } from "../output/format.ts";
 import { pendingAt, waitUntil } from "../change/wait.ts";
 
 type AttachOptions = ReadOptions &
+  AgentOptions &
   LimitFlags & {
     readonly network: string;
     readonly netns?: string;
@@ -36,8 +30,6 @@ type AttachOptions = ReadOptions &
     readonly defaultRoute?: boolean;
     readonly sg?: readonly string[];
     readonly allowAddress?: readonly string[];
-    readonly host?: string;
-    readonly agentSocket?: string;
     readonly wait?: string;
   };
 
@@ -58,7 +50,7 @@ export function register(command: Command, cli: Cli): void {
     .option("--allow-address <ip[,mac]>", "additional address the endpoint may use (virtual IP); repeatable", repeated)
     .option("--host <name>", "host of the agent, if several run on this machine")
     .option("--agent-socket <path>", "socket of the agent (default: /run/weft/agent.sock)");
-  withWait(withOutput(withServer(command)))
+  withWait(reading(command))
     .addHelpText(
       "after",
       `
@@ -67,42 +59,31 @@ Examples:
   weft attach --netns db --network blue --inbound avg=100mbit --outbound avg=20mbit,peak=100mbit,burst=1MB
   weft attach --pid 4711 --network blue --name web --ip 10.7.1.10 --wait`,
     )
-    .action(cli.verb((options: AttachOptions) => attach(cli, options)));
+    .action(cli.verb(attach));
 }
 
 /** The request that the options mean; a Fault `request-invalid` if they contradict each other. */
 export function requestOf(options: AttachOptions): AttachRequest {
+  const { network, netns, ip: addresses, mac, ifname, range, slice, workload, tenant, sg: securityGroups } = options;
   const pid = wholeNumber(options.pid, "--pid");
-  if (pid !== undefined && options.netns !== undefined) {
-    const fix = "give only one of them";
-    throw new Fault("request-invalid", { what: "both --netns and --pid are given", where: "--pid", fix });
+  if (pid !== undefined && netns !== undefined)
+    throw misuse("--pid", "both --netns and --pid are given", "give only one of them");
+  if (pid === undefined && netns === undefined) {
+    const why = "attach makes an interface in a namespace: --netns names it, --pid names a process in it";
+    const fix = "give one of them, for instance: weft attach --pid $$ --network blue";
+    throw misuse("--netns", "no network namespace is given", fix, why);
   }
-  if (pid === undefined && options.netns === undefined) {
-    throw new Fault("request-invalid", {
-      what: "no network namespace is given",
-      where: "--netns",
-      why: "attach makes an interface in a namespace: --netns names it, --pid names a process in it",
-      fix: "give one of them, for instance: weft attach --pid $$ --network blue",
-    });
-  }
-  const qos = qosOf(options);
-  const owner = options.name ?? (pid === undefined ? undefined : `pid-${pid}`);
   return {
-    network: options.network,
-    netns: pid === undefined ? pathOf(options.netns ?? "") : `/proc/${pid}/ns/net`,
-    ...(owner === undefined ? {} : { owner }),
-    ...(options.ip === undefined ? {} : { addresses: options.ip }),
-    ...(options.mac === undefined ? {} : { mac: options.mac }),
-    ...(options.ifname === undefined ? {} : { ifname: options.ifname }),
-    ...(options.range === undefined ? {} : { range: options.range }),
-    ...(options.slice === undefined ? {} : { slice: options.slice }),
-    ...(options.workload === undefined ? {} : { workload: options.workload }),
-    // Without the flag commander says true, and that means: as Weft thinks best.
-    ...(options.defaultRoute === false ? { defaultRoute: false } : {}),
-    ...(qos === undefined ? {} : { qos }),
-    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
-    ...(options.sg === undefined ? {} : { securityGroups: options.sg }),
-    ...(options.allowAddress === undefined ? {} : { allowedAddresses: options.allowAddress.map(allowedOf) }),
+    network,
+    netns: netns === undefined ? `/proc/${pid}/ns/net` : pathOf(netns),
+    ...given({ addresses, mac, ifname, range, slice, workload, tenant, securityGroups }),
+    ...given({
+      owner: options.name ?? (pid === undefined ? undefined : `pid-${pid}`),
+      // Without the flag commander says true, and that means: as Weft thinks best.
+      defaultRoute: options.defaultRoute === false ? false : undefined,
+      qos: qosOf(options),
+      allowedAddresses: options.allowAddress?.map(allowedOf),
+    }),
   };
 }
 
@@ -111,7 +92,7 @@ export function allowedOf(text: string): AllowedAddress {
   const where = "--allow-address";
   const [, ip = text, mac] = /^([^,]*),(.*)$/.exec(text) ?? [];
   const address = formatIp(parseIp(ip, where));
-  return { address, ...(mac === undefined ? {} : { mac: parseMac(mac, where) }) };
+  return { address, ...given({ mac: mac === undefined ? mac : parseMac(mac, where) }) };
 }
 
 function pathOf(netns: string): string {
@@ -129,23 +110,14 @@ async function attach(cli: Cli, options: AttachOptions): Promise<void> {
   await printOne(io, options, { name: `endpoint/${attachment.endpoint}`, value: attachment }, () =>
     attachmentText(cli, attachment),
   );
-  if (server !== undefined) await waitForPeers(cli, server, attachment, options.wait);
-}
-
-/**
- * Until the other hosts have the endpoint too. In a local network the agent attaches on its own and tells the server
- * afterwards, so the endpoint may not be known there yet.
- */
-async function waitForPeers(
-  cli: Cli,
-  server: ServerClient,
-  { endpoint: name, spec }: Attachment,
-  wait: string | undefined,
-): Promise<void> {
-  await waitUntil(cli.io, wait, async () => {
+  if (server === undefined) return;
+  // Until the other hosts have the endpoint too. In a local network the agent attaches on its own and tells the server
+  // afterwards, so the endpoint may not be known there yet.
+  await waitUntil(io, options.wait, async () => {
+    const { endpoint: name, spec } = attachment;
     const endpoint = (await server.list("endpoint")).find((one) => one.name === name && one.spec.host === spec.host);
     if (endpoint === undefined) return { text: "waiting for the server to know it", missing: [name] };
-    return pendingAt(await server.status(), endpoint.revision, wait);
+    return pendingAt(await server.status(), endpoint.revision, options.wait);
   });
 }
 

@@ -3,9 +3,9 @@ import type { Command } from "commander";
 import { Fault } from "../../model/fault.ts";
 import type { Cli } from "../context.ts";
 import { connectAgents } from "../input/connect.ts";
-import { forEachName } from "../input/each.ts";
-
-type DetachOptions = { readonly host?: string; readonly agentSocket?: string };
+import type { AgentOptions } from "../input/locate.ts";
+import { forEachName } from "../input/names.ts";
+import { misuse } from "../output/error.ts";
 
 export function register(command: Command, cli: Cli): void {
   command
@@ -13,20 +13,17 @@ export function register(command: Command, cli: Cli): void {
     .option("--host <name>", "host of the agent, if several run on this machine")
     .option("--agent-socket <path>", "socket of the agent (default: /run/weft/agent.sock)")
     .action(
-      cli.verb((names: readonly string[], options: DetachOptions) =>
+      cli.verb((_, names: readonly string[], options: AgentOptions) =>
         forEachName(cli, names, (name) => detach(cli, name, options)),
       ),
     );
 }
 
 /** Detaching what is not there is not an error for the agent; for a person who typed a name, it is. */
-async function detach(cli: Cli, name: string, options: DetachOptions): Promise<void> {
+async function detach(cli: Cli, name: string, options: AgentOptions): Promise<void> {
   const agents = await connectAgents(cli.io, options);
-  const found = (
-    await Promise.all(
-      agents.map(async (agent) => (await agent.attachments()).map(({ endpoint, spec }) => ({ agent, endpoint, spec }))),
-    )
-  ).flat();
+  const lists = agents.map(async (agent) => (await agent.attachments()).map((each) => ({ agent, ...each })));
+  const found = (await Promise.all(lists)).flat();
   const exact = found.filter(({ endpoint }) => endpoint === name);
   const matches = exact.length > 0 ? exact : found.filter(({ spec }) => spec.owner === name);
   const [only, second] = matches;
@@ -36,13 +33,9 @@ async function detach(cli: Cli, name: string, options: DetachOptions): Promise<v
       fix: "see weft endpoint list; an endpoint of another host is detached there, or with weft endpoint delete",
     });
   if (second !== undefined) {
-    throw new Fault("request-invalid", {
-      what: `"${name}" has several interfaces`,
-      where: "<name>",
-      fix: `name one of its endpoints: ${matches.map(({ endpoint }) => endpoint).join(", ")}`,
-    });
+    const fix = `name one of its endpoints: ${matches.map(({ endpoint }) => endpoint).join(", ")}`;
+    throw misuse("<name>", `"${name}" has several interfaces`, fix);
   }
   await only.agent.detach(only.endpoint);
-  const { addresses } = only.spec;
-  cli.io.err(`endpoint ${only.endpoint} detached; ${addresses.join(", ")} will be free in a moment\n`);
+  cli.io.err(`endpoint ${only.endpoint} detached; ${only.spec.addresses.join(", ")} will be free in a moment\n`);
 }

@@ -2,31 +2,30 @@
 import type { Command } from "commander";
 import { Fault } from "../../model/fault.ts";
 import { DIRECTIONS, limited } from "../../model/qos.ts";
-import type { QueueCounters } from "../../model/status.ts";
 import type { Endpoint } from "../../model/resource.ts";
+import type { EndpointCounters } from "../../model/status.ts";
+import { waitFor } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
-import { allowedOf } from "./attach.ts";
-import { isSame, sameText } from "../output/changes.ts";
-import { connect, connectAgent, type ServerClient } from "../input/connect.ts";
-import { forEachName } from "../input/each.ts";
 import { overriddenText } from "../group/rule.ts";
-import { checkFilter } from "../input/names.ts";
-import { trafficOf, trafficText } from "./traffic.ts";
-import { countersText, type LimitFlags, limitFlags, limitText, qosOf, shortLimits } from "./limit.ts";
+import { confirm } from "../input/confirm.ts";
+import { type AgentClient, connect, connectAgent, type ServerClient } from "../input/connect.ts";
+import { checkFilter, forEachName } from "../input/names.ts";
 import {
+  given,
   listOrNone,
-  withOutput,
-  withServer,
+  reading,
   repeated,
   withForce,
-  withWait,
+  writing,
   type ReadOptions,
   type SureOptions,
   type WriteOptions,
 } from "../input/options.ts";
+import { isSame, sameText } from "../output/changes.ts";
+import { misuse } from "../output/error.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import { confirm } from "../input/confirm.ts";
-import { waitFor } from "../change/wait.ts";
+import { allowedOf } from "./attach.ts";
+import { countersText, type LimitFlags, limitFlags, limitText, qosOf, shortLimits } from "./limit.ts";
 
 type Filter = { readonly network?: string; readonly host?: string };
 
@@ -37,16 +36,12 @@ export function register(noun: Command, cli: Cli): void {
     .description("List endpoints.")
     .option("--network <name>", "only in this network")
     .option("--host <name>", "only on this host");
-  withOutput(withServer(list)).action(cli.verb((options: ReadOptions & Filter) => listEndpoints(cli, options)));
-
+  reading(list).action(cli.verb(listEndpoints));
   const show = noun
     .command("show")
     .argument("<name>", "the endpoint (web1.eth0), or its owner (web1)")
     .description("Show an endpoint: its addresses, limits and traffic.");
-  withOutput(withServer(show)).action(
-    cli.verb((name: string, options: ReadOptions) => showEndpoint(cli, name, options)),
-  );
-
+  reading(show).action(cli.verb(showEndpoint));
   const set = noun
     .command("set")
     .argument("<name>", "the endpoint (web1.eth0), or its owner (web1)")
@@ -61,17 +56,13 @@ Examples:
   weft endpoint set web --outbound inherit      # the limit of its network
   weft endpoint set web --sg web --sg ssh`,
     );
-  withWait(withServer(limitFlags(set, "none, or inherit"))).action(
-    cli.verb((name: string, options: SetFlags & WriteOptions) => setEndpoint(cli, name, options)),
-  );
-
+  writing(limitFlags(set, "none, or inherit")).action(cli.verb(setEndpoint));
   const remove = noun
-    .command("delete")
+    .command("delete <name...>")
     .alias("rm")
-    .argument("<name...>")
     .description("Tell the hosts to detach endpoints; their workloads lose the interfaces.");
-  withWait(withServer(withForce(remove, "remove the record at once, even if the host does not answer"))).action(
-    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
+  writing(withForce(remove, "remove the record at once, even if the host does not answer")).action(
+    cli.verb((_, names: readonly string[], options: WriteOptions & SureOptions) =>
       forEachName(cli, names, (name) => deleteEndpoint(cli, name, options)),
     ),
   );
@@ -94,73 +85,81 @@ async function listEndpoints(cli: Cli, options: ReadOptions & Filter): Promise<v
   const server = await connect(cli.io, options);
   await checkFilter(server, options);
   const rows = (await server.list("endpoint"))
-    .filter((endpoint) => options.network === undefined || endpoint.spec.network === options.network)
-    .filter((endpoint) => options.host === undefined || endpoint.spec.host === options.host);
-  await printList(
-    cli.io,
-    options,
-    { columns: COLUMNS, name: (e) => `endpoint/${e.name}`, empty: "No endpoints." },
-    byName(rows),
-  );
+    .filter(({ spec }) => (options.network ?? spec.network) === spec.network)
+    .filter(({ spec }) => (options.host ?? spec.host) === spec.host);
+  const listing = { columns: COLUMNS, name: (e: Endpoint) => `endpoint/${e.name}`, empty: "No endpoints." };
+  await printList(cli.io, options, listing, byName(rows));
 }
 
 async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const endpoint = await findEndpoint(server, name);
-  const network = await server.get("network", endpoint.spec.network);
+  const { spec } = endpoint;
+  const network = await server.get("network", spec.network);
   const levels = [
-    ["endpoint", endpoint.spec.qos],
-    ["range", network.spec.ranges?.find((range) => range.name === endpoint.spec.range)?.qos],
+    ["endpoint", spec.qos],
+    ["range", network.spec.ranges?.find((range) => range.name === spec.range)?.qos],
     ["network", network.spec.qos],
   ] as const;
   const isLimited = limited(levels.map(([, qos]) => qos)).length > 0;
-  const queues = isLimited ? await queuesOf(cli, endpoint) : [];
-  const traffic = await trafficOf(cli, endpoint);
-  const value = {
-    ...endpoint,
-    ...(queues === undefined || !isLimited ? {} : { queues }),
-    ...(traffic === undefined ? {} : { traffic }),
-  };
+  const queues = isLimited ? await countedOf(cli, endpoint, (agent) => agent.queues()) : undefined;
+  if (isLimited && queues === undefined)
+    cli.io.err(`the counters of its limits are read on its host: run this as root on ${spec.host}\n`);
+  const [traffic] = (await countedOf(cli, endpoint, (agent) => agent.counters())) ?? [];
+  const value = { ...endpoint, ...given({ queues, traffic }) };
   await printOne(cli.io, options, { name: `endpoint/${endpoint.name}`, value }, () =>
     fields(cli.io, [
       ["Name", endpoint.name],
-      ["Network", endpoint.spec.network],
-      ["Host", endpoint.spec.host],
-      ["Addresses", endpoint.spec.addresses.join(", ")],
-      ["MAC", endpoint.spec.mac],
-      ["Interface", endpoint.spec.ifname],
-      ["Namespace", endpoint.spec.netns],
-      ["Slice", endpoint.spec.slice],
-      ["Workload", endpoint.spec.workload],
-      ["Made by", endpoint.spec.joined === true ? "a membership of its workload" : undefined],
+      ["Network", spec.network],
+      ["Host", spec.host],
+      ["Addresses", spec.addresses.join(", ")],
+      ["MAC", spec.mac],
+      ["Interface", spec.ifname],
+      ["Namespace", spec.netns],
+      ["Slice", spec.slice],
+      ["Workload", spec.workload],
+      ["Made by", spec.joined === true ? "a membership of its workload" : undefined],
       ...DIRECTIONS.flatMap((direction): [string, string | undefined][] => {
         const title = direction === "inbound" ? "Inbound" : "Outbound";
         const queue = queues?.find((one) => one.direction === direction);
         return [
           [title, limitText(levels, direction)],
-          [`${title} so far`, queue === undefined ? undefined : countersText(queue)],
+          [`${title} so far`, queue && countersText(queue)],
         ];
       }),
-      ["Security groups", endpoint.spec.securityGroups?.join(", ")],
-      ["May also have", endpoint.spec.allowedAddresses?.map(({ address }) => address).join(", ")],
+      ["Security groups", spec.securityGroups?.join(", ")],
+      ["May also have", spec.allowedAddresses?.map(({ address }) => address).join(", ")],
       ...trafficText(traffic),
-      ["State", endpoint.spec.detaching === true ? "detaching" : "attached"],
+      ["State", spec.detaching === true ? "detaching" : "attached"],
       ["Revision", String(endpoint.revision)],
     ]),
   );
 }
 
-/** As its host's agent counts now; undefined if this is not its host, or not root's shell. Says so for people. */
-async function queuesOf(cli: Cli, { name, spec }: Endpoint): Promise<readonly QueueCounters[] | undefined> {
+/** What its host's agent counts of it now; undefined if that is nothing, or only root on its host may ask. */
+async function countedOf<Counted extends { readonly endpoint: string }>(
+  { io }: Cli,
+  { name, spec }: Endpoint,
+  ask: (agent: AgentClient) => Promise<readonly Counted[]>,
+): Promise<readonly Counted[] | undefined> {
   try {
-    const agent = await connectAgent(cli.io, { host: spec.host });
-    const queues = (await agent.queues()).filter((queue) => queue.endpoint === name);
-    if (queues.length > 0) return queues;
+    const all = await ask(await connectAgent(io, { host: spec.host }));
+    const counted = all.filter(({ endpoint }) => endpoint === name);
+    return counted.length === 0 ? undefined : counted;
   } catch {
-    // Said below, whichever way it is not this host's agent.
+    return undefined;
   }
-  cli.io.err(`the counters of its limits are read on its host: run this as root on ${spec.host}\n`);
-  return undefined;
+}
+
+function trafficText(counters: EndpointCounters | undefined): [string, string][] {
+  if (counters === undefined) return [];
+  const { drops, ...traffic } = counters;
+  const dropped = Object.entries(drops).map(([reason, packets]) => `${packets} ${reason}`);
+  return [
+    ["Sent", `${traffic.sentPackets} packets, ${traffic.sentBytes} bytes`],
+    ["Received", `${traffic.receivedPackets} packets, ${traffic.receivedBytes} bytes`],
+    ["Dropped", dropped.length === 0 ? "nothing" : dropped.join(", ")],
+  ];
 }
 
 type SetFlags = LimitFlags & { readonly sg?: readonly string[]; readonly allowAddress?: readonly string[] };
@@ -168,13 +167,11 @@ type SetFlags = LimitFlags & { readonly sg?: readonly string[]; readonly allowAd
 async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOptions): Promise<void> {
   const { sg, allowAddress } = options;
   const qos = qosOf(options);
-  const patch = {
-    ...(qos === undefined ? {} : { qos }),
-    ...(sg === undefined ? {} : { securityGroups: listOrNone(sg, "--sg") }),
-    ...(allowAddress === undefined
-      ? {}
-      : { allowedAddresses: listOrNone(allowAddress, "--allow-address").map(allowedOf) }),
-  };
+  const patch = given({
+    qos,
+    securityGroups: sg && listOrNone(sg, "--sg"),
+    allowedAddresses: allowAddress && listOrNone(allowAddress, "--allow-address").map(allowedOf),
+  });
   if (Object.keys(patch).length === 0) {
     const fix = "give --inbound, --outbound, --sg or --allow-address";
     throw new Fault("request-invalid", { what: "no change is given", fix });
@@ -194,34 +191,28 @@ async function findEndpoint(server: ServerClient, name: string): Promise<Endpoin
   const matches = (await server.list("endpoint")).filter(
     (endpoint) => endpoint.name === name || endpoint.spec.owner === name,
   );
-  const exact = matches.find((endpoint) => endpoint.name === name);
   const [only, second] = matches;
+  const exact = matches.find((endpoint) => endpoint.name === name);
   if (exact !== undefined) return exact;
   if (only === undefined)
     throw new Fault("endpoint-unknown", { what: `there is no endpoint "${name}"`, fix: "see weft endpoint list" });
   if (second === undefined) return only;
-  throw new Fault("request-invalid", {
-    what: `"${name}" has several interfaces`,
-    where: "<name>",
-    fix: `name one of its endpoints: ${matches.map((e) => e.name).join(", ")}`,
-  });
+  throw misuse(
+    "<name>",
+    `"${name}" has several interfaces`,
+    `name one of its endpoints: ${matches.map((e) => e.name).join(", ")}`,
+  );
 }
 
 async function deleteEndpoint(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const endpoint = await findEndpoint(server, name);
-  const { spec } = endpoint;
-  await confirm(
-    cli.io,
-    `deleting endpoint ${endpoint.name}`,
-    [`interface ${spec.ifname} of ${spec.owner} on ${spec.host} (${spec.addresses.join(", ")})`],
-    options.yes,
-  );
-  const { revision } = await server.remove("endpoint", endpoint.name, { force: options.force === true });
+  const { ifname, owner, host, addresses } = endpoint.spec;
+  const losses = [`interface ${ifname} of ${owner} on ${host} (${addresses.join(", ")})`];
+  await confirm(cli.io, `deleting endpoint ${endpoint.name}`, losses, options.yes);
+  const force = options.force === true;
+  const { revision } = await server.remove("endpoint", endpoint.name, { force });
   await waitFor(cli.io, options.wait, revision, () => server.status());
-  cli.io.err(
-    options.force === true
-      ? `endpoint ${endpoint.name} removed at revision ${revision}\n`
-      : `endpoint ${endpoint.name}: ${endpoint.spec.host} was asked to detach it\n`,
-  );
+  const outcome = force ? ` removed at revision ${revision}` : `: ${host} was asked to detach it`;
+  cli.io.err(`endpoint ${endpoint.name}${outcome}\n`);
 }

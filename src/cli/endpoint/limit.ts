@@ -1,10 +1,11 @@
 // Limits in flags: `--inbound avg=10mbit,peak=20mbit,burst=64kB`. Units are the server's to read; here are only the
 // names of the three numbers, and how a limit and its counters look in a terminal.
 import type { Command } from "commander";
-import { Fault } from "../../model/fault.ts";
+import type { Fault } from "../../model/fault.ts";
 import { DIRECTIONS, type Direction, formatLimit, formatRate, formatSize, limitOf, type Qos } from "../../model/qos.ts";
 import type { LimitInput, QosInput } from "../../model/qos.ts";
 import type { QueueCounters } from "../../model/status.ts";
+import { misuse } from "../output/error.ts";
 
 export type LimitFlags = { readonly [D in Direction]?: string };
 
@@ -48,11 +49,8 @@ function choiceOf(text: string, option: string): LimitInput | "none" | "inherit"
 }
 
 function notALimit(text: string, option: string): Fault {
-  return new Fault("request-invalid", {
-    what: `"${text.slice(0, 80)}" is not a limit`,
-    where: option,
-    fix: `write it like ${option} avg=10mbit,peak=20mbit,burst=64kB; peak and burst may be left out`,
-  });
+  const fix = `write it like ${option} avg=10mbit,peak=20mbit,burst=64kB; peak and burst may be left out`;
+  return misuse(option, `"${text.slice(0, 80)}" is not a limit`, fix);
 }
 
 /** One direction, with where its limit comes from; undefined if there is none. */

@@ -1,26 +1,16 @@
 // `weft sg`: security groups, whom they concern, and how far a change of one has come.
 import type { Command } from "commander";
-import { Fault } from "../../model/fault.ts";
 import type { SecurityGroupSpec } from "../../model/group.ts";
 import type { SecurityGroup } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
-import { isSame, sameText } from "../output/changes.ts";
-import { connect } from "../input/connect.ts";
+import type { ServerClient } from "../input/connect.ts";
+import { given, repeated, wholeNumber, writing, type WriteOptions } from "../input/options.ts";
 import { count } from "../io.ts";
+import { misuse } from "../output/error.ts";
+import { fields, namesOf, type Column } from "../output/format.ts";
+import { create, edit, noChange, registerDelete, registerList, registerShow } from "../resource/verbs.ts";
 import { RULE_HELP, ruleOf, ruleText } from "./rule.ts";
 import { registerStatus } from "./status.ts";
-import {
-  withOutput,
-  withServer,
-  repeated,
-  withWait,
-  wholeNumber,
-  type ReadOptions,
-  type WriteOptions,
-} from "../input/options.ts";
-import { byName, fields, printOne, type Column } from "../output/format.ts";
-import { nameExists, registerDelete, registerList } from "../resource/verbs.ts";
-import { waitFor } from "../change/wait.ts";
 
 type RuleFlags = {
   readonly allow?: readonly string[];
@@ -32,16 +22,12 @@ type RuleFlags = {
 
 export function register(noun: Command, cli: Cli): void {
   registerList(noun, cli, "securitygroup", { about: "List security groups.", columns: COLUMNS, empty: "No groups." });
-
-  const show = noun
-    .command("show")
-    .argument("<name>")
-    .description("Show a security group: its rules, numbered, and the networks and endpoints that have it.");
-  withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showGroup(cli, name, options)));
-
-  const create = noun
-    .command("create")
-    .argument("<name>")
+  registerShow(noun, cli, "securitygroup", {
+    about: "Show a security group: its rules, numbered, and the networks and endpoints that have it.",
+    text: groupText,
+  });
+  const make = noun
+    .command("create <name>")
     .description("Create a security group. Traffic that no rule of an endpoint's groups allows is dropped.")
     .addHelpText(
       "after",
@@ -51,20 +37,13 @@ Examples:
   weft sg create web --allow in:tcp:80,443 --allow in:icmp:8 --allow out:all
   weft sg create db --allow in:tcp:5432:from=group/web --deny in:all:from=10.9.0.0/16:priority=10`,
     );
-  withWait(withServer(ruleFlags(create))).action(
-    cli.verb((name: string, options: RuleFlags & WriteOptions) => createGroup(cli, name, options)),
-  );
-
-  const edit = noun
-    .command("edit")
-    .argument("<name>")
+  writing(ruleFlags(make)).action(cli.verb(createGroup));
+  const change = noun
+    .command("edit <name>")
     .description("Add and remove rules, for all endpoints of the group at once.")
     .option("--remove <n>", "remove the rule with this number (see weft sg show); repeatable", repeated)
     .addHelpText("after", RULE_HELP);
-  withWait(withServer(ruleFlags(edit))).action(
-    cli.verb((name: string, options: RuleFlags & WriteOptions) => editGroup(cli, name, options)),
-  );
-
+  writing(ruleFlags(change)).action(cli.verb(editGroup));
   registerDelete(noun, cli, "securitygroup", {
     about: "Delete security groups that no network, range or endpoint uses.",
     hasWait: true,
@@ -88,37 +67,25 @@ const COLUMNS: readonly Column<SecurityGroup>[] = [
   { header: "DESCRIPTION", of: (g) => g.spec.description ?? "" },
 ];
 
-async function showGroup(cli: Cli, name: string, options: ReadOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const [group, networks, endpoints] = await Promise.all([
-    server.get("securitygroup", name),
-    server.list("network"),
-    server.list("endpoint"),
+type Having = readonly { readonly name: string; readonly spec: { readonly securityGroups?: readonly string[] } }[];
+
+async function groupText({ io }: Cli, { name, spec, revision }: SecurityGroup, server: ServerClient): Promise<string> {
+  const [networks, endpoints] = await Promise.all([server.list("network"), server.list("endpoint")]);
+  const having = (list: Having) => namesOf(list.filter((one) => one.spec.securityGroups?.includes(name) === true));
+  const flows =
+    spec.keepFlows === true
+      ? "existing connections stay open after a change"
+      : "a change ends connections that are no longer allowed";
+  const head = fields(io, [
+    ["Name", name],
+    ["Description", spec.description],
+    ["Networks", having(networks)],
+    ["Endpoints", having(endpoints)],
+    ["Flows", flows],
+    ["Revision", String(revision)],
   ]);
-  const having = (
-    list: readonly { readonly name: string; readonly spec: { readonly securityGroups?: readonly string[] } }[],
-  ) =>
-    byName(list.filter(({ spec }) => spec.securityGroups?.includes(name) === true))
-      .map((one) => one.name)
-      .join(", ");
-  await printOne(cli.io, options, { name: `securitygroup/${name}`, value: group }, () => {
-    const rules = group.spec.rules.map((rule, i) => `  ${String(i).padStart(3)}  ${ruleText(rule)}\n`).join("");
-    return (
-      fields(cli.io, [
-        ["Name", name],
-        ["Description", group.spec.description],
-        ["Networks", having(networks)],
-        ["Endpoints", having(endpoints)],
-        [
-          "Flows",
-          group.spec.keepFlows === true
-            ? "existing connections stay open after a change"
-            : "a change ends connections that are no longer allowed",
-        ],
-        ["Revision", String(group.revision)],
-      ]) + (rules === "" ? "\nNo rules: everything is dropped.\n" : `\nRules:\n${rules}`)
-    );
-  });
+  const rules = spec.rules.map((rule, i) => `  ${String(i).padStart(3)}  ${ruleText(rule)}\n`).join("");
+  return head + (rules === "" ? "\nNo rules: everything is dropped.\n" : `\nRules:\n${rules}`);
 }
 
 function rulesIn({ allow = [], deny = [] }: RuleFlags): SecurityGroupSpec["rules"] {
@@ -126,54 +93,29 @@ function rulesIn({ allow = [], deny = [] }: RuleFlags): SecurityGroupSpec["rules
 }
 
 async function createGroup(cli: Cli, name: string, options: RuleFlags & WriteOptions): Promise<void> {
-  const spec = {
-    rules: rulesIn(options),
-    ...(options.keepFlows === undefined ? {} : { keepFlows: options.keepFlows }),
-    ...(options.description === undefined ? {} : { description: options.description }),
-  };
-  const server = await connect(cli.io, options);
-  const group = await server
-    .put("securitygroup", name, spec, { createOnly: true })
-    .catch(nameExists("group", `securitygroup/${name}`, "sg edit"));
-  await waitFor(cli.io, options.wait, group.revision, () => server.status());
-  const rules =
-    group.spec.rules.length === 0 ? "no rules: it drops everything" : count(group.spec.rules.length, "rule");
+  const { keepFlows, description } = options;
+  const spec = { rules: rulesIn(options), ...given({ keepFlows, description }) };
+  const group = await create(cli, options, { kind: "securitygroup", name, spec, noun: "sg", called: "group" });
+  const { length } = group.spec.rules;
+  const rules = length === 0 ? "no rules: it drops everything" : count(length, "rule");
   cli.io.err(`security group ${name} created at revision ${group.revision}, ${rules}\n`);
 }
 
 async function editGroup(cli: Cli, name: string, options: RuleFlags & WriteOptions): Promise<void> {
   const { allow, deny, remove, keepFlows, description } = options;
-  if ([allow, deny, remove, keepFlows, description].every((given) => given === undefined))
-    throw new Fault("request-invalid", {
-      what: "no change is given",
-      fix: "see weft sg edit --help for what can change",
-    });
-  const server = await connect(cli.io, options);
-  const before = await server.get("securitygroup", name);
-  const gone = new Set((options.remove ?? []).map((text) => wholeNumber(text, "--remove")));
-  const missing = [...gone].find((n) => n !== undefined && n >= before.spec.rules.length);
-  if (missing !== undefined)
-    throw new Fault("request-invalid", {
-      what: `group "${name}" has no rule ${missing}`,
-      where: "--remove",
-      fix: `see weft sg show ${name}`,
-    });
-  const { commits: _, ...spec } = before.spec;
-  const rules = [...spec.rules.filter((_rule, i) => !gone.has(i)), ...rulesIn(options)];
-  const after = await server.put(
-    "securitygroup",
+  if (Object.keys(given({ allow, deny, remove, keepFlows, description })).length === 0) throw noChange("sg");
+  await edit(cli, options, {
+    kind: "securitygroup",
     name,
-    {
-      ...spec,
-      rules,
-      ...(options.keepFlows === undefined ? {} : { keepFlows: options.keepFlows }),
-      ...(options.description === undefined ? {} : { description: options.description }),
+    change({ spec: { commits: _, ...spec } }) {
+      const gone = new Set(remove?.map((text) => wholeNumber(text, "--remove")));
+      const missing = [...gone].find((n) => n !== undefined && n >= spec.rules.length);
+      if (missing !== undefined)
+        throw misuse("--remove", `group "${name}" has no rule ${missing}`, `see weft sg show ${name}`);
+      const rules = [...spec.rules.filter((_rule, i) => !gone.has(i)), ...rulesIn(options)];
+      return { ...spec, rules, ...given({ keepFlows, description }) };
     },
-    before.revision === 0 ? { createOnly: true } : { ifRevision: before.revision },
-  );
-  await waitFor(cli.io, options.wait, after.revision, () => server.status());
-  if (isSame(before, after)) return cli.io.err(sameText(`security group ${name}`, after));
-  cli.io.err(
-    `security group ${name} changed at revision ${after.revision}: ${count(after.spec.rules.length, "rule")}\n`,
-  );
+    done: ({ spec, revision }) =>
+      `security group ${name} changed at revision ${revision}: ${count(spec.rules.length, "rule")}\n`,
+  });
 }

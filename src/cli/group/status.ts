@@ -6,11 +6,12 @@ import { DEFAULT_GROUP, DEFAULT_GROUP_SPEC, PRIORITY_DEFAULT, type Rule, groupsO
 import type { Endpoint, Network, SecurityGroup, Snapshot } from "../../model/resource.ts";
 import type { ClusterStatus } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
-import { connect } from "../input/connect.ts";
+import { connect, type ServerClient } from "../input/connect.ts";
 import { ruleText } from "./rule.ts";
-import { count } from "../io.ts";
-import { withOutput, withServer, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { count, type Tone } from "../io.ts";
+import { reading, writing, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printList, type Column } from "../output/format.ts";
+import type { Cell } from "../output/table.ts";
 import { waitFor } from "../change/wait.ts";
 
 type EffectiveRule = {
@@ -33,27 +34,20 @@ export function registerStatus(noun: Command, cli: Cli): void {
     .command("effective")
     .argument("<endpoint>", "like web1.eth0, or web1")
     .description("List all rules of an endpoint in the order they are checked, and where each comes from.");
-  withOutput(withServer(effective)).action(
-    cli.verb((name: string, options: ReadOptions) => showEffective(cli, name, options)),
-  );
-
+  reading(effective).action(cli.verb(showEffective));
   const status = noun
     .command("status")
     .argument("[name]", "count only endpoints with this group")
     .description("Show for each host how many endpoints have their rules in the kernel, wait for them, or failed.");
-  withOutput(withServer(status)).action(
-    cli.verb((name: string | undefined, options: ReadOptions) => showStatus(cli, name, options)),
-  );
-
+  reading(status).action(cli.verb(showStatus));
   const commit = noun
-    .command("commit")
-    .argument("<name>")
+    .command("commit <name>")
     .description("Make hosts load a security group again, even if they have it.")
     .option("--failed", "only hosts where it failed or is pending");
-  withWait(withServer(commit)).action(
-    cli.verb((name: string, options: WriteOptions & { readonly failed?: boolean }) => commitGroup(cli, name, options)),
-  );
+  writing(commit).action(cli.verb(commitGroup));
 }
+
+type CommitOptions = WriteOptions & { readonly failed?: boolean };
 
 const RULE_COLUMNS: readonly Column<EffectiveRule>[] = [
   { header: "PRIORITY", of: ({ rule }) => String(rule.priority ?? PRIORITY_DEFAULT) },
@@ -68,9 +62,7 @@ function withoutPriority({ priority: _, ...rule }: Rule): Rule {
 
 async function showEffective(cli: Cli, name: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
-  const [seen, groups] = await Promise.all([server.snapshot(), server.list("securitygroup")]);
-  const { withoutReservations } = await import("../../datapath/world/reservations.ts");
-  const snapshot = withoutReservations(seen);
+  const [snapshot, groups] = await Promise.all([snapshotOf(server), server.list("securitygroup")]);
   const endpoint = snapshot.endpoints.find((one) => one.name === name || one.spec.owner === name);
   if (endpoint === undefined)
     throw new Fault("endpoint-unknown", { what: `there is no endpoint "${name}"`, fix: "see weft endpoint list" });
@@ -81,14 +73,15 @@ async function showEffective(cli: Cli, name: string, options: ReadOptions): Prom
     named.length === 0
       ? `${endpoint.name} has no groups: nothing is filtered.`
       : `${named.join(", ")} has no rules: everything is dropped.`;
-  await printList(
-    cli.io,
-    options,
-    { columns: RULE_COLUMNS, name: ({ group, number }) => `${group}[${number}]`, empty },
-    rules,
-  );
-  const note = overridden(rules);
-  if (note !== "") cli.io.err(note);
+  const listing = { columns: RULE_COLUMNS, name: ({ group, number }: EffectiveRule) => `${group}[${number}]`, empty };
+  await printList(cli.io, options, listing, rules);
+  cli.io.err(overridden(rules));
+}
+
+/** With each reservation's endpoints as those of the network that it is of. */
+async function snapshotOf(server: ServerClient): Promise<Snapshot> {
+  const { withoutReservations } = await import("../../datapath/world/reservations.ts");
+  return withoutReservations(await server.snapshot());
 }
 
 /** In the order they are asked: by priority, deny before allow. */
@@ -129,27 +122,22 @@ function overridden(rules: readonly EffectiveRule[]): string {
 const HOST_COLUMNS: readonly Column<HostProgress>[] = [
   { header: "HOST", of: ({ host }) => host },
   { header: "UP-TO-DATE", of: ({ upToDate }) => String(upToDate.length) },
-  {
-    header: "PENDING",
-    of: ({ pending }) => (pending.length === 0 ? "0" : { text: `${pending.length}: ${named(pending)}`, tone: "warn" }),
-  },
-  {
-    header: "FAILED",
-    of: ({ failed }) => (failed.length === 0 ? "0" : { text: `${failed.length}: ${named(failed)}`, tone: "bad" }),
-  },
+  { header: "PENDING", of: ({ pending }) => someOf(pending, "warn") },
+  { header: "FAILED", of: ({ failed }) => someOf(failed, "bad") },
 ];
 
-function named(names: readonly string[]): string {
-  return names.slice(0, 3).join(", ") + (names.length > 3 ? " …" : "");
+/** How many there are, and the first three. */
+function someOf(names: readonly string[], tone: Tone): Cell {
+  if (names.length === 0) return "0";
+  return { text: `${names.length}: ${names.slice(0, 3).join(", ")}${names.length > 3 ? " …" : ""}`, tone };
 }
 
 async function showStatus(cli: Cli, name: string | undefined, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
   if (name !== undefined) await server.get("securitygroup", name);
-  const [snapshot, status] = await Promise.all([server.snapshot(), server.status()]);
+  const [snapshot, status] = await Promise.all([snapshotOf(server), server.status()]);
   const listing = { columns: HOST_COLUMNS, name: ({ host }: HostProgress) => host, empty: "No endpoint has a group." };
-  const { withoutReservations } = await import("../../datapath/world/reservations.ts");
-  await printList(cli.io, options, listing, progressOf(withoutReservations(snapshot), status, name));
+  await printList(cli.io, options, listing, progressOf(snapshot, status, name));
 }
 
 /** Hosts with endpoints that have the group, or any; by what their agents reported. */
@@ -172,23 +160,15 @@ export function progressOf(snapshot: Snapshot, status: ClusterStatus, name: stri
   return [...rows].map(([host, row]) => ({ host, ...row })).sort((a, b) => (a.host < b.host ? -1 : 1));
 }
 
-async function commitGroup(
-  cli: Cli,
-  name: string,
-  options: WriteOptions & { readonly failed?: boolean },
-): Promise<void> {
+async function commitGroup(cli: Cli, name: string, options: CommitOptions): Promise<void> {
   const server = await connect(cli.io, options);
   let hosts: readonly string[] | undefined;
   if (options.failed === true) {
-    const [snapshot, status] = await Promise.all([server.snapshot(), server.status()]);
-    const { withoutReservations } = await import("../../datapath/world/reservations.ts");
-    hosts = progressOf(withoutReservations(snapshot), status, name)
+    const [snapshot, status] = await Promise.all([snapshotOf(server), server.status()]);
+    hosts = progressOf(snapshot, status, name)
       .filter(({ pending, failed }) => pending.length + failed.length > 0)
       .map(({ host }) => host);
-    if (hosts.length === 0) {
-      cli.io.err(`security group ${name} is up to date everywhere; nothing to do\n`);
-      return;
-    }
+    if (hosts.length === 0) return cli.io.err(`security group ${name} is up to date everywhere; nothing to do\n`);
   }
   const group = await server.commitGroup(name, hosts);
   await waitFor(cli.io, options.wait, group.revision, () => server.status());

@@ -5,25 +5,20 @@ import type { Host, HostSpec, Snapshot } from "../../model/resource.ts";
 import type { ClusterStatus, HostCondition } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { register as registerHistory } from "./history.ts";
 import { register as registerLife } from "./lifecycle.ts";
-import { withOutput, withServer, type ReadOptions } from "../input/options.ts";
+import { given, reading, type ReadOptions } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
 import { pathsTable } from "./paths.ts";
 import { stateCell } from "../change/status.ts";
 import { type Cell, table } from "../output/table.ts";
 
 export function register(noun: Command, cli: Cli): void {
-  const list = noun.command("list").alias("ls").description("List hosts.");
-  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listHosts(cli, options)));
-
+  reading(noun.command("list").alias("ls").description("List hosts.")).action(cli.verb(listHosts));
   const show = noun
-    .command("show")
-    .argument("<name>")
+    .command("show <name>")
     .description("Show a host: its state, blocks, tunnel addresses and paths to other hosts.");
-  withOutput(withServer(show)).action(cli.verb((name: string, options: ReadOptions) => showHost(cli, name, options)));
+  reading(show).action(cli.verb(showHost));
   registerLife(noun, cli);
-  registerHistory(noun, cli);
 }
 
 /** A host as the CLI shows it: what it is, and how it is. One that was reclaimed is no resource any more. */
@@ -33,14 +28,8 @@ type Row = Pick<Host, "kind" | "name"> & { readonly spec: Pick<HostSpec, "underl
   >;
 
 function rowOf(host: Omit<Row, "state">, status: ClusterStatus): Row {
-  const condition = status.hosts.find((one) => one.host === host.name);
-  const { state = "expected", sinceMs, status: report } = condition ?? {};
-  return {
-    ...host,
-    state,
-    ...(sinceMs === undefined ? {} : { sinceMs }),
-    ...(report === undefined ? {} : { status: report }),
-  };
+  const { state = "expected", sinceMs, status: report } = status.hosts.find((one) => one.host === host.name) ?? {};
+  return { ...host, state, ...given({ sinceMs, status: report }) };
 }
 
 function reclaimedRows(hosts: readonly Host[], status: ClusterStatus): Row[] {
@@ -78,59 +67,41 @@ async function listHosts(cli: Cli, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const [hosts, status] = await Promise.all([server.list("host"), server.status()]);
   const empty = "No hosts. Start an agent on one: weft agent --server URL --join-token-file FILE";
-  await printList(
-    cli.io,
-    options,
-    { columns: columnsOf(cli), name: (h) => `host/${h.name}`, empty },
-    byName([...hosts.map((host) => rowOf(host, status)), ...reclaimedRows(hosts, status)]),
-  );
+  const rows = byName([...hosts.map((host) => rowOf(host, status)), ...reclaimedRows(hosts, status)]);
+  await printList(cli.io, options, { columns: columnsOf(cli), name: (h) => `host/${h.name}`, empty }, rows);
 }
 
 async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const [host, status, snapshot] = await Promise.all([server.get("host", name), server.status(), server.snapshot()]);
   const row = rowOf(host, status);
-  await printOne(
-    cli.io,
-    options,
-    { name: `host/${name}`, value: row },
-    () =>
-      fields(cli.io, [
-        ["Name", name],
-        ["State", stateOf(row)],
-        ["Since", row.sinceMs === undefined ? undefined : `${ago(cli, row.sinceMs)} ago`],
-        ["Last report", row.status === undefined ? "none" : `${ago(cli, row.status.reportedAtMs)} ago`],
-        ["Underlay", `${host.spec.underlay}, MTU ${host.spec.underlayMtu}`],
-        ["Slices", host.spec.slices?.join(", ") ?? "all"],
-        ["Limits", host.spec.shaping?.join(", ") || "none: its kernel cannot limit traffic"],
-        ["Agent", row.status?.version],
-        ["Revision", row.status === undefined ? undefined : `${row.status.revision} of ${status.revision}`],
-        [
-          "Objects",
-          row.status === undefined
-            ? undefined
-            : `${row.status.objects} in the kernel, ${row.status.driftRepaired} repaired`,
-        ],
-        ["Endpoints", String(snapshot.endpoints.filter((e) => e.spec.host === name).length)],
-        ["Errors", row.status?.errors.join("; ")],
-        ["Conditions", row.status?.conditions.join("; ")],
-      ]) +
-      holdingsText(cli, name, snapshot) +
-      pathsTable(cli.io, row),
-  );
+  await printOne(cli.io, options, { name: `host/${name}`, value: row }, () => {
+    const { spec } = host;
+    const report = row.status;
+    const head = fields(cli.io, [
+      ["Name", name],
+      ["State", stateOf(row)],
+      ["Since", row.sinceMs === undefined ? undefined : `${ago(cli, row.sinceMs)} ago`],
+      ["Last report", report === undefined ? "none" : `${ago(cli, report.reportedAtMs)} ago`],
+      ["Underlay", `${spec.underlay}, MTU ${spec.underlayMtu}`],
+      ["Slices", spec.slices?.join(", ") ?? "all"],
+      ["Limits", spec.shaping?.join(", ") || "none: its kernel cannot limit traffic"],
+      ["Agent", report?.version],
+      ["Revision", report && `${report.revision} of ${status.revision}`],
+      ["Objects", report && `${report.objects} in the kernel, ${report.driftRepaired} repaired`],
+      ["Endpoints", String(snapshot.endpoints.filter((e) => e.spec.host === name).length)],
+      ["Errors", report?.errors.join("; ")],
+      ["Conditions", report?.conditions.join("; ")],
+    ]);
+    return head + holdingsText(cli, name, snapshot) + pathsTable(cli.io, row);
+  });
 }
 
 function holdingsText(cli: Cli, host: string, snapshot: Snapshot): string {
-  const blocks = byName(snapshot.blocks.filter((block) => block.spec.host === host)).map((block) => [
-    block.spec.network,
-    block.spec.cidr,
-  ]);
-  const vteps = byName(snapshot.vteps.filter((vtep) => vtep.spec.host === host)).map((v) => [
-    v.spec.vrf,
-    v.spec.ip ?? "",
-    v.spec.ip6 ?? "",
-    v.spec.mac,
-  ]);
+  const of = <T extends { readonly name: string; readonly spec: { readonly host: string } }>(list: readonly T[]) =>
+    byName(list.filter(({ spec }) => spec.host === host));
+  const blocks = of(snapshot.blocks).map(({ spec }) => [spec.network, spec.cidr]);
+  const vteps = of(snapshot.vteps).map(({ spec: { vrf, ip = "", ip6 = "", mac } }) => [vrf, ip, ip6, mac]);
   return [
     blocks.length === 0 ? "" : `\n${table(cli.io, ["NETWORK", "BLOCK"], blocks)}`,
     vteps.length === 0 ? "" : `\n${table(cli.io, ["VRF", "VTEP", "VTEP6", "VTEP-MAC"], vteps)}`,

@@ -1,62 +1,63 @@
-// `weft host drain`, `resume`, `reclaim` and `delete`: how a host goes. Each says before it is done what would be lost.
+// `weft host drain`, `resume`, `reclaim` and `delete`: how a host goes; and `accept-history`: how it goes on with a
+// server that has another history. Each says before it is done what would be lost.
 import type { Command } from "commander";
 import type { ServerClient } from "../../client/server.ts";
 import { Fault } from "../../model/fault.ts";
-import type { Change, Endpoint, Resource, Snapshot } from "../../model/resource.ts";
-import type { Cli } from "../context.ts";
-import { connect } from "../input/connect.ts";
-import { forEachName } from "../input/each.ts";
-import { count } from "../io.ts";
-import { withServer, withForce, withWait, withWaitFor, type SureOptions, type WriteOptions } from "../input/options.ts";
-import { confirm } from "../input/confirm.ts";
+import { type Change, type Endpoint, type Resource, type Snapshot, resourcesIn } from "../../model/resource.ts";
 import { waitFor, waitUntil } from "../change/wait.ts";
+import type { Cli } from "../context.ts";
+import { confirm } from "../input/confirm.ts";
+import { connect } from "../input/connect.ts";
+import type { RemoteOptions } from "../input/locate.ts";
+import { checkKnown, forEachName } from "../input/names.ts";
+import { withServer, withForce, withWaitFor, writing, type SureOptions, type WriteOptions } from "../input/options.ts";
+import { count } from "../io.ts";
+import { misuse } from "../output/error.ts";
 
 type ReclaimOptions = WriteOptions & SureOptions & { readonly dryRun?: boolean };
 type DeleteOptions = ReclaimOptions & { readonly reclaim?: boolean };
+type AcceptOptions = RemoteOptions & { readonly yes?: boolean; readonly all?: boolean };
 
 export function register(noun: Command, cli: Cli): void {
   const drain = noun
-    .command("drain")
-    .argument("<name>")
+    .command("drain <name>")
     .description("Let the host take no new endpoints; those it has stay until they are detached.");
-  withWaitFor(withServer(drain), "the host has no endpoints").action(
-    cli.verb((name: string, options: WriteOptions) => drainHost(cli, name, options)),
-  );
+  withWaitFor(withServer(drain), "the host has no endpoints").action(cli.verb(drainHost));
 
   const resume = noun
-    .command("resume")
+    .command("resume <name>")
     .alias("undrain")
-    .argument("<name>")
     .description("End a drain: the host takes new endpoints again.");
-  withWait(withServer(resume)).action(
-    cli.verb((name: string, options: WriteOptions) => resumeHost(cli, name, options)),
-  );
+  writing(resume).action(cli.verb(resumeHost));
 
   const reclaim = noun
-    .command("reclaim")
-    .argument("<name>")
+    .command("reclaim <name>")
     .description(
       "Remove a lost host and release what it had (blocks, endpoints, tunnel addresses). Its agent must join anew.",
     )
     .option("--dry-run", "only show what would be released");
-  withWait(withServer(withForce(reclaim, "even if the host is not lost"))).action(
-    cli.verb((name: string, options: ReclaimOptions) => reclaimHost(cli, name, options)),
-  );
+  writing(withForce(reclaim, "even if the host is not lost")).action(cli.verb(reclaimHost));
 
   const remove = noun
-    .command("delete")
+    .command("delete <name...>")
     .alias("rm")
-    .argument("<name...>")
     .description("Delete hosts that are drained and empty, or do not come back.")
     .option("--reclaim", "the host is lost: release what it had, as weft host reclaim does")
     .option("--dry-run", "with --reclaim: only show what would be released");
-  withWait(withServer(withForce(remove, "even if the host is ready or has endpoints"))).action(
-    cli.verb((names: readonly string[], options: DeleteOptions) =>
-      forEachName(cli, names, (name) =>
-        options.reclaim === true ? reclaimHost(cli, name, options) : deleteHost(cli, name, options),
-      ),
+  writing(withForce(remove, "even if the host is ready or has endpoints")).action(
+    cli.verb((_, names: readonly string[], options: DeleteOptions) =>
+      forEachName(cli, names, (name) => (options.reclaim === true ? reclaimHost : deleteHost)(cli, name, options)),
     ),
   );
+
+  const accept = noun
+    .command("accept-history [names...]")
+    .description(
+      "Let hosts follow this server although they followed another history (another-history in weft status).",
+    )
+    .option("--all", "every host that waits for it now")
+    .option("-y, --yes", "do not ask for confirmation");
+  withServer(accept).action(cli.verb(acceptHistory));
 }
 
 async function drainHost(cli: Cli, name: string, options: WriteOptions): Promise<void> {
@@ -99,15 +100,7 @@ async function reclaimHost(cli: Cli, name: string, options: ReclaimOptions): Pro
 
 /** A line for each thing that goes, and for each that another host gets because of it. */
 function lossesOf(before: Snapshot, changes: readonly Change[]): string[] {
-  const all: readonly Resource[] = [
-    ...before.hosts,
-    ...before.endpoints,
-    ...before.blocks,
-    ...before.vteps,
-    ...before.networks,
-    ...before.vrfs,
-  ];
-  const old = new Map(all.map((resource) => [`${resource.kind}/${resource.name}`, resource]));
+  const old = new Map(resourcesIn(before).map((resource) => [`${resource.kind}/${resource.name}`, resource]));
   return changes
     .map((change) => {
       if ("put" in change) return `then ${describe(change.put)}`;
@@ -147,7 +140,7 @@ async function endpointsOf(server: ServerClient, host: string): Promise<readonly
 async function deleteHost(cli: Cli, name: string, options: DeleteOptions): Promise<void> {
   if (options.dryRun === true) {
     const fix = `weft host delete ${name} --reclaim --dry-run, or see weft host show ${name}`;
-    throw new Fault("request-invalid", { what: "--dry-run is for --reclaim", where: "--dry-run", fix });
+    throw misuse("--dry-run", "--dry-run is for --reclaim", fix);
   }
   const server = await connect(cli.io, options);
   const [status, hosts, own] = await Promise.all([server.status(), server.list("host"), endpointsOf(server, name)]);
@@ -160,15 +153,39 @@ async function deleteHost(cli: Cli, name: string, options: DeleteOptions): Promi
       fix: `drain it first (weft host drain ${name} --wait), or use --force`,
     });
   }
-  if (own.length > 0 && options.force === true)
-    await confirm(
-      cli.io,
-      `deleting host ${name} by force`,
-      own.map((endpoint) => `endpoint ${endpointText(endpoint)}`),
-      options.yes,
-    );
+  const losses = own.map((endpoint) => `endpoint ${endpointText(endpoint)}`);
+  if (options.force === true) await confirm(cli.io, `deleting host ${name} by force`, losses, options.yes);
   const { revision } = await server.remove("host", name, { force: options.force === true });
   await waitFor(cli.io, options.wait, revision, () => server.status());
   const along = own.length === 0 ? "" : `, with ${count(own.length, "endpoint")}`;
   cli.io.err(`host ${name} deleted at revision ${revision}${along}\n`);
+}
+
+async function acceptHistory(cli: Cli, names: readonly string[], options: AcceptOptions): Promise<void> {
+  if (names.length > 0 && options.all === true)
+    throw misuse("--all", "both names and --all are given", "give the names, or --all for every host that waits");
+  if (names.length === 0 && options.all !== true) {
+    const fix = "name them: weft host accept-history h1 h2; or take all that wait: weft host accept-history --all";
+    throw misuse("[names...]", "no host is given", fix);
+  }
+  const server = await connect(cli.io, options);
+  const asking = (await server.status()).conditions.filter((one) => one.reason === "another-history");
+  const hosts = options.all === true ? asking.flatMap((one) => one.host ?? []) : names;
+  if (hosts.length === 0) return cli.io.err("No host is waiting for accept-history.\n");
+  for (const host of hosts) if (!asking.some((one) => one.host === host)) await checkAsks(server, host);
+  const lines = hosts.map((host) => asking.find((one) => one.host === host)?.message ?? `host ${host}`);
+  await confirm(cli.io, "Removing from these hosts everything that this server does not know", lines, options.yes);
+  for (const host of hosts) await server.acceptHistory(host);
+  cli.io.err(`${count(hosts.length, "host")} will follow this server within seconds; see weft status\n`);
+}
+
+/** Before anybody is asked to confirm: a host that there is not, or that follows this server already. */
+async function checkAsks(server: ServerClient, host: string): Promise<void> {
+  checkKnown({ host }, { networks: [], hosts: await server.list("host") });
+  throw new Fault("not-found", {
+    what: `host "${host}" does not wait for accept-history`,
+    where: `host/${host}`,
+    why: "its agent has not shown another history in the last minute",
+    fix: "see weft status; an agent with another history shows it every few seconds while it runs",
+  });
 }

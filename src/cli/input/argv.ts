@@ -1,7 +1,8 @@
 // The words of a command line before commander reads them, and what it does not see to: options that stand before the
 // verb, the seconds of --wait, and options that are given twice.
 import type { Command, Option } from "commander";
-import { Fault } from "../../model/fault.ts";
+import type { Fault } from "../../model/fault.ts";
+import { misuse } from "../output/error.ts";
 import { repeated } from "./options.ts";
 
 /** Options of every verb that asks the server: they may stand anywhere. */
@@ -87,5 +88,5 @@ function takesValue(option: Option): boolean {
 function twice(before: string, { long, flags }: Option): Fault {
   const now = long ?? flags;
   const what = before === now ? `${now} is given twice` : `both ${before} and ${now} are given`;
-  return new Fault("request-invalid", { what, where: now, fix: "give one of them" });
+  return misuse(now, what, "give one of them");
 }

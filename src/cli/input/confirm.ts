@@ -2,14 +2,9 @@
 import { Fault } from "../../model/fault.ts";
 import type { Io } from "../io.ts";
 
-/** Lets a person say no. Without one, only --yes passes: a script has to have meant it. */
-export async function confirm(
-  io: Io,
-  what: string,
-  losses: readonly string[],
-  yes: boolean | undefined,
-): Promise<void> {
-  if (yes === true) return;
+/** Lets a person say no to what would be lost. Without a person, only --yes passes: a script has to have meant it. */
+export async function confirm(io: Io, what: string, losses: readonly string[], yes = false): Promise<void> {
+  if (yes || losses.length === 0) return;
   if (io.ask === undefined) {
     throw new Fault("request-invalid", {
       what: `${what} needs a confirmation`,
@@ -20,10 +15,7 @@ export async function confirm(
     });
   }
   io.err(`${what} takes with it:\n${losses.map((loss) => `  ${loss}\n`).join("")}`);
-  const answer = await io.ask("Type yes to continue: ");
-  if (answer.trim() !== "yes")
-    throw new Fault("request-invalid", {
-      what: `${what} was not confirmed; nothing was changed`,
-      fix: "answer yes, or add --yes",
-    });
+  if ((await io.ask("Type yes to continue: ")).trim() === "yes") return;
+  const fix = "answer yes, or add --yes";
+  throw new Fault("request-invalid", { what: `${what} was not confirmed; nothing was changed`, fix });
 }

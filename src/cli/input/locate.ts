@@ -11,6 +11,7 @@ export type RemoteOptions = { readonly server?: string; readonly tokenFile?: str
 /** Which agent: by the path of its socket, or by its host where several run on one machine. */
 export type AgentOptions = { readonly agentSocket?: string; readonly host?: string };
 
+const SETTINGS = ["server", "token-file", "agent-socket"] as const;
 const RUN_FILE = "/run/weft/cli.json";
 const LOCAL = { socket: "/run/weft/server.sock", tokenFile: "/var/lib/weft/server/admin.token" } as const;
 const LOCAL_AGENT = "/run/weft/agent.sock";
@@ -24,7 +25,7 @@ type RunFile = {
 
 /** The server and the token to show it; a Fault says what to give when there is none. */
 export async function locateServer(io: Io, options: RemoteOptions): Promise<ServerLocation> {
-  const given = await settingsOf("cli", ["server", "token-file", "agent-socket"], { ...options }, io.env);
+  const given = await settingsOf("cli", SETTINGS, { ...options }, io.env);
   const run = given.server === undefined ? runFile() : undefined;
   const server = given.server ?? run?.server ?? (existsSync(LOCAL.socket) ? `unix:${LOCAL.socket}` : undefined);
   if (server === undefined) {
@@ -62,34 +63,19 @@ function checkToken(token: string, where: string): string {
 }
 
 function tokenOf(file: string): string {
-  return checkToken(textOf(file).trim(), file);
-}
-
-function textOf(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return checkToken(readFileSync(file, "utf8").trim(), file);
   } catch (error) {
-    throw new Fault(
-      "token-wrong",
-      {
-        what: "there is no token for the server",
-        where: file,
-        why: whyUnread(error),
-        fix: "give --token-file FILE or WEFT_TOKEN; the server writes admin.token to its data directory",
-      },
-      { cause: error },
-    );
+    if (error instanceof Fault) throw error;
+    const fix = "give --token-file FILE or WEFT_TOKEN; the server writes admin.token to its data directory";
+    const detail = { what: "there is no token for the server", where: file, why: whyUnread(error), fix };
+    throw new Fault("token-wrong", detail, { cause: error });
   }
 }
 
 /** Sockets of agents by host; the machine's own agent has no host name here, so it is "". */
 export async function agentSockets(io: Io, options: AgentOptions): Promise<ReadonlyMap<string, string>> {
-  const given = await settingsOf(
-    "cli",
-    ["server", "token-file", "agent-socket"],
-    { agentSocket: options.agentSocket },
-    io.env,
-  );
+  const given = await settingsOf("cli", SETTINGS, { agentSocket: options.agentSocket }, io.env);
   if (given["agent-socket"] !== undefined) return new Map([["", given["agent-socket"]]]);
   if (existsSync(LOCAL_AGENT)) return new Map([["", LOCAL_AGENT]]);
   return new Map(Object.entries(runFile()?.agents ?? {}));

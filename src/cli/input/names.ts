@@ -1,6 +1,30 @@
-// Names that filters of a list, or options, speak of: one that is not there is told, instead of an empty list.
+// Names on the command line: of a verb for several, each is done or refused by itself; of filters and options, one that
+// is not there is told, instead of an empty list.
 import { Fault } from "../../model/fault.ts";
+import type { Cli } from "../context.ts";
+import { EXIT_OK, misuse, printError } from "../output/error.ts";
 import type { ServerClient } from "./connect.ts";
+
+/** In the order given, also after a failure; the exit code is that of the first that failed. */
+export async function forEachName(
+  cli: Cli,
+  names: readonly string[],
+  work: (name: string) => Promise<void>,
+): Promise<number> {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw misuse("<name>", `"${twice}" is named twice`, "give each name once");
+  let exit: number = EXIT_OK;
+  for (const name of names) {
+    try {
+      await work(name);
+    } catch (error) {
+      const code = printError(cli.io, error);
+      if (exit === EXIT_OK) exit = code;
+      if (cli.io.signal.aborted) return exit;
+    }
+  }
+  return exit;
+}
 
 type Named = readonly { readonly name: string }[];
 

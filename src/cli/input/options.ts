@@ -1,8 +1,8 @@
 // Options that many verbs share, so that each is spelled and explained once.
 import { Option, type Command } from "commander";
-import { Fault } from "../../model/fault.ts";
 import { FORMATS, type OutputOptions } from "../output/format.ts";
 import { parseWait } from "../change/wait.ts";
+import { misuse } from "../output/error.ts";
 import type { RemoteOptions } from "./locate.ts";
 
 export type ReadOptions = RemoteOptions & OutputOptions;
@@ -28,9 +28,9 @@ export function withServer(command: Command): Command {
     .option("--token-file <file>", "file that holds the bearer token");
 }
 
-/** For verbs that print resources. */
-export function withOutput(command: Command): Command {
-  return command
+/** For verbs that print what the server has. */
+export function reading(command: Command): Command {
+  return withServer(command)
     .addOption(new Option("-o, --output <format>", "print another format than the table").choices(FORMATS))
     .option("--no-headers", "print the table without its header");
 }
@@ -42,6 +42,11 @@ export function withWait(command: Command): Command {
     parseWait(text, true);
     return text;
   });
+}
+
+/** For verbs that change what the server has. */
+export function writing(command: Command): Command {
+  return withWait(withServer(command));
 }
 
 const TIMES = "at most 60 s; or --wait 30, --wait 5m";
@@ -63,11 +68,27 @@ export function wholeNumber(text: string | undefined, option: string, example = 
   if (text === undefined) return undefined;
   // A leading zero is octal for some readers, so it is refused, as in addresses.
   if (/^(?:0|[1-9]\d{0,8})$/.test(text)) return Number(text);
-  throw new Fault("request-invalid", {
-    what: `"${text}" is not a whole number`,
-    where: option,
-    fix: `write it like ${option}=${example}`,
-  });
+  throw misuse(option, `"${text}" is not a whole number`, `write it like ${option}=${example}`);
+}
+
+/** The one of `words` that an option says, undefined if it was not given; a Fault `request-invalid` for any other. */
+export function wordOf<Word extends string>(
+  text: string | undefined,
+  option: string,
+  what: string,
+  words: readonly Word[],
+): Word | undefined {
+  const word = words.find((each) => each === text);
+  if (word !== undefined || text === undefined) return word;
+  throw misuse(option, `"${text}" is not ${what}`, `choose ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`);
+}
+
+/** Only the members that have a value: what was not said is not sent. */
+export function given<Members extends object>(
+  members: Members,
+): { [Name in keyof Members]?: Exclude<Members[Name], undefined> } {
+  const said = Object.entries(members).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(said) as { [Name in keyof Members]?: Exclude<Members[Name], undefined> };
 }
 
 /** For options that may be given several times. */
@@ -80,9 +101,6 @@ export function listOrNone(words: readonly string[], option: string): readonly s
   if (words.length === 1 && words[0] === "none") return [];
   const twice = words.find((word, i) => words.indexOf(word) !== i);
   if (twice === undefined && !words.includes("none") && !words.includes("")) return words;
-  throw new Fault("request-invalid", {
-    what: twice === undefined ? `${option} cannot be ${JSON.stringify(words)}` : `"${twice}" is given twice`,
-    where: option,
-    fix: `give each value once, or only ${option} none`,
-  });
+  const what = twice === undefined ? `${option} cannot be ${JSON.stringify(words)}` : `"${twice}" is given twice`;
+  throw misuse(option, what, `give each value once, or only ${option} none`);
 }

@@ -6,6 +6,7 @@ import { Fault } from "../../model/fault.ts";
 import { WRITABLE_KINDS, type WritableKind, inWords, isWritable } from "../../model/kinds.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { Io } from "../io.ts";
+import { misuse } from "../output/error.ts";
 import { whyUnread } from "./settings.ts";
 
 /** What POST /v1/apply takes, before the server has looked at it. */
@@ -21,12 +22,8 @@ export async function readText(io: Io, file: string): Promise<string> {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    const why = whyUnread(error);
-    throw new Fault(
-      "request-invalid",
-      { what: `${file} cannot be read`, why, fix: "check the path" },
-      { cause: error },
-    );
+    const detail = { what: `${file} cannot be read`, why: whyUnread(error), fix: "check the path" };
+    throw new Fault("request-invalid", detail, { cause: error });
   }
 }
 
@@ -56,11 +53,7 @@ export async function itemsOf(text: string, file: string): Promise<Item[]> {
     if (value !== null && value !== undefined) items.push(...itemsIn(value, `${file}:${line} (document ${i + 1})`));
   }
   if (items.length === 0)
-    throw new Fault("request-invalid", {
-      what: "the file has no resources",
-      where: file,
-      fix: "write `kind: network`, `name: …`, `spec: …`",
-    });
+    throw misuse(file, "the file has no resources", "write `kind: network`, `name: …`, `spec: …`");
   return items;
 }
 
@@ -98,10 +91,5 @@ function itemOf(value: unknown, where: string): Item {
 }
 
 function shapeless(where: string, why: string): Fault {
-  return new Fault("request-invalid", {
-    what: "the file cannot be applied",
-    where,
-    why,
-    fix: "correct the file; see examples/",
-  });
+  return misuse(where, "the file cannot be applied", "correct the file; see examples/", why);
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import type { Flags } from "../context.ts";
 import type { Io } from "../io.ts";
+import { misuse } from "../output/error.ts";
 
 /** `data-dir` as commander names its value. */
 function camel(name: string): string {
@@ -27,7 +28,7 @@ export async function settingsOf<Name extends string>(
   const given: Partial<Record<Name, string>> = {};
   for (const name of names) {
     const flag = flags[camel(name)];
-    if (flag === "") throw wrong("an option has no value", `--${name}`, "it is empty", "give it one, or leave it out");
+    if (flag === "") throw misuse(`--${name}`, "an option has no value", "give it one, or leave it out", "it is empty");
     const variable = env[`WEFT_${name.toUpperCase().replaceAll("-", "_")}`];
     const value = flag ?? (variable === "" ? undefined : variable) ?? fromFile[name];
     if (value !== undefined) given[name] = value;
@@ -40,7 +41,12 @@ async function readSettings(file: string, names: readonly string[]): Promise<Rec
   if (text === undefined) return {};
   const { parse } = await import("yaml");
   // Values are texts as they stand: 012 as a name is not the number 12.
-  const value: unknown = parseOr(file, () => parse(text, { schema: "failsafe" }));
+  let value: unknown;
+  try {
+    value = parse(text, { schema: "failsafe" });
+  } catch (error) {
+    throw wrongFile(file, error instanceof Error ? error.message : String(error));
+  }
   if (value === null || value === undefined || value === "") return {};
   if (typeof value !== "object" || Array.isArray(value))
     throw wrongFile(file, "it does not consist of `name: value` lines");
@@ -61,7 +67,7 @@ export function wordsOf(text: string, where: string): readonly string[] {
   const twice = words.find((word, i) => words.indexOf(word) !== i);
   if (twice === undefined && !words.includes("")) return words;
   const why = words.includes("") ? "a word of it is empty" : `"${twice}" is given twice`;
-  throw wrong(`"${text}" is not a list of words`, where, why, `write it like ${where} one,two`);
+  throw misuse(where, `"${text}" is not a list of words`, `write it like ${where} one,two`, why);
 }
 
 function textOf(file: string): string | undefined {
@@ -69,11 +75,9 @@ function textOf(file: string): string | undefined {
     return readFileSync(file, "utf8");
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw new Fault(
-      "forbidden",
-      { what: `${file} cannot be read`, why: whyUnread(error), fix: "make it readable for this user, or remove it" },
-      { cause: error },
-    );
+    const fix = "make it readable for this user, or remove it";
+    const detail = { what: `${file} cannot be read`, why: whyUnread(error), fix };
+    throw new Fault("forbidden", detail, { cause: error });
   }
 }
 
@@ -90,18 +94,6 @@ export function whyUnread(error: unknown): string {
   return UNREAD[code] ?? (error instanceof Error ? error.message : String(error));
 }
 
-function parseOr(file: string, parse: () => unknown): unknown {
-  try {
-    return parse();
-  } catch (error) {
-    throw wrongFile(file, error instanceof Error ? error.message : String(error));
-  }
-}
-
 function wrongFile(where: string, why: string): Fault {
-  return wrong("a configuration file is wrong", where, why, "correct the file");
-}
-
-function wrong(what: string, where: string, why: string, fix: string): Fault {
-  return new Fault("request-invalid", { what, where, why, fix });
+  return misuse(where, "a configuration file is wrong", "correct the file", why);
 }

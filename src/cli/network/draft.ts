@@ -1,13 +1,12 @@
-// A network's spec in flags: what `weft network create` and `edit` understand. Says nothing about defaults: what
-// was not given is not sent, and the server fills it in.
-import { Fault } from "../../model/fault.ts";
+// A network's spec in flags: what `weft network create` and `edit` understand, and parts of it in words. Says nothing
+// about defaults: what was not given is not sent, and the server fills it in.
+import type { Spoofing } from "../../model/group.ts";
 import type { NetworkInput } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
 import { type LimitFlags, qosOf } from "../endpoint/limit.ts";
-import { listOrNone, wholeNumber } from "../input/options.ts";
-import { spoofingOf } from "./spoofing.ts";
+import { given, listOrNone, wholeNumber, wordOf } from "../input/options.ts";
+import { misuse } from "../output/error.ts";
 
-export type Draft = NetworkInput;
 export type SpecFlags = LimitFlags & {
   readonly subnet?: readonly string[];
   readonly pool?: string;
@@ -33,55 +32,38 @@ export type SpecFlags = LimitFlags & {
   readonly spoofing?: readonly string[];
 };
 
+export const IPAM_MODES = ["local", "global"] as const;
+export const STRATEGIES = ["lowest", "next", "random"] as const;
+
 /** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */
-export function draftOf(flags: SpecFlags): Draft {
-  const vni = wholeNumber(flags.vni, "--vni", 5000);
-  const mtu = flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu", 1400);
-  const quarantine = wholeNumber(flags.quarantine, "--quarantine");
-  const { ipam, strategy } = flags;
-  if (strategy !== undefined && strategy !== "lowest" && strategy !== "next" && strategy !== "random") {
-    throw new Fault("request-invalid", {
-      what: `"${strategy}" is not a strategy`,
-      where: "--strategy",
-      fix: "choose lowest, next or random",
-    });
-  }
-  const qos = qosOf(flags);
-  if (ipam !== undefined && ipam !== "local" && ipam !== "global") {
-    throw new Fault("request-invalid", {
-      what: `"${ipam}" is not an address mode`,
-      where: "--ipam",
-      fix: "choose local or global",
-    });
-  }
+export function draftOf(flags: SpecFlags): NetworkInput {
+  const { pool, vrf, masquerade, enabled, sticky, tenant, description } = flags;
   const id = wholeNumber(flags.id, "--id");
-  if (id !== undefined && flags.pool === undefined) {
+  if (id !== undefined && pool === undefined) {
     const why = "an id is one of a pool, and no pool is given";
-    const fix = `add --pool NAME, or leave out --id`;
-    throw new Fault("request-invalid", { what: "--id needs --pool", where: "--id", why, fix });
+    throw misuse("--id", "--id needs --pool", "add --pool NAME, or leave out --id", why);
   }
-  return {
-    ...(ipam === undefined ? {} : { ipam }),
-    ...(flags.subnet === undefined ? {} : { subnets: subnetsOf(flags.subnet, flags) }),
-    ...(flags.pool === undefined ? {} : { pool: { name: flags.pool, ...(id === undefined ? {} : { id }) } }),
-    ...(flags.vrf === undefined ? {} : { vrf: flags.vrf }),
-    ...(vni === undefined ? {} : { vni }),
-    ...(mtu === undefined ? {} : { mtu }),
-    ...(flags.slice === undefined ? {} : { slices: flags.slice.map(sliceOf) }),
-    ...(qos === undefined ? {} : { qos }),
-    ...(flags.masquerade === undefined ? {} : { masquerade: flags.masquerade }),
-    ...(flags.enabled === undefined ? {} : { enabled: flags.enabled }),
-    ...(strategy === undefined ? {} : { strategy }),
-    ...(flags.sticky === undefined ? {} : { sticky: flags.sticky }),
-    ...(quarantine === undefined ? {} : { quarantine }),
-    ...(flags.dns === undefined ? {} : { dns: listOrNone(flags.dns, "--dns") }),
-    ...(flags.cni === undefined ? {} : { cni: flags.cni }),
-    ...(flags.cniPortmap === true ? { cni: "portmap" as const } : {}),
-    ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
-    ...(flags.sg === undefined ? {} : { securityGroups: listOrNone(flags.sg, "--sg") }),
-    ...(flags.spoofing === undefined ? {} : { spoofing: spoofingOf(flags.spoofing) }),
-    ...(flags.description === undefined ? {} : { description: flags.description }),
-  };
+  return given({
+    ipam: wordOf(flags.ipam, "--ipam", "an address mode", IPAM_MODES),
+    subnets: flags.subnet && subnetsOf(flags.subnet, flags),
+    pool: pool === undefined ? undefined : { name: pool, ...given({ id }) },
+    vrf,
+    vni: wholeNumber(flags.vni, "--vni", 5000),
+    mtu: flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu", 1400),
+    slices: flags.slice?.map(sliceOf),
+    qos: qosOf(flags),
+    masquerade,
+    enabled,
+    strategy: wordOf(flags.strategy, "--strategy", "a strategy", STRATEGIES),
+    sticky,
+    quarantine: wholeNumber(flags.quarantine, "--quarantine"),
+    dns: flags.dns && listOrNone(flags.dns, "--dns"),
+    cni: flags.cniPortmap === true ? ("portmap" as const) : flags.cni,
+    tenant,
+    securityGroups: flags.sg && listOrNone(flags.sg, "--sg"),
+    spoofing: flags.spoofing && spoofingOf(flags.spoofing),
+    description,
+  });
 }
 
 /** Fields that the flags take away, so that the default is what counts again. */
@@ -101,30 +83,55 @@ export function mergedSubnets(before: readonly Subnet[], given: readonly Subnet[
   return [...kept, ...added];
 }
 
+/** `9.0.0.0/8 in /24s`: each subnet, and how it is carved. */
+export function subnetsText(subnets: readonly Subnet[] | undefined): string {
+  return (subnets ?? [])
+    .map(({ cidr, hostPrefix }) => (hostPrefix === undefined ? cidr : `${cidr} in /${hostPrefix}s`))
+    .join(", ");
+}
+
 function subnetsOf(cidrs: readonly string[], { hostPrefix = [], gateway = [] }: SpecFlags): Subnet[] {
   if (hostPrefix.length > cidrs.length || gateway.length > cidrs.length) {
-    throw new Fault("request-invalid", {
-      what: "there are more --host-prefix or --gateway options than --subnet options",
-      where: "--subnet",
-      fix: "give each once per --subnet, in the same order",
-    });
+    const what = "there are more --host-prefix or --gateway options than --subnet options";
+    throw misuse("--subnet", what, "give each once per --subnet, in the same order");
   }
-  return cidrs.map((cidr, i) => {
-    const length = wholeNumber(hostPrefix[i], "--host-prefix", 24);
-    return {
-      cidr,
-      ...(length === undefined ? {} : { hostPrefix: length }),
-      ...(gateway[i] === undefined ? {} : { gateway: gateway[i] }),
-    };
-  });
+  return cidrs.map((cidr, i) => ({
+    cidr,
+    ...given({ hostPrefix: wholeNumber(hostPrefix[i], "--host-prefix", 24), gateway: gateway[i] }),
+  }));
 }
 
 function sliceOf(text: string): { readonly name: string; readonly bridge: string } {
   const [name = "", bridge = "", ...rest] = text.split("=");
   if (name !== "" && bridge !== "" && rest.length === 0) return { name, bridge };
-  throw new Fault("request-invalid", {
-    what: `"${text}" is not a slice`,
-    where: "--slice",
-    fix: "write it like --slice docker=d: the bridge is then d-<network>",
-  });
+  throw misuse("--slice", `"${text}" is not a slice`, "write it like --slice docker=d: the bridge is then d-<network>");
+}
+
+/** What spoofing filters let pass on a network, in words. */
+const FIELDS: ReadonlyMap<string, keyof Spoofing> = new Map([
+  ["mac", "mac"],
+  ["ip", "ip"],
+  ["dhcp-server", "dhcpServer"],
+  ["router-advertisements", "routerAdvertisements"],
+  ["broadcasts", "broadcasts"],
+  ["tags", "tags"],
+]);
+export const SPOOFING_WORDS = [...FIELDS.keys()];
+
+/** All that is allowed from now on; `none` is nothing. A Fault `request-invalid` for another word. */
+export function spoofingOf(words: readonly string[]): Spoofing {
+  const allowed = listOrNone(words, "--spoofing");
+  return Object.fromEntries(
+    allowed.map((word) => {
+      const field = FIELDS.get(word);
+      if (field !== undefined) return [field, true];
+      const what = `"${word}" is not something that spoofing filters can allow`;
+      throw misuse("--spoofing", what, `choose from ${SPOOFING_WORDS.join(", ")}, or only none`);
+    }),
+  );
+}
+
+export function spoofingText(spoofing: Spoofing = {}): string | undefined {
+  const words = [...FIELDS].flatMap(([word, field]) => (spoofing[field] === true ? [word] : []));
+  return words.length === 0 ? undefined : `allowed: ${words.join(", ")}`;
 }

@@ -2,40 +2,26 @@
 import type { Command } from "commander";
 import { type Endpoint, type Snapshot, membershipName } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
-import { connect, type ServerClient } from "../input/connect.ts";
+import { connect } from "../input/connect.ts";
 import { count } from "../io.ts";
-import { withOutput, withServer, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { reading, writing, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printList, type Column } from "../output/format.ts";
 import { pendingAt, waitUntil } from "../change/wait.ts";
 
 export function registerMembers(noun: Command, cli: Cli): void {
   const join = noun
-    .command("join")
-    .argument("<network>")
+    .command("join <network>")
     .argument("<workload>", "as given to weft attach --workload")
     .description("Give every instance of a workload, present and future, an interface in a network.");
-  withWait(withServer(join)).action(
-    cli.verb((network: string, workload: string, options: WriteOptions) =>
-      joinNetwork(cli, network, workload, options),
-    ),
-  );
+  writing(join).action(cli.verb(joinNetwork));
   const leave = noun
-    .command("leave")
-    .argument("<network>")
-    .argument("<workload>")
+    .command("leave <network> <workload>")
     .description("Remove the interfaces that join made; those attached by hand stay.");
-  withWait(withServer(leave)).action(
-    cli.verb((network: string, workload: string, options: WriteOptions) =>
-      leaveNetwork(cli, network, workload, options),
-    ),
-  );
+  writing(leave).action(cli.verb(leaveNetwork));
   const members = noun
-    .command("members")
-    .argument("<name>")
+    .command("members <name>")
     .description("List the interfaces in a network, and whether a membership or a person made them.");
-  withOutput(withServer(members)).action(
-    cli.verb((network: string, options: ReadOptions) => listMembers(cli, network, options)),
-  );
+  reading(members).action(cli.verb(listMembers));
 }
 
 /** One interface in the network, or one that an instance still lacks. */
@@ -125,7 +111,9 @@ async function joinNetwork(cli: Cli, network: string, workload: string, options:
       const text = `waiting for ${count(missing.length, "instance")} of ${workload} to join ${network}`;
       return { text, missing: missing.map(({ owner, host }) => whyNot(`${owner} on ${host}`, owner, conditions)) };
     }
-    return pendingPeers(server, snapshot, network);
+    // Peers have to know of it, too.
+    const joined = snapshot.endpoints.filter(({ spec }) => spec.network === network).map(({ revision }) => revision);
+    return pendingAt(await server.status(), Math.max(0, ...joined));
   });
   cli.io.err(
     instances.length === 0
@@ -139,20 +127,6 @@ function whyNot(whose: string, owner: string, conditions: readonly string[]): st
   return why === undefined ? whose : `${whose} (${why})`;
 }
 
-/** Peers have to know of it, too. */
-async function pendingPeers(
-  server: ServerClient,
-  snapshot: Snapshot,
-  network: string,
-): ReturnType<typeof pendingHosts> {
-  const revisions = snapshot.endpoints.filter(({ spec }) => spec.network === network).map((each) => each.revision);
-  return pendingHosts(server, Math.max(0, ...revisions));
-}
-
-async function pendingHosts(server: ServerClient, revision: number) {
-  return pendingAt(await server.status(), revision);
-}
-
 async function leaveNetwork(cli: Cli, network: string, workload: string, options: WriteOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const { revision } = await server.remove("membership", membershipName(network, workload));
@@ -161,7 +135,7 @@ async function leaveNetwork(cli: Cli, network: string, workload: string, options
     const left = endpoints.filter(
       ({ spec }) => spec.network === network && spec.workload === workload && spec.joined === true,
     );
-    if (left.length === 0) return pendingHosts(server, revision);
+    if (left.length === 0) return pendingAt(await server.status(), revision);
     const text = `waiting for ${count(left.length, "instance")} of ${workload} to leave ${network}`;
     return { text, missing: left.map((each) => `${each.name} on ${each.spec.host}`) };
   });

@@ -5,9 +5,9 @@ import type { Migration, Move } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { count } from "../io.ts";
-import { withOutput, withServer, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
-import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import { registerDelete } from "../resource/verbs.ts";
+import { given, reading, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { byName, fields, printOne, type Column } from "../output/format.ts";
+import { registerDelete, registerList } from "../resource/verbs.ts";
 import { EXIT_OK } from "../output/error.ts";
 import { table, type Cell } from "../output/table.ts";
 import { waitUntil } from "../change/wait.ts";
@@ -20,23 +20,20 @@ const EXIT_FAILED = 1;
 
 export function registerMigrations(noun: Command, cli: Cli): void {
   const migrate = noun
-    .command("migrate")
-    .argument("<from>")
-    .argument("<to>")
+    .command("migrate <from> <to>")
     .description("Move members to another network: each gets its new interface first, then loses the old one.")
     .option("--workload <name>", "only the instances of this workload")
     .option("--endpoint <name>", "only this endpoint")
     .option("--dry-run", "only show which endpoints would move, and whether there are enough addresses");
-  withWait(withOutput(withServer(migrate))).action(
-    cli.verb((from: string, to: string, options: MigrateOptions) => migrateMembers(cli, from, to, options)),
-  );
+  withWait(reading(migrate)).action(cli.verb(migrateMembers));
   const migration = noun.command("migration").description("Migrations: list, show, delete.");
-  const list = migration.command("list").alias("ls").description("List migrations.");
-  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listMigrations(cli, options)));
-  const show = migration.command("show").argument("<name>").description("Show a migration, endpoint by endpoint.");
-  withOutput(withServer(show)).action(
-    cli.verb((name: string, options: ReadOptions) => showMigration(cli, name, options)),
-  );
+  registerList(migration, cli, "migration", {
+    about: "List migrations.",
+    columns: async (server) => columnsFor(await server.list("move")),
+    empty: "No migrations.",
+  });
+  const show = migration.command("show <name>").description("Show a migration, endpoint by endpoint.");
+  reading(show).action(cli.verb(showMigration));
   registerDelete(migration, cli, "migration", {
     about: "Delete migrations.",
     force: "even if endpoints have not moved yet; those stay in the old network",
@@ -52,29 +49,18 @@ const isPending = ({ spec }: Move): boolean => spec.state === "pending" || spec.
 async function migrateMembers(cli: Cli, from: string, to: string, options: MigrateOptions): Promise<number> {
   const { io } = cli;
   const server = await connect(io, options);
-  const { workload, endpoint } = options;
-  const dryRun = options.dryRun === true;
-  const made = await server.migrate({
-    from,
-    to,
-    dryRun,
-    ...(workload === undefined ? {} : { workload }),
-    ...(endpoint === undefined ? {} : { endpoint }),
-  });
+  const { workload, endpoint, dryRun = false } = options;
+  const made = await server.migrate({ from, to, dryRun, ...given({ workload, endpoint }) });
   const { migration } = made;
   let { moves } = made;
-  if (!dryRun) {
-    const look = async () => {
-      moves = movesOf(await server.list("move"), migration.name);
-      return moves.filter(isPending);
-    };
+  if (!dryRun)
     await waitUntil(io, options.wait, async () => {
-      const missing = await look();
+      moves = movesOf(await server.list("move"), migration.name);
+      const missing = moves.filter(isPending);
       if (missing.length === 0) return undefined;
       const text = `waiting for ${count(missing.length, "member")} of ${moves.length} to move to ${to}`;
       return { text, missing: missing.map(({ spec }) => `${spec.endpoint} on ${spec.host} is ${spec.state}`) };
     });
-  }
   const value = { migration, moves: byName(moves) };
   await printOne(io, options, { name: `migration/${migration.name}`, value }, () => movesText(cli, moves));
   if (dryRun) io.err(`only a dry run: ${count(moves.length, "member")} would move\n`);
@@ -113,10 +99,8 @@ function stateCell(state: Move["spec"]["state"]): Cell {
   return { text: state, tone: state === "failed" || state === "gone" ? "bad" : "warn" };
 }
 
-async function listMigrations(cli: Cli, options: ReadOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const [migrations, moves] = await Promise.all([server.list("migration"), server.list("move")]);
-  const columns: readonly Column<Migration>[] = [
+function columnsFor(moves: readonly Move[]): readonly Column<Migration>[] {
+  return [
     { header: "NAME", of: (m) => m.name },
     { header: "FROM", of: (m) => m.spec.from },
     { header: "TO", of: (m) => m.spec.to },
@@ -124,8 +108,6 @@ async function listMigrations(cli: Cli, options: ReadOptions): Promise<void> {
     { header: "MEMBERS", of: (m) => String(m.spec.members) },
     { header: "STATE", of: (m) => stateOf(movesOf(moves, m.name)) },
   ];
-  const listing = { columns, name: (m: Migration) => `migration/${m.name}`, empty: "No migrations." };
-  await printList(cli.io, options, listing, byName(migrations));
 }
 
 function whoOf({ spec }: Migration): string {

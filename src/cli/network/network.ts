@@ -1,56 +1,71 @@
 // `weft network`: what a user says about networks in flags, and what a network looks like in a terminal.
 import type { Command } from "commander";
-import { Fault } from "../../model/fault.ts";
-import { quarantineMs } from "../../model/range.ts";
 import { cniConfigList, cniText, shortcomings } from "../../model/cni.ts";
-import type { Network, Snapshot, Subnet, Vrf } from "../../model/resource.ts";
+import { tunnelMtu, tunnelText } from "../../model/driver.ts";
+import { quarantineMs } from "../../model/range.ts";
+import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
-import { isSame, sameText } from "../output/changes.ts";
-import { connect } from "../input/connect.ts";
-import { forEachName } from "../input/each.ts";
-import { overriddenText } from "../group/rule.ts";
-import { count } from "../io.ts";
 import { limitFlags, limitText, shortLimits } from "../endpoint/limit.ts";
-import { clearedBy, draftOf, mergedSubnets, type SpecFlags } from "./draft.ts";
+import { overriddenText } from "../group/rule.ts";
+import { connect, type ServerClient } from "../input/connect.ts";
+import type { RemoteOptions } from "../input/locate.ts";
+import { given, repeated, withServer, writing, type WriteOptions } from "../input/options.ts";
+import { count } from "../io.ts";
+import { misuse } from "../output/error.ts";
+import { byName, fields, type Column } from "../output/format.ts";
+import { type Cell, table } from "../output/table.ts";
+import { create, edit, noChange, registerDelete, registerList, registerShow } from "../resource/verbs.ts";
 import {
-  withOutput,
-  withServer,
-  repeated,
-  withForce,
-  withWait,
-  type ReadOptions,
-  type SureOptions,
-  type WriteOptions,
-} from "../input/options.ts";
+  clearedBy,
+  draftOf,
+  mergedSubnets,
+  SPOOFING_WORDS,
+  type SpecFlags,
+  spoofingText,
+  subnetsText,
+} from "./draft.ts";
+import { registerMembers } from "./members.ts";
+import { registerMigrations } from "./migration.ts";
 import { registerRanges } from "./range.ts";
 import { registerReservations, reservationsText, reservedUnder } from "./reserve.ts";
-import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
-import type { RemoteOptions } from "../input/locate.ts";
-import { confirm } from "../input/confirm.ts";
-import { type Cell, table } from "../output/table.ts";
-import { registerMembers } from "./members.ts";
-import { tunnelText } from "../../model/driver.ts";
-import { mtuText } from "./mtu.ts";
-import { registerMigrations } from "./migration.ts";
-import { nameExists } from "../resource/verbs.ts";
-import { waitFor } from "../change/wait.ts";
-import { SPOOFING_WORDS, spoofingText } from "./spoofing.ts";
 
 export function register(noun: Command, cli: Cli): void {
-  const list = noun.command("list").alias("ls").description("List networks.");
-  withOutput(withServer(list)).action(cli.verb((options: ReadOptions) => listNetworks(cli, options)));
+  registerList(noun, cli, "network", {
+    about: "List networks.",
+    columns: async (server) => columns(new Map((await server.list("vrf")).map((vrf) => [vrf.name, vrf]))),
+    empty: "No networks. Create one: weft network create NAME --subnet CIDR",
+  });
+  registerShow(noun, cli, "network", {
+    about: "Show a network: its subnets, its blocks and how many addresses are used.",
+    text: networkText,
+  });
+  registerCreate(noun, cli);
+  registerEdit(noun, cli);
+  registerRanges(noun.command("range").description("Address ranges: list, add, resize, remove."), cli);
+  registerReservations(noun, cli);
+  const out = noun
+    .command("export <name>")
+    .description("Print a network in the format of another system.")
+    .option("--cni", "as a CNI configuration list, for /etc/cni/net.d")
+    .option("--slice <name>", "put the endpoints into this slice")
+    .option("--socket <path>", "socket of the agent (default: /run/weft/agent.sock)")
+    .option("--portmap", "add the portmap plugin after Weft (needs a VRF with hostAccess)")
+    .addHelpText("after", "\nExample:\n  weft network export blue --cni > /etc/cni/net.d/blue.conflist");
+  withServer(out).action(cli.verb(exportNetwork));
+  registerDelete(noun, cli, "network", {
+    about: "Delete networks.",
+    force: "even if the network has endpoints; their workloads lose the interfaces",
+    losses: lossesOf,
+    along: alongText,
+    hasWait: true,
+  });
+  registerMembers(noun, cli);
+  registerMigrations(noun, cli);
+}
 
-  const show = noun
-    .command("show")
-    .argument("<name>")
-    .description("Show a network: its subnets, its blocks and how many addresses are used.");
-  withOutput(withServer(show)).action(
-    cli.verb((name: string, options: ReadOptions) => showNetwork(cli, name, options)),
-  );
-
-  const create = noun
-    .command("create")
-    .argument("<name>")
+function registerCreate(noun: Command, cli: Cli): void {
+  const make = noun
+    .command("create <name>")
     .description("Create a network.")
     .addHelpText(
       "after",
@@ -60,7 +75,7 @@ Examples:
   weft network create lab --ipam global --subnet 10.8.0.0/24 --subnet fd00:8::/64
   weft network create web --pool apcera`,
     );
-  specFlags(create)
+  specFlags(make)
     .option(
       "--ipam <mode>",
       "local: routed, a block per host; global: one switched segment over all hosts (default without --host-prefix)",
@@ -73,41 +88,12 @@ Examples:
     .option("--vrf <name>", "routing domain (default: one with the name of the network)")
     .option("--vni <n>", "ipam global: VNI of the segment")
     .option("--slice <name=bridge>", "ipam local: a slice of each host's block, and its bridge; repeatable", repeated);
-  withWait(withServer(create)).action(
-    cli.verb((name: string, options: SpecFlags & WriteOptions) => createNetwork(cli, name, options)),
-  );
-
-  registerEdit(noun, cli);
-  const ranges = noun.command("range").description("Address ranges: list, add, resize, remove.");
-  registerRanges(ranges, cli);
-  registerReservations(noun, cli);
-
-  const out = noun
-    .command("export")
-    .argument("<name>")
-    .description("Print a network in the format of another system.")
-    .option("--cni", "as a CNI configuration list, for /etc/cni/net.d")
-    .option("--slice <name>", "put the endpoints into this slice")
-    .option("--socket <path>", "socket of the agent (default: /run/weft/agent.sock)")
-    .option("--portmap", "add the portmap plugin after Weft (needs a VRF with hostAccess)")
-    .addHelpText("after", "\nExample:\n  weft network export blue --cni > /etc/cni/net.d/blue.conflist");
-  withServer(out).action(cli.verb((name: string, options: ExportOptions) => exportNetwork(cli, name, options)));
-
-  const remove = noun.command("delete").alias("rm").argument("<name...>").description("Delete networks.");
-  withWait(
-    withServer(withForce(remove, "even if the network has endpoints; their workloads lose the interfaces")),
-  ).action(
-    cli.verb((names: readonly string[], options: WriteOptions & SureOptions) =>
-      forEachName(cli, names, (name) => deleteNetwork(cli, name, options)),
-    ),
-  );
-  registerMembers(noun, cli);
-  registerMigrations(noun, cli);
+  writing(make).action(cli.verb(createNetwork));
 }
 
 function registerEdit(noun: Command, cli: Cli): void {
-  const edit = noun.command("edit").argument("<name>").description("Change a network while it is in use.");
-  specFlags(edit)
+  const change = noun.command("edit <name>").description("Change a network while it is in use.");
+  specFlags(change)
     .option(
       "--subnet <cidr>",
       "replace the subnet of this family (by a larger one if it has endpoints), or add a family",
@@ -117,9 +103,7 @@ function registerEdit(noun: Command, cli: Cli): void {
     .option("--tenant <name>", "of a reservation: its tenant, whose quota it counts against")
     .option("--enabled", "allow new blocks and endpoints again")
     .option("--no-enabled", "allow no new blocks and no new endpoints");
-  withWait(withServer(edit)).action(
-    cli.verb((name: string, options: SpecFlags & WriteOptions) => editNetwork(cli, name, options)),
-  );
+  writing(change).action(cli.verb(editNetwork));
 }
 
 function specFlags(command: Command): Command {
@@ -144,26 +128,13 @@ function specFlags(command: Command): Command {
     .option("--description <text>", "text that list and show print");
 }
 
-async function listNetworks(cli: Cli, options: ReadOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const [networks, vrfs] = await Promise.all([server.list("network"), server.list("vrf")]);
-  const vrfOf = new Map(vrfs.map((vrf) => [vrf.name, vrf]));
-  await printList(
-    cli.io,
-    options,
-    {
-      columns: columns(vrfOf),
-      name: (n) => `network/${n.name}`,
-      empty: "No networks. Create one: weft network create NAME --subnet CIDR",
-    },
-    byName(networks),
-  );
-}
-
 function columns(vrfs: ReadonlyMap<string, Vrf>): readonly Column<Network>[] {
   return [
     { header: "NAME", of: (n) => n.name },
-    { header: "SUBNETS", of: placeText },
+    {
+      header: "SUBNETS",
+      of: ({ spec }) => (spec.reservedFrom ? `from ${spec.reservedFrom}` : subnetsText(spec.subnets)),
+    },
     { header: "IPAM", of: (n) => n.spec.ipam },
     { header: "VNI", of: (n) => String(vniOf(n, vrfs.get(n.spec.vrf)) ?? "") },
     { header: "VRF", of: (n) => n.spec.vrf },
@@ -181,77 +152,62 @@ function columns(vrfs: ReadonlyMap<string, Vrf>): readonly Column<Network>[] {
   ];
 }
 
-/** Where its addresses are. */
-function placeText({ spec }: Network): string {
-  return spec.reservedFrom === undefined ? spec.subnets.map(subnetText).join(", ") : `from ${spec.reservedFrom}`;
-}
-
-/** `9.0.0.0/8 in /24s`: the network and how it is carved. */
-function subnetText(subnet: Subnet): string {
-  return subnet.hostPrefix === undefined ? subnet.cidr : `${subnet.cidr} in /${subnet.hostPrefix}s`;
-}
-
 function vniOf(network: Network, vrf: Vrf | undefined): number | undefined {
   return network.spec.ipam === "local" ? vrf?.spec.vni : network.spec.vni;
 }
 
-async function showNetwork(cli: Cli, name: string, options: ReadOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const [network, snapshot, status] = await Promise.all([
-    server.get("network", name),
-    server.snapshot(),
-    server.status(),
+async function networkText(cli: Cli, network: Network, server: ServerClient): Promise<string> {
+  const { name, spec, revision } = network;
+  const [snapshot, status] = await Promise.all([server.snapshot(), server.status()]);
+  const told = status.conditions.filter(({ object }) => object === `network/${name}` || object === `vrf/${spec.vrf}`);
+  const vrf = snapshot.vrfs.find((one) => one.name === spec.vrf);
+  const endpoints = snapshot.endpoints.filter((endpoint) => endpoint.spec.network === name);
+  const isLocal = spec.ipam === "local";
+  const head = fields(cli.io, [
+    ["Name", name],
+    ["Description", spec.description],
+    ["Subnets", subnetsText(spec.subnets)],
+    ["Reserved from", spec.reservedFrom],
+    ["Tenant", spec.tenant],
+    [
+      "Addresses",
+      isLocal ? "local: each host assigns from its block" : "global: the server assigns, one segment over all hosts",
+    ],
+    ["Ranges", spec.ranges?.map((range) => `${range.name} (${range.type})`).join(", ")],
+    ["Strategy", strategyText(network)],
+    ["DNS", spec.dns?.join(", ")],
+    ["Slices", spec.slices?.map((slice) => `${slice.name} (bridge ${slice.bridge}-${name})`).join(", ")],
+    ["Pool", spec.pool && `${spec.pool.name}, id ${spec.pool.id}`],
+    ["VRF", spec.vrf],
+    ["VNI", String(vniOf(network, vrf) ?? "")],
+    ["Tunnel", vrf === undefined ? undefined : tunnelText(spec.driver, vrf.spec.tunnelPort)],
+    ["MTU", mtuText(network, snapshot)],
+    ["Inbound", limitText([["network", spec.qos]], "inbound")],
+    ["Outbound", limitText([["network", spec.qos]], "outbound")],
+    ["Masquerade", spec.masquerade ? "yes" : "no"],
+    ["Security groups", spec.securityGroups?.join(", ")],
+    ["Spoofing", spoofingText(spec.spoofing)],
+    ["Enabled", spec.enabled ? "yes" : "no"],
+    ["CNI", cniText(network)],
+    ["Endpoints", String(endpoints.length)],
+    ["Revision", String(revision)],
+    ...told.map(({ message }): [string, Cell] => ["Condition", { text: message, tone: "warn" }]),
   ]);
-  const mtu = mtuText(network, snapshot);
-  const told = status.conditions.filter(
-    ({ object }) => object === `network/${name}` || object === `vrf/${network.spec.vrf}`,
-  );
-  await printOne(cli.io, options, { name: `network/${name}`, value: network }, () => {
-    const vrf = snapshot.vrfs.find((one) => one.name === network.spec.vrf);
-    const endpoints = snapshot.endpoints.filter((endpoint) => endpoint.spec.network === name);
-    return (
-      fields(cli.io, [
-        ["Name", network.name],
-        ["Description", network.spec.description],
-        ["Subnets", network.spec.subnets.map(subnetText).join(", ")],
-        ["Reserved from", network.spec.reservedFrom],
-        ["Tenant", network.spec.tenant],
-        [
-          "Addresses",
-          network.spec.ipam === "local"
-            ? "local: each host assigns from its block"
-            : "global: the server assigns, one segment over all hosts",
-        ],
-        ["Ranges", network.spec.ranges?.map((range) => `${range.name} (${range.type})`).join(", ")],
-        ["Strategy", strategyText(network)],
-        ["DNS", network.spec.dns?.join(", ")],
-        ["Slices", network.spec.slices?.map((slice) => `${slice.name} (bridge ${slice.bridge}-${name})`).join(", ")],
-        ["Pool", network.spec.pool && `${network.spec.pool.name}, id ${network.spec.pool.id}`],
-        ["VRF", network.spec.vrf],
-        ["VNI", String(vniOf(network, vrf) ?? "")],
-        ["Tunnel", vrf === undefined ? undefined : tunnelText(network.spec.driver, vrf.spec.tunnelPort)],
-        ["MTU", mtu],
-        ["Inbound", limitText([["network", network.spec.qos]], "inbound")],
-        ["Outbound", limitText([["network", network.spec.qos]], "outbound")],
-        ["Masquerade", network.spec.masquerade ? "yes" : "no"],
-        ["Security groups", network.spec.securityGroups?.join(", ")],
-        ["Spoofing", spoofingText(network.spec.spoofing)],
-        ["Enabled", network.spec.enabled ? "yes" : "no"],
-        ["CNI", cniText(network)],
-        ["Endpoints", String(endpoints.length)],
-        ["Revision", String(network.revision)],
-        ...told.map(({ message }): [string, Cell] => ["Condition", { text: message, tone: "warn" }]),
-      ]) +
-      reservationsText(cli, network, snapshot) +
-      hostsText(cli, network, snapshot)
-    );
-  });
+  return head + reservationsText(cli, network, snapshot) + hostsText(cli, network, snapshot);
 }
 
 function strategyText({ spec }: Network): string | undefined {
   if (spec.ipam === "local") return undefined;
   const kept = `quarantine ${quarantineMs(spec) / 1000} s`;
   return [spec.strategy ?? "lowest", ...(spec.sticky === true ? ["sticky"] : []), kept].join(", ");
+}
+
+/** The one that was chosen, or what the underlay of its hosts leaves. */
+function mtuText({ spec }: Network, snapshot: Snapshot): string {
+  if (spec.mtu !== undefined) return String(spec.mtu);
+  const carry = new Set(snapshot.vteps.filter((vtep) => vtep.spec.vrf === spec.vrf).map((vtep) => vtep.spec.host));
+  const left = snapshot.hosts.filter(({ name }) => carry.has(name)).map((host) => tunnelMtu(spec.driver, host.spec));
+  return left.length === 0 ? "auto: what the underlay leaves" : `auto: the underlay leaves ${Math.min(...left)}`;
 }
 
 /** Where the network is: each host's blocks, tunnel endpoint and number of endpoints. */
@@ -285,25 +241,18 @@ function hostsText(cli: Cli, network: Network, snapshot: Snapshot): string {
 
 async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
   if (options.subnet === undefined && options.pool === undefined) {
-    throw new Fault("request-invalid", {
-      what: "a network needs addresses",
-      where: "--subnet",
-      fix:
-        `for instance: weft network create ${name} --subnet 10.7.0.0/16; or take them from a --pool; ` +
-        "for a network without addresses see examples/addresses.yaml",
-    });
+    const fix =
+      `for instance: weft network create ${name} --subnet 10.7.0.0/16; or take them from a --pool; ` +
+      "for a network without addresses see examples/addresses.yaml";
+    throw misuse("--subnet", "a network needs addresses", fix);
   }
   const server = await connect(cli.io, options);
-  const draft = draftOf(options);
-  const isNewVrf = draft.vrf !== undefined && !(await server.list("vrf")).some((vrf) => vrf.name === draft.vrf);
-  const network = await server
-    .put("network", name, draft, { createOnly: true })
-    .catch(nameExists("network", `network/${name}`, "network edit"));
-  await waitFor(cli.io, options.wait, network.revision, () => server.status());
+  const spec = draftOf(options);
+  const isNewVrf = spec.vrf !== undefined && !(await server.list("vrf")).some((vrf) => vrf.name === spec.vrf);
+  const network = await create(cli, options, { kind: "network", name, spec, noun: "network", called: "network" });
   const place = isNewVrf ? `, in the new VRF "${network.spec.vrf}"` : "";
   cli.io.err(
-    `network ${name} created at revision ${network.revision}${place}: ` +
-      `${network.spec.subnets.map(subnetText).join(", ")}\n` +
+    `network ${name} created at revision ${network.revision}${place}: ${subnetsText(network.spec.subnets)}\n` +
       overriddenText(network.spec.securityGroups),
   );
 }
@@ -315,31 +264,19 @@ type ExportOptions = RemoteOptions & {
   readonly socket?: string;
 };
 
-async function exportNetwork(
-  cli: Cli,
-  name: string,
-  { cni, slice, portmap, socket, ...options }: ExportOptions,
-): Promise<void> {
-  if (cni !== true) {
-    throw new Fault("request-invalid", {
-      what: "no format is given",
-      where: "--cni",
-      fix: `the only format is --cni: weft network export ${name} --cni`,
-    });
-  }
+async function exportNetwork(cli: Cli, name: string, options: ExportOptions): Promise<void> {
+  const { cni, slice, portmap, socket } = options;
+  if (cni !== true)
+    throw misuse("--cni", "no format is given", `the only format is --cni: weft network export ${name} --cni`);
   const server = await connect(cli.io, options);
   const network = await server.get("network", name);
   const slices = (network.spec.slices ?? []).map((one) => one.name);
   if (slice !== undefined && !slices.includes(slice)) {
-    throw new Fault("request-invalid", {
-      what: `network "${name}" has no slice "${slice}"`,
-      where: "--slice",
-      fix: slices.length === 0 ? "leave it out: the network is not divided" : `choose one of ${slices.join(", ")}`,
-    });
+    const fix = slices.length === 0 ? "leave it out: the network is not divided" : `choose one of ${slices.join(", ")}`;
+    throw misuse("--slice", `network "${name}" has no slice "${slice}"`, fix);
   }
   const isMapped = portmap === true || network.spec.cni === "portmap";
-  const more = { ...(slice === undefined ? {} : { slice }), ...(socket === undefined ? {} : { socket }) };
-  cli.io.out(cniConfigList(network, { ...more, portmap: isMapped }));
+  cli.io.out(cniConfigList(network, { ...given({ slice, socket }), portmap: isMapped }));
   const vrf = await server.get("vrf", network.spec.vrf);
   cli.io.err(shortcomings(network, vrf, isMapped));
 }
@@ -348,47 +285,42 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
   const draft = draftOf(options);
   const cleared = clearedBy(options);
   const changed = [...new Set([...Object.keys(draft), ...cleared])];
-  if (changed.length === 0)
-    throw new Fault("request-invalid", {
-      what: "no change is given",
-      fix: "see weft network edit --help for what can change",
-    });
-  const server = await connect(cli.io, options);
-  const before = await server.get("network", name);
-  // A direction that is not given stays.
-  const qos = draft.qos === undefined ? {} : { qos: { ...before.spec.qos, ...draft.qos } };
-  const subnets = mergedSubnets(before.spec.subnets, draft.subnets);
-  const whole = Object.entries({ ...before.spec, ...draft, ...qos, subnets });
-  const spec = Object.fromEntries(whole.filter(([field]) => !cleared.some((each) => each === field)));
-  const after = await server.put("network", name, spec, { ifRevision: before.revision });
-  await waitFor(cli.io, options.wait, after.revision, () => server.status());
-  if (isSame(before, after)) return cli.io.err(sameText(`network ${name}`, after));
-  cli.io.err(`network ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
-  if (draft.subnets !== undefined) {
-    const [old, now] = [before, after].map(({ spec }) => spec.subnets.map(subnetText).join(", "));
-    cli.io.err(`  subnets: ${old} -> ${now}\n`);
-  }
-  cli.io.err(overriddenText(after.spec.securityGroups));
+  if (changed.length === 0) throw noChange("network");
+  await edit(cli, options, {
+    kind: "network",
+    name,
+    change({ spec }) {
+      // A direction that is not given stays.
+      const qos = draft.qos === undefined ? {} : { qos: { ...spec.qos, ...draft.qos } };
+      const subnets = mergedSubnets(spec.subnets, draft.subnets);
+      const whole = Object.entries({ ...spec, ...draft, ...qos, subnets });
+      return Object.fromEntries(whole.filter(([field]) => !cleared.some((each) => each === field)));
+    },
+    done(after, before) {
+      const [old, now] = [before, after].map(({ spec }) => subnetsText(spec.subnets));
+      const subnets = draft.subnets === undefined ? "" : `  subnets: ${old} -> ${now}\n`;
+      const head = `network ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`;
+      return head + subnets + overriddenText(after.spec.securityGroups);
+    },
+  });
 }
 
-async function deleteNetwork(cli: Cli, name: string, options: WriteOptions & SureOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const { networks, endpoints: all } = await server.snapshot();
-  const reservations = reservedUnder(networks, name);
-  const going = new Set([name, ...reservations.map((each) => each.name)]);
-  const endpoints = all.filter(({ spec }) => going.has(spec.network));
-  if (endpoints.length + reservations.length > 0 && options.force === true) {
-    const losses = [
-      ...reservations.map((each) => `reservation ${each.name}`),
-      ...endpoints.map((e) => `endpoint ${e.name} on ${e.spec.host} (${e.spec.addresses.join(", ")})`),
-    ];
-    await confirm(cli.io, `deleting network ${name} by force`, losses, options.yes);
-  }
-  const { revision } = await server.remove("network", name, { force: options.force === true });
-  await waitFor(cli.io, options.wait, revision, () => server.status());
-  const along = [
-    ...(reservations.length === 0 ? [] : [count(reservations.length, "reservation")]),
-    ...(endpoints.length === 0 ? [] : [count(endpoints.length, "endpoint")]),
-  ].join(" and ");
-  cli.io.err(`network ${name} deleted at revision ${revision}${along === "" ? "" : `, with ${along}`}\n`);
+async function lossesOf(server: ServerClient, name: string): Promise<readonly string[]> {
+  const { networks, endpoints } = await server.snapshot();
+  const reservations = reservedUnder(networks, name).map((each) => each.name);
+  return [
+    ...reservations.map((reservation) => `reservation ${reservation}`),
+    ...endpoints
+      .filter(({ spec }) => [name, ...reservations].includes(spec.network))
+      .map((e) => `endpoint ${e.name} on ${e.spec.host} (${e.spec.addresses.join(", ")})`),
+  ];
+}
+
+/** `, with 2 reservations and 1 endpoint`. */
+function alongText(losses: readonly string[]): string {
+  const along = ["reservation", "endpoint"].flatMap((kind) => {
+    const n = losses.filter((loss) => loss.startsWith(`${kind} `)).length;
+    return n === 0 ? [] : [count(n, kind)];
+  });
+  return along.length === 0 ? "" : `, with ${along.join(" and ")}`;
 }

@@ -1,29 +1,29 @@
 // `weft network range`: a network's address ranges in flags and in a table. A change reads the network, changes one
 // range and writes it back at the revision it read, so that two people cannot undo each other.
 import type { Command } from "commander";
+import { leaseAt, planOf, indexOfIp, indexOfMac } from "../../ipam/range.ts";
 import { formatIp, formatMac, ipOf, macValue } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { AddressRange, RangeInput } from "../../model/range.ts";
-import type { Endpoint, Network } from "../../model/resource.ts";
-import { indexOfIp, indexOfMac, leaseAt, planOf } from "../../ipam/range.ts";
+import type { Network } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
-import { isSame, sameText } from "../output/changes.ts";
-import { connect, type ServerClient } from "../input/connect.ts";
 import { type LimitFlags, limitFlags, qosOf, shortLimits } from "../endpoint/limit.ts";
+import { confirm } from "../input/confirm.ts";
+import { connect, type ServerClient } from "../input/connect.ts";
 import {
-  withOutput,
-  withServer,
+  given,
+  reading,
   repeated,
-  withForce,
-  withWait,
   wholeNumber,
+  withForce,
+  writing,
   type ReadOptions,
   type SureOptions,
   type WriteOptions,
 } from "../input/options.ts";
+import { misuse } from "../output/error.ts";
 import { printList, type Column } from "../output/format.ts";
-import { confirm } from "../input/confirm.ts";
-import { waitFor } from "../change/wait.ts";
+import { edit } from "../resource/verbs.ts";
 
 type RangeFlags = LimitFlags & {
   readonly type?: string;
@@ -45,15 +45,11 @@ type ChangeOptions = RangeFlags & WriteOptions & SureOptions;
 const TYPES = ["ip4", "ip6", "ip6-static", "ip4-6", "ip4-6-static", "ether"] as const;
 
 export function registerRanges(noun: Command, cli: Cli): void {
-  const list = noun.command("list").alias("ls").argument("<network>").description("List a network's address ranges.");
-  withOutput(withServer(list)).action(
-    cli.verb((network: string, options: ReadOptions) => listRanges(cli, network, options)),
-  );
+  const list = noun.command("list <network>").alias("ls").description("List a network's address ranges.");
+  reading(list).action(cli.verb(listRanges));
 
   const add = noun
-    .command("add")
-    .argument("<network>")
-    .argument("<name>")
+    .command("add <network> <name>")
     .description("Add an address range. A network with ranges gives leases only from its ranges.")
     .option("--type <type>", `${TYPES.join(", ")} (default: follows from the other options)`)
     .option("--first <address>", "first IPv4 address")
@@ -70,30 +66,16 @@ Examples:
   weft network range add blue six --prefix fd00:7::/64 --size 1000
   weft network range add lab frames --size 16`,
   );
-  withWait(withServer(add)).action(
-    cli.verb((network: string, name: string, options: ChangeOptions) => addRange(cli, network, name, options)),
-  );
+  writing(add).action(cli.verb(addRange));
 
   const resize = noun
-    .command("resize")
-    .argument("<network>")
-    .argument("<name>")
+    .command("resize <network> <name>")
     .description("Change the size of a range, or the settings of its leases.");
-  withWait(
-    withServer(withForce(overrides(resize), "even if leases or holds are outside the new size; hosts detach them")),
-  ).action(
-    cli.verb((network: string, name: string, options: ChangeOptions) => resizeRange(cli, network, name, options)),
-  );
+  withForce(overrides(resize), "even if leases or holds are outside the new size; hosts detach them");
+  writing(resize).action(cli.verb(resizeRange));
 
-  const remove = noun
-    .command("remove")
-    .alias("rm")
-    .argument("<network>")
-    .argument("<name>")
-    .description("Remove a range.");
-  withWait(withServer(withForce(remove, "even if it has leases or holds; hosts detach them"))).action(
-    cli.verb((network: string, name: string, options: ChangeOptions) => removeRange(cli, network, name, options)),
-  );
+  const remove = noun.command("remove <network> <name>").alias("rm").description("Remove a range.");
+  writing(withForce(remove, "even if it has leases or holds; hosts detach them")).action(cli.verb(removeRange));
 }
 
 function overrides(command: Command): Command {
@@ -159,56 +141,63 @@ async function listRanges(cli: Cli, name: string, options: ReadOptions): Promise
   );
 }
 
-async function addRange(cli: Cli, name: string, rangeName: string, options: ChangeOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const network = await server.get("network", name);
-  const ranges = network.spec.ranges ?? [];
-  const range = { name: rangeName, ...startOf(options), ...changesOf(options) };
-  const after = await put(server, network, [...ranges, { ...range, type: options.type ?? typeOf(options) }], options);
-  await waitFor(cli.io, options.wait, after.revision, () => server.status());
-  const only = ranges.length === 0 ? `; from now on network ${name} gives only what is in ranges` : "";
-  cli.io.err(`range ${rangeName} of network ${name} added at revision ${after.revision}${only}\n`);
+async function addRange(cli: Cli, network: string, name: string, options: ChangeOptions): Promise<void> {
+  const range = { name, ...startOf(options), ...changesOf(options), type: options.type ?? typeOf(options) };
+  await edit(cli, options, {
+    ...rangeIn(network, name),
+    change: ({ spec }) => ({ ...spec, ranges: [...(spec.ranges ?? []), range] }),
+    done({ revision }, { spec }) {
+      const only = spec.ranges === undefined ? `; from now on network ${network} gives only what is in ranges` : "";
+      return `range ${name} of network ${network} added at revision ${revision}${only}\n`;
+    },
+  });
 }
 
-async function resizeRange(cli: Cli, name: string, rangeName: string, options: ChangeOptions): Promise<void> {
+async function resizeRange(cli: Cli, network: string, name: string, options: ChangeOptions): Promise<void> {
   const changes = changesOf(options);
   if (Object.keys(changes).length === 0)
     throw new Fault("request-invalid", { what: "no change is given", fix: "give --size, or another option of --help" });
-  const server = await connect(cli.io, options);
-  const network = await server.get("network", name);
-  const old = rangeOf(network, rangeName);
-  const size = changes.size ?? old.size;
-  // A direction that is not given stays.
-  const qos = changes.qos === undefined ? {} : { qos: { ...old.qos, ...changes.qos } };
-  const ranges = (network.spec.ranges ?? []).map((each) => (each === old ? { ...old, ...changes, ...qos } : each));
-  if (options.force === true && size !== undefined && size < planOf(old).size)
-    await confirmLoss(
-      cli,
-      `making range ${rangeName} smaller by force`,
-      await lostBy(server, network, old, size),
-      options,
-    );
-  const after = await put(server, network, ranges, options);
-  await waitFor(cli.io, options.wait, after.revision, () => server.status());
-  if (isSame(network, after)) return cli.io.err(sameText(`range ${rangeName} of network ${name}`, after));
-  cli.io.err(`range ${rangeName} of network ${name} changed at revision ${after.revision}\n`);
+  await edit(cli, options, {
+    ...rangeIn(network, name, options),
+    async change(before, server) {
+      const old = rangeOf(before, name);
+      const size = changes.size ?? old.size;
+      if (options.force === true && size !== undefined && size < planOf(old).size)
+        await confirm(
+          cli.io,
+          `making range ${name} smaller by force`,
+          await lostBy(server, before, old, size),
+          options.yes,
+        );
+      // A direction that is not given stays.
+      const qos = changes.qos === undefined ? {} : { qos: { ...old.qos, ...changes.qos } };
+      const ranges = before.spec.ranges?.map((each) => (each === old ? { ...old, ...changes, ...qos } : each));
+      return { ...before.spec, ranges };
+    },
+    done: ({ revision }) => `range ${name} of network ${network} changed at revision ${revision}\n`,
+  });
 }
 
-async function removeRange(cli: Cli, name: string, rangeName: string, options: ChangeOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const network = await server.get("network", name);
-  const old = rangeOf(network, rangeName);
-  if (options.force === true)
-    await confirmLoss(cli, `removing range ${rangeName} by force`, await lostBy(server, network, old, 0), options);
-  const after = await put(
-    server,
-    network,
-    (network.spec.ranges ?? []).filter((each) => each !== old),
-    options,
-  );
-  await waitFor(cli.io, options.wait, after.revision, () => server.status());
-  const all = after.spec.ranges === undefined ? `; from now on network ${name} gives all of its subnets` : "";
-  cli.io.err(`range ${rangeName} of network ${name} removed at revision ${after.revision}${all}\n`);
+async function removeRange(cli: Cli, network: string, name: string, options: ChangeOptions): Promise<void> {
+  await edit(cli, options, {
+    ...rangeIn(network, name, options),
+    async change(before, server) {
+      const old = rangeOf(before, name);
+      if (options.force === true)
+        await confirm(cli.io, `removing range ${name} by force`, await lostBy(server, before, old, 0), options.yes);
+      const { ranges = [], ...spec } = before.spec;
+      return ranges.length === 1 ? spec : { ...spec, ranges: ranges.filter((each) => each !== old) };
+    },
+    done({ spec, revision }) {
+      const all = spec.ranges === undefined ? `; from now on network ${network} gives all of its subnets` : "";
+      return `range ${name} of network ${network} removed at revision ${revision}${all}\n`;
+    },
+  });
+}
+
+/** What edit() changes: the network, and of it one range. */
+function rangeIn(network: string, range: string, { force = false }: SureOptions = {}) {
+  return { kind: "network", name: network, what: `range ${range} of network ${network}`, force } as const;
 }
 
 function rangeOf(network: Network, name: string): AddressRange {
@@ -221,35 +210,16 @@ function rangeOf(network: Network, name: string): AddressRange {
   });
 }
 
-/** Names the endpoints that would lose their leases, and lets a person say no; asks nothing when there are none. */
-async function confirmLoss(cli: Cli, what: string, lost: readonly Endpoint[], options: SureOptions): Promise<void> {
-  if (lost.length === 0) return;
-  const losses = lost.map(
-    ({ name, spec }) => `endpoint ${name} on ${spec.host} (${[...spec.addresses, spec.mac].join(", ")})`,
-  );
-  await confirm(cli.io, what, losses, options.yes);
-}
-
-/** The endpoints with a lease of the range that it would not have with `size` leases. */
-async function lostBy(server: ServerClient, network: Network, range: AddressRange, size: number): Promise<Endpoint[]> {
+/** The endpoints with a lease of the range that it would not have with `size` leases, a line each. */
+async function lostBy(server: ServerClient, network: Network, range: AddressRange, size: number): Promise<string[]> {
   const plan = planOf(range);
-  return (await server.list("endpoint")).filter(({ spec }) => {
-    if (spec.network !== network.name || spec.range !== range.name) return false;
+  return (await server.list("endpoint")).flatMap(({ name, spec }) => {
+    if (spec.network !== network.name || spec.range !== range.name) return [];
     const ip = ipOf(spec.addresses[0] ?? "");
     const index = ip === undefined ? indexOfMac(plan, macValue(spec.mac)) : indexOfIp(plan, ip);
-    return index === undefined || index >= BigInt(size);
+    if (index !== undefined && index < BigInt(size)) return [];
+    return [`endpoint ${name} on ${spec.host} (${[...spec.addresses, spec.mac].join(", ")})`];
   });
-}
-
-function put(
-  server: ServerClient,
-  network: Network,
-  ranges: readonly object[],
-  options: ChangeOptions,
-): Promise<Network> {
-  const { ranges: _, ...spec } = network.spec;
-  const next = ranges.length === 0 ? spec : { ...spec, ranges };
-  return server.put("network", network.name, next, { ifRevision: network.revision, force: options.force === true });
 }
 
 function typeOf({ first, first6, prefix, ula }: RangeFlags): AddressRange["type"] {
@@ -262,37 +232,23 @@ function typeOf({ first, first6, prefix, ula }: RangeFlags): AddressRange["type"
 function sizeOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
-  throw new Fault("request-invalid", {
-    what: `"${text}" is not a size`,
-    where: "--size",
-    fix: "write it like --size 50; static IPv6 may leave it out",
-  });
+  throw misuse("--size", `"${text}" is not a size`, "write it like --size 50; static IPv6 may leave it out");
 }
 
 /** Where the range begins, in each family, or in MACs. */
-function startOf(flags: RangeFlags): Partial<AddressRange> {
+function startOf({ first, first6, prefix, ula, mac, ...flags }: RangeFlags): Partial<AddressRange> {
   const prefixLength = wholeNumber(flags.prefixLength, "--prefix-length");
-  return {
-    ...(flags.first === undefined ? {} : { first: flags.first }),
-    ...(flags.first6 === undefined ? {} : { first6: flags.first6 }),
-    ...(prefixLength === undefined ? {} : { prefixLength }),
-    ...(flags.prefix === undefined ? {} : { prefix: flags.prefix }),
-    ...(flags.ula === undefined ? {} : { ula: flags.ula }),
-    ...(flags.mac === undefined ? {} : { mac: flags.mac }),
-  };
+  return given({ first, first6, prefixLength, prefix, ula, mac });
 }
 
-function changesOf(flags: RangeFlags): Partial<RangeInput> {
-  const qos = qosOf(flags);
+function changesOf({
+  gateway,
+  gateway6,
+  dns,
+  securityGroup: securityGroups,
+  ...flags
+}: RangeFlags): Partial<RangeInput> {
   const size = sizeOf(flags.size);
   const mtu = wholeNumber(flags.mtu, "--mtu");
-  return {
-    ...(size === undefined ? {} : { size }),
-    ...(flags.gateway === undefined ? {} : { gateway: flags.gateway }),
-    ...(flags.gateway6 === undefined ? {} : { gateway6: flags.gateway6 }),
-    ...(flags.dns === undefined ? {} : { dns: flags.dns }),
-    ...(mtu === undefined ? {} : { mtu }),
-    ...(qos === undefined ? {} : { qos }),
-    ...(flags.securityGroup === undefined ? {} : { securityGroups: flags.securityGroup }),
-  };
+  return given({ size, gateway, gateway6, dns, mtu, qos: qosOf(flags), securityGroups });
 }

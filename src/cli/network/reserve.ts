@@ -1,24 +1,25 @@
 // `weft network reserve` and `quota`: pieces of a network for tenants, and what they may have at most.
 import type { Command } from "commander";
-import { Fault } from "../../model/fault.ts";
 import type { Network, Snapshot } from "../../model/resource.ts";
-import { rangeText } from "./range.ts";
+import { waitFor } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
-import { isSame, sameText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
-import { count } from "../io.ts";
 import {
+  given,
+  reading,
   requiredOption,
-  withOutput,
-  withServer,
-  withWait,
   wholeNumber,
+  withWait,
+  writing,
   type ReadOptions,
   type WriteOptions,
 } from "../input/options.ts";
+import { count } from "../io.ts";
+import { misuse } from "../output/error.ts";
 import { byName, type Column, printList } from "../output/format.ts";
 import { table } from "../output/table.ts";
-import { waitFor } from "../change/wait.ts";
+import { edit } from "../resource/verbs.ts";
+import { rangeText } from "./range.ts";
 
 type ReserveOptions = WriteOptions & {
   readonly size: string;
@@ -47,18 +48,15 @@ Examples:
   weft network range remove acme piece-2     # returns a piece
   weft network delete acme                   # returns all of it`,
     );
-  withWait(withServer(reserve)).action(
-    cli.verb((parent: string, name: string, options: ReserveOptions) => reservePiece(cli, parent, name, options)),
-  );
+  writing(reserve).action(cli.verb(reservePiece));
 
   const quota = noun
-    .command("quota")
-    .argument("<network>")
+    .command("quota <network>")
     .argument("[tenant=leases...]", "most leases of a tenant; none removes the quota")
     .description("Show or set the quota of each tenant: leases it may reserve, and attach with --tenant.")
     .addHelpText("after", "\nExample:\n  weft network quota blue acme=100 zen=20 old=none");
-  withWait(withOutput(withServer(quota))).action(
-    cli.verb((network: string, wanted: readonly string[], options: ReadOptions & WriteOptions) =>
+  withWait(reading(quota)).action(
+    cli.verb((_, network: string, wanted: readonly string[], options: ReadOptions & WriteOptions) =>
       wanted.length === 0 ? showQuotas(cli, network, options) : setQuotas(cli, network, wanted, options),
     ),
   );
@@ -67,22 +65,14 @@ Examples:
 async function reservePiece(cli: Cli, parent: string, name: string, options: ReserveOptions): Promise<void> {
   const { size: text, range, first, mac, tenant } = options;
   const size = wholeNumber(text, "--size") ?? 0;
-  if (first !== undefined && mac !== undefined) {
-    throw new Fault("request-invalid", {
-      what: "both --first and --mac are given",
-      where: "--mac",
-      fix: "give one of them: a lease's address and MAC go together",
-    });
-  }
-  const begin = first ?? mac;
+  if (first !== undefined && mac !== undefined)
+    throw misuse(
+      "--mac",
+      "both --first and --mac are given",
+      "give one of them: a lease's address and MAC go together",
+    );
   const server = await connect(cli.io, options);
-  const reservation = await server.reserve(parent, {
-    name,
-    size,
-    ...(range === undefined ? {} : { range }),
-    ...(begin === undefined ? {} : { first: begin }),
-    ...(tenant === undefined ? {} : { tenant }),
-  });
+  const reservation = await server.reserve(parent, { name, size, ...given({ range, first: first ?? mac, tenant }) });
   await waitFor(cli.io, options.wait, reservation.revision, () => server.status());
   const pieces = reservation.spec.ranges ?? [];
   const added = pieces.at(-1);
@@ -137,40 +127,30 @@ async function showQuotas(cli: Cli, name: string, options: ReadOptions): Promise
   const server = await connect(cli.io, options);
   const [network, snapshot] = await Promise.all([server.get("network", name), server.snapshot()]);
   const empty = `No tenant has anything of network ${name}, and none has a quota.`;
-  await printList(
-    cli.io,
-    options,
-    { columns: COLUMNS, name: ({ tenant }) => tenant, empty },
-    quotaRows(network, snapshot),
-  );
+  const listing = { columns: COLUMNS, name: ({ tenant }: Row) => tenant, empty };
+  await printList(cli.io, options, listing, quotaRows(network, snapshot));
 }
 
 async function setQuotas(cli: Cli, name: string, wanted: readonly string[], options: WriteOptions): Promise<void> {
   const changes = wanted.map(quotaOf);
-  const server = await connect(cli.io, options);
-  const before = await server.get("network", name);
-  const kept = (before.spec.quotas ?? []).filter(({ tenant }) => !changes.some((each) => each.tenant === tenant));
-  const quotas = [
-    ...kept,
-    ...changes.flatMap(({ tenant, leases }) => (leases === undefined ? [] : [{ tenant, leases }])),
-  ];
-  const { quotas: _, ...rest } = before.spec;
-  const spec = quotas.length === 0 ? rest : { ...rest, quotas };
-  const after = await server.put("network", name, spec, { ifRevision: before.revision });
-  await waitFor(cli.io, options.wait, after.revision, () => server.status());
-  if (isSame(before, after)) return cli.io.err(sameText(`quotas of network ${name}`, after));
-  cli.io.err(`quotas of network ${name} changed at revision ${after.revision}: ${wanted.join(" ")}\n`);
+  await edit(cli, options, {
+    kind: "network",
+    name,
+    what: `quotas of network ${name}`,
+    change({ spec: { quotas = [], ...spec } }) {
+      const kept = quotas.filter(({ tenant }) => !changes.some((each) => each.tenant === tenant));
+      const next = [...kept, ...changes.filter(({ leases }) => leases !== undefined)];
+      return next.length === 0 ? spec : { ...spec, quotas: next };
+    },
+    done: ({ revision }) => `quotas of network ${name} changed at revision ${revision}: ${wanted.join(" ")}\n`,
+  });
 }
 
 /** The last `=` counts: names of tenants may have one. */
 export function quotaOf(text: string): { readonly tenant: string; readonly leases: number | undefined } {
   const [, tenant = "", leases = ""] = /^(.+)=(0|[1-9]\d{0,8}|none)$/.exec(text) ?? [];
   if (tenant !== "") return { tenant, leases: leases === "none" ? undefined : Number(leases) };
-  throw new Fault("request-invalid", {
-    what: `"${text}" is not a quota`,
-    where: "tenant=leases",
-    fix: "write it like acme=100, or acme=none to lift it",
-  });
+  throw misuse("tenant=leases", `"${text}" is not a quota`, "write it like acme=100, or acme=none to lift it");
 }
 
 /** For `weft network show`: what is reserved from it, and what tenants have. */
@@ -182,13 +162,9 @@ export function reservationsText(cli: Cli, network: Network, snapshot: Snapshot)
     (each.spec.ranges ?? []).map(rangeText).join(", "),
   ]);
   const quotas = quotaRows(network, snapshot).map((row) => COLUMNS.map((column) => column.of(row)));
-  const [first, second] = [
-    table(cli.io, ["RESERVATION", "TENANT", "LEASES", "PIECES"], reservations),
-    table(
-      cli.io,
-      COLUMNS.map(({ header }) => header),
-      quotas,
-    ),
-  ];
-  return (reservations.length === 0 ? "" : `\n${first}`) + (quotas.length === 0 ? "" : `\n${second}`);
+  const headers = COLUMNS.map(({ header }) => header);
+  const first = table(cli.io, ["RESERVATION", "TENANT", "LEASES", "PIECES"], reservations);
+  return (
+    (reservations.length === 0 ? "" : `\n${first}`) + (quotas.length === 0 ? "" : `\n${table(cli.io, headers, quotas)}`)
+  );
 }

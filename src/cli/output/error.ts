@@ -14,6 +14,11 @@ const EXIT_INTERRUPTED = 130;
 
 const BLOCKERS_SHOWN = 20;
 
+/** The Fault for a command line that cannot be meant. */
+export function misuse(where: string, what: string, fix: string, why?: string): Fault {
+  return new Fault("request-invalid", { what, where, ...(why === undefined ? {} : { why }), fix });
+}
+
 /** Prints the error and gives the exit code. A bug is printed with its stack. */
 export function printError(io: Io, error: unknown): number {
   if (!(error instanceof Fault)) {

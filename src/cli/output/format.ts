@@ -53,11 +53,11 @@ export async function printOne(
   io: Io,
   options: OutputOptions,
   { name, value }: { readonly name: string; readonly value: unknown },
-  text: () => string,
+  text: () => string | Promise<string>,
 ): Promise<void> {
   const format = options.output;
   if (format === "json" || format === "yaml") return printValue(io, format, value);
-  io.out(format === "name" ? `${name}\n` : text());
+  io.out(format === "name" ? `${name}\n` : await text());
 }
 
 /** A value whole, for programs. */
@@ -80,4 +80,11 @@ export function fields(io: Pick<Io, "color">, pairs: readonly (readonly [string,
 export function byName<T extends { readonly name: string }>(rows: readonly T[]): T[] {
   return rows.toSorted((a, b) => ORDER.compare(a.name, b.name));
 }
+/** `web2, web10`, in that order. */
+export function namesOf(rows: readonly { readonly name: string }[]): string {
+  return byName(rows)
+    .map(({ name }) => name)
+    .join(", ");
+}
+
 const ORDER = new Intl.Collator("en", { numeric: true });

@@ -2,11 +2,11 @@
 // knows the command tree itself and asks the server for names; so neither can be out of date. A server that does not
 // answer within the two seconds that the script gives it completes nothing.
 import type { Command, Option } from "commander";
-import { Fault } from "../../model/fault.ts";
 import { ALL_KINDS, type Kind } from "../../model/kinds.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { SPOOFING_WORDS } from "../network/spoofing.ts";
+import { IPAM_MODES, SPOOFING_WORDS, STRATEGIES } from "../network/draft.ts";
+import { misuse } from "../output/error.ts";
 
 export function register(command: Command, cli: Cli): void {
   command
@@ -16,7 +16,7 @@ export function register(command: Command, cli: Cli): void {
       "after",
       "\nExamples:\n  source <(weft completion bash)\n  weft completion fish > ~/.config/fish/completions/weft.fish",
     )
-    .action(cli.verb((shell: string, words: readonly string[]) => complete(cli, shell, words)));
+    .action(cli.verb(complete));
 }
 
 async function complete(cli: Cli, shell: string, words: readonly string[]): Promise<void> {
@@ -27,11 +27,7 @@ async function complete(cli: Cli, shell: string, words: readonly string[]): Prom
   if (shell === "bash") return cli.io.out(BASH);
   if (shell === "zsh") return cli.io.out(`autoload -Uz bashcompinit && bashcompinit\n${BASH}`);
   if (shell === "fish") return cli.io.out(FISH);
-  throw new Fault("request-invalid", {
-    what: `there is no completion for "${shell}"`,
-    where: "<shell>",
-    fix: "choose bash, zsh or fish",
-  });
+  throw misuse("<shell>", `there is no completion for "${shell}"`, "choose bash, zsh or fish");
 }
 
 const BASH = `_weft() {
@@ -98,9 +94,9 @@ const KIND_OF_OPTION: ReadonlyMap<string, Kind> = new Map([
   ["--sg", "securitygroup"],
   ["--security-group", "securitygroup"],
 ]);
-const VALUES_OF_OPTION: ReadonlyMap<string, readonly string[]> = new Map([
-  ["--ipam", ["local", "global"]],
-  ["--strategy", ["lowest", "next", "random"]],
+const VALUES_OF_OPTION = new Map<string, readonly string[]>([
+  ["--ipam", IPAM_MODES],
+  ["--strategy", STRATEGIES],
   ["--spoofing", [...SPOOFING_WORDS, "none"]],
   ["--state", ["used", "held", "reserved", "quarantined", "gateway", "excluded", "all"]],
 ]);

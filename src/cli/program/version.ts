@@ -8,10 +8,10 @@ import { withServer } from "../input/options.ts";
 import type { RemoteOptions } from "../input/locate.ts";
 
 export function register(command: Command, cli: Cli): void {
-  withServer(command)
-    .option("--client", "show only the version of this program")
-    .action(cli.verb((options: RemoteOptions & { readonly client?: boolean }) => version(cli, options)));
+  withServer(command).option("--client", "show only the version of this program").action(cli.verb(version));
 }
+
+type VersionOptions = RemoteOptions & { readonly client?: boolean };
 
 /** Of package.json, the one place where it is written. */
 export function ownVersion(): string {
@@ -19,7 +19,7 @@ export function ownVersion(): string {
   return (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version;
 }
 
-async function version(cli: Cli, options: RemoteOptions & { readonly client?: boolean }): Promise<void> {
+async function version(cli: Cli, options: VersionOptions): Promise<void> {
   cli.io.out(`weft ${ownVersion()}\n`);
   if (options.client === true) return;
   try {

@@ -5,17 +5,10 @@ import { type WritableKind, calledOf, columnsOf, isDeletable } from "../../model
 import { waitFor } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import {
-  requiredOption,
-  withOutput,
-  withServer,
-  withWait,
-  type ReadOptions,
-  type WriteOptions,
-} from "../input/options.ts";
+import { requiredOption, writing, type WriteOptions } from "../input/options.ts";
 import { itemsOf, readText } from "../input/resourceFile.ts";
-import { fields, printOne } from "../output/format.ts";
-import { registerDelete, registerList } from "./verbs.ts";
+import { fields } from "../output/format.ts";
+import { registerDelete, registerList, registerShow } from "./verbs.ts";
 
 type FileOptions = WriteOptions & { readonly file: string };
 
@@ -30,31 +23,22 @@ export function register(noun: Command, cli: Cli, kind: WritableKind): void {
     columns: [{ header: "NAME", of: ({ name }) => name }, ...columns],
     empty: `No ${called}s. Make one: weft ${kind} create -f FILE`,
   });
-  const show = noun.command("show").argument("<name>").description(`Show a ${called}.`);
-  withOutput(withServer(show)).action(
-    cli.verb((name: string, options: ReadOptions) => showResource(cli, kind, name, options)),
-  );
-  const create = noun.command("create").description(`Create ${called}s, or change them to what a file says.`);
-  requiredOption(create, "-f, --file <file>", `YAML or JSON with ${called}s; - for stdin`);
-  withWait(withServer(create)).action(cli.verb((options: FileOptions) => createFrom(cli, kind, options)));
+  registerShow(noun, cli, kind, {
+    about: `Show a ${called}.`,
+    text: ({ io }, { name, spec, revision }) => {
+      const shown = Object.keys(spec).map((field): [string, string] => [capital(field), textOf(spec, field)]);
+      return fields(io, [["Name", name], ...shown, ["Revision", String(revision)]]);
+    },
+  });
+  const make = noun.command("create").description(`Create ${called}s, or change them to what a file says.`);
+  requiredOption(make, "-f, --file <file>", `YAML or JSON with ${called}s; - for stdin`);
+  writing(make).action(cli.verb((_, options: FileOptions) => createFrom(cli, kind, options)));
   if (isDeletable(kind))
     registerDelete(noun, cli, kind, {
       about: `Delete ${called}s.`,
       force: "even if something refers to it; that is deleted, too",
       hasWait: true,
     });
-}
-
-async function showResource(cli: Cli, kind: WritableKind, name: string, options: ReadOptions): Promise<void> {
-  const server = await connect(cli.io, options);
-  const resource = await server.get(kind, name);
-  await printOne(cli.io, options, { name: `${kind}/${name}`, value: resource }, () =>
-    fields(cli.io, [
-      ["Name", name],
-      ...Object.keys(resource.spec).map((field): [string, string] => [capital(field), textOf(resource.spec, field)]),
-      ["Revision", String(resource.revision)],
-    ]),
-  );
 }
 
 async function createFrom(cli: Cli, kind: WritableKind, options: FileOptions): Promise<void> {

@@ -14,7 +14,7 @@ import { draftOf } from "../../../src/cli/network/draft.ts";
 import { listOrNone, wholeNumber } from "../../../src/cli/input/options.ts";
 import { quotaOf } from "../../../src/cli/network/reserve.ts";
 import { wordsOf } from "../../../src/cli/input/settings.ts";
-import { spoofingOf } from "../../../src/cli/network/spoofing.ts";
+import { spoofingOf } from "../../../src/cli/network/draft.ts";
 import { periodOf, timeText } from "../../../src/cli/address/time.ts";
 
 const refused = (error: unknown) => error instanceof Fault && (error.detail.where ?? "") !== "";

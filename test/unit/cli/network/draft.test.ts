@@ -1,7 +1,7 @@
 // The words of --spoofing, both ways.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { spoofingOf, spoofingText } from "../../../../src/cli/network/spoofing.ts";
+import { spoofingOf, spoofingText } from "../../../../src/cli/network/draft.ts";
 
 test("words become what is allowed, and are read back in words", () => {
   const spoofing = spoofingOf(["dhcp-server", "ip"]);

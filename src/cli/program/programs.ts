@@ -1,0 +1,78 @@
+// `weft server`, `agent`, `purge` and `demo`: their flags. What they start is put together in main.ts, main/ and demo/.
+import type { Command } from "commander";
+import type { Cli, Flags, PurgeFlags } from "../context.ts";
+
+export function registerServer(command: Command, cli: Cli): void {
+  command
+    .option("--listen <host:port>", "address of the API, for agents and users (default: 127.0.0.1:7474)")
+    .option("--data-dir <dir>", "directory of the database and the tokens (default: /var/lib/weft/server)")
+    .option("--socket <path>", "unix socket for root on this machine, or none (default: /run/weft/server.sock)")
+    .option("--suspect-after <span>", "a host that does not report for this long is suspect (default: 30s)")
+    .option("--lost-after <span>", "and after this long lost; it keeps everything (default: 5m)")
+    .option("--reclaim-after <span>", "and after this long reclaimed, unless many are silent at once (default: never)")
+    .option("--new-network-groups <names>", "security groups of new networks that name none (default: none)")
+    .addHelpText(
+      "after",
+      "\nEach option can also be set in the environment (WEFT_LISTEN, WEFT_DATA_DIR …) and in /etc/weft/server.yaml.",
+    )
+    .action(cli.verb((_, flags: Flags) => cli.programs.server(flags)));
+}
+
+export function registerAgent(command: Command, cli: Cli): void {
+  command
+    .option("--server <url>", "URL of the server: http://HOST:PORT")
+    .option("--join-token-file <file>", "file that holds the join token; needed until the host has joined")
+    .option("--host <name>", "name of this host (default: the hostname)")
+    .option(
+      "--underlay <address>",
+      "this host's address for tunnels (default: source address of the route to the server)",
+    )
+    .option("--state-dir <dir>", "directory of token, journal and last snapshot (default: /var/lib/weft/agent)")
+    .option("--socket <path>", "unix socket for attach and detach (default: /run/weft/agent.sock)")
+    .option("--netns-prefix <text>", "prefix of the names of its network namespaces (default: weft-)")
+    .option(
+      "--cni-dir <dir>",
+      "directory for the CNI configurations of networks with --cni, such as /etc/cni/net.d (default: none)",
+    )
+    .option("--slices <names>", "slices that get bridges on this host, separated by commas (default: all)")
+    .option(
+      "--http <host:port>",
+      "also serve /metrics, /livez, /readyz and /overlay-agent/overlay here (default: none)",
+    )
+    .addHelpText(
+      "after",
+      "\nEach option can also be set in the environment (WEFT_SERVER, WEFT_STATE_DIR …) and in /etc/weft/agent.yaml.",
+    )
+    .action(cli.verb((_, flags: Flags) => cli.programs.agent(flags)));
+}
+
+export function registerPurge(command: Command, cli: Cli): void {
+  command
+    .option("--state-dir <dir>", "state directory of the agent; its files are removed (default: /var/lib/weft/agent)")
+    .option("--socket <path>", "socket of the agent, which must not be running (default: /run/weft/agent.sock)")
+    .option("--netns-prefix <text>", "the agent's --netns-prefix (default: weft-)")
+    .option("--cni-dir <dir>", "the agent's --cni-dir; the files it wrote are removed")
+    .option("-y, --yes", "do not ask for confirmation")
+    .addHelpText(
+      "after",
+      [
+        "\nWorkloads lose their interfaces. It asks for confirmation first. It removes only files that the agent",
+        "wrote; other files in these directories stay. The server still knows the host: see weft host delete.",
+      ].join("\n"),
+    )
+    .action(cli.verb((_, flags: PurgeFlags) => cli.programs.purge(cli.io, flags)));
+}
+
+export function registerDemo(noun: Command, cli: Cli): void {
+  noun
+    .command("up")
+    .description("Start the cluster, show it, and leave it running.")
+    .option("--foreground", "stay in the foreground until Ctrl-C, then remove it")
+    .action(cli.verb((_, { foreground = false }: UpOptions) => cli.programs.demoUp(cli.io, foreground)));
+  noun
+    .command("down")
+    .description("Remove the cluster, and check that nothing is left.")
+    .action(cli.verb(() => cli.programs.demoDown(cli.io)));
+}
+
+type UpOptions = { readonly foreground?: boolean };
