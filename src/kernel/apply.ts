@@ -4,81 +4,69 @@
 import type { Ns } from "../datapath/kinds/kind.ts";
 import type { Op } from "../datapath/state/state.ts";
 import { Batches, type MadeLinks } from "./batch.ts";
-import { refusalOfError } from "./errno.ts";
+import { refusalBy } from "./errno.ts";
 import { type OpResult, STALE, UNGUARDED, guardsOf } from "./kernel.ts";
 import { kernelKindOf, misplaced } from "./kinds.ts";
 import type { Way } from "./kinds/kind.ts";
-import { type Namespaces, inNamespace } from "./namespaces.ts";
-import type { Nft } from "./nft.ts";
-import { OpList, type Range } from "./opList.ts";
+import type { Namespaces } from "./namespaces.ts";
+import type { NftOf } from "./nft.ts";
+import { OpList } from "./opList.ts";
 import { sweepLinks, sweepNamespaces } from "./sweep.ts";
 import { runTables } from "./tables.ts";
 
 /** Above what the kernel hands out by itself, which counts from 1 in every namespace. */
 const FIRST_INDEX = 0x100_0000;
 
-export class Applier {
-  readonly #namespaces: Namespaces;
-  readonly #nft: Nft;
-  readonly #made: MadeLinks = new Map();
-  #count: number;
+type Run = (ops: readonly Op[], isStale: (op: Op) => boolean) => Promise<OpResult[]>;
 
-  /**
-   * `seed` (31 bits) is where numbers of new links and groups begin. Random, so that two lives of an agent do not
-   * choose the same number for two links of one namespace.
-   */
-  constructor(namespaces: Namespaces, nft: Nft, seed: number) {
-    this.#namespaces = namespaces;
-    this.#nft = nft;
-    this.#count = seed;
-  }
-
-  async apply(ops: readonly Op[], isStale: (op: Op) => boolean): Promise<OpResult[]> {
+/**
+ * `seed` (31 bits) is where numbers of new links and groups begin. Random, so that two lives of an agent do not choose
+ * the same number for two links of one namespace.
+ */
+export function runner(namespaces: Namespaces, nft: NftOf, seed: number): Run {
+  const made: MadeLinks = new Map();
+  let count = seed;
+  /** The next one for an index or a group: positive, 31 bits, never twice within a billion. */
+  const number = () => {
+    count = (count + 1) & 0x3fff_ffff;
+    return FIRST_INDEX + count;
+  };
+  const tools = { namespaces, nft, number };
+  return async (ops, isStale) => {
     const list = new OpList(ops, isStale);
-    const namespaces = this.#namespaces;
-    const number = () => this.#next();
-    const batches = new Batches({ namespaces, list, made: this.#made, number });
+    const batches = new Batches({ ...tools, list, made });
     const unguarded = new Set<Ns>();
     for (let at = 0; at < ops.length; ) {
-      const [way, end] = runFrom(ops, at);
+      const [way, places] = runFrom(ops, at);
+      at += places.length;
       if (way !== "messages" && !batches.isEmpty) await batches.flush();
-      if (way === "transaction") {
-        await runTables(this.#namespaces, this.#nft, list, [at, end]);
-        noteUnguarded(list, [at, end], unguarded);
-      } else if (way === "links") await sweepLinks(namespaces, list, [at, end], number);
-      else if (way === "namespaces") await sweepNamespaces(namespaces, list, [at, end], number);
-      else if (way === "call") for (let one = at; one < end; one++) this.#call(list, one);
-      else for (let one = at; one < end; one++) gather(batches, list, one, unguarded);
-      at = end;
+      if (way === "messages") for (const one of places) gather(batches, list, one, unguarded);
+      else if (way === "call") for (const one of places) call(namespaces, list, one);
+      else if (way === "links") await sweepLinks(tools, list, places);
+      else if (way === "namespaces") await sweepNamespaces(tools, list, places);
+      else {
+        await runTables(tools, list, places);
+        noteUnguarded(list, places, unguarded);
+      }
     }
     await batches.flush();
     return list.results();
-  }
-
-  /** The next number for an index or a group: positive, 31 bits, never twice within a billion. */
-  #next(): number {
-    this.#count = (this.#count + 1) & 0x3fff_ffff;
-    return FIRST_INDEX + this.#count;
-  }
-
-  #call(list: OpList, at: number): void {
-    const op = list.ops[at];
-    if (op === undefined || !list.isDue(at)) return;
-    const namespaces = this.#namespaces;
-    try {
-      kernelKindOf(op.object).call(op, { namespaces, inside: (ns, run) => inNamespace(namespaces, ns, run) });
-    } catch (error) {
-      list.refuse(at, refusalOfError(error));
-    }
-  }
+  };
 }
 
-/** How the operation at this place reaches the kernel, and the place behind the last that goes there with it. */
-function runFrom(ops: readonly Op[], at: number): readonly [Way, number] {
+function call(namespaces: Namespaces, list: OpList, at: number): void {
+  const op = list.ops[at];
+  if (op === undefined || !list.isDue(at)) return;
+  const refusal = refusalBy(() => kernelKindOf(op.object).call(op, namespaces));
+  list.refuse(at, refusal);
+}
+
+/** How the operation at this place reaches the kernel, and the places of all that go there with it. */
+function runFrom(ops: readonly Op[], at: number): readonly [Way, readonly number[]] {
   const way = wayOf(ops[at]);
-  let end = at + 1;
-  while (end < ops.length && wayOf(ops[end]) === way) end++;
-  return [way, end];
+  const places = [at];
+  for (let end = at + 1; end < ops.length && wayOf(ops[end]) === way; end++) places.push(end);
+  return [way, places];
 }
 
 function wayOf(op: Op | undefined): Way {
@@ -97,8 +85,8 @@ function gather(batches: Batches, list: OpList, at: number, unguarded: ReadonlyS
   else list.refuse(at, refusal);
 }
 
-function noteUnguarded(list: OpList, [from, end]: Range, unguarded: Set<Ns>): void {
-  for (let at = from; at < end; at++) {
+function noteUnguarded(list: OpList, places: readonly number[], unguarded: Set<Ns>): void {
+  for (const at of places) {
     const refusal = list.refusalAt(at);
     const ns = list.ops[at]?.object.ns;
     if (ns !== undefined && refusal !== undefined && refusal !== STALE) unguarded.add(ns);

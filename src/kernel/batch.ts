@@ -4,21 +4,19 @@
 import { setImmediate } from "node:timers/promises";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import type { Op } from "../datapath/state/state.ts";
-import { EACCES, EEXIST, EINVAL, ENODEV, GONE, Refused, refusalOf, refusalOfError } from "./errno.ts";
+import { EACCES, EEXIST, EINVAL, ENODEV, isGone, refusalBy, refusalOf } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
 import { kernelKindOf } from "./kinds.ts";
 import type { Existing, Step, StepContext } from "./kinds/kind.ts";
-import { describeLink } from "./kinds/link.ts";
+import { describeLink, linkOfOurs } from "./kinds/link.ts";
 import * as libc from "./libc.ts";
-import { type Namespaces, type Space, inNamespace, openNetns, refuseMissing } from "./namespaces.ts";
-import * as k from "./netlink/constants.ts";
-import { type LinkInfo, linkByName, readLink } from "./netlink/link.ts";
+import { type Namespaces, type Space, hostNsidIn, openNetns, refuseMissing } from "./namespaces.ts";
+import { type LinkInfo, linkByName } from "./netlink/link.ts";
 import { BATCH_BYTES, BATCH_MESSAGES } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 import * as offload from "./offload.ts";
 import type { OpList } from "./opList.ts";
-import { isOurs } from "./ownership.ts";
-import { enableIpv6 } from "./sysctl.ts";
+import { enableIpv6 } from "./kinds/sysctl.ts";
 
 /** Descriptors of other namespaces that one send may hold: one per new pair, and each pair takes the kernel 0.5 ms. */
 const BATCH_DESCRIPTORS = 16;
@@ -44,19 +42,13 @@ type Shared = {
 };
 
 export class Batches {
-  readonly #namespaces: Namespaces;
-  readonly #list: OpList;
-  readonly #newNumber: () => number;
+  readonly #shared: Shared;
   readonly #queues = new Map<Ns, Step[]>();
-  readonly #made: MadeLinks;
   /** What stands in the way, per namespace; forgotten after each flush. */
   readonly #tables = new Map<Ns, Map<string, unknown>>();
 
-  constructor({ namespaces, list, made, number }: Shared) {
-    this.#namespaces = namespaces;
-    this.#list = list;
-    this.#made = made;
-    this.#newNumber = number;
+  constructor(shared: Shared) {
+    this.#shared = shared;
   }
 
   /** Queues the steps of the operation at this place. */
@@ -90,37 +82,32 @@ export class Batches {
         done = 0;
       }
     }
-    if (this.#made.size > MADE_MAX) this.#made.clear();
+    if (this.#shared.made.size > MADE_MAX) this.#shared.made.clear();
     this.#tables.clear();
   }
 
   /** One send; gives the place of the first step that is left. */
   #sendSome(ns: Ns, steps: readonly Step[], from: number): number {
     let next = steps.length;
-    let refusal: Refusal | undefined;
-    try {
-      inNamespace(this.#namespaces, ns, (space) => {
+    const refusal = refusalBy(() =>
+      this.#shared.namespaces.inside(ns, (space) => {
         next = this.#send(space, steps, from);
-      });
-    } catch (error) {
-      refusal = refusalOfError(error);
-    }
-    if (refusal !== undefined) {
-      for (const step of steps.slice(from, next)) {
-        if (!(step.isRemoval && refusal.class === "missing")) this.#list.refuse(step.at, refusal);
-      }
-    }
+      }),
+    );
+    if (refusal === undefined) return next;
+    for (const step of steps.slice(from, next))
+      if (!step.isRemoval || refusal.class !== "missing") this.#shared.list.refuse(step.at, refusal);
     return next;
   }
 
   #send(space: Space, steps: readonly Step[], from: number): number {
-    for (const [name, index] of this.#made.get(space.ns) ?? []) space.indexes.set(name, index);
-    this.#made.delete(space.ns);
+    for (const [name, index] of this.#shared.made.get(space.ns) ?? []) space.indexes.set(name, index);
+    this.#shared.made.delete(space.ns);
     const batch = this.#batch(space);
     let next = from;
     for (let step = steps[next]; step !== undefined && !batch.isFull; step = steps[++next]) {
       // A pair that was not made has no far end to bring up.
-      if (this.#list.isDue(step.at)) this.#write(batch, step);
+      if (this.#shared.list.isDue(step.at)) this.#write(batch, step);
     }
     const repeatable = this.#transact(space, batch);
     if (repeatable.length === 0) return next;
@@ -129,20 +116,16 @@ export class Batches {
     for (const step of repeatable) {
       const again = this.#batch(space);
       this.#write(again, step);
-      for (const failed of this.#transact(space, again)) this.#list.refuse(failed.at, refusalOf(ENODEV));
+      for (const failed of this.#transact(space, again)) this.#shared.list.refuse(failed.at, refusalOf(ENODEV));
     }
     return next;
   }
 
   #write(batch: Batch, step: Step): void {
-    try {
-      batch.write(step);
-    } catch (error) {
-      const refusal = refusalOfError(error);
-      // No such link, or another program's: nothing of ours is left on it.
-      const isGone = refusal.class === "missing" || refusal.class === "exists";
-      if (!(step.isRemoval && isGone)) this.#list.refuse(step.at, refusal);
-    }
+    const refusal = refusalBy(() => batch.write(step));
+    // No such link, or another program's: nothing of ours is left on it.
+    const isWithout = refusal?.class === "missing" || refusal?.class === "exists";
+    if (!step.isRemoval || !isWithout) this.#shared.list.refuse(step.at, refusal);
   }
 
   /** Sends and notes what was refused; gives the steps that may succeed when they are tried again, once. */
@@ -150,12 +133,12 @@ export class Batches {
     const repeatable: Step[] = [];
     const awake = new Set<string>();
     for (const [step, { errno, text }] of batch.transact()) {
-      const op = this.#list.ops[step.at];
-      if (op === undefined || (step.isRemoval && GONE.has(errno))) continue;
+      const op = this.#shared.list.ops[step.at];
+      if (op === undefined || (step.isRemoval && isGone(errno))) continue;
       if ((errno === ENODEV || errno === EINVAL) && batch.usedMemory.has(step)) repeatable.push(step);
       else if (this.#allowsIpv6(space, op, errno, awake)) repeatable.push(step);
-      else if (errno === EEXIST) this.#list.refuse(step.at, this.#explain(space, op, text));
-      else this.#list.refuse(step.at, refusalOf(errno, text));
+      else if (errno === EEXIST) this.#shared.list.refuse(step.at, this.#explain(space, op, text));
+      else this.#shared.list.refuse(step.at, refusalOf(errno, text));
     }
     return repeatable;
   }
@@ -167,7 +150,7 @@ export class Batches {
   #allowsIpv6(space: Space, { object }: Op, errno: number, awake: Set<string>): boolean {
     if (!space.ns.startsWith("/") || (object.kind !== "address" && object.kind !== "route")) return false;
     if (awake.has(object.dev)) return true;
-    if (errno !== EACCES || !enableIpv6(this.#namespaces, space, object.dev)) return false;
+    if (errno !== EACCES || !enableIpv6(this.#shared.namespaces, space, object.dev)) return false;
     awake.add(object.dev);
     return true;
   }
@@ -175,22 +158,22 @@ export class Batches {
   #explain(space: Space, { object }: Op, said: string): Refusal | undefined {
     const tables = this.#tables.get(space.ns) ?? new Map<string, unknown>();
     this.#tables.set(space.ns, tables);
-    return kernelKindOf(object).explain(existingIn(this.#namespaces, space, tables), object, said);
+    return kernelKindOf(object).explain(existingIn(this.#shared.namespaces, space, tables), object, said);
   }
 
   #batch(space: Space): Batch {
-    return new Batch(this.#namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
+    return new Batch(this.#shared.namespaces, space, (ns, name) => this.#chooseIndex(space, ns, name));
   }
 
   #chooseIndex(space: Space, ns: Ns, name: string): number {
-    const index = this.#newNumber();
+    const index = this.#shared.number();
     if (ns === space.ns) {
       space.indexes.set(name, index);
     } else if (ns.startsWith("/")) {
-      const made = this.#made.get(ns) ?? new Map<string, number>();
-      this.#made.set(ns, made.set(name, index));
+      const made = this.#shared.made.get(ns) ?? new Map<string, number>();
+      this.#shared.made.set(ns, made.set(name, index));
     } else {
-      this.#namespaces.use(ns, (other) => other.indexes.set(name, index));
+      this.#shared.namespaces.use(ns, (other) => other.indexes.set(name, index));
     }
     return index;
   }
@@ -205,18 +188,18 @@ class Batch implements StepContext {
   readonly offload = offload;
   readonly w = writer;
   readonly space: Space;
+  readonly newIndex: StepContext["newIndex"];
   /** Steps that trusted a remembered index. */
   readonly usedMemory = new Set<Step>();
   readonly #namespaces: Namespaces;
-  readonly #choose: (ns: Ns, name: string) => number;
   readonly #bySeq = new Map<number, Step>();
   readonly #fds: number[] = [];
   #step: Step | undefined;
 
-  constructor(namespaces: Namespaces, space: Space, choose: (ns: Ns, name: string) => number) {
+  constructor(namespaces: Namespaces, space: Space, newIndex: StepContext["newIndex"]) {
     this.#namespaces = namespaces;
     this.space = space;
-    this.#choose = choose;
+    this.newIndex = newIndex;
     writer.reset();
   }
 
@@ -257,30 +240,18 @@ class Batch implements StepContext {
       if (this.#step !== undefined) this.usedMemory.add(this.#step);
       return known;
     }
-    const link = this.link(name);
-    if (link === undefined)
-      throw new Refused({ class: "missing", message: `there is no link ${name} in ${this.space.ns}` });
-    if (!isOurs(link)) throw new Refused({ class: "exists", message: describeLink(link, this.space.ns) });
-    this.remember(name, link.index);
-    return link.index;
-  }
-
-  remember(name: string, index: number): void {
+    const { index } = linkOfOurs(this, name);
     this.space.indexes.set(name, index);
+    return index;
   }
 
   link(name: string): LinkInfo | undefined {
-    return this.space.socket.ask(k.RTM_GETLINK, (w) => linkByName(w, name), readLink);
-  }
-
-  newIndex(ns: Ns, name: string): number {
-    return this.#choose(ns, name);
+    return this.space.socket.ask(linkByName(name));
   }
 
   fdOf(ns: Ns): number {
     if (!ns.startsWith("/")) return this.spaceOf(ns).fd;
-    const fd = openNetns(ns);
-    if (fd === undefined) return refuseMissing(ns);
+    const fd = openNetns(ns) ?? refuseMissing(ns);
     this.#fds.push(fd);
     return fd;
   }
@@ -291,7 +262,7 @@ class Batch implements StepContext {
   }
 
   hostNsid(): number {
-    return this.#namespaces.hostNsid(this.space);
+    return hostNsidIn(this.space, this.#namespaces.host);
   }
 }
 
@@ -306,7 +277,7 @@ function existingIn(namespaces: Namespaces, space: Space, tables: Map<string, un
       return table;
     },
     linkText(ns, name) {
-      const link = namespaces.use(ns, ({ socket }) => socket.ask(k.RTM_GETLINK, (w) => linkByName(w, name), readLink));
+      const link = namespaces.use(ns, ({ socket }) => socket.ask(linkByName(name)));
       return link === undefined ? "" : describeLink(link, ns);
     },
   };

@@ -1,31 +1,22 @@
-// What is read on demand and never compared: packets of ports, and dropped packets by reason.
-import type { Ns } from "../datapath/kinds/kind.ts";
-import type { Counted } from "./kernel.ts";
-import type { Namespaces, Space } from "./namespaces.ts";
-import * as k from "./netlink/constants.ts";
-import { elementsOf, keyText, readElements } from "./netlink/element.ts";
-import { allLinks, readTraffic } from "./netlink/link.ts";
-import { NetlinkSocket } from "./netlink/socket.ts";
+// What is read on demand and never compared: packets of ports and through queues, and dropped packets by reason.
 import { PORT_PREFIX } from "../model/device.ts";
+import type { Counted, Counters } from "./kernel.ts";
+import type { Space } from "./namespaces.ts";
+import { elementsOf, keyText } from "./netlink/element.ts";
+import { allLinks, allTraffic } from "./netlink/link.ts";
+import type { NetlinkSocket } from "./netlink/socket.ts";
+import { allQueues, isOurQueue } from "./netlink/tc.ts";
+import { isOurs } from "./ownership.ts";
 
-/** Drops, and traffic by port. Empty if the namespace does not exist. */
-export function countersOf(namespaces: Namespaces, ns: Ns): Counted {
-  return (
-    namespaces.use(ns, (space) => {
-      const nft = netfilterSocket(namespaces, space);
-      try {
-        return { drops: dropsIn(nft), ports: portsOf(space) };
-      } finally {
-        nft.close();
-      }
-    }) ?? { drops: [], ports: [] }
-  );
+/** Drops, and traffic by port. */
+export function countersIn({ socket }: Space, nft: NetlinkSocket): Counted {
+  return { drops: dropsIn(nft), ports: socket.list(allTraffic, ({ name }) => name.startsWith(PORT_PREFIX)) };
 }
 
 /** Packets fill the set: keys are a port and, in the last four bytes, the reason. */
 function dropsIn(nft: NetlinkSocket): Counted["drops"] {
   try {
-    const elements = nft.list(k.NFT_MSG_GETSETELEM, (w) => elementsOf(w, "drops"), readElements).flat();
+    const elements = nft.list(elementsOf("drops")).flat();
     return elements.map(({ key, packets }) => ({
       port: keyText(["port"], key) ?? "",
       reason: key.readUInt32LE(key.length - 4),
@@ -37,10 +28,15 @@ function dropsIn(nft: NetlinkSocket): Counted["drops"] {
   }
 }
 
-function portsOf(space: Space): Counted["ports"] {
-  return space.socket.list(k.RTM_GETLINK, allLinks, readTraffic).filter(({ name }) => name.startsWith(PORT_PREFIX));
-}
-
-function netfilterSocket(namespaces: Namespaces, space: Space): NetlinkSocket {
-  return namespaces.within(space.fd, () => new NetlinkSocket(k.NETLINK_NETFILTER));
+/** What went through the queues of ours, by the link they are on. */
+export function queuesIn({ socket }: Space): ReadonlyMap<string, Counters> {
+  const links = socket.list(allLinks, isOurs);
+  const names = new Map(links.map((link) => [link.index, link.name]));
+  const queues = socket.list(allQueues, isOurQueue);
+  return new Map(
+    queues.flatMap(({ index, counters }) => {
+      const name = names.get(index);
+      return name === undefined ? [] : [[name, counters]];
+    }),
+  );
 }

@@ -17,63 +17,41 @@ const HEADER = 8;
 const inbox = Buffer.alloc(65_536);
 const sender = Buffer.alloc(28);
 
-export class Echoes {
-  readonly #namespaces: Namespaces;
-  readonly #open = new WeakMap<Space, EchoSocket>();
+/** Valid until it is closed, with the space. */
+export function echoIn(namespaces: Namespaces, space: Space): Echo & { close(): void } {
+  const fd = namespaces.within(space.fd, () => libc.socket(k.AF_INET6, k.SOCK_RAW_CLOEXEC, IPPROTO_ICMPV6));
+  libc.setsockopt(fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, QUEUE_BYTES);
+  return {
+    send: (to, payload) => send(fd, to, payload),
+    receive: () => receive(fd),
+    close: () => libc.close(fd),
+  };
+}
 
-  constructor(namespaces: Namespaces) {
-    this.#namespaces = namespaces;
-  }
-
-  /** Open as long as the space is. */
-  of(space: Space): Echo {
-    const known = this.#open.get(space);
-    if (known !== undefined) return known;
-    const fd = this.#namespaces.within(space.fd, () => libc.socket(k.AF_INET6, k.SOCK_RAW_CLOEXEC, IPPROTO_ICMPV6));
-    libc.setsockopt(fd, k.SOL_SOCKET, k.SO_RCVBUFFORCE, QUEUE_BYTES);
-    const socket = new EchoSocket(fd);
-    this.#open.set(space, socket);
-    space.closeWith.push(socket);
-    return socket;
+function send(fd: number, to: string, payload: Uint8Array): boolean {
+  const ip = ipOf(to);
+  if (ip === undefined) return false;
+  const message = Buffer.alloc(HEADER + payload.length);
+  message[0] = ECHO_REQUEST;
+  message.set(payload, HEADER);
+  try {
+    libc.sendTo(fd, message, addressOf(ip));
+    return true;
+  } catch (error) {
+    // No device, no route, no room: counted as lost on the way.
+    if (error instanceof SystemError) return false;
+    throw error;
   }
 }
 
-class EchoSocket implements Echo {
-  readonly #fd: number;
-
-  constructor(fd: number) {
-    this.#fd = fd;
-  }
-
-  send(to: string, payload: Uint8Array): boolean {
-    const ip = ipOf(to);
-    if (ip === undefined) return false;
-    const message = Buffer.alloc(HEADER + payload.length);
-    message[0] = ECHO_REQUEST;
-    message.set(payload, HEADER);
-    try {
-      libc.sendTo(this.#fd, message, addressOf(ip));
-      return true;
-    } catch (error) {
-      // No device, no route, no room: counted as lost on the way.
-      if (error instanceof SystemError) return false;
-      throw error;
-    }
-  }
-
-  receive(): EchoSeen | undefined {
-    for (;;) {
-      const length = libc.recvFrom(this.#fd, inbox, sender);
-      if (length < 0) return undefined;
-      const [type] = inbox;
-      if (length < HEADER || (type !== ECHO_REQUEST && type !== ECHO_REPLY)) continue;
-      const payload = Buffer.from(inbox.subarray(HEADER, length));
-      return { isAnswer: type === ECHO_REPLY, from: ipTextAt(sender, 8, 24), payload };
-    }
-  }
-
-  close(): void {
-    libc.close(this.#fd);
+function receive(fd: number): EchoSeen | undefined {
+  for (;;) {
+    const length = libc.recvFrom(fd, inbox, sender);
+    if (length < 0) return undefined;
+    const [type] = inbox;
+    if (length < HEADER || (type !== ECHO_REQUEST && type !== ECHO_REPLY)) continue;
+    const payload = Buffer.from(inbox.subarray(HEADER, length));
+    return { isAnswer: type === ECHO_REPLY, from: ipTextAt(sender, 8, 24), payload };
   }
 }
 

@@ -1,18 +1,11 @@
 // The kernel's refusals, classified once. Callers decide by the class; people read the message.
+import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 import type { Refusal } from "./kernel.ts";
 
 const NAMES = getSystemErrorMap();
 
-/** Linux' errno.h (asm-generic), as far as the code depends on it. */
-const ENOENT = 2;
-const ENXIO = 6;
-export const EACCES = 13;
-export const EEXIST = 17;
-export const ENODEV = 19;
-export const EINVAL = 22;
-const ESRCH = 3;
-const EADDRNOTAVAIL = 99;
+export const { EACCES, EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV } = constants.errno;
 
 /** A system call that failed. */
 export class SystemError extends Error {
@@ -35,46 +28,30 @@ function errnoText(errno: number): string {
   return `${name}: ${text}`;
 }
 
-/** Errors that a removal may meet when there is nothing to remove: no link, no entry, no route, no address. */
-export const GONE: ReadonlySet<number> = new Set([ENOENT, ENODEV, ESRCH, ENXIO, EADDRNOTAVAIL]);
-
-const CLASSES: Readonly<Record<string, Refusal["class"]>> = {
-  ENOENT: "missing",
-  ENODEV: "missing",
-  ESRCH: "missing",
-  ENXIO: "missing",
-  ENOTDIR: "missing",
-  EADDRNOTAVAIL: "missing",
-  EEXIST: "exists",
-  EADDRINUSE: "exists",
-  EBUSY: "busy",
-  EAGAIN: "busy",
-  EINTR: "busy",
-  ENOBUFS: "busy",
-  ENOMEM: "busy",
-  ETIMEDOUT: "busy",
-  EMFILE: "busy",
-  ENFILE: "busy",
-  ENETDOWN: "busy",
-  EPERM: "denied",
-  EACCES: "denied",
-  EROFS: "denied",
-  // ENOTSUP and EOPNOTSUPP are one number on Linux.
-  ENOTSUP: "unsupported",
-  EOPNOTSUPP: "unsupported",
-  EAFNOSUPPORT: "unsupported",
-  EPROTONOSUPPORT: "unsupported",
-  ENOSYS: "unsupported",
-  ENOPROTOOPT: "unsupported",
+/** The errors of each class; all others are `invalid`. ENOTSUP and EOPNOTSUPP are one number on Linux. */
+const NAMES_OF: Readonly<Partial<Record<Refusal["class"], readonly string[]>>> = {
+  missing: ["ENOENT", "ENODEV", "ESRCH", "ENXIO", "ENOTDIR", "EADDRNOTAVAIL"],
+  exists: ["EEXIST", "EADDRINUSE"],
+  busy: ["EBUSY", "EAGAIN", "EINTR", "ENOBUFS", "ENOMEM", "ETIMEDOUT", "EMFILE", "ENFILE", "ENETDOWN"],
+  denied: ["EPERM", "EACCES", "EROFS"],
+  unsupported: ["ENOTSUP", "EOPNOTSUPP", "EAFNOSUPPORT", "EPROTONOSUPPORT", "ENOSYS", "ENOPROTOOPT"],
 };
+const CLASSES: ReadonlyMap<string, Refusal["class"]> = new Map(
+  Object.entries(NAMES_OF).flatMap(([kind, names]) => names.map((name) => [name, kind as Refusal["class"]])),
+);
+
+function classOf(errno: number): Refusal["class"] {
+  return CLASSES.get(NAMES.get(-errno)?.[0] ?? "") ?? "invalid";
+}
+
+/** Whether a removal that meets this error had nothing to remove: no link, no entry, no route, no address. */
+export function isGone(errno: number): boolean {
+  return classOf(errno) === "missing";
+}
 
 /** `said` is the kernel's own text (extended acknowledgement), or what is in the way. */
 export function refusalOf(errno: number, said = ""): Refusal {
-  const name = NAMES.get(-errno)?.[0] ?? "";
-  return {
-    class: CLASSES[name] ?? "invalid",
-    message: said === "" ? errnoText(errno) : `${errnoText(errno)}: ${said}`,
-  };
+  return { class: classOf(errno), message: said === "" ? errnoText(errno) : `${errnoText(errno)}: ${said}` };
 }
 
 /** A refusal as an exception, inside this folder: the encoder of an operation may find that it cannot be encoded. */
@@ -84,6 +61,20 @@ export class Refused extends Error {
     super(refusal.message);
     this.name = "Refused";
     this.refusal = refusal;
+  }
+}
+
+export function refuse(kind: Refusal["class"], message: string): never {
+  throw new Refused({ class: kind, message });
+}
+
+/** What `run` is refused with; undefined if it is not. */
+export function refusalBy(run: () => void): Refusal | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    return refusalOfError(error);
   }
 }
 

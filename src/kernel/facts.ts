@@ -1,12 +1,14 @@
-// The host's own addresses and routes, without Weft's: for overlap checks and for the tunnel's source address.
+// What the host has by itself, without Weft's: addresses and routes, for overlap checks and for the tunnel's source
+// address; and the neighbours by which it reaches others.
 import { readFileSync } from "node:fs";
-import { type Cidr, cidrOf, contains, interfaceOf } from "../model/address.ts";
+import type { ObjectOf } from "../datapath/kinds.ts";
+import { keyOf } from "../datapath/state/state.ts";
+import { type Cidr, cidrOf, contains, interfaceOf, ipOf } from "../model/address.ts";
 import type { HostFacts } from "./kernel.ts";
 import type { Space } from "./namespaces.ts";
-import * as k from "./netlink/constants.ts";
-import { type AddressInfo, type RouteInfo, allAddresses, allRoutes, readAddress, readRoute } from "./netlink/entry.ts";
-import { type LinkInfo, allLinks, readLink } from "./netlink/link.ts";
-import { isOurs } from "./ownership.ts";
+import { type RouteInfo, allAddresses, allNeighbours, allRoutes, routeTo } from "./netlink/entry.ts";
+import { type LinkInfo, allLinks, linkByIndex } from "./netlink/link.ts";
+import { isManagedByOthers, isOurs } from "./ownership.ts";
 
 /**
  * Loopback and link-local: every host has them, so they cannot conflict. Multicast: no unicast network can be in it.
@@ -17,33 +19,27 @@ const NOT_UNIQUE: readonly Cidr[] = ["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0
 
 /** Interface names of a namespace. */
 export function linkNames(space: Space): string[] {
-  return linksOf(space).map((link) => link.name);
+  return space.socket.list(allLinks).map((link) => link.name);
 }
 
 /** Addresses and unicast routes of the host that are not on links of ours; default routes are not prefixes. */
-export function factsOf(host: Space): HostFacts {
-  const foreign = new Set(
-    linksOf(host)
-      .filter((link) => !isOurs(link) && !link.isLoopback)
-      .map((link) => link.index),
-  );
-  const prefixes = new Set<string>();
-  for (const address of addressesOf(host)) {
-    if (foreign.has(address.index)) prefixes.add(`${address.ip}/${address.length}`);
-  }
-  for (const route of routesOf(host)) {
-    if (route.isUnicast && foreign.has(route.index) && !route.dst.endsWith("/0")) prefixes.add(route.dst);
-  }
+export function factsOf({ socket }: Space): HostFacts {
+  const links = socket.list(allLinks, (link) => !isOurs(link) && !link.isLoopback);
+  const foreign = new Set(links.map(({ index }) => index));
+  const isForeign = ({ index }: { readonly index: number }) => foreign.has(index);
+  const addresses = socket.list(allAddresses, isForeign).map(({ ip, length }) => `${ip}/${length}`);
+  const isPrefix = (route: RouteInfo) => isForeign(route) && route.isUnicast && !route.dst.endsWith("/0");
+  const routes = socket.list(allRoutes(0), isPrefix).map(({ dst }) => dst);
   return {
-    prefixes: [...prefixes].filter(isUnique).sort(),
+    prefixes: [...new Set([...addresses, ...routes])].filter(isUnique).sort(),
     bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
   };
 }
 
 /** MTU of the link that carries an address of the host. */
-export function mtuOf(host: Space, ip: string): number | undefined {
-  const index = addressesOf(host).find((address) => address.ip === ip)?.index;
-  return linksOf(host).find((link) => link.index === index)?.mtu;
+export function mtuOf({ socket }: Space, ip: string): number | undefined {
+  const [address] = socket.list(allAddresses, (one) => one.ip === ip);
+  return address === undefined ? undefined : socket.ask(linkByIndex(address.index))?.mtu;
 }
 
 function isUnique(prefix: string): boolean {
@@ -51,14 +47,28 @@ function isUnique(prefix: string): boolean {
   return spread !== undefined && !NOT_UNIQUE.some((cidr) => contains(cidr, spread.ip));
 }
 
-function linksOf(space: Space): LinkInfo[] {
-  return space.socket.list(k.RTM_GETLINK, allLinks, readLink);
-}
+type Hop = ObjectOf<"hop">;
 
-function addressesOf(space: Space): AddressInfo[] {
-  return space.socket.list(k.RTM_GETADDR, allAddresses, readAddress);
-}
-
-function routesOf(space: Space): RouteInfo[] {
-  return space.socket.list(k.RTM_GETROUTE, (w) => allRoutes(w, 0), readRoute);
+/** See Kernel.nextHops: what the kernel's routes say now, whatever tables and rules they are in. */
+export function nextHopsOf({ socket }: Space, addresses: readonly string[]): readonly Hop[] {
+  const links = new Map<number, LinkInfo | undefined>();
+  const linkOf = (index: number) => {
+    if (!links.has(index)) links.set(index, socket.ask(linkByIndex(index)));
+    return links.get(index);
+  };
+  const hops = new Map<string, Hop & { readonly index: number }>();
+  for (const address of addresses) {
+    const ip = ipOf(address);
+    const route = ip === undefined ? undefined : socket.ask(routeTo(ip));
+    const link = route?.isUnicast === true ? linkOf(route.index) : undefined;
+    if (route === undefined || link?.hasNeighbours !== true) continue;
+    const hop = { kind: "hop", ns: "host", dev: link.name, ip: route.via === "" ? address : route.via } as const;
+    hops.set(keyOf(hop), { ...hop, index: link.index });
+  }
+  if (hops.size === 0) return [];
+  const kept = socket.list(allNeighbours, isManagedByOthers);
+  const managed = new Set(kept.map(({ index, ip }) => `${index} ${ip}`));
+  return [...hops.values()]
+    .filter(({ index, ip }) => !managed.has(`${index} ${ip}`))
+    .map(({ index: _, ...hop }) => hop);
 }

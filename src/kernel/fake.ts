@@ -5,10 +5,17 @@ import type { KernelObject } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { NETNS_PREFIX, isVrfNs } from "../datapath/kinds/namespaces.ts";
 import type { Veth } from "../datapath/kinds/links.ts";
-import { type KernelState, type LinkObject, type Op, isLink, stateOf } from "../datapath/state/state.ts";
+import {
+  type EntryObject,
+  type KernelState,
+  type LinkObject,
+  type Op,
+  isLink,
+  stateOf,
+} from "../datapath/state/state.ts";
 import { type Direction, DIRECTIONS } from "../model/qos.ts";
-import { Refused, refusalOfError } from "./errno.ts";
-import { Machine } from "./fakeMachine.ts";
+import { refusalBy } from "./errno.ts";
+import { type EntryHooks, type FakeDevice, type LinkHooks, Machine } from "./fakeMachine.ts";
 import {
   type Counters,
   type Counted,
@@ -24,8 +31,8 @@ import {
   guardsOf,
 } from "./kernel.ts";
 import { ALL_KINDS, kernelKindOf, misplaced } from "./kinds.ts";
-import type { FakeDevice } from "./kinds/fake.ts";
-import { ENDPOINT_ALIAS, sysctlsOf } from "./ownership.ts";
+import { sysctlsOf } from "./kinds/sysctl.ts";
+import { ENDPOINT_ALIAS } from "./ownership.ts";
 
 export type FakeOptions = {
   /** The host's own addresses, with the MTU of their links. */
@@ -90,20 +97,9 @@ export class FakeKernel implements Kernel {
 
   #try(op: Op): Refusal | undefined {
     if (op.op === "remove" && "name" in op.object && this.stuck.has(op.object.name)) return STUCK;
-    try {
-      this.#run(op);
-      return undefined;
-    } catch (error) {
-      const refusal = refusalOfError(error);
-      const isGone = refusal.class === "missing" || refusal.class === "exists";
-      return op.op === "remove" && isGone ? undefined : refusal;
-    }
-  }
-
-  #run(op: Op): void {
-    const refusal = misplaced(op.object);
-    if (refusal !== undefined) throw new Refused(refusal);
-    kernelKindOf(op.object).fake.run(this.#machine, op);
+    const refusal = misplaced(op.object) ?? refusalBy(() => kernelKindOf(op.object).fake.run(this.#machine, op));
+    const isGone = refusal?.class === "missing" || refusal?.class === "exists";
+    return op.op === "remove" && isGone ? undefined : refusal;
   }
 
   cutOff(ports: readonly Veth[]): readonly (Refusal | undefined)[] {
@@ -141,18 +137,9 @@ export class FakeKernel implements Kernel {
   }
 
   readonly nextHops = (addresses: readonly string[]) => this.#options.nextHops?.(addresses) ?? [];
-
-  facts(): HostFacts {
-    return this.#options.facts ?? { prefixes: [], bootId: "fake" };
-  }
-
-  underlayMtu(address: string): number | undefined {
-    return this.#options.addresses?.get(address);
-  }
-
-  shaping(): readonly Direction[] {
-    return this.#options.shaping ?? DIRECTIONS;
-  }
+  readonly facts = () => this.#options.facts ?? { prefixes: [], bootId: "fake" };
+  readonly underlayMtu = (address: string) => this.#options.addresses?.get(address);
+  readonly shaping = () => this.#options.shaping ?? DIRECTIONS;
 
   /** Queues that nothing went through. */
   queues(ns: Ns): ReadonlyMap<string, Counters> {
@@ -239,7 +226,10 @@ export class FakeKernel implements Kernel {
 }
 
 function newMachine(): Machine {
-  const machine = new Machine();
+  const machine = new Machine({
+    ofLink: (link) => (kernelKindOf(link).fake.link ?? {}) as LinkHooks<LinkObject>,
+    ofEntry: (entry) => (kernelKindOf(entry).fake.entry ?? {}) as EntryHooks<EntryObject>,
+  });
   for (const key of sysctlsOf("host")) machine.space("host").sysctls.set(key, "0");
   return machine;
 }

@@ -1,36 +1,90 @@
 // A machine's network in memory, with the kernel's habits: objects on a link are removed with it, a pair is removed at
 // both ends, removing a bridge frees its ports. Everything is either Weft's or another program's. What is special to a
 // kind is in kinds/. Synchronous and deterministic; each operation costs the same whatever else exists.
-import { kindOf } from "../datapath/kinds.ts";
+import { type KernelObject, kindOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { type EntryObject, type LinkObject, keyOf } from "../datapath/state/state.ts";
-import { kernelKindOf } from "./kinds.ts";
-import {
-  type EntryHooks,
-  type FakeDevice,
-  type FakeLink,
-  type FakeMachine,
-  type FakeSpace,
-  type LinkHooks,
-  masterOf,
-  refuse,
-} from "./kinds/fake.ts";
+import type { Cidr } from "../model/address.ts";
+import { refuse } from "./errno.ts";
+import type { Flow } from "./kernel.ts";
 
-function hooksOf(entry: EntryObject): EntryHooks<EntryObject> {
-  return (kernelKindOf(entry).fake.entry ?? {}) as EntryHooks<EntryObject>;
-}
+/** What a kind of links has of its own. */
+export type LinkHooks<T> = {
+  /** What a machine can have only once. */
+  readonly claim?: (object: T) => string;
+  /** Entries of other links lead to it: their `to` is empty when it is gone. */
+  readonly isTarget?: true;
+};
 
-function linkHooksOf(link: LinkObject): LinkHooks<LinkObject> {
-  return (kernelKindOf(link).fake.link ?? {}) as LinkHooks<LinkObject>;
-}
+/** What a kind of entries has of its own. */
+export type EntryHooks<T> = {
+  /** Entries of this kind are on links of others, too. */
+  readonly isOnAnyLink?: true;
+  /** Known as ours by a mark of its own, and not by its link. */
+  readonly isMarked?: true;
+  /** The change of its link that makes the kernel forget it. */
+  readonly lostWith?: "mac" | "master";
+  /** Throws Refused as the kernel would. */
+  readonly check?: (machine: Machine, device: FakeDevice, object: T) => void;
+  /** After it came; `isNew`: there was none under its key. */
+  readonly added?: (machine: Machine, device: FakeDevice, object: T, isNew: boolean) => void;
+  /** After it went, for whatever reason. */
+  readonly gone?: (space: FakeSpace, object: T) => void;
+  /** What else the kernel removes when this alone is removed. */
+  readonly cascade?: (machine: Machine, device: FakeDevice, object: T) => void;
+  /** Whether a removal of `named` removes `there`, which has the same key. */
+  readonly isMeant?: (there: T, named: T) => boolean;
+  /** The network that is reached through it without a gateway. */
+  readonly connects?: (object: T) => Cidr | undefined;
+};
 
-export class Machine implements FakeMachine {
+/** A link as seen in one namespace: a veth pair is one link and two devices. */
+export type FakeDevice = {
+  readonly ns: Ns;
+  readonly name: string;
+  readonly link: FakeLink;
+  /** By key, in the order they came. */
+  readonly entries: Map<string, EntryObject>;
+  /** Networks that are reached without a gateway, by the key of the address or route they come from. */
+  readonly connected: Map<string, Cidr>;
+  /** Keys of marked entries that are another's, also on links of ours. */
+  readonly foreign: Set<string>;
+};
+export type FakeLink = { object: LinkObject; readonly isOurs: boolean; readonly devices: FakeDevice[] };
+
+export type FakeSpace = {
+  readonly ns: Ns;
+  readonly isOurs: boolean;
+  readonly id: string;
+  readonly devices: Map<string, FakeDevice>;
+  readonly ports: Map<string, Set<FakeLink>>;
+  readonly sysctls: Map<string, string>;
+  /** By slot: of two routes to one destination, the second is refused. */
+  readonly slots: Map<string, EntryObject>;
+  /** How many links carry an address. */
+  readonly locals: Map<string, number>;
+  readonly flows: Flow[];
+  /** Weft's tables, or another's of that name. */
+  table?: { readonly digest: string; readonly isOurs: boolean; readonly body: string; readonly bridge?: string };
+  /** Objects that stand alone, by key: of the kinds that need nothing else (fakeAlone). */
+  readonly alone: Map<string, { readonly object: KernelObject; readonly isOurs: boolean }>;
+};
+
+/** What is special to the kind of a link, or of an entry. */
+type Hooks = {
+  readonly ofLink: (link: LinkObject) => LinkHooks<LinkObject>;
+  readonly ofEntry: (entry: EntryObject) => EntryHooks<EntryObject>;
+};
+
+export class Machine {
   readonly spaces = new Map<Ns, FakeSpace>();
   /** What a machine can have only once. */
   readonly #claims = new Set<string>();
+  readonly #hooks: Hooks;
   #ids = 0;
 
-  constructor() {
+  constructor(hooks: Hooks) {
+    this.#hooks = hooks;
     this.addSpace("host", true);
   }
 
@@ -69,7 +123,7 @@ export class Machine implements FakeMachine {
       const there = this.space(ns).devices.get(name);
       if (there !== undefined) refuse("exists", `${name} in ${ns} is a ${there.link.object.kind} that is there`);
     }
-    const claim = linkHooksOf(object).claim?.(object);
+    const claim = this.#hooks.ofLink(object).claim?.(object);
     if (claim !== undefined && this.#claims.has(claim)) refuse("exists", `there is another ${claim}`);
     const link: FakeLink = { object, isOurs, devices: [] };
     this.#enslave(link, masterOf(object));
@@ -93,7 +147,7 @@ export class Machine implements FakeMachine {
 
   removeLink(link: FakeLink): void {
     const { object } = link;
-    const { claim, isTarget } = linkHooksOf(object);
+    const { claim, isTarget } = this.#hooks.ofLink(object);
     const space = this.spaces.get(object.ns);
     for (const port of space?.ports.get(object.name) ?? []) this.#release(port);
     space?.ports.delete(object.name);
@@ -121,7 +175,11 @@ export class Machine implements FakeMachine {
     if (!("master" in object)) return;
     const { master: _, ...alone } = object;
     link.object = alone;
-    for (const device of link.devices) loseEntries(device, "master");
+    for (const device of link.devices) this.#loseEntries(device, "master");
+  }
+
+  #loseEntries({ entries }: FakeDevice, change: "mac" | "master"): void {
+    for (const [key, entry] of entries) if (this.#hooks.ofEntry(entry).lostWith === change) entries.delete(key);
   }
 
   /** Changes a link in place; an end that gets another MAC forgets its neighbours. */
@@ -134,13 +192,13 @@ export class Machine implements FakeMachine {
       this.#enslave(link, masterOf(object));
     }
     const [macs, before] = [macsOf(object), macsOf(from)];
-    for (const [i, device] of link.devices.entries()) if (macs[i] !== before[i]) loseEntries(device, "mac");
+    for (const [i, device] of link.devices.entries()) if (macs[i] !== before[i]) this.#loseEntries(device, "mac");
     link.object = object;
   }
 
   addEntry(object: EntryObject, isOurs: boolean): void {
     const device = this.device(object.ns, object.dev);
-    const { check, connects, added, isMarked } = hooksOf(object);
+    const { check, connects, added, isMarked } = this.#hooks.ofEntry(object);
     check?.(this, device, object);
     const key = keyOf(object);
     const isNew = !device.entries.has(key);
@@ -170,7 +228,7 @@ export class Machine implements FakeMachine {
     const device = this.device(object.ns, object.dev);
     const there = device.entries.get(keyOf(object));
     if (there === undefined || device.foreign.has(keyOf(object))) return;
-    const { isMeant, cascade } = hooksOf(there);
+    const { isMeant, cascade } = this.#hooks.ofEntry(there);
     if (isMeant?.(there, object) === false) return;
     this.forget(device, there);
     cascade?.(this, device, there);
@@ -185,14 +243,14 @@ export class Machine implements FakeMachine {
     if (space === undefined) return;
     const slot = kindOf(entry).slot(entry);
     if (slot !== undefined) space.slots.delete(slot);
-    hooksOf(entry).gone?.(space, entry);
+    this.#hooks.ofEntry(entry).gone?.(space, entry);
   }
+}
+
+export function masterOf(object: LinkObject): string | undefined {
+  return "master" in object ? object.master : undefined;
 }
 
 function macsOf(object: LinkObject): readonly string[] {
   return "peer" in object ? [object.mac, object.peer.mac] : [object.mac];
-}
-
-function loseEntries({ entries }: FakeDevice, change: "mac" | "master"): void {
-  for (const [key, entry] of entries) if (hooksOf(entry).lostWith === change) entries.delete(key);
 }

@@ -1,39 +1,51 @@
 // Flows that packets have put into a VRF's sets (datapath/policy/flows.ts), and how to end them.
 import { setTimeout } from "node:timers/promises";
 import { FLOWS, FLOW_SETS, type FlowSet } from "../datapath/policy/flows.ts";
-import { GONE, SystemError } from "./errno.ts";
+import { SystemError, isGone } from "./errno.ts";
 import type { Flow } from "./kernel.ts";
 import * as libc from "./libc.ts";
-import { batchBegin, batchEnd, eachKey, elementsOf, keyRemoval } from "./netlink/element.ts";
-import * as k from "./netlink/constants.ts";
+import { keyRemoval, keysOf, transactElements } from "./netlink/element.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
-import { MessageWriter, ipTextAt } from "./netlink/wire.ts";
+import { ipTextAt } from "./netlink/wire.ts";
 
-const DELETES_PER_SEND = 300;
 const TCP = 6;
 const UDP = 17;
 const ICMP = 1;
 const ICMPV6 = 58;
 /** The only ICMP messages that begin a flow. */
 const ECHO_REQUEST: Readonly<Record<number, number>> = { [ICMP]: 8, [ICMPV6]: 128 };
-const writer = new MessageWriter(64 * 1024);
+
+/** The keys of those flows of a set that are to end. */
+export type FlowsToEnd = (socket: NetlinkSocket, set: FlowSet) => readonly Buffer[];
 
 /**
- * Ends the flows that `isAllowed` forbids; returns how many, in how many transactions. Does nothing without such sets.
+ * Ends flows, less those that end by themselves meanwhile; returns how many, in how many transactions. Does nothing
+ * without such sets. Throws if the kernel keeps one.
  */
-export function cutFlows(
+export function endFlows(
   socket: NetlinkSocket,
-  isAllowed: (flow: Flow) => boolean,
+  flowsToEnd: FlowsToEnd,
 ): { readonly cut: number; readonly transactions: number } {
   let [cut, transactions] = [0, 0];
   for (const set of FLOW_SETS) {
-    const doomed = keysIn(socket, set, (bytes, from) => !isAllowed(flowAt(set, bytes, from)));
+    const doomed = flowsToEnd(socket, set);
     cut += doomed.length;
-    transactions += removeKeys(socket, set, doomed);
+    transactions += transactElements(
+      socket,
+      doomed,
+      (w, key, nextSeq) => keyRemoval(w, nextSeq(), set.name, key),
+      (_key, { class: kind, message }) => {
+        if (kind !== "missing") throw new Error(`end flows of ${set.name}: ${message}`);
+      },
+    );
   }
   return { cut, transactions };
 }
 
+/** Those that `isAllowed` forbids. */
+export function forbiddenBy(isAllowed: (flow: Flow) => boolean): FlowsToEnd {
+  return (socket, set) => keysIn(socket, set, (bytes, from) => !isAllowed(flowAt(set, bytes, from)));
+}
 /** For kernels without a membarrier(2) that waits (nohz_full, a seccomp filter): far longer than a packet takes. */
 const PASSING_MS = 1_000;
 
@@ -54,24 +66,15 @@ export async function packetsPassed(): Promise<void> {
 const ROOM = 2;
 
 /**
- * Makes room in sets that are more than half full: the owners with most flows lose some, and an owner with fewer loses
- * none. `ownerOf` names the owner of a flow by its address: the sender in sets of senders, else the receiver. Returns
- * how many flows were ended, in how many transactions. Does nothing without such sets.
+ * Those for which sets that are more than half full have no room: the owners with most flows lose some, and an owner
+ * with fewer loses none. `ownerOf` names the owner of a flow by its address: the sender in sets of senders, else the
+ * receiver.
  */
-export function thinFlows(
-  socket: NetlinkSocket,
-  ownerOf: (address: string) => string,
-): { readonly cut: number; readonly transactions: number } {
-  let [cut, transactions] = [0, 0];
-  for (const set of FLOW_SETS) {
-    const doomed = tooMany(socket, set, ownerOf);
-    cut += doomed.length;
-    transactions += removeKeys(socket, set, doomed);
-  }
-  return { cut, transactions };
+export function tooMany(ownerOf: (address: string) => string): FlowsToEnd {
+  return (socket, set) => excessIn(socket, set, ownerOf);
 }
 
-function tooMany(socket: NetlinkSocket, set: FlowSet, ownerOf: (address: string) => string): readonly Buffer[] {
+function excessIn(socket: NetlinkSocket, set: FlowSet, ownerOf: (address: string) => string): readonly Buffer[] {
   const room = Math.floor(FLOWS[set.kind] / ROOM);
   const rawAt = (bytes: Buffer, key: number) => bytes.toString("latin1", ...ownerPlace(set, key));
   let total = 0;
@@ -129,14 +132,10 @@ function keysIn(socket: NetlinkSocket, set: FlowSet, isWanted: (bytes: Buffer, f
 
 function eachFlow(socket: NetlinkSocket, set: FlowSet, visit: (bytes: Buffer, from: number, to: number) => void): void {
   try {
-    socket.list(
-      k.NFT_MSG_GETSETELEM,
-      (w) => elementsOf(w, set.name),
-      (message) => eachKey(message, visit),
-    );
+    socket.list(keysOf(set.name, visit));
   } catch (error) {
     // Without groups there is no such set. Any other error must not look as if there were no flows.
-    if (!(error instanceof SystemError && GONE.has(error.errno))) throw error;
+    if (!(error instanceof SystemError && isGone(error.errno))) throw error;
   }
 }
 
@@ -157,40 +156,4 @@ function flowAt({ side, kind, family }: FlowSet, bytes: Buffer, at: number): Flo
   const protocol = bytes.readUInt8(behind);
   const icmpType = ECHO_REQUEST[protocol];
   return { side, source, destination, protocol, ...(icmpType === undefined ? {} : { icmpType }) };
-}
-
-function removeKeys(socket: NetlinkSocket, { name }: FlowSet, keys: readonly Buffer[]): number {
-  let transactions = 0;
-  for (let from = 0; from < keys.length; from += DELETES_PER_SEND)
-    transactions += removeAll(socket, name, keys.slice(from, from + DELETES_PER_SEND));
-  return transactions;
-}
-
-/**
- * A transaction fails as a whole: a flow that ended by itself meanwhile is left out, and the rest is sent again. Throws
- * SystemError if the kernel keeps one.
- */
-function removeAll(socket: NetlinkSocket, set: string, keys: readonly Buffer[]): number {
-  let left = keys;
-  while (left.length > 0) {
-    const bySeq = new Map<number, Buffer>();
-    writer.reset();
-    batchBegin(writer, socket.nextSeq());
-    for (const key of left) {
-      const seq = socket.nextSeq();
-      keyRemoval(writer, seq, set, key);
-      bySeq.set(seq, key);
-    }
-    writer.askForAck();
-    batchEnd(writer, socket.nextSeq());
-    const gone = new Set<Buffer>();
-    socket.exchange(writer, (seq, errno) => {
-      const key = bySeq.get(seq);
-      if (key === undefined || !GONE.has(errno)) throw new SystemError(`end flows of ${set}`, errno);
-      gone.add(key);
-    });
-    if (gone.size === 0) return 1;
-    left = left.filter((key) => !gone.has(key));
-  }
-  return 0;
 }

@@ -7,7 +7,7 @@
 import { strict as assert } from "node:assert";
 import { arch, endianness } from "node:os";
 import koffi from "koffi";
-import { SystemError } from "./errno.ts";
+import { EAGAIN, SystemError } from "./errno.ts";
 
 // Netlink is in host byte order and the codec writes little endian: x86-64, arm64, riscv64.
 assert.equal(endianness(), "LE", "Weft's netlink codec needs a little-endian machine");
@@ -113,10 +113,15 @@ export function send(fd: number, bytes: Uint8Array, length: number): void {
  * resolves; koffi keeps them alive until then.
  */
 export function sendAsync(fd: number, bytes: Uint8Array, length: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    c.send.async(fd, bytes, length, 0, (error: unknown, sent: number) => {
-      if (sent === length) resolve();
-      else reject(error instanceof Error ? error : new SystemError("send", koffi.errno()));
+  return inPool("send", length, (done) => c.send.async(fd, bytes, length, 0, done));
+}
+
+/** Resolves when a thread of the pool has made a call with this result. */
+function inPool(call: string, good: number, make: (done: (error: unknown, result: number) => void) => void) {
+  return new Promise<void>((resolve, reject) => {
+    make((error, result) => {
+      if (result === good) resolve();
+      else reject(error instanceof Error ? error : new SystemError(call, koffi.errno()));
     });
   });
 }
@@ -131,21 +136,16 @@ export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): void
  * none.
  */
 export function recvFrom(fd: number, into: Uint8Array, sender: Uint8Array): number {
-  const length = c.recvfrom(fd, into, into.length, MSG_DONTWAIT, sender, [sender.length]);
-  if (length >= 0) return length;
-  const errno = koffi.errno();
-  if (errno === koffi.os.errno["EAGAIN"]) return -1;
-  throw new SystemError("recvfrom", errno);
+  return received("recvfrom", c.recvfrom(fd, into, into.length, MSG_DONTWAIT, sender, [sender.length]));
+}
+
+function received(call: string, length: number): number {
+  return length < 0 && koffi.errno() === EAGAIN ? -1 : check(call, length);
 }
 
 /** Receives one datagram without waiting; asserts that it fits. -1 if there is none. */
 export function recvNow(fd: number, into: Uint8Array): number {
-  const length = c.recv(fd, into, into.length, MSG_DONTWAIT | MSG_TRUNC);
-  if (length < 0) {
-    const errno = koffi.errno();
-    if (errno === koffi.os.errno["EAGAIN"]) return -1;
-    throw new SystemError("recv", errno);
-  }
+  const length = received("recv", c.recv(fd, into, into.length, MSG_DONTWAIT | MSG_TRUNC));
   assert(length <= into.length, `a datagram of ${length} bytes does not fit into ${into.length}`);
   return length;
 }
@@ -199,10 +199,5 @@ export function pollReadable(fds: readonly number[], timeoutMs: number): Promise
  * called: MEMBARRIER_CMD_GLOBAL is synchronize_rcu() (kernel/sched/membarrier.c), 10 to 30 ms.
  */
 export function graceAsync(): Promise<void> {
-  return new Promise((resolve, reject) => {
-    c.syscall.async(SYS_MEMBARRIER, MEMBARRIER_CMD_GLOBAL, 0, 0, (error: unknown, result: number) => {
-      if (result === 0) resolve();
-      else reject(error instanceof Error ? error : new SystemError("membarrier", koffi.errno()));
-    });
-  });
+  return inPool("membarrier", 0, (done) => c.syscall.async(SYS_MEMBARRIER, MEMBARRIER_CMD_GLOBAL, 0, 0, done));
 }

@@ -3,13 +3,12 @@
 import { closeSync, fstatSync, openSync, statSync } from "node:fs";
 import type { Clock } from "../model/clock.ts";
 import { Fault } from "../model/fault.ts";
-import { SystemError } from "./errno.ts";
+import { EAGAIN, SystemError } from "./errno.ts";
 import * as libc from "./libc.ts";
 
 /** How long a start waits for the previous process: a killed process takes a moment to disappear. */
 const WAIT_MS = 2_000;
 const AGAIN_MS = 50;
-const EAGAIN = 11;
 
 export type Lock = {
   /** Whether the path still leads to the locked directory: another one may be in use by another process. */

@@ -1,9 +1,6 @@
 // Pokes the agent when the kernel reports that something of Weft's may have changed. Two sockets per namespace (the
 // host's and each VRF's), rtnetlink and nftables, are all waited for by one poll() in one thread of the pool; a
 // directory watch reports VRF namespaces that other programs add or remove. Lost events count as events.
-//
-// The host's namespace may be busy with other programs' links: there, only events about Weft's links count. Learning
-// (bridge ports, ARP) never counts: it is not Weft's, and there is much of it.
 // Which messages count is in kinds/events.ts.
 import { type FSWatcher, closeSync, mkdirSync, readSync, watch as watchDirectory, writeSync } from "node:fs";
 import { MARK, type Ns } from "../datapath/kinds/kind.ts";
@@ -13,9 +10,9 @@ import * as libc from "./libc.ts";
 import { type Namespaces, RUN_DIR, type Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { readAddress } from "./netlink/entry.ts";
-import { allLinks, readLink } from "./netlink/link.ts";
+import { allLinks } from "./netlink/link.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
-import { type Received, eachAttribute, eachMessage, textAt } from "./netlink/wire.ts";
+import { type Layout, type Received, eachMessage, fill, textAt } from "./netlink/wire.ts";
 import { isOurs } from "./ownership.ts";
 
 /** What kinds are told by; several of them share one. */
@@ -26,8 +23,6 @@ const BY_TYPE = Map.groupBy(
   ({ type }) => type,
 );
 
-/** Every nftables message that names a table does so in its first attribute. */
-const NFTA_TABLE = 1;
 /** A process that ends without closing waits at most this long for the thread. */
 const POLL_MS = 1000;
 const inbox = Buffer.allocUnsafe(256 * 1024);
@@ -161,14 +156,8 @@ export class Monitor {
     );
     route.listen(GROUPS);
     nft.listen([k.NFNLGRP_NFTABLES]);
-    const ours =
-      space.ns !== "host"
-        ? []
-        : space.socket.list(k.RTM_GETLINK, allLinks, (message) => {
-            const link = readLink(message);
-            return isOurs(link) ? link.index : undefined;
-          });
-    return { ns: space.ns, route, nft, ours: new Set(ours) };
+    const ours = space.ns === "host" ? space.socket.list(allLinks, isOurs) : [];
+    return { ns: space.ns, route, nft, ours: new Set(ours.map(({ index }) => index)) };
   }
 }
 
@@ -177,13 +166,11 @@ function closeListener(listener: Listener): void {
   listener.nft.close();
 }
 
-function isOurTable({ bytes, start, end }: Received): boolean {
-  let isOurs = false;
-  // struct nfgenmsg: 4 bytes.
-  eachAttribute(bytes, start + 4, end, (type, from, to) => {
-    isOurs ||= type === NFTA_TABLE && textAt(bytes, from, to) === MARK;
-  });
-  return isOurs;
+/** Every nftables message that names a table does so in its first attribute. */
+const NAMED: Layout<{ table: string }> = { 1: ["table", textAt] };
+
+function isOurTable(message: Received): boolean {
+  return fill({ table: "" }, NAMED, message, 4).table === MARK;
 }
 
 function concerns({ ns, ours }: Listener, message: Received): boolean {

@@ -8,10 +8,10 @@ import { type Stats, closeSync, mkdirSync, openSync, readdirSync, statSync, unli
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { netnsFile } from "../datapath/kinds/namespaces.ts";
 import { Fault } from "../model/fault.ts";
-import { EEXIST, EINVAL, Refused, refusalOfError, SystemError } from "./errno.ts";
+import { EEXIST, EINVAL, SystemError, refusalOfError, refuse } from "./errno.ts";
 import * as libc from "./libc.ts";
 import * as k from "./netlink/constants.ts";
-import { linkByName, readLink, setLink } from "./netlink/link.ts";
+import { linkByName, setLink } from "./netlink/link.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 import { ThreadNetns } from "./threadNetns.ts";
@@ -45,8 +45,6 @@ export class Namespaces {
   readonly #files = new Map<string, string>();
   /** By file name. */
   readonly #vrfs = new Map<string, Space>();
-  /** Spaces that are no longer used. */
-  readonly #leaving: Space[] = [];
   #isClosed = false;
 
   /** `host` is a path: the namespace that is to be this agent's host. */
@@ -100,18 +98,18 @@ export class Namespaces {
     try {
       return inside(space);
     } finally {
-      this.#closeLater(space);
+      // Closing a socket takes the kernel 15 us; an answer need not wait for that.
+      setImmediate(() => closeSpace(space));
     }
   }
 
-  /** Closing a socket takes the kernel 15 us; an answer need not wait for that. */
-  #closeLater(space: Space): void {
-    if (this.#leaving.push(space) > 1) return;
-    setImmediate(() => this.#closeLeaving());
-  }
-
-  #closeLeaving(): void {
-    for (const space of this.#leaving.splice(0)) closeSpace(space);
+  /** use(); throws Refused `missing` if there is no such namespace. */
+  inside(ns: Ns, run: (space: Space) => void): void {
+    const isThere = this.use(ns, (space) => {
+      run(space);
+      return true;
+    });
+    if (isThere === undefined) refuseMissing(ns);
   }
 
   /**
@@ -156,7 +154,7 @@ export class Namespaces {
     this.#forget(file);
     const opened = inode === undefined ? undefined : this.#open("vrf:", path, inode);
     if (opened === undefined) return undefined;
-    const vrf = vrfOf(this.#prefix, file, loopbackAlias(opened));
+    const vrf = vrfOf(this.#prefix, file, opened.socket.ask(linkByName("lo"))?.alias ?? "");
     if (vrf === undefined) {
       closeSpace(opened);
       return undefined;
@@ -195,14 +193,6 @@ export class Namespaces {
     unlinkSync(path);
   }
 
-  /** Id of the host's namespace in `space`; the kernel gives one if it has none yet. */
-  hostNsid(space: Space): number {
-    if (space.hostNsid === undefined) {
-      space.hostNsid = askNsid(space.socket, this.#host.fd) ?? giveNsid(space.socket, this.#host.fd);
-    }
-    return space.hostNsid;
-  }
-
   #forget(file: string): void {
     const known = this.#vrfs.get(file);
     if (known !== undefined) closeSpace(known);
@@ -232,24 +222,27 @@ export class Namespaces {
 
   close(): void {
     this.#isClosed = true;
-    this.#closeLeaving();
     for (const file of this.#vrfs.keys()) this.#forget(file);
     closeSpace(this.#host);
     this.#thread.close();
   }
 }
 
-/** Calls `inside` with the open namespace. Throws Refused `missing` if there is none. */
-export function inNamespace(namespaces: Namespaces, ns: Ns, inside: (space: Space) => void): void {
-  const isThere = namespaces.use(ns, (space) => {
-    inside(space);
-    return true;
-  });
-  if (isThere === undefined) refuseMissing(ns);
+/** Of each namespace the one that `make` gives, made when it is first asked for, and closed with its space. */
+export function onePerSpace<T extends { close(): void }>(make: (space: Space) => T): (space: Space) => T {
+  const made = new WeakMap<Space, T>();
+  return (space) => {
+    const known = made.get(space);
+    if (known !== undefined) return known;
+    const one = make(space);
+    made.set(space, one);
+    space.closeWith.push(one);
+    return one;
+  };
 }
 
 export function refuseMissing(ns: Ns): never {
-  throw new Refused({ class: "missing", message: `there is no network namespace ${ns}` });
+  return refuse("missing", `there is no network namespace ${ns}`);
 }
 
 function closeSpace(space: Space): void {
@@ -317,16 +310,6 @@ function makeRunDirShared(): void {
   }
 }
 
-function loopbackAlias(space: Space): string {
-  return (
-    space.socket.ask(
-      k.RTM_GETLINK,
-      (w) => linkByName(w, "lo"),
-      (reply) => readLink(reply).alias,
-    ) ?? ""
-  );
-}
-
 /** In the namespace that the thread is in. */
 function markLoopback(alias: string): void {
   const socket = new NetlinkSocket(k.NETLINK_ROUTE);
@@ -341,26 +324,29 @@ function markLoopback(alias: string): void {
   }
 }
 
+/** Id of the host's namespace in `space`; the kernel gives one if it has none yet. */
+export function hostNsidIn(space: Space, host: Space): number {
+  space.hostNsid ??= askNsid(space.socket, host.fd) ?? giveNsid(space.socket, host.fd);
+  return space.hostNsid;
+}
+
 function askNsid(socket: NetlinkSocket, fd: number): number | undefined {
-  const nsid = socket.ask(
-    k.RTM_GETNSID,
-    (w) => nsidOf(w, fd),
-    ({ bytes, start }) => bytes.readInt32LE(start + 8),
-  );
+  const nsid = socket.ask({
+    type: k.RTM_GETNSID,
+    write: (w) => nsidOf(w, fd),
+    read: ({ bytes, start }) => bytes.readInt32LE(start + 8),
+  });
   // -1: NETNSA_NSID_NOT_ASSIGNED
   return nsid === undefined || nsid < 0 ? undefined : nsid;
 }
 
 /** Lets the kernel choose an id. */
 function giveNsid(socket: NetlinkSocket, fd: number): number {
-  socket.ask(
-    k.RTM_NEWNSID,
-    (w) => {
-      nsidOf(w, fd);
-      w.attrU32(k.NETNSA_NSID, 0xffff_ffff);
-    },
-    () => undefined,
-  );
+  const write = (w: MessageWriter) => {
+    nsidOf(w, fd);
+    w.attrU32(k.NETNSA_NSID, 0xffff_ffff);
+  };
+  socket.ask({ type: k.RTM_NEWNSID, write, read: () => undefined });
   const nsid = askNsid(socket, fd);
   if (nsid === undefined) throw new SystemError("no id for the host's namespace", EINVAL);
   return nsid;

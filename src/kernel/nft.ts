@@ -10,17 +10,17 @@
 // Where there is a bridge table, elements of named sets are no part of the listing: those that matter are objects of
 // their own (elements.ts), and packets change the others. So sets in these texts have no names unless they are such.
 // There a text is replaced in place, chain by chain, so that the elements stay.
-import { NFT_TAMPERED, nftDigest, setOf } from "../datapath/kinds/tables.ts";
+import { setOf, NFT_TAMPERED, nftDigest } from "../datapath/kinds/tables.ts";
 import type { ObjectOf } from "../datapath/kinds.ts";
-import { MARK } from "../datapath/kinds/kind.ts";
+import { type Ns, MARK } from "../datapath/kinds/kind.ts";
 import { keyOf } from "../datapath/state/state.ts";
-import type { Flow, Refusal } from "./kernel.ts";
-import { changeElements, type ElementOp, elementScript, readSets } from "./elements.ts";
-import { Refused } from "./errno.ts";
-import { cutFlows, thinFlows } from "./flows.ts";
+import type { Refusal } from "./kernel.ts";
+import { changeElements, type ElementOp, type ElementRefusals, elementScript, readSets } from "./elements.ts";
+import { Refused, refuse } from "./errno.ts";
+import { type FlowsToEnd, endFlows } from "./flows.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
-import { type Ran, Ruleset } from "./ruleset.ts";
+import { Ruleset } from "./ruleset.ts";
 import { chainsIn, blockingRules } from "./blockingFilters.ts";
 
 const TABLE = `inet ${MARK}`;
@@ -57,14 +57,27 @@ function elementsAfter({ elements, ops }: Loaded, sets: ReadonlySet<string>): Ma
 
 const MARK_CHAIN = /\n\tchain weft_([0-9a-f]{16})_([0-9a-z]+) \{\n\t\}\n/;
 
-export class Nft {
-  readonly #namespaces: Namespaces;
-  /** What a namespace's tables were at a generation of its ruleset: listing again is only needed after a change. */
-  readonly #seen = new WeakMap<Ruleset, Seen>();
-  readonly #rulesets = new WeakMap<Space, Ruleset>();
+export type NftOf = (space: Space) => Nft;
 
-  constructor(namespaces: Namespaces) {
-    this.#namespaces = namespaces;
+/** Of one namespace, valid as long as its space is. */
+export class Nft {
+  readonly #ns: Ns;
+  readonly #ruleset: Ruleset;
+  /** What the tables were at a generation of the ruleset: listing again is only needed after a change. */
+  #seen: Seen | undefined;
+
+  constructor(namespaces: Namespaces, space: Space) {
+    this.#ns = space.ns;
+    this.#ruleset = new Ruleset(namespaces, space);
+  }
+
+  close(): void {
+    this.#ruleset.close();
+  }
+
+  /** For questions about sets. */
+  get socket(): NetlinkSocket {
+    return this.#ruleset.socket;
   }
 
   /**
@@ -72,65 +85,45 @@ export class Nft {
    * was loaded. Undefined if there are none; in the host's namespace a table without our mark is another's, and
    * undefined as well.
    */
-  observed(space: Space): Table | undefined {
-    const { digest, listed } = this.#look(space);
+  observed(): Table | undefined {
+    const { digest, listed } = this.#look();
     if (digest === undefined) return undefined;
     const bridge = listed === undefined || listed.bridge === "" ? {} : { bridge: "" };
-    return { kind: "nft", ns: space.ns, digest, body: "", ...bridge };
-  }
-
-  #digest(space: Space): string | undefined {
-    return this.#look(space).digest;
+    return { kind: "nft", ns: this.#ns, digest, body: "", ...bridge };
   }
 
   /** Elements of the sets that hold objects of their own. */
-  elements(space: Space): Iterable<Element> {
-    const seen = this.#look(space);
+  elements(): Iterable<Element> {
+    const seen = this.#look();
     if (seen.digest === undefined || seen.listed === undefined || seen.listed.bridge === "") return [];
-    seen.elements ??= readSets(this.#ruleset(space).socket, space.ns, namesIn(seen.listed));
+    seen.elements ??= readSets(this.socket, this.#ns, namesIn(seen.listed));
     return seen.elements.values();
   }
 
-  #look(space: Space): Seen {
-    const ruleset = this.#ruleset(space);
-    const generation = ruleset.generation();
-    const known = this.#seen.get(ruleset);
-    if (known !== undefined && known.generation + known.own === generation) return known;
-    const listed = this.#list(space);
-    const seen = { generation, digest: digestOf(listed, space), listed, own: 0 };
-    this.#seen.set(ruleset, seen);
-    return seen;
-  }
-
-  #ruleset(space: Space): Ruleset {
-    const known = this.#rulesets.get(space);
-    if (known !== undefined) return known;
-    const ruleset = new Ruleset(this.#namespaces, space);
-    this.#rulesets.set(space, ruleset);
-    space.closeWith.push(ruleset);
-    return ruleset;
-  }
-
-  #run(space: Space, script: string): Ran {
-    return this.#ruleset(space).run(script);
+  #look(): Seen {
+    const generation = this.#ruleset.generation();
+    if (this.#seen !== undefined && this.#seen.generation + this.#seen.own === generation) return this.#seen;
+    const listed = this.#list();
+    this.#seen = { generation, digest: digestOf(listed, this.#ns), listed, own: 0 };
+    return this.#seen;
   }
 
   /** See Kernel.blockingFilters. Read chain by chain: others' rulesets may be long. */
-  blockingFilters(space: Space, ports: readonly number[]): readonly string[] {
-    const { output, error } = this.#ruleset(space).list("list chains\n", true);
+  blockingFilters(ports: readonly number[]): readonly string[] {
+    const { output, error } = this.#ruleset.list("list chains\n", true);
     if (error !== undefined) return [];
     return chainsIn(output)
       .filter(({ table }) => table !== TABLE)
       .flatMap((chain) => {
-        const rules = this.#ruleset(space).list(`list chain ${chain.table} ${chain.name}\n`, true);
+        const rules = this.#ruleset.list(`list chain ${chain.table} ${chain.name}\n`, true);
         return blockingRules(chain, rules.output, ports);
       });
   }
 
   /** undefined: there is no table. */
-  #list(space: Space): Listed | undefined {
-    const bridge = space.ns === "host" ? "" : this.#listOne(space, BRIDGE_TABLE, true);
-    const inet = this.#listOne(space, TABLE, bridge !== "");
+  #list(): Listed | undefined {
+    const bridge = this.#ns === "host" ? "" : this.#listOne(BRIDGE_TABLE, true);
+    const inet = this.#listOne(TABLE, bridge !== "");
     return inet === "" && bridge === "" ? undefined : { inet, bridge };
   }
 
@@ -138,81 +131,65 @@ export class Nft {
    * Without elements of named sets if `terse`: only for whole rulesets does libnftables (1.0.6) not read them either,
    * which takes 2 s when packets have put a hundred thousand flows there, instead of 10 ms.
    */
-  #listOne(space: Space, table: string, terse: boolean): string {
+  #listOne(table: string, terse: boolean): string {
     const [family = ""] = table.split(" ");
-    const listed = this.#ruleset(space).list(terse ? `list ruleset ${family}\n` : `list table ${table}\n`, terse);
+    const listed = this.#ruleset.list(terse ? `list ruleset ${family}\n` : `list table ${table}\n`, terse);
     if (listed.error === undefined) return terse ? partOf(listed.output, table) : listed.output;
     if (listed.error.class === "missing" || listed.error.class === "unsupported") return "";
     throw new Error(`nft cannot list table ${table}: ${listed.error.message}`);
   }
 
   /** Makes the tables, with these elements; refused `exists` if the namespace has one. */
-  create(space: Space, table: Table, elements: readonly ElementOp[]): void {
-    const before = this.#ruleset(space).generation();
-    const made = this.#run(space, `create table ${TABLE}\n${tableText(table)}${elementScript(elements)}`);
-    if (made.error?.class === "exists") {
-      throw new Refused({
-        ...made.error,
-        message: `${made.error.message}; table ${TABLE} is ${this.#describe(space)}`,
-      });
-    }
-    this.#confirm(space, table, made.error, { before, elements: new Map(), ops: elements });
+  create(table: Table, elements: readonly ElementOp[]): void {
+    const before = this.#ruleset.generation();
+    const refusal = this.#ruleset.run(`create table ${TABLE}\n${tableText(table)}${elementScript(elements)}`);
+    if (refusal?.class === "exists") refuse("exists", `${refusal.message}; ${this.#describe()}`);
+    this.#confirm(table, refusal, { before, elements: new Map(), ops: elements });
   }
 
   /** Makes the tables, or replaces those that are there, and changes elements: no packet sees anything in between. */
-  replace(space: Space, table: Table, elements: readonly ElementOp[]): void {
-    this.#refuseForeign(space);
-    const anew = `${dropText(space)}${tableText(table)}`;
-    const { listed, elements: there, generation, own } = this.#look(space);
+  replace(table: Table, elements: readonly ElementOp[]): void {
+    this.#refuseForeign();
+    const anew = `${dropText(this.#ns)}${tableText(table)}`;
+    const { listed, elements: there, generation, own } = this.#look();
     const before = generation + own;
     if (table.bridge === undefined || listed === undefined) {
-      const { error } = this.#run(space, anew + elementScript(elements));
-      return this.#confirm(space, table, error, { before, elements: new Map(), ops: elements });
+      const refusal = this.#ruleset.run(anew + elementScript(elements));
+      return this.#confirm(table, refusal, { before, elements: new Map(), ops: elements });
     }
     const inPlace = `${clearText(listed, table)}${tableText(table)}${elementScript(elements)}`;
-    const made = this.#run(space, inPlace);
+    const refusal = this.#ruleset.run(inPlace);
     // Another program's chain or a set of another type is in the way: all is removed; the next round adds the elements.
-    if (made.error === undefined) this.#confirm(space, table, undefined, { before, elements: there, ops: elements });
-    else this.#confirm(space, table, this.#run(space, anew).error);
+    if (refusal === undefined) this.#confirm(table, undefined, { before, elements: there, ops: elements });
+    else this.#confirm(table, this.#ruleset.run(anew));
   }
 
   /** Nothing of ours to remove is no error. */
-  remove(space: Space): void {
-    if (this.#digest(space) === undefined) return;
-    const { error } = this.#run(space, dropText(space));
-    if (error !== undefined && error.class !== "missing") throw new Refused(error);
+  remove(): void {
+    if (this.#look().digest === undefined) return;
+    const refusal = this.#ruleset.run(dropText(this.#ns));
+    if (refusal !== undefined && refusal.class !== "missing") throw new Refused(refusal);
   }
 
-  /** One transaction for all of them; what is refused is left out. One refusal, or none, per operation. */
-  change(space: Space, ops: readonly ElementOp[]): (Refusal | undefined)[] {
-    const ruleset = this.#ruleset(space);
-    const { refusals, transactions } = changeElements(ruleset.socket, ops);
-    const seen = this.#seen.get(ruleset);
+  /** One transaction for all of them; what is refused is left out. */
+  change(ops: readonly ElementOp[]): ElementRefusals {
+    const { refusals, transactions } = changeElements(this.socket, ops);
+    const seen = this.#seen;
     if (seen?.elements === undefined) return refusals;
     // Whether anybody else's transaction came between, the next look finds out by counting.
     seen.own += transactions;
-    for (const [i, { op, object }] of ops.entries()) {
-      if (refusals[i] !== undefined) continue;
-      if (op === "remove") seen.elements.delete(keyOf(object));
-      else seen.elements.set(keyOf(object), object);
+    for (const op of ops) {
+      if (refusals.has(op)) continue;
+      if (op.op === "remove") seen.elements.delete(keyOf(op.object));
+      else seen.elements.set(keyOf(op.object), op.object);
     }
     return refusals;
   }
 
   /** Ends flows; how many. */
-  cutFlows(space: Space, isAllowed: (flow: Flow) => boolean): number {
-    return this.#ending(space, (socket) => cutFlows(socket, isAllowed));
-  }
-
-  thinFlows(space: Space, ownerOf: (address: string) => string): number {
-    return this.#ending(space, (socket) => thinFlows(socket, ownerOf));
-  }
-
-  #ending(space: Space, end: (socket: NetlinkSocket) => ReturnType<typeof cutFlows>): number {
-    const ruleset = this.#ruleset(space);
-    const { cut, transactions } = end(ruleset.socket);
-    const seen = this.#seen.get(ruleset);
-    if (seen !== undefined) seen.own += transactions;
+  endFlows(flowsToEnd: FlowsToEnd): number {
+    const { cut, transactions } = endFlows(this.socket, flowsToEnd);
+    if (this.#seen !== undefined) this.#seen.own += transactions;
     return cut;
   }
 
@@ -220,37 +197,31 @@ export class Nft {
    * Second half of loading a text: the mark gets the hash of the listing. If `before` counted every transaction but
    * these two, the tables need not be listed again.
    */
-  #confirm(space: Space, table: Table, error: Refusal | undefined, loaded?: Loaded): void {
-    if (error !== undefined) throw new Refused(error);
-    const listed = this.#list(space);
-    if (listed === undefined) throw new Refused({ class: "missing", message: `table ${TABLE} is gone again` });
+  #confirm(table: Table, refusal: Refusal | undefined, loaded?: Loaded): void {
+    if (refusal !== undefined) throw new Refused(refusal);
+    const listed = this.#list() ?? refuse("missing", `table ${TABLE} is gone again`);
     const digest = nftDigest(table.body, table.bridge);
     const [pending, final] = [markName(digest, "pending"), markName(digest, listingHash(listed))];
-    const marked = this.#run(space, `rename chain ${TABLE} ${pending} ${final}\n`);
-    if (marked.error !== undefined) throw new Refused(marked.error);
-    const ruleset = this.#ruleset(space);
-    const generation = ruleset.generation();
+    const unmarked = this.#ruleset.run(`rename chain ${TABLE} ${pending} ${final}\n`);
+    if (unmarked !== undefined) throw new Refused(unmarked);
+    const generation = this.#ruleset.generation();
     if (loaded === undefined || generation !== loaded.before + 2) return;
     const inet = listed.inet.replace(pending, final);
     const elements = elementsAfter(loaded, new Set(namesIn(listed)));
     const seen: Seen = { generation, digest, listed: { ...listed, inet }, own: 0 };
-    this.#seen.set(ruleset, elements === undefined ? seen : { ...seen, elements });
+    this.#seen = elements === undefined ? seen : { ...seen, elements };
   }
 
-  #refuseForeign(space: Space): void {
-    if (
-      space.ns === "host" &&
-      this.#digest(space) === undefined &&
-      this.#run(space, `list table ${TABLE}\n`).error === undefined
-    ) {
-      throw new Refused({ class: "exists", message: `table ${TABLE} is ${this.#describe(space)}` });
-    }
+  #refuseForeign(): void {
+    if (this.#ns !== "host" || this.#look().digest !== undefined) return;
+    if (this.#ruleset.run(`list table ${TABLE}\n`) === undefined) refuse("exists", this.#describe());
   }
 
-  #describe(space: Space): string {
-    const digest = this.#digest(space);
-    if (digest === undefined) return "another program's: it does not carry our mark; remove it or rename it";
-    return digest === NFT_TAMPERED ? "ours, changed by another program" : `ours, with body ${digest}`;
+  #describe(): string {
+    const { digest } = this.#look();
+    const table = `table ${TABLE} is`;
+    if (digest === undefined) return `${table} another program's: it does not carry our mark; remove it or rename it`;
+    return `${table} ours, ${digest === NFT_TAMPERED ? "changed by another program" : `with body ${digest}`}`;
   }
 }
 
@@ -268,7 +239,7 @@ function tableText({ body, bridge }: Table): string {
 }
 
 /** Removes the tables, whether or not they are there. */
-function dropText({ ns }: Space): string {
+function dropText(ns: Ns): string {
   const tables = ns === "host" ? [TABLE] : [TABLE, BRIDGE_TABLE];
   return tables.map((table) => `table ${table} {\n}\ndelete table ${table}\n`).join("");
 }
@@ -307,7 +278,7 @@ function namesIn({ bridge }: Listed): string[] {
     .filter((name) => setOf(name) !== undefined);
 }
 
-function digestOf(listed: Listed | undefined, { ns }: Space): string | undefined {
+function digestOf(listed: Listed | undefined, ns: Ns): string | undefined {
   if (listed === undefined) return undefined;
   const mark = MARK_CHAIN.exec(listed.inet);
   if (mark === null) return ns === "host" ? undefined : NFT_TAMPERED;

@@ -7,16 +7,13 @@ import { setImmediate } from "node:timers/promises";
 import type { KernelObject } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { type KernelState, stateOf } from "../datapath/state/state.ts";
-import type { Counters } from "./kernel.ts";
 import { ALL_KINDS, type AnyKind, linkKindOf } from "./kinds.ts";
-import { filtered } from "./kinds/entry.ts";
 import type { EntryReader, Indexed, Reading, SeenLink } from "./kinds/kind.ts";
 import { type Namespaces, type Space, inodeOf } from "./namespaces.ts";
-import * as k from "./netlink/constants.ts";
-import { type NeighbourInfo, allNeighbours, fdbIn, fdbOf, readNeighbour } from "./netlink/entry.ts";
-import { type LinkInfo, allLinks, readLink } from "./netlink/link.ts";
-import { type QueueInfo, allQueues, isOurQueue, readQueue } from "./netlink/tc.ts";
-import type { Nft } from "./nft.ts";
+import { type NeighbourInfo, allNeighbours, fdbIn, fdbOf } from "./netlink/entry.ts";
+import { type LinkInfo, allLinks } from "./netlink/link.ts";
+import { type QueueInfo, allQueues } from "./netlink/tc.ts";
+import type { NftOf } from "./nft.ts";
 import * as offload from "./offload.ts";
 import { isKnownNeighbour, isOurBridgeFdb, isOurTunnelFdb, isOurs, isPrimary, isRouted, peerNs } from "./ownership.ts";
 
@@ -35,14 +32,16 @@ type Dump = {
   readonly entries: readonly (readonly [EntryReader<KernelObject>, readonly Indexed[]])[];
 };
 
-export async function observe(namespaces: Namespaces, nft: Nft, workloads: readonly Ns[]): Promise<KernelState> {
+export async function observe(namespaces: Namespaces, nft: NftOf, workloads: readonly Ns[]): Promise<KernelState> {
   const objects: KernelObject[] = [];
   const dumps: Dump[] = [];
   let read = 0;
   const breathe = async () => {
     if (++read % TURN_NAMESPACES === 0) await setImmediate();
   };
-  const paths = pathsByInode(workloads);
+  // Several paths may be one namespace; what is not there is left out.
+  const paths = Map.groupBy(workloads, (path) => inodeOf(path));
+  paths.delete(undefined);
   // By name, not as they are open now: one may be removed, or replaced, while the event loop has its turn.
   for (const ns of [namespaces.host, ...namespaces.vrfs()].map((space) => space.ns)) {
     namespaces.use(ns, (space) => {
@@ -53,7 +52,7 @@ export async function observe(namespaces: Namespaces, nft: Nft, workloads: reado
     });
     await breathe();
   }
-  const nears = new Set(dumps.flatMap(({ links }) => links.filter(({ kind }) => kind === "veth").map(pairKey)));
+  const nears = new Set(dumps.flatMap(vethsOf).map(pairKey));
   for (const names of paths.values()) {
     const [path] = names;
     const dump = path === undefined ? undefined : namespaces.use(path, (space) => dumpWorkload(space, names, nears));
@@ -64,30 +63,13 @@ export async function observe(namespaces: Namespaces, nft: Nft, workloads: reado
   return stateOf([...objects, ...objectsOf(dumps)]);
 }
 
-/** Which of the paths are one namespace; what is not there is left out. */
-function pathsByInode(workloads: readonly Ns[]): Map<string, Ns[]> {
-  const paths = new Map<string, Ns[]>();
-  for (const path of workloads) {
-    const inode = inodeOf(path);
-    if (inode === undefined) continue;
-    const same = paths.get(inode);
-    if (same === undefined) paths.set(inode, [path]);
-    else same.push(path);
-  }
-  return paths;
-}
-
 function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   const isHost = space.ns === "host";
   const linkNames = new Map<number, string>();
-  const links = space.socket.list(
-    k.RTM_GETLINK,
-    allLinks,
-    filtered(readLink, (link) => {
-      linkNames.set(link.index, link.name);
-      return link.kind === "veth" || isOurs(link);
-    }),
-  );
+  const links = space.socket.list(allLinks, (link) => {
+    linkNames.set(link.index, link.name);
+    return link.kind === "veth" || isOurs(link);
+  });
   // The host has many links and tables of others; where no link is ours, only what may be on any link is.
   const isEmpty = links.length === 0 || (isHost && !links.some(isOurs));
   const reading = readingOf(space, links);
@@ -107,9 +89,13 @@ function entriesIn(reading: Reading, isRead: (kind: AnyKind) => boolean): Dump["
 function dumpWorkload(space: Space, names: readonly Ns[], nears: ReadonlySet<string>): Dump {
   const isFarEnd = ({ kind, index, peer }: LinkInfo) =>
     kind === "veth" && nears.has(pairKey({ index: peer, peer: index }));
-  const links = space.socket.listAny(k.RTM_GETLINK, allLinks, filtered(readLink, isFarEnd));
+  const links = space.socket.listAny(allLinks, isFarEnd);
   const entries = entriesIn(readingOf(space, links), ({ isInWorkloads }) => links.length > 0 && isInWorkloads);
   return { names, links, linkNames: new Map(), extras: new Set(), entries };
+}
+
+function vethsOf({ links }: Dump): LinkInfo[] {
+  return links.filter(({ kind }) => kind === "veth");
 }
 
 /** Both ends of a pair, the near one first. */
@@ -120,22 +106,15 @@ function pairKey({ index, peer }: Pick<LinkInfo, "index" | "peer">): string {
 function readingOf(space: Space, links: readonly LinkInfo[]): Reading {
   const { ns, socket } = space;
   const indexes = new Set(links.map(({ index }) => index));
-  const known = filtered(readNeighbour, isKnownNeighbour);
   return {
     space,
     isWorkload: ns.startsWith("/"),
     isHost: ns === "host",
     links,
     indexes,
-    neighbours: once(() => socket.list(k.RTM_GETNEIGH, allNeighbours, known)),
+    neighbours: once(() => socket.list(allNeighbours, isKnownNeighbour)),
     fdb: once(() => fdbEntries(space, links, indexes)),
-    queues: once(() =>
-      socket.list(
-        k.RTM_GETQDISC,
-        allQueues,
-        filtered(readQueue, (one) => isWatched(one, indexes)),
-      ),
-    ),
+    queues: once(() => socket.list(allQueues, (one) => isWatched(one, indexes))),
   };
 }
 
@@ -145,13 +124,7 @@ function fdbEntries({ socket }: Space, links: readonly LinkInfo[], indexes: Read
     indexes.has(entry.index) && (isOurTunnelFdb(entry) || isOurBridgeFdb(entry));
   return links
     .filter(({ kind, master }) => kind === "bridge" || (kind === "vxlan" && master === 0))
-    .flatMap(({ kind, index }) =>
-      socket.list(
-        k.RTM_GETNEIGH,
-        (w) => (kind === "bridge" ? fdbIn(w, index) : fdbOf(w, index)),
-        filtered(readNeighbour, isOurEntry),
-      ),
-    );
+    .flatMap(({ kind, index }) => socket.list(kind === "bridge" ? fdbIn(index) : fdbOf(index), isOurEntry));
 }
 
 function isWatched({ kind, index }: QueueInfo, indexes: ReadonlySet<number>): boolean {
@@ -169,14 +142,16 @@ type Device = { readonly ns: Ns; readonly name: string };
 function objectsOf(dumps: readonly Dump[]): KernelObject[] {
   const objects: KernelObject[] = [];
   const devices = new Map<Dump, Map<number, Device>>(dumps.map((dump) => [dump, new Map()]));
-  const ends = pairEnds(dumps);
+  // Every veth end by its own index and its peer's.
+  const veths = dumps.flatMap((dump) => vethsOf(dump).map((link) => ({ dump, link })));
+  const ends = new Map(veths.map((end) => [pairKey(end.link), end]));
   for (const dump of dumps) {
     const [ns] = dump.names;
     if (ns === undefined) continue;
     for (const link of dump.links) {
       const kind = isPrimary(link) ? linkKindOf(link.kind) : undefined;
       if (kind?.observe.link === undefined) continue;
-      const end = link.kind === "veth" ? ends.get(`${link.peer} ${link.index}`) : undefined;
+      const end = link.kind === "veth" ? ends.get(pairKey({ index: link.peer, peer: link.index })) : undefined;
       const farNs = end === undefined ? undefined : peerNs(end.link, end.dump.names);
       const far = end === undefined || farNs === undefined ? undefined : { ns: farNs, link: end.link };
       objects.push(kind.observe.link(link, seenLink(ns, dump, link, far)));
@@ -187,15 +162,6 @@ function objectsOf(dumps: readonly Dump[]): KernelObject[] {
   }
   for (const [dump, found] of devices) objects.push(...entriesOf(dump, found));
   return objects;
-}
-
-/** Every veth end by its own index and its peer's. */
-function pairEnds(dumps: readonly Dump[]): Map<string, { readonly dump: Dump; readonly link: LinkInfo }> {
-  const ends = new Map<string, { readonly dump: Dump; readonly link: LinkInfo }>();
-  for (const dump of dumps) {
-    for (const link of dump.links) if (link.kind === "veth") ends.set(pairKey(link), { dump, link });
-  }
-  return ends;
 }
 
 function seenLink(ns: Ns, { linkNames, extras }: Dump, link: LinkInfo, far: SeenLink["far"]): SeenLink {
@@ -222,17 +188,4 @@ function entriesOf({ names: [ns], linkNames, entries }: Dump, devices: ReadonlyM
     }
   }
   return objects;
-}
-
-/** What went through the queues of ours, by the link they are on. */
-export function queuesIn({ socket }: Space): ReadonlyMap<string, Counters> {
-  const links = socket.list(k.RTM_GETLINK, allLinks, filtered(readLink, isOurs));
-  const names = new Map(links.map((link) => [link.index, link.name]));
-  const queues = socket.list(k.RTM_GETQDISC, allQueues, filtered(readQueue, isOurQueue));
-  return new Map(
-    queues.flatMap(({ index, counters }) => {
-      const name = names.get(index);
-      return name === undefined ? [] : [[name, counters]];
-    }),
-  );
 }

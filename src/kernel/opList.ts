@@ -2,9 +2,6 @@
 import type { Op } from "../datapath/state/state.ts";
 import { type OpResult, type Refusal, STALE } from "./kernel.ts";
 
-/** Operations from one place up to another, that excluded. */
-export type Range = readonly [from: number, end: number];
-
 export class OpList {
   readonly ops: readonly Op[];
   readonly #isStale: (op: Op) => boolean;

@@ -18,7 +18,7 @@ const TOLD_MS = 60_000;
  */
 export function neighbourOverflows(
   spentMs: () => number,
-  read: (path: string) => string = text,
+  read = (path: string): string => readFileSync(path, "utf8"),
 ): () => readonly string[] {
   const tables = TABLES.map((table) => ({ ...table, seen: fullOf(read, table.statistics), since: -TOLD_MS, more: 0 }));
   return () => {
@@ -47,8 +47,4 @@ function fullOf(read: (path: string) => string, path: string): number {
   const at = lines[0]?.trim().split(/\s+/).indexOf("table_fulls") ?? -1;
   if (at < 0) return 0;
   return lines.slice(1).reduce((sum, line) => sum + Number.parseInt(line.trim().split(/\s+/)[at] ?? "0", 16), 0);
-}
-
-function text(path: string): string {
-  return readFileSync(path, "utf8");
 }

@@ -96,29 +96,6 @@ export function isFixed({ flags, state }: NeighbourInfo): boolean {
   return (flags & k.NTF_STICKY) !== 0 && (state & k.NUD_NOARP) !== 0;
 }
 
-/** In a VRF's namespace. A key that is missing here is never set: it would never be observed. */
-const VRF_SYSCTLS = [
-  "ipv4/ip_forward",
-  "ipv6/conf/all/forwarding",
-  "ipv4/conf/all/rp_filter",
-  "ipv4/conf/default/rp_filter",
-  "ipv4/ip_no_pmtu_disc",
-  "ipv6/conf/all/disable_ipv6",
-  "ipv6/conf/default/accept_dad",
-  "ipv6/conf/default/accept_ra",
-  "bridge/bridge-nf-call-iptables",
-  "bridge/bridge-nf-call-ip6tables",
-  "bridge/bridge-nf-call-arptables",
-];
-/** In the host's: whatever they are, they are only ever turned on, never back. */
-const HOST_SYSCTLS = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"];
-
-/** The sysctls of a namespace that Weft looks at, and may set; a workload's are its own. */
-export function sysctlsOf(ns: Ns): readonly string[] {
-  if (ns === "host") return HOST_SYSCTLS;
-  return ns.startsWith("vrf:") ? VRF_SYSCTLS : [];
-}
-
 /** What lo of a VRF's namespace carries. A VRF's name is a DNS label, so it fits. */
 export function netnsAlias(prefix: string, vrf: string): string {
   return cut(`${MARK}:netns:${prefix}:${vrf}`);

@@ -6,9 +6,8 @@ import { setImmediate } from "node:timers/promises";
 import { SystemError } from "./errno.ts";
 import type { PortSeen } from "./kernel.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
-import * as k from "./netlink/constants.ts";
-import { addressesOfLink, readAddress } from "./netlink/entry.ts";
-import { allLinks, type LinkInfo, linkByIndex, readLink } from "./netlink/link.ts";
+import { addressesOfLink } from "./netlink/entry.ts";
+import { allLinks, type LinkInfo, linkByIndex } from "./netlink/link.ts";
 import { ENDPOINT_ALIAS, isOurAddress, pathOf } from "./ownership.ts";
 
 /** The number of ports after which the event loop gets its turn: some milliseconds. */
@@ -22,7 +21,10 @@ export async function portsOf(namespaces: Namespaces): Promise<PortSeen[]> {
       const some = links.slice(from, from + TURN_PORTS);
       // Opened again by name: the namespace may be removed or replaced while the event loop has its turn.
       namespaces.use(ns, (space) => {
-        for (const link of some) ports.push(portIn(space, ns.slice("vrf:".length), link));
+        for (const link of some) {
+          const endpoint = link.alias.slice(ENDPOINT_ALIAS.length);
+          ports.push({ vrf: ns.slice("vrf:".length), name: link.name, endpoint, ...farEnd(space, link) });
+        }
       });
       await setImmediate();
     }
@@ -31,35 +33,20 @@ export async function portsOf(namespaces: Namespaces): Promise<PortSeen[]> {
 }
 
 function portLinks(space: Space): LinkInfo[] {
-  return space.socket.list(k.RTM_GETLINK, allLinks, (message) => {
-    const link = readLink(message);
-    return link.kind === "veth" && link.alias.startsWith(ENDPOINT_ALIAS) ? link : undefined;
-  });
-}
-
-function portIn(space: Space, vrf: string, link: LinkInfo): PortSeen {
-  const port = { vrf, name: link.name, endpoint: link.alias.slice(ENDPOINT_ALIAS.length) };
-  const far = farEnd(space, link);
-  return far === undefined ? port : { ...port, ...far };
+  return space.socket.list(allLinks, ({ kind, alias }) => kind === "veth" && alias.startsWith(ENDPOINT_ALIAS));
 }
 
 /** Undefined if the workload, and with it the pair, is just being removed. */
 function farEnd({ socket }: Space, { peer, peerNsid }: LinkInfo): Pick<PortSeen, "far" | "netns"> | undefined {
   // NETNSA_NSID_NOT_ASSIGNED: the namespace is being removed and has no id any more.
   if (peerNsid !== undefined && peerNsid < 0) return undefined;
-  const end = socket.ask(k.RTM_GETLINK, (w) => linkByIndex(w, peer, peerNsid), readLink);
+  const end = socket.ask(linkByIndex(peer, peerNsid));
   if (end === undefined || end.index !== peer) return undefined;
   try {
-    const addresses = socket.list(
-      k.RTM_GETADDR,
-      (w) => addressesOfLink(w, peer, peerNsid),
-      (message) => {
-        const address = readAddress(message);
-        return address.index === peer && isOurAddress(address) ? address.ip : undefined;
-      },
-    );
+    const found = socket.list(addressesOfLink(peer, peerNsid), (one) => one.index === peer && isOurAddress(one));
     const netns = pathOf(end);
-    return { ...(netns === undefined ? {} : { netns }), far: { ifname: end.name, mac: end.mac, addresses } };
+    const far = { ifname: end.name, mac: end.mac, addresses: found.map(({ ip }) => ip) };
+    return { ...(netns === undefined ? {} : { netns }), far };
   } catch (error) {
     if (error instanceof SystemError) return undefined;
     throw error;

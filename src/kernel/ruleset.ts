@@ -3,54 +3,44 @@
 // Both ends to the kernel stay open as long as the namespace: closing a socket of nftables waits until the kernel has
 // destroyed what the last transactions replaced (7-15 ms of RCU, 6.18).
 import koffi from "koffi";
-import { Refused } from "./errno.ts";
+import { refuse } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
-import { NetlinkSocket } from "./netlink/socket.ts";
-import { eachAttribute } from "./netlink/wire.ts";
+import { NetlinkSocket, type Question } from "./netlink/socket.ts";
+import { type Layout, fill } from "./netlink/wire.ts";
 
 /** Without the elements of named sets. */
 const OUTPUT_TERSE = 1 << 11;
 /** NFT_CTX_OUTPUT_STATELESS, and everything as numbers: a listing that depends on the rules alone. */
 const OUTPUT_FLAGS = (1 << 2) | (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10);
 
-export type Ran = { readonly output: string; readonly error?: Refusal };
+type Ran = { readonly output: string; readonly error?: Refusal };
+
+/** struct nfgenmsg: family, version, resource id. */
+const GENERATION: Question<number> = {
+  type: k.NFT_MSG_GETGEN,
+  write: (w) => w.u32(0),
+  read: (message) => fill({ id: 0 }, IDS, message, 4).id,
+};
+const IDS: Layout<{ id: number }> = { [k.NFTA_GEN_ID]: ["id", (bytes, start) => bytes.readUInt32BE(start)] };
 
 export class Ruleset {
+  readonly socket: NetlinkSocket;
   readonly #namespaces: Namespaces;
   readonly #fd: number;
-  readonly #socket: NetlinkSocket;
   #context: Context | undefined;
 
-  /** Valid as long as the space is. */
   constructor(namespaces: Namespaces, space: Space) {
     this.#namespaces = namespaces;
     this.#fd = space.fd;
-    this.#socket = namespaces.within(space.fd, () => new NetlinkSocket(k.NETLINK_NETFILTER));
-    this.#socket.widen();
+    this.socket = namespaces.within(space.fd, () => new NetlinkSocket(k.NETLINK_NETFILTER));
+    this.socket.widen();
   }
 
   /** Changes with every transaction of anybody in this namespace. */
   generation(): number {
-    // struct nfgenmsg: family, version, resource id.
-    const generation = this.#socket.ask(
-      k.NFT_MSG_GETGEN,
-      (w) => w.u32(0),
-      ({ bytes, start, end }) => {
-        let id = 0;
-        eachAttribute(bytes, start + 4, end, (type, from) => {
-          if (type === k.NFTA_GEN_ID) id = bytes.readUInt32BE(from);
-        });
-        return id;
-      },
-    );
-    if (generation === undefined) throw new Refused({ class: "unsupported", message: "this kernel has no nftables" });
-    return generation;
-  }
-
-  get socket(): NetlinkSocket {
-    return this.#socket;
+    return this.socket.ask(GENERATION) ?? refuse("unsupported", "this kernel has no nftables");
   }
 
   /** The text of tables; `terse` without the elements of named sets. */
@@ -58,9 +48,9 @@ export class Ruleset {
     return this.#run(script, terse ? OUTPUT_FLAGS | OUTPUT_TERSE : OUTPUT_FLAGS);
   }
 
-  /** One transaction, in the words of nft(8). */
-  run(script: string): Ran {
-    return this.#run(script, OUTPUT_FLAGS);
+  /** One transaction, in the words of nft(8); gives why it was refused. */
+  run(script: string): Refusal | undefined {
+    return this.#run(script, OUTPUT_FLAGS).error;
   }
 
   #run(script: string, flags: number): Ran {
@@ -81,7 +71,7 @@ export class Ruleset {
   }
 
   close(): void {
-    this.#socket.close();
+    this.socket.close();
     if (this.#context !== undefined) library()?.free(this.#context);
   }
 }
@@ -112,34 +102,30 @@ const CLASSES: readonly (readonly [string, Refusal["class"]])[] = [
 ];
 
 type Context = { readonly opaque: "nft_ctx" };
-type Library = {
-  newContext(flags: number): Context;
-  free(context: Context): void;
-  setOutputFlags(context: Context, flags: number): void;
-  bufferOutput(context: Context): number;
-  bufferError(context: Context): number;
-  run(context: Context, script: string): number;
-  output(context: Context): string;
-  error(context: Context): string;
-};
+type Library = ReturnType<typeof load>;
+
+function load() {
+  const so = koffi.load("libnftables.so.1");
+  return {
+    newContext: so.func("void *nft_ctx_new(uint32_t)") as (flags: number) => Context,
+    free: so.func("void nft_ctx_free(void *)") as (context: Context) => void,
+    setOutputFlags: so.func("void nft_ctx_output_set_flags(void *, unsigned int)") as (
+      c: Context,
+      flags: number,
+    ) => void,
+    bufferOutput: so.func("int nft_ctx_buffer_output(void *)") as (context: Context) => number,
+    bufferError: so.func("int nft_ctx_buffer_error(void *)") as (context: Context) => number,
+    run: so.func("int nft_run_cmd_from_buffer(void *, const char *)") as (context: Context, script: string) => number,
+    output: so.func("const char *nft_ctx_get_output_buffer(void *)") as (context: Context) => string,
+    error: so.func("const char *nft_ctx_get_error_buffer(void *)") as (context: Context) => string,
+  };
+}
 
 let loaded: Library | undefined;
 /** undefined if this machine does not have it. Loaded at first use: the CLI never needs it. */
 function library(): Library | undefined {
-  if (loaded !== undefined) return loaded;
   try {
-    const so = koffi.load("libnftables.so.1");
-    loaded = {
-      newContext: so.func("void *nft_ctx_new(uint32_t)"),
-      free: so.func("void nft_ctx_free(void *)"),
-      setOutputFlags: so.func("void nft_ctx_output_set_flags(void *, unsigned int)"),
-      bufferOutput: so.func("int nft_ctx_buffer_output(void *)"),
-      bufferError: so.func("int nft_ctx_buffer_error(void *)"),
-      run: so.func("int nft_run_cmd_from_buffer(void *, const char *)"),
-      output: so.func("const char *nft_ctx_get_output_buffer(void *)"),
-      error: so.func("const char *nft_ctx_get_error_buffer(void *)"),
-    };
-    return loaded;
+    return (loaded ??= load());
   } catch {
     return undefined;
   }

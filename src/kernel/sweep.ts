@@ -4,12 +4,12 @@
 // later group.
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { isLink } from "../datapath/state/state.ts";
-import { GONE, refusalOf, refusalOfError } from "./errno.ts";
+import { Refused, isGone, refusalBy, refusalOf, refusalOfError } from "./errno.ts";
 import type { Refusal } from "./kernel.ts";
-import type { OpList, Range } from "./opList.ts";
+import type { OpList } from "./opList.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
-import { allLinks, deleteGroup, linkByName, readLink, setDown, setGroup } from "./netlink/link.ts";
+import { allLinks, deleteGroup, linkByName, setDown, setGroup } from "./netlink/link.ts";
 import { BATCH_MESSAGES, NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 import { isOurs } from "./ownership.ts";
@@ -20,36 +20,29 @@ const CONCURRENCY = 16;
 /** A link to remove: gone, or another's by now, is as good as removed. */
 type NamedLink = { readonly name: string; readonly kind: string };
 
-/** Gives a new number for a group of links, each time another. */
-type NewGroup = () => number;
+/** `number` gives a new number for a group of links, each time another. */
+type Tools = { readonly namespaces: Namespaces; readonly number: () => number };
 
 /** Consecutive removals of links: those of a namespace in one message, the namespaces side by side. */
-export async function sweepLinks(namespaces: Namespaces, list: OpList, range: Range, group: NewGroup): Promise<void> {
-  await sweep(list, range, async (ns, places) => {
-    const links = places.flatMap((at): NamedLink[] => {
-      const object = list.ops[at]?.object;
-      return object !== undefined && isLink(object) ? [object] : [];
-    });
-    return await removeLinks(namespaces, ns, links, group);
+export async function sweepLinks(tools: Tools, list: OpList, places: readonly number[]): Promise<void> {
+  await sweep(list, places, async (ns, some) => {
+    const objects = some.map((at) => list.ops[at]?.object);
+    const links = objects.filter((object) => object !== undefined && isLink(object));
+    return await removeLinks(tools, ns, links);
   });
 }
 
 /** Consecutive removals of VRFs' namespaces, side by side. */
-export async function sweepNamespaces(
-  namespaces: Namespaces,
-  list: OpList,
-  range: Range,
-  group: NewGroup,
-): Promise<void> {
-  await sweep(list, range, async (ns) => await removeNamespace(namespaces, ns.slice("vrf:".length), group));
+export async function sweepNamespaces(tools: Tools, list: OpList, places: readonly number[]): Promise<void> {
+  await sweep(list, places, async (ns) => await removeNamespace(tools, ns.slice("vrf:".length)));
 }
 
 async function sweep(
   list: OpList,
-  [from, end]: Range,
+  all: readonly number[],
   remove: (ns: Ns, places: readonly number[]) => Promise<Refusal | undefined>,
 ): Promise<void> {
-  const due = Array.from({ length: end - from }, (_, i) => from + i).filter((at) => list.isDue(at));
+  const due = all.filter((at) => list.isDue(at));
   const waiting = [...Map.groupBy(due, (at) => list.ops[at]?.object.ns)];
   const worker = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -64,8 +57,7 @@ async function sweep(
 
 /** Takes a link of ours down, which its far end cannot undo; gives a refusal if it may still carry something. */
 export function cutOff(namespaces: Namespaces, ns: Ns, named: NamedLink): Refusal | undefined {
-  let refusal: Refusal | undefined;
-  try {
+  return refusalBy(() =>
     namespaces.use(ns, (space) => {
       const { socket } = space;
       const index = indexOf(space, named);
@@ -73,46 +65,37 @@ export function cutOff(namespaces: Namespaces, ns: Ns, named: NamedLink): Refusa
       const w = new MessageWriter(128);
       setDown(w, socket.nextSeq(), index);
       socket.transact(w, (_seq, errno, text) => {
-        if (!GONE.has(errno)) refusal = refusalOf(errno, text);
+        if (!isGone(errno)) throw new Refused(refusalOf(errno, text));
       });
-    });
-  } catch (error) {
-    return refusalOfError(error);
-  }
-  return refusal;
+    }),
+  );
 }
 
 /** Removes links of ours from one namespace; gives a refusal if some could not be removed. */
-async function removeLinks(
-  namespaces: Namespaces,
-  ns: Ns,
-  links: readonly NamedLink[],
-  group: NewGroup,
-): Promise<Refusal | undefined> {
+async function removeLinks(tools: Tools, ns: Ns, links: readonly NamedLink[]): Promise<Refusal | undefined> {
+  const { namespaces, number } = tools;
   const found = namespaces.use(ns, (space) => {
     const indexes = links.map((link) => indexOf(space, link)).filter((index) => index !== undefined);
     for (const { name } of links) space.indexes.delete(name);
     return { indexes, socket: ownSocket(namespaces, space) };
   });
-  return found === undefined ? undefined : await deleteGrouped(found.socket, found.indexes, group);
+  return found === undefined ? undefined : await deleteGrouped(found.socket, found.indexes, number);
 }
 
 /** Removes a VRF's namespace with everything of ours in it. Not there, or not ours, is as good as removed. */
-async function removeNamespace(namespaces: Namespaces, vrf: string, group: NewGroup): Promise<Refusal | undefined> {
+async function removeNamespace({ namespaces, number }: Tools, vrf: string): Promise<Refusal | undefined> {
   const space = namespaces.vrf(vrf);
   if (space === undefined) return undefined;
-  const indexes = space.socket.list(k.RTM_GETLINK, allLinks, (message) => {
-    const link = readLink(message);
-    return isOurs(link) && !link.isLoopback ? link.index : undefined;
-  });
-  const refusal = await deleteGrouped(ownSocket(namespaces, space), indexes, group);
+  const links = space.socket.list(allLinks, (link) => isOurs(link) && !link.isLoopback);
+  const indexes = links.map(({ index }) => index);
+  const refusal = await deleteGrouped(ownSocket(namespaces, space), indexes, number);
   // Links first: the kernel would remove them with the namespace, but later, in its own time.
   if (refusal === undefined) namespaces.remove(vrf);
   return refusal;
 }
 
 function indexOf(space: Space, { name, kind }: NamedLink): number | undefined {
-  const link = space.socket.ask(k.RTM_GETLINK, (w) => linkByName(w, name), readLink);
+  const link = space.socket.ask(linkByName(name));
   return link !== undefined && isOurs(link) && link.kind === kind ? link.index : undefined;
 }
 
@@ -125,18 +108,18 @@ function ownSocket(namespaces: Namespaces, space: Space): NetlinkSocket {
 async function deleteGrouped(
   socket: NetlinkSocket,
   indexes: readonly number[],
-  group: NewGroup,
+  number: Tools["number"],
 ): Promise<Refusal | undefined> {
   let refusal: Refusal | undefined;
   try {
     const size = BATCH_MESSAGES - 1;
     for (let from = 0; from < indexes.length; from += size) {
       const w = new MessageWriter((size + 1) * 64);
-      const number = group();
-      for (const index of indexes.slice(from, from + size)) setGroup(w, socket.nextSeq(), index, number);
-      deleteGroup(w, socket.nextSeq(), number);
+      const group = number();
+      for (const index of indexes.slice(from, from + size)) setGroup(w, socket.nextSeq(), index, group);
+      deleteGroup(w, socket.nextSeq(), group);
       await socket.transactAsync(w, (_seq, errno, text) => {
-        if (!GONE.has(errno)) refusal ??= refusalOf(errno, text);
+        if (!isGone(errno)) refusal ??= refusalOf(errno, text);
       });
     }
   } finally {

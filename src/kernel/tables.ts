@@ -3,24 +3,24 @@
 import { setImmediate } from "node:timers/promises";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import type { ElementOp } from "./elements.ts";
-import { refusalOfError } from "./errno.ts";
-import type { Refusal } from "./kernel.ts";
-import { type Namespaces, inNamespace } from "./namespaces.ts";
-import type { Nft } from "./nft.ts";
-import type { OpList, Range } from "./opList.ts";
+import { refusalBy } from "./errno.ts";
+import type { Namespaces } from "./namespaces.ts";
+import type { NftOf } from "./nft.ts";
+import type { OpList } from "./opList.ts";
 
-export async function runTables(namespaces: Namespaces, nft: Nft, list: OpList, [from, end]: Range): Promise<void> {
-  const all = Array.from({ length: end - from }, (_, i) => from + i);
+type Tools = { readonly namespaces: Namespaces; readonly nft: NftOf };
+
+export async function runTables(tools: Tools, list: OpList, all: readonly number[]): Promise<void> {
   for (const [ns, places] of Map.groupBy(all, (at) => list.ops[at]?.object.ns)) {
     if (ns === undefined) continue;
     const due = places.filter((at) => list.isDue(at));
-    runNamespace({ namespaces, nft, ns, list }, due);
+    runNamespace({ ...tools, ns, list }, due);
     // Replacing a large table takes milliseconds.
     if (places.some((at) => list.ops[at]?.object.kind === "nft")) await setImmediate();
   }
 }
 
-type Run = { readonly namespaces: Namespaces; readonly nft: Nft; readonly ns: Ns; readonly list: OpList };
+type Run = Tools & { readonly ns: Ns; readonly list: OpList };
 
 function runNamespace(run: Run, places: readonly number[]): void {
   let waiting: number[] = [];
@@ -50,23 +50,19 @@ function elementsBehind({ ops }: OpList, at: number, places: readonly number[]):
 function elementOps({ ops }: OpList, places: readonly number[]): ElementOp[] {
   return places.flatMap((at) => {
     const op = ops[at];
-    return op?.object.kind === "element" ? [{ op: op.op, object: op.object }] : [];
+    return op?.object.kind === "element" ? [{ op: op.op, object: op.object, at }] : [];
   });
 }
 
 function changeElements({ namespaces, nft, ns, list }: Run, places: readonly number[]): void {
   if (places.length === 0) return;
   const ops = elementOps(list, places);
-  let refusals: readonly (Refusal | undefined)[] = [];
-  try {
-    inNamespace(namespaces, ns, (space) => {
-      refusals = nft.change(space, ops);
-    });
-  } catch (error) {
-    const refusal = refusalOfError(error);
-    refusals = ops.map(({ op }) => (op === "remove" && refusal.class === "missing" ? undefined : refusal));
-  }
-  for (const [i, at] of places.entries()) list.refuse(at, refusals[i]);
+  const refusal = refusalBy(() =>
+    namespaces.inside(ns, (space) => {
+      for (const [{ at }, refused] of nft(space).change(ops)) list.refuse(at, refused);
+    }),
+  );
+  for (const { op, at } of ops) if (op !== "remove" || refusal?.class !== "missing") list.refuse(at, refusal);
 }
 
 /** False if it was refused. */
@@ -75,17 +71,14 @@ function runTable({ namespaces, nft, ns, list }: Run, at: number, along: readonl
   if (op?.object.kind !== "nft") return false;
   const { object } = op;
   const elements = elementOps(list, along);
-  try {
-    inNamespace(namespaces, ns, (space) => {
-      if (op.op === "add") nft.create(space, object, elements);
-      else if (op.op === "set") nft.replace(space, object, elements);
-      else nft.remove(space);
-    });
-    return true;
-  } catch (error) {
-    const refusal = refusalOfError(error);
-    if (op.op === "remove" && refusal.class === "missing") return true;
-    list.refuse(at, refusal);
-    return false;
-  }
+  const refusal = refusalBy(() =>
+    namespaces.inside(ns, (space) => {
+      if (op.op === "add") nft(space).create(object, elements);
+      else if (op.op === "set") nft(space).replace(object, elements);
+      else nft(space).remove();
+    }),
+  );
+  if (refusal === undefined || (op.op === "remove" && refusal.class === "missing")) return true;
+  list.refuse(at, refusal);
+  return false;
 }

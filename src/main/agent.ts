@@ -27,7 +27,8 @@ import { httpTransport } from "../client/transportHttp.ts";
 import type { HostClaim } from "../model/input.ts";
 import { filesWhile } from "../files/files.ts";
 import { realFiles } from "../files/real.ts";
-import { LinuxKernel } from "../kernel/linux.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { linuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
 import { neighbourOverflows } from "../kernel/overflow.ts";
 import { Fault } from "../model/fault.ts";
@@ -66,7 +67,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
   const { disk, files, troubles } = await lockedState(directory, world.clock);
   const token = tokenOf(disk, host, settings);
-  const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
+  const kernel = linuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
   const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
   const find = settings.underlay === undefined ? { find: () => sourceAddress(url) } : {};
   const claim = claimOf(kernel, host, new Underlay({ kernel, address, ...find }), settings);
@@ -201,12 +202,7 @@ function newCredential(): string {
   return randomBytes(32).toString("base64url");
 }
 
-function claimOf(
-  kernel: LinuxKernel,
-  host: string,
-  underlay: Underlay,
-  { slices }: Settings,
-): () => Promise<HostClaim> {
+function claimOf(kernel: Kernel, host: string, underlay: Underlay, { slices }: Settings): () => Promise<HostClaim> {
   return async () => ({
     host,
     ...(await underlay.now()),

@@ -15,7 +15,8 @@ import type { Ns } from "../datapath/kinds/kind.ts";
 import type { KernelState } from "../datapath/state/state.ts";
 import { ownFilesIn } from "../doors/cni/files.ts";
 import { realFiles } from "../files/real.ts";
-import { LinuxKernel } from "../kernel/linux.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+import { linuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
 import { Fault } from "../model/fault.ts";
 import { AGENT_DEFAULTS, AGENT_SETTINGS } from "./agent.ts";
@@ -38,7 +39,7 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
     found.directory === undefined
       ? () => undefined
       : (await lockDirectory(directory, "state directory", io.clock)).release;
-  const kernel = new LinuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
+  const kernel = linuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
   const workloads = found.directory === undefined ? [] : attachedIn(found.directory, kernel.facts().bootId);
   try {
     const objects = [...(await kernel.observe(workloads)).values()].filter(({ kind }) => kind !== "sysctl").length;
@@ -75,7 +76,7 @@ async function refuseWhileRunning(socket: string): Promise<void> {
   });
 }
 
-async function removeObjects(kernel: LinuxKernel, workloads: readonly Ns[]): Promise<void> {
+async function removeObjects(kernel: Kernel, workloads: readonly Ns[]): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
     const ops = diff(await kernel.observe(workloads), new Map());
     if (ops.length > 0) await kernel.apply(ops);

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { Fault } from "../../src/model/fault.ts";
-import { LinuxKernel } from "../../src/kernel/linux.ts";
+import { linuxKernel } from "../../src/kernel/linux.ts";
 
 test("nothing uses a descriptor after it was closed", { skip: whyNoKernelTests() ?? false }, async () => {
-  const kernel = new LinuxKernel({ prefix: `wtc${process.pid.toString(36)}-` });
+  const kernel = linuxKernel({ prefix: `wtc${process.pid.toString(36)}-` });
   kernel.facts();
   kernel.close();
   kernel.close();

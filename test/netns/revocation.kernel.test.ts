@@ -9,8 +9,8 @@ import { flowCutter } from "../../src/agent/reconcile/cutFlows.ts";
 import { compile } from "../../src/datapath/compile.ts";
 import { diff } from "../../src/datapath/state/diff.ts";
 import type { KernelState } from "../../src/datapath/state/state.ts";
-import type { Flow } from "../../src/kernel/kernel.ts";
-import { LinuxKernel } from "../../src/kernel/linux.ts";
+import type { Flow, Kernel } from "../../src/kernel/kernel.ts";
+import { linuxKernel } from "../../src/kernel/linux.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../src/model/resource.ts";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { must, run, until } from "./lab/cluster.ts";
@@ -59,7 +59,7 @@ function world(port: number): Snapshot {
 
 describe("a flow that is cut stays cut", { skip: whyNoKernelTests() ?? false, timeout: 120_000 }, () => {
   const floods: ChildProcess[] = [];
-  let kernel: LinuxKernel;
+  let kernel: Kernel;
   let held: KernelState = new Map();
 
   const to = async (snapshot: Snapshot) => {
@@ -78,7 +78,7 @@ describe("a flow that is cut stays cut", { skip: whyNoKernelTests() ?? false, ti
 
   before(async () => {
     for (const netns of [`${ID}-h`, A.netns, B.netns]) await must("ip", "netns", "add", netns);
-    kernel = new LinuxKernel({ host: `/run/netns/${ID}-h`, prefix: `${ID}-` });
+    kernel = linuxKernel({ host: `/run/netns/${ID}-h`, prefix: `${ID}-` });
     await to(world(OPEN));
     const ends = { fromMac: A.mac, toMac: B.mac, from: A.address, to: B.address };
     for (const first of [FIRST, FIRST + FLOWS]) {

@@ -2,23 +2,15 @@
 // and those of router advertisements.
 import type { Address } from "../../datapath/kinds/entries.ts";
 import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
-import { keyOf } from "../../datapath/state/state.ts";
+import { keyOf, type OpOn } from "../../datapath/state/state.ts";
 import { cidrAround, interfaceOf } from "../../model/address.ts";
-import { EEXIST, refusalOf } from "../errno.ts";
+import { EEXIST, refusalOf, refuse } from "../errno.ts";
+import type { FakeDevice, Machine } from "../fakeMachine.ts";
 import * as k from "../netlink/constants.ts";
-import {
-  type AddressInfo,
-  addressesOfLink,
-  allAddresses,
-  familyNumber,
-  interfaceIn,
-  readAddress,
-} from "../netlink/entry.ts";
+import { type AddressInfo, addressesOfLink, allAddresses, familyNumber, interfaceIn } from "../netlink/entry.ts";
 import { isOurAddress } from "../ownership.ts";
-import { FLAGS, entryKind, listIn, filtered } from "./entry.ts";
+import { FLAGS, entryKind, listIn } from "./entry.ts";
 import { ADDRESS_EVENTS } from "./events.ts";
-import { type FakeDevice, type FakeMachine, refuse } from "./fake.ts";
-import type { OpOn } from "../../datapath/state/state.ts";
 import type { Existing, Reading, StepContext } from "./kind.ts";
 
 export const address = entryKind<Address, AddressInfo>({
@@ -49,15 +41,11 @@ function encode(context: StepContext, { op, object }: OpOn<Address>): void {
   const index = context.indexOf(object.dev);
   const isRemoval = op === "remove";
   w.begin(isRemoval ? k.RTM_DELADDR : k.RTM_NEWADDR, FLAGS[isRemoval ? "delete" : "create"], context.seq());
-  w.u8(familyNumber(ip));
-  w.u8(length);
-  w.u8(ip.family === 6 && !isRemoval ? k.IFA_F_NODAD : 0);
-  w.u8(k.RT_SCOPE_UNIVERSE);
+  w.u8s(familyNumber(ip), length, ip.family === 6 && !isRemoval ? k.IFA_F_NODAD : 0, k.RT_SCOPE_UNIVERSE);
   w.u32(index);
   w.attrIp(k.IFA_LOCAL, ip);
   w.attrIp(k.IFA_ADDRESS, ip);
   if (!isRemoval) w.attrU8(k.IFA_PROTO, WEFT_PROTOCOL);
-  w.end();
 }
 
 function explain(existing: Existing, { dev, cidr }: Address) {
@@ -65,8 +53,8 @@ function explain(existing: Existing, { dev, cidr }: Address) {
   const index = space.indexes.get(dev) ?? 0;
   const ip = cidr.slice(0, cidr.indexOf("/"));
   const read = () => {
-    const all = listIn(space)(k.RTM_GETADDR, (w) => addressesOfLink(w, index, undefined), readAddress);
-    return new Map(all.filter((found) => found.index === index).map((found) => [found.ip, found]));
+    const all = listIn(space, addressesOfLink(index), (found) => found.index === index);
+    return new Map(all.map((found) => [found.ip, found]));
   };
   const there = existing.table(`addresses of ${index}`, read, (table) => table.has(ip)).get(ip);
   if (there === undefined) return refusalOf(EEXIST);
@@ -76,11 +64,9 @@ function explain(existing: Existing, { dev, cidr }: Address) {
 
 /** A workload's are asked for by link: its root may have any number of other addresses, and change them at any time. */
 function list({ space: { socket }, isWorkload, indexes }: Reading): readonly AddressInfo[] {
-  if (!isWorkload) return socket.list(k.RTM_GETADDR, allAddresses, filtered(readAddress, isOurAddress));
-  const read = filtered(readAddress, (one) => isOurAddress(one) && indexes.has(one.index));
-  return [...indexes].flatMap((index) =>
-    socket.listAny(k.RTM_GETADDR, (w) => addressesOfLink(w, index, undefined), read),
-  );
+  if (!isWorkload) return socket.list(allAddresses, isOurAddress);
+  const isWanted = (one: AddressInfo) => isOurAddress(one) && indexes.has(one.index);
+  return [...indexes].flatMap((index) => socket.listAny(addressesOfLink(index), isWanted));
 }
 
 /** IPv6 knows an address by itself, without its length. */
@@ -92,7 +78,7 @@ function check(device: FakeDevice, object: Address): void {
 }
 
 /** The last IPv4 address takes the routes of its link along; each address those that have it as their source. */
-function cascade(machine: FakeMachine, device: FakeDevice, gone: Address): void {
+function cascade(machine: Machine, device: FakeDevice, gone: Address): void {
   const isV6 = gone.cidr.includes(":");
   const entries = [...device.entries.values()];
   const isLast = !isV6 && !entries.some((entry) => entry.kind === "address" && !entry.cidr.includes(":"));

@@ -2,7 +2,7 @@
 import { AGEING, type Bridge, FDB_MAX } from "../../datapath/kinds/links.ts";
 import * as k from "../netlink/constants.ts";
 import { CREATE, ifinfo, setLink } from "../netlink/link.ts";
-import { type MessageWriter, eachAttribute } from "../netlink/wire.ts";
+import { type Layout, type MessageWriter, fill, flagAt, u32At, u8At } from "../netlink/wire.ts";
 import type { StepContext } from "./kind.ts";
 import { linkKind } from "./link.ts";
 
@@ -13,11 +13,11 @@ export const bridge = linkKind<Bridge>({
     w.begin(k.RTM_NEWLINK, k.NLM_F_REQUEST, context.seq());
     ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
     bridgeInfo(w, object);
-    w.end();
   },
   decode(link, seen) {
-    const { snoops, ageing } = readBridge(link.data);
-    return { kind: "bridge", ...seen.common(!snoops), ...(ageing === AGEING.keeps ? {} : { forgets: true }) };
+    const info = fill<BridgeInfo>({ ageing: 0, snoops: false, learnsGroups: false }, BRIDGE, link.data);
+    const common = seen.common(!info.snoops && !info.learnsGroups);
+    return { kind: "bridge", ...common, ...(info.ageing === AGEING.keeps ? {} : { forgets: true }) };
   },
   fake: {},
 });
@@ -35,7 +35,6 @@ function create(context: StepContext, object: Bridge): void {
   w.attrText(k.IFLA_IFNAME, object.name);
   w.attrMac(k.IFLA_ADDRESS, object.mac);
   bridgeInfo(w, object);
-  w.end();
   setLink(w, context.seq(), index, { alias: object.alias, mtu: object.mtu, forwards: true });
 }
 
@@ -58,13 +57,10 @@ function bridgeInfo(w: MessageWriter, { forgets }: Bridge): void {
 
 const NO_LL_LEARN = Buffer.from([k.BR_BOOLOPT_NO_LL_LEARN, 0, 0, 0, k.BR_BOOLOPT_NO_LL_LEARN, 0, 0, 0]);
 
-/** Whether it looks at multicast, or at frames to the groups of bridges; for how many seconds it remembers MACs. */
-function readBridge(data: Buffer): { readonly snoops: boolean; readonly ageing: number } {
-  let [snoops, ageing] = [false, 0];
-  eachAttribute(data, 0, data.length, (type, from) => {
-    if (type === k.IFLA_BR_AGEING_TIME) ageing = Math.round(data.readUInt32LE(from) / k.USER_HZ);
-    if (type === k.IFLA_BR_MCAST_SNOOPING && data[from] !== 0) snoops = true;
-    if (type === k.IFLA_BR_MULTI_BOOLOPT && ((data[from] ?? 0) & k.BR_BOOLOPT_NO_LL_LEARN) === 0) snoops = true;
-  });
-  return { snoops, ageing };
-}
+/** For how many seconds it remembers MACs; whether it looks at multicast, and at frames to the groups of bridges. */
+type BridgeInfo = { readonly ageing: number; readonly snoops: boolean; readonly learnsGroups: boolean };
+const BRIDGE: Layout<BridgeInfo> = {
+  [k.IFLA_BR_AGEING_TIME]: ["ageing", (bytes, start) => Math.round(u32At(bytes, start) / k.USER_HZ)],
+  [k.IFLA_BR_MCAST_SNOOPING]: ["snoops", flagAt],
+  [k.IFLA_BR_MULTI_BOOLOPT]: ["learnsGroups", (bytes, at) => (u8At(bytes, at) & k.BR_BOOLOPT_NO_LL_LEARN) === 0],
+};

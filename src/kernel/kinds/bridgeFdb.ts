@@ -2,12 +2,13 @@
 // gives way to frames.
 import type { BridgeFdb } from "../../datapath/kinds/entries.ts";
 import { keyOf } from "../../datapath/state/state.ts";
+import { refuse } from "../errno.ts";
+import { masterOf } from "../fakeMachine.ts";
 import * as k from "../netlink/constants.ts";
 import { type NeighbourInfo, ndmsg } from "../netlink/entry.ts";
 import { isFixed, isOurBridgeFdb } from "../ownership.ts";
 import { FLAGS, entryKind, verbOf } from "./entry.ts";
 import { NEIGHBOUR_EVENTS } from "./events.ts";
-import { masterOf, refuse } from "./fake.ts";
 
 export const bridgeFdb = entryKind<BridgeFdb, NeighbourInfo>({
   isInWorkloads: false,
@@ -20,7 +21,6 @@ export const bridgeFdb = entryKind<BridgeFdb, NeighbourInfo>({
     const flags = verb === "delete" ? k.NTF_MASTER : k.NTF_MASTER | k.NTF_STICKY;
     ndmsg(w, { family: k.AF_BRIDGE, index, state: k.NUD_NOARP, flags });
     w.attrMac(k.NDA_LLADDR, op.object.mac);
-    w.end();
   },
   list: (reading) => reading.fdb().filter(isOurBridgeFdb),
   decode: (entry, on) => ({ kind: "bridge-fdb", ...on, mac: entry.mac, ...(isFixed(entry) ? {} : { loose: true }) }),

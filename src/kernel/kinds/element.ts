@@ -1,6 +1,7 @@
 // An element is ours by the set that it is in.
 import type { Element } from "../../datapath/kinds/tables.ts";
-import { fakeAlone, hasSet, refuse } from "./fake.ts";
+import { refuse } from "../errno.ts";
+import { fakeAlone, hasSet } from "./fake.ts";
 import { aloneKind } from "./kind.ts";
 
 const fake = fakeAlone<Element>("element", {
@@ -12,6 +13,6 @@ const fake = fakeAlone<Element>("element", {
 
 export const element = aloneKind<Element>({
   way: { put: "transaction", remove: "transaction" },
-  standing: (space, { nft }) => [...nft.elements(space)],
+  standing: (space, { nft }) => [...nft(space).elements()],
   fake: { ...fake, standing: (space) => (space.table?.isOurs === true ? (fake.standing?.(space) ?? []) : []) },
 });

@@ -1,12 +1,12 @@
 // What all kinds of entries do alike: one message, on a link of ours.
 import type { EntryObject, OpOn } from "../../datapath/state/state.ts";
-import type { Received } from "../netlink/wire.ts";
+import type { EntryHooks } from "../fakeMachine.ts";
 import * as k from "../netlink/constants.ts";
 import type { Space } from "../namespaces.ts";
-import type { NetlinkSocket } from "../netlink/socket.ts";
+import type { Question } from "../netlink/socket.ts";
 import { WORKLOAD_MOST } from "../ownership.ts";
 import type { Events } from "./events.ts";
-import { type EntryHooks, fakeEntry } from "./fake.ts";
+import { fakeEntry } from "./fake.ts";
 import {
   type EntryReader,
   type Indexed,
@@ -57,19 +57,7 @@ export function verbOf({ op }: OpOn<EntryObject>, add: Verb): Verb {
   return op === "remove" ? "delete" : op === "set" ? "replace" : add;
 }
 
-/** Reads messages of a dump, and keeps what `isWanted`. */
-export function filtered<T>(
-  read: (message: Received) => T,
-  isWanted: (item: T) => boolean,
-): (message: Received) => T | undefined {
-  return (message) => {
-    const item = read(message);
-    return isWanted(item) ? item : undefined;
-  };
-}
-
 /** In a workload's namespace there may be more than can be read, and it may not stand still. */
-export function listIn({ ns, socket }: Space): NetlinkSocket["list"] {
-  return (type, body, read) =>
-    ns.startsWith("/") ? socket.listAny(type, body, read, WORKLOAD_MOST) : socket.list(type, body, read);
+export function listIn<T>({ ns, socket }: Space, asked: Question<T>, isWanted: (item: T) => boolean): T[] {
+  return ns.startsWith("/") ? socket.listAny(asked, isWanted, WORKLOAD_MOST) : socket.list(asked, isWanted);
 }

@@ -7,7 +7,7 @@ import { ipIn } from "../netlink/wire.ts";
 import { isOurTunnelFdb } from "../ownership.ts";
 import { FLAGS, entryKind, verbOf } from "./entry.ts";
 import { NEIGHBOUR_EVENTS } from "./events.ts";
-import { refuse } from "./fake.ts";
+import { refuse } from "../errno.ts";
 
 export const fdb = entryKind<Fdb, NeighbourInfo>({
   isInWorkloads: false,
@@ -21,7 +21,6 @@ export const fdb = entryKind<Fdb, NeighbourInfo>({
     ndmsg(w, { family: k.AF_BRIDGE, index, state: k.NUD_PERMANENT | k.NUD_NOARP, flags: k.NTF_SELF });
     w.attrMac(k.NDA_LLADDR, mac);
     w.attrIp(k.NDA_DST, ip);
-    w.end();
   },
   list: (reading) => reading.fdb().filter(isOurTunnelFdb),
   decode: ({ ip, mac }, on) => ({ kind: "fdb", ...on, mac, dst: ip }),

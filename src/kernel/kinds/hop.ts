@@ -2,16 +2,15 @@
 // kernel may have learned it, and others may keep it.
 import type { Hop } from "../../datapath/kinds/entries.ts";
 import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
-import { keyOf } from "../../datapath/state/state.ts";
-import { Refused } from "../errno.ts";
+import { keyOf, type OpOn } from "../../datapath/state/state.ts";
+import { refuse } from "../errno.ts";
 import * as k from "../netlink/constants.ts";
-import { type NeighbourInfo, familyNumber, ndmsg, oneNeighbour, readNeighbour } from "../netlink/entry.ts";
+import { type NeighbourInfo, familyNumber, ndmsg, oneNeighbour } from "../netlink/entry.ts";
 import { ipIn } from "../netlink/wire.ts";
 import { isManagedByOthers, isOurHop } from "../ownership.ts";
 import { entryKind } from "./entry.ts";
 import { NEIGHBOUR_EVENTS } from "./events.ts";
-import { refuse } from "./fake.ts";
-import type { OpOn } from "../../datapath/state/state.ts";
+import { linkIn } from "./link.ts";
 import type { StepContext } from "./kind.ts";
 
 export const hop = entryKind<Hop, NeighbourInfo>({
@@ -25,8 +24,7 @@ export const hop = entryKind<Hop, NeighbourInfo>({
     isMarked: true,
     check(_machine, { entries, foreign }, object) {
       const isTheirs = [...entries.values()].some((entry) => entry.kind === "neighbour" && entry.ip === object.ip);
-      if (isTheirs || foreign.has(keyOf(object)))
-        refuse("exists", `the neighbour ${object.ip} on ${object.dev} is not ours`);
+      if (isTheirs || foreign.has(keyOf(object))) refuseTheirs(object);
     },
   },
 });
@@ -40,17 +38,17 @@ function encode(context: StepContext, { op, object }: OpOn<Hop>): void {
   const isRemoval = op === "remove";
   // A link of ours may be made by the same list of operations.
   const isKnown = space.indexes.has(object.dev);
-  const index = isKnown ? context.indexOf(object.dev) : context.link(object.dev)?.index;
+  const index = isKnown ? context.indexOf(object.dev) : linkIn(context, object.dev).index;
   const ip = ipIn(object.ip);
-  if (index === undefined)
-    throw new Refused({ class: "missing", message: `there is no link ${object.dev} in ${object.ns}` });
-  const there = space.socket.ask(k.RTM_GETNEIGH, (request) => oneNeighbour(request, index, ip), readNeighbour);
-  if (there !== undefined && (isRemoval ? !isOurHop(there) : isManagedByOthers(there)))
-    throw new Refused({ class: "exists", message: `the neighbour ${object.ip} on ${object.dev} is not ours` });
+  const there = space.socket.ask(oneNeighbour(index, ip));
+  if (there !== undefined && (isRemoval ? !isOurHop(there) : isManagedByOthers(there))) refuseTheirs(object);
   w.begin(isRemoval ? k.RTM_DELNEIGH : k.RTM_NEWNEIGH, k.NLM_F_REQUEST | k.NLM_F_CREATE, context.seq());
   ndmsg(w, { family: familyNumber(ip), index, flags: k.NTF_EXT_LEARNED });
   w.attrIp(k.NDA_DST, ip);
   w.attrU8(k.NDA_PROTOCOL, WEFT_PROTOCOL);
   w.attrU32(k.NDA_FLAGS_EXT, k.NTF_EXT_MANAGED);
-  w.end();
+}
+
+function refuseTheirs({ dev, ip }: Hop): never {
+  return refuse("exists", `the neighbour ${ip} on ${dev} is not ours`);
 }

@@ -21,5 +21,4 @@ export function newIfb(w: MessageWriter, seq: number, link: NewLink): void {
   ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
   newLinkAttributes(w, link);
   w.nest(k.IFLA_LINKINFO, () => w.attrText(k.IFLA_INFO_KIND, "ifb"));
-  w.end();
 }

@@ -11,7 +11,7 @@ import type { NeighbourInfo } from "../netlink/entry.ts";
 import type { LinkInfo } from "../netlink/link.ts";
 import type { QueueInfo } from "../netlink/tc.ts";
 import type { MessageWriter } from "../netlink/wire.ts";
-import type { Nft } from "../nft.ts";
+import type { NftOf } from "../nft.ts";
 import type * as offload from "../offload.ts";
 import type { Events } from "./events.ts";
 import type { Fake } from "./fake.ts";
@@ -30,7 +30,7 @@ export type KernelKind<T extends KernelObject> = {
   /** For `messages`: what an operation does, namespace by namespace. */
   readonly steps: (op: OpOn<T>, at: number) => Step[];
   /** For `call`. */
-  readonly call: (op: OpOn<T>, tools: Tools) => void;
+  readonly call: (op: OpOn<T>, namespaces: Namespaces) => void;
   /**
    * What the kernel has when it says "it exists", which is never taken for success. Undefined: exactly the object asked
    * for. `said` are the kernel's words, often none.
@@ -69,8 +69,6 @@ export type StepContext = {
    * stale.
    */
   indexOf(name: string): number;
-  /** Notes the index of a link that is ours, whatever its mark says at the moment. */
-  remember(name: string, index: number): void;
   /** The link as it is now. */
   link(name: string): LinkInfo | undefined;
   /** An index for a new link, and the note that it will have that name. */
@@ -91,9 +89,6 @@ export function oneStep<T extends KernelObject>(
     { at, ns: op.object.ns, isRemoval: op.op === "remove", encode: (context) => encode(context, op) },
   ];
 }
-
-/** What a call may use: namespaces, and how to be in one; `missing` if that is not there. */
-type Tools = { readonly namespaces: Namespaces; readonly inside: (ns: Ns, run: (space: Space) => void) => void };
 
 /** What is in one namespace, as far as it was asked for during a list of operations. */
 export type Existing = {
@@ -127,7 +122,7 @@ export type On = { readonly ns: Ns; readonly dev: string };
 
 export type Observe<T> = {
   /** Of a kind that stands alone: the objects of a namespace. */
-  readonly standing?: (space: Space, tools: { readonly namespaces: Namespaces; readonly nft: Nft }) => readonly T[];
+  readonly standing?: (space: Space, tools: { readonly namespaces: Namespaces; readonly nft: NftOf }) => readonly T[];
   /** Of a kind of links: from one that is ours. `isExtra` is what isExtra() found when the namespace was read. */
   readonly link?: (link: LinkInfo, seen: SeenLink) => T;
   readonly isExtra?: (link: LinkInfo, space: Space, offload: Offload) => boolean;

@@ -5,13 +5,14 @@ import type { LinkObject } from "../../datapath/state/state.ts";
 import { type Macs, type PortOfBridge, groupsOf } from "../../datapath/kinds/links.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import { kindOf } from "../../datapath/kinds.ts";
-import { EEXIST, Refused, refusalOf } from "../errno.ts";
+import { EEXIST, refusalOf, refuse } from "../errno.ts";
+import { type LinkHooks, masterOf } from "../fakeMachine.ts";
 import * as k from "../netlink/constants.ts";
 import { type LinkInfo, setLink } from "../netlink/link.ts";
 import type { MessageWriter } from "../netlink/wire.ts";
 import { isOurs, isRouted } from "../ownership.ts";
 import { LINK_EVENTS } from "./events.ts";
-import { type LinkHooks, fakeLink, masterOf } from "./fake.ts";
+import { fakeLink } from "./fake.ts";
 import { type KernelKind, type Observe, type SeenLink, type StepContext, kernelKind, oneStep } from "./kind.ts";
 
 type LinkKind<T extends LinkObject> = {
@@ -51,7 +52,7 @@ export function changeLink<T extends LinkObject>(
   object: T,
   configure: LinkKind<T>["configure"],
 ): number {
-  const link = linkOfOurs(context, object);
+  const link = linkOfOurs(context, object.name);
   const bridge = masterOf(object);
   const master = bridge === undefined ? 0 : context.indexOf(bridge);
   setLink(context.w, context.seq(), link.index, {
@@ -66,11 +67,14 @@ export function changeLink<T extends LinkObject>(
 }
 
 /** The link as it is now. Throws Refused if there is none, or another's. */
-export function linkOfOurs(context: StepContext, { ns, name }: LinkObject): LinkInfo {
-  const link = context.link(name);
-  if (link === undefined) throw new Refused({ class: "missing", message: `there is no link ${name} in ${ns}` });
-  if (!isOurs(link)) throw new Refused({ class: "exists", message: describeLink(link, ns) });
-  return link;
+export function linkOfOurs(context: StepContext, name: string): LinkInfo {
+  const link = linkIn(context, name);
+  return isOurs(link) ? link : refuse("exists", describeLink(link, context.space.ns));
+}
+
+/** The same, whoever made it. */
+export function linkIn(context: StepContext, name: string): LinkInfo {
+  return context.link(name) ?? refuse("missing", `there is no link ${name} in ${context.space.ns}`);
 }
 
 /** What a link is, for a refusal. */

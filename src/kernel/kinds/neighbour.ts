@@ -19,7 +19,6 @@ export const neighbour = entryKind<Neighbour, NeighbourInfo>({
     ndmsg(w, { family: familyNumber(ip), index, state: k.NUD_PERMANENT });
     w.attrIp(k.NDA_DST, ip);
     if (verb !== "delete") w.attrMac(k.NDA_LLADDR, mac);
-    w.end();
   },
   list: (reading) => reading.neighbours().filter(({ state, mac }) => (state & k.NUD_PERMANENT) !== 0 && mac !== ""),
   decode: ({ ip, mac }, on) => ({ kind: "neighbour", ...on, ip, mac }),

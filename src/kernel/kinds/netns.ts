@@ -2,7 +2,7 @@
 // may be another's, and two agents of one machine share /run/netns.
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import { type Netns, isVrfNs } from "../../datapath/kinds/namespaces.ts";
-import { sysctlsOf } from "../ownership.ts";
+import { sysctlsOf } from "./sysctl.ts";
 import { aloneKind } from "./kind.ts";
 
 /** Sysctls of a new namespace that are not 0. */
@@ -18,7 +18,7 @@ const standing = ({ ns }: { readonly ns: Ns }): readonly Netns[] => (isVrfNs(ns)
 
 export const netns = aloneKind<Netns>({
   way: { put: "call", remove: "namespaces" },
-  call: ({ object }, { namespaces }) => namespaces.create(object.ns.slice("vrf:".length)),
+  call: ({ object }, namespaces) => namespaces.create(object.ns.slice("vrf:".length)),
   standing,
   fake: {
     run(machine, { op, object: { ns } }) {

@@ -1,13 +1,15 @@
 // Weft's tables are ours by their name, and by a chain whose name holds two hashes (../nft.ts).
-import { NFT_TAMPERED, type Nft } from "../../datapath/kinds/tables.ts";
-import { type FakeSpace, hasSet, refuse } from "./fake.ts";
+import { type Nft, NFT_TAMPERED } from "../../datapath/kinds/tables.ts";
+import { refuse } from "../errno.ts";
+import type { FakeSpace } from "../fakeMachine.ts";
+import { hasSet } from "./fake.ts";
 import { aloneKind } from "./kind.ts";
 import type { OpOn } from "../../datapath/state/state.ts";
 
 export const nft = aloneKind<Nft>({
   way: { put: "transaction", remove: "transaction" },
   standing(space, tools) {
-    const table = tools.nft.observed(space);
+    const table = tools.nft(space).observed();
     return table === undefined ? [] : [table];
   },
   fake: {

@@ -3,7 +3,8 @@
 import { REDIRECT_PRIORITY, type Redirect } from "../../datapath/kinds/entries.ts";
 import * as k from "../netlink/constants.ts";
 import { INGRESS_HANDLE, tcmsg } from "../netlink/tc.ts";
-import { type MessageWriter, type Received, eachAttribute } from "../netlink/wire.ts";
+import type { Question } from "../netlink/socket.ts";
+import { type Layout, type MessageWriter, fill, u32At } from "../netlink/wire.ts";
 import { entryKind } from "./entry.ts";
 import { QUEUE_EVENTS } from "./events.ts";
 import type { Indexed, Reading, StepContext } from "./kind.ts";
@@ -39,9 +40,8 @@ function put(context: StepContext, object: Redirect): void {
 function list(reading: Reading): readonly Redirected[] {
   const queues = reading.queues().filter(({ kind }) => kind === "ingress");
   return queues.flatMap(({ index }) => {
-    const filters = (w: MessageWriter) => tcmsg(w, { index, parent: INGRESS_HANDLE });
-    const targets = reading.space.socket.list(k.RTM_GETTFILTER, filters, readRedirect);
-    return targets.slice(0, 1).map((target) => ({ index, target }));
+    const target = reading.space.socket.list(filtersOn(index)).find((one) => one !== undefined);
+    return target === undefined ? [] : [{ index, target }];
   });
 }
 
@@ -49,14 +49,12 @@ export function addIngress(w: MessageWriter, seq: number, index: number): void {
   w.begin(k.RTM_NEWQDISC, k.NLM_F_REQUEST | k.NLM_F_CREATE, seq);
   tcmsg(w, { index, handle: INGRESS_HANDLE, parent: k.TC_H_INGRESS });
   w.attrText(k.TCA_KIND, "ingress");
-  w.end();
 }
 
 /** With its filters. Refused with ENOENT if there is none. */
 function deleteIngress(w: MessageWriter, seq: number, index: number): void {
   w.begin(k.RTM_DELQDISC, k.NLM_F_REQUEST, seq);
   tcmsg(w, { index, parent: k.TC_H_INGRESS });
-  w.end();
 }
 
 /** u32 with a key that everything matches, because matchall is younger and missing more often. */
@@ -67,10 +65,8 @@ export function addRedirect(w: MessageWriter, seq: number, index: number, target
   w.nest(k.TCA_OPTIONS, () => {
     // struct tc_u32_sel with one struct tc_u32_key, all zero: mask 0 at offset 0.
     w.attr(k.TCA_U32_SEL, () => {
-      w.u8(k.TC_U32_TERMINAL);
-      w.u8(0);
-      w.u8(1);
-      for (let byte = 3; byte < 32; byte++) w.u8(0);
+      w.u8s(k.TC_U32_TERMINAL, 0, 1, 0);
+      for (let at = 4; at < 32; at += 4) w.u32(0);
     });
     w.nest(k.TCA_U32_ACT, () => {
       w.nest(1, () => {
@@ -84,23 +80,28 @@ export function addRedirect(w: MessageWriter, seq: number, index: number, target
       });
     });
   });
-  w.end();
 }
 
+// struct tc_mirred again.
+const REDIRECT: Layout<{ target?: number }> = {
+  [k.TCA_OPTIONS]: {
+    [k.TCA_U32_ACT]: {
+      1: { [k.TCA_ACT_OPTIONS]: { [k.TCA_MIRRED_PARMS]: ["target", (bytes, start) => u32At(bytes, start + 24)] } },
+    },
+  },
+};
+
 /**
- * Where a filter of ours sends everything, by interface index (0: the link is gone); undefined for any other filter,
- * and for what else a dump of filters tells.
+ * Filters of what comes in on a link: where one of ours sends everything, by interface index (0: the link is gone);
+ * undefined for any other, and for what else a dump of filters tells.
  */
-function readRedirect({ bytes, start, end }: Received): number | undefined {
-  if (bytes.readUInt32LE(start + 16) >>> 16 !== REDIRECT_PRIORITY) return undefined;
-  let target: number | undefined;
-  const inside = (path: readonly number[], from: number, to: number): void => {
-    eachAttribute(bytes, from, to, (type, at, until) => {
-      if (type !== path[0]) return;
-      if (path.length > 1) inside(path.slice(1), at, until);
-      else target = bytes.readUInt32LE(at + 24);
-    });
+function filtersOn(index: number): Question<number | undefined> {
+  return {
+    type: k.RTM_GETTFILTER,
+    write: (w) => tcmsg(w, { index, parent: INGRESS_HANDLE }),
+    read(message) {
+      const isOurs = u32At(message.bytes, message.start + 16) >>> 16 === REDIRECT_PRIORITY;
+      return isOurs ? fill({}, REDIRECT, message, 20).target : undefined;
+    },
   };
-  inside([k.TCA_OPTIONS, k.TCA_U32_ACT, 1, k.TCA_ACT_OPTIONS, k.TCA_MIRRED_PARMS], start + 20, end);
-  return target;
 }

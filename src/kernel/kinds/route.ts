@@ -2,14 +2,14 @@
 import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
 import { ENTRY_KINDS, type Route, WEFT_ROUTE_METRIC } from "../../datapath/kinds/entries.ts";
 import { cidrOf, contains, ipOf } from "../../model/address.ts";
-import { EEXIST, refusalOf } from "../errno.ts";
+import { EEXIST, refusalOf, refuse } from "../errno.ts";
+import type { FakeDevice, Machine } from "../fakeMachine.ts";
 import * as k from "../netlink/constants.ts";
-import { type RouteInfo, allRoutes, familyNumber, interfaceIn, readRoute } from "../netlink/entry.ts";
-import { type MessageWriter, ipIn } from "../netlink/wire.ts";
+import { type RouteInfo, allRoutes, familyNumber, interfaceIn } from "../netlink/entry.ts";
+import { ipIn } from "../netlink/wire.ts";
 import { isOurRoute, WORKLOAD_MOST } from "../ownership.ts";
-import { FLAGS, entryKind, listIn, verbOf, filtered } from "./entry.ts";
+import { FLAGS, entryKind, listIn, verbOf } from "./entry.ts";
 import { ROUTE_EVENTS } from "./events.ts";
-import { type FakeDevice, type FakeMachine, refuse } from "./fake.ts";
 import type { OpOn } from "../../datapath/state/state.ts";
 import type { Existing, Reading, StepContext } from "./kind.ts";
 
@@ -49,33 +49,24 @@ function encode(context: StepContext, op: OpOn<Route>): void {
   const index = context.indexOf(dev);
   const [gateway, source] = [via, src].map((text) => (text === undefined ? undefined : ipIn(text)));
   w.begin(verb === "delete" ? k.RTM_DELROUTE : k.RTM_NEWROUTE, FLAGS[verb], context.seq());
-  w.u8(familyNumber(ip));
-  w.u8(length);
-  w.u8(0);
-  w.u8(0);
-  w.u8(k.RT_TABLE_MAIN);
-  w.u8(WEFT_PROTOCOL);
+  w.u8s(familyNumber(ip), length, 0, 0);
   // Without a gateway, IPv4 demands the scope of the link; IPv6 does not look.
-  w.u8(ip.family === 4 && gateway === undefined ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE);
-  w.u8(k.RTN_UNICAST);
+  const scope = ip.family === 4 && gateway === undefined ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE;
+  w.u8s(k.RT_TABLE_MAIN, WEFT_PROTOCOL, scope, k.RTN_UNICAST);
   w.u32(onlink && verb !== "delete" ? k.RTNH_F_ONLINK : 0);
   if (length > 0) w.attrIp(k.RTA_DST, ip);
   w.attrU32(k.RTA_OIF, index);
   w.attrU32(k.RTA_PRIORITY, metric);
   if (gateway !== undefined) w.attrIp(k.RTA_GATEWAY, gateway);
   if (source !== undefined) w.attrIp(k.RTA_PREFSRC, source);
-  w.end();
 }
 
 function explain(existing: Existing, object: Route) {
   const { space } = existing;
   const { dst, metric = WEFT_ROUTE_METRIC } = object;
   const read = () => {
-    const all = listIn(space)(k.RTM_GETROUTE, (w) => allRoutes(w, 0), readRoute);
-    return Map.groupBy(
-      all.filter((found) => found.table === k.RT_TABLE_MAIN),
-      (found) => found.dst,
-    );
+    const all = listIn(space, allRoutes(0), (found) => found.table === k.RT_TABLE_MAIN);
+    return Map.groupBy(all, (found) => found.dst);
   };
   const same = existing.table("routes", read, (table) => table.has(dst)).get(dst) ?? [];
   const there = same.filter((found) => found.metric === metric);
@@ -91,13 +82,12 @@ function isThis(found: RouteInfo, { via = "", src = "", onlink }: Route, index: 
 
 /** Of a workload's namespace, the last that is asked of this socket: a dump may be cut off (listAny). */
 function list({ space: { socket }, isWorkload, indexes }: Reading): readonly RouteInfo[] {
-  const body = (w: MessageWriter) => allRoutes(w, WEFT_PROTOCOL);
-  if (!isWorkload) return socket.list(k.RTM_GETROUTE, body, filtered(readRoute, isOurRoute));
-  const read = filtered(readRoute, (one) => isOurRoute(one) && indexes.has(one.index));
-  return socket.listAny(k.RTM_GETROUTE, body, read, WORKLOAD_MOST);
+  const ours = allRoutes(WEFT_PROTOCOL);
+  if (!isWorkload) return socket.list(ours, isOurRoute);
+  return socket.listAny(ours, (one) => isOurRoute(one) && indexes.has(one.index), WORKLOAD_MOST);
 }
 
-function check(machine: FakeMachine, device: FakeDevice, object: Route): void {
+function check(machine: Machine, device: FakeDevice, object: Route): void {
   const space = machine.space(object.ns);
   const there = space.slots.get(ENTRY_KINDS.route.slot(object) ?? "");
   if (there?.kind === "route") {

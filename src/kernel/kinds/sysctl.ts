@@ -1,15 +1,40 @@
-// A sysctl is Weft's if its key is one of sysctlsOf(), whatever its value.
+// A sysctl is Weft's if its key is one of sysctlsOf(), whatever its value. /proc/sys/net shows each thread the
+// namespace it is in, so these files are opened inside a namespace and never by a thread of the pool.
+import { readFileSync, writeFileSync } from "node:fs";
+import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Sysctl } from "../../datapath/kinds/namespaces.ts";
-import { sysctlsOf } from "../ownership.ts";
-import { readSysctls, writeSysctl } from "../sysctl.ts";
-import { refuse } from "./fake.ts";
+import { refuse } from "../errno.ts";
+import type { Namespaces, Space } from "../namespaces.ts";
 import { aloneKind } from "./kind.ts";
+
+/** In a VRF's namespace. A key that is missing here is never set: it would never be observed. */
+const VRF_SYSCTLS = [
+  "ipv4/ip_forward",
+  "ipv6/conf/all/forwarding",
+  "ipv4/conf/all/rp_filter",
+  "ipv4/conf/default/rp_filter",
+  "ipv4/ip_no_pmtu_disc",
+  "ipv6/conf/all/disable_ipv6",
+  "ipv6/conf/default/accept_dad",
+  "ipv6/conf/default/accept_ra",
+  "bridge/bridge-nf-call-iptables",
+  "bridge/bridge-nf-call-ip6tables",
+  "bridge/bridge-nf-call-arptables",
+];
+/** In the host's: whatever they are, they are only ever turned on, never back. */
+const HOST_SYSCTLS = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"];
+
+/** The sysctls of a namespace that Weft looks at, and may set; a workload's are its own. */
+export function sysctlsOf(ns: Ns): readonly string[] {
+  if (ns === "host") return HOST_SYSCTLS;
+  return ns.startsWith("vrf:") ? VRF_SYSCTLS : [];
+}
 
 export const sysctl = aloneKind<Sysctl>({
   way: { put: "call", remove: "call" },
-  call({ op, object: { ns, key, value } }, { namespaces, inside }) {
+  call({ op, object: { ns, key, value } }, namespaces) {
     // What Weft no longer needs stays as it is: others may rely on it by now.
-    if (op !== "remove") inside(ns, (space) => writeSysctl(namespaces, space, key, value));
+    if (op !== "remove") namespaces.inside(ns, (space) => writeSysctl(namespaces, space, key, value));
   },
   standing: (space, { namespaces }) =>
     readSysctls(namespaces, space).map(([key, value]) => ({ kind: "sysctl", ns: space.ns, key, value })),
@@ -26,3 +51,54 @@ export const sysctl = aloneKind<Sysctl>({
     standing: ({ ns, sysctls }) => [...sysctls].map(([key, value]) => ({ kind: "sysctl", ns, key, value })),
   },
 });
+
+/** Key and value of each sysctl of this namespace that Weft cares about. */
+function readSysctls(namespaces: Namespaces, space: Space): readonly (readonly [string, string])[] {
+  return namespaces.within(space.fd, () =>
+    sysctlsOf(space.ns)
+      .map((key) => [key, valueOf(key)] as const)
+      .filter((pair): pair is readonly [string, string] => pair[1] !== undefined),
+  );
+}
+
+function valueOf(key: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/net/${key}`, "utf8").trim();
+  } catch {
+    // Without br_netfilter no bridged frame is called anywhere; loaded later, it begins with 1 and reads as drift.
+    return isBridgeKey(key) ? "0" : undefined;
+  }
+}
+
+function isBridgeKey(key: string): boolean {
+  return key.startsWith("bridge/");
+}
+
+/**
+ * Lets a workload's interface have IPv6 addresses if its namespace gives new interfaces none (Docker's default without
+ * IPv6). Returns whether that was the case.
+ */
+export function enableIpv6(namespaces: Namespaces, space: Space, dev: string): boolean {
+  const file = `/proc/sys/net/ipv6/conf/${dev}/disable_ipv6`;
+  return namespaces.within(space.fd, () => {
+    try {
+      if (readFileSync(file, "utf8").trim() !== "1") return false;
+      writeFileSync(file, "0");
+      return true;
+    } catch {
+      // Without IPv6 in the kernel there is no such file.
+      return false;
+    }
+  });
+}
+
+/** Refused `unsupported` for a key that could not be observed afterwards. */
+function writeSysctl(namespaces: Namespaces, space: Space, key: string, value: string): void {
+  if (!sysctlsOf(space.ns).includes(key)) {
+    refuse("unsupported", `Weft does not set net/${key} in the namespace ${space.ns}`);
+  }
+  namespaces.within(space.fd, () => {
+    if (isBridgeKey(key) && valueOf(key) === value) return;
+    writeFileSync(`/proc/sys/net/${key}`, value);
+  });
+}

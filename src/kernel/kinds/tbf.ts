@@ -3,14 +3,12 @@ import { isDeepStrictEqual } from "node:util";
 import { TBF_HANDLES, type Tbf } from "../../datapath/kinds/entries.ts";
 import { keyOf } from "../../datapath/state/state.ts";
 import { ticksOf } from "../../datapath/network/shaping.ts";
-import { EEXIST, Refused, refusalOf } from "../errno.ts";
-import type { Space } from "../namespaces.ts";
+import { EEXIST, refusalOf, refuse } from "../errno.ts";
 import * as k from "../netlink/constants.ts";
-import { type QueueInfo, type TbfRequest, isOurQueue, ownQueue, readQueue, tcmsg } from "../netlink/tc.ts";
+import { type QueueInfo, type TbfRequest, isOurQueue, ownQueue, tcmsg } from "../netlink/tc.ts";
 import type { MessageWriter } from "../netlink/wire.ts";
 import { entryKind } from "./entry.ts";
 import { QUEUE_EVENTS } from "./events.ts";
-import { refuse } from "./fake.ts";
 
 const [FIRST, SECOND] = TBF_HANDLES.map((major) => major * 0x1_0000) as [number, number];
 const U32_MAX = 0xffff_ffff;
@@ -20,14 +18,15 @@ export const tbf = entryKind<Tbf, QueueInfo>({
   encode(context, { op, object }) {
     const index = context.indexOf(object.dev);
     if (op === "add") return addTbf(context.w, context.seq(), index, object);
-    const there = queueOf(context.space, index);
+    // Changing and removing a queue needs the number that it has at the moment.
+    const there = context.space.socket.ask(ownQueue(index));
     if (there === undefined || !isOurQueue(there))
-      throw new Refused({ class: "missing", message: `${object.dev} in ${object.ns} has no queue of ours` });
+      return refuse("missing", `${object.dev} in ${object.ns} has no queue of ours`);
     if (op === "set") change(context.w, context.seq(), there, object);
     else remove(context.w, context.seq(), there);
   },
   explain({ space }, { kind: _, ns: __, dev, ...wanted }) {
-    const there = queueOf(space, space.indexes.get(dev) ?? 0);
+    const there = space.socket.ask(ownQueue(space.indexes.get(dev) ?? 0));
     const isOurs = there !== undefined && isOurQueue(there);
     if (isOurs && isDeepStrictEqual(there.tbf, wanted)) return undefined;
     return refusalOf(EEXIST, `${dev} has a queue that is ${isOurs ? "another of ours" : "not ours"}`);
@@ -42,14 +41,6 @@ export const tbf = entryKind<Tbf, QueueInfo>({
     },
   },
 });
-
-/**
- * A link's queue as it is now: changing and removing it needs the number it has at the moment. Without an echo the
- * kernel answers only those who listen for events.
- */
-function queueOf(space: Space, index: number): QueueInfo | undefined {
-  return space.socket.ask(k.RTM_GETQDISC, (w) => ownQueue(w, index), readQueue, k.NLM_F_ECHO);
-}
 
 /** Refused with EEXIST if another program gave the link a queue. */
 export function addTbf(w: MessageWriter, seq: number, index: number, request: TbfRequest): void {
@@ -87,21 +78,16 @@ function bucket(w: MessageWriter, index: number, handle: number, { rate, burst, 
     if (rate > U32_MAX) w.attrU64(k.TCA_TBF_RATE64, rate);
     if (peak !== undefined && peak.rate > U32_MAX) w.attrU64(k.TCA_TBF_PRATE64, peak.rate);
   });
-  w.end();
 }
 
 /** struct tc_ratespec. With the link layer said, the kernel wants no table of transmission times. */
 function ratespec(w: MessageWriter, rate: number): void {
-  w.u8(0);
-  w.u8(rate === 0 ? 0 : k.TC_LINKLAYER_ETHERNET);
-  w.u16(0);
-  w.u16(0);
-  w.u16(0);
+  w.u8s(0, rate === 0 ? 0 : k.TC_LINKLAYER_ETHERNET, 0, 0);
+  w.u32(0);
   w.u32(Math.min(rate, U32_MAX));
 }
 
 function remove(w: MessageWriter, seq: number, there: QueueInfo): void {
   w.begin(k.RTM_DELQDISC, k.NLM_F_REQUEST, seq);
   tcmsg(w, { index: there.index, handle: there.handle, parent: k.TC_H_ROOT });
-  w.end();
 }

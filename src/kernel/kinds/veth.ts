@@ -1,7 +1,7 @@
 // A veth pair: two steps, the pair in the namespace of its near end, and the far end in its own, nothing passing before
 // it is up. The near end is ours by its ifalias, `weft:<kind>:<name>`; the far one carries `weft:peer:<its namespace>`.
 import { type Veth, groupsOf } from "../../datapath/kinds/links.ts";
-import { Refused } from "../errno.ts";
+import { refuse } from "../errno.ts";
 import * as k from "../netlink/constants.ts";
 import { CREATE, type LinkInfo, ifinfo, newLinkAttributes, setLink } from "../netlink/link.ts";
 import { isRouted, isUplink, peerAlias } from "../ownership.ts";
@@ -12,6 +12,7 @@ import {
   describeLink,
   forwarding,
   learningAttributes,
+  linkIn,
   linkKind,
   linkOfOurs,
   portOf,
@@ -79,7 +80,6 @@ function create(context: StepContext, object: Veth): void {
       });
     });
   });
-  w.end();
   if (master === undefined) setLink(w, context.seq(), index, { alias: object.alias, ...forwarding(object) });
   else configurePort(context, object, index);
 }
@@ -100,7 +100,6 @@ function configurePort(context: StepContext, object: Veth, index: number): void 
       w.attrU16(k.IFLA_BRPORT_GROUP_FWD_MASK, groupsOf(object));
     });
   });
-  w.end();
 }
 
 function bringUp(context: StepContext, object: Veth): void {
@@ -115,7 +114,7 @@ function bringUp(context: StepContext, object: Veth): void {
 
 function changeNear(context: StepContext, object: Veth): number {
   if (isRouted(object)) {
-    const { name } = linkOfOurs(context, object);
+    const { name } = linkOfOurs(context, object.name);
     context.offload.setMakesChecksums(context.space, name, object.makesChecksums === true);
   }
   return changeLink(context, object, (_context, _object, index) => {
@@ -132,12 +131,9 @@ function changeFar(context: StepContext, object: Veth, near: number, isAhead: bo
     setLink(context.w, context.seq(), context.indexOf(peer.name), { alias: peerAlias(peer.ns), mac, mtu });
     return;
   }
-  const link = context.link(peer.name);
-  if (link === undefined)
-    throw new Refused({ class: "missing", message: `there is no link ${peer.name} in ${peer.ns}` });
-  if (link.kind !== "veth" || link.peer !== near)
-    throw new Refused({ class: "exists", message: describeLink(link, peer.ns) });
-  context.remember(peer.name, link.index);
+  const link = linkIn(context, peer.name);
+  if (link.kind !== "veth" || link.peer !== near) refuse("exists", describeLink(link, peer.ns));
+  context.space.indexes.set(peer.name, link.index);
   if (isRouted(object)) context.offload.setGathers(context.space, peer.name, object.makesChecksums === true);
   setLink(context.w, context.seq(), link.index, {
     alias: peerAlias(peer.ns),

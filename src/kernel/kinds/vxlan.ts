@@ -2,7 +2,7 @@
 import type { Vxlan } from "../../datapath/kinds/links.ts";
 import * as k from "../netlink/constants.ts";
 import { CREATE, ifinfo, setLink } from "../netlink/link.ts";
-import { eachAttribute, ipIn, ipTextAt } from "../netlink/wire.ts";
+import { type Layout, fill, ipIn, ipTextAt, u32At } from "../netlink/wire.ts";
 import type { StepContext } from "./kind.ts";
 import { learningAttributes, linkKind, portOf } from "./link.ts";
 
@@ -13,7 +13,8 @@ export const vxlan = linkKind<Vxlan>({
   },
   decode(link, seen) {
     const floods = seen.master !== undefined && !link.neighSuppress ? { floodsArp: true as const } : {};
-    return { kind: "vxlan", ...seen.common(true), ...readVxlan(link.data), ...portOf(link, seen), ...floods };
+    const own = fill({ vni: 0, local: "", port: 0 }, VXLAN, link.data);
+    return { kind: "vxlan", ...seen.common(true), ...own, ...portOf(link, seen), ...floods };
   },
   // Their sockets are all in the host's namespace.
   fake: { claim: ({ vni, port, local }) => `vxlan ${vni} ${port} ${local.includes(":") ? 6 : 4}` },
@@ -42,11 +43,11 @@ function create(context: StepContext, object: Vxlan): void {
     w.nest(k.IFLA_INFO_DATA, () => {
       w.attrU32(k.IFLA_VXLAN_ID, object.vni);
       w.attrIp(local.family === 4 ? k.IFLA_VXLAN_LOCAL : k.IFLA_VXLAN_LOCAL6, local);
-      w.attrU16Be(k.IFLA_VXLAN_PORT, object.port);
+      // In network byte order.
+      w.attrU16(k.IFLA_VXLAN_PORT, (object.port >>> 8) | (object.port << 8));
       w.attrU8(k.IFLA_VXLAN_LEARNING, 0);
     });
   });
-  w.end();
   setLink(w, context.seq(), index, { alias: object.alias, forwards: true });
   if (master !== undefined) configurePort(context, object, index);
 }
@@ -55,23 +56,16 @@ function create(context: StepContext, object: Vxlan): void {
 function configurePort(context: StepContext, object: Vxlan, index: number): void {
   const { w } = context;
   w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, context.seq());
-  w.u32(k.AF_BRIDGE);
-  w.u32(index);
-  w.u32(0);
-  w.u32(0);
+  ifinfo(w, k.AF_BRIDGE, index, 0);
   w.nest(k.IFLA_PROTINFO, () => {
     learningAttributes(w, object);
     w.attrU8(k.IFLA_BRPORT_NEIGH_SUPPRESS, object.floodsArp === true ? 0 : 1);
   });
-  w.end();
 }
 
-function readVxlan(data: Buffer): Pick<Vxlan, "vni" | "local" | "port"> {
-  const vxlan = { vni: 0, local: "", port: 0 };
-  eachAttribute(data, 0, data.length, (type, from, to) => {
-    if (type === k.IFLA_VXLAN_ID) vxlan.vni = data.readUInt32LE(from);
-    else if (type === k.IFLA_VXLAN_LOCAL || type === k.IFLA_VXLAN_LOCAL6) vxlan.local = ipTextAt(data, from, to);
-    else if (type === k.IFLA_VXLAN_PORT) vxlan.port = data.readUInt16BE(from);
-  });
-  return vxlan;
-}
+const VXLAN: Layout<Pick<Vxlan, "vni" | "local" | "port">> = {
+  [k.IFLA_VXLAN_ID]: ["vni", u32At],
+  [k.IFLA_VXLAN_LOCAL]: ["local", ipTextAt],
+  [k.IFLA_VXLAN_LOCAL6]: ["local", ipTextAt],
+  [k.IFLA_VXLAN_PORT]: ["port", (bytes, start) => bytes.readUInt16BE(start)],
+};

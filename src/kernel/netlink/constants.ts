@@ -194,7 +194,6 @@ export const NFTA_LIST_ELEM = 1;
 export const NFTA_SET_ELEM_KEY = 1;
 export const NFTA_SET_ELEM_DATA = 2;
 export const NFTA_SET_ELEM_EXPR = 7;
-export const NFTA_SET_ELEM_EXPRESSIONS = 11;
 export const NFTA_DATA_VALUE = 1;
 export const NFTA_EXPR_NAME = 1;
 export const NFTA_EXPR_DATA = 2;

@@ -3,7 +3,19 @@
 import { type Ip, interfaceOf } from "../../model/address.ts";
 import { EINVAL, Refused, refusalOf } from "../errno.ts";
 import * as k from "./constants.ts";
-import { type MessageWriter, type Received, eachAttribute, ipTextAt, macAt } from "./wire.ts";
+import type { Question } from "./socket.ts";
+import {
+  type Layout,
+  type MessageWriter,
+  type Received,
+  fill,
+  i32At,
+  ipTextAt,
+  macAt,
+  u16At,
+  u32At,
+  u8At,
+} from "./wire.ts";
 
 /** The number of an address family: AF_INET, AF_INET6. */
 export function familyNumber(ip: Ip): number {
@@ -28,55 +40,6 @@ export function interfaceIn(text: string): NonNullable<ReturnType<typeof interfa
   return spread;
 }
 
-/** The fixed part of a request for all addresses, routes of one protocol, neighbours, or FDB entries. */
-export function allAddresses(w: MessageWriter): void {
-  w.u32(k.AF_UNSPEC);
-  w.u32(0);
-}
-/** Of one link, in the namespace that the asking one knows by this id; without an id, in the asking one. */
-export function addressesOfLink(w: MessageWriter, index: number, nsid: number | undefined): void {
-  w.u32(k.AF_UNSPEC);
-  w.u32(index);
-  if (nsid !== undefined) w.attrU32(k.IFA_TARGET_NETNSID, nsid);
-}
-/**
- * Of both families and all tables; protocol 0: any. A filter by table would be refused (ENOENT) while the namespace has
- * no IPv4 route yet.
- */
-export function allRoutes(w: MessageWriter, protocol: number): void {
-  w.u32(k.AF_UNSPEC);
-  w.u8(0);
-  w.u8(protocol);
-  w.u16(0);
-  w.u32(0);
-}
-/** The route that a packet to this address takes. */
-export function routeTo(w: MessageWriter, dst: Ip): void {
-  w.u8(familyNumber(dst));
-  w.u8(dst.family === 4 ? 32 : 128);
-  w.u16(0);
-  w.u32(0);
-  w.u32(0);
-  w.attrIp(k.RTA_DST, dst);
-}
-export function oneNeighbour(w: MessageWriter, index: number, ip: Ip): void {
-  ndmsg(w, { family: familyNumber(ip), index });
-  w.attrIp(k.NDA_DST, ip);
-}
-export function allNeighbours(w: MessageWriter): void {
-  ndmsg(w, { family: k.AF_UNSPEC });
-}
-/** Of one tunnel. */
-export function fdbOf(w: MessageWriter, tunnel: number): void {
-  ndmsg(w, { family: k.AF_BRIDGE });
-  w.attrU32(k.NDA_IFINDEX, tunnel);
-}
-/** Of one bridge, and its tunnel's own: the kernel walks the bridge's once per port. */
-export function fdbIn(w: MessageWriter, bridge: number): void {
-  ndmsg(w, { family: k.AF_BRIDGE });
-  w.attrU32(k.NDA_MASTER, bridge);
-}
-
 export type AddressInfo = {
   readonly index: number;
   readonly ip: string;
@@ -86,23 +49,38 @@ export type AddressInfo = {
   readonly protocol: number;
 };
 
-export function readAddress({ bytes, start, end }: Received): AddressInfo {
-  let ip = "";
-  let local = "";
-  let flags = bytes[start + 2] ?? 0;
-  let protocol = 0;
-  eachAttribute(bytes, start + 8, end, (type, from, to) => {
-    if (type === k.IFA_ADDRESS) ip = ipTextAt(bytes, from, to);
-    else if (type === k.IFA_LOCAL) local = ipTextAt(bytes, from, to);
-    else if (type === k.IFA_FLAGS) flags = bytes.readUInt32LE(from);
-    else if (type === k.IFA_PROTO) protocol = bytes[from] ?? 0;
-  });
+const ADDRESS: Layout<{ ip: string; local: string; flags: number; protocol: number }> = {
+  [k.IFA_ADDRESS]: ["ip", ipTextAt],
+  [k.IFA_LOCAL]: ["local", ipTextAt],
+  [k.IFA_FLAGS]: ["flags", u32At],
+  [k.IFA_PROTO]: ["protocol", u8At],
+};
+
+/** Of a link that has a peer's address, too, its own. */
+export function readAddress(message: Received): AddressInfo {
+  const { bytes, start } = message;
+  const unread = { ip: "", local: "", flags: u8At(bytes, start + 2), protocol: 0 };
+  const { ip, local, flags, protocol } = fill(unread, ADDRESS, message, 8);
   return {
-    index: bytes.readUInt32LE(start + 4),
+    index: u32At(bytes, start + 4),
     ip: local === "" ? ip : local,
-    length: bytes[start + 1] ?? 0,
+    length: u8At(bytes, start + 1),
     isPermanent: (flags & k.IFA_F_PERMANENT) !== 0,
     protocol,
+  };
+}
+
+export const allAddresses = addressesOfLink(0);
+/** Of one link, in the namespace that the asking one knows by this id; without an id, in the asking one. */
+export function addressesOfLink(index: number, nsid?: number): Question<AddressInfo> {
+  return {
+    type: k.RTM_GETADDR,
+    write(w) {
+      w.u32(k.AF_UNSPEC);
+      w.u32(index);
+      if (nsid !== undefined) w.attrU32(k.IFA_TARGET_NETNSID, nsid);
+    },
+    read: readAddress,
   };
 }
 
@@ -118,33 +96,58 @@ export type RouteInfo = {
   readonly isUnicast: boolean;
 };
 
+const ROUTE: Layout<{ dst: string; via: string; src: string; index: number; metric: number }> = {
+  [k.RTA_DST]: ["dst", ipTextAt],
+  [k.RTA_GATEWAY]: ["via", ipTextAt],
+  // struct rtvia: a family before the address, which is of another than the route's.
+  [k.RTA_VIA]: ["via", (bytes, start, end) => ipTextAt(bytes, start + 2, end)],
+  [k.RTA_PREFSRC]: ["src", ipTextAt],
+  [k.RTA_OIF]: ["index", u32At],
+  [k.RTA_PRIORITY]: ["metric", u32At],
+};
+
 /** Empty text for what the route does not have. */
-export function readRoute({ bytes, start, end }: Received): RouteInfo {
-  const length = bytes[start + 1] ?? 0;
-  let dst = bytes[start] === k.AF_INET ? "0.0.0.0" : "::";
-  let via = "";
-  let src = "";
-  let index = 0;
-  let metric = 0;
-  eachAttribute(bytes, start + 12, end, (type, from, to) => {
-    if (type === k.RTA_DST) dst = ipTextAt(bytes, from, to);
-    else if (type === k.RTA_GATEWAY) via = ipTextAt(bytes, from, to);
-    // struct rtvia: a family before the address, which is of another than the route's.
-    else if (type === k.RTA_VIA) via = ipTextAt(bytes, from + 2, to);
-    else if (type === k.RTA_PREFSRC) src = ipTextAt(bytes, from, to);
-    else if (type === k.RTA_OIF) index = bytes.readUInt32LE(from);
-    else if (type === k.RTA_PRIORITY) metric = bytes.readUInt32LE(from);
-  });
+export function readRoute(message: Received): RouteInfo {
+  const { bytes, start } = message;
+  const none = bytes[start] === k.AF_INET ? "0.0.0.0" : "::";
+  const route = fill({ dst: none, via: "", src: "", index: 0, metric: 0 }, ROUTE, message, 12);
   return {
-    index,
-    metric,
-    dst: `${dst}/${length}`,
-    via,
-    src,
-    table: bytes[start + 4] ?? 0,
-    protocol: bytes[start + 5] ?? 0,
+    ...route,
+    dst: `${route.dst}/${u8At(bytes, start + 1)}`,
+    table: u8At(bytes, start + 4),
+    protocol: u8At(bytes, start + 5),
     isUnicast: bytes[start + 7] === k.RTN_UNICAST,
-    onlink: (bytes.readUInt32LE(start + 8) & k.RTNH_F_ONLINK) !== 0,
+    onlink: (u32At(bytes, start + 8) & k.RTNH_F_ONLINK) !== 0,
+  };
+}
+
+/**
+ * Of both families and all tables; protocol 0: any. A filter by table would be refused (ENOENT) while the namespace has
+ * no IPv4 route yet.
+ */
+export function allRoutes(protocol: number): Question<RouteInfo> {
+  return {
+    type: k.RTM_GETROUTE,
+    write(w) {
+      w.u32(k.AF_UNSPEC);
+      w.u8s(0, protocol, 0, 0);
+      w.u32(0);
+    },
+    read: readRoute,
+  };
+}
+
+/** The route that a packet to this address takes. */
+export function routeTo(dst: Ip): Question<RouteInfo> {
+  return {
+    type: k.RTM_GETROUTE,
+    write(w) {
+      w.u8s(familyNumber(dst), dst.family === 4 ? 32 : 128, 0, 0);
+      w.u32(0);
+      w.u32(0);
+      w.attrIp(k.RTA_DST, dst);
+    },
+    read: readRoute,
   };
 }
 
@@ -160,22 +163,43 @@ export type NeighbourInfo = {
   readonly protocol: number;
 };
 
-export function readNeighbour({ bytes, start, end }: Received): NeighbourInfo {
-  let ip = "";
-  let mac = "";
-  let protocol = 0;
-  eachAttribute(bytes, start + 12, end, (type, from, to) => {
-    if (type === k.NDA_DST) ip = ipTextAt(bytes, from, to);
-    else if (type === k.NDA_LLADDR && to - from === 6) mac = macAt(bytes, from);
-    else if (type === k.NDA_PROTOCOL) protocol = bytes[from] ?? 0;
-  });
-  return {
-    family: bytes[start] ?? 0,
-    index: bytes.readInt32LE(start + 4),
-    state: bytes.readUInt16LE(start + 8),
-    flags: bytes[start + 10] ?? 0,
-    ip,
-    mac,
-    protocol,
+const NEIGHBOUR: Layout<NeighbourInfo> = {
+  [k.NDA_DST]: ["ip", ipTextAt],
+  [k.NDA_LLADDR]: ["mac", macAt],
+  [k.NDA_PROTOCOL]: ["protocol", u8At],
+};
+
+export function readNeighbour(message: Received): NeighbourInfo {
+  const { bytes, start } = message;
+  const fixed = {
+    family: u8At(bytes, start),
+    index: i32At(bytes, start + 4),
+    state: u16At(bytes, start + 8),
+    flags: u8At(bytes, start + 10),
   };
+  return fill<NeighbourInfo>({ ...fixed, ip: "", mac: "", protocol: 0 }, NEIGHBOUR, message, 12);
+}
+
+function neighbours(fixed: Ndmsg, attributes?: (w: MessageWriter) => void): Question<NeighbourInfo> {
+  return {
+    type: k.RTM_GETNEIGH,
+    write(w) {
+      ndmsg(w, fixed);
+      attributes?.(w);
+    },
+    read: readNeighbour,
+  };
+}
+
+export const allNeighbours = neighbours({ family: k.AF_UNSPEC });
+export function oneNeighbour(index: number, ip: Ip): Question<NeighbourInfo> {
+  return neighbours({ family: familyNumber(ip), index }, (w) => w.attrIp(k.NDA_DST, ip));
+}
+/** The FDB of one tunnel. */
+export function fdbOf(tunnel: number): Question<NeighbourInfo> {
+  return neighbours({ family: k.AF_BRIDGE }, (w) => w.attrU32(k.NDA_IFINDEX, tunnel));
+}
+/** That of one bridge, and its tunnel's own: the kernel walks the bridge's once per port. */
+export function fdbIn(bridge: number): Question<NeighbourInfo> {
+  return neighbours({ family: k.AF_BRIDGE }, (w) => w.attrU32(k.NDA_MASTER, bridge));
 }

@@ -1,7 +1,24 @@
 // rtnetlink's links: how to change, group and delete them, ask for them and read them. Interface indexes in, messages
 // out; the kinds say how links are made, and which are Weft's.
+import type { Traffic } from "../kernel.ts";
 import * as k from "./constants.ts";
-import { type MessageWriter, type Received, eachAttribute, macAt, textAt } from "./wire.ts";
+import type { Question } from "./socket.ts";
+import {
+  type Layout,
+  type MessageWriter,
+  type Received,
+  type Span,
+  copyAt,
+  fill,
+  flagAt,
+  i32At,
+  macAt,
+  spanOf,
+  textAt,
+  u16At,
+  u32At,
+  u64At,
+} from "./wire.ts";
 
 export const CREATE = k.NLM_F_REQUEST | k.NLM_F_CREATE | k.NLM_F_EXCL;
 
@@ -45,7 +62,6 @@ export function setLink(w: MessageWriter, seq: number, index: number, change: Li
     const conf = () => w.attrU32(k.IPV4_DEVCONF_FORWARDING, 1);
     w.nest(k.IFLA_AF_SPEC, () => w.nest(k.AF_INET, () => w.nest(k.IFLA_INET_CONF, conf)));
   }
-  w.end();
 }
 
 export function setDown(w: MessageWriter, seq: number, index: number): void {
@@ -54,30 +70,12 @@ export function setDown(w: MessageWriter, seq: number, index: number): void {
   w.u32(index);
   w.u32(0);
   w.u32(k.IFF_UP);
-  w.end();
-}
-
-/** A link's name and traffic, seen from the far end of a pair: what a port receives, its workload has sent. */
-export function readTraffic({ bytes, start, end }: Received) {
-  const traffic = { name: "", sentPackets: 0, sentBytes: 0, receivedPackets: 0, receivedBytes: 0 };
-  eachAttribute(bytes, start + 16, end, (type, from, to) => {
-    if (type === k.IFLA_IFNAME) traffic.name = textAt(bytes, from, to);
-    if (type !== k.IFLA_STATS64) return;
-    // struct rtnl_link_stats64: packets in, packets out, bytes in, bytes out.
-    const at = (i: number) => Number(bytes.readBigUInt64LE(from + 8 * i));
-    traffic.sentPackets = at(0);
-    traffic.receivedPackets = at(1);
-    traffic.sentBytes = at(2);
-    traffic.receivedBytes = at(3);
-  });
-  return traffic;
 }
 
 export function setGroup(w: MessageWriter, seq: number, index: number, group: number): void {
   w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
   ifinfo(w, k.AF_UNSPEC, index, 0);
   w.attrU32(k.IFLA_GROUP, group);
-  w.end();
 }
 
 /** Deletes all links of a group, at the price of one: the kernel waits for RCU once (15-20 ms) and not per link. */
@@ -85,26 +83,6 @@ export function deleteGroup(w: MessageWriter, seq: number, group: number): void 
   w.begin(k.RTM_DELLINK, k.NLM_F_REQUEST, seq);
   ifinfo(w, k.AF_UNSPEC, 0, 0);
   w.attrU32(k.IFLA_GROUP, group);
-  w.end();
-}
-
-/** The fixed part and attributes of a question for one link by name, to follow RTM_GETLINK. */
-export function linkByName(w: MessageWriter, name: string): void {
-  ifinfo(w, k.AF_UNSPEC, 0, 0);
-  w.attrU32(k.IFLA_EXT_MASK, k.RTEXT_FILTER_SKIP_STATS);
-  w.attrText(k.IFLA_IFNAME, name);
-}
-
-/** One link by index, in the namespace that the asking one knows by this id; without an id, in the asking one. */
-export function linkByIndex(w: MessageWriter, index: number, nsid: number | undefined): void {
-  ifinfo(w, k.AF_UNSPEC, index, 0);
-  w.attrU32(k.IFLA_EXT_MASK, k.RTEXT_FILTER_SKIP_STATS);
-  if (nsid !== undefined) w.attrU32(k.IFLA_TARGET_NETNSID, nsid);
-}
-
-export function allLinks(w: MessageWriter): void {
-  ifinfo(w, k.AF_UNSPEC, 0, 0);
-  w.attrU32(k.IFLA_EXT_MASK, k.RTEXT_FILTER_SKIP_STATS);
 }
 
 /** A link as the kernel tells it; `kind` is empty for hardware and loopback. */
@@ -135,17 +113,42 @@ export type LinkInfo = {
   /** `net.ipv4.conf.<link>.forwarding`; true where the kernel does not say. */
   readonly forwards: boolean;
   /** The attributes of its kind (IFLA_INFO_DATA). */
-  readonly data: Buffer;
+  readonly data: Span;
 };
 
-const NO_DATA = Buffer.alloc(0);
+const NO_DATA = spanOf(Buffer.alloc(0));
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+const LINK: Layout<LinkInfo> = {
+  [k.IFLA_IFNAME]: ["name", textAt],
+  [k.IFLA_MTU]: ["mtu", u32At],
+  [k.IFLA_ADDRESS]: ["mac", macAt],
+  [k.IFLA_IFALIAS]: ["alias", textAt],
+  [k.IFLA_MASTER]: ["master", u32At],
+  [k.IFLA_LINK]: ["peer", u32At],
+  [k.IFLA_LINK_NETNSID]: ["peerNsid", i32At],
+  [k.IFLA_AF_SPEC]: { [k.AF_INET]: { [k.IFLA_INET_CONF]: ["forwards", forwardsAt] } },
+  [k.IFLA_LINKINFO]: {
+    [k.IFLA_INFO_KIND]: ["kind", textAt],
+    [k.IFLA_INFO_DATA]: ["data", (bytes, start, end) => spanOf(copyAt(bytes, start, end))],
+    [k.IFLA_INFO_SLAVE_DATA]: {
+      [k.IFLA_BRPORT_LEARNING]: ["learning", flagAt],
+      [k.IFLA_BRPORT_UNICAST_FLOOD]: ["floods", flagAt],
+      [k.IFLA_BRPORT_GROUP_FWD_MASK]: ["groups", u16At],
+      [k.IFLA_BRPORT_NEIGH_SUPPRESS]: ["neighSuppress", flagAt],
+    },
+  },
+};
 
-export function readLink({ bytes, start, end }: Received): LinkInfo {
-  const flags = bytes.readUInt32LE(start + 8);
-  const link: Mutable<LinkInfo> = {
-    index: bytes.readInt32LE(start + 4),
+/** IFLA_INET_CONF is an array of all numbers, the one of number 1 first (inet_fill_link_af). */
+function forwardsAt(bytes: Buffer, start: number): boolean {
+  return u32At(bytes, start + 4 * (k.IPV4_DEVCONF_FORWARDING - 1)) !== 0;
+}
+
+export function readLink(message: Received): LinkInfo {
+  const { bytes, start } = message;
+  const flags = u32At(bytes, start + 8);
+  const link: LinkInfo = {
+    index: i32At(bytes, start + 4),
     isUp: (flags & k.IFF_UP) !== 0,
     hasCarrier: (flags & k.IFF_LOWER_UP) !== 0,
     isLoopback: (flags & k.IFF_LOOPBACK) !== 0,
@@ -164,64 +167,43 @@ export function readLink({ bytes, start, end }: Received): LinkInfo {
     forwards: true,
     data: NO_DATA,
   };
-  eachAttribute(bytes, start + 16, end, (type, from, to) => {
-    switch (type) {
-      case k.IFLA_IFNAME:
-        link.name = textAt(bytes, from, to);
-        break;
-      case k.IFLA_MTU:
-        link.mtu = bytes.readUInt32LE(from);
-        break;
-      case k.IFLA_ADDRESS:
-        if (to - from === 6) link.mac = macAt(bytes, from);
-        break;
-      case k.IFLA_IFALIAS:
-        link.alias = textAt(bytes, from, to);
-        break;
-      case k.IFLA_MASTER:
-        link.master = bytes.readUInt32LE(from);
-        break;
-      case k.IFLA_LINK:
-        link.peer = bytes.readUInt32LE(from);
-        break;
-      case k.IFLA_LINK_NETNSID:
-        link.peerNsid = bytes.readInt32LE(from);
-        break;
-      case k.IFLA_AF_SPEC:
-        link.forwards = readForwards(bytes, from, to);
-        break;
-      case k.IFLA_LINKINFO:
-        readLinkInfo(bytes, from, to, link);
-        break;
-    }
-  });
-  return link;
+  return fill(link, LINK, message, 16);
 }
 
-/** IFLA_INET_CONF is an array of all numbers, the one of number 1 first (inet_fill_link_af). */
-function readForwards(bytes: Buffer, start: number, end: number): boolean {
-  let forwards = true;
-  eachAttribute(bytes, start, end, (family, from, to) => {
-    if (family !== k.AF_INET) return;
-    eachAttribute(bytes, from, to, (type, at) => {
-      if (type === k.IFLA_INET_CONF) forwards = bytes.readUInt32LE(at + 4 * (k.IPV4_DEVCONF_FORWARDING - 1)) !== 0;
-    });
-  });
-  return forwards;
+function links(index: number, attributes?: (w: MessageWriter) => void): Question<LinkInfo> {
+  return {
+    type: k.RTM_GETLINK,
+    write(w) {
+      ifinfo(w, k.AF_UNSPEC, index, 0);
+      w.attrU32(k.IFLA_EXT_MASK, k.RTEXT_FILTER_SKIP_STATS);
+      attributes?.(w);
+    },
+    read: readLink,
+  };
 }
 
-function readLinkInfo(bytes: Buffer, start: number, end: number, link: Mutable<LinkInfo>): void {
-  eachAttribute(bytes, start, end, (type, from, to) => {
-    if (type === k.IFLA_INFO_KIND) link.kind = textAt(bytes, from, to);
-    // A copy: the buffer is the next dump's.
-    else if (type === k.IFLA_INFO_DATA) link.data = Buffer.from(bytes.subarray(from, to));
-    else if (type === k.IFLA_INFO_SLAVE_DATA) {
-      eachAttribute(bytes, from, to, (flag, at) => {
-        if (flag === k.IFLA_BRPORT_LEARNING) link.learning = bytes[at] !== 0;
-        if (flag === k.IFLA_BRPORT_UNICAST_FLOOD) link.floods = bytes[at] !== 0;
-        if (flag === k.IFLA_BRPORT_GROUP_FWD_MASK) link.groups = bytes.readUInt16LE(at);
-        if (flag === k.IFLA_BRPORT_NEIGH_SUPPRESS) link.neighSuppress = bytes[at] !== 0;
-      });
-    }
-  });
+export const allLinks = links(0);
+export function linkByName(name: string): Question<LinkInfo> {
+  return links(0, (w) => w.attrText(k.IFLA_IFNAME, name));
 }
+/** In the namespace that the asking one knows by this id; without an id, in the asking one. */
+export function linkByIndex(index: number, nsid?: number): Question<LinkInfo> {
+  return links(index, (w) => (nsid === undefined ? undefined : w.attrU32(k.IFLA_TARGET_NETNSID, nsid)));
+}
+
+type Told = { readonly name: string; readonly stats: readonly number[] };
+const TRAFFIC: Layout<Told> = {
+  [k.IFLA_IFNAME]: ["name", textAt],
+  // struct rtnl_link_stats64: packets in, packets out, bytes in, bytes out.
+  [k.IFLA_STATS64]: ["stats", (bytes, start) => [0, 8, 16, 24].map((at) => u64At(bytes, start + at))],
+};
+
+/** Names and traffic of links, seen from the far end of a pair: what a port receives, its workload has sent. */
+export const allTraffic: Question<Traffic> = {
+  ...allLinks,
+  read(message) {
+    const { name, stats } = fill<Told>({ name: "", stats: [] }, TRAFFIC, message, 16);
+    const [sentPackets = 0, receivedPackets = 0, sentBytes = 0, receivedBytes = 0] = stats;
+    return { name, sentPackets, sentBytes, receivedPackets, receivedBytes };
+  },
+};

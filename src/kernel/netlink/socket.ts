@@ -7,7 +7,7 @@
 import { EINVAL, SystemError } from "../errno.ts";
 import * as libc from "../libc.ts";
 import * as k from "./constants.ts";
-import { MessageWriter, type Received, eachAttribute, eachMessage, textAt } from "./wire.ts";
+import { type Layout, MessageWriter, type Received, eachMessage, fill, textAt } from "./wire.ts";
 
 /**
  * Messages per send: with as many errors, each with text (1.3 KiB of queue), the default receive queue holds all
@@ -26,6 +26,16 @@ const HOSTILE_ATTEMPTS = 3;
 /** One for all sockets: everything here is synchronous. */
 const inbox = Buffer.allocUnsafe(DATAGRAM_BYTES);
 const question = new MessageWriter(1024);
+
+/** A request, what its body is behind the header, and what each message of the answer says. */
+export type Question<T> = {
+  readonly type: number;
+  readonly flags?: number;
+  readonly write: (w: MessageWriter) => void;
+  readonly read: (message: Received) => T;
+};
+type Wanted<T> = (item: T) => boolean;
+const anything = () => true;
 
 /** A message the kernel refused: by its sequence number, with errno and the kernel's own words. */
 export type OnError = (seq: number, errno: number, text: string) => void;
@@ -69,14 +79,14 @@ export class NetlinkSocket {
   /** Sends the batch (at least one message) and reads until its last message is acknowledged. */
   transact(batch: MessageWriter, onError: OnError, onReply?: (reply: Received) => void): void {
     batch.askForAck();
-    libc.send(this.fd, batch.bytes, batch.length);
+    libc.send(this.fd, batch.bytes, batch.finish());
     this.#collect(batch.firstSeq, batch.lastSeq, onError, onReply);
   }
 
   /** transact() for what the kernel makes wait: the thread that waits is one of the pool. */
   async transactAsync(batch: MessageWriter, onError: OnError): Promise<void> {
     batch.askForAck();
-    await libc.sendAsync(this.fd, batch.bytes, batch.length);
+    await libc.sendAsync(this.fd, batch.bytes, batch.finish());
     this.#collect(batch.firstSeq, batch.lastSeq, onError);
   }
 
@@ -84,14 +94,13 @@ export class NetlinkSocket {
    * Sends a batch of netfilter, which is answered inside send(): what was refused, and what asked for it acknowledged.
    */
   exchange(batch: MessageWriter, onError: OnError): void {
-    libc.send(this.fd, batch.bytes, batch.length);
+    libc.send(this.fd, batch.bytes, batch.finish());
     let isAnswered = false;
     for (let length = libc.recvNow(this.fd, inbox); length >= 0; length = libc.recvNow(this.fd, inbox)) {
       eachMessage(inbox, length, (message) => {
         if (message.type !== k.NLMSG_ERROR || message.seq < batch.firstSeq || message.seq > batch.lastSeq) return;
         isAnswered = true;
-        const errno = -message.bytes.readInt32LE(message.start);
-        if (errno !== 0) onError(message.seq, errno, errorText(message));
+        tellError(message, onError);
       });
     }
     if (!isAnswered) throw new SystemError("netlink gave no answer", EINVAL);
@@ -106,23 +115,22 @@ export class NetlinkSocket {
         // Left over from an exchange that ended in an exception.
         if (message.seq < first || message.seq > last) return;
         if (message.type !== k.NLMSG_ERROR) return onReply?.(message);
-        const errno = -message.bytes.readInt32LE(message.start);
-        if (errno !== 0) onError(message.seq, errno, errorText(message));
+        tellError(message, onError);
         isDone ||= message.seq === last;
       });
     }
   }
 
   /**
-   * What `read` makes of every object of a dump; objects of which it makes nothing are left out. A dump that the kernel
-   * marks as interrupted by a change is forgotten and taken again; throws SystemError if that does not end.
+   * Every object of a dump that `isWanted`. A dump that the kernel marks as interrupted by a change is forgotten and
+   * taken again; throws SystemError if that does not end.
    */
-  list<T>(type: number, body: (w: MessageWriter) => void, read: (message: Received) => T | undefined): T[] {
+  list<T>(asked: Question<T>, isWanted: Wanted<T> = anything): T[] {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
-      const { items, isConsistent } = this.#dump(type, body, read);
+      const { items, isConsistent } = this.#dump(asked, isWanted);
       if (isConsistent) return items;
     }
-    throw new SystemError(`netlink dump ${type} was interrupted ${DUMP_ATTEMPTS} times`, EINVAL);
+    throw new SystemError(`netlink dump ${asked.type} was interrupted ${DUMP_ATTEMPTS} times`, EINVAL);
   }
 
   /**
@@ -130,48 +138,32 @@ export class NetlinkSocket {
    * dumps had. What stays as it is all the time is in one of them. At `most` items it stops, and the socket with it:
    * what was left of the dump still comes before all answers, so nothing large should be asked of it any more.
    */
-  listAny<T>(
-    type: number,
-    body: (w: MessageWriter) => void,
-    read: (message: Received) => T | undefined,
-    most = Number.POSITIVE_INFINITY,
-  ): T[] {
+  listAny<T>(asked: Question<T>, isWanted: Wanted<T> = anything, most = Number.POSITIVE_INFINITY): T[] {
     const seen: T[] = [];
     for (let attempt = 0; attempt < HOSTILE_ATTEMPTS; attempt++) {
-      const { items, isConsistent } = this.#dump(type, body, read, most);
+      const { items, isConsistent } = this.#dump(asked, isWanted, most);
       if (isConsistent || items.length >= most) return items;
       seen.push(...items);
     }
     return seen;
   }
 
-  #dump<T>(
-    type: number,
-    body: (w: MessageWriter) => void,
-    read: (message: Received) => T | undefined,
-    most = Number.POSITIVE_INFINITY,
-  ): { readonly items: T[]; readonly isConsistent: boolean } {
-    this.#beStrict();
+  #dump<T>({ type, write, read }: Question<T>, isWanted: Wanted<T>, most = Number.POSITIVE_INFINITY) {
+    // Dumps honour the filter in their request.
+    if (!this.#isStrict) libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_GET_STRICT_CHK, 1);
+    this.#isStrict = true;
     const seq = this.nextSeq();
     question.reset();
     question.begin(type, k.NLM_F_REQUEST | k.NLM_F_DUMP, seq);
-    body(question);
-    question.end();
-    libc.send(this.fd, question.bytes, question.length);
+    write(question);
+    libc.send(this.fd, question.bytes, question.finish());
     const items: T[] = [];
     const visit = (message: Received) => {
       const item = read(message);
-      if (item !== undefined) items.push(item);
+      if (isWanted(item)) items.push(item);
     };
     const isConsistent = this.#readDump(seq, visit, () => items.length >= most);
     return { items, isConsistent };
-  }
-
-  /** Dumps honour the filter in their request. */
-  #beStrict(): void {
-    if (this.#isStrict) return;
-    libc.setsockopt(this.fd, k.SOL_NETLINK, k.NETLINK_GET_STRICT_CHK, 1);
-    this.#isStrict = true;
   }
 
   /** Whether the dump is consistent. */
@@ -197,19 +189,15 @@ export class NetlinkSocket {
   }
 
   /** One question with one answer; undefined if the kernel refuses it. */
-  ask<T>(type: number, body: (w: MessageWriter) => void, read: (reply: Received) => T, flags = 0): T | undefined {
+  ask<T>({ type, flags = 0, write, read }: Question<T>): T | undefined {
     let answer: T | undefined;
     question.reset();
     question.begin(type, k.NLM_F_REQUEST | flags, this.nextSeq());
-    body(question);
-    question.end();
-    this.transact(
-      question,
-      () => undefined,
-      (reply) => {
-        answer = read(reply);
-      },
-    );
+    write(question);
+    const keep = (reply: Received) => {
+      answer = read(reply);
+    };
+    this.transact(question, () => undefined, keep);
     return answer;
   }
 
@@ -218,13 +206,16 @@ export class NetlinkSocket {
   }
 }
 
-/** NLMSGERR_ATTR_MSG, behind the request that the error repeats whole or (NLM_F_CAPPED) as a header. */
-function errorText({ bytes, start, end, flags }: Received): string {
-  if ((flags & k.NLM_F_ACK_TLVS) === 0) return "";
-  const repeated = (flags & k.NLM_F_CAPPED) === 0 ? bytes.readUInt32LE(start + 4) : 16;
-  let text = "";
-  eachAttribute(bytes, start + 4 + ((repeated + 3) & ~3), end, (type, from, to) => {
-    if (type === k.NLMSGERR_ATTR_MSG) text = textAt(bytes, from, to);
-  });
-  return text;
+function tellError(message: Received, onError: OnError): void {
+  const errno = -message.bytes.readInt32LE(message.start);
+  if (errno !== 0) onError(message.seq, errno, errorText(message));
+}
+
+const ERROR: Layout<{ text: string }> = { [k.NLMSGERR_ATTR_MSG]: ["text", textAt] };
+
+/** What is behind the request that the error repeats whole or (NLM_F_CAPPED) as a header. */
+function errorText(message: Received): string {
+  if ((message.flags & k.NLM_F_ACK_TLVS) === 0) return "";
+  const repeated = (message.flags & k.NLM_F_CAPPED) === 0 ? message.bytes.readUInt32LE(message.start + 4) : 16;
+  return fill({ text: "" }, ERROR, message, 4 + ((repeated + 3) & ~3)).text;
 }

@@ -28,8 +28,10 @@ export class MessageWriter {
     this.count = 0;
   }
 
+  /** Begins a message, which ends where the next one begins, or the batch. */
   begin(type: number, flags: number, seq: number): void {
     if (this.count === 0) this.firstSeq = seq;
+    else this.finish();
     this.lastSeq = seq;
     this.#start = this.length;
     this.count++;
@@ -40,8 +42,10 @@ export class MessageWriter {
     this.u32(0);
   }
 
-  end(): void {
+  /** Ends the last message; gives how many bytes all take. */
+  finish(): number {
     this.bytes.writeUInt32LE(this.length - this.#start, this.#start);
+    return this.length;
   }
 
   /** Asks for an acknowledgement of the last message. */
@@ -52,6 +56,13 @@ export class MessageWriter {
 
   u8(value: number): void {
     this.bytes[this.length++] = value;
+  }
+
+  u8s(first: number, second: number, third: number, fourth: number): void {
+    this.u8(first);
+    this.u8(second);
+    this.u8(third);
+    this.u8(fourth);
   }
 
   u16(value: number): void {
@@ -73,13 +84,6 @@ export class MessageWriter {
   attrU16(type: number, value: number): void {
     this.#attr(type, 2);
     this.u16(value);
-    this.#pad();
-  }
-
-  /** Network byte order: ports. */
-  attrU16Be(type: number, value: number): void {
-    this.#attr(type, 2);
-    this.length = this.bytes.writeUInt16BE(value, this.length);
     this.#pad();
   }
 
@@ -194,15 +198,15 @@ function digitAt(text: string, at: number): number {
   return code < 0x3a ? code - 0x30 : code - 0x57;
 }
 
+/** A part of a buffer. */
+export type Span = { readonly bytes: Buffer; readonly start: number; readonly end: number };
+/** The whole of one. */
+export function spanOf(bytes: Buffer): Span {
+  return { bytes, start: 0, end: bytes.length };
+}
+
 /** Where one received message lies in its buffer; `start` is behind the header. */
-export type Received = {
-  readonly type: number;
-  readonly flags: number;
-  readonly seq: number;
-  readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
-};
+export type Received = Span & { readonly type: number; readonly flags: number; readonly seq: number };
 
 export function eachMessage(bytes: Buffer, length: number, visit: (message: Received) => void): void {
   for (let at = 0; at + HEADER <= length; ) {
@@ -235,13 +239,46 @@ export function eachAttribute(
   }
 }
 
+/** What attributes are called in a record, and how the value of each is read; of one with attributes in it, those. */
+export type Layout<T> = { readonly [type: number]: Member<T> | Layout<T> };
+type Member<T> = { [K in keyof T]-?: readonly [K, (bytes: Buffer, start: number, end: number) => T[K]] }[keyof T];
+
+/** Puts the attributes of a span, less its `fixed` first bytes, into a record; those without a name are left out. */
+export function fill<T>(into: T, layout: Layout<T>, { bytes, start, end }: Span, fixed = 0): T {
+  eachAttribute(bytes, start + fixed, end, (type, from, to) => {
+    const member = layout[type];
+    if (member === undefined) return;
+    if (!isMember(member)) fill(into, member, { bytes, start: from, end: to });
+    else into[member[0]] = member[1](bytes, from, to);
+  });
+  return into;
+}
+
+function isMember<T>(member: Member<T> | Layout<T>): member is Member<T> {
+  return Array.isArray(member);
+}
+
+export const u8At = (bytes: Buffer, start: number): number => bytes[start] ?? 0;
+export const flagAt = (bytes: Buffer, start: number): boolean => bytes[start] !== 0;
+export const u16At = (bytes: Buffer, start: number): number => bytes.readUInt16LE(start);
+export const u32At = (bytes: Buffer, start: number): number => bytes.readUInt32LE(start);
+export const i32At = (bytes: Buffer, start: number): number => bytes.readInt32LE(start);
+export const u64At = (bytes: Buffer, start: number): number => Number(bytes.readBigUInt64LE(start));
+
+/** A copy: the buffer is the next dump's. */
+export function copyAt(bytes: Buffer, start: number, end: number): Buffer {
+  return Buffer.from(bytes.subarray(start, end));
+}
+
 /** Without the terminating zero. */
 export function textAt(bytes: Buffer, start: number, end: number): string {
   return bytes.toString("utf8", start, end > start && bytes[end - 1] === 0 ? end - 1 : end);
 }
 
-export function macAt(bytes: Buffer, start: number): string {
-  const hex = bytes.toString("hex", start, start + 6);
+/** Empty if it is not one: tunnels have shorter addresses, and longer ones. */
+export function macAt(bytes: Buffer, start: number, end: number): string {
+  if (end - start !== 6) return "";
+  const hex = bytes.toString("hex", start, end);
   return [0, 2, 4, 6, 8, 10].map((at) => hex.slice(at, at + 2)).join(":");
 }
 

@@ -20,10 +20,10 @@ async function startAgent(
   workload: Workload,
 ): Promise<ChildProcess> {
   const program = `
-    const { LinuxKernel } = await import(${JSON.stringify(import.meta.resolve("../../../src/kernel/linux.ts"))});
+    const { linuxKernel } = await import(${JSON.stringify(import.meta.resolve("../../../src/kernel/linux.ts"))});
     const { diff } = await import(${JSON.stringify(import.meta.resolve("../../../src/datapath/state/diff.ts"))});
     const { stateOf } = await import(${JSON.stringify(import.meta.resolve("../../../src/datapath/state/state.ts"))});
-    const kernel = new LinuxKernel(${JSON.stringify(world.options)});
+    const kernel = linuxKernel(${JSON.stringify(world.options)});
     const states = [stateOf(${JSON.stringify(desired)}), stateOf([])];
     console.log("begun");
     for (let n = 0; ; n++) {

@@ -7,7 +7,8 @@ import { basename } from "node:path";
 import type { KernelObject, ObjectOf } from "../../../src/datapath/kinds.ts";
 import type { Ns } from "../../../src/datapath/kinds/kind.ts";
 import { WEFT_ROUTE_METRIC } from "../../../src/datapath/kinds/entries.ts";
-import { LinuxKernel, type LinuxOptions } from "../../../src/kernel/linux.ts";
+import type { Kernel } from "../../../src/kernel/kernel.ts";
+import { linuxKernel, type LinuxOptions } from "../../../src/kernel/linux.ts";
 import { netnsFile } from "../../../src/datapath/kinds/namespaces.ts";
 import { printOps } from "../../../src/datapath/state/print.ts";
 import type { Op } from "../../../src/datapath/state/state.ts";
@@ -33,11 +34,11 @@ export function obstacle(): string | undefined {
 }
 
 export class LinuxWorld implements World {
-  readonly kernel: LinuxKernel;
+  readonly kernel: Kernel;
   readonly #prefix = `wk${process.pid}x${++worlds}-`;
   readonly #host = `${this.#prefix}host`;
   readonly #made = [this.#host];
-  readonly #kernels: LinuxKernel[] = [];
+  readonly #kernels: Kernel[] = [];
 
   constructor() {
     run("ip", "netns", "add", this.#host);
@@ -50,8 +51,8 @@ export class LinuxWorld implements World {
     return { host: `/run/netns/${this.#host}`, prefix: `${this.#prefix}v-` };
   }
 
-  restart(): LinuxKernel {
-    const kernel = new LinuxKernel(this.options);
+  restart(): Kernel {
+    const kernel = linuxKernel(this.options);
     this.#kernels.push(kernel);
     return kernel;
   }

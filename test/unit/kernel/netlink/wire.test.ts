@@ -7,19 +7,22 @@ import { Refused } from "../../../../src/kernel/errno.ts";
 import {
   eachAttribute,
   eachMessage,
+  fill,
+  flagAt,
   ipIn,
   ipTextAt,
   macAt,
   MessageWriter,
   type Received,
   textAt,
+  u32At,
 } from "../../../../src/kernel/netlink/wire.ts";
 
 const LINK = 16;
 
 function messagesIn(w: MessageWriter): Received[] {
   const messages: Received[] = [];
-  eachMessage(w.bytes, w.length, (message) => messages.push(message));
+  eachMessage(w.bytes, w.finish(), (message) => messages.push(message));
   return messages;
 }
 
@@ -29,7 +32,7 @@ test("a message is the bytes that iproute2 sends", () => {
   for (const word of [0, 0, 1, 1]) w.u32(word);
   w.attrText(3, "wb7");
   w.nest(18, () => w.attrText(1, "bridge"));
-  w.end();
+  w.finish();
   // ip link add wb7 up type bridge: header, ifinfomsg, IFLA_IFNAME, IFLA_LINKINFO { IFLA_INFO_KIND }.
   const expected = [
     "38000000100005060700000000000000",
@@ -49,7 +52,6 @@ test("messages that follow each other are read back, whatever is in them", () =>
       for (const [i, body] of bodies.entries()) {
         w.begin(LINK, 1, i + 1);
         for (const { type, text } of body) w.attrText(type, text.replaceAll("\0", ""));
-        w.end();
       }
       const read = messagesIn(w).map(({ bytes, start, end }) => {
         const found: { type: number; text: string }[] = [];
@@ -70,10 +72,7 @@ test("messages that follow each other are read back, whatever is in them", () =>
 
 test("only the last message asks for an acknowledgement", () => {
   const w = new MessageWriter(256);
-  for (const seq of [1, 2]) {
-    w.begin(LINK, 1, seq);
-    w.end();
-  }
+  for (const seq of [1, 2]) w.begin(LINK, 1, seq);
   w.askForAck();
   assert.deepEqual(
     messagesIn(w).map(({ flags }) => flags),
@@ -85,7 +84,7 @@ test("what is cut short is left out, and does not read beyond the end", () => {
   const w = new MessageWriter(256);
   w.begin(LINK, 1, 1);
   w.attrU32(4, 1450);
-  w.end();
+  w.finish();
   for (let length = 0; length < w.length; length++) eachMessage(w.bytes, length, () => assert.fail("not whole"));
   const [message] = messagesIn(w);
   assert(message !== undefined);
@@ -105,13 +104,27 @@ test("addresses and MACs survive the wire", () => {
       w.begin(LINK, 1, 1);
       w.attrIp(1, ipIn(address));
       w.attrMac(2, text);
-      w.end();
+      w.finish();
       eachAttribute(w.bytes, 16, w.length, (type, from, to) => {
         if (type === 1) assert.equal(ipTextAt(w.bytes, from, to), address);
-        else assert.equal(macAt(w.bytes, from), text);
+        else assert.equal(macAt(w.bytes, from, to), text);
       });
     }),
   );
   assert.equal(ipOf("10.0.0.256"), undefined);
   assert.throws(() => ipIn("10.0.0.256"), Refused);
+});
+
+test("attributes fill a record by their names, those inside another as well", () => {
+  const w = new MessageWriter(256);
+  w.begin(LINK, 1, 1);
+  w.u32(9);
+  w.attrText(3, "wb7");
+  w.attrU32(99, 1);
+  w.nest(18, () => w.nest(2, () => w.attrU8(5, 1)));
+  const [message] = messagesIn(w);
+  assert(message !== undefined);
+  const layout = { 3: ["name", textAt], 4: ["mtu", u32At], 18: { 2: { 5: ["isSnooping", flagAt] } } } as const;
+  const read = fill({ name: "", mtu: 1500, isSnooping: false }, layout, message, 4);
+  assert.deepEqual(read, { name: "wb7", mtu: 1500, isSnooping: true });
 });
