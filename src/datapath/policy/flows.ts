@@ -7,9 +7,11 @@
 // connection tracking (docs/decisions/0015). Keys are raw offsets in a packet: sources and targets of errors must have
 // one type, and a typed expression repeats its protocol check in each rule.
 import type { Family } from "../../model/address.ts";
+import { FAMILIES, chain } from "./tableParts.ts";
 
 export type Side = "out" | "in";
 export const SIDES: readonly Side[] = ["out", "in"];
+const OTHER_SIDE = { out: "in", in: "out" } as const;
 
 /** What a flow is told by: the ports of TCP or UDP; for the rest its protocol, and of a ping its identifier. */
 type Kind = "tcp" | "udp" | "other";
@@ -18,9 +20,7 @@ const KINDS: readonly Kind[] = ["tcp", "udp", "other"];
 /** A set of flows, by whose rules allowed them. nft 1.0.6 cannot list keys of five parts, so each kind has its own. */
 export type FlowSet = { readonly name: string; readonly side: Side; readonly kind: Kind; readonly family: Family };
 export const FLOW_SETS: readonly FlowSet[] = SIDES.flatMap((side) =>
-  KINDS.flatMap((kind) =>
-    ([4, 6] as const).map((family) => ({ name: setName(side, kind, family), side, kind, family })),
-  ),
+  KINDS.flatMap((kind) => FAMILIES.map((family) => ({ name: setName(side, kind, family), side, kind, family }))),
 );
 
 function setName(side: Side, kind: Kind, family: Family): string {
@@ -69,24 +69,39 @@ const NO_NEXT = 59;
 const EXTENSIONS = [0, 43, 60, 135, 139, 140];
 const FRAGMENT = 44;
 
-/** Where the parts of a flow's name are in a packet: addresses, protocol, ports, and a ping's identifier. */
+/** How a flow is named in the sets: by what a packet of it has, and turned, by what an answer to it has. */
+type Flow = readonly [own: string, turned: string];
+
+/** Where a packet has what tells its flow: by the ports of TCP or UDP, by a ping's identifier, by the protocol alone. */
 type Places = {
-  readonly source: string;
-  readonly destination: string;
   readonly protocol: string;
-  readonly ports: readonly [string, string];
-  readonly id: string;
+  readonly icmpType: string;
+  readonly tcpFlags: string;
+  readonly ports: Flow;
+  readonly ping: Flow;
+  readonly plain: Flow;
 };
 
 /** Two bytes that are the same in all packets of a family: in place of an identifier, where a protocol has none. */
 const NOTHING = "@ll,96,16";
 
-const withPorts = ({ source, destination, ports: [a, b] }: Places) => `${source} . ${destination} . ${a} . ${b}`;
-const turnedPorts = ({ source, destination, ports: [a, b] }: Places) => `${destination} . ${source} . ${b} . ${a}`;
-const other = ({ source, destination, protocol }: Places, id: string) =>
-  `${source} . ${destination} . ${protocol} . ${id}`;
-const turnedOther = ({ source, destination, protocol }: Places, id: string) =>
-  `${destination} . ${source} . ${protocol} . ${id}`;
+/** `behind`: where the header behind IP's begins. */
+function placesOf(protocol: string, source: string, destination: string, behind: number): Places {
+  const at = (offset: number, bits: number) => `@nh,${behind + offset},${bits}`;
+  const flow = (a: string, b: string, turnedA = a, turnedB = b): Flow => [
+    `${source} . ${destination} . ${a} . ${b}`,
+    `${destination} . ${source} . ${turnedA} . ${turnedB}`,
+  ];
+  const [from, to] = [at(0, 16), at(16, 16)];
+  return {
+    protocol,
+    icmpType: at(0, 8),
+    tcpFlags: at(104, 8),
+    ports: flow(from, to, to, from),
+    ping: flow(protocol, at(32, 16)),
+    plain: flow(protocol, NOTHING),
+  };
+}
 
 type Words = {
   readonly icmp: number;
@@ -100,33 +115,16 @@ type Words = {
   readonly outer: Places;
   readonly inner: Places;
   readonly first: Places;
-  readonly icmpType: string;
-  readonly firstIcmpType: string;
-  readonly flags: string;
   /** What names the packet that a fragment is of. */
   readonly fragment: string;
   readonly isLater: string;
-  /** Statements for packets whose header is longer than it needs to be. */
-  readonly plainOnly: (side: Side) => readonly string[];
-  readonly innerPlainOnly: (side: Side) => readonly string[];
-};
-
-const OUTER4: Places = {
-  source: "@nh,96,32",
-  destination: "@nh,128,32",
-  protocol: "@nh,72,8",
-  ports: ["@nh,160,16", "@nh,176,16"],
-  id: "@nh,192,16",
-};
-const OUTER6: Places = {
-  source: "@nh,64,128",
-  destination: "@nh,192,128",
-  protocol: "@nh,48,8",
-  ports: ["@nh,320,16", "@nh,336,16"],
-  id: "@nh,352,16",
+  /** Match packets whose header is longer than it needs to be, and errors that tell of such. */
+  readonly isLong: readonly string[];
+  readonly isInnerLong: readonly string[];
 };
 
 /** RFC 791, 792, 8200, 4443: places in bits from the network header. */
+const OUTER4 = placesOf("@nh,72,8", "@nh,96,32", "@nh,128,32", 160);
 const WORDS: Readonly<Record<Family, Words>> = {
   4: {
     icmp: 1,
@@ -134,77 +132,50 @@ const WORDS: Readonly<Record<Family, Words>> = {
     reply: 0,
     errors: [3, 11, 12],
     outer: OUTER4,
-    inner: {
-      source: OUTER4.destination,
-      destination: "@nh,352,32",
-      protocol: "@nh,296,8",
-      ports: ["@nh,384,16", "@nh,400,16"],
-      id: "@nh,416,16",
-    },
+    inner: placesOf("@nh,296,8", "@nh,128,32", "@nh,352,32", 384),
     first: OUTER4,
-    icmpType: "@nh,160,8",
-    firstIcmpType: "@nh,160,8",
-    flags: "@nh,264,8",
     fragment: "@nh,96,32 . @nh,128,32 . @nh,72,8 . @nh,32,16",
     isLater: "@nh,48,16 & 0x1fff != 0",
-    plainOnly: (side) => [`@nh,0,8 != 0x45 goto options_${side}`],
-    innerPlainOnly: (side) => [`@nh,224,8 != 0x45 goto begin_${side}`],
+    isLong: ["@nh,0,8 != 0x45"],
+    isInnerLong: ["@nh,224,8 != 0x45"],
   },
   6: {
     icmp: 58,
     request: 128,
     reply: 129,
     errors: [1, 2, 3, 4],
-    outer: OUTER6,
-    inner: {
-      source: OUTER6.destination,
-      destination: "@nh,576,128",
-      protocol: "@nh,432,8",
-      ports: ["@nh,704,16", "@nh,720,16"],
-      id: "@nh,736,16",
-    },
-    first: { ...OUTER6, protocol: "@nh,320,8", ports: ["@nh,384,16", "@nh,400,16"], id: "@nh,416,16" },
-    icmpType: "@nh,320,8",
-    firstIcmpType: "@nh,384,8",
-    flags: "@nh,424,8",
+    outer: placesOf("@nh,48,8", "@nh,64,128", "@nh,192,128", 320),
+    inner: placesOf("@nh,432,8", "@nh,192,128", "@nh,576,128", 704),
+    first: placesOf("@nh,320,8", "@nh,64,128", "@nh,192,128", 384),
     fragment: "@nh,64,128 . @nh,192,128 . @nh,352,32",
     isLater: "@nh,336,16 & 0xfff8 != 0",
-    plainOnly: () => [],
-    innerPlainOnly: () => [],
+    isLong: [],
+    isInnerLong: [],
   },
 };
-
-export type Chain = (name: string, lines: readonly string[]) => string;
 
 /** The sets, in the order in which they have to be declared. */
 export function flowSets(): string {
   const flows = FLOW_SETS.map(({ name, kind, family }) => {
-    const { outer } = WORDS[family];
-    return dynamicSet(name, kind === "other" ? other(outer, outer.id) : withPorts(outer), FLOWS[kind]);
+    const { ports, ping } = WORDS[family].outer;
+    return dynamicSet(name, kind === "other" ? ping[0] : ports[0], FLOWS[kind]);
   });
   const pieces = SIDES.flatMap((side) =>
-    ([4, 6] as const).map((family) => dynamicSet(`pieces_${side}${family}`, WORDS[family].fragment, 65_535)),
+    FAMILIES.map((family) => dynamicSet(`pieces_${side}${family}`, WORDS[family].fragment, 65_535)),
   );
-  const rates = SIDES.flatMap((side) => [beginningsOf(side), firstPiecesOf(side)]).map(
+  const rates = SIDES.flatMap((side) => [`beginnings_${side}`, `fragmented_${side}`]).map(
     (name) => `set ${name} { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }\n`,
   );
   return [...flows, ...pieces, ...rates].join("");
 }
 
-function portOf(side: Side): string {
-  return side === "out" ? "iifname" : "oifname";
-}
-
-function firstPiecesOf(side: Side): string {
-  return `fragmented_${side}`;
-}
-
-function beginningsOf(side: Side): string {
-  return `beginnings_${side}`;
-}
-
 function dynamicSet(name: string, type: string, size: number): string {
   return `set ${name} { typeof ${type}; size ${size}; flags dynamic,timeout; }\n`;
+}
+
+/** A line that drops what a port has too much of. */
+function bounded(set: string, rate: string, side: Side): string {
+  return `update @${set}_${side} { ${side === "out" ? "iifname" : "oifname"} ${rate} } goto full_${side}`;
 }
 
 /**
@@ -212,14 +183,14 @@ function dynamicSet(name: string, type: string, size: number): string {
  * ones pass, of the others `begin_<side>` decides, and sends those that are allowed to `began_<side>`. What a chain
  * needs of the table beside: `denied_<side>`, `full_<side>` (no room in a set, or too many at once), `options_<side>`.
  */
-export function flowChains(chain: Chain): string {
+export function flowChains(): string {
   return SIDES.map((side) => {
-    const families = ([4, 6] as const).map((family) => {
+    const families = FAMILIES.map((family) => {
       const part = { side, family, words: WORDS[family], name: `${side}${family}` };
-      return beganChains(chain, part) + errorChain(chain, part) + pieceChains(chain, part) + knownChains(chain, part);
+      return beganChains(part) + errorChain(part) + pieceChains(part) + knownChains(part);
     });
     const began = chain(`began_${side}`, [
-      `update @${beginningsOf(side)} { ${portOf(side)} ${BEGINNINGS[side]} } goto full_${side}`,
+      bounded("beginnings", BEGINNINGS[side], side),
       `meta protocol ip goto began_${side}4`,
       `meta protocol ip6 goto began_${side}6`,
       `goto denied_${side}`,
@@ -231,38 +202,42 @@ export function flowChains(chain: Chain): string {
 /** One side and family: what its chains are made of, and how their names begin. */
 type Part = { readonly side: Side; readonly family: Family; readonly words: Words; readonly name: string };
 
-const ownSet = ({ side, family }: Part, kind: Kind) => `@${setName(side, kind, family)}`;
-const otherSet = ({ side, family }: Part, kind: Kind) => `@${setName(side === "out" ? "in" : "out", kind, family)}`;
 const oneOf = (values: readonly number[]) => `{ ${values.join(", ")} }`;
+const ownSet = ({ side, family }: Part, kind: Kind) => `@${setName(side, kind, family)}`;
+const otherSet = ({ side, family }: Part, kind: Kind) => `@${setName(OTHER_SIDE[side], kind, family)}`;
 
-function knownChains(chain: Chain, part: Part): string {
+/** Lines for packets of a known flow, in its own side's set, or as an answer in the other side's. */
+function known(part: Part, kind: Kind, [own, turned]: Flow, then = "accept", when = ""): readonly string[] {
+  return [`${when}${own} ${ownSet(part, kind)} ${then}`, `${when}${turned} ${otherSet(part, kind)} ${then}`];
+}
+
+function knownChains(part: Part): string {
   const { side, family, words, name } = part;
-  const { outer, icmpType, flags, plainOnly } = words;
-  const [flow, answer] = [withPorts(outer), turnedPorts(outer)];
+  const { outer } = words;
   const begin = `goto begin_${side}`;
-  const refreshed = (kind: Kind, timeout: string, of = flow, turned = answer) => [
-    `${of} ${ownSet(part, kind)} update ${ownSet(part, kind)} { ${of} timeout ${timeout} } accept`,
+  const long = words.isLong.map((is) => `${is} goto options_${side}`);
+  const refreshed = (kind: Kind, timeout: string, [own, turned] = outer.ports) => [
+    `${own} ${ownSet(part, kind)} update ${ownSet(part, kind)} { ${own} timeout ${timeout} } accept`,
     `${turned} ${otherSet(part, kind)} update ${otherSet(part, kind)} { ${turned} timeout ${timeout} } accept`,
     begin,
   ];
   const fragments = family === 4 ? [`@nh,48,16 & 0x3fff != 0 goto ${name}_piece`] : [];
   return (
     chain(`${name}_icmp`, [
-      ...plainOnly(side),
-      `${icmpType} ${words.reply} ${turnedOther(outer, outer.id)} ${otherSet(part, "other")} accept`,
-      `${icmpType} ${oneOf(words.errors)} goto ${name}_error`,
+      ...long,
+      `${outer.icmpType} ${words.reply} ${outer.ping[1]} ${otherSet(part, "other")} accept`,
+      `${outer.icmpType} ${oneOf(words.errors)} goto ${name}_error`,
       begin,
     ]) +
-    chain(`${name}_udp`, [...plainOnly(side), ...refreshed("udp", GOING)]) +
+    chain(`${name}_udp`, [...long, ...refreshed("udp", GOING)]) +
     chain(`${name}_closing`, refreshed("tcp", CLOSED)) +
     // Data keep a flow for long, a FIN or RST ends it, and the acknowledgement behind does not bring it back.
-    chain(`${name}_pushed`, [`${flags} & 0x05 != 0 goto ${name}_closing`, ...refreshed("tcp", OPEN)]) +
+    chain(`${name}_pushed`, [`${outer.tcpFlags} & 0x05 != 0 goto ${name}_closing`, ...refreshed("tcp", OPEN)]) +
     chain(`${name}_tcp`, [
       ...fragments,
-      ...plainOnly(side),
-      `${flags} & 0x0d != 0 goto ${name}_pushed`,
-      `${flow} ${ownSet(part, "tcp")} accept`,
-      `${answer} ${otherSet(part, "tcp")} accept`,
+      ...long,
+      `${outer.tcpFlags} & 0x0d != 0 goto ${name}_pushed`,
+      ...known(part, "tcp", outer.ports),
       begin,
     ]) +
     chain(name, [
@@ -271,7 +246,7 @@ function knownChains(chain: Chain, part: Part): string {
       `${outer.protocol} ${UDP} goto ${name}_udp`,
       `${outer.protocol} ${words.icmp} goto ${name}_icmp`,
       ...(family === 4 ? [] : extensionLines(part)),
-      ...refreshed("other", PLAIN, other(outer, NOTHING), turnedOther(outer, NOTHING)),
+      ...refreshed("other", PLAIN, outer.plain),
     ])
   );
 }
@@ -291,77 +266,70 @@ function extensionLines({ side, name, words: { outer } }: Part): readonly string
 }
 
 /** An error goes against the packet that it tells of: one of a flow that others began, or an answer to its own. */
-function errorChain(chain: Chain, part: Part): string {
+function errorChain(part: Part): string {
   const { side, name, words } = part;
-  const { inner, icmp } = words;
-  const either = (kind: Kind, of: string, turned: string, protocol?: number) => {
-    const when = protocol === undefined ? "" : `${inner.protocol} ${protocol} `;
-    return [`${when}${of} ${otherSet(part, kind)} accept`, `${when}${turned} ${ownSet(part, kind)} accept`];
-  };
+  const { inner } = words;
+  const against = { ...part, side: OTHER_SIDE[side] };
   return chain(`${name}_error`, [
-    ...words.innerPlainOnly(side),
-    ...either("tcp", withPorts(inner), turnedPorts(inner), TCP),
-    ...either("udp", withPorts(inner), turnedPorts(inner), UDP),
-    ...either("other", other(inner, inner.id), turnedOther(inner, inner.id), icmp),
-    ...either("other", other(inner, NOTHING), turnedOther(inner, NOTHING)),
+    ...words.isInnerLong.map((is) => `${is} goto begin_${side}`),
+    ...known(against, "tcp", inner.ports, "accept", `${inner.protocol} ${TCP} `),
+    ...known(against, "udp", inner.ports, "accept", `${inner.protocol} ${UDP} `),
+    ...known(against, "other", inner.ping, "accept", `${inner.protocol} ${words.icmp} `),
+    ...known(against, "other", inner.plain),
     `goto begin_${side}`,
   ]);
 }
 
 /** The first fragment says what the others are of; one that comes before the first is lost. */
-function pieceChains(chain: Chain, part: Part): string {
+function pieceChains(part: Part): string {
   const { side, family, words, name } = part;
-  const { first, fragment, isLater, icmp } = words;
-  const keeps = (kind: Kind, of: string, turned: string, when = "") => [
-    `${when}${of} ${ownSet(part, kind)} goto ${name}_keep`,
-    `${when}${turned} ${otherSet(part, kind)} goto ${name}_keep`,
-  ];
+  const { first, fragment, isLater } = words;
+  const keep = `goto ${name}_keep`;
   return (
     chain(`${name}_keep`, [
-      `update @${firstPiecesOf(side)} { ${portOf(side)} ${PIECES} } goto full_${side}`,
+      bounded("fragmented", PIECES, side),
       `update @pieces_${name} { ${fragment} timeout ${PIECE} } accept`,
       `goto full_${side}`,
     ]) +
     chain(`${name}_piece`, [
       `${isLater} ${fragment} @pieces_${name} accept`,
       `${isLater} goto denied_${side}`,
-      ...words.plainOnly(side),
+      ...words.isLong.map((is) => `${is} goto options_${side}`),
       ...(family === 4 ? [] : [`${first.protocol} ${oneOf([...EXTENSIONS, FRAGMENT, AH])} goto options_${side}`]),
-      ...keeps("tcp", withPorts(first), turnedPorts(first), `${first.protocol} ${TCP} `),
-      ...keeps("udp", withPorts(first), turnedPorts(first), `${first.protocol} ${UDP} `),
-      `${first.protocol} ${icmp} ${words.firstIcmpType} ${words.reply} ${turnedOther(first, first.id)} ` +
-        `${otherSet(part, "other")} goto ${name}_keep`,
-      ...keeps("other", other(first, NOTHING), turnedOther(first, NOTHING)),
+      ...known(part, "tcp", first.ports, keep, `${first.protocol} ${TCP} `),
+      ...known(part, "udp", first.ports, keep, `${first.protocol} ${UDP} `),
+      `${first.protocol} ${words.icmp} ${first.icmpType} ${words.reply} ${first.ping[1]} ` +
+        `${otherSet(part, "other")} ${keep}`,
+      ...known(part, "other", first.plain, keep),
       `goto begin_${side}`,
     ])
   );
 }
 
 /** What the rules allowed becomes a flow; without room for it, it does not begin. */
-function beganChains(chain: Chain, part: Part): string {
+function beganChains(part: Part): string {
   const { side, family, words, name } = part;
-  const { icmp, request } = words;
-  const lines = (at: Places, type: string) => {
-    const remember = (kind: Kind, flow: string, timeout: string) =>
-      `update ${ownSet(part, kind)} { ${flow} timeout ${timeout} } accept`;
+  const { icmp, request, outer } = words;
+  const lines = ({ protocol, icmpType, ports, ping, plain }: Places) => {
+    const remember = (kind: Kind, [own]: Flow, timeout: string) =>
+      `update ${ownSet(part, kind)} { ${own} timeout ${timeout} } accept`;
     return [
-      `${at.protocol} ${TCP} ${remember("tcp", withPorts(at), OPENING)}`,
-      `${at.protocol} ${UDP} ${remember("udp", withPorts(at), ASKED)}`,
-      `${at.protocol} ${icmp} ${type} ${request} ${remember("other", other(at, at.id), ASKED)}`,
-      `${at.protocol} ${icmp} ${type} != ${request} accept`,
-      `${at.protocol} != ${oneOf([TCP, UDP, icmp])} ${remember("other", other(at, NOTHING), PLAIN)}`,
+      `${protocol} ${TCP} ${remember("tcp", ports, OPENING)}`,
+      `${protocol} ${UDP} ${remember("udp", ports, ASKED)}`,
+      `${protocol} ${icmp} ${icmpType} ${request} ${remember("other", ping, ASKED)}`,
+      `${protocol} ${icmp} ${icmpType} != ${request} accept`,
+      `${protocol} != ${oneOf([TCP, UDP, icmp])} ${remember("other", plain, PLAIN)}`,
       `goto full_${side}`,
     ];
   };
   const piece = `update @pieces_${name} { ${words.fragment} timeout ${PIECE} }`;
-  if (family === 4)
-    return chain(`began_${name}`, [`@nh,48,16 & 0x2000 != 0 ${piece}`, ...lines(words.outer, words.icmpType)]);
+  if (family === 4) return chain(`began_${name}`, [`@nh,48,16 & 0x2000 != 0 ${piece}`, ...lines(outer)]);
   return (
-    chain(`began_${name}_piece`, [piece, ...lines(words.first, words.firstIcmpType)]) +
+    chain(`began_${name}_piece`, [piece, ...lines(words.first)]) +
     chain(`began_${name}`, [
-      `${words.outer.protocol} ${FRAGMENT} goto began_${name}_piece`,
-      `${words.outer.protocol} ${oneOf([AH, NO_NEXT])} accept`,
-      ...lines(words.outer, words.icmpType),
+      `${outer.protocol} ${FRAGMENT} goto began_${name}_piece`,
+      `${outer.protocol} ${oneOf([AH, NO_NEXT])} accept`,
+      ...lines(outer),
     ])
   );
 }

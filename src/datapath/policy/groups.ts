@@ -169,7 +169,7 @@ export function compilePolicy(policy: Policy): string {
     sets +
     flowSets() +
     REFUSALS +
-    flowChains(chain) +
+    flowChains() +
     chains.join("") +
     chain("begin_out", judged("out")) +
     chain("begin_in", [

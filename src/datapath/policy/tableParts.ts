@@ -1,6 +1,10 @@
 // Terms that the texts of all tables share: chains, the bits of marks, and the numbers by which drops are counted.
 import { PORT_PREFIX } from "../../model/device.ts";
 
+export const FAMILIES = [4, 6] as const;
+/** The header of a family, in nft's words. */
+export const IP = { 4: "ip", 6: "ip6" } as const;
+
 /**
  * Bits of a packet's mark: the profile that judges it (0 is unfiltered); what its port may send besides its own
  * addresses and behind VLAN tags; that the port is an endpoint's; and that the VRF's own namespace sent it, which no
