@@ -7,7 +7,7 @@
 // (nf_conncount_add; 8,192 take 1.4 ms for one packet). A rule that asks for bytes that a packet does not have does not
 // match; connection tracking ensures that these three kinds of packets have them.
 import type { Network } from "../../model/resource.ts";
-import { chain } from "./tableParts.ts";
+import { FAMILIES, IP, chain } from "./tableParts.ts";
 
 /** For each last byte, of one address and of a VRF: 12,288 and 65,536. */
 const OF_ADDRESS = 48;
@@ -24,7 +24,7 @@ const SET_OF_VRF = "set tracked { typeof @th,8,8; size 1024; flags dynamic; }\n"
  */
 export function connectionLimitChain(networks: readonly Network[]): string {
   const isLoose = networks.some(hasAnyAddress);
-  const shares = [...sharesOf(4, isLoose), ...sharesOf(6, isLoose)];
+  const shares = FAMILIES.flatMap((family) => sharesOf(family, isLoose));
   return (isLoose ? SET_OF_VRF : "") + SETS + chain("counted", ["ct state != new accept", ...shares]);
 }
 
@@ -33,18 +33,21 @@ function hasAnyAddress({ spec: { spoofing, ranges = [] } }: Network): boolean {
   return spoofing?.ip === true || spoofing?.mac === true || ranges.some(({ type }) => type === "ether");
 }
 
+const WORDS = {
+  4: { protocol: "ip protocol", echo: "icmp", destination: "@nh,152,8" },
+  6: { protocol: "meta nfproto ipv6 meta l4proto", echo: "icmpv6", destination: "@nh,312,8" },
+} as const;
+
 function sharesOf(family: 4 | 6, isLoose: boolean): string[] {
-  const source = family === 4 ? "ip saddr" : "ip6 saddr";
-  const protocol = family === 4 ? "ip protocol" : "meta nfproto ipv6 meta l4proto";
-  const echo = family === 4 ? "icmp" : "icmpv6";
+  const { protocol, echo, destination } = WORDS[family];
   const parts = [
     [echo, "@th,40,8"],
     ["{ tcp, udp }", "@th,8,8"],
-    [`!= { ${echo}, tcp, udp }`, family === 4 ? "@nh,152,8" : "@nh,312,8"],
+    [`!= { ${echo}, tcp, udp }`, destination],
   ];
   return parts.flatMap(([which, part]) => [
     // First: what is beyond this one needs no place in the others.
     ...(isLoose ? [`${protocol} ${which} add @tracked { ${part} ct count over ${OF_VRF} } drop`] : []),
-    `${protocol} ${which} add @tracked${family} { ${source} . ${part} ct count over ${OF_ADDRESS} } drop`,
+    `${protocol} ${which} add @tracked${family} { ${IP[family]} saddr . ${part} ct count over ${OF_ADDRESS} } drop`,
   ]);
 }

@@ -10,13 +10,12 @@ import { GATEWAY_OUTPUT, policyOf } from "./groups.ts";
 import { connectionLimitChain } from "./connectionLimit.ts";
 import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
-import type { Ns } from "../kinds/kind.ts";
 import { nftDigest } from "../kinds/tables.ts";
 import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
 import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
 import { UPLINK } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
-import { chain } from "./tableParts.ts";
+import { FAMILIES, IP, chain } from "./tableParts.ts";
 import type { World } from "../world/world.ts";
 
 /**
@@ -37,7 +36,7 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
  * rest, though no answer found back.
  */
 function isolated(world: World, vrf: Vrf, networks: readonly Network[]): string {
-  const drops = ([4, 6] as const).flatMap((family) => {
+  const drops = FAMILIES.flatMap((family) => {
     const bridges = networks
       .filter(({ spec }) => spec.ipam === "global" && prefixesOf(spec).some((cidr) => familyOf(cidr) === family))
       .flatMap((network) => segmentsOf(vrf, network, world.self, []))
@@ -52,11 +51,17 @@ function isolated(world: World, vrf: Vrf, networks: readonly Network[]): string 
 }
 
 function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): string {
-  const outside = [...dropsToTunnels(world), ...rejectsOf(networks), ...unhidden(vrf, networks)];
-  const inside = [`oifname != "${UPLINK}" ct state != new accept`, `oifname != "${UPLINK}" goto counted`];
-  const forward = [FORWARD, ...inside, ...outside, "goto counted"];
-  const chains = untracked(networks) + chain("forward", forward) + INPUT + uplinkPostrouting(vrf, networks);
-  return connectionLimitChain(networks) + chains;
+  const forward = chain("forward", [
+    "type filter hook forward priority filter; policy accept;",
+    `oifname != "${UPLINK}" ct state != new accept`,
+    `oifname != "${UPLINK}" goto counted`,
+    ...dropsToTunnels(world),
+    ...subnetsIn(networks, 4).map((all) => `ip daddr ${all} reject with icmp net-unreachable`),
+    ...subnetsIn(networks, 6).map((all) => `ip6 daddr ${all} reject with icmpv6 no-route`),
+    ...unhidden(vrf, networks),
+    "goto counted",
+  ]);
+  return connectionLimitChain(networks) + untracked(networks) + forward + INPUT + uplinkPostrouting(vrf, networks);
 }
 
 /** What is sent to the namespace's own addresses, as the uplink's. */
@@ -67,38 +72,26 @@ const INPUT = chain("input", [
 
 /** Masquerade needs connection tracking; what stays inside does not, and it would cost half of routing. */
 function untracked(networks: readonly Network[]): string {
-  const inside = ([4, 6] as const).flatMap((family) => {
-    const ip = family === 4 ? "ip" : "ip6";
-    return subnetsIn(networks, family).map((all) => `${ip} saddr ${all} ${ip} daddr ${all} notrack`);
-  });
+  const inside = FAMILIES.flatMap((family) =>
+    subnetsIn(networks, family).map((all) => `${IP[family]} saddr ${all} ${IP[family]} daddr ${all} notrack`),
+  );
   return chain("untracked", ["type filter hook prerouting priority raw; policy accept;", ...inside]);
-}
-
-const FORWARD = "type filter hook forward priority filter; policy accept;";
-
-function rejectsOf(networks: readonly Network[]): string[] {
-  return [
-    ...subnetsIn(networks, 4).map((all) => `ip daddr ${all} reject with icmp net-unreachable`),
-    ...subnetsIn(networks, 6).map((all) => `ip6 daddr ${all} reject with icmpv6 no-route`),
-  ];
 }
 
 /** Nothing leaves with a source that is not hidden, but to a host that has access, which routes to it. */
 function unhidden(vrf: Vrf, networks: readonly Network[]): string[] {
   const known = vrf.spec.hostAccess ? networks : networks.filter((network) => network.spec.masquerade);
-  return ([4, 6] as const).map((family) => {
+  return FAMILIES.map((family) => {
     const [some] = subnetsIn(known, family);
-    const ip = family === 4 ? "ip" : "ip6";
-    const source = some === undefined ? `meta nfproto ipv${family}` : `${ip} saddr != ${some}`;
+    const source = some === undefined ? `meta nfproto ipv${family}` : `${IP[family]} saddr != ${some}`;
     return `${source} reject with icmpx admin-prohibited`;
   });
 }
 
 function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
   const hidden = networks.filter((network) => network.spec.masquerade);
-  const lines = ([4, 6] as const).flatMap((family) => {
-    const ip = family === 4 ? "ip" : "ip6";
-    const [all] = subnetsIn(networks, family);
+  const lines = FAMILIES.flatMap((family) => {
+    const [ip, [all]] = [IP[family], subnetsIn(networks, family)];
     return subnetsIn(hidden, family).map(
       (some) => `oifname "${UPLINK}" ${ip} saddr ${some} ${ip} daddr != ${all} masquerade`,
     );
@@ -126,9 +119,7 @@ function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
 
 /** The host's table: tunnels and ways out. Nothing while the host carries no VRF. */
 export function compileProtection(world: World, management: readonly string[]): KernelObject[] {
-  return world.vrfs.length === 0 ? [] : [nft("host", compileTunnels(world) + compileUplinkFilter(world, management))];
-}
-
-function nft(ns: Ns, body: string): KernelObject {
-  return { kind: "nft", ns, digest: nftDigest(body), body };
+  if (world.vrfs.length === 0) return [];
+  const body = compileTunnels(world) + compileUplinkFilter(world, management);
+  return [{ kind: "nft", ns: "host", digest: nftDigest(body), body }];
 }

@@ -1,9 +1,10 @@
 // Rules of security groups in nft's words: one chain per direction for a set of groups. Within a priority and an action
 // order does not matter, so all rules of one shape become one lookup in one set, and a chain's length does not grow
 // with the number of its rules.
-import { type Family, BITS, cidrOf, formatIp, interfaceOf, ipOf, lastOf } from "../../model/address.ts";
+import { type Family, cidrOf, formatIp, ipOf, lastOf } from "../../model/address.ts";
 import { PRIORITY_DEFAULT, type Rule, protocolNumber } from "../../model/group.ts";
 import { type Box, type Interval, disjoint, union } from "./boxes.ts";
+import { FAMILIES, IP } from "./tableParts.ts";
 
 /** A rule with its origin, and its peer as addresses; without addresses it matches any peer. */
 export type PlacedRule = {
@@ -68,13 +69,13 @@ function matchesOf(rules: readonly PlacedRule[]): string[] {
   const anybody = rules.filter(({ peers, members }) => peers === undefined && members === undefined);
   for (const [field, values] of servicesOf(anybody)) out.push(field === "" ? "" : `${field} ${set(values)} `);
   if (out.includes("")) return [""];
-  for (const family of [4, 6] as const) out.push(...peerMatches(rules, family));
+  for (const family of FAMILIES) out.push(...peerMatches(rules, family));
   const byMembers = Map.groupBy(
     rules.filter(({ members }) => members !== undefined),
     ({ members }) => members,
   );
   for (const [members, some] of [...byMembers].sort(([a], [b]) => ((a ?? "") < (b ?? "") ? -1 : 1))) {
-    for (const family of [4, 6] as const) out.push(...memberMatches(some, members ?? "", family));
+    for (const family of FAMILIES) out.push(...memberMatches(some, members ?? "", family));
   }
   return out;
 }
@@ -91,11 +92,9 @@ function servicesOf(rules: readonly PlacedRule[]): [string, readonly Interval[]]
 }
 
 function peerMatches(rules: readonly PlacedRule[], family: Family): string[] {
-  const address = family === 4 ? "ip" : "ip6";
+  const peer = peerField(rules, family);
   const boxes = new Map<string, Box[]>();
-  let side = "saddr";
   for (const { rule, peers } of rules) {
-    side = rule.direction === "in" ? "saddr" : "daddr";
     const service = serviceOf(rule);
     if (service.family !== undefined && service.family !== family) continue;
     const list = boxes.get(service.field) ?? [];
@@ -110,20 +109,24 @@ function peerMatches(rules: readonly PlacedRule[], family: Family): string[] {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([field, list]) =>
       field === ""
-        ? `${address} ${side} { ${union(list.map(({ x }) => x))
+        ? `${peer} { ${union(list.map(({ x }) => x))
             .map(ip)
             .join(", ")} } `
-        : `${address} ${side} . ${field} { ${disjoint(list)
+        : `${peer} . ${field} { ${disjoint(list)
             .map(({ x, y }) => `${ip(x)} . ${range(y, String)}`)
             .join(", ")} } `,
     );
 }
 
 function memberMatches(rules: readonly PlacedRule[], members: string, family: Family): string[] {
-  const side = rules[0]?.rule.direction === "in" ? "saddr" : "daddr";
-  const from = `${family === 4 ? "ip" : "ip6"} ${side} @members${family}_${members} `;
+  const from = `${peerField(rules, family)} @members${family}_${members} `;
   const fits = rules.filter(({ rule }) => (serviceOf(rule).family ?? family) === family);
   return servicesOf(fits).map(([field, values]) => (field === "" ? from : `${from}${field} ${set(values)} `));
+}
+
+/** Where packets that these rules of one direction judge have their peer's address. */
+function peerField([first]: readonly PlacedRule[], family: Family): string {
+  return `${IP[family]} ${first?.rule.direction === "in" ? "saddr" : "daddr"}`;
 }
 
 function serviceOf(rule: Rule): Service {
@@ -158,14 +161,9 @@ export function addressesIn(peer: Rule["peer"]): PeerAddresses | undefined {
 /** A network, or one address; undefined if the text is neither. */
 export function intervalOf(text: string): PeerAddresses | undefined {
   const ip = ipOf(text);
-  const cidr = ip === undefined ? cidrOf(text) : interfaceAsCidr(text, ip.family);
-  if (cidr === undefined) return undefined;
-  return { family: cidr.family, first: cidr.base, last: lastOf(cidr).value };
-}
-
-function interfaceAsCidr(text: string, family: Family) {
-  const spread = interfaceOf(`${text}/${BITS[family]}`);
-  return spread === undefined ? undefined : { family, base: spread.ip.value, length: spread.length };
+  if (ip !== undefined) return { family: ip.family, first: ip.value, last: ip.value };
+  const cidr = cidrOf(text);
+  return cidr === undefined ? undefined : { family: cidr.family, first: cidr.base, last: lastOf(cidr).value };
 }
 
 function one(value: number): Interval {

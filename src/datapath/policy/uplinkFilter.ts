@@ -7,7 +7,7 @@ import type { Vrf } from "../../model/resource.ts";
 import { UPLINK_HOST_PREFIX, UPLINK_RANGES, uplinkHostDevice } from "../../model/uplink.ts";
 import { NO_TUNNEL_FROM_VRFS, portsBesideTunnels } from "./tunnels.ts";
 import { usesUplink } from "../network/uplink.ts";
-import { chain } from "./tableParts.ts";
+import { FAMILIES, IP, chain } from "./tableParts.ts";
 import { type World } from "../world/world.ts";
 
 const FROM_VRFS = `iifname "${UPLINK_HOST_PREFIX}-*"`;
@@ -26,7 +26,9 @@ const MADE_UP = "ct state invalid meta l4proto { icmp, icmpv6 } drop";
  * Link-local addresses are never forwarded (RFC 3927, 7); clouds give credentials of the machine there, and at the
  * second address.
  */
-const MACHINES_ALONE = ["169.254.0.0/16", "fd00:ec2::254"];
+const MACHINES_ALONE = { 4: "169.254.0.0/16", 6: "fd00:ec2::254" };
+
+const REJECT = "reject with icmpx admin-prohibited";
 
 /** Chains of the host's `inet weft`; none without an uplink. `management`: where the server is. */
 export function compileUplinkFilter(world: World, management: readonly string[]): string {
@@ -47,8 +49,7 @@ export function compileUplinkFilter(world: World, management: readonly string[])
       ...ASKED,
       `${TO_VRFS} drop`,
       // An inner source that nothing hides: the host's own network could neither answer it nor tell whose it is.
-      `ip saddr != ${UPLINK_RANGES[4]} reject with icmpx admin-prohibited`,
-      `ip6 saddr != ${UPLINK_RANGES[6]} reject with icmpx admin-prohibited`,
+      ...FAMILIES.map((family) => `${IP[family]} saddr != ${UPLINK_RANGES[family]} ${REJECT}`),
       ...open,
       ...resolvers(world, vrfs),
       ...closedTo(world, management),
@@ -64,7 +65,7 @@ export function compileUplinkFilter(world: World, management: readonly string[])
       `ip daddr ${UPLINK_RANGES[4]} icmp type echo-request accept`,
       `ip6 daddr ${UPLINK_RANGES[6]} icmpv6 type echo-request accept`,
       ...resolvers(world, vrfs),
-      "reject with icmpx admin-prohibited",
+      REJECT,
     ]) +
     masquerades(world)
   );
@@ -76,8 +77,7 @@ export function compileUplinkFilter(world: World, management: readonly string[])
  */
 function masquerades(world: World): string {
   const hidden = [
-    `ip saddr ${UPLINK_RANGES[4]} ${NOT_TO_VRFS}`,
-    `ip6 saddr ${UPLINK_RANGES[6]} ${NOT_TO_VRFS}`,
+    ...FAMILIES.map((family) => `${IP[family]} saddr ${UPLINK_RANGES[family]} ${NOT_TO_VRFS}`),
     `${FROM_VRFS} ct status dnat`,
   ];
   return chain("postrouting", [
@@ -96,11 +96,9 @@ function opened(vrfs: readonly Vrf[]): string[] {
 function closedTo(world: World, management: readonly string[]): string[] {
   const addresses = [...world.hosts.values()].map(({ spec }) => spec.underlay);
   const all = [...new Set([...addresses, ...management])].sort();
-  return ([4, 6] as const).map((family) => {
-    const some = all.filter((address) => ipOf(address)?.family === family);
-    const daddr = family === 4 ? "ip daddr" : "ip6 daddr";
-    const alone = MACHINES_ALONE.filter((cidr) => cidr.includes(":") === (family === 6));
-    return `${daddr} { ${[...alone, ...some].join(", ")} } reject with icmpx admin-prohibited`;
+  return FAMILIES.map((family) => {
+    const closed = [MACHINES_ALONE[family], ...all.filter((address) => ipOf(address)?.family === family)];
+    return `${IP[family]} daddr { ${closed.join(", ")} } ${REJECT}`;
   });
 }
 
@@ -114,11 +112,9 @@ function resolvers(world: World, vrfs: readonly Vrf[]): string[] {
       })),
     ),
   );
-  return ([4, 6] as const).flatMap((family) => {
+  return FAMILIES.flatMap((family) => {
     const keys = [...new Set(asked.filter((one) => one.family === family).map(({ key }) => key))].sort();
-    const daddr = family === 4 ? "ip daddr" : "ip6 daddr";
-    return keys.length === 0
-      ? []
-      : [`iifname . ${daddr} { ${keys.join(", ")} } meta l4proto { tcp, udp } th dport 53 accept`];
+    const which = `iifname . ${IP[family]} daddr { ${keys.join(", ")} } meta l4proto { tcp, udp } th dport 53`;
+    return keys.length === 0 ? [] : [`${which} accept`];
   });
 }
