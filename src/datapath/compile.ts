@@ -10,14 +10,13 @@ import { withoutClashes } from "./world/deviceClash.ts";
 import { compileEndpoint } from "./network/endpoint.ts";
 import { compileFirewall, compileProtection } from "./policy/firewall.ts";
 import { type Segment, layoutOf, segmentsOf } from "./world/layout.ts";
-import { type World, networkMtu, worldOf } from "./world/world.ts";
+import { type World, networkMtu, ownBlocks, ownEndpoints, worldOf } from "./world/world.ts";
 import { alias } from "./state/names.ts";
 import { compilePaths } from "./network/paths.ts";
 import { compileRouted } from "./network/routed.ts";
 import { compileShaping } from "./network/shaping.ts";
 import { endpointElements, memberElements } from "./policy/spoofing.ts";
 import type { KernelObject } from "./kinds.ts";
-import type { Ns } from "./kinds/kind.ts";
 import { type KernelState, stateOf } from "./state/state.ts";
 import { compileSwitched } from "./network/switched.ts";
 import { compileUplink, usesUplink } from "./network/uplink.ts";
@@ -36,7 +35,7 @@ export function compile(snapshot: Snapshot, host: string, management: readonly s
 }
 
 function compileVrf(world: World, vrf: Vrf): KernelObject[] {
-  const ns: Ns = `vrf:${vrf.name}`;
+  const ns = `vrf:${vrf.name}` as const;
   const networks = world.networks.get(vrf.name) ?? [];
   const [own, built] = withoutClashes(world, networks);
   const objects: KernelObject[] = [
@@ -44,7 +43,9 @@ function compileVrf(world: World, vrf: Vrf): KernelObject[] {
     ...NAMESPACE_SYSCTLS.map(([key, value]): KernelObject => ({ kind: "sysctl", ns, key, value })),
     compileFirewall(world, vrf, networks),
     ...memberElements(world, vrf, networks),
-    ...elementsIn(own, vrf, built),
+    ...built.flatMap((network) =>
+      ownEndpoints(own, network.name).flatMap((endpoint) => endpointElements(own, vrf, network, endpoint)),
+    ),
   ];
   for (const network of built) objects.push(...compileNetwork(own, vrf, network));
   objects.push(...compileRouted(world, vrf, networks));
@@ -71,31 +72,20 @@ const NAMESPACE_SYSCTLS: readonly (readonly [string, string])[] = [
   ["bridge/bridge-nf-call-arptables", "0"],
 ];
 
-/** What this host's ports may send. */
-function elementsIn(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {
-  return networks.flatMap((network) =>
-    (world.endpoints.get(network.name) ?? [])
-      .filter(({ spec }) => spec.host === world.self.name)
-      .flatMap((endpoint) => endpointElements(world, vrf, network, endpoint)),
-  );
-}
-
 function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[] {
-  const ns: Ns = `vrf:${vrf.name}`;
   const mtu = networkMtu(world, vrf, network);
-  const blocks = (world.blocks.get(network.name) ?? []).filter((block) => block.spec.host === world.self.name);
-  const segments = segmentsOf(vrf, network, world.self, blocks);
-  const objects: KernelObject[] = segments.flatMap((segment) => compileSegment(ns, network, segment, mtu));
+  const segments = segmentsOf(vrf, network, world.self, ownBlocks(world, network.name));
+  const objects = segments.flatMap((segment) => compileSegment(vrf, network, segment, mtu));
   if (network.spec.ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
-  for (const endpoint of world.endpoints.get(network.name) ?? []) {
-    if (endpoint.spec.host !== world.self.name) continue;
+  for (const endpoint of ownEndpoints(world, network.name)) {
     const own = compileEndpoint(world, { vrf, layout: layoutOf(segments, endpoint.spec), mtu }, endpoint);
     objects.push(...own, ...(own.length === 0 ? [] : compileShaping(vrf, network, endpoint, mtu)));
   }
   return objects;
 }
 
-function compileSegment(ns: Ns, network: Network, segment: Segment, mtu: number): KernelObject[] {
+function compileSegment(vrf: Vrf, network: Network, segment: Segment, mtu: number): KernelObject[] {
+  const ns = `vrf:${vrf.name}` as const;
   const name = segment.slice === undefined ? network.name : `${network.name}/${segment.slice}`;
   return [
     {

@@ -48,8 +48,7 @@ export type Fdb = Entry & { readonly kind: "fdb"; readonly mac: string; readonly
 export type BridgeFdb = Entry & { readonly kind: "bridge-fdb"; readonly mac: string; readonly loose?: true };
 
 /**
- * A unicast route of the main table, of our protocol number and metric. `dst` is canonical, `0.0.0.0/0` and `::/0` for
- * default. `onlink` routes have a gateway that no connected route covers.
+ * A unicast route of the main table, of our protocol number and metric. `dst` is canonical. `onlink` routes have a gateway that no connected route covers.
  */
 export type Route = Entry & {
   readonly kind: "route";
@@ -71,6 +70,8 @@ export const TBF_HANDLES = [0x7766, 0x7767] as const;
 export const REDIRECT_PRIORITY = 87;
 
 export const FLOOD_MAC = "00:00:00:00:00:00";
+
+export const DEFAULT_ROUTE = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
 /**
  * Metric of every route of ours (rtm priority): what the kernel gives an IPv6 route without one. A route that a
@@ -101,7 +102,7 @@ function removeRedirect({ dev }: Redirect, { tc }: Shell): readonly string[] {
 function routeWords({ dst, via, dev, onlink, src, metric = WEFT_ROUTE_METRIC }: Route): string {
   const gateway = via === undefined ? "" : ` via ${via}`;
   const how = `${onlink ? " onlink" : ""}${src === undefined ? "" : ` src ${src}`}`;
-  const place = dst === "0.0.0.0/0" ? "default" : dst;
+  const place = dst === DEFAULT_ROUTE[4] ? "default" : dst;
   return `${place}${gateway} dev ${dev}${how} proto ${WEFT_PROTOCOL} metric ${metric}`;
 }
 

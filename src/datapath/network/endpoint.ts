@@ -7,6 +7,7 @@ import type { EndpointLayout, Segment } from "../world/layout.ts";
 import { alias, portMac, portName } from "../state/names.ts";
 import { isWayOut, reach } from "../world/reach.ts";
 import type { KernelObject } from "../kinds.ts";
+import { DEFAULT_ROUTE } from "../kinds/entries.ts";
 import type { Ns } from "../kinds/kind.ts";
 import type { Veth } from "../kinds/links.ts";
 import type { World } from "../world/world.ts";
@@ -19,19 +20,19 @@ type Attached = { readonly vrf: Vrf; readonly layout: EndpointLayout | undefined
 
 /** Empty without a layout. `mtu` is the network's. */
 export function compileEndpoint(world: World, { vrf, layout, mtu }: Attached, endpoint: Endpoint): KernelObject[] {
-  const { netns, ifname } = endpoint.spec;
-  if (layout === undefined || !isPath(netns)) return [];
+  if (layout === undefined) return [];
+  const { spec } = endpoint;
   const port = portOn(endpoint, vrf.name, layout.segment, endpointMtu(layout, mtu));
   if (port === undefined) return [];
-  const isFirst = isWayOut(endpoint.spec, world.interfaces.get(netns) ?? []);
+  const { ns, name: dev } = port.peer;
+  const isFirst = isWayOut(spec, world.interfaces.get(ns) ?? []);
+  const behind = (family: Family) => (isFirst ? [DEFAULT_ROUTE[family]] : reach(world, vrf, { spec, layout }, family));
   return [
     port,
-    { kind: "bridge-fdb", ns: port.ns, dev: port.name, mac: endpoint.spec.mac },
-    ...layout.addresses.map((cidr): KernelObject => ({ kind: "address", ns: netns, dev: ifname, cidr })),
-    ...layout.gateways.flatMap((gateway) =>
-      (isFirst ? everything(gateway.family) : reach(world, vrf, { spec: endpoint.spec, layout }, gateway.family)).map(
-        (dst): KernelObject => ({ kind: "route", ns: netns, dst, via: gateway.ip, dev: ifname, onlink: false }),
-      ),
+    { kind: "bridge-fdb", ns: port.ns, dev: port.name, mac: spec.mac },
+    ...layout.addresses.map((cidr): KernelObject => ({ kind: "address", ns, dev, cidr })),
+    ...layout.gateways.flatMap(({ family, ip: via }) =>
+      behind(family).map((dst): KernelObject => ({ kind: "route", ns, dst, via, dev, onlink: false })),
     ),
   ];
 }
@@ -70,13 +71,6 @@ export function hasVirtualMac({ mac, allowedAddresses = [] }: Pick<EndpointSpec,
 /** For both ends of its port: the MTU of its range, never more than the network's. */
 export function endpointMtu({ mtu }: EndpointLayout, networkMtu: number): number {
   return Math.min(mtu ?? networkMtu, networkMtu);
-}
-
-/**
- * Destinations behind the gateway of a workload's first interface (first by name, unless the attach says otherwise).
- */
-function everything(family: Family): readonly string[] {
-  return [family === 4 ? "0.0.0.0/0" : "::/0"];
 }
 
 function isPath(netns: string): netns is Ns & `/${string}` {

@@ -6,7 +6,7 @@
 //   neighbour, FDB       one of each per peer          its order -> its MAC -> its underlay address
 //
 // A host's order is its number in the cluster: short, and no two hosts have the same.
-import { formatIp, ipOf } from "../../model/address.ts";
+import { formatIp, formatMac } from "../../model/address.ts";
 import { type Driver, tunnelMtu } from "../../model/driver.ts";
 import { IPV6_MTU_MIN } from "../../model/limits.ts";
 import { PATHS_VNI } from "../../model/paths.ts";
@@ -98,12 +98,9 @@ function compileChannel({ self, hosts }: World, paths: readonly Path[]): readonl
 
 /** Known only in this namespace. */
 function addressOf(port: number, { spec }: Host): string {
-  const order = spec.order.toString(16).padStart(8, "0");
-  const text = `fd00:7765:7061:${port.toString(16)}::${order.slice(0, 4)}:${order.slice(4)}`;
-  const ip = ipOf(text);
-  return ip === undefined ? text : formatIp(ip);
+  return formatIp({ family: 6, value: (0xfd00_7765_7061n << 80n) + (BigInt(port) << 64n) + BigInt(spec.order) });
 }
 
 function macOf({ spec }: Host): string {
-  return `0a:5a:${(spec.order.toString(16).padStart(8, "0").match(/../g) ?? []).join(":")}`;
+  return formatMac(0x0a5a_0000_0000n + BigInt(spec.order));
 }

@@ -16,31 +16,20 @@ import { mustCidr } from "../world/layout.ts";
 import { type World, tunnelTo, vrfMtu } from "../world/world.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
-import type { Ns } from "../kinds/kind.ts";
-import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
+import { TUNNELS } from "../tunnel/drivers.ts";
 import type { RoutedPeer } from "../tunnel/tunnel.ts";
 
 /** The VRF's tunnels, and the route to each peer's blocks. Empty while this host has no VTEP of the VRF. */
 export function compileRouted(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {
   const own = world.vteps.get(vrf.name)?.find((vtep) => vtep.spec.host === world.self.name);
   if (own === undefined) return [];
-  const peers = peersOf(world, vrf);
   const locals = networks.filter(({ spec }) => spec.ipam === "local");
-  return driversOf(locals).flatMap((driver) => {
-    const its = locals.filter(({ spec }) => spec.driver === driver);
-    return compileTunnel(world, { vrf, driver, own, peers }, its);
-  });
+  const byDriver = Map.groupBy(locals, ({ spec }) => spec.driver);
+  return [...byDriver].flatMap(([driver, its]) => compileTunnel(world, { vrf, driver, own }, its));
 }
 
-type Ends = {
-  readonly vrf: Vrf;
-  readonly driver: Driver;
-  readonly own: Vtep;
-  /** By host. */
-  readonly peers: ReadonlyMap<string, RoutedPeer>;
-};
-
-function peersOf(world: World, vrf: Vrf): Ends["peers"] {
+/** By host. */
+function peersOf(world: World, vrf: Vrf): ReadonlyMap<string, RoutedPeer> {
   const peers = new Map<string, RoutedPeer>();
   for (const { spec } of world.vteps.get(vrf.name) ?? []) {
     const dst = tunnelTo(world, spec.host);
@@ -49,8 +38,11 @@ function peersOf(world: World, vrf: Vrf): Ends["peers"] {
   return peers;
 }
 
-function compileTunnel(world: World, { vrf, driver, own, peers }: Ends, networks: readonly Network[]): KernelObject[] {
-  const ns: Ns = `vrf:${vrf.name}`;
+type Ends = { readonly vrf: Vrf; readonly driver: Driver; readonly own: Vtep };
+
+function compileTunnel(world: World, { vrf, driver, own }: Ends, networks: readonly Network[]): KernelObject[] {
+  const ns = `vrf:${vrf.name}` as const;
+  const peers = peersOf(world, vrf);
   const { objects, deviceTo } = TUNNELS[driver].routed({
     ns,
     name: routedDevice(driver, vrf.spec),

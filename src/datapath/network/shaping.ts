@@ -35,32 +35,20 @@ const FRAME_SECONDS = 4;
 export function compileShaping(vrf: Vrf, network: Network, endpoint: Endpoint, mtu: number): KernelObject[] {
   const levels = levelsOf(network, endpoint.spec);
   if (levels.every((level) => level === undefined)) return [];
-  const ns: Ns = `vrf:${vrf.name}`;
-  const port = portName(endpoint.name);
-  const bucket = (dev: string, direction: Direction) => {
+  const ns = `vrf:${vrf.name}` as const;
+  const bucketsOf = (dev: string, direction: Direction) => {
     const limit = limitOf(levels, direction);
-    return limit === undefined ? undefined : tbfOf(ns, dev, limit, mtu);
+    return limit === undefined ? [] : [tbfOf(ns, dev, limit, mtu)];
   };
-  const inbound = bucket(port, "inbound");
-  const shaper = shaperName(endpoint.name);
-  const outbound = bucket(shaper, "outbound");
-  return [
-    ...(inbound === undefined ? [] : [inbound]),
-    ...(outbound === undefined
-      ? []
-      : [
-          {
-            kind: "ifb",
-            ns,
-            name: shaper,
-            mtu,
-            mac: portMac(endpoint.name),
-            alias: alias("shaper", endpoint.name),
-          } as const,
-          outbound,
-          { kind: "redirect", ns, dev: port, to: shaper } as const,
-        ]),
-  ];
+  const [port, shaper] = [portName(endpoint.name), shaperName(endpoint.name)];
+  const objects: KernelObject[] = bucketsOf(port, "inbound");
+  for (const bucket of bucketsOf(shaper, "outbound"))
+    objects.push(
+      { kind: "ifb", ns, name: shaper, mtu, mac: portMac(endpoint.name), alias: alias("shaper", endpoint.name) },
+      bucket,
+      { kind: "redirect", ns, dev: port, to: shaper },
+    );
+  return objects;
 }
 
 /** A token bucket in the kernel's terms: bytes per second, bytes. */

@@ -9,6 +9,7 @@
 // replication). Where an endpoint has allowed addresses (virtual IPs), only the workloads know the holder, so ARP
 // and ND cross after all: the holder announces itself, and answers. With learning on, a learned entry would survive its
 // endpoint and shadow the true one (the stale entry of every peer).
+import { formatMac } from "../../model/address.ts";
 import { switchedDevice } from "../../model/driver.ts";
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
 import { networkBridge } from "../../model/device.ts";
@@ -17,16 +18,17 @@ import { macsOf } from "../world/layout.ts";
 import { floodElements } from "../policy/learning.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
-import type { Ns } from "../kinds/kind.ts";
 import { TUNNELS } from "../tunnel/drivers.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
 export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: number): KernelObject[] {
   const { driver, vni } = network.spec;
   if (vni === undefined) return [];
-  const ns: Ns = `vrf:${vrf.name}`;
+  const ns = `vrf:${vrf.name}` as const;
   const bridge = networkBridge(network.name);
   const endpoints = world.endpoints.get(network.name) ?? [];
+  // Addresses that move from one endpoint to another without the control plane.
+  const hasVirtualIps = endpoints.some(({ spec: { allowedAddresses = [] } }) => allowedAddresses.length > 0);
   const macs = macsOf(network) ?? (endpoints.some(({ spec }) => hasVirtualMac(spec)) ? "learned" : undefined);
   const peers = peersOf(world, endpoints);
   const tunnel = TUNNELS[driver].switched({
@@ -36,11 +38,12 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
     local: world.self.spec.underlay,
     port: vrf.spec.tunnelPort,
     mtu,
-    mac: tunnelMac(vni),
+    // No frame has it as source or destination; it is set so that the kernel does not choose one later.
+    mac: formatMac(0x0a58_00_000000n + BigInt(vni)),
     alias: alias("network", network.name),
     bridge,
     ...(macs === undefined ? {} : { macs }),
-    ...(hasVirtualIps(world, network) ? { floodsArp: true } : {}),
+    ...(hasVirtualIps ? { floodsArp: true } : {}),
     peers: [...peers.values()],
   });
   const { portTo, unicast, broadcast } = tunnel;
@@ -70,14 +73,4 @@ function peersOf(world: World, endpoints: readonly Endpoint[]): ReadonlyMap<stri
     if (peer !== undefined) peers.set(spec.host, peer);
   }
   return peers;
-}
-
-/** Whether addresses of the network may move from one endpoint to another without the control plane. */
-function hasVirtualIps(world: World, { name }: Network): boolean {
-  return (world.endpoints.get(name) ?? []).some(({ spec }) => (spec.allowedAddresses ?? []).length > 0);
-}
-
-/** No frame has it as source or destination; it is set so that the kernel does not choose one later. */
-function tunnelMac(vni: number): string {
-  return `0a:58:00:${[16, 8, 0].map((shift) => ((vni >>> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
 }

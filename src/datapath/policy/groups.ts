@@ -26,7 +26,7 @@ import {
   hex,
   lacks,
 } from "./tableParts.ts";
-import type { World } from "../world/world.ts";
+import { type World, ownEndpoints } from "../world/world.ts";
 
 /** What a set of groups says. */
 export type Profile = {
@@ -67,8 +67,7 @@ function makePolicy(world: World, vrf: string): Policy {
   for (const network of networks) {
     for (const range of [undefined, ...(network.spec.ranges ?? []).map(({ name }) => name)])
       note(groupsOf(network.spec, range === undefined ? {} : { range }));
-    for (const { spec } of world.endpoints.get(network.name) ?? [])
-      if (spec.host === world.self.name) note(groupsOf(network.spec, spec));
+    for (const { spec } of ownEndpoints(world, network.name)) note(groupsOf(network.spec, spec));
   }
   const profiles = new Map<string, Profile>();
   const taken = new Set<number>([0, NO_PROFILE]);

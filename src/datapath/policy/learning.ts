@@ -5,7 +5,6 @@
 import type { Network, Vrf } from "../../model/resource.ts";
 import { macsOf } from "../world/layout.ts";
 import type { ObjectOf } from "../kinds.ts";
-import type { Ns } from "../kinds/kind.ts";
 import { ANY_MAC, NOT_FROM_PORT, STORM, chain, lacks } from "./tableParts.ts";
 
 /**
@@ -88,7 +87,7 @@ export function floodElements(
   macs: readonly string[],
 ): ObjectOf<"element">[] {
   if (macsOf(network) !== "flooded") return [];
-  const ns: Ns = `vrf:${vrf.name}`;
+  const ns = `vrf:${vrf.name}` as const;
   return [
     { kind: "element", ns, set: "floods", key: port },
     ...macs.map((mac): ObjectOf<"element"> => ({ kind: "element", ns, set: "macs", key: `${port} . ${mac}` })),

@@ -8,7 +8,6 @@ import { floodElements } from "./learning.ts";
 import { portName } from "../state/names.ts";
 import { type Policy, policyOf, profileOf, setId } from "./groups.ts";
 import type { KernelObject, ObjectOf } from "../kinds.ts";
-import type { Ns } from "../kinds/kind.ts";
 import {
   ANY_IP,
   ANY_MAC,
@@ -25,7 +24,7 @@ import type { World } from "../world/world.ts";
 
 /** The elements of one endpoint of this host: without them its port carries nothing. */
 export function endpointElements(world: World, vrf: Vrf, network: Network, endpoint: Endpoint): ObjectOf<"element">[] {
-  const ns: Ns = `vrf:${vrf.name}`;
+  const ns = `vrf:${vrf.name}` as const;
   const { spec } = endpoint;
   const port = portName(endpoint.name);
   const policy = policyOf(world, vrf.name);
@@ -68,17 +67,14 @@ function markOf(policy: Policy, network: Network, spec: EndpointSpec): number {
 }
 
 /** Each once, its own and those it may also have. */
-function addressesOf({ addresses, allowedAddresses = [] }: EndpointSpec): readonly string[] {
+export function addressesOf({ addresses, allowedAddresses = [] }: EndpointSpec): readonly string[] {
   return allowedAddresses.length === 0
     ? addresses
     : [...new Set([...addresses, ...allowedAddresses.map(({ address }) => address)])];
 }
 
-function boundOf({
-  mac,
-  addresses,
-  allowedAddresses = [],
-}: EndpointSpec): { readonly ip: string; readonly mac: string }[] {
+/** The addresses from which an endpoint may send, each with the MAC that belongs to it. */
+function boundOf({ mac, addresses, allowedAddresses = [] }: EndpointSpec) {
   const pairs = [
     ...addresses.map((ip) => ({ ip, mac })),
     { ip: linkLocal(mac), mac },

@@ -6,7 +6,8 @@ import type { Network } from "../../model/resource.ts";
 import { type PlacedRule, portsOf, priorityOf } from "./rules.ts";
 import { type Profile, policyOf, profileKey, setId } from "./groups.ts";
 import type { Side } from "./flows.ts";
-import type { World } from "../world/world.ts";
+import { addressesOf } from "./spoofing.ts";
+import { type World, ownEndpoints } from "../world/world.ts";
 
 /** Addresses are canonical; a flow is in the direction in which it began. */
 export type FlowView = {
@@ -40,12 +41,10 @@ export function judgeOf(world: World, vrf: string): ((flow: FlowView, side?: Sid
 function ownersOf(world: World, networks: readonly Network[], profiles: ReadonlyMap<string, Profile>) {
   const owners = new Map<string, Profile[]>();
   for (const network of networks) {
-    for (const { spec } of world.endpoints.get(network.name) ?? []) {
-      if (spec.host !== world.self.name) continue;
+    for (const { spec } of ownEndpoints(world, network.name)) {
       const profile = profiles.get(profileKey(groupsOf(network.spec, spec)));
       if (profile === undefined) continue;
-      for (const address of [...spec.addresses, ...(spec.allowedAddresses ?? []).map((pair) => pair.address)])
-        owners.set(address, [...(owners.get(address) ?? []), profile]);
+      for (const address of addressesOf(spec)) owners.set(address, [...(owners.get(address) ?? []), profile]);
     }
   }
   return owners;
@@ -60,8 +59,7 @@ function membersOf(world: World, networks: readonly Network[], peers: readonly s
     for (const { spec } of world.endpoints.get(network.name) ?? []) {
       for (const group of groupsOf(network.spec, spec)) {
         const set = members.get(setId(group));
-        for (const address of spec.addresses) set?.add(address);
-        for (const { address } of spec.allowedAddresses ?? []) set?.add(address);
+        for (const address of addressesOf(spec)) set?.add(address);
       }
     }
   }

@@ -1,6 +1,7 @@
 // Which workloads would lose packets by a list of operations: what a plan shows before it is applied.
-import type { Endpoint, Snapshot } from "../../model/resource.ts";
+import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
 import { deviceName, networkBridge } from "../../model/device.ts";
+import type { KernelObject } from "../kinds.ts";
 import { portName } from "./names.ts";
 import { withoutReservations } from "../world/reservations.ts";
 import type { Op } from "./state.ts";
@@ -12,38 +13,42 @@ import type { Op } from "./state.ts";
 export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: string): string[] {
   const plain = withoutReservations(snapshot);
   const networks = new Map(plain.networks.map((network) => [network.name, network]));
-  const local = plain.endpoints.filter((endpoint) => endpoint.spec.host === host);
+  const local = plain.endpoints.filter(({ spec }) => spec.host === host);
+  const places = local.map((endpoint) => placeOf(endpoint, networks.get(endpoint.spec.network)));
   const hit = new Set<string>();
-  const all = (isHit: (endpoint: Endpoint) => boolean) => {
-    for (const endpoint of local) if (isHit(endpoint)) hit.add(endpoint.name);
-  };
-  const inVrf = (endpoint: Endpoint, ns: string) => `vrf:${networks.get(endpoint.spec.network)?.spec.vrf}` === ns;
   for (const { op, object } of ops) {
-    if (op !== "remove") continue;
-    if (object.kind === "netns") all((endpoint) => inVrf(endpoint, object.ns));
-    if (object.kind === "veth") all((endpoint) => portName(endpoint.name) === object.name);
-    if (object.kind === "vxlan")
-      all(
-        (endpoint) =>
-          inVrf(endpoint, object.ns) &&
-          (object.master === undefined || object.master === networkBridge(endpoint.spec.network)),
-      );
-    if (object.kind === "bridge")
-      all((endpoint) => inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.name));
-    if (object.kind === "address")
-      all(
-        (endpoint) =>
-          (endpoint.spec.netns === object.ns && endpoint.spec.ifname === object.dev) ||
-          (inVrf(endpoint, object.ns) && bridgesOf(endpoint, networks).includes(object.dev)),
-      );
+    const isHit = op === "remove" ? hitBy(object) : undefined;
+    if (isHit !== undefined) for (const place of places) if (isHit(place)) hit.add(place.name);
   }
   return [...hit].sort();
 }
 
-function bridgesOf(endpoint: Endpoint, networks: ReadonlyMap<string, Snapshot["networks"][number]>): string[] {
-  const slices = networks.get(endpoint.spec.network)?.spec.slices ?? [];
-  const own = slices.filter((slice) => endpoint.spec.slice === undefined || slice.name === endpoint.spec.slice);
-  return slices.length === 0
-    ? [networkBridge(endpoint.spec.network)]
-    : own.map((slice) => deviceName(slice.bridge, endpoint.spec.network));
+/** What an endpoint depends on: its port, the namespace of its VRF, and bridges there. */
+type Place = Endpoint & { readonly port: string; readonly ns: string; readonly bridges: readonly string[] };
+
+function placeOf(endpoint: Endpoint, network: Network | undefined): Place {
+  const { network: name, slice } = endpoint.spec;
+  const slices = network?.spec.slices ?? [];
+  const own = slices.filter((each) => slice === undefined || each.name === slice);
+  const bridges = slices.length === 0 ? [networkBridge(name)] : own.map(({ bridge }) => deviceName(bridge, name));
+  return { ...endpoint, port: portName(endpoint.name), ns: `vrf:${network?.spec.vrf}`, bridges };
+}
+
+/** Whom it hurts that an object goes away; undefined if that hurts none. */
+function hitBy(object: KernelObject): ((place: Place) => boolean) | undefined {
+  const has = ({ ns, bridges }: Place, bridge: string) => ns === object.ns && bridges.includes(bridge);
+  switch (object.kind) {
+    case "netns":
+      return ({ ns }) => ns === object.ns;
+    case "veth":
+      return ({ port }) => port === object.name;
+    case "vxlan":
+      return (place) => (object.master === undefined ? place.ns === object.ns : has(place, object.master));
+    case "bridge":
+      return (place) => has(place, object.name);
+    case "address":
+      return (place) => (place.spec.netns === object.ns && place.spec.ifname === object.dev) || has(place, object.dev);
+    default:
+      return undefined;
+  }
 }

@@ -32,11 +32,7 @@ export function isLink(object: KernelObject): object is LinkObject {
   return kindOf(object).role === "link";
 }
 
-function isEntry(object: KernelObject): object is EntryObject {
-  return kindOf(object).role === "entry";
-}
-
 /** The link whose disappearance takes this object along; undefined for what stands alone. */
 export function deviceOf(object: KernelObject): string | undefined {
-  return isEntry(object) ? object.dev : undefined;
+  return kindOf(object).role === "entry" ? (object as EntryObject).dev : undefined;
 }

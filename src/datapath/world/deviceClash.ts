@@ -4,7 +4,7 @@
 import { bridgesOf } from "../../model/device.ts";
 import type { Network } from "../../model/resource.ts";
 import { portName } from "../state/names.ts";
-import type { World } from "./world.ts";
+import { type World, ownEndpoints } from "./world.ts";
 
 /** Networks of a VRF that have no devices, because another network has them; by name. */
 export function clashingNetworks(networks: readonly Network[]): ReadonlySet<string> {
@@ -39,8 +39,7 @@ function clashingEndpoints(world: World, networks: readonly Network[]): Readonly
   const owners = new Map<string, string>();
   const out = new Set<string>();
   for (const network of networks) {
-    for (const { name, spec } of world.endpoints.get(network.name) ?? []) {
-      if (spec.host !== world.self.name) continue;
+    for (const { name } of ownEndpoints(world, network.name)) {
       const port = portName(name);
       const other = owners.get(port);
       if (other === undefined || name < other) owners.set(port, name);

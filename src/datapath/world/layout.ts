@@ -8,6 +8,7 @@ import {
   contains,
   formatCidr,
   formatIp,
+  formatMac,
   ipOf,
   macFromIp,
 } from "../../model/address.ts";
@@ -123,8 +124,7 @@ function ownGateways({ gateway, gateway6, prefix, ula }: AddressRange, ranges: r
  * neighbours when that changes.
  */
 function isolatedMac(network: Network): string {
-  const vni = network.spec.vni ?? 0;
-  return `0a:57:00:${[16, 8, 0].map((shift) => ((vni >>> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
+  return formatMac(0x0a57_00_000000n + BigInt(network.spec.vni ?? 0));
 }
 
 /** What an endpoint's interface gets: addresses with length, and the default gateway. */

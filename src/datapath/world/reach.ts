@@ -5,7 +5,7 @@ import { type Family, cidrAround, contains, formatCidr, interfaceOf, ipOf } from
 import { prefixesOf } from "../../model/membership.ts";
 import type { EndpointSpec, Network, Vrf } from "../../model/resource.ts";
 import { type EndpointLayout, layoutOf, mustCidr, segmentsOf } from "./layout.ts";
-import type { World } from "./world.ts";
+import { type World, ownBlocks } from "./world.ts";
 
 type Named = Pick<EndpointSpec, "ifname" | "defaultRoute">;
 
@@ -67,8 +67,7 @@ function hasGateway(world: World, spec: EndpointSpec, family: Family): boolean {
   const network = vrfNetworks(world, spec).find(({ name }) => name === spec.network);
   const vrf = world.snapshot.vrfs.find(({ name }) => name === network?.spec.vrf);
   if (network === undefined || vrf === undefined) return false;
-  const blocks = (world.blocks.get(network.name) ?? []).filter((block) => block.spec.host === world.self.name);
-  const layout = layoutOf(segmentsOf(vrf, network, world.self, blocks), spec);
+  const layout = layoutOf(segmentsOf(vrf, network, world.self, ownBlocks(world, network.name)), spec);
   return layout?.gateways.some((gateway) => gateway.family === family) === true;
 }
 

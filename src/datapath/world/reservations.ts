@@ -11,7 +11,7 @@ const OVERRIDES = ["gateway", "gateway6", "dns", "mtu", "securityGroups"] as con
 export function withoutReservations(snapshot: Snapshot): Snapshot {
   if (!snapshot.networks.some(isReservation)) return snapshot;
   const owners = segmentOwnersOf(snapshot.networks);
-  const pieces = piecesByOwner(snapshot.networks);
+  const pieces = piecesByOwner(snapshot.networks, owners);
   return {
     ...snapshot,
     networks: snapshot.networks
@@ -60,9 +60,11 @@ function withPieces(network: Network, pieces: readonly AddressRange[]): Network 
   return { ...network, spec: { ...network.spec, ranges: [...(network.spec.ranges ?? []), ...pieces] } };
 }
 
-function piecesByOwner(networks: readonly Network[]): ReadonlyMap<string, readonly AddressRange[]> {
+function piecesByOwner(
+  networks: readonly Network[],
+  owners: ReadonlyMap<string, string>,
+): ReadonlyMap<string, readonly AddressRange[]> {
   const byName = new Map(networks.map((network) => [network.name, network]));
-  const owners = segmentOwnersOf(networks);
   const pieces = new Map<string, AddressRange[]>();
   for (const network of networks) {
     const owner = owners.get(network.name);

@@ -41,46 +41,45 @@ export type World = {
 /** Undefined when the snapshot does not know the host: it has not joined, or has been deleted. */
 export function worldOf(seen: Snapshot, self: string): World | undefined {
   const snapshot = withoutReservations(seen);
-  const owners = segmentOwnersOf(seen.networks);
   const hosts = new Map(snapshot.hosts.map((host) => [host.name, host]));
   const host = hosts.get(self);
   if (host === undefined) return undefined;
   const carried = vrfsOn(snapshot, self);
+  const vrfs = snapshot.vrfs.filter((vrf) => carried.has(vrf.name));
   const networks = Map.groupBy(snapshot.networks, (network) => network.spec.vrf);
   const endpoints = Map.groupBy(snapshot.endpoints, (endpoint) => endpoint.spec.network);
   const vteps = Map.groupBy(snapshot.vteps, (vtep) => vtep.spec.vrf);
-  const vrfs = snapshot.vrfs.filter((vrf) => carried.has(vrf.name));
-  const members = new Map(
-    vrfs.map((vrf) => {
-      const names = new Set([self, ...(vteps.get(vrf.name) ?? []).map((vtep) => vtep.spec.host)]);
-      for (const network of networks.get(vrf.name) ?? [])
-        for (const e of endpoints.get(network.name) ?? []) names.add(e.spec.host);
-      return [vrf.name, new Set([...names].map((name) => hosts.get(name)).filter((h) => h !== undefined))] as const;
-    }),
-  );
-  const blocks = Map.groupBy(snapshot.blocks, (block) => block.spec.network);
-  const interfaces = new Map<string, EndpointSpec[]>();
-  for (const { spec } of snapshot.endpoints) {
-    if (spec.host !== self) continue;
-    const beside = interfaces.get(spec.netns);
-    if (beside === undefined) interfaces.set(spec.netns, [spec]);
-    else beside.push(spec);
-  }
-  const groups = new Map(snapshot.securityGroups.map((group) => [group.name, group]));
+  const membersOf = (vrf: string) => {
+    const names = new Set([self, ...(vteps.get(vrf) ?? []).map((vtep) => vtep.spec.host)]);
+    for (const network of networks.get(vrf) ?? [])
+      for (const e of endpoints.get(network.name) ?? []) names.add(e.spec.host);
+    return new Set([...names].map((name) => hosts.get(name)).filter((h) => h !== undefined));
+  };
+  const own = snapshot.endpoints.filter(({ spec }) => spec.host === self).map(({ spec }) => spec);
   return {
     snapshot,
-    segmentOwners: owners,
+    segmentOwners: segmentOwnersOf(seen.networks),
     self: host,
     hosts,
     vrfs,
     networks,
     endpoints,
-    blocks,
+    blocks: Map.groupBy(snapshot.blocks, (block) => block.spec.network),
     vteps,
-    groups,
-    interfaces,
-    members,
+    groups: new Map(snapshot.securityGroups.map((group) => [group.name, group])),
+    interfaces: Map.groupBy(own, ({ netns }) => netns),
+    members: new Map(vrfs.map(({ name }) => [name, membersOf(name)])),
   };
+}
+
+/** This host's endpoints of a network. */
+export function ownEndpoints({ endpoints, self }: World, network: string): readonly Endpoint[] {
+  return (endpoints.get(network) ?? []).filter(({ spec }) => spec.host === self.name);
+}
+
+/** This host's blocks of a network. */
+export function ownBlocks({ blocks, self }: World, network: string): readonly Block[] {
+  return (blocks.get(network) ?? []).filter(({ spec }) => spec.host === self.name);
 }
 
 /** The owner of a network's segment, with the ranges of all that is reserved from it. */
