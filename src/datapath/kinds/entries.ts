@@ -111,11 +111,9 @@ export const ENTRY_KINDS = {
     role: "entry",
     layer: 5.4,
     key: ({ ns, dev }) => `tbf ${ns} ${dev}`,
-    print: {
-      add: (o, shell) => [bucketLine("add", o, shell)],
-      set: (_, to, shell) => [bucketLine("change", to, shell)],
-      remove: ({ dev }, { tc }) => [`${tc} qdisc delete dev ${dev} root`],
-    },
+    add: (o, shell) => [bucketLine("add", o, shell)],
+    set: (_, to, shell) => [bucketLine("change", to, shell)],
+    remove: ({ dev }, { tc }) => [`${tc} qdisc delete dev ${dev} root`],
   }),
   redirect: defineKind<Redirect>({
     role: "entry",
@@ -123,59 +121,47 @@ export const ENTRY_KINDS = {
     // Before the shaper goes that it leads to: frames redirected to nowhere are lost.
     removal: -20,
     key: ({ ns, dev }) => `redirect ${ns} ${dev}`,
-    print: {
-      add: addRedirect,
-      set: (from, to, shell) => [...removeRedirect(from, shell), ...addRedirect(to, shell)],
-      remove: removeRedirect,
-    },
+    add: addRedirect,
+    set: (from, to, shell) => [...removeRedirect(from, shell), ...addRedirect(to, shell)],
+    remove: removeRedirect,
   }),
   address: defineKind<Address>({
     role: "entry",
     layer: 6,
     key: ({ ns, dev, cidr }) => `address ${ns} ${dev} ${cidr}`,
-    print: {
-      add: ({ cidr, dev }, { ip }) => [`${ip} address add ${cidr} dev ${dev}${cidr.includes(":") ? " nodad" : ""}`],
-      remove: ({ cidr, dev }, { ip }) => [`${ip} address delete ${cidr} dev ${dev}`],
-    },
+    add: ({ cidr, dev }, { ip }) => [`${ip} address add ${cidr} dev ${dev}${cidr.includes(":") ? " nodad" : ""}`],
+    remove: ({ cidr, dev }, { ip }) => [`${ip} address delete ${cidr} dev ${dev}`],
   }),
   neighbour: defineKind<Neighbour>({
     role: "entry",
     layer: 7,
     key: ({ ns, dev, ip }) => `neighbour ${ns} ${dev} ${ip}`,
-    print: {
-      add: (o, { ip }) => [`${ip} neigh replace ${o.ip} lladdr ${o.mac} dev ${o.dev} nud permanent`],
-      remove: (o, { ip }) => [`${ip} neigh delete ${o.ip} dev ${o.dev}`],
-    },
+    add: (o, { ip }) => [`${ip} neigh replace ${o.ip} lladdr ${o.mac} dev ${o.dev} nud permanent`],
+    remove: (o, { ip }) => [`${ip} neigh delete ${o.ip} dev ${o.dev}`],
   }),
   hop: defineKind<Hop>({
     role: "entry",
     layer: 7,
     key: ({ dev, ip }) => `hop ${dev} ${ip}`,
-    print: {
-      add: (o, { ip }) => [`${ip} neigh add ${o.ip} dev ${o.dev} managed extern_learn protocol ${WEFT_PROTOCOL}`],
-      remove: (o, { ip }) => [`${ip} neigh delete ${o.ip} dev ${o.dev}`],
-    },
+    add: (o, { ip }) => [`${ip} neigh add ${o.ip} dev ${o.dev} managed extern_learn protocol ${WEFT_PROTOCOL}`],
+    remove: (o, { ip }) => [`${ip} neigh delete ${o.ip} dev ${o.dev}`],
   }),
   fdb: defineKind<Fdb>({
     role: "entry",
     layer: 7,
     // Flood entries are a set (one per remote VTEP); a unicast MAC lives behind exactly one VTEP and may move.
     key: ({ ns, dev, mac, dst }) => (mac === FLOOD_MAC ? `fdb ${ns} ${dev} ${mac} ${dst}` : `fdb ${ns} ${dev} ${mac}`),
-    print: {
-      add: ({ dev, mac, dst }, { bridge }) => [
-        `${bridge} fdb ${mac === FLOOD_MAC ? "append" : "replace"} ${mac} dev ${dev} dst ${dst} self permanent`,
-      ],
-      remove: ({ dev, mac, dst }, { bridge }) => [`${bridge} fdb delete ${mac} dev ${dev} dst ${dst} self`],
-    },
+    add: ({ dev, mac, dst }, { bridge }) => [
+      `${bridge} fdb ${mac === FLOOD_MAC ? "append" : "replace"} ${mac} dev ${dev} dst ${dst} self permanent`,
+    ],
+    remove: ({ dev, mac, dst }, { bridge }) => [`${bridge} fdb delete ${mac} dev ${dev} dst ${dst} self`],
   }),
   "bridge-fdb": defineKind<BridgeFdb>({
     role: "entry",
     layer: 7,
     key: ({ ns, dev, mac }) => `bridge-fdb ${ns} ${dev} ${mac}`,
-    print: {
-      add: ({ dev, mac }, { bridge }) => [`${bridge} fdb replace ${mac} dev ${dev} master static sticky`],
-      remove: ({ dev, mac }, { bridge }) => [`${bridge} fdb delete ${mac} dev ${dev} master`],
-    },
+    add: ({ dev, mac }, { bridge }) => [`${bridge} fdb replace ${mac} dev ${dev} master static sticky`],
+    remove: ({ dev, mac }, { bridge }) => [`${bridge} fdb delete ${mac} dev ${dev} master`],
   }),
   route: defineKind<Route>({
     role: "entry",
@@ -184,10 +170,8 @@ export const ENTRY_KINDS = {
     // The kernel has one route per destination and metric. One of another metric goes after its successor has come, so
     // that there is a route at every moment.
     slot: ({ ns, dst, metric = WEFT_ROUTE_METRIC }) => `${ns} ${dst} ${metric}`,
-    print: {
-      add: (o, { ip }) => [`${ip} route add ${routeWords(o)}`],
-      set: (_, to, { ip }) => [`${ip} route replace ${routeWords(to)}`],
-      remove: (o, { ip }) => [`${ip} route delete ${routeWords(o)}`],
-    },
+    add: (o, { ip }) => [`${ip} route add ${routeWords(o)}`],
+    set: (_, to, { ip }) => [`${ip} route replace ${routeWords(to)}`],
+    remove: (o, { ip }) => [`${ip} route delete ${routeWords(o)}`],
   }),
 };

@@ -73,18 +73,15 @@ export type Shell = {
   readonly at: (ns: Ns) => Shell;
 };
 
-type Optional = "removal" | "changeRank" | "isRemovable" | "slot" | "devices" | "isSame";
+/** A kind with what differs from most. Without a `set`, an object is changed as it is added. */
+export type Definition<T extends AnyObject> = Pick<Kind<T>, "role" | "layer" | "key"> &
+  Partial<Omit<Kind<T>, "print">> &
+  Pick<Print<T>, "add" | "remove"> &
+  Partial<Print<T>>;
 
-/**
- * Every record has all members in one order: the engine then reads each with one and the same code. Without a `set`, an
- * object is changed as it is added.
- */
-export function defineKind<T extends AnyObject>(
-  kind: Omit<Kind<T>, Optional | "print"> &
-    Partial<Pick<Kind<T>, Optional>> & { readonly print: Omit<Print<T>, "set"> & Partial<Pick<Print<T>, "set">> },
-): Kind<T> {
-  const { role, layer, key, print } = kind;
-  const { add, set = (_, to, shell) => add(to, shell), remove } = print;
+/** Every record has all members in one order: the engine then reads each with one and the same code. */
+export function defineKind<T extends AnyObject>(kind: Definition<T>): Kind<T> {
+  const { role, layer, key, add, set = (_, to, shell) => add(to, shell), remove } = kind;
   return {
     role,
     layer,

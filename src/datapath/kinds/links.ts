@@ -1,10 +1,12 @@
 // Links: devices with a name, which carry other objects. What all of them have in common, what a link is as a port of a
 // bridge, and the kinds: bridge, VXLAN device, veth pair, ifb.
-import { type AnyObject, type Kind, type Ns, type Shell, defineKind, isEqual, type Role } from "./kind.ts";
+import { type Definition, type Kind, type Ns, type Print, type Role, type Shell, defineKind, isEqual } from "./kind.ts";
 import { TABLES_LAYER } from "./tables.ts";
 
 /** A link is always up, and always carries its ownership mark as ifalias (`weft:<kind>:<name>`). */
-type Link = AnyObject & {
+type Link = {
+  readonly kind: string;
+  readonly ns: Ns;
   readonly name: string;
   readonly mtu: number;
   readonly mac: string;
@@ -111,17 +113,17 @@ function setFields(where: string, from: readonly Field[], to: readonly Field[]):
   return [...changed.map(([word, value]) => `${where} ${word} ${value}`), ...(isFreed ? [`${where} nomaster`] : [])];
 }
 
-type LinkKind<T extends Link> = Pick<Kind<T>, "layer" | "key"> &
-  Partial<Pick<Kind<T>, "devices" | "changeRank">> & {
-    readonly add: Kind<T>["print"]["add"];
-    /** What can be changed in place besides MTU, MAC and alias. */
-    readonly fields?: (object: T) => readonly Field[];
-    /** The commands of changes that no field says. */
-    readonly setMore?: Kind<T>["print"]["set"];
-  };
+type LinkKind<T extends Link> = Pick<Definition<T>, "layer" | "key" | "add"> & {
+  readonly devices?: Kind<T>["devices"];
+  readonly changeRank?: Kind<T>["changeRank"];
+  /** What can be changed in place besides MTU, MAC and alias. */
+  readonly fields?: (object: T) => readonly Field[];
+  /** The commands of changes that no field says. */
+  readonly setMore?: Print<T>["set"];
+};
 
 function defineLink<T extends Link>(link: LinkKind<T>): Kind<T> {
-  const { add, fields = () => [], setMore = () => [], ...kind } = link;
+  const { fields = () => [], setMore = () => [], ...kind } = link;
   const allFields = (o: T): readonly Field[] => [
     ["mtu", String(o.mtu)],
     ["address", o.mac],
@@ -132,14 +134,11 @@ function defineLink<T extends Link>(link: LinkKind<T>): Kind<T> {
     role: "link" as Role<T>,
     devices: ({ ns, name }) => [{ ns, name }],
     ...kind,
-    print: {
-      add,
-      set: (from, to, shell) => [
-        ...setFields(`${shell.ip} link set ${to.name}`, allFields(from), allFields(to)),
-        ...setMore(from, to, shell),
-      ],
-      remove: ({ name }, { ip }) => [`${ip} link delete ${name}`],
-    },
+    set: (from, to, shell) => [
+      ...setFields(`${shell.ip} link set ${to.name}`, allFields(from), allFields(to)),
+      ...setMore(from, to, shell),
+    ],
+    remove: ({ name }, { ip }) => [`${ip} link delete ${name}`],
   });
 }
 

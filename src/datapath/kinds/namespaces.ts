@@ -20,10 +20,8 @@ export const NAMESPACE_KINDS = {
     role: "alone",
     layer: 0,
     key: ({ ns }) => `netns ${ns}`,
-    print: {
-      add: (_, { name }) => [`ip netns add ${name}`],
-      remove: (_, { name }) => [`ip netns delete ${name}`],
-    },
+    add: (_, { name }) => [`ip netns add ${name}`],
+    remove: (_, { name }) => [`ip netns delete ${name}`],
   }),
   sysctl: defineKind<Sysctl>({
     role: "alone",
@@ -31,10 +29,8 @@ export const NAMESPACE_KINDS = {
     // The kernel has no absent sysctl. Others may rely on the value by now, so it stays as it is.
     isRemovable: false,
     key: ({ ns, key }) => `sysctl ${ns} ${key}`,
-    print: {
-      add: ({ key, value }, { inside }) => [`${inside}sysctl -w ${dotted(key)}=${value}`],
-      remove: ({ key }, { inside }) => [`# ${inside}sysctl ${dotted(key)} stays as it is`],
-    },
+    add: ({ key, value }, { inside }) => [`${inside}sysctl -w ${dotted(key)}=${value}`],
+    remove: ({ key }, { inside }) => [`# ${inside}sysctl ${dotted(key)} stays as it is`],
   }),
 };
 

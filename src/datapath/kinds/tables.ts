@@ -135,22 +135,18 @@ export const TABLE_KINDS = {
     key: ({ ns }) => `nft ${ns}`,
     // Not by the text, which the kernel cannot give back.
     isSame: (a, b) => a.digest === b.digest,
-    print: {
-      add: (table, shell) => load(table, [], shell),
-      set: reload,
-      remove: (table, { inside }) => families(table).map((family) => `${inside}nft delete table ${family} ${MARK}`),
-    },
+    add: (table, shell) => load(table, [], shell),
+    set: reload,
+    remove: (table, { inside }) => families(table).map((family) => `${inside}nft delete table ${family} ${MARK}`),
   }),
   element: defineKind<Element>({
     role: "alone",
     // With the tables, in the same transaction where both change.
     layer: TABLES_LAYER + 0.5,
     key: ({ ns, set, key }) => `element ${ns} ${set} ${key}`,
-    print: {
-      add: (o, shell) => [line("add", o, shell)],
-      // A map has one value for a key: the old one goes first.
-      set: (from, to, shell) => [line("delete", from, shell), line("add", to, shell)],
-      remove: (o, shell) => [line("delete", o, shell)],
-    },
+    add: (o, shell) => [line("add", o, shell)],
+    // A map has one value for a key: the old one goes first.
+    set: (from, to, shell) => [line("delete", from, shell), line("add", to, shell)],
+    remove: (o, shell) => [line("delete", o, shell)],
   }),
 };
