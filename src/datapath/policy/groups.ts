@@ -8,6 +8,7 @@
 //   bridge postrouting   the same for the port it leaves through: a known flow, or one that the receiver takes (`in`)
 // Across a tunnel the two halves happen on two hosts.
 import { createHash } from "node:crypto";
+import type { Family } from "../../model/address.ts";
 import { DEFAULT_GROUP, DEFAULT_GROUP_SPEC, type SecurityGroupSpec, groupsOf, peersIn } from "../../model/group.ts";
 import { prefixesOf } from "../../model/membership.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
@@ -15,6 +16,7 @@ import { SIDES, type Side, flowChains, flowSets } from "./flows.ts";
 import { type PeerAddresses, type PlacedRule, addressesIn, intervalOf, statementsOf } from "./rules.ts";
 import { declared } from "../kinds/tables.ts";
 import {
+  FAMILIES,
   KNOWN,
   NOT_TO_PORT,
   NO_PROFILE,
@@ -129,6 +131,11 @@ export function setId(group: string): string {
   return `${group.slice(0, SET_GROUP_MAX - 65)}/${createHash("sha256").update(group).digest("hex")}`;
 }
 
+/** The set of the addresses of a group's members. */
+export function membersSet(group: string, family: Family): string {
+  return `members${family}_${setId(group)}`;
+}
+
 /** 24 bits (FNV-1a, folded). */
 function hash24(text: string): number {
   let hash = 0x811c9dc5;
@@ -150,7 +157,7 @@ export function profileOf(policy: Policy, network: Network, spec: Endpoint["spec
  */
 export function compilePolicy(policy: Policy): string {
   if (policy.profiles.size === 0) return "";
-  const sets = policy.peers.flatMap(membersSets).map(declared).join("");
+  const sets = policy.peers.flatMap((group) => FAMILIES.map((family) => declared(membersSet(group, family)))).join("");
   const profiles = [...policy.profiles.values()].sort((a, b) => a.id - b.id);
   const jumps = (side: Side) => profiles.map(({ id }) => `${hex(id)} : goto ${side}_${hex(id)}`).join(", ");
   const judged = (side: Side) => [`meta mark & ${hex(PROFILE_BITS)} vmap { ${jumps(side)} }`, `goto denied_${side}`];
@@ -212,7 +219,3 @@ const REFUSALS =
   chain("full_in", ["goto refused_12"]) +
   chain("options_out", ["goto drop_13"]) +
   chain("options_in", ["goto refused_13"]);
-
-function membersSets(group: string): string[] {
-  return [`members4_${setId(group)}`, `members6_${setId(group)}`];
-}

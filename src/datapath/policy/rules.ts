@@ -35,12 +35,8 @@ export function statementsOf(rules: readonly PlacedRule[]): string[] {
 }
 
 /** By priority; within one, deny comes first. */
-function stepNumber({ rule }: PlacedRule): number {
-  return 2 * priorityOf(rule) + (rule.action === "deny" ? 0 : 1);
-}
-
-export function priorityOf(rule: Rule): number {
-  return rule.priority ?? PRIORITY_DEFAULT;
+export function stepNumber({ rule: { priority = PRIORITY_DEFAULT, action } }: PlacedRule): number {
+  return 2 * priority + (action === "deny" ? 0 : 1);
 }
 
 function stepOf(rules: readonly PlacedRule[]): string[] {
@@ -70,13 +66,10 @@ function matchesOf(rules: readonly PlacedRule[]): string[] {
   for (const [field, values] of servicesOf(anybody)) out.push(field === "" ? "" : `${field} ${set(values)} `);
   if (out.includes("")) return [""];
   for (const family of FAMILIES) out.push(...peerMatches(rules, family));
-  const byMembers = Map.groupBy(
-    rules.filter(({ members }) => members !== undefined),
-    ({ members }) => members,
-  );
-  for (const [members, some] of [...byMembers].sort(([a], [b]) => ((a ?? "") < (b ?? "") ? -1 : 1))) {
-    for (const family of FAMILIES) out.push(...memberMatches(some, members ?? "", family));
-  }
+  const byMembers = Map.groupBy(rules, ({ members = "" }) => members);
+  byMembers.delete("");
+  for (const members of [...byMembers.keys()].sort())
+    for (const family of FAMILIES) out.push(...memberMatches(byMembers.get(members) ?? [], members, family));
   return out;
 }
 

@@ -1,12 +1,12 @@
 // What belongs to a port: its MAC and addresses, as elements of sets, and what its network allows, as bits of its mark.
 // The rules that use them are in filters.ts. A port without a mark carries nothing, so an endpoint is closed until its
 // elements are there.
-import { formatIp, macValue, slaacIp } from "../../model/address.ts";
+import { familyOf, formatIp, macValue, slaacIp } from "../../model/address.ts";
 import { groupsOf } from "../../model/group.ts";
 import type { Endpoint, EndpointSpec, Network, Vrf } from "../../model/resource.ts";
 import { floodElements } from "./learning.ts";
 import { portName } from "../state/names.ts";
-import { type Policy, policyOf, profileOf, setId } from "./groups.ts";
+import { type Policy, policyOf, profileOf, membersSet } from "./groups.ts";
 import type { KernelObject, ObjectOf } from "../kinds.ts";
 import {
   ANY_IP,
@@ -112,9 +112,8 @@ export function membershipOf(
   return groupsOf(network.spec, spec)
     .filter((group) => peers.includes(group))
     .flatMap((group) =>
-      addresses.map((key): ObjectOf<"element"> => {
-        const family = key.includes(":") ? 6 : 4;
-        return { kind: "element", ns: `vrf:${vrf.name}`, set: `members${family}_${setId(group)}`, key };
-      }),
+      addresses.map(
+        (key) => ({ kind: "element", ns: `vrf:${vrf.name}`, set: membersSet(group, familyOf(key)), key }) as const,
+      ),
     );
 }

@@ -3,9 +3,9 @@
 import { ipOf } from "../../model/address.ts";
 import { type Rule, groupsOf, protocolNumber } from "../../model/group.ts";
 import type { Network } from "../../model/resource.ts";
-import { type PlacedRule, portsOf, priorityOf } from "./rules.ts";
+import { type PlacedRule, portsOf, stepNumber } from "./rules.ts";
 import { type Profile, policyOf, profileKey, setId } from "./groups.ts";
-import type { Side } from "./flows.ts";
+import { SIDES, type Side } from "./flows.ts";
 import { addressesOf } from "./spoofing.ts";
 import { type World, ownEndpoints } from "../world/world.ts";
 
@@ -29,13 +29,11 @@ export function judgeOf(world: World, vrf: string): ((flow: FlowView, side?: Sid
   const owners = ownersOf(world, networks, policy.profiles);
   const members = membersOf(world, networks, policy.peers);
   // If several endpoints may have an address, all of them are asked, because it is not known here which has it now.
-  const objects = (owner: string, direction: Side, peer: string, flow: FlowView) =>
+  const objects = (side: Side, flow: FlowView) =>
     owners
-      .get(owner)
-      ?.some(({ rules, keepsFlows }) => !keepsFlows && !allows(rules, { direction, peer, flow }, members)) === true;
-  return (flow, side) =>
-    (side === "in" || !objects(flow.source, "out", flow.destination, flow)) &&
-    (side === "out" || !objects(flow.destination, "in", flow.source, flow));
+      .get(side === "out" ? flow.source : flow.destination)
+      ?.some(({ rules, keepsFlows }) => !keepsFlows && !allows(rules, side, flow, members)) === true;
+  return (flow, only) => SIDES.every((side) => (only !== undefined && only !== side) || !objects(side, flow));
 }
 
 function ownersOf(world: World, networks: readonly Network[], profiles: ReadonlyMap<string, Profile>) {
@@ -66,18 +64,14 @@ function membersOf(world: World, networks: readonly Network[], peers: readonly s
   return members;
 }
 
-/** A flow as one of its ends sees it. */
-type Attempt = { readonly direction: Side; readonly peer: string; readonly flow: FlowView };
-
-/** The decision about the first packet of a flow with this peer: the first rule that matches; without a match, deny. */
-function allows(rules: readonly PlacedRule[], { direction, peer, flow }: Attempt, members: Members): boolean {
-  const matching = rules.filter(
-    (placed) =>
-      placed.rule.direction === direction && isPeer(placed, peer, members) && isService(placed.rule, flow, peer),
-  );
-  const first = Math.min(...matching.map(({ rule }) => priorityOf(rule)));
-  const deciding = matching.filter(({ rule }) => priorityOf(rule) === first);
-  return deciding.length > 0 && deciding.every(({ rule }) => rule.action === "allow");
+/** The decision of one end about the first packet of a flow: the first rule that matches; without a match, deny. */
+function allows(rules: readonly PlacedRule[], side: Side, flow: FlowView, members: Members): boolean {
+  const peer = side === "out" ? flow.destination : flow.source;
+  const [first] = rules
+    .filter(({ rule }) => rule.direction === side && isService(rule, flow, peer))
+    .filter((placed) => isPeer(placed, peer, members))
+    .sort((a, b) => stepNumber(a) - stepNumber(b));
+  return first?.rule.action === "allow";
 }
 
 function isPeer({ peers, members: group }: PlacedRule, peer: string, members: Members): boolean {
