@@ -207,8 +207,16 @@ const ownSet = ({ side, family }: Part, kind: Kind) => `@${setName(side, kind, f
 const otherSet = ({ side, family }: Part, kind: Kind) => `@${setName(OTHER_SIDE[side], kind, family)}`;
 
 /** Lines for packets of a known flow, in its own side's set, or as an answer in the other side's. */
-function known(part: Part, kind: Kind, [own, turned]: Flow, then = "accept", when = ""): readonly string[] {
-  return [`${when}${own} ${ownSet(part, kind)} ${then}`, `${when}${turned} ${otherSet(part, kind)} ${then}`];
+function known(part: Part, kind: Kind, [own, turned]: Flow, then = "accept"): readonly string[] {
+  return [`${own} ${ownSet(part, kind)} ${then}`, `${turned} ${otherSet(part, kind)} ${then}`];
+}
+
+/** The same for TCP and UDP, where the protocol is not known yet. */
+function knownByPorts(part: Part, { protocol, ports }: Places, then?: string): readonly string[] {
+  return [
+    ...known(part, "tcp", ports, then).map((line) => `${protocol} ${TCP} ${line}`),
+    ...known(part, "udp", ports, then).map((line) => `${protocol} ${UDP} ${line}`),
+  ];
 }
 
 function knownChains(part: Part): string {
@@ -272,9 +280,8 @@ function errorChain(part: Part): string {
   const against = { ...part, side: OTHER_SIDE[side] };
   return chain(`${name}_error`, [
     ...words.isInnerLong.map((is) => `${is} goto begin_${side}`),
-    ...known(against, "tcp", inner.ports, "accept", `${inner.protocol} ${TCP} `),
-    ...known(against, "udp", inner.ports, "accept", `${inner.protocol} ${UDP} `),
-    ...known(against, "other", inner.ping, "accept", `${inner.protocol} ${words.icmp} `),
+    ...knownByPorts(against, inner),
+    ...known(against, "other", inner.ping).map((line) => `${inner.protocol} ${words.icmp} ${line}`),
     ...known(against, "other", inner.plain),
     `goto begin_${side}`,
   ]);
@@ -296,8 +303,7 @@ function pieceChains(part: Part): string {
       `${isLater} goto denied_${side}`,
       ...words.isLong.map((is) => `${is} goto options_${side}`),
       ...(family === 4 ? [] : [`${first.protocol} ${oneOf([...EXTENSIONS, FRAGMENT, AH])} goto options_${side}`]),
-      ...known(part, "tcp", first.ports, keep, `${first.protocol} ${TCP} `),
-      ...known(part, "udp", first.ports, keep, `${first.protocol} ${UDP} `),
+      ...knownByPorts(part, first, keep),
       `${first.protocol} ${words.icmp} ${first.icmpType} ${words.reply} ${first.ping[1]} ` +
         `${otherSet(part, "other")} ${keep}`,
       ...known(part, "other", first.plain, keep),
