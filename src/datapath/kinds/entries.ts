@@ -48,7 +48,8 @@ export type Fdb = Entry & { readonly kind: "fdb"; readonly mac: string; readonly
 export type BridgeFdb = Entry & { readonly kind: "bridge-fdb"; readonly mac: string; readonly loose?: true };
 
 /**
- * A unicast route of the main table, of our protocol number and metric. `dst` is canonical. `onlink` routes have a gateway that no connected route covers.
+ * A unicast route of the main table, of our protocol number and metric. `dst` is canonical. `onlink` routes have a
+ * gateway that no connected route covers.
  */
 export type Route = Entry & {
   readonly kind: "route";

@@ -72,7 +72,7 @@ const FRAGMENT = 44;
 /** How a flow is named in the sets: by what a packet of it has, and turned, by what an answer to it has. */
 type Flow = readonly [own: string, turned: string];
 
-/** Where a packet has what tells its flow: by the ports of TCP or UDP, by a ping's identifier, by the protocol alone. */
+/** Where a packet has what tells its flow: the ports of TCP or UDP, a ping's identifier, the protocol alone. */
 type Places = {
   readonly protocol: string;
   readonly icmpType: string;
