@@ -34,8 +34,7 @@ import { neighbourOverflows } from "../kernel/overflow.ts";
 import { Fault } from "../model/fault.ts";
 import { emptySnapshot } from "../model/resource.ts";
 import { Management } from "./management.ts";
-import { optimizeEarly } from "./optimize.ts";
-import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
+import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 
 export const AGENT_SETTINGS = [
   "server",

@@ -14,8 +14,7 @@ import { Control } from "../control/control.ts";
 import { realFiles } from "../files/real.ts";
 import { Fault } from "../model/fault.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
-import { optimizeEarly } from "./optimize.ts";
-import { cannotListen, listenAddress, type Surroundings } from "./surroundings.ts";
+import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 import { LIVENESS_SETTINGS, livenessFrom, reclaimLostOn } from "./reclaim.ts";
 import { syncToken } from "./tokens.ts";
 

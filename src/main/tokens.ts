@@ -35,7 +35,8 @@ export async function syncToken(
   }
   if (found !== undefined && found.length >= SHORTEST) return taken(keeper, role, file, found);
   // A short text was written on purpose; an empty file is what a full disk leaves.
-  if (found !== undefined && found !== "" && !keeper.hasToken(role)) throw noToken(file);
+  if (found !== undefined && found !== "" && !keeper.hasToken(role))
+    throw notToken(file, "does not hold a token", `a token has at least ${SHORTEST} characters`);
   if (found !== undefined) attempt(() => files.rename(file, `${file}.damaged`));
   return renewed(keeper, role, file, files);
 }
@@ -54,7 +55,10 @@ function textIn(files: Files, file: string): string | Fault {
 async function taken(keeper: TokenKeeper, role: TokenRole, file: string, token: string): Promise<SyncedToken> {
   const owner = ownerOf(keeper, token);
   if (owner === role) return { file };
-  if (owner !== undefined) throw somebodyElses(file, owner);
+  if (owner !== undefined) {
+    const why = `it is the token of ${owner === "host" ? "a host" : `role ${owner}`}`;
+    throw notToken(file, "holds the token of another role", why);
+  }
   const isNew = keeper.hasToken(role);
   await keeper.setToken(role, token);
   return isNew ? { file, said: "the file has another token than before; only this one is valid now" } : { file };
@@ -87,20 +91,7 @@ function ownerOf(keeper: TokenKeeper, token: string): string | undefined {
   }
 }
 
-function noToken(file: string): Fault {
-  return new Fault("token-wrong", {
-    what: "a token file does not hold a token",
-    where: file,
-    why: `a token has at least ${SHORTEST} characters`,
-    fix: "remove the file: the server makes a new one",
-  });
-}
-
-function somebodyElses(file: string, owner: string): Fault {
-  return new Fault("token-wrong", {
-    what: "a token file holds the token of another role",
-    where: file,
-    why: `it is the token of ${owner === "host" ? "a host" : `role ${owner}`}`,
-    fix: "remove the file: the server makes a new one",
-  });
+function notToken(where: string, holds: string, why: string): Fault {
+  const fix = "remove the file: the server makes a new one";
+  return new Fault("token-wrong", { what: `a token file ${holds}`, where, why, fix });
 }

@@ -202,15 +202,7 @@ export function overlaps(a: Cidr, b: Cidr): boolean {
   return a.length <= b.length ? contains(a, firstOf(b)) : contains(b, firstOf(a));
 }
 
-/** 4 or 16 bytes in network order: what netlink carries. */
-export function ipBytes(ip: Ip): Uint8Array {
-  const bytes = new Uint8Array(ip.family === 4 ? 4 : 16);
-  let value = ip.value;
-  for (let i = bytes.length - 1; i >= 0; i--, value >>= 8n) bytes[i] = Number(value & 0xffn);
-  return bytes;
-}
-
-/** The inverse of ipBytes. */
+/** From 4 or 16 bytes in network order: what netlink carries. */
 export function ipFromBytes(bytes: Uint8Array): Ip {
   let value = 0n;
   for (const byte of bytes) value = (value << 8n) | BigInt(byte);
@@ -240,10 +232,7 @@ export function macValue(mac: string): bigint {
 
 /** The inverse of macValue. */
 export function formatMac(value: bigint): string {
-  return value
-    .toString(16)
-    .padStart(12, "0")
-    .replaceAll(/(..)(?=.)/g, "$1:");
+  return (value.toString(16).padStart(12, "0").match(/../g) ?? []).join(":");
 }
 
 /** The address that SLAAC makes of a MAC in a /64: its EUI-64 with the seventh bit turned (RFC 4291 appendix A). */
@@ -258,22 +247,12 @@ export function macOfSlaac(ip: bigint): bigint | undefined {
   return ((((ip >> 40n) & 0xff_ffffn) ^ 0x02_0000n) << 24n) | (ip & 0xff_ffffn);
 }
 
-/**
- * A locally administered unicast MAC from an IPv4 address (02:00 + its four octets) or the low 32 bits of an IPv6 one.
- */
+/** A locally administered unicast MAC: 02:00 and the IPv4 address, or the low 32 bits of an IPv6 one. */
 export function macFromIp(ip: Ip): string {
-  const low = Number(ip.value & 0xffff_ffffn);
-  return ["02", "00", ...[24, 16, 8, 0].map((shift) => hex2((low >>> shift) & 255))].join(":");
+  return formatMac(0x0200_0000_0000n | (ip.value & 0xffff_ffffn));
 }
 
 /** The first three octets of `oui` and the low 24 bits of the address: how DC/OS names a VTEP. */
 export function vtepMac(oui: string, ip: Ip): string {
-  const low = Number(ip.value & 0xff_ffffn);
-  return [...oui.toLowerCase().split(":").slice(0, 3), ...[16, 8, 0].map((shift) => hex2((low >>> shift) & 255))].join(
-    ":",
-  );
-}
-
-function hex2(byte: number): string {
-  return byte.toString(16).padStart(2, "0");
+  return formatMac((macValue(oui.slice(0, 8)) << 24n) | (ip.value & 0xff_ffffn));
 }

@@ -2,6 +2,8 @@
 // answer (RFC 9457, `urn:weft:problem:<reason>`), and decides the HTTP status and the exit code of the CLI.
 // docs/errors.md describes each; a test compares the two both ways.
 
+import { defined } from "./defined.ts";
+
 /** Exit codes of the CLI: 1 failure, 2 usage or invalid input, 3 not found, 4 conflict, 5 denied, 6 timeout, 7 away. */
 export const REASONS = {
   // The input is wrong in itself.
@@ -142,19 +144,21 @@ export function problemOf(error: unknown): Problem {
       ...error.detail,
     };
   }
-  return problemOf(
-    new Fault("internal", { what: "an internal error", fix: "see the server's log; this is a bug" }, { cause: error }),
-  );
+  const bug = { what: "an internal error", fix: "see the server's log; this is a bug" };
+  return problemOf(new Fault("internal", bug, { cause: error }));
 }
 
 /** The inverse of problemOf: what a client makes of an answer. */
-export function faultOf(problem: Partial<Problem>): Fault {
-  const reason = problem.reason !== undefined && Object.hasOwn(REASONS, problem.reason) ? problem.reason : "internal";
-  return new Fault(reason, {
-    what: problem.what ?? problem.detail ?? "the request failed",
-    fix: problem.fix ?? "see the server's log",
-    ...(problem.where === undefined ? {} : { where: problem.where }),
-    ...(problem.why === undefined ? {} : { why: problem.why }),
-    ...(problem.blockers === undefined ? {} : { blockers: problem.blockers }),
-  });
+export function faultOf({ reason, detail, what, where, why, fix, blockers }: Partial<Problem>): Fault {
+  const known = reason !== undefined && Object.hasOwn(REASONS, reason) ? reason : "internal";
+  return new Fault(
+    known,
+    defined({
+      what: what ?? detail ?? "the request failed",
+      fix: fix ?? "see the server's log",
+      where,
+      why,
+      blockers,
+    }),
+  );
 }

@@ -4,14 +4,13 @@
 import Type from "typebox";
 import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
 import { type InputOf, WRITABLE_KINDS, type WritableKind, putOf } from "./kinds.ts";
-import { EndpointSpec } from "./kinds/endpoint.ts";
-import { HostSpec } from "./kinds/host.ts";
-import { MembershipSpec } from "./kinds/membership.ts";
-import { MigrationSpec } from "./kinds/migration.ts";
+import { endpoint } from "./kinds/endpoint.ts";
+import { host } from "./kinds/host.ts";
+import { membership, migration } from "./kinds/membership.ts";
 import { QosInput } from "./qos.ts";
 
 const claimed = {
-  ...Type.Pick(HostSpec, ["underlay", "underlayMtu", "slices", "shaping"]).properties,
+  ...Type.Pick(host.spec, ["underlay", "underlayMtu", "slices", "shaping"]).properties,
   bootId: optional(
     Type.String({ minLength: 1, maxLength: 100, description: "Of its kernel: tells a restart from a second machine." }),
   ),
@@ -35,12 +34,12 @@ export const JoinRequest = strictObject({
 /** What may change while an endpoint is attached. */
 export const EndpointPatch = strictObject({
   qos: optional(QosInput),
-  ...Type.Pick(EndpointSpec, ["securityGroups", "allowedAddresses"]).properties,
+  ...Type.Pick(endpoint.spec, ["securityGroups", "allowedAddresses"]).properties,
 });
 export const EndpointClaim = strictObject({
   network: Type.String(),
   host: Type.String(),
-  ...Type.Pick(EndpointSpec, ["owner", "ifname", "netns"]).properties,
+  ...Type.Pick(endpoint.spec, ["owner", "ifname", "netns"]).properties,
   addresses: optional(
     Texts("Without prefix length. Global networks: what is not given is assigned. Local ones: the agent's choice."),
   ),
@@ -48,15 +47,15 @@ export const EndpointClaim = strictObject({
   range: optional(Text("Global networks: only from this address range.")),
   slice: optional(Type.String()),
   tenant: optional(Type.String({ minLength: 1, maxLength: 253, description: "Whose quota it counts for." })),
-  ...Type.Pick(EndpointSpec, ["workload", "joined", "defaultRoute"]).properties,
+  ...Type.Pick(endpoint.spec, ["workload", "joined", "defaultRoute"]).properties,
   ...EndpointPatch.properties,
 });
 
 /** The body of POST /v1/memberships. */
-export const MembershipClaim = MembershipSpec;
+export const MembershipClaim = membership.spec;
 /** The body of POST /v1/migrations. */
 export const MigrationRequest = strictObject({
-  ...Type.Omit(MigrationSpec, ["members"]).properties,
+  ...Type.Omit(migration.spec, ["members"]).properties,
   dryRun: optional(Flag("Only say what would move.")),
 });
 /** What a host says of a move. */

@@ -1,5 +1,5 @@
-// What the record of a resource kind has. A kind is one file in kinds/ with its record, and a row in kinds.ts; what is
-// the same for all kinds (types, API, client, command line, completion, which hosts see it) is derived from these.
+// What the record of a resource kind has. A kind is a record in kinds/ and a row in kinds.ts; what is the same for all
+// kinds (types, API, client, command line, completion, which hosts see it) is derived from these.
 import type { TSchema } from "typebox";
 import type { Reason } from "./fault.ts";
 import type { Value } from "./schema.ts";

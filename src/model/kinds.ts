@@ -2,20 +2,14 @@
 import type { TObject } from "typebox";
 import { Fault } from "./fault.ts";
 import type { KindPut, KindRecord } from "./kind.ts";
-import { block } from "./kinds/block.ts";
-import { cursor } from "./kinds/cursor.ts";
+import { block, cursor, freed, hold, vtep } from "./kinds/allocation.ts";
 import { endpoint } from "./kinds/endpoint.ts";
-import { freed } from "./kinds/freed.ts";
-import { hold } from "./kinds/hold.ts";
 import { host } from "./kinds/host.ts";
-import { membership } from "./kinds/membership.ts";
-import { migration } from "./kinds/migration.ts";
-import { move } from "./kinds/move.ts";
+import { membership, migration, move } from "./kinds/membership.ts";
 import { network } from "./kinds/network.ts";
 import { pool } from "./kinds/pool.ts";
 import { securitygroup } from "./kinds/securitygroup.ts";
 import { vrf } from "./kinds/vrf.ts";
-import { vtep } from "./kinds/vtep.ts";
 import type { Value } from "./schema.ts";
 
 export const KINDS = {

@@ -3,6 +3,7 @@
 // it.
 import Type from "typebox";
 import { type Value, optional, strictObject } from "./schema.ts";
+import { defined } from "./defined.ts";
 import { Fault } from "./fault.ts";
 
 /** As the workload sees it: inbound is what it receives. */
@@ -127,15 +128,20 @@ export function parseQos(input: QosInput, where: string): QosPatch {
 }
 
 function parseLimit(input: LimitInput, where: string): Limit {
-  const average = amountIn(input.average, `${where}.average`, RATE, [AVERAGE_MIN, RATE_MAX]);
-  const peak =
-    input.peak === undefined ? undefined : amountIn(input.peak, `${where}.peak`, RATE, [AVERAGE_MIN, RATE_MAX]);
+  const optional = (name: "peak" | "burst", unit: Unit, range: readonly [number, number]) =>
+    input[name] === undefined ? undefined : amountIn(input[name], `${where}.${name}`, unit, range);
+  const rates = [AVERAGE_MIN, RATE_MAX] as const;
+  const average = amountIn(input.average, `${where}.average`, RATE, rates);
+  const peak = optional("peak", RATE, rates);
   // As the kernel sees them: whole bytes per second.
   if (peak !== undefined && Math.floor(peak / 8) <= Math.floor(average / 8))
-    throw peakTooLow(peak, average, `${where}.peak`);
-  const sizes = [BURST_MIN, mostBurst(average)] as const;
-  const burst = input.burst === undefined ? undefined : amountIn(input.burst, `${where}.burst`, SIZE, sizes);
-  return { average, ...(peak === undefined ? {} : { peak }), ...(burst === undefined ? {} : { burst }) };
+    throw new Fault("qos-invalid", {
+      what: `a peak of ${formatRate(peak)} is not above the average of ${formatRate(average)}`,
+      where: `${where}.peak`,
+      why: "the peak is how fast a burst goes out, and a burst is what exceeds the average",
+      fix: "choose a higher peak, or leave it out",
+    });
+  return defined({ average, peak, burst: optional("burst", SIZE, [BURST_MIN, mostBurst(average)]) });
 }
 
 /** What an amount is measured in. */
@@ -180,15 +186,6 @@ function amountIn(
 
 function mostBurst(average: number): number {
   return Math.min(BURST_MAX, Math.max(BURST_MIN, Math.floor((average / 8) * BURST_SECONDS_MAX)));
-}
-
-function peakTooLow(peak: number, average: number, where: string): Fault {
-  return new Fault("qos-invalid", {
-    what: `a peak of ${formatRate(peak)} is not above the average of ${formatRate(average)}`,
-    where,
-    why: "the peak is how fast a burst goes out, and a burst is what exceeds the average",
-    fix: "choose a higher peak, or leave it out",
-  });
 }
 
 /** The resource's own limits after a patch; undefined when none is left. */
@@ -238,9 +235,7 @@ export type CniBandwidth = {
  * so a burst is cut to what Weft allows at its rate.
  */
 export function qosOfCni({ ingressRate, ingressBurst, egressRate, egressBurst }: CniBandwidth): QosInput {
-  const inbound = cniLimit(ingressRate, ingressBurst);
-  const outbound = cniLimit(egressRate, egressBurst);
-  return { ...(inbound === undefined ? {} : { inbound }), ...(outbound === undefined ? {} : { outbound }) };
+  return defined({ inbound: cniLimit(ingressRate, ingressBurst), outbound: cniLimit(egressRate, egressBurst) });
 }
 
 function cniLimit(rate = 0, burstBits = 0): LimitInput | undefined {

@@ -40,6 +40,7 @@ export type VtepSpec = Vtep["spec"];
 export type EndpointSpec = Endpoint["spec"];
 export type Subnet = NetworkSpec["subnets"][number];
 export type Slice = NonNullable<NetworkSpec["slices"]>[number];
+export type Quota = NonNullable<NetworkSpec["quotas"]>[number];
 
 /** Identity over all kinds: `network/blue`. */
 export type Key = `${Kind}/${string}`;

@@ -5,7 +5,7 @@ import Type from "typebox";
 import { ClusterPaths, PathsReport } from "./paths.ts";
 import { EndpointClaim } from "./input.ts";
 import type { Direction } from "./qos.ts";
-import type { EndpointSpec } from "./kinds/endpoint.ts";
+import type { EndpointSpec } from "./resource.ts";
 import { type Value, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
 /** An agent sends it after a round that changed something, and at least every heartbeat. */

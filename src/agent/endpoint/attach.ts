@@ -11,7 +11,7 @@ import { keyOf } from "../../datapath/state/state.ts";
 import type { NetnsId } from "../../kernel/kernel.ts";
 import { parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
-import { checkEndpointName } from "../../model/ifname.ts";
+import { checkEndpointName } from "../../model/endpointName.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import { checkName } from "../../model/parse.ts";
 import type { Endpoint } from "../../model/resource.ts";

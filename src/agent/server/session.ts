@@ -4,7 +4,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Mirror } from "../../client/mirror.ts";
 import type { Transport } from "../../client/transport.ts";
-import { ClockSteps } from "../../model/clockSteps.ts";
+import { ClockSteps } from "../../model/clock.ts";
 import { type Fault, isEnd, problemOf } from "../../model/fault.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { HostReport } from "../../model/status.ts";

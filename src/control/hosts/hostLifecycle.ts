@@ -1,7 +1,7 @@
 // The lifecycle of hosts on one server: ready, suspect or lost; how a host is removed or reclaimed; and what is
 // remembered of removed ones. liveness.ts decides about the states, admit/ about what is released.
 import type { Clock } from "../../model/clock.ts";
-import { ClockSteps } from "../../model/clockSteps.ts";
+import { ClockSteps } from "../../model/clock.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { Fault } from "../../model/fault.ts";
 import type { Secret, Store } from "../../store/store.ts";

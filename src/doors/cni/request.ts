@@ -3,7 +3,7 @@
 // refused by its key and value. Pure.
 import { formatIp, interfaceOf, ipOf, isMapped, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
-import { IFNAME_RULE, isIfname } from "../../model/ifname.ts";
+import { IFNAME_RULE, isIfname } from "../../model/endpointName.ts";
 import { type CniBandwidth, type QosInput, qosOfCni } from "../../model/qos.ts";
 import { folded, foldedIn, foldedResult, isObject, type Json } from "./fold.ts";
 import { CniRefusal } from "./refusal.ts";

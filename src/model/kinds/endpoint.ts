@@ -3,43 +3,39 @@ import Type from "typebox";
 import { AllowedAddress, GroupNames } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
 import { Qos } from "../qos.ts";
-import { type Value, Flag, Text, Texts, optional, strictObject } from "../schema.ts";
+import { Flag, Text, Texts, optional, strictObject } from "../schema.ts";
 
 /**
  * One attachment of a workload. In a global network the server made it; in a local one the host's agent did and says
  * so.
  */
-export const EndpointSpec = strictObject({
-  network: Type.String(),
-  host: Type.String(),
-  owner: Text("What the endpoint belongs to: a name the caller gives, a container id."),
-  ifname: Text("Interface in the workload's namespace."),
-  netns: Text("Path of the workload's network namespace on its host."),
-  mac: Type.String(),
-  addresses: Texts("Without prefix length."),
-  range: optional(Text("The address range that the lease is from.")),
-  slice: optional(Type.String()),
-  workload: optional(
-    Text("What the owner is an instance of: instances join and leave networks together (memberships)."),
-  ),
-  joined: optional(Flag("Made by a membership of its workload, not by hand; it goes with the membership.")),
-  defaultRoute: optional(
-    Flag(
-      "Whether its interface is the workload's way out; else it leads to the VRF's subnets only. Default: the " +
-        "workload's first interface of Weft's, by name.",
-    ),
-  ),
-  qos: optional(Qos),
-  tenant: optional(Text("Whose quota in the network it counts for.")),
-  securityGroups: GroupNames("Groups of its own, beside its network's."),
-  allowedAddresses: optional(Type.Array(AllowedAddress, { maxItems: 16 })),
-  detaching: optional(Flag("Its host has been asked to detach it.")),
-});
-
-export type EndpointSpec = Value<typeof EndpointSpec>;
-
 export const endpoint = {
-  spec: EndpointSpec,
+  spec: strictObject({
+    network: Type.String(),
+    host: Type.String(),
+    owner: Text("What the endpoint belongs to: a name the caller gives, a container id."),
+    ifname: Text("Interface in the workload's namespace."),
+    netns: Text("Path of the workload's network namespace on its host."),
+    mac: Type.String(),
+    addresses: Texts("Without prefix length."),
+    range: optional(Text("The address range that the lease is from.")),
+    slice: optional(Type.String()),
+    workload: optional(
+      Text("What the owner is an instance of: instances join and leave networks together (memberships)."),
+    ),
+    joined: optional(Flag("Made by a membership of its workload, not by hand; it goes with the membership.")),
+    defaultRoute: optional(
+      Flag(
+        "Whether its interface is the workload's way out; else it leads to the VRF's subnets only. Default: the " +
+          "workload's first interface of Weft's, by name.",
+      ),
+    ),
+    qos: optional(Qos),
+    tenant: optional(Text("Whose quota in the network it counts for.")),
+    securityGroups: GroupNames("Groups of its own, beside its network's."),
+    allowedAddresses: optional(Type.Array(AllowedAddress, { maxItems: 16 })),
+    detaching: optional(Flag("Its host has been asked to detach it.")),
+  }),
   list: "endpoints",
   unknown: "endpoint-unknown",
   // Shared ones also by other hosts of the VRF: control/state/visibility.ts.

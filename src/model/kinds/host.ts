@@ -5,21 +5,19 @@ import { NETWORK_MTU } from "../limits.ts";
 import { DIRECTIONS } from "../qos.ts";
 import { Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 
-export const HostSpec = strictObject({
-  underlay: Text("The address other hosts send tunnel packets to."),
-  underlayMtu: Type.Integer({ minimum: NETWORK_MTU.minimum, maximum: 65_535 }),
-  slices: optional(Texts("Which slices of networks this host has bridges for. Default: all.")),
-  shaping: optional(
-    Type.Array(oneOf(DIRECTIONS), {
-      description: "Directions in which its kernel can limit traffic. Default: none.",
-    }),
-  ),
-  order: Type.Integer({ description: "Registration order: lists keep it." }),
-  drained: optional(Flag("Whether it takes no new endpoints; those it has stay.")),
-});
-
 export const host = {
-  spec: HostSpec,
+  spec: strictObject({
+    underlay: Text("The address other hosts send tunnel packets to."),
+    underlayMtu: Type.Integer({ minimum: NETWORK_MTU.minimum, maximum: 65_535 }),
+    slices: optional(Texts("Which slices of networks this host has bridges for. Default: all.")),
+    shaping: optional(
+      Type.Array(oneOf(DIRECTIONS), {
+        description: "Directions in which its kernel can limit traffic. Default: none.",
+      }),
+    ),
+    order: Type.Integer({ description: "Registration order: lists keep it." }),
+    drained: optional(Flag("Whether it takes no new endpoints; those it has stay.")),
+  }),
   list: "hosts",
   unknown: "host-unknown",
   seenBy: "all",

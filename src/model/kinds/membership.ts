@@ -1,17 +1,55 @@
-// Memberships: which workloads are in which networks.
+// Memberships: which workloads are in which networks. Migrations: orders to move members from one network to another,
+// and their moves, one for each member.
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
-import { strictObject } from "../schema.ts";
+import { Text, oneOf, optional, strictObject } from "../schema.ts";
 
 /** Every instance of a workload has an interface in the network, and those that come later will. */
-export const MembershipSpec = strictObject({ network: Type.String(), workload: Type.String() });
-
 export const membership = {
-  spec: MembershipSpec,
+  spec: strictObject({ network: Type.String(), workload: Type.String() }),
   list: "memberships",
   see: "network members NETWORK",
   unknown: "membership-unknown",
   // All hosts, so that a workload's first instance on a host finds its networks while the server is away, too.
   seenBy: "all",
   remove: "plain",
+} as const satisfies KindRecord;
+
+/** One order to move members from a network to another; its moves say how far each is. */
+export const migration = {
+  spec: strictObject({
+    from: Type.String(),
+    to: Type.String(),
+    workload: optional(Text("Only instances of this workload.")),
+    endpoint: optional(Text("Only this endpoint.")),
+    members: Type.Integer({ minimum: 1 }),
+  }),
+  list: "migrations",
+  see: "network migration list",
+  unknown: "migration-unknown",
+  seenBy: "none",
+  remove: "own",
+} as const satisfies KindRecord;
+
+/** One endpoint on its way from a network to another. Its host does it: the new one first, then the old one goes. */
+export const move = {
+  spec: strictObject({
+    migration: Type.String(),
+    endpoint: Text("The endpoint that goes."),
+    host: Type.String(),
+    owner: Type.String(),
+    from: Type.String(),
+    to: Type.String(),
+    state: oneOf(
+      ["pending", "joined", "left", "failed", "gone"],
+      "joined: it has both. left: done. failed: its host goes on trying. gone: it ended before it was moved.",
+    ),
+    oldAddresses: Type.Array(Type.String()),
+    newEndpoint: optional(Type.String()),
+    newAddresses: optional(Type.Array(Type.String())),
+    reason: optional(Text("Why it failed.")),
+  }),
+  list: "moves",
+  see: "network migration show NAME",
+  seenBy: { host: "host" },
 } as const satisfies KindRecord;

@@ -7,7 +7,6 @@ import { GroupNames, Spoofing } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
 import { NETWORK_MTU, VNI_LAST } from "../limits.ts";
 import { Qos, QosInput } from "../qos.ts";
-import { Quota } from "../quota.ts";
 import { AddressRange, RangeInput } from "../range.ts";
 import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { invalid } from "../shape.ts";
@@ -34,6 +33,15 @@ const PoolLink = strictObject({
 });
 
 const RANGES = { description: "ipam global: only these addresses are given. Default: all of the subnets." };
+
+/** How much of a network a tenant may have. */
+const Quota = strictObject({
+  tenant: Text("Whose."),
+  leases: Type.Integer({
+    minimum: 0,
+    description: "Addresses reserved from the network for the tenant, and its endpoints in it, together.",
+  }),
+});
 
 export const NetworkSpec = strictObject({
   driver: DriverName,

@@ -1,6 +1,6 @@
 // Frames as bytes: what a test sends into a workload's interface, whatever that workload's own stack would have said.
 // Checksums are right, because connection tracking looks at them.
-import { ipBytes, ipOf } from "../../../src/model/address.ts";
+import { type Ip, ipOf } from "../../../src/model/address.ts";
 
 export type Ends = {
   readonly fromMac: string;
@@ -295,8 +295,13 @@ function macBytes(mac: string): Buffer {
   return Buffer.from(mac.replaceAll(":", ""), "hex");
 }
 
+/** 4 or 16 bytes in network order: what is on a wire. */
+export function ipBytes({ family, value }: Ip): Buffer {
+  return Buffer.from(value.toString(16).padStart(family === 4 ? 8 : 32, "0"), "hex");
+}
+
 export function address(text: string): Buffer {
   const ip = ipOf(text);
   if (ip === undefined) throw new Error(`${text} is not an address`);
-  return Buffer.from(ipBytes(ip));
+  return ipBytes(ip);
 }

@@ -10,7 +10,7 @@ registerHooks({
   load(url, context, next) {
     if (!url.endsWith("/src/model/kinds.ts")) return next(url, context);
     const source = readFileSync(fileURLToPath(url), "utf8")
-      .replace("import { block }", `import { note } from "${NOTE}";\nimport { block }`)
+      .replace("import { endpoint }", `import { note } from "${NOTE}";\nimport { endpoint }`)
       .replace("  securitygroup,\n}", "  securitygroup,\n  note,\n}");
     return { format: "module-typescript", source, shortCircuit: true };
   },

@@ -13,7 +13,6 @@ import {
   formatIp,
   hostMask,
   interfaceOf,
-  ipBytes,
   ipFromBytes,
   ipOf,
   type Ip,
@@ -26,6 +25,7 @@ import {
   vtepMac,
 } from "../../../src/model/address.ts";
 import { Fault } from "../../../src/model/fault.ts";
+import { ipBytes } from "../../netns/lab/frames.ts";
 
 const anyIp: fc.Arbitrary<Ip> = fc.oneof(
   fc.bigInt(0n, 2n ** 32n - 1n).map((value) => ({ family: 4 as const, value })),

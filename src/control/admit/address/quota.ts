@@ -1,8 +1,7 @@
 // How much of a network a tenant may have: its reservations and endpoints together. A write that exceeds the quota is
 // refused; a quota below the current use takes nothing away.
 import { Fault } from "../../../model/fault.ts";
-import type { Quota } from "../../../model/quota.ts";
-import type { Network } from "../../../model/resource.ts";
+import type { Network, Quota } from "../../../model/resource.ts";
 import { type View, get } from "../../state/view.ts";
 
 /** Quotas of a put: each tenant once, in the order of their names. */

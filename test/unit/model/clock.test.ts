@@ -1,7 +1,7 @@
 // Steps of the wall clock are noticed against the monotonic one.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ClockSteps } from "../../../src/model/clockSteps.ts";
+import { ClockSteps } from "../../../src/model/clock.ts";
 
 const time = { now: 1_700_000_000_000, offset: 0 };
 const clock = { nowMs: () => time.now + time.offset, monotonicMs: () => time.now, sleep: () => Promise.resolve() };

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { EARLY } from "../../../src/main/optimize.ts";
+import { EARLY } from "../../../src/main/surroundings.ts";
 
 test("V8 has the option that daemons set, and would wait for longer by itself", () => {
   const [name, calls] = EARLY.split("=");
