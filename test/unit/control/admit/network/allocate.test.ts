@@ -88,18 +88,33 @@ describe("what hosts have", () => {
     await putVrf(lab, { vtepSubnets: ["44.0.0.0/29"] });
     for (const n of [1, 2, 3]) await lab.join(n);
     await lab.put("dcos", near([V4]));
-    await leave(lab, "h1");
-    // Two addresses are left for two hosts, then one.
     await putVrf(lab, { vtepSubnets: ["44.1.0.0/30"] });
-    assert.deepEqual(await vtepsOf(lab), { h2: "44.1.0.1", h3: "44.1.0.2" });
+    assert.deepEqual(await vtepsOf(lab), { h1: "44.1.0.1", h2: "44.1.0.2" });
+    assert.deepEqual(await blocksOf(lab), { "h1 4": "9.0.0.0/26", "h2 4": "9.0.0.64/26" });
+    await leave(lab, "h1");
+    assert.deepEqual(await vtepsOf(lab), { h2: "44.1.0.2", h3: "44.1.0.1" });
+    assert.deepEqual(await blocksOf(lab), { "h2 4": "9.0.0.64/26", "h3 4": "9.0.0.0/26" });
+  });
+
+  test("stays in one family where the other has no room; a host that comes new waits for both", async () => {
+    const lab = await openLab();
+    await putVrf(lab, { vtepSubnets: ["44.0.0.0/29"] });
+    for (const n of [1, 2, 3]) await lab.join(n);
+    await lab.put("dcos", near([V4]));
+    await putVrf(lab, { vtepSubnets: ["44.0.0.0/29", "fd44::/126"] });
+    const both = { h1: "44.0.0.1,fd44::1", h2: "44.0.0.2,fd44::2" };
+    assert.deepEqual(await vtepsOf(lab), { ...both, h3: "44.0.0.3" });
     await lab.join(4);
-    assert.deepEqual(await blocksOf(lab), { "h2 4": "9.0.0.64/26", "h3 4": "9.0.0.128/26" });
+    assert.deepEqual(await vtepsOf(lab), { ...both, h3: "44.0.0.3" });
+    assert.equal(Object.keys(await blocksOf(lab)).length, 3);
+    await leave(lab, "h1");
+    assert.deepEqual(await vtepsOf(lab), { h2: both.h2, h3: "44.0.0.3,fd44::1" });
     await leave(lab, "h2");
-    assert.deepEqual(await vtepsOf(lab), { h3: "44.1.0.2", h4: "44.1.0.1" });
+    assert.deepEqual(await vtepsOf(lab), { h3: "44.0.0.3,fd44::1", h4: "44.0.0.1,fd44::2" });
     assert.deepEqual(await blocksOf(lab), { "h3 4": "9.0.0.128/26", "h4 4": "9.0.0.0/26" });
   });
 
-  test("a disabled network keeps its blocks and their tunnels, and gives none; without blocks it needs no tunnel", async () => {
+  test("a disabled network keeps blocks and tunnels, and gives none; without blocks it needs no tunnel", async () => {
     const lab = await openLab();
     await lab.join(1);
     await lab.put("dcos", near([V4], { enabled: false }));
