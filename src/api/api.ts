@@ -9,7 +9,7 @@ import { Fault, problemOf } from "../model/fault.ts";
 import { ClaimLines } from "./claims.ts";
 import { type Metrics, createMetrics } from "./metrics.ts";
 import { openApiOf } from "./openapi.ts";
-import { type Answer, type Call, type Route, adminOnly, viewerOf } from "./route.ts";
+import { type Answer, type Call, type Route, adminOnly, answerOf, viewerOf } from "./route.ts";
 import { routesOf } from "./routes.ts";
 import { Watches } from "./watches.ts";
 
@@ -76,6 +76,7 @@ function openApiRoute(routes: readonly Route[], version: string): Route {
     path: "/openapi.json",
     summary: "This document.",
     access: "any",
+    query: "any",
     answers: { 200: { type: "application/json" } },
     handle: () => ({ type: "application/json", text: (text ??= JSON.stringify(openApiOf(routes, version))) }),
   };
@@ -95,18 +96,23 @@ function register(app: FastifyInstance, control: Control, route: Route): void {
       const call = callOf(request, identities.get(request) ?? { role: "admin" });
       if (route.access === "admin") adminOnly(call);
       if (route.access === "viewer") viewerOf(call);
-      if (route.query !== undefined) checkQuery(call, route.query);
-      await send(reply, await route.handle(call));
+      if (route.query !== "any") checkQuery(call, route.query ?? {});
+      await send(
+        reply,
+        "write" in route ? answerOf(route, await control.write(route.write(call))) : await route.handle(call),
+      );
     },
   });
 }
 
 function callOf(request: FastifyRequest, identity: Identity): Call {
+  // The router and the query parser give text by name; a name given twice gives a list, of which the last counts.
+  const params = request.params as Record<string, string>;
   return {
     identity,
     token: tokenOf(request),
-    // The router and the query parser give text by name; a name given twice gives a list, of which the last counts.
-    params: request.params as Record<string, string>,
+    params,
+    name: params["name"] ?? "",
     query: Object.fromEntries(
       Object.entries(request.query as Record<string, string | string[]>).map(([k, v]) => [k, [v].flat().at(-1) ?? ""]),
     ),
@@ -174,27 +180,16 @@ function sendProblem(reply: FastifyReply, error: unknown, options: ApiOptions): 
 function notFound(routes: readonly Route[], request: FastifyRequest, reply: FastifyReply, options: ApiOptions): void {
   const path = request.url.split("?")[0] ?? "";
   const methods = routes.filter((route) => patternOf(route).test(path)).map((route) => route.method);
-  const what = `${request.method} ${path.slice(0, 200)}`;
+  const shown = path.slice(0, 200);
+  const where = `${request.method} ${shown}`;
   if (methods.length === 0) {
-    return sendProblem(
-      reply,
-      new Fault("not-found", { what: `there is no ${path.slice(0, 200)}`, where: what, fix: "see GET /openapi.json" }),
-      options,
-    );
+    const fault = new Fault("not-found", { what: `there is no ${shown}`, where, fix: "see GET /openapi.json" });
+    return sendProblem(reply, fault, options);
   }
   reply.header("allow", methods.join(", "));
-  return sendProblem(
-    reply,
-    new StatusFault(
-      405,
-      new Fault("unsupported", {
-        what: `${what} is not a thing to do`,
-        where: what,
-        fix: `use ${methods.join(" or ")}`,
-      }),
-    ),
-    options,
-  );
+  const fix = `use ${methods.join(" or ")}`;
+  const fault = new Fault("unsupported", { what: `${where} is not a thing to do`, where, fix });
+  return sendProblem(reply, new StatusFault(405, fault), options);
 }
 
 function patternOf({ path }: Route): RegExp {

@@ -6,7 +6,8 @@ import type { Control } from "../control/control.ts";
 import type { Outcome, Viewer } from "../control/write.ts";
 import { Fault, problemOf } from "../model/fault.ts";
 import { parseEndpointClaim } from "../model/parse.ts";
-import { LINES_HEAD, type Route, viewerOf } from "./route.ts";
+import { type Route, viewerOf } from "./route.ts";
+import { beginLines } from "./watches.ts";
 
 /** Characters of one claim. */
 const LINE_MAX = 1024 * 1024;
@@ -34,7 +35,6 @@ export class ClaimLines {
       summary:
         "Makes endpoints one after the other: a line {id, claim} for each, answered {id, granted} and {id, kept}.",
       access: "viewer",
-      query: {},
       isOpenEnded: true,
       answers: { 200: { type: "application/x-ndjson" } },
       // The host may have lost its right since it opened the connection.
@@ -60,8 +60,7 @@ export class ClaimLines {
           resolve();
         });
         response.on("error", () => response.destroy());
-        response.writeHead(200, LINES_HEAD);
-        response.flushHeaders();
+        beginLines(response);
         this.#listen(line, by);
       });
   }

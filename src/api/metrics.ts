@@ -47,31 +47,25 @@ export function createMetrics(): Metrics {
 }
 
 function createStates(registers: Registry[]) {
-  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+  const gauge = (name: string, help: string, ...labelNames: string[]) =>
     new Gauge({ name, help, labelNames, registers });
   const revision = gauge("weft_revision", "The last durable revision.");
-  const addresses = gauge("weft_addresses", "Addresses of endpoints by network and state.", [
-    "network",
-    "family",
-    "state",
-  ]);
+  const perState = ["network", "family", "state"];
+  const addresses = gauge("weft_addresses", "Addresses of endpoints by network and state.", ...perState);
   const fullIn = gauge(
     "weft_addresses_full_in_seconds",
     "When the network is full if it grows as in the last hour; absent while it does not grow.",
-    ["network", "family"],
+    "network",
+    "family",
   );
-  const blocks = gauge("weft_blocks", "Blocks of local networks by state.", ["network", "family", "state"]);
-  const hosts = gauge("weft_hosts", "Hosts by state.", ["state"]);
-  const hostRevision = gauge("weft_host_revision", "The revision that a host's kernel holds.", ["host"]);
-  const hostLag = gauge("weft_host_lag_seconds", "The convergence lag that a host last showed.", ["host"]);
-  const drift = gauge("weft_host_drift_repaired", "Foreign changes that a host's agent repaired since it started.", [
-    "host",
-  ]);
-  const conditions = gauge(
-    "weft_conditions",
-    `Things a user should know, by reason: ${CONDITION_REASONS.join(", ")}.`,
-    ["reason"],
-  );
+  const blocks = gauge("weft_blocks", "Blocks of local networks by state.", ...perState);
+  const hosts = gauge("weft_hosts", "Hosts by state.", "state");
+  const hostRevision = gauge("weft_host_revision", "The revision that a host's kernel holds.", "host");
+  const hostLag = gauge("weft_host_lag_seconds", "The convergence lag that a host last showed.", "host");
+  const repaired = "Foreign changes that a host's agent repaired since it started.";
+  const drift = gauge("weft_host_drift_repaired", repaired, "host");
+  const reasons = CONDITION_REASONS.join(", ");
+  const conditions = gauge("weft_conditions", `Things a user should know, by reason: ${reasons}.`, "reason");
   const paths = gauge("weft_paths", "Pairs of hosts that share a VRF.");
   const proven = gauge("weft_paths_proven", "Pairs between which packets of full size pass, both ways.");
   const watchers = gauge("weft_watchers", "Open watches.");

@@ -39,7 +39,7 @@ function operationOf(route: Route): object {
         required: true,
         schema: { type: "string" },
       })),
-      ...parameters("query", route.query),
+      ...parameters("query", route.query === "any" ? {} : route.query),
       ...parameters("header", route.headers),
     ],
     ...(route.body === undefined

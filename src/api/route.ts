@@ -1,12 +1,23 @@
 // What a route is: one value that registers the handler and describes it in the OpenAPI document, so that the two
 // cannot differ. Knows nothing of the framework that carries it.
 import type { ServerResponse } from "node:http";
-import type { Identity, Outcome, Viewer } from "../control/write.ts";
+import type { Control } from "../control/control.ts";
+import type { Identity, Match, Outcome, Viewer } from "../control/write.ts";
 import { Fault } from "../model/fault.ts";
 import { type Kind, seeOf, unknownFault } from "../model/kinds.ts";
 import type { Resource } from "../model/resource.ts";
 import { errorPosition } from "./json.ts";
+import type { Metrics } from "./metrics.ts";
 import type { SchemaName } from "./schemas.ts";
+import type { Watches } from "./watches.ts";
+
+/** What the routes need to answer. */
+export type Parts = {
+  readonly control: Control;
+  readonly watches: Watches;
+  readonly metrics: Metrics;
+  readonly version: string;
+};
 
 /** Who may ask. open: without a token. any: with any token. viewer: administrators and hosts. */
 type Access = "open" | "any" | "viewer" | "admin";
@@ -16,6 +27,8 @@ export type Call = {
   readonly identity: Identity;
   readonly token: string | undefined;
   readonly params: Readonly<Record<string, string>>;
+  /** The `{name}` of the path; "" of a path without one. */
+  readonly name: string;
   readonly query: Readonly<Record<string, string>>;
   /** As sent; "" without a body. */
   readonly text: string;
@@ -29,44 +42,40 @@ export type Answer =
   /** The route writes head and body itself, later and for long. */
   | { readonly stream: (response: ServerResponse) => Promise<void> };
 
-/** Head of an answer that continues line by line: a proxy may neither store it nor buffer it. */
-export const LINES_HEAD = {
-  "content-type": "application/x-ndjson",
-  "cache-control": "no-store",
-  "x-accel-buffering": "no",
-} as const;
-
-export type Route = {
+export type Route = Described & (Handled | Written);
+type Described = {
   readonly method: "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
   /** With parameters in braces: `/v1/networks/{name}`. */
   readonly path: string;
   readonly summary: string;
   readonly access: Access;
-  /** Query parameters and what they are; others are refused. Left out: all are let through. */
-  readonly query?: Readonly<Record<string, string>>;
+  /** Query parameters and what they are; others are refused. "any": all are let through. Default: none. */
+  readonly query?: Readonly<Record<string, string>> | "any";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: SchemaName;
   /** The body is not waited for: what answers reads it as it comes. */
   readonly isOpenEnded?: true;
   /** Schemas of good answers by status. */
   readonly answers: Readonly<Record<number, SchemaName | { readonly type: string }>>;
-  readonly handle: (call: Call) => Answer | Promise<Answer>;
 };
+type Handled = { readonly handle: (call: Call) => Answer | Promise<Answer> };
+/** The call is one write; what is answered about its outcome is what `answers` names. */
+type Written = { readonly write: (call: Call) => Parameters<Control["write"]>[0] };
 
 /** Of writes that take along what stands in the way. */
 export const FORCE = { force: "true: also what stands in the way." };
 /** Headers of writes that depend on what is there. */
 export const MATCH = { "If-Match": "Only if the resource still has this ETag." };
+const LIMIT_DEFAULT = 1000;
+const LIMIT_MAX = 10_000;
+/** The query parameter that `limitIn` reads. */
+export const LIMIT = { limit: `At most so many (${LIMIT_DEFAULT} by default, ${LIMIT_MAX} at most).` };
 
 /** The body as JSON; a Fault `request-invalid` says where it stops being JSON. */
 export function jsonOf(call: Call): unknown {
-  if (call.text === "") {
-    throw new Fault("request-invalid", {
-      what: "body: expected JSON, got nothing",
-      where: "body",
-      fix: "send a JSON object",
-    });
-  }
+  const fix = "send a JSON object";
+  if (call.text === "")
+    throw new Fault("request-invalid", { what: "body: expected JSON, got nothing", where: "body", fix });
   try {
     return JSON.parse(call.text);
   } catch (error) {
@@ -100,25 +109,34 @@ export function adminOnly(call: Call): void {
   throw new Fault("forbidden", { what: `${who} cannot do this`, fix: "use an administrator's token" });
 }
 
+/** For what only the host that the path names may do, and an administrator. */
+export function hostOnly(call: Call): void {
+  if (call.identity.role !== "host" || call.identity.host !== call.name) adminOnly(call);
+}
+
 /** A query parameter that is a whole number. */
 export function numberIn(call: Call, name: string, least: number, most: number): number | undefined {
   const text = call.query[name];
   if (text === undefined) return undefined;
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= least && number <= most) return number;
-  throw new Fault("request-invalid", {
-    what: `?${name}: expected a number from ${least} to ${most}, got "${text.slice(0, 40)}"`,
-    where: `?${name}`,
-    fix: "correct it or leave it out",
-  });
+  throw queryFault(name, `a number from ${least} to ${most}`, text);
+}
+
+export function limitIn(call: Call): number {
+  return numberIn(call, "limit", 1, LIMIT_MAX) ?? LIMIT_DEFAULT;
 }
 
 export function flagIn(call: Call, name: string): boolean {
   const text = call.query[name];
   if (text === undefined || text === "false") return false;
   if (text === "true" || text === "") return true;
-  throw new Fault("request-invalid", {
-    what: `?${name}: expected true or false, got "${text.slice(0, 40)}"`,
+  throw queryFault(name, "true or false", text);
+}
+
+function queryFault(name: string, expected: string, text: string): Fault {
+  return new Fault("request-invalid", {
+    what: `?${name}: expected ${expected}, got "${text.slice(0, 40)}"`,
     where: `?${name}`,
     fix: "correct it or leave it out",
   });
@@ -128,7 +146,7 @@ export function flagIn(call: Call, name: string): boolean {
  * What If-Match and If-None-Match say the resource must be (RFC 9110 13.1). Node's parser has taken the white space
  * around a header's value away.
  */
-export function matchOf(call: Call): { readonly ifRevision?: number | "any" } {
+export function matchOf(call: Call): Match {
   const match = call.header("if-match");
   const none = call.header("if-none-match");
   if (none !== undefined) {
@@ -147,8 +165,10 @@ function headerFault(name: string, value: string, fix: string): Fault {
   return new Fault("request-invalid", { what: `${name}: "${value.slice(0, 40)}" is not understood`, where: name, fix });
 }
 
-/** What a put answers: what it made or found. */
-export function putAnswer({ resource, created }: Outcome): Answer {
+/** What a write answers by its route: what it put or found, all that it changed, or its revision alone. */
+export function answerOf({ answers }: Route, { revision, changes, resource, created }: Outcome): Answer {
+  if (answers[200] === "Done") return { body: { revision } };
+  if (answers[200] === "Applied") return { body: { revision, changes } };
   if (resource === undefined) throw new Error("a put gives a resource");
   return withEtag(created ? 201 : 200, resource);
 }

@@ -53,8 +53,8 @@ function page(item: TSchema) {
 }
 
 function listSchema(kind: Kind) {
-  const description = "This and what follows: for administrators.";
-  return Type.Array(resources[typeNameOf(kind)], kind === "hold" ? { description } : {});
+  const description = "For administrators; a host gets none.";
+  return Type.Array(resources[typeNameOf(kind)], recordOf(kind).seenBy === "none" ? { description } : {});
 }
 
 function putSchema(kind: WritableKind) {

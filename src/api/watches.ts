@@ -6,8 +6,9 @@ import type { ServerResponse } from "node:http";
 import type { Clock } from "../model/clock.ts";
 import { problemOf } from "../model/fault.ts";
 import type { ChangeSet } from "../model/resource.ts";
-import { LINES_HEAD } from "./route.ts";
 
+/** A proxy may neither store nor buffer an answer that continues line by line. */
+const LINES_HEAD = { "content-type": "application/x-ndjson", "cache-control": "no-store", "x-accel-buffering": "no" };
 const BOOKMARK_EVERY_MS = 15_000;
 
 /** A reader that reads nothing for this long is cut off, because what waits for it is in memory. It may watch again. */
@@ -42,8 +43,7 @@ export class Watches {
       const open: Open = { response, reached: from, waitsSinceMs: undefined };
       response.on("close", () => gone.abort());
       response.on("error", () => gone.abort());
-      response.writeHead(200, LINES_HEAD);
-      response.flushHeaders();
+      beginLines(response);
       this.#open.add(open);
       this.#tick();
       try {
@@ -86,6 +86,12 @@ export class Watches {
       this.#isTicking = false;
     })();
   }
+}
+
+/** Sends the head of an answer that continues line by line. */
+export function beginLines(response: ServerResponse): void {
+  response.writeHead(200, LINES_HEAD);
+  response.flushHeaders();
 }
 
 function lineOf(set: ChangeSet): string {

@@ -17,9 +17,9 @@ type DcosRoute = Omit<Route, "handle"> & {
 
 /** DC/OS's paths among the API's own, for administrators. */
 export function dcosRoutes(cluster: Cluster): readonly DcosRoute[] {
-  const answers = { 200: { type: "application/json" } };
+  const shared = { access: "admin", query: "any", answers: { 200: { type: "application/json" } } } as const;
   const both = (path: string, route: Pick<DcosRoute, "method" | "summary" | "handle">) =>
-    [path, `/mesos${path}`].map((each): DcosRoute => ({ ...route, path: each, access: "admin", answers }));
+    [path, `/mesos${path}`].map((each): DcosRoute => ({ ...route, path: each, ...shared }));
   return [
     ...both("/overlay-master/state", {
       method: "GET",

@@ -2,8 +2,7 @@
 import { Fault } from "../../model/fault.ts";
 import { parseApply } from "../../model/parse.ts";
 import type { Position } from "../../model/resource.ts";
-import type { Parts } from "../parts.ts";
-import { type Call, type Route, jsonOf, numberIn, viewerOf } from "../route.ts";
+import { type Call, type Parts, type Route, jsonOf, numberIn, viewerOf } from "../route.ts";
 
 const HISTORY = {
   "Weft-History": "Of hosts, `history@revision`: what they have followed; 409 if this server never had it.",
@@ -22,7 +21,6 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
       path: "/v1/snapshot",
       summary: "Everything the caller may see, at one revision.",
       access: "viewer",
-      query: {},
       headers: HISTORY,
       answers: { 200: "Snapshot" },
       handle: async (call) => ({ body: await control.snapshot(viewerOf(call), positionOf(call)) }),
@@ -45,9 +43,8 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
             where: "?from",
             fix: "give the revision of your snapshot",
           });
-        return {
-          stream: watches.serve(from, (signal) => control.watch(from, viewer, signal, positionOf(call)?.history)),
-        };
+        const history = positionOf(call)?.history;
+        return { stream: watches.serve(from, (signal) => control.watch(from, viewer, signal, history)) };
       },
     },
     {
@@ -55,7 +52,6 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
       path: "/v1/status",
       summary: "How far each host is, and what a user should know.",
       access: "viewer",
-      query: {},
       answers: { 200: "ClusterStatus" },
       handle: async () => ({ body: await control.status() }),
     },
@@ -64,7 +60,6 @@ export function clusterRoutes({ control, watches }: Parts): Route[] {
       path: "/v1/apply",
       summary: "Puts networks, VRFs, pools and groups, deletes networks not listed: all in one commit or nothing.",
       access: "admin",
-      query: {},
       body: "ApplyRequest",
       answers: { 200: "Applied" },
       async handle(call) {

@@ -1,7 +1,6 @@
 // Routes about the address space: its map, the check of store, journals and kernels, and the hosts' answers to it.
 import { parseCheck, parseInventory } from "../../model/parse.ts";
-import type { Parts } from "../parts.ts";
-import { type Route, adminOnly, jsonOf, missing } from "../route.ts";
+import { type Parts, type Route, hostOnly, jsonOf, missing } from "../route.ts";
 
 export function ipamRoutes({ control }: Parts): Route[] {
   return [
@@ -10,7 +9,6 @@ export function ipamRoutes({ control }: Parts): Route[] {
       path: "/v1/ipam/check",
       summary: "Compares what the server, every host's journal and every host's kernel say about addresses.",
       access: "admin",
-      query: {},
       body: "CheckRequest",
       answers: { 200: "CheckReport" },
       handle: async (call) => ({ body: await control.check(parseCheck(jsonOf(call))) }),
@@ -20,10 +18,8 @@ export function ipamRoutes({ control }: Parts): Route[] {
       path: "/v1/networks/{name}/map",
       summary: "Every address of a network, as intervals of one state each.",
       access: "admin",
-      query: {},
       answers: { 200: "SpaceMap" },
-      async handle(call) {
-        const name = call.params["name"] ?? "";
+      async handle({ name }) {
         const map = await control.spaceMap(name);
         if (map !== undefined) return { body: map };
         throw missing("network", name);
@@ -34,13 +30,11 @@ export function ipamRoutes({ control }: Parts): Route[] {
       path: "/v1/hosts/{name}/inventory",
       summary: "A host's answer to a question that its watch brought.",
       access: "viewer",
-      query: {},
       body: "InventoryAnswer",
       answers: { 200: "Done" },
       handle(call) {
-        const name = call.params["name"] ?? "";
-        if (call.identity.role !== "host" || call.identity.host !== name) adminOnly(call);
-        control.answer(name, parseInventory(name, jsonOf(call)));
+        hostOnly(call);
+        control.answer(call.name, parseInventory(call.name, jsonOf(call)));
         return { body: { revision: control.revision } };
       },
     },

@@ -12,18 +12,17 @@ import {
 } from "../../model/kinds.ts";
 import type { ApplyItem } from "../../model/input.ts";
 import { parsePut } from "../../model/parse.ts";
-import { PAGE_DEFAULT, PAGE_MAX, pageOf } from "../page.ts";
-import type { Parts } from "../parts.ts";
 import {
   FORCE,
+  LIMIT,
   MATCH,
+  type Parts,
   type Route,
   flagIn,
   jsonOf,
+  limitIn,
   matchOf,
   missing,
-  numberIn,
-  putAnswer,
   viewerOf,
   withEtag,
 } from "../route.ts";
@@ -31,11 +30,15 @@ import {
 export function resourceRoutes(parts: Parts): Route[] {
   return [
     ...ALL_KINDS.flatMap((kind) => [listRoute(kind, parts), readRoute(kind, parts)]),
-    ...WRITABLE_KINDS.map((kind) => putRoute(kind, parts)),
-    ...DELETABLE_KINDS.map((kind) => deleteRoute(kind, parts)),
+    ...WRITABLE_KINDS.map(putRoute),
+    ...DELETABLE_KINDS.map(deleteRoute),
   ];
 }
 
+/**
+ * In pages, with the last name as the cursor. Each page is of one revision and names it; pages of one list may have
+ * different ones. A resource that exists all the time is in exactly one page.
+ */
 function listRoute(kind: Kind, { control }: Parts): Route {
   const plural = pluralOf(kind);
   return {
@@ -44,13 +47,11 @@ function listRoute(kind: Kind, { control }: Parts): Route {
     summary: `All ${plural} that the caller may see.`,
     access: "viewer",
     answers: { 200: `${typeNameOf(kind)}Page` },
-    query: {
-      limit: `At most so many (${PAGE_DEFAULT} by default, ${PAGE_MAX} at most).`,
-      cursor: "Only what follows; from the page before.",
-    },
+    query: { ...LIMIT, cursor: "Only what follows; from the page before." },
     async handle(call) {
-      const limit = numberIn(call, "limit", 1, PAGE_MAX) ?? PAGE_DEFAULT;
-      return { body: pageOf(await control.list(kind, viewerOf(call), { after: call.query["cursor"] ?? "", limit })) };
+      const page = { after: call.query["cursor"] ?? "", limit: limitIn(call) };
+      const { revision, items, hasMore } = await control.list(kind, viewerOf(call), page);
+      return { body: { revision, items, ...(hasMore ? { cursor: items.at(-1)?.name } : {}) } };
     },
   };
 }
@@ -61,18 +62,16 @@ function readRoute(kind: Kind, { control }: Parts): Route {
     path: `/v1/${pluralOf(kind)}/{name}`,
     summary: `One ${kind}.`,
     access: "viewer",
-    query: {},
     answers: { 200: typeNameOf(kind) },
     async handle(call) {
-      const name = call.params["name"] ?? "";
-      const resource = await control.find(kind, name, viewerOf(call));
+      const resource = await control.find(kind, call.name, viewerOf(call));
       if (resource !== undefined) return withEtag(200, resource);
-      throw missing(kind, name);
+      throw missing(kind, call.name);
     },
   };
 }
 
-function putRoute(kind: WritableKind, { control }: Parts): Route {
+function putRoute(kind: WritableKind): Route {
   const { summary, force } = putOf(kind);
   const type = typeNameOf(kind);
   return {
@@ -84,16 +83,15 @@ function putRoute(kind: WritableKind, { control }: Parts): Route {
     headers: { ...MATCH, "If-None-Match": "*: only if there is none." },
     body: `${type}Put`,
     answers: { 200: type, 201: type },
-    async handle(call) {
-      const spec = parsePut(kind, jsonOf(call));
+    write(call) {
       // The input is the kind's.
-      const item = { kind, name: call.params["name"] ?? "", spec } as ApplyItem;
-      return putAnswer(await control.write({ verb: "put", ...item, force: flagIn(call, "force"), ...matchOf(call) }));
+      const item = { kind, name: call.name, spec: parsePut(kind, jsonOf(call)) } as ApplyItem;
+      return { verb: "put", ...item, force: flagIn(call, "force"), ...matchOf(call) };
     },
   };
 }
 
-function deleteRoute(kind: DeletableKind, { control }: Parts): Route {
+function deleteRoute(kind: DeletableKind): Route {
   return {
     method: "DELETE",
     path: `/v1/${pluralOf(kind)}/{name}`,
@@ -102,16 +100,6 @@ function deleteRoute(kind: DeletableKind, { control }: Parts): Route {
     query: FORCE,
     headers: MATCH,
     answers: { 200: "Done" },
-    async handle(call) {
-      const name = call.params["name"] ?? "";
-      const { revision } = await control.write({
-        verb: "delete",
-        kind,
-        name,
-        force: flagIn(call, "force"),
-        ...matchOf(call),
-      });
-      return { body: { revision } };
-    },
+    write: (call) => ({ verb: "delete", kind, name: call.name, force: flagIn(call, "force"), ...matchOf(call) }),
   };
 }

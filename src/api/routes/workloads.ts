@@ -1,7 +1,13 @@
-// Routes about which workloads are in which networks: memberships, migrations and the moves they are made of.
-import { parseMembership, parseMigration, parseMoveReport } from "../../model/parse.ts";
-import type { Parts } from "../parts.ts";
-import { type Route, jsonOf, putAnswer, viewerOf } from "../route.ts";
+// Routes about which workloads are in which networks: memberships, migrations, moves, and the endpoints they come to.
+import {
+  parseEndpointClaim,
+  parseEndpointClaims,
+  parseEndpointPatch,
+  parseMembership,
+  parseMigration,
+  parseMoveReport,
+} from "../../model/parse.ts";
+import { FORCE, MATCH, type Parts, type Route, flagIn, jsonOf, matchOf, viewerOf } from "../route.ts";
 
 export function workloadRoutes({ control }: Parts): Route[] {
   return [
@@ -10,18 +16,15 @@ export function workloadRoutes({ control }: Parts): Route[] {
       path: "/v1/memberships",
       summary: "Every instance of a workload, now and later, gets an interface in a network.",
       access: "admin",
-      query: {},
       body: "MembershipClaim",
       answers: { 200: "Membership", 201: "Membership" },
-      handle: async (call) =>
-        putAnswer(await control.write({ verb: "join-network", claim: parseMembership(jsonOf(call)) })),
+      write: (call) => ({ verb: "join-network", claim: parseMembership(jsonOf(call)) }),
     },
     {
       method: "POST",
       path: "/v1/migrations",
       summary: "Moves members of a network to another; refused before anything happens if they do not fit.",
       access: "admin",
-      query: {},
       body: "MigrationRequest",
       answers: { 200: "Migrated", 201: "Migrated" },
       async handle(call) {
@@ -37,19 +40,62 @@ export function workloadRoutes({ control }: Parts): Route[] {
       path: "/v1/moves/{name}",
       summary: "How far a host is with a move of its own.",
       access: "viewer",
-      query: {},
       body: "MoveReport",
       answers: { 200: "Done" },
-      async handle(call) {
-        const report = parseMoveReport(jsonOf(call));
-        const { revision } = await control.write({
-          verb: "move",
-          move: call.params["name"] ?? "",
-          report,
-          by: viewerOf(call),
-        });
-        return { body: { revision } };
-      },
+      write: (call) => ({ verb: "move", report: parseMoveReport(jsonOf(call)), move: call.name, by: viewerOf(call) }),
     },
+    ...ENDPOINT_ROUTES,
   ];
 }
+
+const ENDPOINT_ROUTES: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/v1/endpoints",
+    summary: "Makes an endpoint, or confirms the one of the same owner and interface.",
+    access: "viewer",
+    body: "EndpointClaim",
+    answers: { 200: "Endpoint", 201: "Endpoint" },
+    write: (call) => ({ verb: "attach", claim: parseEndpointClaim(jsonOf(call)), by: viewerOf(call) }),
+  },
+  {
+    method: "POST",
+    path: "/v1/endpoint-sets",
+    summary: "Makes or confirms several endpoints: all in one commit or none.",
+    access: "viewer",
+    body: "EndpointClaims",
+    answers: { 200: "Applied" },
+    write: (call) => ({ verb: "attach-all", claims: parseEndpointClaims(jsonOf(call)), by: viewerOf(call) }),
+  },
+  {
+    method: "PATCH",
+    path: "/v1/endpoints/{name}",
+    summary: "Changes limits, groups and further addresses of an attached endpoint; what is not given stays.",
+    access: "admin",
+    headers: MATCH,
+    body: "EndpointPatch",
+    answers: { 200: "Endpoint" },
+    write: (call) => ({
+      verb: "patch-endpoint",
+      name: call.name,
+      patch: parseEndpointPatch(jsonOf(call)),
+      ...matchOf(call),
+    }),
+  },
+  {
+    method: "DELETE",
+    path: "/v1/endpoints/{name}",
+    summary: "By its host: removes it. By an administrator: asks its host to detach it; force removes it at once.",
+    access: "viewer",
+    query: FORCE,
+    headers: MATCH,
+    answers: { 200: "Done" },
+    write: (call) => ({
+      verb: "detach",
+      endpoint: call.name,
+      by: viewerOf(call),
+      force: flagIn(call, "force"),
+      ...matchOf(call),
+    }),
+  },
+];

@@ -213,7 +213,7 @@ test("a name is claimed with a right to join, and kept with its own token alone"
   assert.deepEqual(control.identify(token.own), { role: "host", host: "h1" });
 });
 
-test("a host sees its own endpoints and moves, and no other's", async () => {
+test("a host sees its own endpoints and moves, no other's, and nothing that is for administrators", async () => {
   const { ask, token, move } = await cluster();
   const seen = async (url: string, who: Credential) => (await ask("GET", url, undefined, { token: token[who] })).body;
   const names = async (kind: string, who: Credential) =>
@@ -221,9 +221,13 @@ test("a host sees its own endpoints and moves, and no other's", async () => {
   assert.deepEqual(await names("moves", "own"), [move]);
   assert.deepEqual(await names("moves", "other"), []);
   assert.equal((await seen(`/v1/moves/${move}`, "other")).reason, "not-found");
+  const never = ["cursors", "freed", "holds", "migrations", "pools"];
+  const { schemas } = (await seen("/openapi.json", "own")).components;
+  const lists = Object.entries(schemas.Snapshot.properties as Record<string, { description?: string }>);
+  const saidSo = lists.filter(([, { description = "" }]) => description.startsWith("For administrators"));
+  assert.deepEqual(saidSo.map(([list]) => list).toSorted(), never, "the document says the same of a snapshot's lists");
   for (const who of ["own", "other"] as const) {
-    for (const kind of ["migrations", "pools", "holds", "freed", "cursors"])
-      assert.deepEqual(await names(kind, who), []);
+    for (const kind of never) assert.deepEqual(await names(kind, who), []);
     const all = (await seen("/v1/snapshot", who)) as { migrations: unknown[]; moves: { name: string }[] };
     assert.deepEqual([all.migrations, all.moves.length], [[], who === "own" ? 1 : 0]);
   }

@@ -332,6 +332,7 @@ test("routes that are passed in are served and described like the others", async
       path: "/overlay-master/agents/{id}",
       summary: "As elsewhere.",
       access: "admin",
+      query: "any",
       answers: { 200: { type: "text/javascript" } },
       handle: ({ params, query, text }) => ({
         type: "text/javascript",

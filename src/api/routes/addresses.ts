@@ -1,10 +1,8 @@
-// Routes about addresses: who had what, and holds.
-import { parseHold, parseAddressOrMac, parseRelease } from "../../model/parse.ts";
-import { PAGE_DEFAULT, PAGE_MAX } from "../page.ts";
-import type { Parts } from "../parts.ts";
-import { type Route, jsonOf, numberIn, putAnswer } from "../route.ts";
+// Routes about addresses: who had what, holds, and reservations (pieces of a global network).
+import { parseAddressOrMac, parseHold, parseRelease, parseReserve } from "../../model/parse.ts";
+import { LIMIT, MATCH, type Parts, type Route, jsonOf, limitIn, matchOf, numberIn } from "../route.ts";
 
-export function leaseRoutes({ control }: Parts): Route[] {
+export function addressRoutes({ control }: Parts): Route[] {
   return [
     {
       method: "GET",
@@ -17,7 +15,7 @@ export function leaseRoutes({ control }: Parts): Route[] {
         at: "Only who had it then, in ms since 1970.",
         since: "Only who had it at some time from then on, in ms since 1970.",
         before: "Only who had it at some time before.",
-        limit: `At most so many (${PAGE_DEFAULT} by default, ${PAGE_MAX} at most).`,
+        ...LIMIT,
       },
       answers: { 200: "LeaseHistory" },
       async handle(call) {
@@ -31,7 +29,7 @@ export function leaseRoutes({ control }: Parts): Route[] {
           ...(network === undefined ? {} : { network }),
           ...(sinceMs === undefined ? {} : { sinceMs }),
           ...(beforeMs === undefined ? {} : { beforeMs }),
-          limit: numberIn(call, "limit", 1, PAGE_MAX) ?? PAGE_DEFAULT,
+          limit: limitIn(call),
         });
         return { body: { items } };
       },
@@ -41,10 +39,9 @@ export function leaseRoutes({ control }: Parts): Route[] {
       path: "/v1/holds",
       summary: "Keeps addresses or MACs of a global network from everybody.",
       access: "admin",
-      query: {},
       body: "HoldRequest",
       answers: { 201: "Hold" },
-      handle: async (call) => putAnswer(await control.write({ verb: "hold", request: parseHold(jsonOf(call)) })),
+      write: (call) => ({ verb: "hold", request: parseHold(jsonOf(call)) }),
     },
     {
       method: "DELETE",
@@ -53,10 +50,17 @@ export function leaseRoutes({ control }: Parts): Route[] {
       access: "admin",
       query: { network: "Its name.", first: "An IP address, or a MAC.", last: "Default: first alone." },
       answers: { 200: "Done" },
-      async handle(call) {
-        const { revision } = await control.write({ verb: "release", span: parseRelease(call.query) });
-        return { body: { revision } };
-      },
+      write: (call) => ({ verb: "release", span: parseRelease(call.query) }),
+    },
+    {
+      method: "POST",
+      path: "/v1/networks/{name}/reservations",
+      summary: "Gives a contiguous piece of a global network to a reservation: a new one, or one that is there.",
+      access: "admin",
+      headers: { ...MATCH, "If-None-Match": "*: only if there is no such reservation yet." },
+      body: "ReserveRequest",
+      answers: { 200: "Network", 201: "Network" },
+      write: (call) => ({ verb: "reserve", network: call.name, request: parseReserve(jsonOf(call)), ...matchOf(call) }),
     },
   ];
 }
