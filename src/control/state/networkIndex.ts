@@ -1,7 +1,8 @@
 // The contents of one network, indexed: blocks, endpoints, holds, released leases and reserved pieces, and the
 // addresses of all of them. view.ts updates it with each change, at a cost that does not depend on the amount.
 // Addresses of endpoints, holds, quarantine and reservations are disjoint (admission ensures that), so `blocked` is
-// their sum.
+// their sum. One function per kind takes a resource in (`enters`) and out again, so that neither forgets what the other
+// does.
 import { type Family, cidrOf, ipOf, lastOf, macValue } from "../../model/address.ts";
 import {
   type Block,
@@ -72,136 +73,77 @@ export type NetworkIndexes = {
   readonly quarantines: Sorted<Due>;
 };
 
-export function addBlock(view: NetworkIndexes, block: Block): void {
-  const index = networkIndex(view, block.spec.network);
+export function indexBlock(view: NetworkIndexes, block: Block, enters: boolean): void {
+  const { network, host } = block.spec;
   const cidr = cidrOf(block.spec.cidr);
   if (cidr === undefined) return;
-  index.carved[cidr.family].take(cidr.base, lastOf(cidr).value);
-  index.blocks.set(block.spec.host, { ...index.blocks.get(block.spec.host), [cidr.family]: block });
-  count(index.members, block.spec.host, 1);
+  const index = networkIndex(view, network);
+  mark(index.carved[cidr.family], cidr.base, lastOf(cidr).value, enters);
+  const blocks: { [F in Family]?: Block } = { ...index.blocks.get(host) };
+  if (enters) blocks[cidr.family] = block;
+  else delete blocks[cidr.family];
+  if (Object.keys(blocks).length === 0) index.blocks.delete(host);
+  else index.blocks.set(host, blocks);
+  count(index.members, host, enters ? 1 : -1);
+  if (!enters) forgetIfEmptyNetwork(view, network);
 }
 
-export function dropBlock(view: NetworkIndexes, block: Block): void {
-  const index = networkIndex(view, block.spec.network);
-  const cidr = cidrOf(block.spec.cidr);
-  if (cidr === undefined) return;
-  index.carved[cidr.family].release(cidr.base, lastOf(cidr).value);
-  const other = index.blocks.get(block.spec.host)?.[cidr.family === 4 ? 6 : 4];
-  if (other === undefined) index.blocks.delete(block.spec.host);
-  else index.blocks.set(block.spec.host, { [cidr.family === 4 ? 6 : 4]: other });
-  count(index.members, block.spec.host, -1);
-  forgetIfEmptyNetwork(view, block.spec.network);
-}
-
-export function addEndpoint(view: NetworkIndexes, endpoint: Endpoint): void {
+export function indexEndpoint(view: NetworkIndexes, endpoint: Endpoint, enters: boolean): void {
+  const { name } = endpoint;
   const { network, host, mac, addresses, tenant } = endpoint.spec;
   const index = networkIndex(view, network);
-  index.endpoints.set(endpoint.name, endpoint);
-  if (note(index.macs, mac, endpoint.name)) index.blocked.mac.take(macValue(mac));
+  own(index.endpoints, name, endpoint, enters);
+  if (note(index.macs, mac, name, enters)) mark(index.blocked.mac, macValue(mac), macValue(mac), enters);
   for (const text of addresses) {
-    index.holders.set(text, endpoint.name);
-    const ip = ipOf(text);
+    const ip = own(index.holders, text, name, enters) ? ipOf(text) : undefined;
     if (ip === undefined) continue;
-    index.assigned[ip.family].take(ip.value);
-    index.blocked[ip.family].take(ip.value);
+    mark(index.assigned[ip.family], ip.value, ip.value, enters);
+    mark(index.blocked[ip.family], ip.value, ip.value, enters);
   }
-  count(index.members, host, 1);
-  if (tenant !== undefined) count(index.tenants, tenant, 1);
-  let residents = view.residents.get(host);
-  if (residents === undefined) view.residents.set(host, (residents = new Set()));
-  residents.add(endpoint.name);
+  count(index.members, host, enters ? 1 : -1);
+  if (tenant !== undefined) count(index.tenants, tenant, enters ? 1 : -1);
+  group(view.residents, host, name, enters);
+  if (!enters) forgetIfEmptyNetwork(view, network);
 }
 
-export function dropEndpoint(view: NetworkIndexes, endpoint: Endpoint): void {
-  const { network, host, mac, addresses, tenant } = endpoint.spec;
-  const index = networkIndex(view, network);
-  index.endpoints.delete(endpoint.name);
-  if (unnote(index.macs, mac, endpoint.name)) index.blocked.mac.release(macValue(mac));
-  for (const text of addresses) {
-    if (index.holders.get(text) !== endpoint.name) continue;
-    index.holders.delete(text);
-    const ip = ipOf(text);
-    if (ip === undefined) continue;
-    index.assigned[ip.family].release(ip.value);
-    index.blocked[ip.family].release(ip.value);
-  }
-  count(index.members, host, -1);
-  if (tenant !== undefined) count(index.tenants, tenant, -1);
-  forgetIfEmptyNetwork(view, network);
-  const residents = view.residents.get(host);
-  residents?.delete(endpoint.name);
-  if (residents?.size === 0) view.residents.delete(host);
-}
-
-export function addHold(view: NetworkIndexes, hold: Hold): void {
+export function indexHold(view: NetworkIndexes, hold: Hold, enters: boolean): void {
   const { network, expiresAtMs } = hold.spec;
   const index = networkIndex(view, network);
   const { space, first, last } = spanOf(hold);
-  index.blocked[space].take(first, last);
-  index.held[space].add({ first, last, name: hold.name });
-  if (expiresAtMs !== undefined) view.expiring.add({ atMs: expiresAtMs, key: keyOfResource(hold) });
+  mark(index.blocked[space], first, last, enters);
+  include(index.held[space], { first, last, name: hold.name }, enters);
+  if (expiresAtMs !== undefined) include(view.expiring, { atMs: expiresAtMs, key: keyOfResource(hold) }, enters);
+  if (!enters) forgetIfEmptyNetwork(view, network);
 }
 
-export function dropHold(view: NetworkIndexes, hold: Hold): void {
-  const { network, expiresAtMs } = hold.spec;
-  const index = networkIndex(view, network);
-  const { space, first, last } = spanOf(hold);
-  index.blocked[space].release(first, last);
-  index.held[space].delete({ first, last, name: hold.name });
-  if (expiresAtMs !== undefined) view.expiring.delete({ atMs: expiresAtMs, key: keyOfResource(hold) });
-  forgetIfEmptyNetwork(view, network);
-}
-
-export function addFreed(view: NetworkIndexes, freed: Freed): void {
+export function indexFreed(view: NetworkIndexes, freed: Freed, enters: boolean): void {
   const { network, endpoint, range = "", sinceMs, untilMs } = freed.spec;
   const index = networkIndex(view, network);
-  for (const text of quarantinedOf(freed)) index.freed.set(text, freed.name);
-  note(index.former, endpoint, freed.name);
-  if (untilMs === undefined) return;
-  for (const { space, value } of quarantinedOf(freed).map(spaceValue)) index.blocked[space].take(value);
-  let queue = index.quarantined.get(range);
-  if (queue === undefined) index.quarantined.set(range, (queue = new Sorted(byTime)));
-  queue.add({ atMs: sinceMs, key: keyOfResource(freed) });
-  view.quarantines.add({ atMs: untilMs, key: keyOfResource(freed) });
-}
-
-export function dropFreed(view: NetworkIndexes, freed: Freed): void {
-  const { network, endpoint, range = "", sinceMs, untilMs } = freed.spec;
-  const index = networkIndex(view, network);
-  for (const text of quarantinedOf(freed)) if (index.freed.get(text) === freed.name) index.freed.delete(text);
-  unnote(index.former, endpoint, freed.name);
+  for (const text of quarantinedOf(freed)) own(index.freed, text, freed.name, enters);
+  note(index.former, endpoint, freed.name, enters);
   if (untilMs !== undefined) {
-    for (const { space, value } of quarantinedOf(freed).map(spaceValue)) index.blocked[space].release(value);
-    const queue = index.quarantined.get(range);
-    queue?.delete({ atMs: sinceMs, key: keyOfResource(freed) });
-    if (queue?.size === 0) index.quarantined.delete(range);
-    view.quarantines.delete({ atMs: untilMs, key: keyOfResource(freed) });
+    for (const { space, value } of quarantinedOf(freed).map(spaceValue))
+      mark(index.blocked[space], value, value, enters);
+    let queue = index.quarantined.get(range);
+    if (queue === undefined) index.quarantined.set(range, (queue = new Sorted(byTime)));
+    include(queue, { atMs: sinceMs, key: keyOfResource(freed) }, enters);
+    if (queue.size === 0) index.quarantined.delete(range);
+    include(view.quarantines, { atMs: untilMs, key: keyOfResource(freed) }, enters);
   }
-  forgetIfEmptyNetwork(view, network);
+  if (!enters) forgetIfEmptyNetwork(view, network);
 }
 
-/** Removes a reservation's pieces from the index of its parent. */
-export function addReservation(view: NetworkIndexes, { name, spec }: Network): void {
+/** What a reservation has of its parent is in the parent's index. */
+export function indexReservation(view: NetworkIndexes, { name, spec }: Network, enters: boolean): void {
   if (spec.reservedFrom === undefined) return;
   const index = networkIndex(view, spec.reservedFrom);
-  index.reservations.add(name);
+  include(index.reservations, name, enters);
   for (const { space, first, last } of piecesOf(spec)) {
-    index.blocked[space].take(first, last);
-    index.reserved[space].add({ first, last, name });
+    mark(index.blocked[space], first, last, enters);
+    include(index.reserved[space], { first, last, name }, enters);
   }
-  if (spec.tenant !== undefined) count(index.tenants, spec.tenant, leasesOf(spec));
-}
-
-export function dropReservation(view: NetworkIndexes, { name, spec }: Network): void {
-  if (spec.reservedFrom === undefined) return;
-  const index = networkIndex(view, spec.reservedFrom);
-  index.reservations.delete(name);
-  for (const { space, first, last } of piecesOf(spec)) {
-    index.blocked[space].release(first, last);
-    index.reserved[space].delete({ first, last, name });
-  }
-  if (spec.tenant !== undefined) count(index.tenants, spec.tenant, -leasesOf(spec));
-  forgetIfEmptyNetwork(view, spec.reservedFrom);
+  if (spec.tenant !== undefined) count(index.tenants, spec.tenant, enters ? leasesOf(spec) : -leasesOf(spec));
+  if (!enters) forgetIfEmptyNetwork(view, spec.reservedFrom);
 }
 
 /** All that the pieces of a reservation have, in every space. */
@@ -242,25 +184,50 @@ function bySpan(a: HeldSpan, b: HeldSpan): number {
   return a.first < b.first ? -1 : a.first > b.first ? 1 : 0;
 }
 
-type Names = Pick<Map<string, readonly string[]>, "get"> & {
-  set(key: string, names: readonly string[]): unknown;
-  delete(key: string): unknown;
-};
+type Owners<K, V> = { get(key: K): V | undefined; set(key: K, owner: V): unknown; delete(key: K): unknown };
 
-/** Adds a name to those of a key, in order; returns whether it is the first. */
-function note(names: Names, key: string, name: string): boolean {
-  const known = names.get(key);
-  names.set(key, known === undefined ? [name] : [...known, name].sort());
-  return known === undefined;
-}
+const NO_NAMES: readonly string[] = [];
 
-/** Removes the name; returns whether it was the last. */
-function unnote(names: Names, key: string, name: string): boolean {
-  const known = names.get(key) ?? [];
-  const left = known.filter((other) => other !== name);
+/** Adds a name to those of a key, in order, or removes it; returns whether it is the first, or was the last. */
+function note(names: Owners<string, readonly string[]>, key: string, name: string, enters: boolean): boolean {
+  const known = names.get(key) ?? NO_NAMES;
+  const left = enters ? [...known, name].sort() : known.filter((other) => other !== name);
   if (left.length > 0) names.set(key, left);
   else names.delete(key);
-  return left.length === 0 && known.length > 0;
+  return enters ? known.length === 0 : left.length === 0 && known.length > 0;
+}
+
+/** A key is the owner's who entered last, until that one leaves. Returns whether this owner has or had it. */
+export function own<K, V>(owners: Owners<K, V>, key: K, owner: V, enters: boolean): boolean {
+  if (enters) owners.set(key, owner);
+  else if (owners.get(key) !== owner) return false;
+  else owners.delete(key);
+  return true;
+}
+
+/** Adds a value to a set or list, or removes it. */
+export function include<T>(
+  values: { add(value: T): unknown; delete(value: T): unknown },
+  value: T,
+  enters: boolean,
+): void {
+  if (enters) values.add(value);
+  else values.delete(value);
+}
+
+/** Adds a member to the set of a key, or removes it; a set without members goes. */
+export function group<K, V>(sets: Map<K, Set<V>>, key: K, member: V, enters: boolean): void {
+  const known = sets.get(key);
+  const set = known ?? new Set();
+  include(set, member, enters);
+  if (set.size === 0) sets.delete(key);
+  else if (known === undefined) sets.set(key, set);
+}
+
+/** Marks `first` to `last` used, or free again. */
+export function mark(used: Intervals, first: bigint, last: bigint, enters: boolean): void {
+  if (enters) used.take(first, last);
+  else used.release(first, last);
 }
 
 export function count(counts: Map<string, number>, key: string, by: number): void {

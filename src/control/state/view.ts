@@ -1,7 +1,7 @@
 // All resources at one revision, with the indexes for admission and visibility. It changes in place, each change at a
 // cost that does not depend on the amount, and every change can be undone. Every index is a function of the resources:
 // a view that is rebuilt from a list of them is equal (a test compares). It decides nothing.
-import { type Family, type Ip, ipOf } from "../../model/address.ts";
+import { type Family, ipOf } from "../../model/address.ts";
 import { isOver } from "../../model/membership.ts";
 import { ALL_KINDS, recordOf, referencesIn } from "../../model/kinds.ts";
 import { keyOfResource } from "../../model/resource.ts";
@@ -11,18 +11,17 @@ import { Intervals } from "../../ipam/intervals.ts";
 import { Sorted } from "../../ipam/sorted.ts";
 import {
   type NetworkIndexes,
-  addBlock,
-  addEndpoint,
-  addFreed,
-  addHold,
-  addReservation,
   byTime,
   count,
-  dropBlock,
-  dropEndpoint,
-  dropFreed,
-  dropHold,
-  dropReservation,
+  group,
+  include,
+  indexBlock,
+  indexEndpoint,
+  indexFreed,
+  indexHold,
+  indexReservation,
+  mark,
+  own,
 } from "./networkIndex.ts";
 
 type PerFamily<T> = { readonly [F in Family]: T };
@@ -79,7 +78,7 @@ export function emptyView(cluster: string): View {
 
 export function viewOf(cluster: string, revision: number, resources: Iterable<Resource>): View {
   const view = emptyView(cluster);
-  for (const resource of resources) add(view, resource);
+  for (const resource of resources) index(view, resource, true);
   view.revision = revision;
   return view;
 }
@@ -150,9 +149,9 @@ export function applyChanges(view: View, changes: readonly Change[]): Before {
     const key = "put" in change ? keyOfResource(change.put) : change.remove;
     const old = getKey(view, key);
     before.set(key, old);
-    if (old !== undefined) drop(view, old);
+    if (old !== undefined) index(view, old, false);
   }
-  for (const change of changes) if ("put" in change) add(view, change.put);
+  for (const change of changes) if ("put" in change) index(view, change.put, true);
   return before;
 }
 
@@ -175,133 +174,67 @@ function mapOf<K extends Kind>(view: View, kind: K): Map<string, ResourceOf<K>> 
   return view[kind] as unknown as Map<string, ResourceOf<K>>;
 }
 
-function add(view: View, resource: Resource): void {
+/** Takes a resource into the view, or out of it. */
+function index(view: View, resource: Resource, enters: boolean): void {
   const { kind, name } = resource;
   view.lists.delete(kind);
-  view.names.get(kind)?.add(name);
-  mapOf(view, kind).set(name, resource);
-  for (const index of indexesOf(kind)) index.add(view, resource);
+  const names = view.names.get(kind);
+  if (names !== undefined) include(names, name, enters);
+  own(mapOf(view, kind), name, resource, enters);
+  for (const indexOf of INDEXES_OF.get(kind) ?? []) indexOf(view, resource, enters);
 }
 
-function drop(view: View, resource: Resource): void {
-  const { kind, name } = resource;
-  view.lists.delete(kind);
-  view.names.get(kind)?.delete(name);
-  mapOf(view, kind).delete(name);
-  for (const index of indexesOf(kind)) index.drop(view, resource);
-}
-
-type Index<R> = { readonly add: (view: View, resource: R) => void; readonly drop: (view: View, resource: R) => void };
+type Index<R> = (view: View, resource: R, enters: boolean) => void;
 
 /** What is known besides the resources themselves, of kinds with indexes of their own. */
 const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
-  vrf: {
-    add(view, vrf) {
-      ownVni(view, vrf.spec.vni, keyOfResource(vrf));
-      view.vrfIndexes.take(BigInt(vrf.spec.index));
-    },
-    drop(view, vrf) {
-      disownVni(view, vrf.spec.vni, keyOfResource(vrf));
-      view.vrfIndexes.release(BigInt(vrf.spec.index));
-    },
+  vrf(view, vrf, enters) {
+    indexVni(view, vrf.spec.vni, keyOfResource(vrf), enters);
+    mark(view.vrfIndexes, BigInt(vrf.spec.index), BigInt(vrf.spec.index), enters);
   },
-  network: {
-    add(view, network) {
-      if (network.spec.vni !== undefined) ownVni(view, network.spec.vni, keyOfResource(network));
-      vrfIndex(view, network.spec.vrf).networks.add(network.name);
-      addReservation(view, network);
-    },
-    drop(view, network) {
-      if (network.spec.vni !== undefined) disownVni(view, network.spec.vni, keyOfResource(network));
-      vrfIndex(view, network.spec.vrf).networks.delete(network.name);
-      dropReservation(view, network);
-      forgetIfEmptyVrf(view, network.spec.vrf);
-    },
+  network(view, network, enters) {
+    const { vni, vrf } = network.spec;
+    if (vni !== undefined) indexVni(view, vni, keyOfResource(network), enters);
+    include(vrfIndex(view, vrf).networks, network.name, enters);
+    indexReservation(view, network, enters);
+    if (!enters) forgetIfEmptyVrf(view, vrf);
   },
-  host: {
-    add: (view, { name, spec }) => void view.underlays.set(spec.underlay, name),
-    drop(view, { name, spec }) {
-      if (view.underlays.get(spec.underlay) === name) view.underlays.delete(spec.underlay);
-    },
+  host: (view, { name, spec }, enters) => void own(view.underlays, spec.underlay, name, enters),
+  block: indexBlock,
+  vtep(view, vtep, enters) {
+    const { vrf, host, ip, ip6 } = vtep.spec;
+    const index = vrfIndex(view, vrf);
+    for (const { family, value } of [ip, ip6].map((text) => ipOf(text ?? "")).filter((one) => one !== undefined))
+      mark(index.assigned[family], value, value, enters);
+    own(index.vteps, host, vtep, enters);
+    if (!enters) forgetIfEmptyVrf(view, vrf);
   },
-  block: { add: addBlock, drop: dropBlock },
-  vtep: { add: addVtep, drop: dropVtep },
-  endpoint: { add: addEndpoint, drop: dropEndpoint },
-  move: {
-    add(view, move) {
-      if (!isOver(move)) view.moving.set(move.spec.endpoint, move);
-    },
-    drop(view, move) {
-      if (!isOver(move)) view.moving.delete(move.spec.endpoint);
-    },
+  endpoint: indexEndpoint,
+  move(view, move, enters) {
+    if (!isOver(move)) own(view.moving, move.spec.endpoint, move, enters);
   },
-  hold: { add: addHold, drop: dropHold },
-  freed: { add: addFreed, drop: dropFreed },
-  securitygroup: {
-    add(view, { spec }) {
-      for (const group of peersIn(spec)) count(view.peered, group, 1);
-    },
-    drop(view, { spec }) {
-      for (const group of peersIn(spec)) count(view.peered, group, -1);
-    },
+  hold: indexHold,
+  freed: indexFreed,
+  securitygroup(view, { spec }, enters) {
+    for (const peer of peersIn(spec)) count(view.peered, peer, enters ? 1 : -1);
   },
 };
 
-const REFERENCES: Index<Resource> = {
-  add(view, resource) {
-    for (const to of referencesIn(resource.kind, resource.spec)) {
-      const known = view.referrers.get(keyOfResource(to));
-      if (known === undefined) view.referrers.set(keyOfResource(to), new Set([keyOfResource(resource)]));
-      else known.add(keyOfResource(resource));
-    }
-  },
-  drop(view, resource) {
-    for (const to of referencesIn(resource.kind, resource.spec)) {
-      const known = view.referrers.get(keyOfResource(to));
-      known?.delete(keyOfResource(resource));
-      if (known?.size === 0) view.referrers.delete(keyOfResource(to));
-    }
-  },
-};
+function indexReferences(view: View, resource: Resource, enters: boolean): void {
+  for (const to of referencesIn(resource.kind, resource.spec))
+    group(view.referrers, keyOfResource(to), keyOfResource(resource), enters);
+}
 
 /** Of every kind, looked up once: a view of a million resources asks for each. */
 const INDEXES_OF = new Map(
   ALL_KINDS.map((kind) => [
     kind,
-    [INDEXES[kind], recordOf(kind).refersTo && REFERENCES].filter((index) => index !== undefined),
+    [INDEXES[kind], recordOf(kind).refersTo && indexReferences].filter((index) => index !== undefined),
   ]),
 ) as ReadonlyMap<Kind, readonly Index<Resource>[]>;
 
-function indexesOf(kind: Kind): readonly Index<Resource>[] {
-  return INDEXES_OF.get(kind) ?? [];
-}
-
-function ownVni(view: View, vni: number, owner: Key): void {
-  view.vniOwners.set(vni, owner);
-  view.vnis.take(BigInt(vni));
-}
-
-function disownVni(view: View, vni: number, owner: Key): void {
-  if (view.vniOwners.get(vni) !== owner) return;
-  view.vniOwners.delete(vni);
-  view.vnis.release(BigInt(vni));
-}
-
-function addVtep(view: View, vtep: Vtep): void {
-  const index = vrfIndex(view, vtep.spec.vrf);
-  for (const ip of vtepIps(vtep)) index.assigned[ip.family].take(ip.value);
-  index.vteps.set(vtep.spec.host, vtep);
-}
-
-function dropVtep(view: View, vtep: Vtep): void {
-  const index = vrfIndex(view, vtep.spec.vrf);
-  for (const ip of vtepIps(vtep)) index.assigned[ip.family].release(ip.value);
-  index.vteps.delete(vtep.spec.host);
-  forgetIfEmptyVrf(view, vtep.spec.vrf);
-}
-
-function vtepIps(vtep: Vtep): Ip[] {
-  return [vtep.spec.ip, vtep.spec.ip6].map((text) => ipOf(text ?? "")).filter((ip) => ip !== undefined);
+function indexVni(view: View, vni: number, owner: Key, enters: boolean): void {
+  if (own(view.vniOwners, vni, owner, enters)) mark(view.vnis, BigInt(vni), BigInt(vni), enters);
 }
 
 function vrfIndex(view: View, name: string): VrfIndex {
