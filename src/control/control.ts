@@ -9,7 +9,7 @@ import type { ChangeSet, Host, Kind, Position, ResourceOf, Snapshot } from "../m
 import type { HostReport } from "../model/status.ts";
 import type { LeaseQuery } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
-import { runCheck } from "./check/run.ts";
+import { runCheck } from "./check/check.ts";
 import type { Job } from "./commit/committer.ts";
 import { expireOn } from "./commit/expire.ts";
 import { followAs } from "./commit/follow.ts";

@@ -5,6 +5,8 @@ import type { CheckReport, CheckRequest, Finding, Inventory, Order } from "../..
 import type { Clock } from "../../model/clock.ts";
 import { Fault, problemOf } from "../../model/fault.ts";
 import type { Snapshot } from "../../model/resource.ts";
+import type { Parts } from "../parts.ts";
+import { fullSnapshot } from "../state/visibility.ts";
 import { findingsOf } from "./findings.ts";
 import type { Judgement } from "./judgement.ts";
 import type { Answers } from "./inquiry.ts";
@@ -45,6 +47,23 @@ export async function check(parts: CheckParts, request: CheckRequest): Promise<C
     after = await looks(parts, request);
   }
   return repairedReport(before, after, said);
+}
+
+/** A check of the running control plane. */
+export function runCheck({ clock, committer, inquiry }: Parts, request: CheckRequest): Promise<CheckReport> {
+  return check(
+    {
+      clock,
+      async snapshot() {
+        await committer.settled();
+        return fullSnapshot(committer.view);
+      },
+      ask: (questions) => inquiry.ask(questions),
+      release: (endpoint: string, ifRevision: number) =>
+        committer.submit({ write: { verb: "detach", endpoint, by: { role: "admin" }, force: true, ifRevision } }),
+    },
+    request,
+  );
 }
 
 function checkRequest(snapshot: Snapshot, { network, host, repair, evict }: CheckRequest): void {

@@ -1,7 +1,7 @@
 // One address held twice in a VRF: by two leases of the server, by a lease and a journal, by two journals, or by two
 // kernels. For each such address one holder stays, and every other is a finding.
 import type { Evidence } from "../../model/check.ts";
-import { type CheckContext, type Judgement, type Seen, evidenceOf, judgement } from "./judgement.ts";
+import { type CheckContext, type Judgement, type Seen, type Verdict, evidenceOf, judgement } from "./judgement.ts";
 
 type Holders = { readonly vrf: string; readonly address: string; readonly all: Seen[] };
 
@@ -36,31 +36,29 @@ function judge({ vrf, address, all }: Holders, context: CheckContext, evict: boo
   const [first, ...others] = all.toSorted(bySeniority);
   if (first === undefined) return [];
   return others.map((one) => {
-    const found = judged(one, first, context, evict);
+    const { finding, act } = judgement(one, context, verdictOn(one, first, context, evict));
     const evidence = [first, one].flatMap((holder) =>
       evidenceOf(holder, context).map((item): Evidence => ({ ...item, says: `${holder.endpoint}: ${item.says}` })),
     );
-    return { ...found, finding: { ...found.finding, vrf, addresses: [address], evidence } };
+    return { finding: { ...finding, vrf, addresses: [address], evidence }, act };
   });
 }
 
-function judged(one: Seen, first: Seen, context: CheckContext, evict: boolean): Judgement {
-  const { host, endpoint, lease, entry } = one;
-  if (lease === undefined && entry === undefined) {
-    const text = "the agent removes the unknown port";
-    return judgement("two-holders", one, context, text, { do: "order", host, order: { do: "settle" } });
-  }
+function verdictOn(
+  { host, endpoint, lease, entry }: Seen,
+  first: Seen,
+  context: CheckContext,
+  evict: boolean,
+): Verdict {
+  const rule = "two-holders";
+  if (lease === undefined && entry === undefined)
+    return { rule, remedy: "the agent removes the unknown port", act: { do: "order", host, order: { do: "settle" } } };
   const before = `${first.endpoint} on ${first.host} had it before`;
   if (!context.checked.has(host) || entry === undefined)
-    return judgement("two-holders", one, context, `${before}; see to ${endpoint} on ${host} first`, undefined);
-  if (!evict) {
-    const text = `${before}; --repair --evict detaches ${endpoint} on ${host}`;
-    return judgement("two-holders", one, context, text, undefined);
-  }
-  const text = `the agent of ${host} detaches ${endpoint}: ${before}`;
-  const { addresses } = entry;
-  const order = { do: "detach", endpoint, addresses, alive: true } as const;
-  return judgement("two-holders", one, context, text, { do: "order", host, order });
+    return { rule, remedy: `${before}; see to ${endpoint} on ${host} first` };
+  if (!evict) return { rule, remedy: `${before}; --repair --evict detaches ${endpoint} on ${host}` };
+  const order = { do: "detach", endpoint, addresses: entry.addresses, alive: true } as const;
+  return { rule, remedy: `the agent of ${host} detaches ${endpoint}: ${before}`, act: { do: "order", host, order } };
 }
 
 /**

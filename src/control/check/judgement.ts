@@ -1,16 +1,24 @@
 // What a finding consists of: one endpoint on one host as each source has it, the indexes of the judges, and the text
 // of evidence.
 import type { Cidr } from "../../model/address.ts";
-import { type Evidence, type Finding, type JournalEntry, type KernelPort } from "../../model/check.ts";
-import { type Order, RULES, type Rule } from "../../model/check.ts";
+import {
+  type Evidence,
+  type Finding,
+  type JournalEntry,
+  type KernelPort,
+  type Order,
+  RULES,
+  type Rule,
+} from "../../model/check.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 
 /** The repair of a finding: an order to a host, or the release of a lease. */
 export type Act =
   | { readonly do: "release"; readonly endpoint: string; readonly revision: number }
   | { readonly do: "order"; readonly host: string; readonly order: Order };
-/** `act` is undefined where only a person can decide. */
-export type Judgement = { readonly finding: Finding; readonly act: Act | undefined };
+/** What is wrong with an endpoint, its remedy, and the act that carries it out; none where only a person can decide. */
+export type Verdict = { readonly rule: Rule; readonly remedy: string; readonly act?: Act; readonly also?: Evidence };
+export type Judgement = { readonly finding: Finding; readonly act?: Act | undefined };
 
 /** One endpoint on one host, as each source has it; absent if the source does not have it. */
 export type Seen = {
@@ -32,14 +40,8 @@ export type CheckContext = {
   readonly pieces: ReadonlyMap<string, readonly Cidr[]>;
 };
 
-/** A finding about one endpoint on one host, with what each source says about it. */
-export function judgement(
-  rule: Rule,
-  seen: Seen,
-  context: CheckContext,
-  remedy: string,
-  act: Act | undefined,
-): Judgement {
+/** The verdict as a finding about one endpoint on one host, with what each source says about it. */
+export function judgement(seen: Seen, context: CheckContext, { rule, remedy, act, also }: Verdict): Judgement {
   const { host, endpoint, lease, entry, port } = seen;
   const network = entry?.network ?? lease?.spec.network ?? "";
   const finding: Finding = {
@@ -50,7 +52,7 @@ export function judgement(
     addresses: entry?.addresses ?? lease?.spec.addresses ?? port?.far?.addresses ?? [],
     endpoint,
     host,
-    evidence: evidenceOf(seen, context),
+    evidence: [...evidenceOf(seen, context), ...(also === undefined ? [] : [also])],
     remedy,
     mendable: act !== undefined,
   };

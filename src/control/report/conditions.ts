@@ -32,19 +32,17 @@ export type Condition = {
   readonly message: string;
 };
 
-export function conditionsOf(view: View, prefixes: ReadonlyMap<string, readonly Cidr[]>): Condition[] {
-  const conditions: Condition[] = [];
-  for (const network of view.network.values()) {
-    conditions.push(
+type Prefixes = ReadonlyMap<string, readonly Cidr[]>;
+
+export function conditionsOf(view: View, prefixes: Prefixes): Condition[] {
+  return [
+    ...[...view.network.values()].flatMap((network) => [
       ...exhaustionOf(view, network),
       ...clashesOf(view, network, prefixes),
       ...unlimitedOn(view, network),
-    );
-  }
-  for (const vrf of view.vrf.values()) {
-    conditions.push(...missingVteps(view, vrf.name), ...vtepClashesOf(view, vrf, prefixes));
-  }
-  return conditions;
+    ]),
+    ...[...view.vrf.values()].flatMap((vrf) => [...missingVteps(view, vrf), ...vtepClashesOf(view, vrf, prefixes)]),
+  ];
 }
 
 /** Lost hosts with what they still have, and why none is reclaimed when too many are silent. */
@@ -56,10 +54,7 @@ export function lossesOf(
 ): Condition[] {
   const lost = hosts.flatMap((host): Condition[] => {
     if (host.state !== "lost") return [];
-    const blocks = [...view.networks.values()].flatMap((index) => {
-      const had = index.blocks.get(host.host);
-      return [had?.[4], had?.[6]].filter((block) => block !== undefined);
-    });
+    const blocks = [...view.networks.values()].flatMap((index) => Object.keys(index.blocks.get(host.host) ?? {}));
     const held = `${blocks.length} blocks and ${residentsOf(view, host.host).size} endpoints`;
     const since = formatDuration(nowMs - (host.sinceMs ?? nowMs));
     return [
@@ -82,102 +77,80 @@ export function lossesOf(
   return [...lost, { reason: "mass-loss", object: "cluster", message }];
 }
 
-/** Hosts without a block of each family. */
-function exhaustionOf(view: View, network: Network): Condition[] {
-  if (network.spec.ipam !== "local" || !network.spec.enabled) return [];
-  const blocks = view.networks.get(network.name)?.blocks;
-  const vteps = view.vrfs.get(network.spec.vrf)?.vteps;
-  return [...view.host.values()].flatMap((host) => {
-    const had = blocks?.get(host.name);
-    const lacking = network.spec.subnets.filter(({ cidr }) => had?.[cidr.includes(":") ? 6 : 4] === undefined);
-    if (lacking.length === 0 || vteps?.has(host.name) !== true) return [];
-    const subnets = network.spec.subnets
-      .map(({ cidr, hostPrefix }) => `${cidr} in blocks of /${hostPrefix}`)
-      .join(" and ");
-    return [
-      condition(
-        "exhausted",
-        `network/${network.name}`,
-        host,
-        `network "${network.name}" has no block left for host "${host.name}": ${subnets}`,
-      ),
-    ];
-  });
+/** A reason, and what it says of a host that it concerns. */
+type Rule = readonly [reason: Condition["reason"], messageOf: (host: Host) => string | undefined];
+
+function perHost(view: View, object: string, ...rules: readonly Rule[]): Condition[] {
+  return [...view.host.values()].flatMap((host) =>
+    rules.flatMap(([reason, messageOf]): Condition[] => {
+      const message = messageOf(host);
+      return message === undefined ? [] : [{ reason, object, host: host.name, message }];
+    }),
+  );
 }
 
-function missingVteps(view: View, vrf: string): Condition[] {
-  const index = view.vrfs.get(vrf);
-  const networks = [...(index?.networks ?? [])].map((name) => view.network.get(name));
+/** Hosts without a block of each family. */
+function exhaustionOf(view: View, { name, spec }: Network): Condition[] {
+  if (spec.ipam !== "local" || !spec.enabled) return [];
+  const blocks = view.networks.get(name)?.blocks;
+  const vteps = view.vrfs.get(spec.vrf)?.vteps;
+  const subnets = spec.subnets.map(({ cidr, hostPrefix }) => `${cidr} in blocks of /${hostPrefix}`).join(" and ");
+  const messageOf = ({ name: host }: Host) => {
+    const had = blocks?.get(host);
+    const isServed = spec.subnets.every(({ cidr }) => had?.[cidr.includes(":") ? 6 : 4] !== undefined);
+    if (isServed || vteps?.has(host) !== true) return undefined;
+    return `network "${name}" has no block left for host "${host}": ${subnets}`;
+  };
+  return perHost(view, `network/${name}`, ["exhausted", messageOf]);
+}
+
+function missingVteps(view: View, { name, spec: { vtepSubnets } }: Vrf): Condition[] {
+  const index = view.vrfs.get(name);
+  const networks = [...(index?.networks ?? [])].map((network) => view.network.get(network));
   if (!networks.some((network) => network?.spec.ipam === "local" && network.spec.enabled)) return [];
-  const subnets = view.vrf.get(vrf)?.spec.vtepSubnets ?? [];
-  return [...view.host.values()].flatMap((host) => {
-    const vtep = index?.vteps.get(host.name)?.spec;
-    if (subnets.every((subnet) => (subnet.includes(":") ? vtep?.ip6 : vtep?.ip) !== undefined)) return [];
-    return [
-      condition(
-        "exhausted",
-        `vrf/${vrf}`,
-        host,
-        `VRF "${vrf}" has no tunnel address left for host "${host.name}" in ${subnets.join(", ")}`,
-      ),
-    ];
-  });
+  const messageOf = ({ name: host }: Host) => {
+    const vtep = index?.vteps.get(host)?.spec;
+    if (vtepSubnets.every((subnet) => (subnet.includes(":") ? vtep?.ip6 : vtep?.ip) !== undefined)) return undefined;
+    return `VRF "${name}" has no tunnel address left for host "${host}" in ${vtepSubnets.join(", ")}`;
+  };
+  return perHost(view, `vrf/${name}`, ["exhausted", messageOf]);
 }
 
 /** An overlap that would have been refused may appear later: a VPN starts, a host with a smaller MTU joins. */
-function clashesOf(view: View, network: Network, prefixes: ReadonlyMap<string, readonly Cidr[]>): Condition[] {
-  const cidrs = cidrsOf(network);
-  const object = `network/${network.name}`;
-  return [...view.host.values()].flatMap((host) => {
-    const met = metBy(prefixes.get(host.name), cidrs);
-    const most = tunnelMtu(network.spec.driver, host.spec);
-    return [
-      ...(met.length === 0
-        ? []
-        : [
-            condition(
-              "overlap",
-              object,
-              host,
-              `network "${network.name}" overlaps ${met.join(", ")}, which host "${host.name}" has itself`,
-            ),
-          ]),
-      ...(network.spec.mtu === undefined || network.spec.mtu <= most
-        ? []
-        : [
-            condition(
-              "mtu-invalid",
-              object,
-              host,
-              `network "${network.name}" has MTU ${network.spec.mtu}, but tunnels of host "${host.name}" carry ${most}`,
-            ),
-          ]),
-    ];
-  });
+function clashesOf(view: View, network: Network, prefixes: Prefixes): Condition[] {
+  const { name, spec } = network;
+  const overlapOf = overlapWith(`network "${name}" overlaps`, cidrsOf(network), prefixes);
+  const mtuClash = (host: Host) => {
+    const most = tunnelMtu(spec.driver, host.spec);
+    if (spec.mtu === undefined || spec.mtu <= most) return undefined;
+    return `network "${name}" has MTU ${spec.mtu}, but tunnels of host "${host.name}" carry ${most}`;
+  };
+  return perHost(view, `network/${name}`, ["overlap", overlapOf], ["mtu-invalid", mtuClash]);
 }
 
 /**
  * VTEP addresses are routed by the host's VRF namespaces, but a host that has the prefix itself may mean another
  * machine.
  */
-function vtepClashesOf(view: View, vrf: Vrf, prefixes: ReadonlyMap<string, readonly Cidr[]>): Condition[] {
-  if (view.vrfs.get(vrf.name)?.vteps.size === 0) return [];
-  const subnets = vrf.spec.vtepSubnets.map((text) => parseCidr(text, `vrf/${vrf.name}`));
-  return [...view.host.values()].flatMap((host) => {
-    const met = metBy(prefixes.get(host.name), subnets);
-    if (met.length === 0) return [];
-    const message = `VTEP subnets of VRF "${vrf.name}" overlap ${met.join(", ")}, which host "${host.name}" has itself`;
-    return [condition("overlap", `vrf/${vrf.name}`, host, message)];
-  });
+function vtepClashesOf(view: View, { name, spec }: Vrf, prefixes: Prefixes): Condition[] {
+  if (view.vrfs.get(name)?.vteps.size === 0) return [];
+  const subnets = spec.vtepSubnets.map((text) => parseCidr(text, `vrf/${name}`));
+  return perHost(view, `vrf/${name}`, [
+    "overlap",
+    overlapWith(`VTEP subnets of VRF "${name}" overlap`, subnets, prefixes),
+  ]);
 }
 
 const MET_MAX = 5;
-/** A host's own prefix that overlaps one of the ranges, in either direction. */
-function metBy(prefixes: readonly Cidr[] | undefined, ranges: readonly Cidr[]): string[] {
-  return (prefixes ?? [])
-    .filter((prefix) => !isDefaultRoute(prefix) && ranges.some((range) => overlaps(prefix, range)))
-    .map(formatCidr)
-    .slice(0, MET_MAX);
+/** Says which prefixes of a host's own overlap one of the ranges, in either direction. */
+function overlapWith(what: string, ranges: readonly Cidr[], prefixes: Prefixes): Rule[1] {
+  return ({ name }) => {
+    const met = (prefixes.get(name) ?? []).filter(
+      (prefix) => !isDefaultRoute(prefix) && ranges.some((range) => overlaps(prefix, range)),
+    );
+    const shown = met.slice(0, MET_MAX).map(formatCidr).join(", ");
+    return met.length === 0 ? undefined : `${what} ${shown}, which host "${name}" has itself`;
+  };
 }
 
 /** Hosts that carry the network and joined, or rebooted, without what its limits need: nothing attaches there. */
@@ -190,8 +163,4 @@ function unlimitedOn(view: View, network: Network): Condition[] {
       message: `network "${network.name}" limits ${direction} traffic, which host "${host}" cannot`,
     })),
   );
-}
-
-function condition(reason: Condition["reason"], object: string, host: Host, message: string): Condition {
-  return { reason, object, host: host.name, message };
 }

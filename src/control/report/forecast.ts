@@ -15,36 +15,23 @@ export class Forecast {
   /** By network and family, oldest first. */
   #samples = new Map<string, readonly Sample[]>();
 
-  /** `next`, beside each use that it is about. */
+  /**
+   * Takes a sample of each use, drops networks that are not among them, and says in how many seconds each is full. Of a
+   * network that does not grow, or is not known for long enough, it says nothing.
+   */
   of<U extends Use>(nowMs: number, uses: readonly U[]): Foreseen<U>[] {
-    const keyOf = ({ network, family }: U) => `${network} ${family}`;
-    const left = this.next(nowMs, new Map(uses.map((use) => [keyOf(use), use])));
-    return uses.map((use) => {
-      const fullInSeconds = left.get(keyOf(use));
+    const samples = new Map<string, readonly Sample[]>();
+    const foreseen = uses.map((use): Foreseen<U> => {
+      const key = `${use.network} ${use.family}`;
+      const known = (this.#samples.get(key) ?? []).filter(({ atMs }) => atMs > nowMs - WINDOW_MS);
+      const isNew = nowMs - (known.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) >= SPACING_MS;
+      const all = isNew ? [...known, { atMs: nowMs, used: use.used }] : known;
+      samples.set(key, all);
+      const fullInSeconds = secondsLeft(all, use.total - use.used);
       return fullInSeconds === undefined ? use : { ...use, fullInSeconds };
     });
-  }
-
-  /**
-   * Takes a sample of each use, drops networks that are not named any more, and returns the seconds until each is full.
-   * A network that does not grow, or is not known for long enough, is absent.
-   */
-  next(
-    nowMs: number,
-    uses: ReadonlyMap<string, { readonly used: number; readonly total: number }>,
-  ): Map<string, number> {
-    const samples = new Map<string, readonly Sample[]>();
-    const left = new Map<string, number>();
-    for (const [key, { used, total }] of uses) {
-      const known = (this.#samples.get(key) ?? []).filter(({ atMs }) => atMs > nowMs - WINDOW_MS);
-      const last = known.at(-1);
-      const all = last !== undefined && nowMs - last.atMs < SPACING_MS ? known : [...known, { atMs: nowMs, used }];
-      samples.set(key, all);
-      const seconds = secondsLeft(all, total - used);
-      if (seconds !== undefined) left.set(key, seconds);
-    }
     this.#samples = samples;
-    return left;
+    return foreseen;
   }
 }
 

@@ -64,17 +64,20 @@ function isShared(network: Network | undefined, { spec }: Endpoint, peered: Read
   return network.spec.ipam === "global" || groupsOf(network.spec, spec).some((group) => peered.has(group));
 }
 
-export function isVisible(view: View, host: string, resource: Resource): boolean {
-  const { seenBy } = recordOf(resource.kind);
+/** Whether a host sees a resource; with `past`, whether it did before that delta. */
+export function isVisible(view: View, host: string, resource: Resource, past?: Sight): boolean {
+  const { kind } = resource;
+  const { seenBy } = recordOf(kind);
   if (typeof seenBy === "string") return seenBy === "all";
-  if ("carriersOf" in seenBy) {
-    const network = view.network.get(fieldOf(resource, seenBy.carriersOf));
-    return network !== undefined && carries(view, network.spec.vrf, host);
+  if ("host" in seenBy) {
+    if (fieldOf(resource, seenBy.host) === host) return true;
+    if (kind !== "endpoint") return false;
   }
-  if (fieldOf(resource, seenBy.host) === host) return true;
-  if (resource.kind !== "endpoint") return false;
-  const network = view.network.get(resource.spec.network);
-  return network !== undefined && isShared(network, resource, view.peered) && carries(view, network.spec.vrf, host);
+  const name = fieldOf(resource, "host" in seenBy ? "network" : seenBy.carriersOf);
+  const network = past === undefined ? view.network.get(name) : networkIn(view, past.delta.before, name);
+  if (network === undefined) return false;
+  if (kind === "endpoint" && !isShared(network, resource, past?.delta.peeredBefore ?? view.peered)) return false;
+  return past?.carried?.has(network.spec.vrf) ?? carries(view, network.spec.vrf, host);
 }
 
 /** The name in a field that the kind's record speaks of. */
@@ -183,7 +186,7 @@ export function changesFor(view: View, delta: CommitDelta, host: string): readon
   let differs = false;
   for (const { key, before, after } of delta.particular) {
     if (after !== undefined && isVisible(view, host, after)) changes.push({ put: after });
-    else if (before !== undefined && wasVisible(sight, before)) {
+    else if (before !== undefined && isVisible(view, host, before, sight)) {
       changes.push({ remove: key });
       differs ||= after !== undefined;
     } else differs = true;
@@ -212,7 +215,7 @@ function carriedAnew(sight: Sight): Change[] {
   for (const resource of carriedKinds(view)) {
     const key = keyOfResource(resource);
     const isNow = isVisible(view, host, resource);
-    if (delta.before.has(key) || isNow === wasVisible(sight, resource)) continue;
+    if (delta.before.has(key) || isNow === isVisible(view, host, resource, sight)) continue;
     changes.push(isNow ? { put: resource } : { remove: key });
   }
   return changes;
@@ -233,7 +236,7 @@ function turnsFor(sight: Sight): Change[] {
   return delta.turned.flatMap(({ endpoint, isShared: isNow }): Change[] => {
     if (endpoint.spec.host === host) return [];
     if (isNow) return isVisible(view, host, endpoint) ? [{ put: endpoint }] : [];
-    return wasVisible(sight, endpoint) ? [{ remove: `endpoint/${endpoint.name}` }] : [];
+    return isVisible(view, host, endpoint, sight) ? [{ remove: `endpoint/${endpoint.name}` }] : [];
   });
 }
 
@@ -249,28 +252,9 @@ export function concerns(view: View, before: Before, host: string): boolean {
   return false;
 }
 
-function wasVisible({ view, delta, host, carried }: Sight, resource: Resource): boolean {
-  const { seenBy } = recordOf(resource.kind);
-  if (typeof seenBy === "string") return seenBy === "all";
-  const hasCarried = (vrf: string) => (carried === undefined ? carries(view, vrf, host) : carried.has(vrf));
-  if ("carriersOf" in seenBy) {
-    const network = networkBefore(view, delta, fieldOf(resource, seenBy.carriersOf));
-    return network !== undefined && hasCarried(network.spec.vrf);
-  }
-  if (fieldOf(resource, seenBy.host) === host) return true;
-  if (resource.kind !== "endpoint") return false;
-  const network = networkBefore(view, delta, resource.spec.network);
-  return network !== undefined && isShared(network, resource, delta.peeredBefore) && hasCarried(network.spec.vrf);
-}
-
-function networkBefore(view: View, delta: CommitDelta, name: string): Network | undefined {
-  return networkIn(view, delta.before, name);
-}
-
 function networkIn(view: View, before: Before, name: string): Network | undefined {
   const key: Key = `network/${name}`;
-  if (!before.has(key)) return view.network.get(name);
-  const network = before.get(key);
+  const network = before.has(key) ? before.get(key) : view.network.get(name);
   return network?.kind === "network" ? network : undefined;
 }
 
@@ -291,7 +275,7 @@ function carriedBefore(view: View, delta: CommitDelta, host: string): ReadonlySe
   }
   const carried = new Set<string>();
   for (const [name, count] of members) {
-    const vrf = count > 0 ? networkBefore(view, delta, name)?.spec.vrf : undefined;
+    const vrf = count > 0 ? networkIn(view, delta.before, name)?.spec.vrf : undefined;
     if (vrf !== undefined) carried.add(vrf);
   }
   return carried;

@@ -32,7 +32,7 @@ test("what shrinks or stands still has no forecast, nor has what is not known fo
 test("only the last hour counts, questions close together are one, and networks that went are forgotten", () => {
   const forecast = new Forecast();
   const ask = (minute: number, used: number, name = "blue") =>
-    forecast.next(minute * MINUTE_MS, new Map([[name, { used, total: 1000 }]])).get(name);
+    forecast.of(minute * MINUTE_MS, [{ network: name, family: 4, used, total: 1000 }])[0]?.fullInSeconds;
   for (let minute = 0; minute < 120; minute++) assert.equal(ask(minute, 500), undefined);
   for (let minute = 120; minute < 181; minute++) {
     ask(minute, 500 + minute - 120);
@@ -74,7 +74,8 @@ test("bounds: an hour, ten seconds, five minutes", () => {
   const ask = (times: readonly (readonly [atMs: number, used: number])[]) => {
     const forecast = new Forecast();
     let left: number | undefined;
-    for (const [atMs, used] of times) left = forecast.next(atMs, new Map([["x", { used, total: 100 }]])).get("x");
+    for (const [atMs, used] of times)
+      left = forecast.of(atMs, [{ network: "x", family: 4, used, total: 100 }])[0]?.fullInSeconds;
     return left === undefined ? undefined : Math.round(left);
   };
   assert.equal(
