@@ -52,43 +52,19 @@ export type Database = {
  * `cluster` if it does not exist. Throws a Fault if it is another program's, a newer Weft's, damaged, or in use.
  */
 export function openDatabase(path: string, cluster: string): Database {
-  const lock = lockFile(`${path}.lock`, path);
+  using opened = new DisposableStack();
   try {
+    const lock = opened.use(openPrivate(`${path}.lock`));
+    // Its journal is in memory: a header of 512 bytes would keep a server from starting on a full disk.
+    lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
     checkNotEmptied(path);
     const isSound = judgeLog(path);
-    const db = openPrivate(path);
-    try {
-      prepare(db, path, cluster, isSound);
-    } catch (error) {
-      db.close();
-      throw error;
-    }
-    return {
-      db,
-      // The lock file too: without it under its name, a second server could start.
-      checkHeld: pathGuard([path, `${path}-wal`, `${path}-shm`, `${path}.lock`]),
-      close() {
-        db.close();
-        lock.close();
-      },
-    };
-  } catch (error) {
-    lock.close();
-    throw faultOfSqlite(error, path);
-  }
-}
-
-function lockFile(lockPath: string, path: string): DatabaseSync {
-  try {
-    const lock = openPrivate(lockPath);
-    try {
-      // Its journal is in memory: a header of 512 bytes would keep a server from starting on a full disk.
-      lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
-      return lock;
-    } catch (error) {
-      lock.close();
-      throw error;
-    }
+    const db = opened.use(openPrivate(path));
+    prepare(db, path, cluster, isSound);
+    // The lock file too: without it under its name, a second server could start.
+    const checkHeld = pathGuard([path, `${path}-wal`, `${path}-shm`, `${path}.lock`]);
+    const kept = opened.move();
+    return { db, checkHeld, close: () => kept.dispose() };
   } catch (error) {
     throw faultOfSqlite(error, path);
   }
@@ -137,15 +113,11 @@ function checkSound(db: DatabaseSync, path: string): void {
  */
 function judgeLog(path: string): boolean {
   if (sizeOf(`${path}-wal`) === 0) return false;
-  const db = new DatabaseSync(path, { readOnly: true, timeout: LOCK_WAIT_MS });
-  try {
-    if (versionOf(db, path) === undefined) return false;
-    checkSound(db, path);
-    checkMark(db, path);
-    return true;
-  } finally {
-    db.close();
-  }
+  using db = new DatabaseSync(path, { readOnly: true, timeout: LOCK_WAIT_MS });
+  if (versionOf(db, path) === undefined) return false;
+  checkSound(db, path);
+  checkMark(db, path);
+  return true;
 }
 
 function clusterIn(db: DatabaseSync): string | undefined {
@@ -238,7 +210,7 @@ const CANNOT_OPEN: Meaning = {
   why: "it cannot be opened",
   fix: "check that its directory exists and belongs to the server's user",
 };
-/** Primary result codes of SQLite about which a person can do something (sqlite.org/rescode.html). */
+/** Result codes of SQLite, primary unless noted, about which a person can do something (sqlite.org/rescode.html). */
 const MEANING: Readonly<Record<number, Meaning>> = {
   5: { reason: "in-use", why: "another process has it open", fix: "stop the other server: one process serves a store" },
   8: { reason: "unavailable", why: "it is read-only", fix: "let the server's user write the file and its directory" },
@@ -246,27 +218,22 @@ const MEANING: Readonly<Record<number, Meaning>> = {
   11: { reason: "unavailable", why: "the file is damaged", fix: "stop the server and restore the latest backup" },
   13: { reason: "unavailable", why: "the disk is full", fix: "free some space; nothing of this write was kept" },
   14: CANNOT_OPEN,
+  // SQLITE_IOERR_SHMSIZE, extended: its primary code says a failed disk, but mostly the disk is full.
+  [10 | (19 << 8)]: {
+    reason: "unavailable",
+    why: "its -shm file has no room: the disk is full",
+    fix: "free some space (64 KB are enough to start), then start again",
+  },
 };
 const NOT_A_DATABASE = 26;
-/** SQLITE_IOERR_SHMSIZE: its primary code says a failed disk, but mostly the disk is full. */
-const NO_ROOM_FOR_SHM = 10 | (19 << 8);
-const NO_ROOM: Meaning = {
-  reason: "unavailable",
-  why: "its -shm file has no room: the disk is full",
-  fix: "free some space (64 KB are enough to start), then start again",
-};
-
-function meaningOf(extended: number): Meaning | undefined {
-  return extended === NO_ROOM_FOR_SHM ? NO_ROOM : MEANING[extended & 0xff];
-}
 
 /** What an error of SQLite or of the file system means here; a Fault or a bug passes unchanged. */
 export function faultOfSqlite(error: unknown, path: string): unknown {
   if (error instanceof Fault || !(error instanceof Error)) return error;
-  const extended = "errcode" in error && typeof error.errcode === "number" ? error.errcode : undefined;
-  const code = extended === undefined ? undefined : extended & 0xff;
-  if (code === NOT_A_DATABASE) return notAStore(path, "it is not a database", error);
-  const meaning = "syscall" in error ? { ...CANNOT_OPEN, why: error.message } : meaningOf(extended ?? 0);
+  const code = "errcode" in error && typeof error.errcode === "number" ? error.errcode : 0;
+  const primary = code & 0xff;
+  if (primary === NOT_A_DATABASE) return notAStore(path, "it is not a database", error);
+  const meaning = "syscall" in error ? { ...CANNOT_OPEN, why: error.message } : (MEANING[code] ?? MEANING[primary]);
   if (meaning === undefined) return error;
   const { reason, why, fix } = meaning;
   return new Fault(reason, { what: "cannot use the store", why, where: path, fix }, { cause: error });

@@ -81,23 +81,14 @@ function statementsOf(db: DatabaseSync) {
     age: db.prepare("DELETE FROM lease WHERE until_ms IS NOT NULL AND until_ms < ?"),
     surplus: db.prepare(`DELETE FROM lease WHERE id IN
       (SELECT id FROM lease WHERE until_ms IS NOT NULL ORDER BY until_ms, id LIMIT ?)`),
-    find: db.prepare(`SELECT * FROM lease WHERE address = $address AND ($network IS NULL OR network = $network)
+    find: db.prepare(`SELECT network, address, endpoint, owner, ifname, host, mac, from_ms AS fromMs, until_ms AS untilMs
+      FROM lease WHERE address = $address AND ($network IS NULL OR network = $network)
       AND from_ms < $before AND (until_ms IS NULL OR until_ms > $since)
       ORDER BY id DESC LIMIT $limit`),
   };
 }
 
-function recordOf(row: Readonly<Record<string, unknown>>): LeaseRecord {
-  const text = (name: string) => String(row[name]);
-  return {
-    network: text("network"),
-    address: text("address"),
-    endpoint: text("endpoint"),
-    owner: text("owner"),
-    ifname: text("ifname"),
-    host: text("host"),
-    mac: text("mac"),
-    fromMs: Number(row["from_ms"]),
-    ...(row["until_ms"] === null ? {} : { untilMs: Number(row["until_ms"]) }),
-  };
+/** Only `append` writes rows, so their shape is known; `find` calls the columns what a record does. */
+function recordOf({ untilMs, ...row }: Readonly<Record<string, unknown>>): LeaseRecord {
+  return { ...row, ...(untilMs === null ? {} : { untilMs }) } as LeaseRecord;
 }

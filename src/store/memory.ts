@@ -5,16 +5,11 @@ import { keyOfResource } from "../model/resource.ts";
 import type { ChangeSet, Key, Resource } from "../model/resource.ts";
 import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
 import { ChangeLog } from "./changeLog.ts";
-import { LEASE_BOUNDS, type LeaseBounds, LeaseLog } from "./leases.ts";
-import type { Commit, Secret, Store } from "./store.ts";
+import { LEASE_BOUNDS, LeaseLog } from "./leases.ts";
+import type { Commit, Secret, Store, StoreOptions } from "./store.ts";
 
-type MemoryOptions = { readonly cluster?: string; readonly history?: number; readonly leases?: LeaseBounds };
-
-/**
- * An empty store. `cluster` is random unless given; `history` is how many changes a late watcher can still get,
- * `leases` how much of the lease log is kept.
- */
-export function openMemoryStore(options: MemoryOptions = {}): Store {
+/** An empty store. */
+export function openMemoryStore(options: StoreOptions = {}): Store {
   const cluster = options.cluster ?? randomUUID();
   const resources = new Map<Key, Resource>();
   const secrets = new Map<string, string>();
@@ -44,7 +39,7 @@ export function openMemoryStore(options: MemoryOptions = {}): Store {
     for (const [key, resource] of pending) setOrDelete(resources, key, resource);
     for (const { key, value } of wanted) setOrDelete(secrets, key, value);
     log.append(commits.flatMap((commit) => commit.leases ?? []));
-    history.append(sets);
+    history.appendAll(sets);
     return sets.map((set) => set.revision);
   }
 

@@ -12,18 +12,13 @@ import type { Change, ChangeSet, Key, Kind, Resource } from "../model/resource.t
 import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
 import { damaged, faultOfSqlite, openDatabase } from "./database.ts";
 import { ChangeLog } from "./changeLog.ts";
-import { LEASE_BOUNDS, type LeaseBounds } from "./leases.ts";
+import { LEASE_BOUNDS } from "./leases.ts";
 import { LeaseTable } from "./leaseTable.ts";
-import type { Commit, Secret, Store } from "./store.ts";
+import type { Commit, Secret, Store, StoreOptions } from "./store.ts";
 
 /** Change sets that left the window are deleted this many at a time: one by one, each commit would write more pages. */
 const PRUNE_EVERY = 64;
 
-export type StoreOptions = {
-  readonly cluster?: string;
-  readonly history?: number;
-  readonly leases?: LeaseBounds;
-};
 type Statements = ReturnType<typeof statementsOf>;
 /**
  * The row of each resource. By kind and name, not by key: names are in memory with their resources already, keys would
@@ -31,11 +26,7 @@ type Statements = ReturnType<typeof statementsOf>;
  */
 type Rows = Map<Kind, Map<string, number>>;
 
-/**
- * The store in the file at `path`, created if it does not exist (then `cluster` is its name, random unless given).
- * `history` is how many changes a late watcher can still get, `leases` how much of the lease log is kept. Throws a
- * Fault that says what to do if the file cannot be used.
- */
+/** The store in the file at `path`. Throws a Fault that says what to do if the file cannot be used. */
 export function openSqliteStore(path: string, options: StoreOptions = {}): Store {
   const file = openDatabase(path, options.cluster ?? randomUUID());
   const run = statementsOf(file.db, path);
@@ -68,7 +59,7 @@ export function openSqliteStore(path: string, options: StoreOptions = {}): Store
     const [sets, kept] = inTransaction(file.db, run, work, () => log.recount());
     rows = kept;
     pruned = floor;
-    history.append(sets);
+    history.appendAll(sets);
     return sets.map((set) => set.revision);
   }
 
@@ -145,14 +136,18 @@ function load(run: Statements, limit: number | undefined): Loaded {
   const { path } = run;
   const meta = run.meta.get();
   const revision = Number(meta?.["revision"]);
-  const sets = run.recorded.all().map((row) => changeSetOf(row, path));
+  const sets = run.recorded
+    .all()
+    .map(
+      ({ revision: of, changes }): ChangeSet => ({ revision: Number(of), changes: jsonOf(changes, path) as Change[] }),
+    );
   const floorInFile = revision - sets.length;
   const gap = sets.findIndex((set, i) => set.revision !== floorInFile + i + 1);
   const newest = Number(run.newest.get()?.["revision"] ?? 0);
   if (!Number.isSafeInteger(revision) || gap >= 0 || newest > revision)
     throw damaged(path, `it says revision ${revision}, and its parts say otherwise`);
   const history = new ChangeLog(floorInFile, limit);
-  history.append(sets);
+  history.appendAll(sets);
   return { cluster: String(meta?.["cluster"]), history, floorInFile };
 }
 
@@ -206,7 +201,7 @@ function writeChange(run: Statements, rows: Rows, change: Change, revision: numb
 function readRows(run: Statements, visit: (resource: Resource) => void): Rows {
   const rows: Rows = new Map();
   for (const { id, body } of run.all.iterate()) {
-    const resource = resourceOf(body, run.path);
+    const resource = jsonOf(body, run.path) as Resource;
     namesOf(rows, resource.kind).set(resource.name, Number(id));
     visit(resource);
   }
@@ -226,13 +221,7 @@ function rowsFor(rows: Rows, key: Key): readonly [Map<string, number>, string] {
   return [namesOf(rows, key.slice(0, slash) as Kind), key.slice(slash + 1)];
 }
 
-// Only `write` puts text into these columns, so its shape is known.
-function resourceOf(body: unknown, path: string): Resource {
-  return jsonOf(body, path) as Resource;
-}
-function changeSetOf(row: Readonly<Record<string, unknown>>, path: string): ChangeSet {
-  return { revision: Number(row["revision"]), changes: jsonOf(row["changes"], path) as readonly Change[] };
-}
+/** Only `write` puts text into the columns that this reads, so its shape is known. */
 function jsonOf(text: unknown, path: string): unknown {
   try {
     return JSON.parse(String(text));

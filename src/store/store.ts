@@ -3,7 +3,7 @@
 // holds both to the same promises.
 import type { Change, ChangeSet, Key, Resource } from "../model/resource.ts";
 import type { LeaseRecord } from "../model/lease.ts";
-import type { LeaseEvent, LeaseQuery } from "./leases.ts";
+import type { LeaseBounds, LeaseEvent, LeaseQuery } from "./leases.ts";
 
 /** A key must still be as it was: at this revision, or absent (0). */
 export type Precondition = { readonly key: Key; readonly revision: number };
@@ -16,6 +16,15 @@ export type Commit = {
 
 /** A record that is not a resource and never leaves the server: credentials, the cluster's id, counters. */
 export type Secret = { readonly key: string; readonly value: string | undefined };
+
+export type StoreOptions = {
+  /** Of a store that is created. Default: random. */
+  readonly cluster?: string;
+  /** How many changes a late watcher can still get. Default: WINDOW_CHANGES. */
+  readonly history?: number;
+  /** How much of the lease log is kept. Default: LEASE_BOUNDS. */
+  readonly leases?: LeaseBounds;
+};
 
 type StoreState = {
   readonly cluster: string;

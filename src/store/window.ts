@@ -3,6 +3,29 @@
 import assert from "node:assert/strict";
 import { Fault } from "../model/fault.ts";
 
+/** Readers that wait for what comes next. */
+export class Sleepers {
+  readonly #asleep = new Set<() => void>();
+
+  /** Resolves at the next `wake`, or when the signal aborts. */
+  async sleep(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = () => resolve();
+    this.#asleep.add(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    await promise;
+    signal.removeEventListener("abort", wake);
+    this.#asleep.delete(wake);
+  }
+
+  wake(): void {
+    const asleep = [...this.#asleep];
+    this.#asleep.clear();
+    for (const wake of asleep) wake();
+  }
+}
+
 /** The default number of changes: minutes of a busy cluster, some 20 MB at worst. */
 export const WINDOW_CHANGES = 20_000;
 

@@ -106,7 +106,7 @@ export class Committer {
       await (this.#flushing ?? new Promise<void>((resolve) => this.#options.turn(resolve)));
     }
     this.#publish();
-    this.followers.wake();
+    this.followers.sleepers.wake();
   }
 
   #schedule(): void {
@@ -207,8 +207,8 @@ export class Committer {
       group.commits.map((_, i) => first + i),
     );
     const endedAtMs = clock.monotonicMs();
-    // Not read back from the replayLog: a group may be longer than what it remembers.
-    this.followers.append(group.befores.map((before) => this.#replayLog.append(before, endedAtMs)));
+    // Not read back from the replay log: a group may be longer than what it remembers.
+    this.followers.append(group.befores.map((before) => this.#replayLog.record(before, endedAtMs)));
     if (group.commits.length > 0) meter.committed(group.commits.length, (endedAtMs - startedAtMs) / 1000);
   }
 

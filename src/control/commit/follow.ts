@@ -34,7 +34,7 @@ export async function* followAs(
       if (follower.waiting.length > 0 || follower.asks.length > 0) continue;
       if (follower.state === "lost") throw compacted(reached, "the reader was too slow");
       if (follower.state === "removed" || committer.isClosed) return;
-      if (isCurrent) await followers.news(signal);
+      if (isCurrent) await followers.sleepers.sleep(signal);
       // While the reader was busy with this set, others may have come: look again before waiting.
       else yield { revision: reached, changes: [] };
       isCurrent = true;

@@ -4,6 +4,7 @@
 // waits for it, it has to list again.
 import type { Ask } from "../../model/check.ts";
 import type { ChangeSet } from "../../model/resource.ts";
+import { Sleepers } from "../../store/window.ts";
 import { changesFor, commitDelta } from "../state/visibility.ts";
 import { type Step, replay } from "./replayLog.ts";
 import type { View } from "../state/view.ts";
@@ -22,7 +23,8 @@ export class Followers {
   readonly #all = new Set<Follower>();
   /** The last steps up to the view, which followers have not got yet. */
   #steps: Step[] = [];
-  readonly #asleep = new Set<() => void>();
+  /** Wake when there may be something new. */
+  readonly sleepers = new Sleepers();
 
   /** Whether `publish` has something to do. */
   get isBehind(): boolean {
@@ -38,7 +40,7 @@ export class Followers {
     const steps = this.#steps;
     this.#steps = [];
     give(view, steps, this.#all);
-    this.wake();
+    this.sleepers.wake();
   }
 
   /** A follower of everything after these steps, which it gets at once. Call with the view at the last of them. */
@@ -59,7 +61,7 @@ export class Followers {
       follower.asks.push(ask);
       heard.add(follower.host);
     }
-    this.wake();
+    this.sleepers.wake();
     return heard;
   }
 
@@ -71,25 +73,7 @@ export class Followers {
   lose(): void {
     this.#steps = [];
     for (const follower of this.#all) follower.state = "lost";
-    this.wake();
-  }
-
-  /** Resolves when there may be something new, or when the signal aborts. */
-  async news(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    let wake = () => {};
-    const woken = new Promise<void>((resolve) => (wake = resolve));
-    this.#asleep.add(wake);
-    signal.addEventListener("abort", wake, { once: true });
-    await woken;
-    signal.removeEventListener("abort", wake);
-    this.#asleep.delete(wake);
-  }
-
-  wake(): void {
-    const asleep = [...this.#asleep];
-    this.#asleep.clear();
-    for (const wake of asleep) wake();
+    this.sleepers.wake();
   }
 }
 

@@ -6,34 +6,23 @@ import { type Before, type View, undoChanges } from "../state/view.ts";
 
 export type Step = { readonly revision: number; readonly committedAtMs: number; readonly before: Before };
 
-export class ReplayLog {
-  readonly #window: RevisionWindow<Step>;
-
+export class ReplayLog extends RevisionWindow<Step> {
   /** Begins after revision `floor`; remembers the newest `limit` changes, and always the last commit. */
   constructor(floor: number, limit: number) {
-    this.#window = new RevisionWindow(floor, limit, ({ before }) => before.size);
+    super(floor, limit, ({ before }) => before.size);
   }
 
-  get revision(): number {
-    return this.#window.revision;
-  }
-
-  /** The next revision. */
-  append(before: Before, committedAtMs: number): Step {
+  /** The step to the next revision. */
+  record(before: Before, committedAtMs: number): Step {
     const step: Step = { revision: this.revision + 1, committedAtMs, before };
-    this.#window.append(step);
+    this.append(step);
     return step;
-  }
-
-  /** The steps after `from`. Throws `compacted` or `revision-stale` for a revision that it does not know. */
-  after(from: number): readonly Step[] {
-    return this.#window.after(from);
   }
 
   /** When the newest commit of (after, upTo] happened that meets the condition; undefined if none is remembered. */
   lastCommit(after: number, upTo: number, isMeant: (before: Before) => boolean): number | undefined {
     for (let revision = Math.min(upTo, this.revision); revision > after; revision--) {
-      const step = this.#window.at(revision);
+      const step = this.at(revision);
       if (step === undefined) return undefined;
       if (isMeant(step.before)) return step.committedAtMs;
     }

@@ -30,7 +30,7 @@ test("the newest sets up to the limit, an empty one counts as one, and the newes
       for (const batch of all) {
         const sets = batch.map((weight, i) => set(floor + log.length + i + 1, weight));
         log.push(...sets);
-        window.append(sets);
+        window.appendAll(sets);
         let kept = 0;
         for (let weight = 0; kept < log.length; kept++) {
           weight += Math.max(1, log.at(-1 - kept)?.changes.length ?? 0);
@@ -49,7 +49,7 @@ test("the newest sets up to the limit, an empty one counts as one, and the newes
 
 test("a gap is a bug of the store", () => {
   const window = new ChangeLog(3, 10);
-  for (const revision of [3, 5]) assert.throws(() => window.append([set(revision, 1)]), /without gaps/);
+  for (const revision of [3, 5]) assert.throws(() => window.appendAll([set(revision, 1)]), /without gaps/);
 });
 
 test("a watcher that waits is told each set, and ends with its signal or the window", async () => {
@@ -61,7 +61,7 @@ test("a watcher that waits is told each set, and ends with its signal or the win
       for await (const { revision } of window.watch(0, stop.signal)) seen.push(revision);
     })();
     for (let revision = 1; revision <= 3; revision++) {
-      window.append([set(revision, 1)]);
+      window.appendAll([set(revision, 1)]);
       // A few turns: an async iterator takes some.
       for (let turn = 0; turn < 10; turn++) await Promise.resolve();
       assert.deepEqual(seen.at(-1), revision);
@@ -81,7 +81,7 @@ test("what has left the window is not kept in memory, however it left", async ()
   const append = (weight: number) => {
     const one = set(window.revision + 1, weight);
     refs.push(new WeakRef(one));
-    window.append([one]);
+    window.appendAll([one]);
   };
   for (let n = 0; n < 20; n++) append(1);
   // The first of these pushes out all of those at once.

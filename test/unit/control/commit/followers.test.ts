@@ -65,15 +65,15 @@ test("whoever waits for news hears it, and goes when it is told to", async () =>
   const followers = new Followers();
   const ended = new AbortController();
   ended.abort();
-  await followers.news(ended.signal);
+  await followers.sleepers.sleep(ended.signal);
   const stop = new AbortController();
   let woken = 0;
-  const wait = () => followers.news(stop.signal).then(() => woken++);
+  const wait = () => followers.sleepers.sleep(stop.signal).then(() => woken++);
   void wait();
   void wait();
   await setImmediate();
   assert.equal(woken, 0);
-  followers.wake();
+  followers.sleepers.wake();
   await setImmediate();
   assert.equal(woken, 2);
   const [last] = [wait()];

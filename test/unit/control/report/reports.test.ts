@@ -108,7 +108,7 @@ test("lag is from the newest commit that concerns a host to its report, and stay
   const { time, reports, view } = lab();
   const replayLog = new ReplayLog(0, 100);
   const before = (host: string) => new Map([[`host/${host}` as const, undefined]]);
-  const commit = (host: string) => replayLog.append(before(host), time.now);
+  const commit = (host: string) => replayLog.record(before(host), time.now);
   const say = (revision: number) => reports.receive(reportOf("h1", { revision }), view, replayLog);
   commit("h1");
   time.now += 5;
