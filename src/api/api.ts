@@ -97,10 +97,9 @@ function register(app: FastifyInstance, control: Control, route: Route): void {
       if (route.access === "admin") adminOnly(call);
       if (route.access === "viewer") viewerOf(call);
       if (route.query !== "any") checkQuery(call, route.query ?? {});
-      await send(
-        reply,
-        "write" in route ? answerOf(route, await control.write(route.write(call))) : await route.handle(call),
-      );
+      const answer =
+        "write" in route ? answerOf(route, await control.write(route.write(call))) : await route.handle(call);
+      await send(reply, answer);
     },
   });
 }
