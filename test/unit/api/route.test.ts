@@ -1,19 +1,23 @@
 // What routes read of a request, and what they answer: values in, values or refusals out.
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { describe, test } from "node:test";
 import {
   adminOnly,
+  answerOf,
   type Call,
   flagIn,
+  hostOnly,
   jsonOf,
-  LINES_HEAD,
+  limitIn,
   matchOf,
   missing,
   numberIn,
-  putAnswer,
+  type Route,
   viewerOf,
   withEtag,
 } from "../../../src/api/route.ts";
+import { beginLines } from "../../../src/api/watches.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import type { Resource } from "../../../src/model/resource.ts";
 
@@ -21,6 +25,7 @@ const call = (more: Partial<Call> & { readonly headers?: Readonly<Record<string,
   identity: { role: "admin" },
   token: undefined,
   params: {},
+  name: "",
   query: {},
   text: "",
   header: (name) => more.headers?.[name],
@@ -62,6 +67,17 @@ describe("roles", () => {
       /^forbidden: .*\| a join token cannot/,
     );
   });
+});
+
+test("for the host that the path names, and an administrator", () => {
+  const host = { role: "host", host: "h1" } as const;
+  hostOnly(call({ identity: host, name: "h1" }));
+  hostOnly(call({ name: "h1" }));
+  for (const identity of [host, { role: "join" } as const])
+    assert.match(
+      refusal(() => hostOnly(call({ identity, name: "h2" }))),
+      /^forbidden: .*cannot do this$/,
+    );
 });
 
 test("a body is JSON, and one that is not says where it ends to be", () => {
@@ -106,6 +122,15 @@ test("a number of a query is a whole one within its bounds, both included, or it
     assert.equal(
       refusal(of(text)),
       `request-invalid: ?n | ?n: expected a number from 2 to 40, got "${text.slice(0, 40)}"`,
+    );
+});
+
+test("a list has 1000 of a page unless it is asked for another number", () => {
+  assert.deepEqual([limitIn(call()), limitIn(call({ query: { limit: "10000" } }))], [1000, 10_000]);
+  for (const limit of ["0", "10001"])
+    assert.match(
+      refusal(() => limitIn(call({ query: { limit } }))),
+      /from 1 to 10000/,
     );
 });
 
@@ -169,12 +194,30 @@ test("what a resource must be by If-Match and If-None-Match", () => {
 describe("answers", () => {
   const resource = { kind: "host", name: "h1", uid: "u", revision: 42, spec: {} } as unknown as Resource;
 
+  const outcome = { revision: 50, changes: [{ put: resource }], resource };
+  const route = (answers: Route["answers"]): Route => ({
+    method: "POST",
+    path: "/x",
+    summary: "",
+    access: "admin",
+    answers,
+    handle: () => ({ body: {} }),
+  });
+
   test("a put answers what there is now, 201 if it made it, with its ETag", () => {
     const body = { headers: { etag: '"42"' }, body: resource };
-    const outcome = { revision: 50, changes: [], resource };
-    assert.deepEqual(putAnswer({ ...outcome, created: true }), { status: 201, ...body });
-    assert.deepEqual(putAnswer({ ...outcome, created: false }), { status: 200, ...body });
+    const put = route({ 200: "Host", 201: "Host" });
+    assert.deepEqual(answerOf(put, { ...outcome, created: true }), { status: 201, ...body });
+    assert.deepEqual(answerOf(put, { ...outcome, created: false }), { status: 200, ...body });
     assert.deepEqual(withEtag(203, resource), { status: 203, ...body });
+  });
+
+  test("another write answers what it changed, or its revision alone, as the route says", () => {
+    const { changes } = outcome;
+    assert.deepEqual(answerOf(route({ 200: "Applied" }), { ...outcome, created: true }), {
+      body: { revision: 50, changes },
+    });
+    assert.deepEqual(answerOf(route({ 200: "Done" }), { ...outcome, created: true }), { body: { revision: 50 } });
   });
 
   test("a name that is not there is told with where to look", () => {
@@ -184,10 +227,10 @@ describe("answers", () => {
   });
 
   test("an answer of lines is neither stored nor held back on its way", () => {
-    assert.deepEqual(LINES_HEAD, {
-      "content-type": "application/x-ndjson",
-      "cache-control": "no-store",
-      "x-accel-buffering": "no",
-    });
+    const sent: unknown[] = [];
+    const writeHead = (...head: unknown[]) => sent.push(...head);
+    beginLines({ writeHead, flushHeaders: () => sent.push("flushed") } as unknown as ServerResponse);
+    const head = { "content-type": "application/x-ndjson", "cache-control": "no-store", "x-accel-buffering": "no" };
+    assert.deepEqual(sent, [200, head, "flushed"]);
   });
 });
