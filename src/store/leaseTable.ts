@@ -81,8 +81,8 @@ function statementsOf(db: DatabaseSync) {
     age: db.prepare("DELETE FROM lease WHERE until_ms IS NOT NULL AND until_ms < ?"),
     surplus: db.prepare(`DELETE FROM lease WHERE id IN
       (SELECT id FROM lease WHERE until_ms IS NOT NULL ORDER BY until_ms, id LIMIT ?)`),
-    find: db.prepare(`SELECT network, address, endpoint, owner, ifname, host, mac,
-      from_ms AS fromMs, until_ms AS untilMs FROM lease WHERE address = $address AND ($network IS NULL OR network = $network)
+    find: db.prepare(`SELECT network, address, endpoint, owner, ifname, host, mac, from_ms AS fromMs,
+      until_ms AS untilMs FROM lease WHERE address = $address AND ($network IS NULL OR network = $network)
       AND from_ms < $before AND (until_ms IS NULL OR until_ms > $since)
       ORDER BY id DESC LIMIT $limit`),
   };
