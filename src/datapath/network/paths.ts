@@ -60,18 +60,15 @@ function sizeIn(world: World, vrf: Vrf, driver: Driver): number {
 export function compilePaths(world: World): KernelObject[] {
   const paths = pathsOf(world).filter(({ to }) => to !== undefined);
   if (paths.length === 0) return [];
-  const ns = PATHS_NS;
-  const objects: KernelObject[] = [
-    { kind: "netns", ns },
-    { kind: "sysctl", ns, key: "ipv6/conf/default/accept_dad", value: "0" },
-    { kind: "sysctl", ns, key: "ipv6/conf/default/accept_ra", value: "0" },
+  const byChannel = Map.groupBy(paths, ({ driver, port }) => `${driver} ${port}`);
+  return [
+    { kind: "netns", ns: PATHS_NS },
+    { kind: "sysctl", ns: PATHS_NS, key: "ipv6/conf/default/accept_dad", value: "0" },
+    { kind: "sysctl", ns: PATHS_NS, key: "ipv6/conf/default/accept_ra", value: "0" },
+    ...[...byChannel.values()].flatMap((its) => compileChannel(world, its)),
   ];
-  for (const its of Map.groupBy(paths, ({ driver, port }) => `${driver} ${port}`).values())
-    objects.push(...compileChannel(world, its));
-  return objects;
 }
 
-/** Over one channel. */
 function compileChannel({ self, hosts }: World, paths: readonly Path[]): readonly KernelObject[] {
   const [first] = paths;
   if (first === undefined) return [];

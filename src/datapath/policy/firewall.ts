@@ -12,10 +12,10 @@ import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
 import { nftDigest } from "../kinds/tables.ts";
 import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
-import { compileTunnels, dropsToTunnels } from "./tunnels.ts";
+import { compileTunnels, dropsToTunnels, portsByDriver } from "./tunnels.ts";
 import { UPLINK } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
-import { FAMILIES, IP, chain } from "./tableParts.ts";
+import { FAMILIES, IP, chain, oneOf } from "./tableParts.ts";
 import type { World } from "../world/world.ts";
 
 /**
@@ -43,7 +43,7 @@ function isolated(world: World, vrf: Vrf, networks: readonly Network[]): string 
       .filter(({ gateways }) => !gateways.some((cidr) => familyOf(cidr) === family))
       .map(({ bridge }) => `"${bridge}"`)
       .sort();
-    return bridges.length === 0 ? [] : [`meta nfproto ipv${family} iifname { ${bridges.join(", ")} } drop`];
+    return bridges.length === 0 ? [] : [`meta nfproto ipv${family} iifname ${oneOf(bridges)} drop`];
   });
   return drops.length === 0
     ? ""
@@ -55,7 +55,7 @@ function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): str
     "type filter hook forward priority filter; policy accept;",
     `oifname != "${UPLINK}" ct state != new accept`,
     `oifname != "${UPLINK}" goto counted`,
-    ...dropsToTunnels(world),
+    ...dropsToTunnels(portsByDriver(world)),
     ...subnetsIn(networks, 4).map((all) => `ip daddr ${all} reject with icmp net-unreachable`),
     ...subnetsIn(networks, 6).map((all) => `ip6 daddr ${all} reject with icmpv6 no-route`),
     ...unhidden(vrf, networks),
@@ -114,7 +114,7 @@ function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
     .flatMap((network) => prefixesOf(network.spec))
     .filter((cidr) => familyOf(cidr) === family)
     .sort();
-  return subnets.length === 0 ? [] : [`{ ${subnets.join(", ")} }`];
+  return subnets.length === 0 ? [] : [oneOf(subnets)];
 }
 
 /** The host's table: tunnels and ways out. Nothing while the host carries no VRF. */

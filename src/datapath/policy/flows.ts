@@ -7,7 +7,7 @@
 // connection tracking (docs/decisions/0015). Keys are raw offsets in a packet: sources and targets of errors must have
 // one type, and a typed expression repeats its protocol check in each rule.
 import type { Family } from "../../model/address.ts";
-import { FAMILIES, chain } from "./tableParts.ts";
+import { FAMILIES, chain, oneOf } from "./tableParts.ts";
 
 export type Side = "out" | "in";
 export const SIDES: readonly Side[] = ["out", "in"];
@@ -202,7 +202,6 @@ export function flowChains(): string {
 /** One side and family: what its chains are made of, and how their names begin. */
 type Part = { readonly side: Side; readonly family: Family; readonly words: Words; readonly name: string };
 
-const oneOf = (values: readonly number[]) => `{ ${values.join(", ")} }`;
 const ownSet = ({ side, family }: Part, kind: Kind) => `@${setName(side, kind, family)}`;
 const otherSet = ({ side, family }: Part, kind: Kind) => `@${setName(OTHER_SIDE[side], kind, family)}`;
 

@@ -4,7 +4,7 @@
 import { type Family, cidrOf, formatIp, ipOf, lastOf } from "../../model/address.ts";
 import { PRIORITY_DEFAULT, type Rule, protocolNumber } from "../../model/group.ts";
 import { type Box, type Interval, disjoint, union } from "./boxes.ts";
-import { FAMILIES, IP } from "./tableParts.ts";
+import { FAMILIES, IP, oneOf } from "./tableParts.ts";
 
 /** A rule with its origin, and its peer as addresses; without addresses it matches any peer. */
 export type PlacedRule = {
@@ -100,15 +100,10 @@ function peerMatches(rules: readonly PlacedRule[], family: Family): string[] {
   return [...boxes]
     .filter(([, list]) => list.length > 0)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([field, list]) =>
-      field === ""
-        ? `${peer} { ${union(list.map(({ x }) => x))
-            .map(ip)
-            .join(", ")} } `
-        : `${peer} . ${field} { ${disjoint(list)
-            .map(({ x, y }) => `${ip(x)} . ${range(y, String)}`)
-            .join(", ")} } `,
-    );
+    .map(([field, list]) => {
+      if (field === "") return `${peer} ${oneOf(union(list.map(({ x }) => x)).map(ip))} `;
+      return `${peer} . ${field} ${oneOf(disjoint(list).map(({ x, y }) => `${ip(x)} . ${range(y, String)}`))} `;
+    });
 }
 
 function memberMatches(rules: readonly PlacedRule[], members: string, family: Family): string[] {
@@ -164,7 +159,7 @@ function one(value: number): Interval {
 }
 
 function set(values: readonly Interval[]): string {
-  return `{ ${values.map((value) => range(value, String)).join(", ")} }`;
+  return oneOf(values.map((value) => range(value, String)));
 }
 
 function range({ first, last }: Interval, text: (value: bigint) => string): string {

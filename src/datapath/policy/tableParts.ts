@@ -59,6 +59,11 @@ export function chain(name: string, lines: readonly string[]): string {
   return `chain ${name} {\n${lines.map((line) => `  ${line}\n`).join("")}}\n`;
 }
 
+/** A set without a name. */
+export function oneOf(values: readonly (string | number)[]): string {
+  return `{ ${values.join(", ")} }`;
+}
+
 export function hex(value: number): string {
   return `0x${(value >>> 0).toString(16).padStart(8, "0")}`;
 }

@@ -6,7 +6,7 @@ import type { Driver } from "../../model/driver.ts";
 import { UPLINK_HOST_PREFIX } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
 import { type Channel, TUNNELS, channelsOf } from "../tunnel/drivers.ts";
-import { chain } from "./tableParts.ts";
+import { IP, chain, oneOf } from "./tableParts.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
 /** Goes before all that lets something out of a VRF, and only where VRFs have a way out. */
@@ -41,10 +41,10 @@ export function compileTunnels(world: World): string {
   );
 }
 
-/** Drivers of all VRFs that this host carries, with their ports in order. */
 type UsedPorts = ReadonlyMap<Driver, readonly number[]>;
 
-function portsByDriver(world: World): UsedPorts {
+/** Drivers of all VRFs that this host carries, with their ports in order. */
+export function portsByDriver(world: World): UsedPorts {
   const channels = world.vrfs.flatMap((vrf) => channelsOf(world, vrf));
   return new Map(
     [...Map.groupBy(channels, ({ driver }) => driver)].map(([driver, its]) => [
@@ -65,8 +65,8 @@ function membersMay(world: World, { driver, port }: Channel): string[] {
     }
   }
   const { underlay } = world.self.spec;
-  const ip = familyOf(underlay) === 4 ? "ip" : "ip6";
-  const from = `${ip} saddr { ${[...peers].sort().join(", ")} } ${ip} daddr ${underlay}`;
+  const ip = IP[familyOf(underlay)];
+  const from = `${ip} saddr ${oneOf([...peers].sort())} ${ip} daddr ${underlay}`;
   // A frame to many may carry the address of one (RFC 1122, 3.3.6).
   const packets = TUNNELS[driver].underlay.to([port]);
   return peers.size === 0 ? [] : [`${packets} ${from} meta pkttype host notrack accept`];
@@ -78,7 +78,7 @@ function membersMay(world: World, { driver, port }: Channel): string[] {
  */
 function noTunnels(used: UsedPorts): string {
   return chain("no_tunnels", [
-    ...toNoTunnel(used),
+    ...dropsToTunnels(used),
     ...[...used].flatMap(([driver, ports]) => {
       const { from } = TUNNELS[driver].underlay;
       return from === undefined ? [] : [`${from(ports)} drop`];
@@ -89,15 +89,11 @@ function noTunnels(used: UsedPorts): string {
   ]);
 }
 
-function toNoTunnel(used: UsedPorts): string[] {
+/** Of what a VRF sends out; its own namespace has the same lines. */
+export function dropsToTunnels(used: UsedPorts): string[] {
   const packets = [...used].map(([driver, ports]) => TUNNELS[driver].underlay.to(ports));
   // Whatever Weft uses: hosts may have tunnels of others, which a workload's packets must not look like.
   return [...new Set([...packets, "meta l4proto gre"])].map((which) => `${which} drop`);
-}
-
-/** The same where a VRF's own namespace sends out. */
-export function dropsToTunnels(world: World): readonly string[] {
-  return toNoTunnel(portsByDriver(world));
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Vrf } from "../../model/resource.ts";
 import { UPLINK_HOST_PREFIX, UPLINK_RANGES, uplinkHostDevice } from "../../model/uplink.ts";
 import { NO_TUNNEL_FROM_VRFS, portsBesideTunnels } from "./tunnels.ts";
 import { usesUplink } from "../network/uplink.ts";
-import { FAMILIES, IP, chain } from "./tableParts.ts";
+import { FAMILIES, IP, chain, oneOf } from "./tableParts.ts";
 import { type World } from "../world/world.ts";
 
 const FROM_VRFS = `iifname "${UPLINK_HOST_PREFIX}-*"`;
@@ -90,7 +90,7 @@ function masquerades(world: World): string {
 
 function opened(vrfs: readonly Vrf[]): string[] {
   const names = vrfs.filter(({ spec }) => spec.hostAccess).map(({ name }) => `"${uplinkHostDevice(name)}"`);
-  return names.length === 0 ? [] : [`iifname { ${names.sort().join(", ")} } accept`];
+  return names.length === 0 ? [] : [`iifname ${oneOf(names.sort())} accept`];
 }
 
 function closedTo(world: World, management: readonly string[]): string[] {
@@ -98,7 +98,7 @@ function closedTo(world: World, management: readonly string[]): string[] {
   const all = [...new Set([...addresses, ...management])].sort();
   return FAMILIES.map((family) => {
     const closed = [MACHINES_ALONE[family], ...all.filter((address) => ipOf(address)?.family === family)];
-    return `${IP[family]} daddr { ${closed.join(", ")} } ${REJECT}`;
+    return `${IP[family]} daddr ${oneOf(closed)} ${REJECT}`;
   });
 }
 
@@ -114,7 +114,7 @@ function resolvers(world: World, vrfs: readonly Vrf[]): string[] {
   );
   return FAMILIES.flatMap((family) => {
     const keys = [...new Set(asked.filter((one) => one.family === family).map(({ key }) => key))].sort();
-    const which = `iifname . ${IP[family]} daddr { ${keys.join(", ")} } meta l4proto { tcp, udp } th dport 53`;
-    return keys.length === 0 ? [] : [`${which} accept`];
+    const which = `iifname . ${IP[family]} daddr ${oneOf(keys)}`;
+    return keys.length === 0 ? [] : [`${which} meta l4proto { tcp, udp } th dport 53 accept`];
   });
 }

@@ -43,18 +43,16 @@ export function reach(
  */
 function carrier(world: World, dst: string, all: readonly EndpointSpec[]): EndpointSpec | undefined {
   const cidr = mustCidr(dst);
-  const isOwner = ({ addresses }: EndpointSpec) => addresses.some((text) => holds(cidr, text));
+  const isInside = (address: string) => {
+    const ip = ipOf(address);
+    return ip !== undefined && contains(cidr, ip);
+  };
   const inVrf = all.filter((spec) =>
     vrfNetworks(world, spec).some((network) => prefixesOf(network.spec).includes(dst)),
   );
-  const owners = inVrf.filter(isOwner);
+  const owners = inVrf.filter(({ addresses }) => addresses.some(isInside));
   const able = owners.length > 0 ? owners : inVrf.filter((spec) => hasGateway(world, spec, cidr.family));
   return able.find((spec) => isWayOut(spec, all)) ?? able.toSorted((a, b) => (a.ifname < b.ifname ? -1 : 1))[0];
-}
-
-function holds(cidr: ReturnType<typeof mustCidr>, address: string): boolean {
-  const ip = ipOf(address);
-  return ip !== undefined && contains(cidr, ip);
 }
 
 /** All networks of the VRF that an interface is in. */
