@@ -16,7 +16,7 @@ export const WEFT_PROTOCOL = 87;
 export type Ns = "host" | `vrf:${string}` | `/${string}`;
 
 /** An interface as it is seen in one namespace. */
-export type Device = { readonly ns: Ns; readonly name: string };
+type Device = { readonly ns: Ns; readonly name: string };
 
 export type AnyObject = { readonly kind: string; readonly ns: Ns };
 
