@@ -8,7 +8,7 @@ import { EACCES, EEXIST, EINVAL, ENODEV, isGone, refusalBy, refusalOf } from "./
 import type { Refusal } from "./kernel.ts";
 import { kernelKindOf } from "./kinds.ts";
 import type { Existing, Step, StepContext } from "./kinds/kind.ts";
-import { describeLink, linkOfOurs } from "./kinds/link.ts";
+import { describeLink, linkOfOurs } from "./kinds/links.ts";
 import * as libc from "./libc.ts";
 import { type Namespaces, type Space, hostNsidIn, openNetns, refuseMissing } from "./namespaces.ts";
 import { type LinkInfo, linkByName } from "./netlink/link.ts";
@@ -16,7 +16,7 @@ import { BATCH_BYTES, BATCH_MESSAGES } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 import * as offload from "./offload.ts";
 import type { OpList } from "./opList.ts";
-import { enableIpv6 } from "./kinds/sysctl.ts";
+import { enableIpv6 } from "./kinds/namespaces.ts";
 
 /** Descriptors of other namespaces that one send may hold: one per new pair, and each pair takes the kernel 0.5 ms. */
 const BATCH_DESCRIPTORS = 16;
@@ -226,6 +226,11 @@ class Batch implements StepContext {
       for (const fd of this.#fds) libc.close(fd);
     }
     return errors;
+  }
+
+  begin(type: number, flags: number): MessageWriter {
+    writer.begin(type, flags, this.seq());
+    return writer;
   }
 
   seq(): number {

@@ -31,7 +31,7 @@ import {
   guardsOf,
 } from "./kernel.ts";
 import { ALL_KINDS, kernelKindOf, misplaced } from "./kinds.ts";
-import { sysctlsOf } from "./kinds/sysctl.ts";
+import { sysctlsOf } from "./kinds/namespaces.ts";
 import { ENDPOINT_ALIAS } from "./ownership.ts";
 
 export type FakeOptions = {

@@ -3,22 +3,14 @@
 import type { KernelObject, ObjectKind, ObjectOf } from "../datapath/kinds.ts";
 import type { Refusal } from "./kernel.ts";
 import { address } from "./kinds/address.ts";
-import { bridge } from "./kinds/bridge.ts";
-import { bridgeFdb } from "./kinds/bridgeFdb.ts";
-import { element } from "./kinds/element.ts";
-import { fdb } from "./kinds/fdb.ts";
-import { hop } from "./kinds/hop.ts";
-import { ifb } from "./kinds/ifb.ts";
 import type { KernelKind } from "./kinds/kind.ts";
-import { neighbour } from "./kinds/neighbour.ts";
-import { netns } from "./kinds/netns.ts";
-import { nft } from "./kinds/nft.ts";
-import { redirect } from "./kinds/redirect.ts";
+import { bridge, ifb, vxlan } from "./kinds/links.ts";
+import { netns, sysctl } from "./kinds/namespaces.ts";
+import { bridgeFdb, fdb, hop, neighbour } from "./kinds/neighbours.ts";
+import { redirect, tbf } from "./kinds/queues.ts";
 import { route } from "./kinds/route.ts";
-import { sysctl } from "./kinds/sysctl.ts";
-import { tbf } from "./kinds/tbf.ts";
+import { element, nft } from "./kinds/tables.ts";
 import { veth } from "./kinds/veth.ts";
-import { vxlan } from "./kinds/vxlan.ts";
 
 /** A namespace is read in this order; what a workload's root may make any number of, routes, comes last. */
 const KERNEL_KINDS: { readonly [K in ObjectKind]: KernelKind<ObjectOf<K>> } = {

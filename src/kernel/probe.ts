@@ -2,9 +2,8 @@
 // from one that the kernel loads on demand.
 import { DIRECTIONS, type Direction } from "../model/qos.ts";
 import type { Namespaces } from "./namespaces.ts";
-import { newIfb } from "./kinds/ifb.ts";
-import { addIngress, addRedirect } from "./kinds/redirect.ts";
-import { addTbf } from "./kinds/tbf.ts";
+import { newIfb } from "./kinds/links.ts";
+import { addIngress, addRedirect, addTbf } from "./kinds/queues.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 

@@ -36,11 +36,10 @@ export const address = entryKind<Address, AddressInfo>({
 
 /** IPv6 without duplicate address detection. It carries our protocol number, where the kernel keeps one (5.18). */
 function encode(context: StepContext, { op, object }: OpOn<Address>): void {
-  const { w } = context;
   const { ip, length } = interfaceIn(object.cidr);
   const index = context.indexOf(object.dev);
   const isRemoval = op === "remove";
-  w.begin(isRemoval ? k.RTM_DELADDR : k.RTM_NEWADDR, FLAGS[isRemoval ? "delete" : "create"], context.seq());
+  const w = context.begin(isRemoval ? k.RTM_DELADDR : k.RTM_NEWADDR, FLAGS[isRemoval ? "delete" : "create"]);
   w.u8s(familyNumber(ip), length, ip.family === 6 && !isRemoval ? k.IFA_F_NODAD : 0, k.RT_SCOPE_UNIVERSE);
   w.u32(index);
   w.attrIp(k.IFA_LOCAL, ip);

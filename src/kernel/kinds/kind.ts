@@ -62,7 +62,9 @@ export type StepContext = {
   readonly space: Space;
   /** Checksums and their like, which ethtool sets. */
   readonly offload: Offload;
-  /** Sequence number for one more message of this step. */
+  /** Begins one more message of this step. */
+  begin(type: number, flags: number): MessageWriter;
+  /** Sequence number for one more. */
   seq(): number;
   /**
    * Index of a link of ours in this namespace; Refused if there is none, or a foreign one. Remembered ones may be

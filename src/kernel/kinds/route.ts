@@ -42,13 +42,12 @@ export const route = entryKind<Route, RouteInfo>({
  * metric of 0 in a removal means any, and takes the least, which is the one of 0 if there is one.
  */
 function encode(context: StepContext, op: OpOn<Route>): void {
-  const { w } = context;
   const { dev, dst, via, src, onlink, metric = WEFT_ROUTE_METRIC } = op.object;
   const verb = verbOf(op, "create");
   const { ip, length } = interfaceIn(dst);
   const index = context.indexOf(dev);
   const [gateway, source] = [via, src].map((text) => (text === undefined ? undefined : ipIn(text)));
-  w.begin(verb === "delete" ? k.RTM_DELROUTE : k.RTM_NEWROUTE, FLAGS[verb], context.seq());
+  const w = context.begin(verb === "delete" ? k.RTM_DELROUTE : k.RTM_NEWROUTE, FLAGS[verb]);
   w.u8s(familyNumber(ip), length, 0, 0);
   // Without a gateway, IPv4 demands the scope of the link; IPv6 does not look.
   const scope = ip.family === 4 && gateway === undefined ? k.RT_SCOPE_LINK : k.RT_SCOPE_UNIVERSE;

@@ -17,7 +17,7 @@ import {
   linkOfOurs,
   portOf,
   showsGroups,
-} from "./link.ts";
+} from "./links.ts";
 
 export const veth = linkKind<Veth>({
   create,
@@ -60,13 +60,12 @@ function steps(op: OpOn<Veth>, at: number): Step[] {
  * for an expedited RCU grace period (0.1 ms of 0.5).
  */
 function create(context: StepContext, object: Veth): void {
-  const { w } = context;
   const { peer } = object;
   const master = object.master === undefined ? undefined : context.indexOf(object.master);
   const nsFd = context.fdOf(peer.ns);
   const index = context.newIndex(object.ns, object.name);
   const farIndex = context.newIndex(peer.ns, peer.name);
-  w.begin(k.RTM_NEWLINK, CREATE, context.seq());
+  const w = context.begin(k.RTM_NEWLINK, CREATE);
   ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
   newLinkAttributes(w, object);
   if (master !== undefined) w.attrU32(k.IFLA_MASTER, master);
@@ -89,8 +88,7 @@ function create(context: StepContext, object: Veth): void {
  * of a link that is there (RTM_SETLINK does not look at these).
  */
 function configurePort(context: StepContext, object: Veth, index: number): void {
-  const { w } = context;
-  w.begin(k.RTM_NEWLINK, k.NLM_F_REQUEST, context.seq());
+  const w = context.begin(k.RTM_NEWLINK, k.NLM_F_REQUEST);
   ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
   w.attrText(k.IFLA_IFALIAS, object.alias);
   w.nest(k.IFLA_LINKINFO, () => {

@@ -1,11 +1,12 @@
-// Weft's tables are ours by their name, and by a chain whose name holds two hashes (../nft.ts).
-import { type Nft, NFT_TAMPERED } from "../../datapath/kinds/tables.ts";
+// nftables: tables, and elements of their sets.
+import { type Element, type Nft, NFT_TAMPERED } from "../../datapath/kinds/tables.ts";
+import type { OpOn } from "../../datapath/state/state.ts";
 import { refuse } from "../errno.ts";
 import type { FakeSpace } from "../fakeMachine.ts";
-import { hasSet } from "./fake.ts";
+import { fakeAlone, hasSet } from "./fake.ts";
 import { aloneKind } from "./kind.ts";
-import type { OpOn } from "../../datapath/state/state.ts";
 
+/** Weft's tables are ours by their name, and by a chain whose name holds two hashes (../nft.ts). */
 export const nft = aloneKind<Nft>({
   way: { put: "transaction", remove: "transaction" },
   standing(space, tools) {
@@ -41,3 +42,17 @@ function setTable(space: FakeSpace, { op, object }: OpOn<Nft>): void {
   for (const [key, { object: one }] of space.alone)
     if (one.kind === "element" && !hasSet(space, one.set)) space.alone.delete(key);
 }
+
+const fake = fakeAlone<Element>("element", {
+  check(space, { op, object }, isThere) {
+    if (!hasSet(space, object.set)) refuse("missing", `there is no set ${object.set}`);
+    if (op === "set" && !isThere) refuse("missing", `${object.set} has no ${object.key}`);
+  },
+});
+
+/** An element is ours by the set that it is in. */
+export const element = aloneKind<Element>({
+  way: { put: "transaction", remove: "transaction" },
+  standing: (space, { nft }) => [...nft(space).elements()],
+  fake: { ...fake, standing: (space) => (space.table?.isOurs === true ? (fake.standing?.(space) ?? []) : []) },
+});

@@ -1,11 +1,47 @@
-// A sysctl is Weft's if its key is one of sysctlsOf(), whatever its value. /proc/sys/net shows each thread the
-// namespace it is in, so these files are opened inside a namespace and never by a thread of the pool.
+// Namespaces of VRFs, and the sysctls of namespaces. /proc/sys/net shows each thread the namespace it is in, so these
+// files are opened inside a namespace and never by a thread of the pool.
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Ns } from "../../datapath/kinds/kind.ts";
-import type { Sysctl } from "../../datapath/kinds/namespaces.ts";
+import { type Netns, type Sysctl, isVrfNs } from "../../datapath/kinds/namespaces.ts";
 import { refuse } from "../errno.ts";
 import type { Namespaces, Space } from "../namespaces.ts";
 import { aloneKind } from "./kind.ts";
+
+/** Sysctls of a new namespace that are not 0. */
+const FRESH_SYSCTLS: Readonly<Record<string, string>> = {
+  "ipv6/conf/default/accept_dad": "1",
+  "ipv6/conf/default/accept_ra": "1",
+  "bridge/bridge-nf-call-iptables": "1",
+  "bridge/bridge-nf-call-ip6tables": "1",
+  "bridge/bridge-nf-call-arptables": "1",
+};
+
+const standing = ({ ns }: { readonly ns: Ns }): readonly Netns[] => (isVrfNs(ns) ? [{ kind: "netns", ns }] : []);
+
+/**
+ * The namespace of a VRF. It is ours by its file's prefix and by the alias of lo, `weft:netns:<prefix>:<VRF>`: the file
+ * may be another's, and two agents of one machine share /run/netns.
+ */
+export const netns = aloneKind<Netns>({
+  way: { put: "call", remove: "namespaces" },
+  call: ({ object }, namespaces) => namespaces.create(object.ns.slice("vrf:".length)),
+  standing,
+  fake: {
+    run(machine, { op, object: { ns } }) {
+      if (op === "remove") {
+        if (machine.space(ns).isOurs) machine.removeSpace(ns);
+        return;
+      }
+      machine.addSpace(ns, true);
+      const { sysctls } = machine.space(ns);
+      for (const key of sysctlsOf(ns)) sysctls.set(key, FRESH_SYSCTLS[key] ?? "0");
+    },
+    plant: (machine, { ns }) => machine.addSpace(ns, false),
+    disturb: (machine, { ns }) => machine.removeSpace(ns),
+    has: (space) => space !== undefined,
+    standing,
+  },
+});
 
 /** In a VRF's namespace. A key that is missing here is never set: it would never be observed. */
 const VRF_SYSCTLS = [
@@ -30,14 +66,20 @@ export function sysctlsOf(ns: Ns): readonly string[] {
   return ns.startsWith("vrf:") ? VRF_SYSCTLS : [];
 }
 
+/** A sysctl is Weft's if its key is one of sysctlsOf(), whatever its value. */
 export const sysctl = aloneKind<Sysctl>({
   way: { put: "call", remove: "call" },
   call({ op, object: { ns, key, value } }, namespaces) {
     // What Weft no longer needs stays as it is: others may rely on it by now.
     if (op !== "remove") namespaces.inside(ns, (space) => writeSysctl(namespaces, space, key, value));
   },
-  standing: (space, { namespaces }) =>
-    readSysctls(namespaces, space).map(([key, value]) => ({ kind: "sysctl", ns: space.ns, key, value })),
+  standing: ({ ns, fd }, { namespaces }) =>
+    namespaces.within(fd, () =>
+      sysctlsOf(ns).flatMap((key): Sysctl[] => {
+        const value = valueOf(key);
+        return value === undefined ? [] : [{ kind: "sysctl", ns, key, value }];
+      }),
+    ),
   fake: {
     run(machine, { op, object: { ns, key, value } }) {
       if (op === "remove") return;
@@ -51,15 +93,6 @@ export const sysctl = aloneKind<Sysctl>({
     standing: ({ ns, sysctls }) => [...sysctls].map(([key, value]) => ({ kind: "sysctl", ns, key, value })),
   },
 });
-
-/** Key and value of each sysctl of this namespace that Weft cares about. */
-function readSysctls(namespaces: Namespaces, space: Space): readonly (readonly [string, string])[] {
-  return namespaces.within(space.fd, () =>
-    sysctlsOf(space.ns)
-      .map((key) => [key, valueOf(key)] as const)
-      .filter((pair): pair is readonly [string, string] => pair[1] !== undefined),
-  );
-}
 
 function valueOf(key: string): string | undefined {
   try {

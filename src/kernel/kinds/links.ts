@@ -1,0 +1,256 @@
+// What all kinds of links do alike, and those that are one device: bridge, VXLAN, IFB. One message makes or changes a
+// link, another puts the mark on it, its ifalias, `weft:<kind>:<name>`. A link that is there but not as Weft leaves
+// every link is read with an MTU of 0, which is never desired: so the next diff sets it again, and setting a link
+// restores all of that.
+import { kindOf } from "../../datapath/kinds.ts";
+import type { Ns } from "../../datapath/kinds/kind.ts";
+import {
+  type Bridge,
+  type Ifb,
+  type Macs,
+  type PortOfBridge,
+  type Vxlan,
+  AGEING,
+  FDB_MAX,
+  groupsOf,
+} from "../../datapath/kinds/links.ts";
+import type { LinkObject } from "../../datapath/state/state.ts";
+import { EEXIST, refusalOf, refuse } from "../errno.ts";
+import { type LinkHooks, masterOf } from "../fakeMachine.ts";
+import * as k from "../netlink/constants.ts";
+import { type LinkInfo, type NewLink, CREATE, ifinfo, newLinkAttributes, setLink } from "../netlink/link.ts";
+import { type Layout, type MessageWriter, fill, flagAt, ipIn, ipTextAt, u32At, u8At } from "../netlink/wire.ts";
+import { isOurs, isRouted } from "../ownership.ts";
+import { LINK_EVENTS } from "./events.ts";
+import { fakeLink } from "./fake.ts";
+import { type KernelKind, type Observe, type SeenLink, type StepContext, kernelKind, oneStep } from "./kind.ts";
+
+type LinkKind<T extends LinkObject> = {
+  readonly create: (context: StepContext, object: T) => void;
+  /** Sends what setLink() does not change of a link that is there. */
+  readonly configure?: (context: StepContext, object: T, index: number) => void;
+  /** Where an operation takes more than one step. */
+  readonly steps?: KernelKind<T>["steps"];
+  readonly decode: (link: LinkInfo, seen: SeenLink) => T;
+  readonly isExtra?: Observe<T>["isExtra"];
+  readonly fake: LinkHooks<T>;
+};
+
+export function linkKind<T extends LinkObject>({ create, configure, steps, decode, isExtra, fake }: LinkKind<T>) {
+  return kernelKind<T>({
+    way: { put: "messages", remove: "links" },
+    steps:
+      steps ??
+      oneStep((context, { op, object }) => {
+        if (op === "add") create(context, object);
+        else changeLink(context, object, configure);
+      }),
+    explain(existing, object, said) {
+      const devices = kindOf(object as LinkObject).devices(object);
+      const texts = [said, ...devices.map(({ ns, name }) => existing.linkText(ns, name))];
+      return refusalOf(EEXIST, texts.filter((text) => text !== "").join("; "));
+    },
+    observe: { link: decode, ...(isExtra === undefined ? {} : { isExtra }) },
+    events: LINK_EVENTS,
+    fake: fakeLink(fake),
+  });
+}
+
+/** Brings a link of ours to what it should be, by its mark as it is now and not as it was observed. Gives its index. */
+export function changeLink<T extends LinkObject>(
+  context: StepContext,
+  object: T,
+  configure: LinkKind<T>["configure"],
+): number {
+  const link = linkOfOurs(context, object.name);
+  const bridge = masterOf(object);
+  const master = bridge === undefined ? 0 : context.indexOf(bridge);
+  setLink(context.w, context.seq(), link.index, {
+    alias: object.alias,
+    ...(link.mtu === object.mtu ? {} : { mtu: object.mtu }),
+    ...(link.mac === object.mac ? {} : { mac: object.mac }),
+    ...(master === link.master ? {} : { master }),
+    ...(link.forwards || !isRouted(object) ? {} : { forwards: true }),
+  });
+  configure?.(context, object, link.index);
+  return link.index;
+}
+
+/** The link as it is now. Throws Refused if there is none, or another's. */
+export function linkOfOurs(context: StepContext, name: string): LinkInfo {
+  const link = linkIn(context, name);
+  return isOurs(link) ? link : refuse("exists", describeLink(link, context.space.ns));
+}
+
+/** The same, whoever made it. */
+export function linkIn(context: StepContext, name: string): LinkInfo {
+  return context.link(name) ?? refuse("missing", `there is no link ${name} in ${context.space.ns}`);
+}
+
+/** What a link is, for a refusal. */
+export function describeLink(link: LinkInfo, ns: Ns): string {
+  const kind = link.kind === "" ? "device" : link.kind;
+  const whose = isOurs(link) ? `ours (${link.alias})` : "not ours";
+  return `${link.name} in ${ns} is a ${kind} that is ${whose}`;
+}
+
+/** What makes packets be routed through a link, where they are. */
+export function forwarding(object: LinkObject): { readonly forwards?: true } {
+  return isRouted(object) ? { forwards: true } : {};
+}
+
+/** How a bridge learns MACs behind a port, and whether frames to unknown MACs go there: attributes of the port. */
+export function learningAttributes(w: MessageWriter, { macs }: PortOfBridge): void {
+  w.attrU8(k.IFLA_BRPORT_LEARNING, macs === undefined ? 0 : 1);
+  w.attrU8(k.IFLA_BRPORT_UNICAST_FLOOD, macs === "flooded" ? 1 : 0);
+}
+
+/** The port of a bridge that a link is. */
+export function portOf(link: LinkInfo, { master }: SeenLink): PortOfBridge {
+  if (master === undefined) return {};
+  const macs: Macs | undefined = link.floods ? "flooded" : link.learning ? "learned" : undefined;
+  return { master, ...(macs === undefined ? {} : { macs }) };
+}
+
+/** Whether a port shows groups of bridges to the hooks, as its kind of learning demands. */
+export function showsGroups(link: LinkInfo, port: PortOfBridge): boolean {
+  return port.master === undefined || link.groups === groupsOf(port);
+}
+
+export const bridge = linkKind<Bridge>({
+  create: createBridge,
+  configure(context, object, index) {
+    const w = context.begin(k.RTM_NEWLINK, k.NLM_F_REQUEST);
+    ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
+    bridgeInfo(w, object);
+  },
+  decode(link, seen) {
+    const info = fill<BridgeInfo>({ ageing: 0, snoops: false, learnsGroups: false }, BRIDGE, link.data);
+    const common = seen.common(!info.snoops && !info.learnsGroups);
+    return { kind: "bridge", ...common, ...(info.ageing === AGEING.keeps ? {} : { forgets: true }) };
+  },
+  fake: {},
+});
+
+/**
+ * A bridge that is up. Its MTU is not given here but set afterwards: only a bridge whose MTU was *changed* keeps it
+ * when ports come and go (BROPT_MTU_SET_BY_USER), any other takes the least of its ports, and 1500 when the last one
+ * leaves.
+ */
+function createBridge(context: StepContext, object: Bridge): void {
+  const index = context.newIndex(object.ns, object.name);
+  const w = context.begin(k.RTM_NEWLINK, CREATE);
+  ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
+  w.attrText(k.IFLA_IFNAME, object.name);
+  w.attrMac(k.IFLA_ADDRESS, object.mac);
+  bridgeInfo(w, object);
+  setLink(w, context.seq(), index, { alias: object.alias, mtu: object.mtu, forwards: true });
+}
+
+/**
+ * The bridge never becomes the querier whose word decides where multicast goes; frames that never pass the hooks teach
+ * it nothing; and what it learns has an end (6.7; older kernels skip the attribute).
+ */
+function bridgeInfo(w: MessageWriter, { forgets }: Bridge): void {
+  w.nest(k.IFLA_LINKINFO, () => {
+    w.attrText(k.IFLA_INFO_KIND, "bridge");
+    w.nest(k.IFLA_INFO_DATA, () => {
+      w.attrU32(k.IFLA_BR_AGEING_TIME, k.USER_HZ * (forgets === true ? AGEING.forgets : AGEING.keeps));
+      w.attrU8(k.IFLA_BR_MCAST_SNOOPING, 0);
+      // struct br_boolopt_multi: values, mask.
+      w.attrBytes(k.IFLA_BR_MULTI_BOOLOPT, NO_LL_LEARN);
+      w.attrU32(k.IFLA_BR_FDB_MAX_LEARNED, FDB_MAX);
+    });
+  });
+}
+
+const NO_LL_LEARN = Buffer.from([k.BR_BOOLOPT_NO_LL_LEARN, 0, 0, 0, k.BR_BOOLOPT_NO_LL_LEARN, 0, 0, 0]);
+
+/** For how many seconds it remembers MACs; whether it looks at multicast, and at frames to the groups of bridges. */
+type BridgeInfo = { readonly ageing: number; readonly snoops: boolean; readonly learnsGroups: boolean };
+const BRIDGE: Layout<BridgeInfo> = {
+  [k.IFLA_BR_AGEING_TIME]: ["ageing", (bytes, start) => Math.round(u32At(bytes, start) / k.USER_HZ)],
+  [k.IFLA_BR_MCAST_SNOOPING]: ["snoops", flagAt],
+  [k.IFLA_BR_MULTI_BOOLOPT]: ["learnsGroups", (bytes, at) => (u8At(bytes, at) & k.BR_BOOLOPT_NO_LL_LEARN) === 0],
+};
+
+/** A device for redirected frames. */
+export const ifb = linkKind<Ifb>({
+  create(context, object) {
+    const index = context.newIndex(object.ns, object.name);
+    newIfb(context.w, context.seq(), { ...object, index });
+    setLink(context.w, context.seq(), index, { alias: object.alias });
+  },
+  decode: (_link, seen) => ({ kind: "ifb", ...seen.common(true) }),
+  fake: { isTarget: true },
+});
+
+/** Up, with one queue. */
+export function newIfb(w: MessageWriter, seq: number, link: NewLink): void {
+  w.begin(k.RTM_NEWLINK, CREATE, seq);
+  ifinfo(w, k.AF_UNSPEC, link.index, k.IFF_UP);
+  newLinkAttributes(w, link);
+  w.nest(k.IFLA_LINKINFO, () => w.attrText(k.IFLA_INFO_KIND, "ifb"));
+}
+
+export const vxlan = linkKind<Vxlan>({
+  create: createVxlan,
+  configure(context, object, index) {
+    if (object.master !== undefined) configurePort(context, object, index);
+  },
+  decode(link, seen) {
+    const floods = seen.master !== undefined && !link.neighSuppress ? { floodsArp: true as const } : {};
+    const own = fill({ vni: 0, local: "", port: 0 }, VXLAN, link.data);
+    return { kind: "vxlan", ...seen.common(true), ...own, ...portOf(link, seen), ...floods };
+  },
+  // Their sockets are all in the host's namespace.
+  fake: { claim: ({ vni, port, local }) => `vxlan ${vni} ${port} ${local.includes(":") ? 6 : 4}` },
+});
+
+/**
+ * A VXLAN device that is up and learns nothing, born in the namespace of the netlink socket, its own UDP socket in the
+ * host's: IFLA_LINK_NETNSID names that. So creation and mark are one send, in one namespace, that nothing can
+ * interrupt.
+ */
+function createVxlan(context: StepContext, object: Vxlan): void {
+  const master = object.master === undefined ? undefined : context.indexOf(object.master);
+  const local = ipIn(object.local);
+  const socketNsid = object.ns === "host" ? undefined : context.hostNsid();
+  const index = context.newIndex(object.ns, object.name);
+  const w = context.begin(k.RTM_NEWLINK, CREATE);
+  ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
+  w.attrText(k.IFLA_IFNAME, object.name);
+  w.attrMac(k.IFLA_ADDRESS, object.mac);
+  w.attrU32(k.IFLA_MTU, object.mtu);
+  if (master !== undefined) w.attrU32(k.IFLA_MASTER, master);
+  if (socketNsid !== undefined) w.attrU32(k.IFLA_LINK_NETNSID, socketNsid);
+  w.nest(k.IFLA_LINKINFO, () => {
+    w.attrText(k.IFLA_INFO_KIND, "vxlan");
+    w.nest(k.IFLA_INFO_DATA, () => {
+      w.attrU32(k.IFLA_VXLAN_ID, object.vni);
+      w.attrIp(local.family === 4 ? k.IFLA_VXLAN_LOCAL : k.IFLA_VXLAN_LOCAL6, local);
+      // In network byte order.
+      w.attrU16(k.IFLA_VXLAN_PORT, (object.port >>> 8) | (object.port << 8));
+      w.attrU8(k.IFLA_VXLAN_LEARNING, 0);
+    });
+  });
+  setLink(w, context.seq(), index, { alias: object.alias, forwards: true });
+  if (master !== undefined) configurePort(context, object, index);
+}
+
+/** As a port of a bridge it answers ARP and ND from the bridge's neighbours, or floods them. */
+function configurePort(context: StepContext, object: Vxlan, index: number): void {
+  const w = context.begin(k.RTM_SETLINK, k.NLM_F_REQUEST);
+  ifinfo(w, k.AF_BRIDGE, index, 0);
+  w.nest(k.IFLA_PROTINFO, () => {
+    learningAttributes(w, object);
+    w.attrU8(k.IFLA_BRPORT_NEIGH_SUPPRESS, object.floodsArp === true ? 0 : 1);
+  });
+}
+
+const VXLAN: Layout<Pick<Vxlan, "vni" | "local" | "port">> = {
+  [k.IFLA_VXLAN_ID]: ["vni", u32At],
+  [k.IFLA_VXLAN_LOCAL]: ["local", ipTextAt],
+  [k.IFLA_VXLAN_LOCAL6]: ["local", ipTextAt],
+  [k.IFLA_VXLAN_PORT]: ["port", (bytes, start) => bytes.readUInt16BE(start)],
+};
