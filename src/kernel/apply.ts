@@ -11,7 +11,7 @@ import type { Way } from "./kinds/kind.ts";
 import type { Namespaces } from "./namespaces.ts";
 import type { NftOf } from "./nft.ts";
 import { OpList } from "./opList.ts";
-import { sweepLinks, sweepNamespaces } from "./sweep.ts";
+import { sweep } from "./sweep.ts";
 import { runTables } from "./tables.ts";
 
 /** Above what the kernel hands out by itself, which counts from 1 in every namespace. */
@@ -42,12 +42,10 @@ export function runner(namespaces: Namespaces, nft: NftOf, seed: number): Run {
       if (way !== "messages" && !batches.isEmpty) await batches.flush();
       if (way === "messages") for (const one of places) gather(batches, list, one, unguarded);
       else if (way === "call") for (const one of places) call(namespaces, list, one);
-      else if (way === "links") await sweepLinks(tools, list, places);
-      else if (way === "namespaces") await sweepNamespaces(tools, list, places);
-      else {
+      else if (way === "transaction") {
         await runTables(tools, list, places);
         noteUnguarded(list, places, unguarded);
-      }
+      } else await sweep(tools, list, places);
     }
     await batches.flush();
     return list.results();

@@ -62,44 +62,39 @@ export async function packetsPassed(): Promise<void> {
   }
 }
 
-/** A set that is filled to at most this part has room for all. */
-const ROOM = 2;
-
 /**
  * Those for which sets that are more than half full have no room: the owners with most flows lose some, and an owner
  * with fewer loses none. `ownerOf` names the owner of a flow by its address: the sender in sets of senders, else the
  * receiver.
  */
 export function tooMany(ownerOf: (address: string) => string): FlowsToEnd {
-  return (socket, set) => excessIn(socket, set, ownerOf);
-}
-
-function excessIn(socket: NetlinkSocket, set: FlowSet, ownerOf: (address: string) => string): readonly Buffer[] {
-  const room = Math.floor(FLOWS[set.kind] / ROOM);
-  const rawAt = (bytes: Buffer, key: number) => bytes.toString("latin1", ...ownerPlace(set, key));
-  let total = 0;
-  const byAddress = new Map<string, number>();
-  eachFlow(socket, set, (bytes, key) => {
-    const raw = rawAt(bytes, key);
-    total++;
-    byAddress.set(raw, (byAddress.get(raw) ?? 0) + 1);
-  });
-  if (total <= room) return [];
-  const owners = new Map<string, string>();
-  const had = new Map<string, number>();
-  for (const [raw, count] of byAddress) {
-    const owner = ownerOf(ipTextAt(Buffer.from(raw, "latin1"), 0, raw.length));
-    owners.set(raw, owner);
-    had.set(owner, (had.get(owner) ?? 0) + count);
-  }
-  const most = levelOf([...had.values()], room);
-  const seen = new Map<string, number>();
-  return keysIn(socket, set, (bytes, key) => {
-    const owner = owners.get(rawAt(bytes, key)) ?? "";
-    const count = (seen.get(owner) ?? 0) + 1;
-    seen.set(owner, count);
-    return count > most;
-  });
+  return (socket, set) => {
+    const room = Math.floor(FLOWS[set.kind] / 2);
+    const rawAt = (bytes: Buffer, key: number) => bytes.toString("latin1", ...ownerPlace(set, key));
+    let total = 0;
+    const byAddress = new Map<string, number>();
+    eachFlow(socket, set, (bytes, key) => {
+      const raw = rawAt(bytes, key);
+      total++;
+      byAddress.set(raw, (byAddress.get(raw) ?? 0) + 1);
+    });
+    if (total <= room) return [];
+    const owners = new Map<string, string>();
+    const had = new Map<string, number>();
+    for (const [raw, count] of byAddress) {
+      const owner = ownerOf(ipTextAt(Buffer.from(raw, "latin1"), 0, raw.length));
+      owners.set(raw, owner);
+      had.set(owner, (had.get(owner) ?? 0) + count);
+    }
+    const most = levelOf([...had.values()], room);
+    const seen = new Map<string, number>();
+    return keysIn(socket, set, (bytes, key) => {
+      const owner = owners.get(rawAt(bytes, key)) ?? "";
+      const count = (seen.get(owner) ?? 0) + 1;
+      seen.set(owner, count);
+      return count > most;
+    });
+  };
 }
 
 /** How many flows each owner may keep, so that all together have at most `room`; without limit if they have less. */

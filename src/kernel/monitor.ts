@@ -1,11 +1,12 @@
 // Pokes the agent when the kernel reports that something of Weft's may have changed. Two sockets per namespace (the
 // host's and each VRF's), rtnetlink and nftables, are all waited for by one poll() in one thread of the pool; a
-// directory watch reports VRF namespaces that other programs add or remove. Lost events count as events.
-// Which messages count is in kinds/events.ts.
+// directory watch reports VRF namespaces that other programs add or remove. Lost events count as events. Which messages
+// count is in kinds/events.ts.
 import { type FSWatcher, closeSync, mkdirSync, readSync, watch as watchDirectory, writeSync } from "node:fs";
-import { MARK, type Ns } from "../datapath/kinds/kind.ts";
+import { MARK } from "../datapath/kinds/kind.ts";
 import { SystemError } from "./errno.ts";
 import { ALL_KINDS } from "./kinds.ts";
+import type { Source } from "./kinds/events.ts";
 import * as libc from "./libc.ts";
 import { type Namespaces, RUN_DIR, type Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
@@ -16,24 +17,14 @@ import { type Layout, type Received, eachMessage, fill, textAt } from "./netlink
 import { isOurs } from "./ownership.ts";
 
 /** What kinds are told by; several of them share one. */
-const EVENTS = new Set(ALL_KINDS.flatMap(({ events }) => events ?? []));
-const GROUPS = [...EVENTS].flatMap(({ groups }) => groups);
-const BY_TYPE = Map.groupBy(
-  [...EVENTS].flatMap((events) => events.types.map((type) => ({ type, events }))),
-  ({ type }) => type,
-);
+const EVENTS = [...new Set(ALL_KINDS.flatMap(({ events }) => events ?? []))];
+const GROUPS = EVENTS.flatMap(({ groups }) => groups);
 
 /** A process that ends without closing waits at most this long for the thread. */
 const POLL_MS = 1000;
 const inbox = Buffer.allocUnsafe(256 * 1024);
 
-type Listener = {
-  readonly ns: Ns;
-  readonly route: NetlinkSocket;
-  readonly nft: NetlinkSocket;
-  /** Indexes of our links, in the host's namespace only: what tells our events from others'. */
-  readonly ours: Set<number>;
-};
+type Listener = Source & { readonly route: NetlinkSocket; readonly nft: NetlinkSocket };
 
 export class Monitor {
   readonly #namespaces: Namespaces;
@@ -156,8 +147,9 @@ export class Monitor {
     );
     route.listen(GROUPS);
     nft.listen([k.NFNLGRP_NFTABLES]);
-    const ours = space.ns === "host" ? space.socket.list(allLinks, isOurs) : [];
-    return { ns: space.ns, route, nft, ours: new Set(ours.map(({ index }) => index)) };
+    const isHost = space.ns === "host";
+    const ours = isHost ? space.socket.list(allLinks, isOurs) : [];
+    return { isHost, ours: new Set(ours.map(({ index }) => index)), route, nft };
   }
 }
 
@@ -173,14 +165,13 @@ function isOurTable(message: Received): boolean {
   return fill({ table: "" }, NAMED, message, 4).table === MARK;
 }
 
-function concerns({ ns, ours }: Listener, message: Received): boolean {
-  const told = BY_TYPE.get(message.type) ?? [];
-  return told.some(({ events }) => events.concerns({ isHost: ns === "host", ours }, message));
+function concerns(source: Source, message: Received): boolean {
+  return EVENTS.some((events) => events.types.includes(message.type) && events.concerns(source, message));
 }
 
 /** Not of Weft's links, and not what every link gets by itself: containers come and go with those. */
-function isHostsAddress({ ns, ours }: Listener, message: Received): boolean {
-  if (ns !== "host" || (message.type !== k.RTM_NEWADDR && message.type !== k.RTM_DELADDR)) return false;
+function isHostsAddress({ isHost, ours }: Source, message: Received): boolean {
+  if (!isHost || (message.type !== k.RTM_NEWADDR && message.type !== k.RTM_DELADDR)) return false;
   const { index, ip } = readAddress(message);
   return !ours.has(index) && !/^fe[89ab]/.test(ip);
 }

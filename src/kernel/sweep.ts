@@ -23,33 +23,20 @@ type NamedLink = { readonly name: string; readonly kind: string };
 /** `number` gives a new number for a group of links, each time another. */
 type Tools = { readonly namespaces: Namespaces; readonly number: () => number };
 
-/** Consecutive removals of links: those of a namespace in one message, the namespaces side by side. */
-export async function sweepLinks(tools: Tools, list: OpList, places: readonly number[]): Promise<void> {
-  await sweep(list, places, async (ns, some) => {
-    const objects = some.map((at) => list.ops[at]?.object);
-    const links = objects.filter((object) => object !== undefined && isLink(object));
-    return await removeLinks(tools, ns, links);
+/** Consecutive removals of links, those of a namespace in one message, or of VRFs' namespaces: all side by side. */
+export async function sweep(tools: Tools, list: OpList, places: readonly number[]): Promise<void> {
+  const due = places.flatMap((at) => {
+    const op = list.ops[at];
+    return op !== undefined && list.isDue(at) ? [{ at, object: op.object }] : [];
   });
-}
-
-/** Consecutive removals of VRFs' namespaces, side by side. */
-export async function sweepNamespaces(tools: Tools, list: OpList, places: readonly number[]): Promise<void> {
-  await sweep(list, places, async (ns) => await removeNamespace(tools, ns.slice("vrf:".length)));
-}
-
-async function sweep(
-  list: OpList,
-  all: readonly number[],
-  remove: (ns: Ns, places: readonly number[]) => Promise<Refusal | undefined>,
-): Promise<void> {
-  const due = all.filter((at) => list.isDue(at));
-  const waiting = [...Map.groupBy(due, (at) => list.ops[at]?.object.ns)];
+  const waiting = [...Map.groupBy(due, ({ object }) => object.ns)];
   const worker = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const [ns, places] = next;
-      if (ns === undefined) continue;
-      const refusal = await remove(ns, places).catch(refusalOfError);
-      for (const at of places) list.refuse(at, refusal);
+      const [ns, some] = next;
+      const links = some.map(({ object }) => object).filter(isLink);
+      const removed = links.length > 0 ? removeLinks(tools, ns, links) : removeNamespace(tools, ns);
+      const refusal = await removed.catch(refusalOfError);
+      for (const { at } of some) list.refuse(at, refusal);
     }
   };
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, waiting.length) }, worker));
@@ -72,8 +59,7 @@ export function cutOff(namespaces: Namespaces, ns: Ns, named: NamedLink): Refusa
 }
 
 /** Removes links of ours from one namespace; gives a refusal if some could not be removed. */
-async function removeLinks(tools: Tools, ns: Ns, links: readonly NamedLink[]): Promise<Refusal | undefined> {
-  const { namespaces, number } = tools;
+async function removeLinks({ namespaces, number }: Tools, ns: Ns, links: readonly NamedLink[]) {
   const found = namespaces.use(ns, (space) => {
     const indexes = links.map((link) => indexOf(space, link)).filter((index) => index !== undefined);
     for (const { name } of links) space.indexes.delete(name);
@@ -83,7 +69,8 @@ async function removeLinks(tools: Tools, ns: Ns, links: readonly NamedLink[]): P
 }
 
 /** Removes a VRF's namespace with everything of ours in it. Not there, or not ours, is as good as removed. */
-async function removeNamespace({ namespaces, number }: Tools, vrf: string): Promise<Refusal | undefined> {
+async function removeNamespace({ namespaces, number }: Tools, ns: Ns): Promise<Refusal | undefined> {
+  const vrf = ns.slice("vrf:".length);
   const space = namespaces.vrf(vrf);
   if (space === undefined) return undefined;
   const links = space.socket.list(allLinks, (link) => isOurs(link) && !link.isLoopback);

@@ -9,9 +9,9 @@ import type { Received } from "../netlink/wire.ts";
 import { isOurs } from "../ownership.ts";
 
 /** Where a message came from. */
-type Source = {
+export type Source = {
   readonly isHost: boolean;
-  /** Indexes of our links, in the host's namespace only. */
+  /** Indexes of our links, in the host's namespace only: what tells our events from others'. */
   readonly ours: Set<number>;
 };
 
