@@ -63,9 +63,7 @@ export function choose(cidr: Cidr, gateway: Ip | undefined, used: Used, requeste
   return used.has(requested.value) ? { ok: false, why: "taken" } : { ok: true, ip: requested };
 }
 
-/**
- * The lowest free tunnel endpoint address: strictly between a VTEP subnet's first and last address, in both families.
- */
+/** The lowest free tunnel endpoint address: strictly between a subnet's first and last, in both families. */
 export function nextVtep(subnet: Cidr, used: Used): Ip | undefined {
   return nextFree({ family: subnet.family, first: subnet.base + 1n, last: lastOf(subnet).value - 1n }, used);
 }

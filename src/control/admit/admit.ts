@@ -1,10 +1,10 @@
 // Admission: turns a write into a complete set of changes (defaults, VNIs, addresses, everything that follows), or
 // throws a Fault with the reason. A function of view, write and context: the view is used as a scratchpad and left as
 // it was.
-import { type Change, type Resource, keyOfResource } from "../../model/resource.ts";
+import { type Change, type Kind, type Resource, keyOfResource } from "../../model/resource.ts";
 import { Draft } from "../state/draft.ts";
 import { type View, get } from "../state/view.ts";
-import type { Write } from "../write.ts";
+import type { Match, Write } from "../write.ts";
 import { hold, release, expire } from "./address/hold.ts";
 import { reserve } from "./address/reservation.ts";
 import { apply } from "./apply.ts";
@@ -46,45 +46,40 @@ export function admit(view: View, write: Write, context: Context): Admission {
 }
 
 function decide(draft: Draft, write: Write): Resource | undefined {
-  switch (write.verb) {
-    case "put":
-      checkMatch(draft, write.kind, write.name, write);
-      return putResource(draft, write);
-    case "delete":
-      return deleteResource(draft, write);
-    case "apply":
-      return apply(draft, write);
-    case "join":
-      return joinHost(draft, write.claim, write.by);
-    case "drain":
-      checkMatch(draft, "host", write.host, write);
-      return drainHost(draft, write.host, write.drained);
-    case "attach":
-      return attach(draft, write.claim, write.by);
-    case "attach-all":
-      return attachAll(draft, write.claims, write.by);
-    case "patch-endpoint":
-      checkMatch(draft, "endpoint", write.name, write);
-      return patchEndpoint(draft, write.name, write.patch);
-    case "detach":
-      checkMatch(draft, "endpoint", write.endpoint, write);
-      return detach(draft, write);
-    case "join-network":
-      return joinNetwork(draft, write.claim);
-    case "migrate":
-      return migrate(draft, write.request);
-    case "move":
-      return reportMove(draft, write);
-    case "commit-group":
-      return commitGroup(draft, write.name, write.hosts);
-    case "hold":
-      return hold(draft, write.request);
-    case "release":
-      return release(draft, write.span);
-    case "reserve":
-      checkMatch(draft, "network", write.request.name, write);
-      return reserve(draft, write.network, write.request);
-    case "expire":
-      return expire(draft);
-  }
+  // Each is under the verb whose write it takes; TypeScript cannot relate the two by itself.
+  const matched = (MATCHED[write.verb] as ((write: Write) => readonly [Kind, string]) | undefined)?.(write);
+  if (matched !== undefined) checkMatch(draft, ...matched, write as Match);
+  return (DECIDE[write.verb] as Decide<Write>)(draft, write);
 }
+
+type WriteOf<V extends Write["verb"]> = Extract<Write, { readonly verb: V }>;
+type Decide<W> = (draft: Draft, write: W) => Resource | undefined;
+
+const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
+  put: putResource,
+  delete: deleteResource,
+  apply,
+  join: (draft, { claim, by }) => joinHost(draft, claim, by),
+  drain: (draft, { host, drained }) => drainHost(draft, host, drained),
+  attach: (draft, { claim, by }) => attach(draft, claim, by),
+  "attach-all": (draft, { claims, by }) => attachAll(draft, claims, by),
+  "patch-endpoint": (draft, { name, patch }) => patchEndpoint(draft, name, patch),
+  detach,
+  "join-network": (draft, { claim }) => joinNetwork(draft, claim),
+  migrate: (draft, { request }) => migrate(draft, request),
+  move: reportMove,
+  "commit-group": (draft, { name, hosts }) => commitGroup(draft, name, hosts),
+  hold: (draft, { request }) => hold(draft, request),
+  release: (draft, { span }) => release(draft, span),
+  reserve: (draft, { network, request }) => reserve(draft, network, request),
+  expire,
+};
+
+/** The resource whose revision a write may name; of what is deleted, resource.ts asks first whether it is there. */
+const MATCHED: { readonly [V in Write["verb"]]?: (write: WriteOf<V>) => readonly [Kind, string] } = {
+  put: ({ kind, name }) => [kind, name],
+  drain: ({ host }) => ["host", host],
+  "patch-endpoint": ({ name }) => ["endpoint", name],
+  detach: ({ endpoint }) => ["endpoint", endpoint],
+  reserve: ({ request }) => ["network", request.name],
+};

@@ -8,8 +8,9 @@ import type { Draft } from "../state/draft.ts";
 import { type View, get } from "../state/view.ts";
 import type { Write } from "../write.ts";
 import { reservationsText } from "./address/reservation.ts";
+import { endpointsOf, networksOf } from "./contents.ts";
 import { refuseWhile, within } from "./context.ts";
-import { endpointsOf, networksOf, vacateVrf } from "./network/allocate.ts";
+import { vacateVrf } from "./network/allocate.ts";
 import { removeNetwork } from "./network/network.ts";
 import { putResource } from "./resource.ts";
 

@@ -1,6 +1,7 @@
 // What admission needs besides the view, and what its parts share.
 import { createHash } from "node:crypto";
 import { type Cidr, formatIp, formatMac, parseCidr } from "../../model/address.ts";
+import { defined } from "../../model/defined.ts";
 import { Fault, type FaultDetail } from "../../model/fault.ts";
 import { type Kind, unknownFault } from "../../model/kinds.ts";
 import type { Network, ResourceOf } from "../../model/resource.ts";
@@ -46,6 +47,13 @@ export function chance({ uid }: Context, limit: bigint): bigint {
 /** Refuses what would take something away from these, if there are any. */
 export function refuseWhile(blockers: readonly string[], detail: Pick<FaultDetail, "what" | "why" | "fix">): void {
   if (blockers.length > 0) throw new Fault("in-use", { ...detail, blockers: blockers.toSorted() });
+}
+
+/** Refuses an empty list. */
+export function checkSome(list: readonly unknown[], where: string, fix: string, why?: string): void {
+  if (list.length > 0) return;
+  const what = `${where}: expected at least one`;
+  throw new Fault("request-invalid", { what, where, ...defined({ why }), fix });
 }
 
 /** Refuses a network that takes no new endpoints. */

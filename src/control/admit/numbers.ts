@@ -29,10 +29,7 @@ export const NOT_UNICAST: readonly Cidr[] = [
   // IPv4 written as IPv6 (RFC 4291 2.5.5.2): no packet on a wire has such an address.
   .concat({ family: 6, base: 0xffff_0000_0000n, length: 96 });
 
-/**
- * VTEP subnets that the server chooses, in order of preference: benchmark range (RFC 2544), then shared space (RFC
- * 6598).
- */
+/** What the server chooses of, in this order: benchmark range (RFC 2544), then shared space (RFC 6598). */
 export const VTEP_SUBNETS: { readonly [F in Family]: readonly Cidr[] } = {
   4: ["198.18.0.0/16", "198.19.0.0/16", ...Array.from({ length: 64 }, (_, n) => `100.${64 + n}.0.0/16`)].map(known),
   6: Array.from({ length: 64 }, (_, n) => `fd00:7765:6674:${n.toString(16)}::/64`).map(known),

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Cidr, formatCidr, lastOf, parseCidr } from "../../../src/model/address.ts";
-import { blockAt, blockCount, nextBlock, sliceAt, slicePrefix } from "../../../src/ipam/block.ts";
+import { blockCount, nextBlock, sliceAt, slicePrefix } from "../../../src/ipam/block.ts";
 import { Intervals } from "../../../src/ipam/intervals.ts";
+import { blockAt } from "./blocks.ts";
 
 const cidr = (text: string): Cidr => parseCidr(text, "test");
 const shown = (block: Cidr | undefined) => (block === undefined ? undefined : formatCidr(block));

@@ -6,8 +6,9 @@ import type { Endpoint, Freed, Network } from "../../../model/resource.ts";
 import { indexOfText, planOf } from "../../../ipam/range.ts";
 import type { Draft } from "../../state/draft.ts";
 import { quarantinedOf } from "../../state/networkIndex.ts";
-import { type View, get } from "../../state/view.ts";
+import { get } from "../../state/view.ts";
 import { isQuarantined } from "./obstacle.ts";
+import { freedOf } from "../contents.ts";
 
 /** Removes the endpoint; in a global network, its addresses are quarantined in the same commit. */
 export function endLease(draft: Draft, endpoint: Endpoint): void {
@@ -31,12 +32,6 @@ export function endLease(draft: Draft, endpoint: Endpoint): void {
   });
 }
 
-/** Quarantines of a network, and memories of its former leases. */
-export function freedOf(view: View, network: string): Freed[] {
-  const names = new Set(view.networks.get(network)?.freed.values() ?? []);
-  return [...names].map((name) => view.freed.get(name)).filter((freed) => freed !== undefined);
-}
-
 /**
  * Quarantined addresses that a reservation no longer has stay quarantined in its parent, because they are on the same
  * segment. Call with the reservation as it is now, or undefined if it is deleted.
@@ -55,10 +50,7 @@ export function giveUp(draft: Draft, old: Network, now: Network | undefined, par
   }
 }
 
-/**
- * Ends the quarantine of these addresses and MACs, because an endpoint gets them now; other addresses of the same lease
- * stay quarantined.
- */
+/** Ends the quarantine of what an endpoint gets now; other addresses of the same lease stay quarantined. */
 export function endMemory(draft: Draft, network: Network, texts: readonly string[]): void {
   for (const text of texts) {
     const index = draft.view.networks.get(network.name);
@@ -75,9 +67,7 @@ export function endMemory(draft: Draft, network: Network, texts: readonly string
   }
 }
 
-/**
- * The lease that an endpoint had last, if it gets it again: while it is quarantined, or because the network is sticky.
- */
+/** The lease that an endpoint had last, if it gets it again: it is quarantined, or the network is sticky. */
 export function formerLease({ view, context }: Draft, network: Network, endpoint: string): Freed | undefined {
   const names = view.networks.get(network.name)?.former.get(endpoint) ?? [];
   return names

@@ -96,11 +96,6 @@ export function expire(draft: Draft): undefined {
   }
 }
 
-export function holdsOf(view: View, network: string): Hold[] {
-  const spans = Object.values(view.networks.get(network)?.held ?? {}).flatMap((each) => [...each]);
-  return spans.map(({ name }) => get(view, "hold", name)).filter((each) => each !== undefined);
-}
-
 function spanIn({ first, last = first }: HoldRelease): Span {
   const [a, b] = [spaceValue(parseAddressOrMac(first, "first")), spaceValue(parseAddressOrMac(last, "last"))];
   if (a.space === b.space && a.value <= b.value) return { space: a.space, first: a.value, last: b.value };

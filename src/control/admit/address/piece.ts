@@ -28,6 +28,7 @@ import {
 import { type Run, freeRun, obstacleIn, spansOfRun } from "../../../ipam/run.ts";
 import type { Draft } from "../../state/draft.ts";
 import { excludedFault } from "./addresses.ts";
+import { segmentOwnerOf } from "../contents.ts";
 import { textOf } from "../context.ts";
 import { MAC_BASE, MAC_BITS } from "../numbers.ts";
 import { endMemory } from "./freed.ts";
@@ -35,7 +36,6 @@ import { blockedIn, isWithin } from "./hold.ts";
 import { excludedOf, rangesNamed, unknownRange } from "./lease.ts";
 import { obstacleTo, refusalOf } from "./obstacle.ts";
 import { drawnMacs } from "./range.ts";
-import { segmentOwnerOf } from "./reservationChain.ts";
 
 /** A network to reserve from, and where in it. */
 type PieceSource = { readonly draft: Draft; readonly parent: Network; readonly excluded: Excluded };
@@ -67,10 +67,7 @@ function fieldOf(range: AddressRange): Field {
   return { range, plan: planOf(range) };
 }
 
-/**
- * A network without ranges gives an address of each subnet, and so does its piece, wherever in each subnet there is
- * room.
- */
+/** A network without ranges gives an address of each subnet, and so does its piece, wherever in each is room. */
 function pieceOfSubnets(source: PieceSource, request: ReserveRequest, size: bigint): Piece {
   const { parent } = source;
   if (request.range !== undefined) throw unknownRange(parent, request.range);

@@ -26,7 +26,7 @@ import { isAssignable } from "../../../ipam/assign.ts";
 import { type Plan, macRoom, planOf, spansOf } from "../../../ipam/range.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { Space } from "../../state/networkIndex.ts";
-import { type Context, chance, textOf, within } from "../context.ts";
+import { type Context, chance, checkSome, textOf, within } from "../context.ts";
 import { MAC_BASE, MAC_BITS } from "../numbers.ts";
 import { checkUsable } from "../network/overlap.ts";
 
@@ -55,13 +55,7 @@ export function rangesOf(
   subnets: readonly Subnet[],
   old: Network | undefined,
 ): AddressRange[] {
-  if (wanted.length === 0) {
-    throw new Fault("request-invalid", {
-      what: "spec.ranges: expected at least one",
-      where: "spec.ranges",
-      fix: "leave the list out, and all of the subnets are given",
-    });
-  }
+  checkSome(wanted, "spec.ranges", "leave the list out, and all of the subnets are given");
   const cidrs = subnets.map((subnet) => parseCidr(subnet.cidr, "spec.subnets"));
   const ranges: AddressRange[] = [];
   for (const [i, each] of wanted.entries()) {

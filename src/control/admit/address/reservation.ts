@@ -14,10 +14,10 @@ import { obstacleIn } from "../../../ipam/run.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import { globalNetwork } from "./addresses.ts";
-import { refuseWhile } from "../context.ts";
+import { reservationsUnder, segmentOwnerOf } from "../contents.ts";
+import { checkSome, refuseWhile } from "../context.ts";
 import { giveUp } from "./freed.ts";
 import { excludedOf } from "./lease.ts";
-import { reservationsUnder, segmentOwnerOf } from "./reservationChain.ts";
 import { checkFree, pieceSource, pieceFor, rangeAround } from "./piece.ts";
 import { checkLimits, networkQos } from "../workload/qos.ts";
 import { checkQuota, checkTenant, leasesOfTenant, quotasOf } from "./quota.ts";
@@ -79,9 +79,7 @@ function fromItself(name: string, where: string): Fault {
   });
 }
 
-/**
- * Creates or changes a reservation: its pieces must be the parent's and free, and no lease or hold may lose its place.
- */
+/** Creates or changes a reservation. Its pieces must be the parent's and free, and no lease or hold loses its place. */
 export function putReservation(draft: Draft, name: string, input: NetworkInput): Network {
   const { view } = draft;
   const old = get(view, "network", name);
@@ -142,13 +140,8 @@ function checkOwn(input: NetworkInput, segmentOwner: Network): void {
       fix: "leave it out; ranges may have their own gateway, dns, mtu and securityGroups",
     });
   }
-  if (input.ranges !== undefined && input.ranges.length > 0) return;
-  throw new Fault("request-invalid", {
-    what: "spec.ranges: expected at least one",
-    where: "spec.ranges",
-    why: "a reservation is the pieces that it has",
-    fix: "let one be found (weft network reserve), or delete the network to return all of them",
-  });
+  const fix = "let one be found (weft network reserve), or delete the network to return all of them";
+  checkSome(input.ranges ?? [], "spec.ranges", fix, "a reservation is the pieces that it has");
 }
 
 function completed(draft: Draft, input: NetworkInput, segmentOwner: Network, old: Network | undefined): NetworkSpec {

@@ -1,7 +1,16 @@
 // Security groups: which rules are valid, and which groups cannot be deleted. Rules are checked here, field by field,
 // so that no rule is stored that is meaningless or that the kernel cannot apply.
 import { isDeepStrictEqual } from "node:util";
-import { type Ip, BITS, formatCidr, formatIp, parseCidr, parseIp, parseMac } from "../../../model/address.ts";
+import {
+  type Cidr,
+  BITS,
+  cidrAround,
+  formatCidr,
+  formatIp,
+  parseCidr,
+  parseIp,
+  parseMac,
+} from "../../../model/address.ts";
 import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import { DEFAULT_GROUP, type Peer, PROTOCOL_NAMES, type Rule, protocolNumber } from "../../../model/group.ts";
@@ -14,7 +23,7 @@ import type { Draft } from "../../state/draft.ts";
 import { type View, get, getKey } from "../../state/view.ts";
 import { builtIn } from "../../state/builtIn.ts";
 import type { Delete, Put } from "../../write.ts";
-import { existing, refuseWhile } from "../context.ts";
+import { existing, refuseWhile, within } from "../context.ts";
 
 const TCP = 6;
 const UDP = 17;
@@ -28,7 +37,7 @@ export function putGroup(draft: Draft, { name, spec: input }: Put<SecurityGroupI
   checkCommits(name, input, old);
   const isThere = (key: Key) =>
     coming.keys.has(key) || key === `securitygroup/${name}` || getKey(view, key) !== undefined;
-  const rules = input.rules.map((rule, i) => checkedRule(isThere, rule, `spec.rules[${i}]`));
+  const rules = input.rules.map((rule, i) => within(`spec.rules[${i}]`, () => checkedRule(isThere, rule)));
   const { commits: _, ...rest } = input;
   const commits = old?.spec.commits;
   const spec = { ...rest, rules, ...(commits === undefined ? {} : { commits }) };
@@ -126,28 +135,18 @@ export function policyFields(view: View, { securityGroups, allowedAddresses }: P
 type IsThere = (key: Key) => boolean;
 
 /** The rule in canonical form: what is stored is what a list prints, and a list can be applied again. */
-function checkedRule(isThere: IsThere, given: Rule, where: string): Rule {
+function checkedRule(isThere: IsThere, given: Rule): Rule {
   const rule = { ...given, protocol: nameOf(given.protocol) };
   const protocol = protocolNumber(rule.protocol);
-  if (protocol !== undefined && Number.isNaN(protocol))
-    throw wrong(
-      `${where}.protocol`,
-      `"${rule.protocol}" is no protocol`,
-      `choose ${PROTOCOL_NAMES.join(", ")} or a number`,
-    );
+  if (Number.isNaN(protocol))
+    throw wrong("protocol", `"${rule.protocol}" is no protocol`, `choose ${PROTOCOL_NAMES.join(", ")} or a number`);
   if (rule.ports !== undefined && protocol !== TCP && protocol !== UDP)
-    throw wrong(`${where}.ports`, `protocol ${rule.protocol} has no ports`, "leave them out, or choose tcp or udp");
+    throw wrong("ports", `protocol ${rule.protocol} has no ports`, "leave them out, or choose tcp or udp");
   if (rule.icmpType !== undefined && protocol !== ICMP && protocol !== ICMPV6)
-    throw wrong(
-      `${where}.icmpType`,
-      `protocol ${rule.protocol} has no ICMP type`,
-      "leave it out, or choose icmp or icmpv6",
-    );
-  const ports = rule.ports === undefined ? {} : { ports: checkedPorts(rule.ports, `${where}.ports`) };
-  if (rule.peer === undefined) return { ...rule, ...ports };
-  const peer = checkedPeer(isThere, rule.peer, `${where}.peer`);
-  checkFamily(peer, protocol, `${where}.peer`);
-  return { ...rule, ...ports, peer };
+    throw wrong("icmpType", `protocol ${rule.protocol} has no ICMP type`, "leave it out, or choose icmp or icmpv6");
+  const ports = rule.ports && checkedPorts(rule.ports);
+  const peer = rule.peer && checkedPeer(isThere, rule.peer, protocol);
+  return { ...rule, ...defined({ ports, peer }) };
 }
 
 function nameOf(protocol: Rule["protocol"]): Rule["protocol"] {
@@ -155,55 +154,56 @@ function nameOf(protocol: Rule["protocol"]): Rule["protocol"] {
 }
 
 /** Each port and range once. */
-function checkedPorts(given: NonNullable<Rule["ports"]>, where: string): (number | string)[] {
+function checkedPorts(given: NonNullable<Rule["ports"]>): (number | string)[] {
   const ports = given.flatMap((port, i) => {
     const read = portsOf(String(port));
-    if ("why" in read) throw wrong(`${where}[${i}]`, read.why, "write it like 22, or 80-90; ports end at 65535");
+    if ("why" in read) throw wrong(`ports[${i}]`, read.why, "write it like 22, or 80-90; ports end at 65535");
     return read;
   });
   return [...new Set(ports)];
 }
 
-function checkedPeer(isThere: IsThere, peer: Peer, where: string): Peer {
-  const forms = [peer.cidr, peer.first ?? peer.size, peer.network, peer.group].filter((form) => form !== undefined);
+function checkedPeer(isThere: IsThere, peer: Peer, protocol: number | undefined): Peer {
+  const { cidr, first, size, network, group } = peer;
+  const forms = [cidr, first ?? size, network, group].filter((form) => form !== undefined);
   if (forms.length !== 1)
-    throw wrong(where, "a peer is one of: cidr, first and size, network, group", "give exactly one, or leave peer out");
-  if (peer.cidr !== undefined) {
-    const text = peer.cidr;
-    if (text.includes("/")) return { cidr: formatCidr(parseCidr(text, `${where}.cidr`)) };
-    const ip = parseIp(text, `${where}.cidr`);
-    return { cidr: `${formatIp(ip)}/${BITS[ip.family]}` };
+    throw wrong(
+      "peer",
+      "a peer is one of: cidr, first and size, network, group",
+      "give exactly one, or leave peer out",
+    );
+  if (network !== undefined) {
+    if (isThere(`network/${network}`)) return peer;
+    throw unknownFault("network", network, "peer.network");
   }
-  if (peer.network !== undefined) {
-    if (isThere(`network/${peer.network}`)) return peer;
-    throw unknownFault("network", peer.network, `${where}.network`);
+  if (group !== undefined) {
+    if (group === DEFAULT_GROUP || isThere(`securitygroup/${group}`)) return peer;
+    throw unknownFault("securitygroup", group, "peer.group");
   }
-  if (peer.group !== undefined) {
-    if (peer.group === DEFAULT_GROUP || isThere(`securitygroup/${peer.group}`)) return peer;
-    throw unknownFault("securitygroup", peer.group, `${where}.group`);
+  if (cidr !== undefined) {
+    const text = formatCidr(cidr.includes("/") ? parseCidr(cidr, "peer.cidr") : hostCidr(cidr));
+    checkFamily(text, protocol, "peer.cidr");
+    return { cidr: text };
   }
-  if (peer.first === undefined) throw wrong(`${where}.first`, "size without a first address", "give both");
-  if (peer.size === undefined) throw wrong(`${where}.size`, "a first address without size", "give both");
-  const first = parseIp(peer.first, `${where}.first`);
-  checkFits(first, peer.size, `${where}.size`);
-  return { first: formatIp(first), size: peer.size };
+  if (first === undefined) throw wrong("peer.first", "size without a first address", "give both");
+  if (size === undefined) throw wrong("peer.size", "a first address without size", "give both");
+  const ip = parseIp(first, "peer.first");
+  if (ip.value + BigInt(size) > 1n << BigInt(BITS[ip.family]))
+    throw wrong("peer.size", `${size} addresses from ${formatIp(ip)} on run over the end`, "make it smaller");
+  checkFamily(formatIp(ip), protocol, "peer.first");
+  return { first: formatIp(ip), size };
 }
 
-function checkFits(first: Ip, size: number, where: string): void {
-  if (first.value + BigInt(size) <= 1n << BigInt(BITS[first.family])) return;
-  throw wrong(where, `${size} addresses from ${formatIp(first)} on run over the end`, "make it smaller");
+/** A single address as a prefix. */
+function hostCidr(text: string): Cidr {
+  const ip = parseIp(text, "peer.cidr");
+  return cidrAround(ip, BITS[ip.family]);
 }
 
-function checkFamily(peer: Peer, protocol: number | undefined, where: string): void {
-  const address = peer.cidr ?? peer.first;
+function checkFamily(peer: string, protocol: number | undefined, where: string): void {
   const wanted = protocol === ICMP ? 4 : protocol === ICMPV6 ? 6 : undefined;
-  if (address === undefined || wanted === undefined || address.includes(":") === (wanted === 6)) return;
-  const field = peer.cidr === undefined ? "first" : "cidr";
-  throw wrong(
-    `${where}.${field}`,
-    `${address} is not IPv${wanted}`,
-    `choose ${wanted === 4 ? "icmpv6" : "icmp"}, or another peer`,
-  );
+  if (wanted === undefined || peer.includes(":") === (wanted === 6)) return;
+  throw wrong(where, `${peer} is not IPv${wanted}`, `choose ${wanted === 4 ? "icmpv6" : "icmp"}, or another peer`);
 }
 
 function wrong(where: string, what: string, fix: string): Fault {

@@ -16,13 +16,14 @@ import {
 } from "../../../model/address.ts";
 import { DRIVERS } from "../../../model/driver.ts";
 import { blockName, vtepName } from "../../../model/resource.ts";
-import type { Block, Host, Network, Subnet, Vrf, Vtep } from "../../../model/resource.ts";
+import type { Host, Network, Subnet, Vrf, Vtep } from "../../../model/resource.ts";
 import { defined } from "../../../model/defined.ts";
 import { NOTHING_USED } from "../../../ipam/intervals.ts";
 import { nextVtep } from "../../../ipam/assign.ts";
 import { nextBlock } from "../../../ipam/block.ts";
 import type { Draft } from "../../state/draft.ts";
-import { type View, get } from "../../state/view.ts";
+import { get } from "../../state/view.ts";
+import { blocksOf, networksOf } from "../contents.ts";
 
 /**
  * Call after any change of a VRF, its networks or its hosts. `hosts` are those that may lack something, in order.
@@ -50,29 +51,12 @@ export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], an
   }
 }
 
-/**
- * Call after a network has left the VRF: hosts lose its blocks, and with the last network the VRF is deleted, unless it
- * is kept.
- */
+/** Call after a network has left the VRF: hosts lose its blocks, and the VRF goes with the last unless it is kept. */
 export function vacateVrf(draft: Draft, name: string): void {
   settleVrf(draft, name, []);
   const vrf = get(draft.view, "vrf", name);
   if (vrf !== undefined && vrf.spec.kept !== true && networksOf(draft.view, name).length === 0)
     draft.remove("vrf", name);
-}
-
-export function networksOf(view: View, vrf: string): Network[] {
-  return [...(view.vrfs.get(vrf)?.networks ?? [])]
-    .map((name) => get(view, "network", name))
-    .filter((network) => network !== undefined);
-}
-
-export function endpointsOf(view: View, network: string): string[] {
-  return [...(view.networks.get(network)?.endpoints.keys() ?? [])];
-}
-
-export function blocksOf(view: View, network: string): Block[] {
-  return [...(view.networks.get(network)?.blocks.values() ?? [])].flatMap((blocks) => Object.values(blocks));
 }
 
 /** Removes blocks that the network's subnets no longer give: another subnet, another length, a family that is gone. */

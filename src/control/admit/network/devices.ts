@@ -7,7 +7,7 @@ import { Fault } from "../../../model/fault.ts";
 import type { Network, NetworkSpec, VrfSpec } from "../../../model/resource.ts";
 import { UPLINK, uplinkHostDevice } from "../../../model/uplink.ts";
 import type { View } from "../../state/view.ts";
-import { networksOf } from "./allocate.ts";
+import { networksOf } from "../contents.ts";
 
 /** Other devices of a VRF's namespace: its loopback, its uplink, and ports and shapers of endpoints. */
 const OTHERS = new RegExp(`^(lo|${UPLINK}|${PORT_PREFIX}.*|${SHAPER_PREFIX}.*)$`);

@@ -7,9 +7,9 @@ import { cursorName } from "../../../model/resource.ts";
 import { indexOfText, isExcluded, leaseAt } from "../../../ipam/range.ts";
 import type { Draft } from "../../state/draft.ts";
 import { quarantinedOf, spaceValue, spanOf } from "../../state/networkIndex.ts";
+import { freedOf, holdsOf } from "../contents.ts";
 import { refuseWhile } from "../context.ts";
-import { freedOf } from "../address/freed.ts";
-import { holdsOf, isWithin } from "../address/hold.ts";
+import { isWithin } from "../address/hold.ts";
 import { excludedOf, plansOf } from "../address/lease.ts";
 import { spanText } from "../address/obstacle.ts";
 

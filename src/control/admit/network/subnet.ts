@@ -13,8 +13,9 @@ import {
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import type { NetworkSpec, Slice, Subnet } from "../../../model/resource.ts";
-import { defaultGateway, usableRange } from "../../../ipam/assign.ts";
+import { defaultGateway, isAssignable } from "../../../ipam/assign.ts";
 import { slicePrefix } from "../../../ipam/block.ts";
+import { checkSome, within } from "../context.ts";
 import { PREFIX_MAX } from "../numbers.ts";
 import { checkUsable } from "./overlap.ts";
 
@@ -22,31 +23,23 @@ type WithSubnets = Pick<NetworkInput, "slices" | "ranges"> & { readonly subnets:
 
 /** Subnets in canonical text with their defaults; throws the Fault that names the wrong one. At most one per family. */
 export function subnetsOf(input: WithSubnets, ipam: NetworkSpec["ipam"]): Subnet[] {
-  if (input.subnets.length === 0 && (ipam === "local" || (input.ranges ?? []).length === 0)) {
-    throw new Fault("request-invalid", {
-      what: "spec.subnets: expected at least one",
-      where: "spec.subnets",
-      fix: "give the network addresses, or ranges that need no subnet (ether, ip6)",
-    });
-  }
+  if (ipam === "local" || (input.ranges ?? []).length === 0)
+    checkSome(input.subnets, "spec.subnets", "give the network addresses, or ranges that need no subnet (ether, ip6)");
   const seen = new Set<Family>();
-  return input.subnets.map((subnet, i) => {
-    const where = `spec.subnets[${i}]`;
-    const cidr = parseCidr(subnet.cidr, `${where}.cidr`);
-    checkUsable(cidr, `${where}.cidr`);
+  const canonical = (subnet: Subnet): Subnet => {
+    const cidr = parseCidr(subnet.cidr, "cidr");
+    checkUsable(cidr, "cidr");
     if (seen.has(cidr.family)) {
       throw new Fault("request-invalid", {
         what: `${formatCidr(cidr)} is a second IPv${cidr.family} subnet`,
-        where,
         why: "a network has at most one per family",
         fix: "make another network in the same VRF",
       });
     }
     seen.add(cidr.family);
-    return ipam === "local"
-      ? localSubnet(subnet, cidr, where, input.slices?.length ?? 1)
-      : globalSubnet(subnet, cidr, where);
-  });
+    return ipam === "local" ? localSubnet(subnet, cidr, input.slices?.length ?? 1) : globalSubnet(subnet, cidr);
+  };
+  return input.subnets.map((subnet, i) => within(`spec.subnets[${i}]`, () => canonical(subnet)));
 }
 
 /**
@@ -72,11 +65,11 @@ function isWithin(inner: string, outer: string): boolean {
   return small !== undefined && large !== undefined && small.length >= large.length && contains(large, firstOf(small));
 }
 
-function localSubnet(subnet: Subnet, cidr: Cidr, where: string, slices: number): Subnet {
+function localSubnet(subnet: Subnet, cidr: Cidr, slices: number): Subnet {
   if (subnet.gateway !== undefined) {
     throw new Fault("request-invalid", {
       what: "a local network has no gateway of its own",
-      where: `${where}.gateway`,
+      where: "gateway",
       why: "each block's first address is its host's gateway",
       fix: "leave it out",
     });
@@ -85,7 +78,7 @@ function localSubnet(subnet: Subnet, cidr: Cidr, where: string, slices: number):
   if (hostPrefix === undefined) {
     throw new Fault("prefix-invalid", {
       what: `${formatCidr(cidr)} has no hostPrefix`,
-      where: `${where}.hostPrefix`,
+      where: "hostPrefix",
       why: "a local network gives each host a block",
       fix: `give the length of a block, like ${cidr.family === 4 ? 24 : 80}`,
     });
@@ -93,7 +86,7 @@ function localSubnet(subnet: Subnet, cidr: Cidr, where: string, slices: number):
   if (hostPrefix < cidr.length) {
     throw new Fault("prefix-invalid", {
       what: `a /${hostPrefix} block does not fit into ${formatCidr(cidr)}`,
-      where: `${where}.hostPrefix`,
+      where: "hostPrefix",
       why: "it is larger than the whole subnet",
       fix: `choose ${cidr.length} or more`,
     });
@@ -103,7 +96,7 @@ function localSubnet(subnet: Subnet, cidr: Cidr, where: string, slices: number):
     const room = most - Math.ceil(Math.log2(slices));
     throw new Fault("prefix-invalid", {
       what: `a /${hostPrefix} block has no room for endpoints${slices > 1 ? ` in ${slices} slices` : ""}`,
-      where: `${where}.hostPrefix`,
+      where: "hostPrefix",
       why: `no part of it may be smaller than /${most}`,
       fix: room < cidr.length ? "choose a larger subnet" : `choose ${room} or less`,
     });
@@ -111,11 +104,11 @@ function localSubnet(subnet: Subnet, cidr: Cidr, where: string, slices: number):
   return { cidr: formatCidr(cidr), hostPrefix };
 }
 
-function globalSubnet(subnet: Subnet, cidr: Cidr, where: string): Subnet {
+function globalSubnet(subnet: Subnet, cidr: Cidr): Subnet {
   if (subnet.hostPrefix !== undefined) {
     throw new Fault("request-invalid", {
       what: "a global network has no blocks",
-      where: `${where}.hostPrefix`,
+      where: "hostPrefix",
       why: "the server assigns each address itself",
       fix: "leave hostPrefix out, or set ipam to local",
     });
@@ -123,21 +116,20 @@ function globalSubnet(subnet: Subnet, cidr: Cidr, where: string): Subnet {
   if (cidr.length > PREFIX_MAX[cidr.family]) {
     throw new Fault("prefix-invalid", {
       what: `${formatCidr(cidr)} has no room for endpoints`,
-      where: `${where}.cidr`,
+      where: "cidr",
       fix: `choose a prefix of /${PREFIX_MAX[cidr.family]} or less`,
     });
   }
-  return { cidr: formatCidr(cidr), gateway: gatewayOf(subnet, cidr, `${where}.gateway`) };
+  return { cidr: formatCidr(cidr), gateway: gatewayOf(subnet, cidr) };
 }
 
-function gatewayOf(subnet: Subnet, cidr: Cidr, where: string): string {
+function gatewayOf(subnet: Subnet, cidr: Cidr): string {
   if (subnet.gateway === "none") return "none";
-  const gateway = subnet.gateway === undefined ? defaultGateway(cidr) : parseIp(subnet.gateway, where);
-  const { first, last } = usableRange(cidr);
-  if (contains(cidr, gateway) && gateway.value >= first && gateway.value <= last) return formatIp(gateway);
+  const gateway = subnet.gateway === undefined ? defaultGateway(cidr) : parseIp(subnet.gateway, "gateway");
+  if (isAssignable(cidr, undefined, gateway)) return formatIp(gateway);
   throw new Fault("address-outside", {
     what: `gateway ${formatIp(gateway)} is not a usable address of ${formatCidr(cidr)}`,
-    where,
+    where: "gateway",
     fix: `choose one inside, leave it out for ${formatIp(defaultGateway(cidr))}, or write none`,
   });
 }

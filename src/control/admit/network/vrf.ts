@@ -22,8 +22,9 @@ import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
 import { PREFIX_MAX, VNI_FIRST, VNI_MAX, VTEP_MAC_OUI, VTEP_PREFIX_MIN, VTEP_SUBNETS } from "../numbers.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
-import { endpointsOf, networksOf, settleVrf } from "./allocate.ts";
-import { cidrsOf, refuseWhile } from "../context.ts";
+import { settleVrf } from "./allocate.ts";
+import { endpointsOf, networksOf } from "../contents.ts";
+import { checkSome, cidrsOf, refuseWhile } from "../context.ts";
 import { checkVrfDevices } from "./devices.ts";
 import {
   type Collision,
@@ -143,10 +144,7 @@ function completed(draft: Draft, name: string, input: VrfInput, old: Vrf | undef
   });
 }
 
-/**
- * As given or as they were, and one for each family that a local network needs: an overlay file need not name them
- * all.
- */
+/** As given or as they were, and one for each family that a local network needs, even if it is not named. */
 function vtepSubnetsOf(
   draft: Draft,
   vrf: string,
@@ -193,13 +191,7 @@ function withFamilies(
 }
 
 function checkSpec(draft: Draft, name: string, spec: VrfSpec): void {
-  if (spec.vtepSubnets.length === 0) {
-    throw new Fault("request-invalid", {
-      what: "spec.vtepSubnets: expected at least one",
-      where: "spec.vtepSubnets",
-      fix: "leave the list out and one is found",
-    });
-  }
+  checkSome(spec.vtepSubnets, "spec.vtepSubnets", "leave the list out and one is found");
   const seen = new Set<Family>();
   for (const [i, text] of spec.vtepSubnets.entries()) {
     const where = `spec.vtepSubnets[${i}]`;

@@ -14,6 +14,7 @@ import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Viewer, Write } from "../../write.ts";
 import { type AttachRequest, gatewayMac, localAddresses, macFault, noSlice } from "../address/addresses.ts";
+import { reservationChain } from "../contents.ts";
 import { checkEnabled, existing, within } from "../context.ts";
 import { endLease } from "../address/freed.ts";
 import { type Lease, globalLease, unknownRange } from "../address/lease.ts";
@@ -21,7 +22,6 @@ import { parseQos, patched } from "../../../model/qos.ts";
 import { checkEndpointHost, levelsIn } from "./qos.ts";
 import { lastMeeting, refusalOf } from "../address/obstacle.ts";
 import { checkQuota, checkTenant, leasesOfTenant } from "../address/quota.ts";
-import { reservationChain } from "../address/reservationChain.ts";
 import { policyFields } from "../group/group.ts";
 
 /** The endpoint of a claim: as it is, brought up to date, or made. */
@@ -109,10 +109,7 @@ export function detach(
   return undefined;
 }
 
-/**
- * A repeated claim. A local address or a namespace may have changed since; anything else is another endpoint of that
- * name.
- */
+/** A repeated claim: a local address or a namespace may have changed; anything else makes it another endpoint. */
 function again(request: AttachRequest, old: Endpoint): Endpoint {
   const { draft, network, claim } = request;
   const { spec } = old;

@@ -2,7 +2,7 @@
 import type { MembershipClaim } from "../../../model/input.ts";
 import { type Membership, membershipName } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
-import { type View, get } from "../../state/view.ts";
+import { get } from "../../state/view.ts";
 import { checkEnabled, existing } from "../context.ts";
 
 /** Every instance of the workload is to have an interface in the network. Repeating it changes nothing. */
@@ -13,8 +13,4 @@ export function joinNetwork(draft: Draft, { network, workload }: MembershipClaim
   if (old !== undefined) return old;
   checkEnabled(found, "network");
   return draft.put("membership", name, { network, workload });
-}
-
-export function membershipsOf(view: View, network: string): Membership[] {
-  return [...view.membership.values()].filter((membership) => membership.spec.network === network);
 }

@@ -20,9 +20,9 @@ import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Delete, Write } from "../../write.ts";
 import { usesOf } from "../../state/usage.ts";
+import { membershipsOf } from "../contents.ts";
 import { checkEnabled, existing, refuseWhile } from "../context.ts";
 import { endLease } from "../address/freed.ts";
-import { membershipsOf } from "./membership.ts";
 
 /** Finished migrations that are kept for people to read. */
 const KEPT = 20;
@@ -78,10 +78,7 @@ export function reportMove(
   return draft.put("move", name, { ...spec, ...report });
 }
 
-/**
- * Removes a migration. While it is not over, only with `force`: what has not moved stays where it is, and memberships
- * that are needed for that come back.
- */
+/** Removes a migration; while it is not over, only with `force`: what has not moved stays, memberships come back. */
 export function deleteMigration(draft: Draft, { name, force }: Delete): void {
   const { view } = draft;
   const moves = movesOf(view, name);

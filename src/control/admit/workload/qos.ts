@@ -16,7 +16,7 @@ import {
 } from "../../../model/qos.ts";
 import type { Host, Network, NetworkSpec } from "../../../model/resource.ts";
 import { type View, get } from "../../state/view.ts";
-import { reservationChain, reservationsUnder } from "../address/reservationChain.ts";
+import { reservationChain, reservationsUnder } from "../contents.ts";
 
 /** A network's own limits; it inherits from nothing, so `none` and `inherit` have no meaning here. */
 export function networkQos(input: QosInput = {}): Qos | undefined {
@@ -30,10 +30,7 @@ function limitsOf({ qos, ranges = [] }: NetworkSpec): unknown[] {
   return [qos, ...ranges.map((range) => [range.name, range.qos])];
 }
 
-/**
- * The limits of a lease, from the narrowest to the widest: its own, its range's, the network's; for a reservation then
- * those of its parent's range and network, and so on.
- */
+/** The limits of a lease, the narrowest first: its own, its range's, the network's, then those of its parent's. */
 export function levelsIn(
   view: View,
   network: Network,

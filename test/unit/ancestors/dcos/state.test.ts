@@ -1,7 +1,7 @@
 // States as DC/OS published them, field by field and in their order, from Weft's resources and reports.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { blockAt } from "../../../../src/ipam/block.ts";
+import { blockAt } from "../../ipam/blocks.ts";
 import { formatCidr, formatIp, parseCidr, vtepMac } from "../../../../src/model/address.ts";
 import { type Resource, type Snapshot, blockName, snapshotOf, vtepName } from "../../../../src/model/resource.ts";
 import type { HostReport } from "../../../../src/model/status.ts";

@@ -11,7 +11,7 @@ import { Fault } from "../../../../src/model/fault.ts";
 import { type Admission, admit } from "../../../../src/control/admit/admit.ts";
 import { CLUSTER, anyAddressWrite } from "../anyAddressWrite.ts";
 import { aimed, anyLife } from "../anyWrite.ts";
-import { segmentOwnerOf } from "../../../../src/control/admit/address/reservationChain.ts";
+import { segmentOwnerOf } from "../../../../src/control/admit/contents.ts";
 import { textOf } from "../../../../src/control/admit/context.ts";
 import { rangeAround } from "../../../../src/control/admit/address/piece.ts";
 import { dump } from "../lab.ts";
