@@ -8,7 +8,7 @@ import type { Draft } from "../state/draft.ts";
 import { type View, get } from "../state/view.ts";
 import type { Write } from "../write.ts";
 import { reservationsText } from "./address/reservation.ts";
-import { endpointsOf, networksOf } from "./contents.ts";
+import { endpointNames, networksOf } from "./contents.ts";
 import { refuseWhile, within } from "./context.ts";
 import { vacateVrf } from "./network/allocate.ts";
 import { removeNetwork } from "./network/network.ts";
@@ -46,7 +46,7 @@ function orderOf({ kind }: ApplyItem): number {
 function prunable(view: View, vrf: string, listed: ReadonlySet<string>): readonly Network[] {
   // What is reserved from a network goes with it, or stays.
   const pruned = networksOf(view, vrf).filter(({ name, spec }) => !listed.has(name) && spec.reservedFrom === undefined);
-  const blockers = pruned.flatMap(({ name }) => [...endpointsOf(view, name), ...reservationsText(view, name)]);
+  const blockers = pruned.flatMap(({ name }) => [...endpointNames(view, name), ...reservationsText(view, name)]);
   const have = blockers.some((each) => each.startsWith("reservation ")) ? "reservations" : "endpoints";
   const names = pruned.map((network) => `"${network.name}"`).sort();
   refuseWhile(blockers, {

@@ -1,5 +1,5 @@
 // What a VRF and a network have, and what is around a reservation. Each list is new: a caller may remove it all.
-import type { Block, Freed, Hold, Kind, Membership, Network, ResourceOf } from "../../model/resource.ts";
+import type { Block, Endpoint, Freed, Hold, Kind, Membership, Network, ResourceOf } from "../../model/resource.ts";
 import { type View, get } from "../state/view.ts";
 
 function named<K extends Kind>(view: View, kind: K, names: Iterable<string> = []): ResourceOf<K>[] {
@@ -10,7 +10,11 @@ export function networksOf(view: View, vrf: string): Network[] {
   return named(view, "network", view.vrfs.get(vrf)?.networks);
 }
 
-export function endpointsOf(view: View, network: string): string[] {
+export function endpointsOf(view: View, network: string): Endpoint[] {
+  return [...(view.networks.get(network)?.endpoints.values() ?? [])];
+}
+
+export function endpointNames(view: View, network: string): string[] {
   return [...(view.networks.get(network)?.endpoints.keys() ?? [])];
 }
 

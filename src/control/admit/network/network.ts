@@ -12,7 +12,7 @@ import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../../model/driver.ts";
 import { IPV6_MTU_MIN } from "../../../model/limits.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { dropStaleBlocks, settleVrf, vacateVrf } from "./allocate.ts";
-import { blocksOf, endpointsOf, freedOf, holdsOf, membershipsOf } from "../contents.ts";
+import { blocksOf, endpointNames, endpointsOf, freedOf, holdsOf, membershipsOf } from "../contents.ts";
 import { cidrsOf, refuseWhile } from "../context.ts";
 import { checkNetworkDevices } from "./devices.ts";
 import { endLease, giveUp } from "../address/freed.ts";
@@ -77,7 +77,7 @@ function checkUnused(view: View, name: string): void {
     why: "they are pieces of it",
     fix: "delete them first, or use force to delete all of them with their endpoints",
   });
-  refuseWhile(endpointsOf(view, name), {
+  refuseWhile(endpointNames(view, name), {
     what: `network "${name}" has endpoints`,
     why: "they would lose their network",
     fix: "detach them first, or use force",
@@ -102,7 +102,7 @@ export function removeNetwork(draft: Draft, name: string): void {
   const network = get(view, "network", name);
   const parent = get(view, "network", network?.spec.reservedFrom ?? "");
   if (network !== undefined && parent !== undefined) returnTo(draft, network, parent);
-  for (const endpoint of endpointsOf(view, name)) draft.remove("endpoint", endpoint);
+  for (const endpoint of endpointNames(view, name)) draft.remove("endpoint", endpoint);
   for (const freed of freedOf(view, name)) draft.remove("freed", freed.name);
   for (const hold of holdsOf(view, name)) draft.remove("hold", hold.name);
   for (const range of ["", ...(get(view, "network", name)?.spec.ranges ?? []).map((each) => each.name)])
@@ -115,7 +115,7 @@ export function removeNetwork(draft: Draft, name: string): void {
 
 /** Addresses in quarantine stay in it; all others of a reservation are free in its parent at once. */
 function returnTo(draft: Draft, network: Network, parent: Network): void {
-  for (const endpoint of draft.view.networks.get(network.name)?.endpoints.values() ?? []) endLease(draft, endpoint);
+  for (const endpoint of endpointsOf(draft.view, network.name)) endLease(draft, endpoint);
   draft.put("network", network.name, { ...network.spec, ranges: [] });
   giveUp(draft, network, undefined, parent);
 }
@@ -221,7 +221,7 @@ function checkMtu(view: View, spec: NetworkSpec, mtu: number | undefined, where:
  * grow; what they stand on may not go.
  */
 function checkChange(view: View, old: Network, spec: NetworkSpec): void {
-  const endpoints = endpointsOf(view, old.name);
+  const endpoints = endpointNames(view, old.name);
   const blockers = [...endpoints, ...reservationsText(view, old.name)];
   if (blockers.length === 0) return;
   const field =

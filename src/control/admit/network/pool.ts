@@ -30,15 +30,13 @@ export function putPool(draft: Draft, { name, spec: input }: Put<PoolInput>): Po
 /** Removes a pool that no network names; with `force` its networks keep their subnets and have no pool. */
 export function deletePool(draft: Draft, { name, force }: Delete): void {
   const networks = [...draft.view.network.values()].filter((network) => network.spec.pool?.name === name);
+  const names = networks.map((network) => network.name);
   if (force !== true) {
-    refuseWhile(
-      networks.map((network) => network.name),
-      {
-        what: `pool "${name}" has networks`,
-        why: "their ids are counted in it",
-        fix: "delete them first, or use force: they keep their subnets",
-      },
-    );
+    refuseWhile(names, {
+      what: `pool "${name}" has networks`,
+      why: "their ids are counted in it",
+      fix: "delete them first, or use force: they keep their subnets",
+    });
   }
   for (const network of networks) {
     const { pool: _, ...spec } = network.spec;

@@ -7,7 +7,7 @@ import { cursorName } from "../../../model/resource.ts";
 import { indexOfText, isExcluded, leaseAt } from "../../../ipam/range.ts";
 import type { Draft } from "../../state/draft.ts";
 import { quarantinedOf, spaceValue, spanOf } from "../../state/networkIndex.ts";
-import { freedOf, holdsOf } from "../contents.ts";
+import { endpointsOf, freedOf, holdsOf } from "../contents.ts";
 import { refuseWhile } from "../context.ts";
 import { isWithin } from "../address/hold.ts";
 import { excludedOf, plansOf } from "../address/lease.ts";
@@ -22,8 +22,9 @@ export function settleLeases(draft: Draft, old: Network, network: Network, force
     for (const freed of freedOf(view, name)) if (freed.spec.untilMs === undefined) draft.remove("freed", freed.name);
   if (isSamePlace(old, network)) return;
   const room = spec.ipam === "global" ? roomIn(network) : NO_ROOM;
-  const endpoints = [...(view.networks.get(name)?.endpoints.values() ?? [])];
-  const losers = endpoints.filter((endpoint) => endpoint.spec.detaching !== true && !room.hasLease(endpoint));
+  const losers = endpointsOf(view, name).filter(
+    (endpoint) => endpoint.spec.detaching !== true && !room.hasLease(endpoint),
+  );
   const holds = holdsOf(view, name).filter((hold) => !room.hasHold(hold));
   if (!force) refuseLoss(network, losers, holds);
   for (const loser of losers) draft.put("endpoint", loser.name, { ...loser.spec, detaching: true });

@@ -23,7 +23,7 @@ import type { Delete, Put } from "../../write.ts";
 import { PREFIX_MAX, VNI_FIRST, VNI_MAX, VTEP_MAC_OUI, VTEP_PREFIX_MIN, VTEP_SUBNETS } from "../numbers.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { settleVrf } from "./allocate.ts";
-import { endpointsOf, networksOf } from "../contents.ts";
+import { endpointNames, networksOf } from "../contents.ts";
 import { checkSome, cidrsOf, refuseWhile } from "../context.ts";
 import { checkVrfDevices } from "./devices.ts";
 import {
@@ -252,7 +252,7 @@ function checkChange(draft: Draft, old: Vrf, spec: VrfSpec, input: VrfInput): vo
     fixed.find((name) => spec[name] !== old.spec[name]) ??
     (old.spec.vtepSubnets.every((text) => spec.vtepSubnets.includes(text) || isIdle(text)) ? undefined : "vtepSubnets");
   if (field === undefined) return;
-  const endpoints = networksOf(draft.view, old.name).flatMap(({ name }) => endpointsOf(draft.view, name));
+  const endpoints = networksOf(draft.view, old.name).flatMap(({ name }) => endpointNames(draft.view, name));
   refuseWhile(endpoints, {
     what: `the ${field} of VRF "${old.name}" cannot change`,
     why: "its tunnels carry endpoints",

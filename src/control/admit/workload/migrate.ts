@@ -20,7 +20,7 @@ import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Delete, Write } from "../../write.ts";
 import { usesOf } from "../../state/usage.ts";
-import { membershipsOf } from "../contents.ts";
+import { endpointsOf, membershipsOf } from "../contents.ts";
 import { checkEnabled, existing, refuseWhile } from "../context.ts";
 import { endLease } from "../address/freed.ts";
 
@@ -81,17 +81,15 @@ export function reportMove(
 /** Removes a migration; while it is not over, only with `force`: what has not moved stays, memberships come back. */
 export function deleteMigration(draft: Draft, { name, force }: Delete): void {
   const { view } = draft;
-  const moves = movesOf(view, name);
+  const moves = [...view.move.values()].filter((move) => move.spec.migration === name);
   const open = moves.filter((move) => !isOver(move));
+  const members = open.map((move) => move.spec.endpoint);
   if (force !== true) {
-    refuseWhile(
-      open.map((move) => move.spec.endpoint),
-      {
-        what: `migration "${name}" is not over`,
-        why: "members are still on their way",
-        fix: "wait for it, or use force: those that have not moved stay in the old network",
-      },
-    );
+    refuseWhile(members, {
+      what: `migration "${name}" is not over`,
+      why: "members are still on their way",
+      fix: "wait for it, or use force: those that have not moved stay in the old network",
+    });
   }
   for (const { spec } of open) {
     const { workload, joined } = get(view, "endpoint", spec.endpoint)?.spec ?? {};
@@ -115,13 +113,9 @@ export function movesThrough(view: View, network: string): string[] {
     .map(({ spec }) => spec.endpoint);
 }
 
-function movesOf(view: View, migration: string): Move[] {
-  return [...view.move.values()].filter((move) => move.spec.migration === migration);
-}
-
 function membersOf(view: View, { from, workload, endpoint }: MigrationRequest): Endpoint[] {
   if (endpoint !== undefined) existing(view, "endpoint", endpoint, "endpoint");
-  const members = [...(view.networks.get(from)?.endpoints.values() ?? [])].filter(
+  const members = endpointsOf(view, from).filter(
     ({ name, spec }) =>
       (endpoint === undefined || name === endpoint) &&
       (workload === undefined || spec.workload === workload) &&
@@ -135,15 +129,12 @@ function membersOf(view: View, { from, workload, endpoint }: MigrationRequest): 
       fix: `see \`weft network members ${from}\``,
     });
   }
-  const names = members.map(({ name }) => name);
-  refuseWhile(
-    names.filter((name) => view.moving.has(name)),
-    {
-      what: `endpoints of network "${from}" are on their way already`,
-      why: "another migration moves them",
-      fix: "wait for it, see `weft network migration list`",
-    },
-  );
+  const moving = members.map(({ name }) => name).filter((name) => view.moving.has(name));
+  refuseWhile(moving, {
+    what: `endpoints of network "${from}" are on their way already`,
+    why: "another migration moves them",
+    fix: "wait for it, see `weft network migration list`",
+  });
   const [only] = members;
   if (endpoint !== undefined && only?.spec.joined === true && isMember(view, only)) {
     throw new Fault("in-use", {
@@ -171,16 +162,9 @@ function moveMemberships(draft: Draft, from: string, to: string, only: string | 
 
 /** Refuses what would end half done: each family, and in a local network each host, must have room for all. */
 function checkRoom(view: View, to: Network, members: readonly Endpoint[]): void {
-  const there = new Set([...(view.networks.get(to.name)?.endpoints.values() ?? [])].map(({ spec }) => residence(spec)));
-  const coming = members.filter(({ spec }) => !there.has(residence(spec)));
-  const lacking =
-    to.spec.ipam === "global"
-      ? globalLack(view, to, coming.length)
-      : localLack(
-          view,
-          to,
-          coming.map((m) => m.spec.host),
-        );
+  const there = new Set(endpointsOf(view, to.name).map(residence));
+  const coming = members.filter((member) => !there.has(residence(member)));
+  const lacking = to.spec.ipam === "global" ? globalLack(view, to, coming.length) : localLack(view, to, coming);
   if (lacking.length === 0) return;
   throw new Fault("exhausted", {
     what: `network "${to.name}" has too few free addresses for ${coming.length} members`,
@@ -191,8 +175,8 @@ function checkRoom(view: View, to: Network, members: readonly Endpoint[]): void 
   });
 }
 
-function residence({ host, owner, netns }: Endpoint["spec"]): string {
-  return `${host} ${owner} ${netns}`;
+function residence({ spec }: Endpoint): string {
+  return `${spec.host} ${spec.owner} ${spec.netns}`;
 }
 
 /** What is in quarantine counts as room: when nothing else is left, it is given. */
@@ -203,9 +187,9 @@ function globalLack(view: View, network: Network, coming: number): string[] {
   });
 }
 
-function localLack(view: View, network: Network, hosts: readonly string[]): string[] {
-  const endpoints = [...(view.networks.get(network.name)?.endpoints.values() ?? [])];
-  return [...Map.groupBy(hosts, (host) => host)].flatMap(([host, all]) => {
+function localLack(view: View, network: Network, coming: readonly Endpoint[]): string[] {
+  const endpoints = endpointsOf(view, network.name);
+  return [...Map.groupBy(coming, ({ spec }) => spec.host)].flatMap(([host, all]) => {
     const parts = partsFor(view, network, host);
     if (parts.length === 0) return [`host ${host}: no block for ${all.length}`];
     return parts.flatMap((part) => {
