@@ -1,7 +1,7 @@
 // Chooses the next address. The server uses these functions in global networks, a host's agent for its block in local
 // ones, so that neither gives an address that the other would refuse. Pure: the caller holds the used addresses and
 // makes the choice durable.
-import { type Cidr, type Family, type Ip, contains, lastOf } from "../model/address.ts";
+import { type Cidr, type Family, type Ip, addressCount, contains, lastOf } from "../model/address.ts";
 import type { Used } from "./intervals.ts";
 
 /** Addresses that endpoints may have, both ends included; empty when `first` is above `last`. */
@@ -66,4 +66,29 @@ export function choose(cidr: Cidr, gateway: Ip | undefined, used: Used, requeste
 /** The lowest free tunnel endpoint address: strictly between a subnet's first and last, in both families. */
 export function nextVtep(subnet: Cidr, used: Used): Ip | undefined {
   return nextFree({ family: subnet.family, first: subnet.base + 1n, last: lastOf(subnet).value - 1n }, used);
+}
+
+// Blocks, one per host, all of one size, and their slices: arithmetic, whether there are two blocks or 2^64. The first
+// and the last are used too, as in DC/OS; unlike there, IPv6 carries across every byte.
+
+/** How many blocks of `/hostPrefix` a subnet has: 2^(hostPrefix - its own length). */
+export function blockCount(subnet: Cidr, hostPrefix: number): bigint {
+  return 1n << BigInt(hostPrefix - subnet.length);
+}
+
+/** The lowest free block; undefined if there is none. `used` holds whole blocks of this size. */
+export function nextBlock(subnet: Cidr, hostPrefix: number, used: Used): Cidr | undefined {
+  const base = used.nextFree(subnet.base);
+  return base > lastOf(subnet).value ? undefined : { family: subnet.family, base, length: hostPrefix };
+}
+
+/** Length of each of `count` equal parts of a block; `count` is a power of two (checked when a network is admitted). */
+export function slicePrefix(hostPrefix: number, count: number): number {
+  return hostPrefix + Math.log2(count);
+}
+
+/** The n-th of `count` equal parts of a block, lowest first: of two, DC/OS gives 0 to Mesos and 1 to Docker. */
+export function sliceAt(block: Cidr, n: number, count: number): Cidr {
+  const first = { ...block, length: slicePrefix(block.length, count) };
+  return { ...first, base: block.base + BigInt(n) * addressCount(first) };
 }

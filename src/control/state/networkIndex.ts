@@ -14,8 +14,7 @@ import {
   keyOfResource,
 } from "../../model/resource.ts";
 import { type Interval, Intervals } from "../../ipam/intervals.ts";
-import { planOf } from "../../ipam/range.ts";
-import { type Span, spansOfRun } from "../../ipam/run.ts";
+import { type Span, planOf, spansOfRun } from "../../ipam/range.ts";
 import { Shards } from "../../ipam/shards.ts";
 import { Sorted } from "../../ipam/sorted.ts";
 

@@ -13,8 +13,7 @@ import {
 } from "../../model/address.ts";
 import type { BlockUse, SpaceInterval, SpaceMap } from "../../model/map.ts";
 import type { Network, Subnet } from "../../model/resource.ts";
-import { capacity, defaultGateway, usableRange } from "../../ipam/assign.ts";
-import { sliceAt } from "../../ipam/block.ts";
+import { capacity, defaultGateway, sliceAt, usableRange } from "../../ipam/assign.ts";
 import { type Interval, type Intervals, intervalsOf } from "../../ipam/intervals.ts";
 import { excludedOf } from "../admit/address/lease.ts";
 import { type NetworkIndex, piecesOf } from "./networkIndex.ts";

@@ -1,7 +1,6 @@
 // How full networks are, from the indexes: a few lookups per network, however many endpoints there are.
 import { type Family, type Ip, addressCount, ipOf, parseCidr } from "../../model/address.ts";
-import { capacity, defaultGateway } from "../../ipam/assign.ts";
-import { blockCount } from "../../ipam/block.ts";
+import { blockCount, capacity, defaultGateway } from "../../ipam/assign.ts";
 import { type Excluded, type Plan, indexOfIp, indexOfMac, leaseAt, planOf } from "../../ipam/range.ts";
 import type { Network } from "../../model/resource.ts";
 import { excludedOf } from "../admit/address/lease.ts";

@@ -4,8 +4,16 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { AddressRange } from "../../../src/model/range.ts";
 import { Intervals } from "../../../src/ipam/intervals.ts";
-import { type Excluded, type Plan, isExcluded, leaseAt, planOf } from "../../../src/ipam/range.ts";
-import { freeRun, obstacleIn, spansOfRun } from "../../../src/ipam/run.ts";
+import {
+  type Excluded,
+  type Plan,
+  freeRun,
+  isExcluded,
+  leaseAt,
+  obstacleIn,
+  planOf,
+  spansOfRun,
+} from "../../../src/ipam/range.ts";
 
 const RANGES: readonly AddressRange[] = [
   { name: "a", type: "ip4", first: "10.0.0.250", size: 40 },

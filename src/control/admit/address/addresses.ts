@@ -15,8 +15,7 @@ import {
 import { Fault } from "../../../model/fault.ts";
 import type { EndpointClaim } from "../../../model/input.ts";
 import type { Network, NetworkSpec } from "../../../model/resource.ts";
-import { capacity, defaultGateway, isAssignable } from "../../../ipam/assign.ts";
-import { sliceAt } from "../../../ipam/block.ts";
+import { capacity, defaultGateway, isAssignable, sliceAt } from "../../../ipam/assign.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { NetworkIndex } from "../../state/networkIndex.ts";
 import type { View } from "../../state/view.ts";

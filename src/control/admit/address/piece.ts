@@ -17,15 +17,18 @@ import type { AddressRange } from "../../../model/range.ts";
 import type { Network } from "../../../model/resource.ts";
 import {
   type Excluded,
-  ALL_SPACES_FREE,
   type Plan,
+  type Run,
+  ALL_SPACES_FREE,
+  freeRun,
   indexOfIp,
   indexOfMac,
   indexOfText,
   leaseAt,
+  obstacleIn,
   planOf,
+  spansOfRun,
 } from "../../../ipam/range.ts";
-import { type Run, freeRun, obstacleIn, spansOfRun } from "../../../ipam/run.ts";
 import type { Draft } from "../../state/draft.ts";
 import { excludedFault } from "./addresses.ts";
 import { segmentOwnerOf } from "../contents.ts";

@@ -13,8 +13,7 @@ import {
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import type { NetworkSpec, Slice, Subnet } from "../../../model/resource.ts";
-import { defaultGateway, isAssignable } from "../../../ipam/assign.ts";
-import { slicePrefix } from "../../../ipam/block.ts";
+import { defaultGateway, isAssignable, slicePrefix } from "../../../ipam/assign.ts";
 import { checkSome, within } from "../context.ts";
 import { PREFIX_MAX } from "../numbers.ts";
 import { checkUsable } from "./overlap.ts";

@@ -14,8 +14,7 @@ import {
   membershipName,
   moveName,
 } from "../../../model/resource.ts";
-import { capacity, defaultGateway } from "../../../ipam/assign.ts";
-import { sliceAt } from "../../../ipam/block.ts";
+import { capacity, defaultGateway, sliceAt } from "../../../ipam/assign.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Delete, Write } from "../../write.ts";
