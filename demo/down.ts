@@ -1,30 +1,31 @@
 // Removes the demonstration and checks that it is gone: stops the processes that it recorded, deletes its namespaces
 // and files, then looks again. Works from what exists, not from what was planned, so it also removes a half-built
 // demonstration.
-import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { count, type Io } from "../src/cli/io.ts";
 import { Fault } from "../src/model/fault.ts";
 import { CLI_FILE, FAILED_DIR, RUN_DIR } from "./layout.ts";
 import { notedProcesses, stopAll } from "./processes.ts";
-import { isRunning } from "./run.ts";
+import { isRunning, textOf } from "./run.ts";
 import { demoNamespaces, processesIn, removeNamespaces } from "./underlay.ts";
 
 export function isThere(): boolean {
   return existsSync(RUN_DIR) || demoNamespaces().length > 0;
 }
 
-export type Removed = { readonly processes: number; readonly namespaces: number };
-
-/** Removes everything of the demonstration. A Fault `in-use` lists what could not be removed. */
-export async function removeDemo(io: Pick<Io, "clock">): Promise<Removed> {
+/** Removes everything of the demonstration, and counts it. A Fault `in-use` lists what could not be removed. */
+export async function removeDemo(io: Pick<Io, "clock">) {
   const noted = notedProcesses();
   const stopped = await stopAll(noted, io.clock);
   const namespaces = demoNamespaces();
-  const guests = [...processesIn(namespaces)].map(([pid, ns]) => `process ${pid} (${nameOf(pid)}) in ${ns}`);
+  const guests = [...processesIn(namespaces)].map(
+    ([pid, ns]) => `process ${pid} (${textOf(`/proc/${pid}/comm`).trim() || "ended"}) in ${ns}`,
+  );
   await removeNamespaces(namespaces);
   rmSync(RUN_DIR, { recursive: true, force: true });
-  if (isOurs(CLI_FILE)) rmSync(CLI_FILE, { force: true });
+  // It names the installation that wrote it; another installation's is left alone.
+  if (textOf(CLI_FILE).includes(RUN_DIR)) rmSync(CLI_FILE, { force: true });
   removeIfEmpty(dirname(RUN_DIR));
   const left = [...demoNamespaces(), ...noted.filter(isRunning).map(({ name }) => `process ${name}`), ...guests];
   if (left.length > 0) {
@@ -57,22 +58,5 @@ function removeIfEmpty(folder: string): void {
     rmdirSync(folder);
   } catch {
     // Another program uses it.
-  }
-}
-
-function nameOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-  } catch {
-    return "ended";
-  }
-}
-
-/** cli.json names the installation that wrote it; another installation's is left alone. */
-function isOurs(file: string): boolean {
-  try {
-    return readFileSync(file, "utf8").includes(RUN_DIR);
-  } catch {
-    return false;
   }
 }

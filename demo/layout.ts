@@ -15,16 +15,7 @@ export const LAN = { netns: `${PREFIX}lan`, bridge: "lan", ip: "172.31.77.1", ip
 export const OUTSIDE = "198.51.100.7";
 export const MTU = 1500;
 
-export type DemoHost = {
-  readonly name: string;
-  readonly netns: string;
-  readonly ip: string;
-  readonly ip6: string;
-  readonly dir: string;
-  readonly socket: string;
-};
-
-export const HOSTS: readonly DemoHost[] = [1, 2, 3].map((n) => ({
+export const HOSTS = [1, 2, 3].map((n) => ({
   name: `h${n}`,
   netns: `${PREFIX}h${n}`,
   ip: `172.31.77.${10 + n}`,
@@ -32,6 +23,7 @@ export const HOSTS: readonly DemoHost[] = [1, 2, 3].map((n) => ({
   dir: `${RUN_DIR}/h${n}`,
   socket: `${RUN_DIR}/h${n}/agent.sock`,
 }));
+export type DemoHost = (typeof HOSTS)[number];
 
 export const SERVER = {
   dir: `${RUN_DIR}/server`,
@@ -39,15 +31,10 @@ export const SERVER = {
   url: `http://${LAN.ip}:${SERVER_PORT}`,
 } as const;
 
-export type Workload = {
-  readonly name: string;
-  readonly netns: string;
-  readonly host: DemoHost;
-  readonly network: string;
-};
+export type Workload = ReturnType<typeof workloadsOf>[number];
 
 /** One workload per host and network, named after the network's place in the list: web1 on h1 … and db1 on h1 … */
-export function workloadsOf(networks: readonly string[]): Workload[] {
+export function workloadsOf(networks: readonly string[]) {
   const names = ["web", "db", "job", "app"];
   return networks.flatMap((network, i) =>
     HOSTS.map((host, n) => {

@@ -13,21 +13,19 @@ export type Peer = {
   readonly ip: string;
 };
 
-const PROBES = 3;
+/** Best round-trip time; undefined if there was no answer. */
+type Ms = number | undefined;
 
-/** Best round-trip time in ms; undefined if there was no answer. */
-export async function ping(netns: string, ip: string, probes = PROBES): Promise<number | undefined> {
-  const { stdout } = await run(inNetns(netns, ["ping", "-n", "-q", "-c", String(probes), "-i", "0.05", "-W", "1", ip]));
+export async function ping(netns: string, ip: string): Promise<Ms> {
+  const { stdout } = await run(inNetns(netns, ["ping", "-n", "-q", "-c", "3", "-i", "0.05", "-W", "1", ip]));
   const best = /= ([\d.]+)\/[\d.]+\/[\d.]+/.exec(stdout)?.[1];
   return best === undefined ? undefined : Number(best);
 }
 
 export type Matrix = {
   readonly peers: readonly Peer[];
-  /** ms by source and destination; undefined inside means lost. */ readonly rtt: readonly (readonly (
-    | number
-    | undefined
-  )[])[];
+  /** By source and destination. */
+  readonly rtt: readonly (readonly Ms[])[];
 };
 
 /** Every ordered pair of the peers. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Clock } from "../src/model/clock.ts";
 import { Fault } from "../src/model/fault.ts";
 import { RUN_DIR } from "./layout.ts";
-import { isRunning, lastLines, start, type Started } from "./run.ts";
+import { isRunning, start, textOf, type Started } from "./run.ts";
 
 const NOTES = join(RUN_DIR, "pids");
 const LOG_LINES = 8;
@@ -27,13 +27,7 @@ export async function startNoted(name: string, argv: readonly string[]): Promise
 }
 
 export function notedProcesses(): Noted[] {
-  let names: string[] = [];
-  try {
-    names = readdirSync(NOTES);
-  } catch {
-    return [];
-  }
-  return names.flatMap((name) => {
+  return (existsSync(NOTES) ? readdirSync(NOTES) : []).flatMap((name) => {
     const [pid = "", startTime = ""] = readFileSync(join(NOTES, name), "utf8").trim().split(" ");
     return Number(pid) > 1 ? [{ name, pid: Number(pid), startTime }] : [];
   });
@@ -64,9 +58,12 @@ export async function untilReady(
     if (reason === undefined) return;
     const isDead = !isRunning(started);
     if (isDead || clock.monotonicMs() > deadlineMs) {
+      const log = textOf(logOf(started.name))
+        .split("\n")
+        .filter((line) => line !== "");
       throw new Fault(isDead ? "internal" : "timeout", {
         what: isDead ? `${started.name} ended` : `${started.name} was not ready after ${timeoutMs / 1000} s`,
-        why: [...lastLines(logOf(started.name), LOG_LINES), ...(isDead ? [] : [reason])].join("\n"),
+        why: [...log.slice(-LOG_LINES), ...(isDead ? [] : [reason])].join("\n"),
         fix: "above is the end of its log",
       });
     }

@@ -59,24 +59,21 @@ export async function start(argv: readonly string[], log: string): Promise<Start
 
 /** When the process with this id was started, in the kernel's ticks: with the id, this names one process for ever. */
 function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The command name may contain anything, also ")": fields count from the last one (proc(5)). A zombie is gone.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
+  const stat = textOf(`/proc/${pid}/stat`);
+  // The command name may contain anything, also ")": fields count from the last one (proc(5)). A zombie is gone.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" ? undefined : fields[19];
 }
 
 export function isRunning({ pid, startTime }: Started): boolean {
   return startTimeOf(pid) === startTime;
 }
 
-export function lastLines(log: string, n: number): string[] {
+/** Empty if the file cannot be read. */
+export function textOf(file: string): string {
   try {
-    return readFileSync(log, "utf8").trimEnd().split("\n").slice(-n);
+    return readFileSync(file, "utf8");
   } catch {
-    return [];
+    return "";
   }
 }

@@ -1,26 +1,17 @@
 // The wire and the hosts of the demonstration, as network namespaces. One holds a bridge (the wire), an address outside
 // all overlays and the route to it; each host has one port on the bridge. No link is in the machine's own namespace.
-import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { HOSTS, LAN, MTU, OUTSIDE, PREFIX } from "./layout.ts";
 import { must } from "./run.ts";
 
 const NETNS_DIR = "/run/netns";
 
 export async function buildUnderlay(): Promise<void> {
-  await must(
-    ["ip", "-batch", "-"],
-    [LAN.netns, ...HOSTS.map((h) => h.netns)].map((ns) => `netns add ${ns}\n`).join(""),
-  );
-  await must(
-    ["ip", "-batch", "-"],
-    HOSTS.map(
-      (h) =>
-        `link add name eth0 netns ${h.netns} mtu ${MTU} type veth peer name ${h.name} netns ${LAN.netns} mtu ${MTU}\n`,
-    ).join(""),
-  );
-  await must(
-    ["ip", "-n", LAN.netns, "-batch", "-"],
-    lines([
+  await addNamespaces([LAN.netns, ...HOSTS.map((h) => h.netns)]);
+  const cable = `mtu ${MTU} type veth peer name`;
+  await ip(HOSTS.map((h) => `link add name eth0 netns ${h.netns} ${cable} ${h.name} netns ${LAN.netns} mtu ${MTU}`));
+  await ip(
+    [
       "link set lo up",
       `link add ${LAN.bridge} mtu ${MTU} type bridge`,
       `link set ${LAN.bridge} up`,
@@ -28,41 +19,43 @@ export async function buildUnderlay(): Promise<void> {
       `address add ${LAN.ip6}/64 dev ${LAN.bridge} nodad`,
       `address add ${OUTSIDE}/32 dev lo`,
       ...HOSTS.map((h) => `link set ${h.name} master ${LAN.bridge} up`),
-    ]),
+    ],
+    LAN.netns,
   );
   await Promise.all(
     HOSTS.map((h) =>
-      must(
-        ["ip", "-n", h.netns, "-batch", "-"],
-        lines([
+      ip(
+        [
           "link set lo up",
           "link set eth0 up",
           `address add ${h.ip}/24 dev eth0`,
           `address add ${h.ip6}/64 dev eth0 nodad`,
           `route add default via ${LAN.ip}`,
-        ]),
+        ],
+        h.netns,
       ),
     ),
   );
 }
 
+/** Runs commands of ip(8), all in one process; in a namespace, or in the machine's own. */
+async function ip(commands: readonly string[], netns?: string): Promise<void> {
+  const where = netns === undefined ? [] : ["-n", netns];
+  await must(["ip", ...where, "-batch", "-"], commands.map((command) => `${command}\n`).join(""));
+}
+
 export async function addNamespaces(names: readonly string[]): Promise<void> {
-  await must(["ip", "-batch", "-"], lines(names.map((name) => `netns add ${name}`)));
+  await ip(names.map((name) => `netns add ${name}`));
 }
 
 /** All namespaces of the demonstration that exist: hosts, workloads, and what the agents made for VRFs. */
 export function demoNamespaces(): string[] {
-  try {
-    return readdirSync(NETNS_DIR)
-      .filter((name) => name.startsWith(PREFIX))
-      .toSorted();
-  } catch {
-    return [];
-  }
+  const names = existsSync(NETNS_DIR) ? readdirSync(NETNS_DIR) : [];
+  return names.filter((name) => name.startsWith(PREFIX)).toSorted();
 }
 
 export async function removeNamespaces(names: readonly string[]): Promise<void> {
-  if (names.length > 0) await must(["ip", "-batch", "-"], lines(names.map((name) => `netns delete ${name}`)));
+  await ip(names.map((name) => `netns delete ${name}`));
 }
 
 /** Processes in these namespaces, as `pid name`: a shell that was opened there keeps the namespace alive. */
@@ -87,8 +80,4 @@ export function inNetns(netns: string, argv: readonly string[]): string[] {
 
 export function netnsPath(netns: string): string {
   return `${NETNS_DIR}/${netns}`;
-}
-
-function lines(commands: readonly string[]): string {
-  return commands.map((command) => `${command}\n`).join("");
 }

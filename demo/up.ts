@@ -3,7 +3,6 @@
 // step prints the reason, and everything is removed again.
 import { join } from "node:path";
 import { count, paint, type Io } from "../src/cli/io.ts";
-import { stepsOf } from "../src/cli/output/progress.ts";
 import { Fault } from "../src/model/fault.ts";
 import type { Network } from "../src/model/resource.ts";
 import { attachAll, importNetworks, PROJECT, startAgents, startServer, weft } from "./cluster.ts";
@@ -12,6 +11,7 @@ import { FAILED_DIR, HOSTS, LAN, OUTSIDE, PREFIX, RUN_DIR, SERVER, workloadsOf }
 import { isComplete, matrixText, ping, pingAll, type Matrix, type Peer } from "./ping.ts";
 import { keepLogs, notedProcesses } from "./processes.ts";
 import { isRunning } from "./run.ts";
+import { stepsOf } from "./steps.ts";
 import { buildUnderlay } from "./underlay.ts";
 
 const CONFIG = join(PROJECT, "examples/dcos.yaml");
@@ -41,19 +41,11 @@ export async function up(io: Io, foreground: boolean): Promise<number> {
 }
 
 async function build(io: Io): Promise<void> {
-  const { step } = stepsOf(io, 10);
+  const step = stepsOf(io, 10);
   const hosts = HOSTS.map((host) => host.name).join(", ");
-  await step("underlay", buildUnderlay, () => `hosts ${hosts}: network namespaces on one wire, ${LAN.ip}/24`);
-  await step(
-    "server",
-    () => startServer(io),
-    () => `${SERVER.url} for agents, a unix socket for you`,
-  );
-  await step(
-    "agents",
-    () => startAgents(io),
-    () => `${hosts} have joined`,
-  );
+  await step("underlay", buildUnderlay, `hosts ${hosts}: network namespaces on one wire, ${LAN.ip}/24`);
+  await step("server", () => startServer(io), `${SERVER.url} for agents, a unix socket for you`);
+  await step("agents", () => startAgents(io), `${hosts} have joined`);
   const networks = await step(
     "networks",
     () => importNetworks(CONFIG),
@@ -65,20 +57,13 @@ async function build(io: Io): Promise<void> {
     () => attachAll(workloadsOf(names)),
     (made) => `${made.map((peer) => peer.name).join(", ")}: processes with an interface each`,
   );
-  await step(
-    "converge",
-    () => weft(["status", "--wait=15"]),
-    () => "every host has the newest revision in its kernel",
-  );
-  await step(
-    "paths",
-    () => weft(["status", "--wait=paths,15"]),
-    () => "packets of full size pass between every two hosts, both ways",
-  );
+  await step("converge", () => weft(["status", "--wait=15"]), "every host has the newest revision in its kernel");
+  const paths = "packets of full size pass between every two hosts, both ways";
+  await step("paths", () => weft(["status", "--wait=paths,15"]), paths);
   const matrices = await step(
     "ping",
     () => pingNetworks(names, peers),
-    () => "the workloads of each network reach each other",
+    "the workloads of each network reach each other",
   );
   await step(
     "outside",
@@ -136,20 +121,18 @@ async function show(io: Io): Promise<number> {
 
 function nextSteps(io: Io, peers: readonly Peer[]): string {
   const [first, second] = peers;
-  const commands: readonly (readonly [string, string])[] = [
-    ["bin/weft status", "is every change in every kernel?"],
-    ["bin/weft lease list", "who has which address"],
-    ["bin/weft network show dcos", "its blocks and tunnel endpoints"],
-    [
-      `bin/weft plan -f examples/networks.yaml --host h1 --netns-prefix ${PREFIX}h1-`,
+  const { name = "", netns = "" } = first ?? {};
+  const commands = {
+    "bin/weft status": "is every change in every kernel?",
+    "bin/weft lease list": "who has which address",
+    "bin/weft network show dcos": "its blocks and tunnel endpoints",
+    [`bin/weft plan -f examples/networks.yaml --host h1 --netns-prefix ${PREFIX}h1-`]:
       "two more networks: what would h1 do?",
-    ],
-    [
-      `ip netns exec ${first?.netns ?? ""} ping -c 3 ${second?.ip ?? ""}`,
-      `${first?.name ?? ""} to ${second?.name ?? ""}`,
-    ],
-  ];
-  const width = Math.max(...commands.map(([command]) => command.length));
-  const rows = commands.map(([command, why]) => `  ${command.padEnd(width)}   ${paint(io, "dim", why)}\n`);
+    [`ip netns exec ${netns} ping -c 3 ${second?.ip ?? ""}`]: `${name} to ${second?.name ?? ""}`,
+  };
+  const width = Math.max(...Object.keys(commands).map((command) => command.length));
+  const rows = Object.entries(commands).map(
+    ([command, why]) => `  ${command.padEnd(width)}   ${paint(io, "dim", why)}\n`,
+  );
   return `\nTry next:\n${rows.join("")}\nIt stays up until script/down. Logs are in ${RUN_DIR}.\n`;
 }

@@ -47,14 +47,10 @@ function subnetText(io: Screen, { network, ipam }: SpaceMap, subnet: Subnet): st
   const head = `${paint(io, "bold", network)} ${subnet.cidr}: ${usageText(subnet, spans, isLocal)}\n`;
   if (pieces.length === 0) return `${head}  no host has a block\n`;
   const rows = Math.max(1, Math.floor(ROWS_MAX / pieces.length));
-  const shown = new Set<string>();
-  let perCell = 1n;
   const label = labelOf(pieces.map(({ cidr }) => cidr));
   const drawn = pieces.map(({ cidr }) => draw(io, cidr, spans, { rows, label }));
-  for (const { cells, perCell: size } of drawn) {
-    perCell = size;
-    for (const cell of cells) shown.add(cell.state);
-  }
+  const shown = new Set(drawn.flatMap(({ cells }) => cells.map(({ state }) => state)));
+  const perCell = drawn.at(-1)?.perCell ?? 1n;
   const isShort = rows === 1 && isLocal;
   const body = isShort
     ? `\n${shortRows(subnet.blocks, drawn)}`

@@ -1,6 +1,6 @@
 // Times as people write and read them: moments, days, "tuesday". In the reader's time zone.
 import { parseDuration } from "../../model/duration.ts";
-import { Fault } from "../../model/fault.ts";
+import { misuse } from "../output/error.ts";
 
 const DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
@@ -17,11 +17,8 @@ export function periodOf(text: string, nowMs: number, option: string): Period {
   const [, date = "", time] = MOMENT.exec(word) ?? [];
   const at = isDate(date) ? Date.parse(time === undefined ? `${date}T00:00` : text.trim()) : Number.NaN;
   if (!Number.isNaN(at)) return time === undefined ? dayOf(at, 0) : moment(at);
-  throw new Fault("request-invalid", {
-    what: `"${text}" is not a time`,
-    where: option,
-    fix: 'write it like "2026-11-24 15:00", 2026-11-24, tuesday, yesterday or "2h ago"',
-  });
+  const fix = 'write it like "2026-11-24 15:00", 2026-11-24, tuesday, yesterday or "2h ago"';
+  throw misuse(option, `"${text}" is not a time`, fix);
 }
 
 // Whole, because Date.parse() passes over what stands in parentheses.

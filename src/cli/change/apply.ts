@@ -30,7 +30,7 @@ async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   const before = await server.snapshot();
   checkPruned(pruneVrf, resources, before);
   const outcome = await server.apply({ resources, dryRun, ...given({ pruneVrf }) });
-  if (!dryRun) await waitFor(io, options.wait, outcome.revision, () => server.status());
+  if (!dryRun) await waitFor(io, options.wait, outcome.revision, server);
   const told = changeLinesOf(outcome.changes, before);
   await printOne(io, options, { name: `revision/${outcome.revision}`, value: outcome }, () =>
     changesText(io, told, dryRun),

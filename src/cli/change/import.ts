@@ -68,7 +68,7 @@ async function importAll({ io }: Cli, { file, notes, wanted }: Translated, optio
   const planned = changeLinesOf((await server.apply({ ...wanted, dryRun: true })).changes, before);
   if (options.dryRun !== true) await confirmLosses(io, planned, options);
   const outcome = options.dryRun === true || planned.length === 0 ? undefined : await server.apply(wanted);
-  if (outcome !== undefined) await waitFor(io, options.wait, outcome.revision, () => server.status());
+  if (outcome !== undefined) await waitFor(io, options.wait, outcome.revision, server);
   const revision = outcome?.revision ?? before.revision;
   const value = { revision, changes: planned };
   const text = () => changesText(io, planned, outcome === undefined);

@@ -29,7 +29,7 @@ async function showStatus(cli: Cli, options: StatusOptions): Promise<void> {
   const server = await connect(io, options);
   let status = await server.status();
   if (options.wait !== undefined) {
-    await waitFor(io, options.wait, status.revision, () => server.status());
+    await waitFor(io, options.wait, status.revision, server);
     status = await server.status();
   }
   const print = () =>

@@ -6,6 +6,7 @@ import type { ClusterStatus, HostCondition } from "../../model/status.ts";
 import { count, type Io } from "../io.ts";
 import { misuse } from "../output/error.ts";
 import { pairText } from "../host/paths.ts";
+import type { ServerClient } from "../input/connect.ts";
 
 /** What --wait says without a number. */
 const SECONDS = "60";
@@ -26,13 +27,8 @@ export function readyHosts(status: ClusterStatus): readonly HostCondition[] {
 type Pending = { readonly text: string; readonly missing: readonly string[] };
 
 /** With --wait: until all ready hosts reached the revision; a Fault `timeout` names those that did not. */
-export async function waitFor(
-  io: Io,
-  wait: string | undefined,
-  revision: number,
-  status: () => Promise<ClusterStatus>,
-): Promise<void> {
-  await waitUntil(io, wait, async () => pendingAt(await status(), revision, wait));
+export async function waitFor(io: Io, wait: string | undefined, revision: number, server: ServerClient): Promise<void> {
+  await waitUntil(io, wait, async () => pendingAt(await server.status(), revision, wait));
 }
 
 /**

@@ -12,11 +12,7 @@ export function register(command: Command, cli: Cli): void {
     .argument("<name...>", "the endpoint (web1.eth0), or its owner (web1)")
     .option("--host <name>", "host of the agent, if several run on this machine")
     .option("--agent-socket <path>", "socket of the agent (default: /run/weft/agent.sock)")
-    .action(
-      cli.verb((_, names: readonly string[], options: AgentOptions) =>
-        forEachName(cli, names, (name) => detach(cli, name, options)),
-      ),
-    );
+    .action(cli.verb(forEachName(detach)));
 }
 
 /** Detaching what is not there is not an error for the agent; for a person who typed a name, it is. */

@@ -62,9 +62,7 @@ Examples:
     .alias("rm")
     .description("Tell the hosts to detach endpoints; their workloads lose the interfaces.");
   writing(withForce(remove, "remove the record at once, even if the host does not answer")).action(
-    cli.verb((_, names: readonly string[], options: WriteOptions & SureOptions) =>
-      forEachName(cli, names, (name) => deleteEndpoint(cli, name, options)),
-    ),
+    cli.verb(forEachName(deleteEndpoint)),
   );
 }
 
@@ -179,7 +177,7 @@ async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOpti
   const server = await connect(cli.io, options);
   const endpoint = await findEndpoint(server, name);
   const after = await server.patchEndpoint(endpoint.name, patch);
-  await waitFor(cli.io, options.wait, after.revision, () => server.status());
+  await waitFor(cli.io, options.wait, after.revision, server);
   if (isSame(endpoint, after)) return cli.io.err(sameText(`endpoint ${endpoint.name}`, after));
   const changed = [...Object.keys(qos ?? {}), ...Object.keys(patch).filter((field) => field !== "qos")];
   cli.io.err(`endpoint ${endpoint.name} changed at revision ${after.revision}: ${changed.join(", ")}\n`);
@@ -212,7 +210,7 @@ async function deleteEndpoint(cli: Cli, name: string, options: WriteOptions & Su
   await confirm(cli.io, `deleting endpoint ${endpoint.name}`, losses, options.yes);
   const force = options.force === true;
   const { revision } = await server.remove("endpoint", endpoint.name, { force });
-  await waitFor(cli.io, options.wait, revision, () => server.status());
+  await waitFor(cli.io, options.wait, revision, server);
   const outcome = force ? ` removed at revision ${revision}` : `: ${host} was asked to detach it`;
   cli.io.err(`endpoint ${endpoint.name}${outcome}\n`);
 }

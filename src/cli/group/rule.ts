@@ -1,6 +1,6 @@
 // A rule of a security group as one word on the command line, both ways: `in:tcp:22,80-90:from=10.0.0.0/8`.
 import { cidrOf, ipOf, isMapped } from "../../model/address.ts";
-import { Fault } from "../../model/fault.ts";
+import type { Fault } from "../../model/fault.ts";
 import {
   DEFAULT_GROUP,
   PRIORITY_DEFAULT,
@@ -10,6 +10,7 @@ import {
   protocolNumber,
 } from "../../model/group.ts";
 import { portsOf } from "../../model/ports.ts";
+import { misuse } from "../output/error.ts";
 
 export const RULE_HELP = `
 A rule is DIRECTION:PROTOCOL[:PORTS][:from=PEER|:to=PEER][:priority=N][:log]
@@ -32,7 +33,8 @@ const [TCP, UDP, ICMP, ICMPV6] = [6, 17, 1, 58];
 
 /** The rule that a word means; a Fault `request-invalid` that names the part that cannot be meant. */
 export function ruleOf(action: Rule["action"], text: string): Rule {
-  const no = (why: string) => wrong(`--${action}`, text, why);
+  const no = (why: string) =>
+    misuse(`--${action}`, `"${text.slice(0, 200)}" is not a rule`, "see weft sg create --help", why);
   const [way = "", protocol = "", ...rest] = text.split(":");
   const direction = DIRECTIONS.get(way.toLowerCase());
   if (direction === undefined) throw no("a rule begins with in: or out:");
@@ -119,15 +121,6 @@ function peerOf(text: string, no: (why: string) => Fault): Peer {
   if (first === undefined) return { cidr: text.toLowerCase() };
   if (!/^[1-9]\d{0,14}$/.test(size)) throw no(`"${size}" is not a number of addresses`);
   return { first: first.toLowerCase(), size: Number(size) };
-}
-
-function wrong(where: string, text: string, why: string): Fault {
-  return new Fault("request-invalid", {
-    what: `"${text.slice(0, 200)}" is not a rule`,
-    where,
-    why,
-    fix: "see weft sg create --help",
-  });
 }
 
 /** `allow in:tcp:22,80-90:from=10.0.0.0/8`: for people; ruleOf() reads the word behind the action back. */

@@ -171,7 +171,7 @@ async function commitGroup(cli: Cli, name: string, options: CommitOptions): Prom
     if (hosts.length === 0) return cli.io.err(`security group ${name} is up to date everywhere; nothing to do\n`);
   }
   const group = await server.commitGroup(name, hosts);
-  await waitFor(cli.io, options.wait, group.revision, () => server.status());
+  await waitFor(cli.io, options.wait, group.revision, server);
   const where = hosts === undefined ? "every host loads" : `${hosts.join(", ")} load${hosts.length === 1 ? "s" : ""}`;
   cli.io.err(`security group ${name}: ${where} it again at revision ${group.revision}\n`);
 }

@@ -44,11 +44,7 @@ export function register(noun: Command, cli: Cli): void {
     .description("Delete hosts that are drained and empty, or do not come back.")
     .option("--reclaim", "the host is lost: release what it had, as weft host reclaim does")
     .option("--dry-run", "with --reclaim: only show what would be released");
-  writing(withForce(remove, "even if the host is ready or has endpoints")).action(
-    cli.verb((_, names: readonly string[], options: DeleteOptions) =>
-      forEachName(cli, names, (name) => (options.reclaim === true ? reclaimHost : deleteHost)(cli, name, options)),
-    ),
-  );
+  writing(withForce(remove, "even if the host is ready or has endpoints")).action(cli.verb(forEachName(deleteHost)));
 
   const accept = noun
     .command("accept-history [names...]")
@@ -81,7 +77,7 @@ async function drainHost(cli: Cli, name: string, options: WriteOptions): Promise
 async function resumeHost(cli: Cli, name: string, options: WriteOptions): Promise<void> {
   const server = await connect(cli.io, options);
   const { revision } = await server.drain(name, false);
-  await waitFor(cli.io, options.wait, revision, () => server.status());
+  await waitFor(cli.io, options.wait, revision, server);
   cli.io.err(`host ${name} takes new endpoints (revision ${revision})\n`);
 }
 
@@ -94,7 +90,7 @@ async function reclaimHost(cli: Cli, name: string, options: ReclaimOptions): Pro
   if (options.dryRun === true) return io.out(lines.map((line) => `${line}\n`).join(""));
   await confirm(io, `reclaiming host ${name}`, lines, options.yes);
   const { revision } = await server.reclaim(name, { force });
-  await waitFor(io, options.wait, revision, () => server.status());
+  await waitFor(io, options.wait, revision, server);
   io.err(`host ${name} reclaimed at revision ${revision}: ${count(lines.length, "thing")} freed or moved\n`);
 }
 
@@ -138,6 +134,7 @@ async function endpointsOf(server: ServerClient, host: string): Promise<readonly
 }
 
 async function deleteHost(cli: Cli, name: string, options: DeleteOptions): Promise<void> {
+  if (options.reclaim === true) return reclaimHost(cli, name, options);
   if (options.dryRun === true) {
     const fix = `weft host delete ${name} --reclaim --dry-run, or see weft host show ${name}`;
     throw misuse("--dry-run", "--dry-run is for --reclaim", fix);
@@ -156,7 +153,7 @@ async function deleteHost(cli: Cli, name: string, options: DeleteOptions): Promi
   const losses = own.map((endpoint) => `endpoint ${endpointText(endpoint)}`);
   if (options.force === true) await confirm(cli.io, `deleting host ${name} by force`, losses, options.yes);
   const { revision } = await server.remove("host", name, { force: options.force === true });
-  await waitFor(cli.io, options.wait, revision, () => server.status());
+  await waitFor(cli.io, options.wait, revision, server);
   const along = own.length === 0 ? "" : `, with ${count(own.length, "endpoint")}`;
   cli.io.err(`host ${name} deleted at revision ${revision}${along}\n`);
 }

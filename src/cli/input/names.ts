@@ -5,25 +5,23 @@ import type { Cli } from "../context.ts";
 import { EXIT_OK, misuse, printError } from "../output/error.ts";
 import type { ServerClient } from "./connect.ts";
 
-/** In the order given, also after a failure; the exit code is that of the first that failed. */
-export async function forEachName(
-  cli: Cli,
-  names: readonly string[],
-  work: (name: string) => Promise<void>,
-): Promise<number> {
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw misuse("<name>", `"${twice}" is named twice`, "give each name once");
-  let exit: number = EXIT_OK;
-  for (const name of names) {
-    try {
-      await work(name);
-    } catch (error) {
-      const code = printError(cli.io, error);
-      if (exit === EXIT_OK) exit = code;
-      if (cli.io.signal.aborted) return exit;
+/** A verb that does one name after the other, also after a failure; the exit code is that of the first that failed. */
+export function forEachName<Options>(work: (cli: Cli, name: string, options: Options) => Promise<void>) {
+  return async (cli: Cli, names: readonly string[], options: Options): Promise<number> => {
+    const twice = names.find((name, i) => names.indexOf(name) !== i);
+    if (twice !== undefined) throw misuse("<name>", `"${twice}" is named twice`, "give each name once");
+    let exit: number = EXIT_OK;
+    for (const name of names) {
+      try {
+        await work(cli, name, options);
+      } catch (error) {
+        const code = printError(cli.io, error);
+        if (exit === EXIT_OK) exit = code;
+        if (cli.io.signal.aborted) return exit;
+      }
     }
-  }
-  return exit;
+    return exit;
+  };
 }
 
 type Named = readonly { readonly name: string }[];

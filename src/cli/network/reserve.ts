@@ -73,7 +73,7 @@ async function reservePiece(cli: Cli, parent: string, name: string, options: Res
     );
   const server = await connect(cli.io, options);
   const reservation = await server.reserve(parent, { name, size, ...given({ range, first: first ?? mac, tenant }) });
-  await waitFor(cli.io, options.wait, reservation.revision, () => server.status());
+  await waitFor(cli.io, options.wait, reservation.revision, server);
   const pieces = reservation.spec.ranges ?? [];
   const added = pieces.at(-1);
   const whole = pieces.length === 1 ? "" : `; ${name} has ${count(pieces.length, "piece")} now`;

@@ -51,7 +51,7 @@ async function createFrom(cli: Cli, kind: WritableKind, options: FileOptions): P
   }
   const server = await connect(cli.io, options);
   const { revision } = await server.apply({ resources });
-  await waitFor(cli.io, options.wait, revision, () => server.status());
+  await waitFor(cli.io, options.wait, revision, server);
   for (const { name } of resources)
     cli.io.err(`${calledOf(kind)} ${name} is as in ${options.file}, at revision ${revision}\n`);
 }

@@ -83,7 +83,7 @@ export async function create<K extends WritableKind>(
     const fix = `choose another name, or change it: weft ${noun} edit ${name}`;
     throw new Fault("name-taken", { what: `there is a ${called} "${name}" already`, where: `${kind}/${name}`, fix });
   });
-  await waitFor(io, options.wait, made.revision, () => server.status());
+  await waitFor(io, options.wait, made.revision, server);
   return made;
 }
 
@@ -107,7 +107,7 @@ export async function edit<K extends WritableKind>({ io }: Cli, options: WriteOp
   // What is there before it is written has no revision yet.
   const match = before.revision === 0 ? { createOnly: true } : { ifRevision: before.revision };
   const after = await server.put(kind, name, spec, { ...match, ...given({ force }) });
-  await waitFor(io, options.wait, after.revision, () => server.status());
+  await waitFor(io, options.wait, after.revision, server);
   io.err(isSame(before, after) ? sameText(what, after) : how.done(after, before));
 }
 
@@ -135,15 +135,15 @@ export function registerDelete(noun: Command, cli: Cli, kind: DeletableKind, ver
   withServer(remove);
   if (verb.hasWait === true) withWait(remove);
   remove.action(
-    cli.verb(({ io }, names: readonly string[], options: WriteOptions & SureOptions) =>
-      forEachName(cli, names, async (name) => {
+    cli.verb(
+      forEachName(async ({ io }, name, options: WriteOptions & SureOptions) => {
         const server = await connect(io, options);
         const force = options.force === true;
         const what = `${calledOf(kind)} ${name}`;
         const losses = force ? ((await verb.losses?.(server, name)) ?? []) : [];
         await confirm(io, `deleting ${what} by force`, losses, options.yes);
         const { revision } = await server.remove(kind, name, { force });
-        await waitFor(io, options.wait, revision, () => server.status());
+        await waitFor(io, options.wait, revision, server);
         io.err(`${what} deleted at revision ${revision}${verb.along?.(losses) ?? ""}\n`);
       }),
     ),
