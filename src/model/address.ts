@@ -168,6 +168,11 @@ export function cidrAround(ip: Ip, length: number): Cidr {
   return { family: ip.family, base: ip.value & ~hostMask(ip.family, length), length };
 }
 
+/** The canonical texts of addresses; a Fault `address-invalid` names the one that is none. */
+export function canonicalIps(texts: readonly string[], where: string): string[] {
+  return texts.map((text, i) => formatIp(parseIp(text, `${where}[${i}]`)));
+}
+
 /** The canonical texts of networks; a Fault `cidr-invalid` names the one that is none. */
 export function canonicalCidrs(texts: readonly string[], where: string): string[] {
   return texts.map((text, i) => formatCidr(parseCidr(text, `${where}[${i}]`)));

@@ -3,7 +3,7 @@
 // judgement.
 import type { TSchema } from "typebox";
 import { Compile, type Validator } from "typebox/compile";
-import { cidrAround, formatIp, interfaceOf, macOf, parseCidr, parseIp, parseMac } from "./address.ts";
+import { canonicalIps, cidrAround, formatIp, interfaceOf, macOf, parseCidr, parseIp, parseMac } from "./address.ts";
 import { Fault } from "./fault.ts";
 import { CheckRequest, InventoryAnswer } from "./check.ts";
 import { checkDriver } from "./driver.ts";
@@ -135,9 +135,7 @@ function canonicalClaim(claim: input.EndpointClaim, where: string): input.Endpoi
   if (claim.workload !== undefined) checkName("workload", claim.workload, `${where}workload`);
   return {
     ...claim,
-    ...(claim.addresses === undefined
-      ? {}
-      : { addresses: claim.addresses.map((text, i) => formatIp(parseIp(text, `${where}addresses[${i}]`))) }),
+    ...(claim.addresses === undefined ? {} : { addresses: canonicalIps(claim.addresses, `${where}addresses`) }),
     ...(claim.mac === undefined ? {} : { mac: parseMac(claim.mac, `${where}mac`) }),
   };
 }

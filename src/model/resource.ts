@@ -62,10 +62,7 @@ export function snapshotWith(
   list: <K extends Kind>(kind: K) => readonly ResourceOf<K>[],
 ): Snapshot {
   // Each list is under the name of the kind it holds; TypeScript cannot relate the two by itself.
-  const lists = Object.fromEntries(ALL_KINDS.map((kind) => [recordOf(kind).list, list(kind)])) as unknown as Omit<
-    Snapshot,
-    "cluster" | "revision" | "history"
-  >;
+  const lists: object = Object.fromEntries(ALL_KINDS.map((kind) => [recordOf(kind).list, list(kind)]));
   return { cluster, revision, ...lists } as Snapshot;
 }
 
@@ -131,10 +128,6 @@ export function emptySnapshot(cluster: string): Snapshot {
 
 /** A snapshot from any collection of resources. */
 export function snapshotOf(cluster: string, revision: number, resources: Iterable<Resource>): Snapshot {
-  const lists = new Map<Kind, Resource[]>(ALL_KINDS.map((kind) => [kind, []]));
-  for (const resource of resources) lists.get(resource.kind)?.push(resource);
-  return snapshotWith(
-    { cluster, revision },
-    <K extends Kind>(kind: K) => (lists.get(kind) ?? []) as unknown as ResourceOf<K>[],
-  );
+  const lists: ReadonlyMap<Kind, unknown> = Map.groupBy(resources, ({ kind }) => kind);
+  return snapshotWith({ cluster, revision }, (kind) => (lists.get(kind) ?? []) as ResourceOf<typeof kind>[]);
 }

@@ -23,12 +23,7 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
   switch (error.keyword) {
     case "additionalProperties": {
       const name = String(firstOf(param("additionalProperties")));
-      const path = joined(where, name);
-      return new Fault("request-invalid", {
-        what: `${path}: unknown field`,
-        where: path,
-        fix: "correct its name or leave it out",
-      });
+      return refused(joined(where, name), "unknown field", "correct its name or leave it out");
     }
     case "required":
       return invalid(joined(where, String(firstOf(param("requiredProperties")))), "a value", undefined, "give it one");
@@ -41,15 +36,10 @@ export function shapeFault(errors: readonly SchemaError[], value: unknown, root:
     case "minimum":
     case "maximum": {
       const range = `a number ${String(param("comparison"))} ${String(param("limit"))}`;
-      const what = `${where}: expected ${range}, got ${shown(found)}`;
-      return new Fault(rangeReason(where), { what, where, fix: `choose ${range}` });
+      return refused(where, `expected ${range}, got ${shown(found)}`, `choose ${range}`, rangeReason(where));
     }
     default:
-      return new Fault("request-invalid", {
-        what: `${named(where)}: ${error.message}`,
-        where: named(where),
-        fix: SEE_SCHEMA,
-      });
+      return refused(where, error.message, SEE_SCHEMA);
   }
 }
 
@@ -57,11 +47,12 @@ const SEE_SCHEMA = "correct it; examples/ has files, and GET /openapi.json the f
 
 /** A `request-invalid` Fault about one field. */
 export function invalid(where: string, expected: string, found: unknown, fix: string): Fault {
-  return new Fault("request-invalid", {
-    what: `${named(where)}: expected ${expected}, got ${shown(found)}`,
-    where: named(where),
-    fix,
-  });
+  return refused(where, `expected ${expected}, got ${shown(found)}`, fix);
+}
+
+function refused(path: string, what: string, fix: string, reason: Reason = "request-invalid"): Fault {
+  const where = path === "" ? "body" : path;
+  return new Fault(reason, { what: `${where}: ${what}`, where, fix });
 }
 
 /** The schema reports what is inside a union or an unknown field first, and the union or the field after it. */
@@ -116,10 +107,6 @@ function shown(value: unknown): string {
   if (typeof value === "number" || typeof value === "boolean" || value === null) return String(value);
   if (typeof value === "string") return value.length > 60 ? "a long string" : JSON.stringify(value);
   return Array.isArray(value) ? "a list" : "an object";
-}
-
-function named(where: string): string {
-  return where === "" ? "body" : where;
 }
 
 function firstOf(list: unknown): unknown {

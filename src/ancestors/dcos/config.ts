@@ -204,10 +204,10 @@ function flag(keys: Members, key: string, quotes: Quotes): boolean {
 /** One line for all other keys of the installer; one each for those inside dcos_overlay_network, which are slips. */
 function unusedKeys(keys: Members, network: Field, note: (path: string, message: string) => string): readonly string[] {
   const others = [...keys.keys()].filter((key) => !FILE_KEYS.includes(key));
-  const inside = membersOf(network) ?? new Map<string, Field>();
-  const overlays = inside.get("overlays");
+  const parts = membersOf(network) ?? new Map<string, Field>();
+  const overlays = parts.get("overlays");
   const groups: readonly (readonly [Members, readonly string[]])[] = [
-    [inside, NETWORK_KEYS],
+    [parts, NETWORK_KEYS],
     ...((overlays && itemsOf(overlays)) ?? []).map(
       (item) => [membersOf(item) ?? new Map<string, Field>(), OVERLAY_KEYS] as const,
     ),

@@ -197,11 +197,12 @@ function spaceAt(path: string, owner: string, text: string | undefined): readonl
   return cidr === undefined ? [] : [{ path, cidr, title: `${text} (${owner})` }];
 }
 
-function familiesOf({ subnet, subnet6, prefix, prefix6 }: DcosOverlay) {
-  return [
-    { key: "prefix", subnet, prefix },
-    { key: "prefix6", subnet: subnet6, prefix: prefix6 },
-  ].flatMap((each) => [cidrOf(each.subnet ?? "")].flatMap((cidr) => (cidr === undefined ? [] : [{ ...each, cidr }])));
+function familiesOf({ subnet = "", subnet6 = "", prefix, prefix6 }: DcosOverlay) {
+  const families = [
+    { key: "prefix", cidr: cidrOf(subnet), prefix },
+    { key: "prefix6", cidr: cidrOf(subnet6), prefix: prefix6 },
+  ];
+  return families.flatMap(({ cidr, ...rest }) => (cidr === undefined ? [] : [{ ...rest, cidr }]));
 }
 
 function overlayPath(index: number): string {

@@ -1,7 +1,8 @@
 // Networks: addresses on one segment, or in blocks of hosts that route to each other. What their parts mean beside
 // everything else is admission's judgement.
 import Type from "typebox";
-import { formatCidr, formatIp, parseCidr, parseIp } from "../address.ts";
+import { canonicalIps, formatCidr, formatIp, parseCidr, parseIp } from "../address.ts";
+import { defined } from "../defined.ts";
 import { DriverName } from "../driver.ts";
 import { GroupNames, Spoofing } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
@@ -157,11 +158,5 @@ function canonicalNetwork(spec: NetworkInput, where: string): NetworkInput {
     if (subnet.gateway === undefined || subnet.gateway === "none") return { ...subnet, cidr };
     return { ...subnet, cidr, gateway: formatIp(parseIp(subnet.gateway, `${at}.gateway`)) };
   });
-  return {
-    ...spec,
-    ...(subnets === undefined ? {} : { subnets }),
-    ...(spec.dns === undefined
-      ? {}
-      : { dns: spec.dns.map((text, i) => formatIp(parseIp(text, `${where}.dns[${i}]`))) }),
-  };
+  return { ...spec, ...defined({ subnets, dns: spec.dns && canonicalIps(spec.dns, `${where}.dns`) }) };
 }

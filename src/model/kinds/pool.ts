@@ -1,6 +1,7 @@
 // Pools: how a network without subnets of its own gets an id, and subnets from it.
 import Type from "typebox";
 import { canonicalCidrs, formatCidr, parseCidr } from "../address.ts";
+import { defined } from "../defined.ts";
 import type { KindRecord } from "../kind.ts";
 import { type Value, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkSpec, Subnet } from "./network.ts";
@@ -51,11 +52,12 @@ export const pool = {
 
 function canonicalPool(spec: PoolInput, where: string): PoolInput {
   const { reserved, overflow } = spec;
+  const cidrOf = (text: string) => formatCidr(parseCidr(text, `${where}.overflow.cidr`));
   return {
     ...spec,
-    ...(reserved === undefined ? {} : { reserved: canonicalCidrs(reserved, `${where}.reserved`) }),
-    ...(overflow === undefined
-      ? {}
-      : { overflow: { ...overflow, cidr: formatCidr(parseCidr(overflow.cidr, `${where}.overflow.cidr`)) } }),
+    ...defined({
+      reserved: reserved && canonicalCidrs(reserved, `${where}.reserved`),
+      overflow: overflow && { ...overflow, cidr: cidrOf(overflow.cidr) },
+    }),
   };
 }
