@@ -134,7 +134,7 @@ export class Agent {
   /** Events only poke; the first round comes after the grace if there is none. */
   async #listen(signal: AbortSignal): Promise<void> {
     const { kernel, mirror, journal, clock } = this.#options;
-    const event = () => this.view.event(signal);
+    const event = () => this.view.observer.event(signal);
     kernel.watch(event, signal, () => void this.#session.addressesChanged());
     mirror.onChange(() => this.#mirrorChanged(signal));
     mirror.onRewind((revision) => rewind(journal, revision));

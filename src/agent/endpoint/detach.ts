@@ -49,13 +49,13 @@ export class Detacher {
    * if it may still pass some; then rounds go on trying.
    */
   async begin(entry: Entry): Promise<void> {
-    const { view, rounds, journal } = this.#parts;
+    const { view, rounds, snapshots, journal } = this.#parts;
     const { endpoint } = entry;
     if (this.#pending.has(endpoint.name)) return;
     view.inFlight.add(endpoint.name);
     try {
       const network = this.#networkOf(endpoint);
-      const wasConverged = this.#isConverged();
+      const wasConverged = view.isConverged(snapshots.known());
       if (entry.state === "attached") journal.put({ ...entry, state: "detaching" });
       if (network === undefined) await rounds.now();
       const links = network === undefined ? undefined : linksOf(endpoint, network, view.state);
@@ -97,19 +97,15 @@ export class Detacher {
 
   /** Never rejects: rounds and the comparison with the server do what cannot be done now. */
   async #finish(endpoint: Endpoint, links: Links | undefined, isGlobal: boolean): Promise<void> {
-    const { view, journal, transport, clock, pokeRegistrar, onNews } = this.#parts;
+    const { view, snapshots, journal, transport, clock, pokeRegistrar, onNews } = this.#parts;
     try {
       const left =
         links === undefined ? this.#removals.endFlows([endpoint]) : await this.#removals.remove(links, endpoint);
       if (left !== undefined) return view.diverged();
       // A local address is this host's own: free as soon as its port is gone, whether or not the server is there.
-      const isReleased =
-        !isGlobal ||
-        (await transport.detach(endpoint.name).then(
-          () => true,
-          () => false,
-        ));
-      const wasConverged = this.#isConverged();
+      let isReleased = true;
+      if (isGlobal) await transport.detach(endpoint.name).catch(() => (isReleased = false));
+      const wasConverged = view.isConverged(snapshots.known());
       if (isReleased) journal.remove(endpoint.name, clock.monotonicMs());
       this.#stayConverged(wasConverged, endpoint);
       if (!isReleased || !isGlobal) pokeRegistrar();
@@ -120,10 +116,6 @@ export class Detacher {
       view.inFlight.delete(endpoint.name);
       if (endpoint.spec.workload !== undefined) onNews();
     }
-  }
-
-  #isConverged(): boolean {
-    return this.#parts.view.isConverged(this.#parts.snapshots.known());
   }
 
   /**

@@ -18,7 +18,7 @@ export type KernelViewOptions = ObserverOptions & {
 
 export class KernelView {
   readonly #options: KernelViewOptions;
-  readonly #observer: Observer;
+  readonly observer: Observer;
   #state = new Map<string, KernelObject>();
   /** Changes by attaches and detaches since the running round began to observe, or decided what to do. */
   #sinceObserved: OpResult[] = [];
@@ -39,7 +39,7 @@ export class KernelView {
 
   constructor(options: KernelViewOptions) {
     this.#options = options;
-    this.#observer = new Observer(options);
+    this.observer = new Observer(options);
   }
 
   /** What the kernel is known to hold; another map after each round. */
@@ -47,26 +47,11 @@ export class KernelView {
     return this.#state;
   }
 
-  /** Whether something asked for an observation, or the last full one is old. */
-  get isObservationDue(): boolean {
-    return this.#observer.isDue;
-  }
-
-  /** The next observation reads everything. */
-  requestFull(): void {
-    this.#observer.requestFull();
-  }
-
-  /** Handles a kernel event; resolves when the next event may be handled. */
-  event(signal: AbortSignal): Promise<void> {
-    return this.#observer.event(signal);
-  }
-
   /** First step of a round: reads the kernel. Call actual() with the answer in the same turn. */
   observe(): Promise<KernelState> {
     this.#isInRound = true;
     this.#sinceObserved = [];
-    return this.#observer.observe(this.#state, () => pairsIn(this.#sinceObserved, this.unreconciled));
+    return this.observer.observe(this.#state, () => pairsIn(this.#sinceObserved, this.unreconciled));
   }
 
   /** The actual state that a round may judge: the observation and later changes, without what is unreconciled. */
@@ -88,7 +73,7 @@ export class KernelView {
       removals.map((op) => ({ op })),
     );
     const results = await this.#options.kernel.apply(ops, ({ object }) => this.#changedLinks.has(linkOf(object)));
-    if (ops.length > 0) this.#observer.changed();
+    if (ops.length > 0) this.observer.changed();
     this.#state = record(record(new Map(actual), results), this.#sinceObserved);
     this.#isInRound = false;
     return results;
@@ -107,7 +92,7 @@ export class KernelView {
 
   /** Records what an attach or detach just did to the kernel. */
   note(results: readonly OpResult[]): void {
-    this.#observer.changed();
+    this.observer.changed();
     record(this.#state, results);
     if (!this.#isInRound) return;
     for (const { op } of results) {
@@ -145,7 +130,7 @@ export class KernelView {
   /** An attach or detach failed to change the kernel: the next round does it, and does not count it as drift. */
   diverged(): void {
     this.#reconciled = undefined;
-    this.requestFull();
+    this.observer.requestFull();
     this.#options.poke();
   }
 }

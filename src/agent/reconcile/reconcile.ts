@@ -49,7 +49,7 @@ export async function reconcile(snapshot: Snapshot, view: KernelView, parts: Rec
   // Adopt ports that the journal lost, and observe again. What cannot be adopted then stays, or is removed.
   if (seen.strays.length > 0) {
     await adopter.adopt(seen.actual, seen.strays, seen.snapshot, snapshots.isComplete);
-    view.requestFull();
+    view.observer.requestFull();
     seen = judged(await view.observe(), seen.snapshot, view, parts);
   }
   const { actual, strays, local } = seen;
@@ -68,7 +68,7 @@ export async function reconcile(snapshot: Snapshot, view: KernelView, parts: Rec
   // Apply.
   const results = nextHops.withoutHops(await view.applyRound(actual, ops));
   const missed = results.filter(({ refusal }) => refusal !== undefined);
-  if (missed.length > 0) view.requestFull();
+  if (missed.length > 0) view.observer.requestFull();
   view.reconciled(seen.snapshot, missed.length === 0 ? version : undefined);
   await cutFlows(local, ops);
 

@@ -51,13 +51,13 @@ export class Rounds {
 
   /** The next round observes everything. */
   pokeFull(): void {
-    this.#options.view.requestFull();
+    this.#options.view.observer.requestFull();
     this.#loop.poke();
   }
 
   /** Resolves at the end of a round that began after this call and observed everything. */
   async now(): Promise<void> {
-    this.#options.view.requestFull();
+    this.#options.view.observer.requestFull();
     await this.#loop.now();
   }
 
@@ -66,7 +66,7 @@ export class Rounds {
     try {
       const snapshot = snapshots.current();
       if (snapshot === undefined) return true;
-      if (!view.isObservationDue && view.isConverged(snapshot)) {
+      if (!view.observer.isDue && view.isConverged(snapshot)) {
         this.#listener.unchanged(snapshot);
         return true;
       }
@@ -77,7 +77,7 @@ export class Rounds {
       return done.refused.length === 0;
     } catch (error) {
       this.#listener.failed(snapshots.current(), error);
-      view.requestFull();
+      view.observer.requestFull();
       return false;
     }
   }

@@ -49,13 +49,23 @@ async function answer(options: CniOptions, body: Buffer): Promise<Answer> {
     if (request.command === "VERSION")
       return answerOf(200, JSON.stringify({ cniVersion: request.version, supportedVersions: VERSIONS }));
     if (request.netns !== "") refuseOwnNamespace(options, request);
-    return answerOf(200, await run(options, request));
+    const result = await RUN[request.command](options, request);
+    return answerOf(200, result === undefined ? "" : JSON.stringify(result));
   } catch (error) {
     const refusal = refusalOf(error);
     if (refusal.code === "internal" || refusal.code === "io") options.log("cni", { error: String(error) });
     return answerOf(500, errorJson(refusal, version));
   }
 }
+
+/** What the plugin writes to its standard output is what these resolve to. */
+const RUN: Readonly<Record<Request["command"], (options: CniOptions, request: Request) => unknown>> = {
+  ADD: add,
+  DEL: del,
+  CHECK: check,
+  STATUS: status,
+  GC: collect,
+};
 
 function answerOf(status: number, body: string): Answer {
   return { status, type: "application/json", body };
@@ -88,27 +98,7 @@ async function started({ snapshots, clock }: CniOptions): Promise<void> {
   for (let waited = 0; isStarting() && waited < START_MS; waited += POLL_MS) await clock.sleep(POLL_MS);
 }
 
-/** The plugin's standard output. */
-async function run(options: CniOptions, request: Request): Promise<string> {
-  switch (request.command) {
-    case "ADD":
-      return JSON.stringify(await add(options, request));
-    case "DEL":
-      await del(options, request);
-      return "";
-    case "CHECK":
-      await check(options, request);
-      return "";
-    case "STATUS":
-      status(options, request.config);
-      return "";
-    case "GC":
-      await collect(options, request.config);
-      return "";
-  }
-}
-
-async function add(options: CniOptions, request: Request) {
+async function add(options: CniOptions, request: Request): Promise<Json> {
   const { config } = request;
   await started(options);
   refuseAtOnce(options, request);
@@ -122,11 +112,8 @@ function refuseAtOnce({ snapshots, journal }: CniOptions, { containerId, ifname,
   if (network === undefined) return;
   const { masquerade, ipam } = network.spec;
   if (config.ipMasq !== undefined && config.ipMasq !== masquerade) {
-    throw new CniRefusal(
-      "unsupported",
-      `ipMasq is not supported: ${config.ipMasq}`,
-      `network ${network.name} has masquerade ${masquerade}; leave ipMasq out, or edit the network`,
-    );
+    const why = `network ${network.name} has masquerade ${masquerade}; leave ipMasq out, or edit the network`;
+    throw new CniRefusal("unsupported", `ipMasq is not supported: ${config.ipMasq}`, why);
   }
   const isAttached = journal.entries.get(endpointName(containerId, ifname))?.state === "attached";
   if (ipam === "global" && !snapshots.isSynced && !isAttached) {
@@ -196,15 +183,12 @@ async function check(options: CniOptions, request: Request): Promise<void> {
   ];
   if (wrong.length === 0) return;
   options.rounds.pokeFull();
-  throw new CniRefusal(
-    "not-as-it-should-be",
-    `${ifname} of container ${containerId} is not as it should be`,
-    wrong.join("; "),
-  );
+  const what = `${ifname} of container ${containerId} is not as it should be`;
+  throw new CniRefusal("not-as-it-should-be", what, wrong.join("; "));
 }
 
 /** Reads nothing from the kernel: runtimes ask every few seconds. */
-function status(options: CniOptions, config: Config): void {
+function status(options: CniOptions, { config }: Request): void {
   let network: Network;
   try {
     network = options.inspection.networkFor(config.network, config.slice);
@@ -226,7 +210,7 @@ function unreachable({ report, snapshots, host }: CniOptions, { name, spec }: Ne
 }
 
 /** Goes on after an error, and reports at the end what could not be removed. */
-async function collect(options: CniOptions, { name, valid = [] }: Config): Promise<void> {
+async function collect(options: CniOptions, { config: { name, valid = [] } }: Request): Promise<void> {
   const stays = new Set(valid.map(({ containerId, ifname }) => endpointName(containerId, ifname)));
   // A configuration without a name has no endpoints.
   const isOurs = ({ cni }: Entry) => cni === name;
@@ -234,8 +218,7 @@ async function collect(options: CniOptions, { name, valid = [] }: Config): Promi
   const leftovers = names.filter((endpoint) => !stays.has(endpoint));
   const results = await Promise.allSettled(leftovers.map((endpoint) => options.door.detach(endpoint, isOurs)));
   const failed = results.filter((result) => result.status === "rejected").map(({ reason }) => refusalOf(reason));
-  const [first] = failed;
+  const [first, ...others] = failed;
   if (first === undefined) return;
-  const details = [first.details, ...failed.slice(1).map(({ message }) => message)].join("; ");
-  throw new CniRefusal(first.code, first.message, details);
+  throw new CniRefusal(first.code, first.message, [first.details, ...others.map(({ message }) => message)].join("; "));
 }
