@@ -10,7 +10,7 @@ import { openDisk, type Disk } from "../agent/server/stateDir.ts";
 import { fileJournal } from "../agent/journal/journal.ts";
 import { METRICS_TYPE, agentMetrics } from "../agent/socket/metrics.ts";
 import { BlockLease } from "../agent/journal/blockLease.ts";
-import { Underlay } from "../agent/server/underlay.ts";
+import { Underlay } from "../agent/server/join.ts";
 import { type ApiServer, listenOnAddress, listenOnSocket } from "../agent/socket/listen.ts";
 import { type LocalApi, localApi, type Route } from "../agent/socket/localApi.ts";
 import { together } from "../agent/together.ts";

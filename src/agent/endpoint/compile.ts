@@ -17,8 +17,7 @@ import type { EndpointClaim } from "../../model/input.ts";
 import type { Endpoint, EndpointSpec, Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Attachment } from "../../model/status.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
-import { isSameExceptOwn } from "../reconcile/localSnapshot.ts";
-import type { SnapshotSource } from "../reconcile/snapshotSource.ts";
+import { isSameExceptOwn, type SnapshotSource } from "../reconcile/snapshotSource.ts";
 import { notSynced, sharesDevice, unknownNetwork } from "./faults.ts";
 
 /** A network on this host: everything that is needed to compile one endpoint of it. */

@@ -109,9 +109,8 @@ export class LinkRemovals {
   #elementsOf(endpoint: Endpoint): readonly KernelObject[] {
     const { allowedAddresses: _, ...spec } = endpoint.spec;
     const context = this.#contextOf(spec.network);
-    return context === undefined
-      ? []
-      : elementsOf(context, ofSegmentOwner({ ...endpoint, spec }, context.world.segmentOwners));
+    if (context === undefined) return [];
+    return elementsOf(context, ofSegmentOwner({ ...endpoint, spec }, context.world.segmentOwners));
   }
 
   #contextOf(network: string): NetworkContext | undefined {
@@ -144,7 +143,7 @@ export function endFlowsOf(
     kernel.cutFlows(`vrf:${vrf}`, ({ source, destination }) => !gone.has(source) && !gone.has(destination));
 }
 
-export type EndedFlowsOptions = {
+type FlowsOptions = {
   readonly kernel: FlowKernel;
   readonly journal: Pick<Journal, "entries">;
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -152,7 +151,7 @@ export type EndedFlowsOptions = {
 
 /** Ports whose addresses are not free: those in the kernel (`existing`), and those whose flows could not be ended. */
 export function portsWithAddresses(
-  { kernel, journal, log }: EndedFlowsOptions,
+  { kernel, journal, log }: FlowsOptions,
   snapshot: Snapshot,
   existing: ReadonlySet<string>,
   inFlight: ReadonlySet<string>,

@@ -5,24 +5,18 @@ import { type Choice, choose, usableRange } from "../../ipam/assign.ts";
 import type { Used } from "../../ipam/intervals.ts";
 import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
+import type { EndpointClaim } from "../../model/input.ts";
 import { quarantineEnd, type QuarantineTime } from "../../model/quarantine.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network } from "../../model/resource.ts";
 import { addressKey, type Former } from "./journal.ts";
 import type { UsedAddresses } from "./usedAddresses.ts";
 
-export type LeaseRequest = {
-  readonly network: string;
-  readonly slice?: string;
-  readonly addresses?: readonly string[];
-  readonly mac?: string;
-  readonly range?: string;
-};
+export type LeaseRequest = Pick<EndpointClaim, "network" | "slice" | "addresses" | "mac" | "range">;
 export type Lease = { readonly slice?: string; readonly addresses: readonly string[]; readonly mac: string };
 
 /** When an address in quarantine was released, by the monotonic clock; undefined if it is not in quarantine. */
 export type FreedAtMs = (address: string) => number | undefined;
-const NOTHING_FREED: FreedAtMs = () => undefined;
 
 /** For a lease of this endpoint, whose own former addresses are free for it at once. */
 export function inQuarantine(
@@ -47,7 +41,7 @@ export function allocate(
   segments: readonly Segment[],
   usedAddresses: Pick<UsedAddresses, "of">,
   request: LeaseRequest,
-  freedAtMs: FreedAtMs = NOTHING_FREED,
+  freedAtMs: FreedAtMs = () => undefined,
 ): Lease {
   if (request.range !== undefined) throw noRanges(request.network);
   const segment = chosen(segments, request);
@@ -59,12 +53,8 @@ export function allocate(
   const ips = segment.ranges.map((range) => {
     const ip = wanted.find((one) => contains(range.cidr, one));
     const used = usedAddresses.of(range.cidr.family);
-    const choice = choose(
-      range.cidr,
-      range.gateway,
-      ip === undefined ? withQuarantined(used, range, freedAtMs) : used,
-      ip,
-    );
+    const taken = ip === undefined ? withQuarantined(used, range, freedAtMs) : used;
+    const choice = choose(range.cidr, range.gateway, taken, ip);
     if (choice.ok) return choice.ip;
     const oldest = ip === undefined ? oldestIn(range, used, freedAtMs) : undefined;
     return oldest ?? refuse(choice, range, ip, request.network);

@@ -79,7 +79,12 @@ export class BlockLease {
     const { ended } = this;
     if (ended !== undefined) throw ended;
     const { reclaimAfterMs, isUnsure } = this.#record;
-    if (isUnsure === true) throw unsure();
+    if (isUnsure === true)
+      throw new Fault("unavailable", {
+        what: "this host does not know whether its blocks are still its own",
+        why: "standing.json in its state directory was damaged, and the server has not been heard since",
+        fix: "restore the way to the server, then attach again; what is attached stays",
+      });
     if (reclaimAfterMs === undefined) return;
     const silentMs = this.#silentMs;
     if (silentMs !== undefined && silentMs < reclaimAfterMs * STOP_AT) return;
@@ -105,12 +110,4 @@ export class BlockLease {
     this.#record = record;
     this.#isSaved = attempt(() => this.#save(record));
   }
-}
-
-function unsure(): Fault {
-  return new Fault("unavailable", {
-    what: "this host does not know whether its blocks are still its own",
-    why: "standing.json in its state directory was damaged, and the server has not been heard since",
-    fix: "restore the way to the server, then attach again; what is attached stays",
-  });
 }

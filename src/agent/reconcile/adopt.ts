@@ -18,7 +18,7 @@ import { Fault } from "../../model/fault.ts";
 import { type Endpoint, endpointName, type Network, type Snapshot } from "../../model/resource.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import { portsIn } from "./knownState.ts";
-import { leasesByName } from "./localSnapshot.ts";
+import { leasesByName } from "./snapshotSource.ts";
 
 type AdoptOptions = {
   readonly host: string;

@@ -80,7 +80,8 @@ export async function limitFlowShares(
     await clock.sleep(PERIOD_MS, signal);
     if (signal.aborted) return;
     const { state, snapshot } = now();
-    for (const ns of filteredIn(state)) {
+    for (const { kind, ns } of state.values()) {
+      if (kind !== "nft" || ns === "host") continue;
       try {
         const ended = kernel.thinFlows(ns, ownersIn(snapshot, host, ns));
         if (ended > 0) log("flows of those who have most are ended: a table was more than half full", { ns, ended });
@@ -91,17 +92,10 @@ export async function limitFlowShares(
   }
 }
 
-function filteredIn(state: KernelState): Ns[] {
-  return [...state.values()].filter(({ kind, ns }) => kind === "nft" && ns !== "host").map(({ ns }) => ns);
-}
-
 /** Which endpoint has an address; computed at the first call, which is rare. Other addresses share one name. */
 function ownersIn(snapshot: Snapshot | undefined, host: string, ns: Ns): (address: string) => string {
   let owners: Map<string, string> | undefined;
-  return (address) => {
-    owners ??= makeOwners(snapshot, host, ns);
-    return owners.get(address) ?? "";
-  };
+  return (address) => (owners ??= makeOwners(snapshot, host, ns)).get(address) ?? "";
 }
 
 /** Endpoints that are allowed the same address count as one owner, under that address. */

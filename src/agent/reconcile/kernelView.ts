@@ -7,8 +7,8 @@ import type { Kernel, OpResult } from "../../kernel/kernel.ts";
 import type { Endpoint, Snapshot } from "../../model/resource.ts";
 import type { Journal } from "../journal/journal.ts";
 import { inverse, linkOf, merged, pairsIn, record, withoutWorkloadAddresses } from "./knownState.ts";
-import { isSameExceptOwn } from "./localSnapshot.ts";
 import { Observer, type ObserverOptions } from "./observer.ts";
+import { isSameExceptOwn } from "./snapshotSource.ts";
 
 export type KernelViewOptions = ObserverOptions & {
   readonly host: string;

@@ -1,12 +1,13 @@
 // The snapshot that the agent acts on: the server's while it is followed, otherwise the last one known. This host's own
-// endpoints in it are those of the journal.
+// endpoints in it are those of the journal, which knows better than the server which of them are attached.
+import { isDeepStrictEqual } from "node:util";
 import type { Mirror } from "../../client/mirror.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
-import { emptySnapshot, type Snapshot } from "../../model/resource.ts";
+import { nameOnHost } from "../../model/endpointName.ts";
+import { emptySnapshot, type Endpoint, type Snapshot } from "../../model/resource.ts";
 import type { BlockLease } from "../journal/blockLease.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
-import { isAlive, withLocal, withoutHost } from "./localSnapshot.ts";
 
 export type SnapshotSourceOptions = {
   readonly host: string;
@@ -81,4 +82,103 @@ export class SnapshotSource {
   isAlive(entry: Entry): boolean {
     return isAlive(entry, this.#options.bootId, this.#options.kernel);
   }
+}
+
+/** The snapshot with this host's endpoints replaced by those that the journal has as attached and that are alive. */
+export function withLocal(
+  snapshot: Snapshot,
+  host: string,
+  entries: Iterable<Entry>,
+  isAlive: (entry: Entry) => boolean,
+): Snapshot {
+  const known = leasesByName(snapshot, host);
+  const own: Endpoint[] = [];
+  for (const entry of entries)
+    if (entry.state === "attached" && isAlive(entry))
+      own.push(withServerSettings(entry.endpoint, known.get(entry.endpoint.name)));
+  return { ...snapshot, endpoints: [...snapshot.endpoints.filter((endpoint) => endpoint.spec.host !== host), ...own] };
+}
+
+/** What the server has of this host's endpoints, by their names on the host. */
+export function leasesByName({ endpoints }: Snapshot, host: string): ReadonlyMap<string, Endpoint> {
+  const leases = new Map<string, Endpoint>();
+  for (const endpoint of endpoints) if (endpoint.spec.host === host) leases.set(nameOnHost(endpoint.spec), endpoint);
+  return leases;
+}
+
+/** Whether the workload's namespace is still the one that it was attached in. */
+export function isAlive(entry: Entry, bootId: string, kernel: Pick<Kernel, "netnsId">): boolean {
+  return entry.bootId === bootId && kernel.netnsId(entry.endpoint.spec.netns) === entry.netnsId;
+}
+
+/** The snapshot for a host that the server has removed: it has no networks. */
+export function withoutHost(snapshot: Snapshot, host: string): Snapshot {
+  return { ...snapshot, hosts: snapshot.hosts.filter((one) => one.name !== host) };
+}
+
+/** The journal's endpoint with the settings that the server may change while it is attached. */
+export function withServerSettings(own: Endpoint, known: Endpoint | undefined): Endpoint {
+  if (known === undefined || !isSameLease(own, known) || hasSameSettings(own, known)) return own;
+  const { qos: _, securityGroups: __, allowedAddresses: ___, ...spec } = own.spec;
+  const settings = SETTINGS.flatMap((key) => (known.spec[key] === undefined ? [] : [[key, known.spec[key]]]));
+  return { ...own, spec: { ...spec, ...Object.fromEntries(settings) } };
+}
+
+/** Whether both are one lease: a name may have been detached and attached anew while the server was away. */
+export function isSameLease({ spec: a }: Endpoint, { spec: b }: Endpoint): boolean {
+  return a.network === b.network && a.netns === b.netns && a.addresses.join() === b.addresses.join();
+}
+
+/** What may change of an endpoint while it is attached. */
+const SETTINGS = ["qos", "securityGroups", "allowedAddresses"] as const;
+
+function hasSameSettings(a: Endpoint | undefined, b: Endpoint): boolean {
+  return SETTINGS.every((key) => a?.spec[key] === b.spec[key] || isDeepStrictEqual(a?.spec[key], b.spec[key]));
+}
+
+/** The server wants it detached. */
+function isDetaching(endpoint: Endpoint | undefined): boolean {
+  return endpoint?.spec.detaching === true;
+}
+
+const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps", "securityGroups"] as const;
+
+/** Whether two snapshots ask the same of a host, except for its own endpoints. */
+export function isSameExceptOwn(before: Snapshot, now: Snapshot, host: string): boolean {
+  return (
+    before === now ||
+    (LISTS.every((list) => before[list] === now[list]) && isSameElsewhere(before.endpoints, now.endpoints, host))
+  );
+}
+
+/** Other hosts' endpoints are compared whole; of this host's, which the journal has, only the settings. */
+export function isSameElsewhere(was: readonly Endpoint[], is: readonly Endpoint[], host: string): boolean {
+  if (was === is) return true;
+  const [before, now] = trimmed(was, is);
+  const own = new Map(before.flatMap((endpoint) => (endpoint.spec.host === host ? [[endpoint.name, endpoint]] : [])));
+  for (const endpoint of now) {
+    if (endpoint.spec.host !== host) continue;
+    const old = own.get(endpoint.name);
+    if (old !== endpoint && (!hasSameSettings(old, endpoint) || isDetaching(old) !== isDetaching(endpoint)))
+      return false;
+  }
+  // In one pass over both: a list of the others would be as long as the network, at each attach.
+  let i = 0;
+  for (const endpoint of now) {
+    if (endpoint.spec.host === host) continue;
+    while (before[i]?.spec.host === host) i++;
+    if (before[i++] !== endpoint) return false;
+  }
+  while (before[i]?.spec.host === host) i++;
+  return i >= before.length;
+}
+
+/** Both without their common beginning and end: usually one endpoint is left of a thousand. */
+function trimmed<T>(a: readonly T[], b: readonly T[]): readonly [readonly T[], readonly T[]] {
+  const least = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < least && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < least - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
+  return [a.slice(start, a.length - end), b.slice(start, b.length - end)];
 }

@@ -11,9 +11,9 @@ import { Fault, problemOf } from "../../model/fault.ts";
 import type { Door } from "../endpoint/attach.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import type { KernelView } from "../reconcile/kernelView.ts";
-import { isAlive } from "../reconcile/localSnapshot.ts";
 import type { Loop } from "../reconcile/loop.ts";
 import type { Rounds } from "../reconcile/rounds.ts";
+import { isAlive } from "../reconcile/snapshotSource.ts";
 
 type OrderTo<D extends Order["do"]> = Extract<Order, { readonly do: D }>;
 

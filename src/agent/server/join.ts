@@ -1,6 +1,7 @@
 // How a host joins its cluster, and how it tells the server when what it is has changed: underlay address, prefixes,
 // shaping.
 import type { Joined, Transport } from "../../client/transport.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { Fault, problemOf } from "../../model/fault.ts";
 import type { HostClaim } from "../../model/input.ts";
@@ -128,5 +129,48 @@ export class HostJoin {
       this.#unsaved = joined;
       this.#options.log("save", { error: problemOf(error).detail });
     }
+  }
+}
+
+type UnderlayOptions = {
+  readonly kernel: Pick<Kernel, "underlayMtu">;
+  /** The address when the agent starts. */
+  readonly address: string;
+  /** Finds the source address of packets to the server; absent if the address was given. */
+  readonly find?: () => Promise<string | undefined>;
+};
+
+export class Underlay {
+  readonly #options: UnderlayOptions;
+  #address: string;
+
+  constructor(options: UnderlayOptions) {
+    this.#options = options;
+    this.#address = options.address;
+  }
+
+  /** The address now, with the MTU of its link. Throws a Fault `address-invalid` while the host has none. */
+  async now(): Promise<{ readonly underlay: string; readonly underlayMtu: number }> {
+    const { kernel, find } = this.#options;
+    // It stays while the host has it: with two routes to the server, tunnels must not change whenever the routes do.
+    const mtu = kernel.underlayMtu(this.#address);
+    if (mtu !== undefined) return { underlay: this.#address, underlayMtu: mtu };
+    const found = await find?.();
+    const foundMtu = found === undefined ? undefined : kernel.underlayMtu(found);
+    if (found === undefined || foundMtu === undefined) throw this.#gone();
+    this.#address = found;
+    return { underlay: found, underlayMtu: foundMtu };
+  }
+
+  #gone(): Fault {
+    const isGiven = this.#options.find === undefined;
+    return new Fault("address-invalid", {
+      what: `this host does not have the address ${this.#address}`,
+      where: "--underlay",
+      why: "tunnel packets of other hosts do not arrive here",
+      fix: isGiven
+        ? "add the address to the host, give another --underlay, or leave it out"
+        : "see to an address with a route to the server: the agent takes it by itself",
+    });
   }
 }

@@ -10,8 +10,8 @@ import { portsWithAddresses } from "../endpoint/linkRemovals.ts";
 import type { EndpointParts } from "../endpoint/parts.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import { portsIn } from "../reconcile/knownState.ts";
-import { isSameLease, leasesByName, withServerSettings } from "../reconcile/localSnapshot.ts";
 import { Loop } from "../reconcile/loop.ts";
+import { isSameLease, leasesByName, withServerSettings } from "../reconcile/snapshotSource.ts";
 
 type Parts = Pick<EndpointParts, "host" | "journal" | "kernel" | "transport" | "view" | "rounds" | "clock" | "onNews">;
 export type RegistrarOptions = Parts & {

@@ -19,7 +19,7 @@ import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal
 import { queuesOf } from "../../../../src/agent/endpoint/inspection.ts";
 import { checkShaping, limitsIn } from "../../../../src/agent/endpoint/faults.ts";
 import { recordSettings } from "../../../../src/agent/server/register.ts";
-import { isSameElsewhere, withLocal } from "../../../../src/agent/reconcile/localSnapshot.ts";
+import { isSameElsewhere, withLocal } from "../../../../src/agent/reconcile/snapshotSource.ts";
 
 const LIMIT = { average: 1_000_000 };
 const envelope = { uid: "u", revision: 1 };

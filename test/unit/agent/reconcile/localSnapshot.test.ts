@@ -11,7 +11,7 @@ import {
   withLocal,
   withoutHost,
   withServerSettings,
-} from "../../../../src/agent/reconcile/localSnapshot.ts";
+} from "../../../../src/agent/reconcile/snapshotSource.ts";
 import { DETACHING, endpoint, entry, snapshotWith, WEB } from "../samples.ts";
 
 const GROUPS = { securityGroups: ["g"] };

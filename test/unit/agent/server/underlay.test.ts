@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../../../../src/model/fault.ts";
-import { Underlay } from "../../../../src/agent/server/underlay.ts";
+import { Underlay } from "../../../../src/agent/server/join.ts";
 
 function hostWith(addresses: Record<string, number>, find?: () => Promise<string | undefined>) {
   const has = new Map(Object.entries(addresses));
