@@ -23,9 +23,7 @@ export type Files = {
   readonly remove: (path: string) => void;
 };
 
-/**
- * Writes everything, or throws: a disk that fills up accepts the first part of a write and fails only at the next one.
- */
+/** Writes all, or throws: a disk that fills up accepts the first part of a write and fails only at the next one. */
 export function writeAll(files: Files, fd: number, bytes: Uint8Array): void {
   for (let from = 0; from < bytes.length; ) {
     const taken = files.write(fd, bytes, from);
@@ -34,10 +32,7 @@ export function writeAll(files: Files, fd: number, bytes: Uint8Array): void {
   }
 }
 
-/**
- * Afterwards the file has exactly this text, also after a power loss; or it is unchanged, and this throws. Readers
- * never see a part of it.
- */
+/** Afterwards the file has this text, also after a power loss, or is unchanged. Readers never see a part. */
 export function replaceFile(files: Files, path: string, text: string, mode = 0o600): void {
   files.close(replacedFile(files, path, text, mode));
 }

@@ -21,10 +21,7 @@ export class LineFile {
     return fd !== undefined && attemptOf(() => this.#files.leads(this.#path, fd)) === true;
   }
 
-  /**
-   * Opens the existing file, which was read as `text`, for a start on a disk that takes no new file; cuts off an
-   * incomplete last line.
-   */
+  /** Opens the file that was read as `text`, if the disk takes no new one; cuts off an incomplete last line. */
   reopen(text: string): void {
     const files = this.#files;
     const fd = files.open(this.#path, "a", 0o600);

@@ -10,10 +10,7 @@ export function sealed(value: object): string {
   return `${open}${open === "{" ? "" : ","}"crc":"${sum(text)}"}`;
 }
 
-/**
- * The value, and whether it has a checksum (an earlier version wrote none); undefined if it is not JSON or the checksum
- * does not match.
- */
+/** Undefined if it is not JSON or its checksum does not match. An earlier version wrote no checksums. */
 export function unsealed(line: string): { readonly value: unknown; readonly isSealed: boolean } | undefined {
   const match = SEAL.exec(line);
   const text = match === null ? line : `${line.slice(0, match.index)}}`;

@@ -47,10 +47,7 @@ export class Door {
     this.#startedAtMs = parts.clock.monotonicMs();
   }
 
-  /**
-   * Idempotent by owner and interface. Rejects with a Fault, and then leaves nothing behind. Throws one at once if the
-   * request names no possible endpoint.
-   */
+  /** Idempotent by owner and interface. Rejects with a Fault (throws one for an impossible name), and leaves nothing. */
   attach(request: AttachRequest, { joined, cni }: By = {}): Promise<Attachment> {
     const claim = claimOf(request, this.#parts.host, joined === true);
     const name = checkEndpointName(claim.owner, claim.ifname);
@@ -216,10 +213,7 @@ export class Door {
   }
 }
 
-/**
- * What an endpoint is to be. By default its owner is the file name of the namespace, or `pid-N` for that of a process,
- * and its interface `eth0`.
- */
+/** What an endpoint is to be. Default owner: the namespace's file name, or `pid-N`; default interface: `eth0`. */
 export function claimOf(request: AttachRequest, host: string, joined: boolean): EndpointClaim {
   const { network, netns, owner = ownerOf(netns), ifname = "eth0", ...wishes } = request;
   return { network, host, owner, ifname, netns, ...wishes, ...(joined ? { joined } : {}) };

@@ -105,10 +105,7 @@ export function compiled(
   return { layout, objects: [...elementsOf(context, atOwner), port, ...limits, ...rest] };
 }
 
-/**
- * The endpoint's elements in the sets of its VRF: without them its port passes nothing. `endpoint` is one
- * of the segment owner.
- */
+/** Its elements in the sets of its VRF, without which its port passes nothing. `endpoint`: one of the segment owner. */
 export function elementsOf({ world, vrf, segmentOwner }: NetworkContext, endpoint: Endpoint): KernelObject[] {
   return [
     ...endpointElements(world, vrf, segmentOwner, endpoint),

@@ -44,10 +44,7 @@ export class Detacher {
     await rounds.now();
   }
 
-  /**
-   * Resolves when the endpoint passes no traffic any more and its journal entry says `detaching`. Rejects with a Fault
-   * if it may still pass some; then rounds go on trying.
-   */
+  /** Resolves when it passes no traffic and its entry says `detaching`; if it rejects, rounds go on trying. */
   async begin(entry: Entry): Promise<void> {
     const { view, rounds, snapshots, journal } = this.#parts;
     const { endpoint } = entry;

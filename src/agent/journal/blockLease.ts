@@ -96,10 +96,7 @@ export class BlockLease {
     });
   }
 
-  /**
-   * By the clock that says longer: the monotonic clock stops while the machine sleeps, the wall clock may be set back.
-   * A silence that is too long only refuses attaches until the next answer.
-   */
+  /** By the clock that says longer: the monotonic one stops while the machine sleeps, the other may be set back. */
   get #silentMs(): number | undefined {
     if (this.#heardAt === undefined) return undefined;
     const { wallMs, monotonicMs } = this.sending();

@@ -42,10 +42,7 @@ export function addressKey(network: string, address: string): string {
 /** At most so many former owners are remembered: more than a host releases within a quarantine. */
 const FREED_MAX = 10_000;
 
-/**
- * The entries with their indexes, which both journals share: an attach asks for a network's used addresses and for a
- * namespace's entries.
- */
+/** The entries with their indexes: an attach asks for a network's used addresses and a namespace's entries. */
 class Entries {
   readonly entries: Map<string, Entry>;
   readonly freed: Map<string, Former>;
@@ -80,10 +77,7 @@ class Entries {
     return this.#netns.get(id)?.values() ?? [].values();
   }
 
-  /**
-   * Drops attached entries that a later one contradicts, because it has their address or interface: the line with their
-   * removal was lost.
-   */
+  /** Drops attached entries that have the address or interface of a later one: the record of their removal is lost. */
   dropDisproved(by: Entry): void {
     const { network, addresses, ifname } = by.endpoint.spec;
     for (const { endpoint, netnsId, state } of this.entries.values()) {

@@ -219,10 +219,7 @@ function hasAddress({ endpoint: { spec } }: Entry, network: string, address: str
   return spec.network === network && spec.addresses.includes(address);
 }
 
-/**
- * Whether an entry without a port has the link or an address of a port that exists: the entry is from an old copy of
- * the journal, and its endpoint was detached since.
- */
+/** Whether a portless entry has the link or an address of a port: its endpoint was detached since it was written. */
 function isContradicted(entry: Entry, { spec }: Endpoint, netnsId: string): boolean {
   const isSameLink = entry.netnsId === netnsId && entry.endpoint.spec.ifname === spec.ifname;
   return isSameLink || spec.addresses.some((address) => hasAddress(entry, spec.network, address));

@@ -67,10 +67,7 @@ export type FlowSharesOptions = {
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 };
 
-/**
- * Runs until the signal aborts. If a set is half full, flows of the endpoints that have most of it are ended until half
- * of it is free.
- */
+/** Until the signal aborts: in a set that is half full, ends flows of those who have most, until half is free. */
 export async function limitFlowShares(
   { host, kernel, clock, log }: FlowSharesOptions,
   signal: AbortSignal,

@@ -29,10 +29,7 @@ export class KernelView {
   #reconciled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
   /** Endpoints whose attach or detach is running: rounds neither adopt nor release them. */
   readonly inFlight = new Set<string>();
-  /**
-   * Objects that no round may judge: made for attaches that the server has not answered yet, or ports that are down and
-   * about to be removed. A round would remove the first and bring up the second.
-   */
+  /** Objects that no round may judge: of attaches without an answer yet, and ports that are about to be removed. */
   readonly unreconciled = new Set<KernelObject>();
   /** Whether ports that the journal lost were adopted; before that, an address that is free there may be in use. */
   hasAdopted = false;
@@ -60,18 +57,13 @@ export class KernelView {
     return withoutWorkloadAddresses(state, endpoints, this.#options.host);
   }
 
-  /**
-   * Last step of a round. Operations on links that an attach or detach changes meanwhile are refused as `stale`.
-   * What is about to be removed counts as removed: an attach must not build on a bridge that is going away.
-   */
+  /** Last step of a round. Operations on links that an attach or detach changes meanwhile are refused as `stale`. */
   async applyRound(actual: KernelState, ops: readonly Op[]): Promise<readonly OpResult[]> {
     this.#sinceObserved = [];
     this.#changedLinks.clear();
-    const removals = ops.filter(({ op }) => op === "remove");
-    this.#state = record(
-      new Map(actual),
-      removals.map((op) => ({ op })),
-    );
+    // What is about to be removed counts as removed: an attach must not build on a bridge that is going away.
+    const removals = ops.filter(({ op }) => op === "remove").map((op) => ({ op }));
+    this.#state = record(new Map(actual), removals);
     const results = await this.#options.kernel.apply(ops, ({ object }) => this.#changedLinks.has(linkOf(object)));
     if (ops.length > 0) this.observer.changed();
     this.#state = record(record(new Map(actual), results), this.#sinceObserved);
@@ -79,10 +71,7 @@ export class KernelView {
     return results;
   }
 
-  /**
-   * Applies operations of an attach or detach, between two rounds or during one. They count as done at once, so that a
-   * round never does them again, and as undone if they are refused.
-   */
+  /** Operations of an attach or detach. They count as done at once: a round never repeats them; undone if refused. */
   async apply(ops: readonly Op[]): Promise<readonly OpResult[]> {
     this.note(ops.map((op) => ({ op })));
     const results = await this.#options.kernel.apply(ops);

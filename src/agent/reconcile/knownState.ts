@@ -81,10 +81,7 @@ export function inverse(op: Op): Op {
   return { op: op.op === "remove" ? "add" : "remove", object: op.object };
 }
 
-/**
- * The desired state while the snapshot may lack something: everything stays, except ports of endpoints that are being
- * detached. A port that the journal does not mention may be one that it lost.
- */
+/** While the snapshot may lack something, only ports that the journal says are being detached may go. */
 export function withoutRemovals(actual: KernelState, desired: KernelState, entries: Iterable<Entry>): KernelState {
   const detaching = new Set([...entries].filter((e) => e.state === "detaching").map((e) => portName(e.endpoint.name)));
   const staying = [...actual].filter(
@@ -112,12 +109,10 @@ export function withoutWorkloadAddresses(
   }
   if (ofWorkload.size === 0) return state;
   for (const [key, object] of state)
-    if (object.kind === "address" && ofWorkload.get(`${object.ns} ${object.dev}`)?.(ipIn(object.cidr)) === true)
+    if (
+      object.kind === "address" &&
+      ofWorkload.get(`${object.ns} ${object.dev}`)?.(object.cidr.split("/")[0] ?? "") === true
+    )
       state.delete(key);
   return state;
-}
-
-/** An address without its prefix length. */
-function ipIn(cidr: string): string {
-  return cidr.slice(0, cidr.indexOf("/"));
 }

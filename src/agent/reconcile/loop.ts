@@ -8,10 +8,7 @@ export type LoopOptions = {
   readonly random: () => number;
   /** A round follows after this long without a poke. */
   readonly periodMs: number;
-  /**
-   * From a poke to its round. Pokes that follow within this time share the round, and the caller that poked (an attach
-   * that has not answered yet) goes first.
-   */
+  /** From a poke to its round: further pokes share it, and the caller that poked (an attach) goes first. */
   readonly gatherMs: number;
 };
 

@@ -103,10 +103,7 @@ function entryOf({ journal, view }: CheckResponderOptions, name: string): Entry 
   });
 }
 
-/**
- * Journal and kernel, read one after the other while attaches and detaches go on. Endpoints that changed meanwhile are
- * named, so that the check takes none for an error. Throws if the kernel cannot be read.
- */
+/** Read while attaches and detaches go on: what changed meanwhile is `busy`. Throws if the kernel cannot be read. */
 export async function inventoryOf(
   options: Omit<CheckResponderOptions, "rounds" | "door" | "transport" | "log">,
 ): Promise<Inventory> {

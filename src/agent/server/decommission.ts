@@ -31,10 +31,7 @@ export class Decommission {
     this.#options = options;
   }
 
-  /**
-   * The host's addresses may belong to others by now, so no endpoint stays in the kernel, also none of a running
-   * workload. Resolves when no address is in use and the journal is empty.
-   */
+  /** Detaches all, for its addresses may be others' by now. Resolves when none is in use and the journal is empty. */
   async run(fault: Fault, signal: AbortSignal): Promise<void> {
     const { journal, clock, blockLease, log, round } = this.#options;
     blockLease.end(fault);

@@ -73,6 +73,11 @@ export class PathProbes {
     if (isNews) this.#wake.abort(WOKEN);
   }
 
+  /** Those between addresses of one family. */
+  get #possible(): PathProbe[] {
+    return [...this.#probes.values()].filter(({ path }) => path.to !== undefined);
+  }
+
   /** Each peer once, with the worst state of its tunnel ports. */
   get report(): PathsReport {
     const byHost = new Map<string, PathProbe>();
@@ -110,8 +115,9 @@ export class PathProbes {
     const againMs = Math.max(AGAIN_MS, this.#probes.size * AGAIN_EACH_MS);
     for (let seen = echo.receive(); seen !== undefined; seen = echo.receive()) {
       const { isAnswer, payload, from } = seen;
-      if (!isAnswer) this.#hear(from, nowMs);
-      else if (payload.length >= 12 && payload.subarray(0, 8).equals(this.#nonce)) {
+      if (!isAnswer) {
+        for (const probe of this.#probes.values()) if (probe.path.to === from) probe.heardAtMs = nowMs;
+      } else if (payload.length >= 12 && payload.subarray(0, 8).equals(this.#nonce)) {
         const sent = this.#sent.get(payload.readUInt32BE(8));
         this.#sent.delete(payload.readUInt32BE(8));
         sent?.probe.answered(sent.size, nowMs, againMs * (0.75 + random() / 2));
@@ -119,18 +125,13 @@ export class PathProbes {
     }
   }
 
-  #hear(from: string, nowMs: number): void {
-    for (const probe of this.#probes.values()) if (probe.path.to === from) probe.heardAtMs = nowMs;
-  }
-
   /** Those that have waited longest go first, as many as the budget allows. */
   #send(echo: Echo): void {
     const nowMs = this.#options.clock.monotonicMs();
     this.#tokens = Math.min(AT_ONCE, this.#tokens + ((nowMs - this.#filledAtMs) * RATE) / 1000);
     this.#filledAtMs = nowMs;
-    const due = [...this.#probes.values()].filter(({ path, nextAtMs }) => path.to !== undefined && nextAtMs <= nowMs);
-    due.sort((a, b) => a.nextAtMs - b.nextAtMs);
-    for (const probe of due) {
+    const due = this.#possible.filter(({ nextAtMs }) => nextAtMs <= nowMs);
+    for (const probe of due.sort((a, b) => a.nextAtMs - b.nextAtMs)) {
       if (this.#tokens < 1) return;
       for (const size of probe.take(nowMs)) {
         this.#tokens--;
@@ -153,7 +154,7 @@ export class PathProbes {
 
   #restMs(): number {
     const nowMs = this.#options.clock.monotonicMs();
-    const probes = [...this.#probes.values()].filter(({ path }) => path.to !== undefined);
+    const probes = this.#possible;
     if (probes.length === 0) return AWAY_MS;
     if (probes.some(({ state }) => state === "unknown")) return SOON_MS;
     const nextAtMs = Math.min(...probes.map((probe) => probe.nextAtMs));
@@ -174,7 +175,7 @@ export class PathProbes {
 
   /** Reads the filters of others on this host, while a path is broken. */
   #checkWalls(nowMs: number): void {
-    const broken = [...this.#probes.values()].filter(({ path, state }) => path.to !== undefined && state === "failed");
+    const broken = this.#possible.filter(({ state }) => state === "failed");
     if (broken.length === 0) {
       this.#filters = [];
       this.#lookedAtMs = Number.NEGATIVE_INFINITY;

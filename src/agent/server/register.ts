@@ -72,10 +72,7 @@ export function recordSettings(snapshot: Snapshot, journal: Pick<Journal, "entri
   }
 }
 
-/**
- * The server's revisions have become lower (`weft host accept-history`): entries from higher revisions count as older
- * than everything that this server says.
- */
+/** The server's revisions went down (`weft host accept-history`): entries count as older than all that it says. */
 export function rewind(journal: Pick<Journal, "entries" | "put">, revision: number): void {
   for (const entry of journal.entries.values()) {
     const { endpoint } = entry;

@@ -16,10 +16,7 @@ type Proposal = { readonly token: string };
 export type Disk = {
   readonly identity: () => Identity | undefined;
   readonly saveIdentity: (identity: Identity) => void;
-  /**
-   * The credential that this host proposes when it joins. It is saved before it is sent, so a join whose answer is lost
-   * can be repeated.
-   */
+  /** What this host proposes as its credential; saved before it is sent, so that a lost join can be repeated. */
   readonly proposal: (make: () => string) => string;
   /** The last proposal, if there is one. */
   readonly proposed: () => string | undefined;

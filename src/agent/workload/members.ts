@@ -281,10 +281,7 @@ export function instanceOf({ owner, netns }: { readonly owner: string; readonly 
   return `${owner} ${netns}`;
 }
 
-/**
- * The name for a further interface: after the instance's last one in the order of names. The first in that order has
- * the default route, which a workload must not lose when it joins a network.
- */
+/** A further interface comes last in the order of names: the first has the default route, which must stay. */
 export function nextInterface(last: string, isTaken: (name: string) => boolean): string {
   const stem = last.replace(/\d+$/, "");
   for (let n = 0; n < 10_000; n++) {

@@ -138,10 +138,7 @@ function attachRequestOf(options: CniOptions, { containerId, netns, ifname, conf
   };
 }
 
-/**
- * If an earlier plugin gave the container a default route, or this is not its first interface, Weft adds routes to its
- * own networks only. Undefined: the agent decides.
- */
+/** False after an earlier plugin's default route, and for a further interface. Undefined: the agent decides. */
 function defaultRouteFor(
   { kernel }: CniOptions,
   netns: string,

@@ -75,11 +75,8 @@ export function decode(input: string): Json {
   try {
     value = JSON.parse(input);
   } catch (cause) {
-    throw new CniRefusal(
-      "decode",
-      "the network configuration is not JSON",
-      cause instanceof Error ? cause.message : "",
-    );
+    const why = cause instanceof Error ? cause.message : "";
+    throw new CniRefusal("decode", "the network configuration is not JSON", why);
   }
   if (!isObject(value)) throw new CniRefusal("decode", "the network configuration is not a JSON object");
   return folded(value, KEYS);
@@ -96,7 +93,7 @@ export function requestOf(environment: Environment, json: Json): Request | Versi
   const version = versionIn(json);
   if (command === "VERSION") return { command, version };
   if (!isCommand(command))
-    throw invalidVariable("CNI_COMMAND", command, "it is one of ADD, DEL, CHECK, STATUS, GC, VERSION");
+    throw invalidVariable("CNI_COMMAND", command, `it is one of ${Object.keys(COMMANDS).join(", ")}, VERSION`);
   // DEL, CHECK and GC name something that was added, whatever happened to its configuration since.
   const isLenient = command === "DEL" || command === "CHECK" || command === "GC";
   const spoken = VERSIONS.find((one) => one === version) ?? (isLenient ? VERSIONS.at(-1) : undefined);
@@ -138,33 +135,24 @@ type Args = { readonly ip?: string; readonly mac?: string };
 
 /** `IP=10.1.2.3;MAC=…;K8S_POD_NAME=web;IgnoreUnknown=1`: keys that are not Weft's need the last one. */
 export function argsOf(text: string): Args {
-  const pairs = text.split(";").filter((pair) => pair !== "");
+  const refuse = (pair: string, why: string) => invalidVariable("CNI_ARGS", pair, why);
   const args = new Map<string, string>();
-  for (const pair of pairs) {
+  for (const pair of text.split(";").filter((one) => one !== "")) {
     const equals = pair.indexOf("=");
-    if (equals < 1) throw invalidVariable("CNI_ARGS", pair, "it is pairs like IP=10.1.2.3;IgnoreUnknown=1");
+    if (equals < 1) throw refuse(pair, "it is pairs like IP=10.1.2.3;IgnoreUnknown=1");
     args.set(pair.slice(0, equals), pair.slice(equals + 1));
   }
   const ignore = /^(1|t|true)$/i.test(args.get("IgnoreUnknown") ?? "");
   const unknown = [...args.keys()].find((key) => key !== "IP" && key !== "MAC" && key !== "IgnoreUnknown");
   if (unknown !== undefined && !ignore)
-    throw invalidVariable(
-      "CNI_ARGS",
-      `${unknown}=${args.get(unknown) ?? ""}`,
-      "Weft knows IP and MAC; others need IgnoreUnknown=1",
-    );
+    throw refuse(`${unknown}=${args.get(unknown)}`, "Weft knows IP and MAC; others need IgnoreUnknown=1");
   const [ip, mac] = [args.get("IP"), args.get("MAC")];
-  if (ip !== undefined && plainAddress(ip) === undefined)
-    throw invalidVariable("CNI_ARGS", `IP=${ip}`, "it is no address");
-  if (mac !== undefined && macIn(mac) === undefined)
-    throw invalidVariable("CNI_ARGS", `MAC=${mac}`, "it is no unicast MAC");
+  if (ip !== undefined && plainAddress(ip) === undefined) throw refuse(`IP=${ip}`, "it is no address");
+  if (mac !== undefined && macIn(mac) === undefined) throw refuse(`MAC=${mac}`, "it is no unicast MAC");
   return { ...(ip === undefined ? {} : { ip }), ...(mac === undefined ? {} : { mac }) };
 }
 
-/**
- * Keys that any configuration may have, and Weft's own; `socket` is for the shim, which found the agent by it. Keys of
- * the form `cni.dev/…` are the specification's.
- */
+/** Keys of any configuration, and Weft's own; the shim found the agent by `socket`. `cni.dev/…` are the standard's. */
 const KEYS: readonly string[] = (
   "cniVersion cniVersions name type args capabilities runtimeConfig prevResult ipMasq ipam dns " +
   "disableCheck disableGC network slice defaultRoute socket cni.dev/valid-attachments cni.dev/attachments"
@@ -192,7 +180,7 @@ function configOf(version: Version, json: Json, args: Args): Config {
     if (!KEYS.includes(key) && !key.startsWith("cni.dev/"))
       throw unsupported(key, value, "Weft's own keys are network, slice, defaultRoute and socket");
   }
-  const { ipMasq, defaultRoute, prevResult } = json;
+  const { prevResult } = json;
   const ipam = foldedIn(json["ipam"], ["type"]);
   if (isObject(ipam) ? (ipam["type"] ?? "") !== "" : ipam !== undefined && ipam !== null)
     throw unsupported("ipam", ipam, "Weft assigns the addresses of its networks itself; leave it out");
@@ -205,8 +193,8 @@ function configOf(version: Version, json: Json, args: Args): Config {
     name: required(json, "name", NAME),
     network: required(json, "network", /./),
     ...(slice === undefined ? {} : { slice }),
-    ...(flag("defaultRoute", defaultRoute) === undefined ? {} : { defaultRoute: defaultRoute === true }),
-    ...(flag("ipMasq", ipMasq) === undefined ? {} : { ipMasq: ipMasq === true }),
+    ...flagIn(json, "defaultRoute"),
+    ...flagIn(json, "ipMasq"),
     addresses: addressesOf([...runtime.ips, ...argsIps(json), ...(args.ip === undefined ? [] : [args.ip])]),
     ...(mac === undefined ? {} : { mac }),
     ...(runtime.qos === undefined ? {} : { qos: runtime.qos }),
@@ -235,11 +223,8 @@ function runtimeConfigOf(json: Json): Runtime {
   const { ips = [], mac, dns, bandwidth, ...others } = given;
   for (const [key, value] of Object.entries(others)) {
     if (isEmpty(value)) continue;
-    throw unsupported(
-      `runtimeConfig.${key}`,
-      value,
-      NOT_HERE[key] ?? "Weft knows ips, mac, dns and bandwidth; remove the capability",
-    );
+    const why = NOT_HERE[key] ?? "Weft knows ips, mac, dns and bandwidth; remove the capability";
+    throw unsupported(`runtimeConfig.${key}`, value, why);
   }
   const { servers, searches, options } = dnsOf(dns, "runtimeConfig.dns", ["servers", "searches", "options"]);
   return {
@@ -293,12 +278,9 @@ function addressesOf(texts: readonly string[]): readonly string[] {
     const family = address?.includes(":") === true ? 6 : 4;
     const other = byFamily.get(family);
     if (address === undefined) throw new CniRefusal("config", `ips: "${text}" is not an address`);
+    const both = `ips: both ${other} and ${address} are asked for`;
     if (other !== undefined && other !== address)
-      throw new CniRefusal(
-        "config",
-        `ips: both ${other} and ${address} are asked for`,
-        "an interface has one address per family",
-      );
+      throw new CniRefusal("config", both, "an interface has one address per family");
     byFamily.set(family, address);
   }
   return [...byFamily.values()];
@@ -359,9 +341,10 @@ function textOf(json: Json, key: string): string | undefined {
   return value;
 }
 
-function flag(key: string, value: unknown): boolean | undefined {
-  if (value === undefined || typeof value === "boolean") return value;
-  throw wrong(key, "true or false");
+function flagIn<Key extends string>(json: Json, key: Key): { readonly [K in Key]?: boolean } {
+  const { [key]: value } = json;
+  if (value !== undefined && typeof value !== "boolean") throw wrong(key, "true or false");
+  return value === undefined ? {} : ({ [key]: value } as { [K in Key]: boolean });
 }
 
 function listOf(value: unknown, where: string): readonly string[] {
