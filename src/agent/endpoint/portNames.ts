@@ -20,7 +20,12 @@ export class PortNames {
     const port = this.#portOf(name);
     const other = this.#owners.get(port);
     if (other !== undefined && other !== name && (there.has(other) || isOnItsWay(other)))
-      throw portTaken(name, other, port);
+      throw new Fault("name-taken", {
+        what: `endpoint "${name}" would have the port ${port}, which is that of "${other}"`,
+        where: "owner",
+        why: "ports are named by a hash of owner and interface, and these two have the same",
+        fix: "choose another owner (--name)",
+      });
     this.#owners.set(port, name);
   }
 
@@ -28,13 +33,4 @@ export class PortNames {
     this.#owners.clear();
     for (const name of names) this.#owners.set(this.#portOf(name), name);
   }
-}
-
-function portTaken(name: string, other: string, port: string): Fault {
-  return new Fault("name-taken", {
-    what: `endpoint "${name}" would have the port ${port}, which is that of "${other}"`,
-    where: "owner",
-    why: "ports are named by a hash of owner and interface, and these two have the same",
-    fix: "choose another owner (--name)",
-  });
 }

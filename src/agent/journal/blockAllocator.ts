@@ -9,8 +9,7 @@ import type { EndpointClaim } from "../../model/input.ts";
 import { quarantineEnd, type QuarantineTime } from "../../model/quarantine.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network } from "../../model/resource.ts";
-import { addressKey, type Former } from "./journal.ts";
-import type { UsedAddresses } from "./usedAddresses.ts";
+import { addressKey, type Former, type UsedAddresses } from "./journal.ts";
 
 export type LeaseRequest = Pick<EndpointClaim, "network" | "slice" | "addresses" | "mac" | "range">;
 export type Lease = { readonly slice?: string; readonly addresses: readonly string[]; readonly mac: string };
@@ -43,7 +42,13 @@ export function allocate(
   request: LeaseRequest,
   freedAtMs: FreedAtMs = () => undefined,
 ): Lease {
-  if (request.range !== undefined) throw noRanges(request.network);
+  if (request.range !== undefined)
+    throw new Fault("range-unknown", {
+      what: `network "${request.network}" has no address ranges`,
+      where: "range",
+      why: "it is local: the address is from this host's block",
+      fix: "leave it out",
+    });
   const segment = chosen(segments, request);
   const wanted = (request.addresses ?? []).map((text, i) => parseIp(text, `addresses[${i}]`));
   for (const [i, ip] of wanted.entries()) {
@@ -102,15 +107,6 @@ function chosen(segments: readonly Segment[], { network, slice }: LeaseRequest):
     what: `network "${network}" has no slice "${slice}" on this host`,
     where: "slice",
     fix: segments[0]?.slice === undefined ? "leave it out" : `choose one of ${segments.map((s) => s.slice).join(", ")}`,
-  });
-}
-
-function noRanges(network: string): Fault {
-  return new Fault("range-unknown", {
-    what: `network "${network}" has no address ranges`,
-    where: "range",
-    why: "it is local: the address is from this host's block",
-    fix: "leave it out",
   });
 }
 

@@ -9,8 +9,9 @@
 import { attempt, type Files, notWritten } from "../../files/files.ts";
 import { LineFile } from "../../files/lines.ts";
 import { sealed, unsealed } from "../../files/seal.ts";
+import { Intervals, type Used } from "../../ipam/intervals.ts";
+import { type Family, ipOf } from "../../model/address.ts";
 import { type Entry, type Former, isRecord, type Record } from "./record.ts";
-import { UsedAddresses } from "./usedAddresses.ts";
 
 export type { Entry, Former } from "./record.ts";
 
@@ -334,4 +335,35 @@ function take(book: Entries, record: Record, boots: Set<string>, isAfterDamage: 
     book.put(record.put);
   } else if ("remove" in record) book.remove(record.remove, record.atMs);
   else if ("freed" in record) book.note(record.freed, record.former);
+}
+
+/** The used addresses of one network. The lowest free one is found at once, however many are used. */
+export class UsedAddresses {
+  /** How many entries have an address: two while one of them is being detached. */
+  readonly #counts = new Map<string, number>();
+  readonly #values = { 4: new Intervals(), 6: new Intervals() } as const;
+
+  get isEmpty(): boolean {
+    return this.#counts.size === 0;
+  }
+
+  add(address: string): void {
+    const count = this.#counts.get(address) ?? 0;
+    this.#counts.set(address, count + 1);
+    const ip = count === 0 ? ipOf(address) : undefined;
+    if (ip !== undefined) this.#values[ip.family].take(ip.value);
+  }
+
+  delete(address: string): void {
+    const count = this.#counts.get(address) ?? 0;
+    if (count > 1) this.#counts.set(address, count - 1);
+    if (count !== 1) return;
+    this.#counts.delete(address);
+    const ip = ipOf(address);
+    if (ip !== undefined) this.#values[ip.family].release(ip.value);
+  }
+
+  of(family: Family): Used {
+    return this.#values[family];
+  }
 }

@@ -56,12 +56,10 @@ export class NextHops {
   }
 
   get conditions(): readonly string[] {
-    const [first] = this.#refused;
-    if (first === undefined) return [];
-    const [key, message] = first;
-    return [
-      `the kernel does not keep the neighbour ${key.slice("hop ".length)} (${message}): this host may lose its peers ` +
-        "when its table of neighbours is full; raise gc_thresh3, or give it a permanent neighbour",
-    ];
+    const then = "this host may lose its peers when its table of neighbours is full";
+    const fix = "raise gc_thresh3, or give it a permanent neighbour";
+    return [...this.#refused].slice(0, 1).map(([key, message]) => {
+      return `the kernel does not keep the neighbour ${key.slice("hop ".length)} (${message}): ${then}; ${fix}`;
+    });
   }
 }

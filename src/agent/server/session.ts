@@ -101,9 +101,7 @@ export class Session {
   }
 
   /** From joining until the server says that it has removed the host; undefined when the agent stops. */
-  async #untilRemoved(
-    signal: AbortSignal,
-  ): Promise<{ readonly fault: Fault; readonly hadJoined: boolean } | undefined> {
+  async #untilRemoved(signal: AbortSignal): Promise<{ fault: Fault; hadJoined: boolean } | undefined> {
     try {
       await this.#join.join(signal);
     } catch (error) {

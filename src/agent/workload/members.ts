@@ -10,6 +10,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { plainName } from "../../model/endpointName.ts";
 import { problemOf, type Reason } from "../../model/fault.ts";
+import type { EndpointClaim } from "../../model/input.ts";
 import { isOver } from "../../model/membership.ts";
 import { type Endpoint, endpointName, type Move, type Snapshot } from "../../model/resource.ts";
 import type { Door } from "../endpoint/attach.ts";
@@ -154,12 +155,11 @@ export class Members {
   }
 
   #targetOf({ to, owner }: Move["spec"], netns: string | undefined): Endpoint | undefined {
-    for (const { endpoint, state } of this.#options.journal.entries.values()) {
-      const { spec } = endpoint;
+    const isTarget = ({ state, endpoint: { spec } }: Entry) => {
       const isHere = spec.owner === owner && (netns === undefined || spec.netns === netns);
-      if (state === "attached" && spec.network === to && isHere) return endpoint;
-    }
-    return undefined;
+      return state === "attached" && spec.network === to && isHere;
+    };
+    return this.#options.journal.entries.values().find(isTarget)?.endpoint;
   }
 
   /** The new interface; undefined if it is refused, which is reported to the server once. */
@@ -192,10 +192,10 @@ export class Members {
 
   #nextName(owner: string, netns: string): string {
     const { journal, kernel } = this.#options;
-    const own = [...journal.entries.values()].filter(
-      ({ endpoint }) => instanceOf(endpoint.spec) === instanceOf({ owner, netns }),
-    );
-    const last = own.map(({ endpoint }) => endpoint.spec.ifname).reduce((a, b) => (a > b ? a : b), "");
+    const own = [...journal.entries.values()].filter(({ endpoint: { spec } }) => {
+      return spec.owner === owner && spec.netns === netns;
+    });
+    const last = own.reduce((most, { endpoint: { spec } }) => (most > spec.ifname ? most : spec.ifname), "");
     const links = kernel.linkNames(netns as Ns);
     return nextInterface(last, (name) => links.includes(name) || journal.entries.has(endpointName(owner, name)));
   }
@@ -206,12 +206,7 @@ function asksNothing({ memberships, moves }: Snapshot): boolean {
 }
 
 /** An interface that an instance lacks. */
-export type Join = {
-  readonly network: string;
-  readonly workload: string;
-  readonly owner: string;
-  readonly netns: string;
-};
+export type Join = Required<Pick<EndpointClaim, "network" | "workload" | "owner" | "netns">>;
 export type HostWorkloads = {
   readonly host: string;
   readonly entries: ReadonlyMap<string, Entry>;

@@ -1,21 +1,32 @@
-// The CNI commands (specification 1.1.0, back to 0.3.1) as calls of the agent. The plugin that a runtime executes
-// (cni/weft-cni.c) only carries a request to the agent's socket and the answer back; everything else is in this folder.
+// The CNI commands (specification 1.1.0, back to 0.3.1) as calls of the agent, and the answer to an ADD in the words of
+// each version. The plugin that a runtime executes (cni/weft-cni.c) only carries a request to the agent's socket and the
+// answer back; everything else is in this folder.
 import type { Door } from "../../agent/endpoint/attach.ts";
 import type { Inspection } from "../../agent/endpoint/inspection.ts";
 import type { Entry, Journal } from "../../agent/journal/journal.ts";
 import type { Rounds } from "../../agent/reconcile/rounds.ts";
 import type { SnapshotSource } from "../../agent/reconcile/snapshotSource.ts";
 import type { Answer, Route } from "../../agent/socket/localApi.ts";
+import { WEFT_ROUTE_METRIC } from "../../datapath/kinds/entries.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { vrfsOn } from "../../model/membership.ts";
 import { endpointName, type Network } from "../../model/resource.ts";
-import type { AttachRequest, HostReport } from "../../model/status.ts";
-import type { Json } from "./fold.ts";
+import type { Attachment, AttachRequest, HostReport } from "../../model/status.ts";
+import { isObject, type Json } from "./fold.ts";
 import { CniRefusal, errorJson, refusalOf } from "./refusal.ts";
-import { type Config, decode, partsOf, type Request, requestOf, versionIn, VERSIONS } from "./request.ts";
-import { lacking, listIn, resultOf } from "./result.ts";
+import {
+  type Config,
+  decode,
+  type Dns,
+  partsOf,
+  type Request,
+  requestOf,
+  type Version,
+  versionIn,
+  VERSIONS,
+} from "./request.ts";
 
 export type CniOptions = {
   readonly host: string;
@@ -218,4 +229,67 @@ async function collect(options: CniOptions, { config: { name, valid = [] } }: Re
   const [first, ...others] = failed;
   if (first === undefined) return;
   throw new CniRefusal(first.code, first.message, [first.details, ...others.map(({ message }) => message)].join("; "));
+}
+
+/** An earlier result, of a plugin before Weft, stays as it is; its entries keep their places, so indexes stay right. */
+export function resultOf(version: Version, attachment: Attachment, dns: Dns, before: Json | undefined): Json {
+  const interfaces = listIn(before, "interfaces");
+  const { spec, mtu, interfaceAddresses, gateways, routes } = attachment;
+  const own = {
+    name: spec.ifname,
+    mac: spec.mac,
+    ...(version === "1.1.0" ? { mtu } : {}),
+    sandbox: spec.netns,
+  };
+  const ips = interfaceAddresses.map((address) => {
+    const isSix = address.includes(":");
+    const gateway = gateways.find((one) => one.includes(":") === isSix);
+    return {
+      ...(isBefore1(version) ? { version: isSix ? "6" : "4" } : {}),
+      interface: interfaces.length,
+      address,
+      ...(gateway === undefined ? {} : { gateway }),
+    };
+  });
+  const { dns: dnsBefore } = before ?? {};
+  return {
+    ...before,
+    cniVersion: version,
+    interfaces: [...interfaces, own],
+    ips: [...listIn(before, "ips"), ...ips],
+    routes: [...listIn(before, "routes"), ...routes.map((route) => routeOf(route, version))],
+    // The network's own name servers count only if no others were given.
+    dns: {
+      ...(attachment.dns.length === 0 ? {} : { nameservers: attachment.dns }),
+      ...(isObject(dnsBefore) ? dnsBefore : {}),
+      ...dns,
+    },
+  };
+}
+
+/** `10.7.0.0/16 via 10.7.1.1`. */
+function routeOf(text: string, version: Version): Json {
+  const [dst = "", gw = ""] = text.split(" via ");
+  return { dst, gw, ...(version === "1.1.0" ? { priority: WEFT_ROUTE_METRIC } : {}) };
+}
+
+/** Before 1.0.0 an address carried its family. */
+function isBefore1(version: Version): boolean {
+  return version.startsWith("0.");
+}
+
+export function listIn(result: Json | undefined, key: string): readonly Json[] {
+  const list = result?.[key];
+  return Array.isArray(list) ? list.filter(isObject) : [];
+}
+
+/** What a result lacks of an attachment, a line each. Later plugins of a list may have added to the result. */
+export function lacking(result: Json, { spec, interfaceAddresses }: Attachment): readonly string[] {
+  const interfaces = listIn(result, "interfaces");
+  const own = interfaces.findIndex((one) => one["name"] === spec.ifname && (one["sandbox"] ?? "") !== "");
+  if (own < 0) return [`prevResult has no interface ${spec.ifname} in a sandbox`];
+  const said = listIn(result, "ips").filter((ip) => ip["interface"] === own);
+  return interfaceAddresses
+    .filter((address) => !said.some((ip) => ip["address"] === address))
+    .map((address) => `prevResult lacks ${address}, which Weft gave`);
 }

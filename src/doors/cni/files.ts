@@ -2,7 +2,7 @@
 // file shows that Weft wrote it; files without that key stay, whatever their names.
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { replaceFile } from "../../files/files.ts";
+import { attemptOf, replaceFile } from "../../files/files.ts";
 import { realFiles } from "../../files/real.ts";
 import { cniConfigList } from "../../model/cni.ts";
 import type { Network } from "../../model/resource.ts";
@@ -39,11 +39,7 @@ export function syncFiles(
 /** Names of the files of ours in a directory; none if it cannot be read. */
 export function ownFilesIn(directory: string): readonly string[] {
   const isKept = (file: string) => /^weft-.*\.conflist$/.test(file) && isOurs(readText(join(directory, file)));
-  try {
-    return readdirSync(directory).filter(isKept);
-  } catch {
-    return [];
-  }
+  return attemptOf(() => readdirSync(directory).filter(isKept)) ?? [];
 }
 
 function fileOf(network: string): string {
@@ -69,18 +65,10 @@ function write(path: string, text: string): readonly string[] {
 }
 
 function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
+  return attemptOf(() => readFileSync(path, "utf8"));
 }
 
 function isOurs(text: string | undefined): boolean {
-  try {
-    const value: unknown = JSON.parse(text ?? "");
-    return typeof value === "object" && value !== null && MARK in value;
-  } catch {
-    return false;
-  }
+  const value = attemptOf((): unknown => JSON.parse(text ?? ""));
+  return typeof value === "object" && value !== null && MARK in value;
 }

@@ -6,7 +6,7 @@ import { cidrOf, ipOf } from "../../../../src/model/address.ts";
 import type { Segment } from "../../../../src/datapath/world/layout.ts";
 import type { Network } from "../../../../src/model/resource.ts";
 import { allocate, inQuarantine, type LeaseRequest } from "../../../../src/agent/journal/blockAllocator.ts";
-import { UsedAddresses } from "../../../../src/agent/journal/usedAddresses.ts";
+import { UsedAddresses } from "../../../../src/agent/journal/journal.ts";
 
 const range = (cidr: string, gateway: string) => ({
   cidr: cidrOf(cidr) ?? assert.fail(),

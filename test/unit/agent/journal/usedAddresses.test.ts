@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ipOf } from "../../../../src/model/address.ts";
-import { UsedAddresses } from "../../../../src/agent/journal/usedAddresses.ts";
+import { UsedAddresses } from "../../../../src/agent/journal/journal.ts";
 
 const ADDRESSES = ["10.0.0.2", "10.0.0.3", "10.0.0.4", "fd00::2", "fd00::3"] as const;
 const valueOf = (text: string) => ipOf(text) ?? assert.fail(text);

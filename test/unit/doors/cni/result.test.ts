@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Attachment } from "../../../../src/model/status.ts";
-import { lacking, resultOf } from "../../../../src/doors/cni/result.ts";
+import { lacking, resultOf } from "../../../../src/doors/cni/cni.ts";
 
 const ATTACHMENT: Attachment = {
   endpoint: "c1.eth0",
