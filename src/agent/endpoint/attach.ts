@@ -47,7 +47,7 @@ export class Door {
     this.#startedAtMs = parts.clock.monotonicMs();
   }
 
-  /** Idempotent by owner and interface. Rejects with a Fault (throws one for an impossible name), and leaves nothing. */
+  /** Idempotent by owner and interface. Rejects with a Fault (throws one for an impossible name) and leaves nothing. */
   attach(request: AttachRequest, { joined, cni }: By = {}): Promise<Attachment> {
     const claim = claimOf(request, this.#parts.host, joined === true);
     const name = checkEndpointName(claim.owner, claim.ifname);
