@@ -1,6 +1,6 @@
 // The CNI commands (specification 1.1.0, back to 0.3.1) as calls of the agent, and the answer to an ADD as each version
-// has it. The plugin that a runtime executes (cni/weft-cni.c) only carries a request to the agent's socket and back the
-// answer; everything else is in this folder.
+// has it. The plugin that a runtime executes (cni/weft-cni.c) only carries a request to the agent's socket and the
+// answer back; everything else is in this folder.
 import type { Door } from "../../agent/endpoint/attach.ts";
 import type { Inspection } from "../../agent/endpoint/inspection.ts";
 import type { Entry, Journal } from "../../agent/journal/journal.ts";
