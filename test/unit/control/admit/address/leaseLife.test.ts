@@ -1,0 +1,284 @@
+// What of a network's addresses depends on what came before: where next-fit goes on, what of two former leases counts,
+// which holds and pieces end where. Beside given.test.ts, whose networks are small and whose time has no equals.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { EndpointClaim, NetworkInput, ReserveRequest } from "../../../../../src/model/input.ts";
+import type { Network } from "../../../../../src/model/resource.ts";
+import { type Lab, openLab, refuses } from "../../lab.ts";
+
+async function labWith(spec: NetworkInput): Promise<Lab> {
+  const lab = await openLab();
+  await lab.join(1);
+  await lab.put("net", spec);
+  return lab;
+}
+const attach = async (lab: Lab, owner: string, more: Partial<EndpointClaim> = {}, network = "net") =>
+  (await lab.attach(network, "h1", owner, more)).spec.addresses.join();
+const detach = (lab: Lab, ...owners: readonly string[]) => Promise.all(owners.map((one) => lab.detach(`${one}.eth0`)));
+const hold = (lab: Lab, first: string, last = first) =>
+  lab.control.write({ verb: "hold", request: { network: "net", first, last, reason: "a printer", owner: "ops" } });
+const holds = async (lab: Lab) =>
+  (await lab.snapshot()).holds.map(({ spec }) => [spec.first, spec.last].join("-")).toSorted();
+const cursors = async (lab: Lab) => (await lab.snapshot()).cursors.map(({ spec }) => spec.last.join());
+async function reserve(lab: Lab, request: ReserveRequest): Promise<Network> {
+  const { resource } = await lab.control.write({ verb: "reserve", network: "net", request });
+  return resource?.kind === "network" ? resource : assert.fail();
+}
+
+const DUAL: NetworkInput = { subnets: [{ cidr: "10.0.0.0/24" }, { cidr: "fd00::/64" }] };
+
+describe("next-fit", () => {
+  test("goes on behind the last that it chose: not behind one that was asked for, or given again", async () => {
+    const lab = await labWith({ ...DUAL, strategy: "next", quarantine: 0, sticky: true });
+    assert.equal(await attach(lab, "a"), "10.0.0.2,fd00::2");
+    assert.equal(await attach(lab, "b", { addresses: ["10.0.0.9", "fd00::20"] }), "10.0.0.9,fd00::20");
+    assert.deepEqual(await cursors(lab), ["10.0.0.2,fd00::2"]);
+    assert.equal(await attach(lab, "c"), "10.0.0.3,fd00::3");
+    await detach(lab, "a");
+    assert.equal(await attach(lab, "a"), "10.0.0.2,fd00::2", "as it had it");
+    assert.deepEqual(await cursors(lab), ["10.0.0.3,fd00::3"]);
+    assert.equal(await attach(lab, "d"), "10.0.0.4,fd00::4");
+    // An empty list asks for nothing.
+    await detach(lab, "c");
+    assert.equal(await attach(lab, "c", { addresses: [] }), "10.0.0.3,fd00::3");
+  });
+
+  test("what it chose last counts for it alone: the lowest is the lowest", async () => {
+    const spec = { ...DUAL, quarantine: 0 };
+    const lab = await labWith({ ...spec, strategy: "next" });
+    for (const owner of ["a", "b"]) await attach(lab, owner);
+    await detach(lab, "a", "b");
+    assert.deepEqual(await cursors(lab), ["10.0.0.3,fd00::3"]);
+    await lab.put("net", { ...spec, strategy: "lowest" });
+    assert.equal(await attach(lab, "c"), "10.0.0.2,fd00::2");
+    const other = await labWith({ ...spec, strategy: "lowest" });
+    await attach(other, "a");
+    assert.deepEqual(await cursors(other), []);
+  });
+
+  test("in ranges the same", async () => {
+    const ranges = [{ name: "r", type: "ip4", first: "10.0.0.10", size: 8 }] as const;
+    const lab = await labWith({ ...DUAL, ranges: [...ranges], strategy: "next", quarantine: 0, sticky: true });
+    assert.equal(await attach(lab, "a"), "10.0.0.10");
+    assert.equal(await attach(lab, "b", { addresses: ["10.0.0.15"] }), "10.0.0.15");
+    await detach(lab, "a");
+    assert.equal(await attach(lab, "a"), "10.0.0.10");
+    assert.deepEqual(await cursors(lab), ["10.0.0.10"]);
+    assert.equal(await attach(lab, "c"), "10.0.0.11");
+    await lab.put("net", { ...DUAL, ranges: [...ranges], strategy: "lowest", quarantine: 0 });
+    await detach(lab, "a");
+    assert.equal(await attach(lab, "d"), "10.0.0.10");
+    assert.deepEqual(await cursors(lab), []);
+  });
+});
+
+test("by chance every address is the first one, the last as well", async () => {
+  const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/30", gateway: "none" }], strategy: "random", quarantine: 0 });
+  const seen = new Set<string>();
+  for (let n = 0; n < 60 && seen.size < 2; n++) {
+    seen.add(await attach(lab, "a"));
+    await detach(lab, "a");
+  }
+  assert.deepEqual([...seen].toSorted(), ["10.0.0.1", "10.0.0.2"]);
+});
+
+test("in a slice an endpoint has addresses of its part, in the first as in the last", async () => {
+  const slices = ["a", "b"].map((name) => ({ name, bridge: name }));
+  const lab = await labWith({ subnets: [{ cidr: "9.0.0.0/16", hostPrefix: 24 }], slices });
+  for (const [slice, inside, outside] of [
+    ["a", "9.0.0.5", "9.0.0.130"],
+    ["b", "9.0.0.130", "9.0.0.5"],
+  ] as const) {
+    await refuses(lab, ["address-outside", "addresses[0]"], /is outside the part/, () =>
+      attach(lab, "w", { slice, addresses: [outside] }),
+    );
+    assert.equal(await attach(lab, `w${slice}`, { slice, addresses: [inside] }), inside);
+  }
+  await refuses(lab, ["request-invalid", "slice"], /has no slice "c".*choose one of a, b/, () =>
+    attach(lab, "w", { slice: "c", addresses: ["9.0.0.6"] }),
+  );
+});
+
+test("above its quota a tenant may change what it has, and return, and have no more", async () => {
+  const lab = await labWith(DUAL);
+  await reserve(lab, { name: "part", size: 8, tenant: "acme" });
+  const quota = (leases: number) => lab.put("net", { ...DUAL, quotas: [{ tenant: "acme", leases }] });
+  await quota(4);
+  const { ranges = [] } = (await lab.control.find("network", "part", { role: "admin" }))?.spec ?? {};
+  const part = { reservedFrom: "net", tenant: "acme", ranges };
+  await lab.put("part", { ...part, description: "as it was" });
+  await refuses(lab, ["quota-exceeded", "tenant"], /"acme" cannot have 1 more.*the quota is 4, and 8 are used/, () =>
+    reserve(lab, { name: "part", size: 1, tenant: "acme" }),
+  );
+  await lab.put("part", { ...part, ranges: ranges.map((one) => ({ ...one, size: 5 })) });
+  await quota(6);
+  await reserve(lab, { name: "part", size: 1, tenant: "acme" });
+  await refuses(lab, "quota-exceeded", /cannot have 1 more.*the quota is 6, and 6 are used/, () =>
+    reserve(lab, { name: "part", size: 1, tenant: "acme" }),
+  );
+});
+
+test("of two leases that ended at the same time, the later one comes back", async () => {
+  const lab = await labWith({ ...DUAL, quarantine: 0, sticky: true });
+  await attach(lab, "a");
+  await detach(lab, "a");
+  for (const n of [7, 5, 6]) {
+    await attach(lab, "a", { addresses: [`10.0.0.${n}`, `fd00::${n}`] });
+    await detach(lab, "a");
+  }
+  assert.equal(await attach(lab, "a"), "10.0.0.6,fd00::6");
+});
+
+test("half of a former lease is none: where one of its addresses cannot be, it begins anew", async () => {
+  const lab = await labWith({ ...DUAL, quarantine: 0, sticky: true });
+  await attach(lab, "a", { addresses: ["10.0.0.9", "fd00::9"] });
+  await detach(lab, "a");
+  await lab.put("net", {
+    ...DUAL,
+    subnets: [{ cidr: "10.0.0.0/24" }, { cidr: "fd00::/64", gateway: "fd00::9" }],
+    quarantine: 0,
+    sticky: true,
+  });
+  assert.equal(await attach(lab, "a"), "10.0.0.2,fd00::1");
+});
+
+describe("holds", () => {
+  test("what is in the way is named by its first address in the span", async () => {
+    const lab = await labWith(DUAL);
+    await hold(lab, "10.0.0.20", "10.0.0.25");
+    const refused = (first: string, last: string, text: RegExp) =>
+      refuses(lab, ["address-held", "first"], text, () => hold(lab, first, last));
+    await refused("10.0.0.23", "10.0.0.30", /^10\.0\.0\.23 is held/);
+    await refused("10.0.0.10", "10.0.0.30", /^10\.0\.0\.20 is held/);
+    await refused("10.0.0.25", "10.0.0.25", /^10\.0\.0\.25 is held/);
+    await refused("10.0.0.10", "10.0.0.20", /^10\.0\.0\.20 is held/);
+    await reserve(lab, { name: "part", size: 4, first: "10.0.0.40" });
+    await refuses(lab, ["address-reserved", "first"], /^10\.0\.0\.42 is reserved/, () =>
+      hold(lab, "10.0.0.42", "10.0.0.50"),
+    );
+    await refuses(lab, ["address-reserved", "first"], /^10\.0\.0\.40 is reserved/, () =>
+      hold(lab, "10.0.0.35", "10.0.0.40"),
+    );
+    await hold(lab, "10.0.0.26", "10.0.0.39");
+    await hold(lab, "10.0.0.44");
+    assert.deepEqual(await holds(lab), ["10.0.0.20-10.0.0.25", "10.0.0.26-10.0.0.39", "10.0.0.44-10.0.0.44"]);
+  });
+
+  test("the first hundred endpoints in the way are named; quarantines of many end in several commits", async () => {
+    const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/19" }], quarantine: 60 });
+    const owners = Array.from({ length: 2_001 }, (_, n) => `w${n}`);
+    await Promise.all(owners.map((owner) => attach(lab, owner)));
+    const fault = await refuses(lab, ["address-taken", "first"], /^10\.0\.0\.2 is taken/, () =>
+      hold(lab, "10.0.0.1", "10.0.31.254"),
+    );
+    assert.deepEqual(
+      [fault.detail.blockers?.length, fault.detail.blockers?.[0], fault.detail.blockers?.[99]],
+      [100, "w0.eth0 (10.0.0.2)", "w99.eth0 (10.0.0.101)"],
+    );
+    await detach(lab, ...owners);
+    lab.time.now += 60_000;
+    const left: number[] = [];
+    for (let n = 0; n < 2; n++) {
+      await lab.control.write({ verb: "expire" });
+      left.push((await lab.snapshot()).freed.length);
+    }
+    assert.deepEqual(left, [1, 0]);
+  });
+
+  test("an address that is never given is refused with what it is", async () => {
+    const lab = await labWith({
+      subnets: [{ cidr: "10.0.0.0/24" }, { cidr: "fd00::/120" }],
+      ranges: [
+        { name: "r", type: "ip4", first: "10.0.0.1", size: 255, gateway: "10.0.0.77" },
+        { name: "s", type: "ip6-static", first6: "fd00::1", size: 255, gateway6: "fd00::ff" },
+      ],
+    });
+    for (const [address, why] of [
+      ["10.0.0.1", /in 10\.0\.0\.0\/24 it is kept for the gateway/],
+      ["10.0.0.77", /it is kept for a gateway/],
+      ["10.0.0.255", /it is kept for broadcast/],
+      ["fd00::1", /in fd00::\/120 it is kept for the gateway/],
+      ["fd00::ff", /it is kept for a gateway/],
+    ] as const) {
+      await refuses(lab, ["address-taken", "first"], why, () => hold(lab, address));
+      await refuses(lab, ["address-taken", "addresses"], why, () => attach(lab, "a", { addresses: [address] }));
+    }
+    // Spans go over them.
+    await hold(lab, "10.0.0.70", "10.0.0.80");
+  });
+});
+
+test("a range keeps its MACs while they are enough for it", async () => {
+  const lab = await labWith({ subnets: [{ cidr: "fd00::/64" }] });
+  const macOf = async (range: object) => {
+    const { spec } = await lab.put("net", {
+      subnets: [{ cidr: "fd00::/64" }],
+      ranges: [{ name: "r", ...range } as never],
+    });
+    return spec.ranges?.[0]?.mac;
+  };
+  const slaac = { type: "ip6", prefix: "fd01::/64" };
+  const last = "02:ff:ff:ff:ff:f0";
+  assert.equal(await macOf({ ...slaac, size: 8, mac: last }), last);
+  for (const size of [8, 15, 16]) assert.equal(await macOf({ ...slaac, size }), last);
+  const other = await macOf({ ...slaac, size: 17 });
+  assert.match(other ?? "", /^02:00:/);
+  assert.equal(await macOf({ ...slaac, size: 4 }), other);
+  const fixed = { type: "ip6-static", first6: "fd00::100" };
+  assert.equal(await macOf({ ...fixed, size: 16, mac: last }), last);
+  assert.equal(await macOf(fixed), undefined, "each is made from the address");
+});
+
+describe("pieces", () => {
+  const macs = async (lab: Lab, request: ReserveRequest) => (await reserve(lab, request)).spec.ranges?.at(-1)?.mac;
+
+  test("of an IPv6 subnet have MACs made from the first address, while those do not wrap", async () => {
+    const lab = await labWith({ subnets: [{ cidr: "fd00::/64" }] });
+    assert.equal(await macs(lab, { name: "a", size: 16, first: "fd00::1:0" }), "02:00:00:01:00:00");
+    assert.equal(await macs(lab, { name: "b", size: 16, first: "fd00::ffff:fff0" }), "02:00:ff:ff:ff:f0");
+    // The same 32 bits: those MACs are taken.
+    const other = await macs(lab, { name: "c", size: 2, first: "fd00::1:0001:0000" });
+    assert.match(other ?? "", /^02:00:/);
+    assert.notEqual(other, "02:00:00:01:00:00");
+    const wrapping = await macs(lab, { name: "d", size: 16, first: "fd00::1:ffff:fff8" });
+    assert(wrapping !== undefined && wrapping < "02:00:ff:ff:ff:f1" && wrapping.startsWith("02:00:"), wrapping);
+  });
+
+  test("of a range have its MACs as far as it has some", async () => {
+    const lab = await labWith({
+      subnets: [{ cidr: "fd00::/64" }],
+      ranges: [{ name: "r", type: "ip6-static", first6: "fd00::100", mac: "02:ff:ff:ff:ff:f0" }],
+    });
+    assert.equal(await macs(lab, { name: "a", size: 8, first: "fd00::108" }), "02:ff:ff:ff:ff:f8");
+    assert.equal(await macs(lab, { name: "b", size: 4, first: "fd00::110" }), "02:00:00:00:01:10");
+    assert.equal(await macs(lab, { name: "c", size: 4, first: "fd00::100" }), "02:ff:ff:ff:ff:f0");
+    assert.equal(await macs(lab, { name: "d", size: 2, first: "fd00::120" }), "02:00:00:00:01:20");
+  });
+
+  test("that lose a part of a lease in quarantine lose all of it to the network that they are of", async () => {
+    const lab = await labWith({ ...DUAL, quarantine: 60 });
+    const part = await reserve(lab, { name: "part", size: 8, first: "10.0.0.16" });
+    const [piece] = part.spec.ranges ?? [];
+    const given = await attach(lab, "a", {}, "part");
+    await detach(lab, "a");
+    const freed = async () =>
+      (await lab.snapshot()).freed.map(({ spec }) => `${spec.network} ${spec.addresses.join()}`);
+    assert.deepEqual(await freed(), [`part ${given}`]);
+    const { first, mac, name = "piece-1", size } = piece ?? {};
+    await lab.put("part", {
+      reservedFrom: "net",
+      ranges: [
+        {
+          name,
+          type: "ip4",
+          ...(first === undefined ? {} : { first }),
+          ...(mac === undefined ? {} : { mac }),
+          size: size ?? 0,
+        },
+      ],
+    });
+    assert.deepEqual(await freed(), [`net ${given}`]);
+    const [, six = ""] = given.split(",");
+    await refuses(lab, "address-quarantined", /gave it back/, () => attach(lab, "b", { addresses: [six] }));
+  });
+});
