@@ -17,14 +17,13 @@ export class SystemError extends Error {
   }
 }
 
-/** Names that Node's table lacks. BR_MAX_PORTS is 1 << 10 (6.18). */
-const MORE_NAMES: ReadonlyMap<number, readonly [string, string]> = new Map([
-  [54, ["EXFULL", "the bridge has as many ports as it can have (1,023)"]],
-]);
+/** Node's table lacks it. BR_MAX_PORTS is 1 << 10 (6.18). */
+const EXFULL = 54;
 
 /** `EEXIST: file already exists`. */
 function errnoText(errno: number): string {
-  const [name, text] = NAMES.get(-errno) ?? MORE_NAMES.get(errno) ?? [`errno ${errno}`, "unknown error"];
+  if (errno === EXFULL) return "EXFULL: the bridge has as many ports as it can have (1,023)";
+  const [name, text] = NAMES.get(-errno) ?? [`errno ${errno}`, "unknown error"];
   return `${name}: ${text}`;
 }
 

@@ -5,40 +5,23 @@ import * as k from "../netlink/constants.ts";
 import type { Space } from "../namespaces.ts";
 import type { Question } from "../netlink/socket.ts";
 import { WORKLOAD_MOST } from "../ownership.ts";
-import type { Events } from "./events.ts";
 import { fakeEntry } from "./fake.ts";
-import {
-  type EntryReader,
-  type Indexed,
-  type KernelKind,
-  type On,
-  type Reading,
-  type StepContext,
-  kernelKind,
-  oneStep,
-} from "./kind.ts";
+import { type EntryReader, type Indexed, type KernelKind, type StepContext, kernelKind, oneStep } from "./kind.ts";
 
-type EntryKind<T extends EntryObject, I extends Indexed> = {
-  readonly isInWorkloads: boolean;
-  readonly encode: (context: StepContext, op: OpOn<T>) => void;
-  readonly explain?: KernelKind<T>["explain"];
-  /** Those in a namespace that are ours if their link is. */
-  readonly list: (reading: Reading) => readonly I[];
-  /** The object that one is. `nameOf`: name of another device of ours in that namespace. */
-  readonly decode: (item: I, on: On, nameOf: (index: number) => string | undefined) => T;
-  readonly events: Events;
-  readonly fake: EntryHooks<T>;
-};
+type EntryKind<T extends EntryObject, I> = Pick<KernelKind<T>, "isInWorkloads" | "events"> &
+  Partial<Pick<KernelKind<T>, "explain">> &
+  Omit<EntryReader<T, I>, "isOnAnyLink"> & {
+    readonly encode: (context: StepContext, op: OpOn<T>) => void;
+    readonly fake: EntryHooks<T>;
+  };
 
 export function entryKind<T extends EntryObject, I extends Indexed>(kind: EntryKind<T, I>): KernelKind<T> {
-  const { isInWorkloads, encode, list, decode, events, fake } = kind;
+  const { encode, list, decode, fake, ...rest } = kind;
   return kernelKind<T>({
-    isInWorkloads,
+    ...rest,
     steps: oneStep(encode),
-    ...(kind.explain === undefined ? {} : { explain: kind.explain }),
     // What a kind lists, it decodes.
     observe: { entry: { list, decode: decode as EntryReader<T>["decode"], isOnAnyLink: fake.isOnAnyLink ?? false } },
-    events,
     fake: fakeEntry(fake),
   });
 }

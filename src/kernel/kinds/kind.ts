@@ -120,7 +120,7 @@ export type Reading = {
 };
 
 /** A link that objects may be on: its namespace as Weft calls it, and its name. */
-export type On = { readonly ns: Ns; readonly dev: string };
+type On = { readonly ns: Ns; readonly dev: string };
 
 export type Observe<T> = {
   /** Of a kind that stands alone: the objects of a namespace. */
@@ -131,10 +131,10 @@ export type Observe<T> = {
   /** Of a kind of entries: those in a namespace that are ours if their link is, and the object that each is. */
   readonly entry?: EntryReader<T>;
 };
-export type EntryReader<T> = {
-  readonly list: (reading: Reading) => readonly Indexed[];
+export type EntryReader<T, I = Indexed> = {
+  readonly list: (reading: Reading) => readonly I[];
   /** `nameOf`: name of another device of ours in that namespace. */
-  readonly decode: (item: Indexed, on: On, nameOf: (index: number) => string | undefined) => T;
+  readonly decode: (item: I, on: On, nameOf: (index: number) => string | undefined) => T;
   /** They are on links of others, too. */
   readonly isOnAnyLink: boolean;
 };
