@@ -10,7 +10,7 @@ import type { Endpoint, Freed, Hold, Network, Snapshot } from "../../model/resou
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { checkFilter, checkKnown } from "../input/names.ts";
-import { given, reading, wordOf, type ReadOptions } from "../input/options.ts";
+import { given, reading, wordOf, type ReadOptions, type Texts } from "../input/options.ts";
 import { fields, printList, printOne, type Column } from "../output/format.ts";
 import { spanText } from "./hold.ts";
 import { periodOf, timeText } from "./time.ts";
@@ -18,12 +18,7 @@ import { periodOf, timeText } from "./time.ts";
 /** `gateway` and `excluded` (the subnet's own and broadcast) are shown when they are asked for. */
 const STATES = ["used", "held", "reserved", "quarantined", "gateway", "excluded"] as const;
 type State = (typeof STATES)[number];
-type Filter = {
-  readonly network?: string;
-  readonly host?: string;
-  readonly owner?: string;
-  readonly state?: string;
-};
+type Filter = Texts<"network" | "host" | "owner" | "state">;
 export type Lease = {
   /** Of a hold or reservation, a span; of a lease with frames only, its MAC. */
   readonly address: string;
@@ -268,7 +263,7 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-type HistoryOptions = ReadOptions & { readonly network?: string; readonly at?: string };
+type HistoryOptions = ReadOptions & Texts<"network" | "at">;
 
 /** As many as the server gives in one answer. */
 const LIMIT = 1000;

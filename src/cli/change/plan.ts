@@ -10,16 +10,11 @@ import { connect } from "../input/connect.ts";
 import { checkPruned, itemsOf, readText } from "../input/resourceFile.ts";
 import { checkKnown } from "../input/names.ts";
 import { count, paint, type Io } from "../io.ts";
-import { given, reading, requiredOption, type ReadOptions } from "../input/options.ts";
+import { given, reading, requiredOption, type ReadOptions, type Texts } from "../input/options.ts";
 import { byName, printOne } from "../output/format.ts";
 import { EXIT_CHANGES, EXIT_OK } from "../output/error.ts";
 
-type PlanOptions = ReadOptions & {
-  readonly file: string;
-  readonly pruneVrf?: string;
-  readonly host?: string;
-  readonly netnsPrefix?: string;
-};
+type PlanOptions = ReadOptions & Texts<"pruneVrf" | "host" | "netnsPrefix"> & { readonly file: string };
 
 /** One host's part of a plan. */
 type HostPlan = {

@@ -7,7 +7,18 @@ import type { AttachRequest, Attachment } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
 import { connect, connectAgent } from "../input/connect.ts";
 import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
-import { given, reading, repeated, requiredOption, wholeNumber, withWait, type ReadOptions } from "../input/options.ts";
+import {
+  given,
+  reading,
+  repeated,
+  requiredOption,
+  wholeNumber,
+  withWait,
+  type Lists,
+  type ReadOptions,
+  type Switches,
+  type Texts,
+} from "../input/options.ts";
 import type { AgentOptions } from "../input/locate.ts";
 import { misuse } from "../output/error.ts";
 import { fields, printOne } from "../output/format.ts";
@@ -15,23 +26,10 @@ import { pendingAt, waitUntil } from "../change/wait.ts";
 
 type AttachOptions = ReadOptions &
   AgentOptions &
-  LimitFlags & {
-    readonly network: string;
-    readonly netns?: string;
-    readonly pid?: string;
-    readonly ip?: readonly string[];
-    readonly mac?: string;
-    readonly ifname?: string;
-    readonly name?: string;
-    readonly range?: string;
-    readonly slice?: string;
-    readonly workload?: string;
-    readonly tenant?: string;
-    readonly defaultRoute?: boolean;
-    readonly sg?: readonly string[];
-    readonly allowAddress?: readonly string[];
-    readonly wait?: string;
-  };
+  LimitFlags &
+  Texts<"netns" | "pid" | "mac" | "ifname" | "name" | "range" | "slice" | "workload" | "tenant" | "wait"> &
+  Lists<"ip" | "sg" | "allowAddress"> &
+  Switches<"defaultRoute"> & { readonly network: string };
 
 export function register(command: Command, cli: Cli): void {
   requiredOption(limitFlags(command, "none"), "--network <name>", "network of the new interface")

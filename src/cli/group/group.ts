@@ -4,7 +4,16 @@ import type { SecurityGroupSpec } from "../../model/group.ts";
 import type { SecurityGroup } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import type { ServerClient } from "../input/connect.ts";
-import { given, repeated, wholeNumber, writing, type WriteOptions } from "../input/options.ts";
+import {
+  given,
+  repeated,
+  wholeNumber,
+  writing,
+  type Lists,
+  type Switches,
+  type Texts,
+  type WriteOptions,
+} from "../input/options.ts";
 import { count } from "../io.ts";
 import { misuse } from "../output/error.ts";
 import { fields, namesOf, type Column } from "../output/format.ts";
@@ -12,13 +21,7 @@ import { create, edit, noChange, registerDelete, registerList, registerShow } fr
 import { RULE_HELP, ruleOf, ruleText } from "./rule.ts";
 import { registerStatus } from "./status.ts";
 
-type RuleFlags = {
-  readonly allow?: readonly string[];
-  readonly deny?: readonly string[];
-  readonly remove?: readonly string[];
-  readonly keepFlows?: boolean;
-  readonly description?: string;
-};
+type RuleFlags = Texts<"description"> & Lists<"allow" | "deny" | "remove"> & Switches<"keepFlows">;
 
 export function register(noun: Command, cli: Cli): void {
   registerList(noun, cli, "securitygroup", { about: "List security groups.", columns: COLUMNS, empty: "No groups." });

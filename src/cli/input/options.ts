@@ -5,9 +5,14 @@ import { parseWait } from "../change/wait.ts";
 import { misuse } from "../output/error.ts";
 import type { RemoteOptions } from "./locate.ts";
 
+/** What was said of options with a value, of those that may be repeated, and of switches. */
+export type Texts<Name extends string> = { readonly [N in Name]?: string };
+export type Lists<Name extends string> = { readonly [N in Name]?: readonly string[] };
+export type Switches<Name extends string> = { readonly [N in Name]?: boolean };
+
 export type ReadOptions = RemoteOptions & OutputOptions;
-export type WriteOptions = RemoteOptions & { readonly wait?: string };
-export type SureOptions = { readonly yes?: boolean; readonly force?: boolean };
+export type WriteOptions = RemoteOptions & Texts<"wait">;
+export type SureOptions = Switches<"yes" | "force">;
 
 /**
  * An option that has to be given. Told only after options that do not exist, unlike commander's own requiredOption():

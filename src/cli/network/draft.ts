@@ -4,33 +4,13 @@ import type { Spoofing } from "../../model/group.ts";
 import type { NetworkInput } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
 import { type LimitFlags, qosOf } from "../endpoint/limit.ts";
-import { given, listOrNone, wholeNumber, wordOf } from "../input/options.ts";
+import { given, listOrNone, type Lists, type Switches, type Texts, wholeNumber, wordOf } from "../input/options.ts";
 import { misuse } from "../output/error.ts";
 
-export type SpecFlags = LimitFlags & {
-  readonly subnet?: readonly string[];
-  readonly pool?: string;
-  readonly id?: string;
-  readonly ipam?: string;
-  readonly hostPrefix?: readonly string[];
-  readonly gateway?: readonly string[];
-  readonly vrf?: string;
-  readonly vni?: string;
-  readonly mtu?: string;
-  readonly slice?: readonly string[];
-  readonly masquerade?: boolean;
-  readonly enabled?: boolean;
-  readonly strategy?: string;
-  readonly sticky?: boolean;
-  readonly quarantine?: string;
-  readonly dns?: readonly string[];
-  readonly cni?: boolean;
-  readonly cniPortmap?: boolean;
-  readonly tenant?: string;
-  readonly description?: string;
-  readonly sg?: readonly string[];
-  readonly spoofing?: readonly string[];
-};
+export type SpecFlags = LimitFlags &
+  Texts<"pool" | "id" | "ipam" | "vrf" | "vni" | "mtu" | "strategy" | "quarantine" | "tenant" | "description"> &
+  Lists<"subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing"> &
+  Switches<"masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
 
 export const IPAM_MODES = ["local", "global"] as const;
 export const STRATEGIES = ["lowest", "next", "random"] as const;

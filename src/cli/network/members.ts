@@ -5,7 +5,7 @@ import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { count } from "../io.ts";
 import { reading, writing, type ReadOptions, type WriteOptions } from "../input/options.ts";
-import { printList, type Column } from "../output/format.ts";
+import { inOrder, printList, type Column } from "../output/format.ts";
 import { pendingAt, waitUntil } from "../change/wait.ts";
 
 export function registerMembers(noun: Command, cli: Cli): void {
@@ -68,19 +68,10 @@ function membersOf(snapshot: Snapshot, network: string): Member[] {
     const none = { workload, endpoint: "", addresses: [], by: "membership" as const };
     const instances = instancesOf(snapshot, workload);
     if (instances.length === 0) return [{ ...none, instance: "", host: "", state: "no instance" }];
-    return lackOf(snapshot, network, instances).map(({ owner, host }) => ({
-      ...none,
-      instance: owner,
-      host,
-      state: "joining",
-    }));
+    const lack = lackOf(snapshot, network, instances);
+    return lack.map(({ owner: instance, host }) => ({ ...none, instance, host, state: "joining" }));
   });
-  return [...attached, ...lacking].toSorted((a, b) => ORDER.compare(keyOf(a), keyOf(b)));
-}
-const ORDER = new Intl.Collator("en", { numeric: true });
-
-function keyOf({ workload, host, instance, endpoint }: Member): string {
-  return `${workload} ${instance} ${host} ${endpoint}`;
+  return inOrder([...attached, ...lacking], (m) => `${m.workload} ${m.instance} ${m.host} ${m.endpoint}`);
 }
 
 type Instance = Endpoint["spec"];

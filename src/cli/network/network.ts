@@ -9,7 +9,15 @@ import { limitFlags, limitText, shortLimits } from "../endpoint/limit.ts";
 import { overriddenText } from "../group/rule.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import type { RemoteOptions } from "../input/locate.ts";
-import { given, repeated, withServer, writing, type WriteOptions } from "../input/options.ts";
+import {
+  given,
+  repeated,
+  type Switches,
+  type Texts,
+  withServer,
+  writing,
+  type WriteOptions,
+} from "../input/options.ts";
 import { count } from "../io.ts";
 import { misuse } from "../output/error.ts";
 import { byName, fields, type Column } from "../output/format.ts";
@@ -257,12 +265,7 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
   );
 }
 
-type ExportOptions = RemoteOptions & {
-  readonly cni?: boolean;
-  readonly slice?: string;
-  readonly portmap?: boolean;
-  readonly socket?: string;
-};
+type ExportOptions = RemoteOptions & Texts<"slice" | "socket"> & Switches<"cni" | "portmap">;
 
 async function exportNetwork(cli: Cli, name: string, options: ExportOptions): Promise<void> {
   const { cni, slice, portmap, socket } = options;

@@ -17,29 +17,20 @@ import {
   wholeNumber,
   withForce,
   writing,
+  type Lists,
   type ReadOptions,
   type SureOptions,
+  type Texts,
   type WriteOptions,
 } from "../input/options.ts";
 import { misuse } from "../output/error.ts";
 import { printList, type Column } from "../output/format.ts";
 import { edit } from "../resource/verbs.ts";
 
-type RangeFlags = LimitFlags & {
-  readonly type?: string;
-  readonly first?: string;
-  readonly first6?: string;
-  readonly prefixLength?: string;
-  readonly prefix?: string;
-  readonly ula?: string;
-  readonly size?: string;
-  readonly mac?: string;
-  readonly gateway?: string;
-  readonly gateway6?: string;
-  readonly dns?: readonly string[];
-  readonly mtu?: string;
-  readonly securityGroup?: readonly string[];
-};
+type RangeFlags = LimitFlags &
+  Texts<"type" | "size" | "mac" | "mtu" | "gateway" | "gateway6"> &
+  Texts<"first" | "first6" | "prefixLength" | "prefix" | "ula"> &
+  Lists<"dns" | "securityGroup">;
 type ChangeOptions = RangeFlags & WriteOptions & SureOptions;
 
 const TYPES = ["ip4", "ip6", "ip6-static", "ip4-6", "ip4-6-static", "ether"] as const;

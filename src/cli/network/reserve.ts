@@ -12,6 +12,7 @@ import {
   withWait,
   writing,
   type ReadOptions,
+  type Texts,
   type WriteOptions,
 } from "../input/options.ts";
 import { count } from "../io.ts";
@@ -21,13 +22,7 @@ import { table } from "../output/table.ts";
 import { edit } from "../resource/verbs.ts";
 import { rangeText } from "./range.ts";
 
-type ReserveOptions = WriteOptions & {
-  readonly size: string;
-  readonly range?: string;
-  readonly first?: string;
-  readonly mac?: string;
-  readonly tenant?: string;
-};
+type ReserveOptions = WriteOptions & Texts<"range" | "first" | "mac" | "tenant"> & { readonly size: string };
 
 export function registerReservations(noun: Command, cli: Cli): void {
   const reserve = noun.command("reserve");

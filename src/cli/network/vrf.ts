@@ -7,16 +7,20 @@ import { TUNNEL_PORT } from "../../model/limits.ts";
 import type { Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import type { ServerClient } from "../input/connect.ts";
-import { given, repeated, wholeNumber, writing, type WriteOptions } from "../input/options.ts";
+import {
+  given,
+  repeated,
+  wholeNumber,
+  writing,
+  type Lists,
+  type Switches,
+  type Texts,
+  type WriteOptions,
+} from "../input/options.ts";
 import { fields, namesOf, type Column } from "../output/format.ts";
 import { create, edit, noChange, registerDelete, registerList, registerShow } from "../resource/verbs.ts";
 
-type SpecFlags = {
-  readonly vni?: string;
-  readonly tunnelPort?: string;
-  readonly vtepSubnet?: readonly string[];
-  readonly hostAccess?: boolean;
-};
+type SpecFlags = Texts<"vni" | "tunnelPort"> & Lists<"vtepSubnet"> & Switches<"hostAccess">;
 
 export function register(noun: Command, cli: Cli): void {
   registerList(noun, cli, "vrf", {

@@ -77,14 +77,18 @@ export function fields(io: Pick<Io, "color">, pairs: readonly (readonly [string,
 }
 
 /** In the order people look for things: web2 before web10. */
-export function byName<T extends { readonly name: string }>(rows: readonly T[]): T[] {
-  return rows.toSorted((a, b) => ORDER.compare(a.name, b.name));
+export function inOrder<T>(rows: readonly T[], keyOf: (row: T) => string): T[] {
+  return rows.toSorted((a, b) => ORDER.compare(keyOf(a), keyOf(b)));
 }
+const ORDER = new Intl.Collator("en", { numeric: true });
+
+export function byName<T extends { readonly name: string }>(rows: readonly T[]): T[] {
+  return inOrder(rows, ({ name }) => name);
+}
+
 /** `web2, web10`, in that order. */
 export function namesOf(rows: readonly { readonly name: string }[]): string {
   return byName(rows)
     .map(({ name }) => name)
     .join(", ");
 }
-
-const ORDER = new Intl.Collator("en", { numeric: true });
