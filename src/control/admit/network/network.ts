@@ -39,7 +39,7 @@ export function putNetwork(draft: Draft, put: Put<NetworkInput>): Network {
   const { input: whole, pool } = drawn(draft, put, old);
   const spec: NetworkSpec = { ...completed(draft, name, whole, old), ...defined({ pool }) };
   if (old !== undefined) checkChange(view, old, spec);
-  ensureNetworkVrf(draft, { name, spec }, whole.vni);
+  ensureVrf(draft, { name, spec }, whole.vni);
   for (const [i, cidr] of cidrsOf({ name, spec }).entries()) {
     const met = subnetCollision(draft, name, spec.vrf, cidr);
     const where = i < spec.subnets.length ? `spec.subnets[${i}].cidr` : "spec.ranges";
@@ -156,18 +156,6 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     securityGroups: groups && checkGroups(view, groups, "spec.securityGroups"),
     spoofing,
     description,
-  });
-}
-
-/** A local network's VNI is its VRF's: one that is given makes or meets it. */
-function ensureNetworkVrf(draft: Draft, network: Pick<Network, "name" | "spec">, vni: number | undefined): void {
-  const vrf = ensureVrf(draft, network, vni);
-  if (network.spec.ipam !== "local" || vni === undefined || vni === vrf.spec.vni) return;
-  throw new Fault("vni-invalid", {
-    what: `network "${network.name}" cannot have VNI ${vni}`,
-    where: "spec.vni",
-    why: `routed networks use the VNI of their VRF, and VRF "${vrf.name}" has ${vrf.spec.vni}`,
-    fix: "leave it out, or put the network into a VRF of its own",
   });
 }
 

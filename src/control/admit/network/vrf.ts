@@ -51,33 +51,39 @@ export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>): Vrf 
 
 /**
  * The VRF of a network that is being put, made if it is not there; with a VTEP subnet for each family of a local
- * network. A local network's VNI is its VRF's: one that is asked for makes it.
+ * network. A local network's VNI is its VRF's: one that is asked for makes it, or meets it.
  */
-export function ensureVrf(draft: Draft, network: Pick<Network, "name" | "spec">, vni: number | undefined): Vrf {
+export function ensureVrf(draft: Draft, network: Pick<Network, "name" | "spec">, vni: number | undefined): void {
   const { vrf: name, ipam } = network.spec;
   checkName("vrf", name, "spec.vrf");
   const { view } = draft;
-  const old = get(view, "vrf", name);
+  const old = get(view, "vrf", name)?.spec;
   const subnets = cidrsOf(network);
   const families = subnets.map((cidr) => cidr.family);
   const wish = { vrf: name, avoid: subnets };
-  if (old !== undefined) {
-    const { vtepSubnets } = old.spec;
-    if (ipam !== "local") return old;
-    return draft.put("vrf", name, { ...old.spec, vtepSubnets: withFamilies(draft, wish, vtepSubnets, families) });
+  if (old === undefined) {
+    const spec: VrfSpec = {
+      index: freeIndex(view),
+      vni: chooseVni(view, ipam === "local" ? vni : undefined, `vrf/${name}`, network.spec.vni),
+      tunnelPort: TUNNEL_PORT,
+      vtepSubnets: withFamilies(draft, wish, [], [4, ...families]),
+      vtepMacOui: VTEP_MAC_OUI,
+      hostAccess: false,
+      // Said, so that a list of it can be applied again: a put that does not say makes it one that stays.
+      kept: false,
+    };
+    checkVrfDevices(view, name, spec);
+    draft.put("vrf", name, spec);
+  } else if (ipam === "local") {
+    draft.put("vrf", name, { ...old, vtepSubnets: withFamilies(draft, wish, old.vtepSubnets, families) });
+    if (vni === undefined || vni === old.vni) return;
+    throw new Fault("vni-invalid", {
+      what: `network "${network.name}" cannot have VNI ${vni}`,
+      where: "spec.vni",
+      why: `routed networks use the VNI of their VRF, and VRF "${name}" has ${old.vni}`,
+      fix: "leave it out, or put the network into a VRF of its own",
+    });
   }
-  const spec: VrfSpec = {
-    index: freeIndex(view),
-    vni: chooseVni(view, ipam === "local" ? vni : undefined, `vrf/${name}`, network.spec.vni),
-    tunnelPort: TUNNEL_PORT,
-    vtepSubnets: withFamilies(draft, wish, [], [4, ...families]),
-    vtepMacOui: VTEP_MAC_OUI,
-    hostAccess: false,
-    // Said, so that a list of it can be applied again: a put that does not say makes it one that stays.
-    kept: false,
-  };
-  checkVrfDevices(view, name, spec);
-  return draft.put("vrf", name, spec);
 }
 
 /** Removes a VRF; with `force` its networks and their endpoints too. */

@@ -5,7 +5,6 @@ import { isDeepStrictEqual } from "node:util";
 import { type Ip, formatIp, macFromIp, macValue, parseIp, parseMac } from "../../../model/address.ts";
 import { defined } from "../../../model/defined.ts";
 import { drainedFault, Fault } from "../../../model/fault.ts";
-import { unknownFault } from "../../../model/kinds.ts";
 import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
 import type { Endpoint, Host, Network } from "../../../model/resource.ts";
 import { checkEndpointName, qualifiedName } from "../../../model/endpointName.ts";
@@ -97,11 +96,8 @@ export function detach(
   draft: Draft,
   { endpoint: name, by, force }: Extract<Write, { readonly verb: "detach" }>,
 ): Endpoint | undefined {
-  const endpoint = get(draft.view, "endpoint", name);
-  if (endpoint === undefined) {
-    if (by.role === "host") return undefined;
-    throw unknownFault("endpoint", name, "name");
-  }
+  const endpoint = by.role === "host" ? get(draft.view, "endpoint", name) : existing(draft.view, "endpoint", name);
+  if (endpoint === undefined) return undefined;
   if (by.role === "host" && endpoint.spec.host !== by.host)
     throw foreign(`endpoint "${name}" of host "${endpoint.spec.host}"`, by.host);
   if (by.role === "admin" && force !== true) return draft.put("endpoint", name, { ...endpoint.spec, detaching: true });
