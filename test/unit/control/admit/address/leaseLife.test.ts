@@ -208,6 +208,64 @@ describe("holds", () => {
   });
 });
 
+test("what is asked of a range is refused by the field that asked", async () => {
+  const lab = await labWith({ ...DUAL, ranges: [{ name: "r", type: "ip4", first: "10.0.0.10", size: 8 }] });
+  await attach(lab, "a", { addresses: ["10.0.0.12"] });
+  await hold(lab, "10.0.0.13");
+  const cases = [
+    [{ mac: "02:00:0a:00:00:0c" }, "address-taken", "mac"],
+    [{ addresses: ["10.0.0.12"] }, "address-taken", "addresses"],
+    [{ mac: "02:00:0a:00:00:0c", addresses: ["10.0.0.12"] }, "address-taken", "addresses"],
+    [{ mac: "02:00:0a:00:00:0d" }, "address-held", "mac"],
+    [{ addresses: ["10.0.0.13"] }, "address-held", "addresses"],
+    [{ mac: "02:00:0a:00:00:0e", addresses: ["10.0.0.15"] }, "request-invalid", "mac"],
+    [{ mac: "02:00:0a:00:00:20" }, "address-outside", "mac"],
+    [{ addresses: ["10.0.0.20"] }, "address-outside", "addresses[0]"],
+  ] as const;
+  for (const [wish, reason, where] of cases) await refuses(lab, [reason, where], /./, () => attach(lab, "b", wish));
+});
+
+test("a former lease is found by its address where its range has no MACs", async () => {
+  const lab = await labWith({
+    subnets: [{ cidr: "fd00::/64" }],
+    ranges: [{ name: "r", type: "ip6-static", first6: "fd00::100" }],
+    sticky: true,
+    quarantine: 0,
+  });
+  await attach(lab, "a", { addresses: ["fd00::150"] });
+  await detach(lab, "a");
+  assert.equal(await attach(lab, "b"), "fd00::100");
+  assert.equal(await attach(lab, "a"), "fd00::150");
+});
+
+test("ranges may touch and not meet, in whichever order and space", async () => {
+  const ip4 = (first: string, size: number) => ({ type: "ip4", first, size });
+  const ip6 = (first6: string, size: number, mac: string) => ({ type: "ip6-static", first6, size, mac });
+  const ether = (mac: string, size: number) => ({ type: "ether", mac, size });
+  const cases: readonly (readonly [object, object, met: RegExp | undefined])[] = [
+    [ip4("10.0.0.10", 4), ip4("10.0.0.13", 2), /both would give 10\.0\.0\.13/],
+    [ip4("10.0.0.10", 4), ip4("10.0.0.14", 2), undefined],
+    [ip4("10.0.0.10", 8), ip4("10.0.0.12", 2), /both would give 10\.0\.0\.12/],
+    [ip6("fd00::10", 4, "02:00:00:00:00:10"), ip6("fd00::13", 2, "02:00:00:00:00:20"), /both would give fd00::13/],
+    [ip6("fd00::10", 4, "02:00:00:00:00:10"), ip6("fd00::14", 2, "02:00:00:00:00:14"), undefined],
+    [ip6("fd00::10", 4, "02:00:00:00:00:10"), ip6("fd00::20", 2, "02:00:00:00:00:13"), /give 02:00:00:00:00:13/],
+    [ether("02:00:00:00:00:10", 4), ether("02:00:00:00:00:13", 1), /both would give 02:00:00:00:00:13/],
+    [ether("02:00:00:00:00:10", 4), ether("02:00:00:00:00:14", 1), undefined],
+    [ip4("10.0.0.10", 4), ether("02:00:0a:00:00:0d", 1), /both would give 02:00:0a:00:00:0d/],
+  ];
+  for (const [one, other, met] of cases)
+    for (const pair of [
+      [one, other],
+      [other, one],
+    ]) {
+      const lab = await labWith(DUAL);
+      const ranges = pair.map((each, i) => ({ name: `r${i}`, ...each })) as never;
+      const put = () => lab.put("net", { ...DUAL, ranges });
+      if (met === undefined) await put();
+      else await refuses(lab, ["overlap", "spec.ranges[1]"], met, put);
+    }
+});
+
 test("a range keeps its MACs while they are enough for it", async () => {
   const lab = await labWith({ subnets: [{ cidr: "fd00::/64" }] });
   const macOf = async (range: object) => {
@@ -280,5 +338,34 @@ describe("pieces", () => {
     assert.deepEqual(await freed(), [`net ${given}`]);
     const [, six = ""] = given.split(",");
     await refuses(lab, "address-quarantined", /gave it back/, () => attach(lab, "b", { addresses: [six] }));
+  });
+
+  test("over a quarantine that has ended take what was remembered along", async () => {
+    const lab = await labWith({ ...DUAL, quarantine: 60 });
+    const given = await attach(lab, "a", { addresses: ["10.0.0.20", "fd00::20"] });
+    await detach(lab, "a");
+    const first = given.split(",")[0] ?? "";
+    await refuses(lab, ["address-quarantined", "first"], /10\.0\.0\.20/, () =>
+      reserve(lab, { name: "p", size: 2, first }),
+    );
+    lab.time.now += 60_000;
+    await reserve(lab, { name: "p", size: 2, first });
+    assert.deepEqual(
+      (await lab.snapshot()).freed.filter(({ spec }) => spec.addresses.includes(first)),
+      [],
+    );
+  });
+
+  test("have the type of the range that they are of, also where another would give the same addresses", async () => {
+    const lab = await labWith({
+      subnets: [{ cidr: "fd00::/64", gateway: "none" }],
+      ranges: [{ name: "r", type: "ip6", prefix: "fd00::/64", mac: "02:00:00:00:00:10", size: 8 }],
+    });
+    const piece = { name: "p", first6: "fd00::ff:fe00:12", mac: "02:00:00:00:00:12", size: 2 };
+    await refuses(lab, ["address-outside", "spec.ranges[0]"], /"p" is in no range of network "net"/, () =>
+      lab.put("part", { reservedFrom: "net", ranges: [{ ...piece, type: "ip6-static" }] }),
+    );
+    const { first6: _, ...rest } = piece;
+    await lab.put("part", { reservedFrom: "net", ranges: [{ ...rest, type: "ip6", prefix: "fd00::/64" }] });
   });
 });
