@@ -149,6 +149,9 @@ type FlowsOptions = {
   readonly log: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 };
 
+// A detach ends flows when it removes the link. If a round removed the port instead (the server wanted it, or a killed
+// agent had begun the detach), they are ended here, before the address is free for another owner.
+
 /** Ports whose addresses are not free: those in the kernel (`existing`), and those whose flows could not be ended. */
 export function portsWithAddresses(
   { kernel, journal, log }: FlowsOptions,

@@ -1,5 +1,6 @@
-// Ends flows that the rules no longer allow. After each round, flows of the VRFs whose rules it may have narrowed are
-// judged anew; when an agent starts, all flows are, because its predecessor may have died between the two.
+// Ends flows: those that the rules no longer allow, and those that take more than a fair share of a table. After each
+// round, flows of the VRFs whose rules it may have narrowed are judged anew; when an agent starts, all flows are: its
+// predecessor may have died between the two.
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import { judgeOf } from "../../datapath/policy/verdict.ts";
 import type { KernelState, Op } from "../../datapath/state/state.ts";
@@ -56,6 +57,10 @@ async function endFlows(kernel: FlowKernel, judged: readonly Judged[]): Promise<
     if (left.length > 0) await kernel.packetsPassed();
   }
 }
+
+// Fair shares of a VRF's flow sets. nftables counts no elements per part of a key, so packets from one port could fill
+// a set, and a few more keep it full. Two things bound that: a port may begin only so many flows per second
+// (datapath/policy/flows.ts), and the agent checks the sets more often than a port can fill half of one.
 
 /** In this time one port can begin 5,000 + 5 × 500 flows, and receive 10,000 + 5 × 2,000, of 65,536 in a set. */
 const PERIOD_MS = 5_000;

@@ -25,8 +25,9 @@ export class KernelView {
   /** Links that attaches and detaches changed since the running round decided: its operations on them are stale. */
   readonly #changedLinks = new Set<string>();
   #isInRound = false;
-  /** What the last round was for; the version of the journal is no longer the last one if something was refused. */
-  #reconciled: { readonly snapshot: Snapshot; readonly journalVersion: number } | undefined;
+  /** What the last round was for; the version of the journal is none if something was refused. */
+  #reconciledFor: Snapshot | undefined;
+  #journalVersion: number | undefined;
   /** Endpoints whose attach or detach is running: rounds neither adopt nor release them. */
   readonly inFlight = new Set<string>();
   /** Objects that no round may judge: of attaches without an answer yet, and ports that are about to be removed. */
@@ -93,32 +94,33 @@ export class KernelView {
 
   /** Whether a round has ended, and no attach or detach has failed since. */
   get hasReconciled(): boolean {
-    return this.#reconciled !== undefined;
+    return this.#reconciledFor !== undefined;
   }
 
   /** Whether the kernel is known to hold everything that this snapshot and the journal ask for. */
   isConverged(snapshot: Snapshot | undefined): boolean {
     const { journal, host } = this.#options;
-    if (snapshot === undefined || this.#reconciled?.journalVersion !== journal.version) return false;
-    if (!isSameExceptOwn(this.#reconciled.snapshot, snapshot, host)) return false;
-    this.#reconciled = { ...this.#reconciled, snapshot };
+    const before = this.#reconciledFor;
+    if (snapshot === undefined || before === undefined || this.#journalVersion !== journal.version) return false;
+    if (!isSameExceptOwn(before, snapshot, host)) return false;
+    this.#reconciledFor = snapshot;
     return true;
   }
 
   /** A round for this snapshot has ended. `journalVersion` is undefined if it did not do everything. */
   reconciled(snapshot: Snapshot, journalVersion: number | undefined): void {
-    this.#reconciled = { snapshot, journalVersion: journalVersion ?? -1 };
+    this.#reconciledFor = snapshot;
+    this.#journalVersion = journalVersion;
   }
 
   /** The last changes of the journal are in the kernel, too. */
   stayConverged(): void {
-    if (this.#reconciled !== undefined)
-      this.#reconciled = { ...this.#reconciled, journalVersion: this.#options.journal.version };
+    this.#journalVersion = this.#options.journal.version;
   }
 
   /** An attach or detach failed to change the kernel: the next round does it, and does not count it as drift. */
   diverged(): void {
-    this.#reconciled = undefined;
+    this.#reconciledFor = undefined;
     this.observer.requestFull();
     this.#options.poke();
   }

@@ -79,33 +79,23 @@ export class Observer {
     return this.#isFullRequested || clock.monotonicMs() - this.#fullAtMs >= fullEveryMs;
   }
 
-  /** Answers all requests until now; see observeNow(). */
-  observe(known: KernelState, changed: () => ReadonlySet<string>): Promise<KernelState> {
+  /**
+   * Answers all requests until now. `known` is what the kernel is known to hold. `changed` gives, at the end, the near
+   * ends of pairs that attaches and detaches have changed meanwhile: these stay as they were read (see merged()).
+   */
+  async observe(known: KernelState, changed: () => ReadonlySet<string>): Promise<KernelState> {
     const { kernel, journal, clock } = this.#options;
     const isFull = this.#isFullDue;
     if (isFull) this.#fullAtMs = clock.monotonicMs();
     this.#isRequested = false;
     this.#isFullRequested = false;
-    return observeNow(kernel, journal.entries.values(), isFull ? new Map() : known, changed);
+    const entries = [...journal.entries.values()];
+    // Attaches record their changes in `known` while the kernel is read.
+    const before: KernelState = new Map(isFull ? [] : known);
+    const unknown = new Set(unknownNamespaces(entries, before));
+    const read = await kernel.observe([...unknown]);
+    return completed(read, before, unknown, changed()) ?? kernel.observe([...new Set(entries.map(workloadOf))]);
   }
-}
-
-/**
- * `known` is what the kernel held as the observation begins; empty for a full one. `changed` gives, at its end, the
- * near ends of pairs that attaches and detaches have changed meanwhile: these stay as they were read (see merged()).
- */
-async function observeNow(
-  kernel: Kernel,
-  entries: Iterable<Entry>,
-  known: KernelState,
-  changed: () => ReadonlySet<string>,
-): Promise<KernelState> {
-  const list = [...entries];
-  const unknown = new Set(unknownNamespaces(list, known));
-  // Attaches record their changes in `known` while the kernel is read.
-  const before = new Map(known);
-  const read = await kernel.observe([...unknown]);
-  return completed(read, before, unknown, changed()) ?? kernel.observe([...new Set(list.map(workloadOf))]);
 }
 
 function workloadOf({ endpoint }: Entry): Ns {

@@ -31,7 +31,8 @@ export class HostJoin {
   #accepted = "";
   /** The underlay address of the last claim; undefined before the first, and while there is none. */
   #address: string | undefined;
-  #problem: string | undefined;
+  /** Why the host cannot say what it is, or why the server refused it: a condition. */
+  problem: string | undefined;
   /** What the disk refused to save. */
   #unsaved: Joined | undefined;
   /** Prefixes of the host's own routes in the last accepted claim. */
@@ -41,11 +42,6 @@ export class HostJoin {
   constructor(options: JoinOptions, onProblem: () => void) {
     this.#options = options;
     this.#onProblem = onProblem;
-  }
-
-  /** Why the host cannot say what it is, or why the server refused it: a condition. */
-  get problem(): string | undefined {
-    return this.#problem;
   }
 
   /** Joins, however long the server is away. Rejects with the Fault of a server that refuses. */
@@ -97,8 +93,8 @@ export class HostJoin {
   }
 
   #setProblem(why: string | undefined): void {
-    if (this.#problem === why) return;
-    this.#problem = why;
+    if (this.problem === why) return;
+    this.problem = why;
     if (why !== undefined) this.#options.log("claim", { error: why });
     this.#onProblem();
   }
@@ -140,6 +136,10 @@ type UnderlayOptions = {
   readonly find?: () => Promise<string | undefined>;
 };
 
+/**
+ * The address to which other hosts send tunnel packets. One that was given (`--underlay`) stays; one that the agent
+ * found by itself is looked up again when the host no longer has it (DHCP, another NIC).
+ */
 export class Underlay {
   readonly #options: UnderlayOptions;
   #address: string;

@@ -222,6 +222,7 @@ const HEARD_MS = 12_000;
 /** A size that passes any underlay. */
 export const SMALL_BYTES = 200;
 
+/** One path: it is told the time, the answers and the peer's own probes, and says what to send next. */
 export class PathProbe {
   readonly path: Path;
   state: PathState = "unknown";

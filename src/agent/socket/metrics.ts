@@ -36,7 +36,11 @@ export async function agentMetrics(
   metric("weft_agent_drift_repaired_total", repaired, [{}, report.driftRepaired]);
   metric("weft_agent_info", "This agent.", [{ version, host, boot_id: bootId }, 1]);
   for (const [name, help, of] of queues.length === 0 ? [] : QUEUE_METRICS)
-    metric(name, help, ...queues.map((queue): Sample => [labelsOf(queue), queue[of]]));
+    metric(
+      name,
+      help,
+      ...queues.map(({ endpoint, direction, ...sums }): Sample => [{ endpoint, direction }, sums[of]]),
+    );
   const [traffic, dropped] = ["What an endpoint sent and received.", "Packets dropped by groups and spoofing filters."];
   metric("weft_endpoint_packets_total", traffic, ...counters.flatMap((one) => both(one, "Packets")));
   metric("weft_endpoint_bytes_total", traffic, ...counters.flatMap((one) => both(one, "Bytes")));
@@ -51,10 +55,6 @@ const QUEUE_METRICS = [
   ["weft_endpoint_limit_drops_total", "Packets that a limit dropped.", "drops"],
   ["weft_endpoint_limit_backlog_bytes", "Bytes that wait at a limit.", "backlog"],
 ] as const;
-
-function labelsOf({ endpoint, direction }: Pick<QueueCounters, "endpoint" | "direction">): Labels {
-  return { endpoint, direction };
-}
 
 /** Directions are the workload's: out is what it sent. */
 function both(one: EndpointCounters, unit: "Packets" | "Bytes"): readonly Sample[] {

@@ -35,7 +35,7 @@ export const FLOWS: Readonly<Record<Kind, number>> = { tcp: 65_536, udp: 65_536,
 
 /**
  * How many flows a port may begin, and how many may be begun to it: sets belong to the VRF, and no port may fill one
- * before the agent counts (agent/reconcile/flowShares.ts). The second rate is higher than the first; otherwise one port
+ * before the agent counts (agent/reconcile/cutFlows.ts). The second rate is higher than the first; otherwise one port
  * could keep all others from another.
  */
 const BEGINNINGS: Readonly<Record<Side, string>> = {

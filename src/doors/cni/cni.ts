@@ -9,6 +9,7 @@ import type { SnapshotSource } from "../../agent/reconcile/snapshotSource.ts";
 import type { Answer, Route } from "../../agent/socket/localApi.ts";
 import { WEFT_ROUTE_METRIC } from "../../datapath/kinds/entries.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
+import { attemptOf } from "../../files/files.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { vrfsOn } from "../../model/membership.ts";
@@ -53,8 +54,7 @@ async function answer(options: CniOptions, body: Buffer): Promise<Answer> {
   try {
     const { environment, input } = partsOf(body);
     const command = environment.get("CNI_COMMAND");
-    // VERSION may come without a configuration, and DEL must succeed whatever the configuration is.
-    const json = command === "VERSION" && input.trim() === "" ? { cniVersion: NEWEST } : decoded(command, input);
+    const json = jsonOf(command, input);
     version = versionIn(json);
     const request = requestOf(environment, json);
     if (request.command === "VERSION")
@@ -82,13 +82,10 @@ function answerOf(status: number, body: string): Answer {
   return { status, type: "application/json", body };
 }
 
-function decoded(command: string | undefined, input: string): Json {
-  try {
-    return decode(input);
-  } catch (error) {
-    if (command === "DEL") return {};
-    throw error;
-  }
+/** VERSION may come without a configuration, and DEL must succeed whatever the configuration is. */
+function jsonOf(command: string | undefined, input: string): Json {
+  if (command === "VERSION" && input.trim() === "") return { cniVersion: NEWEST };
+  return command === "DEL" ? (attemptOf(() => decode(input)) ?? {}) : decode(input);
 }
 
 /** A container in the host's namespace has the host's network already, and a VRF's namespace is no container's. */

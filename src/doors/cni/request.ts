@@ -1,8 +1,8 @@
 // A runtime's request as the shim sends it: the CNI_ variables, each ended by a zero byte, one more zero byte, and the
 // network configuration from standard input. Everything is checked here, once; what Weft would have to ignore is
 // refused by its key and value. Pure.
+import { attemptOf } from "../../files/files.ts";
 import { formatIp, interfaceOf, ipOf, isMapped, parseMac } from "../../model/address.ts";
-import { Fault } from "../../model/fault.ts";
 import { IFNAME_RULE, isIfname } from "../../model/endpointName.ts";
 import { type CniBandwidth, type QosInput, qosOfCni } from "../../model/qos.ts";
 import { folded, foldedIn, foldedResult, isObject, type Json } from "./fold.ts";
@@ -292,12 +292,7 @@ function plainAddress(text: string): string | undefined {
 }
 
 function macIn(text: string): string | undefined {
-  try {
-    return parseMac(text, "mac");
-  } catch (error) {
-    if (error instanceof Fault) return undefined;
-    throw error;
-  }
+  return attemptOf(() => parseMac(text, "mac"));
 }
 
 /** `domain` and lists of text, as far as they are present and not empty. */
