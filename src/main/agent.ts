@@ -36,7 +36,7 @@ import { emptySnapshot } from "../model/resource.ts";
 import { Management } from "./management.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 
-export const AGENT_SETTINGS = [
+const SETTINGS = [
   "server",
   "join-token-file",
   "host",
@@ -48,25 +48,28 @@ export const AGENT_SETTINGS = [
   "http",
   "cni-dir",
 ] as const;
-type Settings = Readonly<Partial<Record<(typeof AGENT_SETTINGS)[number], string>>>;
-
-export const AGENT_DEFAULTS = {
+const DEFAULTS = {
   "state-dir": "/var/lib/weft/agent",
   socket: "/run/weft/agent.sock",
   "netns-prefix": NETNS_PREFIX,
 } as const;
 
+/** What an agent was told, with the defaults of what it was not. */
+export async function agentSettings(flags: Flags, env: Surroundings["env"]) {
+  return { ...DEFAULTS, ...(await settingsOf("agent", SETTINGS, flags, env)) };
+}
+type Settings = Readonly<Awaited<ReturnType<typeof agentSettings>>>;
+
 export async function runAgent(flags: Flags, world: Surroundings): Promise<number> {
-  const settings = await settingsOf("agent", AGENT_SETTINGS, flags, world.env);
+  const settings = await agentSettings(flags, world.env);
   if (process.getuid?.() !== 0) throw notRoot();
   checkSettings(settings);
   optimizeEarly();
   const url = serverUrl(settings.server ?? missingServer(), "--server");
   const host = settings.host ?? hostname();
-  const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
-  const { disk, files, troubles } = await lockedState(directory, world.clock);
+  const { disk, files, troubles } = await lockedState(settings["state-dir"], world.clock);
   const token = tokenOf(disk, host, settings);
-  const kernel = linuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
+  const kernel = linuxKernel({ prefix: settings["netns-prefix"] });
   const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
   const find = settings.underlay === undefined ? { find: () => sourceAddress(url) } : {};
   const claim = claimOf(kernel, host, new Underlay({ kernel, address, ...find }), settings);
@@ -102,7 +105,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
     log,
   });
-  const socket = settings.socket ?? AGENT_DEFAULTS.socket;
+  const { socket } = settings;
   const { door, inspection, snapshots, rounds } = agent;
   const report = () => agent.report;
   const cni = cniRoute({ door, inspection, snapshots, rounds, report, host, journal, kernel, clock, log });
@@ -148,7 +151,7 @@ function tokenOf(disk: Disk, host: string, settings: Settings): string {
   if (identity !== undefined && identity.host !== host) {
     throw new Fault("host-claimed", {
       what: `this state directory belongs to host ${identity.host}, not to ${host}`,
-      where: settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"],
+      where: settings["state-dir"],
       fix: `start it with --host ${identity.host}, or with another --state-dir`,
     });
   }

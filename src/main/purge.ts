@@ -7,7 +7,6 @@ import { openDisk } from "../agent/server/stateDir.ts";
 import { count, type Io } from "../cli/io.ts";
 import type { PurgeFlags } from "../cli/context.ts";
 import { confirm } from "../cli/input/confirm.ts";
-import { settingsOf } from "../cli/input/settings.ts";
 import { agentClient } from "../client/agent.ts";
 import { diff } from "../datapath/state/diff.ts";
 import { printOps } from "../datapath/state/print.ts";
@@ -19,7 +18,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { linuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
 import { Fault } from "../model/fault.ts";
-import { AGENT_DEFAULTS, AGENT_SETTINGS } from "./agent.ts";
+import { agentSettings } from "./agent.ts";
 import { removeStateFiles, stateFilesIn } from "./stateFiles.ts";
 
 /** A removal may uncover what hung on it, so a second look is normal and a third is not. */
@@ -29,17 +28,16 @@ const USUAL_CNI_DIR = "/etc/cni/net.d";
 
 export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
   const { stateDir, socket, netnsPrefix, cniDir, yes } = flags;
-  const settings = await settingsOf("agent", AGENT_SETTINGS, { stateDir, socket, netnsPrefix, cniDir }, io.env);
-  const door = settings.socket ?? AGENT_DEFAULTS.socket;
+  const settings = await agentSettings({ stateDir, socket, netnsPrefix, cniDir }, io.env);
+  const { socket: door, "state-dir": directory } = settings;
   await refuseWhileRunning(door);
-  const directory = settings["state-dir"] ?? AGENT_DEFAULTS["state-dir"];
   // What is not an agent's is refused before the journal is opened there, which writes.
   const found = stateFilesIn(directory, door);
   const unlock =
     found.directory === undefined
       ? () => undefined
       : (await lockDirectory(directory, "state directory", io.clock)).release;
-  const kernel = linuxKernel({ prefix: settings["netns-prefix"] ?? AGENT_DEFAULTS["netns-prefix"] });
+  const kernel = linuxKernel({ prefix: settings["netns-prefix"] });
   const workloads = found.directory === undefined ? [] : attachedIn(found.directory, kernel.facts().bootId);
   try {
     const objects = [...(await kernel.observe(workloads)).values()].filter(({ kind }) => kind !== "sysctl").length;

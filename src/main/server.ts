@@ -19,19 +19,21 @@ import { LIVENESS_SETTINGS, livenessFrom, reclaimLostOn } from "./reclaim.ts";
 import { syncToken } from "./tokens.ts";
 
 const SETTINGS = ["listen", "data-dir", "socket", "new-network-groups", ...LIVENESS_SETTINGS] as const;
-const LISTEN = "127.0.0.1:7474";
-const DATA_DIR = "/var/lib/weft/server";
-const SOCKET = "/run/weft/server.sock";
+const DEFAULTS = {
+  listen: "127.0.0.1:7474",
+  "data-dir": "/var/lib/weft/server",
+  socket: "/run/weft/server.sock",
+};
 
 export async function runServer(flags: Flags, world: Surroundings): Promise<number> {
-  const settings = await settingsOf("server", SETTINGS, flags, world.env);
+  const settings = { ...DEFAULTS, ...(await settingsOf("server", SETTINGS, flags, world.env)) };
   const liveness = livenessFrom(settings);
   const named = settings["new-network-groups"];
   const groups = named === undefined ? undefined : wordsOf(named, "--new-network-groups");
   // Wrong settings are reported before a store and tokens are created.
-  listenAddress(settings.listen ?? LISTEN, "--listen");
+  listenAddress(settings.listen, "--listen");
   optimizeEarly();
-  const directory = settings["data-dir"] ?? DATA_DIR;
+  const directory = settings["data-dir"];
   makeDirectory(directory);
   const store = openSqliteStore(join(directory, "weft.db"));
   const metrics = createMetrics();
@@ -45,7 +47,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
     for (const role of ["admin", "join"] as const) {
       world.log("token", { role, ...(await syncToken(control, role, directory, realFiles)) });
     }
-    await serve(control, metrics, { listen: LISTEN, socket: SOCKET, ...settings }, world);
+    await serve(control, metrics, settings, world);
   } finally {
     await control.close();
     await store.close();
@@ -54,10 +56,8 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   return 0;
 }
 
-type Listeners = { readonly listen: string; readonly socket: string };
-
 /** Answers on TCP and on the socket until the signal aborts. */
-async function serve(control: Control, metrics: Metrics, { listen, socket }: Listeners, world: Surroundings) {
+async function serve(control: Control, metrics: Metrics, { listen, socket }: typeof DEFAULTS, world: Surroundings) {
   const { clock, signal, log } = world;
   const onError = (error: unknown) => log("internal error", { error: error instanceof Error ? error.stack : error });
   const api = createApi(control, { clock, version: ownVersion(), metrics, routes: dcosRoutes(control), onError });
