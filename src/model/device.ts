@@ -8,8 +8,8 @@ export const PORT_PREFIX = "wp";
 export const SHAPER_PREFIX = "wq";
 
 /**
- * `m-dcos`, `wb-blue`; `wb-a-very-1k9fq2` when the name is long. Same name in, same
- * device out. Two long names may end in one: who admits a name has to look (control/admit/network/devices.ts).
+ * `m-dcos`, `wb-blue`; `wb-a-very-1k9fq2` when the name is long. Two long names may end in one: who admits a name has
+ * to look (control/admit/network/devices.ts).
  */
 export function deviceName(prefix: string, name: string): string {
   const whole = `${prefix}-${name}`;

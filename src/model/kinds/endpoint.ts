@@ -5,10 +5,7 @@ import type { KindRecord } from "../kind.ts";
 import { Qos } from "../qos.ts";
 import { Flag, Text, Texts, optional, strictObject } from "../schema.ts";
 
-/**
- * One attachment of a workload. In a global network the server made it; in a local one the host's agent did and says
- * so.
- */
+/** One attachment of a workload: in a global network the server made it, in a local one the host's agent did. */
 export const endpoint = {
   spec: strictObject({
     network: Type.String(),

@@ -27,7 +27,6 @@ const Slice = strictObject({
   bridge: Text("Prefix of the bridge's name, like `m`: the bridge is `m-<network>`."),
 });
 
-/** Which pool a network's subnets come from, and under which id. */
 const PoolLink = strictObject({
   name: Type.String(),
   id: Type.Integer({ minimum: 0, description: "Unique in the pool; it makes the subnets." }),

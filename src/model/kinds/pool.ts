@@ -1,4 +1,4 @@
-// Pools: how a network without subnets of its own gets an id, and subnets from it.
+// Pools: how a network without subnets of its own gets an id, and subnets from it. A change concerns new networks only.
 import Type from "typebox";
 import { canonicalCidrs, formatCidr, parseCidr } from "../address.ts";
 import { defined } from "../defined.ts";
@@ -6,7 +6,6 @@ import type { KindRecord } from "../kind.ts";
 import { type Value, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { NetworkSpec, Subnet } from "./network.ts";
 
-/** How networks get an id, and subnets from it. A change concerns new networks only. */
 const PoolSpec = strictObject({
   driver: NetworkSpec.properties.driver,
   ipam: oneOf(["local", "global"], "Of new networks that do not say which."),
@@ -31,7 +30,6 @@ const PoolSpec = strictObject({
   description: optional(Type.String()),
 });
 
-/** A pool without what Weft can choose. */
 const PoolInput = strictObject(Type.Partial(PoolSpec).properties);
 type PoolInput = Value<typeof PoolInput>;
 
