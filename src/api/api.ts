@@ -10,7 +10,13 @@ import { ClaimLines } from "./claims.ts";
 import { type Metrics, createMetrics } from "./metrics.ts";
 import { openApiOf } from "./openapi.ts";
 import { type Answer, type Call, type Route, adminOnly, answerOf, viewerOf } from "./route.ts";
-import { routesOf } from "./routes.ts";
+import { addressRoutes } from "./routes/addresses.ts";
+import { clusterRoutes } from "./routes/cluster.ts";
+import { hostRoutes } from "./routes/hosts.ts";
+import { ipamRoutes } from "./routes/ipam.ts";
+import { processRoutes } from "./routes/process.ts";
+import { resourceRoutes } from "./routes/resources.ts";
+import { workloadRoutes } from "./routes/workloads.ts";
 import { Watches } from "./watches.ts";
 
 export type ApiOptions = {
@@ -23,6 +29,17 @@ export type ApiOptions = {
   /** Called with every internal error, because the answer does not show it. */
   readonly onError?: (error: unknown) => void;
 };
+
+/** Every route, in the order of the OpenAPI document: HTTP in, one call of the control plane, HTTP out. */
+const ROUTES = [
+  processRoutes,
+  resourceRoutes,
+  clusterRoutes,
+  workloadRoutes,
+  addressRoutes,
+  hostRoutes,
+  ipamRoutes,
+] as const;
 
 /** Largest request: an apply of several thousand networks. */
 const BODY_LIMIT = 16 * 1024 * 1024;
@@ -42,7 +59,7 @@ export function createApi(control: Control, options: ApiOptions): FastifyInstanc
   const watches = new Watches(options.clock);
   const parts = { control, watches, metrics: options.metrics ?? createMetrics(), version: options.version };
   const claims = new ClaimLines(control, (error) => options.onError?.(error));
-  const routes: Route[] = [...routesOf(parts), claims.route, ...(options.routes ?? [])];
+  const routes: Route[] = [...ROUTES.flatMap((of) => of(parts)), claims.route, ...(options.routes ?? [])];
   routes.push(openApiRoute(routes, options.version));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_, body, done) => done(null, body));

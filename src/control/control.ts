@@ -14,9 +14,8 @@ import type { Job } from "./commit/committer.ts";
 import { expireOn } from "./commit/expire.ts";
 import { followAs } from "./commit/follow.ts";
 import { type Role, roleSecret } from "./hosts/credentials.ts";
-import { acceptHistory, checkHistory } from "./hosts/history.ts";
 import { joinWith } from "./hosts/joins.ts";
-import { type ReclaimOptions, forgetDeparture, reclaimHost, reclaimLost, removeHost } from "./hosts/removal.ts";
+import { type ReclaimOptions, reclaimHost, reclaimLost, removeHost } from "./hosts/removal.ts";
 import { type ControlOptions, type Parts, assemble } from "./parts.ts";
 import type { Condition } from "./report/conditions.ts";
 import type { Foreseen } from "./report/forecast.ts";
@@ -86,11 +85,6 @@ export class Control {
     return reclaimHost(this.#parts, host, options);
   }
 
-  /** Forgets that a host was reclaimed; its token stays worth nothing. False if there is nothing to forget. */
-  forgetDeparture(host: string): Promise<boolean> {
-    return forgetDeparture(this.#parts, host);
-  }
-
   /**
    * Reclaims at most one silent host, if the settings say so, and returns it. Call it every few seconds, from one
    * server of a store.
@@ -109,14 +103,17 @@ export class Control {
     await this.#parts.committer.settled();
     const { view } = this.#parts.committer;
     if (viewer.role === "admin") return fullSnapshot(view);
-    if (known !== undefined) checkHistory(this.#parts, viewer.host, known);
+    if (known !== undefined) this.#parts.histories.check(viewer.host, known);
     const history = this.#parts.histories.current;
     return { ...snapshotFor(view, viewer.host), ...(history === undefined ? {} : { history }) };
   }
 
   /** From now on this host follows what this server has, although it knows another past. */
-  acceptHistory(host: string): Promise<void> {
-    return acceptHistory(this.#parts, host);
+  async acceptHistory(host: string): Promise<void> {
+    const { committer, histories } = this.#parts;
+    await committer.settled();
+    const { secret, begun } = histories.accepting(host);
+    await committer.submit({ secrets: () => [secret], committed: begun });
   }
 
   /**
@@ -127,7 +124,7 @@ export class Control {
    */
   watch(from: number, viewer: Viewer, signal: AbortSignal, history?: string): AsyncIterable<ChangeSet> {
     if (viewer.role === "admin") return this.#parts.store.watch(from, signal);
-    if (history !== undefined) checkHistory(this.#parts, viewer.host, { history, revision: from });
+    if (history !== undefined) this.#parts.histories.check(viewer.host, { history, revision: from });
     this.#parts.committer.replayLog.after(from);
     const named = history === undefined ? undefined : this.#parts.histories.current;
     return followAs(viewer.host, this.#parts.committer, { from, history: named }, signal);

@@ -65,7 +65,7 @@ export function assemble(store: Store, view: View, options: ControlOptions): Par
   const quarantineTime = quarantineClock(clock, view);
   const liveness = checkLiveness(options.liveness ?? LIVENESS);
   const lifecycle = new HostLifecycle(store, liveness, clock);
-  const histories = new Histories(store, clock);
+  const histories = new Histories(store, clock, (host) => lifecycle.reports.sighted(host));
   const committer = new Committer(store, view, {
     histories,
     clock,

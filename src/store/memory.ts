@@ -3,10 +3,18 @@
 import { randomUUID } from "node:crypto";
 import { keyOfResource } from "../model/resource.ts";
 import type { ChangeSet, Key, Resource } from "../model/resource.ts";
-import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
 import { ChangeLog } from "./changeLog.ts";
 import { LEASE_BOUNDS, LeaseLog } from "./leases.ts";
-import type { Commit, Secret, Store, StoreOptions } from "./store.ts";
+import {
+  type Commit,
+  type Secret,
+  type Store,
+  type StoreOptions,
+  assertHolds,
+  assertMeaningful,
+  stamped,
+  storeClosed,
+} from "./store.ts";
 
 /** An empty store. */
 export function openMemoryStore(options: StoreOptions = {}): Store {

@@ -9,12 +9,20 @@
 import { randomUUID } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
 import type { Change, ChangeSet, Key, Kind, Resource } from "../model/resource.ts";
-import { assertHolds, assertMeaningful, stamped, storeClosed } from "./commit.ts";
 import { damaged, faultOfSqlite, openDatabase } from "./database.ts";
 import { ChangeLog } from "./changeLog.ts";
 import { LEASE_BOUNDS } from "./leases.ts";
 import { LeaseTable } from "./leaseTable.ts";
-import type { Commit, Secret, Store, StoreOptions } from "./store.ts";
+import {
+  type Commit,
+  type Secret,
+  type Store,
+  type StoreOptions,
+  assertHolds,
+  assertMeaningful,
+  stamped,
+  storeClosed,
+} from "./store.ts";
 
 /** Change sets that left the window are deleted this many at a time: one by one, each commit would write more pages. */
 const PRUNE_EVERY = 64;

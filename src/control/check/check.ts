@@ -4,6 +4,7 @@
 import type { CheckReport, CheckRequest, Finding, Inventory, Order } from "../../model/check.ts";
 import type { Clock } from "../../model/clock.ts";
 import { Fault, problemOf } from "../../model/fault.ts";
+import { unknownFault } from "../../model/kinds.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { Parts } from "../parts.ts";
 import { fullSnapshot } from "../state/visibility.ts";
@@ -74,17 +75,8 @@ function checkRequest(snapshot: Snapshot, { network, host, repair, evict }: Chec
       fix: "give both, or leave --evict out",
     });
   if (network !== undefined && !snapshot.networks.some((one) => one.name === network))
-    throw new Fault("network-unknown", {
-      what: `there is no network "${network.slice(0, 80)}"`,
-      where: "network",
-      fix: "see `weft network list`",
-    });
-  if (host !== undefined && !snapshot.hosts.some((one) => one.name === host))
-    throw new Fault("host-unknown", {
-      what: `there is no host "${host.slice(0, 80)}"`,
-      where: "host",
-      fix: "see `weft host list`",
-    });
+    throw unknownFault("network", network, "network");
+  if (host !== undefined && !snapshot.hosts.some((one) => one.name === host)) throw unknownFault("host", host, "host");
 }
 
 /**

@@ -29,14 +29,17 @@ const ASKED_AGAIN_MS = 60_000;
 export class Histories {
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #sighted: (host: string) => void;
   readonly #refused = new Map<string, Refused>();
   #record: HistoryRecord;
   #isBegun = false;
   #isTold = false;
 
-  constructor(store: Store, clock: Clock) {
+  /** `sighted` is told of hosts that are refused: they live, and must not be given up for what this server has lost. */
+  constructor(store: Store, clock: Clock, sighted: (host: string) => void) {
     this.#store = store;
     this.#clock = clock;
+    this.#sighted = sighted;
     const text = store.secret(KEY);
     this.#record = text === undefined ? { pieces: [], accepted: [] } : (JSON.parse(text) as HistoryRecord);
   }
@@ -71,18 +74,12 @@ export class Histories {
       : undefined;
   }
 
-  /** The same for a person's decision: the host, or every host that was refused lately, may follow this history. */
-  accepting(hosts: readonly string[]): { readonly secret: Secret; readonly begun: () => void } {
-    const marks = hosts.flatMap((host) => {
-      const refused = this.#refused.get(host);
-      return refused === undefined ? [] : [markOf(host, refused.piece)];
-    });
-    return this.#change(
-      { ...this.#record, accepted: [...this.#record.accepted, ...marks].slice(-REMEMBERED_MAX) },
-      () => {
-        for (const host of hosts) this.#refused.delete(host);
-      },
-    );
+  /** The same for a person's decision: this host may follow this history. Throws `not-found` if it is not refused. */
+  accepting(host: string): { readonly secret: Secret; readonly begun: () => void } {
+    const refused = this.refused.get(host);
+    if (refused === undefined) throw notRefused(host);
+    const accepted = [...this.#record.accepted, markOf(host, refused.piece)].slice(-REMEMBERED_MAX);
+    return this.#change({ ...this.#record, accepted }, () => this.#refused.delete(host));
   }
 
   /** Hosts that were refused lately, and with what. */
@@ -101,6 +98,7 @@ export class Histories {
     if (isKnown || accepted.includes(markOf(host, history))) return void this.#refused.delete(host);
     const fault = foreign(host, { history, revision }, endedAt);
     this.#refused.set(host, { piece: history, message: fault.message, atMs: this.#clock.monotonicMs() });
+    this.#sighted(host);
     throw fault;
   }
 
@@ -113,7 +111,7 @@ export class Histories {
     }));
   }
 
-  #change(record: HistoryRecord, then: () => void): { readonly secret: Secret; readonly begun: () => void } {
+  #change(record: HistoryRecord, then: () => unknown): { readonly secret: Secret; readonly begun: () => void } {
     const begun = () => {
       this.#record = record;
       then();
@@ -126,7 +124,7 @@ function markOf(host: string, piece: string): string {
   return `${host} ${piece}`;
 }
 
-export function notRefused(host: string): Fault {
+function notRefused(host: string): Fault {
   return new Fault("not-found", {
     what: `host "${host}" asks for nothing: it has not shown another history in the last minute`,
     where: `host/${host}`,

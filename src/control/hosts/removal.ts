@@ -42,7 +42,8 @@ export async function reclaimLost(parts: Parts): Promise<string | undefined> {
   }
 }
 
-export async function forgetDeparture({ committer, lifecycle }: Parts, host: string): Promise<boolean> {
+/** Forgets that a host was reclaimed; its token stays worth nothing. False if there is nothing to forget. */
+async function forgetDeparture({ committer, lifecycle }: Parts, host: string): Promise<boolean> {
   const { departures } = lifecycle;
   if (committer.view.host.has(host) || !departures.list.some((one) => one.host === host)) return false;
   await lifecycle.kept(() => committer.submit({ secrets: () => departures.forget(host) }));

@@ -1,8 +1,7 @@
 // Resources as a viewer sees them: pages in order of names, and one by its name.
-import { type Kind, recordOf } from "../../model/kinds.ts";
+import { type Kind, builtInOf, recordOf } from "../../model/kinds.ts";
 import type { ResourceOf } from "../../model/resource.ts";
 import type { Viewer } from "../write.ts";
-import { builtIn } from "./builtIn.ts";
 import { type View, get, listOf, namesOf } from "./view.ts";
 import { isVisible } from "./visibility.ts";
 
@@ -38,6 +37,13 @@ export function findIn<K extends Kind>(view: View, kind: K, name: string, viewer
 
 function isSeen(view: View, viewer: Viewer, resource: ResourceOf<Kind>): boolean {
   return viewer.role === "admin" || isVisible(view, viewer.host, resource);
+}
+
+/** The one of this name as it is until it is written; undefined if the kind has none. */
+export function builtIn<K extends Kind>(kind: K, name: string): ResourceOf<K> | undefined {
+  const spec = builtInOf(kind, name);
+  // An envelope of kind K around a spec of kind K; TypeScript cannot see that the union member is K's.
+  return spec === undefined ? undefined : ({ kind, name, uid: name, revision: 0, spec } as unknown as ResourceOf<K>);
 }
 
 /** In order of names, with the one that is built in. */

@@ -1,6 +1,7 @@
 // How full networks are, from the indexes: a few lookups per network, however many endpoints there are.
 import { type Family, type Ip, addressCount, ipOf, parseCidr } from "../../model/address.ts";
 import { blockCount, capacity, defaultGateway } from "../../ipam/assign.ts";
+import type { Interval } from "../../ipam/intervals.ts";
 import { type Excluded, type Plan, indexOfIp, indexOfMac, leaseAt, planOf } from "../../ipam/range.ts";
 import type { Network } from "../../model/resource.ts";
 import { excludedOf } from "../admit/address/lease.ts";
@@ -56,8 +57,7 @@ export function usesOf(view: View, network: Network): AddressUse[] {
 
 function restOf(index: NetworkIndex | undefined, family: Family): Pick<AddressUse, "held" | "quarantined"> {
   if (index === undefined) return { held: 0, quarantined: 0 };
-  let held = 0n;
-  for (const { first, last } of index.held[family]) held += last - first + 1n;
+  const held = sizeOf(index.held[family]);
   const quarantined = index.blocked[family].count - index.assigned[family].count - held - reservedOf(index, family);
   return { held: Number(held), quarantined: Number(quarantined) };
 }
@@ -89,8 +89,12 @@ function rangesUse(view: View, network: Network): AddressUse[] {
 
 /** How many addresses of a family are reserved, so that another network gives them. */
 function reservedOf(index: NetworkIndex | undefined, family: Family): bigint {
+  return sizeOf(index?.reserved[family] ?? []);
+}
+
+function sizeOf(spans: Iterable<Interval>): bigint {
   let sum = 0n;
-  for (const { first, last } of index?.reserved[family] ?? []) sum += last - first + 1n;
+  for (const { first, last } of spans) sum += last - first + 1n;
   return sum;
 }
 

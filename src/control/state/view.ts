@@ -54,11 +54,12 @@ export type View = NetworkIndexes & {
 } & Maps;
 type Maps = { readonly [K in Kind]: Map<string, ResourceOf<K>> };
 
-export function emptyView(cluster: string): View {
-  return {
+/** The view of these resources. */
+export function viewOf(cluster: string, revision: number, resources: Iterable<Resource>): View {
+  const view: View = {
     ...(Object.fromEntries(ALL_KINDS.map((kind) => [kind, new Map()])) as unknown as Maps),
     cluster,
-    revision: 0,
+    revision,
     moving: new Map(),
     peered: new Map(),
     referrers: new Map(),
@@ -74,12 +75,7 @@ export function emptyView(cluster: string): View {
     lists: new Map(),
     names: new Map(),
   };
-}
-
-export function viewOf(cluster: string, revision: number, resources: Iterable<Resource>): View {
-  const view = emptyView(cluster);
   for (const resource of resources) index(view, resource, true);
-  view.revision = revision;
   return view;
 }
 

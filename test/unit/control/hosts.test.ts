@@ -101,16 +101,17 @@ test("what became of a host outlives the server, and a failed commit has not hap
     (await control.status()).hosts.map(({ host, state }) => [host, state]),
     [["h1", "reclaimed"]],
   );
+  const forget = () => control.write({ verb: "delete", kind: "host", name: "h1" });
   isBroken = true;
-  await assert.rejects(control.forgetDeparture("h1"), /disk is full/);
+  await assert.rejects(forget(), /disk is full/);
   isBroken = false;
   assert.deepEqual(
     (await control.status()).hosts.map(({ state }) => state),
     ["reclaimed"],
     "it is forgotten on disk or not at all",
   );
-  assert.equal(await control.forgetDeparture("h1"), true);
-  assert.equal(await control.forgetDeparture("h1"), false);
+  assert.deepEqual((await forget()).changes, []);
+  await assert.rejects(forget(), isFault("host-unknown"));
   assert.deepEqual((await control.status()).hosts, []);
   assert.throws(() => control.identify(token), isFault("host-reclaimed"));
 });

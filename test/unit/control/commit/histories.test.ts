@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Fault } from "../../../../src/model/fault.ts";
 import { openMemoryStore } from "../../../../src/store/memory.ts";
 import type { Store } from "../../../../src/store/store.ts";
-import { Histories, notRefused } from "../../../../src/control/commit/histories.ts";
+import { Histories } from "../../../../src/control/commit/histories.ts";
 
 /** A store at a revision that the test sets, with what was written to it. */
 function storeAt() {
@@ -18,13 +18,16 @@ function storeAt() {
   };
   const time = { now: 1000 };
   const clock = { nowMs: () => 0, monotonicMs: () => time.now, sleep: async () => {} };
-  const open = () => new Histories(store, clock);
+  const sighted: string[] = [];
+  const open = () => new Histories(store, clock, (host) => sighted.push(host));
   const keep = async ({ secret, begun }: ReturnType<Histories["beginning"]>) => {
     await store.commit([], [secret]);
     begun();
   };
-  return { at, time, store, open, keep };
+  return { at, time, store, sighted, open, keep };
 }
+const isNotRefused = (host: string) => (error: unknown) =>
+  error instanceof Fault && error.reason === "not-found" && error.detail.where === `host/${host}`;
 const isKnown = (histories: Histories, history: string, revision: number, host = "h1") => {
   try {
     histories.check(host, { history, revision });
@@ -70,12 +73,20 @@ test("what is written counts when it is written", async () => {
 });
 
 test("accepted is the piece that a host has shown, for that host alone, also after a restart", async () => {
-  const { open, keep } = storeAt();
+  const { sighted, open, keep } = storeAt();
   const histories = open();
   await keep(histories.beginning());
+  assert.equal(isKnown(histories, histories.current ?? "", 0, "h3"), true);
   for (const host of ["h1", "h2"]) assert.equal(isKnown(histories, "theirs", 7, host), false);
-  assert.deepEqual([...histories.refused.keys()], ["h1", "h2"]);
-  await keep(histories.accepting(["h1", "h3"]));
+  assert.deepEqual(
+    [[...histories.refused.keys()], sighted],
+    [
+      ["h1", "h2"],
+      ["h1", "h2"],
+    ],
+  );
+  assert.throws(() => histories.accepting("h3"), isNotRefused("h3"));
+  await keep(histories.accepting("h1"));
   assert.deepEqual([...histories.refused.keys()], ["h2"]);
   for (const each of [histories, open()]) {
     assert.equal(isKnown(each, "theirs", 9, "h1"), true);
@@ -105,8 +116,7 @@ test("a host that was refused is told of for a minute", async () => {
     histories.conditions().map(({ host }) => host),
     ["h2"],
   );
-  const fault = notRefused("h1");
-  assert.deepEqual([fault.reason, fault.detail.where], ["not-found", "host/h1"]);
+  assert.throws(() => histories.accepting("h1"), isNotRefused("h1"));
 });
 
 test("the newest ten thousand pieces and acceptances are kept", async () => {
@@ -117,7 +127,7 @@ test("the newest ten thousand pieces and acceptances are kept", async () => {
   const histories = open();
   await keep(histories.beginning());
   assert.equal(isKnown(histories, "theirs", 7, "h1"), false);
-  await keep(histories.accepting(["h1"]));
+  await keep(histories.accepting("h1"));
   const kept = JSON.parse(store.secret("history") ?? "") as { pieces: { id: string }[]; accepted: string[] };
   assert.deepEqual([kept.pieces.length, kept.pieces[0]?.id, kept.pieces.at(-1)?.id], [10_000, "p1", histories.current]);
   assert.deepEqual([kept.accepted.length, kept.accepted[0], kept.accepted.at(-1)], [10_000, "h p1", "h1 theirs"]);

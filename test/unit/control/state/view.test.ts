@@ -20,7 +20,6 @@ import {
   type View,
   applyChanges,
   carries,
-  emptyView,
   listOf,
   namesOf,
   undoChanges,
@@ -207,7 +206,7 @@ function holdLaws(any: fc.Arbitrary<readonly Write[]>, runs: fc.Parameters<[read
   const reach = (what: string) => reached.set(what, (reached.get(what) ?? 0) + 1);
   fc.assert(
     fc.property(any, (writes) => {
-      const view = emptyView("lab");
+      const view = viewOf("lab", 0, []);
       for (const each of writes) {
         const write = aimed(each, listOf(view, "move"));
         time.now += 10_000;
