@@ -52,12 +52,8 @@ function createStates(registers: Registry[]) {
   const revision = gauge("weft_revision", "The last durable revision.");
   const perState = ["network", "family", "state"];
   const addresses = gauge("weft_addresses", "Addresses of endpoints by network and state.", ...perState);
-  const fullIn = gauge(
-    "weft_addresses_full_in_seconds",
-    "When the network is full if it grows as in the last hour; absent while it does not grow.",
-    "network",
-    "family",
-  );
+  const ifItGrows = "When the network is full if it grows as in the last hour; absent while it does not grow.";
+  const fullIn = gauge("weft_addresses_full_in_seconds", ifItGrows, "network", "family");
   const blocks = gauge("weft_blocks", "Blocks of local networks by state.", ...perState);
   const hosts = gauge("weft_hosts", "Hosts by state.", "state");
   const hostRevision = gauge("weft_host_revision", "The revision that a host's kernel holds.", "host");

@@ -10,7 +10,6 @@ import { chmodSync, closeSync, existsSync, openSync, readFileSync, statSync, wri
 import { DatabaseSync } from "node:sqlite";
 import { Fault, type Reason } from "../model/fault.ts";
 import { LEASE_TABLE } from "./leaseTable.ts";
-import { pathGuard } from "./paths.ts";
 
 /** "Weft" in the file header: by this, `file` and Weft recognise it. */
 const APPLICATION_ID = 0x57_65_66_74;
@@ -68,6 +67,40 @@ export function openDatabase(path: string, cluster: string): Database {
   } catch (error) {
     throw faultOfSqlite(error, path);
   }
+}
+
+/**
+ * Call it when all files are open. The returned function throws a Fault `unavailable` as soon as one of the names leads
+ * elsewhere: a file was removed, moved or replaced (by a person, a restore, an unmount). SQLite then continues in files
+ * that have no name any more, and acknowledged writes are lost with the process (sqlite.org/howtocorrupt.html, 4.1 to
+ * 4.4). It takes some microseconds of a commit's hundreds.
+ */
+function pathGuard(paths: readonly string[]): () => void {
+  const opened = paths.map((path) => ({ path, file: fileAt(path) }));
+  return () => {
+    for (const { path, file } of opened) if (fileAt(path) !== file) throw moved(path);
+  };
+}
+
+/** The file's identity, whatever its name; undefined if there is none. */
+function fileAt(path: string): string | undefined {
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function moved(path: string): Fault {
+  return new Fault("unavailable", {
+    what: "a file of the store was removed, moved or replaced while the server runs, and nothing is written any more",
+    where: path,
+    why: "what is written into the one that is open would be gone when the server ends",
+    fix:
+      "put back the file that was there, and the server goes on; or stop the server, put back the latest backup, and " +
+      `start it (until it ends, what it has open is under /proc/${process.pid}/fd)`,
+  });
 }
 
 /**

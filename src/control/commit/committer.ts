@@ -191,10 +191,9 @@ export class Committer {
   }
 
   async #commit(group: Group): Promise<void> {
-    const { clock, meter } = this.#options;
+    const { clock, meter, histories } = this.#options;
     const startedAtMs = clock.monotonicMs();
     const first = this.#replayLog.revision + 1;
-    const { histories } = this.#options;
     // Mostly done when the server started; a disk that was full then has room now.
     const late = histories.isBegun ? undefined : histories.beginning();
     const secrets = late === undefined ? group.secrets : [...group.secrets, late.secret];

@@ -34,11 +34,7 @@ export class ReplayLog extends RevisionWindow<Step> {
 export function replay(view: View, steps: readonly Step[], visit: (step: Step) => void): void {
   const [only] = steps;
   if (only !== undefined && steps.length === 1) return visit(only);
-  const forward: Before[] = [];
-  for (let i = steps.length - 1; i >= 0; i--) {
-    const step = steps[i];
-    if (step !== undefined) forward.push(undoChanges(view, step.before));
-  }
+  const forward = steps.toReversed().map(({ before }) => undoChanges(view, before));
   for (const step of steps) {
     undoChanges(view, forward.pop() ?? new Map());
     visit(step);

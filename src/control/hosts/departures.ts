@@ -37,7 +37,7 @@ export class Departures {
 
   /** Returns to what is durable: call when a transaction with these records failed. */
   reload(): void {
-    this.#list = listIn(this.#store.secret(LIST));
+    this.#list = JSON.parse(this.#store.secret(LIST) ?? "[]") as readonly Departure[];
   }
 
   /** Records to write with the removal of the host. `digest` is that of its token. */
@@ -60,10 +60,6 @@ export class Departures {
     const text = this.#store.secret(tokenKey(digest));
     return text === undefined ? undefined : departed(JSON.parse(text) as Departure);
   }
-}
-
-function listIn(text: string | undefined): readonly Departure[] {
-  return text === undefined ? [] : (JSON.parse(text) as readonly Departure[]);
 }
 
 function tokenKey(digest: string): string {

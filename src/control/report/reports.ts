@@ -20,7 +20,6 @@ export class Reports {
   readonly #latest = new Map<string, HostStatus>();
   /** When a host was first heard of that is ready, or joined. */
   readonly #sinceMs = new Map<string, number>();
-
   readonly #sightedAtMs = new Map<string, number>();
 
   constructor(settings: LivenessSettings, clock: Clock) {
@@ -91,24 +90,15 @@ export class Reports {
     });
     const reclaimed = departures
       .filter((one) => one.how === "reclaimed" && !view.host.has(one.host))
-      .map(
-        ({ host, underlay, atMs }): HostCondition => ({ host, underlay, state: "reclaimed" as const, sinceMs: atMs }),
-      );
-    const named = [...view.vrf.values()].flatMap(({ spec }) => [
-      ...(spec.dcos?.masters ?? []),
-      ...(spec.dcos?.agents ?? []),
-    ]);
+      .map(({ host, underlay, atMs }): HostCondition => ({ host, underlay, state: "reclaimed", sinceMs: atMs }));
+    const named = [...view.vrf.values()].flatMap(({ spec: { dcos } }) =>
+      dcos === undefined ? [] : [...dcos.masters, ...dcos.agents],
+    );
+    const expected = [...new Set(named)]
+      .filter((address) => !view.underlays.has(address))
+      .map((address): HostCondition => ({ host: address, underlay: address, state: "expected" }));
     const paths = clusterPaths(hosts);
-    const expected = [...new Set(named)].filter((address) => !view.underlays.has(address));
-    return {
-      cluster: view.cluster,
-      revision: view.revision,
-      ...(paths === undefined ? {} : { paths }),
-      hosts: [
-        ...hosts,
-        ...reclaimed,
-        ...expected.map((address): HostCondition => ({ host: address, underlay: address, state: "expected" })),
-      ],
-    };
+    const { cluster, revision } = view;
+    return { cluster, revision, ...(paths && { paths }), hosts: [...hosts, ...reclaimed, ...expected] };
   }
 }

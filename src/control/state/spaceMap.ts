@@ -24,24 +24,18 @@ type Paint = Interval & { readonly state: string; readonly host?: string };
 type Part = { readonly cidr: Cidr; readonly gateway: bigint | undefined; readonly host?: string };
 
 export function spaceMapOf(view: View, network: Network): SpaceMap {
-  const index = view.networks.get(network.name);
   const { name, spec } = network;
+  const subnets = spec.reservedFrom === undefined ? spec.subnets : surroundings(spec);
   return {
     network: name,
     ipam: spec.ipam,
     revision: view.revision,
-    subnets: (spec.reservedFrom === undefined ? spec.subnets : surroundings(spec)).map((subnet) =>
-      subnetMap(view, network, subnet, index),
-    ),
+    subnets: subnets.map((subnet) => subnetMap(view, network, subnet)),
   };
 }
 
-function subnetMap(
-  view: View,
-  network: Network,
-  subnet: Subnet,
-  index: NetworkIndex | undefined,
-): SpaceMap["subnets"][number] {
+function subnetMap(view: View, network: Network, subnet: Subnet): SpaceMap["subnets"][number] {
+  const index = view.networks.get(network.name);
   const cidr = parseCidr(subnet.cidr, network.name);
   const used = [...(index?.assigned[cidr.family] ?? [])];
   const whole: Interval = { first: cidr.base, last: lastOf(cidr).value };

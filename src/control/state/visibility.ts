@@ -212,7 +212,7 @@ function carriedAnew(sight: Sight): Change[] {
       changes.push(carriesNow ? { put: endpoint } : { remove: key });
     }
   }
-  for (const resource of carriedKinds(view)) {
+  for (const resource of CARRIED_KINDS.flatMap((kind): readonly Resource[] => listOf(view, kind))) {
     const key = keyOfResource(resource);
     const isNow = isVisible(view, host, resource);
     if (delta.before.has(key) || isNow === isVisible(view, host, resource, sight)) continue;
@@ -221,10 +221,7 @@ function carriedAnew(sight: Sight): Change[] {
   return changes;
 }
 
-/** All that hosts see if they carry the VRF of its network. */
-function carriedKinds(view: View): readonly Resource[] {
-  return CARRIED_KINDS.flatMap((kind): readonly Resource[] => listOf(view, kind));
-}
+/** Kinds that hosts see if they carry the VRF of their network. */
 const CARRIED_KINDS = ALL_KINDS.filter((kind) => {
   const { seenBy } = recordOf(kind);
   return typeof seenBy === "object" && "carriersOf" in seenBy;
