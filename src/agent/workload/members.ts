@@ -272,7 +272,7 @@ function owns(move: Move, endpoint: Endpoint): boolean {
 }
 
 /** The same for all interfaces of an instance. */
-export function instanceOf({ owner, netns }: { readonly owner: string; readonly netns: string }): string {
+function instanceOf({ owner, netns }: { readonly owner: string; readonly netns: string }): string {
   return `${owner} ${netns}`;
 }
 

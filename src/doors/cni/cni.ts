@@ -275,7 +275,7 @@ function isBefore1(version: Version): boolean {
   return version.startsWith("0.");
 }
 
-export function listIn(result: Json | undefined, key: string): readonly Json[] {
+function listIn(result: Json | undefined, key: string): readonly Json[] {
   const list = result?.[key];
   return Array.isArray(list) ? list.filter(isObject) : [];
 }
