@@ -123,6 +123,13 @@ describe("an endpoint of a local network that the server never heard of", () => 
     assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec.addresses, ["10.2.1.2"]);
   });
 
+  test("of two addresses of its block the first is its own", async () => {
+    const { adopt, kernel, journal } = await host([WEB]);
+    await readdress(kernel, ["10.2.1.7/24", "10.2.1.2/24"]);
+    assert.deepEqual(await adopt(true), ADOPTED);
+    assert.deepEqual(journal.entries.get("web.eth0")?.endpoint.spec.addresses, ["10.2.1.7"]);
+  });
+
   test("is not, if its mark is not its own: a port has the name of its endpoint", async () => {
     for (const alias of ["weft:endpoint:web.eth1", "weft:endpoint:other.eth0"]) {
       const { adopt, kernel, port } = await host([WEB]);

@@ -151,6 +151,11 @@ describe("holds", () => {
     await refused("10.0.0.23", "10.0.0.30", /^10\.0\.0\.23 is held/);
     await refused("10.0.0.10", "10.0.0.30", /^10\.0\.0\.20 is held/);
     await refused("10.0.0.25", "10.0.0.25", /^10\.0\.0\.25 is held/);
+    await hold(lab, "10.0.0.27", "10.0.0.28");
+    await refused("10.0.0.22", "10.0.0.30", /^10\.0\.0\.22 is held/);
+    await refused("10.0.0.10", "10.0.0.30", /^10\.0\.0\.20 is held/);
+    await refused("10.0.0.26", "10.0.0.30", /^10\.0\.0\.27 is held/);
+    await lab.control.write({ verb: "release", span: { network: "net", first: "10.0.0.27", last: "10.0.0.28" } });
     await refused("10.0.0.10", "10.0.0.20", /^10\.0\.0\.20 is held/);
     await reserve(lab, { name: "part", size: 4, first: "10.0.0.40" });
     await refuses(lab, ["address-reserved", "first"], /^10\.0\.0\.42 is reserved/, () =>
@@ -236,6 +241,37 @@ test("a former lease is found by its address where its range has no MACs", async
   await detach(lab, "a");
   assert.equal(await attach(lab, "b"), "fd00::100");
   assert.equal(await attach(lab, "a"), "fd00::150");
+});
+
+test("of two that are wrong, the first is named: an address, a field, a setting, a range", async () => {
+  const lab = await labWith({
+    ...DUAL,
+    ranges: [
+      { name: "r", type: "ip4-6-static", first: "10.0.0.1", first6: "fd00::1", size: 8 },
+      { name: "s", type: "ip4", first: "10.0.0.32", size: 7 },
+    ],
+  });
+  await refuses(lab, "address-taken", /^10\.0\.0\.1 cannot be/, () => attach(lab, "a", { mac: "02:00:0a:00:00:01" }));
+  await refuses(lab, "address-taken", /^10\.0\.0\.1 cannot be/, () =>
+    reserve(lab, { name: "p", size: 2, first: "fd00::1" }),
+  );
+  await refuses(lab, "exhausted", /longest free run has 7, from 10\.0\.0\.2 in range "r"/, () =>
+    reserve(lab, { name: "p", size: 9 }),
+  );
+  const put = (range: object) => () => lab.put("net", { ...DUAL, ranges: [{ name: "q", ...range } as never] });
+  await refuses(lab, ["request-invalid", "spec.ranges[0].first"], /expected a value/, put({ type: "ip4" }));
+  const stray = { type: "ether", size: 2, gateway: "10.0.0.1", first: "10.0.0.9" };
+  await refuses(lab, ["request-invalid", "spec.ranges[0].first"], /has no first/, put(stray));
+  await reserve(lab, { name: "part", size: 2 });
+  const { ranges = [] } = (await lab.control.find("network", "part", { role: "admin" }))?.spec ?? {};
+  for (const [more, where] of [
+    [{ vrf: "other", ipam: "local" }, "spec.vrf"],
+    [{ ipam: "local", mtu: 1400 }, "spec.ipam"],
+    [{ vni: 77, dns: ["10.0.0.9"] }, "spec.vni"],
+  ] as const)
+    await refuses(lab, ["request-invalid", where], /a reservation has no/, () =>
+      lab.put("part", { reservedFrom: "net", ranges, ...more } as NetworkInput),
+    );
 });
 
 test("ranges may touch and not meet, in whichever order and space", async () => {
