@@ -38,7 +38,15 @@ export function planOf(range: AddressRange): Plan {
     range.mac === undefined ? (first4 === undefined ? undefined : 0x0200_0000_0000n | first4) : macValue(range.mac);
   const slaac = [range.prefix, range.ula].map((text) => cidrOf(text ?? "")?.base).filter((base) => base !== undefined);
   const macs = mac === undefined ? 0n : least(size, macRoom(mac));
-  return { name: range.name, size, ...defined({ first4, first6, mac }), macs, slaac };
+  return {
+    name: range.name,
+    size,
+    ...(first4 === undefined ? {} : { first4 }),
+    ...(first6 === undefined ? {} : { first6 }),
+    ...(mac === undefined ? {} : { mac }),
+    macs,
+    slaac,
+  };
 }
 
 /** How many MACs from this one on share its first octet. */

@@ -126,10 +126,10 @@ type Allowed = NonNullable<PolicyFields["allowedAddresses"]>[number];
 
 /** The fields of a claim or patch that are policy, checked; what is not given is left out. */
 export function policyFields(view: View, { securityGroups, allowedAddresses }: PolicyFields): PolicyFields {
-  return defined({
-    securityGroups: securityGroups && checkGroups(view, securityGroups, "securityGroups"),
-    allowedAddresses: allowedAddresses?.map(checkAllowed),
-  });
+  return {
+    ...(securityGroups && { securityGroups: checkGroups(view, securityGroups, "securityGroups") }),
+    ...(allowedAddresses && { allowedAddresses: allowedAddresses.map(checkAllowed) }),
+  };
 }
 
 type IsThere = (key: Key) => boolean;

@@ -63,7 +63,11 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
     mac: lease.mac ?? macOf(request, lease.ips),
     addresses: lease.ips.map(formatIp),
     ...own,
-    ...defined({ slice, workload, joined: joined === true ? true : undefined, defaultRoute, tenant }),
+    ...(slice === undefined ? {} : { slice }),
+    ...(workload === undefined ? {} : { workload }),
+    ...(joined === true ? { joined } : {}),
+    ...(defaultRoute === undefined ? {} : { defaultRoute }),
+    ...(tenant === undefined ? {} : { tenant }),
     ...policyFields(view, claim),
   });
   checkQuota(view, network, tenant, before);
