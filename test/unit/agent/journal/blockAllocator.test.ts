@@ -67,6 +67,31 @@ describe("a lease from the host's block", () => {
     assert.deepEqual(asked.addresses, ["9.0.1.3"]);
   });
 
+  test("of what was given back at various times the oldest is next, wherever it stands", () => {
+    const times = [
+      [10, 20, 30],
+      [20, 10, 30],
+      [30, 20, 10],
+      [10, 30, 20],
+      [5, 5, 5],
+    ];
+    for (const [two = 0, three = 0, four = 0] of times) {
+      const freed = new Map([
+        ["9.0.1.2", two],
+        ["9.0.1.3", three],
+        ["9.0.1.4", four],
+      ]);
+      const used = taken("9.0.1.5", "9.0.1.6");
+      const given = [...freed].map(() => {
+        const [address = ""] = allocate([mesos], used, { network }, (text) => freed.get(text)).addresses;
+        used.add(address);
+        return address;
+      });
+      const expected = [...freed].toSorted(([, a], [, b]) => a - b).map(([address]) => address);
+      assert.deepEqual(given, expected, JSON.stringify([two, three, four]));
+    }
+  });
+
   test("has one address per family of the slice, and a MAC from the first", () => {
     assert.deepEqual(allocate([mesos, docker], taken(), { network, slice: "docker" }), {
       addresses: ["9.0.1.10", "fd01::8:2"],

@@ -130,18 +130,21 @@ describe("a stray whose place changed since it was seen", () => {
   });
 
   test("is not taken in under a name that its interface no longer has", async () => {
-    const { adopt, says, kernel } = await host([WEB]);
-    says.observe = async (paths) => {
-      const seen = [...(await kernel.observe(paths)).values()];
-      return stateOf(
-        seen.map((one) => {
-          if (one.kind === "veth" && one.name === portName("web.eth0"))
-            return { ...one, peer: { ...one.peer, name: "eth9" } };
-          return "dev" in one && one.ns === WEB.spec.netns ? { ...one, dev: "eth9" } : one;
-        }),
-      );
-    };
-    assert.deepEqual(await adopt(false), STAYING);
-    assert.deepEqual(await adopt(true), REMOVED);
+    // Whether the server knows it under that name or not.
+    for (const server of [[], [WEB]]) {
+      const { adopt, says, kernel } = await host([WEB], server);
+      says.observe = async (paths) => {
+        const seen = [...(await kernel.observe(paths)).values()];
+        return stateOf(
+          seen.map((one) => {
+            if (one.kind === "veth" && one.name === portName("web.eth0"))
+              return { ...one, peer: { ...one.peer, name: "eth9" } };
+            return "dev" in one && one.ns === WEB.spec.netns ? { ...one, dev: "eth9" } : one;
+          }),
+        );
+      };
+      assert.deepEqual(await adopt(false), STAYING);
+      assert.deepEqual(await adopt(true), REMOVED);
+    }
   });
 });
