@@ -64,6 +64,9 @@ test("a line with a checksum that is no record of a journal is damaged like any 
     assert.match(troubles[0] ?? "", /: line 3 is damaged/, told);
   }
   for (const line of ["3", "null", "[]", '"text"', "{", "x"]) {
+    // Before the first checksum the lines of an earlier version are read.
+    assert.deepEqual(readOf([line, ...WHOLE]).names, ["a"], line);
+    assert.match(readOf([line, ...WHOLE]).troubles.join(), /: line 1 is damaged/, line);
     const { names, troubles } = readOf([...WHOLE, line, sealed({ put: entry("b") })]);
     assert.deepEqual([names, troubles.length], [["a", "b"], 1], line);
   }

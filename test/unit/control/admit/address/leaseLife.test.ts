@@ -358,6 +358,8 @@ describe("pieces", () => {
     const freed = async () =>
       (await lab.snapshot()).freed.map(({ spec }) => `${spec.network} ${spec.addresses.join()}`);
     assert.deepEqual(await freed(), [`part ${given}`]);
+    await lab.put("part", { reservedFrom: "net", ranges: part.spec.ranges ?? [], description: "as it was" });
+    assert.deepEqual(await freed(), [`part ${given}`], "all of it is still there");
     const { first, mac, name = "piece-1", size } = piece ?? {};
     await lab.put("part", {
       reservedFrom: "net",
