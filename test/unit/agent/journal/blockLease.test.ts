@@ -182,3 +182,30 @@ test("a host whose record was lost assigns nothing until it is heard, whatever t
     assert.deepEqual(disk.kept, reclaimAfterMs === undefined ? {} : { reclaimAfterMs });
   }
 });
+
+test("what the disk has is not written again: neither after an answer, nor after the host has begun anew", () => {
+  const { disk, blockLease } = countedDisk({ reclaimAfterMs: 5 * MINUTE });
+  blockLease.heard(blockLease.sending(), 5 * MINUTE);
+  assert.equal(disk.writes, 0);
+  blockLease.end(RECLAIMED);
+  blockLease.heard(blockLease.sending(), 5 * MINUTE);
+  assert.equal(disk.writes, 1);
+  blockLease.begin();
+  blockLease.heard(blockLease.sending(), 5 * MINUTE);
+  blockLease.begin();
+  assert.deepEqual([disk.writes, disk.kept], [2, { reclaimAfterMs: 5 * MINUTE }]);
+  // A record that the disk refused is written with the next answer, and then no more.
+  disk.isFull = true;
+  blockLease.end(RECLAIMED);
+  blockLease.heard(blockLease.sending(), 5 * MINUTE);
+  assert.equal(disk.writes, 2);
+  disk.isFull = false;
+  for (let n = 0; n < 2; n++) blockLease.heard(blockLease.sending(), 5 * MINUTE);
+  assert.deepEqual([disk.writes, disk.kept?.ended?.reason], [3, "host-reclaimed"]);
+  disk.isFull = true;
+  blockLease.heard(blockLease.sending(), 6 * MINUTE);
+  disk.isFull = false;
+  blockLease.begin();
+  blockLease.heard(blockLease.sending(), 6 * MINUTE);
+  assert.deepEqual([disk.writes, disk.kept], [4, { reclaimAfterMs: 6 * MINUTE }]);
+});

@@ -274,6 +274,23 @@ test("of two that are wrong, the first is named: an address, a field, a setting,
     );
 });
 
+test("a list of no ranges, and a range that is not there, are refused", async () => {
+  const ranges = [{ name: "r", type: "ip4", first: "10.0.0.10", size: 8 }] as const;
+  const lab = await labWith({ ...DUAL, ranges: [...ranges] });
+  const none = ["request-invalid", "spec.ranges"] as const;
+  await refuses(lab, none, /at least one/, () => lab.put("net", { ...DUAL, ranges: [] }));
+  await reserve(lab, { name: "part", size: 2 });
+  for (const more of [{}, { ranges: [] }])
+    await refuses(lab, none, /at least one/, () => lab.put("part", { reservedFrom: "net", ...more } as NetworkInput));
+  for (const act of [
+    () => attach(lab, "a", { range: "q" }),
+    () => reserve(lab, { name: "p", size: 1, range: "q" }),
+    () => reserve(lab, { name: "p", size: 1, range: "q", first: "10.0.0.15" }),
+  ])
+    await refuses(lab, ["range-unknown", "range"], /no address range "q".*choose one of r/, act);
+  assert.equal(await attach(lab, "a", { range: "r" }), "10.0.0.12");
+});
+
 test("ranges may touch and not meet, in whichever order and space", async () => {
   const ip4 = (first: string, size: number) => ({ type: "ip4", first, size });
   const ip6 = (first6: string, size: number, mac: string) => ({ type: "ip6-static", first6, size, mac });
