@@ -169,6 +169,27 @@ describe("holds", () => {
     assert.deepEqual(await holds(lab), ["10.0.0.20-10.0.0.25", "10.0.0.26-10.0.0.39", "10.0.0.44-10.0.0.44"]);
   });
 
+  test("only what is held is released, to the last address, over as many holds as there are", async () => {
+    const lab = await labWith(DUAL);
+    for (const n of [20, 22, 23]) await hold(lab, `10.0.0.${n}`);
+    await hold(lab, "10.0.0.24", "10.0.0.30");
+    const release = (first: string, last: string) =>
+      lab.control.write({ verb: "release", span: { network: "net", first, last } });
+    for (const [first, last, lacking] of [
+      ["10.0.0.20", "10.0.0.22", "10.0.0.21"],
+      ["10.0.0.19", "10.0.0.20", "10.0.0.19"],
+      ["10.0.0.22", "10.0.0.31", "10.0.0.31"],
+      ["10.0.0.50", "10.0.0.50", "10.0.0.50"],
+    ] as const)
+      await refuses(lab, ["hold-unknown", "first"], new RegExp(`^${lacking.replaceAll(".", "\\.")} is not held`), () =>
+        release(first, last),
+      );
+    await release("10.0.0.22", "10.0.0.26");
+    assert.deepEqual(await holds(lab), ["10.0.0.20-10.0.0.20", "10.0.0.27-10.0.0.30"]);
+    await release("10.0.0.28", "10.0.0.28");
+    assert.deepEqual(await holds(lab), ["10.0.0.20-10.0.0.20", "10.0.0.27-10.0.0.27", "10.0.0.29-10.0.0.30"]);
+  });
+
   test("the first hundred endpoints in the way are named; quarantines of many end in several commits", async () => {
     const lab = await labWith({ subnets: [{ cidr: "10.0.0.0/19" }], quarantine: 60 });
     const owners = Array.from({ length: 2_001 }, (_, n) => `w${n}`);
@@ -282,6 +303,10 @@ test("a list of no ranges, and a range that is not there, are refused", async ()
   await reserve(lab, { name: "part", size: 2 });
   for (const more of [{}, { ranges: [] }])
     await refuses(lab, none, /at least one/, () => lab.put("part", { reservedFrom: "net", ...more } as NetworkInput));
+  for (const name of ["net", "other"])
+    await refuses(lab, ["request-invalid", "spec.reservedFrom"], /reserved from itself/, () =>
+      lab.put(name, { reservedFrom: name, ranges: [...ranges] }),
+    );
   for (const act of [
     () => attach(lab, "a", { range: "q" }),
     () => reserve(lab, { name: "p", size: 1, range: "q" }),
