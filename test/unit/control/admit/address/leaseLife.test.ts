@@ -289,6 +289,13 @@ test("of two that are wrong, the first is named: an address, a field, a setting,
     [{ vrf: "other", ipam: "local" }, "spec.vrf"],
     [{ ipam: "local", mtu: 1400 }, "spec.ipam"],
     [{ vni: 77, dns: ["10.0.0.9"] }, "spec.vni"],
+    [{ vrf: "other" }, "spec.vrf"],
+    [{ masquerade: false }, "spec.masquerade"],
+    [{ mtu: 1400 }, "spec.mtu"],
+    [{ slices: [] }, "spec.slices"],
+    [{ dns: ["10.0.0.9"] }, "spec.dns"],
+    [{ pool: { name: "p" } }, "spec.pool"],
+    [{ subnets: [{ cidr: "10.0.0.0/24" }] }, "spec.subnets"],
   ] as const)
     await refuses(lab, ["request-invalid", where], /a reservation has no/, () =>
       lab.put("part", { reservedFrom: "net", ranges, ...more } as NetworkInput),
@@ -400,7 +407,8 @@ describe("pieces", () => {
     const freed = async () =>
       (await lab.snapshot()).freed.map(({ spec }) => `${spec.network} ${spec.addresses.join()}`);
     assert.deepEqual(await freed(), [`part ${given}`]);
-    await lab.put("part", { reservedFrom: "net", ranges: part.spec.ranges ?? [], description: "as it was" });
+    const more = await reserve(lab, { name: "part", size: 2, first: "10.0.0.40" });
+    await lab.put("part", { reservedFrom: "net", ranges: more.spec.ranges ?? [], description: "as it was" });
     assert.deepEqual(await freed(), [`part ${given}`], "all of it is still there");
     const { first, mac, name = "piece-1", size } = piece ?? {};
     await lab.put("part", {
