@@ -1,6 +1,6 @@
-// The composition root: the only file that reads the environment, makes the clock, handles signals and builds the
-// daemons. Everything else gets what it needs as arguments. Modules of the daemons are loaded only when one is started,
-// so that CLI commands start quickly.
+// The composition root: the only file that reads the environment, makes the clock and handles signals. Everything else
+// gets what it needs as arguments. The daemons are built in main/; they are loaded only when one is started, so that
+// CLI commands start quickly.
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
@@ -98,6 +98,6 @@ const exit = await runCli(process.argv.slice(2), io, {
   demoDown: async (...args) => (await demonstration(() => import("../demo/down.ts"))).down(...args),
 });
 // What is still open after an interruption, or when a daemon has given up (a request, a thread of the kernel's), would
-// keep the process alive, without the doors by which anybody could reach it.
+// keep the process alive, although no socket listens any more by which it could be reached.
 if (stopping.signal.aborted || isDaemon) process.exit(exit);
 process.exitCode = exit;

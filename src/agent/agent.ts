@@ -1,7 +1,7 @@
 // The agent of one host, put together from its parts. What a round does is in reconcile/reconcile.ts, what an attach
-// does in endpoint/attach.ts. Each folder uses only those before it: journal, reconcile, endpoint, workload, server.
-// The agent keeps nothing but its journal; everything else is read anew by each round. When it stops, the kernel stays
-// as it is.
+// does in endpoint/attach.ts. Each folder uses only those before it: journal, reconcile, endpoint, workload, server,
+// socket. The agent keeps only its journal and the files of server/stateDir.ts; everything else is read anew by each
+// round. When it stops, the kernel stays as it is.
 //
 //   server --watch--> mirror --+
 //   workload --attach--> journal --> compile --> diff <-- observe <-- kernel

@@ -1,4 +1,4 @@
-// Typed calls to an agent's unix socket, for `weft attach` and other doors on the agent's host.
+// Typed calls to an agent's unix socket, for `weft attach` and other programs on the agent's host.
 import type { AttachRequest, Attachment, EndpointCounters, HostReport, QueueCounters } from "../model/status.ts";
 import { askWith, httpClient, itemsAt } from "./http.ts";
 

@@ -1,5 +1,5 @@
 // What Weft asks of a disk, in one place: a write that is counted, a file that is replaced whole, an error that says
-// what to do. A port: real.ts is the file system, faulty.ts a disk that is full, read-only, or lies about writes.
+// what to do. Two implementations: real.ts, and in tests a disk that is full, read-only, or lies about writes.
 import { dirname } from "node:path";
 import { Fault } from "../model/fault.ts";
 

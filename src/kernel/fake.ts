@@ -1,6 +1,6 @@
-// The kernel port in memory, for simulations and for tests without root. Besides the port it has what a test needs to
-// play the rest of the world: workloads that come and go, other programs' objects, faults, drift. Deterministic: no
-// clock, no randomness; a thousand operations are a thousand small steps.
+// The kernel in memory, for simulations and for tests without root. Besides what linux.ts has, a test finds here what
+// it needs to play the rest of the world: workloads that come and go, other programs' objects, faults, drift.
+// Deterministic: no clock, no randomness; a thousand operations are a thousand small steps.
 import type { KernelObject } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { NETNS_PREFIX, isVrfNs } from "../datapath/kinds/namespaces.ts";
@@ -60,7 +60,7 @@ export class FakeKernel implements Kernel {
     return table === undefined ? "" : table.body + (table.bridge ?? "");
   };
 
-  /** `other`: a kernel port of the same machine, as a restarted agent would open it. */
+  /** `other`: a kernel of the same machine, as a restarted agent would open it. */
   constructor(options: FakeOptions = {}, other?: FakeKernel) {
     this.#options = options;
     this.#machine = other === undefined ? newMachine() : other.#machine;

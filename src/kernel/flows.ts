@@ -1,4 +1,5 @@
-// Flows that packets have put into a VRF's sets (datapath/policy/flows.ts), and how to end them.
+// Flows that packets have put into a VRF's sets (datapath/policy/flows.ts): which of them are no longer allowed, or too
+// many, and how to end them.
 import { setTimeout } from "node:timers/promises";
 import { FLOWS, FLOW_SETS, type FlowSet } from "../datapath/policy/flows.ts";
 import { SystemError, isGone } from "./errno.ts";

@@ -1,4 +1,4 @@
-// The port to the kernel on Linux, from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process,
+// The kernel of this machine, Linux from 4.20 on (dumps with filters): rtnetlink and libnftables, in this process,
 // without starting programs. This file only combines the parts; how each works is in its file.
 import { randomInt } from "node:crypto";
 import { NETNS_PREFIX } from "../datapath/kinds/namespaces.ts";

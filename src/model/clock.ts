@@ -1,5 +1,5 @@
 // Time as an argument: the real clock in production, a virtual one in simulation. There are two times, because people
-// and time servers set the wall clock, by an hour or by a year, while everything runs.
+// and time servers set the wall clock, by an hour or by a year, while everything runs. ClockSteps notices such a step.
 import { formatDuration } from "./duration.ts";
 
 export interface Clock {

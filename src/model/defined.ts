@@ -1,4 +1,4 @@
-// What is not given is left out: it is neither in JSON nor in the way of a comparison.
+// Drops undefined fields, so that JSON and comparisons do not see them.
 
 type Defined<T> = { readonly [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
   readonly [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;

@@ -1,6 +1,7 @@
-// Untrusted JSON in, typed values out; the only place that does it. A refusal names the field by its path. Past this
-// line a value has its shape and its names are names; whether it makes sense beside everything else is admission's
-// judgement.
+// Untrusted JSON in, typed values out: requests to the server and to the agent's socket, and files of resources. CNI
+// requests (doors/cni/request.ts), the journal (agent/journal/record.ts) and other systems' files (ancestors) have
+// parsers of their own. A refusal names the field by its path. After it a value has its shape and its names are names;
+// whether it makes sense beside everything else, admission decides.
 import type { TSchema } from "typebox";
 import { Compile, type Validator } from "typebox/compile";
 import { canonicalIps, cidrAround, formatIp, interfaceOf, macOf, parseCidr, parseIp, parseMac } from "./address.ts";
@@ -146,7 +147,7 @@ export function parseReserve(body: unknown): input.ReserveRequest {
   return request.first === undefined ? request : { ...request, first: parseAddressOrMac(request.first, "first") };
 }
 
-/** What a workload's door asks of an agent. */
+/** What `weft attach` asks of an agent. */
 export function parseAttach(body: unknown): AttachRequest {
   checkQos(body, "");
   const request = shapes.attach(body);

@@ -1,4 +1,4 @@
-// The port of the store: resources at revisions, and what changed since. Its model is etcd's revision, watch and
+// What a store does: keeps resources at revisions, and what changed since. Its model is etcd's revision, watch and
 // compaction. Implementations: memory.ts (the reference) and sqlite.ts (one machine); test/contract/store/contract.ts
 // holds both to the same promises. The rules of a commit are here, so that they cannot differ.
 import assert from "node:assert/strict";

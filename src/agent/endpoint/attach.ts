@@ -1,8 +1,8 @@
-// Attach and detach, as workloads, the CNI plugin and memberships ask for them. An attach waits for what is in the way,
-// gets addresses (from this host's block, or from the server), writes the journal, puts the endpoint's objects into the
-// kernel, and answers. The objects are those that a round would make. For a local network the journal is written before
-// the kernel is changed; for a global one see speculative.ts. The journal has the endpoint before the caller has its
-// answer.
+// Attaches endpoints, as workloads, the CNI plugin and memberships ask for it, and passes their detaches on to
+// detach.ts. An attach waits for what is in the way, gets addresses (from this host's block, or from the server),
+// writes the journal, puts the endpoint's objects into the kernel, and answers. The objects are those that a round
+// would make. For a local network the journal is written before the kernel is changed; for a global one see
+// speculative.ts. The journal has the endpoint before the caller has its answer.
 import type { KernelObject } from "../../datapath/kinds.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";

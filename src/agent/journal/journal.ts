@@ -1,5 +1,6 @@
-// The journal: what is attached on this host, also while the server is away. It is a file of one JSON record per line.
-// A record is written before memory and kernel change, so a killed agent knows what it had begun, and a disk that
+// The journal: what is attached on this host, also while the server is away; which addresses that uses; and who had
+// those that were released lately, because quarantine keeps them for their owner. It is a file of one JSON record per
+// line. A record is written before memory and kernel change, so a killed agent knows what it had begun, and a disk that
 // refuses a record has changed nothing. It is not synced to the disk, because after a power loss the namespaces it
 // names are gone with the kernel. The first line names the boot; entries of an earlier boot are only to be released.
 //

@@ -1,6 +1,6 @@
-// One round: makes the kernel what the snapshot and the journal ask of this host. Read it from top to bottom;
-// everything that the agent does to the kernel by itself is done here. Attaches and detaches do their part at once,
-// through the same KernelView, and what they leave undone a round does.
+// One round, to be read from top to bottom: makes the kernel what the snapshot and the journal ask of this host. The
+// agent changes the kernel here, and, through the same KernelView, in attaches and detaches; what these leave undone, a
+// round does.
 import { compile } from "../../datapath/compile.ts";
 import type { Veth } from "../../datapath/kinds/links.ts";
 import { diff } from "../../datapath/state/diff.ts";

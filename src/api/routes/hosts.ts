@@ -1,4 +1,4 @@
-// Routes of hosts: what they load again, join, reclaim, drain, report.
+// Routes of hosts: join, report, drain, reclaim; and making them load a group again.
 import type { Control } from "../../control/control.ts";
 import { parseGroupCommit, parseJoin, parseReport } from "../../model/parse.ts";
 import { FORCE, MATCH, type Parts, type Route, flagIn, hostOnly, jsonOf, matchOf } from "../route.ts";

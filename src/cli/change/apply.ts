@@ -1,4 +1,4 @@
-// `weft apply`: makes networks as a file says, all of them or none.
+// `weft apply`: writes the resources of a file, of every kind that users put, all of them or none.
 import type { Command } from "commander";
 import { writableText } from "../../model/kinds.ts";
 import type { Cli } from "../context.ts";

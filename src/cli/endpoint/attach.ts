@@ -1,5 +1,5 @@
-// `weft attach`: the plainest door. Gives a process or a network namespace an interface on a network, through the
-// socket of the host's agent, and says what it got.
+// `weft attach`: gives a process or a network namespace an interface on a network, through the socket of the
+// host's agent, and says what it got.
 import type { Command } from "commander";
 import { formatIp, parseIp, parseMac } from "../../model/address.ts";
 import type { AllowedAddress } from "../../model/group.ts";

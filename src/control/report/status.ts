@@ -1,4 +1,4 @@
-// What hosts report, taken in, and the status that it comes to.
+// Takes reports of hosts, and makes the status of them.
 import { Fault } from "../../model/fault.ts";
 import type { ClusterStatus, HostReport } from "../../model/status.ts";
 import { prefixSecret } from "../hosts/prefixes.ts";

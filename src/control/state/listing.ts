@@ -1,4 +1,4 @@
-// Resources as a viewer sees them: pages in order of names, and one by its name.
+// Resources as a viewer sees them, built-in ones too: pages in order of names, and one by its name.
 import { type Kind, builtInOf, recordOf } from "../../model/kinds.ts";
 import type { ResourceOf } from "../../model/resource.ts";
 import type { Viewer } from "../write.ts";

@@ -1,8 +1,9 @@
-// What one host sees, by the records of kinds (`seenBy`): VRFs, networks, hosts, tunnel endpoints and blocks are for
-// all, because routes are made of them, and they grow with hosts, not with workloads. A host sees its own endpoints,
-// and the shared endpoints of the VRFs that it carries: those of switched networks, where each is an FDB entry, and
-// members of a security group that a rule has as its peer. Its first endpoint in a VRF therefore makes the others
-// visible, its last one hides them again, and a rule shows or hides a group's members, although none of them changed.
+// What one host sees, by the records of kinds (`seenBy`). All hosts see VRFs, networks, hosts, VTEPs, blocks,
+// memberships and security groups, which grow with hosts and rules, not with endpoints. A host sees its own endpoints
+// and moves, and the shared endpoints of the VRFs that it carries: those of switched networks, where each is an FDB
+// entry, and members of a security group that a rule has as its peer. Its first endpoint in a VRF therefore makes the
+// others visible, its last one hides them again, and a rule shows or hides a group's members, although none of them
+// changed.
 //
 // Pure: a view at one revision, and what was before the commit that led to it.
 import { groupsOf, peersIn } from "../../model/group.ts";

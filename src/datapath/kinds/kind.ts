@@ -4,8 +4,8 @@
 /** Links, tables and namespaces of Weft are recognised by this mark. */
 export const MARK = "weft";
 /**
- * Routes of ours in any table, addresses and next hops are recognised by this number (rtm_protocol; unassigned in
- * iproute2's rt_protos).
+ * Routes of ours in the main table, addresses (since Linux 5.18) and next hops are recognised by this number
+ * (rtm_protocol; unassigned in iproute2's rt_protos).
  */
 export const WEFT_PROTOCOL = 87;
 

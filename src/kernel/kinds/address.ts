@@ -1,5 +1,6 @@
-// An address is ours if it is on a link of ours and the kernel does not make its like by itself: link-local addresses,
-// and those of router advertisements.
+// Addresses of links: how one is made, removed and read back. One on a link of ours is ours if it has our protocol
+// number, or none (before Linux 5.18 none is kept) and is neither link-local nor temporary, as those that the kernel
+// makes are.
 import type { Address } from "../../datapath/kinds/entries.ts";
 import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
 import { keyOf, type OpOn } from "../../datapath/state/state.ts";

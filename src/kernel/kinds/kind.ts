@@ -1,6 +1,7 @@
-// What has to be known about a kind of kernel object to make, change, remove and read it: the other half of
-// datapath/kinds/kind.ts. ../kinds.ts is the table. A kind of links is made by linkKind(), one of entries on links by
-// entryKind(), any other by aloneKind(); each demands what its kinds need.
+// What src/kernel has to know about a kind of kernel object: how it is made, changed, removed, read back and recognised
+// as Weft's, and how the fake does it. The other half is datapath/kinds/kind.ts; ../kinds.ts is the table. linkKind()
+// makes the record of a kind of links, entryKind() that of entries on links, aloneKind() that of any other; each
+// demands what its kinds need.
 import type { KernelObject } from "../../datapath/kinds.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import type { EntryObject, LinkObject, OpOn } from "../../datapath/state/state.ts";

@@ -1,7 +1,6 @@
 // What all kinds of links do alike, and those that are one device: bridge, VXLAN, IFB. One message makes or changes a
-// link, another puts the mark on it, its ifalias, `weft:<kind>:<name>`. A link that is there but not as Weft leaves
-// every link is read with an MTU of 0, which is never desired: so the next diff sets it again, and setting a link
-// restores all of that.
+// link, another puts the mark on it, its ifalias, `weft:<kind>:<name>`. A link that is not as Weft leaves links is read
+// with MTU 0, which is never desired: so the next diff sets it again, and setting a link restores all of that.
 import { kindOf } from "../../datapath/kinds.ts";
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import {

@@ -1,4 +1,4 @@
-// A route is ours by its protocol number, in the main table.
+// Routes: how one is made, removed and read back. A route in the main table is ours by its protocol number.
 import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
 import { ENTRY_KINDS, type Route, WEFT_ROUTE_METRIC } from "../../datapath/kinds/entries.ts";
 import { cidrOf, contains, ipOf } from "../../model/address.ts";

@@ -1,4 +1,4 @@
-// Which workloads are in which networks. A membership is a wish; hosts fulfil it for every instance they have.
+// Which workloads are in which networks. Hosts carry a membership out for every instance that they have.
 import type { MembershipClaim } from "../../../model/input.ts";
 import { type Membership, membershipName } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
