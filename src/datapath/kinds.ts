@@ -1,7 +1,7 @@
 // The kernel's nouns as values, in the kernel's own words and units: the table of the kinds of kernel objects. A kind
 // is one record in a file of kinds/, and the other half of it is in kernel/kinds.ts.
 import { ENTRY_KINDS } from "./kinds/entries.ts";
-import type { Kind } from "./kinds/kind.ts";
+import type { Kind, LeadsTo } from "./kinds/kind.ts";
 import { LINK_KINDS } from "./kinds/links.ts";
 import { NAMESPACE_KINDS } from "./kinds/namespaces.ts";
 import { TABLE_KINDS } from "./kinds/tables.ts";
@@ -14,6 +14,11 @@ export type ObjectOf<K extends ObjectKind> = Parameters<(typeof KINDS)[K]["key"]
 export type KernelObject = { [K in ObjectKind]: ObjectOf<K> }[ObjectKind];
 
 export const OBJECT_KINDS = Object.keys(KINDS) as readonly ObjectKind[];
+
+/** Of a link, by the kernel's name for its kind. */
+export function leadsTo(kind: string): LeadsTo {
+  return (KINDS as Readonly<Record<string, { readonly leadsTo: LeadsTo }>>)[kind]?.leadsTo ?? "nowhere";
+}
 
 /** The record of an object's kind. */
 export function kindOf<T extends KernelObject>(object: T): Kind<T> {

@@ -2,7 +2,7 @@
 // fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches
 // Linux.
 import type { Direction } from "../model/qos.ts";
-import type { ObjectOf } from "../datapath/kinds.ts";
+import { type ObjectOf, kindOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import type { Veth } from "../datapath/kinds/links.ts";
 import type { KernelState, Op } from "../datapath/state/state.ts";
@@ -27,8 +27,9 @@ export const UNGUARDED: Refusal = { class: "denied", message: "the policy of its
  */
 export function guardsOf({ op, object }: Op): readonly Ns[] {
   if (op === "remove") return [];
-  if (object.kind === "vxlan") return ["host"];
-  return object.kind === "veth" ? [object.ns, object.peer.ns] : [];
+  const { leadsTo, devices } = kindOf(object);
+  if (leadsTo === "hosts") return ["host"];
+  return leadsTo === "namespace" ? devices(object).map(({ ns }) => ns) : [];
 }
 export const STALE: Refusal = { class: "stale", message: "something else was done to it meanwhile" };
 

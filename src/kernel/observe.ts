@@ -4,7 +4,7 @@
 // Both indexes of a pair are chosen at random by Weft, so two links that name each other's index are a pair, in
 // whatever namespaces they are.
 import { setImmediate } from "node:timers/promises";
-import type { KernelObject } from "../datapath/kinds.ts";
+import { type KernelObject, leadsTo } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import { type KernelState, stateOf } from "../datapath/state/state.ts";
 import { ALL_KINDS, type AnyKind, linkKindOf } from "./kinds.ts";
@@ -123,7 +123,7 @@ function fdbEntries({ socket }: Space, links: readonly LinkInfo[], indexes: Read
   const isOurEntry = (entry: NeighbourInfo) =>
     indexes.has(entry.index) && (isOurTunnelFdb(entry) || isOurBridgeFdb(entry));
   return links
-    .filter(({ kind, master }) => kind === "bridge" || (kind === "vxlan" && master === 0))
+    .filter(({ kind, master }) => kind === "bridge" || (leadsTo(kind) === "hosts" && master === 0))
     .flatMap(({ kind, index }) => socket.list(kind === "bridge" ? fdbIn(index) : fdbOf(index), isOurEntry));
 }
 

@@ -1,5 +1,6 @@
 // How a fresh agent without memory recognises what is Weft's: by a mark that the kernel keeps with an object, or by the
 // link that it is on. Each file in kinds/ says which it is for its kind.
+import { leadsTo } from "../datapath/kinds.ts";
 import { netnsFile } from "../datapath/kinds/namespaces.ts";
 import { cut } from "../datapath/state/names.ts";
 import { MARK, type Ns, WEFT_PROTOCOL } from "../datapath/kinds/kind.ts";
@@ -28,7 +29,7 @@ export function isPrimary(link: LinkInfo): boolean {
 
 /** Whether packets may be routed through a link of ours, and not only bridged. */
 export function isRouted({ kind, alias }: Pick<LinkInfo, "kind" | "alias">): boolean {
-  return kind === "bridge" || kind === "vxlan" || (kind === "veth" && !alias.startsWith(ENDPOINT_ALIAS));
+  return leadsTo(kind) !== "nowhere" && !alias.startsWith(ENDPOINT_ALIAS);
 }
 
 /** The end of one that a VRF's namespace has. */

@@ -27,6 +27,12 @@ export type Role<T> = T extends { readonly alias: string }
     ? "entry"
     : "alone";
 
+/**
+ * Where packets that come in on a link go on: to a port of a bridge, to the other namespace of a pair, to other hosts
+ * through a tunnel, or nowhere by themselves.
+ */
+export type LeadsTo = "ports" | "namespace" | "hosts" | "nowhere";
+
 /** Ranks of removals: links go before anything new is made, because a new one may need the name; the rest goes last. */
 const LAST = 20;
 
@@ -49,6 +55,7 @@ export interface Kind<T extends AnyObject> {
   readonly slot: (object: T) => string | undefined;
   /** The devices that a link is, a pair at both ends: they go with it, and with them all that is on them. */
   readonly devices: (object: T) => readonly Device[];
+  readonly leadsTo: LeadsTo;
   readonly isSame: (a: T, b: T) => boolean;
   readonly print: Print<T>;
 }
@@ -91,6 +98,7 @@ export function defineKind<T extends AnyObject>(kind: Definition<T>): Kind<T> {
     key,
     slot: kind.slot ?? (() => undefined),
     devices: kind.devices ?? (() => []),
+    leadsTo: kind.leadsTo ?? "nowhere",
     isSame: kind.isSame ?? isEqual,
     print: { add, set, remove },
   };

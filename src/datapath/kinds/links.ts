@@ -1,6 +1,6 @@
 // Links: devices with a name, which carry other objects. What all of them have in common, what a link is as a port of a
 // bridge, and the kinds: bridge, VXLAN device, veth pair, ifb.
-import { type Definition, type Kind, type Ns, type Print, type Role, type Shell, defineKind, isEqual } from "./kind.ts";
+import { type Kind, type Ns, type Print, type Role, type Shell, defineKind, isEqual } from "./kind.ts";
 import { TABLES_LAYER } from "./tables.ts";
 
 /** A link is always up, and always carries its ownership mark as ifalias (`weft:<kind>:<name>`). */
@@ -113,7 +113,8 @@ function setFields(where: string, from: readonly Field[], to: readonly Field[]):
   return [...changed.map(([word, value]) => `${where} ${word} ${value}`), ...(isFreed ? [`${where} nomaster`] : [])];
 }
 
-type LinkKind<T extends Link> = Pick<Definition<T>, "layer" | "key" | "add"> & {
+type LinkKind<T extends Link> = Pick<Kind<T>, "layer" | "key" | "leadsTo"> & {
+  readonly add: Print<T>["add"];
   readonly devices?: Kind<T>["devices"];
   readonly changeRank?: Kind<T>["changeRank"];
   /** What can be changed in place besides MTU, MAC and alias. */
@@ -170,6 +171,7 @@ const VETH_LAYER = 5;
 export const LINK_KINDS = {
   bridge: defineLink<Bridge>({
     layer: 3,
+    leadsTo: "ports",
     key: ({ ns, name }) => `bridge ${ns} ${name}`,
     fields: (o) => [["type bridge ageing_time", String(ageing(o))]],
     add: (o, shell) => [
@@ -181,6 +183,7 @@ export const LINK_KINDS = {
   }),
   vxlan: defineLink<Vxlan>({
     layer: 4,
+    leadsTo: "hosts",
     // VNI, port and local address cannot be changed ("Cannot change VNI.", 6.18).
     key: ({ ns, name, vni, port, local }) => `vxlan ${ns} ${name} ${vni} ${port} ${local}`,
     fields: portFields,
@@ -196,6 +199,7 @@ export const LINK_KINDS = {
   }),
   veth: defineLink<Veth>({
     layer: VETH_LAYER,
+    leadsTo: "namespace",
     // An uplink writes checksums before the host's table lets more out of it, if nothing else of it changes.
     changeRank: (from, to) =>
       to.makesChecksums === true && isEqual({ ...from, makesChecksums: true }, to) ? TABLES_LAYER - 0.5 : VETH_LAYER,
@@ -219,6 +223,7 @@ export const LINK_KINDS = {
   ifb: defineLink<Ifb>({
     // Limits before addresses, and a shaper's queue before anything is sent to it.
     layer: 5.2,
+    leadsTo: "nowhere",
     key: ({ ns, name }) => `ifb ${ns} ${name}`,
     add: (o, shell) => [`${shell.ip} link add ${o.name} address ${o.mac} mtu ${o.mtu} type ifb`, bringUp(o, shell)],
   }),

@@ -1,7 +1,8 @@
 // Which workloads would lose packets by a list of operations: what a plan shows before it is applied.
 import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
 import { deviceName, networkBridge } from "../../model/device.ts";
-import type { KernelObject } from "../kinds.ts";
+import { type KernelObject, kindOf } from "../kinds.ts";
+import type { PortOfBridge } from "../kinds/links.ts";
 import { portName } from "./names.ts";
 import { withoutReservations } from "../world/reservations.ts";
 import type { Op } from "./state.ts";
@@ -37,13 +38,15 @@ function placeOf(endpoint: Endpoint, network: Network | undefined): Place {
 /** Whom it hurts that an object goes away; undefined if that hurts none. */
 function hitBy(object: KernelObject): ((place: Place) => boolean) | undefined {
   const has = ({ ns, bridges }: Place, bridge: string) => ns === object.ns && bridges.includes(bridge);
+  if (kindOf(object).leadsTo === "hosts") {
+    const { master } = object as PortOfBridge;
+    return (place) => (master === undefined ? place.ns === object.ns : has(place, master));
+  }
   switch (object.kind) {
     case "netns":
       return ({ ns }) => ns === object.ns;
     case "veth":
       return ({ port }) => port === object.name;
-    case "vxlan":
-      return (place) => (object.master === undefined ? place.ns === object.ns : has(place, object.master));
     case "bridge":
       return (place) => has(place, object.name);
     case "address":

@@ -1,4 +1,5 @@
 // Neighbours and entries of FDBs, which the kernel keeps in one table format (struct ndmsg).
+import { leadsTo } from "../../datapath/kinds.ts";
 import { type BridgeFdb, type Fdb, type Hop, type Neighbour, FLOOD_MAC } from "../../datapath/kinds/entries.ts";
 import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
 import { type OpOn, keyOf } from "../../datapath/state/state.ts";
@@ -56,7 +57,7 @@ export const fdb = entryKind<Fdb, NeighbourInfo>({
   events: NEIGHBOUR_EVENTS,
   fake: {
     check(_machine, { link, name }) {
-      if (link.object.kind !== "vxlan") refuse("unsupported", `${name} is no tunnel`);
+      if (leadsTo(link.object.kind) !== "hosts") refuse("unsupported", `${name} is no tunnel`);
     },
     // The kernel removes only what it is shown whole.
     isMeant: (there, named) => there.dst === named.dst,
