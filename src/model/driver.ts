@@ -15,12 +15,11 @@ type DriverFacts = {
   readonly hasPort: boolean;
   /** Whether a switched network has a VNI of its own. */
   readonly hasVni: boolean;
-  /** Whether hosts have an address of their own in it (VTEP), to route to each other. */
-  readonly hasVtep: boolean;
   /** What its devices are called before the VNI. */
   readonly device: string;
 };
 
+/** A row keeps its place: hosts number drivers by it (datapath/network/paths.ts). */
 const ROWS = {
   vxlan: {
     title: "VXLAN",
@@ -29,7 +28,6 @@ const ROWS = {
     protocol: "UDP",
     hasPort: true,
     hasVni: true,
-    hasVtep: true,
     device: "wx",
   },
 } as const satisfies Readonly<Record<string, DriverFacts>>;

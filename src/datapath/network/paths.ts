@@ -7,7 +7,7 @@
 //
 // A host's order is its number in the cluster: short, and no two hosts have the same.
 import { formatIp, formatMac } from "../../model/address.ts";
-import { type Driver, tunnelMtu } from "../../model/driver.ts";
+import { DRIVER_NAMES, type Driver, tunnelMtu } from "../../model/driver.ts";
 import { IPV6_MTU_MIN } from "../../model/limits.ts";
 import { PATHS_VNI } from "../../model/paths.ts";
 import type { Host, Vrf } from "../../model/resource.ts";
@@ -41,7 +41,7 @@ export function pathsOf(world: World): readonly Path[] {
         if (host === world.self) continue;
         const key = `${host.name} ${driver} ${port}`;
         const least = paths.get(key)?.size ?? 0;
-        const way = tunnelTo(world, host.name) === undefined ? {} : { to: addressOf(port, host) };
+        const way = tunnelTo(world, host.name) === undefined ? {} : { to: addressOf({ driver, port }, host) };
         const ends = `${world.self.spec.underlay} ${host.spec.underlay}`;
         paths.set(key, { host: host.name, driver, port, ends, size: Math.max(size, least), ...way });
       }
@@ -73,29 +73,36 @@ function compileChannel({ self, hosts }: World, paths: readonly Path[]): readonl
   const [first] = paths;
   if (first === undefined) return [];
   const { driver, port } = first;
+  const number = numberOf(first);
   const peers = paths.flatMap(({ host, to }): RoutedPeer[] => {
     const peer = hosts.get(host);
     return peer === undefined || to === undefined ? [] : [{ ips: [to], mac: macOf(peer), dst: peer.spec.underlay }];
   });
   const { objects } = TUNNELS[driver].routed({
     ns: PATHS_NS,
-    name: `path${port}`,
+    name: `path${number}`,
     vni: PATHS_VNI,
     local: self.spec.underlay,
     port,
     mac: macOf(self),
     // With less the link has no IPv6. If tunnels carry less, probes are smaller.
     mtu: Math.max(IPV6_MTU_MIN, tunnelMtu(driver, self.spec)),
-    alias: alias("paths", String(port)),
-    addresses: [`${addressOf(port, self)}/64`],
+    alias: alias("paths", String(number)),
+    addresses: [`${addressOf(first, self)}/64`],
     peers,
   });
   return objects;
 }
 
+/** The same on all hosts: a driver counts by its place among the drivers. The port alone, of the first. */
+function numberOf({ driver, port }: Channel): number {
+  return DRIVER_NAMES.indexOf(driver) * 65_536 + port;
+}
+
 /** Known only in this namespace. */
-function addressOf(port: number, { spec }: Host): string {
-  return formatIp({ family: 6, value: (0xfd00_7765_7061n << 80n) + (BigInt(port) << 64n) + BigInt(spec.order) });
+function addressOf(channel: Channel, { spec }: Host): string {
+  const net = (0xfd00_7765_7061n << 16n) + BigInt(numberOf(channel));
+  return formatIp({ family: 6, value: (net << 64n) + BigInt(spec.order) });
 }
 
 function macOf({ spec }: Host): string {

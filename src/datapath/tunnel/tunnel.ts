@@ -39,8 +39,6 @@ type SwitchedTunnel = Tunnel & {
 };
 
 export type TunnelDriver = {
-  /** What a kernel must be able to make, as modules are called. */
-  readonly features: readonly string[];
   /** What matches the devices that a tunnel of this name has, as nft compares names of interfaces. */
   readonly pattern: (name: string) => string;
   readonly routed: (tunnel: RoutedTunnel) => RoutedDevices;

@@ -5,7 +5,6 @@ import { FLOOD_MAC } from "../kinds/entries.ts";
 import type { TunnelDriver } from "./tunnel.ts";
 
 export const vxlan: TunnelDriver = {
-  features: ["vxlan"],
   pattern: (name) => name,
 
   routed({ addresses, peers, ...device }) {

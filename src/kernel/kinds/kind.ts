@@ -171,11 +171,14 @@ export function kernelKind<T extends KernelObject>(
   };
 }
 
+/** A way to the kernel, with what it needs. */
+type Sent<T extends KernelObject> =
+  | { readonly way: { readonly put: "transaction"; readonly remove: "transaction" } }
+  | ({ readonly way: { readonly put: "call"; readonly remove: "call" | "namespaces" } } & Pick<KernelKind<T>, "call">);
+
 /** A kind whose objects are in a namespace by themselves. */
 export function aloneKind<T extends Exclude<KernelObject, LinkObject | EntryObject>>(
-  kind: Pick<KernelKind<T>, "way" | "fake"> &
-    Partial<Pick<KernelKind<T>, "call" | "steps" | "explain" | "events">> &
-    Required<Pick<Observe<T>, "standing">>,
+  kind: Sent<T> & Pick<KernelKind<T>, "fake"> & Required<Pick<Observe<T>, "standing">>,
 ): KernelKind<T> {
   const { standing, ...rest } = kind;
   return kernelKind({ ...rest, isInWorkloads: true, observe: { standing } });

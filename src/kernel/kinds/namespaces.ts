@@ -57,10 +57,10 @@ const VRF_SYSCTLS = [
   "bridge/bridge-nf-call-ip6tables",
   "bridge/bridge-nf-call-arptables",
 ];
-/** In the host's: whatever they are, they are only ever turned on, never back. */
-const HOST_SYSCTLS = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"];
+/** In the host's: only ever turned on, never back. */
+const HOST_SYSCTLS = ["ipv4/ip_forward"];
 
-/** The sysctls of a namespace that Weft looks at, and may set; a workload's are its own. */
+/** The sysctls of a namespace that Weft looks at, and may set; of a workload's, enableIpv6() alone writes one. */
 export function sysctlsOf(ns: Ns): readonly string[] {
   if (ns === "host") return HOST_SYSCTLS;
   return ns.startsWith("vrf:") ? VRF_SYSCTLS : [];

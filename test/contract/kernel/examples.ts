@@ -101,7 +101,7 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       is: { kind: "sysctl", ns: "vrf:blue", key: "ipv4/ip_forward", value: "1" },
       becomes: { kind: "sysctl", ns: "vrf:blue", key: "ipv4/ip_forward", value: "0" },
     },
-    { needs: [], is: { kind: "sysctl", ns: "host", key: "ipv6/conf/all/forwarding", value: "1" } },
+    { needs: [], is: { kind: "sysctl", ns: "host", key: "ipv4/ip_forward", value: "1" } },
   ],
   nft: [
     { needs: [NETNS], is: tables(CHAIN), becomes: tables(OTHER_CHAIN) },

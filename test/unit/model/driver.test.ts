@@ -17,7 +17,7 @@ test("a driver is told to people with what passes between hosts; one that is unk
   assert.equal(routedDevice("vxlan", { vni: 7 }), "wx7");
   assert.equal(routedDevice("vxlan", { vni: 7, vtepName: "vtep1024" }), "vtep1024");
   assert.throws(
-    () => checkDriver("geneve", "spec.driver"),
+    () => checkDriver("pigeon", "spec.driver"),
     (error) => error instanceof Fault && error.reason === "unsupported" && error.detail.where === "spec.driver",
   );
   assert.throws(() => checkDriver("toString", "spec.driver"), Fault);

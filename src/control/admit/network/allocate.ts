@@ -14,7 +14,6 @@ import {
   parseCidr,
   vtepMac,
 } from "../../../model/address.ts";
-import { DRIVERS } from "../../../model/driver.ts";
 import { blockName, vtepName } from "../../../model/resource.ts";
 import type { Host, Network, Subnet, Vrf, Vtep } from "../../../model/resource.ts";
 import { defined } from "../../../model/defined.ts";
@@ -31,9 +30,7 @@ import { blocksOf, networksOf } from "../contents.ts";
 export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], anew: "anew" | "" = ""): void {
   const vrf = get(draft.view, "vrf", name);
   if (vrf === undefined) return;
-  const locals = networksOf(draft.view, name).filter(
-    ({ spec }) => spec.ipam === "local" && DRIVERS[spec.driver].hasVtep,
-  );
+  const locals = networksOf(draft.view, name).filter(({ spec }) => spec.ipam === "local");
   // A disabled network keeps its blocks, and they must stay reachable.
   if (!locals.some((network) => network.spec.enabled || draft.view.networks.get(network.name)?.blocks.size)) {
     return removeVteps(draft, name);
