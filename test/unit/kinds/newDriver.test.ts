@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Resource } from "../../../src/model/resource.ts";
 import { patch } from "./patch.ts";
 
-const ROW = `pipe: { title: "P", overhead: { 4: 8, 6: 8 }, protocol: "UDP", hasPort: true, hasVni: true, device: "pi" }`;
+const ROW = `pipe: { title: "", overhead: { 4: 8, 6: 8 }, protocol: "UDP", hasPort: true, hasVni: true, device: "pi" }`;
 patch("/src/model/driver.ts", (source) => [source.replace("\n} as const", `\n  ${ROW},$&`)]);
 patch("/src/datapath/tunnel/drivers.ts", (source) => [source.replace("{ vxlan };", "{ vxlan, pipe: vxlan };")]);
 
