@@ -2,6 +2,7 @@
 // document a resource or a list of them. What `weft network list -o yaml` prints may be applied again. Only shape is
 // judged here; the server judges the rest, so that all clients get the same answer.
 import { readFileSync } from "node:fs";
+import type { Document } from "yaml";
 import { Fault } from "../../model/fault.ts";
 import { WRITABLE_KINDS, type WritableKind, inWords, isWritable } from "../../model/kinds.ts";
 import type { Snapshot } from "../../model/resource.ts";
@@ -49,7 +50,7 @@ export async function itemsOf(text: string, file: string): Promise<Item[]> {
       },
     });
     const { line } = lines.linePos(document.contents?.range?.[0] ?? 0);
-    const value: unknown = document.toJS();
+    const value = valueOf(document, (why) => wrong(document.contents?.range?.[0] ?? 0, why));
     if (value !== null && value !== undefined) items.push(...itemsIn(value, `${file}:${line} (document ${i + 1})`));
   }
   if (items.length === 0)
@@ -64,6 +65,15 @@ export function checkPruned(vrf: string | undefined, items: readonly Item[], bef
   if (items.some(({ kind }, i) => (kind === "network" || kind === "vrf") && places[i] === vrf)) return;
   const what = `there is no VRF "${vrf.slice(0, 80)}"`;
   throw new Fault("vrf-unknown", { what, where: "--prune-vrf", fix: "see weft vrf list" });
+}
+
+/** Throws what `wrong` makes if an alias has no anchor before it, or aliases multiply to more than can be read. */
+function valueOf(document: Pick<Document, "toJS">, wrong: (why: string) => Fault): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw wrong(error instanceof Error ? error.message : String(error));
+  }
 }
 
 function vrfIn(spec: unknown): unknown {

@@ -43,6 +43,17 @@ test("broken YAML is refused with line and column", async () => {
   });
 });
 
+test("an alias without an anchor in its document, and aliases that multiply without end, are refused", async () => {
+  const text = "kind: network\nname: a\nspec: &spec {}\n---\nkind: network\nname: b\nspec: *spec\n";
+  assert.deepEqual(await refusal(text), { reason: "yaml-invalid", where: "f.yaml:5:1" });
+  const ten = (item: string) => `[${Array.from({ length: 10 }, () => item).join(", ")}]`;
+  const levels = [...Array(6).keys()].map((n) => `l${n + 1}: &l${n + 1} ${ten(`*l${n}`)}\n`);
+  assert.deepEqual(await refusal(`l0: &l0 ${ten("x")}\n${levels.join("")}`), {
+    reason: "yaml-invalid",
+    where: "f.yaml:1:1",
+  });
+});
+
 test("what is not a resource is refused with its place", async () => {
   assert.deepEqual(await refusal("kind: host\nname: h1\n"), {
     reason: "request-invalid",
