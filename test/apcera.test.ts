@@ -65,7 +65,7 @@ class Cluster {
     if (!at.workloads.has(netns)) at.kernel.addWorkload(netns);
     at.workloads.add(netns);
     const request = { network, netns, owner, ...(workload === undefined ? {} : { workload }) };
-    const attach = at.running?.door.attach(request) ?? assert.fail("no agent");
+    const attach = at.running?.attacher.attach(request) ?? assert.fail("no agent");
     const [{ endpoint }] = await Promise.all([attach, this.world.clock.advance(2000)]);
     return (await this.snapshot()).endpoints.find(({ name }) => name === endpoint) ?? assert.fail(endpoint);
   }
@@ -297,7 +297,7 @@ test("AP-11 attaches at the same moment get distinct addresses", async (t) => {
         const netns = `/run/netns/${network}-${name}-${i}` as const;
         host.kernel.addWorkload(netns);
         host.workloads.add(netns);
-        return host.running?.door.attach({ network, netns }) ?? assert.fail();
+        return host.running?.attacher.attach({ network, netns }) ?? assert.fail();
       }),
     ),
   );

@@ -10,7 +10,7 @@
 import type { Kernel } from "../kernel/kernel.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
-import { Door } from "./endpoint/attach.ts";
+import { Attacher } from "./endpoint/attach.ts";
 import { NetworkContexts } from "./endpoint/compile.ts";
 import { Inspection } from "./endpoint/inspection.ts";
 import type { EndpointParts } from "./endpoint/parts.ts";
@@ -60,7 +60,7 @@ export class Agent {
   readonly rounds: Rounds;
   readonly reporter: Reporter;
   readonly registrar: Loop;
-  readonly door: Door;
+  readonly attacher: Attacher;
   readonly inspection: Inspection;
   #wasSynced = false;
 
@@ -98,16 +98,16 @@ export class Agent {
     const pokeRegistrar = () => this.registrar.poke();
     const errors = () => this.report.errors;
     const parts: EndpointParts = { ...shared, rounds: this.rounds, contexts, pokeRegistrar, errors };
-    this.door = new Door(parts);
+    this.attacher = new Attacher(parts);
     this.inspection = new Inspection(parts);
 
     this.#members = new Members({
       ...shared,
-      door: this.door,
+      attacher: this.attacher,
       endedWorkloads: () => this.reporter.endedWorkloads,
       onRefused: (refused) => this.reporter.unjoined(refused),
     });
-    answerChecks({ ...shared, rounds: this.rounds, registrar: this.registrar, door: this.door });
+    answerChecks({ ...shared, rounds: this.rounds, registrar: this.registrar, attacher: this.attacher });
   }
 
   /** What the server is told of this host. */

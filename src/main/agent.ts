@@ -106,11 +106,11 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     log,
   });
   const { socket } = settings;
-  const { door, inspection, snapshots, rounds } = agent;
+  const { attacher, inspection, snapshots, rounds } = agent;
   const report = () => agent.report;
-  const cni = cniRoute({ door, inspection, snapshots, rounds, report, host, journal, kernel, clock, log });
+  const cni = cniRoute({ attacher, inspection, snapshots, rounds, report, host, journal, kernel, clock, log });
   const routes = readRoutes(agent, disk, host);
-  const local = localApi({ report, routes: [...routes, cni], endpoints: { door, inspection } });
+  const local = localApi({ report, routes: [...routes, cni], endpoints: { attacher, inspection } });
   const listeners = [await listenOnSocket(socket, local)];
   if (settings.http !== undefined) listeners.push(await listenOnTcp(settings.http, localApi({ report, routes })));
   if (settings["cni-dir"] !== undefined) keepCniFiles({ directory: settings["cni-dir"], socket }, mirror, host, log);

@@ -29,10 +29,10 @@ const USUAL_CNI_DIR = "/etc/cni/net.d";
 export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
   const { stateDir, socket, netnsPrefix, cniDir, yes } = flags;
   const settings = await agentSettings({ stateDir, socket, netnsPrefix, cniDir }, io.env);
-  const { socket: door, "state-dir": directory } = settings;
-  await refuseWhileRunning(door);
+  const { socket: socketPath, "state-dir": directory } = settings;
+  await refuseWhileRunning(socketPath);
   // What is not an agent's is refused before the journal is opened there, which writes.
-  const found = stateFilesIn(directory, door);
+  const found = stateFilesIn(directory, socketPath);
   const unlock =
     found.directory === undefined
       ? () => undefined
@@ -48,7 +48,7 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
     await removeObjects(kernel, workloads);
     for (const file of cniFiles) rmSync(file, { force: true });
     // The journal may have been made only now, by looking into it.
-    const removed = [...kernelLoss, ...cniFiles, ...removeStateFiles(stateFilesIn(directory, door))];
+    const removed = [...kernelLoss, ...cniFiles, ...removeStateFiles(stateFilesIn(directory, socketPath))];
     io.err(`${removed.length === 0 ? "nothing of Weft was here" : `removed ${removed.join(", ")}`}; `);
     io.err("looked again: nothing is left in the kernel\n");
     for (const line of staying(await kernel.observe([]), settings["cni-dir"])) io.err(`${line}\n`);

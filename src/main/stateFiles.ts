@@ -17,9 +17,9 @@ export type StateFiles = { readonly paths: readonly string[]; readonly directory
  * directory or the socket is something else.
  */
 export function stateFilesIn(directory: string, socket: string): StateFiles {
-  const door = statOf(socket);
-  if (door !== undefined && !door.isSocket()) throw notOurs(socket, "it is not a socket", "--socket");
-  const sockets = door === undefined ? [] : [socket];
+  const found = statOf(socket);
+  if (found !== undefined && !found.isSocket()) throw notOurs(socket, "it is not a socket", "--socket");
+  const sockets = found === undefined ? [] : [socket];
   const place = statOf(join(directory, "."));
   if (place === undefined) return { paths: sockets, directory: undefined };
   if (!place.isDirectory()) throw notOurs(directory, "it is not a directory", "--state-dir");

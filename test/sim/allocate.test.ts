@@ -34,7 +34,7 @@ async function live(seed: number): Promise<void> {
     host.kernel.addWorkload(netns);
     host.workloads.add(netns);
     const network = NETWORKS[random(NETWORKS.length + 1)] ?? RESERVATION;
-    void host.running?.door
+    void host.running?.attacher
       .attach({ network, netns })
       .then(() => given.set(network, (given.get(network) ?? 0) + 1), mustBeFault);
   };
@@ -48,7 +48,7 @@ async function live(seed: number): Promise<void> {
       for (const host of world.hosts.values()) {
         for (let n = random(3); n > 0; n--) attach(host);
         const name = [...host.entries.keys()][random(20)];
-        if (name !== undefined) void host.running?.door.detach(name).catch(mustBeFault);
+        if (name !== undefined) void host.running?.attacher.detach(name).catch(mustBeFault);
       }
       carve(world, random);
       await trouble(world, random);

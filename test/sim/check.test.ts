@@ -40,7 +40,7 @@ async function attach(world: World, host: Host, network: string, n: number): Pro
   const netns = `/run/netns/${network}-${host.name}-${n}` as const;
   host.kernel.addWorkload(netns);
   host.workloads.add(netns);
-  const attached = host.running?.door.attach({ network, netns });
+  const attached = host.running?.attacher.attach({ network, netns });
   await world.clock.advance(500);
   await attached;
 }
@@ -190,7 +190,7 @@ test("a lease that its host never heard of is let go by the server", () =>
 
 test("an order that comes too late, when a workload of the name is there again, is refused", () =>
   withCluster(async (world, one) => {
-    const { agent, door, mirror } = one.running ?? assert.fail();
+    const { agent, attacher, mirror } = one.running ?? assert.fail();
     const { view, rounds, registrar } = agent;
     const { promise: answer, resolve } = Promise.withResolvers<InventoryAnswer>();
     let tell: (ask: Ask) => void = () => assert.fail("nobody listens");
@@ -200,7 +200,7 @@ test("an order that comes too late, when a workload of the name is there again, 
       view,
       rounds,
       registrar,
-      door,
+      attacher,
       kernel: one.kernel,
       journal: memoryJournal(one.entries),
       mirror: { onAsk: (hear) => (tell = hear), snapshot: () => mirror.snapshot() },
@@ -233,9 +233,9 @@ async function churn(world: World, host: Host, id: number, signal: AbortSignal):
     host.kernel.addWorkload(netns);
     host.workloads.add(netns);
     const network = n % 2 === 0 ? "near" : "wide";
-    const { endpoint } = (await host.running?.door.attach({ network, netns })) ?? assert.fail();
+    const { endpoint } = (await host.running?.attacher.attach({ network, netns })) ?? assert.fail();
     await world.clock.sleep(n % 40);
-    await host.running?.door.detach(endpoint);
+    await host.running?.attacher.detach(endpoint);
     end(host, netns);
   }
 }

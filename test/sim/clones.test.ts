@@ -68,7 +68,7 @@ async function cluster(): Promise<{ readonly world: World; readonly host: Host }
     const netns = `/run/netns/${name}` as const;
     host.kernel.addWorkload(netns);
     host.workloads.add(netns);
-    const attached = host.running?.door.attach({ network: "blue", netns });
+    const attached = host.running?.attacher.attach({ network: "blue", netns });
     await world.clock.advance(500);
     await attached;
   }

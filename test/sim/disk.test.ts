@@ -37,7 +37,7 @@ async function attached(
   if (!host.workloads.has(netns)) host.kernel.addWorkload(netns);
   host.workloads.add(netns);
   let said: readonly string[] | string | undefined;
-  void host.running?.door.attach({ network, netns, ...more }).then(
+  void host.running?.attacher.attach({ network, netns, ...more }).then(
     ({ spec }) => (said = spec.addresses),
     (error: unknown) => (said = error instanceof Fault ? error.reason : assert.fail(String(error))),
   );
@@ -107,7 +107,7 @@ for (const server of ["there", "away"])
     const answers = new Map<string, string>();
     const detachAll = async (ms: number) => {
       for (const one of ["near1", "wide1", "none"])
-        void host.running?.door.detach(`${one}.eth0`).then(
+        void host.running?.attacher.detach(`${one}.eth0`).then(
           () => answers.set(one, "detached"),
           (error: unknown) => answers.set(one, error instanceof Fault ? error.reason : String(error)),
         );
@@ -133,7 +133,7 @@ test("a detach of a port that only the server can explain is refused until the s
     host.saved = undefined;
   });
   const detach = async () => {
-    const asked = host.running?.door.detach("wide1.eth0").then(
+    const asked = host.running?.attacher.detach("wide1.eth0").then(
       () => "detached",
       (error: unknown) => (error instanceof Fault ? error.reason : assert.fail(String(error))),
     );
@@ -187,7 +187,7 @@ for (const [name, isServerAway] of [
     await world.clock.advance(10_000);
     const old = new Map(host.entries);
     if (isServerAway) world.killServer();
-    await host.running?.door.detach("ended.eth0");
+    await host.running?.attacher.detach("ended.eth0");
     await world.clock.advance(5_000);
     assert(Array.isArray(address));
     assert.deepEqual(await attached({ world, host }, "near", "later", { addresses: address }), address);

@@ -111,7 +111,7 @@ async function attach(world: World, host: Host, network: string, name: string): 
   const netns = `/run/netns/${name}` as const;
   host.kernel.addWorkload(netns);
   host.workloads.add(netns);
-  const attached = host.running?.door.attach({ network, netns }) ?? assert.fail();
+  const attached = host.running?.attacher.attach({ network, netns }) ?? assert.fail();
   attached.catch(() => undefined);
   await world.clock.advance(1_000);
   await attached;

@@ -162,13 +162,13 @@ class Life {
     host.kernel.addWorkload(netns);
     host.workloads.add(netns);
     const workload = this.#anyOf(WORKLOADS) ?? "";
-    void host.running?.door.attach({ network, netns, workload }).catch(mustBeFault);
+    void host.running?.attacher.attach({ network, netns, workload }).catch(mustBeFault);
   }
 
   async #detach(): Promise<void> {
     const host = this.#anyOf(this.#world.hosts.values());
     const name = host === undefined ? undefined : this.#anyOf(host.entries.keys());
-    if (name !== undefined) void host?.running?.door.detach(name).catch(mustBeFault);
+    if (name !== undefined) void host?.running?.attacher.detach(name).catch(mustBeFault);
   }
 
   async #join(): Promise<void> {

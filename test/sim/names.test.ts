@@ -28,7 +28,7 @@ async function live(seed: number): Promise<void> {
     const name = NAMES[random(NAMES.length)] ?? "web";
     const network = ["routed", "routed", "segment"][random(3)] ?? "";
     if (random(3) > 0) attach(host, network, name).catch(mustBeFault);
-    else host.running?.door.detach(`${name}.eth0`).catch(mustBeFault);
+    else host.running?.attacher.detach(`${name}.eth0`).catch(mustBeFault);
     if (random(8) === 0) host.isCut = !host.isCut;
     if (random(12) === 0) world.killServer();
     if (world.control === undefined && random(3) === 0) await world.startServer();
@@ -78,7 +78,7 @@ test("two hosts, one name: both are registered, over restarts; each detaches its
   for (const host of [h1, h2]) restart(world, host);
   await world.clock.advance(40_000);
   assert.deepEqual(await names(), ["web.eth0", "web.eth0@h2"]);
-  const went = h1.running?.door.detach("web.eth0");
+  const went = h1.running?.attacher.detach("web.eth0");
   await world.clock.advance(5_000);
   await went;
   assert.deepEqual(await names(), ["web.eth0@h2"]);
@@ -111,7 +111,7 @@ async function attach(host: Host, network: string, name: string, owner = name): 
   const netns = `/run/netns/${name}` as const;
   if (!host.workloads.has(netns)) host.kernel.addWorkload(netns);
   host.workloads.add(netns);
-  await host.running?.door.attach({ network, netns, owner });
+  await host.running?.attacher.attach({ network, netns, owner });
 }
 
 function restart(world: World, host: Host): void {

@@ -36,7 +36,7 @@ function attach(host: Host, name: string): Promise<unknown> {
 }
 
 function attachTo(host: Host, network: string, name: string, ifname = network): Promise<unknown> {
-  return host.running?.door.attach({ network, netns: `/run/netns/${name}`, ifname }) ?? assert.fail("no agent");
+  return host.running?.attacher.attach({ network, netns: `/run/netns/${name}`, ifname }) ?? assert.fail("no agent");
 }
 
 async function finish<T>(world: World, work: Promise<T>): Promise<T> {
@@ -62,7 +62,7 @@ async function portOf(host: Host, name: string) {
 test("a port that is detached while a round is about to make it again stays away", async () => {
   const world = new World(randomFrom(1));
   const host = await hostWith(world, ["web", "old"]);
-  const { door, agent } = host.running ?? assert.fail();
+  const { attacher, agent } = host.running ?? assert.fail();
   // The next round removes one port, which takes it 20 ms, and then makes the other one, which somebody removed.
   const [web, old] = [(await portOf(host, "web")) ?? assert.fail(), host.entries.get("old.eth0") ?? assert.fail()];
   host.entries.set("old.eth0", { ...old, state: "detaching" });
@@ -71,7 +71,7 @@ test("a port that is detached while a round is about to make it again stays away
   await world.clock.advance(10);
   assert.equal(await portOf(host, "old"), undefined, "the round has begun");
   assert.equal(await portOf(host, "web"), undefined, "and is not over");
-  const detached = door.detach("web.eth0");
+  const detached = attacher.detach("web.eth0");
   detached.catch(() => undefined);
   await world.clock.advance(25);
   await detached;

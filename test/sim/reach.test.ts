@@ -53,7 +53,7 @@ async function cluster(t: { after(end: () => void): void }): Promise<Cluster> {
       const netns: Ns = `/run/netns/${host.name}-${host.workloads.size}`;
       host.kernel.addWorkload(netns);
       host.workloads.add(netns);
-      void host.running?.door.attach({ network, netns });
+      void host.running?.attacher.attach({ network, netns });
       await world.clock.advance(200);
     }
   }

@@ -123,7 +123,7 @@ class Life {
     const self = host.running?.mirror.snapshot()?.hosts.find((one) => one.name === host.name);
     const isGivenUp = self !== undefined && this.#world.givenUp.has(self.uid);
     const wasTold = host.told;
-    host.running?.door.attach({ network, netns }).then(
+    host.running?.attacher.attach({ network, netns }).then(
       ({ spec }) => {
         total.attached++;
         if (isGivenUp || wasTold)
@@ -139,7 +139,7 @@ class Life {
   async #detach(host: Host): Promise<void> {
     const name = this.#anyOf(host.entries.keys());
     if (name === undefined) return;
-    host.running?.door.detach(name).catch((error: unknown) => {
+    host.running?.attacher.detach(name).catch((error: unknown) => {
       if (!(error instanceof Fault)) this.#wrong.push(String(error));
     });
   }

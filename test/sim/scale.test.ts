@@ -30,7 +30,7 @@ function attach(host: Host, network: string, name: string): Promise<unknown> {
   const netns = `/run/netns/${name}` as const;
   host.kernel.addWorkload(netns);
   host.workloads.add(netns);
-  return host.running?.door.attach({ network, netns }) ?? Promise.reject(new Error("the agent is dead"));
+  return host.running?.attacher.attach({ network, netns }) ?? Promise.reject(new Error("the agent is dead"));
 }
 
 async function close(world: World): Promise<void> {

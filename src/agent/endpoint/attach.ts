@@ -29,8 +29,8 @@ import { type AttachPlan, type Granted, Speculation } from "./speculative.ts";
 /** What asks: a membership, which detaches it again; a CNI configuration, by its name (see Entry). */
 type By = { readonly joined?: boolean; readonly cni?: string };
 
-/** Calls for one endpoint run one after another, also after a failure. */
-export class Door {
+/** Attaches and detaches endpoints. Calls for one endpoint run one after another, also after a failure. */
+export class Attacher {
   readonly #parts: EndpointParts;
   readonly #removals: LinkRemovals;
   readonly #detacher: Detacher;

@@ -195,11 +195,11 @@ export function memoryJournal(
 }
 
 /** The file is rewritten when it has so many records more than there are endpoints. */
-const HISTORY_MAX = 10_000;
+const SURPLUS_MAX = 10_000;
 /** After a refused rewrite, so many records are appended before the next attempt. */
 const REWRITE_AGAIN = 1_000;
 
-/** The journal in a file of mode 0600; made if missing, rewritten when it is opened and when most of it is history. */
+/** The journal in a file of mode 0600; made if missing, rewritten when it is opened and at too many surplus records. */
 export function fileJournal(path: string, bootId: string, files: Files): Journal {
   const read = textIn(path, files);
   const { book, damaged } = replay(read.text, bootId);
@@ -235,7 +235,7 @@ type FileParts = {
 class JournalFile implements JournalDisk {
   readonly #file: LineFile;
   readonly #parts: FileParts;
-  #history = 0;
+  #surplus = 0;
   /** Why the last write was refused. */
   #refused: string | undefined;
 
@@ -264,7 +264,7 @@ class JournalFile implements JournalDisk {
 
   write(record: Record): void {
     const line = lineOf(record);
-    const isDue = ++this.#history > HISTORY_MAX + this.#parts.book.entries.size || !this.#file.isSound;
+    const isDue = ++this.#surplus > SURPLUS_MAX + this.#parts.book.entries.size || !this.#file.isSound;
     const refusal = isDue ? this.#rewrite(line) : undefined;
     if (refusal !== undefined && !this.#file.isSound) throw refusal;
     if (!isDue || refusal !== undefined) this.#append(line);
@@ -285,10 +285,10 @@ class JournalFile implements JournalDisk {
     try {
       this.#file.rewrite(lineOf({ boot: bootId }) + book.text + line);
     } catch (error) {
-      this.#history -= REWRITE_AGAIN;
+      this.#surplus -= REWRITE_AGAIN;
       return this.#noted(error);
     }
-    this.#history = 0;
+    this.#surplus = 0;
     this.#refused = undefined;
     return undefined;
   }

@@ -18,7 +18,7 @@ import { Fault } from "../../model/fault.ts";
 import { type Endpoint, endpointName, type Network, type Snapshot } from "../../model/resource.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import { portsIn } from "./knownState.ts";
-import { leasesByName } from "./snapshotSource.ts";
+import { endpointsAtServer } from "./snapshotSource.ts";
 
 type AdoptOptions = {
   readonly host: string;
@@ -31,8 +31,8 @@ const ENDPOINT = `${MARK}:endpoint:`;
 
 /** The far end of a stray, in a namespace that has a path. */
 type Far = { readonly end: Veth["peer"]; readonly addresses: readonly string[]; readonly isWayOut: boolean };
-/** `lease`: what the server has, under its name on this host. */
-type Stray = { readonly port: Veth; readonly name: string; readonly far: Far; readonly lease: Endpoint | undefined };
+/** `atServer`: what the server has, under its name on this host. */
+type Stray = { readonly port: Veth; readonly name: string; readonly far: Far; readonly atServer: Endpoint | undefined };
 
 export class Adopter {
   readonly #options: AdoptOptions;
@@ -135,10 +135,10 @@ export class Adopter {
     const { kernel, host } = this.#options;
     const names = new Set(strays.map(({ name }) => name));
     const marked = (await kernel.ports()).flatMap(({ name, netns }) => (names.has(name) ? (netns ?? []) : []));
-    const leases = new Map<string, Endpoint>();
-    for (const [name, lease] of leasesByName(snapshot, host))
-      if (names.has(portName(name))) leases.set(portName(name), { ...lease, name });
-    const paths = new Set([...marked, ...leases.values().map(({ spec }) => spec.netns)]);
+    const atServer = new Map<string, Endpoint>();
+    for (const [name, endpoint] of endpointsAtServer(snapshot, host))
+      if (names.has(portName(name))) atServer.set(portName(name), { ...endpoint, name });
+    const paths = new Set([...marked, ...atServer.values().map(({ spec }) => spec.netns)]);
     const observed = await kernel.observe([...paths].filter((path): path is Ns & `/${string}` => path.startsWith("/")));
     const seen = new Map<string, Stray>();
     for (const port of observed.values()) {
@@ -146,7 +146,7 @@ export class Adopter {
       // An observation that does not know where a far end is says `/` for its namespace.
       if (!isAlive || port.peer.ns === "/") continue;
       const name = port.alias.slice(ENDPOINT.length);
-      seen.set(port.name, { port, name, far: farIn(observed, port), lease: leases.get(port.name) });
+      seen.set(port.name, { port, name, far: farIn(observed, port), atServer: atServer.get(port.name) });
     }
     return seen;
   }
@@ -158,15 +158,15 @@ export class Adopter {
     snapshot: Snapshot,
     isComplete: boolean,
   ): Endpoint | string | undefined {
-    const { far, lease } = stray;
-    if (lease === undefined) return this.#fromKernel(stray, actual, snapshot);
-    const { spec } = lease;
+    const { far, atServer } = stray;
+    if (atServer === undefined) return this.#fromKernel(stray, actual, snapshot);
+    const { spec } = atServer;
     const ipam = snapshot.networks.find(({ name }) => name === spec.network)?.spec.ipam;
     const isThere = spec.netns === far.end.ns && spec.ifname === far.end.name;
     const isSame = spec.addresses.every((address) => far.addresses.includes(address));
     // In a global network the server decides, also if the agent died before the addresses were in the kernel.
     const isGranted = isComplete && ipam === "global";
-    if (isThere && (isSame || isGranted)) return spec.detaching === true && isComplete ? undefined : lease;
+    if (isThere && (isSame || isGranted)) return spec.detaching === true && isComplete ? undefined : atServer;
     return ipam === "local" ? this.#fromKernel(stray, actual, snapshot) : undefined;
   }
 
@@ -255,7 +255,7 @@ function farIn(observed: KernelState, port: Veth): Far {
 
 /**
  * Whether the kernel filters the port by security groups that this host does not know: adopted without them, it would
- * let in what they keep out. A port without a mark passes nothing, and may have had groups, too.
+ * let in what they keep out. A port without a packet mark passes nothing, and may have had groups, too.
  */
 function isFiltered(
   world: World,
@@ -265,13 +265,13 @@ function isFiltered(
 ): boolean {
   const vrf = world.vrfs.find(({ name }) => name === network.spec.vrf);
   const wanted = vrf === undefined ? [] : endpointElements(world, vrf, segmentOwner, endpoint);
-  const mark = wanted.find(({ set }) => set === "ports");
-  const now = mark === undefined ? undefined : actual.get(keyOf(mark));
-  return now?.kind !== "element" || profileIn(now) !== profileIn(mark);
+  const packetMark = wanted.find(({ set }) => set === "ports");
+  const now = packetMark === undefined ? undefined : actual.get(keyOf(packetMark));
+  return now?.kind !== "element" || profileIn(now) !== profileIn(packetMark);
 }
 
-function profileIn(mark: ObjectOf<"element"> | undefined): number {
-  return Number.parseInt(mark?.value ?? "0", 16) & PROFILE_BITS;
+function profileIn(packetMark: ObjectOf<"element"> | undefined): number {
+  return Number.parseInt(packetMark?.value ?? "0", 16) & PROFILE_BITS;
 }
 
 function cannotTell({ name, spec }: Endpoint): string {

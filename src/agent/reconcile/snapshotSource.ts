@@ -91,7 +91,7 @@ export function withLocal(
   entries: Iterable<Entry>,
   isAlive: (entry: Entry) => boolean,
 ): Snapshot {
-  const known = leasesByName(snapshot, host);
+  const known = endpointsAtServer(snapshot, host);
   const own: Endpoint[] = [];
   for (const entry of entries)
     if (entry.state === "attached" && isAlive(entry))
@@ -100,10 +100,10 @@ export function withLocal(
 }
 
 /** What the server has of this host's endpoints, by their names on the host. */
-export function leasesByName({ endpoints }: Snapshot, host: string): ReadonlyMap<string, Endpoint> {
-  const leases = new Map<string, Endpoint>();
-  for (const endpoint of endpoints) if (endpoint.spec.host === host) leases.set(nameOnHost(endpoint.spec), endpoint);
-  return leases;
+export function endpointsAtServer({ endpoints }: Snapshot, host: string): ReadonlyMap<string, Endpoint> {
+  const named = new Map<string, Endpoint>();
+  for (const endpoint of endpoints) if (endpoint.spec.host === host) named.set(nameOnHost(endpoint.spec), endpoint);
+  return named;
 }
 
 /** Whether the workload's namespace is still the one that it was attached in. */

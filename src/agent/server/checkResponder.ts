@@ -8,7 +8,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import type { Ask, Inventory, Order } from "../../model/check.ts";
 import { nameOnHost } from "../../model/endpointName.ts";
 import { Fault, problemOf } from "../../model/fault.ts";
-import type { Door } from "../endpoint/attach.ts";
+import type { Attacher } from "../endpoint/attach.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import type { KernelView } from "../reconcile/kernelView.ts";
 import type { Loop } from "../reconcile/loop.ts";
@@ -23,7 +23,7 @@ export type CheckResponderOptions = {
   readonly view: Pick<KernelView, "inFlight">;
   readonly rounds: Pick<Rounds, "now">;
   readonly registrar: Pick<Loop, "now" | "isAtRest">;
-  readonly door: Pick<Door, "detach">;
+  readonly attacher: Pick<Attacher, "detach">;
   readonly kernel: Pick<Kernel, "ports" | "netnsId">;
   readonly journal: Journal;
   readonly mirror: Pick<Mirror, "onAsk" | "snapshot">;
@@ -64,7 +64,7 @@ async function obey(options: CheckResponderOptions, order: Order): Promise<strin
 
 /** Since the server decided, the name may have gone to another workload, or the workload may be back. */
 async function detach(
-  { journal, bootId, kernel, door }: CheckResponderOptions,
+  { journal, bootId, kernel, attacher }: CheckResponderOptions,
   order: OrderTo<"detach">,
 ): Promise<void> {
   const entry = journal.entries.get(order.endpoint);
@@ -73,7 +73,7 @@ async function detach(
     throw new Fault("in-use", { what, why: "it has other addresses now", fix: "check again" });
   if (!order.alive && entry?.state === "attached" && isAlive(entry, bootId, kernel))
     throw new Fault("in-use", { what, why: "its workload is there", fix: "check again" });
-  await door.detach(order.endpoint);
+  await attacher.detach(order.endpoint);
 }
 
 /** The journal takes over the server's lease, except the workload's namespace, which only its host knows. */
@@ -105,7 +105,7 @@ function entryOf({ journal, view }: CheckResponderOptions, name: string): Entry 
 
 /** Read while attaches and detaches go on: what changed meanwhile is `busy`. Throws if the kernel cannot be read. */
 export async function inventoryOf(
-  options: Omit<CheckResponderOptions, "rounds" | "door" | "transport" | "log">,
+  options: Omit<CheckResponderOptions, "rounds" | "attacher" | "transport" | "log">,
 ): Promise<Inventory> {
   const { host, bootId, kernel, journal, mirror, registrar, view } = options;
   const { inFlight } = view;

@@ -11,7 +11,7 @@ import type { EndpointParts } from "../endpoint/parts.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import { portsIn } from "../reconcile/knownState.ts";
 import { Loop } from "../reconcile/loop.ts";
-import { isSameLease, leasesByName, withServerSettings } from "../reconcile/snapshotSource.ts";
+import { isSameLease, endpointsAtServer, withServerSettings } from "../reconcile/snapshotSource.ts";
 
 type Parts = Pick<EndpointParts, "host" | "journal" | "kernel" | "transport" | "view" | "rounds" | "clock" | "onNews">;
 export type RegistrarOptions = Parts & {
@@ -121,7 +121,7 @@ export type Disagreement = {
 export function disagreement(snapshot: Snapshot, own: HostEndpoints): Disagreement {
   const { entries, inFlight } = own;
   const networks = new Map(snapshot.networks.map((network) => [network.name, network]));
-  const known = leasesByName(snapshot, own.host);
+  const known = endpointsAtServer(snapshot, own.host);
   const register: Endpoint[] = [];
   const detach: string[] = [];
   for (const [name, entry] of entries) {
@@ -131,16 +131,16 @@ export function disagreement(snapshot: Snapshot, own: HostEndpoints): Disagreeme
     if (isUnwanted(entry, known.get(name), network, snapshot.revision)) detach.push(name);
     else if (!known.has(name) && network?.spec.ipam === "local") register.push(endpoint);
   }
-  const release = [...known].flatMap(([name, lease]) => (isToRelease(name, lease, own) ? [lease.name] : []));
+  const release = [...known].flatMap(([name, one]) => (isToRelease(name, one, own) ? [one.name] : []));
   return { register, release, detach };
 }
 
-function isToRelease(name: string, lease: Endpoint, { entries, inFlight, ports }: HostEndpoints): boolean {
+function isToRelease(name: string, known: Endpoint, { entries, inFlight, ports }: HostEndpoints): boolean {
   const entry = entries.get(name);
   if (inFlight.has(name)) return false;
-  if (entry?.state === "attached") return !isSameLease(entry.endpoint, lease);
+  if (entry?.state === "attached") return !isSameLease(entry.endpoint, known);
   // The journal lost its entry, and rounds adopt the port (adopt.ts), unless the server wants it detached.
-  if (entry === undefined && lease.spec.detaching === true) return true;
+  if (entry === undefined && known.spec.detaching === true) return true;
   // An address is not free before its link is gone.
   return !ports.has(portName(name));
 }
@@ -162,11 +162,11 @@ function isUnwanted(
 /** Endpoints to remove from the journal: detached, without a port, and no longer at the server. */
 export function forgettable(snapshot: Snapshot, own: HostEndpoints, released: readonly string[]): string[] {
   const { entries, inFlight, ports } = own;
-  const leases = leasesByName(snapshot, own.host);
+  const known = endpointsAtServer(snapshot, own.host);
   const gone = new Set(released);
   return [...entries].flatMap(([name, { state }]) => {
     if (state !== "detaching" || inFlight.has(name) || ports.has(portName(name))) return [];
-    const lease = leases.get(name);
-    return lease === undefined || gone.has(lease.name) ? [name] : [];
+    const endpoint = known.get(name);
+    return endpoint === undefined || gone.has(endpoint.name) ? [name] : [];
   });
 }

@@ -3,7 +3,7 @@
 import { Fault, problemOf } from "../../model/fault.ts";
 import { parseAttach } from "../../model/parse.ts";
 import type { HostReport } from "../../model/status.ts";
-import type { Door } from "../endpoint/attach.ts";
+import type { Attacher } from "../endpoint/attach.ts";
 import type { Inspection } from "../endpoint/inspection.ts";
 
 export type LocalRequest = { readonly method: string; readonly url: string; readonly body: Buffer };
@@ -25,7 +25,7 @@ export type LocalApiOptions = {
   readonly endpoints?: Endpoints;
 };
 type Endpoints = {
-  readonly door: Pick<Door, "attach" | "detach">;
+  readonly attacher: Pick<Attacher, "attach" | "detach">;
   readonly inspection: Pick<Inspection, "list" | "queues" | "counters">;
 };
 
@@ -46,7 +46,7 @@ export function localApi({ report, routes, endpoints }: LocalApiOptions): LocalA
       const answer = answers.get(`${method} ${path}`);
       if (answer !== undefined) return await answer(body);
       if (endpoints !== undefined && method === "DELETE" && path.startsWith(`${ATTACHMENTS}/`)) {
-        await endpoints.door.detach(nameIn(path.slice(ATTACHMENTS.length + 1)));
+        await endpoints.attacher.detach(nameIn(path.slice(ATTACHMENTS.length + 1)));
         return { status: 204, type: JSON_TYPE, body: "" };
       }
       throw new Fault("not-found", { what: `there is no ${method} ${path} here`, fix: "see docs/api.md" });
@@ -69,9 +69,9 @@ function revisionOf({ revision }: HostReport): number {
   throw new Fault("not-synced", { what: "no snapshot is in the kernel yet", fix });
 }
 
-function verbs({ door, inspection }: Endpoints): readonly (readonly [string, Route["answer"]])[] {
+function verbs({ attacher, inspection }: Endpoints): readonly (readonly [string, Route["answer"]])[] {
   return [
-    [`POST ${ATTACHMENTS}`, async (body) => json(201, await door.attach(parseAttach(jsonIn(body))))],
+    [`POST ${ATTACHMENTS}`, async (body) => json(201, await attacher.attach(parseAttach(jsonIn(body))))],
     [`GET ${ATTACHMENTS}`, () => json(200, { items: inspection.list() })],
     ["GET /v1/queues", () => json(200, { items: inspection.queues() })],
     ["GET /v1/counters", () => json(200, { items: inspection.counters() })],

@@ -13,13 +13,13 @@ import { problemOf, type Reason } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import { isOver } from "../../model/membership.ts";
 import { type Endpoint, endpointName, type Move, type Snapshot } from "../../model/resource.ts";
-import type { Door } from "../endpoint/attach.ts";
+import type { Attacher } from "../endpoint/attach.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import { Loop } from "../reconcile/loop.ts";
 import type { SnapshotSource } from "../reconcile/snapshotSource.ts";
 
 export type MembersOptions = {
-  readonly door: Pick<Door, "attach" | "detach">;
+  readonly attacher: Pick<Attacher, "attach" | "detach">;
   readonly host: string;
   readonly journal: Pick<Journal, "entries" | "version">;
   readonly snapshots: Pick<SnapshotSource, "current" | "isSynced" | "isAlive">;
@@ -94,7 +94,7 @@ export class Members {
     const refused: string[] = [];
     let isDone = true;
     for (const { what, step } of [
-      ...leaves.map((name) => ({ what: `${name} leaves`, step: () => this.#options.door.detach(name) })),
+      ...leaves.map((name) => ({ what: `${name} leaves`, step: () => this.#options.attacher.detach(name) })),
       ...joins.map((join) => ({ what: `${join.owner} joins ${join.network}`, step: () => this.#join(join) })),
       ...moves.map((move) => ({ what: `${move.spec.endpoint} moves`, step: () => this.#move(move, snapshot) })),
     ]) {
@@ -114,12 +114,12 @@ export class Members {
 
   async #join({ network, workload, owner, netns }: Join): Promise<void> {
     const ifname = this.#nextName(owner, netns);
-    await this.#options.door.attach({ network, workload, owner, netns, ifname }, { joined: true });
+    await this.#options.attacher.attach({ network, workload, owner, netns, ifname }, { joined: true });
   }
 
   /** One step after another, each reported to the server; false while it has to wait. */
   async #move(move: Move, snapshot: Snapshot): Promise<boolean> {
-    const { snapshots, door, journal } = this.#options;
+    const { snapshots, attacher, journal } = this.#options;
     const { spec } = move;
     const name = plainName(spec.endpoint, spec.host);
     const old = journal.entries.get(name);
@@ -134,7 +134,7 @@ export class Members {
     if (target === undefined) return false;
     const arrived = { newEndpoint: target.name, newAddresses: target.spec.addresses };
     if (spec.state !== "joined") await this.#tell(move, { state: "joined", ...arrived });
-    await door.detach(name);
+    await attacher.detach(name);
     await this.#tell(move, { state: "left", ...arrived });
     return true;
   }
@@ -176,7 +176,7 @@ export class Members {
       ...(qos === undefined ? {} : { qos }),
     };
     try {
-      const { endpoint } = await this.#options.door.attach(request, { joined: joined === true });
+      const { endpoint } = await this.#options.attacher.attach(request, { joined: joined === true });
       return this.#options.journal.entries.get(endpoint)?.endpoint;
     } catch (error) {
       const { reason, detail } = problemOf(error);

@@ -33,17 +33,17 @@ export type Role<T> = T extends { readonly alias: string }
  */
 export type LeadsTo = "ports" | "namespace" | "hosts" | "nowhere";
 
-/** Ranks of removals: links go before anything new is made, because a new one may need the name; the rest goes last. */
+/** Layers of removals: links go before anything new is made, as a new one may need the name; the rest goes last. */
 const LAST = 20;
 
 export interface Kind<T extends AnyObject> {
   readonly role: Role<T>;
-  /** Rank at which it is made and changed, from namespaces (0) up to routes (8). */
+  /** Its place in the order of operations when it is made or changed, from namespaces (0) up to routes (8). */
   readonly layer: number;
-  /** Rank at which it is removed. */
+  /** The same when it is removed. */
   readonly removal: number;
-  /** Rank of one change, where that is not the layer. */
-  readonly changeRank: (from: T, to: T) => number;
+  /** The same of one change, where that is not the layer. */
+  readonly changeLayer: (from: T, to: T) => number;
   /** False for what has no absent state: it stays when it is no longer wanted. */
   readonly isRemovable: boolean;
   /** What makes two objects the same one; everything else is a value that can be changed in place. */
@@ -93,7 +93,7 @@ export function defineKind<T extends AnyObject>(kind: Definition<T>): Kind<T> {
     role,
     layer,
     removal: kind.removal ?? (role === "link" ? -layer : LAST - layer),
-    changeRank: kind.changeRank ?? (() => layer),
+    changeLayer: kind.changeLayer ?? (() => layer),
     isRemovable: kind.isRemovable ?? true,
     key,
     slot: kind.slot ?? (() => undefined),

@@ -116,7 +116,7 @@ function setFields(where: string, from: readonly Field[], to: readonly Field[]):
 type LinkKind<T extends Link> = Pick<Kind<T>, "layer" | "key" | "leadsTo"> & {
   readonly add: Print<T>["add"];
   readonly devices?: Kind<T>["devices"];
-  readonly changeRank?: Kind<T>["changeRank"];
+  readonly changeLayer?: Kind<T>["changeLayer"];
   /** What can be changed in place besides MTU, MAC and alias. */
   readonly fields?: (object: T) => readonly Field[];
   /** The commands of changes that no field says. */
@@ -201,7 +201,7 @@ export const LINK_KINDS = {
     layer: VETH_LAYER,
     leadsTo: "namespace",
     // An uplink writes checksums before the host's table lets more out of it, if nothing else of it changes.
-    changeRank: (from, to) =>
+    changeLayer: (from, to) =>
       to.makesChecksums === true && isEqual({ ...from, makesChecksums: true }, to) ? TABLES_LAYER - 0.5 : VETH_LAYER,
     key: ({ ns, name, peer }) => `veth ${ns} ${name} ${peer.ns} ${peer.name}`,
     devices: ({ ns, name, peer }) => [{ ns, name }, peer],

@@ -125,7 +125,7 @@ export function elementText({ set, key, value }: Element): string {
 const line = (verb: "add" | "delete", element: Element, { inside }: Shell) =>
   `${inside}nft ${verb} element bridge ${MARK} ${element.set} { ${elementText(element).replaceAll('"', "")} }`;
 
-/** Rank of the tables: policy is there before the ports that it is about. */
+/** Layer of the tables: policy is there before the ports that it is about. */
 export const TABLES_LAYER = 2;
 
 export const TABLE_KINDS = {

@@ -20,7 +20,7 @@ export function diff(actual: KernelState, desired: KernelState): Op[] {
     else if (!isSame(from, object)) ops.push({ op: "set", from, object });
   }
   const taken = takenSlots(ops);
-  return ops.sort((a, b) => rankOf(a, taken) - rankOf(b, taken));
+  return ops.sort((a, b) => layerOf(a, taken) - layerOf(b, taken));
 }
 
 /** Slots that new objects need: a stale object in one goes before its successor comes. */
@@ -53,11 +53,11 @@ function goneWith(actual: KernelState, desired: KernelState): { takes(object: Ke
   };
 }
 
-function rankOf(op: Op, taken: ReadonlySet<string | undefined>): number {
+function layerOf(op: Op, taken: ReadonlySet<string | undefined>): number {
   const { object } = op;
   const kind = kindOf(object);
   if (op.op === "add") return kind.layer;
-  if (op.op === "set") return kind.changeRank(op.from, object);
+  if (op.op === "set") return kind.changeLayer(op.from, object);
   return taken.size > 0 && taken.has(kind.slot(object)) ? kind.layer - 0.5 : kind.removal;
 }
 

@@ -1,7 +1,7 @@
 // The CNI commands (specification 1.1.0, back to 0.3.1) as calls of the agent, and the answer to an ADD as each version
 // has it. The plugin that a runtime executes (cni/weft-cni.c) only carries a request to the agent's socket and the
 // answer back; everything else is in this folder.
-import type { Door } from "../../agent/endpoint/attach.ts";
+import type { Attacher } from "../../agent/endpoint/attach.ts";
 import type { Inspection } from "../../agent/endpoint/inspection.ts";
 import type { Entry, Journal } from "../../agent/journal/journal.ts";
 import type { Rounds } from "../../agent/reconcile/rounds.ts";
@@ -31,7 +31,7 @@ import {
 
 export type CniOptions = {
   readonly host: string;
-  readonly door: Pick<Door, "attach" | "detach">;
+  readonly attacher: Pick<Attacher, "attach" | "detach">;
   readonly inspection: Pick<Inspection, "shown" | "differences" | "networkFor">;
   readonly snapshots: Pick<SnapshotSource, "current" | "known" | "local" | "isSynced">;
   readonly rounds: Pick<Rounds, "pokeFull">;
@@ -110,7 +110,7 @@ async function add(options: CniOptions, request: Request): Promise<Json> {
   const { config } = request;
   await started(options);
   refuseAtOnce(options, request);
-  const attachment = await options.door.attach(attachRequestOf(options, request), { cni: config.name });
+  const attachment = await options.attacher.attach(attachRequestOf(options, request), { cni: config.name });
   return resultOf(config.version, attachment, config.dns, config.prevResult);
 }
 
@@ -169,8 +169,8 @@ function isMeant({ cni, endpoint: { spec } }: Entry, { containerId, ifname, conf
 }
 
 /** Succeeds without a namespace, and without an ADD before: then there is nothing to delete. */
-async function del({ door }: CniOptions, request: Request): Promise<void> {
-  await door.detach(endpointName(request.containerId, request.ifname), (entry) => isMeant(entry, request));
+async function del({ attacher }: CniOptions, request: Request): Promise<void> {
+  await attacher.detach(endpointName(request.containerId, request.ifname), (entry) => isMeant(entry, request));
 }
 
 async function check(options: CniOptions, request: Request): Promise<void> {
@@ -221,7 +221,7 @@ async function collect(options: CniOptions, { config: { name, valid = [] } }: Re
   const isOurs = ({ cni }: Entry) => cni === name;
   const names = [...options.journal.entries.values()].filter(isOurs).map(({ endpoint }) => endpoint.name);
   const leftovers = names.filter((endpoint) => !stays.has(endpoint));
-  const results = await Promise.allSettled(leftovers.map((endpoint) => options.door.detach(endpoint, isOurs)));
+  const results = await Promise.allSettled(leftovers.map((endpoint) => options.attacher.detach(endpoint, isOurs)));
   const failed = results.filter((result) => result.status === "rejected").map(({ reason }) => refusalOf(reason));
   const [first, ...others] = failed;
   if (first === undefined) return;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DIRECTIONS } from "../../../src/model/qos.ts";
 import { Agent } from "../../../src/agent/agent.ts";
-import type { Door } from "../../../src/agent/endpoint/attach.ts";
+import type { Attacher } from "../../../src/agent/endpoint/attach.ts";
 import { type Entry, type Former, type Journal, memoryJournal } from "../../../src/agent/journal/journal.ts";
 import { BlockLease, type BlockLeaseRecord } from "../../../src/agent/journal/blockLease.ts";
 import { Mirror } from "../../../src/client/mirror.ts";
@@ -44,7 +44,7 @@ export type Host = {
   running:
     | {
         readonly agent: Agent;
-        readonly door: Door;
+        readonly attacher: Attacher;
         readonly stop: AbortController;
         readonly mirror: Mirror;
         readonly blockLease: BlockLease;
@@ -157,7 +157,7 @@ export function startAgent(host: Host, { transport, random, uid }: AgentParts): 
     },
   });
   const stop = new AbortController();
-  host.running = { agent, door: agent.door, stop, mirror, blockLease };
+  host.running = { agent, attacher: agent.attacher, stop, mirror, blockLease };
   host.ended = undefined;
   void agent.run(stop.signal).catch((error: unknown) => (host.ended = error));
 }

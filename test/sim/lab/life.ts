@@ -124,13 +124,13 @@ export class Life {
     const range = [undefined, undefined, "a", "s", "e"][this.#world.random(5)];
     const groups = this.#world.random(4) === 0 ? { securityGroups: [`g${this.#world.random(3)}`] } : {};
     const wish = { ...(range === undefined ? {} : { range }), ...groups };
-    void host.running?.door.attach({ network, netns, ...wish, ...this.#writes.qos() }).catch(mustBeFault);
+    void host.running?.attacher.attach({ network, netns, ...wish, ...this.#writes.qos() }).catch(mustBeFault);
   }
 
   async #detach(): Promise<void> {
     const host = anyOf(this.#world.random, this.#world.hosts.values());
     const name = host === undefined ? undefined : anyOf(this.#world.random, host.entries.keys());
-    if (name !== undefined) void host?.running?.door.detach(name).catch(mustBeFault);
+    if (name !== undefined) void host?.running?.attacher.detach(name).catch(mustBeFault);
   }
 
   async #endWorkload(): Promise<void> {

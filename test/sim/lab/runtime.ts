@@ -1,4 +1,4 @@
-// A container runtime on one simulated host: sends what the CNI shim sends to the door of a real agent, over a kernel
+// A container runtime on one simulated host: sends what the CNI shim sends to a real agent, over a kernel
 // in memory and a real control plane, and looks at what is in that kernel and on the disk of the host.
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
@@ -13,7 +13,7 @@ import { randomFrom } from "./clock.ts";
 import type { Host } from "./host.ts";
 import { World } from "./world.ts";
 
-/** What a door answered, looked into without types. */
+/** What an agent answered, looked into without types. */
 // oxlint-disable-next-line typescript/no-explicit-any
 export type Json = any;
 export type Container = { readonly id: string; readonly netns: string };
@@ -83,13 +83,13 @@ export class Runtime {
   /** The bytes go in as the shim sends them. */
   async send(env: Readonly<Record<string, string>>, input: string): Promise<Told> {
     const { host } = this;
-    const { agent, door } = host.running ?? assert.fail();
+    const { agent, attacher } = host.running ?? assert.fail();
     const { inspection, snapshots, rounds } = agent;
     const journal = memoryJournal(host.entries, host.freed);
     const log = (message: string, fields = {}) => void this.logged.push(`${message} ${JSON.stringify(fields)}`);
     const own = { host: "h1", journal, kernel: host.kernel, clock: this.world.clock, log };
     const report = () => agent.report;
-    const route = cniRoute({ door, inspection, snapshots, rounds, report, ...own });
+    const route = cniRoute({ attacher, inspection, snapshots, rounds, report, ...own });
     assert.deepEqual([route.method, route.path], ["POST", "/v1/cni"]);
     const pairs = Object.entries(env).map(([key, value]) => `${key}=${value}\0`);
     const { status, body } = await this.within(

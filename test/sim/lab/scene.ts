@@ -73,11 +73,11 @@ export class Scene {
     const netns = `/run/netns/${workload}` as const;
     if (!this.host.workloads.has(netns)) this.host.kernel.addWorkload(netns);
     this.host.workloads.add(netns);
-    return asked(this.running.door.attach({ network, netns, ...more }));
+    return asked(this.running.attacher.attach({ network, netns, ...more }));
   }
 
   detach(name: string): Asked<void> {
-    return asked(this.running.door.detach(name));
+    return asked(this.running.attacher.detach(name));
   }
 
   /** Endpoints whose port is in the kernel, with the addresses at the workload's end. */

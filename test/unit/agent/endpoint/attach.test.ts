@@ -1,5 +1,5 @@
-// What the door answers, and what stands then: in the kernel, the journal, and at the server. On one host with its
-// server, in memory.
+// What attaches and detaches answer, and what stands then: in the kernel, the journal, and at the server. On one host
+// with its server, in memory.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { onScene, type Scene } from "../../../sim/lab/scene.ts";
@@ -9,10 +9,10 @@ import type { Op } from "../../../../src/datapath/state/state.ts";
 import type { OpResult, Refusal } from "../../../../src/kernel/kernel.ts";
 import { Fault } from "../../../../src/model/fault.ts";
 import type { Attachment, AttachRequest } from "../../../../src/model/status.ts";
-import type { Door } from "../../../../src/agent/endpoint/attach.ts";
+import type { Attacher } from "../../../../src/agent/endpoint/attach.ts";
 import type { Entry } from "../../../../src/agent/journal/journal.ts";
 
-type By = Parameters<Door["attach"]>[1];
+type By = Parameters<Attacher["attach"]>[1];
 type Answer<T> = { readonly value: T } | { readonly reason: string; readonly message: string };
 const NETWORKS = ["routed", "segment"] as const;
 
@@ -45,13 +45,13 @@ function attach(
 ) {
   const netns = workload(scene, name);
   const request = { network, netns, ...more };
-  const { door } = scene.running;
-  return answered(scene, by === undefined ? door.attach(request) : door.attach(request, by));
+  const { attacher } = scene.running;
+  return answered(scene, by === undefined ? attacher.attach(request) : attacher.attach(request, by));
 }
 
 const valueOf = <T>(answer: Answer<T>): T => ("value" in answer ? answer.value : assert.fail(JSON.stringify(answer)));
 const reasonOf = (answer: Answer<unknown>): string => ("reason" in answer ? answer.reason : "it was granted");
-const detach = (scene: Scene, name: string) => answered(scene, scene.running.door.detach(name));
+const detach = (scene: Scene, name: string) => answered(scene, scene.running.attacher.detach(name));
 const entryOf = (scene: Scene, name: string): Entry => scene.host.entries.get(name) ?? assert.fail(name);
 
 /** Operations on these objects are refused, as often as it says. */
@@ -150,10 +150,10 @@ describe("what is asked", () => {
         assert.deepEqual([...scene.host.entries.keys()], before);
         assert.equal(scene.running.agent.view.inFlight.size, 0);
       }
-      assert.throws(() => scene.running.door.attach({ network: "routed", netns: "/run/netns/web", owner: "a b" }), {
+      assert.throws(() => scene.running.attacher.attach({ network: "routed", netns: "/run/netns/web", owner: "a b" }), {
         reason: "name-invalid",
       });
-      assert.throws(() => scene.running.door.attach({ network: "routed", netns: "/run/netns/web", ifname: "a/b" }));
+      assert.throws(() => scene.running.attacher.attach({ network: "routed", netns: "/run/netns/web", ifname: "a/b" }));
       valueOf(await attach(scene, "routed", "web"));
       await scene.assertClean("refused");
     }));
@@ -378,16 +378,16 @@ describe("what leaves", () => {
   test("is detached if it is what is meant, and nothing else of the name", () =>
     onScene(async (scene) => {
       valueOf(await attach(scene, "routed", "web", { by: { cni: "one" } }));
-      const { door } = scene.running;
+      const { attacher } = scene.running;
       const isOf = (cni: string) => (entry: Entry) => entry.cni === cni;
-      valueOf(await answered(scene, door.detach("web.eth0", isOf("two"))));
+      valueOf(await answered(scene, attacher.detach("web.eth0", isOf("two"))));
       assert.equal(scene.journal("web.eth0"), "attached");
-      valueOf(await answered(scene, door.detach("web.eth0", isOf("one"))));
+      valueOf(await answered(scene, attacher.detach("web.eth0", isOf("one"))));
       assert.notEqual(scene.journal("web.eth0"), "attached");
       valueOf(
         await answered(
           scene,
-          door.detach("nobody.eth0", () => assert.fail("there is nothing to judge")),
+          attacher.detach("nobody.eth0", () => assert.fail("there is nothing to judge")),
         ),
       );
       await scene.assertClean("meant");
@@ -396,14 +396,14 @@ describe("what leaves", () => {
   test("in turn with attaches of its name, whatever becomes of the one before", () =>
     onScene(async (scene) => {
       const netns = workload(scene, "web");
-      const { door } = scene.running;
+      const { attacher } = scene.running;
       const request = { network: "routed", netns };
       const all = [
-        door.attach({ ...request, network: "nope" }),
-        door.attach(request),
-        door.detach("web.eth0"),
-        door.attach(request),
-        door.detach("web.eth0"),
+        attacher.attach({ ...request, network: "nope" }),
+        attacher.attach(request),
+        attacher.detach("web.eth0"),
+        attacher.attach(request),
+        attacher.detach("web.eth0"),
       ] as const;
       const told = await Promise.all(all.map((one) => answered<Attachment | void>(scene, one)));
       assert.deepEqual(

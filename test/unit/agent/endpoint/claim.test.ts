@@ -1,4 +1,4 @@
-// From what a door is asked to what is claimed, and back: nothing is dropped, nothing is invented.
+// From what an attach is asked to what is claimed, and back: nothing is dropped, nothing is invented.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndpointLayout } from "../../../../src/datapath/world/layout.ts";

@@ -1,4 +1,4 @@
-// What the door says when it cannot, by its reasons: a program acts on them, and people on what they name.
+// What an attach or detach says when it cannot, by its reasons: a program acts on them, and people on what they name.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Refusal } from "../../../../src/kernel/kernel.ts";

@@ -7,7 +7,7 @@ import {
   isAlive,
   isSameElsewhere,
   isSameExceptOwn,
-  leasesByName,
+  endpointsAtServer,
   withLocal,
   withoutHost,
   withServerSettings,
@@ -65,7 +65,7 @@ describe("the snapshot of a host", () => {
 
 test("the server's leases of a host are known by their names there", () => {
   const renamed = { ...WEB, name: "web.eth0@h1" };
-  const leases = leasesByName(snapshotWith(renamed, endpoint("db", { host: "h2" })), "h1");
+  const leases = endpointsAtServer(snapshotWith(renamed, endpoint("db", { host: "h2" })), "h1");
   assert.deepEqual([...leases], [["web.eth0", renamed]]);
 });
 

@@ -46,7 +46,7 @@ function host(attached: readonly Endpoint[], leases: readonly Endpoint[] = [], c
   const view = { inFlight: new Set<string>() };
   const rounds = { now: async () => void did.push("round") };
   const registrar = { isAtRest: true, now: async () => void did.push("register") };
-  const door = {
+  const attacher = {
     detach: async (name: string) => {
       did.push(`detach ${name}`);
       if (says.detach !== undefined) throw says.detach;
@@ -59,7 +59,7 @@ function host(attached: readonly Endpoint[], leases: readonly Endpoint[] = [], c
     view,
     rounds,
     registrar,
-    door,
+    attacher,
     kernel,
     journal,
     mirror: { onAsk: (listener) => void (onAsk = listener), snapshot: () => snapshot },

@@ -1,4 +1,4 @@
-// A door that only answers questions does not read what a client goes on sending.
+// A socket that only answers questions does not read what a client goes on sending.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
@@ -17,12 +17,12 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-test("who sends a body without an end to the door for questions is answered and cut off", {
+test("who sends a body without an end to the socket for questions is answered and cut off", {
   timeout: 20_000,
 }, async (t) => {
   const port = await freePort();
-  const door = await listenOnAddress("127.0.0.1", port, localApi({ report: () => assert.fail(), routes: [] }));
-  t.after(() => door.close());
+  const listener = await listenOnAddress("127.0.0.1", port, localApi({ report: () => assert.fail(), routes: [] }));
+  t.after(() => listener.close());
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => undefined);
   let answer = "";

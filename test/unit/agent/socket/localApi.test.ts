@@ -1,5 +1,5 @@
 // The agent's doors by their answers: which requests reach what, over a kept connection as over one that comes whole in
-// a packet, and what the door for questions does not do.
+// a packet, and what the socket for questions does not do.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -53,7 +53,7 @@ after(() => rmSync(folder, { recursive: true }));
 
 const asked: string[] = [];
 const report = { revision: 7, host: "h1" } as HostReport;
-const door = {
+const attacher = {
   attach: async (wish: AttachRequest) => {
     asked.push(`attach ${JSON.stringify(wish)}`);
     if (wish.network === "refused") throw new Fault("name-taken", { what: "taken", fix: "another" });
@@ -91,7 +91,7 @@ const hatches: readonly Route[] = [
   },
 ];
 const questions: LocalApiOptions = { report: () => report, routes: pages };
-const endpoints = { door, inspection: door } as unknown as LocalApiOptions["endpoints"] & object;
+const endpoints = { attacher, inspection: attacher } as unknown as LocalApiOptions["endpoints"] & object;
 const everything = localApi({ ...questions, routes: [...pages, ...hatches], endpoints });
 const none = localApi({ ...questions, routes: [], endpoints });
 const JSON_TYPE = "application/json";
@@ -157,7 +157,7 @@ function check(told: Answer, [method, url, , status, type, said]: Expected): voi
   assert.deepEqual({ ...body, ...(said as object) }, body, what);
 }
 
-describe("the door for workloads", { timeout: 60_000 }, () => {
+describe("the socket for workloads", { timeout: 60_000 }, () => {
   let server: ApiServer;
   before(async () => {
     server = await listenOnSocket(path, everything);
@@ -217,7 +217,7 @@ describe("the door for workloads", { timeout: 60_000 }, () => {
   });
 });
 
-describe("a door that opens and closes", { timeout: 60_000 }, () => {
+describe("a socket that opens and closes", { timeout: 60_000 }, () => {
   test("makes its folder, takes the place of a socket that nobody answers, and ends what is open", async () => {
     const deep = join(folder, "a", "b", "agent.sock");
     const old = process.umask(0o022);
@@ -260,7 +260,7 @@ describe("a door that opens and closes", { timeout: 60_000 }, () => {
   });
 });
 
-test("the door for questions answers them, and does nothing", { timeout: 60_000 }, async () => {
+test("the socket for questions answers them, and does nothing", { timeout: 60_000 }, async () => {
   const free = createServer().listen(0, "127.0.0.1");
   await once(free, "listening");
   const { port } = free.address() as { readonly port: number };

@@ -1,5 +1,5 @@
-// What a host does about memberships and moves: which attaches and detaches, in which order, what it tells. The door
-// here is a journal; what attaches and detaches do is in attach.test.ts.
+// What a host does about memberships and moves: which attaches and detaches, in which order, what it tells. The
+// attacher here is a journal; what attaches and detaches do is in attach.test.ts.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { VirtualClock } from "../../../sim/lab/clock.ts";
@@ -38,7 +38,7 @@ function host(entries: readonly Entry[], resources: readonly Resource[]) {
     current: () => says.snapshot,
     isAlive: (one: Entry) => !says.dead.has(one.endpoint.name),
   };
-  const door = {
+  const attacher = {
     attach: async (request: AttachRequest, { joined }: { readonly joined?: boolean } = {}) => {
       asked.push(request);
       const name = `${request.owner}.${request.ifname}`;
@@ -63,7 +63,7 @@ function host(entries: readonly Entry[], resources: readonly Resource[]) {
     },
   };
   const members = new Members({
-    door,
+    attacher,
     host: "h1",
     journal,
     snapshots: mirror,

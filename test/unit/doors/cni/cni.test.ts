@@ -1,4 +1,4 @@
-// The door as a runtime sees it: what each command answers, and what is in the kernel and in the journal afterwards.
+// CNI as a runtime sees it: what each command answers, and what is in the kernel and in the journal afterwards.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type Container, HOSTS_OWN, type Json, type More, Runtime, VRFS_OWN } from "../../../sim/lab/runtime.ts";
@@ -311,8 +311,8 @@ test("GC takes away what its configuration made and is not on the list, and noth
   for (const one of [a, b]) await lab.done("ADD", one);
   await lab.done("ADD", b, { env: { CNI_IFNAME: "net1" } });
   await lab.done("ADD", c, { config: { name: "another" } });
-  const { door } = lab.host.running ?? assert.fail();
-  await lab.within(door.attach({ network: "local", netns: d.netns, owner: d.id }));
+  const { attacher } = lab.host.running ?? assert.fail();
+  await lab.within(attacher.attach({ network: "local", netns: d.netns, owner: d.id }));
   const valid = [
     { containerID: "c1", ifname: "eth0" },
     { containerID: "c2", ifname: "net1" },
