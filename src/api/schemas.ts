@@ -7,6 +7,7 @@ import { SpaceMap } from "../model/map.ts";
 import * as input from "../model/input.ts";
 import {
   ALL_KINDS,
+  LISTS,
   type Kind,
   type TypeName,
   WRITABLE_KINDS,
@@ -96,7 +97,7 @@ export const SCHEMAS = {
     cluster: Type.String(),
     revision: Revision,
     history: optional(Text("Of hosts: of which history the revision is; to be shown again (Weft-History).")),
-    ...Object.fromEntries(ALL_KINDS.map((kind) => [recordOf(kind).list, listSchema(kind)])),
+    ...Object.fromEntries(ALL_KINDS.map((kind) => [LISTS[kind], listSchema(kind)])),
   }),
   ChangeSet: strictObject({
     revision: Revision,

@@ -4,37 +4,41 @@ import type { TSchema } from "typebox";
 import type { Reason } from "./fault.ts";
 import type { Value } from "./schema.ts";
 
-export type KindRecord = {
+/** Of a spec with these fields, where there are kinds of these names. */
+export type KindRecord<Field extends PropertyKey = string, Name extends string = string> = {
   /** What is stored of it. */
   readonly spec: TSchema;
-  /** Its list in a snapshot; without the s, and with a capital, what the API calls its schema. */
-  readonly list: string;
+  /**
+   * Its list in a snapshot; without the s, and with a capital, what the API calls its schema. Default: the kind with an
+   * s. In lower case it is pluralOf() the kind.
+   */
+  readonly list?: string;
   /** What people call one. Default: the kind. */
   readonly called?: string;
   /** The command that lists what there is. Default: `KIND list`. */
   readonly see?: string;
   /** The reason of a Fault about a name that is not there. Default: `not-found`. */
   readonly unknown?: Reason;
-  readonly seenBy: SeenBy;
+  readonly seenBy: SeenBy<Field>;
   /** Names that container runtimes give a meaning of their own are refused. */
   readonly hasReservedNames?: true;
   /** One that is there before it is written, and shown at revision 0 until then. */
   readonly builtIn?: { readonly name: string; readonly spec: object };
   /** Fields of the spec that name a resource, and its kind: it must be there, and does not go without this one. */
-  readonly refersTo?: Readonly<Record<string, string>>;
+  readonly refersTo?: Readonly<Partial<Record<Field, Name>>>;
   /** How users put it. Absent: they do not, or by requests of its own. */
   readonly put?: KindPut;
   /** Whether administrators delete it; own: what that takes along is decided in control/kinds.ts. */
   readonly remove?: "own" | "plain";
   /** Fields of the spec that a list shows, for a kind without a command of its own. Default: all. */
-  readonly columns?: readonly string[];
+  readonly columns?: readonly Field[];
 };
 
 /**
  * Which hosts see it: all; none, because only the server decides by it; the one that a field names; those that carry
  * the VRF of the network that a field names.
  */
-type SeenBy = "all" | "none" | { readonly host: string } | { readonly carriersOf: string };
+type SeenBy<Field> = "all" | "none" | { readonly host: Field } | { readonly carriersOf: Field };
 
 export type KindPut = {
   /** What a writer says: the spec without what Weft can choose. */

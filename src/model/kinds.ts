@@ -42,13 +42,19 @@ export type OwnDelete = KindsWith<{ readonly remove: "own" }>;
 export type SpecOf<K extends Kind> = Value<Records[K]["spec"]>;
 export type InputOf<K extends WritableKind> = Value<Records[K]["put"]["input"]>;
 /** Where a snapshot has the resources of a kind. */
-export type ListOf<K extends Kind> = Records[K]["list"];
+export type ListOf<K extends Kind> = {
+  [One in K]: Records[One] extends { readonly list: infer List extends string } ? List : `${One}s`;
+}[K];
 /** What the API calls the schema of a kind. */
 export type TypeName = Capitalize<Singular<ListOf<Kind>>>;
 type Singular<List extends string> = List extends `${infer One}s` ? One : List;
 
 // KINDS has the kinds as its keys.
 export const ALL_KINDS = Object.keys(KINDS) as readonly Kind[];
+/** Where a snapshot has the resources of each kind. */
+export const LISTS = Object.fromEntries(ALL_KINDS.map((kind) => [kind, recordOf(kind).list ?? `${kind}s`])) as {
+  readonly [K in Kind]: ListOf<K>;
+};
 /** Networks first: they are what most files are about. */
 export const WRITABLE_KINDS = [
   "network",
@@ -58,7 +64,7 @@ export const DELETABLE_KINDS = ALL_KINDS.filter(isDeletable);
 
 /** The record with all that it may have. */
 export function recordOf(kind: Kind): KindRecord {
-  return KINDS[kind];
+  return (KINDS satisfies { readonly [K in Kind]: KindRecord<keyof SpecOf<K>, Kind> })[kind];
 }
 
 export function putOf(kind: WritableKind): KindPut {
@@ -108,7 +114,7 @@ export function seeOf(kind: Kind): string {
 
 /** `SecurityGroup` for `securityGroups`. */
 export function typeNameOf(kind: Kind): TypeName {
-  const { list } = recordOf(kind);
+  const list: string = LISTS[kind];
   // TypeName says the same of the type of `list`.
   return `${list.charAt(0).toUpperCase()}${list.slice(1).replace(/s$/, "")}` as TypeName;
 }

@@ -5,7 +5,7 @@
 // A resource is a value: `kind` and `name` are its identity for people, `uid` survives nothing (a network deleted and
 // made again is another network), `revision` is the commit that last changed it. Status never lives in here.
 import type { Ask } from "./check.ts";
-import { ALL_KINDS, KINDS, type Kind, type ListOf, type SpecOf, recordOf } from "./kinds.ts";
+import { ALL_KINDS, LISTS, type Kind, type ListOf, type SpecOf } from "./kinds.ts";
 
 export type { Kind } from "./kinds.ts";
 
@@ -62,13 +62,13 @@ export function snapshotWith(
   list: <K extends Kind>(kind: K) => readonly ResourceOf<K>[],
 ): Snapshot {
   // Each list is under the name of the kind it holds; TypeScript cannot relate the two by itself.
-  const lists: object = Object.fromEntries(ALL_KINDS.map((kind) => [recordOf(kind).list, list(kind)]));
+  const lists: object = Object.fromEntries(ALL_KINDS.map((kind) => [LISTS[kind], list(kind)]));
   return { cluster, revision, ...lists } as Snapshot;
 }
 
 export function listIn<K extends Kind>(snapshot: Snapshot, kind: K): readonly ResourceOf<K>[] {
   // Of a version that did not know the kind, it has no such list.
-  const list: readonly Resource[] | undefined = snapshot[KINDS[kind].list];
+  const list: readonly Resource[] | undefined = snapshot[LISTS[kind as Kind]];
   return (list ?? []) as readonly ResourceOf<K>[];
 }
 

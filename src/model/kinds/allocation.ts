@@ -6,7 +6,6 @@ import { Text, optional, strictObject } from "../schema.ts";
 /** The piece of a local network's address space that one host owns. One per network, host and family. */
 export const block = {
   spec: strictObject({ network: Type.String(), host: Type.String(), cidr: Type.String() }),
-  list: "blocks",
   see: "network show NETWORK",
   seenBy: "all",
 } as const satisfies KindRecord;
@@ -20,7 +19,6 @@ export const vtep = {
     ip6: optional(Type.String()),
     mac: Type.String(),
   }),
-  list: "vteps",
   see: "network show NETWORK",
   seenBy: "all",
 } as const satisfies KindRecord;
@@ -35,7 +33,6 @@ export const hold = {
     owner: Text("Who holds it: a name for people."),
     expiresAtMs: optional(Type.Number({ description: "When it ends by itself, ms since 1970." })),
   }),
-  list: "holds",
   see: "lease list --state held",
   unknown: "hold-unknown",
   seenBy: "none",
@@ -63,7 +60,6 @@ export const freed = {
 /** Where `strategy: next` goes on in one range ("" for subnets). */
 export const cursor = {
   spec: strictObject({ network: Type.String(), range: Type.String(), last: Type.Array(Type.String()) }),
-  list: "cursors",
   see: "network show NETWORK",
   seenBy: "none",
 } as const satisfies KindRecord;

@@ -33,7 +33,6 @@ export const endpoint = {
     allowedAddresses: optional(Type.Array(AllowedAddress, { maxItems: 16 })),
     detaching: optional(Flag("Its host has been asked to detach it.")),
   }),
-  list: "endpoints",
   unknown: "endpoint-unknown",
   // Shared ones also by other hosts of the VRF: control/state/visibility.ts.
   seenBy: { host: "host" },

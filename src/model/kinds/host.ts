@@ -18,7 +18,6 @@ export const host = {
     order: Type.Integer({ description: "Registration order: lists keep it." }),
     drained: optional(Flag("Whether it takes no new endpoints; those it has stay.")),
   }),
-  list: "hosts",
   unknown: "host-unknown",
   seenBy: "all",
   remove: "own",

@@ -7,7 +7,6 @@ import { Text, oneOf, optional, strictObject } from "../schema.ts";
 /** Every instance of a workload has an interface in the network, and those that come later will. */
 export const membership = {
   spec: strictObject({ network: Type.String(), workload: Type.String() }),
-  list: "memberships",
   see: "network members NETWORK",
   unknown: "membership-unknown",
   // All hosts, so that a workload's first instance on a host finds its networks while the server is away, too.
@@ -24,7 +23,6 @@ export const migration = {
     endpoint: optional(Text("Only this endpoint.")),
     members: Type.Integer({ minimum: 1 }),
   }),
-  list: "migrations",
   see: "network migration list",
   unknown: "migration-unknown",
   seenBy: "none",
@@ -49,7 +47,6 @@ export const move = {
     newAddresses: optional(Type.Array(Type.String())),
     reason: optional(Text("Why it failed.")),
   }),
-  list: "moves",
   see: "network migration show NAME",
   seenBy: { host: "host" },
 } as const satisfies KindRecord;

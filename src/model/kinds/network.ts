@@ -133,7 +133,6 @@ type NetworkInput = Value<typeof NetworkInput>;
 
 export const network = {
   spec: NetworkSpec,
-  list: "networks",
   unknown: "network-unknown",
   seenBy: "all",
   hasReservedNames: true,

@@ -35,7 +35,6 @@ type PoolInput = Value<typeof PoolInput>;
 
 export const pool = {
   spec: PoolSpec,
-  list: "pools",
   unknown: "pool-unknown",
   seenBy: "none",
   put: {

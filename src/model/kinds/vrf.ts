@@ -47,7 +47,6 @@ type VrfInput = Value<typeof VrfInput>;
 
 export const vrf = {
   spec: VrfSpec,
-  list: "vrfs",
   called: "VRF",
   unknown: "vrf-unknown",
   seenBy: "all",

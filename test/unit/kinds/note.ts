@@ -13,7 +13,6 @@ const NoteInput = strictObject({ ...NoteSpec.properties, urgency: optional(NoteS
 
 export const note = {
   spec: NoteSpec,
-  list: "notes",
   seenBy: { carriersOf: "network" },
   refersTo: { network: "network" },
   put: {
