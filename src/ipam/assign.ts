@@ -6,7 +6,7 @@ import { type Cidr, type Family, type Ip, addressCount, contains, lastOf } from 
 import type { Used } from "./intervals.ts";
 
 /** Addresses that endpoints may have, both ends included; empty when `first` is above `last`. */
-export type Range = { readonly family: Family; readonly first: bigint; readonly last: bigint };
+export type Bounds = { readonly family: Family; readonly first: bigint; readonly last: bigint };
 
 export type Choice =
   | { readonly ok: true; readonly ip: Ip }
@@ -17,14 +17,14 @@ export type Choice =
  * Addresses of a subnet, block or slice that a workload may have, gateway included. IPv4: without network and broadcast
  * address. IPv6: without the all-zero one, which is every router's (subnet-router anycast, RFC 4291 2.6.1).
  */
-export function usableRange(cidr: Cidr): Range {
+export function usableBounds(cidr: Cidr): Bounds {
   const last = lastOf(cidr).value;
   return { family: cidr.family, first: cidr.base + 1n, last: cidr.family === 4 ? last - 1n : last };
 }
 
 /** Whether the address is one of those, and not the gateway. */
 export function isAssignable(cidr: Cidr, gateway: Ip | undefined, { family, value }: Ip): boolean {
-  const { first, last } = usableRange(cidr);
+  const { first, last } = usableBounds(cidr);
   return family === cidr.family && value >= first && value <= last && value !== gateway?.value;
 }
 
@@ -35,28 +35,28 @@ export function defaultGateway(cidr: Cidr): Ip {
 
 /** How many endpoints fit: usable addresses less the gateway. */
 export function capacity(cidr: Cidr, gateway: Ip | undefined): bigint {
-  const { first, last } = usableRange(cidr);
+  const { first, last } = usableBounds(cidr);
   const all = last < first ? 0n : last - first + 1n;
   return gateway !== undefined && isAssignable(cidr, undefined, gateway) ? all - 1n : all;
 }
 
-/** The lowest address of the range that is neither used nor excluded; undefined if there is none. */
-export function nextFree(range: Range, used: Used, exclude: readonly bigint[] = []): Ip | undefined {
-  let value = used.nextFree(range.first);
+/** The lowest address within the bounds that is neither used nor excluded; undefined if there is none. */
+export function nextFree(bounds: Bounds, used: Used, exclude: readonly bigint[] = []): Ip | undefined {
+  let value = used.nextFree(bounds.first);
   while (exclude.includes(value)) value = used.nextFree(value + 1n);
-  return value <= range.last ? { family: range.family, value } : undefined;
+  return value <= bounds.last ? { family: bounds.family, value } : undefined;
 }
 
 /** The same, but from `from` on, and then the addresses before it. */
-export function nextFreeFrom(range: Range, used: Used, exclude: readonly bigint[], from: bigint): Ip | undefined {
-  if (from <= range.first || from > range.last) return nextFree(range, used, exclude);
-  return nextFree({ ...range, first: from }, used, exclude) ?? nextFree({ ...range, last: from - 1n }, used, exclude);
+export function nextFreeFrom(bounds: Bounds, used: Used, exclude: readonly bigint[], from: bigint): Ip | undefined {
+  if (from <= bounds.first || from > bounds.last) return nextFree(bounds, used, exclude);
+  return nextFree({ ...bounds, first: from }, used, exclude) ?? nextFree({ ...bounds, last: from - 1n }, used, exclude);
 }
 
 /** The requested address if an endpoint may have it, else the reason why not; without a request the lowest free one. */
 export function choose(cidr: Cidr, gateway: Ip | undefined, used: Used, requested?: Ip): Choice {
   if (requested === undefined) {
-    const ip = nextFree(usableRange(cidr), used, gateway === undefined ? [] : [gateway.value]);
+    const ip = nextFree(usableBounds(cidr), used, gateway === undefined ? [] : [gateway.value]);
     return ip === undefined ? { ok: false, why: "exhausted" } : { ok: true, ip };
   }
   if (!contains(cidr, requested)) return { ok: false, why: "outside" };

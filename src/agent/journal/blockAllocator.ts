@@ -1,7 +1,7 @@
 // Allocates addresses from this host's own blocks, so that attaches to local networks work without the server. The used
 // addresses come from the journal, which only one process has. The choice itself is in ipam, as for the server. Pure.
-import type { Range, Segment } from "../../datapath/world/layout.ts";
-import { type Choice, choose, usableRange } from "../../ipam/assign.ts";
+import type { SegmentPrefix, Segment } from "../../datapath/world/layout.ts";
+import { type Choice, choose, usableBounds } from "../../ipam/assign.ts";
 import type { Used } from "../../ipam/intervals.ts";
 import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
@@ -52,36 +52,36 @@ export function allocate(
   const segment = chosen(segments, request);
   const wanted = (request.addresses ?? []).map((text, i) => parseIp(text, `addresses[${i}]`));
   for (const [i, ip] of wanted.entries()) {
-    if (!segment.ranges.some((range) => contains(range.cidr, ip))) throw outside(ip, segment, request.network);
+    if (!segment.prefixes.some((prefix) => contains(prefix.cidr, ip))) throw outside(ip, segment, request.network);
     if (wanted.findIndex(({ family }) => family === ip.family) < i) throw second(ip, i);
   }
-  const ips = segment.ranges.map((range) => {
-    const ip = wanted.find((one) => contains(range.cidr, one));
-    const used = usedAddresses.of(range.cidr.family);
-    const taken = ip === undefined ? withQuarantined(used, range, freedAtMs) : used;
-    const choice = choose(range.cidr, range.gateway, taken, ip);
+  const ips = segment.prefixes.map((prefix) => {
+    const ip = wanted.find((one) => contains(prefix.cidr, one));
+    const used = usedAddresses.of(prefix.cidr.family);
+    const taken = ip === undefined ? withQuarantined(used, prefix, freedAtMs) : used;
+    const choice = choose(prefix.cidr, prefix.gateway, taken, ip);
     if (choice.ok) return choice.ip;
-    const oldest = ip === undefined ? oldestIn(range, used, freedAtMs) : undefined;
-    return oldest ?? refuse(choice, range, ip, request.network);
+    const oldest = ip === undefined ? oldestIn(prefix, used, freedAtMs) : undefined;
+    return oldest ?? refuse(choice, prefix, ip, request.network);
   });
   const mac = request.mac === undefined ? macFromIp(ips[0] ?? { family: 4, value: 0n }) : parseMac(request.mac, "mac");
   return { addresses: ips.map(formatIp), mac, ...(segment.slice === undefined ? {} : { slice: segment.slice }) };
 }
 
 /** The unused address that is in quarantine longest; no other is free, so every address is tried. */
-function oldestIn(range: Range, used: Used, freedAtMs: FreedAtMs): Ip | undefined {
-  const { family, first, last } = usableRange(range.cidr);
+function oldestIn(prefix: SegmentPrefix, used: Used, freedAtMs: FreedAtMs): Ip | undefined {
+  const { family, first, last } = usableBounds(prefix.cidr);
   let oldest: { readonly ip: Ip; readonly atMs: number } | undefined;
   for (let value = first; value <= last; value++) {
     const ip: Ip = { family, value };
-    const atMs = used.has(value) || value === range.gateway?.value ? undefined : freedAtMs(formatIp(ip));
+    const atMs = used.has(value) || value === prefix.gateway?.value ? undefined : freedAtMs(formatIp(ip));
     if (atMs !== undefined && (oldest === undefined || atMs < oldest.atMs)) oldest = { ip, atMs };
   }
   return oldest?.ip;
 }
 
 /** Addresses in quarantine count as used, too. */
-function withQuarantined(used: Used, { cidr: { family } }: Range, freedAtMs: FreedAtMs): Used {
+function withQuarantined(used: Used, { cidr: { family } }: SegmentPrefix, freedAtMs: FreedAtMs): Used {
   const isQuarantined = (value: bigint) => freedAtMs(formatIp({ family, value })) !== undefined;
   return {
     has: (value) => used.has(value) || isQuarantined(value),
@@ -114,7 +114,7 @@ function outside(ip: Ip, segment: Segment, network: string): Fault {
   return new Fault("address-outside", {
     what: `${formatIp(ip)} is not in this host's part of network "${network}"`,
     where: "addresses",
-    fix: `choose from ${segment.ranges.map((r) => formatCidr(r.cidr)).join(" or ")}, or leave the address out`,
+    fix: `choose from ${segment.prefixes.map((r) => formatCidr(r.cidr)).join(" or ")}, or leave the address out`,
   });
 }
 
@@ -126,7 +126,7 @@ function second(ip: Ip, i: number): Fault {
   });
 }
 
-function refuse({ why }: Choice & { ok: false }, { cidr }: Range, ip: Ip | undefined, network: string): never {
+function refuse({ why }: Choice & { ok: false }, { cidr }: SegmentPrefix, ip: Ip | undefined, network: string): never {
   if (ip === undefined) {
     throw new Fault("exhausted", {
       what: `network "${network}" has no free address on this host`,

@@ -197,7 +197,7 @@ export class Adopter {
   #leased({ network, segment }: LocalBridge, far: Far): readonly string[] | undefined {
     const used = this.#options.journal.used(network.name);
     const isPortless = (text: string) => this.#portless.some((one) => hasAddress(one, network.name, text));
-    const addresses = segment.ranges.map(({ cidr }) =>
+    const addresses = segment.prefixes.map(({ cidr }) =>
       far.addresses.find((text) => {
         const ip = ipOf(text);
         const isOf = ip !== undefined && contains(cidr, ip);

@@ -129,7 +129,7 @@ function statusOf(network: string, revision: number, status: HostReport | undefi
 function bridgeOf(segments: readonly Segment[], slice: string) {
   const segment = segments.find((candidate) => candidate.slice === slice);
   if (segment === undefined) return undefined;
-  const cidrs = segment.ranges.map((range) => formatCidr(range.cidr));
+  const cidrs = segment.prefixes.map((prefix) => formatCidr(prefix.cidr));
   return defined({ ip: ofFamily(cidrs, 4), ip6: ofFamily(cidrs, 6), name: segment.bridge });
 }
 

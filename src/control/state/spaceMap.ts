@@ -13,7 +13,7 @@ import {
 } from "../../model/address.ts";
 import type { BlockUse, SpaceInterval, SpaceMap } from "../../model/map.ts";
 import type { Network, Subnet } from "../../model/resource.ts";
-import { capacity, defaultGateway, sliceAt, usableRange } from "../../ipam/assign.ts";
+import { capacity, defaultGateway, sliceAt, usableBounds } from "../../ipam/assign.ts";
 import { type Interval, type Intervals, intervalsOf } from "../../ipam/intervals.ts";
 import { excludedOf } from "../admit/address/lease.ts";
 import { type NetworkIndex, piecesOf } from "./networkIndex.ts";
@@ -88,7 +88,7 @@ function partsOf({ spec }: Network, subnet: Subnet, cidr: Cidr, index: NetworkIn
 
 function partPaints({ cidr, gateway, host }: Part): Paint[] {
   const whole: Interval = { first: cidr.base, last: lastOf(cidr).value };
-  const { first, last } = usableRange(cidr);
+  const { first, last } = usableBounds(cidr);
   const owner = host === undefined ? {} : { host };
   return [
     { ...whole, state: "excluded", ...owner },

@@ -37,7 +37,7 @@ export function pathsOf(world: World): readonly Path[] {
   for (const vrf of world.vrfs) {
     for (const { driver, port } of channelsOf(world, vrf)) {
       const size = sizeIn(world, vrf, driver);
-      for (const host of world.members.get(vrf.name) ?? []) {
+      for (const host of world.carriers.get(vrf.name) ?? []) {
         if (host === world.self) continue;
         const key = `${host.name} ${driver} ${port}`;
         const least = paths.get(key)?.size ?? 0;

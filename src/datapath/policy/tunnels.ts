@@ -59,7 +59,7 @@ function membersMay(world: World, { driver, port }: Channel): string[] {
   const peers = new Set<string>();
   for (const vrf of world.vrfs) {
     if (!channelsOf(world, vrf).some((one) => one.driver === driver && one.port === port)) continue;
-    for (const host of world.members.get(vrf.name) ?? []) {
+    for (const host of world.carriers.get(vrf.name) ?? []) {
       const address = tunnelTo(world, host.name);
       if (address !== undefined) peers.add(address);
     }

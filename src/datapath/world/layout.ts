@@ -26,7 +26,7 @@ export type Segment = {
   readonly mac: string;
   /** Undefined for a network without slices. */
   readonly slice?: string;
-  readonly ranges: readonly Range[];
+  readonly prefixes: readonly SegmentPrefix[];
   /** The bridge's own addresses, with length. */
   readonly gateways: readonly string[];
   /** Address ranges of a global network, by name, with the settings of their leases. */
@@ -35,7 +35,7 @@ export type Segment = {
 /**
  * Addresses of one family on a segment: from `cidr`, endpoints use `cidr.length` as prefix, `gateway` is the bridge's.
  */
-export type Range = { readonly cidr: Cidr; readonly gateway?: Ip };
+export type SegmentPrefix = { readonly cidr: Cidr; readonly gateway?: Ip };
 
 /**
  * The bridges that a host has for a network: one per slice of its blocks, or one; none for a routed network without a
@@ -69,13 +69,13 @@ function bridgesOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Bloc
 }
 
 function segment(bridge: string, cidrs: readonly Cidr[]): Segment {
-  const ranges = cidrs.map((cidr) => ({ cidr, gateway: { family: cidr.family, value: cidr.base + 1n } }));
-  const mac = macFromIp(ranges[0]?.gateway ?? { family: 4, value: 0n });
-  return { bridge, mac, ranges, gateways: gatewaysOf(ranges) };
+  const prefixes = cidrs.map((cidr) => ({ cidr, gateway: { family: cidr.family, value: cidr.base + 1n } }));
+  const mac = macFromIp(prefixes[0]?.gateway ?? { family: 4, value: 0n });
+  return { bridge, mac, prefixes, gateways: gatewaysOf(prefixes) };
 }
 
-function gatewaysOf(ranges: readonly Range[]): string[] {
-  return ranges.flatMap(({ cidr, gateway }) => (gateway === undefined ? [] : [`${formatIp(gateway)}/${cidr.length}`]));
+function gatewaysOf(all: readonly SegmentPrefix[]): string[] {
+  return all.flatMap(({ cidr, gateway }) => (gateway === undefined ? [] : [`${formatIp(gateway)}/${cidr.length}`]));
 }
 
 /** The n-th of `count` equal parts of a block; count is a power of two (checked when the network is admitted). */
@@ -88,20 +88,20 @@ function part(block: Cidr, n: number, count: number): Cidr {
 /** One segment over all hosts; gateway address and MAC are the same on each (anycast). */
 function globalSegment(network: Network): Segment {
   const { subnets, ranges: wanted = [] } = network.spec;
-  const ranges = prefixesOf(network.spec).map((cidr, i): Range => {
+  const prefixes = prefixesOf(network.spec).map((cidr, i): SegmentPrefix => {
     // After the subnets come SLAAC prefixes, whose only gateway is a range's own.
     const gateway = ipOf(subnets[i]?.gateway ?? "");
     return { cidr: mustCidr(cidr), ...(gateway === undefined ? {} : { gateway }) };
   });
-  const gateway = ranges.find((range) => range.gateway !== undefined)?.gateway;
+  const gateway = prefixes.find((prefix) => prefix.gateway !== undefined)?.gateway;
   const more = wanted
-    .flatMap((range) => ownGateways(range, ranges))
-    .flatMap((ip) => ranges.filter(({ cidr }) => contains(cidr, ip)).map(({ cidr }) => ({ cidr, gateway: ip })));
+    .flatMap((range) => ownGateways(range, prefixes))
+    .flatMap((ip) => prefixes.filter(({ cidr }) => contains(cidr, ip)).map(({ cidr }) => ({ cidr, gateway: ip })));
   return {
     bridge: networkBridge(network.name),
     mac: gateway === undefined ? isolatedMac(network) : macFromIp(gateway),
-    ranges,
-    gateways: [...new Set(gatewaysOf([...ranges, ...more]))],
+    prefixes,
+    gateways: [...new Set(gatewaysOf([...prefixes, ...more]))],
     ...(wanted.length === 0 ? {} : { overrides: new Map(wanted.map((range) => [range.name, range])) }),
   };
 }
@@ -110,10 +110,10 @@ function globalSegment(network: Network): Segment {
  * Gateways of an address range. A range with two SLAAC prefixes and a gateway in one of them needs the bridge in the
  * other as well: workloads choose either as their source, and answers must find their way back.
  */
-function ownGateways({ gateway, gateway6, prefix, ula }: AddressRange, ranges: readonly Range[]): Ip[] {
+function ownGateways({ gateway, gateway6, prefix, ula }: AddressRange, prefixes: readonly SegmentPrefix[]): Ip[] {
   const [four, six] = [ipOf(gateway ?? ""), ipOf(gateway6 ?? "")];
-  const others = ranges
-    .filter((range) => range.gateway === undefined && [prefix, ula].includes(formatCidr(range.cidr)))
+  const others = prefixes
+    .filter((other) => other.gateway === undefined && [prefix, ula].includes(formatCidr(other.cidr)))
     .filter(({ cidr }) => six !== undefined && !contains(cidr, six))
     .map(({ cidr }): Ip => ({ family: cidr.family, value: cidr.base + 1n }));
   return [four, six, ...others].filter((ip) => ip !== undefined);
@@ -148,14 +148,14 @@ export function layoutOf(
   const candidates = segments.filter((s) => slice === undefined || s.slice === slice);
   const ips = addresses.map((text) => ipOf(text)).filter((ip) => ip !== undefined);
   for (const candidate of candidates) {
-    const ranges = ips.map((ip) => candidate.ranges.find((range) => contains(range.cidr, ip)));
-    if ((ips.length === 0 && name === undefined) || ranges.some((range) => range === undefined)) continue;
+    const prefixes = ips.map((ip) => candidate.prefixes.find((prefix) => contains(prefix.cidr, ip)));
+    if ((ips.length === 0 && name === undefined) || prefixes.some((prefix) => prefix === undefined)) continue;
     const own = candidate.overrides?.get(name ?? "");
     return {
       segment: candidate,
-      addresses: ips.map((ip, i) => `${formatIp(ip)}/${ranges[i]?.cidr.length ?? 0}`),
+      addresses: ips.map((ip, i) => `${formatIp(ip)}/${prefixes[i]?.cidr.length ?? 0}`),
       gateways: ([4, 6] as const).flatMap((family) => {
-        const ip = gatewayFor(family, ranges, own);
+        const ip = gatewayFor(family, prefixes, own);
         return ip === undefined ? [] : [{ family, ip }];
       }),
       ...(own?.mtu === undefined ? {} : { mtu: own.mtu }),
@@ -168,14 +168,14 @@ export function layoutOf(
 /** The gateway for addresses of a family: that of the lease's own range, else of the subnet. */
 function gatewayFor(
   family: Family,
-  ranges: readonly (Range | undefined)[],
+  prefixes: readonly (SegmentPrefix | undefined)[],
   own: AddressRange | undefined,
 ): string | undefined {
-  const there = ranges.filter((range) => range?.cidr.family === family);
+  const there = prefixes.filter((prefix) => prefix?.cidr.family === family);
   if (there.length === 0) return undefined;
   const wanted = family === 4 ? own?.gateway : own?.gateway6;
   if (wanted !== undefined) return wanted === "none" ? undefined : wanted;
-  const gateway = there.find((range) => range?.gateway !== undefined)?.gateway;
+  const gateway = there.find((prefix) => prefix?.gateway !== undefined)?.gateway;
   return gateway === undefined ? undefined : formatIp(gateway);
 }
 

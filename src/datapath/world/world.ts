@@ -35,7 +35,7 @@ export type World = {
   /**
    * Hosts that carry a VRF, by its name: their packets may come in, and the tunnel must fit through the least of them.
    */
-  readonly members: ReadonlyMap<string, ReadonlySet<Host>>;
+  readonly carriers: ReadonlyMap<string, ReadonlySet<Host>>;
 };
 
 /** Undefined when the snapshot does not know the host: it has not joined, or has been deleted. */
@@ -49,7 +49,7 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
   const networks = Map.groupBy(snapshot.networks, (network) => network.spec.vrf);
   const endpoints = Map.groupBy(snapshot.endpoints, (endpoint) => endpoint.spec.network);
   const vteps = Map.groupBy(snapshot.vteps, (vtep) => vtep.spec.vrf);
-  const membersOf = (vrf: string) => {
+  const carriersOf = (vrf: string) => {
     const names = new Set([self, ...(vteps.get(vrf) ?? []).map((vtep) => vtep.spec.host)]);
     for (const network of networks.get(vrf) ?? [])
       for (const e of endpoints.get(network.name) ?? []) names.add(e.spec.host);
@@ -68,7 +68,7 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
     vteps,
     groups: new Map(snapshot.securityGroups.map((group) => [group.name, group])),
     interfaces: Map.groupBy(own, ({ netns }) => netns),
-    members: new Map(vrfs.map(({ name }) => [name, membersOf(name)])),
+    carriers: new Map(vrfs.map(({ name }) => [name, carriersOf(name)])),
   };
 }
 
@@ -99,7 +99,7 @@ export function tunnelTo(world: World, host: string): string | undefined {
 export function vrfMtu(world: World, vrf: Vrf, driver: Driver): number {
   const { underlay, underlayMtu } = world.self.spec;
   let least = underlayMtu;
-  for (const host of world.members.get(vrf.name) ?? []) least = Math.min(least, host.spec.underlayMtu);
+  for (const host of world.carriers.get(vrf.name) ?? []) least = Math.min(least, host.spec.underlayMtu);
   return tunnelMtu(driver, { underlay, underlayMtu: least });
 }
 

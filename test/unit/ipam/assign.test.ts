@@ -19,7 +19,7 @@ import {
   nextFree,
   nextFreeFrom,
   nextVtep,
-  usableRange,
+  usableBounds,
 } from "../../../src/ipam/assign.ts";
 import { Intervals, intervalsOf } from "../../../src/ipam/intervals.ts";
 
@@ -102,7 +102,7 @@ test("DC/OS: 125 addresses in a half of a /24, 29 in a half of a /26", () => {
 
 test("IPv6 gives its last address but not the routers' anycast one", () => {
   assert.equal(capacity(cidr("fd00::/126"), undefined), 3n);
-  const { first, last } = usableRange(cidr("fd00::/64"));
+  const { first, last } = usableBounds(cidr("fd00::/64"));
   assert.deepEqual(
     [formatIp({ family: 6, value: first }), formatIp({ family: 6, value: last })],
     ["fd00::1", "fd00::ffff:ffff:ffff:ffff"],

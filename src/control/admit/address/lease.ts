@@ -6,7 +6,7 @@ import { formatIp, formatMac, ipOf, lastOf, macValue, parseIp, parseMac, type Ip
 import { Fault } from "../../../model/fault.ts";
 import type { AddressRange } from "../../../model/range.ts";
 import { type Freed, type Network, cursorName } from "../../../model/resource.ts";
-import { isAssignable, nextFreeFrom, usableRange } from "../../../ipam/assign.ts";
+import { isAssignable, nextFreeFrom, usableBounds } from "../../../ipam/assign.ts";
 import { NOTHING_USED } from "../../../ipam/intervals.ts";
 import {
   type Excluded,
@@ -98,16 +98,16 @@ function requestedIn(request: AttachRequest, room: Room, ip: Ip): Ip {
 function freeIn(request: AttachRequest, room: Room, last: readonly string[]): Ip {
   const { cidr, gateway } = room;
   const { network, index, draft } = request;
-  const range = usableRange(cidr);
+  const bounds = usableBounds(cidr);
   const exclude = gateway === undefined ? [] : [gateway.value];
   const before = last.map((text) => ipOf(text)).find((ip) => ip?.family === cidr.family)?.value;
   const from =
     network.spec.strategy === "random"
-      ? range.first + chance(draft.context, range.last - range.first + 1n)
+      ? bounds.first + chance(draft.context, bounds.last - bounds.first + 1n)
       : before === undefined
-        ? range.first
+        ? bounds.first
         : before + 1n;
-  const ip = nextFreeFrom(range, index?.blocked[cidr.family] ?? NOTHING_USED, exclude, from);
+  const ip = nextFreeFrom(bounds, index?.blocked[cidr.family] ?? NOTHING_USED, exclude, from);
   return ip ?? oldestIn(request, room) ?? exhausted(request, room);
 }
 

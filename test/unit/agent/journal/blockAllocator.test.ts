@@ -17,14 +17,14 @@ const mesos: Segment = {
   mac: "",
   slice: "mesos",
   gateways: [],
-  ranges: [range("9.0.1.0/29", "9.0.1.1")],
+  prefixes: [range("9.0.1.0/29", "9.0.1.1")],
 };
 const docker: Segment = {
   bridge: "d-dcos",
   mac: "",
   slice: "docker",
   gateways: [],
-  ranges: [range("9.0.1.8/29", "9.0.1.9"), range("fd01::8:0/112", "fd01::8:1")],
+  prefixes: [range("9.0.1.8/29", "9.0.1.9"), range("fd01::8:0/112", "fd01::8:1")],
 };
 const network = "dcos";
 function taken(...addresses: readonly string[]): UsedAddresses {
@@ -165,7 +165,7 @@ describe("what was given back", () => {
       ["fd01::8:2", 30],
       ["fd01::8:3", 10],
     ]);
-    const six: Segment = { bridge: "b", mac: "", gateways: [], ranges: [range("fd01::8:0/125", "fd01::8:4")] };
+    const six: Segment = { bridge: "b", mac: "", gateways: [], prefixes: [range("fd01::8:0/125", "fd01::8:4")] };
     const used = taken();
     const given = [];
     for (let n = 0; n < 6; n++) {
@@ -183,7 +183,7 @@ describe("what was given back", () => {
 });
 
 describe("a wish that cannot be", () => {
-  const six: Segment = { bridge: "b", mac: "", gateways: [], ranges: [range("fd01::8:0/112", "fd01::8:1")] };
+  const six: Segment = { bridge: "b", mac: "", gateways: [], prefixes: [range("fd01::8:0/112", "fd01::8:1")] };
   const told = (segments: readonly Segment[], request: Omit<LeaseRequest, "network">, used = taken()) => {
     try {
       allocate(segments, used, { network, ...request });

@@ -17,8 +17,8 @@ const block = (cidr: string) => make("block", { network: "blue", host: "h1", cid
 
 /** As `BRIDGE MAC [SLICE] RANGE@GATEWAY… | the bridge's own addresses`. */
 function shown(segments: ReturnType<typeof segmentsOf>): string[] {
-  return segments.map(({ bridge, mac, slice, ranges, gateways }) => {
-    const own = ranges.map(
+  return segments.map(({ bridge, mac, slice, prefixes, gateways }) => {
+    const own = prefixes.map(
       ({ cidr, gateway }) => formatCidr(cidr) + (gateway === undefined ? "" : `@${formatIp(gateway)}`),
     );
     return [bridge, mac, ...(slice === undefined ? [] : [slice]), ...own, "|", ...gateways].join(" ");
