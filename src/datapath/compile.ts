@@ -1,5 +1,5 @@
-// From intent to kernel nouns: the desired kernel state of one host. Pure and total: same snapshot, same answer, in
-// whatever order its lists come. Knows Linux words; does not touch Linux.
+// Compiles a snapshot: the desired kernel state of one host. Pure: the order of the snapshot's lists changes nothing.
+// Knows the kernel's objects and does not touch the kernel.
 //
 //   host namespace       namespace of the VRF (weft-blue)                      namespaces of workloads
 //   wu-blue ===veth=== uplink                  wb-front ===port=== eth0

@@ -1,5 +1,5 @@
-// The kernel's nouns as values, in the kernel's own words and units: the table of the kinds of kernel objects. A kind
-// is one record in a file of kinds/, and the other half of it is in kernel/kinds.ts.
+// The table of the kinds of kernel objects, which are values in the kernel's own words and units. A kind is one record
+// in a file of kinds/; its other half is in kernel/kinds.ts.
 import { ENTRY_KINDS } from "./kinds/entries.ts";
 import type { Kind, LeadsTo } from "./kinds/kind.ts";
 import { LINK_KINDS } from "./kinds/links.ts";

@@ -1,5 +1,5 @@
-// The table of the kinds of kernel objects, as this folder knows them; what everything else knows of them is in
-// datapath/kinds.ts.
+// The table of the kinds of kernel objects, as far as only this folder needs it: how they reach the kernel and are read
+// back. The other half is datapath/kinds.ts.
 import type { KernelObject, ObjectKind, ObjectOf } from "../datapath/kinds.ts";
 import type { Refusal } from "./kernel.ts";
 import { address } from "./kinds/address.ts";

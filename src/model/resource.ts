@@ -1,6 +1,5 @@
-// The words: what a user may want and what the server hands out. One vocabulary from the API to the kernel compiler;
-// agents watch the same resources that users write. Schemas are JSON Schema (TypeBox), so that the OpenAPI document,
-// the parser of files and the types are one source.
+// Resources: what users write, the server keeps and agents watch, of one type from the API to the compiler. Schemas are
+// JSON Schema (TypeBox), one source for the OpenAPI document, the parser of files and the types.
 //
 // A resource is a value: `kind` and `name` are its identity for people, `uid` survives nothing (a network deleted and
 // made again is another network), `revision` is the commit that last changed it. Status never lives in here.

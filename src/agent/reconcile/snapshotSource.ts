@@ -1,5 +1,6 @@
 // The snapshot that the agent acts on: the server's while it is followed, otherwise the last one known. This host's own
-// endpoints in it are those of the journal, which knows better than the server which of them are attached.
+// endpoints in it are those of the journal, which knows better than the server which of them are attached. Also
+// compares this host's endpoints in two snapshots, or in a snapshot and the journal.
 import { isDeepStrictEqual } from "node:util";
 import type { Mirror } from "../../client/mirror.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
