@@ -1,4 +1,4 @@
-// Kinds with a judgement of their own: how each is put, and what its end takes along. The record in model/kinds says
+// Kinds with admission of their own: how each is put, and what its end takes along. The record in model/kinds says
 // which these are, and one that says so and is missing here does not compile. All other kinds need nothing here:
 // admit/resource.ts puts and deletes them by their record alone.
 import type { InputOf, Kind, OwnDelete, OwnPut } from "../model/kinds.ts";

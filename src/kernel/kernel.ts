@@ -1,4 +1,4 @@
-// The port to the kernel. Two implementations, one contract suite: linux.ts (rtnetlink and libnftables through FFI) and
+// The interface to the kernel. Two implementations, one contract suite: linux.ts (rtnetlink and libnftables through FFI) and
 // fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches
 // Linux.
 import type { Direction } from "../model/qos.ts";

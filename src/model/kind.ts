@@ -43,7 +43,7 @@ type SeenBy<Field> = "all" | "none" | { readonly host: Field } | { readonly carr
 export type KindPut = {
   /** What a writer says: the spec without what Weft can choose. */
   readonly input: TSchema;
-  /** Judged in control/kinds.ts. Absent: by `admit` alone. */
+  /** Admitted in control/kinds.ts. Absent: by `admit` alone. */
   readonly own?: true;
   /** Place in an apply: what others refer to is put first. Networks are 4. */
   readonly order: number;
@@ -59,7 +59,7 @@ export type KindPut = {
   readonly admit?: (spec: never, reader: Reader, name: string) => void;
 };
 
-/** What a judgement may ask. A kind is told by its record. */
+/** What `admit` may ask. A kind is told by its record. */
 export type Reader = {
   /** Undefined if there is none of this name. */
   get<S extends TSchema>(kind: { readonly spec: S }, name: string): Value<S> | undefined;

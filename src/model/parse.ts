@@ -47,7 +47,7 @@ export const parseRelease = parserOf(input.HoldRelease);
 /** The body of POST /v1/ipam/check. */
 export const parseCheck = parserOf(CheckRequest);
 
-/** Of requests whose shape is not all that is judged. */
+/** Of requests of which more than the shape is checked. */
 const shapes = {
   membership: parserOf(input.MembershipClaim),
   move: parserOf(input.MoveReport),

@@ -122,7 +122,7 @@ export class Attacher {
       if (spec.ipam === "global") await this.#speculation.abandon(granted);
       throw error;
     }
-    const isInstalled = this.#speculation.adopt(granted, plan);
+    const isInstalled = this.#speculation.handOver(granted, plan);
     const result = built?.compiled ?? compiled(context, endpoint, journal, netnsId);
     try {
       if (!isInstalled) await install(this.#parts, result.objects, endpoint, built === undefined ? pair : "built");

@@ -68,7 +68,7 @@ export class Inspection {
       allocate(segments, journal.used(name), { network: name, ...(slice === undefined ? {} : { slice }) });
     else if (!snapshots.isSynced)
       throw new Fault("unavailable", {
-        what: `the server cannot be reached, and it assigns the addresses of network "${name}"`,
+        what: `the server cannot be reached, and it allocates the addresses of network "${name}"`,
         fix: "wait until it is back; endpoints that are attached are not affected",
       });
     return network;

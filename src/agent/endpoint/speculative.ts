@@ -120,7 +120,7 @@ export class Speculation {
   }
 
   /** The journal has the endpoint now, so rounds may judge it. False if the caller still has to install it. */
-  adopt({ endpoint, pair, built }: Granted, { context, netnsId }: AttachPlan): boolean {
+  handOver({ endpoint, pair, built }: Granted, { context, netnsId }: AttachPlan): boolean {
     const { view, journal } = this.#parts;
     if (pair !== undefined) view.unreconciled.delete(pair);
     if (built === undefined) return false;

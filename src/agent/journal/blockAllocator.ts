@@ -1,7 +1,7 @@
 // Allocates addresses from this host's own blocks, so that attaches to local networks work without the server. The used
 // addresses come from the journal, which only one process has. The choice itself is in ipam, as for the server. Pure.
 import type { SegmentPrefix, Segment } from "../../datapath/world/layout.ts";
-import { type Choice, choose, usableBounds } from "../../ipam/assign.ts";
+import { type Choice, choose, usableBounds } from "../../ipam/allocate.ts";
 import type { Used } from "../../ipam/intervals.ts";
 import { contains, formatCidr, formatIp, type Ip, macFromIp, parseIp, parseMac } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";

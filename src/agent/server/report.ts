@@ -4,7 +4,7 @@ import type { KernelObject, ObjectOf } from "../../datapath/kinds.ts";
 import { printOp } from "../../datapath/state/print.ts";
 import { deviceOf } from "../../datapath/state/state.ts";
 import type { Kernel, OpResult } from "../../kernel/kernel.ts";
-import { vrfsOn } from "../../model/membership.ts";
+import { vrfsOn } from "../../model/carrying.ts";
 import type { Snapshot } from "../../model/resource.ts";
 import type { HostReport } from "../../model/status.ts";
 import type { Entry, Journal } from "../journal/journal.ts";

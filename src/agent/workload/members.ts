@@ -11,7 +11,7 @@ import type { Clock } from "../../model/clock.ts";
 import { plainName } from "../../model/endpointName.ts";
 import { problemOf, type Reason } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
-import { isOver } from "../../model/membership.ts";
+import { isOver } from "../../model/kinds/membership.ts";
 import { type Endpoint, endpointName, type Move, type Snapshot } from "../../model/resource.ts";
 import type { Attacher } from "../endpoint/attach.ts";
 import type { Entry, Journal } from "../journal/journal.ts";

@@ -1,4 +1,4 @@
-// `weft ipam`: the address space as a whole. `check` compares the three truths and says who says what, `map`
+// `weft ipam`: the address space as a whole. `check` compares store, journals and kernels and says who says what, `map`
 // draws.
 import type { Command } from "commander";
 import type { CheckReport, CheckRequest, Finding } from "../../model/check.ts";

@@ -5,7 +5,7 @@ import { leaseAt, planOf } from "../../ipam/range.ts";
 import { contains, cidrOf, formatIp, formatMac, ipOf, lastOf, macOf, type Ip } from "../../model/address.ts";
 import { Fault } from "../../model/fault.ts";
 import type { LeaseRecord } from "../../model/lease.ts";
-import { prefixesOf } from "../../model/membership.ts";
+import { prefixesOf } from "../../model/carrying.ts";
 import type { Endpoint, Freed, Hold, Network, Snapshot } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";

@@ -11,7 +11,7 @@ import { apply } from "./apply.ts";
 import type { Context } from "./context.ts";
 import { commitGroup } from "./group/group.ts";
 import { drainHost, joinHost } from "./host/host.ts";
-import { checkMatch, deleteResource, putResource, settleReferences } from "./resource.ts";
+import { checkMatch, deleteResource, putResource, alignReferences } from "./resource.ts";
 import { attach, attachAll, detach, patchEndpoint } from "./workload/endpoint.ts";
 import { joinNetwork } from "./workload/membership.ts";
 import { migrate, reportMove } from "./workload/migrate.ts";
@@ -28,7 +28,7 @@ export function admit(view: View, write: Write, context: Context): Admission {
   const draft = new Draft(view, context);
   try {
     const resource = decide(draft, write);
-    settleReferences(draft, write);
+    alignReferences(draft, write);
     const changes = draft.changes();
     if (resource === undefined) return { changes, created: false };
     const key = keyOfResource(resource);

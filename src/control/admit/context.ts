@@ -6,7 +6,7 @@ import { Fault, type FaultDetail } from "../../model/fault.ts";
 import { type Kind, unknownFault } from "../../model/kinds.ts";
 import type { Network, ResourceOf } from "../../model/resource.ts";
 import type { QuarantineTime } from "../../model/quarantine.ts";
-import { prefixesOf } from "../../model/membership.ts";
+import { prefixesOf } from "../../model/carrying.ts";
 import type { Space } from "../state/networkIndex.ts";
 import { type View, get } from "../state/view.ts";
 

@@ -73,7 +73,7 @@ function isThere(view: View, kind: Kind, name: string): boolean {
   return get(view, kind, name) !== undefined || builtInOf(kind, name) !== undefined;
 }
 
-/** What a record's judgement may ask. */
+/** What a record's `admit` may ask. */
 function readerOf(view: View): Reader {
   const kindOf = (record: object): Kind => {
     const kind = ALL_KINDS.find((each) => KINDS[each] === record);
@@ -91,7 +91,7 @@ function readerOf(view: View): Reader {
  * After a write: what refers to something that it removed goes along. If a person deletes or applies without `force`,
  * that is refused instead.
  */
-export function settleReferences(draft: Draft, write: Write): void {
+export function alignReferences(draft: Draft, write: Write): void {
   const { referrers } = draft.view;
   if (referrers.size === 0) return;
   const isAsked = write.verb === "apply" || (write.verb === "delete" && write.force !== true);

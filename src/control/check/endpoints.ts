@@ -1,7 +1,7 @@
 // Checks one endpoint on one host: does everything that server, journal and kernel name exist, and do they agree?
 import { type Ip, cidrOf, contains, ipOf } from "../../model/address.ts";
 import type { JournalEntry, KernelPort, Order } from "../../model/check.ts";
-import { prefixesOf } from "../../model/membership.ts";
+import { prefixesOf } from "../../model/carrying.ts";
 import { indexOfIp, planOf } from "../../ipam/range.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 import {

@@ -69,14 +69,14 @@ export class Credentials {
     return (owner !== undefined && owner !== host) || isRole("admin") || isRole("join");
   }
 
-  /** Reserves the token for the host until `settle`. Throws `token-taken` if it is in use. */
+  /** Reserves the token for the host until endReservation(). Throws `token-taken` if it is in use. */
   take(host: string, token: string): void {
     if (this.isAnothers(host, token)) throw tokenTaken();
     this.#taking.set(digestOf(token), host);
   }
 
-  /** Ends the reservation: the token was assigned, or will not be. */
-  settle(token: string): void {
+  /** The host has the token now, or will not have it. */
+  endReservation(token: string): void {
     this.#taking.delete(digestOf(token));
   }
 

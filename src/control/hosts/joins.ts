@@ -51,7 +51,7 @@ export async function joinWith(
     if (outcome.resource?.kind !== "host") throw new Error("a join gives a host");
     return { token: given, host: outcome.resource };
   } finally {
-    credentials.settle(given);
+    credentials.endReservation(given);
   }
 }
 

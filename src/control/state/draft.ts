@@ -8,7 +8,7 @@ import type { Change, Key, Kind, Resource, ResourceOf } from "../../model/resour
 import type { Context } from "../admit/context.ts";
 import { type View, applyChanges, get, getKey, undoChanges } from "./view.ts";
 
-/** What a write of several resources comes to, while one of them is judged. */
+/** What a write of several resources comes to, while one of them is admitted. */
 type Coming = {
   /** Networks that are put later: what they have now is not what they will have. */
   readonly networks: ReadonlySet<string>;

@@ -13,7 +13,7 @@ import {
 } from "../../model/address.ts";
 import type { BlockUse, SpaceInterval, SpaceMap } from "../../model/map.ts";
 import type { Network, Subnet } from "../../model/resource.ts";
-import { capacity, defaultGateway, sliceAt, usableBounds } from "../../ipam/assign.ts";
+import { capacity, defaultGateway, sliceAt, usableBounds } from "../../ipam/allocate.ts";
 import { type Interval, type Intervals, intervalsOf } from "../../ipam/intervals.ts";
 import { excludedOf } from "../admit/address/lease.ts";
 import { type NetworkIndex, piecesOf } from "./networkIndex.ts";

@@ -1,6 +1,6 @@
 // How full networks are, from the indexes: a few lookups per network, however many endpoints there are.
 import { type Family, type Ip, addressCount, ipOf, parseCidr } from "../../model/address.ts";
-import { blockCount, capacity, defaultGateway } from "../../ipam/assign.ts";
+import { blockCount, capacity, defaultGateway } from "../../ipam/allocate.ts";
 import type { Interval } from "../../ipam/intervals.ts";
 import { type Excluded, type Plan, indexOfIp, indexOfMac, leaseAt, planOf } from "../../ipam/range.ts";
 import type { Network } from "../../model/resource.ts";

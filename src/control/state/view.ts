@@ -2,7 +2,7 @@
 // cost that does not depend on the amount, and every change can be undone. Every index is a function of the resources:
 // a view that is rebuilt from a list of them is equal (a test compares). It decides nothing.
 import { type Family, ipOf } from "../../model/address.ts";
-import { isOver } from "../../model/membership.ts";
+import { isOver } from "../../model/kinds/membership.ts";
 import { ALL_KINDS, recordOf, referencesIn } from "../../model/kinds.ts";
 import { keyOfResource } from "../../model/resource.ts";
 import type { Change, Host, Key, Kind, Move, Resource, ResourceOf, Vtep } from "../../model/resource.ts";
@@ -117,7 +117,7 @@ export function hostsInOrder(view: View): Host[] {
 }
 
 /**
- * Whether a host carries a VRF: it has a block or an endpoint in one of its networks. The same as membership.ts
+ * Whether a host carries a VRF: it has a block or an endpoint in one of its networks. The same as carrying.ts
  * `vrfsOn`.
  */
 export function carries(view: View, vrf: string, host: string): boolean {

@@ -2,7 +2,7 @@
 // Its addresses never leave the host: the VRF's table masquerades to them, the host's table to the host's own address.
 import { familyOf, formatMac } from "../../model/address.ts";
 import { UPLINK, uplinkEnds, uplinkHostDevice } from "../../model/uplink.ts";
-import { prefixesOf } from "../../model/membership.ts";
+import { prefixesOf } from "../../model/carrying.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import { alias } from "../state/names.ts";
 import { subnetsOf } from "../world/reach.ts";

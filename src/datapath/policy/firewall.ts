@@ -2,7 +2,7 @@
 // members); the rules stay the same whatever the number of networks.
 import { familyOf } from "../../model/address.ts";
 import { routedDevice } from "../../model/driver.ts";
-import { prefixesOf } from "../../model/membership.ts";
+import { prefixesOf } from "../../model/carrying.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import { compileUplinkFilter } from "./uplinkFilter.ts";
 import { segmentsOf } from "../world/layout.ts";

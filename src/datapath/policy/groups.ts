@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import type { Family } from "../../model/address.ts";
 import { DEFAULT_GROUP, DEFAULT_GROUP_SPEC, type SecurityGroupSpec, groupsOf, peersIn } from "../../model/group.ts";
-import { prefixesOf } from "../../model/membership.ts";
+import { prefixesOf } from "../../model/carrying.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 import { SIDES, type Side, flowChains, flowSets } from "./flows.ts";
 import { type PeerAddresses, type PlacedRule, addressesIn, intervalOf, statementsOf } from "./rules.ts";

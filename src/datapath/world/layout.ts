@@ -12,7 +12,7 @@ import {
   ipOf,
   macFromIp,
 } from "../../model/address.ts";
-import { prefixesOf, slicesOn } from "../../model/membership.ts";
+import { prefixesOf, slicesOn } from "../../model/carrying.ts";
 import type { AddressRange } from "../../model/range.ts";
 import type { Block, EndpointSpec, Host, Network, Vrf } from "../../model/resource.ts";
 import type { Macs } from "../kinds/links.ts";

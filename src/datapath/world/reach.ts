@@ -2,7 +2,7 @@
 // alone, and an interface may send only from its own addresses (spoofing.ts). So traffic to a network in which the
 // workload has an address must leave by the interface with that address. Pure; the order of interfaces does not matter.
 import { type Family, cidrAround, contains, formatCidr, interfaceOf, ipOf } from "../../model/address.ts";
-import { prefixesOf } from "../../model/membership.ts";
+import { prefixesOf } from "../../model/carrying.ts";
 import type { EndpointSpec, Network, Vrf } from "../../model/resource.ts";
 import { type EndpointLayout, layoutOf, mustCidr, segmentsOf } from "./layout.ts";
 import { type World, ownBlocks } from "./world.ts";

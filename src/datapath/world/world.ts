@@ -2,7 +2,7 @@
 // square. Derived only; dropping them changes nothing.
 import { familyOf } from "../../model/address.ts";
 import { type Driver, tunnelMtu } from "../../model/driver.ts";
-import { vrfsOn } from "../../model/membership.ts";
+import { vrfsOn } from "../../model/carrying.ts";
 import type {
   Block,
   Endpoint,

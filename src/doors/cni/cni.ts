@@ -12,7 +12,7 @@ import type { Ns } from "../../datapath/kinds/kind.ts";
 import { attemptOf } from "../../files/files.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
-import { vrfsOn } from "../../model/membership.ts";
+import { vrfsOn } from "../../model/carrying.ts";
 import { endpointName, type Network } from "../../model/resource.ts";
 import type { Attachment, AttachRequest, HostReport } from "../../model/status.ts";
 import { isObject, type Json } from "./fold.ts";
@@ -125,7 +125,7 @@ function refuseAtOnce({ snapshots, journal }: CniOptions, { containerId, ifname,
   }
   const isAttached = journal.entries.get(endpointName(containerId, ifname))?.state === "attached";
   if (ipam === "global" && !snapshots.isSynced && !isAttached) {
-    const why = "the server assigns this network's addresses and cannot be reached";
+    const why = "the server allocates this network's addresses and cannot be reached";
     throw new CniRefusal("try-again", `network ${network.name} takes no endpoints now`, why);
   }
 }

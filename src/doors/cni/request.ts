@@ -183,7 +183,7 @@ function configOf(version: Version, json: Json, args: Args): Config {
   const { prevResult } = json;
   const ipam = foldedIn(json["ipam"], ["type"]);
   if (isObject(ipam) ? (ipam["type"] ?? "") !== "" : ipam !== undefined && ipam !== null)
-    throw unsupported("ipam", ipam, "Weft assigns the addresses of its networks itself; leave it out");
+    throw unsupported("ipam", ipam, "Weft allocates the addresses of its networks itself; leave it out");
   if (prevResult !== undefined && prevResult !== null && !isObject(prevResult)) throw wrong("prevResult", "an object");
   const runtime = runtimeConfigOf(json);
   const mac = runtime.mac ?? args.mac;

@@ -2,7 +2,7 @@
 // and their moves, one for each member.
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
-import { Text, oneOf, optional, strictObject } from "../schema.ts";
+import { type Value, Text, oneOf, optional, strictObject } from "../schema.ts";
 
 /** Every instance of a workload has an interface in the network, and those that come later will. */
 export const membership = {
@@ -50,3 +50,8 @@ export const move = {
   see: "network migration show NAME",
   seenBy: { host: "host" },
 } as const satisfies KindRecord;
+
+/** Nothing is left to do for it. */
+export function isOver({ spec }: { readonly spec: Pick<Value<typeof move.spec>, "state"> }): boolean {
+  return spec.state === "left" || spec.state === "gone";
+}

@@ -1,5 +1,5 @@
 // Networks: addresses on one segment, or in blocks of hosts that route to each other. What their parts mean beside
-// everything else is admission's judgement.
+// everything else is checked by admission.
 import Type from "typebox";
 import { canonicalIps, formatCidr, formatIp, parseCidr, parseIp } from "../address.ts";
 import { defined } from "../defined.ts";

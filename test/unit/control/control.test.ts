@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { Fault } from "../../../src/model/fault.ts";
-import { vrfsOn } from "../../../src/model/membership.ts";
+import { vrfsOn } from "../../../src/model/carrying.ts";
 import { type Resource, type Snapshot, snapshotOf } from "../../../src/model/resource.ts";
 import { openMemoryStore } from "../../../src/store/memory.ts";
 import type { Store } from "../../../src/store/store.ts";

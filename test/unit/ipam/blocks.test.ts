@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Cidr, formatCidr, lastOf, parseCidr } from "../../../src/model/address.ts";
-import { blockCount, nextBlock, sliceAt, slicePrefix } from "../../../src/ipam/assign.ts";
+import { blockCount, nextBlock, sliceAt, slicePrefix } from "../../../src/ipam/allocate.ts";
 import { Intervals } from "../../../src/ipam/intervals.ts";
 import { blockAt } from "./blocks.ts";
 

@@ -15,7 +15,7 @@ import {
 import { Fault } from "../../../model/fault.ts";
 import type { EndpointClaim } from "../../../model/input.ts";
 import type { Network, NetworkSpec } from "../../../model/resource.ts";
-import { capacity, defaultGateway, isAssignable, sliceAt } from "../../../ipam/assign.ts";
+import { capacity, defaultGateway, isAllocatable, sliceAt } from "../../../ipam/allocate.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { NetworkIndex } from "../../state/networkIndex.ts";
 import type { View } from "../../state/view.ts";
@@ -83,7 +83,7 @@ export function localAddresses({ draft, network, claim, name, index }: AttachReq
     const ip = wanted.get(cidr.family);
     if (ip === undefined) return [];
     const gateway = defaultGateway(cidr);
-    if (!isAssignable(cidr, gateway, ip)) throw unassignableFault({ cidr, gateway }, ip);
+    if (!isAllocatable(cidr, gateway, ip)) throw unallocatableFault({ cidr, gateway }, ip);
     const text = formatIp(ip);
     const endpoint = index?.holders.get(text);
     if (endpoint !== undefined && endpoint !== name)
@@ -164,11 +164,11 @@ export function exhausted({ network, index }: AttachRequest, { cidr, gateway }: 
 /** An address that no endpoint of the network can get. */
 export function excludedFault(network: Network, ip: Ip, where: string): Fault {
   const room = roomsOf(network).find(({ cidr }) => cidr.family === ip.family);
-  return unassignableFault(room, ip, where);
+  return unallocatableFault(room, ip, where);
 }
 
 /** An address that no endpoint can get. Without a subnet around it, it is a range's gateway. */
-export function unassignableFault(room: Room | undefined, ip: Ip, where = "addresses"): Fault {
+export function unallocatableFault(room: Room | undefined, ip: Ip, where = "addresses"): Fault {
   const role =
     ip.value === room?.gateway?.value
       ? "the gateway"

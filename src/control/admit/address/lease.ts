@@ -6,7 +6,7 @@ import { formatIp, formatMac, ipOf, lastOf, macValue, parseIp, parseMac, type Ip
 import { Fault } from "../../../model/fault.ts";
 import type { AddressRange } from "../../../model/range.ts";
 import { type Freed, type Network, cursorName } from "../../../model/resource.ts";
-import { isAssignable, nextFreeFrom, usableBounds } from "../../../ipam/assign.ts";
+import { isAllocatable, nextFreeFrom, usableBounds } from "../../../ipam/allocate.ts";
 import { NOTHING_USED } from "../../../ipam/intervals.ts";
 import {
   type Excluded,
@@ -28,7 +28,7 @@ import {
   macFault,
   requestedByFamily,
   roomsOf,
-  unassignableFault,
+  unallocatableFault,
 } from "./addresses.ts";
 import { chance } from "../context.ts";
 import { endMemory, formerLease } from "./freed.ts";
@@ -84,13 +84,13 @@ function formerAddresses(request: AttachRequest, rooms: readonly Room[]): readon
   const addresses = formerLease(request.draft, request.network, request.name)?.spec.addresses ?? [];
   const isUsable = (text: string) => {
     const ip = ipOf(text);
-    return ip !== undefined && rooms.some(({ cidr, gateway }) => isAssignable(cidr, gateway, ip));
+    return ip !== undefined && rooms.some(({ cidr, gateway }) => isAllocatable(cidr, gateway, ip));
   };
   return addresses.every(isUsable) && areFree(request, addresses) ? addresses : [];
 }
 
 function requestedIn(request: AttachRequest, room: Room, ip: Ip): Ip {
-  if (!isAssignable(room.cidr, room.gateway, ip)) throw unassignableFault(room, ip);
+  if (!isAllocatable(room.cidr, room.gateway, ip)) throw unallocatableFault(room, ip);
   assertFree(request, formatIp(ip), "addresses");
   return ip;
 }
@@ -113,7 +113,7 @@ function freeIn(request: AttachRequest, room: Room, last: readonly string[]): Ip
 
 function oldestIn(request: AttachRequest, { cidr, gateway }: Room): Ip | undefined {
   for (const freed of quarantinedIn(request, "")) {
-    const ip = freed.spec.addresses.map(ipOf).find((each) => each !== undefined && isAssignable(cidr, gateway, each));
+    const ip = freed.spec.addresses.map(ipOf).find((each) => each !== undefined && isAllocatable(cidr, gateway, each));
     if (ip !== undefined) return ip;
   }
   return undefined;

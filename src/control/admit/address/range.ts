@@ -22,7 +22,7 @@ import { checkName } from "../../../model/parse.ts";
 import { parseQos, patched } from "../../../model/qos.ts";
 import type { AddressRange, RangeInput } from "../../../model/range.ts";
 import type { Network, Subnet } from "../../../model/resource.ts";
-import { isAssignable } from "../../../ipam/assign.ts";
+import { isAllocatable } from "../../../ipam/allocate.ts";
 import { type Plan, macRoom, planOf, spansOf } from "../../../ipam/range.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { Space } from "../../state/networkIndex.ts";
@@ -205,7 +205,7 @@ function gatewayIn(
   if (text === undefined || text === "none") return text;
   const ip = parseIp(text, where);
   const cidrs = around.filter((cidr) => cidr !== undefined);
-  if (cidrs.some((cidr) => isAssignable(cidr, undefined, ip))) return formatIp(ip);
+  if (cidrs.some((cidr) => isAllocatable(cidr, undefined, ip))) return formatIp(ip);
   throw new Fault("address-outside", {
     what: `gateway ${formatIp(ip)} is not a usable address of ${cidrs.map(formatCidr).join(" or ")}`,
     where,

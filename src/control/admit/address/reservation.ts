@@ -21,7 +21,7 @@ import { checkFree, pieceSource, pieceFor, rangeAround } from "./piece.ts";
 import { checkLimits, networkQos } from "../workload/qos.ts";
 import { checkQuota, checkTenant, leasesOfTenant, quotasOf } from "./quota.ts";
 import { rangesOf } from "./range.ts";
-import { settleLeases } from "../network/resize.ts";
+import { alignLeases } from "../network/resize.ts";
 
 const PIECE = "piece-";
 const RESERVED = { done: "reserved", fix: "reserve from a global network" };
@@ -100,8 +100,8 @@ export function putReservation(draft: Draft, name: string, input: NetworkInput):
   if (old === undefined) return network;
   checkLimits(view, old, network);
   giveUp(draft, old, network, parent);
-  settleLeases(draft, old, network, false);
-  settleReservations(draft, network);
+  alignLeases(draft, old, network, false);
+  alignReservations(draft, network);
   return network;
 }
 
@@ -223,7 +223,7 @@ function fromRange(range: AddressRange, around: string): AddressRange {
 }
 
 /** Call with the network as it is now: it must still have what is reserved from it. */
-export function settleReservations(draft: Draft, network: Network): void {
+export function alignReservations(draft: Draft, network: Network): void {
   const { view } = draft;
   const excluded = excludedOf(network);
   const lost: string[] = [];

@@ -12,7 +12,7 @@ import { UPLINK_CIDRS } from "../../../model/uplink.ts";
 import { NOT_UNICAST } from "../numbers.ts";
 import { type View, get, hostsInOrder, residentsOf } from "../../state/view.ts";
 import type { Delete, Identity } from "../../write.ts";
-import { settleVrf } from "../network/allocate.ts";
+import { alignVrf } from "../network/allocate.ts";
 import { cidrsOf, existing, refuseWhile } from "../context.ts";
 import { endLease } from "../address/freed.ts";
 import { endMoves } from "../workload/migrate.ts";
@@ -34,7 +34,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
     ...defined({ slices, shaping, order, drained }),
   });
   // Also for a host that is known: it gets what it lacked, when something has become free.
-  for (const vrf of view.vrf.keys()) settleVrf(draft, vrf, [host]);
+  for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, [host]);
   return host;
 }
 
@@ -68,7 +68,7 @@ export function deleteHost(draft: Draft, { name, force }: Delete): void {
   draft.remove("host", name);
   // What became free goes to hosts that wait for it.
   const others = hostsInOrder(view);
-  for (const vrf of view.vrf.keys()) settleVrf(draft, vrf, others);
+  for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, others);
 }
 
 function claimed(name: string): Fault {

@@ -18,7 +18,7 @@ import { blockName, vtepName } from "../../../model/resource.ts";
 import type { Host, Network, Subnet, Vrf, Vtep } from "../../../model/resource.ts";
 import { defined } from "../../../model/defined.ts";
 import { NOTHING_USED } from "../../../ipam/intervals.ts";
-import { nextBlock, nextVtep } from "../../../ipam/assign.ts";
+import { nextBlock, nextVtep } from "../../../ipam/allocate.ts";
 import type { Draft } from "../../state/draft.ts";
 import { get } from "../../state/view.ts";
 import { blocksOf, networksOf } from "../contents.ts";
@@ -27,7 +27,7 @@ import { blocksOf, networksOf } from "../contents.ts";
  * Call after any change of a VRF, its networks or its hosts. `hosts` are those that may lack something, in order.
  * `anew`: the VRF has changed, or a network has come with its blocks, so existing VTEPs and blocks may be wrong.
  */
-export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], anew: "anew" | "" = ""): void {
+export function alignVrf(draft: Draft, name: string, hosts: readonly Host[], anew: "anew" | "" = ""): void {
   const vrf = get(draft.view, "vrf", name);
   if (vrf === undefined) return;
   const locals = networksOf(draft.view, name).filter(({ spec }) => spec.ipam === "local");
@@ -49,7 +49,7 @@ export function settleVrf(draft: Draft, name: string, hosts: readonly Host[], an
 
 /** Call after a network has left the VRF: hosts lose its blocks, and the VRF goes with the last unless it is kept. */
 export function vacateVrf(draft: Draft, name: string): void {
-  settleVrf(draft, name, []);
+  alignVrf(draft, name, []);
   const vrf = get(draft.view, "vrf", name);
   if (vrf !== undefined && vrf.spec.kept !== true && networksOf(draft.view, name).length === 0)
     draft.remove("vrf", name);

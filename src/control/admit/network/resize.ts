@@ -14,7 +14,7 @@ import { excludedOf, plansOf } from "../address/lease.ts";
 import { spanText } from "../address/obstacle.ts";
 
 /** Call with the network as it is now; throws `in-use` with a list of what would be lost, unless `force`. */
-export function settleLeases(draft: Draft, old: Network, network: Network, force: boolean): void {
+export function alignLeases(draft: Draft, old: Network, network: Network, force: boolean): void {
   if (old.spec.ipam !== "global") return;
   const { view } = draft;
   const { name, spec } = network;

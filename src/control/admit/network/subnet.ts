@@ -13,7 +13,7 @@ import {
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import type { NetworkSpec, Slice, Subnet } from "../../../model/resource.ts";
-import { defaultGateway, isAssignable, slicePrefix } from "../../../ipam/assign.ts";
+import { defaultGateway, isAllocatable, slicePrefix } from "../../../ipam/allocate.ts";
 import { checkSome, within } from "../context.ts";
 import { PREFIX_MAX } from "../numbers.ts";
 import { checkUsable } from "./overlap.ts";
@@ -125,7 +125,7 @@ function globalSubnet(subnet: Subnet, cidr: Cidr): Subnet {
 function gatewayOf(subnet: Subnet, cidr: Cidr): string {
   if (subnet.gateway === "none") return "none";
   const gateway = subnet.gateway === undefined ? defaultGateway(cidr) : parseIp(subnet.gateway, "gateway");
-  if (isAssignable(cidr, undefined, gateway)) return formatIp(gateway);
+  if (isAllocatable(cidr, undefined, gateway)) return formatIp(gateway);
   throw new Fault("address-outside", {
     what: `gateway ${formatIp(gateway)} is not a usable address of ${formatCidr(cidr)}`,
     where: "gateway",

@@ -22,7 +22,7 @@ import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
 import { PREFIX_MAX, VNI_FIRST, VNI_MAX, VTEP_MAC_OUI, VTEP_PREFIX_MIN, VTEP_SUBNETS } from "../numbers.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
-import { settleVrf } from "./allocate.ts";
+import { alignVrf } from "./allocate.ts";
 import { endpointNames, networksOf } from "../contents.ts";
 import { checkSome, cidrsOf, refuseWhile } from "../context.ts";
 import { checkVrfDevices } from "./devices.ts";
@@ -45,7 +45,7 @@ export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>): Vrf 
   if (old !== undefined) checkChange(draft, old, spec, input);
   checkVrfDevices(view, name, spec);
   const vrf = draft.put("vrf", name, spec);
-  settleVrf(draft, name, hostsInOrder(view), "anew");
+  alignVrf(draft, name, hostsInOrder(view), "anew");
   return vrf;
 }
 
@@ -97,7 +97,7 @@ export function deleteVrf(draft: Draft, { name, force }: Delete, removeNetwork: 
     });
   }
   for (const network of networks) removeNetwork(network);
-  settleVrf(draft, name, []);
+  alignVrf(draft, name, []);
   draft.remove("vrf", name);
 }
 

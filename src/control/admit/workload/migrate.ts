@@ -5,7 +5,8 @@ import { type Cidr, contains, parseCidr, parseIp } from "../../../model/address.
 import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { MigrationRequest } from "../../../model/input.ts";
-import { isOver, slicesOn } from "../../../model/membership.ts";
+import { slicesOn } from "../../../model/carrying.ts";
+import { isOver } from "../../../model/kinds/membership.ts";
 import {
   type Endpoint,
   type Migration,
@@ -14,7 +15,7 @@ import {
   membershipName,
   moveName,
 } from "../../../model/resource.ts";
-import { capacity, defaultGateway, sliceAt } from "../../../ipam/assign.ts";
+import { capacity, defaultGateway, sliceAt } from "../../../ipam/allocate.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Delete, Write } from "../../write.ts";
@@ -55,7 +56,7 @@ export function migrate(draft: Draft, request: MigrationRequest): Migration {
 
 /**
  * What a host says of its move. When the endpoint has left its address is free in the same commit, whether or not the
- * host's journal has been settled with the server yet. Late and repeated words change nothing; of a move that is gone
+ * host's journal has been registered with the server yet. Late and repeated words change nothing; of a move that is gone
  * there is no need.
  */
 export function reportMove(

@@ -141,7 +141,7 @@ describe("a token that a host proposes", () => {
       if (is) assert.throws(take, isFault("token-taken", /is already in use/), `${host} ${token}`);
       else {
         take();
-        if (token === "free") credentials.settle(token);
+        if (token === "free") credentials.endReservation(token);
       }
     }
   });
@@ -151,7 +151,7 @@ describe("a token that a host proposes", () => {
     credentials.take("h4", "four");
     credentials.take("h5", "five");
     assert.throws(() => credentials.take("h6", "four"), isFault("token-taken"));
-    credentials.settle("four");
+    credentials.endReservation("four");
     assert.equal(credentials.isAnothers("h6", "four"), false);
     assert.equal(credentials.isAnothers("h6", "five"), true, "it is another one's");
     credentials.take("h6", "four");

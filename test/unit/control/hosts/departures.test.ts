@@ -112,7 +112,7 @@ test("who has which token, while it is given and afterwards", async () => {
   credentials.take("h3", "new");
   assert.deepEqual([credentials.isAnothers("h3", "new"), credentials.isAnothers("h4", "new")], [false, true]);
   assert.throws(() => credentials.take("h4", "new"), { reason: "token-taken" });
-  credentials.settle("new");
+  credentials.endReservation("new");
   credentials.take("h4", "new");
   for (const token of ["the-admin", "the-first"])
     assert.throws(() => credentials.take("h4", token), { reason: "token-taken" });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { cidrOf, contains, ipOf, overlaps } from "../../../../src/model/address.ts";
-import { prefixesOf, vrfsOn } from "../../../../src/model/membership.ts";
+import { prefixesOf, vrfsOn } from "../../../../src/model/carrying.ts";
 import { ALL_KINDS } from "../../../../src/model/kinds.ts";
 import { type Resource, snapshotOf } from "../../../../src/model/resource.ts";
 import { Fault } from "../../../../src/model/fault.ts";

@@ -20,7 +20,7 @@ import {
   nextFreeFrom,
   nextVtep,
   usableBounds,
-} from "../../../src/ipam/assign.ts";
+} from "../../../src/ipam/allocate.ts";
 import { Intervals, intervalsOf } from "../../../src/ipam/intervals.ts";
 
 const cidr = (text: string): Cidr => parseCidr(text, "test");

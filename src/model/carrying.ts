@@ -1,7 +1,7 @@
 // Which hosts and prefixes a network concerns. The server's allocation, the agent's visibility and the compiler use
 // these functions.
 import { cidrOf, overlaps } from "./address.ts";
-import type { Host, Move, Network, NetworkSpec, Slice, Snapshot, Vrf } from "./resource.ts";
+import type { Host, Network, NetworkSpec, Slice, Snapshot, Vrf } from "./resource.ts";
 
 /** The slices of a network that a host has bridges for. A network without slices has one bridge for the whole block. */
 export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice[] {
@@ -9,11 +9,6 @@ export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice
   if (vrf.spec.dcos?.masters.includes(host.spec.underlay) === true) return [];
   const all = network.spec.slices ?? [];
   return host.spec.slices === undefined ? all : all.filter((slice) => host.spec.slices?.includes(slice.name));
-}
-
-/** Nothing is left to do for it. */
-export function isOver({ spec }: Move): boolean {
-  return spec.state === "left" || spec.state === "gone";
 }
 
 /**

@@ -1,7 +1,8 @@
 // Which hosts and prefixes a network concerns.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isOver, prefixesOf, slicesOn, vrfsOn } from "../../../src/model/membership.ts";
+import { prefixesOf, slicesOn, vrfsOn } from "../../../src/model/carrying.ts";
+import { isOver } from "../../../src/model/kinds/membership.ts";
 import type { Host, Move, Network, Snapshot, Vrf } from "../../../src/model/resource.ts";
 
 const SLICES = [

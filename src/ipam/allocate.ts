@@ -23,7 +23,7 @@ export function usableBounds(cidr: Cidr): Bounds {
 }
 
 /** Whether the address is one of those, and not the gateway. */
-export function isAssignable(cidr: Cidr, gateway: Ip | undefined, { family, value }: Ip): boolean {
+export function isAllocatable(cidr: Cidr, gateway: Ip | undefined, { family, value }: Ip): boolean {
   const { first, last } = usableBounds(cidr);
   return family === cidr.family && value >= first && value <= last && value !== gateway?.value;
 }
@@ -37,7 +37,7 @@ export function defaultGateway(cidr: Cidr): Ip {
 export function capacity(cidr: Cidr, gateway: Ip | undefined): bigint {
   const { first, last } = usableBounds(cidr);
   const all = last < first ? 0n : last - first + 1n;
-  return gateway !== undefined && isAssignable(cidr, undefined, gateway) ? all - 1n : all;
+  return gateway !== undefined && isAllocatable(cidr, undefined, gateway) ? all - 1n : all;
 }
 
 /** The lowest address within the bounds that is neither used nor excluded; undefined if there is none. */
@@ -60,7 +60,7 @@ export function choose(cidr: Cidr, gateway: Ip | undefined, used: Used, requeste
     return ip === undefined ? { ok: false, why: "exhausted" } : { ok: true, ip };
   }
   if (!contains(cidr, requested)) return { ok: false, why: "outside" };
-  if (!isAssignable(cidr, gateway, requested)) return { ok: false, why: "reserved" };
+  if (!isAllocatable(cidr, gateway, requested)) return { ok: false, why: "reserved" };
   return used.has(requested.value) ? { ok: false, why: "taken" } : { ok: true, ip: requested };
 }
 
