@@ -16,9 +16,8 @@ export type KernelObject = { [K in ObjectKind]: ObjectOf<K> }[ObjectKind];
 export const OBJECT_KINDS = Object.keys(KINDS) as readonly ObjectKind[];
 
 /** Of a link, by the kernel's name for its kind. */
-export function leadsTo(kind: string): LeadsTo {
-  return (KINDS as Readonly<Record<string, { readonly leadsTo: LeadsTo }>>)[kind]?.leadsTo ?? "nowhere";
-}
+export const leadsTo = (kind: string): LeadsTo => (KINDS as Table)[kind]?.leadsTo ?? "nowhere";
+type Table = Readonly<Record<string, Pick<Kind<never>, "leadsTo"> | undefined>>;
 
 /** The record of an object's kind. */
 export function kindOf<T extends KernelObject>(object: T): Kind<T> {

@@ -1,6 +1,6 @@
-// The interface to the kernel. Two implementations, one contract suite: linux.ts (rtnetlink and libnftables through FFI) and
-// fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that touches
-// Linux.
+// The interface to the kernel. Two implementations, one contract suite: linux.ts (rtnetlink and libnftables through
+// FFI) and fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that
+// touches Linux.
 import type { Direction } from "../model/qos.ts";
 import { type ObjectOf, kindOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";

@@ -113,15 +113,15 @@ function setFields(where: string, from: readonly Field[], to: readonly Field[]):
   return [...changed.map(([word, value]) => `${where} ${word} ${value}`), ...(isFreed ? [`${where} nomaster`] : [])];
 }
 
-type LinkKind<T extends Link> = Pick<Kind<T>, "layer" | "key" | "leadsTo"> & {
-  readonly add: Print<T>["add"];
-  readonly devices?: Kind<T>["devices"];
-  readonly changeLayer?: Kind<T>["changeLayer"];
-  /** What can be changed in place besides MTU, MAC and alias. */
-  readonly fields?: (object: T) => readonly Field[];
-  /** The commands of changes that no field says. */
-  readonly setMore?: Print<T>["set"];
-};
+type LinkKind<T extends Link> = Pick<Kind<T>, "layer" | "key" | "leadsTo"> &
+  Pick<Print<T>, "add"> & {
+    readonly devices?: Kind<T>["devices"];
+    readonly changeLayer?: Kind<T>["changeLayer"];
+    /** What can be changed in place besides MTU, MAC and alias. */
+    readonly fields?: (object: T) => readonly Field[];
+    /** The commands of changes that no field says. */
+    readonly setMore?: Print<T>["set"];
+  };
 
 function defineLink<T extends Link>(link: LinkKind<T>): Kind<T> {
   const { fields = () => [], setMore = () => [], ...kind } = link;

@@ -101,8 +101,8 @@ function numberOf({ driver, port }: Channel): number {
 
 /** Known only in this namespace. */
 function addressOf(channel: Channel, { spec }: Host): string {
-  const net = (0xfd00_7765_7061n << 16n) + BigInt(numberOf(channel));
-  return formatIp({ family: 6, value: (net << 64n) + BigInt(spec.order) });
+  const value = (0xfd00_7765_7061n << 80n) + (BigInt(numberOf(channel)) << 64n) + BigInt(spec.order);
+  return formatIp({ family: 6, value });
 }
 
 function macOf({ spec }: Host): string {

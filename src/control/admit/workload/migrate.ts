@@ -56,8 +56,8 @@ export function migrate(draft: Draft, request: MigrationRequest): Migration {
 
 /**
  * What a host says of its move. When the endpoint has left its address is free in the same commit, whether or not the
- * host's journal has been registered with the server yet. Late and repeated words change nothing; of a move that is gone
- * there is no need.
+ * host's journal has been registered with the server yet. Late and repeated words change nothing; of a move that is
+ * gone there is no need.
  */
 export function reportMove(
   draft: Draft,
