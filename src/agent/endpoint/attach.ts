@@ -24,7 +24,7 @@ import * as faults from "./faults.ts";
 import { LinkRemovals } from "./linkRemovals.ts";
 import type { EndpointParts } from "./parts.ts";
 import { PortNames } from "./portNames.ts";
-import { type AttachPlan, type Granted, Speculation } from "./speculative.ts";
+import { type AttachIntent, type Granted, Speculation } from "./speculative.ts";
 
 /** What asks: a membership, which detaches it again; a CNI configuration, by its name (see Entry). */
 type By = { readonly joined?: boolean; readonly cni?: string };
@@ -91,17 +91,17 @@ export class Attacher {
     try {
       const isSecond = claim.defaultRoute === undefined && this.#hasDefaultRoute(netnsId, claim.ifname);
       const wanted = isSecond ? { ...claim, defaultRoute: false } : claim;
-      const plan: AttachPlan = { context, claim: wanted, name, netnsId, incarnation };
+      const intent: AttachIntent = { context, claim: wanted, name, netnsId, incarnation };
       let granted: Granted;
       if (network.spec.ipam === "global") {
         snapshots.checkHistory();
-        granted = await this.#speculation.granted(plan);
+        granted = await this.#speculation.granted(intent);
         while (granted.built === undefined && this.#speculation.building(netnsId) !== undefined)
           await this.#speculation.building(netnsId);
-      } else granted = { endpoint: this.#allocated(plan) };
+      } else granted = { endpoint: this.#allocated(intent) };
       // Nothing is awaited from here to the entry in the journal: two attaches at once must not get the same address,
       // or both the default route.
-      return await this.#keep(granted, plan, cni);
+      return await this.#keep(granted, intent, cni);
     } finally {
       view.inFlight.delete(name);
       if (claim.workload !== undefined) this.#parts.onNews();
@@ -109,10 +109,10 @@ export class Attacher {
   }
 
   /** Writes the endpoint into the journal at once, then puts it into the kernel. */
-  async #keep(granted: Granted, plan: AttachPlan, cni: string | undefined): Promise<Attachment> {
+  async #keep(granted: Granted, intent: AttachIntent, cni: string | undefined): Promise<Attachment> {
     const { view, rounds, snapshots, journal, blockLease, bootId, pokeRegistrar } = this.#parts;
     const { endpoint, built, pair } = granted;
-    const { context, netnsId, incarnation } = plan;
+    const { context, netnsId, incarnation } = intent;
     const { uid: networkUid, spec } = context.network;
     const wasConverged = view.isConverged(snapshots.known());
     const mark = cni === undefined ? {} : { cni };
@@ -122,7 +122,7 @@ export class Attacher {
       if (spec.ipam === "global") await this.#speculation.abandon(granted);
       throw error;
     }
-    const isInstalled = this.#speculation.handOver(granted, plan);
+    const isInstalled = this.#speculation.handOver(granted, intent);
     const result = built?.compiled ?? compiled(context, endpoint, journal, netnsId);
     try {
       if (!isInstalled) await install(this.#parts, result.objects, endpoint, built === undefined ? pair : "built");
@@ -198,7 +198,7 @@ export class Attacher {
   }
 
   /** An endpoint with addresses from this host's own block. */
-  #allocated({ context: { network, segments, world }, claim, name }: AttachPlan): Endpoint {
+  #allocated({ context: { network, segments, world }, claim, name }: AttachIntent): Endpoint {
     const { uid, journal, clock } = this.#parts;
     const time = { nowMs: clock.monotonicMs(), openedMs: this.#startedAtMs };
     const lease = allocate(

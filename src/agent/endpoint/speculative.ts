@@ -24,7 +24,7 @@ import type { LinkRemovals } from "./linkRemovals.ts";
 import type { EndpointParts } from "./parts.ts";
 
 /** An endpoint to be: what it claims, and where. */
-export type AttachPlan = {
+export type AttachIntent = {
   readonly context: NetworkContext;
   readonly claim: EndpointClaim;
   readonly name: string;
@@ -73,9 +73,9 @@ export class Speculation {
    * The endpoint as the server keeps it. If it is not built, the caller waits for others in the namespace; then it
    * writes the journal and calls adopt() in one turn.
    */
-  async granted(plan: AttachPlan): Promise<Granted> {
+  async granted(intent: AttachIntent): Promise<Granted> {
     const { view, transport } = this.#parts;
-    const { context, claim, name, netnsId } = plan;
+    const { context, claim, name, netnsId } = intent;
     const early = Promise.withResolvers<Endpoint>();
     const durable = this.#unlessEnded(transport.attach(claim, early.resolve));
     const port = speculativePort(context, claim, name);
@@ -90,7 +90,7 @@ export class Speculation {
     const work: Work = { pair: port, netnsId };
     try {
       const endpoint = await Promise.race([early.promise, durable]);
-      const built = this.#building.has(netnsId) ? undefined : await this.#build(plan, endpoint, work);
+      const built = this.#building.has(netnsId) ? undefined : await this.#build(intent, endpoint, work);
       await durable;
       return built === undefined ? { endpoint, pair: port } : { endpoint, built };
     } catch (error) {
@@ -102,7 +102,7 @@ export class Speculation {
   }
 
   /** Applies the whole endpoint; undefined if rounds have to do that. */
-  async #build({ context }: AttachPlan, endpoint: Endpoint, work: Work): Promise<Built | undefined> {
+  async #build({ context }: AttachIntent, endpoint: Endpoint, work: Work): Promise<Built | undefined> {
     const { view, journal } = this.#parts;
     const { pair, netnsId } = work;
     const result = compiled(context, endpoint, journal, netnsId);
@@ -120,7 +120,7 @@ export class Speculation {
   }
 
   /** The journal has the endpoint now, so rounds may judge it. False if the caller still has to install it. */
-  handOver({ endpoint, pair, built }: Granted, { context, netnsId }: AttachPlan): boolean {
+  handOver({ endpoint, pair, built }: Granted, { context, netnsId }: AttachIntent): boolean {
     const { view, journal } = this.#parts;
     if (pair !== undefined) view.unreconciled.delete(pair);
     if (built === undefined) return false;
