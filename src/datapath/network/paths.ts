@@ -60,20 +60,19 @@ function sizeIn(world: World, vrf: Vrf, driver: Driver): number {
 export function compilePaths(world: World): KernelObject[] {
   const paths = pathsOf(world).filter(({ to }) => to !== undefined);
   if (paths.length === 0) return [];
-  const byChannel = Map.groupBy(paths, ({ driver, port }) => `${driver} ${port}`);
+  const byChannel = Map.groupBy(paths, numberOf);
   return [
     { kind: "netns", ns: PATHS_NS },
     { kind: "sysctl", ns: PATHS_NS, key: "ipv6/conf/default/accept_dad", value: "0" },
     { kind: "sysctl", ns: PATHS_NS, key: "ipv6/conf/default/accept_ra", value: "0" },
-    ...[...byChannel.values()].flatMap((its) => compileChannel(world, its)),
+    ...[...byChannel].flatMap(([number, its]) => compileChannel(world, number, its)),
   ];
 }
 
-function compileChannel({ self, hosts }: World, paths: readonly Path[]): readonly KernelObject[] {
+function compileChannel({ self, hosts }: World, number: number, paths: readonly Path[]): readonly KernelObject[] {
   const [first] = paths;
   if (first === undefined) return [];
   const { driver, port } = first;
-  const number = numberOf(first);
   const peers = paths.flatMap(({ host, to }): RoutedPeer[] => {
     const peer = hosts.get(host);
     return peer === undefined || to === undefined ? [] : [{ ips: [to], mac: macOf(peer), dst: peer.spec.underlay }];
