@@ -1,7 +1,6 @@
-// Chooses addresses, blocks and VTEPs, and divides blocks into slices. The server uses it for global networks, for
-// blocks and VTEPs, and to check the addresses of local networks; agents choose those with the same functions, so
-// neither gives an address that the other would refuse. Pure: the caller holds the used values and makes the choice
-// durable.
+// Chooses addresses, blocks and VTEPs, and divides blocks into slices. The server and the agents, which allocate in
+// local networks, use the same functions, so neither gives an address that the other would refuse. Pure: the caller
+// holds the used values and makes the choice durable.
 import { type Cidr, type Family, type Ip, addressCount, contains, lastOf } from "../model/address.ts";
 import type { Used } from "./intervals.ts";
 

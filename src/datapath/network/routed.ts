@@ -7,9 +7,8 @@
 //              bridge fdb   70:b3:d5:80:00:02 dev vtep1024 dst 172.31.77.12    the host behind that MAC
 //   underlay   UDP to h2's tunnel port, VNI of the VRF
 //   VRF on h2  9.0.2.0/24 is on its bridge
-// Neighbour maps address to (inner) MAC, FDB maps (inner) MAC to (outer) address. So a peer costs one
-// FDB entry per VRF, one neighbour per VTEP address and one route per block, whatever the number of endpoints, and no
-// frame is ever flooded.
+// Neighbour maps address to (inner) MAC, FDB maps (inner) MAC to (outer) address. So a peer costs one FDB
+// entry per VRF, a neighbour per VTEP address and a route per block, for any number of endpoints; nothing is flooded.
 import { BITS, familyOf } from "../../model/address.ts";
 import { type Driver, routedDevice } from "../../model/driver.ts";
 import type { Network, Vrf, Vtep, VtepSpec } from "../../model/resource.ts";

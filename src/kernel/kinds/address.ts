@@ -1,6 +1,5 @@
-// Addresses of links: how one is made, removed and read back. One on a link of ours is ours if it has our protocol
-// number, or none (before Linux 5.18 none is kept) and is neither link-local nor temporary, as those that the kernel
-// makes are.
+// Addresses of links. One on a link of ours is ours if it has our protocol number, or none (before Linux 5.18) and is
+// neither link-local nor temporary, as those that the kernel makes are.
 import type { Address } from "../../datapath/kinds/entries.ts";
 import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
 import { keyOf, type OpOn } from "../../datapath/state/state.ts";

@@ -1,6 +1,5 @@
-// A veth pair, made in two steps: the pair in the namespace of its near end, then the far end in its own. Nothing
-// passes before the far end is up. The near end is ours by its ifalias, `weft:<kind>:<name>`; the far one carries
-// `weft:peer:<its namespace>`.
+// A veth pair, made in two steps: near end, then far end, each in its own namespace. Nothing passes before the far end
+// is up. The near end is ours by its ifalias, `weft:<kind>:<name>`; the far one carries `weft:peer:<its namespace>`.
 import { type Veth, groupsOf } from "../../datapath/kinds/links.ts";
 import { refuse } from "../errno.ts";
 import * as k from "../netlink/constants.ts";
