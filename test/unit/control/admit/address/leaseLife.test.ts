@@ -3,7 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { EndpointClaim, NetworkInput, ReserveRequest } from "../../../../../src/model/input.ts";
-import type { Network } from "../../../../../src/model/resource.ts";
+import type { Freed, Network } from "../../../../../src/model/resource.ts";
+import { formerLease } from "../../../../../src/control/admit/address/freed.ts";
+import type { Context } from "../../../../../src/control/admit/context.ts";
+import { Draft } from "../../../../../src/control/state/draft.ts";
+import { viewOf } from "../../../../../src/control/state/view.ts";
 import { type Lab, openLab, refuses } from "../../lab.ts";
 
 async function labWith(spec: NetworkInput): Promise<Lab> {
@@ -127,6 +131,35 @@ test("of two leases that ended at the same time, the later one comes back", asyn
     await detach(lab, "a");
   }
   assert.equal(await attach(lab, "a"), "10.0.0.6,fd00::6");
+});
+
+test("of former leases the one that ended last counts, in whichever order they are known", () => {
+  const spec = (n: number) => ({ network: "net", endpoint: "a.eth0", addresses: [`10.0.0.${n}`], mac: "", sinceMs: n });
+  const freed = [10, 30, 20].map((n): Freed => {
+    return { kind: "freed", name: `f${n}`, uid: `u${n}`, revision: 1, spec: spec(n) };
+  });
+  const network = { name: "net", spec: { sticky: true } } as Network;
+  const context: Context = {
+    uid: () => assert.fail(),
+    nowMs: () => 100,
+    quarantineTime: () => assert.fail("a sticky network remembers without end"),
+    prefixes: new Map(),
+  };
+  for (const order of [
+    [0, 1, 2],
+    [1, 2, 0],
+    [2, 0, 1],
+  ]) {
+    const draft = new Draft(
+      viewOf(
+        "lab",
+        1,
+        order.flatMap((i) => freed[i] ?? []),
+      ),
+      context,
+    );
+    assert.equal(formerLease(draft, network, "a.eth0")?.name, "f30", order.join());
+  }
 });
 
 test("half of a former lease is none: where one of its addresses cannot be, it begins anew", async () => {

@@ -87,6 +87,22 @@ test("a group that somebody has, or names, stays; `default` always does", async 
   await assert.rejects(unknown, (error) => error instanceof Fault && error.detail.where === "spec.securityGroups[0]");
 });
 
+test("a network stays that is the peer of a group, which is named; groups with other peers are not", async () => {
+  const lab = await openLab();
+  for (const name of ["blue", "red"]) await lab.put(name, { subnets: [{ cidr: "10.7.0.0/16" }], vrf: name });
+  for (const [name, peer] of [
+    ["ofBlue", { network: "blue" }],
+    ["ofRed", { network: "red" }],
+    ["ofAll", {}],
+  ] as const) {
+    const spec = { rules: [rule(name === "ofAll" ? {} : { peer })] as Rule[] };
+    await lab.control.write({ verb: "put", kind: "securitygroup", name, spec });
+  }
+  const refused = await lab.control.write({ verb: "delete", kind: "network", name: "blue" }).catch((e: unknown) => e);
+  assert(refused instanceof Fault);
+  assert.deepEqual([refused.reason, refused.detail.blockers], ["in-use", ["securitygroup/ofBlue"]]);
+});
+
 test("`default` is listed like any other; one file may bring groups and networks that name each other", async () => {
   const lab = await openLab();
   const list = async () => (await lab.control.list("securitygroup", { role: "admin" })).items.map(({ name }) => name);

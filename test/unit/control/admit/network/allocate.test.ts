@@ -96,6 +96,16 @@ describe("what hosts have", () => {
     assert.deepEqual(await blocksOf(lab), { "h2 4": "9.0.0.64/26", "h3 4": "9.0.0.0/26" });
   });
 
+  test("of its tunnel address, the first and the last of a new subnet go, and what is between them stays", async () => {
+    const lab = await openLab();
+    await putVrf(lab, { vtepSubnets: ["44.0.0.0/28"] });
+    for (const n of [1, 2, 3, 4, 5, 6, 7]) await lab.join(n);
+    await lab.put("dcos", near([{ cidr: "9.0.0.0/16", hostPrefix: 24 }]));
+    await putVrf(lab, { vtepSubnets: ["44.0.0.4/30"] });
+    const { h5, h6, ...others } = await vtepsOf(lab);
+    assert.deepEqual([h5, h6, others], ["44.0.0.5", "44.0.0.6", {}]);
+  });
+
   test("stays in one family where the other has no room; a host that comes new waits for both", async () => {
     const lab = await openLab();
     await putVrf(lab, { vtepSubnets: ["44.0.0.0/29"] });
