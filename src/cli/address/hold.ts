@@ -1,10 +1,11 @@
 // `weft ipam hold` and `release`: keep addresses from endpoints, and give them back.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { formatIp, macOf, parseIp } from "../../model/address.ts";
 import { parseDuration } from "../../model/duration.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
-import { given, requiredOption, withServer } from "../input/options.ts";
+import { requiredOption, withServer } from "../input/options.ts";
 import type { RemoteOptions } from "../input/locate.ts";
 import { timeText } from "./time.ts";
 
@@ -36,7 +37,7 @@ async function holdSpan(cli: Cli, network: string, address: string, options: Hol
   const { reason, owner, expires } = options;
   const span = spanOf(address);
   const expiresInSeconds = expires === undefined ? undefined : Math.ceil(parseDuration(expires, "--expires") / 1000);
-  const { spec } = await server.hold({ network, ...span, reason, owner, ...given({ expiresInSeconds }) });
+  const { spec } = await server.hold({ network, ...span, reason, owner, ...defined({ expiresInSeconds }) });
   const end = spec.expiresAtMs === undefined ? "until it is released" : `until ${timeText(spec.expiresAtMs)}`;
   cli.io.err(`${spanText(spec)} of network ${network} held for ${spec.owner}, ${end}\n`);
 }

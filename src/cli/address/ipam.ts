@@ -1,12 +1,13 @@
 // `weft ipam`: the address space as a whole. `check` compares store, journals and kernels and says who says what, `map`
 // draws.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import type { CheckReport, CheckRequest, Finding } from "../../model/check.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { registerHolds } from "./hold.ts";
 import { count, paint, type Io, type Tone } from "../io.ts";
-import { given, reading, type ReadOptions } from "../input/options.ts";
+import { reading, type ReadOptions } from "../input/options.ts";
 import { mapText } from "./map.ts";
 import { type Column, printOne, printValue } from "../output/format.ts";
 import { EXIT_FINDINGS, EXIT_OK, EXIT_UNCHECKED } from "../output/error.ts";
@@ -46,7 +47,7 @@ async function runCheck(cli: Cli, options: CheckOptions): Promise<number> {
   const { io } = cli;
   const server = await connect(io, options);
   const { network, host, repair, evict } = options;
-  const report = await server.check(given({ network, host, repair, evict }));
+  const report = await server.check(defined({ network, host, repair, evict }));
   const format = options.output;
   if (format === "json" || format === "yaml") await printValue(io, format, report);
   else if (format === "name")

@@ -1,5 +1,6 @@
 // `weft lease`: the address book. One row per address: who has it, who holds it, whose it was a moment ago, where, and
 // out of which block or range it came; and whose an address was from when to when.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { leaseAt, planOf } from "../../ipam/range.ts";
 import { contains, cidrOf, formatIp, formatMac, ipOf, lastOf, macOf, type Ip } from "../../model/address.ts";
@@ -10,7 +11,7 @@ import type { Endpoint, Freed, Hold, Network, Snapshot } from "../../model/resou
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { checkFilter, checkKnown } from "../input/names.ts";
-import { given, reading, wordOf, type ReadOptions, type Texts } from "../input/options.ts";
+import { reading, wordOf, type ReadOptions, type Texts } from "../input/options.ts";
 import { fields, printList, printOne, type Column } from "../output/format.ts";
 import { spanText } from "./hold.ts";
 import { periodOf, timeText } from "./time.ts";
@@ -84,7 +85,7 @@ async function listLeases(cli: Cli, options: ReadOptions & Filter): Promise<void
   const leases = leasesOf(snapshot)
     .filter((lease) => states.includes(lease.state))
     .filter((lease) => (["network", "host", "owner"] as const).every((f) => (options[f] ?? lease[f]) === lease[f]));
-  const isNarrowed = Object.keys(given({ network, host, owner, state })).length > 0;
+  const isNarrowed = Object.keys(defined({ network, host, owner, state })).length > 0;
   const empty = isNarrowed ? "No address matches." : "No address is in use.";
   await printList(cli.io, options, { columns: COLUMNS, name: (l) => l.address, empty }, leases);
 }
@@ -117,12 +118,12 @@ type Row = Omit<Lease, "vrf">;
 
 function usedOf({ spec }: Endpoint, blockOf: (spec: Endpoint["spec"], ip: Ip) => string | undefined): Row[] {
   const { network, host, owner, ifname, mac, range, addresses } = spec;
-  const rest = { state: "used", network, host, owner, ifname, mac, ...given({ range }) } as const;
+  const rest = { state: "used", network, host, owner, ifname, mac, ...defined({ range }) } as const;
   if (addresses.length === 0) return [{ address: mac, ...rest }];
   return addresses.flatMap((address) => {
     const ip = ipOf(address);
     const block = ip === undefined ? undefined : blockOf(spec, ip);
-    return ip === undefined ? [] : [{ address, ...rest, ...given({ block }) }];
+    return ip === undefined ? [] : [{ address, ...rest, ...defined({ block }) }];
   });
 }
 
@@ -136,7 +137,7 @@ function quarantinedOf({ spec }: Freed): Row[] {
   const { network, endpoint, addresses, mac, range, untilMs } = spec;
   if (untilMs === undefined) return [];
   const note = `until ${timeText(untilMs)}`;
-  const rest = { state: "quarantined", network, owner: endpoint, mac, ...given({ range }), note } as const;
+  const rest = { state: "quarantined", network, owner: endpoint, mac, ...defined({ range }), note } as const;
   return (addresses.length === 0 ? [mac] : addresses).map((address) => ({ address, ...rest }));
 }
 
@@ -151,8 +152,8 @@ function reservedOf({ name, spec }: Network): Row[] {
       ips.length > 0 ? ips.map(formatIp) : [formatMac(mac)],
     );
     return (first ?? []).map((address, i): Row => {
-      const span = spanText({ first: address, ...given({ last: last?.[i] }) });
-      return { address: span, state: "reserved", network, owner: name, ...given({ note }) };
+      const span = spanText({ first: address, ...defined({ last: last?.[i] }) });
+      return { address: span, state: "reserved", network, owner: name, ...defined({ note }) };
     });
   });
 }
@@ -284,7 +285,7 @@ async function showHistory(cli: Cli, address: string, options: HistoryOptions): 
   const records = await server.leaseHistory({
     address,
     limit: LIMIT,
-    ...given({ network: options.network }),
+    ...defined({ network: options.network }),
     ...period,
   });
   // A network that is gone has its history, too.

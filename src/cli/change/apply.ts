@@ -1,11 +1,12 @@
 // `weft apply`: writes the resources of a file, of every kind that users put, all of them or none.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { writableText } from "../../model/kinds.ts";
 import type { Cli } from "../context.ts";
 import { changeLinesOf, changesText } from "../output/changes.ts";
 import { connect } from "../input/connect.ts";
 import { checkPruned, itemsOf, readText } from "../input/resourceFile.ts";
-import { given, reading, requiredOption, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { reading, requiredOption, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printOne } from "../output/format.ts";
 import { waitFor } from "./wait.ts";
 
@@ -29,7 +30,7 @@ async function apply(cli: Cli, options: ApplyOptions): Promise<void> {
   const server = await connect(io, options);
   const before = await server.snapshot();
   checkPruned(pruneVrf, resources, before);
-  const outcome = await server.apply({ resources, dryRun, ...given({ pruneVrf }) });
+  const outcome = await server.apply({ resources, dryRun, ...defined({ pruneVrf }) });
   if (!dryRun) await waitFor(io, options.wait, outcome.revision, server);
   const told = changeLinesOf(outcome.changes, before);
   await printOne(io, options, { name: `revision/${outcome.revision}`, value: outcome }, () =>

@@ -1,5 +1,6 @@
 // `weft plan`: what a file would do to which host's kernel, and who would lose packets. The server says which
 // resources would change; the rest is arithmetic on values, done here with the same functions that the agents use.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import type { Op } from "../../datapath/state/state.ts";
 import type { Change, Snapshot } from "../../model/resource.ts";
@@ -10,7 +11,7 @@ import { connect } from "../input/connect.ts";
 import { checkPruned, itemsOf, readText } from "../input/resourceFile.ts";
 import { checkKnown } from "../input/names.ts";
 import { count, paint, type Io } from "../io.ts";
-import { given, reading, requiredOption, type ReadOptions, type Texts } from "../input/options.ts";
+import { reading, requiredOption, type ReadOptions, type Texts } from "../input/options.ts";
 import { byName, printOne } from "../output/format.ts";
 import { EXIT_CHANGES, EXIT_OK } from "../output/error.ts";
 
@@ -47,7 +48,7 @@ async function plan(cli: Cli, options: PlanOptions): Promise<number> {
   const before = await server.snapshot();
   checkKnown({ host }, before);
   checkPruned(pruneVrf, resources, before);
-  const { changes } = await server.apply({ resources, dryRun: true, ...given({ pruneVrf }) });
+  const { changes } = await server.apply({ resources, dryRun: true, ...defined({ pruneVrf }) });
   const whole = await planOf(before, changes, options);
   // The lines say what the operations are.
   const value = { ...whole, hosts: whole.hosts.map(({ ops: _, ...shown }) => shown) };

@@ -1,5 +1,6 @@
 // `weft attach`: gives a process or a network namespace an interface on a network, through the socket of the
 // host's agent, and says what it got.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { formatIp, parseIp, parseMac } from "../../model/address.ts";
 import type { AllowedAddress } from "../../model/group.ts";
@@ -8,7 +9,6 @@ import type { Cli } from "../context.ts";
 import { connect, connectAgent } from "../input/connect.ts";
 import { type LimitFlags, limitFlags, qosOf } from "./limit.ts";
 import {
-  given,
   reading,
   repeated,
   requiredOption,
@@ -74,8 +74,8 @@ export function requestOf(options: AttachOptions): AttachRequest {
   return {
     network,
     netns: netns === undefined ? `/proc/${pid}/ns/net` : pathOf(netns),
-    ...given({ addresses, mac, ifname, range, slice, workload, tenant, securityGroups }),
-    ...given({
+    ...defined({ addresses, mac, ifname, range, slice, workload, tenant, securityGroups }),
+    ...defined({
       owner: options.name ?? (pid === undefined ? undefined : `pid-${pid}`),
       // Without the flag commander says true, and that means: as Weft thinks best.
       defaultRoute: options.defaultRoute === false ? false : undefined,
@@ -90,7 +90,7 @@ export function allowedOf(text: string): AllowedAddress {
   const where = "--allow-address";
   const [, ip = text, mac] = /^([^,]*),(.*)$/.exec(text) ?? [];
   const address = formatIp(parseIp(ip, where));
-  return { address, ...given({ mac: mac === undefined ? mac : parseMac(mac, where) }) };
+  return { address, ...defined({ mac: mac === undefined ? mac : parseMac(mac, where) }) };
 }
 
 function pathOf(netns: string): string {

@@ -1,4 +1,5 @@
 // `weft endpoint`: attachments of workloads, wherever they are.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { Fault } from "../../model/fault.ts";
 import { DIRECTIONS, limited } from "../../model/qos.ts";
@@ -11,7 +12,6 @@ import { confirm } from "../input/confirm.ts";
 import { type AgentClient, connect, connectAgent, type ServerClient } from "../input/connect.ts";
 import { checkFilter, forEachName } from "../input/names.ts";
 import {
-  given,
   listOrNone,
   reading,
   repeated,
@@ -104,7 +104,7 @@ async function showEndpoint(cli: Cli, name: string, options: ReadOptions): Promi
   if (isLimited && queues === undefined)
     cli.io.err(`the counters of its limits are read on its host: run this as root on ${spec.host}\n`);
   const [traffic] = (await countedOf(cli, endpoint, (agent) => agent.counters())) ?? [];
-  const value = { ...endpoint, ...given({ queues, traffic }) };
+  const value = { ...endpoint, ...defined({ queues, traffic }) };
   await printOne(cli.io, options, { name: `endpoint/${endpoint.name}`, value }, () =>
     fields(cli.io, [
       ["Name", endpoint.name],
@@ -165,7 +165,7 @@ type SetFlags = LimitFlags & { readonly sg?: readonly string[]; readonly allowAd
 async function setEndpoint(cli: Cli, name: string, options: SetFlags & WriteOptions): Promise<void> {
   const { sg, allowAddress } = options;
   const qos = qosOf(options);
-  const patch = given({
+  const patch = defined({
     qos,
     securityGroups: sg && listOrNone(sg, "--sg"),
     allowedAddresses: allowAddress && listOrNone(allowAddress, "--allow-address").map(allowedOf),

@@ -1,11 +1,11 @@
 // `weft sg`: security groups, whom they concern, and how far a change of one has come.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import type { SecurityGroupSpec } from "../../model/group.ts";
 import type { SecurityGroup } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import type { ServerClient } from "../input/connect.ts";
 import {
-  given,
   repeated,
   wholeNumber,
   writing,
@@ -97,7 +97,7 @@ function rulesIn({ allow = [], deny = [] }: RuleFlags): SecurityGroupSpec["rules
 
 async function createGroup(cli: Cli, name: string, options: RuleFlags & WriteOptions): Promise<void> {
   const { keepFlows, description } = options;
-  const spec = { rules: rulesIn(options), ...given({ keepFlows, description }) };
+  const spec = { rules: rulesIn(options), ...defined({ keepFlows, description }) };
   const group = await create(cli, options, { kind: "securitygroup", name, spec, noun: "sg", called: "group" });
   const { length } = group.spec.rules;
   const rules = length === 0 ? "no rules: it drops everything" : count(length, "rule");
@@ -106,7 +106,7 @@ async function createGroup(cli: Cli, name: string, options: RuleFlags & WriteOpt
 
 async function editGroup(cli: Cli, name: string, options: RuleFlags & WriteOptions): Promise<void> {
   const { allow, deny, remove, keepFlows, description } = options;
-  if (Object.keys(given({ allow, deny, remove, keepFlows, description })).length === 0) throw noChange("sg");
+  if (Object.keys(defined({ allow, deny, remove, keepFlows, description })).length === 0) throw noChange("sg");
   await edit(cli, options, {
     kind: "securitygroup",
     name,
@@ -116,7 +116,7 @@ async function editGroup(cli: Cli, name: string, options: RuleFlags & WriteOptio
       if (missing !== undefined)
         throw misuse("--remove", `group "${name}" has no rule ${missing}`, `see weft sg show ${name}`);
       const rules = [...spec.rules.filter((_rule, i) => !gone.has(i)), ...rulesIn(options)];
-      return { ...spec, rules, ...given({ keepFlows, description }) };
+      return { ...spec, rules, ...defined({ keepFlows, description }) };
     },
     done: ({ spec, revision }) =>
       `security group ${name} changed at revision ${revision}: ${count(spec.rules.length, "rule")}\n`,

@@ -1,4 +1,5 @@
 // `weft host list` and `show`: machines with an agent, what they hold, and how they are.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { formatDuration } from "../../model/duration.ts";
 import type { Host, HostSpec, Snapshot } from "../../model/resource.ts";
@@ -6,7 +7,7 @@ import type { ClusterStatus, HostCondition } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { register as registerLife } from "./lifecycle.ts";
-import { given, reading, type ReadOptions } from "../input/options.ts";
+import { reading, type ReadOptions } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
 import { pathsTable } from "./paths.ts";
 import { stateCell } from "../change/status.ts";
@@ -29,7 +30,7 @@ type Row = Pick<Host, "kind" | "name"> & { readonly spec: Pick<HostSpec, "underl
 
 function rowOf(host: Omit<Row, "state">, status: ClusterStatus): Row {
   const { state = "expected", sinceMs, status: report } = status.hosts.find((one) => one.host === host.name) ?? {};
-  return { ...host, state, ...given({ sinceMs, status: report }) };
+  return { ...host, state, ...defined({ sinceMs, status: report }) };
 }
 
 function reclaimedRows(hosts: readonly Host[], status: ClusterStatus): Row[] {

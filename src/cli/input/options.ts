@@ -88,14 +88,6 @@ export function wordOf<Word extends string>(
   throw misuse(option, `"${text}" is not ${what}`, `choose ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`);
 }
 
-/** Only the members that have a value: what was not said is not sent. */
-export function given<Members extends object>(
-  members: Members,
-): { [Name in keyof Members]?: Exclude<Members[Name], undefined> } {
-  const said = Object.entries(members).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(said) as { [Name in keyof Members]?: Exclude<Members[Name], undefined> };
-}
-
 /** For options that may be given several times. */
 export function repeated(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), value];

@@ -1,10 +1,11 @@
 // A network's spec in flags: what `weft network create` and `edit` understand, and parts of it in words. Says nothing
 // about defaults: what was not given is not sent, and the server fills it in.
+import { defined } from "../../model/defined.ts";
 import type { Spoofing } from "../../model/group.ts";
 import type { NetworkInput } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
 import { type LimitFlags, qosOf } from "../endpoint/limit.ts";
-import { given, listOrNone, type Lists, type Switches, type Texts, wholeNumber, wordOf } from "../input/options.ts";
+import { listOrNone, type Lists, type Switches, type Texts, wholeNumber, wordOf } from "../input/options.ts";
 import { misuse } from "../output/error.ts";
 
 export type SpecFlags = LimitFlags &
@@ -23,10 +24,10 @@ export function draftOf(flags: SpecFlags): NetworkInput {
     const why = "an id is one of a pool, and no pool is given";
     throw misuse("--id", "--id needs --pool", "add --pool NAME, or leave out --id", why);
   }
-  return given({
+  return defined({
     ipam: wordOf(flags.ipam, "--ipam", "an address mode", IPAM_MODES),
     subnets: flags.subnet && subnetsOf(flags.subnet, flags),
-    pool: pool === undefined ? undefined : { name: pool, ...given({ id }) },
+    pool: pool === undefined ? undefined : { name: pool, ...defined({ id }) },
     vrf,
     vni: wholeNumber(flags.vni, "--vni", 5000),
     mtu: flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu", 1400),
@@ -77,7 +78,7 @@ function subnetsOf(cidrs: readonly string[], { hostPrefix = [], gateway = [] }: 
   }
   return cidrs.map((cidr, i) => ({
     cidr,
-    ...given({ hostPrefix: wholeNumber(hostPrefix[i], "--host-prefix", 24), gateway: gateway[i] }),
+    ...defined({ hostPrefix: wholeNumber(hostPrefix[i], "--host-prefix", 24), gateway: gateway[i] }),
   }));
 }
 

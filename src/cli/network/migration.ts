@@ -1,11 +1,12 @@
 // `weft network migrate` and `weft network migration`: members on their way from one network to another, with their
 // old and new addresses.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import type { Migration, Move } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { count } from "../io.ts";
-import { given, reading, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
+import { reading, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { byName, fields, printOne, type Column } from "../output/format.ts";
 import { registerDelete, registerList } from "../resource/verbs.ts";
 import { EXIT_OK } from "../output/error.ts";
@@ -50,7 +51,7 @@ async function migrateMembers(cli: Cli, from: string, to: string, options: Migra
   const { io } = cli;
   const server = await connect(io, options);
   const { workload, endpoint, dryRun = false } = options;
-  const made = await server.migrate({ from, to, dryRun, ...given({ workload, endpoint }) });
+  const made = await server.migrate({ from, to, dryRun, ...defined({ workload, endpoint }) });
   const { migration } = made;
   let { moves } = made;
   if (!dryRun)

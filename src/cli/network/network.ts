@@ -1,4 +1,5 @@
 // `weft network`: what a user says about networks in flags, and what a network looks like in a terminal.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { cniConfigList, cniText, shortcomings } from "../../model/cni.ts";
 import { tunnelMtu, tunnelText } from "../../model/driver.ts";
@@ -9,15 +10,7 @@ import { limitFlags, limitText, shortLimits } from "../endpoint/limit.ts";
 import { overriddenText } from "../group/rule.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import type { RemoteOptions } from "../input/locate.ts";
-import {
-  given,
-  repeated,
-  type Switches,
-  type Texts,
-  withServer,
-  writing,
-  type WriteOptions,
-} from "../input/options.ts";
+import { repeated, type Switches, type Texts, withServer, writing, type WriteOptions } from "../input/options.ts";
 import { count } from "../io.ts";
 import { misuse } from "../output/error.ts";
 import { byName, fields, type Column } from "../output/format.ts";
@@ -279,7 +272,7 @@ async function exportNetwork(cli: Cli, name: string, options: ExportOptions): Pr
     throw misuse("--slice", `network "${name}" has no slice "${slice}"`, fix);
   }
   const isMapped = portmap === true || network.spec.cni === "portmap";
-  cli.io.out(cniConfigList(network, { ...given({ slice, socket }), portmap: isMapped }));
+  cli.io.out(cniConfigList(network, { ...defined({ slice, socket }), portmap: isMapped }));
   const vrf = await server.get("vrf", network.spec.vrf);
   cli.io.err(shortcomings(network, vrf, isMapped));
 }

@@ -1,5 +1,6 @@
 // `weft network range`: a network's address ranges in flags and in a table. A change reads the network, changes one
 // range and writes it back at the revision it read, so that two people cannot undo each other.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { leaseAt, planOf, indexOfIp, indexOfMac } from "../../ipam/range.ts";
 import { formatIp, formatMac, ipOf, macValue } from "../../model/address.ts";
@@ -11,7 +12,6 @@ import { type LimitFlags, limitFlags, qosOf, shortLimits } from "../endpoint/lim
 import { confirm } from "../input/confirm.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import {
-  given,
   reading,
   repeated,
   wholeNumber,
@@ -229,7 +229,7 @@ function sizeOf(text: string | undefined): number | undefined {
 /** Where the range begins, in each family, or in MACs. */
 function startOf({ first, first6, prefix, ula, mac, ...flags }: RangeFlags): Partial<AddressRange> {
   const prefixLength = wholeNumber(flags.prefixLength, "--prefix-length");
-  return given({ first, first6, prefixLength, prefix, ula, mac });
+  return defined({ first, first6, prefixLength, prefix, ula, mac });
 }
 
 function changesOf({
@@ -241,5 +241,5 @@ function changesOf({
 }: RangeFlags): Partial<RangeInput> {
   const size = sizeOf(flags.size);
   const mtu = wholeNumber(flags.mtu, "--mtu");
-  return given({ size, gateway, gateway6, dns, mtu, qos: qosOf(flags), securityGroups });
+  return defined({ size, gateway, gateway6, dns, mtu, qos: qosOf(flags), securityGroups });
 }

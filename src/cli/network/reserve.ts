@@ -1,11 +1,11 @@
 // `weft network reserve` and `quota`: pieces of a network for tenants, and what they may have at most.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import type { Network, Snapshot } from "../../model/resource.ts";
 import { waitFor } from "../change/wait.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import {
-  given,
   reading,
   requiredOption,
   wholeNumber,
@@ -67,7 +67,7 @@ async function reservePiece(cli: Cli, parent: string, name: string, options: Res
       "give one of them: a lease's address and MAC go together",
     );
   const server = await connect(cli.io, options);
-  const reservation = await server.reserve(parent, { name, size, ...given({ range, first: first ?? mac, tenant }) });
+  const reservation = await server.reserve(parent, { name, size, ...defined({ range, first: first ?? mac, tenant }) });
   await waitFor(cli.io, options.wait, reservation.revision, server);
   const pieces = reservation.spec.ranges ?? [];
   const added = pieces.at(-1);

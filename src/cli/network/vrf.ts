@@ -1,4 +1,5 @@
 // `weft vrf`: routing domains. They come and go with their networks; one that was made or changed here stays.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { formatCidr, parseCidr } from "../../model/address.ts";
 import { DEFAULT_DRIVER, tunnelText } from "../../model/driver.ts";
@@ -8,7 +9,6 @@ import type { Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import type { ServerClient } from "../input/connect.ts";
 import {
-  given,
   repeated,
   wholeNumber,
   writing,
@@ -55,7 +55,7 @@ function specFlags(command: Command): Command {
 }
 
 function specOf({ hostAccess, ...flags }: SpecFlags): VrfInput {
-  return given({
+  return defined({
     vni: wholeNumber(flags.vni, "--vni", 5000),
     tunnelPort: wholeNumber(flags.tunnelPort, "--tunnel-port", TUNNEL_PORT),
     vtepSubnets: flags.vtepSubnet?.map((text) => formatCidr(parseCidr(text, "--vtep-subnet"))),

@@ -1,5 +1,6 @@
 // Verbs that are the same for all kinds of resources: list, show, create, edit, delete. What a kind shows, takes and
 // loses is its noun's to say.
+import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { Fault } from "../../model/fault.ts";
 import { type DeletableKind, type Kind, type WritableKind, calledOf } from "../../model/kinds.ts";
@@ -10,7 +11,6 @@ import { confirm } from "../input/confirm.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
 import { forEachName } from "../input/names.ts";
 import {
-  given,
   reading,
   withForce,
   withServer,
@@ -106,7 +106,7 @@ export async function edit<K extends WritableKind>({ io }: Cli, options: WriteOp
   const spec = await how.change(before, server);
   // What is there before it is written has no revision yet.
   const match = before.revision === 0 ? { createOnly: true } : { ifRevision: before.revision };
-  const after = await server.put(kind, name, spec, { ...match, ...given({ force }) });
+  const after = await server.put(kind, name, spec, { ...match, ...defined({ force }) });
   await waitFor(io, options.wait, after.revision, server);
   io.err(isSame(before, after) ? sameText(what, after) : how.done(after, before));
 }
