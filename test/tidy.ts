@@ -18,11 +18,12 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   api: ["model", "store", "control"],
   client: ["model"],
   datapath: ["model"],
+  formats: ["model", "datapath"],
   kernel: ["model", "datapath"],
   agent: ["model", "files", "ipam", "client", "datapath", "kernel"],
   doors: ["model", "files", "client", "datapath", "kernel", "agent"],
   ancestors: ["model", "ipam", "datapath", "types:control", "types:api"],
-  cli: ["model", "ipam", "client", "datapath", "ancestors"],
+  cli: ["model", "ipam", "client", "datapath", "ancestors", "formats"],
   // The demonstration cluster stands where an operator would: it runs Weft and looks at it from outside. It lies
   // beside src/, because a server does not install it.
   demo: ["model", "client", "cli"],
