@@ -9,7 +9,7 @@ import { applyOf } from "../src/ancestors/apcera/resources.ts";
 import type { Outcome, Write } from "../src/control/write.ts";
 import type { KernelObject } from "../src/datapath/kinds.ts";
 import { Fault, type Reason } from "../src/model/fault.ts";
-import { parseApply, parsePut } from "../src/model/parse.ts";
+import { parseApply } from "../src/model/parse.ts";
 import type { Endpoint, Network, Snapshot } from "../src/model/resource.ts";
 import type { Host } from "./sim/lab/host.ts";
 import { World } from "./sim/lab/world.ts";
@@ -186,25 +186,43 @@ test("AP-4 hosts of a network are a full mesh of VXLAN tunnels on UDP port 4789"
   }
 });
 
-test("AP-5 GRE is refused, and says that Weft has no such driver", async (t) => {
-  const cluster = await Cluster.open(t);
-  const gre = 'chef: {\n  "continuum": {\n    "vxlan_enabled": false,\n  }\n}\n';
-  await cluster.refuses("unsupported", /GRE.*cluster\.conf:3:22 chef\.continuum\.vxlan_enabled.*VXLAN/, () =>
-    cluster.import(gre),
-  );
-  await cluster.refuses("unsupported", /driver "gre" is not supported/, async () =>
-    cluster.create("net1", parsePut("network", { spec: { driver: "gre", pool: { name: "apcera" } } })),
-  );
+const GRE = "chef: { continuum: { vxlan_enabled: false } }";
+
+test("AP-5 GRE: a device to each other host with members, the VNI as key", async (t) => {
+  const cluster = await Cluster.open(t, GRE);
+  const made = [await cluster.create("net1"), await cluster.create("net2", { ipam: "local" })];
+  assert.deepEqual([...new Set(made.map(({ spec }) => spec.driver))], ["gre"]);
+  for (const network of ["net1", "net2"])
+    for (const host of ["h1", "h2", "h3"]) await cluster.attach(host, network, `${network}-${host}`);
+  const { vrfs } = await cluster.snapshot();
+  const keys = [made[0]?.spec.vni, vrfs.find(({ name }) => name === "net2")?.spec.vni];
+  for (const host of ["h1", "h2", "h3"]) {
+    const objects = (await cluster.kernel(host)).filter(({ ns }) => ns !== PATHS_NS);
+    assert.ok(!objects.some(({ kind }) => kind === "vxlan"));
+    const tunnels = objects.filter((object) => object.kind === "gretap");
+    const others = ["h1", "h2", "h3"].filter((other) => other !== host).map((other) => cluster.host(other).underlay);
+    for (const key of keys) {
+      const reached = tunnels.filter((tunnel) => tunnel.key === key).map(({ remote }) => remote);
+      assert.deepEqual(reached.sort(), others, `${host} key ${key}`);
+    }
+    assert.equal(tunnels.length, 2 * others.length);
+  }
 });
 
-test("AP-6 so there is no GRE network to convert, and none becomes one", async (t) => {
-  const cluster = await Cluster.open(t);
-  const { spec } = await cluster.create("net1");
-  await cluster.attach("h1", "net1", "a");
-  await cluster.refuses("unsupported", /driver "gre" is not supported/, async () =>
-    cluster.create("net1", parsePut("network", { spec: { ...spec, driver: "gre" } })),
-  );
+test("AP-6 GRE to VXLAN: a changed file is for new networks; one without members changes when told to", async (t) => {
+  const cluster = await Cluster.open(t, GRE);
+  await cluster.create("net1");
+  await cluster.import(GLOBAL);
+  await cluster.create("net2");
+  assert.deepEqual(await driversIn(cluster), ["net1 gre", "net2 vxlan"]);
+  assert.equal((await cluster.create("net1")).spec.driver, "gre", "a put that says nothing of it");
+  await cluster.create("net1", { driver: "vxlan" });
+  assert.deepEqual(await driversIn(cluster), ["net1 vxlan", "net2 vxlan"]);
 });
+
+async function driversIn(cluster: Cluster): Promise<readonly string[]> {
+  return (await cluster.snapshot()).networks.map(({ name, spec }) => `${name} ${spec.driver}`).sort();
+}
 
 test("AP-7 global networks are 192.168.<id>.0/24, id 1 to 255, and the pool's overflow beyond", async (t) => {
   const cluster = await Cluster.open(t);

@@ -2,7 +2,7 @@
 // FFI) and fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that
 // touches Linux.
 import type { Direction } from "../model/qos.ts";
-import { type ObjectOf, kindOf } from "../datapath/kinds.ts";
+import { type ObjectOf, isTunnel, kindOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
 import type { Veth } from "../datapath/kinds/links.ts";
 import type { KernelState, Op } from "../datapath/state/state.ts";
@@ -27,8 +27,8 @@ export const UNGUARDED: Refusal = { class: "denied", message: "the policy of its
  */
 export function guardsOf({ op, object }: Op): readonly Ns[] {
   if (op === "remove") return [];
+  if (isTunnel(object.kind)) return ["host"];
   const { leadsTo, devices } = kindOf(object);
-  if (leadsTo === "hosts") return ["host"];
   return leadsTo === "namespace" ? devices(object).map(({ ns }) => ns) : [];
 }
 export const STALE: Refusal = { class: "stale", message: "something else was done to it meanwhile" };
@@ -171,10 +171,10 @@ export interface Kernel {
   /** To be asked for anew for each use; undefined while the namespace is not there. */
   echo(ns: Ns): Echo | undefined;
   /**
-   * Filters of others in the host's namespace that drop what is sent to these UDP ports, or may, in words for people.
-   * Nothing if they cannot be read.
+   * Filters of others in the host's namespace that drop what these words of nft name (ports, protocols), or may, in
+   * words for people. Nothing if they cannot be read.
    */
-  blockingFilters(ports: readonly number[]): readonly string[];
+  blockingFilters(words: readonly string[]): readonly string[];
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */
   close(): void;
 }

@@ -3,6 +3,7 @@
 import type { KernelObject, ObjectKind, ObjectOf } from "../datapath/kinds.ts";
 import type { Refusal } from "./kernel.ts";
 import { address } from "./kinds/address.ts";
+import { gretap, ip6gretap } from "./kinds/gre.ts";
 import type { KernelKind } from "./kinds/kind.ts";
 import { bridge, ifb, vxlan } from "./kinds/links.ts";
 import { netns, sysctl } from "./kinds/namespaces.ts";
@@ -20,6 +21,8 @@ const KERNEL_KINDS: { readonly [K in ObjectKind]: KernelKind<ObjectOf<K>> } = {
   element,
   bridge,
   vxlan,
+  gretap,
+  ip6gretap,
   veth,
   ifb,
   tbf,

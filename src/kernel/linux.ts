@@ -69,7 +69,7 @@ export function linuxKernel({ host = "/proc/thread-self/ns/net", prefix = NETNS_
     thinFlows: (ns, ownerOf) => namespaces.use(ns, (space) => nft(space).endFlows(tooMany(ownerOf))) ?? 0,
     packetsPassed,
     echo: (ns) => namespaces.use(ns, echo),
-    blockingFilters: (ports) => nft(namespaces.host).blockingFilters(ports),
+    blockingFilters: (words) => nft(namespaces.host).blockingFilters(words),
     close() {
       if (isClosed) return;
       isClosed = true;

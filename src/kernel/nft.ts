@@ -109,14 +109,14 @@ export class Nft {
   }
 
   /** See Kernel.blockingFilters. Read chain by chain: others' rulesets may be long. */
-  blockingFilters(ports: readonly number[]): readonly string[] {
+  blockingFilters(words: readonly string[]): readonly string[] {
     const { output, error } = this.#ruleset.list("list chains\n", true);
     if (error !== undefined) return [];
     return chainsIn(output)
       .filter(({ table }) => table !== TABLE)
       .flatMap((chain) => {
         const rules = this.#ruleset.list(`list chain ${chain.table} ${chain.name}\n`, true);
-        return blockingRules(chain, rules.output, ports);
+        return blockingRules(chain, rules.output, words);
       });
   }
 

@@ -17,6 +17,11 @@ type DriverFacts = {
   readonly hasVni: boolean;
   /** What its devices are called before the VNI. */
   readonly device: string;
+  /**
+   * Of one that has a device for each peer, and so no device that could have a given name: for how many peers in a VRF
+   * or switched network that is cheap. GRE, measured on Linux 6.1 with 1,000 peers: 80 MB and six seconds.
+   */
+  readonly peersMost?: number;
 };
 
 /** A row keeps its place: hosts number drivers by it (datapath/network/paths.ts). */
@@ -29,6 +34,16 @@ const ROWS = {
     hasPort: true,
     hasVni: true,
     device: "wx",
+  },
+  gre: {
+    title: "GRE",
+    // Outer IP, GRE with key (RFC 2890) and inner Ethernet headers.
+    overhead: { 4: 20 + 8 + 14, 6: 40 + 8 + 14 },
+    protocol: "GRE",
+    hasPort: false,
+    hasVni: true,
+    device: "gt",
+    peersMost: 100,
   },
 } as const satisfies Readonly<Record<string, DriverFacts>>;
 
@@ -62,15 +77,38 @@ export function switchedDevice(driver: Driver, vni: number): string {
   return `${DRIVERS[driver].device}${vni}`;
 }
 
-/** The tunnel device of a VRF's routed networks. */
+/** The tunnel device of a VRF's routed networks. A given name is that of the one device that is for all peers. */
 export function routedDevice(driver: Driver, vrf: RoutedVrf): string {
-  return vrf.vtepName ?? switchedDevice(driver, vrf.vni);
+  return (hasDevicePerPeer(driver) ? undefined : vrf.vtepName) ?? switchedDevice(driver, vrf.vni);
 }
+
+function hasDevicePerPeer(driver: Driver): boolean {
+  return DRIVERS[driver].peersMost !== undefined;
+}
+
+/** The device to one peer, of a driver that has one for each; `order` is the number of the peer in the cluster. */
+export function peerDevice(tunnel: string, order: number): string {
+  return `${tunnel}-${order.toString(36)}`;
+}
+
+/** Whether a device of that name could be one to a peer. */
+export function isPeerDevice(name: string): boolean {
+  return PEER_DEVICE.test(name);
+}
+
+const PER_PEER = DRIVER_NAMES.filter(hasDevicePerPeer).map((driver) => DRIVERS[driver].device);
+const PEER_DEVICE = new RegExp(`^(${PER_PEER.join("|")})[0-9]+-`);
 
 /** For people: what passes between hosts, like `UDP 4789`. */
 export function packetsText(driver: Driver, port: number): string {
   const { protocol, hasPort } = DRIVERS[driver];
-  return hasPort ? `${protocol} ${port}` : protocol;
+  return hasPort ? `${protocol} ${port}` : `IP protocol ${protocol}`;
+}
+
+/** By which its packets are known in rules of nftables: their port or the protocol, in nft's words. */
+export function packetsWord(driver: Driver, port: number): string {
+  const { protocol, hasPort } = DRIVERS[driver];
+  return hasPort ? String(port) : protocol.toLowerCase();
 }
 
 /** For people: `VXLAN, UDP port 4789`. */

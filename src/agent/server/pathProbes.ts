@@ -6,7 +6,7 @@ import { type Path, PATHS_NS, pathsOf } from "../../datapath/network/paths.ts";
 import { worldOf } from "../../datapath/world/world.ts";
 import type { Echo, Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
-import { packetsText } from "../../model/driver.ts";
+import { packetsText, packetsWord } from "../../model/driver.ts";
 import { PATHS_NAMED, type PathSeen, type PathsReport, type PathState } from "../../model/paths.ts";
 import type { Snapshot } from "../../model/resource.ts";
 
@@ -181,7 +181,8 @@ export class PathProbes {
       this.#lookedAtMs = Number.NEGATIVE_INFINITY;
     } else if (nowMs - this.#lookedAtMs >= WALLS_EVERY_MS) {
       this.#lookedAtMs = nowMs;
-      this.#filters = this.#options.kernel.blockingFilters([...new Set(broken.map(({ path }) => path.port))]);
+      const words = broken.map(({ path }) => packetsWord(path.driver, path.port));
+      this.#filters = this.#options.kernel.blockingFilters([...new Set(words)]);
     }
   }
 

@@ -1,19 +1,22 @@
 // Reads what Apcera's cluster.conf says about virtual networks, in `chef.continuum`: how new networks get their
 // addresses, which tunnel they use, and the subnet of the cluster's own machines.
 import { formatCidr, parseCidr } from "../../model/address.ts";
+import type { Driver } from "../../model/driver.ts";
 import { Fault } from "../../model/fault.ts";
 import { type Value, readConf } from "./reader.ts";
 
 export type ApceraConfig = {
   /** Of new networks. Apcera's own default is global. */
   readonly ipam: "local" | "global";
+  /** Of new networks: GRE where VXLAN is switched off. */
+  readonly driver: Driver;
   /** The subnets of the cluster's own machines: canonical, each once. */
   readonly clusterSubnets: readonly string[];
   /** Ignored keys, a sentence each. */
   readonly notes: readonly string[];
 };
 
-/** Faults name file, line and column: `request-invalid` for syntax and types, `unsupported` for GRE, `cidr-invalid`. */
+/** Faults name file, line and column: `request-invalid` for syntax and types, `cidr-invalid`. */
 export function parseApceraConfig(text: string, file: string): ApceraConfig {
   const top = readConf(text, file);
   const ignored: string[] = [];
@@ -32,10 +35,10 @@ export function parseApceraConfig(text: string, file: string): ApceraConfig {
     });
   }
   const isLocal = flagAt(continuum, "enable_local_ipam") ?? false;
-  refuseGre(continuum);
   const clusterSubnets = cluster === undefined ? [] : subnetsIn(cluster);
   return {
     ipam: isLocal ? "local" : "global",
+    driver: flagAt(continuum, "vxlan_enabled") === false ? "gre" : "vxlan",
     clusterSubnets,
     notes: [
       ...(ignored.length === 0 ? [] : [`ignored, not about virtual networks: ${ignored.join(", ")}`]),
@@ -60,17 +63,6 @@ function flagAt(parent: Block, key: string): boolean | undefined {
   if (value.type === "word" && !value.quoted && (value.text === "true" || value.text === "false"))
     return value.text === "true";
   throw wrongType(value, `chef.continuum.${key}`, "true or false");
-}
-
-function refuseGre(continuum: Block): void {
-  const value = continuum.members.get("vxlan_enabled");
-  if (flagAt(continuum, "vxlan_enabled") !== false || value === undefined) return;
-  throw new Fault("unsupported", {
-    what: "vxlan_enabled: false asks for GRE tunnels",
-    where: `${value.at} chef.continuum.vxlan_enabled`,
-    why: "Weft has no driver for GRE yet, and Apcera itself gave it up",
-    fix: "set it to true, or leave it out: networks are then made with VXLAN",
-  });
 }
 
 /** `subnet` is one, `subnets` a list. Any other key might name machines as well, so none is ignored. */

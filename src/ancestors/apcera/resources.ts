@@ -16,7 +16,7 @@ export type ResourceOptions = {
 
 export function applyOf(config: ApceraConfig, options: ResourceOptions = {}): ApplyRequest {
   const spec: PoolInput = {
-    driver: "vxlan",
+    driver: config.driver,
     ipam: config.ipam,
     ids: { first: 1, last: 255 },
     globalSubnets: [{ cidr: "192.168.<id>.0/24" }],

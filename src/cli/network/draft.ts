@@ -1,6 +1,7 @@
 // A network's spec in flags: what `weft network create` and `edit` understand, and parts of it in words. Says nothing
 // about defaults: what was not given is not sent, and the server fills it in.
 import { defined } from "../../model/defined.ts";
+import { DRIVER_NAMES } from "../../model/driver.ts";
 import type { Spoofing } from "../../model/group.ts";
 import type { NetworkInput } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
@@ -9,7 +10,9 @@ import { listOrNone, type Lists, type Switches, type Texts, wholeNumber, wordOf 
 import { misuse } from "../output/error.ts";
 
 export type SpecFlags = LimitFlags &
-  Texts<"pool" | "id" | "ipam" | "vrf" | "vni" | "mtu" | "strategy" | "quarantine" | "tenant" | "description"> &
+  Texts<
+    "pool" | "id" | "ipam" | "driver" | "vrf" | "vni" | "mtu" | "strategy" | "quarantine" | "tenant" | "description"
+  > &
   Lists<"subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing"> &
   Switches<"masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
 
@@ -26,6 +29,7 @@ export function draftOf(flags: SpecFlags): NetworkInput {
   }
   return defined({
     ipam: wordOf(flags.ipam, "--ipam", "an address mode", IPAM_MODES),
+    driver: wordOf(flags.driver, "--driver", "a driver", DRIVER_NAMES),
     subnets: flags.subnet && subnetsOf(flags.subnet, flags),
     pool: pool === undefined ? undefined : { name: pool, ...defined({ id }) },
     vrf,

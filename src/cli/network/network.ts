@@ -2,7 +2,7 @@
 import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { cniConfigList, cniText, shortcomings } from "../../model/cni.ts";
-import { tunnelMtu, tunnelText } from "../../model/driver.ts";
+import { DRIVERS, DRIVER_NAMES, tunnelMtu, tunnelText } from "../../model/driver.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
@@ -109,6 +109,7 @@ function registerEdit(noun: Command, cli: Cli): void {
 
 function specFlags(command: Command): Command {
   return limitFlags(command, "none")
+    .option("--driver <name>", `how frames cross between hosts: ${DRIVER_NAMES.join(" or ")} (default: vxlan)`)
     .option("--strategy <name>", "ipam global: choice of a free address: lowest, next or random")
     .option("--sticky", "ipam global: give a returning owner its former address")
     .option("--no-sticky", "ipam global: give it any free address (default)")
@@ -139,6 +140,7 @@ function columns(vrfs: ReadonlyMap<string, Vrf>): readonly Column<Network>[] {
     { header: "IPAM", of: (n) => n.spec.ipam },
     { header: "VNI", of: (n) => String(vniOf(n, vrfs.get(n.spec.vrf)) ?? "") },
     { header: "VRF", of: (n) => n.spec.vrf },
+    { header: "DRIVER", of: (n) => DRIVERS[n.spec.driver].title, wide: true },
     { header: "ENABLED", of: (n) => (n.spec.enabled ? "yes" : { text: "no", tone: "warn" }) },
     { header: "MTU", of: (n) => (n.spec.mtu === undefined ? "auto" : String(n.spec.mtu)), wide: true },
     { header: "MASQUERADE", of: (n) => (n.spec.masquerade ? "yes" : "no"), wide: true },

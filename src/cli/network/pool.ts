@@ -1,11 +1,13 @@
 // `weft pool`: where networks get ids and subnets from. Pools are made by `weft apply` and `weft import apcera`.
 import type { Command } from "commander";
+import { defined } from "../../model/defined.ts";
+import { DRIVERS, DRIVER_NAMES } from "../../model/driver.ts";
 import type { Network, Pool } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
 import type { ServerClient } from "../input/connect.ts";
-import { requiredOption, withServer, wordOf, type WriteOptions } from "../input/options.ts";
+import { type Texts, withServer, wordOf, type WriteOptions } from "../input/options.ts";
 import { fields, type Column } from "../output/format.ts";
-import { edit, registerDelete, registerList, registerShow } from "../resource/verbs.ts";
+import { edit, noChange, registerDelete, registerList, registerShow } from "../resource/verbs.ts";
 import { table } from "../output/table.ts";
 import { IPAM_MODES, subnetsText } from "./draft.ts";
 
@@ -19,10 +21,12 @@ export function register(noun: Command, cli: Cli): void {
     about: "Show a pool: its rules, and which networks have its ids.",
     text: poolText,
   });
-  const mode = noun
+  const change = noun
     .command("edit <name>")
-    .description("Change the address mode of new networks; existing ones stay as they are.");
-  withServer(requiredOption(mode, "--ipam <mode>", "local or global")).action(cli.verb(editPool));
+    .description("Change the address mode or driver of new networks; existing ones stay as they are.")
+    .option("--ipam <mode>", "local or global")
+    .option("--driver <name>", `how frames cross between hosts: ${DRIVER_NAMES.join(" or ")}`);
+  withServer(change).action(cli.verb(editPool));
   registerDelete(noun, cli, "pool", {
     about: "Delete pools.",
     force: "even if networks have its ids; they keep their subnets",
@@ -53,7 +57,7 @@ async function poolText({ io }: Cli, pool: Pool, server: ServerClient): Promise<
     ["Name", pool.name],
     ["Description", pool.spec.description],
     ["Ids", `${pool.spec.ids.first} to ${pool.spec.ids.last}`],
-    ["New networks", pool.spec.ipam],
+    ["New networks", newText(pool)],
     ["Global", subnetsText(pool.spec.globalSubnets)],
     ["Local", subnetsText(pool.spec.localSubnets)],
     ["Reserved", pool.spec.reserved.join(", ")],
@@ -64,6 +68,11 @@ async function poolText({ io }: Cli, pool: Pool, server: ServerClient): Promise<
   return rows.length === 0 ? head : `${head}\n${table(io, ["ID", "NETWORK", "IPAM", "SUBNETS"], rows)}`;
 }
 
+/** What new networks are that do not say it. */
+function newText({ spec }: Pool): string {
+  return `${spec.ipam}, ${DRIVERS[spec.driver].title}`;
+}
+
 async function networksOf(server: ServerClient, pool: string): Promise<Network[]> {
   return (await server.list("network")).filter(({ spec }) => spec.pool?.name === pool);
 }
@@ -72,12 +81,16 @@ function idOf(network: Network): number {
   return network.spec.pool?.id ?? 0;
 }
 
-async function editPool(cli: Cli, name: string, options: WriteOptions & { readonly ipam: string }): Promise<void> {
-  const ipam = wordOf(options.ipam, "--ipam", "an address mode", IPAM_MODES);
+async function editPool(cli: Cli, name: string, options: WriteOptions & Texts<"ipam" | "driver">): Promise<void> {
+  const changed = defined({
+    ipam: wordOf(options.ipam, "--ipam", "an address mode", IPAM_MODES),
+    driver: wordOf(options.driver, "--driver", "a driver", DRIVER_NAMES),
+  });
+  if (Object.keys(changed).length === 0) throw noChange("pool");
   await edit(cli, options, {
     kind: "pool",
     name,
-    change: ({ spec }) => ({ ...spec, ipam }),
-    done: ({ spec }) => `pool ${name}: new networks are ${spec.ipam}; those that are there stay as they are\n`,
+    change: ({ spec }) => ({ ...spec, ...changed }),
+    done: (pool) => `pool ${name}: new networks are ${newText(pool)}; those that are there stay as they are\n`,
   });
 }

@@ -5,6 +5,7 @@ import type { Command, Option } from "commander";
 import { ALL_KINDS, type Kind } from "../../model/kinds.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
+import { DRIVER_NAMES } from "../../model/driver.ts";
 import { IPAM_MODES, SPOOFING_WORDS, STRATEGIES } from "../network/draft.ts";
 import { misuse } from "../output/error.ts";
 
@@ -96,6 +97,7 @@ const KIND_OF_OPTION: ReadonlyMap<string, Kind> = new Map([
 ]);
 const VALUES_OF_OPTION = new Map<string, readonly string[]>([
   ["--ipam", IPAM_MODES],
+  ["--driver", DRIVER_NAMES],
   ["--strategy", STRATEGIES],
   ["--spoofing", [...SPOOFING_WORDS, "none"]],
   ["--state", ["used", "held", "reserved", "quarantined", "gateway", "excluded", "all"]],

@@ -28,10 +28,10 @@ export type Role<T> = T extends { readonly alias: string }
     : "alone";
 
 /**
- * Where packets that come in on a link go on: to a port of a bridge, to the other namespace of a pair, to other hosts
- * through a tunnel, or nowhere by themselves.
+ * Where packets that come in on a link go on: to a port of a bridge, to the other namespace of a pair, through a tunnel
+ * to other hosts (its FDB says to which) or to one, or nowhere by themselves.
  */
-export type LeadsTo = "ports" | "namespace" | "hosts" | "nowhere";
+export type LeadsTo = "ports" | "namespace" | "hosts" | "peer" | "nowhere";
 
 /** Layers of removals: links go before anything new is made, as a new one may need the name; the rest goes last. */
 const LAST = 20;

@@ -4,7 +4,7 @@ import { type Kind, type Ns, type Print, type Role, type Shell, defineKind, isEq
 import { TABLES_LAYER } from "./tables.ts";
 
 /** A link is always up, and always carries its ownership mark as ifalias (`weft:<kind>:<name>`). */
-type Link = {
+export type Link = {
   readonly kind: string;
   readonly ns: Ns;
   readonly name: string;
@@ -33,19 +33,23 @@ export type Bridge = Link & {
   readonly forgets?: true;
 };
 
+/** A tunnel as a port of a bridge. */
+export type TunnelPort = PortOfBridge & {
+  /**
+   * Neighbour suppression is off: ARP and ND cross to other hosts and are answered there. With it, the bridge keeps
+   * every gratuitous ARP and unsolicited advertisement on this host (br_do_proxy_suppress_arp, br_do_suppress_nd).
+   */
+  readonly floodsArp?: true;
+};
+
 /** A VXLAN device: the tunnel of a routed VRF, or of one switched network as a port of its bridge. */
 export type Vxlan = Link &
-  PortOfBridge & {
+  TunnelPort & {
     readonly kind: "vxlan";
     readonly vni: number;
     /** Source address of the tunnel packets; its UDP socket stays in the host's namespace. */
     readonly local: string;
     readonly port: number;
-    /**
-     * Neighbour suppression is off: ARP and ND cross to other hosts and are answered there. With it, the bridge keeps
-     * every gratuitous ARP and unsolicited advertisement on this host (br_do_proxy_suppress_arp, br_do_suppress_nd).
-     */
-    readonly floodsArp?: true;
   };
 
 /**
@@ -90,19 +94,19 @@ export function groupsOf({ macs }: PortOfBridge): number {
 }
 
 /** Whether a bridge learns MACs behind a port, in the words of `bridge link`. */
-function learningText({ macs }: PortOfBridge): string {
+export function learningText({ macs }: PortOfBridge): string {
   return `learning ${macs === undefined ? "off" : "on"} flood ${macs === "flooded" ? "on" : "off"}`;
 }
 
 /** `more`: what else is set. */
-function bringUp({ name, alias }: Link, { ip }: Shell, more = ""): string {
+export function bringUp({ name, alias }: Link, { ip }: Shell, more = ""): string {
   return `${ip} link set ${name} ${more}alias ${alias} up`;
 }
 
 /** A word of `ip link set`, and its value. */
 type Field = readonly [word: string, value: string];
 
-const portFields = (o: PortOfBridge, ...more: readonly Field[]): readonly Field[] =>
+export const portFields = (o: PortOfBridge, ...more: readonly Field[]): readonly Field[] =>
   o.master === undefined ? [] : [["master", o.master], ["type bridge_slave", learningText(o)], ...more];
 
 /** Of the fields of `to`, those that `from` does not have, set one by one. */
@@ -123,7 +127,7 @@ type LinkKind<T extends Link> = Pick<Kind<T>, "layer" | "key" | "leadsTo"> &
     readonly setMore?: Print<T>["set"];
   };
 
-function defineLink<T extends Link>(link: LinkKind<T>): Kind<T> {
+export function defineLink<T extends Link>(link: LinkKind<T>): Kind<T> {
   const { fields = () => [], setMore = () => [], ...kind } = link;
   const allFields = (o: T): readonly Field[] => [
     ["mtu", String(o.mtu)],
@@ -143,7 +147,7 @@ function defineLink<T extends Link>(link: LinkKind<T>): Kind<T> {
   });
 }
 
-function suppression({ name, floodsArp }: Vxlan, { bridge }: Shell, more = ""): string {
+export function suppression({ name, floodsArp }: Link & TunnelPort, { bridge }: Shell, more = ""): string {
   return `${bridge} link set dev ${name} ${more}neigh_suppress ${floodsArp === true ? "off" : "on"}`;
 }
 

@@ -75,7 +75,8 @@ function compileChannel({ self, hosts }: World, number: number, paths: readonly 
   const { driver, port } = first;
   const peers = paths.flatMap(({ host, to }): RoutedPeer[] => {
     const peer = hosts.get(host);
-    return peer === undefined || to === undefined ? [] : [{ ips: [to], mac: macOf(peer), dst: peer.spec.underlay }];
+    if (peer === undefined || to === undefined) return [];
+    return [{ ips: [to], mac: macOf(peer), dst: peer.spec.underlay, order: peer.spec.order }];
   });
   const { objects } = TUNNELS[driver].routed({
     ns: PATHS_NS,

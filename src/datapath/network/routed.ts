@@ -13,10 +13,10 @@ import { BITS, familyOf } from "../../model/address.ts";
 import { type Driver, routedDevice } from "../../model/driver.ts";
 import type { Network, Vrf, Vtep, VtepSpec } from "../../model/resource.ts";
 import { mustCidr } from "../world/layout.ts";
-import { type World, tunnelTo, vrfMtu } from "../world/world.ts";
+import { type World, vrfMtu } from "../world/world.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
-import { TUNNELS } from "../tunnel/drivers.ts";
+import { TUNNELS, peerOf } from "../tunnel/drivers.ts";
 import type { RoutedPeer } from "../tunnel/tunnel.ts";
 
 /** The VRF's tunnels, and the route to each peer's blocks. Empty while this host has no VTEP of the VRF. */
@@ -32,8 +32,8 @@ export function compileRouted(world: World, vrf: Vrf, networks: readonly Network
 function peersOf(world: World, vrf: Vrf): ReadonlyMap<string, RoutedPeer> {
   const peers = new Map<string, RoutedPeer>();
   for (const { spec } of world.vteps.get(vrf.name) ?? []) {
-    const dst = tunnelTo(world, spec.host);
-    if (dst !== undefined) peers.set(spec.host, { ips: ipsOf(spec), mac: spec.mac, dst });
+    const peer = peerOf(world, spec.host);
+    if (peer !== undefined) peers.set(spec.host, { ...peer, ips: ipsOf(spec), mac: spec.mac });
   }
   return peers;
 }

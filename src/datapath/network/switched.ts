@@ -18,8 +18,9 @@ import { macsOf } from "../world/layout.ts";
 import { floodElements } from "../policy/learning.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
-import { TUNNELS } from "../tunnel/drivers.ts";
-import { type World, tunnelTo } from "../world/world.ts";
+import { TUNNELS, peerOf } from "../tunnel/drivers.ts";
+import type { Peer } from "../tunnel/tunnel.ts";
+import type { World } from "../world/world.ts";
 
 export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: number): KernelObject[] {
   const { driver, vni } = network.spec;
@@ -64,12 +65,12 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
   return objects;
 }
 
-/** Underlay addresses of the other hosts with these endpoints, by host. */
-function peersOf(world: World, endpoints: readonly Endpoint[]): ReadonlyMap<string, string> {
-  const peers = new Map<string, string>();
+/** The other hosts with these endpoints, by name. */
+function peersOf(world: World, endpoints: readonly Endpoint[]): ReadonlyMap<string, Peer> {
+  const peers = new Map<string, Peer>();
   for (const { spec } of endpoints) {
     if (peers.has(spec.host)) continue;
-    const peer = tunnelTo(world, spec.host);
+    const peer = peerOf(world, spec.host);
     if (peer !== undefined) peers.set(spec.host, peer);
   }
   return peers;

@@ -12,7 +12,7 @@ import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
 import { nftDigest } from "../kinds/tables.ts";
 import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
-import { compileTunnels, dropsToTunnels, portsByDriver } from "./tunnels.ts";
+import { compileTunnels, dropsToTunnels, usedByDriver } from "./tunnels.ts";
 import { UPLINK } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
 import { FAMILIES, IP, chain, oneOf } from "./tableParts.ts";
@@ -55,7 +55,7 @@ function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): str
     "type filter hook forward priority filter; policy accept;",
     `oifname != "${UPLINK}" ct state != new accept`,
     `oifname != "${UPLINK}" goto counted`,
-    ...dropsToTunnels(portsByDriver(world)),
+    ...dropsToTunnels(usedByDriver(world)),
     ...subnetsIn(networks, 4).map((all) => `ip daddr ${all} reject with icmp net-unreachable`),
     ...subnetsIn(networks, 6).map((all) => `ip6 daddr ${all} reject with icmpv6 no-route`),
     ...unhidden(vrf, networks),

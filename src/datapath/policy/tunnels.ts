@@ -2,10 +2,12 @@
 // and nothing else. A tunnel has no secret; it recognises a peer by its source address. So packets that could have any
 // source, or another host's, must not reach it.
 import { familyOf } from "../../model/address.ts";
-import type { Driver } from "../../model/driver.ts";
+import { DRIVERS, DRIVER_NAMES, type Driver } from "../../model/driver.ts";
+import { PATHS_VNI } from "../../model/paths.ts";
 import { UPLINK_HOST_PREFIX } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
-import { type Channel, TUNNELS, channelsOf } from "../tunnel/drivers.ts";
+import { type Channel, TUNNELS, channelsOf, vnisOf } from "../tunnel/drivers.ts";
+import type { Used } from "../tunnel/tunnel.ts";
 import { IP, chain, oneOf } from "./tableParts.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
@@ -20,8 +22,8 @@ export const NO_TUNNEL_FROM_VRFS = "jump no_tunnels";
  * because every packet of every tunnel pays for each hook.
  */
 export function compileTunnels(world: World): string {
-  const used = portsByDriver(world);
-  const toTunnels = [...used].map(([driver, ports]) => TUNNELS[driver].underlay.to(ports));
+  const used = usedByDriver(world);
+  const toTunnels = [...used].map(([driver, its]) => TUNNELS[driver].underlay.to(its));
   const hasUplinks = world.vrfs.some((vrf) => usesUplink(vrf, world.networks.get(vrf.name) ?? []));
   return (
     (hasUplinks ? noTunnels(used) : "") +
@@ -29,7 +31,7 @@ export function compileTunnels(world: World): string {
       "type filter hook prerouting priority raw; policy accept;",
       // A member's address says nothing about what comes from a workload: it may send under any.
       ...(hasUplinks ? [`iifname "${UPLINK_HOST_PREFIX}-*" goto no_tunnels`] : []),
-      ...[...used].flatMap(([driver, ports]) => ports.flatMap((port) => membersMay(world, { driver, port }))),
+      ...[...used].flatMap(([driver, its]) => its.ports.flatMap((port) => membersMay(world, { driver, port }, its))),
       // A broadcast or multicast would reach the tunnel's socket as well. Not what the host forwards: that is not
       // Weft's.
       ...toTunnels.map((packets) => `${packets} fib daddr type != unicast drop`),
@@ -41,21 +43,30 @@ export function compileTunnels(world: World): string {
   );
 }
 
-type UsedPorts = ReadonlyMap<Driver, readonly number[]>;
+type UsedByDriver = ReadonlyMap<Driver, Used>;
 
-/** Drivers of all VRFs that this host carries, with their ports in order. */
-export function portsByDriver(world: World): UsedPorts {
-  const channels = world.vrfs.flatMap((vrf) => channelsOf(world, vrf));
+/** Drivers of all VRFs that this host carries, with their ports and VNIs in order. */
+export function usedByDriver(world: World): UsedByDriver {
+  const byDriver = Map.groupBy(
+    world.vrfs.flatMap((vrf) => channelsOf(world, vrf)),
+    ({ driver }) => driver,
+  );
   return new Map(
-    [...Map.groupBy(channels, ({ driver }) => driver)].map(([driver, its]) => [
-      driver,
-      [...new Set(its.map(({ port }) => port))].sort((a, b) => a - b),
-    ]),
+    DRIVER_NAMES.flatMap((driver) => {
+      const its = byDriver.get(driver);
+      if (its === undefined) return [];
+      const vnis = [PATHS_VNI, ...world.vrfs.flatMap((vrf) => vnisOf(world, vrf, driver))];
+      return [[driver, { ports: inOrder(its.map(({ port }) => port)), vnis: inOrder(vnis) }]];
+    }),
   );
 }
 
+function inOrder(numbers: readonly number[]): number[] {
+  return [...new Set(numbers)].sort((a, b) => a - b);
+}
+
 /** Hosts of the VRFs that have this channel, from their underlay addresses to this host's. */
-function membersMay(world: World, { driver, port }: Channel): string[] {
+function membersMay(world: World, { driver, port }: Channel, { vnis }: Used): string[] {
   const peers = new Set<string>();
   for (const vrf of world.vrfs) {
     if (!channelsOf(world, vrf).some((one) => one.driver === driver && one.port === port)) continue;
@@ -68,7 +79,7 @@ function membersMay(world: World, { driver, port }: Channel): string[] {
   const ip = IP[familyOf(underlay)];
   const from = `${ip} saddr ${oneOf([...peers].sort())} ${ip} daddr ${underlay}`;
   // A frame to many may carry the address of one (RFC 1122, 3.3.6).
-  const packets = TUNNELS[driver].underlay.to([port]);
+  const packets = TUNNELS[driver].underlay.to({ ports: [port], vnis });
   return peers.size === 0 ? [] : [`${packets} ${from} meta pkttype host notrack accept`];
 }
 
@@ -76,12 +87,12 @@ function membersMay(world: World, { driver, port }: Channel): string[] {
  * What comes out of a VRF reaches no tunnel, here or elsewhere: behind the host's masquerade it would look like the
  * host's own. Nor may it come from a tunnel's port, because the answer would go there, from a host that may send to it.
  */
-function noTunnels(used: UsedPorts): string {
+function noTunnels(used: UsedByDriver): string {
   return chain("no_tunnels", [
     ...dropsToTunnels(used),
-    ...[...used].flatMap(([driver, ports]) => {
+    ...[...used].flatMap(([driver, its]) => {
       const { from } = TUNNELS[driver].underlay;
-      return from === undefined ? [] : [`${from(ports)} drop`];
+      return from === undefined ? [] : [`${from(its)} drop`];
     }),
     // Connection tracking has put fragments together before this; one that is still alone does not tell its port.
     "ip protocol udp ip frag-off & 0x1fff != 0 drop",
@@ -90,10 +101,11 @@ function noTunnels(used: UsedPorts): string {
 }
 
 /** Of what a VRF sends out; its own namespace has the same lines. */
-export function dropsToTunnels(used: UsedPorts): string[] {
-  const packets = [...used].map(([driver, ports]) => TUNNELS[driver].underlay.to(ports));
-  // Whatever Weft uses: hosts may have tunnels of others, which a workload's packets must not look like.
-  return [...new Set([...packets, "meta l4proto gre"])].map((which) => `${which} drop`);
+export function dropsToTunnels(used: UsedByDriver): string[] {
+  const withPorts = [...used].filter(([driver]) => DRIVERS[driver].hasPort);
+  const packets = withPorts.map(([driver, its]) => TUNNELS[driver].underlay.to(its));
+  // Whatever Weft uses, and any key: hosts may have tunnels of others, which a workload's packets must not look like.
+  return [...packets, "meta l4proto gre"].map((which) => `${which} drop`);
 }
 
 /**
@@ -101,7 +113,7 @@ export function dropsToTunnels(used: UsedPorts): string[] {
  * tunnel's port is not tracked, and taken for a tunnel's.
  */
 export function portsBesideTunnels(world: World): string {
-  const ports = [...portsByDriver(world).values()].flat().sort((a, b) => a - b);
+  const ports = inOrder([...usedByDriver(world).values()].flatMap((used) => used.ports));
   const edges = [1023, ...ports.filter((port) => port > 1023), 65_536];
   const runs = edges.slice(1).map((end, i): [number, number] => [(edges[i] ?? 0) + 1, end - 1]);
   const [first, last] = runs.reduce((best, run) => (run[1] - run[0] > best[1] - best[0] ? run : best));

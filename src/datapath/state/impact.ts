@@ -1,11 +1,11 @@
 // Which workloads would lose packets by a list of operations: what a plan shows before it is applied.
 import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
 import { deviceName, networkBridge } from "../../model/device.ts";
-import { type KernelObject, kindOf } from "../kinds.ts";
+import { type KernelObject, isTunnel, leadsTo } from "../kinds.ts";
 import type { PortOfBridge } from "../kinds/links.ts";
 import { portName } from "./names.ts";
 import { withoutReservations } from "../world/reservations.ts";
-import type { Op } from "./state.ts";
+import { type LinkObject, type Op, isLink } from "./state.ts";
 
 /**
  * Names of the host's endpoints that would lose packets: their port, bridge, tunnel, gateway or namespace goes away or
@@ -17,11 +17,18 @@ export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: strin
   const local = plain.endpoints.filter(({ spec }) => spec.host === host);
   const places = local.map((endpoint) => placeOf(endpoint, networks.get(endpoint.spec.network)));
   const hit = new Set<string>();
+  const made = new Set(ops.flatMap(({ op, object }) => (op === "add" && isLink(object) ? [placeText(object)] : [])));
   for (const { op, object } of ops) {
-    const isHit = op === "remove" ? hitBy(object) : undefined;
+    // A tunnel to one peer that is not made anew: the peer is not there any more.
+    const isOfGonePeer = leadsTo(object.kind) === "peer" && isLink(object) && !made.has(placeText(object));
+    const isHit = op === "remove" && !isOfGonePeer ? hitBy(object) : undefined;
     if (isHit !== undefined) for (const place of places) if (isHit(place)) hit.add(place.name);
   }
   return [...hit].sort();
+}
+
+function placeText({ ns, name }: LinkObject): string {
+  return `${ns} ${name}`;
 }
 
 /** What an endpoint depends on: its port, the namespace of its VRF, and bridges there. */
@@ -38,7 +45,7 @@ function placeOf(endpoint: Endpoint, network: Network | undefined): Place {
 /** Whom it hurts that an object goes away; undefined if that hurts none. */
 function hitBy(object: KernelObject): ((place: Place) => boolean) | undefined {
   const has = ({ ns, bridges }: Place, bridge: string) => ns === object.ns && bridges.includes(bridge);
-  if (kindOf(object).leadsTo === "hosts") {
+  if (isTunnel(object.kind)) {
     const { master } = object as PortOfBridge;
     return (place) => (master === undefined ? place.ns === object.ns : has(place, master));
   }

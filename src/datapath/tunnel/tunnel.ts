@@ -6,7 +6,7 @@ import type { Ns } from "../kinds/kind.ts";
 import type { Macs } from "../kinds/links.ts";
 
 /** One tunnel of a host, in the namespace of a VRF. */
-type Tunnel = {
+export type Tunnel = {
   readonly ns: Ns;
   /** Of its device. */
   readonly name: string;
@@ -26,16 +26,18 @@ type RoutedTunnel = Tunnel & {
   readonly addresses: readonly string[];
   readonly peers: readonly RoutedPeer[];
 };
-/** Another host in the tunnel: its addresses and MAC there, and its address on the underlay. */
-export type RoutedPeer = { readonly ips: readonly string[]; readonly mac: string; readonly dst: string };
+/** Another host in the tunnel: its address on the underlay, and its number in the cluster. */
+export type Peer = { readonly dst: string; readonly order: number };
+/** With its addresses and MAC in the tunnel. */
+export type RoutedPeer = Peer & { readonly ips: readonly string[]; readonly mac: string };
 
 /** A tunnel that is part of a bridge: one segment over all hosts. */
 type SwitchedTunnel = Tunnel & {
   readonly bridge: string;
   readonly macs?: Macs;
   readonly floodsArp?: true;
-  /** Underlay addresses of the other hosts with endpoints of the network. */
-  readonly peers: readonly string[];
+  /** The other hosts with endpoints of the network. */
+  readonly peers: readonly Peer[];
 };
 
 export type TunnelDriver = {
@@ -43,14 +45,17 @@ export type TunnelDriver = {
   readonly pattern: (name: string) => string;
   readonly routed: (tunnel: RoutedTunnel) => RoutedDevices;
   readonly switched: (tunnel: SwitchedTunnel) => SwitchedDevices;
-  /** Its packets on the underlay, in the words of nft. `ports` are those that VRFs of this host have. */
+  /** Its packets on the underlay, in the words of nft. */
   readonly underlay: {
     /** To a tunnel. Only hosts of the VRF may send them, and no workload to any host. */
-    readonly to: (ports: readonly number[]) => string;
+    readonly to: (used: Used) => string;
     /** As a tunnel answers: what a workload sends must not look like it. */
-    readonly from?: (ports: readonly number[]) => string;
+    readonly from?: (used: Used) => string;
   };
 };
+
+/** What tunnels of a driver are told apart by: the ports and VNIs that VRFs of this host have. */
+export type Used = { readonly ports: readonly number[]; readonly vnis: readonly number[] };
 
 type RoutedDevices = {
   /** Devices with their addresses, and for each peer what leads to it. */
@@ -62,9 +67,9 @@ type RoutedDevices = {
 type SwitchedDevices = {
   readonly devices: readonly KernelObject[];
   /** The port of the bridge that leads to a peer, and all of them. */
-  readonly portTo: (peer: string) => string;
+  readonly portTo: (peer: Peer) => string;
   readonly ports: readonly string[];
   /** Where a port leads to several peers: the peer that has a MAC, and one more that gets each broadcast. */
-  readonly unicast?: (mac: string, peer: string) => KernelObject;
-  readonly broadcast?: (peer: string) => KernelObject;
+  readonly unicast?: (mac: string, peer: Peer) => KernelObject;
+  readonly broadcast?: (peer: Peer) => KernelObject;
 };

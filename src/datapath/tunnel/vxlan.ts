@@ -26,14 +26,14 @@ export const vxlan: TunnelDriver = {
       devices: [{ kind: "vxlan", ...device, master: bridge }],
       portTo: () => dev,
       ports: [dev],
-      unicast: (mac, dst) => ({ kind: "fdb", ns, dev, mac, dst }),
-      broadcast: (dst) => ({ kind: "fdb", ns, dev, mac: FLOOD_MAC, dst }),
+      unicast: (mac, { dst }) => ({ kind: "fdb", ns, dev, mac, dst }),
+      broadcast: ({ dst }) => ({ kind: "fdb", ns, dev, mac: FLOOD_MAC, dst }),
     };
   },
 
   underlay: {
-    to: (ports) => `udp dport ${oneOf(ports)}`,
-    from: (ports) => `udp sport ${oneOf(ports)}`,
+    to: ({ ports }) => `udp dport ${oneOf(ports)}`,
+    from: ({ ports }) => `udp sport ${oneOf(ports)}`,
   },
 };
 

@@ -8,6 +8,7 @@ import {
   type Ifb,
   type Macs,
   type PortOfBridge,
+  type TunnelPort,
   type Vxlan,
   AGEING,
   FDB_MAX,
@@ -195,12 +196,11 @@ export function newIfb(w: MessageWriter, seq: number, link: NewLink): void {
 export const vxlan = linkKind<Vxlan>({
   create: createVxlan,
   configure(context, object, index) {
-    if (object.master !== undefined) configurePort(context, object, index);
+    if (object.master !== undefined) configureTunnelPort(context, object, index);
   },
   decode(link, seen) {
-    const floods = seen.master !== undefined && !link.neighSuppress ? { floodsArp: true as const } : {};
     const own = fill({ vni: 0, local: "", port: 0 }, VXLAN, link.data);
-    return { kind: "vxlan", ...seen.common(true), ...own, ...portOf(link, seen), ...floods };
+    return { kind: "vxlan", ...seen.common(true), ...own, ...tunnelPortOf(link, seen) };
   },
   // Their sockets are all in the host's namespace.
   fake: { claim: ({ vni, port, local }) => `vxlan ${vni} ${port} ${local.includes(":") ? 6 : 4}` },
@@ -234,17 +234,28 @@ function createVxlan(context: StepContext, object: Vxlan): void {
     });
   });
   setLink(w, context.seq(), index, { alias: object.alias, forwards: true });
-  if (master !== undefined) configurePort(context, object, index);
+  if (master !== undefined) configureTunnelPort(context, object, index);
 }
 
-/** As a port of a bridge it answers ARP and ND from the bridge's neighbours, or floods them. */
-function configurePort(context: StepContext, object: Vxlan, index: number): void {
+/** As a port of a bridge it answers ARP and ND from the bridge's neighbours, or floods them. `more` of its port. */
+export function configureTunnelPort(
+  context: StepContext,
+  object: TunnelPort,
+  index: number,
+  more: (w: MessageWriter) => void = () => undefined,
+): void {
   const w = context.begin(k.RTM_SETLINK, k.NLM_F_REQUEST);
   ifinfo(w, k.AF_BRIDGE, index, 0);
   w.nest(k.IFLA_PROTINFO, () => {
     learningAttributes(w, object);
     w.attrU8(k.IFLA_BRPORT_NEIGH_SUPPRESS, object.floodsArp === true ? 0 : 1);
+    more(w);
   });
+}
+
+/** The port of a bridge that a tunnel is. */
+export function tunnelPortOf(link: LinkInfo, seen: SeenLink): TunnelPort {
+  return { ...portOf(link, seen), ...(seen.master !== undefined && !link.neighSuppress ? { floodsArp: true } : {}) };
 }
 
 const VXLAN: Layout<Pick<Vxlan, "vni" | "local" | "port">> = {

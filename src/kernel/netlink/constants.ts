@@ -112,12 +112,29 @@ export const IFLA_BRPORT_LEARNING = 8;
 export const IFLA_BRPORT_UNICAST_FLOOD = 9;
 export const IFLA_BRPORT_GROUP_FWD_MASK = 31;
 export const IFLA_BRPORT_NEIGH_SUPPRESS = 32;
+export const IFLA_BRPORT_ISOLATED = 33;
 export const IFLA_VXLAN_ID = 1;
 export const IFLA_VXLAN_LOCAL = 4;
 export const IFLA_VXLAN_LEARNING = 7;
 export const IFLA_VXLAN_PORT = 15;
 export const IFLA_VXLAN_LOCAL6 = 17;
 export const VETH_INFO_PEER = 1;
+
+// if_tunnel.h, ip6_tunnel.h
+export const IFLA_GRE_IFLAGS = 2;
+export const IFLA_GRE_OFLAGS = 3;
+export const IFLA_GRE_IKEY = 4;
+export const IFLA_GRE_OKEY = 5;
+export const IFLA_GRE_LOCAL = 6;
+export const IFLA_GRE_REMOTE = 7;
+export const IFLA_GRE_TTL = 8;
+export const IFLA_GRE_PMTUDISC = 10;
+export const IFLA_GRE_FLAGS = 13;
+export const IFLA_GRE_IGNORE_DF = 19;
+export const GRE_KEY = 0x2000;
+/** The other flags say what the kernel found out. */
+export const IP6_TNL_F_OF_USERS = 0xffff;
+export const IP6_TNL_F_IGN_ENCAP_LIMIT = 1;
 
 // if_addr.h
 export const IFA_ADDRESS = 1;

@@ -110,6 +110,7 @@ export type LinkInfo = {
   readonly floods: boolean;
   readonly groups: number;
   readonly neighSuppress: boolean;
+  readonly isolated: boolean;
   /** `net.ipv4.conf.<link>.forwarding`; true where the kernel does not say. */
   readonly forwards: boolean;
   /** The attributes of its kind (IFLA_INFO_DATA). */
@@ -135,6 +136,7 @@ const LINK: Layout<LinkInfo> = {
       [k.IFLA_BRPORT_UNICAST_FLOOD]: ["floods", flagAt],
       [k.IFLA_BRPORT_GROUP_FWD_MASK]: ["groups", u16At],
       [k.IFLA_BRPORT_NEIGH_SUPPRESS]: ["neighSuppress", flagAt],
+      [k.IFLA_BRPORT_ISOLATED]: ["isolated", flagAt],
     },
   },
 };
@@ -164,6 +166,7 @@ export function readLink(message: Received): LinkInfo {
     floods: false,
     groups: 0,
     neighSuppress: false,
+    isolated: false,
     forwards: true,
     data: NO_DATA,
   };

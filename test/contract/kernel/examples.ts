@@ -48,6 +48,18 @@ const TUNNEL: ObjectOf<"vxlan"> = {
   local: "192.0.2.1",
   port: 4789,
 };
+const TO_PEER: Omit<ObjectOf<"gretap">, "kind"> = {
+  ns: "vrf:blue",
+  name: "gt7-2",
+  mtu: 1400,
+  mac: "70:b3:d5:01:00:01",
+  alias: "weft:network:lan",
+  key: 7,
+  local: "192.0.2.1",
+  remote: "192.0.2.2",
+};
+const TO_PEER6 = { ...TO_PEER, local: "2001:db8::1", remote: "2001:db8::2" };
+const OTHER_TO_PEER = { mtu: 1300, mac: "02:00:00:00:00:03", macs: "learned", floodsArp: true } as const;
 const PORT: ObjectOf<"veth"> = {
   kind: "veth",
   ns: "vrf:blue",
@@ -140,6 +152,22 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       becomes: { ...TUNNEL, master: "wb7", mtu: 1300, mac: "02:00:00:00:00:03", macs: "learned", floodsArp: true },
     },
     { needs: [NETNS], is: { ...TUNNEL, local: "2001:db8::1" } },
+  ],
+  gretap: [
+    {
+      needs: ON_BRIDGE,
+      is: { kind: "gretap", ...TO_PEER, master: "wb7" },
+      becomes: { kind: "gretap", ...TO_PEER, master: "wb7", ...OTHER_TO_PEER },
+    },
+    { needs: [NETNS], is: { kind: "gretap", ...TO_PEER }, becomes: { kind: "gretap", ...TO_PEER, mtu: 9000 } },
+  ],
+  ip6gretap: [
+    {
+      needs: ON_BRIDGE,
+      is: { kind: "ip6gretap", ...TO_PEER6, master: "wb7" },
+      becomes: { kind: "ip6gretap", ...TO_PEER6, master: "wb7", ...OTHER_TO_PEER },
+    },
+    { needs: [NETNS], is: { kind: "ip6gretap", ...TO_PEER6 } },
   ],
   veth: [
     {

@@ -28,8 +28,12 @@ export function caseFor(example: Example, workload: Workload): Example {
 }
 
 /** A contract with a test per example, named by what is tried and the object's key. */
-export function eachExample(what: string, body: (world: World, example: Example) => Promise<void>): Contract {
-  const tests = EXAMPLES.map((example) => [`${keyOf(example.is)}: ${what}`, example] as const);
+export function eachExample(
+  examples: readonly Example[],
+  what: string,
+  body: (world: World, example: Example) => Promise<void>,
+): Contract {
+  const tests = examples.map((example) => [`${keyOf(example.is)}: ${what}`, example] as const);
   return Object.fromEntries(tests.map(([name, example]) => [name, (world: World) => body(world, example)]));
 }
 
@@ -98,8 +102,24 @@ async function leftAlone(world: World, example: Example): Promise<void> {
   assert(await world.isStillThere(is));
 }
 
-export const KINDS: Contract = {
-  ...eachExample("is observed as applied, changes in place, and goes", observedChangedAndRemoved),
-  ...eachExample("what others do to it is seen and repaired", repaired),
-  ...eachExample("another's is neither seen nor touched", leftAlone),
-};
+export function kindsOf(examples: readonly Example[]): Contract {
+  return {
+    ...eachExample(examples, "is observed as applied, changes in place, and goes", observedChangedAndRemoved),
+    ...eachExample(examples, "what others do to it is seen and repaired", repaired),
+    ...eachExample(examples, "another's is neither seen nor touched", leftAlone),
+  };
+}
+
+export const KINDS: Contract = kindsOf(EXAMPLES);
+
+async function refused(world: World, { needs, is }: Example): Promise<void> {
+  const workload = await world.workload();
+  await converge(world, needs, [workload]);
+  assert.equal(await refusalOf(world, { op: "add", object: is }), "unsupported");
+  await assertHolds(world.kernel, stateOf(needs), [workload]);
+}
+
+/** What a kernel promises that lacks the kind of these. */
+export function lackingOf(examples: readonly Example[]): Contract {
+  return eachExample(examples, "a kernel without such devices refuses it, and has nothing left of it", refused);
+}

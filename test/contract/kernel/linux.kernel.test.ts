@@ -8,10 +8,11 @@ import { nftDigest } from "../../../src/datapath/kinds/tables.ts";
 import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
 import type { Flow } from "../../../src/kernel/kernel.ts";
 import { inodeOf } from "../../../src/kernel/namespaces.ts";
-import { LinuxWorld, obstacle, run } from "./linuxWorld.ts";
+import { EXAMPLES } from "./examples.ts";
+import { LinuxWorld, lacks, obstacle, run } from "./linuxWorld.ts";
 import * as o from "./objects.ts";
-import { KINDS } from "./kinds.ts";
-import { PASTED } from "./pasted.ts";
+import { kindsOf, lackingOf } from "./kinds.ts";
+import { pastedOf } from "./pasted.ts";
 import { OTHERS } from "./others.ts";
 import { PORTS } from "./ports.ts";
 import { REFUSALS } from "./refusals.ts";
@@ -430,5 +431,10 @@ function inside(world: World, ns: Ns, ...argv: readonly string[]): string {
 }
 
 const skip = obstacle();
-for (const contract of [KINDS, PASTED, STATE, OTHERS, REFUSALS, PORTS, LINUX_ONLY])
+/** What this kernel lacks is tried on one that has it (linux.guest.test.ts). */
+const [lacking, possible] = [true, false].map((is) =>
+  EXAMPLES.filter((example) => (skip === undefined && lacks(example)) === is),
+);
+const KINDS = [kindsOf(possible ?? []), pastedOf(possible ?? []), lackingOf(lacking ?? [])];
+for (const contract of [...KINDS, STATE, OTHERS, REFUSALS, PORTS, LINUX_ONLY])
   testContract("linux", contract, async () => new LinuxWorld(), skip);

@@ -12,6 +12,7 @@ import { linuxKernel, type LinuxOptions } from "../../../src/kernel/linux.ts";
 import { netnsFile } from "../../../src/datapath/kinds/namespaces.ts";
 import { printOps } from "../../../src/datapath/state/print.ts";
 import type { Op } from "../../../src/datapath/state/state.ts";
+import type { Example } from "./examples.ts";
 import type { Workload, World } from "./world.ts";
 
 let worlds = 0;
@@ -32,6 +33,22 @@ export function obstacle(): string | undefined {
     return `no VXLAN, nftables or iproute2: ${String(error).split("\n", 2).join(" ")}`;
   }
 }
+
+/** Whether the kernel has no such links as an example has. */
+export function lacks({ is }: Example): boolean {
+  const known = lackedKinds.get(is.kind);
+  if (known !== undefined) return known;
+  const ends = PROBES[is.kind];
+  const made = ends && spawnSync("unshare", ["-n", "ip", "link", "add", "probe0", "type", is.kind, ...ends]);
+  lackedKinds.set(is.kind, made !== undefined && made.status !== 0);
+  return lacks({ is, needs: [] });
+}
+const lackedKinds = new Map<string, boolean>();
+/** Kinds that are modules of their own, and may be missing; how one is made. */
+const PROBES: Readonly<Record<string, readonly string[]>> = {
+  gretap: ["local", "127.0.0.1", "remote", "127.0.0.2", "key", "1"],
+  ip6gretap: ["local", "::1", "remote", "::2", "key", "1"],
+};
 
 export class LinuxWorld implements World {
   readonly kernel: Kernel;

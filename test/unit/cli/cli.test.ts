@@ -255,6 +255,19 @@ describe("pools and members", () => {
     assert.equal((await weft(["pool", "delete", "apcera"])).code, 4);
   });
 
+  test("how frames cross: given, else the pool's, and any driver that there is not is refused by name", async () => {
+    assert.match(await run("pool", "edit", "apcera", "--driver", "gre"), /new networks are local, GRE; those that are/);
+    await run("network", "create", "g1", "--pool", "apcera", "--id", "71");
+    assert.match(await run("network", "show", "g1"), /Tunnel: +GRE\n/);
+    await run("network", "edit", "g1", "--driver", "vxlan");
+    assert.match(await run("network", "show", "g1"), /Tunnel: +VXLAN, UDP port 4789\n/);
+    await run("network", "create", "g2", "--subnet", "10.72.0.0/24", "--driver", "gre");
+    assert.match(await run("network", "list", "-o", "wide"), /g2 .* GRE /);
+    const lost = await weft(["network", "create", "g3", "--subnet", "10.73.0.0/24", "--driver", "stt"]);
+    assert.deepEqual([lost.code, /"stt" is not a driver/.test(lost.stderr)], [2, true], lost.stderr);
+    assert.equal((await weft(["pool", "edit", "apcera"])).code, 2);
+  });
+
   test("a workload joins, who is to move is said, and a migration is listed, shown and forgotten", async () => {
     await joinHost("h5", "192.0.2.5");
     await run("network", "create", "p4", "--pool", "apcera", "--ipam", "global");

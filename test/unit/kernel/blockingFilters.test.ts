@@ -30,12 +30,16 @@ test("base chains that packets to and from the host pass", () => {
 test("a closed chain is a wall unless a rule names the port, and a rule that drops the port always is", () => {
   const input = { table: "ip filter", name: "INPUT", hook: "input", drops: true };
   const chain = (rule: string) => `table ip filter {\n\tchain INPUT {\n\t\t${rule}\n\t}\n}\n`;
-  assert.deepEqual(blockingRules(input, chain("tcp dport 22 accept"), [4789]), [
+  assert.deepEqual(blockingRules(input, chain("tcp dport 22 accept"), ["4789"]), [
     "chain INPUT of table ip filter (hook input) drops what no rule accepts, and none names 4789",
   ]);
-  assert.deepEqual(blockingRules(input, chain("udp dport 4789 accept"), [4789]), []);
-  assert.deepEqual(blockingRules({ ...input, drops: false }, chain("udp dport 4789 reject"), [4789, 8472]), [
+  assert.deepEqual(blockingRules(input, chain("udp dport 4789 accept"), ["4789"]), []);
+  assert.deepEqual(blockingRules({ ...input, drops: false }, chain("udp dport 4789 reject"), ["4789", "8472"]), [
     "chain INPUT of table ip filter (hook input): udp dport 4789 reject",
   ]);
-  assert.deepEqual(blockingRules({ ...input, drops: false }, chain("tcp dport 14789 drop"), [4789]), []);
+  assert.deepEqual(blockingRules({ ...input, drops: false }, chain("tcp dport 14789 drop"), ["4789"]), []);
+  assert.deepEqual(blockingRules(input, chain("meta l4proto gre accept"), ["gre"]), []);
+  assert.deepEqual(blockingRules({ ...input, drops: false }, chain("ip protocol gre drop"), ["gre"]), [
+    "chain INPUT of table ip filter (hook input): ip protocol gre drop",
+  ]);
 });

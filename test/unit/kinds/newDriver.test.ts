@@ -6,12 +6,16 @@ import { patch } from "./patch.ts";
 
 const ROW = `pipe: { title: "", overhead: { 4: 8, 6: 8 }, protocol: "UDP", hasPort: true, hasVni: true, device: "pi" }`;
 patch("/src/model/driver.ts", (source) => [source.replace("\n} as const", `\n  ${ROW},$&`)]);
-patch("/src/datapath/tunnel/drivers.ts", (source) => [source.replace("{ vxlan };", "{ vxlan, pipe: vxlan };")]);
+patch("/src/datapath/tunnel/drivers.ts", (source) => [source.replace("= { vxlan", "= { pipe: vxlan, vxlan")]);
 
 const { snapshotOf } = await import("../../../src/model/resource.ts");
 const { compile } = await import("../../../src/datapath/compile.ts");
 const { PATHS_NS, pathsOf } = await import("../../../src/datapath/network/paths.ts");
 const { worldOf } = await import("../../../src/datapath/world/world.ts");
+const { DRIVER_NAMES } = await import("../../../src/model/driver.ts");
+/** Of the last row. */
+const NUMBER = (DRIVER_NAMES.length - 1) * 65_536 + 4789;
+const PLACE = `fd00:7765:${(0x7061 + DRIVER_NAMES.length - 1).toString(16)}:12b5::`;
 
 const make = (kind: string, name: string, spec: object) => ({ kind, name, uid: name, revision: 1, spec }) as Resource;
 const host = (n: number) => make("host", `h${n}`, { underlay: `192.0.2.${n}`, underlayMtu: 1500, order: n });
@@ -45,11 +49,11 @@ test("each driver of a VRF has a path of its own, by name and by address", () =>
     pathsOf(world).map(({ driver, port, size, to }) => [driver, port, size, to]),
     [
       ["vxlan", 4789, 1450, "fd00:7765:7061:12b5::2"],
-      ["pipe", 4789, 1492, "fd00:7765:7062:12b5::2"],
+      ["pipe", 4789, 1492, `${PLACE}2`],
     ],
   );
   const named = [...compile(snapshot, "h1").values()].flatMap((one) =>
     one.ns !== PATHS_NS ? [] : one.kind === "vxlan" ? [one.name] : one.kind === "address" ? [one.cidr] : [],
   );
-  assert.deepEqual(named, ["path4789", "fd00:7765:7061:12b5::1/64", "path70325", "fd00:7765:7062:12b5::1/64"]);
+  assert.deepEqual(named, ["path4789", "fd00:7765:7061:12b5::1/64", `path${NUMBER}`, `${PLACE}1/64`]);
 });

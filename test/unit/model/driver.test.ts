@@ -2,7 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contains, formatCidr, ipOf } from "../../../src/model/address.ts";
-import { DRIVERS, checkDriver, packetsText, routedDevice, tunnelMtu, tunnelText } from "../../../src/model/driver.ts";
+import {
+  DRIVERS,
+  checkDriver,
+  isPeerDevice,
+  packetsText,
+  packetsWord,
+  peerDevice,
+  routedDevice,
+  tunnelMtu,
+  tunnelText,
+} from "../../../src/model/driver.ts";
 import { Fault } from "../../../src/model/fault.ts";
 import { UPLINK_CIDRS, UPLINK_RANGES, VRF_INDEX_LAST, uplinkEnds } from "../../../src/model/uplink.ts";
 
@@ -10,6 +20,20 @@ test("VXLAN takes 50 bytes of an IPv4 underlay and 70 of an IPv6 one", () => {
   assert.deepEqual(DRIVERS.vxlan.overhead, { 4: 50, 6: 70 });
   assert.equal(tunnelMtu("vxlan", { underlay: "192.0.2.1", underlayMtu: 1500 }), 1450);
   assert.equal(tunnelMtu("vxlan", { underlay: "2001:db8::1", underlayMtu: 9000 }), 8930);
+});
+
+test("GRE with a key takes 42 bytes of an IPv4 underlay and 62 of an IPv6 one", () => {
+  assert.equal(tunnelMtu("gre", { underlay: "192.0.2.1", underlayMtu: 1500 }), 1458);
+  assert.equal(tunnelMtu("gre", { underlay: "2001:db8::1", underlayMtu: 1500 }), 1438);
+  assert.deepEqual([tunnelText("gre", 0), packetsText("gre", 0)], ["GRE", "IP protocol GRE"]);
+  assert.deepEqual([packetsWord("gre", 0), packetsWord("vxlan", 8472)], ["gre", "8472"]);
+});
+
+test("a device to one peer is named after tunnel and peer, in 15 characters; a given name is not for these", () => {
+  assert.equal(routedDevice("gre", { vni: 7, vtepName: "vtep1024" }), "gt7");
+  assert.equal(peerDevice("gt7", 35), "gt7-z");
+  assert.equal(peerDevice("gt16777215", 1_679_615).length, 15);
+  assert.ok(isPeerDevice("gt7-z") && !isPeerDevice("gt-7") && !isPeerDevice("wx7-1"));
 });
 
 test("a driver is told to people with what passes between hosts; one that is unknown is refused by name", () => {

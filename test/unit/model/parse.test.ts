@@ -73,7 +73,7 @@ test("numbers out of range, other drivers, addresses and networks have reasons o
   refusal("vni-invalid", /spec.vni: expected a number <= 16777215, got 16777216/, put({ vni: 16_777_216 }), "spec.vni");
   refusal("vni-invalid", />= 1, got 0/, put({ vni: 0 }));
   refusal("mtu-invalid", /spec.mtu: expected a number >= 576, got 100/, put({ mtu: 100 }), "spec.mtu");
-  refusal("unsupported", /driver "gre" is not supported/, put({ driver: "gre" }), "spec.driver");
+  refusal("unsupported", /driver "stt" is not supported/, put({ driver: "stt" }), "spec.driver");
   refusal(
     "cidr-invalid",
     /did you mean 10.1.0.0\/16/,

@@ -52,6 +52,7 @@ a#b{c}
 test("a whole cluster.conf: what is about networks is read, the rest is named", () => {
   assert.deepEqual(parse(WHOLE), {
     ipam: "local",
+    driver: "vxlan",
     clusterSubnets: ["10.3.0.0/16"],
     notes: [
       "ignored, not about virtual networks: provisioner, machines, components, chef.apzabbix, " +
@@ -142,7 +143,6 @@ test("wrong types are refused where they stand", () => {
     at(24, "cluster.subnet"),
     block('cluster: { subnet: "10.3.0.1/16" }'),
   );
-  refuses("unsupported", /no driver for GRE/, at(20, "vxlan_enabled"), block("vxlan_enabled: false"));
   refuses("request-invalid", /must be a block in braces, not an empty list/, "cluster.conf:1:7 chef", "chef: []");
 });
 

@@ -39,6 +39,8 @@ test("verbs, options, and names of what is there", async () => {
   assert.deepEqual(await words("sg show "), ["default"]);
   assert.deepEqual(await words("network list -o "), ["json", "yaml", "wide", "name"]);
   assert.deepEqual(await words("network create x --ipam "), ["local", "global"]);
+  for (const command of ["network create x", "network edit x", "pool edit x"])
+    assert.deepEqual((await words(`${command} --driver `)).slice(0, 2), ["vxlan", "gre"]);
   assert.deepEqual(await words("completion "), ["bash", "zsh", "fish"]);
   // A server that is not there is no error to a shell.
   assert.deepEqual(await words("network show ", { WEFT_SERVER: "unix:/nowhere" }), []);
