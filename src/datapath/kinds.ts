@@ -5,11 +5,20 @@ import { GRE_KINDS } from "./kinds/gre.ts";
 import type { Kind, LeadsTo } from "./kinds/kind.ts";
 import { LINK_KINDS } from "./kinds/links.ts";
 import { NAMESPACE_KINDS } from "./kinds/namespaces.ts";
+import { OVS_KINDS } from "./kinds/openVswitch.ts";
 import { TABLE_KINDS } from "./kinds/tables.ts";
 
 const { bridge, ...OTHER_LINKS } = LINK_KINDS;
 /** In the order of their layers; of one layer, in the order in which a state is printed. */
-const KINDS = { ...NAMESPACE_KINDS, ...TABLE_KINDS, bridge, ...GRE_KINDS, ...OTHER_LINKS, ...ENTRY_KINDS };
+const KINDS = {
+  ...NAMESPACE_KINDS,
+  ...TABLE_KINDS,
+  bridge,
+  ...OVS_KINDS,
+  ...GRE_KINDS,
+  ...OTHER_LINKS,
+  ...ENTRY_KINDS,
+};
 
 export type ObjectKind = keyof typeof KINDS;
 export type ObjectOf<K extends ObjectKind> = Parameters<(typeof KINDS)[K]["key"]>[0];

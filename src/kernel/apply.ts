@@ -11,6 +11,8 @@ import type { Way } from "./kinds/kind.ts";
 import type { Namespaces } from "./namespaces.ts";
 import type { NftOf } from "./nft.ts";
 import { OpList } from "./opList.ts";
+import type { OpenVswitch } from "./ovsdb/openVswitch.ts";
+import { runOvs } from "./ovsdb/run.ts";
 import { sweep } from "./sweep.ts";
 import { runTables } from "./tables.ts";
 
@@ -19,11 +21,13 @@ const FIRST_INDEX = 0x100_0000;
 
 type Run = (ops: readonly Op[], isStale: (op: Op) => boolean) => Promise<OpResult[]>;
 
+type Tools = { readonly namespaces: Namespaces; readonly nft: NftOf; readonly ovs: OpenVswitch };
+
 /**
  * `seed` (31 bits) is where numbers of new links and groups begin. Random, so that two lives of an agent do not choose
  * the same number for two links of one namespace.
  */
-export function runner(namespaces: Namespaces, nft: NftOf, seed: number): Run {
+export function runner(parts: Tools, seed: number): Run {
   const made: MadeLinks = new Map();
   let count = seed;
   /** The next one for an index or a group: positive, 31 bits, never twice within a billion. */
@@ -31,7 +35,7 @@ export function runner(namespaces: Namespaces, nft: NftOf, seed: number): Run {
     count = (count + 1) & 0x3fff_ffff;
     return FIRST_INDEX + count;
   };
-  const tools = { namespaces, nft, number };
+  const tools = { ...parts, number };
   return async (ops, isStale) => {
     const list = new OpList(ops, isStale);
     const batches = new Batches({ ...tools, list, made });
@@ -41,8 +45,11 @@ export function runner(namespaces: Namespaces, nft: NftOf, seed: number): Run {
       at += places.length;
       if (way !== "messages" && !batches.isEmpty) await batches.flush();
       if (way === "messages") for (const one of places) gather(batches, list, one, unguarded);
-      else if (way === "call") for (const one of places) call(namespaces, list, one);
-      else if (way === "transaction") {
+      else if (way === "call") for (const one of places) call(parts.namespaces, list, one);
+      else if (way === "ovsdb") {
+        for (const one of places) refuseUnguarded(list, one, unguarded);
+        for (const one of await runOvs(parts, list, places)) gather(batches, list, one, unguarded);
+      } else if (way === "transaction") {
         await runTables(tools, list, places);
         noteUnguarded(list, places, unguarded);
       } else await sweep(tools, list, places);
@@ -73,14 +80,20 @@ function wayOf(op: Op | undefined): Way {
   return op.op === "remove" ? remove : put;
 }
 
-/** Nothing fails open: where policy was refused, nothing is made that it would have had to guard. */
 function gather(batches: Batches, list: OpList, at: number, unguarded: ReadonlySet<Ns>): void {
   const op = list.ops[at];
-  if (op === undefined) return;
+  if (op === undefined || refuseUnguarded(list, at, unguarded)) return;
+  batches.add(op, at);
+}
+
+/** Nothing fails open: where policy was refused, nothing is made that it would have had to guard. */
+function refuseUnguarded(list: OpList, at: number, unguarded: ReadonlySet<Ns>): boolean {
+  const op = list.ops[at];
+  if (op === undefined) return false;
   const isUnguarded = unguarded.size > 0 && guardsOf(op).some((ns) => unguarded.has(ns));
   const refusal = isUnguarded ? UNGUARDED : misplaced(op.object);
-  if (refusal === undefined) batches.add(op, at);
-  else list.refuse(at, refusal);
+  list.refuse(at, refusal);
+  return refusal !== undefined;
 }
 
 function noteUnguarded(list: OpList, places: readonly number[], unguarded: Set<Ns>): void {

@@ -111,6 +111,7 @@ export class FakeKernel implements Kernel {
   /** Nothing is sent in memory, and no other program filters. */
   readonly echo = () => undefined;
   readonly blockingFilters = () => [];
+  readonly troubles = () => [];
 
   watch(poke: () => unknown, signal: AbortSignal): void {
     if (signal.aborted) return;

@@ -175,6 +175,8 @@ export interface Kernel {
    * words for people. Nothing if they cannot be read.
    */
   blockingFilters(words: readonly string[]): readonly string[];
+  /** What is wrong with programs that it works with (Open vSwitch), where it uses them; a line each. */
+  troubles(): readonly string[];
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */
   close(): void;
 }

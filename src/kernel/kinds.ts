@@ -11,6 +11,7 @@ import { bridgeFdb, fdb, hop, neighbour } from "./kinds/neighbours.ts";
 import { redirect, tbf } from "./kinds/queues.ts";
 import { route } from "./kinds/route.ts";
 import { element, nft } from "./kinds/tables.ts";
+import { openvswitch, ovsBridge, ovsPort } from "./kinds/openVswitch.ts";
 import { veth } from "./kinds/veth.ts";
 
 /** A namespace is read in this order; what a workload's root may make any number of, routes, comes last. */
@@ -25,6 +26,9 @@ const KERNEL_KINDS: { readonly [K in ObjectKind]: KernelKind<ObjectOf<K>> } = {
   ip6gretap,
   veth,
   ifb,
+  "ovs-bridge": ovsBridge,
+  "ovs-port": ovsPort,
+  openvswitch,
   tbf,
   redirect,
   address,
@@ -47,7 +51,9 @@ export function kernelKindOf(object: KernelObject): AnyKind {
 
 /** The kind of a link of ours, by the kernel's name for it; undefined for links of kinds that Weft never makes. */
 export function linkKindOf(name: string): AnyKind | undefined {
-  const kind = (KERNEL_KINDS as Readonly<Record<string, unknown>>)[name] as AnyKind | undefined;
+  // What ovs-vswitchd makes where the kernel has no datapath for it.
+  const own = name === "tun" ? "openvswitch" : name;
+  const kind = (KERNEL_KINDS as Readonly<Record<string, unknown>>)[own] as AnyKind | undefined;
   return kind?.observe.link === undefined ? undefined : kind;
 }
 

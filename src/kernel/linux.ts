@@ -13,6 +13,7 @@ import { Monitor } from "./monitor.ts";
 import { Namespaces, netnsIdOf, onePerSpace } from "./namespaces.ts";
 import { Nft } from "./nft.ts";
 import { observe } from "./observe.ts";
+import { OVSDB_SOCKET, OpenVswitch } from "./ovsdb/openVswitch.ts";
 import { portsOf } from "./ports.ts";
 import { probeShaping } from "./probe.ts";
 import { cutOff } from "./sweep.ts";
@@ -27,13 +28,21 @@ export type LinuxOptions = {
    * Default `weft-`.
    */
   readonly prefix?: string;
+  /** Socket of the database of Open vSwitch, whose devices are in the host's namespace. */
+  readonly ovsdb?: string;
 };
 
-export function linuxKernel({ host = "/proc/thread-self/ns/net", prefix = NETNS_PREFIX }: LinuxOptions = {}): Kernel {
+export function linuxKernel({
+  host = "/proc/thread-self/ns/net",
+  prefix = NETNS_PREFIX,
+  ovsdb = OVSDB_SOCKET,
+}: LinuxOptions = {}): Kernel {
   const namespaces = new Namespaces(host, prefix);
   const nft = onePerSpace((space) => new Nft(namespaces, space));
   const echo = onePerSpace((space) => echoIn(namespaces, space));
-  const run = runner(namespaces, nft, randomInt(2 ** 30));
+  const ovs = new OpenVswitch(ovsdb);
+  const tools = { namespaces, nft, ovs };
+  const run = runner(tools, randomInt(2 ** 30));
   const monitors = new Set<Monitor>();
   const end = (monitor: Monitor) => {
     if (monitors.delete(monitor)) monitor.close();
@@ -42,7 +51,7 @@ export function linuxKernel({ host = "/proc/thread-self/ns/net", prefix = NETNS_
   let isClosed = false;
   return {
     netnsPrefix: prefix,
-    observe: (workloads) => observe(namespaces, nft, workloads),
+    observe: (workloads) => observe(tools, workloads),
     ports: () => portsOf(namespaces),
     async apply(ops, isStale = () => false) {
       const results = await run(ops, isStale);
@@ -54,6 +63,7 @@ export function linuxKernel({ host = "/proc/thread-self/ns/net", prefix = NETNS_
       if (signal.aborted) return;
       const monitor = new Monitor(namespaces, poke, moved);
       monitors.add(monitor);
+      ovs.watch(poke, signal);
       signal.addEventListener("abort", () => end(monitor), { once: true });
     },
     netnsId: netnsIdOf,
@@ -69,11 +79,13 @@ export function linuxKernel({ host = "/proc/thread-self/ns/net", prefix = NETNS_
     thinFlows: (ns, ownerOf) => namespaces.use(ns, (space) => nft(space).endFlows(tooMany(ownerOf))) ?? 0,
     packetsPassed,
     echo: (ns) => namespaces.use(ns, echo),
+    troubles: () => ovs.troubles(),
     blockingFilters: (words) => nft(namespaces.host).blockingFilters(words),
     close() {
       if (isClosed) return;
       isClosed = true;
       for (const monitor of monitors) end(monitor);
+      ovs.close();
       namespaces.close();
     },
   };

@@ -14,6 +14,7 @@ import { type NeighbourInfo, allNeighbours, fdbIn, fdbOf } from "./netlink/entry
 import { type LinkInfo, allLinks } from "./netlink/link.ts";
 import { type QueueInfo, allQueues } from "./netlink/tc.ts";
 import type { NftOf } from "./nft.ts";
+import type { OpenVswitch } from "./ovsdb/openVswitch.ts";
 import * as offload from "./offload.ts";
 import { isKnownNeighbour, isOurBridgeFdb, isOurTunnelFdb, isOurs, isPrimary, isRouted, peerNs } from "./ownership.ts";
 
@@ -32,13 +33,17 @@ type Dump = {
   readonly entries: readonly (readonly [EntryReader<KernelObject>, readonly Indexed[]])[];
 };
 
-export async function observe(namespaces: Namespaces, nft: NftOf, workloads: readonly Ns[]): Promise<KernelState> {
+type Readers = { readonly namespaces: Namespaces; readonly nft: NftOf; readonly ovs: OpenVswitch };
+
+export async function observe(readers: Readers, workloads: readonly Ns[]): Promise<KernelState> {
+  const { namespaces, ovs } = readers;
   const objects: KernelObject[] = [];
   const dumps: Dump[] = [];
   let read = 0;
   const breathe = async () => {
     if (++read % TURN_NAMESPACES === 0) await setImmediate();
   };
+  await ovs.look();
   // Several paths may be one namespace; what is not there is left out.
   const paths = Map.groupBy(workloads, (path) => inodeOf(path));
   paths.delete(undefined);
@@ -48,7 +53,7 @@ export async function observe(namespaces: Namespaces, nft: NftOf, workloads: rea
       dumps.push(dumpSpace(space, [ns, ...(paths.get(space.inode) ?? [])]));
       paths.delete(space.inode);
       for (const { observe: kind } of ALL_KINDS)
-        if (kind.standing !== undefined) objects.push(...kind.standing(space, { namespaces, nft }));
+        if (kind.standing !== undefined) objects.push(...kind.standing(space, readers));
     });
     await breathe();
   }

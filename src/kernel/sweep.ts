@@ -9,7 +9,7 @@ import type { Refusal } from "./kernel.ts";
 import type { OpList } from "./opList.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
-import { allLinks, deleteGroup, linkByName, setDown, setGroup } from "./netlink/link.ts";
+import { type LinkInfo, allLinks, deleteGroup, linkByName, setDown, setGroup } from "./netlink/link.ts";
 import { BATCH_MESSAGES, NetlinkSocket } from "./netlink/socket.ts";
 import { MessageWriter } from "./netlink/wire.ts";
 import { isOurs } from "./ownership.ts";
@@ -73,7 +73,9 @@ async function removeNamespace({ namespaces, number }: Tools, ns: Ns): Promise<R
   const vrf = ns.slice("vrf:".length);
   const space = namespaces.vrf(vrf);
   if (space === undefined) return undefined;
-  const links = space.socket.list(allLinks, (link) => isOurs(link) && !link.isLoopback);
+  // The kernel does not let a device of Open vSwitch be deleted; it goes with its namespace.
+  const isDeletable = (link: LinkInfo) => isOurs(link) && !link.isLoopback && link.kind !== "openvswitch";
+  const links = space.socket.list(allLinks, isDeletable);
   const indexes = links.map(({ index }) => index);
   const refusal = await deleteGrouped(ownSocket(namespaces, space), indexes, number);
   // Links first: the kernel would remove them with the namespace, but later, in its own time.

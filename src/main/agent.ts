@@ -30,6 +30,7 @@ import { realFiles } from "../files/real.ts";
 import type { Kernel } from "../kernel/kernel.ts";
 import { linuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
+import { OVSDB_SOCKET } from "../kernel/ovsdb/openVswitch.ts";
 import { neighbourOverflows } from "../kernel/overflow.ts";
 import { Fault } from "../model/fault.ts";
 import { emptySnapshot } from "../model/resource.ts";
@@ -47,11 +48,13 @@ const SETTINGS = [
   "slices",
   "http",
   "cni-dir",
+  "ovsdb",
 ] as const;
 const DEFAULTS = {
   "state-dir": "/var/lib/weft/agent",
   socket: "/run/weft/agent.sock",
   "netns-prefix": NETNS_PREFIX,
+  ovsdb: OVSDB_SOCKET,
 } as const;
 
 /** What an agent was told, with the defaults of what it was not. */
@@ -69,7 +72,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const host = settings.host ?? hostname();
   const { disk, files, troubles } = await lockedState(settings["state-dir"], world.clock);
   const token = tokenOf(disk, host, settings);
-  const kernel = linuxKernel({ prefix: settings["netns-prefix"] });
+  const kernel = linuxKernel({ prefix: settings["netns-prefix"], ovsdb: settings.ovsdb });
   const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
   const find = settings.underlay === undefined ? { find: () => sourceAddress(url) } : {};
   const claim = claimOf(kernel, host, new Underlay({ kernel, address, ...find }), settings);
@@ -99,7 +102,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     cluster: disk.identity()?.cluster,
     saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
     saveSnapshot: disk.saveSnapshot,
-    troubles: () => [...troubles(), ...neighboursFull()],
+    troubles: () => [...troubles(), ...kernel.troubles(), ...neighboursFull()],
     blockLease,
     uid: () => randomUUID(),
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),

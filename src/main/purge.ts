@@ -27,8 +27,8 @@ const ROUNDS = 3;
 const USUAL_CNI_DIR = "/etc/cni/net.d";
 
 export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
-  const { stateDir, socket, netnsPrefix, cniDir, yes } = flags;
-  const settings = await agentSettings({ stateDir, socket, netnsPrefix, cniDir }, io.env);
+  const { stateDir, socket, netnsPrefix, cniDir, ovsdb, yes } = flags;
+  const settings = await agentSettings({ stateDir, socket, netnsPrefix, cniDir, ovsdb }, io.env);
   const { socket: socketPath, "state-dir": directory } = settings;
   await refuseWhileRunning(socketPath);
   // What is not an agent's is refused before the journal is opened there, which writes.
@@ -37,7 +37,7 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
     found.directory === undefined
       ? () => undefined
       : (await lockDirectory(directory, "state directory", io.clock)).release;
-  const kernel = linuxKernel({ prefix: settings["netns-prefix"] });
+  const kernel = linuxKernel({ prefix: settings["netns-prefix"], ovsdb: settings.ovsdb });
   const workloads = found.directory === undefined ? [] : attachedIn(found.directory, kernel.facts().bootId);
   try {
     const objects = [...(await kernel.observe(workloads)).values()].filter(({ kind }) => kind !== "sysctl").length;
@@ -51,7 +51,8 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
     const removed = [...kernelLoss, ...cniFiles, ...removeStateFiles(stateFilesIn(directory, socketPath))];
     io.err(`${removed.length === 0 ? "nothing of Weft was here" : `removed ${removed.join(", ")}`}; `);
     io.err("looked again: nothing is left in the kernel\n");
-    for (const line of staying(await kernel.observe([]), settings["cni-dir"])) io.err(`${line}\n`);
+    const state = await kernel.observe([]);
+    for (const line of [...staying(state, settings["cni-dir"]), ...kernel.troubles()]) io.err(`${line}\n`);
     return 0;
   } finally {
     kernel.close();

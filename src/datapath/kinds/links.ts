@@ -118,7 +118,8 @@ function setFields(where: string, from: readonly Field[], to: readonly Field[]):
 }
 
 type LinkKind<T extends Link> = Pick<Kind<T>, "layer" | "key" | "leadsTo"> &
-  Pick<Print<T>, "add"> & {
+  Pick<Print<T>, "add"> &
+  Partial<Pick<Print<T>, "remove">> & {
     readonly devices?: Kind<T>["devices"];
     readonly changeLayer?: Kind<T>["changeLayer"];
     /** What can be changed in place besides MTU, MAC and alias. */
@@ -138,12 +139,12 @@ export function defineLink<T extends Link>(link: LinkKind<T>): Kind<T> {
   return defineKind<T>({
     role: "link" as Role<T>,
     devices: ({ ns, name }) => [{ ns, name }],
+    remove: ({ name }, { ip }) => [`${ip} link delete ${name}`],
     ...kind,
     set: (from, to, shell) => [
       ...setFields(`${shell.ip} link set ${to.name}`, allFields(from), allFields(to)),
       ...setMore(from, to, shell),
     ],
-    remove: ({ name }, { ip }) => [`${ip} link delete ${name}`],
   });
 }
 

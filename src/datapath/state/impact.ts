@@ -45,7 +45,7 @@ function placeOf(endpoint: Endpoint, network: Network | undefined): Place {
 /** Whom it hurts that an object goes away; undefined if that hurts none. */
 function hitBy(object: KernelObject): ((place: Place) => boolean) | undefined {
   const has = ({ ns, bridges }: Place, bridge: string) => ns === object.ns && bridges.includes(bridge);
-  if (isTunnel(object.kind)) {
+  if (isTunnel(object.kind) && isLink(object)) {
     const { master } = object as PortOfBridge;
     return (place) => (master === undefined ? place.ns === object.ns : has(place, master));
   }

@@ -14,15 +14,16 @@ import type { QueueInfo } from "../netlink/tc.ts";
 import type { MessageWriter } from "../netlink/wire.ts";
 import type { NftOf } from "../nft.ts";
 import type * as offload from "../offload.ts";
+import type { OpenVswitch } from "../ovsdb/openVswitch.ts";
 import type { Events } from "./events.ts";
 import type { Fake } from "./fake.ts";
 
 /**
  * How operations reach the kernel. `messages`: gathered per namespace and sent together. `transaction`: tables and
  * their elements, one transaction per namespace. `links`, `namespaces`: removals, all at once, because each makes its
- * caller wait. `call`: one by one.
+ * caller wait. `call`: one by one. `ovsdb`: the database of Open vSwitch, one transaction, and then what it made.
  */
-export type Way = "messages" | "transaction" | "links" | "namespaces" | "call";
+export type Way = "messages" | "transaction" | "links" | "namespaces" | "call" | "ovsdb";
 
 export type KernelKind<T extends KernelObject> = {
   readonly way: { readonly put: Way; readonly remove: Way };
@@ -123,9 +124,11 @@ export type Reading = {
 /** A link that objects may be on: its namespace as Weft calls it, and its name. */
 type On = { readonly ns: Ns; readonly dev: string };
 
+type Readers = { readonly namespaces: Namespaces; readonly nft: NftOf; readonly ovs: OpenVswitch };
+
 export type Observe<T> = {
   /** Of a kind that stands alone: the objects of a namespace. */
-  readonly standing?: (space: Space, tools: { readonly namespaces: Namespaces; readonly nft: NftOf }) => readonly T[];
+  readonly standing?: (space: Space, tools: Readers) => readonly T[];
   /** Of a kind of links: from one that is ours. `isExtra` is what isExtra() found when the namespace was read. */
   readonly link?: (link: LinkInfo, seen: SeenLink) => T;
   readonly isExtra?: (link: LinkInfo, space: Space, offload: Offload) => boolean;
@@ -173,7 +176,7 @@ export function kernelKind<T extends KernelObject>(
 
 /** A way to the kernel, with what it needs. */
 type Sent<T extends KernelObject> =
-  | { readonly way: { readonly put: "transaction"; readonly remove: "transaction" } }
+  | { readonly way: { readonly put: "transaction" | "ovsdb"; readonly remove: "transaction" | "ovsdb" } }
   | ({ readonly way: { readonly put: "call"; readonly remove: "call" | "namespaces" } } & Pick<KernelKind<T>, "call">);
 
 /** A kind whose objects are in a namespace by themselves. */

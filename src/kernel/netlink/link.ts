@@ -72,6 +72,26 @@ export function setDown(w: MessageWriter, seq: number, index: number): void {
   w.u32(k.IFF_UP);
 }
 
+/** Puts a link into another namespace, with a mark. The kernel lets others wait meanwhile (15-20 ms). */
+export function moveLink(w: MessageWriter, seq: number, index: number, to: { fd: number; alias: string }): void {
+  w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
+  ifinfo(w, k.AF_UNSPEC, index, 0);
+  w.attrU32(k.IFLA_NET_NS_FD, to.fd);
+  w.attrText(k.IFLA_IFALIAS, to.alias);
+}
+
+/** Takes a link down, out of its bridge, and off its mark. */
+export function releaseLink(w: MessageWriter, seq: number, index: number): void {
+  setDown(w, seq, index);
+  w.attrU32(k.IFLA_MASTER, 0);
+  w.attrText(k.IFLA_IFALIAS, "");
+}
+
+export function deleteLink(w: MessageWriter, seq: number, index: number): void {
+  w.begin(k.RTM_DELLINK, k.NLM_F_REQUEST, seq);
+  ifinfo(w, k.AF_UNSPEC, index, 0);
+}
+
 export function setGroup(w: MessageWriter, seq: number, index: number, group: number): void {
   w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
   ifinfo(w, k.AF_UNSPEC, index, 0);

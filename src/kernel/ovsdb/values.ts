@@ -6,10 +6,6 @@ export type Value = Atom | readonly ["set", readonly Atom[]] | readonly ["map", 
 /** Columns of a row that is written. */
 export type Columns = Readonly<Record<string, Value>>;
 
-export function uuid(id: string): Atom {
-  return ["uuid", id];
-}
-
 /** A row that the same transaction inserts under this name. */
 export function named(name: string): Atom {
   return ["named-uuid", name];

@@ -89,6 +89,36 @@ const SHAPER: ObjectOf<"ifb"> = {
 };
 const REDIRECT: ObjectOf<"redirect"> = { kind: "redirect", ns: "vrf:blue", dev: "wp1", to: "wq1" };
 
+const OVS_BRIDGE: ObjectOf<"ovs-bridge"> = { kind: "ovs-bridge", ns: "host", name: "wob7", of: "network:lan" };
+const OVS_PORT: ObjectOf<"ovs-port"> = {
+  kind: "ovs-port",
+  ns: "host",
+  name: "wo7",
+  of: "network:lan",
+  bridge: "wob7",
+  type: "internal",
+  vlan: 7,
+  mtu: 1450,
+};
+const OVS_TUNNEL: ObjectOf<"ovs-port"> = {
+  kind: "ovs-port",
+  ns: "host",
+  name: "wt1",
+  of: "network:lan",
+  bridge: "wob7",
+  type: "vxlan",
+  tunnel: { local: "192.0.2.1", remote: "192.0.2.2", key: 7, port: 4790 },
+};
+const OVS_DEVICE: ObjectOf<"openvswitch"> = {
+  kind: "openvswitch",
+  ns: "vrf:blue",
+  name: "wo7",
+  mtu: 1450,
+  mac: "70:b3:d5:01:00:02",
+  alias: "weft:network:lan",
+  master: "wb7",
+};
+
 const GATEWAY: ObjectOf<"address"> = { kind: "address", ns: "vrf:blue", dev: "wb7", cidr: "10.7.0.1/16" };
 const NEIGHBOUR: ObjectOf<"neighbour"> = {
   kind: "neighbour",
@@ -103,6 +133,7 @@ const ROUTE: ObjectOf<"route"> = { kind: "route", ns: "vrf:blue", dst: "10.9.0.0
 const ON_TABLES = [NETNS, tables(CHAIN)];
 const ON_BRIDGE = [NETNS, BRIDGE];
 const ON_TUNNEL = [...ON_BRIDGE, { ...TUNNEL, master: "wb7" }];
+const ON_OVS = [OVS_BRIDGE, OVS_PORT, ...ON_BRIDGE];
 const ON_PORT = [...ON_BRIDGE, PORT];
 
 const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...Example<ObjectOf<K>>[]] } = {
@@ -178,6 +209,30 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
     { needs: [NETNS], is: UPLINK, becomes: { ...UPLINK, makesChecksums: true } },
   ],
   ifb: [{ needs: [NETNS], is: SHAPER, becomes: { ...SHAPER, mtu: 1300, alias: "weft:shaper:other" } }],
+  "ovs-bridge": [{ needs: [], is: OVS_BRIDGE, becomes: { ...OVS_BRIDGE, of: "physical:lan" } }],
+  "ovs-port": [
+    {
+      needs: [OVS_BRIDGE],
+      is: OVS_PORT,
+      becomes: { ...OVS_PORT, of: "network:other", vlan: 8, trunks: "10-12,20", mtu: 1400 },
+    },
+    {
+      needs: [OVS_BRIDGE],
+      is: OVS_TUNNEL,
+      becomes: { ...OVS_TUNNEL, vlan: 9, tunnel: { local: "192.0.2.1", remote: "192.0.2.3", key: 8, port: 4790 } },
+    },
+    {
+      needs: [OVS_BRIDGE],
+      is: { ...OVS_TUNNEL, type: "ip6gre", tunnel: { local: "2001:db8::1", remote: "2001:db8::2", key: 7 } },
+    },
+  ],
+  openvswitch: [
+    {
+      needs: ON_OVS,
+      is: OVS_DEVICE,
+      becomes: { ...OVS_DEVICE, mtu: 1400, mac: "70:b3:d5:01:00:03", macs: "flooded", floodsArp: true },
+    },
+  ],
   tbf: [
     {
       needs: ON_PORT,

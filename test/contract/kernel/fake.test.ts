@@ -13,6 +13,7 @@ function makeWorld(): Promise<World> {
   const kernel = new FakeKernel();
   return Promise.resolve({
     kernel,
+    start: () => undefined,
     restart: () => new FakeKernel({}, kernel),
     workload() {
       const path = `/run/netns/w${++workloads}` as const;

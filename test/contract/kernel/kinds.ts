@@ -34,7 +34,12 @@ export function eachExample(
   body: (world: World, example: Example) => Promise<void>,
 ): Contract {
   const tests = examples.map((example) => [`${keyOf(example.is)}: ${what}`, example] as const);
-  return Object.fromEntries(tests.map(([name, example]) => [name, (world: World) => body(world, example)]));
+  return Object.fromEntries(tests.map(([name, example]) => [name, (world: World) => started(world, example, body)]));
+}
+
+async function started(world: World, example: Example, body: (world: World, example: Example) => Promise<void>) {
+  world.start([...example.needs, example.is]);
+  await body(world, example);
 }
 
 async function observedChangedAndRemoved(world: World, example: Example): Promise<void> {

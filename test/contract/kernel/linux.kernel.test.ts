@@ -8,7 +8,8 @@ import { nftDigest } from "../../../src/datapath/kinds/tables.ts";
 import { keyOf, stateOf } from "../../../src/datapath/state/state.ts";
 import type { Flow } from "../../../src/kernel/kernel.ts";
 import { inodeOf } from "../../../src/kernel/namespaces.ts";
-import { EXAMPLES } from "./examples.ts";
+import { ovsObstacle } from "../../netns/lab/openVswitch.ts";
+import { EXAMPLES, type Example } from "./examples.ts";
 import { LinuxWorld, lacks, obstacle, run } from "./linuxWorld.ts";
 import * as o from "./objects.ts";
 import { kindsOf, lackingOf } from "./kinds.ts";
@@ -435,6 +436,11 @@ const skip = obstacle();
 const [lacking, possible] = [true, false].map((is) =>
   EXAMPLES.filter((example) => (skip === undefined && lacks(example)) === is),
 );
-const KINDS = [kindsOf(possible ?? []), pastedOf(possible ?? []), lackingOf(lacking ?? [])];
-for (const contract of [...KINDS, STATE, OTHERS, REFUSALS, PORTS, LINUX_ONLY])
+const isOfOvs = ({ is }: Example) => is.kind === "openvswitch" || is.kind.startsWith("ovs-");
+const [ofOvs = [], others = []] = [true, false].map((isIt) => possible?.filter((one) => isOfOvs(one) === isIt));
+for (const contract of [kindsOf(others), pastedOf(others), lackingOf(lacking ?? [])])
+  testContract("linux", contract, async () => new LinuxWorld(), skip);
+for (const contract of [kindsOf(ofOvs), pastedOf(ofOvs)])
+  testContract("linux", contract, async () => new LinuxWorld(), skip ?? ovsObstacle());
+for (const contract of [STATE, OTHERS, REFUSALS, PORTS, LINUX_ONLY])
   testContract("linux", contract, async () => new LinuxWorld(), skip);

@@ -12,6 +12,7 @@ import { linuxKernel, type LinuxOptions } from "../../../src/kernel/linux.ts";
 import { netnsFile } from "../../../src/datapath/kinds/namespaces.ts";
 import { printOps } from "../../../src/datapath/state/print.ts";
 import type { Op } from "../../../src/datapath/state/state.ts";
+import { OpenVswitch } from "../../netns/lab/openVswitch.ts";
 import type { Example } from "./examples.ts";
 import type { Workload, World } from "./world.ts";
 
@@ -56,6 +57,7 @@ export class LinuxWorld implements World {
   readonly #host = `${this.#prefix}host`;
   readonly #made = [this.#host];
   readonly #kernels: Kernel[] = [];
+  readonly #ovs = new OpenVswitch(this.#host);
 
   constructor() {
     run("ip", "netns", "add", this.#host);
@@ -65,13 +67,19 @@ export class LinuxWorld implements World {
 
   /** What an agent of this host is started with. */
   get options(): Required<LinuxOptions> {
-    return { host: `/run/netns/${this.#host}`, prefix: `${this.#prefix}v-` };
+    return { host: `/run/netns/${this.#host}`, prefix: `${this.#prefix}v-`, ovsdb: this.#ovs.socket };
   }
 
   restart(): Kernel {
     const kernel = linuxKernel(this.options);
     this.#kernels.push(kernel);
     return kernel;
+  }
+
+  start(objects: readonly KernelObject[]): void {
+    if (!objects.some(({ kind }) => kind === "ovs-bridge")) return;
+    this.#ovs.startDatabase();
+    this.#ovs.startSwitch();
   }
 
   workload(): Promise<Workload> {
@@ -98,7 +106,7 @@ export class LinuxWorld implements World {
 
   /** With that namespace's /proc/sys/net. */
   inside(ns: Ns, ...argv: readonly string[]): string {
-    return run("nsenter", `--net=/run/netns/${this.name(ns)}`, ...argv);
+    return this.#ovs.run("nsenter", `--net=/run/netns/${this.name(ns)}`, ...argv);
   }
 
   /** Runs lines that Weft prints, as a user of this host would. */
@@ -162,6 +170,7 @@ export class LinuxWorld implements World {
 
   close(): Promise<void> {
     for (const kernel of this.#kernels) kernel.close();
+    this.#ovs.close();
     const all = run("ip", "netns", "list")
       .split("\n")
       .map((line) => line.split(" ", 1)[0] ?? "");
@@ -176,12 +185,16 @@ function switched(object: ObjectOf<"sysctl">): KernelObject {
 
 /** Without what tells our objects from others'. */
 function unmarked(line: string): string {
-  return line.replace(/ alias \S*/, "").replace(/ (proto|protocol) 87\b/, " $1 static");
+  return line
+    .replace(/ alias \S*/, "")
+    .replaceAll(/ external_ids:weft=\S+/g, "")
+    .replace(/ (proto|protocol) 87\b/, " $1 static");
 }
 
-/** Without the one word that `ip` lacks before 6.7. */
+/** Without the one word that `ip` lacks before 6.7, and with the datapath of Open vSwitch that every machine has. */
 function understood(line: string): string {
-  return hasFdbMax ? line : line.replace(/ fdb_max_learned \d+/, "");
+  const known = hasFdbMax ? line : line.replace(/ fdb_max_learned \d+/, "");
+  return known.replace(/^ovs-vsctl add-br (\S+) -- set bridge \S+/, "$& datapath_type=netdev");
 }
 const hasFdbMax = spawnSync("ip", ["link", "help", "bridge"], { encoding: "utf8" }).stderr.includes("fdb_max_learned");
 

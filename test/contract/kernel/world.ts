@@ -15,6 +15,8 @@ export type World = {
   readonly kernel: Kernel;
   /** The same machine through a port of its own: an agent that was restarted. */
   restart(): Kernel;
+  /** Starts the programs that these objects are made by, where the kernel alone does not make them. */
+  start(objects: readonly KernelObject[]): void;
   /** A workload's namespace: its path. */
   workload(): Promise<Workload>;
   removeWorkload(path: Workload): Promise<void>;

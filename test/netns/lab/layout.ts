@@ -13,6 +13,9 @@ export class Layout {
   /** Hosts whose agents look for their underlay address themselves. */
   readonly floating = new Set<string>();
 
+  /** Sockets of databases of Open vSwitch, by host. */
+  readonly ovsdb = new Map<string, string>();
+
   get wire(): string {
     return `${this.id}-u`;
   }
@@ -57,6 +60,8 @@ export class Layout {
       `${this.netnsOf(host)}-`,
       "--cni-dir",
       this.cniDir(host),
+      "--ovsdb",
+      this.ovsdb.get(host) ?? join(stateDir, "no-ovsdb.sock"),
     ];
   }
 }

@@ -38,6 +38,7 @@ export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolea
     watch: (poke, signal) => kernel.watch(poke, signal),
     echo: () => kernel.echo(),
     blockingFilters: () => kernel.blockingFilters(),
+    troubles: () => kernel.troubles(),
     netnsId: (path) => kernel.netnsId(path),
     ownNetns: (id) => kernel.ownNetns(id),
     linkNames: (ns) => kernel.linkNames(ns),

@@ -1,0 +1,160 @@
+// Consecutive operations on Open vSwitch: its rows in one transaction, then the devices that it made of them, one by
+// one. If the database refuses one row, the others are made without it.
+import { existsSync } from "node:fs";
+import type { OvsBridge, OvsPort } from "../../datapath/kinds/openVswitch.ts";
+import type { OpOn } from "../../datapath/state/state.ts";
+import { isSame } from "../../datapath/state/diff.ts";
+import { refusalOfError } from "../errno.ts";
+import type { Refusal } from "../kernel.ts";
+import type { Namespaces } from "../namespaces.ts";
+import type { OpList } from "../opList.ts";
+import type { Operation } from "./client.ts";
+import { moveDevice, releaseDevice } from "./device.ts";
+import type { OpenVswitch } from "./openVswitch.ts";
+import type { Replica } from "./replica.ts";
+import {
+  type OvsObject,
+  changePort,
+  makeBridge,
+  makePort,
+  markBridge,
+  objectsIn,
+  removeBridge,
+  removePort,
+  rowOf,
+} from "./rows.ts";
+import { textsIn } from "./values.ts";
+
+type Tools = { readonly namespaces: Namespaces; readonly ovs: OpenVswitch };
+
+/** Gives the places of devices that are where they should be now: what else they should be is to be set. */
+export async function runOvs(tools: Tools, list: OpList, places: readonly number[]): Promise<readonly number[]> {
+  const placed: number[] = [];
+  let rows: number[] = [];
+  for (const at of places) {
+    const op = list.ops[at];
+    if (op?.object.kind !== "openvswitch") {
+      rows.push(at);
+      continue;
+    }
+    await changeRows(tools, list, rows);
+    rows = [];
+    if (!list.isDue(at)) continue;
+    const done = op.op === "remove" ? releaseDevice(tools, op.object) : moveDevice(tools, op.object);
+    const refusal = await done.then(() => undefined, refusalOfError);
+    list.refuse(at, refusal);
+    if (refusal === undefined && op.op !== "remove") placed.push(at);
+  }
+  await changeRows(tools, list, rows);
+  return placed;
+}
+
+/** What one operation of a list needs in the database. */
+type Planned = { readonly at: number; readonly operations: readonly Operation[] };
+
+async function changeRows({ ovs }: Tools, list: OpList, places: readonly number[]): Promise<void> {
+  const due = places.filter((at) => list.isDue(at));
+  if (due.length === 0) return;
+  const replica = await ovs.wanted();
+  const [first = "it does not answer"] = ovs.troubles();
+  if (replica === undefined) return refuseAll(list, due, { class: "busy", message: first });
+  let planned = due.flatMap((at): Planned[] => {
+    const plan = planOf(replica, list, at);
+    if (Array.isArray(plan)) return [{ at, operations: plan }];
+    list.refuse(at, plan as Refusal);
+    return [];
+  });
+  while (planned.length > 0) {
+    const failure = await ovs.transact(planned.flatMap(({ operations }) => operations));
+    if (failure === undefined) break;
+    const culprit = failure.at === undefined ? undefined : ownerOf(planned, failure.at);
+    if (culprit === undefined && planned.length > 1) return await changeEach(ovs, list, planned);
+    const refused = culprit === undefined ? planned : [culprit];
+    refuseAll(
+      list,
+      refused.map(({ at }) => at),
+      failure.refusal,
+    );
+    planned = planned.filter((one) => !refused.includes(one));
+  }
+  noteTroubles(ovs, list, planned);
+}
+
+/** It is not known which of them the database refuses. */
+async function changeEach(ovs: OpenVswitch, list: OpList, planned: readonly Planned[]): Promise<void> {
+  for (const { at, operations } of planned) list.refuse(at, (await ovs.transact(operations))?.refusal);
+  noteTroubles(ovs, list, planned);
+}
+
+/** Ports that are in the database now, but that Open vSwitch cannot make. */
+function noteTroubles(ovs: OpenVswitch, list: OpList, planned: readonly Planned[]): void {
+  for (const { at } of planned) {
+    const op = list.ops[at];
+    if (op === undefined || op.op === "remove" || op.object.kind !== "ovs-port") continue;
+    list.refuse(at, ovs.troubleOf(op.object.name));
+  }
+}
+
+function refuseAll(list: OpList, places: readonly number[], refusal: Refusal): void {
+  for (const at of places) list.refuse(at, refusal);
+}
+
+function ownerOf(planned: readonly Planned[], place: number): Planned | undefined {
+  let end = 0;
+  return planned.find(({ operations }) => (end += operations.length) > place);
+}
+
+function planOf(replica: Replica, list: OpList, at: number): Operation[] | Refusal {
+  const op = list.ops[at];
+  if (op?.object.kind === "ovs-bridge") return planBridge(replica, op as OpOn<OvsBridge>, at);
+  return op?.object.kind === "ovs-port" ? planPort(replica, op as OpOn<OvsPort>, at) : [];
+}
+
+function planBridge(replica: Replica, op: OpOn<OvsBridge>, at: number): Operation[] | Refusal {
+  const { name, of } = op.object;
+  const there = rowOf(replica, "Bridge", name);
+  if (op.op === "remove") {
+    if (there?.of === undefined) return [];
+    // What others have put into it is not Weft's to remove.
+    return hasOthers(replica, name, there.row["ports"]) ? markBridge(there.id, undefined) : [removeBridge(there.id)];
+  }
+  if (there === undefined) return makeBridge(op.object, datapath(), at);
+  if (there.of === undefined) return taken("bridge", name);
+  return there.of === of ? [] : op.op === "set" ? markBridge(there.id, of) : taken("bridge", name);
+}
+
+function hasOthers(replica: Replica, bridge: string, ports: unknown): boolean {
+  const ours = new Set(objectsIn(replica).flatMap(({ kind, name }) => (kind === "ovs-port" ? [name] : [])));
+  const names = textsIn(ports).flatMap((id) => textsIn(replica.table("Port").get(id)?.["name"] ?? ["set", []]));
+  return names.some((name) => name !== bridge && !ours.has(name));
+}
+
+function planPort(replica: Replica, op: OpOn<OvsPort>, at: number): Operation[] | Refusal {
+  const { object } = op;
+  const there = rowOf(replica, "Port", object.name);
+  const ours = objectsIn(replica).find(({ kind, name }) => kind === "ovs-port" && name === object.name);
+  if (op.op === "remove") {
+    const isMeant = ours?.kind === "ovs-port" && ours.bridge === object.bridge && ours.type === object.type;
+    return there === undefined || !isMeant ? [] : [removePort(ours.bridge, there.id)];
+  }
+  // An operation before this one may take it away.
+  if (there === undefined || isRemoved(op, ours)) return makePort(object, at);
+  if (ours === undefined) return taken("port", object.name);
+  if (op.op === "set" || isSame(ours, object)) return changePort(object);
+  return taken("port", object.name);
+}
+
+/** A port of that name that is another one by now: the list removes the old one first. */
+function isRemoved({ op, object }: OpOn<OvsPort>, ours: OvsObject | undefined): boolean {
+  if (op !== "add" || ours?.kind !== "ovs-port") return false;
+  return ours.bridge !== object.bridge || ours.type !== object.type;
+}
+
+/** The kernel's, where its module is: Open vSwitch loads it at its start, if there is one. */
+function datapath(): string {
+  return existsSync("/sys/module/openvswitch") ? "system" : "netdev";
+}
+
+function taken(what: string, name: string): Refusal {
+  return { class: "exists", message: `Open vSwitch has a ${what} ${name}, which is not as Weft wants it` };
+}
