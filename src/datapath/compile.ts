@@ -5,6 +5,8 @@
 //   wu-blue ===veth=== uplink                  wb-front ===port=== eth0
 //   nft: who may send    nft: masquerade       wb-back  ===port=== eth0
 //        to the tunnel   wx4096 (tunnel: routed networks) or as port of wb-* (switched ones)
+//
+// One VRF may be in the host's own namespace: its bridges, tunnels and ports are there, its chains in the host's table.
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
 import { withoutClashes } from "./world/deviceClash.ts";
 import { compileEndpoint } from "./network/endpoint.ts";
@@ -19,6 +21,7 @@ import { endpointElements, memberElements } from "./policy/spoofing.ts";
 import type { KernelObject } from "./kinds.ts";
 import { type KernelState, stateOf } from "./state/state.ts";
 import { compileSwitched } from "./network/switched.ts";
+import { isInHost, networksOn, nsOf } from "./world/placement.ts";
 import { compileUplink, usesUplink } from "./network/uplink.ts";
 
 /**
@@ -35,13 +38,10 @@ export function compile(snapshot: Snapshot, host: string, management: readonly s
 }
 
 function compileVrf(world: World, vrf: Vrf): KernelObject[] {
-  const ns = `vrf:${vrf.name}` as const;
   const networks = world.networks.get(vrf.name) ?? [];
-  const [own, built] = withoutClashes(world, networks);
+  const [own, built] = withoutClashes(world, networksOn(world, vrf));
   const objects: KernelObject[] = [
-    { kind: "netns", ns },
-    ...NAMESPACE_SYSCTLS.map(([key, value]): KernelObject => ({ kind: "sysctl", ns, key, value })),
-    compileFirewall(world, vrf, networks),
+    ...(isInHost(vrf) ? hostRouting(world, vrf, built) : [...namespaceOf(vrf), compileFirewall(world, vrf, networks)]),
     ...memberElements(world, vrf, networks),
     ...built.flatMap((network) =>
       ownEndpoints(own, network.name).flatMap((endpoint) => endpointElements(own, vrf, network, endpoint)),
@@ -51,6 +51,21 @@ function compileVrf(world: World, vrf: Vrf): KernelObject[] {
   objects.push(...compileRouted(world, vrf, networks));
   if (usesUplink(vrf, networks)) objects.push(...compileUplink(world, vrf, networks));
   return objects;
+}
+
+function namespaceOf({ name }: Vrf): KernelObject[] {
+  const ns = `vrf:${name}` as const;
+  return [
+    { kind: "netns", ns },
+    ...NAMESPACE_SYSCTLS.map(([key, value]): KernelObject => ({ kind: "sysctl", ns, key, value })),
+  ];
+}
+
+/** The host routes for segments whose gateway it is; IPv6 forwarding is left to the operator (network/uplink.ts). */
+function hostRouting(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {
+  const segments = networks.flatMap((network) => segmentsOf(vrf, network, world.self, []));
+  if (segments.every(({ gateways }) => gateways.length === 0)) return [];
+  return [{ kind: "sysctl", ns: "host", key: "ipv4/ip_forward", value: "1" }];
 }
 
 /** Settings that a new namespace has wrong for a router. */
@@ -85,7 +100,7 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
 }
 
 function compileSegment(vrf: Vrf, network: Network, segment: Segment, mtu: number): KernelObject[] {
-  const ns = `vrf:${vrf.name}` as const;
+  const ns = nsOf(vrf);
   const name = segment.slice === undefined ? network.name : `${network.name}/${segment.slice}`;
   return [
     {

@@ -269,7 +269,7 @@ function portOn(device: FakeDevice): PortSeen[] {
   );
   const far = { ifname: object.peer.name, mac: object.peer.mac, addresses };
   const endpoint = object.alias.slice(ENDPOINT_ALIAS.length);
-  return [{ vrf: object.ns.slice("vrf:".length), name: object.name, endpoint, netns: object.peer.ns, far }];
+  return [{ ns: object.ns, name: object.name, endpoint, netns: object.peer.ns, far }];
 }
 
 /** A pair whose far end is in a namespace that was not asked about is not desired. */

@@ -53,9 +53,9 @@ export type HostFacts = {
   readonly bootId: string;
 };
 
-/** The port of an endpoint in a VRF's namespace, whether or not the journal has it. */
+/** The port of an endpoint in its VRF's namespace, whether or not the journal has it. */
 export type PortSeen = {
-  readonly vrf: string;
+  readonly ns: Ns;
   readonly name: string;
   /** By its mark: the endpoint's name, of which a very long one lacks the end. */
   readonly endpoint: string;

@@ -7,6 +7,9 @@
 // rule or an element since. Until the listing's hash is known the mark ends in `pending`, which no listing matches: a
 // death in between leaves a table that is ours and will be replaced. Counters are left out of the listing.
 //
+// In the host's namespace a table of either name may be another program's. So there the bridge table, which belongs to
+// the VRF in that namespace, has a mark of its own, the chain `weft_owned`.
+//
 // Where there is a bridge table, elements of named sets are no part of the listing: those that matter are objects of
 // their own (elements.ts), and packets change the others. So sets in these texts have no names unless they are such.
 // There a text is replaced in place, chain by chain, so that the elements stay.
@@ -32,6 +35,8 @@ type Listed = {
   /** Empty if there is no such table. */
   readonly bridge: string;
 };
+const NOTHING: Listed = { inet: "", bridge: "" };
+const BOTH = [TABLE, BRIDGE_TABLE];
 type Seen = {
   readonly generation: number;
   readonly digest: string | undefined;
@@ -55,6 +60,7 @@ function elementsAfter({ elements, ops }: Loaded, sets: ReadonlySet<string>): Ma
   return after;
 }
 
+const OWNED_CHAIN = `chain ${MARK}_owned`;
 const MARK_CHAIN = /\n\tchain weft_([0-9a-f]{16})_([0-9a-z]+) \{\n\t\}\n/;
 
 export type NftOf = (space: Space) => Nft;
@@ -120,11 +126,21 @@ export class Nft {
       });
   }
 
-  /** undefined: there is no table. */
+  /** undefined: there is no table. In the host's namespace, that of another program is none. */
   #list(): Listed | undefined {
-    const bridge = this.#ns === "host" ? "" : this.#listOne(BRIDGE_TABLE, true);
+    const bridge = this.#bridgeTable();
     const inet = this.#listOne(TABLE, bridge !== "");
+    if (this.#ns === "host" && bridge !== "" && !MARK_CHAIN.test(inet)) return { inet: "", bridge };
     return inet === "" && bridge === "" ? undefined : { inet, bridge };
+  }
+
+  /** Listing all tables of the family is long only where there is one of ours. */
+  #bridgeTable(): string {
+    if (this.#ns !== "host") return this.#listOne(BRIDGE_TABLE, true);
+    const { output } = this.#ruleset.list("list tables bridge\n", true);
+    if (!output.split("\n").includes(`table ${BRIDGE_TABLE}`)) return "";
+    const listed = this.#listOne(BRIDGE_TABLE, true);
+    return listed.includes(OWNED_CHAIN) ? listed : "";
   }
 
   /**
@@ -142,7 +158,8 @@ export class Nft {
   /** Makes the tables, with these elements; refused `exists` if the namespace has one. */
   create(table: Table, elements: readonly ElementOp[]): void {
     const before = this.#ruleset.generation();
-    const refusal = this.#ruleset.run(`create table ${TABLE}\n${tableText(table)}${elementScript(elements)}`);
+    const text = `${this.#createText(table, NOTHING) || `create table ${TABLE}\n`}${tableText(table, this.#ns)}`;
+    const refusal = this.#ruleset.run(text + elementScript(elements));
     if (refusal?.class === "exists") refuse("exists", `${refusal.message}; ${this.#describe()}`);
     this.#confirm(table, refusal, { before, elements: new Map(), ops: elements });
   }
@@ -150,14 +167,16 @@ export class Nft {
   /** Makes the tables, or replaces those that are there, and changes elements: no packet sees anything in between. */
   replace(table: Table, elements: readonly ElementOp[]): void {
     this.#refuseForeign();
-    const anew = `${dropText(this.#ns)}${tableText(table)}`;
     const { listed, elements: there, generation, own } = this.#look();
+    const text = tableText(table, this.#ns);
+    const anew = `${this.#dropText()}${this.#createText(table, NOTHING)}${text}`;
     const before = generation + own;
     if (table.bridge === undefined || listed === undefined) {
       const refusal = this.#ruleset.run(anew + elementScript(elements));
       return this.#confirm(table, refusal, { before, elements: new Map(), ops: elements });
     }
-    const inPlace = `${clearText(listed, table)}${tableText(table)}${elementScript(elements)}`;
+    const created = this.#createText(table, listed);
+    const inPlace = `${clearText(listed, table)}${created}${text}${elementScript(elements)}`;
     const refusal = this.#ruleset.run(inPlace);
     // Another program's chain or a set of another type is in the way: all is removed; the next round adds the elements.
     if (refusal === undefined) this.#confirm(table, undefined, { before, elements: there, ops: elements });
@@ -167,7 +186,7 @@ export class Nft {
   /** Nothing of ours to remove is no error. */
   remove(): void {
     if (this.#look().digest === undefined) return;
-    const refusal = this.#ruleset.run(dropText(this.#ns));
+    const refusal = this.#ruleset.run(this.#dropText());
     if (refusal !== undefined && refusal.class !== "missing") throw new Refused(refusal);
   }
 
@@ -212,6 +231,21 @@ export class Nft {
     this.#seen = elements === undefined ? seen : { ...seen, elements };
   }
 
+  /** Makes tables that we do not have yet: refused in the host's namespace if another program has one of the name. */
+  #createText({ bridge }: Table, { inet, bridge: there }: Listed): string {
+    if (this.#ns !== "host") return "";
+    const tables = [...(inet === "" ? [TABLE] : []), ...(there === "" && bridge !== undefined ? [BRIDGE_TABLE] : [])];
+    return tables.map((table) => `create table ${table}\n`).join("");
+  }
+
+  /** Removes our tables: in a VRF's namespace both, whether or not they are there. */
+  #dropText(): string {
+    const { inet, bridge } = (this.#ns === "host" ? this.#look().listed : undefined) ?? NOTHING;
+    const tables =
+      this.#ns === "host" ? [inet === "" ? [] : [TABLE], bridge === "" ? [] : [BRIDGE_TABLE]].flat() : BOTH;
+    return tables.map((table) => `table ${table} {\n}\ndelete table ${table}\n`).join("");
+  }
+
   #refuseForeign(): void {
     if (this.#ns !== "host" || this.#look().digest !== undefined) return;
     if (this.#ruleset.run(`list table ${TABLE}\n`) === undefined) refuse("exists", this.#describe());
@@ -232,16 +266,11 @@ function partOf(listing: string, table: string): string {
   return listing.slice(start, listing.indexOf("\n}\n", start) + 3);
 }
 
-function tableText({ body, bridge }: Table): string {
+function tableText({ body, bridge }: Table, ns: Ns): string {
   const mark = `chain ${markName(nftDigest(body, bridge), "pending")} {\n}\n`;
-  const frames = bridge === undefined ? "" : `table ${BRIDGE_TABLE} {\n${bridge}\n}\n`;
+  const owned = ns === "host" ? `${OWNED_CHAIN} {\n}\n` : "";
+  const frames = bridge === undefined ? "" : `table ${BRIDGE_TABLE} {\n${bridge}\n${owned}}\n`;
   return `table ${TABLE} {\n${body}\n${mark}}\n${frames}`;
-}
-
-/** Removes the tables, whether or not they are there. */
-function dropText(ns: Ns): string {
-  const tables = ns === "host" ? [TABLE] : [TABLE, BRIDGE_TABLE];
-  return tables.map((table) => `table ${table} {\n}\ndelete table ${table}\n`).join("");
 }
 
 /** Takes out of the tables all but the chains and sets that the new text has, too; these lose their rules. */
@@ -281,7 +310,8 @@ function namesIn({ bridge }: Listed): string[] {
 function digestOf(listed: Listed | undefined, ns: Ns): string | undefined {
   if (listed === undefined) return undefined;
   const mark = MARK_CHAIN.exec(listed.inet);
-  if (mark === null) return ns === "host" ? undefined : NFT_TAMPERED;
+  // A bridge table is listed only if it is ours.
+  if (mark === null) return ns === "host" && listed.bridge === "" ? undefined : NFT_TAMPERED;
   return mark[2] === listingHash(listed) ? mark[1] : NFT_TAMPERED;
 }
 

@@ -15,7 +15,7 @@ const TURN_PORTS = 64;
 
 export async function portsOf(namespaces: Namespaces): Promise<PortSeen[]> {
   const ports: PortSeen[] = [];
-  for (const { ns } of namespaces.vrfs()) {
+  for (const { ns } of [namespaces.host, ...namespaces.vrfs()]) {
     const links = namespaces.use(ns, portLinks) ?? [];
     for (let from = 0; from < links.length; from += TURN_PORTS) {
       const some = links.slice(from, from + TURN_PORTS);
@@ -23,7 +23,7 @@ export async function portsOf(namespaces: Namespaces): Promise<PortSeen[]> {
       namespaces.use(ns, (space) => {
         for (const link of some) {
           const endpoint = link.alias.slice(ENDPOINT_ALIAS.length);
-          ports.push({ vrf: ns.slice("vrf:".length), name: link.name, endpoint, ...farEnd(space, link) });
+          ports.push({ ns, name: link.name, endpoint, ...farEnd(space, link) });
         }
       });
       await setImmediate();

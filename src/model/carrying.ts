@@ -11,9 +11,20 @@ export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice
   return host.spec.slices === undefined ? all : all.filter((slice) => host.spec.slices?.includes(slice.name));
 }
 
+/** The name of the VRF in the hosts' own namespace unless another was put. */
+export const HOST_VRF = "host";
+/** In `hosts` of a network: all of them. */
+export const ALL_HOSTS = "*";
+
+/** Whether a network is to be on a host also without endpoints. */
+export function namesHost({ hosts = [] }: Pick<NetworkSpec, "hosts">, host: string): boolean {
+  return hosts.includes(ALL_HOSTS) || hosts.includes(host);
+}
+
 /**
- * VRFs that a host carries: those with a local network it has a block of, and those in which it has an endpoint. A host
- * in a VRF carries all of the VRF's networks, because it routes between them.
+ * VRFs that a host carries: those with a local network it has a block of, those in which it has an endpoint, and those
+ * with a network that names it. A host in a VRF carries all of the VRF's networks, because it routes between them; of
+ * the VRF in the host's own namespace, those that networksOn() says.
  */
 export function vrfsOn(snapshot: Snapshot, host: string): ReadonlySet<string> {
   const vrfOf = new Map(snapshot.networks.map((network) => [network.name, network.spec.vrf]));
@@ -24,6 +35,7 @@ export function vrfsOn(snapshot: Snapshot, host: string): ReadonlySet<string> {
   };
   for (const block of snapshot.blocks) if (block.spec.host === host) add(block.spec.network);
   for (const endpoint of snapshot.endpoints) if (endpoint.spec.host === host) add(endpoint.spec.network);
+  for (const { name, spec } of snapshot.networks) if (namesHost(spec, host)) add(name);
   return vrfs;
 }
 

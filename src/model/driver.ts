@@ -4,6 +4,10 @@ import { type Family, familyOf } from "./address.ts";
 import { Fault } from "./fault.ts";
 import { oneOf } from "./schema.ts";
 
+/** `own`: each VRF has a namespace of its own on a host. `host`: in the host's own namespace. */
+export const PLACEMENTS = ["own", "host"] as const;
+export type Placement = (typeof PLACEMENTS)[number];
+
 type DriverFacts = {
   /** As people read it. */
   readonly title: string;
@@ -17,6 +21,8 @@ type DriverFacts = {
   readonly hasVni: boolean;
   /** What its devices are called before the VNI. */
   readonly device: string;
+  /** Where its networks are on a host unless they say otherwise. */
+  readonly placement: Placement;
   /**
    * Of one that has a device for each peer, and so no device that could have a given name: for how many peers in a VRF
    * or switched network that is cheap. GRE, measured on Linux 6.1 with 1,000 peers: 80 MB and six seconds.
@@ -34,6 +40,7 @@ const ROWS = {
     hasPort: true,
     hasVni: true,
     device: "wx",
+    placement: "own",
   },
   gre: {
     title: "GRE",
@@ -43,6 +50,7 @@ const ROWS = {
     hasPort: false,
     hasVni: true,
     device: "gt",
+    placement: "own",
     peersMost: 100,
   },
 } as const satisfies Readonly<Record<string, DriverFacts>>;

@@ -9,6 +9,7 @@ import { endpointElements, lacksProfile, membershipOf } from "../../datapath/pol
 import { type KernelState, keyOf, type Op } from "../../datapath/state/state.ts";
 import { clashingNetworks } from "../../datapath/world/deviceClash.ts";
 import { type EndpointLayout, layoutOf, type Segment, segmentsOf } from "../../datapath/world/layout.ts";
+import { nsOf } from "../../datapath/world/placement.ts";
 import { isAnyFurther } from "../../datapath/world/reach.ts";
 import { ofSegmentOwner } from "../../datapath/world/reservations.ts";
 import { networkMtu, segmentOwnerOf, type World, worldOf } from "../../datapath/world/world.ts";
@@ -174,5 +175,5 @@ export function speculativePort({ vrf, segments, mtu }: NetworkContext, claim: E
   const [segment] = segments;
   return segment === undefined
     ? undefined
-    : portOn({ name, spec: { ifname, netns, mac: mac ?? "" } }, vrf.name, segment, mtu);
+    : portOn({ name, spec: { ifname, netns, mac: mac ?? "" } }, nsOf(vrf), segment, mtu);
 }

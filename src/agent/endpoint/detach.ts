@@ -4,6 +4,7 @@
 // the journal forgets the endpoint. So an address is never free before its link is gone, and an attach of the same name
 // or interface waits for that here. A killed agent leaves a port that the first round of the next one removes.
 import type { Veth } from "../../datapath/kinds/links.ts";
+import { nsOfNamed } from "../../datapath/world/placement.ts";
 import { portName } from "../../datapath/state/names.ts";
 import type { Endpoint, Network } from "../../model/resource.ts";
 import type { Entry } from "../journal/journal.ts";
@@ -55,7 +56,9 @@ export class Detacher {
       const wasConverged = view.isConverged(snapshots.known());
       if (entry.state === "attached") journal.put({ ...entry, state: "detaching" });
       if (network === undefined) await rounds.now();
-      const links = network === undefined ? undefined : linksOf(endpoint, network, view.state);
+      const vrfs = snapshots.known()?.vrfs ?? [];
+      const links =
+        network === undefined ? undefined : linksOf(endpoint, nsOfNamed(vrfs, network.spec.vrf), view.state);
       if (links !== undefined) this.#cutOff(links[0], endpoint);
       this.#stayConverged(wasConverged, endpoint);
       this.#pending.set(endpoint.name, this.#finish(endpoint, links, network?.spec.ipam === "global"));

@@ -6,10 +6,11 @@ import { diff } from "../../datapath/state/diff.ts";
 import { portName, shaperName } from "../../datapath/state/names.ts";
 import { printOps } from "../../datapath/state/print.ts";
 import { keyOf, stateOf } from "../../datapath/state/state.ts";
+import { nsOf, nsOfNamed } from "../../datapath/world/placement.ts";
 import { type World, worldOf } from "../../datapath/world/world.ts";
 import type { Kernel, Traffic } from "../../kernel/kernel.ts";
 import { Fault } from "../../model/fault.ts";
-import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
+import type { Endpoint, Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Attachment, EndpointCounters, QueueCounters } from "../../model/status.ts";
 import { allocate } from "../journal/blockAllocator.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -101,14 +102,14 @@ export function countersOf(
   host: string,
 ): readonly EndpointCounters[] {
   const world = worldOf(snapshot, host);
-  return (world?.vrfs ?? []).flatMap(({ name }) => (world === undefined ? [] : vrfCounters(kernel, world, name)));
+  return (world?.vrfs ?? []).flatMap((vrf) => (world === undefined ? [] : vrfCounters(kernel, world, vrf)));
 }
 
-function vrfCounters(kernel: Pick<Kernel, "counters">, world: World, vrf: string): EndpointCounters[] {
-  const { drops, ports } = kernel.counters(`vrf:${vrf}`);
+function vrfCounters(kernel: Pick<Kernel, "counters">, world: World, vrf: Vrf): EndpointCounters[] {
+  const { drops, ports } = kernel.counters(nsOf(vrf));
   const byPort = Map.groupBy(drops, (drop) => drop.port);
   const traffic = new Map(ports.map(({ name, ...numbers }) => [name, numbers]));
-  const here = (world.networks.get(vrf) ?? [])
+  const here = (world.networks.get(vrf.name) ?? [])
     .flatMap((network) => world.endpoints.get(network.name) ?? [])
     .filter(({ spec }) => spec.host === world.self.name);
   return here.map(({ name }): EndpointCounters => {
@@ -129,7 +130,7 @@ export function queuesOf(
   const networks = new Map(snapshot?.networks.map((network) => [network.name, network]));
   const byNamespace = new Map<Ns, ReturnType<Kernel["queues"]>>();
   return [...journal.entries.values()].flatMap(({ endpoint: { name, spec } }) => {
-    const ns: Ns = `vrf:${networks.get(spec.network)?.spec.vrf}`;
+    const ns = nsOfNamed(snapshot?.vrfs ?? [], networks.get(spec.network)?.spec.vrf ?? "");
     const queues = byNamespace.get(ns) ?? kernel.queues(ns);
     byNamespace.set(ns, queues);
     const ends = [

@@ -6,10 +6,11 @@ import type { Ifb, Veth } from "../../datapath/kinds/links.ts";
 import { policyOf } from "../../datapath/policy/groups.ts";
 import { portName, shaperName } from "../../datapath/state/names.ts";
 import { type KernelState, keyOf } from "../../datapath/state/state.ts";
+import { nsOf, nsOfNamed } from "../../datapath/world/placement.ts";
 import { ofSegmentOwner } from "../../datapath/world/reservations.ts";
 import type { Kernel, Refusal } from "../../kernel/kernel.ts";
 import { Fault } from "../../model/fault.ts";
-import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
+import type { Endpoint, Snapshot } from "../../model/resource.ts";
 import type { Journal } from "../journal/journal.ts";
 import { elementsOf, type NetworkContext } from "./compile.ts";
 import type { EndpointParts } from "./parts.ts";
@@ -17,8 +18,8 @@ import type { EndpointParts } from "./parts.ts";
 export type Links = readonly (Veth | Ifb)[];
 
 /** The pair, whose removal takes everything on both ends along; and the shaping device, if one is known. */
-export function linksOf({ name, spec }: Endpoint, network: Network, known: KernelState): readonly [Veth, ...Ifb[]] {
-  const link = { ns: `vrf:${network.spec.vrf}`, mtu: 0, mac: "", alias: "" } as const;
+export function linksOf({ name, spec }: Endpoint, ns: Ns, known: KernelState): readonly [Veth, ...Ifb[]] {
+  const link = { ns, mtu: 0, mac: "", alias: "" } as const;
   const peer = { ns: spec.netns as Ns, name: spec.ifname, mtu: 0, mac: "" };
   const shaper: Ifb = { kind: "ifb", ...link, name: shaperName(name) };
   return [{ kind: "veth", ...link, name: portName(name), peer }, ...(known.has(keyOf(shaper)) ? [shaper] : [])];
@@ -62,12 +63,12 @@ export class LinkRemovals {
 
   /** Ends flows: the next owners of the addresses must not inherit them. Returns why the kernel refused, if it did. */
   endFlows(endpoints: readonly Endpoint[]): Refusal | undefined {
-    const vrfOf = (context: NetworkContext | undefined) => {
+    const filteredIn = (context: NetworkContext | undefined) => {
       if (context === undefined || policyOf(context.world, context.vrf.name).profiles.size === 0) return undefined;
-      return context.vrf.name;
+      return nsOf(context.vrf);
     };
     try {
-      endFlowsOf(this.#parts.kernel, endpoints, (network) => vrfOf(this.#contextOf(network)));
+      endFlowsOf(this.#parts.kernel, endpoints, (network) => filteredIn(this.#contextOf(network)));
       return undefined;
     } catch (error) {
       return { class: "invalid", message: `flows cannot be ended: ${String(error)}` };
@@ -125,22 +126,22 @@ export class LinkRemovals {
 
 type FlowKernel = Pick<Kernel, "cutFlows">;
 
-/** Reads each VRF's flows once for all its endpoints. `vrfOf`: the VRF of a network. Throws if the kernel refuses. */
+/** Reads each VRF's flows once for all its endpoints. `nsOf`: where a network is. Throws if the kernel refuses. */
 export function endFlowsOf(
   kernel: FlowKernel,
   endpoints: Iterable<Endpoint>,
-  vrfOf: (network: string) => string | undefined,
+  nsOf: (network: string) => Ns | undefined,
 ): void {
-  const byVrf = new Map<string, Set<string>>();
+  const byNs = new Map<Ns, Set<string>>();
   for (const { spec } of endpoints) {
-    const vrf = vrfOf(spec.network);
-    if (vrf === undefined) continue;
-    const addresses = byVrf.get(vrf) ?? new Set();
-    byVrf.set(vrf, addresses);
+    const ns = nsOf(spec.network);
+    if (ns === undefined) continue;
+    const addresses = byNs.get(ns) ?? new Set();
+    byNs.set(ns, addresses);
     for (const address of spec.addresses) addresses.add(address);
   }
-  for (const [vrf, gone] of byVrf)
-    kernel.cutFlows(`vrf:${vrf}`, ({ source, destination }) => !gone.has(source) && !gone.has(destination));
+  for (const [ns, gone] of byNs)
+    kernel.cutFlows(ns, ({ source, destination }) => !gone.has(source) && !gone.has(destination));
 }
 
 type FlowsOptions = {
@@ -162,9 +163,9 @@ export function portsWithAddresses(
   const gone = [...journal.entries.values()].flatMap(({ endpoint, state }) =>
     state === "detaching" && !inFlight.has(endpoint.name) && !existing.has(portName(endpoint.name)) ? [endpoint] : [],
   );
-  const vrfs = new Map(snapshot.networks.map(({ name, spec }) => [name, spec.vrf]));
+  const places = new Map(snapshot.networks.map(({ name, spec }) => [name, nsOfNamed(snapshot.vrfs, spec.vrf)]));
   try {
-    endFlowsOf(kernel, gone, (network) => vrfs.get(network));
+    endFlowsOf(kernel, gone, (network) => places.get(network));
     return existing;
   } catch (error) {
     log("flows of endpoints that left cannot be ended", { error: String(error) });

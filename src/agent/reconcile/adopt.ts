@@ -11,6 +11,7 @@ import { PROFILE_BITS } from "../../datapath/policy/tableParts.ts";
 import { portName } from "../../datapath/state/names.ts";
 import { type KernelState, keyOf } from "../../datapath/state/state.ts";
 import { type Segment, segmentsOf } from "../../datapath/world/layout.ts";
+import { nsOf } from "../../datapath/world/placement.ts";
 import { segmentOwnerOf, type World, worldOf } from "../../datapath/world/world.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { contains, ipOf } from "../../model/address.ts";
@@ -229,7 +230,7 @@ type LocalBridge = { readonly network: Network; readonly segmentOwner: Network; 
 
 /** The local network to whose bridge on this host a port belongs. */
 function bridgeOf(world: World, port: Veth): LocalBridge | undefined {
-  const vrf = world.vrfs.find(({ name }) => `vrf:${name}` === port.ns);
+  const vrf = world.vrfs.find((each) => nsOf(each) === port.ns);
   if (vrf === undefined) return undefined;
   for (const network of world.networks.get(vrf.name) ?? []) {
     if (network.spec.ipam !== "local") continue;

@@ -4,6 +4,7 @@
 import type { Ns } from "../../datapath/kinds/kind.ts";
 import { judgeOf } from "../../datapath/policy/verdict.ts";
 import type { KernelState, Op } from "../../datapath/state/state.ts";
+import { nsOf } from "../../datapath/world/placement.ts";
 import { worldOf } from "../../datapath/world/world.ts";
 import type { Flow, Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
@@ -27,10 +28,11 @@ export function flowCutter(kernel: FlowKernel, host: string): FlowCutter {
   return async (snapshot, ops) => {
     for (const op of ops) if (mayNarrow(op)) changed.add(op.object.ns);
     const world = isStart || changed.size > 0 ? worldOf(snapshot, host) : undefined;
-    const judged = (world?.vrfs ?? []).flatMap(({ name }): Judged[] => {
-      if (world === undefined || (!isStart && !changed.has(`vrf:${name}`))) return [];
-      const judge = judgeOf(world, name);
-      return judge === undefined ? [] : [{ ns: `vrf:${name}`, isAllowed: (flow) => judge(flow, flow.side) }];
+    const judged = (world?.vrfs ?? []).flatMap((vrf): Judged[] => {
+      const ns = nsOf(vrf);
+      if (world === undefined || (!isStart && !changed.has(ns))) return [];
+      const judge = judgeOf(world, vrf.name);
+      return judge === undefined ? [] : [{ ns, isAllowed: (flow) => judge(flow, flow.side) }];
     });
     await endFlows(kernel, judged);
     isStart = false;
@@ -82,8 +84,10 @@ export async function limitFlowShares(
     await clock.sleep(PERIOD_MS, signal);
     if (signal.aborted) return;
     const { state, snapshot } = now();
-    for (const { kind, ns } of state.values()) {
-      if (kind !== "nft" || ns === "host") continue;
+    for (const object of state.values()) {
+      // Flows are in the table of the bridges, which the host's own namespace has only with a VRF in it.
+      if (object.kind !== "nft" || (object.ns === "host" && object.bridge === undefined)) continue;
+      const { ns } = object;
       try {
         const ended = kernel.thinFlows(ns, ownersIn(snapshot, host, ns));
         if (ended > 0) log("flows of those who have most are ended: a table was more than half full", { ns, ended });
@@ -104,7 +108,8 @@ function ownersIn(snapshot: Snapshot | undefined, host: string, ns: Ns): (addres
 function makeOwners(snapshot: Snapshot | undefined, host: string, ns: Ns): Map<string, string> {
   const owners = new Map<string, string>();
   const world = snapshot === undefined ? undefined : worldOf(snapshot, host);
-  for (const network of world?.networks.get(ns.slice("vrf:".length)) ?? []) {
+  const vrf = world?.vrfs.find((each) => nsOf(each) === ns);
+  for (const network of world?.networks.get(vrf?.name ?? "") ?? []) {
     for (const { name, spec } of world?.endpoints.get(network.name) ?? []) {
       if (spec.host !== host) continue;
       for (const { address } of spec.allowedAddresses ?? []) owners.set(address, owners.has(address) ? address : name);

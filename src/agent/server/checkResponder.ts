@@ -4,6 +4,7 @@
 import type { Mirror } from "../../client/mirror.ts";
 import type { Transport } from "../../client/transport.ts";
 import { portName } from "../../datapath/state/names.ts";
+import { nsOf } from "../../datapath/world/placement.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import type { Ask, Inventory, Order } from "../../model/check.ts";
 import { nameOnHost } from "../../model/endpointName.ts";
@@ -122,6 +123,7 @@ export async function inventoryOf(
   const names = new Map(
     [...journal.entries.keys(), ...leases.map(({ spec }) => nameOnHost(spec))].map((n) => [portName(n), n]),
   );
+  const vrfs = new Map((snapshot?.vrfs ?? []).map((vrf) => [nsOf(vrf), vrf.name]));
   return {
     host,
     revision: snapshot?.revision ?? 0,
@@ -131,7 +133,11 @@ export async function inventoryOf(
       const alive = isAlive(entry, bootId, kernel);
       return { endpoint: name, network, netns, mac, addresses, revision, state: entry.state, alive };
     }),
-    ports: ports.map(({ netns: _, ...port }) => ({ ...port, endpoint: names.get(port.name) ?? port.endpoint })),
+    ports: ports.map(({ netns: _, ns, ...port }) => ({
+      ...port,
+      vrf: vrfs.get(ns) ?? ns.slice(ns.indexOf(":") + 1),
+      endpoint: names.get(port.name) ?? port.endpoint,
+    })),
     busy: [...busy],
     telling,
   };

@@ -2,6 +2,7 @@
 // sends it when it changes.
 import type { KernelObject, ObjectOf } from "../../datapath/kinds.ts";
 import { printOp } from "../../datapath/state/print.ts";
+import { nsOfNamed } from "../../datapath/world/placement.ts";
 import { deviceOf } from "../../datapath/state/state.ts";
 import type { Kernel, OpResult } from "../../kernel/kernel.ts";
 import { vrfsOn } from "../../model/carrying.ts";
@@ -61,7 +62,9 @@ export class Reporter implements RoundListener {
     const carried = vrfsOn(local, host);
     this.endedWorkloads = endedWorkloads(journal.entries.values(), (entry) => snapshots.isAlive(entry));
     const broken = new Set(refused.map(({ op }) => op.object.ns));
-    const complete = local.networks.filter(({ spec: { vrf } }) => carried.has(vrf) && !broken.has(`vrf:${vrf}`));
+    const complete = local.networks.filter(
+      ({ spec: { vrf } }) => carried.has(vrf) && !broken.has(nsOfNamed(local.vrfs, vrf)),
+    );
     probes.follow(local);
     session.say({
       ...outcomeOf(local, refused, session.own, kernel.netnsPrefix),
@@ -157,7 +160,7 @@ export function policyOutcome(
   if (failed.size === 0) return { policyRevision: snapshot.revision, policyFailed: [] };
   const vrfs = new Map(snapshot.networks.map((network) => [network.name, network.spec.vrf]));
   const endpoints = snapshot.endpoints
-    .filter(({ spec }) => spec.host === host && failed.has(`vrf:${vrfs.get(spec.network) ?? ""}`))
+    .filter(({ spec }) => spec.host === host && failed.has(nsOfNamed(snapshot.vrfs, vrfs.get(spec.network) ?? "")))
     .map(({ name }) => name)
     .sort();
   return { policyFailed: endpoints.slice(0, FAILED_MAX) };

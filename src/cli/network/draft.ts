@@ -1,7 +1,7 @@
 // A network's spec in flags: what `weft network create` and `edit` understand, and parts of it in words. Says nothing
 // about defaults: what was not given is not sent, and the server fills it in.
 import { defined } from "../../model/defined.ts";
-import { DRIVER_NAMES } from "../../model/driver.ts";
+import { DRIVER_NAMES, PLACEMENTS } from "../../model/driver.ts";
 import type { Spoofing } from "../../model/group.ts";
 import type { NetworkInput } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
@@ -11,9 +11,20 @@ import { misuse } from "../output/error.ts";
 
 export type SpecFlags = LimitFlags &
   Texts<
-    "pool" | "id" | "ipam" | "driver" | "vrf" | "vni" | "mtu" | "strategy" | "quarantine" | "tenant" | "description"
+    | "pool"
+    | "id"
+    | "ipam"
+    | "driver"
+    | "vrf"
+    | "placement"
+    | "vni"
+    | "mtu"
+    | "strategy"
+    | "quarantine"
+    | "tenant"
+    | "description"
   > &
-  Lists<"subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing"> &
+  Lists<"subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing" | "hosts"> &
   Switches<"masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
 
 export const IPAM_MODES = ["local", "global"] as const;
@@ -21,7 +32,7 @@ export const STRATEGIES = ["lowest", "next", "random"] as const;
 
 /** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */
 export function draftOf(flags: SpecFlags): NetworkInput {
-  const { pool, vrf, masquerade, enabled, sticky, tenant, description } = flags;
+  const { pool, vrf, hosts, masquerade, enabled, sticky, tenant, description } = flags;
   const id = wholeNumber(flags.id, "--id");
   if (id !== undefined && pool === undefined) {
     const why = "an id is one of a pool, and no pool is given";
@@ -33,6 +44,8 @@ export function draftOf(flags: SpecFlags): NetworkInput {
     subnets: flags.subnet && subnetsOf(flags.subnet, flags),
     pool: pool === undefined ? undefined : { name: pool, ...defined({ id }) },
     vrf,
+    placement: wordOf(flags.placement, "--placement", "a placement", PLACEMENTS),
+    hosts: hosts && listOrNone(hosts, "--hosts"),
     vni: wholeNumber(flags.vni, "--vni", 5000),
     mtu: flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu", 1400),
     slices: flags.slice?.map(sliceOf),
@@ -51,9 +64,12 @@ export function draftOf(flags: SpecFlags): NetworkInput {
   });
 }
 
+type Cleared = "mtu" | "dns" | "hosts" | "description";
+
 /** Fields that the flags take away, so that the default is what counts again. */
-export function clearedBy({ mtu, dns, description }: SpecFlags): readonly ("mtu" | "dns" | "description")[] {
+export function clearedBy({ mtu, dns, hosts, description }: SpecFlags): readonly Cleared[] {
   return [
+    ...(hosts?.join() === "none" ? (["hosts"] as const) : []),
     ...(mtu === "auto" ? (["mtu"] as const) : []),
     ...(dns?.join() === "none" ? (["dns"] as const) : []),
     ...(description === "" ? (["description"] as const) : []),

@@ -1,6 +1,7 @@
 // `weft network`: what a user says about networks in flags, and what a network looks like in a terminal.
 import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
+import { ALL_HOSTS } from "../../model/carrying.ts";
 import { cniConfigList, cniText, shortcomings } from "../../model/cni.ts";
 import { DRIVERS, DRIVER_NAMES, tunnelMtu, tunnelText } from "../../model/driver.ts";
 import { quarantineMs } from "../../model/range.ts";
@@ -87,6 +88,7 @@ Examples:
     .option("--host-prefix <length>", "ipam local: prefix length of each host's block; once per --subnet", repeated)
     .option("--gateway <address>", "ipam global: gateway address, or none; once per --subnet", repeated)
     .option("--vrf <name>", "routing domain (default: one with the name of the network)")
+    .option("--placement <where>", "own: in a namespace per VRF; host: in the hosts' own namespace")
     .option("--vni <n>", "ipam global: VNI of the segment")
     .option("--slice <name=bridge>", "ipam local: a slice of each host's block, and its bridge; repeatable", repeated);
   writing(make).action(cli.verb(createNetwork));
@@ -114,6 +116,11 @@ function specFlags(command: Command): Command {
     .option("--sticky", "ipam global: give a returning owner its former address")
     .option("--no-sticky", "ipam global: give it any free address (default)")
     .option("--quarantine <seconds>", "time in which a released address goes only to its former owner (default: 60)")
+    .option(
+      "--hosts <name>",
+      "host that has the network also without endpoints, * for all, or none; repeatable",
+      repeated,
+    )
     .option("--dns <address>", "name server for the endpoints, or none; repeatable", repeated)
     .option("--mtu <bytes>", "MTU, or auto: as large as the hosts' underlay allows (default)")
     .option("--masquerade", "endpoints reach other networks under their host's address (default)")
@@ -182,6 +189,8 @@ async function networkText(cli: Cli, network: Network, server: ServerClient): Pr
     ["Slices", spec.slices?.map((slice) => `${slice.name} (bridge ${slice.bridge}-${name})`).join(", ")],
     ["Pool", spec.pool && `${spec.pool.name}, id ${spec.pool.id}`],
     ["VRF", spec.vrf],
+    ["Placement", vrf?.spec.placement === "host" ? "host: in the hosts' own namespace" : undefined],
+    ["Hosts", spec.hosts?.map((host) => (host === ALL_HOSTS ? "all" : host)).join(", ")],
     ["VNI", String(vniOf(network, vrf) ?? "")],
     ["Tunnel", vrf === undefined ? undefined : tunnelText(spec.driver, vrf.spec.tunnelPort)],
     ["MTU", mtuText(network, snapshot)],

@@ -11,6 +11,7 @@ import type { ServerClient } from "../input/connect.ts";
 import {
   repeated,
   wholeNumber,
+  wordOf,
   writing,
   type Lists,
   type Switches,
@@ -20,7 +21,7 @@ import {
 import { fields, namesOf, type Column } from "../output/format.ts";
 import { create, edit, noChange, registerDelete, registerList, registerShow } from "../resource/verbs.ts";
 
-type SpecFlags = Texts<"vni" | "tunnelPort"> & Lists<"vtepSubnet"> & Switches<"hostAccess">;
+type SpecFlags = Texts<"vni" | "tunnelPort" | "placement"> & Lists<"vtepSubnet"> & Switches<"hostAccess">;
 
 export function register(noun: Command, cli: Cli): void {
   registerList(noun, cli, "vrf", {
@@ -32,7 +33,9 @@ export function register(noun: Command, cli: Cli): void {
   const make = noun
     .command("create <name>")
     .description("Create a routing domain before its networks. Otherwise it comes with its first network.");
-  writing(specFlags(make)).action(cli.verb(createVrf));
+  writing(specFlags(make))
+    .option("--placement <where>", "host: its networks are in the hosts' own namespace; one VRF may be")
+    .action(cli.verb(createVrf));
   const change = noun
     .command("edit <name>")
     .description("Change a routing domain. VNI, port and VTEP subnets can change only while it has no endpoints.");
@@ -59,6 +62,7 @@ function specOf({ hostAccess, ...flags }: SpecFlags): VrfInput {
     vni: wholeNumber(flags.vni, "--vni", 5000),
     tunnelPort: wholeNumber(flags.tunnelPort, "--tunnel-port", TUNNEL_PORT),
     vtepSubnets: flags.vtepSubnet?.map((text) => formatCidr(parseCidr(text, "--vtep-subnet"))),
+    placement: wordOf(flags.placement, "--placement", "a placement", ["host"] as const),
     hostAccess,
   });
 }
@@ -109,8 +113,9 @@ async function vrfText({ io }: Cli, { name, spec, revision }: Vrf, server: Serve
     ["Networks", namesOf(networks)],
     ["VNI", String(spec.vni)],
     ["Tunnel", [...drivers].map((driver) => tunnelText(driver, spec.tunnelPort)).join("; ")],
-    ["VTEP subnets", spec.vtepSubnets.join(", ")],
-    ["VTEP MACs", `${spec.vtepMacOui}:…`],
+    ["Placement", spec.placement === "host" ? "host: in the hosts' own namespace" : undefined],
+    ["VTEP subnets", spec.vtepSubnets.join(", ") || undefined],
+    ["VTEP MACs", spec.vtepSubnets.length === 0 ? undefined : `${spec.vtepMacOui}:…`],
     ["VTEP device", spec.vtepName],
     ["Host access", spec.hostAccess ? "a host and the workloads on it reach each other" : "none"],
     ["Revision", String(revision)],

@@ -2,6 +2,7 @@
 // cost that does not depend on the amount, and every change can be undone. Every index is a function of the resources:
 // a view that is rebuilt from a list of them is equal (a test compares). It decides nothing.
 import { type Family, ipOf } from "../../model/address.ts";
+import { namesHost } from "../../model/carrying.ts";
 import { isOver } from "../../model/kinds/membership.ts";
 import { ALL_KINDS, recordOf, referencesIn } from "../../model/kinds.ts";
 import { keyOfResource } from "../../model/resource.ts";
@@ -117,12 +118,15 @@ export function hostsInOrder(view: View): Host[] {
 }
 
 /**
- * Whether a host carries a VRF: it has a block or an endpoint in one of its networks. The same as carrying.ts
- * `vrfsOn`.
+ * Whether a host carries a VRF: it has a block or an endpoint in one of its networks, or one names it. The same as
+ * carrying.ts `vrfsOn`.
  */
 export function carries(view: View, vrf: string, host: string): boolean {
-  for (const network of view.vrfs.get(vrf)?.networks ?? [])
+  for (const network of view.vrfs.get(vrf)?.networks ?? []) {
     if (view.networks.get(network)?.members.has(host)) return true;
+    const spec = view.network.get(network)?.spec;
+    if (spec?.hosts !== undefined && namesHost(spec, host)) return true;
+  }
   return false;
 }
 

@@ -6,6 +6,7 @@
 // changed.
 //
 // Pure: a view at one revision, and what was before the commit that led to it.
+import { namesHost } from "../../model/carrying.ts";
 import { groupsOf, peersIn } from "../../model/group.ts";
 import { ALL_KINDS, recordOf } from "../../model/kinds.ts";
 import {
@@ -99,7 +100,7 @@ export type CommitDelta = {
     readonly before: Resource | undefined;
     readonly after: Resource | undefined;
   }[];
-  /** Hosts that may carry other VRFs than before; "all" when a network has moved to another VRF. */
+  /** Hosts that may carry other VRFs than before; "all" when a network has another VRF or names other hosts. */
   readonly movers: ReadonlySet<string> | "all";
   /** Endpoints that did not change but are shared now and were not, or the other way round. */
   readonly turned: readonly { readonly endpoint: Endpoint; readonly isShared: boolean }[];
@@ -121,6 +122,7 @@ export function commitDelta(view: View, before: Before): CommitDelta {
       if (resource?.kind === "endpoint" || resource?.kind === "block") movers.add(resource.spec.host);
     }
     if (old?.kind === "network" && now?.kind === "network" && old.spec.vrf !== now.spec.vrf) everybodyMoves = true;
+    if (hostsOf(old) !== hostsOf(now)) everybodyMoves = true;
     if (seenBy !== "all") particular.push({ key, before: old, after: now });
     else if (now !== undefined) common.push({ put: now });
     else if (old !== undefined) common.push({ remove: key });
@@ -132,6 +134,11 @@ export function commitDelta(view: View, before: Before): CommitDelta {
   const peeredBefore = peersBefore(view, before);
   const turned = turnedBy(view, before, peeredBefore);
   return { before, common, whole, particular, movers: everybodyMoves ? "all" : movers, turned, peeredBefore };
+}
+
+/** Hosts that a network names, as a text to compare. */
+function hostsOf(resource: Resource | undefined): string {
+  return resource?.kind === "network" ? (resource.spec.hosts ?? []).join() : "";
 }
 
 /** Groups that rules named as peers where the delta began. */
@@ -156,9 +163,7 @@ function peersBefore(view: View, before: Before): ReadonlyMap<string, number> {
 function turnedBy(view: View, before: Before, peeredBefore: ReadonlyMap<string, number>): CommitDelta["turned"] {
   const isAnyGroup = [...peeredBefore.keys()].some((group) => !view.peered.has(group));
   const isAny = isAnyGroup || [...view.peered.keys()].some((group) => !peeredBefore.has(group));
-  const networks = isAny
-    ? [...view.network.keys()]
-    : [...before.keys()].flatMap((key) => (key.startsWith("network/") ? [key.slice("network/".length)] : []));
+  const networks = isAny ? [...view.network.keys()] : [...before.keys()].flatMap(networkKey);
   return networks.flatMap((name) => {
     const network = view.network.get(name);
     const old = networkIn(view, before, name);
@@ -272,9 +277,18 @@ function carriedBefore(view: View, delta: CommitDelta, host: string): ReadonlySe
     count(old, 1);
   }
   const carried = new Set<string>();
+  const named = new Set([...view.network.keys(), ...delta.before.keys().flatMap((key) => networkKey(key))]);
+  for (const name of named) {
+    const spec = networkIn(view, delta.before, name)?.spec;
+    if (spec?.hosts !== undefined && namesHost(spec, host)) carried.add(spec.vrf);
+  }
   for (const [name, count] of members) {
     const vrf = count > 0 ? networkIn(view, delta.before, name)?.spec.vrf : undefined;
     if (vrf !== undefined) carried.add(vrf);
   }
   return carried;
+}
+
+function networkKey(key: Key): readonly string[] {
+  return key.startsWith("network/") ? [key.slice("network/".length)] : [];
 }

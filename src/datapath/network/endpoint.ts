@@ -5,6 +5,7 @@ import type { Family } from "../../model/address.ts";
 import type { Endpoint, EndpointSpec, Vrf } from "../../model/resource.ts";
 import type { EndpointLayout, Segment } from "../world/layout.ts";
 import { alias, portMac, portName } from "../state/names.ts";
+import { nsOf } from "../world/placement.ts";
 import { isWayOut, reach } from "../world/reach.ts";
 import type { KernelObject } from "../kinds.ts";
 import { DEFAULT_ROUTE } from "../kinds/entries.ts";
@@ -22,7 +23,7 @@ type Attached = { readonly vrf: Vrf; readonly layout: EndpointLayout | undefined
 export function compileEndpoint(world: World, { vrf, layout, mtu }: Attached, endpoint: Endpoint): KernelObject[] {
   if (layout === undefined) return [];
   const { spec } = endpoint;
-  const port = portOn(endpoint, vrf.name, layout.segment, endpointMtu(layout, mtu));
+  const port = portOn(endpoint, nsOf(vrf), layout.segment, endpointMtu(layout, mtu));
   if (port === undefined) return [];
   const { ns, name: dev } = port.peer;
   const isFirst = isWayOut(spec, world.interfaces.get(ns) ?? []);
@@ -43,13 +44,13 @@ type PortOwner = {
 };
 
 /** An endpoint's pair; undefined if its workload's namespace has no path. */
-export function portOn({ name, spec }: PortOwner, vrf: string, segment: Segment, mtu: number): Veth | undefined {
+export function portOn({ name, spec }: PortOwner, ns: Ns, segment: Segment, mtu: number): Veth | undefined {
   const { netns, ifname, mac } = spec;
   if (!isPath(netns)) return undefined;
   const macs = segment.macs ?? (hasVirtualMac(spec) ? "learned" : undefined);
   return {
     kind: "veth",
-    ns: `vrf:${vrf}`,
+    ns,
     name: portName(name),
     mtu,
     mac: portMac(name),

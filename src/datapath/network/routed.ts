@@ -13,6 +13,7 @@ import { BITS, familyOf } from "../../model/address.ts";
 import { type Driver, routedDevice } from "../../model/driver.ts";
 import type { Network, Vrf, Vtep, VtepSpec } from "../../model/resource.ts";
 import { mustCidr } from "../world/layout.ts";
+import { nsOf } from "../world/placement.ts";
 import { type World, vrfMtu } from "../world/world.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
@@ -41,7 +42,7 @@ function peersOf(world: World, vrf: Vrf): ReadonlyMap<string, RoutedPeer> {
 type Ends = { readonly vrf: Vrf; readonly driver: Driver; readonly own: Vtep };
 
 function compileTunnel(world: World, { vrf, driver, own }: Ends, networks: readonly Network[]): KernelObject[] {
-  const ns = `vrf:${vrf.name}` as const;
+  const ns = nsOf(vrf);
   const peers = peersOf(world, vrf);
   const { objects, deviceTo } = TUNNELS[driver].routed({
     ns,

@@ -10,6 +10,7 @@
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
 import { type Direction, type Limit, levelsOf, limitOf } from "../../model/qos.ts";
 import { alias, portMac, portName, shaperName } from "../state/names.ts";
+import { nsOf } from "../world/placement.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
 import type { Tbf } from "../kinds/entries.ts";
@@ -35,7 +36,7 @@ const FRAME_SECONDS = 4;
 export function compileShaping(vrf: Vrf, network: Network, endpoint: Endpoint, mtu: number): KernelObject[] {
   const levels = levelsOf(network, endpoint.spec);
   if (levels.every((level) => level === undefined)) return [];
-  const ns = `vrf:${vrf.name}` as const;
+  const ns = nsOf(vrf);
   const bucketsOf = (dev: string, direction: Direction) => {
     const limit = limitOf(levels, direction);
     return limit === undefined ? [] : [tbfOf(ns, dev, limit, mtu)];

@@ -12,8 +12,10 @@
 import { formatMac } from "../../model/address.ts";
 import { switchedDevice } from "../../model/driver.ts";
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
+import { namesHost } from "../../model/carrying.ts";
 import { networkBridge } from "../../model/device.ts";
 import { hasVirtualMac } from "./endpoint.ts";
+import { nsOf } from "../world/placement.ts";
 import { macsOf } from "../world/layout.ts";
 import { floodElements } from "../policy/learning.ts";
 import { alias } from "../state/names.ts";
@@ -25,13 +27,13 @@ import type { World } from "../world/world.ts";
 export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: number): KernelObject[] {
   const { driver, vni } = network.spec;
   if (vni === undefined) return [];
-  const ns = `vrf:${vrf.name}` as const;
+  const ns = nsOf(vrf);
   const bridge = networkBridge(network.name);
   const endpoints = world.endpoints.get(network.name) ?? [];
   // Addresses that move from one endpoint to another without the control plane.
   const hasVirtualIps = endpoints.some(({ spec: { allowedAddresses = [] } }) => allowedAddresses.length > 0);
   const macs = macsOf(network) ?? (endpoints.some(({ spec }) => hasVirtualMac(spec)) ? "learned" : undefined);
-  const peers = peersOf(world, endpoints);
+  const peers = peersOf(world, network, endpoints);
   const tunnel = TUNNELS[driver].switched({
     ns,
     name: switchedDevice(driver, vni),
@@ -65,13 +67,15 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
   return objects;
 }
 
-/** The other hosts with these endpoints, by name. */
-function peersOf(world: World, endpoints: readonly Endpoint[]): ReadonlyMap<string, Peer> {
+/** The other hosts with these endpoints, or that have the network without any, by name. */
+function peersOf(world: World, { spec }: Network, endpoints: readonly Endpoint[]): ReadonlyMap<string, Peer> {
   const peers = new Map<string, Peer>();
-  for (const { spec } of endpoints) {
-    if (peers.has(spec.host)) continue;
-    const peer = peerOf(world, spec.host);
-    if (peer !== undefined) peers.set(spec.host, peer);
-  }
+  const add = (host: string) => {
+    if (peers.has(host)) return;
+    const peer = peerOf(world, host);
+    if (peer !== undefined) peers.set(host, peer);
+  };
+  for (const endpoint of endpoints) add(endpoint.spec.host);
+  if (spec.hosts !== undefined) for (const host of world.hosts.keys()) if (namesHost(spec, host)) add(host);
   return peers;
 }

@@ -8,15 +8,20 @@ import { alias } from "../state/names.ts";
 import { subnetsOf } from "../world/reach.ts";
 import type { KernelObject } from "../kinds.ts";
 import { DEFAULT_ROUTE } from "../kinds/entries.ts";
+import { isInHost, nsOf } from "../world/placement.ts";
 import type { World } from "../world/world.ts";
 
-/** There is an uplink only if a network of the VRF masquerades, or the VRF has hostAccess. */
+/**
+ * There is an uplink only if a network of the VRF masquerades, or the VRF has hostAccess; none out of the host's own
+ * namespace.
+ */
 export function usesUplink(vrf: Vrf, networks: readonly Network[]): boolean {
+  if (isInHost(vrf)) return false;
   return vrf.spec.hostAccess || networks.some((network) => network.spec.masquerade);
 }
 
 export function compileUplink(world: World, vrf: Vrf, networks: readonly Network[]): KernelObject[] {
-  const ns = `vrf:${vrf.name}` as const;
+  const ns = nsOf(vrf);
   const hostDev = uplinkHostDevice(vrf.name);
   const mtu = world.self.spec.underlayMtu;
   const [hostMac, innerMac] = [macOf(1, vrf.spec.index), macOf(2, vrf.spec.index)];

@@ -12,12 +12,14 @@ import {
   DHCP_SERVER,
   DROP_REASONS,
   KNOWN,
+  FROM_PORT_OF_OURS,
   NOT_FROM_PORT,
   PROFILE_BITS,
   ROUTER,
   STORM,
   STORMS,
   TAGS,
+  TO_PORT_OF_OURS,
   chain,
   has,
   lacks,
@@ -33,17 +35,25 @@ const MANY = "meta pkttype 1-2 jump storm";
 const OWN_MAC = `${lacks(ANY_MAC)} iifname . @ll,48,48 != @macs goto drop_2`;
 
 /**
- * The table `bridge weft` of a VRF. What may come from its port goes on to its groups, where there are any. If anything
+ * The table `bridge weft` of a VRF; in the host's own namespace there are bridges of others, whose frames pass as they
+ * are. What may come from its port goes on to its groups, where there are any. If anything
  * may come from anywhere, all that is hooked is what bounds learning.
  */
-export function bridgeTable(policy: Policy, networks: readonly Network[]): string {
+export function bridgeTable(policy: Policy, networks: readonly Network[], place: "host" | "own" = "own"): string {
   const isFiltered = policy.profiles.size > 0;
   if (!isFiltered && networks.length > 0 && networks.every(isOpen))
     return SETS + DROPS + learningChains(networks, true);
   const pass = (then: string, when = "") =>
     isFiltered ? [`${when}${has(PROFILE_BITS)} goto ${then}`, `${when}accept`] : [`${when}accept`];
-  const filters = STORMS_CHAIN + fromV4(pass) + DISCOVERY + fromV6(pass) + FROM_PORT;
-  return SETS + DROPS + compilePolicy(policy) + filters + learningChains(networks, false);
+  const filters = STORMS_CHAIN + fromV4(pass) + DISCOVERY + fromV6(pass) + FROM_PORT + fromPort(place);
+  return (
+    SETS +
+    DROPS +
+    compilePolicy(policy, place) +
+    filters +
+    learningChains(networks, false) +
+    (place === "host" ? MARKS_GIVEN_BACK : "")
+  );
 }
 
 function isOpen({ spec: { spoofing = {} } }: Network): boolean {
@@ -208,10 +218,13 @@ const FROM_PORT =
     `meta protocol ip6 @nh,0,4 6 ${BOUND6} goto v6_known`,
     "meta protocol vmap { ip : goto v4, ip6 : goto v6, arp : goto arp4 }",
     "goto drop_9",
-  ]) +
+  ]);
+
+/** Where each frame comes in. Marks are the VRF's, but in the host's own namespace only on frames of our ports. */
+const fromPort = (place: "host" | "own") =>
   chain("prerouting", [
     "type filter hook prerouting priority -300; policy accept;",
-    `${NOT_FROM_PORT} meta mark set 0 accept`,
+    `${NOT_FROM_PORT} ${place === "host" ? "" : "meta mark set 0 "}accept`,
     "meta mark set 0",
     // Nearly all: from a bound address, of which one look-up says all there is to know. The type in the frame itself,
     // which behind a tag is the tag's, and the version.
@@ -224,4 +237,16 @@ const FROM_PORT =
     "ether type vmap { ip : goto v4, ip6 : goto v6, arp : goto arp4 }",
     OWN_MAC,
     "goto drop_9",
+  ]);
+
+/**
+ * The host's own namespace gives meanings of its own to marks, by rules of routing and in other programs' tables, and
+ * a tunnel's packets keep the mark of what is in them. So a frame has its mark only while it is judged: before hooks of
+ * IP see it (br_netfilter), it is gone. Nor does a mark that comes from elsewhere mean anything at our ports.
+ */
+const MARKS_GIVEN_BACK =
+  chain("judged", ["type filter hook prerouting priority -1; policy accept;", `${FROM_PORT_OF_OURS} meta mark set 0`]) +
+  chain("arriving", [
+    "type filter hook forward priority 300; policy accept;",
+    `${NOT_FROM_PORT} ${TO_PORT_OF_OURS} meta mark set 0`,
   ]);

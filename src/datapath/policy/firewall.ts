@@ -4,7 +4,10 @@ import { familyOf } from "../../model/address.ts";
 import { routedDevice } from "../../model/driver.ts";
 import { prefixesOf } from "../../model/carrying.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
-import { compileUplinkFilter } from "./uplinkFilter.ts";
+import { withoutClashes } from "../world/deviceClash.ts";
+import { isInHost, networksOn, nsOf } from "../world/placement.ts";
+import { hostBridges } from "./hostBridges.ts";
+import { closedTo, compileUplinkFilter, resolvers } from "./uplinkFilter.ts";
 import { segmentsOf } from "../world/layout.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./groups.ts";
 import { connectionLimitChain } from "./connectionLimit.ts";
@@ -28,7 +31,7 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
   const inside = usesUplink(vrf, networks) ? uplinkChains(world, vrf, networks) : "";
   const body = (policy.profiles.size > 0 ? GATEWAY_OUTPUT : "") + isolated(world, vrf, networks) + inside;
   const bridge = bridgeTable(policy, networks);
-  return { kind: "nft", ns: `vrf:${vrf.name}`, digest: nftDigest(body, bridge), body, bridge };
+  return { kind: "nft", ns: nsOf(vrf), digest: nftDigest(body, bridge), body, bridge };
 }
 
 /**
@@ -117,9 +120,27 @@ function subnetsIn(networks: readonly Network[], family: 4 | 6): string[] {
   return subnets.length === 0 ? [] : [oneOf(subnets)];
 }
 
-/** The host's table: tunnels and ways out. Nothing while the host carries no VRF. */
+/**
+ * The host's tables: tunnels and ways out, and what the VRF in the host's own namespace has there. Nothing while the
+ * host carries no VRF.
+ */
 export function compileProtection(world: World, management: readonly string[]): KernelObject[] {
   if (world.vrfs.length === 0) return [];
-  const body = compileTunnels(world) + compileUplinkFilter(world, management);
-  return [{ kind: "nft", ns: "host", digest: nftDigest(body), body }];
+  const vrf = world.vrfs.find(isInHost);
+  const [, networks] = vrf === undefined ? [world, []] : withoutClashes(world, networksOn(world, vrf));
+  const bridges = vrf === undefined ? undefined : bridgesIn(world, vrf, networks, management);
+  const body = compileTunnels(world, bridges) + compileUplinkFilter(world, management, bridges);
+  if (vrf === undefined) return [{ kind: "nft", ns: "host", digest: nftDigest(body), body }];
+  const bridge = bridgeTable(policyOf(world, vrf.name), networks, "host");
+  return [{ kind: "nft", ns: "host", digest: nftDigest(body, bridge), body, bridge }];
+}
+
+function bridgesIn(world: World, vrf: Vrf, networks: readonly Network[], management: readonly string[]) {
+  const here = new Set(networks.map(({ name }) => name));
+  const devicesOf = (_: Vrf, network: Network) =>
+    here.has(network.name) ? segmentsOf(vrf, network, world.self, []).map((segment) => `"${segment.bridge}"`) : [];
+  return hostBridges(world, vrf, networks, {
+    resolvers: resolvers(world, [vrf], devicesOf),
+    closed: closedTo(world, management),
+  });
 }

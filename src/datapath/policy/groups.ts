@@ -155,7 +155,7 @@ export function profileOf(policy: Policy, network: Network, spec: Endpoint["spec
  * The part of `bridge weft` that filters: chains `out4` and `out6`, to which what a port sends is handed on, and the
  * hook for what leaves through a port. Empty when no endpoint of the VRF has a group.
  */
-export function compilePolicy(policy: Policy): string {
+export function compilePolicy(policy: Policy, place: "host" | "own" = "own"): string {
   if (policy.profiles.size === 0) return "";
   const sets = policy.peers.flatMap((group) => FAMILIES.map((family) => declared(membersSet(group, family)))).join("");
   const profiles = [...policy.profiles.values()].sort((a, b) => a.id - b.id);
@@ -180,7 +180,8 @@ export function compilePolicy(policy: Policy): string {
     chain("begin_out", judged("out")) +
     chain("begin_in", [
       // Errors and answers of the gateway, which is not an endpoint.
-      `meta mark ${hex(OF_GATEWAY)} accept`,
+      // In the host's own namespace the other bits are the host's.
+      place === "host" ? `${has(OF_GATEWAY)} accept` : `meta mark ${hex(OF_GATEWAY)} accept`,
       ...port,
       `${lacks(KNOWN)} goto refused_1`,
       `${lacks(PROFILE_BITS)} accept`,

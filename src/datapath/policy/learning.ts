@@ -3,6 +3,7 @@
 // whole (fdb_max_learned, 6.7) and floods without a limit. So both limits are rules in the tables of VRFs with such a
 // network, and in no other.
 import type { Network, Vrf } from "../../model/resource.ts";
+import { nsOf } from "../world/placement.ts";
 import { macsOf } from "../world/layout.ts";
 import type { ObjectOf } from "../kinds.ts";
 import { ANY_MAC, NOT_FROM_PORT, STORM, chain, lacks } from "./tableParts.ts";
@@ -87,7 +88,7 @@ export function floodElements(
   macs: readonly string[],
 ): ObjectOf<"element">[] {
   if (macsOf(network) !== "flooded") return [];
-  const ns = `vrf:${vrf.name}` as const;
+  const ns = nsOf(vrf);
   return [
     { kind: "element", ns, set: "floods", key: port },
     ...macs.map((mac): ObjectOf<"element"> => ({ kind: "element", ns, set: "macs", key: `${port} . ${mac}` })),

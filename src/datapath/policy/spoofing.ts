@@ -20,11 +20,12 @@ import {
   TAGS,
   hex,
 } from "./tableParts.ts";
+import { nsOf } from "../world/placement.ts";
 import type { World } from "../world/world.ts";
 
 /** The elements of one endpoint of this host: without them its port carries nothing. */
 export function endpointElements(world: World, vrf: Vrf, network: Network, endpoint: Endpoint): ObjectOf<"element">[] {
-  const ns = `vrf:${vrf.name}` as const;
+  const ns = nsOf(vrf);
   const { spec } = endpoint;
   const port = portName(endpoint.name);
   const policy = policyOf(world, vrf.name);
@@ -109,11 +110,10 @@ export function membershipOf(
 ): ObjectOf<"element">[] {
   if (peers.length === 0) return [];
   const addresses = addressesOf(spec);
+  const ns = nsOf(vrf);
   return groupsOf(network.spec, spec)
     .filter((group) => peers.includes(group))
     .flatMap((group) =>
-      addresses.map(
-        (key) => ({ kind: "element", ns: `vrf:${vrf.name}`, set: membersSet(group, familyOf(key)), key }) as const,
-      ),
+      addresses.map((key) => ({ kind: "element", ns, set: membersSet(group, familyOf(key)), key }) as const),
     );
 }

@@ -48,11 +48,24 @@ export const DROP_REASONS: Readonly<Record<number, string>> = {
  */
 export const STORM = "2000/second burst 2000 packets";
 
+/** Goes before all that lets something out of a VRF, and only where VRFs have a way out (tunnels.ts). */
+export const NO_TUNNEL_FROM_VRFS = "jump no_tunnels";
+/**
+ * Answers, and what the host's administrator publishes. Not errors that tell of a flow: where they come from a workload
+ * it has written them, and the kernel looks for the flow and not whether the error is true.
+ */
+export const ASKED: readonly string[] = ["ct state established accept", "ct status dnat accept"];
+/** An error that tells of no flow: a host with open VRFs would believe what it says of the way to any other. */
+export const MADE_UP = "ct state invalid meta l4proto { icmp, icmpv6 } drop";
+export const REJECT = "reject with icmpx admin-prohibited";
+
 export const lacks = (bit: number) => `meta mark & ${hex(bit)} == 0`;
 export const has = (bits: number) => `meta mark & ${hex(bits)} != 0`;
 
 /** Ports of endpoints, by name. */
 export const NOT_FROM_PORT = `iifname != "${PORT_PREFIX}*"`;
+export const FROM_PORT_OF_OURS = `iifname "${PORT_PREFIX}*"`;
+export const TO_PORT_OF_OURS = `oifname "${PORT_PREFIX}*"`;
 export const NOT_TO_PORT = `oifname != "${PORT_PREFIX}*"`;
 
 export function chain(name: string, lines: readonly string[]): string {

@@ -8,11 +8,9 @@ import { UPLINK_HOST_PREFIX } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
 import { type Channel, TUNNELS, channelsOf, vnisOf } from "../tunnel/drivers.ts";
 import type { Used } from "../tunnel/tunnel.ts";
+import type { HostBridges } from "./hostBridges.ts";
 import { IP, chain, oneOf } from "./tableParts.ts";
 import { type World, tunnelTo } from "../world/world.ts";
-
-/** Goes before all that lets something out of a VRF, and only where VRFs have a way out. */
-export const NO_TUNNEL_FROM_VRFS = "jump no_tunnels";
 
 /**
  * Chains of the host's table.
@@ -21,16 +19,17 @@ export const NO_TUNNEL_FROM_VRFS = "jump no_tunnels";
  * a tunnel come from another port, and every packet two look-ups. Both are said in one chain, as early as it gets,
  * because every packet of every tunnel pays for each hook.
  */
-export function compileTunnels(world: World): string {
+export function compileTunnels(world: World, bridges?: HostBridges): string {
   const used = usedByDriver(world);
   const toTunnels = [...used].map(([driver, its]) => TUNNELS[driver].underlay.to(its));
   const hasUplinks = world.vrfs.some((vrf) => usesUplink(vrf, world.networks.get(vrf.name) ?? []));
   return (
-    (hasUplinks ? noTunnels(used) : "") +
+    (hasUplinks || bridges !== undefined ? noTunnels(used) : "") +
     chain("tunnels_in", [
       "type filter hook prerouting priority raw; policy accept;",
       // A member's address says nothing about what comes from a workload: it may send under any.
       ...(hasUplinks ? [`iifname "${UPLINK_HOST_PREFIX}-*" goto no_tunnels`] : []),
+      ...(bridges === undefined ? [] : [`${bridges.from} fib daddr type local goto no_tunnels`]),
       ...[...used].flatMap(([driver, its]) => its.ports.flatMap((port) => membersMay(world, { driver, port }, its))),
       // A broadcast or multicast would reach the tunnel's socket as well. Not what the host forwards: that is not
       // Weft's.

@@ -3,6 +3,8 @@ import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
 import { deviceName, networkBridge } from "../../model/device.ts";
 import { type KernelObject, isTunnel, leadsTo } from "../kinds.ts";
 import type { PortOfBridge } from "../kinds/links.ts";
+import type { Ns } from "../kinds/kind.ts";
+import { nsOfNamed } from "../world/placement.ts";
 import { portName } from "./names.ts";
 import { withoutReservations } from "../world/reservations.ts";
 import { type LinkObject, type Op, isLink } from "./state.ts";
@@ -15,7 +17,10 @@ export function endpointsHit(ops: readonly Op[], snapshot: Snapshot, host: strin
   const plain = withoutReservations(snapshot);
   const networks = new Map(plain.networks.map((network) => [network.name, network]));
   const local = plain.endpoints.filter(({ spec }) => spec.host === host);
-  const places = local.map((endpoint) => placeOf(endpoint, networks.get(endpoint.spec.network)));
+  const places = local.map((endpoint) => {
+    const network = networks.get(endpoint.spec.network);
+    return placeOf(endpoint, network, nsOfNamed(plain.vrfs, network?.spec.vrf ?? ""));
+  });
   const hit = new Set<string>();
   const made = new Set(ops.flatMap(({ op, object }) => (op === "add" && isLink(object) ? [placeText(object)] : [])));
   for (const { op, object } of ops) {
@@ -32,14 +37,14 @@ function placeText({ ns, name }: LinkObject): string {
 }
 
 /** What an endpoint depends on: its port, the namespace of its VRF, and bridges there. */
-type Place = Endpoint & { readonly port: string; readonly ns: string; readonly bridges: readonly string[] };
+type Place = Endpoint & { readonly port: string; readonly ns: Ns; readonly bridges: readonly string[] };
 
-function placeOf(endpoint: Endpoint, network: Network | undefined): Place {
+function placeOf(endpoint: Endpoint, network: Network | undefined, ns: Ns): Place {
   const { network: name, slice } = endpoint.spec;
   const slices = network?.spec.slices ?? [];
   const own = slices.filter((each) => slice === undefined || each.name === slice);
   const bridges = slices.length === 0 ? [networkBridge(name)] : own.map(({ bridge }) => deviceName(bridge, name));
-  return { ...endpoint, port: portName(endpoint.name), ns: `vrf:${network?.spec.vrf}`, bridges };
+  return { ...endpoint, port: portName(endpoint.name), ns, bridges };
 }
 
 /** Whom it hurts that an object goes away; undefined if that hurts none. */

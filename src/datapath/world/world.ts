@@ -2,7 +2,7 @@
 // square. Derived only; dropping them changes nothing.
 import { familyOf } from "../../model/address.ts";
 import { type Driver, tunnelMtu } from "../../model/driver.ts";
-import { vrfsOn } from "../../model/carrying.ts";
+import { namesHost, vrfsOn } from "../../model/carrying.ts";
 import type {
   Block,
   Endpoint,
@@ -51,8 +51,11 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
   const vteps = Map.groupBy(snapshot.vteps, (vtep) => vtep.spec.vrf);
   const carriersOf = (vrf: string) => {
     const names = new Set([self, ...(vteps.get(vrf) ?? []).map((vtep) => vtep.spec.host)]);
-    for (const network of networks.get(vrf) ?? [])
+    for (const network of networks.get(vrf) ?? []) {
       for (const e of endpoints.get(network.name) ?? []) names.add(e.spec.host);
+      if (network.spec.hosts !== undefined)
+        for (const name of hosts.keys()) if (namesHost(network.spec, name)) names.add(name);
+    }
     return new Set([...names].map((name) => hosts.get(name)).filter((h) => h !== undefined));
   };
   const own = snapshot.endpoints.filter(({ spec }) => spec.host === self).map(({ spec }) => spec);

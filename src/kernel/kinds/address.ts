@@ -1,5 +1,5 @@
 // Addresses of links. One on a link of ours is ours if it has our protocol number, or none (before Linux 5.18) and is
-// neither link-local nor temporary, as those that the kernel makes are.
+// neither link-local nor temporary, as those that the kernel makes are. In the host's namespace only the number counts.
 import type { Address } from "../../datapath/kinds/entries.ts";
 import { WEFT_PROTOCOL } from "../../datapath/kinds/kind.ts";
 import { keyOf, type OpOn } from "../../datapath/state/state.ts";
@@ -58,14 +58,27 @@ function explain(existing: Existing, { dev, cidr }: Address) {
   const there = existing.table(`addresses of ${index}`, read, (table) => table.has(ip)).get(ip);
   if (there === undefined) return refusalOf(EEXIST);
   const found = `${there.ip}/${there.length}`;
+  // There it would never be seen as ours.
+  if (space.ns === "host" && there.protocol !== WEFT_PROTOCOL)
+    return refusalOf(EEXIST, `${dev} has ${found} from another program`);
   return found === cidr ? undefined : refusalOf(EEXIST, `${dev} has ${found}`);
 }
 
 /** A workload's are asked for by link: its root may have any number of other addresses, and change them at any time. */
-function list({ space: { socket }, isWorkload, indexes }: Reading): readonly AddressInfo[] {
+function list({ space: { socket }, isWorkload, isHost, indexes }: Reading): readonly AddressInfo[] {
+  if (isHost) return markedIn(socket.list(allAddresses));
   if (!isWorkload) return socket.list(allAddresses, isOurAddress);
   const isWanted = (one: AddressInfo) => isOurAddress(one) && indexes.has(one.index);
   return [...indexes].flatMap((index) => socket.listAny(addressesOfLink(index), isWanted));
+}
+
+/**
+ * Programs of the host may put addresses on a bridge of ours there (a virtual IP of keepalived, say), and these stay
+ * theirs. A kernel that keeps protocols (5.18) has one at least on the loopback.
+ */
+function markedIn(all: readonly AddressInfo[]): readonly AddressInfo[] {
+  const keepsProtocols = all.some(({ protocol }) => protocol !== 0);
+  return all.filter((one) => (keepsProtocols ? one.protocol === WEFT_PROTOCOL : isOurAddress(one)));
 }
 
 /** IPv6 knows an address by itself, without its length. */

@@ -3,7 +3,7 @@
 import Type from "typebox";
 import { canonicalIps, formatCidr, formatIp, parseCidr, parseIp } from "../address.ts";
 import { defined } from "../defined.ts";
-import { DriverName } from "../driver.ts";
+import { DriverName, PLACEMENTS } from "../driver.ts";
 import { GroupNames, Spoofing } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
 import { NETWORK_MTU, VNI_LAST } from "../limits.ts";
@@ -51,6 +51,14 @@ export const NetworkSpec = strictObject({
       "global: the server assigns, one segment over all hosts.",
   ),
   vrf: Text("Routing domain; by default the network's own name."),
+  placement: optional(
+    oneOf(
+      PLACEMENTS,
+      "own: in a namespace that each host has for the VRF. host: in the hosts' own namespace, in the one VRF that is " +
+        "placed there. Default: own.",
+    ),
+  ),
+  hosts: optional(Texts("Hosts that have the network also without endpoints; `*` is all of them.")),
   vni: optional(
     Type.Integer({
       minimum: 1,

@@ -3,7 +3,7 @@ import Type from "typebox";
 import { canonicalCidrs } from "../address.ts";
 import type { KindRecord } from "../kind.ts";
 import { TUNNEL_PORT, VNI_LAST } from "../limits.ts";
-import { type Value, Flag, Text, Texts, optional, strictObject } from "../schema.ts";
+import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 
 /** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
 const VrfSpec = strictObject({
@@ -28,6 +28,13 @@ const VrfSpec = strictObject({
   hostAccess: Flag(
     "Whether a host and the VRF reach each other: processes of the host the VRF's addresses, and workloads the " +
       "host's own sockets, other hosts and the server. Default: false.",
+  ),
+  placement: optional(
+    oneOf(
+      ["host"],
+      "host: its networks are in the hosts' own namespace, with the hosts' addresses and routes; at most one VRF is. " +
+        "Default: each host has a namespace of its own for the VRF.",
+    ),
   ),
   kept: optional(
     Flag("Whether it stays when its last network goes: true for one that was put, not for one made with a network."),

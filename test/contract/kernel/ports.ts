@@ -32,14 +32,14 @@ export const PORTS: Contract = {
     await world.plant(o.address("eth1", "10.7.0.77/16", two));
     assert.deepEqual(await portsOf(world), [
       {
-        vrf: "blue",
+        ns: "vrf:blue",
         name: "wp0",
         endpoint: "web0.eth0",
         netns: one,
         far: { ifname: "eth0", mac: "02:00:0a:07:00:00", addresses: ["10.7.0.5", "fd00:7::5"] },
       },
       {
-        vrf: "blue",
+        ns: "vrf:blue",
         name: "wp1",
         endpoint: "web1.eth1",
         netns: two,

@@ -124,10 +124,10 @@ function checkStaysReservation(name: string, old: Network | undefined, input: Ne
 function checkOwn(input: NetworkInput, segmentOwner: Network): void {
   const { spec } = segmentOwner;
   const field =
-    (["vrf", "driver", "masquerade", "ipam"] as const).find(
+    (["vrf", "placement", "driver", "masquerade", "ipam"] as const).find(
       (name) => input[name] !== undefined && input[name] !== spec[name],
     ) ??
-    (["vni", "mtu", "slices", "dns", "pool"] as const).find((name) => input[name] !== undefined) ??
+    (["vni", "hosts", "mtu", "slices", "dns", "pool"] as const).find((name) => input[name] !== undefined) ??
     (input.subnets === undefined || input.subnets.length === 0 || isDeepStrictEqual(input.subnets, spec.subnets)
       ? undefined
       : "subnets");
@@ -145,11 +145,12 @@ function checkOwn(input: NetworkInput, segmentOwner: Network): void {
 
 function completed(draft: Draft, input: NetworkInput, segmentOwner: Network, old: Network | undefined): NetworkSpec {
   const { reservedFrom = "", tenant, quotas, strategy, sticky, quarantine, enabled = true, description } = input;
-  const { driver, vrf, subnets, masquerade } = segmentOwner.spec;
+  const { driver, vrf, placement, subnets, masquerade } = segmentOwner.spec;
   return defined({
     driver,
     ipam: "global",
     vrf,
+    placement,
     subnets: [],
     reservedFrom,
     tenant: tenant === undefined ? undefined : checkTenant(tenant, "spec.tenant"),

@@ -25,6 +25,7 @@ import { rangesOf } from "../address/range.ts";
 import { putReservation, reservationsText, alignReservations } from "../address/reservation.ts";
 import { alignLeases } from "./resize.ts";
 import { checkLimits, networkQos } from "../workload/qos.ts";
+import { checkHosts, vrfAndPlacement } from "./placement.ts";
 import { checkSlices, standsOn, subnetsOf, withGateways } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
@@ -131,7 +132,8 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     checkGroups(view, range.securityGroups ?? [], `spec.ranges[${i}].securityGroups`);
   if (ipam === "local") refuseGlobalOnly(input);
   refuseReserved(input);
-  const { vrf = name, masquerade = true, enabled = true } = input;
+  const { vrf, placement } = vrfAndPlacement(view, name, { ...input, driver, ipam }, old);
+  const { masquerade = true, enabled = true, hosts } = input;
   const { ranges, quotas, strategy, sticky, quarantine, dns, mtu, slices, cni, spoofing, description } = input;
   const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
   const hasVni = ipam === "global" && DRIVERS[driver].hasVni;
@@ -139,6 +141,8 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     driver,
     ipam,
     vrf,
+    placement,
+    hosts: hosts && checkHosts(view, hosts, old),
     vni: hasVni ? chooseVni(view, input.vni ?? known, `network/${name}`) : undefined,
     subnets,
     ranges: ranges && rangesOf(draft, ranges, subnets, old),
@@ -213,7 +217,7 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   const blockers = [...endpoints, ...reservationsText(view, old.name)];
   if (blockers.length === 0) return;
   const field =
-    (["driver", "ipam", "vrf", "vni"] as const).find((name) => spec[name] !== old.spec[name]) ??
+    (["driver", "ipam", "placement", "vrf", "vni"] as const).find((name) => spec[name] !== old.spec[name]) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
     (old.spec.subnets.every((subnet) => spec.subnets.some((s) => standsOn(subnet, s))) ? undefined : "subnets");
   if (field === undefined) return;

@@ -2,6 +2,7 @@
 // the range of Weft's uplinks. In both directions: containing is as bad as being contained.
 import { type Cidr, contains, formatCidr, ipOf, overlaps, parseCidr } from "../../../model/address.ts";
 import { Fault } from "../../../model/fault.ts";
+import type { VrfSpec } from "../../../model/resource.ts";
 import { UPLINK_CIDRS } from "../../../model/uplink.ts";
 import { NOT_UNICAST } from "../numbers.ts";
 import type { Draft } from "../../state/draft.ts";
@@ -63,10 +64,15 @@ function vtepCollision({ view }: Draft, vrf: string, cidr: Cidr): Collision | un
     : { with: `the VTEP subnet ${met}`, why: `hosts have tunnel addresses from it in VRF "${vrf}"` };
 }
 
-/** A host reaches all VRFs with hostAccess by one routing table, so networks of two such VRFs must not overlap. */
+/** Whether the host's own routing table leads to the networks of a VRF. */
+function isReachedByHosts({ hostAccess, placement }: VrfSpec): boolean {
+  return hostAccess || placement === "host";
+}
+
+/** A host reaches all such VRFs by one routing table, so networks of two of them must not overlap. */
 export function hostAccessCollision(draft: Draft, vrf: string, cidr: Cidr): Collision | undefined {
   for (const other of draft.view.vrf.values()) {
-    if (other.name === vrf || !other.spec.hostAccess) continue;
+    if (other.name === vrf || !isReachedByHosts(other.spec)) continue;
     const met = networkCollision(draft, other.name, cidr);
     if (met !== undefined)
       return { with: met.with, why: `hosts have access to both VRF "${vrf}" and VRF "${other.name}"` };
@@ -93,10 +99,11 @@ export function hostCollision({ view, context }: Draft, cidr: Cidr): Collision |
 
 /** Everything that a network's range must not overlap in its VRF, or on any host. */
 export function subnetCollision(draft: Draft, network: string, vrf: string, cidr: Cidr): Collision | undefined {
+  const spec = draft.view.vrf.get(vrf)?.spec;
   return (
     networkCollision(draft, vrf, cidr, network) ??
     vtepCollision(draft, vrf, cidr) ??
-    (draft.view.vrf.get(vrf)?.spec.hostAccess === true ? hostAccessCollision(draft, vrf, cidr) : undefined) ??
+    (spec !== undefined && isReachedByHosts(spec) ? hostAccessCollision(draft, vrf, cidr) : undefined) ??
     hostCollision(draft, cidr)
   );
 }

@@ -15,7 +15,6 @@ import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Key, Network, Vrf, VrfSpec } from "../../../model/resource.ts";
 import type { VrfInput } from "../../../model/input.ts";
-import { checkName } from "../../../model/parse.ts";
 import { TUNNEL_PORT } from "../../../model/limits.ts";
 import { VRF_INDEX_FIRST, VRF_INDEX_LAST } from "../../../model/uplink.ts";
 import type { Draft } from "../../state/draft.ts";
@@ -26,6 +25,7 @@ import { alignVrf } from "./allocate.ts";
 import { endpointNames, networksOf } from "../contents.ts";
 import { checkSome, cidrsOf, refuseWhile } from "../context.ts";
 import { checkVrfDevices } from "./devices.ts";
+import { checkVrfName, vrfPlacement } from "./placement.ts";
 import {
   type Collision,
   checkUsable,
@@ -37,9 +37,9 @@ import {
 
 /** Makes or changes a VRF as its user wants it. */
 export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>): Vrf {
-  checkName("vrf", name, "name");
   const { view } = draft;
   const old = get(view, "vrf", name);
+  checkVrfName(name, input.placement ?? old?.spec.placement, "name");
   const spec = completed(draft, name, input, old);
   checkSpec(draft, name, spec);
   if (old !== undefined) checkChange(draft, old, spec, input);
@@ -54,8 +54,8 @@ export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>): Vrf 
  * network. A local network's VNI is its VRF's: one that is asked for makes it, or meets it.
  */
 export function ensureVrf(draft: Draft, network: Pick<Network, "name" | "spec">, vni: number | undefined): void {
-  const { vrf: name, ipam } = network.spec;
-  checkName("vrf", name, "spec.vrf");
+  const { vrf: name, ipam, placement } = network.spec;
+  checkVrfName(name, placement, "spec.vrf");
   const { view } = draft;
   const old = get(view, "vrf", name)?.spec;
   const subnets = cidrsOf(network);
@@ -66,9 +66,10 @@ export function ensureVrf(draft: Draft, network: Pick<Network, "name" | "spec">,
       index: freeIndex(view),
       vni: chooseVni(view, ipam === "local" ? vni : undefined, `vrf/${name}`, network.spec.vni),
       tunnelPort: TUNNEL_PORT,
-      vtepSubnets: withFamilies(draft, wish, [], [4, ...families]),
+      vtepSubnets: placement === "host" ? [] : withFamilies(draft, wish, [], [4, ...families]),
       vtepMacOui: VTEP_MAC_OUI,
       hostAccess: false,
+      ...(placement === "host" ? { placement } : {}),
       // Said, so that a list of it can be applied again: a put that does not say makes it one that stays.
       kept: false,
     };
@@ -137,13 +138,16 @@ export function chooseVni(view: View, wanted: number | undefined, owner: Key, no
 function completed(draft: Draft, name: string, input: VrfInput, old: Vrf | undefined): VrfSpec {
   const { view } = draft;
   const { vni, tunnelPort, vtepMacOui, hostAccess = false, kept = true, vtepName, dcos } = input;
+  const placement = vrfPlacement(view, name, input.placement, old);
   return defined({
     index: old?.spec.index ?? freeIndex(view),
     vni: vni === undefined && old !== undefined ? old.spec.vni : chooseVni(view, vni, `vrf/${name}`),
     tunnelPort: tunnelPort ?? old?.spec.tunnelPort ?? TUNNEL_PORT,
-    vtepSubnets: vtepSubnetsOf(draft, name, input, old?.spec.vtepSubnets),
+    // Tunnels that are routed into are of local networks, which are never in the hosts' own namespace.
+    vtepSubnets: placement === "host" ? [] : vtepSubnetsOf(draft, name, input, old?.spec.vtepSubnets),
     vtepMacOui: ouiOf(vtepMacOui ?? VTEP_MAC_OUI),
     hostAccess,
+    placement,
     kept,
     vtepName: vtepName === undefined ? undefined : deviceName(vtepName),
     dcos,
@@ -197,7 +201,7 @@ function withFamilies(
 }
 
 function checkSpec(draft: Draft, name: string, spec: VrfSpec): void {
-  checkSome(spec.vtepSubnets, "spec.vtepSubnets", "leave the list out and one is found");
+  if (spec.placement !== "host") checkSome(spec.vtepSubnets, "spec.vtepSubnets", "leave the list out and one is found");
   const seen = new Set<Family>();
   for (const [i, text] of spec.vtepSubnets.entries()) {
     const where = `spec.vtepSubnets[${i}]`;

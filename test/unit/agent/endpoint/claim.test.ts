@@ -113,7 +113,7 @@ test("frames only, or a network that is not known: what there is to say, and no 
 
 test("a pair is made ahead on the bridge of the first segment, with the MAC that was asked for", () => {
   const place = {
-    vrf: { name: "blue" },
+    vrf: { name: "blue", spec: {} },
     segments: [{ bridge: "wb1" }, { bridge: "wb2" }],
     mtu: 1450,
   } as unknown as NetworkContext;

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { portName } from "../../../../src/datapath/state/names.ts";
 import type { Flow } from "../../../../src/kernel/kernel.ts";
 import { emptySnapshot, type Endpoint, type Network } from "../../../../src/model/resource.ts";
+import type { Ns } from "../../../../src/datapath/kinds/kind.ts";
 import { endFlowsOf, portsWithAddresses } from "../../../../src/agent/endpoint/linkRemovals.ts";
 import { type Entry, memoryJournal } from "../../../../src/agent/journal/journal.ts";
 
@@ -40,10 +41,10 @@ test("flows from and to all addresses of an endpoint end, in its VRF, which is r
     endpoint("c", "red", "y"),
     endpoint("d", "gone", "x"),
   ];
-  const vrfs: Readonly<Record<string, string>> = { blue: "v", blue2: "v", red: "w" };
-  endFlowsOf(kernel, all, (network) => vrfs[network]);
-  assert.deepEqual(asked, ["vrf:v", "vrf:w"]);
-  assert.deepEqual(ended, ["vrf:v a1 x", "vrf:v x a2", "vrf:v b1 x", "vrf:w x y"]);
+  const places: Readonly<Record<string, Ns>> = { blue: "vrf:v", blue2: "vrf:v", red: "host" };
+  endFlowsOf(kernel, all, (network) => places[network]);
+  assert.deepEqual(asked, ["vrf:v", "host"]);
+  assert.deepEqual(ended, ["vrf:v a1 x", "vrf:v x a2", "vrf:v b1 x", "host x y"]);
   endFlowsOf(kernel, [], () => assert.fail("nobody is asked about"));
   assert.equal(asked.length, 2);
 });

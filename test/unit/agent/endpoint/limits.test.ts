@@ -101,7 +101,7 @@ test("counters are told by endpoint and direction", async () => {
     mac: "fe:00:00:00:00:01",
     alias: "weft:x:y",
   } as const;
-  const vrf = { kind: "vrf", name: "blue" } as unknown as Vrf;
+  const vrf = { kind: "vrf", name: "blue", spec: {} } as unknown as Vrf;
   const objects = [{ kind: "netns", ns } as const, port, ...compileShaping(vrf, network(), own, 1450)];
   for (const { refusal } of await kernel.apply(objects.map((object) => ({ op: "add", object }))))
     assert.equal(refusal, undefined);

@@ -6,12 +6,11 @@ import type { KernelObject } from "../../../../src/datapath/kinds.ts";
 import type { Veth } from "../../../../src/datapath/kinds/links.ts";
 import { stateOf } from "../../../../src/datapath/state/state.ts";
 import { FakeKernel } from "../../../../src/kernel/fake.ts";
-import type { Endpoint, Network } from "../../../../src/model/resource.ts";
+import type { Endpoint } from "../../../../src/model/resource.ts";
 import { linksOf } from "../../../../src/agent/endpoint/linkRemovals.ts";
 import { Inspection } from "../../../../src/agent/endpoint/inspection.ts";
 
 const WEB = { name: "web.eth0", spec: { ifname: "eth0", netns: "/run/netns/web" } } as unknown as Endpoint;
-const BLUE = { name: "n", spec: { vrf: "blue" } } as unknown as Network;
 const NETNS: KernelObject = { kind: "netns", ns: "vrf:blue" };
 const BRIDGE: KernelObject = {
   kind: "bridge",
@@ -41,19 +40,19 @@ const SHAPER: KernelObject = {
 };
 
 test("an endpoint's links are its pair, and what shapes it if that is there", () => {
-  const pair = linksOf(WEB, BLUE, stateOf([PORT]));
+  const pair = linksOf(WEB, "vrf:blue", stateOf([PORT]));
   assert.deepEqual(
     pair.map(({ kind, ns, name }) => [kind, ns, name]),
     [["veth", "vrf:blue", PORT.name]],
   );
   assert.deepEqual([pair[0].peer.ns, pair[0].peer.name], ["/run/netns/web", "eth0"]);
-  const shaped = linksOf(WEB, BLUE, stateOf([PORT, SHAPER])).slice(1);
+  const shaped = linksOf(WEB, "vrf:blue", stateOf([PORT, SHAPER])).slice(1);
   assert.deepEqual(
     shaped.map(({ kind, ns, name }) => [kind, ns, name]),
     [["ifb", "vrf:blue", shaperName("web.eth0")]],
   );
   const elsewhere = { ...SHAPER, ns: "vrf:red" } as KernelObject;
-  assert.equal(linksOf(WEB, BLUE, stateOf([PORT, elsewhere])).length, 1);
+  assert.equal(linksOf(WEB, "vrf:blue", stateOf([PORT, elsewhere])).length, 1);
 });
 
 test("what an endpoint stands on is compared with what the kernel has now, and nothing else is", async () => {

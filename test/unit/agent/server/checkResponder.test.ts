@@ -233,7 +233,7 @@ test("an inventory names what changed while the kernel was read, and ports by wh
   const inFlight = new Set(["early.eth0"]);
   const far = { ifname: "eth0", mac: "m", addresses: ["10.7.0.2"] };
   const seen = (owner: string, mark: string, more: Partial<PortSeen> = {}): PortSeen => ({
-    vrf: "v",
+    ns: "vrf:v",
     name: portName(`${owner}.eth0`),
     endpoint: mark,
     netns: "/n",

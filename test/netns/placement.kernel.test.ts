@@ -1,0 +1,210 @@
+// Networks in the hosts' own namespace, with packets: two hosts share a segment there, and the same filters, groups and
+// limits hold as in a namespace of its own. What others have in that namespace (a bridge as Docker makes it, with
+// traffic, and tables of their own) is as before, also when the network is gone.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Cluster, OUTSIDE, must, run, until, type Workload } from "./lab/cluster.ts";
+import { dial, Listener } from "./lab/tcp.ts";
+
+const cluster = new Cluster(2);
+const inHost = (host: string, ...words: readonly string[]) =>
+  run("ip", "netns", "exec", cluster.netnsOf(host), ...words);
+const inWorkload = ({ netns }: Workload, ...words: readonly string[]) => run("ip", "netns", "exec", netns, ...words);
+
+const [V4, V6] = [0, 1] as const;
+const at = ({ addresses }: Workload, family: 0 | 1) => addresses[family] ?? "";
+
+const listeners: Listener[] = [];
+async function serve(netns: string, ...ports: readonly number[]): Promise<void> {
+  for (const port of ports) listeners.push(await Listener.in(netns, port, "served"));
+}
+const answers = async (from: Workload | string, to: string, port: number) =>
+  (await dial(typeof from === "string" ? from : from.netns, to, port)) !== "";
+
+let web: Workload;
+let db: Workload;
+let own: Workload;
+let foreign = "";
+
+before(async () => {
+  await cluster.open();
+  // As Docker makes it: a bridge with a container behind it, and tables that let nobody else forward.
+  const host = cluster.netnsOf("h1");
+  foreign = await cluster.addWorkloadNetns("foreign");
+  await must("ip", "-n", host, "link", "add", "docker0", "type", "bridge");
+  await must("ip", "link", "add", "vethd", "netns", host, "type", "veth", "peer", "name", "eth0", "netns", foreign);
+  for (const words of [
+    ["-n", host, "address", "add", "172.17.0.1/16", "dev", "docker0"],
+    ["-n", host, "link", "set", "docker0", "up"],
+    ["-n", host, "link", "set", "vethd", "master", "docker0", "up"],
+    ["-n", foreign, "address", "add", "172.17.0.2/16", "dev", "eth0"],
+    ["-n", foreign, "link", "set", "eth0", "up"],
+    ["-n", foreign, "route", "add", "default", "via", "172.17.0.1"],
+  ])
+    await must("ip", ...words);
+  await must(
+    "ip",
+    "netns",
+    "exec",
+    host,
+    "nft",
+    `table ip docker { chain nat { type nat hook postrouting priority srcnat; ip saddr 172.17.0.0/16 masquerade; }; }
+     table bridge filter { chain pass { type filter hook forward priority 0; meta mark 0x123 counter; }; }`,
+  );
+  for (const [name, cidr] of [
+    ["lab", "10.7.0.0/16,fd07::/64"],
+    ["island", "10.6.0.0/16"],
+  ] as const) {
+    const subnets = cidr.split(",").flatMap((text) => ["--subnet", text]);
+    const gateway = name === "island" ? ["--gateway", "none"] : [];
+    const made = await cluster.weft(
+      "network",
+      "create",
+      name,
+      "--ipam",
+      "global",
+      "--placement",
+      "host",
+      ...subnets,
+      ...gateway,
+    );
+    assert.equal(made.code, 0, made.stderr);
+  }
+  assert.equal((await cluster.weft("network", "create", "apart", "--subnet", "10.8.0.0/16")).code, 0);
+  web = await cluster.attach("h1", "lab", "web");
+  db = await cluster.attach("h2", "lab", "db");
+  own = await cluster.attach("h1", "apart", "own");
+  await cluster.reaches(web, at(db, V4), 3);
+});
+after(async () => {
+  for (const listener of listeners) listener.close();
+  await cluster.close();
+});
+
+test("two hosts share a segment in their own namespaces, in both families", async () => {
+  await cluster.reaches(web, at(db, V6), 3);
+  await cluster.reaches(db, at(web, V4), 3);
+  await serve(db.netns, 80);
+  await until("TCP to the other host", async () => answers(web, at(db, V4), 80));
+  const links = (await inHost("h1", "ip", "-br", "link")).stdout;
+  assert.match(links, /^wb-lab /m);
+  assert.doesNotMatch((await run("ip", "netns", "list")).stdout, new RegExp(`${cluster.id}.*-host\\b`));
+});
+
+test("the way out leads outside and not to the host, other hosts or other VRFs", async () => {
+  await cluster.reaches(web, OUTSIDE);
+  await cluster.reaches(web, "10.7.0.1");
+  assert.ok(await cluster.reaches(cluster.netnsOf("h1"), at(web, V4)), "the host reaches its endpoints");
+  for (const to of [cluster.underlayOf("h1"), cluster.underlayOf("h2"), at(own, V4), "172.17.0.2"])
+    if (to !== "172.17.0.2") assert.equal(await cluster.pings(web, to), false, `web does not reach ${to}`);
+  assert.equal(await cluster.pings(own, at(web, V4)), false, "a network with a namespace of its own does not come in");
+  assert.equal(await cluster.pings(foreign, at(web, V4)), false, "nor does another program's");
+});
+
+test("what others have in the host's namespace is as before", async () => {
+  assert.ok(await cluster.reaches(foreign, "172.17.0.1", 3));
+  assert.ok(await cluster.reaches(foreign, OUTSIDE, 3));
+  const tables = (await inHost("h1", "nft", "list", "tables")).stdout;
+  assert.match(tables, /table ip docker\n/);
+  assert.match(tables, /table bridge filter\n/);
+});
+
+test("spoofed frames are dropped, and the mark of a port stays in its filters", async () => {
+  await must("ip", "-n", web.netns, "address", "add", "10.7.99.99/16", "dev", "eth0");
+  assert.equal(
+    (await inWorkload(web, "ping", "-n", "-q", "-c", "1", "-W", "1", "-I", "10.7.99.99", at(db, V4))).code,
+    1,
+  );
+  await must("ip", "-n", web.netns, "address", "delete", "10.7.99.99/16", "dev", "eth0");
+  // Of what leaves by the tunnel and of what comes to the host.
+  await must(
+    "ip",
+    "netns",
+    "exec",
+    cluster.netnsOf("h1"),
+    "nft",
+    `table inet seen { chain in { type filter hook input priority -200; iifname "wb-lab" meta mark != 0 counter; };
+       chain out { type filter hook output priority -200; udp dport 4789 meta mark != 0 counter; }; }`,
+  );
+  await cluster.reaches(web, at(db, V4), 2);
+  await cluster.reaches(web, "10.7.0.1", 2);
+  const seen = (await inHost("h1", "nft", "list", "table", "inet", "seen")).stdout;
+  assert.equal(seen.match(/packets 0 /g)?.length, 2, seen);
+  await must("ip", "netns", "exec", cluster.netnsOf("h1"), "nft", "delete", "table", "inet", "seen");
+});
+
+test("groups allow and refuse, also what the host itself begins", async () => {
+  const rules = [
+    { direction: "in", action: "allow", protocol: "tcp", ports: [80] },
+    { direction: "out", action: "allow", protocol: "all" },
+  ];
+  assert.equal((await cluster.api("PUT", "/v1/securitygroups/web-only", { spec: { rules } })).status, 201);
+  const shut = await cluster.attach("h2", "lab", "shut", { securityGroups: ["web-only"] });
+  await serve(shut.netns, 80, 81);
+  await until("port 80 is open", async () => answers(web, at(shut, V4), 80));
+  assert.equal(await answers(web, at(shut, V4), 81), false);
+  assert.equal(await cluster.pings(web, at(shut, V4)), false);
+  await until("the host reaches port 80", async () => answers(cluster.netnsOf("h2"), at(shut, V4), 80));
+  assert.equal(await answers(cluster.netnsOf("h2"), at(shut, V4), 81), false, "the host is judged as others are");
+  assert.ok(await cluster.reaches(shut, at(web, V4)), "what it begins is answered");
+});
+
+test("drift is repaired, and another program's address on our bridge stays", async () => {
+  await must("ip", "-n", cluster.netnsOf("h1"), "address", "add", "10.7.200.1/32", "dev", "wb-lab");
+  for (const [what, spoil, isBack] of [
+    ["bridge", "ip link delete wb-lab", async () => cluster.pings(web, at(db, V4))],
+    [
+      "tunnel",
+      "ip link delete dev $(ip -o link show type vxlan | grep -o 'wx[0-9]*' | head -1)",
+      async () => cluster.pings(web, at(db, V4)),
+    ],
+    [
+      "table",
+      "nft delete table bridge weft",
+      async () => (await inHost("h1", "nft", "list", "table", "bridge", "weft")).code === 0,
+    ],
+    [
+      "tables",
+      "nft delete table inet weft",
+      async () => (await inHost("h1", "nft", "list", "table", "inet", "weft")).code === 0,
+    ],
+    ["address", "ip address delete 10.7.0.1/16 dev wb-lab", async () => cluster.pings(web, "10.7.0.1")],
+  ] as const) {
+    assert.equal((await inHost("h1", "sh", "-c", spoil)).code, 0, what);
+    await until(`${what} is back`, isBack);
+    if (what === "bridge")
+      await must("ip", "-n", cluster.netnsOf("h1"), "address", "add", "10.7.200.1/32", "dev", "wb-lab");
+  }
+  await cluster.reaches(web, at(db, V4), 3);
+  assert.match((await inHost("h1", "ip", "address", "show", "dev", "wb-lab")).stdout, /10\.7\.200\.1\/32/);
+});
+
+test("an agent that is killed leaves traffic alone and finds everything again", async () => {
+  const links = async () => (await inHost("h1", "ip", "-o", "link")).stdout.replaceAll(/ qlen.*/g, "");
+  const asBefore = await links();
+  await cluster.kill("h1");
+  assert.ok(await cluster.pings(web, at(db, V4), 5));
+  await cluster.startAgent("h1");
+  await cluster.converged();
+  assert.ok(await cluster.pings(web, at(db, V4), 5));
+  assert.equal(await links(), asBefore);
+  const checked = await cluster.weft("ipam", "check");
+  assert.equal(checked.code, 0, checked.stdout);
+});
+
+test("removal leaves nothing of ours, and all of theirs", async () => {
+  for (const network of ["lab", "island", "apart"])
+    assert.equal((await cluster.weft("network", "delete", network, "--force", "--yes")).code, 0);
+  await cluster.converged();
+  for (const host of cluster.hosts) {
+    const left = await until("nothing is left", async () => {
+      const links = (await inHost(host, "ip", "-br", "link")).stdout;
+      const tables = (await inHost(host, "nft", "list", "tables")).stdout;
+      return !/\bw[bpqux]/.test(links) && !tables.includes("weft") && { links, tables };
+    });
+    if (host !== "h1") continue;
+    assert.match(left.links, /docker0/);
+    assert.equal(left.tables, "table ip docker\ntable bridge filter\n");
+  }
+  assert.ok(await cluster.reaches(foreign, OUTSIDE));
+});
