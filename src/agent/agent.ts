@@ -8,6 +8,7 @@
 //                                      |          +--> apply ------> kernel
 //                                      +-- report --> server
 import type { Kernel } from "../kernel/kernel.ts";
+import type { Trial } from "../model/preflight.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
 import { Attacher } from "./endpoint/attach.ts";
@@ -27,6 +28,7 @@ import { SnapshotSource, START_GRACE_MS } from "./reconcile/snapshotSource.ts";
 import { answerChecks } from "./server/checkResponder.ts";
 import { Decommission, rejoin } from "./server/decommission.ts";
 import { PathProbes } from "./server/pathProbes.ts";
+import { tryWays as tryAll } from "./server/preflight.ts";
 import { registrarOf, rewind } from "./server/register.ts";
 import { firstReport, Reporter } from "./server/report.ts";
 import { saveSnapshots, Session, type SessionOptions } from "./server/session.ts";
@@ -107,7 +109,8 @@ export class Agent {
       endedWorkloads: () => this.reporter.endedWorkloads,
       onRefused: (refused) => this.reporter.unjoined(refused),
     });
-    answerChecks({ ...shared, rounds: this.rounds, registrar: this.registrar, attacher: this.attacher });
+    const tryWays = async (trial: Trial) => tryAll({ ...options, ...(await options.claim()) }, trial);
+    answerChecks({ ...shared, rounds: this.rounds, registrar: this.registrar, attacher: this.attacher, tryWays });
   }
 
   /** What the server is told of this host. */

@@ -2,6 +2,7 @@
 // resources are the model's own schemas; only answers are put together here.
 import Type, { type TSchema } from "typebox";
 import * as check from "../model/check.ts";
+import * as preflight from "../model/preflight.ts";
 import { LeaseRecord } from "../model/lease.ts";
 import { SpaceMap } from "../model/map.ts";
 import * as input from "../model/input.ts";
@@ -104,7 +105,7 @@ export const SCHEMAS = {
     changes: Type.Array(Change, { description: "Empty: a sign of life, or a question." }),
     ask: optional(
       strictObject(
-        { id: Type.Integer({ minimum: 1 }), orders: Type.Array(check.Order) },
+        { id: Type.Integer({ minimum: 1 }), orders: Type.Array(check.Order), trial: optional(preflight.Trial) },
         "To a host: answer with POST /v1/hosts/{name}/inventory.",
       ),
     ),
@@ -112,6 +113,8 @@ export const SCHEMAS = {
   CheckRequest: check.CheckRequest,
   CheckReport: check.CheckReport,
   InventoryAnswer: check.InventoryAnswer,
+  PreflightRequest: preflight.PreflightRequest,
+  PreflightReport: preflight.PreflightReport,
   SpaceMap,
   Done: strictObject({ revision: Revision }),
   Heard: strictObject({ revision: Revision, reclaimAfterMs: ReclaimAfter }),

@@ -1,6 +1,7 @@
 // The server's API as typed calls: the CLI's client, and what the agent's (transportHttp.ts) does alike. Says what the
 // calls are and nothing about when to make them. Answers are believed to have their documented shape: they come from a
 // server of ours, and http.ts has made Faults of its refusals.
+import type { PreflightReport, PreflightRequest } from "../model/preflight.ts";
 import type { CheckReport, CheckRequest } from "../model/check.ts";
 import { faultOf, type Problem } from "../model/fault.ts";
 import type * as input from "../model/input.ts";
@@ -34,6 +35,7 @@ type HistoryQuery = {
 
 /** Two repairs, with a check around each, and a host that is silent in all of them. */
 const CHECK_TIMEOUT_MS = 90_000;
+const PREFLIGHT_TIMEOUT_MS = 20_000;
 
 export type ServerClient = ReturnType<typeof serverClient>;
 
@@ -94,6 +96,9 @@ export function serverClient({ url, token }: ServerLocation) {
     spaceMap: (network: string) => ask<SpaceMap>("GET", `${pathOf("network", network)}/map`),
     /** May take as long as hosts do not answer, and repairs take. */
     check: (body: CheckRequest) => ask<CheckReport>("POST", "/v1/ipam/check", { body, timeoutMs: CHECK_TIMEOUT_MS }),
+    /** Takes as long as hosts try. */
+    preflight: (body: PreflightRequest) =>
+      ask<PreflightReport>("POST", "/v1/hosts/preflight", { body, timeoutMs: PREFLIGHT_TIMEOUT_MS }),
     version: () => ask<{ readonly version: string }>("GET", "/v1/version"),
     close: () => http.close(),
   };

@@ -1,6 +1,7 @@
 // The control plane of one server: admits writes and makes them durable, shows readers what is durable, and hosts what
 // concerns them. Holds the store, the view of it, credentials and reports together; other files decide about each.
 // After `kill -9` at any point, opening the same store again continues at the last answer.
+import type { PreflightReport, PreflightRequest } from "../model/preflight.ts";
 import type { CheckReport, CheckRequest, InventoryAnswer } from "../model/check.ts";
 import type { HostClaim } from "../model/input.ts";
 import type { LeaseRecord } from "../model/lease.ts";
@@ -10,6 +11,7 @@ import type { HostReport } from "../model/status.ts";
 import type { LeaseQuery } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
 import { runCheck } from "./check/check.ts";
+import { preflight } from "./check/preflight.ts";
 import type { Job } from "./commit/committer.ts";
 import { expireOn } from "./commit/expire.ts";
 import { followAs } from "./commit/follow.ts";
@@ -164,7 +166,12 @@ export class Control {
     return runCheck(this.#parts, request);
   }
 
-  /** Takes a host's answer to a question of `check`. */
+  /** Lets hosts try the ways to each other; see check/preflight.ts. */
+  preflight(request: PreflightRequest): Promise<PreflightReport> {
+    return preflight(this.#parts, request);
+  }
+
+  /** Takes a host's answer to a question of `check` or `preflight`. */
   answer(host: string, answer: InventoryAnswer): void {
     this.#parts.inquiry.take(host, answer);
   }

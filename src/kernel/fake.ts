@@ -110,6 +110,7 @@ export class FakeKernel implements Kernel {
 
   /** Nothing is sent in memory, and no other program filters. */
   readonly echo = () => undefined;
+  readonly trials = () => undefined;
   readonly blockingFilters = () => [];
   readonly troubles = () => [];
 

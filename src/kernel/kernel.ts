@@ -46,6 +46,24 @@ export interface Echo {
   receive(): EchoSeen | undefined;
 }
 
+/** How trial packets go: like a tunnel's over UDP or GRE, or as echo requests, which the peer's kernel answers. */
+export type TrialChannel =
+  | { readonly kind: "udp"; readonly port: number }
+  | { readonly kind: "gre" }
+  | { readonly kind: "ping" };
+export type TrialSeen = { readonly channel: TrialChannel; readonly from: string; readonly payload: Buffer };
+/** Trial packets of the host, from one address, over some channels. */
+export interface Trials {
+  /**
+   * A packet with this payload, padded to an IP packet of `size` bytes, that routers must not cut. The channel is one
+   * that was asked for. False if the kernel did not take it.
+   */
+  send(channel: TrialChannel, to: string, payload: Uint8Array, size: number): boolean;
+  /** What has come, without waiting; payloads with their padding. */
+  receive(): TrialSeen | undefined;
+  close(): void;
+}
+
 /** What the host itself has, without Weft's own objects. */
 export type HostFacts = {
   /** Addresses with prefix length, and destinations of routes, in canonical text. */
@@ -170,6 +188,8 @@ export interface Kernel {
   packetsPassed(): Promise<void>;
   /** To be asked for anew for each use; undefined while the namespace is not there. */
   echo(ns: Ns): Echo | undefined;
+  /** From the host's namespace, until closed. Undefined if this kernel sends nothing. Throws if it cannot now. */
+  trials(local: string, channels: readonly TrialChannel[]): Trials | undefined;
   /**
    * Filters of others in the host's namespace that drop what these words of nft name (ports, protocols), or may, in
    * words for people. Nothing if they cannot be read.

@@ -50,6 +50,9 @@ const LOCK_NB = 4;
 const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 
+const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
+
 const SIOCETHTOOL = 0x8946;
 const IFNAMSIZ = 16;
 
@@ -84,6 +87,25 @@ const four = Buffer.alloc(4);
 export function setsockopt(fd: number, level: number, option: number, value: number): void {
   four.writeInt32LE(value);
   check("setsockopt", c.setsockopt(fd, level, option, four, four.length));
+}
+
+/** An instruction of a socket's filter: code, jump if true, jump if false, operand (struct sock_filter). */
+export type FilterLine = readonly [code: number, yes: number, no: number, operand: number];
+
+/** Drops what the filter gives 0 for before it waits in the socket; what waits already stays. */
+export function attachFilter(fd: number, lines: readonly FilterLine[]): void {
+  // Memory of its own: struct sock_fprog points to it.
+  const program = Buffer.from(new ArrayBuffer(8 * lines.length));
+  for (const [i, [code, yes, no, operand]] of lines.entries()) {
+    program.writeUInt16LE(code, 8 * i);
+    program.writeUInt8(yes, 8 * i + 2);
+    program.writeUInt8(no, 8 * i + 3);
+    program.writeUInt32LE(operand, 8 * i + 4);
+  }
+  const header = Buffer.alloc(16);
+  header.writeUInt16LE(lines.length);
+  header.writeBigUInt64LE(koffi.address(program), 8);
+  check("setsockopt", c.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, header, header.length));
 }
 
 /** struct ethtool_value and struct ifreq, which points to it. Memory of their own: it may not move meanwhile. */

@@ -17,6 +17,7 @@ import { OVSDB_SOCKET, OpenVswitch } from "./ovsdb/openVswitch.ts";
 import { portsOf } from "./ports.ts";
 import { probeShaping } from "./probe.ts";
 import { cutOff } from "./sweep.ts";
+import { trialsFrom } from "./trials.ts";
 
 export type LinuxOptions = {
   /**
@@ -80,6 +81,7 @@ export function linuxKernel({
     packetsPassed,
     echo: (ns) => namespaces.use(ns, echo),
     troubles: () => ovs.troubles(),
+    trials: (local, channels) => namespaces.within(namespaces.host.fd, () => trialsFrom(local, channels)),
     blockingFilters: (words) => nft(namespaces.host).blockingFilters(words),
     close() {
       if (isClosed) return;

@@ -2,6 +2,7 @@
 // of a check, and their repairs. They have schemas because an inventory is untrusted input and a report is documented;
 // control/check/findings.ts judges.
 import Type from "typebox";
+import { type Trial, TrialResult } from "./preflight.ts";
 import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
 const Addresses = Texts("Without prefix length.");
@@ -59,11 +60,12 @@ export const Order = Type.Union([
   strictObject({ do: Type.Literal("tell"), endpoint: Type.String() }),
 ]);
 
-/** The answer to a question: the result of each order, then the inventory. */
+/** The answer to a question: the result of each order, then the inventory, and what came of the trial. */
 export const InventoryAnswer = strictObject({
   ask: Type.Integer({ minimum: 1 }),
   done: Texts("One per order: empty if it was done, else why not."),
   inventory: Inventory,
+  trial: optional(TrialResult),
 });
 
 export const CheckRequest = strictObject({
@@ -131,7 +133,7 @@ export type Inventory = Value<typeof Inventory>;
 export type InventoryAnswer = Value<typeof InventoryAnswer>;
 export type Order = Value<typeof Order>;
 /** A question that the server sends to a host with the change sets of its watch. */
-export type Ask = { readonly id: number; readonly orders: readonly Order[] };
+export type Ask = { readonly id: number; readonly orders: readonly Order[]; readonly trial?: Trial };
 export type CheckRequest = Value<typeof CheckRequest>;
 export type Evidence = Value<typeof Evidence>;
 export type Finding = Value<typeof Finding>;

@@ -23,6 +23,7 @@ import {
 } from "./kinds.ts";
 import { clean, cutList, widest } from "./cleanText.ts";
 import { DIRECTIONS, LimitText, QosInput } from "./qos.ts";
+import { PreflightRequest } from "./preflight.ts";
 import { type Value, strictObject } from "./schema.ts";
 import { invalid, shapeFault } from "./shape.ts";
 import { AttachRequest, HostReport } from "./status.ts";
@@ -46,6 +47,7 @@ export const parseHold = parserOf(input.HoldRequest);
 export const parseRelease = parserOf(input.HoldRelease);
 /** The body of POST /v1/ipam/check. */
 export const parseCheck = parserOf(CheckRequest);
+export const parsePreflight = parserOf(PreflightRequest);
 
 /** Of requests of which more than the shape is checked. */
 const shapes = {

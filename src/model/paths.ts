@@ -5,6 +5,8 @@ import { type Value, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
 /** The VNI of the probes: no network and no VRF has it. */
 export const PATHS_VNI = VNI_LAST;
+/** Size of a packet that passes any underlay. */
+export const SMALL_BYTES = 200;
 
 export const PathSeen = strictObject({
   host: Type.String({ maxLength: 253, description: "The peer." }),

@@ -205,6 +205,7 @@ test("an order that comes too late, when a workload of the name is there again, 
       journal: memoryJournal(one.entries),
       mirror: { onAsk: (hear) => (tell = hear), snapshot: () => mirror.snapshot() },
       transport: { attach: () => assert.fail("nothing is to tell"), answer: async (given) => resolve(given) },
+      tryWays: () => assert.fail("nothing is to be tried"),
       log: () => undefined,
     });
     const endpoint = "near-h1-1.eth0";

@@ -1,6 +1,6 @@
-// Answers the server's checks (`weft ipam check`): carries out its orders about single endpoints, then sends the
-// inventory of journal and kernel. An order does what a workload's own request or a round would do, and no more; it may
-// come twice.
+// Answers the server's checks (`weft ipam check`) and preflights: carries out its orders about single endpoints, tries
+// the ways to other hosts, then sends the inventory of journal and kernel. An order does what a workload's own request
+// or a round would do, and no more; it may come twice.
 import type { Mirror } from "../../client/mirror.ts";
 import type { Transport } from "../../client/transport.ts";
 import { portName } from "../../datapath/state/names.ts";
@@ -9,6 +9,7 @@ import type { Kernel } from "../../kernel/kernel.ts";
 import type { Ask, Inventory, Order } from "../../model/check.ts";
 import { nameOnHost } from "../../model/endpointName.ts";
 import { Fault, problemOf } from "../../model/fault.ts";
+import type { Trial, TrialResult } from "../../model/preflight.ts";
 import type { Attacher } from "../endpoint/attach.ts";
 import type { Entry, Journal } from "../journal/journal.ts";
 import type { KernelView } from "../reconcile/kernelView.ts";
@@ -29,6 +30,7 @@ export type CheckResponderOptions = {
   readonly journal: Journal;
   readonly mirror: Pick<Mirror, "onAsk" | "snapshot">;
   readonly transport: Pick<Transport, "attach" | "answer">;
+  readonly tryWays: (trial: Trial) => Promise<TrialResult>;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
 };
 
@@ -39,8 +41,8 @@ export function answerChecks(options: CheckResponderOptions): void {
   });
 }
 
-async function answer(options: CheckResponderOptions, { id, orders }: Ask): Promise<void> {
-  const { rounds, registrar, transport, log } = options;
+async function answer(options: CheckResponderOptions, { id, orders, trial: asked }: Ask): Promise<void> {
+  const { rounds, registrar, transport, tryWays, log } = options;
   const done = await Promise.all(orders.map((order) => obey(options, order)));
   if (orders.length > 0) {
     log("orders", { orders: orders.length, refused: done.filter((why) => why !== "").length });
@@ -48,7 +50,8 @@ async function answer(options: CheckResponderOptions, { id, orders }: Ask): Prom
     await rounds.now();
     await registrar.now();
   }
-  await transport.answer({ ask: id, done, inventory: await inventoryOf(options) });
+  const trial = asked === undefined ? {} : { trial: await tryWays(asked) };
+  await transport.answer({ ask: id, done, inventory: await inventoryOf(options), ...trial });
 }
 
 /** An empty text if it was done, otherwise why not. */
@@ -106,7 +109,7 @@ function entryOf({ journal, view }: CheckResponderOptions, name: string): Entry 
 
 /** Read while attaches and detaches go on: what changed meanwhile is `busy`. Throws if the kernel cannot be read. */
 export async function inventoryOf(
-  options: Omit<CheckResponderOptions, "rounds" | "attacher" | "transport" | "log">,
+  options: Omit<CheckResponderOptions, "rounds" | "attacher" | "transport" | "tryWays" | "log">,
 ): Promise<Inventory> {
   const { host, bootId, kernel, journal, mirror, registrar, view } = options;
   const { inFlight } = view;

@@ -7,7 +7,7 @@ import { worldOf } from "../../datapath/world/world.ts";
 import type { Echo, Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { packetsText, packetsWord } from "../../model/driver.ts";
-import { PATHS_NAMED, type PathSeen, type PathsReport, type PathState } from "../../model/paths.ts";
+import { PATHS_NAMED, SMALL_BYTES, type PathSeen, type PathsReport, type PathState } from "../../model/paths.ts";
 import type { Snapshot } from "../../model/resource.ts";
 
 type PathProbesOptions = {
@@ -220,9 +220,6 @@ const MISSES = 3;
 const DOUBT_MS = 2_500;
 /** A peer whose path is broken sends probes itself every few seconds. */
 const HEARD_MS = 12_000;
-/** A size that passes any underlay. */
-export const SMALL_BYTES = 200;
-
 /** One path: it is told the time, the answers and the peer's own probes, and says what to send next. */
 export class PathProbe {
   readonly path: Path;

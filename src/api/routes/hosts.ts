@@ -1,6 +1,6 @@
 // Routes of hosts: join, report, drain, reclaim; and making them load a group again.
 import type { Control } from "../../control/control.ts";
-import { parseGroupCommit, parseJoin, parseReport } from "../../model/parse.ts";
+import { parseGroupCommit, parseJoin, parsePreflight, parseReport } from "../../model/parse.ts";
 import { FORCE, MATCH, type Parts, type Route, flagIn, hostOnly, jsonOf, matchOf } from "../route.ts";
 
 export function hostRoutes({ control }: Parts): Route[] {
@@ -30,6 +30,15 @@ export function hostRoutes({ control }: Parts): Route[] {
         const { revision, changes } = await control.reclaim(call.name, options);
         return { body: { revision, changes } };
       },
+    },
+    {
+      method: "POST",
+      path: "/v1/hosts/preflight",
+      summary: "Lets hosts send each other packets as tunnels would, and says what passes; takes some seconds.",
+      access: "admin",
+      body: "PreflightRequest",
+      answers: { 200: "PreflightReport" },
+      handle: async (call) => ({ body: await control.preflight(parsePreflight(jsonOf(call))) }),
     },
     ...DRAIN,
     {

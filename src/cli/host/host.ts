@@ -7,6 +7,7 @@ import type { ClusterStatus, HostCondition } from "../../model/status.ts";
 import type { Cli } from "../context.ts";
 import { connect } from "../input/connect.ts";
 import { register as registerLife } from "./lifecycle.ts";
+import { register as registerPreflight } from "./preflight.ts";
 import { reading, type ReadOptions } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
 import { pathsTable } from "./paths.ts";
@@ -19,6 +20,7 @@ export function register(noun: Command, cli: Cli): void {
     .command("show <name>")
     .description("Show a host: its state, blocks, tunnel addresses and paths to other hosts.");
   reading(show).action(cli.verb(showHost));
+  registerPreflight(noun, cli);
   registerLife(noun, cli);
 }
 

@@ -22,7 +22,7 @@ const REPAIRS_MAX = 2;
 export type CheckParts = {
   readonly clock: Clock;
   readonly snapshot: () => Promise<Snapshot>;
-  readonly ask: (questions: ReadonlyMap<string, readonly Order[]>) => Promise<Answers>;
+  readonly ask: (questions: ReadonlyMap<string, { readonly orders: readonly Order[] }>) => Promise<Answers>;
   /** Releases a lease, if it is still at this revision. */
   readonly release: (endpoint: string, revision: number) => Promise<unknown>;
 };
@@ -112,7 +112,7 @@ function isTold(look: Look): boolean {
 
 /** `earlier`: earlier answers of hosts that are not asked now. */
 async function look(parts: CheckParts, request: CheckRequest, hosts: readonly string[], earlier?: Look): Promise<Look> {
-  const { answers, unanswered } = await parts.ask(new Map(hosts.map((host) => [host, []])));
+  const { answers, unanswered } = await parts.ask(new Map(hosts.map((host) => [host, { orders: [] }])));
   const snapshot = await parts.snapshot();
   const inventories = new Map(earlier?.inventories);
   for (const host of unanswered.keys()) inventories.delete(host);
@@ -154,7 +154,7 @@ async function mend(parts: CheckParts, judgements: readonly Judgement[]): Promis
       new Map(all.map(({ text, order }) => [text, order])),
     ]),
   );
-  const questions = new Map([...byHost].map(([host, all]) => [host, [...all.values()]]));
+  const questions = new Map([...byHost].map(([host, all]) => [host, { orders: [...all.values()] }]));
   const { answers, unanswered } = await parts.ask(questions);
   const said = new Map(
     [...byHost].map(([host, all]) => [

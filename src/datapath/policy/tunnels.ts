@@ -64,8 +64,24 @@ function inOrder(numbers: readonly number[]): number[] {
   return [...new Set(numbers)].sort((a, b) => a - b);
 }
 
-/** Hosts of the VRFs that have this channel, from their underlay addresses to this host's. */
-function membersMay(world: World, { driver, port }: Channel, { vnis }: Used): string[] {
+/**
+ * Hosts of the VRFs that have this channel, from their underlay addresses to this host's. Other hosts of the cluster
+ * may try whether they could (`weft host preflight`), in a VNI that no network has.
+ */
+function membersMay(world: World, channel: Channel, { vnis }: Used): string[] {
+  const peers = peersOn(world, channel);
+  const others = [...world.hosts.keys()]
+    .map((host) => tunnelTo(world, host))
+    .filter((address) => address !== undefined)
+    .filter((address) => !peers.has(address));
+  const { to, trials } = TUNNELS[channel.driver].underlay;
+  const packets = to({ ports: [channel.port], vnis });
+  const tried = trials === undefined ? [] : mayCome(world, `${packets} ${trials}`, others);
+  return [...mayCome(world, packets, [...peers]), ...tried];
+}
+
+/** Underlay addresses of hosts with which this one shares a VRF that has the channel. */
+function peersOn(world: World, { driver, port }: Channel): ReadonlySet<string> {
   const peers = new Set<string>();
   for (const vrf of world.vrfs) {
     if (!channelsOf(world, vrf).some((one) => one.driver === driver && one.port === port)) continue;
@@ -74,12 +90,15 @@ function membersMay(world: World, { driver, port }: Channel, { vnis }: Used): st
       if (address !== undefined) peers.add(address);
     }
   }
-  const { underlay } = world.self.spec;
+  return peers;
+}
+
+function mayCome({ self }: World, packets: string, from: readonly string[]): string[] {
+  const { underlay } = self.spec;
   const ip = IP[familyOf(underlay)];
-  const from = `${ip} saddr ${oneOf([...peers].sort())} ${ip} daddr ${underlay}`;
+  const ends = `${ip} saddr ${oneOf(from.toSorted())} ${ip} daddr ${underlay}`;
   // A frame to many may carry the address of one (RFC 1122, 3.3.6).
-  const packets = TUNNELS[driver].underlay.to({ ports: [port], vnis });
-  return peers.size === 0 ? [] : [`${packets} ${from} meta pkttype host notrack accept`];
+  return from.length === 0 ? [] : [`${packets} ${ends} meta pkttype host notrack accept`];
 }
 
 /**

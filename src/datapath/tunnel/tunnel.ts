@@ -49,6 +49,11 @@ export type TunnelDriver = {
   readonly underlay: {
     /** To a tunnel. Only hosts of the VRF may send them, and no workload to any host. */
     readonly to: (used: Used) => string;
+    /**
+     * What matches, in packets that `to` would match, those that a preflight sends (kernel/trials.ts); absent if `to`
+     * matches none of them.
+     */
+    readonly trials?: string;
     /** As a tunnel answers: what a workload sends must not look like it. */
     readonly from?: (used: Used) => string;
   };

@@ -1,5 +1,6 @@
 // VXLAN (RFC 7348): frames in UDP. One device for all peers, which learns nothing: its FDB maps the MAC of a frame's
 // target to the underlay address of the host behind it, and broadcasts go to each host of the flood list.
+import { PATHS_VNI } from "../../model/paths.ts";
 import type { KernelObject } from "../kinds.ts";
 import { FLOOD_MAC } from "../kinds/entries.ts";
 import type { TunnelDriver } from "./tunnel.ts";
@@ -33,6 +34,8 @@ export const vxlan: TunnelDriver = {
 
   underlay: {
     to: ({ ports }) => `udp dport ${oneOf(ports)}`,
+    // The VNI.
+    trials: `@th,96,24 ${PATHS_VNI}`,
     from: ({ ports }) => `udp sport ${oneOf(ports)}`,
   },
 };

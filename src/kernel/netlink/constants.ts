@@ -11,6 +11,8 @@ export const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
+export const SOL_IP = 0;
+export const SOL_IPV6 = 41;
 export const SOL_NETLINK = 270;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
@@ -215,3 +217,27 @@ export const NFTA_DATA_VALUE = 1;
 export const NFTA_EXPR_NAME = 1;
 export const NFTA_EXPR_DATA = 2;
 export const NFTA_COUNTER_PACKETS = 2;
+
+// in.h, in6.h
+export const IPPROTO_ICMP = 1;
+export const IPPROTO_UDP = 17;
+export const IPPROTO_GRE = 47;
+export const IPPROTO_ICMPV6 = 58;
+export const IP_MTU_DISCOVER = 10;
+export const IPV6_CHECKSUM = 7;
+export const IPV6_MTU_DISCOVER = 23;
+/** The bit "don't fragment", and no heed to what was learned about the way. */
+export const IP_PMTUDISC_PROBE = 3;
+
+// bpf_common.h
+export const BPF_LD = 0x00;
+export const BPF_LDX = 0x01;
+export const BPF_JMP = 0x05;
+export const BPF_RET = 0x06;
+export const BPF_W = 0x00;
+export const BPF_H = 0x08;
+export const BPF_B = 0x10;
+export const BPF_ABS = 0x20;
+export const BPF_IND = 0x40;
+export const BPF_MSH = 0xa0;
+export const BPF_JEQ = 0x10;

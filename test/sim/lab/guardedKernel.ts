@@ -37,6 +37,7 @@ export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolea
     cutOff: (ports) => kernel.cutOff(ports),
     watch: (poke, signal) => kernel.watch(poke, signal),
     echo: () => kernel.echo(),
+    trials: () => kernel.trials(),
     blockingFilters: () => kernel.blockingFilters(),
     troubles: () => kernel.troubles(),
     netnsId: (path) => kernel.netnsId(path),

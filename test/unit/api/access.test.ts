@@ -83,6 +83,7 @@ DELETE /v1/securitygroups/{name}        admin
 GET /v1/leases/history                  admin
 POST /v1/apply                          admin
 POST /v1/ipam/check                     admin
+POST /v1/hosts/preflight                admin
 GET /overlay-master/state               admin
 GET /mesos/overlay-master/state         admin
 POST /overlay-master/agents/delete      admin
@@ -146,6 +147,7 @@ function requestOf(route: string, move: string): readonly [method: string, url: 
     "PUT /v1/vrfs/{name}": { spec: {} },
     "POST /v1/apply": { resources: [] },
     "POST /v1/ipam/check": {},
+    "POST /v1/hosts/preflight": {},
   };
   return [method, url, bodies[route]];
 }

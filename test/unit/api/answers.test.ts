@@ -62,6 +62,9 @@ test("a full cluster: every list, every resource, and all that is put together o
     fits("Snapshot", (await must("GET", "/v1/snapshot", undefined, { token })).body);
   const check = await must("POST", "/v1/ipam/check", {});
   fits("CheckReport", check.body);
+  const preflight = await must("POST", "/v1/hosts/preflight", {});
+  fits("PreflightReport", preflight.body);
+  assert.match(preflight.body.problems[0], /^host h1 could not try: away/);
   fits("SpaceMap", (await must("GET", "/v1/networks/blue/map")).body);
   const history = (await must("GET", "/v1/leases/history?address=10.7.0.9")).body;
   fits("LeaseHistory", history);

@@ -29,6 +29,7 @@ POST /v1/hosts/{name}/inventory InventoryAnswer => 200 Done
 POST /v1/hosts/{name}/join JoinRequest => 200 Joined
 POST /v1/hosts/{name}/reclaim ?force ?dryRun => 200 Applied
 PUT /v1/hosts/{name}/report HostReport => 200 Heard
+POST /v1/hosts/preflight PreflightRequest => 200 PreflightReport
 POST /v1/hosts/{name}/resume If-Match => 200 Host
 POST /v1/ipam/check CheckRequest => 200 CheckReport
 GET /v1/leases/history ?address ?network ?at ?since ?before ?limit => 200 LeaseHistory
@@ -151,7 +152,11 @@ ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven p
 Applied: revision changes
 Snapshot: cluster revision history? vrfs networks hosts blocks vteps endpoints pools memberships migrations moves
   holds freed cursors securityGroups
-ChangeSet: revision changes ask? ask.id ask.orders
+ChangeSet: revision changes ask? ask.id ask.orders ask.trial?
+  ask.trial.peers ask.trial.peers[].host ask.trial.peers[].underlay
+  ask.trial.channels ask.trial.channels[].driver ask.trial.channels[].port
+PreflightReport: hosts ways ways[].from ways[].to ways[].channel ways[].channel.driver ways[].channel.port ways[].state
+  ways[].size ways[].why? problems
 Done: revision
 Heard: revision reclaimAfterMs?
 Version: version cluster

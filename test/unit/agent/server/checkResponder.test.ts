@@ -75,6 +75,7 @@ function host(attached: readonly Endpoint[], leases: readonly Endpoint[] = [], c
         answers.push(told);
       },
     },
+    tryWays: () => assert.fail("nothing is to be tried"),
     log: (message) => void logged.push(message),
   });
   const ask = async (...orders: readonly Order[]) => {

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Path } from "../../../../src/datapath/network/paths.ts";
-import { PathProbe, SMALL_BYTES } from "../../../../src/agent/server/pathProbes.ts";
+import { PathProbe } from "../../../../src/agent/server/pathProbes.ts";
+import { SMALL_BYTES } from "../../../../src/model/paths.ts";
 
 const SIZE = 1450;
 const AGAIN_MS = 5_000;

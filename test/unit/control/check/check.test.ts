@@ -77,11 +77,11 @@ function lab(world: World) {
     async ask(questions) {
       waits.push(slept.length);
       asked.push(
-        [...questions].map(([name, orders]) => [name, ...orders.map(({ do: what }) => what)].join("+")).join(" "),
+        [...questions].map(([name, { orders }]) => [name, ...orders.map(({ do: what }) => what)].join("+")).join(" "),
       );
       const answers = new Map<string, { ask: number; done: readonly string[]; inventory: Inventory }>();
       const unanswered = new Map<string, string>();
-      for (const [name, orders] of questions) {
+      for (const [name, { orders }] of questions) {
         const told = world.hosts.get(name);
         const n = counts.get(name) ?? 0;
         counts.set(name, n + 1);

@@ -38,7 +38,10 @@ test("a host may send to the tunnel of a VRF that it shares, and not to that of 
   const body = tableOf([...tenant("red", 1, 4789, [1, 2]), ...tenant("blue", 2, 8472, [1, 3])]);
   assert.deepEqual(body.match(/udp dport .* accept/g), [
     "udp dport 4789 ip saddr { 192.0.2.2 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
+    // A preflight.
+    "udp dport 4789 @th,96,24 16777215 ip saddr { 192.0.2.3 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
     "udp dport 8472 ip saddr { 192.0.2.3 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
+    "udp dport 8472 @th,96,24 16777215 ip saddr { 192.0.2.2 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
   ]);
   assert.match(body, /udp dport \{ 4789, 8472 \} fib daddr type != unicast drop/);
 });

@@ -94,6 +94,9 @@ test("a VRF without a way out has no gates: its tunnel alone is watched", () => 
   assert.deepEqual([...chains.keys()], ["tunnels_in", "tunnels_out"]);
   assert.deepEqual(chains.get("tunnels_in"), [
     "type filter hook prerouting priority raw; policy accept;",
+    // A preflight of hosts that have no VRF in common.
+    "udp dport 4789 @th,96,24 16777215 ip saddr { 192.0.2.12, 192.0.2.3 } ip daddr 192.0.2.1" +
+      " meta pkttype host notrack accept",
     "udp dport 4789 fib daddr type != unicast drop",
   ]);
   assert.deepEqual([...chainsOn("h1", [], tenant("elsewhere", { index: 1, on: ["h2"] })).keys()], []);
@@ -214,7 +217,9 @@ test("tunnels of several ports: each has the hosts that share a VRF of it, each 
     "type filter hook prerouting priority raw; policy accept;",
     'iifname "wu-*" goto no_tunnels',
     `udp dport 500 ip saddr { 192.0.2.3 } ${to}`,
+    `udp dport 500 @th,96,24 16777215 ip saddr { 192.0.2.12 } ${to}`,
     `udp dport 8472 ip saddr { 192.0.2.12, 192.0.2.3 } ${to}`,
+    `udp dport 9999 @th,96,24 16777215 ip saddr { 192.0.2.12, 192.0.2.3 } ${to}`,
     `udp dport ${ports} fib daddr type != unicast drop`,
   ]);
   assert.deepEqual(chains.get("tunnels_out"), [
@@ -225,7 +230,7 @@ test("tunnels of several ports: each has the hosts that share a VRF of it, each 
   assert.match(chains.get("postrouting")?.[1] ?? "", / masquerade to :10000-65535 fully-random$/);
   const six = chainsOn("s1", [], ...tenants, tenant("f", { index: 6, on: ["s1", "s2", "h1"] }));
   assert.deepEqual(
-    six.get("tunnels_in")?.filter((line) => line.endsWith("accept")),
+    six.get("tunnels_in")?.filter((line) => line.endsWith("accept") && !line.includes("16777215")),
     ["udp dport 4789 ip6 saddr { 2001:db8::2 } ip6 daddr 2001:db8::1 meta pkttype host notrack accept"],
   );
 });
