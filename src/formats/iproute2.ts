@@ -15,7 +15,7 @@ const USE = ['Without an argument it makes the devices; with "down" it removes t
 function scriptText(plan: LinkPlan, header: readonly string[]): string {
   const links = inOrder(plan).filter((link) => !isBare(link));
   const made = links.filter(({ kind }) => kind !== "nic").toReversed();
-  const down = made.map(({ name }) => `  ip link delete ${name}\n`).join("");
+  const down = made.map(({ name }) => `  ! ip link show ${name} >/dev/null 2>&1 || ip link delete ${name}\n`).join("");
   return [
     `#!/bin/bash\n${comments([...header, ...USE])}set -euo pipefail\n`,
     `if [ "\${1:-up}" = down ]; then\n${down}  exit 0\nfi\n`,

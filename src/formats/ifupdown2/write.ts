@@ -9,7 +9,10 @@ export function writeIfupdown2({ plan, name, header }: Order): Written {
     .filter((link) => !isBare(link))
     .map((link) => stanzaText(plan, link));
   const file = { path: fileName(name), text: [comments(header), ...stanzas].join("\n") };
-  return { folder: "/etc/network/interfaces.d", files: [file], lacks: [] };
+  const lacks = plan.links
+    .filter(({ kind, mtu }) => mtu === undefined && (kind === "bridge" || kind === "vxlan"))
+    .map((link) => `${link.name}: its MTU is not known, and ifupdown2 would make it 1500, not what the tunnel allows`);
+  return { folder: "/etc/network/interfaces.d", files: [file], lacks };
 }
 
 function stanzaText(plan: LinkPlan, link: PlanLink): string {

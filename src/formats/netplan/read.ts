@@ -82,6 +82,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   gateway4: readGateway,
   gateway6: readGateway,
   keys: readKeys,
+  checksums: readChecksums,
   dhcp4: readDhcp,
   dhcp6: readDhcp,
   // What the kernel does by itself, or the bridge makes meaningless for its port.
@@ -160,6 +161,13 @@ function readKeys(drafts: Drafts, draft: LinkDraft, member: Member): void {
   if (values.size === 1 && text !== undefined)
     SETTERS.key(drafts.reading, draft, { text, at: member.at, of: member.key });
   else problem(drafts.reading, member.at, "keys", "the key must be the same in both directions");
+}
+
+/** Of packets to other hosts; Weft has them. */
+function readChecksums(drafts: Drafts, _: LinkDraft, member: Member): void {
+  const kinds = itemsOf(member).map(textOf);
+  const strange = kinds.find((kind) => kind !== "udp");
+  if (kinds.length === 0 || strange !== undefined) unread(drafts, member, "only udp is read");
 }
 
 function readDhcp(drafts: Drafts, _: LinkDraft, member: Member): void {

@@ -49,7 +49,8 @@ function kindOf(plan: LinkPlan, link: PlanLink): Readonly<Record<string, unknown
     case "vxlan": {
       const { vni: id, dev, local, group, remotes, ttl, port, learning, master } = link;
       const to = defined({ id, link: dev, local, remote: group ?? remotes[0], ttl, port, "mac-learning": learning });
-      return { mode: "vxlan", ...to, ...(master === undefined ? {} : { "link-local": [] }) };
+      // On, as the kernel has it by itself; networkd would turn it off.
+      return { mode: "vxlan", ...to, checksums: ["udp"], ...(master === undefined ? {} : { "link-local": [] }) };
     }
     case "gretap": {
       const { local, remote, key, ttl } = link;

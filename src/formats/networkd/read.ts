@@ -146,6 +146,7 @@ const NETDEV: Sections = {
     TTL: by(SETTERS.ttl),
     DestinationPort: by(SETTERS.port),
     MacLearning: by(SETTERS.learning),
+    UDPChecksum: only(/^(yes|true|on|1)$/i),
     Independent: nothing,
   },
   Tunnel: TUNNEL,

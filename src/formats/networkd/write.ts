@@ -78,6 +78,8 @@ function kindSection(link: Exclude<PlanLink, { kind: "nic" }>, isSix: boolean): 
           ["TTL", link.ttl],
           ["DestinationPort", link.port],
           ["MacLearning", flag(link.learning)],
+          // On, as the kernel has it by itself; networkd would turn it off.
+          ["UDPChecksum", "yes"],
           ["Independent", link.dev === undefined ? "yes" : undefined],
         ],
       ];

@@ -50,11 +50,15 @@ for (const [format, reader] of READ_BY)
     );
   });
 
-test("only netplan lacks words", () => {
+test("ifupdown, networkd and iproute2 can say any plan; ifupdown2 if every MTU is known", () => {
   fc.assert(
     fc.property(anyPlan, (plan) => {
-      for (const format of ["ifupdown", "ifupdown2", "networkd", "iproute2"] as const)
-        assert.deepEqual(WRITERS[format]({ plan, name: "x", header: [] }).lacks, []);
+      const lacks = (format: Format, whole: LinkPlan) => WRITERS[format]({ plan: whole, name: "x", header: [] }).lacks;
+      for (const format of ["ifupdown", "networkd", "iproute2"] as const) assert.deepEqual(lacks(format, plan), []);
+      const known = plan.links.map((link): PlanLink => ({ ...link, mtu: link.mtu ?? 1400 }));
+      assert.deepEqual(lacks("ifupdown2", { links: known }), []);
+      const isOpen = plan.links.some(({ kind, mtu }) => mtu === undefined && /^(bridge|vxlan)$/.test(kind));
+      assert.equal(lacks("ifupdown2", plan).length > 0, isOpen);
     }),
     { numRuns: 20 },
   );
