@@ -11,7 +11,7 @@ import * as libc from "./libc.ts";
 import { type Namespaces, RUN_DIR, type Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { readAddress } from "./netlink/entry.ts";
-import { allLinks } from "./netlink/link.ts";
+import { allLinks, readLink } from "./netlink/link.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { type Layout, type Received, eachMessage, fill, textAt } from "./netlink/wire.ts";
 import { isOurs } from "./ownership.ts";
@@ -24,7 +24,12 @@ const GROUPS = EVENTS.flatMap(({ groups }) => groups);
 const POLL_MS = 1000;
 const inbox = Buffer.allocUnsafe(256 * 1024);
 
-type Listener = Source & { readonly route: NetlinkSocket; readonly nft: NetlinkSocket };
+type Listener = Source & {
+  readonly route: NetlinkSocket;
+  readonly nft: NetlinkSocket;
+  /** In the host's namespace: MTUs of its links, by index. */
+  readonly mtus: Map<number, number>;
+};
 
 export class Monitor {
   readonly #namespaces: Namespaces;
@@ -38,7 +43,8 @@ export class Monitor {
   #isClosed = false;
 
   /**
-   * Listens until close(). Calls `poke` for changes of Weft's objects, `moved` for changes of the host's own addresses.
+   * Listens until close(). Calls `poke` for changes of Weft's objects, `moved` for changes of the host's own addresses
+   * and of its links' MTUs.
    */
   constructor(namespaces: Namespaces, poke: () => unknown, moved: () => void) {
     this.#namespaces = namespaces;
@@ -106,7 +112,7 @@ export class Monitor {
       for (let length = libc.recvNow(fd, inbox); length >= 0; length = libc.recvNow(fd, inbox)) {
         eachMessage(inbox, length, (message) => {
           isConcerned = (fd === listener.nft.fd ? isOurTable(message) : concerns(listener, message)) || isConcerned;
-          hasMoved ||= fd === listener.route.fd && isHostsAddress(listener, message);
+          hasMoved = (fd === listener.route.fd && isHostsOwn(listener, message)) || hasMoved;
         });
       }
     } catch (error) {
@@ -148,8 +154,9 @@ export class Monitor {
     route.listen(GROUPS);
     nft.listen([k.NFNLGRP_NFTABLES]);
     const isHost = space.ns === "host";
-    const ours = isHost ? space.socket.list(allLinks, isOurs) : [];
-    return { isHost, ours: new Set(ours.map(({ index }) => index)), route, nft };
+    const links = isHost ? space.socket.list(allLinks, () => true) : [];
+    const ours = new Set(links.filter(isOurs).map(({ index }) => index));
+    return { isHost, ours, mtus: new Map(links.map(({ index, mtu }) => [index, mtu])), route, nft };
   }
 }
 
@@ -169,9 +176,24 @@ function concerns(source: Source, message: Received): boolean {
   return EVENTS.some((events) => events.types.includes(message.type) && events.concerns(source, message));
 }
 
-/** Not of Weft's links, and not what every link gets by itself: containers come and go with those. */
-function isHostsAddress({ isHost, ours }: Source, message: Received): boolean {
-  if (!isHost || (message.type !== k.RTM_NEWADDR && message.type !== k.RTM_DELADDR)) return false;
+/** Of the host itself: addresses of links that are not Weft's, and another MTU of such a link. */
+function isHostsOwn(listener: Listener, message: Received): boolean {
+  if (!listener.isHost) return false;
+  if (message.type === k.RTM_NEWADDR || message.type === k.RTM_DELADDR) return isHostsAddress(listener, message);
+  return (message.type === k.RTM_NEWLINK || message.type === k.RTM_DELLINK) && hasOtherMtu(listener, message);
+}
+
+/** Not what every link gets by itself: containers come and go with those. */
+function isHostsAddress({ ours }: Source, message: Received): boolean {
   const { index, ip } = readAddress(message);
   return !ours.has(index) && !/^fe[89ab]/.test(ip);
+}
+
+/** Over some tunnels, packets that the underlay no longer carries vanish until the devices have its MTU. */
+function hasOtherMtu({ ours, mtus }: Listener, message: Received): boolean {
+  const { index, mtu } = readLink(message);
+  const before = mtus.get(index);
+  if (message.type === k.RTM_DELLINK) mtus.delete(index);
+  else mtus.set(index, mtu);
+  return before !== undefined && before !== mtu && mtu !== 0 && !ours.has(index);
 }

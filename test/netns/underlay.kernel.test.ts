@@ -1,6 +1,8 @@
 // The underlay address of a host changes while everything runs, as DHCP or another NIC does it.
 import assert from "node:assert/strict";
+import { basename } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { whyNoKernelTests } from "../runner/machine.ts";
 import { BOTH_DATAPATHS, Cluster, must, until, type Workload } from "./lab/cluster.ts";
 
@@ -50,6 +52,19 @@ describe("an underlay address that changes", { skip: whyNoKernelTests() ?? false
     await until("everybody reaches everybody", everyPair);
   });
   after(() => cluster.close());
+
+  test("when a link carries less, or more again, all workloads follow at once", async () => {
+    const mtus = async () => {
+      const shown = workloads.map(({ netns }) => must("ip", "-n", basename(netns), "-o", "link", "show", "eth0"));
+      return new Set((await Promise.all(shown)).map((line) => Number(/ mtu (\d+)/.exec(line)?.[1])));
+    };
+    for (const mtu of [1400, 1500]) {
+      await ip("h2", "link", "set", "eth0", "mtu", String(mtu));
+      // A heartbeat is ten seconds.
+      const isSo = async () => isDeepStrictEqual(await mtus(), new Set([mtu - 50]));
+      await until(`all interfaces have ${mtu - 50}`, isSo, 4_000);
+    }
+  });
 
   test("without --underlay the agent finds its new address, and all peers follow", async () => {
     await readdress("h1", "172.31.77.111", "add");

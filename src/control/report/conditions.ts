@@ -3,9 +3,10 @@
 // ends with its cause.
 import { type Cidr, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
 import { formatDuration } from "../../model/duration.ts";
-import { tunnelMtu } from "../../model/driver.ts";
+import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../model/driver.ts";
 import type { Host, Network, Vrf } from "../../model/resource.ts";
 import type { HostCondition } from "../../model/status.ts";
+import { reservationsUnder } from "../admit/contents.ts";
 import { cidrsOf } from "../admit/context.ts";
 import { DIRECTIONS } from "../../model/qos.ts";
 import { unableHosts } from "../admit/workload/qos.ts";
@@ -17,6 +18,7 @@ export const CONDITION_REASONS = [
   "overlap",
   "mtu-invalid",
   "qos-unsupported",
+  "many-peers",
   "host-lost",
   "mass-loss",
   "clock-stepped",
@@ -40,6 +42,7 @@ export function conditionsOf(view: View, prefixes: Prefixes): Condition[] {
       ...exhaustionOf(view, network),
       ...clashesOf(view, network, prefixes),
       ...unlimitedOn(view, network),
+      ...manyPeers(view, network),
     ]),
     ...[...view.vrf.values()].flatMap((vrf) => [...missingVteps(view, vrf), ...vtepClashesOf(view, vrf, prefixes)]),
   ];
@@ -151,6 +154,19 @@ function overlapWith(what: string, ranges: readonly Cidr[], prefixes: Prefixes):
     const shown = met.slice(0, MET_MAX).map(formatCidr).join(", ");
     return met.length === 0 ? undefined : `${what} ${shown}, which host "${name}" has itself`;
   };
+}
+
+/** More hosts than a driver is for that has a device for each: of a segment, those of all that is reserved from it. */
+function manyPeers(view: View, network: Network): Condition[] {
+  const { title, peersMost } = DRIVERS[network.spec.driver];
+  if (peersMost === undefined || network.spec.reservedFrom !== undefined) return [];
+  const parts = [network, ...reservationsUnder(view, network.name)];
+  const hosts = new Set(parts.flatMap(({ name }) => [...(view.networks.get(name)?.members.keys() ?? [])])).size;
+  if (hosts <= peersMost) return [];
+  const message =
+    `network "${network.name}" has ${hosts} hosts, and with ${title} each has a device of 80 KiB to every other, which ` +
+    `takes some milliseconds to make: above ${peersMost} hosts use driver "${DEFAULT_DRIVER}"`;
+  return [{ reason: "many-peers", object: `network/${network.name}`, message }];
 }
 
 /** Hosts that carry the network and joined, or rebooted, without what its limits need: nothing attaches there. */

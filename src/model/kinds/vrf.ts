@@ -23,7 +23,10 @@ const VrfSpec = strictObject({
     "First three octets of every tunnel endpoint's MAC; the last three are the low 24 bits of its IPv4 address.",
   ),
   vtepName: optional(
-    Text("Name of the VXLAN device for routed networks, when it must be a given one (DC/OS: vtep1024)."),
+    Text(
+      "Name of the tunnel device for routed networks, when it must be a given one (DC/OS: vtep1024). Drivers with a " +
+        "device for each peer do not use it.",
+    ),
   ),
   hostAccess: Flag(
     "Whether a host and the VRF reach each other: processes of the host the VRF's addresses, and workloads the " +

@@ -59,6 +59,7 @@ const TO_PEER: Omit<ObjectOf<"gretap">, "kind"> = {
   remote: "192.0.2.2",
 };
 const TO_PEER6 = { ...TO_PEER, local: "2001:db8::1", remote: "2001:db8::2" };
+const ROUTED_TO_PEER: ObjectOf<"gretap"> = { kind: "gretap", ...TO_PEER, name: "gt8-2", key: 8 };
 const OTHER_TO_PEER = { mtu: 1300, mac: "02:00:00:00:00:03", macs: "learned", floodsArp: true } as const;
 const PORT: ObjectOf<"veth"> = {
   kind: "veth",
@@ -190,7 +191,7 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       is: { kind: "gretap", ...TO_PEER, master: "wb7" },
       becomes: { kind: "gretap", ...TO_PEER, master: "wb7", ...OTHER_TO_PEER },
     },
-    { needs: [NETNS], is: { kind: "gretap", ...TO_PEER }, becomes: { kind: "gretap", ...TO_PEER, mtu: 9000 } },
+    { needs: [NETNS], is: ROUTED_TO_PEER, becomes: { ...ROUTED_TO_PEER, mtu: 9000 } },
   ],
   ip6gretap: [
     {
@@ -198,7 +199,7 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       is: { kind: "ip6gretap", ...TO_PEER6, master: "wb7" },
       becomes: { kind: "ip6gretap", ...TO_PEER6, master: "wb7", ...OTHER_TO_PEER },
     },
-    { needs: [NETNS], is: { kind: "ip6gretap", ...TO_PEER6 } },
+    { needs: [NETNS], is: { kind: "ip6gretap", ...TO_PEER6, name: "gt8-2", key: 8 } },
   ],
   veth: [
     {

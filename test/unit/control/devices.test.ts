@@ -37,6 +37,8 @@ test("nor do slices have others' bridges, or a device that is Weft's own", async
   await refuses(lab, "name-taken", /device a-b-c/, () => lab.put("c", sliced("10.2.0.0/16", "a-b")));
   await refuses(lab, "name-taken", /device wp-c.*Weft itself/, () => lab.put("c", sliced("10.2.0.0/16", "wp")));
   await refuses(lab, "name-taken", /device wq2-c.*Weft itself/, () => lab.put("c", sliced("10.2.0.0/16", "wq2")));
+  // As the devices to peers are called.
+  await refuses(lab, "name-taken", /device gt7-c.*Weft itself/, () => lab.put("c", sliced("10.2.0.0/16", "gt7")));
   await lab.put("c", sliced("10.2.0.0/16", "b"));
 });
 
@@ -51,7 +53,7 @@ test("two VRFs never have one uplink, and a tunnel has a name of its own", async
   await refuses(lab, "name-taken", /device/, put({}));
   const other = (vtepName: string) => () =>
     lab.control.write({ verb: "put", kind: "vrf", name: "other", spec: { vtepName } });
-  for (const name of ["uplink", "lo", "wp0"]) await refuses(lab, "name-taken", /Weft itself/, other(name));
+  for (const name of ["uplink", "lo", "wp0", "gt7-1"]) await refuses(lab, "name-taken", /Weft itself/, other(name));
   await lab.control.write({ verb: "put", kind: "vrf", name: "other", spec: { vtepName: "wb-front" } });
   await refuses(lab, "name-taken", /wb-front.*tunnel of VRF/, () =>
     lab.put("front", { ...v4("10.5.0.0/16"), vrf: "other" }),

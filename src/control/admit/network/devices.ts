@@ -2,7 +2,7 @@
 // users choose names freely. If two names end in the same device, the second is refused; otherwise hosts would put both
 // networks on one segment.
 import { PORT_PREFIX, SHAPER_PREFIX, bridgesOf } from "../../../model/device.ts";
-import { DRIVER_NAMES, routedDevice, switchedDevice } from "../../../model/driver.ts";
+import { DRIVER_NAMES, isPeerDevice, routedDevice, switchedDevice } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Network, NetworkSpec, VrfSpec } from "../../../model/resource.ts";
 import { UPLINK, uplinkHostDevice } from "../../../model/uplink.ts";
@@ -11,6 +11,7 @@ import { networksOf } from "../contents.ts";
 
 /** Other devices of a VRF's namespace: its loopback, its uplink, and ports and shapers of endpoints. */
 const OTHERS = new RegExp(`^(lo|${UPLINK}|${PORT_PREFIX}.*|${SHAPER_PREFIX}.*)$`);
+const isWeftsOwn = (device: string) => OTHERS.test(device) || isPeerDevice(device);
 /** The mark of a VRF's namespace, an alias, carries its whole name behind the prefix of the agent. */
 const VRF_NAME_MAX = 200;
 
@@ -39,7 +40,7 @@ export function checkNetworkDevices(view: View, name: string, spec: NetworkSpec,
   for (const tunnel of vrf === undefined ? [] : tunnelsOf(vrf.spec))
     taken.set(tunnel, `the tunnel of VRF "${spec.vrf}"`);
   for (const [i, device] of own.entries()) {
-    const owner = OTHERS.test(device) ? "Weft itself" : (taken.get(device) ?? twice(own, i));
+    const owner = isWeftsOwn(device) ? "Weft itself" : (taken.get(device) ?? twice(own, i));
     if (owner !== undefined) throw deviceTaken(`network "${name}"`, device, owner);
   }
 }
@@ -56,7 +57,7 @@ export function checkVrfDevices(view: View, name: string, spec: VrfSpec): void {
   for (const tunnel of tunnelsOf(spec)) {
     if (had.includes(tunnel)) continue;
     const met = networksOf(view, name).find((network) => devicesOf(network).includes(tunnel));
-    if (OTHERS.test(tunnel)) throw deviceTaken(`VRF "${name}"`, tunnel, "Weft itself");
+    if (isWeftsOwn(tunnel)) throw deviceTaken(`VRF "${name}"`, tunnel, "Weft itself");
     if (met !== undefined) throw deviceTaken(`VRF "${name}"`, tunnel, `network "${met.name}"`);
   }
 }

@@ -94,3 +94,18 @@ test("lost hosts: what they keep and for how long; many at once are named, the f
   await heard(all);
   assert.deepEqual(await told(lab), []);
 });
+
+test("GRE has a device for each peer: above a hundred hosts the network says how many, and what else there is", async () => {
+  const lab = await openLab();
+  await lab.put("far", { ...v4("10.9.0.0/16"), driver: "gre" });
+  await lab.put("near", { subnets: [{ cidr: "9.0.0.0/8", hostPrefix: 24 }], driver: "gre" });
+  await lab.put("tunnel", { subnets: [{ cidr: "10.10.0.0/16", hostPrefix: 24 }] });
+  for (let n = 1; n <= 101; n++) await lab.join(n);
+  assert.deepEqual(await told(lab), ["many-peers network/near "]);
+  assert.match(
+    (await messages(lab)).join(),
+    /"near" has 101 hosts, and with GRE .* above 100 hosts use driver "vxlan"/,
+  );
+  await lab.control.write({ verb: "delete", kind: "host", name: "h101" });
+  assert.deepEqual(await told(lab), []);
+});
