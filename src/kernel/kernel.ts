@@ -141,8 +141,8 @@ export interface Kernel {
   /**
    * Calls `poke` after the kernel said that something of ours may have changed. Carries no data on purpose. If `poke`
    * gives a promise, there may be silence until it resolves, and whatever happened meanwhile pokes once. Ends with the
-   * signal. `moved` is called when an address of the host's own comes or goes, link-local ones aside, or one of its own links
-   * gets another MTU.
+   * signal. `moved` is called when an address of the host's own comes or goes, link-local ones aside, or one of its own
+   * links gets another MTU.
    */
   watch(poke: () => unknown, signal: AbortSignal, moved?: () => void): void;
   /**

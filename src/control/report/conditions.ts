@@ -164,8 +164,8 @@ function manyPeers(view: View, network: Network): Condition[] {
   const hosts = new Set(parts.flatMap(({ name }) => [...(view.networks.get(name)?.members.keys() ?? [])])).size;
   if (hosts <= peersMost) return [];
   const message =
-    `network "${network.name}" has ${hosts} hosts, and with ${title} each has a device of 80 KiB to every other, which ` +
-    `takes some milliseconds to make: above ${peersMost} hosts use driver "${DEFAULT_DRIVER}"`;
+    `network "${network.name}" has ${hosts} hosts, and with ${title} each has a device of 80 KiB to every other, ` +
+    `which takes some milliseconds to make: above ${peersMost} hosts use driver "${DEFAULT_DRIVER}"`;
   return [{ reason: "many-peers", object: `network/${network.name}`, message }];
 }
 
