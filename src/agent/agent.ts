@@ -8,6 +8,7 @@
 //                                      |          +--> apply ------> kernel
 //                                      +-- report --> server
 import type { Kernel } from "../kernel/kernel.ts";
+import { devicesNamed } from "../model/multicast.ts";
 import type { Trial } from "../model/preflight.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
@@ -27,6 +28,7 @@ import { PERIOD_MS, Rounds } from "./reconcile/rounds.ts";
 import { SnapshotSource, START_GRACE_MS } from "./reconcile/snapshotSource.ts";
 import { answerChecks } from "./server/checkResponder.ts";
 import { Decommission, rejoin } from "./server/decommission.ts";
+import { GroupProbes } from "./server/groupProbes.ts";
 import { PathProbes } from "./server/pathProbes.ts";
 import { tryWays as tryAll } from "./server/preflight.ts";
 import { registrarOf, rewind } from "./server/register.ts";
@@ -55,6 +57,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #session: Session;
   readonly #probes: PathProbes;
+  readonly #groups: GroupProbes;
   readonly #decommission: Decommission;
   readonly #members: Members;
   readonly view: KernelView;
@@ -65,6 +68,7 @@ export class Agent {
   readonly attacher: Attacher;
   readonly inspection: Inspection;
   #wasSynced = false;
+  #devices = "";
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -78,6 +82,7 @@ export class Agent {
 
     this.#session = new Session(options, firstReport({ host, bootId, version, hostPrefixes }));
     this.#probes = new PathProbes(options);
+    this.#groups = new GroupProbes({ ...options, isProven: (peer) => this.#probes.isProven(peer) });
     const round = () => this.rounds.now().then(() => portsIn(this.view.state));
     this.#decommission = new Decommission({ ...options, round });
     const adopter = new Adopter(options);
@@ -89,7 +94,8 @@ export class Agent {
       ...nextHops.conditions,
       ...adopter.conditions,
     ];
-    this.reporter = new Reporter({ ...shared, session: this.#session, probes: this.#probes, conditions });
+    const probed = { probes: this.#probes, groups: this.#groups };
+    this.reporter = new Reporter({ ...shared, ...probed, session: this.#session, conditions });
 
     const cutFlows = flowCutter(kernel, host);
     this.rounds = new Rounds({ ...shared, adopter, nextHops, cutFlows }, this.reporter, () => this.registrar.poke());
@@ -128,6 +134,7 @@ export class Agent {
       (signal) => this.registrar.run(signal),
       (signal) => this.#members.run(signal),
       (signal) => this.#probes.run(signal),
+      (signal) => this.#groups.run(signal),
       (signal) => saveSnapshots(this.#options, this.#options.saveSnapshot, signal),
       (signal) => limitFlowShares(this.#options, signal, flows),
       (signal) => this.#listen(signal),
@@ -145,6 +152,13 @@ export class Agent {
     this.rounds.pokeFull();
   }
 
+  /** A network asks for another device of the hosts: whether this one has it, its claim says. */
+  #tellDevices(names: string): void {
+    if (names === this.#devices) return;
+    this.#devices = names;
+    void this.#session.addressesChanged();
+  }
+
   /** If the server is back, it may have forgotten what it was told, or never have heard it. */
   #mirrorChanged(signal: AbortSignal): void {
     const { isSynced } = this.#options.mirror;
@@ -154,6 +168,7 @@ export class Agent {
       this.#session.resend();
     }
     this.#wasSynced = isSynced;
+    this.#tellDevices(devicesNamed(this.#options.mirror.snapshot()).join(" "));
     this.rounds.poke();
   }
 }

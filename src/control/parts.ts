@@ -1,6 +1,8 @@
 // What a control plane is made of, put together over a store and a view of it.
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Clock } from "../model/clock.ts";
+import { defined } from "../model/defined.ts";
+import type { GroupBase } from "../model/multicast.ts";
 import type { QuarantineTime } from "../model/quarantine.ts";
 import type { Store } from "../store/store.ts";
 import { WINDOW_CHANGES } from "../store/window.ts";
@@ -24,6 +26,7 @@ export type ControlOptions = {
   readonly entropy?: Entropy;
   readonly meter?: Meter;
   readonly newNetworkGroups?: readonly string[] /** Of new networks that name none. Default: none. */;
+  readonly groupBase?: GroupBase /** Of multicast groups that follow from VNIs. Default: GROUP_BASE. */;
   /** Changes that a watching host may be behind before it has to list again. Default: WINDOW_CHANGES. */
   readonly history?: number;
   /** When a host is suspect, lost, and given up. */
@@ -74,7 +77,7 @@ export function assemble(store: Store, view: View, options: ControlOptions): Par
       nowMs: () => clock.nowMs(),
       quarantineTime,
       prefixes: prefixes.byHost,
-      ...(options.newNetworkGroups === undefined ? {} : { newNetworkGroups: options.newNetworkGroups }),
+      ...defined({ newNetworkGroups: options.newNetworkGroups, groupBase: options.groupBase }),
     },
     meter,
     turn: options.turn ?? END_OF_TURN,

@@ -110,7 +110,7 @@ function compileSegment(vrf: Vrf, network: Network, segment: Segment, mtu: numbe
       mtu,
       mac: segment.mac,
       alias: alias("network", name),
-      ...(segment.macs === undefined ? {} : { forgets: true }),
+      ...(segment.macs === undefined && network.spec.group === undefined ? {} : { forgets: true }),
     },
     ...segment.gateways.map((cidr): KernelObject => ({ kind: "address", ns, dev: segment.bridge, cidr })),
   ];

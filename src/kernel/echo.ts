@@ -1,12 +1,13 @@
 // Echo requests from one of Weft's namespaces, by a raw socket in it. The kernel at the other end answers by itself.
 // This socket receives the answers, and copies of peers' requests. Nothing here waits.
-import { type Ip, ipOf } from "../model/address.ts";
+import { ipOf } from "../model/address.ts";
 import { SystemError } from "./errno.ts";
 import type { Echo, EchoSeen } from "./kernel.ts";
 import * as libc from "./libc.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import * as k from "./netlink/constants.ts";
 import { ipTextAt } from "./netlink/wire.ts";
+import { socketAddress } from "./socketAddress.ts";
 
 const IPPROTO_ICMPV6 = 58;
 const ECHO_REQUEST = 128;
@@ -35,7 +36,7 @@ function send(fd: number, to: string, payload: Uint8Array): boolean {
   message[0] = ECHO_REQUEST;
   message.set(payload, HEADER);
   try {
-    libc.sendTo(fd, message, addressOf(ip));
+    libc.sendTo(fd, message, socketAddress(ip));
     return true;
   } catch (error) {
     // No device, no route, no room: counted as lost on the way.
@@ -53,13 +54,4 @@ function receive(fd: number): EchoSeen | undefined {
     const payload = Buffer.from(inbox.subarray(HEADER, length));
     return { isAnswer: type === ECHO_REPLY, from: ipTextAt(sender, 8, 24), payload };
   }
-}
-
-/** struct sockaddr_in6: family, port, flow, address, scope. */
-function addressOf(ip: Ip): Buffer {
-  const address = Buffer.alloc(28);
-  address.writeUInt16LE(k.AF_INET6);
-  address.writeBigUInt64BE(ip.value >> 64n, 8);
-  address.writeBigUInt64BE(BigInt.asUintN(64, ip.value), 16);
-  return address;
 }

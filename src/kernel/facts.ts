@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import type { ObjectOf } from "../datapath/kinds.ts";
 import { keyOf } from "../datapath/state/state.ts";
 import { type Cidr, cidrOf, contains, interfaceOf, ipOf } from "../model/address.ts";
-import type { HostFacts } from "./kernel.ts";
+import type { HostFacts, Kernel } from "./kernel.ts";
 import type { Space } from "./namespaces.ts";
 import { type RouteInfo, allAddresses, allNeighbours, allRoutes, routeTo } from "./netlink/entry.ts";
-import { type LinkInfo, allLinks, linkByIndex } from "./netlink/link.ts";
+import { type LinkInfo, allLinks, linkByIndex, linkByName } from "./netlink/link.ts";
 import { isManagedByOthers, isOurs } from "./ownership.ts";
 
 /**
@@ -40,6 +40,24 @@ export function factsOf({ socket }: Space): HostFacts {
 export function mtuOf({ socket }: Space, ip: string): number | undefined {
   const [address] = socket.list(allAddresses, (one) => one.ip === ip);
   return address === undefined ? undefined : socket.ask(linkByIndex(address.index))?.mtu;
+}
+
+export function deviceWith({ socket }: Space, ip: string): string | undefined {
+  const [address] = socket.list(allAddresses, (one) => one.ip === ip);
+  return address === undefined ? undefined : socket.ask(linkByIndex(address.index))?.name;
+}
+
+/** See Kernel.devices: in the order asked for; addresses as the kernel has them, the first is a packet's source. */
+export function devicesOf({ socket }: Space, names: readonly string[]): ReturnType<Kernel["devices"]> {
+  return names.flatMap((wanted) => {
+    const link = socket.ask(linkByName(wanted));
+    if (link === undefined || isOurs(link)) return [];
+    const addresses = socket.list(
+      allAddresses,
+      (one) => one.index === link.index && isUnique(`${one.ip}/${one.length}`),
+    );
+    return [{ name: link.name, mtu: link.mtu, addresses: addresses.map(({ ip }) => ip) }];
+  });
 }
 
 function isUnique(prefix: string): boolean {

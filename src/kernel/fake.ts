@@ -109,6 +109,9 @@ export class FakeKernel implements Kernel {
   }
 
   /** Nothing is sent in memory, and no other program filters. */
+  readonly underlayDevice = () => undefined;
+  readonly devices = () => [];
+  readonly sendToGroup = () => false;
   readonly echo = () => undefined;
   readonly trials = () => undefined;
   readonly blockingFilters = () => [];

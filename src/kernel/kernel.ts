@@ -71,6 +71,17 @@ export type HostFacts = {
   readonly bootId: string;
 };
 
+type HostDevice = { readonly name: string; readonly mtu: number; readonly addresses: readonly string[] };
+
+/** A group and a UDP port, and how packets leave the host for it: device, source address, TTL. */
+export type GroupWay = {
+  readonly group: string;
+  readonly port: number;
+  readonly device: string;
+  readonly local: string;
+  readonly ttl: number;
+};
+
 /** The port of an endpoint in its VRF's namespace, whether or not the journal has it. */
 export type PortSeen = {
   readonly ns: Ns;
@@ -166,6 +177,12 @@ export interface Kernel {
   nextHops(addresses: readonly string[]): readonly ObjectOf<"hop">[];
   /** MTU of the link that carries this address of the host; undefined if the host does not have the address. */
   underlayMtu(address: string): number | undefined;
+  /** Name of that link. */
+  underlayDevice(address: string): string | undefined;
+  /** Those of these devices that the host has, with the addresses there that others can send to. */
+  devices(names: readonly string[]): readonly HostDevice[];
+  /** Sends one datagram to a multicast group. False if it could not be sent; true says nothing about its arrival. */
+  sendToGroup(way: GroupWay, datagram: Uint8Array): boolean;
   /** Directions in which this kernel can limit an endpoint's traffic; tried once, in a namespace of its own. */
   shaping(): readonly Direction[];
   /** What went through the queues of ours in a namespace, by the link they are on. */

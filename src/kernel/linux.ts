@@ -6,8 +6,9 @@ import type { Direction } from "../model/qos.ts";
 import { runner } from "./apply.ts";
 import { countersIn, queuesIn } from "./counters.ts";
 import { echoIn } from "./echo.ts";
-import { factsOf, linkNames, mtuOf, nextHopsOf } from "./facts.ts";
+import { devicesOf, deviceWith, factsOf, linkNames, mtuOf, nextHopsOf } from "./facts.ts";
 import { forbiddenBy, packetsPassed, tooMany } from "./flows.ts";
+import { sendToGroup } from "./groupSocket.ts";
 import type { Kernel } from "./kernel.ts";
 import { Monitor } from "./monitor.ts";
 import { Namespaces, netnsIdOf, onePerSpace } from "./namespaces.ts";
@@ -73,6 +74,9 @@ export function linuxKernel({
     facts: () => factsOf(namespaces.host),
     nextHops: (addresses) => nextHopsOf(namespaces.host, addresses),
     underlayMtu: (address) => mtuOf(namespaces.host, address),
+    underlayDevice: (address) => deviceWith(namespaces.host, address),
+    devices: (names) => devicesOf(namespaces.host, names),
+    sendToGroup: (way, datagram) => sendToGroup(namespaces, way, datagram),
     shaping: () => (shaping ??= probeShaping(namespaces)),
     queues: (ns) => namespaces.use(ns, queuesIn) ?? new Map(),
     counters: (ns) => namespaces.use(ns, (space) => countersIn(space, nft(space).socket)) ?? { drops: [], ports: [] },

@@ -150,6 +150,7 @@ function objectsOf(dumps: readonly Dump[]): KernelObject[] {
   // Every veth end by its own index and its peer's.
   const veths = dumps.flatMap((dump) => vethsOf(dump).map((link) => ({ dump, link })));
   const ends = new Map(veths.map((end) => [pairKey(end.link), end]));
+  const hostNames = dumps.find(({ names }) => names.includes("host"))?.linkNames ?? new Map<number, string>();
   for (const dump of dumps) {
     const [ns] = dump.names;
     if (ns === undefined) continue;
@@ -159,7 +160,7 @@ function objectsOf(dumps: readonly Dump[]): KernelObject[] {
       const end = link.kind === "veth" ? ends.get(pairKey({ index: link.peer, peer: link.index })) : undefined;
       const farNs = end === undefined ? undefined : peerNs(end.link, end.dump.names);
       const far = end === undefined || farNs === undefined ? undefined : { ns: farNs, link: end.link };
-      objects.push(kind.observe.link(link, seenLink(ns, dump, link, far)));
+      objects.push(kind.observe.link(link, seenLink(ns, dump, link, { far, hostNames })));
       devices.get(dump)?.set(link.index, { ns, name: link.name });
       if (end !== undefined && far !== undefined)
         devices.get(end.dump)?.set(far.link.index, { ns: far.ns, name: far.link.name });
@@ -169,7 +170,9 @@ function objectsOf(dumps: readonly Dump[]): KernelObject[] {
   return objects;
 }
 
-function seenLink(ns: Ns, { linkNames, extras }: Dump, link: LinkInfo, far: SeenLink["far"]): SeenLink {
+type Elsewhere = Pick<SeenLink, "far"> & { readonly hostNames: ReadonlyMap<number, string> };
+
+function seenLink(ns: Ns, { linkNames, extras }: Dump, link: LinkInfo, { far, hostNames }: Elsewhere): SeenLink {
   const { name, mac, alias, index } = link;
   const isRight = link.isUp && (link.forwards || !isRouted(link));
   return {
@@ -178,6 +181,7 @@ function seenLink(ns: Ns, { linkNames, extras }: Dump, link: LinkInfo, far: Seen
     master: link.master === 0 ? undefined : (linkNames.get(link.master) ?? `index ${link.master}`),
     far,
     isExtra: extras.has(index),
+    hostLink: (other) => hostNames.get(other) ?? `index ${other}`,
   };
 }
 

@@ -1,9 +1,11 @@
 // How a fresh agent without memory recognises what is Weft's: by a mark that the kernel keeps with an object, or by the
 // link that it is on. Each file in kinds/ says which it is for its kind.
 import { leadsTo } from "../datapath/kinds.ts";
+import { FLOOD_MAC } from "../datapath/kinds/entries.ts";
 import { netnsFile } from "../datapath/kinds/namespaces.ts";
 import { cut } from "../datapath/state/names.ts";
 import { MARK, type Ns, WEFT_PROTOCOL } from "../datapath/kinds/kind.ts";
+import { isMulticast } from "../model/multicast.ts";
 import * as k from "./netlink/constants.ts";
 import type { AddressInfo, NeighbourInfo, RouteInfo } from "./netlink/entry.ts";
 import type { LinkInfo } from "./netlink/link.ts";
@@ -79,12 +81,12 @@ export function isManagedByOthers(entry: NeighbourInfo): boolean {
 }
 
 /**
- * On a VXLAN device: what was put there, and not what was learned. Entries without a destination are the device's own.
+ * On a VXLAN device: what was put there, and not what was learned. Entries without a destination are the device's own,
+ * and so is the one that leads to its group.
  */
 export function isOurTunnelFdb(entry: NeighbourInfo): boolean {
-  return (
-    (entry.flags & k.NTF_SELF) !== 0 && (entry.state & k.NUD_PERMANENT) !== 0 && entry.mac !== "" && entry.ip !== ""
-  );
+  const isPut = (entry.flags & k.NTF_SELF) !== 0 && (entry.state & k.NUD_PERMANENT) !== 0 && entry.mac !== "";
+  return isPut && entry.ip !== "" && !(entry.mac === FLOOD_MAC && isMulticast(entry.ip));
 }
 
 /** Of a bridge: what is sticky, and what was made as learned elsewhere, which gives way to frames. */

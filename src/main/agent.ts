@@ -32,7 +32,9 @@ import { linuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
 import { OVSDB_SOCKET } from "../kernel/ovsdb/openVswitch.ts";
 import { neighbourOverflows } from "../kernel/overflow.ts";
+import { defined } from "../model/defined.ts";
 import { Fault } from "../model/fault.ts";
+import { devicesNamed } from "../model/multicast.ts";
 import { emptySnapshot } from "../model/resource.ts";
 import { Management } from "./management.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
@@ -75,9 +77,9 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const kernel = linuxKernel({ prefix: settings["netns-prefix"], ovsdb: settings.ovsdb });
   const address = settings.underlay ?? (await sourceAddress(url)) ?? lastUnderlay(disk, host) ?? noWay(url);
   const find = settings.underlay === undefined ? { find: () => sourceAddress(url) } : {};
-  const claim = claimOf(kernel, host, new Underlay({ kernel, address, ...find }), settings);
+  const ends = new Underlay({ kernel, address, ...find });
   // Fails here, and not at the first join, if the host does not have the address.
-  const { underlay } = await claim();
+  const { underlay } = await ends.now();
   const proposed = disk.proposal(newCredential);
   const transport = httpTransport({ url, token, proposed, clock: world.clock });
   const blockLease = new BlockLease(world.clock, disk.blockLease(), disk.saveBlockLease);
@@ -85,6 +87,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
   const mirror = new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) });
+  const claim = claimOf({ kernel, host, underlay: ends, devices: () => devicesNamed(mirror.snapshot()) }, settings);
   const management = new Management(url, clock);
   await management.begin(signal);
   const neighboursFull = neighbourOverflows(() => clock.monotonicMs());
@@ -207,15 +210,32 @@ function newCredential(): string {
   return randomBytes(32).toString("base64url");
 }
 
-function claimOf(kernel: Kernel, host: string, underlay: Underlay, { slices }: Settings): () => Promise<HostClaim> {
+type Claiming = Pick<HostClaim, "host"> & {
+  readonly kernel: Kernel;
+  readonly underlay: Underlay;
+  /** Names of devices that networks ask for. */
+  readonly devices: () => readonly string[];
+};
+
+function claimOf({ kernel, host, underlay, devices }: Claiming, { slices }: Settings): () => Promise<HostClaim> {
   return async () => ({
     host,
-    ...(await underlay.now()),
+    ...(await underlayOf(kernel, underlay)),
+    ...devicesOf(kernel, devices()),
     hostPrefixes: kernel.facts().prefixes,
     bootId: kernel.facts().bootId,
     shaping: kernel.shaping(),
     ...(slices === undefined ? {} : { slices: wordsOf(slices, "--slices") }),
   });
+}
+
+async function underlayOf(kernel: Kernel, underlay: Underlay) {
+  const found = await underlay.now();
+  return { ...found, ...defined({ underlayDevice: kernel.underlayDevice(found.underlay) }) };
+}
+
+function devicesOf(kernel: Kernel, names: readonly string[]): Pick<HostClaim, "devices"> {
+  return names.length === 0 ? {} : { devices: kernel.devices(names) };
 }
 
 /** The source address of packets to the server. Connecting a datagram socket looks up the route and sends nothing. */

@@ -12,13 +12,22 @@ import { settingsOf, wordsOf } from "../cli/input/settings.ts";
 import { ownVersion } from "../cli/program/version.ts";
 import { Control } from "../control/control.ts";
 import { realFiles } from "../files/real.ts";
+import { defined } from "../model/defined.ts";
 import { Fault } from "../model/fault.ts";
+import { groupBaseOf } from "../model/multicast.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 import { LIVENESS_SETTINGS, livenessFrom, reclaimLostOn } from "./reclaim.ts";
 import { syncToken } from "./tokens.ts";
 
-const SETTINGS = ["listen", "data-dir", "socket", "new-network-groups", ...LIVENESS_SETTINGS] as const;
+const SETTINGS = [
+  "listen",
+  "data-dir",
+  "socket",
+  "new-network-groups",
+  "multicast-base",
+  ...LIVENESS_SETTINGS,
+] as const;
 const DEFAULTS = {
   listen: "127.0.0.1:7474",
   "data-dir": "/var/lib/weft/server",
@@ -30,6 +39,8 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   const liveness = livenessFrom(settings);
   const named = settings["new-network-groups"];
   const groups = named === undefined ? undefined : wordsOf(named, "--new-network-groups");
+  const base = settings["multicast-base"];
+  const groupBase = base === undefined ? undefined : groupBaseOf(wordsOf(base, "--multicast-base"), "--multicast-base");
   // Wrong settings are reported before a store and tokens are created.
   listenAddress(settings.listen, "--listen");
   optimizeEarly();
@@ -41,7 +52,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
     clock: world.clock,
     meter: metrics.meter,
     liveness,
-    ...(groups === undefined ? {} : { newNetworkGroups: groups }),
+    ...defined({ newNetworkGroups: groups, groupBase }),
   });
   try {
     for (const role of ["admin", "join"] as const) {

@@ -19,6 +19,8 @@ type DriverFacts = {
   readonly hasPort: boolean;
   /** Whether a switched network has a VNI of its own. */
   readonly hasVni: boolean;
+  /** Whether a switched network can send to a multicast group. */
+  readonly hasGroups?: true;
   /** What its devices are called before the VNI. */
   readonly device: string;
   /** Where its networks are on a host unless they say otherwise. */
@@ -39,6 +41,7 @@ const ROWS = {
     protocol: "UDP",
     hasPort: true,
     hasVni: true,
+    hasGroups: true,
     device: "wx",
     placement: "own",
   },

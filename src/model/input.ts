@@ -10,7 +10,7 @@ import { membership, migration } from "./kinds/membership.ts";
 import { QosInput } from "./qos.ts";
 
 const claimed = {
-  ...Type.Pick(host.spec, ["underlay", "underlayMtu", "slices", "shaping"]).properties,
+  ...Type.Pick(host.spec, ["underlay", "underlayMtu", "underlayDevice", "devices", "slices", "shaping"]).properties,
   bootId: optional(
     Type.String({ minLength: 1, maxLength: 100, description: "Of its kernel: tells a restart from a second machine." }),
   ),

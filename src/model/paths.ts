@@ -34,6 +34,10 @@ export const PathsReport = strictObject({
 });
 export type PathsReport = Value<typeof PathsReport>;
 
+/** Of one network with multicast peers: whether what the host sends to its group arrives at the other members. */
+export const GroupReport = strictObject({ network: Type.String(), ...PathsReport.properties });
+export type GroupReport = Value<typeof GroupReport>;
+
 /** A pair of hosts whose path is not proven, with what either says. */
 const PairSeen = strictObject({
   hosts: Type.Array(Type.String(), { minItems: 2, maxItems: 2 }),
@@ -53,3 +57,7 @@ export const ClusterPaths = strictObject(
   "Absent until a host has told; see operations.md.",
 );
 export type ClusterPaths = Value<typeof ClusterPaths>;
+
+/** Of one network with multicast peers: between which of its hosts the group is delivered, both ways. */
+export const ClusterGroup = strictObject({ network: Type.String(), ...ClusterPaths.properties });
+export type ClusterGroup = Value<typeof ClusterGroup>;

@@ -2,7 +2,7 @@
 // reports it, the server keeps the latest per host in memory, and a restarted server has it again after each agent's
 // next report.
 import Type from "typebox";
-import { ClusterPaths, PathsReport } from "./paths.ts";
+import { ClusterGroup, ClusterPaths, GroupReport, PathsReport } from "./paths.ts";
 import { EndpointClaim } from "./input.ts";
 import type { Direction } from "./qos.ts";
 import type { EndpointSpec } from "./resource.ts";
@@ -31,6 +31,7 @@ export const HostReport = strictObject({
   policyRevision: optional(Type.Integer({ minimum: 0 })),
   /** Whether packets pass between this host and its peers. */
   paths: optional(PathsReport),
+  groups: optional(Type.Array(GroupReport, { description: "Of its networks with multicast peers." })),
   policyFailed: optional(Texts("Endpoints whose policy the kernel refused.")),
 });
 export type HostReport = Value<typeof HostReport>;
@@ -72,6 +73,7 @@ export const ClusterStatus = strictObject({
   cluster: Type.String(),
   revision: Type.Integer({ minimum: 0, description: "Number of the commit; every later one is greater." }),
   paths: optional(ClusterPaths),
+  groups: optional(Type.Array(ClusterGroup, { description: "Of networks with multicast peers; absent without any." })),
   hosts: Type.Array(HostCondition),
   conditions: Type.Array(Condition),
 });

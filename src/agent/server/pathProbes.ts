@@ -4,7 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { type Path, PATHS_NS, pathsOf } from "../../datapath/network/paths.ts";
 import { worldOf } from "../../datapath/world/world.ts";
-import type { Echo, Kernel } from "../../kernel/kernel.ts";
+import type { Echo, EchoSeen, Kernel } from "../../kernel/kernel.ts";
 import type { Clock } from "../../model/clock.ts";
 import { packetsText, packetsWord } from "../../model/driver.ts";
 import { PATHS_NAMED, SMALL_BYTES, type PathSeen, type PathsReport, type PathState } from "../../model/paths.ts";
@@ -52,6 +52,8 @@ export class PathProbes {
   #toldAtMs = 0;
   #filters: readonly string[] = [];
   #lookedAtMs = Number.NEGATIVE_INFINITY;
+  /** Gets what came to the namespace and is no answer to these probes. */
+  onOther: (seen: EchoSeen) => void = () => undefined;
   /** Called when the report may have changed. */
   onNews: () => void = () => undefined;
 
@@ -93,6 +95,12 @@ export class PathProbes {
     return { peers: probes.length, proven, named: probes.slice(0, PATHS_NAMED).map((probe) => this.#seen(probe)) };
   }
 
+  /** Whether packets of full size pass to a host and back, by all of its tunnel ports. */
+  isProven(host: string): boolean {
+    const its = [...this.#probes.values()].filter(({ path }) => path.host === host);
+    return its.length > 0 && its.every(({ state }) => state === "proven");
+  }
+
   /** Runs until the signal aborts. Never rejects: a probe that cannot be sent counts as unanswered. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, kernel } = this.#options;
@@ -121,6 +129,8 @@ export class PathProbes {
         const sent = this.#sent.get(payload.readUInt32BE(8));
         this.#sent.delete(payload.readUInt32BE(8));
         sent?.probe.answered(sent.size, nowMs, againMs * (0.75 + random() / 2));
+      } else {
+        this.onOther(seen);
       }
     }
   }

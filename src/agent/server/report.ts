@@ -13,6 +13,7 @@ import type { KernelView } from "../reconcile/kernelView.ts";
 import type { Reconciled } from "../reconcile/reconcile.ts";
 import type { RoundListener } from "../reconcile/rounds.ts";
 import type { SnapshotSource } from "../reconcile/snapshotSource.ts";
+import type { GroupProbes } from "./groupProbes.ts";
 import type { PathProbes } from "./pathProbes.ts";
 import type { Session } from "./session.ts";
 
@@ -24,6 +25,7 @@ export type ReporterOptions = {
   readonly journal: Pick<Journal, "entries">;
   readonly kernel: Pick<Kernel, "netnsPrefix">;
   readonly probes: PathProbes;
+  readonly groups: GroupProbes;
   readonly log: (message: string, fields?: Readonly<Record<string, unknown>>) => void;
   /** Conditions of the host that are not the reporter's own, a line each. */
   readonly conditions: () => readonly string[];
@@ -40,7 +42,13 @@ export class Reporter implements RoundListener {
 
   constructor(options: ReporterOptions) {
     this.#options = options;
-    options.probes.onNews = () => options.session.say({ paths: options.probes.report });
+    const { session, probes, groups } = options;
+    probes.onNews = () => {
+      session.say({ paths: probes.report });
+      groups.poke();
+    };
+    probes.onOther = (seen) => groups.take(seen);
+    groups.onNews = () => session.say({ groups: groups.report });
   }
 
   unchanged({ revision }: Snapshot): void {
@@ -55,7 +63,7 @@ export class Reporter implements RoundListener {
   }
 
   reconciled({ local, ops, refused, isDrift }: Reconciled): void {
-    const { log, host, kernel, journal, snapshots, session, view, probes } = this.#options;
+    const { log, host, kernel, journal, snapshots, session, view, probes, groups } = this.#options;
     const repaired = isDrift ? ops.length - refused.length : 0;
     if (ops.length > 0)
       log("round", { revision: local.revision, ops: ops.length, refused: refused.length, drift: isDrift });
@@ -66,6 +74,7 @@ export class Reporter implements RoundListener {
       ({ spec: { vrf } }) => carried.has(vrf) && !broken.has(nsOfNamed(local.vrfs, vrf)),
     );
     probes.follow(local);
+    groups.follow(local);
     session.say({
       ...outcomeOf(local, refused, session.own, kernel.netnsPrefix),
       networks: complete.map((network) => network.name),
@@ -73,6 +82,7 @@ export class Reporter implements RoundListener {
       conditions: this.#conditions(),
       objects: view.state.size,
       paths: probes.report,
+      groups: groups.report,
     });
     this.#options.onNews();
   }

@@ -6,7 +6,7 @@ import { connect } from "../input/connect.ts";
 import { count, paint, type Io } from "../io.ts";
 import { reading, withWait, type ReadOptions } from "../input/options.ts";
 import { printOne } from "../output/format.ts";
-import { provenText, unprovenLines } from "../host/paths.ts";
+import { provenText, undeliveredLines, unprovenLines } from "../host/paths.ts";
 import { table, type Cell } from "../output/table.ts";
 import { hasReached, readyHosts, waitFor } from "./wait.ts";
 
@@ -87,7 +87,7 @@ function remarks(io: Pick<Io, "color">, status: ClusterStatus): string {
     ...(host.status?.errors ?? []).map((text) => `${host.host}: ${paint(io, "bad", "error")} ${text}\n`),
     ...(host.status?.conditions ?? []).map((text) => `${host.host}: ${text}\n`),
   ]);
-  lines.push(...unprovenLines(io, status));
+  lines.push(...unprovenLines(io, status), ...undeliveredLines(io, status));
   for (const { reason, message } of status.conditions) lines.push(`${reason}: ${message}\n`);
   return lines.length === 0 ? "" : `\n${lines.join("")}`;
 }

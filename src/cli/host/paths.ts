@@ -29,6 +29,29 @@ export function unprovenLines(io: Pick<Io, "color">, { paths }: ClusterStatus): 
   return more > 0 ? [...lines, `and ${count(more, "more path")}: weft status -o json\n`] : lines;
 }
 
+/** The same of the groups of networks with multicast peers. */
+export function undeliveredLines(io: Pick<Io, "color">, { groups = [] }: ClusterStatus): string[] {
+  return groups.flatMap(({ network, unproven }) => {
+    const tell = (pair: PairSeen) => `${paint(io, pair.state === "unknown" ? "warn" : "bad", "group")} of ${network}, `;
+    const lines = unproven.slice(0, LINES_MAX).map((pair) => `${tell(pair)}${deliveryText(pair)}\n`);
+    const more = unproven.length - lines.length;
+    return more > 0 ? [...lines, `and ${count(more, "more pair")} of ${network}: weft status -o json\n`] : lines;
+  });
+}
+
+const GROUP_WORDS: Readonly<Record<PathState, string>> = {
+  proven: "delivered",
+  failed: "not delivered",
+  small: "only small packets are delivered",
+  unknown: "not known yet",
+};
+
+/** `h1 – h2: not delivered (h1: …)` */
+export function deliveryText({ hosts, state, obstacles }: PairSeen): string {
+  const why = obstacles.length === 0 ? "" : ` (${obstacles.join("; ")})`;
+  return `${hosts.join(" – ")}: ${GROUP_WORDS[state]}${why}`;
+}
+
 /** `, 2 of 3 paths proven`; nothing where no two hosts share a VRF. */
 export function provenText({ paths }: ClusterStatus): string {
   return paths === undefined ? "" : `, ${paths.proven} of ${count(paths.pairs, "path")} proven`;

@@ -22,12 +22,17 @@ export type SpecFlags = LimitFlags &
     | "strategy"
     | "quarantine"
     | "tenant"
+    | "peers"
+    | "group"
+    | "ttl"
+    | "underlayDevice"
     | "description"
   > &
-  Lists<"subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing" | "hosts"> &
+  Lists<"subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing" | "hosts" | "outsider"> &
   Switches<"masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
 
 export const IPAM_MODES = ["local", "global"] as const;
+export const PEERS = ["unicast", "multicast"] as const;
 export const STRATEGIES = ["lowest", "next", "random"] as const;
 
 /** The part of a spec that the flags say; a Fault `request-invalid` for a flag that cannot be meant. */
@@ -47,6 +52,7 @@ export function draftOf(flags: SpecFlags): NetworkInput {
     placement: wordOf(flags.placement, "--placement", "a placement", PLACEMENTS),
     hosts: hosts && listOrNone(hosts, "--hosts"),
     vni: wholeNumber(flags.vni, "--vni", 5000),
+    ...peersOf(flags),
     mtu: flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu", 1400),
     slices: flags.slice?.map(sliceOf),
     qos: qosOf(flags),
@@ -64,12 +70,27 @@ export function draftOf(flags: SpecFlags): NetworkInput {
   });
 }
 
-type Cleared = "mtu" | "dns" | "hosts" | "description";
+function peersOf(flags: SpecFlags) {
+  const { group, ttl, underlayDevice, outsider } = flags;
+  return {
+    peers: wordOf(flags.peers, "--peers", "a way to many hosts", PEERS),
+    group: group === "auto" ? undefined : group,
+    ttl: ttl === "auto" ? undefined : wholeNumber(ttl, "--ttl", 5),
+    underlayDevice: underlayDevice === "auto" ? undefined : underlayDevice,
+    outsiders: outsider && listOrNone(outsider, "--outsider"),
+  };
+}
+
+const OF_MULTICAST = ["group", "ttl", "underlayDevice", "outsiders"] as const;
+type Cleared = "mtu" | "dns" | "hosts" | "description" | (typeof OF_MULTICAST)[number];
 
 /** Fields that the flags take away, so that the default is what counts again. */
-export function clearedBy({ mtu, dns, hosts, description }: SpecFlags): readonly Cleared[] {
+export function clearedBy(flags: SpecFlags): readonly Cleared[] {
+  const { mtu, dns, hosts, description, peers, outsider } = flags;
   return [
     ...(hosts?.join() === "none" ? (["hosts"] as const) : []),
+    ...OF_MULTICAST.filter((field) => peers === "unicast" || (field !== "outsiders" && flags[field] === "auto")),
+    ...(outsider?.join() === "none" ? (["outsiders"] as const) : []),
     ...(mtu === "auto" ? (["mtu"] as const) : []),
     ...(dns?.join() === "none" ? (["dns"] as const) : []),
     ...(description === "" ? (["description"] as const) : []),

@@ -4,9 +4,12 @@ import type { Command } from "commander";
 import { ALL_HOSTS } from "../../model/carrying.ts";
 import { cniConfigList, cniText, shortcomings } from "../../model/cni.ts";
 import { DRIVERS, DRIVER_NAMES, tunnelMtu, tunnelText } from "../../model/driver.ts";
+import { tunnelEnd } from "../../model/multicast.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
+import type { ClusterStatus } from "../../model/status.ts";
+import { deliveryText } from "../host/paths.ts";
 import { limitFlags, limitText, shortLimits } from "../endpoint/limit.ts";
 import { overriddenText } from "../group/rule.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
@@ -122,6 +125,18 @@ function specFlags(command: Command): Command {
       repeated,
     )
     .option("--dns <address>", "name server for the endpoints, or none; repeatable", repeated)
+    .option("--peers <how>", "ipam global: unicast, or multicast: broadcasts cross as one packet to a group")
+    .option("--group <address>", "peers multicast: the group, or auto: it follows from the VNI (default)")
+    .option("--ttl <hops>", "peers multicast: TTL of tunnel packets, or auto: 1 to the group (default)")
+    .option(
+      "--underlay-device <name>",
+      "peers multicast: device of the hosts, or auto: that of their underlay (default)",
+    )
+    .option(
+      "--outsider <address>",
+      "peers multicast: machines in the group that are no hosts of the cluster, or none; repeatable",
+      repeated,
+    )
     .option("--mtu <bytes>", "MTU, or auto: as large as the hosts' underlay allows (default)")
     .option("--masquerade", "endpoints reach other networks under their host's address (default)")
     .option("--no-masquerade", "endpoints keep their own address")
@@ -193,6 +208,9 @@ async function networkText(cli: Cli, network: Network, server: ServerClient): Pr
     ["Hosts", spec.hosts?.map((host) => (host === ALL_HOSTS ? "all" : host)).join(", ")],
     ["VNI", String(vniOf(network, vrf) ?? "")],
     ["Tunnel", vrf === undefined ? undefined : tunnelText(spec.driver, vrf.spec.tunnelPort)],
+    ["Group", groupText(network)],
+    ...deliveryFields(name, status),
+    ["Outsiders", spec.outsiders?.join(", ")],
     ["MTU", mtuText(network, snapshot)],
     ["Inbound", limitText([["network", spec.qos]], "inbound")],
     ["Outbound", limitText([["network", spec.qos]], "outbound")],
@@ -214,11 +232,36 @@ function strategyText({ spec }: Network): string | undefined {
   return [spec.strategy ?? "lowest", ...(spec.sticky === true ? ["sticky"] : []), kept].join(", ");
 }
 
+/** Between how many pairs of hosts the group is delivered, and those between which it is not. */
+function deliveryFields(name: string, { groups = [] }: ClusterStatus): [string, Cell][] {
+  const seen = groups.find(({ network }) => network === name);
+  if (seen === undefined) return [];
+  const { pairs, proven, unproven } = seen;
+  return [
+    ["Delivered", `between ${proven} of ${count(pairs, "pair")} of hosts`],
+    ...unproven.map((pair): [string, Cell] => {
+      return ["", { text: deliveryText(pair), tone: pair.state === "unknown" ? "warn" : "bad" }];
+    }),
+  ];
+}
+
+function groupText({ spec: { group, ttl, underlayDevice } }: Network): string | undefined {
+  if (group === undefined) return undefined;
+  return [
+    group,
+    ...(ttl === undefined ? [] : [`TTL ${ttl}`]),
+    ...(underlayDevice === undefined ? [] : [`on ${underlayDevice}`]),
+  ].join(", ");
+}
+
 /** The one that was chosen, or what the underlay of its hosts leaves. */
 function mtuText({ spec }: Network, snapshot: Snapshot): string {
   if (spec.mtu !== undefined) return String(spec.mtu);
   const carry = new Set(snapshot.vteps.filter((vtep) => vtep.spec.vrf === spec.vrf).map((vtep) => vtep.spec.host));
-  const left = snapshot.hosts.filter(({ name }) => carry.has(name)).map((host) => tunnelMtu(spec.driver, host.spec));
+  const left = snapshot.hosts
+    .filter(({ name }) => carry.has(name))
+    .flatMap((host) => tunnelEnd(spec, host.spec) ?? [])
+    .map((end) => tunnelMtu(spec.driver, end));
   return left.length === 0 ? "auto: what the underlay leaves" : `auto: the underlay leaves ${Math.min(...left)}`;
 }
 

@@ -11,6 +11,10 @@ export function registerServer(command: Command, cli: Cli): void {
     .option("--lost-after <span>", "and after this long lost; it keeps everything (default: 5m)")
     .option("--reclaim-after <span>", "and after this long reclaimed, unless many are silent at once (default: never)")
     .option("--new-network-groups <names>", "security groups of new networks that name none (default: none)")
+    .option(
+      "--multicast-base <groups>",
+      "groups of networks with multicast peers are this and the VNI (default: 239.0.0.0,ff05::)",
+    )
     .addHelpText(
       "after",
       "\nEach option can also be set in the environment (WEFT_LISTEN, WEFT_DATA_DIR …) and in /etc/weft/server.yaml.",

@@ -4,6 +4,7 @@ import { type Cidr, formatIp, formatMac, parseCidr } from "../../model/address.t
 import { defined } from "../../model/defined.ts";
 import { Fault, type FaultDetail } from "../../model/fault.ts";
 import { type Kind, unknownFault } from "../../model/kinds.ts";
+import type { GroupBase } from "../../model/multicast.ts";
 import type { Network, ResourceOf } from "../../model/resource.ts";
 import type { QuarantineTime } from "../../model/quarantine.ts";
 import { prefixesOf } from "../../model/carrying.ts";
@@ -21,6 +22,8 @@ export type Context = {
   readonly prefixes: ReadonlyMap<string, readonly Cidr[]>;
   /** Groups of a new network that names none; a setting of the cluster. */
   readonly newNetworkGroups?: readonly string[];
+  /** Of groups that follow from VNIs; a setting of the cluster. */
+  readonly groupBase?: GroupBase;
 };
 
 /** The resource; a Fault at `where` if there is none of that name. */

@@ -1,17 +1,20 @@
 // What a user should know although no request was refused: hosts that wait for a block or a VTEP because none is left,
 // hosts whose addresses overlap a network that is older, and lost hosts. Computed from the view on request: a condition
 // ends with its cause.
-import { type Cidr, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
+import { type Cidr, familyOf, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
+import { namesHost } from "../../model/carrying.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../model/driver.ts";
+import { groupMac, tunnelEnd } from "../../model/multicast.ts";
 import type { Host, Network, Vrf } from "../../model/resource.ts";
+import type { ClusterGroup } from "../../model/paths.ts";
 import type { HostCondition } from "../../model/status.ts";
 import { reservationsUnder } from "../admit/contents.ts";
 import { cidrsOf } from "../admit/context.ts";
 import { DIRECTIONS } from "../../model/qos.ts";
 import { unableHosts } from "../admit/workload/qos.ts";
 import { isDefaultRoute } from "../admit/network/overlap.ts";
-import { type View, residentsOf } from "../state/view.ts";
+import { type View, get, residentsOf } from "../state/view.ts";
 
 export const CONDITION_REASONS = [
   "exhausted",
@@ -19,6 +22,9 @@ export const CONDITION_REASONS = [
   "mtu-invalid",
   "qos-unsupported",
   "many-peers",
+  "device-missing",
+  "group-shared",
+  "group-undelivered",
   "host-lost",
   "mass-loss",
   "clock-stepped",
@@ -37,8 +43,11 @@ export type Condition = {
 type Prefixes = ReadonlyMap<string, readonly Cidr[]>;
 
 export function conditionsOf(view: View, prefixes: Prefixes): Condition[] {
+  const byGroup = Map.groupBy(view.network.values(), ({ spec: { group } }) => group && groupMac(group));
   return [
     ...[...view.network.values()].flatMap((network) => [
+      ...outOfGroup(view, network),
+      ...sharedGroup(network, byGroup),
       ...exhaustionOf(view, network),
       ...clashesOf(view, network, prefixes),
       ...unlimitedOn(view, network),
@@ -124,11 +133,59 @@ function clashesOf(view: View, network: Network, prefixes: Prefixes): Condition[
   const { name, spec } = network;
   const overlapOf = overlapWith(`network "${name}" overlaps`, cidrsOf(network), prefixes);
   const mtuClash = (host: Host) => {
-    const most = tunnelMtu(spec.driver, host.spec);
-    if (spec.mtu === undefined || spec.mtu <= most) return undefined;
+    const end = tunnelEnd(spec, host.spec);
+    if (spec.mtu === undefined || end === undefined) return undefined;
+    const most = tunnelMtu(spec.driver, end);
+    if (spec.mtu <= most) return undefined;
     return `network "${name}" has MTU ${spec.mtu}, but tunnels of host "${host.name}" carry ${most}`;
   };
   return perHost(view, `network/${name}`, ["overlap", overlapOf], ["mtu-invalid", mtuClash]);
+}
+
+/** By what groups are on Ethernet. */
+type Groups = ReadonlyMap<string | undefined, readonly Network[]>;
+
+/** Hosts of a network with a group that cannot be in it. */
+function outOfGroup(view: View, { name, spec }: Network): Condition[] {
+  const { group, underlayDevice } = spec;
+  if (group === undefined) return [];
+  const networks = [...(view.vrfs.get(spec.vrf)?.networks ?? [])];
+  const members = new Set(networks.flatMap((each) => [...(view.networks.get(each)?.members.keys() ?? [])]));
+  const device = underlayDevice === undefined ? "on its underlay" : `on a device ${underlayDevice}`;
+  const messageOf = (host: Host) => {
+    if (!(members.has(host.name) || namesHost(spec, host.name)) || tunnelEnd(spec, host.spec) !== undefined)
+      return undefined;
+    const what = `network "${name}" does not reach host "${host.name}", which has no IPv${familyOf(group)} address`;
+    return `${what} ${device}; it goes on by itself when there is one`;
+  };
+  return perHost(view, `network/${name}`, ["device-missing", messageOf]);
+}
+
+/** Networks whose group the underlay does not deliver between some hosts, by what these have tried. */
+export function undelivered(view: View, groups: readonly ClusterGroup[]): Condition[] {
+  return groups.flatMap(({ network, unproven }): Condition[] => {
+    const group = get(view, "network", network)?.spec.group;
+    const pairs = unproven.filter(({ state }) => state !== "unknown").map(({ hosts }) => hosts.join(" – "));
+    if (group === undefined || pairs.length === 0) return [];
+    const more = pairs.length > MET_MAX ? ` and ${pairs.length - MET_MAX} more pairs` : "";
+    const message =
+      `the underlay does not deliver the group ${group} of network "${network}" between ` +
+      `${pairs.slice(0, MET_MAX).join(", ")}${more}: let switches, routers and firewalls there pass it, or do ` +
+      `without (weft network edit ${network} --peers unicast)`;
+    return [{ reason: "group-undelivered", object: `network/${network}`, message }];
+  });
+}
+
+/** Other networks whose packets the hosts of a network with a group get as well. */
+function sharedGroup({ name, spec: { group } }: Network, byGroup: Groups): Condition[] {
+  const others = group === undefined ? [] : (byGroup.get(groupMac(group)) ?? []).filter((other) => other.name !== name);
+  if (others.length === 0) return [];
+  const names = others.slice(0, MET_MAX).map((other) => `"${other.name}" (${other.spec.group})`);
+  const more = others.length > MET_MAX ? ` and ${others.length - MET_MAX} more` : "";
+  const message =
+    `the group ${group} of network "${name}" is on Ethernet the same as that of ${names.join(", ")}${more}: hosts of ` +
+    "each also get what is sent to the others, and drop it";
+  return [{ reason: "group-shared", object: `network/${name}`, message }];
 }
 
 /**

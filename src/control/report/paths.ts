@@ -1,34 +1,55 @@
-// Between which hosts packets pass, from what each host says of its peers. A pair is proven unless one of the two says
-// otherwise. A silent host says nothing, so its pairs are as the other host sees them.
-import type { ClusterPaths, PairSeen, PathSeen, PathState } from "../../model/paths.ts";
+// Between which hosts packets pass, and the groups of networks are delivered, from what each host says of its peers. A
+// pair is proven unless one of the two says otherwise. A silent host says nothing, so its pairs are as the other host
+// sees them.
+import type { ClusterGroup, ClusterPaths, PairSeen, PathSeen, PathsReport, PathState } from "../../model/paths.ts";
 import type { HostCondition } from "../../model/status.ts";
 
+/** What a host says of its peers. */
+type Tale = (host: HostCondition) => PathsReport | undefined;
+
+/** By network; of all networks with a group that hosts have. */
+export function clusterGroups(hosts: readonly HostCondition[]): readonly ClusterGroup[] {
+  const networks = new Set(hosts.flatMap(({ status }) => status?.groups?.map(({ network }) => network) ?? []));
+  return [...networks].sort().flatMap((network) => {
+    const paths = clusterPaths(hosts, ({ status }) => status?.groups?.find((group) => group.network === network));
+    return paths === undefined ? [] : [{ network, ...paths }];
+  });
+}
+
 /** Undefined while no host has reported paths, or none has a peer. */
-export function clusterPaths(hosts: readonly HostCondition[]): ClusterPaths | undefined {
-  const telling = hosts.filter(({ status }) => (status?.paths?.peers ?? 0) > 0);
+export function clusterPaths(
+  hosts: readonly HostCondition[],
+  tale: Tale = ({ status }) => status?.paths,
+): ClusterPaths | undefined {
+  const telling = hosts.filter((host) => (tale(host)?.peers ?? 0) > 0);
   if (telling.length === 0) return undefined;
-  const unproven = [...pairsOf(hosts).values()];
+  const unproven = [...pairsOf(hosts, tale).values()];
   // A host with more than PATHS_NAMED peers names only some; sums are exact where names are not. Both ends count each
   // pair, so half of the sum are pairs.
-  const peers = sum(telling, ({ status }) => status?.paths?.peers ?? 0);
-  const proven = sum(telling, (host) => provenBy(host, unproven));
+  const peers = sum(telling, (host) => tale(host)?.peers ?? 0);
+  const proven = sum(telling, (host) => provenBy(host, tale(host), unproven));
   const pairs = Math.ceil(peers / 2);
   return { pairs, proven: Math.min(Math.floor(proven / 2), pairs - unproven.length), unproven };
 }
 
 /** A silent host's proven paths count as what its peers say now. */
-function provenBy({ host, state, status }: HostCondition, unproven: readonly PairSeen[]): number {
-  const { peers = 0, proven = 0 } = status?.paths ?? {};
+function provenBy(
+  { host, state }: HostCondition,
+  said: PathsReport | undefined,
+  unproven: readonly PairSeen[],
+): number {
+  const { peers = 0, proven = 0 } = said ?? {};
   if (state === "ready") return proven;
   return Math.max(0, peers - unproven.filter(({ hosts }) => hosts.includes(host)).length);
 }
 
-function pairsOf(hosts: readonly HostCondition[]): ReadonlyMap<string, PairSeen> {
+function pairsOf(hosts: readonly HostCondition[], tale: Tale): ReadonlyMap<string, PairSeen> {
   const pairs = new Map<string, PairSeen>();
   const known = new Map(hosts.map((host) => [host.host, host]));
-  for (const { host, state, status } of hosts) {
+  for (const one of hosts) {
+    const { host, state } = one;
     if (state !== "ready") continue;
-    for (const seen of status?.paths?.named ?? []) {
+    for (const seen of tale(one)?.named ?? []) {
       const peer = known.get(seen.host);
       if (seen.state === "proven" || peer === undefined) continue;
       const [a = "", b = ""] = [host, seen.host].sort();

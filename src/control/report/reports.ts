@@ -6,7 +6,7 @@ import type { Departure } from "../hosts/departures.ts";
 import { concerns } from "../state/visibility.ts";
 import type { ReplayLog } from "../commit/replayLog.ts";
 import { type Heard, type Liveness, type LivenessSettings, livenessOf } from "../hosts/liveness.ts";
-import { clusterPaths } from "./paths.ts";
+import { clusterGroups, clusterPaths } from "./paths.ts";
 import { type View, hostsInOrder } from "../state/view.ts";
 
 /** Conditions do not come from reports alone: the caller adds them. */
@@ -98,7 +98,9 @@ export class Reports {
       .filter((address) => !view.underlays.has(address))
       .map((address): HostCondition => ({ host: address, underlay: address, state: "expected" }));
     const paths = clusterPaths(hosts);
+    const groups = clusterGroups(hosts);
     const { cluster, revision } = view;
-    return { cluster, revision, ...(paths && { paths }), hosts: [...hosts, ...reclaimed, ...expected] };
+    const told = { ...(paths && { paths }), ...(groups.length > 0 && { groups }) };
+    return { cluster, revision, ...told, hosts: [...hosts, ...reclaimed, ...expected] };
   }
 }

@@ -3,7 +3,7 @@ import { Fault } from "../../model/fault.ts";
 import type { ClusterStatus, HostReport } from "../../model/status.ts";
 import { prefixSecret } from "../hosts/prefixes.ts";
 import type { Parts } from "../parts.ts";
-import { type Condition, conditionsOf } from "./conditions.ts";
+import { type Condition, conditionsOf, undelivered } from "./conditions.ts";
 
 export type ControlStatus = ClusterStatus & { readonly conditions: readonly Condition[] };
 
@@ -24,6 +24,7 @@ export async function takeReport(parts: Parts, report: HostReport): Promise<void
 export async function statusOf({ committer, lifecycle, prefixes, boots, histories }: Parts): Promise<ControlStatus> {
   await committer.settled();
   const { status, losses } = lifecycle.status(committer);
-  const conditions = conditionsOf(committer.view, prefixes.byHost);
+  const { view } = committer;
+  const conditions = [...conditionsOf(view, prefixes.byHost), ...undelivered(view, status.groups ?? [])];
   return { ...status, conditions: [...conditions, ...losses, ...boots.conditions(), ...histories.conditions()] };
 }

@@ -42,6 +42,18 @@ export type TunnelPort = PortOfBridge & {
   readonly floodsArp?: true;
 };
 
+/**
+ * A multicast group, which the kernel joins and leaves with the device, on a device of the host's namespace. With it,
+ * the VXLAN device learns the host behind a MAC from packets; FDB entries of the control plane are not moved by these.
+ */
+export type VxlanGroup = {
+  readonly address: string;
+  /** Its end is the end of the VXLAN device. */
+  readonly dev: string;
+  /** Of all packets. Absent: 1 to the group, and as usual to one host. */
+  readonly ttl?: number;
+};
+
 /** A VXLAN device: the tunnel of a routed VRF, or of one switched network as a port of its bridge. */
 export type Vxlan = Link &
   TunnelPort & {
@@ -50,6 +62,8 @@ export type Vxlan = Link &
     /** Source address of the tunnel packets; its UDP socket stays in the host's namespace. */
     readonly local: string;
     readonly port: number;
+    /** Where broadcasts and frames to unknown MACs go: one packet for all. Absent: to each host of the flood list. */
+    readonly group?: VxlanGroup;
   };
 
 /**
@@ -148,6 +162,18 @@ export function defineLink<T extends Link>(link: LinkKind<T>): Kind<T> {
   });
 }
 
+/** `where`: what stands for a device of the host's namespace, in the words of `ip`. */
+function groupWords({ address, dev, ttl }: VxlanGroup, where: (dev: string) => string): string {
+  return `group ${address} dev ${where(dev)} ttl ${ttl ?? "auto"}`;
+}
+
+/** From the namespace of the device no name leads to one of the host's: by its number there. */
+function setGroup({ ns, name, group, local }: Vxlan, { ip }: Shell): string {
+  const where = (dev: string) => (ns === "host" ? dev : `if$(ip -o link show dev ${dev} | cut -d: -f1)`);
+  const none = `remote ${local.includes(":") ? "::" : "0.0.0.0"} ttl auto nolearning`;
+  return `${ip} link set ${name} type vxlan ${group === undefined ? none : `${groupWords(group, where)} learning`}`;
+}
+
 export function suppression({ name, floodsArp }: Link & TunnelPort, { bridge }: Shell, more = ""): string {
   return `${bridge} link set dev ${name} ${more}neigh_suppress ${floodsArp === true ? "off" : "on"}`;
 }
@@ -194,13 +220,17 @@ export const LINK_KINDS = {
     fields: portFields,
     add: (o, shell) => [
       `ip link add ${o.name}${o.ns === "host" ? "" : ` netns ${shell.name}`} address ${o.mac} mtu ${o.mtu}` +
-        ` type vxlan id ${o.vni} local ${o.local} dstport ${o.port} nolearning`,
+        ` type vxlan id ${o.vni}${o.group === undefined ? "" : ` ${groupWords(o.group, (dev) => dev)}`}` +
+        ` local ${o.local} dstport ${o.port} ${o.group === undefined ? "nolearning" : `learning maxaddress ${FDB_MAX}`}`,
       ...(o.master === undefined
         ? []
         : [`${shell.ip} link set ${o.name} master ${o.master}`, suppression(o, shell, `${learningText(o)} `)]),
       bringUp(o, shell),
     ],
-    setMore: (from, to, shell) => (from.floodsArp === to.floodsArp ? [] : [suppression(to, shell)]),
+    setMore: (from, to, shell) => [
+      ...(from.floodsArp === to.floodsArp ? [] : [suppression(to, shell)]),
+      ...(isEqual(from.group ?? {}, to.group ?? {}) ? [] : [setGroup(to, shell)]),
+    ],
   }),
   veth: defineLink<Veth>({
     layer: VETH_LAYER,

@@ -31,6 +31,11 @@ export type Path = Channel & {
   readonly size: number;
 };
 
+/** A host's own address and MAC in the namespace. */
+export function pathEnd(channel: Channel, host: Host): { readonly ip: string; readonly mac: string } {
+  return { ip: addressOf(channel, host), mac: macOf(host) };
+}
+
 /** The paths to all hosts that share a VRF with this one. */
 export function pathsOf(world: World): readonly Path[] {
   const paths = new Map<string, Path>();

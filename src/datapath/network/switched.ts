@@ -9,42 +9,49 @@
 // replication). Where an endpoint has allowed addresses (virtual IPs), only the workloads know the holder, so ARP
 // and ND cross after all: the holder announces itself, and answers. With learning on, a learned entry would survive its
 // endpoint and shadow the true one (the stale entry of every peer).
+//
+// With a group (`peers: multicast`) the kernel floods to that instead. Machines that Weft does not know may be in it,
+// so the device and the tunnel's port learn; entries for endpoints are as ever, and no packet moves them.
 import { formatMac } from "../../model/address.ts";
 import { switchedDevice } from "../../model/driver.ts";
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
 import { namesHost } from "../../model/carrying.ts";
+import { defined } from "../../model/defined.ts";
+import { type TunnelEnd, tunnelEnd } from "../../model/multicast.ts";
 import { networkBridge } from "../../model/device.ts";
 import { hasVirtualMac } from "./endpoint.ts";
 import { nsOf } from "../world/placement.ts";
-import { macsOf } from "../world/layout.ts";
+import { tunnelMacsOf } from "../world/layout.ts";
 import { floodElements } from "../policy/learning.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
 import { TUNNELS, peerOf } from "../tunnel/drivers.ts";
-import type { Peer } from "../tunnel/tunnel.ts";
+import type { Peer, TunnelGroup } from "../tunnel/tunnel.ts";
 import type { World } from "../world/world.ts";
 
 export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: number): KernelObject[] {
   const { driver, vni } = network.spec;
-  if (vni === undefined) return [];
+  const end = tunnelEnd(network.spec, world.self.spec);
+  if (vni === undefined || end === undefined) return [];
   const ns = nsOf(vrf);
   const bridge = networkBridge(network.name);
   const endpoints = world.endpoints.get(network.name) ?? [];
   // Addresses that move from one endpoint to another without the control plane.
   const hasVirtualIps = endpoints.some(({ spec: { allowedAddresses = [] } }) => allowedAddresses.length > 0);
-  const macs = macsOf(network) ?? (endpoints.some(({ spec }) => hasVirtualMac(spec)) ? "learned" : undefined);
+  const macs = tunnelMacsOf(network) ?? (endpoints.some(({ spec }) => hasVirtualMac(spec)) ? "learned" : undefined);
   const peers = peersOf(world, network, endpoints);
   const tunnel = TUNNELS[driver].switched({
     ns,
     name: switchedDevice(driver, vni),
     vni,
-    local: world.self.spec.underlay,
+    local: end.underlay,
     port: vrf.spec.tunnelPort,
     mtu,
     // No frame has it as source or destination; it is set so that the kernel does not choose one later.
     mac: formatMac(0x0a58_00_000000n + BigInt(vni)),
     alias: alias("network", network.name),
     bridge,
+    ...groupOf(network, end),
     ...(macs === undefined ? {} : { macs }),
     ...(hasVirtualIps ? { floodsArp: true } : {}),
     peers: [...peers.values()],
@@ -62,9 +69,13 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
     objects.push({ kind: "bridge-fdb", ns, dev, mac });
     for (const ip of spec.addresses) objects.push({ kind: "neighbour", ns, dev: bridge, ip, mac });
   }
-  for (const [port, itsMacs] of behind) objects.push(...floodElements(vrf, network, port, itsMacs));
+  for (const [port, itsMacs] of behind) objects.push(...floodElements(vrf, tunnelMacsOf(network), port, itsMacs));
   if (broadcast !== undefined) objects.push(...[...peers.values()].map(broadcast));
   return objects;
+}
+
+function groupOf({ spec: { group, ttl } }: Network, { device }: TunnelEnd): { readonly group?: TunnelGroup } {
+  return group === undefined || device === undefined ? {} : { group: defined({ address: group, dev: device, ttl }) };
 }
 
 /** The other hosts with these endpoints, or that have the network without any, by name. */
@@ -72,7 +83,7 @@ function peersOf(world: World, { spec }: Network, endpoints: readonly Endpoint[]
   const peers = new Map<string, Peer>();
   const add = (host: string) => {
     if (peers.has(host)) return;
-    const peer = peerOf(world, host);
+    const peer = peerOf(world, host, spec);
     if (peer !== undefined) peers.set(host, peer);
   };
   for (const endpoint of endpoints) add(endpoint.spec.host);

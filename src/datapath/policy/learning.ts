@@ -4,8 +4,9 @@
 // network, and in no other.
 import type { Network, Vrf } from "../../model/resource.ts";
 import { nsOf } from "../world/placement.ts";
-import { macsOf } from "../world/layout.ts";
+import { tunnelMacsOf } from "../world/layout.ts";
 import type { ObjectOf } from "../kinds.ts";
+import type { Macs } from "../kinds/links.ts";
 import { ANY_MAC, NOT_FROM_PORT, STORM, chain, lacks } from "./tableParts.ts";
 
 /**
@@ -25,7 +26,7 @@ const TARGET = "oifname . @ll,0,48";
 
 /** Chains of `bridge weft`; none if no bridge learns. `isOpen`: no other chain there has marked what a port sends. */
 export function learningChains(networks: readonly Network[], isOpen: boolean): string {
-  const kinds = new Set(networks.map(macsOf));
+  const kinds = new Set(networks.map(tunnelMacsOf));
   if (kinds.has("flooded")) return shares(isOpen, "goto heard") + flooding();
   return kinds.has("learned") ? shares(isOpen, "accept") : "";
 }
@@ -80,14 +81,14 @@ function flooding(): string {
   );
 }
 
-/** Of a port of a network that floods, here or to a tunnel; none in others. `macs` are where no frame moves them. */
+/** Of a port, of an endpoint or to a tunnel, that floods; none of others. `macs` are where no frame moves them. */
 export function floodElements(
   vrf: Vrf,
-  network: Network,
+  learns: Macs | undefined,
   port: string,
   macs: readonly string[],
 ): ObjectOf<"element">[] {
-  if (macsOf(network) !== "flooded") return [];
+  if (learns !== "flooded") return [];
   const ns = nsOf(vrf);
   return [
     { kind: "element", ns, set: "floods", key: port },

@@ -21,6 +21,7 @@ import {
   hex,
 } from "./tableParts.ts";
 import { nsOf } from "../world/placement.ts";
+import { macsOf } from "../world/layout.ts";
 import type { World } from "../world/world.ts";
 
 /** The elements of one endpoint of this host: without them its port carries nothing. */
@@ -41,7 +42,7 @@ export function endpointElements(world: World, vrf: Vrf, network: Network, endpo
   return [
     element("ports", port, mark),
     ...[...new Set(pairs.map(({ mac }) => mac))].map((mac) => element("macs", `${port} . ${mac}`)),
-    ...floodElements(vrf, network, port, []),
+    ...floodElements(vrf, macsOf(network), port, []),
     ...pairs.map(({ ip, mac }) => element(ip.includes(":") ? "bound6" : "bound4", `${port} . ${mac} . ${ip}`, mark)),
   ];
 }

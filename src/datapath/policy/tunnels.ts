@@ -4,12 +4,15 @@
 import { familyOf } from "../../model/address.ts";
 import { DRIVERS, DRIVER_NAMES, type Driver } from "../../model/driver.ts";
 import { PATHS_VNI } from "../../model/paths.ts";
+import { tunnelEnd } from "../../model/multicast.ts";
+import type { NetworkSpec, Vrf } from "../../model/resource.ts";
 import { UPLINK_HOST_PREFIX } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
 import { type Channel, TUNNELS, channelsOf, vnisOf } from "../tunnel/drivers.ts";
 import type { Used } from "../tunnel/tunnel.ts";
 import type { HostBridges } from "./hostBridges.ts";
 import { IP, chain, oneOf } from "./tableParts.ts";
+import { networksOn } from "../world/placement.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
 /**
@@ -22,6 +25,7 @@ import { type World, tunnelTo } from "../world/world.ts";
 export function compileTunnels(world: World, bridges?: HostBridges): string {
   const used = usedByDriver(world);
   const toTunnels = [...used].map(([driver, its]) => TUNNELS[driver].underlay.to(its));
+  const groups = groupsMay(world);
   const hasUplinks = world.vrfs.some((vrf) => usesUplink(vrf, world.networks.get(vrf.name) ?? []));
   return (
     (hasUplinks || bridges !== undefined ? noTunnels(used) : "") +
@@ -30,9 +34,13 @@ export function compileTunnels(world: World, bridges?: HostBridges): string {
       // A member's address says nothing about what comes from a workload: it may send under any.
       ...(hasUplinks ? [`iifname "${UPLINK_HOST_PREFIX}-*" goto no_tunnels`] : []),
       ...(bridges === undefined ? [] : [`${bridges.from} fib daddr type local goto no_tunnels`]),
+      ...(bridges === undefined || groups.length === 0
+        ? []
+        : [`${bridges.from} fib daddr type multicast goto no_tunnels`]),
       ...[...used].flatMap(([driver, its]) => its.ports.flatMap((port) => membersMay(world, { driver, port }, its))),
-      // A broadcast or multicast would reach the tunnel's socket as well. Not what the host forwards: that is not
-      // Weft's.
+      ...groups,
+      // Any other broadcast or multicast would reach the tunnel's socket as well. Not what the host forwards: that is
+      // not Weft's.
       ...toTunnels.map((packets) => `${packets} fib daddr type != unicast drop`),
     ]) +
     chain("tunnels_out", [
@@ -96,9 +104,37 @@ function peersOn(world: World, { driver, port }: Channel): ReadonlySet<string> {
 function mayCome({ self }: World, packets: string, from: readonly string[]): string[] {
   const { underlay } = self.spec;
   const ip = IP[familyOf(underlay)];
-  const ends = `${ip} saddr ${oneOf(from.toSorted())} ${ip} daddr ${underlay}`;
+  const ends = `${ip} saddr ${setOf(from)} ${ip} daddr ${underlay}`;
   // A frame to many may carry the address of one (RFC 1122, 3.3.6).
   return from.length === 0 ? [] : [`${packets} ${ends} meta pkttype host notrack accept`];
+}
+
+/** Packets of networks with a group: to the group, and to this host's address that the tunnel crosses by. */
+function groupsMay(world: World): string[] {
+  const allowed = world.vrfs.flatMap((vrf) =>
+    networksOn(world, vrf).flatMap(({ spec }) => {
+      const end = tunnelEnd(spec, world.self.spec);
+      if (spec.group === undefined || end === undefined) return [];
+      const packets = TUNNELS[spec.driver].underlay.to({ ports: [vrf.spec.tunnelPort], vnis: [] });
+      const to = { group: spec.group, address: end.underlay, ip: IP[familyOf(spec.group)] };
+      return sendersTo(world, vrf, spec).map((from) => ({ from: `${packets} ${to.ip} saddr ${from} ${to.ip}`, ...to }));
+    }),
+  );
+  const bySender = [...Map.groupBy(allowed, ({ from }) => from)].sort(([a], [b]) => (a < b ? -1 : 1));
+  return bySender.flatMap(([from, its]) => [
+    `${from} daddr ${setOf(its.map(({ group }) => group))} meta pkttype multicast notrack accept`,
+    `${from} daddr ${setOf(its.map(({ address }) => address))} meta pkttype host notrack accept`,
+  ]);
+}
+
+/** Members of a network's group, and machines of others that may send to it, as sets. */
+function sendersTo(world: World, vrf: Vrf, spec: NetworkSpec): string[] {
+  const members = [...(world.carriers.get(vrf.name) ?? [])].flatMap((host) => tunnelTo(world, host.name, spec) ?? []);
+  return [members, spec.outsiders ?? []].filter((from) => from.length > 0).map(setOf);
+}
+
+function setOf(addresses: readonly string[]): string {
+  return oneOf([...new Set(addresses)].sort());
 }
 
 /**

@@ -1,5 +1,6 @@
 // The table of tunnel drivers, and which of them a host uses.
 import { DRIVERS, DRIVER_NAMES, type Driver } from "../../model/driver.ts";
+import type { TunnelWay } from "../../model/multicast.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 import { gre } from "./gre.ts";
@@ -30,8 +31,8 @@ export function vnisOf(world: World, vrf: Vrf, driver: Driver): readonly number[
   return networks.flatMap(({ spec }) => (spec.ipam === "local" ? vrf.spec.vni : (spec.vni ?? [])));
 }
 
-/** A host as the other end of a tunnel; undefined if none can lead there. */
-export function peerOf(world: World, host: string): Peer | undefined {
-  const dst = tunnelTo(world, host);
+/** A host as the other end of a tunnel; undefined if none can lead there. `way`: of a network, as for tunnelTo(). */
+export function peerOf(world: World, host: string, way: TunnelWay = {}): Peer | undefined {
+  const dst = tunnelTo(world, host, way);
   return dst === undefined ? undefined : { dst, order: world.hosts.get(host)?.spec.order ?? 0 };
 }

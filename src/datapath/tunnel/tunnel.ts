@@ -3,7 +3,10 @@
 // and what else the server has to know, is model/driver.ts.
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
-import type { Macs } from "../kinds/links.ts";
+import type { Macs, VxlanGroup } from "../kinds/links.ts";
+
+/** Multicast group of a tunnel, and the host's device towards it. */
+export type TunnelGroup = VxlanGroup;
 
 /** One tunnel of a host, in the namespace of a VRF. */
 export type Tunnel = {
@@ -36,6 +39,8 @@ type SwitchedTunnel = Tunnel & {
   readonly bridge: string;
   readonly macs?: Macs;
   readonly floodsArp?: true;
+  /** Where broadcasts and frames to unknown MACs go; absent: to each peer. */
+  readonly group?: TunnelGroup;
   /** The other hosts with endpoints of the network. */
   readonly peers: readonly Peer[];
 };

@@ -1,9 +1,10 @@
-// VXLAN (RFC 7348): frames in UDP. One device for all peers, which learns nothing: its FDB maps the MAC of a frame's
-// target to the underlay address of the host behind it, and broadcasts go to each host of the flood list.
+// VXLAN (RFC 7348): frames in UDP. One device for all peers: its FDB maps the MAC of a frame's target to the underlay
+// address of the host behind it. Broadcasts go to each host of the flood list, and it learns nothing; or they go to a
+// multicast group, and it learns MACs that are not in its FDB.
 import { PATHS_VNI } from "../../model/paths.ts";
 import type { KernelObject } from "../kinds.ts";
 import { FLOOD_MAC } from "../kinds/entries.ts";
-import type { TunnelDriver } from "./tunnel.ts";
+import type { Peer, TunnelDriver } from "./tunnel.ts";
 
 export const vxlan: TunnelDriver = {
   pattern: (name) => name,
@@ -28,7 +29,9 @@ export const vxlan: TunnelDriver = {
       portTo: () => dev,
       ports: [dev],
       unicast: (mac, { dst }) => ({ kind: "fdb", ns, dev, mac, dst }),
-      broadcast: ({ dst }) => ({ kind: "fdb", ns, dev, mac: FLOOD_MAC, dst }),
+      ...(device.group === undefined
+        ? { broadcast: ({ dst }: Peer): KernelObject => ({ kind: "fdb", ns, dev, mac: FLOOD_MAC, dst }) }
+        : {}),
     };
   },
 

@@ -56,6 +56,11 @@ export function macsOf({ spec: { spoofing } }: Network): Macs | undefined {
   return spoofing.broadcasts === true ? "flooded" : "learned";
 }
 
+/** The same of the port that leads to other hosts: with a group, machines may be there that Weft does not know. */
+export function tunnelMacsOf(network: Network): Macs | undefined {
+  return network.spec.group === undefined ? macsOf(network) : "flooded";
+}
+
 function bridgesOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Block[]): readonly Segment[] {
   if (network.spec.ipam === "global") return [globalSegment(network)];
   const cidrs = blocks.map((block) => mustCidr(block.spec.cidr)).sort((a, b) => a.family - b.family);

@@ -2,6 +2,7 @@
 // square. Derived only; dropping them changes nothing.
 import { familyOf } from "../../model/address.ts";
 import { type Driver, tunnelMtu } from "../../model/driver.ts";
+import { type TunnelWay, tunnelEnd } from "../../model/multicast.ts";
 import { namesHost, vrfsOn } from "../../model/carrying.ts";
 import type {
   Block,
@@ -91,22 +92,30 @@ export function segmentOwnerOf(world: World, vrf: Vrf, network: Network): Networ
   return world.networks.get(vrf.name)?.find((each) => each.name === name) ?? network;
 }
 
-/** Where a peer's tunnel packets go: its underlay address, if this host can reach that family at all. */
-export function tunnelTo(world: World, host: string): string | undefined {
+/**
+ * Where a peer's tunnel packets go: its underlay address, if this host can reach that family at all. `way`: of a
+ * network whose tunnel may cross by another device.
+ */
+export function tunnelTo(world: World, host: string, way: TunnelWay = {}): string | undefined {
   const peer = world.hosts.get(host);
   if (peer === undefined || peer === world.self) return undefined;
-  return familyOf(peer.spec.underlay) === familyOf(world.self.spec.underlay) ? peer.spec.underlay : undefined;
+  const [from, to] = [tunnelEnd(way, world.self.spec), tunnelEnd(way, peer.spec)];
+  if (from === undefined || to === undefined) return undefined;
+  return familyOf(from.underlay) === familyOf(to.underlay) ? to.underlay : undefined;
 }
 
 /** What a VRF's tunnel carries: the least underlay MTU among the hosts that carry the VRF, less the overhead. */
-export function vrfMtu(world: World, vrf: Vrf, driver: Driver): number {
+export function vrfMtu(world: World, vrf: Vrf, driver: Driver, way: TunnelWay = {}): number {
   const { underlay, underlayMtu } = world.self.spec;
-  let least = underlayMtu;
-  for (const host of world.carriers.get(vrf.name) ?? []) least = Math.min(least, host.spec.underlayMtu);
-  return tunnelMtu(driver, { underlay, underlayMtu: least });
+  let least = Number.POSITIVE_INFINITY;
+  for (const host of [world.self, ...(world.carriers.get(vrf.name) ?? [])])
+    least = Math.min(least, tunnelEnd(way, host.spec)?.underlayMtu ?? least);
+  // A host that lacks the device of a tunnel keeps the MTU of the others.
+  const known = Number.isFinite(least) ? least : underlayMtu;
+  return tunnelMtu(driver, { underlay: way.group ?? underlay, underlayMtu: known });
 }
 
 /** The network's own MTU, never more than the tunnel carries. */
 export function networkMtu(world: World, vrf: Vrf, { spec }: Network): number {
-  return Math.min(spec.mtu ?? Number.POSITIVE_INFINITY, vrfMtu(world, vrf, spec.driver));
+  return Math.min(spec.mtu ?? Number.POSITIVE_INFINITY, vrfMtu(world, vrf, spec.driver, spec));
 }

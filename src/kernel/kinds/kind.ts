@@ -154,6 +154,8 @@ export type SeenLink = {
   /** Of a pair, the far end, if its namespace was read. */
   readonly far: { readonly ns: Ns; readonly link: LinkInfo } | undefined;
   readonly isExtra: boolean;
+  /** Name of a device of the host's namespace, by its index there. */
+  hostLink(index: number): string;
 };
 
 type Common = "way" | "steps" | "call" | "explain" | "isInWorkloads" | "events";

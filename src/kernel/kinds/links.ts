@@ -18,7 +18,15 @@ import type { LinkObject } from "../../datapath/state/state.ts";
 import { EEXIST, refusalOf, refuse } from "../errno.ts";
 import { type LinkHooks, masterOf } from "../fakeMachine.ts";
 import * as k from "../netlink/constants.ts";
-import { type LinkInfo, type NewLink, CREATE, ifinfo, newLinkAttributes, setLink } from "../netlink/link.ts";
+import {
+  type LinkInfo,
+  type NewLink,
+  CREATE,
+  ifinfo,
+  linkByName,
+  newLinkAttributes,
+  setLink,
+} from "../netlink/link.ts";
 import { type Layout, type MessageWriter, fill, flagAt, ipIn, ipTextAt, u32At, u8At } from "../netlink/wire.ts";
 import { isOurs, isRouted } from "../ownership.ts";
 import { LINK_EVENTS } from "./events.ts";
@@ -196,25 +204,33 @@ export function newIfb(w: MessageWriter, seq: number, link: NewLink): void {
 export const vxlan = linkKind<Vxlan>({
   create: createVxlan,
   configure(context, object, index) {
+    const group = groupAttributes(context, object);
+    const w = context.begin(k.RTM_NEWLINK, k.NLM_F_REQUEST);
+    ifinfo(w, k.AF_UNSPEC, index, 0);
+    vxlanInfo(w, group);
     if (object.master !== undefined) configureTunnelPort(context, object, index);
   },
   decode(link, seen) {
-    const own = fill({ vni: 0, local: "", port: 0 }, VXLAN, link.data);
-    return { kind: "vxlan", ...seen.common(true), ...own, ...tunnelPortOf(link, seen) };
+    const read = { vni: 0, local: "", port: 0, address: "", dev: 0, ttl: 0, learns: false };
+    const { address, dev, ttl, learns, ...own } = fill<VxlanInfo>(read, VXLAN, link.data);
+    const group = address === "" ? undefined : { address, dev: seen.hostLink(dev), ...(ttl === 0 ? {} : { ttl }) };
+    const common = seen.common(learns === (group !== undefined));
+    return { kind: "vxlan", ...common, ...own, ...(group && { group }), ...tunnelPortOf(link, seen) };
   },
   // Their sockets are all in the host's namespace.
   fake: { claim: ({ vni, port, local }) => `vxlan ${vni} ${port} ${local.includes(":") ? 6 : 4}` },
 });
 
 /**
- * A VXLAN device that is up and learns nothing, born in the namespace of the netlink socket, its own UDP socket in the
- * host's: IFLA_LINK_NETNSID names that. So creation and mark are one send, in one namespace, that nothing can
- * interrupt.
+ * A VXLAN device that is up, born in the namespace of the netlink socket, its own UDP socket in the host's:
+ * IFLA_LINK_NETNSID names that, and the device of a group is looked up there. It learns only with a group. So creation
+ * and mark are one send, in one namespace, that nothing can interrupt.
  */
 function createVxlan(context: StepContext, object: Vxlan): void {
   const master = object.master === undefined ? undefined : context.indexOf(object.master);
   const local = ipIn(object.local);
   const socketNsid = object.ns === "host" ? undefined : context.hostNsid();
+  const group = groupAttributes(context, object);
   const index = context.newIndex(object.ns, object.name);
   const w = context.begin(k.RTM_NEWLINK, CREATE);
   ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
@@ -223,15 +239,15 @@ function createVxlan(context: StepContext, object: Vxlan): void {
   w.attrU32(k.IFLA_MTU, object.mtu);
   if (master !== undefined) w.attrU32(k.IFLA_MASTER, master);
   if (socketNsid !== undefined) w.attrU32(k.IFLA_LINK_NETNSID, socketNsid);
-  w.nest(k.IFLA_LINKINFO, () => {
-    w.attrText(k.IFLA_INFO_KIND, "vxlan");
-    w.nest(k.IFLA_INFO_DATA, () => {
-      w.attrU32(k.IFLA_VXLAN_ID, object.vni);
-      w.attrIp(local.family === 4 ? k.IFLA_VXLAN_LOCAL : k.IFLA_VXLAN_LOCAL6, local);
-      // In network byte order.
-      w.attrU16(k.IFLA_VXLAN_PORT, (object.port >>> 8) | (object.port << 8));
-      w.attrU8(k.IFLA_VXLAN_LEARNING, 0);
-    });
+  vxlanInfo(w, () => {
+    w.attrU32(k.IFLA_VXLAN_ID, object.vni);
+    w.attrIp(local.family === 4 ? k.IFLA_VXLAN_LOCAL : k.IFLA_VXLAN_LOCAL6, local);
+    // In network byte order.
+    w.attrU16(k.IFLA_VXLAN_PORT, (object.port >>> 8) | (object.port << 8));
+    if (object.group === undefined) return w.attrU8(k.IFLA_VXLAN_LEARNING, 0);
+    // It cannot be set later.
+    w.attrU32(k.IFLA_VXLAN_LIMIT, FDB_MAX);
+    group();
   });
   setLink(w, context.seq(), index, { alias: object.alias, forwards: true });
   if (master !== undefined) configureTunnelPort(context, object, index);
@@ -258,9 +274,43 @@ export function tunnelPortOf(link: LinkInfo, seen: SeenLink): TunnelPort {
   return { ...portOf(link, seen), ...(seen.master !== undefined && !link.neighSuppress ? { floodsArp: true } : {}) };
 }
 
-const VXLAN: Layout<Pick<Vxlan, "vni" | "local" | "port">> = {
+function vxlanInfo(w: MessageWriter, attributes: () => void): void {
+  w.nest(k.IFLA_LINKINFO, () => {
+    w.attrText(k.IFLA_INFO_KIND, "vxlan");
+    w.nest(k.IFLA_INFO_DATA, attributes);
+  });
+}
+
+/** Writes the group with all that depends on it, or that there is none. Refused `missing` without the host's device. */
+function groupAttributes(context: StepContext, { local, group }: Vxlan): () => void {
+  const is6 = local.includes(":");
+  const address = ipIn(group?.address ?? (is6 ? "::" : "0.0.0.0"));
+  const lower = group && context.spaceOf("host").socket.ask(linkByName(group.dev));
+  if (group !== undefined && lower === undefined) refuse("missing", `this host has no device ${group.dev}`);
+  const { w } = context;
+  return () => {
+    w.attrIp(is6 ? k.IFLA_VXLAN_GROUP6 : k.IFLA_VXLAN_GROUP, address);
+    if (lower !== undefined) w.attrU32(k.IFLA_VXLAN_LINK, lower.index);
+    w.attrU8(k.IFLA_VXLAN_TTL, group?.ttl ?? 0);
+    w.attrU8(k.IFLA_VXLAN_LEARNING, group === undefined ? 0 : 1);
+  };
+}
+
+type VxlanInfo = Pick<Vxlan, "vni" | "local" | "port"> & {
+  readonly address: string;
+  /** An index in the host's namespace. */
+  readonly dev: number;
+  readonly ttl: number;
+  readonly learns: boolean;
+};
+const VXLAN: Layout<VxlanInfo> = {
   [k.IFLA_VXLAN_ID]: ["vni", u32At],
   [k.IFLA_VXLAN_LOCAL]: ["local", ipTextAt],
   [k.IFLA_VXLAN_LOCAL6]: ["local", ipTextAt],
+  [k.IFLA_VXLAN_GROUP]: ["address", ipTextAt],
+  [k.IFLA_VXLAN_GROUP6]: ["address", ipTextAt],
+  [k.IFLA_VXLAN_LINK]: ["dev", u32At],
+  [k.IFLA_VXLAN_TTL]: ["ttl", u8At],
+  [k.IFLA_VXLAN_LEARNING]: ["learns", flagAt],
   [k.IFLA_VXLAN_PORT]: ["port", (bytes, start) => bytes.readUInt16BE(start)],
 };

@@ -66,6 +66,31 @@ export const NetworkSpec = strictObject({
       description: "ipam global: the segment's VNI. Routed networks use their VRF's, reservations their parent's.",
     }),
   ),
+  peers: optional(
+    oneOf(
+      ["unicast", "multicast"],
+      "vxlan, ipam global: how broadcasts and frames to unknown MACs get to other hosts. unicast (default): the host " +
+        "sends each a packet. multicast: one packet to a group, which the underlay has to deliver.",
+    ),
+  ),
+  group: optional(Text("peers multicast: the group, like 239.0.16.1. Default: follows from the VNI.")),
+  ttl: optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 255,
+      description:
+        "peers multicast: of all tunnel packets. More than 1 where the group crosses routers. " +
+        "Default: 1 to the group, and as usual to one host.",
+    }),
+  ),
+  underlayDevice: optional(
+    Text(
+      "peers multicast: the hosts' device that the tunnel crosses by. Default: the one with their underlay address.",
+    ),
+  ),
+  outsiders: optional(
+    Texts("peers multicast: addresses and networks of machines that are in the group and are no hosts of the cluster."),
+  ),
   subnets: Type.Array(Subnet, {
     maxItems: 2,
     description: "At most one per family; none only if all ranges are `ether` or SLAAC, or for a reservation.",

@@ -48,6 +48,8 @@ const TUNNEL: ObjectOf<"vxlan"> = {
   local: "192.0.2.1",
   port: 4789,
 };
+const GROUPED: ObjectOf<"vxlan"> = { ...TUNNEL, vni: 8, master: "wb7", macs: "flooded" };
+const GROUPED6: ObjectOf<"vxlan"> = { ...TUNNEL, vni: 8, local: "2001:db8::1" };
 const TO_PEER: Omit<ObjectOf<"gretap">, "kind"> = {
   ns: "vrf:blue",
   name: "gt7-2",
@@ -184,6 +186,21 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       becomes: { ...TUNNEL, master: "wb7", mtu: 1300, mac: "02:00:00:00:00:03", macs: "learned", floodsArp: true },
     },
     { needs: [NETNS], is: { ...TUNNEL, local: "2001:db8::1" } },
+    {
+      needs: ON_BRIDGE,
+      is: { ...GROUPED, group: { address: "239.0.0.8", dev: "lo" } },
+      becomes: { ...GROUPED, group: { address: "239.0.0.9", dev: "lo", ttl: 5 } },
+    },
+    {
+      needs: [NETNS],
+      is: { ...GROUPED6, group: { address: "ff05::8", dev: "lo", ttl: 5 } },
+      becomes: GROUPED6,
+    },
+    {
+      needs: [NETNS],
+      is: { ...TUNNEL, vni: 9 },
+      becomes: { ...TUNNEL, vni: 9, group: { address: "239.0.0.9", dev: "lo", ttl: 255 } },
+    },
   ],
   gretap: [
     {

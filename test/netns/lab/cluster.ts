@@ -129,9 +129,9 @@ export class Cluster extends Layout {
   readonly #processes = new Processes(this.folder);
   readonly #serverArgs: readonly string[];
 
-  /** `serverArgs` are further flags of the server. */
-  constructor(size: number, serverArgs: readonly string[] = []) {
-    super();
+  /** `serverArgs` are further flags of the server; `family` is that of the underlay. */
+  constructor(size: number, serverArgs: readonly string[] = [], family: 4 | 6 = 4) {
+    super(family);
     this.#serverArgs = serverArgs;
     this.hosts = Array.from({ length: size }, (_, i) => `h${i + 1}`);
   }
@@ -165,7 +165,8 @@ export class Cluster extends Layout {
     for (const words of [
       ["link", "set", "lo", "up"],
       ["link", "set", "eth0", "up"],
-      ["addr", "add", `${this.underlayOf(host)}/24`, "dev", "eth0"],
+      ["addr", "add", `172.31.77.${10 + Number(host.slice(1))}/24`, "dev", "eth0"],
+      ...(this.family === 6 ? [["addr", "add", `${this.underlayOf(host)}/64`, "dev", "eth0", "nodad"]] : []),
       ["route", "add", "default", "via", SERVER_IP],
     ])
       await must("ip", "-n", netns, ...words);

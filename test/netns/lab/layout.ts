@@ -8,6 +8,8 @@ export const SERVER_IP = "172.31.77.1";
 let counter = 0;
 
 export class Layout {
+  /** Of the hosts' underlay addresses; the server is reached by IPv4. */
+  readonly family: 4 | 6;
   readonly id = `wt${process.pid.toString(36)}${counter++}`;
   readonly folder = mkdtempSync(join(tmpdir(), "weft-netns-"));
   /** Hosts whose agents look for their underlay address themselves. */
@@ -15,6 +17,9 @@ export class Layout {
 
   /** Sockets of databases of Open vSwitch, by host. */
   readonly ovsdb = new Map<string, string>();
+  constructor(family: 4 | 6 = 4) {
+    this.family = family;
+  }
 
   get wire(): string {
     return `${this.id}-u`;
@@ -27,7 +32,8 @@ export class Layout {
     return `${this.netnsOf(host)}-${vrf}`;
   }
   underlayOf(host: string): string {
-    return `172.31.77.${10 + Number(host.slice(1))}`;
+    const number = 10 + Number(host.slice(1));
+    return this.family === 4 ? `172.31.77.${number}` : `fd77::${number}`;
   }
   get serverSocket(): string {
     return join(this.folder, "server.sock");

@@ -120,6 +120,20 @@ function checkStaysReservation(name: string, old: Network | undefined, input: Ne
   });
 }
 
+const SEGMENT_ONLY = [
+  "vni",
+  "peers",
+  "group",
+  "ttl",
+  "underlayDevice",
+  "outsiders",
+  "hosts",
+  "mtu",
+  "slices",
+  "dns",
+  "pool",
+] as const;
+
 /** Settings of the segment are the segment owner's. A put may repeat them, but not change them. */
 function checkOwn(input: NetworkInput, segmentOwner: Network): void {
   const { spec } = segmentOwner;
@@ -127,7 +141,7 @@ function checkOwn(input: NetworkInput, segmentOwner: Network): void {
     (["vrf", "placement", "driver", "masquerade", "ipam"] as const).find(
       (name) => input[name] !== undefined && input[name] !== spec[name],
     ) ??
-    (["vni", "hosts", "mtu", "slices", "dns", "pool"] as const).find((name) => input[name] !== undefined) ??
+    SEGMENT_ONLY.find((name) => input[name] !== undefined) ??
     (input.subnets === undefined || input.subnets.length === 0 || isDeepStrictEqual(input.subnets, spec.subnets)
       ? undefined
       : "subnets");

@@ -26,12 +26,12 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   const underlay = parseIp(claim.underlay, "underlay");
   checkUnderlay(view, name, underlay);
   const order = old?.spec.order ?? 1 + Math.max(0, ...[...view.host.values()].map((host) => host.spec.order));
-  const { underlayMtu, slices, shaping } = claim;
+  const { underlayMtu, underlayDevice, devices, slices, shaping } = claim;
   const { drained } = old?.spec ?? {};
   const host = draft.put("host", name, {
     underlay: formatIp(underlay),
     underlayMtu,
-    ...defined({ slices, shaping, order, drained }),
+    ...defined({ underlayDevice, devices, slices, shaping, order, drained }),
   });
   // Also for a host that is known: it gets what it lacked, when something has become free.
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, [host]);

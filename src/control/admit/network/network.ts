@@ -9,6 +9,7 @@ import { checkName } from "../../../model/parse.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
 import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../../model/driver.ts";
+import { tunnelEnd } from "../../../model/multicast.ts";
 import { IPV6_MTU_MIN } from "../../../model/limits.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { dropStaleBlocks, alignVrf, vacateVrf } from "./allocate.ts";
@@ -18,6 +19,7 @@ import { checkNetworkDevices } from "./devices.ts";
 import { endLease, giveUp } from "../address/freed.ts";
 import { checkGroups, groupsWithPeer } from "../group/group.ts";
 import { endMoves, movesThrough } from "../workload/migrate.ts";
+import { peersOf } from "./multicast.ts";
 import { overlapFault, subnetCollision } from "./overlap.ts";
 import { type WithSubnets, drawn } from "./pool.ts";
 import { quotasOf } from "../address/quota.ts";
@@ -137,13 +139,15 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
   const { ranges, quotas, strategy, sticky, quarantine, dns, mtu, slices, cni, spoofing, description } = input;
   const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
   const hasVni = ipam === "global" && DRIVERS[driver].hasVni;
+  const vni = hasVni ? chooseVni(view, input.vni ?? known, `network/${name}`) : undefined;
   return defined({
     driver,
     ipam,
     vrf,
     placement,
     hosts: hosts && checkHosts(view, hosts, old),
-    vni: hasVni ? chooseVni(view, input.vni ?? known, `network/${name}`) : undefined,
+    vni,
+    ...peersOf(draft, input, { driver, ipam, vni }),
     subnets,
     ranges: ranges && rangesOf(draft, ranges, subnets, old),
     quotas: quotas && quotasOf(quotas),
@@ -197,12 +201,13 @@ function checkMtu(view: View, spec: NetworkSpec, mtu: number | undefined, where:
     });
   }
   for (const { name, spec: host } of view.host.values()) {
-    const most = tunnelMtu(spec.driver, host);
+    const end = tunnelEnd(spec, host);
+    const most = end === undefined ? mtu : tunnelMtu(spec.driver, end);
     if (mtu <= most) continue;
     throw new Fault("mtu-invalid", {
       what: `MTU ${mtu} does not fit through the underlay`,
       where,
-      why: `host "${name}" has an underlay MTU of ${host.underlayMtu}, which leaves ${most} inside a tunnel`,
+      why: `host "${name}" has an underlay MTU of ${end?.underlayMtu}, which leaves ${most} inside a tunnel`,
       fix: `choose ${most} or less, or leave it out`,
     });
   }
@@ -217,7 +222,9 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   const blockers = [...endpoints, ...reservationsText(view, old.name)];
   if (blockers.length === 0) return;
   const field =
-    (["driver", "ipam", "placement", "vrf", "vni"] as const).find((name) => spec[name] !== old.spec[name]) ??
+    (["driver", "ipam", "placement", "vrf", "vni", "underlayDevice"] as const).find(
+      (name) => spec[name] !== old.spec[name],
+    ) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
     (old.spec.subnets.every((subnet) => spec.subnets.some((s) => standsOn(subnet, s))) ? undefined : "subnets");
   if (field === undefined) return;

@@ -1,0 +1,139 @@
+// Networks whose frames cross between hosts by a multicast group: which settings they have, and what fits to the hosts.
+import {
+  type Cidr,
+  type Family,
+  BITS,
+  cidrAround,
+  cidrOf,
+  familyOf,
+  formatIp,
+  interfaceOf,
+} from "../../../model/address.ts";
+import { defined } from "../../../model/defined.ts";
+import { DRIVERS } from "../../../model/driver.ts";
+import { Fault } from "../../../model/fault.ts";
+import type { NetworkInput } from "../../../model/input.ts";
+import { GROUP_BASE, derivedGroup, isMulticast, parseGroup } from "../../../model/multicast.ts";
+import type { NetworkSpec } from "../../../model/resource.ts";
+import type { Draft } from "../../state/draft.ts";
+import { type View, hostsInOrder } from "../../state/view.ts";
+
+type Chosen = Pick<NetworkSpec, "driver" | "ipam"> & { readonly vni: number | undefined };
+type PeersSpec = Pick<NetworkSpec, "peers" | "group" | "ttl" | "underlayDevice" | "outsiders">;
+
+const FIELDS = ["group", "ttl", "underlayDevice", "outsiders"] as const;
+
+/** The fields of a spec that say how its frames get to many hosts; none for unicast. */
+export function peersOf(draft: Draft, input: NetworkInput, chosen: Chosen): PeersSpec {
+  const isMany = input.peers === "multicast";
+  if (isMany) checkChoice(chosen);
+  if (!isMany || chosen.vni === undefined) {
+    const field = FIELDS.find((name) => input[name] !== undefined);
+    if (field !== undefined) throw onlyMulticast(field);
+    return {};
+  }
+  const { ttl, underlayDevice, outsiders } = input;
+  const family = familyFor(draft.view, input);
+  const group =
+    input.group === undefined
+      ? derivedGroup(draft.context.groupBase ?? GROUP_BASE, family ?? 4, chosen.vni)
+      : parseGroup(input.group, "spec.group");
+  if (family !== undefined && familyOf(group) !== family) throw otherFamily(group, family, underlayDevice);
+  return {
+    peers: "multicast",
+    group,
+    ...defined({
+      ttl,
+      underlayDevice: underlayDevice === undefined ? undefined : deviceName(underlayDevice),
+      outsiders: outsiders?.length ? outsidersOf(outsiders, group) : undefined,
+    }),
+  };
+}
+
+function checkChoice({ driver, ipam }: Chosen): void {
+  const where = "spec.peers";
+  if (DRIVERS[driver].hasGroups !== true) {
+    const what = `networks of driver "${driver}" cannot have multicast peers`;
+    throw new Fault("request-invalid", { what, where, why: "only VXLAN can send to a group", fix: "leave it out" });
+  }
+  if (ipam === "global") return;
+  throw new Fault("request-invalid", {
+    what: "a local network cannot have multicast peers",
+    where,
+    why: "its hosts route to each other's blocks, and nothing goes to all of them",
+    fix: "leave it out, or set ipam to global",
+  });
+}
+
+function onlyMulticast(field: (typeof FIELDS)[number]): Fault {
+  return new Fault("request-invalid", {
+    what: `only a network with multicast peers has ${field}`,
+    where: `spec.${field}`,
+    fix: `leave it out, or set peers to multicast`,
+  });
+}
+
+/** Of the hosts' underlay; undefined if either may be right. */
+function familyFor(view: View, { group, underlayDevice }: NetworkInput): Family | undefined {
+  const families = hostsInOrder(view).flatMap(({ spec }) => {
+    if (underlayDevice === undefined || underlayDevice === spec.underlayDevice) return [familyOf(spec.underlay)];
+    return spec.devices?.find(({ name }) => name === underlayDevice)?.addresses.map(familyOf) ?? [];
+  });
+  const wanted = group === undefined ? undefined : familyOf(group);
+  return families.find((family) => family === wanted) ?? families[0];
+}
+
+function otherFamily(group: string, family: Family, device: string | undefined): Fault {
+  return new Fault("family-wrong", {
+    what: `group ${group} is IPv${familyOf(group)}, and no host has ${device ?? "an underlay"} with such an address`,
+    where: "spec.group",
+    why: `the hosts' addresses there are IPv${family}`,
+    fix: `choose a group of IPv${family}, or leave it out`,
+  });
+}
+
+/** What Linux takes as the name of a link (dev_valid_name, net/core/dev.c). */
+function deviceName(text: string): string {
+  if (/^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== "..") return text;
+  throw new Fault("name-invalid", {
+    what: `"${text.slice(0, 80)}" cannot be the name of a device`,
+    where: "spec.underlayDevice",
+    fix: "write it as `ip link` does, with at most 15 characters",
+  });
+}
+
+/** In canonical form, each once, and none that is in another. */
+function outsidersOf(texts: readonly string[], group: string): string[] {
+  const cidrs = texts.map((text, i) => outsider(text, group, `spec.outsiders[${i}]`));
+  const isIn = (a: Cidr, b: Cidr) =>
+    a.length > b.length && cidrAround({ ...a, value: a.base }, b.length).base === b.base;
+  const most = cidrs.filter((cidr) => !cidrs.some((other) => isIn(cidr, other)));
+  const written = most.map(({ family, base, length }) => {
+    const ip = formatIp({ family, value: base });
+    return length === BITS[family] ? ip : `${ip}/${length}`;
+  });
+  return [...new Set(written)].sort();
+}
+
+function outsider(text: string, group: string, where: string): Cidr {
+  const whole = text.includes("/") ? text : `${text}/${BITS[familyOf(text)]}`;
+  const cidr = cidrOf(whole);
+  const why = cidr === undefined ? unreadable(whole) : unfit(cidr, group);
+  if (cidr !== undefined && why === undefined) return cidr;
+  throw new Fault("address-invalid", {
+    what: `"${text.slice(0, 80)}" cannot be an outsider`,
+    where,
+    ...defined({ why }),
+    fix: "write it like 172.29.0.7 or 172.29.0.0/24",
+  });
+}
+
+function unreadable(text: string): string {
+  return interfaceOf(text) === undefined ? "it is no address or network" : "host bits are set";
+}
+
+function unfit({ family, base, length }: Cidr, group: string): string | undefined {
+  if (family !== familyOf(group)) return `the group is IPv${familyOf(group)}`;
+  const isAnybody = length === 0 || isMulticast(formatIp({ family, value: base }));
+  return isAnybody ? "packets of anybody would pass" : undefined;
+}
