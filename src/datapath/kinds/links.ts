@@ -221,7 +221,8 @@ export const LINK_KINDS = {
     add: (o, shell) => [
       `ip link add ${o.name}${o.ns === "host" ? "" : ` netns ${shell.name}`} address ${o.mac} mtu ${o.mtu}` +
         ` type vxlan id ${o.vni}${o.group === undefined ? "" : ` ${groupWords(o.group, (dev) => dev)}`}` +
-        ` local ${o.local} dstport ${o.port} ${o.group === undefined ? "nolearning" : `learning maxaddress ${FDB_MAX}`}`,
+        ` local ${o.local} dstport ${o.port} ${o.group === undefined ? "no" : ""}learning` +
+        (o.group === undefined ? "" : ` maxaddress ${FDB_MAX}`),
       ...(o.master === undefined
         ? []
         : [`${shell.ip} link set ${o.name} master ${o.master}`, suppression(o, shell, `${learningText(o)} `)]),
