@@ -42,8 +42,8 @@ export const gre: TunnelDriver = {
 
   underlay: {
     // Frames with one of our keys, and no checksum before it: a host may have other GRE tunnels, and those are not ours
-    // to open or to close.
-    to: ({ vnis }) => `meta l4proto gre @th,0,32 & 0xa007ffff == 0x20006558 @th,32,32 { ${vnis.join(", ")} }`,
+    // to open or to close. The protocol comes last: libnftables (1.0.6) aborts when it lists raw bytes behind it.
+    to: ({ vnis }) => `@th,0,32 & 0xa007ffff == 0x20006558 @th,32,32 { ${vnis.join(", ")} } meta l4proto gre`,
   },
 };
 
