@@ -19,6 +19,7 @@ import { compileRouted } from "./network/routed.ts";
 import { compileShaping } from "./network/shaping.ts";
 import { endpointElements, memberElements } from "./policy/spoofing.ts";
 import type { KernelObject } from "./kinds.ts";
+import { FORWARD_DELAY } from "./kinds/links.ts";
 import { type KernelState, stateOf } from "./state/state.ts";
 import { compileSwitched } from "./network/switched.ts";
 import { isInHost, networksOn, nsOf } from "./world/placement.ts";
@@ -99,6 +100,10 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
   return objects;
 }
 
+function spanningTree({ spec: { stp, forwardDelay = FORWARD_DELAY } }: Network) {
+  return { ...(stp === true ? { stp } : {}), ...(forwardDelay === FORWARD_DELAY ? {} : { forwardDelay }) };
+}
+
 function compileSegment(vrf: Vrf, network: Network, segment: Segment, mtu: number): KernelObject[] {
   const ns = nsOf(vrf);
   const name = segment.slice === undefined ? network.name : `${network.name}/${segment.slice}`;
@@ -111,7 +116,10 @@ function compileSegment(vrf: Vrf, network: Network, segment: Segment, mtu: numbe
       mac: segment.mac,
       alias: alias("network", name),
       ...(segment.macs === undefined && network.spec.group === undefined ? {} : { forgets: true }),
+      ...spanningTree(network),
     },
-    ...segment.gateways.map((cidr): KernelObject => ({ kind: "address", ns, dev: segment.bridge, cidr })),
+    ...[...(segment.own ?? []), ...segment.gateways].map(
+      (cidr): KernelObject => ({ kind: "address", ns, dev: segment.bridge, cidr }),
+    ),
   ];
 }

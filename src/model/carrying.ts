@@ -1,7 +1,7 @@
 // Which hosts and prefixes a network concerns. The server's allocation, the agent's visibility and the compiler use
 // these functions.
-import { cidrOf, overlaps } from "./address.ts";
-import type { Host, Network, NetworkSpec, Slice, Snapshot, Vrf } from "./resource.ts";
+import { cidrOf, formatMac, ipOf, overlaps } from "./address.ts";
+import type { Host, HostAddress, Network, NetworkSpec, Slice, Snapshot, Vrf } from "./resource.ts";
 
 /** The slices of a network that a host has bridges for. A network without slices has one bridge for the whole block. */
 export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice[] {
@@ -15,10 +15,34 @@ export function slicesOn(vrf: Vrf, network: Network, host: Host): readonly Slice
 export const HOST_VRF = "host";
 /** In `hosts` of a network: all of them. */
 export const ALL_HOSTS = "*";
+/** In `hostAddresses` of a network: the server allocates them. */
+export const AUTO = "auto";
+
+type WithHosts = Pick<NetworkSpec, "hosts" | "hostAddresses" | "allocatedAddresses">;
 
 /** Whether a network is to be on a host also without endpoints. */
-export function namesHost({ hosts = [] }: Pick<NetworkSpec, "hosts">, host: string): boolean {
-  return hosts.includes(ALL_HOSTS) || hosts.includes(host);
+export function namesHost(spec: WithHosts, host: string): boolean {
+  const { hosts = [] } = spec;
+  return hosts.includes(ALL_HOSTS) || hosts.includes(host) || hostAddressesOf(spec, host).length > 0;
+}
+
+/** The addresses that a host itself has on a network's segment, with length; IPv4 first. */
+export function hostAddressesOf(spec: WithHosts, host: string): readonly string[] {
+  return allHostAddresses(spec)
+    .filter((one) => one.host === host)
+    .map(({ address }) => address)
+    .sort((a, b) => Number(a.includes(":")) - Number(b.includes(":")));
+}
+
+/** The MAC of a host on a segment where it has this address first. */
+export function hostMac(address: string): string {
+  const value = ipOf(address.slice(0, address.indexOf("/")))?.value ?? 0n;
+  return formatMac(0x0a5b_0000_0000n + (value & 0xffff_ffffn));
+}
+
+/** Of all hosts: as given, or as the server allocated them. */
+export function allHostAddresses({ hostAddresses, allocatedAddresses = [] }: WithHosts): readonly HostAddress[] {
+  return hostAddresses === AUTO ? allocatedAddresses : (hostAddresses ?? []);
 }
 
 /**

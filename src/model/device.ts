@@ -20,17 +20,21 @@ export function deviceName(prefix: string, name: string): string {
   return `${whole.replaceAll(/[^a-zA-Z0-9-]/g, "").slice(0, IFNAME_MAX - tail.length - 1)}-${tail}`;
 }
 
-/** The bridge of a network without slices. */
-export function networkBridge(name: string): string {
-  return deviceName("wb", name);
+/** The bridge of a network without slices: by its own name, unless it is to be a given one. */
+export function networkBridge({ name, spec: { bridge } }: Named): string {
+  return bridge ?? deviceName("wb", name);
 }
 
 /** The bridges of a network on hosts: one, or one for each of its slices. */
-export function bridgesOf({ name, spec: { slices = [] } }: Named): readonly string[] {
-  return slices.length === 0 ? [networkBridge(name)] : slices.map(({ bridge }) => deviceName(bridge, name));
+export function bridgesOf(network: Named): readonly string[] {
+  const { slices = [] } = network.spec;
+  return slices.length === 0 ? [networkBridge(network)] : slices.map(({ bridge }) => deviceName(bridge, network.name));
 }
 
-type Named = { readonly name: string; readonly spec: { readonly slices?: readonly { readonly bridge: string }[] } };
+type Named = {
+  readonly name: string;
+  readonly spec: { readonly bridge?: string; readonly slices?: readonly { readonly bridge: string }[] };
+};
 
 export const DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz";
 

@@ -38,6 +38,7 @@ export type HostSpec = Host["spec"];
 export type VtepSpec = Vtep["spec"];
 export type EndpointSpec = Endpoint["spec"];
 export type Subnet = NetworkSpec["subnets"][number];
+export type HostAddress = NonNullable<NetworkSpec["allocatedAddresses"]>[number];
 export type Slice = NonNullable<NetworkSpec["slices"]>[number];
 export type Quota = NonNullable<NetworkSpec["quotas"]>[number];
 

@@ -179,6 +179,32 @@ test("drift is repaired, and another program's address on our bridge stays", asy
   assert.match((await inHost("h1", "ip", "address", "show", "dev", "wb-lab")).stdout, /10\.7\.200\.1\/32/);
 });
 
+test("a host has an address of its own on a bridge of a given name, which runs the spanning tree", async () => {
+  const words = "network create mgmt --ipam global --placement host --subnet 172.29.236.0/22 --bridge br-mgmt";
+  const made = await cluster.weft(...`${words} --host-address auto --stp --forward-delay 2`.split(" "));
+  assert.equal(made.code, 0, made.stderr);
+  await cluster.converged();
+  const [one, two] = ["172.29.236.1", "172.29.236.2"];
+  const [h1, h2] = cluster.hosts.map((host) => cluster.netnsOf(host));
+  assert.ok(h1 !== undefined && h2 !== undefined);
+  await cluster.reaches(h1, two, 2);
+  const near = await cluster.attach("h1", "mgmt", "near");
+  for (const to of [one, two]) await cluster.reaches(near, to, 2);
+  for (const from of [h1, h2]) await cluster.reaches(from, at(near, V4), 2);
+  await serve(h2, 8022);
+  await until("TCP to the other host's own address", async () => answers(near, two, 8022));
+  const shown = (await cluster.weft("network", "show", "mgmt")).stdout;
+  assert.match(shown, /h2 .*172\.29\.236\.2\/22/);
+  const settings = async () => (await inHost("h1", "ip", "-d", "link", "show", "br-mgmt")).stdout;
+  const isRight = async () => /forward_delay 200 .*stp_state 1 /.test(await settings());
+  assert.ok(await isRight(), await settings());
+  await must("ip", "-n", h1, "link", "set", "br-mgmt", "type", "bridge", "stp_state", "0");
+  await must("ip", "-n", h1, "link", "set", "br-mgmt", "type", "bridge", "forward_delay", "500");
+  await until("both are set again", isRight);
+  await must("ip", "-n", h1, "address", "delete", `${one}/22`, "dev", "br-mgmt");
+  await until("the address is back", async () => cluster.pings(near, one));
+});
+
 test("an agent that is killed leaves traffic alone and finds everything again", async () => {
   const links = async () => (await inHost("h1", "ip", "-o", "link")).stdout.replaceAll(/ qlen.*/g, "");
   const asBefore = await links();
@@ -193,14 +219,14 @@ test("an agent that is killed leaves traffic alone and finds everything again", 
 });
 
 test("removal leaves nothing of ours, and all of theirs", async () => {
-  for (const network of ["lab", "island", "apart"])
+  for (const network of ["lab", "island", "apart", "mgmt"])
     assert.equal((await cluster.weft("network", "delete", network, "--force", "--yes")).code, 0);
   await cluster.converged();
   for (const host of cluster.hosts) {
     const left = await until("nothing is left", async () => {
       const links = (await inHost(host, "ip", "-br", "link")).stdout;
       const tables = (await inHost(host, "nft", "list", "tables")).stdout;
-      return !/\bw[bpqux]/.test(links) && !tables.includes("weft") && { links, tables };
+      return !/\b(w[bpqux]|br-mgmt)/.test(links) && !tables.includes("weft") && { links, tables };
     });
     if (host !== "h1") continue;
     assert.match(left.links, /docker0/);

@@ -1,5 +1,6 @@
 // A network's spec in flags: what `weft network create` and `edit` understand, and parts of it in words. Says nothing
 // about defaults: what was not given is not sent, and the server fills it in.
+import { AUTO } from "../../model/carrying.ts";
 import { defined } from "../../model/defined.ts";
 import { DRIVER_NAMES, PLACEMENTS } from "../../model/driver.ts";
 import type { Spoofing } from "../../model/group.ts";
@@ -17,6 +18,8 @@ export type SpecFlags = LimitFlags &
     | "driver"
     | "vrf"
     | "placement"
+    | "bridge"
+    | "forwardDelay"
     | "vni"
     | "mtu"
     | "strategy"
@@ -28,8 +31,10 @@ export type SpecFlags = LimitFlags &
     | "underlayDevice"
     | "description"
   > &
-  Lists<"subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing" | "hosts" | "outsider"> &
-  Switches<"masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
+  Lists<
+    "subnet" | "hostPrefix" | "gateway" | "slice" | "dns" | "sg" | "spoofing" | "hosts" | "hostAddress" | "outsider"
+  > &
+  Switches<"stp" | "masquerade" | "enabled" | "sticky" | "cni" | "cniPortmap">;
 
 export const IPAM_MODES = ["local", "global"] as const;
 export const PEERS = ["unicast", "multicast"] as const;
@@ -51,6 +56,10 @@ export function draftOf(flags: SpecFlags): NetworkInput {
     vrf,
     placement: wordOf(flags.placement, "--placement", "a placement", PLACEMENTS),
     hosts: hosts && listOrNone(hosts, "--hosts"),
+    bridge: flags.bridge,
+    hostAddresses: flags.hostAddress && hostAddressesOf(flags.hostAddress),
+    stp: flags.stp,
+    forwardDelay: wholeNumber(flags.forwardDelay, "--forward-delay", 4),
     vni: wholeNumber(flags.vni, "--vni", 5000),
     ...peersOf(flags),
     mtu: flags.mtu === "auto" ? undefined : wholeNumber(flags.mtu, "--mtu", 1400),
@@ -82,13 +91,21 @@ function peersOf(flags: SpecFlags) {
 }
 
 const OF_MULTICAST = ["group", "ttl", "underlayDevice", "outsiders"] as const;
-type Cleared = "mtu" | "dns" | "hosts" | "description" | (typeof OF_MULTICAST)[number];
+type Cleared =
+  | "mtu"
+  | "dns"
+  | "hosts"
+  | "hostAddresses"
+  | "allocatedAddresses"
+  | "description"
+  | (typeof OF_MULTICAST)[number];
 
 /** Fields that the flags take away, so that the default is what counts again. */
 export function clearedBy(flags: SpecFlags): readonly Cleared[] {
-  const { mtu, dns, hosts, description, peers, outsider } = flags;
+  const { mtu, dns, hosts, hostAddress, description, peers, outsider } = flags;
   return [
     ...(hosts?.join() === "none" ? (["hosts"] as const) : []),
+    ...(hostAddress?.join() === "none" ? (["hostAddresses", "allocatedAddresses"] as const) : []),
     ...OF_MULTICAST.filter((field) => peers === "unicast" || (field !== "outsiders" && flags[field] === "auto")),
     ...(outsider?.join() === "none" ? (["outsiders"] as const) : []),
     ...(mtu === "auto" ? (["mtu"] as const) : []),
@@ -121,6 +138,17 @@ function subnetsOf(cidrs: readonly string[], { hostPrefix = [], gateway = [] }: 
     cidr,
     ...defined({ hostPrefix: wholeNumber(hostPrefix[i], "--host-prefix", 24), gateway: gateway[i] }),
   }));
+}
+
+/** `auto`, or each host's by itself. */
+function hostAddressesOf(given: readonly string[]): NetworkInput["hostAddresses"] {
+  if (given.join() === AUTO) return AUTO;
+  return listOrNone(given, "--host-address").map((text) => {
+    const [host = "", address = "", ...rest] = text.split("=");
+    if (host !== "" && address !== "" && rest.length === 0) return { host, address };
+    const fix = "write it like --host-address h1=10.7.0.11, once per host, or only auto or none";
+    throw misuse("--host-address", `"${text}" is not the address of a host`, fix);
+  });
 }
 
 function sliceOf(text: string): { readonly name: string; readonly bridge: string } {

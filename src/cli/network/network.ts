@@ -1,7 +1,7 @@
 // `weft network`: what a user says about networks in flags, and what a network looks like in a terminal.
 import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
-import { ALL_HOSTS } from "../../model/carrying.ts";
+import { ALL_HOSTS, allHostAddresses, hostAddressesOf, namesHost } from "../../model/carrying.ts";
 import { cniConfigList, cniText, shortcomings } from "../../model/cni.ts";
 import { DRIVERS, DRIVER_NAMES, tunnelMtu, tunnelText } from "../../model/driver.ts";
 import { tunnelEnd } from "../../model/multicast.ts";
@@ -92,6 +92,7 @@ Examples:
     .option("--gateway <address>", "ipam global: gateway address, or none; once per --subnet", repeated)
     .option("--vrf <name>", "routing domain (default: one with the name of the network)")
     .option("--placement <where>", "own: in a namespace per VRF; host: in the hosts' own namespace")
+    .option("--bridge <name>", "placement host: name of its bridge on hosts (default: wb- and the network's)")
     .option("--vni <n>", "ipam global: VNI of the segment")
     .option("--slice <name=bridge>", "ipam local: a slice of each host's block, and its bridge; repeatable", repeated);
   writing(make).action(cli.verb(createNetwork));
@@ -124,6 +125,10 @@ function specFlags(command: Command): Command {
       "host that has the network also without endpoints, * for all, or none; repeatable",
       repeated,
     )
+    .option("--host-address <host=address>", "placement host: a host's own address, or only auto or none", repeated)
+    .option("--stp", "its bridges run the spanning tree protocol")
+    .option("--no-stp", "they do not (default)")
+    .option("--forward-delay <seconds>", "with --stp: how long a port listens, and then learns (default: 15)")
     .option("--dns <address>", "name server for the endpoints, or none; repeatable", repeated)
     .option("--peers <how>", "ipam global: unicast, or multicast: broadcasts cross as one packet to a group")
     .option("--group <address>", "peers multicast: the group, or auto: it follows from the VNI (default)")
@@ -205,6 +210,8 @@ async function networkText(cli: Cli, network: Network, server: ServerClient): Pr
     ["Pool", spec.pool && `${spec.pool.name}, id ${spec.pool.id}`],
     ["VRF", spec.vrf],
     ["Placement", vrf?.spec.placement === "host" ? "host: in the hosts' own namespace" : undefined],
+    ["Bridge", spec.bridge],
+    ["Spanning tree", spanningTreeText(spec)],
     ["Hosts", spec.hosts?.map((host) => (host === ALL_HOSTS ? "all" : host)).join(", ")],
     ["VNI", String(vniOf(network, vrf) ?? "")],
     ["Tunnel", vrf === undefined ? undefined : tunnelText(spec.driver, vrf.spec.tunnelPort)],
@@ -224,6 +231,11 @@ async function networkText(cli: Cli, network: Network, server: ServerClient): Pr
     ...told.map(({ message }): [string, Cell] => ["Condition", { text: message, tone: "warn" }]),
   ]);
   return head + reservationsText(cli, network, snapshot) + hostsText(cli, network, snapshot);
+}
+
+function spanningTreeText({ stp, forwardDelay }: Network["spec"]): string | undefined {
+  const delay = forwardDelay === undefined ? undefined : `forward delay ${forwardDelay} s`;
+  return stp === true ? ["on", delay].filter((text) => text !== undefined).join(", ") : delay;
 }
 
 function strategyText({ spec }: Network): string | undefined {
@@ -276,22 +288,24 @@ function hostsText(cli: Cli, network: Network, snapshot: Snapshot): string {
     const endpoints = snapshot.endpoints.filter(
       (e) => e.spec.network === network.name && e.spec.host === host.name,
     ).length;
+    const own = hostAddressesOf(network.spec, host.name).join(", ");
     const vtep = snapshot.vteps.find((v) => v.spec.vrf === network.spec.vrf && v.spec.host === host.name);
-    if (blocks.length === 0 && endpoints === 0) return [];
+    if (blocks.length === 0 && endpoints === 0 && !namesHost(network.spec, host.name)) return [];
     return [
       [
         host.name,
         host.spec.underlay,
-        blocks.join(", "),
+        own === "" ? blocks.join(", ") : own,
         vtep?.spec.ip ?? vtep?.spec.ip6 ?? "",
         vtep?.spec.mac ?? "",
         String(endpoints),
       ],
     ];
   });
+  const column = allHostAddresses(network.spec).length > 0 ? "ADDRESS" : "BLOCK";
   return rows.length === 0
     ? ""
-    : `\n${table(cli.io, ["HOST", "UNDERLAY", "BLOCK", "VTEP", "VTEP-MAC", "ENDPOINTS"], rows)}`;
+    : `\n${table(cli.io, ["HOST", "UNDERLAY", column, "VTEP", "VTEP-MAC", "ENDPOINTS"], rows)}`;
 }
 
 async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {

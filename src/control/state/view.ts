@@ -125,9 +125,14 @@ export function carries(view: View, vrf: string, host: string): boolean {
   for (const network of view.vrfs.get(vrf)?.networks ?? []) {
     if (view.networks.get(network)?.members.has(host)) return true;
     const spec = view.network.get(network)?.spec;
-    if (spec?.hosts !== undefined && namesHost(spec, host)) return true;
+    if (spec !== undefined && isNaming(spec) && namesHost(spec, host)) return true;
   }
   return false;
+}
+
+/** Of most networks neither is given, and this is asked for each of them. */
+function isNaming({ hosts, hostAddresses }: ResourceOf<"network">["spec"]): boolean {
+  return hosts !== undefined || hostAddresses !== undefined;
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set();

@@ -6,7 +6,7 @@
 // changed.
 //
 // Pure: a view at one revision, and what was before the commit that led to it.
-import { namesHost } from "../../model/carrying.ts";
+import { allHostAddresses, namesHost } from "../../model/carrying.ts";
 import { groupsOf, peersIn } from "../../model/group.ts";
 import { ALL_KINDS, recordOf } from "../../model/kinds.ts";
 import {
@@ -138,7 +138,8 @@ export function commitDelta(view: View, before: Before): CommitDelta {
 
 /** Hosts that a network names, as a text to compare. */
 function hostsOf(resource: Resource | undefined): string {
-  return resource?.kind === "network" ? (resource.spec.hosts ?? []).join() : "";
+  if (resource?.kind !== "network") return "";
+  return [...(resource.spec.hosts ?? []), ...allHostAddresses(resource.spec).map(({ host }) => host)].join();
 }
 
 /** Groups that rules named as peers where the delta began. */
@@ -280,7 +281,7 @@ function carriedBefore(view: View, delta: CommitDelta, host: string): ReadonlySe
   const named = new Set([...view.network.keys(), ...delta.before.keys().flatMap((key) => networkKey(key))]);
   for (const name of named) {
     const spec = networkIn(view, delta.before, name)?.spec;
-    if (spec?.hosts !== undefined && namesHost(spec, host)) carried.add(spec.vrf);
+    if (spec !== undefined && namesHost(spec, host)) carried.add(spec.vrf);
   }
   for (const [name, count] of members) {
     const vrf = count > 0 ? networkIn(view, delta.before, name)?.spec.vrf : undefined;

@@ -31,7 +31,13 @@ export type Bridge = Link & {
    * few can be learned, and frames to a forgotten one would not be flooded.
    */
   readonly forgets?: true;
+  readonly stp?: true;
+  /** Seconds, if not FORWARD_DELAY. */
+  readonly forwardDelay?: number;
 };
+
+/** What the kernel gives a new bridge. */
+export const FORWARD_DELAY = 15;
 
 /** A tunnel as a port of a bridge. */
 export type TunnelPort = PortOfBridge & {
@@ -204,9 +210,15 @@ export const LINK_KINDS = {
     layer: 3,
     leadsTo: "ports",
     key: ({ ns, name }) => `bridge ${ns} ${name}`,
-    fields: (o) => [["type bridge ageing_time", String(ageing(o))]],
+    fields: (o) => [
+      ["type bridge ageing_time", String(ageing(o))],
+      ["type bridge stp_state", o.stp === true ? "1" : "0"],
+      ["type bridge forward_delay", String(100 * (o.forwardDelay ?? FORWARD_DELAY))],
+    ],
     add: (o, shell) => [
       `${shell.ip} link add ${o.name} address ${o.mac} type bridge` +
+        (o.stp === true ? " stp_state 1" : "") +
+        (o.forwardDelay === undefined ? "" : ` forward_delay ${100 * o.forwardDelay}`) +
         ` ageing_time ${ageing(o)} mcast_snooping 0 no_linklocal_learn 1 fdb_max_learned ${FDB_MAX}`,
       // Only an MTU that was changed stays when ports come and go.
       bringUp(o, shell, `mtu ${o.mtu} `),

@@ -15,7 +15,7 @@
 import { formatMac } from "../../model/address.ts";
 import { switchedDevice } from "../../model/driver.ts";
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
-import { namesHost } from "../../model/carrying.ts";
+import { allHostAddresses, hostAddressesOf, hostMac, namesHost } from "../../model/carrying.ts";
 import { defined } from "../../model/defined.ts";
 import { type TunnelEnd, tunnelEnd } from "../../model/multicast.ts";
 import { networkBridge } from "../../model/device.ts";
@@ -34,8 +34,9 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
   const end = tunnelEnd(network.spec, world.self.spec);
   if (vni === undefined || end === undefined) return [];
   const ns = nsOf(vrf);
-  const bridge = networkBridge(network.name);
+  const bridge = networkBridge(network);
   const endpoints = world.endpoints.get(network.name) ?? [];
+  const stations = [...endpoints.map(({ spec }) => spec), ...hostsOn(network)];
   // Addresses that move from one endpoint to another without the control plane.
   const hasVirtualIps = endpoints.some(({ spec: { allowedAddresses = [] } }) => allowedAddresses.length > 0);
   const macs = tunnelMacsOf(network) ?? (endpoints.some(({ spec }) => hasVirtualMac(spec)) ? "learned" : undefined);
@@ -59,15 +60,14 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
   const { portTo, unicast, broadcast } = tunnel;
   const behind = new Map<string, string[]>(tunnel.ports.map((port) => [port, []]));
   const objects = [...tunnel.devices];
-  for (const { spec } of endpoints) {
-    const peer = peers.get(spec.host);
+  for (const { host, mac, addresses } of stations) {
+    const peer = peers.get(host);
     if (peer === undefined) continue;
-    const { mac } = spec;
     const dev = portTo(peer);
     behind.get(dev)?.push(mac);
     if (unicast !== undefined) objects.push(unicast(mac, peer));
     objects.push({ kind: "bridge-fdb", ns, dev, mac });
-    for (const ip of spec.addresses) objects.push({ kind: "neighbour", ns, dev: bridge, ip, mac });
+    for (const ip of addresses) objects.push({ kind: "neighbour", ns, dev: bridge, ip, mac });
   }
   for (const [port, itsMacs] of behind) objects.push(...floodElements(vrf, tunnelMacsOf(network), port, itsMacs));
   if (broadcast !== undefined) objects.push(...[...peers.values()].map(broadcast));
@@ -78,6 +78,18 @@ function groupOf({ spec: { group, ttl } }: Network, { device }: TunnelEnd): { re
   return group === undefined || device === undefined ? {} : { group: defined({ address: group, dev: device, ttl }) };
 }
 
+/** Hosts with addresses of their own on the segment: for the others each is as an endpoint. */
+function hostsOn({ spec }: Network): readonly Station[] {
+  const hosts = new Set(allHostAddresses(spec).map(({ host }) => host));
+  return [...hosts].sort().map((host) => {
+    const own = hostAddressesOf(spec, host);
+    const addresses = own.map((address) => address.slice(0, address.indexOf("/")));
+    return { host, mac: hostMac(own[0] ?? ""), addresses };
+  });
+}
+
+type Station = Pick<Endpoint["spec"], "host" | "mac" | "addresses">;
+
 /** The other hosts with these endpoints, or that have the network without any, by name. */
 function peersOf(world: World, { spec }: Network, endpoints: readonly Endpoint[]): ReadonlyMap<string, Peer> {
   const peers = new Map<string, Peer>();
@@ -87,6 +99,7 @@ function peersOf(world: World, { spec }: Network, endpoints: readonly Endpoint[]
     if (peer !== undefined) peers.set(host, peer);
   };
   for (const endpoint of endpoints) add(endpoint.spec.host);
-  if (spec.hosts !== undefined) for (const host of world.hosts.keys()) if (namesHost(spec, host)) add(host);
+  if (spec.hosts !== undefined || spec.hostAddresses !== undefined)
+    for (const host of world.hosts.keys()) if (namesHost(spec, host)) add(host);
   return peers;
 }

@@ -108,7 +108,7 @@ function atHost(places: readonly Place[], isOpen: boolean, resolvers: readonly s
     "icmpv6 type { nd-router-advert, nd-redirect } drop",
     "icmp type redirect drop",
     ...FAMILIES.flatMap((family) => {
-      const bare = places.filter(({ segment }) => !hasAddress(segment, family));
+      const bare = places.filter(({ segment }) => !hasAddress(segment, family) && !hasOwn(segment, family));
       const names = bare.map(({ segment }) => `"${segment.bridge}"`).sort();
       const link = family === 6 ? "ip6 daddr != { fe80::/10, ff00::/8 } " : "";
       return names.length === 0 ? [] : [`iifname ${oneOf(names)} meta nfproto ipv${family} ${link}drop`];
@@ -120,18 +120,22 @@ function atHost(places: readonly Place[], isOpen: boolean, resolvers: readonly s
 }
 
 function closedAtHost(places: readonly Place[], resolvers: readonly string[]): string[] {
-  const pings = FAMILIES.flatMap((family) => {
+  const to = (family: 4 | 6, addressesOf: (segment: Segment) => readonly string[]) => {
     const keys = places.flatMap(({ segment }) =>
-      segment.gateways
+      addressesOf(segment)
         .filter((cidr) => familyOf(cidr) === family)
         .map((cidr) => `"${segment.bridge}" . ${cidr.slice(0, cidr.indexOf("/"))}`),
     );
-    const type = family === 4 ? "icmp type echo-request" : "icmpv6 type echo-request";
-    return keys.length === 0 ? [] : [`iifname . ${IP[family]} daddr ${oneOf(keys.sort())} ${type} accept`];
-  });
+    return keys.length === 0 ? [] : [`iifname . ${IP[family]} daddr ${oneOf(keys.sort())}`];
+  };
+  const ping = { 4: "icmp type echo-request", 6: "icmpv6 type echo-request" } as const;
   return [
     "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
-    ...pings,
+    ...FAMILIES.flatMap((family) =>
+      to(family, ({ gateways }) => gateways).map((which) => `${which} ${ping[family]} accept`),
+    ),
+    // The host is on these segments by an address of its own.
+    ...FAMILIES.flatMap((family) => to(family, ({ own = [] }) => own).map((which) => `${which} goto counted`)),
     ...resolvers.map((line) => `${line} goto counted`),
     REJECT,
   ];
@@ -139,6 +143,10 @@ function closedAtHost(places: readonly Place[], resolvers: readonly string[]): s
 
 function hasAddress({ gateways }: Segment, family: 4 | 6): boolean {
   return gateways.some((cidr) => familyOf(cidr) === family);
+}
+
+function hasOwn({ own = [] }: Segment, family: 4 | 6): boolean {
+  return own.some((cidr) => familyOf(cidr) === family);
 }
 
 /**

@@ -1,6 +1,6 @@
 // Which workloads would lose packets by a list of operations: what a plan shows before it is applied.
 import type { Endpoint, Network, Snapshot } from "../../model/resource.ts";
-import { deviceName, networkBridge } from "../../model/device.ts";
+import { bridgesOf, deviceName } from "../../model/device.ts";
 import { type KernelObject, isTunnel, leadsTo } from "../kinds.ts";
 import type { PortOfBridge } from "../kinds/links.ts";
 import type { Ns } from "../kinds/kind.ts";
@@ -43,7 +43,8 @@ function placeOf(endpoint: Endpoint, network: Network | undefined, ns: Ns): Plac
   const { network: name, slice } = endpoint.spec;
   const slices = network?.spec.slices ?? [];
   const own = slices.filter((each) => slice === undefined || each.name === slice);
-  const bridges = slices.length === 0 ? [networkBridge(name)] : own.map(({ bridge }) => deviceName(bridge, name));
+  const whole = network === undefined ? [] : bridgesOf(network);
+  const bridges = slices.length === 0 ? whole : own.map(({ bridge }) => deviceName(bridge, name));
   return { ...endpoint, port: portName(endpoint.name), ns, bridges };
 }
 

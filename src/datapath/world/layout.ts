@@ -12,7 +12,7 @@ import {
   ipOf,
   macFromIp,
 } from "../../model/address.ts";
-import { prefixesOf, slicesOn } from "../../model/carrying.ts";
+import { hostAddressesOf, hostMac, prefixesOf, slicesOn } from "../../model/carrying.ts";
 import type { AddressRange } from "../../model/range.ts";
 import type { Block, EndpointSpec, Host, Network, Vrf } from "../../model/resource.ts";
 import type { Macs } from "../kinds/links.ts";
@@ -29,6 +29,8 @@ export type Segment = {
   readonly prefixes: readonly SegmentPrefix[];
   /** The bridge's own addresses, with length. */
   readonly gateways: readonly string[];
+  /** The host's own addresses on the segment, with length. */
+  readonly own?: readonly string[];
   /** Address ranges of a global network, by name, with the settings of their leases. */
   readonly overrides?: ReadonlyMap<string, AddressRange>;
 };
@@ -62,11 +64,11 @@ export function tunnelMacsOf(network: Network): Macs | undefined {
 }
 
 function bridgesOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Block[]): readonly Segment[] {
-  if (network.spec.ipam === "global") return [globalSegment(network)];
+  if (network.spec.ipam === "global") return [globalSegment(network, host.name)];
   const cidrs = blocks.map((block) => mustCidr(block.spec.cidr)).sort((a, b) => a.family - b.family);
   if (cidrs.length === 0) return [];
   const all = network.spec.slices ?? [];
-  if (all.length === 0) return [segment(networkBridge(network.name), cidrs)];
+  if (all.length === 0) return [segment(networkBridge(network), cidrs)];
   return slicesOn(vrf, network, host).map((slice) => {
     const parts = cidrs.map((cidr) => part(cidr, all.indexOf(slice), all.length));
     return { ...segment(deviceName(slice.bridge, network.name), parts), slice: slice.name };
@@ -90,8 +92,11 @@ function part(block: Cidr, n: number, count: number): Cidr {
   return { family: block.family, base: block.base + BigInt(n) * size, length };
 }
 
-/** One segment over all hosts; gateway address and MAC are the same on each (anycast). */
-function globalSegment(network: Network): Segment {
+/**
+ * One segment over all hosts; gateway address and MAC are the same on each (anycast). A network without a gateway may
+ * have an address of each host instead, with a MAC of its own, which the others know as that of an endpoint.
+ */
+function globalSegment(network: Network, host: string): Segment {
   const { subnets, ranges: wanted = [] } = network.spec;
   const prefixes = prefixesOf(network.spec).map((cidr, i): SegmentPrefix => {
     // After the subnets come SLAAC prefixes, whose only gateway is a range's own.
@@ -102,11 +107,14 @@ function globalSegment(network: Network): Segment {
   const more = wanted
     .flatMap((range) => ownGateways(range, prefixes))
     .flatMap((ip) => prefixes.filter(({ cidr }) => contains(cidr, ip)).map(({ cidr }) => ({ cidr, gateway: ip })));
+  const own = hostAddressesOf(network.spec, host);
+  const [first] = own;
   return {
-    bridge: networkBridge(network.name),
-    mac: gateway === undefined ? isolatedMac(network) : macFromIp(gateway),
+    bridge: networkBridge(network),
+    mac: first === undefined ? (gateway === undefined ? isolatedMac(network) : macFromIp(gateway)) : hostMac(first),
     prefixes,
     gateways: [...new Set(gatewaysOf([...prefixes, ...more]))],
+    ...(first === undefined ? {} : { own }),
     ...(wanted.length === 0 ? {} : { overrides: new Map(wanted.map((range) => [range.name, range])) }),
   };
 }

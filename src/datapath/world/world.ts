@@ -54,7 +54,7 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
     const names = new Set([self, ...(vteps.get(vrf) ?? []).map((vtep) => vtep.spec.host)]);
     for (const network of networks.get(vrf) ?? []) {
       for (const e of endpoints.get(network.name) ?? []) names.add(e.spec.host);
-      if (network.spec.hosts !== undefined)
+      if (network.spec.hosts !== undefined || network.spec.hostAddresses !== undefined)
         for (const name of hosts.keys()) if (namesHost(network.spec, name)) names.add(name);
     }
     return new Set([...names].map((name) => hosts.get(name)).filter((h) => h !== undefined));

@@ -12,6 +12,7 @@ import {
   type Vxlan,
   AGEING,
   FDB_MAX,
+  FORWARD_DELAY,
   groupsOf,
 } from "../../datapath/kinds/links.ts";
 import type { LinkObject } from "../../datapath/state/state.ts";
@@ -133,9 +134,15 @@ export const bridge = linkKind<Bridge>({
     bridgeInfo(w, object);
   },
   decode(link, seen) {
-    const info = fill<BridgeInfo>({ ageing: 0, snoops: false, learnsGroups: false }, BRIDGE, link.data);
-    const common = seen.common(!info.snoops && !info.learnsGroups);
-    return { kind: "bridge", ...common, ...(info.ageing === AGEING.keeps ? {} : { forgets: true }) };
+    const info = fill<BridgeInfo>(NO_INFO, BRIDGE, link.data);
+    const common = seen.common(!info.snoops && !info.learnsGroups && !info.calls4 && !info.calls6 && !info.callsArp);
+    return {
+      kind: "bridge",
+      ...common,
+      ...(info.ageing === AGEING.keeps ? {} : { forgets: true }),
+      ...(info.stp ? { stp: true } : {}),
+      ...(info.delay === FORWARD_DELAY ? {} : { forwardDelay: info.delay }),
+    };
   },
   fake: {},
 });
@@ -156,10 +163,11 @@ function createBridge(context: StepContext, object: Bridge): void {
 }
 
 /**
+ * Its frames pass no hooks of IP and ARP, unless the namespace says so for all bridges (br_netfilter asks for either).
  * The bridge never becomes the querier whose word decides where multicast goes; frames that never pass the hooks teach
  * it nothing; and what it learns has an end (6.7; older kernels skip the attribute).
  */
-function bridgeInfo(w: MessageWriter, { forgets }: Bridge): void {
+function bridgeInfo(w: MessageWriter, { forgets, stp, forwardDelay = FORWARD_DELAY }: Bridge): void {
   w.nest(k.IFLA_LINKINFO, () => {
     w.attrText(k.IFLA_INFO_KIND, "bridge");
     w.nest(k.IFLA_INFO_DATA, () => {
@@ -168,15 +176,46 @@ function bridgeInfo(w: MessageWriter, { forgets }: Bridge): void {
       // struct br_boolopt_multi: values, mask.
       w.attrBytes(k.IFLA_BR_MULTI_BOOLOPT, NO_LL_LEARN);
       w.attrU32(k.IFLA_BR_FDB_MAX_LEARNED, FDB_MAX);
+      w.attrU32(k.IFLA_BR_FORWARD_DELAY, k.USER_HZ * forwardDelay);
+      w.attrU32(k.IFLA_BR_STP_STATE, stp === true ? 1 : 0);
+      for (const attribute of NF_CALLS) w.attrU8(attribute, 0);
     });
   });
 }
 
 const NO_LL_LEARN = Buffer.from([k.BR_BOOLOPT_NO_LL_LEARN, 0, 0, 0, k.BR_BOOLOPT_NO_LL_LEARN, 0, 0, 0]);
 
+const NF_CALLS = [k.IFLA_BR_NF_CALL_IPTABLES, k.IFLA_BR_NF_CALL_IP6TABLES, k.IFLA_BR_NF_CALL_ARPTABLES];
+
 /** For how many seconds it remembers MACs; whether it looks at multicast, and at frames to the groups of bridges. */
-type BridgeInfo = { readonly ageing: number; readonly snoops: boolean; readonly learnsGroups: boolean };
+type BridgeInfo = {
+  readonly ageing: number;
+  readonly snoops: boolean;
+  readonly learnsGroups: boolean;
+  /** In seconds. */
+  readonly delay: number;
+  readonly stp: boolean;
+  /** Whether its frames pass hooks of IP. */
+  readonly calls4: boolean;
+  readonly calls6: boolean;
+  readonly callsArp: boolean;
+};
+const NO_INFO: BridgeInfo = {
+  ageing: 0,
+  snoops: false,
+  learnsGroups: false,
+  delay: FORWARD_DELAY,
+  stp: false,
+  calls4: false,
+  calls6: false,
+  callsArp: false,
+};
 const BRIDGE: Layout<BridgeInfo> = {
+  [k.IFLA_BR_FORWARD_DELAY]: ["delay", (bytes, start) => Math.round(u32At(bytes, start) / k.USER_HZ)],
+  [k.IFLA_BR_STP_STATE]: ["stp", (bytes, start) => u32At(bytes, start) !== 0],
+  [k.IFLA_BR_NF_CALL_IPTABLES]: ["calls4", flagAt],
+  [k.IFLA_BR_NF_CALL_IP6TABLES]: ["calls6", flagAt],
+  [k.IFLA_BR_NF_CALL_ARPTABLES]: ["callsArp", flagAt],
   [k.IFLA_BR_AGEING_TIME]: ["ageing", (bytes, start) => Math.round(u32At(bytes, start) / k.USER_HZ)],
   [k.IFLA_BR_MCAST_SNOOPING]: ["snoops", flagAt],
   [k.IFLA_BR_MULTI_BOOLOPT]: ["learnsGroups", (bytes, at) => (u8At(bytes, at) & k.BR_BOOLOPT_NO_LL_LEARN) === 0],

@@ -112,7 +112,12 @@ export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 export const IFLA_INFO_SLAVE_DATA = 5;
 export const IFLA_INFO_SLAVE_KIND = 4;
+export const IFLA_BR_FORWARD_DELAY = 1;
 export const IFLA_BR_AGEING_TIME = 4;
+export const IFLA_BR_STP_STATE = 5;
+export const IFLA_BR_NF_CALL_IPTABLES = 36;
+export const IFLA_BR_NF_CALL_IP6TABLES = 37;
+export const IFLA_BR_NF_CALL_ARPTABLES = 38;
 /** Ticks a second in what the kernel tells and takes, whatever its own are. */
 export const USER_HZ = 100;
 export const IFLA_BR_MCAST_SNOOPING = 23;

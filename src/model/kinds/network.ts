@@ -32,6 +32,11 @@ const PoolLink = strictObject({
   id: Type.Integer({ minimum: 0, description: "Unique in the pool; it makes the subnets." }),
 });
 
+const HostAddress = strictObject({
+  host: Text("Whose."),
+  address: Text("With the length of the subnet's prefix, like 10.7.0.11/16."),
+});
+
 const RANGES = { description: "ipam global: only these addresses are given. Default: all of the subnets." };
 
 /** How much of a network a tenant may have. */
@@ -59,6 +64,28 @@ export const NetworkSpec = strictObject({
     ),
   ),
   hosts: optional(Texts("Hosts that have the network also without endpoints; `*` is all of them.")),
+  bridge: optional(
+    Text("placement host: the name of its bridge on each host, like `br-mgmt`. Default: wb- and the network's name."),
+  ),
+  hostAddresses: optional(
+    Type.Union([Type.Literal("auto"), Type.Array(HostAddress)], {
+      description:
+        "placement host, without a gateway: the hosts' own addresses on the bridge, as given; or auto: the server " +
+        "allocates one per subnet to each host of `hosts`.",
+    }),
+  ),
+  allocatedAddresses: optional(
+    Type.Array(HostAddress, { description: "hostAddresses auto: what the server allocated. It fills this in." }),
+  ),
+  stp: optional(Flag("Whether its bridges run the spanning tree protocol. Default: false.")),
+  forwardDelay: optional(
+    Type.Integer({
+      minimum: 2,
+      maximum: 30,
+      description:
+        "Seconds that a port of its bridges listens, and then learns, before it forwards (stp). Default: 15.",
+    }),
+  ),
   vni: optional(
     Type.Integer({
       minimum: 1,

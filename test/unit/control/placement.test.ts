@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NetworkInput, VrfInput } from "../../../src/model/input.ts";
+import { allHostAddresses } from "../../../src/model/carrying.ts";
 import type { Resource } from "../../../src/model/resource.ts";
 import { ADMIN, type Lab, Reader, openLab, refuses, sorted, v4, vrfNames } from "./lab.ts";
 
@@ -117,4 +118,60 @@ test("a host that a network names carries it without endpoints, and hears of the
   await lab.control.write({ verb: "delete", kind: "network", name: "blue", force: true });
   assert.deepEqual(await seen(), []);
   await reader.close();
+});
+
+test("hosts' own addresses are given, or allocated one per host and subnet; endpoints get none of them", async () => {
+  const lab = await openLab();
+  for (const n of [1, 2]) await lab.join(n);
+  const addresses = async (name: string) =>
+    allHostAddresses((await specOf(lab, name)) ?? {}).map(({ host, address }) => `${host} ${address}`);
+  const held = async () => (await lab.snapshot()).holds.map(({ spec }) => `${spec.owner} ${spec.first}`).sort();
+  const subnets = [{ cidr: "10.7.0.0/24" }, { cidr: "fd07::/64" }];
+  await lab.put("auto", { subnets, placement: "host", hostAddresses: "auto" });
+  const both = ["h1 10.7.0.1/24", "h1 fd07::1/64", "h2 10.7.0.2/24", "h2 fd07::2/64"];
+  assert.deepEqual(await addresses("auto"), both);
+  const spec = await specOf(lab, "auto");
+  assert.deepEqual([spec?.hosts, spec?.subnets.map(({ gateway }) => gateway)], [["*"], ["none", "none"]]);
+  assert.deepEqual(await held(), ["h1 10.7.0.1", "h1 fd07::1", "h2 10.7.0.2", "h2 fd07::2"]);
+  assert.deepEqual((await lab.attach("auto", "h1", "web")).spec.addresses, ["10.7.0.3", "fd07::3"]);
+  // A host that joins gets its own, one that goes gives it back; a put keeps what there is.
+  await lab.join(3);
+  assert.deepEqual(await addresses("auto"), [...both, "h3 10.7.0.4/24", "h3 fd07::4/64"]);
+  await lab.control.write({ verb: "delete", kind: "host", name: "h2" });
+  await lab.put("auto", { subnets, placement: "host", hostAddresses: "auto", hosts: ["h3"] });
+  assert.deepEqual(await addresses("auto"), ["h3 10.7.0.4/24", "h3 fd07::4/64"]);
+  assert.deepEqual(await held(), ["h3 10.7.0.4", "h3 fd07::4"]);
+  const span = { network: "auto", first: "10.7.0.4" };
+  await refuses(lab, "in-use", /is the address of host "h3"/, () => lab.control.write({ verb: "release", span }));
+  const hostMac = { mac: "0a:5b:0a:07:00:04" };
+  await refuses(lab, "address-taken", /host "h3"/, () => lab.attach("auto", "h1", "thief", hostMac));
+  const given = (address: string, more: Partial<NetworkInput> = {}): NetworkInput => ({
+    subnets: [{ cidr: "10.9.0.0/24" }],
+    placement: "host",
+    hostAddresses: [{ host: "h1", address }],
+    ...more,
+  });
+  await lab.put("given", given("10.9.0.9"));
+  assert.deepEqual(await addresses("given"), ["h1 10.9.0.9/24"]);
+  await refuses(lab, "address-held", /10.9.0.9/, () => lab.attach("given", "h3", "x", { addresses: ["10.9.0.9"] }));
+  await lab.attach("given", "h3", "x", { addresses: ["10.9.0.10"] });
+  await refuses(lab, ["address-taken", "spec.hostAddresses"], /endpoint "x.eth0"/, () =>
+    lab.put("given", given("10.9.0.10")),
+  );
+  assert.deepEqual(await held(), ["h1 10.9.0.9", "h3 10.7.0.4", "h3 fd07::4"]);
+  for (const [address, more, expected, text] of [
+    ["10.9.1.9", {}, "address-outside", /not an address of the network/],
+    ["10.9.0.9/16", {}, "address-outside", /length of its prefix/],
+    ["10.9.0.9", { placement: "own", vrf: "v" }, "request-invalid", /no address of their own/],
+    ["10.9.0.9", { subnets: [{ cidr: "10.9.0.0/24", gateway: "10.9.0.1" }] }, "request-invalid", /beside the gateway/],
+    ["10.9.0.9", { hostAddresses: [{ host: "h9", address: "10.9.0.9" }] }, "host-unknown", /h9/],
+    ["10.9.0.9", { bridge: "wb-x" }, "name-invalid", /cannot be the name/],
+    ["10.9.0.9", { bridge: "no/name" }, "name-invalid", /cannot be the name/],
+  ] as const)
+    await refuses(lab, expected, text, () => lab.put("other", given(address, more)));
+  await lab.put("other", { ...here("10.10.0.0/24"), bridge: "br-mgmt" });
+  await refuses(lab, "name-taken", /br-mgmt/, () => lab.put("third", { ...here("10.11.0.0/24"), bridge: "br-mgmt" }));
+  await refuses(lab, "request-invalid", /no given bridge/, () =>
+    lab.put("third", { ...v4("10.11.0.0/24"), bridge: "br" }),
+  );
 });

@@ -61,5 +61,5 @@ test("a plan says who loses packets by its removal: all of its namespace, or tho
   const snapshot = { ...emptySnapshot("c"), networks, endpoints } as unknown as Snapshot;
   const hit = (object: KernelObject) => endpointsHit([{ op: "remove", object }], snapshot, "h1");
   assert.deepEqual(hit(pipe()), ["blue.eth0", "green.eth0"]);
-  assert.deepEqual(hit(pipe({ master: networkBridge("blue") })), ["blue.eth0"]);
+  assert.deepEqual(hit(pipe({ master: networkBridge({ name: "blue", spec: {} }) })), ["blue.eth0"]);
 });

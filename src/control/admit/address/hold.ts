@@ -17,6 +17,8 @@ import { endMemory } from "./freed.ts";
 import { excludedOf, plansOf } from "./lease.ts";
 import { isQuarantined, lastMeeting, refusalOf } from "./obstacle.ts";
 
+/** The reason of a hold that a network has for the address of a host (hostAddress.ts). */
+export const HOST_ADDRESS_REASON = "the host's own address";
 const HELD = { done: "held", fix: "attach an endpoint with that address, or use a global network" };
 /** Names in a refusal. */
 const BLOCKERS_MAX = 100;
@@ -57,7 +59,17 @@ export function release(draft: Draft, wanted: HoldRelease): undefined {
     at = last + 1n;
   }
   if (at <= span.last) throw notHeld(network, span, at);
+  const ofHost = held.find(({ spec }) => spec.reason === HOST_ADDRESS_REASON);
+  if (ofHost !== undefined) throw inUseByHost(network, ofHost);
   for (const each of held) cut(draft, each, span);
+}
+
+function inUseByHost(network: Network, { spec: { first, owner } }: Hold): Fault {
+  return new Fault("in-use", {
+    what: `${first} is the address of host "${owner}" in network "${network.name}"`,
+    where: "first",
+    fix: `change the hostAddresses of the network (weft network edit ${network.name})`,
+  });
 }
 
 /** Holds and quarantines whose time has come, at most so many. */

@@ -14,6 +14,7 @@ import { type View, get, hostsInOrder, residentsOf } from "../../state/view.ts";
 import type { Delete, Identity } from "../../write.ts";
 import { alignVrf } from "../network/allocate.ts";
 import { cidrsOf, existing, refuseWhile } from "../context.ts";
+import { alignHostAddresses, allocatingNetworks } from "../address/hostAddress.ts";
 import { endLease } from "../address/freed.ts";
 import { endMoves } from "../workload/migrate.ts";
 
@@ -35,6 +36,7 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   });
   // Also for a host that is known: it gets what it lacked, when something has become free.
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, [host]);
+  for (const network of allocatingNetworks(view)) alignHostAddresses(draft, network);
   return host;
 }
 
@@ -69,6 +71,7 @@ export function deleteHost(draft: Draft, { name, force }: Delete): void {
   // What became free goes to hosts that wait for it.
   const others = hostsInOrder(view);
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, others);
+  for (const network of allocatingNetworks(view)) alignHostAddresses(draft, network);
 }
 
 function claimed(name: string): Fault {

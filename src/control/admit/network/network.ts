@@ -16,6 +16,7 @@ import { dropStaleBlocks, alignVrf, vacateVrf } from "./allocate.ts";
 import { blocksOf, endpointNames, endpointsOf, freedOf, holdsOf, membershipsOf } from "../contents.ts";
 import { cidrsOf, refuseWhile } from "../context.ts";
 import { checkNetworkDevices } from "./devices.ts";
+import { alignHostAddresses, hostAddressFields, hostsInSpec, withoutGateways } from "../address/hostAddress.ts";
 import { endLease, giveUp } from "../address/freed.ts";
 import { checkGroups, groupsWithPeer } from "../group/group.ts";
 import { endMoves, movesThrough } from "../workload/migrate.ts";
@@ -27,19 +28,19 @@ import { rangesOf } from "../address/range.ts";
 import { putReservation, reservationsText, alignReservations } from "../address/reservation.ts";
 import { alignLeases } from "./resize.ts";
 import { checkLimits, networkQos } from "../workload/qos.ts";
-import { checkHosts, vrfAndPlacement } from "./placement.ts";
+import { checkBridge, checkHosts, vrfAndPlacement } from "./placement.ts";
 import { checkSlices, standsOn, subnetsOf, withGateways } from "./subnet.ts";
 import { chooseVni, ensureVrf } from "./vrf.ts";
 
 /** Makes or changes a network, with its VRF, tunnel endpoints and blocks. */
-export function putNetwork(draft: Draft, put: Put<NetworkInput>): Network {
-  const { name, spec: input, force } = put;
+export function putNetwork(draft: Draft, wanted: Put<NetworkInput>): Network {
+  const { name, spec: input, force } = wanted;
   checkName("network", name, "name");
   const { view } = draft;
   const old = get(view, "network", name);
   if (input.reservedFrom !== undefined || old?.spec.reservedFrom !== undefined)
     return putReservation(draft, name, input);
-  const { input: whole, pool } = drawn(draft, put, old);
+  const { input: whole, pool } = drawn(draft, wanted, old);
   const spec: NetworkSpec = { ...completed(draft, name, whole, old), ...defined({ pool }) };
   if (old !== undefined) checkChange(view, old, spec);
   ensureVrf(draft, { name, spec }, whole.vni);
@@ -51,12 +52,13 @@ export function putNetwork(draft: Draft, put: Put<NetworkInput>): Network {
   checkMtu(view, spec, spec.mtu, "spec.mtu");
   for (const [i, { mtu }] of (spec.ranges ?? []).entries()) checkMtu(view, spec, mtu, `spec.ranges[${i}].mtu`);
   checkNetworkDevices(view, name, spec, old);
-  const network = draft.put("network", name, spec);
+  const put = draft.put("network", name, spec);
   if (old !== undefined) {
-    dropStaleBlocks(draft, network);
-    alignLeases(draft, old, network, force === true);
-    alignReservations(draft, network);
+    dropStaleBlocks(draft, put);
+    alignLeases(draft, old, put, force === true);
+    alignReservations(draft, put);
   }
+  const network = alignHostAddresses(draft, put);
   const isMoved = old !== undefined && old.spec.vrf !== spec.vrf;
   alignVrf(draft, spec.vrf, hostsInOrder(view), isMoved ? "anew" : "");
   if (isMoved) vacateVrf(draft, old.spec.vrf);
@@ -129,13 +131,15 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
   const driver = input.driver ?? old?.spec.driver ?? DEFAULT_DRIVER;
   const qos = networkQos(input.qos);
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
-  const subnets = subnetsOf({ ...input, subnets: withGateways(input.subnets, old?.spec) }, ipam);
+  const given = withoutGateways(withGateways(input.subnets, old?.spec), input.hostAddresses !== undefined);
+  const subnets = subnetsOf({ ...input, subnets: given }, ipam);
   for (const [i, range] of (input.ranges ?? []).entries())
     checkGroups(view, range.securityGroups ?? [], `spec.ranges[${i}].securityGroups`);
   if (ipam === "local") refuseGlobalOnly(input);
   refuseReserved(input);
   const { vrf, placement } = vrfAndPlacement(view, name, { ...input, driver, ipam }, old);
-  const { masquerade = true, enabled = true, hosts } = input;
+  const { masquerade = true, enabled = true, bridge, stp, forwardDelay } = input;
+  const hosts = hostsInSpec(input);
   const { ranges, quotas, strategy, sticky, quarantine, dns, mtu, slices, cni, spoofing, description } = input;
   const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
   const hasVni = ipam === "global" && DRIVERS[driver].hasVni;
@@ -146,6 +150,10 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     vrf,
     placement,
     hosts: hosts && checkHosts(view, hosts, old),
+    bridge: bridge === undefined ? undefined : checkBridge(bridge, placement),
+    ...hostAddressFields(view, { ...input, subnets, placement }, old),
+    stp: stp === true ? stp : undefined,
+    forwardDelay,
     vni,
     ...peersOf(draft, input, { driver, ipam, vni }),
     subnets,
@@ -222,7 +230,7 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   const blockers = [...endpoints, ...reservationsText(view, old.name)];
   if (blockers.length === 0) return;
   const field =
-    (["driver", "ipam", "placement", "vrf", "vni", "underlayDevice"] as const).find(
+    (["driver", "ipam", "placement", "vrf", "vni", "bridge", "underlayDevice"] as const).find(
       (name) => spec[name] !== old.spec[name],
     ) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??

@@ -108,6 +108,30 @@ export function vrfPlacement(
   return wanted;
 }
 
+/** Linux's rule for the name of a bridge in the hosts' own namespace, and what Weft's own devices begin with there. */
+const DEVICE = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$/;
+const OWN = /^(lo$|w[bpqx]|wu-|gt\d|path\d)/;
+
+/** The name of a network's bridge on hosts, where it is given. */
+export function checkBridge(name: string, placement: Placement | undefined): string {
+  const where = "spec.bridge";
+  if (placement !== "host") {
+    throw new Fault("request-invalid", {
+      what: "a network with a namespace of its own has no given bridge",
+      where,
+      why: "nothing else in that namespace could use it",
+      fix: "leave it out, or set placement to host",
+    });
+  }
+  if (DEVICE.test(name) && !OWN.test(name)) return name;
+  throw new Fault("name-invalid", {
+    what: `"${name.slice(0, 40)}" cannot be the name of a bridge`,
+    where,
+    ...(OWN.test(name) ? { why: "devices that Weft names by itself begin like this" } : {}),
+    fix: "choose at most 15 letters, digits and dashes, like br-mgmt",
+  });
+}
+
 /** A Fault `host-unknown` for a name that no host has, unless the network had it before. */
 export function checkHosts(view: View, hosts: readonly string[], old: Network | undefined): readonly string[] {
   const unknown = hosts.find(

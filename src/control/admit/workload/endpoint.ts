@@ -6,6 +6,7 @@ import { type Ip, formatIp, macFromIp, macValue, parseIp, parseMac } from "../..
 import { defined } from "../../../model/defined.ts";
 import { drainedFault, Fault } from "../../../model/fault.ts";
 import type { EndpointClaim, EndpointPatch } from "../../../model/input.ts";
+import { allHostAddresses, hostMac } from "../../../model/carrying.ts";
 import type { Endpoint, Host, Network } from "../../../model/resource.ts";
 import { checkEndpointName, qualifiedName } from "../../../model/endpointName.ts";
 import { endpointName } from "../../../model/resource.ts";
@@ -174,7 +175,8 @@ function macOf(request: AttachRequest, ips: readonly Ip[]): string {
     });
   }
   const mac = parseMac(claim.mac, "mac");
-  const holder = mac === gateway ? "the gateway" : holderOfMac(request, mac);
+  const host = allHostAddresses(network.spec).find(({ address }) => hostMac(address) === mac)?.host;
+  const holder = mac === gateway ? "the gateway" : host === undefined ? holderOfMac(request, mac) : `host "${host}"`;
   if (holder !== undefined) throw macFault(network, mac, holder);
   const reservation = lastMeeting(index?.reserved.mac, macValue(mac))?.name;
   if (reservation !== undefined)
