@@ -63,6 +63,7 @@ const FORMS: readonly Form[] = [
   { is: /^ip r(?:oute)? (?:add|replace|append)$/, read: readRoute },
   { is: /^ip n(?:eigh(?:bou?r)?)? (?:add|replace)$/, read: readNeighbour },
   { is: /^bridge fdb (?:add|append|replace)$/, read: readFdb },
+  { is: /^bridge link set$/, read: readPortSet },
 ];
 
 /** Words with a position in the list: each step takes some. */
@@ -131,6 +132,7 @@ const VALUED: Readonly<Record<string, Setter>> = {
   protocol: SETTERS.protocol,
   proto: SETTERS.protocol,
   stp_state: SETTERS.stp,
+  isolated: SETTERS.isolated,
   // In hundredths of a second.
   forward_delay: (reading, draft, word) =>
     SETTERS.forwardDelay(reading, draft, { ...word, text: hundredths(word.text) }),
@@ -146,6 +148,9 @@ const BARE: Readonly<Record<string, (draft: LinkDraft) => void>> = {
     draft.learning = false;
   },
   udpcsum: () => undefined,
+  // Weft's GRE devices do both.
+  nopmtudisc: () => undefined,
+  "ignore-df": () => undefined,
 };
 const HARMLESS: readonly (readonly string[])[] = [
   ["encaplimit", "none"],
@@ -197,6 +202,15 @@ function readLinkSet(run: Run, words: readonly string[]): void {
     }
     setCommon(run, draft, word, next(steps));
   }
+}
+
+function readPortSet(run: Run, words: readonly string[]): void {
+  const pairs = pairsOf(words, []);
+  const draft = deviceOf(run, pairs);
+  const [unknown] = [...pairs.keys()].filter((word) => !["dev", "isolated"].includes(word));
+  if (unknown !== undefined) return unread(run, `${unknown} is not read`);
+  if (draft !== undefined)
+    SETTERS.isolated(run.drafts.reading, draft, word(run, "isolated", pairs.get("isolated") ?? ""));
 }
 
 /** The pairs after the first word, as `dev eth0 via 10.0.0.1`; words of `flags` stand alone. */

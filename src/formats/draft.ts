@@ -23,6 +23,7 @@ export type LinkDraft = {
   readonly at: Position;
   kind?: PlanLink["kind"];
   master?: string;
+  isolated?: boolean;
   mtu?: number;
   mac?: string;
   readonly addresses: string[];
@@ -110,6 +111,7 @@ export const SETTERS = {
   id: number("id", [1, 4094]),
   learning: flag("learning"),
   stp: flag("stp"),
+  isolated: flag("isolated"),
   dev: text("dev"),
   master: text("master"),
   mac: value("mac", macTextOf),
@@ -195,7 +197,8 @@ function setAddress(reading: Reading, draft: LinkDraft, word: Word): void {
 
 function linkOf(reading: Reading, draft: LinkDraft): PlanLink | undefined {
   const { name, at, mtu, mac, master, addresses, routes, neighbours } = draft;
-  const common = { name, at, addresses, routes, neighbours, ...defined({ mtu, mac, master }) };
+  const isolated = draft.isolated === true && master !== undefined ? (true as const) : undefined;
+  const common = { name, at, addresses, routes, neighbours, ...defined({ mtu, mac, master, isolated }) };
   switch (draft.kind ?? "nic") {
     case "nic":
       return { kind: "nic", ...common };

@@ -1,12 +1,12 @@
 // Writes a plan as a script of iproute2, and as a unit that runs it at boot.
 import { type LinkPlan, type PlanLink, inOrder, isBare, portsOf } from "./plan.ts";
-import { addLine, addressLine, entryLines, fdbLines } from "./lines.ts";
-import { type Order, type Written, comments, fileName } from "./writing.ts";
+import { addLine, addressLine, entryLines, fdbLines, portLines } from "./lines.ts";
+import { type Order, type Written, PLAIN, comments, fileName } from "./writing.ts";
 
 export function writeIproute2({ plan, name, header }: Order): Written {
   const file = fileName(name);
-  const program = { path: `${file}.sh`, text: scriptText(plan, header), isProgram: true as const };
-  const unit = { path: `${file}.service`, text: unitText(header, `/etc/weft/export/${program.path}`) };
+  const program = { path: `${file}.sh`, text: scriptText(plan, header), mode: 0o755 };
+  const unit = { path: `${file}.service`, text: unitText(header, `/etc/weft/export/${program.path}`), mode: PLAIN };
   return { folder: "/etc/weft/export", files: [program, unit], lacks: [] };
 }
 
@@ -30,7 +30,7 @@ function linkLines(plan: LinkPlan, link: PlanLink): readonly string[] {
     ...(link.kind === "nic" ? nicLines(link) : [addLine(link)]),
     ...fdbLines(link),
     // Ports stand before their bridge.
-    ...portsOf(plan, name).map((port) => `ip link set ${port.name} master ${name}`),
+    ...portsOf(plan, name).flatMap((port) => [`ip link set ${port.name} master ${name}`, ...portLines(port)]),
     `ip link set ${name} up`,
     ...addresses.map((address) => addressLine(address, name)),
     ...entryLines(link),

@@ -66,6 +66,11 @@ function routeWords(route: PlanRoute, dev: string): string {
   return `${to}${wordIf("via", via)} dev ${dev}${how}`;
 }
 
+/** A port that is set apart from other isolated ones, when it is one. */
+export function portLines({ name, isolated }: PlanLink): readonly string[] {
+  return isolated === true ? [`bridge link set dev ${name} isolated on`] : [];
+}
+
 export function addressLine(address: string, dev: string): string {
   return `ip address replace ${address} dev ${dev}${familyOf(address) === 6 ? " nodad" : ""}`;
 }

@@ -24,6 +24,8 @@ type Common = {
   readonly mac?: string;
   /** The bridge that it is a port of. */
   readonly master?: string;
+  /** As a port: frames of one isolated port never go on to another, as between tunnels to several hosts. */
+  readonly isolated?: true;
   /** With their prefix length, host bits kept. */
   readonly addresses: readonly string[];
   readonly routes: readonly PlanRoute[];

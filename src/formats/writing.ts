@@ -6,8 +6,8 @@ export type WrittenFile = {
   /** Below the folder of the format. */
   readonly path: string;
   readonly text: string;
-  /** A program: written with permission to execute it. */
-  readonly isProgram?: true;
+  /** Permissions: of a program that it is executed, of netplan that others do not read it. */
+  readonly mode: number;
 };
 
 export type Written = {
@@ -17,6 +17,9 @@ export type Written = {
   /** What of the plan is not in them, a sentence each. */
   readonly lacks: readonly string[];
 };
+
+/** Permissions of a file that anybody may read. */
+export const PLAIN = 0o644;
 
 export type Order = {
   readonly plan: LinkPlan;

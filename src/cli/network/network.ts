@@ -1,8 +1,7 @@
 // `weft network`: what a user says about networks in flags, and what a network looks like in a terminal.
-import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { ALL_HOSTS, allHostAddresses, hostAddressesOf, namesHost } from "../../model/carrying.ts";
-import { cniConfigList, cniText, shortcomings } from "../../model/cni.ts";
+import { cniText } from "../../model/cni.ts";
 import { DRIVERS, DRIVER_NAMES, tunnelMtu, tunnelText } from "../../model/driver.ts";
 import { tunnelEnd } from "../../model/multicast.ts";
 import { quarantineMs } from "../../model/range.ts";
@@ -13,8 +12,7 @@ import { deliveryText } from "../host/paths.ts";
 import { limitFlags, limitText, shortLimits } from "../endpoint/limit.ts";
 import { overriddenText } from "../group/rule.ts";
 import { connect, type ServerClient } from "../input/connect.ts";
-import type { RemoteOptions } from "../input/locate.ts";
-import { repeated, type Switches, type Texts, withServer, writing, type WriteOptions } from "../input/options.ts";
+import { repeated, writing, type WriteOptions } from "../input/options.ts";
 import { count } from "../io.ts";
 import { misuse } from "../output/error.ts";
 import { byName, fields, type Column } from "../output/format.ts";
@@ -29,6 +27,7 @@ import {
   spoofingText,
   subnetsText,
 } from "./draft.ts";
+import { registerExport } from "./export.ts";
 import { registerMembers } from "./members.ts";
 import { registerMigrations } from "./migration.ts";
 import { registerRanges } from "./range.ts";
@@ -48,15 +47,7 @@ export function register(noun: Command, cli: Cli): void {
   registerEdit(noun, cli);
   registerRanges(noun.command("range").description("Address ranges: list, add, resize, remove."), cli);
   registerReservations(noun, cli);
-  const out = noun
-    .command("export <name>")
-    .description("Print a network in the format of another system.")
-    .option("--cni", "as a CNI configuration list, for /etc/cni/net.d")
-    .option("--slice <name>", "put the endpoints into this slice")
-    .option("--socket <path>", "socket of the agent (default: /run/weft/agent.sock)")
-    .option("--portmap", "add the portmap plugin after Weft (needs a VRF with hostAccess)")
-    .addHelpText("after", "\nExample:\n  weft network export blue --cni > /etc/cni/net.d/blue.conflist");
-  withServer(out).action(cli.verb(exportNetwork));
+  registerExport(noun, cli);
   registerDelete(noun, cli, "network", {
     about: "Delete networks.",
     force: "even if the network has endpoints; their workloads lose the interfaces",
@@ -324,25 +315,6 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
     `network ${name} created at revision ${network.revision}${place}: ${subnetsText(network.spec.subnets)}\n` +
       overriddenText(network.spec.securityGroups),
   );
-}
-
-type ExportOptions = RemoteOptions & Texts<"slice" | "socket"> & Switches<"cni" | "portmap">;
-
-async function exportNetwork(cli: Cli, name: string, options: ExportOptions): Promise<void> {
-  const { cni, slice, portmap, socket } = options;
-  if (cni !== true)
-    throw misuse("--cni", "no format is given", `the only format is --cni: weft network export ${name} --cni`);
-  const server = await connect(cli.io, options);
-  const network = await server.get("network", name);
-  const slices = (network.spec.slices ?? []).map((one) => one.name);
-  if (slice !== undefined && !slices.includes(slice)) {
-    const fix = slices.length === 0 ? "leave it out: the network is not divided" : `choose one of ${slices.join(", ")}`;
-    throw misuse("--slice", `network "${name}" has no slice "${slice}"`, fix);
-  }
-  const isMapped = portmap === true || network.spec.cni === "portmap";
-  cli.io.out(cniConfigList(network, { ...defined({ slice, socket }), portmap: isMapped }));
-  const vrf = await server.get("vrf", network.spec.vrf);
-  cli.io.err(shortcomings(network, vrf, isMapped));
 }
 
 async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {

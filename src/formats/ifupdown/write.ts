@@ -1,15 +1,15 @@
 // Writes a plan as stanzas of ifupdown: its own words for bridges and addresses, commands of iproute2 for all else.
 import { familyOf } from "../../model/address.ts";
-import { addLine, addressLine, entryLines, fdbLines } from "../lines.ts";
+import { addLine, addressLine, entryLines, fdbLines, portLines } from "../lines.ts";
 import { type LinkPlan, type PlanLink, inOrder, isBare, portsOf } from "../plan.ts";
-import { type Order, type Written, comments, fileName } from "../writing.ts";
+import { type Order, type Written, PLAIN, comments, fileName } from "../writing.ts";
 
 /** Anything can be said, because anything can be run. */
 export function writeIfupdown({ plan, name, header }: Order): Written {
   const stanzas = inOrder(plan)
     .filter((link) => !isBare(link))
     .map((link) => stanzaText(plan, link));
-  const file = { path: fileName(name), text: [comments(header), ...stanzas].join("\n") };
+  const file = { path: fileName(name), text: [comments(header), ...stanzas].join("\n"), mode: PLAIN };
   return { folder: "/etc/network/interfaces.d", files: [file], lacks: [] };
 }
 
@@ -47,5 +47,6 @@ function deviceLines(plan: LinkPlan, link: PlanLink): readonly string[] {
     "bridge_maxwait 0",
     ...sets,
     ...up,
+    ...portsOf(plan, name).flatMap((port) => portLines(port).map((line) => `up ${line}`)),
   ];
 }

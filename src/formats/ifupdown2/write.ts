@@ -1,14 +1,14 @@
 // Writes a plan as stanzas of ifupdown2, in its own words as far as it has them. Its tunnels have no key, so GRE is
 // made by a command.
-import { addLine, entryLines, fdbLines } from "../lines.ts";
+import { addLine, entryLines, fdbLines, portLines } from "../lines.ts";
 import { type LinkPlan, type PlanLink, type VxlanLink, inOrder, isBare, portsOf } from "../plan.ts";
-import { type Order, type Written, comments, fileName } from "../writing.ts";
+import { type Order, type Written, PLAIN, comments, fileName } from "../writing.ts";
 
 export function writeIfupdown2({ plan, name, header }: Order): Written {
   const stanzas = inOrder(plan)
     .filter((link) => !isBare(link))
     .map((link) => stanzaText(plan, link));
-  const file = { path: fileName(name), text: [comments(header), ...stanzas].join("\n") };
+  const file = { path: fileName(name), text: [comments(header), ...stanzas].join("\n"), mode: PLAIN };
   const lacks = plan.links
     .filter(({ kind, mtu }) => mtu === undefined && (kind === "bridge" || kind === "vxlan"))
     .map((link) => `${link.name}: its MTU is not known, and ifupdown2 would make it 1500, not what the tunnel allows`);
@@ -40,6 +40,7 @@ function kindLines(plan: LinkPlan, link: PlanLink): readonly string[] {
         `bridge-ports ${ports.length === 0 ? "none" : ports.join(" ")}`,
         `bridge-stp ${link.stp ? "on" : "off"}`,
         `bridge-fd ${link.forwardDelay}`,
+        ...portsOf(plan, link.name).flatMap((port) => portLines(port).map((line) => `post-up ${line}`)),
       ];
     }
     case "vxlan":

@@ -14,7 +14,7 @@ export function writeNetplan({ plan, name, header }: Order): Written {
     section[link.name] = { ...commonOf(link), ...kindOf(plan, link) };
   }
   const text = comments(header) + stringify({ network: { version: 2, renderer: "networkd", ...sections } });
-  const file = { path: `60-${fileName(name)}.yaml`, text };
+  const file = { path: `60-${fileName(name)}.yaml`, text, mode: 0o600 };
   return { folder: "/etc/netplan", files: [file], lacks: plan.links.flatMap(lacksOf) };
 }
 
@@ -65,6 +65,9 @@ function kindOf(plan: LinkPlan, link: PlanLink): Readonly<Record<string, unknown
 function lacksOf(link: PlanLink): readonly string[] {
   const { name, neighbours } = link;
   return [
+    ...(link.isolated === true
+      ? [`${name}: netplan cannot isolate a port: with several hosts, frames would go round in circles`]
+      : []),
     ...(neighbours.length > 0 ? [`${name}: netplan cannot say permanent neighbours`] : []),
     ...(link.kind === "vxlan" && link.fdb.length > 0 ? [`${name}: netplan cannot say which host has a MAC`] : []),
     ...(link.kind === "vxlan" && link.remotes.length > 1

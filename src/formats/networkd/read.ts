@@ -171,6 +171,7 @@ const NETWORK: Sections = {
     LLDP: nothing,
     EmitLLDP: nothing,
   },
+  Bridge: { Isolated: by(SETTERS.isolated) },
   Address: readAddress,
   Route: readRoute,
   Neighbor: readNeighbour,

@@ -4,7 +4,7 @@ import { FLOOD_MAC } from "../../datapath/kinds/entries.ts";
 import { familyOf } from "../../model/address.ts";
 import { type LinkPlan, type PlanLink, isBare, needsOf } from "../plan.ts";
 import { isDefault } from "../routes.ts";
-import { type Order, type Written, type WrittenFile, comments, fileName } from "../writing.ts";
+import { type Order, type Written, type WrittenFile, PLAIN, comments, fileName } from "../writing.ts";
 
 type Entry = readonly [key: string, value: string | number | undefined];
 type Section = readonly [name: string, entries: readonly Entry[]];
@@ -12,6 +12,7 @@ type Section = readonly [name: string, entries: readonly Entry[]];
 export function writeNetworkd({ plan, name, header }: Order): Written {
   const file = (path: string, sections: readonly Section[]): WrittenFile => ({
     path,
+    mode: PLAIN,
     text: [comments(header), ...sections.map(sectionText)].join("\n"),
   });
   const prefix = `50-${fileName(name)}`;
@@ -139,6 +140,7 @@ function networkOf(link: PlanLink, carried: readonly Entry[]): readonly Section[
         ...addresses.map((address): Entry => ["Address", address]),
       ],
     ],
+    ...(link.isolated === true ? [["Bridge", [["Isolated", "yes"]]] satisfies Section] : []),
     ...routes.map((route): Section => {
       const { to, via, onlink, source, metric } = route;
       return [

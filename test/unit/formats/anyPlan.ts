@@ -64,7 +64,14 @@ const nic = fc.constant({ kind: "nic" as const });
 
 const port = fc
   .tuple(fc.oneof(vxlan, gretap, vlan), common, maybe(fc.constantFrom(...BRIDGES)))
-  .map(([own, rest, master]) => ({ ...own, ...rest, master }));
+  .chain(([own, rest, master]) =>
+    maybe(fc.constant(true as const)).map((isolated) => ({
+      ...own,
+      ...rest,
+      master,
+      isolated: master === undefined ? undefined : isolated,
+    })),
+  );
 const hostNic = fc
   .tuple(
     nic,
