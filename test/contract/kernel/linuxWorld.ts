@@ -50,6 +50,7 @@ const PROBES: Readonly<Record<string, readonly string[]>> = {
   gretap: ["local", "127.0.0.1", "remote", "127.0.0.2", "key", "1"],
   ip6gretap: ["local", "::1", "remote", "::2", "key", "1"],
 };
+export const PROBED_KINDS: readonly string[] = Object.keys(PROBES);
 
 export class LinuxWorld implements World {
   readonly kernel: Kernel;
