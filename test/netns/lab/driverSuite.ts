@@ -1,4 +1,4 @@
-// What every tunnel driver has to do, with packets: a switched and a routed network, both families, one host and across.
+// What every tunnel driver does, with packets: a switched and a routed network, both families, one host and across.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
