@@ -14,6 +14,7 @@ import { runCheck } from "./check/check.ts";
 import { preflight } from "./check/preflight.ts";
 import type { Job } from "./commit/committer.ts";
 import { expireOn } from "./commit/expire.ts";
+import { convertOn } from "./hosts/conversions.ts";
 import { followAs } from "./commit/follow.ts";
 import { type Role, roleSecret } from "./hosts/credentials.ts";
 import { joinWith } from "./hosts/joins.ts";
@@ -196,6 +197,11 @@ export class Control {
   /** Ends quarantines and holds whose time has come, until the signal aborts. */
   async expireOn(signal: AbortSignal): Promise<void> {
     await expireOn(this.#parts.committer, this.#parts.clock, this.#parts.quarantineTime, signal);
+  }
+
+  /** Moves conversions from phase to phase, until the signal aborts. */
+  async convertOn(signal: AbortSignal): Promise<void> {
+    await convertOn(this.#parts, signal);
   }
 
   /** The owner of the token; a Fault `token-wrong` if there is none. */

@@ -5,6 +5,7 @@ import type { InputOf, Kind, OwnDelete, OwnPut } from "../model/kinds.ts";
 import type { ResourceOf } from "../model/resource.ts";
 import { deleteGroup, putGroup } from "./admit/group/group.ts";
 import { deleteHost } from "./admit/host/host.ts";
+import { cancelConversion } from "./admit/network/convert.ts";
 import { deleteNetwork, putNetwork, removeNetwork } from "./admit/network/network.ts";
 import { deletePool, putPool } from "./admit/network/pool.ts";
 import { deleteVrf, putVrf } from "./admit/network/vrf.ts";
@@ -29,4 +30,5 @@ export const DELETES: Deletes & { readonly [K in Kind]?: unknown } = {
   pool: deletePool,
   migration: deleteMigration,
   securitygroup: deleteGroup,
+  conversion: cancelConversion,
 };

@@ -49,6 +49,13 @@ export type Write =
   | { readonly verb: "release"; readonly span: HoldRelease }
   /** A piece of the network for a reservation, which is made if it is not there. */
   | ({ readonly verb: "reserve"; readonly network: string; readonly request: ReserveRequest } & Match)
+  /** All of these hosts are in the phase of this revision; the server says it to itself. */
+  | {
+      readonly verb: "advance-conversion";
+      readonly name: string;
+      readonly revision: number;
+      readonly hosts: readonly string[];
+    }
   /** Ends quarantines and holds whose time has come; the server asks it of itself. */
   | { readonly verb: "expire" }
   /** All or nothing. Networks of `pruneVrf` that are not among the items are deleted. */

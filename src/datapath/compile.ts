@@ -12,7 +12,8 @@ import { withoutClashes } from "./world/deviceClash.ts";
 import { compileEndpoint } from "./network/endpoint.ts";
 import { compileFirewall, compileProtection } from "./policy/firewall.ts";
 import { type Segment, layoutOf, segmentsOf } from "./world/layout.ts";
-import { type World, networkMtu, ownBlocks, ownEndpoints, worldOf } from "./world/world.ts";
+import { narrowMtu, networkMtu } from "./world/ways.ts";
+import { type World, ownBlocks, ownEndpoints, worldOf } from "./world/world.ts";
 import { alias } from "./state/names.ts";
 import { compilePaths } from "./network/paths.ts";
 import { compileRouted } from "./network/routed.ts";
@@ -93,8 +94,9 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
   const segments = segmentsOf(vrf, network, world.self, ownBlocks(world, network.name));
   const objects = segments.flatMap((segment) => compileSegment(vrf, network, segment, mtu));
   if (network.spec.ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
+  const narrow = narrowMtu(world, vrf, network);
   for (const endpoint of ownEndpoints(world, network.name)) {
-    const own = compileEndpoint(world, { vrf, layout: layoutOf(segments, endpoint.spec), mtu }, endpoint);
+    const own = compileEndpoint(world, { vrf, layout: layoutOf(segments, endpoint.spec), mtu, narrow }, endpoint);
     objects.push(...own, ...(own.length === 0 ? [] : compileShaping(vrf, network, endpoint, mtu)));
   }
   return objects;

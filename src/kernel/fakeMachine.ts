@@ -211,15 +211,18 @@ export class Machine {
     added?.(this, device, object, isNew);
   }
 
-  /** Another value under the same key; what was there stays if the new one is refused. */
-  replaceEntry(object: EntryObject): void {
-    const device = this.device(object.ns, object.dev);
-    const there = device.entries.get(keyOf(object));
-    if (there !== undefined) this.forget(device, there);
+  /** Another value under the same key, or in the same slot; what was there stays if the new one is refused. */
+  replaceEntry(from: EntryObject, object: EntryObject): void {
+    const places = [object, from].flatMap((one) => {
+      const device = this.spaces.get(one.ns)?.devices.get(one.dev);
+      const there = device?.entries.get(keyOf(one));
+      return device === undefined || there === undefined ? [] : [{ device, there }];
+    });
+    for (const { device, there } of places) this.forget(device, there);
     try {
       this.addEntry(object, true);
     } catch (refused) {
-      if (there !== undefined) this.addEntry(there, true);
+      for (const { there } of places) this.addEntry(there, true);
       throw refused;
     }
   }

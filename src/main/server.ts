@@ -78,7 +78,12 @@ async function serve(control: Control, metrics: Metrics, { listen, socket }: typ
     await api.listen(listenAddress(listen, "--listen")).catch(cannotListen(listen));
     local = socket === "none" ? undefined : await listenLocally(socket, (...args) => api.routing(...args));
     log("server started", { cluster: control.cluster, revision: control.revision, listen, socket });
-    await Promise.all([aborted(signal), reclaimLostOn(control, world), control.expireOn(signal)]);
+    await Promise.all([
+      aborted(signal),
+      reclaimLostOn(control, world),
+      control.expireOn(signal),
+      control.convertOn(signal),
+    ]);
   } finally {
     const closed = api.close();
     local?.close();

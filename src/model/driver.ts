@@ -76,21 +76,23 @@ export function checkDriver(name: string, where: string): void {
 }
 
 type Underlay = { readonly underlay: string; readonly underlayMtu: number };
-type RoutedVrf = { readonly vni: number; readonly vtepName?: string };
+type OfVrf = { readonly alternate?: boolean };
+type RoutedVrf = OfVrf & { readonly vni: number; readonly vtepName?: string };
 
 /** Largest packet of an endpoint that crosses a host's underlay in one piece. */
 export function tunnelMtu(driver: Driver, host: Underlay): number {
   return host.underlayMtu - DRIVERS[driver].overhead[familyOf(host.underlay)];
 }
 
-/** The tunnel device of a switched network. */
-export function switchedDevice(driver: Driver, vni: number): string {
-  return `${DRIVERS[driver].device}${vni}`;
+/** The tunnel device of a switched network; its second name if the VRF says so (VrfSpec.alternate). */
+export function switchedDevice(driver: Driver, vni: number, { alternate }: OfVrf): string {
+  const { device, hasPort } = DRIVERS[driver];
+  return `${device}${vni}${alternate === true && hasPort ? "b" : ""}`;
 }
 
 /** The tunnel device of a VRF's routed networks. A given name is that of the one device that is for all peers. */
 export function routedDevice(driver: Driver, vrf: RoutedVrf): string {
-  return (hasDevicePerPeer(driver) ? undefined : vrf.vtepName) ?? switchedDevice(driver, vrf.vni);
+  return (hasDevicePerPeer(driver) ? undefined : vrf.vtepName) ?? switchedDevice(driver, vrf.vni, vrf);
 }
 
 function hasDevicePerPeer(driver: Driver): boolean {

@@ -3,6 +3,7 @@ import type { TObject } from "typebox";
 import { Fault } from "./fault.ts";
 import type { KindPut, KindRecord } from "./kind.ts";
 import { block, cursor, freed, hold, vtep } from "./kinds/allocation.ts";
+import { conversion } from "./kinds/conversion.ts";
 import { endpoint } from "./kinds/endpoint.ts";
 import { host } from "./kinds/host.ts";
 import { membership, migration, move } from "./kinds/membership.ts";
@@ -27,6 +28,7 @@ export const KINDS = {
   freed,
   cursor,
   securitygroup,
+  conversion,
 } as const satisfies Readonly<Record<string, KindRecord>>;
 
 type Records = typeof KINDS;

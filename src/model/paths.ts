@@ -1,5 +1,6 @@
 // Whether packets pass between two hosts: the results of an agent's probes to its peers.
 import Type from "typebox";
+import { DriverName } from "./driver.ts";
 import { VNI_LAST } from "./limits.ts";
 import { type Value, Texts, oneOf, optional, strictObject } from "./schema.ts";
 
@@ -26,11 +27,22 @@ export type PathState = PathSeen["state"];
 /** How many peers a host names: broken paths first, then those proven last. */
 export const PATHS_NAMED = 100;
 
+/** Of a driver and port: whether packets of full size pass to all hosts with which a tunnel is possible. */
+const ChannelSeen = strictObject({
+  driver: DriverName,
+  port: Type.Integer({ minimum: 0, description: "0: the driver has none." }),
+  unproven: Type.Array(Type.String(), {
+    maxItems: PATHS_NAMED,
+    description: "Hosts to which they do not, or not yet.",
+  }),
+});
+
 /** A host's report of the paths to its peers: the hosts that share a VRF with it. */
 export const PathsReport = strictObject({
   peers: Type.Integer({ minimum: 0 }),
   proven: Type.Integer({ minimum: 0 }),
   named: Type.Array(PathSeen, { maxItems: PATHS_NAMED }),
+  channels: optional(Type.Array(ChannelSeen, { description: "Absent while the host cannot try any." })),
 });
 export type PathsReport = Value<typeof PathsReport>;
 

@@ -31,6 +31,7 @@ export type Migration = ResourceOf<"migration">;
 export type Move = ResourceOf<"move">;
 export type Hold = ResourceOf<"hold">;
 export type Freed = ResourceOf<"freed">;
+export type Conversion = ResourceOf<"conversion">;
 export type SecurityGroup = ResourceOf<"securitygroup">;
 export type VrfSpec = Vrf["spec"];
 export type NetworkSpec = Network["spec"];

@@ -12,7 +12,8 @@ import { type EndpointLayout, layoutOf, type Segment, segmentsOf } from "../../d
 import { nsOf } from "../../datapath/world/placement.ts";
 import { isAnyFurther } from "../../datapath/world/reach.ts";
 import { ofSegmentOwner } from "../../datapath/world/reservations.ts";
-import { networkMtu, segmentOwnerOf, type World, worldOf } from "../../datapath/world/world.ts";
+import { narrowMtu, networkMtu } from "../../datapath/world/ways.ts";
+import { segmentOwnerOf, type World, worldOf } from "../../datapath/world/world.ts";
 import { Fault } from "../../model/fault.ts";
 import type { EndpointClaim } from "../../model/input.ts";
 import type { Endpoint, EndpointSpec, Network, Snapshot, Vrf } from "../../model/resource.ts";
@@ -30,6 +31,8 @@ export type NetworkContext = {
   readonly vrf: Vrf;
   readonly segments: readonly Segment[];
   readonly mtu: number;
+  /** While a conversion changes the MTU: what the routes of endpoints allow. */
+  readonly narrow: number | undefined;
 };
 
 /** Made from a snapshot, and valid until something other than this host's endpoints changes. */
@@ -59,7 +62,9 @@ export class NetworkContexts {
     const segmentOwner = segmentOwnerOf(world, vrf, network);
     if (clashingNetworks(world.networks.get(vrf.name) ?? []).has(segmentOwner.name)) throw sharesDevice(name);
     const segments = segmentsOf(vrf, segmentOwner, world.self, blocks);
-    const context = { world, network, segmentOwner, vrf, segments, mtu: networkMtu(world, vrf, segmentOwner) };
+    const mtu = networkMtu(world, vrf, segmentOwner);
+    const narrow = narrowMtu(world, vrf, segmentOwner);
+    const context = { world, network, segmentOwner, vrf, segments, mtu, narrow };
     contexts.set(name, context);
     return context;
   }
@@ -91,7 +96,7 @@ export function compiled(
   journal: Pick<Journal, "entries" | "inNetns">,
   netnsId = journal.entries.get(endpoint.name)?.netnsId,
 ): Compiled {
-  const { vrf, segmentOwner, mtu, segments } = context;
+  const { vrf, segmentOwner, mtu, narrow, segments } = context;
   const beside: EndpointSpec[] = [];
   for (const entry of netnsId === undefined ? [] : journal.inNetns(netnsId)) {
     if (entry.endpoint.spec.netns === endpoint.spec.netns && entry.state === "attached")
@@ -100,7 +105,7 @@ export function compiled(
   const world = { ...context.world, interfaces: new Map([[endpoint.spec.netns, beside]]) };
   const atOwner = ofSegmentOwner(endpoint, world.segmentOwners);
   const layout = layoutOf(segments, atOwner.spec);
-  const [port, ...rest] = compileEndpoint(world, { vrf, layout, mtu }, atOwner);
+  const [port, ...rest] = compileEndpoint(world, { vrf, layout, mtu, narrow }, atOwner);
   if (port === undefined) return { layout, objects: [] };
   const limits = compileShaping(vrf, segmentOwner, atOwner, mtu);
   return { layout, objects: [...elementsOf(context, atOwner), port, ...limits, ...rest] };
@@ -157,7 +162,9 @@ export function attachmentOf(
     endpoint: endpoint.name,
     spec: endpoint.spec,
     mtu: layout === undefined ? mtu : endpointMtu(layout, mtu),
-    routes: objects.flatMap((object) => (object.kind === "route" ? [`${object.dst} via ${object.via}`] : [])),
+    routes: objects.flatMap((object) =>
+      object.kind === "route" && object.via !== undefined ? [`${object.dst} via ${object.via}`] : [],
+    ),
     interfaceAddresses: layout?.addresses ?? [],
     gateways: layout?.gateways.map((gateway) => gateway.ip) ?? [],
     dns: layout?.dns ?? segmentOwner.spec.dns ?? [],

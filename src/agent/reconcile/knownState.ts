@@ -11,8 +11,14 @@ import type { Entry } from "../journal/journal.ts";
 export function record(state: Map<string, KernelObject>, results: readonly OpResult[]): Map<string, KernelObject> {
   for (const { op, refusal } of results) {
     if (refusal !== undefined) continue;
-    if (op.op === "remove") forget(state, op.object);
-    else state.set(keyOf(op.object), op.object);
+    if (op.op === "remove") {
+      forget(state, op.object);
+      continue;
+    }
+    const key = keyOf(op.object);
+    // What was in its slot had another key.
+    if (op.op === "set" && keyOf(op.from) !== key) state.delete(keyOf(op.from));
+    state.set(key, op.object);
   }
   return state;
 }

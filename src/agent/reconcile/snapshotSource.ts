@@ -142,7 +142,7 @@ function isDetaching(endpoint: Endpoint | undefined): boolean {
   return endpoint?.spec.detaching === true;
 }
 
-const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps", "securityGroups"] as const;
+const LISTS = ["vrfs", "networks", "hosts", "blocks", "vteps", "securityGroups", "conversions"] as const;
 
 /** Whether two snapshots ask the same of a host, except for its own endpoints. */
 export function isSameExceptOwn(before: Snapshot, now: Snapshot, host: string): boolean {

@@ -54,6 +54,8 @@ export class PathProbes {
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   /** Gets what came to the namespace and is no answer to these probes. */
   onOther: (seen: EchoSeen) => void = () => undefined;
+  /** Whether the kernel could send probes so far. */
+  #canProbe = false;
   /** Called when the report may have changed. */
   onNews: () => void = () => undefined;
 
@@ -92,7 +94,21 @@ export class PathProbes {
       (a, b) => WORST.indexOf(a.state) - WORST.indexOf(b.state) || b.sinceMs - a.sinceMs,
     );
     const proven = probes.filter(({ state }) => state === "proven").length;
-    return { peers: probes.length, proven, named: probes.slice(0, PATHS_NAMED).map((probe) => this.#seen(probe)) };
+    const named = probes.slice(0, PATHS_NAMED).map((probe) => this.#seen(probe));
+    const channels = this.#channels();
+    return { peers: probes.length, proven, named, ...(this.#canProbe && channels.length > 0 ? { channels } : {}) };
+  }
+
+  #channels(): NonNullable<PathsReport["channels"]> {
+    const byChannel = Map.groupBy(this.#possible, ({ path: { driver, port } }) => `${driver} ${port}`);
+    return [...byChannel.values()].flatMap((probes) => {
+      const unproven = probes.flatMap(({ state, path }) => (state === "proven" ? [] : [path.host]));
+      return probes.slice(0, 1).map(({ path: { driver, port } }) => ({
+        driver,
+        port,
+        unproven: unproven.sort().slice(0, PATHS_NAMED),
+      }));
+    });
   }
 
   /** Whether packets of full size pass to a host and back, by all of its tunnel ports. */
@@ -108,6 +124,7 @@ export class PathProbes {
       this.#wake = new AbortController();
       const echo = kernel.echo(PATHS_NS);
       if (echo !== undefined) {
+        this.#canProbe = true;
         this.#take(echo);
         this.#send(echo);
       }

@@ -27,6 +27,7 @@ import {
   spoofingText,
   subnetsText,
 } from "./draft.ts";
+import { type CarriageFlags, editTunnel, followConversion, isAboutVrf, registerConversions } from "./conversion.ts";
 import { registerExport } from "./export.ts";
 import { registerMembers } from "./members.ts";
 import { registerMigrations } from "./migration.ts";
@@ -57,6 +58,7 @@ export function register(noun: Command, cli: Cli): void {
   });
   registerMembers(noun, cli);
   registerMigrations(noun, cli);
+  registerConversions(noun, cli);
 }
 
 function registerCreate(noun: Command, cli: Cli): void {
@@ -98,9 +100,15 @@ function registerEdit(noun: Command, cli: Cli): void {
       repeated,
     )
     .option("--host-prefix <length>", "ipam local: block length in an added family; once per --subnet", repeated)
+    .option("--vni <n>", "VNI of the segment; of a routed network, of its VRF")
+    .option("--tunnel-port <port>", "UDP port of the tunnels, of all networks of the VRF")
     .option("--tenant <name>", "of a reservation: its tenant, whose quota it counts against")
     .option("--enabled", "allow new blocks and endpoints again")
     .option("--no-enabled", "allow no new blocks and no new endpoints");
+  change.addHelpText(
+    "after",
+    "\nWhile endpoints use it, --mtu, --vni and --tunnel-port change in phases, and no packet is lost.",
+  );
   writing(change).action(cli.verb(editNetwork));
 }
 
@@ -317,11 +325,18 @@ async function createNetwork(cli: Cli, name: string, options: SpecFlags & WriteO
   );
 }
 
-async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOptions): Promise<void> {
+async function editNetwork(cli: Cli, name: string, options: SpecFlags & CarriageFlags & WriteOptions): Promise<void> {
   const draft = draftOf(options);
   const cleared = clearedBy(options);
   const changed = [...new Set([...Object.keys(draft), ...cleared])];
-  if (changed.length === 0) throw noChange("network");
+  const { tunnelPort, vni, mtu } = options;
+  if (changed.length === 0 && tunnelPort === undefined) throw noChange("network");
+  if (tunnelPort !== undefined || vni !== undefined) {
+    const { spec } = await (await connect(cli.io, options)).get("network", name);
+    const others = changed.filter((field) => field !== "vni" || spec.ipam === "global");
+    if (isAboutVrf(options, spec.ipam)) return editTunnel(cli, options, { name, vrf: spec.vrf, others });
+  }
+  let vrf = name;
   await edit(cli, options, {
     kind: "network",
     name,
@@ -335,10 +350,12 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & WriteOpt
     done(after, before) {
       const [old, now] = [before, after].map(({ spec }) => subnetsText(spec.subnets));
       const subnets = draft.subnets === undefined ? "" : `  subnets: ${old} -> ${now}\n`;
+      vrf = after.spec.vrf;
       const head = `network ${name} changed at revision ${after.revision}: ${changed.join(", ")}\n`;
       return head + subnets + overriddenText(after.spec.securityGroups);
     },
   });
+  if (vni !== undefined || mtu !== undefined) await followConversion(cli, options, vrf);
 }
 
 async function lossesOf(server: ServerClient, name: string): Promise<readonly string[]> {

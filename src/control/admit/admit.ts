@@ -11,6 +11,7 @@ import { apply } from "./apply.ts";
 import type { Context } from "./context.ts";
 import { commitGroup } from "./group/group.ts";
 import { drainHost, joinHost } from "./host/host.ts";
+import { advanceConversion } from "./network/convert.ts";
 import { checkMatch, deleteResource, putResource, alignReferences } from "./resource.ts";
 import { attach, attachAll, detach, patchEndpoint } from "./workload/endpoint.ts";
 import { joinNetwork } from "./workload/membership.ts";
@@ -73,6 +74,7 @@ const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
   release: (draft, { span }) => release(draft, span),
   reserve: (draft, { network, request }) => reserve(draft, network, request),
   expire,
+  "advance-conversion": advanceConversion,
 };
 
 /** The resource whose revision a write may name; of what is deleted, resource.ts asks first whether it is there. */

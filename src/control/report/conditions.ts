@@ -30,6 +30,7 @@ export const CONDITION_REASONS = [
   "clock-stepped",
   "host-cloned",
   "another-history",
+  "converting",
 ] as const;
 export type Condition = {
   readonly reason: (typeof CONDITION_REASONS)[number];

@@ -62,6 +62,11 @@ export class Reports {
     this.#sightedAtMs.delete(host);
   }
 
+  /** What it said last; times are of the monotonic clock. */
+  latest(host: string): HostStatus | undefined {
+    return this.#latest.get(host);
+  }
+
   heard(host: string): Heard {
     const status = this.#latest.get(host);
     const saidAtMs = status?.reportedAtMs ?? this.#sinceMs.get(host) ?? this.#openedAtMs;

@@ -1,6 +1,7 @@
 // Takes reports of hosts, and makes the status of them.
 import { Fault } from "../../model/fault.ts";
 import type { ClusterStatus, HostReport } from "../../model/status.ts";
+import { conversionConditions } from "../hosts/conversions.ts";
 import { prefixSecret } from "../hosts/prefixes.ts";
 import type { Parts } from "../parts.ts";
 import { type Condition, conditionsOf, undelivered } from "./conditions.ts";
@@ -25,6 +26,10 @@ export async function statusOf({ committer, lifecycle, prefixes, boots, historie
   await committer.settled();
   const { status, losses } = lifecycle.status(committer);
   const { view } = committer;
-  const conditions = [...conditionsOf(view, prefixes.byHost), ...undelivered(view, status.groups ?? [])];
+  const conditions = [
+    ...conditionsOf(view, prefixes.byHost),
+    ...undelivered(view, status.groups ?? []),
+    ...conversionConditions(view, lifecycle.reports),
+  ];
   return { ...status, conditions: [...conditions, ...losses, ...boots.conditions(), ...histories.conditions()] };
 }

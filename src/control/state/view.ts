@@ -218,6 +218,11 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
   move(view, move, enters) {
     if (!isOver(move)) own(view.moving, move.spec.endpoint, move, enters);
   },
+  /** What its hosts still have is nobody else's. */
+  conversion(view, { spec: { vrf, network, from, to } }, enters) {
+    const owner: Key = network === undefined ? `vrf/${vrf}` : `network/${network}`;
+    if (from.vni !== undefined && from.vni !== to.vni) indexVni(view, from.vni, owner, enters);
+  },
   hold: indexHold,
   freed: indexFreed,
   securitygroup(view, { spec }, enters) {

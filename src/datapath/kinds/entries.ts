@@ -57,6 +57,8 @@ export type Route = Entry & {
   readonly via?: string;
   readonly onlink: boolean;
   readonly src?: string;
+  /** Largest packet that is sent by it, if that is less than its link takes. */
+  readonly mtu?: number;
   /** Only of a route that has another, as earlier builds made them in IPv4: never wanted. */
   readonly metric?: number;
 };
@@ -100,11 +102,12 @@ function removeRedirect({ dev }: Redirect, { tc }: Shell): readonly string[] {
   return [`${tc} qdisc delete dev ${dev} ingress`];
 }
 
-function routeWords({ dst, via, dev, onlink, src, metric = WEFT_ROUTE_METRIC }: Route): string {
+function routeWords({ dst, via, dev, onlink, src, mtu, metric = WEFT_ROUTE_METRIC }: Route): string {
   const gateway = via === undefined ? "" : ` via ${via}`;
   const how = `${onlink ? " onlink" : ""}${src === undefined ? "" : ` src ${src}`}`;
   const place = dst === DEFAULT_ROUTE[4] ? "default" : dst;
-  return `${place}${gateway} dev ${dev}${how} proto ${WEFT_PROTOCOL} metric ${metric}`;
+  const size = mtu === undefined ? "" : ` mtu ${mtu}`;
+  return `${place}${gateway} dev ${dev}${how} proto ${WEFT_PROTOCOL} metric ${metric}${size}`;
 }
 
 export const ENTRY_KINDS = {
@@ -120,7 +123,7 @@ export const ENTRY_KINDS = {
     role: "entry",
     layer: 5.6,
     // Before the shaper goes that it leads to: frames redirected to nowhere are lost.
-    removal: -20,
+    removal: () => -20,
     key: ({ ns, dev }) => `redirect ${ns} ${dev}`,
     add: addRedirect,
     set: (from, to, shell) => [...removeRedirect(from, shell), ...addRedirect(to, shell)],

@@ -34,14 +34,14 @@ export type Role<T> = T extends { readonly alias: string }
 export type LeadsTo = "ports" | "namespace" | "hosts" | "peer" | "nowhere";
 
 /** Layers of removals: links go before anything new is made, as a new one may need the name; the rest goes last. */
-const LAST = 20;
+export const LAST = 20;
 
 export interface Kind<T extends AnyObject> {
   readonly role: Role<T>;
   /** Its place in the order of operations when it is made or changed, from namespaces (0) up to routes (8). */
   readonly layer: number;
   /** The same when it is removed. */
-  readonly removal: number;
+  readonly removal: (object: T) => number;
   /** The same of one change, where that is not the layer. */
   readonly changeLayer: (from: T, to: T) => number;
   /** False for what has no absent state: it stays when it is no longer wanted. */
@@ -49,8 +49,8 @@ export interface Kind<T extends AnyObject> {
   /** What makes two objects the same one; everything else is a value that can be changed in place. */
   readonly key: (object: T) => string;
   /**
-   * The place that the kernel has only once: an old object in it goes right before a new one comes, and not after it.
-   * Undefined: there is no such place, or the key says it all.
+   * The place that the kernel has only once: a new object in it replaces the old one, by a `set`. Undefined: there is
+   * no such place, or the key says it all.
    */
   readonly slot: (object: T) => string | undefined;
   /** The devices that a link is, a pair at both ends: they go with it, and with them all that is on them. */
@@ -92,7 +92,7 @@ export function defineKind<T extends AnyObject>(kind: Definition<T>): Kind<T> {
   return {
     role,
     layer,
-    removal: kind.removal ?? (role === "link" ? -layer : LAST - layer),
+    removal: kind.removal ?? (() => (role === "link" ? -layer : LAST - layer)),
     changeLayer: kind.changeLayer ?? (() => layer),
     isRemovable: kind.isRemovable ?? true,
     key,

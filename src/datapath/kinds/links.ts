@@ -70,6 +70,8 @@ export type Vxlan = Link &
     readonly port: number;
     /** Where broadcasts and frames to unknown MACs go: one packet for all. Absent: to each host of the flood list. */
     readonly group?: VxlanGroup;
+    /** As a port of a bridge: what comes in goes to no other isolated port. */
+    readonly isolated?: true;
   };
 
 /**
@@ -117,6 +119,11 @@ export function groupsOf({ macs }: PortOfBridge): number {
 export function learningText({ macs }: PortOfBridge): string {
   return `learning ${macs === undefined ? "off" : "on"} flood ${macs === "flooded" ? "on" : "off"}`;
 }
+
+/** A port that is not isolated says nothing of it when it is made. */
+const isolation = ({ isolated }: Vxlan): readonly Field[] => [
+  ["type bridge_slave isolated", isolated === true ? "on" : "off"],
+];
 
 /** `more`: what else is set. */
 export function bringUp({ name, alias }: Link, { ip }: Shell, more = ""): string {
@@ -229,7 +236,7 @@ export const LINK_KINDS = {
     leadsTo: "hosts",
     // VNI, port and local address cannot be changed ("Cannot change VNI.", 6.18).
     key: ({ ns, name, vni, port, local }) => `vxlan ${ns} ${name} ${vni} ${port} ${local}`,
-    fields: portFields,
+    fields: (o) => portFields(o, ...isolation(o)),
     add: (o, shell) => [
       `ip link add ${o.name}${o.ns === "host" ? "" : ` netns ${shell.name}`} address ${o.mac} mtu ${o.mtu}` +
         ` type vxlan id ${o.vni}${o.group === undefined ? "" : ` ${groupWords(o.group, (dev) => dev)}`}` +
@@ -237,7 +244,10 @@ export const LINK_KINDS = {
         (o.group === undefined ? "" : ` maxaddress ${FDB_MAX}`),
       ...(o.master === undefined
         ? []
-        : [`${shell.ip} link set ${o.name} master ${o.master}`, suppression(o, shell, `${learningText(o)} `)]),
+        : [
+            `${shell.ip} link set ${o.name} master ${o.master}`,
+            suppression(o, shell, `${learningText(o)} ${o.isolated === true ? "isolated on " : ""}`),
+          ]),
       bringUp(o, shell),
     ],
     setMore: (from, to, shell) => [

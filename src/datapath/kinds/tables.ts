@@ -3,7 +3,7 @@
 // transaction. The compiler fills these sets, and src/kernel reads and writes them.
 import { createHash } from "node:crypto";
 import { ipOf } from "../../model/address.ts";
-import { MARK, type Ns, type Shell, defineKind } from "./kind.ts";
+import { LAST, MARK, type Ns, type Shell, defineKind } from "./kind.ts";
 
 /**
  * `body` and `bridge` are what stands between the braces of the tables. The kernel cannot give the text back, so an
@@ -68,6 +68,8 @@ const FIXED: Readonly<Record<string, SetType>> = {
   macs: { declared: "typeof iifname . @ll,48,48", fields: ["port", "mac"], isMap: false },
   /** Ports and tunnels that get frames to unknown MACs. */
   floods: { declared: "type ifname", fields: ["port"], isMap: false },
+  /** Tunnels of a conversion that get no broadcast, because another of their bridge does. */
+  closed: { declared: "type ifname", fields: ["port"], isMap: false },
   /**
    * Addresses of a port with the MAC that belongs to each, for the source in IPv4 and ARP; the value is the port's mark
    * again, so that one lookup is enough for most packets.
@@ -143,6 +145,8 @@ export const TABLE_KINDS = {
     role: "alone",
     // With the tables, in the same transaction where both change.
     layer: TABLES_LAYER + 0.5,
+    // Of two tunnels one is closed and the other opened at once. Others go when nothing needs them any more.
+    removal: ({ set }) => (set === "closed" ? TABLES_LAYER + 0.5 : LAST - TABLES_LAYER - 0.5),
     key: ({ ns, set, key }) => `element ${ns} ${set} ${key}`,
     add: (o, shell) => [line("add", o, shell)],
     // A map has one value for a key: the old one goes first.

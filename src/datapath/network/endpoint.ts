@@ -1,7 +1,7 @@
 // Port, addresses and routes of one endpoint of this host: everything that an attach adds to the kernel. The far end is
 // created in the workload's namespace, because moving it there afterwards costs an RCU barrier under RTNL (20 ms
 // against 0.8).
-import type { Family } from "../../model/address.ts";
+import { type Cidr, type Family, BITS, cidrAround, formatCidr, formatIp, interfaceOf } from "../../model/address.ts";
 import type { Endpoint, EndpointSpec, Vrf } from "../../model/resource.ts";
 import type { EndpointLayout, Segment } from "../world/layout.ts";
 import { alias, portMac, portName } from "../state/names.ts";
@@ -17,10 +17,20 @@ import type { World } from "../world/world.ts";
  * Where an endpoint is: its VRF, and its place on the network's segment. Without a layout no segment of this host has
  * the endpoint's addresses, because its block is gone.
  */
-type Attached = { readonly vrf: Vrf; readonly layout: EndpointLayout | undefined; readonly mtu: number };
+type Attached = {
+  readonly vrf: Vrf;
+  readonly layout: EndpointLayout | undefined;
+  readonly mtu: number;
+  /** Larger packets are not sent, although the interface would take them. */
+  readonly narrow: number | undefined;
+};
 
 /** Empty without a layout. `mtu` is the network's. */
-export function compileEndpoint(world: World, { vrf, layout, mtu }: Attached, endpoint: Endpoint): KernelObject[] {
+export function compileEndpoint(
+  world: World,
+  { vrf, layout, mtu, narrow }: Attached,
+  endpoint: Endpoint,
+): KernelObject[] {
   if (layout === undefined) return [];
   const { spec } = endpoint;
   const port = portOn(endpoint, nsOf(vrf), layout.segment, endpointMtu(layout, mtu));
@@ -28,14 +38,30 @@ export function compileEndpoint(world: World, { vrf, layout, mtu }: Attached, en
   const { ns, name: dev } = port.peer;
   const isFirst = isWayOut(spec, world.interfaces.get(ns) ?? []);
   const behind = (family: Family) => (isFirst ? [DEFAULT_ROUTE[family]] : reach(world, vrf, { spec, layout }, family));
+  const most = narrow === undefined ? {} : { mtu: endpointMtu(layout, narrow) };
   return [
     port,
     { kind: "bridge-fdb", ns: port.ns, dev: port.name, mac: spec.mac },
     ...layout.addresses.map((cidr): KernelObject => ({ kind: "address", ns, dev, cidr })),
     ...layout.gateways.flatMap(({ family, ip: via }) =>
-      behind(family).map((dst): KernelObject => ({ kind: "route", ns, dst, via, dev, onlink: false })),
+      behind(family).map((dst): KernelObject => ({ kind: "route", ns, dst, via, dev, onlink: false, ...most })),
+    ),
+    ...(narrow === undefined ? [] : layout.addresses.flatMap(halvesOf)).map(
+      ({ dst, src }): KernelObject => ({ kind: "route", ns, dst, dev, onlink: false, src, ...most }),
     ),
   ];
+}
+
+/**
+ * The kernel's own route to the addresses on the link has no MTU, and is not ours to change. Two routes to the halves
+ * of it go before it, and leave it as it was when they go.
+ */
+function halvesOf(address: string): { readonly dst: string; readonly src: string }[] {
+  const { ip, length } = interfaceOf(address) ?? {};
+  if (ip === undefined || length === undefined || length >= BITS[ip.family]) return [];
+  const first: Cidr = { ...cidrAround(ip, length), length: length + 1 };
+  const second = { ...first, base: first.base + (1n << BigInt(BITS[ip.family] - first.length)) };
+  return [first, second].map((half) => ({ dst: formatCidr(half), src: formatIp(ip) }));
 }
 
 type PortOwner = {

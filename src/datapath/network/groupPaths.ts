@@ -8,7 +8,8 @@ import { tunnelEnd } from "../../model/multicast.ts";
 import { PATHS_VNI } from "../../model/paths.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import { networksOn } from "../world/placement.ts";
-import { type World, networkMtu, tunnelTo } from "../world/world.ts";
+import { networkMtu } from "../world/ways.ts";
+import { type World, tunnelTo } from "../world/world.ts";
 import { pathEnd } from "./paths.ts";
 
 /** From this host to the members of one network's group. */

@@ -11,11 +11,12 @@ import { DRIVER_NAMES, type Driver, tunnelMtu } from "../../model/driver.ts";
 import { IPV6_MTU_MIN } from "../../model/limits.ts";
 import { PATHS_VNI } from "../../model/paths.ts";
 import type { Host, Vrf } from "../../model/resource.ts";
-import { type World, tunnelTo, vrfMtu } from "../world/world.ts";
+import { type World, tunnelTo } from "../world/world.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
-import { type Channel, TUNNELS, channelsOf } from "../tunnel/drivers.ts";
+import { type Channel, TUNNELS, channelsOf, waysIn } from "../tunnel/drivers.ts";
 import type { RoutedPeer } from "../tunnel/tunnel.ts";
+import { mtuOf } from "../world/ways.ts";
 
 /** No VRF can have this name: VRF names begin with a letter or digit. */
 export const PATHS_NS = "vrf:_paths";
@@ -57,9 +58,8 @@ export function pathsOf(world: World): readonly Path[] {
 
 /** The largest packet that the VRF's networks of a driver let their workloads send. */
 function sizeIn(world: World, vrf: Vrf, driver: Driver): number {
-  const networks = (world.networks.get(vrf.name) ?? []).filter(({ spec }) => spec.driver === driver);
-  const most = vrfMtu(world, vrf, driver);
-  return Math.max(...networks.map(({ spec }) => Math.min(spec.mtu ?? most, most)));
+  const ways = waysIn(world, vrf).filter(({ network }) => network.spec.driver === driver);
+  return Math.max(...ways.map((way) => mtuOf(world, way)));
 }
 
 export function compilePaths(world: World): KernelObject[] {

@@ -10,10 +10,10 @@
 // Neighbour maps address to (inner) MAC, FDB maps (inner) MAC to (outer) address. So a peer costs one FDB
 // entry per VRF, a neighbour per VTEP address and a route per block, for any number of endpoints; nothing is flooded.
 import { BITS, familyOf } from "../../model/address.ts";
-import { type Driver, routedDevice } from "../../model/driver.ts";
 import type { Network, Vrf, Vtep, VtepSpec } from "../../model/resource.ts";
 import { mustCidr } from "../world/layout.ts";
 import { nsOf } from "../world/placement.ts";
+import { type Way, deviceOf, waysOf } from "../world/ways.ts";
 import { type World, vrfMtu } from "../world/world.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
@@ -25,8 +25,17 @@ export function compileRouted(world: World, vrf: Vrf, networks: readonly Network
   const own = world.vteps.get(vrf.name)?.find((vtep) => vtep.spec.host === world.self.name);
   if (own === undefined) return [];
   const locals = networks.filter(({ spec }) => spec.ipam === "local");
-  const byDriver = Map.groupBy(locals, ({ spec }) => spec.driver);
-  return [...byDriver].flatMap(([driver, its]) => compileTunnel(world, { vrf, driver, own }, its));
+  // Each tunnel with the networks whose packets take it; none take the one that a conversion only receives by.
+  const tunnels = new Map<string, { readonly way: Way; readonly networks: Network[] }>();
+  for (const network of locals) {
+    for (const [i, way] of waysOf(world, vrf, network).entries()) {
+      const key = `${way.network.spec.driver} ${deviceOf(way)}`;
+      const tunnel = tunnels.get(key) ?? { way, networks: [] };
+      tunnels.set(key, tunnel);
+      if (i === 0) tunnel.networks.push(network);
+    }
+  }
+  return [...tunnels.values()].flatMap(({ way, networks: its }) => compileTunnel(world, { way, vtep: own }, its));
 }
 
 /** By host. */
@@ -39,23 +48,27 @@ function peersOf(world: World, vrf: Vrf): ReadonlyMap<string, RoutedPeer> {
   return peers;
 }
 
-type Ends = { readonly vrf: Vrf; readonly driver: Driver; readonly own: Vtep };
+type Ends = { readonly way: Way; readonly vtep: Vtep };
 
-function compileTunnel(world: World, { vrf, driver, own }: Ends, networks: readonly Network[]): KernelObject[] {
+function compileTunnel(world: World, { way, vtep }: Ends, networks: readonly Network[]): KernelObject[] {
+  const { vrf } = way;
+  const { driver } = way.network.spec;
   const ns = nsOf(vrf);
   const peers = peersOf(world, vrf);
   const { objects, deviceTo } = TUNNELS[driver].routed({
     ns,
-    name: routedDevice(driver, vrf.spec),
+    name: deviceOf(way),
     vni: vrf.spec.vni,
     local: world.self.spec.underlay,
     port: vrf.spec.tunnelPort,
-    mac: own.spec.mac,
+    mac: vtep.spec.mac,
     mtu: vrfMtu(world, vrf, driver),
     alias: alias("vrf", vrf.name),
-    addresses: addressesOf(vrf, own),
+    addresses: addressesOf(vrf, vtep),
     peers: [...peers.values()],
   });
+  // By a tunnel that is only for what comes in, nothing leaves: not even what leads to the VTEPs of peers.
+  const own = networks.length > 0 ? objects : objects.filter(({ kind }) => kind !== "route");
   const routes = networks.flatMap(({ name }) =>
     (world.blocks.get(name) ?? []).flatMap(({ spec: { host, cidr: dst } }): KernelObject[] => {
       const peer = peers.get(host);
@@ -64,7 +77,7 @@ function compileTunnel(world: World, { vrf, driver, own }: Ends, networks: reado
       return [{ kind: "route", ns, dst, via, dev: deviceTo(peer), onlink: true }];
     }),
   );
-  return [...objects, ...routes];
+  return [...own, ...routes];
 }
 
 function ipsOf({ ip, ip6 }: VtepSpec): readonly string[] {

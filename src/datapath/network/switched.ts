@@ -13,7 +13,6 @@
 // With a group (`peers: multicast`) the kernel floods to that instead. Machines that Weft does not know may be in it,
 // so the device and the tunnel's port learn; entries for endpoints are as ever, and no packet moves them.
 import { formatMac } from "../../model/address.ts";
-import { switchedDevice } from "../../model/driver.ts";
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
 import { allHostAddresses, hostAddressesOf, hostMac, namesHost } from "../../model/carrying.ts";
 import { defined } from "../../model/defined.ts";
@@ -22,28 +21,44 @@ import { networkBridge } from "../../model/device.ts";
 import { hasVirtualMac } from "./endpoint.ts";
 import { nsOf } from "../world/placement.ts";
 import { tunnelMacsOf } from "../world/layout.ts";
+import { closedElement } from "../policy/closing.ts";
 import { floodElements } from "../policy/learning.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
 import { TUNNELS, peerOf } from "../tunnel/drivers.ts";
-import type { Peer, TunnelGroup } from "../tunnel/tunnel.ts";
+import type { Peer, SwitchedDevices, TunnelGroup } from "../tunnel/tunnel.ts";
+import { type Way, deviceOf, mtuOf, waysOf } from "../world/ways.ts";
 import type { World } from "../world/world.ts";
 
 export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: number): KernelObject[] {
+  const ways = waysOf(world, vrf, network);
+  const endpoints = world.endpoints.get(network.name) ?? [];
+  const isAlone = ways.length === 1;
+  return ways.flatMap((way, i) => {
+    const peers = peersOf(world, way.network, endpoints);
+    const tunnel = tunnelOf(world, way, { endpoints, peers, mtu: Math.min(mtu, mtuOf(world, way)), isAlone });
+    return tunnel === undefined ? [] : compileWay(way, tunnel, { endpoints, peers, sends: i === 0 });
+  });
+}
+
+type Segment = { readonly endpoints: readonly Endpoint[]; readonly peers: ReadonlyMap<string, Peer> };
+
+/** Of two, neither gives the other what it takes from the underlay: they are isolated from each other. */
+function tunnelOf(
+  world: World,
+  way: Way,
+  { endpoints, peers, mtu, isAlone }: Segment & { readonly mtu: number; readonly isAlone: boolean },
+): SwitchedDevices | undefined {
+  const { vrf, network } = way;
   const { driver, vni } = network.spec;
   const end = tunnelEnd(network.spec, world.self.spec);
-  if (vni === undefined || end === undefined) return [];
-  const ns = nsOf(vrf);
-  const bridge = networkBridge(network);
-  const endpoints = world.endpoints.get(network.name) ?? [];
-  const stations = [...endpoints.map(({ spec }) => spec), ...hostsOn(network)];
+  if (vni === undefined || end === undefined) return undefined;
   // Addresses that move from one endpoint to another without the control plane.
   const hasVirtualIps = endpoints.some(({ spec: { allowedAddresses = [] } }) => allowedAddresses.length > 0);
   const macs = tunnelMacsOf(network) ?? (endpoints.some(({ spec }) => hasVirtualMac(spec)) ? "learned" : undefined);
-  const peers = peersOf(world, network, endpoints);
-  const tunnel = TUNNELS[driver].switched({
-    ns,
-    name: switchedDevice(driver, vni),
+  return TUNNELS[driver].switched({
+    ns: nsOf(vrf),
+    name: deviceOf(way),
     vni,
     local: end.underlay,
     port: vrf.spec.tunnelPort,
@@ -51,12 +66,24 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
     // No frame has it as source or destination; it is set so that the kernel does not choose one later.
     mac: formatMac(0x0a58_00_000000n + BigInt(vni)),
     alias: alias("network", network.name),
-    bridge,
+    bridge: networkBridge(network),
     ...groupOf(network, end),
+    ...(isAlone ? {} : { isolated: true }),
     ...(macs === undefined ? {} : { macs }),
     ...(hasVirtualIps ? { floodsArp: true } : {}),
     peers: [...peers.values()],
   });
+}
+
+/** What leads to other hosts' endpoints through a tunnel; if nothing is sent by it, what would. */
+function compileWay(
+  { vrf, network }: Way,
+  tunnel: SwitchedDevices,
+  { endpoints, peers, sends }: Segment & { readonly sends: boolean },
+): KernelObject[] {
+  const ns = nsOf(vrf);
+  const bridge = networkBridge(network);
+  const stations = [...endpoints.map(({ spec }) => spec), ...hostsOn(network)];
   const { portTo, unicast, broadcast } = tunnel;
   const behind = new Map<string, string[]>(tunnel.ports.map((port) => [port, []]));
   const objects = [...tunnel.devices];
@@ -66,10 +93,12 @@ export function compileSwitched(world: World, vrf: Vrf, network: Network, mtu: n
     const dev = portTo(peer);
     behind.get(dev)?.push(mac);
     if (unicast !== undefined) objects.push(unicast(mac, peer));
+    if (!sends) continue;
     objects.push({ kind: "bridge-fdb", ns, dev, mac });
     for (const ip of addresses) objects.push({ kind: "neighbour", ns, dev: bridge, ip, mac });
   }
   for (const [port, itsMacs] of behind) objects.push(...floodElements(vrf, tunnelMacsOf(network), port, itsMacs));
+  if (!sends) objects.push(...tunnel.ports.map((port) => closedElement(vrf, port)));
   if (broadcast !== undefined) objects.push(...[...peers.values()].map(broadcast));
   return objects;
 }

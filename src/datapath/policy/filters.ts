@@ -3,6 +3,7 @@
 // for what is forbidden is blind to what it cannot read, such as behind a VLAN tag. The rules are the same for every
 // network; what differs is in elements of sets and in bits of the port's mark (spoofing.ts).
 import type { Network } from "../../model/resource.ts";
+import { closingChain } from "./closing.ts";
 import { learningChains } from "./learning.ts";
 import { type Policy, compilePolicy } from "./groups.ts";
 import { declared } from "../kinds/tables.ts";
@@ -39,10 +40,16 @@ const OWN_MAC = `${lacks(ANY_MAC)} iifname . @ll,48,48 != @macs goto drop_2`;
  * are. What may come from its port goes on to its groups, where there are any. If anything
  * may come from anywhere, all that is hooked is what bounds learning.
  */
-export function bridgeTable(policy: Policy, networks: readonly Network[], place: "host" | "own" = "own"): string {
+export function bridgeTable(
+  policy: Policy,
+  networks: readonly Network[],
+  place: "host" | "own" = "own",
+  isClosing = false,
+): string {
   const isFiltered = policy.profiles.size > 0;
+  const closing = isClosing ? closingChain(networks) : "";
   if (!isFiltered && networks.length > 0 && networks.every(isOpen))
-    return SETS + DROPS + learningChains(networks, true);
+    return SETS + DROPS + learningChains(networks, true) + closing;
   const pass = (then: string, when = "") =>
     isFiltered ? [`${when}${has(PROFILE_BITS)} goto ${then}`, `${when}accept`] : [`${when}accept`];
   const filters = STORMS_CHAIN + fromV4(pass) + DISCOVERY + fromV6(pass) + FROM_PORT + fromPort(place);
@@ -52,6 +59,7 @@ export function bridgeTable(policy: Policy, networks: readonly Network[], place:
     compilePolicy(policy, place) +
     filters +
     learningChains(networks, false) +
+    closing +
     (place === "host" ? MARKS_GIVEN_BACK : "")
   );
 }

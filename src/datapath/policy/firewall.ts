@@ -10,11 +10,12 @@ import { hostBridges } from "./hostBridges.ts";
 import { closedTo, compileUplinkFilter, resolvers } from "./uplinkFilter.ts";
 import { segmentsOf } from "../world/layout.ts";
 import { GATEWAY_OUTPUT, policyOf } from "./groups.ts";
+import { isClosing } from "./closing.ts";
 import { connectionLimitChain } from "./connectionLimit.ts";
 import { bridgeTable } from "./filters.ts";
 import type { KernelObject } from "../kinds.ts";
 import { nftDigest } from "../kinds/tables.ts";
-import { TUNNELS, driversOf } from "../tunnel/drivers.ts";
+import { TUNNELS, waysIn } from "../tunnel/drivers.ts";
 import { compileTunnels, dropsToTunnels, usedByDriver } from "./tunnels.ts";
 import { UPLINK } from "../../model/uplink.ts";
 import { usesUplink } from "../network/uplink.ts";
@@ -30,7 +31,7 @@ export function compileFirewall(world: World, vrf: Vrf, networks: readonly Netwo
   const policy = policyOf(world, vrf.name);
   const inside = usesUplink(vrf, networks) ? uplinkChains(world, vrf, networks) : "";
   const body = (policy.profiles.size > 0 ? GATEWAY_OUTPUT : "") + isolated(world, vrf, networks) + inside;
-  const bridge = bridgeTable(policy, networks);
+  const bridge = bridgeTable(policy, networks, "own", isClosing(world, vrf, networks));
   return { kind: "nft", ns: nsOf(vrf), digest: nftDigest(body, bridge), body, bridge };
 }
 
@@ -64,7 +65,9 @@ function uplinkChains(world: World, vrf: Vrf, networks: readonly Network[]): str
     ...unhidden(vrf, networks),
     "goto counted",
   ]);
-  return connectionLimitChain(networks) + untracked(networks) + forward + INPUT + uplinkPostrouting(vrf, networks);
+  return (
+    connectionLimitChain(networks) + untracked(networks) + forward + INPUT + uplinkPostrouting(world, vrf, networks)
+  );
 }
 
 /** What is sent to the namespace's own addresses, as the uplink's. */
@@ -91,7 +94,7 @@ function unhidden(vrf: Vrf, networks: readonly Network[]): string[] {
   });
 }
 
-function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
+function uplinkPostrouting(world: World, vrf: Vrf, networks: readonly Network[]): string {
   const hidden = networks.filter((network) => network.spec.masquerade);
   const lines = FAMILIES.flatMap((family) => {
     const [ip, [all]] = [IP[family], subnetsIn(networks, family)];
@@ -102,9 +105,7 @@ function uplinkPostrouting(vrf: Vrf, networks: readonly Network[]): string {
   return chain("postrouting", [
     "type nat hook postrouting priority srcnat; policy accept;",
     ...lines,
-    ...driversOf(networks).map(
-      (driver) => `iifname "${UPLINK}" oifname "${TUNNELS[driver].pattern(routedDevice(driver, vrf.spec))}" masquerade`,
-    ),
+    ...toTunnels(world, vrf).map((devices) => `iifname "${UPLINK}" oifname "${devices}" masquerade`),
   ]);
 }
 
@@ -131,7 +132,7 @@ export function compileProtection(world: World, management: readonly string[]): 
   const bridges = vrf === undefined ? undefined : bridgesIn(world, vrf, networks, management);
   const body = compileTunnels(world, bridges) + compileUplinkFilter(world, management, bridges);
   if (vrf === undefined) return [{ kind: "nft", ns: "host", digest: nftDigest(body), body }];
-  const bridge = bridgeTable(policyOf(world, vrf.name), networks, "host");
+  const bridge = bridgeTable(policyOf(world, vrf.name), networks, "host", isClosing(world, vrf, networks));
   return [{ kind: "nft", ns: "host", digest: nftDigest(body, bridge), body, bridge }];
 }
 
@@ -143,4 +144,13 @@ function bridgesIn(world: World, vrf: Vrf, networks: readonly Network[], managem
     resolvers: resolvers(world, [vrf], devicesOf),
     closed: closedTo(world, management),
   });
+}
+
+/** Patterns of the devices that routed networks have, or would have. */
+function toTunnels(world: World, vrf: Vrf): readonly string[] {
+  const patterns = waysIn(world, vrf).map(({ vrf: { spec }, network }) => {
+    const { driver } = network.spec;
+    return TUNNELS[driver].pattern(routedDevice(driver, spec));
+  });
+  return [...new Set(patterns)];
 }

@@ -3,32 +3,37 @@
 //
 // Order: stale links go first, because a new one may need the name; then what is new, by the layers of the kinds
 // (namespace, policy, bridge, tunnel, port, address, entry, route), so that policy is there before a port; stale
-// entries go last, when their replacements are there, but for routes that move to another link. What a removed link or
-// namespace takes along needs no operation of its own.
+// entries go last, when their replacements are there. Where the kernel has one place for old and new, the new one
+// replaces the old one in one step. What a removed link or namespace takes along needs no operation of its own.
 import { type KernelObject, kindOf } from "../kinds.ts";
 import { type KernelState, type Op, deviceOf } from "./state.ts";
 
 export function diff(actual: KernelState, desired: KernelState): Op[] {
   const gone = goneWith(actual, desired);
   const ops: Op[] = [];
+  const stale = new Map<string, KernelObject>();
   for (const [key, object] of actual) {
-    if (!desired.has(key) && kindOf(object).isRemovable && !gone.takes(object)) ops.push({ op: "remove", object });
+    if (desired.has(key) || !kindOf(object).isRemovable || gone.takes(object)) continue;
+    const slot = kindOf(object).slot(object);
+    if (slot === undefined) ops.push({ op: "remove", object });
+    else stale.set(slot, object);
   }
   for (const [key, object] of desired) {
     const from = actual.get(key);
-    if (from === undefined || gone.takes(from)) ops.push({ op: "add", object });
+    if (from === undefined || gone.takes(from)) ops.push(puttingOf(object, stale));
     else if (!isSame(from, object)) ops.push({ op: "set", from, object });
   }
-  const taken = takenSlots(ops);
-  return ops.sort((a, b) => layerOf(a, taken) - layerOf(b, taken));
+  for (const object of stale.values()) ops.push({ op: "remove", object });
+  return ops.sort((a, b) => layerOf(a) - layerOf(b));
 }
 
-/** Slots that new objects need: a stale object in one goes before its successor comes. */
-function takenSlots(ops: readonly Op[]): ReadonlySet<string | undefined> {
-  const slots = new Set<string | undefined>();
-  for (const { op, object } of ops) if (op === "add") slots.add(kindOf(object).slot(object));
-  slots.delete(undefined);
-  return slots;
+/** A new object takes the place of a stale one. */
+function puttingOf(object: KernelObject, stale: Map<string, KernelObject>): Op {
+  const slot = stale.size === 0 ? undefined : kindOf(object).slot(object);
+  const from = slot === undefined ? undefined : stale.get(slot);
+  if (slot === undefined || from === undefined) return { op: "add", object };
+  stale.delete(slot);
+  return { op: "set", from, object };
 }
 
 /**
@@ -53,12 +58,11 @@ function goneWith(actual: KernelState, desired: KernelState): { takes(object: Ke
   };
 }
 
-function layerOf(op: Op, taken: ReadonlySet<string | undefined>): number {
+function layerOf(op: Op): number {
   const { object } = op;
   const kind = kindOf(object);
   if (op.op === "add") return kind.layer;
-  if (op.op === "set") return kind.changeLayer(op.from, object);
-  return taken.size > 0 && taken.has(kind.slot(object)) ? kind.layer - 0.5 : kind.removal;
+  return op.op === "set" ? kind.changeLayer(op.from, object) : kind.removal(object);
 }
 
 /** Equal as values; tables by their digest alone. */

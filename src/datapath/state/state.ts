@@ -5,7 +5,10 @@ import { type KernelObject, kindOf } from "../kinds.ts";
 
 export type KernelState = ReadonlyMap<string, KernelObject>;
 
-/** `set` changes in place what `from` already is; anything that cannot be is a remove and an add. */
+/**
+ * `set` changes in place what `from` already is, or puts the object where `from` was (Kind.slot); anything that cannot
+ * be is a remove and an add.
+ */
 export type OpOn<T> =
   | { readonly op: "add"; readonly object: T }
   | { readonly op: "set"; readonly from: T; readonly object: T }

@@ -1,7 +1,8 @@
 // The table of tunnel drivers, and which of them a host uses.
-import { DRIVERS, DRIVER_NAMES, type Driver } from "../../model/driver.ts";
+import { DRIVER_NAMES, type Driver } from "../../model/driver.ts";
 import type { TunnelWay } from "../../model/multicast.ts";
-import type { Network, Vrf } from "../../model/resource.ts";
+import type { Vrf } from "../../model/resource.ts";
+import { type Way, portOf, waysOf } from "../world/ways.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 import { gre } from "./gre.ts";
 import type { Peer, TunnelDriver } from "./tunnel.ts";
@@ -12,23 +13,32 @@ export const TUNNELS: Readonly<Record<Driver, TunnelDriver>> = { vxlan, gre };
 /** What firewalls between two hosts open or close as one: a driver, and its port where it has one (else 0). */
 export type Channel = { readonly driver: Driver; readonly port: number };
 
-/** Those that networks have, in the order of their rows: texts of tables must not depend on that of the networks. */
-export function driversOf(networks: readonly Network[]): readonly Driver[] {
-  return DRIVER_NAMES.filter((driver) => networks.some(({ spec }) => spec.driver === driver));
+/**
+ * The channels of a VRF: one for each driver of its networks, and more while a conversion changes them. In the order of
+ * the drivers' rows: texts of tables must not depend on that of the networks.
+ */
+export function channelsOf(world: World, vrf: Vrf): readonly Channel[] {
+  const channels = new Map<string, Channel>();
+  for (const way of waysIn(world, vrf)) {
+    const { driver } = way.network.spec;
+    const port = portOf(way);
+    channels.set(`${driver} ${port}`, { driver, port });
+  }
+  const rank = ({ driver, port }: Channel) => DRIVER_NAMES.indexOf(driver) * 65_536 + port;
+  return [...channels.values()].sort((a, b) => rank(a) - rank(b));
 }
 
-/** The channels of a VRF: one for each driver of its networks. */
-export function channelsOf(world: World, vrf: Vrf): readonly Channel[] {
-  return driversOf(world.networks.get(vrf.name) ?? []).map((driver) => ({
-    driver,
-    port: DRIVERS[driver].hasPort ? vrf.spec.tunnelPort : 0,
-  }));
+/** All ways of a VRF's networks. */
+export function waysIn(world: World, vrf: Vrf): readonly Way[] {
+  return (world.networks.get(vrf.name) ?? []).flatMap((network) => waysOf(world, vrf, network));
 }
 
 /** The VNIs of a VRF's tunnels of a driver: of its routed networks, and of each switched one. */
 export function vnisOf(world: World, vrf: Vrf, driver: Driver): readonly number[] {
-  const networks = (world.networks.get(vrf.name) ?? []).filter(({ spec }) => spec.driver === driver);
-  return networks.flatMap(({ spec }) => (spec.ipam === "local" ? vrf.spec.vni : (spec.vni ?? [])));
+  const vnis = waysIn(world, vrf)
+    .filter(({ network }) => network.spec.driver === driver)
+    .flatMap(({ network: { spec }, vrf: its }) => (spec.ipam === "local" ? its.spec.vni : (spec.vni ?? [])));
+  return [...new Set(vnis)];
 }
 
 /** A host as the other end of a tunnel; undefined if none can lead there. `way`: of a network, as for tunnelTo(). */

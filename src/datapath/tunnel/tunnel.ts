@@ -37,6 +37,8 @@ export type RoutedPeer = Peer & { readonly ips: readonly string[]; readonly mac:
 /** A tunnel that is part of a bridge: one segment over all hosts. */
 type SwitchedTunnel = Tunnel & {
   readonly bridge: string;
+  /** Its bridge has another tunnel as well, which gets nothing from this one. */
+  readonly isolated?: true;
   readonly macs?: Macs;
   readonly floodsArp?: true;
   /** Where broadcasts and frames to unknown MACs go; absent: to each peer. */
@@ -74,7 +76,7 @@ type RoutedDevices = {
   readonly deviceTo: (peer: RoutedPeer) => string;
 };
 
-type SwitchedDevices = {
+export type SwitchedDevices = {
   readonly devices: readonly KernelObject[];
   /** The port of the bridge that leads to a peer, and all of them. */
   readonly portTo: (peer: Peer) => string;

@@ -4,16 +4,18 @@ import { familyOf } from "../../model/address.ts";
 import { type Driver, tunnelMtu } from "../../model/driver.ts";
 import { type TunnelWay, tunnelEnd } from "../../model/multicast.ts";
 import { namesHost, vrfsOn } from "../../model/carrying.ts";
-import type {
-  Block,
-  Endpoint,
-  EndpointSpec,
-  Host,
-  Network,
-  SecurityGroup,
-  Snapshot,
-  Vrf,
-  Vtep,
+import {
+  type Block,
+  type Conversion,
+  type Endpoint,
+  type EndpointSpec,
+  type Host,
+  type Network,
+  type SecurityGroup,
+  type Snapshot,
+  type Vrf,
+  type Vtep,
+  listIn,
 } from "../../model/resource.ts";
 import { withoutReservations, segmentOwnersOf } from "./reservations.ts";
 
@@ -31,6 +33,8 @@ export type World = {
   readonly blocks: ReadonlyMap<string, readonly Block[]>;
   readonly vteps: ReadonlyMap<string, readonly Vtep[]>;
   readonly groups: ReadonlyMap<string, SecurityGroup>;
+  /** What changes while it is in use, by VRF (ways.ts). */
+  readonly conversions: ReadonlyMap<string, Conversion>;
   /** This host's endpoints by their workload's namespace: which of its interfaces leads where (reach.ts). */
   readonly interfaces: ReadonlyMap<string, readonly EndpointSpec[]>;
   /**
@@ -71,6 +75,7 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
     blocks: Map.groupBy(snapshot.blocks, (block) => block.spec.network),
     vteps,
     groups: new Map(snapshot.securityGroups.map((group) => [group.name, group])),
+    conversions: new Map(listIn(snapshot, "conversion").map((conversion) => [conversion.spec.vrf, conversion])),
     interfaces: Map.groupBy(own, ({ netns }) => netns),
     carriers: new Map(vrfs.map(({ name }) => [name, carriersOf(name)])),
   };
@@ -113,9 +118,4 @@ export function vrfMtu(world: World, vrf: Vrf, driver: Driver, way: TunnelWay = 
   // A host that lacks the device of a tunnel keeps the MTU of the others.
   const known = Number.isFinite(least) ? least : underlayMtu;
   return tunnelMtu(driver, { underlay: way.group ?? underlay, underlayMtu: known });
-}
-
-/** The network's own MTU, never more than the tunnel carries. */
-export function networkMtu(world: World, vrf: Vrf, { spec }: Network): number {
-  return Math.min(spec.mtu ?? Number.POSITIVE_INFINITY, vrfMtu(world, vrf, spec.driver, spec));
 }

@@ -78,11 +78,12 @@ export function fakeAlone<T extends KernelObject>(kind: T["kind"], { check }: Al
 
 export function fakeEntry<T extends EntryObject>(entry: EntryHooks<T>): Fake<T> {
   return {
-    run(machine, { op, object }) {
+    run(machine, operation) {
+      const { op, object } = operation;
       const { link } = machine.device(object.ns, object.dev);
       if (!link.isOurs && entry.isOnAnyLink !== true) refuse("exists", `${object.dev} in ${object.ns} is not ours`);
       if (op === "remove") machine.removeEntry(object);
-      else if (op === "set") machine.replaceEntry(object);
+      else if (op === "set") machine.replaceEntry(operation.from, object);
       else machine.addEntry(object, true);
     },
     plant: (machine, object) => machine.addEntry(object, false),

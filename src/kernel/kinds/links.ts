@@ -247,14 +247,15 @@ export const vxlan = linkKind<Vxlan>({
     const w = context.begin(k.RTM_NEWLINK, k.NLM_F_REQUEST);
     ifinfo(w, k.AF_UNSPEC, index, 0);
     vxlanInfo(w, group);
-    if (object.master !== undefined) configureTunnelPort(context, object, index);
+    if (object.master !== undefined) configureVxlanPort(context, object, index);
   },
   decode(link, seen) {
     const read = { vni: 0, local: "", port: 0, address: "", dev: 0, ttl: 0, learns: false };
     const { address, dev, ttl, learns, ...own } = fill<VxlanInfo>(read, VXLAN, link.data);
     const group = address === "" ? undefined : { address, dev: seen.hostLink(dev), ...(ttl === 0 ? {} : { ttl }) };
     const common = seen.common(learns === (group !== undefined));
-    return { kind: "vxlan", ...common, ...own, ...(group && { group }), ...tunnelPortOf(link, seen) };
+    const alone = link.isolated ? { isolated: true as const } : {};
+    return { kind: "vxlan", ...common, ...own, ...(group && { group }), ...tunnelPortOf(link, seen), ...alone };
   },
   // Their sockets are all in the host's namespace.
   fake: { claim: ({ vni, port, local }) => `vxlan ${vni} ${port} ${local.includes(":") ? 6 : 4}` },
@@ -289,7 +290,13 @@ function createVxlan(context: StepContext, object: Vxlan): void {
     group();
   });
   setLink(w, context.seq(), index, { alias: object.alias, forwards: true });
-  if (master !== undefined) configureTunnelPort(context, object, index);
+  if (master !== undefined) configureVxlanPort(context, object, index);
+}
+
+function configureVxlanPort(context: StepContext, object: Vxlan, index: number): void {
+  configureTunnelPort(context, object, index, (w) =>
+    w.attrU8(k.IFLA_BRPORT_ISOLATED, object.isolated === true ? 1 : 0),
+  );
 }
 
 /** As a port of a bridge it answers ARP and ND from the bridge's neighbours, or floods them. `more` of its port. */

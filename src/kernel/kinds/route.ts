@@ -18,13 +18,14 @@ export const route = entryKind<Route, RouteInfo>({
   encode,
   explain,
   list,
-  decode: ({ dst, via, src, onlink, metric }, on) => ({
+  decode: ({ dst, via, src, onlink, metric, mtu }, on) => ({
     kind: "route",
     ...on,
     dst,
     onlink,
     ...(via === "" ? {} : { via }),
     ...(src === "" ? {} : { src }),
+    ...(mtu === 0 ? {} : { mtu }),
     ...(metric === WEFT_ROUTE_METRIC ? {} : { metric }),
   }),
   events: ROUTE_EVENTS,
@@ -42,7 +43,7 @@ export const route = entryKind<Route, RouteInfo>({
  * metric of 0 in a removal means any, and takes the least, which is the one of 0 if there is one.
  */
 function encode(context: StepContext, op: OpOn<Route>): void {
-  const { dev, dst, via, src, onlink, metric = WEFT_ROUTE_METRIC } = op.object;
+  const { dev, dst, via, src, onlink, mtu, metric = WEFT_ROUTE_METRIC } = op.object;
   const verb = verbOf(op, "create");
   const { ip, length } = interfaceIn(dst);
   const index = context.indexOf(dev);
@@ -58,6 +59,7 @@ function encode(context: StepContext, op: OpOn<Route>): void {
   w.attrU32(k.RTA_PRIORITY, metric);
   if (gateway !== undefined) w.attrIp(k.RTA_GATEWAY, gateway);
   if (source !== undefined) w.attrIp(k.RTA_PREFSRC, source);
+  if (mtu !== undefined && verb !== "delete") w.nest(k.RTA_METRICS, () => w.attrU32(k.RTAX_MTU, mtu));
 }
 
 function explain(existing: Existing, object: Route) {
@@ -74,8 +76,8 @@ function explain(existing: Existing, object: Route) {
   return refusalOf(EEXIST, `there is ${texts.join(", ")}`);
 }
 
-function isThis(found: RouteInfo, { via = "", src = "", onlink }: Route, index: number | undefined): boolean {
-  const isSame = found.via === via && found.src === src && found.onlink === onlink;
+function isThis(found: RouteInfo, { via = "", src = "", mtu = 0, onlink }: Route, index: number | undefined): boolean {
+  const isSame = found.via === via && found.src === src && found.onlink === onlink && found.mtu === mtu;
   return isSame && isOurRoute(found) && found.index === index;
 }
 
@@ -103,5 +105,5 @@ function check(machine: Machine, device: FakeDevice, object: Route): void {
 }
 
 function isSameRoute(a: Route, b: Route): boolean {
-  return a.dev === b.dev && a.via === b.via && a.onlink === b.onlink && a.src === b.src;
+  return a.dev === b.dev && a.via === b.via && a.onlink === b.onlink && a.src === b.src && a.mtu === b.mtu;
 }

@@ -91,12 +91,14 @@ export type RouteInfo = {
   readonly src: string;
   readonly onlink: boolean;
   readonly metric: number;
+  /** 0 if the route has none. */
+  readonly mtu: number;
   readonly protocol: number;
   readonly table: number;
   readonly isUnicast: boolean;
 };
 
-const ROUTE: Layout<{ dst: string; via: string; src: string; index: number; metric: number }> = {
+const ROUTE: Layout<{ dst: string; via: string; src: string; index: number; metric: number; mtu: number }> = {
   [k.RTA_DST]: ["dst", ipTextAt],
   [k.RTA_GATEWAY]: ["via", ipTextAt],
   // struct rtvia: a family before the address, which is of another than the route's.
@@ -104,13 +106,14 @@ const ROUTE: Layout<{ dst: string; via: string; src: string; index: number; metr
   [k.RTA_PREFSRC]: ["src", ipTextAt],
   [k.RTA_OIF]: ["index", u32At],
   [k.RTA_PRIORITY]: ["metric", u32At],
+  [k.RTA_METRICS]: { [k.RTAX_MTU]: ["mtu", u32At] },
 };
 
 /** Empty text for what the route does not have. */
 export function readRoute(message: Received): RouteInfo {
   const { bytes, start } = message;
   const none = bytes[start] === k.AF_INET ? "0.0.0.0" : "::";
-  const route = fill({ dst: none, via: "", src: "", index: 0, metric: 0 }, ROUTE, message, 12);
+  const route = fill({ dst: none, via: "", src: "", index: 0, metric: 0, mtu: 0 }, ROUTE, message, 12);
   return {
     ...route,
     dst: `${route.dst}/${u8At(bytes, start + 1)}`,

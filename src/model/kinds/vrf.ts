@@ -6,7 +6,7 @@ import { TUNNEL_PORT, VNI_LAST } from "../limits.ts";
 import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 
 /** A routing domain: its networks may route to each other and must not overlap; two VRFs may use the same addresses. */
-const VrfSpec = strictObject({
+export const VrfSpec = strictObject({
   index: Type.Integer({ description: "Small number the server gives; each host's uplink addresses derive from it." }),
   vni: Type.Integer({
     minimum: 1,
@@ -26,6 +26,12 @@ const VrfSpec = strictObject({
     Text(
       "Name of the tunnel device for routed networks, when it must be a given one (DC/OS: vtep1024). Drivers with a " +
         "device for each peer do not use it.",
+    ),
+  ),
+  alternate: optional(
+    Flag(
+      "Whether its tunnel devices have their second names: each change of the tunnel port under traffic, which " +
+        "needs two devices of one VNI for a while, exchanges their names. The server says it.",
     ),
   ),
   hostAccess: Flag(

@@ -63,6 +63,7 @@ const TO_PEER: Omit<ObjectOf<"gretap">, "kind"> = {
 const TO_PEER6 = { ...TO_PEER, local: "2001:db8::1", remote: "2001:db8::2" };
 const ROUTED_TO_PEER: ObjectOf<"gretap"> = { kind: "gretap", ...TO_PEER, name: "gt8-2", key: 8 };
 const OTHER_TO_PEER = { mtu: 1300, mac: "02:00:00:00:00:03", macs: "learned", floodsArp: true } as const;
+const ISOLATED: ObjectOf<"vxlan"> = { ...TUNNEL, name: "wx8", vni: 8, master: "wb7" };
 const PORT: ObjectOf<"veth"> = {
   kind: "veth",
   ns: "vrf:blue",
@@ -185,6 +186,7 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       is: { ...TUNNEL, master: "wb7" },
       becomes: { ...TUNNEL, master: "wb7", mtu: 1300, mac: "02:00:00:00:00:03", macs: "learned", floodsArp: true },
     },
+    { needs: ON_BRIDGE, is: { ...ISOLATED, isolated: true }, becomes: ISOLATED },
     { needs: [NETNS], is: { ...TUNNEL, local: "2001:db8::1" } },
     {
       needs: ON_BRIDGE,
@@ -286,7 +288,23 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
     {
       needs: [...ON_BRIDGE, GATEWAY],
       is: { ...ROUTE, via: "10.7.0.2", src: "10.7.0.1" },
-      becomes: { ...ROUTE, via: "10.7.0.3" },
+      becomes: { ...ROUTE, via: "10.7.0.3", mtu: 1400 },
+    },
+    {
+      needs: [...ON_BRIDGE, GATEWAY],
+      is: { ...ROUTE, dst: "10.10.0.0/16", via: "10.7.0.2", mtu: 1400 },
+      becomes: { ...ROUTE, dst: "10.10.0.0/16", via: "10.7.0.2" },
+    },
+    // In the same place, on another link.
+    {
+      needs: ON_TUNNEL,
+      is: { ...ROUTE, dst: "10.11.0.0/16", via: "44.128.0.2", onlink: true },
+      becomes: { ...ROUTE, dst: "10.11.0.0/16", dev: "wx7", via: "44.128.0.2", onlink: true },
+    },
+    {
+      needs: ON_TUNNEL,
+      is: { ...ROUTE, dst: "fd0a::/64", via: "fd44::2", onlink: true, mtu: 1400 },
+      becomes: { ...ROUTE, dst: "fd0a::/64", dev: "wx7", via: "fd44::2", onlink: true },
     },
     { needs: [...ON_BRIDGE, GATEWAY], is: { ...ROUTE, dst: "fd09::/64", via: "fd44::2", onlink: true } },
   ],

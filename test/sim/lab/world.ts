@@ -79,6 +79,7 @@ export class World {
     if (!this.control.hasToken("join")) await this.control.setToken("join", JOIN_TOKEN);
     this.#expiring = new AbortController();
     void this.control.expireOn(this.#expiring.signal);
+    void this.control.convertOn(this.#expiring.signal);
     return this.control;
   }
 

@@ -182,7 +182,7 @@ test("an endpoint's elements are what a round would put in, with its memberships
     const vrfOf = world.vrfs.find(({ name }) => name === "blue") ?? assert.fail();
     const network = world.networks.get("blue")?.[0] ?? assert.fail();
     const own = seen.endpoints.filter(({ spec }) => spec.network === "n-blue");
-    const place = { world, network, segmentOwner: network, vrf: vrfOf, segments: [], mtu: 1450 };
+    const place = { world, network, segmentOwner: network, vrf: vrfOf, segments: [], mtu: 1450, narrow: undefined };
     const [a, b, c] = own as [Endpoint, Endpoint, Endpoint];
     const elements = (one: Endpoint) => elementsOf(place, one);
     const { peers: asked } = policyOf(world, "blue");

@@ -64,6 +64,9 @@ GET /v1/migrations                      own other admin
 GET /v1/migrations/{name}               own other admin
 POST /v1/migrations                     admin
 DELETE /v1/migrations/{name}            admin
+GET /v1/conversions                     own other admin
+GET /v1/conversions/{name}              own other admin
+DELETE /v1/conversions/{name}           admin
 GET /v1/moves                           own other admin
 GET /v1/moves/{name}                    own other admin
 PUT /v1/moves/{name}                    own admin

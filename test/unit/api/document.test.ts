@@ -37,6 +37,7 @@ POST /v1/memberships MembershipClaim => 200 Membership, 201 Membership
 DELETE /v1/memberships/{name} ?force If-Match => 200 Done
 POST /v1/migrations MigrationRequest => 200 Migrated, 201 Migrated
 DELETE /v1/migrations/{name} ?force If-Match => 200 Done
+DELETE /v1/conversions/{name} ?force If-Match => 200 Done
 PUT /v1/moves/{name} MoveReport => 200 Done
 DELETE /v1/networks/{name} ?force If-Match => 200 Done
 PUT /v1/networks/{name} ?force If-Match If-None-Match NetworkPut => 200 Network, 201 Network
@@ -71,6 +72,7 @@ holds           Hold           hold            hold-unknown        lease list --
 freed           Freed          freed lease     not-found           lease list --state quarantined
 cursors         Cursor         cursor          not-found           network show NETWORK
 securitygroups  SecurityGroup  security group  group-unknown       sg list
+conversions     Conversion     conversion      not-found           network conversion list
 `;
 const rowsOf = (table: string) => table.trim().split("\n");
 const kinds = rowsOf(KINDS).map((row) => {
@@ -149,14 +151,15 @@ ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven p
   hosts[].status.conditions hosts[].status.hostPrefixes hosts[].status.objects hosts[].status.policyRevision?
   hosts[].status.paths? hosts[].status.paths.peers hosts[].status.paths.proven hosts[].status.paths.named
   hosts[].status.paths.named[].host hosts[].status.paths.named[].state hosts[].status.paths.named[].sinceMs
-  hosts[].status.paths.named[].obstacle? hosts[].status.groups? hosts[].status.groups[].network
+  hosts[].status.paths.named[].obstacle? hosts[].status.paths.channels? hosts[].status.paths.channels[].driver
+  hosts[].status.paths.channels[].port hosts[].status.paths.channels[].unproven hosts[].status.groups? hosts[].status.groups[].network
   hosts[].status.groups[].peers hosts[].status.groups[].proven hosts[].status.groups[].named
   hosts[].status.groups[].named[].host hosts[].status.groups[].named[].state hosts[].status.groups[].named[].sinceMs
   hosts[].status.groups[].named[].obstacle? hosts[].status.policyFailed? hosts[].status.reportedAtMs
   hosts[].status.lagMs? conditions conditions[].reason conditions[].object conditions[].host? conditions[].message
 Applied: revision changes
 Snapshot: cluster revision history? vrfs networks hosts blocks vteps endpoints pools memberships migrations moves
-  holds freed cursors securityGroups
+  holds freed cursors securityGroups conversions
 ChangeSet: revision changes ask? ask.id ask.orders ask.trial?
   ask.trial.peers ask.trial.peers[].host ask.trial.peers[].underlay
   ask.trial.channels ask.trial.channels[].driver ask.trial.channels[].port

@@ -16,9 +16,10 @@ const isWeftsOwn = (device: string) => OTHERS.test(device) || isPeerDevice(devic
 const VRF_NAME_MAX = 200;
 
 /** The bridges that hosts have for a network, and its tunnel if it has one of its own. */
-function devicesOf({ name, spec }: Pick<Network, "name" | "spec">): readonly string[] {
+function devicesOf({ name, spec }: Pick<Network, "name" | "spec">, vrf: VrfSpec | undefined): readonly string[] {
   if (spec.reservedFrom !== undefined) return [];
-  const tunnel = spec.ipam === "global" && spec.vni !== undefined ? [switchedDevice(spec.driver, spec.vni)] : [];
+  const tunnel =
+    spec.ipam === "global" && spec.vni !== undefined ? [switchedDevice(spec.driver, spec.vni, vrf ?? {})] : [];
   return [...bridgesOf({ name, spec }), ...tunnel];
 }
 
@@ -29,14 +30,14 @@ function tunnelsOf(spec: VrfSpec): readonly string[] {
 
 /** A Fault `name-taken` if a network that is new, or has other devices than before, would share one in its VRF. */
 export function checkNetworkDevices(view: View, name: string, spec: NetworkSpec, old: Network | undefined): void {
-  const own = devicesOf({ name, spec });
-  if (old?.spec.vrf === spec.vrf && devicesOf(old).join() === own.join()) return;
+  const vrf = view.vrf.get(spec.vrf);
+  const own = devicesOf({ name, spec }, vrf?.spec);
+  if (old?.spec.vrf === spec.vrf && devicesOf(old, vrf?.spec).join() === own.join()) return;
   const taken = new Map(
     networksOf(view, spec.vrf)
       .filter((network) => network.name !== name)
-      .flatMap((network) => devicesOf(network).map((device) => [device, `network "${network.name}"`])),
+      .flatMap((network) => devicesOf(network, vrf?.spec).map((device) => [device, `network "${network.name}"`])),
   );
-  const vrf = view.vrf.get(spec.vrf);
   for (const tunnel of vrf === undefined ? [] : tunnelsOf(vrf.spec))
     taken.set(tunnel, `the tunnel of VRF "${spec.vrf}"`);
   for (const [i, device] of own.entries()) {
@@ -56,7 +57,7 @@ export function checkVrfDevices(view: View, name: string, spec: VrfSpec): void {
   const had = old === undefined ? [] : tunnelsOf(old.spec);
   for (const tunnel of tunnelsOf(spec)) {
     if (had.includes(tunnel)) continue;
-    const met = networksOf(view, name).find((network) => devicesOf(network).includes(tunnel));
+    const met = networksOf(view, name).find((network) => devicesOf(network, spec).includes(tunnel));
     if (isWeftsOwn(tunnel)) throw deviceTaken(`VRF "${name}"`, tunnel, "Weft itself");
     if (met !== undefined) throw deviceTaken(`VRF "${name}"`, tunnel, `network "${met.name}"`);
   }

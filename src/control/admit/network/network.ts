@@ -15,6 +15,7 @@ import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { dropStaleBlocks, alignVrf, vacateVrf } from "./allocate.ts";
 import { blocksOf, endpointNames, endpointsOf, freedOf, holdsOf, membershipsOf } from "../contents.ts";
 import { cidrsOf, refuseWhile } from "../context.ts";
+import { convertNetwork } from "./convert.ts";
 import { checkNetworkDevices } from "./devices.ts";
 import { alignHostAddresses, hostAddressFields, hostsInSpec, withoutGateways } from "../address/hostAddress.ts";
 import { endLease, giveUp } from "../address/freed.ts";
@@ -43,6 +44,7 @@ export function putNetwork(draft: Draft, wanted: Put<NetworkInput>): Network {
   const { input: whole, pool } = drawn(draft, wanted, old);
   const spec: NetworkSpec = { ...completed(draft, name, whole, old), ...defined({ pool }) };
   if (old !== undefined) checkChange(view, old, spec);
+  if (old !== undefined) convertNetwork(draft, old, spec);
   ensureVrf(draft, { name, spec }, whole.vni);
   for (const [i, cidr] of cidrsOf({ name, spec }).entries()) {
     const met = subnetCollision(draft, name, spec.vrf, cidr);
@@ -222,15 +224,15 @@ function checkMtu(view: View, spec: NetworkSpec, mtu: number | undefined, where:
 }
 
 /**
- * With endpoints attached, or reserved from: text, masquerade, MTU and a further family may change, and subnets may
- * grow; what they stand on may not go.
+ * With endpoints attached, or reserved from: text, masquerade and a further family may change, subnets may grow, and
+ * how frames cross may be converted; what they stand on may not go.
  */
 function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   const endpoints = endpointNames(view, old.name);
   const blockers = [...endpoints, ...reservationsText(view, old.name)];
   if (blockers.length === 0) return;
   const field =
-    (["driver", "ipam", "placement", "vrf", "vni", "bridge", "underlayDevice"] as const).find(
+    (["ipam", "placement", "vrf", "bridge", "underlayDevice"] as const).find(
       (name) => spec[name] !== old.spec[name],
     ) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??

@@ -24,6 +24,7 @@ import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { alignVrf } from "./allocate.ts";
 import { endpointNames, networksOf } from "../contents.ts";
 import { checkSome, cidrsOf, refuseWhile } from "../context.ts";
+import { convertVrf } from "./convert.ts";
 import { checkVrfDevices } from "./devices.ts";
 import { checkVrfName, vrfPlacement } from "./placement.ts";
 import {
@@ -43,8 +44,9 @@ export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>): Vrf 
   const spec = completed(draft, name, input, old);
   checkSpec(draft, name, spec);
   if (old !== undefined) checkChange(draft, old, spec, input);
-  checkVrfDevices(view, name, spec);
-  const vrf = draft.put("vrf", name, spec);
+  const named = old === undefined ? spec : convertVrf(draft, old, spec);
+  checkVrfDevices(view, name, named);
+  const vrf = draft.put("vrf", name, named);
   alignVrf(draft, name, hostsInOrder(view), "anew");
   return vrf;
 }
@@ -150,6 +152,7 @@ function completed(draft: Draft, name: string, input: VrfInput, old: Vrf | undef
     placement,
     kept,
     vtepName: vtepName === undefined ? undefined : deviceName(vtepName),
+    alternate: (old === undefined ? input : old.spec).alternate,
     dcos,
   });
 }
@@ -242,7 +245,7 @@ function checkVtepSubnet(cidr: Cidr, where: string): void {
 }
 
 /**
- * What every tunnel between hosts is made of cannot change under traffic. A family can be added; one that no network
+ * The MACs and addresses of tunnels cannot change under traffic. A family can be added; one that no network
  * needs carries nothing and can go, unless the MACs of the tunnels are made of its addresses.
  */
 function checkChange(draft: Draft, old: Vrf, spec: VrfSpec, input: VrfInput): void {
@@ -257,9 +260,8 @@ function checkChange(draft: Draft, old: Vrf, spec: VrfSpec, input: VrfInput): vo
   const needed = neededFamilies(draft, old.name);
   const ofMacs = old.spec.vtepSubnets.some((text) => familyOf(text) === 4) ? 4 : 6;
   const isIdle = (text: string) => !needed.has(familyOf(text)) && familyOf(text) !== ofMacs;
-  const fixed = ["vni", "tunnelPort", "vtepMacOui", "vtepName"] as const;
   const field =
-    fixed.find((name) => spec[name] !== old.spec[name]) ??
+    (spec.vtepMacOui === old.spec.vtepMacOui ? undefined : "vtepMacOui") ??
     (old.spec.vtepSubnets.every((text) => spec.vtepSubnets.includes(text) || isIdle(text)) ? undefined : "vtepSubnets");
   if (field === undefined) return;
   const endpoints = networksOf(draft.view, old.name).flatMap(({ name }) => endpointNames(draft.view, name));

@@ -149,12 +149,13 @@ test("what is wanted no more and has no absent state stays: a sysctl", () => {
   assert.deepEqual(plan([{ kind: "sysctl", ns: "host", key: "ipv4/ip_forward", value: "1" }], []), []);
 });
 
-test("a route that moves to another link goes before its successor, one of another metric or place behind it", () => {
+test("a route that moves to another link is replaced in one step, one of another metric goes behind it", () => {
   const moved: KernelObject = { ...ROUTE, dev: "uplink" };
   const order = (...stale: readonly KernelObject[]) => plan(stale, [moved]).map((line) => line.split(" ")[0]);
-  assert.deepEqual(order(ROUTE), ["remove", "add"]);
+  assert.deepEqual(order(ROUTE), ["set"]);
+  assert.deepEqual(diff(stateOf([ROUTE]), stateOf([moved])), [{ op: "set", from: ROUTE, object: moved }]);
   assert.deepEqual(order({ ...ROUTE, metric: 0 }), ["add", "remove"]);
-  assert.deepEqual(order({ ...ROUTE, metric: 1024 }), ["remove", "add"], "the metric of all that do not say one");
+  assert.deepEqual(order({ ...ROUTE, metric: 1024 }), ["set"], "the metric of all that do not say one");
   assert.deepEqual(order({ ...ROUTE, dst: "10.2.0.0/24" }), ["add", "remove"]);
   assert.deepEqual(order({ ...ROUTE, ns: "host" }), ["add", "remove"]);
 });

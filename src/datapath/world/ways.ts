@@ -1,0 +1,59 @@
+// Ways: how the frames of a network cross between hosts. There is one, or two while a conversion goes from one to the
+// other; then a host takes frames both ways, and the conversion's phase says which way it sends.
+import { converts, changesMtu, wayBefore } from "../../model/conversion.ts";
+import { DRIVERS, routedDevice, switchedDevice } from "../../model/driver.ts";
+import type { Conversion, Network, Vrf } from "../../model/resource.ts";
+import { type World, vrfMtu } from "./world.ts";
+
+/** A network and its VRF with the settings of one side of a conversion. */
+export type Way = { readonly vrf: Vrf; readonly network: Network };
+
+/** The way that this host sends; behind it another one that it only receives, if there is one. */
+export function waysOf(world: World, vrf: Vrf, network: Network): readonly [Way, ...Way[]] {
+  const now = { vrf, network };
+  const conversion = conversionOf(world, now);
+  if (conversion === undefined) return [now];
+  const before = wayBefore(conversion, vrf, network);
+  const { phase } = conversion.spec;
+  if (phase === "narrow") return [before];
+  if (isSameTunnel(before, now)) return [now];
+  return phase === "send" ? [now, before] : [before, now];
+}
+
+function conversionOf({ conversions }: World, { vrf, network }: Way): Conversion | undefined {
+  const conversion = conversions.get(vrf.name);
+  return conversion !== undefined && converts(conversion, network) ? conversion : undefined;
+}
+
+/** What its tunnel is called: each way has a device of its own. */
+export function deviceOf({ vrf, network: { spec } }: Way): string {
+  if (spec.ipam === "local") return routedDevice(spec.driver, vrf.spec);
+  return spec.vni === undefined ? "" : switchedDevice(spec.driver, spec.vni, vrf.spec);
+}
+
+function isSameTunnel(a: Way, b: Way): boolean {
+  return a.network.spec.driver === b.network.spec.driver && deviceOf(a) === deviceOf(b);
+}
+
+/** The port of its packets on the underlay; 0 where the driver has none. */
+export function portOf({ vrf, network }: Way): number {
+  return DRIVERS[network.spec.driver].hasPort ? vrf.spec.tunnelPort : 0;
+}
+
+/** The network's own MTU, never more than the tunnel carries; while packets are narrowed, still the former one. */
+export function networkMtu(world: World, vrf: Vrf, network: Network): number {
+  const conversion = conversionOf(world, { vrf, network });
+  const isBefore = conversion?.spec.phase === "narrow";
+  return mtuOf(world, isBefore ? wayBefore(conversion, vrf, network) : { vrf, network });
+}
+
+export function mtuOf(world: World, { vrf, network: { spec } }: Way): number {
+  return Math.min(spec.mtu ?? Number.POSITIVE_INFINITY, vrfMtu(world, vrf, spec.driver, spec));
+}
+
+/** The largest packet that workloads send while a conversion changes the MTU: both MTUs allow it. */
+export function narrowMtu(world: World, vrf: Vrf, network: Network): number | undefined {
+  const conversion = conversionOf(world, { vrf, network });
+  if (conversion === undefined || !changesMtu(conversion.spec)) return undefined;
+  return Math.min(mtuOf(world, wayBefore(conversion, vrf, network)), mtuOf(world, { vrf, network }));
+}

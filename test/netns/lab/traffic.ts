@@ -1,0 +1,78 @@
+// Traffic between workloads that counts losses (traffic.c), while a test changes something beneath it.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { type Cluster, must, until, type Workload } from "./cluster.ts";
+
+type Process = { readonly what: string; readonly child: ChildProcess; said: string; readonly ended: Promise<unknown> };
+
+export class Traffic {
+  readonly #program: string;
+  readonly #processes: Process[] = [];
+  #port = 7000;
+
+  private constructor(program: string) {
+    this.#program = program;
+  }
+
+  /** Compiles the program into the cluster's folder. */
+  static async of(cluster: Cluster): Promise<Traffic> {
+    const program = join(cluster.folder, "traffic");
+    await must("gcc", "-O2", "-o", program, join(import.meta.dirname, "traffic.c"));
+    return new Traffic(program);
+  }
+
+  async #start(what: string, { netns }: Workload, ...words: readonly string[]): Promise<void> {
+    const argv = ["--pdeathsig", "KILL", "nsenter", `--net=/run/netns/${netns}`, this.#program, ...words];
+    const child = spawn("setpriv", argv, { stdio: ["ignore", "pipe", "pipe"] });
+    const ended = new Promise((resolve) => child.once("close", resolve));
+    const process: Process = { what, child, said: "", ended };
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => (process.said += text));
+    this.#processes.push(process);
+    await until(`${what} is ready`, async () => process.said.includes("ready"));
+  }
+
+  /** Datagrams and their answers, of `size` bytes, to each address of the other. */
+  async ask(from: Workload, to: Workload, size = 64): Promise<void> {
+    for (const address of to.addresses) {
+      const port = String(this.#port++);
+      await this.#start(`echo at ${to.endpoint}`, to, "echo", port);
+      await this.#start(`${from.endpoint} asks ${address}`, from, "ask", address, port, String(size));
+    }
+  }
+
+  /** Broadcasts to all. */
+  async shout(from: Workload, address: string, to: readonly Workload[]): Promise<void> {
+    const port = String(this.#port++);
+    for (const each of to) await this.#start(`${each.endpoint} hears ${from.endpoint}`, each, "hear", port);
+    await this.#start(`${from.endpoint} shouts`, from, "shout", address, port);
+  }
+
+  /** A TCP stream. */
+  async give(from: Workload, to: Workload): Promise<void> {
+    for (const address of to.addresses) {
+      const port = String(this.#port++);
+      await this.#start(`${to.endpoint} takes at ${address}`, to, "take", port);
+      await this.#start(`${from.endpoint} gives to ${address}`, from, "give", address, port);
+    }
+  }
+
+  /** Ends all of it; what each saw, by what it did. Fails if anything was lost or came twice. */
+  async end(): Promise<ReadonlyMap<string, string>> {
+    const isFirst = ({ what }: Process) => / (asks|shouts|gives)/.test(what);
+    for (const some of [this.#processes.filter(isFirst), this.#processes.filter((one) => !isFirst(one))]) {
+      for (const { child, what } of some) if (!what.includes("takes")) child.kill("SIGTERM");
+      await Promise.all(some.map(({ ended }) => ended));
+    }
+    const told = new Map(this.#processes.map(({ what, said }) => [what, said.replace("ready", "").trim()]));
+    this.#processes.length = 0;
+    const bytes = [...told].flatMap(([, text]) => /^bytes (\d+)/.exec(text)?.[1] ?? []);
+    const wrong = [...told].filter(
+      ([, text]) => !/^(sent \d+|.*doubled 0 (refused 0 )?lost|bytes \d+( stalled \d+)?|)$/.test(text),
+    );
+    assert.deepEqual(wrong, []);
+    for (let i = 0; i < bytes.length; i += 2) assert.equal(bytes[i], bytes[i + 1], "what was given was taken");
+    return told;
+  }
+}
