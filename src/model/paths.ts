@@ -37,17 +37,21 @@ const ChannelSeen = strictObject({
   }),
 });
 
-/** A host's report of the paths to its peers: the hosts that share a VRF with it. */
-export const PathsReport = strictObject({
+const counted = {
   peers: Type.Integer({ minimum: 0 }),
   proven: Type.Integer({ minimum: 0 }),
   named: Type.Array(PathSeen, { maxItems: PATHS_NAMED }),
+};
+
+/** A host's report of the paths to its peers: the hosts that share a VRF with it. */
+export const PathsReport = strictObject({
+  ...counted,
   channels: optional(Type.Array(ChannelSeen, { description: "Absent while the host cannot try any." })),
 });
 export type PathsReport = Value<typeof PathsReport>;
 
 /** Of one network with multicast peers: whether what the host sends to its group arrives at the other members. */
-export const GroupReport = strictObject({ network: Type.String(), ...PathsReport.properties });
+export const GroupReport = strictObject({ network: Type.String(), ...counted });
 export type GroupReport = Value<typeof GroupReport>;
 
 /** A pair of hosts whose path is not proven, with what either says. */

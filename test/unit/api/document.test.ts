@@ -145,14 +145,14 @@ LeaseHistory: items items[].network items[].address items[].endpoint items[].own
 ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven paths.unproven[].hosts
   paths.unproven[].state paths.unproven[].sinceMs paths.unproven[].obstacles groups? groups[].network groups[].pairs
   groups[].proven groups[].unproven groups[].unproven[].hosts groups[].unproven[].state groups[].unproven[].sinceMs
-  groups[].unproven[].obstacles hosts hosts[].host hosts[].underlay
-  hosts[].state hosts[].sinceMs? hosts[].status? hosts[].status.host hosts[].status.bootId hosts[].status.version
-  hosts[].status.revision hosts[].status.driftRepaired hosts[].status.errors hosts[].status.networks
-  hosts[].status.conditions hosts[].status.hostPrefixes hosts[].status.objects hosts[].status.policyRevision?
-  hosts[].status.paths? hosts[].status.paths.peers hosts[].status.paths.proven hosts[].status.paths.named
-  hosts[].status.paths.named[].host hosts[].status.paths.named[].state hosts[].status.paths.named[].sinceMs
-  hosts[].status.paths.named[].obstacle? hosts[].status.paths.channels? hosts[].status.paths.channels[].driver
-  hosts[].status.paths.channels[].port hosts[].status.paths.channels[].unproven hosts[].status.groups? hosts[].status.groups[].network
+  groups[].unproven[].obstacles hosts hosts[].host hosts[].underlay hosts[].state hosts[].sinceMs? hosts[].status?
+  hosts[].status.host hosts[].status.bootId hosts[].status.version hosts[].status.revision
+  hosts[].status.driftRepaired hosts[].status.errors hosts[].status.networks hosts[].status.conditions
+  hosts[].status.hostPrefixes hosts[].status.objects hosts[].status.policyRevision? hosts[].status.paths?
+  hosts[].status.paths.peers hosts[].status.paths.proven hosts[].status.paths.named hosts[].status.paths.named[].host
+  hosts[].status.paths.named[].state hosts[].status.paths.named[].sinceMs hosts[].status.paths.named[].obstacle?
+  hosts[].status.paths.channels? hosts[].status.paths.channels[].driver hosts[].status.paths.channels[].port
+  hosts[].status.paths.channels[].unproven hosts[].status.groups? hosts[].status.groups[].network
   hosts[].status.groups[].peers hosts[].status.groups[].proven hosts[].status.groups[].named
   hosts[].status.groups[].named[].host hosts[].status.groups[].named[].state hosts[].status.groups[].named[].sinceMs
   hosts[].status.groups[].named[].obstacle? hosts[].status.policyFailed? hosts[].status.reportedAtMs

@@ -232,9 +232,7 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   const blockers = [...endpoints, ...reservationsText(view, old.name)];
   if (blockers.length === 0) return;
   const field =
-    (["ipam", "placement", "vrf", "bridge", "underlayDevice"] as const).find(
-      (name) => spec[name] !== old.spec[name],
-    ) ??
+    (["ipam", "placement", "vrf", "bridge", "underlayDevice"] as const).find((name) => spec[name] !== old.spec[name]) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
     (old.spec.subnets.every((subnet) => spec.subnets.some((s) => standsOn(subnet, s))) ? undefined : "subnets");
   if (field === undefined) return;
