@@ -30,6 +30,7 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
   const cluster = new Cluster(3);
   const old = `${cluster.id}-old`;
   const stations = new Map<string, Workload>();
+  const listeners: Listener[] = [];
   const of = (name: string) => stations.get(name) ?? assert.fail(name);
   const v4 = ({ addresses }: Workload) => addresses.find((text) => !text.includes(":")) ?? "";
   const second = (host: string) => cluster.underlayOf(host).replace(".77.", ".78.");
@@ -91,7 +92,10 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
         stations.set(`${network}-${host}`, await cluster.attach(host, network, `${network}-${host}`));
     await cluster.converged();
   });
-  after(() => cluster.close());
+  after(async () => {
+    for (const listener of listeners) listener.close();
+    await cluster.close();
+  });
 
   test("workloads reach each other over all hosts, in both families, with full-size packets and TCP", async () => {
     for (const network of Object.keys(NETWORKS)) await everyPair(network);
@@ -100,9 +104,8 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
       const sized = await run("ip", "netns", "exec", from.netns, "ping", "-nqc1", "-W1", "-Mdo", "-s1422", v4(to));
       assert.equal(sized.code, 0, sized.stdout);
       const text = "x".repeat(100_000);
-      const listener = await Listener.in(to.netns, 5000, text);
+      listeners.push(await Listener.in(to.netns, 5000, text));
       for (const address of to.addresses) assert((await dial(from.netns, address, 5000)).startsWith(text), address);
-      listener.close();
     }
     assert.equal(await cluster.pings(of("lan-h1"), v4(of("mgmt-h2"))), false, "another network");
   });

@@ -154,8 +154,9 @@ class GroupProbe {
     }
     this.#awaited.clear();
     for (const member of this.#members.values()) this.#awaited.add(member);
-    const restMs = [...this.#members.values()].map((member) => restOf(member, isProven(member.host)));
-    this.nextAtMs = clock.monotonicMs() + Math.min(...restMs);
+    const needs = new Set([...this.#members.values()].map((member) => needOf(member, isProven(member.host))));
+    const restMs = needs.has("decision") ? ROUND_MS : needs.has("repair") ? BROKEN_MS : ANSWER_MS;
+    this.nextAtMs = clock.monotonicMs() + restMs;
     return isNews;
   }
 
@@ -164,7 +165,8 @@ class GroupProbe {
     const member = this.#members.get(from);
     if (member === undefined) return false;
     if (size < this.path.size) {
-      member.hasSmallPassed = true;
+      // If it comes after the answer to the large one, it says nothing.
+      member.hasSmallPassed ||= this.#awaited.has(member);
       return false;
     }
     member.misses = 0;
@@ -196,10 +198,10 @@ class GroupProbe {
   }
 }
 
-/** Until the next round, for a member that does not answer this one. */
-function restOf({ state, misses }: Member, canAnswer: boolean): number {
-  if (!canAnswer || state === "failed" || state === "small") return BROKEN_MS;
-  return state === "proven" && misses === 0 ? ANSWER_MS : ROUND_MS;
+/** What a member that does not answer this round needs: more rounds soon, or some time. */
+function needOf({ state, misses }: Member, canAnswer: boolean): "decision" | "repair" | "nothing" {
+  if (!canAnswer || state === "failed" || state === "small") return "repair";
+  return state === "proven" && misses === 0 ? "nothing" : "decision";
 }
 
 const ORDER: readonly PathState[] = ["failed", "small", "unknown", "proven"];

@@ -61,3 +61,48 @@ test("masquerade chooses no port of a tunnel, whose answers would be taken for a
   assert.equal(rangeOf(60_000), "1024-59999");
   assert.equal(rangeOf(500), "1024-65535");
 });
+
+/** A tenant whose network has a group; `more` of its spec. */
+function inGroup(name: string, index: number, hosts: readonly number[], more: object): Resource[] {
+  return tenant(name, index, 4789, hosts).map((one) =>
+    one.kind === "network" ? make("network", name, { ...one.spec, peers: "multicast", ...more }) : one,
+  );
+}
+const at = (order: number): Resource =>
+  make("host", `h${order}`, {
+    underlay: `192.0.2.${order}`,
+    underlayMtu: 1500,
+    underlayDevice: "eth0",
+    devices: order === 3 ? [] : [{ name: "eth2", mtu: 1500, addresses: [`198.51.100.${order}`] }],
+    order,
+  });
+const groupLines = (...tenants: readonly Resource[]) => {
+  const table = compile(snapshotOf("c", 1, [at(1), at(2), at(3), ...tenants]), "h1").get("nft host");
+  return (table?.kind === "nft" ? table.body : "").match(/udp dport 4789 ip saddr .* accept/g);
+};
+
+test("to a group may send the hosts of its VRF, by their addresses there, and whom the network names", () => {
+  const second = { group: "239.0.0.236", underlayDevice: "eth2", outsiders: ["198.51.100.77", "203.0.113.0/24"] };
+  assert.deepEqual(groupLines(...inGroup("red", 1, [1, 2], { group: "239.0.0.1" })), [
+    "udp dport 4789 ip saddr { 192.0.2.2 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
+    "udp dport 4789 ip saddr { 192.0.2.2 } ip daddr { 239.0.0.1 } meta pkttype multicast notrack accept",
+    "udp dport 4789 ip saddr { 192.0.2.2 } ip daddr { 192.0.2.1 } meta pkttype host notrack accept",
+  ]);
+  assert.deepEqual(groupLines(...inGroup("red", 1, [1, 2, 3], second)), [
+    "udp dport 4789 ip saddr { 192.0.2.2, 192.0.2.3 } ip daddr 192.0.2.1 meta pkttype host notrack accept",
+    "udp dport 4789 ip saddr { 198.51.100.2 } ip daddr { 239.0.0.236 } meta pkttype multicast notrack accept",
+    "udp dport 4789 ip saddr { 198.51.100.2 } ip daddr { 198.51.100.1 } meta pkttype host notrack accept",
+    "udp dport 4789 ip saddr { 198.51.100.77, 203.0.113.0/24 } ip daddr { 239.0.0.236 } meta pkttype multicast notrack accept",
+    "udp dport 4789 ip saddr { 198.51.100.77, 203.0.113.0/24 } ip daddr { 198.51.100.1 } meta pkttype host notrack accept",
+  ]);
+});
+
+test("groups that this host is not in are closed", () => {
+  const lines = groupLines(...inGroup("red", 1, [2, 3], { group: "239.0.0.1" }), ...tenant("blue", 2, 4789, [1, 2]));
+  assert.deepEqual(
+    lines?.filter((line) => line.includes("239.")),
+    [],
+  );
+  const alone = groupLines(...inGroup("red", 1, [1], { group: "239.0.0.1" }));
+  assert.equal(alone, null);
+});
