@@ -64,12 +64,10 @@ describe("a segment in the hosts' own namespace, by multicast", {
     ])
       await must("ip", "-n", old, ...words);
     const addresses = cluster.hosts.flatMap((host) => ["--host-address", `${host}=${addressOf(host)}/22`]);
-    await weft(
-      ...["network", "create", "mgmt", "--ipam", "global", "--placement", "host", "--bridge", "br-mgmt"],
-      ...["--subnet", "172.29.236.0/22", "--gateway", "none", "--vni", "236", "--hosts", "*", ...addresses],
-      ...["--peers", "multicast", "--group", "239.0.0.236", "--ttl", "5", "--underlay-device", "eth2"],
-      ...["--outsider", OLD.underlay],
-    );
+    const made =
+      "network create mgmt --ipam global --placement host --bridge br-mgmt --subnet 172.29.236.0/22 --gateway none " +
+      "--vni 236 --hosts * --peers multicast --group 239.0.0.236 --ttl 5 --underlay-device eth2 --outsider";
+    await weft(...made.split(" "), OLD.underlay, ...addresses);
     await cluster.converged();
   });
   after(async () => {
