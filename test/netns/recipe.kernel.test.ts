@@ -1,5 +1,5 @@
-// Rackspace's recipe with Weft: a bridge and a VXLAN device with a group in the hosts' own namespace, an address of each
-// host on the bridge, and a machine that was set up by hand and stays so.
+// Rackspace's recipe with Weft: a bridge and a VXLAN device with a group in the hosts' own namespace, an address of
+// each host on the bridge, and a machine that was set up by hand and stays so.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { whyNoKernelTests } from "../runner/machine.ts";
@@ -86,7 +86,7 @@ describe("a segment in the hosts' own namespace, by multicast", {
     for (const from of [h1, old]) assert((await dial(from, addressOf("h2"), 5000)).startsWith(text), from);
   });
 
-  test("the device is the recipe's, with the source address that Weft's filters know and a bound on learning", async () => {
+  test("the device is the recipe's, with the source address that filters know and a bound on learning", async () => {
     const words = ({ linkinfo: { info_data: data }, mtu }: Json) => ({ ...data, mtu });
     const [own, theirs] = [
       words(await vxlanOf(cluster.netnsOf("h1"), "wx236")),

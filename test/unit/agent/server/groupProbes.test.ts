@@ -155,7 +155,7 @@ test("without a path to a host nothing is said of its group, until the path is t
   await end();
 });
 
-test("another TTL is another way; a network without its group is told of no more; strangers' answers do not count", async () => {
+test("another TTL is another way, a network without its group is told of no more, strangers do not count", async () => {
   const { clock, groups, state, states, end } = started(3, (n) => n === 2);
   await clock.advance(10_000);
   groups.take({ isAnswer: true, from: "fd00:7765:7061:12b5::3", payload: Buffer.alloc(1402) });
