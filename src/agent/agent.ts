@@ -8,7 +8,7 @@
 //                                      |          +--> apply ------> kernel
 //                                      +-- report --> server
 import type { Kernel } from "../kernel/kernel.ts";
-import { devicesNamed } from "../model/multicast.ts";
+import { devicesToTell } from "../model/hostDevices.ts";
 import type { Trial } from "../model/preflight.ts";
 import type { Snapshot } from "../model/resource.ts";
 import type { HostReport } from "../model/status.ts";
@@ -152,7 +152,7 @@ export class Agent {
     this.rounds.pokeFull();
   }
 
-  /** A network asks for another device of the hosts: whether this one has it, its claim says. */
+  /** A network, or an administrator, names another device: whether this host has it, its claim says. */
   #tellDevices(names: string): void {
     if (names === this.#devices) return;
     this.#devices = names;
@@ -168,7 +168,7 @@ export class Agent {
       this.#session.resend();
     }
     this.#wasSynced = isSynced;
-    this.#tellDevices(devicesNamed(this.#options.mirror.snapshot()).join(" "));
+    this.#tellDevices(devicesToTell(this.#options.mirror.snapshot(), this.#options.host).join(" "));
     this.rounds.poke();
   }
 }

@@ -78,6 +78,7 @@ export const SCHEMAS = {
   }),
   MoveReport: input.MoveReport,
   JoinRequest: input.JoinRequest,
+  HostSettings: input.HostSettings,
   Joined: strictObject({
     cluster: Text("Two servers with different stores never have the same."),
     token: Text("The host's own credential from now on."),

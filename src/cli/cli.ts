@@ -39,7 +39,7 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
     },
     {
       name: "host",
-      about: "machines with an agent: list, show, drain, resume, reclaim, delete, accept-history",
+      about: "machines with an agent: list, show, set, drain, resume, reclaim, delete, accept-history",
       load: () => import("./host/host.ts"),
     },
     {
@@ -62,6 +62,12 @@ const GROUPS: Readonly<Record<string, readonly Noun[]>> = {
       name: "vrf",
       about: "routing domains: create, list, show, edit, delete",
       load: () => import("./network/vrf.ts"),
+    },
+    {
+      name: "physical",
+      kind: "physicalnetwork",
+      about: "physical networks that VLANs are on: create, list, show, edit, delete",
+      load: () => import("./network/physical.ts"),
     },
     {
       name: "sg",

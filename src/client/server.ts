@@ -69,6 +69,9 @@ export function serverClient({ url, token }: ServerLocation) {
     /** Whether the host takes new endpoints. */
     drain: (host: string, drained: boolean) =>
       ask<ResourceOf<"host">>("POST", `${pathOf("host", host)}/${drained ? "drain" : "resume"}`),
+    /** What counts instead of what the host's agent says; what is left out stays. */
+    setHost: (host: string, body: input.HostSettings, match: Match = {}) =>
+      ask<ResourceOf<"host">>("POST", `${pathOf("host", host)}/set`, { body, ...headersOf(match) }),
     /** Repeating it changes nothing. */
     join: (network: string, workload: string) =>
       ask<ResourceOf<"membership">>("POST", "/v1/memberships", { body: { network, workload } }),

@@ -7,6 +7,7 @@ import { deleteGroup, putGroup } from "./admit/group/group.ts";
 import { deleteHost } from "./admit/host/host.ts";
 import { cancelConversion } from "./admit/network/convert.ts";
 import { deleteNetwork, putNetwork, removeNetwork } from "./admit/network/network.ts";
+import { deletePhysical } from "./admit/network/physical.ts";
 import { deletePool, putPool } from "./admit/network/pool.ts";
 import { deleteVrf, putVrf } from "./admit/network/vrf.ts";
 import { deleteMigration } from "./admit/workload/migrate.ts";
@@ -31,4 +32,6 @@ export const DELETES: Deletes & { readonly [K in Kind]?: unknown } = {
   migration: deleteMigration,
   securitygroup: deleteGroup,
   conversion: cancelConversion,
+  physicalnetwork: (draft, wanted) =>
+    deletePhysical(draft, wanted, ({ name }) => deleteNetwork(draft, { name, force: true })),
 };

@@ -7,6 +7,7 @@
 //        to the tunnel   wx4096 (tunnel: routed networks) or as port of wb-* (switched ones)
 //
 // One VRF may be in the host's own namespace: its bridges, tunnels and ports are there, its chains in the host's table.
+import { isPhysical } from "../model/driver.ts";
 import type { Network, Snapshot, Vrf } from "../model/resource.ts";
 import { withoutClashes } from "./world/deviceClash.ts";
 import { compileEndpoint } from "./network/endpoint.ts";
@@ -16,6 +17,7 @@ import { narrowMtu, networkMtu } from "./world/ways.ts";
 import { type World, ownBlocks, ownEndpoints, worldOf } from "./world/world.ts";
 import { alias } from "./state/names.ts";
 import { compilePaths } from "./network/paths.ts";
+import { compilePhysical } from "./network/physical.ts";
 import { compileRouted } from "./network/routed.ts";
 import { compileShaping } from "./network/shaping.ts";
 import { endpointElements, memberElements } from "./policy/spoofing.ts";
@@ -93,7 +95,9 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
   const mtu = networkMtu(world, vrf, network);
   const segments = segmentsOf(vrf, network, world.self, ownBlocks(world, network.name));
   const objects = segments.flatMap((segment) => compileSegment(vrf, network, segment, mtu));
-  if (network.spec.ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
+  const { driver, ipam } = network.spec;
+  if (isPhysical(driver)) objects.push(...compilePhysical(world, { vrf, driver }, network, mtu));
+  else if (ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
   const narrow = narrowMtu(world, vrf, network);
   for (const endpoint of ownEndpoints(world, network.name)) {
     const own = compileEndpoint(world, { vrf, layout: layoutOf(segments, endpoint.spec), mtu, narrow }, endpoint);
@@ -117,11 +121,16 @@ function compileSegment(vrf: Vrf, network: Network, segment: Segment, mtu: numbe
       mtu,
       mac: segment.mac,
       alias: alias("network", name),
-      ...(segment.macs === undefined && network.spec.group === undefined ? {} : { forgets: true }),
+      ...(segment.macs === undefined && !learns(network) ? {} : { forgets: true }),
       ...spanningTree(network),
     },
     ...[...(segment.own ?? []), ...segment.gateways].map(
       (cidr): KernelObject => ({ kind: "address", ns, dev: segment.bridge, cidr }),
     ),
   ];
+}
+
+/** Whether a bridge learns who is beyond the network's hosts. */
+function learns({ spec: { driver, group } }: Network): boolean {
+  return isPhysical(driver) || group !== undefined;
 }

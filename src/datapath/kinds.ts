@@ -7,6 +7,7 @@ import { LINK_KINDS } from "./kinds/links.ts";
 import { NAMESPACE_KINDS } from "./kinds/namespaces.ts";
 import { OVS_KINDS } from "./kinds/openVswitch.ts";
 import { TABLE_KINDS } from "./kinds/tables.ts";
+import { VLAN_KINDS } from "./kinds/vlan.ts";
 
 const { bridge, ...OTHER_LINKS } = LINK_KINDS;
 /** In the order of their layers; of one layer, in the order in which a state is printed. */
@@ -16,6 +17,7 @@ const KINDS = {
   bridge,
   ...OVS_KINDS,
   ...GRE_KINDS,
+  ...VLAN_KINDS,
   ...OTHER_LINKS,
   ...ENTRY_KINDS,
 };

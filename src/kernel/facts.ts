@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import type { ObjectOf } from "../datapath/kinds.ts";
 import { keyOf } from "../datapath/state/state.ts";
 import { type Cidr, cidrOf, contains, interfaceOf, ipOf } from "../model/address.ts";
-import type { HostFacts, Kernel } from "./kernel.ts";
+import type { DeviceFacts } from "../model/physical.ts";
+import type { HostFacts } from "./kernel.ts";
 import type { Space } from "./namespaces.ts";
 import { type RouteInfo, allAddresses, allNeighbours, allRoutes, routeTo } from "./netlink/entry.ts";
 import { type LinkInfo, allLinks, linkByIndex, linkByName } from "./netlink/link.ts";
@@ -48,15 +49,26 @@ export function deviceWith({ socket }: Space, ip: string): string | undefined {
 }
 
 /** See Kernel.devices: in the order asked for; addresses as the kernel has them, the first is a packet's source. */
-export function devicesOf({ socket }: Space, names: readonly string[]): ReturnType<Kernel["devices"]> {
-  return names.flatMap((wanted) => {
-    const link = socket.ask(linkByName(wanted));
-    if (link === undefined || isOurs(link)) return [];
-    const addresses = socket.list(
-      allAddresses,
-      (one) => one.index === link.index && isUnique(`${one.ip}/${one.length}`),
-    );
-    return [{ name: link.name, mtu: link.mtu, addresses: addresses.map(({ ip }) => ip) }];
+export function devicesOf({ socket }: Space, names: readonly string[]): readonly DeviceFacts[] {
+  const links = names.map((name) => socket.ask(linkByName(name))).filter((link) => link !== undefined && !isOurs(link));
+  return links.flatMap((link) => {
+    if (link === undefined) return [];
+    const { index, name, mtu, isUp } = link;
+    const isOn = (one: { readonly index: number }) => one.index === index;
+    const addresses = socket.list(allAddresses, (one) => isOn(one) && isUnique(`${one.ip}/${one.length}`));
+    const routes = socket.list(allRoutes(0), (one) => isOn(one) && one.isUnicast && one.dst.endsWith("/0"));
+    const master = link.master === 0 ? undefined : socket.ask(linkByIndex(link.master));
+    const via = routes.map((route) => (route.via === "" ? route.dst : `${route.dst} via ${route.via}`));
+    return [
+      {
+        name,
+        mtu,
+        addresses: addresses.map(({ ip }) => ip),
+        ...(via.length === 0 ? {} : { defaultRoutes: via }),
+        ...(isUp ? {} : { down: true }),
+        ...(master === undefined || isOurs(master) ? {} : { master: master.name }),
+      },
+    ];
   });
 }
 

@@ -13,6 +13,7 @@ import {
   isLink,
   stateOf,
 } from "../datapath/state/state.ts";
+import type { DeviceFacts } from "../model/physical.ts";
 import { type Direction, DIRECTIONS } from "../model/qos.ts";
 import { refusalBy } from "./errno.ts";
 import { type EntryHooks, type FakeDevice, type LinkHooks, Machine } from "./fakeMachine.ts";
@@ -40,6 +41,8 @@ export type FakeOptions = {
   readonly facts?: HostFacts;
   /** By which neighbours others are reached; default: by none. */
   readonly nextHops?: Kernel["nextHops"];
+  /** The host's own devices; a test may change them. */
+  readonly devices?: readonly DeviceFacts[];
   /** Default: both. */
   readonly shaping?: readonly Direction[];
 };
@@ -110,7 +113,6 @@ export class FakeKernel implements Kernel {
 
   /** Nothing is sent in memory, and no other program filters. */
   readonly underlayDevice = () => undefined;
-  readonly devices = () => [];
   readonly sendToGroup = () => false;
   readonly echo = () => undefined;
   readonly trials = () => undefined;
@@ -143,6 +145,8 @@ export class FakeKernel implements Kernel {
 
   readonly nextHops = (addresses: readonly string[]) => this.#options.nextHops?.(addresses) ?? [];
   readonly facts = () => this.#options.facts ?? { prefixes: [], bootId: "fake" };
+  readonly devices = (names: readonly string[]) =>
+    this.#options.devices?.filter(({ name }) => names.includes(name)) ?? [];
   readonly underlayMtu = (address: string) => this.#options.addresses?.get(address);
   readonly shaping = () => this.#options.shaping ?? DIRECTIONS;
 

@@ -1,6 +1,7 @@
 // The interface to the kernel. Two implementations, one contract suite: linux.ts (rtnetlink and libnftables through
 // FFI) and fake.ts (in memory, with the kernel's habits: cascades, refusals, drift). This folder is the only one that
 // touches Linux.
+import type { DeviceFacts } from "../model/physical.ts";
 import type { Direction } from "../model/qos.ts";
 import { type ObjectOf, isTunnel, kindOf } from "../datapath/kinds.ts";
 import type { Ns } from "../datapath/kinds/kind.ts";
@@ -70,8 +71,6 @@ export type HostFacts = {
   readonly prefixes: readonly string[];
   readonly bootId: string;
 };
-
-type HostDevice = { readonly name: string; readonly mtu: number; readonly addresses: readonly string[] };
 
 /** A group and a UDP port, and how packets leave the host for it: device, source address, TTL. */
 export type GroupWay = {
@@ -179,8 +178,8 @@ export interface Kernel {
   underlayMtu(address: string): number | undefined;
   /** Name of that link. */
   underlayDevice(address: string): string | undefined;
-  /** Those of these devices that the host has, with the addresses there that others can send to. */
-  devices(names: readonly string[]): readonly HostDevice[];
+  /** What there is of these devices of the host that others made. */
+  devices(names: readonly string[]): readonly DeviceFacts[];
   /** Sends one datagram to a multicast group. False if it could not be sent; true says nothing about its arrival. */
   sendToGroup(way: GroupWay, datagram: Uint8Array): boolean;
   /** Directions in which this kernel can limit an endpoint's traffic; tried once, in a namespace of its own. */

@@ -13,6 +13,7 @@ import { route } from "./kinds/route.ts";
 import { element, nft } from "./kinds/tables.ts";
 import { openvswitch, ovsBridge, ovsPort } from "./kinds/openVswitch.ts";
 import { veth } from "./kinds/veth.ts";
+import { vlan } from "./kinds/vlan.ts";
 
 /** A namespace is read in this order; what a workload's root may make any number of, routes, comes last. */
 const KERNEL_KINDS: { readonly [K in ObjectKind]: KernelKind<ObjectOf<K>> } = {
@@ -24,6 +25,7 @@ const KERNEL_KINDS: { readonly [K in ObjectKind]: KernelKind<ObjectOf<K>> } = {
   vxlan,
   gretap,
   ip6gretap,
+  vlan,
   veth,
   ifb,
   "ovs-bridge": ovsBridge,

@@ -26,8 +26,9 @@ type Dump = {
   /** All names this namespace goes by here; a workload's may be given under several paths. */
   readonly names: readonly Ns[];
   readonly links: readonly LinkInfo[];
-  /** Names of all its links, also of others'. */
+  /** Names of all its links, also of others'; and the indexes of those that are down. */
   readonly linkNames: ReadonlyMap<number, string>;
+  readonly down: ReadonlySet<number>;
   /** Indexes of links of which isExtra() said so. */
   readonly extras: ReadonlySet<number>;
   readonly entries: readonly (readonly [EntryReader<KernelObject>, readonly Indexed[]])[];
@@ -71,8 +72,10 @@ export async function observe(readers: Readers, workloads: readonly Ns[]): Promi
 function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   const isHost = space.ns === "host";
   const linkNames = new Map<number, string>();
+  const down = new Set<number>();
   const links = space.socket.list(allLinks, (link) => {
     linkNames.set(link.index, link.name);
+    if (!link.isUp) down.add(link.index);
     return link.kind === "veth" || isOurs(link);
   });
   // The host has many links and tables of others; where no link is ours, only what may be on any link is.
@@ -80,7 +83,7 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   const reading = readingOf(space, links);
   const entries = entriesIn(reading, (kind) => !isEmpty || kind.observe.entry?.isOnAnyLink === true);
   const extras = links.filter((link) => linkKindOf(link.kind)?.observe.isExtra?.(link, space, offload) === true);
-  return { names, links, linkNames, extras: new Set(extras.map(({ index }) => index)), entries };
+  return { names, links, linkNames, down, extras: new Set(extras.map(({ index }) => index)), entries };
 }
 
 function entriesIn(reading: Reading, isRead: (kind: AnyKind) => boolean): Dump["entries"] {
@@ -96,7 +99,7 @@ function dumpWorkload(space: Space, names: readonly Ns[], nears: ReadonlySet<str
     kind === "veth" && nears.has(pairKey({ index: peer, peer: index }));
   const links = space.socket.listAny(allLinks, isFarEnd);
   const entries = entriesIn(readingOf(space, links), ({ isInWorkloads }) => links.length > 0 && isInWorkloads);
-  return { names, links, linkNames: new Map(), extras: new Set(), entries };
+  return { names, links, linkNames: new Map(), down: new Set(), extras: new Set(), entries };
 }
 
 function vethsOf({ links }: Dump): LinkInfo[] {
@@ -150,7 +153,8 @@ function objectsOf(dumps: readonly Dump[]): KernelObject[] {
   // Every veth end by its own index and its peer's.
   const veths = dumps.flatMap((dump) => vethsOf(dump).map((link) => ({ dump, link })));
   const ends = new Map(veths.map((end) => [pairKey(end.link), end]));
-  const hostNames = dumps.find(({ names }) => names.includes("host"))?.linkNames ?? new Map<number, string>();
+  const host = dumps.find(({ names: [ns] }) => ns === "host");
+  const hostNames = host?.linkNames ?? new Map<number, string>();
   for (const dump of dumps) {
     const [ns] = dump.names;
     if (ns === undefined) continue;
@@ -160,7 +164,9 @@ function objectsOf(dumps: readonly Dump[]): KernelObject[] {
       const end = link.kind === "veth" ? ends.get(pairKey({ index: link.peer, peer: link.index })) : undefined;
       const farNs = end === undefined ? undefined : peerNs(end.link, end.dump.names);
       const far = end === undefined || farNs === undefined ? undefined : { ns: farNs, link: end.link };
-      objects.push(kind.observe.link(link, seenLink(ns, dump, link, { far, hostNames })));
+      // The device below a VLAN is in its own namespace, or in the host's.
+      const lower = link.kind !== "vlan" ? undefined : link.peerNsid === undefined ? dump : host;
+      objects.push(kind.observe.link(link, seenLink(ns, dump, link, { far, hostNames, lower })));
       devices.get(dump)?.set(link.index, { ns, name: link.name });
       if (end !== undefined && far !== undefined)
         devices.get(end.dump)?.set(far.link.index, { ns: far.ns, name: far.link.name });
@@ -170,11 +176,18 @@ function objectsOf(dumps: readonly Dump[]): KernelObject[] {
   return objects;
 }
 
-type Elsewhere = Pick<SeenLink, "far"> & { readonly hostNames: ReadonlyMap<number, string> };
+type Elsewhere = Pick<SeenLink, "far"> & {
+  readonly hostNames: ReadonlyMap<number, string>;
+  /** Of a link above another: the dump of that one's namespace. */
+  readonly lower: Dump | undefined;
+};
 
-function seenLink(ns: Ns, { linkNames, extras }: Dump, link: LinkInfo, { far, hostNames }: Elsewhere): SeenLink {
-  const { name, mac, alias, index } = link;
-  const isRight = link.isUp && (link.forwards || !isRouted(link));
+function seenLink(ns: Ns, { linkNames, extras }: Dump, link: LinkInfo, elsewhere: Elsewhere): SeenLink {
+  const { far, hostNames, lower } = elsewhere;
+  const { name, mac, alias, index, peer } = link;
+  // Above a device that is down it is down, too.
+  const isUp = link.isUp || lower?.down.has(peer) === true;
+  const isRight = isUp && (link.forwards || !isRouted(link));
   return {
     ns,
     common: (isIntact) => ({ ns, name, mtu: isRight && isIntact ? link.mtu : 0, mac, alias }),
@@ -182,6 +195,7 @@ function seenLink(ns: Ns, { linkNames, extras }: Dump, link: LinkInfo, { far, ho
     far,
     isExtra: extras.has(index),
     hostLink: (other) => hostNames.get(other) ?? `index ${other}`,
+    below: lower?.linkNames.get(peer),
   };
 }
 

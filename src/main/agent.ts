@@ -16,7 +16,7 @@ import { type LocalApi, localApi, type Route } from "../agent/socket/localApi.ts
 import { together } from "../agent/together.ts";
 import { overlayPage } from "../ancestors/dcos/routes.ts";
 import type { Flags } from "../cli/context.ts";
-import { settingsOf, wordsOf } from "../cli/input/settings.ts";
+import { settingsOf } from "../cli/input/settings.ts";
 import { serverUrl } from "../client/url.ts";
 import { ownVersion } from "../cli/program/version.ts";
 import { cniRoute } from "../doors/cni/cni.ts";
@@ -24,18 +24,16 @@ import { syncFiles, type CniDirectory } from "../doors/cni/files.ts";
 import { NETNS_PREFIX } from "../datapath/kinds/namespaces.ts";
 import { Mirror } from "../client/mirror.ts";
 import { httpTransport } from "../client/transportHttp.ts";
-import type { HostClaim } from "../model/input.ts";
 import { filesWhile } from "../files/files.ts";
 import { realFiles } from "../files/real.ts";
-import type { Kernel } from "../kernel/kernel.ts";
 import { linuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
 import { OVSDB_SOCKET } from "../kernel/ovsdb/openVswitch.ts";
 import { neighbourOverflows } from "../kernel/overflow.ts";
-import { defined } from "../model/defined.ts";
 import { Fault } from "../model/fault.ts";
-import { devicesNamed } from "../model/multicast.ts";
+import { devicesToTell } from "../model/hostDevices.ts";
 import { emptySnapshot } from "../model/resource.ts";
+import { checkClaim, claimOf } from "./claim.ts";
 import { Management } from "./management.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 
@@ -48,6 +46,7 @@ const SETTINGS = [
   "socket",
   "netns-prefix",
   "slices",
+  "physical",
   "http",
   "cni-dir",
   "ovsdb",
@@ -87,7 +86,8 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const saved = disk.snapshot();
   const { clock, random, log, signal } = world;
   const mirror = new Mirror({ transport, clock, random, ...(saved === undefined ? {} : { saved }) });
-  const claim = claimOf({ kernel, host, underlay: ends, devices: () => devicesNamed(mirror.snapshot()) }, settings);
+  const devices = () => devicesToTell(mirror.snapshot(), host);
+  const claim = claimOf({ kernel, host, underlay: ends, devices }, settings);
   const management = new Management(url, clock);
   await management.begin(signal);
   const neighboursFull = neighbourOverflows(() => clock.monotonicMs());
@@ -136,9 +136,9 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
 }
 
 /** Refuses wrong settings before anything is made. */
-function checkSettings({ http, slices }: Settings): void {
+function checkSettings({ http, ...told }: Settings): void {
   if (http !== undefined) listenAddress(http, "--http");
-  if (slices !== undefined) wordsOf(slices, "--slices");
+  checkClaim(told);
 }
 
 function notRoot(): Fault {
@@ -208,34 +208,6 @@ function renewal(disk: Disk, file: string | undefined, renew: (token: string, pr
 
 function newCredential(): string {
   return randomBytes(32).toString("base64url");
-}
-
-type Claiming = Pick<HostClaim, "host"> & {
-  readonly kernel: Kernel;
-  readonly underlay: Underlay;
-  /** Names of devices that networks ask for. */
-  readonly devices: () => readonly string[];
-};
-
-function claimOf({ kernel, host, underlay, devices }: Claiming, { slices }: Settings): () => Promise<HostClaim> {
-  return async () => ({
-    host,
-    ...(await underlayOf(kernel, underlay)),
-    ...devicesOf(kernel, devices()),
-    hostPrefixes: kernel.facts().prefixes,
-    bootId: kernel.facts().bootId,
-    shaping: kernel.shaping(),
-    ...(slices === undefined ? {} : { slices: wordsOf(slices, "--slices") }),
-  });
-}
-
-async function underlayOf(kernel: Kernel, underlay: Underlay) {
-  const found = await underlay.now();
-  return { ...found, ...defined({ underlayDevice: kernel.underlayDevice(found.underlay) }) };
-}
-
-function devicesOf(kernel: Kernel, names: readonly string[]): Pick<HostClaim, "devices"> {
-  return names.length === 0 ? {} : { devices: kernel.devices(names) };
 }
 
 /** The source address of packets to the server. Connecting a datagram socket looks up the route and sends nothing. */

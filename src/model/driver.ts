@@ -30,6 +30,15 @@ type DriverFacts = {
    * or switched network that is cheap. GRE, measured on Linux 6.1 with 1,000 peers: 80 MB and six seconds.
    */
   readonly peersMost?: number;
+  /**
+   * Frames cross on a physical network, as they are, and not in packets on the underlay. So there are machines on the
+   * segment that Weft does not know, and the gateway is one of them. Networks are global.
+   */
+  readonly isPhysical?: true;
+  /**
+   * The device that leads to the physical network becomes a port of a bridge: the host itself can have nothing on it.
+   */
+  readonly takesDevice?: true;
 };
 
 /** A row keeps its place: hosts number drivers by it (datapath/network/paths.ts). */
@@ -56,9 +65,23 @@ const ROWS = {
     placement: "own",
     peersMost: 100,
   },
+  vlan: {
+    title: "VLAN",
+    // Not of the packet: a frame may be longer by its tag (802.3, 3.2.7).
+    overhead: { 4: 0, 6: 0 },
+    protocol: "802.1Q",
+    hasPort: false,
+    hasVni: false,
+    device: "wv",
+    placement: "host",
+    isPhysical: true,
+  },
 } as const satisfies Readonly<Record<string, DriverFacts>>;
 
-export type Driver = keyof typeof ROWS;
+type Rows = typeof ROWS;
+export type Driver = keyof Rows;
+export type PhysicalDriverName = { [D in Driver]: Rows[D] extends { isPhysical: true } ? D : never }[Driver];
+export type TunnelDriverName = Exclude<Driver, PhysicalDriverName>;
 export const DRIVERS: Readonly<Record<Driver, DriverFacts>> = ROWS;
 export const DRIVER_NAMES = Object.keys(ROWS) as readonly Driver[];
 /** Of networks and pools that do not say which. */
@@ -111,6 +134,13 @@ export function isPeerDevice(name: string): boolean {
 
 const PER_PEER = DRIVER_NAMES.filter(hasDevicePerPeer).map((driver) => DRIVERS[driver].device);
 const PEER_DEVICE = new RegExp(`^(${PER_PEER.join("|")})[0-9]+-`);
+
+export function isPhysical(driver: Driver): driver is PhysicalDriverName {
+  return DRIVERS[driver].isPhysical === true;
+}
+
+/** Drivers whose frames cross in packets on the underlay. */
+export const TUNNEL_DRIVERS = DRIVER_NAMES.filter((driver): driver is TunnelDriverName => !isPhysical(driver));
 
 /** For people: what passes between hosts, like `UDP 4789`. */
 export function packetsText(driver: Driver, port: number): string {

@@ -7,10 +7,12 @@ import { type InputOf, WRITABLE_KINDS, type WritableKind, putOf } from "./kinds.
 import { endpoint } from "./kinds/endpoint.ts";
 import { host } from "./kinds/host.ts";
 import { membership, migration } from "./kinds/membership.ts";
+import { PhysicalSetting } from "./physical.ts";
 import { QosInput } from "./qos.ts";
 
 const claimed = {
-  ...Type.Pick(host.spec, ["underlay", "underlayMtu", "underlayDevice", "devices", "slices", "shaping"]).properties,
+  ...Type.Pick(host.spec, ["underlay", "underlayMtu", "underlayDevice", "devices", "slices", "shaping", "physical"])
+    .properties,
   bootId: optional(
     Type.String({ minLength: 1, maxLength: 100, description: "Of its kernel: tells a restart from a second machine." }),
   ),
@@ -31,6 +33,14 @@ export const JoinRequest = strictObject({
   ),
 });
 
+/** What an administrator says of a host; what is left out stays. */
+export const HostSettings = strictObject({
+  physical: optional(
+    Type.Array(PhysicalSetting, {
+      description: "Which of its devices lead to physical networks: all that is said at the server. [] says nothing.",
+    }),
+  ),
+});
 /** What may change while an endpoint is attached. */
 export const EndpointPatch = strictObject({
   qos: optional(QosInput),
@@ -112,6 +122,7 @@ export type SecurityGroupInput = InputOf<"securitygroup">;
 export type MembershipClaim = Value<typeof MembershipClaim>;
 export type MigrationRequest = Value<typeof MigrationRequest>;
 export type MoveReport = Value<typeof MoveReport>;
+export type HostSettings = Value<typeof HostSettings>;
 export type EndpointPatch = Value<typeof EndpointPatch>;
 export type SecurityGroupCommit = Value<typeof SecurityGroupCommit>;
 export type HostClaim = Value<typeof HostClaim>;

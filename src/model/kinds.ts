@@ -8,6 +8,7 @@ import { endpoint } from "./kinds/endpoint.ts";
 import { host } from "./kinds/host.ts";
 import { membership, migration, move } from "./kinds/membership.ts";
 import { network } from "./kinds/network.ts";
+import { physicalnetwork } from "./kinds/physicalnetwork.ts";
 import { pool } from "./kinds/pool.ts";
 import { securitygroup } from "./kinds/securitygroup.ts";
 import { vrf } from "./kinds/vrf.ts";
@@ -29,6 +30,7 @@ export const KINDS = {
   cursor,
   securitygroup,
   conversion,
+  physicalnetwork,
 } as const satisfies Readonly<Record<string, KindRecord>>;
 
 type Records = typeof KINDS;

@@ -88,7 +88,7 @@ export function tunnelEnd({ group, underlayDevice }: TunnelWay, host: Ends): Tun
     return device === undefined || !isRight(underlay) ? undefined : { underlay, underlayMtu, device };
   }
   const device = host.devices?.find(({ name }) => name === underlayDevice);
-  const address = device?.addresses.find(isRight);
+  const address = device?.addresses?.find(isRight);
   return device === undefined || address === undefined
     ? undefined
     : { underlay: address, underlayMtu: device.mtu, device: device.name };

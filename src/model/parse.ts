@@ -41,6 +41,8 @@ function parserOf<S extends TSchema>(schema: S) {
 export const parseMigration = parserOf(input.MigrationRequest);
 /** The body of POST /v1/securitygroups/{name}/commit. */
 export const parseGroupCommit = parserOf(input.SecurityGroupCommit);
+/** The body of POST /v1/hosts/{name}/set. */
+export const parseHostSettings = parserOf(input.HostSettings);
 /** The body of POST /v1/holds. */
 export const parseHold = parserOf(input.HoldRequest);
 /** The query of DELETE /v1/holds. */

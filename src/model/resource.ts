@@ -33,6 +33,7 @@ export type Hold = ResourceOf<"hold">;
 export type Freed = ResourceOf<"freed">;
 export type Conversion = ResourceOf<"conversion">;
 export type SecurityGroup = ResourceOf<"securitygroup">;
+export type PhysicalNetwork = ResourceOf<"physicalnetwork">;
 export type VrfSpec = Vrf["spec"];
 export type NetworkSpec = Network["spec"];
 export type HostSpec = Host["spec"];

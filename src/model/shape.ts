@@ -73,6 +73,7 @@ function choicesAt(errors: readonly SchemaError[], pointer: string): string {
 function rangeReason(where: string): Reason {
   const field = where.slice(where.lastIndexOf(".") + 1);
   if (field === "vni") return "vni-invalid";
+  if (field === "vlan" || field === "outerVlan") return "vlan-invalid";
   if (field === "mtu" || field === "underlayMtu") return "mtu-invalid";
   return "request-invalid";
 }

@@ -1,6 +1,6 @@
 // Routes of hosts: join, report, drain, reclaim; and making them load a group again.
 import type { Control } from "../../control/control.ts";
-import { parseGroupCommit, parseJoin, parsePreflight, parseReport } from "../../model/parse.ts";
+import { parseGroupCommit, parseHostSettings, parseJoin, parsePreflight, parseReport } from "../../model/parse.ts";
 import { FORCE, MATCH, type Parts, type Route, flagIn, hostOnly, jsonOf, matchOf } from "../route.ts";
 
 export function hostRoutes({ control }: Parts): Route[] {
@@ -41,6 +41,7 @@ export function hostRoutes({ control }: Parts): Route[] {
       handle: async (call) => ({ body: await control.preflight(parsePreflight(jsonOf(call))) }),
     },
     ...DRAIN,
+    SET,
     {
       method: "PUT",
       path: "/v1/hosts/{name}/report",
@@ -89,6 +90,22 @@ const DRAIN = ([true, false] as const).map(
     write: (call) => ({ verb: "drain", host: call.name, drained, ...matchOf(call) }),
   }),
 );
+
+const SET: Route = {
+  method: "POST",
+  path: "/v1/hosts/{name}/set",
+  summary: "What counts of a host instead of what its agent says; what is left out stays.",
+  access: "admin",
+  headers: MATCH,
+  body: "HostSettings",
+  answers: { 200: "Host" },
+  write: (call) => ({
+    verb: "set-host",
+    host: call.name,
+    settings: parseHostSettings(jsonOf(call)),
+    ...matchOf(call),
+  }),
+};
 
 /** An agent must know for how long it may allocate from its blocks without hearing the server. */
 function heardBy({ reclaimAfterMs }: Control): { readonly reclaimAfterMs?: number } {

@@ -11,6 +11,7 @@ import { register as registerPreflight } from "./preflight.ts";
 import { reading, type ReadOptions } from "../input/options.ts";
 import { byName, fields, printList, printOne, type Column } from "../output/format.ts";
 import { pathsTable } from "./paths.ts";
+import { physicalText, registerSet } from "./set.ts";
 import { stateCell } from "../change/status.ts";
 import { type Cell, table } from "../output/table.ts";
 
@@ -20,6 +21,7 @@ export function register(noun: Command, cli: Cli): void {
     .command("show <name>")
     .description("Show a host: its state, blocks, tunnel addresses and paths to other hosts.");
   reading(show).action(cli.verb(showHost));
+  registerSet(noun, cli);
   registerPreflight(noun, cli);
   registerLife(noun, cli);
 }
@@ -89,6 +91,7 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
       ["Underlay", `${spec.underlay}, MTU ${spec.underlayMtu}`],
       ["Slices", spec.slices?.join(", ") ?? "all"],
       ["Limits", spec.shaping?.join(", ") || "none: its kernel cannot limit traffic"],
+      ["Physical networks", physicalText(host)],
       ["Agent", report?.version],
       ["Revision", report && `${report.revision} of ${status.revision}`],
       ["Objects", report && `${report.objects} in the kernel, ${report.driftRepaired} repaired`],

@@ -2,20 +2,21 @@
 // about defaults: what was not given is not sent, and the server fills it in.
 import { AUTO } from "../../model/carrying.ts";
 import { defined } from "../../model/defined.ts";
-import { DRIVER_NAMES, PLACEMENTS } from "../../model/driver.ts";
+import { PLACEMENTS } from "../../model/driver.ts";
 import type { Spoofing } from "../../model/group.ts";
 import type { NetworkInput } from "../../model/input.ts";
 import type { Subnet } from "../../model/resource.ts";
 import { type LimitFlags, qosOf } from "../endpoint/limit.ts";
 import { listOrNone, type Lists, type Switches, type Texts, wholeNumber, wordOf } from "../input/options.ts";
 import { misuse } from "../output/error.ts";
+import { type WayFlags, wayDraft } from "./way.ts";
 
 export type SpecFlags = LimitFlags &
+  WayFlags &
   Texts<
     | "pool"
     | "id"
     | "ipam"
-    | "driver"
     | "vrf"
     | "placement"
     | "bridge"
@@ -50,12 +51,12 @@ export function draftOf(flags: SpecFlags): NetworkInput {
   }
   return defined({
     ipam: wordOf(flags.ipam, "--ipam", "an address mode", IPAM_MODES),
-    driver: wordOf(flags.driver, "--driver", "a driver", DRIVER_NAMES),
     subnets: flags.subnet && subnetsOf(flags.subnet, flags),
     pool: pool === undefined ? undefined : { name: pool, ...defined({ id }) },
     vrf,
     placement: wordOf(flags.placement, "--placement", "a placement", PLACEMENTS),
     hosts: hosts && listOrNone(hosts, "--hosts"),
+    ...wayDraft(flags),
     bridge: flags.bridge,
     hostAddresses: flags.hostAddress && hostAddressesOf(flags.hostAddress),
     stp: flags.stp,

@@ -2,8 +2,8 @@
 import type { Command } from "commander";
 import { ALL_HOSTS, allHostAddresses, hostAddressesOf, namesHost } from "../../model/carrying.ts";
 import { cniText } from "../../model/cni.ts";
-import { DRIVERS, DRIVER_NAMES, tunnelMtu, tunnelText } from "../../model/driver.ts";
-import { tunnelEnd } from "../../model/multicast.ts";
+import { DRIVERS, isPhysical } from "../../model/driver.ts";
+import { leastMtu } from "../../model/mtu.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
@@ -33,6 +33,7 @@ import { registerMembers } from "./members.ts";
 import { registerMigrations } from "./migration.ts";
 import { registerRanges } from "./range.ts";
 import { registerReservations, reservationsText, reservedUnder } from "./reserve.ts";
+import { vlanText, wayFlags, wayText } from "./way.ts";
 
 export function register(noun: Command, cli: Cli): void {
   registerList(noun, cli, "network", {
@@ -113,8 +114,7 @@ function registerEdit(noun: Command, cli: Cli): void {
 }
 
 function specFlags(command: Command): Command {
-  return limitFlags(command, "none")
-    .option("--driver <name>", `how frames cross between hosts: ${DRIVER_NAMES.join(" or ")} (default: vxlan)`)
+  return wayFlags(limitFlags(command, "none"))
     .option("--strategy <name>", "ipam global: choice of a free address: lowest, next or random")
     .option("--sticky", "ipam global: give a returning owner its former address")
     .option("--no-sticky", "ipam global: give it any free address (default)")
@@ -167,6 +167,7 @@ function columns(vrfs: ReadonlyMap<string, Vrf>): readonly Column<Network>[] {
     { header: "VNI", of: (n) => String(vniOf(n, vrfs.get(n.spec.vrf)) ?? "") },
     { header: "VRF", of: (n) => n.spec.vrf },
     { header: "DRIVER", of: (n) => DRIVERS[n.spec.driver].title, wide: true },
+    { header: "VLAN", of: (n) => vlanText(n.spec) ?? "", wide: true },
     { header: "ENABLED", of: (n) => (n.spec.enabled ? "yes" : { text: "no", tone: "warn" }) },
     { header: "MTU", of: (n) => (n.spec.mtu === undefined ? "auto" : String(n.spec.mtu)), wide: true },
     { header: "MASQUERADE", of: (n) => (n.spec.masquerade ? "yes" : "no"), wide: true },
@@ -213,7 +214,7 @@ async function networkText(cli: Cli, network: Network, server: ServerClient): Pr
     ["Spanning tree", spanningTreeText(spec)],
     ["Hosts", spec.hosts?.map((host) => (host === ALL_HOSTS ? "all" : host)).join(", ")],
     ["VNI", String(vniOf(network, vrf) ?? "")],
-    ["Tunnel", vrf === undefined ? undefined : tunnelText(spec.driver, vrf.spec.tunnelPort)],
+    ...wayText(network, vrf?.spec.tunnelPort),
     ["Group", groupText(network)],
     ...deliveryFields(name, status),
     ["Outsiders", spec.outsiders?.join(", ")],
@@ -269,11 +270,10 @@ function groupText({ spec: { group, ttl, underlayDevice } }: Network): string | 
 function mtuText({ spec }: Network, snapshot: Snapshot): string {
   if (spec.mtu !== undefined) return String(spec.mtu);
   const carry = new Set(snapshot.vteps.filter((vtep) => vtep.spec.vrf === spec.vrf).map((vtep) => vtep.spec.host));
-  const left = snapshot.hosts
-    .filter(({ name }) => carry.has(name))
-    .flatMap((host) => tunnelEnd(spec, host.spec) ?? [])
-    .map((end) => tunnelMtu(spec.driver, end));
-  return left.length === 0 ? "auto: what the underlay leaves" : `auto: the underlay leaves ${Math.min(...left)}`;
+  const hosts = snapshot.hosts.filter(({ name }) => isPhysical(spec.driver) || carry.has(name));
+  const least = leastMtu(spec, hosts, new Map((snapshot.physicalNetworks ?? []).map((one) => [one.name, one])));
+  const way = isPhysical(spec.driver) ? "the physical network" : "the underlay";
+  return least === undefined ? `auto: what ${way} leaves` : `auto: ${way} leaves ${least}`;
 }
 
 /** Where the network is: each host's blocks, tunnel endpoint and number of endpoints. */

@@ -1,6 +1,7 @@
 // `weft server`, `agent`, `purge` and `demo`: their flags. What they start is put together in main.ts, main/ and demo/.
 import type { Command } from "commander";
 import type { Cli, Flags, PurgeFlags } from "../context.ts";
+import { repeated, type Lists } from "../input/options.ts";
 
 export function registerServer(command: Command, cli: Cli): void {
   command
@@ -41,6 +42,11 @@ export function registerAgent(command: Command, cli: Cli): void {
     .option("--ovsdb <path>", "socket of Open vSwitch's database (default: /run/openvswitch/db.sock)")
     .option("--slices <names>", "slices that get bridges on this host, separated by commas (default: all)")
     .option(
+      "--physical <name=device>",
+      "device of this host that leads to a physical network; repeatable (default: none)",
+      repeated,
+    )
+    .option(
       "--http <host:port>",
       "also serve /metrics, /livez, /readyz and /overlay-agent/overlay here (default: none)",
     )
@@ -48,8 +54,18 @@ export function registerAgent(command: Command, cli: Cli): void {
       "after",
       "\nEach option can also be set in the environment (WEFT_SERVER, WEFT_STATE_DIR …) and in /etc/weft/agent.yaml.",
     )
-    .action(cli.verb((_, flags: Flags) => cli.programs.agent(flags)));
+    .action(
+      cli.verb((_, { physical, ...flags }: AgentFlags) =>
+        // All others are texts.
+        cli.programs.agent({
+          ...(flags as Flags),
+          ...(physical === undefined ? {} : { physical: physical.join(",") }),
+        }),
+      ),
+    );
 }
+
+type AgentFlags = Lists<"physical"> & { readonly [flag: string]: string | readonly string[] | undefined };
 
 export function registerPurge(command: Command, cli: Cli): void {
   command

@@ -10,7 +10,7 @@ import { reserve } from "./address/reservation.ts";
 import { apply } from "./apply.ts";
 import type { Context } from "./context.ts";
 import { commitGroup } from "./group/group.ts";
-import { drainHost, joinHost } from "./host/host.ts";
+import { drainHost, joinHost, setHost } from "./host/host.ts";
 import { advanceConversion } from "./network/convert.ts";
 import { checkMatch, deleteResource, putResource, alignReferences } from "./resource.ts";
 import { attach, attachAll, detach, patchEndpoint } from "./workload/endpoint.ts";
@@ -62,6 +62,7 @@ const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
   apply,
   join: (draft, { claim, by }) => joinHost(draft, claim, by),
   drain: (draft, { host, drained }) => drainHost(draft, host, drained),
+  "set-host": (draft, { host, settings }) => setHost(draft, host, settings),
   attach: (draft, { claim, by }) => attach(draft, claim, by),
   "attach-all": (draft, { claims, by }) => attachAll(draft, claims, by),
   "patch-endpoint": (draft, { name, patch }) => patchEndpoint(draft, name, patch),
@@ -81,6 +82,7 @@ const DECIDE: { readonly [V in Write["verb"]]: Decide<WriteOf<V>> } = {
 const MATCHED: { readonly [V in Write["verb"]]?: (write: WriteOf<V>) => readonly [Kind, string] } = {
   put: ({ kind, name }) => [kind, name],
   drain: ({ host }) => ["host", host],
+  "set-host": ({ host }) => ["host", host],
   "patch-endpoint": ({ name }) => ["endpoint", name],
   detach: ({ endpoint }) => ["endpoint", endpoint],
   reserve: ({ request }) => ["network", request.name],

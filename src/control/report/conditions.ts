@@ -4,8 +4,10 @@
 import { type Cidr, familyOf, formatCidr, overlaps, parseCidr } from "../../model/address.ts";
 import { namesHost } from "../../model/carrying.ts";
 import { formatDuration } from "../../model/duration.ts";
-import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../model/driver.ts";
+import { DEFAULT_DRIVER, DRIVERS, isPhysical } from "../../model/driver.ts";
+import { mtuOn } from "../../model/mtu.ts";
 import { groupMac, tunnelEnd } from "../../model/multicast.ts";
+import { deviceFor, factsOf, whyUnfit } from "../../model/physical.ts";
 import type { Host, Network, Vrf } from "../../model/resource.ts";
 import type { ClusterGroup } from "../../model/paths.ts";
 import type { HostCondition } from "../../model/status.ts";
@@ -20,6 +22,7 @@ export const CONDITION_REASONS = [
   "exhausted",
   "overlap",
   "mtu-invalid",
+  "device-unfit",
   "qos-unsupported",
   "many-peers",
   "device-missing",
@@ -53,6 +56,7 @@ export function conditionsOf(view: View, prefixes: Prefixes): Condition[] {
       ...clashesOf(view, network, prefixes),
       ...unlimitedOn(view, network),
       ...manyPeers(view, network),
+      ...unlinkedOn(view, network),
     ]),
     ...[...view.vrf.values()].flatMap((vrf) => [...missingVteps(view, vrf), ...vtepClashesOf(view, vrf, prefixes)]),
   ];
@@ -133,14 +137,16 @@ function missingVteps(view: View, { name, spec: { vtepSubnets } }: Vrf): Conditi
 function clashesOf(view: View, network: Network, prefixes: Prefixes): Condition[] {
   const { name, spec } = network;
   const overlapOf = overlapWith(`network "${name}" overlaps`, cidrsOf(network), prefixes);
+  const isTunnel = !isPhysical(spec.driver);
   const mtuClash = (host: Host) => {
-    const end = tunnelEnd(spec, host.spec);
-    if (spec.mtu === undefined || end === undefined) return undefined;
-    const most = tunnelMtu(spec.driver, end);
-    if (spec.mtu <= most) return undefined;
-    return `network "${name}" has MTU ${spec.mtu}, but tunnels of host "${host.name}" carry ${most}`;
+    const most = mtuOn(spec, host.spec, view.physicalnetwork);
+    if (spec.mtu === undefined || most === undefined || spec.mtu <= most) return undefined;
+    const way = isTunnel ? "tunnels" : `physical network "${spec.parent}" and the device`;
+    return `network "${name}" has MTU ${spec.mtu}, but ${way} of host "${host.name}" carry ${most}`;
   };
-  return perHost(view, `network/${name}`, ["overlap", overlapOf], ["mtu-invalid", mtuClash]);
+  const rules: Rule[] = [["mtu-invalid", mtuClash]];
+  // On a physical network, hosts may well have addresses of its range.
+  return perHost(view, `network/${name}`, ...(isTunnel ? ([["overlap", overlapOf]] as const) : []), ...rules);
 }
 
 /** By what groups are on Ethernet. */
@@ -237,4 +243,28 @@ function unlimitedOn(view: View, network: Network): Condition[] {
       message: `network "${network.name}" limits ${direction} traffic, which host "${host}" cannot`,
     })),
   );
+}
+
+/**
+ * Hosts that carry the network without a way to the rest of its segment. It is made by itself when the way is there.
+ */
+function unlinkedOn(view: View, { name, spec: { driver, parent } }: Network): Condition[] {
+  if (parent === undefined) return [];
+  const members = view.networks.get(name)?.members;
+  const deviceText = (host: Host) => `network "${name}" has no way out of host "${host.name}"`;
+  const unfit = (host: Host) => {
+    const device = members?.has(host.name) === true ? deviceFor(host.spec, parent) : undefined;
+    const facts = device === undefined ? undefined : factsOf(host.spec, device);
+    const why = facts === undefined ? undefined : whyUnfit(driver, facts);
+    return why === undefined ? undefined : `${deviceText(host)}: device ${device} ${why}`;
+  };
+  const missing = (host: Host) => {
+    if (members?.has(host.name) !== true) return undefined;
+    const device = deviceFor(host.spec, parent);
+    if (device === undefined) return `${deviceText(host)}: no device of it leads to physical network "${parent}"`;
+    const facts = factsOf(host.spec, device);
+    if (facts === undefined) return `${deviceText(host)}: there is no device ${device}`;
+    return facts.down === true ? `${deviceText(host)}: device ${device} is down (ip link set ${device} up)` : undefined;
+  };
+  return perHost(view, `network/${name}`, ["device-unfit", unfit], ["device-missing", missing]);
 }

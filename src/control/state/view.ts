@@ -46,6 +46,8 @@ export type View = NetworkIndexes & {
   readonly underlays: Map<string, string>;
   /** Who has a VNI: a VRF or a switched network. */
   readonly vniOwners: Map<number, Key>;
+  /** Which network has a VLAN, by its vlanKey(). */
+  readonly vlanOwners: Map<string, Key>;
   readonly vnis: Intervals;
   readonly vrfIndexes: Intervals;
   /** Lists made from the maps, until the next change of their kind. */
@@ -69,6 +71,7 @@ export function viewOf(cluster: string, revision: number, resources: Iterable<Re
     residents: new Map(),
     underlays: new Map(),
     vniOwners: new Map(),
+    vlanOwners: new Map(),
     vnis: new Intervals(),
     vrfIndexes: new Intervals(),
     expiring: new Sorted(byTime),
@@ -198,8 +201,10 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
     mark(view.vrfIndexes, BigInt(vrf.spec.index), BigInt(vrf.spec.index), enters);
   },
   network(view, network, enters) {
-    const { vni, vrf } = network.spec;
+    const { vni, vrf, parent, vlan, outerVlan } = network.spec;
     if (vni !== undefined) indexVni(view, vni, keyOfResource(network), enters);
+    if (parent !== undefined && vlan !== undefined)
+      own(view.vlanOwners, vlanKey(parent, outerVlan, vlan), keyOfResource(network), enters);
     include(vrfIndex(view, vrf).networks, network.name, enters);
     indexReservation(view, network, enters);
     if (!enters) forgetIfEmptyVrf(view, vrf);
@@ -242,6 +247,11 @@ const INDEXES_OF = new Map(
     [INDEXES[kind], recordOf(kind).refersTo && indexReferences].filter((index) => index !== undefined),
   ]),
 ) as ReadonlyMap<Kind, readonly Index<Resource>[]>;
+
+/** A VLAN of a physical network, or inside of an outer one: names have no slash. */
+export function vlanKey(parent: string, outer: number | undefined, vlan: number): string {
+  return `${parent}/${outer ?? ""}/${vlan}`;
+}
 
 function indexVni(view: View, vni: number, owner: Key, enters: boolean): void {
   if (own(view.vniOwners, vni, owner, enters)) mark(view.vnis, BigInt(vni), BigInt(vni), enters);

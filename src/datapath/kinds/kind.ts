@@ -55,6 +55,8 @@ export interface Kind<T extends AnyObject> {
   readonly slot: (object: T) => string | undefined;
   /** The devices that a link is, a pair at both ends: they go with it, and with them all that is on them. */
   readonly devices: (object: T) => readonly Device[];
+  /** The device below a link, with which it goes. */
+  readonly below: (object: T) => Device | undefined;
   readonly leadsTo: LeadsTo;
   readonly isSame: (a: T, b: T) => boolean;
   readonly print: Print<T>;
@@ -98,6 +100,7 @@ export function defineKind<T extends AnyObject>(kind: Definition<T>): Kind<T> {
     key,
     slot: kind.slot ?? (() => undefined),
     devices: kind.devices ?? (() => []),
+    below: kind.below ?? (() => undefined),
     leadsTo: kind.leadsTo ?? "nowhere",
     isSame: kind.isSame ?? isEqual,
     print: { add, set, remove },

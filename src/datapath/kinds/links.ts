@@ -148,6 +148,7 @@ type LinkKind<T extends Link> = Pick<Kind<T>, "layer" | "key" | "leadsTo"> &
   Pick<Print<T>, "add"> &
   Partial<Pick<Print<T>, "remove">> & {
     readonly devices?: Kind<T>["devices"];
+    readonly below?: Kind<T>["below"];
     readonly changeLayer?: Kind<T>["changeLayer"];
     /** What can be changed in place besides MTU, MAC and alias. */
     readonly fields?: (object: T) => readonly Field[];

@@ -81,6 +81,12 @@ const FIXED: Readonly<Record<string, SetType>> = {
     fields: ["port", "mac", "ip6"],
     isMap: true,
   },
+  /** Ports that lead to a physical network, and what may come from there, as a mark. */
+  outside: { declared: "type ifname : mark", fields: ["port"], isMap: true },
+  /** What this host's endpoints have, by the port outside of which it cannot be: MACs, and addresses. */
+  inside_macs: { declared: "type ifname . ether_addr", fields: ["port", "mac"], isMap: false },
+  inside4: { declared: "type ifname . ipv4_addr", fields: ["port", "ip4"], isMap: false },
+  inside6: { declared: "typeof iifname . @nh,64,128", fields: ["port", "ip6"], isMap: false },
 };
 
 const MEMBERS4: SetType = { declared: "type ipv4_addr", fields: ["ip4"], isMap: false };
@@ -110,6 +116,9 @@ export type Element = {
   readonly value?: string;
 };
 
+/** Sets whose IPv6 addresses are raw bytes. */
+const RAW_SIX = new Set(["bound6", "inside6"]);
+
 /** Key and value in the words of nft(8): numbers, not addresses, where a set is declared by raw expressions. */
 export function elementText({ set, key, value }: Element): string {
   const type = setOf(set);
@@ -117,7 +126,7 @@ export function elementText({ set, key, value }: Element): string {
     const field = type?.fields[i];
     if (field === "port") return `"${part}"`;
     if (field === "mac" && set === "macs") return `0x${part.replaceAll(":", "")}`;
-    if (field === "ip6" && set === "bound6") return `0x${(ipOf(part)?.value ?? 0n).toString(16).padStart(32, "0")}`;
+    if (field === "ip6" && RAW_SIX.has(set)) return `0x${(ipOf(part)?.value ?? 0n).toString(16).padStart(32, "0")}`;
     return part;
   });
   return `${words.join(" . ")}${value === undefined ? "" : ` : 0x${value}`}`;

@@ -6,6 +6,7 @@ import type { Network } from "../../model/resource.ts";
 import { closingChain } from "./closing.ts";
 import { learningChains } from "./learning.ts";
 import { type Policy, compilePolicy } from "./groups.ts";
+import { outsideChain, outsideLine } from "./outside.ts";
 import { declared } from "../kinds/tables.ts";
 import {
   ANY_IP,
@@ -15,6 +16,7 @@ import {
   KNOWN,
   FROM_PORT_OF_OURS,
   NOT_FROM_PORT,
+  OUTSIDE_REASON,
   PROFILE_BITS,
   ROUTER,
   STORM,
@@ -52,12 +54,13 @@ export function bridgeTable(
     return SETS + DROPS + learningChains(networks, true) + closing;
   const pass = (then: string, when = "") =>
     isFiltered ? [`${when}${has(PROFILE_BITS)} goto ${then}`, `${when}accept`] : [`${when}accept`];
-  const filters = STORMS_CHAIN + fromV4(pass) + DISCOVERY + fromV6(pass) + FROM_PORT + fromPort(place);
+  const filters = STORMS_CHAIN + fromV4(pass) + DISCOVERY + fromV6(pass) + outsideChain(networks) + FROM_PORT;
   return (
     SETS +
     DROPS +
     compilePolicy(policy, place) +
     filters +
+    fromPort(place, outsideLine(networks)) +
     learningChains(networks, false) +
     closing +
     (place === "host" ? MARKS_GIVEN_BACK : "")
@@ -80,6 +83,7 @@ set storm_bytes { type ifname; size 65535; flags dynamic,timeout; timeout 1m; }
 const DROPS =
   // Without a chain that all share: the kernel follows no more than sixteen from one to the next.
   Object.keys(DROP_REASONS)
+    .filter((reason) => Number(reason) !== OUTSIDE_REASON)
     .map((reason) =>
       chain(`drop_${reason}`, [`meta mark set ${reason}`, "update @drops { iifname . meta mark }", "drop"]),
     )
@@ -228,10 +232,14 @@ const FROM_PORT =
     "goto drop_9",
   ]);
 
-/** Where each frame comes in. Marks are the VRF's, but in the host's own namespace only on frames of our ports. */
-const fromPort = (place: "host" | "own") =>
+/**
+ * Where each frame comes in. Marks are the VRF's, but in the host's own namespace only on frames of our ports.
+ * `outside`: what comes from where nobody vouches for it.
+ */
+const fromPort = (place: "host" | "own", outside: readonly string[]) =>
   chain("prerouting", [
     "type filter hook prerouting priority -300; policy accept;",
+    ...outside,
     `${NOT_FROM_PORT} ${place === "host" ? "" : "meta mark set 0 "}accept`,
     "meta mark set 0",
     // Nearly all: from a bound address, of which one look-up says all there is to know. The type in the frame itself,

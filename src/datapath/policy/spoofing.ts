@@ -6,6 +6,7 @@ import { groupsOf } from "../../model/group.ts";
 import type { Endpoint, EndpointSpec, Network, Vrf } from "../../model/resource.ts";
 import { floodElements } from "./learning.ts";
 import { portName } from "../state/names.ts";
+import { insideElements } from "./outside.ts";
 import { type Policy, policyOf, profileOf, membersSet } from "./groups.ts";
 import type { KernelObject, ObjectOf } from "../kinds.ts";
 import {
@@ -43,6 +44,7 @@ export function endpointElements(world: World, vrf: Vrf, network: Network, endpo
     element("ports", port, mark),
     ...[...new Set(pairs.map(({ mac }) => mac))].map((mac) => element("macs", `${port} . ${mac}`)),
     ...floodElements(vrf, macsOf(network), port, []),
+    ...insideElements(world, vrf, network, spec),
     ...pairs.map(({ ip, mac }) => element(ip.includes(":") ? "bound6" : "bound4", `${port} . ${mac} . ${ip}`, mark)),
   ];
 }

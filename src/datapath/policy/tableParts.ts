@@ -40,7 +40,10 @@ export const DROP_REASONS: Readonly<Record<number, string>> = {
   13: "header-options",
   14: "malformed",
   15: "too-many-macs",
+  16: "inside-address",
 };
+/** Counted only where frames come from outside (outside.ts). */
+export const OUTSIDE_REASON = 16;
 
 /**
  * Broadcasts and multicasts of one port, and frames to unknown MACs from one port to another: ARP and neighbour

@@ -38,7 +38,7 @@ function puttingOf(object: KernelObject, stale: Map<string, KernelObject>): Op {
 
 /**
  * What disappears by itself when the removals of this diff are done: everything on a removed link, at both ends of a
- * pair.
+ * pair, and links above it.
  */
 function goneWith(actual: KernelState, desired: KernelState): { takes(object: KernelObject): boolean } {
   const namespaces = new Set<string>();
@@ -52,6 +52,8 @@ function goneWith(actual: KernelState, desired: KernelState): { takes(object: Ke
     takes(object) {
       if (object.kind === "netns") return false;
       if (namespaces.has(object.ns)) return true;
+      const below = kindOf(object).below(object);
+      if (below !== undefined && devices.has(`${below.ns} ${below.name}`)) return true;
       const device = deviceOf(object);
       return device !== undefined && devices.has(`${object.ns} ${device}`);
     },

@@ -22,6 +22,12 @@ export function portMac(endpoint: string): string {
   return `fe:${hex(high)}:${hex(low >>> 24)}:${hex(low >>> 16)}:${hex(low >>> 8)}:${hex(low)}`;
 }
 
+/** A MAC for a device whose frames nobody answers, from what it is called: the same in every life of an agent. */
+export function hashedMac(name: string): string {
+  const { high, low } = hashOf(name);
+  return `0a:5c:${hex(high >>> 8)}:${hex(high)}:${hex(low >>> 8)}:${hex(low)}`;
+}
+
 /** IFALIASZ is 256, and a text is sent to the kernel with its closing zero, which it counts twice. */
 const ALIAS_MAX = 254;
 

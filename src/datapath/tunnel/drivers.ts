@@ -1,14 +1,25 @@
 // The table of tunnel drivers, and which of them a host uses.
-import { DRIVER_NAMES, type Driver } from "../../model/driver.ts";
+import {
+  DRIVER_NAMES,
+  type Driver,
+  type PhysicalDriverName,
+  type TunnelDriverName,
+  isPhysical,
+} from "../../model/driver.ts";
 import type { TunnelWay } from "../../model/multicast.ts";
 import type { Vrf } from "../../model/resource.ts";
 import { type Way, portOf, waysOf } from "../world/ways.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 import { gre } from "./gre.ts";
+import type { PhysicalDriver } from "./physical.ts";
 import type { Peer, TunnelDriver } from "./tunnel.ts";
+import { vlan } from "./vlan.ts";
 import { vxlan } from "./vxlan.ts";
 
-export const TUNNELS: Readonly<Record<Driver, TunnelDriver>> = { vxlan, gre };
+const ROWS: Readonly<Record<TunnelDriverName, TunnelDriver>> = { vxlan, gre };
+/** To be asked for drivers of ways (waysIn), which have a row. */
+export const TUNNELS = ROWS as Readonly<Record<Driver, TunnelDriver>>;
+export const PHYSICAL: Readonly<Record<PhysicalDriverName, PhysicalDriver>> = { vlan };
 
 /** What firewalls between two hosts open or close as one: a driver, and its port where it has one (else 0). */
 export type Channel = { readonly driver: Driver; readonly port: number };
@@ -28,9 +39,10 @@ export function channelsOf(world: World, vrf: Vrf): readonly Channel[] {
   return [...channels.values()].sort((a, b) => rank(a) - rank(b));
 }
 
-/** All ways of a VRF's networks. */
+/** All ways of a VRF's networks. One on a physical network has none: its frames are in no packets. */
 export function waysIn(world: World, vrf: Vrf): readonly Way[] {
-  return (world.networks.get(vrf.name) ?? []).flatMap((network) => waysOf(world, vrf, network));
+  const networks = (world.networks.get(vrf.name) ?? []).filter(({ spec }) => !isPhysical(spec.driver));
+  return networks.flatMap((network) => waysOf(world, vrf, network));
 }
 
 /** The VNIs of a VRF's tunnels of a driver: of its routed networks, and of each switched one. */

@@ -13,10 +13,12 @@ import {
   macFromIp,
 } from "../../model/address.ts";
 import { hostAddressesOf, hostMac, prefixesOf, slicesOn } from "../../model/carrying.ts";
+import { isPhysical } from "../../model/driver.ts";
 import type { AddressRange } from "../../model/range.ts";
 import type { Block, EndpointSpec, Host, Network, Vrf } from "../../model/resource.ts";
 import type { Macs } from "../kinds/links.ts";
 import { deviceName, networkBridge } from "../../model/device.ts";
+import { hashedMac } from "../state/names.ts";
 
 /** One bridge of a network on a host, with its addresses per family. */
 export type Segment = {
@@ -64,6 +66,7 @@ export function tunnelMacsOf(network: Network): Macs | undefined {
 }
 
 function bridgesOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Block[]): readonly Segment[] {
+  if (isPhysical(network.spec.driver)) return [physicalSegment(network, host.name)];
   if (network.spec.ipam === "global") return [globalSegment(network, host.name)];
   const cidrs = blocks.map((block) => mustCidr(block.spec.cidr)).sort((a, b) => a.family - b.family);
   if (cidrs.length === 0) return [];
@@ -117,6 +120,15 @@ function globalSegment(network: Network, host: string): Segment {
     ...(first === undefined ? {} : { own }),
     ...(wanted.length === 0 ? {} : { overrides: new Map(wanted.map((range) => [range.name, range])) }),
   };
+}
+
+/**
+ * On a physical network the gateway is a machine outside, and bridges of other hosts are on the same segment: each has
+ * a MAC of its own.
+ */
+function physicalSegment(network: Network, host: string): Segment {
+  const segment = { ...globalSegment(network, host), gateways: [] };
+  return segment.own === undefined ? { ...segment, mac: hashedMac(`${network.name} on ${host}`) } : segment;
 }
 
 /**

@@ -1,7 +1,8 @@
 // Ways: how the frames of a network cross between hosts. There is one, or two while a conversion goes from one to the
 // other; then a host takes frames both ways, and the conversion's phase says which way it sends.
 import { converts, changesMtu, wayBefore } from "../../model/conversion.ts";
-import { DRIVERS, routedDevice, switchedDevice } from "../../model/driver.ts";
+import { DRIVERS, isPhysical, routedDevice, switchedDevice } from "../../model/driver.ts";
+import { ETHERNET_MTU, leastMtu } from "../../model/mtu.ts";
 import type { Conversion, Network, Vrf } from "../../model/resource.ts";
 import { type World, vrfMtu } from "./world.ts";
 
@@ -48,7 +49,12 @@ export function networkMtu(world: World, vrf: Vrf, network: Network): number {
 }
 
 export function mtuOf(world: World, { vrf, network: { spec } }: Way): number {
-  return Math.min(spec.mtu ?? Number.POSITIVE_INFINITY, vrfMtu(world, vrf, spec.driver, spec));
+  const most = isPhysical(spec.driver) ? physicalMtu(world, vrf, spec) : vrfMtu(world, vrf, spec.driver, spec);
+  return Math.min(spec.mtu ?? Number.POSITIVE_INFINITY, most);
+}
+
+function physicalMtu({ carriers, parents }: World, { name }: Vrf, spec: Network["spec"]): number {
+  return leastMtu(spec, carriers.get(name) ?? [], parents) ?? ETHERNET_MTU;
 }
 
 /** The largest packet that workloads send while a conversion changes the MTU: both MTUs allow it. */

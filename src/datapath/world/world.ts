@@ -11,6 +11,7 @@ import {
   type EndpointSpec,
   type Host,
   type Network,
+  type PhysicalNetwork,
   type SecurityGroup,
   type Snapshot,
   type Vrf,
@@ -35,6 +36,8 @@ export type World = {
   readonly groups: ReadonlyMap<string, SecurityGroup>;
   /** What changes while it is in use, by VRF (ways.ts). */
   readonly conversions: ReadonlyMap<string, Conversion>;
+  /** Physical networks, by name. */
+  readonly parents: ReadonlyMap<string, PhysicalNetwork>;
   /** This host's endpoints by their workload's namespace: which of its interfaces leads where (reach.ts). */
   readonly interfaces: ReadonlyMap<string, readonly EndpointSpec[]>;
   /**
@@ -74,6 +77,7 @@ export function worldOf(seen: Snapshot, self: string): World | undefined {
     endpoints,
     blocks: Map.groupBy(snapshot.blocks, (block) => block.spec.network),
     vteps,
+    parents: new Map(listIn(snapshot, "physicalnetwork").map((one) => [one.name, one])),
     groups: new Map(snapshot.securityGroups.map((group) => [group.name, group])),
     conversions: new Map(listIn(snapshot, "conversion").map((conversion) => [conversion.spec.vrf, conversion])),
     interfaces: Map.groupBy(own, ({ netns }) => netns),

@@ -156,6 +156,8 @@ export type SeenLink = {
   readonly isExtra: boolean;
   /** Name of a device of the host's namespace, by its index there. */
   hostLink(index: number): string;
+  /** Of a link above another one: that one's name. */
+  readonly below: string | undefined;
 };
 
 type Common = "way" | "steps" | "call" | "explain" | "isInWorkloads" | "events";

@@ -38,6 +38,8 @@ type LinkKind<T extends LinkObject> = {
   readonly create: (context: StepContext, object: T) => void;
   /** Sends what setLink() does not change of a link that is there. */
   readonly configure?: (context: StepContext, object: T, index: number) => void;
+  /** Whether it cannot be up for now, and comes up by itself. */
+  readonly staysDown?: (context: StepContext, object: T) => boolean;
   /** Where an operation takes more than one step. */
   readonly steps?: KernelKind<T>["steps"];
   readonly decode: (link: LinkInfo, seen: SeenLink) => T;
@@ -45,14 +47,15 @@ type LinkKind<T extends LinkObject> = {
   readonly fake: LinkHooks<T>;
 };
 
-export function linkKind<T extends LinkObject>({ create, configure, steps, decode, isExtra, fake }: LinkKind<T>) {
+export function linkKind<T extends LinkObject>({ create, configure, staysDown, ...kind }: LinkKind<T>) {
+  const { steps, decode, isExtra, fake } = kind;
   return kernelKind<T>({
     way: { put: "messages", remove: "links" },
     steps:
       steps ??
       oneStep((context, { op, object }) => {
         if (op === "add") create(context, object);
-        else changeLink(context, object, configure);
+        else changeLink(context, object, configure, staysDown?.(context, object));
       }),
     explain(existing, object, said) {
       const devices = kindOf(object as LinkObject).devices(object);
@@ -70,6 +73,7 @@ export function changeLink<T extends LinkObject>(
   context: StepContext,
   object: T,
   configure: LinkKind<T>["configure"],
+  staysDown = false,
 ): number {
   const link = linkOfOurs(context, object.name);
   const bridge = masterOf(object);
@@ -80,6 +84,7 @@ export function changeLink<T extends LinkObject>(
     ...(link.mac === object.mac ? {} : { mac: object.mac }),
     ...(master === link.master ? {} : { master }),
     ...(link.forwards || !isRouted(object) ? {} : { forwards: true }),
+    ...(staysDown ? { staysDown } : {}),
   });
   configure?.(context, object, link.index);
   return link.index;

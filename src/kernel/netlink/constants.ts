@@ -131,6 +131,11 @@ export const IFLA_BRPORT_UNICAST_FLOOD = 9;
 export const IFLA_BRPORT_GROUP_FWD_MASK = 31;
 export const IFLA_BRPORT_NEIGH_SUPPRESS = 32;
 export const IFLA_BRPORT_ISOLATED = 33;
+export const IFLA_VLAN_ID = 1;
+export const IFLA_VLAN_PROTOCOL = 5;
+/** if_ether.h */
+export const ETH_P_8021Q = 0x8100;
+export const ETH_P_8021AD = 0x88a8;
 export const IFLA_VXLAN_ID = 1;
 export const IFLA_VXLAN_GROUP = 2;
 export const IFLA_VXLAN_LINK = 3;

@@ -41,7 +41,7 @@ export function newLinkAttributes(w: MessageWriter, end: Omit<NewLink, "index">)
   w.attrU32(k.IFLA_NUM_RX_QUEUES, 1);
 }
 
-/** What changes; the link is also brought up. `master` 0 takes it out of its bridge. */
+/** What changes; the link is also brought up, unless it `staysDown`. `master` 0 takes it out of its bridge. */
 export type LinkChange = {
   readonly alias?: string;
   readonly mtu?: number;
@@ -49,11 +49,12 @@ export type LinkChange = {
   readonly master?: number;
   /** Turns `net.ipv4.conf.<link>.forwarding` on; IPv6 asks the namespace, not the link (ip6_forward). */
   readonly forwards?: true;
+  readonly staysDown?: true;
 };
 
 export function setLink(w: MessageWriter, seq: number, index: number, change: LinkChange): void {
   w.begin(k.RTM_SETLINK, k.NLM_F_REQUEST, seq);
-  ifinfo(w, k.AF_UNSPEC, index, k.IFF_UP);
+  ifinfo(w, k.AF_UNSPEC, index, change.staysDown === true ? 0 : k.IFF_UP);
   if (change.alias !== undefined) w.attrText(k.IFLA_IFALIAS, change.alias);
   if (change.mtu !== undefined) w.attrU32(k.IFLA_MTU, change.mtu);
   if (change.mac !== undefined) w.attrMac(k.IFLA_ADDRESS, change.mac);
@@ -121,7 +122,7 @@ export type LinkInfo = {
   readonly kind: string;
   /** 0: none. */
   readonly master: number;
-  /** Index of a veth's peer, in the peer's namespace; 0: none. */
+  /** Index of a veth's peer, in the peer's namespace, or of the device below a VLAN, in its own; 0: none. */
   readonly peer: number;
   /** Id that this namespace has for the peer's; absent if the peer is in this one. */
   readonly peerNsid?: number;

@@ -2,6 +2,7 @@
 import Type from "typebox";
 import type { KindRecord } from "../kind.ts";
 import { NETWORK_MTU } from "../limits.ts";
+import { DeviceFacts, PhysicalDevice, PhysicalSetting } from "../physical.ts";
 import { DIRECTIONS } from "../qos.ts";
 import { Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 
@@ -10,20 +11,23 @@ export const host = {
     underlay: Text("The address other hosts send tunnel packets to."),
     underlayMtu: Type.Integer({ minimum: NETWORK_MTU.minimum, maximum: 65_535 }),
     underlayDevice: optional(Text("The device with that address.")),
-    devices: optional(
-      Type.Array(
-        strictObject({
-          name: Text("As `underlayDevice` of a network names it."),
-          mtu: Type.Integer({ minimum: 0, maximum: 65_536 }),
-          addresses: Texts("Its own; those that others can send to."),
-        }),
-        { description: "Further devices that tunnels of networks cross by: those of them that it has." },
-      ),
-    ),
     slices: optional(Texts("Which slices of networks this host has bridges for. Default: all.")),
     shaping: optional(
       Type.Array(oneOf(DIRECTIONS), {
         description: "Directions in which its kernel can limit traffic. Default: none.",
+      }),
+    ),
+    physical: optional(
+      Type.Array(PhysicalDevice, { description: "Which of its devices lead to physical networks, as its agent says." }),
+    ),
+    physicalSet: optional(
+      Type.Array(PhysicalSetting, {
+        description: "The same as the server was told: it counts instead of what the agent says of these networks.",
+      }),
+    ),
+    devices: optional(
+      Type.Array(DeviceFacts, {
+        description: "Those of these devices that are there, and of those that tunnels cross by.",
       }),
     ),
     order: Type.Integer({ description: "Registration order: lists keep it." }),

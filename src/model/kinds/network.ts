@@ -11,6 +11,7 @@ import { Qos, QosInput } from "../qos.ts";
 import { AddressRange, RangeInput } from "../range.ts";
 import { type Value, Flag, Text, Texts, oneOf, optional, strictObject } from "../schema.ts";
 import { invalid } from "../shape.ts";
+import { VLAN } from "../vlan.ts";
 
 export const Subnet = strictObject({
   cidr: Text("The network's addresses, like 10.1.0.0/16."),
@@ -117,6 +118,20 @@ export const NetworkSpec = strictObject({
   ),
   outsiders: optional(
     Texts("peers multicast: addresses and networks of machines that are in the group and are no hosts of the cluster."),
+  ),
+  parent: optional(Text("driver vlan: the physical network that its frames cross.")),
+  vlan: optional(
+    Type.Integer({
+      ...VLAN,
+      description:
+        "driver vlan: id of its VLAN (802.1Q). Default: the lowest free one of the physical network's range.",
+    }),
+  ),
+  outerVlan: optional(
+    Type.Integer({
+      ...VLAN,
+      description: "driver vlan: id of a second tag around it (802.1ad, Q-in-Q). Default: none.",
+    }),
   ),
   subnets: Type.Array(Subnet, {
     maxItems: 2,

@@ -64,6 +64,17 @@ const TO_PEER6 = { ...TO_PEER, local: "2001:db8::1", remote: "2001:db8::2" };
 const ROUTED_TO_PEER: ObjectOf<"gretap"> = { kind: "gretap", ...TO_PEER, name: "gt8-2", key: 8 };
 const OTHER_TO_PEER = { mtu: 1300, mac: "02:00:00:00:00:03", macs: "learned", floodsArp: true } as const;
 const ISOLATED: ObjectOf<"vxlan"> = { ...TUNNEL, name: "wx8", vni: 8, master: "wb7" };
+const VLAN: ObjectOf<"vlan"> = {
+  kind: "vlan",
+  ns: "vrf:blue",
+  name: "wv-lan",
+  mtu: 1450,
+  mac: "0a:58:0a:07:00:01",
+  alias: "weft:network:lan",
+  id: 100,
+  link: "lan0",
+  linkNs: "host",
+};
 const PORT: ObjectOf<"veth"> = {
   kind: "veth",
   ns: "vrf:blue",
@@ -219,6 +230,19 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       becomes: { kind: "ip6gretap", ...TO_PEER6, master: "wb7", ...OTHER_TO_PEER },
     },
     { needs: [NETNS], is: { kind: "ip6gretap", ...TO_PEER6, name: "gt8-2", key: 8 } },
+  ],
+  vlan: [
+    {
+      // Above a device of another's, which every world's host has (linuxWorld.ts).
+      needs: ON_BRIDGE,
+      is: { ...VLAN, master: "wb7", macs: "flooded" },
+      becomes: { ...VLAN, master: "wb7", mtu: 1300, mac: "02:00:00:00:00:03", alias: "weft:network:other" },
+    },
+    { needs: [], is: { ...VLAN, ns: "host", isOuter: true } },
+    {
+      needs: [NETNS, { ...VLAN, name: "wo-lan", isOuter: true }],
+      is: { ...VLAN, link: "wo-lan", linkNs: "vrf:blue" },
+    },
   ],
   veth: [
     {

@@ -40,8 +40,9 @@ export function lacks({ is }: Example): boolean {
   const known = lackedKinds.get(is.kind);
   if (known !== undefined) return known;
   const ends = PROBES[is.kind];
-  const made = ends && spawnSync("unshare", ["-n", "ip", "link", "add", "probe0", "type", is.kind, ...ends]);
-  lackedKinds.set(is.kind, made !== undefined && made.status !== 0);
+  const made =
+    ends && spawnSync("unshare", ["-n", "ip", "link", "add", "probe0", "type", is.kind, ...ends], { encoding: "utf8" });
+  lackedKinds.set(is.kind, made !== undefined && made.stderr.includes("Unknown device type"));
   return lacks({ is, needs: [] });
 }
 const lackedKinds = new Map<string, boolean>();
@@ -49,6 +50,7 @@ const lackedKinds = new Map<string, boolean>();
 const PROBES: Readonly<Record<string, readonly string[]>> = {
   gretap: ["local", "127.0.0.1", "remote", "127.0.0.2", "key", "1"],
   ip6gretap: ["local", "::1", "remote", "::2", "key", "1"],
+  vlan: ["id", "1"],
 };
 export const PROBED_KINDS: readonly string[] = Object.keys(PROBES);
 
@@ -63,6 +65,8 @@ export class LinuxWorld implements World {
   constructor() {
     run("ip", "netns", "add", this.#host);
     run("ip", "-n", this.#host, "link", "set", "lo", "up");
+    // A device of the host's own.
+    run("ip", "-n", this.#host, "link", "add", "lan0", "up", "type", "bridge");
     this.kernel = this.restart();
   }
 

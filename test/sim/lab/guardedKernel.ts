@@ -17,6 +17,7 @@ export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolea
     netnsPrefix: kernel.netnsPrefix,
     observe: (workloads) => kernel.observe(workloads),
     nextHops: (addresses) => kernel.nextHops(addresses),
+    devices: (names) => kernel.devices(names),
     async apply(ops, isStale): Promise<OpResult[]> {
       assert(ops.length === 0 || mayWrite(), what);
       const firstPort = ops.findIndex(
@@ -37,7 +38,6 @@ export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolea
     cutOff: (ports) => kernel.cutOff(ports),
     watch: (poke, signal) => kernel.watch(poke, signal),
     underlayDevice: () => kernel.underlayDevice(),
-    devices: () => kernel.devices(),
     sendToGroup: () => kernel.sendToGroup(),
     echo: () => kernel.echo(),
     trials: () => kernel.trials(),

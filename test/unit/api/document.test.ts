@@ -31,6 +31,7 @@ POST /v1/hosts/{name}/reclaim ?force ?dryRun => 200 Applied
 PUT /v1/hosts/{name}/report HostReport => 200 Heard
 POST /v1/hosts/preflight PreflightRequest => 200 PreflightReport
 POST /v1/hosts/{name}/resume If-Match => 200 Host
+POST /v1/hosts/{name}/set If-Match HostSettings => 200 Host
 POST /v1/ipam/check CheckRequest => 200 CheckReport
 GET /v1/leases/history ?address ?network ?at ?since ?before ?limit => 200 LeaseHistory
 POST /v1/memberships MembershipClaim => 200 Membership, 201 Membership
@@ -43,6 +44,8 @@ DELETE /v1/networks/{name} ?force If-Match => 200 Done
 PUT /v1/networks/{name} ?force If-Match If-None-Match NetworkPut => 200 Network, 201 Network
 GET /v1/networks/{name}/map => 200 SpaceMap
 POST /v1/networks/{name}/reservations If-Match If-None-Match ReserveRequest => 200 Network, 201 Network
+DELETE /v1/physicalnetworks/{name} ?force If-Match => 200 Done
+PUT /v1/physicalnetworks/{name} If-Match If-None-Match PhysicalNetworkPut => 200 PhysicalNetwork, 201 PhysicalNetwork
 DELETE /v1/pools/{name} ?force If-Match => 200 Done
 PUT /v1/pools/{name} If-Match If-None-Match PoolPut => 200 Pool, 201 Pool
 DELETE /v1/securitygroups/{name} ?force If-Match => 200 Done
@@ -73,6 +76,7 @@ freed           Freed          freed lease     not-found           lease list --
 cursors         Cursor         cursor          not-found           network show NETWORK
 securitygroups  SecurityGroup  security group  group-unknown       sg list
 conversions     Conversion     conversion      not-found           network conversion list
+physicalnetworks  PhysicalNetwork  physical network  physical-unknown  physical list
 `;
 const rowsOf = (table: string) => table.trim().split("\n");
 const kinds = rowsOf(KINDS).map((row) => {
@@ -159,7 +163,7 @@ ClusterStatus: cluster revision paths? paths.pairs paths.proven paths.unproven p
   hosts[].status.lagMs? conditions conditions[].reason conditions[].object conditions[].host? conditions[].message
 Applied: revision changes
 Snapshot: cluster revision history? vrfs networks hosts blocks vteps endpoints pools memberships migrations moves
-  holds freed cursors securityGroups conversions
+  holds freed cursors securityGroups conversions physicalNetworks
 ChangeSet: revision changes ask? ask.id ask.orders ask.trial?
   ask.trial.peers ask.trial.peers[].host ask.trial.peers[].underlay
   ask.trial.channels ask.trial.channels[].driver ask.trial.channels[].port

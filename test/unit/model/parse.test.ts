@@ -172,7 +172,7 @@ test("apply looks at each item by itself", () => {
   const bad = (item: unknown) => () => parseApply({ resources: [network, item] });
   refusal(
     "request-invalid",
-    /resources\[1\].kind: expected "network", "vrf", "pool" or "securitygroup", got "host"/,
+    /resources\[1\].kind: expected "network", "vrf", "pool", "securitygroup" or "physicalnetwork", got "host"/,
     bad({ kind: "host" }),
     "resources[1].kind",
   );
@@ -196,8 +196,8 @@ test("apply looks at each item by itself", () => {
   );
   refusal(
     "unsupported",
-    /driver "vlan"/,
-    bad({ ...network, spec: { subnets, driver: "vlan" } }),
+    /driver "pigeon"/,
+    bad({ ...network, spec: { subnets, driver: "pigeon" } }),
     "resources[1].spec.driver",
   );
   refusal("request-invalid", /resources/, () => parseApply({ resources: {} }), "resources");

@@ -2,6 +2,7 @@
 // and host. Each is held as long as the network has it, so no endpoint gets it, and it counts as held.
 import { type Cidr, contains, formatCidr, formatIp, ipOf, parseCidr, parseIp } from "../../../model/address.ts";
 import { ALL_HOSTS, AUTO, allHostAddresses, namesHost } from "../../../model/carrying.ts";
+import { isPhysical } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import { unknownFault } from "../../../model/kinds.ts";
@@ -20,7 +21,7 @@ import { obstacleTo, refusalOf } from "./obstacle.ts";
 const WHERE = "spec.hostAddresses";
 
 type Wish = Pick<NetworkInput, "hostAddresses" | "ranges"> &
-  Pick<NetworkSpec, "subnets"> & { readonly placement: NetworkSpec["placement"] | undefined };
+  Pick<NetworkSpec, "subnets" | "driver"> & { readonly placement: NetworkSpec["placement"] | undefined };
 type Fields = Pick<NetworkSpec, "hostAddresses" | "allocatedAddresses">;
 
 /** Subnets of a network whose hosts have addresses: without a gateway unless one is given. */
@@ -36,7 +37,8 @@ export function hostAddressFields(view: View, wish: Wish, old: Network | undefin
   const gateway = [...subnets, ...ranges.flatMap((each) => [each, { gateway: each.gateway6 }])].find(
     (each) => each.gateway !== undefined && each.gateway !== "none",
   )?.gateway;
-  if (gateway !== undefined) throw besideGateway(gateway);
+  // That of a physical network is a machine outside.
+  if (gateway !== undefined && !isPhysical(wish.driver)) throw besideGateway(gateway);
   const cidrs = subnets.map(({ cidr }) => parseCidr(cidr, "spec.subnets"));
   if (wanted === AUTO) {
     const allocated = (old?.spec.allocatedAddresses ?? []).filter(

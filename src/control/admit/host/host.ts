@@ -4,8 +4,9 @@
 import { type Ip, contains, formatIp, parseCidr, parseIp } from "../../../model/address.ts";
 import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
-import type { HostClaim } from "../../../model/input.ts";
+import type { HostClaim, HostSettings } from "../../../model/input.ts";
 import { checkName } from "../../../model/parse.ts";
+import { NO_DEVICE, checkOnce, isDeviceName } from "../../../model/physical.ts";
 import type { Host } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { UPLINK_CIDRS } from "../../../model/uplink.ts";
@@ -27,12 +28,14 @@ export function joinHost(draft: Draft, claim: HostClaim, by: Identity): Host {
   const underlay = parseIp(claim.underlay, "underlay");
   checkUnderlay(view, name, underlay);
   const order = old?.spec.order ?? 1 + Math.max(0, ...[...view.host.values()].map((host) => host.spec.order));
-  const { underlayMtu, underlayDevice, devices, slices, shaping } = claim;
-  const { drained } = old?.spec ?? {};
+  const { underlayMtu, underlayDevice, slices, shaping, physical = [], devices = [] } = claim;
+  const { drained, physicalSet } = old?.spec ?? {};
+  checkOnce(physical, "physical");
+  const told = { underlayDevice, slices, shaping, physical: someOf(physical), physicalSet, devices: someOf(devices) };
   const host = draft.put("host", name, {
     underlay: formatIp(underlay),
     underlayMtu,
-    ...defined({ underlayDevice, devices, slices, shaping, order, drained }),
+    ...defined({ ...told, order, drained }),
   });
   // Also for a host that is known: it gets what it lacked, when something has become free.
   for (const vrf of view.vrf.keys()) alignVrf(draft, vrf, [host]);
@@ -45,6 +48,29 @@ export function drainHost(draft: Draft, name: string, drained: boolean): Host {
   const host = existing(draft.view, "host", name);
   const { drained: _, ...spec } = host.spec;
   return draft.put("host", name, drained ? { ...spec, drained } : spec);
+}
+
+/** What an administrator says of a host: it counts instead of what the host's agent says of the same. */
+export function setHost(draft: Draft, name: string, { physical }: HostSettings): Host {
+  const host = existing(draft.view, "host", name);
+  if (physical === undefined) return host;
+  for (const [i, { name: network, device }] of physical.entries()) {
+    const where = `physical[${i}]`;
+    existing(draft.view, "physicalnetwork", network, `${where}.name`);
+    if (device !== NO_DEVICE && !isDeviceName(device))
+      throw new Fault("name-invalid", {
+        what: `"${device}" cannot be the name of a device`,
+        where: `${where}.device`,
+        fix: "choose one of `ip link` on the host",
+      });
+  }
+  checkOnce(physical, "physical");
+  const { physicalSet: _, ...spec } = host.spec;
+  return draft.put("host", name, { ...spec, ...defined({ physicalSet: someOf(physical) }) });
+}
+
+function someOf<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length === 0 ? undefined : list;
 }
 
 /** Removes a host and frees what it had; its endpoints too with `force`, else it is refused while there are any. */

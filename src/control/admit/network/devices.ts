@@ -2,7 +2,7 @@
 // users choose names freely. If two names end in the same device, the second is refused; otherwise hosts would put both
 // networks on one segment.
 import { PORT_PREFIX, SHAPER_PREFIX, bridgesOf } from "../../../model/device.ts";
-import { DRIVER_NAMES, isPeerDevice, routedDevice, switchedDevice } from "../../../model/driver.ts";
+import { TUNNEL_DRIVERS, isPeerDevice, routedDevice, switchedDevice } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Network, NetworkSpec, VrfSpec } from "../../../model/resource.ts";
 import { UPLINK, uplinkHostDevice } from "../../../model/uplink.ts";
@@ -25,7 +25,7 @@ function devicesOf({ name, spec }: Pick<Network, "name" | "spec">, vrf: VrfSpec 
 
 /** The devices that its routed networks have, or would have. */
 function tunnelsOf(spec: VrfSpec): readonly string[] {
-  return DRIVER_NAMES.map((driver) => routedDevice(driver, spec));
+  return TUNNEL_DRIVERS.map((driver) => routedDevice(driver, spec));
 }
 
 /** A Fault `name-taken` if a network that is new, or has other devices than before, would share one in its VRF. */

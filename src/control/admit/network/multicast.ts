@@ -77,7 +77,7 @@ function onlyMulticast(field: (typeof FIELDS)[number]): Fault {
 function familyFor(view: View, { group, underlayDevice }: NetworkInput): Family | undefined {
   const families = hostsInOrder(view).flatMap(({ spec }) => {
     if (underlayDevice === undefined || underlayDevice === spec.underlayDevice) return [familyOf(spec.underlay)];
-    return spec.devices?.find(({ name }) => name === underlayDevice)?.addresses.map(familyOf) ?? [];
+    return spec.devices?.find(({ name }) => name === underlayDevice)?.addresses?.map(familyOf) ?? [];
   });
   const wanted = group === undefined ? undefined : familyOf(group);
   return families.find((family) => family === wanted) ?? families[0];

@@ -3,14 +3,11 @@ import { isDeepStrictEqual } from "node:util";
 import { defined } from "../../../model/defined.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
-import { prefixesOf } from "../../../model/carrying.ts";
 import { type Network, type NetworkSpec, cursorName } from "../../../model/resource.ts";
 import { checkName } from "../../../model/parse.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { Delete, Put } from "../../write.ts";
-import { DEFAULT_DRIVER, DRIVERS, tunnelMtu } from "../../../model/driver.ts";
-import { tunnelEnd } from "../../../model/multicast.ts";
-import { IPV6_MTU_MIN } from "../../../model/limits.ts";
+import { DEFAULT_DRIVER, DRIVERS, isPhysical } from "../../../model/driver.ts";
 import { type View, get, hostsInOrder } from "../../state/view.ts";
 import { dropStaleBlocks, alignVrf, vacateVrf } from "./allocate.ts";
 import { blocksOf, endpointNames, endpointsOf, freedOf, holdsOf, membershipsOf } from "../contents.ts";
@@ -22,8 +19,10 @@ import { endLease, giveUp } from "../address/freed.ts";
 import { checkGroups, groupsWithPeer } from "../group/group.ts";
 import { endMoves, movesThrough } from "../workload/migrate.ts";
 import { peersOf } from "./multicast.ts";
+import { checkMtu } from "./mtu.ts";
 import { overlapFault, subnetCollision } from "./overlap.ts";
 import { type WithSubnets, drawn } from "./pool.ts";
+import { checkDevices, checkOuter, physicalPart } from "./physical.ts";
 import { quotasOf } from "../address/quota.ts";
 import { rangesOf } from "../address/range.ts";
 import { putReservation, reservationsText, alignReservations } from "../address/reservation.ts";
@@ -47,13 +46,15 @@ export function putNetwork(draft: Draft, wanted: Put<NetworkInput>): Network {
   if (old !== undefined) convertNetwork(draft, old, spec);
   ensureVrf(draft, { name, spec }, whole.vni);
   for (const [i, cidr] of cidrsOf({ name, spec }).entries()) {
-    const met = subnetCollision(draft, name, spec.vrf, cidr);
+    const met = subnetCollision(draft, { name, spec }, cidr);
     const where = i < spec.subnets.length ? `spec.subnets[${i}].cidr` : "spec.ranges";
     if (met !== undefined) throw overlapFault(cidr, where, met);
   }
   checkMtu(view, spec, spec.mtu, "spec.mtu");
   for (const [i, { mtu }] of (spec.ranges ?? []).entries()) checkMtu(view, spec, mtu, `spec.ranges[${i}].mtu`);
   checkNetworkDevices(view, name, spec, old);
+  checkOuter(view, name, spec);
+  checkDevices(view, spec, old);
   const put = draft.put("network", name, spec);
   if (old !== undefined) {
     dropStaleBlocks(draft, put);
@@ -133,14 +134,16 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
   const driver = input.driver ?? old?.spec.driver ?? DEFAULT_DRIVER;
   const qos = networkQos(input.qos);
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
-  const given = withoutGateways(withGateways(input.subnets, old?.spec), input.hostAddresses !== undefined);
+  const physical = physicalPart(view, name, input, driver);
+  const isBare = isPhysical(driver) || input.hostAddresses !== undefined;
+  const given = withoutGateways(withGateways(input.subnets, old?.spec), isBare);
   const subnets = subnetsOf({ ...input, subnets: given }, ipam);
   for (const [i, range] of (input.ranges ?? []).entries())
     checkGroups(view, range.securityGroups ?? [], `spec.ranges[${i}].securityGroups`);
   if (ipam === "local") refuseGlobalOnly(input);
   refuseReserved(input);
   const { vrf, placement } = vrfAndPlacement(view, name, { ...input, driver, ipam }, old);
-  const { masquerade = true, enabled = true, bridge, stp, forwardDelay } = input;
+  const { masquerade = !isPhysical(driver), enabled = true, bridge, stp, forwardDelay } = input;
   const hosts = hostsInSpec(input);
   const { ranges, quotas, strategy, sticky, quarantine, dns, mtu, slices, cni, spoofing, description } = input;
   const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
@@ -153,10 +156,11 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     placement,
     hosts: hosts && checkHosts(view, hosts, old),
     bridge: bridge === undefined ? undefined : checkBridge(bridge, placement),
-    ...hostAddressFields(view, { ...input, subnets, placement }, old),
+    ...hostAddressFields(view, { ...input, driver, subnets, placement }, old),
     stp: stp === true ? stp : undefined,
     forwardDelay,
     vni,
+    ...physical,
     ...peersOf(draft, input, { driver, ipam, vni }),
     subnets,
     ranges: ranges && rangesOf(draft, ranges, subnets, old),
@@ -200,28 +204,7 @@ function refuseReserved(input: NetworkInput): void {
   });
 }
 
-function checkMtu(view: View, spec: NetworkSpec, mtu: number | undefined, where: string): void {
-  if (mtu === undefined) return;
-  if (mtu < IPV6_MTU_MIN && prefixesOf(spec).some((cidr) => cidr.includes(":"))) {
-    throw new Fault("mtu-invalid", {
-      what: `MTU ${mtu} is too small for IPv6`,
-      where,
-      why: `IPv6 needs ${IPV6_MTU_MIN} bytes`,
-      fix: `choose ${IPV6_MTU_MIN} or more`,
-    });
-  }
-  for (const { name, spec: host } of view.host.values()) {
-    const end = tunnelEnd(spec, host);
-    const most = end === undefined ? mtu : tunnelMtu(spec.driver, end);
-    if (mtu <= most) continue;
-    throw new Fault("mtu-invalid", {
-      what: `MTU ${mtu} does not fit through the underlay`,
-      where,
-      why: `host "${name}" has an underlay MTU of ${end?.underlayMtu}, which leaves ${most} inside a tunnel`,
-      fix: `choose ${most} or less, or leave it out`,
-    });
-  }
-}
+const FIXED = ["ipam", "placement", "vrf", "bridge", "underlayDevice", "parent", "vlan", "outerVlan"] as const;
 
 /**
  * With endpoints attached, or reserved from: text, masquerade and a further family may change, subnets may grow, and
@@ -232,7 +215,7 @@ function checkChange(view: View, old: Network, spec: NetworkSpec): void {
   const blockers = [...endpoints, ...reservationsText(view, old.name)];
   if (blockers.length === 0) return;
   const field =
-    (["ipam", "placement", "vrf", "bridge", "underlayDevice"] as const).find((name) => spec[name] !== old.spec[name]) ??
+    FIXED.find((name) => spec[name] !== old.spec[name]) ??
     (isDeepStrictEqual(spec.slices, old.spec.slices) ? undefined : "slices") ??
     (old.spec.subnets.every((subnet) => spec.subnets.some((s) => standsOn(subnet, s))) ? undefined : "subnets");
   if (field === undefined) return;

@@ -1,8 +1,9 @@
 // Addresses that must not overlap: networks of one VRF, the VRF's VTEP subnets, hosts' own addresses and routes, and
 // the range of Weft's uplinks. In both directions: containing is as bad as being contained.
 import { type Cidr, contains, formatCidr, ipOf, overlaps, parseCidr } from "../../../model/address.ts";
+import { isPhysical } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
-import type { VrfSpec } from "../../../model/resource.ts";
+import type { NetworkSpec, VrfSpec } from "../../../model/resource.ts";
 import { UPLINK_CIDRS } from "../../../model/uplink.ts";
 import { NOT_UNICAST } from "../numbers.ts";
 import type { Draft } from "../../state/draft.ts";
@@ -97,14 +98,23 @@ export function hostCollision({ view, context }: Draft, cidr: Cidr): Collision |
   return undefined;
 }
 
-/** Everything that a network's range must not overlap in its VRF, or on any host. */
-export function subnetCollision(draft: Draft, network: string, vrf: string, cidr: Cidr): Collision | undefined {
+type Placed = { readonly name: string; readonly spec: Pick<NetworkSpec, "vrf" | "driver"> };
+
+/**
+ * Everything that a network's range must not overlap in its VRF, or on any host. On a physical network it may be what
+ * hosts have a route to: the addresses are those of machines there, and of the hosts themselves.
+ */
+export function subnetCollision(
+  draft: Draft,
+  { name, spec: { vrf, driver } }: Placed,
+  cidr: Cidr,
+): Collision | undefined {
   const spec = draft.view.vrf.get(vrf)?.spec;
   return (
-    networkCollision(draft, vrf, cidr, network) ??
+    networkCollision(draft, vrf, cidr, name) ??
     vtepCollision(draft, vrf, cidr) ??
     (spec !== undefined && isReachedByHosts(spec) ? hostAccessCollision(draft, vrf, cidr) : undefined) ??
-    hostCollision(draft, cidr)
+    (isPhysical(driver) ? undefined : hostCollision(draft, cidr))
   );
 }
 

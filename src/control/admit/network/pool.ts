@@ -169,7 +169,9 @@ function collisionOf({ draft, pool, vrf, network }: PoolRequest, subnets: readon
   for (const { cidr: text } of subnets) {
     const cidr = cidrOf(text);
     if (cidr === undefined) return `${text}, which is not a network`;
-    const met = reservedCollision(pool.spec, cidr) ?? subnetCollision(draft, network, vrf, cidr);
+    const met =
+      reservedCollision(pool.spec, cidr) ??
+      subnetCollision(draft, { name: network, spec: { vrf, driver: pool.spec.driver } }, cidr);
     if (met !== undefined) return `${text}, which overlaps ${met.with}: ${met.why}`;
   }
   return undefined;

@@ -14,12 +14,13 @@ import type { Draft } from "../../state/draft.ts";
 import { type View, get } from "../../state/view.ts";
 import type { Viewer, Write } from "../../write.ts";
 import { type AttachRequest, gatewayMac, localAddresses, macFault, noSlice } from "../address/addresses.ts";
-import { reservationChain } from "../contents.ts";
+import { reservationChain, segmentOwnerOf } from "../contents.ts";
 import { checkEnabled, existing, within } from "../context.ts";
 import { endLease } from "../address/freed.ts";
 import { type Lease, globalLease, unknownRange } from "../address/lease.ts";
 import { parseQos, patched } from "../../../model/qos.ts";
 import { checkEndpointHost, levelsIn } from "./qos.ts";
+import { checkCarries } from "../network/physical.ts";
 import { lastMeeting, refusalOf } from "../address/obstacle.ts";
 import { checkQuota, checkTenant, leasesOfTenant } from "../address/quota.ts";
 import { policyFields } from "../group/group.ts";
@@ -45,6 +46,7 @@ export function attach(draft: Draft, claim: EndpointClaim, by: Viewer): Endpoint
   for (const each of reservationChain(view, network))
     checkEnabled(each, "network", each === network ? undefined : `network "${network.name}" is reserved from it`);
   checkTakes(host, network, by);
+  checkCarries(segmentOwnerOf(view, network), host);
   const isGlobal = network.spec.ipam === "global";
   if (!isGlobal && claim.range !== undefined) throw unknownRange(network, claim.range);
   if (isGlobal && claim.slice !== undefined) throw noSlice(network, claim.slice);

@@ -12,7 +12,7 @@ function make<K extends "vrf" | "network" | "host" | "block">(kind: K, spec: obj
 
 const VRF = make("vrf", {});
 const HOST = make("host", { underlay: "192.0.2.1", underlayMtu: 1500, order: 0 }, "h1");
-const network = (spec: object) => make("network", { subnets: [], ...spec });
+const network = (spec: object) => make("network", { driver: "vxlan", subnets: [], ...spec });
 const block = (cidr: string) => make("block", { network: "blue", host: "h1", cidr });
 
 /** As `BRIDGE MAC [SLICE] RANGE@GATEWAY… | the bridge's own addresses`. */

@@ -1,0 +1,88 @@
+// Frames that come in from a physical network. Nobody vouches for them there: so they must not carry a MAC or address
+// of an endpoint of this host, which cannot come from outside, and there is a limit for those to many. What they may
+// reach, the groups of endpoints say, as of any peer (groups.ts): an endpoint's flows begin with its receiver's `in`
+// rules.
+import { isPhysical } from "../../model/driver.ts";
+import { deviceFor } from "../../model/physical.ts";
+import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
+import type { ObjectOf } from "../kinds.ts";
+import { declared } from "../kinds/tables.ts";
+import { PHYSICAL } from "../tunnel/drivers.ts";
+import { nsOf } from "../world/placement.ts";
+import type { World } from "../world/world.ts";
+import { KNOWN, OUTSIDE_REASON, STORMS, chain, hex } from "./tableParts.ts";
+
+type Element = ObjectOf<"element">;
+
+/** The port of the network's bridge that leads outside; undefined if it has none here. */
+export function outsidePort({ self }: Pick<World, "self">, network: Network): string | undefined {
+  const { driver, parent } = network.spec;
+  if (!isPhysical(driver)) return undefined;
+  return PHYSICAL[driver].name(network, parent === undefined ? undefined : deviceFor(self.spec, parent));
+}
+
+/** Where any workload may have any MAC, nothing can be said of those outside. */
+function isLoose({ spec: { spoofing } }: Network): boolean {
+  return spoofing?.mac === true;
+}
+
+/** Says that frames of the port come from outside. */
+export function outsideElements(world: World, vrf: Vrf, network: Network): readonly Element[] {
+  const port = outsidePort(world, network);
+  if (port === undefined) return [];
+  const mark = KNOWN | (network.spec.spoofing?.broadcasts === true ? STORMS : 0);
+  return [{ kind: "element", ns: nsOf(vrf), set: "outside", key: port, value: hex(mark).slice(2) }];
+}
+
+/** What does not come from outside, because an endpoint of this host has it: not what several may have. */
+export function insideElements(
+  world: World,
+  vrf: Vrf,
+  network: Network,
+  { mac, addresses }: Pick<Endpoint["spec"], "mac" | "addresses">,
+): readonly Element[] {
+  const port = outsidePort(world, network);
+  if (port === undefined || isLoose(network)) return [];
+  const element = (set: string, key: string): Element => ({ kind: "element", ns: nsOf(vrf), set, key });
+  return [
+    element("inside_macs", `${port} . ${mac}`),
+    ...addresses.map((ip) => element(ip.includes(":") ? "inside6" : "inside4", `${port} . ${ip}`)),
+  ];
+}
+
+/** Whether a VRF has networks to which frames come from outside. */
+export function hasOutside(networks: readonly Network[]): boolean {
+  return networks.some(({ spec }) => isPhysical(spec.driver));
+}
+
+/**
+ * The line of the hook, before that of what else comes from no port, and its chain with sets; both empty without need.
+ */
+export function outsideLine(networks: readonly Network[]): readonly string[] {
+  return hasOutside(networks) ? ["meta mark set iifname map @outside goto outside"] : [];
+}
+
+export function outsideChain(networks: readonly Network[]): string {
+  if (!hasOutside(networks)) return "";
+  const drop = `goto drop_${OUTSIDE_REASON}`;
+  return (
+    ["outside", "inside_macs", "inside4", "inside6"].map(declared).join("") +
+    chain(`drop_${OUTSIDE_REASON}`, [
+      `meta mark set ${OUTSIDE_REASON}`,
+      "update @drops { iifname . meta mark }",
+      "drop",
+    ]) +
+    chain("outside", [
+      // Of one link only (802.1Q, 8.6.3): between the switch and this host's device.
+      "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop",
+      "meta pkttype 1-2 jump storm",
+      `iifname . ether saddr @inside_macs ${drop}`,
+      `meta protocol ip iifname . ip saddr @inside4 ${drop}`,
+      `meta protocol arp iifname . arp saddr ip @inside4 ${drop}`,
+      `meta protocol ip6 iifname . @nh,64,128 @inside6 ${drop}`,
+      // An advertisement for it.
+      `meta protocol ip6 @nh,48,8 58 @th,0,8 136 iifname . @th,64,128 @inside6 ${drop}`,
+      "meta mark set 0 accept",
+    ])
+  );
+}

@@ -1,0 +1,25 @@
+// What a driver of physical networks is to the compiler: a port of the network's bridge, behind which is everything
+// that Weft does not know. One file per driver beside this one; drivers.ts is the table.
+import type { DeviceFacts } from "../../model/physical.ts";
+import type { Network } from "../../model/resource.ts";
+import type { KernelObject } from "../kinds.ts";
+import type { Ns } from "../kinds/kind.ts";
+
+type Wanted = {
+  readonly ns: Ns;
+  readonly network: Network;
+  readonly bridge: string;
+  readonly mtu: number;
+  /** The host's device that leads to the physical network; undefined if there is none now. */
+  readonly link: DeviceFacts | undefined;
+};
+
+export type PhysicalDriver = {
+  /** Of the port, where the host's device of the physical network is this one; undefined if there can be none. */
+  readonly name: (network: Network, device: string | undefined) => string | undefined;
+  /**
+   * What makes the port. Frames to unknown MACs go there and nowhere else, and who is behind it the bridge
+   * learns. None: there is no way out now.
+   */
+  readonly port: (wanted: Wanted) => readonly KernelObject[];
+};
