@@ -95,9 +95,8 @@ function compileNetwork(world: World, vrf: Vrf, network: Network): KernelObject[
   const mtu = networkMtu(world, vrf, network);
   const segments = segmentsOf(vrf, network, world.self, ownBlocks(world, network.name));
   const objects = segments.flatMap((segment) => compileSegment(vrf, network, segment, mtu));
-  const { driver, ipam } = network.spec;
-  if (isPhysical(driver)) objects.push(...compilePhysical(world, { vrf, driver }, network, mtu));
-  else if (ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
+  if (isPhysical(network.spec)) objects.push(...compilePhysical(world, vrf, network, mtu));
+  else if (network.spec.ipam === "global") objects.push(...compileSwitched(world, vrf, network, mtu));
   const narrow = narrowMtu(world, vrf, network);
   for (const endpoint of ownEndpoints(world, network.name)) {
     const own = compileEndpoint(world, { vrf, layout: layoutOf(segments, endpoint.spec), mtu, narrow }, endpoint);
@@ -131,6 +130,6 @@ function compileSegment(vrf: Vrf, network: Network, segment: Segment, mtu: numbe
 }
 
 /** Whether a bridge learns who is beyond the network's hosts. */
-function learns({ spec: { driver, group } }: Network): boolean {
-  return isPhysical(driver) || group !== undefined;
+function learns({ spec }: Network): boolean {
+  return isPhysical(spec) || spec.group !== undefined;
 }

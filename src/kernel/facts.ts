@@ -48,6 +48,11 @@ export function deviceWith({ socket }: Space, ip: string): string | undefined {
   return address === undefined ? undefined : socket.ask(linkByIndex(address.index))?.name;
 }
 
+/** A bridge of ours; or Open vSwitch, whose database says whose port it is, and refuses what is another's. */
+function isJoined(master: LinkInfo): boolean {
+  return isOurs(master) || master.kind === "openvswitch";
+}
+
 /** See Kernel.devices: in the order asked for; addresses as the kernel has them, the first is a packet's source. */
 export function devicesOf({ socket }: Space, names: readonly string[]): readonly DeviceFacts[] {
   const links = names.map((name) => socket.ask(linkByName(name))).filter((link) => link !== undefined && !isOurs(link));
@@ -66,7 +71,7 @@ export function devicesOf({ socket }: Space, names: readonly string[]): readonly
         addresses: addresses.map(({ ip }) => ip),
         ...(via.length === 0 ? {} : { defaultRoutes: via }),
         ...(isUp ? {} : { down: true }),
-        ...(master === undefined || isOurs(master) ? {} : { master: master.name }),
+        ...(master === undefined || isJoined(master) ? {} : { master: master.name }),
       },
     ];
   });

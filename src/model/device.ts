@@ -20,9 +20,12 @@ export function deviceName(prefix: string, name: string): string {
   return `${whole.replaceAll(/[^a-zA-Z0-9-]/g, "").slice(0, IFNAME_MAX - tail.length - 1)}-${tail}`;
 }
 
-/** The bridge of a network without slices: by its own name, unless it is to be a given one. */
-export function networkBridge({ name, spec: { bridge } }: Named): string {
-  return bridge ?? deviceName("wb", name);
+/**
+ * The bridge of a network without slices: by its own name, unless it is to be a given one. (That of Open vSwitch is
+ * another bridge.)
+ */
+export function networkBridge({ name, spec: { bridge, driver } }: Named): string {
+  return driver === "ovs" ? deviceName("wb", name) : (bridge ?? deviceName("wb", name));
 }
 
 /** The bridges of a network on hosts: one, or one for each of its slices. */
@@ -33,7 +36,11 @@ export function bridgesOf(network: Named): readonly string[] {
 
 type Named = {
   readonly name: string;
-  readonly spec: { readonly bridge?: string; readonly slices?: readonly { readonly bridge: string }[] };
+  readonly spec: {
+    readonly driver?: string;
+    readonly bridge?: string;
+    readonly slices?: readonly { readonly bridge: string }[];
+  };
 };
 
 export const DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz";

@@ -76,6 +76,18 @@ const ROWS = {
     placement: "host",
     isPhysical: true,
   },
+  ovs: {
+    title: "Open vSwitch",
+    // Of a tunnel, that tunnel's.
+    overhead: { 4: 0, 6: 0 },
+    protocol: "802.1Q",
+    hasPort: false,
+    hasVni: true,
+    device: "wo",
+    placement: "host",
+    isPhysical: true,
+    takesDevice: true,
+  },
 } as const satisfies Readonly<Record<string, DriverFacts>>;
 
 type Rows = typeof ROWS;
@@ -135,12 +147,34 @@ export function isPeerDevice(name: string): boolean {
 const PER_PEER = DRIVER_NAMES.filter(hasDevicePerPeer).map((driver) => DRIVERS[driver].device);
 const PEER_DEVICE = new RegExp(`^(${PER_PEER.join("|")})[0-9]+-`);
 
-export function isPhysical(driver: Driver): driver is PhysicalDriverName {
-  return DRIVERS[driver].isPhysical === true;
+/** What Open vSwitch is told to carry frames in; `none`: as they are. */
+export const OVS_TUNNELS = ["vxlan", "gre", "none"] as const;
+export type OvsTunnel = (typeof OVS_TUNNELS)[number];
+
+/** How a network's frames cross: what decides of its spec. */
+export type Way = { readonly driver: Driver; readonly tunnel?: OvsTunnel };
+
+/** Whether they cross a physical network, and not in packets on the underlay. */
+export function isPhysical({ driver, tunnel = "none" }: Way): boolean {
+  return DRIVERS[driver].isPhysical === true && tunnel === "none";
 }
 
+/** Whose packets they are in on the underlay; undefined if in none. */
+export function encapsulationOf({ driver, tunnel = "none" }: Way): TunnelDriverName | undefined {
+  if (driver === "ovs") return tunnel === "none" ? undefined : tunnel;
+  return driver === "vlan" ? undefined : driver;
+}
+
+/** The tunnel port of a network's VRF does not count for Open vSwitch: the kernel lets one of two have a UDP port. */
+export function tunnelPortOf({ driver }: Way, vrfPort: number): number {
+  return driver === "ovs" ? OVS_TUNNEL_PORT : vrfPort;
+}
+
+/** UDP port of the VXLAN tunnels of Open vSwitch. No VRF with VXLAN networks of Weft's may have it. */
+export const OVS_TUNNEL_PORT = 4790;
+
 /** Drivers whose frames cross in packets on the underlay. */
-export const TUNNEL_DRIVERS = DRIVER_NAMES.filter((driver): driver is TunnelDriverName => !isPhysical(driver));
+export const TUNNEL_DRIVERS = DRIVER_NAMES.filter((driver): driver is TunnelDriverName => !isPhysical({ driver }));
 
 /** For people: what passes between hosts, like `UDP 4789`. */
 export function packetsText(driver: Driver, port: number): string {
@@ -154,8 +188,9 @@ export function packetsWord(driver: Driver, port: number): string {
   return hasPort ? String(port) : protocol.toLowerCase();
 }
 
-/** For people: `VXLAN, UDP port 4789`. */
-export function tunnelText(driver: Driver, port: number): string {
-  const { title, protocol, hasPort } = DRIVERS[driver];
-  return hasPort ? `${title}, ${protocol} port ${port}` : title;
+/** For people: `VXLAN, UDP port 4789`; of Open vSwitch, what it carries frames in. `port` is the VRF's. */
+export function tunnelText(way: Way, port: number): string {
+  const { title, protocol, hasPort } = DRIVERS[encapsulationOf(way) ?? way.driver];
+  const text = hasPort ? `${title}, ${protocol} port ${tunnelPortOf(way, port)}` : title;
+  return way.driver === "ovs" ? `${text} (by ${DRIVERS.ovs.title})` : text;
 }

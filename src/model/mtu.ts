@@ -1,5 +1,5 @@
 // How large packets of a network may be, by what its hosts have.
-import { isPhysical, tunnelMtu } from "./driver.ts";
+import { encapsulationOf, tunnelMtu } from "./driver.ts";
 import { type TunnelWay, tunnelEnd } from "./multicast.ts";
 import { parentOn } from "./physical.ts";
 import type { Host, NetworkSpec, PhysicalNetwork } from "./resource.ts";
@@ -7,7 +7,7 @@ import type { Host, NetworkSpec, PhysicalNetwork } from "./resource.ts";
 /** Of a bridge or VLAN of which no host has said what its device carries. */
 export const ETHERNET_MTU = 1500;
 
-type Way = TunnelWay & Pick<NetworkSpec, "driver" | "parent">;
+type Way = TunnelWay & Pick<NetworkSpec, "driver" | "tunnel" | "parent">;
 type Parents = { get(name: string): PhysicalNetwork | undefined };
 
 /**
@@ -15,13 +15,16 @@ type Parents = { get(name: string): PhysicalNetwork | undefined };
  * never above that of the device: the kernel refuses that (ERANGE).
  */
 export function mtuOn(way: Way, host: Host["spec"], parents: Parents): number | undefined {
-  const { driver, parent } = way;
-  if (!isPhysical(driver)) {
+  const { parent } = way;
+  const tunnel = encapsulationOf(way);
+  if (tunnel !== undefined) {
     const end = tunnelEnd(way, host);
-    return end === undefined ? undefined : tunnelMtu(driver, end);
+    return end === undefined ? undefined : tunnelMtu(tunnel, end);
   }
-  const own = parent === undefined ? undefined : parentOn(host, parent)?.mtu;
-  const most = parents.get(parent ?? "")?.spec.mtu;
+  // A bridge of Open vSwitch that is there: its administrator alone knows where it leads.
+  if (parent === undefined) return undefined;
+  const own = parentOn(host, parent)?.mtu;
+  const most = parents.get(parent)?.spec.mtu;
   return own === undefined || most === undefined ? own : Math.min(own, most);
 }
 

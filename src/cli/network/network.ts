@@ -86,7 +86,10 @@ Examples:
     .option("--gateway <address>", "ipam global: gateway address, or none; once per --subnet", repeated)
     .option("--vrf <name>", "routing domain (default: one with the name of the network)")
     .option("--placement <where>", "own: in a namespace per VRF; host: in the hosts' own namespace")
-    .option("--bridge <name>", "placement host: name of its bridge on hosts (default: wb- and the network's)")
+    .option(
+      "--bridge <name>",
+      "placement host: name of its bridge on hosts (default: wb- and the network's); driver ovs: one of Open vSwitch",
+    )
     .option("--vni <n>", "ipam global: VNI of the segment")
     .option("--slice <name=bridge>", "ipam local: a slice of each host's block, and its bridge; repeatable", repeated);
   writing(make).action(cli.verb(createNetwork));
@@ -270,9 +273,9 @@ function groupText({ spec: { group, ttl, underlayDevice } }: Network): string | 
 function mtuText({ spec }: Network, snapshot: Snapshot): string {
   if (spec.mtu !== undefined) return String(spec.mtu);
   const carry = new Set(snapshot.vteps.filter((vtep) => vtep.spec.vrf === spec.vrf).map((vtep) => vtep.spec.host));
-  const hosts = snapshot.hosts.filter(({ name }) => isPhysical(spec.driver) || carry.has(name));
+  const hosts = snapshot.hosts.filter(({ name }) => isPhysical(spec) || carry.has(name));
   const least = leastMtu(spec, hosts, new Map((snapshot.physicalNetworks ?? []).map((one) => [one.name, one])));
-  const way = isPhysical(spec.driver) ? "the physical network" : "the underlay";
+  const way = isPhysical(spec) ? "the physical network" : "the underlay";
   return least === undefined ? `auto: what ${way} leaves` : `auto: ${way} leaves ${least}`;
 }
 

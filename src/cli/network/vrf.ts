@@ -2,7 +2,7 @@
 import { defined } from "../../model/defined.ts";
 import type { Command } from "commander";
 import { formatCidr, parseCidr } from "../../model/address.ts";
-import { DEFAULT_DRIVER, tunnelText } from "../../model/driver.ts";
+import { DEFAULT_DRIVER, isPhysical, tunnelText } from "../../model/driver.ts";
 import type { VrfInput } from "../../model/input.ts";
 import { TUNNEL_PORT } from "../../model/limits.ts";
 import type { Vrf } from "../../model/resource.ts";
@@ -106,13 +106,13 @@ const COLUMNS: readonly Column<Vrf>[] = [
 
 async function vrfText({ io }: Cli, { name, spec, revision }: Vrf, server: ServerClient): Promise<string> {
   const networks = (await server.list("network")).filter((network) => network.spec.vrf === name);
-  const drivers = new Set(networks.map((network) => network.spec.driver));
-  if (drivers.size === 0) drivers.add(DEFAULT_DRIVER);
+  const ways = networks.length === 0 ? [{ driver: DEFAULT_DRIVER }] : networks.map((network) => network.spec);
+  const tunnels = new Set(ways.filter((way) => !isPhysical(way)).map((way) => tunnelText(way, spec.tunnelPort)));
   return fields(io, [
     ["Name", name],
     ["Networks", namesOf(networks)],
     ["VNI", String(spec.vni)],
-    ["Tunnel", [...drivers].map((driver) => tunnelText(driver, spec.tunnelPort)).join("; ")],
+    ["Tunnel", [...tunnels].join("; ")],
     ["Placement", spec.placement === "host" ? "host: in the hosts' own namespace" : undefined],
     ["VTEP subnets", spec.vtepSubnets.join(", ") || undefined],
     ["VTEP MACs", spec.vtepSubnets.length === 0 ? undefined : `${spec.vtepMacOui}:…`],

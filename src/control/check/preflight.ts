@@ -2,7 +2,7 @@
 // together here. Needs no network.
 import { familyOf } from "../../model/address.ts";
 import { vrfsOn } from "../../model/carrying.ts";
-import { DEFAULT_DRIVER, DRIVERS, packetsText } from "../../model/driver.ts";
+import { DEFAULT_DRIVER, DRIVERS, encapsulationOf, packetsText, tunnelPortOf } from "../../model/driver.ts";
 import { Fault } from "../../model/fault.ts";
 import { unknownFault } from "../../model/kinds.ts";
 import { TUNNEL_PORT } from "../../model/limits.ts";
@@ -64,14 +64,17 @@ function channelsIn(snapshot: Snapshot, name: string | undefined): readonly Chan
   const vrfs = new Map(snapshot.vrfs.map((vrf) => [vrf.name, vrf]));
   const all = networks.flatMap(({ spec }) => {
     const vrf = vrfs.get(spec.vrf);
-    return vrf === undefined ? [] : [channelOf(spec, vrf)];
+    return vrf === undefined ? [] : channelsOf(spec, vrf);
   });
   const channels = new Map(all.map((channel) => [packetsText(channel.driver, channel.port), channel]));
   return channels.size > 0 ? [...channels.values()] : [{ driver: DEFAULT_DRIVER, port: TUNNEL_PORT }];
 }
 
-function channelOf({ driver }: Network["spec"], { spec }: Vrf): Channel {
-  return { driver, port: DRIVERS[driver].hasPort ? spec.tunnelPort : 0 };
+/** None of a network on a physical one. */
+function channelsOf(way: Network["spec"], { spec }: Vrf): readonly Channel[] {
+  const driver = encapsulationOf(way);
+  if (driver === undefined) return [];
+  return [{ driver, port: DRIVERS[driver].hasPort ? tunnelPortOf(way, spec.tunnelPort) : 0 }];
 }
 
 /** `results`: of each host, or why there is none. */

@@ -2,7 +2,7 @@
 // was refused, the next one begins. Depends on what is stored and on the latest reports alone, so a server that was
 // killed continues when hosts have reported again.
 import type { Clock } from "../../model/clock.ts";
-import { DRIVERS, type Driver, packetsText } from "../../model/driver.ts";
+import { DRIVERS, type Driver, encapsulationOf, packetsText } from "../../model/driver.ts";
 import { Fault } from "../../model/fault.ts";
 import { conversionText } from "../../model/conversion.ts";
 import type { Conversion } from "../../model/resource.ts";
@@ -41,7 +41,9 @@ type Channel = { readonly driver: Driver; readonly port: number };
 function channelsTo(view: View, { spec }: Conversion): readonly Channel[] {
   const { tunnelPort = 0 } = get(view, "vrf", spec.vrf)?.spec ?? {};
   const networks = networksOf(view, spec.vrf).filter(({ name }) => spec.network === undefined || spec.network === name);
-  const drivers = new Set(networks.map((network) => network.spec.driver));
+  // What Open vSwitch carries, no agent probes.
+  const probed = networks.filter(({ spec: { driver } }) => driver !== "ovs");
+  const drivers = new Set(probed.flatMap((network) => encapsulationOf(network.spec) ?? []));
   return [...drivers].map((driver) => ({ driver, port: DRIVERS[driver].hasPort ? tunnelPort : 0 }));
 }
 

@@ -137,7 +137,7 @@ function missingVteps(view: View, { name, spec: { vtepSubnets } }: Vrf): Conditi
 function clashesOf(view: View, network: Network, prefixes: Prefixes): Condition[] {
   const { name, spec } = network;
   const overlapOf = overlapWith(`network "${name}" overlaps`, cidrsOf(network), prefixes);
-  const isTunnel = !isPhysical(spec.driver);
+  const isTunnel = !isPhysical(spec);
   const mtuClash = (host: Host) => {
     const most = mtuOn(spec, host.spec, view.physicalnetwork);
     if (spec.mtu === undefined || most === undefined || spec.mtu <= most) return undefined;

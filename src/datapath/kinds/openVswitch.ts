@@ -41,7 +41,7 @@ export type OvsPort = Row & {
 
 /**
  * The device of an internal port, moved to where it is a port of a bridge of the kernel's, which has the workloads'
- * ports and all filters. It goes with its port.
+ * ports and all filters; isolated from other such ports, as all tunnels are. It goes with its port.
  */
 export type OvsDevice = Link & TunnelPort & { readonly kind: "openvswitch" };
 
@@ -127,7 +127,10 @@ export const OVS_KINDS = {
       ...(o.ns === "host" ? [] : [`ip link set ${o.name} netns ${shell.name}`]),
       ...(o.master === undefined
         ? []
-        : [`${shell.ip} link set ${o.name} master ${o.master}`, suppression(o, shell, `${learningText(o)} `)]),
+        : [
+            `${shell.ip} link set ${o.name} master ${o.master}`,
+            suppression(o, shell, `${learningText(o)} isolated on `),
+          ]),
       bringUp(o, shell, `address ${o.mac} mtu ${o.mtu} `),
     ],
     setMore: (from, to, shell) => (from.floodsArp === to.floodsArp ? [] : [suppression(to, shell)]),

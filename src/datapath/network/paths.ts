@@ -14,7 +14,7 @@ import type { Host, Vrf } from "../../model/resource.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
-import { type Channel, TUNNELS, channelsOf, waysIn } from "../tunnel/drivers.ts";
+import { type Channel, TUNNELS, probedChannelsOf, waysIn } from "../tunnel/drivers.ts";
 import type { RoutedPeer } from "../tunnel/tunnel.ts";
 import { mtuOf } from "../world/ways.ts";
 
@@ -41,7 +41,7 @@ export function pathEnd(channel: Channel, host: Host): { readonly ip: string; re
 export function pathsOf(world: World): readonly Path[] {
   const paths = new Map<string, Path>();
   for (const vrf of world.vrfs) {
-    for (const { driver, port } of channelsOf(world, vrf)) {
+    for (const { driver, port } of probedChannelsOf(world, vrf)) {
       const size = sizeIn(world, vrf, driver);
       for (const host of world.carriers.get(vrf.name) ?? []) {
         if (host === world.self) continue;

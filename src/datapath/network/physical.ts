@@ -3,25 +3,22 @@
 // entries say that no frame moves: behind its port if it is here, behind the port to the outside if it is on another
 // host. ARP and ND cross as they are, because machines outside ask and answer as well. The gateway is one of those
 // machines, and no host has it.
-import type { PhysicalDriverName } from "../../model/driver.ts";
 import { networkBridge } from "../../model/device.ts";
 import { deviceFor, factsOf, whyUnfit } from "../../model/physical.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import type { KernelObject } from "../kinds.ts";
 import { floodElements } from "../policy/learning.ts";
 import { outsideElements, outsidePort } from "../policy/outside.ts";
-import { PHYSICAL } from "../tunnel/drivers.ts";
+import { physicalDriverOf } from "../tunnel/drivers.ts";
 import { macsOf } from "../world/layout.ts";
 import { nsOf } from "../world/placement.ts";
 import type { World } from "../world/world.ts";
 
-type Place = { readonly vrf: Vrf; readonly driver: PhysicalDriverName };
-
 /** The port to the outside, and what is known to be behind it; all of it without a bridge. */
-export function compilePhysical(world: World, { vrf, driver }: Place, network: Network, mtu: number): KernelObject[] {
+export function compilePhysical(world: World, vrf: Vrf, network: Network, mtu: number): KernelObject[] {
   const ns = nsOf(vrf);
   const bridge = networkBridge(network);
-  const objects = PHYSICAL[driver].port({ ns, network, bridge, mtu, link: linkOf(world, network) });
+  const objects = physicalDriverOf(network)?.port({ ns, network, bridge, mtu, link: linkOf(world, network) }) ?? [];
   const port = outsidePort(world, network);
   if (port === undefined || objects.length === 0) return [...objects];
   const elsewhere = (world.endpoints.get(network.name) ?? []).filter(({ spec }) => spec.host !== world.self.name);

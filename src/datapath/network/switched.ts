@@ -25,7 +25,7 @@ import { closedElement } from "../policy/closing.ts";
 import { floodElements } from "../policy/learning.ts";
 import { alias } from "../state/names.ts";
 import type { KernelObject } from "../kinds.ts";
-import { TUNNELS, peerOf } from "../tunnel/drivers.ts";
+import { peerOf, tunnelDriverOf } from "../tunnel/drivers.ts";
 import type { Peer, SwitchedDevices, TunnelGroup } from "../tunnel/tunnel.ts";
 import { type Way, deviceOf, mtuOf, waysOf } from "../world/ways.ts";
 import type { World } from "../world/world.ts";
@@ -50,13 +50,14 @@ function tunnelOf(
   { endpoints, peers, mtu, isAlone }: Segment & { readonly mtu: number; readonly isAlone: boolean },
 ): SwitchedDevices | undefined {
   const { vrf, network } = way;
-  const { driver, vni } = network.spec;
+  const { vni } = network.spec;
   const end = tunnelEnd(network.spec, world.self.spec);
   if (vni === undefined || end === undefined) return undefined;
   // Addresses that move from one endpoint to another without the control plane.
   const hasVirtualIps = endpoints.some(({ spec: { allowedAddresses = [] } }) => allowedAddresses.length > 0);
   const macs = tunnelMacsOf(network) ?? (endpoints.some(({ spec }) => hasVirtualMac(spec)) ? "learned" : undefined);
-  return TUNNELS[driver].switched({
+  return tunnelDriverOf(network).switched({
+    network,
     ns: nsOf(vrf),
     name: deviceOf(way),
     vni,

@@ -148,9 +148,9 @@ function bridgesIn(world: World, vrf: Vrf, networks: readonly Network[], managem
 
 /** Patterns of the devices that routed networks have, or would have. */
 function toTunnels(world: World, vrf: Vrf): readonly string[] {
-  const patterns = waysIn(world, vrf).map(({ vrf: { spec }, network }) => {
+  const patterns = waysIn(world, vrf).flatMap(({ vrf: { spec }, network }) => {
     const { driver } = network.spec;
-    return TUNNELS[driver].pattern(routedDevice(driver, spec));
+    return driver === "ovs" ? [] : [TUNNELS[driver].pattern(routedDevice(driver, spec))];
   });
   return [...new Set(patterns)];
 }

@@ -7,7 +7,7 @@ import { deviceFor } from "../../model/physical.ts";
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
 import type { ObjectOf } from "../kinds.ts";
 import { declared } from "../kinds/tables.ts";
-import { PHYSICAL } from "../tunnel/drivers.ts";
+import { physicalDriverOf } from "../tunnel/drivers.ts";
 import { nsOf } from "../world/placement.ts";
 import type { World } from "../world/world.ts";
 import { KNOWN, OUTSIDE_REASON, STORMS, chain, hex } from "./tableParts.ts";
@@ -16,9 +16,8 @@ type Element = ObjectOf<"element">;
 
 /** The port of the network's bridge that leads outside; undefined if it has none here. */
 export function outsidePort({ self }: Pick<World, "self">, network: Network): string | undefined {
-  const { driver, parent } = network.spec;
-  if (!isPhysical(driver)) return undefined;
-  return PHYSICAL[driver].name(network, parent === undefined ? undefined : deviceFor(self.spec, parent));
+  const { parent } = network.spec;
+  return physicalDriverOf(network)?.name(network, parent === undefined ? undefined : deviceFor(self.spec, parent));
 }
 
 /** Where any workload may have any MAC, nothing can be said of those outside. */
@@ -52,7 +51,7 @@ export function insideElements(
 
 /** Whether a VRF has networks to which frames come from outside. */
 export function hasOutside(networks: readonly Network[]): boolean {
-  return networks.some(({ spec }) => isPhysical(spec.driver));
+  return networks.some(({ spec }) => isPhysical(spec));
 }
 
 /**

@@ -31,7 +31,7 @@ export const gre: TunnelDriver = {
     return { objects, deviceTo: (peer) => peerDevice(tunnel.name, peer.order) };
   },
 
-  switched({ bridge, peers, isolated: _, ...tunnel }) {
+  switched({ bridge, peers, isolated: _, network: _network, ...tunnel }) {
     const devices = peers.map((peer) => ({ ...deviceTo(tunnel, peer), master: bridge }));
     return {
       devices,

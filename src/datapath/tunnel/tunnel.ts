@@ -1,6 +1,7 @@
 // What a tunnel driver is to the compiler: the devices and entries that carry frames between hosts, and how its packets
 // are told on the underlay. One file per driver beside this one; drivers.ts is the table. How many bytes a driver adds,
 // and what else the server has to know, is model/driver.ts.
+import type { Network } from "../../model/resource.ts";
 import type { KernelObject } from "../kinds.ts";
 import type { Ns } from "../kinds/kind.ts";
 import type { Macs, VxlanGroup } from "../kinds/links.ts";
@@ -36,6 +37,7 @@ export type RoutedPeer = Peer & { readonly ips: readonly string[]; readonly mac:
 
 /** A tunnel that is part of a bridge: one segment over all hosts. */
 type SwitchedTunnel = Tunnel & {
+  readonly network: Network;
   readonly bridge: string;
   /** Its bridge has another tunnel as well, which gets nothing from this one. */
   readonly isolated?: true;

@@ -22,7 +22,7 @@ export const vxlan: TunnelDriver = {
     return { objects, deviceTo: () => dev };
   },
 
-  switched({ bridge, peers: _, ...device }) {
+  switched({ bridge, peers: _, network: _network, ...device }) {
     const { ns, name: dev } = device;
     return {
       devices: [{ kind: "vxlan", ...device, master: bridge }],

@@ -66,7 +66,7 @@ export function tunnelMacsOf(network: Network): Macs | undefined {
 }
 
 function bridgesOf(vrf: Vrf, network: Network, host: Host, blocks: readonly Block[]): readonly Segment[] {
-  if (isPhysical(network.spec.driver)) return [physicalSegment(network, host.name)];
+  if (isPhysical(network.spec)) return [physicalSegment(network, host.name)];
   if (network.spec.ipam === "global") return [globalSegment(network, host.name)];
   const cidrs = blocks.map((block) => mustCidr(block.spec.cidr)).sort((a, b) => a.family - b.family);
   if (cidrs.length === 0) return [];

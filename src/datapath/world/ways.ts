@@ -1,7 +1,7 @@
 // Ways: how the frames of a network cross between hosts. There is one, or two while a conversion goes from one to the
 // other; then a host takes frames both ways, and the conversion's phase says which way it sends.
 import { converts, changesMtu, wayBefore } from "../../model/conversion.ts";
-import { DRIVERS, isPhysical, routedDevice, switchedDevice } from "../../model/driver.ts";
+import { DRIVERS, encapsulationOf, routedDevice, switchedDevice, tunnelPortOf } from "../../model/driver.ts";
 import { ETHERNET_MTU, leastMtu } from "../../model/mtu.ts";
 import type { Conversion, Network, Vrf } from "../../model/resource.ts";
 import { type World, vrfMtu } from "./world.ts";
@@ -38,7 +38,8 @@ function isSameTunnel(a: Way, b: Way): boolean {
 
 /** The port of its packets on the underlay; 0 where the driver has none. */
 export function portOf({ vrf, network }: Way): number {
-  return DRIVERS[network.spec.driver].hasPort ? vrf.spec.tunnelPort : 0;
+  const driver = encapsulationOf(network.spec);
+  return driver !== undefined && DRIVERS[driver].hasPort ? tunnelPortOf(network.spec, vrf.spec.tunnelPort) : 0;
 }
 
 /** The network's own MTU, never more than the tunnel carries; while packets are narrowed, still the former one. */
@@ -49,7 +50,8 @@ export function networkMtu(world: World, vrf: Vrf, network: Network): number {
 }
 
 export function mtuOf(world: World, { vrf, network: { spec } }: Way): number {
-  const most = isPhysical(spec.driver) ? physicalMtu(world, vrf, spec) : vrfMtu(world, vrf, spec.driver, spec);
+  const driver = encapsulationOf(spec);
+  const most = driver === undefined ? physicalMtu(world, vrf, spec) : vrfMtu(world, vrf, driver, spec);
   return Math.min(spec.mtu ?? Number.POSITIVE_INFINITY, most);
 }
 

@@ -4,6 +4,7 @@ import type { KernelObject } from "../../datapath/kinds.ts";
 import type { OvsBridge, OvsDevice, OvsPort } from "../../datapath/kinds/openVswitch.ts";
 import { refuse } from "../errno.ts";
 import type { Machine } from "../fakeMachine.ts";
+import * as k from "../netlink/constants.ts";
 import { type Fake, fakeAlone } from "./fake.ts";
 import { type StepContext, aloneKind, kernelKind } from "./kind.ts";
 import { changeLink, configureTunnelPort, linkKind, tunnelPortOf } from "./links.ts";
@@ -44,14 +45,18 @@ function withDevice(fake: Fake<OvsPort>): Fake<OvsPort> {
 }
 
 function configure(context: StepContext, object: OvsDevice, index: number): void {
-  if (object.master !== undefined) configureTunnelPort(context, object, index);
+  if (object.master === undefined) return;
+  configureTunnelPort(context, object, index, (w) => w.attrU8(k.IFLA_BRPORT_ISOLATED, 1));
 }
 
 const device = linkKind<OvsDevice>({
   // It is there when this is sent, and has its mark.
   create: (context, object) => configure(context, object, changeLink(context, object, undefined)),
   configure,
-  decode: (link, seen) => ({ kind: "openvswitch", ...seen.common(link.hasCarrier), ...tunnelPortOf(link, seen) }),
+  decode(link, seen) {
+    const isIntact = link.hasCarrier && (seen.master === undefined || link.isolated);
+    return { kind: "openvswitch", ...seen.common(isIntact), ...tunnelPortOf(link, seen) };
+  },
   fake: {},
 });
 

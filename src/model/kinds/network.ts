@@ -3,7 +3,7 @@
 import Type from "typebox";
 import { canonicalIps, formatCidr, formatIp, parseCidr, parseIp } from "../address.ts";
 import { defined } from "../defined.ts";
-import { DriverName, PLACEMENTS } from "../driver.ts";
+import { DriverName, OVS_TUNNELS, PLACEMENTS } from "../driver.ts";
 import { GroupNames, Spoofing } from "../group.ts";
 import type { KindRecord } from "../kind.ts";
 import { NETWORK_MTU, VNI_LAST } from "../limits.ts";
@@ -66,7 +66,10 @@ export const NetworkSpec = strictObject({
   ),
   hosts: optional(Texts("Hosts that have the network also without endpoints; `*` is all of them.")),
   bridge: optional(
-    Text("placement host: the name of its bridge on each host, like `br-mgmt`. Default: wb- and the network's name."),
+    Text(
+      "placement host: the name of its bridge on each host, like `br-mgmt`. Default: wb- and the network's name. " +
+        "driver ovs: a bridge of Open vSwitch that hosts have already. Default: Weft makes one.",
+    ),
   ),
   hostAddresses: optional(
     Type.Union([Type.Literal("auto"), Type.Array(HostAddress)], {
@@ -119,12 +122,20 @@ export const NetworkSpec = strictObject({
   outsiders: optional(
     Texts("peers multicast: addresses and networks of machines that are in the group and are no hosts of the cluster."),
   ),
-  parent: optional(Text("driver vlan: the physical network that its frames cross.")),
+  parent: optional(Text("driver vlan, ovs: the physical network that its frames cross.")),
+  tunnel: optional(
+    oneOf(
+      OVS_TUNNELS,
+      "driver ovs: what Open vSwitch carries frames in between hosts. Default: none with a parent or bridge, else " +
+        "vxlan.",
+    ),
+  ),
+  trunks: optional(Texts("driver ovs: further VLANs whose frames pass with their tag, like 100-199.")),
   vlan: optional(
     Type.Integer({
       ...VLAN,
       description:
-        "driver vlan: id of its VLAN (802.1Q). Default: the lowest free one of the physical network's range.",
+        "driver vlan, ovs: id of its VLAN (802.1Q). Default: the lowest free one of the physical network's range.",
     }),
   ),
   outerVlan: optional(

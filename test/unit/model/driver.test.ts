@@ -25,7 +25,7 @@ test("VXLAN takes 50 bytes of an IPv4 underlay and 70 of an IPv6 one", () => {
 test("GRE with a key takes 42 bytes of an IPv4 underlay and 62 of an IPv6 one", () => {
   assert.equal(tunnelMtu("gre", { underlay: "192.0.2.1", underlayMtu: 1500 }), 1458);
   assert.equal(tunnelMtu("gre", { underlay: "2001:db8::1", underlayMtu: 1500 }), 1438);
-  assert.deepEqual([tunnelText("gre", 0), packetsText("gre", 0)], ["GRE", "IP protocol GRE"]);
+  assert.deepEqual([tunnelText({ driver: "gre" }, 0), packetsText("gre", 0)], ["GRE", "IP protocol GRE"]);
   assert.deepEqual([packetsWord("gre", 0), packetsWord("vxlan", 8472)], ["gre", "8472"]);
 });
 
@@ -37,7 +37,10 @@ test("a device to one peer is named after tunnel and peer, in 15 characters; a g
 });
 
 test("a driver is told to people with what passes between hosts; one that is unknown is refused by name", () => {
-  assert.deepEqual([tunnelText("vxlan", 4789), packetsText("vxlan", 8472)], ["VXLAN, UDP port 4789", "UDP 8472"]);
+  assert.deepEqual(
+    [tunnelText({ driver: "vxlan" }, 4789), packetsText("vxlan", 8472)],
+    ["VXLAN, UDP port 4789", "UDP 8472"],
+  );
   assert.equal(routedDevice("vxlan", { vni: 7 }), "wx7");
   assert.equal(routedDevice("vxlan", { vni: 7, vtepName: "vtep1024" }), "vtep1024");
   assert.throws(

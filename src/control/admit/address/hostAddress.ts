@@ -21,7 +21,7 @@ import { obstacleTo, refusalOf } from "./obstacle.ts";
 const WHERE = "spec.hostAddresses";
 
 type Wish = Pick<NetworkInput, "hostAddresses" | "ranges"> &
-  Pick<NetworkSpec, "subnets" | "driver"> & { readonly placement: NetworkSpec["placement"] | undefined };
+  Pick<NetworkSpec, "subnets" | "driver" | "tunnel"> & { readonly placement: NetworkSpec["placement"] | undefined };
 type Fields = Pick<NetworkSpec, "hostAddresses" | "allocatedAddresses">;
 
 /** Subnets of a network whose hosts have addresses: without a gateway unless one is given. */
@@ -38,7 +38,7 @@ export function hostAddressFields(view: View, wish: Wish, old: Network | undefin
     (each) => each.gateway !== undefined && each.gateway !== "none",
   )?.gateway;
   // That of a physical network is a machine outside.
-  if (gateway !== undefined && !isPhysical(wish.driver)) throw besideGateway(gateway);
+  if (gateway !== undefined && !isPhysical(wish)) throw besideGateway(gateway);
   const cidrs = subnets.map(({ cidr }) => parseCidr(cidr, "spec.subnets"));
   if (wanted === AUTO) {
     const allocated = (old?.spec.allocatedAddresses ?? []).filter(

@@ -19,7 +19,7 @@ export function checkMtu(view: View, spec: NetworkSpec, mtu: number | undefined,
       fix: `choose ${IPV6_MTU_MIN} or more`,
     });
   }
-  const way = isPhysical(spec.driver) ? `physical network "${spec.parent}"` : "underlay";
+  const way = isPhysical(spec) ? `physical network "${spec.parent}"` : "underlay";
   for (const host of view.host.values()) {
     const most = mtuOn(spec, host.spec, view.physicalnetwork);
     if (most === undefined || mtu <= most) continue;
@@ -33,7 +33,7 @@ export function checkMtu(view: View, spec: NetworkSpec, mtu: number | undefined,
 }
 
 function whyLess(spec: NetworkSpec, { name, spec: host }: Host, most: number): string {
-  if (isPhysical(spec.driver)) return `it, or the device of host "${name}" that leads there, carries ${most}`;
+  if (isPhysical(spec)) return `it, or the device of host "${name}" that leads there, carries ${most}`;
   const underlay = tunnelEnd(spec, host)?.underlayMtu;
   return `host "${name}" has an underlay MTU of ${underlay}, which leaves ${most} inside a tunnel`;
 }

@@ -22,7 +22,8 @@ import { peersOf } from "./multicast.ts";
 import { checkMtu } from "./mtu.ts";
 import { overlapFault, subnetCollision } from "./overlap.ts";
 import { type WithSubnets, drawn } from "./pool.ts";
-import { checkDevices, checkOuter, physicalPart } from "./physical.ts";
+import { checkOvs, wayPart } from "./openVswitch.ts";
+import { checkDevices, checkOuter } from "./physical.ts";
 import { quotasOf } from "../address/quota.ts";
 import { rangesOf } from "../address/range.ts";
 import { putReservation, reservationsText, alignReservations } from "../address/reservation.ts";
@@ -54,6 +55,7 @@ export function putNetwork(draft: Draft, wanted: Put<NetworkInput>): Network {
   for (const [i, { mtu }] of (spec.ranges ?? []).entries()) checkMtu(view, spec, mtu, `spec.ranges[${i}].mtu`);
   checkNetworkDevices(view, name, spec, old);
   checkOuter(view, name, spec);
+  checkOvs(view, name, spec);
   checkDevices(view, spec, old);
   const put = draft.put("network", name, spec);
   if (old !== undefined) {
@@ -134,8 +136,9 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
   const driver = input.driver ?? old?.spec.driver ?? DEFAULT_DRIVER;
   const qos = networkQos(input.qos);
   const known = old?.spec.ipam === "global" ? old.spec.vni : undefined;
-  const physical = physicalPart(view, name, input, driver);
-  const isBare = isPhysical(driver) || input.hostAddresses !== undefined;
+  const way = wayPart(view, name, input, driver);
+  const isOutside = isPhysical({ driver, ...way });
+  const isBare = isOutside || input.hostAddresses !== undefined;
   const given = withoutGateways(withGateways(input.subnets, old?.spec), isBare);
   const subnets = subnetsOf({ ...input, subnets: given }, ipam);
   for (const [i, range] of (input.ranges ?? []).entries())
@@ -143,7 +146,7 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
   if (ipam === "local") refuseGlobalOnly(input);
   refuseReserved(input);
   const { vrf, placement } = vrfAndPlacement(view, name, { ...input, driver, ipam }, old);
-  const { masquerade = !isPhysical(driver), enabled = true, bridge, stp, forwardDelay } = input;
+  const { masquerade = !isOutside, enabled = true, bridge, stp, forwardDelay } = input;
   const hosts = hostsInSpec(input);
   const { ranges, quotas, strategy, sticky, quarantine, dns, mtu, slices, cni, spoofing, description } = input;
   const groups = input.securityGroups ?? (old === undefined ? context.newNetworkGroups : undefined);
@@ -155,12 +158,13 @@ function completed(draft: Draft, name: string, input: WithSubnets, old: Network 
     vrf,
     placement,
     hosts: hosts && checkHosts(view, hosts, old),
-    bridge: bridge === undefined ? undefined : checkBridge(bridge, placement),
-    ...hostAddressFields(view, { ...input, driver, subnets, placement }, old),
+    // Of Open vSwitch it is another kind of bridge.
+    bridge: bridge === undefined || driver === "ovs" ? undefined : checkBridge(bridge, placement),
+    ...hostAddressFields(view, { ...input, ...way, driver, subnets, placement }, old),
     stp: stp === true ? stp : undefined,
     forwardDelay,
     vni,
-    ...physical,
+    ...way,
     ...peersOf(draft, input, { driver, ipam, vni }),
     subnets,
     ranges: ranges && rangesOf(draft, ranges, subnets, old),
@@ -204,7 +208,17 @@ function refuseReserved(input: NetworkInput): void {
   });
 }
 
-const FIXED = ["ipam", "placement", "vrf", "bridge", "underlayDevice", "parent", "vlan", "outerVlan"] as const;
+const FIXED = [
+  "ipam",
+  "placement",
+  "vrf",
+  "bridge",
+  "underlayDevice",
+  "parent",
+  "vlan",
+  "outerVlan",
+  "tunnel",
+] as const;
 
 /**
  * With endpoints attached, or reserved from: text, masquerade and a further family may change, subnets may grow, and

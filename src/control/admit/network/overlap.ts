@@ -98,23 +98,20 @@ export function hostCollision({ view, context }: Draft, cidr: Cidr): Collision |
   return undefined;
 }
 
-type Placed = { readonly name: string; readonly spec: Pick<NetworkSpec, "vrf" | "driver"> };
+type Placed = { readonly name: string; readonly spec: Pick<NetworkSpec, "vrf" | "driver" | "tunnel"> };
 
 /**
  * Everything that a network's range must not overlap in its VRF, or on any host. On a physical network it may be what
  * hosts have a route to: the addresses are those of machines there, and of the hosts themselves.
  */
-export function subnetCollision(
-  draft: Draft,
-  { name, spec: { vrf, driver } }: Placed,
-  cidr: Cidr,
-): Collision | undefined {
+export function subnetCollision(draft: Draft, { name, spec: network }: Placed, cidr: Cidr): Collision | undefined {
+  const { vrf } = network;
   const spec = draft.view.vrf.get(vrf)?.spec;
   return (
     networkCollision(draft, vrf, cidr, name) ??
     vtepCollision(draft, vrf, cidr) ??
     (spec !== undefined && isReachedByHosts(spec) ? hostAccessCollision(draft, vrf, cidr) : undefined) ??
-    (isPhysical(driver) ? undefined : hostCollision(draft, cidr))
+    (isPhysical(network) ? undefined : hostCollision(draft, cidr))
   );
 }
 

@@ -1,7 +1,7 @@
 // Networks on physical networks: the parent of each, its VLAN, and the devices of hosts that carry it. A VLAN of a
 // physical network has one network, given or chosen: two would be one segment, whatever their drivers.
 import { defined } from "../../../model/defined.ts";
-import { type Driver, DRIVERS, isPhysical } from "../../../model/driver.ts";
+import { type Driver, DRIVERS, isPhysical, type Way } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import { unknownFault } from "../../../model/kinds.ts";
@@ -17,22 +17,10 @@ type OnPhysical = Pick<NetworkSpec, "parent" | "vlan" | "outerVlan">;
 const FIELDS = ["parent", "vlan", "outerVlan"] as const;
 
 /** What the network has of a physical network, with the VLAN that is chosen where none is given; {} for tunnels. */
-export function physicalPart(view: View, name: string, input: NetworkInput, driver: Driver): OnPhysical {
-  if (!isPhysical(driver)) return withoutPhysical(input, driver);
-  if (input.ipam === "local" || input.subnets?.some(({ hostPrefix }) => hostPrefix !== undefined) === true)
-    throw new Fault("unsupported", {
-      what: `a local network cannot have driver ${driver}`,
-      where: "spec.ipam",
-      why: "its hosts would be routers on the segment, and the gateway there is a machine outside",
-      fix: "set ipam to global, without hostPrefix; or take driver vxlan",
-    });
-  if (input.masquerade === true)
-    throw new Fault("unsupported", {
-      what: `a network with driver ${driver} does not masquerade`,
-      where: "spec.masquerade",
-      why: "its gateway is a machine outside, and no host",
-      fix: "leave it out, and let the gateway translate addresses",
-    });
+export function physicalPart(view: View, name: string, input: NetworkInput, way: Way): OnPhysical {
+  const { driver } = way;
+  if (!isPhysical(way)) return withoutPhysical(input, driver);
+  refuseRouting(input, driver);
   const { parent: wanted, outerVlan } = input;
   if (wanted === undefined)
     throw new Fault("request-invalid", {
@@ -47,6 +35,24 @@ export function physicalPart(view: View, name: string, input: NetworkInput, driv
   const known = old?.parent === wanted && old.outerVlan === outerVlan ? old.vlan : undefined;
   const vlan = chooseVlan(view, parent, { name, outer: outerVlan, vlan: input.vlan ?? known });
   return defined({ parent: wanted, vlan, outerVlan });
+}
+
+/** On a segment whose gateway is outside, no host routes. */
+export function refuseRouting(input: NetworkInput, driver: Driver): void {
+  if (input.ipam === "local" || input.subnets?.some(({ hostPrefix }) => hostPrefix !== undefined) === true)
+    throw new Fault("unsupported", {
+      what: `a local network cannot have driver ${driver}`,
+      where: "spec.ipam",
+      why: "its hosts would be routers on the segment, and the gateway there is a machine outside",
+      fix: "set ipam to global, without hostPrefix; or take driver vxlan",
+    });
+  if (input.masquerade === true)
+    throw new Fault("unsupported", {
+      what: `a network with driver ${driver} does not masquerade`,
+      where: "spec.masquerade",
+      why: "its gateway is a machine outside, and no host",
+      fix: "leave it out, and let the gateway translate addresses",
+    });
 }
 
 function withoutPhysical(input: NetworkInput, driver: Driver): OnPhysical {

@@ -26,6 +26,7 @@ import { endpointNames, networksOf } from "../contents.ts";
 import { checkSome, cidrsOf, refuseWhile } from "../context.ts";
 import { convertVrf } from "./convert.ts";
 import { checkVrfDevices } from "./devices.ts";
+import { checkTunnelPort } from "./openVswitch.ts";
 import { checkVrfName, vrfPlacement } from "./placement.ts";
 import {
   type Collision,
@@ -46,6 +47,7 @@ export function putVrf(draft: Draft, { name, spec: input }: Put<VrfInput>): Vrf 
   if (old !== undefined) checkChange(draft, old, spec, input);
   const named = old === undefined ? spec : convertVrf(draft, old, spec);
   checkVrfDevices(view, name, named);
+  checkTunnelPort(view, named.tunnelPort);
   const vrf = draft.put("vrf", name, named);
   alignVrf(draft, name, hostsInOrder(view), "anew");
   return vrf;
