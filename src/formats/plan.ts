@@ -69,7 +69,7 @@ type GretapLink = Common & {
   readonly dev?: string;
 };
 
-type VlanLink = Common & {
+export type VlanLink = Common & {
   readonly kind: "vlan";
   readonly parent: string;
   readonly id: number;

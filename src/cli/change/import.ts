@@ -1,6 +1,7 @@
 // `weft import`: a configuration of another system becomes Weft's resources, in one atomic step. Importing a changed
 // file changes what is there.
 import type { Command } from "commander";
+import type { SourceFormat } from "../../formats/formats.ts";
 import type { Cli } from "../context.ts";
 import type { Io } from "../io.ts";
 import { changeLinesOf, changesText, type ChangeLine } from "../output/changes.ts";
@@ -9,6 +10,7 @@ import { readText } from "../input/resourceFile.ts";
 import { reading, wholeNumber, withWait, type ReadOptions, type WriteOptions } from "../input/options.ts";
 import { printOne } from "../output/format.ts";
 import { confirm } from "../input/confirm.ts";
+import { misuse } from "../output/error.ts";
 import { waitFor } from "./wait.ts";
 
 type ImportOptions = ReadOptions & WriteOptions & { readonly dryRun?: boolean; readonly yes?: boolean };
@@ -18,6 +20,8 @@ type ApceraOptions = ImportOptions & { readonly pool?: string; readonly overflow
 type Translated = {
   readonly file: string;
   readonly notes: readonly string[];
+  /** What a person should do when it is imported. */
+  readonly next?: readonly string[];
   readonly wanted: Omit<Parameters<ServerClient["apply"]>[0], "dryRun">;
 };
 
@@ -40,6 +44,41 @@ export function register(noun: Command, cli: Cli): void {
   withWait(reading(apcera))
     .addHelpText("after", "\nNext: weft network create web --pool apcera, then weft network join web frontend.")
     .action(cli.verb(importApcera));
+  for (const format of ["ifupdown", "netplan", "networkd"] as const) registerFiles(noun, cli, format);
+}
+
+const ABOUT = {
+  ifupdown: "/etc/network/interfaces, of ifupdown or ifupdown2",
+  netplan: "/etc/netplan",
+  networkd: "/etc/systemd/network",
+} as const satisfies Readonly<Record<SourceFormat, string>>;
+
+function registerFiles(noun: Command, cli: Cli, format: SourceFormat): void {
+  const command = noun
+    .command(format)
+    .argument("<path...>", `files or folders like ${ABOUT[format]}; HOST=PATH: of that host`)
+    .description(`Create the networks, and hosts' addresses in them, that files of ${format} describe.`)
+    .option("--host <name>", "the host that the files are of")
+    .option("--dry-run", "only show what would change")
+    .option("-y, --yes", "do not ask for confirmation before networks are deleted");
+  withWait(reading(command))
+    .addHelpText("after", "\nWhat is not imported is said with its line, before anything is changed.")
+    .action(cli.verb((_, paths: readonly string[], options: FileOptions) => importFiles(cli, format, paths, options)));
+}
+
+type FileOptions = ImportOptions & { readonly host?: string };
+
+async function importFiles(cli: Cli, format: SourceFormat, paths: readonly string[], options: FileOptions) {
+  const { readHostFiles } = await import("./hostFiles.ts");
+  const server = await connect(cli.io, options);
+  const { resources, devices, notes } = await readHostFiles(format, paths, options.host, await server.snapshot());
+  const file = paths.join(" ");
+  if (resources.length === 0) {
+    for (const note of notes) cli.io.err(`note: ${note}\n`);
+    throw misuse(file, "these files have no network that can be imported", "see the notes");
+  }
+  const next = devices.map(({ host, name, device }) => `weft host set ${host} --physical ${name}=${device}`);
+  await importAll(cli, { file, notes, next, wanted: { resources } }, options);
 }
 
 async function importDcos(cli: Cli, file: string, options: DcosOptions): Promise<void> {
@@ -61,7 +100,11 @@ async function importApcera(cli: Cli, file: string, options: ApceraOptions): Pro
   await importAll(cli, { file, notes: config.notes, wanted: applyOf(config, options) }, options);
 }
 
-async function importAll({ io }: Cli, { file, notes, wanted }: Translated, options: ImportOptions): Promise<void> {
+async function importAll(
+  { io }: Cli,
+  { file, notes, next = [], wanted }: Translated,
+  options: ImportOptions,
+): Promise<void> {
   for (const note of notes) io.err(`note: ${note}\n`);
   const server = await connect(io, options);
   const before = await server.snapshot();
@@ -76,6 +119,7 @@ async function importAll({ io }: Cli, { file, notes, wanted }: Translated, optio
   if (planned.length === 0) io.err(`nothing to change: everything is as ${file} says\n`);
   else if (outcome === undefined) io.err("only a dry run: nothing was changed\n");
   else io.err(`imported at revision ${outcome.revision}\n`);
+  for (const line of next) io.err(`next: ${line}\n`);
 }
 
 async function confirmLosses(io: Io, planned: readonly ChangeLine[], options: ImportOptions): Promise<void> {

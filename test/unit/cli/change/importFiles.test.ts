@@ -1,0 +1,172 @@
+// `weft import ifupdown|netplan|networkd`: files of several hosts, at once and one after another, become networks, and
+// what is exported from these is the same again.
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { CommandLine } from "../commandLine.ts";
+
+const cli = new CommandLine();
+
+/** The published recipe on host n: 172.29.236.0/22 on VNI 236. */
+function recipe(n: number, changes: (text: string) => string = (text) => text): string {
+  const path = join(cli.folder, `interfaces${n}-${Math.trunc(performance.now() * 1000)}`);
+  const text = `auto lo
+iface lo inet loopback
+
+auto eth2
+iface eth2 inet static
+    address 192.168.66.1${n}/24
+
+auto encap-mgmt
+iface encap-mgmt inet manual
+    pre-up ip link add encap-mgmt type vxlan id 236 group 239.0.0.236 dev eth2 ttl 5 dstport 4789 || true
+    up ip link set $IFACE up
+    down ip link set $IFACE down
+    post-down ip link del encap-mgmt || true
+
+auto br-mgmt
+iface br-mgmt inet static
+    bridge_stp off
+    bridge_waitport 0
+    bridge_fd 0
+    bridge_ports encap-mgmt
+    address 172.29.236.1${n}
+    netmask 255.255.252.0
+    offload-sg off
+`;
+  writeFileSync(path, changes(text));
+  return path;
+}
+
+type Network = { readonly name: string; readonly spec: Readonly<Record<string, unknown>> };
+const network = async (name: string) => (await cli.json<Network>("network", "show", name)).spec;
+
+before(async () => {
+  await cli.open();
+  for (const n of [1, 2, 3]) await cli.joinHost(`h${n}`, `192.168.66.1${n}`);
+});
+after(() => cli.close());
+
+test("a dry run shows what would change, and the notes; it changes nothing", async () => {
+  const { code, stdout, stderr } = await cli.weft(["import", "ifupdown", recipe(1), "--host", "h1", "--dry-run"]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /network\/mgmt/);
+  assert.match(stderr, /:5: eth2: it stays as it is/);
+  assert.match(stderr, /:23: offload-sg off: switches of the device/);
+  assert.match(stderr, /:16: br-mgmt: group 239\.0\.0\.236: its last octet is the VNI; Weft would choose the same/);
+  assert.match(stderr, /only a dry run/);
+  assert.equal((await cli.weft(["network", "show", "mgmt"])).code, 3);
+});
+
+test("three hosts' files, two at once and one later, are one network with their addresses", async () => {
+  const first = await cli.weft(["import", "ifupdown", `h1=${recipe(1)}`, `h2=${recipe(2)}`]);
+  assert.equal(first.code, 0, first.stderr);
+  const second = await cli.weft(["import", "ifupdown", "--host", "h3", recipe(3)]);
+  assert.equal(second.code, 0, second.stderr);
+  const { driver, placement, vni, peers, group, ttl, underlayDevice, bridge, subnets, hostAddresses, masquerade, vrf } =
+    await network("mgmt");
+  assert.deepEqual(
+    { driver, placement, vni, peers, group, ttl, underlayDevice, bridge, subnets, masquerade, vrf },
+    {
+      driver: "vxlan",
+      placement: "host",
+      vni: 236,
+      peers: "multicast",
+      group: "239.0.0.236",
+      ttl: 5,
+      underlayDevice: "eth2",
+      bridge: "br-mgmt",
+      subnets: [{ cidr: "172.29.236.0/22", gateway: "none" }],
+      masquerade: false,
+      vrf: "host",
+    },
+  );
+  assert.deepEqual(hostAddresses, [
+    { host: "h1", address: "172.29.236.11/22" },
+    { host: "h2", address: "172.29.236.12/22" },
+    { host: "h3", address: "172.29.236.13/22" },
+  ]);
+  const again = await cli.weft(["import", "ifupdown", "--host", "h2", recipe(2)]);
+  assert.match(again.stderr, /nothing to change/);
+});
+
+test("a file that says another network of the same name is refused with its line, and nothing changes", async () => {
+  const before = await network("mgmt");
+  const other = recipe(3, (text) => text.replace("id 236", "id 237"));
+  const { code, stderr } = await cli.weft(["import", "ifupdown", "--host", "h3", other]);
+  assert.equal(code, 2);
+  assert.match(stderr, /its vni is not the one of network mgmt of the server/);
+  assert.match(stderr, /interfaces3-\d+:16/);
+  assert.deepEqual(await network("mgmt"), before);
+});
+
+test("wrong values are one refusal with every line", async () => {
+  const wrong = recipe(1, (text) => text.replace("239.0.0.236", "10.0.0.236").replace("ttl 5", "ttl 500"));
+  const { code, stderr } = await cli.weft(["import", "ifupdown", "--host", "h1", wrong]);
+  assert.equal(code, 2);
+  assert.match(stderr, /:10: group 10\.0\.0\.236: this is not a multicast address/);
+  assert.match(stderr, /:10: ttl 500: it must be a whole number from 0 to 255/);
+});
+
+test("an unknown host, a missing file, and files without a network are refused", async () => {
+  const refused = async (...args: readonly string[]) => {
+    const { code, stderr } = await cli.weft(["import", ...args]);
+    return `${code} ${stderr}`;
+  };
+  assert.match(await refused("ifupdown", "--host", "h9", recipe(1)), /^3 .*there is no host "h9"/);
+  assert.match(await refused("ifupdown", "h9=/etc/x"), /^3 .*there is no host "h9"/);
+  assert.match(await refused("netplan", "/nowhere/x.yaml"), /^2 .*cannot be read/);
+  const empty = join(cli.folder, "empty");
+  writeFileSync(empty, "auto eth0\niface eth0 inet dhcp\n");
+  assert.match(await refused("ifupdown", empty), /^2 note: .*addresses by dhcp are not read.*no network that can be/s);
+});
+
+test("unicast by networkd, a switched bridge by netplan; the tunnel port of the hosts' namespace follows", async () => {
+  await cli.weft(["network", "delete", "mgmt", "--force", "--yes"]);
+  const dir = join(cli.folder, "units");
+  mkdirSync(dir);
+  const unit = (name: string, text: string) => writeFileSync(join(dir, name), text);
+  const peers = [12, 13]
+    .map((n) => `[BridgeFDB]\nMACAddress=00:00:00:00:00:00\nDestination=192.168.66.${n}\n`)
+    .join("");
+  unit(
+    "vx.netdev",
+    "[NetDev]\nName=vx7\nKind=vxlan\nMTUBytes=1400\n[VXLAN]\nVNI=7\nLocal=192.168.66.11\nIndependent=yes\n",
+  );
+  unit("vx.network", `[Match]\nName=vx7\n[Network]\nBridge=br-uni\n${peers}`);
+  unit("br.netdev", "[NetDev]\nName=br-uni\nKind=bridge\n[Bridge]\nSTP=yes\nForwardDelaySec=4\n");
+  unit("br.network", "[Match]\nName=br-uni\n[Network]\nAddress=10.77.0.1/24\nAddress=fd77::1/64\n");
+  const { code, stderr } = await cli.weft(["import", "networkd", `h1=${dir}`]);
+  assert.equal(code, 0, stderr);
+  const { driver, vni, peers: how, mtu, stp, forwardDelay, bridge, subnets, hostAddresses } = await network("uni");
+  assert.deepEqual(
+    { driver, vni, how, mtu, stp, forwardDelay, bridge },
+    { driver: "vxlan", vni: 7, how: undefined, mtu: 1400, stp: true, forwardDelay: 4, bridge: "br-uni" },
+  );
+  assert.deepEqual(subnets, [
+    { cidr: "10.77.0.0/24", gateway: "none" },
+    { cidr: "fd77::/64", gateway: "none" },
+  ]);
+  assert.deepEqual(hostAddresses, [
+    { host: "h1", address: "10.77.0.1/24" },
+    { host: "h1", address: "fd77::1/64" },
+  ]);
+  // Without DestinationPort= the kernel takes its own.
+  assert.equal((await cli.json<Network>("vrf", "show", "host")).spec["tunnelPort"], 8472);
+});
+
+test("import(export(x)) = x", async () => {
+  const before = await network("uni");
+  for (const format of ["ifupdown", "ifupdown2", "networkd"] as const) {
+    const dir = join(cli.folder, `again-${format}`);
+    const out = await cli.weft(["network", "export", "uni", "--as", format, "--host", "h1", "--dir", dir]);
+    assert.equal(out.code, 0, out.stderr);
+    assert.ok(readdirSync(dir).every((name) => readFileSync(join(dir, name), "utf8").startsWith("# Network uni")));
+    const reader = format === "networkd" ? "networkd" : "ifupdown";
+    const { code, stderr } = await cli.weft(["import", reader, `h1=${dir}`]);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /nothing to change/, format);
+  }
+  assert.deepEqual(await network("uni"), before);
+});
