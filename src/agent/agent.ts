@@ -115,7 +115,10 @@ export class Agent {
       endedWorkloads: () => this.reporter.endedWorkloads,
       onRefused: (refused) => this.reporter.unjoined(refused),
     });
-    const tryWays = async (trial: Trial) => tryAll({ ...options, ...(await options.claim()) }, trial);
+    const tryWays = async (trial: Trial) => {
+      this.#groups.again();
+      return tryAll({ ...options, ...(await options.claim()) }, trial);
+    };
     answerChecks({ ...shared, rounds: this.rounds, registrar: this.registrar, attacher: this.attacher, tryWays });
   }
 

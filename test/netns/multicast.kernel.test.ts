@@ -87,9 +87,10 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
     await put("lan");
     await put("mgmt");
     await cluster.converged();
-    for (const network of Object.keys(NETWORKS))
-      for (const host of cluster.hosts)
-        stations.set(`${network}-${host}`, await cluster.attach(host, network, `${network}-${host}`));
+    const names = Object.keys(NETWORKS).flatMap((network) => cluster.hosts.map((host) => [network, host] as const));
+    const attach = async ([network, host]: (typeof names)[number]) =>
+      stations.set(`${network}-${host}`, await cluster.attach(host, network, `${network}-${host}`));
+    await Promise.all(names.map(attach));
     await cluster.converged();
   });
   after(async () => {
@@ -255,6 +256,9 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
     const status = await cluster.weft("status");
     assert.match(status.stdout, /^group of lan, h1 – h3: not delivered \(h1: what is sent to group 239/m);
     assert.match(status.stdout, /^group-undelivered: .*weft network edit lan --peers unicast/m);
+    const tried = await cluster.weft("host", "preflight", "--network", "lan");
+    assert.equal(tried.code, 1);
+    assert.match(tried.stderr, /problem: h1 – h3: group of network lan: h1: what is sent to group/);
     const edited = await cluster.weft("network", "edit", "lan", "--peers", "unicast");
     assert.equal(edited.code, 0, edited.stderr);
     await cluster.converged();

@@ -71,6 +71,12 @@ export class GroupProbes {
     if (due.length > 0) this.#wake.abort(WOKEN);
   }
 
+  /** Tries all groups now, also those that are proven. */
+  again(): void {
+    for (const probe of this.#probes.values()) probe.nextAtMs = Number.NEGATIVE_INFINITY;
+    this.#wake.abort(WOKEN);
+  }
+
   /** By network. */
   get report(): readonly GroupReport[] {
     return [...this.#probes.values()].map((probe) => probe.report).sort((a, b) => (a.network < b.network ? -1 : 1));

@@ -88,7 +88,13 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
       ["State", stateOf(row)],
       ["Since", row.sinceMs === undefined ? undefined : `${ago(cli, row.sinceMs)} ago`],
       ["Last report", report === undefined ? "none" : `${ago(cli, report.reportedAtMs)} ago`],
-      ["Underlay", `${spec.underlay}, MTU ${spec.underlayMtu}`],
+      [
+        "Underlay",
+        `${spec.underlay}, MTU ${spec.underlayMtu}${spec.underlayDevice ? `, on ${spec.underlayDevice}` : ""}`,
+      ],
+      ...(spec.devices ?? []).map(({ name, mtu, addresses }): [string, string] => {
+        return ["Device", `${name}: ${addresses.join(", ") || "no address"}, MTU ${mtu}`];
+      }),
       ["Slices", spec.slices?.join(", ") ?? "all"],
       ["Limits", spec.shaping?.join(", ") || "none: its kernel cannot limit traffic"],
       ["Physical networks", physicalText(host)],

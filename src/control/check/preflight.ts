@@ -6,13 +6,17 @@ import { DEFAULT_DRIVER, DRIVERS, encapsulationOf, packetsText, tunnelPortOf } f
 import { Fault } from "../../model/fault.ts";
 import { unknownFault } from "../../model/kinds.ts";
 import { TUNNEL_PORT } from "../../model/limits.ts";
+import type { ClusterGroup } from "../../model/paths.ts";
 import type { Channel, PreflightReport, PreflightRequest, TrialResult, Way } from "../../model/preflight.ts";
 import type { Host, Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Parts } from "../parts.ts";
 import { fullSnapshot } from "../state/visibility.ts";
 
 /** Faults: `network-unknown`, `host-unknown`, `request-invalid` for less than two hosts. */
-export async function preflight({ committer, inquiry }: Parts, request: PreflightRequest): Promise<PreflightReport> {
+export async function preflight(
+  { committer, inquiry, lifecycle }: Parts,
+  request: PreflightRequest,
+): Promise<PreflightReport> {
   await committer.settled();
   const snapshot = fullSnapshot(committer.view);
   const hosts = hostsOf(snapshot, request);
@@ -28,7 +32,20 @@ export async function preflight({ committer, inquiry }: Parts, request: Prefligh
     const trial = answers.get(name)?.trial;
     results.set(name, trial ?? unanswered.get(name) ?? "its agent is too old to be asked");
   }
-  return reportOf(hosts, channels, results);
+  const report = reportOf(hosts, channels, results);
+  const { groups = [] } = lifecycle.status(committer).status;
+  return { ...report, problems: [...report.problems, ...groupProblems(groups, request.network)] };
+}
+
+/** Of the network, or all, by what hosts know by now: asked, they try their groups, too. */
+function groupProblems(groups: readonly ClusterGroup[], only: string | undefined): string[] {
+  return groups
+    .filter(({ network }) => only === undefined || network === only)
+    .flatMap(({ network, unproven }) =>
+      unproven
+        .filter(({ state }) => state !== "unknown")
+        .map(({ hosts, obstacles }) => `${hosts.join(" – ")}: group of network ${network}: ${obstacles.join("; ")}`),
+    );
 }
 
 type Question = Parameters<Parts["inquiry"]["ask"]>[0] extends ReadonlyMap<string, infer Q> ? Q : never;

@@ -113,7 +113,10 @@ function opened(vrfs: readonly Vrf[]): string[] {
 }
 
 export function closedTo(world: World, management: readonly string[]): string[] {
-  const addresses = [...world.hosts.values()].map(({ spec }) => spec.underlay);
+  const addresses = [...world.hosts.values()].flatMap(({ spec: { underlay, devices = [] } }) => [
+    underlay,
+    ...devices.flatMap((device) => device.addresses),
+  ]);
   const all = [...new Set([...addresses, ...management])].sort();
   return FAMILIES.map((family) => {
     const closed = [MACHINES_ALONE[family], ...all.filter((address) => ipOf(address)?.family === family)];

@@ -107,3 +107,22 @@ test("groups that this host is not in are closed", () => {
   const alone = groupLines(...inGroup("red", 1, [1], { group: "239.0.0.1" }));
   assert.equal(alone, null);
 });
+
+test("workloads reach no host by an address that tunnels cross by, and put nothing into a group", () => {
+  const table = compile(
+    snapshotOf("c", 1, [at(1), at(2), at(3), ...inGroup("red", 1, [1, 2], { group: "239.0.0.1" })]),
+    "h1",
+  );
+  const body = table.get("nft host");
+  assert(body?.kind === "nft");
+  assert.match(body.body, /ip daddr \{ 169\.254\.0\.0\/16, .*192\.0\.2\.3, 198\.51\.100\.1, 198\.51\.100\.2 \} reject/);
+  assert.match(body.body, /iifname "wu-\*" goto no_tunnels\n  udp dport 4789 ip saddr/);
+  const placed = inGroup("red", 1, [1, 2], { group: "239.0.0.1", placement: "host" }).map((one) =>
+    one.kind === "vrf" ? make("vrf", "red", { ...one.spec, placement: "host" }) : one,
+  );
+  const host = compile(snapshotOf("c", 1, [at(1), at(2), at(3), ...placed]), "h1").get("nft host");
+  assert(host?.kind === "nft");
+  const lines = host.body.split("\n").map((line) => line.trim());
+  const gate = lines.findIndex((line) => /^iifname .* fib daddr type multicast goto no_tunnels$/.test(line));
+  assert(gate > 0 && gate < lines.findIndex((line) => line.includes("239.0.0.1")), host.body);
+});
