@@ -92,9 +92,6 @@ async function showHost(cli: Cli, name: string, options: ReadOptions): Promise<v
         "Underlay",
         `${spec.underlay}, MTU ${spec.underlayMtu}${spec.underlayDevice ? `, on ${spec.underlayDevice}` : ""}`,
       ],
-      ...(spec.devices ?? []).map(({ name, mtu, addresses }): [string, string] => {
-        return ["Device", `${name}: ${addresses.join(", ") || "no address"}, MTU ${mtu}`];
-      }),
       ["Slices", spec.slices?.join(", ") ?? "all"],
       ["Limits", spec.shaping?.join(", ") || "none: its kernel cannot limit traffic"],
       ["Physical networks", physicalText(host)],

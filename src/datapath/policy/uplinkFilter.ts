@@ -115,7 +115,7 @@ function opened(vrfs: readonly Vrf[]): string[] {
 export function closedTo(world: World, management: readonly string[]): string[] {
   const addresses = [...world.hosts.values()].flatMap(({ spec: { underlay, devices = [] } }) => [
     underlay,
-    ...devices.flatMap((device) => device.addresses),
+    ...devices.flatMap(({ addresses = [] }) => addresses),
   ]);
   const all = [...new Set([...addresses, ...management])].sort();
   return FAMILIES.map((family) => {
