@@ -23,6 +23,7 @@ import { flowCutter, limitFlowShares } from "./reconcile/cutFlows.ts";
 import { KernelView } from "./reconcile/kernelView.ts";
 import { portsIn } from "./reconcile/knownState.ts";
 import type { Loop } from "./reconcile/loop.ts";
+import { HostNamespace } from "./reconcile/hostNamespace.ts";
 import { NextHops } from "./reconcile/nextHops.ts";
 import { PERIOD_MS, Rounds } from "./reconcile/rounds.ts";
 import { SnapshotSource, START_GRACE_MS } from "./reconcile/snapshotSource.ts";
@@ -87,18 +88,22 @@ export class Agent {
     this.#decommission = new Decommission({ ...options, round });
     const adopter = new Adopter(options);
     const nextHops = new NextHops(options);
+    const hostNamespace = new HostNamespace(options);
     const conditions = () => [
       ...this.#decommission.conditions(),
       ...journal.troubles,
       ...troubles(),
       ...nextHops.conditions,
+      ...hostNamespace.conditions,
       ...adopter.conditions,
     ];
     const probed = { probes: this.#probes, groups: this.#groups };
     this.reporter = new Reporter({ ...shared, ...probed, session: this.#session, conditions });
 
     const cutFlows = flowCutter(kernel, host);
-    this.rounds = new Rounds({ ...shared, adopter, nextHops, cutFlows }, this.reporter, () => this.registrar.poke());
+    this.rounds = new Rounds({ ...shared, adopter, nextHops, hostNamespace, cutFlows }, this.reporter, () =>
+      this.registrar.poke(),
+    );
     const onRefused = (refused: readonly string[]) => this.reporter.unregistered(refused);
     this.registrar = registrarOf({ ...shared, rounds: this.rounds, onRefused });
 

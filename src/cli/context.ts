@@ -23,6 +23,7 @@ export type PurgeFlags = {
   readonly socket?: string;
   readonly netnsPrefix?: string;
   readonly cniDir?: string;
+  readonly etcDir?: string;
   readonly ovsdb?: string;
   readonly yes?: boolean;
 };

@@ -117,6 +117,7 @@ export class FakeKernel implements Kernel {
   readonly echo = () => undefined;
   readonly trials = () => undefined;
   readonly blockingFilters = () => [];
+  readonly forwardFilters = () => ({ drops: [], seesFrames: false });
   readonly troubles = () => [];
 
   watch(poke: () => unknown, signal: AbortSignal): void {

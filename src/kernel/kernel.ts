@@ -117,6 +117,8 @@ export type Counters = {
   readonly backlog: number;
 };
 
+export type ForwardFilters = { readonly drops: readonly string[]; readonly seesFrames: boolean };
+
 export interface Kernel {
   /** What the names of VRF namespaces begin with, below /run/netns: for lines that a user may run. */
   readonly netnsPrefix: string;
@@ -212,6 +214,12 @@ export interface Kernel {
    * words for people. Nothing if they cannot be read.
    */
   blockingFilters(words: readonly string[]): readonly string[];
+  /**
+   * Of others in the host's namespace: chains that drop what is forwarded and no rule accepts, where their table does
+   * not name all of these bridges, in words for people; and whether they see what a bridge itself forwards
+   * (br_netfilter). Nothing if they cannot be read.
+   */
+  forwardFilters(bridges: readonly string[]): ForwardFilters;
   /** What is wrong with programs that it works with (Open vSwitch), where it uses them; a line each. */
   troubles(): readonly string[];
   /** Ends what watch() began and lets go of every descriptor; what is in the kernel stays. */

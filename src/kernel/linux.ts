@@ -10,6 +10,7 @@ import { devicesOf, deviceWith, factsOf, linkNames, mtuOf, nextHopsOf } from "./
 import { forbiddenBy, packetsPassed, tooMany } from "./flows.ts";
 import { sendToGroup } from "./groupSocket.ts";
 import type { Kernel } from "./kernel.ts";
+import { seesFrames } from "./kinds/namespaces.ts";
 import { Monitor } from "./monitor.ts";
 import { Namespaces, netnsIdOf, onePerSpace } from "./namespaces.ts";
 import { Nft } from "./nft.ts";
@@ -86,6 +87,10 @@ export function linuxKernel({
     echo: (ns) => namespaces.use(ns, echo),
     troubles: () => ovs.troubles(),
     trials: (local, channels) => namespaces.within(namespaces.host.fd, () => trialsFrom(local, channels)),
+    forwardFilters: (bridges) => ({
+      drops: nft(namespaces.host).forwardDrops(bridges),
+      seesFrames: seesFrames(namespaces, namespaces.host),
+    }),
     blockingFilters: (words) => nft(namespaces.host).blockingFilters(words),
     close() {
       if (isClosed) return;

@@ -24,7 +24,7 @@ import { type FlowsToEnd, endFlows } from "./flows.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import type { Namespaces, Space } from "./namespaces.ts";
 import { Ruleset } from "./ruleset.ts";
-import { chainsIn, blockingRules } from "./blockingFilters.ts";
+import { chainsIn, blockingRules, forwardDrops } from "./blockingFilters.ts";
 
 const TABLE = `inet ${MARK}`;
 const BRIDGE_TABLE = `bridge ${MARK}`;
@@ -124,6 +124,11 @@ export class Nft {
         const rules = this.#ruleset.list(`list chain ${chain.table} ${chain.name}\n`, true);
         return blockingRules(chain, rules.output, words);
       });
+  }
+
+  /** See Kernel.forwardFilters. */
+  forwardDrops(bridges: readonly string[]): readonly string[] {
+    return forwardDrops((script) => this.#ruleset.list(script, true).output, bridges);
   }
 
   /** undefined: there is no table. In the host's namespace, that of another program is none. */

@@ -34,6 +34,7 @@ import { Fault } from "../model/fault.ts";
 import { devicesToTell } from "../model/hostDevices.ts";
 import { emptySnapshot } from "../model/resource.ts";
 import { checkClaim, claimOf } from "./claim.ts";
+import { syncDropIns, unwarned } from "./dropIns.ts";
 import { Management } from "./management.ts";
 import { cannotListen, listenAddress, optimizeEarly, type Surroundings } from "./surroundings.ts";
 
@@ -49,6 +50,7 @@ const SETTINGS = [
   "physical",
   "http",
   "cni-dir",
+  "etc-dir",
   "ovsdb",
 ] as const;
 const DEFAULTS = {
@@ -90,7 +92,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
   const claim = claimOf({ kernel, host, underlay: ends, devices }, settings);
   const management = new Management(url, clock);
   await management.begin(signal);
-  const neighboursFull = neighbourOverflows(() => clock.monotonicMs());
+  const looks = [neighbourOverflows(() => clock.monotonicMs()), keepDropIns(settings["etc-dir"], mirror, world)];
   const agent = new Agent({
     host,
     management: () => management.addresses,
@@ -105,7 +107,7 @@ export async function runAgent(flags: Flags, world: Surroundings): Promise<numbe
     cluster: disk.identity()?.cluster,
     saveIdentity: (joined) => disk.saveIdentity({ host, cluster: joined.cluster, token: joined.token }),
     saveSnapshot: disk.saveSnapshot,
-    troubles: () => [...troubles(), ...kernel.troubles(), ...neighboursFull()],
+    troubles: () => [...troubles(), ...kernel.troubles(), ...looks.flatMap((look) => look())],
     blockLease,
     uid: () => randomUUID(),
     renew: renewal(disk, settings["join-token-file"], (...another) => transport.renew(...another)),
@@ -272,6 +274,38 @@ function keepCniFiles(target: CniDirectory, mirror: Mirror, host: string, log: S
   };
   keep();
   mirror.onChange(keep);
+}
+
+/** Keeps other services away from this host's devices; gives what is wrong with that, a line each. */
+function keepDropIns(
+  etc: string | undefined,
+  mirror: Mirror,
+  { clock, log }: Pick<Surroundings, "clock" | "log">,
+): () => readonly string[] {
+  if (etc === undefined) return cached(() => unwarned(mirror.snapshot()), clock);
+  let last: readonly unknown[] | undefined;
+  let problems: readonly string[] = [];
+  const keep = () => {
+    const snapshot = mirror.snapshot();
+    if (last !== undefined && last[0] === snapshot?.networks) return;
+    last = [snapshot?.networks];
+    problems = syncDropIns(etc, snapshot, log);
+  };
+  keep();
+  mirror.onChange(keep);
+  return () => problems;
+}
+
+/** How long an answer is used that takes looking at all processes. */
+const FRESH_MS = 30_000;
+
+function cached<T>(look: () => T, clock: Surroundings["clock"]): () => T {
+  let last: { readonly of: T; readonly atMs: number } | undefined;
+  return () => {
+    const atMs = clock.monotonicMs();
+    if (last === undefined || atMs - last.atMs >= FRESH_MS) last = { of: look(), atMs };
+    return last.of;
+  };
 }
 
 async function listenOnTcp(http: string, api: LocalApi): Promise<ApiServer> {

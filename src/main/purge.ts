@@ -18,6 +18,7 @@ import type { Kernel } from "../kernel/kernel.ts";
 import { linuxKernel } from "../kernel/linux.ts";
 import { lockDirectory } from "../kernel/lock.ts";
 import { Fault } from "../model/fault.ts";
+import { ownDropIns, removeDropIns } from "./dropIns.ts";
 import { agentSettings } from "./agent.ts";
 import { removeStateFiles, stateFilesIn } from "./stateFiles.ts";
 
@@ -27,8 +28,8 @@ const ROUNDS = 3;
 const USUAL_CNI_DIR = "/etc/cni/net.d";
 
 export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
-  const { stateDir, socket, netnsPrefix, cniDir, ovsdb, yes } = flags;
-  const settings = await agentSettings({ stateDir, socket, netnsPrefix, cniDir, ovsdb }, io.env);
+  const { stateDir, socket, netnsPrefix, cniDir, etcDir, ovsdb, yes } = flags;
+  const settings = await agentSettings({ stateDir, socket, netnsPrefix, cniDir, etcDir, ovsdb }, io.env);
   const { socket: socketPath, "state-dir": directory } = settings;
   await refuseWhileRunning(socketPath);
   // What is not an agent's is refused before the journal is opened there, which writes.
@@ -43,12 +44,14 @@ export async function purge(io: Io, flags: PurgeFlags): Promise<number> {
     const objects = [...(await kernel.observe(workloads)).values()].filter(({ kind }) => kind !== "sysctl").length;
     const kernelLoss = objects > 0 ? [count(objects, "kernel object")] : [];
     const cniFiles = keptFiles(settings["cni-dir"]);
-    const losses = [...kernelLoss, ...found.paths, ...cniFiles];
+    const dropIns = settings["etc-dir"] === undefined ? [] : ownDropIns(settings["etc-dir"]);
+    const losses = [...kernelLoss, ...found.paths, ...cniFiles, ...dropIns];
     if (losses.length > 0) await confirm(io, "purging this host", losses, yes);
     await removeObjects(kernel, workloads);
     for (const file of cniFiles) rmSync(file, { force: true });
+    removeDropIns(dropIns);
     // The journal may have been made only now, by looking into it.
-    const removed = [...kernelLoss, ...cniFiles, ...removeStateFiles(stateFilesIn(directory, socketPath))];
+    const removed = [...kernelLoss, ...cniFiles, ...dropIns, ...removeStateFiles(stateFilesIn(directory, socketPath))];
     io.err(`${removed.length === 0 ? "nothing of Weft was here" : `removed ${removed.join(", ")}`}; `);
     io.err("looked again: nothing is left in the kernel\n");
     const state = await kernel.observe([]);

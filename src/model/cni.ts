@@ -37,7 +37,8 @@ export function cniConfigList(network: Network, { slice, portmap, socket }: CniE
 
 /** What Kubernetes, or `portmap`, would lack with a network, as a line for people; empty if nothing. */
 export function shortcomings({ name, spec }: Network, vrf: Vrf, portmap: boolean): string {
-  const access = vrf.spec.hostAccess ? [] : [`hostAccess on VRF ${vrf.name}`];
+  // In its own namespace a host reaches the endpoints, and what it publishes reaches them.
+  const access = vrf.spec.hostAccess || vrf.spec.placement === "host" ? [] : [`hostAccess on VRF ${vrf.name}`];
   const missing = [...(spec.ipam === "local" ? [] : [`ipam local (${name} is global)`]), ...access];
   const whose = portmap && access.length > 0 ? "portmap and Kubernetes need" : "Kubernetes needs";
   return missing.length === 0 ? "" : `note: ${whose} ${missing.join(" and ")}; see docs/cni.md\n`;

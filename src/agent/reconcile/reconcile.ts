@@ -10,6 +10,7 @@ import type { Snapshot } from "../../model/resource.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Adopter } from "./adopt.ts";
 import type { FlowCutter } from "./cutFlows.ts";
+import type { HostNamespace } from "./hostNamespace.ts";
 import type { KernelView } from "./kernelView.ts";
 import { withoutRemovals } from "./knownState.ts";
 import type { NextHops } from "./nextHops.ts";
@@ -21,6 +22,7 @@ export type ReconcileParts = {
   readonly journal: Pick<Journal, "entries" | "version">;
   readonly adopter: Adopter;
   readonly nextHops: NextHops;
+  readonly hostNamespace: HostNamespace;
   readonly cutFlows: FlowCutter;
   /** Addresses that workloads must not reach, beside other hosts': the server's. */
   readonly management?: () => readonly string[];
@@ -40,7 +42,7 @@ export type Reconciled = {
 
 /** Throws if the kernel cannot be read, or not be changed at all; a refused operation only counts in the result. */
 export async function reconcile(snapshot: Snapshot, view: KernelView, parts: ReconcileParts): Promise<Reconciled> {
-  const { host, snapshots, journal, adopter, nextHops, cutFlows, management = () => [] } = parts;
+  const { host, snapshots, journal, adopter, nextHops, hostNamespace, cutFlows, management = () => [] } = parts;
 
   // Observe. From each observation to applyRound() nothing is awaited: an attach writes its journal and records its
   // changes in one turn, so every port in `actual` is in the journal, or is a stray.
@@ -52,10 +54,11 @@ export async function reconcile(snapshot: Snapshot, view: KernelView, parts: Rec
     view.observer.requestFull();
     seen = judged(await view.observe(), seen.snapshot, view, parts);
   }
-  const { actual, strays, local } = seen;
+  const { actual, strays } = seen;
   view.hasAdopted ||= adopter.isDone;
 
   // Compile.
+  const local = hostNamespace.buildable(seen.local, actual);
   const desired = adopter.withStrays(nextHops.addTo(compile(local, host, management())), actual, strays);
 
   // Diff. A snapshot that may lack something removes nothing.

@@ -39,6 +39,11 @@ export function registerAgent(command: Command, cli: Cli): void {
       "--cni-dir <dir>",
       "directory for the CNI configurations of networks with --cni, such as /etc/cni/net.d (default: none)",
     )
+    .option(
+      "--etc-dir <dir>",
+      "keep files below it that tell networkd and NetworkManager to leave Weft's devices alone, such as /etc " +
+        "(default: none)",
+    )
     .option("--ovsdb <path>", "socket of Open vSwitch's database (default: /run/openvswitch/db.sock)")
     .option("--slices <names>", "slices that get bridges on this host, separated by commas (default: all)")
     .option(
@@ -73,6 +78,7 @@ export function registerPurge(command: Command, cli: Cli): void {
     .option("--socket <path>", "socket of the agent, which must not be running (default: /run/weft/agent.sock)")
     .option("--netns-prefix <text>", "the agent's --netns-prefix (default: weft-)")
     .option("--cni-dir <dir>", "the agent's --cni-dir; the files it wrote are removed")
+    .option("--etc-dir <dir>", "the agent's --etc-dir; the files it wrote are removed")
     .option("--ovsdb <path>", "the agent's --ovsdb (default: /run/openvswitch/db.sock)")
     .option("-y, --yes", "do not ask for confirmation")
     .addHelpText(

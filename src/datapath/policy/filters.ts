@@ -61,7 +61,7 @@ export function bridgeTable(
     compilePolicy(policy, place) +
     filters +
     fromPort(place, outsideLine(networks)) +
-    learningChains(networks, false) +
+    learningChains(networks, false, place) +
     closing +
     (place === "host" ? MARKS_GIVEN_BACK : "")
   );

@@ -120,9 +120,9 @@ function atHost(places: readonly Place[], isOpen: boolean, resolvers: readonly s
 }
 
 function closedAtHost(places: readonly Place[], resolvers: readonly string[]): string[] {
-  const to = (family: 4 | 6, addressesOf: (segment: Segment) => readonly string[]) => {
+  const toGateways = (family: 4 | 6) => {
     const keys = places.flatMap(({ segment }) =>
-      addressesOf(segment)
+      segment.gateways
         .filter((cidr) => familyOf(cidr) === family)
         .map((cidr) => `"${segment.bridge}" . ${cidr.slice(0, cidr.indexOf("/"))}`),
     );
@@ -131,14 +131,23 @@ function closedAtHost(places: readonly Place[], resolvers: readonly string[]): s
   const ping = { 4: "icmp type echo-request", 6: "icmpv6 type echo-request" } as const;
   return [
     "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
-    ...FAMILIES.flatMap((family) =>
-      to(family, ({ gateways }) => gateways).map((which) => `${which} ${ping[family]} accept`),
-    ),
-    // The host is on these segments by an address of its own.
-    ...FAMILIES.flatMap((family) => to(family, ({ own = [] }) => own).map((which) => `${which} goto counted`)),
+    ...FAMILIES.flatMap((family) => toGateways(family).map((which) => `${which} ${ping[family]} accept`)),
+    ...onSegment(places),
     ...resolvers.map((line) => `${line} goto counted`),
     REJECT,
   ];
+}
+
+/**
+ * Where the host has an address of its own it is a machine on the segment: by all addresses that the bridge has, also
+ * those that other programs of the host put there (virtual IPs), and by what goes to many. Not by its other addresses.
+ */
+function onSegment(places: readonly Place[]): string[] {
+  const own = places.filter(({ segment }) => segment.own !== undefined);
+  const names = own.map(({ segment }) => `"${segment.bridge}"`).sort();
+  return names.length === 0
+    ? []
+    : [`iifname ${oneOf(names)} fib daddr . iif type { local, broadcast, multicast } goto counted`];
 }
 
 function hasAddress({ gateways }: Segment, family: 4 | 6): boolean {

@@ -25,21 +25,29 @@ const SOURCE = "iifname . @ll,48,48";
 const TARGET = "oifname . @ll,0,48";
 
 /** Chains of `bridge weft`; none if no bridge learns. `isOpen`: no other chain there has marked what a port sends. */
-export function learningChains(networks: readonly Network[], isOpen: boolean): string {
+export function learningChains(networks: readonly Network[], isOpen: boolean, place: "host" | "own" = "own"): string {
   const kinds = new Set(networks.map(tunnelMacsOf));
-  if (kinds.has("flooded")) return shares(isOpen, "goto heard") + flooding();
-  return kinds.has("learned") ? shares(isOpen, "accept") : "";
+  const passes = passing(isOpen, place);
+  if (kinds.has("flooded")) return shares(passes, "goto heard") + flooding();
+  return kinds.has("learned") ? shares(passes, "accept") : "";
+}
+
+/** What is not counted: frames from no port, and those that may not have any MAC, as another chain's mark says. */
+function passing(isOpen: boolean, place: "host" | "own"): readonly string[] {
+  if (isOpen) return [NOT_FROM_PORT];
+  // There a frame of others may have any mark.
+  return place === "host" ? [NOT_FROM_PORT, lacks(ANY_MAC)] : [lacks(ANY_MAC)];
 }
 
 /** Behind all other filters: what is dropped teaches nothing. */
-function shares(isOpen: boolean, then: string): string {
+function shares(passes: readonly string[], then: string): string {
   return (
     `set shares { typeof ${SOURCE}; size 65536; flags dynamic,timeout; }\n` +
     `set newcomers { type ifname; size 65535; flags dynamic,timeout; timeout ${ALL_BACK}; }\n` +
     (then === "accept" ? "" : heard()) +
     chain("sources", [
       "type filter hook prerouting priority -200; policy accept;",
-      `${isOpen ? NOT_FROM_PORT : lacks(ANY_MAC)} ${then}`,
+      ...passes.map((which) => `${which} ${then}`),
       // In entries that no frame moves.
       `${SOURCE} @macs accept`,
       `${SOURCE} @shares ${then}`,

@@ -103,6 +103,12 @@ function valueOf(key: string): string | undefined {
   }
 }
 
+/** Whether hooks of IP see what bridges forward, in this namespace. Read, and in the host's never changed. */
+export function seesFrames(namespaces: Namespaces, { fd }: Space): boolean {
+  const keys = ["bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables"];
+  return namespaces.within(fd, () => keys.some((key) => valueOf(key) === "1"));
+}
+
 function isBridgeKey(key: string): boolean {
   return key.startsWith("bridge/");
 }

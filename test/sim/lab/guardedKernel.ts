@@ -42,6 +42,7 @@ export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolea
     echo: () => kernel.echo(),
     trials: () => kernel.trials(),
     blockingFilters: () => kernel.blockingFilters(),
+    forwardFilters: () => kernel.forwardFilters(),
     troubles: () => kernel.troubles(),
     netnsId: (path) => kernel.netnsId(path),
     ownNetns: (id) => kernel.ownNetns(id),

@@ -1,7 +1,7 @@
 // Which base chains of others stop packets to and from the host.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chainsIn, blockingRules } from "../../../src/kernel/blockingFilters.ts";
+import { chainsIn, blockingRules, droppingForward, namesAll } from "../../../src/kernel/blockingFilters.ts";
 
 const CHAINS = `table inet weft {
 \tchain tunnels_in {
@@ -42,4 +42,34 @@ test("a closed chain is a wall unless a rule names the port, and a rule that dro
   assert.deepEqual(blockingRules({ ...input, drops: false }, chain("ip protocol gre drop"), ["gre"]), [
     "chain INPUT of table ip filter (hook input): ip protocol gre drop",
   ]);
+});
+
+test("chains that drop what is forwarded, and whether their table is about a link", () => {
+  const listing = `table ip filter {
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+	}
+	chain INPUT {
+		type filter hook input priority filter; policy drop;
+	}
+}
+table inet other {
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+	}
+}
+table bridge filter {
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+	}
+}
+`;
+  assert.deepEqual(
+    droppingForward(listing).map(({ table, name }) => `${table} ${name}`),
+    ["ip filter FORWARD"],
+  );
+  const rules = 'iifname "wb-lab" accept\n iifname { "br-mgmt", "x" } accept\n oifname "wc-*" accept';
+  assert.ok(namesAll(rules, ["wb-lab", "br-mgmt", "wc-any"]));
+  assert.ok(!namesAll(rules, ["wb-lab", "wb-other"]));
+  assert.ok(!namesAll('ip saddr "wb-lab"', ["wb-lab"]));
 });

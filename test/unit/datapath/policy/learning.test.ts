@@ -127,3 +127,11 @@ ${copies("forward", "iifname", "goto drop_8")}${copies("output", "oifname", "dro
   assert.equal(of({ mac: true }, true), sets + sources(open, "accept"));
   assert.equal(of({ broadcasts: true }, false), "");
 });
+
+test("in the host's own namespace, frames of others are not looked at, whatever their mark", () => {
+  const network = { name: "n", spec: { spoofing: { mac: true }, ranges: [] } } as unknown as ResourceOf<"network">;
+  const chainOf = (place: "host" | "own") =>
+    /chain sources \{\n.*\n(.*)\n/.exec(learningChains([network], false, place))?.[1]?.trim();
+  assert.equal(chainOf("host"), 'iifname != "wp*" accept');
+  assert.equal(chainOf("own"), "meta mark & 0x01000000 == 0 accept");
+});
