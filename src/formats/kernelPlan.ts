@@ -28,14 +28,16 @@ export function networkPlan(snapshot: Snapshot, network: Network, host: string):
   const at = { file: `network/${network.name}`, line: 1 };
   const bridges = objects.filter((o) => o.kind === "bridge" && isOf(network.name, o.alias));
   const tunnels = objects.filter(isTunnel).filter((o) => isIn(o, network, bridges));
-  const links = [...tunnels, ...bridges].flatMap((o) => linkOf(objects, o, network, at));
+  // An outer VLAN is the device of the inner one.
+  const below = objects.filter((o) => o.kind === "vlan" && tunnels.some((t) => t.kind === "vlan" && t.link === o.name));
+  const links = [...below, ...tunnels, ...bridges].flatMap((o) => linkOf(objects, o, network, at));
   return { links: [...parentsOf(links, at), ...links] };
 }
 
-type Tunnel = ObjectOf<"vxlan" | "gretap" | "ip6gretap">;
+type Tunnel = ObjectOf<"vxlan" | "gretap" | "ip6gretap" | "vlan">;
 
 function isTunnel(o: KernelObject): o is Tunnel {
-  return o.kind === "vxlan" || o.kind === "gretap" || o.kind === "ip6gretap";
+  return o.kind === "vxlan" || o.kind === "gretap" || o.kind === "ip6gretap" || o.kind === "vlan";
 }
 
 /** A bridge of the network, or of one of its slices. */
@@ -55,6 +57,10 @@ function linkOf(objects: Objects, o: KernelObject, network: Network, at: Positio
     return [{ kind: "bridge", name, at, mtu, mac, ...onLink(objects, o, network), stp, forwardDelay }];
   }
   if (o.kind === "vxlan") return [vxlanOf(objects, o, network, at)];
+  if (o.kind === "vlan") {
+    const { name, mtu, link: parent, id, isOuter: outer = false } = o;
+    return [{ kind: "vlan", name, at, mtu, ...defined({ master: o.master }), ...NOTHING, parent, id, outer }];
+  }
   if (o.kind !== "gretap" && o.kind !== "ip6gretap") return [];
   const { name, mtu, master, local, remote, key } = o;
   // Tunnels to several hosts in one bridge are one full mesh, through which frames must not go round.
@@ -87,6 +93,8 @@ function vxlanOf(objects: Objects, o: ObjectOf<"vxlan">, network: Network, at: P
 
 type OnLink = Pick<PlanLink, "addresses" | "routes" | "neighbours">;
 
+const NOTHING: OnLink = { addresses: [], routes: [], neighbours: [] };
+
 /** Addresses of a link; where packets are routed through it, routes to the network's blocks, and the next hops. */
 function onLink(objects: Objects, link: KernelObject & { readonly name: string }, network: Network): OnLink {
   const mine = objects.filter((o) => isOn(o, link));
@@ -116,6 +124,6 @@ function routeOf({ dst: to, via, onlink, src: source }: ObjectOf<"route">): Plan
 
 /** Devices of the host that links stand on. */
 function parentsOf(links: readonly Device[], at: Position): readonly PlanLink[] {
-  const names = new Set(links.flatMap(needsOf));
+  const names = new Set(links.flatMap(needsOf).filter((name) => !links.some((link) => link.name === name)));
   return [...names].map((name) => ({ kind: "nic", name, at, addresses: [], routes: [], neighbours: [] }));
 }

@@ -8,6 +8,7 @@ import { ALL_HOSTS, HOST_VRF, allHostAddresses } from "../model/carrying.ts";
 import { defined } from "../model/defined.ts";
 import { deviceName } from "../model/device.ts";
 import type { ApplyItem, NetworkInput } from "../model/input.ts";
+import { DRIVERS } from "../model/driver.ts";
 import { TUNNEL_PORT } from "../model/limits.ts";
 import type { HostAddress, Network, Snapshot } from "../model/resource.ts";
 import type { LinkPlan } from "./plan.ts";
@@ -37,7 +38,10 @@ export function resourcesOf(files: readonly HostFiles[], before: Snapshot, readi
   const devices: DeviceOfHost[] = [];
   const networks = [...drafts.values()].flatMap((draft) => networkOf(draft, before, reading, devices) ?? []);
   const parents = [...new Set(networks.flatMap(({ spec }) => spec.parent ?? []))];
-  const physical = parents.map((name) => ({ kind: "physicalnetwork", name, spec: {} }));
+  const there = new Set(before.physicalNetworks?.map(({ name }) => name));
+  const physical = parents
+    .filter((name) => !there.has(name))
+    .map((name) => ({ kind: "physicalnetwork", name, spec: {} }));
   const port = portOf([...drafts.values()], before, reading);
   // Kinds are those of apply.
   return { resources: [...port, ...physical, ...networks] as unknown as readonly ApplyItem[], devices };
@@ -61,6 +65,9 @@ function networkOf(draft: Draft, before: Snapshot, reading: Reading, devices: De
   const { name, said } = draft;
   const [first, ...others] = said;
   if (first === undefined) return undefined;
+  const { driver } = first.segment.way;
+  if (!Object.hasOwn(DRIVERS, driver))
+    return note(reading, first.segment.at, first.segment.name, `Weft has no driver "${driver}" for it: not imported`);
   const old = before.networks.find((network) => network.name === name)?.spec as OldSpec | undefined;
   const parent = old?.parent ?? deviceIn(first.segment);
   const wanted = commonOf(first.segment, draft, parent, reading);

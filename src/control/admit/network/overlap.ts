@@ -1,6 +1,16 @@
 // Addresses that must not overlap: networks of one VRF, the VRF's VTEP subnets, hosts' own addresses and routes, and
 // the range of Weft's uplinks. In both directions: containing is as bad as being contained.
-import { type Cidr, contains, formatCidr, ipOf, overlaps, parseCidr } from "../../../model/address.ts";
+import {
+  type Cidr,
+  cidrAround,
+  contains,
+  formatCidr,
+  interfaceOf,
+  ipOf,
+  overlaps,
+  parseCidr,
+} from "../../../model/address.ts";
+import { hostAddressesOf } from "../../../model/carrying.ts";
 import { isPhysical } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkSpec, VrfSpec } from "../../../model/resource.ts";
@@ -81,8 +91,15 @@ export function hostAccessCollision(draft: Draft, vrf: string, cidr: Cidr): Coll
   return undefined;
 }
 
-/** An underlay address, an address or a route of a host that meets the range. */
-export function hostCollision({ view, context }: Draft, cidr: Cidr): Collision | undefined {
+/**
+ * An underlay address, an address or a route of a host that meets the range. `itself`: the network of the range, which
+ * takes over where a host has the address already that it is to have there.
+ */
+export function hostCollision(
+  { view, context }: Draft,
+  cidr: Cidr,
+  itself: Pick<NetworkSpec, "hostAddresses" | "allocatedAddresses"> = {},
+): Collision | undefined {
   for (const { name, spec } of view.host.values()) {
     const underlay = ipOf(spec.underlay);
     if (underlay !== undefined && contains(cidr, underlay)) {
@@ -91,14 +108,26 @@ export function hostCollision({ view, context }: Draft, cidr: Cidr): Collision |
         why: "tunnels would run through themselves",
       };
     }
-    const met = context.prefixes.get(name)?.find((prefix) => !isDefaultRoute(prefix) && overlaps(prefix, cidr));
+    const own = new Set(hostAddressesOf(itself, name).map(segmentText));
+    const met = context.prefixes
+      .get(name)
+      ?.find((prefix) => !isDefaultRoute(prefix) && overlaps(prefix, cidr) && !own.has(formatCidr(prefix)));
     if (met !== undefined)
       return { with: `${formatCidr(met)} of host "${name}"`, why: "the host has that address or route itself" };
   }
   return undefined;
 }
 
-type Placed = { readonly name: string; readonly spec: Pick<NetworkSpec, "vrf" | "driver" | "tunnel"> };
+/** What a host has a route to because of an address. */
+function segmentText(address: string): string {
+  const spread = interfaceOf(address);
+  return spread === undefined ? address : formatCidr(cidrAround(spread.ip, spread.length));
+}
+
+type Placed = {
+  readonly name: string;
+  readonly spec: Pick<NetworkSpec, "vrf" | "driver" | "tunnel" | "hostAddresses" | "allocatedAddresses">;
+};
 
 /**
  * Everything that a network's range must not overlap in its VRF, or on any host. On a physical network it may be what
@@ -111,7 +140,7 @@ export function subnetCollision(draft: Draft, { name, spec: network }: Placed, c
     networkCollision(draft, vrf, cidr, name) ??
     vtepCollision(draft, vrf, cidr) ??
     (spec !== undefined && isReachedByHosts(spec) ? hostAccessCollision(draft, vrf, cidr) : undefined) ??
-    (isPhysical(network) ? undefined : hostCollision(draft, cidr))
+    (isPhysical(network) ? undefined : hostCollision(draft, cidr, network))
   );
 }
 

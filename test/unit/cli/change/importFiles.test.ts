@@ -170,3 +170,35 @@ test("import(export(x)) = x", async () => {
   }
   assert.deepEqual(await network("uni"), before);
 });
+
+test("VLANs by netplan: the physical network is called as the first host's device", async () => {
+  const files = ["eth1", "enp3s0"].map((device, i) => {
+    const path = join(cli.folder, `vlan${i}.yaml`);
+    const outer = `    ${device}.7: {id: 7, link: ${device}}\n    v8: {id: 8, link: ${device}.7}\n`;
+    const bridges = "    br-flat: {interfaces: [v100]}\n    br-inner: {interfaces: [v8]}\n";
+    const vlans = `    v100: {id: 100, link: ${device}}\n${outer}`;
+    writeFileSync(path, `network:\n  ethernets: {${device}: {}}\n  vlans:\n${vlans}  bridges:\n${bridges}`);
+    return `h${i + 1}=${path}`;
+  });
+  const { code, stderr } = await cli.weft(["import", "netplan", ...files]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /next: weft host set h1 --physical eth1=eth1\n.*next: weft host set h2 --physical eth1=enp3s0/s);
+  const flat = await network("flat");
+  assert.deepEqual([flat["driver"], flat["parent"], flat["vlan"], flat["hosts"]], ["vlan", "eth1", 100, ["h1", "h2"]]);
+  const inner = await network("inner");
+  assert.deepEqual([inner["vlan"], inner["outerVlan"], inner["bridge"]], [8, 7, "br-inner"]);
+});
+
+test("a host that has the address already may have it in the network; another may not", async () => {
+  await cli.control.join(
+    { host: "h4", underlay: "192.168.66.14", underlayMtu: 1500, hostPrefixes: ["10.44.0.0/24"] },
+    "j".repeat(40),
+  );
+  const create = (host: string) => {
+    const line = "network create own --ipam global --placement host --subnet 10.44.0.0/24 --gateway none --vni 44";
+    return cli.weft([...line.split(" "), "--host-address", `${host}=10.44.0.4/24`]);
+  };
+  assert.match((await create("h1")).stderr, /10\.44\.0\.0\/24 of host "h4"/);
+  const { code, stderr } = await create("h4");
+  assert.equal(code, 0, stderr);
+});
