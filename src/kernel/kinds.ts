@@ -9,6 +9,7 @@ import { bridge, ifb, vxlan } from "./kinds/links.ts";
 import { netns, sysctl } from "./kinds/namespaces.ts";
 import { bridgeFdb, fdb, hop, neighbour } from "./kinds/neighbours.ts";
 import { redirect, tbf } from "./kinds/queues.ts";
+import { port } from "./kinds/port.ts";
 import { route } from "./kinds/route.ts";
 import { element, nft } from "./kinds/tables.ts";
 import { openvswitch, ovsBridge, ovsPort } from "./kinds/openVswitch.ts";
@@ -33,6 +34,7 @@ const KERNEL_KINDS: { readonly [K in ObjectKind]: KernelKind<ObjectOf<K>> } = {
   openvswitch,
   tbf,
   redirect,
+  port,
   address,
   neighbour,
   hop,

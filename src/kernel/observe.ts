@@ -76,7 +76,8 @@ function dumpSpace(space: Space, names: readonly Ns[]): Dump {
   const links = space.socket.list(allLinks, (link) => {
     linkNames.set(link.index, link.name);
     if (!link.isUp) down.add(link.index);
-    return link.kind === "veth" || isOurs(link);
+    // Ports of bridges, too: a device of the host's own may be one of ours (kinds/port.ts).
+    return link.kind === "veth" || link.master !== 0 || isOurs(link);
   });
   // The host has many links and tables of others; where no link is ours, only what may be on any link is.
   const isEmpty = links.length === 0 || (isHost && !links.some(isOurs));
@@ -131,6 +132,7 @@ function fdbEntries({ socket }: Space, links: readonly LinkInfo[], indexes: Read
   const isOurEntry = (entry: NeighbourInfo) =>
     indexes.has(entry.index) && (isOurTunnelFdb(entry) || isOurBridgeFdb(entry));
   return links
+    .filter(isOurs)
     .filter(({ kind, master }) => kind === "bridge" || (leadsTo(kind) === "hosts" && master === 0))
     .flatMap(({ kind, index }) => socket.list(kind === "bridge" ? fdbIn(index) : fdbOf(index), isOurEntry));
 }

@@ -76,6 +76,17 @@ const ROWS = {
     placement: "host",
     isPhysical: true,
   },
+  bridge: {
+    title: "bridge",
+    overhead: { 4: 0, 6: 0 },
+    protocol: "Ethernet",
+    hasPort: false,
+    hasVni: false,
+    device: "wb",
+    placement: "host",
+    isPhysical: true,
+    takesDevice: true,
+  },
   ovs: {
     title: "Open vSwitch",
     // Of a tunnel, that tunnel's.
@@ -162,7 +173,7 @@ export function isPhysical({ driver, tunnel = "none" }: Way): boolean {
 /** Whose packets they are in on the underlay; undefined if in none. */
 export function encapsulationOf({ driver, tunnel = "none" }: Way): TunnelDriverName | undefined {
   if (driver === "ovs") return tunnel === "none" ? undefined : tunnel;
-  return driver === "vlan" ? undefined : driver;
+  return driver === "vlan" || driver === "bridge" ? undefined : driver;
 }
 
 /** The tunnel port of a network's VRF does not count for Open vSwitch: the kernel lets one of two have a UDP port. */

@@ -203,8 +203,8 @@ const INDEXES: { readonly [K in Kind]?: Index<ResourceOf<K>> } = {
   network(view, network, enters) {
     const { vni, vrf, parent, vlan, outerVlan } = network.spec;
     if (vni !== undefined) indexVni(view, vni, keyOfResource(network), enters);
-    if (parent !== undefined && vlan !== undefined)
-      own(view.vlanOwners, vlanKey(parent, outerVlan, vlan), keyOfResource(network), enters);
+    if (parent !== undefined)
+      own(view.vlanOwners, vlanKey(parent, outerVlan, vlan ?? UNTAGGED), keyOfResource(network), enters);
     include(vrfIndex(view, vrf).networks, network.name, enters);
     indexReservation(view, network, enters);
     if (!enters) forgetIfEmptyVrf(view, vrf);
@@ -247,6 +247,9 @@ const INDEXES_OF = new Map(
     [INDEXES[kind], recordOf(kind).refersTo && indexReferences].filter((index) => index !== undefined),
   ]),
 ) as ReadonlyMap<Kind, readonly Index<Resource>[]>;
+
+/** In place of a VLAN: frames without a tag. */
+export const UNTAGGED = 0;
 
 /** A VLAN of a physical network, or inside of an outer one: names have no slash. */
 export function vlanKey(parent: string, outer: number | undefined, vlan: number): string {

@@ -48,6 +48,17 @@ export type Fdb = Entry & { readonly kind: "fdb"; readonly mac: string; readonly
 export type BridgeFdb = Entry & { readonly kind: "bridge-fdb"; readonly mac: string; readonly loose?: true };
 
 /**
+ * A device of the host's own as a port of a bridge of ours. We tell it from one that another made a port by its
+ * priority (PORT_PRIORITY), and leave everything else of it as it is.
+ */
+export type Port = Entry & {
+  readonly kind: "port";
+  readonly ns: "host";
+  readonly master: string;
+  readonly macs: "flooded";
+};
+
+/**
  * A unicast route of the main table, of our protocol number and metric. `dst` is canonical. `onlink` routes have a
  * gateway that no connected route covers.
  */
@@ -71,6 +82,9 @@ export const TBF_HANDLES = [0x7766, 0x7767] as const;
 
 /** The priority of our filters, which tells them from others'. */
 export const REDIRECT_PRIORITY = 87;
+
+/** Of a port of a bridge in the spanning tree: the last choice. A bridge gives 32. */
+export const PORT_PRIORITY = 63;
 
 export const FLOOD_MAC = "00:00:00:00:00:00";
 
@@ -128,6 +142,18 @@ export const ENTRY_KINDS = {
     add: addRedirect,
     set: (from, to, shell) => [...removeRedirect(from, shell), ...addRedirect(to, shell)],
     remove: removeRedirect,
+  }),
+  port: defineKind<Port>({
+    role: "entry",
+    layer: 5.8,
+    // Before its bridge goes.
+    removal: () => -21,
+    key: ({ dev }) => `port ${dev}`,
+    add: ({ dev, master }, { ip }) => [
+      `${ip} link set ${dev} master ${master}`,
+      `${ip} link set ${dev} type bridge_slave priority ${PORT_PRIORITY} learning on flood on`,
+    ],
+    remove: ({ dev }, { ip }) => [`${ip} link set ${dev} nomaster`],
   }),
   address: defineKind<Address>({
     role: "entry",

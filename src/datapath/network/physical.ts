@@ -26,7 +26,9 @@ export function compilePhysical(world: World, vrf: Vrf, network: Network, mtu: n
   return [
     ...outsideElements(world, vrf, network),
     ...objects,
-    ...macs.map((mac): KernelObject => ({ kind: "bridge-fdb", ns, dev: port, mac })),
+    ...(physicalDriverOf(network)?.hasForeignPort === true ? [] : macs).map(
+      (mac): KernelObject => ({ kind: "bridge-fdb", ns, dev: port, mac }),
+    ),
     ...floodElements(vrf, macsOf(network), port, macs),
   ];
 }

@@ -11,6 +11,7 @@ import type { TunnelWay } from "../../model/multicast.ts";
 import type { Network, Vrf } from "../../model/resource.ts";
 import { type Way, portOf, waysOf } from "../world/ways.ts";
 import { type World, tunnelTo } from "../world/world.ts";
+import { bridge } from "./bridge.ts";
 import { gre } from "./gre.ts";
 import { ovsOnPhysical, ovsTunnel } from "./ovs.ts";
 import type { PhysicalDriver } from "./physical.ts";
@@ -21,7 +22,7 @@ import { vxlan } from "./vxlan.ts";
 const ROWS: Readonly<Record<TunnelDriverName, TunnelDriver>> = { vxlan, gre };
 /** To be asked for drivers of ways (waysIn), which have a row. */
 export const TUNNELS = ROWS as Readonly<Record<Driver, TunnelDriver>>;
-const PHYSICAL: Readonly<Record<PhysicalDriverName, PhysicalDriver>> = { vlan, ovs: ovsOnPhysical };
+const PHYSICAL: Readonly<Record<PhysicalDriverName, PhysicalDriver>> = { vlan, bridge, ovs: ovsOnPhysical };
 
 /** Of a network whose frames cross a physical one; undefined of others. */
 export function physicalDriverOf({ spec }: Network): PhysicalDriver | undefined {

@@ -22,4 +22,6 @@ export type PhysicalDriver = {
    * learns. None: there is no way out now.
    */
   readonly port: (wanted: Wanted) => readonly KernelObject[];
+  /** The port is the host's own device: it learns where endpoints of other hosts are, as who else is there. */
+  readonly hasForeignPort?: true;
 };

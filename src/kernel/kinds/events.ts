@@ -30,7 +30,8 @@ export const LINK_EVENTS: Events = {
     if (!isHost) return true;
     const link = readLink(message);
     if (isOurs(link)) ours.add(link.index);
-    return ours.has(link.index);
+    // A port of a bridge of ours may be another's device.
+    return ours.has(link.index) || (link.master !== 0 && ours.has(link.master));
   },
 };
 

@@ -126,6 +126,7 @@ export const IFLA_BR_MCAST_SNOOPING = 23;
 export const IFLA_BR_MULTI_BOOLOPT = 46;
 export const IFLA_BR_FDB_MAX_LEARNED = 49;
 export const BR_BOOLOPT_NO_LL_LEARN = 1;
+export const IFLA_BRPORT_PRIORITY = 2;
 export const IFLA_BRPORT_LEARNING = 8;
 export const IFLA_BRPORT_UNICAST_FLOOD = 9;
 export const IFLA_BRPORT_GROUP_FWD_MASK = 31;

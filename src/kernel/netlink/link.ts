@@ -130,6 +130,8 @@ export type LinkInfo = {
   readonly learning: boolean;
   readonly floods: boolean;
   readonly groups: number;
+  /** In the spanning tree. */
+  readonly priority: number;
   readonly neighSuppress: boolean;
   readonly isolated: boolean;
   /** `net.ipv4.conf.<link>.forwarding`; true where the kernel does not say. */
@@ -153,6 +155,7 @@ const LINK: Layout<LinkInfo> = {
     [k.IFLA_INFO_KIND]: ["kind", textAt],
     [k.IFLA_INFO_DATA]: ["data", (bytes, start, end) => spanOf(copyAt(bytes, start, end))],
     [k.IFLA_INFO_SLAVE_DATA]: {
+      [k.IFLA_BRPORT_PRIORITY]: ["priority", u16At],
       [k.IFLA_BRPORT_LEARNING]: ["learning", flagAt],
       [k.IFLA_BRPORT_UNICAST_FLOOD]: ["floods", flagAt],
       [k.IFLA_BRPORT_GROUP_FWD_MASK]: ["groups", u16At],
@@ -186,6 +189,7 @@ export function readLink(message: Received): LinkInfo {
     learning: false,
     floods: false,
     groups: 0,
+    priority: 0,
     neighSuppress: false,
     isolated: false,
     forwards: true,

@@ -37,6 +37,7 @@ const BRIDGE: ObjectOf<"bridge"> = {
   mac: "02:00:0a:07:00:01",
   alias: "weft:network:lan",
 };
+const HOST_BRIDGE: ObjectOf<"bridge"> = { ...BRIDGE, ns: "host" };
 const TUNNEL: ObjectOf<"vxlan"> = {
   kind: "vxlan",
   ns: "vrf:blue",
@@ -291,6 +292,8 @@ const BY_KIND: { readonly [K in ObjectKind]: readonly [Example<ObjectOf<K>>, ...
       becomes: { ...REDIRECT, to: "wq2" },
     },
   ],
+  // A device of another's, which every world's host has.
+  port: [{ needs: [HOST_BRIDGE], is: { kind: "port", ns: "host", dev: "lan0", master: "wb7", macs: "flooded" } }],
   address: [
     { needs: ON_BRIDGE, is: GATEWAY },
     { needs: ON_PORT, is: { kind: "address", ns: "/run/netns/web", dev: "eth0", cidr: "fd00:7::5/64" } },

@@ -11,6 +11,8 @@ let workloads = 0;
 
 function makeWorld(): Promise<World> {
   const kernel = new FakeKernel();
+  const lan = { kind: "bridge", ns: "host", name: "lan0", mtu: 1500, mac: "02:00:00:00:00:98", alias: "" } as const;
+  kernel.plant(lan);
   return Promise.resolve({
     kernel,
     start: () => undefined,

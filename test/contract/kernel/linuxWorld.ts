@@ -66,7 +66,8 @@ export class LinuxWorld implements World {
     run("ip", "netns", "add", this.#host);
     run("ip", "-n", this.#host, "link", "set", "lo", "up");
     // A device of the host's own.
-    run("ip", "-n", this.#host, "link", "add", "lan0", "up", "type", "bridge");
+    run("ip", "-n", this.#host, "link", "add", "lan0", "up", "type", "veth", "peer", "name", "switch0");
+    run("ip", "-n", this.#host, "link", "set", "switch0", "up");
     this.kernel = this.restart();
   }
 
@@ -192,6 +193,7 @@ function switched(object: ObjectOf<"sysctl">): KernelObject {
 function unmarked(line: string): string {
   return line
     .replace(/ alias \S*/, "")
+    .replace(/ priority \d+/, "")
     .replaceAll(/ external_ids:weft=\S+/g, "")
     .replace(/ (proto|protocol) 87\b/, " $1 static");
 }

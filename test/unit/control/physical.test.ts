@@ -208,6 +208,38 @@ test("a device that is a port of something else never carries a network", async 
   await refuses(lab, "device-unfit", /is a port of bond0/, () => lab.attach("a", "h2", "two"));
 });
 
+test("a plain bridge has what has no tag of a physical network, and never a device that the host uses", async () => {
+  const own = {
+    ...eth1,
+    devices: [{ name: "eth1", mtu: 1500, addresses: ["192.0.2.5"], defaultRoutes: ["0.0.0.0/0 via 192.0.2.1"] }],
+  };
+  const lab = await labWith(["100-199"], own);
+  const bridged = (more: Partial<NetworkInput> = {}) => onLan({ driver: "bridge", ...more });
+  await refuses(
+    lab,
+    ["device-unfit", "spec.parent"],
+    /eth1 of host "h1" is the host's own: .* lose 192\.0\.2\.5, the default route 0\.0\.0\.0\/0 via 192\.0\.2\.1/,
+    () => lab.put("a", bridged()),
+  );
+  await lab.put("v", onLan());
+  await setHost(lab, "h1", "lan=none");
+  await lab.put("a", bridged());
+  await refuses(
+    lab,
+    ["vlan-taken", "spec.parent"],
+    /without a tag of physical network "lan" belong to network\/a/,
+    () => lab.put("b", bridged()),
+  );
+  await refuses(lab, ["request-invalid", "spec.vlan"], /driver bridge has no VLAN/, () =>
+    lab.put("b", bridged({ vlan: 9 })),
+  );
+  await refuses(lab, ["unsupported", "spec.placement"], /cannot be in a namespace of its own/, () =>
+    lab.put("b", bridged({ placement: "own" })),
+  );
+  const { parent: _, ...alone } = bridged();
+  assert.equal((await lab.put("b", alone)).spec.parent, undefined);
+});
+
 test("a physical network stays while networks are on it, unless by force", async () => {
   const lab = await labWith(["100-199"], eth1);
   await lab.put("a", onLan());

@@ -9,7 +9,7 @@ import { deviceFor, factsOf, whyUnfit } from "../../../model/physical.ts";
 import type { Host, Network, NetworkSpec, PhysicalNetwork } from "../../../model/resource.ts";
 import { parseVlans } from "../../../model/vlan.ts";
 import type { Draft } from "../../state/draft.ts";
-import { type View, get, hostsInOrder, vlanKey } from "../../state/view.ts";
+import { type View, UNTAGGED, get, hostsInOrder, vlanKey } from "../../state/view.ts";
 import type { Delete } from "../../write.ts";
 import { existing, refuseWhile } from "../context.ts";
 
@@ -21,6 +21,7 @@ export function physicalPart(view: View, name: string, input: NetworkInput, way:
   const { driver } = way;
   if (!isPhysical(way)) return withoutPhysical(input, driver);
   refuseRouting(input, driver);
+  if (driver === "bridge") return bridgePart(view, name, input);
   const { parent: wanted, outerVlan } = input;
   if (wanted === undefined)
     throw new Fault("request-invalid", {
@@ -35,6 +36,34 @@ export function physicalPart(view: View, name: string, input: NetworkInput, way:
   const known = old?.parent === wanted && old.outerVlan === outerVlan ? old.vlan : undefined;
   const vlan = chooseVlan(view, parent, { name, outer: outerVlan, vlan: input.vlan ?? known });
   return defined({ parent: wanted, vlan, outerVlan });
+}
+
+/** A plain bridge takes the whole device that leads to its physical network, if it has one: all that has no tag. */
+function bridgePart(view: View, name: string, { parent, vlan, outerVlan, placement }: NetworkInput): OnPhysical {
+  if (vlan !== undefined || outerVlan !== undefined)
+    throw new Fault("request-invalid", {
+      what: "a network with driver bridge has no VLAN",
+      where: vlan === undefined ? "spec.outerVlan" : "spec.vlan",
+      why: "frames cross its bridge as they are",
+      fix: "leave it out, or set driver to vlan",
+    });
+  if (parent === undefined) return {};
+  if (placement === "own")
+    throw new Fault("unsupported", {
+      what: "a bridge with a physical network cannot be in a namespace of its own",
+      where: "spec.placement",
+      why: "the device that leads there is in the hosts' own",
+      fix: "leave placement out, or set driver to vlan",
+    });
+  if (get(view, "physicalnetwork", parent) === undefined) throw unknownFault("physicalnetwork", parent, "spec.parent");
+  const owner = view.vlanOwners.get(vlanKey(parent, undefined, UNTAGGED));
+  if (owner === undefined || owner === `network/${name}`) return { parent };
+  throw new Fault("vlan-taken", {
+    what: `the frames without a tag of physical network "${parent}" belong to ${owner}`,
+    where: "spec.parent",
+    why: "two networks would be on one segment",
+    fix: "choose another physical network, or a VLAN of this one (driver vlan)",
+  });
 }
 
 /** On a segment whose gateway is outside, no host routes. */
