@@ -13,7 +13,6 @@ import { netnsFile } from "../../../src/datapath/kinds/namespaces.ts";
 import { printOps } from "../../../src/datapath/state/print.ts";
 import type { Op } from "../../../src/datapath/state/state.ts";
 import { OpenVswitch } from "../../netns/lab/openVswitch.ts";
-import type { Example } from "./examples.ts";
 import type { Workload, World } from "./world.ts";
 
 let worlds = 0;
@@ -35,24 +34,26 @@ export function obstacle(): string | undefined {
   }
 }
 
-/** Whether the kernel has no such links as an example has. */
-export function lacks({ is }: Example): boolean {
-  const known = lackedKinds.get(is.kind);
-  if (known !== undefined) return known;
-  const ends = PROBES[is.kind];
-  const made =
-    ends && spawnSync("unshare", ["-n", "ip", "link", "add", "probe0", "type", is.kind, ...ends], { encoding: "utf8" });
-  lackedKinds.set(is.kind, made !== undefined && made.stderr.includes("Unknown device type"));
-  return lacks({ is, needs: [] });
-}
-const lackedKinds = new Map<string, boolean>();
-/** Kinds that are modules of their own, and may be missing; how one is made. */
+/** How one is made of each kind of links that is a module of its own, which a kernel may lack. */
 const PROBES: Readonly<Record<string, readonly string[]>> = {
   gretap: ["local", "127.0.0.1", "remote", "127.0.0.2", "key", "1"],
   ip6gretap: ["local", "::1", "remote", "::2", "key", "1"],
   vlan: ["id", "1"],
 };
 export const PROBED_KINDS: readonly string[] = Object.keys(PROBES);
+const lackedKinds = new Map<string, boolean>();
+
+/** Whether the kernel has no such links. */
+export function lacks(kind: string): boolean {
+  const ends = PROBES[kind];
+  if (ends === undefined) return false;
+  const known = lackedKinds.get(kind);
+  if (known !== undefined) return known;
+  const argv = ["-n", "ip", "link", "add", "probe0", "type", kind, ...ends];
+  const isLacking = spawnSync("unshare", argv, { encoding: "utf8" }).stderr.includes("Unknown device type");
+  lackedKinds.set(kind, isLacking);
+  return isLacking;
+}
 
 export class LinuxWorld implements World {
   readonly kernel: Kernel;
