@@ -26,7 +26,7 @@ const GROUPS: readonly Group[] = [
 ];
 
 function groupOf(file: string): Group["name"] {
-  if (file.endsWith(".kernel.test.ts") || file.startsWith("test/netns/")) return "kernel";
+  if (/\.(kernel|guest)\.test\.ts$/.test(file) || file.startsWith("test/netns/")) return "kernel";
   return file.startsWith("test/sim/") ? "simulation" : "tests";
 }
 

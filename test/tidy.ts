@@ -33,8 +33,8 @@ const AGENT_FOLDERS = ["journal", "reconcile", "endpoint", "workload", "server",
 const COLUMNS_MAX = 120;
 /** Names that say nothing: what has no home has no name yet. */
 const EMPTY_NAMES = /(^|[/-])(utils?|helpers?|common|misc|managers?|services?|index)(\.ts|\/)/;
-/** `kernel` says of a test that it needs root and Linux. */
-const FILE_NAME = /^[a-z][a-zA-Z0-9]*((\.kernel)?\.test)?\.ts$/;
+/** `kernel` says of a test that it needs root and Linux, `guest` that it needs more than every Linux has. */
+const FILE_NAME = /^[a-z][a-zA-Z0-9]*((\.kernel|\.guest)?\.test)?\.ts$/;
 /** What serves tests alone: it lives in test/, the units' in test/unit, by the folders of src/. */
 const OF_TESTS = /^(src|demo)\/.*(\.test|\/lab|\/samples|[cC]ontract|\/any[A-Z]\w*)\.ts$/;
 
