@@ -257,8 +257,8 @@ export class Nft {
   }
 
   #describe(): string {
-    const { digest } = this.#look();
-    const table = `table ${TABLE} is`;
+    const { digest, listed } = this.#look();
+    const table = `table ${listed === undefined ? BRIDGE_TABLE : TABLE} is`;
     if (digest === undefined) return `${table} another program's: it does not carry our mark; remove it or rename it`;
     return `${table} ours, ${digest === NFT_TAMPERED ? "changed by another program" : `with body ${digest}`}`;
   }

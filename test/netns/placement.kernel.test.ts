@@ -4,6 +4,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { nftDigest } from "../../src/datapath/kinds/tables.ts";
+import type { Op } from "../../src/datapath/state/state.ts";
+import { linuxKernel } from "../../src/kernel/linux.ts";
 import { Cluster, OUTSIDE, call, must, run, until, type Workload } from "./lab/cluster.ts";
 import { dial, Listener } from "./lab/tcp.ts";
 
@@ -284,6 +287,35 @@ test("a host has an address of its own on a bridge of a given name, which runs t
   await until("both are set again", isRight);
   await must("ip", "-n", h1, "address", "delete", `${one}/22`, "dev", "br-mgmt");
   await until("the address is back", async () => cluster.pings(near, one));
+});
+
+test("a table of ours by name that is another program's stays, in either family", async () => {
+  const netns = await cluster.addWorkloadNetns("tables");
+  const kernel = linuxKernel({ host: `/run/netns/${netns}`, prefix: `${netns}-` });
+  const nft = (...words: readonly string[]) => run("ip", "netns", "exec", netns, "nft", ...words);
+  const [body, bridge, theirs] = ["chain a {\n}\n", "chain b {\n}\n", "weft { chain theirs { }; }"];
+  const both = { kind: "nft", ns: "host", digest: nftDigest(body, bridge), body, bridge } as const;
+  const one = { kind: "nft", ns: "host", digest: nftDigest(body), body } as const;
+  const change = async (op: Op) => (await kernel.apply([op]))[0]?.refusal;
+  try {
+    await nft(`table bridge ${theirs}`);
+    const refused = await change({ op: "add", object: both });
+    assert.match(`${refused?.class} ${refused?.message}`, /^exists .*table bridge weft is another program's/);
+    assert.equal(await change({ op: "add", object: one }), undefined);
+    assert.equal((await change({ op: "set", from: one, object: both }))?.class, "exists");
+    assert.match((await nft("list", "table", "bridge", "weft")).stdout, /chain theirs/);
+    await nft("delete table bridge weft");
+    assert.equal(await change({ op: "set", from: one, object: both }), undefined);
+    await nft(`delete table inet weft; table inet ${theirs}`);
+    assert.equal((await change({ op: "set", from: both, object: both }))?.class, "exists");
+    assert.match((await nft("list", "table", "inet", "weft")).stdout, /chain theirs/);
+    await nft("delete table inet weft");
+    for (const op of [{ op: "set", from: both, object: both } as const, { op: "remove", object: both } as const])
+      assert.equal(await change(op), undefined);
+    assert.equal((await nft("list", "tables")).stdout, "");
+  } finally {
+    kernel.close();
+  }
 });
 
 test("an agent that is killed leaves traffic alone and finds everything again", async () => {
