@@ -74,6 +74,8 @@ iface br-mgmt inet static
     await weft("import", "ifupdown", ...paths);
     for (const host of cluster.hosts) {
       for (const name of ["br-mgmt", "encap-mgmt"]) await must("ip", "-n", cluster.netnsOf(host), "link", "del", name);
+      // A device of others that goes is noticed within 30 seconds; a change of the network brings a round at once.
+      await weft("network", "edit", "mgmt", "--description", `without the files of ${host}`);
       await until(`${host} has Weft's devices`, async () => {
         const { stdout } = await run("ip", "-n", cluster.netnsOf(host), "-o", "addr", "show", "br-mgmt");
         return (
