@@ -2,6 +2,7 @@
 // of an endpoint of this host, which cannot come from outside, and there is a limit for those to many. What they may
 // reach, the groups of endpoints say, as of any peer (groups.ts): an endpoint's flows begin with its receiver's `in`
 // rules.
+import { hostAddressesOf, hostMac } from "../../model/carrying.ts";
 import { isPhysical } from "../../model/driver.ts";
 import { deviceFor } from "../../model/physical.ts";
 import type { Endpoint, Network, Vrf } from "../../model/resource.ts";
@@ -30,7 +31,14 @@ export function outsideElements(world: World, vrf: Vrf, network: Network): reado
   const port = outsidePort(world, network);
   if (port === undefined) return [];
   const mark = KNOWN | (network.spec.spoofing?.broadcasts === true ? STORMS : 0);
-  return [{ kind: "element", ns: nsOf(vrf), set: "outside", key: port, value: hex(mark).slice(2) }];
+  // The host itself, too, may be on the segment.
+  const own = hostAddressesOf(network.spec, world.self.name);
+  const addresses = own.map((address) => address.slice(0, address.indexOf("/")));
+  const [first] = own;
+  return [
+    { kind: "element", ns: nsOf(vrf), set: "outside", key: port, value: hex(mark).slice(2) },
+    ...(first === undefined ? [] : insideElements(world, vrf, network, { mac: hostMac(first), addresses })),
+  ];
 }
 
 /** What does not come from outside, because an endpoint of this host has it: not what several may have. */
