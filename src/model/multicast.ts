@@ -1,6 +1,7 @@
 // Groups that carry the frames of a network with `peers: multicast`, and the devices of hosts that these cross by.
 import { type Family, type Ip, contains, familyOf, formatIp, ipOf, parseCidr, parseIp } from "./address.ts";
 import { Fault } from "./fault.ts";
+import { deviceFor } from "./physical.ts";
 import type { HostSpec, NetworkSpec, Snapshot } from "./resource.ts";
 
 /**
@@ -75,19 +76,18 @@ export type TunnelEnd = {
 };
 
 /** What says of a network by which device its tunnel crosses. */
-export type TunnelWay = Pick<NetworkSpec, "group" | "underlayDevice">;
-type Ends = Pick<HostSpec, "underlay" | "underlayMtu" | "underlayDevice" | "devices">;
+export type TunnelWay = Pick<NetworkSpec, "group" | "underlayDevice" | "parent">;
+type Ends = Pick<HostSpec, "underlay" | "underlayMtu" | "underlayDevice" | "physical" | "physicalSet" | "devices">;
 
 /** Undefined for a host without the device, or without an address of the group's family there. */
-export function tunnelEnd({ group, underlayDevice }: TunnelWay, host: Ends): TunnelEnd | undefined {
+export function tunnelEnd({ group, underlayDevice, parent }: TunnelWay, host: Ends): TunnelEnd | undefined {
   const { underlay, underlayMtu } = host;
   if (group === undefined) return host;
   const isRight = (address: string) => familyOf(address) === familyOf(group);
-  if (underlayDevice === undefined || underlayDevice === host.underlayDevice) {
-    const device = host.underlayDevice;
-    return device === undefined || !isRight(underlay) ? undefined : { underlay, underlayMtu, device };
-  }
-  const device = host.devices?.find(({ name }) => name === underlayDevice);
+  const wanted = parent === undefined ? (underlayDevice ?? host.underlayDevice) : deviceFor(host, parent);
+  if (wanted === undefined) return undefined;
+  if (wanted === host.underlayDevice && isRight(underlay)) return { underlay, underlayMtu, device: wanted };
+  const device = host.devices?.find(({ name }) => name === wanted);
   const address = device?.addresses?.find(isRight);
   return device === undefined || address === undefined
     ? undefined

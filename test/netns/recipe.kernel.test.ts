@@ -63,10 +63,12 @@ describe("a segment in the hosts' own namespace, by multicast", {
       ["link", "set", "br-mgmt", "up"],
     ])
       await must("ip", "-n", old, ...words);
+    await weft("physical", "create", "encap");
+    for (const host of cluster.hosts) await weft("host", "set", host, "--physical", "encap=eth2");
     const addresses = cluster.hosts.flatMap((host) => ["--host-address", `${host}=${addressOf(host)}/22`]);
     const made =
       "network create mgmt --ipam global --placement host --bridge br-mgmt --subnet 172.29.236.0/22 --gateway none " +
-      "--vni 236 --hosts * --peers multicast --group 239.0.0.236 --ttl 5 --underlay-device eth2 --outsider";
+      "--vni 236 --hosts * --peers multicast --group 239.0.0.236 --ttl 5 --parent encap --outsider";
     await weft(...made.split(" "), OLD.underlay, ...addresses);
     await cluster.converged();
   });

@@ -137,7 +137,7 @@ function specFlags(command: Command): Command {
     .option("--ttl <hops>", "peers multicast: TTL of tunnel packets, or auto: 1 to the group (default)")
     .option(
       "--underlay-device <name>",
-      "peers multicast: device of the hosts, or auto: that of their underlay (default)",
+      "peers multicast: device of the hosts, or auto: that of their underlay (default); or name a --parent",
     )
     .option(
       "--outsider <address>",

@@ -12,7 +12,7 @@ export type WayFlags = Texts<"driver" | "parent" | "vlan" | "outerVlan" | "tunne
 export function wayFlags(command: Command): Command {
   return command
     .option("--driver <name>", `how frames cross between hosts: ${DRIVER_NAMES.join(", ")} (default: vxlan)`)
-    .option("--parent <name>", "driver vlan, ovs: the physical network that its frames cross")
+    .option("--parent <name>", "driver vlan, ovs, or peers multicast: the physical network that its packets cross")
     .option(
       "--tunnel <name>",
       `driver ovs: ${OVS_TUNNELS.join(", ")} (default: none with --parent or --bridge, else vxlan)`,

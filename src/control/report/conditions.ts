@@ -154,8 +154,9 @@ type Groups = ReadonlyMap<string | undefined, readonly Network[]>;
 
 /** Hosts of a network with a group that cannot be in it. */
 function outOfGroup(view: View, { name, spec }: Network): Condition[] {
-  const { group, underlayDevice } = spec;
-  if (group === undefined) return [];
+  const { group, underlayDevice, parent } = spec;
+  // What a host lacks of a physical network is told with that.
+  if (group === undefined || parent !== undefined) return [];
   const networks = [...(view.vrfs.get(spec.vrf)?.networks ?? [])];
   const members = new Set(networks.flatMap((each) => [...(view.networks.get(each)?.members.keys() ?? [])]));
   const device = underlayDevice === undefined ? "on its underlay" : `on a device ${underlayDevice}`;

@@ -122,7 +122,11 @@ export const NetworkSpec = strictObject({
   outsiders: optional(
     Texts("peers multicast: addresses and networks of machines that are in the group and are no hosts of the cluster."),
   ),
-  parent: optional(Text("driver vlan, ovs: the physical network that its frames cross.")),
+  parent: optional(
+    Text(
+      "driver vlan, ovs: the physical network that its frames cross. peers multicast: the one whose device hosts reach the group by.",
+    ),
+  ),
   tunnel: optional(
     oneOf(
       OVS_TUNNELS,

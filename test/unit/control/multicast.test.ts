@@ -1,7 +1,7 @@
 // Networks with multicast peers: what is admitted, what follows from what, and what a user is told.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { derivedGroup, groupBaseOf, groupMac, GROUP_BASE } from "../../../src/model/multicast.ts";
+import { derivedGroup, groupBaseOf, groupMac, GROUP_BASE, tunnelEnd } from "../../../src/model/multicast.ts";
 import type { NetworkInput } from "../../../src/model/input.ts";
 import { type Lab, openLab, refuses, reportOf, v4 } from "./lab.ts";
 
@@ -144,4 +144,30 @@ test("a group that hosts do not deliver is told by pairs, with the way out", asy
   );
   const [condition] = await conditions(lab, "group-undelivered");
   assert.match(condition?.message ?? "", /group 239\.0\.0\.9 of network "a" between h1 – h3: .*--peers unicast\)$/);
+});
+
+test("a group may be reached by the device of a physical network, whatever each host calls it", async () => {
+  const lab = await openLab();
+  const facts = (name: string, n: number) => ({ name, mtu: 9000, addresses: [`172.29.0.${n}`] });
+  await lab.join(1, { physical: [{ name: "encap", device: "eth2" }], devices: [facts("eth2", 1)] });
+  await refuses(lab, ["physical-unknown", "spec.parent"], /encap/, () => lab.put("a", many({ parent: "encap" })));
+  await lab.control.write({ verb: "put", kind: "physicalnetwork", name: "encap", spec: {} });
+  const { spec } = await lab.put("a", many({ vni: 236, parent: "encap", mtu: 8950 }));
+  assert.deepEqual([spec.parent, spec.group], ["encap", "239.0.0.236"]);
+  const host = { underlay: "192.168.0.2", underlayMtu: 1500, underlayDevice: "eth0", devices: [facts("ens7", 2)] };
+  assert.deepEqual(tunnelEnd(spec, { ...host, physical: [{ name: "encap", device: "ens7" }] }), {
+    underlay: "172.29.0.2",
+    underlayMtu: 9000,
+    device: "ens7",
+  });
+  assert.equal(tunnelEnd(spec, host), undefined);
+  await refuses(lab, ["request-invalid", "spec.underlayDevice"], /both/, () =>
+    lab.put("a", many({ vni: 236, parent: "encap", underlayDevice: "eth2" })),
+  );
+  await refuses(lab, ["request-invalid", "spec.vlan"], /no vlan/, () =>
+    lab.put("a", many({ parent: "encap", vlan: 5 })),
+  );
+  await refuses(lab, ["request-invalid", "spec.parent"], /no parent/, () =>
+    lab.put("a", many({ peers: "unicast", parent: "encap" })),
+  );
 });

@@ -14,6 +14,7 @@ import { DRIVERS } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { NetworkInput } from "../../../model/input.ts";
 import { GROUP_BASE, derivedGroup, isMulticast, parseGroup } from "../../../model/multicast.ts";
+import { deviceFor } from "../../../model/physical.ts";
 import type { NetworkSpec } from "../../../model/resource.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type View, hostsInOrder } from "../../state/view.ts";
@@ -74,10 +75,11 @@ function onlyMulticast(field: (typeof FIELDS)[number]): Fault {
 }
 
 /** Of the hosts' underlay; undefined if either may be right. */
-function familyFor(view: View, { group, underlayDevice }: NetworkInput): Family | undefined {
+function familyFor(view: View, { group, underlayDevice, parent }: NetworkInput): Family | undefined {
   const families = hostsInOrder(view).flatMap(({ spec }) => {
-    if (underlayDevice === undefined || underlayDevice === spec.underlayDevice) return [familyOf(spec.underlay)];
-    return spec.devices?.find(({ name }) => name === underlayDevice)?.addresses?.map(familyOf) ?? [];
+    const wanted = parent === undefined ? (underlayDevice ?? spec.underlayDevice) : deviceFor(spec, parent);
+    if (wanted === spec.underlayDevice) return [familyOf(spec.underlay)];
+    return spec.devices?.find(({ name }) => name === wanted)?.addresses?.map(familyOf) ?? [];
   });
   const wanted = group === undefined ? undefined : familyOf(group);
   return families.find((family) => family === wanted) ?? families[0];

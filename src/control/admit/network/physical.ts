@@ -19,7 +19,8 @@ const FIELDS = ["parent", "vlan", "outerVlan"] as const;
 /** What the network has of a physical network, with the VLAN that is chosen where none is given; {} for tunnels. */
 export function physicalPart(view: View, name: string, input: NetworkInput, way: Way): OnPhysical {
   const { driver } = way;
-  if (!isPhysical(way)) return withoutPhysical(input, driver);
+  if (!isPhysical(way))
+    return isToGroup(input, driver) ? groupParent(view, input, driver) : withoutPhysical(input, driver);
   refuseRouting(input, driver);
   if (driver === "bridge") return bridgePart(view, name, input);
   const { parent: wanted, outerVlan } = input;
@@ -82,6 +83,25 @@ export function refuseRouting(input: NetworkInput, driver: Driver): void {
       why: "its gateway is a machine outside, and no host",
       fix: "leave it out, and let the gateway translate addresses",
     });
+}
+
+function isToGroup({ peers }: NetworkInput, driver: Driver): boolean {
+  return peers === "multicast" && DRIVERS[driver].hasGroups === true;
+}
+
+/** A group may be reached by the device that leads to a physical network, in tunnels. */
+function groupParent(view: View, input: NetworkInput, driver: Driver): OnPhysical {
+  const { parent, ...others } = input;
+  withoutPhysical(others, driver);
+  if (parent === undefined) return {};
+  if (get(view, "physicalnetwork", parent) === undefined) throw unknownFault("physicalnetwork", parent, "spec.parent");
+  if (others.underlayDevice === undefined) return { parent };
+  throw new Fault("request-invalid", {
+    what: "a network has both an underlayDevice and a parent",
+    where: "spec.underlayDevice",
+    why: "each says by which device the group is reached",
+    fix: "leave one of them out",
+  });
 }
 
 function withoutPhysical(input: NetworkInput, driver: Driver): OnPhysical {
