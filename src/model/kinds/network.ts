@@ -124,7 +124,8 @@ export const NetworkSpec = strictObject({
   ),
   parent: optional(
     Text(
-      "driver vlan, ovs: the physical network that its frames cross. peers multicast: the one whose device hosts reach the group by.",
+      "driver vlan, ovs: the physical network that its frames cross. peers multicast: the one whose device leads to " +
+        "the group.",
     ),
   ),
   tunnel: optional(
