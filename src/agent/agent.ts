@@ -24,6 +24,7 @@ import { KernelView } from "./reconcile/kernelView.ts";
 import { portsIn } from "./reconcile/knownState.ts";
 import type { Loop } from "./reconcile/loop.ts";
 import { HostNamespace } from "./reconcile/hostNamespace.ts";
+import { GroupHolder } from "./reconcile/groupHolder.ts";
 import { NextHops } from "./reconcile/nextHops.ts";
 import { PERIOD_MS, Rounds } from "./reconcile/rounds.ts";
 import { SnapshotSource, START_GRACE_MS } from "./reconcile/snapshotSource.ts";
@@ -101,9 +102,9 @@ export class Agent {
     this.reporter = new Reporter({ ...shared, ...probed, session: this.#session, conditions });
 
     const cutFlows = flowCutter(kernel, host);
-    this.rounds = new Rounds({ ...shared, adopter, nextHops, hostNamespace, cutFlows }, this.reporter, () =>
-      this.registrar.poke(),
-    );
+    const groups = new GroupHolder(options);
+    const roundParts = { ...shared, adopter, nextHops, hostNamespace, groups, cutFlows };
+    this.rounds = new Rounds(roundParts, this.reporter, () => this.registrar.poke());
     const onRefused = (refused: readonly string[]) => this.reporter.unregistered(refused);
     this.registrar = registrarOf({ ...shared, rounds: this.rounds, onRefused });
 

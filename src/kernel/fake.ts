@@ -114,6 +114,7 @@ export class FakeKernel implements Kernel {
   /** Nothing is sent in memory, and no other program filters. */
   readonly underlayDevice = () => undefined;
   readonly sendToGroup = () => false;
+  readonly holdGroups = () => undefined;
   readonly echo = () => undefined;
   readonly trials = () => undefined;
   readonly blockingFilters = () => [];

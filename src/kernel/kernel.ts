@@ -81,6 +81,9 @@ export type GroupWay = {
   readonly ttl: number;
 };
 
+/** A group that this host is in, by one of its devices. */
+export type GroupMembership = Pick<GroupWay, "group" | "device">;
+
 /** The port of an endpoint in its VRF's namespace, whether or not the journal has it. */
 export type PortSeen = {
   readonly ns: Ns;
@@ -184,6 +187,8 @@ export interface Kernel {
   devices(names: readonly string[]): readonly DeviceFacts[];
   /** Sends one datagram to a multicast group. False if it could not be sent; true says nothing about its arrival. */
   sendToGroup(way: GroupWay, datagram: Uint8Array): boolean;
+  /** From now on this host is in these groups, also if no tunnel of it is. Throws Refused if it cannot join one. */
+  holdGroups(wanted: readonly GroupMembership[]): void;
   /** Directions in which this kernel can limit an endpoint's traffic; tried once, in a namespace of its own. */
   shaping(): readonly Direction[];
   /** What went through the queues of ours in a namespace, by the link they are on. */

@@ -8,6 +8,7 @@ import { strict as assert } from "node:assert";
 import { arch, endianness } from "node:os";
 import koffi from "koffi";
 import { EAGAIN, SystemError } from "./errno.ts";
+import { MCAST_JOIN_GROUP } from "./netlink/constants.ts";
 
 // Netlink is in host byte order and the codec writes little endian: x86-64, arm64, riscv64.
 assert.equal(endianness(), "LE", "Weft's netlink codec needs a little-endian machine");
@@ -87,6 +88,14 @@ const four = Buffer.alloc(4);
 export function setsockopt(fd: number, level: number, option: number, value: number): void {
   four.writeInt32LE(value);
   check("setsockopt", c.setsockopt(fd, level, option, four, four.length));
+}
+
+/** The host joins a group by one of its devices, until the socket is closed (struct group_req). */
+export function joinGroup(fd: number, level: number, index: number, address: Buffer): void {
+  const request = Buffer.alloc(8 + 128);
+  request.writeUInt32LE(index);
+  address.copy(request, 8);
+  check("setsockopt", c.setsockopt(fd, level, MCAST_JOIN_GROUP, request, request.length));
 }
 
 /** An instruction of a socket's filter: code, jump if true, jump if false, operand (struct sock_filter). */

@@ -8,6 +8,7 @@ import { countersIn, queuesIn } from "./counters.ts";
 import { echoIn } from "./echo.ts";
 import { devicesOf, deviceWith, factsOf, linkNames, mtuOf, nextHopsOf } from "./facts.ts";
 import { forbiddenBy, packetsPassed, tooMany } from "./flows.ts";
+import { GroupMemberships } from "./groupMemberships.ts";
 import { sendToGroup } from "./groupSocket.ts";
 import type { Kernel } from "./kernel.ts";
 import { seesFrames } from "./kinds/namespaces.ts";
@@ -44,6 +45,7 @@ export function linuxKernel({
   const nft = onePerSpace((space) => new Nft(namespaces, space));
   const echo = onePerSpace((space) => echoIn(namespaces, space));
   const ovs = new OpenVswitch(ovsdb);
+  const held = new GroupMemberships(namespaces);
   const tools = { namespaces, nft, ovs };
   const run = runner(tools, randomInt(2 ** 30));
   const monitors = new Set<Monitor>();
@@ -78,6 +80,7 @@ export function linuxKernel({
     underlayDevice: (address) => deviceWith(namespaces.host, address),
     devices: (names) => devicesOf(namespaces.host, names),
     sendToGroup: (way, datagram) => sendToGroup(namespaces, way, datagram),
+    holdGroups: (wanted) => held.hold(wanted),
     shaping: () => (shaping ??= probeShaping(namespaces)),
     queues: (ns) => namespaces.use(ns, queuesIn) ?? new Map(),
     counters: (ns) => namespaces.use(ns, (space) => countersIn(space, nft(space).socket)) ?? { drops: [], ports: [] },
@@ -97,6 +100,7 @@ export function linuxKernel({
       isClosed = true;
       for (const monitor of monitors) end(monitor);
       ovs.close();
+      held.hold([]);
       namespaces.close();
     },
   };

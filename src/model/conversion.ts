@@ -42,13 +42,18 @@ export function changesMtu({ from, to }: Pick<Spec, "from" | "to">): boolean {
 }
 
 /** Whether frames cross another way, and not only in other sizes. */
-function changesWay({ from, to }: Pick<Spec, "from" | "to">): boolean {
+export function changesWay({ from, to }: Pick<Spec, "from" | "to">): boolean {
   return FIELDS.some((field) => field !== "mtu" && from[field] !== to[field]);
 }
 
 /** The phases that it goes through. Packets are narrowed first; what only changes sizes sends no other way. */
 export function phasesOf(spec: Pick<Spec, "from" | "to">): readonly Phase[] {
   return PHASES.filter((phase) => phase === "receive" || (phase === "narrow" ? changesMtu(spec) : changesWay(spec)));
+}
+
+/** Groups that hosts must be in while a conversion goes from one to the other, whatever their devices send to. */
+export function groupsBetween({ from, to }: Pick<Spec, "from" | "to">): readonly string[] {
+  return from.group === to.group ? [] : [from.group, to.group].filter((group) => group !== undefined);
 }
 
 /** Undefined after the last one. */

@@ -13,6 +13,7 @@ import type { FlowCutter } from "./cutFlows.ts";
 import type { HostNamespace } from "./hostNamespace.ts";
 import type { KernelView } from "./kernelView.ts";
 import { withoutRemovals } from "./knownState.ts";
+import type { GroupHolder } from "./groupHolder.ts";
 import type { NextHops } from "./nextHops.ts";
 import type { SnapshotSource } from "./snapshotSource.ts";
 
@@ -23,6 +24,7 @@ export type ReconcileParts = {
   readonly adopter: Adopter;
   readonly nextHops: NextHops;
   readonly hostNamespace: HostNamespace;
+  readonly groups: GroupHolder;
   readonly cutFlows: FlowCutter;
   /** Addresses that workloads must not reach, beside other hosts': the server's. */
   readonly management?: () => readonly string[];
@@ -42,7 +44,8 @@ export type Reconciled = {
 
 /** Throws if the kernel cannot be read, or not be changed at all; a refused operation only counts in the result. */
 export async function reconcile(snapshot: Snapshot, view: KernelView, parts: ReconcileParts): Promise<Reconciled> {
-  const { host, snapshots, journal, adopter, nextHops, hostNamespace, cutFlows, management = () => [] } = parts;
+  const { host, snapshots, journal, adopter, nextHops, hostNamespace, groups, cutFlows } = parts;
+  const { management = () => [] } = parts;
 
   // Observe. From each observation to applyRound() nothing is awaited: an attach writes its journal and records its
   // changes in one turn, so every port in `actual` is in the journal, or is a stray.
@@ -57,8 +60,9 @@ export async function reconcile(snapshot: Snapshot, view: KernelView, parts: Rec
   const { actual, strays } = seen;
   view.hasAdopted ||= adopter.isDone;
 
-  // Compile.
+  // Compile. No device may leave a group before this host is in it by itself.
   const local = hostNamespace.buildable(seen.local, actual);
+  groups.hold(local);
   const desired = adopter.withStrays(nextHops.addTo(compile(local, host, management())), actual, strays);
 
   // Diff. A snapshot that may lack something removes nothing.

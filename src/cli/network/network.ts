@@ -4,6 +4,7 @@ import { ALL_HOSTS, allHostAddresses, hostAddressesOf, namesHost } from "../../m
 import { cniText } from "../../model/cni.ts";
 import { DRIVERS, isPhysical } from "../../model/driver.ts";
 import { leastMtu } from "../../model/mtu.ts";
+import { NETWORK_FIELDS } from "../../model/kinds/conversion.ts";
 import { quarantineMs } from "../../model/range.ts";
 import type { Network, Snapshot, Vrf } from "../../model/resource.ts";
 import type { Cli } from "../context.ts";
@@ -111,7 +112,7 @@ function registerEdit(noun: Command, cli: Cli): void {
     .option("--no-enabled", "allow no new blocks and no new endpoints");
   change.addHelpText(
     "after",
-    "\nWhile endpoints use it, --mtu, --vni and --tunnel-port change in phases, and no packet is lost.",
+    "\nWhile endpoints use it, --driver, --mtu, --peers, --vni and --tunnel-port change in phases, and no packet is lost.",
   );
   writing(change).action(cli.verb(editNetwork));
 }
@@ -332,7 +333,7 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & Carriage
   const draft = draftOf(options);
   const cleared = clearedBy(options);
   const changed = [...new Set([...Object.keys(draft), ...cleared])];
-  const { tunnelPort, vni, mtu } = options;
+  const { tunnelPort, vni } = options;
   if (changed.length === 0 && tunnelPort === undefined) throw noChange("network");
   if (tunnelPort !== undefined || vni !== undefined) {
     const { spec } = await (await connect(cli.io, options)).get("network", name);
@@ -358,7 +359,7 @@ async function editNetwork(cli: Cli, name: string, options: SpecFlags & Carriage
       return head + subnets + overriddenText(after.spec.securityGroups);
     },
   });
-  if (vni !== undefined || mtu !== undefined) await followConversion(cli, options, vrf);
+  if (changed.some((field) => NETWORK_FIELDS.some((one) => one === field))) await followConversion(cli, options, vrf);
 }
 
 async function lossesOf(server: ServerClient, name: string): Promise<readonly string[]> {

@@ -30,7 +30,10 @@ export function laggardsOf(view: View, reports: Reports, conversion: Conversion)
   const members = membersOf(view, conversion);
   const channels = conversion.spec.phase === "receive" ? channelsTo(view, conversion) : [];
   return members.flatMap((host): Laggard[] => {
-    const why = delayOf(reports, host, conversion.revision) ?? obstacleOf(reports.latest(host), members, channels);
+    const why =
+      delayOf(reports, host, conversion.revision) ??
+      obstacleOf(reports.latest(host), members, channels) ??
+      deafness(reports.latest(host), conversion);
     return why === undefined ? [] : [{ host, why }];
   });
 }
@@ -45,6 +48,17 @@ function channelsTo(view: View, { spec }: Conversion): readonly Channel[] {
   const probed = networks.filter(({ spec: { driver } }) => driver !== "ovs");
   const drivers = new Set(probed.flatMap((network) => encapsulationOf(network.spec) ?? []));
   return [...drivers].map((driver) => ({ driver, port: DRIVERS[driver].hasPort ? tunnelPort : 0 }));
+}
+
+/** Before hosts send to another group, it has to be delivered between all of them. */
+function deafness(
+  status: HostStatus | undefined,
+  { spec: { phase, network, from, to } }: Conversion,
+): string | undefined {
+  if (phase !== "receive" || to.group === undefined || from.group === to.group) return undefined;
+  const seen = status?.groups?.find((group) => group.network === network);
+  if (status?.groups === undefined || (seen !== undefined && seen.proven === seen.peers)) return undefined;
+  return `group ${to.group} is not proven to all other hosts yet`;
 }
 
 function obstacleOf(

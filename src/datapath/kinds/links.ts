@@ -212,6 +212,8 @@ const farFields = ({ peer }: Veth): readonly Field[] => [
 ];
 
 const VETH_LAYER = 5;
+/** That of entries (entries.ts). */
+const FLOOD_LIST_LAYER = 7;
 
 export const LINK_KINDS = {
   bridge: defineLink<Bridge>({
@@ -237,6 +239,8 @@ export const LINK_KINDS = {
     leadsTo: "hosts",
     // VNI, port and local address cannot be changed ("Cannot change VNI.", 6.18).
     key: ({ ns, name, vni, port, local }) => `vxlan ${ns} ${name} ${vni} ${port} ${local}`,
+    // Away from a group, the flood list is there before the group goes: for a moment frames come twice, none is lost.
+    changeLayer: (from, to) => (from.group !== undefined && to.group === undefined ? FLOOD_LIST_LAYER + 0.5 : 4),
     fields: (o) => portFields(o, ...isolation(o)),
     add: (o, shell) => [
       `ip link add ${o.name}${o.ns === "host" ? "" : ` netns ${shell.name}`} address ${o.mac} mtu ${o.mtu}` +

@@ -13,6 +13,7 @@ import type { Used } from "../tunnel/tunnel.ts";
 import type { HostBridges } from "./hostBridges.ts";
 import { IP, chain, oneOf } from "./tableParts.ts";
 import { networksOn } from "../world/placement.ts";
+import { waysByGroup } from "../world/ways.ts";
 import { type World, tunnelTo } from "../world/world.ts";
 
 /**
@@ -112,13 +113,18 @@ function mayCome({ self }: World, packets: string, from: readonly string[]): str
 /** Packets of networks with a group: to the group, and to this host's address that the tunnel crosses by. */
 function groupsMay(world: World): string[] {
   const allowed = world.vrfs.flatMap((vrf) =>
-    networksOn(world, vrf).flatMap(({ spec }) => {
-      const end = tunnelEnd(spec, world.self.spec);
-      if (spec.group === undefined || end === undefined) return [];
-      const packets = TUNNELS[spec.driver].underlay.to({ ports: [vrf.spec.tunnelPort], vnis: [] });
-      const to = { group: spec.group, address: end.underlay, ip: IP[familyOf(spec.group)] };
-      return sendersTo(world, vrf, spec).map((from) => ({ from: `${packets} ${to.ip} saddr ${from} ${to.ip}`, ...to }));
-    }),
+    networksOn(world, vrf)
+      .flatMap((network) => waysByGroup(world, vrf, network))
+      .flatMap(({ spec }) => {
+        const end = tunnelEnd(spec, world.self.spec);
+        if (spec.group === undefined || end === undefined) return [];
+        const packets = TUNNELS[spec.driver].underlay.to({ ports: [vrf.spec.tunnelPort], vnis: [] });
+        const to = { group: spec.group, address: end.underlay, ip: IP[familyOf(spec.group)] };
+        return sendersTo(world, vrf, spec).map((from) => ({
+          from: `${packets} ${to.ip} saddr ${from} ${to.ip}`,
+          ...to,
+        }));
+      }),
   );
   const bySender = [...Map.groupBy(allowed, ({ from }) => from)].sort(([a], [b]) => (a < b ? -1 : 1));
   return bySender.flatMap(([from, its]) => [

@@ -1,9 +1,11 @@
 // Ways: how the frames of a network cross between hosts. There is one, or two while a conversion goes from one to the
 // other; then a host takes frames both ways, and the conversion's phase says which way it sends.
-import { converts, changesMtu, wayBefore } from "../../model/conversion.ts";
+import { changesMtu, changesWay, converts, groupsBetween, wayBefore } from "../../model/conversion.ts";
 import { DRIVERS, encapsulationOf, routedDevice, switchedDevice, tunnelPortOf } from "../../model/driver.ts";
 import { ETHERNET_MTU, leastMtu } from "../../model/mtu.ts";
 import type { Conversion, Network, Vrf } from "../../model/resource.ts";
+import { tunnelEnd } from "../../model/multicast.ts";
+import { networksOn } from "./placement.ts";
 import { type World, vrfMtu } from "./world.ts";
 
 /** A network and its VRF with the settings of one side of a conversion. */
@@ -17,9 +19,38 @@ export function waysOf(world: World, vrf: Vrf, network: Network): readonly [Way,
   const before = wayBefore(conversion, vrf, network);
   const { phase } = conversion.spec;
   if (phase === "narrow") return [before];
-  if (isSameTunnel(before, now)) return [now];
+  // One device is changed in place: it cannot be there twice.
+  if (isSameTunnel(before, now)) return phase === "send" || !changesWay(conversion.spec) ? [now] : [before];
   return phase === "send" ? [now, before] : [before, now];
 }
+
+/** A network with each group that may be sent to: its own, and the other one of a conversion. */
+export function waysByGroup(world: World, vrf: Vrf, network: Network): readonly Network[] {
+  const now = { vrf, network };
+  const conversion = conversionOf(world, now);
+  if (conversion === undefined || groupsBetween(conversion.spec).length === 0) return [network];
+  return [network, wayBefore(conversion, vrf, network).network];
+}
+
+/** Groups of conversions that this host has to be in, with its own address towards each. */
+export function groupsToJoin(world: World): readonly JoinedGroup[] {
+  const held = world.vrfs.flatMap((vrf) =>
+    networksOn(world, vrf).flatMap((network) => {
+      const conversion = conversionOf(world, { vrf, network });
+      if (conversion === undefined || groupsBetween(conversion.spec).length === 0) return [];
+      return waysByGroup(world, vrf, network).flatMap(({ spec }): readonly JoinedGroup[] => {
+        const end = tunnelEnd(spec, world.self.spec);
+        return spec.group === undefined || end?.device === undefined
+          ? []
+          : [{ group: spec.group, local: end.underlay, device: end.device }];
+      });
+    }),
+  );
+  return held;
+}
+
+/** A multicast group, this host's address and device towards it. */
+export type JoinedGroup = { readonly group: string; readonly local: string; readonly device: string };
 
 function conversionOf({ conversions }: World, { vrf, network }: Way): Conversion | undefined {
   const conversion = conversions.get(vrf.name);

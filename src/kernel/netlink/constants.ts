@@ -13,6 +13,7 @@ export const IPPROTO_IP = 0;
 export const IP_MULTICAST_IF = 32;
 export const IP_MULTICAST_TTL = 33;
 export const IP_MULTICAST_LOOP = 34;
+export const MCAST_JOIN_GROUP = 42;
 export const IPPROTO_IPV6 = 41;
 export const IPV6_MULTICAST_IF = 17;
 export const IPV6_MULTICAST_HOPS = 18;

@@ -8,18 +8,21 @@ import { NetworkSpec } from "./network.ts";
 import { VrfSpec } from "./vrf.ts";
 
 /** Fields of a network that a conversion changes; what is absent is absent in the network. */
-export const NETWORK_FIELDS = ["driver", "vni", "mtu"] as const;
+export const NETWORK_FIELDS = ["driver", "vni", "mtu", "peers", "group", "ttl"] as const;
 /** The same of a VRF. */
 export const VRF_FIELDS = ["vni", "tunnelPort", "vtepName", "alternate"] as const;
 
-const { driver } = NetworkSpec.properties;
+const { driver, peers, group, ttl } = NetworkSpec.properties;
 const { vni, tunnelPort, vtepName, alternate } = VrfSpec.properties;
 
-/** How frames cross: of a network driver, VNI and MTU, of a VRF the rest. */
+/** How frames cross: fields of a network, or of a VRF. */
 const Carriage = strictObject({
   driver: optional(driver),
   vni: optional(vni),
   mtu: optional(Type.Integer(NETWORK_MTU)),
+  peers,
+  group,
+  ttl,
   tunnelPort: optional(tunnelPort),
   vtepName,
   alternate,

@@ -58,6 +58,12 @@ export class Traffic {
     }
   }
 
+  /** Ends what a test that failed has left. */
+  kill(): void {
+    for (const { child } of this.#processes) child.kill("SIGKILL");
+    this.#processes.length = 0;
+  }
+
   /** Ends all of it; what each saw, by what it did. Fails if anything was lost or came twice. */
   async end(): Promise<ReadonlyMap<string, string>> {
     const isFirst = ({ what }: Process) => / (asks|shouts|gives)/.test(what);

@@ -39,6 +39,7 @@ export function guarded(kernel: FakeKernel, clock: Clock, mayWrite: () => boolea
     watch: (poke, signal) => kernel.watch(poke, signal),
     underlayDevice: () => kernel.underlayDevice(),
     sendToGroup: () => kernel.sendToGroup(),
+    holdGroups: () => kernel.holdGroups(),
     echo: () => kernel.echo(),
     trials: () => kernel.trials(),
     blockingFilters: () => kernel.blockingFilters(),
