@@ -112,7 +112,7 @@ function registerEdit(noun: Command, cli: Cli): void {
     .option("--no-enabled", "allow no new blocks and no new endpoints");
   change.addHelpText(
     "after",
-    "\nWhile endpoints use it, --driver, --mtu, --peers, --vni and --tunnel-port change in phases, and no packet is lost.",
+    "\nWhile endpoints use it, --driver, --mtu, --peers, --vni and --tunnel-port change in phases, without losses.",
   );
   writing(change).action(cli.verb(editNetwork));
 }

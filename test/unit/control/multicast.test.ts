@@ -111,10 +111,20 @@ test("with endpoints the group may change, and what the tunnel's device is made 
   await lab.join(1, { underlayDevice: "eth0" });
   await lab.put("a", v4("10.7.0.0/16"));
   await lab.attach("a", "h1", "x");
-  await lab.put("a", many({ ttl: 3 }));
-  await lab.put("a", many({ group: "239.9.9.9", outsiders: ["192.168.0.77"] }));
+  /** Puts, and lets the host go through the phases. */
+  const convert = async (spec: NetworkInput) => {
+    await lab.put("a", spec);
+    for (let phases = 0; ; phases++) {
+      const conversion = await lab.control.find("conversion", "a", { role: "admin" });
+      if (conversion === undefined) return assert.equal(phases, 2);
+      const { name, revision } = conversion;
+      await lab.control.write({ verb: "advance-conversion", name, revision, hosts: ["h1"] });
+    }
+  };
+  await convert(many({ ttl: 3 }));
+  await convert(many({ group: "239.9.9.9", outsiders: ["192.168.0.77"] }));
   await refuses(lab, "in-use", /underlayDevice/, () => lab.put("a", many({ underlayDevice: "eth2" })));
-  await lab.put("a", v4("10.7.0.0/16"));
+  await convert(v4("10.7.0.0/16"));
 });
 
 test("a group that hosts do not deliver is told by pairs, with the way out", async () => {
