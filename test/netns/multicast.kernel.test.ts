@@ -244,7 +244,7 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
       'table bridge no { chain f { type filter hook forward priority 0; oifname "h3" ip daddr 239.0.0.0/8 drop; }; }',
     );
     // What is proven is tried again in minutes; with another TTL it is another way.
-    await cluster.weft("network", "edit", "lan", "--ttl", "2");
+    await cluster.weft("network", "edit", "lan", "--ttl", "2", "--wait");
     const seen = await until("the failure is told", async () => {
       const lan = (await groups()).find((one: Json) => one.network === "lan");
       return lan?.proven === 1 && lan.unproven.every((pair: Json) => pair.state === "failed") ? lan : undefined;
@@ -259,7 +259,7 @@ describe("networks with multicast peers", { skip: whyNoKernelTests() ?? false, t
     const tried = await cluster.weft("host", "preflight", "--network", "lan");
     assert.equal(tried.code, 1);
     assert.match(tried.stderr, /problem: h1 – h3: group of network lan: h1: what is sent to group/);
-    const edited = await cluster.weft("network", "edit", "lan", "--peers", "unicast");
+    const edited = await cluster.weft("network", "edit", "lan", "--peers", "unicast", "--wait");
     assert.equal(edited.code, 0, edited.stderr);
     await cluster.converged();
     await everyPair("lan");
