@@ -2,8 +2,8 @@
 // (decisions/0043). The write that changes the network or VRF makes the conversion; the server moves it from phase to
 // phase by writes of its own, when all hosts are there; a person may send it back.
 import { isDeepStrictEqual } from "node:util";
-import { carriageOf, changesMtu, phaseAfter, phasesOf, withCarriage } from "../../../model/conversion.ts";
-import { routedDevice } from "../../../model/driver.ts";
+import { carriageOf, changesMtu, changesWay, phaseAfter, phasesOf, withCarriage } from "../../../model/conversion.ts";
+import { DRIVERS, routedDevice } from "../../../model/driver.ts";
 import { Fault } from "../../../model/fault.ts";
 import type { Carriage } from "../../../model/kinds/conversion.ts";
 import type { Conversion, Network, NetworkSpec, Vrf, VrfSpec } from "../../../model/resource.ts";
@@ -24,6 +24,7 @@ export function convertNetwork(draft: Draft, old: Network, spec: NetworkSpec): v
   const [from, to] = [carriageOf(old.spec), carriageOf(spec)];
   if (isDeepStrictEqual(from, to) && old.spec.vrf === spec.vrf) return;
   if (!isUsed(view, old.name)) return end(draft, old.spec.vrf, old.name);
+  if (changesWay({ from, to })) checkDrivers(old, spec);
   begin(draft, { vrf: spec.vrf, network: old.name, from, to });
 }
 
@@ -43,6 +44,18 @@ export function convertVrf(draft: Draft, old: Vrf, spec: VrfSpec): VrfSpec {
   const named: VrfSpec = !isSameVni ? spec : alternate === true ? rest : { ...rest, alternate: true };
   begin(draft, { vrf: old.name, from, to: carriageOf(named) });
   return named;
+}
+
+/** Between tunnels that stand side by side in one bridge; what crosses by devices of the host is there once. */
+function checkDrivers({ name, spec: old }: Network, spec: NetworkSpec): void {
+  const fixed = [old, spec].find(({ driver }) => DRIVERS[driver].isPhysical === true);
+  if (fixed === undefined) return;
+  throw new Fault("in-use", {
+    what: `how frames of network "${name}" cross cannot change`,
+    where: spec.driver === old.driver ? "spec.vni" : "spec.driver",
+    why: `driver ${DRIVERS[fixed.driver].title} has one way on a host, so packets would be lost`,
+    fix: "detach its endpoints first, or migrate them to a new network (weft network migrate)",
+  });
 }
 
 /** A network without a VNI of its own uses its VRF's tunnel, also if only reservations have endpoints. */
