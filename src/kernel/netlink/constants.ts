@@ -26,6 +26,7 @@ export const SOL_IPV6 = 41;
 export const SOL_NETLINK = 270;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
+export const NETLINK_GENERIC = 16;
 export const NETLINK_ADD_MEMBERSHIP = 1;
 /** 4.12: errors come with the kernel's own words. */
 export const NETLINK_EXT_ACK = 11;
@@ -269,3 +270,8 @@ export const BPF_ABS = 0x20;
 export const BPF_IND = 0x40;
 export const BPF_MSH = 0xa0;
 export const BPF_JEQ = 0x10;
+
+// genetlink.h
+export const GENL_ID_CTRL = 16;
+export const CTRL_CMD_GETFAMILY = 3;
+export const CTRL_ATTR_FAMILY_NAME = 2;

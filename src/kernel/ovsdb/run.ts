@@ -1,6 +1,5 @@
 // Consecutive operations on Open vSwitch: its rows in one transaction, then the devices that it made of them, one by
 // one. If the database refuses one row, the others are made without it.
-import { existsSync } from "node:fs";
 import type { OvsBridge, OvsPort } from "../../datapath/kinds/openVswitch.ts";
 import type { OpOn } from "../../datapath/state/state.ts";
 import { isSame } from "../../datapath/state/diff.ts";
@@ -9,6 +8,7 @@ import type { Refusal } from "../kernel.ts";
 import type { Namespaces } from "../namespaces.ts";
 import type { OpList } from "../opList.ts";
 import type { Operation } from "./client.ts";
+import { datapathIn } from "./datapath.ts";
 import { moveDevice, releaseDevice } from "./device.ts";
 import type { OpenVswitch } from "./openVswitch.ts";
 import type { Replica } from "./replica.ts";
@@ -52,14 +52,15 @@ export async function runOvs(tools: Tools, list: OpList, places: readonly number
 /** What one operation of a list needs in the database. */
 type Planned = { readonly at: number; readonly operations: readonly Operation[] };
 
-async function changeRows({ ovs }: Tools, list: OpList, places: readonly number[]): Promise<void> {
+async function changeRows(tools: Tools, list: OpList, places: readonly number[]): Promise<void> {
+  const { ovs } = tools;
   const due = places.filter((at) => list.isDue(at));
   if (due.length === 0) return;
   const replica = await ovs.wanted();
   const [first = "it does not answer"] = ovs.troubles();
   if (replica === undefined) return refuseAll(list, due, { class: "busy", message: first });
   let planned = due.flatMap((at): Planned[] => {
-    const plan = planOf(replica, list, at);
+    const plan = planOf(tools, replica, list, at);
     if (Array.isArray(plan)) return [{ at, operations: plan }];
     list.refuse(at, plan as Refusal);
     return [];
@@ -104,13 +105,13 @@ function ownerOf(planned: readonly Planned[], place: number): Planned | undefine
   return planned.find(({ operations }) => (end += operations.length) > place);
 }
 
-function planOf(replica: Replica, list: OpList, at: number): Operation[] | Refusal {
+function planOf(tools: Tools, replica: Replica, list: OpList, at: number): Operation[] | Refusal {
   const op = list.ops[at];
-  if (op?.object.kind === "ovs-bridge") return planBridge(replica, op as OpOn<OvsBridge>, at);
+  if (op?.object.kind === "ovs-bridge") return planBridge(tools, replica, op as OpOn<OvsBridge>, at);
   return op?.object.kind === "ovs-port" ? planPort(replica, op as OpOn<OvsPort>, at) : [];
 }
 
-function planBridge(replica: Replica, op: OpOn<OvsBridge>, at: number): Operation[] | Refusal {
+function planBridge(tools: Tools, replica: Replica, op: OpOn<OvsBridge>, at: number): Operation[] | Refusal {
   const { name, of } = op.object;
   const there = rowOf(replica, "Bridge", name);
   if (op.op === "remove") {
@@ -118,7 +119,7 @@ function planBridge(replica: Replica, op: OpOn<OvsBridge>, at: number): Operatio
     // What others have put into it is not Weft's to remove.
     return hasOthers(replica, name, there.row["ports"]) ? markBridge(there.id, undefined) : [removeBridge(there.id)];
   }
-  if (there === undefined) return makeBridge(op.object, datapath(), at);
+  if (there === undefined) return makeBridge(op.object, datapathIn(tools.namespaces), at);
   if (there.of === undefined) return taken("bridge", name);
   return there.of === of ? [] : op.op === "set" ? markBridge(there.id, of) : taken("bridge", name);
 }
@@ -148,11 +149,6 @@ function planPort(replica: Replica, op: OpOn<OvsPort>, at: number): Operation[] 
 function isRemoved({ op, object }: OpOn<OvsPort>, ours: OvsObject | undefined): boolean {
   if (op !== "add" || ours?.kind !== "ovs-port") return false;
   return ours.bridge !== object.bridge || ours.type !== object.type;
-}
-
-/** The kernel's, where its module is: Open vSwitch loads it at its start, if there is one. */
-function datapath(): string {
-  return existsSync("/sys/module/openvswitch") ? "system" : "netdev";
 }
 
 function taken(what: string, name: string): Refusal {

@@ -38,6 +38,7 @@ POST /v1/hosts/{name}/join              own
 POST /v1/hosts/{name}/reclaim           admin
 POST /v1/hosts/{name}/accept-history    admin
 POST /v1/hosts/{name}/drain             admin
+POST /v1/hosts/{name}/set               admin
 POST /v1/hosts/{name}/resume            admin
 PUT /v1/hosts/{name}/report             own admin
 POST /v1/hosts/{name}/inventory         own admin
@@ -56,6 +57,10 @@ GET /v1/pools                           own other admin
 GET /v1/pools/{name}                    own other admin
 PUT /v1/pools/{name}                    admin
 DELETE /v1/pools/{name}                 admin
+GET /v1/physicalnetworks                own other admin
+GET /v1/physicalnetworks/{name}         own other admin
+PUT /v1/physicalnetworks/{name}         admin
+DELETE /v1/physicalnetworks/{name}      admin
 GET /v1/memberships                     own other admin
 GET /v1/memberships/{name}              own other admin
 POST /v1/memberships                    admin
