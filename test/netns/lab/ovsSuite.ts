@@ -18,8 +18,8 @@ const SUBNETS = (n: number) => ["--subnet", `10.${n}.0.0/24`, "--subnet", `fd0${
 type Datapath = "netdev" | "system";
 
 /**
- * Each host has Open vSwitch with another's bridge `br-ex`, which leads to a wire by `eth2`, and `eth1` on that wire. The
- * datapath of ovs-vswitchd sends tunnels only from a bridge of its own, so the underlay address is on one.
+ * Each host has Open vSwitch with another's bridge `br-ex`, which leads to a wire by `eth2`, and `eth1` on that wire.
+ * The datapath of ovs-vswitchd sends tunnels only from a bridge of its own, so the underlay address is on one.
  */
 class OvsCluster extends Cluster {
   readonly #datapath: Datapath;
@@ -88,6 +88,7 @@ function declare(datapath: Datapath): void {
   const cluster = new OvsCluster(datapath);
   const made = new Map<string, Workload>();
   const listeners: Listener[] = [];
+  let ports = 5310;
   const of = (name: string) => made.get(name) ?? assert.fail(`${name} is not attached`);
   const addresses = (name: string) => of(name).addresses;
   const v4 = (name: string) => addresses(name).find((ip) => !ip.includes(":")) ?? "";
@@ -106,15 +107,13 @@ function declare(datapath: Datapath): void {
   async function carriesMtu(from: string, to: string, mtu: number): Promise<void> {
     const large = ["ping", "-n", "-q", "-c", "3", "-i", "0.05", "-W", "1", "-M", "do", "-s", String(mtu - 28), v4(to)];
     await until("the largest packet passes", async () => (await inside(from, ...large)).code === 0);
-    const server = Listener.in(of(to).netns, 90, to);
-    listeners.push(await server);
-    const { stdout } = await inside(
-      from,
-      "bash",
-      "-c",
-      `ip -o link show eth0 | grep -o 'mtu [0-9]*'; timeout 5 bash -c 'exec 3<>/dev/tcp/${v4(to)}/90 && cat <&3'`,
-    );
-    assert.match(stdout, new RegExp(`mtu ${mtu}\\n${to} `));
+    const port = String(++ports);
+    const server = inside(to, "timeout", "20", "iperf3", "-s", "-1", "-p", port);
+    await until("iperf3 listens", async () => (await inside(to, "ss", "-Hltn", `sport = :${port}`)).stdout !== "");
+    const sent = await inside(from, "timeout", "15", "iperf3", "-c", v4(to), "-p", port, "-n", "8M");
+    assert.equal(sent.code, 0, sent.stdout + sent.stderr);
+    await server;
+    assert.match((await inside(from, "ip", "-o", "link", "show", "eth0")).stdout, new RegExp(` mtu ${mtu} `));
   }
 
   before(async () => {
