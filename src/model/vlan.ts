@@ -19,12 +19,12 @@ export function parseVlans(text: string, where: string): readonly VlanRange[] {
   });
 }
 
-export function isVlan(id: number): boolean {
+function isVlan(id: number): boolean {
   return Number.isInteger(id) && id >= VLAN.minimum && id <= VLAN.maximum;
 }
 
 /** Why a number is no VLAN id. */
-export function whyNot(id: number): string {
+function whyNot(id: number): string {
   if (id === 0) return "0 is the tag of frames without a VLAN, which only have a priority";
   if (id === 4095) return "4095 is reserved (IEEE 802.1Q)";
   return "a VLAN id has 12 bits, and 0 and 4095 mean something else";

@@ -58,7 +58,7 @@ export function insideElements(
 }
 
 /** Whether a VRF has networks to which frames come from outside. */
-export function hasOutside(networks: readonly Network[]): boolean {
+function hasOutside(networks: readonly Network[]): boolean {
   return networks.some(({ spec }) => isPhysical(spec));
 }
 
