@@ -16,14 +16,14 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ["model"],
   control: ["model", "ipam", "store"],
   api: ["model", "store", "control"],
-  client: ["model"],
+  client: ["model", "files"],
   datapath: ["model"],
   formats: ["model", "datapath"],
   kernel: ["model", "datapath"],
   agent: ["model", "files", "ipam", "client", "datapath", "kernel"],
   doors: ["model", "files", "client", "datapath", "kernel", "agent"],
   ancestors: ["model", "ipam", "datapath", "types:control", "types:api"],
-  cli: ["model", "ipam", "client", "datapath", "ancestors", "formats"],
+  cli: ["model", "files", "ipam", "client", "datapath", "ancestors", "formats"],
   // The demonstration cluster stands where an operator would: it runs Weft and looks at it from outside. It lies
   // beside src/, because a server does not install it.
   demo: ["model", "client", "cli"],

@@ -1,7 +1,8 @@
 // Unix sockets of this machine: whether a process listens on one, and how a daemon opens its own.
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { type Server, connect } from "node:net";
 import { dirname } from "node:path";
+import { makeDirectory } from "../files/directories.ts";
 import { Fault } from "../model/fault.ts";
 
 /** Whether a process listens on a unix socket. A socket without one was left by a killed process. */
@@ -21,7 +22,7 @@ export function answers(path: string): Promise<boolean> {
  * there, `request-invalid` if it is anything but a socket: a wrong path must not delete a file.
  */
 export async function makeWay(path: string, who: "agent" | "server"): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  makeDirectory(dirname(path), 0o755);
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there === undefined) return;
   if (!there.isSocket()) {

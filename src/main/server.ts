@@ -1,8 +1,8 @@
 // Builds the server and runs it until it is told to stop: the store on disk, the control plane over it, and the API in
 // front, on TCP for agents and on a unix socket for root on this machine.
-import { mkdirSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
+import { makeDirectory } from "../files/directories.ts";
 import { listenPrivately, makeWay } from "../client/socket.ts";
 import { dcosRoutes } from "../ancestors/dcos/routes.ts";
 import { createApi } from "../api/api.ts";
@@ -45,7 +45,7 @@ export async function runServer(flags: Flags, world: Surroundings): Promise<numb
   listenAddress(settings.listen, "--listen");
   optimizeEarly();
   const directory = settings["data-dir"];
-  makeDirectory(directory);
+  makeDataDirectory(directory);
   const store = openSqliteStore(join(directory, "weft.db"));
   const metrics = createMetrics();
   const control = await Control.open(store, {
@@ -92,9 +92,9 @@ async function serve(control: Control, metrics: Metrics, { listen, socket }: typ
   }
 }
 
-function makeDirectory(directory: string): void {
+function makeDataDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
   } catch (cause) {
     const fix = "give --data-dir a directory that can be created, or run it as root";
     throw new Fault(

@@ -1,8 +1,8 @@
 // The state directory: an agent's files besides its journal. They hold its identity and the last snapshot, with which a
 // host brings up its networks without the server. Each file has mode 0600 and a checksum, and is replaced as a whole. A
 // damaged file is put aside, reported, and rebuilt from the others and from the server, so an agent always starts.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectory } from "../../files/directories.ts";
 import { attempt, attemptOf, type Files, notWritten, replaceFile, replaceFileLater } from "../../files/files.ts";
 import { sealed, unsealed } from "../../files/seal.ts";
 import { emptySnapshot, type Snapshot } from "../../model/resource.ts";
@@ -35,7 +35,7 @@ export type Disk = {
 /** Opens the state directory, made if it is missing. */
 export function openDisk(directory: string, files: Files): Disk {
   try {
-    if (!files.exists(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (!files.exists(directory)) makeDirectory(directory, 0o700);
   } catch (cause) {
     throw notWritten(directory, cause);
   }

@@ -1,8 +1,9 @@
 // `weft network export`: a network as a configuration of CNI, or as the files that bring it up on a host without an
 // agent.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Option, type Command } from "commander";
+import { makeDirectory } from "../../files/directories.ts";
 import type { Format } from "../../formats/formats.ts";
 import type { Written } from "../../formats/writing.ts";
 import { cniConfigList, shortcomings } from "../../model/cni.ts";
@@ -100,7 +101,7 @@ function write(io: Io, dir: string, files: Written["files"]): void {
   for (const { path, text, mode } of files) {
     const file = join(dir, path);
     try {
-      mkdirSync(dirname(file), { recursive: true });
+      makeDirectory(dirname(file), 0o777);
       writeFileSync(file, text, { mode });
     } catch (error) {
       const detail = { what: `${file} cannot be written`, why: whyUnread(error), fix: "check the folder" };

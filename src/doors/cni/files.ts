@@ -1,7 +1,8 @@
 // Keeps a CNI configuration of every marked network in a directory that runtimes read (/etc/cni/net.d). A key in the
 // file shows that Weft wrote it; files without that key stay, whatever their names.
-import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectory } from "../../files/directories.ts";
 import { attemptOf, replaceFile } from "../../files/files.ts";
 import { realFiles } from "../../files/real.ts";
 import { cniConfigList } from "../../model/cni.ts";
@@ -26,7 +27,7 @@ export function syncFiles(
   const problems: string[] = [];
   const wanted = new Map(networks.map((network) => [fileOf(network.name), textOf(network, socket)]));
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    makeDirectory(directory, 0o755);
     for (const [file, text] of wanted) problems.push(...write(join(directory, file), text));
     for (const file of isComplete ? ownFilesIn(directory) : [])
       if (!wanted.has(file)) rmSync(join(directory, file), { force: true });
